@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command podunit runs containers and pods as ordinary systemd services. It
+// lives only for a transition (a start, a stop, an exec, a question) and leaves
+// the watching to systemd.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/spf13/cobra"
+)
+
+// version is stamped at build time: -ldflags "-X main.version=...".
+var version = "0.0.0-dev"
+
+// env is what a command may ask of the world, so that a test is a call.
+type env struct {
+	stdin          *os.File
+	stdout, stderr io.Writer
+	lookup         func(string) (string, bool)
+	user           rootless.Identity
+}
+
+// Exit statuses of podunit itself, as podman and docker have them; any other
+// status is the container's own. Source: podman-run(1), EXIT STATUS.
+const (
+	exitRunner        = 125 // podunit itself was at fault
+	exitNotExecutable = 126 // the container's command cannot be executed
+	exitNotFound      = 127 // the container's command cannot be found
+)
+
+// exitStatus is an error that only carries a status: what there was to say has
+// been said, by the container or on stderr.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// hinted is an error with a way out, drawn on a line of its own.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+func withHint(err error, format string, a ...any) error {
+	return hinted{error: err, hint: fmt.Sprintf(format, a...)}
+}
+
+func main() {
+	// SIGTERM is what systemd sends when a start is to be given up.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
+	status := run(ctx, e, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// run executes one command line and returns the exit status.
+func run(ctx context.Context, e *env, args []string) int {
+	root := newRootCommand(e)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	var h hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(e.stderr, "  hint: %s\n", h.hint)
+	}
+	return exitRunner
+}
+
+func newRootCommand(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "podunit [flags] COMMAND",
+		Short:         "Run containers and pods as ordinary systemd services",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	root.SetVersionTemplate("podunit version {{.Version}}\n")
+	root.AddCommand(commands(e)...)
+	return root
+}
+
+// commands lists the verbs; each has a file of its own.
+func commands(e *env) []*cobra.Command {
+	return []*cobra.Command{
+		newVersionCommand(e),
+	}
+}
