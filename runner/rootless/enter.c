@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Enter the user's namespaces before the Go runtime starts.
+ *
+ * setns(2) into a user namespace wants a process of one thread, and Go has
+ * several from its first instruction on. So this runs as a constructor of the C
+ * library: the same process that was executed goes on in Go, inside, with no
+ * second exec.
+ *
+ * One user namespace serves all of a user's containers. Nobody keeps it: every
+ * live runner, container and infra process is listed in RUN/podunit/userns by its
+ * pid, and any of them will do to join. When none is left the next runner makes
+ * a new namespace with the same mapping.
+ */
+#define _GNU_SOURCE
+#include "enter.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct podunit_identity podunit_identity;
+
+static void fail(enum podunit_problem problem, const char *format, ...)
+{
+	va_list ap;
+
+	podunit_identity.problem = problem;
+	va_start(ap, format);
+	vsnprintf(podunit_identity.detail, sizeof podunit_identity.detail, format, ap);
+	va_end(ap);
+}
+
+/* Verbs that only read arguments or files of the user's own. */
+static int needs_namespaces(int argc, char **argv)
+{
+	static const char *const plain[] = {
+		"version", "help", "completion", "check", "quadlet", "fault",
+	};
+	const char *verb = NULL;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") || !strcmp(argv[i], "--version"))
+			return 0;
+		if (!strcmp(argv[i], "--"))
+			break;
+		if (argv[i][0] != '-') {
+			verb = argv[i];
+			break;
+		}
+	}
+	if (!verb)
+		return 0;
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (!strcmp(verb, plain[i]))
+			return 0;
+	return 1;
+}
+
+static int is_own_dir(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+/*
+ * The directory for runtime state: XDG_RUNTIME_DIR; where a login made it, if the
+ * variable got lost (su, cron); the unit's own for a system unit with User=; and a
+ * private one in /tmp, where a stranger may have been first: hence the owner check.
+ */
+static int find_run_dir(void)
+{
+	char *const out = podunit_identity.run_dir;
+	const size_t size = sizeof podunit_identity.run_dir;
+	const char *dir;
+
+	if (geteuid() == 0) {
+		snprintf(out, size, "/run");
+		return 0;
+	}
+	dir = getenv("XDG_RUNTIME_DIR");
+	if (dir && dir[0] == '/' && strlen(dir) < size && is_own_dir(dir)) {
+		snprintf(out, size, "%s", dir);
+		return 0;
+	}
+	snprintf(out, size, "/run/user/%u", geteuid());
+	if (is_own_dir(out))
+		return 0;
+	snprintf(out, size, "/tmp/podunit-run-%u", geteuid());
+	if (mkdir(out, 0700) == 0 || errno == EEXIST) {
+		if (is_own_dir(out))
+			return 0;
+		fail(PODUNIT_NO_RUN_DIR, "%s belongs to somebody else", out);
+		return -1;
+	}
+	fail(PODUNIT_NO_RUN_DIR, "%s: %s", out, strerror(errno));
+	return -1;
+}
+
+static int make_dirs(char *userns_dir, size_t size)
+{
+	snprintf(userns_dir, size, "%s/podunit", podunit_identity.run_dir);
+	if (mkdir(userns_dir, 0700) < 0 && errno != EEXIST)
+		goto bad;
+	snprintf(userns_dir, size, "%s/podunit/userns", podunit_identity.run_dir);
+	if (mkdir(userns_dir, 0700) < 0 && errno != EEXIST)
+		goto bad;
+	return 0;
+bad:
+	fail(PODUNIT_NO_RUN_DIR, "%s: %s", userns_dir, strerror(errno));
+	return -1;
+}
+
+/* Join the user namespace of one listed process, or a parent of it (a container
+ * with UserNS=keep-id has one of its own inside). */
+static int join_one(const char *pid, unsigned long inode)
+{
+	char path[300];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%s/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (int depth = 0; fd >= 0 && depth < 3; depth++) {
+		int parent;
+
+		if (fstat(fd, &st) == 0 && st.st_ino == inode) {
+			int r = setns(fd, CLONE_NEWUSER);
+
+			close(fd);
+			return r;
+		}
+		parent = ioctl(fd, NS_GET_PARENT);
+		close(fd);
+		fd = parent;
+		if (fd >= 0)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int join(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int joined = -1;
+
+	if (!d)
+		return -1;
+	while (joined < 0 && (e = readdir(d))) {
+		char path[PODUNIT_PATH + 300], text[32];
+		unsigned long inode;
+		ssize_t n;
+		int fd;
+
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		n = read(fd, text, sizeof text - 1);
+		close(fd);
+		if (n < 0)
+			n = 0;
+		text[n] = 0;
+		inode = strtoul(text, NULL, 10);
+		if (inode && join_one(e->d_name, inode) == 0) {
+			podunit_identity.userns = inode;
+			joined = 0;
+		} else {
+			unlink(path); /* whoever it was is gone */
+		}
+	}
+	closedir(d);
+	return joined;
+}
+
+static int register_self(const char *dir)
+{
+	char path[PODUNIT_PATH + 300], text[32];
+	int fd, n;
+
+	snprintf(path, sizeof path, "%s/%d", dir, (int)getpid());
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	n = snprintf(text, sizeof text, "%lu\n", podunit_identity.userns);
+	if (write(fd, text, n) != n) {
+		fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
+		close(fd);
+		unlink(path);
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+/* The login name of uid according to /etc/passwd. NSS is out of reach for a
+ * static program; for other users $USER names a candidate, and newuidmap(1), which
+ * does ask NSS, has the last word. */
+static void login_name(unsigned uid, char *out, size_t size)
+{
+	char line[1024];
+	const char *env;
+	FILE *f = fopen("/etc/passwd", "re");
+
+	out[0] = 0;
+	while (f && fgets(line, sizeof line, f)) {
+		char *save = NULL, *name = strtok_r(line, ":", &save);
+
+		strtok_r(NULL, ":", &save);
+		char *id = strtok_r(NULL, ":", &save);
+		if (name && id && strtoul(id, NULL, 10) == uid) {
+			snprintf(out, size, "%s", name);
+			break;
+		}
+	}
+	if (f)
+		fclose(f);
+	env = getenv("USER");
+	if (!out[0] && env)
+		snprintf(out, size, "%s", env);
+}
+
+enum { MAX_RANGES = 16 };
+
+/* Arguments of newuidmap(1): our own id as 0, then every subordinate range. */
+static int idmap_args(const char *file, const char *name, unsigned id, char args[][16], int max)
+{
+	char line[512];
+	unsigned long next = 1;
+	int n = 0;
+	FILE *f = fopen(file, "re");
+
+	snprintf(args[n++], 16, "0");
+	snprintf(args[n++], 16, "%u", id);
+	snprintf(args[n++], 16, "1");
+	while (f && n + 3 <= max && fgets(line, sizeof line, f)) {
+		char *save = NULL, *who = strtok_r(line, ":", &save);
+		char *first = strtok_r(NULL, ":", &save), *count = strtok_r(NULL, ":\n", &save);
+		char uid[16];
+
+		snprintf(uid, sizeof uid, "%u", podunit_identity.uid);
+		if (!who || !first || !count || (strcmp(who, name) && strcmp(who, uid)))
+			continue;
+		if (strtoul(count, NULL, 10) == 0)
+			continue;
+		snprintf(args[n++], 16, "%lu", next);
+		snprintf(args[n++], 16, "%lu", strtoul(first, NULL, 10));
+		snprintf(args[n++], 16, "%lu", strtoul(count, NULL, 10));
+		next += strtoul(count, NULL, 10);
+	}
+	if (f)
+		fclose(f);
+	return n > 3 ? n : 0;
+}
+
+/* Run newuidmap or newgidmap for pid; what it says on stderr goes to err. */
+static int run_idmap(const char *program, pid_t pid, char args[][16], int n, int err)
+{
+	char target[16], *argv[2 + 3 * (MAX_RANGES + 1) + 1];
+	int status, i;
+	pid_t child;
+
+	snprintf(target, sizeof target, "%d", (int)pid);
+	argv[0] = (char *)program;
+	argv[1] = target;
+	for (i = 0; i < n; i++)
+		argv[2 + i] = args[i];
+	argv[2 + n] = NULL;
+	child = fork();
+	if (child == 0) {
+		dup2(err, 2);
+		execvp(program, argv);
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		return 126;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
+}
+
+static int make_userns(void)
+{
+	char name[64], uids[3 * (MAX_RANGES + 1)][16], gids[3 * (MAX_RANGES + 1)][16];
+	int nu, ng, go[2], err[2], status;
+	struct stat st;
+	pid_t self = getpid(), helper;
+	ssize_t n;
+
+	login_name(podunit_identity.uid, name, sizeof name);
+	nu = idmap_args("/etc/subuid", name, podunit_identity.uid, uids, 3 * (MAX_RANGES + 1));
+	ng = idmap_args("/etc/subgid", name, podunit_identity.gid, gids, 3 * (MAX_RANGES + 1));
+	if (!nu || !ng) {
+		fail(PODUNIT_NO_SUBID, "%s has no line for %s", nu ? "/etc/subgid" : "/etc/subuid", name);
+		return -1;
+	}
+	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0) {
+		fail(PODUNIT_USERNS_REFUSED, "pipe: %s", strerror(errno));
+		return -1;
+	}
+	/* The helper stays outside: only there newuidmap has its privilege. */
+	helper = fork();
+	if (helper == 0) {
+		char c;
+		int u, g = 0;
+
+		close(go[1]);
+		if (read(go[0], &c, 1) != 1)
+			_exit(0);
+		u = run_idmap("newuidmap", self, uids, nu, err[1]);
+		if (u == 0)
+			g = run_idmap("newgidmap", self, gids, ng, err[1]);
+		_exit(u ? u : g);
+	}
+	if (helper < 0) {
+		fail(PODUNIT_USERNS_REFUSED, "fork: %s", strerror(errno));
+		return -1;
+	}
+	close(go[0]);
+	close(err[1]);
+	if (unshare(CLONE_NEWUSER) < 0) {
+		fail(PODUNIT_USERNS_REFUSED, "unshare: %s", strerror(errno));
+		close(go[1]);
+		close(err[0]);
+		waitpid(helper, NULL, 0);
+		return -1;
+	}
+	n = write(go[1], "x", 1);
+	close(go[1]);
+	if (waitpid(helper, &status, 0) < 0 || n != 1 || !WIFEXITED(status))
+		status = 126 << 8;
+	if (WEXITSTATUS(status) == 127) {
+		fail(PODUNIT_NO_NEWIDMAP, "newuidmap or newgidmap is not in PATH");
+		close(err[0]);
+		return -1;
+	}
+	if (WEXITSTATUS(status) != 0) {
+		char text[PODUNIT_DETAIL / 2];
+
+		n = read(err[0], text, sizeof text - 1);
+		text[n > 0 ? n : 0] = 0;
+		for (char *p = text; *p; p++)
+			if (*p == '\n')
+				*p = ' ';
+		fail(PODUNIT_IDMAP_REFUSED, "%s", text);
+		close(err[0]);
+		return -1;
+	}
+	close(err[0]);
+	if (stat("/proc/self/ns/user", &st) < 0) {
+		fail(PODUNIT_USERNS_REFUSED, "/proc/self/ns/user: %s", strerror(errno));
+		return -1;
+	}
+	podunit_identity.userns = st.st_ino;
+	return 0;
+}
+
+static int enter_userns(void)
+{
+	char dir[PODUNIT_PATH + 32], path[PODUNIT_PATH + 64];
+	int lock, r;
+
+	if (make_dirs(dir, sizeof dir) < 0)
+		return -1;
+	/* Two first starts at once must end up in one namespace. */
+	snprintf(path, sizeof path, "%s/lock", dir);
+	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0) {
+		fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
+		if (lock >= 0)
+			close(lock);
+		return -1;
+	}
+	r = join(dir);
+	if (r < 0)
+		r = make_userns();
+	if (r == 0)
+		r = register_self(dir);
+	close(lock);
+	return r;
+}
+
+__attribute__((constructor)) static void enter(int argc, char **argv)
+{
+	const char *base;
+
+	if (argc < 1)
+		return;
+	base = strrchr(argv[0], '/');
+	base = base ? base + 1 : argv[0];
+	if (!strcmp(base, "podunit-log"))
+		_exit(podunit_log_main(argc, argv));
+	if (!strcmp(base, "podunit-infra"))
+		_exit(podunit_infra_main(argc, argv));
+
+	podunit_identity.uid = geteuid();
+	podunit_identity.gid = getegid();
+	if (strcmp(base, "podunit"))
+		return; /* a test binary, or somebody else's program */
+	if (find_run_dir() < 0 || !needs_namespaces(argc, argv))
+		return;
+	if (geteuid() != 0 && enter_userns() < 0)
+		return;
+	/* Mounts made here stay here, and go with the last process that holds them. */
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+		fail(PODUNIT_MOUNTNS_REFUSED, "%s", strerror(errno));
+		return;
+	}
+	podunit_identity.entered = 1;
+}

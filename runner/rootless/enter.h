@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What the constructor in enter.c leaves for Go to read: which user runs the
+ * command, where its runtime directory is, and what went wrong, if anything.
+ */
+#ifndef PODUNIT_ENTER_H
+#define PODUNIT_ENTER_H
+
+#define PODUNIT_PATH 256
+#define PODUNIT_DETAIL 1024
+
+enum podunit_problem {
+	PODUNIT_OK = 0,
+	PODUNIT_NO_RUN_DIR,     /* no directory for runtime state */
+	PODUNIT_NO_SUBID,       /* no range in subuid(5) or subgid(5) */
+	PODUNIT_NO_NEWIDMAP,    /* newuidmap(1) or newgidmap(1) is not installed */
+	PODUNIT_IDMAP_REFUSED,  /* newuidmap(1) or newgidmap(1) said no */
+	PODUNIT_USERNS_REFUSED, /* the kernel refuses a user namespace */
+	PODUNIT_MOUNTNS_REFUSED /* the kernel refuses a mount namespace */
+};
+
+struct podunit_identity {
+	int entered; /* 1: in namespaces of our own, 0: the verb needs none */
+	unsigned uid, gid; /* effective ids before anything was joined */
+	unsigned long userns; /* inode of the user namespace that was joined or made */
+	char run_dir[PODUNIT_PATH]; /* parent of podunit's runtime directory */
+	enum podunit_problem problem;
+	char detail[PODUNIT_DETAIL]; /* who said what, for the message */
+};
+
+extern struct podunit_identity podunit_identity;
+
+/* Small programs that live in the same file; they never start the Go runtime. */
+int podunit_log_main(int argc, char **argv);
+int podunit_infra_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rootless tells who runs podunit and puts the process into that user's
+// namespaces. The work is done in C, before the Go runtime has a second thread
+// (see enter.c); by the time main runs, a user's process is root inside the user's
+// one user namespace, and every process is in a mount namespace of its own.
+//
+// The same C file also makes two small programs of this binary that never start
+// the Go runtime: podunit-log (log.c) and podunit-infra (infra.c).
+package rootless
+
+/*
+#cgo CFLAGS: -O2 -Wall -Wextra
+#include "enter.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// Problem says why the namespaces could not be entered.
+type Problem int
+
+// The problems, as enter.h has them.
+const (
+	OK             Problem = C.PODUNIT_OK
+	NoRunDir       Problem = C.PODUNIT_NO_RUN_DIR
+	NoSubID        Problem = C.PODUNIT_NO_SUBID
+	NoNewIDMap     Problem = C.PODUNIT_NO_NEWIDMAP
+	IDMapRefused   Problem = C.PODUNIT_IDMAP_REFUSED
+	UserNSRefused  Problem = C.PODUNIT_USERNS_REFUSED
+	MountNSRefused Problem = C.PODUNIT_MOUNTNS_REFUSED
+)
+
+// Identity is the user for whom podunit runs, as the host sees it.
+type Identity struct {
+	UID, GID int    // effective ids on the host, before any namespace
+	RunDir   string // where runtime state goes: $XDG_RUNTIME_DIR, /run for root
+	Entered  bool   // inside the namespaces; false for verbs that need none
+	Problem  Problem
+	Detail   string // what the kernel or the tool said, for Problem
+	userns   uint64
+}
+
+// Rootless reports whether the user is not root.
+func (i Identity) Rootless() bool { return i.UID != 0 }
+
+// Enter reports what the constructor did and tells the ecosystem's libraries, which
+// look at the environment, that root in here is not root out there.
+// Source: go.podman.io/storage/pkg/unshare, IsRootless.
+func Enter() Identity {
+	c := &C.podunit_identity
+	id := Identity{
+		UID:     int(c.uid),
+		GID:     int(c.gid),
+		RunDir:  C.GoString(&c.run_dir[0]),
+		Entered: c.entered != 0,
+		Problem: Problem(c.problem),
+		Detail:  C.GoString(&c.detail[0]),
+		userns:  uint64(c.userns),
+	}
+	if id.Entered && id.Rootless() {
+		os.Setenv("_CONTAINERS_USERNS_CONFIGURED", "done")
+		os.Setenv("_CONTAINERS_ROOTLESS_UID", strconv.Itoa(id.UID))
+		os.Setenv("_CONTAINERS_ROOTLESS_GID", strconv.Itoa(id.GID))
+	}
+	return id
+}
+
+// Error describes the problem in one line, or is nil when there is none.
+func (i Identity) Error() error {
+	switch i.Problem {
+	case OK:
+		return nil
+	case NoRunDir:
+		return fmt.Errorf("no directory for runtime state: %s", i.Detail)
+	case NoSubID:
+		return fmt.Errorf("no subordinate ids: %s", i.Detail)
+	case NoNewIDMap:
+		return fmt.Errorf("cannot map subordinate ids: %s", i.Detail)
+	case IDMapRefused:
+		return fmt.Errorf("subordinate ids were refused: %s", i.Detail)
+	case UserNSRefused:
+		return fmt.Errorf("the kernel refuses a user namespace: %s", i.Detail)
+	case MountNSRefused:
+		return fmt.Errorf("the kernel refuses a mount namespace: %s", i.Detail)
+	}
+	return fmt.Errorf("unknown problem %d: %s", i.Problem, i.Detail)
+}
+
+// Hint is the way out of Problem.
+func (i Identity) Hint() string {
+	switch i.Problem {
+	case NoRunDir:
+		return "set XDG_RUNTIME_DIR to a directory of your own; logging in does, and so does loginctl enable-linger"
+	case NoSubID, IDMapRefused:
+		return fmt.Sprintf("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s (a range nobody else has)", i.name())
+	case NoNewIDMap:
+		return "install newuidmap and newgidmap: apt install uidmap"
+	case UserNSRefused:
+		return "see sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns"
+	case MountNSRefused:
+		return "root needs CAP_SYS_ADMIN to run containers"
+	}
+	return ""
+}
+
+func (i Identity) name() string {
+	if u := os.Getenv("USER"); u != "" {
+		return u
+	}
+	return strconv.Itoa(i.UID)
+}
+
+// Keep lists pid, a process that lives in the user namespace, so that later runners
+// join it. The entry goes by itself: a runner that finds it dead removes it.
+func (i Identity) Keep(pid int) error {
+	if !i.Entered || !i.Rootless() {
+		return nil
+	}
+	return os.WriteFile(i.entry(pid), fmt.Appendf(nil, "%d\n", i.userns), 0o600)
+}
+
+// Leave takes this process off the list of those who hold the user namespace.
+func (i Identity) Leave() {
+	if i.Entered && i.Rootless() {
+		_ = os.Remove(i.entry(os.Getpid())) // a stale entry is harmless
+	}
+}
+
+func (i Identity) entry(pid int) string {
+	return filepath.Join(i.RunDir, "podunit", "userns", strconv.Itoa(pid))
+}
