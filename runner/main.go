@@ -94,6 +94,13 @@ func newRootCommand(e *env) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	// A verb that needs namespaces and did not get them says why, once, here.
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if err := e.user.Error(); err != nil {
+			return withHint(err, "%s", e.user.Hint())
+		}
+		return nil
+	}
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
@@ -104,6 +111,7 @@ func newRootCommand(e *env) *cobra.Command {
 // commands lists the verbs; each has a file of its own.
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
+		newUnshareCommand(e),
 		newVersionCommand(e),
 	}
 }
