@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package runc talks to an OCI runtime through its command line, the one that
+// runc, crun and youki share. Nothing else in the tree executes a runtime.
+package runc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Runtime is one OCI runtime and the directory where it keeps its state.
+type Runtime struct {
+	Command string // path of the program
+	Root    string // --root: its state, on a tmpfs
+}
+
+// ErrNotFound says that the container's command does not exist (status 127).
+var ErrNotFound = errors.New("command not found in the container")
+
+// ErrNotExecutable says that the container's command cannot be executed (126).
+var ErrNotExecutable = errors.New("command cannot be executed in the container")
+
+// ErrNoContainer says that the runtime does not know the container.
+var ErrNoContainer = errors.New("the runtime knows no such container")
+
+// Find returns the runtime of that name or path. Names beyond $PATH are looked for
+// where distributions put system programs, which a user's PATH may lack.
+func Find(name, root string) (Runtime, error) {
+	if name == "" {
+		name = "runc"
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return Runtime{Command: path, Root: root}, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/cri-o-runc/sbin"} {
+		if path := filepath.Join(dir, name); filepath.Base(name) == name && isExecutable(path) {
+			return Runtime{Command: path, Root: root}, nil
+		}
+	}
+	return Runtime{}, fmt.Errorf("the OCI runtime %s is not installed: %w", name, fs.ErrNotExist)
+}
+
+func isExecutable(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+}
+
+// Streams are the files the container's first process inherits; nil is /dev/null.
+type Streams struct{ Stdin, Stdout, Stderr *os.File }
+
+func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.Cmd {
+	base := []string{"--root", r.Root}
+	if log != "" {
+		base = append(base, "--log", log, "--log-format", "json")
+	}
+	cmd := exec.CommandContext(ctx, r.Command, append(base, args...)...)
+	// A runtime that is cut short leaves half a container; let it tidy up first.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// Start creates and starts the container in bundle and returns the process id of its
+// first process, which by then is nobody's child. extra are files passed on as
+// descriptors 3 and up.
+func (r Runtime) Start(ctx context.Context, id, bundle string, s Streams, extra []*os.File) (int, error) {
+	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
+	args := []string{"run", "--detach", "--bundle", bundle, "--pid-file", pidFile}
+	if len(extra) > 0 {
+		args = append(args, "--preserve-fds", strconv.Itoa(len(extra)))
+	}
+	cmd := r.command(ctx, log, append(args, id)...)
+	s.wire(cmd)
+	cmd.ExtraFiles = extra
+	if err := cmd.Run(); err != nil {
+		return 0, r.explain("start", err, log)
+	}
+	return ReadPID(pidFile)
+}
+
+// Foreground runs the container in bundle attached to the streams and returns its
+// exit status. started is called with the pid once its first process exists.
+func (r Runtime) Foreground(ctx context.Context, id, bundle string, s Streams, started func(pid int)) (int, error) {
+	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
+	// Not bound to ctx: the caller passes signals on to the container itself.
+	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
+	s.wire(cmd)
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("%s: %w", r.Command, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	// The runtime has no other way to say "it is there" while it stays attached.
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for started != nil {
+		select {
+		case err := <-ended:
+			return r.status(err, log)
+		case <-tick.C:
+			if pid, err := ReadPID(pidFile); err == nil {
+				started(pid)
+				started = nil
+			}
+		}
+	}
+	return r.status(<-ended, log)
+}
+
+// Exec runs another process in the container, attached, and returns its status.
+func (r Runtime) Exec(ctx context.Context, id, process, log string, tty bool, s Streams) (int, error) {
+	args := []string{"exec", "--process", process}
+	if tty {
+		args = append(args, "--tty")
+	}
+	cmd := r.command(context.WithoutCancel(ctx), log, append(args, id)...)
+	s.wire(cmd)
+	return r.status(cmd.Run(), log)
+}
+
+// ExecDetached starts another process in the container and does not wait for it.
+func (r Runtime) ExecDetached(ctx context.Context, id, process, log string, s Streams) error {
+	cmd := r.command(ctx, log, "exec", "--detach", "--process", process, id)
+	s.wire(cmd)
+	if err := cmd.Run(); err != nil {
+		return r.explain("exec", err, log)
+	}
+	return nil
+}
+
+// Delete removes what the runtime keeps of a container, killing what is alive. It is
+// no error if there is nothing.
+func (r Runtime) Delete(ctx context.Context, id string) error {
+	if _, err := os.Stat(filepath.Join(r.Root, id)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	out, err := r.command(ctx, "", "delete", "--force", id).CombinedOutput()
+	if err != nil && !bytes.Contains(out, []byte("does not exist")) {
+		// A runtime killed in the middle of create leaves a directory without a
+		// state that it then refuses to delete.
+		if rm := os.RemoveAll(filepath.Join(r.Root, id)); rm != nil {
+			return fmt.Errorf("delete container %s: %s: %w", id, bytes.TrimSpace(out), err)
+		}
+	}
+	return os.RemoveAll(filepath.Join(r.Root, id))
+}
+
+// ReadPID reads a process id from a file.
+func ReadPID(path string) (int, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("%s: %q is not a process id", path, b)
+	}
+	return pid, nil
+}
+
+// status tells the container's exit status from a fault of the runtime's own: only
+// the latter leaves an error in the log.
+func (r Runtime) status(err error, log string) (int, error) {
+	var exit *exec.ExitError
+	if err == nil {
+		return 0, nil
+	}
+	if !errors.As(err, &exit) {
+		return 0, fmt.Errorf("%s: %w", r.Command, err)
+	}
+	if msg := lastError(log); msg != "" {
+		return 0, r.explain("run", err, log)
+	}
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return exit.ExitCode(), nil
+}
+
+// explain turns the runtime's log into an error.
+func (r Runtime) explain(verb string, err error, log string) error {
+	msg := lastError(log)
+	if msg == "" {
+		return fmt.Errorf("%s %s: %w", filepath.Base(r.Command), verb, err)
+	}
+	lower := strings.ToLower(msg)
+	kind := err
+	switch {
+	case strings.Contains(lower, "executable file not found"),
+		strings.Contains(lower, "no such file or directory") && strings.Contains(lower, "exec"):
+		kind = ErrNotFound
+	case strings.Contains(lower, "permission denied") && strings.Contains(lower, "exec"),
+		strings.Contains(lower, "exec format error"), strings.Contains(lower, "is a directory"):
+		kind = ErrNotExecutable
+	case strings.Contains(lower, "does not exist"):
+		kind = ErrNoContainer
+	}
+	return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, kind)
+}
+
+// lastError is the last message of level error in a log of JSON lines.
+func lastError(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var last string
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(lines.Bytes(), &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") {
+			last = entry.Msg
+		}
+	}
+	return last
+}
+
+// wire leaves a stream that is nil to os/exec, for which nil is /dev/null; a nil
+// *os.File in an interface would not be nil any more.
+func (s Streams) wire(cmd *exec.Cmd) {
+	if s.Stdin != nil {
+		cmd.Stdin = s.Stdin
+	}
+	if s.Stdout != nil {
+		cmd.Stdout = s.Stdout
+	}
+	if s.Stderr != nil {
+		cmd.Stderr = s.Stderr
+	}
+}
