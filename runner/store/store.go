@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store opens the containers storage of the user: the place where images and
+// containers lie, shared with podman, buildah and skopeo. Where it is and how it is laid
+// out is the ecosystem's business (containers-storage.conf(5)); this package finds
+// it, and says plainly what is wrong when it cannot be used.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/configfile"
+	"go.podman.io/storage/pkg/unshare"
+	"go.podman.io/storage/types"
+	"golang.org/x/sys/unix"
+)
+
+// Config says for whom the storage is opened.
+type Config struct {
+	RunDir   string // the directory for runtime state, as rootless.Identity has it
+	Rootless bool   // the user is not root on the host
+}
+
+// Error is a storage that cannot be used.
+type Error struct {
+	Path string // the directory concerned
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("containers storage %s: %v", e.Path, e.Err) }
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is the way out, or "" where the cause says it all.
+func (e *Error) Hint() string { return e.hint }
+
+// Open opens the storage that containers-storage.conf(5) describes, or the default one:
+// /var/lib/containers/storage for root, ~/.local/share/containers/storage for a user.
+// It must run where file owners are seen as containers see them, that is inside the
+// user namespace. The result needs no closing. The error is an *Error.
+func Open(ctx context.Context, c Config) (storage.Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	options, err := Locate(c)
+	if err != nil {
+		return nil, err
+	}
+	store, err := storage.GetStore(options)
+	if err != nil {
+		return nil, explain(options, err)
+	}
+	return store, nil
+}
+
+// Locate says where the storage is and with which driver, without opening it.
+func Locate(c Config) (storage.StoreOptions, error) {
+	if c.Rootless && c.RunDir != "" {
+		if _, ok := os.LookupEnv("XDG_RUNTIME_DIR"); !ok {
+			// The libraries would look for a directory of their own and make one in /tmp.
+			os.Setenv("XDG_RUNTIME_DIR", c.RunDir)
+		}
+	}
+	options, err := types.LoadStoreOptions(types.LoadOptions{})
+	if err != nil {
+		return options, &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
+	}
+	if c.Rootless {
+		if err := keepPrivate(c, &options); err != nil {
+			return options, err
+		}
+	}
+	return options, nil
+}
+
+// keepPrivate undoes what a system-wide storage.conf said about places. The graphroot
+// and runroot written in there are root's; a user has them from a file of their own or
+// from rootless_storage_path. Debian's /usr/share/containers/storage.conf names
+// /var/lib/containers/storage, and podman 5.4 does not follow it for a user, while
+// storage 1.64 does. Source: containers-storage.conf(5), graphroot and
+// rootless_storage_path.
+func keepPrivate(c Config, options *storage.StoreOptions) error {
+	file := configfile.File{
+		Name:            "storage",
+		Extension:       "conf",
+		EnvironmentName: "CONTAINERS_STORAGE_CONF",
+		UserId:          unshare.GetRootlessUID(),
+	}
+	var graphRoot, runRoot, ownPath bool
+	var path string
+	for item, err := range configfile.Read(&file) {
+		if err != nil {
+			return &Error{Path: "storage.conf", Err: err}
+		}
+		var conf types.TomlConfig
+		if _, err := toml.NewDecoder(item.Reader).Decode(&conf); err != nil {
+			return &Error{Path: item.Name, Err: err}
+		}
+		if conf.Storage.RootlessStoragePath != "" {
+			path, ownPath = conf.Storage.RootlessStoragePath, true
+		}
+		if systemFile(item.Name) {
+			continue
+		}
+		graphRoot = graphRoot || conf.Storage.GraphRoot != ""
+		runRoot = runRoot || conf.Storage.RunRoot != ""
+	}
+	switch {
+	case graphRoot:
+	case ownPath:
+		options.GraphRoot = expand(path)
+	default:
+		options.GraphRoot = filepath.Join(dataHome(), "containers", "storage")
+	}
+	if !runRoot && c.RunDir != "" {
+		options.RunRoot = filepath.Join(c.RunDir, "containers")
+	}
+	return nil
+}
+
+// systemFile reports whether a configuration file speaks for the machine. What is
+// written for rootless users (storage.rootless.conf.d) speaks for them.
+func systemFile(name string) bool {
+	for _, dir := range []string{"/usr/share/containers/", "/etc/containers/"} {
+		if rest, ok := strings.CutPrefix(name, dir); ok {
+			return !strings.HasPrefix(rest, "storage.rootless.conf.d/")
+		}
+	}
+	return false
+}
+
+func expand(path string) string {
+	path = strings.ReplaceAll(path, "$UID", fmt.Sprint(unshare.GetRootlessUID()))
+	return filepath.Clean(os.ExpandEnv(path))
+}
+
+// dataHome is where a user's data goes. Source: the XDG base directory specification.
+func dataHome() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return dir
+	}
+	home, err := unshare.HomeDir()
+	if err != nil {
+		home = "/"
+	}
+	return filepath.Join(home, ".local", "share")
+}
+
+// explain names the place and the way out for what goes wrong on real machines.
+func explain(options storage.StoreOptions, err error) error {
+	e := &Error{Path: options.GraphRoot, Err: err}
+	// Which of the two directories it was is in the error's path, when there is one.
+	var pathError *os.PathError
+	if errors.As(err, &pathError) && strings.HasPrefix(pathError.Path, options.RunRoot) {
+		e.Path = options.RunRoot
+	}
+	switch {
+	case errors.Is(err, unix.EROFS):
+		e.hint = "the file system is read-only; put the storage elsewhere with graphroot in ~/.config/containers/storage.conf"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		e.hint = "the disk is full; podunit image prune -a removes images that no container uses"
+	case errors.Is(err, os.ErrPermission):
+		e.hint = "the directory must belong to the user who runs podunit"
+	case strings.Contains(err.Error(), "driver"), strings.Contains(err.Error(), "overlay"):
+		e.hint = "see driver and [storage.options] in containers-storage.conf(5)"
+	}
+	return e
+}
