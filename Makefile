@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# contrib/bootstrap puts a Go here where the distribution's is too old.
+CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)
+GO    ?= $(firstword $(wildcard $(CACHE)/podunit-go/go/bin/go) go)
+
+# containers_image_openpgp and exclude_graphdriver_btrfs: no gpgme, no libbtrfs; netgo and osusergo: a static binary
+# must not load name service modules.
+TAGS := containers_image_openpgp exclude_graphdriver_btrfs netgo osusergo
+
+# The zsh of Debian looks in another place for what packages bring.
+BASHCOMP ?= $(PREFIX)/share/bash-completion/completions
+FISHCOMP ?= $(PREFIX)/share/fish/vendor_completions.d
+ZSHCOMP  ?= $(if $(filter /usr,$(PREFIX)),$(PREFIX)/share/zsh/vendor-completions,$(PREFIX)/share/zsh/site-functions)
+
+FUZZTIME ?= 20s
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: bootstrap
+bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler, git, Go
+	@contrib/bootstrap
+
+.PHONY: build
+build: ## bin/podunit and bin/podunit-generator, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/podunit-generator ./generator
+	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
+		-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"' -o bin/podunit ./runner
+
+# systemd tells the generator its mode by no argument of its own: the name does, so there are two.
+.PHONY: install
+install: build ## build, then install below PREFIX (default /usr/local) and DESTDIR
+	install -D -m 755 bin/podunit $(DESTDIR)$(PREFIX)/bin/podunit
+	install -D -m 755 bin/podunit-generator $(DESTDIR)$(PREFIX)/lib/systemd/system-generators/podunit-system-generator
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/user-generators
+	ln -sf ../system-generators/podunit-system-generator $(DESTDIR)$(PREFIX)/lib/systemd/user-generators/podunit-user-generator
+	@for kind in user system; do \
+		[ -d units/$$kind ] || continue; \
+		(cd units/$$kind && find . -type f ! -name '*.go') | while read -r f; do \
+			install -D -m 644 "units/$$kind/$$f" "$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$f" || exit 1; \
+		done || exit 1; \
+	done
+	@mkdir -p $(DESTDIR)$(BASHCOMP) $(DESTDIR)$(FISHCOMP) $(DESTDIR)$(ZSHCOMP)
+	bin/podunit completion bash >$(DESTDIR)$(BASHCOMP)/podunit
+	bin/podunit completion fish >$(DESTDIR)$(FISHCOMP)/podunit.fish
+	bin/podunit completion zsh >$(DESTDIR)$(ZSHCOMP)/_podunit
+	@for page in $(wildcard contrib/doc/*.[1-8]); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+
+.PHONY: test
+test: bootstrap unit lab-test ## everything: unit, golden and fuzz seeds, then the lab; installs what it needs
+
+.PHONY: unit
+unit: ## unit tests, golden cases and fuzz seeds; no root, no network
+	$(GO) vet -tags "$(TAGS)" ./...
+	$(GO) test -tags "$(TAGS)" ./...
+
+# One package at a time: two cores carry one lab well.
+.PHONY: lab-test
+lab-test: build ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
+	PODUNIT_BIN=$(CURDIR)/bin $(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' ./...
+
+.PHONY: golden
+golden: ## rewrite the expected output of the golden cases; review the diff
+	$(GO) test ./generator/... -update
+
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME (20s)
+	@$(GO) list -f '{{.ImportPath}} {{.Dir}}' ./generator/... ./runner/... | while read -r pkg dir; do \
+		grep -hos '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | sed 's/func //' | while read -r f; do \
+			echo "$$pkg $$f"; $(GO) test -tags "$(TAGS)" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+		done || exit 1; \
+	done
+
+.PHONY: docs
+docs: ## rewrite the documents that are generated from the code
+	$(GO) generate ./...
+
+.PHONY: lint
+lint: ## gofmt, vet, and golangci-lint
+	@fmt=$$(gofmt -l generator runner contrib units testdata); [ -z "$$fmt" ] || { echo "gofmt would change:"; echo "$$fmt"; exit 1; }
+	$(GO) vet -tags "$(TAGS) lab" ./...
+	$(GO) run $(LINT) run --build-tags "$(TAGS) lab"
+
+.PHONY: demo
+demo: bootstrap build ## the media pod in a booted Debian machine, from nothing to a reboot
+	contrib/demo
+
+.PHONY: clean
+clean: ## what was built here; labs and their cache: go run ./contrib/lab rm --all
+	rm -rf bin

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command lab makes, boots and drives the machines that podunit is tested on: see the help text.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/podunit/podunit/contrib/lab/cache"
+	"github.com/podunit/podunit/contrib/lab/machine"
+	"github.com/podunit/podunit/contrib/lab/throttle"
+)
+
+const usage = `Usage: lab VERB [FLAGS] [ARGUMENTS]
+
+A lab is a Debian 13 machine with a real systemd, in systemd-nspawn. It needs root.
+
+  up                 make the lab if there is none, boot it if it is off
+  run CMD [ARG...]   run a command in it, as alice; one argument alone is a bash script
+  shell              a login shell in it, on a terminal
+  install [DIR]      make install of the source tree in DIR (default: .) into it, then daemon-reload
+  down               power it off in order
+  kill               cut its power: everything in it is killed
+  reboot             down and up; with --cut, kill and up
+  route on|off       give it back its default route, or take it
+  peer on|off        unmask Podman's own generators, or mask them (as a new lab has it)
+  status             what runs, and where
+  ls                 all labs
+  rm                 cut its power and remove it; --all for every lab
+  gc                 remove the labs whose owner died
+  prepare            make the cached root filesystem and images, no lab
+  throttle           (inside a lab) a slow TCP proxy, for slow pulls
+
+Exit status: the command's own for run and shell; 125 when the lab could not do it.
+
+Flags:
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		if code == 0 {
+			code = 125
+		}
+	}
+	os.Exit(code)
+}
+
+// settings are the flags, all verbs together: a verb reads those it knows.
+type settings struct {
+	name, user, dir   string
+	env               []string
+	timeout           time.Duration
+	tty, cut, all     bool
+	noRoute, noImages bool
+	owner             int
+	throttle          throttle.Options
+}
+
+func run(ctx context.Context, args []string) (int, error) {
+	var s settings
+	flags := pflag.NewFlagSet("lab", pflag.ContinueOnError)
+	flags.SetInterspersed(false)
+	flags.SortFlags = false
+	flags.StringVar(&s.name, "name", "podunit", "which lab")
+	flags.StringVar(&s.user, "user", "alice", "run, shell: alice, bob, carol (no subordinate ids), dave (no linger) or root")
+	flags.StringVar(&s.dir, "dir", "", "run, shell: working directory (default: the home)")
+	flags.StringArrayVar(&s.env, "env", nil, "run, shell: KEY=VALUE, may be repeated")
+	flags.DurationVar(&s.timeout, "timeout", 0, "run: kill the command after this time")
+	flags.BoolVarP(&s.tty, "tty", "t", false, "run: on a terminal of the lab")
+	flags.BoolVar(&s.cut, "cut", false, "reboot: cut the power instead of powering off")
+	flags.BoolVar(&s.all, "all", false, "rm: every lab")
+	flags.BoolVar(&s.noRoute, "no-route", false, "up: a new lab has no default route")
+	flags.BoolVar(&s.noImages, "no-images", false, "up: a new lab has an empty registry")
+	flags.IntVar(&s.owner, "owner", 0, "up: a new lab belongs to this process; gc removes it when that has died")
+	flags.StringVar(&s.throttle.Listen, "listen", "127.0.0.1:5001", "throttle: where to listen")
+	flags.StringVar(&s.throttle.To, "to", "127.0.0.1:5000", "throttle: where connections go")
+	flags.IntVar(&s.throttle.Rate, "rate", 0, "throttle: bytes per second towards the client, all connections together; 0 is no limit")
+	flags.Int64Var(&s.throttle.StallAfter, "stall-after", 0, "throttle: pass this many bytes to clients, then none; 0 is never")
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || args[0] == "help" {
+		flags.Usage()
+		if len(args) > 0 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h") {
+			return 0, nil
+		}
+		return 125, nil
+	}
+	verb := args[0]
+	if err := flags.Parse(args[1:]); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return 0, nil
+		}
+		return 125, err
+	}
+	if verb == "throttle" {
+		return 0, throttle.Serve(ctx, s.throttle)
+	}
+	if os.Geteuid() != 0 {
+		return 125, fmt.Errorf("a lab needs root, this is uid %d: run it with sudo", os.Geteuid())
+	}
+	c, err := cache.Open()
+	if err != nil {
+		return 125, err
+	}
+	return s.verb(ctx, c, verb, flags.Args())
+}
+
+func (s settings) verb(ctx context.Context, c cache.Dir, verb string, args []string) (int, error) {
+	log := io.Writer(os.Stderr)
+	most := map[string]int{"run": -1, "install": 1, "route": 1, "peer": 1}
+	limit, known := most[verb]
+	if !known {
+		limit = 0
+	}
+	if limit >= 0 && len(args) > limit {
+		return 125, fmt.Errorf("%s: unexpected argument %q", verb, args[limit])
+	}
+	switch verb {
+	case "up":
+		return 0, s.up(ctx, c, log)
+	case "prepare":
+		return 0, machine.Prepare(ctx, c, log)
+	case "ls":
+		return 0, list(c, log)
+	case "gc":
+		gone, err := machine.GC(c, log)
+		for _, name := range gone {
+			fmt.Println("removed", name)
+		}
+		return 0, err
+	case "rm":
+		if s.all {
+			labs, err := machine.List(c, log)
+			for _, m := range labs {
+				err = errors.Join(err, m.Remove())
+			}
+			return 0, err
+		}
+	}
+	m, err := machine.Open(c, s.name, log)
+	if errors.Is(err, machine.ErrNone) && verb == "rm" {
+		return 0, nil
+	}
+	if err != nil {
+		return 125, fmt.Errorf("%w; make it with: lab up --name %s", err, s.name)
+	}
+	switch verb {
+	case "rm":
+		return 0, m.Remove()
+	case "down":
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		return 0, m.Poweroff(ctx)
+	case "kill":
+		return 0, m.PowerCut()
+	case "reboot":
+		off := m.Poweroff
+		if s.cut {
+			off = func(context.Context) error { return m.PowerCut() }
+		}
+		if err := off(ctx); err != nil {
+			return 125, err
+		}
+		return 0, m.Boot(ctx)
+	case "run":
+		if len(args) == 0 {
+			return 125, errors.New("run: no command: lab run CMD [ARG...]")
+		}
+		return s.run(ctx, m, args)
+	case "shell":
+		s.tty = true
+		return s.run(ctx, m, []string{"bash", "-l"})
+	case "install":
+		return s.install(ctx, m, args)
+	case "route", "peer":
+		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
+			return 125, fmt.Errorf("%s: say on or off", verb)
+		}
+		if verb == "route" {
+			return 0, m.SetRoute(ctx, args[0] == "on")
+		}
+		return 0, m.SetPeer(ctx, args[0] == "on")
+	case "status":
+		return s.status(ctx, m)
+	}
+	return 125, fmt.Errorf("unknown verb %q; lab help lists them", verb)
+}
+
+func (s settings) up(ctx context.Context, c cache.Dir, log io.Writer) error {
+	if _, err := machine.GC(c, log); err != nil {
+		return err
+	}
+	m, err := machine.Open(c, s.name, log)
+	if errors.Is(err, machine.ErrNone) {
+		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, Owner: s.owner}, log)
+	}
+	if err != nil || m.Running() {
+		return err
+	}
+	return m.Boot(ctx)
+}
+
+func (s settings) run(ctx context.Context, m *machine.Machine, args []string) (int, error) {
+	cmd := machine.Command{
+		User: s.user, Args: args, Dir: s.dir, Env: s.env, Timeout: s.timeout, Terminal: s.tty,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	if fd := int(os.Stdin.Fd()); s.tty && term.IsTerminal(fd) {
+		// Keys are for the lab's terminal to interpret; script(1) puts ours back at its end, a killed one does not.
+		if old, err := term.GetState(fd); err == nil {
+			defer term.Restore(fd, old)
+		}
+	}
+	res, err := m.Run(ctx, cmd)
+	return res.Code, err
+}
+
+func (s settings) install(ctx context.Context, m *machine.Machine, args []string) (int, error) {
+	dir := "."
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	root, err := m.Root()
+	if err != nil {
+		return 125, err
+	}
+	mk := exec.CommandContext(ctx, "make", "--no-print-directory", "-C", dir, "install", "PREFIX=/usr", "DESTDIR="+root)
+	mk.Stdout, mk.Stderr = os.Stderr, os.Stderr
+	if err := mk.Run(); err != nil {
+		return 125, fmt.Errorf("make install: %w", err)
+	}
+	return 0, m.Reload(ctx)
+}
+
+func list(c cache.Dir, log io.Writer) error {
+	labs, err := machine.List(c, log)
+	for _, m := range labs {
+		state := "off"
+		if m.Running() {
+			state = "running"
+		}
+		fmt.Printf("%-20s %-8s %s\n", m.Name, state, m.Address())
+	}
+	return err
+}
+
+func (s settings) status(ctx context.Context, m *machine.Machine) (int, error) {
+	root, err := m.Root()
+	if err != nil {
+		fmt.Printf("%s is off\n", m.Name)
+		return 3, nil // as systemctl status
+	}
+	fmt.Printf("%s runs at %s; its root is %s\n", m.Name, m.Address(), filepath.Clean(root))
+	res, err := m.Run(ctx, machine.Command{User: "root", Args: []string{"systemctl", "--no-pager", "--failed", "status"}})
+	fmt.Print(res.Stdout, res.Stderr)
+	return 0, err
+}
