@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package spec models what a container or a pod asks for: the command line of
+// run and of pod create with the flag names podman users know, parsed into
+// typed values. It judges the words of a command line and nothing else: what
+// images, volumes, networks and the kernel make of them is left to the packages
+// that act. Every type here survives a round trip through JSON, so a record of
+// a container can hold what was asked for.
+package spec
+
+import "time"
+
+// Container is what one command line of run asks for.
+type Container struct {
+	// Name is empty if none was given; the caller then makes one up.
+	Name string
+	// Image is a reference as written; it is empty with a Rootfs.
+	Image string
+	// Rootfs is set with --rootfs, where a directory stands at the image's place.
+	Rootfs *Rootfs
+	// Command holds the words after the image; none means the image's own.
+	Command []string
+	// Entrypoint is nil if the image's own is wanted, and empty but not nil if
+	// the image's entrypoint is to be cleared (--entrypoint "").
+	Entrypoint []string
+
+	Replace     bool // remove a container of this name first
+	Remove      bool // remove the container and its anonymous volumes at the end
+	Detach      bool
+	Interactive bool
+	TTY         bool
+	// SigProxy says that signals the attached runner gets are the container's.
+	SigProxy bool
+	// Cgroups is split, enabled, no-conmon or disabled; empty means the default.
+	Cgroups string
+	// SdNotify is conmon, container or ignore. Default: container.
+	SdNotify string
+	// Systemd is true, false or always: whether to prepare the container for
+	// systemd as its first process. true means when the command is systemd or an
+	// init by its name.
+	Systemd string
+	// CIDFile receives the container's ID; it must not exist.
+	CIDFile string
+	// PIDFile receives the process ID of the container's first process.
+	PIDFile string
+	// MainPIDFile is --conmon-pidfile: it receives the process ID that systemd
+	// watches. Without a monitor that is the container's first process too.
+	MainPIDFile string
+	Restart     Restart
+
+	Pull Pull
+
+	// Env is the environment asked for, --env-host, --http-proxy, --env-file
+	// and --env applied in that order; the image's variables come below it.
+	Env map[string]string
+	// UnsetEnv names variables of the image or the defaults to leave out.
+	UnsetEnv []string
+	// UnsetEnvAll leaves out every variable of the image and the defaults.
+	UnsetEnvAll bool
+	// User is USER[:GROUP], names or numbers; empty means the image's.
+	User string
+	// Groups are supplementary groups, names or numbers.
+	Groups []string
+	// KeepGroups keeps the runner's own supplementary groups (--group-add keep-groups).
+	KeepGroups bool
+	// WorkDir is an absolute path; empty means the image's.
+	WorkDir string
+	// Umask is nil for the configured one.
+	Umask *uint32
+	// Timezone is a name of the time zone database or "local"; empty means the
+	// container's own.
+	Timezone string
+	// StopSignal is zero for the image's, else SIGTERM.
+	StopSignal int
+	// StopTimeout is nil for the configured one (10 s).
+	StopTimeout *time.Duration
+	// Passwd says whether /etc/passwd and /etc/group get an entry for a user
+	// that the image does not know.
+	Passwd bool
+
+	Labels      map[string]string
+	Annotations map[string]string
+
+	Security
+	Limits
+	Networking
+	IDMapping
+
+	// ReadOnly makes the root filesystem read-only.
+	ReadOnly bool
+	// ReadOnlyTmpfs puts writable tmpfs on the usual places of a read-only root.
+	ReadOnlyTmpfs bool
+	// Init runs a small init as the first process.
+	Init bool
+	// InitPath is the init on the host; empty means the configured one.
+	InitPath string
+	// Mounts are those of --volume, --mount and --tmpfs, in this order.
+	Mounts []Mount
+	// ImageVolumes says what becomes of the image's VOLUMEs: anonymous, tmpfs or
+	// ignore; empty means anonymous.
+	ImageVolumes string
+	Devices      []Device
+
+	Log Log
+
+	// Pod is the name of the pod to join, or empty.
+	Pod string
+	// PIDNS, IPCNS, UTSNS and CgroupNS are the namespaces to use; an empty mode
+	// means the default: the pod's where it shares them, else private.
+	PIDNS, IPCNS, UTSNS, CgroupNS Namespace
+
+	// Warnings are things of the command line that have no effect, in words.
+	Warnings []string `json:",omitempty"`
+}
+
+// Pod is what one command line of pod create asks for.
+type Pod struct {
+	Name    string
+	Replace bool
+	// Infra is false for a pod without an infra container, which then shares
+	// no namespaces.
+	Infra bool
+	// InfraName is empty if none was given.
+	InfraName string
+	// MainPIDFile is --infra-conmon-pidfile: it receives the process ID of the
+	// infra process when the pod starts.
+	MainPIDFile string
+	// ExitPolicy is stop or continue: whether the pod ends with its last container.
+	ExitPolicy string
+	// Share lists the namespaces that containers of the pod share: cgroup, ipc,
+	// net, pid, uts.
+	Share []string
+	// PodIDFile receives the pod's ID.
+	PodIDFile string
+	Restart   Restart
+	Labels    map[string]string
+
+	Security
+	Limits
+	Networking
+	IDMapping
+
+	// Mounts go into every container of the pod.
+	Mounts  []Mount
+	Devices []Device
+	PIDNS   Namespace
+	UTSNS   Namespace
+
+	Warnings []string `json:",omitempty"`
+}
+
+// Rootfs is a directory at the image's place: PATH[:O][:idmap].
+type Rootfs struct {
+	Path string
+	// Overlay keeps the directory as it is: changes are discarded at the end.
+	Overlay bool
+}
+
+// Pull says whether and how to fetch the image.
+type Pull struct {
+	// Policy is always, missing, never or newer.
+	Policy string
+	// Retry is the number of further tries after a failure.
+	Retry uint
+	// RetryDelay is nil for an exponential delay that starts at 2 s.
+	RetryDelay *time.Duration
+	// OS, Arch and Variant are empty for the machine's own.
+	OS, Arch, Variant string
+	// TLSVerify is nil for what registries.conf says.
+	TLSVerify *bool
+	// AuthFile is empty for the default search.
+	AuthFile string
+	// Creds is USER[:PASSWORD], or empty. It is never written to a record.
+	Creds string `json:"-"`
+	// CertDir is empty for the default search.
+	CertDir string
+	Quiet   bool
+}
+
+// Restart is what happens after the first process has ended.
+type Restart struct {
+	// Policy is empty if not given, or no, always, on-failure or unless-stopped.
+	Policy string
+	// Max is the number of tries of on-failure:N; zero means no limit.
+	Max uint
+}
+
+// Security is what confines a container beyond its namespaces.
+type Security struct {
+	Privileged bool
+	// CapAdd and CapDrop are capability names as written; "all" means all.
+	CapAdd, CapDrop []string
+	// AppArmor is a profile, "unconfined", or empty for the default.
+	AppArmor string
+	// Seccomp is the path of a profile, "unconfined", or empty for the default.
+	Seccomp         string
+	NoNewPrivileges bool
+	// SELinux holds the words after label=: disable, nested, user:U, role:R,
+	// type:T, level:L, filetype:T.
+	SELinux []string
+	// Mask lists paths to hide in addition to the usual ones.
+	Mask []string
+	// Unmask lists paths (or patterns) to show again; ALL means all.
+	Unmask []string
+	// ProcOpts are mount options of /proc.
+	ProcOpts []string
+	Sysctls  map[string]string
+}
+
+// Limits are the resources of a container. A nil pointer means not asked for.
+type Limits struct {
+	Memory            *int64 // bytes
+	MemorySwap        *int64 // bytes of memory and swap together; -1 means no limit
+	MemoryReservation *int64 // bytes
+	MemorySwappiness  *uint64
+	OOMKillDisable    bool
+	OOMScoreAdj       *int
+	CPUs              *float64 // cores; turns into CPUQuota and CPUPeriod
+	CPUShares         *uint64
+	CPUQuota          *int64  // microseconds in each period
+	CPUPeriod         *uint64 // microseconds
+	CPURTRuntime      *int64  // microseconds
+	CPURTPeriod       *uint64 // microseconds
+	CpusetCPUs        string
+	CpusetMems        string
+	BlkioWeight       *uint16
+	BlkioWeightDevice []DeviceWeight
+	DeviceReadBPS     []DeviceRate // bytes a second
+	DeviceWriteBPS    []DeviceRate // bytes a second
+	DeviceReadIOPS    []DeviceRate
+	DeviceWriteIOPS   []DeviceRate
+	PidsLimit         *int64 // -1 means no limit
+	// CgroupConf is written to cgroup v2 files as it stands, by file name.
+	CgroupConf   map[string]string
+	CgroupParent string
+	// ShmSize is the size of /dev/shm in bytes; zero means no limit, nil means
+	// the configured size (64 MiB).
+	ShmSize *int64
+	Ulimits []Ulimit
+	// HostUlimits takes the runner's own limits over (--ulimit host).
+	HostUlimits bool
+}
+
+// Networking is how a container or pod meets the network.
+type Networking struct {
+	// Networks is empty if none was asked for.
+	Networks []Network
+	Publish  []PortMapping
+	// PublishAll publishes every exposed port, the image's as well.
+	PublishAll bool
+	Expose     []PortRange
+	// Hostname is empty for the default, the first 12 digits of the ID.
+	Hostname string
+	AddHosts []HostEntry
+	// NoHosts leaves the container's /etc/hosts alone.
+	NoHosts bool
+	// NoHostname leaves the container's /etc/hostname alone.
+	NoHostname bool
+	// HostsFile is where /etc/hosts starts from: a path, "image", "none", or
+	// empty for the configured one.
+	HostsFile string
+	// DNS holds addresses, or the single word "none": leave /etc/resolv.conf alone.
+	DNS []string
+	// DNSSearch holds domains; the single "." means no search domains.
+	DNSSearch  []string
+	DNSOptions []string
+}
+
+// Log is where output goes.
+type Log struct {
+	// Driver is journald, passthrough, passthrough-tty, none, or empty for the default.
+	Driver string
+	// Tag is what the journal shows as the tag (--log-opt tag=), or empty.
+	Tag string
+	// Labels are extra journal fields (--log-opt label=NAME=VALUE).
+	Labels map[string]string `json:",omitempty"`
+}

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Issues that bring what is refused today.
+const (
+	IssueNetworks       = "networks"
+	IssueSecrets        = "secrets"
+	IssueHealth         = "health checks"
+	IssueBuild          = "build and artifacts"
+	IssueUserNamespaces = "user namespaces"
+	IssueVolumes        = "volumes"
+)
+
+// Support tells how a flag stands.
+type Support struct {
+	// Flag is the long name without dashes.
+	Flag string
+	// Container and Pod tell which command line has the flag.
+	Container, Pod bool
+	// Issue names the issue the flag comes with if it is refused until then.
+	Issue string
+	// Refused says why the flag is refused for good, and what to do instead.
+	Refused string
+}
+
+// Honoured reports whether the flag has its effect (some values may still be
+// refused, each with its reason).
+func (s Support) Honoured() bool { return s.Issue == "" && s.Refused == "" }
+
+// Supported lists every flag that a command line of podman may have and how it
+// stands here. A flag that is not in the list is unknown.
+func Supported() []Support {
+	var all []Support
+	for _, r := range rows() {
+		all = append(all, Support{
+			Flag: r.name, Container: r.on&onContainer != 0, Pod: r.on&onPod != 0, Issue: r.issue, Refused: r.refused,
+		})
+	}
+	return all
+}
+
+// kind tells how often a flag may stand and what its value is.
+type kind int
+
+const (
+	value  kind = iota // one value, the last one wins
+	yesno              // true or false, alone it is true
+	values             // each occurrence is one value
+	list               // each occurrence is a line of comma-separated values
+)
+
+// on tells which command lines have a flag.
+type on int
+
+const (
+	onContainer on = 1 << iota
+	onPod
+	onBoth = onContainer | onPod
+)
+
+// A row is a flag: its name, its value, what it does.
+type row struct {
+	name, short string
+	aliases     []string
+	on          on
+	kind        kind
+	// word stands for the value in the usage text.
+	word  string
+	usage string
+	// form and example tell what a value must look like.
+	form, example string
+	// def is shown as the default.
+	def string
+	// issue and refused are as in Support.
+	issue, refused string
+	set            func(t *target, v string) error
+}
+
+// target is what the rows write to: parts of a Container or of a Pod.
+type target struct {
+	host      Host
+	container *Container // nil for a pod
+	pod       *Pod       // nil for a container
+	security  *Security
+	limits    *Limits
+	net       *Networking
+	ids       *IDMapping
+	mounts    *[]Mount
+	devices   *[]Device
+	labels    map[string]string
+	env       environment
+}
+
+// Host is what a command line draws from its surroundings.
+type Host struct {
+	// Environ is the runner's environment, NAME=VALUE.
+	Environ []string
+	// ReadFile reads an environment or label file; nil means os.ReadFile.
+	ReadFile func(string) ([]byte, error)
+	// Dir is what relative paths start from.
+	Dir string
+}
+
+// Flags holds what a command line says until Container or Pod judges it as a whole.
+type Flags struct {
+	rows []row
+	said []said
+}
+
+type said struct {
+	row   *row
+	value string
+}
+
+// flag is the pflag.Value of a row. It takes every value, so that one fault
+// does not hide the next.
+type flag struct {
+	to  *Flags
+	row *row
+}
+
+func (f *flag) String() string {
+	if f.row == nil {
+		return ""
+	}
+	return f.row.def
+}
+
+func (f *flag) Set(v string) error {
+	f.to.said = append(f.to.said, said{f.row, v})
+	return nil
+}
+
+func (f *flag) Type() string {
+	if f.row.kind == yesno {
+		return "bool"
+	}
+	return f.row.word
+}
+
+// ContainerFlags adds the flags of run to fs. Flags end at the image, so that
+// those of the container's command are left alone.
+func ContainerFlags(fs *pflag.FlagSet) *Flags { return register(fs, onContainer) }
+
+// PodFlags adds the flags of pod create to fs.
+func PodFlags(fs *pflag.FlagSet) *Flags { return register(fs, onPod) }
+
+func register(fs *pflag.FlagSet, on on) *Flags {
+	f := &Flags{rows: rows()}
+	for i := range f.rows {
+		r := &f.rows[i]
+		if r.on&on == 0 {
+			continue
+		}
+		for j, name := range append([]string{r.name}, r.aliases...) {
+			short := r.short
+			if j > 0 {
+				short = ""
+			}
+			if r.name == "name" && on == onPod {
+				short = "n"
+			}
+			pf := fs.VarPF(&flag{to: f, row: r}, name, short, r.usage)
+			pf.Hidden = j > 0 || r.issue != "" || r.refused != ""
+			if r.kind == yesno {
+				pf.NoOptDefVal = "true"
+			}
+		}
+	}
+	if on == onContainer {
+		// -h is the hostname, so help has only its long name.
+		if fs.Lookup("help") == nil {
+			fs.Bool("help", false, "Show this help")
+		}
+		fs.SetInterspersed(false)
+	}
+	return f
+}
+
+// Defaulted tells whether the command line does not have the flag.
+func (f *Flags) Defaulted(name string) bool {
+	return !slices.ContainsFunc(f.said, func(s said) bool { return s.row.name == name })
+}
+
+// apply runs every row that was said and collects the faults.
+func (f *Flags) apply(t *target) Faults {
+	var faults Faults
+	for i, s := range f.said {
+		r := s.row
+		if r.kind == value || r.kind == yesno {
+			// The last one wins, and only that one is judged.
+			if slices.ContainsFunc(f.said[i+1:], func(later said) bool { return later.row == r }) {
+				continue
+			}
+		}
+		fault := func(v string, err error) {
+			if nb, ok := err.(*NotBuilt); ok {
+				faults = append(faults, nb)
+				return
+			}
+			faults = append(faults, &Fault{Flag: r.name, Value: v, Err: err, Form: r.form, Example: r.example})
+		}
+		switch {
+		case r.issue != "":
+			faults = append(faults, &NotBuilt{What: "--" + r.name, Issue: r.issue})
+			continue
+		case r.refused != "":
+			faults = append(faults, fmt.Errorf("--%s: %s", r.name, r.refused))
+			continue
+		}
+		vs := []string{s.value}
+		switch r.kind {
+		case list:
+			words, err := parseList(s.value)
+			if err != nil {
+				fault(s.value, err)
+				continue
+			}
+			vs = words
+		case yesno:
+			b, err := strconv.ParseBool(s.value)
+			if err != nil {
+				faults = append(faults, &Fault{Flag: r.name, Value: s.value, Err: fmt.Errorf("%q is neither true nor false", s.value)})
+				continue
+			}
+			vs[0] = strconv.FormatBool(b)
+		}
+		for _, v := range vs {
+			if err := r.set(t, v); err != nil {
+				fault(v, err)
+			}
+		}
+	}
+	return faults
+}
+
+// Container judges a command line of run. args are the words after the flags: the
+// image, or the directory with --rootfs, and the command. The error is Faults,
+// everything that is wrong.
+func (f *Flags) Container(args []string, host Host) (*Container, error) {
+	c := &Container{
+		SdNotify: "container", Systemd: "true", SigProxy: true, Passwd: true, ReadOnlyTmpfs: true,
+		Pull: Pull{Policy: "missing", Retry: 3}, Env: map[string]string{}, Labels: map[string]string{},
+	}
+	t := &target{
+		host: host, container: c, security: &c.Security, limits: &c.Limits, net: &c.Networking, ids: &c.IDMapping,
+		mounts: &c.Mounts, devices: &c.Devices, labels: c.Labels, env: environment{httpProxy: true},
+	}
+	faults := f.apply(t)
+	if len(args) == 0 {
+		faults = append(faults, misuse("the image is missing: run [flags] IMAGE [COMMAND...], such as run --rm docker.io/library/busybox date"))
+	} else {
+		c.Image, c.Command = args[0], args[1:]
+		if c.Rootfs != nil {
+			if err := c.Rootfs.parse(args[0], host.Dir); err != nil {
+				faults = append(faults, err)
+			}
+			c.Image = ""
+		} else if c.Image == "" {
+			faults = append(faults, misuse("the image is an empty word: run [flags] IMAGE [COMMAND...]"))
+		}
+	}
+	env, err := t.env.merge(host)
+	faults = append(faults, err...)
+	c.Env = env
+	systemdUnit(host, c.Labels)
+	faults = append(faults, c.together(f)...)
+	return c, faults.err()
+}
+
+// Pod judges a command line of pod create. args are the words after the flags:
+// nothing, or the pod's name. The error is Faults, everything that is wrong.
+func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
+	p := &Pod{Infra: true, ExitPolicy: "continue", Share: []string{"ipc", "net", "uts"}, Labels: map[string]string{}}
+	t := &target{
+		host: host, pod: p, security: &p.Security, limits: &p.Limits, net: &p.Networking, ids: &p.IDMapping,
+		mounts: &p.Mounts, devices: &p.Devices, labels: p.Labels,
+	}
+	faults := f.apply(t)
+	switch {
+	case len(args) > 1:
+		faults = append(faults, misuse("pod create takes one name, there are %d words", len(args)))
+	case len(args) == 1 && p.Name != "" && args[0] != p.Name:
+		faults = append(faults, misuse("the pod has two names, --name %s and %s", p.Name, args[0]))
+	case len(args) == 1:
+		p.Name = args[0]
+		if err := checkName(p.Name); err != nil {
+			faults = append(faults, fmt.Errorf("pod name %q: %w", p.Name, err))
+		}
+	}
+	systemdUnit(host, p.Labels)
+	faults = append(faults, p.together(f)...)
+	return p, faults.err()
+}
+
+// systemdUnit labels what is made for a unit with the unit's name, which is how
+// auto-update and the logs find it. Source: podman-auto-update(1).
+func systemdUnit(host Host, labels map[string]string) {
+	for _, kv := range host.Environ {
+		if name, v, _ := strings.Cut(kv, "="); name == "PODMAN_SYSTEMD_UNIT" {
+			labels[name] = v
+		}
+	}
+}
+
+// together judges what only the flags of a container together tell.
+func (c *Container) together(f *Flags) Faults {
+	var faults Faults
+	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
+	if c.Remove && c.Restart.Policy != "" && c.Restart.Policy != "no" {
+		add("--rm and --restart %s exclude each other: a container that is started again cannot be removed at its end; leave one out", c.Restart.Policy)
+	}
+	if c.Cgroups == "split" && c.CgroupParent != "" {
+		add("--cgroups=split and --cgroup-parent exclude each other: split stays inside the unit's own cgroup")
+	}
+	if c.Replace && c.Name == "" {
+		add("--replace needs --name: it removes the container of that name first")
+	}
+	if c.UserNS.Mode != "" && (len(c.UIDMap) > 0 || len(c.GIDMap) > 0) {
+		add("--userns and --uidmap or --gidmap exclude each other")
+	}
+	if c.Pod != "" {
+		for _, name := range []string{"publish", "publish-all", "userns", "uidmap", "gidmap", "add-host", "dns", "dns-option", "dns-search", "no-hosts"} {
+			if !f.Defaulted(name) && !(name == "publish-all" && !c.PublishAll) {
+				add("--%s belongs to the pod, not to a container in it: give it to pod create", name)
+			}
+		}
+		for _, n := range c.Networks {
+			if n.Mode != NetPod {
+				add("--network %s: the network belongs to the pod, not to a container in it: give it to pod create", n.Mode)
+			}
+		}
+	}
+	if c.HostUlimits && len(c.Ulimits) > 0 {
+		add("--ulimit host takes all limits over, it does not go together with single limits")
+	}
+	if c.Interactive && c.Detach && !c.TTY {
+		// Standard input of a container without attachment is empty; podman
+		// keeps it open for a later attach, which does not exist here.
+		c.Warnings = append(c.Warnings, "--interactive has no effect with --detach: nobody can attach later")
+	}
+	faults = append(faults, c.Networking.together(&c.Warnings)...)
+	faults = append(faults, c.Limits.together()...)
+	return faults
+}
+
+// together judges what only the flags of a pod together tell.
+func (p *Pod) together(f *Flags) Faults {
+	var faults Faults
+	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
+	if p.Replace && p.Name == "" {
+		add("--replace needs --name: it removes the pod of that name first")
+	}
+	if p.UserNS.Mode != "" && (len(p.UIDMap) > 0 || len(p.GIDMap) > 0) {
+		add("--userns and --uidmap or --gidmap exclude each other")
+	}
+	if !p.Infra {
+		if !f.Defaulted("share") && len(p.Share) > 0 {
+			add("--infra=false and --share exclude each other: the infra process holds the shared namespaces")
+		}
+		p.Share = nil
+		for _, name := range []string{"publish", "network", "infra-name", "infra-conmon-pidfile", "infra-command", "infra-image", "add-host", "dns", "hostname"} {
+			if !f.Defaulted(name) {
+				add("--infra=false and --%s exclude each other", name)
+			}
+		}
+	}
+	faults = append(faults, p.Networking.together(&p.Warnings)...)
+	return append(faults, p.Limits.together()...)
+}
+
+func (n *Networking) together(warnings *[]string) Faults {
+	var faults Faults
+	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
+	if len(n.Networks) > 1 {
+		add("--network is given %d times with modes that cannot be joined: %s and %s", len(n.Networks), n.Networks[0].Mode, n.Networks[1].Mode)
+	}
+	if len(n.Networks) == 1 && (len(n.Publish) > 0 || n.PublishAll) {
+		switch m := n.Networks[0].Mode; m {
+		case NetHost, NetNone, NetContainer, NetNS:
+			*warnings = append(*warnings, fmt.Sprintf("published ports have no effect with --network %s", m))
+		}
+	}
+	if n.NoHosts && len(n.AddHosts) > 0 {
+		add("--no-hosts and --add-host exclude each other")
+	}
+	if slices.Contains(n.DNS, "none") && (len(n.DNS) > 1 || len(n.DNSSearch) > 0 || len(n.DNSOptions) > 0) {
+		add("--dns none leaves /etc/resolv.conf alone, it does not go together with other DNS flags")
+	}
+	type end struct {
+		ip, proto string
+		port      int
+	}
+	taken := map[end]string{}
+	for _, m := range n.Publish {
+		if m.HostPort == 0 {
+			continue
+		}
+		ip := ""
+		if m.HostIP.IsValid() && !m.HostIP.IsUnspecified() {
+			ip = m.HostIP.String()
+		}
+		for i := range int(m.Range) {
+			e := end{ip, m.Protocol, int(m.HostPort) + i}
+			if other, double := taken[e]; double && other != m.String() {
+				add("--publish: host port %d/%s is given twice, by %s and by %s", e.port, e.proto, other, m)
+				break
+			}
+			taken[e] = m.String()
+		}
+	}
+	return faults
+}
+
+func (l *Limits) together() Faults {
+	var faults Faults
+	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
+	if l.CPUs != nil && (l.CPUQuota != nil || l.CPUPeriod != nil) {
+		add("--cpus and --cpu-quota or --cpu-period exclude each other: --cpus is a short form of both")
+	}
+	if l.MemorySwap != nil && *l.MemorySwap != -1 {
+		switch {
+		case l.Memory == nil:
+			add("--memory-swap needs --memory")
+		case *l.MemorySwap < *l.Memory:
+			add("--memory-swap %d is memory and swap together, it cannot be less than --memory %d", *l.MemorySwap, *l.Memory)
+		}
+	}
+	if l.MemoryReservation != nil && l.Memory != nil && *l.MemoryReservation > *l.Memory {
+		add("--memory-reservation %d is a softer limit, it cannot be more than --memory %d", *l.MemoryReservation, *l.Memory)
+	}
+	return faults
+}
+
+func (r *Rootfs) parse(s, dir string) error {
+	p, opt, found := strings.Cut(s, ":")
+	if found && opt != "O" {
+		if strings.HasPrefix(opt, "idmap") {
+			return &NotBuilt{What: "--rootfs with idmap", Issue: IssueUserNamespaces}
+		}
+		return &Fault{Flag: "rootfs", Value: s, Err: fmt.Errorf("%q is not an option", opt), Form: "PATH[:O]", Example: "/srv/root:O"}
+	}
+	if p == "" {
+		return &Fault{Flag: "rootfs", Value: s, Err: errEmpty, Form: "PATH[:O]", Example: "/srv/root:O"}
+	}
+	r.Path, r.Overlay = absolute(p, dir), found
+	return nil
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spec
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+)
+
+// Mount types.
+const (
+	MountBind   = "bind"   // a file or directory of the host
+	MountVolume = "volume" // a named volume, or an anonymous one if Source is empty
+	MountTmpfs  = "tmpfs"
+	MountRamfs  = "ramfs"
+	MountDevpts = "devpts"
+	MountGlob   = "glob" // all files of the host that match Source
+)
+
+// Mount is one --volume, --mount or --tmpfs.
+type Mount struct {
+	// Type is one of the Mount constants.
+	Type string
+	// Source is a path of the host, a volume's name, an image or a pattern; it
+	// is empty for an anonymous volume and for file systems made on the spot.
+	Source string `json:",omitempty"`
+	// Destination is an absolute path in the container.
+	Destination string
+	// Options are mount options as runc knows them: ro, rw, nosuid, rprivate,
+	// size=, mode= and so on. Bind and rbind are among them for Type bind.
+	Options []string `json:",omitempty"`
+	// Relabel is z (shared), Z (private) or empty: give the source the
+	// container's SELinux label, where there is SELinux.
+	Relabel string `json:",omitempty"`
+	// Chown gives the source to the container's user before the start (U).
+	Chown bool `json:",omitempty"`
+	// Overlay mounts the source under a layer that takes the changes (O).
+	// Upper and Work are that layer's directories; if empty, the changes are
+	// discarded at the end.
+	Overlay bool   `json:",omitempty"`
+	Upper   string `json:",omitempty"`
+	Work    string `json:",omitempty"`
+	// NoCopy leaves a new volume empty, where it otherwise begins with what the
+	// image has at the destination. For tmpfs it is the other way round: the
+	// default is empty, and Copy asks for what the image has.
+	NoCopy bool `json:",omitempty"`
+	Copy   bool `json:",omitempty"`
+	// Create makes a missing source directory. Only -v does.
+	Create bool `json:",omitempty"`
+}
+
+// ReadOnly reports whether ro is among the options.
+func (m Mount) ReadOnly() bool { return slices.Contains(m.Options, "ro") }
+
+// ParseVolume reads [SOURCE:]DESTINATION[:OPTIONS]. A source that begins with a
+// slash or a dot is a path of the host, any other is a volume's name; relative
+// paths are taken from dir. Source: podman-run(1), --volume.
+func ParseVolume(s, dir string) (Mount, error) {
+	parts := splitColons(s)
+	var m Mount
+	var options string
+	switch len(parts) {
+	case 1:
+		m = Mount{Type: MountVolume, Destination: parts[0]}
+	case 2, 3:
+		m = Mount{Source: parts[0], Destination: parts[1]}
+		if len(parts) == 3 {
+			options = parts[2]
+		}
+		switch {
+		case m.Source == "":
+			return m, errors.New("nothing stands before the first colon; for an anonymous volume write only the path inside the container")
+		case strings.HasPrefix(m.Source, "/"), strings.HasPrefix(m.Source, "."):
+			m.Type, m.Create = MountBind, true
+			if !path.IsAbs(m.Source) {
+				m.Source = path.Join(dir, m.Source)
+			}
+		default:
+			m.Type = MountVolume
+			if err := checkName(m.Source); err != nil {
+				return m, fmt.Errorf("%q is no volume name and no path: %w", m.Source, err)
+			}
+		}
+	default:
+		return m, errors.New("it has more than two colons")
+	}
+	if err := m.destination(m.Destination); err != nil {
+		return m, err
+	}
+	for _, opt := range splitOptions(options) {
+		if err := m.option(opt); err != nil {
+			return m, err
+		}
+	}
+	return m, m.finish()
+}
+
+// ParseTmpfs reads PATH[:OPTIONS]. Source: podman-run(1), --tmpfs.
+func ParseTmpfs(s string) (Mount, error) {
+	dst, options, _ := strings.Cut(s, ":")
+	m := Mount{Type: MountTmpfs}
+	if err := m.destination(dst); err != nil {
+		return m, err
+	}
+	for _, opt := range splitOptions(options) {
+		if err := m.option(opt); err != nil {
+			return m, err
+		}
+	}
+	return m, m.finish()
+}
+
+// ParseMount reads type=TYPE,NAME[=VALUE],... as one CSV record; without a type
+// it is a volume. Relative sources are taken from dir. Source: podman-run(1),
+// --mount.
+func ParseMount(s, dir string) (Mount, error) {
+	r := csv.NewReader(strings.NewReader(s))
+	fields, err := r.Read()
+	if err != nil {
+		return Mount{}, fmt.Errorf("it is not one line of comma-separated values: %w", err)
+	}
+	m := Mount{Type: MountVolume}
+	for _, f := range fields {
+		if name, value, _ := strings.Cut(f, "="); name == "type" {
+			m.Type = value
+		}
+	}
+	switch m.Type {
+	case MountBind, MountVolume, MountTmpfs, MountRamfs, MountDevpts, MountGlob:
+	case "image":
+		return m, &NotBuilt{What: "--mount type=image", Issue: IssueVolumes}
+	case "artifact":
+		return m, &NotBuilt{What: "--mount type=artifact", Issue: IssueBuild}
+	default:
+		return m, fmt.Errorf("%q is not a type; bind, volume, tmpfs, ramfs, devpts and glob are", m.Type)
+	}
+	for _, f := range fields {
+		if err := m.field(f, dir); err != nil {
+			return m, err
+		}
+	}
+	switch {
+	case m.Destination == "" && m.Type == MountGlob:
+		// Without a destination each match appears where it is on the host.
+	case m.Destination == "":
+		return m, errors.New("destination= is missing")
+	}
+	if m.Source == "" && (m.Type == MountBind || m.Type == MountGlob) {
+		return m, errors.New("source= is missing")
+	}
+	return m, m.finish()
+}
+
+// field takes one NAME[=VALUE] of a --mount.
+func (m *Mount) field(f, dir string) error {
+	name, value, given := strings.Cut(f, "=")
+	flag := func(set func(bool)) error {
+		if !given {
+			set(true)
+			return nil
+		}
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false in %q", value, f)
+		}
+		set(b)
+		return nil
+	}
+	only := func(types ...string) error {
+		if slices.Contains(types, m.Type) {
+			return nil
+		}
+		return fmt.Errorf("%s is not an option of type %s", name, m.Type)
+	}
+	files := []string{MountBind, MountVolume, MountGlob}
+	switch name {
+	case "type":
+		return nil
+	case "source", "src":
+		if err := only(files...); err != nil {
+			return err
+		}
+		m.Source = value
+		if (m.Type == MountBind || m.Type == MountGlob) && !path.IsAbs(value) {
+			if value == "" {
+				return errors.New("source= is empty")
+			}
+			m.Source = path.Join(dir, value)
+		}
+		if m.Type == MountVolume && value != "" {
+			if err := checkName(value); err != nil {
+				return fmt.Errorf("volume %q: %w", value, err)
+			}
+		}
+		return nil
+	case "destination", "dst", "target":
+		return m.destination(value)
+	case "readonly", "ro":
+		return flag(func(b bool) {
+			if b {
+				m.Options = append(m.Options, "ro")
+			} else {
+				m.Options = append(m.Options, "rw")
+			}
+		})
+	case "rw", "readwrite":
+		return flag(func(b bool) {
+			if b {
+				m.Options = append(m.Options, "rw")
+			} else {
+				m.Options = append(m.Options, "ro")
+			}
+		})
+	case "bind-propagation":
+		if err := only(MountBind, MountGlob); err != nil {
+			return err
+		}
+		return m.option(value)
+	case "bind-nonrecursive":
+		if err := only(MountBind, MountGlob); err != nil {
+			return err
+		}
+		return flag(func(b bool) {
+			if b {
+				m.Options = append(m.Options, "bind")
+			} else {
+				m.Options = append(m.Options, "rbind")
+			}
+		})
+	case "relabel":
+		if err := only(files...); err != nil {
+			return err
+		}
+		switch value {
+		case "shared":
+			m.Relabel = "z"
+		case "private":
+			m.Relabel = "Z"
+		default:
+			return fmt.Errorf("relabel=%q: it is shared or private", value)
+		}
+		return nil
+	case "U", "chown":
+		return flag(func(b bool) { m.Chown = b })
+	case "idmap":
+		return &NotBuilt{What: "idmap on a mount", Issue: IssueUserNamespaces}
+	case "volume-nocopy", "nocopy":
+		if err := only(MountVolume); err != nil {
+			return err
+		}
+		return flag(func(b bool) { m.NoCopy = b })
+	case "subpath", "volume-subpath", "image-subpath":
+		return &NotBuilt{What: "subpath on a mount", Issue: IssueVolumes}
+	case "tmpfs-size", "size":
+		if err := only(MountTmpfs, MountRamfs); err != nil {
+			return err
+		}
+		return m.option("size=" + value)
+	case "tmpfs-mode", "mode":
+		if err := only(MountTmpfs, MountDevpts, MountRamfs); err != nil {
+			return err
+		}
+		return m.option("mode=" + value)
+	case "tmpcopyup", "notmpcopyup":
+		if err := only(MountTmpfs); err != nil {
+			return err
+		}
+		return m.option(name)
+	case "uid", "gid", "ptmxmode", "max", "newinstance":
+		if err := only(MountTmpfs, MountDevpts); err != nil {
+			return err
+		}
+		if given {
+			name += "=" + value
+		}
+		return m.option(name)
+	case "consistency":
+		return errors.New("consistency is for other systems than Linux, leave it out")
+	}
+	if given {
+		if b, err := strconv.ParseBool(value); err == nil && isMountFlag(name) {
+			if !b {
+				name = opposite(name)
+			}
+			return m.option(name)
+		}
+		return m.option(f)
+	}
+	return m.option(name)
+}
+
+// option takes one option of -v or --tmpfs.
+func (m *Mount) option(opt string) error {
+	onHost := m.Type == MountBind || m.Type == MountVolume || m.Type == MountGlob
+	name, value, given := strings.Cut(opt, "=")
+	switch {
+	case isMountFlag(opt):
+		m.Options = append(m.Options, opt)
+		return nil
+	case onHost && slices.Contains([]string{"bind", "rbind", "shared", "rshared", "slave", "rslave", "private", "rprivate", "unbindable", "runbindable"}, opt):
+		m.Options = append(m.Options, opt)
+		return nil
+	case onHost && (opt == "z" || opt == "Z"):
+		if m.Relabel != "" && m.Relabel != opt {
+			return errors.New("z and Z exclude each other")
+		}
+		m.Relabel = opt
+		return nil
+	case opt == "U":
+		m.Chown = true
+		return nil
+	case onHost && opt == "O":
+		m.Overlay = true
+		return nil
+	case onHost && (name == "upperdir" || name == "workdir"):
+		if !path.IsAbs(value) {
+			return fmt.Errorf("%q is not an absolute path in %q", value, opt)
+		}
+		if name == "upperdir" {
+			m.Upper = value
+		} else {
+			m.Work = value
+		}
+		return nil
+	case onHost && opt == "copy":
+		m.NoCopy = false
+		return nil
+	case onHost && opt == "nocopy":
+		m.NoCopy = true
+		return nil
+	case opt == "idmap" || name == "idmap":
+		return &NotBuilt{What: "idmap on a mount", Issue: IssueUserNamespaces}
+	case m.Type == MountTmpfs && opt == "tmpcopyup":
+		m.Copy = true
+		return nil
+	case m.Type == MountTmpfs && opt == "notmpcopyup":
+		m.Copy = false
+		return nil
+	case (m.Type == MountTmpfs || m.Type == MountRamfs) && name == "size" && given:
+		if strings.HasSuffix(value, "%") && m.Type == MountTmpfs {
+			if n, err := strconv.ParseUint(strings.TrimSuffix(value, "%"), 10, 31); err != nil || n == 0 {
+				return fmt.Errorf("size %q is not a share of the memory, such as 50%%", value)
+			}
+		} else if n, err := units.RAMInBytes(value); err != nil || n < 0 {
+			return fmt.Errorf("size %q is not a size, such as 512m", value)
+		}
+		m.Options = append(m.Options, opt)
+		return nil
+	case (m.Type == MountTmpfs || m.Type == MountDevpts || m.Type == MountRamfs) && (name == "mode" || name == "ptmxmode" && m.Type == MountDevpts) && given:
+		if n, err := strconv.ParseUint(value, 8, 32); err != nil || n > 0o7777 {
+			return fmt.Errorf("%s %q is not an octal mode, such as 1777", name, value)
+		}
+		m.Options = append(m.Options, opt)
+		return nil
+	case given && ((m.Type == MountTmpfs || m.Type == MountDevpts) && (name == "uid" || name == "gid") ||
+		m.Type == MountTmpfs && (name == "nr_inodes" || name == "nr_blocks") || m.Type == MountDevpts && name == "max"):
+		if _, err := units.RAMInBytes(value); err != nil {
+			return fmt.Errorf("%s %q is not a number", name, value)
+		}
+		m.Options = append(m.Options, opt)
+		return nil
+	case m.Type == MountDevpts && opt == "newinstance":
+		m.Options = append(m.Options, opt)
+		return nil
+	case m.Type == MountTmpfs && name == "mpol" && given, m.Type == MountTmpfs && name == "huge" && given:
+		m.Options = append(m.Options, opt)
+		return nil
+	}
+	return fmt.Errorf("%q is not an option of a %s mount", opt, m.Type)
+}
+
+func (m *Mount) destination(s string) error {
+	if !path.IsAbs(s) {
+		return fmt.Errorf("%q is not an absolute path inside the container", s)
+	}
+	m.Destination = path.Clean(s)
+	if m.Destination == "/" {
+		return errors.New("a mount cannot take the place of the root directory")
+	}
+	return nil
+}
+
+// finish judges the options together.
+func (m *Mount) finish() error {
+	for _, pair := range [][2]string{{"ro", "rw"}, {"exec", "noexec"}, {"suid", "nosuid"}, {"dev", "nodev"}, {"bind", "rbind"}} {
+		if slices.Contains(m.Options, pair[0]) && slices.Contains(m.Options, pair[1]) {
+			return fmt.Errorf("%s and %s exclude each other", pair[0], pair[1])
+		}
+	}
+	if (m.Upper != "") != (m.Work != "") {
+		return errors.New("upperdir= and workdir= go together")
+	}
+	if m.Upper != "" && !m.Overlay {
+		return errors.New("upperdir= and workdir= need the option O")
+	}
+	if m.Overlay && (m.Relabel != "" && m.Chown) {
+		return errors.New("O does not go together with both U and a label")
+	}
+	return nil
+}
+
+func isMountFlag(s string) bool {
+	switch s {
+	case "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "sync", "async", "dirsync", "atime", "noatime",
+		"diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime":
+		return true
+	}
+	return false
+}
+
+func opposite(flag string) string {
+	switch flag {
+	case "ro":
+		return "rw"
+	case "rw":
+		return "ro"
+	case "sync":
+		return "async"
+	}
+	if s, ok := strings.CutPrefix(flag, "no"); ok {
+		return s
+	}
+	return "no" + flag
+}
+
+func splitOptions(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// splitColons splits at colons; \: is a colon that does not split.
+func splitColons(s string) []string {
+	var parts []string
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s) && s[i+1] == ':':
+			i++
+			b.WriteByte(':')
+		case s[i] == ':':
+			parts = append(parts, b.String())
+			b.Reset()
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return append(parts, b.String())
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Network modes.
+const (
+	NetNone      = "none"      // a network namespace with a loopback device only
+	NetHost      = "host"      // the host's network namespace
+	NetPasta     = "pasta"     // pasta, the default without rights
+	NetContainer = "container" // the network namespace of another container
+	NetNS        = "ns"        // a network namespace by its path
+	NetPrivate   = "private"   // the default for the user: pasta or, as root, a bridge
+	NetPod       = "pod"       // the pod's, given by --pod
+	NetBridge    = "bridge"    // the default named network
+	NetNamed     = "named"     // a named network
+)
+
+// Network is one --network.
+type Network struct {
+	// Mode is one of the Net constants.
+	Mode string
+	// Name is the container of NetContainer or the network of NetNamed.
+	Name string `json:",omitempty"`
+	// Path is that of NetNS.
+	Path string `json:",omitempty"`
+	// Options are those after the colon: arguments of pasta, or NAME=VALUE
+	// settings of a named network.
+	Options []string `json:",omitempty"`
+}
+
+// ParseNetwork reads MODE[:OPTIONS]. Any word that is no mode is the name of a
+// network. Source: podman-run(1), --network.
+func ParseNetwork(s string) (Network, error) {
+	mode, rest, colon := strings.Cut(s, ":")
+	options := func() []string {
+		if rest == "" {
+			return nil
+		}
+		return strings.Split(rest, ",")
+	}
+	switch mode {
+	case "":
+		return Network{}, errEmpty
+	case NetNone, NetHost, NetPrivate:
+		if colon {
+			return Network{}, fmt.Errorf("%s takes no options", mode)
+		}
+		return Network{Mode: mode}, nil
+	case NetPasta:
+		return Network{Mode: mode, Options: options()}, nil
+	case NetContainer:
+		if rest == "" {
+			return Network{}, errors.New("the name of the container is missing")
+		}
+		return Network{Mode: mode, Name: rest}, nil
+	case NetNS:
+		if !strings.HasPrefix(rest, "/") {
+			return Network{}, fmt.Errorf("%q is not an absolute path", rest)
+		}
+		return Network{Mode: mode, Path: rest}, nil
+	case "slirp4netns":
+		return Network{}, errors.New("slirp4netns is not used here, pasta has taken its place")
+	case NetBridge:
+		return Network{Mode: mode, Options: options()}, nil
+	case "default":
+		return Network{Mode: NetPrivate}, nil
+	}
+	return Network{Mode: NetNamed, Name: mode, Options: options()}, nil
+}
+
+// HostEntry is one line of /etc/hosts.
+type HostEntry struct {
+	Names []string
+	// IP is the zero Addr if Gateway is set.
+	IP netip.Addr
+	// Gateway stands for the address of the host as the container sees it.
+	Gateway bool
+}
+
+// HostGateway is the word that stands for the host's own address.
+const HostGateway = "host-gateway"
+
+// ParseHostEntry reads name[;name...]:ip, with host-gateway for the host's
+// address. Source: podman-run(1), --add-host.
+func ParseHostEntry(s string) (HostEntry, error) {
+	names, ip, found := strings.Cut(s, ":")
+	if !found {
+		return HostEntry{}, errors.New("the address is missing")
+	}
+	e := HostEntry{Names: strings.Split(names, ";")}
+	for _, n := range e.Names {
+		if n == "" || strings.ContainsAny(n, " \t\n#") {
+			return HostEntry{}, fmt.Errorf("%q is not a host name", n)
+		}
+	}
+	if ip == HostGateway {
+		e.Gateway = true
+		return e, nil
+	}
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(ip, "["), "]"))
+	if err != nil {
+		return HostEntry{}, fmt.Errorf("%q is not an IP address", ip)
+	}
+	e.IP = addr
+	return e, nil
+}
+
+// Namespace is where a namespace comes from.
+type Namespace struct {
+	// Mode is empty for the default, or private, host, shareable, none, pod,
+	// container or ns.
+	Mode string `json:",omitempty"`
+	// Container is that of mode container.
+	Container string `json:",omitempty"`
+	// Path is that of mode ns.
+	Path string `json:",omitempty"`
+}
+
+// parseNamespace reads one of the simple modes given, container:NAME or ns:PATH.
+func parseNamespace(s string, modes ...string) (Namespace, error) {
+	for _, m := range modes {
+		if s == m {
+			return Namespace{Mode: m}, nil
+		}
+	}
+	mode, rest, _ := strings.Cut(s, ":")
+	switch mode {
+	case "container":
+		if rest == "" {
+			return Namespace{}, errors.New("the name of the container is missing")
+		}
+		return Namespace{Mode: mode, Container: rest}, nil
+	case "ns":
+		if !strings.HasPrefix(rest, "/") {
+			return Namespace{}, fmt.Errorf("%q is not an absolute path", rest)
+		}
+		return Namespace{Mode: mode, Path: rest}, nil
+	}
+	return Namespace{}, fmt.Errorf("%q is not a mode", s)
+}
