@@ -34,6 +34,10 @@ build: ## bin/podunit and bin/podunit-generator, static
 	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
 		-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"' -o bin/podunit ./runner
 
+.PHONY: lab
+lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab help
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/podunit-lab ./contrib/lab
+
 # systemd tells the generator its mode by no argument of its own: the name does, so there are two.
 .PHONY: install
 install: build ## build, then install below PREFIX (default /usr/local) and DESTDIR
@@ -65,8 +69,8 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 
 # One package at a time: two cores carry one lab well.
 .PHONY: lab-test
-lab-test: build ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
-	PODUNIT_BIN=$(CURDIR)/bin $(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' ./...
+lab-test: build lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
+	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' ./...
 
 .PHONY: golden
 golden: ## rewrite the expected output of the golden cases; review the diff
@@ -95,5 +99,5 @@ demo: bootstrap build ## the media pod in a booted Debian machine, from nothing 
 	contrib/demo
 
 .PHONY: clean
-clean: ## what was built here; labs and their cache: go run ./contrib/lab rm --all
+clean: ## what was built here; for labs and their cache: bin/podunit-lab rm --all
 	rm -rf bin

@@ -108,8 +108,13 @@ func run(ctx context.Context, args []string) (int, error) {
 		}
 		return 125, err
 	}
-	if verb == "throttle" {
+	switch verb {
+	case "throttle":
 		return 0, throttle.Serve(ctx, s.throttle)
+	case "watch":
+		// Started by labtest with a pipe as standard input: its end is the end of the test.
+		io.Copy(io.Discard, os.Stdin)
+		verb = "rm"
 	}
 	if os.Geteuid() != 0 {
 		return 125, fmt.Errorf("a lab needs root, this is uid %d: run it with sudo", os.Geteuid())

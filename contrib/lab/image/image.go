@@ -269,7 +269,7 @@ func images() []image {
 			packages: "qbittorrent-nox",
 			entries:  []entry{dir("config"), dir("downloads")},
 			run: runConfig{
-				Env:          []string{"HOME=/config", "XDG_CONFIG_HOME=/config", "XDG_DATA_HOME=/config"},
+				Env:          []string{"LC_ALL=C.UTF-8", "HOME=/config", "XDG_CONFIG_HOME=/config", "XDG_DATA_HOME=/config"},
 				Entrypoint:   []string{"/usr/bin/qbittorrent-nox"},
 				Cmd:          []string{"--confirm-legal-notice", "--profile=/config", "--webui-port=8988"},
 				ExposedPorts: set("8988/tcp"),
@@ -300,7 +300,7 @@ func images() []image {
 			run: runConfig{
 				Entrypoint: []string{"/usr/bin/transmission-daemon"},
 				Cmd: []string{"--foreground", "--config-dir", "/config", "--download-dir", "/downloads", "--port", "7878",
-					"--allowed", "*.*.*.*", "--no-auth"},
+					"--allowed", "*.*.*.*", "--no-auth", "--no-dht", "--no-lpd", "--no-portmap"},
 				Env:          []string{"HOME=/config"},
 				ExposedPorts: set("7878/tcp"),
 				Volumes:      set("/config", "/downloads"),

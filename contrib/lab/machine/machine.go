@@ -41,6 +41,10 @@ type Options struct {
 	NoImages bool
 	// Owner is the process that the lab belongs to, zero for nobody. GC removes labs whose owner has died.
 	Owner int
+	// Helper is the lab program to put into the lab; empty means the running one.
+	Helper string
+	// Fill, if set, is called with the directory that becomes the lab's own layer, to add files before the first boot.
+	Fill func(dir string) error
 }
 
 // spec is spec.json: what a lab was made with.
@@ -165,8 +169,13 @@ func (m *Machine) make(root string, opt Options) error {
 			return err
 		}
 	}
-	if err := m.helper(); err != nil {
+	if err := m.helper(opt.Helper); err != nil {
 		return err
+	}
+	if opt.Fill != nil {
+		if err := opt.Fill(filepath.Join(m.dir, "upper")); err != nil {
+			return err
+		}
 	}
 	data, err := json.MarshalIndent(m.spec, "", "\t")
 	if err != nil {
@@ -175,12 +184,13 @@ func (m *Machine) make(root string, opt Options) error {
 	return os.WriteFile(filepath.Join(m.dir, "spec.json"), data, 0o644)
 }
 
-// helper puts the running lab program into the lab, where it serves as throttle and the like. A test binary is not that
-// program; labtest copies the right one itself.
-func (m *Machine) helper() error {
-	exe, err := os.Executable()
-	if err != nil || strings.HasSuffix(exe, ".test") {
-		return err
+// helper puts the lab program into the lab, where it serves as throttle.
+func (m *Machine) helper(exe string) error {
+	if exe == "" {
+		var err error
+		if exe, err = os.Executable(); err != nil {
+			return err
+		}
 	}
 	return copyFile(exe, filepath.Join(m.dir, "upper/usr/local/bin/podunit-lab"), 0o755)
 }

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package labtest boots labs for Go tests. Such tests carry the build tag lab and names that start with TestLab; make
+// lab-test runs them. A lab boots in about half a second, so each test has its own.
+package labtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/cache"
+	"github.com/podunit/podunit/contrib/lab/machine"
+)
+
+// Options of a lab for a test.
+type Options struct {
+	Name     string // empty: from the test's name and process
+	Bare     bool   // do not install podunit
+	NoRoute  bool   // no default route
+	NoImages bool   // an empty registry
+	Off      bool   // do not boot
+}
+
+// Lab is a booted machine that ends with its test. Its methods fail the test when the lab itself fails; what a command
+// returns is for the test to judge.
+type Lab struct {
+	Machine *machine.Machine
+	t       testing.TB
+}
+
+// Boot makes a lab, with podunit as it is in the source tree, and boots it. The lab is removed when the test ends, and
+// also when the test's process is killed. With PODUNIT_LAB_KEEP set, the lab of a failed test stays: lab ls lists it.
+// Without root the test is skipped.
+func Boot(t testing.TB, opt Options) *Lab {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a lab needs root: run sudo make lab-test")
+	}
+	dir, err := top()
+	if err == nil && !opt.Bare {
+		err = built()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if opt.Name == "" {
+		opt.Name = name(t.Name())
+	}
+	c, err := cache.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := machine.GC(c, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	helper := filepath.Join(dir, "bin/podunit-lab")
+	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, Owner: os.Getpid(), Helper: helper}
+	if !opt.Bare {
+		mopt.Fill = func(upper string) error {
+			return run(dir, "make", "-o", "build", "install", "PREFIX=/usr", "DESTDIR="+upper)
+		}
+	}
+	m, err := machine.New(context.Background(), c, opt.Name, mopt, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Lab{Machine: m, t: t}
+	stop := watch(t, helper, opt.Name)
+	t.Cleanup(func() {
+		if t.Failed() {
+			l.dump()
+			if os.Getenv("PODUNIT_LAB_KEEP") != "" {
+				t.Logf("lab %s is kept", opt.Name)
+				return
+			}
+		}
+		if err := m.Remove(); err != nil {
+			t.Error(err)
+		}
+		stop()
+	})
+	if !opt.Off {
+		l.Boot()
+	}
+	return l
+}
+
+// top of the source tree, with the lab program built in it, once a process.
+var top = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("go list -m: %w", err)
+	}
+	dir := strings.TrimSpace(string(out))
+	return dir, run(dir, "make", "lab")
+})
+
+// built makes podunit once a process.
+var built = sync.OnceValue(func() error {
+	dir, err := top()
+	if err != nil {
+		return err
+	}
+	return run(dir, "make", "build")
+})
+
+func run(dir, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// name of a lab for a test: it must fit a host name, and two runs side by side must differ.
+func name(test string) string {
+	s := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, strings.TrimPrefix(test, "TestLab"))
+	s = strings.Trim(s[:min(len(s), 20)], "-")
+	return strings.TrimPrefix(fmt.Sprintf("%s-%d", s, os.Getpid()), "-")
+}
+
+// watch starts a process that removes the lab when this one dies, however it dies: then the pipe between them closes.
+func watch(t testing.TB, helper, name string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(helper, "watch", "--name", name)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		in.Close()
+		cmd.Wait()
+	}
+}
+
+// dump shows what a failed test's reader asks first.
+func (l *Lab) dump() {
+	if !l.Machine.Running() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	res, _ := l.Machine.Run(ctx, machine.Command{User: "root", Args: []string{
+		"journalctl -b --no-pager -o short-precise | tail -n 60; loginctl list-users; systemctl --user -M alice@ --no-pager list-units --failed"}})
+	l.t.Logf("the lab's last words:\n%s%s", res.Stdout, res.Stderr)
+}
+
+// Run runs a bash script as user and returns what it wrote and its exit status. After two minutes it is killed, and the
+// test fails.
+func (l *Lab) Run(user, script string) (stdout, stderr string, code int) {
+	l.t.Helper()
+	return l.Command(machine.Command{User: user, Args: []string{script}})
+}
+
+// Command is Run with everything that can be said about a command.
+func (l *Lab) Command(c machine.Command) (stdout, stderr string, code int) {
+	l.t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Minute
+	}
+	res, err := l.Machine.Run(context.Background(), c)
+	if err != nil {
+		l.t.Fatalf("%v\nstdout: %s\nstderr: %s", err, res.Stdout, res.Stderr)
+	}
+	return res.Stdout, res.Stderr, res.Code
+}
+
+// MustRun is Run for scripts that succeed; it returns standard output without the last newline.
+func (l *Lab) MustRun(user, script string) string {
+	l.t.Helper()
+	stdout, stderr, code := l.Run(user, script)
+	if code != 0 {
+		l.t.Fatalf("as %s: %s\nexit status %d\nstdout: %s\nstderr: %s", user, script, code, stdout, stderr)
+	}
+	return strings.TrimSuffix(stdout, "\n")
+}
+
+// Eventually repeats a script until it succeeds, and returns its output. The test fails when that takes longer than
+// within.
+func (l *Lab) Eventually(user, script string, within time.Duration) string {
+	l.t.Helper()
+	for deadline := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
+		stdout, stderr, code := l.Run(user, script)
+		if code == 0 {
+			return strings.TrimSuffix(stdout, "\n")
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("as %s, after %v: %s\nexit status %d\nstdout: %s\nstderr: %s", user, within, script, code, stdout, stderr)
+		}
+	}
+}
+
+// WriteFile writes a file as user, relative to the user's home, with the directories above it.
+func (l *Lab) WriteFile(user, name, text string) {
+	l.t.Helper()
+	_, stderr, code := l.Command(machine.Command{
+		User:  user,
+		Args:  []string{"sh", "-c", `mkdir -p "$1" && cat >"$2"`, "sh", path.Dir(name), name},
+		Stdin: strings.NewReader(text),
+	})
+	if code != 0 {
+		l.t.Fatalf("write %s as %s: %s", name, user, stderr)
+	}
+}
+
+// ReadFile reads a file as user, relative to the user's home.
+func (l *Lab) ReadFile(user, name string) string {
+	l.t.Helper()
+	var out bytes.Buffer
+	_, stderr, code := l.Command(machine.Command{User: user, Args: []string{"cat", "--", name}, Stdout: &out})
+	if code != 0 {
+		l.t.Fatalf("read %s as %s: %s", name, user, stderr)
+	}
+	return out.String()
+}
+
+// Boot gives a lab that is off its power and waits until it is up.
+func (l *Lab) Boot() {
+	l.t.Helper()
+	if err := l.Machine.Boot(context.Background()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// Poweroff shuts down in order.
+func (l *Lab) Poweroff() {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := l.Machine.Poweroff(ctx); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// PowerCut kills everything at once.
+func (l *Lab) PowerCut() {
+	l.t.Helper()
+	if err := l.Machine.PowerCut(); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// Reboot is Poweroff and Boot.
+func (l *Lab) Reboot() {
+	l.t.Helper()
+	l.Poweroff()
+	l.Boot()
+}
