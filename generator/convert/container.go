@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import (
+	"strings"
+
+	"github.com/podunit/podunit/generator/keys"
+)
+
+// container writes the service of a .container file. The order of everything is the reference's, section 6.1.
+func (c *converter) container() {
+	image, rootfs := c.Str("Image"), c.Str("Rootfs")
+	switch {
+	case image == "" && rootfs == "":
+		c.FaultAt(c.Last("Image"), "no-image", "no Image or Rootfs key specified", "set Image= in [Container]")
+	case image != "" && rootfs != "":
+		c.FaultKey(c.Last("Rootfs"), "no-image", "the Image and Rootfs keys conflict and cannot be specified together", "remove one of them")
+	}
+	c.warnShortName("Image", image)
+	image = c.imageOperand("Image", image)
+
+	c.service.Append("Environment", "PODMAN_SYSTEMD_UNIT=%n")
+	c.killMode()
+	remove := c.runner("rm", "-v", "-f", "-i", c.Resource)
+	c.line("ExecStop", "", remove)
+	// systemd skips ExecStop= when the main process has died; this one it runs always.
+	c.line("ExecStopPost", "-", remove)
+	c.reload()
+	c.service.Append("Delegate", "yes")
+	oneshot := c.serviceType()
+	if !oneshot {
+		c.service.Set("Type", "notify")
+		c.service.Set("NotifyAccess", "all")
+	}
+	c.service.Default("SyslogIdentifier", "%N")
+
+	run := c.runner("run", "--name", c.Resource, "--replace", "--rm")
+	c.flags(run, "LogDriver", "LogOpt")
+	if mode := c.Str("CgroupsMode"); mode != "" {
+		run.add("--cgroups", mode)
+	} else {
+		run.add("--cgroups=split")
+	}
+	c.flags(run, "Entrypoint",
+		"Timezone", "PidsLimit", "ShmSize", "WorkingDir", "IP", "IP6", "HostName", "StopSignal", "StopTimeout", "Pull", "Memory", "Retry", "RetryDelay",
+		"NetworkAlias", "Ulimit", "DNS", "DNSOption", "DNSSearch", "GroupAdd", "AddHost", "Tmpfs",
+		"RunInit", "EnvironmentHost", "HttpProxy", "ReadOnlyTmpfs")
+	c.networks(run)
+	if !oneshot {
+		run.add("--sdnotify="+c.sdnotify(), "-d")
+	}
+	c.security(run)
+	c.devices(run)
+	if profile, ok := c.StrOK("SeccompProfile"); ok {
+		run.add("--security-opt", "seccomp="+profile)
+	}
+	c.capabilities(run, "DropCapability")
+	c.capabilities(run, "AddCapability")
+	c.flags(run, "Sysctl", "ReadOnly")
+	if readOnly, _ := c.BoolOK("ReadOnly"); c.Switch("VolatileTmp") && !readOnly {
+		run.add("--tmpfs", "/tmp:rw,size=512M,mode=1777")
+	}
+	c.user(run)
+	c.idMappings(run)
+	c.volumes(run)
+	if policy := c.Str("AutoUpdate"); policy != "" {
+		run.add("--label", "io.containers.autoupdate="+policy)
+	}
+	c.expose(run)
+	c.flags(run, "PublishPort", "Environment", "Label", "Annotation")
+	for _, w := range c.Args("Mask") {
+		run.add("--security-opt", "mask="+w.Text)
+	}
+	for _, w := range c.Args("Unmask") {
+		run.add("--security-opt", "unmask="+w.Text)
+	}
+	for _, w := range c.Args("EnvironmentFile") {
+		run.add("--env-file", c.abs(w.Text))
+	}
+	c.flags(run, "Secret")
+	c.mounts(run)
+	c.flags(run, "HealthCmd", "HealthInterval", "HealthOnFailure", "HealthLogDestination", "HealthMaxLogCount", "HealthMaxLogSize",
+		"HealthRetries", "HealthStartPeriod", "HealthTimeout", "HealthStartupCmd", "HealthStartupInterval", "HealthStartupRetries",
+		"HealthStartupSuccess", "HealthStartupTimeout")
+	c.joinPod(run)
+	c.podmanArgs(run)
+	if rootfs != "" {
+		run.add("--rootfs", rootfs)
+	} else {
+		run.add(image)
+	}
+	words, _ := c.Command("Exec")
+	run.add(words...)
+	c.line("ExecStart", "", run)
+}
+
+func (c *converter) reload() {
+	words, ok := c.Command("ReloadCmd")
+	signal := c.Str("ReloadSignal")
+	switch {
+	case ok && len(words) > 0 && signal != "":
+		c.FaultKey(c.Last("ReloadSignal"), "reload", "ReloadCmd and ReloadSignal are mutually exclusive but both are set", "remove one of them")
+	case ok && len(words) > 0:
+		cmd := c.runner("exec", c.Resource)
+		cmd.add(words...)
+		c.line("ExecReload", "", cmd)
+	case signal != "":
+		c.line("ExecReload", "", c.runner("kill", "--signal", signal, c.Resource))
+	}
+}
+
+func (c *converter) sdnotify() string {
+	v := c.Str("Notify")
+	on, _ := c.BoolOK("Notify")
+	switch {
+	case strings.EqualFold(v, "healthy"):
+		return "healthy"
+	case on:
+		return "container"
+	}
+	return "conmon"
+}
+
+func (c *converter) security(run *command) {
+	if c.Switch("NoNewPrivileges") {
+		run.add("--security-opt=no-new-privileges")
+	}
+	option := func(key, prefix string) {
+		if k := c.Type.Key(key); k.Kind == keys.Switch {
+			if c.Switch(key) {
+				run.add("--security-opt", prefix)
+			}
+		} else if v := c.Str(key); v != "" {
+			run.add("--security-opt", prefix+v)
+		}
+	}
+	option("SecurityLabelDisable", "label=disable")
+	option("SecurityLabelNested", "label=nested")
+	option("SecurityLabelType", "label=type:")
+	option("SecurityLabelFileType", "label=filetype:")
+	option("SecurityLabelLevel", "label=level:")
+	option("AppArmor", "apparmor=")
+}
+
+// devices emits AddDevice=; a leading dash leaves out a device that is not there.
+func (c *converter) devices(run *command) {
+	for _, w := range c.Words("AddDevice") {
+		device, optional := strings.CutPrefix(w.Text, "-")
+		if optional {
+			host, _, _ := strings.Cut(device, ":")
+			if c.opt.Exists == nil || !c.opt.Exists(host) {
+				continue
+			}
+		}
+		run.add("--device", device)
+	}
+}
+
+func (c *converter) capabilities(run *command, key string) {
+	for _, w := range c.Words(key) {
+		run.add(c.Type.Key(key).Flag, strings.ToLower(w.Text))
+	}
+}
+
+func (c *converter) user(run *command) {
+	user, group := c.Str("User"), c.Str("Group")
+	switch {
+	case user == "" && group != "":
+		c.FaultKey(c.Last("Group"), "group", "invalid Group set without User", "set User= too")
+	case group != "":
+		run.add("--user", user+":"+group)
+	case user != "":
+		run.add("--user", user)
+	}
+}
+
+// expose emits ExposeHostPort=. Only the end of the value is looked at, as it always was.
+func (c *converter) expose(run *command) {
+	for _, l := range c.Lines("ExposeHostPort") {
+		v := strings.TrimSpace(l.Value)
+		end := strings.TrimSuffix(v, "/tcp")
+		if end == v {
+			end = strings.TrimSuffix(v, "/udp")
+		}
+		if end == "" || end[len(end)-1] < '0' || end[len(end)-1] > '9' {
+			c.FaultAt(l, "port", "invalid port format '"+v+"'", "write PORT, PORT-PORT, PORT/tcp or PORT/udp")
+			continue
+		}
+		run.add("--expose", v)
+	}
+}
+
+// joinPod emits Pod= and binds the service to that of the pod.
+func (c *converter) joinPod(run *command) {
+	name := c.Str("Pod")
+	if name == "" {
+		return
+	}
+	l := c.Last("Pod")
+	if !strings.HasSuffix(name, ".pod") {
+		c.FaultAt(l, "pod", "pod "+name+" is not Quadlet based", "Pod= takes the name of a .pod file")
+		return
+	}
+	u := c.set.Find(name)
+	if u == nil {
+		c.FaultAt(l, "missing-unit", "quadlet pod unit "+name+" does not exist", c.set.Missing(name))
+		return
+	}
+	c.set.Mention(c.Unit, u, l, true)
+	c.unit.Append("BindsTo", u.Service+".service")
+	c.unit.Append("After", u.Service+".service")
+	run.add("--pod", u.Resource)
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package convert turns Quadlet files into service units and the symlinks that [Install] asks for. It reads and
+// writes nothing: files come in, units go out, and the same files give the same units byte for byte.
+package convert
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/link"
+	"github.com/podunit/podunit/generator/parallel"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+// Options are the facts about the run that shape the units. The zero value is a system run with the default runner.
+type Options struct {
+	// Runner is the path of the program in generated command lines; empty means /usr/bin/podunit.
+	Runner string
+	// Reporter is the program that failing units run; empty means Runner.
+	Reporter string
+	// User tells units for user managers from those for the system's.
+	User bool
+	// Lax makes faulty files behave as in Podman: they yield no unit, and two files that claim one service name are
+	// not an error, the one that is converted later wins.
+	Lax bool
+	// Exists tells whether a path is there, for AddDevice=-PATH. Nil says that nothing is.
+	Exists func(path string) bool
+}
+
+// Unit is a service unit to be written.
+type Unit struct {
+	Name   string // with .service
+	Source string // path of the file it came from
+	Text   []byte
+	Failed bool // it stands for a file with an error and fails to start
+}
+
+// Link is a symlink to be made; both paths are relative, Path to the directory of the units, Target to the link's.
+type Link struct{ Path, Target string }
+
+// Output is what a run writes.
+type Output struct {
+	Units []Unit
+	Links []Link
+}
+
+// Generate turns unit files, their drop-ins merged, into service units and symlinks. A file with an error yields a
+// unit of the same name that fails to start and says why. Faults of all files come in one list, sorted.
+func Generate(files []quadlet.Input, opt Options) (Output, report.List) {
+	set, texts := Convert(files, opt)
+	var out Output
+	var all report.List
+	groups := make(map[string][]*quadlet.Unit, len(set.Units))
+	for _, u := range set.Units {
+		all = append(all, u.Report...)
+		groups[u.Service] = append(groups[u.Service], u)
+	}
+	for _, i := range processingOrder(set.Units) {
+		u := set.Units[i]
+		if u.Failed() {
+			if opt.Lax {
+				continue
+			}
+			if owners := groups[u.Service]; owners[0] == u {
+				out.add(stub(owners, opt), u, &all)
+			}
+			continue
+		}
+		out.add(Unit{Name: u.Service + ".service", Source: u.Path, Text: texts[i]}, u, &all)
+	}
+	all.Sort()
+	return out, all
+}
+
+// add puts a unit and its links into the output. With Lax a later unit replaces an earlier one of the same name.
+func (o *Output) add(unit Unit, u *quadlet.Unit, all *report.List) {
+	if unit.Name == "" {
+		return
+	}
+	links, faults := installLinks(u, strings.TrimSuffix(unit.Name, ".service"))
+	*all = append(*all, faults...)
+	o.Links = append(o.Links, links...)
+	for i := range o.Units {
+		if len(o.Units[i].Name) == len(unit.Name) && o.Units[i].Name == unit.Name {
+			o.Units[i] = unit
+			return
+		}
+	}
+	o.Units = append(o.Units, unit)
+}
+
+// Convert does the work of Generate and leaves the judgement open: it returns the decoded units with their reports,
+// and the text of each that has no error.
+func Convert(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
+	if opt.Runner == "" {
+		opt.Runner = "/usr/bin/podunit"
+	}
+	units := make([]*quadlet.Unit, len(files))
+	parallel.Each(len(files), func(i int) { units[i] = quadlet.New(files[i]) })
+	set := link.New(units)
+	set.Claims(opt.Lax)
+	texts := make([][]byte, len(units))
+	parallel.Each(len(units), func(i int) {
+		c := converter{Unit: units[i], set: set, opt: &opt}
+		texts[i] = c.convert()
+	})
+	set.Propagate()
+	return set, texts
+}
+
+// processingOrder is by type, what others refer to first; within a type as loaded.
+func processingOrder(units []*quadlet.Unit) []int {
+	rank := func(t string) int {
+		switch t {
+		case "Image", "Artifact":
+			return 0
+		case "Volume", "Network":
+			return 1
+		case "Build":
+			return 2
+		case "Container", "Kube":
+			return 3
+		}
+		return 4
+	}
+	out := make([]int, 0, len(units))
+	for r := range 5 {
+		for i, u := range units {
+			if rank(u.Type.Name) == r {
+				out = append(out, i)
+			}
+		}
+	}
+	return out
+}
+
+// converter builds the service of one unit.
+type converter struct {
+	*quadlet.Unit
+	set     *link.Set
+	opt     *Options
+	out     *unitfile.File
+	unit    *unitfile.Group // [Unit] of out
+	service *unitfile.Group // [Service] of out
+}
+
+// maxWord is the longest argument that execve(2) takes (MAX_ARG_STRLEN less its final NUL).
+const maxWord = 128<<10 - 1
+
+// convert returns the text of the service, without the header of the file. It is worthless if the unit has failed.
+func (c *converter) convert() []byte {
+	loaded := !c.Failed()
+	if strings.ContainsFunc(c.Path, unicode.IsControl) {
+		c.Fault("path", "the path of the file contains a control character", "rename the file or its directory")
+	}
+	c.out = c.File.Clone()
+	c.translateDependencies()
+	c.unit = c.out.Make("Unit")
+	if c.DefaultDependencies() {
+		online := "network-online.target"
+		if c.opt.User {
+			online = "podman-user-wait-network-online.service"
+		}
+		c.unit.Prepend(unitfile.Line{Key: "Wants", Value: online}, unitfile.Line{Key: "After", Value: online})
+	}
+	c.unit.Append("SourcePath", specifier.Escape(c.Path))
+	c.unit.Append("RequiresMountsFor", "%t/containers")
+	c.out.Rename(c.Type.Name, "X-"+c.Type.Name)
+	c.out.Rename("Quadlet", "X-Quadlet")
+	c.service = c.out.Make("Service")
+	c.warnUser()
+	switch c.Type.Name {
+	case "Container":
+		c.container()
+	case "Pod":
+		c.pod()
+	case "Kube":
+		c.kube()
+	case "Volume":
+		c.volume()
+	case "Network":
+		c.network()
+	case "Image":
+		c.image()
+	case "Build":
+		c.build()
+	case "Artifact":
+		c.artifact()
+	}
+	if !loaded || c.Failed() {
+		return nil
+	}
+	for _, g := range c.out.Groups {
+		for i := range g.Lines {
+			if l := &g.Lines[i]; len(l.Key)+len(l.Value)+1 > unitfile.MaxLine {
+				c.Fault("line-too-long", l.Key+"= of the service is longer than the 1 MiB that systemd reads", "move values into files, as with EnvironmentFile=")
+			}
+		}
+	}
+	return c.out.Append(nil)
+}
+
+// command collects the words of a command line.
+type command struct{ words []string }
+
+func (c *command) add(words ...string) { c.words = append(c.words, words...) }
+
+// runner begins a command: the program, its modules and global arguments, then the verb.
+func (c *converter) runner(verb ...string) *command {
+	cmd := &command{words: make([]string, 0, 32)}
+	cmd.add(c.opt.Runner)
+	for _, m := range c.List("ContainersConfModule") {
+		cmd.add("--module=" + m)
+	}
+	cmd.add(quadlet.Texts(c.Args("GlobalArgs"))...)
+	cmd.add(verb...)
+	return cmd
+}
+
+// line appends a command to [Service]; prefix is what systemd wants before the program, as "-".
+func (c *converter) line(key, prefix string, cmd *command) {
+	for _, w := range cmd.words {
+		if len(w) > maxWord {
+			c.Fault("word-too-long", "an argument in "+key+"= of the service is longer than the 128 KiB that Linux takes", "move values into files, as with EnvironmentFile=")
+			return
+		}
+	}
+	first := cmd.words[0]
+	cmd.words[0] = prefix + first
+	c.service.Append(key, unitfile.Join(cmd.words))
+	cmd.words[0] = first
+}
+
+// flags emits keys that map to a flag of the runner, in the way of their kind.
+func (c *converter) flags(cmd *command, names ...string) {
+	for _, name := range names {
+		l := c.Last(name)
+		if l == nil {
+			continue
+		}
+		k := c.Type.Key(name)
+		switch k.Kind {
+		case keys.String, keys.StringEmpty:
+			if v := c.Str(name); v != "" || k.Kind == keys.StringEmpty {
+				cmd.flag(k.Flag, v)
+			}
+		case keys.Bool:
+			if on, _ := c.BoolOK(name); on {
+				cmd.add(k.Flag)
+			} else {
+				cmd.add(k.Flag + "=false")
+			}
+		case keys.List:
+			for _, v := range c.List(name) {
+				cmd.flag(k.Flag, v)
+			}
+		case keys.Words:
+			for _, w := range c.Words(name) {
+				cmd.flag(k.Flag, w.Text)
+			}
+		case keys.Args:
+			for _, w := range c.Args(name) {
+				cmd.flag(k.Flag, w.Text)
+			}
+		case keys.Env:
+			for _, v := range c.Env(name) {
+				cmd.flag(k.Flag, v)
+			}
+		case keys.Switch, keys.Command, keys.Number:
+			// None of these maps to a flag by itself; a test sees to it.
+		}
+	}
+}
+
+// flag adds a flag with its value, in one word if the flag ends in "=", else in two.
+func (c *command) flag(flag, value string) {
+	if strings.HasSuffix(flag, "=") {
+		c.add(flag + value)
+		return
+	}
+	c.add(flag, value)
+}
+
+// podmanArgs ends a main command: free arguments, then the operands.
+func (c *converter) podmanArgs(cmd *command, operands ...string) {
+	cmd.add(quadlet.Texts(c.Args("PodmanArgs"))...)
+	cmd.add(operands...)
+}
+
+// abs resolves a path against the directory of the unit file.
+func (c *converter) abs(path string) string {
+	return specifier.Absolute(path, specifier.Escape(c.Dir))
+}
+
+// dotted resolves a path that begins with a dot; others are names or absolute.
+func (c *converter) dotted(path string) string {
+	if strings.HasPrefix(path, ".") {
+		return filepath.Join(specifier.Escape(c.Dir), path)
+	}
+	return path
+}
+
+// require makes the service need another one that is generated.
+func (c *converter) require(u *quadlet.Unit) {
+	c.unit.Append("Requires", u.Service+".service")
+	c.unit.Append("After", u.Service+".service")
+}
+
+// mounted makes the service wait for the file system that holds an absolute path.
+func (c *converter) mounted(path string) {
+	if filepath.IsAbs(path) {
+		c.unit.Append("RequiresMountsFor", unitfile.Quote(path))
+	}
+}
+
+// translated lists the [Unit] keys whose values may be names of Quadlet files.
+func translated() []string {
+	return []string{
+		"After", "Before", "BindsTo", "Conflicts", "OnFailure", "OnSuccess", "PartOf", "PropagatesReloadTo", "PropagatesStopTo",
+		"ReloadPropagatedFrom", "Requires", "Requisite", "StopPropagatedFrom", "Upholds", "Wants",
+	}
+}
+
+// translateDependencies replaces names of Quadlet files in [Unit] by those of their services.
+func (c *converter) translateDependencies() {
+	g := c.out.Group("Unit")
+	if g == nil {
+		return
+	}
+	for _, key := range translated() {
+		if g.Last(key) == nil {
+			continue
+		}
+		words := c.UnitWords(key)
+		found := false
+		for _, w := range words {
+			found = found || link.IsUnit(w.Text)
+		}
+		if !found {
+			continue
+		}
+		texts := make([]string, len(words))
+		for i, w := range words {
+			texts[i] = w.Text
+			if !link.IsUnit(w.Text) {
+				continue
+			}
+			u := c.set.Find(w.Text)
+			if u == nil {
+				c.FaultWord(w.Line, w.Word, "missing-unit", "unable to translate dependency for "+w.Text, c.set.Missing(w.Text))
+				continue
+			}
+			c.set.Mention(c.Unit, u, w.Line, false)
+			texts[i] = u.Service + ".service"
+		}
+		g.Remove(key)
+		g.Append(key, unitfile.Join(texts))
+	}
+}
+
+// warnUser says what Podman's users know: it cannot do this. podunit can, in the system manager.
+func (c *converter) warnUser() {
+	hint := "podunit runs the unit rootless as that user, other Quadlet generators do not"
+	if c.opt.User {
+		hint = "a user manager cannot change to another user"
+	}
+	for _, key := range []string{"User", "Group", "DynamicUser"} {
+		if l, ok := c.ServiceKey(key); ok {
+			c.WarnKey(l, "service-user", "using key "+key+" in the Service group is not supported", hint)
+		}
+	}
+}
+
+// runsAs is the unprivileged user of a system unit, "" for root and in user mode.
+func (c *converter) runsAs() string {
+	l, ok := c.ServiceKey("User")
+	if c.opt.User || !ok || l.Value == "root" || l.Value == "0" {
+		return ""
+	}
+	return l.Value
+}
+
+// resource finishes the service of a unit whose command makes something and ends.
+func (c *converter) resource(cmd *command, remain bool) {
+	c.line("ExecStart", "", cmd)
+	c.service.Default("SyslogIdentifier", "%N")
+	c.service.Default("Type", "oneshot")
+	if remain {
+		c.service.Default("RemainAfterExit", "yes")
+	}
+}
+
+// serviceType checks Type= and KillMode= of units that run containers, and sets what they need. It tells whether the
+// user wants a oneshot service.
+func (c *converter) killMode() {
+	l, ok := c.ServiceKey("KillMode")
+	switch {
+	case !ok:
+		c.service.Append("KillMode", "mixed")
+	case l.Value != "mixed" && l.Value != "control-group":
+		c.FaultAt(l, "kill-mode", "invalid KillMode '"+l.Value+"'", "KillMode= is mixed or control-group here")
+	}
+}
+
+func (c *converter) serviceType() (oneshot bool) {
+	l, ok := c.ServiceKey("Type")
+	switch {
+	case !ok || l.Value == "notify":
+	case l.Value == "oneshot":
+		return true
+	default:
+		c.FaultAt(l, "service-type", "invalid service Type '"+l.Value+"'", "Type= is notify or oneshot here")
+	}
+	return false
+}
+
+// warnShortName warns about an image whose registry is left to guessing.
+func (c *converter) warnShortName(key, ref string) {
+	if ref == "" || link.IsUnit(ref) && (strings.HasSuffix(ref, ".image") || strings.HasSuffix(ref, ".build")) || qualified(ref) {
+		return
+	}
+	c.Warn(c.Last(key), 0, "short-name", c.Base+" specifies the image "+strconv.Quote(ref)+
+		" which not a fully qualified image name. This is not ideal for performance and security reasons."+
+		" See the podman-pull manpage discussion of short-name-aliases.conf for details.",
+		"write the registry too, as docker.io/library/"+ref)
+}
+
+// qualified tells an image name that says where it is from: with a registry, or by its ID.
+func qualified(ref string) bool {
+	if strings.HasPrefix(ref, "sha256:") {
+		return true
+	}
+	if len(ref) == 64 && strings.Trim(ref, "0123456789abcdefABCDEF") == "" {
+		return true
+	}
+	first, _, slash := strings.Cut(ref, "/")
+	return slash && (strings.ContainsAny(first, ".:") || first == "localhost")
+}

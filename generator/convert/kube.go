@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// kube writes the service of a .kube file. The order of everything is the reference's, section 6.3.
+func (c *converter) kube() {
+	var yaml []string
+	for _, w := range c.Words("Yaml") {
+		if w.Text != "" {
+			yaml = append(yaml, c.abs(w.Text))
+		}
+	}
+	if len(yaml) == 0 {
+		c.FaultAt(c.Last("Yaml"), "no-yaml", "no Yaml key specified", "set Yaml= in [Kube]")
+	}
+	c.killMode()
+	c.service.Append("Environment", "PODMAN_SYSTEMD_UNIT=%n")
+	if !c.serviceType() {
+		c.service.Set("Type", "notify")
+		c.service.Set("NotifyAccess", "all")
+	}
+	c.service.Default("SyslogIdentifier", "%N")
+
+	play := c.runner("kube", "play", "--replace", "--service-container=true")
+	c.flags(play, "ExitCodePropagation", "LogDriver", "LogOpt")
+	c.idMappings(play)
+	c.networks(play)
+	for _, w := range c.Words("AutoUpdate") {
+		if name, policy, ok := strings.Cut(w.Text, "/"); ok {
+			play.add("--annotation=io.containers.autoupdate/" + name + "=" + policy)
+		} else {
+			play.add("--annotation=io.containers.autoupdate=" + w.Text)
+		}
+	}
+	for _, w := range c.Words("ConfigMap") {
+		play.add("--configmap", c.abs(w.Text))
+	}
+	c.flags(play, "PublishPort")
+	c.podmanArgs(play, yaml...)
+	c.line("ExecStart", "", play)
+
+	down := c.runner("kube", "down")
+	if force, ok := c.BoolOK("KubeDownForce"); ok {
+		if force {
+			down.add("--force")
+		} else {
+			down.add("--force=false")
+		}
+	}
+	down.add(yaml...)
+	c.line("ExecStopPost", "", down)
+	c.kubeDirectory(yaml)
+}
+
+// kubeDirectory handles SetWorkingDirectory=; a directory in [Service] is left alone.
+func (c *converter) kubeDirectory(yaml []string) {
+	mode := c.Str("SetWorkingDirectory")
+	if mode == "" {
+		return
+	}
+	l := c.Last("SetWorkingDirectory")
+	dir := ""
+	switch strings.ToLower(mode) {
+	case "yaml":
+		if len(yaml) > 1 {
+			c.FaultAt(l, "working-directory", "SetWorkingDirectory=yaml needs exactly one Yaml file", "use SetWorkingDirectory=unit, or WorkingDirectory= in [Service]")
+			return
+		}
+		if len(yaml) == 1 {
+			dir = filepath.Dir(yaml[0])
+		}
+	case "unit":
+		dir = c.escapedDir()
+	default:
+		c.FaultAt(l, "working-directory", "unsupported value for SetWorkingDirectory: '"+mode+"'", "SetWorkingDirectory= is yaml or unit in [Kube]")
+		return
+	}
+	if own, ok := c.ServiceKey("WorkingDirectory"); ok && own.Value != "" {
+		return
+	}
+	c.service.Append("WorkingDirectory", dir)
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import "github.com/podunit/podunit/generator/quadlet"
+
+// pod writes the service of a .pod file. The order of everything is the reference's, section 6.2.
+func (c *converter) pod() {
+	for _, m := range c.set.Members(c.Unit) {
+		if !startsWithPod(m) {
+			continue
+		}
+		c.unit.Append("Wants", m.Service+".service")
+		c.unit.Append("Before", m.Service+".service")
+	}
+	name := c.Resource
+	pidFile := "%t/%N.pid"
+	if c.runsAs() != "" {
+		// The runtime directory of the system manager is root's. systemd makes one in it for the user of the unit.
+		dir := "%N"
+		if l, ok := c.ServiceKey("RuntimeDirectory"); ok && l.Value != "" {
+			dir = firstWord(l.Value)
+		} else {
+			c.service.Set("RuntimeDirectory", dir)
+		}
+		pidFile = "%t/" + dir + "/%N.pid"
+	}
+	timeout, ok := c.StrOK("StopTimeout")
+	if !ok {
+		timeout = "10"
+	}
+	c.service.Default("SyslogIdentifier", "%N")
+	c.line("ExecStart", "", c.runner("pod", "start", name))
+	c.line("ExecStop", "", c.runner("pod", "stop", "--ignore", "--time="+timeout, name))
+	c.line("ExecStopPost", "", c.runner("pod", "rm", "--ignore", "--force", name))
+
+	policy, ok := c.StrOK("ExitPolicy")
+	if !ok {
+		policy = "stop"
+	}
+	create := c.runner("pod", "create", "--infra-conmon-pidfile="+pidFile, "--replace", "--exit-policy", policy)
+	c.idMappings(create)
+	c.flags(create, "PublishPort", "Label")
+	c.networks(create)
+	c.flags(create, "IP", "IP6", "ShmSize", "NetworkAlias", "DNS", "DNSOption", "DNSSearch", "AddHost", "HostName")
+	c.volumes(create)
+	create.add("--infra-name", name+"-infra", "--name", name)
+	c.podmanArgs(create)
+	c.line("ExecStartPre", "", create)
+
+	c.service.Append("Environment", "PODMAN_SYSTEMD_UNIT=%n")
+	c.service.Set("Type", "forking")
+	c.service.Set("PIDFile", pidFile)
+	c.service.Default("Restart", "on-failure")
+}
+
+// startsWithPod tells whether the pod's service pulls a member in. A template cannot be: it has no instance to start.
+func startsWithPod(m *quadlet.Unit) bool {
+	if m.Template() {
+		return false
+	}
+	on, ok := m.BoolOK("StartWithPod")
+	return on || !ok
+}
+
+func firstWord(s string) string {
+	for i := range s {
+		if s[i] == ' ' || s[i] == '\t' || s[i] == ':' {
+			return s[:i]
+		}
+	}
+	return s
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package link knows what unit files say about each other: which file a name refers to, which containers belong to a
+// pod, which two files claim one service, and which units cannot work because one they need has an error.
+package link
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+// Ref is one mention of a unit file in another.
+type Ref struct {
+	To   *quadlet.Unit
+	Key  string // that mentions it
+	Pos  report.Position
+	Text string // excerpt
+	Hard bool   // the referrer's commands cannot be written without what To stands for
+	wide int
+}
+
+// Set is all unit files of a run.
+type Set struct {
+	Units  []*quadlet.Unit
+	byBase map[string]*quadlet.Unit
+	pods   map[*quadlet.Unit][]*quadlet.Unit
+	refs   map[*quadlet.Unit]*[]Ref
+}
+
+// New collects units. Of two with the same file name the first counts; the search path has seen to that already.
+func New(units []*quadlet.Unit) *Set {
+	s := &Set{
+		Units:  units,
+		byBase: make(map[string]*quadlet.Unit, len(units)),
+		pods:   map[*quadlet.Unit][]*quadlet.Unit{},
+		refs:   make(map[*quadlet.Unit]*[]Ref, len(units)),
+	}
+	for _, u := range units {
+		if _, ok := s.byBase[u.Base]; !ok {
+			s.byBase[u.Base] = u
+		}
+		s.refs[u] = new([]Ref)
+	}
+	for _, u := range units {
+		if u.Type.Name != "Container" {
+			continue
+		}
+		if p := s.byBase[u.Str("Pod")]; p != nil && p.Type.Name == "Pod" {
+			s.pods[p] = append(s.pods[p], u)
+		}
+	}
+	return s
+}
+
+// Find returns the unit file of that name, nil if none is loaded.
+func (s *Set) Find(base string) *quadlet.Unit { return s.byBase[base] }
+
+// Members lists the containers that name a pod, in the order they were loaded.
+func (s *Set) Members(pod *quadlet.Unit) []*quadlet.Unit { return s.pods[pod] }
+
+// Refs lists what a unit mentions, in the order of conversion.
+func (s *Set) Refs(u *quadlet.Unit) []Ref { return *s.refs[u] }
+
+// Mention records that from names to. It may be called for different units at the same time.
+func (s *Set) Mention(from, to *quadlet.Unit, l *unitfile.Line, hard bool) {
+	pos := l.ValuePos(0)
+	refs := s.refs[from]
+	*refs = append(*refs, Ref{To: to, Key: l.Key, Pos: pos, Text: l.Excerpt(pos), Hard: hard, wide: len(l.Value)})
+}
+
+// IsUnit tells whether a word ends like the name of a unit file.
+func IsUnit(word string) bool {
+	i := strings.LastIndexByte(word, '.')
+	return i >= 0 && keys.ByExt(word[i:]) != nil
+}
+
+// Missing is the hint for a reference to a file that is not there: the nearest name there is.
+func (s *Set) Missing(base string) string {
+	ext := ""
+	if i := strings.LastIndexByte(base, '.'); i >= 0 {
+		ext = base[i:]
+	}
+	var names []string
+	for _, u := range s.Units {
+		if u.Ext == ext {
+			names = append(names, u.Base)
+		}
+		if len(names) > 2000 {
+			break
+		}
+	}
+	if i := strings.IndexByte(base, '@'); i >= 0 && s.byBase[base[:i+1]+ext] != nil {
+		return "refer to the template file itself, " + base[:i+1] + ext
+	}
+	if near := keys.Suggest(base, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "references are by file name; there must be a file " + base + " in one of the search directories"
+}
+
+// Claims finds service names that more than one file stands for. They are errors on all of those files, each naming
+// the others; with lax they are warnings.
+func (s *Set) Claims(lax bool) {
+	owners := make(map[string][]*quadlet.Unit, len(s.Units))
+	clash := false
+	for _, u := range s.Units {
+		owners[u.Service] = append(owners[u.Service], u)
+		clash = clash || len(owners[u.Service]) > 1
+	}
+	if !clash {
+		return
+	}
+	names := make([]string, 0, len(owners))
+	for name, list := range owners {
+		if len(list) > 1 {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		for _, u := range owners[name] {
+			var others []string
+			for _, o := range owners[name] {
+				if o != u {
+					others = append(others, o.Path)
+				}
+			}
+			if len(others) > 5 {
+				others = append(others[:5], "others")
+			}
+			before := len(u.Report)
+			message := "the service name " + name + ".service is claimed by " + strings.Join(others, " and ") + " too"
+			u.FaultAt(u.Last("ServiceName"), "service-clash", message, "rename one of the files, or set ServiceName= in one")
+			if lax {
+				u.Report[before].Severity = report.Warning
+				u.Report[before].Doing = ""
+			}
+		}
+	}
+}
+
+// Propagate fails every unit that needs one that has failed, and names the broken one.
+func (s *Set) Propagate() {
+	needers := map[*quadlet.Unit][]*quadlet.Unit{}
+	var queue []*quadlet.Unit
+	for _, u := range s.Units {
+		for _, r := range *s.refs[u] {
+			if r.Hard {
+				needers[r.To] = append(needers[r.To], u)
+			}
+		}
+	}
+	if len(needers) == 0 {
+		return
+	}
+	for _, u := range s.Units {
+		if u.Failed() {
+			queue = append(queue, u)
+		}
+	}
+	for len(queue) > 0 {
+		broken := queue[0]
+		queue = queue[1:]
+		for _, u := range needers[broken] {
+			if u.Failed() {
+				continue
+			}
+			for _, r := range *s.refs[u] {
+				if r.To == broken && r.Hard {
+					u.Report = append(u.Report, needsBroken(u, broken, r))
+					break
+				}
+			}
+			queue = append(queue, u)
+		}
+	}
+}
+
+func needsBroken(u, broken *quadlet.Unit, r Ref) report.Diagnostic {
+	d := report.Diagnostic{
+		Code: "needs-broken", Unit: u.Base, Doing: "converting", Pos: r.Pos, Width: r.wide, Excerpt: r.Text,
+		Message: r.Key + "= needs " + broken.Base + ", which has an error",
+	}
+	for _, b := range broken.Report {
+		if b.Severity == report.Error {
+			d.Hint = b.Pos.String() + ": " + b.Message
+			break
+		}
+	}
+	return d
+}

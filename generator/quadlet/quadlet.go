@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package quadlet models one unit file of Quadlet's: which type it has, which service and which resource it stands
+// for, and the values of its keys, decoded as the key table says. What other files say about it is for package link.
+package quadlet
+
+import (
+	"errors"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+// Input is a unit file as it was found: its drop-ins merged, and what was wrong with any of them.
+type Input struct {
+	Path   string // of the main file, as people know it: a link keeps its own name
+	Base   string // file name; empty means that of Path. A section of a .quadlets file has its own.
+	Dir    string // that relative paths start from
+	File   *unitfile.File
+	Faults report.List // of reading; with an error among them the unit is not converted
+}
+
+// Unit is one unit file, decoded.
+type Unit struct {
+	specifier.Name
+	Base     string // file name, as "web.container"
+	Path     string
+	Dir      string
+	Type     *keys.Section
+	File     *unitfile.File
+	Group    *unitfile.Group // the type's own section; empty when the file has none
+	Service  string          // name of the service, without .service
+	Resource string          // name of the container, pod, volume ... once it runs; may hold specifiers
+	Report   report.List
+
+	has map[string]struct{} // assigned keys of Group; only for long sections
+}
+
+// New decodes the names in a unit file and checks that its keys exist. Everything else is read on demand.
+func New(in Input) *Unit {
+	base := in.Base
+	if base == "" {
+		base = filepath.Base(in.Path)
+	}
+	u := &Unit{Name: specifier.Parse(base), Base: base, Path: in.Path, Dir: in.Dir, File: in.File}
+	u.Type = keys.ByExt(u.Ext)
+	for _, d := range in.Faults {
+		d.Unit = base
+		if d.Doing == "" {
+			d.Doing = "loading"
+		}
+		u.Report = append(u.Report, d)
+	}
+	if u.Group = in.File.Group(u.Type.Name); u.Group == nil {
+		u.Group = &unitfile.Group{Name: u.Type.Name}
+	}
+	if len(u.Group.Lines) > 64 {
+		u.has = make(map[string]struct{}, 64)
+		for i := range u.Group.Lines {
+			u.has[u.Group.Lines[i].Key] = struct{}{}
+		}
+	}
+	u.checkKeys()
+	u.Service = u.serviceName()
+	u.Resource = u.resourceName()
+	return u
+}
+
+// Failed tells whether the unit has an error.
+func (u *Unit) Failed() bool { return u.Report.Errors() > 0 }
+
+// Fault adds an error about the whole unit; it points at the type's section, or at the file.
+func (u *Unit) Fault(code, message, hint string) {
+	pos, excerpt, width := u.Group.Pos(), u.Group.Excerpt(), len(u.Type.Name)+2
+	if pos.File == "" {
+		pos, excerpt, width = report.Position{File: u.Path, Line: 1, Col: 1}, "", 0
+	}
+	u.Report = append(u.Report, report.Diagnostic{
+		Code: code, Unit: u.Base, Doing: "converting", Pos: pos, Width: width, Excerpt: excerpt, Message: message, Hint: hint,
+	})
+}
+
+// FaultAt adds an error about the value of a line; it falls back to the whole unit when line is nil.
+func (u *Unit) FaultAt(l *unitfile.Line, code, message, hint string) {
+	if l == nil {
+		u.Fault(code, message, hint)
+		return
+	}
+	u.faultSpan(l, 0, len(l.Value), code, message, hint)
+}
+
+// FaultWord adds an error about one word of a line's value.
+func (u *Unit) FaultWord(l *unitfile.Line, w unitfile.Word, code, message, hint string) {
+	u.faultSpan(l, w.Off, w.End-w.Off, code, message, hint)
+}
+
+func (u *Unit) faultSpan(l *unitfile.Line, off, width int, code, message, hint string) {
+	pos := l.ValuePos(off)
+	if l.Value == "" {
+		pos, width = l.Pos(), len(l.Key)
+	}
+	u.Report = append(u.Report, report.Diagnostic{
+		Code: code, Unit: u.Base, Doing: "converting", Pos: pos, Width: width, Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	})
+}
+
+// FaultKey adds an error about the key of a line.
+func (u *Unit) FaultKey(l *unitfile.Line, code, message, hint string) {
+	pos := l.Pos()
+	u.Report = append(u.Report, report.Diagnostic{
+		Code: code, Unit: u.Base, Doing: "converting", Pos: pos, Width: len(l.Key), Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	})
+}
+
+// Warn adds a warning about the value of a line, from byte off on.
+func (u *Unit) Warn(l *unitfile.Line, off int, code, message, hint string) {
+	pos, width := l.ValuePos(off), max(len(l.Value)-off, 1)
+	if l.Value == "" {
+		pos, width = l.Pos(), len(l.Key)
+	}
+	u.Report = append(u.Report, report.Diagnostic{
+		Severity: report.Warning, Code: code, Unit: u.Base, Pos: pos, Width: width, Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	})
+}
+
+// WarnKey adds a warning about the key of a line.
+func (u *Unit) WarnKey(l *unitfile.Line, code, message, hint string) {
+	pos := l.Pos()
+	u.Report = append(u.Report, report.Diagnostic{
+		Severity: report.Warning, Code: code, Unit: u.Base, Pos: pos, Width: len(l.Key), Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	})
+}
+
+// maxUnknown bounds what is said about unknown keys of one unit.
+const maxUnknown = 50
+
+// checkKeys complains about keys that the type does not have, each where it stands.
+func (u *Unit) checkKeys() {
+	n := 0
+	check := func(g *unitfile.Group, s *keys.Section) {
+		if g == nil {
+			return
+		}
+		for i := range g.Lines {
+			l := &g.Lines[i]
+			if l.IsComment() || s.Key(l.Key) != nil {
+				continue
+			}
+			if n++; n > maxUnknown {
+				return
+			}
+			u.FaultKey(l, "unknown-key", "unsupported key '"+l.Key+"' in group '"+s.Name+"'", unknownKeyHint(l.Key, s))
+		}
+	}
+	check(u.Group, u.Type)
+	check(u.File.Group("Quadlet"), keys.Lookup("Quadlet"))
+}
+
+// unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type; of systemd.
+func unknownKeyHint(name string, s *keys.Section) string {
+	if near := keys.Suggest(name, s.Names()); near != "" {
+		return "did you mean " + near + "=?"
+	}
+	var others []string
+	for _, o := range keys.Sections() {
+		if o != s && o.Key(name) != nil {
+			others = append(others, "["+o.Name+"]")
+		}
+	}
+	if len(others) > 0 {
+		return name + "= is a key of " + strings.Join(others, ", ") + ", not of [" + s.Name + "]"
+	}
+	if section := systemdSection(name); section != "" {
+		return name + "= is systemd's, it belongs into [" + section + "]"
+	}
+	if flag, ok := FlagHint(name, s); ok {
+		return flag
+	}
+	for _, o := range keys.Sections() {
+		if o == s {
+			continue
+		}
+		if near := keys.Suggest(name, o.Names()); near != "" && len(name) > 4 {
+			return near + "= of [" + o.Name + "] is the nearest, [" + s.Name + "] has nothing like it"
+		}
+	}
+	return "podunit help keys lists the keys of [" + s.Name + "]; a newer Podman may have more"
+}
+
+// FlagHint answers people who write a runner's flag where a key belongs.
+func FlagHint(name string, s *keys.Section) (string, bool) {
+	flag := "--" + strings.TrimLeft(strings.ToLower(name), "-")
+	for i := range s.Keys {
+		if f := strings.TrimSuffix(s.Keys[i].Flag, "="); f != "" && (f == flag || strings.ReplaceAll(f, "-", "") == "--"+strings.TrimLeft(flag, "-")) {
+			return "the key for " + f + " is " + s.Keys[i].Name + "=", true
+		}
+	}
+	if strings.HasPrefix(name, "-") {
+		return "flags of the runner go into PodmanArgs=", true
+	}
+	return "", false
+}
+
+// systemdSection tells in which section systemd has a key that people put into a Quadlet section by mistake.
+func systemdSection(key string) string {
+	switch key {
+	case "Restart", "RestartSec", "TimeoutStartSec", "TimeoutStopSec", "Type", "ExecStartPre", "ExecStartPost", "ExecStop",
+		"ExecStopPost", "ExecReload", "ExecStart", "RemainAfterExit", "SuccessExitStatus", "MemoryMax", "MemoryHigh", "CPUQuota",
+		"CPUWeight", "TasksMax", "Slice", "WorkingDirectory", "KillMode", "SyslogIdentifier", "StandardOutput", "StandardError",
+		"LimitNOFILE", "Delegate", "Nice", "OOMScoreAdjust", "RuntimeDirectory", "StateDirectory":
+		return "Service"
+	case "Description", "Documentation", "After", "Before", "Requires", "Wants", "BindsTo", "PartOf", "Conflicts", "OnFailure",
+		"OnSuccess", "Requisite", "Upholds", "StartLimitBurst", "StartLimitIntervalSec", "RequiresMountsFor", "ConditionPathExists":
+		return "Unit"
+	case "WantedBy", "RequiredBy", "UpheldBy", "Alias", "DefaultInstance", "Also":
+		return "Install"
+	}
+	return ""
+}
+
+func (u *Unit) serviceName() string {
+	def := u.Stem + u.Type.Suffix
+	if u.Template() && u.Type.Suffix != "" {
+		def = u.Prefix + u.Type.Suffix + "@"
+	}
+	l := u.Last("ServiceName")
+	if l == nil {
+		if p := specifier.Problem(def + ".service"); p != "" {
+			u.Fault("unit-name", "the name of the service, "+strconv.Quote(def+".service")+", "+p, "rename the file, or set ServiceName=")
+		}
+		return def
+	}
+	name := unquote(l.Value)
+	if p := specifier.Problem(name + ".service"); p != "" {
+		hint := ""
+		if strings.ContainsRune(name, '%') {
+			hint = "specifiers are not expanded in names of units"
+		}
+		u.FaultAt(l, "unit-name", "ServiceName= "+p, hint)
+		return def
+	}
+	if stem, ok := strings.CutSuffix(name, ".service"); ok {
+		u.Warn(l, 0, "service-suffix", "ServiceName="+name+" names the service "+name+".service", "write ServiceName="+stem)
+	}
+	return name
+}
+
+// resourceName is what the unit's container, pod, volume, network, image or artifact is called.
+func (u *Unit) resourceName() string {
+	pick := func(key, def string) string {
+		if v := u.Str(key); v != "" {
+			return v
+		}
+		return def
+	}
+	switch u.Type.Name {
+	case "Container":
+		if u.At {
+			return pick("ContainerName", "systemd-%p_%i")
+		}
+		return pick("ContainerName", "systemd-%N")
+	case "Pod":
+		return pick("PodName", "systemd-"+u.Stem)
+	case "Volume":
+		return pick("VolumeName", u.instanced())
+	case "Network":
+		return pick("NetworkName", u.instanced())
+	case "Image":
+		return pick("ImageTag", u.Str("Image"))
+	case "Build":
+		if tags := u.List("ImageTag"); len(tags) > 0 {
+			return tags[0]
+		}
+	case "Artifact":
+		return u.Str("Artifact")
+	}
+	return ""
+}
+
+// instanced is the default name of a volume or network; that of a template and its instances is the same.
+func (u *Unit) instanced() string {
+	if u.At {
+		return "systemd-" + u.Prefix + "-%i"
+	}
+	return "systemd-" + u.Stem
+}
+
+// Last is the last assignment to a key of the type's section, nil if there is none.
+func (u *Unit) Last(key string) *unitfile.Line {
+	if u.has != nil {
+		if _, ok := u.has[key]; !ok {
+			return nil
+		}
+	}
+	return u.Group.Last(key)
+}
+
+// Lines are the assignments to a key that count: those after the last empty one.
+func (u *Unit) Lines(key string) []*unitfile.Line {
+	if u.has != nil {
+		if _, ok := u.has[key]; !ok {
+			return nil
+		}
+	}
+	return counting(u.Group, key)
+}
+
+// counting lists the assignments to key that stand after the last empty one.
+func counting(g *unitfile.Group, key string) []*unitfile.Line {
+	all := g.All(key)
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Value == "" {
+			return all[i+1:]
+		}
+	}
+	return all
+}
+
+// unquote strips one pair of double quotes around the whole value.
+func unquote(v string) string {
+	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
+		return v[1 : len(v)-1]
+	}
+	return v
+}
+
+// StrOK is the last value of a String or StringEmpty key; ok tells whether the key is there at all.
+func (u *Unit) StrOK(key string) (value string, ok bool) {
+	l := u.Last(key)
+	if l == nil {
+		return "", false
+	}
+	return unquote(l.Value), true
+}
+
+// Str is the last value of a String key, "" when it is unset.
+func (u *Unit) Str(key string) string {
+	v, _ := u.StrOK(key)
+	return v
+}
+
+// BoolOK is the last value of a Bool or Switch key; ok tells whether the key is there at all.
+func (u *Unit) BoolOK(key string) (value, ok bool) {
+	v, ok := u.StrOK(key)
+	return ok && Truth(v), ok
+}
+
+// Truth is true for 1, yes, true and on, in any case. Everything else is false.
+func Truth(v string) bool {
+	switch strings.ToLower(v) {
+	case "1", "yes", "true", "on":
+		return true
+	}
+	return false
+}
+
+// Switch is the last value of a Switch key.
+func (u *Unit) Switch(key string) bool {
+	v, _ := u.BoolOK(key)
+	return v
+}
+
+// List is all values of a List key.
+func (u *Unit) List(key string) []string {
+	lines := u.Lines(key)
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = l.Value
+	}
+	return out
+}
+
+// WordOf is a word together with the line it stands on.
+type WordOf struct {
+	unitfile.Word
+	Line *unitfile.Line
+}
+
+// Words is all words of a Words key. An occurrence whose quotes are unbalanced is left out with a warning.
+func (u *Unit) Words(key string) []WordOf { return u.words(u.Lines(key), unitfile.SplitWords) }
+
+// Args is all words of an Args key. An occurrence with an unknown escape is left out with a warning.
+func (u *Unit) Args(key string) []WordOf { return u.words(u.Lines(key), unitfile.SplitArgs) }
+
+func (u *Unit) words(lines []*unitfile.Line, split func(string) ([]unitfile.Word, error)) []WordOf {
+	var out []WordOf
+	for _, l := range lines {
+		words, err := split(l.Value)
+		if err != nil {
+			u.badWords(l, err)
+			continue
+		}
+		for _, w := range words {
+			out = append(out, WordOf{w, l})
+		}
+	}
+	return out
+}
+
+func (u *Unit) badWords(l *unitfile.Line, err error) {
+	off, hint := 0, `close the quote, or write \" for a quote that is meant`
+	var e *unitfile.SplitError
+	if errors.As(err, &e) {
+		off = e.Off
+	}
+	if errors.Is(err, unitfile.ErrEscape) {
+		hint = `write \\ for a backslash that is meant`
+	}
+	// The same line is split once to check and once to convert; it is complained about once.
+	pos := l.ValuePos(off)
+	for i := range u.Report {
+		if u.Report[i].Code == "bad-words" && u.Report[i].Pos == pos {
+			return
+		}
+	}
+	u.Warn(l, off, "bad-words", l.Key+"= is ignored: "+err.Error(), hint)
+}
+
+// Texts drops where words stand.
+func Texts(words []WordOf) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = w.Text
+	}
+	return out
+}
+
+// Command is the words of a Command key; ok is false when it is absent, or ignored for an unknown escape.
+func (u *Unit) Command(key string) (words []string, ok bool) {
+	l := u.Last(key)
+	if l == nil {
+		return nil, false
+	}
+	w, err := unitfile.SplitArgs(l.Value)
+	if err != nil {
+		u.badWords(l, err)
+		return nil, false
+	}
+	return unitfile.Texts(w), true
+}
+
+// Env is the words of an Env key, NAME=VALUE or NAME, one a name and sorted by it.
+func (u *Unit) Env(key string) []string {
+	words := u.Args(key)
+	if len(words) == 0 {
+		return nil
+	}
+	type entry struct{ name, text string }
+	byName := make(map[string]int, len(words))
+	entries := make([]entry, 0, len(words))
+	for _, w := range words {
+		name, _, _ := strings.Cut(w.Text, "=")
+		if i, ok := byName[name]; ok {
+			entries[i].text = w.Text
+			continue
+		}
+		byName[name] = len(entries)
+		entries = append(entries, entry{name, w.Text})
+	}
+	sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
+	out := make([]string, len(entries))
+	for i, e := range entries {
+		out[i] = e.text
+	}
+	return out
+}
+
+// Number is the last value of a Number key. What is no number from 0 to 4294967295 counts as 0, as it always did,
+// but not without a warning.
+func (u *Unit) Number(key string) (value uint32, ok bool) {
+	l := u.Last(key)
+	if l == nil {
+		return 0, false
+	}
+	text := strings.TrimPrefix(unquote(l.Value), "+")
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil || strings.ContainsRune(text, '_') || strings.HasPrefix(text, "0b") || strings.HasPrefix(text, "0o") {
+		u.Warn(l, 0, "not-a-number", key+"="+l.Value+" is not a number, 0 is used", "names are not looked up here; write the numeric id")
+		return 0, true
+	}
+	return uint32(n), true
+}
+
+// Service is the last value of a key in [Service]; ok tells whether it is there.
+func (u *Unit) ServiceKey(key string) (*unitfile.Line, bool) {
+	l := u.File.Group("Service").Last(key)
+	return l, l != nil
+}
+
+// Install is the words of a key in [Install].
+func (u *Unit) Install(key string) []string {
+	return Texts(u.words(counting(u.File.Group("Install"), key), unitfile.SplitWords))
+}
+
+// UnitWords is the words of a key in [Unit].
+func (u *Unit) UnitWords(key string) []WordOf {
+	return u.words(counting(u.File.Group("Unit"), key), unitfile.SplitWords)
+}
+
+// DefaultDependencies is what [Quadlet] says about ordering after the network, true by default.
+func (u *Unit) DefaultDependencies() bool {
+	l := u.File.Group("Quadlet").Last("DefaultDependencies")
+	return l == nil || Truth(unquote(l.Value))
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package settings reads podunit.conf, podunit's own settings, with drop-ins in the manner of journald.conf(5).
+package settings
+
+import (
+	"os"
+	"path/filepath"
+	"sort"
+
+	"gopkg.in/ini.v1"
+)
+
+// Generator values: what to do when Podman's own generator is installed too.
+const (
+	Yield = "yield" // write nothing, the default
+	Force = "force" // write units all the same
+)
+
+// Settings are what podunit.conf can say.
+type Settings struct {
+	Generator string // [Generator] Generator=, Yield or Force
+}
+
+// Where says which files count.
+type Where struct {
+	Root   string // put before /etc, /run and /usr; tests set it
+	Config string // the user's configuration directory, as ~/.config; empty for none
+}
+
+// Files lists the files that count, those read first first: the most important main file, then the drop-ins of all
+// directories in the order of their names. Of drop-ins with one name the most important counts, and one that is a
+// link to /dev/null hides the others.
+func (w Where) Files() []string {
+	dirs := []string{w.Root + "/usr/lib/podunit", w.Root + "/run/podunit", w.Root + "/etc/podunit"}
+	if w.Config != "" {
+		dirs = append(dirs, filepath.Join(w.Config, "podunit"))
+	}
+	var files []string
+	for i := len(dirs) - 1; i >= 0; i-- {
+		if path := dirs[i] + "/podunit.conf"; exists(path) {
+			files = append(files, path)
+			break
+		}
+	}
+	drops := map[string]string{}
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir + "/podunit.conf.d")
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if filepath.Ext(e.Name()) == ".conf" {
+				drops[e.Name()] = dir + "/podunit.conf.d/" + e.Name()
+			}
+		}
+	}
+	names := make([]string, 0, len(drops))
+	for name := range drops {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		files = append(files, drops[name])
+	}
+	return files
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Read reads the settings. A file that cannot be read or has a bad value is left out and told about.
+func (w Where) Read() (Settings, []error) {
+	s := Settings{Generator: Yield}
+	var errs []error
+	for _, path := range w.Files() {
+		if target, err := os.Readlink(path); err == nil && target == "/dev/null" {
+			continue
+		}
+		f, err := ini.LoadSources(ini.LoadOptions{AllowBooleanKeys: false, SkipUnrecognizableLines: false}, path)
+		if err != nil {
+			errs = append(errs, &os.PathError{Op: "read", Path: path, Err: err})
+			continue
+		}
+		key := f.Section("Generator").Key("Generator")
+		switch v := key.String(); v {
+		case "":
+		case Yield, Force:
+			s.Generator = v
+		default:
+			errs = append(errs, &os.PathError{Op: "read", Path: path, Err: badValue(v)})
+		}
+	}
+	return s, errs
+}
+
+type badValue string
+
+func (b badValue) Error() string { return "Generator=" + string(b) + " is neither yield nor force" }

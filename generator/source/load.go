@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/parallel"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+func asPathError(err error, target **fs.PathError) bool { return errors.As(err, target) }
+
+// found is a unit file that counts, before it is read.
+type found struct {
+	path string
+	dir  string
+	base string
+	text *unitfile.Source // of a section of a .quadlets file; nil for a file of its own
+}
+
+// Loaded is what a search path holds.
+type Loaded struct {
+	Units  []quadlet.Input // in search order
+	Report report.List     // about the run; faults of units are with the units
+	Debug  []string        // what was read, one line each
+}
+
+// Load reads the unit files in dirs with their drop-ins. Of files with the same name the first counts.
+func Load(dirs []Dir) Loaded {
+	var out Loaded
+	list := find(dirs, &out)
+	drops := indexDropIns(dirs)
+	type slot struct {
+		in    quadlet.Input
+		debug []string
+	}
+	slots := make([]slot, len(list))
+	parallel.Each(len(list), func(i int) {
+		f := list[i]
+		s := &slots[i]
+		s.in = quadlet.Input{Path: f.path, Base: f.base, Dir: f.dir}
+		if f.text != nil {
+			s.in.File, s.in.Faults = unitfile.ParseSource(f.text)
+		} else {
+			s.debug = append(s.debug, "Loading source unit file "+f.path)
+			s.in.File, s.in.Faults = parse(f.path)
+		}
+		s.debug = append(s.debug, drops.merge(&s.in)...)
+	})
+	out.Units = make([]quadlet.Input, len(slots))
+	for i := range slots {
+		out.Units[i] = slots[i].in
+		out.Debug = append(out.Debug, slots[i].debug...)
+	}
+	return out
+}
+
+// LoadFiles reads single unit files, for checks of files outside of the search path. Drop-ins are looked for beside
+// each file. A file that is not a unit's is an error.
+func LoadFiles(paths []string) Loaded {
+	var out Loaded
+	for _, path := range paths {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			abs = path
+		}
+		dir, base := filepath.Split(abs)
+		dir = filepath.Clean(dir)
+		ext := filepath.Ext(base)
+		switch {
+		case ext == ".quadlets":
+			for _, f := range splitFile(abs, dir, &out) {
+				in := quadlet.Input{Path: f.path, Base: f.base, Dir: f.dir}
+				in.File, in.Faults = unitfile.ParseSource(f.text)
+				out.Units = append(out.Units, in)
+			}
+		case keys.ByExt(ext) == nil:
+			out.Report = append(out.Report, report.Diagnostic{
+				Code: "file-type", Pos: report.Position{File: path}, Message: "not a unit file of a known type", Hint: "known are " + extensions(),
+			})
+		default:
+			in := quadlet.Input{Path: abs, Base: base, Dir: dir}
+			in.File, in.Faults = parse(abs)
+			entries, _ := os.ReadDir(dir)
+			indexDropIns([]Dir{{dir, entries}}).merge(&in)
+			out.Units = append(out.Units, in)
+		}
+	}
+	return out
+}
+
+func extensions() string {
+	var b strings.Builder
+	for _, s := range keys.Sections() {
+		if s.Ext != "" {
+			b.WriteString(s.Ext + " ")
+		}
+	}
+	return b.String() + "and .quadlets"
+}
+
+// find lists the unit files that count, first of a name first.
+func find(dirs []Dir, out *Loaded) []found {
+	var list []found
+	seen := map[string]found{}
+	add := func(f found) {
+		if first, ok := seen[f.base]; ok {
+			if f.text != nil && first.dir == f.dir {
+				out.Report = append(out.Report, report.Diagnostic{
+					Severity: report.Warning, Code: "duplicate", Unit: f.base, Pos: report.Position{File: f.path, Line: f.text.Skip + 1},
+					Message: f.base + " is defined twice in one directory, " + first.path + " counts", Hint: "remove one of them",
+				})
+			}
+			return
+		}
+		seen[f.base] = f
+		list = append(list, f)
+	}
+	for _, d := range dirs {
+		for _, e := range d.entries {
+			name := e.Name()
+			if keys.ByExt(filepath.Ext(name)) != nil {
+				add(found{path: d.Path + "/" + name, dir: d.Path, base: name})
+			}
+		}
+		for _, e := range d.entries {
+			if filepath.Ext(e.Name()) == ".quadlets" && !e.IsDir() {
+				for _, f := range splitFile(d.Path+"/"+e.Name(), d.Path, out) {
+					add(f)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// splitFile reads a .quadlets file.
+func splitFile(path, dir string, out *Loaded) []found {
+	out.Debug = append(out.Debug, "Loading source unit file "+path)
+	data, err := Read(path)
+	if err != nil {
+		out.Report = append(out.Report, unreadable(path, err))
+		return nil
+	}
+	sections, faults := Split(path, data)
+	out.Report = append(out.Report, faults...)
+	var list []found
+	for _, s := range sections {
+		list = append(list, found{path: path, dir: dir, base: s.Base, text: s.Source})
+	}
+	return list
+}
+
+func unreadable(path string, err error) report.Diagnostic {
+	d := report.Diagnostic{
+		Code: "unreadable", Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path}, Message: "cannot be read: " + err.Error(),
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		d.Hint = "it is a symlink to nothing; to hide a unit, link it to /dev/null"
+	}
+	return d
+}
+
+// parse reads and parses one file. A file that cannot be read is an empty one with a fault.
+func parse(path string) (*unitfile.File, report.List) {
+	data, err := Read(path)
+	if err != nil {
+		return &unitfile.File{Source: &unitfile.Source{Path: path}}, report.List{unreadable(path, err)}
+	}
+	return unitfile.Parse(path, data)
+}
+
+// dropIns finds the drop-ins of units, and reads each once.
+type dropIns struct {
+	dirs map[string][]string // directory name to the directories of that name, in search order
+
+	mu    sync.Mutex
+	lists map[string][]string
+	files map[string]dropIn
+}
+
+type dropIn struct {
+	file   *unitfile.File
+	faults report.List
+}
+
+func indexDropIns(dirs []Dir) *dropIns {
+	d := &dropIns{dirs: map[string][]string{}, lists: map[string][]string{}, files: map[string]dropIn{}}
+	for _, dir := range dirs {
+		for _, e := range dir.entries {
+			name := e.Name()
+			if !strings.HasSuffix(name, ".d") {
+				continue
+			}
+			full := dir.Path + "/" + name
+			if !e.IsDir() {
+				if st, err := os.Stat(full); err != nil || !st.IsDir() {
+					continue
+				}
+			}
+			d.dirs[name] = append(d.dirs[name], full)
+		}
+	}
+	return d
+}
+
+// merge adds its drop-ins to a unit, in the order of their file names; of one name the most specific counts.
+func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
+	if len(d.dirs) == 0 {
+		return nil
+	}
+	winners := map[string]string{}
+	var names []string
+	for _, dir := range specifier.Parse(in.Base).DropInDirs() {
+		for _, path := range d.dirs[dir] {
+			for _, name := range d.list(path, in) {
+				if _, ok := winners[name]; !ok {
+					winners[name] = path + "/" + name
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		path := winners[name]
+		debug = append(debug, "Loading source drop-in file "+path)
+		drop := d.read(path)
+		in.Faults = append(in.Faults, drop.faults...)
+		in.File.Merge(drop.file)
+	}
+	return debug
+}
+
+// list is the names of the drop-ins in a directory.
+func (d *dropIns) list(path string, in *quadlet.Input) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	names, ok := d.lists[path]
+	if ok {
+		return names
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		in.Faults = append(in.Faults, unreadable(path, err))
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".conf") {
+			names = append(names, e.Name())
+		}
+	}
+	d.lists[path] = names
+	return names
+}
+
+func (d *dropIns) read(path string) dropIn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	drop, ok := d.files[path]
+	if !ok {
+		drop.file, drop.faults = parse(path)
+		d.files[path] = drop
+	}
+	return drop
+}
+
+// Section is one unit of a .quadlets file.
+type Section struct {
+	Base   string // file name it would have, as "web.container"
+	Source *unitfile.Source
+}
+
+// Split takes a .quadlets file apart: units between lines of three dashes, each with a comment "# FileName=NAME" and
+// a section that tells its type. A fault in any of them rejects them all.
+func Split(path string, data []byte) ([]Section, report.List) {
+	text := string(data)
+	if len(text) > unitfile.MaxSize {
+		return nil, report.List{{Code: "file-too-large", Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path},
+			Message: "file is larger than " + strconv.Itoa(unitfile.MaxSize>>20) + " MiB"}}
+	}
+	var (
+		out    []Section
+		faults report.List
+		row    = 1 // of the line being looked at
+		first  = 1 // of the section's first line
+		start  = 0 // offset of it
+	)
+	fault := func(row int, code, message, hint string) {
+		if len(faults) < 50 {
+			faults = append(faults, report.Diagnostic{
+				Code: code, Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path, Line: row, Col: 1}, Message: message, Hint: hint,
+			})
+		}
+	}
+	seen := map[string]int{}
+	flush := func(end int) {
+		body := text[start:end]
+		if strings.TrimSpace(body) == "" {
+			return
+		}
+		lead := body[:len(body)-len(strings.TrimLeft(body, " \t\r\n"))]
+		skip := first - 1 + strings.Count(lead, "\n")
+		body = strings.TrimSpace(body)
+		name, kind := sectionName(body)
+		switch {
+		case name == "":
+			fault(skip+1, "no-file-name", "section has no comment that names its file", "add a line # FileName=NAME to it")
+			return
+		case strings.ContainsAny(name, `/\`):
+			fault(skip+1, "no-file-name", "FileName="+name+" contains a slash or backslash", "write the name alone, without directory")
+			return
+		case kind == "":
+			fault(skip+1, "file-type", "section "+name+" has no type", "add a section such as [Container]")
+			return
+		}
+		base := name + "." + kind
+		if before, ok := seen[base]; ok {
+			fault(skip+1, "duplicate", base+" is defined twice, first in line "+strconv.Itoa(before), "give one of them another FileName=")
+			return
+		}
+		seen[base] = skip + 1
+		out = append(out, Section{base, &unitfile.Source{Path: path, Text: body, Skip: skip}})
+	}
+	for at := 0; at < len(text); row++ {
+		end := len(text)
+		next := end
+		if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
+			end, next = at+i, at+i+1
+		}
+		if line := text[at:end]; len(line) < 64 && strings.TrimSpace(line) == "---" {
+			flush(at)
+			start, first = next, row+1
+		}
+		at = next
+	}
+	flush(len(text))
+	if len(out) == 0 && len(faults) == 0 {
+		fault(1, "no-section", "file holds no units", "write units separated by lines of three dashes")
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return out, nil
+}
+
+// sectionName finds the name and the type, as "web" and "container", of a unit in a .quadlets file.
+func sectionName(body string) (name, kind string) {
+	for line := range strings.SplitSeq(body, "\n") {
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "#"); ok && name == "" {
+			if v, ok := strings.CutPrefix(strings.TrimLeft(rest, " \t"), "FileName="); ok {
+				name = strings.TrimSpace(v)
+			}
+		}
+		if kind == "" && len(line) > 2 && line[0] == '[' && line[len(line)-1] == ']' {
+			if k := strings.ToLower(line[1 : len(line)-1]); k != "" && keys.ByExt("."+k) != nil {
+				kind = k
+			}
+		}
+	}
+	return name, kind
+}
