@@ -47,13 +47,9 @@ type Mount struct {
 	Overlay bool   `json:",omitempty"`
 	Upper   string `json:",omitempty"`
 	Work    string `json:",omitempty"`
-	// NoCopy leaves a new volume empty, where it otherwise begins with what the
-	// image has at the destination. For tmpfs it is the other way round: the
-	// default is empty, and Copy asks for what the image has.
+	// NoCopy leaves a new volume or a tmpfs empty, where it otherwise begins with
+	// what the image has at the destination.
 	NoCopy bool `json:",omitempty"`
-	Copy   bool `json:",omitempty"`
-	// Create makes a missing source directory. Only -v does.
-	Create bool `json:",omitempty"`
 }
 
 // ReadOnly reports whether ro is among the options.
@@ -78,7 +74,7 @@ func ParseVolume(s, dir string) (Mount, error) {
 		case m.Source == "":
 			return m, errors.New("nothing stands before the first colon; for an anonymous volume write only the path inside the container")
 		case strings.HasPrefix(m.Source, "/"), strings.HasPrefix(m.Source, "."):
-			m.Type, m.Create = MountBind, true
+			m.Type = MountBind
 			if !path.IsAbs(m.Source) {
 				m.Source = path.Join(dir, m.Source)
 			}
@@ -338,10 +334,10 @@ func (m *Mount) option(opt string) error {
 	case opt == "idmap" || name == "idmap":
 		return &NotBuilt{What: "idmap on a mount", Issue: IssueUserNamespaces}
 	case m.Type == MountTmpfs && opt == "tmpcopyup":
-		m.Copy = true
+		m.NoCopy = false
 		return nil
 	case m.Type == MountTmpfs && opt == "notmpcopyup":
-		m.Copy = false
+		m.NoCopy = true
 		return nil
 	case (m.Type == MountTmpfs || m.Type == MountRamfs) && name == "size" && given:
 		if strings.HasSuffix(value, "%") && m.Type == MountTmpfs {

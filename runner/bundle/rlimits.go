@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker/go-units"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
+)
+
+// manyFiles is the default of nofile and nproc, as with podman: 2^20, which
+// systemd also gives to the kernel as the most that can be asked for.
+const manyFiles = 1 << 20
+
+// rlimitNumbers are the resources by their short names; see getrlimit(2).
+func rlimitNumbers() map[string]int {
+	return map[string]int{
+		"core": unix.RLIMIT_CORE, "cpu": unix.RLIMIT_CPU, "data": unix.RLIMIT_DATA, "fsize": unix.RLIMIT_FSIZE,
+		"locks": unix.RLIMIT_LOCKS, "memlock": unix.RLIMIT_MEMLOCK, "msgqueue": unix.RLIMIT_MSGQUEUE, "nice": unix.RLIMIT_NICE,
+		"nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC, "rss": unix.RLIMIT_RSS, "rtprio": unix.RLIMIT_RTPRIO,
+		"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
+	}
+}
+
+// rlimits sets resource limits. Without rights a hard limit cannot be raised: a
+// default is then cut to what there is, one that was asked for is an error.
+func (b *builder) rlimits() error {
+	if b.Spec.HostUlimits {
+		return nil // those of this process are inherited
+	}
+	limits := map[string]Rlimit{}
+	for _, name := range []string{"nofile", "nproc"} {
+		limits[name] = Rlimit{Soft: manyFiles, Hard: manyFiles}
+	}
+	for _, l := range b.Config.DefaultUlimits.Get() {
+		u, err := units.ParseUlimit(l)
+		if err != nil {
+			return fmt.Errorf("default_ulimits of containers.conf: %w", err)
+		}
+		limits[u.Name] = rlimit(spec.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
+	}
+	if b.Rootless {
+		for name, l := range limits {
+			own, ok := b.Host.Rlimits[name]
+			if !ok {
+				continue
+			}
+			limits[name] = Rlimit{Soft: min(l.Soft, own.Hard), Hard: min(l.Hard, own.Hard)}
+		}
+	}
+	for _, u := range b.Spec.Ulimits {
+		l := rlimit(u)
+		if own, ok := b.Host.Rlimits[u.Name]; ok && b.Rootless && l.Hard > own.Hard {
+			return fmt.Errorf("--ulimit %s=%d: without rights it cannot be more than %d; set Limit%s= in the [Service] section of the unit",
+				u.Name, u.Hard, own.Hard, strings.ToUpper(u.Name))
+		}
+		limits[u.Name] = l
+	}
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		b.g.Config.Process.Rlimits = append(b.g.Config.Process.Rlimits, rspec.POSIXRlimit{
+			Type: "RLIMIT_" + strings.ToUpper(name), Soft: limits[name].Soft, Hard: limits[name].Hard,
+		})
+	}
+	return nil
+}
+
+// rlimit turns -1, no limit, into the kernel's word for it.
+func rlimit(u spec.Ulimit) Rlimit { return Rlimit{Soft: uint64(u.Soft), Hard: uint64(u.Hard)} }

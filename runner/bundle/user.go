@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/cyphar/filepath-securejoin/pathrs-lite"
+	"github.com/moby/sys/user"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
+)
+
+// User is who the first process is.
+type User struct {
+	UID, GID uint32
+	// Groups are the supplementary groups, the group itself is not among them.
+	Groups []uint32
+	// Name is empty if the image's /etc/passwd does not have the user.
+	Name string
+	// Home is an absolute path; / if the image's /etc/passwd does not have the user.
+	Home string
+	// KnownGroup tells whether the image's /etc/group has the group.
+	KnownGroup bool
+}
+
+// ResolveUser finds out who the container's user is, looked up in the user
+// database of the image. keepID is who it is if neither the command line nor
+// the image says so; nil means root.
+func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID *User) (User, error) {
+	who, from := c.User, "--user"
+	if who == "" && keepID == nil && image != nil {
+		who, from = image.User, "the image's USER"
+	}
+	if who == "" && keepID != nil {
+		who = fmt.Sprintf("%d:%d", keepID.UID, keepID.GID)
+	}
+	passwd, err := readInRoot(rootfs, "/etc/passwd")
+	if err != nil {
+		return User{}, err
+	}
+	group, err := readInRoot(rootfs, "/etc/group")
+	if err != nil {
+		return User{}, err
+	}
+	exec, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
+	if err != nil {
+		return User{}, fmt.Errorf("%s %q: %w; write the number if the image does not know the name", from, who, err)
+	}
+	u := User{UID: uint32(exec.Uid), GID: uint32(exec.Gid), Home: exec.Home}
+	if u.Home == "" {
+		u.Home = "/"
+	}
+	for _, g := range exec.Sgids {
+		u.Groups = append(u.Groups, uint32(g))
+	}
+	extra, err := user.GetAdditionalGroups(c.Groups, bytes.NewReader(group))
+	if err != nil {
+		return User{}, fmt.Errorf("--group-add: %w; write the number if the image does not know the name", err)
+	}
+	slices.Sort(extra)
+	for _, g := range extra {
+		u.Groups = append(u.Groups, uint32(g))
+	}
+	u.Groups = unique(u.Groups, u.GID)
+	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(p user.User) bool { return p.Uid == exec.Uid })
+	if err != nil {
+		return User{}, fmt.Errorf("/etc/passwd of the image: %w", err)
+	}
+	if len(users) > 0 {
+		u.Name = users[0].Name
+	}
+	groups, err := user.ParseGroupFilter(bytes.NewReader(group), func(g user.Group) bool { return g.Gid == exec.Gid })
+	if err != nil {
+		return User{}, fmt.Errorf("/etc/group of the image: %w", err)
+	}
+	u.KnownGroup = len(groups) > 0
+	return u, nil
+}
+
+// UserDatabase gives an /etc/passwd and an /etc/group to bind into the
+// container that also know its user, as many programs ask who they are; nil
+// where the image's own will do. name and home are those of a user that the
+// image does not know; empty means the number and /.
+func UserDatabase(rootfs string, u User, name, home string) (passwd, group []byte, err error) {
+	if name == "" {
+		name = strconv.FormatUint(uint64(u.UID), 10)
+	}
+	if home == "" {
+		home = "/"
+	}
+	if u.Name == "" {
+		if passwd, err = readInRoot(rootfs, "/etc/passwd"); err != nil {
+			return nil, nil, err
+		}
+		passwd = appendLine(passwd, fmt.Sprintf("%s:*:%d:%d:container user:%s:/bin/sh", name, u.UID, u.GID, home))
+	}
+	if !u.KnownGroup {
+		if group, err = readInRoot(rootfs, "/etc/group"); err != nil {
+			return nil, nil, err
+		}
+		group = appendLine(group, fmt.Sprintf("%d:x:%d:%s", u.GID, u.GID, name))
+	}
+	return passwd, group, nil
+}
+
+func appendLine(file []byte, line string) []byte {
+	file = bytes.Clone(file)
+	if len(file) > 0 && file[len(file)-1] != '\n' {
+		file = append(file, '\n')
+	}
+	return append(append(file, line...), '\n')
+}
+
+// unique sorts nothing: it drops repetitions and without.
+func unique(ids []uint32, without uint32) []uint32 {
+	var out []uint32
+	for _, id := range ids {
+		if id != without && !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// maxDatabase is the largest /etc/passwd or /etc/group that is read, in bytes.
+// An image may bring anything; this is far more than a real one.
+const maxDatabase = 16 << 20
+
+// readInRoot reads a regular file of an image, which may be hostile: symbolic
+// links are followed as they are inside the image, and never out of it. A file
+// that is not there is empty.
+func readInRoot(rootfs, name string) ([]byte, error) {
+	handle, err := pathrs.OpenInRoot(rootfs, name)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s of the image: %w", name, err)
+	}
+	defer handle.Close() // an O_PATH handle, nothing was written
+	if info, err := handle.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		// A pipe would keep us waiting for ever.
+		return nil, fmt.Errorf("%s of the image is not a regular file", name)
+	}
+	f, err := pathrs.Reopen(handle, unix.O_RDONLY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("%s of the image: %w", name, err)
+	}
+	defer f.Close() // only read from
+	data, err := io.ReadAll(io.LimitReader(f, maxDatabase+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s of the image: %w", name, err)
+	}
+	if len(data) > maxDatabase {
+		return nil, fmt.Errorf("%s of the image has more than %d bytes", name, maxDatabase)
+	}
+	return data, nil
+}
+
+// user sets who the process is.
+func (b *builder) user() error {
+	var keep *User
+	if b.Spec.UserNS.Mode == spec.UserKeepID && b.nested() {
+		// With keep-id the user inside is the user outside, unless told otherwise.
+		keep = &User{UID: inside(b.UIDMap), GID: inside(b.GIDMap)}
+	}
+	u, err := ResolveUser(b.Rootfs, b.Spec, b.Image, keep)
+	if err != nil {
+		return err
+	}
+	b.identity = u
+	for _, id := range []struct {
+		what string
+		id   uint32
+		m    []spec.IDRange
+	}{{"user", u.UID, b.UIDMap}, {"group", u.GID, b.GIDMap}} {
+		if b.nested() && !contains(id.m, id.id) {
+			return fmt.Errorf("%s %d is not mapped in the user namespace of the container; give it a range with it in", id.what, id.id)
+		}
+	}
+	if !b.nested() && uint64(u.GID) >= b.Host.GIDs || !b.nested() && b.Rootless && uint64(u.UID) >= b.Host.GIDs {
+		return fmt.Errorf("user %d:%d: there are only %d IDs to map to; add a larger range for this user to /etc/subuid and /etc/subgid",
+			u.UID, u.GID, b.Host.GIDs)
+	}
+	p := b.g.Config.Process
+	p.User.UID, p.User.GID = u.UID, u.GID
+	p.User.AdditionalGids = u.Groups
+	if b.Spec.KeepGroups {
+		if b.Rootless {
+			// Inside the user namespace the groups of the user have no number;
+			// leaving them alone is up to the runtime, which only crun can do.
+			return errors.New("--group-add keep-groups: runc cannot keep groups that are not mapped; map the group with --gidmap, or give it with --group-add by its number inside")
+		}
+		p.User.AdditionalGids = unique(slices.Concat(u.Groups, b.Host.Groups), u.GID)
+	}
+	mask := b.Spec.Umask
+	if mask == nil && b.Config.Umask != "" {
+		n, err := strconv.ParseUint(b.Config.Umask, 8, 32)
+		if err != nil {
+			return fmt.Errorf("umask %q of containers.conf is not an octal number", b.Config.Umask)
+		}
+		m := uint32(n)
+		mask = &m
+	}
+	p.User.Umask = mask
+	return nil
+}
+
+// inside is the ID that the user (ID 0 of our user namespace) has in m.
+func inside(m []spec.IDRange) uint32 {
+	for _, r := range m {
+		if r.Host == 0 {
+			return r.Container
+		}
+	}
+	return 0
+}
+
+func contains(m []spec.IDRange, id uint32) bool {
+	return slices.ContainsFunc(m, func(r spec.IDRange) bool { return id >= r.Container && id-r.Container < r.Size })
+}
