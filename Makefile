@@ -99,7 +99,7 @@ lint: fmt ## gofmt, vet, and golangci-lint (built on first use: minutes)
 	$(GO) run $(LINT) run --build-tags "$(TAGS) lab"
 
 .PHONY: demo
-demo: bootstrap build ## the media pod in a booted Debian machine, from nothing to a reboot
+demo: bootstrap build lab ## the media pod in a booted Debian machine, from nothing to a reboot
 	contrib/demo
 
 .PHONY: clean

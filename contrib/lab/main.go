@@ -246,9 +246,8 @@ func (s settings) install(ctx context.Context, m *machine.Machine, args []string
 		return 125, err
 	}
 	mk := exec.CommandContext(ctx, "make", "--no-print-directory", "-C", dir, "install", "PREFIX=/usr", "DESTDIR="+root)
-	mk.Stdout, mk.Stderr = os.Stderr, os.Stderr
-	if err := mk.Run(); err != nil {
-		return 125, fmt.Errorf("make install: %w", err)
+	if out, err := mk.CombinedOutput(); err != nil {
+		return 125, fmt.Errorf("make install: %w\n%s", err, out)
 	}
 	return 0, m.Reload(ctx)
 }
