@@ -1,0 +1,640 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/reexec"
+)
+
+// TestMain enters a user namespace when it is not run by root: a layer is unpacked in
+// a chroot. One id is enough for the layers of these tests.
+func TestMain(m *testing.M) {
+	if reexec.Init() {
+		return
+	}
+	if os.Geteuid() != 0 {
+		cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		}
+		err := cmd.Run()
+		var exit *exec.ExitError
+		switch {
+		case errors.As(err, &exit):
+			os.Exit(exit.ExitCode())
+		case err != nil:
+			fmt.Fprintf(os.Stderr, "these tests need root or a user namespace: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// world is a storage of its own, with configuration of its own.
+type world struct {
+	*Images
+	t        *testing.T
+	dir      string
+	registry *registry
+	log      []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"home/.config/containers/policy.json":     `{"default":[{"type":"insecureAcceptAnything"}]}`,
+		"home/.config/containers/registries.conf": "unqualified-search-registries = []\nshort-name-mode = \"enforcing\"\n",
+		"tmp/.keep": "",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HOME", filepath.Join(dir, "home"))
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "home", ".config"))
+	t.Setenv("CONTAINERS_REGISTRIES_CONF", filepath.Join(dir, "home/.config/containers/registries.conf"))
+	t.Setenv("TMPDIR", filepath.Join(dir, "tmp"))
+	t.Setenv("REGISTRY_AUTH_FILE", "")
+	store, err := storage.GetStore(storage.StoreOptions{
+		RunRoot:         filepath.Join(dir, "run"),
+		GraphRoot:       filepath.Join(dir, "graph"),
+		GraphDriverName: "vfs",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := store.Shutdown(true); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{Images: New(store, filepath.Join(dir, "run")), t: t, dir: dir, registry: newRegistry(t)}
+	w.base = types.SystemContext{BlobInfoCacheDir: filepath.Join(dir, "cache")}
+	return w
+}
+
+// options are those of most tests: the registry speaks plain HTTP.
+func (w *world) options() PullOptions {
+	return PullOptions{
+		TLSVerify: types.OptionalBoolFalse,
+		Interval:  10 * time.Millisecond,
+		Log:       func(s string) { w.log = append(w.log, s) },
+	}
+}
+
+func (w *world) name(repository string) string { return w.registry.host + "/" + repository }
+
+func (w *world) pull(repository string) *Image {
+	w.t.Helper()
+	image, err := w.Pull(context.Background(), w.name(repository), w.options())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return image
+}
+
+// files lists what lies in the directory for downloads.
+func (w *world) files() []string {
+	var all []string
+	_ = filepath.WalkDir(filepath.Join(w.dir, "tmp"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && d.Name() != ".keep" {
+			all = append(all, path)
+		}
+		return nil
+	})
+	return all
+}
+
+func one() map[string][]byte { return map[string][]byte{"hello": []byte("hello\n")} }
+
+func TestPullAndLookup(t *testing.T) {
+	w := newWorld(t)
+	p := w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"/hello"}, User: "7", StopSignal: "SIGQUIT"}, one(), map[string][]byte{"more": random(1, 10000)})
+	image := w.pull("app:1")
+	if image.ID != p.config.Encoded() || image.Digest != p.manifest || image.TopLayer == "" {
+		t.Errorf("image %+v, pushed %+v", image, p)
+	}
+	if c := image.Config.Config; !slices.Equal(c.Cmd, []string{"/hello"}) || c.User != "7" || c.StopSignal != "SIGQUIT" {
+		t.Errorf("config %+v", c)
+	}
+	for _, name := range []string{
+		w.name("app:1"),
+		w.name("app@" + p.manifest.String()),
+		w.name("app:1@" + p.manifest.String()),
+		image.ID,
+		"sha256:" + image.ID,
+		image.ID[:12],
+		"containers-storage:" + w.name("app:1"),
+		"app:1", // the ecosystem finds a repository without its registry
+	} {
+		got, err := w.Lookup(context.Background(), name)
+		if err != nil || got.ID != image.ID {
+			t.Errorf("lookup of %s: %+v, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{w.name("app:2"), w.name("app"), "other", "0123456789ab"} {
+		if got, err := w.Lookup(context.Background(), name); !errors.Is(err, ErrUnknown) {
+			t.Errorf("lookup of %s: %+v, %v; want ErrUnknown", name, got, err)
+		}
+	}
+	if left := w.files(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	name := w.name("app:1")
+	ctx := context.Background()
+	with := func(p Policy) PullOptions {
+		o := w.options()
+		o.Policy = p
+		return o
+	}
+	if _, err := w.Pull(ctx, name, with(PullNever)); !errors.Is(err, ErrUnknown) {
+		t.Fatalf("never, without an image: %v", err)
+	}
+	first, err := w.Pull(ctx, name, with(PullMissing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"new"}}, one())
+	for _, p := range []Policy{PullNever, PullMissing} {
+		if got, err := w.Pull(ctx, name, with(p)); err != nil || got.ID != first.ID {
+			t.Errorf("%s takes what is there: %v, %v", p, got, err)
+		}
+	}
+	second, err := w.Pull(ctx, name, with(PullNewer))
+	if err != nil || second.ID == first.ID {
+		t.Fatalf("newer takes what the registry has: %v, %v", second, err)
+	}
+	asked := w.registry.asked
+	if got, err := w.Pull(ctx, name, with(PullNewer)); err != nil || got.ID != second.ID || w.registry.asked != asked {
+		t.Errorf("newer asks for the digest alone when it is the same: %v, %v, %d manifests", got, err, w.registry.asked-asked)
+	}
+	w.registry.Close()
+	if got, err := w.Pull(ctx, name, with(PullNewer)); err != nil || got.ID != second.ID {
+		t.Errorf("newer is content without a registry: %v, %v", got, err)
+	}
+	if _, err := w.Pull(ctx, name, with(PullAlways)); err == nil || !strings.Contains(err.Error(), w.registry.host) {
+		t.Errorf("always needs the registry, and names it: %v", err)
+	}
+}
+
+func TestPullFaults(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(*world, *PullOptions) string // gives the name to pull
+		want string                            // in the message, HOST for the registry
+		hint string
+	}{
+		{
+			"a tag that isn't there",
+			func(w *world, _ *PullOptions) string { return w.name("app:2") },
+			"registry HOST does not have it", "check repository and tag",
+		},
+		{
+			"a registry that asks for a password",
+			func(w *world, _ *PullOptions) string { w.registry.user = "joe:secret"; return w.name("app:1") },
+			"registry HOST denies access", "podman login HOST",
+		},
+		{
+			"a wrong password",
+			func(w *world, o *PullOptions) string {
+				w.registry.user, o.User, o.Secret = "joe:secret", "joe", "guess"
+				return w.name("app:1")
+			},
+			"registry HOST denies access", "--authfile",
+		},
+		{
+			"a registry that isn't there",
+			func(w *world, _ *PullOptions) string { w.registry.Close(); return w.name("app:1") },
+			"registry HOST is unreachable: connection refused", "is the registry running",
+		},
+		{
+			"plain HTTP where HTTPS is expected",
+			func(w *world, o *PullOptions) string { o.TLSVerify = types.OptionalBoolTrue; return w.name("app:1") },
+			"registry HOST speaks plain HTTP", "--tls-verify=false",
+		},
+		{
+			"another platform",
+			func(w *world, o *PullOptions) string { o.Arch = "riscv64"; return w.name("many:1") },
+			"no image for linux/riscv64; there is linux/", "--platform",
+		},
+		{
+			"a short name",
+			func(*world, *PullOptions) string { return "nginx" },
+			"nginx: short-name \"nginx\" did not resolve", "docker.io/library/nginx, if Docker Hub is meant",
+		},
+		{
+			"a short name with a path",
+			func(*world, *PullOptions) string { return "grafana/grafana" },
+			"did not resolve", "docker.io/grafana/grafana",
+		},
+		{
+			"a name that is none",
+			func(*world, *PullOptions) string { return "Web Server" },
+			"invalid reference format", "in lower case",
+		},
+		{
+			"an ID that isn't there",
+			func(*world, *PullOptions) string { return strings.Repeat("a", 64) },
+			"image not known", "a pull needs its name",
+		},
+		{
+			"an archive that isn't there",
+			func(*world, *PullOptions) string { return "oci-archive:/nowhere.tar" },
+			"archive file not found", "is the path right",
+		},
+		{
+			"no signature policy",
+			func(w *world, _ *PullOptions) string {
+				// Not the one of this machine, should it have one.
+				w.base.SignaturePolicyPath = filepath.Join(w.dir, "policy.json")
+				return w.name("app:1")
+			},
+			"policy.json", "apt install golang-github-containers-common",
+		},
+		{
+			"a signature policy that rejects",
+			func(w *world, _ *PullOptions) string {
+				_ = os.WriteFile(filepath.Join(w.dir, "home/.config/containers/policy.json"), []byte(`{"default":[{"type":"reject"}]}`), 0o600)
+				return w.name("app:1")
+			},
+			"signature policy", "containers-policy.json(5)",
+		},
+		{
+			"an authfile that isn't there",
+			func(w *world, o *PullOptions) string { o.AuthFile = "/nowhere.json"; return w.name("app:1") },
+			"/nowhere.json: no such file or directory", "",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+			w.registry.list(t, "many:1", map[string]pushed{
+				"amd64": w.registry.push(t, "many:amd64", "amd64", v1.ImageConfig{}, one()),
+				"arm64": w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{}, one()),
+			})
+			o := w.options()
+			name := c.do(w, &o)
+			_, err := w.Pull(context.Background(), name, o)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			host := func(s string) string { return strings.ReplaceAll(s, "HOST", w.registry.host) }
+			if !strings.Contains(err.Error(), host(c.want)) {
+				t.Errorf("error %q, want %q in it", err, host(c.want))
+			}
+			var h interface{ Hint() string }
+			if c.hint != "" && (!errors.As(err, &h) || !strings.Contains(h.Hint(), host(c.hint))) {
+				t.Errorf("error %q has the hint %v, want %q in it", err, h, host(c.hint))
+			}
+			if left := w.files(); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	w.registry.user = "joe:secret"
+	o := w.options()
+	o.User, o.Secret = "joe", "secret"
+	if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+		t.Error(err)
+	}
+	o = w.options()
+	o.AuthFile = filepath.Join(w.dir, "auth.json")
+	if err := os.WriteFile(o.AuthFile, fmt.Appendf(nil, `{"auths":{%q:{"auth":"am9lOnNlY3JldA=="}}}`, w.registry.host), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPlatform(t *testing.T) {
+	w := newWorld(t)
+	arm := w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{}, one())
+	amd := w.registry.push(t, "many:amd64", "amd64", v1.ImageConfig{}, map[string][]byte{"x": []byte("amd64")})
+	list := w.registry.list(t, "many:1", map[string]pushed{"amd64": amd, "arm64": arm})
+	o := w.options()
+	o.Policy = PullMissing
+	o.Arch = "aarch64" // as the kernel calls it
+	image, err := w.Pull(context.Background(), w.name("many:1"), o)
+	if err != nil || image.ID != arm.config.Encoded() {
+		t.Fatalf("arm64: %+v, %v", image, err)
+	}
+	o.Arch = "amd64"
+	image, err = w.Pull(context.Background(), w.name("many:1"), o)
+	if err != nil || image.ID != amd.config.Encoded() {
+		t.Fatalf("an image for another platform does not count as there: %+v, %v", image, err)
+	}
+	if !image.has(list) {
+		t.Errorf("the digest of the list finds the image: %v", image.Digests)
+	}
+	got, err := w.Lookup(context.Background(), w.name("many@"+list.String()))
+	if err != nil || got.ID != image.ID {
+		t.Errorf("lookup by the list's digest: %+v, %v", got, err)
+	}
+}
+
+func TestAllTags(t *testing.T) {
+	w := newWorld(t)
+	for _, tag := range []string{"1", "2", "latest"} {
+		w.registry.push(t, "app:"+tag, "", v1.ImageConfig{Cmd: []string{tag}}, one())
+	}
+	images, err := w.Tags(context.Background(), w.name("app"), w.options())
+	if err != nil || len(images) != 3 {
+		t.Errorf("%d images, %v", len(images), err)
+	}
+}
+
+func TestTransports(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"/hello"}}, one())
+	image := w.pull("app:1")
+	runtime, err := w.runtime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for format, name := range map[string]string{
+		"oci-archive": "oci-archive:" + w.dir + "/a.tar", "docker-archive": "docker-archive:" + w.dir + "/b.tar",
+		"oci-dir": "oci:" + w.dir + "/c", "docker-dir": "dir:" + w.dir + "/d",
+	} {
+		_, path, _ := strings.Cut(name, ":")
+		if err := runtime.Save(context.Background(), []string{image.ID}, format, path, nil); err != nil {
+			t.Fatal(format, err)
+		}
+		o := w.options()
+		got, err := w.Pull(context.Background(), name, o)
+		if err != nil || !slices.Equal(got.Config.Config.Cmd, []string{"/hello"}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if got, err := w.Pull(context.Background(), "docker://"+w.name("app:1"), w.options()); err != nil || got.ID != image.ID {
+		t.Errorf("docker://: %v, %v", got, err)
+	}
+}
+
+// A silent registry ends the pull; a slow one does not.
+func TestStall(t *testing.T) {
+	t.Run("in the middle of a layer", func(t *testing.T) {
+		w := newWorld(t)
+		p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
+		w.registry.hang[p.layers[0]] = 100_000
+		stalls(t, w)
+	})
+	t.Run("from the first request on", func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+		w.registry.mute = true
+		stalls(t, w)
+	})
+	t.Run("before a layer's first byte", func(t *testing.T) {
+		w := newWorld(t)
+		p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, one(), map[string][]byte{"big": random(1, 200_000)})
+		w.registry.hang[p.layers[1]] = 0
+		stalls(t, w)
+	})
+	t.Run("a slow one is waited for", func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
+		w.registry.rate = 100_000
+		o := w.options()
+		o.Stall = time.Second
+		var reports []Progress
+		o.Report = func(p Progress) { reports = append(reports, p) }
+		if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+			t.Fatal(err)
+		}
+		moved := 0
+		for i, p := range reports {
+			if i > 0 && p.Done < reports[i-1].Done {
+				t.Errorf("progress goes back: %v, then %v", reports[i-1], p)
+			}
+			if p.Moved {
+				moved++
+			}
+		}
+		if last := reports[len(reports)-1]; moved < 3 || last.Done != last.Total || last.Total < 200_000 {
+			t.Errorf("%d reports, %d with movement, the last %v", len(reports), moved, last)
+		}
+	})
+}
+
+func stalls(t *testing.T, w *world) {
+	t.Helper()
+	o := w.options()
+	o.Stall = time.Second
+	begun := time.Now()
+	_, err := w.Pull(context.Background(), w.name("app:1"), o)
+	var stall *StallError
+	if !errors.As(err, &stall) || stall.Host != w.registry.host {
+		t.Fatalf("error %v, want a StallError", err)
+	}
+	if took := time.Since(begun); took < 900*time.Millisecond || took > 4*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if left := w.files(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// What was complete when a pull ended is not downloaded again, also when a layer below
+// it was not.
+func TestInterruptAndResume(t *testing.T) {
+	w := newWorld(t)
+	p := w.registry.push(t, "app:1", "", v1.ImageConfig{},
+		map[string][]byte{"a": random(1, 100_000)}, map[string][]byte{"b": random(2, 3_000_000)}, map[string][]byte{"c": random(3, 200_000)})
+	w.registry.hang[p.layers[1]] = 1_000_000
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for w.registry.total() < 1_300_000 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(3 * look)
+		cancel()
+	}()
+	o := w.options()
+	var ended time.Time
+	context.AfterFunc(ctx, func() { ended = time.Now() })
+	_, err := w.Pull(ctx, w.name("app:1"), o)
+	if err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Fatal(err)
+	}
+	if took := time.Since(ended); took > 2*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	left := w.files()
+	if len(left) != 1 || filepath.Base(left[0]) != p.layers[2].String()+unverified {
+		t.Errorf("kept: %v; want the third layer", left)
+	}
+	w.registry.set(func() {
+		clear(w.registry.sent)
+		clear(w.registry.hang)
+	})
+	image := w.pull("app:1")
+	if got := w.registry.sent[p.layers[0]] + w.registry.sent[p.layers[2]]; got != 0 {
+		t.Errorf("%d bytes of complete layers were sent again", got)
+	}
+	if got := w.registry.sent[p.layers[1]]; got != p.sizes[1] {
+		t.Errorf("%d bytes of the second layer, it has %d", got, p.sizes[1])
+	}
+	if left := w.files(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if image.ID != p.config.Encoded() {
+		t.Errorf("image %s", image.ID)
+	}
+}
+
+// A kept file whose content is not what its name says is not used.
+func TestKeptBlobIsVerified(t *testing.T) {
+	w := newWorld(t)
+	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 100_000)})
+	work, err := newWorkdir(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := filepath.Join(work.blobs, p.layers[0].String()+unverified)
+	if err := os.WriteFile(forged, make([]byte, p.sizes[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	work.close(nil)
+	w.pull("app:1")
+	if left := w.files(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// What a killed pull leaves is gone with the next one.
+func TestSweep(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	work, err := newWorkdir(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(work.dir, "half")
+	if err := os.WriteFile(half, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.pull("app:1")
+	if _, err := os.Stat(half); err != nil {
+		t.Errorf("a running pull lost its files: %v", err)
+	}
+	work.lock.Close() // as the kernel does when the process is killed
+	w.pull("app:1")
+	if left := w.files(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestBrokenConnectionIsRetried(t *testing.T) {
+	w := newWorld(t)
+	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 100_000)})
+	w.registry.breaks[p.layers[0]] = 3
+	o := w.options()
+	o.RetryDelay = time.Millisecond
+	if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+		t.Errorf("%v; log %q", err, w.log)
+	}
+}
+
+// The second of two pulls of one image waits for the first and downloads nothing.
+func TestConcurrentPulls(t *testing.T) {
+	w := newWorld(t)
+	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 300_000)})
+	w.registry.rate = 300_000
+	var wg sync.WaitGroup
+	var waiting, moving bool
+	for i := range 2 {
+		wg.Go(func() {
+			o := w.options()
+			o.Log = nil
+			o.Policy = PullMissing
+			if i == 1 {
+				time.Sleep(300 * time.Millisecond)
+				o.Report = func(p Progress) {
+					waiting = waiting || p.Waiting
+					moving = moving || p.Waiting && p.Done > 0 && p.Moved
+				}
+			}
+			if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := w.registry.sent[p.layers[0]]; got != p.sizes[0] {
+		t.Errorf("%d bytes sent, the layer has %d", got, p.sizes[0])
+	}
+	if !waiting || !moving {
+		t.Errorf("the second one saw itself waiting: %v, and the first one's bytes: %v", waiting, moving)
+	}
+}
+
+func TestDamagedImageIsPulledAnew(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	image := w.pull("app:1")
+	if err := os.Remove(filepath.Join(w.dir, "graph/vfs-images", image.ID, "manifest")); err != nil {
+		t.Fatal(err)
+	}
+	var damaged *CorruptError
+	if _, err := w.Lookup(context.Background(), w.name("app:1")); !errors.As(err, &damaged) {
+		t.Fatalf("lookup: %v", err)
+	}
+	o := w.options()
+	o.Policy = PullMissing
+	if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Lookup(context.Background(), w.name("app:1")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestProgressString(t *testing.T) {
+	for want, p := range map[string]Progress{
+		"pulling x": {Name: "x"},
+		"pulling localhost:5000/x: 12.3 of 45.6 MB": {Name: "localhost:5000/x", Done: 12_300_000, Total: 45_600_000},
+		"pulling x: unpacking 45.6 MB":              {Name: "x", Done: 45_600_000, Total: 45_600_000},
+		"waiting for another podunit that pulls x":  {Name: "x", Waiting: true},
+		"pulling x: 0.1 of 1.0 MB":                  {Name: "x", Done: 100_000, Total: 1_000_000, Waiting: true},
+	} {
+		if got := p.String(); got != want {
+			t.Errorf("%+v: %q, want %q", p, got, want)
+		}
+	}
+}

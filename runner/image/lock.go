@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pullLock is held by who pulls an image, so that a second pull of the same image waits
+// for the first one instead of downloading it twice. It is a file in RUN/podunit/pull
+// whose name is a hash of the reference; in it the holder writes its Progress as JSON,
+// for those who wait. A dead holder's lock is free.
+type pullLock struct {
+	file *os.File
+}
+
+// lockPull takes the lock. While somebody else holds it, report gets that one's
+// progress. It reports whether it had to wait.
+func lockPull(ctx context.Context, runDir, name string, interval time.Duration, report func(Progress)) (*pullLock, bool, error) {
+	if runDir == "" {
+		return &pullLock{}, false, nil
+	}
+	dir := filepath.Join(runDir, "podunit", "pull")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, false, err
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%x.lock", sha256.Sum256([]byte(name))))
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, false, err
+	}
+	l := &pullLock{file: f}
+	var waited bool
+	var reported time.Time
+	last := Progress{Name: name}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			l.write(Progress{Name: name})
+			return l, waited, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, waited, fmt.Errorf("%s: %w", path, err)
+		}
+		waited = true
+		if report != nil && time.Since(reported) >= interval {
+			p := l.read(last)
+			p.Moved = p.Done != last.Done || p.Total != last.Total || p.LayersDone != last.LayersDone || p.Moved && p.Done >= p.Total
+			last, reported = p, time.Now()
+			report(p)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, waited, ctx.Err()
+		case <-time.After(look):
+		}
+	}
+}
+
+// read gives the holder's progress, or last when it is being written just now.
+func (l *pullLock) read(last Progress) Progress {
+	data := make([]byte, 4096)
+	n, _ := l.file.ReadAt(data, 0)
+	p := last
+	if json.Unmarshal(data[:n], &p) != nil {
+		p = last
+	}
+	p.Waiting = true
+	return p
+}
+
+// write tells those who wait.
+func (l *pullLock) write(p Progress) {
+	if l.file == nil {
+		return
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return
+	}
+	// A reader that comes between the two sees broken JSON and keeps what it had.
+	_ = l.file.Truncate(0)
+	_, _ = l.file.WriteAt(data, 0)
+}
+
+// close lets the next one in. The file stays: removing it would let a third one lock
+// another file of the same name. The run directory goes with the session.
+func (l *pullLock) close() {
+	if l.file != nil {
+		l.file.Close()
+	}
+}
