@@ -62,6 +62,15 @@ func CurrentUnit(lookup func(string) (string, bool)) (Own, error) {
 	return own, nil
 }
 
+// Of finds the unit of another process; only the names and cgroups are known.
+func Of(pid int) (Own, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return Own{}, err
+	}
+	return parseOwn(string(data))
+}
+
 // parseOwn reads /proc/PID/cgroup. Slices come first, then the unit; below a
 // user@UID.service there are a user manager's slices and unit again.
 // Source: https://systemd.io/CGROUP_DELEGATION.

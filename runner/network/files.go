@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/libnetwork/etchosts"
+	"go.podman.io/common/libnetwork/resolvconf"
+	"go.podman.io/common/pkg/config"
+)
+
+// Hosts is what goes into a container's /etc/hosts.
+type Hosts struct {
+	// Base is what it starts from: a path, "image" or "none"; empty for what
+	// the configuration says, which is the host's /etc/hosts by default.
+	Base string
+	// Rootfs is the mounted image, for Base "image".
+	Rootfs string
+	// Entries are those asked for; they come first.
+	Entries []spec.HostEntry
+	// Names are the container's own: its host name and its name.
+	Names []string
+	// Network is the container's, or that of its pod.
+	Network Result
+}
+
+// WriteHosts writes a container's /etc/hosts to path.
+func WriteHosts(path string, h Hosts, conf *config.Config) error {
+	from := h.Base
+	if from == "" {
+		from = conf.Containers.BaseHostsFile
+	}
+	base, err := etchosts.GetBaseHostFile(from, h.Rootfs)
+	if err != nil {
+		return fmt.Errorf("hosts: %w", err)
+	}
+	p := &etchosts.Params{BaseFile: base, HostContainersInternalIP: h.Network.Host, TargetFile: path}
+	for _, e := range h.Entries {
+		ip := e.IP.String()
+		if e.Gateway {
+			if h.Network.Host == "" {
+				return NoHostAddressError{Names: e.Names}
+			}
+			ip = h.Network.Host
+		}
+		p.ExtraHosts = append(p.ExtraHosts, strings.Join(e.Names, ";")+":"+ip)
+	}
+	if len(h.Names) > 0 {
+		// A container without an address resolves its own name to loopback, as a
+		// machine that is not on any network does.
+		ip := netip.AddrFrom4([4]byte{127, 0, 1, 1})
+		if len(h.Network.IPs) > 0 {
+			ip = h.Network.IPs[0]
+		}
+		p.ContainerIPs = etchosts.HostEntries{{IP: ip.String(), Names: h.Names}}
+	}
+	if err := etchosts.New(p); err != nil {
+		return fmt.Errorf("hosts: %w", err)
+	}
+	return nil
+}
+
+// NoHostAddressError says that host-gateway has no meaning in this network.
+type NoHostAddressError struct{ Names []string }
+
+func (e NoHostAddressError) Error() string {
+	return fmt.Sprintf("host entry %s: this network has no way to the host, so %s means nothing",
+		strings.Join(e.Names, ";"), spec.HostGateway)
+}
+
+// Hint is the way out.
+func (e NoHostAddressError) Hint() string {
+	return "use --network pasta or host, or give an address"
+}
+
+// Resolver is what goes into a container's /etc/resolv.conf.
+type Resolver struct {
+	// Servers, Search and Options replace those of the host where not empty.
+	// Search "." means no search domains.
+	Servers, Search, Options []string
+	// Network is the container's, or that of its pod.
+	Network Result
+}
+
+// WriteResolvConf writes a container's /etc/resolv.conf to path. Without servers
+// asked for, those of the host are used; one on the host's loopback device, such
+// as systemd-resolved's, is reached through pasta.
+func WriteResolvConf(path string, r Resolver) error {
+	p := &resolvconf.Params{
+		Path:            path,
+		Nameservers:     r.Servers,
+		Searches:        r.Search,
+		Options:         r.Options,
+		IPv6Enabled:     hasIPv6(r.Network.IPs),
+		KeepHostServers: false,
+	}
+	if r.Network.Path != "" {
+		ns := specs.LinuxNamespace{Type: specs.NetworkNamespace}
+		if filepath.Base(filepath.Dir(r.Network.Path)) == "netns" {
+			ns.Path = r.Network.Path // made by ip-netns(8), which keeps a resolv.conf for it in /etc/netns
+		}
+		p.Namespaces = []specs.LinuxNamespace{ns}
+	}
+	if len(r.Servers) == 0 && len(r.Network.DNS) > 0 {
+		p.Nameservers, p.KeepHostServers = r.Network.DNS, true
+	}
+	if err := resolvconf.New(p); err != nil {
+		return fmt.Errorf("resolv.conf: %w", err)
+	}
+	return nil
+}
+
+func hasIPv6(ips []netip.Addr) bool {
+	for _, ip := range ips {
+		if ip.Is6() {
+			return true
+		}
+	}
+	return false
+}
+
+// hostAddress is the address of the host as seen from inside; prefer is what the
+// network itself offers.
+func hostAddress(conf *config.Config, prefer string, own []netip.Addr) string {
+	o := etchosts.HostContainersInternalOptions{Conf: conf, PreferIP: prefer}
+	for _, ip := range own {
+		o.Exclude = append(o.Exclude, net.IP(ip.AsSlice()))
+	}
+	return etchosts.GetHostContainersInternalIP(o)
+}

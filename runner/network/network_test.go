@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
+	"golang.org/x/sys/unix"
+)
+
+func port(t *testing.T, s string) spec.PortMapping {
+	t.Helper()
+	m, err := spec.ParsePort(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestArgs(t *testing.T) {
+	const tail = " --pid P --netns N"
+	for _, tt := range []struct {
+		name  string
+		extra []string
+		ports []string
+		root  bool
+		want  string
+	}{
+		{"nothing published", nil, nil, false,
+			"--config-net -t none -u none -T none -U none --dns-forward 169.254.1.1 --no-map-gw --map-guest-addr 169.254.1.2 --quiet"},
+		{"ports of both protocols", nil, []string{"8080:80", "127.0.0.1:53:5353/udp", "[::1]:9000-9002:9000-9002"}, false,
+			"--config-net -t 8080:80 -u 127.0.0.1/53:5353 -t ::1/9000-9002:9000-9002 -T none -U none " +
+				"--dns-forward 169.254.1.1 --no-map-gw --map-guest-addr 169.254.1.2 --quiet"},
+		{"what the user settles is not settled again",
+			[]string{"--map-gw", "-T", "5432", "--dns-forward", "10.0.0.1", "--map-guest-addr=10.0.0.2", "--debug"}, nil, false,
+			"--config-net -T 5432 --dns-forward 10.0.0.1 --map-guest-addr=10.0.0.2 --debug -t none -u none -U none"},
+		{"root stays root", nil, nil, true,
+			"--config-net -t none -u none -T none -U none --dns-forward 169.254.1.1 --no-map-gw --map-guest-addr 169.254.1.2 --quiet --runas 0:0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var ports []spec.PortMapping
+			for _, p := range tt.ports {
+				ports = append(ports, port(t, p))
+			}
+			a := args(tt.extra, ports, "N", "P", tt.root, true)
+			if got := strings.Join(a.words, " "); got != tt.want+tail {
+				t.Errorf("got  %s\nwant %s", got, tt.want+tail)
+			}
+		})
+	}
+	a := args([]string{"--dns-forward=10.0.0.1"}, nil, "N", "P", false, false)
+	if len(a.dns) != 1 || a.dns[0] != "10.0.0.1" {
+		t.Errorf("dns %v", a.dns)
+	}
+}
+
+func TestLastWords(t *testing.T) {
+	out := "Failed to send 46 bytes to syslog\nNo external routable interface for IPv4\nFailed to send 9 bytes to syslog\nUsage: pasta\n  -d"
+	if got := lastWords([]byte(out)); got != "No external routable interface for IPv4" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAssignPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().(*net.TCPAddr).Port
+
+	var inUse PortInUseError
+	for _, s := range []string{fmt.Sprintf("%d:80", taken), fmt.Sprintf("127.0.0.1:%d-%d:80-81", taken-1, taken)} {
+		_, err = AssignPorts([]spec.PortMapping{port(t, s)})
+		if !errors.As(err, &inUse) || int(inUse.Port) != taken {
+			t.Errorf("%s: got %v", s, err)
+		}
+	}
+	if want := fmt.Sprintf("network.test (PID %d)", os.Getpid()); !strings.Contains(inUse.Error(), want) {
+		t.Errorf("%q does not name %s", inUse.Error(), want)
+	}
+
+	u, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	udp := u.LocalAddr().(*net.UDPAddr).Port
+	if _, err := AssignPorts([]spec.PortMapping{port(t, fmt.Sprintf("%d:80/udp", udp))}); !errors.As(err, &inUse) {
+		t.Errorf("udp: got %v", err)
+	}
+	if _, err := AssignPorts([]spec.PortMapping{port(t, fmt.Sprintf("127.0.0.1:%d:80/tcp", udp))}); err != nil && !errors.As(err, &inUse) {
+		t.Errorf("the same number of the other protocol: %v", err)
+	}
+
+	got, err := AssignPorts([]spec.PortMapping{port(t, "80"), port(t, "127.0.0.1::90-93"), port(t, "53/udp")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range got {
+		if m.HostPort == 0 {
+			t.Errorf("%s has no host port", m)
+		}
+	}
+	free := got[0].HostPort
+	_, err = AssignPorts([]spec.PortMapping{{HostPort: free, ContainerPort: 80, Range: 1, Protocol: "tcp"}, {HostPort: free, ContainerPort: 81, Range: 1, Protocol: "tcp"}})
+	if err == nil || !strings.Contains(err.Error(), "the same on the host") {
+		t.Errorf("one host port twice: %v", err)
+	}
+}
+
+func TestLowPort(t *testing.T) {
+	if data, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); err != nil || strings.TrimSpace(string(data)) == "0" || os.Getuid() == 0 {
+		t.Skip("every port is open to this user")
+	}
+	var denied PortDeniedError
+	if _, err := AssignPorts([]spec.PortMapping{port(t, "79:80")}); !errors.As(err, &denied) || denied.Port != 79 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSocketInodes(t *testing.T) {
+	const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 111 1 0 100 0 0 10 0
+   1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000  1000        0 222 1 0 20 4 30 10 -1
+   2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 333 1 0 100 0 0 10 0
+`
+	if got := socketInodes(tcp, 8080, "tcp"); len(got) != 1 || got[0] != "111" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	base := filepath.Join(dir, "base")
+	if err := os.WriteFile(base, []byte("10.9.9.9 base # comment\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := Result{Path: "/run/x/netns", IPs: []netip.Addr{netip.MustParseAddr("10.0.2.15")}, DNS: []string{"169.254.1.1"}, Host: "169.254.1.2"}
+	entry := func(s string) spec.HostEntry {
+		e, err := spec.ParseHostEntry(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	conf := &config.Config{}
+	path := filepath.Join(dir, "hosts")
+	h := Hosts{Base: base, Entries: []spec.HostEntry{entry("db;db2:10.1.1.1"), entry("gw:host-gateway"), entry("six:[fd00::1]")}, Names: []string{"web", "systemd-web"}, Network: r}
+	if err := WriteHosts(path, h, conf); err != nil {
+		t.Fatal(err)
+	}
+	want := "10.1.1.1\tdb db2\n169.254.1.2\tgw\nfd00::1\tsix\n10.9.9.9\tbase\n127.0.0.1\tlocalhost\n::1\tlocalhost\n" +
+		"169.254.1.2\thost.containers.internal host.docker.internal\n10.0.2.15\tweb systemd-web\n"
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("hosts, %v:\n%s\nwant\n%s", err, got, want)
+	}
+	h.Network.Host = ""
+	var none NoHostAddressError
+	if err := WriteHosts(path, h, conf); !errors.As(err, &none) {
+		t.Errorf("host-gateway without one: %v", err)
+	}
+
+	path = filepath.Join(dir, "resolv.conf")
+	if err := WriteResolvConf(path, Resolver{Servers: []string{"9.9.9.9"}, Search: []string{"."}, Options: []string{"ndots:2"}, Network: r}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "nameserver 9.9.9.9\noptions ndots:2\n" {
+		t.Errorf("resolv.conf, %v:\n%s", err, got)
+	}
+	if err := WriteResolvConf(path, Resolver{Network: r}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !strings.Contains(string(got), "nameserver 169.254.1.1\n") {
+		t.Errorf("resolv.conf of the host, %v:\n%s", err, got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	ctx := context.Background()
+	for _, mode := range []string{spec.NetNone, spec.NetHost} {
+		var publish PublishError
+		_, err := Start(ctx, Request{Network: spec.Network{Mode: mode}, Ports: []spec.PortMapping{port(t, "80:80")}, Config: &config.Config{}})
+		if !errors.As(err, &publish) || publish.Hint() == "" {
+			t.Errorf("%s with ports: %v", mode, err)
+		}
+	}
+	_, err := Start(ctx, Request{Network: spec.Network{Mode: spec.NetNS, Path: "/etc/hostname"}, Config: &config.Config{}})
+	if err == nil || !strings.Contains(err.Error(), "not a network namespace") {
+		t.Errorf("a file as a namespace: %v", err)
+	}
+	if err := Release(t.TempDir()); err != nil {
+		t.Errorf("release of nothing: %v", err)
+	}
+}
+
+// inside names the test to run when this binary executes itself in namespaces of
+// its own, which a process with threads cannot make for itself.
+const inside = "PODUNIT_TEST_INSIDE"
+
+// reexec runs the calling test again in a private mount namespace, also in a
+// network namespace without any route if cut, and as root in a user namespace if
+// it is not root. It reports whether this is that second run.
+func reexec(t *testing.T, cut bool) bool {
+	t.Helper()
+	if os.Getenv(inside) == t.Name() {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	if _, err := exec.LookPath("pasta"); err != nil {
+		t.Skip("needs pasta: apt install passt")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	if cut {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
+	}
+	if os.Getuid() != 0 {
+		if f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
+			t.Skipf("needs /dev/net/tun: %v", err)
+		} else {
+			f.Close()
+		}
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, unix.EPERM) {
+		t.Skipf("namespaces are not allowed here: %v", err)
+	}
+	if err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "network_test.go") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	return false
+}
+
+// TestPasta publishes a port of a new namespace, talks through it, and takes all
+// of it back.
+func TestPasta(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cut  bool
+		dir  string
+	}{
+		{"routed", false, "/tmp"},
+		{"cut", true, "/tmp"}, // a machine without any route
+		{"elsewhere", false, "/dev/shm"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !reexec(t, tt.cut) {
+				return
+			}
+			if tt.cut {
+				if err := loopbackUp(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dir, err := os.MkdirTemp(tt.dir, "podunit-test-")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			for range 2 { // a second start in the same place
+				pastaStory(t, dir)
+			}
+		})
+	}
+}
+
+func pastaStory(t *testing.T, dir string) {
+	m := port(t, "127.0.0.1::80")
+	before := time.Now()
+	p, err := Start(context.Background(), Request{
+		Network: spec.Network{Mode: spec.NetPasta}, Ports: []spec.PortMapping{m}, Dir: dir,
+		Root: !inUserNS(), Config: &config.Config{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := time.Since(before)
+	r, err := p.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("namespace after %s, pasta after %s: %+v", made.Round(time.Microsecond), time.Since(before).Round(time.Microsecond), r)
+	if len(r.IPs) == 0 || r.PastaPID == 0 || len(r.Ports) != 1 {
+		t.Fatalf("result %+v", r)
+	}
+	ns, err := openNS(r.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving := make(chan net.Listener, 1)
+	err = onThread(func() error {
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		if data, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range"); err != nil || strings.Join(strings.Fields(string(data)), " ") != "0 0" {
+			t.Errorf("ping_group_range %q, %v", data, err)
+		}
+		l, err := net.Listen("tcp4", ":80")
+		serving <- l
+		return err
+	})
+	ns.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := <-serving
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "hello")
+			c.Close()
+		}
+	}()
+	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", r.Ports[0].HostPort), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	if got, err := io.ReadAll(c); err != nil || string(got) != "hello" {
+		t.Errorf("through pasta: %q, %v", got, err)
+	}
+	c.Close()
+
+	// Somebody else wants the port.
+	var inUse PortInUseError
+	_, err = AssignPorts(r.Ports)
+	if !errors.As(err, &inUse) || !strings.Contains(inUse.Holder, fmt.Sprintf("(PID %d)", r.PastaPID)) {
+		t.Errorf("the port once more: %v", err)
+	}
+
+	if err := Release(dir); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("left over: %v, %v", entries, err)
+	}
+	if err := unix.Kill(r.PastaPID, 0); err == nil && !strings.Contains(procState(r.PastaPID), "Z") {
+		t.Errorf("pasta %d lives on", r.PastaPID)
+	}
+	if err := Release(dir); err != nil {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+func inUserNS() bool {
+	data, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !strings.Contains(string(data), "4294967295")
+}
+
+func procState(pid int) string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(data), ") ")
+	return rest[:min(1, len(rest))]
+}
+
+// TestInterrupted cancels while pasta is starting.
+func TestInterrupted(t *testing.T) {
+	if !reexec(t, false) {
+		return
+	}
+	dir, err := os.MkdirTemp("/tmp", "podunit-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithCancel(context.Background())
+	p, err := Start(ctx, Request{Network: spec.Network{Mode: spec.NetPasta}, Dir: dir, Root: !inUserNS(), Config: &config.Config{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := p.Wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("left over: %v, %v", entries, err)
+	}
+}
+
+func TestNoPasta(t *testing.T) {
+	if !reexec(t, false) {
+		return
+	}
+	t.Setenv("PATH", "/nonexistent")
+	dir, err := os.MkdirTemp("/tmp", "podunit-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	p, err := Start(context.Background(), Request{Network: spec.Network{Mode: spec.NetPasta}, Dir: dir, Config: &config.Config{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var missing NoPastaError
+	if _, err := p.Wait(); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "passt") {
+		t.Errorf("got %v", err)
+	}
+}

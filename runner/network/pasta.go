@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
+)
+
+// Addresses inside a container that stand for something outside, the same as in
+// the rest of the ecosystem. Source: go.podman.io/common/libnetwork/pasta, which
+// cannot be used itself: it demands options that Debian 12's pasta does not know,
+// cannot be interrupted, and does not tell the process it made.
+const (
+	dnsForward = "169.254.1.1" // the host's resolver
+	guestAddr  = "169.254.1.2" // the host
+)
+
+// Debian 12's pasta refuses a host without a default route. What later versions
+// then do by themselves must be told to it: any addresses, on a device that is
+// always there.
+func localMode() []string {
+	return []string{"-4", "-i", "lo", "-a", "169.254.2.1", "-n", "16", "-g", "169.254.2.2", "-I", "tap0", "-M", "02:00:a9:fe:02:02"}
+}
+
+// pastaArgs are pasta's arguments, and what its user may know of them.
+type pastaArgs struct {
+	words []string
+	dns   []string // addresses inside that lead to the host's resolver
+	host  []string // addresses inside that lead to the host
+}
+
+// args composes pasta's command line. extra is what the configuration and the user
+// add; where it settles something, ours is left out.
+func args(extra []string, ports []spec.PortMapping, netns, pid string, root, quits bool) pastaArgs {
+	a := pastaArgs{words: []string{"--config-net"}}
+	given := map[string]bool{}
+	for i, w := range extra {
+		name, value, inline := strings.Cut(w, "=")
+		if !inline && i+1 < len(extra) {
+			value = extra[i+1]
+		}
+		given[name] = true
+		switch name {
+		case "--map-gw":
+			continue // not pasta's: it undoes our --no-map-gw
+		case "--dns-forward":
+			a.dns = append(a.dns, value)
+		case "--map-guest-addr":
+			a.host = append(a.host, value)
+		}
+		a.words = append(a.words, w)
+	}
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return given[n] })
+	}
+	published := map[string]bool{}
+	for _, p := range ports {
+		flag := map[string]string{"tcp": "-t", "udp": "-u"}[p.Protocol]
+		published[flag] = true
+		a.words = append(a.words, flag, portArg(p))
+	}
+	// Unless told otherwise pasta would mirror every port in both directions.
+	for _, f := range [][2]string{{"-t", "--tcp-ports"}, {"-u", "--udp-ports"}, {"-T", "--tcp-ns"}, {"-U", "--udp-ns"}} {
+		if !published[f[0]] && !has(f[0], f[1]) {
+			a.words = append(a.words, f[0], "none")
+		}
+	}
+	if len(a.dns) == 0 {
+		a.dns = []string{dnsForward}
+		a.words = append(a.words, "--dns-forward", dnsForward)
+	}
+	if !has("--map-gw", "--no-map-gw") {
+		a.words = append(a.words, "--no-map-gw")
+	}
+	if len(a.host) == 0 {
+		a.host = []string{guestAddr}
+		a.words = append(a.words, "--map-guest-addr", guestAddr)
+	}
+	if !has("-d", "--debug", "--trace", "-q", "--quiet") {
+		a.words = append(a.words, "--quiet")
+	}
+	if root && !has("--runas") {
+		// Nobody, pasta's default, may neither open the namespace nor low ports.
+		// It drops its capabilities and its view of the file system either way.
+		a.words = append(a.words, "--runas", "0:0")
+	}
+	if !quits {
+		a.words = append(a.words, "--no-netns-quit")
+	}
+	a.words = append(a.words, "--pid", pid, "--netns", netns)
+	return a
+}
+
+// portArg is a mapping as pasta takes it. Source: pasta(1), --tcp-ports.
+func portArg(p spec.PortMapping) string {
+	s := fmt.Sprintf("%d:%d", p.HostPort, p.ContainerPort)
+	if p.Range > 1 {
+		s = fmt.Sprintf("%d-%d:%d-%d", p.HostPort, p.HostPort+p.Range-1, p.ContainerPort, p.ContainerPort+p.Range-1)
+	}
+	if p.HostIP.IsValid() {
+		s = p.HostIP.String() + "/" + s
+	}
+	return s
+}
+
+// without leaves an option and its value out.
+func without(words []string, option string) []string {
+	i := slices.Index(words, option)
+	if i < 0 || i+1 >= len(words) {
+		return words
+	}
+	return slices.Delete(slices.Clone(words), i, i+2)
+}
+
+// running is a pasta that has been started.
+type running struct {
+	pid       int
+	dns, host []string
+}
+
+// startPasta starts pasta and returns when it is ready.
+func startPasta(ctx context.Context, req Request, ports []spec.PortMapping) (running, error) {
+	program, err := req.Config.FindHelperBinary("pasta", true)
+	if err != nil {
+		return running{}, NoPastaError{Err: err}
+	}
+	work, err := workDir(req.Dir)
+	if err != nil {
+		return running{}, err
+	}
+	netns, pid := filepath.Join(work, netnsFile), filepath.Join(work, pidFile)
+	extra := append(slices.Clone(req.Config.Network.PastaOptions.Get()), req.Network.Options...)
+	a := args(extra, ports, netns, pid, req.Root, work == req.Dir)
+	if err := runPasta(ctx, program, &a); err != nil {
+		if problem := portProblem(ports); problem != nil {
+			return running{}, problem // taken since it was looked at
+		}
+		return running{}, err
+	}
+	data, err := os.ReadFile(pid)
+	if err != nil {
+		return running{}, fmt.Errorf("pasta: %w", err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return running{}, fmt.Errorf("pasta wrote no PID into %s: %w", pid, err)
+	}
+	if work != req.Dir {
+		if err := os.WriteFile(filepath.Join(req.Dir, pidFile), data, 0o600); err != nil {
+			return running{}, err
+		}
+		if err := dropWork(work); err != nil {
+			return running{}, err
+		}
+	}
+	return running{pid: n, dns: a.dns, host: a.host}, nil
+}
+
+// portProblem looks at the ports once more after pasta refused its job.
+func portProblem(ports []spec.PortMapping) error {
+	for _, p := range ports {
+		if err := probe(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runPasta executes pasta until it has gone to the background. Options that this
+// version does not know, and a host that it does not like, cost another attempt.
+func runPasta(ctx context.Context, program string, a *pastaArgs) error {
+	for {
+		cmd := exec.CommandContext(ctx, program, a.words...)
+		// Nothing of ours is meant for it, NOTIFY_SOCKET least of all.
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("start pasta: %w", context.Cause(ctx))
+		}
+		said := lastWords(out)
+		switch {
+		case bytes.Contains(out, []byte("--map-guest-addr")) && slices.Contains(a.words, "--map-guest-addr"):
+			a.words, a.host = without(a.words, "--map-guest-addr"), nil
+		case bytes.Contains(out, []byte("External interface not usable")) && !slices.Contains(a.words, "-i"):
+			a.words = slices.Concat(localMode(), a.words)
+		default:
+			return PastaError{Said: said, Err: err}
+		}
+	}
+}
+
+// lastWords is what pasta said, on one line. Old versions complain about every
+// line that they could not also send to syslog, and show their usage after
+// an unknown option.
+func lastWords(out []byte) string {
+	var lines []string
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "Usage:") {
+			break
+		}
+		if line != "" && !(strings.HasPrefix(line, "Failed to send ") && strings.HasSuffix(line, "to syslog")) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// workDir is where pasta may find the namespace and write its PID. AppArmor's
+// profile for it, in force on a Debian 13, knows /run/user/UID and /tmp but not
+// where root's runtime directories are. A directory in /tmp is needed only
+// until pasta is ready; workFile names it in case we are killed meanwhile.
+func workDir(dir string) (string, error) {
+	if strings.HasPrefix(dir, "/run/user/") || strings.HasPrefix(dir, "/tmp/") {
+		return dir, nil
+	}
+	work, err := os.MkdirTemp("/tmp", "podunit-")
+	if err != nil {
+		return dir, nil //nolint:nilerr // without AppArmor any directory does
+	}
+	err = os.WriteFile(filepath.Join(dir, workFile), []byte(work), 0o600)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(work, netnsFile), nil, 0o600)
+	}
+	if err == nil {
+		err = unix.Mount(filepath.Join(dir, netnsFile), filepath.Join(work, netnsFile), "", unix.MS_BIND, "")
+	}
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("show pasta its network namespace: %w", err), dropWork(work))
+	}
+	return work, nil
+}
+
+// dropWork removes a directory that workDir made; nothing there is no error.
+func dropWork(work string) error {
+	err := dropNS(filepath.Join(work, netnsFile))
+	for _, f := range []string{filepath.Join(work, pidFile), work} {
+		if rerr := os.Remove(f); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return err
+}
+
+// stopPasta ends the pasta of a request and removes its files; nothing there is
+// no error.
+func stopPasta(dir string) error {
+	netns := filepath.Join(dir, netnsFile)
+	pid, perr := os.ReadFile(filepath.Join(dir, pidFile))
+	if work, err := os.ReadFile(filepath.Join(dir, workFile)); err == nil && filepath.IsAbs(string(work)) {
+		netns = filepath.Join(string(work), netnsFile)
+		if errors.Is(perr, fs.ErrNotExist) { // killed while pasta was starting
+			pid, perr = os.ReadFile(filepath.Join(string(work), pidFile))
+		}
+		if err := dropWork(string(work)); err != nil {
+			return err
+		}
+	}
+	if perr == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(pid))); err == nil {
+			if err := endPasta(n, netns); err != nil {
+				return fmt.Errorf("end pasta: %w", err)
+			}
+		}
+	}
+	for _, f := range []string{pidFile, workFile} {
+		if err := os.Remove(filepath.Join(dir, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// endPasta ends the process if it is the pasta of that namespace: its command
+// line says so, and cannot be another's of the same PID. It has nothing to lose,
+// so a second is ample before SIGKILL.
+func endPasta(pid int, netns string) error {
+	const grace = time.Second
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	// Read after the descriptor was taken: it holds the process, or its end.
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !slices.Contains(strings.Split(string(cmdline), "\x00"), netns) {
+		return nil //nolint:nilerr // gone, or somebody else's by now
+	}
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+			if errors.Is(err, unix.ESRCH) {
+				return nil
+			}
+			return err
+		}
+		if ended(fd, grace) {
+			return nil
+		}
+	}
+	return fmt.Errorf("PID %d does not end", pid)
+}
+
+// ended waits until the process of a descriptor has ended, at most for d.
+func ended(pidfd int, d time.Duration) bool {
+	deadline := time.Now().Add(d)
+	for {
+		left := time.Until(deadline)
+		if left < 0 {
+			return false
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if n > 0 {
+			return true
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return false
+		}
+	}
+}
+
+// sameFamily leaves out the addresses of a family that the container has none of.
+func sameFamily(addrs []string, ips []netip.Addr) []string {
+	var out []string
+	for _, s := range addrs {
+		a, err := netip.ParseAddr(s)
+		if err == nil && slices.ContainsFunc(ips, func(ip netip.Addr) bool { return ip.Is4() == a.Is4() }) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// NoPastaError says that pasta is not installed.
+type NoPastaError struct{ Err error }
+
+func (e NoPastaError) Error() string { return fmt.Sprintf("the network needs pasta: %v", e.Err) }
+func (e NoPastaError) Unwrap() error { return e.Err }
+
+// Hint is the way out.
+func (e NoPastaError) Hint() string {
+	return "apt install passt, or use --network none or host"
+}
+
+// PastaError says that pasta could not do its job, in its own words.
+type PastaError struct {
+	Said string
+	Err  error
+}
+
+func (e PastaError) Error() string {
+	if e.Said == "" {
+		return fmt.Sprintf("pasta: %v", e.Err)
+	}
+	return fmt.Sprintf("pasta: %s (%v)", e.Said, e.Err)
+}
+func (e PastaError) Unwrap() error { return e.Err }
+
+// Hint is the way out, empty if none is known.
+func (e PastaError) Hint() string {
+	if strings.Contains(e.Said, "tun socket") || strings.Contains(e.Said, "/dev/net/tun") {
+		return "/dev/net/tun must exist and be open to all: modprobe tun; chmod 666 /dev/net/tun"
+	}
+	return ""
+}
