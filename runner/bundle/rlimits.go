@@ -28,7 +28,7 @@ func rlimitNumbers() map[string]int {
 	}
 }
 
-// rlimits sets resource limits. Without rights a hard limit cannot be raised: a
+// rlimits sets resource limits. Without the right to raise a hard limit, a
 // default is then cut to what there is, one that was asked for is an error.
 func (b *builder) rlimits() error {
 	if b.Spec.HostUlimits {
@@ -45,7 +45,8 @@ func (b *builder) rlimits() error {
 		}
 		limits[u.Name] = rlimit(spec.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
 	}
-	if b.Rootless {
+	fixed := b.Rootless || !slices.Contains(b.Host.Capabilities, "CAP_SYS_RESOURCE")
+	if fixed {
 		for name, l := range limits {
 			own, ok := b.Host.Rlimits[name]
 			if !ok {
@@ -56,8 +57,8 @@ func (b *builder) rlimits() error {
 	}
 	for _, u := range b.Spec.Ulimits {
 		l := rlimit(u)
-		if own, ok := b.Host.Rlimits[u.Name]; ok && b.Rootless && l.Hard > own.Hard {
-			return fmt.Errorf("--ulimit %s=%d: without rights it cannot be more than %d; set Limit%s= in the [Service] section of the unit",
+		if own, ok := b.Host.Rlimits[u.Name]; ok && fixed && l.Hard > own.Hard {
+			return fmt.Errorf("--ulimit %s=%d: without the right to raise it, it cannot be more than %d; set Limit%s= in the [Service] section of the unit",
 				u.Name, u.Hard, own.Hard, strings.ToUpper(u.Name))
 		}
 		limits[u.Name] = l

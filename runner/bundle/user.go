@@ -10,10 +10,12 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"github.com/moby/sys/user"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +23,9 @@ import (
 // User is who the first process is.
 type User struct {
 	UID, GID uint32
-	// Groups are the supplementary groups, the group itself is not among them.
+	// Groups are the supplementary groups. The group itself comes first: left out,
+	// a program that changes its group could get round permissions that deny that
+	// group something (CVE-2022-2989).
 	Groups []uint32
 	// Name is empty if the image's /etc/passwd does not have the user.
 	Name string
@@ -58,6 +62,7 @@ func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID
 	if u.Home == "" {
 		u.Home = "/"
 	}
+	u.Groups = []uint32{u.GID}
 	for _, g := range exec.Sgids {
 		u.Groups = append(u.Groups, uint32(g))
 	}
@@ -69,7 +74,7 @@ func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID
 	for _, g := range extra {
 		u.Groups = append(u.Groups, uint32(g))
 	}
-	u.Groups = unique(u.Groups, u.GID)
+	u.Groups = unique(u.Groups)
 	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(p user.User) bool { return p.Uid == exec.Uid })
 	if err != nil {
 		return User{}, fmt.Errorf("/etc/passwd of the image: %w", err)
@@ -119,11 +124,11 @@ func appendLine(file []byte, line string) []byte {
 	return append(append(file, line...), '\n')
 }
 
-// unique sorts nothing: it drops repetitions and without.
-func unique(ids []uint32, without uint32) []uint32 {
+// unique drops repetitions and keeps the order.
+func unique(ids []uint32) []uint32 {
 	var out []uint32
 	for _, id := range ids {
-		if id != without && !slices.Contains(out, id) {
+		if !slices.Contains(out, id) {
 			out = append(out, id)
 		}
 	}
@@ -201,7 +206,7 @@ func (b *builder) user() error {
 			// leaving them alone is up to the runtime, which only crun can do.
 			return errors.New("--group-add keep-groups: runc cannot keep groups that are not mapped; map the group with --gidmap, or give it with --group-add by its number inside")
 		}
-		p.User.AdditionalGids = unique(slices.Concat(u.Groups, b.Host.Groups), u.GID)
+		p.User.AdditionalGids = unique(slices.Concat(u.Groups, b.Host.Groups))
 	}
 	mask := b.Spec.Umask
 	if mask == nil && b.Config.Umask != "" {
@@ -213,6 +218,34 @@ func (b *builder) user() error {
 		mask = &m
 	}
 	p.User.Umask = mask
+	return nil
+}
+
+// SetUser makes another user run a process in a container that is running, whose
+// root is at rootfs: the user's numbers and groups, the home directory in place
+// of the one in the environment, and the capabilities that fit. Root gets the
+// bounding set, anybody else what the container's process keeps over execve.
+func SetUser(p *rspec.Process, rootfs, who string) error {
+	u, err := ResolveUser(rootfs, &spec.Container{User: who}, nil, nil)
+	if err != nil {
+		return err
+	}
+	p.User.UID, p.User.GID, p.User.AdditionalGids = u.UID, u.GID, u.Groups
+	p.Env = slices.Clone(p.Env)
+	if i := slices.IndexFunc(p.Env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") }); i >= 0 {
+		p.Env[i] = "HOME=" + u.Home
+	} else {
+		p.Env = append(p.Env, "HOME="+u.Home)
+	}
+	if p.Capabilities == nil {
+		return nil
+	}
+	c := *p.Capabilities
+	c.Effective, c.Permitted, c.Inheritable = c.Ambient, c.Ambient, c.Ambient
+	if u.UID == 0 {
+		c.Effective, c.Permitted, c.Inheritable, c.Ambient = c.Bounding, c.Bounding, nil, nil
+	}
+	p.Capabilities = &c
 	return nil
 }
 
