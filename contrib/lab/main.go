@@ -42,6 +42,7 @@ A lab is a Debian 13 machine with a real systemd, in systemd-nspawn. It needs ro
   rm                 cut its power and remove it; --all for every lab
   gc                 remove the labs whose owner died
   prepare            make the cached root filesystem and images, no lab
+  prune              remove cached file systems and images of older recipes that no lab stands on
   throttle           (inside a lab) a slow TCP proxy, for slow pulls
 
 Exit status: the command's own for run and shell; 125 when the lab could not do it.
@@ -113,7 +114,7 @@ func run(ctx context.Context, args []string) (int, error) {
 		return 0, throttle.Serve(ctx, s.throttle)
 	case "watch":
 		// Started by labtest with a pipe as standard input: its end is the end of the test.
-		io.Copy(io.Discard, os.Stdin)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		verb = "rm"
 	}
 	if os.Geteuid() != 0 {
@@ -141,6 +142,8 @@ func (s settings) verb(ctx context.Context, c cache.Dir, verb string, args []str
 		return 0, s.up(ctx, c, log)
 	case "prepare":
 		return 0, machine.Prepare(ctx, c, log)
+	case "prune":
+		return 0, machine.Prune(c, log)
 	case "ls":
 		return 0, list(c, log)
 	case "gc":
@@ -229,7 +232,7 @@ func (s settings) run(ctx context.Context, m *machine.Machine, args []string) (i
 	if fd := int(os.Stdin.Fd()); s.tty && term.IsTerminal(fd) {
 		// Keys are for the lab's terminal to interpret; script(1) puts ours back at its end, a killed one does not.
 		if old, err := term.GetState(fd); err == nil {
-			defer term.Restore(fd, old)
+			defer func() { _ = term.Restore(fd, old) }()
 		}
 	}
 	res, err := m.Run(ctx, cmd)

@@ -37,7 +37,7 @@ func Prepare(ctx context.Context, log io.Writer) error {
 	}
 	// Modules that the kernel may load only when asked; one that is built in, or that we may not load, shows itself later.
 	if _, err := exec.LookPath("modprobe"); err == nil {
-		exec.CommandContext(ctx, "modprobe", "-q", "-a", "tun", "fuse", "overlay", "veth").Run()
+		_ = exec.CommandContext(ctx, "modprobe", "-q", "-a", "tun", "fuse", "overlay", "veth").Run()
 	}
 	if len(missing) == 0 {
 		return nil

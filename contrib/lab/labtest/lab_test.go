@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,14 +194,13 @@ func TestLabThrottle(t *testing.T) {
 	l.Eventually("root", "curl -fsS localhost:5001/v2/", 5*time.Second)
 	start := time.Now()
 	n := l.MustRun("root", "curl -s --max-time 2 localhost:5001/v2/big/blobs/"+blob+" | wc -c")
-	var got int
-	if fmt.Sscan(n, &got); got < 500_000 || got > 3_000_000 {
+	if got, err := strconv.Atoi(n); err != nil || got < 500_000 || got > 3_000_000 {
 		t.Errorf("%s bytes in %v at 1 MB/s", n, time.Since(start))
 	}
 	l.MustRun("root", "systemctl stop slow; systemd-run --quiet --unit=stall podunit-lab throttle --stall-after 100000")
 	l.Eventually("root", "curl -fsS localhost:5001/v2/", 5*time.Second)
 	n = l.MustRun("root", "curl -s --max-time 2 localhost:5001/v2/big/blobs/"+blob+" | wc -c")
-	if fmt.Sscan(n, &got); got > 100_000 {
+	if got, err := strconv.Atoi(n); err != nil || got > 100_000 {
 		t.Errorf("%s bytes passed a stall after 100000", n)
 	}
 }
@@ -253,8 +253,10 @@ func TestLabDriverKilled(t *testing.T) {
 			break
 		}
 	}
-	cmd.Process.Kill()
-	cmd.Wait()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // it was killed
 	if !up {
 		t.Fatal("the victim did not come up")
 	}

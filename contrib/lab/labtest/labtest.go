@@ -152,7 +152,9 @@ func watch(t testing.TB, helper, name string) (stop func()) {
 	}
 	return func() {
 		in.Close()
-		cmd.Wait()
+		if err := cmd.Wait(); err != nil {
+			t.Error("lab watch:", err)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (m *Machine) Boot(ctx context.Context) error {
 	var groups []string
 	var argv []string
 	if hostSystemd() {
-		argv = []string{"systemd-run", "--quiet", "--scope", "--collect", "--slice=machine.slice", "--unit=" + m.scope(), "--property=Delegate=yes"}
+		argv = []string{"systemd-run", "--quiet", "--scope", "--collect", "--description=podunit lab " + m.Name, "--slice=machine.slice", "--unit=" + m.scope(), "--property=Delegate=yes"}
 	} else {
 		var err error
 		if groups, err = m.makeGroups(); err != nil {
@@ -80,7 +80,10 @@ func (m *Machine) Boot(ctx context.Context) error {
 		return err
 	}
 	died := make(chan struct{})
-	go func() { cmd.Wait(); close(died) }()
+	go func() {
+		_ = cmd.Wait() // a power cut is no error, and await tells of the rest
+		close(died)
+	}()
 	if err := m.await(ctx, cmd.Process.Pid, died); err != nil {
 		return errors.Join(fmt.Errorf("boot lab %s: %w; its console is %s", m.Name, err, m.console()), m.PowerCut())
 	}

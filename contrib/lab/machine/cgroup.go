@@ -83,7 +83,7 @@ func (m *Machine) makeGroups() ([]string, error) {
 		}
 		for _, c := range strings.Fields(string(controllers)) {
 			// A group with processes of its own cannot pass controllers on; the lab then goes without.
-			os.WriteFile(filepath.Join(mount, "cgroup.subtree_control"), []byte("+"+c), 0o644)
+			_ = os.WriteFile(filepath.Join(mount, "cgroup.subtree_control"), []byte("+"+c), 0o644)
 		}
 	}
 	return groups, nil

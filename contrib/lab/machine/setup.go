@@ -27,6 +27,30 @@ func Prepare(ctx context.Context, c cache.Dir, log io.Writer) error {
 	return err
 }
 
+// Prune removes what Prepare made from older recipes, unless a lab stands on it.
+func Prune(c cache.Dir, log io.Writer) error {
+	release, err := c.Lock("labs")
+	if err != nil {
+		return err
+	}
+	defer release()
+	labs, err := List(c, log)
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, m := range labs {
+		for _, dir := range m.spec.Lower {
+			used[dir] = true
+		}
+	}
+	images, err := image.Key()
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Prune(images, used), c.Prune(rootfs.Key(), used))
+}
+
 // script runs a script of our own as root, where any failure is an error.
 func (m *Machine) script(ctx context.Context, lines string) error {
 	res, err := m.Run(ctx, Command{User: "root", Args: []string{"set -e\n" + lines}})

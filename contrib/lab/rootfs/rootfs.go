@@ -37,13 +37,13 @@ func packages() []string {
 // Key names the recipe: the same packages and the same script give the same key.
 func Key() string {
 	sum := sha256.Sum256([]byte(Suite + "\n" + strings.Join(packages(), " ") + "\n" + recipe))
-	return hex.EncodeToString(sum[:6])
+	return "rootfs-" + hex.EncodeToString(sum[:6])
 }
 
 // Make returns the path of the root filesystem, made first if the cache has none for this recipe. It takes about half
 // a minute; progress and mmdebstrap's own messages go to log. The directory is shared by all labs: never write to it.
 func Make(ctx context.Context, c cache.Dir, log io.Writer) (string, error) {
-	return c.Make("rootfs-"+Key(), func(dir string) error {
+	return c.Make(Key(), func(dir string) error {
 		fmt.Fprintf(log, "making the Debian %s root filesystem (cached afterwards)\n", Suite)
 		hook := dir + ".recipe"
 		if err := os.WriteFile(hook, []byte(recipe), 0o755); err != nil {

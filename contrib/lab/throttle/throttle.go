@@ -72,7 +72,7 @@ func (p *proxy) pass(ctx context.Context, client net.Conn) error {
 	var up sync.WaitGroup
 	defer up.Wait()
 	up.Go(func() {
-		io.Copy(server, client)
+		_, _ = io.Copy(server, client) // either side may hang up
 		cancel()
 	})
 	defer cancel()
