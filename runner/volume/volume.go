@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package volume keeps named volumes of the driver local: directories under the
+// storage, where podman has them, too.
+//
+//	GRAPHROOT/volumes/NAME/_data          what containers see
+//	GRAPHROOT/volumes/NAME/podunit.json   labels and options, see Volume
+//
+// A volume without podunit.json was made by another tool; it can be used, not removed.
+// What mounts a volume and what uses it is not known here.
+package volume
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+var (
+	// ErrNotFound is a volume that isn't there.
+	ErrNotFound = errors.New("no such volume")
+	// ErrExists is a volume that is there already.
+	ErrExists = errors.New("volume already exists")
+)
+
+// Volume is a volume and how it came about. Its JSON is the file podunit.json.
+type Volume struct {
+	Name      string
+	CreatedAt time.Time
+	Labels    map[string]string `json:",omitempty"`
+	Options   map[string]string `json:",omitempty"` // as given with --opt
+	Anonymous bool              `json:",omitempty"` // made for a container, and removed with it
+
+	Dir     string `json:"-"` // what containers see: .../NAME/_data
+	Foreign bool   `json:"-"` // there is no record of podunit's
+}
+
+// NoCopy reports whether a new container must not fill the volume from its image.
+func (v *Volume) NoCopy() bool {
+	_, no := v.Options["nocopy"]
+	return no || slices.Contains(strings.Split(v.Options["o"], ","), "nocopy")
+}
+
+// Volumes is the volumes of one storage.
+type Volumes struct{ dir string }
+
+const (
+	data   = "_data"
+	record = "podunit.json"
+	// Names that begin with a dot are no volume names.
+	making   = ".making-"
+	removing = ".removing-"
+)
+
+// New gives the volumes of the storage at graphRoot. It touches nothing.
+func New(graphRoot string) *Volumes { return &Volumes{filepath.Join(graphRoot, "volumes")} }
+
+// Options says how a volume is made.
+type Options struct {
+	Labels    map[string]string
+	Options   map[string]string
+	UID, GID  int // owner of the directory, as containers count; 0 is root
+	Anonymous bool
+}
+
+// CheckName reports what is wrong with a name for a volume.
+func CheckName(name string) error {
+	if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`).MatchString(name) {
+		return fmt.Errorf("volume name %q: it must match [a-zA-Z0-9][a-zA-Z0-9_.-]*", name)
+	}
+	return nil
+}
+
+// Create makes a volume. It is there in full or not at all, also after a power
+// failure. The error is ErrExists when there is one of that name.
+func (v *Volumes) Create(name string, o Options) (*Volume, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(v.dir, name)
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("%s: %w", name, ErrExists)
+	}
+	if err := os.MkdirAll(v.dir, 0o700); err != nil {
+		return nil, err
+	}
+	v.sweep()
+	tmp, err := os.MkdirTemp(v.dir, making)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp) // gone by then, if all went well
+	made := &Volume{Name: name, CreatedAt: time.Now(), Labels: o.Labels, Options: o.Options, Anonymous: o.Anonymous, Dir: filepath.Join(path, data)}
+	text, err := json.MarshalIndent(made, "", "    ")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(tmp, data), 0o755),
+		os.Chown(filepath.Join(tmp, data), o.UID, o.GID),
+		os.WriteFile(filepath.Join(tmp, record), append(text, '\n'), 0o600),
+	); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%s: %w", name, ErrExists)
+		}
+		return nil, err
+	}
+	return made, nil
+}
+
+// Ensure gives the directory of a volume, and whether it was made now because there
+// was none. Labels with podunit.anonymous=true mark it as made for one container.
+func (v *Volumes) Ensure(name string, labels map[string]string) (dir string, made bool, err error) {
+	if dir := filepath.Join(v.dir, name, data); CheckName(name) == nil && isDir(dir) {
+		return dir, false, nil
+	}
+	got, err := v.Create(name, Options{Labels: labels, Anonymous: labels["podunit.anonymous"] == "true"})
+	if errors.Is(err, ErrExists) { // somebody was faster
+		got, err = v.Get(name)
+		return dirOf(got), false, err
+	}
+	return dirOf(got), err == nil, err
+}
+
+// Get finds a volume by its name. The error is ErrNotFound if there is none.
+func (v *Volumes) Get(name string) (*Volume, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(v.dir, name)
+	got := &Volume{Name: name, Dir: filepath.Join(path, data)}
+	st, err := os.Stat(got.Dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			err = fmt.Errorf("%s: %w", name, ErrNotFound)
+		}
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(path, record))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		got.Foreign, got.CreatedAt = true, st.ModTime()
+		return got, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := json.Unmarshal(text, got); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(path, record), err)
+	}
+	got.Name = name
+	return got, nil
+}
+
+// List gives all volumes, sorted by name.
+func (v *Volumes) List() ([]*Volume, error) {
+	entries, err := os.ReadDir(v.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []*Volume
+	for _, e := range entries {
+		if CheckName(e.Name()) != nil || !e.IsDir() {
+			continue
+		}
+		got, err := v.Get(e.Name())
+		if errors.Is(err, ErrNotFound) {
+			continue // it went just now, or is no volume
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, got)
+	}
+	return all, nil
+}
+
+// Remove removes a volume and all that is in it. None of that name is no error. Whether
+// it is in use is for the caller to know.
+func (v *Volumes) Remove(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	// Out of sight first: whoever asks meanwhile finds none, and what a power failure
+	// leaves is swept.
+	tmp := filepath.Join(v.dir, removing+name)
+	if err := os.Rename(filepath.Join(v.dir, name), tmp); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// Of an earlier removal that was cut.
+		if err := os.RemoveAll(tmp); err != nil {
+			return err
+		}
+		return v.Remove(name)
+	}
+	return os.RemoveAll(tmp)
+}
+
+// sweep removes what was being made or removed when the machine went down.
+func (v *Volumes) sweep() {
+	for _, pattern := range []string{making + "*", removing + "*"} {
+		old, _ := filepath.Glob(filepath.Join(v.dir, pattern))
+		for _, path := range old {
+			if st, err := os.Lstat(path); err == nil && time.Since(st.ModTime()) > time.Hour {
+				_ = os.RemoveAll(path) // the next one tries again
+			}
+		}
+	}
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+func dirOf(v *Volume) string {
+	if v == nil {
+		return ""
+	}
+	return v.Dir
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestVolumes(t *testing.T) {
+	root := t.TempDir()
+	v := New(root)
+	if all, err := v.List(); err != nil || len(all) != 0 {
+		t.Fatalf("an empty storage: %v, %v", all, err)
+	}
+	o := Options{Labels: map[string]string{"app": "web"}, Options: map[string]string{"o": "nocopy"}, UID: os.Getuid(), GID: os.Getgid()}
+	made, err := v.Create("web", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(root, "volumes", "web", "_data"); made.Dir != want || !isDir(want) {
+		t.Errorf("directory %s, want %s", made.Dir, want)
+	}
+	got, err := v.Get("web")
+	if err != nil || got.Labels["app"] != "web" || !got.NoCopy() || got.Foreign || time.Since(got.CreatedAt) > time.Minute {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := v.Create("web", o); !errors.Is(err, ErrExists) {
+		t.Errorf("made twice: %v", err)
+	}
+	if dir, isNew, err := v.Ensure("web", nil); err != nil || isNew || dir != made.Dir {
+		t.Errorf("ensure one that is there: %s, %v, %v", dir, isNew, err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "volumes", "theirs", "_data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	all, err := v.List()
+	if err != nil || len(all) != 2 || all[0].Name != "theirs" || !all[0].Foreign {
+		t.Errorf("list %+v, %v", all, err)
+	}
+	if err := os.WriteFile(filepath.Join(made.Dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// An earlier removal of the same name was cut by a power failure.
+	if err := os.MkdirAll(filepath.Join(root, "volumes", removing+"web", "half"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(v.Remove("web"), v.Remove("web")); err != nil {
+		t.Error(err)
+	}
+	if _, err := v.Get("web"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(root, "volumes")); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestNames(t *testing.T) {
+	v := New(t.TempDir())
+	for _, name := range []string{"", ".", "..", "../x", "a/b", ".making-1", "-x", "ä"} {
+		if _, err := v.Create(name, Options{}); err == nil {
+			t.Errorf("name %q is taken", name)
+		}
+		if err := v.Remove(name); err == nil {
+			t.Errorf("name %q is removed", name)
+		}
+	}
+}
+
+// Of many that ensure one volume at a time, one makes it.
+func TestEnsureAtOnce(t *testing.T) {
+	v := New(t.TempDir())
+	if os.Getuid() != 0 {
+		// An owner can be given by root only.
+		if _, _, err := v.Ensure("x", nil); err == nil {
+			t.Error("a directory of root's was made by somebody else")
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	made := 0
+	for range 20 {
+		wg.Go(func() {
+			_, isNew, err := v.Ensure("x", nil)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if isNew {
+				made++
+			}
+		})
+	}
+	wg.Wait()
+	if made != 1 {
+		t.Errorf("made %d times", made)
+	}
+}
