@@ -146,10 +146,10 @@ func run(e env) int {
 	out, found := convert.Generate(loaded.Units, opt)
 	faults = append(faults, found...)
 	faults.Sort()
-	for _, d := range faults {
+	failed = faults.Errors() > 0
+	for _, d := range faults.Dedup() {
 		log.print(d.Severity, d.Line())
 	}
-	failed = faults.Errors() > 0
 	switch {
 	case o.dryrun:
 		failed = printUnits(e.stdout, out) != nil || failed

@@ -193,7 +193,7 @@ func (c *converter) expose(run *command) {
 
 // joinPod emits Pod= and binds the service to that of the pod.
 func (c *converter) joinPod(run *command) {
-	name := c.Str("Pod")
+	name := c.PodFile()
 	if name == "" {
 		return
 	}

@@ -5,6 +5,7 @@
 package convert
 
 import (
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -75,8 +76,44 @@ func Generate(files []quadlet.Input, opt Options) (Output, report.List) {
 		}
 		out.add(Unit{Name: u.Service + ".service", Source: u.Path, Text: texts[i]}, u, &all)
 	}
+	out.dropClashes(set.Units, &all)
 	all.Sort()
 	return out, all
+}
+
+// dropClashes takes out aliases that would overwrite a unit, or a link to another one.
+func (o *Output) dropClashes(units []*quadlet.Unit, all *report.List) {
+	if len(o.Links) == 0 {
+		return
+	}
+	taken := make(map[string]string, len(o.Units)+len(o.Links))
+	for i := range o.Units {
+		taken[o.Units[i].Name] = "the unit of that name"
+	}
+	kept := o.Links[:0]
+	for _, l := range o.Links {
+		by, ok := taken[l.Path]
+		if !ok {
+			taken[l.Path] = l.Target
+			kept = append(kept, l)
+			continue
+		}
+		if by == l.Target {
+			continue
+		}
+		for _, u := range units {
+			if u.Service+".service" != path.Base(l.Target) {
+				continue
+			}
+			before := len(u.Report)
+			if line := u.File.Group("Install").Last("Alias"); line != nil {
+				u.Warn(line, 0, "install", "Alias="+l.Path+" is left out, it is taken by "+by, "choose another name")
+			}
+			*all = append(*all, u.Report[before:]...)
+			break
+		}
+	}
+	o.Links = kept
 }
 
 // add puts a unit and its links into the output. With Lax a later unit replaces an earlier one of the same name.
@@ -156,7 +193,10 @@ const maxWord = 128<<10 - 1
 
 // convert returns the text of the service, without the header of the file. It is worthless if the unit has failed.
 func (c *converter) convert() []byte {
-	loaded := !c.Failed()
+	if c.Broken {
+		// What it lacks may stand in the part that was not understood.
+		return nil
+	}
 	if strings.ContainsFunc(c.Path, unicode.IsControl) {
 		c.Fault("path", "the path of the file contains a control character", "rename the file or its directory")
 	}
@@ -194,7 +234,7 @@ func (c *converter) convert() []byte {
 	case "Artifact":
 		c.artifact()
 	}
-	if !loaded || c.Failed() {
+	if c.Failed() {
 		return nil
 	}
 	for _, g := range c.out.Groups {
@@ -429,7 +469,7 @@ func (c *converter) warnShortName(key, ref string) {
 	c.Warn(c.Last(key), 0, "short-name", c.Base+" specifies the image "+strconv.Quote(ref)+
 		" which not a fully qualified image name. This is not ideal for performance and security reasons."+
 		" See the podman-pull manpage discussion of short-name-aliases.conf for details.",
-		"write the registry too, as docker.io/library/"+ref)
+		"write the registry too, as "+dockerHub(ref))
 }
 
 // qualified tells an image name that says where it is from: with a registry, or by its ID.
@@ -442,4 +482,12 @@ func qualified(ref string) bool {
 	}
 	first, _, slash := strings.Cut(ref, "/")
 	return slash && (strings.ContainsAny(first, ".:") || first == "localhost")
+}
+
+// dockerHub is the full name of what a short name most often means.
+func dockerHub(ref string) string {
+	if strings.Contains(ref, "/") {
+		return "docker.io/" + ref
+	}
+	return "docker.io/library/" + ref
 }

@@ -68,7 +68,7 @@ func (c *converter) kubeDirectory(yaml []string) {
 	switch strings.ToLower(mode) {
 	case "yaml":
 		if len(yaml) > 1 {
-			c.FaultAt(l, "working-directory", "SetWorkingDirectory=yaml needs exactly one Yaml file", "use SetWorkingDirectory=unit, or WorkingDirectory= in [Service]")
+			c.FaultAt(l, "working-directory", "SetWorkingDirectory=yaml is only supported when a single Yaml key is provided", "use SetWorkingDirectory=unit, or WorkingDirectory= in [Service]")
 			return
 		}
 		if len(yaml) == 1 {

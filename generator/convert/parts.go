@@ -156,7 +156,7 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	case source != "":
 		fields[at] = "source=" + c.source(w.Line, source, ".volume", ".image", ".artifact")
 	case kind != "volume":
-		c.FaultWord(w.Line, w.Word, "mount", "source cannot be empty", "write type="+kind+",source=PATH,destination=PATH")
+		c.FaultWord(w.Line, w.Word, "mount", "source parameter is required for mount type "+kind, "write type="+kind+",source=PATH,destination=PATH")
 		return "", false
 	case at >= 0:
 		fields = append(fields[:at:at], fields[at+1:]...)

@@ -135,9 +135,10 @@ func ByExt(ext string) *Section {
 	return nil
 }
 
-// Suggest finds the name closest to a misspelt one, or "". It accepts one slip in three letters, and other case.
+// Suggest finds the name closest to a misspelt one, or "". It accepts a slip, one more for each four letters, and
+// other case.
 func Suggest(name string, candidates []string) string {
-	best, bestDistance := "", len(name)/3+1
+	best, bestDistance := "", min(len(name)/4+2, len(name))
 	if len(name) > 64 {
 		return ""
 	}
@@ -149,6 +150,16 @@ func Suggest(name string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// Newer finds a key that a version of Podman newer than the reference has and podunit does not, nil if there is none.
+func (s *Section) Newer(name string) *Key {
+	for i := range newer {
+		if newer[i].Name == name && s.Name == "Container" {
+			return &newer[i]
+		}
+	}
+	return nil
 }
 
 // Names lists the section's keys.

@@ -22,6 +22,12 @@ func common(serviceName, conf, args string) []Key {
 	}
 }
 
+// newer are keys of [Container] that appeared after the version this table was made for.
+var newer = []Key{
+	{Name: "ImageVolume", Value: "MODE", Flag: "--image-volume", Since: "6.1"},
+	{Name: "Umask", Value: "MODE", Flag: "--umask", Since: "6.1"},
+}
+
 var container = &Section{
 	Name: "Container", Ext: ".container", Since: "4.4", Doc: "A container that runs as a service.",
 	Keys: append([]Key{

@@ -50,7 +50,7 @@ func New(units []*quadlet.Unit) *Set {
 		if u.Type.Name != "Container" {
 			continue
 		}
-		if p := s.byBase[u.Str("Pod")]; p != nil && p.Type.Name == "Pod" {
+		if p := s.byBase[u.PodFile()]; p != nil && p.Type.Name == "Pod" {
 			s.pods[p] = append(s.pods[p], u)
 		}
 	}
@@ -81,14 +81,14 @@ func IsUnit(word string) bool {
 
 // Missing is the hint for a reference to a file that is not there: the nearest name there is.
 func (s *Set) Missing(base string) string {
-	ext := ""
+	stem, ext := base, ""
 	if i := strings.LastIndexByte(base, '.'); i >= 0 {
-		ext = base[i:]
+		stem, ext = base[:i], base[i:]
 	}
 	var names []string
 	for _, u := range s.Units {
 		if u.Ext == ext {
-			names = append(names, u.Base)
+			names = append(names, u.Stem)
 		}
 		if len(names) > 2000 {
 			break
@@ -97,8 +97,8 @@ func (s *Set) Missing(base string) string {
 	if i := strings.IndexByte(base, '@'); i >= 0 && s.byBase[base[:i+1]+ext] != nil {
 		return "refer to the template file itself, " + base[:i+1] + ext
 	}
-	if near := keys.Suggest(base, names); near != "" {
-		return "did you mean " + near + "?"
+	if near := keys.Suggest(stem, names); near != "" {
+		return "did you mean " + near + ext + "?"
 	}
 	return "references are by file name; there must be a file " + base + " in one of the search directories"
 }

@@ -38,6 +38,7 @@ type Unit struct {
 	Service  string          // name of the service, without .service
 	Resource string          // name of the container, pod, volume ... once it runs; may hold specifiers
 	Report   report.List
+	Broken   bool // the file or a drop-in could not be read or parsed; what the unit lacks may stand there
 
 	has map[string]struct{} // assigned keys of Group; only for long sections
 }
@@ -56,6 +57,7 @@ func New(in Input) *Unit {
 			d.Doing = "loading"
 		}
 		u.Report = append(u.Report, d)
+		u.Broken = u.Broken || d.Severity == report.Error
 	}
 	if u.Group = in.File.Group(u.Type.Name); u.Group == nil {
 		u.Group = &unitfile.Group{Name: u.Type.Name}
@@ -164,6 +166,9 @@ func (u *Unit) checkKeys() {
 
 // unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type; of systemd.
 func unknownKeyHint(name string, s *keys.Section) string {
+	if k := s.Newer(name); k != nil {
+		return name + "= came with Podman " + k.Since + ", podunit has PodmanArgs=" + k.Flag + "=" + k.Value
+	}
 	if near := keys.Suggest(name, s.Names()); near != "" {
 		return "did you mean " + near + "=?"
 	}
@@ -291,6 +296,10 @@ func (u *Unit) instanced() string {
 	return "systemd-" + u.Stem
 }
 
+// PodFile is the value of Pod=. The name of the unit's own service may stand in it, so that a file and its pod can be
+// copied together: Pod=%N.pod.
+func (u *Unit) PodFile() string { return strings.ReplaceAll(u.Str("Pod"), "%N", u.Service) }
+
 // Last is the last assignment to a key of the type's section, nil if there is none.
 func (u *Unit) Last(key string) *unitfile.Line {
 	if u.has != nil {
@@ -404,7 +413,7 @@ func (u *Unit) words(lines []*unitfile.Line, split func(string) ([]unitfile.Word
 }
 
 func (u *Unit) badWords(l *unitfile.Line, err error) {
-	off, hint := 0, `close the quote, or write \" for a quote that is meant`
+	off, hint := 0, "close the quote"
 	var e *unitfile.SplitError
 	if errors.As(err, &e) {
 		off = e.Off

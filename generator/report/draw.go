@@ -27,6 +27,11 @@ func (d Diagnostic) Line() string {
 		b.WriteString(" in ")
 		b.WriteString(d.Pos.String())
 	}
+	if d.Also > 0 {
+		b.WriteString(", also for ")
+		b.WriteString(strconv.Itoa(d.Also))
+		b.WriteString(" more")
+	}
 	if d.Hint != "" {
 		b.WriteString(" (hint: ")
 		b.WriteString(d.Hint)
@@ -115,7 +120,11 @@ func (d Diagnostic) terminal(b *strings.Builder, p Palette) {
 	} else if d.Unit != "" {
 		b.WriteString(p.Place + printable(d.Unit) + p.Reset + ": ")
 	}
-	b.WriteString(mark + d.Severity.String() + p.Reset + ": " + printable(d.Message) + "\n")
+	b.WriteString(mark + d.Severity.String() + p.Reset + ": " + printable(d.Message))
+	if d.Also > 0 {
+		b.WriteString(" (for " + printable(d.Unit) + " and " + strconv.Itoa(d.Also) + " more)")
+	}
+	b.WriteByte('\n')
 	if d.Pos.Line > 0 && d.Excerpt != "" {
 		text, pad, width := excerpt(d.Excerpt, d.Pos.Col, d.Width)
 		num := strconv.Itoa(d.Pos.Line)

@@ -57,6 +57,7 @@ type Diagnostic struct {
 	Excerpt  string   // the physical line at Pos, without its newline
 	Message  string   // lower case, no full stop
 	Hint     string   // how to mend it, or empty
+	Also     int      // further units that the same finding concerns; Dedup counts them
 }
 
 // List is a collection of diagnostics.
@@ -87,10 +88,16 @@ func (l List) Errors() int {
 	return n
 }
 
-// Dedup removes equal neighbours of a sorted list: a drop-in read by many units is complained about once per unit,
-// and a report for people needs to say it only once.
+// Dedup folds findings of a sorted list that differ only in the unit: a drop-in that a hundred units read is
+// complained about once. The list is changed in place.
 func (l List) Dedup() List {
-	return slices.CompactFunc(l, func(a, b Diagnostic) bool {
-		return a.Pos == b.Pos && a.Message == b.Message && a.Severity == b.Severity
-	})
+	out := l[:0]
+	for _, d := range l {
+		if n := len(out); n > 0 && d.Pos.File != "" && out[n-1].Pos == d.Pos && out[n-1].Message == d.Message && out[n-1].Severity == d.Severity {
+			out[n-1].Also++
+			continue
+		}
+		out = append(out, d)
+	}
+	return out
 }
