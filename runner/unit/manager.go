@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unit
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+// Config says which manager to talk to, and as whom.
+type Config struct {
+	// UID is the caller's on the host. Inside a user namespace getuid(2) says
+	// something else, and the manager goes by what the host says.
+	UID int
+	// System means the system's manager, else the user's own.
+	System bool
+	// RuntimeDir is $XDG_RUNTIME_DIR; empty means /run/user/UID.
+	RuntimeDir string
+	// SessionBus is $DBUS_SESSION_BUS_ADDRESS, tried last.
+	SessionBus string
+}
+
+// ConfigFor is the manager that a user's units belong to: root's are the
+// system's. Source: systemctl(1), whose default is the other way round for users.
+func ConfigFor(uid int, lookup func(string) (string, bool)) Config {
+	c := Config{UID: uid, System: uid == 0}
+	c.RuntimeDir, _ = lookup("XDG_RUNTIME_DIR")
+	c.SessionBus, _ = lookup("DBUS_SESSION_BUS_ADDRESS")
+	return c
+}
+
+// addresses lists where the manager can be reached, best first. Its own socket
+// needs no bus daemon and is one hop; the bus is for whoever may not use that.
+func (c Config) addresses() []address {
+	if c.System {
+		var out []address
+		if c.UID == 0 {
+			out = append(out, address{"unix:path=/run/systemd/private", true})
+		}
+		return append(out, address{"unix:path=/run/dbus/system_bus_socket", false})
+	}
+	dir := c.RuntimeDir
+	if dir == "" {
+		dir = filepath.Join("/run/user", strconv.Itoa(c.UID))
+	}
+	dir = (&url.URL{Path: dir}).EscapedPath() // D-Bus addresses escape in the same way
+	out := []address{{"unix:path=" + dir + "/systemd/private", true}, {"unix:path=" + dir + "/bus", false}}
+	if c.SessionBus != "" {
+		out = append(out, address{c.SessionBus, false})
+	}
+	return out
+}
+
+type address struct {
+	dbus   string
+	direct bool // the manager itself, no bus: nobody to say Hello to
+}
+
+// A Manager is a connection to a service manager.
+type Manager struct {
+	conn   conn
+	system bool
+}
+
+// conn is what is used of a connection.
+type conn interface {
+	Close()
+	StartUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
+	StopUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
+	RestartUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
+	StartTransientUnitContext(ctx context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error)
+	ResetFailedUnitContext(ctx context.Context, name string) error
+	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
+	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
+	ReloadContext(ctx context.Context) error
+}
+
+// Connect connects to the manager. A NoManagerError says that there is none.
+func Connect(ctx context.Context, c Config) (*Manager, error) {
+	missing := NoManagerError{System: c.System, UID: c.UID}
+	for _, a := range c.addresses() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		sc, err := systemd.NewConnection(func() (*dbus.Conn, error) { return dial(a, c.UID) })
+		if err == nil {
+			return &Manager{conn: sc, system: c.System}, nil
+		}
+		missing.Tried = append(missing.Tried, fmt.Errorf("%s: %w", a.dbus, err))
+	}
+	return nil, missing
+}
+
+// dial does not take a context: the connection outlives what it was made for, so
+// that a unit can be stopped when that is given up.
+func dial(a address, uid int) (*dbus.Conn, error) {
+	c, err := dbus.Dial(a.dbus)
+	if err != nil {
+		return nil, err
+	}
+	err = c.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(uid))})
+	if err == nil && !a.direct {
+		err = c.Hello()
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close closes the connection.
+func (m *Manager) Close() { m.conn.Close() }
+
+// NoManagerError says that no service manager could be reached.
+type NoManagerError struct {
+	System bool
+	UID    int
+	Tried  []error
+}
+
+func (e NoManagerError) Error() string {
+	whose := "user's"
+	if e.System {
+		whose = "system's"
+	}
+	var tried []string
+	for _, err := range e.Tried {
+		tried = append(tried, err.Error())
+	}
+	return fmt.Sprintf("the %s service manager cannot be reached (%s)", whose, strings.Join(tried, "; "))
+}
+
+func (e NoManagerError) Unwrap() []error { return e.Tried }
+
+// Hint is the way out.
+func (e NoManagerError) Hint() string {
+	if e.System {
+		return "this needs a machine booted with systemd"
+	}
+	return fmt.Sprintf("log in as the user itself (ssh, machinectl shell; not su or sudo), or as root: loginctl enable-linger %d; "+
+		"then: export XDG_RUNTIME_DIR=/run/user/%d", e.UID, e.UID)
+}
+
+// JobError says that the manager could not do what was asked.
+type JobError struct {
+	Verb   string // start, stop, restart
+	Unit   string
+	System bool
+	// Job is the job's own result: failed, canceled, timeout, dependency, skipped.
+	Job string
+	// Result and Status are the unit's, if it is still there: exit-code,
+	// timeout, start-limit-hit …; and its last status line.
+	Result, Status string
+}
+
+func (e JobError) Error() string {
+	s := fmt.Sprintf("%s %s: %s", e.Verb, e.Unit, e.Job)
+	if e.Result != "" && e.Result != "success" {
+		s += " (" + e.Result + ")"
+	}
+	if e.Status != "" {
+		s += ": " + e.Status
+	}
+	return s
+}
+
+// Hint is the way out.
+func (e JobError) Hint() string {
+	who := "--user "
+	if e.System {
+		who = ""
+	}
+	return fmt.Sprintf("systemctl %sstatus %s; journalctl %s-e -u %s", who, e.Unit, who, e.Unit)
+}
+
+// job does one job and waits until it is done.
+func (m *Manager) job(ctx context.Context, verb, name string, start func(ctx context.Context, done chan<- string) error) error {
+	// One place, so that a job that ends after we gave up blocks nobody.
+	done := make(chan string, 1)
+	if err := start(ctx, done); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	select {
+	case result := <-done:
+		if result == "done" {
+			return nil
+		}
+		failed := JobError{Verb: verb, Unit: name, System: m.system, Job: result}
+		if p, err := m.Properties(ctx, name); err == nil {
+			failed.Result, failed.Status = p.Result, p.StatusText
+		}
+		return failed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Start starts a unit and waits until it is up.
+func (m *Manager) Start(ctx context.Context, name string) error {
+	return m.job(ctx, "start", name, func(ctx context.Context, done chan<- string) error {
+		_, err := m.conn.StartUnitContext(ctx, name, "replace", done)
+		return err
+	})
+}
+
+// Stop stops a unit and waits until it is down. A unit that does not exist is
+// stopped already.
+func (m *Manager) Stop(ctx context.Context, name string) error {
+	err := m.job(ctx, "stop", name, func(ctx context.Context, done chan<- string) error {
+		_, err := m.conn.StopUnitContext(ctx, name, "replace", done)
+		return err
+	})
+	if isError(err, "org.freedesktop.systemd1.NoSuchUnit") {
+		return nil
+	}
+	return err
+}
+
+// Restart stops and starts a unit and waits until it is up.
+func (m *Manager) Restart(ctx context.Context, name string) error {
+	return m.job(ctx, "restart", name, func(ctx context.Context, done chan<- string) error {
+		_, err := m.conn.RestartUnitContext(ctx, name, "replace", done)
+		return err
+	})
+}
+
+// ResetFailed forgets that a unit failed; a transient one is gone then. A unit
+// that does not exist is no error.
+func (m *Manager) ResetFailed(ctx context.Context, name string) error {
+	err := m.conn.ResetFailedUnitContext(ctx, name)
+	if isError(err, "org.freedesktop.systemd1.NoSuchUnit") {
+		return nil
+	}
+	return err
+}
+
+// Reload makes the manager read its unit files again and run the generators.
+func (m *Manager) Reload(ctx context.Context) error { return m.conn.ReloadContext(ctx) }
+
+func isError(err error, name string) bool {
+	var e dbus.Error
+	return errors.As(err, &e) && e.Name == name
+}
+
+// Properties is what is known of a unit. Source: org.freedesktop.systemd1(5).
+type Properties struct {
+	LoadState    string // loaded, not-found, masked …
+	ActiveState  string // active, activating, inactive, failed …
+	SubState     string // running, exited, auto-restart …
+	FragmentPath string // its file; empty if there is none
+	InvocationID string // 32 hexadecimal digits of the current or last run
+	Transient    bool
+	HasJob       bool // something is asked of it: start, stop …
+	// The rest is a service's only.
+	MainPID      int
+	Result       string // success, exit-code, signal, timeout …
+	StatusText   string // the last STATUS= it sent
+	Restart      string // its setting
+	ControlGroup string // empty while it has no process
+}
+
+// Exists tells whether there is a unit of that name, a file or a transient one.
+func (p Properties) Exists() bool { return p.LoadState != "not-found" }
+
+// Properties asks for a unit; one that does not exist has LoadState not-found.
+func (m *Manager) Properties(ctx context.Context, name string) (Properties, error) {
+	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
+	if err != nil {
+		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
+	}
+	p := Properties{
+		LoadState:    text(raw, "LoadState"),
+		ActiveState:  text(raw, "ActiveState"),
+		SubState:     text(raw, "SubState"),
+		FragmentPath: text(raw, "FragmentPath"),
+	}
+	if id, ok := raw["InvocationID"].([]byte); ok {
+		p.InvocationID = hex.EncodeToString(id)
+	}
+	p.Transient, _ = raw["Transient"].(bool)
+	if job, ok := raw["Job"].([]any); ok && len(job) > 0 { // (uo): number and object
+		id, _ := job[0].(uint32)
+		p.HasJob = id != 0
+	}
+	if !p.Exists() || !strings.HasSuffix(name, ".service") {
+		return p, nil
+	}
+	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
+	if err != nil {
+		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
+	}
+	pid, _ := raw["MainPID"].(uint32)
+	p.MainPID = int(pid)
+	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
+	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
+	return p, nil
+}
+
+func text(raw map[string]any, name string) string {
+	s, _ := raw[name].(string)
+	return s
+}
+
+// stopGrace is how long the unit of a start that was given up may take to stop.
+// The runner in it needs 2 seconds for that.
+const stopGrace = 10 * time.Second
+
+// StartService starts a transient service and waits until it is up. If ctx ends
+// before, the service is stopped again. After a failure its remains are those of
+// any failed unit, unless Service.Collect.
+func (m *Manager) StartService(ctx context.Context, name string, s Service) error {
+	props, err := s.properties()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return m.startTransient(ctx, name, props)
+}
+
+func (m *Manager) startTransient(ctx context.Context, name string, props []systemd.Property) error {
+	err := m.job(ctx, "start", name, func(ctx context.Context, done chan<- string) error {
+		_, err := m.conn.StartTransientUnitContext(ctx, name, "fail", props, done)
+		return err
+	})
+	switch {
+	case isError(err, "org.freedesktop.systemd1.UnitExists"):
+		return m.taken(ctx, name)
+	case err != nil && ctx.Err() != nil:
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+		defer cancel()
+		return errors.Join(err, m.Stop(undo, name))
+	}
+	return err
+}
+
+// NameTakenError says that there is a unit of the name already.
+type NameTakenError struct {
+	Unit string
+	Path string // its file; empty for a transient unit
+}
+
+func (e NameTakenError) Error() string {
+	if e.Path != "" {
+		return fmt.Sprintf("unit %s exists already: %s", e.Unit, e.Path)
+	}
+	return fmt.Sprintf("unit %s exists already", e.Unit)
+}
+
+// Hint is the way out.
+func (e NameTakenError) Hint() string {
+	return "choose another name with --name, or stop and remove that unit"
+}
+
+func (m *Manager) taken(ctx context.Context, name string) error {
+	p, err := m.Properties(ctx, name)
+	if err != nil {
+		return err
+	}
+	return NameTakenError{Unit: name, Path: p.FragmentPath}
+}
+
+// Free makes sure that a transient unit of the name can be started: what is left
+// of one that has ended is removed, any other is a NameTakenError.
+func (m *Manager) Free(ctx context.Context, name string) error {
+	p, err := m.Properties(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !p.Exists():
+		return nil
+	case p.Transient && p.ActiveState == "failed" && !p.HasJob:
+		return m.ResetFailed(ctx, name)
+	case p.Transient && p.ActiveState == "inactive" && !p.HasJob:
+		return nil // about to be forgotten
+	}
+	return NameTakenError{Unit: name, Path: p.FragmentPath}
+}
+
+// StartScope moves this process into a transient scope of its own, whose cgroup
+// is ours to divide, and returns where that is.
+func (m *Manager) StartScope(ctx context.Context, name, description string) (Own, error) {
+	props := []systemd.Property{
+		prop("Description", description),
+		prop("PIDs", []uint32{uint32(os.Getpid())}),
+		prop("Delegate", true),
+		prop("CollectMode", "inactive-or-failed"),
+		prop("TimeoutStopUSec", usec(stopGrace)),
+	}
+	if err := m.startTransient(ctx, name, props); err != nil {
+		return Own{}, err
+	}
+	return CurrentUnit(func(string) (string, bool) { return "", false })
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+// fake is a manager that notes what it is asked for.
+type fake struct {
+	asked   []string
+	props   []systemd.Property
+	refuse  error
+	result  string // of jobs; empty: they never end
+	unit    map[string]any
+	service map[string]any
+}
+
+func (f *fake) do(done chan<- string, words ...string) (int, error) {
+	f.asked = append(f.asked, strings.Join(words, " "))
+	if f.refuse != nil {
+		err := f.refuse
+		f.refuse = nil
+		return 0, err
+	}
+	switch {
+	case words[0] == "stop":
+		done <- "done"
+	case f.result != "":
+		done <- f.result
+	}
+	return 1, nil
+}
+func (f *fake) Close() {}
+func (f *fake) StartUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
+	return f.do(ch, "start", name, mode)
+}
+func (f *fake) StopUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
+	return f.do(ch, "stop", name, mode)
+}
+func (f *fake) RestartUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
+	return f.do(ch, "restart", name, mode)
+}
+func (f *fake) StartTransientUnitContext(_ context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error) {
+	f.props = props
+	return f.do(ch, "transient", name, mode)
+}
+func (f *fake) ResetFailedUnitContext(_ context.Context, name string) error {
+	f.asked = append(f.asked, "reset "+name)
+	return nil
+}
+func (f *fake) ReloadContext(context.Context) error { return nil }
+func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
+	return f.unit, nil
+}
+func (f *fake) GetUnitTypePropertiesContext(context.Context, string, string) (map[string]any, error) {
+	return f.service, nil
+}
+
+func TestJobs(t *testing.T) {
+	ctx := context.Background()
+	f := &fake{result: "done"}
+	m := &Manager{conn: f}
+	if err := errors.Join(m.Start(ctx, "a.service"), m.Restart(ctx, "a.service"), m.Stop(ctx, "a.service")); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(f.asked, ","); got != "start a.service replace,restart a.service replace,stop a.service replace" {
+		t.Errorf("asked %s", got)
+	}
+	f = &fake{refuse: dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit"}}
+	if err := (&Manager{conn: f}).Stop(ctx, "absent.service"); err != nil {
+		t.Errorf("stop of a unit that does not exist: %v", err)
+	}
+	f = &fake{
+		result: "failed", unit: map[string]any{"LoadState": "loaded"},
+		service: map[string]any{"Result": "exit-code", "StatusText": "pulling"},
+	}
+	err := (&Manager{conn: f}).Start(ctx, "a.service")
+	var failed JobError
+	if !errors.As(err, &failed) || err.Error() != "start a.service: failed (exit-code): pulling" || !strings.Contains(failed.Hint(), "--user status a.service") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestProperties(t *testing.T) {
+	f := &fake{
+		unit: map[string]any{
+			"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "FragmentPath": "/x", "Transient": true,
+			"InvocationID": []byte{0xab, 0xcd}, "Job": []any{uint32(7), dbus.ObjectPath("/job")},
+		},
+		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a"},
+	}
+	got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service")
+	want := Properties{
+		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
+		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a",
+	}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestStartService(t *testing.T) {
+	f := &fake{result: "done"}
+	s := Service{
+		Description: "web", Start: []string{"/usr/bin/podunit", "start", "web"}, StopPost: []string{"/usr/bin/podunit", "rm", "web"},
+		Environment: []string{"A=b"}, Restart: "on-failure", MaxRestarts: 3, StopTimeout: 20 * time.Second, Collect: true,
+	}
+	if err := (&Manager{conn: f}).StartService(context.Background(), "web.service", s); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range f.props {
+		got = append(got, fmt.Sprintf("%s=%s %v", p.Name, p.Value.Signature(), p.Value.Value()))
+	}
+	want := fmt.Sprintf(`Description=s web
+Type=s notify
+NotifyAccess=s all
+Delegate=b true
+KillMode=s mixed
+ExecStart=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit start web] false}]
+ExecStopPost=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit rm web] true}]
+Environment=as [A=b]
+Restart=s on-failure
+RestartUSec=t 1000000
+StartLimitIntervalUSec=t %d
+StartLimitBurst=u 4
+TimeoutStopUSec=t 20000000
+CollectMode=s inactive-or-failed`, uint64(math.MaxUint64))
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+	if err := (&Manager{conn: f}).StartService(context.Background(), "web.service", Service{Start: []string{"podunit"}}); err == nil {
+		t.Error("a relative command")
+	}
+}
+
+func TestStartServiceGivenUp(t *testing.T) {
+	f := &fake{}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	err := (&Manager{conn: f}).StartService(ctx, "web.service", Service{Start: []string{"/bin/true"}})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if got := strings.Join(f.asked, ","); got != "transient web.service fail,stop web.service replace" {
+		t.Errorf("asked %s", got)
+	}
+}
+
+func TestFree(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		unit  map[string]any
+		asked string
+		taken bool
+	}{
+		{"nobody has it", map[string]any{"LoadState": "not-found"}, "", false},
+		{"a failed transient one", map[string]any{"LoadState": "loaded", "Transient": true, "ActiveState": "failed"}, "reset a.service", false},
+		{"a running transient one", map[string]any{"LoadState": "loaded", "Transient": true, "ActiveState": "active"}, "", true},
+		{"one with a file, stopped", map[string]any{"LoadState": "loaded", "ActiveState": "inactive", "FragmentPath": "/f"}, "", true},
+		{"a masked one", map[string]any{"LoadState": "masked", "ActiveState": "inactive"}, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fake{unit: tt.unit}
+			err := (&Manager{conn: f}).Free(context.Background(), "a.service")
+			var taken NameTakenError
+			if errors.As(err, &taken) != tt.taken || (err != nil) != tt.taken {
+				t.Errorf("got %v", err)
+			}
+			if got := strings.Join(f.asked, ","); got != tt.asked {
+				t.Errorf("asked %s", got)
+			}
+		})
+	}
+}
+
+func TestNoManager(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Connect(context.Background(), Config{UID: 1000, RuntimeDir: dir})
+	var missing NoManagerError
+	if !errors.As(err, &missing) || len(missing.Tried) != 2 {
+		t.Fatalf("got %v", err)
+	}
+	if h := missing.Hint(); !strings.Contains(h, "enable-linger") || !strings.Contains(h, "XDG_RUNTIME_DIR=/run/user/1000") {
+		t.Errorf("hint %s", h)
+	}
+}
+
+func TestRestartFor(t *testing.T) {
+	for policy, want := range map[string]string{"": "no", "no": "no", "always": "always", "unless-stopped": "always", "on-failure": "on-failure"} {
+		if got := RestartFor(policy); got != want {
+			t.Errorf("%q: %s", policy, got)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	got := Environment([]string{"SECRET=x", "PATH=/bin", "PODUNIT_CRASH_AFTER=layer", "INVOCATION_ID=1", "HOME=/h"})
+	if strings.Join(got, " ") != "HOME=/h PATH=/bin PODUNIT_CRASH_AFTER=layer" {
+		t.Errorf("got %v", got)
+	}
+}
