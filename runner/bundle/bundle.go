@@ -125,16 +125,12 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 	})}
 	// Seccomp comes after capabilities, which it looks at, and mounts after
 	// namespaces and process, which decide what may be mounted.
-	for _, step := range []struct {
-		name string
-		do   func() error
-	}{
-		{"user", b.user}, {"process", b.process}, {"capabilities", b.capabilities}, {"seccomp", b.seccomp},
-		{"namespaces", b.namespaces}, {"sysctl", b.sysctls}, {"mounts", b.mounts}, {"devices", b.devices},
-		{"resources", b.resources}, {"limits", b.rlimits}, {"labels", b.labels}, {"annotations", b.annotations},
+	for _, step := range []func() error{
+		b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
+		b.labels, b.annotations,
 	} {
-		if err := step.do(); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", step.name, err)
+		if err := step(); err != nil {
+			return nil, nil, err
 		}
 	}
 	return b.g.Config, b.warnings, nil

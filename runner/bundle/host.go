@@ -30,9 +30,9 @@ type Host struct {
 	OOMScoreAdj int
 	// Groups are the supplementary groups of this process.
 	Groups []uint32
-	// GIDs is the number of group IDs there are in the user namespace of this
-	// process, counted from 0.
-	GIDs uint64
+	// UIDs and GIDs are the numbers of user and group IDs there are in the user
+	// namespace of this process, counted from 0.
+	UIDs, GIDs uint64
 	// AppArmor and SELinux tell which of them the kernel enforces.
 	AppArmor, SELinux bool
 	// Seccomp tells whether the kernel filters system calls.
@@ -77,11 +77,13 @@ func Probe(apparmor, selinux bool) (Host, error) {
 	for _, g := range groups {
 		h.Groups = append(h.Groups, uint32(g))
 	}
-	data, err := os.ReadFile("/proc/self/gid_map")
-	if err != nil {
-		return Host{}, err
+	for file, to := range map[string]*uint64{"uid_map": &h.UIDs, "gid_map": &h.GIDs} {
+		data, err := os.ReadFile("/proc/self/" + file)
+		if err != nil {
+			return Host{}, err
+		}
+		*to = mapped(data)
 	}
-	h.GIDs = mapped(data)
 	// The call names an action and asks whether the kernel knows it.
 	_, _, errno := unix.Syscall(unix.SYS_PRCTL, unix.PR_GET_SECCOMP, 0, 0)
 	h.Seccomp = errno != unix.EINVAL

@@ -186,21 +186,35 @@ func (b *builder) emptyMounts() []rspec.Mount {
 // notify socket, the time zone.
 func (b *builder) fileMounts() ([]rspec.Mount, error) {
 	var all []rspec.Mount
-	bind := func(source, destination string, write bool) {
+	bind := func(source, destination string, write bool) error {
+		flags, err := b.Host.MountFlags(source)
+		if err != nil {
+			return fmt.Errorf("mount %s on %s: %w", source, destination, err)
+		}
 		m := rspec.Mount{Destination: destination, Type: "bind", Source: source, Options: []string{"bind", "rprivate", "nosuid", "nodev"}}
+		if slices.Contains(flags, "noexec") { // locked inside a user namespace
+			m.Options = append(m.Options, "noexec")
+		}
 		if !write {
 			m.Options = append(m.Options, "ro")
 		}
 		all = append(all, m)
+		return nil
 	}
 	for _, f := range b.Files {
-		bind(f.Source, f.Destination, true)
+		if err := bind(f.Source, f.Destination, true); err != nil {
+			return nil, err
+		}
 	}
 	if b.init() {
-		bind(b.Init, initPath, false)
+		if err := bind(b.Init, initPath, false); err != nil {
+			return nil, fmt.Errorf("--init: %w", err)
+		}
 	}
 	if b.NotifySocket != "" {
-		bind(b.NotifySocket, notifyPath, true)
+		if err := bind(b.NotifySocket, notifyPath, true); err != nil {
+			return nil, err
+		}
 	}
 	zone := b.Spec.Timezone
 	if zone == "" {
@@ -211,13 +225,12 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 		if zone == "local" {
 			file = b.Host.LocalTime
 		}
-		if _, err := b.Host.MountFlags(file); err != nil {
+		if err := bind(file, "/etc/localtime", false); err != nil {
 			if zone == "local" && errors.Is(err, fs.ErrNotExist) {
 				return all, nil // a machine without one runs in UTC, as the container will
 			}
-			return nil, fmt.Errorf("--tz %s: this machine does not have that time zone: %w; see timedatectl list-timezones, or install the package tzdata", zone, err)
+			return nil, fmt.Errorf("--tz %s: this machine does not have that time zone (%w); see timedatectl list-timezones, or install the package tzdata", zone, err)
 		}
-		bind(file, "/etc/localtime", false)
 	}
 	return all, nil
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // container parses a command line.
-func container(t *testing.T, args ...string) *spec.Container {
+func container(t testing.TB, args ...string) *spec.Container {
 	t.Helper()
 	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	flags := spec.ContainerFlags(fs)

@@ -172,14 +172,18 @@ func readInRoot(rootfs, name string) ([]byte, error) {
 	return data, nil
 }
 
+// KeepID is who the container's user is with keep-id unless told otherwise, the user
+// outside; nil in other modes. It is what ResolveUser takes.
+func (in *Input) KeepID() *User {
+	if in.Spec.UserNS.Mode != spec.UserKeepID || len(in.UIDMap) == 0 {
+		return nil
+	}
+	return &User{UID: inside(in.UIDMap), GID: inside(in.GIDMap)}
+}
+
 // user sets who the process is.
 func (b *builder) user() error {
-	var keep *User
-	if b.Spec.UserNS.Mode == spec.UserKeepID && b.nested() {
-		// With keep-id the user inside is the user outside, unless told otherwise.
-		keep = &User{UID: inside(b.UIDMap), GID: inside(b.GIDMap)}
-	}
-	u, err := ResolveUser(b.Rootfs, b.Spec, b.Image, keep)
+	u, err := ResolveUser(b.Rootfs, b.Spec, b.Image, b.KeepID())
 	if err != nil {
 		return err
 	}
@@ -193,9 +197,9 @@ func (b *builder) user() error {
 			return fmt.Errorf("%s %d is not mapped in the user namespace of the container; give it a range with it in", id.what, id.id)
 		}
 	}
-	if !b.nested() && uint64(u.GID) >= b.Host.GIDs || !b.nested() && b.Rootless && uint64(u.UID) >= b.Host.GIDs {
-		return fmt.Errorf("user %d:%d: there are only %d IDs to map to; add a larger range for this user to /etc/subuid and /etc/subgid",
-			u.UID, u.GID, b.Host.GIDs)
+	if !b.nested() && (uint64(u.UID) >= b.Host.UIDs || uint64(u.GID) >= b.Host.GIDs) {
+		return fmt.Errorf("user %d:%d: there are only %d user and %d group IDs to map to; add a larger range for this user to /etc/subuid and /etc/subgid",
+			u.UID, u.GID, b.Host.UIDs, b.Host.GIDs)
 	}
 	p := b.g.Config.Process
 	p.User.UID, p.User.GID = u.UID, u.GID

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.podman.io/common/pkg/capabilities"
 )
 
 // rows is the table of all flags of run and pod create, by concern. What a row
@@ -608,7 +610,7 @@ func networkRows() []row {
 				t.net.Hostname = v
 				return nil
 			}},
-		{name: "add-host", on: onBoth, kind: values, word: "NAME:IP", usage: "Line of /etc/hosts", form: "NAME[;NAME...]:IP, or host-gateway for the IP", example: "db:10.0.0.7",
+		{name: "add-host", on: onBoth, kind: list, word: "NAME:IP", usage: "Line of /etc/hosts", form: "NAME[;NAME...]:IP, or host-gateway for the IP", example: "db:10.0.0.7",
 			set: func(t *target, v string) error {
 				e, err := ParseHostEntry(v)
 				t.net.AddHosts = append(t.net.AddHosts, e)
@@ -919,8 +921,8 @@ func choice(f func(*target) *string, words ...string) func(*target, string) erro
 
 func capability(f func(*Security) *[]string) func(*target, string) error {
 	return func(t *target, v string) error {
-		if v == "" {
-			return errEmpty
+		if _, err := capabilities.NormalizeCapabilities([]string{v}); err != nil {
+			return fmt.Errorf("%q is not a capability; see capabilities(7)", v)
 		}
 		*f(t.security) = append(*f(t.security), v)
 		return nil
