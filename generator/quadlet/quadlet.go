@@ -288,10 +288,14 @@ func (u *Unit) resourceName() string {
 	return ""
 }
 
-// instanced is the default name of a volume or network; that of a template and its instances is the same.
+// instanced is the default name of a volume or network. An instance with a file of its own is called like the one
+// that the template would make. It cannot say %i: its service is x@y-volume.service, whose instance is y-volume.
 func (u *Unit) instanced() string {
-	if u.At {
+	switch {
+	case u.Template():
 		return "systemd-" + u.Prefix + "-%i"
+	case u.At:
+		return "systemd-" + u.Prefix + "-" + u.Instance
 	}
 	return "systemd-" + u.Stem
 }
