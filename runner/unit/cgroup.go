@@ -3,7 +3,6 @@
 package unit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,8 +26,6 @@ type Own struct {
 	Cgroup string
 	// Sub is our place below Cgroup: empty, "runtime", ".control" …
 	Sub string
-	// Delegated tells that the manager left the cgroup to the unit (Delegate=).
-	Delegated bool
 	// Exec tells that the manager itself executed this process, so that it is
 	// the main process, or a control process, of the unit; a shell's child in
 	// the same unit is not.
@@ -52,7 +49,6 @@ func CurrentUnit(lookup func(string) (string, bool)) (Own, error) {
 	if err != nil {
 		return Own{}, err
 	}
-	own.Delegated = delegated(filepath.Join(cgroupRoot, own.Cgroup))
 	// INVOCATION_ID alone proves nothing: every terminal of a graphical session
 	// inherits one. Source: systemd.exec(5), SYSTEMD_EXEC_PID, systemd 248.
 	if pid, _ := lookup("SYSTEMD_EXEC_PID"); pid == strconv.Itoa(os.Getpid()) {
@@ -134,18 +130,6 @@ const cgroupRoot = "/sys/fs/cgroup"
 
 var errNoCgroup2 = errors.New("this system has no cgroup v2 hierarchy")
 
-// delegated reads the mark the manager leaves on a delegated cgroup. The trusted
-// one can only be read outside of user namespaces. Source: systemd.resource-control(5), Delegate=.
-func delegated(dir string) bool {
-	for _, attr := range []string{"user.delegate", "trusted.delegate"} {
-		var buf [8]byte
-		if n, err := unix.Getxattr(dir, attr, buf[:]); err == nil && bytes.Equal(buf[:n], []byte("1")) {
-			return true
-		}
-	}
-	return false
-}
-
 // A Tree is a mounted cgroup v2 hierarchy.
 type Tree struct {
 	root string
@@ -174,7 +158,8 @@ func (e NoCgroup2Error) Hint() string {
 	return "boot with systemd.unified_cgroup_hierarchy=1, the default since Debian 11"
 }
 
-// NotDelegatedError says that the unit may not divide its cgroup.
+// NotDelegatedError says that the unit may not divide its cgroup. The kernel
+// tells: a user manager leaves no mark on what it delegates, systemd 257.
 type NotDelegatedError struct {
 	Cgroup string
 	Err    error

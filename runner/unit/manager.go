@@ -370,7 +370,7 @@ func (m *Manager) taken(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return NameTakenError{Unit: name, Path: p.FragmentPath}
+	return p.takes(name)
 }
 
 // Free makes sure that a transient unit of the name can be started: what is left
@@ -387,6 +387,15 @@ func (m *Manager) Free(ctx context.Context, name string) error {
 		return m.ResetFailed(ctx, name)
 	case p.Transient && p.ActiveState == "inactive" && !p.HasJob:
 		return nil // about to be forgotten
+	}
+	return p.takes(name)
+}
+
+// takes is the error that a unit has the name. The file of a transient one is the
+// manager's own note and would only mislead.
+func (p Properties) takes(name string) error {
+	if p.Transient {
+		return NameTakenError{Unit: name}
 	}
 	return NameTakenError{Unit: name, Path: p.FragmentPath}
 }

@@ -47,8 +47,9 @@ type Service struct {
 	Slice string
 }
 
-// restartDelay is the pause before a restart. Containers restarted by hand-written
-// loops elsewhere back off; a constant second neither spins nor lags.
+// restartDelay is the pause before a restart. Without a limit on the number of
+// restarts systemd's own 100 ms would keep a core busy with a container that
+// cannot start.
 const restartDelay = time.Second
 
 // properties are the settings as the manager's D-Bus interface has them, in a
