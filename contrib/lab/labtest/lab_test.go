@@ -33,6 +33,7 @@ func TestLabUsers(t *testing.T) {
 		{"the user manager may take a command over", "alice", `systemd-run --user --scope --quiet cat /proc/self/cgroup | grep -c user@1000.service/app.slice`, "1"},
 		{"the network is online, with a route", "root", `systemctl is-active network-online.target; ip route get 192.0.2.1 | grep -c host0`, "active\n1"},
 		{"devices for rootless use", "alice", `test -w /dev/fuse && test -w /dev/net/tun && echo yes`, "yes"},
+		{"a user namespace may mount proc and sysfs", "alice", `unshare -Urmpnf --mount-proc sh -c 'mount -t sysfs sysfs /sys && echo yes'`, "yes"},
 		{"Podman's generators are masked", "root", `readlink /etc/systemd/*-generators/podman-*`, "/dev/null\n/dev/null"},
 		{"no unit has failed", "root", `systemctl list-units --failed --plain --no-legend`, ""},
 		{"versions the design counts on", "root", `systemctl --version | head -1 | cut -d' ' -f2; podman --version`, "257\npodman version 5.4.2"},

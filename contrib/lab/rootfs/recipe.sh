@@ -68,20 +68,23 @@ ExecStart=/usr/sbin/ip address replace ${ADDRESS} dev host0
 ExecStart=/usr/sbin/ip link set host0 up
 ExecStart=/bin/sh -c '[ "$ROUTE" = no ] || ip route replace default via "$PEER"'
 END
-# Any user may open these on a machine with udev; the host's own nodes may say otherwise and are not ours to change.
-cat >"$root/etc/systemd/system/lab-devices.service" <<'END'
+# Any user may open these devices on a machine with udev; the host's own nodes may say otherwise, and are not ours to
+# change. And only where a whole proc and sysfs are in sight may a user namespace mount its own (mount_namespaces(7));
+# nspawn covers files of /proc and shows parts of /sys.
+cat >"$root/etc/systemd/system/lab-kernel.service" <<'END'
 [Unit]
-Description=Device nodes of the lab
+Description=Devices and kernel file systems that a machine has and nspawn holds back
 DefaultDependencies=no
 Before=sysinit.target
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c 'mkdir -p /dev/net; rm -f /dev/net/tun /dev/fuse; mknod -m 666 /dev/net/tun c 10 200; mknod -m 666 /dev/fuse c 10 229'
+ExecStart=/bin/sh -ec 'mkdir -p /dev/net; rm -f /dev/net/tun /dev/fuse; mknod -m 666 /dev/net/tun c 10 200; mknod -m 666 /dev/fuse c 10 229'
+ExecStart=/bin/sh -ec 'for fs in proc sysfs; do mkdir -p /run/lab/$$fs; mount -t $$fs -o nosuid,nodev,noexec $$fs /run/lab/$$fs; done'
 END
 mkdir -p "$root/etc/systemd/system/sysinit.target.wants"
-ln -s ../lab-devices.service "$root/etc/systemd/system/sysinit.target.wants/lab-devices.service"
+ln -s ../lab-kernel.service "$root/etc/systemd/system/sysinit.target.wants/lab-kernel.service"
 mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 ln -s ../lab-network.service "$root/etc/systemd/system/multi-user.target.wants/lab-network.service"
 # A machine on a network reaches this target; some service always wants it.
