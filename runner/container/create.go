@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/step"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"go.podman.io/common/pkg/signal"
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/idtools"
+	"go.podman.io/storage/pkg/unshare"
+	"golang.org/x/sys/unix"
+)
+
+// Image is the image a container is made from; the zero value goes with --rootfs.
+type Image struct {
+	ID     string
+	Name   string // the reference as resolved
+	Digest string // of the manifest
+	Config ispec.ImageConfig
+}
+
+// ErrNameInUse says that another container has the name.
+var ErrNameInUse = errors.New("the name is in use")
+
+// Prepare turns what was asked for into a record: an ID, a name, and the anonymous
+// volumes that the image and the command line want. It changes nothing on disk.
+func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
+	r := Record{
+		Podunit:   recordVersion,
+		ID:        NewID(),
+		Name:      s.Name,
+		BootID:    BootID(),
+		Created:   time.Now().UTC(),
+		ImageID:   img.ID,
+		ImageName: img.Name,
+		Digest:    img.Digest,
+		Config:    img.Config,
+		Spec:      s,
+		Args:      args,
+	}
+	if r.Name == "" {
+		r.Name = "podunit-" + r.ID[:12]
+	}
+	r.Spec.Mounts = slices.Clone(s.Mounts)
+	if s.ImageVolumes != "ignore" {
+		for dest := range img.Config.Volumes {
+			dest = path.Clean("/" + dest)
+			taken := slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return path.Clean(m.Destination) == dest })
+			if taken {
+				continue
+			}
+			m := spec.Mount{Type: spec.MountVolume, Destination: dest}
+			if s.ImageVolumes == "tmpfs" {
+				m.Type = spec.MountTmpfs
+			}
+			r.Spec.Mounts = append(r.Spec.Mounts, m)
+		}
+	}
+	for i, m := range r.Spec.Mounts {
+		if m.Type == spec.MountVolume && m.Source == "" {
+			r.Spec.Mounts[i].Source = NewID()
+			r.AnonymousVolumes = append(r.AnonymousVolumes, r.Spec.Mounts[i].Source)
+		}
+	}
+	return r
+}
+
+// createSteps adds the container to the storage.
+func (e *Engine) createSteps(r *Record) []step.Step {
+	var unlock func()
+	return []step.Step{
+		{
+			Name: "mark",
+			Do: func(ctx context.Context) error {
+				// Held while the marker has no container: a sweep leaves it alone.
+				var err error
+				if unlock, err = e.Lock(ctx, r.ID); err != nil {
+					return err
+				}
+				if err := os.MkdirAll(filepath.Dir(e.marker(r.ID)), 0o700); err != nil {
+					return err
+				}
+				if err := os.WriteFile(e.marker(r.ID), nil, 0o600); err != nil {
+					return err
+				}
+				return os.MkdirAll(e.dir(r.ID), 0o700)
+			},
+			Undo: func(context.Context) error {
+				err := errors.Join(os.RemoveAll(e.dir(r.ID)), os.Remove(e.marker(r.ID)))
+				_ = os.Remove(filepath.Join(e.RunDir, "lock", r.ID))
+				unlock()
+				return err
+			},
+		},
+		{
+			Name: "layer",
+			Do: func(context.Context) error {
+				metadata, err := json.Marshal(r)
+				if err != nil {
+					return err
+				}
+				options := storage.ContainerOptions{Volatile: r.Spec.Remove}
+				uids, gids, err := e.IDMappings(*r)
+				if err != nil {
+					return err
+				}
+				if len(uids) > 0 {
+					options.UIDMap, options.GIDMap = idMap(uids), idMap(gids)
+				} else {
+					options.HostUIDMapping, options.HostGIDMapping = true, true
+				}
+				_, err = e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
+				if errors.Is(err, storage.ErrDuplicateName) {
+					return fmt.Errorf("container %s: %w", r.Name, ErrNameInUse)
+				}
+				if err != nil {
+					return fmt.Errorf("create container %s: %w", r.Name, err)
+				}
+				_ = os.Remove(filepath.Join(e.RunDir, "lock", r.ID))
+				unlock()
+				return nil
+			},
+			Undo: func(ctx context.Context) error { return e.remove(ctx, *r, true) },
+		},
+	}
+}
+
+// Create adds the container to the storage without starting it.
+func (e *Engine) Create(ctx context.Context, r *Record) error {
+	return step.Run(ctx, undoGrace, e.createSteps(r))
+}
+
+// undoGrace is how long a failed start may take to tidy up. systemd's own patience, 90
+// seconds by default, must be longer.
+const undoGrace = 30 * time.Second
+
+// IDMappings is the container's own user namespace relative to the one we are in; nil
+// if it needs none.
+func (e *Engine) IDMappings(r Record) (uids, gids []spec.IDRange, err error) {
+	return e.Mappings(r.Spec.IDMapping)
+}
+
+// Mappings resolves what a command line says about IDs to mappings relative to our own
+// user namespace; nil if no other namespace is wanted.
+func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
+	ours, theirs, err := unshare.GetHostIDMappings("")
+	if err != nil {
+		return nil, nil, err
+	}
+	total := func(m []rspec.LinuxIDMapping) uint32 {
+		var n uint32
+		for _, x := range m {
+			n += x.Size
+		}
+		return n
+	}
+	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
+	return m.Resolve(own, total(ours), total(theirs))
+}
+
+func idMap(ranges []spec.IDRange) []idtools.IDMap {
+	out := make([]idtools.IDMap, len(ranges))
+	for i, r := range ranges {
+		out[i] = idtools.IDMap{ContainerID: int(r.Container), HostID: int(r.Host), Size: int(r.Size)}
+	}
+	return out
+}
+
+func parseSignal(s string) (unix.Signal, bool) {
+	if s == "" {
+		return 0, false
+	}
+	sig, err := signal.ParseSignal(s)
+	return sig, err == nil
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/runc"
+	"go.podman.io/common/pkg/config"
+	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
+)
+
+// Engine is what acts on containers: the storage, the runtime and the directories.
+type Engine struct {
+	User    rootless.Identity
+	RunDir  string // podunit's own, on a tmpfs, 0700
+	Store   storage.Store
+	Runtime runc.Runtime
+	Config  *config.Config // containers.conf(5)
+	Volumes Volumes
+	// Image finds an image in the storage by what a person calls it.
+	Image func(ctx context.Context, name string) (Image, error)
+}
+
+// Volumes is what a container needs of named volumes.
+type Volumes interface {
+	// Ensure returns the directory of the volume, made if it does not exist, and
+	// whether it was made now.
+	Ensure(name string, labels map[string]string) (dir string, made bool, err error)
+	// Remove removes the volume; none of that name is no error.
+	Remove(name string) error
+}
+
+// NewID makes a container's or pod's ID: 64 random hexadecimal digits.
+func NewID() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails, crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// ErrBusy says that another runner works on the container and did not finish in time.
+var ErrBusy = errors.New("another podunit is at work on it")
+
+// Lock takes the lock of a name: nobody else starts or removes it meanwhile. It waits
+// as long as ctx lasts. The kernel gives the lock back when the process dies.
+func (e *Engine) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	for {
+		unlock, ok, err := e.tryLock(name)
+		if err != nil || ok {
+			return unlock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s: %w", name, ErrBusy)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (e *Engine) tryLock(name string) (func(), bool, error) {
+	dir := filepath.Join(e.RunDir, "lock")
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, false, err
+		}
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, false, nil
+		}
+		return nil, false, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { f.Close() }, true, nil
+}
+
+// marker notes that a container of that ID is being made. The storage adds the layer
+// first and the container after it; a runner killed in between leaves a layer that
+// nobody names. The marker outlives a power cut and says which.
+func (e *Engine) marker(id string) string {
+	return filepath.Join(e.Store.GraphRoot(), "podunit", "containers", id)
+}
+
+// SweepOrphans removes what killed runners have left of containers that the storage
+// does not know, and containers of an earlier boot that were to go with their end.
+func (e *Engine) SweepOrphans(ctx context.Context) error {
+	entries, err := os.ReadDir(filepath.Dir(e.marker("x")))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	var errs []error
+	for _, entry := range entries {
+		id := entry.Name()
+		c, err := e.Store.Container(id)
+		if err == nil {
+			if r, ok := decode(c); ok && r.Spec.Remove && r.BootID != BootID() {
+				errs = append(errs, e.sweep(ctx, r))
+			}
+			continue
+		}
+		if !errors.Is(err, storage.ErrContainerUnknown) {
+			return err
+		}
+		unlock, ok, err := e.tryLock(id)
+		if err != nil || !ok {
+			continue // its maker is alive
+		}
+		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
+			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
+		} else {
+			errs = append(errs, e.Runtime.Delete(ctx, id), os.RemoveAll(e.dir(id)), os.Remove(e.marker(id)))
+			os.Remove(filepath.Join(e.RunDir, "lock", id))
+		}
+		unlock()
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) sweep(ctx context.Context, r Record) error {
+	unlock, ok, err := e.tryLock(r.Name)
+	if err != nil || !ok {
+		return err
+	}
+	defer unlock()
+	return e.remove(ctx, r, true)
+}
+
+// BootID tells one boot from another. Source: proc_sys_kernel(5), random/boot_id.
+func BootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/runc"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Exec is one more process in a running container.
+type Exec struct {
+	Command    []string
+	Env        []string // NAME=VALUE, over the container's own
+	User       string   // USER[:GROUP]; empty is the container's
+	WorkDir    string   // empty is the container's
+	TTY        bool
+	Detach     bool
+	Privileged bool
+	Streams    runc.Streams
+}
+
+// ErrNotRunning says that the container has no process to join.
+var ErrNotRunning = errors.New("container is not running")
+
+// Exec runs the process and returns its exit status; with Detach it does not wait.
+func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
+	s, err := e.Status(r.ID)
+	if err != nil {
+		return 0, err
+	}
+	if s.PID == 0 {
+		return 0, fmt.Errorf("%s: %w", r.Name, ErrNotRunning)
+	}
+	config, err := e.OCI(r.ID)
+	if err != nil {
+		return 0, err
+	}
+	p := *config.Process
+	p.Args, p.Terminal, p.ConsoleSize = x.Command, x.TTY, nil
+	p.Env = append(append([]string{}, p.Env...), x.Env...)
+	if x.TTY && !hasName(p.Env, "TERM") {
+		p.Env = append(p.Env, "TERM=xterm")
+	}
+	if x.WorkDir != "" {
+		p.Cwd = x.WorkDir
+	}
+	if x.User != "" {
+		// The root as the container has it now: users may have been added.
+		root := fmt.Sprintf("/proc/%d/root", s.PID)
+		if err := bundle.SetUser(&p, root, x.User); err != nil {
+			return 0, err
+		}
+	}
+	if x.Privileged {
+		if err := bundle.AllCapabilities(&p); err != nil {
+			return 0, err
+		}
+	}
+	f, err := os.CreateTemp(e.dir(r.ID), "exec-*.json")
+	if err != nil {
+		return 0, err
+	}
+	log := strings.TrimSuffix(f.Name(), ".json") + ".log"
+	defer os.Remove(f.Name())
+	defer os.Remove(log)
+	if err := errors.Join(json.NewEncoder(f).Encode(p), f.Close()); err != nil {
+		return 0, err
+	}
+	if x.Detach {
+		return 0, e.Runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
+	}
+	return e.Runtime.Exec(ctx, r.ID, f.Name(), log, x.TTY, x.Streams)
+}
+
+// OCI reads the OCI configuration of the container's last start.
+func (e *Engine) OCI(id string) (*rspec.Spec, error) {
+	b, err := os.ReadFile(filepath.Join(e.dir(id), "config.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", id[:12], ErrNotRunning)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var s rspec.Spec
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("config.json of %s: %w", id[:12], err)
+	}
+	return &s, nil
+}
+
+func hasName(env []string, name string) bool {
+	for _, kv := range env {
+		if strings.HasPrefix(kv, name+"=") {
+			return true
+		}
+	}
+	return false
+}

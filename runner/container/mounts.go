@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/podunit/podunit/runner/spec"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
+	"go.podman.io/common/pkg/chown"
+	"go.podman.io/storage/pkg/archive"
+	"golang.org/x/sys/unix"
+)
+
+// A sourceError is a mount whose source is not what it must be.
+type sourceError struct {
+	mount spec.Mount
+	err   error
+}
+
+func (s *sourceError) Error() string {
+	return fmt.Sprintf("mount %s at %s: %v", s.mount.Source, s.mount.Destination, s.err)
+}
+
+func (s *sourceError) Unwrap() error { return s.err }
+
+// Hint is the way out where the source is missing.
+func (s *sourceError) Hint() string {
+	if errors.Is(s.err, fs.ErrNotExist) {
+		return "mkdir -p " + s.mount.Source + ", or a name without a slash for a volume"
+	}
+	return ""
+}
+
+// sources makes every mount's source a path of the host: volumes are made and filled,
+// overlays mounted (in our mount namespace only), patterns matched.
+func (e *Engine) sources(r Record, mounts []spec.Mount, rootfs string) ([]spec.Mount, error) {
+	var out []spec.Mount
+	for i, m := range mounts {
+		var err error
+		switch m.Type {
+		case spec.MountVolume:
+			err = e.volume(r, &m, rootfs)
+		case spec.MountBind:
+			_, err = os.Stat(m.Source)
+		case spec.MountGlob:
+			var globbed []spec.Mount
+			globbed, err = glob(m)
+			out = append(out, globbed...)
+		}
+		if err == nil && m.Overlay {
+			m.Source, err = e.overlay(r, fmt.Sprintf("mount-%d", i), m)
+			m.Overlay = false // done; the rest is a bind mount
+		}
+		if err != nil {
+			return nil, &sourceError{m, err}
+		}
+		if m.Type != spec.MountGlob {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+func glob(m spec.Mount) ([]spec.Mount, error) {
+	paths, err := filepath.Glob(m.Source)
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, errors.New("the pattern matches nothing")
+	}
+	slices.Sort(paths)
+	var out []spec.Mount
+	for _, p := range paths {
+		b := m
+		b.Type, b.Source = spec.MountBind, p
+		b.Destination = filepath.Join(m.Destination, filepath.Base(p))
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// volume turns a volume into a bind mount of its directory. A new one begins with what
+// the image has at the destination.
+func (e *Engine) volume(r Record, m *spec.Mount, rootfs string) error {
+	labels := map[string]string(nil)
+	if slices.Contains(r.AnonymousVolumes, m.Source) {
+		labels = map[string]string{"podunit.anonymous": "true"}
+	}
+	dir, _, err := e.Volumes.Ensure(m.Source, labels)
+	if err != nil {
+		return err
+	}
+	if !m.NoCopy && rootfs != "" {
+		if err := copyUp(rootfs, m.Destination, dir); err != nil {
+			return fmt.Errorf("fill the volume from the image: %w", err)
+		}
+	}
+	m.Type, m.Source = spec.MountBind, dir
+	return nil
+}
+
+// copyUp fills an empty volume with what lies at destination in the image, owners and
+// modes included; the volume's own owner and mode become the directory's.
+func copyUp(rootfs, destination, dir string) error {
+	src, err := securejoin.SecureJoin(rootfs, destination)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(src, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil //nolint:nilerr // the image has nothing there
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return nil
+	}
+	content, err := os.ReadDir(src)
+	if err != nil {
+		return err
+	}
+	if len(content) > 0 {
+		if err := archive.NewDefaultArchiver().CopyWithTar(src, dir); err != nil {
+			return err
+		}
+	}
+	if err := unix.Lchown(dir, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	return unix.Chmod(dir, st.Mode&0o7777)
+}
+
+// overlay mounts source under a layer that takes the changes, and returns where.
+func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
+	base, err := e.Store.ContainerDirectory(r.ID)
+	if err != nil {
+		return "", err
+	}
+	base = filepath.Join(base, name)
+	upper, work, merged := m.Upper, m.Work, filepath.Join(base, "merged")
+	if upper == "" {
+		// Left by an earlier start: changes are for one start only.
+		if err := os.RemoveAll(base); err != nil {
+			return "", err
+		}
+		upper, work = filepath.Join(base, "upper"), filepath.Join(base, "work")
+	}
+	for _, dir := range []string{upper, work, merged} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(m.Source, &st); err != nil {
+		return "", err
+	}
+	if err := errors.Join(unix.Chown(upper, int(st.Uid), int(st.Gid)), unix.Chmod(upper, st.Mode&0o7777)); err != nil {
+		return "", err
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", m.Source, upper, work)
+	if e.User.Rootless() {
+		options += ",userxattr"
+	}
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		return "", fmt.Errorf("overlay: %w", err)
+	}
+	return merged, nil
+}
+
+// giveSources hands the sources of mounts with the option U to the container's user;
+// uid and gid are in our user namespace.
+func giveSources(mounts []spec.Mount, uid, gid int) error {
+	for _, m := range mounts {
+		if !m.Chown {
+			continue
+		}
+		if err := chown.ChangeHostPathOwnership(m.Source, true, uid, gid); err != nil {
+			return &sourceError{m, err}
+		}
+	}
+	return nil
+}

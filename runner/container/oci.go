@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/spec"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"go.podman.io/common/pkg/apparmor"
+	"golang.org/x/sys/unix"
+)
+
+// oci makes the OCI configuration of one start and the files bound into it.
+func (e *Engine) oci(l Launch, rootfs string, conn Connection) (*rspec.Spec, error) {
+	r := l.Record
+	dir := e.dir(r.ID)
+	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs)
+	if err != nil {
+		return nil, err
+	}
+	uids, gids, err := e.IDMappings(*r)
+	if err != nil {
+		return nil, err
+	}
+	host, err := bundle.Probe(apparmor.IsEnabled() && !e.User.Rootless(), selinuxEnabled())
+	if err != nil {
+		return nil, err
+	}
+	in := bundle.Input{
+		ID:           r.ID,
+		Spec:         &r.Spec,
+		Image:        &r.Config,
+		Rootfs:       rootfs,
+		Config:       &e.Config.Containers,
+		Host:         host,
+		Rootless:     e.User.Rootless(),
+		UIDMap:       uids,
+		GIDMap:       gids,
+		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers},
+		Hostname:     r.Hostname(),
+		NotifySocket: l.NotifySocket,
+	}
+	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
+		return nil, err
+	}
+	for _, m := range mounts {
+		in.Mounts = append(in.Mounts, bundle.Mount{Mount: m, Path: m.Source})
+	}
+	if r.Spec.Init {
+		if in.Init, err = e.initPath(r.Spec); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.files(l, dir, &in); err != nil {
+		return nil, err
+	}
+	if err := e.userFiles(*r, rootfs, dir, mounts, &in); err != nil {
+		return nil, err
+	}
+	config, warnings, err := bundle.Build(in)
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
+	}
+	return config, nil
+}
+
+// Hostname is what was asked for, else the first 12 digits of the ID.
+func (r Record) Hostname() string {
+	if r.Spec.Hostname != "" {
+		return r.Spec.Hostname
+	}
+	return r.ID[:12]
+}
+
+// namespaces are the pod's where it shares them, those of another container or a path
+// where asked for, and else new.
+func (e *Engine) namespaces(l Launch, conn Connection) (bundle.Namespaces, error) {
+	var n bundle.Namespaces
+	shared := func(name string) bool { return l.Join != nil && slices.Contains(l.Join.Share, name) }
+	r := l.Record
+	for _, ns := range []struct {
+		name  string
+		file  string
+		asked spec.Namespace
+		to    *string
+	}{
+		{"pid", "pid", r.Spec.PIDNS, &n.PID},
+		{"ipc", "ipc", r.Spec.IPCNS, &n.IPC},
+		{"uts", "uts", r.Spec.UTSNS, &n.UTS},
+		{"cgroup", "cgroup", r.Spec.CgroupNS, &n.Cgroup},
+	} {
+		switch ns.asked.Mode {
+		case "host":
+			*ns.to = bundle.HostNS
+		case "ns":
+			*ns.to = ns.asked.Path
+		case "container":
+			other, err := e.Lookup(ns.asked.Container)
+			if err != nil {
+				return n, err
+			}
+			s, err := e.Status(other.ID)
+			if err != nil {
+				return n, err
+			}
+			if s.PID == 0 {
+				return n, fmt.Errorf("--%s container:%s: %w", ns.name, ns.asked.Container, ErrNotRunning)
+			}
+			*ns.to = nsPath(s.PID, ns.file)
+		case "", "pod":
+			if shared(ns.name) && ns.name != "cgroup" {
+				*ns.to = nsPath(l.Join.PID, ns.file)
+			}
+		}
+	}
+	switch {
+	case shared("net") && l.Join.HostNetwork, l.Network != nil && conn.NetNSPath == "" && conn.Mode == spec.NetHost:
+		n.Net = bundle.HostNS
+	case shared("net"):
+		n.Net = nsPath(l.Join.PID, "net")
+	default:
+		n.Net = conn.NetNSPath
+	}
+	return n, nil
+}
+
+func nsPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/ns/%s", pid, name) }
+
+// files are resolv.conf, hosts, hostname and .containerenv; a pod's are shared.
+func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
+	r := l.Record
+	from := dir
+	podNet := l.Join != nil && slices.Contains(l.Join.Share, "net")
+	if podNet {
+		from = l.Join.Dir
+	}
+	if !r.Spec.NoHostname {
+		path := filepath.Join(dir, "hostname")
+		if err := os.WriteFile(path, []byte(r.Hostname()+"\n"), 0o644); err != nil {
+			return err
+		}
+		if l.Join != nil && slices.Contains(l.Join.Share, "uts") {
+			path = filepath.Join(l.Join.Dir, "hostname")
+		}
+		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/hostname"})
+	}
+	for _, name := range []string{"hosts", "resolv.conf"} {
+		path := filepath.Join(from, name)
+		if _, err := os.Stat(path); err == nil {
+			in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/" + name})
+		}
+	}
+	// Programs ask for this file to know that they are in a container.
+	env := filepath.Join(dir, "containerenv")
+	content := fmt.Sprintf("engine=\"podunit\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n",
+		r.Name, r.ID, r.ImageName, r.ImageID, map[bool]int{true: 1}[e.User.Rootless()])
+	if err := os.WriteFile(env, []byte(content), 0o644); err != nil {
+		return err
+	}
+	in.Files = append(in.Files, bundle.File{Source: env, Destination: "/run/.containerenv"})
+	if l.Join != nil && slices.Contains(l.Join.Share, "ipc") && (r.Spec.IPCNS.Mode == "" || r.Spec.IPCNS.Mode == "pod") {
+		// POSIX shared memory lives in a file system, which a namespace does not share.
+		in.Shm = filepath.Join(l.Join.Dir, "shm")
+		if err := os.MkdirAll(in.Shm, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chmod(in.Shm, 0o1777); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// userFiles binds a passwd and a group that know the container's user, and hands the
+// sources of mounts with the option U to it.
+func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in *bundle.Input) error {
+	u, err := bundle.ResolveUser(rootfs, &r.Spec, &r.Config, in.KeepID())
+	if err != nil {
+		return fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	uid, gid := outside(in.UIDMap, u.UID), outside(in.GIDMap, u.GID)
+	if err := giveSources(mounts, uid, gid); err != nil {
+		return err
+	}
+	if !r.Spec.Passwd || u.UID == 0 && u.Name != "" || r.Spec.ReadOnly && len(in.UIDMap) == 0 {
+		return nil
+	}
+	passwd, group, err := bundle.UserDatabase(rootfs, u, "", "")
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{"passwd": passwd, "group": group} {
+		if content == nil {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return err
+		}
+		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/" + name})
+	}
+	return nil
+}
+
+// outside is what an ID of the container is in our own user namespace.
+func outside(m []spec.IDRange, id uint32) int {
+	for _, r := range m {
+		if id >= r.Container && id-r.Container < r.Size {
+			return int(r.Host + id - r.Container)
+		}
+	}
+	return int(id)
+}
+
+// initPath finds the small init for --init.
+func (e *Engine) initPath(s spec.Container) (string, error) {
+	if s.InitPath != "" {
+		return s.InitPath, nil
+	}
+	if path, err := e.Config.FindInitBinary(); err == nil {
+		return path, nil
+	}
+	for _, path := range []string{"/usr/libexec/podman/catatonit", "/usr/bin/catatonit", "/usr/lib/podman/catatonit"} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &missing{program: "catatonit", err: errors.New("--init: catatonit is not installed")}
+}
+
+// missing is a program that is not installed.
+type missing struct {
+	program string
+	err     error
+}
+
+func (m *missing) Error() string { return m.err.Error() }
+
+// Hint names the package.
+func (m *missing) Hint() string { return "apt install " + m.program }
+
+func selinuxEnabled() bool {
+	return unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
+}

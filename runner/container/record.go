@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package container is the life of a container: created, started, stopped, removed.
+//
+// A container is a container of containers/storage, so that every tool which shares
+// the storage knows its image is in use. What was asked for lies in its metadata and
+// survives a reboot; what is true only while it runs lies in the runtime directory, a
+// tmpfs, and does not. There is no database: each question is answered from these two
+// and from the kernel.
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/storage"
+)
+
+// recordVersion marks the metadata of our containers; a storage container without it
+// is somebody else's and is never touched.
+const recordVersion = 1
+
+// Record is what a container is, from its creation to its removal.
+type Record struct {
+	Podunit   int               // recordVersion
+	ID        string            `json:"-"`
+	Name      string            `json:"-"`
+	BootID    string            // the boot it was created in
+	Created   time.Time         // UTC
+	ImageID   string            // empty with --rootfs
+	ImageName string            // the reference as resolved
+	Digest    string            // of the image's manifest
+	Config    ispec.ImageConfig // of the image; it may be gone while the container is not
+	Spec      spec.Container
+	PodID     string   `json:",omitempty"`
+	Unit      string   `json:",omitempty"` // systemd unit it was created in
+	Args      []string // the create command line, for inspect
+	// AnonymousVolumes are removed with the container.
+	AnonymousVolumes []string `json:",omitempty"`
+	// Mounts of named and anonymous volumes: destination to volume name.
+	Volumes map[string]string `json:",omitempty"`
+}
+
+// State is the word ps and inspect have for where a container is in its life.
+type State string
+
+// The states. Source: podman-ps(1), --filter status.
+const (
+	Created State = "created"
+	Running State = "running"
+	Paused  State = "paused"
+	Exited  State = "exited"
+)
+
+// Status is what is true of a container since its last start. It is gone after a
+// reboot, except for what Exit keeps.
+type Status struct {
+	PID        int    // of the first process, in the host's PID namespace; 0 if not running
+	StartTicks uint64 // field 22 of /proc/PID/stat: tells the process from a later one of the same PID
+	StartedAt  time.Time
+	LogPID     int                `json:",omitempty"`
+	Cgroup     string             `json:",omitempty"` // of the container, relative to the cgroup mount
+	NetNS      string             `json:",omitempty"` // mode: none, host, pasta, pod, container:ID
+	PastaPID   int                `json:",omitempty"`
+	IPs        []string           `json:",omitempty"`
+	Ports      []spec.PortMapping `json:",omitempty"` // as published
+	Unit       string             `json:",omitempty"` // systemd unit that watches it
+}
+
+// Exit is how a container ended last; it lies in the storage's directory for the
+// container and survives a reboot.
+type Exit struct {
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Code       int  // 128+N for a death by signal N
+	OOMKilled  bool `json:",omitempty"`
+}
+
+// decode reads the record of a storage container; false if it is not one of ours.
+func decode(c *storage.Container) (Record, bool) {
+	var r Record
+	if !strings.Contains(c.Metadata, `"Podunit":`) {
+		return r, false
+	}
+	if err := json.Unmarshal([]byte(c.Metadata), &r); err != nil || r.Podunit == 0 {
+		return r, false
+	}
+	r.ID = c.ID
+	if len(c.Names) > 0 {
+		r.Name = c.Names[0]
+	}
+	return r, true
+}
+
+func (e *Engine) dir(id string) string { return filepath.Join(e.RunDir, "containers", id) }
+
+// Dir is the container's runtime directory: the OCI bundle and the files bound into it.
+func (e *Engine) Dir(id string) string { return e.dir(id) }
+
+func (e *Engine) saveStatus(id string, s Status) error {
+	return WriteJSON(filepath.Join(e.dir(id), "status.json"), s)
+}
+
+// Status reads what is true of the container now; a zero PID means it is not running.
+func (e *Engine) Status(id string) (Status, error) {
+	var s Status
+	b, err := os.ReadFile(filepath.Join(e.dir(id), "status.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return Status{}, nil // cut by a crash in the middle of a start: not running
+	}
+	if s.PID != 0 && StartTicks(s.PID) != s.StartTicks {
+		s.PID = 0
+	}
+	return s, nil
+}
+
+func (e *Engine) exitPath(id string) (string, error) {
+	dir, err := e.Store.ContainerDirectory(id)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "podunit-exit.json"), nil
+}
+
+// Exit reads how the container ended last; nil if it never did.
+func (e *Engine) Exit(id string) (*Exit, error) {
+	path, err := e.exitPath(id)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var x Exit
+	if err := json.Unmarshal(b, &x); err != nil {
+		return nil, nil //nolint:nilerr // cut by a crash: how it ended is not known
+	}
+	return &x, nil
+}
+
+func (e *Engine) saveExit(id string, x Exit) error {
+	path, err := e.exitPath(id)
+	if err != nil {
+		return err
+	}
+	return WriteJSON(path, x)
+}
+
+// WriteJSON replaces a file in one step.
+func WriteJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// StartTicks is the start time of a process in clock ticks since boot, 0 if there is
+// no such process or only its zombie. Source: proc_pid_stat(5), fields 3 and 22.
+func StartTicks(pid int) uint64 {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	// The second field is the command in parentheses, and may hold anything.
+	i := strings.LastIndexByte(string(b), ')')
+	f := strings.Fields(string(b[i+1:]))
+	if i < 0 || len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+		return 0
+	}
+	n, err := strconv.ParseUint(f[19], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// ErrNotFound says that there is no container of that name or ID.
+var ErrNotFound = errors.New("no such container")
+
+// ErrAmbiguous says that several IDs begin with what was given.
+var ErrAmbiguous = errors.New("more than one container")
+
+// Lookup finds a container by name, ID or a beginning of the ID that is unique.
+func (e *Engine) Lookup(nameOrID string) (Record, error) {
+	c, err := e.Store.Container(nameOrID)
+	if err == nil {
+		if r, ok := decode(c); ok {
+			return r, nil
+		}
+		return Record{}, fmt.Errorf("%s belongs to another tool that shares the storage: %w", nameOrID, ErrNotFound)
+	}
+	all, lerr := e.List()
+	if lerr != nil {
+		return Record{}, lerr
+	}
+	var found []Record
+	for _, r := range all {
+		if len(nameOrID) > 0 && strings.HasPrefix(r.ID, nameOrID) {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return Record{}, fmt.Errorf("%s: %w begins like that", nameOrID, ErrAmbiguous)
+}
+
+// List returns all containers of podunit, oldest first.
+func (e *Engine) List() ([]Record, error) {
+	all, err := e.Store.Containers()
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for i := range all {
+		if r, ok := decode(&all[i]); ok {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// Command is what the first process runs, as far as it can be told without the image's
+// file system: entrypoint and command of the command line over those of the image.
+func (r Record) Command() []string {
+	args, err := bundle.Args(&r.Spec, &r.Config)
+	if err != nil {
+		return r.Spec.Command
+	}
+	return args
+}
+
+// Labels are the image's, overridden by those asked for.
+func (r Record) Labels() map[string]string {
+	out := maps.Clone(r.Config.Labels)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, r.Spec.Labels)
+	return out
+}
+
+// Frozen reports whether the processes of a cgroup are paused.
+func (e *Engine) Frozen(cgroup string) bool {
+	if cgroup == "" {
+		return false
+	}
+	b, err := os.ReadFile(filepath.Join(cgroupMount, cgroup, "cgroup.freeze"))
+	return err == nil && strings.TrimSpace(string(b)) == "1"
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/step"
+	"golang.org/x/sys/unix"
+)
+
+// Launch is one start of a container.
+type Launch struct {
+	Record *Record
+	// New is true if the container is to be added to the storage first.
+	New bool
+	// Foreground, if set, are the streams of a container that is attached to us; a
+	// container without it runs on its own.
+	Foreground *runc.Streams
+	// Unit is the systemd unit we are the start of, or empty.
+	Unit string
+	// Identifier is what the journal shows as the name of the program.
+	Identifier string
+	// Cgroup is the container's, relative to the mount of cgroup v2; empty for none.
+	Cgroup string
+	// Controllers are those the container's cgroup can have.
+	Controllers []string
+	// Join is the pod to join, or nil.
+	Join *Join
+	// Network connects the container; nil in a pod that shares its network.
+	Network Network
+	// NotifySocket is the service manager's, if the container is to see it.
+	NotifySocket string
+	// Ready is called with the status once the container's first process runs.
+	Ready func(Status) error
+}
+
+// Join is what a container shares with its pod.
+type Join struct {
+	PodID, PodName string
+	PID            int      // the infra process
+	Dir            string   // with hosts, resolv.conf and hostname
+	Share          []string // ipc, net, uts, pid, cgroup
+	HostNetwork    bool
+	IPs            []string
+	IDMapping      spec.IDMapping
+	Mounts         []spec.Mount
+}
+
+// Network is a network being made while other steps go on.
+type Network interface {
+	// Path is the network namespace, at once; empty for the host's.
+	Path() string
+	// Wait returns when the network works and hosts and resolv.conf lie in the
+	// runtime directory of whom it is for.
+	Wait(ctx context.Context) (Connection, error)
+	// Close takes it down again.
+	Close() error
+}
+
+// Connection is a network that works.
+type Connection struct {
+	Mode      string // none, host, pasta, ns
+	NetNSPath string // empty for the host's
+	HelperPID int    // pasta, or 0
+	IPs       []string
+	Ports     []spec.PortMapping // as published: each has a host port
+}
+
+// Start starts the container. What it did is undone if it fails; then the container is as
+// before, and one that was New does not exist. With Foreground it returns the status of
+// the ended container as code.
+func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
+	r := l.Record
+	var (
+		rootfs string
+		conn   Connection
+		status = Status{Unit: l.Unit, Cgroup: l.Cgroup}
+	)
+	var steps []step.Step
+	if l.New {
+		steps = append(steps, e.createSteps(r)...)
+	}
+	steps = append(steps,
+		step.Step{
+			Name: "rootfs",
+			Do: func(context.Context) error {
+				var err error
+				rootfs, err = e.mountRootfs(*r)
+				return err
+			},
+			Undo: func(context.Context) error {
+				_, err := e.Store.Unmount(r.ID, true)
+				return err
+			},
+		},
+		step.Step{
+			Name: "network",
+			Do: func(ctx context.Context) error {
+				if l.Network == nil {
+					return nil
+				}
+				var err error
+				if conn, err = l.Network.Wait(ctx); err != nil {
+					return err
+				}
+				status.NetNS, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.HelperPID, conn.IPs, conn.Ports
+				return e.saveStatus(r.ID, status)
+			},
+			Undo: func(context.Context) error {
+				if l.Network == nil {
+					return nil
+				}
+				return l.Network.Close()
+			},
+		},
+		step.Step{
+			Name: "bundle",
+			Do:   func(context.Context) error { return e.writeBundle(l, rootfs, conn) },
+		},
+	)
+	if l.Foreground != nil {
+		steps = append(steps, step.Step{
+			Name: "run",
+			Do: func(ctx context.Context) error {
+				var err error
+				code, err = e.foreground(ctx, l, &status)
+				return err
+			},
+			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
+		})
+		return code, step.Run(ctx, undoGrace, steps)
+	}
+	steps = append(steps,
+		step.Step{
+			Name: "run",
+			Do:   func(ctx context.Context) error { return e.background(ctx, l, &status) },
+			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
+		},
+		step.Step{
+			Name: "ready",
+			Do: func(context.Context) error {
+				if l.Ready == nil {
+					return nil
+				}
+				return l.Ready(status)
+			},
+		},
+	)
+	return 0, step.Run(ctx, undoGrace, steps)
+}
+
+func (e *Engine) mountRootfs(r Record) (string, error) {
+	if fs := r.Spec.Rootfs; fs != nil {
+		st, err := os.Stat(fs.Path)
+		if err == nil && !st.IsDir() {
+			err = unix.ENOTDIR
+		}
+		if err != nil {
+			return "", fmt.Errorf("--rootfs %s: %w", fs.Path, err)
+		}
+		if fs.Overlay {
+			return e.overlay(r, "rootfs", spec.Mount{Source: fs.Path})
+		}
+		return fs.Path, nil
+	}
+	path, err := e.Store.Mount(r.ID, "")
+	if err != nil {
+		return "", fmt.Errorf("mount the root of container %s: %w", r.Name, err)
+	}
+	return path, nil
+}
+
+// background starts a container that runs on its own.
+func (e *Engine) background(ctx context.Context, l Launch, s *Status) error {
+	streams, copier, closeEnds, err := e.output(*l.Record, l.Identifier)
+	if err != nil {
+		return err
+	}
+	defer closeEnds()
+	s.LogPID = copier
+	pid, err := e.Runtime.Start(ctx, l.Record.ID, e.dir(l.Record.ID), streams, nil)
+	if err != nil {
+		return err
+	}
+	return e.began(l, s, pid)
+}
+
+// foreground runs a container attached to us until it ends.
+func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, error) {
+	streams := *l.Foreground
+	if !l.Record.Spec.TTY && (streams.Stdout != nil && isSocket(streams.Stdout) || streams.Stderr != nil && isSocket(streams.Stderr)) {
+		piped, copier, closeEnds, err := e.output(*l.Record, l.Identifier)
+		if err != nil {
+			return 0, err
+		}
+		defer closeEnds()
+		streams.Stdout, streams.Stderr, s.LogPID = piped.Stdout, piped.Stderr, copier
+	}
+	var failed error
+	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), streams, func(pid int) {
+		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
+			failed = l.Ready(*s)
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := e.Ended(*l.Record, code); err != nil {
+		return code, err
+	}
+	return code, failed
+}
+
+// began notes that the container's first process runs.
+func (e *Engine) began(l Launch, s *Status, pid int) error {
+	s.PID, s.StartTicks, s.StartedAt = pid, StartTicks(pid), time.Now().UTC()
+	return errors.Join(e.User.Keep(pid), e.saveStatus(l.Record.ID, *s))
+}
+
+// Ended notes how the container ended; 128+N is a death by signal N.
+func (e *Engine) Ended(r Record, code int) error {
+	s, err := e.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	return e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
+}
+
+func (e *Engine) writeBundle(l Launch, rootfs string, conn Connection) error {
+	config, err := e.oci(l, rootfs, conn)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(e.dir(l.Record.ID), "config.json"), b, 0o600)
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/unit"
+	"github.com/podunit/podunit/runner/volume"
+	"github.com/spf13/cobra"
+	"go.podman.io/common/pkg/config"
+)
+
+// engines are what the verbs act with.
+type engines struct {
+	*container.Engine
+	pods *pod.Engine
+	own  unit.Own
+}
+
+// packages names the Debian package of each program that podunit runs.
+var packages = map[string]string{"runc": "runc", "crun": "crun", "pasta": "passt", "newuidmap": "uidmap", "newgidmap": "uidmap", "catatonit": "catatonit"}
+
+// open opens the storage and what belongs to it.
+func (e *env) open(ctx context.Context) (*engines, error) {
+	conf, err := config.Default()
+	if err != nil {
+		return nil, withHint(err, "see containers.conf(5)")
+	}
+	s, err := store.Open(ctx, store.Config{RunDir: e.user.RunDir, Rootless: e.user.Rootless()})
+	if err != nil {
+		return nil, err
+	}
+	own, err := unit.CurrentUnit(e.lookup)
+	if err != nil {
+		return nil, err
+	}
+	run := filepath.Join(e.user.RunDir, "podunit")
+	c := &container.Engine{
+		User:   e.user,
+		RunDir: run,
+		Store:  s,
+		Config: conf,
+		Runtime: runc.Runtime{
+			Command: e.runtime,
+			Root:    filepath.Join(run, "runc"),
+		},
+		Volumes: volume.New(s.GraphRoot()),
+	}
+	c.Image = e.findImage(c)
+	x := &engines{Engine: c, own: own}
+	x.pods = &pod.Engine{Containers: c}
+	x.pods.Network = e.podNetwork(x)
+	return x, nil
+}
+
+// needRuntime finds the OCI runtime, for verbs that start something.
+func (x *engines) needRuntime() error {
+	r, err := runc.Find(x.Runtime.Command, x.Runtime.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		name := x.Runtime.Command
+		if name == "" {
+			name = "runc"
+		}
+		if p, ok := packages[filepath.Base(name)]; ok {
+			return withHint(err, "apt install %s", p)
+		}
+		return withHint(err, "--runtime takes a name in PATH or a path")
+	}
+	x.Runtime = r
+	return err
+}
+
+// stopTimeout is the configured time between the stop signal and SIGKILL.
+func (x *engines) stopTimeout() time.Duration {
+	return time.Duration(x.Config.Engine.StopTimeout) * time.Second
+}
+
+// completeContainers offers the names of containers to the shell.
+func completeContainers(e *env) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		x, err := e.open(cmd.Context())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		all, err := x.List()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, r := range all {
+			names = append(names, r.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completePods offers the names of pods to the shell.
+func completePods(e *env) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		x, err := e.open(cmd.Context())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		all, err := x.pods.List()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, r := range all {
+			names = append(names, r.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

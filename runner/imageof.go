@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
+	"go.podman.io/image/v5/types"
+)
+
+// startWindow is by how much a report of progress extends a unit's start timeout. It
+// exceeds the time after which a silent registry is given up, so that the pull ends with
+// its own error and not with systemd's.
+const startWindow = 90 * time.Second
+
+// resolve finds the image of a container, pulled by policy if need be.
+func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (container.Image, error) {
+	if c.Rootfs != nil {
+		return container.Image{}, nil
+	}
+	p := c.Pull
+	policy, err := config.ParsePullPolicy(p.Policy)
+	if err != nil {
+		return container.Image{}, fmt.Errorf("--pull %q: %w", p.Policy, err)
+	}
+	o := image.PullOptions{
+		Policy: policy, OS: p.OS, Arch: p.Arch, Variant: p.Variant,
+		AuthFile: p.AuthFile, CertDir: p.CertDir,
+		Log: func(line string) { fmt.Fprintf(e.stderr, "podunit: %s\n", line) },
+	}
+	o.User, o.Secret, _ = strings.Cut(p.Creds, ":")
+	if p.TLSVerify != nil {
+		o.TLSVerify = types.NewOptionalBool(*p.TLSVerify)
+	}
+	retries := int(p.Retry)
+	o.Retries = &retries
+	if p.RetryDelay != nil {
+		o.RetryDelay = *p.RetryDelay
+	}
+	if !p.Quiet {
+		o.Report = e.reportPull()
+	}
+	img, err := image.New(x.Store, e.user.RunDir).Pull(ctx, c.Image, o)
+	if err != nil {
+		return container.Image{}, err
+	}
+	name := img.Name
+	if name == "" && len(img.Names) > 0 {
+		name = img.Names[0]
+	}
+	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
+}
+
+// findImage looks an image up without pulling it.
+func (e *env) findImage(x *container.Engine) func(context.Context, string) (container.Image, error) {
+	return func(ctx context.Context, name string) (container.Image, error) {
+		img, err := image.New(x.Store, e.user.RunDir).Lookup(ctx, name)
+		if err != nil {
+			return container.Image{}, err
+		}
+		return container.Image{ID: img.ID, Name: img.Name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
+	}
+}
+
+// reportPull tells the service manager how a pull gets on: a line for the status, and
+// more time as long as bytes move. Without a manager it says nothing here; the verb pull
+// draws on the terminal itself.
+func (e *env) reportPull() func(image.Progress) {
+	sock := notify.FromEnv(e.lookup)
+	if !sock.Present() {
+		return nil
+	}
+	return func(p image.Progress) {
+		extend := ""
+		if p.Moved {
+			extend = notify.ExtendTimeout(startWindow)
+		}
+		// A lost message costs a line of status; the next comes in a second.
+		_ = sock.Send(notify.Status(p.String()), extend)
+	}
+}
+
+// status sets the unit's status line, where there is a unit.
+func (e *env) status(text string) {
+	_ = notify.FromEnv(e.lookup).Send(notify.Status(text)) // only a line less
+}

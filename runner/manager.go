@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// manager connects to the manager of this user's units.
+func (e *env) manager(ctx context.Context) (*unit.Manager, error) {
+	c := unit.ConfigFor(e.user.UID, e.lookup)
+	if c.RuntimeDir == "" {
+		c.RuntimeDir = e.user.RunDir
+	}
+	return unit.Connect(ctx, c)
+}
+
+// serviceName is the transient service of a container that was started by hand.
+func serviceName(r container.Record) string { return r.Name + ".service" }
+
+// podServiceName is the transient service of a pod that was started by hand.
+func podServiceName(p pod.Record) string { return p.Name + "-pod.service" }
+
+// startService makes a service of a container that exists: systemd watches, restarts and
+// logs it as one from a file.
+func (e *env) startService(ctx context.Context, x *engines, r container.Record) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	dir := e.host().Dir
+	s := unit.Service{
+		Description: "Container " + r.Name,
+		Start:       []string{self, "start", r.ID},
+		Environment: append(unit.Environment(os.Environ()), "PODMAN_SYSTEMD_UNIT="+serviceName(r)),
+		Directory:   dir,
+		Identifier:  r.Name,
+		Restart:     unit.RestartFor(r.Spec.Restart.Policy),
+		MaxRestarts: r.Spec.Restart.Max,
+		Collect:     r.Spec.Remove,
+		// The runner's own patience must end first.
+		StopTimeout: r.StopTimeout(x.stopTimeout()) + 30*time.Second,
+	}
+	if r.Spec.Remove {
+		s.Stop = []string{self, "rm", "-v", "-f", "-i", r.ID}
+		s.StopPost = s.Stop
+	} else {
+		s.Stop = []string{self, "stop", "-i", r.ID}
+		s.StopPost = []string{self, "cleanup", r.ID}
+	}
+	if e.runtime != "" {
+		s.Start = []string{self, "--runtime", e.runtime, "start", r.ID}
+	}
+	if r.PodID != "" {
+		p, err := x.pods.Lookup(r.PodID)
+		if err != nil {
+			return err
+		}
+		if err := e.startPod(ctx, x, p); err != nil {
+			return err
+		}
+		if name := x.pods.Status(p).Unit; name != "" {
+			s.BindsTo, s.After = []string{name}, []string{name}
+		}
+	}
+	m, err := e.manager(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := m.Free(ctx, serviceName(r)); err != nil {
+		return err
+	}
+	return m.StartService(ctx, serviceName(r), s)
+}
+
+// startPodService makes a service of a pod that was created by hand.
+func (e *env) startPodService(ctx context.Context, x *engines, p pod.Record) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if p, err = x.pods.EnsurePIDFile(p, filepath.Join(x.RunDir, "pods", p.ID+".pid")); err != nil {
+		return err
+	}
+	m, err := e.manager(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := m.Free(ctx, podServiceName(p)); err != nil {
+		return err
+	}
+	return m.StartService(ctx, podServiceName(p), unit.Service{
+		Description: "Pod " + p.Name,
+		Type:        "forking",
+		PIDFile:     p.Spec.MainPIDFile,
+		Start:       []string{self, "pod", "start", p.ID},
+		Stop:        []string{self, "pod", "stop", "--ignore", "--time=" + strconv.Itoa(int(x.stopTimeout().Seconds())), p.ID},
+		Environment: append(unit.Environment(os.Environ()), "PODMAN_SYSTEMD_UNIT="+podServiceName(p)),
+		Directory:   e.host().Dir,
+		Identifier:  p.Name,
+		Restart:     unit.RestartFor(p.Spec.Restart.Policy),
+		MaxRestarts: p.Spec.Restart.Max,
+		StopTimeout: x.stopTimeout() + 30*time.Second,
+	})
+}
+
+// ownScope moves this process into a scope of its own, whose cgroup is ours to divide. A
+// shell's cgroup belongs to the system.
+func (e *env) ownScope(ctx context.Context, r *container.Record) (unit.Own, error) {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return unit.Own{}, err
+	}
+	defer m.Close()
+	return m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name)
+}
+
+// stopUnit asks systemd to stop a unit and waits until it has.
+func (e *env) stopUnit(ctx context.Context, name string) error {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Stop(ctx, name)
+}
+
+// restartUnit asks systemd to restart a unit and waits until it is up.
+func (e *env) restartUnit(ctx context.Context, name string) error {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Restart(ctx, name)
+}
+
+// stopJob tells whether somebody asked systemd to do something with the unit we are in,
+// and its Restart=.
+func (e *env) stopJob(ctx context.Context, name string) (asked bool, restart string, err error) {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return false, "", err
+	}
+	defer m.Close()
+	p, err := m.Properties(ctx, name)
+	if err == nil && !p.Exists() {
+		err = errors.New("no such unit")
+	}
+	return p.HasJob, p.Restart, err
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// wiring is the network of a container or pod on its way, with the files in /etc that
+// follow from it.
+type wiring struct {
+	pending *network.Pending
+	mode    string
+	dir     string
+	names   []string // what the container calls itself
+	asked   spec.Networking
+	x       *engines
+}
+
+// network starts making the network of a container; nil where its pod has one.
+func (e *env) network(ctx context.Context, x *engines, r *container.Record, join *container.Join) (container.Network, error) {
+	if join != nil && slices.Contains(join.Share, "net") {
+		return nil, nil
+	}
+	return e.connect(ctx, x, r.Spec.Networking, x.Dir(r.ID), []string{r.Hostname(), r.Name}, exposed(r))
+}
+
+// podNetwork starts making the network of a pod.
+func (e *env) podNetwork(x *engines) func(context.Context, pod.Record, string) (container.Network, error) {
+	return func(ctx context.Context, p pod.Record, dir string) (container.Network, error) {
+		hostname := p.Spec.Hostname
+		if hostname == "" {
+			hostname = p.Name
+		}
+		if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(hostname+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+		asked := p.Spec.Networking
+		if !slices.Contains(p.Spec.Share, "net") {
+			asked.Networks = []spec.Network{{Mode: spec.NetHost}}
+		}
+		return e.connect(ctx, x, asked, dir, []string{hostname, p.Name}, nil)
+	}
+}
+
+// podNetworkMode is what a pod's network is called in lists.
+func (x *engines) podNetworkMode(p pod.Record) string { return x.pods.Status(p).NetNS }
+
+func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, dir string, names []string, extra []spec.PortMapping) (container.Network, error) {
+	req := network.Request{
+		Network: spec.Network{Mode: spec.NetPasta},
+		Ports:   slices.Concat(asked.Publish, extra),
+		Dir:     dir,
+		Root:    !e.user.Rootless(),
+		Config:  x.Config,
+	}
+	if len(asked.Networks) > 0 {
+		n := asked.Networks[0]
+		switch n.Mode {
+		case spec.NetPrivate, spec.NetPasta, "":
+			req.Network.Options = n.Options
+		case spec.NetContainer:
+			other, err := x.Lookup(n.Name)
+			if err != nil {
+				return nil, err
+			}
+			s, err := x.Status(other.ID)
+			if err != nil {
+				return nil, err
+			}
+			if s.PID == 0 {
+				return nil, fmt.Errorf("--network container:%s: %s: %w", n.Name, other.Name, container.ErrNotRunning)
+			}
+			req.Network = spec.Network{Mode: spec.NetNS, Path: fmt.Sprintf("/proc/%d/ns/net", s.PID)}
+		case spec.NetNone, spec.NetHost, spec.NetNS:
+			req.Network = n
+		default:
+			return nil, &spec.NotBuilt{What: "--network " + n.Mode, Issue: spec.IssueNetworks}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	pending, err := network.Start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, x: x}, nil
+}
+
+// Path is the network namespace.
+func (w *wiring) Path() string { return w.pending.Path() }
+
+// Close takes the network down.
+func (w *wiring) Close() error { return network.Release(w.dir) }
+
+// Wait returns when the network works, with hosts and resolv.conf written.
+func (w *wiring) Wait(context.Context) (container.Connection, error) {
+	var c container.Connection
+	result, err := w.pending.Wait()
+	if err != nil {
+		return c, err
+	}
+	c = container.Connection{Mode: w.mode, NetNSPath: result.Path, HelperPID: result.PastaPID, Ports: result.Ports}
+	for _, ip := range result.IPs {
+		c.IPs = append(c.IPs, ip.String())
+	}
+	if !w.asked.NoHosts {
+		hosts := network.Hosts{Base: w.asked.HostsFile, Entries: w.asked.AddHosts, Names: w.names, Network: result}
+		if err := network.WriteHosts(filepath.Join(w.dir, "hosts"), hosts, w.x.Config); err != nil {
+			return c, err
+		}
+	}
+	if !slices.Equal(w.asked.DNS, []string{"none"}) {
+		conf := w.x.Config.Containers
+		servers, search, options := w.asked.DNS, w.asked.DNSSearch, w.asked.DNSOptions
+		if len(servers) == 0 {
+			servers = conf.DNSServers.Get()
+		}
+		if len(search) == 0 {
+			search = conf.DNSSearches.Get()
+		}
+		if len(options) == 0 {
+			options = conf.DNSOptions.Get()
+		}
+		resolver := network.Resolver{Servers: servers, Search: search, Options: options, Network: result}
+		if err := network.WriteResolvConf(filepath.Join(w.dir, "resolv.conf"), resolver); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pod is the life of a pod: a group of containers that share namespaces. An
+// infra process holds them; it is no container and has no image, only a few pages of
+// memory. What a pod is lies in the storage's directory and survives a reboot; that its
+// infra runs lies in the runtime directory and does not.
+package pod
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/step"
+	"golang.org/x/sys/unix"
+)
+
+// Engine acts on pods.
+type Engine struct {
+	Containers *container.Engine
+	// Network makes the network of a pod, whose runtime directory is dir.
+	Network func(ctx context.Context, p Record, dir string) (container.Network, error)
+}
+
+// Record is what a pod is.
+type Record struct {
+	Podunit int
+	ID      string
+	Name    string
+	BootID  string
+	Created time.Time
+	Spec    spec.Pod
+	Unit    string `json:",omitempty"`
+	Args    []string
+}
+
+// Status is what is true of a pod since its start.
+type Status struct {
+	InfraPID   int
+	StartTicks uint64
+	StartedAt  time.Time
+	HelperPID  int `json:",omitempty"` // pasta
+	NetNS      string
+	IPs        []string
+	Ports      []spec.PortMapping
+	Unit       string `json:",omitempty"`
+}
+
+// ErrNotFound says that there is no pod of that name or ID.
+var ErrNotFound = errors.New("no such pod")
+
+// ErrNameInUse says that another pod or container has the name.
+var ErrNameInUse = errors.New("the name is in use")
+
+func (e *Engine) recordDir() string {
+	return filepath.Join(e.Containers.Store.GraphRoot(), "podunit", "pods")
+}
+
+// Dir is the pod's runtime directory.
+func (e *Engine) Dir(id string) string { return filepath.Join(e.Containers.RunDir, "pods", id) }
+
+// List returns all pods by name.
+func (e *Engine) List() ([]Record, error) {
+	entries, err := os.ReadDir(e.recordDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), ".json")
+		if !ok {
+			continue
+		}
+		r, err := e.read(name)
+		if err == nil {
+			out = append(out, r)
+		} else if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (e *Engine) read(name string) (Record, error) {
+	var r Record
+	b, err := os.ReadFile(filepath.Join(e.recordDir(), name+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	if err != nil {
+		return r, err
+	}
+	if json.Unmarshal(b, &r) != nil || r.ID == "" {
+		return Record{}, fmt.Errorf("%s: its record was cut short: %w", name, ErrNotFound)
+	}
+	return r, nil
+}
+
+// Lookup finds a pod by name, ID or a beginning of the ID that is unique.
+func (e *Engine) Lookup(nameOrID string) (Record, error) {
+	if !strings.ContainsRune(nameOrID, '/') {
+		if r, err := e.read(nameOrID); err == nil || !errors.Is(err, ErrNotFound) {
+			return r, err
+		}
+	}
+	all, err := e.List()
+	if err != nil {
+		return Record{}, err
+	}
+	var found []Record
+	for _, r := range all {
+		if nameOrID != "" && strings.HasPrefix(r.ID, nameOrID) {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return Record{}, fmt.Errorf("%s: more than one pod begins like that", nameOrID)
+}
+
+// Members are the containers of a pod.
+func (e *Engine) Members(r Record) ([]container.Record, error) {
+	all, err := e.Containers.List()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(c container.Record) bool { return c.PodID != r.ID }), nil
+}
+
+// Status reads whether the pod's infra runs: then InfraPID is not 0.
+func (e *Engine) Status(r Record) Status {
+	var s Status
+	b, err := os.ReadFile(filepath.Join(e.Dir(r.ID), "status.json"))
+	if err != nil || json.Unmarshal(b, &s) != nil {
+		return Status{}
+	}
+	if s.InfraPID != 0 && !container.Alive(s.InfraPID, s.StartTicks) {
+		s.InfraPID = 0
+	}
+	return s
+}
+
+// Create notes a pod. An old one of that name is removed with its containers if the
+// command line says --replace, and always when it is of an earlier boot and nothing of
+// it can be running.
+func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []string) (Record, error) {
+	r := Record{
+		Podunit: 1,
+		ID:      container.NewID(),
+		Name:    s.Name,
+		BootID:  container.BootID(),
+		Created: time.Now().UTC(),
+		Spec:    s,
+		Unit:    unit,
+		Args:    args,
+	}
+	if r.Name == "" {
+		r.Name = "pod-" + r.ID[:12]
+	}
+	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	if err != nil {
+		return r, err
+	}
+	defer unlock()
+	if old, err := e.read(r.Name); err == nil {
+		if !s.Replace {
+			return r, fmt.Errorf("pod %s: %w", r.Name, ErrNameInUse)
+		}
+		if err := e.remove(ctx, old, true, 0); err != nil {
+			return r, err
+		}
+	}
+	if _, err := e.Containers.Lookup(r.Name); err == nil {
+		return r, fmt.Errorf("pod %s: %w by a container", r.Name, ErrNameInUse)
+	}
+	return r, e.save(r)
+}
+
+func (e *Engine) save(r Record) error {
+	if err := os.MkdirAll(e.recordDir(), 0o700); err != nil {
+		return err
+	}
+	return container.WriteJSON(filepath.Join(e.recordDir(), r.Name+".json"), r)
+}
+
+// cloneFlags are the namespaces by the names that --share has for them.
+var cloneFlags = map[string]uintptr{
+	"ipc": unix.CLONE_NEWIPC, "uts": unix.CLONE_NEWUTS, "pid": unix.CLONE_NEWPID,
+}
+
+// Start starts the infra process and connects the pod's network. One that runs is left
+// alone. The process ID file is written last: it says that all is ready.
+func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, error) {
+	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	if err != nil {
+		return Status{}, err
+	}
+	defer unlock()
+	if s := e.Status(r); s.InfraPID != 0 {
+		return s, nil
+	}
+	s := Status{Unit: unit}
+	dir := e.Dir(r.ID)
+	// What a start that was cut short has left, pasta above all.
+	if err := network.Release(dir); err != nil {
+		return s, err
+	}
+	var net container.Network
+	return s, step.Run(ctx, undoGrace, []step.Step{
+		{
+			Name: "pod directory",
+			Do: func(context.Context) error {
+				return errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700))
+			},
+			Undo: func(context.Context) error { return os.RemoveAll(dir) },
+		},
+		{
+			Name: "pod network",
+			Do: func(ctx context.Context) error {
+				var err error
+				net, err = e.Network(ctx, r, dir)
+				return err
+			},
+			Undo: func(context.Context) error { return net.Close() },
+		},
+		{
+			Name: "infra",
+			Do: func(context.Context) error {
+				pid, err := e.startInfra(r, net.Path())
+				if err != nil {
+					return fmt.Errorf("start the infra process of pod %s: %w", r.Name, err)
+				}
+				s.InfraPID, s.StartTicks, s.StartedAt = pid, container.StartTicks(pid), time.Now().UTC()
+				return e.Containers.User.Keep(pid)
+			},
+			Undo: func(context.Context) error { return e.stopInfra(s) },
+		},
+		{
+			Name: "pod connected",
+			Do: func(ctx context.Context) error {
+				conn, err := net.Wait(ctx)
+				if err != nil {
+					return err
+				}
+				s.HelperPID, s.NetNS, s.IPs, s.Ports = conn.HelperPID, conn.Mode, conn.IPs, conn.Ports
+				return container.WriteJSON(filepath.Join(dir, "status.json"), s)
+			},
+		},
+		{
+			Name: "pid file",
+			Do: func(context.Context) error {
+				if r.Spec.MainPIDFile == "" {
+					return nil
+				}
+				tmp := r.Spec.MainPIDFile + ".new"
+				if err := os.WriteFile(tmp, fmt.Appendln(nil, s.InfraPID), 0o644); err != nil {
+					return err
+				}
+				return os.Rename(tmp, r.Spec.MainPIDFile)
+			},
+		},
+	})
+}
+
+const undoGrace = 30 * time.Second
+
+func (e *Engine) startInfra(r Record, netns string) (int, error) {
+	var flags uintptr
+	for _, name := range r.Spec.Share {
+		flags |= cloneFlags[name]
+	}
+	hostname := r.Spec.Hostname
+	if hostname == "" {
+		hostname = r.Name
+	}
+	if flags&unix.CLONE_NEWUTS == 0 {
+		hostname = ""
+	}
+	ready, done, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer ready.Close()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"podunit-infra", hostname}
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{done}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
+	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
+	if err != nil {
+		return 0, err
+	}
+	if len(uids) > 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = sysIDs(uids)
+		cmd.SysProcAttr.GidMappings = sysIDs(gids)
+		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+	}
+	err = startIn(netns, cmd)
+	done.Close()
+	if err != nil {
+		return 0, err
+	}
+	if _, err := ready.Read(make([]byte, 1)); err == nil {
+		return 0, errors.New("it wrote where it should only close")
+	}
+	pid := cmd.Process.Pid
+	if !container.Alive(pid, 0) {
+		return 0, errors.New("it ended at once")
+	}
+	return pid, cmd.Process.Release()
+}
+
+// startIn starts cmd in a network namespace. The thread that enters it is not used for
+// anything else afterwards: it ends with the goroutine.
+func startIn(netns string, cmd *exec.Cmd) error {
+	if netns == "" {
+		return cmd.Start()
+	}
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		result <- func() error {
+			ns, err := os.Open(netns)
+			if err != nil {
+				return err
+			}
+			defer ns.Close()
+			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("enter %s: %w", netns, err)
+			}
+			return cmd.Start()
+		}()
+	}()
+	return <-result
+}
+
+func sysIDs(ranges []spec.IDRange) []syscall.SysProcIDMap {
+	out := make([]syscall.SysProcIDMap, len(ranges))
+	for i, r := range ranges {
+		out[i] = syscall.SysProcIDMap{ContainerID: int(r.Container), HostID: int(r.Host), Size: int(r.Size)}
+	}
+	return out
+}
+
+// HostNetwork reports whether the pod uses the host's network.
+func (r Record) HostNetwork() bool {
+	return slices.ContainsFunc(r.Spec.Networks, func(n spec.Network) bool { return n.Mode == spec.NetHost })
+}
+
+func (e *Engine) stopInfra(s Status) error {
+	if s.InfraPID == 0 {
+		return nil
+	}
+	return container.EndProcess(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
+}
+
+// Stop stops all members, then the infra process.
+func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
+	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return e.stop(ctx, r, timeout)
+}
+
+func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) error {
+	members, err := e.Members(r)
+	if err != nil {
+		return err
+	}
+	// All at once: together they take as long as the slowest, not as long as all.
+	errs := make(chan error, len(members))
+	for _, m := range members {
+		go func() { errs <- e.Containers.Stop(ctx, m, m.StopTimeout(timeout)) }()
+	}
+	var all []error
+	for range members {
+		all = append(all, <-errs)
+	}
+	all = append(all, e.stopInfra(e.Status(r)), network.Release(e.Dir(r.ID)))
+	return errors.Join(all...)
+}
+
+// Remove takes the pod away, with its containers if force is set.
+func (e *Engine) Remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
+	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return e.remove(ctx, r, force, timeout)
+}
+
+func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
+	members, err := e.Members(r)
+	if err != nil {
+		return err
+	}
+	if !force && (len(members) > 0 || e.Status(r).InfraPID != 0) {
+		return fmt.Errorf("pod %s has %d containers or is running: stop it first, or use --force", r.Name, len(members))
+	}
+	if err := e.stop(ctx, r, timeout); err != nil {
+		return err
+	}
+	for _, m := range members {
+		unlock, err := e.Containers.Lock(ctx, m.Name)
+		if err != nil {
+			return err
+		}
+		// By now it may have been removed by its own unit.
+		if m, err = e.Containers.Lookup(m.ID); err == nil {
+			err = e.Containers.Remove(ctx, m, true, true, 0)
+		} else if errors.Is(err, container.ErrNotFound) {
+			err = nil
+		}
+		unlock()
+		if err != nil {
+			return err
+		}
+	}
+	if r.Spec.MainPIDFile != "" {
+		_ = os.Remove(r.Spec.MainPIDFile) // systemd may have been first
+	}
+	if err := os.RemoveAll(e.Dir(r.ID)); err != nil {
+		return err
+	}
+	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Settle ends a pod of exit policy stop when its last container has ended. The caller
+// says whether the container is about to be started again by its unit.
+func (e *Engine) Settle(ctx context.Context, podID string) error {
+	r, err := e.Lookup(podID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil || r.Spec.ExitPolicy != "stop" {
+		return err
+	}
+	members, err := e.Members(r)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		s, err := e.Containers.Status(m.ID)
+		if err != nil {
+			return err
+		}
+		if s.PID != 0 {
+			return nil
+		}
+	}
+	return e.stopInfra(e.Status(r))
+}
+
+// Join is what a container of the pod shares.
+func (e *Engine) Join(r Record) (*container.Join, error) {
+	s := e.Status(r)
+	if s.InfraPID == 0 {
+		return nil, fmt.Errorf("pod %s is not running", r.Name)
+	}
+	j := &container.Join{
+		PodID: r.ID, PodName: r.Name, PID: s.InfraPID, Dir: e.Dir(r.ID), IPs: s.IPs,
+		Share: r.Spec.Share, HostNetwork: r.HostNetwork(), IDMapping: r.Spec.IDMapping, Mounts: r.Spec.Mounts,
+	}
+	return j, nil
+}
+
+// EnsurePIDFile gives a pod a process ID file, if it has none.
+func (e *Engine) EnsurePIDFile(r Record, path string) (Record, error) {
+	if r.Spec.MainPIDFile != "" {
+		return r, nil
+	}
+	r.Spec.MainPIDFile = path
+	return r, errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), e.save(r))
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/spf13/cobra"
+)
+
+func newRestartCommand(e *env) *cobra.Command {
+	var sel selection
+	cmd := &cobra.Command{
+		Use:               "restart [flags] CONTAINER...",
+		Short:             "Restart containers through their units",
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.open(ctx)
+			if err != nil {
+				return err
+			}
+			records, err := sel.resolve(x, args)
+			errs := []error{err}
+			for _, r := range records {
+				if err := e.restart(cmd, x, r); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				fmt.Fprintln(e.stdout, r.Name)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	sel.flags(cmd, "Restart")
+	_ = cmd.Flags().MarkHidden("ignore")
+	return cmd
+}
+
+func (e *env) restart(cmd *cobra.Command, x *engines, r container.Record) error {
+	ctx := cmd.Context()
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	name := s.Unit
+	if name == "" {
+		name = r.Unit
+	}
+	if name != "" {
+		return e.restartUnit(ctx, name)
+	}
+	if err := x.Stop(ctx, r, r.StopTimeout(x.stopTimeout())); err != nil {
+		return err
+	}
+	return e.startService(ctx, x, r)
+}

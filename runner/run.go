@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"github.com/spf13/cobra"
+)
+
+func newRunCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [flags] IMAGE [COMMAND [ARG...]]",
+		Short: "Create a container and start it",
+		Long: `Create a container and start it.
+
+In a systemd service the container's first process becomes the service's main process
+and podunit is gone. From a shell, -d makes a transient service of it, with --restart as
+its Restart=; without -d the container is attached to the terminal.
+
+Exit status: the container's; 125 if podunit is at fault, 126 if the command cannot be
+executed, 127 if it cannot be found.`,
+		Example:           "  podunit run --rm -it docker.io/library/busybox sh\n  podunit run -d --name web -p 8080:80 docker.io/library/nginx",
+		ValidArgsFunction: completeImages(e),
+	}
+	flags := spec.ContainerFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := flags.Container(args, e.host())
+		if err != nil {
+			return err
+		}
+		// From a shell there is no READY to wait for unless it was asked for.
+		if flags.Defaulted("sdnotify") {
+			if _, inUnit := e.lookup(notify.Env); !inUnit {
+				c.SdNotify = "conmon"
+			}
+		}
+		return e.run(cmd.Context(), c, os.Args)
+	}
+	return cmd
+}
+
+func newCreateCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "create [flags] IMAGE [COMMAND [ARG...]]",
+		Short:             "Create a container without starting it",
+		ValidArgsFunction: completeImages(e),
+	}
+	flags := spec.ContainerFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := flags.Container(args, e.host())
+		if err != nil {
+			return err
+		}
+		if flags.Defaulted("sdnotify") {
+			c.SdNotify = "conmon"
+		}
+		if c.Detach {
+			return errors.New("create does not start the container, so --detach says nothing; leave it out")
+		}
+		x, err := e.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		r, unlock, err := e.prepare(cmd.Context(), x, c, os.Args)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := x.Create(cmd.Context(), &r); err != nil {
+			return err
+		}
+		if err := writeIDFile(c.CIDFile, r.ID); err != nil {
+			return err
+		}
+		fmt.Fprintln(e.stdout, r.ID)
+		return nil
+	}
+	return cmd
+}
+
+func newStartCommand(e *env) *cobra.Command {
+	var attach, interactive bool
+	cmd := &cobra.Command{
+		Use:               "start [flags] CONTAINER...",
+		Short:             "Start containers that exist",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if attach && len(args) > 1 {
+				return errors.New("--attach takes one container")
+			}
+			x, err := e.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, name := range args {
+				err := e.startExisting(cmd.Context(), x, name, attach, interactive)
+				var status exitStatus
+				if errors.As(err, &status) {
+					return err
+				}
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().BoolVarP(&attach, "attach", "a", false, "attach to its output and wait for its end")
+	cmd.Flags().BoolVarP(&interactive, "interactive", "i", false, "with --attach: pass our stdin on")
+	return cmd
+}
+
+// host is what a command line may draw from its surroundings.
+func (e *env) host() spec.Host {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
+	return spec.Host{Environ: os.Environ(), Dir: dir}
+}
+
+// run is the verb: in a service it becomes the service's container, elsewhere it makes
+// a service, or stays attached.
+func (e *env) run(ctx context.Context, c *spec.Container, args []string) error {
+	for _, w := range c.Warnings {
+		fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
+	}
+	x, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	if err := x.needRuntime(); err != nil {
+		return err
+	}
+	r, unlock, err := e.prepare(ctx, x, c, args)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if c.Detach && !x.inService() {
+		if err := x.Create(ctx, &r); err != nil {
+			return err
+		}
+		if err := writeIDFile(c.CIDFile, r.ID); err != nil {
+			return err
+		}
+		unlock() // the service's own start takes it
+		if err := e.startService(ctx, x, r); err != nil {
+			return errors.Join(err, e.remove(context.WithoutCancel(ctx), x, r, true, true, 0))
+		}
+		fmt.Fprintln(e.stdout, r.ID)
+		return nil
+	}
+	if err := writeIDFile(c.CIDFile, r.ID); err != nil {
+		return err
+	}
+	return e.launch(ctx, x, &r, launch{new: true, attach: !c.Detach, stdin: c.Interactive, unlock: unlock})
+}
+
+// inService reports whether this process is one that a systemd service executed.
+func (x *engines) inService() bool { return x.own.Exec && x.own.Service() }
+
+// prepare takes the lock of the name, removes what stands in the way and finds the image.
+func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args []string) (container.Record, func(), error) {
+	var none container.Record
+	img, err := e.resolve(ctx, x, c)
+	if err != nil {
+		return none, nil, err
+	}
+	r := x.Prepare(*c, img, args)
+	if x.inService() {
+		r.Unit = x.own.Name
+	}
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	unlock, err := x.Lock(wait, r.Name)
+	if err != nil {
+		return none, nil, err
+	}
+	if err := e.clear(ctx, x, r); err != nil {
+		unlock()
+		return none, nil, err
+	}
+	if err := x.SweepOrphans(ctx); err != nil {
+		fmt.Fprintf(e.stderr, "podunit: warning: remains of earlier containers: %v\n", err)
+	}
+	if c.Pod != "" {
+		p, err := e.joinable(ctx, x, c.Pod)
+		if err != nil {
+			unlock()
+			return none, nil, err
+		}
+		r.PodID = p.ID
+		// What the pod mounts goes into each of its containers.
+		r.Spec.Mounts = append(r.Spec.Mounts, p.Spec.Mounts...)
+		if r.Spec.UserNS.Mode == "" && len(r.Spec.UIDMap) == 0 && len(r.Spec.GIDMap) == 0 {
+			r.Spec.IDMapping = p.Spec.IDMapping
+		}
+	}
+	return r, unlock, nil
+}
+
+// clear makes the name free: with --replace, and for what an earlier start of the same
+// unit has left. A name that somebody else has is an error.
+func (e *env) clear(ctx context.Context, x *engines, r container.Record) error {
+	old, err := x.Lookup(r.Name)
+	if errors.Is(err, container.ErrNotFound) {
+		if c, serr := x.Store.Container(r.Name); serr == nil {
+			return withHint(fmt.Errorf("the name %s is taken by container %s of another tool", r.Name, c.ID[:12]), "podman rm %s, or choose another name", r.Name)
+		}
+		if p, perr := x.pods.Lookup(r.Name); perr == nil && p.Name == r.Name {
+			return withHint(fmt.Errorf("the name %s is taken by a pod", r.Name), "give the container another name")
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if old.Name != r.Name {
+		return nil // found by the beginning of its ID
+	}
+	own := old.Unit != "" && old.Unit == r.Unit
+	if !r.Spec.Replace && !own {
+		return withHint(fmt.Errorf("container %s: %w", r.Name, container.ErrNameInUse), "podunit rm %s, or --replace", r.Name)
+	}
+	s, err := x.Status(old.ID)
+	if err != nil {
+		return err
+	}
+	if s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
+		// Its unit must not start it again behind our back.
+		if err := e.stopUnit(ctx, s.Unit); err != nil {
+			return err
+		}
+		if old, err = x.Lookup(old.ID); errors.Is(err, container.ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return x.Remove(ctx, old, true, true, old.StopTimeout(x.stopTimeout()))
+}
+
+// joinable is a pod whose infra runs; one that does not is started.
+func (e *env) joinable(ctx context.Context, x *engines, name string) (pod.Record, error) {
+	p, err := x.pods.Lookup(name)
+	if errors.Is(err, pod.ErrNotFound) {
+		return p, withHint(err, "podunit pod create %s", name)
+	}
+	if err != nil || x.pods.Status(p).InfraPID != 0 {
+		return p, err
+	}
+	if x.inService() {
+		return p, withHint(fmt.Errorf("pod %s is not running", name), "order the service after the pod's, as Pod= in a .container file does")
+	}
+	return p, e.startPod(ctx, x, p)
+}
+
+// launch says how a container is started.
+type launch struct {
+	new, attach, stdin bool
+	unlock             func()
+}
+
+// launch starts a container in our own cgroup: as the main process of the service we
+// are in, or attached.
+func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how launch) error {
+	sock := notify.FromEnv(e.lookup)
+	l := container.Launch{Record: r, New: how.new}
+	if x.inService() {
+		l.Unit = x.own.Name
+		l.Identifier = strings.TrimSuffix(x.own.Name, ".service")
+	}
+	if !how.new {
+		if err := x.Release(ctx, *r); err != nil {
+			return err
+		}
+	}
+	if err := e.cgroup(ctx, x, r, &l); err != nil {
+		return err
+	}
+	if r.PodID != "" {
+		p, err := x.pods.Lookup(r.PodID)
+		if err != nil {
+			return err
+		}
+		if l.Join, err = x.pods.Join(p); err != nil {
+			return err
+		}
+	}
+	var err error
+	if l.Network, err = e.network(ctx, x, r, l.Join); err != nil {
+		return err
+	}
+	if r.Spec.SdNotify == "container" && sock.Present() {
+		l.NotifySocket = sock.Path()
+	}
+	os.Unsetenv(notify.Env) // no child may speak for us
+	if how.attach {
+		l.Foreground = &runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
+		if how.stdin || r.Spec.TTY {
+			l.Foreground.Stdin = e.stdin
+		}
+	}
+	l.Ready = func(s container.Status) error {
+		if how.unlock != nil && how.attach {
+			how.unlock() // or nobody could stop it
+		}
+		for _, path := range []string{r.Spec.PIDFile, r.Spec.MainPIDFile} {
+			if path == "" {
+				continue
+			}
+			if err := os.WriteFile(path, fmt.Appendln(nil, s.PID), 0o644); err != nil {
+				return err
+			}
+		}
+		if how.attach {
+			return nil
+		}
+		switch r.Spec.SdNotify {
+		case "conmon":
+			err = sock.Send(append([]string{notify.MainPID(s.PID)}, notify.Ready("")...)...)
+		case "container":
+			err = sock.Send(notify.MainPID(s.PID))
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return sock.Barrier(ctx)
+	}
+	if how.attach {
+		// Signals are the container's from here on, not ours.
+		ctx = context.WithoutCancel(ctx)
+		defer e.proxySignals(x, *r)()
+	}
+	code, err := x.Start(ctx, l)
+	e.user.Leave()
+	if how.attach {
+		err = errors.Join(err, e.afterForeground(x, *r))
+	}
+	if err != nil {
+		switch {
+		case errors.Is(err, runc.ErrNotFound):
+			return e.failed(err, exitNotFound)
+		case errors.Is(err, runc.ErrNotExecutable):
+			return e.failed(err, exitNotExecutable)
+		}
+		return err
+	}
+	if how.attach && code != 0 {
+		return exitStatus(code)
+	}
+	if !how.attach && how.new && r.Spec.Log.Driver != "passthrough" && !x.inService() {
+		fmt.Fprintln(e.stdout, r.ID)
+	}
+	return nil
+}
+
+// failed says what is wrong and ends with a status of its own.
+func (e *env) failed(err error, status int) error {
+	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	return exitStatus(status)
+}
+
+// afterForeground tidies up what a service would tidy up in ExecStopPost=.
+func (e *env) afterForeground(x *engines, r container.Record) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	unlock, err := x.Lock(ctx, r.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+		return nil
+	}
+	if r.Spec.Remove {
+		err = x.Remove(ctx, r, true, true, 0)
+	} else {
+		err = x.Release(ctx, r)
+	}
+	if err != nil || r.PodID == "" {
+		return err
+	}
+	return x.pods.Settle(ctx, r.PodID)
+}
+
+// cgroup gives the container a cgroup below the unit's own, if that is ours to divide.
+func (e *env) cgroup(ctx context.Context, x *engines, r *container.Record, l *container.Launch) error {
+	if r.Spec.Cgroups == "disabled" {
+		return withHint(errors.New("--cgroups=disabled: runc always makes a cgroup"), "leave it out")
+	}
+	own := x.own
+	if !x.inService() {
+		// A shell's cgroup is not ours; a scope of our own is, if there is a manager.
+		scope, err := e.ownScope(ctx, r)
+		if err != nil {
+			if r.Spec.Cgroups == "split" {
+				return err
+			}
+			fmt.Fprintf(e.stderr, "podunit: warning: no cgroup of its own: %v\n", err)
+			return nil
+		}
+		own = scope
+	}
+	tree, err := unit.Cgroups()
+	if err != nil {
+		return err
+	}
+	split, err := tree.Split(own.Cgroup, "payload")
+	if err != nil {
+		return err
+	}
+	l.Cgroup, l.Controllers = split.Payload, split.Controllers
+	return nil
+}
+
+// startExisting starts a container that was created before.
+func (e *env) startExisting(ctx context.Context, x *engines, name string, attach, stdin bool) error {
+	if err := x.needRuntime(); err != nil {
+		return err
+	}
+	r, err := x.Lookup(name)
+	if err != nil {
+		return err
+	}
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if s.PID != 0 {
+		if attach {
+			return fmt.Errorf("container %s runs already; podunit logs -f %s follows its output", r.Name, r.Name)
+		}
+		fmt.Fprintln(e.stdout, name)
+		return nil
+	}
+	if !attach && !x.inService() {
+		if err := e.startService(ctx, x, r); err != nil {
+			return err
+		}
+		fmt.Fprintln(e.stdout, name)
+		return nil
+	}
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	unlock, err := x.Lock(wait, r.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if r.PodID != "" {
+		if _, err := e.joinable(ctx, x, r.PodID); err != nil {
+			return err
+		}
+	}
+	return e.launch(ctx, x, &r, launch{attach: attach, stdin: stdin, unlock: unlock})
+}
+
+// writeIDFile writes the ID for --cidfile; the file must not exist.
+func writeIDFile(path, id string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(f, id)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/spf13/cobra"
+	"go.podman.io/common/pkg/signal"
+	"golang.org/x/sys/unix"
+)
+
+// lockWait is how long a verb waits for another runner that works on the same
+// container, such as a start in its last steps.
+const lockWait = 15 * time.Second
+
+// selection is how stop, kill and rm say which containers are meant.
+type selection struct {
+	all, latest, ignore bool
+	cidfiles            []string
+}
+
+func (s *selection) flags(cmd *cobra.Command, verb string) {
+	cmd.Flags().BoolVarP(&s.all, "all", "a", false, verb+" all containers")
+	cmd.Flags().BoolVarP(&s.latest, "latest", "l", false, verb+" the container made last")
+	cmd.Flags().BoolVarP(&s.ignore, "ignore", "i", false, "a container that does not exist is no error")
+	cmd.Flags().StringArrayVar(&s.cidfiles, "cidfile", nil, "read the ID of a container from `FILE`")
+}
+
+// resolve finds the containers meant; faults are reported together.
+func (s *selection) resolve(x *engines, args []string) ([]container.Record, error) {
+	switch {
+	case s.all && s.latest, (s.all || s.latest) && len(args)+len(s.cidfiles) > 0:
+		return nil, errors.New("--all, --latest and names exclude each other")
+	case !s.all && !s.latest && len(args)+len(s.cidfiles) == 0:
+		return nil, errors.New("which container? give a name or ID, --all or --latest")
+	}
+	if s.all || s.latest {
+		all, err := x.List()
+		if err != nil || s.all || len(all) == 0 {
+			return all, err
+		}
+		last := all[0]
+		for _, r := range all {
+			if r.Created.After(last.Created) {
+				last = r
+			}
+		}
+		return []container.Record{last}, nil
+	}
+	var errs []error
+	for _, path := range s.cidfiles {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			if !s.ignore || !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+			continue
+		}
+		args = append(args, strings.TrimSpace(string(b)))
+	}
+	var out []container.Record
+	for _, name := range args {
+		r, err := x.Lookup(name)
+		switch {
+		case err == nil:
+			out = append(out, r)
+		case s.ignore && errors.Is(err, container.ErrNotFound):
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// seconds reads a stop timeout; negative waits for ever. Source: podman-stop(1).
+func seconds(n int) time.Duration {
+	if n < 0 {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * time.Second
+}
+
+func newStopCommand(e *env) *cobra.Command {
+	var sel selection
+	var timeout int
+	cmd := &cobra.Command{
+		Use:   "stop [flags] CONTAINER...",
+		Short: "Stop containers",
+		Long: `Stop containers: the stop signal, some time, then SIGKILL.
+
+A container that belongs to a systemd unit is stopped through its unit, so that
+Restart= does not start it again.`,
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := e.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			records, err := sel.resolve(x, args)
+			errs := []error{err}
+			for _, r := range records {
+				d := r.StopTimeout(x.stopTimeout())
+				if cmd.Flags().Changed("time") {
+					d = seconds(timeout)
+				}
+				if err := e.stop(cmd.Context(), x, r, d); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				fmt.Fprintln(e.stdout, r.Name)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	sel.flags(cmd, "Stop")
+	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	return cmd
+}
+
+// stop stops through the unit that watches the container, unless that unit is asking.
+func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.Duration) error {
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
+		return x.Stop(ctx, r, d)
+	}
+	if err := e.stopUnit(ctx, s.Unit); err == nil {
+		return nil
+	}
+	return x.Stop(ctx, r, d)
+}
+
+func newKillCommand(e *env) *cobra.Command {
+	var sel selection
+	var name string
+	cmd := &cobra.Command{
+		Use:               "kill [flags] CONTAINER...",
+		Short:             "Send a signal to the first process of containers",
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sig, err := signal.ParseSignalNameOrNumber(name)
+			if err != nil {
+				return fmt.Errorf("--signal %q is no signal; write a name or a number, such as --signal HUP", name)
+			}
+			x, err := e.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			records, err := sel.resolve(x, args)
+			errs := []error{err}
+			for _, r := range records {
+				if err := x.Kill(r, unix.Signal(sig)); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				fmt.Fprintln(e.stdout, r.Name)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	sel.flags(cmd, "Signal")
+	cmd.Flags().StringVarP(&name, "signal", "s", "KILL", "`SIGNAL` to send, by name or number")
+	_ = cmd.Flags().MarkHidden("ignore")
+	return cmd
+}
+
+func newRmCommand(e *env) *cobra.Command {
+	var sel selection
+	var force, volumes bool
+	var timeout int
+	cmd := &cobra.Command{
+		Use:               "rm [flags] CONTAINER...",
+		Short:             "Remove containers",
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.open(ctx)
+			if err != nil {
+				return err
+			}
+			if err := x.needRuntime(); err != nil {
+				return err
+			}
+			sel.ignore = sel.ignore || force
+			records, err := sel.resolve(x, args)
+			errs := []error{err}
+			for _, r := range records {
+				d := r.StopTimeout(x.stopTimeout())
+				if cmd.Flags().Changed("time") {
+					d = seconds(timeout)
+				}
+				if err := e.remove(ctx, x, r, force, volumes, d); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				fmt.Fprintln(e.stdout, r.Name)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	sel.flags(cmd, "Remove")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running container first")
+	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove its anonymous volumes as well")
+	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	return cmd
+}
+
+// remove stops the unit that watches a running container, if that is not who asks,
+// removes what is left and ends the pod if it was the last of it.
+func (e *env) remove(ctx context.Context, x *engines, r container.Record, force, volumes bool, d time.Duration) error {
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if force && s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
+		// A unit whose ExecStop removes the container has done all there is to do.
+		if err := e.stopUnit(ctx, s.Unit); err == nil {
+			if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+				return nil
+			}
+		}
+	}
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	unlock, err := x.Lock(wait, r.Name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if r, err = x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if err := x.Remove(ctx, r, force, volumes, d); err != nil {
+		return err
+	}
+	if r.PodID == "" || e.restarts(ctx, x) {
+		return nil
+	}
+	return x.pods.Settle(ctx, r.PodID)
+}
+
+// restarts reports whether we clean up in a unit which systemd is about to start again:
+// then a pod is not at its end although its last container is gone. During
+// ExecStopPost= the unit has a job only if somebody asked for the stop.
+// Source: systemd.exec(5), $SERVICE_RESULT; systemd.service(5), Restart=.
+func (e *env) restarts(ctx context.Context, x *engines) bool {
+	result, stopping := e.lookup("SERVICE_RESULT")
+	if !stopping || !x.own.Service() {
+		return false
+	}
+	asked, policy, err := e.stopJob(ctx, x.own.Name)
+	if err != nil || asked {
+		return false
+	}
+	code, _ := e.lookup("EXIT_CODE")
+	return willRestart(policy, result, code)
+}
+
+// willRestart is the table of systemd.service(5), Restart=.
+func willRestart(policy, result, exitCode string) bool {
+	signaled := exitCode == "killed" || exitCode == "dumped"
+	switch policy {
+	case "always":
+		return true
+	case "on-success":
+		return result == "success"
+	case "on-failure":
+		return result != "success"
+	case "on-abnormal":
+		return result != "success" && (signaled || exitCode == "")
+	case "on-watchdog":
+		return result == "watchdog"
+	case "on-abort":
+		return result != "success" && signaled
+	}
+	return false
+}
