@@ -54,6 +54,10 @@ type Input struct {
 	// Shm is the directory or tmpfs on the host that is /dev/shm, shared in a
 	// pod; empty means a tmpfs of the container's own.
 	Shm string
+	// Sys is a sysfs of the container's network namespace, mounted by the caller,
+	// for a container that may not mount one because its own user namespace does
+	// not own that network namespace; empty means the host's is bound instead.
+	Sys string
 	// NotifySocket is the socket on the host that takes the container's
 	// sd_notify messages, or empty.
 	NotifySocket string

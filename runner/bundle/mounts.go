@@ -97,7 +97,11 @@ func (b *builder) kernelMounts() ([]rspec.Mount, error) {
 
 	sys := rspec.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", write}}
 	if !b.controlsNet() {
-		sys = rspec.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev", write}}
+		source := "/sys"
+		if b.Sys != "" {
+			source = b.Sys
+		}
+		sys = rspec.Mount{Destination: "/sys", Type: "bind", Source: source, Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev", write}}
 	}
 	cgroup := rspec.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
 		Options: []string{"rprivate", "nosuid", "noexec", "nodev", "relatime", write}}
@@ -229,7 +233,10 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 			if zone == "local" && errors.Is(err, fs.ErrNotExist) {
 				return all, nil // a machine without one runs in UTC, as the container will
 			}
-			return nil, fmt.Errorf("--tz %s: this machine does not have that time zone (%w); see timedatectl list-timezones, or install the package tzdata", zone, err)
+			if !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("--tz %s: %w", zone, err)
+			}
+			return nil, fmt.Errorf("--tz %s: this machine does not have that time zone; see timedatectl list-timezones, or install the package tzdata", zone)
 		}
 	}
 	return all, nil

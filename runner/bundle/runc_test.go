@@ -191,7 +191,7 @@ func TestRunc(t *testing.T) {
 			c := container(t, append([]string{"--name", "box"}, tc.args...)...)
 			in := Input{ID: "0123456789ab", Spec: c, Image: &v1.ImageConfig{Env: []string{"PATH=/bin"}}, Rootfs: root, Host: host,
 				Hostname: "box", Mounts: resolved(c), Cgroup: Cgroup{Path: "/podunit-bundle-test/" + strings.ReplaceAll(t.Name(), "/", "-")}}
-			in.UIDMap, in.GIDMap, err = c.IDMapping.Resolve(spec.Own{}, 1<<32-1, 1<<32-1)
+			in.UIDMap, in.GIDMap = c.UIDMap, c.UIDMap
 			config, warnings, err := Build(in)
 			if err != nil {
 				t.Fatal(err)

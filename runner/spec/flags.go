@@ -177,11 +177,11 @@ func register(fs *pflag.FlagSet, on on) *Flags {
 			}
 		}
 	}
+	// -h is the hostname, so help has only its long name.
+	if fs.Lookup("help") == nil {
+		fs.Bool("help", false, "Show this help")
+	}
 	if on == onContainer {
-		// -h is the hostname, so help has only its long name.
-		if fs.Lookup("help") == nil {
-			fs.Bool("help", false, "Show this help")
-		}
 		fs.SetInterspersed(false)
 	}
 	return f

@@ -5,6 +5,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,6 @@ import (
 const (
 	UserHost   = "host"    // the user's one namespace; as root, the host's
 	UserKeepID = "keep-id" // the user has the same ID inside as outside
-	UserNoMap  = "nomap"   // the user's own ID is not in the container at all
 )
 
 // IDMapping is what a command line says about user and group IDs.
@@ -42,18 +42,18 @@ type IDRange struct {
 	Container, Host, Size uint32
 }
 
-// parseUserNS reads host, keep-id[:uid=U,gid=G,size=N] or nomap.
+// parseUserNS reads host or keep-id[:uid=U,gid=G,size=N].
 func parseUserNS(s string) (UserNS, error) {
 	mode, rest, options := strings.Cut(s, ":")
 	switch mode {
 	case "":
 		return UserNS{}, nil
-	case UserHost, UserNoMap:
+	case UserHost:
 		if options {
 			return UserNS{}, fmt.Errorf("%s takes no options", mode)
 		}
 		return UserNS{Mode: mode}, nil
-	case "auto", "ns", "container", "private":
+	case "auto", "ns", "container", "private", "nomap":
 		return UserNS{}, &NotBuilt{What: "--userns " + mode, Issue: IssueUserNamespaces}
 	case UserKeepID:
 	default:
@@ -111,19 +111,19 @@ func parseIDRange(s string) (IDRange, error) {
 	return IDRange{Container: n[0], Host: n[1], Size: n[2]}, nil
 }
 
-// Own is the user's own ID, outside every user namespace, and where it lies in
-// the user namespace the runner is in.
+// Own is the user's own ID outside every user namespace, such as 1000.
 type Own struct {
-	UID, GID uint32 // outside, such as 1000
+	UID, GID uint32
 }
 
 // Resolve gives the mappings of a container's own user namespace, relative to
-// the user namespace the runner is in, or nil if it needs none of its own.
-// size is the number of IDs in the runner's user namespace (uid_map and gid_map
-// with their lengths added up), where ID 0 is the user and the others follow
-// from 1. Source: podman-run(1), --userns.
+// the user namespace the runner is in, or nil if it needs none of its own. uids
+// and gids are the numbers of IDs in the runner's user namespace (the lengths
+// in uid_map and gid_map added up), where ID 0 is the user and the others
+// follow from 1. Source: podman-run(1), --userns.
 func (m IDMapping) Resolve(own Own, uids, gids uint32) (uidMap, gidMap []IDRange, err error) {
-	if len(m.UIDMap) > 0 || len(m.GIDMap) > 0 {
+	switch {
+	case len(m.UIDMap) > 0 || len(m.GIDMap) > 0:
 		uidMap, gidMap = m.UIDMap, m.GIDMap
 		if len(uidMap) == 0 {
 			uidMap = gidMap
@@ -134,34 +134,38 @@ func (m IDMapping) Resolve(own Own, uids, gids uint32) (uidMap, gidMap []IDRange
 		if err := within("uidmap", uidMap, uids); err != nil {
 			return nil, nil, err
 		}
-		return uidMap, gidMap, within("gidmap", gidMap, gids)
-	}
-	if own.UID == 0 && (m.UserNS.Mode == UserKeepID || m.UserNS.Mode == UserNoMap) {
-		return nil, nil, fmt.Errorf("--userns %s: there is no user to map for root; leave it out, or run as a user", m.UserNS.Mode)
-	}
-	switch m.UserNS.Mode {
-	case UserKeepID:
-		uid, gid := own.UID, own.GID
-		if m.UserNS.UID != nil {
-			uid = *m.UserNS.UID
+		if err := within("gidmap", gidMap, gids); err != nil {
+			return nil, nil, err
 		}
-		if m.UserNS.GID != nil {
-			gid = *m.UserNS.GID
-		}
-		if uidMap, err = keepID(uid, uids, m.UserNS.Size); err != nil {
-			return nil, nil, fmt.Errorf("--userns keep-id: user %w", err)
-		}
-		if gidMap, err = keepID(gid, gids, m.UserNS.Size); err != nil {
-			return nil, nil, fmt.Errorf("--userns keep-id: group %w", err)
+		if !reaches(uidMap, 0) || !reaches(gidMap, 0) {
+			// Its root could not even reach its own files: the way to the
+			// storage is open to its owner only.
+			return nil, nil, &NotBuilt{What: "a user namespace in which the owner of the storage (0 outside) has no ID", Issue: IssueUserNamespaces}
 		}
 		return uidMap, gidMap, nil
-	case UserNoMap:
-		if uids < 2 || gids < 2 {
-			return nil, nil, errors.New("--userns nomap: there are no subordinate IDs; add a range for this user to /etc/subuid and /etc/subgid")
-		}
-		return []IDRange{{Host: 1, Size: uids - 1}}, []IDRange{{Host: 1, Size: gids - 1}}, nil
+	case m.UserNS.Mode != UserKeepID:
+		return nil, nil, nil
+	case own.UID == 0:
+		return nil, nil, errors.New("--userns keep-id: there is no user to map for root; leave it out, or run as a user")
 	}
-	return nil, nil, nil
+	uid, gid := own.UID, own.GID
+	if m.UserNS.UID != nil {
+		uid = *m.UserNS.UID
+	}
+	if m.UserNS.GID != nil {
+		gid = *m.UserNS.GID
+	}
+	if uidMap, err = keepID(uid, uids, m.UserNS.Size); err != nil {
+		return nil, nil, fmt.Errorf("--userns keep-id: user %w", err)
+	}
+	if gidMap, err = keepID(gid, gids, m.UserNS.Size); err != nil {
+		return nil, nil, fmt.Errorf("--userns keep-id: group %w", err)
+	}
+	return uidMap, gidMap, nil
+}
+
+func reaches(m []IDRange, id uint32) bool {
+	return slices.ContainsFunc(m, func(r IDRange) bool { return id >= r.Host && id-r.Host < r.Size })
 }
 
 // keepID maps id of the container to 0 and the others around it, in order.

@@ -667,8 +667,8 @@ func namespaceRows() []row {
 		}
 	}
 	return []row{
-		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], nomap",
-			form: "host, keep-id[:uid=U,gid=G,size=N] or nomap", example: "keep-id:uid=1000,gid=1000",
+		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=]",
+			form: "host or keep-id[:uid=U,gid=G,size=N]", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
 				u, err := parseUserNS(v)
 				t.ids.UserNS = u
