@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/link"
@@ -50,6 +51,7 @@ type Link struct{ Path, Target string }
 type Output struct {
 	Units []Unit
 	Links []Link
+	index map[string]int // of Units, by name
 }
 
 // Generate turns unit files, their drop-ins merged, into service units and symlinks. A file with an error yields a
@@ -124,12 +126,14 @@ func (o *Output) add(unit Unit, u *quadlet.Unit, all *report.List) {
 	links, faults := installLinks(u, strings.TrimSuffix(unit.Name, ".service"))
 	*all = append(*all, faults...)
 	o.Links = append(o.Links, links...)
-	for i := range o.Units {
-		if len(o.Units[i].Name) == len(unit.Name) && o.Units[i].Name == unit.Name {
-			o.Units[i] = unit
-			return
-		}
+	if i, ok := o.index[unit.Name]; ok {
+		o.Units[i] = unit
+		return
 	}
+	if o.index == nil {
+		o.index = map[string]int{}
+	}
+	o.index[unit.Name] = len(o.Units)
 	o.Units = append(o.Units, unit)
 }
 
@@ -197,8 +201,8 @@ func (c *converter) convert() []byte {
 		// What it lacks may stand in the part that was not understood.
 		return nil
 	}
-	if strings.ContainsFunc(c.Path, unicode.IsControl) {
-		c.Fault("path", "the path of the file contains a control character", "rename the file or its directory")
+	if !plainPath(c.Path) {
+		c.Fault("path", "the path of the file is not plain text", "rename the file or its directory")
 	}
 	c.out = c.File.Clone()
 	c.translateDependencies()
@@ -482,6 +486,11 @@ func qualified(ref string) bool {
 	}
 	first, _, slash := strings.Cut(ref, "/")
 	return slash && (strings.ContainsAny(first, ".:") || first == "localhost")
+}
+
+// plainPath tells whether a path can stand in a unit file.
+func plainPath(path string) bool {
+	return utf8.ValidString(path) && !strings.ContainsFunc(path, unicode.IsControl)
 }
 
 // dockerHub is the full name of what a short name most often means.

@@ -52,8 +52,12 @@ func stub(owners []*quadlet.Unit, opt Options) Unit {
 
 	f := &unitfile.File{}
 	g := f.Make("Unit")
-	g.Append("Description", specifier.Escape(cut(strings.ReplaceAll(about, `\`, "/"), maxDescription)))
-	if !strings.ContainsFunc(first.Path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	about = specifier.Escape(cut(about, maxDescription))
+	if strings.HasSuffix(about, `\`) {
+		about += "." // or the next line would continue this one
+	}
+	g.Append("Description", about)
+	if plainPath(first.Path) {
 		g.Append("SourcePath", specifier.Escape(first.Path))
 	}
 	g = f.Make("Service")

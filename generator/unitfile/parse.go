@@ -146,6 +146,11 @@ func (p *parser) flush() {
 
 // statement takes one logical line that is neither blank nor a comment.
 func (p *parser) statement(text string, start piece, pieces []piece) {
+	for _, q := range pieces {
+		if q.off == 0 {
+			start = q // a lone backslash on the line before contributes nothing
+		}
+	}
 	if left := strings.TrimLeftFunc(text, unicode.IsSpace); len(left) < len(text) {
 		// Only a continued line can begin with blanks: those before its backslash.
 		cut := len(text) - len(left)

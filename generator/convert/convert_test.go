@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package convert
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+func input(name, text string) quadlet.Input {
+	in := quadlet.Input{Path: "/etc/containers/systemd/" + name, Dir: "/etc/containers/systemd"}
+	in.File, in.Faults = unitfile.Parse(in.Path, []byte(text))
+	return in
+}
+
+// TestFlagOrFunction: a key is emitted by its flag or by a function of its own, and each one is emitted somehow.
+// A unit that lacks the key must differ from one that has it.
+func TestFlagOrFunction(t *testing.T) {
+	needs := map[string]string{
+		"Container": "Image=localhost/a\n", "Kube": "Yaml=a.yml\n", "Image": "Image=localhost/a\n",
+		"Build": "ImageTag=localhost/a\nFile=./C\n[Service]\nWorkingDirectory=/w\n", "Artifact": "Artifact=localhost/a\n",
+	}
+	exec := func(text []byte) string {
+		var lines []string
+		for line := range strings.SplitSeq(string(text), "\n") {
+			if strings.HasPrefix(line, "Exec") && !strings.HasPrefix(line, "Exec=") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "\n")
+	}
+	for _, s := range keys.Sections() {
+		if s.Ext == "" {
+			continue
+		}
+		for _, k := range s.Keys {
+			if k.Flag == "" || s.Name+"."+k.Name == "Volume.Driver" {
+				continue // Driver=image needs more than itself; the golden cases have it
+			}
+			base := "[" + s.Name + "]\n" + needs[s.Name]
+			with := base + "[" + s.Name + "]\n" + k.Name + "=" + k.Example + "\n"
+			a, _ := Generate([]quadlet.Input{input("x"+s.Ext, base)}, Options{})
+			b, faults := Generate([]quadlet.Input{input("x"+s.Ext, with)}, Options{})
+			if faults.Errors() > 0 {
+				t.Errorf("[%s] %s=: %s", s.Name, k.Name, faults[0].Place())
+				continue
+			}
+			if exec(a.Units[0].Text) == exec(b.Units[0].Text) {
+				t.Errorf("[%s] %s= changes nothing", s.Name, k.Name)
+			}
+			if !strings.Contains(string(b.Units[0].Text), strings.TrimSuffix(k.Flag, "=")) {
+				t.Errorf("[%s] %s= does not emit %s", s.Name, k.Name, k.Flag)
+			}
+		}
+	}
+}
+
+// TestGoodAmongBad: a faulty file does not disturb its neighbours.
+func TestGoodAmongBad(t *testing.T) {
+	var good, all []quadlet.Input
+	for i := range 50 {
+		g := input(fmt.Sprintf("good%d.container", i), "[Container]\nImage=localhost/a\n[Install]\nWantedBy=default.target\n")
+		good = append(good, g)
+		all = append(all, g, input(fmt.Sprintf("bad%d.container", i), "[Container]\nImag=localhost/a\n[Install]\nWantedBy=default.target\n"))
+	}
+	alone, _ := Generate(good, Options{})
+	mixed, faults := Generate(all, Options{})
+	texts := map[string][]byte{}
+	for _, u := range mixed.Units {
+		texts[u.Name] = u.Text
+	}
+	for _, u := range alone.Units {
+		if !bytes.Equal(u.Text, texts[u.Name]) {
+			t.Errorf("%s changed", u.Name)
+		}
+	}
+	if len(mixed.Units) != 100 || len(mixed.Links) != 100 {
+		t.Errorf("%d units and %d links, want 100 and 100", len(mixed.Units), len(mixed.Links))
+	}
+	for i := range 50 {
+		text := string(texts[fmt.Sprintf("bad%d.service", i)])
+		if !strings.Contains(text, fmt.Sprintf("bad%d.container:2:1: error: unsupported key 'Imag'", i)) || !strings.Contains(text, "did you mean Image=?") {
+			t.Errorf("bad%d does not say what is wrong:\n%s", i, text)
+		}
+	}
+	if faults.Errors() < 50 {
+		t.Errorf("%d errors", faults.Errors())
+	}
+}
+
+func TestLongLines(t *testing.T) {
+	word := strings.Repeat("x", 200<<10)
+	_, faults := Generate([]quadlet.Input{input("w.container", "[Container]\nImage=localhost/a\nLabel=a="+word+"\n")}, Options{})
+	if len(faults) == 0 || !strings.Contains(faults[0].Message, "longer than the 128 KiB") {
+		t.Errorf("a word of 200 KiB: %v", faults)
+	}
+	var b strings.Builder
+	b.WriteString("[Container]\nImage=localhost/a\n")
+	for i := range 100000 {
+		fmt.Fprintf(&b, "Label=k%d=%d\n", i, i)
+	}
+	out, faults := Generate([]quadlet.Input{input("k.container", b.String())}, Options{})
+	if len(faults) != 1 || !strings.Contains(faults[0].Message, "longer than the 1 MiB") || !out.Units[0].Failed {
+		t.Errorf("100000 keys: %v", faults)
+	}
+}
+
+// FuzzGenerate: no input panics; what comes out parses again, has a name that systemd takes, and is always the same.
+func FuzzGenerate(f *testing.F) {
+	f.Add("a.container", "[Container]\nImage=b.image\nVolume=c.volume:/d\nNetwork=a.container\nPod=p.pod\n", "b.image", "[Image]\nImage=x\n")
+	f.Add("a@.container", "[Container]\nImage=x\nMount=type=bind,source=\"a\n[Install]\nWantedBy=x\nAlias=../y", "p.pod", "[Pod]\n")
+	f.Add("a.build", "[Build]\nImageTag=x\nSetWorkingDirectory=file\nFile=%h/x\n", "a.kube", "[Kube]\nYaml=\"a b\"\n")
+	f.Add("a.network", "[Network]\nSubnet=1\nGateway=2\nGateway=3", "a.volume", "[Volume]\nServiceName=a\x01b\nUser=root\n")
+	f.Fuzz(func(t *testing.T, nameA, a, nameB, b string) {
+		var in []quadlet.Input
+		for _, x := range [][2]string{{nameA, a}, {nameB, b}} {
+			i := strings.LastIndexByte(x[0], '.')
+			if i < 0 || keys.ByExt(x[0][i:]) == nil || strings.ContainsAny(x[0], "/\x00") || len(x[0]) > 250 {
+				t.Skip()
+			}
+			in = append(in, input(x[0], x[1]))
+		}
+		if nameA == nameB {
+			t.Skip()
+		}
+		out, faults := Generate(in, Options{})
+		if again, _ := Generate(in, Options{}); !same(out, again) {
+			t.Fatal("two runs differ")
+		}
+		for _, u := range out.Units {
+			if strings.ContainsAny(u.Name, "/\x00") || len(u.Name) > 255 || !strings.HasSuffix(u.Name, ".service") {
+				t.Fatalf("name %q", u.Name)
+			}
+			if bytes.IndexByte(u.Text, 0) >= 0 {
+				t.Fatalf("%s contains a NUL byte", u.Name)
+			}
+			if _, bad := unitfile.Parse(u.Name, u.Text); len(bad) > 0 {
+				t.Fatalf("%s does not parse: %s\n%q", u.Name, bad[0].Place(), u.Text)
+			}
+		}
+		for _, l := range out.Links {
+			if strings.HasPrefix(l.Path, "/") || strings.HasPrefix(l.Path, "..") || strings.ContainsRune(l.Path, 0) {
+				t.Fatalf("link %q", l.Path)
+			}
+		}
+		for _, d := range faults {
+			if strings.ContainsAny(d.Line(), "\n\x00\x1b") {
+				t.Fatalf("report %q is more than a line of text", d.Line())
+			}
+		}
+	})
+}
+
+func same(a, b Output) bool {
+	if len(a.Units) != len(b.Units) || len(a.Links) != len(b.Links) {
+		return false
+	}
+	for i := range a.Units {
+		if a.Units[i].Name != b.Units[i].Name || !bytes.Equal(a.Units[i].Text, b.Units[i].Text) {
+			return false
+		}
+	}
+	for i := range a.Links {
+		if a.Links[i] != b.Links[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func BenchmarkGenerate(b *testing.B) {
+	for _, n := range []int{1, 100, 1000, 5000} {
+		in := make([]quadlet.Input, n)
+		for i := range in {
+			in[i] = input(fmt.Sprintf("web%d.container", i), fmt.Sprintf("[Unit]\nDescription=Service %d\nAfter=network.target\n\n"+
+				"[Container]\nImage=docker.io/library/nginx:1.29\nPublishPort=%d:80\nEnvironment=TZ=Asia/Shanghai A=b\n"+
+				"Volume=%%h/data:/data:z\nLabel=app=web%d\nHealthCmd=/bin/true\n\n[Service]\nRestart=always\n\n[Install]\nWantedBy=default.target\n", i, 1000+i, i))
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				out, faults := Generate(in, Options{User: true})
+				if len(out.Units) != n || len(faults) != 0 {
+					b.Fatal(faults)
+				}
+			}
+		})
+	}
+}
