@@ -31,7 +31,7 @@ var packages = map[string]string{"runc": "runc", "crun": "crun", "pasta": "passt
 
 // open opens the storage and what belongs to it.
 func (e *env) open(ctx context.Context) (*engines, error) {
-	conf, err := config.Default()
+	conf, err := config.New(&config.Options{SetDefault: true, Modules: e.modules})
 	if err != nil {
 		return nil, withHint(err, "see containers.conf(5)")
 	}

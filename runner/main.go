@@ -15,7 +15,9 @@ import (
 	"syscall"
 
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"go.podman.io/storage/pkg/reexec"
 )
 
 // version is stamped at build time: -ldflags "-X main.version=...".
@@ -27,6 +29,8 @@ type env struct {
 	stdout, stderr io.Writer
 	lookup         func(string) (string, bool)
 	user           rootless.Identity
+	modules        []string // --module: containers.conf(5) modules
+	runtime        string   // --runtime: the OCI runtime, empty for the configured one
 }
 
 // Exit statuses of podunit itself, as podman and docker have them; any other
@@ -51,11 +55,29 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
+func (e hinted) Hint() string { return e.hint }
+
 func withHint(err error, format string, a ...any) error {
 	return hinted{error: err, hint: fmt.Sprintf(format, a...)}
 }
 
+// faultWithStatus is an error to be shown, with an exit status of its own.
+type faultWithStatus struct {
+	error
+	status int
+}
+
+func (e faultWithStatus) Unwrap() error { return e.error }
+
+func (e faultWithStatus) ExitStatus() int { return e.status }
+
+func withStatus(err error, status int) error { return faultWithStatus{err, status} }
+
 func main() {
+	// The storage unpacks layers in a process of its own, which is this program again.
+	if reexec.Init() {
+		return
+	}
 	// SIGTERM is what systemd sends when a start is to be given up.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
@@ -77,9 +99,14 @@ func run(ctx context.Context, e *env, args []string) int {
 		return int(status)
 	}
 	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
-	var h hinted
-	if errors.As(err, &h) {
-		fmt.Fprintf(e.stderr, "  hint: %s\n", h.hint)
+	// Packages tell the way out with a method of this name.
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		fmt.Fprintf(e.stderr, "  hint: %s\n", h.Hint())
+	}
+	var s interface{ ExitStatus() int }
+	if errors.As(err, &s) {
+		return s.ExitStatus()
 	}
 	return exitRunner
 }
@@ -94,13 +121,22 @@ func newRootCommand(e *env) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	var level string
 	// A verb that needs namespaces and did not get them says why, once, here.
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		l, err := logrus.ParseLevel(level)
+		if err != nil {
+			return fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, fatal, panic", level)
+		}
+		logrus.SetLevel(l)
 		if err := e.user.Error(); err != nil {
 			return withHint(err, "%s", e.user.Hint())
 		}
 		return nil
 	}
+	root.PersistentFlags().StringVar(&level, "log-level", "warn", "what the libraries say: trace, debug, info, warn, error, fatal or panic")
+	root.PersistentFlags().StringArrayVar(&e.modules, "module", nil, "also read this containers.conf(5) `MODULE`")
+	root.PersistentFlags().StringVar(&e.runtime, "runtime", "", "the OCI runtime: a `NAME` in PATH, or a path; runc if not configured")
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
@@ -111,7 +147,28 @@ func newRootCommand(e *env) *cobra.Command {
 // commands lists the verbs; each has a file of its own.
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
+		newCleanupCommand(e),
+		newCreateCommand(e),
+		newExecCommand(e),
+		newFaultCommand(e),
+		newImageCommand(e),
+		newImagesCommand(e),
+		newInfoCommand(e),
+		newInspectCommand(e),
+		newKillCommand(e),
+		newPodCommand(e),
+		newPsCommand(e),
+		newPullCommand(e),
+		newRestartCommand(e),
+		newRmCommand(e),
+		newRmiCommand(e),
+		newRunCommand(e),
+		newStartCommand(e),
+		newStopCommand(e),
+		newTagCommand(e),
 		newUnshareCommand(e),
+		newUntagCommand(e),
 		newVersionCommand(e),
+		newVolumeCommand(e),
 	}
 }

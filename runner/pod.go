@@ -540,3 +540,15 @@ func newPodInspectCommand(e *env) *cobra.Command {
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
 	return cmd
 }
+
+// podOf is the pod of a container, or the zero value.
+func podOf(x *engines, r container.Record) pod.Record {
+	if r.PodID == "" {
+		return pod.Record{}
+	}
+	p, err := x.pods.Lookup(r.PodID)
+	if err != nil {
+		return pod.Record{}
+	}
+	return p
+}

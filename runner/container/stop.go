@@ -91,7 +91,7 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 		return err
 	}
 	if timeout > 0 {
-		if err := p.signal(r.stopSignal()); err != nil {
+		if err := p.signal(r.StopSignal()); err != nil {
 			return fmt.Errorf("signal container %s: %w", r.Name, err)
 		}
 		if p.wait(ctx, timeout) {
@@ -124,8 +124,8 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 	return p.signal(sig)
 }
 
-// stopSignal is what was asked for, else the image's, else SIGTERM.
-func (r Record) stopSignal() unix.Signal {
+// StopSignal is what was asked for, else the image's, else SIGTERM.
+func (r Record) StopSignal() unix.Signal {
 	if r.Spec.StopSignal != 0 {
 		return unix.Signal(r.Spec.StopSignal)
 	}

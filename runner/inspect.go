@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/volume"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// inspected is what inspect shows of a container; the names of fields are podman's and
+// docker's, so that scripts go on working.
+type inspected struct {
+	ID              string `json:"Id"`
+	Created         time.Time
+	Path            string
+	Args            []string
+	State           inspectedState
+	Image           string
+	ImageDigest     string
+	ImageName       string
+	Rootfs          string
+	Pod             string
+	Name            string
+	Driver          string
+	OCIRuntime      string
+	OCIConfigPath   string
+	StaticDir       string
+	HostnamePath    string
+	HostsPath       string
+	ResolvConfPath  string
+	EffectiveCaps   []string
+	BoundingCaps    []string
+	Mounts          []inspectedMount
+	NetworkSettings inspectedNetwork
+	Config          inspectedConfig
+	HostConfig      inspectedHost
+	Unit            string // systemd unit that watches it
+}
+
+type inspectedState struct {
+	OciVersion string
+	Status     string
+	Running    bool
+	Paused     bool
+	OOMKilled  bool
+	Pid        int
+	ExitCode   int
+	StartedAt  time.Time
+	FinishedAt time.Time
+	CgroupPath string
+}
+
+type inspectedMount struct {
+	Type        string
+	Name        string `json:",omitempty"`
+	Source      string
+	Destination string
+	Options     []string
+	RW          bool
+}
+
+type inspectedNetwork struct {
+	IPAddress   string
+	IPAddresses []string
+	Ports       map[string][]binding
+	SandboxKey  string
+	NetworkMode string
+}
+
+type inspectedConfig struct {
+	Hostname      string
+	User          string
+	Env           []string
+	Cmd           []string
+	Entrypoint    []string
+	Image         string
+	Labels        map[string]string
+	Annotations   map[string]string
+	WorkingDir    string
+	StopSignal    string
+	StopTimeout   float64 // seconds
+	Tty           bool
+	OpenStdin     bool
+	ExposedPorts  map[string]struct{} `json:",omitempty"`
+	Umask         string              `json:",omitempty"`
+	Timezone      string              `json:",omitempty"`
+	CreateCommand []string
+	SdNotifyMode  string `json:"sdNotifyMode"`
+}
+
+type inspectedHost struct {
+	Binds          []string
+	NetworkMode    string
+	PortBindings   map[string][]binding
+	RestartPolicy  map[string]any
+	AutoRemove     bool
+	Privileged     bool
+	ReadonlyRootfs bool
+	Init           bool
+	CapAdd         []string
+	CapDrop        []string
+	SecurityOpt    []string
+	UsernsMode     string
+	Memory         int64
+	PidsLimit      int64
+	ShmSize        int64
+	LogConfig      map[string]string
+	Cgroups        string
+	Tmpfs          map[string]string
+}
+
+func newInspectCommand(e *env) *cobra.Command {
+	var out, kind string
+	var latest bool
+	cmd := &cobra.Command{
+		Use:               "inspect [flags] NAME...",
+		Short:             "Show all there is to know about containers or images",
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if !slices.Contains([]string{"all", "container", "image", "pod", "volume"}, kind) {
+				return fmt.Errorf("--type %q is none of all, container, image, pod, volume", kind)
+			}
+			x, err := e.open(ctx)
+			if err != nil {
+				return err
+			}
+			if latest {
+				records, err := (&selection{latest: true}).resolve(x, args)
+				if err != nil {
+					return err
+				}
+				for _, r := range records {
+					args = append(args, r.ID)
+				}
+			}
+			if len(args) == 0 {
+				return errors.New("inspect what? give a name or ID")
+			}
+			var all []any
+			var errs []error
+			for _, name := range args {
+				one, err := e.inspect(ctx, x, name, kind)
+				if err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				all = append(all, one)
+			}
+			if out == "" || format.IsJSON(out) {
+				if all == nil {
+					all = []any{}
+				}
+				return errors.Join(append(errs, format.JSON(e.stdout, all))...)
+			}
+			for _, one := range all {
+				switch v := one.(type) {
+				case inspected:
+					errs = append(errs, format.Each(e.stdout, out, []inspected{v}))
+				default:
+					errs = append(errs, fmt.Errorf("--format with a template shows containers; use podunit image, pod or volume inspect for %T", v))
+				}
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
+	cmd.Flags().StringVar(&kind, "type", "all", "only a container, image, pod or volume of the name")
+	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
+	return cmd
+}
+
+// inspect finds a container, image, volume or pod of the name, in this order.
+func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, error) {
+	want := func(k string) bool { return kind == "all" || kind == k }
+	if want("container") {
+		r, err := x.Lookup(name)
+		if err == nil {
+			return x.inspected(r)
+		}
+		if kind == "container" || !errors.Is(err, container.ErrNotFound) {
+			return nil, err
+		}
+	}
+	if want("image") {
+		img, err := image.New(x.Store, e.user.RunDir).Lookup(ctx, name)
+		if err == nil || kind == "image" {
+			return img, err
+		}
+	}
+	if want("volume") {
+		v, err := volume.New(x.Store.GraphRoot()).Get(name)
+		if err == nil || kind == "volume" {
+			return v, err
+		}
+	}
+	if want("pod") {
+		p, err := x.pods.Lookup(name)
+		if err == nil || kind == "pod" {
+			return p, err
+		}
+	}
+	return nil, fmt.Errorf("there is no container, image, volume or pod %q", name)
+}
+
+func (x *engines) inspected(r container.Record) (inspected, error) {
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return inspected{}, err
+	}
+	row, err := x.row(r, podOf(x, r), false)
+	if err != nil {
+		return inspected{}, err
+	}
+	static, err := x.Store.ContainerDirectory(r.ID)
+	if err != nil {
+		return inspected{}, err
+	}
+	command := r.Command()
+	in := inspected{
+		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
+		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(x.Runtime.Command, "runc"), StaticDir: static,
+		Unit: row.Unit,
+		State: inspectedState{
+			OciVersion: "1.2.0", Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),
+			Pid: s.PID, ExitCode: row.ExitCode, StartedAt: s.StartedAt, CgroupPath: s.Cgroup,
+		},
+		NetworkSettings: inspectedNetwork{
+			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetNS,
+		},
+		Config: inspectedConfig{
+			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
+			Image: r.ImageName, Labels: r.Labels(), Annotations: r.Spec.Annotations,
+			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
+			StopTimeout: r.StopTimeout(x.stopTimeout()).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
+			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
+		},
+		HostConfig: inspectedHost{
+			NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Publish), AutoRemove: r.Spec.Remove,
+			RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
+			Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
+			CapDrop: r.Spec.CapDrop, SecurityOpt: securityOptions(r.Spec.Security), UsernsMode: r.Spec.UserNS.Mode,
+			Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
+			LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald")}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
+			Tmpfs: map[string]string{},
+		},
+	}
+	if len(command) > 0 {
+		in.Path, in.Args = command[0], command[1:]
+	}
+	if len(in.Config.Cmd) == 0 {
+		in.Config.Cmd = r.Config.Cmd
+	}
+	if in.Config.Entrypoint == nil {
+		in.Config.Entrypoint = r.Config.Entrypoint
+	}
+	if r.Spec.Umask != nil {
+		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
+	}
+	if r.Spec.Rootfs != nil {
+		in.Rootfs = r.Spec.Rootfs.Path
+	}
+	if len(s.IPs) > 0 {
+		in.NetworkSettings.IPAddress = s.IPs[0]
+	}
+	if exit, err := x.Exit(r.ID); err == nil && exit != nil {
+		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
+		if in.State.StartedAt.IsZero() {
+			in.State.StartedAt = exit.StartedAt
+		}
+	}
+	for _, m := range r.Spec.Mounts {
+		one := inspectedMount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options, RW: !m.ReadOnly()}
+		switch m.Type {
+		case spec.MountVolume:
+			one.Name = m.Source
+			one.Source = filepath.Join(x.Store.GraphRoot(), "volumes", m.Source, "_data")
+		case spec.MountTmpfs:
+			in.HostConfig.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
+			continue
+		}
+		in.HostConfig.Binds = append(in.HostConfig.Binds, strings.Trim(m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","), ":"))
+		in.Mounts = append(in.Mounts, one)
+	}
+	if oci, err := x.OCI(r.ID); err == nil {
+		in.OCIConfigPath = filepath.Join(x.Dir(r.ID), "config.json")
+		in.Config.Env = oci.Process.Env
+		if oci.Process.Capabilities != nil {
+			in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding
+		}
+		for _, m := range oci.Mounts {
+			switch m.Destination {
+			case "/etc/hosts":
+				in.HostsPath = m.Source
+			case "/etc/hostname":
+				in.HostnamePath = m.Source
+			case "/etc/resolv.conf":
+				in.ResolvConfPath = m.Source
+			}
+		}
+	}
+	if s.PID != 0 {
+		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+	}
+	return in, nil
+}
+
+func deref(p *int64) int64 {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
+
+func networkMode(r container.Record) string {
+	if len(r.Spec.Networks) > 0 {
+		return cmp.Or(r.Spec.Networks[0].Mode, "pasta")
+	}
+	if r.PodID != "" {
+		return "pod:" + r.PodID
+	}
+	return "pasta"
+}
+
+func securityOptions(s spec.Security) []string {
+	var out []string
+	if s.NoNewPrivileges {
+		out = append(out, "no-new-privileges")
+	}
+	if s.Seccomp != "" {
+		out = append(out, "seccomp="+s.Seccomp)
+	}
+	if s.AppArmor != "" {
+		out = append(out, "apparmor="+s.AppArmor)
+	}
+	for _, l := range s.SELinux {
+		out = append(out, "label="+l)
+	}
+	return out
+}
