@@ -65,7 +65,8 @@ func newWorld(t *testing.T) *world {
 	for name, text := range map[string]string{
 		"home/.config/containers/policy.json":     `{"default":[{"type":"insecureAcceptAnything"}]}`,
 		"home/.config/containers/registries.conf": "unqualified-search-registries = []\nshort-name-mode = \"enforcing\"\n",
-		"tmp/.keep": "",
+		"tmp/.keep":      "",
+		"home/auth.json": "{}",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -79,7 +80,8 @@ func newWorld(t *testing.T) *world {
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "home", ".config"))
 	t.Setenv("CONTAINERS_REGISTRIES_CONF", filepath.Join(dir, "home/.config/containers/registries.conf"))
 	t.Setenv("TMPDIR", filepath.Join(dir, "tmp"))
-	t.Setenv("REGISTRY_AUTH_FILE", "")
+	t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(dir, "home/auth.json"))
+	t.Setenv(StallEnv, "")
 	store, err := storage.GetStore(storage.StoreOptions{
 		RunRoot:         filepath.Join(dir, "run"),
 		GraphRoot:       filepath.Join(dir, "graph"),

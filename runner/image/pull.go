@@ -45,8 +45,12 @@ const (
 	PullNewer   = config.PullPolicyNewer   // pull if the registry has another; what is there will do if that fails
 )
 
-// DefaultStall is how long a registry may send nothing.
-const DefaultStall = 60 * time.Second
+// DefaultStall is how long a registry may send nothing, unless StallEnv says otherwise: a
+// duration like 90s or 5m, 0 for no limit.
+const (
+	DefaultStall = 60 * time.Second
+	StallEnv     = "PODUNIT_PULL_STALL_TIMEOUT"
+)
 
 // giveUp is how long a pull that was told to end may take before it is left to end
 // with the process.
@@ -68,7 +72,7 @@ type PullOptions struct {
 	Retries    *int          // after the first try; nil is containers.conf's retry, 3
 	RetryDelay time.Duration // 0 is containers.conf's retry_delay, else 1 s, 2 s, 4 s ...
 
-	Stall    time.Duration  // give up after this long without a byte; 0 is DefaultStall, negative is never
+	Stall    time.Duration  // give up after this long without a byte; 0 is $PODUNIT_PULL_STALL_TIMEOUT or DefaultStall, negative is never
 	Interval time.Duration  // between two reports; 0 is a second
 	Report   func(Progress) // may be nil; called from one goroutine at a time
 	Log      func(string)   // for a line to the user now and then; may be nil
@@ -92,7 +96,11 @@ func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image,
 		o.Interval = time.Second
 	}
 	if o.Stall == 0 {
-		o.Stall = DefaultStall
+		stall, err := stallLimit(os.Getenv(StallEnv))
+		if err != nil {
+			return nil, err
+		}
+		o.Stall = stall
 	}
 	o.OS, o.Arch, o.Variant = platform.Normalize(o.OS, o.Arch, o.Variant)
 	if t := alltransports.TransportFromImageName(name); t != nil {
@@ -142,6 +150,20 @@ func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image,
 	return im.pullNamed(ctx, name, local, o)
 }
 
+func stallLimit(text string) (time.Duration, error) {
+	if text == "" {
+		return DefaultStall, nil
+	}
+	if text == "0" {
+		return -1, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%s=%s: want a duration like 90s or 5m, or 0 for no limit", StallEnv, text)
+	}
+	return d, nil
+}
+
 // pullNamed resolves a name and pulls the first candidate that can be had.
 func (im *Images) pullNamed(ctx context.Context, name string, local *Image, o PullOptions) (*Image, error) {
 	sys, err := o.context(im.base)
@@ -171,7 +193,7 @@ func (im *Images) pullNamed(ctx context.Context, name string, local *Image, o Pu
 			}
 			return image, nil
 		}
-		faults = append(faults, explain(reference.FamiliarString(candidate.Value), reference.Domain(candidate.Value), err))
+		faults = append(faults, explain(candidate.Value.String(), reference.Domain(candidate.Value), err))
 		if ctx.Err() != nil {
 			break
 		}
