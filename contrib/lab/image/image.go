@@ -194,9 +194,9 @@ func (b builder) busybox(ctx context.Context) (layer, error) {
 	return b.layer(content{name: "busybox-static", tree: tree, keep: only, entries: entries})
 }
 
-// base is what programs that are linked dynamically stand on; tzdata makes TZ= work.
+// base is what programs that are linked dynamically stand on; tzdata makes TZ= work, libc-bin has the locale C.UTF-8.
 func (b builder) base(ctx context.Context, busybox layer) (layer, error) {
-	tree, err := b.unpack(ctx, "base", "libc6 libgcc-s1 libstdc++6 zlib1g libssl3t64 tzdata netbase")
+	tree, err := b.unpack(ctx, "base", "libc6 libc-bin libgcc-s1 libstdc++6 zlib1g libssl3t64 tzdata netbase")
 	if err != nil {
 		return layer{}, err
 	}
