@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package journal reads what containers wrote from the system's journal and
+// draws it as `logs` does elsewhere. It runs journalctl(1): the library would have
+// to be there at build time, and its entries come in the same order.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fields that podunit's log copier adds to each line, the same as elsewhere.
+const (
+	FieldIDFull  = "CONTAINER_ID_FULL"
+	FieldID      = "CONTAINER_ID" // the first 12 digits
+	FieldName    = "CONTAINER_NAME"
+	FieldPartial = "CONTAINER_PARTIAL_MESSAGE" // "true": the line goes on in the next entry
+)
+
+// Source is a container whose lines are wanted.
+type Source struct {
+	ID, Name string
+	// Unit, if set, is the unit, of either manager, whose own output is the
+	// container's (log driver passthrough): its lines carry no field of ours.
+	Unit string
+}
+
+// Query says what to read.
+type Query struct {
+	Sources []Source
+	// UID is the host's user who wrote the lines. It keeps others from putting
+	// lines into our containers' mouths.
+	UID int
+	// Tail is how many of the last lines of each container to show; negative means all.
+	Tail int
+	// Since and Until bound the time, where not zero.
+	Since, Until time.Time
+	// Follow goes on with new lines until ctx ends or Ended.
+	Follow bool
+	// Ended tells, while following, that no more lines will come. It is asked
+	// now and then; nil means never.
+	Ended func() bool
+}
+
+// Entry is one line of a container.
+type Entry struct {
+	Source  Source
+	Time    time.Time
+	Message []byte // without newline
+	Stderr  bool
+	Partial bool // the line goes on in the next entry of the same source and stream
+	cursor  string
+}
+
+// Read gives the entries to each, oldest first. It returns nil at the end, and
+// when ctx ends while following; otherwise the error of ctx, of each, or of the journal.
+func Read(ctx context.Context, q Query, each func(Entry) error) error {
+	return Reader{Command: "journalctl"}.Read(ctx, q, each)
+}
+
+// Reader reads with a journalctl of one's choice.
+type Reader struct {
+	Command string
+}
+
+// Read is as the function Read.
+func (r Reader) Read(ctx context.Context, q Query, each func(Entry) error) error {
+	seen := false
+	from := following{since: time.Now()}
+	note := func(e Entry) error {
+		seen, from.cursor = true, e.cursor
+		return each(e)
+	}
+	var err error
+	if q.Tail >= 0 && len(q.Sources) > 1 {
+		err = r.tails(ctx, q, note)
+	} else {
+		err = r.history(ctx, q, note)
+	}
+	if err != nil {
+		return err
+	}
+	if q.Follow {
+		return r.follow(ctx, q, from, each)
+	}
+	if !seen && !anyJournal() {
+		return NoJournalError{}
+	}
+	return nil
+}
+
+func (r Reader) history(ctx context.Context, q Query, each func(Entry) error) error {
+	var extra []string
+	if q.Tail >= 0 {
+		extra = []string{"--lines=" + strconv.Itoa(q.Tail)}
+	}
+	return r.run(ctx, q, extra, each)
+}
+
+// tails asks for each container alone, since journalctl counts lines over all.
+func (r Reader) tails(ctx context.Context, q Query, each func(Entry) error) error {
+	var all []Entry
+	for _, s := range q.Sources {
+		one := q
+		one.Sources = []Source{s}
+		err := r.history(ctx, one, func(e Entry) error {
+			e.Message = bytes.Clone(e.Message)
+			all = append(all, e)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+	for _, e := range all {
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errEnded ends following from inside.
+var errEnded = errors.New("ended")
+
+const (
+	endPoll  = 250 * time.Millisecond // how often Ended is asked
+	endGrace = 500 * time.Millisecond // how long journald may take to write what it has
+)
+
+// following is where to go on: after an entry, or from a time if there was none.
+type following struct {
+	cursor string
+	since  time.Time
+}
+
+func (f following) arg() string {
+	if f.cursor == "" {
+		return "--since=" + stamp(f.since)
+	}
+	return "--after-cursor=" + f.cursor
+}
+
+// follow goes on with new entries.
+func (r Reader) follow(ctx context.Context, q Query, from following, each func(Entry) error) error {
+	note := func(e Entry) error {
+		from.cursor = e.cursor
+		return each(e)
+	}
+	if from.since.Before(q.Since) {
+		from.since = q.Since
+	}
+	if !q.Until.IsZero() { // journalctl has no --until with --follow
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, q.Until)
+		defer cancel()
+	}
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for q.Ended != nil {
+			if q.Ended() {
+				select {
+				case <-time.After(endGrace):
+				case <-running.Done():
+				}
+				stop(errEnded)
+				return
+			}
+			select {
+			case <-running.Done():
+				return
+			case <-time.After(endPoll):
+			}
+		}
+	}()
+	q.Tail = -1
+	q.Since, q.Until = time.Time{}, time.Time{} // journalctl takes one beginning only
+	err := r.run(running, q, []string{from.arg(), "--follow", "--no-tail"}, note)
+	stop(nil)
+	<-ended
+	switch {
+	case errors.Is(err, errEnded):
+		// What journald wrote between our last look and the end.
+		return r.run(ctx, q, []string{from.arg()}, note)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil
+	}
+	return err
+}
+
+// args are journalctl's. Matches of one field are alternatives, of different
+// fields conditions; a plus parts whole alternatives.
+func (q Query) args(extra []string) []string {
+	out := []string{
+		"--quiet", "--no-pager", "--all", "--output=export",
+		"--output-fields=MESSAGE,PRIORITY," + FieldIDFull + "," + FieldPartial + ",_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT",
+	}
+	if !q.Since.IsZero() {
+		out = append(out, "--since="+stamp(q.Since))
+	}
+	if !q.Until.IsZero() {
+		out = append(out, "--until="+stamp(q.Until))
+	}
+	out = append(out, extra...)
+	for i, s := range q.Sources {
+		if i > 0 {
+			out = append(out, "+")
+		}
+		uid := "_UID=" + strconv.Itoa(q.UID)
+		if s.Unit == "" {
+			out = append(out, uid, FieldIDFull+"="+s.ID)
+		} else {
+			out = append(out, uid, "_SYSTEMD_USER_UNIT="+s.Unit, "+", uid, "_SYSTEMD_UNIT="+s.Unit)
+		}
+	}
+	return out
+}
+
+// stamp is a time as journalctl reads it. Source: systemd.time(7).
+func stamp(t time.Time) string {
+	us := t.UnixMicro()
+	return fmt.Sprintf("@%d.%06d", us/1e6, us%1e6)
+}
+
+// run runs journalctl once.
+func (r Reader) run(ctx context.Context, q Query, extra []string, each func(Entry) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	cmd := exec.CommandContext(ctx, r.Command, q.args(extra)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // its complaints are read below
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return NoJournalctlError{Err: err}
+		}
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	perr := parse(out, q.Sources, each)
+	if perr != nil {
+		stop(perr)
+	}
+	werr := cmd.Wait()
+	switch {
+	case perr != nil:
+		return perr
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case werr != nil:
+		text := strings.TrimSpace(said.String())
+		if strings.Contains(text, "insufficient permissions") {
+			return NoAccessError{}
+		}
+		return fmt.Errorf("read the journal: journalctl: %s (%w)", text, werr)
+	}
+	return nil
+}
+
+// parse reads the journal export format: a field a line, binary ones with their
+// length, and an empty line after each entry. Source: systemd.io/JOURNAL_EXPORT_FORMATS.
+func parse(r io.Reader, sources []Source, each func(Entry) error) error {
+	// No field can be longer: the journal's own limit for one is 768 MiB, and a
+	// line of a container is cut at 1 MiB.
+	const longest = 768 << 20
+	in := bufio.NewReaderSize(r, 1<<16)
+	var e Entry
+	var id, unit, userUnit string
+	some := false
+	flush := func() error {
+		defer func() { e, id, unit, userUnit, some = Entry{}, "", "", "", false }()
+		if !some {
+			return nil
+		}
+		i := slices.IndexFunc(sources, func(s Source) bool {
+			if s.Unit == "" {
+				return s.ID == id
+			}
+			return s.Unit == userUnit || s.Unit == unit
+		})
+		if i < 0 {
+			return nil // not asked for; cannot be
+		}
+		e.Source = sources[i]
+		return each(e)
+	}
+	for {
+		line, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			if len(line) > 0 {
+				return nil // journalctl was stopped in the middle of an entry
+			}
+			return flush()
+		}
+		if err != nil {
+			return err
+		}
+		line = line[:len(line)-1]
+		if len(line) == 0 {
+			if err := flush(); err != nil {
+				return err
+			}
+			continue
+		}
+		name, value, ok := bytes.Cut(line, []byte("="))
+		if !ok {
+			var size [8]byte
+			if _, err := io.ReadFull(in, size[:]); err != nil {
+				return ignoreEOF(err)
+			}
+			n := leUint64(size)
+			if n > longest {
+				return fmt.Errorf("read the journal: field %s claims %d bytes", name, n)
+			}
+			var b bytes.Buffer // grows with what is there, whatever the number says
+			if _, err := io.CopyN(&b, in, int64(n)+1); err != nil {
+				return ignoreEOF(err)
+			}
+			value = b.Bytes()[:n] // without the newline
+		}
+		some = true
+		switch string(name) {
+		case "__CURSOR":
+			e.cursor = string(value)
+		case "__REALTIME_TIMESTAMP":
+			us, err := strconv.ParseInt(string(value), 10, 64)
+			if err != nil {
+				return fmt.Errorf("read the journal: %w", err)
+			}
+			e.Time = time.UnixMicro(us)
+		case "MESSAGE":
+			e.Message = value
+		case "PRIORITY":
+			// 3 is err, and lower is worse. Source: syslog(3).
+			p, err := strconv.Atoi(string(value))
+			e.Stderr = err == nil && p <= 3
+		case FieldPartial:
+			e.Partial = string(value) == "true"
+		case FieldIDFull:
+			id = string(value)
+		case "_SYSTEMD_UNIT":
+			unit = string(value)
+		case "_SYSTEMD_USER_UNIT":
+			userUnit = string(value)
+		}
+	}
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil // stopped in the middle of an entry
+	}
+	return err
+}
+
+func leUint64(b [8]byte) uint64 {
+	var n uint64
+	for i := range b {
+		n |= uint64(b[i]) << (8 * i)
+	}
+	return n
+}
+
+// anyJournal tells whether there is a journal file that we can see.
+func anyJournal() bool {
+	for _, dir := range []string{"/var/log/journal", "/run/log/journal"} {
+		if found, err := filepath.Glob(dir + "/*/*.journal"); err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// NoJournalctlError says that the program is missing.
+type NoJournalctlError struct{ Err error }
+
+func (e NoJournalctlError) Error() string { return fmt.Sprintf("read the journal: %v", e.Err) }
+func (e NoJournalctlError) Unwrap() error { return e.Err }
+
+// Hint is the way out.
+func (e NoJournalctlError) Hint() string { return "journalctl is part of systemd: apt install systemd" }
+
+// NoAccessError says that the journal may not be read.
+type NoAccessError struct{}
+
+func (NoAccessError) Error() string { return "read the journal: permission denied" }
+
+// Hint is the way out.
+func (NoAccessError) Hint() string {
+	return "with a persistent journal everybody may read the own one: as root, mkdir -p /var/log/journal && journalctl --flush; " +
+		"or join the group: usermod -aG systemd-journal USER"
+}
+
+// NoJournalError says that there is no journal to be seen.
+type NoJournalError struct{}
+
+func (NoJournalError) Error() string { return "read the journal: there is none that can be seen" }
+
+// Hint is the way out.
+func (NoJournalError) Hint() string { return NoAccessError{}.Hint() }
+
+// Style is how entries are drawn.
+type Style struct {
+	Timestamps bool
+	// Names puts names, not IDs, before the lines of several containers.
+	Names bool
+	// Color gives each of several containers a color of its own.
+	Color bool
+}
+
+// timestampLayout is that of `logs` elsewhere: fixed width, so that lines sort.
+const timestampLayout = "2006-01-02T15:04:05.000000000Z07:00"
+
+// Printer draws entries: lines of stdout to Out, of stderr to Err.
+type Printer struct {
+	Out, Err io.Writer
+	Style    Style
+	sources  []Source
+	open     map[part]bool // lines that have begun and not ended
+}
+
+type part struct {
+	id     string
+	stderr bool
+}
+
+// NewPrinter makes a Printer for entries of these sources.
+func NewPrinter(out, err io.Writer, style Style, sources []Source) *Printer {
+	return &Printer{Out: out, Err: err, Style: style, sources: sources, open: map[part]bool{}}
+}
+
+// Print draws one entry.
+func (p *Printer) Print(e Entry) error {
+	var b bytes.Buffer
+	w := p.Out
+	if e.Stderr {
+		w = p.Err
+	}
+	key := part{e.Source.ID, e.Stderr}
+	if !p.open[key] { // the rest of a line needs no beginning
+		if len(p.sources) > 1 {
+			b.WriteString(p.label(e.Source))
+			b.WriteByte(' ')
+		}
+		if p.Style.Timestamps {
+			b.WriteString(e.Time.Format(timestampLayout))
+			b.WriteByte(' ')
+		}
+	}
+	p.open[key] = e.Partial
+	b.Write(e.Message)
+	if !e.Partial {
+		b.WriteByte('\n')
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (p *Printer) label(s Source) string {
+	l := s.Name
+	if !p.Style.Names {
+		l = s.ID[:min(12, len(s.ID))]
+	}
+	if !p.Style.Color {
+		return l
+	}
+	// The six colors of a terminal besides black and white.
+	i := slices.Index(p.sources, s)
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", 31+max(i, 0)%6, l)
+}
+
+// ParseTime reads a point in time: RFC 3339, its date or local forms, seconds
+// since 1970 with or without a fraction, or a duration before now such as 10m.
+// Source: podman-logs(1), --since.
+func ParseTime(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil && s != "0" {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02Z07:00"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < 1e12 {
+		return time.UnixMicro(int64(f * 1e6)), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no time; write 2006-01-02T15:04:05, seconds since 1970, or 10m for ten minutes ago", s)
+}
