@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -91,16 +93,11 @@ type Resolver struct {
 
 // WriteResolvConf writes a container's /etc/resolv.conf to path. Without servers
 // asked for, those of the host are used; one on the host's loopback device, such
-// as systemd-resolved's, is reached through pasta.
+// as systemd-resolved's, is reached through pasta. A host that has none gives none:
+// the ecosystem's library would then ask a public one.
 func WriteResolvConf(path string, r Resolver) error {
-	p := &resolvconf.Params{
-		Path:            path,
-		Nameservers:     r.Servers,
-		Searches:        r.Search,
-		Options:         r.Options,
-		IPv6Enabled:     hasIPv6(r.Network.IPs),
-		KeepHostServers: false,
-	}
+	v6 := hasIPv6(r.Network.IPs)
+	p := &resolvconf.Params{Path: path, Nameservers: r.Servers, Searches: r.Search, Options: r.Options, IPv6Enabled: v6}
 	if r.Network.Path != "" {
 		ns := specs.LinuxNamespace{Type: specs.NetworkNamespace}
 		if filepath.Base(filepath.Dir(r.Network.Path)) == "netns" {
@@ -109,10 +106,37 @@ func WriteResolvConf(path string, r Resolver) error {
 		p.Namespaces = []specs.LinuxNamespace{ns}
 	}
 	if len(r.Servers) == 0 && len(r.Network.DNS) > 0 {
-		p.Nameservers, p.KeepHostServers = r.Network.DNS, true
+		p.Nameservers = append(slices.Clone(r.Network.DNS), hostServers(os.ReadFile, v6)...)
 	}
 	if err := resolvconf.New(p); err != nil {
 		return fmt.Errorf("resolv.conf: %w", err)
+	}
+	return nil
+}
+
+// hostServers lists the host's name servers that can be reached from another
+// network namespace. Where resolv.conf names a local stub only, its maker says
+// elsewhere whom that asks. Source: systemd-resolved(8), NetworkManager.conf(5).
+func hostServers(read func(string) ([]byte, error), v6 bool) []string {
+	for _, path := range []string{resolvconf.DefaultResolvConf, "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf"} {
+		data, err := read(path)
+		if err != nil {
+			continue
+		}
+		var out []string
+		for line := range strings.Lines(string(data)) {
+			f := strings.Fields(line)
+			if len(f) < 2 || f[0] != "nameserver" {
+				continue
+			}
+			ip, err := netip.ParseAddr(f[1])
+			if err == nil && !ip.IsLoopback() && ip.Zone() == "" && (v6 || ip.Is4()) {
+				out = append(out, f[1])
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
 	}
 	return nil
 }

@@ -190,6 +190,33 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+func TestHostServers(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		v6    bool
+		want  string
+	}{
+		{"plain", map[string]string{"/etc/resolv.conf": "# x\nnameserver 10.0.0.1\nnameserver fd00::1\nnameserver fe80::1%eth0\n"}, true, "10.0.0.1 fd00::1"},
+		{"no IPv6 inside", map[string]string{"/etc/resolv.conf": "nameserver 10.0.0.1\nnameserver fd00::1\n"}, false, "10.0.0.1"},
+		{"systemd-resolved", map[string]string{"/etc/resolv.conf": "nameserver 127.0.0.53\n", "/run/systemd/resolve/resolv.conf": "nameserver 10.0.0.2\n"}, false, "10.0.0.2"},
+		{"a local server only", map[string]string{"/etc/resolv.conf": "nameserver 127.0.0.1\n"}, false, ""},
+		{"nothing", nil, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			read := func(path string) ([]byte, error) {
+				if text, ok := tt.files[path]; ok {
+					return []byte(text), nil
+				}
+				return nil, os.ErrNotExist
+			}
+			if got := strings.Join(hostServers(read, tt.v6), " "); got != tt.want {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	ctx := context.Background()
 	for _, mode := range []string{spec.NetNone, spec.NetHost} {
