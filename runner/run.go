@@ -349,6 +349,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 	code, err := x.Start(ctx, l)
 	e.user.Leave()
 	if how.attach {
+		how.unlock()
 		err = errors.Join(err, e.afterForeground(x, *r))
 	}
 	if err != nil {

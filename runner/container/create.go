@@ -100,8 +100,8 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				return os.MkdirAll(e.dir(r.ID), 0o700)
 			},
 			Undo: func(context.Context) error {
-				err := errors.Join(os.RemoveAll(e.dir(r.ID)), os.Remove(e.marker(r.ID)))
-				_ = os.Remove(filepath.Join(e.RunDir, "lock", r.ID))
+				err := errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)))
+				_ = os.Remove(e.lockPath(r.ID))
 				unlock()
 				return err
 			},
@@ -130,7 +130,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				if err != nil {
 					return fmt.Errorf("create container %s: %w", r.Name, err)
 				}
-				_ = os.Remove(filepath.Join(e.RunDir, "lock", r.ID))
+				_ = os.Remove(e.lockPath(r.ID))
 				unlock()
 				return nil
 			},

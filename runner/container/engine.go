@@ -68,12 +68,13 @@ func (e *Engine) Lock(ctx context.Context, name string) (unlock func(), err erro
 	}
 }
 
+func (e *Engine) lockPath(name string) string { return filepath.Join(e.RunDir, "lock", name) }
+
 func (e *Engine) tryLock(name string) (func(), bool, error) {
-	dir := filepath.Join(e.RunDir, "lock")
-	path := filepath.Join(dir, name)
+	path := e.lockPath(name)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, false, err
 		}
 		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
@@ -87,6 +88,17 @@ func (e *Engine) tryLock(name string) (func(), bool, error) {
 			return nil, false, nil
 		}
 		return nil, false, fmt.Errorf("lock %s: %w", path, err)
+	}
+	// Who removed the container removed the lock as well: then ours is of a file that
+	// nobody else will open.
+	var ours, there unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &ours); err != nil {
+		f.Close()
+		return nil, false, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := unix.Stat(path, &there); err != nil || there.Ino != ours.Ino {
+		f.Close()
+		return nil, false, nil //nolint:nilerr // the next try makes a new one
 	}
 	return func() { f.Close() }, true, nil
 }
@@ -129,7 +141,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
 			errs = append(errs, e.Runtime.Delete(ctx, id), os.RemoveAll(e.dir(id)), os.Remove(e.marker(id)))
-			os.Remove(filepath.Join(e.RunDir, "lock", id))
+			_ = os.Remove(e.lockPath(id))
 		}
 		unlock()
 	}

@@ -250,7 +250,12 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := os.Remove(e.marker(r.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return errors.Join(removeFile(e.marker(r.ID)), removeFile(e.lockPath(r.Name)))
+}
+
+// removeFile removes a file; that there is none is no error.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
