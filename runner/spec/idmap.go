@@ -185,11 +185,12 @@ func keepID(id, total, size uint32) ([]IDRange, error) {
 		m = append(m, IDRange{Container: 0, Host: 1, Size: below})
 	}
 	m = append(m, IDRange{Container: id, Host: 0, Size: 1})
-	if above := total - 1 - below; above > 0 {
-		m = append(m, IDRange{Container: id + 1, Host: below + 1, Size: above})
-	}
-	if last := m[len(m)-1]; last.Container+last.Size-1 < last.Container {
+	above := total - 1 - below
+	if uint64(id)+uint64(above) >= 1<<32-1 { // the last ID means none
 		return nil, fmt.Errorf("ID %d lies too high", id)
+	}
+	if above > 0 {
+		m = append(m, IDRange{Container: id + 1, Host: below + 1, Size: above})
 	}
 	return m, nil
 }

@@ -3,31 +3,515 @@
 package spec
 
 import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/podunit/podunit/generator/keys"
 	"github.com/spf13/pflag"
 )
 
-func parseContainer(t *testing.T, host Host, args ...string) (*Container, error) {
-	t.Helper()
-	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	flags := ContainerFlags(fs)
-	if err := fs.Parse(args); err != nil {
-		return nil, err
+// host is a made-up surrounding.
+func host() Host {
+	return Host{
+		Dir:     "/work",
+		Environ: []string{"HOME=/home/alice", "LC_A=1", "LC_B=2", "http_proxy=http://proxy", "NOTIFY_SOCKET=/run/notify", "PODMAN_SYSTEMD_UNIT=web.service"},
+		ReadFile: func(name string) ([]byte, error) {
+			switch name {
+			case "/work/env":
+				return []byte("# comment\n\nFILE=1\r\n  INDENTED=yes\nQUOTED=\"as is\"\nHOME\nNOT_SET_HERE\nA=file\n"), nil
+			case "/work/bad":
+				return []byte("GOOD=1\nTWO WORDS=secret\n"), nil
+			case "/work/labels":
+				return []byte("from=file\nboth=file\n"), nil
+			}
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		},
 	}
-	return flags.Container(fs.Args(), host)
 }
 
-func TestGeneratedLine(t *testing.T) {
-	c, err := parseContainer(t, Host{Dir: "/w", Environ: []string{"PODMAN_SYSTEMD_UNIT=web.service"}}, strings.Fields(
-		"--name systemd-web --replace --rm --cgroups=split --sdnotify=conmon -d -v systemd-data:/d --env A=x --publish 8080:80 quay.io/x/y:1 run --now")...)
+func parseContainer(args ...string) (*Container, error) {
+	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	flags := ContainerFlags(set)
+	if err := set.Parse(args); err != nil {
+		return nil, FlagError(set, err)
+	}
+	return flags.Container(set.Args(), host())
+}
+
+func parsePod(args ...string) (*Pod, error) {
+	set := pflag.NewFlagSet("create", pflag.ContinueOnError)
+	flags := PodFlags(set)
+	if err := set.Parse(args); err != nil {
+		return nil, FlagError(set, err)
+	}
+	return flags.Pod(set.Args(), host())
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestContainer compares one field of what a command line becomes.
+func TestContainer(t *testing.T) {
+	get := map[string]func(*Container) any{
+		"command":    func(c *Container) any { return c.Command },
+		"image":      func(c *Container) any { return c.Image },
+		"rootfs":     func(c *Container) any { return c.Rootfs },
+		"entrypoint": func(c *Container) any { return c.Entrypoint },
+		"env":        func(c *Container) any { return c.Env },
+		"labels":     func(c *Container) any { return c.Labels },
+		"user":       func(c *Container) any { return c.User },
+		"pull":       func(c *Container) any { return c.Pull },
+		"restart":    func(c *Container) any { return c.Restart },
+		"stop":       func(c *Container) any { return []any{c.StopSignal, *c.StopTimeout} },
+		"security":   func(c *Container) any { return c.Security },
+		"limits":     func(c *Container) any { return c.Limits },
+		"net":        func(c *Container) any { return c.Networking },
+		"ids":        func(c *Container) any { return c.IDMapping },
+		"devices":    func(c *Container) any { return c.Devices },
+		"ns":         func(c *Container) any { return []Namespace{c.PIDNS, c.IPCNS, c.UTSNS, c.CgroupNS} },
+		"log":        func(c *Container) any { return c.Log },
+		"groups":     func(c *Container) any { return []any{c.Groups, c.KeepGroups} },
+		"files":      func(c *Container) any { return []string{c.CIDFile, c.PIDFile, c.MainPIDFile} },
+		"bools": func(c *Container) any {
+			return []bool{c.Replace, c.Remove, c.Detach, c.Interactive, c.TTY, c.ReadOnly, c.ReadOnlyTmpfs, c.Init, c.SigProxy, c.Passwd, c.Pull.Quiet}
+		},
+		"warnings": func(c *Container) any { return c.Warnings },
+	}
+	for name, tc := range map[string]struct {
+		args string // split at blanks; _ is an empty word
+		get  string
+		want any
+	}{
+		"flags end at the image":                    {"x --rm -d", "command", []string{"--rm", "-d"}},
+		"the image":                                 {"quay.io/a/b:1 c", "image", "quay.io/a/b:1"},
+		"a directory for an image":                  {"--rootfs /srv/root:O run", "rootfs", &Rootfs{Path: "/srv/root", Overlay: true}},
+		"a relative directory":                      {"--rootfs root run", "rootfs", &Rootfs{Path: "/work/root"}},
+		"no image with a directory":                 {"--rootfs root run", "image", ""},
+		"defaults":                                  {"x", "bools", []bool{false, false, false, false, false, false, true, false, true, true, false}},
+		"joined short flags":                        {"-itd -q --name a --replace --rm --read-only --read-only-tmpfs=false --init --sig-proxy=false --passwd=false x", "bools", []bool{true, true, true, true, true, true, false, true, false, false, true}},
+		"the last of two wins, false":               {"--rm --rm=false x", "bools", []bool{false, false, false, false, false, false, true, false, true, true, false}},
+		"no entrypoint said":                        {"x", "entrypoint", []string(nil)},
+		"an empty entrypoint":                       {"--entrypoint _ x", "entrypoint", []string{}},
+		"an entrypoint of one word":                 {"--entrypoint=/bin/sh x", "entrypoint", []string{"/bin/sh"}},
+		"an entrypoint as an array":                 {`--entrypoint=["/bin/sh","-c"] x`, "entrypoint", []string{"/bin/sh", "-c"}},
+		"an entrypoint that only begins like one":   {`--entrypoint=[x x`, "entrypoint", []string{"[x"}},
+		"proxies come along":                        {"x", "env", map[string]string{"http_proxy": "http://proxy"}},
+		"and not":                                   {"--http-proxy=false x", "env", map[string]string{}},
+		"words over files over the host":            {"--http-proxy=false -e A=line --env-file env x", "env", map[string]string{"FILE": "1", "INDENTED": "yes", "QUOTED": `"as is"`, "HOME": "/home/alice", "A": "line"}},
+		"a name, a pattern and an empty value":      {"--http-proxy=false -e HOME -e NOT_SET -e LC_* -e E= x", "env", map[string]string{"HOME": "/home/alice", "LC_A": "1", "LC_B": "2", "E": ""}},
+		"the whole host, without its unit":          {"--env-host -e HOME=/ x", "env", map[string]string{"HOME": "/", "LC_A": "1", "LC_B": "2", "http_proxy": "http://proxy", "PODMAN_SYSTEMD_UNIT": "web.service"}},
+		"labels over files, and the unit":           {"-l both=line -l bare --label-file labels x", "labels", map[string]string{"both": "line", "bare": "", "from": "file", "PODMAN_SYSTEMD_UNIT": "web.service"}},
+		"a label with commas and equal signs":       {"--label a=b,c=d --http-proxy=false x", "labels", map[string]string{"a": "b,c=d", "PODMAN_SYSTEMD_UNIT": "web.service"}},
+		"groups":                                    {"--group-add video,44 --group-add keep-groups x", "groups", []any{[]string{"video", "44"}, true}},
+		"pulling":                                   {"--pull newer --retry 5 --retry-delay 1m --platform linux/arm64/v8 --tls-verify=false --authfile a.json x", "pull", Pull{Policy: "newer", Retry: 5, RetryDelay: ptr(time.Minute), OS: "linux", Arch: "arm64", Variant: "v8", TLSVerify: ptr(false), AuthFile: "/work/a.json"}},
+		"restarts":                                  {"--restart on-failure:3 x", "restart", Restart{Policy: "on-failure", Max: 3}},
+		"stopping":                                  {"--stop-signal sigint --stop-timeout 30 x", "stop", []any{2, 30 * time.Second}},
+		"stopping by number":                        {"--stop-signal 37 --stop-timeout 0 x", "stop", []any{37, time.Duration(0)}},
+		"a real-time signal":                        {"--stop-signal RTMIN+3 --stop-timeout 1 x", "stop", []any{37, time.Second}},
+		"security":                                  {"--cap-drop all --cap-add net_raw,CAP_CHOWN --security-opt no-new-privileges --security-opt apparmor=unconfined --security-opt seccomp=p.json --security-opt label=type:t --security-opt mask=/a:/b --security-opt unmask=ALL --sysctl net/ipv4/ip_forward=1 x", "security", Security{CapAdd: []string{"net_raw", "CAP_CHOWN"}, CapDrop: []string{"all"}, NoNewPrivileges: true, AppArmor: "unconfined", Seccomp: "/work/p.json", SELinux: []string{"type:t"}, Mask: []string{"/a", "/b"}, Unmask: []string{"ALL"}, Sysctls: map[string]string{"net.ipv4.ip_forward": "1"}}},
+		"the older form of security options":        {"--security-opt label:disable --security-opt no-new-privileges:false x", "security", Security{SELinux: []string{"disable"}}},
+		"limits":                                    {"-m 512m --memory-swap -1 --memory-reservation 1k --cpus 1.5 --cpu-shares 512 --cpuset-cpus 0-2,4 --pids-limit -1 --shm-size 0 --oom-score-adj -5 --ulimit nofile=1:2,core=-1 --device-read-bps /dev/sda:1mb --blkio-weight 10 x", "limits", Limits{Memory: ptr(int64(512 << 20)), MemorySwap: ptr(int64(-1)), MemoryReservation: ptr(int64(1024)), CPUs: ptr(1.5), CPUShares: ptr(uint64(512)), CpusetCPUs: "0-2,4", PidsLimit: ptr(int64(-1)), ShmSize: ptr(int64(0)), OOMScoreAdj: ptr(-5), Ulimits: []Ulimit{{"nofile", 1, 2}, {"core", -1, -1}}, DeviceReadBPS: []DeviceRate{{"/dev/sda", 1 << 20}}, BlkioWeight: ptr(uint16(10))}},
+		"zero is no limit":                          {"--pids-limit 0 --cpus 0 --cpu-quota 0 --ulimit host x", "limits", Limits{PidsLimit: ptr(int64(-1)), HostUlimits: true}},
+		"the network":                               {"--network pasta:-4,--mtu,1500 -p 80 --expose 53/udp -h box --dns 1.1.1.1,9.9.9.9 --dns-search . --dns-option ndots:1 --no-hostname x", "net", Networking{Networks: []Network{{Mode: NetPasta, Options: []string{"-4", "--mtu", "1500"}}}, Publish: []PortMapping{{ContainerPort: 80, Range: 1, Protocol: "tcp"}}, Expose: []PortRange{{53, 1, "udp"}}, Hostname: "box", DNS: []string{"1.1.1.1", "9.9.9.9"}, DNSSearch: []string{"."}, DNSOptions: []string{"ndots:1"}, NoHostname: true}},
+		"the older name of --network":               {"--net container:db x", "net", Networking{Networks: []Network{{Mode: NetContainer, Name: "db"}}}},
+		"mapped IDs":                                {"--uidmap 0:1:1000,1000:0:1 --gidmap 0:0 x", "ids", IDMapping{UIDMap: []IDRange{{0, 1, 1000}, {1000, 0, 1}}, GIDMap: []IDRange{{0, 0, 1}}}},
+		"keep-id":                                   {"--userns keep-id:uid=33,gid=34,size=500 x", "ids", IDMapping{UserNS: UserNS{Mode: "keep-id", UID: ptr(uint32(33)), GID: ptr(uint32(34)), Size: 500}}},
+		"devices":                                   {"--device /dev/a --device /dev/b:/dev/c:rw --device /dev/d:r x", "devices", []Device{{"/dev/a", "/dev/a", "rwm"}, {"/dev/b", "/dev/c", "rw"}, {"/dev/d", "/dev/d", "r"}}},
+		"namespaces":                                {"--pid host --ipc container:a --uts ns:/proc/1/ns/uts --cgroupns private x", "ns", []Namespace{{Mode: "host"}, {Mode: "container", Container: "a"}, {Mode: "ns", Path: "/proc/1/ns/uts"}, {Mode: "private"}}},
+		"the log":                                   {"--log-driver passthrough --log-opt tag=a --log-opt label=B=c x", "log", Log{Driver: "passthrough", Tag: "a", Labels: map[string]string{"B": "c"}}},
+		"files":                                     {"--cidfile c --pidfile /p --conmon-pidfile m x", "files", []string{"/work/c", "/p", "/work/m"}},
+		"ports that lead nowhere are warned of":     {"--network host -p 80:80 x", "warnings", []string{"published ports have no effect with --network host"}},
+		"no health check is what there is":          {"--health-cmd none --no-healthcheck x", "image", "x"},
+		"an empty network is the default":           {"--network _ x", "net", Networking{}},
+		"--publish-all=false in a pod says nothing": {"--pod p --publish-all=false x", "image", "x"},
+		"an image's own name after a double dash":   {"-- x -a", "command", []string{"-a"}},
+		"words of the command may be empty":         {"x sh _", "command", []string{"sh", ""}},
+		"one user":                                  {"-u 1000:1000 x", "user", "1000:1000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := strings.Fields(tc.args)
+			for i := range args {
+				if args[i] == "_" {
+					args[i] = ""
+				}
+			}
+			c, err := parseContainer(args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := get[tc.get](c); !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("got  %#v\nwant %#v", got, tc.want)
+			}
+			// A record of a container holds what was asked for.
+			data, err := json.Marshal(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back Container
+			if err := json.Unmarshal(data, &back); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(get[tc.get](&back), tc.want) {
+				t.Errorf("after a round trip through JSON: %#v", get[tc.get](&back))
+			}
+		})
+	}
+}
+
+func TestMounts(t *testing.T) {
+	for name, tc := range map[string]struct {
+		flag, value string
+		want        Mount
+		err         string
+	}{
+		"a host directory":           {"-v", "/a:/b", Mount{Type: "bind", Source: "/a", Destination: "/b"}, ""},
+		"a relative one":             {"-v", "./a:/b/:ro,Z", Mount{Type: "bind", Source: "/work/a", Destination: "/b", Options: []string{"ro"}, Relabel: "Z"}, ""},
+		"a named volume":             {"-v", "data:/b:nocopy,U,noexec", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"noexec"}, NoCopy: true, Chown: true}, ""},
+		"an anonymous volume":        {"-v", "/b", Mount{Type: "volume", Destination: "/b"}, ""},
+		"an overlay":                 {"-v", "/a:/b:O,upperdir=/u,workdir=/w", Mount{Type: "bind", Source: "/a", Destination: "/b", Overlay: true, Upper: "/u", Work: "/w"}, ""},
+		"a colon in a path":          {"-v", `/a\:b:/c`, Mount{Type: "bind", Source: "/a:b", Destination: "/c"}, ""},
+		"propagation":                {"-v", "/a:/b:rslave,bind", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"rslave", "bind"}}, ""},
+		"no destination":             {"-v", "/a:b", Mount{}, `"b" is not an absolute path`},
+		"the root":                   {"-v", "/a:/", Mount{}, "cannot take the place of the root"},
+		"nothing before the colon":   {"-v", ":/b", Mount{}, "only the path inside"},
+		"an option that is none":     {"-v", "/a:/b:readonly", Mount{}, `"readonly" is not an option of a bind mount`},
+		"opposites":                  {"-v", "/a:/b:ro,rw", Mount{}, "ro and rw exclude each other"},
+		"both labels":                {"-v", "/a:/b:z,Z", Mount{}, "z and Z exclude each other"},
+		"a bad name":                 {"-v", "a/b:/c", Mount{}, "no volume name and no path"},
+		"too many colons":            {"-v", "a:/b:ro:x", Mount{}, "more than two colons"},
+		"upperdir alone":             {"-v", "/a:/b:O,upperdir=/u", Mount{}, "go together"},
+		"mapped":                     {"-v", "/a:/b:idmap", Mount{}, `comes with the issue "user namespaces"`},
+		"a tmpfs":                    {"--tmpfs", "/t:size=64m,mode=1777,noexec,notmpcopyup", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=64m", "mode=1777", "noexec"}, NoCopy: true}, ""},
+		"a share of memory":          {"--tmpfs", "/t:size=50%", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=50%"}}, ""},
+		"a size that is none":        {"--tmpfs", "/t:size=lots", Mount{}, `size "lots" is not a size`},
+		"a mode that is none":        {"--tmpfs", "/t:mode=9", Mount{}, "not an octal mode"},
+		"a label on a tmpfs":         {"--tmpfs", "/t:z", Mount{}, "not an option of a tmpfs mount"},
+		"--mount bind":               {"--mount", "type=bind,src=a,target=/b,ro=true,bind-propagation=rshared,relabel=shared,bind-nonrecursive", Mount{Type: "bind", Source: "/work/a", Destination: "/b", Options: []string{"ro", "rshared", "bind"}, Relabel: "z"}, ""},
+		"--mount without a type":     {"--mount", "source=data,destination=/b,nosuid=false", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"suid"}}, ""},
+		"--mount with a comma":       {"--mount", `type=bind,"source=/a,b",dst=/c`, Mount{Type: "bind", Source: "/a,b", Destination: "/c"}, ""},
+		"--mount tmpfs":              {"--mount", "type=tmpfs,tmpfs-size=512M,tmpfs-mode=1777,destination=/t", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=512M", "mode=1777"}}, ""},
+		"--mount ramfs":              {"--mount", "type=ramfs,destination=/t", Mount{Type: "ramfs", Destination: "/t"}, ""},
+		"--mount devpts":             {"--mount", "type=devpts,destination=/dev/pts,uid=5,ptmxmode=666", Mount{Type: "devpts", Destination: "/dev/pts", Options: []string{"uid=5", "ptmxmode=666"}}, ""},
+		"--mount glob":               {"--mount", "type=glob,src=/usr/lib/a*,destination=/d", Mount{Type: "glob", Source: "/usr/lib/a*", Destination: "/d"}, ""},
+		"--mount glob in place":      {"--mount", "type=glob,src=/usr/lib/a*", Mount{Type: "glob", Source: "/usr/lib/a*"}, ""},
+		"--mount of an image":        {"--mount", "type=image,source=x,destination=/d", Mount{}, `comes with the issue "volumes"`},
+		"--mount of an artifact":     {"--mount", "type=artifact,source=x,destination=/d", Mount{}, `comes with the issue "build and artifacts"`},
+		"--mount of a type unknown":  {"--mount", "type=nfs,source=x,destination=/d", Mount{}, `"nfs" is not a type`},
+		"--mount without a place":    {"--mount", "type=bind,source=/x", Mount{}, "destination= is missing"},
+		"--mount without a source":   {"--mount", "type=bind,destination=/x", Mount{}, "source= is missing"},
+		"--mount option of another":  {"--mount", "type=tmpfs,destination=/x,source=/y", Mount{}, "source is not an option of type tmpfs"},
+		"--mount with a subpath":     {"--mount", "type=volume,source=a,destination=/x,subpath=b", Mount{}, `comes with the issue "volumes"`},
+		"--mount that is no CSV":     {"--mount", `type=bind,"a`, Mount{}, "comma-separated"},
+		"--mount with neither value": {"--mount", "type=bind,src=/a,dst=/b,ro=maybe", Mount{}, "neither true nor false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := parseContainer(tc.flag, tc.value, "x")
+			if tc.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Fatalf("got %v, want %q", err, tc.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Mounts) != 1 || !reflect.DeepEqual(c.Mounts[0], tc.want) {
+				t.Errorf("got  %#v\nwant %#v", c.Mounts, tc.want)
+			}
+		})
+	}
+}
+
+func TestPort(t *testing.T) {
+	for in, want := range map[string]string{
+		"80": "80/tcp", "80/udp": "80/udp", "80/TCP": "80/tcp", "8080:80": "8080:80/tcp", "8080-8082:80-82/udp": "8080-8082:80-82/udp",
+		"127.0.0.1:8080:80": "127.0.0.1:8080:80/tcp", "127.0.0.1::80": "127.0.0.1::80/tcp", "[::1]:8080:80": "[::1]:8080:80/tcp",
+		"[::]:8080:80": "[::]:8080:80/tcp", "[::1]::80": "[::1]::80/tcp", "0:80": "80/tcp", "1-65535": "1-65535/tcp", "127.0.0.1:80": "127.0.0.1::80/tcp",
+	} {
+		m, err := ParsePort(in)
+		if err != nil || m.String() != want {
+			t.Errorf("%s: got %s, %v, want %s", in, m, err, want)
+		}
+		again, err := ParsePort(m.String())
+		if err != nil || again != m {
+			t.Errorf("%s: %s reads as %+v, %v", in, m, again, err)
+		}
+	}
+	for in, want := range map[string]string{
+		"": "not a port", "0": "not a port", "65536": "not a port", "http": "not a port", "80:": "container port", "80/sctp": "only tcp and udp can",
+		"80/icmp": "not a protocol", "9-8": "backwards", "1-3:1-2": "3 ports on the host", "::1:80:80": "in brackets", "host:80:80": "not an IP address",
+		"80-:80": "host port",
+	} {
+		if _, err := ParsePort(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", in, err, want)
+		}
+	}
+}
+
+// TestFaults has what is wrong with a command line, each with its way out.
+func TestFaults(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args string
+		want []string
+	}{
+		"several at once, in their order": {"--memory lots --pull sometimes -p 80:http", []string{
+			"4 faults in this command line:",
+			`--memory "lots": "lots" is not a size; expected a size in bytes, or with the suffix b, k, m or g, such as --memory 512m`,
+			`--pull "sometimes"`, `--publish "80:http"`, "the image is missing"}},
+		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
+		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
+		"what is not built yet":            {"--secret a --health-cmd b --sdnotify healthy --network web --ip 10.0.0.1 --userns auto --subuidname a x", []string{`--secret is not built yet: it comes with the issue "secrets"`, `--health-cmd is not built yet: it comes with the issue "health checks"`, "--sdnotify healthy is not built", `--network web is not built yet: it comes with the issue "networks"`, "--ip is", `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is"}},
+		"what is refused for good":         {"--gpus all x", []string{"--gpus: give the device nodes with --device"}},
+		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
+		"a bad name":                       {"--name a/b x", []string{"a name begins with a letter or digit"}},
+		"neither true nor false":           {"--rm=maybe x", []string{`"maybe" is neither true nor false`}},
+		"no detour by a bad line":          {"--env-file bad x", []string{"line 2: the name holds white space"}},
+		"a file that is not there":         {"--env-file nowhere x", []string{"nowhere", "file does not exist"}},
+		"a nameless variable":              {"-e =a x", []string{"the name is missing"}},
+		"--rm with --restart":              {"--rm --restart always x", []string{"--rm and --restart always exclude each other"}},
+		"--replace without --name":         {"--replace x", []string{"--replace needs --name"}},
+		"split with a parent":              {"--cgroups split --cgroup-parent a x", []string{"exclude each other"}},
+		"the pod's business":               {"--pod p -p 80:80 --dns 1.1.1.1 --network host --userns host x", []string{"--publish belongs to the pod", "--userns belongs", "--dns belongs to the pod", "--network host: the network belongs to the pod"}},
+		"two networks":                     {"--network none --network host x", []string{"--network is given 2 times"}},
+		"a port twice":                     {"-p 80-82:80-82 -p 127.0.0.1:80:1 -p 82:9 x", []string{"host port 82/tcp is given twice, by 80-82:80-82/tcp and by 82:9/tcp"}},
+		"a destination twice":              {"-v /a:/c --tmpfs /c/ x", []string{"/c is mounted on twice"}},
+		"swap without memory":              {"--memory-swap 1g x", []string{"--memory-swap needs --memory"}},
+		"less swap than memory":            {"-m 2g --memory-swap 1g x", []string{"cannot be less"}},
+		"two ways to say cores":            {"--cpus 1 --cpu-quota 1000 x", []string{"exclude each other"}},
+		"two ways to map":                  {"--userns keep-id --uidmap 0:0:1 x", []string{"exclude each other"}},
+		"an option of keep-id":             {"--userns keep-id:user=1 x", []string{`"user" is not an option of keep-id`}},
+		"an address that is none":          {"--dns one.one --add-host a --add-host b:c x", []string{`"one.one" is not an IP address`, "the address is missing", `"c" is not an IP address`}},
+		"DNS left alone and changed":       {"--dns none --dns-search a x", []string{"--dns none leaves"}},
+		"a capability that is none":        {"--cap-add net_rwa x", []string{`"net_rwa" is not a capability`}},
+		"a limit that is none":             {"--ulimit files=1 --ulimit nofile x", []string{"invalid ulimit type: files", "invalid ulimit argument: nofile"}},
+		"a signal that is none":            {"--stop-signal HARD x", []string{`"HARD" is not a signal`}},
+		"log files":                        {"--log-driver json-file --log-opt max-size=1m x", []string{"which the journal has replaced", "SystemMaxUse="}},
+		"a group without a user":           {"--user :5 x", []string{"the user is missing"}},
+		"options unknown":                  {"--security-opt x=y --security-opt label=x --security-opt mask=a x", []string{`"x" is not an option`, `"x" is not a label`, `"a" is not an absolute path`}},
+		"slirp4netns":                      {"--network slirp4netns x", []string{"pasta has taken its place"}},
+		"a working directory from nowhere": {"-w srv x", []string{`"srv" is not an absolute path`}},
+		"a rootfs option unknown":          {"--rootfs /a:Z x", []string{`"Z" is not an option; expected PATH[:O]`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := strings.Fields(tc.args)
+			for i := range args {
+				if args[i] == "_" {
+					args[i] = ""
+				}
+			}
+			_, err := parseContainer(args...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			rest := err.Error()
+			for _, want := range tc.want {
+				i := strings.Index(rest, want)
+				if i < 0 {
+					t.Fatalf("no %q, or not in this order, in:\n%v", want, err)
+				}
+				rest = rest[i+len(want):]
+			}
+		})
+	}
+}
+
+func TestPod(t *testing.T) {
+	p, err := parsePod(strings.Fields("--infra-conmon-pidfile=/run/p.pid --replace --exit-policy stop --userns keep-id --publish 8988:8988 " +
+		"--label a=b --shm-size 128m --hostname media -v /srv/m:/media:ro --infra-name media-infra --name media --share +pid")...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Name != "systemd-web" || !c.Replace || !c.Remove || c.Cgroups != "split" || c.SdNotify != "conmon" || !c.Detach ||
-		c.Env["A"] != "x" || c.Publish[0].String() != "8080:80/tcp" || c.Image != "quay.io/x/y:1" || c.Command[1] != "--now" ||
-		c.Labels["PODMAN_SYSTEMD_UNIT"] != "web.service" || c.Mounts[0].Type != MountVolume {
-		t.Fatalf("%+v", c)
+	want := &Pod{
+		Name: "media", Replace: true, Infra: true, InfraName: "media-infra", MainPIDFile: "/run/p.pid", ExitPolicy: "stop",
+		Share: []string{"ipc", "net", "uts", "pid"}, Labels: map[string]string{"a": "b", "PODMAN_SYSTEMD_UNIT": "web.service"},
+		Limits:     Limits{ShmSize: ptr(int64(128 << 20))},
+		Networking: Networking{Publish: []PortMapping{{HostPort: 8988, ContainerPort: 8988, Range: 1, Protocol: "tcp"}}, Hostname: "media"},
+		IDMapping:  IDMapping{UserNS: UserNS{Mode: UserKeepID}},
+		Mounts:     []Mount{{Type: MountBind, Source: "/srv/m", Destination: "/media", Options: []string{"ro"}}},
 	}
+	if !reflect.DeepEqual(p, want) {
+		t.Errorf("got  %+v\nwant %+v", p, want)
+	}
+	if p, err := parsePod("--share", "none", "web"); err != nil || p.Name != "web" || len(p.Share) != 0 || p.ExitPolicy != "continue" {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	for args, want := range map[string]string{
+		"a b":                               "takes one name",
+		"--name a b":                        "two names",
+		"--infra=false --publish 80:80":     "--infra=false and --publish exclude each other",
+		"--infra-image x":                   "built in",
+		"--share net,user":                  `"user" is not a namespace`,
+		"--exit-policy never":               "expected stop or continue",
+		"--network web":                     `comes with the issue "networks"`,
+		"--replace":                         "--replace needs --name",
+		"--rm":                              "unknown flag --rm",
+		"--name x --share-parent":           "Slice=",
+		"--dns none --dns 1.1.1.1 --name x": "--dns none",
+	} {
+		if _, err := parsePod(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", args, err, want)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	alice := Own{UID: 1000, GID: 1000}
+	for name, tc := range map[string]struct {
+		m          IDMapping
+		own        Own
+		total      uint32
+		uids, gids []IDRange
+		err        string
+	}{
+		"host":                     {IDMapping{UserNS: UserNS{Mode: UserHost}}, alice, 65537, nil, nil, ""},
+		"nothing said":             {IDMapping{}, alice, 65537, nil, nil, ""},
+		"keep-id":                  {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, alice, 65537, []IDRange{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}, []IDRange{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}, ""},
+		"keep-id as root inside":   {IDMapping{UserNS: UserNS{Mode: UserKeepID, UID: ptr(uint32(0)), GID: ptr(uint32(5))}}, alice, 10, []IDRange{{0, 0, 1}, {1, 1, 9}}, []IDRange{{0, 1, 5}, {5, 0, 1}, {6, 6, 4}}, ""},
+		"keep-id with a size":      {IDMapping{UserNS: UserNS{Mode: UserKeepID, UID: ptr(uint32(2)), GID: ptr(uint32(2)), Size: 4}}, alice, 65537, []IDRange{{0, 1, 2}, {2, 0, 1}, {3, 3, 1}}, []IDRange{{0, 1, 2}, {2, 0, 1}, {3, 3, 1}}, ""},
+		"keep-id with one ID":      {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, alice, 1, []IDRange{{1000, 0, 1}}, []IDRange{{1000, 0, 1}}, ""},
+		"keep-id beyond the IDs":   {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, Own{100000, 100000}, 3, []IDRange{{0, 1, 2}, {100000, 0, 1}}, []IDRange{{0, 1, 2}, {100000, 0, 1}}, ""},
+		"keep-id at the very end":  {IDMapping{UserNS: UserNS{Mode: UserKeepID, UID: ptr(uint32(1<<32 - 1))}}, alice, 3, nil, nil, "lies too high"},
+		"keep-id with a size more": {IDMapping{UserNS: UserNS{Mode: UserKeepID, Size: 70000}}, alice, 65537, nil, nil, "more than the 65537 there are"},
+		"keep-id for root":         {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, Own{}, 1<<32 - 1, nil, nil, "no user to map for root"},
+		"a map for both":           {IDMapping{UIDMap: []IDRange{{0, 1, 5}, {5, 0, 1}}}, alice, 100, []IDRange{{0, 1, 5}, {5, 0, 1}}, []IDRange{{0, 1, 5}, {5, 0, 1}}, ""},
+		"a map beyond the IDs":     {IDMapping{UIDMap: []IDRange{{0, 0, 101}}}, alice, 100, nil, nil, "only 100 IDs to map to"},
+		"a map without the owner":  {IDMapping{UIDMap: []IDRange{{0, 1, 5}}}, alice, 100, nil, nil, `issue "user namespaces"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			uids, gids, err := tc.m.Resolve(tc.own, tc.total, tc.total)
+			if tc.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Fatalf("got %v, want %q", err, tc.err)
+				}
+				return
+			}
+			if err != nil || !reflect.DeepEqual(uids, tc.uids) || !reflect.DeepEqual(gids, tc.gids) {
+				t.Errorf("got %v, %v, %v", uids, gids, err)
+			}
+		})
+	}
+}
+
+// TestGenerator proves that every flag the generator can emit for a container
+// or a pod is taken, or refused with the issue that brings it.
+func TestGenerator(t *testing.T) {
+	fixed := map[string][]string{ // what keys without a Flag become; see section 6 of the reference
+		"Container": {
+			"--name=a --replace", "--rm", "--cgroups=split", "--cgroups no-conmon", "--sdnotify=conmon", "--sdnotify=container", "--sdnotify=healthy",
+			"-d", "--security-opt=no-new-privileges", "--security-opt label=disable", "--security-opt label=nested", "--security-opt label=type:spc_t",
+			"--security-opt label=filetype:usr_t", "--security-opt label=level:s0:c1,c2", "--security-opt apparmor=unconfined",
+			"--security-opt seccomp=/a", "--security-opt mask=/a:/b", "--security-opt unmask=ALL", "--tmpfs /tmp:rw,size=512M,mode=1777",
+			"--user 1000:1000", "--userns auto:uidmapping=0:1:2,size=5", "--userns keep-id:uid=1,gid=1", "-v systemd-data:/d", "--mount type=tmpfs,destination=/x",
+			"--label io.containers.autoupdate=registry", "--expose 80-90/udp", "--env A", "--env-file /work/env", "--secret a,type=env", "--pod p", "--rootfs",
+			"--network systemd-web", "--network container:systemd-a", "--network host", "--device /dev/null:/dev/x:r", "--log-driver journald", "--entrypoint=",
+		},
+		"Pod": {
+			"--infra-conmon-pidfile=/run/p.pid", "--name=a --replace", "--exit-policy stop", "--exit-policy continue", "--infra-name a-infra", "--name a",
+			"--userns keep-id", "-v a:/b", "--network pasta", "--network systemd-web", "--label PODMAN_SYSTEMD_UNIT=x",
+		},
+	}
+	for _, section := range []string{"Container", "Pod"} {
+		var lines [][]string
+		for _, l := range fixed[section] {
+			lines = append(lines, strings.Fields(l))
+		}
+		for _, k := range keys.Lookup(section).Keys {
+			switch {
+			case k.Flag == "":
+			case k.Kind == keys.Bool:
+				lines = append(lines, []string{k.Flag}, []string{k.Flag + "=false"})
+			case strings.HasSuffix(k.Flag, "="):
+				lines = append(lines, []string{k.Flag + k.Example})
+			default:
+				for _, v := range k.Values {
+					lines = append(lines, []string{k.Flag, v})
+				}
+				lines = append(lines, []string{k.Flag, k.Example})
+			}
+		}
+		for _, line := range lines {
+			var err error
+			if section == "Container" {
+				_, err = parseContainer(append(line, "x")...)
+			} else {
+				_, err = parsePod(line...)
+			}
+			if err == nil {
+				continue
+			}
+			var faults Faults
+			if !errors.As(err, &faults) {
+				t.Errorf("%s: %v", line, err)
+				continue
+			}
+			for _, f := range faults {
+				var later *NotBuilt
+				if !errors.As(f, &later) && !strings.Contains(f.Error(), "journal") {
+					t.Errorf("%s: %v", line, f)
+				}
+			}
+		}
+	}
+}
+
+// TestSupported has each flag either do something or say why not.
+func TestSupported(t *testing.T) {
+	issues := []string{IssueNetworks, IssueSecrets, IssueHealth, IssueBuild, IssueUserNamespaces, IssueVolumes}
+	seen := map[string]on{}
+	for _, r := range rows() {
+		if (r.set == nil) == (r.issue == "" && r.refused == "") {
+			t.Errorf("--%s must do something or be refused, not both", r.name)
+		}
+		if r.issue != "" && !strings.Contains(strings.Join(issues, ","), r.issue) {
+			t.Errorf("--%s: no issue %q", r.name, r.issue)
+		}
+		if seen[r.name]&r.on != 0 {
+			t.Errorf("--%s is there twice", r.name)
+		}
+		seen[r.name] |= r.on
+		if r.set != nil && (r.usage == "" || r.kind != yesno && r.word == "") {
+			t.Errorf("--%s has no usage", r.name)
+		}
+	}
+	if len(Supported()) != len(rows()) {
+		t.Error("the table is cut")
+	}
+}
+
+func BenchmarkContainer(b *testing.B) {
+	for b.Loop() {
+		if _, err := parseContainer("--name", "systemd-web", "--replace", "--rm", "--cgroups=split", "--sdnotify=conmon", "-d", "-v", "data:/d", "--env", "A=b", "-p", "8080:80", "x"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// FuzzValues has no value make the parser panic.
+func FuzzValues(f *testing.F) {
+	f.Add("127.0.0.1:80-81:80-81/udp")
+	f.Add("type=bind,src=/a,dst=/b")
+	f.Add("keep-id:uid=1,gid=2")
+	f.Fuzz(func(t *testing.T, v string) {
+		set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+		flags := ContainerFlags(set)
+		set.VisitAll(func(fl *pflag.Flag) {
+			if _, ours := fl.Value.(*flag); ours && fl.Name != "label-file" && fl.Name != "env-file" {
+				if err := fl.Value.Set(v); err != nil {
+					t.Errorf("--%s: %v", fl.Name, err)
+				}
+			}
+		})
+		if _, err := flags.Container([]string{"x"}, host()); err == nil && v == "" {
+			t.Error("an empty value for everything is no error")
+		}
+		if m, err := ParsePort(v); err == nil {
+			if again, err := ParsePort(m.String()); err != nil || again != m {
+				t.Errorf("%q reads as %s, which reads as %s, %v", v, m, again, err)
+			}
+		}
+	})
 }
