@@ -76,7 +76,7 @@ lab-test: build lab ## tests in booted Debian machines (contrib/lab); root only,
 
 .PHONY: golden
 golden: ## rewrite the expected output of the golden cases; review the diff
-	$(GO) test ./generator/... -update
+	$(GO) test -tags "$(TAGS)" $$(grep -rl --include=*_test.go 'flag.Bool("update"' generator runner contrib | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for FUZZTIME (20s)

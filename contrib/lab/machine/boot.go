@@ -36,7 +36,9 @@ exec "$@"
 `
 
 // link is the host's end of the lab's network cable; interface names have at most 15 bytes.
-func (m *Machine) link() string { return "pl" + strconv.Itoa(m.spec.Index) }
+func (m *Machine) link() string { return linkName(m.spec.Index) }
+
+func linkName(index int) string { return "pl" + strconv.Itoa(index) }
 
 // Boot starts the lab and returns when its systemd has finished starting and the users that linger have their managers.
 // It takes two to three seconds. The lab goes on when the calling process ends.

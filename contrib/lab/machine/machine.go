@@ -236,7 +236,8 @@ func freeIndex(c cache.Dir, log io.Writer) (int, error) {
 		taken[l.spec.Index] = true
 	}
 	for i := range 256 * 64 {
-		if !taken[i] && !strings.Contains(string(out), " "+address(i, 1)+"/") {
+		_, err := os.Stat("/sys/class/net/" + linkName(i)) // of a lab in another cache
+		if !taken[i] && err != nil && !strings.Contains(string(out), " "+address(i, 1)+"/") {
 			return i, nil
 		}
 	}
