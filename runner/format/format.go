@@ -19,6 +19,7 @@ import (
 	"io"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -61,6 +62,10 @@ func JSON(w io.Writer, v any) error {
 // name are its exported fields, those of embedded structs, and its methods without
 // parameters.
 func Rows[T any](w io.Writer, t Table, rows []T) error {
+	if has := headings[T](nil); has["ID"] != "" && has["Id"] == "" {
+		// Docker's inspect has Id, and so people write it; podman takes both.
+		t.Format = regexp.MustCompile(`\.Id\b`).ReplaceAllString(t.Format, ".ID")
+	}
 	f := report.New(w, "--format")
 	origin, text := report.OriginUser, t.Format
 	if text == "" {

@@ -63,6 +63,11 @@ func TestRows(t *testing.T) {
 			"A1 web,www [\"web\",\"www\"] tod\nB2  null yes\n",
 		},
 		{
+			"Id is another word for ID",
+			Table{Format: `{{.Id}} {{json .Id}}`},
+			"a1 \"a1\"\nb2 \"b2\"\n",
+		},
+		{
 			"an escaped tab is a tab",
 			Table{Format: `{{.ID}}\t{{.Size}}`},
 			"a1\t7\nb2\t0\n",

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -74,6 +73,21 @@ func (e *PlatformError) Error() string {
 	return fmt.Sprintf("no image for %s; there is %s", e.Want, strings.Join(e.Have, ", "))
 }
 
+// FullError is a disk that is full, or a quota that is used up.
+type FullError struct {
+	Dir string // on that disk
+}
+
+func (e *FullError) Error() string { return "no space left on the disk of " + e.Dir }
+
+// isFull reports whether a disk was full. The one that unpacks is another process, and
+// of its errors only the text comes back.
+func isFull(err error) bool {
+	text := err.Error()
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) ||
+		strings.Contains(text, unix.ENOSPC.Error()) || strings.Contains(text, unix.EDQUOT.Error())
+}
+
 // explain puts what went wrong with a pull from host into one line, and a way out
 // beside it. The libraries' messages repeat the reference at every level; what is kept
 // here is the innermost one that says something.
@@ -95,7 +109,7 @@ func explain(name, host string, err error) error {
 		invalid      x509.CertificateInvalidError
 		record       tls.RecordHeaderError
 		policy       signature.PolicyRequirementError
-		path         *fs.PathError
+		full         *FullError
 	)
 	text := err.Error()
 	var code errcode.ErrorCode // the zero value is none
@@ -109,8 +123,8 @@ func explain(name, host string, err error) error {
 		e.hint = fmt.Sprintf("is %s up, and the network to it? a proxy in between? podunit pull %s shows what comes", host, name)
 	case errors.Is(err, context.Canceled):
 		e.Err = errors.New("the pull was interrupted")
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), strings.Contains(text, "no space left on device"), strings.Contains(text, "disk quota exceeded"):
-		e.Err = fmt.Errorf("no space left on the disk%s", at(err, &path))
+	case errors.As(err, &full):
+		e.Err = full
 		e.hint = "nothing of the pull was kept; podunit image prune -a removes images that no container uses, TMPDIR names another place for downloads"
 	case errors.Is(err, unix.EROFS):
 		e.hint = "the file system is read-only; graphroot in storage.conf and TMPDIR name other places"
@@ -156,12 +170,4 @@ func innermost(err error) error {
 		}
 		err = next
 	}
-}
-
-// at says on which path, when the error knows.
-func at(err error, path **fs.PathError) string {
-	if errors.As(err, path) {
-		return " of " + (*path).Path
-	}
-	return ""
 }

@@ -235,6 +235,9 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	}
 	work, err := newWorkdir(im.store)
 	if err != nil {
+		if isFull(err) {
+			err = &FullError{Dir: orElse(os.Getenv("TMPDIR"), "/var/tmp")}
+		}
 		return nil, err
 	}
 	sys.BigFilesTemporaryDir = work.dir
@@ -287,13 +290,18 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	stopWatching()
 	<-watched
 	if result.err != nil {
-		full := errors.Is(result.err, unix.ENOSPC) || errors.Is(result.err, unix.EDQUOT) || strings.Contains(result.err.Error(), "no space left on device")
-		if full {
+		if isFull(result.err) {
 			work.close(m.blobs())
 			im.dropLayers(m)
-		} else {
-			work.close(im.stored(m))
+			// Downloads are written here, and the storage by another process.
+			full := &FullError{Dir: im.store.GraphRoot()}
+			var path *fs.PathError
+			if errors.As(result.err, &path) && strings.HasPrefix(path.Path, work.dir) {
+				full.Dir = filepath.Dir(filepath.Dir(work.dir))
+			}
+			return nil, full
 		}
+		work.close(im.stored(m))
 		if cause := context.Cause(copying); cause != nil {
 			return nil, cause
 		}

@@ -158,10 +158,10 @@ func dataHome() string {
 // explain names the place and the way out for what goes wrong on real machines.
 func explain(options storage.StoreOptions, err error) error {
 	e := &Error{Path: options.GraphRoot, Err: err}
-	// Which of the two directories it was is in the error's path, when there is one.
-	var pathError *os.PathError
-	if errors.As(err, &pathError) && strings.HasPrefix(pathError.Path, options.RunRoot) {
-		e.Path = options.RunRoot
+	// The libraries wrap the path several times; once is enough.
+	var path *os.PathError
+	if errors.As(err, &path) {
+		e.Path, e.Err = path.Path, path.Err
 	}
 	switch {
 	case errors.Is(err, unix.EROFS):
