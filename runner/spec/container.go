@@ -8,7 +8,11 @@
 // a container can hold what was asked for.
 package spec
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Container is what one command line of run asks for.
 type Container struct {
@@ -127,26 +131,62 @@ type Pod struct {
 	MainPIDFile string
 	// ExitPolicy is stop or continue: whether the pod ends with its last container.
 	ExitPolicy string
-	// Share lists the namespaces that containers of the pod share: cgroup, ipc,
-	// net, pid, uts.
+	// Share lists the namespaces that containers of the pod share: ipc, net, pid,
+	// uts.
 	Share []string
 	// PodIDFile receives the pod's ID.
 	PodIDFile string
 	Restart   Restart
 	Labels    map[string]string
 
-	Security
-	Limits
 	Networking
 	IDMapping
 
-	// Mounts go into every container of the pod.
-	Mounts  []Mount
-	Devices []Device
-	PIDNS   Namespace
-	UTSNS   Namespace
+	// ShmSize is the size of the /dev/shm that its containers share, in bytes;
+	// zero means no limit, nil the configured size.
+	ShmSize *int64
+
+	// What follows goes into every container of the pod; see Container.Inherit.
+
+	Security
+	Mounts       []Mount
+	Devices      []Device
+	PIDNS, UTSNS Namespace
 
 	Warnings []string `json:",omitempty"`
+}
+
+// Inherit gives a container what its pod says for all its containers: security
+// options, kernel parameters, devices, and namespaces that are not the
+// container's own. What the container says itself is stronger. Mounts are left
+// to the caller, which resolves their sources.
+func (c *Container) Inherit(p *Pod) {
+	c.CapAdd, c.CapDrop = slices.Concat(p.CapAdd, c.CapAdd), slices.Concat(p.CapDrop, c.CapDrop)
+	c.SELinux = slices.Concat(p.SELinux, c.SELinux)
+	c.Mask, c.Unmask = slices.Concat(p.Mask, c.Mask), slices.Concat(p.Unmask, c.Unmask)
+	c.ProcOpts = slices.Concat(p.ProcOpts, c.ProcOpts)
+	c.Devices = slices.Concat(p.Devices, c.Devices)
+	c.Privileged = c.Privileged || p.Privileged
+	c.NoNewPrivileges = c.NoNewPrivileges || p.NoNewPrivileges
+	if c.AppArmor == "" {
+		c.AppArmor = p.AppArmor
+	}
+	if c.Seccomp == "" {
+		c.Seccomp = p.Seccomp
+	}
+	if c.PIDNS.Mode == "" {
+		c.PIDNS = p.PIDNS
+	}
+	if c.UTSNS.Mode == "" {
+		c.UTSNS = p.UTSNS
+	}
+	sysctls := maps.Clone(p.Sysctls)
+	if sysctls == nil {
+		sysctls = c.Sysctls
+	} else {
+		maps.Copy(sysctls, c.Sysctls)
+	}
+	c.Sysctls = sysctls
 }
 
 // Rootfs is a directory at the image's place: PATH[:O][:idmap].
@@ -231,8 +271,7 @@ type Limits struct {
 	DeviceWriteIOPS   []DeviceRate
 	PidsLimit         *int64 // -1 means no limit
 	// CgroupConf is written to cgroup v2 files as it stands, by file name.
-	CgroupConf   map[string]string
-	CgroupParent string
+	CgroupConf map[string]string
 	// ShmSize is the size of /dev/shm in bytes; zero means no limit, nil means
 	// the configured size (64 MiB).
 	ShmSize *int64

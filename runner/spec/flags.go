@@ -92,7 +92,7 @@ type target struct {
 	container *Container // nil for a pod
 	pod       *Pod       // nil for a container
 	security  *Security
-	limits    *Limits
+	limits    *Limits // for a pod, only ShmSize can be set
 	net       *Networking
 	ids       *IDMapping
 	mounts    *[]Mount
@@ -281,9 +281,10 @@ func (f *Flags) Container(args []string, host Host) (*Container, error) {
 // Pod judges a command line of pod create. args are the words after the flags:
 // nothing, or the pod's name. The error is Faults, everything that is wrong.
 func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
+	var limits Limits // of which a pod has the size of /dev/shm alone
 	p := &Pod{Infra: true, ExitPolicy: "continue", Share: []string{"ipc", "net", "uts"}, Labels: map[string]string{}}
 	t := &target{
-		host: host, pod: p, security: &p.Security, limits: &p.Limits, net: &p.Networking, ids: &p.IDMapping,
+		host: host, pod: p, security: &p.Security, limits: &limits, net: &p.Networking, ids: &p.IDMapping,
 		mounts: &p.Mounts, devices: &p.Devices, labels: p.Labels,
 	}
 	faults := f.apply(t)
@@ -298,6 +299,7 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 			faults = append(faults, fmt.Errorf("pod name %q: %w", p.Name, err))
 		}
 	}
+	p.ShmSize = limits.ShmSize
 	systemdUnit(host, p.Labels)
 	faults = append(faults, p.together(f)...)
 	return p, faults.err()
@@ -319,9 +321,6 @@ func (c *Container) together(f *Flags) Faults {
 	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
 	if c.Remove && c.Restart.Policy != "" && c.Restart.Policy != "no" {
 		add("--rm and --restart %s exclude each other: a container that is started again cannot be removed at its end; leave one out", c.Restart.Policy)
-	}
-	if c.Cgroups == "split" && c.CgroupParent != "" {
-		add("--cgroups=split and --cgroup-parent exclude each other: split stays inside the unit's own cgroup")
 	}
 	if c.Replace && c.Name == "" {
 		add("--replace needs --name: it removes the container of that name first")
@@ -375,8 +374,7 @@ func (p *Pod) together(f *Flags) Faults {
 			}
 		}
 	}
-	faults = append(faults, p.Networking.together(&p.Warnings)...)
-	return append(faults, p.Limits.together()...)
+	return append(faults, p.Networking.together(&p.Warnings)...)
 }
 
 func (n *Networking) together(warnings *[]string) Faults {

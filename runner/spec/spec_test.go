@@ -274,7 +274,7 @@ func TestFaults(t *testing.T) {
 		"a nameless variable":              {"-e =a x", []string{"the name is missing"}},
 		"--rm with --restart":              {"--rm --restart always x", []string{"--rm and --restart always exclude each other"}},
 		"--replace without --name":         {"--replace x", []string{"--replace needs --name"}},
-		"split with a parent":              {"--cgroups split --cgroup-parent a x", []string{"exclude each other"}},
+		"a cgroup parent":                  {"--cgroup-parent a x", []string{"set Slice= in the [Service] section"}},
 		"the pod's business":               {"--pod p -p 80:80 --dns 1.1.1.1 --network host --userns host x", []string{"--publish belongs to the pod", "--userns belongs", "--dns belongs to the pod", "--network host: the network belongs to the pod"}},
 		"two networks":                     {"--network none --network host x", []string{"--network is given 2 times"}},
 		"a port twice":                     {"-p 80-82:80-82 -p 127.0.0.1:80:1 -p 82:9 x", []string{"host port 82/tcp is given twice, by 80-82:80-82/tcp and by 82:9/tcp"}},
@@ -328,7 +328,7 @@ func TestPod(t *testing.T) {
 	want := &Pod{
 		Name: "media", Replace: true, Infra: true, InfraName: "media-infra", MainPIDFile: "/run/p.pid", ExitPolicy: "stop",
 		Share: []string{"ipc", "net", "uts", "pid"}, Labels: map[string]string{"a": "b", "PODMAN_SYSTEMD_UNIT": "web.service"},
-		Limits:     Limits{ShmSize: ptr(int64(128 << 20))},
+		ShmSize:    ptr(int64(128 << 20)),
 		Networking: Networking{Publish: []PortMapping{{HostPort: 8988, ContainerPort: 8988, Range: 1, Protocol: "tcp"}}, Hostname: "media"},
 		IDMapping:  IDMapping{UserNS: UserNS{Mode: UserKeepID}},
 		Mounts:     []Mount{{Type: MountBind, Source: "/srv/m", Destination: "/media", Options: []string{"ro"}}},
@@ -345,6 +345,8 @@ func TestPod(t *testing.T) {
 		"--infra=false --publish 80:80":     "--infra=false and --publish exclude each other",
 		"--infra-image x":                   "built in",
 		"--share net,user":                  `"user" is not a namespace`,
+		"--memory 1g --name x":              "MemoryMax= in the slice",
+		"--share cgroup --name x":           "leave cgroup out",
 		"--exit-policy never":               "expected stop or continue",
 		"--network web":                     `comes with the issue "networks"`,
 		"--replace":                         "--replace needs --name",
@@ -355,6 +357,22 @@ func TestPod(t *testing.T) {
 		if _, err := parsePod(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", args, err, want)
 		}
+	}
+}
+
+func TestInherit(t *testing.T) {
+	p, err := parsePod(strings.Fields("--name p --security-opt no-new-privileges --security-opt seccomp=/pod --security-opt mask=/a --sysctl net.a=1,net.b=1 --device /dev/fuse --pid host --uts private")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parseContainer(strings.Fields("--pod p --security-opt seccomp=/own --security-opt mask=/b --sysctl net.b=2 --uts host x")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Inherit(p)
+	if !c.NoNewPrivileges || c.Seccomp != "/own" || !reflect.DeepEqual(c.Mask, []string{"/a", "/b"}) || c.PIDNS.Mode != "host" || c.UTSNS.Mode != "host" ||
+		!reflect.DeepEqual(c.Sysctls, map[string]string{"net.a": "1", "net.b": "2"}) || len(c.Devices) != 1 || len(p.Sysctls) != 2 || p.Sysctls["net.b"] != "1" {
+		t.Errorf("%+v", c)
 	}
 }
 
