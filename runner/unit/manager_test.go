@@ -127,6 +127,8 @@ Type=s notify
 NotifyAccess=s all
 Delegate=b true
 KillMode=s mixed
+LogRateLimitIntervalUSec=t 1000000
+LogRateLimitBurst=u 100000000
 ExecStart=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit start web] false}]
 ExecStopPost=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit rm web] true}]
 Environment=as [A=b]

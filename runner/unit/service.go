@@ -68,6 +68,11 @@ func (s Service) properties() ([]systemd.Property, error) {
 		prop("NotifyAccess", "all"),
 		prop("Delegate", true),
 		prop("KillMode", "mixed"),
+		// A burst of lines is no accident in a container's log. Zero would not turn
+		// journald's limit off, it is the manager's word for "not set". In a
+		// user's service it is the limit of user@.service that counts, see units/.
+		prop("LogRateLimitIntervalUSec", usec(time.Second)),
+		prop("LogRateLimitBurst", uint32(100_000_000)),
 	}
 	add := func(ok bool, p systemd.Property) {
 		if ok {

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/unit"
+)
+
+const (
+	onlineTarget = "network-online.target"
+	// onlineLimit is how long to wait at most: as long as Podman's own unit does.
+	onlineLimit = 90 * time.Second
+	onlinePoll  = 200 * time.Millisecond
+)
+
+// WaitOnline returns at once if the machine has a default route or is not about to
+// get one, and otherwise waits until either is so, for onlineLimit at most. It is for
+// what needs a route to start with, pasta and pulls, in a unit of a user: a user's
+// unit cannot be ordered after the system's network-online.target.
+//
+// About to get one means that the system's manager has network-online.target among
+// its jobs. Where nothing wants it, nothing will ever reach it. waiting, if not nil,
+// is called before the first wait. Its error is that of ctx only.
+func WaitOnline(ctx context.Context, uid int, waiting func()) error {
+	return onlineWait{
+		routed: func() bool { return hasDefaultRoute(os.ReadFile) },
+		coming: func(ctx context.Context) (func() bool, func()) {
+			m, err := unit.Connect(ctx, unit.Config{UID: uid, System: true})
+			if err != nil {
+				return nil, nil // nobody to ask
+			}
+			return func() bool {
+				p, err := m.Properties(ctx, onlineTarget)
+				return err == nil && p.HasJob && p.ActiveState != "active"
+			}, m.Close
+		},
+		poll: onlinePoll, limit: onlineLimit,
+	}.wait(ctx, waiting)
+}
+
+type onlineWait struct {
+	routed      func() bool
+	coming      func(context.Context) (ask func() bool, done func())
+	poll, limit time.Duration
+}
+
+func (o onlineWait) wait(ctx context.Context, waiting func()) error {
+	if o.routed() {
+		return nil
+	}
+	coming, done := o.coming(ctx)
+	if coming == nil {
+		return ctx.Err()
+	}
+	defer done()
+	limit := time.After(o.limit)
+	for first := true; coming() && !o.routed(); first = false {
+		if first && waiting != nil {
+			waiting()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit:
+			return nil
+		case <-time.After(o.poll):
+		}
+	}
+	return ctx.Err()
+}
+
+// hasDefaultRoute looks for a route to everywhere on any device but loopback.
+// Source: proc_pid_net(5), route and ipv6_route.
+func hasDefaultRoute(read func(string) ([]byte, error)) bool {
+	const zero6 = "00000000000000000000000000000000"
+	if data, err := read("/proc/thread-self/net/route"); err == nil {
+		for line := range strings.Lines(string(data)) {
+			f := strings.Fields(line)
+			if len(f) > 7 && f[1] == "00000000" && f[7] == "00000000" {
+				return true
+			}
+		}
+	}
+	if data, err := read("/proc/thread-self/net/ipv6_route"); err == nil {
+		for line := range strings.Lines(string(data)) {
+			f := strings.Fields(line)
+			// The kernel's own entry that refuses everything is on lo.
+			if len(f) > 9 && f[0] == zero6 && f[1] == "00" && f[9] != "lo" {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWaitOnline(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		routed       func(look int) bool
+		noManager    bool
+		coming       func(look int) bool
+		limit        time.Duration
+		looks, waits int
+	}{
+		{name: "routed", routed: func(int) bool { return true }, looks: 0},
+		{name: "no manager to ask", noManager: true},
+		{name: "nothing will reach it", coming: func(int) bool { return false }, looks: 1},
+		{name: "it is reached", coming: func(n int) bool { return n < 3 }, looks: 3, waits: 1},
+		{name: "a route comes first", coming: func(int) bool { return true }, routed: func(n int) bool { return n > 2 }, looks: 2, waits: 1},
+		{name: "it takes too long", coming: func(int) bool { return true }, limit: time.Nanosecond, looks: 1, waits: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			looks, waits, routes, closed := 0, 0, 0, false
+			o := onlineWait{poll: time.Millisecond, limit: time.Minute}
+			if tt.limit > 0 {
+				o.limit, o.poll = tt.limit, time.Minute
+			}
+			o.routed = func() bool { routes++; return tt.routed != nil && tt.routed(routes) }
+			o.coming = func(context.Context) (func() bool, func()) {
+				if tt.noManager {
+					return nil, nil
+				}
+				return func() bool { looks++; return tt.coming(looks) }, func() { closed = true }
+			}
+			if err := o.wait(context.Background(), func() { waits++ }); err != nil {
+				t.Error(err)
+			}
+			if looks != tt.looks || waits != tt.waits || closed != (tt.looks > 0) {
+				t.Errorf("looks %d, waits %d, closed %t", looks, waits, closed)
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	o := onlineWait{routed: func() bool { return false }, poll: time.Minute, limit: time.Minute, coming: func(context.Context) (func() bool, func()) {
+		return func() bool { return true }, func() {}
+	}}
+	if err := o.wait(ctx, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+}
+
+func TestDefaultRoute(t *testing.T) {
+	const (
+		head   = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+		subnet = "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+		route  = "eth0\t00000000\t0102000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+		refuse = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n"
+		route6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
+	)
+	for _, tt := range []struct {
+		name, v4, v6 string
+		want         bool
+	}{
+		{"nothing", head, "", false},
+		{"a subnet only", head + subnet, refuse, false},
+		{"IPv4", head + subnet + route, refuse, true},
+		{"IPv6", head + subnet, route6 + refuse, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			read := func(path string) ([]byte, error) {
+				if strings.HasSuffix(path, "/ipv6_route") {
+					if tt.v6 == "" {
+						return nil, os.ErrNotExist
+					}
+					return []byte(tt.v6), nil
+				}
+				return []byte(tt.v4), nil
+			}
+			if got := hasDefaultRoute(read); got != tt.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}
