@@ -110,7 +110,7 @@ Fields: ` + strings.Join(format.Fields[imageRow](), ", ") + ".",
 			}
 			return format.Rows(e.stdout, format.Table{
 				Format: out, Default: imageColumns(rows, digests, history), NoHeading: noHeading,
-				Headings: map[string]string{"ID": "IMAGE ID", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "VirtualSize": "VIRTUAL SIZE", "R": "R/O", "ParentID": "PARENT ID"},
+				Headings: map[string]string{"ID": "IMAGE ID", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "VirtualSize": "VIRTUAL SIZE", "R": "R/O", "ParentId": "PARENT ID"},
 			}, rows)
 		},
 	}

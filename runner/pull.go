@@ -163,7 +163,7 @@ func (e *env) drawPull(o image.PullOptions) (image.PullOptions, func()) {
 		if s := time.Since(begun).Seconds(); s > 1 && p.Done > 0 && p.Done < p.Total {
 			text += fmt.Sprintf(", %d%%, %.1f MB/s", p.Done*100/p.Total, float64(p.Done)/1e6/s)
 		}
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && len(text) >= width { //nolint:gosec // as above
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && len(text) >= width { //nolint:gosec // as above
 			text = text[:max(width-1, 0)]
 		}
 		fmt.Fprint(f, "\r\x1b[K"+text)

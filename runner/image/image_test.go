@@ -642,3 +642,5 @@ func TestProgressString(t *testing.T) {
 		}
 	}
 }
+
+func writeFile(path string, size int) error { return os.WriteFile(path, make([]byte, size), 0o600) }

@@ -20,7 +20,7 @@ import (
 // Source: podman-images(1), --format.
 type Summary struct {
 	ID             string `json:"Id"`
-	ParentID       string `json:"ParentId"`
+	ParentId       string //nolint:revive // podman's name, for templates
 	RepoTags       []string
 	RepoDigests    []string
 	Created        int64 // seconds since 1970
@@ -36,7 +36,7 @@ type Summary struct {
 	History        []string `json:",omitempty"` // names it once had
 	IsManifestList *bool    `json:",omitempty"`
 	Names          []string `json:",omitempty"`
-	OS             string   `json:"Os,omitempty"`
+	Os             string   `json:",omitempty"`
 }
 
 // List gives the images that pass all filters, in no order. Filters are KEY=VALUE, see
@@ -113,7 +113,7 @@ func summary(ctx context.Context, image *libimage.Image, users int) (Summary, er
 		s.Dangling = *dangling
 	}
 	if parent := image.ListData.Parent; parent != nil {
-		s.ParentID = parent.ID()
+		s.ParentId = parent.ID()
 	}
 	if isList {
 		return s, nil
@@ -122,7 +122,7 @@ func summary(ctx context.Context, image *libimage.Image, users int) (Summary, er
 	if err != nil {
 		return Summary{}, err
 	}
-	s.Labels, s.Arch, s.OS = data.Labels, data.Architecture, data.Os
+	s.Labels, s.Arch, s.Os = data.Labels, data.Architecture, data.Os
 	return s, nil
 }
 
