@@ -61,7 +61,7 @@ func busybox(t testing.TB) string {
 		t.Fatal(err)
 	}
 	root := filepath.Join(dir, "rootfs")
-	for _, dir := range []string{"bin", "etc", "tmp", "var/tmp", "root", "home/app"} {
+	for _, dir := range []string{"bin", "etc", "tmp", "var/tmp", "root", "home/app", "proc", "sys", "dev", "run"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
