@@ -35,4 +35,7 @@ extern struct podunit_identity podunit_identity;
 int podunit_log_main(int argc, char **argv);
 int podunit_infra_main(int argc, char **argv);
 
+/* Give back the memory that a small program needed to start (slim.c). */
+void podunit_slim(void);
+
 #endif

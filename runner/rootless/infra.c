@@ -38,6 +38,7 @@ int podunit_infra_main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	prctl(PR_SET_NAME, "podunit-infra", 0, 0, 0);
 	close(3);
+	podunit_slim();
 	for (;;) {
 		if (sigwait(&set, &sig) != 0)
 			continue;

@@ -41,6 +41,7 @@ enum {
 	SMALL = 16 * 1024,      /* what a stream needs while lines are ordinary */
 	LONGEST = 1024 * 1024,  /* a longer line is cut, and marked as cut */
 	FIELDS = 4096,
+	QUIET = 500,            /* milliseconds without output, after which it makes itself small */
 };
 
 struct stream {
@@ -176,7 +177,7 @@ static int copy(struct stream *s)
 int podunit_log_main(int argc, char **argv)
 {
 	struct pollfd polls[2];
-	int open_streams = 2;
+	int open_streams = 2, idle = 0;
 
 	/* It ends with the pipes, not before: last words matter most. */
 	signal(SIGTERM, SIG_IGN);
@@ -205,9 +206,15 @@ int podunit_log_main(int argc, char **argv)
 		polls[i] = (struct pollfd){ .fd = 3 + i, .events = POLLIN };
 	}
 	connect_journal();
+	podunit_slim();
 	while (open_streams > 0) {
-		if (poll(polls, 2, -1) < 0 && errno != EINTR)
+		int n = poll(polls, 2, idle ? -1 : QUIET);
+
+		if (n < 0 && errno != EINTR)
 			return 1;
+		idle = n == 0;
+		if (idle)
+			podunit_slim();
 		for (int i = 0; i < 2; i++) {
 			if (polls[i].fd < 0 || !(polls[i].revents & (POLLIN | POLLHUP | POLLERR)))
 				continue;
