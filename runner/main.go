@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/podunit/podunit/runner/rootless"
@@ -73,16 +74,24 @@ func (e faultWithStatus) ExitStatus() int { return e.status }
 
 func withStatus(err error, status int) error { return faultWithStatus{err, status} }
 
+// gcAbove is the heap size in bytes from which garbage is collected.
+const gcAbove = 128 << 20
+
 func main() {
 	// The storage unpacks layers in a process of its own, which is this program again.
 	if reexec.Init() {
 		return
 	}
+	// A runner lives for a fraction of a second: collecting garbage would be work for
+	// nothing. The limit is for pulls, which do live.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(gcAbove)
 	// SIGTERM is what systemd sends when a start is to be given up.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	status := run(ctx, e, os.Args[1:])
 	stop()
+	e.user.Leave()
 	os.Exit(status)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 )
@@ -178,6 +179,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	if err != nil {
 		return none, nil, err
 	}
+	step.Crash("resolved")
 	r := x.Prepare(*c, img, args)
 	if x.inService() {
 		r.Unit = x.own.Name
@@ -188,10 +190,12 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	if err != nil {
 		return none, nil, err
 	}
+	step.Crash("locked")
 	if err := e.clear(ctx, x, r); err != nil {
 		unlock()
 		return none, nil, err
 	}
+	step.Crash("cleared")
 	if err := x.SweepOrphans(ctx); err != nil {
 		fmt.Fprintf(e.stderr, "podunit: warning: remains of earlier containers: %v\n", err)
 	}

@@ -191,6 +191,7 @@ func (e *Engine) background(ctx context.Context, l Launch, s *Status) error {
 	if err != nil {
 		return err
 	}
+	step.Crash("launched")
 	return e.began(l, s, pid)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
@@ -173,6 +174,7 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err
 	}
+	step.Crash("stopped")
 	return e.remove(ctx, r, volumes || r.Spec.Remove)
 }
 
@@ -186,11 +188,13 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 	}
 	var errs []error
 	errs = append(errs, e.Runtime.Delete(ctx, r.ID))
+	step.Crash("runtime deleted")
 	if p, err := openProcess(s.LogPID, 0); err == nil && p != nil {
 		p.wait(ctx, drainWait)
 		p.close()
 	}
 	errs = append(errs, network.Release(e.dir(r.ID)))
+	step.Crash("network released")
 	if s.Cgroup != "" {
 		// Ours to remove; systemd removes the unit's own when the unit has ended.
 		if err := unix.Rmdir(filepath.Join(cgroupMount, s.Cgroup)); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) {
@@ -238,15 +242,19 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 		return err
 	}
 	var errs []error
-	if err := e.Store.DeleteContainer(r.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
-		errs = append(errs, fmt.Errorf("remove container %s: %w", r.Name, err))
-	}
+	// Before the container: nobody but its record knows them.
 	if volumes {
 		for _, v := range r.AnonymousVolumes {
 			errs = append(errs, e.Volumes.Remove(v))
 		}
 	}
+	step.Crash("volumes removed")
+	if err := e.Store.DeleteContainer(r.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
+		errs = append(errs, fmt.Errorf("remove container %s: %w", r.Name, err))
+	}
+	step.Crash("container removed")
 	errs = append(errs, os.RemoveAll(e.dir(r.ID)))
+	step.Crash("directory removed")
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

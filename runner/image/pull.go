@@ -17,6 +17,7 @@ import (
 
 	"github.com/containers/ocicrypt/helpers"
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
@@ -240,6 +241,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 		}
 		return nil, err
 	}
+	step.Crash("pull begun")
 	sys.BigFilesTemporaryDir = work.dir
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
 
@@ -307,6 +309,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 		}
 		return nil, result.err
 	}
+	step.Crash("pull stored")
 	work.close(m.blobs())
 	if o.Report != nil {
 		p := m.progress()

@@ -193,7 +193,11 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	if _, err := e.Containers.Lookup(r.Name); err == nil {
 		return r, fmt.Errorf("pod %s: %w by a container", r.Name, ErrNameInUse)
 	}
-	return r, e.save(r)
+	if err := e.save(r); err != nil {
+		return r, err
+	}
+	step.Crash("pod noted")
+	return r, nil
 }
 
 func (e *Engine) save(r Record) error {
@@ -400,7 +404,11 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 	for range members {
 		all = append(all, <-errs)
 	}
-	all = append(all, e.stopInfra(e.Status(r)), network.Release(e.Dir(r.ID)))
+	step.Crash("members stopped")
+	all = append(all, e.stopInfra(e.Status(r)))
+	step.Crash("infra stopped")
+	all = append(all, network.Release(e.Dir(r.ID)))
+	step.Crash("pod network released")
 	return errors.Join(all...)
 }
 
@@ -441,12 +449,14 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 			return err
 		}
 	}
+	step.Crash("members removed")
 	if r.Spec.MainPIDFile != "" {
 		_ = os.Remove(r.Spec.MainPIDFile) // systemd may have been first
 	}
 	if err := os.RemoveAll(e.Dir(r.ID)); err != nil {
 		return err
 	}
+	step.Crash("pod directory removed")
 	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

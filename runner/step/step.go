@@ -10,10 +10,12 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/sirupsen/logrus"
 )
 
 // CrashVariable names the environment variable with which a test kills the runner
-// right after the step of that name: the way to show that a start cut at any
+// right after the step of that name: the way to show that a start or stop cut at any
 // point leaves nothing that the next start cannot clean up.
 const CrashVariable = "PODUNIT_CRASH_AFTER"
 
@@ -29,12 +31,13 @@ type Step struct {
 // come back joined.
 func Run(ctx context.Context, grace time.Duration, steps []Step) error {
 	for i, s := range steps {
-		err := ctx.Err()
+		err, begin := ctx.Err(), time.Now()
 		if err == nil {
 			err = s.Do(ctx)
 		}
+		logrus.Debugf("step %s: %.1f ms", s.Name, time.Since(begin).Seconds()*1000)
 		if err == nil {
-			crash(s.Name)
+			Crash(s.Name)
 			continue
 		}
 		return errors.Join(err, undo(ctx, grace, steps[:i]))
@@ -57,7 +60,9 @@ func undo(ctx context.Context, grace time.Duration, done []Step) error {
 	return errors.Join(errs...)
 }
 
-func crash(name string) {
+// Crash is a point at which a test can kill the runner outside of Run: in a pull, in a
+// stop, between two halves of a step. It does nothing unless CrashVariable has the name.
+func Crash(name string) {
 	if os.Getenv(CrashVariable) == name {
 		// SIGKILL, so that not even a deferred function runs.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
