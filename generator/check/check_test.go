@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package check
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/generator/check/kubeyaml"
+	"github.com/podunit/podunit/generator/convert"
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+// files are unit files by name.
+type files map[string]string
+
+func (f files) inputs() []quadlet.Input {
+	var out []quadlet.Input
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
+		in.File, in.Faults = unitfile.Parse(in.Path, []byte(f[name]))
+		out = append(out, in)
+	}
+	return out
+}
+
+// fakeHost is a machine with alice, who has subordinate ids and no linger, and a few files.
+func fakeHost() Host {
+	there := map[string]string{
+		"/q/web.env": "", "/q/app.yml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {container: []}\n", "/srv": "", "/home/alice/media": "",
+		"/usr/share/zoneinfo/UTC": "", "/usr/share/zoneinfo/Asia/Shanghai": "", "/dev/fuse": "",
+	}
+	return Host{
+		Exists:     func(path string) bool { _, ok := there[path]; return ok },
+		ReadFile:   func(path string) ([]byte, error) { return []byte(there[path]), nil },
+		UserHome:   func(name string) (string, bool) { return "/home/" + name, name == "alice" || name == "bob" },
+		SubIDs:     func(name string, _ bool) bool { return name == "alice" },
+		Linger:     func(name string) bool { return name == "bob" },
+		User:       "alice",
+		Home:       "/home/alice",
+		RuntimeDir: "/run/user/1000",
+	}
+}
+
+func TestCheck(t *testing.T) {
+	container := func(lines ...string) string {
+		return "[Container]\nImage=localhost/a\n" + strings.Join(lines, "\n") + "\n"
+	}
+	for _, c := range []struct {
+		name   string
+		files  files
+		system bool
+		want   []string // severity: part of the message
+	}{
+		{"all is well", files{"a.container": container("PublishPort=127.0.0.1:8080-8081:80-81/tcp", "Volume=%h/media:/m:z,ro", "EnvironmentFile=web.env", "Timezone=Asia/Shanghai")}, false, nil},
+		{"the generator's errors come first", files{"a.container": "[Container]\nImag=x\n"}, false, []string{"error: unsupported key 'Imag'", "error: no Image or Rootfs"}},
+		{"a port too high", files{"a.container": container("PublishPort=80:65536")}, false, []string{`error: PublishPort=80:65536 has no valid container port: "65536" is not a number from 1 to 65535`}},
+		{"a range backwards", files{"a.container": container("PublishPort=90-80:90-80")}, false, []string{"error: PublishPort=90-80:90-80 has no valid container port: the range 90-80 ends before it begins"}},
+		{"ranges of different length", files{"a.container": container("PublishPort=80-82:80-81")}, false, []string{"has ranges of different length"}},
+		{"an unknown protocol", files{"a.container": container("PublishPort=80:80/tpc")}, false, []string{"has an unknown protocol"}},
+		{"a bare IPv6 address", files{"a.container": container("PublishPort=::1:80:80")}, false, []string{"IPv6 address without brackets"}},
+		{"a variable port", files{"a.container": container("PublishPort=$PORT:80")}, false, nil},
+		{"an upper-case image", files{"a.container": "[Container]\nImage=localhost/App\n"}, false, []string{"error: Image=localhost/App is not an image reference"}},
+		{"a digest cut short", files{"a.container": "[Container]\nImage=localhost/a@sha256:12\n"}, false, []string{"is not an image reference"}},
+		{"a bad tag", files{"a.container": "[Container]\nImage=localhost/a:la!test\n"}, false, []string{"is not an image reference"}},
+		{"a duration without unit", files{"a.container": container("HealthInterval=30")}, false, []string{"error: HealthInterval=30 is a duration without a unit"}},
+		{"no duration", files{"a.container": container("HealthTimeout=soon")}, false, []string{"is not a duration"}},
+		{"no size", files{"a.container": container("Memory=1 gig", "ShmSize=100m")}, false, []string{"error: Memory=1 gig is not a size"}},
+		{"no signal", files{"a.container": container("StopSignal=SIGTREM")}, false, []string{"error: StopSignal=SIGTREM is not a signal"}},
+		{"signals", files{"a.container": container("StopSignal=RTMIN+3", "ReloadSignal=hup")}, false, nil},
+		{"no capability", files{"a.container": container("AddCapability=NET_ADMINN CAP_CHOWN all")}, false, []string{"error: AddCapability=NET_ADMINN is not a capability"}},
+		{"a misspelt value", files{"a.container": container("Pull=newest", "AutoUpdate=registri")}, false, []string{"error: Pull=newest is not a known value", "error: AutoUpdate=registri is not a known value"}},
+		{"no boolean", files{"a.container": container("ReadOnly=ture", "RunInit=")}, false, []string{"warning: ReadOnly=ture is read as false", "warning: RunInit= is read as false"}},
+		{"no time zone", files{"a.container": container("Timezone=Mars/Olympus")}, false, []string{"error: Timezone=Mars/Olympus is not a known time zone"}},
+		{"an unknown mount option", files{"a.container": container("Volume=/srv:/d:readonly")}, false, []string{`has the unknown option "readonly"`}},
+		{"a relative path inside", files{"a.container": container("Volume=data:d")}, false, []string{"has no absolute path inside the container"}},
+		{"an unknown mount type", files{"a.container": container("Mount=type=bnd,src=/srv,dst=/d")}, false, []string{"has an unknown type"}},
+		{"bad addresses", files{"a.container": container("IP=10.0.0.256", "IP6=10.0.0.1", "DNS=resolver", "AddHost=db")}, false,
+			[]string{"is not an IPv4 address", "is not an IPv6 address", "is not an IP address", "is not a host"}},
+		{"bad networks", files{"a.network": "[Network]\nSubnet=10.0.0.5/24\nIPRange=10.0.0.9-10.0.0.2\nDriver=brigde\n"}, false,
+			[]string{"has bits set after its prefix", "ends before it begins", "warning: Driver=brigde is not a known value"}},
+		{"missing files", files{"a.container": container("EnvironmentFile=none.env /etc/none.env"), "b.kube": "[Kube]\nYaml=none.yml\n"}, false,
+			[]string{"error: EnvironmentFile=none.env names a file that does not exist: /q/none.env", "warning: EnvironmentFile=/etc/none.env names", "error: Yaml=none.yml names a file that does not exist"}},
+		{"missing host paths", files{"a.container": container("Volume=./none:/d", "Mount=type=bind,src=/none,dst=/e", "AddDevice=/dev/none")}, false,
+			[]string{"warning: the host path /q/none does not exist", "warning: the host path /none does not exist", "warning: the device /dev/none does not exist"}},
+		{"what the YAML says", files{"a.kube": "[Kube]\nYaml=app.yml\n"}, false, []string{"error: unknown field container in PodSpec", "error: Pod has no containers"}},
+		{"a port published twice", files{"a.container": container("PublishPort=8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\n"}, false, []string{"error: host port 8080/tcp is published by a.container too"}},
+		{"a port on two addresses", files{"a.container": container("PublishPort=127.0.0.2:8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\nPublishPort=8080:81/udp\n"}, false, nil},
+		{"a port of units that conflict", files{"a.container": "[Unit]\nConflicts=b.container\n" + container("PublishPort=8080:80"), "b.container": container("PublishPort=8080:80")}, false, nil},
+		{"a name used twice", files{"a.container": container("ContainerName=x"), "b.pod": "[Pod]\nPodName=x\n"}, false, []string{"error: the container or pod name x is used by a.container too"}},
+		{"a volume shared", files{"a.volume": "[Volume]\nVolumeName=x\n", "b.volume": "[Volume]\nVolumeName=x\n"}, false, []string{"warning: the volume name x is used by"}},
+		{"two wait for each other", files{"a.container": "[Unit]\nAfter=b.container\n" + container(), "b.container": "[Unit]\nAfter=a.container\n" + container()}, false, []string{"error: units wait for each other: a.container, b.container"}},
+		{"a port on a pod's member", files{"a.container": container("Pod=p.pod", "PublishPort=80:80"), "p.pod": "[Pod]\n"}, false, []string{"error: PublishPort= belongs to the pod"}},
+		{"ports on the host's network", files{"a.container": container("Network=host", "PublishPort=80:80")}, false, []string{"warning: PublishPort= has no effect"}},
+		{"a grace too long", files{"a.container": container("StopTimeout=120")}, false, []string{"warning: StopTimeout=120 is not below the 90 s"}},
+		{"User= of a user's service", files{"a.container": container("[Service]", "User=bob")}, false, []string{"warning: using key User", "error: User= has no place in a user's service"}},
+		{"an unknown account", files{"a.container": container("[Service]", "User=carol")}, true, []string{"warning: using key User", "error: User=carol is no account"}},
+		{"an account without ids", files{"a.container": container("[Service]", "User=bob")}, true, []string{"warning: using key User", "warning: bob has no subordinate ids"}},
+		{"a dynamic user", files{"a.container": container("[Service]", "DynamicUser=yes")}, true, []string{"warning: using key DynamicUser", "error: DynamicUser= cannot run containers"}},
+		{"no linger", files{"a.container": container("[Install]", "WantedBy=default.target")}, false, []string{"warning: services of alice start with the first login"}},
+		{"a target of the system", files{"a.container": container("[Install]", "WantedBy=multi-user.target")}, false, []string{"warning: user managers have no multi-user.target"}},
+		{"unknown ids", files{"a.container": container("SubUIDMap=bob")}, false, []string{"error: SubUIDMap=bob has no range in /etc/subuid"}},
+		{"a deprecated key", files{"a.container": container("RemapUsers=auto")}, false, []string{"warning: RemapUsers= is deprecated"}},
+		{"an odd name", files{"a.container": container("ContainerName=-x")}, false, []string{"error: ContainerName=-x is not a valid name"}},
+		{"a sysctl without value", files{"a.container": container("Sysctl=net.x")}, false, []string{"error: Sysctl=net.x has no value"}},
+		{"a limit", files{"a.container": container("Ulimit=nofiles=1", "Ulimit=nofile=1:2", "Ulimit=host")}, false, []string{"error: Ulimit=nofiles=1 is not a limit"}},
+		{"a namespace mode", files{"a.container": container("UserNS=keepid")}, false, []string{"error: UserNS=keepid is not a user namespace mode"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: kubeyaml.Check})
+			for _, want := range c.want {
+				found := false
+				for _, d := range list {
+					found = found || strings.Contains(d.Severity.String()+": "+d.Message, want)
+				}
+				if !found {
+					t.Errorf("nothing says %q", want)
+				}
+			}
+			if len(list) != len(c.want) {
+				for _, d := range list {
+					t.Errorf("said: %s", d.Place())
+				}
+			}
+		})
+	}
+}
+
+// TestExamples: the examples of the key table have nothing wrong with their values.
+func TestExamples(t *testing.T) {
+	for _, s := range keys.Sections() {
+		if s.Ext == "" {
+			continue
+		}
+		for _, k := range s.Keys {
+			list := Check(files{"x" + s.Ext: "[" + s.Name + "]\n" + k.Name + "=" + k.Example + "\n"}.inputs(), Options{})
+			for _, d := range list {
+				if d.Code == "value" && d.Severity == report.Error {
+					t.Errorf("[%s] %s", s.Name, d.Place())
+				}
+			}
+		}
+	}
+}
+
+// TestThisHost: the real machine answers without surprise.
+func TestThisHost(t *testing.T) {
+	h := ThisHost(os.Getuid() != 0)
+	if _, ok := h.UserHome("root"); !ok || !h.Exists("/") || h.SubIDs("nobody-has-this-name", true) {
+		t.Error("strange machine")
+	}
+	if _, err := h.ReadFile("/dev/zero"); err == nil {
+		t.Error("/dev/zero was read")
+	}
+}
