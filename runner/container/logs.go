@@ -26,8 +26,8 @@ const journalSocket = "/run/systemd/journal/socket"
 
 // output makes the streams of a container that runs on its own, and the process that
 // copies them, if one is needed. closeEnds drops our copies once the container has its
-// own; the copier ends when the last writer has.
-func (e *Engine) output(r Record, identifier string) (s runc.Streams, copier int, closeEnds func(), err error) {
+// own; the copier ends when the last writer has. rootfs is what it must not hold.
+func (e *Engine) output(r Record, rootfs, identifier string) (s runc.Streams, copier int, closeEnds func(), err error) {
 	closeEnds = func() {}
 	driver := r.Spec.Log.Driver
 	if driver == "" {
@@ -53,7 +53,7 @@ func (e *Engine) output(r Record, identifier string) (s runc.Streams, copier int
 	if err != nil {
 		return s, 0, closeEnds, errors.Join(err, outR.Close(), outW.Close())
 	}
-	copier, err = startCopier(logFields(r, identifier), outR, errR)
+	copier, err = startCopier(rootfs, logFields(r, identifier), outR, errR)
 	outR.Close()
 	errR.Close()
 	closeEnds = func() { outW.Close(); errW.Close() }
@@ -92,9 +92,9 @@ func logFields(r Record, identifier string) []string {
 }
 
 // startCopier starts this binary as podunit-log (see runner/rootless/log.c).
-func startCopier(fields []string, stdout, stderr *os.File) (int, error) {
+func startCopier(rootfs string, fields []string, stdout, stderr *os.File) (int, error) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = append([]string{"podunit-log"}, fields...)
+	cmd.Args = append([]string{"podunit-log", rootfs}, fields...)
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	// Lines that the journal does not take go where the unit's own do.
@@ -104,7 +104,8 @@ func startCopier(fields []string, stdout, stderr *os.File) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start the log copier: %w", err)
 	}
-	return cmd.Process.Pid, cmd.Process.Release()
+	pid := cmd.Process.Pid // Release forgets it
+	return pid, cmd.Process.Release()
 }
 
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).

@@ -41,6 +41,8 @@ type Launch struct {
 	NotifySocket string
 	// Ready is called with the status once the container's first process runs.
 	Ready func(Status) error
+
+	rootfs string // once it is mounted
 }
 
 // Join is what a container shares with its pod.
@@ -95,6 +97,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Do: func(context.Context) error {
 				var err error
 				rootfs, err = e.mountRootfs(*r)
+				l.rootfs = rootfs
 				return err
 			},
 			Undo: func(context.Context) error {
@@ -181,7 +184,7 @@ func (e *Engine) mountRootfs(r Record) (string, error) {
 
 // background starts a container that runs on its own.
 func (e *Engine) background(ctx context.Context, l Launch, s *Status) error {
-	streams, copier, closeEnds, err := e.output(*l.Record, l.Identifier)
+	streams, copier, closeEnds, err := e.output(*l.Record, l.rootfs, l.Identifier)
 	if err != nil {
 		return err
 	}
@@ -199,7 +202,7 @@ func (e *Engine) background(ctx context.Context, l Launch, s *Status) error {
 func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, error) {
 	streams := *l.Foreground
 	if !l.Record.Spec.TTY && (streams.Stdout != nil && isSocket(streams.Stdout) || streams.Stderr != nil && isSocket(streams.Stderr)) {
-		piped, copier, closeEnds, err := e.output(*l.Record, l.Identifier)
+		piped, copier, closeEnds, err := e.output(*l.Record, l.rootfs, l.Identifier)
 		if err != nil {
 			return 0, err
 		}

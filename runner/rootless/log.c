@@ -8,7 +8,7 @@
  * cannot open /dev/stdout (ENXIO), which the official nginx image does. Why C: a
  * container's unit shall hold nothing heavier than cat(1) beside the container.
  *
- * usage: podunit-log FIELD=VALUE...
+ * usage: podunit-log ROOTFS FIELD=VALUE...
  * File descriptor 3 is read as stdout, 4 as stderr. The fields are added to every
  * entry. It ends when both are at their end.
  *
@@ -185,11 +185,12 @@ int podunit_log_main(int argc, char **argv)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
-	/* Let go of the runner's mounts, above all of the container's root. */
-	if (unshare(CLONE_NEWNS) == 0)
-		mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
+	/* The container's root must be free as soon as the container is gone. It came along
+	 * into this copy of the runner's mounts. */
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 && argc > 1)
+		umount2(argv[1], MNT_DETACH);
 
-	for (int i = 1; i < argc; i++) {
+	for (int i = 2; i < argc; i++) {
 		size_t n = strlen(argv[i]);
 
 		if (fields_len + n + 1 > sizeof fields || memchr(argv[i], '\n', n))
