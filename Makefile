@@ -18,6 +18,9 @@ BASHCOMP ?= $(PREFIX)/share/bash-completion/completions
 FISHCOMP ?= $(PREFIX)/share/fish/vendor_completions.d
 ZSHCOMP  ?= $(if $(filter /usr,$(PREFIX)),$(PREFIX)/share/zsh/vendor-completions,$(PREFIX)/share/zsh/site-functions)
 
+# packages whose tests have a line like this
+packages = $$(grep -rl --include=*_test.go '$(1)' generator runner contrib units testdata | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+
 FUZZTIME ?= 20s
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -72,11 +75,11 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 # One package at a time: two cores carry one lab well.
 .PHONY: lab-test
 lab-test: build lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
-	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' ./...
+	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' $(call packages,^//go:build lab)
 
 .PHONY: golden
 golden: ## rewrite the expected output of the golden cases; review the diff
-	$(GO) test -tags "$(TAGS)" $$(grep -rl --include=*_test.go 'flag.Bool("update"' generator runner contrib | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
+	$(GO) test -tags "$(TAGS)" $(call packages,flag.Bool."update") -update
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for FUZZTIME (20s)
