@@ -3,6 +3,7 @@
 package network
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,30 @@ func TestArgs(t *testing.T) {
 	a := args([]string{"--dns-forward=10.0.0.1"}, nil, "N", "P", false, false)
 	if len(a.dns) != 1 || a.dns[0] != "10.0.0.1" {
 		t.Errorf("dns %v", a.dns)
+	}
+}
+
+func TestIPv6Mode(t *testing.T) {
+	six := []spec.PortMapping{port(t, "80:80"), port(t, "[::1]:81:81")}
+	for _, tt := range []struct {
+		name  string
+		ports []spec.PortMapping
+		extra []string
+		r     routes
+		want  string
+	}{
+		{"no IPv6 port", six[:1], nil, routes{default4: "eth0"}, ""},
+		{"no IPv6 route", six, nil, routes{default4: "eth0", any4: "eth1"}, "--outbound-if6 eth0 -a fd00::3 -g fd00::1"},
+		{"no default route at all", six, nil, routes{any4: "eth1"}, "--outbound-if6 eth1 -a fd00::3 -g fd00::1"},
+		{"no route at all", six, nil, routes{}, ""},
+		{"an IPv6 route", six, nil, routes{default4: "eth0", default6: "eth0"}, ""},
+		{"the user settles it", six, []string{"-a", "fd01::2"}, routes{default4: "eth0"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := strings.Join(ipv6Mode(tt.ports, tt.extra, tt.r), " "); got != tt.want {
+				t.Errorf("got %s", got)
+			}
+		})
 	}
 }
 
@@ -311,17 +336,20 @@ func TestPasta(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			for range 2 { // a second start in the same place
-				pastaStory(t, dir)
+				pastaStory(t, dir, !tt.cut)
 			}
 		})
 	}
 }
 
-func pastaStory(t *testing.T, dir string) {
-	m := port(t, "127.0.0.1::80")
+func pastaStory(t *testing.T, dir string, v6 bool) {
+	ports := []spec.PortMapping{port(t, "127.0.0.1::80")}
+	if v6 && bind(netip.IPv6Loopback(), 0, "tcp", nil) == nil {
+		ports = append(ports, port(t, "[::1]::80"))
+	}
 	before := time.Now()
 	p, err := Start(context.Background(), Request{
-		Network: spec.Network{Mode: spec.NetPasta}, Ports: []spec.PortMapping{m}, Dir: dir,
+		Network: spec.Network{Mode: spec.NetPasta}, Ports: ports, Dir: dir,
 		Root: !inUserNS(), Config: &config.Config{},
 	})
 	if err != nil {
@@ -333,7 +361,7 @@ func pastaStory(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	t.Logf("namespace after %s, pasta after %s: %+v", made.Round(time.Microsecond), time.Since(before).Round(time.Microsecond), r)
-	if len(r.IPs) == 0 || r.PastaPID == 0 || len(r.Ports) != 1 {
+	if len(r.IPs) == 0 || r.PastaPID == 0 || len(r.Ports) != len(ports) {
 		t.Fatalf("result %+v", r)
 	}
 	ns, err := openNS(r.Path)
@@ -348,7 +376,7 @@ func pastaStory(t *testing.T, dir string) {
 		if data, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range"); err != nil || strings.Join(strings.Fields(string(data)), " ") != "0 0" {
 			t.Errorf("ping_group_range %q, %v", data, err)
 		}
-		l, err := net.Listen("tcp4", ":80")
+		l, err := net.Listen("tcp", ":80")
 		serving <- l
 		return err
 	})
@@ -364,19 +392,25 @@ func pastaStory(t *testing.T, dir string) {
 			if err != nil {
 				return
 			}
-			fmt.Fprint(c, "hello")
+			fmt.Fprint(c, "hello\n")
+			// The other side closes first: pasta may drop the last words of one
+			// that ends before it has connected both.
+			io.Copy(io.Discard, c)
 			c.Close()
 		}
 	}()
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", r.Ports[0].HostPort), 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
+	for _, p := range r.Ports {
+		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(p.HostIP, p.HostPort).String(), 5*time.Second)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		if got, err := bufio.NewReader(c).ReadString('\n'); err != nil || got != "hello\n" {
+			t.Errorf("through pasta on %s: %q, %v", p.HostIP, got, err)
+		}
+		c.Close()
 	}
-	c.SetDeadline(time.Now().Add(5 * time.Second))
-	if got, err := io.ReadAll(c); err != nil || string(got) != "hello" {
-		t.Errorf("through pasta: %q, %v", got, err)
-	}
-	c.Close()
 
 	// Somebody else wants the port.
 	var inUse PortInUseError

@@ -28,7 +28,7 @@ const (
 // is called before the first wait. Its error is that of ctx only.
 func WaitOnline(ctx context.Context, uid int, waiting func()) error {
 	return onlineWait{
-		routed: func() bool { return hasDefaultRoute(os.ReadFile) },
+		routed: func() bool { r := readRoutes(os.ReadFile); return r.default4+r.default6 != "" },
 		coming: func(ctx context.Context) (func() bool, func()) {
 			m, err := unit.Connect(ctx, unit.Config{UID: uid, System: true})
 			if err != nil {
@@ -74,15 +74,28 @@ func (o onlineWait) wait(ctx context.Context, waiting func()) error {
 	return ctx.Err()
 }
 
-// hasDefaultRoute looks for a route to everywhere on any device but loopback.
+// routes are the devices by which packets leave the machine, empty where there is none.
+type routes struct {
+	default4, default6 string
+	any4               string // the first device with any route
+}
+
+// readRoutes looks for routes to everywhere on any device but loopback.
 // Source: proc_pid_net(5), route and ipv6_route.
-func hasDefaultRoute(read func(string) ([]byte, error)) bool {
+func readRoutes(read func(string) ([]byte, error)) routes {
 	const zero6 = "00000000000000000000000000000000"
+	var r routes
 	if data, err := read("/proc/thread-self/net/route"); err == nil {
 		for line := range strings.Lines(string(data)) {
 			f := strings.Fields(line)
-			if len(f) > 7 && f[1] == "00000000" && f[7] == "00000000" {
-				return true
+			if len(f) < 8 || f[0] == "Iface" {
+				continue
+			}
+			if r.any4 == "" {
+				r.any4 = f[0]
+			}
+			if r.default4 == "" && f[1] == "00000000" && f[7] == "00000000" {
+				r.default4 = f[0]
 			}
 		}
 	}
@@ -91,9 +104,10 @@ func hasDefaultRoute(read func(string) ([]byte, error)) bool {
 			f := strings.Fields(line)
 			// The kernel's own entry that refuses everything is on lo.
 			if len(f) > 9 && f[0] == zero6 && f[1] == "00" && f[9] != "lo" {
-				return true
+				r.default6 = f[9]
+				break
 			}
 		}
 	}
-	return false
+	return r
 }

@@ -57,7 +57,7 @@ func TestWaitOnline(t *testing.T) {
 	}
 }
 
-func TestDefaultRoute(t *testing.T) {
+func TestReadRoutes(t *testing.T) {
 	const (
 		head   = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 		subnet = "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
@@ -67,12 +67,12 @@ func TestDefaultRoute(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		name, v4, v6 string
-		want         bool
+		want         routes
 	}{
-		{"nothing", head, "", false},
-		{"a subnet only", head + subnet, refuse, false},
-		{"IPv4", head + subnet + route, refuse, true},
-		{"IPv6", head + subnet, route6 + refuse, true},
+		{"nothing", head, "", routes{}},
+		{"a subnet only", head + subnet, refuse, routes{any4: "eth0"}},
+		{"IPv4", head + strings.ReplaceAll(subnet, "eth0", "eth1") + route, refuse, routes{any4: "eth1", default4: "eth0"}},
+		{"IPv6", head + subnet, route6 + refuse, routes{any4: "eth0", default6: "eth0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			read := func(path string) ([]byte, error) {
@@ -84,8 +84,8 @@ func TestDefaultRoute(t *testing.T) {
 				}
 				return []byte(tt.v4), nil
 			}
-			if got := hasDefaultRoute(read); got != tt.want {
-				t.Errorf("got %t", got)
+			if got := readRoutes(read); got != tt.want {
+				t.Errorf("got %+v", got)
 			}
 		})
 	}

@@ -37,6 +37,29 @@ func localMode() []string {
 	return []string{"-4", "-i", "lo", "-a", "169.254.2.1", "-n", "16", "-g", "169.254.2.2", "-I", "tap0", "-M", "02:00:a9:fe:02:02"}
 }
 
+// ipv6Mode makes pasta do IPv6 on a host that has no IPv6 route, for ports published
+// on an IPv6 address such as ::1: it would leave IPv6 out, and fail. The addresses,
+// the ecosystem's, only need to be there; none where pasta would do it anyway, or
+// where the user settles such things.
+func ipv6Mode(ports []spec.PortMapping, extra []string, r routes) []string {
+	device := r.default4
+	if device == "" {
+		device = r.any4
+	}
+	wanted := slices.ContainsFunc(ports, func(p spec.PortMapping) bool { return p.HostIP.Is6() && !p.HostIP.Is4In6() })
+	if !wanted || r.default6 != "" || device == "" {
+		return nil
+	}
+	for _, w := range extra {
+		name, _, _ := strings.Cut(w, "=")
+		switch name {
+		case "-4", "--ipv4-only", "-6", "--ipv6-only", "-i", "--interface", "-a", "--address", "-g", "--gateway", "--outbound-if6":
+			return nil
+		}
+	}
+	return []string{"--outbound-if6", device, "-a", "fd00::3", "-g", "fd00::1"}
+}
+
 // pastaArgs are pasta's arguments, and what its user may know of them.
 type pastaArgs struct {
 	words []string
@@ -145,6 +168,7 @@ func startPasta(ctx context.Context, req Request, ports []spec.PortMapping) (run
 	}
 	netns, pid := filepath.Join(work, netnsFile), filepath.Join(work, pidFile)
 	extra := append(slices.Clone(req.Config.Network.PastaOptions.Get()), req.Network.Options...)
+	extra = append(ipv6Mode(ports, extra, readRoutes(os.ReadFile)), extra...)
 	a := args(extra, ports, netns, pid, req.Root, work == req.Dir)
 	if err := runPasta(ctx, program, &a); err != nil {
 		if problem := portProblem(ports); problem != nil {
@@ -380,6 +404,11 @@ func (e PastaError) Unwrap() error { return e.Err }
 func (e PastaError) Hint() string {
 	if strings.Contains(e.Said, "tun socket") || strings.Contains(e.Said, "/dev/net/tun") {
 		return "/dev/net/tun must exist and be open to all: modprobe tun; chmod 666 /dev/net/tun"
+	}
+	if strings.Contains(e.Said, "Failed to bind") {
+		// Every port was free before; what is left is Debian 12's pasta on a host
+		// without any route.
+		return "pasta may do no IPv6 on a machine that is on no network: publish on an IPv4 address"
 	}
 	return ""
 }
