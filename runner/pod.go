@@ -39,6 +39,7 @@ func newPodCreateCommand(e *env) *cobra.Command {
 		Example: "  podunit pod create --publish 8080:80 web\n  podunit run -d --pod web docker.io/library/nginx",
 	}
 	flags := spec.PodFlags(cmd.Flags())
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		p, err := flags.Pod(args, e.host())
 		if err != nil {

@@ -35,6 +35,7 @@ executed, 127 if it cannot be found.`,
 		ValidArgsFunction: completeImages(e),
 	}
 	flags := spec.ContainerFlags(cmd.Flags())
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := flags.Container(args, e.host())
 		if err != nil {
@@ -51,6 +52,9 @@ executed, 127 if it cannot be found.`,
 	return cmd
 }
 
+// flagError adds "did you mean" to pflag's complaint.
+func flagError(cmd *cobra.Command, err error) error { return spec.FlagError(cmd.Flags(), err) }
+
 func newCreateCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "create [flags] IMAGE [COMMAND [ARG...]]",
@@ -58,6 +62,7 @@ func newCreateCommand(e *env) *cobra.Command {
 		ValidArgsFunction: completeImages(e),
 	}
 	flags := spec.ContainerFlags(cmd.Flags())
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := flags.Container(args, e.host())
 		if err != nil {
@@ -208,6 +213,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 		r.PodID = p.ID
 		// What the pod mounts goes into each of its containers.
 		r.Spec.Mounts = append(r.Spec.Mounts, p.Spec.Mounts...)
+		r.Spec.Inherit(&p.Spec)
 		if r.Spec.UserNS.Mode == "" && len(r.Spec.UIDMap) == 0 && len(r.Spec.GIDMap) == 0 {
 			r.Spec.IDMapping = p.Spec.IDMapping
 		}

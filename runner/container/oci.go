@@ -10,15 +10,17 @@ import (
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/graft"
 	"github.com/podunit/podunit/runner/spec"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/opencontainers/selinux/go-selinux/label"
 	"go.podman.io/common/pkg/apparmor"
 	"golang.org/x/sys/unix"
 )
 
 // oci makes the OCI configuration of one start and the files bound into it.
-func (e *Engine) oci(l Launch, rootfs string, conn Connection) (*rspec.Spec, error) {
+func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
 	r := l.Record
 	dir := e.dir(r.ID)
 	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs)
@@ -43,12 +45,23 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection) (*rspec.Spec, err
 		Rootless:     e.User.Rootless(),
 		UIDMap:       uids,
 		GIDMap:       gids,
-		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers},
+		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
 		Hostname:     r.Hostname(),
 		NotifySocket: l.NotifySocket,
 	}
 	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
 		return nil, err
+	}
+	if err := e.confine(&in, mounts, label); err != nil {
+		return nil, err
+	}
+	if len(uids) > 0 && conn.NetNSPath != "" {
+		// Its user namespace does not own the network namespace, so it cannot mount
+		// a sysfs of its own, and must not see ours.
+		in.Sys = filepath.Join(dir, "sys")
+		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), graft.Sysfs(conn.NetNSPath, in.Sys)); err != nil {
+			return nil, err
+		}
 	}
 	for _, m := range mounts {
 		in.Mounts = append(in.Mounts, bundle.Mount{Mount: m, Path: m.Source})
@@ -72,6 +85,12 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection) (*rspec.Spec, err
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}
 	return config, nil
+}
+
+// canLimitSwap looks at the unit's own cgroup, as the container's does not exist yet.
+func canLimitSwap(cgroup string) bool {
+	_, err := os.Stat(filepath.Join(cgroupMount, filepath.Dir(cgroup), "memory.swap.max"))
+	return cgroup != "" && err == nil
 }
 
 // Hostname is what was asked for, else the first 12 digits of the ID.
@@ -170,11 +189,9 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 	in.Files = append(in.Files, bundle.File{Source: env, Destination: "/run/.containerenv"})
 	if l.Join != nil && slices.Contains(l.Join.Share, "ipc") && (r.Spec.IPCNS.Mode == "" || r.Spec.IPCNS.Mode == "pod") {
 		// POSIX shared memory lives in a file system, which a namespace does not share.
+		// The infra process holds it.
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
-		if err := os.MkdirAll(in.Shm, 0o700); err != nil {
-			return err
-		}
-		if err := os.Chmod(in.Shm, 0o1777); err != nil {
+		if err := graft.Tree(l.Join.PID, in.Shm, in.Shm); err != nil {
 			return err
 		}
 	}
@@ -248,6 +265,31 @@ func (m *missing) Error() string { return m.err.Error() }
 
 // Hint names the package.
 func (m *missing) Hint() string { return "apt install " + m.program }
+
+// Labels are those of SELinux for one start; both are empty where it is off.
+type labels struct{ process, mount string }
+
+// confine sets what the security modules of the kernel need to know.
+func (e *Engine) confine(in *bundle.Input, mounts []spec.Mount, l labels) error {
+	in.ProcessLabel, in.MountLabel = l.process, l.mount
+	for _, m := range mounts {
+		if m.Relabel == "" || l.mount == "" {
+			continue
+		}
+		if err := label.Relabel(m.Source, l.mount, m.Relabel == "z"); err != nil {
+			return &sourceError{m, err}
+		}
+	}
+	if !in.Host.AppArmor || in.Spec.AppArmor != "" || in.Spec.Privileged {
+		return nil
+	}
+	profile, err := apparmor.CheckProfileAndLoadDefault(in.Config.ApparmorProfile)
+	if err != nil {
+		return fmt.Errorf("apparmor profile %s: %w", in.Config.ApparmorProfile, err)
+	}
+	in.AppArmor = profile
+	return nil
+}
 
 func selinuxEnabled() bool {
 	return unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil

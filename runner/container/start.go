@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
@@ -86,7 +87,11 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		rootfs string
 		conn   Connection
 		status = Status{Unit: l.Unit, Cgroup: l.Cgroup}
+		label  labels
 	)
+	if label.process, label.mount, err = bundle.Labels(&r.Spec.Security, selinuxEnabled()); err != nil {
+		return 0, err
+	}
 	var steps []step.Step
 	if l.New {
 		steps = append(steps, e.createSteps(r)...)
@@ -96,7 +101,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Name: "rootfs",
 			Do: func(context.Context) error {
 				var err error
-				rootfs, err = e.mountRootfs(*r)
+				rootfs, err = e.mountRootfs(*r, label.mount)
 				l.rootfs = rootfs
 				return err
 			},
@@ -127,7 +132,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		},
 		step.Step{
 			Name: "bundle",
-			Do:   func(context.Context) error { return e.writeBundle(l, rootfs, conn) },
+			Do:   func(context.Context) error { return e.writeBundle(l, rootfs, conn, label) },
 		},
 	)
 	if l.Foreground != nil {
@@ -161,7 +166,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	return 0, step.Run(ctx, undoGrace, steps)
 }
 
-func (e *Engine) mountRootfs(r Record) (string, error) {
+func (e *Engine) mountRootfs(r Record, label string) (string, error) {
 	if fs := r.Spec.Rootfs; fs != nil {
 		st, err := os.Stat(fs.Path)
 		if err == nil && !st.IsDir() {
@@ -175,7 +180,7 @@ func (e *Engine) mountRootfs(r Record) (string, error) {
 		}
 		return fs.Path, nil
 	}
-	path, err := e.Store.Mount(r.ID, "")
+	path, err := e.Store.Mount(r.ID, label)
 	if err != nil {
 		return "", fmt.Errorf("mount the root of container %s: %w", r.Name, err)
 	}
@@ -239,8 +244,8 @@ func (e *Engine) Ended(r Record, code int) error {
 	return e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
 }
 
-func (e *Engine) writeBundle(l Launch, rootfs string, conn Connection) error {
-	config, err := e.oci(l, rootfs, conn)
+func (e *Engine) writeBundle(l Launch, rootfs string, conn Connection, label labels) error {
+	config, err := e.oci(l, rootfs, conn, label)
 	if err != nil {
 		return err
 	}

@@ -187,19 +187,23 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 		return err
 	}
 	var errs []error
-	errs = append(errs, e.Runtime.Delete(ctx, r.ID))
+	if s.StartTicks != 0 && s.PID == 0 && s.Cgroup != "" {
+		errs = append(errs, clearCgroup(ctx, s.Cgroup), e.Runtime.Forget(r.ID))
+	} else {
+		// Something may be alive, or a start was cut short in the runtime's hands.
+		errs = append(errs, e.Runtime.Delete(ctx, r.ID))
+	}
 	step.Crash("runtime deleted")
 	if p, err := openProcess(s.LogPID, 0); err == nil && p != nil {
 		p.wait(ctx, drainWait)
 		p.close()
 	}
+	// In the process that mounted it; elsewhere it is a directory like any other.
+	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
 	errs = append(errs, network.Release(e.dir(r.ID)))
 	step.Crash("network released")
 	if s.Cgroup != "" {
-		// Ours to remove; systemd removes the unit's own when the unit has ended.
-		if err := unix.Rmdir(filepath.Join(cgroupMount, s.Cgroup)); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) {
-			errs = append(errs, fmt.Errorf("cgroup %s: %w", s.Cgroup, err))
-		}
+		errs = append(errs, clearCgroup(ctx, s.Cgroup))
 	}
 	return errors.Join(errs...)
 }
@@ -236,6 +240,29 @@ func EndProcess(pid int, ticks uint64, sig unix.Signal, grace time.Duration) err
 // Release frees what only a running container needs, and what a start that was cut
 // short has left. Safe to repeat.
 func (e *Engine) Release(ctx context.Context, r Record) error { return e.release(ctx, r) }
+
+// clearCgroup kills what has outlived a container's first process, which can only be
+// where the container has no PID namespace of its own, and removes the cgroup. systemd
+// removes the unit's own when the unit has ended.
+func clearCgroup(ctx context.Context, cgroup string) error {
+	dir := filepath.Join(cgroupMount, cgroup)
+	for deadline := time.Now().Add(killWait); ; {
+		err := unix.Rmdir(dir)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOENT):
+			return nil
+		case !errors.Is(err, unix.EBUSY):
+			return fmt.Errorf("cgroup %s: %w", cgroup, err)
+		case ctx.Err() != nil || time.Now().After(deadline):
+			return fmt.Errorf("cgroup %s: its processes do not die of SIGKILL", cgroup)
+		}
+		// Linux 5.14; before that the unit's end must do.
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
 
 func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	if err := e.release(ctx, r); err != nil {

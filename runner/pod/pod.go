@@ -7,6 +7,7 @@
 package pod
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -234,9 +235,15 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		{
 			Name: "pod directory",
 			Do: func(context.Context) error {
-				return errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700))
+				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+					return err
+				}
+				return e.mountShm(r, filepath.Join(dir, "shm"))
 			},
-			Undo: func(context.Context) error { return os.RemoveAll(dir) },
+			Undo: func(context.Context) error {
+				_ = unix.Unmount(filepath.Join(dir, "shm"), unix.MNT_DETACH) // not there if it failed
+				return os.RemoveAll(dir)
+			},
 		},
 		{
 			Name: "pod network",
@@ -287,6 +294,26 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 }
 
 const undoGrace = 30 * time.Second
+
+// mountShm mounts the /dev/shm of the pod's containers in our mount namespace, from which
+// the infra process inherits and holds it.
+func (e *Engine) mountShm(r Record, dir string) error {
+	if !slices.Contains(r.Spec.Share, "ipc") {
+		return nil
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	options := "mode=1777,size=" + cmp.Or(e.Containers.Config.Containers.ShmSize, "64m")
+	if size := r.Spec.ShmSize; size != nil {
+		options = fmt.Sprintf("mode=1777,size=%d", *size) // 0 is no limit, for tmpfs as well
+	}
+	err := unix.Mount("shm", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options)
+	if err != nil {
+		return fmt.Errorf("mount /dev/shm of pod %s: %w", r.Name, err)
+	}
+	return nil
+}
 
 func (e *Engine) startInfra(r Record, netns string) (int, error) {
 	var flags uintptr
