@@ -344,7 +344,10 @@ func TestPasta(t *testing.T) {
 
 func pastaStory(t *testing.T, dir string, v6 bool) {
 	ports := []spec.PortMapping{port(t, "127.0.0.1::80")}
-	if v6 && bind(netip.IPv6Loopback(), 0, "tcp", nil) == nil {
+	// Before the first namespace is made: package net looks once whether there is
+	// IPv6, and in a namespace of this very moment ::1 is not quite there yet.
+	if l, err := net.Listen("tcp", "[::1]:0"); v6 && err == nil {
+		l.Close()
 		ports = append(ports, port(t, "[::1]::80"))
 	}
 	before := time.Now()
@@ -425,8 +428,8 @@ func pastaStory(t *testing.T, dir string, v6 bool) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
-	if err := unix.Kill(r.PastaPID, 0); err == nil && !strings.Contains(procState(r.PastaPID), "Z") {
-		t.Errorf("pasta %d lives on", r.PastaPID)
+	if s := procState(r.PastaPID); s != "" && s != "Z" && s != "X" {
+		t.Errorf("pasta %d lives on: %s", r.PastaPID, s)
 	}
 	if err := Release(dir); err != nil {
 		t.Errorf("once more: %v", err)
