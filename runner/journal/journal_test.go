@@ -253,3 +253,22 @@ func FuzzParse(f *testing.F) {
 		_ = parse(bytes.NewReader(data), []Source{one}, func(Entry) error { return nil })
 	})
 }
+
+func TestComplaint(t *testing.T) {
+	r := fake(t, map[string]string{"rest": "podunit: error: first\n  hint: old\nother\npodunit: error: publish port 81/tcp: permission denied\n  hint: a way out\nnot ours\n"})
+	m, h := r.Complaint(context.Background(), 1000, "web.service", time.Unix(5, 0))
+	if m != "publish port 81/tcp: permission denied" || h != "a way out" {
+		t.Errorf("got %q, %q", m, h)
+	}
+	asked, err := os.ReadFile(filepath.Join(filepath.Dir(r.Command), "asked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "--since=@5.000000 _UID=1000 _COMM=podunit _SYSTEMD_USER_UNIT=web.service + _UID=1000 _COMM=podunit _SYSTEMD_UNIT=web.service\n"
+	if !strings.HasSuffix(string(asked), want) {
+		t.Errorf("asked %s", asked)
+	}
+	if m, h := (Reader{Command: "podunit-no-such-program"}).Complaint(context.Background(), 1000, "x.service", time.Unix(5, 0)); m+h != "" {
+		t.Errorf("got %q, %q", m, h)
+	}
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"context"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How podunit ends when it fails, see main: a line with the error, and perhaps one
+// with the way out.
+const (
+	errorPrefix = "podunit: error: "
+	hintPrefix  = "  hint: "
+)
+
+// Complaint is the last error that podunit itself wrote in a unit since a time, and
+// its hint; both may be empty. It lets whoever started the unit from a terminal tell
+// why that failed. journald may not have written it yet: it is waited for, for a second.
+func Complaint(ctx context.Context, uid int, unit string, since time.Time) (message, hint string) {
+	return Reader{Command: "journalctl"}.Complaint(ctx, uid, unit, since)
+}
+
+// Complaint is as the function Complaint.
+func (r Reader) Complaint(ctx context.Context, uid int, unit string, since time.Time) (message, hint string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	by := []string{"_UID=" + strconv.Itoa(uid), "_COMM=podunit"}
+	args := []string{"--quiet", "--no-pager", "--all", "--output=cat", "--since=" + stamp(since)}
+	args = append(append(args, by...), "_SYSTEMD_USER_UNIT="+unit, "+")
+	args = append(append(args, by...), "_SYSTEMD_UNIT="+unit)
+	for {
+		out, err := exec.CommandContext(ctx, r.Command, args...).Output()
+		if err != nil {
+			return "", ""
+		}
+		for line := range strings.Lines(string(out)) {
+			line = strings.TrimRight(line, "\n")
+			if m, ok := strings.CutPrefix(line, errorPrefix); ok {
+				message, hint = m, ""
+			} else if h, ok := strings.CutPrefix(line, hintPrefix); ok && message != "" {
+				hint = h
+			}
+		}
+		if message != "" {
+			return message, hint
+		}
+		select {
+		case <-ctx.Done():
+			return "", ""
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
