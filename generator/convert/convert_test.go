@@ -145,7 +145,7 @@ func FuzzGenerate(f *testing.F) {
 			}
 		}
 		for _, l := range out.Links {
-			if strings.HasPrefix(l.Path, "/") || strings.HasPrefix(l.Path, "..") || strings.ContainsRune(l.Path, 0) {
+			if strings.HasPrefix(l.Path, "/") || l.Path == ".." || strings.HasPrefix(l.Path, "../") || strings.ContainsRune(l.Path, 0) {
 				t.Fatalf("link %q", l.Path)
 			}
 		}

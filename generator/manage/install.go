@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/podunit/podunit/generator/check"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/source"
+	"github.com/podunit/podunit/generator/unitfile"
+)
+
+// File is a file to be installed.
+type File struct {
+	Name string // base name in the install directory
+	From string // path or URL it comes from
+	Data []byte
+}
+
+// Plan is what an installation would do.
+type Plan struct {
+	Files  []File
+	Record string // bookkeeping file that will list them
+	Faults []error
+}
+
+// Fetch downloads a URL and says what the file is called.
+type Fetch func(url string) (name string, data []byte, err error)
+
+// Plan reads what is to be installed. Faults of single arguments do not keep the others back; they are in the plan.
+func (s Store) Plan(args []string, fetch Fetch) Plan {
+	var p Plan
+	for i, arg := range args {
+		switch st, err := os.Stat(arg); {
+		case isURL(arg):
+			p.url(arg, i == 0, fetch)
+		case err != nil:
+			p.fail(err)
+		case st.IsDir() && i == 0:
+			p.directory(arg)
+		case st.IsDir():
+			p.fail(fmt.Errorf("%s is a directory; only the first argument may be one", arg))
+		default:
+			p.file(arg, i == 0)
+		}
+	}
+	return p
+}
+
+func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
+
+func (p *Plan) fail(err error) { p.Faults = append(p.Faults, err) }
+
+// add takes a file in. Its name must be one of a file in the install directory itself.
+func (p *Plan) add(f File) {
+	if f.Name == "" || f.Name == "." || f.Name == ".." || strings.ContainsAny(f.Name, "/\x00\n") {
+		p.fail(fmt.Errorf("%s: %q is not a file name", f.From, f.Name))
+		return
+	}
+	if strings.HasPrefix(f.Name, ".") && (strings.HasSuffix(f.Name, ".app") || strings.HasSuffix(f.Name, ".asset")) {
+		p.fail(fmt.Errorf("%s: names such as %s are for the records of installed files", f.From, f.Name))
+		return
+	}
+	for _, o := range p.Files {
+		if o.Name == f.Name {
+			p.fail(fmt.Errorf("%s: %s is already installed from %s", f.From, f.Name, o.From))
+			return
+		}
+	}
+	p.Files = append(p.Files, f)
+}
+
+// first chooses the record by the first argument, and tells whether that may be installed.
+func (p *Plan) first(name string) bool {
+	switch {
+	case filepath.Ext(name) == ".quadlets":
+		p.Record = "." + strings.TrimSuffix(name, ".quadlets") + ".app"
+	case IsUnit(name):
+		p.Record = "." + name + ".app"
+	default:
+		p.Record = "." + name + ".asset"
+		p.fail(fmt.Errorf("%s: %w", name, ErrType))
+		return false
+	}
+	return true
+}
+
+func (p *Plan) url(url string, first bool, fetch Fetch) {
+	if fetch == nil {
+		p.fail(fmt.Errorf("%s: downloads are not possible here", url))
+		return
+	}
+	name, data, err := fetch(url)
+	if err != nil {
+		p.fail(fmt.Errorf("%s: %w", url, err))
+		return
+	}
+	if first && !p.first(name) {
+		return
+	}
+	p.add(File{Name: name, From: url, Data: data})
+}
+
+func (p *Plan) file(path string, first bool) {
+	name := filepath.Base(path)
+	if first && !p.first(name) {
+		return
+	}
+	data, err := source.Read(path)
+	if err != nil {
+		p.fail(&os.PathError{Op: "read", Path: path, Err: err})
+		return
+	}
+	if filepath.Ext(name) != ".quadlets" {
+		p.add(File{Name: name, From: path, Data: data})
+		return
+	}
+	sections, faults := source.Split(path, data)
+	for _, d := range faults {
+		p.fail(errors.New(d.Place()))
+	}
+	for _, s := range sections {
+		p.add(File{Name: s.Base, From: path, Data: []byte(s.Source.Text + "\n")})
+	}
+}
+
+func (p *Plan) directory(dir string) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	p.Record = "." + filepath.Base(abs) + ".app"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if st, err := os.Stat(path); err == nil && st.IsDir() {
+			p.fail(fmt.Errorf("%s is a directory, and is left out", path))
+			continue
+		}
+		p.file(path, false)
+	}
+}
+
+// Check says what would be wrong with the files of a plan once they are installed beside those that are there. Only
+// findings that concern the plan's files are returned.
+func (s Store) Check(p Plan, opt check.Options) report.List {
+	dirs, _ := s.Search.Dirs()
+	loaded := source.Load(dirs)
+	planned := map[string]bool{}
+	for _, f := range p.Files {
+		planned[f.Name] = IsUnit(f.Name)
+	}
+	// What is there comes first: of two units that clash, the later one is told.
+	var all []quadlet.Input
+	for _, in := range loaded.Units {
+		if !planned[in.Base] {
+			all = append(all, in)
+		}
+	}
+	for _, f := range p.Files {
+		if !IsUnit(f.Name) {
+			continue
+		}
+		in := quadlet.Input{Path: filepath.Join(s.Dir, f.Name), Base: f.Name, Dir: s.Dir}
+		// Places are told in the file that people have before them.
+		in.File, in.Faults = unitfile.ParseSource(&unitfile.Source{Path: f.From, Text: string(f.Data)})
+		all = append(all, in)
+	}
+	if exists := opt.Host.Exists; exists != nil {
+		opt.Host.Exists = func(path string) bool { return p.has(s.Dir, path) != nil || exists(path) }
+	}
+	if read := opt.Host.ReadFile; read != nil {
+		opt.Host.ReadFile = func(path string) ([]byte, error) {
+			if f := p.has(s.Dir, path); f != nil {
+				return f.Data, nil
+			}
+			return read(path)
+		}
+	}
+	var out report.List
+	for _, d := range check.Check(all, opt) {
+		if planned[d.Unit] {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (p Plan) has(dir, path string) *File {
+	for i := range p.Files {
+		if filepath.Join(dir, p.Files[i].Name) == path {
+			return &p.Files[i]
+		}
+	}
+	return nil
+}
+
+// Diff is a unified diff of what an installation would change; it is empty when nothing would.
+func (s Store) Diff(p Plan) ([]byte, error) {
+	var out []byte
+	for _, f := range p.Files {
+		path := filepath.Join(s.Dir, f.Name)
+		old, err := source.Read(path)
+		oldName := path
+		if errors.Is(err, os.ErrNotExist) {
+			oldName = "/dev/null"
+		} else if err != nil {
+			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		d := diff.Diff(oldName, old, path, f.Data)
+		if i := bytes.IndexByte(d, '\n'); i >= 0 && bytes.HasPrefix(d, []byte("diff ")) {
+			d = d[i+1:]
+		}
+		out = append(out, d...)
+	}
+	return out, nil
+}
+
+// Install writes the files of a plan, and their record. It returns the paths that were written; errors of single files
+// do not keep the others back.
+func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
+	if len(p.Files) == 0 {
+		return nil, nil
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return nil, []error{err}
+	}
+	var names []string
+	for _, f := range p.Files {
+		path := filepath.Join(s.Dir, f.Name)
+		if err := writeFile(path, f.Data, replace); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		paths = append(paths, path)
+		names = append(names, f.Name)
+	}
+	if p.Record != "" && len(names) > 0 {
+		if err := s.addToRecord(p.Record, names); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return paths, errs
+}
+
+// Put writes the text of one unit file into the install directory, in place of what is there.
+func (s Store) Put(name string, data []byte) (string, error) {
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(s.Dir, name)
+	return path, writeFile(path, data, true)
+}

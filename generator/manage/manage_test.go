@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manage
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/generator/check"
+	"github.com/podunit/podunit/generator/source"
+)
+
+func newStore(t *testing.T) Store {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "systemd")
+	return Store{Dir: dir, Search: source.Search{Getenv: func(name string) string {
+		if name == "QUADLET_UNIT_DIRS" {
+			return dir
+		}
+		return ""
+	}}}
+}
+
+// put lays files out in a directory of their own.
+func put(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "shop")
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+const good = "[Container]\nImage=localhost/a\n"
+
+func TestInstall(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		files  map[string]string
+		args   []string // relative to the directory of the files
+		want   string   // names in the install directory
+		faults int
+		record string
+	}{
+		{"a unit file", map[string]string{"a.container": good}, []string{"a.container"}, ".a.container.app a.container", 0, "a.container\n"},
+		{"a unit file and an asset", map[string]string{"a.container": good, "a.env": "X=1"}, []string{"a.container", "a.env"}, ".a.container.app a.container a.env", 0, "a.container\na.env\n"},
+		{"a directory", map[string]string{"a.container": good, "b.volume": "", "x/c.volume": ""}, []string{""}, ".shop.app a.container b.volume", 1, "a.container\nb.volume\n"},
+		{"a .quadlets file", map[string]string{"m.quadlets": "# FileName=a\n[Container]\nImage=x\n---\n# FileName=b\n[Volume]\n"}, []string{"m.quadlets"}, ".m.app a.container b.volume", 0, "a.container\nb.volume\n"},
+		{"a .quadlets file in a directory", map[string]string{"m.quadlets": "# FileName=a\n[Volume]\n", "b.env": ""}, []string{""}, ".shop.app a.volume b.env", 0, "b.env\na.volume\n"},
+		{"a broken .quadlets file", map[string]string{"m.quadlets": "# FileName=a\n[Container]\n---\n[Volume]\n"}, []string{"m.quadlets"}, "", 1, ""},
+		{"any other file first", map[string]string{"a.txt": "", "b.volume": ""}, []string{"a.txt", "b.volume"}, ".a.txt.asset b.volume", 1, "b.volume\n"},
+		{"a directory later", map[string]string{"a.container": good, "d/x": ""}, []string{"a.container", "d"}, ".a.container.app a.container", 1, ""},
+		{"a file that is not there", nil, []string{"a.container"}, "", 1, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, dir := newStore(t), put(t, c.files)
+			var args []string
+			for _, a := range c.args {
+				args = append(args, filepath.Join(dir, a))
+			}
+			p := s.Plan(args, nil)
+			paths, errs := s.Install(p, false)
+			if len(errs) > 0 || len(p.Faults) != c.faults {
+				t.Errorf("errors %v, faults %v", errs, p.Faults)
+			}
+			if got := tree(t, s.Dir); got != c.want || len(paths) != len(p.Files) {
+				t.Errorf("installed %q, want %q", got, c.want)
+			}
+			if c.record != "" {
+				if data, _ := os.ReadFile(filepath.Join(s.Dir, p.Record)); sorted(string(data)) != sorted(c.record) {
+					t.Errorf("record %q, want %q", data, c.record)
+				}
+			}
+		})
+	}
+}
+
+func sorted(s string) string {
+	lines := strings.Split(s, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func TestInstallTwice(t *testing.T) {
+	s := newStore(t)
+	dir := put(t, map[string]string{"a.container": good})
+	path := filepath.Join(dir, "a.container")
+	s.Install(s.Plan([]string{path}, nil), false)
+	if d, err := s.Diff(s.Plan([]string{path}, nil)); err != nil || len(d) > 0 {
+		t.Errorf("a diff of nothing: %q, %v", d, err)
+	}
+	if err := os.WriteFile(path, []byte(good+"ReadOnly=true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := s.Plan([]string{path}, nil)
+	d, err := s.Diff(p)
+	if err != nil || !strings.Contains(string(d), "\n+ReadOnly=true\n") || !strings.HasPrefix(string(d), "--- "+s.Dir) {
+		t.Errorf("diff:\n%s%v", d, err)
+	}
+	if _, errs := s.Install(p, false); len(errs) != 1 || !errors.Is(errs[0], ErrExists) {
+		t.Errorf("installing twice: %v", errs)
+	}
+	if _, errs := s.Install(p, true); len(errs) != 0 {
+		t.Errorf("replacing: %v", errs)
+	}
+	if data, _, err := s.Read("a.container"); err != nil || !strings.Contains(string(data), "ReadOnly") {
+		t.Errorf("%q, %v", data, err)
+	}
+	if left, _ := filepath.Glob(s.Dir + "/.*tmp*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestInstallURL(t *testing.T) {
+	s := newStore(t)
+	fetch := func(url string) (string, []byte, error) {
+		switch url {
+		case "https://x/a.container":
+			return "a.container", []byte(good), nil
+		case "https://x/evil":
+			return "../evil.container", []byte(good), nil
+		}
+		return "", nil, errors.New("404 Not Found")
+	}
+	p := s.Plan([]string{"https://x/a.container", "https://x/evil", "https://x/none"}, fetch)
+	if len(p.Files) != 1 || len(p.Faults) != 2 {
+		t.Errorf("files %v, faults %v", p.Files, p.Faults)
+	}
+}
+
+func TestCheckOfPlan(t *testing.T) {
+	s := newStore(t)
+	dir := put(t, map[string]string{
+		"a.container": good + "PublishPort=80:80\nEnvironmentFile=a.env\nPodd=1\n", "a.env": "", "b.container": good + "PublishPort=81:80\n",
+	})
+	s.Install(s.Plan([]string{put(t, map[string]string{"old.container": good + "PublishPort=81:80\nBroken=1\n"})}, nil), false)
+	host := check.Host{Exists: func(string) bool { return false }}
+	list := s.Check(s.Plan([]string{dir}, nil), check.Options{Host: host})
+	var all strings.Builder
+	for _, d := range list {
+		all.WriteString(d.Place() + "\n")
+	}
+	got := all.String()
+	if !strings.Contains(got, filepath.Join(dir, "a.container")+":5:1: error: unsupported key 'Podd'") || strings.Contains(got, "a.env") ||
+		!strings.Contains(got, "port 81/tcp is published by old.container too") {
+		t.Errorf("said:\n%s", got)
+	}
+	if strings.Contains(got, "old.container:") {
+		t.Errorf("a file that is there already is complained about:\n%s", got)
+	}
+}
+
+func TestListAndRemove(t *testing.T) {
+	s := newStore(t)
+	s.Install(s.Plan([]string{put(t, map[string]string{"a.container": good + "Pod=p.pod\n", "p.pod": "", "conf.txt": "x", "bad.volume": "nonsense"})}, nil), false)
+	single := put(t, map[string]string{"single.volume": "", "single.txt": ""})
+	s.Install(s.Plan([]string{filepath.Join(single, "single.volume"), filepath.Join(single, "single.txt")}, nil), false)
+	if err := os.WriteFile(s.Dir+"/mine.network", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.List()
+	if err != nil || len(list) != 5 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, e := range list {
+		switch e.Name {
+		case "a.container":
+			if e.Service != "a.service" || e.App != ".shop.app" || e.Pod != "p.pod" {
+				t.Errorf("%+v", e)
+			}
+		case "bad.volume":
+			if e.Service != "" || !strings.Contains(e.Problem, "not a key-value pair") {
+				t.Errorf("%+v", e)
+			}
+		case "mine.network":
+			if e.App != "" {
+				t.Errorf("%+v", e)
+			}
+		}
+	}
+	active := map[string]bool{"p-pod.service": true}
+	sv := Services{
+		Active: func(service string) (bool, error) { return active[service], nil },
+		Stop:   func(service string) error { delete(active, service); return nil },
+	}
+	removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{}, sv)
+	if len(errs) != 1 || !errors.Is(errs[0], ErrActive) || !slices.Contains(removed, "a.container") || slices.Contains(removed, "p.pod") {
+		t.Errorf("removed %v, %v", removed, errs)
+	}
+	if got := tree(t, s.Dir); got != ".shop.app .single.volume.app mine.network p.pod single.txt single.volume" {
+		t.Errorf("left: %s", got)
+	}
+	removed, errs = s.Remove([]string{".shop.app"}, RemoveOptions{Force: true}, sv)
+	if len(errs) > 0 || !slices.Equal(removed, []string{"p.pod"}) || len(active) > 0 {
+		t.Errorf("removed %v, %v", removed, errs)
+	}
+	if _, errs := s.Remove([]string{"none.volume"}, RemoveOptions{}, sv); len(errs) != 1 || !errors.Is(errs[0], ErrNotFound) {
+		t.Errorf("%v", errs)
+	}
+	if removed, errs := s.Remove([]string{"none.volume"}, RemoveOptions{Ignore: true}, sv); len(errs) != 0 || len(removed) != 1 {
+		t.Errorf("%v, %v", removed, errs)
+	}
+	if _, errs := s.Remove(nil, RemoveOptions{All: true}, sv); len(errs) > 0 {
+		t.Errorf("%v", errs)
+	}
+	if got := tree(t, s.Dir); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	r := Row{Name: "web.container", Status: "active/running", Pod: "media.pod"}
+	for _, c := range []struct {
+		args []string
+		want bool
+	}{
+		{nil, true}, {[]string{"name=^web"}, true}, {[]string{"name=^db", "name=web"}, true}, {[]string{"name=web", "status=failed"}, false}, {[]string{"pod=med"}, true},
+	} {
+		f, err := ParseFilters(c.args)
+		if err != nil || f.Match(r) != c.want {
+			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+	for _, bad := range []string{"name", "nam=x", "name=("} {
+		if _, err := ParseFilters([]string{bad}); err == nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+}

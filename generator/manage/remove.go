@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Services answers for the services that are to be removed. Package manage itself talks to no service manager.
+type Services struct {
+	Active func(service string) (bool, error)
+	Stop   func(service string) error // returns when the service has stopped
+}
+
+// RemoveOptions are the flags of `podunit quadlet rm`.
+type RemoveOptions struct {
+	All    bool // every unit file in the search path
+	Force  bool // stop services that are active
+	Ignore bool // a name that is not there counts as removed
+}
+
+// Remove deletes unit files, with the application they belong to and the assets that came with them. It returns what
+// was removed; errors of single files do not keep the others back.
+func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed []string, errs []error) {
+	list, err := s.List()
+	if err != nil {
+		return nil, []error{err}
+	}
+	records, err := s.records()
+	if err != nil {
+		return nil, []error{err}
+	}
+	if opt.All {
+		names = nil
+		for _, e := range list {
+			names = append(names, e.Name)
+		}
+	}
+	var units []Entry
+	drop := map[string]bool{} // records that go with what they list
+	addUnit := func(e Entry) {
+		if !slices.ContainsFunc(units, func(o Entry) bool { return o.Name == e.Name }) {
+			units = append(units, e)
+		}
+	}
+	addApp := func(r record) {
+		drop[r.name] = true
+		for _, e := range list {
+			if slices.Contains(r.files, e.Name) && filepath.Dir(e.Path) == real(s.Dir) {
+				addUnit(e)
+			}
+		}
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".app") {
+			i := slices.IndexFunc(records, func(r record) bool { return r.name == name || r.name == "."+name })
+			switch {
+			case i >= 0:
+				addApp(records[i])
+			case opt.Ignore:
+				removed = append(removed, name)
+			default:
+				errs = append(errs, fmt.Errorf("%s: no such application", name))
+			}
+			continue
+		}
+		i := slices.IndexFunc(list, func(e Entry) bool { return e.Name == name })
+		if i < 0 {
+			if opt.Ignore {
+				removed = append(removed, name)
+			} else {
+				errs = append(errs, fmt.Errorf("could not locate %s: %w", name, ErrNotFound))
+			}
+			continue
+		}
+		e := list[i]
+		if e.App != "" {
+			addApp(records[slices.IndexFunc(records, func(r record) bool { return r.name == e.App })])
+		}
+		addUnit(e)
+	}
+	kept := map[string]bool{}
+	for _, e := range units {
+		if err := s.removeUnit(e, opt, sv); err != nil {
+			errs = append(errs, err)
+			kept[e.Name] = true
+			continue
+		}
+		removed = append(removed, e.Name)
+	}
+	for _, r := range records {
+		assetOf := strings.TrimSuffix(strings.TrimPrefix(r.name, "."), ".asset")
+		isAsset := strings.HasSuffix(r.name, ".asset") && slices.Contains(removed, assetOf)
+		if !drop[r.name] && !isAsset {
+			continue
+		}
+		if err := s.removeRecord(r, kept); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return removed, errs
+}
+
+func (s Store) removeUnit(e Entry, opt RemoveOptions, sv Services) error {
+	if e.text != nil {
+		return fmt.Errorf("%s is a section of %s, edit that file", e.Name, e.Path)
+	}
+	if e.Service != "" && sv.Active != nil {
+		active, err := sv.Active(e.Service)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.Name, err)
+		}
+		if active && !opt.Force {
+			return fmt.Errorf("%s: %w; --force stops it first", e.Name, ErrActive)
+		}
+		if active && sv.Stop != nil {
+			if err := sv.Stop(e.Service); err != nil {
+				return fmt.Errorf("%s: %w", e.Name, err)
+			}
+		}
+	}
+	return os.Remove(e.Path)
+}
+
+// removeRecord deletes the other files that a record lists, and the record; with unit files left it lists only those.
+func (s Store) removeRecord(r record, kept map[string]bool) error {
+	var errs []error
+	var left []string
+	for _, name := range r.files {
+		if kept[name] {
+			left = append(left, name)
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	path := filepath.Join(s.Dir, r.name)
+	if len(left) > 0 {
+		errs = append(errs, writeFile(path, []byte(strings.Join(left, "\n")+"\n"), true))
+		return errors.Join(errs...)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
