@@ -40,7 +40,8 @@ type Launch struct {
 	Network Network
 	// NotifySocket is the service manager's, if the container is to see it.
 	NotifySocket string
-	// Ready is called with the status once the container's first process runs.
+	// Ready is called with the status once the container's first process exists. On its
+	// own it begins after that; attached it may be running.
 	Ready func(Status) error
 
 	rootfs string // once it is mounted
@@ -147,10 +148,15 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		})
 		return code, step.Run(ctx, undoGrace, steps)
 	}
+	var begin func() error
 	steps = append(steps,
 		step.Step{
 			Name: "run",
-			Do:   func(ctx context.Context) error { return e.background(ctx, l, &status) },
+			Do: func(ctx context.Context) error {
+				var err error
+				begin, err = e.background(ctx, l, &status)
+				return err
+			},
 			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
 		},
 		step.Step{
@@ -161,6 +167,11 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 				}
 				return l.Ready(status)
 			},
+		},
+		// Last: the manager must know the process before it can end.
+		step.Step{
+			Name: "begin",
+			Do:   func(context.Context) error { return begin() },
 		},
 	)
 	return 0, step.Run(ctx, undoGrace, steps)
@@ -187,20 +198,20 @@ func (e *Engine) mountRootfs(r Record, label string) (string, error) {
 	return path, nil
 }
 
-// background starts a container that runs on its own.
-func (e *Engine) background(ctx context.Context, l Launch, s *Status) error {
+// background creates a container that runs on its own once begin is called.
+func (e *Engine) background(ctx context.Context, l Launch, s *Status) (begin func() error, err error) {
 	streams, copier, closeEnds, err := e.output(*l.Record, l.rootfs, l.Identifier)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer closeEnds()
 	s.LogPID = copier
-	pid, err := e.Runtime.Start(ctx, l.Record.ID, e.dir(l.Record.ID), streams, nil)
+	pid, begin, err := e.Runtime.Create(ctx, l.Record.ID, e.dir(l.Record.ID), streams, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	step.Crash("launched")
-	return e.began(l, s, pid)
+	return begin, e.began(l, s, pid)
 }
 
 // foreground runs a container attached to us until it ends.

@@ -411,6 +411,8 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 		_exit(podunit_log_main(argc, argv));
 	if (!strcmp(base, "podunit-infra"))
 		_exit(podunit_infra_main(argc, argv));
+	if (!strcmp(base, "podunit-gate"))
+		_exit(podunit_gate_main(argc, argv));
 
 	podunit_identity.uid = geteuid();
 	podunit_identity.gid = getegid();

@@ -34,6 +34,7 @@ extern struct podunit_identity podunit_identity;
 /* Small programs that live in the same file; they never start the Go runtime. */
 int podunit_log_main(int argc, char **argv);
 int podunit_infra_main(int argc, char **argv);
+int podunit_gate_main(int argc, char **argv);
 
 /* Give back the memory that a small program needed to start (slim.c). */
 void podunit_slim(void);

@@ -92,22 +92,65 @@ func environment() []string {
 // as its start.
 func (r Runtime) Forget(id string) error { return os.RemoveAll(filepath.Join(r.Root, id)) }
 
-// Start creates and starts the container in bundle and returns the process id of its
-// first process, which by then is nobody's child. extra are files passed on as
-// descriptors 3 and up.
-func (r Runtime) Start(ctx context.Context, id, bundle string, s Streams, extra []*os.File) (int, error) {
+// Create creates the container in bundle and returns the process ID of its first
+// process, which by then is nobody's child and waits to begin. It begins when begin is
+// called, and also when our process ends: see runner/rootless/gate.c. extra are files
+// passed on as descriptors 3 and up.
+func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, extra []*os.File) (pid int, begin func() error, err error) {
 	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
-	args := []string{"run", "--detach", "--bundle", bundle, "--pid-file", pidFile}
+	args := []string{"create", "--bundle", bundle, "--pid-file", pidFile}
 	if len(extra) > 0 {
 		args = append(args, "--preserve-fds", strconv.Itoa(len(extra)))
 	}
 	cmd := r.command(ctx, log, append(args, id)...)
 	s.wire(cmd)
 	cmd.ExtraFiles = extra
-	if err := cmd.Run(); err != nil {
-		return 0, r.explain("start", err, log)
+	gate, latch, err := r.gate(id)
+	if err != nil {
+		return 0, nil, err
 	}
-	return ReadPID(pidFile)
+	discard := func() {
+		_ = gate.Process.Kill()
+		_ = latch.Close()
+		_ = gate.Wait() // it was killed
+	}
+	if err := cmd.Run(); err != nil {
+		discard()
+		return 0, nil, r.explain("create", err, log)
+	}
+	if pid, err = ReadPID(pidFile); err != nil {
+		discard()
+		return 0, nil, err
+	}
+	return pid, func() error {
+		if err := errors.Join(latch.Close(), gate.Wait()); err != nil {
+			return fmt.Errorf("%s start: %w", filepath.Base(r.Command), err)
+		}
+		return nil
+	}, nil
+}
+
+// gate starts the process that lets the container begin when latch is closed.
+func (r Runtime) gate(id string) (gate *exec.Cmd, latch *os.File, err error) {
+	held, latch, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer held.Close()
+	gate = exec.Command("/proc/self/exe")
+	gate.Args = []string{"podunit-gate", "", r.Command, "--root", r.Root, "start", id}
+	if filepath.Base(r.Command) == "runc" {
+		// What its start does, for the price of a system call.
+		gate.Args = []string{"podunit-gate", filepath.Join(r.Root, id, "exec.fifo")}
+	}
+	gate.Env = environment()
+	gate.Dir = "/"
+	gate.ExtraFiles = []*os.File{held}
+	gate.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := gate.Start(); err != nil {
+		return nil, nil, errors.Join(err, latch.Close())
+	}
+	return gate, latch, nil
 }
 
 // Foreground runs the container in bundle attached to the streams and returns its

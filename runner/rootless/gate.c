@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The gate: it lets a created container begin when the runner says so, or is gone.
+ *
+ * A container that ends at once must have become its unit's main process before, or
+ * its exit status is lost: the manager believes MAINPID= only of a process that is
+ * alive. So the container is created, told to the manager, and only then begun. A
+ * runner that is killed in between would leave a unit whose main process waits for
+ * ever; this process outlives it.
+ *
+ * usage: podunit-gate FIFO [COMMAND ARG...]
+ * File descriptor 3 is a pipe; its end opens the gate. FIFO is what the container's
+ * first process waits at in runc (exec.fifo in its state directory); if it is empty,
+ * COMMAND is executed instead.
+ */
+#define _GNU_SOURCE
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { PATIENCE = 10 * 1000 }; /* milliseconds for the first process to come to the gate */
+
+int podunit_gate_main(int argc, char **argv)
+{
+	struct pollfd fifo;
+	ssize_t n;
+	char c;
+
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	prctl(PR_SET_NAME, "podunit-gate", 0, 0, 0);
+	if (argc < 2)
+		return 2;
+	while ((n = read(3, &c, 1)) < 0 && errno == EINTR)
+		;
+	if (n < 0)
+		return 1;
+	if (!argv[1][0]) {
+		if (argc < 3)
+			return 2;
+		execv(argv[2], argv + 2);
+		return 1;
+	}
+	/* Without waiting for a writer: it may have been killed. */
+	fifo.fd = open(argv[1], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fifo.fd < 0)
+		return 1;
+	fifo.events = POLLIN;
+	if (poll(&fifo, 1, PATIENCE) != 1 || read(fifo.fd, &c, 1) != 1)
+		return 1;
+	/* To the runtime, a container without the file is running. */
+	return unlink(argv[1]) == 0 ? 0 : 1;
+}
