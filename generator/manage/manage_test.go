@@ -168,7 +168,7 @@ func TestCheckOfPlan(t *testing.T) {
 		!strings.Contains(got, "port 81/tcp is published by old.container too") {
 		t.Errorf("said:\n%s", got)
 	}
-	if strings.Contains(got, "old.container:") {
+	if strings.Contains("\n"+got, "\n"+s.Dir) {
 		t.Errorf("a file that is there already is complained about:\n%s", got)
 	}
 }
