@@ -34,7 +34,7 @@ bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler,
 
 .PHONY: build
 build: ## bin/podunit and bin/podunit-generator, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/podunit-generator ./generator
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.bindir=$(PREFIX)/bin" -o bin/podunit-generator ./generator
 	@# -w: what needs PKCS#11 for encrypted images would dlopen it, and the linker says that this takes the same glibc
 	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
 		-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,-w"' -o bin/podunit ./runner

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -90,6 +92,12 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if req.Network.Mode == spec.NetPasta {
+		// pasta takes the machine's addresses and routes over as they are when it starts.
+		if err := e.waitOnline(ctx, x); err != nil {
+			return nil, err
+		}
+	}
 	pending, err := network.Start(ctx, req)
 	if err != nil {
 		return nil, err
@@ -139,3 +147,17 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 	}
 	return c, nil
 }
+
+// waitOnline waits for a route that is about to come, in a unit of a user: such a unit
+// cannot be ordered after the system's network-online.target.
+func (e *env) waitOnline(ctx context.Context, x *engines) error {
+	if !x.inService() || !e.user.Rootless() {
+		return nil
+	}
+	return network.WaitOnline(ctx, e.user.UID, func() {
+		_ = notify.FromEnv(e.lookup).Send(notify.Status("waiting for the network"), notify.ExtendTimeout(onlineWindow))
+	})
+}
+
+// onlineWindow is longer than network.WaitOnline waits.
+const onlineWindow = 2 * time.Minute
