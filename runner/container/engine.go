@@ -68,6 +68,10 @@ func (e *Engine) Lock(ctx context.Context, name string) (unlock func(), err erro
 	}
 }
 
+// DropLock removes the file of a lock that the caller holds, with what it was for. Who
+// waits for it takes a new one.
+func (e *Engine) DropLock(name string) error { return removeFile(e.lockPath(name)) }
+
 func (e *Engine) lockPath(name string) string { return filepath.Join(e.RunDir, "lock", name) }
 
 func (e *Engine) tryLock(name string) (func(), bool, error) {

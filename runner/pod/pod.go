@@ -485,10 +485,10 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	}
 	step.Crash("pod directory removed")
 	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	return e.Containers.DropLock("pod " + r.Name)
 }
 
 // Settle ends a pod of exit policy stop when its last container has ended. The caller

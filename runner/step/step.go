@@ -64,6 +64,7 @@ func undo(ctx context.Context, grace time.Duration, done []Step) error {
 // stop, between two halves of a step. It does nothing unless CrashVariable has the name.
 func Crash(name string) {
 	if os.Getenv(CrashVariable) == name {
+		fmt.Fprintf(os.Stderr, "podunit: killed after %s, as %s says\n", name, CrashVariable)
 		// SIGKILL, so that not even a deferred function runs.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
