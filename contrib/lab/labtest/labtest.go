@@ -105,13 +105,13 @@ var top = sync.OnceValues(func() (string, error) {
 	return dir, run(dir, "make", "lab")
 })
 
-// built makes podunit once a process.
+// built makes podunit once a process, for the prefix it is installed to in labs.
 var built = sync.OnceValue(func() error {
 	dir, err := top()
 	if err != nil {
 		return err
 	}
-	return run(dir, "make", "build")
+	return run(dir, "make", "build", "PREFIX=/usr")
 })
 
 func run(dir, name string, args ...string) error {
@@ -157,6 +157,9 @@ func watch(t testing.TB, helper, name string) (stop func()) {
 		}
 	}
 }
+
+// For is the same lab on behalf of a part of the test: what fails, fails that part.
+func (l *Lab) For(t testing.TB) *Lab { return &Lab{Machine: l.Machine, t: t} }
 
 // dump shows what a failed test's reader asks first.
 func (l *Lab) dump() {
