@@ -33,7 +33,7 @@ bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler,
 	@contrib/bootstrap
 
 .PHONY: build
-build: ## bin/podunit and bin/podunit-generator, static
+build: ## bin/podunit and bin/podunit-generator, static, for PREFIX
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.bindir=$(PREFIX)/bin" -o bin/podunit-generator ./generator
 	@# -w: what needs PKCS#11 for encrypted images would dlopen it, and the linker says that this takes the same glibc
 	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
@@ -74,7 +74,7 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 
 # One package at a time: two cores carry one lab well.
 .PHONY: lab-test
-lab-test: build lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
+lab-test: lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
 	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' $(call packages,^//go:build lab)
 
 .PHONY: golden
