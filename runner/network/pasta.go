@@ -30,34 +30,52 @@ const (
 	guestAddr  = "169.254.1.2" // the host
 )
 
-// Debian 12's pasta refuses a host without a default route. What later versions
-// then do by themselves must be told to it: any addresses, on a device that is
-// always there.
+// localMode is for a machine that is on a network but has no default route. pasta
+// would copy what there is, and then has no address of its own inside from which to
+// connect to the container when the machine talks to itself. Any addresses do; these
+// are those that pasta takes by itself on a machine without any network.
 func localMode() []string {
-	return []string{"-4", "-i", "lo", "-a", "169.254.2.1", "-n", "16", "-g", "169.254.2.2", "-I", "tap0", "-M", "02:00:a9:fe:02:02"}
+	return []string{"-a", "169.254.2.1", "-n", "16", "-g", "169.254.2.2"}
 }
 
-// ipv6Mode makes pasta do IPv6 on a host that has no IPv6 route, for ports published
-// on an IPv6 address such as ::1: it would leave IPv6 out, and fail. The addresses,
-// the ecosystem's, only need to be there; none where pasta would do it anyway, or
-// where the user settles such things.
-func ipv6Mode(ports []spec.PortMapping, extra []string, r routes) []string {
+// looseMode is for Debian 12's pasta on a machine without a default route, which it
+// refuses to look at: it gets a device that is always there.
+func looseMode() []string {
+	return []string{"-4", "-i", "lo", "-I", "tap0", "-M", "02:00:a9:fe:02:02"}
+}
+
+// ipv6Mode is for ports published on an IPv6 address such as ::1, on a machine that
+// has no IPv6 route: pasta would leave IPv6 out, and fail to bind.
+func ipv6Mode(device string) []string {
+	return []string{"--outbound-if6", device, "-a", "fd00::3", "-g", "fd00::1"}
+}
+
+// fitting are the options that make pasta fit the machine; none where the user
+// settles such things.
+func fitting(ports []spec.PortMapping, extra []string, r routes) []string {
+	settled := []string{
+		"-4", "--ipv4-only", "-6", "--ipv6-only", "-i", "--interface", "-a", "--address", "-n", "--netmask",
+		"-g", "--gateway", "-o", "--outbound", "--outbound-if4", "--outbound-if6",
+	}
+	for _, w := range extra {
+		name, _, _ := strings.Cut(w, "=")
+		if slices.Contains(settled, name) {
+			return nil
+		}
+	}
+	var out []string
+	if r.default4 == "" && r.default6 == "" && r.any4 != "" {
+		out = localMode()
+	}
 	device := r.default4
 	if device == "" {
 		device = r.any4
 	}
 	wanted := slices.ContainsFunc(ports, func(p spec.PortMapping) bool { return p.HostIP.Is6() && !p.HostIP.Is4In6() })
-	if !wanted || r.default6 != "" || device == "" {
-		return nil
+	if wanted && r.default6 == "" && device != "" {
+		out = append(out, ipv6Mode(device)...)
 	}
-	for _, w := range extra {
-		name, _, _ := strings.Cut(w, "=")
-		switch name {
-		case "-4", "--ipv4-only", "-6", "--ipv6-only", "-i", "--interface", "-a", "--address", "-g", "--gateway", "--outbound-if6":
-			return nil
-		}
-	}
-	return []string{"--outbound-if6", device, "-a", "fd00::3", "-g", "fd00::1"}
+	return out
 }
 
 // pastaArgs are pasta's arguments, and what its user may know of them.
@@ -168,7 +186,7 @@ func startPasta(ctx context.Context, req Request, ports []spec.PortMapping) (run
 	}
 	netns, pid := filepath.Join(work, netnsFile), filepath.Join(work, pidFile)
 	extra := append(slices.Clone(req.Config.Network.PastaOptions.Get()), req.Network.Options...)
-	extra = append(ipv6Mode(ports, extra, readRoutes(os.ReadFile)), extra...)
+	extra = append(fitting(ports, extra, readRoutes(os.ReadFile)), extra...)
 	a := args(extra, ports, netns, pid, req.Root, work == req.Dir)
 	if err := runPasta(ctx, program, &a); err != nil {
 		if problem := portProblem(ports); problem != nil {
@@ -224,7 +242,10 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 		case bytes.Contains(out, []byte("--map-guest-addr")) && slices.Contains(a.words, "--map-guest-addr"):
 			a.words, a.host = without(a.words, "--map-guest-addr"), nil
 		case bytes.Contains(out, []byte("External interface not usable")) && !slices.Contains(a.words, "-i"):
-			a.words = slices.Concat(localMode(), a.words)
+			if !slices.Contains(a.words, "-a") {
+				a.words = append(localMode(), a.words...)
+			}
+			a.words = append(looseMode(), a.words...)
 		default:
 			return PastaError{Said: said, Err: err}
 		}
