@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/spec"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
+)
+
+func TestPrepareMakesVolumesOfTheImageAnonymous(t *testing.T) {
+	img := Image{ID: "f00", Config: ispec.ImageConfig{Volumes: map[string]struct{}{"/data": {}, "/config/": {}}}}
+	asked := spec.Container{Mounts: []spec.Mount{
+		{Type: spec.MountBind, Source: "/srv", Destination: "/config"},
+		{Type: spec.MountVolume, Destination: "/scratch"},
+	}}
+	r := (&Engine{}).Prepare(asked, img, nil)
+	if len(r.AnonymousVolumes) != 2 || len(r.Spec.Mounts) != 3 {
+		t.Fatalf("anonymous %v, mounts %+v", r.AnonymousVolumes, r.Spec.Mounts)
+	}
+	for _, m := range r.Spec.Mounts {
+		if m.Type == spec.MountVolume && len(m.Source) != 64 {
+			t.Errorf("%s has the volume %q, not a name of its own", m.Destination, m.Source)
+		}
+	}
+	if asked.Mounts[1].Source != "" {
+		t.Error("what was asked for has been changed")
+	}
+	for mode, want := range map[string]int{"ignore": 0, "tmpfs": 0, "anonymous": 1} {
+		img := Image{Config: ispec.ImageConfig{Volumes: map[string]struct{}{"/data": {}}}}
+		r := (&Engine{}).Prepare(spec.Container{ImageVolumes: mode}, img, nil)
+		if len(r.AnonymousVolumes) != want {
+			t.Errorf("--image-volume %s: %d anonymous volumes", mode, len(r.AnonymousVolumes))
+		}
+	}
+}
+
+func TestARecordSurvivesTheStorage(t *testing.T) {
+	r := (&Engine{}).Prepare(spec.Container{Name: "web", Remove: true}, Image{ID: "f00", Name: "localhost/x:1"}, []string{"podunit", "run"})
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, ok := decode(&storage.Container{ID: r.ID, Names: []string{"web"}, Metadata: string(b)})
+	if !ok || back.ID != r.ID || back.Name != "web" || !back.Spec.Remove || back.ImageName != "localhost/x:1" || back.BootID != BootID() {
+		t.Errorf("got %+v", back)
+	}
+	for _, foreign := range []string{"", `{"image-name":"docker.io/library/x"}`, `{"Podunit":`} {
+		if _, ok := decode(&storage.Container{Metadata: foreign}); ok {
+			t.Errorf("%q is taken for one of ours", foreign)
+		}
+	}
+}
+
+func TestALockIsHeldOnceAndOutlivesItsFile(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	unlock, err := e.Lock(context.Background(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := e.Lock(short, "web"); !errors.Is(err, ErrBusy) {
+		t.Fatalf("a second holder got %v", err)
+	}
+	// The holder removes the container, and the lock with it.
+	if err := os.Remove(e.lockPath("web")); err != nil {
+		t.Fatal(err)
+	}
+	again, err := e.Lock(context.Background(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	again()
+}
+
+func TestAProcessIsNotMistakenForALaterOne(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	pid, ticks := cmd.Process.Pid, StartTicks(cmd.Process.Pid)
+	if ticks == 0 || !Alive(pid, ticks) || !Alive(pid, 0) || Alive(pid, ticks+1) {
+		t.Errorf("pid %d started at %d", pid, ticks)
+	}
+	if p, err := openProcess(pid, ticks+1); p != nil || err != nil {
+		t.Errorf("opened a process of another start: %v", err)
+	}
+	if err := EndProcess(pid, ticks, unix.SIGTERM, 5*time.Second); err != nil {
+		t.Error(err)
+	}
+	if Alive(pid, ticks) {
+		t.Error("a zombie passes for alive")
+	}
+	if err := EndProcess(pid, ticks, unix.SIGTERM, time.Second); err != nil {
+		t.Errorf("ending what has ended: %v", err)
+	}
+}
+
+func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	if err := os.MkdirAll(e.Dir("x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := e.Status("x"); err != nil || s.PID != 0 {
+		t.Errorf("no file: %+v, %v", s, err)
+	}
+	if err := e.saveStatus("x", Status{PID: os.Getpid(), StartTicks: StartTicks(os.Getpid())}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := e.Status("x"); err != nil || s.PID != os.Getpid() {
+		t.Errorf("alive: %+v, %v", s, err)
+	}
+	if err := os.WriteFile(filepath.Join(e.Dir("x"), "status.json"), []byte(`{"PID":1,"Sta`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := e.Status("x"); err != nil || s.PID != 0 {
+		t.Errorf("cut: %+v, %v", s, err)
+	}
+}
+
+func TestStopSignalAndTimeoutFallBackToTheImageAndTheConfiguration(t *testing.T) {
+	r := Record{Config: ispec.ImageConfig{StopSignal: "SIGQUIT"}}
+	if r.StopSignal() != unix.SIGQUIT {
+		t.Errorf("image's: %v", r.StopSignal())
+	}
+	r.Spec.StopSignal = int(unix.SIGINT)
+	if r.StopSignal() != unix.SIGINT {
+		t.Errorf("asked for: %v", r.StopSignal())
+	}
+	if (Record{}).StopSignal() != unix.SIGTERM {
+		t.Error("default is not SIGTERM")
+	}
+	if d := r.StopTimeout(7 * time.Second); d != 7*time.Second {
+		t.Errorf("configured: %s", d)
+	}
+	zero := time.Duration(0)
+	r.Spec.StopTimeout = &zero
+	if d := r.StopTimeout(7 * time.Second); d != 0 {
+		t.Errorf("asked for 0: %s", d)
+	}
+}
+
+func TestGlobMountsEachMatchByItsName(t *testing.T) {
+	dir := t.TempDir()
+	for _, n := range []string{"b.conf", "a.conf", "c.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, n), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := glob(spec.Mount{Type: spec.MountGlob, Source: filepath.Join(dir, "*.conf"), Destination: "/etc/x"})
+	if err != nil || len(got) != 2 || got[0].Destination != "/etc/x/a.conf" || got[0].Type != spec.MountBind {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := glob(spec.Mount{Source: filepath.Join(dir, "*.none")}); err == nil {
+		t.Error("a pattern without a match is no error")
+	}
+}
