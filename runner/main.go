@@ -150,12 +150,14 @@ func newRootCommand(e *env) *cobra.Command {
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
 	root.AddCommand(commands(e)...)
+	root.SetHelpCommand(newHelpCommand(e))
 	return root
 }
 
 // commands lists the verbs; each has a file of its own.
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
+		newCheckCommand(e),
 		newCleanupCommand(e),
 		newCreateCommand(e),
 		newExecCommand(e),
@@ -168,6 +170,7 @@ func commands(e *env) []*cobra.Command {
 		newPodCommand(e),
 		newPsCommand(e),
 		newPullCommand(e),
+		newQuadletCommand(e),
 		newRestartCommand(e),
 		newRmCommand(e),
 		newRmiCommand(e),

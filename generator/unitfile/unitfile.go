@@ -295,6 +295,24 @@ func (f *File) Append(b []byte) []byte {
 	return b
 }
 
+// EachSource lets rename give another path to each file that the text came from.
+func (f *File) EachSource(rename func(path string) string) {
+	seen := map[*Source]bool{}
+	visit := func(s *Source) {
+		if s != nil && !seen[s] {
+			seen[s] = true
+			s.Path = rename(s.Path)
+		}
+	}
+	visit(f.Source)
+	for _, g := range f.Groups {
+		visit(g.src)
+		for i := range g.Lines {
+			visit(g.Lines[i].src)
+		}
+	}
+}
+
 func (l *Line) blank() bool { return l.Key == "" && l.Value == "" }
 
 func trimBlank(c []string) []string {

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/podunit/podunit/generator/check"
+	"github.com/podunit/podunit/generator/check/kubeyaml"
+	"github.com/podunit/podunit/generator/convert"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/source"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// search is where the unit files of this user are, or the system's.
+func (e *env) search(system bool) source.Search {
+	return source.Search{User: !system, UID: e.user.UID, Getenv: e.getenv}
+}
+
+func (e *env) getenv(name string) string {
+	v, _ := e.lookup(name)
+	return v
+}
+
+// checkOptions are those of a run of the generator on this machine.
+func (e *env) checkOptions(system bool) check.Options {
+	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: kubeyaml.Check}
+}
+
+// terminal tells whether something is drawn for people, in colours.
+func (e *env) terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"
+}
+
+func newCheckCommand(e *env) *cobra.Command {
+	var (
+		out            string
+		strict, system bool
+	)
+	cmd := &cobra.Command{
+		Use:   "check [flags] [PATH...]",
+		Short: "Find what is wrong with unit files",
+		Long: `Report everything that is wrong with unit files: what the generator would say, values that
+cannot work, files, ports and accounts that are missing on this machine, and units that get
+in each other's way. PATH is a unit file, or a directory that holds some; without one the
+search path of this user is read.
+
+Exit status: 0 when there are no errors, 1 when there are, or warnings with --strict.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			loaded := e.loadUnits(args, system)
+			list := append(loaded.Report, check.Check(loaded.Units, e.checkOptions(system))...)
+			list.Sort()
+			list = list.Dedup()
+			if err := e.draw(list, out); err != nil {
+				return err
+			}
+			failed := list.Errors()
+			if out == "text" {
+				fmt.Fprintf(e.stderr, "%s, %s in %s\n", count(failed, "error"), count(len(list)-failed, "warning"), count(len(loaded.Units), "unit file"))
+			}
+			if failed > 0 || strict && len(list) > 0 {
+				return exitStatus(1)
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "format", "text", "text, json, or sarif (2.1.0) for code scanning")
+	f.BoolVar(&strict, "strict", false, "fail for warnings too")
+	f.BoolVar(&system, "system", e.user.UID == 0, "as units of the system's manager, not of a user's")
+	complete(cmd, "format", "text", "json", "sarif")
+	return cmd
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// draw writes a report to the standard output.
+func (e *env) draw(list report.List, format string) error {
+	switch format {
+	case "text":
+		var p report.Palette
+		if e.terminal(e.stdout) {
+			p = report.Colours()
+		}
+		return list.Terminal(e.stdout, p)
+	case "json":
+		return list.JSON(e.stdout)
+	case "sarif":
+		return list.SARIF(e.stdout, version)
+	}
+	return fmt.Errorf("--format %q is none of text, json, sarif", format)
+}
+
+// loadUnits reads the unit files of paths, or of the search path.
+func (e *env) loadUnits(paths []string, system bool) source.Loaded {
+	if len(paths) == 0 {
+		dirs, faults := e.search(system).Dirs()
+		loaded := source.Load(dirs)
+		loaded.Report = append(faults, loaded.Report...)
+		return loaded
+	}
+	var all source.Loaded
+	seen := map[string]bool{}
+	add := func(l source.Loaded) {
+		all.Report = append(all.Report, l.Report...)
+		for _, in := range l.Units {
+			base := in.Base
+			if base == "" {
+				base = filepath.Base(in.Path)
+			}
+			if !seen[base] {
+				seen[base] = true
+				all.Units = append(all.Units, in)
+			}
+		}
+	}
+	for _, path := range paths {
+		st, err := os.Stat(path)
+		switch {
+		case err != nil:
+			var p *os.PathError
+			text := err.Error()
+			if errors.As(err, &p) {
+				text = p.Err.Error()
+			}
+			all.Report = append(all.Report, report.Diagnostic{Code: "unreadable", Pos: report.Position{File: path}, Message: "cannot be read: " + text})
+		case st.IsDir():
+			add(e.loadDirectory(path))
+		default:
+			add(source.LoadFiles([]string{path}))
+		}
+	}
+	return shortPaths(all, paths)
+}
+
+func (e *env) loadDirectory(path string) source.Loaded {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	dirs, faults := source.Search{Getenv: func(name string) string {
+		if name == "QUADLET_UNIT_DIRS" {
+			return strings.ReplaceAll(abs, ":", "?")
+		}
+		return ""
+	}}.Dirs()
+	loaded := source.Load(dirs)
+	loaded.Report = append(faults, loaded.Report...)
+	return loaded
+}
+
+// shortPaths writes places as the user wrote the path, when that was a relative one: it is what editors and code
+// scanning expect.
+func shortPaths(l source.Loaded, paths []string) source.Loaded {
+	for _, p := range paths {
+		if filepath.IsAbs(p) {
+			return l
+		}
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return l
+	}
+	if real, err := filepath.EvalSymlinks(wd); err == nil {
+		wd = real
+	}
+	for i := range l.Units {
+		short(&l.Units[i], wd)
+	}
+	for i := range l.Report {
+		l.Report[i].Pos.File = relative(l.Report[i].Pos.File, wd)
+	}
+	return l
+}
+
+func short(in *quadlet.Input, wd string) {
+	if in.Base == "" {
+		in.Base = filepath.Base(in.Path)
+	}
+	in.Path = relative(in.Path, wd)
+	in.File.EachSource(func(path string) string { return relative(path, wd) })
+	for i := range in.Faults {
+		in.Faults[i].Pos.File = relative(in.Faults[i].Pos.File, wd)
+	}
+}
+
+func relative(path, wd string) string {
+	if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsAbs(path) && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}
