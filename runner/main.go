@@ -167,6 +167,7 @@ func commands(e *env) []*cobra.Command {
 		newInfoCommand(e),
 		newInspectCommand(e),
 		newKillCommand(e),
+		newLogsCommand(e),
 		newPodCommand(e),
 		newPsCommand(e),
 		newPullCommand(e),
