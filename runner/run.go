@@ -399,7 +399,7 @@ func (e *env) afterForeground(x *engines, r container.Record) error {
 		return nil
 	}
 	if r.Spec.Remove {
-		err = x.Remove(ctx, r, true, true, 0)
+		err = errors.Join(x.Remove(ctx, r, true, true, 0), x.DropLock(r.Name))
 	} else {
 		err = x.Release(ctx, r)
 	}

@@ -245,6 +245,9 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 	if err := x.Remove(ctx, r, force, volumes, d); err != nil {
 		return err
 	}
+	if err := x.DropLock(r.Name); err != nil {
+		return err
+	}
 	if r.PodID == "" || e.restarts(ctx, x) {
 		return nil
 	}

@@ -134,7 +134,9 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				unlock()
 				return nil
 			},
-			Undo: func(ctx context.Context) error { return e.remove(ctx, *r, true) },
+			Undo: func(ctx context.Context) error {
+				return errors.Join(e.remove(ctx, *r, true), e.DropLock(r.Name))
+			},
 		},
 	}
 }

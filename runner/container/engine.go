@@ -158,7 +158,7 @@ func (e *Engine) sweep(ctx context.Context, r Record) error {
 		return err
 	}
 	defer unlock()
-	return e.remove(ctx, r, true)
+	return errors.Join(e.remove(ctx, r, true), e.DropLock(r.Name))
 }
 
 // BootID tells one boot from another. Source: proc_sys_kernel(5), random/boot_id.

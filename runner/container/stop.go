@@ -162,7 +162,8 @@ const cgroupMount = "/sys/fs/cgroup"
 
 // Remove takes the container away: stopped if force is set and it runs, its layer, its
 // runtime files and, if volumes is set or it was made with --rm, its anonymous
-// volumes. The caller holds the lock of its name.
+// volumes. The caller holds the lock of its name, and drops it unless the name gets another
+// container at once.
 func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, timeout time.Duration) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
@@ -285,7 +286,7 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return errors.Join(removeFile(e.marker(r.ID)), removeFile(e.lockPath(r.Name)))
+	return removeFile(e.marker(r.ID))
 }
 
 // removeFile removes a file; that there is none is no error.

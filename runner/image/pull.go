@@ -137,6 +137,7 @@ func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image,
 		local = nil
 	}
 	if local != nil && (o.Policy == PullNever || o.Policy == PullMissing) {
+		im.tidy()
 		return local, nil
 	}
 	if isID(name, local) {

@@ -217,6 +217,30 @@ func (w *workdir) close(forget []digest.Digest) {
 	w.lock.Close()
 }
 
+// tidy removes what a pull left that was killed between storing the image and the end:
+// where the image is there, no later pull comes to do it.
+func (im *Images) tidy() {
+	base, err := bigFiles(im.store)
+	if err != nil {
+		return
+	}
+	own := filepath.Join(base, fmt.Sprintf("podunit-%d", unshare.GetRootlessUID()))
+	if dirs, _ := filepath.Glob(filepath.Join(own, "pull-*")); len(dirs) == 0 {
+		return
+	}
+	sweep(own)
+	if dirs, _ := filepath.Glob(filepath.Join(own, "pull-*")); len(dirs) > 0 {
+		return // a running pull may be reading the blobs
+	}
+	blobs, _ := os.ReadDir(filepath.Join(own, "blobs"))
+	for _, b := range blobs {
+		d := digest.Digest(strings.TrimSuffix(b.Name(), unverified))
+		if layers, err := im.store.LayersByCompressedDigest(d); err == nil && len(layers) > 0 {
+			_ = os.Remove(filepath.Join(own, "blobs", b.Name())) // it is swept when it is old
+		}
+	}
+}
+
 // Leftovers removes what interrupted pulls left for the next one to go on with, and
 // gives the bytes that were freed. Running pulls are left alone.
 func (im *Images) Leftovers() (int64, error) {

@@ -446,7 +446,10 @@ func (e *Engine) Remove(ctx context.Context, r Record, force bool, timeout time.
 		return err
 	}
 	defer unlock()
-	return e.remove(ctx, r, force, timeout)
+	if err := e.remove(ctx, r, force, timeout); err != nil {
+		return err
+	}
+	return e.Containers.DropLock("pod " + r.Name)
 }
 
 func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
@@ -467,7 +470,7 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 		}
 		// By now it may have been removed by its own unit.
 		if m, err = e.Containers.Lookup(m.ID); err == nil {
-			err = e.Containers.Remove(ctx, m, true, true, 0)
+			err = errors.Join(e.Containers.Remove(ctx, m, true, true, 0), e.Containers.DropLock(m.Name))
 		} else if errors.Is(err, container.ErrNotFound) {
 			err = nil
 		}
@@ -485,10 +488,10 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	}
 	step.Crash("pod directory removed")
 	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return e.Containers.DropLock("pod " + r.Name)
+	return err
 }
 
 // Settle ends a pod of exit policy stop when its last container has ended. The caller

@@ -16,10 +16,12 @@ package rootless
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // Problem says why the namespaces could not be entered.
@@ -125,10 +127,32 @@ func (i Identity) Keep(pid int) error {
 	return os.WriteFile(i.entry(pid), fmt.Appendf(nil, "%d\n", i.userns), 0o600)
 }
 
-// Leave takes this process off the list of those who hold the user namespace.
+// Leave takes this process off the list of those who hold the user namespace, and with
+// it those who were killed before they could.
 func (i Identity) Leave() {
-	if i.Entered && i.Rootless() {
-		_ = os.Remove(i.entry(os.Getpid())) // a stale entry is harmless
+	if !i.Entered || !i.Rootless() {
+		return
+	}
+	_ = os.Remove(i.entry(os.Getpid())) // a stale entry is harmless
+	dir := filepath.Dir(i.entry(0))
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 2 { // the lock is always there
+		return
+	}
+	lock, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return
+	}
+	defer lock.Close()
+	// Who registers holds it; it may be one of a dead one's PID.
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.Remove(i.entry(pid))
+		}
 	}
 }
 
