@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"go.podman.io/storage"
@@ -55,11 +56,28 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	// When a podunit is killed, the process that unpacks for it lives on for a moment and
+	// goes on writing into a directory that the library, here, wants to remove.
 	store, err := storage.GetStore(options)
+	for begun := time.Now(); err != nil && busy(err) && time.Since(begun) < busyWait; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+		store, err = storage.GetStore(options)
+	}
 	if err != nil {
 		return nil, explain(options, err)
 	}
 	return store, nil
+}
+
+// busyWait is how long a dead podunit's unpacking is waited for.
+const busyWait = 5 * time.Second
+
+func busy(err error) bool {
+	return errors.Is(err, unix.ENOTEMPTY) || strings.Contains(err.Error(), unix.ENOTEMPTY.Error())
 }
 
 // Locate says where the storage is and with which driver, without opening it.

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
+)
+
+// home gives the test a home with a storage.conf of the user's, if text isn't empty.
+func home(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	conf := filepath.Join(dir, ".config", "containers")
+	if err := os.MkdirAll(conf, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if text != "" {
+		if err := os.WriteFile(filepath.Join(conf, "storage.conf"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, ".config"))
+	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("STORAGE_DRIVER", "")
+	t.Setenv("_CONTAINERS_USERNS_CONFIGURED", "done")
+	t.Setenv("_CONTAINERS_ROOTLESS_UID", "1234")
+	return dir
+}
+
+func TestLocateForAUser(t *testing.T) {
+	for _, c := range []struct{ name, conf, graph, run string }{
+		{"the defaults", "", "HOME/.local/share/containers/storage", "RUN/containers"},
+		{"places of the user's own", "[storage]\ngraphroot = \"/data/$UID/images\"\nrunroot = \"/data/run\"\n", "/data/1234/images", "/data/run"},
+		{"a path for all users", "[storage]\nrootless_storage_path = \"/data/$UID\"\n", "/data/1234", "RUN/containers"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := home(t, c.conf)
+			o, err := Locate(Config{RunDir: "/run/user/1234", Rootless: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			full := strings.NewReplacer("HOME", dir, "RUN", "/run/user/1234")
+			if o.GraphRoot != full.Replace(c.graph) || o.RunRoot != full.Replace(c.run) {
+				t.Errorf("graphroot %s, runroot %s", o.GraphRoot, o.RunRoot)
+			}
+		})
+	}
+}
+
+func TestLocateWithoutRuntimeDirectory(t *testing.T) {
+	home(t, "")
+	os.Unsetenv("XDG_RUNTIME_DIR") // t.Setenv puts it back
+	o, err := Locate(Config{RunDir: "/tmp/podunit-run-1234", Rootless: true})
+	if err != nil || o.RunRoot != "/tmp/podunit-run-1234/containers" {
+		t.Errorf("runroot %s, %v", o.RunRoot, err)
+	}
+}
+
+func TestBrokenConfiguration(t *testing.T) {
+	home(t, "[storage\n")
+	_, err := Open(context.Background(), Config{RunDir: "/run/user/1234", Rootless: true})
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "storage.conf") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSystemFile(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/etc/containers/storage.conf":                          true,
+		"/usr/share/containers/storage.conf":                    true,
+		"/etc/containers/storage.conf.d/10-place.conf":          true,
+		"/etc/containers/storage.rootless.conf.d/10-place.conf": false,
+		"/home/alice/.config/containers/storage.conf":           false,
+	} {
+		if systemFile(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	o := storage.StoreOptions{GraphRoot: "/graph", RunRoot: "/run"}
+	for want, err := range map[string]error{
+		"read-only":    &os.PathError{Op: "open", Path: "/graph/storage.lock", Err: unix.EROFS},
+		"disk is full": &os.PathError{Op: "mkdir", Path: "/graph/overlay", Err: unix.ENOSPC},
+		"belong":       &os.PathError{Op: "open", Path: "/graph/storage.lock", Err: unix.EACCES},
+		"driver":       errors.New("overlay is not supported over nfs"),
+	} {
+		var e *Error
+		if got := explain(o, err); !errors.As(got, &e) || !strings.Contains(e.Hint(), want) || !strings.HasPrefix(got.Error(), "containers storage /graph") {
+			t.Errorf("%v: %v, hint %q", err, got, e.Hint())
+		}
+	}
+}
