@@ -177,6 +177,7 @@ func newImageInspectCommand(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
+	completeFormat[libimage.ImageData](cmd)
 	return cmd
 }
 

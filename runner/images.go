@@ -124,6 +124,7 @@ Fields: ` + strings.Join(format.Fields[imageRow](), ", ") + ".",
 	f.BoolVar(&noTrunc, "no-trunc", false, "whole IDs")
 	f.BoolVarP(&quiet, "quiet", "q", false, "only IDs")
 	f.StringVar(&sort, "sort", "created", "by created, id, repository, size or tag")
+	completeFormat[imageRow](cmd)
 	complete(cmd, "sort", "created", "id", "repository", "size", "tag")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
@@ -219,6 +220,15 @@ func completeImages(e *env) cobra.CompletionFunc {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeFormat offers the fields of T to --format.
+func completeFormat[T any](cmd *cobra.Command) {
+	values := []string{"json"}
+	for _, name := range format.Fields[T]() {
+		values = append(values, "{{."+name+"}}")
+	}
+	complete(cmd, "format", values...)
 }
 
 // complete offers fixed values for a flag.

@@ -228,6 +228,7 @@ func newVolumeListCommand(e *env) *cobra.Command {
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.BoolVarP(&noHeading, "noheading", "n", false, "no line of headings")
 	f.BoolVarP(&quiet, "quiet", "q", false, "only names")
+	completeFormat[volumeRow](cmd)
 	return cmd
 }
 
@@ -269,6 +270,7 @@ func newVolumeInspectCommand(e *env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all volumes")
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
+	completeFormat[volumeRow](cmd)
 	return cmd
 }
 

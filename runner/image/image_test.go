@@ -4,8 +4,14 @@ package image
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containers/ocicrypt/helpers"
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
@@ -343,6 +352,128 @@ func TestCredentials(t *testing.T) {
 	}
 	if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
 		t.Error(err)
+	}
+}
+
+// A registry with a certificate of its own: refused, unless its authority is given.
+func TestCertificates(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	server := httptest.NewTLSServer(w.registry)
+	defer server.Close()
+	name := strings.TrimPrefix(server.URL, "https://") + "/app:1"
+	o := w.options()
+	o.TLSVerify = types.OptionalBoolUndefined
+	_, err := w.Pull(context.Background(), name, o)
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "/etc/containers/certs.d/"+server.Listener.Addr().String()+"/ca.crt") {
+		t.Errorf("an unknown authority: %v", err)
+	}
+	o.CertDir = filepath.Join(w.dir, "certs")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := errors.Join(os.Mkdir(o.CertDir, 0o700), os.WriteFile(filepath.Join(o.CertDir, "ca.crt"), ca, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Pull(context.Background(), name, o); err != nil {
+		t.Errorf("with its authority: %v", err)
+	}
+	o.CertDir, o.TLSVerify = "", types.OptionalBoolFalse
+	if _, err := w.Pull(context.Background(), name, o); err != nil {
+		t.Errorf("unverified: %v", err)
+	}
+}
+
+func TestEncryptedLayers(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	plain := w.pull("app:1")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(w.dir, "private.pem")
+	if err := errors.Join(
+		os.WriteFile(private, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), 0o600),
+		os.WriteFile(filepath.Join(w.dir, "public.pem"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	crypto, err := helpers.CreateCryptoConfig([]string{"jwe:" + filepath.Join(w.dir, "public.pem")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime, err := w.runtime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(w.dir, "secret")
+	if _, err := runtime.Push(ctx, plain.ID, "oci:"+dir, &libimage.PushOptions{CopyOptions: libimage.CopyOptions{
+		OciEncryptConfig: crypto.EncryptConfig, OciEncryptLayers: &[]int{},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	w.serve("secret:1", dir)
+	if _, err := w.Remove(ctx, plain.ID, RemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{w.name("secret:1"), "oci:" + dir} {
+		o := w.options()
+		if image, err := w.Pull(ctx, name, o); err == nil {
+			t.Errorf("%s without a key: %+v", name, image)
+		}
+		o.DecryptionKeys = []string{private}
+		image, err := w.Pull(ctx, name, o)
+		if err != nil {
+			t.Fatalf("%s with the key: %v", name, err)
+		}
+		if image.ID != plain.ID {
+			t.Errorf("%s: image %s, was %s", name, image.ID, plain.ID)
+		}
+		if _, err := w.Remove(ctx, image.ID, RemoveOptions{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// serve puts the image of an OCI layout into the registry.
+func (w *world) serve(name, dir string) {
+	w.t.Helper()
+	blobs, err := os.ReadDir(filepath.Join(dir, "blobs", "sha256"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, b := range blobs {
+		data, err := os.ReadFile(filepath.Join(dir, "blobs", "sha256", b.Name()))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.registry.blobs[digest.NewDigestFromEncoded(digest.SHA256, b.Name())] = data
+		var m v1.Manifest
+		if json.Unmarshal(data, &m) == nil && len(m.Layers) > 0 {
+			w.registry.put(name, v1.MediaTypeImageManifest, data)
+		}
+	}
+}
+
+// Somebody else's directory of the name we want is not used.
+func TestDirectoryOfAStranger(t *testing.T) {
+	w := newWorld(t)
+	if os.Getenv("_CONTAINERS_ROOTLESS_UID") != "" {
+		return // there is one id here, and no stranger
+	}
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	own := filepath.Join(w.dir, "tmp", "podunit-0")
+	if err := errors.Join(os.Mkdir(own, 0o700), os.Chown(own, 12345, 12345)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Pull(context.Background(), w.name("app:1"), w.options())
+	if err == nil || !strings.Contains(err.Error(), "is not a private directory of this user") {
+		t.Errorf("error %v", err)
 	}
 }
 

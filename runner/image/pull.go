@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	encryption "github.com/containers/ocicrypt/config"
 	"github.com/containers/ocicrypt/helpers"
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/step"
@@ -354,12 +355,8 @@ func (im *Images) attempts(ctx context.Context, src, dst types.ImageReference, s
 		MaxParallelDownloads:    conf.Engine.ImageParallelCopies,
 		ReportResolvedReference: &stored,
 	}
-	if len(o.DecryptionKeys) > 0 {
-		crypto, err := helpers.CreateCryptoConfig(nil, o.DecryptionKeys)
-		if err != nil {
-			return nil, fmt.Errorf("decryption key: %w", err)
-		}
-		options.OciDecryptConfig = crypto.DecryptConfig
+	if options.OciDecryptConfig, err = o.decryption(); err != nil {
+		return nil, err
 	}
 	retries, delay := o.retries(conf)
 	for n := 0; ; n++ {
@@ -419,6 +416,18 @@ func (o PullOptions) retries(conf *config.Config) (int, time.Duration) {
 	return n, delay
 }
 
+// decryption reads the keys for encrypted layers; without any it gives nil.
+func (o PullOptions) decryption() (*encryption.DecryptConfig, error) {
+	if len(o.DecryptionKeys) == 0 {
+		return nil, nil
+	}
+	crypto, err := helpers.CreateCryptoConfig(nil, o.DecryptionKeys)
+	if err != nil {
+		return nil, fmt.Errorf("decryption key: %w", err)
+	}
+	return crypto.DecryptConfig, nil
+}
+
 // context adds the options to what the library is told anyway.
 func (o PullOptions) context(base types.SystemContext) (*types.SystemContext, error) {
 	sys := &base
@@ -463,8 +472,12 @@ func (im *Images) read(ctx context.Context, name string, o PullOptions) (*Image,
 	if err != nil {
 		return nil, err
 	}
+	decrypt, err := o.decryption()
+	if err != nil {
+		return nil, err
+	}
 	images, err := runtime.Pull(ctx, name, config.PullPolicyAlways, &libimage.PullOptions{CopyOptions: libimage.CopyOptions{
-		OS: o.OS, Architecture: o.Arch, Variant: o.Variant,
+		OS: o.OS, Architecture: o.Arch, Variant: o.Variant, OciDecryptConfig: decrypt,
 	}})
 	if err != nil {
 		e := explain(name, "", err)
@@ -482,6 +495,9 @@ func (im *Images) read(ctx context.Context, name string, o PullOptions) (*Image,
 
 // Tags pulls every tag of a repository and gives them in the registry's order.
 func (im *Images) Tags(ctx context.Context, name string, o PullOptions) ([]*Image, error) {
+	if t := alltransports.TransportFromImageName(name); t != nil && t.Name() != docker.Transport.Name() {
+		return nil, &Error{Name: name, Err: errors.New("only a registry has tags"), hint: "without --all-tags it is read as it is"}
+	}
 	sys, err := o.context(im.base)
 	if err != nil {
 		return nil, err

@@ -45,12 +45,8 @@ const unverified = ".unverified"
 
 // newWorkdir makes the directory of a pull, after it removed what dead pulls left.
 func newWorkdir(store storage.Store) (*workdir, error) {
-	base, err := bigFiles(store)
+	own, err := ownBase(store)
 	if err != nil {
-		return nil, err
-	}
-	own := filepath.Join(base, fmt.Sprintf("podunit-%d", unshare.GetRootlessUID()))
-	if err := ownDir(own); err != nil {
 		return nil, err
 	}
 	w := &workdir{blobs: filepath.Join(own, "blobs")}
@@ -98,6 +94,25 @@ func bigFiles(store storage.Store) (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+// ownBase is the directory of this user's pulls. A stranger who took its name in the
+// directory for downloads is not asked: then it lies in the storage.
+func ownBase(store storage.Store) (string, error) {
+	base, err := bigFiles(store)
+	if err != nil {
+		return "", err
+	}
+	name := fmt.Sprintf("podunit-%d", unshare.GetRootlessUID())
+	own := filepath.Join(base, name)
+	if err = ownDir(own); err == nil || os.Getenv("TMPDIR") != "" {
+		return own, err
+	}
+	own = filepath.Join(store.GraphRoot(), "tmp", name)
+	if os.MkdirAll(filepath.Dir(own), 0o700) != nil {
+		return "", err
+	}
+	return own, ownDir(own)
 }
 
 // ownDir makes a directory that nobody else can reach. The parent may be open to
@@ -244,11 +259,10 @@ func (im *Images) tidy() {
 // Leftovers removes what interrupted pulls left for the next one to go on with, and
 // gives the bytes that were freed. Running pulls are left alone.
 func (im *Images) Leftovers() (int64, error) {
-	base, err := bigFiles(im.store)
+	own, err := ownBase(im.store)
 	if err != nil {
 		return 0, err
 	}
-	own := filepath.Join(base, fmt.Sprintf("podunit-%d", unshare.GetRootlessUID()))
 	sweep(own)
 	blobs := filepath.Join(own, "blobs")
 	files, err := os.ReadDir(blobs)
