@@ -5,9 +5,7 @@
 package units
 
 import (
-	"encoding/base64"
 	"os"
-	"path"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +21,7 @@ func install(t *testing.T, l *labtest.Lab) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		to := "'/usr/lib/systemd/" + name + "'"
-		l.MustRun("root", "mkdir -p '"+path.Dir("/usr/lib/systemd/"+name)+"' && echo "+base64.StdEncoding.EncodeToString(data)+" | base64 -d >"+to)
+		l.WriteFile("root", "/usr/lib/systemd/"+name, string(data))
 	}
 	l.MustRun("root", "systemctl daemon-reload && systemctl restart user@1000.service")
 }

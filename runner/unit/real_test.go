@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// realUID is set, to the user's ID on the host, where these tests may talk to that
+// user's real manager: in a lab.
+const realUID = "PODUNIT_TEST_MANAGER_UID"
+
+func TestRealManager(t *testing.T) {
+	uid, err := strconv.Atoi(os.Getenv(realUID))
+	if err != nil {
+		t.Skip("needs a real service manager: see TestLabManager")
+	}
+	ctx := context.Background()
+	m, err := Connect(ctx, ConfigFor(uid, os.LookupEnv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	const name = "podunit-real-test.service"
+	service := Service{
+		Description: "a test", Type: "exec", Start: []string{"/bin/sleep", "60"}, StopPost: []string{"/bin/true"},
+		Environment: []string{"A=b"}, Directory: "/tmp", Identifier: "test", Restart: "on-failure", MaxRestarts: 2,
+		StartTimeout: 5 * time.Second, StopTimeout: -1, Collect: true, After: []string{"basic.target"},
+	}
+	if err := m.Free(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.StartService(ctx, name, service); err != nil {
+		t.Fatal(err)
+	}
+	p, err := m.Properties(ctx, name)
+	if err != nil || p.ActiveState != "active" || p.MainPID == 0 || !p.Transient || p.Restart != "on-failure" || p.HasJob || len(p.InvocationID) != 32 {
+		t.Errorf("properties %+v, %v", p, err)
+	}
+	if own, err := Of(p.MainPID); err != nil || own.Name != name || own.Cgroup != p.ControlGroup || own.User != (uid != 0) {
+		t.Errorf("its main process is in %+v, %v; its cgroup is %s", own, err, p.ControlGroup)
+	}
+	var taken NameTakenError
+	if err := m.StartService(ctx, name, service); !errors.As(err, &taken) {
+		t.Errorf("the name once more: %v", err)
+	}
+	if err := m.Free(ctx, name); !errors.As(err, &taken) {
+		t.Errorf("a name in use is free: %v", err)
+	}
+	if err := errors.Join(m.Restart(ctx, name), m.Stop(ctx, name), m.Stop(ctx, name), m.Stop(ctx, "podunit-no-such.service")); err != nil {
+		t.Error(err)
+	}
+
+	// One that fails, and stays as failed until its name is freed.
+	failing := Service{Type: "exec", Start: []string{"/nonexistent"}}
+	var failed JobError
+	if err := m.StartService(ctx, name, failing); !errors.As(err, &failed) || failed.Result != "exit-code" {
+		t.Errorf("a command that does not exist: %v", err)
+	}
+	if err := m.Free(ctx, name); err != nil {
+		t.Error(err)
+	}
+
+	// One that never says it is ready, and is given up.
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	if err := m.StartService(short, name, Service{Start: []string{"/bin/sleep", "60"}}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("given up: %v", err)
+	}
+	if err := m.Free(ctx, name); err != nil {
+		t.Error(err)
+	}
+
+	// A scope of our own, whose cgroup we may divide.
+	scope := fmt.Sprintf("podunit-real-test-%d.scope", os.Getpid())
+	own, err := m.StartScope(ctx, scope, "a test")
+	if err != nil || own.Name != scope || own.Sub != "" {
+		t.Fatalf("scope %+v, %v", own, err)
+	}
+	tree, err := Cgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := tree.Split(own.Cgroup, "payload")
+	if err != nil || s.Payload != own.Cgroup+"/payload" {
+		t.Errorf("split %+v, %v", s, err)
+	}
+	now, err := CurrentUnit(os.LookupEnv)
+	if err != nil || now.Name != scope || now.Sub != "runtime" {
+		t.Errorf("after the split we are in %+v, %v", now, err)
+	}
+	if data, err := os.ReadFile("/sys/fs/cgroup" + own.Cgroup + "/cgroup.subtree_control"); err != nil || !slices.Equal(strings.Fields(string(data)), s.Controllers) {
+		t.Errorf("controllers %q, %v; said %v", data, err, s.Controllers)
+	}
+}
