@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 			if !strings.HasPrefix(string(data), "# SPDX-License-Identifier: Apache-2.0\n# ") {
 				t.Error("it must begin with its license and say what it is for")
 			}
-			options, err := unit.Deserialize(strings.NewReader(string(data)))
+			options, err := unit.DeserializeOptions(strings.NewReader(string(data)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -412,7 +412,7 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 			fmt.Fprint(c, "hello\n")
 			// The other side closes first: pasta may drop the last words of one
 			// that ends before it has connected both.
-			io.Copy(io.Discard, c)
+			_, _ = io.Copy(io.Discard, c)
 			c.Close()
 		}
 	}()
@@ -425,7 +425,7 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 			t.Error(err)
 			continue
 		}
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 		if got, err := bufio.NewReader(c).ReadString('\n'); err != nil || got != "hello\n" {
 			t.Errorf("through pasta on %s: %q, %v", p.HostIP, got, err)
 		}
