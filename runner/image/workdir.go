@@ -250,7 +250,12 @@ func (im *Images) tidy() {
 	blobs, _ := os.ReadDir(filepath.Join(own, "blobs"))
 	for _, b := range blobs {
 		d := digest.Digest(strings.TrimSuffix(b.Name(), unverified))
-		if layers, err := im.store.LayersByCompressedDigest(d); err == nil && len(layers) > 0 {
+		if d.Validate() != nil {
+			continue
+		}
+		layers, err := im.store.LayersByCompressedDigest(d)
+		_, missing := im.store.Image(d.Encoded()) // an image's ID is the digest of its configuration
+		if err == nil && len(layers) > 0 || missing == nil {
 			_ = os.Remove(filepath.Join(own, "blobs", b.Name())) // it is swept when it is old
 		}
 	}
