@@ -71,7 +71,7 @@ pull that ended early is not downloaded again by the next one.`,
 				o.TLSVerify = types.NewOptionalBool(tlsVerify)
 			}
 			if given("retry") {
-				n := int(min(retries, 1000)) //nolint:gosec // it fits
+				n := int(min(retries, 1000))
 				o.Retries = &n
 			}
 			if backoff != "" {
@@ -146,7 +146,7 @@ func (e *env) pull(ctx context.Context, im *image.Images, name string, o image.P
 // there is none. The function it returns clears the line.
 func (e *env) drawPull(o image.PullOptions) (image.PullOptions, func()) {
 	f, ok := e.stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor fits
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		said := ""
 		o.Report = func(p image.Progress) {
 			if p.Name != said {
@@ -164,7 +164,7 @@ func (e *env) drawPull(o image.PullOptions) (image.PullOptions, func()) {
 		if s := time.Since(begun).Seconds(); s > 1 && p.Done > 0 && p.Done < p.Total {
 			text += fmt.Sprintf(", %d%%, %.1f MB/s", p.Done*100/p.Total, float64(p.Done)/1e6/s)
 		}
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && len(text) >= width { //nolint:gosec // as above
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && len(text) >= width {
 			text = text[:max(width-1, 0)]
 		}
 		fmt.Fprint(f, "\r\x1b[K"+text)
@@ -189,11 +189,11 @@ func (e *env) credentials(creds string) (user, secret string, err error) {
 	if given {
 		return user, secret, nil
 	}
-	if e.stdin == nil || !term.IsTerminal(int(e.stdin.Fd())) { //nolint:gosec // a descriptor fits
+	if e.stdin == nil || !term.IsTerminal(int(e.stdin.Fd())) {
 		return "", "", withHint(errors.New("--creds has no password, and there is no terminal to ask for it"), "--creds USER:PASSWORD, or --authfile")
 	}
 	fmt.Fprint(e.stderr, "Password: ")
-	text, err := term.ReadPassword(int(e.stdin.Fd())) //nolint:gosec // as above
+	text, err := term.ReadPassword(int(e.stdin.Fd()))
 	fmt.Fprintln(e.stderr)
 	return user, string(text), err
 }

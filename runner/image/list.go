@@ -20,7 +20,7 @@ import (
 // Source: podman-images(1), --format.
 type Summary struct {
 	ID             string `json:"Id"`
-	ParentId       string //nolint:revive // podman's name, for templates
+	ParentId       string //nolint:staticcheck // podman's name, for templates
 	RepoTags       []string
 	RepoDigests    []string
 	Created        int64 // seconds since 1970

@@ -98,6 +98,59 @@ func (m *meter) attempt() {
 	clear(m.files)
 }
 
+// giveUp is how long a pull that was told to end may take before it is left to end
+// with the process.
+const giveUp = time.Second
+
+// errAbandoned is a pull that did not end in time when it was told to. It goes on until
+// the process ends, which should be soon: unpacking heeds no context. The storage and
+// the next pull remove what is half-written.
+var errAbandoned = fmt.Errorf("%w, while a layer was being unpacked", context.Canceled)
+
+// run pulls and watches it. The context that pull gets ends when ctx does, after what is
+// complete was put aside, and when the registry is silent for too long: then the error
+// is a *StallError.
+func (m *meter) run(ctx context.Context, interval time.Duration, report func(Progress), pull func(context.Context) (types.ImageReference, error)) (types.ImageReference, error) {
+	pulling, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	watching, stop := context.WithCancel(context.Background())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		m.watch(watching, interval, report, cancel)
+	}()
+	defer func() {
+		stop()
+		<-watched
+	}()
+
+	var ref types.ImageReference
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ref, err = pull(pulling)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		m.measure(0)
+		cancel(context.Canceled)
+		select {
+		case <-done:
+		case <-time.After(giveUp):
+			go m.drain(done)
+			return nil, errAbandoned
+		}
+	}
+	if err != nil {
+		if cause := context.Cause(pulling); cause != nil {
+			return nil, cause
+		}
+	}
+	return ref, err
+}
+
 // watch runs until ctx ends. It calls report every interval, and cancel with a
 // *StallError when the registry is silent for too long.
 func (m *meter) watch(ctx context.Context, interval time.Duration, report func(Progress), cancel context.CancelCauseFunc) {

@@ -54,10 +54,6 @@ const (
 	StallEnv     = "PODUNIT_PULL_STALL_TIMEOUT"
 )
 
-// giveUp is how long a pull that was told to end may take before it is left to end
-// with the process.
-const giveUp = time.Second
-
 // PullOptions says how to pull. The zero value pulls for this machine, with the
 // ecosystem's configuration.
 type PullOptions struct {
@@ -226,12 +222,11 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 		return nil, err
 	}
 	defer lock.close()
-	if waited && o.Policy != PullAlways {
-		if image, err := im.Lookup(ctx, named.String()); err == nil && o.suits(image) && o.Policy == PullMissing {
+	if waited && o.Policy == PullMissing {
+		if image, err := im.Lookup(ctx, named.String()); err == nil && o.suits(image) {
 			return image, nil
 		}
 	}
-
 	conf, err := config.Default()
 	if err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
@@ -246,87 +241,50 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	step.Crash("pull begun")
 	sys.BigFilesTemporaryDir = work.dir
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
-
-	// The copy has a context of its own: when ctx ends, what is complete is put aside
-	// first. A silent registry ends it, too.
-	copying, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	watching, stopWatching := context.WithCancel(context.Background())
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		m.watch(watching, o.Interval, func(p Progress) {
-			lock.write(p)
-			if o.Report != nil {
-				o.Report(p)
-			}
-		}, cancel)
-	}()
-	type outcome struct {
-		ref types.ImageReference
-		err error
-	}
-	done := make(chan outcome, 1)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		ref, err := im.attempts(copying, src, dst, sys, conf, local, m, o)
-		done <- outcome{ref, err}
-	}()
-
-	var result outcome
-	select {
-	case result = <-done:
-	case <-ctx.Done():
-		m.measure(0)
-		cancel(context.Canceled)
-		select {
-		case result = <-done:
-		case <-time.After(giveUp):
-			// Unpacking heeds no context. The process ends soon, and the storage and
-			// the next pull remove what is half-written.
-			go m.drain(over)
-			stopWatching()
-			<-watched
-			return nil, context.Canceled
+	report := func(p Progress) {
+		lock.write(p)
+		if o.Report != nil {
+			o.Report(p)
 		}
 	}
-	stopWatching()
-	<-watched
-	if result.err != nil {
-		if isFull(result.err) {
-			work.close(m.blobs())
-			im.dropLayers(m)
-			// Downloads are written here, and the storage by another process.
-			full := &FullError{Dir: im.store.GraphRoot()}
-			var path *fs.PathError
-			if errors.As(result.err, &path) && strings.HasPrefix(path.Path, work.dir) {
-				full.Dir = filepath.Dir(filepath.Dir(work.dir))
-			}
-			return nil, full
-		}
+	ref, err := m.run(ctx, o.Interval, report, func(ctx context.Context) (types.ImageReference, error) {
+		return im.attempts(ctx, src, dst, sys, conf, local, m, o)
+	})
+	switch {
+	case errors.Is(err, errAbandoned):
+		return nil, err // its directory is still written to; the next pull removes it
+	case err != nil && isFull(err):
+		work.close(m.blobs())
+		im.dropLayers(m)
+		return nil, im.full(work, err)
+	case err != nil:
 		work.close(im.stored(m))
-		if cause := context.Cause(copying); cause != nil {
-			return nil, cause
-		}
-		return nil, result.err
+		return nil, err
 	}
 	step.Crash("pull stored")
 	work.close(m.blobs())
-	if o.Report != nil {
-		p := m.progress()
-		p.Done, p.LayersDone = p.Total, p.Layers
-		o.Report(p)
-	}
-	_, stored, err := istorage.ResolveReference(result.ref)
+	p := m.progress()
+	p.Done, p.LayersDone = p.Total, p.Layers
+	report(p)
+	_, stored, err := istorage.ResolveReference(ref)
 	if err != nil {
 		return nil, unknown(err)
 	}
 	image, err := im.load(stored, named.String())
-	if err == nil && !o.suits(image) {
+	if err == nil && image.Config.Architecture != "" && !strings.HasPrefix(o.platform()+"/", image.Config.OS+"/"+image.Config.Architecture+"/") {
 		o.log("%s is for %s, not for %s", named, platformOf(image), o.platform())
 	}
 	return image, err
+}
+
+// full says which disk it was: downloads are written by this process, whose error has
+// the path, and the storage by another one, whose error hasn't.
+func (im *Images) full(w *workdir, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) && strings.HasPrefix(path.Path, w.dir) {
+		return &FullError{Dir: filepath.Dir(filepath.Dir(w.dir))}
+	}
+	return &FullError{Dir: im.store.GraphRoot()}
 }
 
 // attempts copies, again when a fault may pass, and gives the reference of what was

@@ -279,7 +279,7 @@ func layer(t *testing.T, files map[string][]byte) (plain, packed []byte) {
 // random gives bytes that do not compress, always the same for a seed.
 func random(seed int64, size int) []byte {
 	data := make([]byte, size)
-	rand.New(rand.NewSource(seed)).Read(data) //nolint:gosec // it is only filling
+	rand.New(rand.NewSource(seed)).Read(data)
 	return data
 }
 
