@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/podunit/podunit/runner/rootless"
@@ -108,6 +109,8 @@ func run(ctx context.Context, e *env, args []string) int {
 		return int(status)
 	}
 	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	// For who asks systemctl; the last word on a pull would stay there otherwise.
+	e.status("error: " + strings.SplitN(err.Error(), "\n", 2)[0])
 	// Packages tell the way out with a method of this name.
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
