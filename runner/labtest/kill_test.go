@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// crashPoints reads from the source at which points PODUNIT_CRASH_AFTER can kill the runner: the names of steps, and
+// calls of step.Crash.
+func crashPoints(t *testing.T) []string {
+	t.Helper()
+	names := map[string]bool{}
+	text := func(e ast.Expr) {
+		lit, ok := e.(*ast.BasicLit)
+		if !ok {
+			t.Errorf("a crash point's name is no literal: %v", e)
+			return
+		}
+		name, err := strconv.Unquote(lit.Value)
+		if err != nil {
+			t.Error(err)
+		}
+		names[name] = true
+	}
+	isStep := func(e ast.Expr) bool {
+		sel, ok := e.(*ast.SelectorExpr)
+		return ok && fmt.Sprint(sel.X) == "step" && sel.Sel.Name == "Step"
+	}
+	visit := func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if sel, ok := n.Fun.(*ast.SelectorExpr); ok && fmt.Sprint(sel.X) == "step" && sel.Sel.Name == "Crash" {
+				text(n.Args[0])
+			}
+		case *ast.CompositeLit:
+			steps := []ast.Expr{n}
+			if list, ok := n.Type.(*ast.ArrayType); ok && isStep(list.Elt) {
+				steps = n.Elts // literals in a list, whose type is not repeated
+			} else if !isStep(n.Type) {
+				return true
+			}
+			for _, s := range steps {
+				lit, ok := s.(*ast.CompositeLit)
+				if !ok {
+					continue
+				}
+				for _, field := range lit.Elts {
+					if kv, ok := field.(*ast.KeyValueExpr); ok && fmt.Sprint(kv.Key) == "Name" {
+						text(kv.Value)
+					}
+				}
+			}
+		}
+		return true
+	}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err == nil {
+			ast.Inspect(file, visit)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// When a unit with the crash point in its environment dies.
+const (
+	atStart = "start" // the start fails
+	atReady = "ready" // the start succeeds, for the container is the main process by then
+	atStop  = "stop"
+)
+
+// kills says of each crash point which unit passes it, and when.
+var kills = map[string]struct{ unit, when string }{
+	"pull begun":            {"one", atStart},
+	"pull stored":           {"one", atStart},
+	"resolved":              {"one", atStart},
+	"locked":                {"one", atStart},
+	"cleared":               {"one", atStart},
+	"mark":                  {"one", atStart},
+	"layer":                 {"one", atStart},
+	"rootfs":                {"one", atStart},
+	"network":               {"one", atStart},
+	"bundle":                {"one", atStart},
+	"launched":              {"one", atStart},
+	"run":                   {"one", atStart},
+	"ready":                 {"one", atReady},
+	"begin":                 {"one", atReady},
+	"stopped":               {"one", atStop},
+	"runtime deleted":       {"one", atStop},
+	"network released":      {"one", atStop},
+	"volumes removed":       {"one", atStop},
+	"container removed":     {"one", atStop},
+	"directory removed":     {"one", atStop},
+	"pod noted":             {"p-pod", atStart},
+	"pod directory":         {"p-pod", atStart},
+	"pod network":           {"p-pod", atStart},
+	"infra":                 {"p-pod", atStart},
+	"pod connected":         {"p-pod", atStart},
+	"pid file":              {"p-pod", atStart},
+	"members stopped":       {"p-pod", atStop},
+	"infra stopped":         {"p-pod", atStop},
+	"pod network released":  {"p-pod", atStop},
+	"members removed":       {"p-pod", atStop},
+	"pod directory removed": {"p-pod", atStop},
+}
+
+const (
+	image = "localhost:5000/busybox:latest"
+	// serve answers hello on a port, and ends when it is told to.
+	serve = `sh -c "trap 'exit 0' TERM; echo hello > index.html; httpd -p $$0; sleep 10000 & wait"`
+)
+
+// units writes a container that publishes a port, with volumes, and a pod with one container.
+func (l *Lab) units() {
+	const dir = ".config/containers/systemd/"
+	l.t.Helper()
+	l.WriteFile("alice", dir+"one.container", `[Container]
+Image=`+image+`
+Exec=`+serve+` 8080
+PublishPort=18080:8080
+Volume=/data
+Volume=named:/named
+`)
+	l.WriteFile("alice", dir+"p.pod", "[Pod]\nPublishPort=18081:8081\n[Service]\nRestart=no\n")
+	l.WriteFile("alice", dir+"m.container", `[Container]
+Image=`+image+`
+Exec=`+serve+` 8081
+Pod=p.pod
+`)
+	l.MustRun("alice", "systemctl --user daemon-reload")
+}
+
+// answers is a shell function that waits until a port says hello.
+const answers = `answers() { for i in $(seq 100); do [ "$(curl -s localhost:$1)" = hello ] && return; sleep 0.05; done; echo "port $1 does not answer"; false; }
+`
+
+// story is what a user does with some units: start, look, stop. How the machine looks meanwhile and afterwards is to
+// be the same each time.
+type story struct{ begin, answers, end string }
+
+var stories = map[string]story{
+	"one":   {`systemctl --user start one`, answers + `answers 18080`, `systemctl --user stop one; ! systemctl --user is-failed -q one`},
+	"p-pod": {`systemctl --user start p-pod m`, answers + `answers 18081`, `systemctl --user stop p-pod m; ! systemctl --user is-failed -q p-pod m`},
+}
+
+func (l *Lab) begin(unit string) {
+	l.t.Helper()
+	l.MustRun("alice", stories[unit].begin)
+	l.MustRun("alice", stories[unit].answers)
+}
+
+func TestLabKilledAtEachStep(t *testing.T) {
+	points := crashPoints(t)
+	for _, name := range points {
+		if _, ok := kills[name]; !ok {
+			t.Errorf("nobody kills the runner after %q", name)
+		}
+	}
+	for name := range kills {
+		if !slices.Contains(points, name) {
+			t.Errorf("there is no crash point %q any more", name)
+		}
+	}
+	l := boot(t, labtest.Options{})
+	l.units()
+	for _, unit := range slices.Sorted(maps.Keys(stories)) { // all must have run once
+		l.begin(unit)
+		l.MustRun("alice", stories[unit].end)
+	}
+	stopped, running := l.traces(), map[string][]string{}
+	for unit, s := range stories {
+		l.begin(unit)
+		running[unit] = l.traces()
+		l.MustRun("alice", s.end)
+		if n := len(added(stopped, running[unit])); len(stopped) < 20 || n < 10 {
+			t.Fatalf("it sees only %d traces of a running %s, beyond:\n%s", n, unit, strings.Join(stopped, "\n"))
+		}
+	}
+	for _, name := range points {
+		k := kills[name]
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			if strings.HasPrefix(name, "pull ") {
+				l.MustRun("alice", "podunit rmi "+image)
+			}
+			// In the environment of every service of alice's, also of the ExecStopPost= of the same unit.
+			const set, unset = `systemctl --user set-environment "PODUNIT_CRASH_AFTER=$name"; `, `systemctl --user unset-environment PODUNIT_CRASH_AFTER; `
+			start, stop := `systemctl --user start $unit 2>/dev/null; echo start $?; `, ""
+			if k.when == atStop {
+				start, stop = start+stories[k.unit].answers+"\n"+set, `systemctl --user stop $unit 2>/dev/null; `
+			} else {
+				start = set + start
+			}
+			out := l.MustRun("alice", fmt.Sprintf("name='%s' unit=%s\n", name, k.unit)+start+stop+unset+`
+				systemctl --user show -P ActiveState $unit
+				journalctl -b -o cat | grep -q "killed after $name," && echo killed
+				systemctl --user stop $unit`)
+			want := map[string]string{atStart: "start 1\nfailed", atReady: "start 0\nactive", atStop: "start 0\nfailed"}[k.when]
+			if out != want+"\nkilled" {
+				t.Errorf("got %q, want %q and that it was killed", out, want)
+			}
+			// Only now what counts: the next start.
+			l.begin(k.unit)
+			l.same(t, running[k.unit], "while it runs again")
+			l.MustRun("alice", stories[k.unit].end)
+			l.same(t, stopped, "after it was stopped")
+		})
+	}
+	t.Run("at random moments", func(t *testing.T) {
+		l := l.on(t)
+		for _, whom := range []string{"main", "all"} {
+			for range 5 {
+				wait := time.Duration(rand.IntN(400)) * time.Millisecond
+				t.Logf("%s after %s", whom, wait)
+				l.MustRun("alice", fmt.Sprintf(`systemctl --user start --no-block one; sleep %f
+					systemctl --user kill -s KILL --kill-whom=%s one
+					while [[ $(systemctl --user show -P ActiveState one) = *ing ]]; do sleep 0.02; done
+					systemctl --user start one && systemctl --user stop one`, wait.Seconds(), whom))
+			}
+		}
+		l.begin("one")
+		l.same(t, running["one"], "while it runs again")
+		l.MustRun("alice", stories["one"].end)
+		l.same(t, stopped, "after it was stopped")
+	})
+}
