@@ -122,7 +122,7 @@ func run(e env) int {
 		defer unlock()
 	}
 	dirs, faults := search(e, o).Dirs()
-	loaded := source.Load(dirs)
+	loaded := source.Load(dirs, o.verbose)
 	for _, line := range loaded.Debug {
 		log.debug(line)
 	}
@@ -228,9 +228,15 @@ func printUnits(w io.Writer, out convert.Output) error {
 func write(e env, o options, log *logger, out convert.Output) bool {
 	dir := o.dirs[0]
 	for _, u := range out.Units {
+		if !o.verbose {
+			break
+		}
 		log.debug("Writing \"" + dir + "/" + u.Name + "\"")
 	}
 	for _, l := range out.Links {
+		if !o.verbose {
+			break
+		}
 		log.debug("Creating symlink " + dir + "/" + l.Path + " -> " + l.Target)
 	}
 	res, err := output.Write(dir, output.Header(e.args[0]), out)

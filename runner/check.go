@@ -110,7 +110,7 @@ func (e *env) draw(list report.List, format string) error {
 func (e *env) loadUnits(paths []string, system bool) source.Loaded {
 	if len(paths) == 0 {
 		dirs, faults := e.search(system).Dirs()
-		loaded := source.Load(dirs)
+		loaded := source.Load(dirs, false)
 		loaded.Report = append(faults, loaded.Report...)
 		return loaded
 	}
@@ -159,7 +159,7 @@ func (e *env) loadDirectory(path string) source.Loaded {
 		}
 		return ""
 	}}.Dirs()
-	loaded := source.Load(dirs)
+	loaded := source.Load(dirs, false)
 	loaded.Report = append(faults, loaded.Report...)
 	return loaded
 }

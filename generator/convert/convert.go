@@ -248,7 +248,7 @@ func (c *converter) convert() []byte {
 			}
 		}
 	}
-	return c.out.Append(nil)
+	return c.out.Append(make([]byte, 0, c.out.Size()))
 }
 
 // command collects the words of a command line.

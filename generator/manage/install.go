@@ -159,7 +159,7 @@ func (p *Plan) directory(dir string) {
 // findings that concern the plan's files are returned.
 func (s Store) Check(p Plan, opt check.Options) report.List {
 	dirs, _ := s.Search.Dirs()
-	loaded := source.Load(dirs)
+	loaded := source.Load(dirs, false)
 	planned := map[string]bool{}
 	for _, f := range p.Files {
 		planned[f.Name] = IsUnit(f.Name)

@@ -49,7 +49,7 @@ type Entry struct {
 // List returns the unit files of the search path, in its order.
 func (s Store) List() ([]Entry, error) {
 	dirs, _ := s.Search.Dirs()
-	loaded := source.Load(dirs)
+	loaded := source.Load(dirs, false)
 	records, err := s.records()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,32 +71,40 @@ func Write(dir, header string, out convert.Output) (Result, error) {
 	}
 	tag := "/.podunit-" + strconv.Itoa(os.Getpid()) + "-"
 	errs := make([]error, len(out.Units))
+	buffers := &sync.Pool{New: func() any { return new([]byte) }}
 	parallel.Each(len(out.Units), func(i int) {
-		errs[i] = writeUnit(dir, dir+tag+strconv.Itoa(i)+".tmp", header, &out.Units[i])
+		errs[i] = writeUnit(dir, dir+tag+strconv.Itoa(i)+".tmp", header, &out.Units[i], buffers)
 	})
 	for _, err := range errs {
 		if err != nil {
 			res.Units = append(res.Units, err)
 		}
 	}
-	made := map[string]bool{}
+	errs = make([]error, len(out.Links))
+	made := map[string]error{}
 	for i, l := range out.Links {
-		path := filepath.Join(dir, l.Path)
-		if parent := filepath.Dir(path); !made[parent] {
-			if err := os.MkdirAll(parent, 0o777); err != nil {
-				res.Links = append(res.Links, err)
-				continue
-			}
-			made[parent] = true
+		parent := filepath.Dir(l.Path)
+		err, ok := made[parent]
+		if !ok {
+			err = os.MkdirAll(filepath.Join(dir, parent), 0o777)
+			made[parent] = err
 		}
-		if err := link(l.Target, path, dir+tag+"link-"+strconv.Itoa(i)+".tmp"); err != nil {
+		errs[i] = err
+	}
+	parallel.Each(len(out.Links), func(i int) {
+		if errs[i] == nil {
+			errs[i] = link(out.Links[i].Target, dir+"/"+out.Links[i].Path, dir+tag+"link-"+strconv.Itoa(i)+".tmp")
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
 			res.Links = append(res.Links, err)
 		}
 	}
 	return res, nil
 }
 
-func writeUnit(dir, temp, header string, u *convert.Unit) error {
+func writeUnit(dir, temp, header string, u *convert.Unit, buffers *sync.Pool) error {
 	fd, err := syscall.Open(temp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o666)
 	if err == syscall.EEXIST {
 		// Left by a run that was killed and had our process number.
@@ -106,14 +115,16 @@ func writeUnit(dir, temp, header string, u *convert.Unit) error {
 	if err != nil {
 		return &os.PathError{Op: "create", Path: dir + "/" + u.Name, Err: err}
 	}
-	text := append(append(make([]byte, 0, len(header)+len(u.Text)), header...), u.Text...)
-	for len(text) > 0 && err == nil {
+	buf, _ := buffers.Get().(*[]byte)
+	*buf = append(append((*buf)[:0], header...), u.Text...)
+	for text := *buf; len(text) > 0 && err == nil; {
 		var n int
 		if n, err = syscall.Write(fd, text); err == syscall.EINTR {
 			err = nil
 		}
 		text = text[max(n, 0):]
 	}
+	buffers.Put(buf)
 	if e := syscall.Close(fd); err == nil {
 		err = e
 	}

@@ -28,6 +28,7 @@ type found struct {
 	dir  string
 	base string
 	text *unitfile.Source // of a section of a .quadlets file; nil for a file of its own
+	file bool             // a regular file, not a link or anything else
 }
 
 // Loaded is what a search path holds.
@@ -37,8 +38,9 @@ type Loaded struct {
 	Debug  []string        // what was read, one line each
 }
 
-// Load reads the unit files in dirs with their drop-ins. Of files with the same name the first counts.
-func Load(dirs []Dir) Loaded {
+// Load reads the unit files in dirs with their drop-ins. Of files with the same name the first counts. With debug the
+// result tells what was read.
+func Load(dirs []Dir, debug bool) Loaded {
 	var out Loaded
 	list := find(dirs, &out)
 	drops := indexDropIns(dirs)
@@ -54,8 +56,10 @@ func Load(dirs []Dir) Loaded {
 		if f.text != nil {
 			s.in.File, s.in.Faults = unitfile.ParseSource(f.text)
 		} else {
-			s.debug = append(s.debug, "Loading source unit file "+f.path)
-			s.in.File, s.in.Faults = parse(f.path)
+			if debug {
+				s.debug = append(s.debug, "Loading source unit file "+f.path)
+			}
+			s.in.File, s.in.Faults = parse(f.path, f.file)
 		}
 		s.debug = append(s.debug, drops.merge(&s.in)...)
 	})
@@ -92,7 +96,7 @@ func LoadFiles(paths []string) Loaded {
 			})
 		default:
 			in := quadlet.Input{Path: abs, Base: base, Dir: dir}
-			in.File, in.Faults = parse(abs)
+			in.File, in.Faults = parse(abs, false)
 			entries, _ := os.ReadDir(dir)
 			indexDropIns([]Dir{{dir, entries}}).merge(&in)
 			out.Units = append(out.Units, in)
@@ -132,7 +136,7 @@ func find(dirs []Dir, out *Loaded) []found {
 		for _, e := range d.entries {
 			name := e.Name()
 			if keys.ByExt(filepath.Ext(name)) != nil {
-				add(found{path: d.Path + "/" + name, dir: d.Path, base: name})
+				add(found{path: d.Path + "/" + name, dir: d.Path, base: name, file: e.Type().IsRegular()})
 			}
 		}
 		for _, e := range d.entries {
@@ -174,12 +178,21 @@ func unreadable(path string, err error) report.Diagnostic {
 }
 
 // parse reads and parses one file. A file that cannot be read is an empty one with a fault.
-func parse(path string) (*unitfile.File, report.List) {
-	data, err := Read(path)
+func parse(path string, regular bool) (*unitfile.File, report.List) {
+	var (
+		text string
+		err  error
+	)
+	if regular {
+		var buf [small]byte
+		text, err = readRegular(path, &buf)
+	} else {
+		text, err = slow(path)
+	}
 	if err != nil {
 		return &unitfile.File{Source: &unitfile.Source{Path: path}}, report.List{unreadable(path, err)}
 	}
-	return unitfile.Parse(path, data)
+	return unitfile.ParseSource(&unitfile.Source{Path: path, Text: text})
 }
 
 // dropIns finds the drop-ins of units, and reads each once.
@@ -270,7 +283,7 @@ func (d *dropIns) read(path string) dropIn {
 	defer d.mu.Unlock()
 	drop, ok := d.files[path]
 	if !ok {
-		drop.file, drop.faults = parse(path)
+		drop.file, drop.faults = parse(path, false)
 		d.files[path] = drop
 	}
 	return drop

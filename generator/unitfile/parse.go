@@ -195,9 +195,27 @@ func (p *parser) statement(text string, start piece, pieces []piece) {
 	key := strings.TrimRightFunc(text[:eq], unicode.IsSpace)
 	value := strings.TrimLeftFunc(text[eq+1:], unicode.IsSpace)
 	value = strings.TrimRightFunc(value, unicode.IsSpace)
-	l := Line{Key: key, Value: value, src: p.src, row: start.row, col: start.col, pieces: pieces}
-	l.valOff = len(text) - len(strings.TrimLeftFunc(text[eq+1:], unicode.IsSpace))
+	l := Line{Key: key, Value: value, src: p.src, row: int32(start.row), col: int32(start.col)}
+	l.valOff = int32(len(text) - len(strings.TrimLeftFunc(text[eq+1:], unicode.IsSpace)))
+	if pieces != nil {
+		l.pieces = &pieces
+	}
 	p.group.Lines = append(p.group.Lines, l)
+}
+
+// settle leaves those pending comments to the section before a header that a blank line parts from it.
+func (p *parser) settle() {
+	if p.group == nil {
+		return
+	}
+	last := len(p.above) - 1
+	for last >= 0 && p.above[last] != "" {
+		last--
+	}
+	rest := p.above[last+1:]
+	p.above = p.above[:last+1]
+	p.flush()
+	p.above = rest
 }
 
 func (p *parser) header(text string, start piece) {
@@ -210,12 +228,13 @@ func (p *parser) header(text string, start piece) {
 		p.fault(start.row, start.col, len(text), "section-name", "invalid section name", "a section is written [Name]")
 		return
 	}
+	p.settle()
 	if g := p.file.Group(name); g != nil {
 		p.group = g
 		p.flush()
 		return
 	}
-	g := &Group{Name: name, Above: trimBlank(p.above), src: p.src, row: start.row, col: start.col}
+	g := &Group{Name: name, Above: trimBlank(p.above), Lines: make([]Line, 0, 8), src: p.src, row: start.row, col: start.col}
 	p.above = nil
 	p.group = g
 	p.file.Groups = append(p.file.Groups, g)

@@ -6,6 +6,7 @@
 package unitfile
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -46,11 +47,11 @@ type piece struct {
 type Line struct {
 	Key, Value string
 
-	src    *Source // nil for a line that the generator made
-	row    int
-	col    int
-	valOff int     // where the value begins in the logical line
-	pieces []piece // only for continued lines
+	src    *Source  // nil for a line that the generator made
+	pieces *[]piece // only for continued lines
+	row    int32
+	col    int32
+	valOff int32 // where the value begins in the logical line
 }
 
 // Pos is where the key stands.
@@ -58,7 +59,7 @@ func (l *Line) Pos() report.Position {
 	if l.src == nil {
 		return report.Position{}
 	}
-	return report.Position{File: l.src.Path, Line: l.row, Col: l.col}
+	return report.Position{File: l.src.Path, Line: int(l.row), Col: int(l.col)}
 }
 
 // ValuePos is where byte off of the value stands, also on a continued line.
@@ -66,12 +67,12 @@ func (l *Line) ValuePos(off int) report.Position {
 	if l.src == nil {
 		return report.Position{}
 	}
-	at := l.valOff + off
+	at := int(l.valOff) + off
 	if l.pieces == nil {
-		return report.Position{File: l.src.Path, Line: l.row, Col: l.col + at}
+		return report.Position{File: l.src.Path, Line: int(l.row), Col: int(l.col) + at}
 	}
-	p := l.pieces[0]
-	for _, q := range l.pieces[1:] {
+	p := (*l.pieces)[0]
+	for _, q := range (*l.pieces)[1:] {
 		if q.off > at {
 			break
 		}
@@ -164,7 +165,7 @@ func (g *Group) Default(key, value string) {
 }
 
 // Prepend puts assignments before all other lines of the section, in the order given.
-func (g *Group) Prepend(lines ...Line) { g.Lines = append(lines, g.Lines...) }
+func (g *Group) Prepend(lines ...Line) { g.Lines = slices.Insert(g.Lines, 0, lines...) }
 
 // Remove drops every assignment to key.
 func (g *Group) Remove(key string) {
@@ -199,7 +200,7 @@ func (f *File) Make(name string) *Group {
 	if g := f.Group(name); g != nil {
 		return g
 	}
-	g := &Group{Name: name}
+	g := &Group{Name: name, Lines: make([]Line, 0, 12)}
 	f.Groups = append(f.Groups, g)
 	return g
 }
@@ -251,11 +252,40 @@ func (f *File) Clone() *File {
 	groups := make([]Group, len(f.Groups))
 	for i, g := range f.Groups {
 		groups[i] = *g
-		groups[i].Lines = make([]Line, len(g.Lines), len(g.Lines)+8)
+		groups[i].Lines = make([]Line, len(g.Lines), len(g.Lines)+room(g.Name))
 		copy(groups[i].Lines, g.Lines)
 		c.Groups[i] = &groups[i]
 	}
 	return c
+}
+
+// room is how many lines the generator will add to a section.
+func room(section string) int {
+	switch section {
+	case "Unit":
+		return 6
+	case "Service":
+		return 12
+	}
+	return 0
+}
+
+// Size is the length of what Append prints.
+func (f *File) Size() int {
+	n := 0
+	for _, c := range f.Tail {
+		n += len(c) + 1
+	}
+	for _, g := range f.Groups {
+		n += len(g.Name) + 4
+		for _, c := range g.Above {
+			n += len(c) + 1
+		}
+		for i := range g.Lines {
+			n += len(g.Lines[i].Key) + len(g.Lines[i].Value) + 2
+		}
+	}
+	return n
 }
 
 // Append prints the file after b: sections in order with one blank line between, `Key=Value` without blanks,
