@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -81,7 +82,27 @@ func (e *env) startService(ctx context.Context, x *engines, r container.Record) 
 	if err := m.Free(ctx, serviceName(r)); err != nil {
 		return err
 	}
-	return m.StartService(ctx, serviceName(r), s)
+	return e.startAndTell(ctx, m, serviceName(r), s)
+}
+
+// startAndTell starts a service; if that fails, the error says what podunit said in it.
+func (e *env) startAndTell(ctx context.Context, m *unit.Manager, name string, s unit.Service) error {
+	since := time.Now()
+	err := m.StartService(ctx, name, s)
+	var failed unit.JobError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	// Who asked is told here; a failed unit would only be in the way of the next try.
+	defer func() { _ = m.ResetFailed(context.WithoutCancel(ctx), name) }()
+	message, hint := journal.Complaint(context.WithoutCancel(ctx), e.user.UID, name, since)
+	if message == "" {
+		return err
+	}
+	if err = fmt.Errorf("%s: %s", name, message); hint != "" {
+		err = withHint(err, "%s", hint)
+	}
+	return err
 }
 
 // startPodService makes a service of a pod that was created by hand.
@@ -101,7 +122,7 @@ func (e *env) startPodService(ctx context.Context, x *engines, p pod.Record) err
 	if err := m.Free(ctx, podServiceName(p)); err != nil {
 		return err
 	}
-	return m.StartService(ctx, podServiceName(p), unit.Service{
+	return e.startAndTell(ctx, m, podServiceName(p), unit.Service{
 		Description: "Pod " + p.Name,
 		Type:        "forking",
 		PIDFile:     p.Spec.MainPIDFile,

@@ -311,6 +311,9 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 	}
 	var err error
 	if l.Network, err = e.network(ctx, x, r, l.Join); err != nil {
+		if how.new {
+			err = errors.Join(err, os.RemoveAll(x.Dir(r.ID)))
+		}
 		return err
 	}
 	if r.Spec.SdNotify == "container" && sock.Present() {
@@ -357,6 +360,10 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		defer e.proxySignals(x, *r)()
 	}
 	code, err := x.Start(ctx, l)
+	if err != nil && l.Network != nil {
+		// A step before the one that waits for it may have failed.
+		err = errors.Join(err, l.Network.Close())
+	}
 	e.user.Leave()
 	if how.attach {
 		how.unlock()

@@ -50,7 +50,6 @@ struct stream {
 	char small[SMALL];
 	char *buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
 	size_t size, used;
-	int partial; /* the previous piece of this line went out already */
 };
 
 static struct stream streams[2];
@@ -94,20 +93,19 @@ static int send_memfd(const struct iovec *iov, int n)
 	return r;
 }
 
-static void emit(struct stream *s, const char *line, size_t len, int cut)
+static void emit(const struct stream *s, const char *line, size_t len, int cut)
 {
 	static const char mark[] = "CONTAINER_PARTIAL_MESSAGE=true\n";
 	struct iovec iov[] = {
 		{ fields, fields_len },
 		{ (char *)s->priority, strlen(s->priority) },
-		{ (char *)mark, cut || s->partial ? sizeof mark - 1 : 0 },
+		{ (char *)mark, cut ? sizeof mark - 1 : 0 },
 		{ "MESSAGE=", 8 },
 		{ (char *)line, len },
 		{ "\n", 1 },
 	};
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = sizeof iov / sizeof *iov };
 
-	s->partial = cut;
 	/* journald may be restarting: its socket stays, but give it ten seconds. */
 	for (int tries = 0; tries < 200; tries++) {
 		if (journal >= 0 && sendmsg(journal, &msg, MSG_NOSIGNAL) >= 0)

@@ -270,7 +270,14 @@ func (r Runtime) explain(verb string, err error, log string) error {
 	case strings.Contains(lower, "does not exist"):
 		kind = ErrNoContainer
 	}
-	return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, kind)
+	if kind == err {
+		return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, kind)
+	}
+	// What the runtime puts in front says how it is built, not what is wrong.
+	for _, prefix := range []string{"runc run failed: ", "runc create failed: ", "unable to start container process: "} {
+		msg = strings.TrimPrefix(msg, prefix)
+	}
+	return fmt.Errorf("%w: %s", kind, msg)
 }
 
 // lastError is the last message of level error in a log of JSON lines.
