@@ -35,6 +35,13 @@ func (e *env) proxySignals(x *engines, r container.Record) (stop func()) {
 			case <-ctx.Done():
 				return
 			case s := <-signals:
+				if s == unix.SIGHUP && r.Spec.TTY {
+					// The terminal is gone, and with it the way to the container.
+					if err := x.Stop(ctx, r, r.StopTimeout(x.stopTimeout())); err != nil {
+						fmt.Fprintf(e.stderr, "podunit: warning: stop container %s: %v\n", r.Name, err)
+					}
+					continue
+				}
 				if err := x.Kill(r, s.(unix.Signal)); err != nil {
 					fmt.Fprintf(e.stderr, "podunit: warning: pass %s on: %v\n", s, err)
 				}
