@@ -403,7 +403,7 @@ func (e *env) afterForeground(x *engines, r container.Record) error {
 	}
 	defer unlock()
 	if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
-		return nil
+		return x.DropLock(r.Name)
 	}
 	if r.Spec.Remove {
 		err = errors.Join(x.Remove(ctx, r, true, true, 0), x.DropLock(r.Name))
