@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package stories
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// entry of the journal, as journalctl -o json --all has it.
+type entry struct {
+	Priority   string          `json:"PRIORITY"`
+	Identifier string          `json:"SYSLOG_IDENTIFIER"`
+	Unit       string          `json:"_SYSTEMD_USER_UNIT"`
+	Container  string          `json:"CONTAINER_NAME"`
+	Partial    string          `json:"CONTAINER_PARTIAL_MESSAGE"`
+	Message    json.RawMessage `json:"MESSAGE"` // a string, or an array of bytes if it is not UTF-8
+}
+
+func (e entry) text() string {
+	var s string
+	if json.Unmarshal(e.Message, &s) == nil {
+		return s
+	}
+	var numbers []int
+	if json.Unmarshal(e.Message, &numbers) != nil {
+		return string(e.Message)
+	}
+	b := make([]byte, len(numbers))
+	for i, n := range numbers {
+		b[i] = byte(n)
+	}
+	return string(b)
+}
+
+// said is what the container of a user's unit wrote.
+func said(t *testing.T, l *labtest.Lab, user, unit string) (list []entry) {
+	t.Helper()
+	for line := range strings.SplitSeq(l.MustRun(user, "journalctl --user --quiet --output=json --all --output-fields=PRIORITY,SYSLOG_IDENTIFIER,_SYSTEMD_USER_UNIT,CONTAINER_NAME,CONTAINER_PARTIAL_MESSAGE,MESSAGE --unit="+unit), "\n") {
+		var e entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v: %.200s", err, line)
+		}
+		if e.Container != "" {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// burst is what a container writes to test its logs. Between the last line and its end there is nothing.
+const burst = `seq 1 100000 | sed "s/^/out /"
+seq 1 1000 | sed "s/^/err /" >&2
+echo "by name" >/dev/stderr
+head -c 100000 /dev/zero | tr '\0' a; echo
+head -c 2000000 /dev/zero | tr '\0' b; echo
+printf 'no UTF-8: \377\n'
+printf 'no newline at the end'
+`
+
+func journal(t *testing.T, l *labtest.Lab) {
+	const user = "erin"
+	newUser(l, user)
+	l.WriteFile(user, "burst.sh", burst)
+	quadlet(l, user, "web.container", "[Container]\nImage=localhost:5000/nginx\nPublishPort=8080:80\n")
+	loud := "[Container]\nImage=localhost:5000/%s\nNetwork=none\nVolume=%%h/burst.sh:/burst.sh:ro\nEntrypoint=sh\nExec=/burst.sh\n[Service]\nRemainAfterExit=yes\n"
+	quadlet(l, user, "burst.container", fmt.Sprintf(loud, "busybox"))
+	quadlet(l, user, "burst-redis.container", fmt.Sprintf(loud, "redis")) // USER redis
+	l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start web")
+	story := func(name string, tell func(*testing.T, *labtest.Lab)) {
+		t.Run(name, func(t *testing.T) { tell(t, l.For(t)) })
+	}
+	story("nginx logs through /dev/stdout and /dev/stderr", func(t *testing.T, l *labtest.Lab) {
+		l.Eventually(user, "curl -fsS -o /dev/null localhost:8080/", 10*time.Second)
+		l.MustRun(user, "curl -s -o /dev/null localhost:8080/nowhere")
+		l.Eventually(user, "journalctl --user -q -u web -p err -o cat | grep -q 'nowhere.*No such file'", 5*time.Second)
+		for _, e := range said(t, l, user, "web") {
+			access := strings.Contains(e.text(), `"GET /`) && strings.Contains(e.text(), "HTTP/1.1\" ")
+			if access && e.Priority != "6" || strings.Contains(e.text(), "No such file") && e.Priority != "3" {
+				t.Errorf("priority %s: %s", e.Priority, e.text())
+			}
+			if e.Identifier != "web" || e.Unit != "web.service" || e.Container != "systemd-web" {
+				t.Errorf("identifier %q, unit %q, container %q: %s", e.Identifier, e.Unit, e.Container, e.text())
+			}
+		}
+	})
+	for unit, who := range map[string]string{"burst": "root", "burst-redis": "another user"} {
+		story("100,000 lines at once are all there, in order, written by "+who, func(t *testing.T, l *labtest.Lab) {
+			l.MustRun(user, "systemctl --user start "+unit)
+			l.Eventually(user, `[ "$(systemctl --user show -P SubState `+unit+`)" = exited ]`, 30*time.Second)
+			l.Eventually(user, "journalctl --user -q -o cat -n 3 -u "+unit+" | grep -q 'no newline at the end'", 30*time.Second)
+			complete(t, said(t, l, user, unit))
+		})
+	}
+	story("podunit logs -f follows", func(t *testing.T, l *labtest.Lab) {
+		out := l.MustRun(user, `podunit logs -f --tail 1 systemd-web >followed 2>errors & sleep 0.5
+			curl -s -o /dev/null localhost:8080/followed
+			for i in $(seq 50); do grep -q 'GET /followed' followed && grep -q followed errors && break; sleep 0.1; done
+			systemctl --user stop web; wait; cat followed; echo --; cat errors`)
+		stdout, stderr, _ := strings.Cut(out, "--\n")
+		if !strings.Contains(stdout, `"GET /followed`) || !strings.Contains(stderr, "followed\" failed") {
+			t.Errorf("stdout and stderr of podunit logs -f: %s", out)
+		}
+	})
+	story("podunit logs of one that runs shows all lines", func(t *testing.T, l *labtest.Lab) {
+		l.MustRun(user, `podunit run -q -d --name many --network none localhost:5000/busybox sh -c 'seq 1 5000; echo end >&2; sleep 1000'`)
+		l.Eventually(user, `podunit logs many 2>&1 >/dev/null | grep -q end`, 10*time.Second)
+		l.MustRun(user, `seq 1 5000 >want; podunit logs many 2>/dev/null | cmp - want; podunit rm -f -t 0 many`)
+	})
+	l.MustRun(user, "systemctl --user stop burst burst-redis")
+	nothingLeft(t, l, user)
+}
+
+// complete checks the entries that burst must have made.
+func complete(t *testing.T, all []entry) {
+	t.Helper()
+	var out, errs int
+	var rest []string
+	partial := ""
+	for _, e := range all {
+		text := e.text()
+		switch {
+		case strings.HasPrefix(text, "out "):
+			out++
+			if e.Priority != "6" || text != fmt.Sprint("out ", out) {
+				t.Fatalf("line %d of stdout is %q at priority %s", out, text, e.Priority)
+			}
+		case strings.HasPrefix(text, "err "):
+			errs++
+			if e.Priority != "3" || text != fmt.Sprint("err ", errs) {
+				t.Fatalf("line %d of stderr is %q at priority %s", errs, text, e.Priority)
+			}
+		case e.Partial != "":
+			partial += text // a line of more than 1 MiB comes in marked pieces
+		default:
+			rest = append(rest, e.Priority+" "+text)
+		}
+	}
+	if out != 100000 || errs != 1000 {
+		t.Errorf("%d lines of stdout, %d of stderr", out, errs)
+	}
+	if partial != strings.Repeat("b", 2000000) {
+		t.Errorf("the longest line: %d bytes", len(partial))
+	}
+	want := []string{"3 by name", "6 " + strings.Repeat("a", 100000), "6 no UTF-8: \xff", "6 no newline at the end"}
+	if len(rest) != len(want) {
+		t.Fatalf("%d other lines: %.200q", len(rest), rest)
+	}
+	for i := range want {
+		if rest[i] != want[i] {
+			t.Errorf("line %d: got %.100q, want %.100q", i, rest[i], want[i])
+		}
+	}
+}

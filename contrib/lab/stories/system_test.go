@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package stories
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// systemManager: the same files in /etc/containers/systemd, run by root, and with User= by somebody who is not logged
+// in, does not linger and so has no manager of his own (dave), or has one beside (alice).
+func systemManager(t *testing.T, l *labtest.Lab) {
+	const dir = "/etc/containers/systemd/"
+	ports := map[string][2]int{"root": {8081, 8091}, "alice": {8082, 8092}, "dave": {8083, 8093}}
+	units := func(user string) []string { return []string{user + "-web", user + "-pod", user + "-member"} }
+	for user, port := range ports {
+		service := ""
+		if user != "root" {
+			service = "[Service]\nUser=" + user + "\n"
+		}
+		l.WriteFile("root", dir+user+"-web.container", fmt.Sprintf("[Container]\nImage=localhost:5000/nginx\nPublishPort=%d:80\n%s", port[0], service))
+		l.WriteFile("root", dir+user+".pod", fmt.Sprintf("[Pod]\nPublishPort=%d:80\n%s", port[1], service))
+		l.WriteFile("root", dir+user+"-member.container", fmt.Sprintf("[Container]\nImage=localhost:5000/nginx\nPod=%s.pod\n%s", user, service))
+	}
+	l.MustRun("root", "systemctl daemon-reload")
+	if l.MustRun("root", "loginctl show-user dave 2>/dev/null; ls -d /run/user/1003 2>/dev/null; true") != "" {
+		t.Fatal("dave is logged in: the test proves nothing")
+	}
+	for user, port := range ports {
+		t.Run("run by "+user, func(t *testing.T) {
+			l := l.For(t)
+			all := strings.Join(units(user), " ")
+			l.MustRun("root", "systemctl start "+user+"-web "+user+"-pod")
+			l.Eventually("root", "systemctl is-active "+all, 30*time.Second)
+			for _, p := range port {
+				l.Eventually("root", fmt.Sprintf("curl -fsS --max-time 3 -o /dev/null localhost:%d/ && curl -fsS --max-time 3 -o /dev/null %s:%d/", p, l.Machine.Address(), p), 10*time.Second)
+			}
+			for _, u := range []string{user + "-web", user + "-member"} {
+				l.Eventually("root", "journalctl -q -o cat -p info -u "+u+` | grep -q 'GET / HTTP'`, 5*time.Second)
+				pid := property(l, "root", u, "MainPID")
+				out := l.MustRun("root", fmt.Sprintf("ps -o comm=,user=,ppid= -p %s", pid))
+				if got := strings.Join(strings.Fields(out), " "); got != "nginx "+user+" 1" {
+					t.Errorf("%s: name, user and parent of the main process: %s", u, got)
+				}
+			}
+			// The pod and its member go on alone when somebody kills one of them.
+			before := mainPIDs(l, "root", units(user)...)
+			l.MustRun("root", "systemctl kill -s KILL "+user+"-web; systemctl restart "+user+"-web")
+			after := mainPIDs(l, "root", units(user)...)
+			for _, u := range units(user) {
+				if (before[u] == after[u]) != (u != user+"-web") {
+					t.Errorf("%s: %s before, %s after", u, before[u], after[u])
+				}
+			}
+			l.MustRun("root", "systemctl stop "+user+"-web "+user+"-pod")
+			if user == "alice" {
+				return // her own pod runs at the same time
+			}
+			nothingLeft(t, l, user)
+		})
+	}
+}
