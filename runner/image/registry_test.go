@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -62,11 +63,16 @@ func (r *registry) set(f func()) {
 	f()
 }
 
-func (r *registry) total() int64 {
+// counts gives the bytes that were sent of each blob.
+func (r *registry) counts() map[digest.Digest]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return maps.Clone(r.sent)
+}
+
+func (r *registry) total() int64 {
 	var n int64
-	for _, s := range r.sent {
+	for _, s := range r.counts() {
 		n += s
 	}
 	return n
