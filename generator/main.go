@@ -207,6 +207,9 @@ func yields(e env, o options, log *logger) bool {
 	if set.Generator == settings.Force {
 		return false
 	}
+	if dirs, _ := search(e, o).Dirs(); len(source.Load(dirs, false).Units) == 0 {
+		return true // nobody's files are in question, there is nothing to say
+	}
 	mask := "/etc/systemd/system-generators/podman-system-generator"
 	if o.user {
 		mask = "/etc/systemd/user-generators/podman-user-generator"

@@ -46,7 +46,11 @@ type checker struct {
 	set   *link.Set
 	texts [][]byte
 	more  report.List
+	said  map[*quadlet.Unit]int // of each unit
 }
+
+// maxSaid is how much is said about the values of one unit.
+const maxSaid = 200
 
 // Check reports on unit files: what the generator says about them, then values, then how they fit together and on the
 // machine. The list is sorted, and says a thing once however many units it concerns.
@@ -54,7 +58,7 @@ func Check(files []quadlet.Input, opt Options) report.List {
 	if opt.Convert.Exists == nil {
 		opt.Convert.Exists = opt.Host.Exists
 	}
-	c := &checker{Options: opt}
+	c := &checker{Options: opt, said: map[*quadlet.Unit]int{}}
 	c.set, c.texts = convert.Convert(files, opt.Convert)
 	var all report.List
 	for _, u := range c.set.Units {
@@ -73,6 +77,9 @@ func Check(files []quadlet.Input, opt Options) report.List {
 
 // add reports about byte off to off+width of a line's value.
 func (c *checker) add(s report.Severity, u *quadlet.Unit, l *unitfile.Line, off, width int, code, message, hint string) {
+	if c.said[u]++; c.said[u] > maxSaid {
+		return
+	}
 	pos := l.ValuePos(off)
 	if l.Value == "" {
 		pos, width = l.Pos(), len(l.Key)

@@ -388,6 +388,10 @@ func mount(v string) (message, hint string) {
 			if !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, `"/`) {
 				return "has no absolute path inside the container", ""
 			}
+		default:
+			if strings.HasPrefix(n, "/") {
+				return "is not a list of options", "write type=bind,source=PATH,destination=PATH, or Volume=SOURCE:PATH"
+			}
 		}
 	}
 	kinds := []string{"bind", "volume", "tmpfs", "ramfs", "devpts", "image", "glob", "artifact"}

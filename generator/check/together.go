@@ -33,6 +33,7 @@ type published struct {
 // ports finds host ports that two units publish, or one twice.
 func (c *checker) ports() {
 	byPort := map[string][]published{}
+	budget := 1 << 18 // ports that are looked at; ranges make many of a few lines
 	for _, u := range c.set.Units {
 		if u.Template() {
 			continue
@@ -42,7 +43,9 @@ func (c *checker) ports() {
 			if message != "" || p.Host == 0 || open(l.Value) {
 				continue
 			}
-			for i := range min(p.Count, 4096) {
+			p.Count = min(p.Count, budget)
+			budget -= p.Count
+			for i := range p.Count {
 				key := strconv.Itoa(p.Host+i) + "/" + p.Protocol
 				for _, o := range byPort[key] {
 					if overlap(p.IP, o.IP) && !conflicting(u, o.unit) {
@@ -51,7 +54,7 @@ func (c *checker) ports() {
 					}
 				}
 			}
-			for i := range min(p.Count, 4096) {
+			for i := range p.Count {
 				key := strconv.Itoa(p.Host+i) + "/" + p.Protocol
 				byPort[key] = append(byPort[key], published{p, u, l})
 			}
@@ -231,7 +234,8 @@ func (c *checker) cycles() {
 		}
 		for _, r := range c.set.Refs(u) {
 			if inGroup[r.To.Base] {
-				pos, excerpt, width = r.Pos, r.Text, len(r.To.Base)
+				pos = r.Line.ValuePos(0)
+				excerpt, width = r.Line.Excerpt(pos), len(r.To.Base)
 				break
 			}
 		}

@@ -204,7 +204,7 @@ func (c *converter) joinPod(run *command) {
 	}
 	u := c.set.Find(name)
 	if u == nil {
-		c.FaultAt(l, "missing-unit", "quadlet pod unit "+name+" does not exist", c.set.Missing(name))
+		c.FaultAt(l, "missing-unit", "quadlet pod unit "+name+" does not exist", c.missing(name))
 		return
 	}
 	c.set.Mention(c.Unit, u, l, true)

@@ -92,6 +92,7 @@ func (o *Output) dropClashes(units []*quadlet.Unit, all *report.List) {
 	for i := range o.Units {
 		taken[o.Units[i].Name] = "the unit of that name"
 	}
+	byService := map[string]*quadlet.Unit{}
 	kept := o.Links[:0]
 	for _, l := range o.Links {
 		by, ok := taken[l.Path]
@@ -103,17 +104,20 @@ func (o *Output) dropClashes(units []*quadlet.Unit, all *report.List) {
 		if by == l.Target {
 			continue
 		}
-		for _, u := range units {
-			if u.Service+".service" != path.Base(l.Target) {
-				continue
+		if len(byService) == 0 {
+			for _, u := range units {
+				byService[u.Service+".service"] = u
 			}
-			before := len(u.Report)
-			if line := u.File.Group("Install").Last("Alias"); line != nil {
-				u.Warn(line, 0, "install", "Alias="+l.Path+" is left out, it is taken by "+by, "choose another name")
-			}
-			*all = append(*all, u.Report[before:]...)
-			break
 		}
+		u := byService[path.Base(l.Target)]
+		if u == nil {
+			continue
+		}
+		before := len(u.Report)
+		if line := u.File.Group("Install").Last("Alias"); line != nil {
+			u.Warn(line, 0, "install", "Alias="+l.Path+" is left out, it is taken by "+by, "choose another name")
+		}
+		*all = append(*all, u.Report[before:]...)
 	}
 	o.Links = kept
 }
@@ -180,6 +184,14 @@ func processingOrder(units []*quadlet.Unit) []int {
 		}
 	}
 	return out
+}
+
+// missing is the hint for a file that is not there.
+func (c *converter) missing(base string) string {
+	if c.Many() {
+		return ""
+	}
+	return c.set.Missing(base)
 }
 
 // converter builds the service of one unit.
@@ -398,7 +410,7 @@ func (c *converter) translateDependencies() {
 			}
 			u := c.set.Find(w.Text)
 			if u == nil {
-				c.FaultWord(w.Line, w.Word, "missing-unit", "unable to translate dependency for "+w.Text, c.set.Missing(w.Text))
+				c.FaultWord(w.Line, w.Word, "missing-unit", "unable to translate dependency for "+w.Text, c.missing(w.Text))
 				continue
 			}
 			c.set.Mention(c.Unit, u, w.Line, false)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
@@ -191,5 +192,40 @@ func BenchmarkGenerate(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestManyFaults: what is wrong a hundred thousand times is told in bounded time, and not a hundred thousand times.
+func TestManyFaults(t *testing.T) {
+	var files []quadlet.Input
+	for i := range 1000 {
+		files = append(files, input(fmt.Sprintf("some-volume-%d.volume", i), "[Install]\nAlias=same.service\n"))
+	}
+	for name, line := range map[string]string{
+		"missing": "Volume=sume-volume-%d.volume:/d\n", "escape": "Secret=\\%%%d\n", "quote": "Sysctl=\"%d\n", "unknown": "Key%d=1\n", "port": "ExposeHostPort=%d/x\n",
+	} {
+		var b strings.Builder
+		b.WriteString("[Container]\nImage=localhost/a\n")
+		for i := range 100000 {
+			fmt.Fprintf(&b, line, i+1000)
+		}
+		files = append(files, input(name+".container", b.String()))
+	}
+	start := time.Now()
+	out, faults := Generate(files, Options{})
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if len(faults) > 2000 || len(out.Units) != 1005 {
+		t.Errorf("%d reports, %d units", len(faults), len(out.Units))
+	}
+	failed := 0
+	for _, u := range out.Units {
+		if u.Failed {
+			failed++
+		}
+	}
+	if failed != 3 {
+		t.Errorf("%d units failed, want 3", failed)
 	}
 }

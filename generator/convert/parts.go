@@ -19,7 +19,7 @@ func (c *converter) imageOperand(key, ref string) string {
 	l := c.Last(key)
 	u := c.set.Find(ref)
 	if u == nil {
-		c.FaultAt(l, "missing-unit", "requested Quadlet image "+ref+" was not found", c.set.Missing(ref))
+		c.FaultAt(l, "missing-unit", "requested Quadlet image "+ref+" was not found", c.missing(ref))
 		return ref
 	}
 	c.set.Mention(c.Unit, u, l, true)
@@ -38,7 +38,7 @@ func (c *converter) networks(cmd *command) {
 		}
 		u := c.set.Find(name)
 		if u == nil {
-			c.FaultAt(l, "missing-unit", "requested Quadlet network "+name+" was not found", c.set.Missing(name))
+			c.FaultAt(l, "missing-unit", "requested Quadlet network "+name+" was not found", c.missing(name))
 			continue
 		}
 		c.set.Mention(c.Unit, u, l, true)
@@ -71,7 +71,7 @@ func (c *converter) source(l *unitfile.Line, source string, exts ...string) stri
 		}
 		u := c.set.Find(source)
 		if u == nil {
-			c.FaultAt(l, "missing-unit", "requested Quadlet source "+source+" was not found", c.set.Missing(source))
+			c.FaultAt(l, "missing-unit", "requested Quadlet source "+source+" was not found", c.missing(source))
 			return source
 		}
 		c.set.Mention(c.Unit, u, l, true)

@@ -8,6 +8,7 @@ package labtest
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -123,12 +124,12 @@ func dropIn(t *testing.T, l *labtest.Lab) {
 	l.WriteFile("alice", dir+"changes.container", "[Container]\nImage="+busybox+"\nExec=sleep inf\nEnvironment=WHICH=first\nStopTimeout=0\n")
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start changes")
 	env := "tr '\\0' '\\n' </proc/$(systemctl --user show -P MainPID changes)/environ | grep WHICH"
-	if got := l.MustRun("alice", env); got != "WHICH=first" {
+	if got := l.Eventually("alice", env, 5*time.Second); strings.TrimSpace(got) != "WHICH=first" {
 		t.Errorf("at first %s", got)
 	}
 	l.WriteFile("alice", dir+"changes.container.d/10-env.conf", "[Container]\nEnvironment=WHICH=second\n")
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user restart changes")
-	if got := l.MustRun("alice", env); got != "WHICH=second" {
+	if got := l.Eventually("alice", env, 5*time.Second); strings.TrimSpace(got) != "WHICH=second" {
 		t.Errorf("with the drop-in %s", got)
 	}
 	l.MustRun("alice", "systemctl --user stop changes; cd "+dir+" && rm -rf changes* && systemctl --user daemon-reload")
@@ -140,8 +141,8 @@ func template(t *testing.T, l *labtest.Lab) {
 	l.WriteFile("alice", dir+"tplv@.volume", "")
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start tpl@one tpl@two")
 	for _, i := range []string{"one", "two"} {
-		got := l.MustRun("alice", "tr '\\0' '\\n' </proc/$(systemctl --user show -P MainPID tpl@"+i+")/environ | grep INSTANCE; systemctl --user is-active tplv-volume@"+i)
-		if got != "INSTANCE="+i+"\nactive" {
+		got := l.Eventually("alice", "tr '\\0' '\\n' </proc/$(systemctl --user show -P MainPID tpl@"+i+")/environ | grep INSTANCE && systemctl --user is-active tplv-volume@"+i, 5*time.Second)
+		if strings.TrimSpace(got) != "INSTANCE="+i+"\nactive" {
 			t.Errorf("tpl@%s: %s", i, got)
 		}
 	}
@@ -209,6 +210,10 @@ for n in 1 100 1000 5000; do
 	echo $n $(at $half poduni) $(at $half podman) $(at $quarter poduni) $(at $quarter podman)
 done
 rm -rf $work`)
+	var load float64
+	if _, err := fmt.Sscan(l.MustRun("root", "cat /proc/loadavg"), &load); err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("files; medians of podunit and Podman in microseconds; the same for the first quartile:\n%s", out)
 	for line := range strings.SplitSeq(out, "\n") {
 		// The first quartile is judged: it says more than the median where other work disturbs.
@@ -217,6 +222,8 @@ rm -rf $work`)
 			t.Fatalf("%q: %v", line, err)
 		}
 		switch {
+		case load > 1.5*float64(runtime.NumCPU()):
+			t.Logf("%d files: not judged, the machine has other work (load %.1f)", n, load)
 		case n == 1 && ours > theirs:
 			t.Errorf("1 file: %d µs, Podman %d µs", ours, theirs)
 		case n == 1000 && ours*4 > theirs:

@@ -18,10 +18,8 @@ import (
 type Ref struct {
 	To   *quadlet.Unit
 	Key  string // that mentions it
-	Pos  report.Position
-	Text string // excerpt
-	Hard bool   // the referrer's commands cannot be written without what To stands for
-	wide int
+	Line *unitfile.Line
+	Hard bool // the referrer's commands cannot be written without what To stands for
 }
 
 // Set is all unit files of a run.
@@ -68,9 +66,8 @@ func (s *Set) Refs(u *quadlet.Unit) []Ref { return *s.refs[u] }
 
 // Mention records that from names to. It may be called for different units at the same time.
 func (s *Set) Mention(from, to *quadlet.Unit, l *unitfile.Line, hard bool) {
-	pos := l.ValuePos(0)
 	refs := s.refs[from]
-	*refs = append(*refs, Ref{To: to, Key: l.Key, Pos: pos, Text: l.Excerpt(pos), Hard: hard, wide: len(l.Value)})
+	*refs = append(*refs, Ref{To: to, Key: l.Key, Line: l, Hard: hard})
 }
 
 // IsUnit tells whether a word ends like the name of a unit file.
@@ -136,7 +133,7 @@ func (s *Set) Claims(lax bool) {
 			before := len(u.Report)
 			message := "the service name " + name + ".service is claimed by " + strings.Join(others, " and ") + " too"
 			u.FaultAt(u.Last("ServiceName"), "service-clash", message, "rename one of the files, or set ServiceName= in one")
-			if lax {
+			if lax && len(u.Report) > before {
 				u.Report[before].Severity = report.Warning
 				u.Report[before].Doing = ""
 			}
@@ -182,8 +179,9 @@ func (s *Set) Propagate() {
 }
 
 func needsBroken(u, broken *quadlet.Unit, r Ref) report.Diagnostic {
+	pos := r.Line.ValuePos(0)
 	d := report.Diagnostic{
-		Code: "needs-broken", Unit: u.Base, Doing: "converting", Pos: r.Pos, Width: r.wide, Excerpt: r.Text,
+		Code: "needs-broken", Unit: u.Base, Doing: "converting", Pos: pos, Width: len(r.Line.Value), Excerpt: r.Line.Excerpt(pos),
 		Message: r.Key + "= needs " + broken.Base + ", which has an error",
 	}
 	for _, b := range broken.Report {

@@ -40,6 +40,8 @@ type Unit struct {
 	Report   report.List
 	Broken   bool // the file or a drop-in could not be read or parsed; what the unit lacks may stand there
 
+	errors, warnings int // found so far, Report holds only some
+
 	has map[string]struct{} // assigned keys of Group; only for long sections
 }
 
@@ -52,11 +54,12 @@ func New(in Input) *Unit {
 	u := &Unit{Name: specifier.Parse(base), Base: base, Path: in.Path, Dir: in.Dir, File: in.File}
 	u.Type = keys.ByExt(u.Ext)
 	for _, d := range in.Faults {
-		d.Unit = base
 		if d.Doing == "" {
 			d.Doing = "loading"
 		}
-		u.Report = append(u.Report, d)
+		if u.room(d.Severity) {
+			u.add(d)
+		}
 		u.Broken = u.Broken || d.Severity == report.Error
 	}
 	if u.Group = in.File.Group(u.Type.Name); u.Group == nil {
@@ -74,17 +77,43 @@ func New(in Input) *Unit {
 	return u
 }
 
+// maxReports is how many errors, and how many warnings, are kept of one unit. A file of a hundred thousand faulty lines
+// needs no more to be mended.
+const maxReports = 100
+
+// room counts a diagnostic to come, and tells whether it will be kept. Finding its place in a file of a hundred
+// thousand lines costs too much to do it in vain.
+func (u *Unit) room(s report.Severity) bool {
+	n := &u.errors
+	if s == report.Warning {
+		n = &u.warnings
+	}
+	*n++
+	return *n <= maxReports
+}
+
+func (u *Unit) add(d report.Diagnostic) {
+	d.Unit = u.Base
+	u.Report = append(u.Report, d)
+}
+
+// Many tells whether so much is wrong already that hints are not worth their time.
+func (u *Unit) Many() bool { return u.errors > maxReports/5 }
+
 // Failed tells whether the unit has an error.
 func (u *Unit) Failed() bool { return u.Report.Errors() > 0 }
 
 // Fault adds an error about the whole unit; it points at the type's section, or at the file.
 func (u *Unit) Fault(code, message, hint string) {
+	if !u.room(report.Error) {
+		return
+	}
 	pos, excerpt, width := u.Group.Pos(), u.Group.Excerpt(), len(u.Type.Name)+2
 	if pos.File == "" {
 		pos, excerpt, width = report.Position{File: u.Path, Line: 1, Col: 1}, "", 0
 	}
-	u.Report = append(u.Report, report.Diagnostic{
-		Code: code, Unit: u.Base, Doing: "converting", Pos: pos, Width: width, Excerpt: excerpt, Message: message, Hint: hint,
+	u.add(report.Diagnostic{
+		Code: code, Doing: "converting", Pos: pos, Width: width, Excerpt: excerpt, Message: message, Hint: hint,
 	})
 }
 
@@ -103,39 +132,51 @@ func (u *Unit) FaultWord(l *unitfile.Line, w unitfile.Word, code, message, hint 
 }
 
 func (u *Unit) faultSpan(l *unitfile.Line, off, width int, code, message, hint string) {
+	if !u.room(report.Error) {
+		return
+	}
 	pos := l.ValuePos(off)
 	if l.Value == "" {
 		pos, width = l.Pos(), len(l.Key)
 	}
-	u.Report = append(u.Report, report.Diagnostic{
-		Code: code, Unit: u.Base, Doing: "converting", Pos: pos, Width: width, Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	u.add(report.Diagnostic{
+		Code: code, Doing: "converting", Pos: pos, Width: width, Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
 	})
 }
 
 // FaultKey adds an error about the key of a line.
 func (u *Unit) FaultKey(l *unitfile.Line, code, message, hint string) {
+	if !u.room(report.Error) {
+		return
+	}
 	pos := l.Pos()
-	u.Report = append(u.Report, report.Diagnostic{
-		Code: code, Unit: u.Base, Doing: "converting", Pos: pos, Width: len(l.Key), Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	u.add(report.Diagnostic{
+		Code: code, Doing: "converting", Pos: pos, Width: len(l.Key), Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
 	})
 }
 
 // Warn adds a warning about the value of a line, from byte off on.
 func (u *Unit) Warn(l *unitfile.Line, off int, code, message, hint string) {
+	if !u.room(report.Warning) {
+		return
+	}
 	pos, width := l.ValuePos(off), max(len(l.Value)-off, 1)
 	if l.Value == "" {
 		pos, width = l.Pos(), len(l.Key)
 	}
-	u.Report = append(u.Report, report.Diagnostic{
-		Severity: report.Warning, Code: code, Unit: u.Base, Pos: pos, Width: width, Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	u.add(report.Diagnostic{
+		Severity: report.Warning, Code: code, Pos: pos, Width: width, Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
 	})
 }
 
 // WarnKey adds a warning about the key of a line.
 func (u *Unit) WarnKey(l *unitfile.Line, code, message, hint string) {
+	if !u.room(report.Warning) {
+		return
+	}
 	pos := l.Pos()
-	u.Report = append(u.Report, report.Diagnostic{
-		Severity: report.Warning, Code: code, Unit: u.Base, Pos: pos, Width: len(l.Key), Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
+	u.add(report.Diagnostic{
+		Severity: report.Warning, Code: code, Pos: pos, Width: len(l.Key), Excerpt: l.Excerpt(pos), Message: message, Hint: hint,
 	})
 }
 
@@ -417,6 +458,9 @@ func (u *Unit) words(lines []*unitfile.Line, split func(string) ([]unitfile.Word
 }
 
 func (u *Unit) badWords(l *unitfile.Line, err error) {
+	if u.warnings >= maxReports {
+		return
+	}
 	off, hint := 0, "close the quote"
 	var e *unitfile.SplitError
 	if errors.As(err, &e) {
