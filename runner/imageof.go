@@ -40,8 +40,10 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 	if p.TLSVerify != nil {
 		o.TLSVerify = types.NewOptionalBool(*p.TLSVerify)
 	}
-	retries := int(p.Retry)
-	o.Retries = &retries
+	if p.Retry != spec.DefaultRetry {
+		retries := int(p.Retry)
+		o.Retries = &retries
+	}
 	if p.RetryDelay != nil {
 		o.RetryDelay = *p.RetryDelay
 	}

@@ -196,11 +196,14 @@ type Rootfs struct {
 	Overlay bool
 }
 
+// DefaultRetry is how often a pull is tried again. Source: podman-run(1), --retry.
+const DefaultRetry = 3
+
 // Pull says whether and how to fetch the image.
 type Pull struct {
 	// Policy is always, missing, never or newer.
 	Policy string
-	// Retry is the number of further tries after a failure.
+	// Retry is the number of further tries after a failure; DefaultRetry if not given.
 	Retry uint
 	// RetryDelay is nil for an exponential delay that starts at 2 s.
 	RetryDelay *time.Duration

@@ -250,7 +250,7 @@ func (f *Flags) apply(t *target) Faults {
 func (f *Flags) Container(args []string, host Host) (*Container, error) {
 	c := &Container{
 		SdNotify: "container", Systemd: "true", SigProxy: true, Passwd: true, ReadOnlyTmpfs: true,
-		Pull: Pull{Policy: "missing", Retry: 3}, Env: map[string]string{}, Labels: map[string]string{},
+		Pull: Pull{Policy: "missing", Retry: DefaultRetry}, Env: map[string]string{}, Labels: map[string]string{},
 	}
 	t := &target{
 		host: host, container: c, security: &c.Security, limits: &c.Limits, net: &c.Networking, ids: &c.IDMapping,
