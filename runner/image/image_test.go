@@ -29,6 +29,7 @@ import (
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
+	"go.podman.io/storage/pkg/unshare"
 )
 
 // TestMain enters a user namespace when it is not run by root: a layer is unpacked in
@@ -614,10 +615,13 @@ func TestInterruptAndResume(t *testing.T) {
 	w.registry.hang[p.layers[1]] = 1_000_000
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		for w.registry.total() < 1_300_000 {
-			time.Sleep(10 * time.Millisecond)
+		// The first layer is in the storage, the third one put aside.
+		third := filepath.Join(w.dir, "tmp", fmt.Sprintf("podunit-%d", unshare.GetRootlessUID()), "blobs", p.layers[2].String()+unverified)
+		for ready := false; !ready; time.Sleep(10 * time.Millisecond) {
+			layers, _ := w.store.Layers()
+			_, err := os.Stat(third)
+			ready = len(layers) == 1 && layers[0].UncompressedSize > 0 && err == nil && w.registry.total() >= 1_300_000
 		}
-		time.Sleep(3 * look)
 		cancel()
 	}()
 	o := w.options()
