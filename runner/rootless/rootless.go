@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -85,7 +86,7 @@ func (i Identity) Error() error {
 	case NoNewIDMap:
 		return fmt.Errorf("cannot map subordinate ids: %s", i.Detail)
 	case IDMapRefused:
-		return fmt.Errorf("subordinate ids were refused: %s", i.Detail)
+		return fmt.Errorf("subordinate ids were refused: %s", strings.TrimSpace(i.Detail))
 	case UserNSRefused:
 		return fmt.Errorf("the kernel refuses a user namespace: %s", i.Detail)
 	case MountNSRefused:
@@ -99,8 +100,15 @@ func (i Identity) Hint() string {
 	switch i.Problem {
 	case NoRunDir:
 		return "set XDG_RUNTIME_DIR to a directory of your own; logging in does, and so does loginctl enable-linger"
-	case NoSubID, IDMapRefused:
-		return fmt.Sprintf("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %s (a range nobody else has)", i.name())
+	case NoSubID:
+		first := freeID("/etc/subuid", "/etc/subgid")
+		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)
+		return fmt.Sprintf("as root: usermod --add-subuids %s --add-subgids %s %s", ids, ids, i.name())
+	case IDMapRefused:
+		if strings.Contains(i.Detail, "not permitted") {
+			return "newuidmap and newgidmap must be setuid root: apt install --reinstall uidmap"
+		}
+		return fmt.Sprintf("see the lines of %s in /etc/subuid and /etc/subgid: ranges must not overlap", i.name())
 	case NoNewIDMap:
 		return "install newuidmap and newgidmap: apt install uidmap"
 	case UserNSRefused:
@@ -109,6 +117,33 @@ func (i Identity) Hint() string {
 		return "root needs CAP_SYS_ADMIN to run containers"
 	}
 	return ""
+}
+
+// rangeSize is how many IDs an image may use. Source: login.defs(5), SUB_UID_COUNT.
+const rangeSize = 65536
+
+// freeID is the first ID that is in nobody's range, 100000 or more as login.defs(5) has
+// it, SUB_UID_MIN.
+func freeID(files ...string) uint64 {
+	free := uint64(100000)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // it will be made
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Split(strings.TrimSpace(line), ":")
+			if len(f) != 3 {
+				continue
+			}
+			first, err1 := strconv.ParseUint(f[1], 10, 32)
+			count, err2 := strconv.ParseUint(f[2], 10, 32)
+			if err1 == nil && err2 == nil {
+				free = max(free, first+count)
+			}
+		}
+	}
+	return free
 }
 
 func (i Identity) name() string {
