@@ -3,11 +3,18 @@
 package main
 
 import (
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/podunit/podunit/generator/keys"
 )
 
 // TestSystemdLoads has systemd itself load what the golden cases give: not a word from `systemd-analyze verify`.
@@ -73,4 +80,52 @@ func expectedOfSystemd(line string) bool {
 		}
 	}
 	return false
+}
+
+// TestSystemdLoadsAnything gives every key values of all kinds; whatever the generator lets pass, systemd loads.
+func TestSystemdLoadsAnything(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	alphabet := []rune("abz019 \t\"'\\;,.:=/-_@+#[]{}()$*?~!ä€\u00a0")
+	special := []string{"/a/../b", "/a//b/", "//", "/", ".", "..", "./x y", "\\x20\\t", "\"a b\" 'c'", "a=b c=d", "true", "/dev/null:/x", "type=bind,src=/a b,dst=/c", "-/x", "a.service", "x y z", "\\"}
+	value := func() string {
+		if r.IntN(3) == 0 {
+			return special[r.IntN(len(special))]
+		}
+		var b strings.Builder
+		for range r.IntN(10) {
+			b.WriteRune(alphabet[r.IntN(len(alphabet))])
+		}
+		return b.String()
+	}
+	needs := map[string]string{
+		"Container": "Image=localhost/a\n", "Kube": "Yaml=a.yml\n", "Image": "Image=localhost/a\n", "Build": "ImageTag=localhost/a\nSetWorkingDirectory=unit\n", "Artifact": "Artifact=localhost/a\n",
+	}
+	var files []txtar.File
+	for _, s := range keys.Sections() {
+		if s.Ext == "" {
+			continue
+		}
+		for _, k := range s.Keys {
+			if k.Name == "ServiceName" {
+				continue
+			}
+			for i := range 3 {
+				text := "[" + s.Name + "]\n" + needs[s.Name] + k.Name + "=" + value() + "\n" + k.Name + "=" + value() + "\n[Install]\nWantedBy=default.target\n"
+				files = append(files, txtar.File{Name: "in/" + strings.ToLower(k.Name) + strconv.Itoa(i) + s.Ext, Data: []byte(text)})
+			}
+		}
+	}
+	w := layOut(t, files)
+	w.result(t, []byte("env: PODUNIT=/bin/true\n"))
+	units, err := filepath.Glob(w.out + "/*.service")
+	if err != nil || len(units) < 500 {
+		t.Fatalf("%d units, %v", len(units), err)
+	}
+	for chunk := range slices.Chunk(units, 100) {
+		verify(t, analyze, w, chunk)
+	}
 }
