@@ -134,10 +134,25 @@ func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.D
 	if s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
 		return x.Stop(ctx, r, d)
 	}
-	if err := e.stopUnit(ctx, s.Unit); err == nil {
+	if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
 		return nil
 	}
 	return x.Stop(ctx, r, d)
+}
+
+// stopWatched stops the unit that watches a container. The unit knows how long the
+// container was to have when it was made; if that is more than d, d holds.
+func (e *env) stopWatched(ctx context.Context, x *engines, r container.Record, unit string, d time.Duration) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- e.stopUnit(ctx, unit) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(d):
+	}
+	// What the unit waits for.
+	err := x.Stop(context.WithoutCancel(ctx), r, 0)
+	return errors.Join(<-stopped, err)
 }
 
 func newKillCommand(e *env) *cobra.Command {
@@ -224,7 +239,7 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 	}
 	if force && s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
 		// A unit whose ExecStop removes the container has done all there is to do.
-		if err := e.stopUnit(ctx, s.Unit); err == nil {
+		if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
 			if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
 				return nil
 			}
