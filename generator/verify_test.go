@@ -90,7 +90,7 @@ func TestSystemdLoadsAnything(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(3, 4))
 	alphabet := []rune("abz019 \t\"'\\;,.:=/-_@+#[]{}()$*?~!ä€\u00a0")
-	special := []string{"/a/../b", "/a//b/", "//", "/", ".", "..", "./x y", "\\x20\\t", "\"a b\" 'c'", "a=b c=d", "true", "/dev/null:/x", "type=bind,src=/a b,dst=/c", "-/x", "a.service", "x y z", "\\"}
+	special := []string{"/a/../b", "/a/../b:/x", "type=bind,src=/a/./b/..,dst=/c", "/a//b/", "//", "/", ".", "..", "./x y", "\\x20\\t", "\"a b\" 'c'", "a=b c=d", "true", "/dev/null:/x", "type=bind,src=/a b,dst=/c", "-/x", "a.service", "x y z", "\\"}
 	value := func() string {
 		if r.IntN(3) == 0 {
 			return special[r.IntN(len(special))]

@@ -369,10 +369,10 @@ func (c *converter) require(u *quadlet.Unit) {
 	c.unit.Append("After", u.Service+".service")
 }
 
-// mounted makes the service wait for the file system that holds an absolute path.
+// mounted makes the service wait for the file system that holds an absolute path. systemd takes clean paths only.
 func (c *converter) mounted(path string) {
 	if filepath.IsAbs(path) {
-		c.unit.Append("RequiresMountsFor", unitfile.Quote(path))
+		c.unit.Append("RequiresMountsFor", unitfile.Quote(filepath.Clean(path)))
 	}
 }
 

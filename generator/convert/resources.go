@@ -88,7 +88,11 @@ func (c *converter) volumeOptions(create *command) {
 	case kind != "":
 		create.add("--opt", "type="+kind)
 		if kind == "bind" {
-			c.unit.Append("RequiresMountsFor", unitfile.Quote(device))
+			if specifier.Led(device) {
+				c.unit.Append("RequiresMountsFor", unitfile.Quote(device))
+			} else {
+				c.mounted(device)
+			}
 		}
 	}
 	var list []string

@@ -33,6 +33,8 @@ func TestLabGenerator(t *testing.T) {
 		{"a drop-in changes a unit that runs", dropIn},
 		{"a template starts with an instance", template},
 		{"systemd splits what was written into the same words", quoting},
+		{"an application is installed, listed, edited and removed", manage},
+		{"podunit leaves the field to Podman's generator", yield},
 		{"never slower than Podman's generator", speed},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.tell(t, l.For(t)) })
@@ -147,6 +149,55 @@ func template(t *testing.T, l *labtest.Lab) {
 		}
 	}
 	l.MustRun("alice", "systemctl --user stop 'tpl*'; cd "+dir+" && rm -rf tpl* && systemctl --user daemon-reload")
+}
+
+func manage(t *testing.T, l *labtest.Lab) {
+	l.WriteFile("alice", "shop/shop.container", "[Container]\nImage="+busybox+"\nExec=sleep inf\nEnvironmentFile=shop.env\nStopTimeout=0\n[Install]\nWantedBy=default.target\n")
+	l.WriteFile("alice", "shop/shop.env", "A=1\n")
+	l.WriteFile("alice", "bad/bad.container", "[Container]\nImag=x\n")
+	if out, stderr, code := l.Run("alice", "podunit quadlet install bad"); code != 125 || !strings.Contains(stderr, "did you mean Image=?") {
+		t.Errorf("a bad application (%d): %s%s", code, out, stderr)
+	}
+	if out := l.MustRun("alice", "podunit quadlet install --dry-run shop"); !strings.Contains(out, "+EnvironmentFile=shop.env") {
+		t.Errorf("dry run: %s", out)
+	}
+	l.MustRun("alice", "podunit quadlet install shop && systemctl --user start shop")
+	row := l.MustRun("alice", "podunit quadlet list --format '{{.Name}} {{.UnitName}} {{.Status}} {{.App}}' --filter name=^shop")
+	if row != "shop.container shop.service active/running .shop.app" {
+		t.Errorf("list: %q", row)
+	}
+	l.MustRun("alice", "EDITOR='sed -i s/inf/77777/' podunit quadlet edit shop.container && systemctl --user restart shop")
+	if out := l.MustRun("alice", "podunit quadlet print shop.container"); !strings.Contains(out, "Exec=sleep 77777") {
+		t.Errorf("edited: %s", out)
+	}
+	if _, stderr, code := l.Run("alice", "podunit quadlet rm shop.container"); code != 125 || !strings.Contains(stderr, "--force") {
+		t.Errorf("removing what is active (%d): %s", code, stderr)
+	}
+	l.MustRun("alice", "podunit quadlet rm --force shop.container")
+	if left := l.MustRun("alice", "ls -A ~/.config/containers/systemd; systemctl --user is-active shop || true"); left != "inactive" {
+		t.Errorf("left: %s", left)
+	}
+}
+
+func yield(t *testing.T, l *labtest.Lab) {
+	dir, _, generated := place("alice")
+	l.WriteFile("alice", dir+"whose.container", "[Container]\nImage="+busybox+"\n")
+	exec := "systemctl --user daemon-reload && grep ^ExecStart= " + generated + "/whose.service"
+	if out := l.MustRun("alice", exec); !strings.Contains(out, "podunit run") {
+		t.Errorf("alone: %s", out)
+	}
+	mask := "$(readlink /etc/systemd/user-generators/podman-user-generator)"
+	l.MustRun("root", "test "+mask+" = /dev/null && rm /etc/systemd/user-generators/podman-user-generator")
+	if out := l.MustRun("alice", exec); !strings.Contains(out, "podman run") {
+		t.Errorf("beside Podman: %s", out)
+	}
+	l.Eventually("root", "journalctl -b | grep -F 'podunit leaves Quadlet files to Podman'", 5*time.Second)
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[Generator]\nGenerator=force\n")
+	if out := l.MustRun("alice", "mkdir -p out && /usr/lib/systemd/user-generators/podunit-user-generator out out out && cat out/whose.service"); !strings.Contains(out, "podunit run") {
+		t.Errorf("forced: %s", out)
+	}
+	l.MustRun("root", "ln -s /dev/null /etc/systemd/user-generators/podman-user-generator")
+	l.MustRun("alice", "rm -r ~/.config/podunit out "+dir+"whose.container; systemctl --user daemon-reload")
 }
 
 // quoting starts a unit with words of every kind and compares what the program gets.
