@@ -326,7 +326,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			l.Foreground.Stdin = e.stdin
 		}
 	}
-	l.Ready = func(s container.Status) error {
+	l.Ready = func(s container.Status, begin func() error) error {
 		if how.unlock != nil && how.attach {
 			how.unlock() // or nobody could stop it
 		}
@@ -341,15 +341,18 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		if how.attach {
 			return nil
 		}
-		switch r.Spec.SdNotify {
-		case "conmon":
-			err = sock.Send(append([]string{notify.MainPID(s.PID)}, notify.Ready("")...)...)
-		case "container":
-			err = sock.Send(notify.MainPID(s.PID))
-		default:
-			return nil
+		if r.Spec.SdNotify != "conmon" && r.Spec.SdNotify != "container" {
+			return begin()
 		}
-		if err != nil {
+		// The manager must know the process before it can end.
+		if err := errors.Join(sock.Send(notify.MainPID(s.PID)), sock.Barrier(ctx)); err != nil {
+			return err
+		}
+		if r.Spec.SdNotify == "container" {
+			return begin()
+		}
+		// Ready first: one that ends before is a failure whatever its status.
+		if err := errors.Join(sock.Send(notify.Ready("")...), begin()); err != nil {
 			return err
 		}
 		return sock.Barrier(ctx)

@@ -41,8 +41,8 @@ type Launch struct {
 	// NotifySocket is the service manager's, if the container is to see it.
 	NotifySocket string
 	// Ready is called with the status once the container's first process exists. On its
-	// own it begins after that; attached it may be running.
-	Ready func(Status) error
+	// own it waits there until Ready calls begin; attached it may be running.
+	Ready func(s Status, begin func() error) error
 
 	rootfs string // once it is mounted
 }
@@ -163,15 +163,10 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Name: "ready",
 			Do: func(context.Context) error {
 				if l.Ready == nil {
-					return nil
+					return begin()
 				}
-				return l.Ready(status)
+				return l.Ready(status, begin)
 			},
-		},
-		// Last: the manager must know the process before it can end.
-		step.Step{
-			Name: "begin",
-			Do:   func(context.Context) error { return begin() },
 		},
 	)
 	return 0, step.Run(ctx, undoGrace, steps)
@@ -228,7 +223,7 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 	var failed error
 	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), streams, func(pid int) {
 		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
-			failed = l.Ready(*s)
+			failed = l.Ready(*s, func() error { return nil })
 		}
 	})
 	if err != nil {
