@@ -80,8 +80,9 @@ func endings(t *testing.T, l *labtest.Lab) {
 	})
 	t.Run("a pod ends with its only container if nobody starts that again", func(t *testing.T) {
 		l := l.For(t)
-		l.MustRun("bob", "systemctl --user start brief-pod; systemctl --user start guest; kill $(systemctl --user show -P MainPID guest); sleep 0.2; kill -9 $(systemctl --user show -P MainPID guest) 2>/dev/null; true")
+		l.MustRun("bob", "systemctl --user start brief-pod; systemctl --user start guest; kill -9 $(systemctl --user show -P MainPID guest)")
 		l.Eventually("bob", `[ "$(systemctl --user show -P ActiveState brief-pod)" = inactive ]`, 10*time.Second)
 	})
+	l.MustRun("bob", "systemctl --user stop fine zero again done")
 	nothingLeft(t, l, "bob")
 }

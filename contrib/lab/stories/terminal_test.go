@@ -34,8 +34,15 @@ func terminal(t *testing.T, l *labtest.Lab) {
 		l.MustRun(user, "python3 terminal.py podunit run --rm -it --network none "+image+" sh")
 	})
 	story("podunit exec -it: size, Ctrl-C, exit status", func(t *testing.T, l *labtest.Lab) {
-		l.MustRun(user, `podunit run -q -d --name box --network none --stop-timeout 0 `+image+` sleep 1000
-			python3 terminal.py podunit exec -it box sh && podunit rm -f box`)
+		l.MustRun(user, `podunit run -q -d --name box --network none `+image+` sleep 1000
+			python3 terminal.py podunit exec -it box sh`)
+	})
+	story("stop and rm keep to the time they are given", func(t *testing.T, l *labtest.Lab) {
+		start := time.Now()
+		l.MustRun(user, `podunit stop -t 1 box; podunit start box; podunit rm -f -t 0 box`)
+		if took := time.Since(start); took > 6*time.Second {
+			t.Errorf("it took %v", took)
+		}
 	})
 	story("a container whose terminal is closed ends", func(t *testing.T, l *labtest.Lab) {
 		l.MustRun(user, "HANGUP=yes python3 terminal.py podunit run --rm -it --network none --stop-timeout 1 "+image+" sh")
