@@ -252,7 +252,8 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	})
 	switch {
 	case errors.Is(err, errAbandoned):
-		return nil, err // its directory is still written to; the next pull removes it
+		_ = os.RemoveAll(work.dir) // what is open in there, and locked, ends with the process
+		return nil, err
 	case err != nil && isFull(err):
 		work.close(m.blobs())
 		im.dropLayers(m)
