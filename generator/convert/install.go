@@ -22,6 +22,9 @@ func installLinks(u *quadlet.Unit, service string) ([]Link, report.List) {
 			u.Warn(l, 0, "install", message, hint)
 		}
 	}
+	if l := u.File.Group("Install").Last("Also"); l != nil {
+		u.WarnKey(l, "install", "Also= has no effect in a generated unit", "each file makes its own links; give the other one an [Install] section")
+	}
 	file := service + ".service"
 	seen := map[string]bool{}
 	add := func(p, target string) {

@@ -24,8 +24,8 @@ func common(serviceName, conf, args string) []Key {
 
 // newer are keys of [Container] that appeared after the version this table was made for.
 var newer = []Key{
-	{Name: "ImageVolume", Value: "MODE", Flag: "--image-volume", Since: "6.1"},
-	{Name: "Umask", Value: "MODE", Flag: "--umask", Since: "6.1"},
+	{Name: "ImageVolume", Value: "MODE", Flag: "--image-volume", Since: "later than 6.0"},
+	{Name: "Umask", Value: "MODE", Flag: "--umask", Since: "later than 6.0"},
 }
 
 var container = &Section{

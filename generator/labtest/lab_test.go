@@ -174,7 +174,7 @@ func manage(t *testing.T, l *labtest.Lab) {
 		t.Errorf("removing what is active (%d): %s", code, stderr)
 	}
 	l.MustRun("alice", "podunit quadlet rm --force shop.container")
-	if left := l.MustRun("alice", "ls -A ~/.config/containers/systemd; systemctl --user is-active shop || true"); left != "inactive" {
+	if left := l.MustRun("alice", "ls -A ~/.config/containers/systemd; systemctl --user show -P SubState shop"); left != "failed" && left != "dead" {
 		t.Errorf("left: %s", left)
 	}
 }

@@ -208,7 +208,7 @@ func (u *Unit) checkKeys() {
 // unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type; of systemd.
 func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
-		return name + "= came with Podman " + k.Since + ", podunit has PodmanArgs=" + k.Flag + "=" + k.Value
+		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
 	}
 	if near := keys.Suggest(name, s.Names()); near != "" {
 		return "did you mean " + near + "=?"
