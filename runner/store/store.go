@@ -178,7 +178,7 @@ func explain(options storage.StoreOptions, err error) error {
 	e := &Error{Path: options.GraphRoot, Err: err}
 	// The libraries wrap the path several times; once is enough.
 	var path *os.PathError
-	if errors.As(err, &path) {
+	for errors.As(e.Err, &path) {
 		e.Path, e.Err = path.Path, path.Err
 	}
 	switch {
