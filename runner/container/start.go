@@ -91,11 +91,17 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		label  labels
 	)
 	if label.process, label.mount, err = bundle.Labels(&r.Spec.Security, selinuxEnabled()); err != nil {
-		return 0, err
+		return 0, errors.Join(err, l.closeNetwork())
 	}
-	var steps []step.Step
+	// It was begun before us, in the container's directory; it must go before that.
+	steps := []step.Step{{
+		Name: "network begun",
+		Do:   func(context.Context) error { return nil },
+		Undo: func(context.Context) error { return l.closeNetwork() },
+	}}
 	if l.New {
-		steps = append(steps, e.createSteps(r)...)
+		create := e.createSteps(r)
+		steps = append(create[:1:1], append(steps, create[1:]...)...)
 	}
 	steps = append(steps,
 		step.Step{
@@ -124,12 +130,6 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 				status.NetNS, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.HelperPID, conn.IPs, conn.Ports
 				return e.saveStatus(r.ID, status)
 			},
-			Undo: func(context.Context) error {
-				if l.Network == nil {
-					return nil
-				}
-				return l.Network.Close()
-			},
 		},
 		step.Step{
 			Name: "bundle",
@@ -146,7 +146,8 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			},
 			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
 		})
-		return code, step.Run(ctx, undoGrace, steps)
+		err = step.Run(ctx, undoGrace, steps)
+		return code, err
 	}
 	var begin func() error
 	steps = append(steps,
@@ -170,6 +171,13 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		},
 	)
 	return 0, step.Run(ctx, undoGrace, steps)
+}
+
+func (l Launch) closeNetwork() error {
+	if l.Network == nil {
+		return nil
+	}
+	return l.Network.Close()
 }
 
 func (e *Engine) mountRootfs(r Record, label string) (string, error) {
