@@ -32,6 +32,8 @@ func systemManager(t *testing.T, l *labtest.Lab) {
 	if l.MustRun("root", "loginctl show-user dave 2>/dev/null; ls -d /run/user/1003 2>/dev/null; true") != "" {
 		t.Fatal("dave is logged in: the test proves nothing")
 	}
+	// His runtime state is in /tmp, where what is old is deleted.
+	l.MustRun("root", "systemd-tmpfiles --cat-config | grep -q '^x /tmp/podunit-run-'")
 	for user, port := range ports {
 		t.Run("run by "+user, func(t *testing.T) {
 			l := l.For(t)
