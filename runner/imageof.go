@@ -100,5 +100,9 @@ func (e *env) reportPull() func(image.Progress) {
 
 // status sets the unit's status line, where there is a unit.
 func (e *env) status(text string) {
-	_ = notify.FromEnv(e.lookup).Send(notify.Status(text)) // only a line less
+	sock := e.notify
+	if !sock.Present() {
+		sock = notify.FromEnv(e.lookup)
+	}
+	_ = sock.Send(notify.Status(text)) // only a line less
 }

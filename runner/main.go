@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -33,6 +34,7 @@ type env struct {
 	user           rootless.Identity
 	modules        []string // --module: containers.conf(5) modules
 	runtime        string   // --runtime: the OCI runtime, empty for the configured one
+	notify         notify.Socket
 }
 
 // Exit statuses of podunit itself, as podman and docker have them; any other
@@ -90,6 +92,7 @@ func main() {
 	// SIGTERM is what systemd sends when a start is to be given up.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
+	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
 	status := run(ctx, e, os.Args[1:])
 	stop()
 	e.user.Leave()
@@ -115,12 +118,25 @@ func run(ctx context.Context, e *env, args []string) int {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
 		fmt.Fprintf(e.stderr, "  hint: %s\n", h.Hint())
+	} else if hint := diskHint(err); hint != "" {
+		fmt.Fprintf(e.stderr, "  hint: %s\n", hint)
 	}
 	var s interface{ ExitStatus() int }
 	if errors.As(err, &s) {
 		return s.ExitStatus()
 	}
 	return exitRunner
+}
+
+// diskHint is the way out of what any write may meet.
+func diskHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "the disk is full; podunit image prune -a removes images that no container uses"
+	case errors.Is(err, syscall.EROFS):
+		return "the file system is read-only; put the storage elsewhere with graphroot in ~/.config/containers/storage.conf"
+	}
+	return ""
 }
 
 func newRootCommand(e *env) *cobra.Command {
@@ -146,7 +162,8 @@ func newRootCommand(e *env) *cobra.Command {
 		}
 		return nil
 	}
-	root.PersistentFlags().StringVar(&level, "log-level", "warn", "what the libraries say: trace, debug, info, warn, error, fatal or panic")
+	// What matters comes back as an error; the rest is for who looks for a fault.
+	root.PersistentFlags().StringVar(&level, "log-level", "fatal", "what the libraries say: trace, debug, info, warn, error, fatal or panic")
 	root.PersistentFlags().StringArrayVar(&e.modules, "module", nil, "also read this containers.conf(5) `MODULE`")
 	root.PersistentFlags().StringVar(&e.runtime, "runtime", "", "the OCI runtime: a `NAME` in PATH, or a path; runc if not configured")
 	root.SetOut(e.stdout)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -20,8 +21,8 @@ import (
 // manager connects to the manager of this user's units.
 func (e *env) manager(ctx context.Context) (*unit.Manager, error) {
 	c := unit.ConfigFor(e.user.UID, e.lookup)
-	if c.RuntimeDir == "" {
-		c.RuntimeDir = e.user.RunDir
+	if c.RuntimeDir == e.user.RunDir && strings.HasPrefix(c.RuntimeDir, "/tmp/") {
+		c.RuntimeDir = "" // the manager knows nothing of a makeshift one
 	}
 	return unit.Connect(ctx, c)
 }

@@ -108,8 +108,12 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 // Path is the network namespace.
 func (w *wiring) Path() string { return w.pending.Path() }
 
-// Close takes the network down.
-func (w *wiring) Close() error { return network.Release(w.dir) }
+// Close takes the network down. It waits for what is under way, or pasta would come up
+// after it.
+func (w *wiring) Close() error {
+	_, _ = w.pending.Wait() // a fault of a network that nobody wants any more
+	return network.Release(w.dir)
+}
 
 // Wait returns when the network works, with hosts and resolv.conf written.
 func (w *wiring) Wait(context.Context) (container.Connection, error) {

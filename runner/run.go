@@ -138,7 +138,7 @@ func (e *env) host() spec.Host {
 
 // run is the verb: in a service it becomes the service's container, elsewhere it makes
 // a service, or stays attached.
-func (e *env) run(ctx context.Context, c *spec.Container, args []string) error {
+func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err error) {
 	for _, w := range c.Warnings {
 		fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
 	}
@@ -153,7 +153,14 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() {
+		if err != nil {
+			if _, gone := x.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {
+				err = errors.Join(err, x.DropLock(r.Name))
+			}
+		}
+		unlock()
+	}()
 	if c.Detach && !x.inService() {
 		if err := x.Create(ctx, &r); err != nil {
 			return err
@@ -207,6 +214,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	if c.Pod != "" {
 		p, err := e.joinable(ctx, x, c.Pod)
 		if err != nil {
+			err = errors.Join(err, x.DropLock(r.Name))
 			unlock()
 			return none, nil, err
 		}

@@ -103,7 +103,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				err := errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)))
 				_ = os.Remove(e.lockPath(r.ID))
 				unlock()
-				return err
+				return errors.Join(err, e.DropLock(r.Name))
 			},
 		},
 		{
@@ -134,9 +134,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				unlock()
 				return nil
 			},
-			Undo: func(ctx context.Context) error {
-				return errors.Join(e.remove(ctx, *r, true), e.DropLock(r.Name))
-			},
+			Undo: func(ctx context.Context) error { return e.remove(ctx, *r, true) },
 		},
 	}
 }

@@ -66,6 +66,11 @@ func Enter() Identity {
 		Detail:  C.GoString(&c.detail[0]),
 		userns:  uint64(c.userns),
 	}
+	if id.Entered && id.Rootless() && os.Getenv("XDG_RUNTIME_DIR") != id.RunDir {
+		// Lost on the way, or no directory of ours: the libraries would make one in
+		// /tmp, or give up.
+		os.Setenv("XDG_RUNTIME_DIR", id.RunDir)
+	}
 	if id.Entered && id.Rootless() {
 		os.Setenv("_CONTAINERS_USERNS_CONFIGURED", "done")
 		os.Setenv("_CONTAINERS_ROOTLESS_UID", strconv.Itoa(id.UID))
