@@ -197,7 +197,7 @@ func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, 
 		}
 	}
 	if want("image") {
-		img, err := image.New(x.Store, e.user.RunDir).Lookup(ctx, name)
+		img, err := image.New(x.Store, e.user.RunDir).Inspect(ctx, name)
 		if err == nil || kind == "image" {
 			return img, err
 		}

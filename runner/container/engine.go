@@ -38,6 +38,8 @@ type Volumes interface {
 	// Ensure returns the directory of the volume, made if it does not exist, and
 	// whether it was made now.
 	Ensure(name string, labels map[string]string) (dir string, made bool, err error)
+	// NoCopy reports whether the volume is not to be filled from an image.
+	NoCopy(name string) bool
 	// Remove removes the volume; none of that name is no error.
 	Remove(name string) error
 }

@@ -98,7 +98,7 @@ func (e *Engine) volume(r Record, m *spec.Mount, rootfs string) error {
 	if err != nil {
 		return err
 	}
-	if !m.NoCopy && rootfs != "" {
+	if rootfs != "" && !m.NoCopy && !e.Volumes.NoCopy(m.Source) {
 		if err := copyUp(rootfs, m.Destination, dir); err != nil {
 			return fmt.Errorf("fill the volume from the image: %w", err)
 		}

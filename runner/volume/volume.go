@@ -133,6 +133,13 @@ func (v *Volumes) Ensure(name string, labels map[string]string) (dir string, mad
 	return dirOf(got), err == nil, err
 }
 
+// NoCopy reports whether a volume was made to stay as it is: a new container does not
+// fill it from its image. One that does not exist was not.
+func (v *Volumes) NoCopy(name string) bool {
+	got, err := v.Get(name)
+	return err == nil && got.NoCopy()
+}
+
 // Get finds a volume by its name. The error is ErrNotFound if there is none.
 func (v *Volumes) Get(name string) (*Volume, error) {
 	if err := CheckName(name); err != nil {
