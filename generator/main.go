@@ -62,7 +62,7 @@ type env struct {
 func main() {
 	// A run lives for milliseconds: collecting garbage pays only when there is very much of it.
 	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(40 << 20)
+	debug.SetMemoryLimit(44 << 20)
 	os.Exit(run(env{args: os.Args, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr, kmsg: "/dev/kmsg"}))
 }
 

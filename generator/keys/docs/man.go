@@ -125,7 +125,28 @@ in [Service] runs rootless as that user. A pod then keeps its PID file in a
 of its own, %N unless the file names one, as /run itself belongs to root.
 `
 
-const manTail = `.SH ENVIRONMENT
+const manTail = `.SH "DIFFERENCES FROM PODMAN'S QUADLET"
+Files for Podman work unchanged. Where Podman drops something without a word, podunit does not:
+.IP \(bu 2
+A file that cannot be read or parsed does not take its directory with it. It has a failing service, as any file with an
+error; so has a file one of whose drop\-ins cannot be read or parsed.
+.IP \(bu 2
+All errors are told, each with file, line and column. Two files that claim one service name are an error on both.
+.IP \(bu 2
+The service of a file that refers to one with an error fails, instead of running without what it needs.
+.IP \(bu 2
+An empty word in a command stays, as in Exec=echo "" x. The last line of a file counts also when it ends in a backslash.
+.IP \(bu 2
+The options in ExecStart= have a fixed order: the same files give the same services.
+.IP \(bu 2
+Values that are ignored, as those with unbalanced quotes or User=NAME in [Volume], are warned about.
+.IP \(bu 2
+x@y.volume and x@y.network, instances with a file of their own, make systemd\-x\-y by default.
+.IP \(bu 2
+The users directory of the distribution is filtered as that of /etc. Without HOME the other directories are still read.
+.IP \(bu 2
+ServiceName= must be a name that systemd accepts.
+.SH ENVIRONMENT
 .TP
 .B QUADLET_UNIT_DIRS
 Directories to read instead of the usual ones, absolute, separated by colons.
