@@ -67,4 +67,29 @@ func systemManager(t *testing.T, l *labtest.Lab) {
 			nothingLeft(t, l, user)
 		})
 	}
+	for _, user := range []string{"root", "dave"} {
+		t.Run("the media pod, run by "+user, func(t *testing.T) {
+			l := l.For(t)
+			writeMedia(t, l, "root", dir, func(text string) string {
+				text = strings.ReplaceAll(text, "PublishPort=", "PublishPort=1") // alice has hers at the same time
+				if user == "root" {
+					return text
+				}
+				// The home of the manager's user, whoever runs the service: systemd.unit(5).
+				return strings.ReplaceAll(text, "%h", "/home/"+user) + "[Service]\nUser=" + user + "\n"
+			})
+			l.MustRun(user, "mkdir -p ~/media/downloads ~/media/config/{qbittorrent,transmission}")
+			l.MustRun("root", "systemctl daemon-reload; systemctl start media-pod")
+			l.Eventually("root", "systemctl is-active media-pod "+strings.Join(mediaMembers, " "), time.Minute)
+			l.Eventually("root", `for port in 17878 18988 18989; do for host in localhost `+l.Machine.Address()+`; do
+				curl -fsSL --max-time 5 -o /dev/null -H "Host: localhost:${port#1}" http://$host:$port/ || exit; done; done`, 20*time.Second)
+			l.MustRun(user, "podunit exec systemd-transmission touch /downloads/here")
+			if out := l.MustRun("root", "cd ~"+user+"/media && stat -c %U downloads/here && find . ! -user "+user); out != user {
+				t.Errorf("owners: %s", out)
+			}
+			l.MustRun("root", "systemctl stop media-pod")
+			l.Eventually("root", `[ "$(systemctl is-active media-pod `+strings.Join(mediaMembers, " ")+` | sort -u)" = inactive ]`, 10*time.Second)
+			nothingLeft(t, l, user)
+		})
+	}
 }
