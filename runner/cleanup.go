@@ -21,11 +21,8 @@ func newCleanupCommand(e *env) *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			x, err := e.open(ctx)
+			x, err := e.openToRun(ctx)
 			if err != nil {
-				return err
-			}
-			if err := x.needRuntime(); err != nil {
 				return err
 			}
 			r, err := x.Lookup(args[0])

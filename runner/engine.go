@@ -62,6 +62,15 @@ func (e *env) open(ctx context.Context) (*engines, error) {
 	return x, nil
 }
 
+// openToRun is open for verbs that start or remove something: they need the runtime.
+func (e *env) openToRun(ctx context.Context) (*engines, error) {
+	x, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return x, x.needRuntime()
+}
+
 // needRuntime finds the OCI runtime, for verbs that start something.
 func (x *engines) needRuntime() error {
 	r, err := runc.Find(x.Runtime.Command, x.Runtime.Root)

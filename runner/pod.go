@@ -48,11 +48,8 @@ func newPodCreateCommand(e *env) *cobra.Command {
 		for _, w := range p.Warnings {
 			fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
 		}
-		x, err := e.open(cmd.Context())
+		x, err := e.openToRun(cmd.Context())
 		if err != nil {
-			return err
-		}
-		if err := x.needRuntime(); err != nil {
 			return err
 		}
 		name := ""
@@ -74,6 +71,8 @@ func newPodCreateCommand(e *env) *cobra.Command {
 	}
 	return cmd
 }
+
+func podName(p pod.Record) string { return p.Name }
 
 // podArgs resolves the pods that a verb means.
 func (x *engines) podArgs(args []string, all, ignore bool) ([]pod.Record, error) {
@@ -108,11 +107,8 @@ func newPodStartCommand(e *env) *cobra.Command {
 		ValidArgsFunction: completePods(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			x, err := e.open(ctx)
+			x, err := e.openToRun(ctx)
 			if err != nil {
-				return err
-			}
-			if err := x.needRuntime(); err != nil {
 				return err
 			}
 			pods, err := x.podArgs(args, all, false)
@@ -167,7 +163,7 @@ func (e *env) startMembers(ctx context.Context, x *engines, p pod.Record) error 
 
 func newPodStopCommand(e *env) *cobra.Command {
 	var all, ignore bool
-	var timeout int
+	var patience patience
 	cmd := &cobra.Command{
 		Use:               "stop [flags] POD...",
 		Short:             "Stop pods and their containers",
@@ -179,24 +175,13 @@ func newPodStopCommand(e *env) *cobra.Command {
 				return err
 			}
 			pods, err := x.podArgs(args, all, ignore)
-			errs := []error{err}
-			d := x.stopTimeout()
-			if cmd.Flags().Changed("time") {
-				d = seconds(timeout)
-			}
-			for _, p := range pods {
-				if err := e.stopPod(ctx, x, p, d); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintln(e.stdout, p.Name)
-			}
-			return errors.Join(errs...)
+			d := patience.or(x.stopTimeout())
+			return forEach(e, pods, err, podName, func(p pod.Record) error { return e.stopPod(ctx, x, p, d) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
-	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	patience.flag(cmd)
 	return cmd
 }
 
@@ -214,46 +199,33 @@ func (e *env) stopPod(ctx context.Context, x *engines, p pod.Record, d time.Dura
 
 func newPodRmCommand(e *env) *cobra.Command {
 	var all, force, ignore bool
-	var timeout int
+	var patience patience
 	cmd := &cobra.Command{
 		Use:               "rm [flags] POD...",
 		Short:             "Remove pods",
 		ValidArgsFunction: completePods(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			x, err := e.open(ctx)
+			x, err := e.openToRun(ctx)
 			if err != nil {
 				return err
 			}
-			if err := x.needRuntime(); err != nil {
-				return err
-			}
 			pods, err := x.podArgs(args, all, ignore || force)
-			errs := []error{err}
-			d := x.stopTimeout()
-			if cmd.Flags().Changed("time") {
-				d = seconds(timeout)
-			}
-			for _, p := range pods {
+			d := patience.or(x.stopTimeout())
+			return forEach(e, pods, err, podName, func(p pod.Record) error {
 				if force {
 					if err := e.stopPod(ctx, x, p, d); err != nil {
-						errs = append(errs, err)
-						continue
+						return err
 					}
 				}
-				if err := x.pods.Remove(ctx, p, force, d); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintln(e.stdout, p.Name)
-			}
-			return errors.Join(errs...)
+				return x.pods.Remove(ctx, p, force, d)
+			})
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "remove all pods")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running pod first and remove its containers")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
-	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	patience.flag(cmd)
 	return cmd
 }
 

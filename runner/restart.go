@@ -3,8 +3,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
+	"context"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/spf13/cobra"
@@ -23,15 +22,7 @@ func newRestartCommand(e *env) *cobra.Command {
 				return err
 			}
 			records, err := sel.resolve(x, args)
-			errs := []error{err}
-			for _, r := range records {
-				if err := e.restart(cmd, x, r); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintln(e.stdout, r.Name)
-			}
-			return errors.Join(errs...)
+			return forEach(e, records, err, nameOf, func(r container.Record) error { return e.restart(ctx, x, r) })
 		},
 	}
 	sel.flags(cmd, "Restart")
@@ -39,8 +30,7 @@ func newRestartCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-func (e *env) restart(cmd *cobra.Command, x *engines, r container.Record) error {
-	ctx := cmd.Context()
+func (e *env) restart(ctx context.Context, x *engines, r container.Record) error {
 	s, err := x.Status(r.ID)
 	if err != nil {
 		return err

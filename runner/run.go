@@ -142,11 +142,8 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	for _, w := range c.Warnings {
 		fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
 	}
-	x, err := e.open(ctx)
+	x, err := e.openToRun(ctx)
 	if err != nil {
-		return err
-	}
-	if err := x.needRuntime(); err != nil {
 		return err
 	}
 	r, unlock, err := e.prepare(ctx, x, c, args)

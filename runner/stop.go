@@ -13,8 +13,8 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/signal"
-	"golang.org/x/sys/unix"
 )
 
 // lockWait is how long a verb waits for another runner that works on the same
@@ -88,9 +88,44 @@ func seconds(n int) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
+// patience is --time, how long to wait between the stop signal and SIGKILL.
+type patience struct {
+	set     *pflag.Flag
+	seconds int
+}
+
+func (p *patience) flag(cmd *cobra.Command) {
+	cmd.Flags().IntVarP(&p.seconds, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	p.set = cmd.Flags().Lookup("time")
+}
+
+// or is what was asked for, else d.
+func (p *patience) or(d time.Duration) time.Duration {
+	if p.set.Changed {
+		return seconds(p.seconds)
+	}
+	return d
+}
+
+func nameOf(r container.Record) string { return r.Name }
+
+// forEach does something to each of what a command line means, and prints the names of
+// those it was done to. Faults, err among them, come back together.
+func forEach[T any](e *env, all []T, err error, name func(T) string, do func(T) error) error {
+	errs := []error{err}
+	for _, one := range all {
+		if err := do(one); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(e.stdout, name(one))
+	}
+	return errors.Join(errs...)
+}
+
 func newStopCommand(e *env) *cobra.Command {
 	var sel selection
-	var timeout int
+	var patience patience
 	cmd := &cobra.Command{
 		Use:   "stop [flags] CONTAINER...",
 		Short: "Stop containers",
@@ -105,23 +140,13 @@ Restart= does not start it again.`,
 				return err
 			}
 			records, err := sel.resolve(x, args)
-			errs := []error{err}
-			for _, r := range records {
-				d := r.StopTimeout(x.stopTimeout())
-				if cmd.Flags().Changed("time") {
-					d = seconds(timeout)
-				}
-				if err := e.stop(cmd.Context(), x, r, d); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintln(e.stdout, r.Name)
-			}
-			return errors.Join(errs...)
+			return forEach(e, records, err, nameOf, func(r container.Record) error {
+				return e.stop(cmd.Context(), x, r, patience.or(r.StopTimeout(x.stopTimeout())))
+			})
 		},
 	}
 	sel.flags(cmd, "Stop")
-	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	patience.flag(cmd)
 	return cmd
 }
 
@@ -172,15 +197,7 @@ func newKillCommand(e *env) *cobra.Command {
 				return err
 			}
 			records, err := sel.resolve(x, args)
-			errs := []error{err}
-			for _, r := range records {
-				if err := x.Kill(r, unix.Signal(sig)); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintln(e.stdout, r.Name)
-			}
-			return errors.Join(errs...)
+			return forEach(e, records, err, nameOf, func(r container.Record) error { return x.Kill(r, sig) })
 		},
 	}
 	sel.flags(cmd, "Signal")
@@ -192,41 +209,28 @@ func newKillCommand(e *env) *cobra.Command {
 func newRmCommand(e *env) *cobra.Command {
 	var sel selection
 	var force, volumes bool
-	var timeout int
+	var patience patience
 	cmd := &cobra.Command{
 		Use:               "rm [flags] CONTAINER...",
 		Short:             "Remove containers",
 		ValidArgsFunction: completeContainers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			x, err := e.open(ctx)
+			x, err := e.openToRun(ctx)
 			if err != nil {
-				return err
-			}
-			if err := x.needRuntime(); err != nil {
 				return err
 			}
 			sel.ignore = sel.ignore || force
 			records, err := sel.resolve(x, args)
-			errs := []error{err}
-			for _, r := range records {
-				d := r.StopTimeout(x.stopTimeout())
-				if cmd.Flags().Changed("time") {
-					d = seconds(timeout)
-				}
-				if err := e.remove(ctx, x, r, force, volumes, d); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintln(e.stdout, r.Name)
-			}
-			return errors.Join(errs...)
+			return forEach(e, records, err, nameOf, func(r container.Record) error {
+				return e.remove(ctx, x, r, force, volumes, patience.or(r.StopTimeout(x.stopTimeout())))
+			})
 		},
 	}
 	sel.flags(cmd, "Remove")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running container first")
 	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove its anonymous volumes as well")
-	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	patience.flag(cmd)
 	return cmd
 }
 
