@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -152,8 +153,9 @@ func Convert(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
 	set := link.New(units)
 	set.Claims(opt.Lax)
 	texts := make([][]byte, len(units))
+	pool := &sync.Pool{New: func() any { return &scratch{words: make([]string, 0, 64)} }}
 	parallel.Each(len(units), func(i int) {
-		c := converter{Unit: units[i], set: set, opt: &opt}
+		c := converter{Unit: units[i], set: set, opt: &opt, pool: pool}
 		texts[i] = c.convert()
 	})
 	set.Propagate()
@@ -202,6 +204,14 @@ type converter struct {
 	out     *unitfile.File
 	unit    *unitfile.Group // [Unit] of out
 	service *unitfile.Group // [Service] of out
+	pool    *sync.Pool      // of *scratch
+	scratch *scratch
+}
+
+// scratch is memory that conversions use one after the other: most of what they need lasts no longer.
+type scratch struct {
+	unitfile.Scratch
+	words []string
 }
 
 // maxWord is the longest argument that execve(2) takes (MAX_ARG_STRLEN less its final NUL).
@@ -216,7 +226,10 @@ func (c *converter) convert() []byte {
 	if !plainPath(c.Path) {
 		c.Fault("path", "the path of the file is not plain text", "rename the file or its directory")
 	}
-	c.out = c.File.Clone()
+	s, _ := c.pool.Get().(*scratch)
+	defer c.pool.Put(s)
+	c.scratch = s
+	c.out = s.Copy(c.File)
 	c.translateDependencies()
 	c.unit = c.out.Make("Unit")
 	if c.DefaultDependencies() {
@@ -268,9 +281,10 @@ type command struct{ words []string }
 
 func (c *command) add(words ...string) { c.words = append(c.words, words...) }
 
-// runner begins a command: the program, its modules and global arguments, then the verb.
+// runner begins a command: the program, its modules and global arguments, then the verb. It must be written with line
+// before the next one is begun, whose words take its place.
 func (c *converter) runner(verb ...string) *command {
-	cmd := &command{words: make([]string, 0, 32)}
+	cmd := &command{words: c.scratch.words[:0]}
 	cmd.add(c.opt.Runner)
 	for _, m := range c.List("ContainersConfModule") {
 		cmd.add("--module=" + m)
@@ -292,6 +306,7 @@ func (c *converter) line(key, prefix string, cmd *command) {
 	cmd.words[0] = prefix + first
 	c.service.Append(key, unitfile.Join(cmd.words))
 	cmd.words[0] = first
+	c.scratch.words = cmd.words
 }
 
 // flags emits keys that map to a flag of the runner, in the way of their kind.
