@@ -76,7 +76,7 @@ func parseArgs(e env) (options, error) {
 	o := options{user: strings.Contains(filepath.Base(e.args[0]), "user")}
 	fs := flag.NewFlagSet(e.args[0], flag.ContinueOnError)
 	fs.SetOutput(e.stderr)
-	fs.Usage = func() { io.WriteString(e.stderr, usage) }
+	fs.Usage = func() { _, _ = io.WriteString(e.stderr, usage) } // nobody to tell when that fails
 	fs.BoolVar(&o.dryrun, "dryrun", false, "")
 	fs.BoolVar(&o.user, "user", o.user, "")
 	fs.BoolVar(&o.noKmsg, "no-kmsg-log", false, "")
@@ -99,7 +99,9 @@ func run(e env) int {
 	case err != nil:
 		return 2
 	case o.version:
-		io.WriteString(e.stdout, version+"\n")
+		if _, err := io.WriteString(e.stdout, version+"\n"); err != nil {
+			return 1
+		}
 		return 0
 	}
 	log := newLogger(e, o)

@@ -38,7 +38,7 @@ func Lock(dir string) (unlock func(), err error) {
 		if err == nil {
 			return func() { f.Close() }, nil
 		}
-		if err != syscall.EWOULDBLOCK && err != syscall.EINTR || time.Now().After(deadline) {
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Now().After(deadline) {
 			f.Close()
 			return func() {}, err
 		}
@@ -106,7 +106,7 @@ func Write(dir, header string, out convert.Output) (Result, error) {
 
 func writeUnit(dir, temp, header string, u *convert.Unit, buffers *sync.Pool) error {
 	fd, err := syscall.Open(temp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o666)
-	if err == syscall.EEXIST {
+	if errors.Is(err, syscall.EEXIST) {
 		// Left by a run that was killed and had our process number.
 		if err = syscall.Unlink(temp); err == nil {
 			fd, err = syscall.Open(temp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o666)
@@ -119,7 +119,7 @@ func writeUnit(dir, temp, header string, u *convert.Unit, buffers *sync.Pool) er
 	*buf = append(append((*buf)[:0], header...), u.Text...)
 	for text := *buf; len(text) > 0 && err == nil; {
 		var n int
-		if n, err = syscall.Write(fd, text); err == syscall.EINTR {
+		if n, err = syscall.Write(fd, text); errors.Is(err, syscall.EINTR) {
 			err = nil
 		}
 		text = text[max(n, 0):]

@@ -5,6 +5,8 @@
 // ./generator/keys/docs/write`, and a test fails when they are stale.
 package docs
 
+//go:generate sh -c "cd ../../.. && go run ./generator/keys/docs/write"
+
 import (
 	"bytes"
 	"encoding/json"
