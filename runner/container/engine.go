@@ -11,9 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"go.podman.io/common/pkg/config"
@@ -44,9 +46,12 @@ type Volumes interface {
 	Remove(name string) error
 }
 
+// idLength is the length of an ID.
+const idLength = 64
+
 // NewID makes a container's or pod's ID: 64 random hexadecimal digits.
 func NewID() string {
-	b := make([]byte, 32)
+	b := make([]byte, idLength/2)
 	_, _ = rand.Read(b) // never fails, crypto/rand
 	return hex.EncodeToString(b)
 }
@@ -119,16 +124,12 @@ func (e *Engine) marker(id string) string {
 // SweepOrphans removes what killed runners have left of containers that the storage
 // does not know, and containers of an earlier boot that were to go with their end.
 func (e *Engine) SweepOrphans(ctx context.Context) error {
-	entries, err := os.ReadDir(filepath.Dir(e.marker("x")))
+	ids, err := e.traces()
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
 		return err
 	}
 	var errs []error
-	for _, entry := range entries {
-		id := entry.Name()
+	for _, id := range ids {
 		c, err := e.Store.Container(id)
 		if err == nil {
 			if r, ok := decode(c); ok && r.Spec.Remove && r.BootID != BootID() {
@@ -146,12 +147,41 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
-			errs = append(errs, e.Runtime.Delete(ctx, id), os.RemoveAll(e.dir(id)), os.Remove(e.marker(id)))
+			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), removeFile(e.marker(id)))
 			_ = os.Remove(e.lockPath(id))
 		}
 		unlock()
 	}
 	return errors.Join(errs...)
+}
+
+// orphanAge is how old a runtime directory without a marker must be before it counts as
+// left over: the network of a container begins a moment before its marker is written.
+const orphanAge = time.Minute
+
+// traces are the IDs for which there is a marker, an old runtime directory or a lock.
+func (e *Engine) traces() ([]string, error) {
+	var ids []string
+	for _, dir := range []string{filepath.Dir(e.marker("x")), filepath.Dir(e.dir("x")), filepath.Dir(e.lockPath("x"))} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if len(entry.Name()) != idLength {
+				continue
+			}
+			if dir == filepath.Dir(e.dir("x")) {
+				info, err := entry.Info()
+				if err != nil || time.Since(info.ModTime()) < orphanAge {
+					continue // gone, or about to get its marker
+				}
+			}
+			ids = append(ids, entry.Name())
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 func (e *Engine) sweep(ctx context.Context, r Record) error {
