@@ -115,7 +115,6 @@ func run(e env) int {
 	if !o.dryrun && !byHand && yields(e, o, log) {
 		return 0
 	}
-	failed := false
 	if !o.dryrun {
 		unlock, err := output.Lock(o.dirs[0])
 		if err != nil {
@@ -148,7 +147,7 @@ func run(e env) int {
 	out, found := convert.Generate(loaded.Units, opt)
 	faults = append(faults, found...)
 	faults.Sort()
-	failed = faults.Errors() > 0
+	failed := faults.Errors() > 0
 	for _, d := range faults.Dedup() {
 		log.print(d.Severity, d.Line())
 	}

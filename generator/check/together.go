@@ -88,7 +88,7 @@ func (c *checker) names() {
 		var space string
 		var names []string
 		name := strings.ReplaceAll(u.Resource, "%N", u.Service)
-		key := ""
+		var key string
 		switch u.Type.Name {
 		case "Container":
 			space, key, names = "container or pod", "ContainerName", []string{name}

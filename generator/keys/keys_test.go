@@ -34,7 +34,7 @@ func TestTables(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
-		{"PublishPrt", "PublishPort"}, {"publishport", "PublishPort"}, {"Imgae", "Image"}, {"Enviroment", "Environment"},
+		{"PublishPrt", "PublishPort"}, {"publishport", "PublishPort"}, {"Imgae", "Image"}, {"Environmnt", "Environment"},
 		{"HostNam", "HostName"}, {"Frobnicate", ""}, {"X", ""},
 	} {
 		if got := Suggest(c.name, Lookup("Container").Names()); got != c.want {

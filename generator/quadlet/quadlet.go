@@ -544,7 +544,7 @@ func (u *Unit) Number(key string) (value uint32, ok bool) {
 	return uint32(n), true
 }
 
-// Service is the last value of a key in [Service]; ok tells whether it is there.
+// ServiceKey is the last assignment to a key in [Service]; ok tells whether it is there.
 func (u *Unit) ServiceKey(key string) (*unitfile.Line, bool) {
 	l := u.File.Group("Service").Last(key)
 	return l, l != nil
