@@ -34,16 +34,25 @@ func lockPull(ctx context.Context, runDir, name string, interval time.Duration, 
 		return nil, false, err
 	}
 	path := filepath.Join(dir, fmt.Sprintf("%x.lock", sha256.Sum256([]byte(name))))
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, false, err
-	}
-	l := &pullLock{file: f}
+	l := &pullLock{}
 	var waited bool
 	var reported time.Time
 	last := Progress{Name: name}
 	for {
+		f := l.file
+		if f == nil {
+			var err error
+			if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600); err != nil {
+				return nil, waited, err
+			}
+			l.file = f
+		}
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && !l.current() {
+			f.Close() // its holder removed it: the next one locks another file
+			l.file = nil
+			continue
+		}
 		if err == nil {
 			l.write(Progress{Name: name})
 			return l, waited, nil
@@ -94,10 +103,32 @@ func (l *pullLock) write(p Progress) {
 	_, _ = l.file.WriteAt(data, 0)
 }
 
-// close lets the next one in. The file stays: removing it would let a third one lock
-// another file of the same name. The run directory goes with the session.
+// current reports whether the locked file is the one that others will open.
+func (l *pullLock) current() bool {
+	var ours, there unix.Stat_t
+	return unix.Fstat(int(l.file.Fd()), &ours) == nil && unix.Stat(l.file.Name(), &there) == nil && ours.Ino == there.Ino
+}
+
+// sweepLocks removes the locks of pulls that were killed.
+func sweepLocks(runDir string) {
+	files, _ := filepath.Glob(filepath.Join(runDir, "podunit", "pull", "*.lock"))
+	for _, path := range files {
+		f, err := os.OpenFile(path, os.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue // gone
+		}
+		l := &pullLock{file: f}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && l.current() {
+			l.close()
+		}
+		f.Close()
+	}
+}
+
+// close lets the next one in, with a file of its own.
 func (l *pullLock) close() {
 	if l.file != nil {
+		_ = os.Remove(l.file.Name()) // in a directory that goes with the session
 		l.file.Close()
 	}
 }

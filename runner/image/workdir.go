@@ -244,6 +244,7 @@ func (im *Images) tidy() {
 		return
 	}
 	sweep(own)
+	sweepLocks(im.runDir)
 	if dirs, _ := filepath.Glob(filepath.Join(own, "pull-*")); len(dirs) > 0 {
 		return // a running pull may be reading the blobs
 	}

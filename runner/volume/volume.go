@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -93,7 +94,7 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 		return nil, err
 	}
 	v.sweep()
-	tmp, err := os.MkdirTemp(v.dir, making)
+	tmp, err := os.MkdirTemp(v.dir, fmt.Sprintf("%s%d-", making, os.Getpid()))
 	if err != nil {
 		return nil, err
 	}
@@ -220,14 +221,21 @@ func (v *Volumes) Remove(name string) error {
 	return os.RemoveAll(tmp)
 }
 
-// sweep removes what was being made or removed when the machine went down.
+// sweep removes what was being made or removed when a runner was killed or the machine
+// went down.
 func (v *Volumes) sweep() {
-	for _, pattern := range []string{making + "*", removing + "*"} {
-		old, _ := filepath.Glob(filepath.Join(v.dir, pattern))
-		for _, path := range old {
-			if st, err := os.Lstat(path); err == nil && time.Since(st.ModTime()) > time.Hour {
-				_ = os.RemoveAll(path) // the next one tries again
-			}
+	old, _ := filepath.Glob(filepath.Join(v.dir, removing+"*"))
+	for _, path := range old {
+		_ = os.RemoveAll(path) // the next one tries again; two at it do no harm
+	}
+	old, _ = filepath.Glob(filepath.Join(v.dir, making+"*"))
+	for _, path := range old {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), making), "-")
+		n, err := strconv.Atoi(pid)
+		dead := err == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH)
+		// After a reboot the PID may be somebody else's.
+		if st, err := os.Lstat(path); dead || err == nil && time.Since(st.ModTime()) > time.Hour {
+			_ = os.RemoveAll(path)
 		}
 	}
 }
