@@ -184,12 +184,13 @@ func exists(path string) bool {
 
 // yields tells whether to leave the field to Podman's own generator, and says so.
 func yields(e env, o options, log *logger) bool {
-	switch v := e.getenv("PODUNIT_GENERATOR"); v {
+	wish := e.getenv("PODUNIT_GENERATOR")
+	switch wish {
 	case settings.Force:
 		return false
 	case "", settings.Yield:
 	default:
-		log.print(report.Warning, "Warning: PODUNIT_GENERATOR="+v+" is ignored, it is neither yield nor force")
+		log.print(report.Warning, "Warning: PODUNIT_GENERATOR="+wish+" is ignored, it is neither yield nor force")
 	}
 	path := peer.Generator(e.root, o.user)
 	if path == "" {
@@ -205,7 +206,7 @@ func yields(e env, o options, log *logger) bool {
 	for _, err := range errs {
 		log.print(report.Warning, "Warning: "+err.Error())
 	}
-	if set.Generator == settings.Force {
+	if set.Generator == settings.Force && wish != settings.Yield {
 		return false
 	}
 	if dirs, _ := search(e, o).Dirs(); len(source.Load(dirs, false).Units) == 0 {

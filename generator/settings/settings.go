@@ -28,19 +28,23 @@ type Where struct {
 	Config string // the user's configuration directory, as ~/.config; empty for none
 }
 
-// Files lists the files that count, those read first first: the most important main file, then the drop-ins of all
-// directories in the order of their names. Of drop-ins with one name the most important counts, and one that is a
+// Files lists the files that count, those read first first: the most important main file of the system, the user's,
+// then the drop-ins of all directories in the order of their names. Of drop-ins with one name the most important counts, and one that is a
 // link to /dev/null hides the others.
 func (w Where) Files() []string {
 	dirs := []string{w.Root + "/usr/lib/podunit", w.Root + "/run/podunit", w.Root + "/etc/podunit"}
-	if w.Config != "" {
-		dirs = append(dirs, filepath.Join(w.Config, "podunit"))
-	}
 	var files []string
 	for i := len(dirs) - 1; i >= 0; i-- {
 		if path := dirs[i] + "/podunit.conf"; exists(path) {
 			files = append(files, path)
 			break
+		}
+	}
+	if w.Config != "" {
+		own := filepath.Join(w.Config, "podunit")
+		dirs = append(dirs, own)
+		if path := own + "/podunit.conf"; exists(path) {
+			files = append(files, path)
 		}
 	}
 	drops := map[string]string{}

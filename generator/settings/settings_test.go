@@ -20,6 +20,7 @@ func TestRead(t *testing.T) {
 		{"the administrator's main file replaces the distribution's", map[string]string{
 			"etc/podunit/podunit.conf": "", "usr/lib/podunit/podunit.conf": "[Generator]\nGenerator=force\n"}, Yield, 0},
 		{"the user's main file", map[string]string{"home/podunit/podunit.conf": "[Generator]\nGenerator=force\n", "etc/podunit/podunit.conf": "[Generator]\nGenerator=yield\n"}, Force, 0},
+		{"the user's main file adds to the system's", map[string]string{"home/podunit/podunit.conf": "", "etc/podunit/podunit.conf": "[Generator]\nGenerator=force\n"}, Force, 0},
 		{"the last drop-in counts", map[string]string{
 			"etc/podunit/podunit.conf.d/10-a.conf": "[Generator]\nGenerator=yield\n", "usr/lib/podunit/podunit.conf.d/20-b.conf": "[Generator]\nGenerator=force\n"}, Force, 0},
 		{"a drop-in hides one of its name", map[string]string{
