@@ -217,7 +217,7 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			}
 			out := l.MustRun("alice", fmt.Sprintf("name='%s' unit=%s\n", name, k.unit)+start+stop+unset+`
 				systemctl --user show -P ActiveState $unit
-				journalctl -b -o cat | grep -q "killed after $name," && echo killed
+				for i in $(seq 50); do journalctl -b -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
 				systemctl --user stop $unit`)
 			want := map[string]string{atStart: "start 1\nfailed", atReady: "start 0\nactive", atStop: "start 0\nfailed"}[k.when]
 			if out != want+"\nkilled" {

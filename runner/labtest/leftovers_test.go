@@ -7,6 +7,7 @@ package labtest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
@@ -67,11 +68,16 @@ func added(before, after []string) []string {
 // same fails unless the machine is as it was.
 func (l *Lab) same(t testing.TB, before []string, what string) {
 	t.Helper()
-	after := l.traces()
-	if left := added(before, after); len(left) > 0 {
-		t.Errorf("%s: left over:\n%s", what, strings.Join(left, "\n"))
-	}
-	if lost := added(after, before); len(lost) > 0 {
-		t.Errorf("%s: missing:\n%s", what, strings.Join(lost, "\n"))
+	// A program that runs may just have a second process.
+	for patience := time.Now().Add(3 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		after := l.traces()
+		left, lost := added(before, after), added(after, before)
+		if len(left)+len(lost) == 0 {
+			return
+		}
+		if time.Now().After(patience) {
+			t.Errorf("%s: left over:\n%s\nmissing:\n%s", what, strings.Join(left, "\n"), strings.Join(lost, "\n"))
+			return
+		}
 	}
 }

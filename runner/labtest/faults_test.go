@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+const (
+	run = "podunit run --rm " + image + " "
+	// works is a container that only shows that it runs.
+	works = run + "echo it works"
+	// dave is a login without a service manager: what cron, sudo and su without PAM leave.
+	dave = "setpriv --reuid dave --regid dave --init-groups env -i -C /home/dave HOME=/home/dave USER=dave PATH=/usr/bin:/bin "
+	// unit starts one and shows what its user would look at.
+	unit = "systemctl --user start one 2>&1; systemctl --user status one; "
+)
+
+// faults are machines that lack something, each with what a user is told, or that it works all the same.
+var faults = []struct {
+	name       string
+	set, unset string // as root, before and after
+	user       string // alice if empty
+	script     string
+	status     int
+	want       []string // each in the output
+	twice      bool     // more than one error is expected, for more than one command is run
+}{
+	{
+		name: "no default route", set: "ip route show default >/run/route; ip route del default", unset: "ip route add $(cat /run/route)",
+		script: works + " && " + answers + "systemctl --user start one && answers 18080 && systemctl --user stop one",
+		want:   []string{"it works"},
+	},
+	{
+		name: "no subordinate ids", user: "carol", script: works, status: 125,
+		want: []string{"error: no subordinate ids: /etc/subuid has no line for carol\n", "hint: as root: usermod --add-subuids 365536-431071 --add-subgids 365536-431071 carol\n"},
+	},
+	{
+		name: "several ranges of subordinate ids", set: "for f in /etc/sub?id; do cp $f $f.kept; echo alice:500000:1000 >>$f; done", unset: "for f in /etc/sub?id; do mv $f.kept $f; done",
+		script: run + "cat /proc/self/uid_map | tr -s ' '", want: []string{" 0 1000 1\n 1 100000 65536\n 65537 500000 1000\n"},
+	},
+	{
+		name: "ranges that overlap", set: "for f in /etc/sub?id; do cp $f $f.kept; echo alice:100000:1000 >>$f; done", unset: "for f in /etc/sub?id; do mv $f.kept $f; done",
+		script: works, status: 125,
+		want: []string{"error: subordinate ids were refused: newuidmap: write to uid_map failed: Invalid argument\n", "hint: see the lines of alice in /etc/subuid and /etc/subgid: ranges must not overlap\n"},
+	},
+	{
+		name:   "no XDG_RUNTIME_DIR, no bus",
+		script: "unset XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS; " + works + " && podunit run -d --rm --name d " + image + " sleep 1000 && podunit rm -f -t 0 d",
+		want:   []string{"it works"},
+	},
+	{name: "XDG_RUNTIME_DIR leads nowhere", script: "export XDG_RUNTIME_DIR=/nonexistent; " + works, want: []string{"it works"}},
+	{
+		name: "no service manager", set: "systemctl stop user@1003 user-runtime-dir@1003", user: "root", script: dave + works,
+		want: []string{"it works", "warning: no cgroup of its own: the user's service manager cannot be reached"},
+	},
+	{
+		name: "no service manager for a container that is to run on", user: "root", unset: "rm -rf /tmp/podunit-run-1003",
+		script: dave + "podunit run -d --name d " + image + " sleep 1000; s=$?; " + dave + "podunit ps -aq; exit $s", status: 125,
+		want: []string{"error: the user's service manager cannot be reached (unix:path=/run/user/1003/systemd/private", "or as root: loginctl enable-linger 1003;"},
+	},
+	{
+		name: "a read-only home", set: "mount --bind /home/alice /home/alice; mount -o remount,ro,bind /home/alice", unset: "umount -l /home/alice",
+		script: works, status: 125,
+		want: []string{"error: containers storage /home/alice/.local/share/containers/storage/storage.lock: read-only file system\n", "hint: the file system is read-only; put the storage elsewhere with graphroot in ~/.config/containers/storage.conf\n"},
+	},
+	{
+		name: "a read-only home, a unit", set: "mount --bind /home/alice /home/alice; mount -o remount,ro,bind /home/alice", unset: "umount -l /home/alice",
+		script: unit, status: 3, twice: true, // its ExecStopPost= says it, too
+		want: []string{`Status: "error: containers storage /home/alice/.local/share/containers/storage/storage.lock: read-only file system"`},
+	},
+	{
+		name: "a disk that is full before the image is there", set: small, unset: "umount /mnt",
+		script: `podunit pull -q ` + image + `; find /mnt | sort >~/before; podunit pull -q localhost:5000/qbittorrent; s=$?
+			find /mnt | sort | diff ~/before - || exit 1; ` + works + `; exit $s`, status: 125,
+		want: []string{"error: localhost:5000/qbittorrent:latest: no space left on the disk of /mnt", "hint: nothing of the pull was kept; podunit image prune", "it works"},
+	},
+	{
+		name: "a disk that is full before the container is there", set: small, unset: "umount /mnt",
+		script: works + `; find /mnt $XDG_RUNTIME_DIR/podunit -not -path '*/userns/*' | sort >~/before; dd if=/dev/zero of=/mnt/fill bs=1k 2>/dev/null; ` + unit + `s=$?
+			rm /mnt/fill; find /mnt $XDG_RUNTIME_DIR/podunit -not -path '*/userns/*' | sort | diff ~/before - || exit 1; pgrep -u alice pasta && exit 1
+			systemctl --user start one && systemctl --user stop one; exit $s`, status: 3,
+		want: []string{"it works", "no space left on device\n", "hint: the disk is full; podunit image prune -a removes images that no container uses\n", `Status: "error: create container systemd-one: `},
+	},
+	{
+		name: "no runc", set: "mv /usr/sbin/runc /root", unset: "mv /root/runc /usr/sbin", script: works, status: 125,
+		want: []string{"error: the OCI runtime runc is not installed", "hint: apt install runc\n"},
+	},
+	{
+		name: "no newuidmap", set: "mv /usr/bin/newuidmap /root", unset: "mv /root/newuidmap /usr/bin", script: works, status: 125,
+		want: []string{"error: cannot map subordinate ids: newuidmap", "apt install uidmap\n"},
+	},
+	{
+		name: "no newgidmap", set: "mv /usr/bin/newgidmap /root", unset: "mv /root/newgidmap /usr/bin", script: works, status: 125,
+		want: []string{"error: cannot map subordinate ids: ", "newgidmap is not in PATH\n", "apt install uidmap\n"},
+	},
+	{
+		name: "newuidmap without its rights", set: "chmod u-s /usr/bin/newuidmap", unset: "chmod u+s /usr/bin/newuidmap", script: works, status: 125,
+		want: []string{"error: subordinate ids were refused: newuidmap: ", "apt install --reinstall uidmap\n"},
+	},
+	{
+		name: "no pasta", set: "mkdir /root/p; mv /usr/bin/pas{st,ta}{,.avx2} /root/p", unset: "mv /root/p/* /usr/bin; rmdir /root/p",
+		script: "podunit run --rm --network none " + image + " echo it works; " + works, status: 125,
+		want: []string{"it works", "error: the network needs pasta", "hint: apt install passt, or use --network none or host\n"},
+	},
+	{
+		name: "no /dev/net/tun", set: "mv /dev/net/tun /dev/net/tun.away", unset: "mv /dev/net/tun.away /dev/net/tun", script: works, status: 125,
+		want: []string{"error: pasta: Failed to open() /dev/net/tun", "hint: /dev/net/tun must exist and be open to all: modprobe tun"},
+	},
+	{
+		name: "no policy.json", set: "mv /etc/containers/policy.json /root", unset: "mv /root/policy.json /etc/containers",
+		script: works + "; podunit pull localhost:5000/layers", status: 125,
+		want: []string{"it works", "error: localhost:5000/layers:latest: ", "policy.json", "apt install golang-github-containers-common\n"},
+	},
+	{
+		name: "a short name, no registries.conf", set: "mv /etc/containers/registries.conf* /root", unset: "mv /root/registries.conf* /etc/containers",
+		script: "podunit run --rm hello", status: 125, want: []string{"error: hello: ", "docker.io/library/hello, if Docker Hub is meant\n"},
+	},
+	{
+		name: "a registry that refuses", script: "podunit run --rm localhost:5009/hello", status: 125,
+		want: []string{"error: localhost:5009/hello:latest: registry localhost:5009 is unreachable: connection refused\n", "hint: is the registry running, and is the port right?\n"},
+	},
+	{
+		name: "a registry that nobody knows", script: "podunit run --rm registry.invalid/hello", status: 125,
+		want: []string{"error: registry.invalid/hello:latest: registry registry.invalid is unreachable: ", "hint: is the name of the registry right"},
+	},
+	{
+		name: "an image that is not there", script: "podunit run --rm localhost:5000/nosuch", status: 125,
+		want: []string{"error: localhost:5000/nosuch:latest: registry localhost:5000 does not have it", "hint: check repository and tag"},
+	},
+	{
+		// The sysctl is one for the lab and its host, so a unit without the right stands in.
+		name: "no user namespaces for users", user: "root",
+		script: "systemd-run --quiet --wait --pipe -p User=alice -p RestrictNamespaces=~user " + works, status: 125,
+		want: []string{"error: the kernel refuses a user namespace: unshare: Operation not permitted\n", "hint: see sysctl user.max_user_namespaces"},
+	},
+	{
+		name:   "a unit whose cgroup is not delegated",
+		set:    "runuser -u alice -- sh -c 'mkdir -p ~/.config/systemd/user/one.service.d; printf \"[Service]\\nDelegate=no\\n\" >~/.config/systemd/user/one.service.d/a.conf'",
+		unset:  "rm -r /home/alice/.config/systemd/user/one.service.d; runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user daemon-reload",
+		script: "systemctl --user daemon-reload; systemctl --user show -P Delegate one; systemctl --user start one && " + answers + "answers 18080 && systemctl --user stop one",
+		want:   []string{"no\n"},
+	},
+	{
+		name: "no journal", set: "systemctl stop systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket systemd-journald 2>/dev/null",
+		unset:  "systemctl start systemd-journald.socket systemd-journald-dev-log.socket systemd-journald",
+		script: "systemctl --user start one && " + answers + "answers 18080 && systemctl --user stop one; " + works, want: []string{"it works"},
+	},
+	{
+		name: "a port that is taken", script: "podunit run --rm -p 5000:80 " + image + " true", status: 125,
+		want: []string{"error: publish port 5000/tcp: the port is already in use\n", "hint: see who has it: ss -lnp"},
+	},
+	{
+		name: "a directory that is not there", script: "podunit run --rm -v /nosuch:/data " + image + " true", status: 125,
+		want: []string{"error: mount /nosuch at /data: stat /nosuch: no such file or directory\n", "hint: mkdir -p /nosuch"},
+	},
+	{name: "a command that is not there", script: run + "nosuch", status: 127, want: []string{"error: command not found in the container: exec: \"nosuch\""}},
+}
+
+// small makes alice's storage a disk of 20 MB.
+const small = `mount -t tmpfs -o size=20m,uid=1000,gid=1000,mode=700 tmpfs /mnt
+runuser -u alice -- sh -c 'mkdir -p ~/.config/containers; printf "[storage]\ndriver = \"overlay\"\ngraphroot = \"/mnt\"\n" >~/.config/containers/storage.conf'`
+
+func TestLabFaults(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.units()
+	l.MustRun("alice", works)
+	l.MustRun("root", "loginctl disable-linger dave; "+dave+"podunit pull -q "+image)
+	l.begin("one")
+	l.MustRun("alice", stories["one"].end)
+	before := l.traces()
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			l := l.on(t)
+			if f.set != "" {
+				l.MustRun("root", f.set)
+			}
+			user := f.user
+			if user == "" {
+				user = "alice"
+			}
+			stdout, stderr, code := l.Run(user, f.script)
+			l.MustRun("root", f.unset+"\nrm -f /home/alice/.config/containers/storage.conf")
+			out := stdout + stderr
+			if code != f.status {
+				t.Errorf("status %d, want %d", code, f.status)
+			}
+			for _, want := range f.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %q", want)
+				}
+			}
+			if n := strings.Count(out, "podunit: error: "); n > 1 && !f.twice || (n == 0) != (f.status == 0) && f.status != 3 {
+				t.Errorf("%d errors", n)
+			}
+			for _, noise := range []string{"level=", "goroutine ", "panic", "SIGSEGV"} {
+				if strings.Contains(out, noise) {
+					t.Errorf("%q", noise)
+				}
+			}
+			if t.Failed() {
+				t.Logf("output:\n%s", out)
+			}
+			l.Run("alice", "systemctl --user reset-failed")
+		})
+	}
+	l.same(t, before, "after all")
+}
