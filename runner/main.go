@@ -14,7 +14,9 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
@@ -90,12 +92,25 @@ func main() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(gcAbove)
 	// SIGTERM is what systemd sends when a start is to be given up.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	var got atomic.Value
+	go func() {
+		got.Store(<-signals)
+		cancel()
+	}()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
 	status := run(ctx, e, os.Args[1:])
-	stop()
 	e.user.Leave()
+	if s, ok := got.Load().(syscall.Signal); ok && status == exitRunner {
+		// Tidied up. Die of it all the same: to systemd, a start that was to be given up
+		// has then not failed, and a shell ends its script at Ctrl-C.
+		signal.Reset(s)
+		_ = syscall.Kill(os.Getpid(), s)
+		time.Sleep(time.Second) // it is on its way
+	}
 	os.Exit(status)
 }
 
