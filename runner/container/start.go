@@ -203,6 +203,9 @@ func (e *Engine) mountRootfs(r Record, label string) (string, error) {
 
 // background creates a container that runs on its own once begin is called.
 func (e *Engine) background(ctx context.Context, l Launch, s *Status) (begin func() error, err error) {
+	if l.Record.Spec.TTY {
+		return e.backgroundTerminal(ctx, l, s)
+	}
 	streams, copier, closeEnds, err := e.output(*l.Record, l.rootfs, l.Identifier)
 	if err != nil {
 		return nil, err
@@ -212,6 +215,27 @@ func (e *Engine) background(ctx context.Context, l Launch, s *Status) (begin fun
 	pid, begin, err := e.Runtime.Create(ctx, l.Record.ID, e.dir(l.Record.ID), streams, nil)
 	if err != nil {
 		return nil, err
+	}
+	step.Crash("launched")
+	return begin, e.began(l, s, pid)
+}
+
+// backgroundTerminal is background for a container that wants a terminal.
+func (e *Engine) backgroundTerminal(ctx context.Context, l Launch, s *Status) (begin func() error, err error) {
+	if d := l.Record.Spec.Log.Driver; d == logNone || d == logPassthrough {
+		return nil, fmt.Errorf("--tty with --detach and --log-driver=%s: nobody would hold the terminal; leave one of them out", d)
+	}
+	c, err := e.listenConsole(l.Record.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	pid, begin, err := e.Runtime.Create(ctx, l.Record.ID, e.dir(l.Record.ID), runc.Streams{Console: consoleName}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if s.LogPID, err = e.holdTerminal(l, c); err != nil {
+		return nil, errors.Join(err, e.Runtime.Delete(context.WithoutCancel(ctx), l.Record.ID))
 	}
 	step.Crash("launched")
 	return begin, e.began(l, s, pid)

@@ -9,8 +9,8 @@
  * container's unit shall hold nothing heavier than cat(1) beside the container.
  *
  * usage: podunit-log ROOTFS FIELD=VALUE...
- * File descriptor 3 is read as stdout, 4 as stderr. The fields are added to every
- * entry. It ends when both are at their end.
+ * File descriptor 3 is read as stdout, 4 as stderr; 3 may be the near end of a
+ * terminal. The fields are added to every entry. It ends when both are at their end.
  *
  * Protocol: systemd.io/JOURNAL_NATIVE_PROTOCOL, a datagram an entry; entries too
  * long for a datagram go in a sealed memfd.
@@ -50,6 +50,7 @@ struct stream {
 	char small[SMALL];
 	char *buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
 	size_t size, used;
+	int terminal;
 };
 
 static struct stream streams[2];
@@ -153,9 +154,9 @@ static int copy(struct stream *s)
 		}
 	}
 	n = read(s->fd, s->buf + s->used, s->size - s->used);
-	if (n < 0)
-		return errno == EINTR || errno == EAGAIN;
-	if (n == 0) {
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 1;
+	if (n <= 0) { /* a terminal ends with EIO */
 		if (s->used)
 			emit(s, s->buf, s->used, 0);
 		return 0;
@@ -163,7 +164,12 @@ static int copy(struct stream *s)
 	start = s->buf;
 	end = s->buf + s->used + n;
 	while ((newline = memchr(start, '\n', end - start))) {
-		emit(s, start, newline - start, 0);
+		size_t len = newline - start;
+
+		/* A terminal ends lines with two characters. */
+		if (s->terminal && len > 0 && start[len - 1] == '\r')
+			len--;
+		emit(s, start, len, 0);
 		start = newline + 1;
 	}
 	s->used = end - start;
@@ -199,6 +205,7 @@ int podunit_log_main(int argc, char **argv)
 	}
 	for (int i = 0; i < 2; i++) {
 		streams[i].fd = 3 + i;
+		streams[i].terminal = isatty(3 + i);
 		streams[i].priority = i ? "PRIORITY=3\n" : "PRIORITY=6\n";
 		streams[i].buf = streams[i].small;
 		streams[i].size = SMALL;

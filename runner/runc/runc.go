@@ -59,7 +59,12 @@ func isExecutable(path string) bool {
 }
 
 // Streams are the files the container's first process inherits; nil is /dev/null.
-type Streams struct{ Stdin, Stdout, Stderr *os.File }
+type Streams struct {
+	Stdin, Stdout, Stderr *os.File
+	// Console, for Create, is the socket in the bundle to which the runtime sends the
+	// near end of the container's terminal.
+	Console string
+}
 
 func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.Cmd {
 	base := []string{"--root", r.Root}
@@ -102,8 +107,12 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, extra
 	if len(extra) > 0 {
 		args = append(args, "--preserve-fds", strconv.Itoa(len(extra)))
 	}
+	if s.Console != "" {
+		args = append(args, "--console-socket", s.Console)
+	}
 	cmd := r.command(ctx, log, append(args, id)...)
 	s.wire(cmd)
+	cmd.Dir = bundle // the socket's whole path may be too long
 	cmd.ExtraFiles = extra
 	gate, latch, err := r.gate(id)
 	if err != nil {

@@ -48,6 +48,14 @@ func terminal(t *testing.T, l *labtest.Lab) {
 		l.MustRun(user, "HANGUP=yes python3 terminal.py podunit run --rm -it --network none --stop-timeout 1 "+image+" sh")
 		l.Eventually(user, `[ -z "$(podunit ps -aq)" ]`, 5*time.Second)
 	})
+	story("one in the background has a terminal as well", func(t *testing.T, l *labtest.Lab) {
+		l.MustRun(user, "podunit run -q -dit --name far --network none "+image+" sh -c 'tty; echo said; exec sh'")
+		want := "/dev/pts/0\nsaid"
+		if out := l.Eventually(user, "podunit logs far | grep -B1 said", 5*time.Second); out != want {
+			t.Errorf("got %q, want %q", out, want)
+		}
+		l.MustRun(user, "podunit exec far true && podunit rm -f -t 0 far")
+	})
 	story("without a terminal it reads and writes pipes", func(t *testing.T, l *labtest.Lab) {
 		stdout, stderr, code := l.Command(machine.Command{
 			User: user, Args: []string{"podunit", "run", "--rm", "-i", "--network", "none", image, "sh"},
