@@ -183,3 +183,14 @@ func (e *env) stopJob(ctx context.Context, name string) (asked bool, restart str
 	}
 	return p.HasJob, p.Restart, err
 }
+
+// forgetUnit takes a transient service that failed off the manager's list, once its
+// container is gone.
+func (e *env) forgetUnit(ctx context.Context, name string) {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return // then it lists nothing
+	}
+	defer m.Close()
+	_ = m.Free(ctx, name) // one that runs is somebody else's by now
+}

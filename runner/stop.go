@@ -236,10 +236,17 @@ func newRmCommand(e *env) *cobra.Command {
 
 // remove stops the unit that watches a running container, if that is not who asks,
 // removes what is left and ends the pod if it was the last of it.
-func (e *env) remove(ctx context.Context, x *engines, r container.Record, force, volumes bool, d time.Duration) error {
+func (e *env) remove(ctx context.Context, x *engines, r container.Record, force, volumes bool, d time.Duration) (err error) {
 	s, err := x.Status(r.ID)
 	if err != nil {
 		return err
+	}
+	if s.Unit == serviceName(r) && !x.inService() {
+		defer func() {
+			if err == nil {
+				e.forgetUnit(ctx, s.Unit)
+			}
+		}()
 	}
 	if force && s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
 		// A unit whose ExecStop removes the container has done all there is to do.
