@@ -193,6 +193,10 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	if x.inService() {
 		r.Unit = x.own.Name
 	}
+	// Before the lock, which that unit takes to tidy up.
+	if err := e.stopHolder(ctx, x, r); err != nil {
+		return none, nil, err
+	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	unlock, err := x.Lock(wait, r.Name)
@@ -245,26 +249,30 @@ func (e *env) clear(ctx context.Context, x *engines, r container.Record) error {
 	if old.Name != r.Name {
 		return nil // found by the beginning of its ID
 	}
-	own := old.Unit != "" && old.Unit == r.Unit
-	if !r.Spec.Replace && !own {
+	if !mayReplace(r, old) {
 		return withHint(fmt.Errorf("container %s: %w", r.Name, container.ErrNameInUse), "podunit rm %s, or --replace", r.Name)
 	}
+	return x.Remove(ctx, old, true, true, old.StopTimeout(x.stopTimeout()))
+}
+
+// mayReplace reports whether a start may take the place of a container of its name: with
+// --replace, and if the same unit has left it.
+func mayReplace(r, old container.Record) bool {
+	return r.Spec.Replace || old.Unit != "" && old.Unit == r.Unit
+}
+
+// stopHolder stops the unit of a running container whose place is to be taken, so that
+// it does not start again behind our back.
+func (e *env) stopHolder(ctx context.Context, x *engines, r container.Record) error {
+	old, err := x.Lookup(r.Name)
+	if err != nil || old.Name != r.Name || !mayReplace(r, old) {
+		return nil //nolint:nilerr // clear looks again, and tells
+	}
 	s, err := x.Status(old.ID)
-	if err != nil {
+	if err != nil || s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
 		return err
 	}
-	if s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
-		// Its unit must not start it again behind our back.
-		if err := e.stopUnit(ctx, s.Unit); err != nil {
-			return err
-		}
-		if old, err = x.Lookup(old.ID); errors.Is(err, container.ErrNotFound) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-	return x.Remove(ctx, old, true, true, old.StopTimeout(x.stopTimeout()))
+	return e.stopUnit(ctx, s.Unit)
 }
 
 // joinable is a pod whose infra runs; one that does not is started.
