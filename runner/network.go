@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -102,8 +103,22 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 	if err != nil {
 		return nil, err
 	}
-	return &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, x: x}, nil
+	w := &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, x: x}
+	// The runtime binds them before they have their contents; the inodes stay.
+	for name, want := range map[string]bool{"hosts": !asked.NoHosts, "resolv.conf": w.wantsResolv()} {
+		if !want {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			_, werr := pending.Wait()
+			return nil, errors.Join(err, werr, network.Release(dir))
+		}
+	}
+	return w, nil
 }
+
+// Mode is what the network is called in lists.
+func (w *wiring) Mode() string { return w.mode }
 
 // Path is the network namespace.
 func (w *wiring) Path() string { return w.pending.Path() }
@@ -114,6 +129,8 @@ func (w *wiring) Close() error {
 	_, _ = w.pending.Wait() // a fault of a network that nobody wants any more
 	return network.Release(w.dir)
 }
+
+func (w *wiring) wantsResolv() bool { return !slices.Equal(w.asked.DNS, []string{"none"}) }
 
 // Wait returns when the network works, with hosts and resolv.conf written.
 func (w *wiring) Wait(context.Context) (container.Connection, error) {
@@ -132,7 +149,7 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 			return c, err
 		}
 	}
-	if !slices.Equal(w.asked.DNS, []string{"none"}) {
+	if w.wantsResolv() {
 		conf := w.x.Config.Containers
 		servers, search, options := w.asked.DNS, w.asked.DNSSearch, w.asked.DNSOptions
 		if len(servers) == 0 {

@@ -97,10 +97,16 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				if err := os.WriteFile(e.marker(r.ID), nil, 0o600); err != nil {
 					return err
 				}
+				if err := os.MkdirAll(filepath.Dir(e.namePath(r.Name)), 0o700); err != nil {
+					return err
+				}
+				if err := os.WriteFile(e.namePath(r.Name), []byte(r.ID), 0o600); err != nil {
+					return err
+				}
 				return os.MkdirAll(e.dir(r.ID), 0o700)
 			},
 			Undo: func(context.Context) error {
-				err := errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)))
+				err := errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)))
 				_ = os.Remove(e.lockPath(r.ID))
 				unlock()
 				return errors.Join(err, e.DropLock(r.Name))

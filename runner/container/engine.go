@@ -79,6 +79,10 @@ func (e *Engine) Lock(ctx context.Context, name string) (unlock func(), err erro
 // waits for it takes a new one.
 func (e *Engine) DropLock(name string) error { return removeFile(e.lockPath(name)) }
 
+// namePath says, as long as the machine runs, that there is or was about to be a
+// container of that name. enter.c looks for it.
+func (e *Engine) namePath(name string) string { return filepath.Join(e.RunDir, "names", name) }
+
 func (e *Engine) lockPath(name string) string { return filepath.Join(e.RunDir, "lock", name) }
 
 func (e *Engine) tryLock(name string) (func(), bool, error) {

@@ -63,8 +63,10 @@ type Join struct {
 type Network interface {
 	// Path is the network namespace, at once; empty for the host's.
 	Path() string
-	// Wait returns when the network works and hosts and resolv.conf lie in the
-	// runtime directory of whom it is for.
+	// Mode is none, host, pasta or ns.
+	Mode() string
+	// Wait returns when the network works. The files hosts and resolv.conf lie in the
+	// runtime directory of whom it is for from the beginning, and are filled by then.
 	Wait(ctx context.Context) (Connection, error)
 	// Close takes it down again.
 	Close() error
@@ -103,6 +105,23 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		create := e.createSteps(r)
 		steps = append(create[:1:1], append(steps, create[1:]...)...)
 	}
+	if l.Network != nil {
+		conn.Mode, conn.NetNSPath = l.Network.Mode(), l.Network.Path()
+	}
+	connected := step.Step{
+		Name: "network",
+		Do: func(ctx context.Context) error {
+			if l.Network == nil {
+				return nil
+			}
+			var err error
+			if conn, err = l.Network.Wait(ctx); err != nil {
+				return err
+			}
+			status.NetNS, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.HelperPID, conn.IPs, conn.Ports
+			return e.saveStatus(r.ID, status)
+		},
+	}
 	steps = append(steps,
 		step.Step{
 			Name: "rootfs",
@@ -118,26 +137,12 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			},
 		},
 		step.Step{
-			Name: "network",
-			Do: func(ctx context.Context) error {
-				if l.Network == nil {
-					return nil
-				}
-				var err error
-				if conn, err = l.Network.Wait(ctx); err != nil {
-					return err
-				}
-				status.NetNS, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.HelperPID, conn.IPs, conn.Ports
-				return e.saveStatus(r.ID, status)
-			},
-		},
-		step.Step{
 			Name: "bundle",
 			Do:   func(context.Context) error { return e.writeBundle(l, rootfs, conn, label) },
 		},
 	)
 	if l.Foreground != nil {
-		steps = append(steps, step.Step{
+		steps = append(steps, connected, step.Step{
 			Name: "run",
 			Do: func(ctx context.Context) error {
 				var err error
@@ -160,6 +165,8 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			},
 			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
 		},
+		// While the runtime was at work, so was pasta; the container has not begun yet.
+		connected,
 		step.Step{
 			Name: "ready",
 			Do: func(context.Context) error {

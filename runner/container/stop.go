@@ -286,7 +286,7 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return removeFile(e.marker(r.ID))
+	return errors.Join(removeFile(e.namePath(r.Name)), removeFile(e.marker(r.ID)))
 }
 
 // removeFile removes a file; that there is none is no error.

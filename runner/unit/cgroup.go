@@ -202,7 +202,7 @@ type Split struct {
 
 // Split divides the cgroup of a delegated unit: every process in it, this one
 // included, moves to a sub-cgroup "runtime", the controllers are passed on and
-// "payload" is left to the container. A cgroup that passes controllers on can
+// "payload" is left to the container. Without controllers nothing is moved. A cgroup that passes controllers on can
 // hold no process itself. Source: cgroups(7), no internal processes.
 //
 // What an earlier run left is removed, unless it has processes: a BusyError if
@@ -219,17 +219,27 @@ func (t Tree) Split(unitCgroup, payload string) (Split, error) {
 	if err := t.tidy(unitCgroup, payload); err != nil {
 		return Split{}, err
 	}
+	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return Split{}, fmt.Errorf("divide cgroup %s: %w", unitCgroup, err)
+	}
+	split := Split{Payload: path.Join(unitCgroup, payload)}
+	if len(strings.Fields(string(available))) == 0 {
+		// Nothing to pass on: processes may stay. A move costs milliseconds, as the
+		// kernel waits for all processors.
+		return split, nil
+	}
 	if err := moveAll(dir, run); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
 			return Split{}, NotDelegatedError{Cgroup: unitCgroup, Err: err}
 		}
 		return Split{}, fmt.Errorf("divide cgroup %s: %w", unitCgroup, err)
 	}
-	controllers, err := passOn(dir)
+	split.Controllers, err = passOn(dir, strings.Fields(string(available)))
 	if err != nil {
 		return Split{}, fmt.Errorf("pass controllers of cgroup %s on: %w", unitCgroup, err)
 	}
-	return Split{Payload: path.Join(unitCgroup, payload), Controllers: controllers}, nil
+	return split, nil
 }
 
 // tidy removes the empty sub-cgroups of an earlier run.
@@ -355,15 +365,7 @@ func moveAll(from, to string) error {
 // passOn gives the cgroups below dir every controller that dir has, and returns
 // those it could give. One that the kernel refuses (cpu, while there are real-time
 // processes) does not hold the others back.
-func passOn(dir string) ([]string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	if err != nil {
-		return nil, err
-	}
-	available := strings.Fields(string(data))
-	if len(available) == 0 {
-		return nil, nil
-	}
+func passOn(dir string, available []string) ([]string, error) {
 	control := filepath.Join(dir, "cgroup.subtree_control")
 	if err := os.WriteFile(control, []byte("+"+strings.Join(available, " +")), 0); err == nil {
 		return available, nil
