@@ -191,6 +191,7 @@ func TestLabKilledAtEachStep(t *testing.T) {
 		l.begin(unit)
 		l.MustRun("alice", stories[unit].end)
 	}
+	l.MustRun("alice", "podunit run -d --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand")
 	stopped, running := l.traces(), map[string][]string{}
 	for unit, s := range stories {
 		l.begin(unit)
@@ -230,6 +231,26 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			l.same(t, stopped, "after it was stopped")
 		})
 	}
+	t.Run("of a container started by hand", func(t *testing.T) {
+		l := l.on(t)
+		for _, name := range []string{"mark", "layer", "rootfs", "network", "bundle"} {
+			_, stderr, code := l.Run("alice", "PODUNIT_CRASH_AFTER="+name+" podunit run --rm --name hand "+image+" true")
+			if code != 128+9 {
+				t.Errorf("after %s: status %d: %s", name, code, stderr)
+			}
+			l.MustRun("alice", "podunit run --rm --replace --name hand "+image+" true")
+		}
+		for _, name := range []string{"rootfs", "network", "bundle", "launched", "run", "ready"} {
+			l.Run("alice", "systemctl --user set-environment PODUNIT_CRASH_AFTER="+name+`
+				podunit run -d --stop-timeout 0 --name hand `+image+` sleep 1000
+				systemctl --user unset-environment PODUNIT_CRASH_AFTER`)
+			l.MustRun("alice", "podunit run -d --stop-timeout 0 --replace --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand")
+		}
+		l.same(t, stopped, "after all")
+		if left := l.MustRun("alice", "systemctl --user list-units --all --plain --no-legend 'hand*' 'podunit-*'"); left != "" {
+			t.Errorf("units are left: %s", left)
+		}
+	})
 	t.Run("at random moments", func(t *testing.T) {
 		l := l.on(t)
 		for _, whom := range []string{"main", "all"} {
