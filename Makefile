@@ -64,6 +64,8 @@ install: build ## build, then install below PREFIX (default /usr/local) and DEST
 	@for page in $(wildcard contrib/doc/*.[1-8]); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; \
 	done
+	install -D -m 644 contrib/editor/vim/syntax/quadlet.vim $(DESTDIR)$(PREFIX)/share/vim/vimfiles/syntax/quadlet.vim
+	install -D -m 644 contrib/editor/keys.json $(DESTDIR)$(PREFIX)/share/podunit/keys.json
 
 .PHONY: test
 test: bootstrap unit lab-test ## everything: unit, golden and fuzz seeds, then the lab; installs what it needs
