@@ -17,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 func newRunCommand(e *env) *cobra.Command {
@@ -141,6 +142,9 @@ func (e *env) host() spec.Host {
 func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err error) {
 	for _, w := range c.Warnings {
 		fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
+	}
+	if c.TTY && !c.Detach && !term.IsTerminal(int(os.Stdin.Fd())) {
+		return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
 	}
 	x, err := e.openToRun(ctx)
 	if err != nil {
@@ -406,6 +410,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 // failed says what is wrong and ends with a status of its own.
 func (e *env) failed(err error, status int) error {
 	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	e.status(fmt.Sprintf("error: %v", err))
 	return exitStatus(status)
 }
 
