@@ -157,7 +157,7 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	defer func() {
 		if err != nil {
 			if _, gone := x.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {
-				err = errors.Join(err, x.DropLock(r.Name))
+				err = errors.Join(err, os.RemoveAll(x.Dir(r.ID)), x.DropLock(r.Name))
 			}
 		}
 		unlock()

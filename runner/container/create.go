@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -82,6 +83,12 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 // createSteps adds the container to the storage.
 func (e *Engine) createSteps(r *Record) []step.Step {
 	var unlock func()
+	unmark := func() error {
+		err := errors.Join(removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)))
+		_ = os.Remove(e.lockPath(r.ID))
+		unlock()
+		return err
+	}
 	return []step.Step{
 		{
 			Name: "mark",
@@ -91,25 +98,13 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				if unlock, err = e.Lock(ctx, r.ID); err != nil {
 					return err
 				}
-				if err := os.MkdirAll(filepath.Dir(e.marker(r.ID)), 0o700); err != nil {
-					return err
+				if err := e.mark(r); err != nil {
+					return errors.Join(err, unmark()) // a full disk: nothing half-written stays
 				}
-				if err := os.WriteFile(e.marker(r.ID), nil, 0o600); err != nil {
-					return err
-				}
-				if err := os.MkdirAll(filepath.Dir(e.namePath(r.Name)), 0o700); err != nil {
-					return err
-				}
-				if err := os.WriteFile(e.namePath(r.Name), []byte(r.ID), 0o600); err != nil {
-					return err
-				}
-				return os.MkdirAll(e.dir(r.ID), 0o700)
+				return nil
 			},
 			Undo: func(context.Context) error {
-				err := errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)))
-				_ = os.Remove(e.lockPath(r.ID))
-				unlock()
-				return errors.Join(err, e.DropLock(r.Name))
+				return errors.Join(os.RemoveAll(e.dir(r.ID)), unmark(), e.DropLock(r.Name))
 			},
 		},
 		{
@@ -134,7 +129,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 					return fmt.Errorf("container %s: %w", r.Name, ErrNameInUse)
 				}
 				if err != nil {
-					return fmt.Errorf("create container %s: %w", r.Name, err)
+					return errors.Join(fmt.Errorf("create container %s: %w", r.Name, err), e.unlink(r.ID))
 				}
 				_ = os.Remove(e.lockPath(r.ID))
 				unlock()
@@ -143,6 +138,41 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 			Undo: func(ctx context.Context) error { return e.remove(ctx, *r, true) },
 		},
 	}
+}
+
+// mark notes that a container of that ID and name is being made.
+func (e *Engine) mark(r *Record) error {
+	for _, file := range []struct{ path, text string }{{e.marker(r.ID), ""}, {e.namePath(r.Name), r.ID}} {
+		if err := os.MkdirAll(filepath.Dir(file.path), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file.path, []byte(file.text), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(e.dir(r.ID), 0o700)
+}
+
+// unlink removes the short names that the storage made for a layer which it then could
+// not make, and forgot: each is a link in the driver's directory l.
+func (e *Engine) unlink(id string) error {
+	dir := filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName(), "l")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil //nolint:nilerr // another driver has none
+	}
+	var errs []error
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		target, err := os.Readlink(path)
+		if err != nil || filepath.Dir(target) != filepath.Join("..", id) {
+			continue
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, removeFile(path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Create adds the container to the storage without starting it.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -163,7 +164,7 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	}
 	raw, err := im.store.ImageBigData(stored.ID, storage.ImageDigestBigDataKey)
 	if err != nil {
-		return nil, &CorruptError{ID: stored.ID, Err: err}
+		return nil, damaged(stored.ID, err)
 	}
 	mime := manifest.GuessMIMEType(raw)
 	if manifest.MIMETypeIsMultiImage(mime) {
@@ -171,7 +172,7 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	}
 	m, err := manifest.FromBlob(raw, mime)
 	if err != nil {
-		return nil, &CorruptError{ID: stored.ID, Err: err}
+		return nil, damaged(stored.ID, err)
 	}
 	config := m.ConfigInfo().Digest
 	if config == "" {
@@ -179,7 +180,7 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	}
 	blob, err := im.store.ImageBigData(stored.ID, config.String())
 	if err != nil {
-		return nil, &CorruptError{ID: stored.ID, Err: err}
+		return nil, damaged(stored.ID, err)
 	}
 	var c struct {
 		v1.Image
@@ -189,16 +190,26 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 		} `json:"config"`
 	}
 	if err := json.Unmarshal(blob, &c); err != nil {
-		return nil, &CorruptError{ID: stored.ID, Err: err}
+		return nil, damaged(stored.ID, err)
 	}
 	img.Config, img.Health = c.Image, c.Config.Healthcheck
 	img.Config.Config = c.Config.ImageConfig
 	if img.TopLayer != "" {
 		if _, err := im.store.Layer(img.TopLayer); err != nil {
-			return nil, &CorruptError{ID: stored.ID, Err: err}
+			return nil, damaged(stored.ID, err)
 		}
 	}
 	return img, nil
+}
+
+// damaged is a CorruptError, unless the system call that failed says that it is the
+// machine which is in trouble: a full disk is not mended by another pull.
+func damaged(id string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.ENOENT {
+		return fmt.Errorf("image %s: %w", short(id), err)
+	}
+	return &CorruptError{ID: id, Err: err}
 }
 
 // instance chooses this machine's image of a manifest list.
