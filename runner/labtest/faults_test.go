@@ -88,6 +88,14 @@ var faults = []struct {
 		want: []string{"it works", "no space left on device\n", "hint: the disk is full; podunit image prune -a removes images that no container uses\n", `Status: "error: create container systemd-one: `},
 	},
 	{
+		name: "a disk that has room for fewer files each time", set: small + "; mount -o remount,nr_inodes=1000 /mnt", unset: "umount /mnt",
+		script: works + `; files() { find /mnt $XDG_RUNTIME_DIR/podunit -not -path '*/userns/*' | sort; }; files >~/before
+			for i in $(seq 1000); do : 2>/dev/null >/mnt/f$i || break; done; n=0
+			for i in $(seq 0 2 16); do ` + works + ` >/dev/null 2>~/said || { n=$((n+1)); grep -q 'no space left on device' ~/said || cat ~/said; }; rm -f /mnt/f$i /mnt/f$((i+1)); done
+			rm -f /mnt/f*; podunit rm -fa -t 0 >/dev/null; files | diff ~/before - && [ $n -ge 4 ] && ` + works,
+		want: []string{"it works\nit works\n"},
+	},
+	{
 		name: "no runc", set: "mv /usr/sbin/runc /root", unset: "mv /root/runc /usr/sbin", script: works, status: 125,
 		want: []string{"error: the OCI runtime runc is not installed", "hint: apt install runc\n"},
 	},
