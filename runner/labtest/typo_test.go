@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
@@ -50,16 +51,28 @@ func TestLabTypo(t *testing.T) {
 			if _, _, code := l.Run("alice", "systemctl --user start one"); code == 0 {
 				t.Error("it starts")
 			}
-			status, _, _ := l.Run("alice", "systemctl --user status -n 20 one")
+			// In the journal, where people look, and not just in the command line of the unit.
+			// journald may be a moment behind the unit.
+			wanted := []string{fmt.Sprintf("]: /home/alice/%s: error: %s", c.place, c.message), "]: hint: ", c.hint}
+			var status, log, missing string
+			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+				status, _, _ = l.Run("alice", "systemctl --user status -n 20 one")
+				_, log, _ = strings.Cut(status, "\n\n")
+				missing = ""
+				for _, want := range wanted {
+					if !strings.Contains(log, want) {
+						missing = want
+					}
+				}
+				if missing == "" {
+					break
+				}
+			}
+			if missing != "" {
+				t.Errorf("no %q in\n%s", missing, status)
+			}
 			if !strings.Contains(status, "failed (Result: exit-code)") {
 				t.Errorf("no failure:\n%s", status)
-			}
-			// In the journal, where people look, and not just in the command line of the unit.
-			_, log, _ := strings.Cut(status, "\n\n")
-			for _, want := range []string{fmt.Sprintf("]: /home/alice/%s: error: %s", c.place, c.message), "]: hint: ", c.hint} {
-				if !strings.Contains(log, want) {
-					t.Errorf("no %q in\n%s", want, status)
-				}
 			}
 			if now := others(); now != before {
 				t.Errorf("others are touched, before:\n%s\nnow:\n%s", before, now)

@@ -18,15 +18,15 @@ import (
 // host is a made-up surrounding.
 func host() Host {
 	return Host{
-		Dir:     "/work",
+		Dir:     "/srv",
 		Environ: []string{"HOME=/home/alice", "LC_A=1", "LC_B=2", "http_proxy=http://proxy", "NOTIFY_SOCKET=/run/notify", "PODMAN_SYSTEMD_UNIT=web.service"},
 		ReadFile: func(name string) ([]byte, error) {
 			switch name {
-			case "/work/env":
+			case "/srv/env":
 				return []byte("# comment\n\nFILE=1\r\n  INDENTED=yes\nQUOTED=\"as is\"\nHOME\nNOT_SET_HERE\nA=file\n"), nil
-			case "/work/bad":
+			case "/srv/bad":
 				return []byte("GOOD=1\nTWO WORDS=secret\n"), nil
-			case "/work/labels":
+			case "/srv/labels":
 				return []byte("from=file\nboth=file\n"), nil
 			}
 			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -89,7 +89,7 @@ func TestContainer(t *testing.T) {
 		"flags end at the image":                    {"x --rm -d", "command", []string{"--rm", "-d"}},
 		"the image":                                 {"quay.io/a/b:1 c", "image", "quay.io/a/b:1"},
 		"a directory for an image":                  {"--rootfs /srv/root:O run", "rootfs", &Rootfs{Path: "/srv/root", Overlay: true}},
-		"a relative directory":                      {"--rootfs root run", "rootfs", &Rootfs{Path: "/work/root"}},
+		"a relative directory":                      {"--rootfs root run", "rootfs", &Rootfs{Path: "/srv/root"}},
 		"no image with a directory":                 {"--rootfs root run", "image", ""},
 		"defaults":                                  {"x", "bools", []bool{false, false, false, false, false, false, true, false, true, true, false}},
 		"joined short flags":                        {"-itd -q --name a --replace --rm --read-only --read-only-tmpfs=false --init --sig-proxy=false --passwd=false x", "bools", []bool{true, true, true, true, true, true, false, true, false, false, true}},
@@ -107,12 +107,12 @@ func TestContainer(t *testing.T) {
 		"labels over files, and the unit":           {"-l both=line -l bare --label-file labels x", "labels", map[string]string{"both": "line", "bare": "", "from": "file", "PODMAN_SYSTEMD_UNIT": "web.service"}},
 		"a label with commas and equal signs":       {"--label a=b,c=d --http-proxy=false x", "labels", map[string]string{"a": "b,c=d", "PODMAN_SYSTEMD_UNIT": "web.service"}},
 		"groups":                                    {"--group-add video,44 --group-add keep-groups x", "groups", []any{[]string{"video", "44"}, true}},
-		"pulling":                                   {"--pull newer --retry 5 --retry-delay 1m --platform linux/arm64/v8 --tls-verify=false --authfile a.json x", "pull", Pull{Policy: "newer", Retry: 5, RetryDelay: ptr(time.Minute), OS: "linux", Arch: "arm64", Variant: "v8", TLSVerify: ptr(false), AuthFile: "/work/a.json"}},
+		"pulling":                                   {"--pull newer --retry 5 --retry-delay 1m --platform linux/arm64/v8 --tls-verify=false --authfile a.json x", "pull", Pull{Policy: "newer", Retry: 5, RetryDelay: ptr(time.Minute), OS: "linux", Arch: "arm64", Variant: "v8", TLSVerify: ptr(false), AuthFile: "/srv/a.json"}},
 		"restarts":                                  {"--restart on-failure:3 x", "restart", Restart{Policy: "on-failure", Max: 3}},
 		"stopping":                                  {"--stop-signal sigint --stop-timeout 30 x", "stop", []any{2, 30 * time.Second}},
 		"stopping by number":                        {"--stop-signal 37 --stop-timeout 0 x", "stop", []any{37, time.Duration(0)}},
 		"a real-time signal":                        {"--stop-signal RTMIN+3 --stop-timeout 1 x", "stop", []any{37, time.Second}},
-		"security":                                  {"--cap-drop all --cap-add net_raw,CAP_CHOWN --security-opt no-new-privileges --security-opt apparmor=unconfined --security-opt seccomp=p.json --security-opt label=type:t --security-opt mask=/a:/b --security-opt unmask=ALL --sysctl net/ipv4/ip_forward=1 x", "security", Security{CapAdd: []string{"net_raw", "CAP_CHOWN"}, CapDrop: []string{"all"}, NoNewPrivileges: true, AppArmor: "unconfined", Seccomp: "/work/p.json", SELinux: []string{"type:t"}, Mask: []string{"/a", "/b"}, Unmask: []string{"ALL"}, Sysctls: map[string]string{"net.ipv4.ip_forward": "1"}}},
+		"security":                                  {"--cap-drop all --cap-add net_raw,CAP_CHOWN --security-opt no-new-privileges --security-opt apparmor=unconfined --security-opt seccomp=p.json --security-opt label=type:t --security-opt mask=/a:/b --security-opt unmask=ALL --sysctl net/ipv4/ip_forward=1 x", "security", Security{CapAdd: []string{"net_raw", "CAP_CHOWN"}, CapDrop: []string{"all"}, NoNewPrivileges: true, AppArmor: "unconfined", Seccomp: "/srv/p.json", SELinux: []string{"type:t"}, Mask: []string{"/a", "/b"}, Unmask: []string{"ALL"}, Sysctls: map[string]string{"net.ipv4.ip_forward": "1"}}},
 		"the older form of security options":        {"--security-opt label:disable --security-opt no-new-privileges:false x", "security", Security{SELinux: []string{"disable"}}},
 		"limits":                                    {"-m 512m --memory-swap -1 --memory-reservation 1k --cpus 1.5 --cpu-shares 512 --cpuset-cpus 0-2,4 --pids-limit -1 --shm-size 0 --oom-score-adj -5 --ulimit nofile=1:2,core=-1 --device-read-bps /dev/sda:1mb --blkio-weight 10 x", "limits", Limits{Memory: ptr(int64(512 << 20)), MemorySwap: ptr(int64(-1)), MemoryReservation: ptr(int64(1024)), CPUs: ptr(1.5), CPUShares: ptr(uint64(512)), CpusetCPUs: "0-2,4", PidsLimit: ptr(int64(-1)), ShmSize: ptr(int64(0)), OOMScoreAdj: ptr(-5), Ulimits: []Ulimit{{"nofile", 1, 2}, {"core", -1, -1}}, DeviceReadBPS: []DeviceRate{{"/dev/sda", 1 << 20}}, BlkioWeight: ptr(uint16(10))}},
 		"zero is no limit":                          {"--pids-limit 0 --cpus 0 --cpu-quota 0 --ulimit host x", "limits", Limits{PidsLimit: ptr(int64(-1)), HostUlimits: true}},
@@ -123,7 +123,7 @@ func TestContainer(t *testing.T) {
 		"devices":                                   {"--device /dev/a --device /dev/b:/dev/c:rw --device /dev/d:r x", "devices", []Device{{"/dev/a", "/dev/a", "rwm"}, {"/dev/b", "/dev/c", "rw"}, {"/dev/d", "/dev/d", "r"}}},
 		"namespaces":                                {"--pid host --ipc container:a --uts ns:/proc/1/ns/uts --cgroupns private x", "ns", []Namespace{{Mode: "host"}, {Mode: "container", Container: "a"}, {Mode: "ns", Path: "/proc/1/ns/uts"}, {Mode: "private"}}},
 		"the log":                                   {"--log-driver passthrough --log-opt tag=a --log-opt label=B=c x", "log", Log{Driver: "passthrough", Tag: "a", Labels: map[string]string{"B": "c"}}},
-		"files":                                     {"--cidfile c --pidfile /p --conmon-pidfile m x", "files", []string{"/work/c", "/p", "/work/m"}},
+		"files":                                     {"--cidfile c --pidfile /p --conmon-pidfile m x", "files", []string{"/srv/c", "/p", "/srv/m"}},
 		"ports that lead nowhere are warned of":     {"--network host -p 80:80 x", "warnings", []string{"published ports have no effect with --network host"}},
 		"no health check is what there is":          {"--health-cmd none --no-healthcheck x", "image", "x"},
 		"an empty network is the default":           {"--network _ x", "net", Networking{}},
@@ -169,7 +169,7 @@ func TestMounts(t *testing.T) {
 		err         string
 	}{
 		"a host directory":           {"-v", "/a:/b", Mount{Type: "bind", Source: "/a", Destination: "/b"}, ""},
-		"a relative one":             {"-v", "./a:/b/:ro,Z", Mount{Type: "bind", Source: "/work/a", Destination: "/b", Options: []string{"ro"}, Relabel: "Z"}, ""},
+		"a relative one":             {"-v", "./a:/b/:ro,Z", Mount{Type: "bind", Source: "/srv/a", Destination: "/b", Options: []string{"ro"}, Relabel: "Z"}, ""},
 		"a named volume":             {"-v", "data:/b:nocopy,U,noexec", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"noexec"}, NoCopy: true, Chown: true}, ""},
 		"an anonymous volume":        {"-v", "/b", Mount{Type: "volume", Destination: "/b"}, ""},
 		"an overlay":                 {"-v", "/a:/b:O,upperdir=/u,workdir=/w", Mount{Type: "bind", Source: "/a", Destination: "/b", Overlay: true, Upper: "/u", Work: "/w"}, ""},
@@ -190,7 +190,7 @@ func TestMounts(t *testing.T) {
 		"a size that is none":        {"--tmpfs", "/t:size=lots", Mount{}, `size "lots" is not a size`},
 		"a mode that is none":        {"--tmpfs", "/t:mode=9", Mount{}, "not an octal mode"},
 		"a label on a tmpfs":         {"--tmpfs", "/t:z", Mount{}, "not an option of a tmpfs mount"},
-		"--mount bind":               {"--mount", "type=bind,src=a,target=/b,ro=true,bind-propagation=rshared,relabel=shared,bind-nonrecursive", Mount{Type: "bind", Source: "/work/a", Destination: "/b", Options: []string{"ro", "rshared", "bind"}, Relabel: "z"}, ""},
+		"--mount bind":               {"--mount", "type=bind,src=a,target=/b,ro=true,bind-propagation=rshared,relabel=shared,bind-nonrecursive", Mount{Type: "bind", Source: "/srv/a", Destination: "/b", Options: []string{"ro", "rshared", "bind"}, Relabel: "z"}, ""},
 		"--mount without a type":     {"--mount", "source=data,destination=/b,nosuid=false", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"suid"}}, ""},
 		"--mount with a comma":       {"--mount", `type=bind,"source=/a,b",dst=/c`, Mount{Type: "bind", Source: "/a,b", Destination: "/c"}, ""},
 		"--mount tmpfs":              {"--mount", "type=tmpfs,tmpfs-size=512M,tmpfs-mode=1777,destination=/t", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=512M", "mode=1777"}}, ""},
