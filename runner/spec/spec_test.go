@@ -424,7 +424,7 @@ func TestGenerator(t *testing.T) {
 			"--security-opt label=filetype:usr_t", "--security-opt label=level:s0:c1,c2", "--security-opt apparmor=unconfined",
 			"--security-opt seccomp=/a", "--security-opt mask=/a:/b", "--security-opt unmask=ALL", "--tmpfs /tmp:rw,size=512M,mode=1777",
 			"--user 1000:1000", "--userns auto:uidmapping=0:1:2,size=5", "--userns keep-id:uid=1,gid=1", "-v systemd-data:/d", "--mount type=tmpfs,destination=/x",
-			"--label io.containers.autoupdate=registry", "--expose 80-90/udp", "--env A", "--env-file /work/env", "--secret a,type=env", "--pod p", "--rootfs",
+			"--label io.containers.autoupdate=registry", "--expose 80-90/udp", "--env A", "--env-file /srv/env", "--secret a,type=env", "--pod p", "--rootfs",
 			"--network systemd-web", "--network container:systemd-a", "--network host", "--device /dev/null:/dev/x:r", "--log-driver journald", "--entrypoint=",
 		},
 		"Pod": {
