@@ -278,8 +278,8 @@ rm -rf $work`)
 		case n == 1 && ours*4 > theirs*5:
 			// Fractions of a millisecond: a quarter is within what two runs differ.
 			t.Errorf("1 file: %d µs, Podman %d µs", ours, theirs)
-		case n == 1000 && ours*5 > theirs*2:
-			// 3.3 to 4.2 times was measured; 2.5 leaves room for what else a machine does.
+		case n == 1000 && ours*3 > theirs:
+			// 4.6 to 4.8 times was measured; 3 leaves room for what else a machine does.
 			t.Errorf("1000 files: %d µs, Podman %d µs", ours, theirs)
 		}
 	}

@@ -7,15 +7,9 @@ package output
 import (
 	"errors"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
-
-	"github.com/podunit/podunit/generator/convert"
-	"github.com/podunit/podunit/generator/parallel"
 )
 
 // lockPatience is how long a run waits for another one to finish writing. A run takes milliseconds; one that was
@@ -54,106 +48,4 @@ func Header(program string) string {
 		}
 		return r
 	}, program) + "\n#\n"
-}
-
-// Result is what went wrong, if anything.
-type Result struct {
-	Units []error // a unit could not be written
-	Links []error // a link could not be made
-}
-
-// Write puts units and links into dir, which it creates. Each appears whole or not at all: it is written beside its
-// place and renamed.
-func Write(dir, header string, out convert.Output) (Result, error) {
-	var res Result
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return res, err
-	}
-	tag := "/.podunit-" + strconv.Itoa(os.Getpid()) + "-"
-	errs := make([]error, len(out.Units))
-	buffers := &sync.Pool{New: func() any { return new([]byte) }}
-	parallel.Each(len(out.Units), func(i int) {
-		errs[i] = writeUnit(dir, dir+tag+strconv.Itoa(i)+".tmp", header, &out.Units[i], buffers)
-	})
-	for _, err := range errs {
-		if err != nil {
-			res.Units = append(res.Units, err)
-		}
-	}
-	errs = make([]error, len(out.Links))
-	made := map[string]error{}
-	for i, l := range out.Links {
-		parent := filepath.Dir(l.Path)
-		err, ok := made[parent]
-		if !ok {
-			err = os.MkdirAll(filepath.Join(dir, parent), 0o777)
-			made[parent] = err
-		}
-		errs[i] = err
-	}
-	parallel.Each(len(out.Links), func(i int) {
-		if errs[i] == nil {
-			errs[i] = link(out.Links[i].Target, dir+"/"+out.Links[i].Path, dir+tag+"link-"+strconv.Itoa(i)+".tmp")
-		}
-	})
-	for _, err := range errs {
-		if err != nil {
-			res.Links = append(res.Links, err)
-		}
-	}
-	return res, nil
-}
-
-func writeUnit(dir, temp, header string, u *convert.Unit, buffers *sync.Pool) error {
-	fd, err := syscall.Open(temp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o666)
-	if errors.Is(err, syscall.EEXIST) {
-		// Left by a run that was killed and had our process number.
-		if err = syscall.Unlink(temp); err == nil {
-			fd, err = syscall.Open(temp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o666)
-		}
-	}
-	if err != nil {
-		return &os.PathError{Op: "create", Path: dir + "/" + u.Name, Err: err}
-	}
-	buf, _ := buffers.Get().(*[]byte)
-	*buf = append(append((*buf)[:0], header...), u.Text...)
-	for text := *buf; len(text) > 0 && err == nil; {
-		var n int
-		if n, err = syscall.Write(fd, text); errors.Is(err, syscall.EINTR) {
-			err = nil
-		}
-		text = text[max(n, 0):]
-	}
-	buffers.Put(buf)
-	if e := syscall.Close(fd); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = syscall.Rename(temp, dir+"/"+u.Name)
-	}
-	if err != nil {
-		_ = syscall.Unlink(temp) // the first error is the one to tell
-		return &os.PathError{Op: "write", Path: dir + "/" + u.Name, Err: err}
-	}
-	return nil
-}
-
-// link makes a symlink, replacing what is there unless it is a directory.
-func link(target, path, temp string) error {
-	err := os.Symlink(target, path)
-	if !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	if old, e := os.Readlink(path); e == nil && old == target {
-		return nil
-	}
-	_ = os.Remove(temp) // left by a run that was killed; usually there is none
-	if err := os.Symlink(target, temp); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		_ = os.Remove(temp) // the error of the rename is the one to tell
-		return err
-	}
-	return nil
 }

@@ -5,8 +5,8 @@ package source
 import (
 	"errors"
 	"syscall"
-	"unsafe"
 
+	"github.com/podunit/podunit/generator/rawfs"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -63,22 +63,15 @@ func Read(path string) ([]byte, error) {
 const small = 4096
 
 // readRegular is Read for what the directory says is a regular file, with as few calls to the kernel as can be: there
-// may be thousands of files, and the boot waits. Raw calls spare the Go scheduler, which has nothing else to run; the
-// files are a few lines each.
+// may be thousands of files, and the boot waits.
 func readRegular(path string, buf *[small]byte) (text string, err error) {
-	name, err := syscall.BytePtrFromString(path)
+	fd, err := rawfs.Open(rawfs.Here, path, syscall.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return "", err
-	}
-	const flags = syscall.O_RDONLY | syscall.O_NONBLOCK | syscall.O_CLOEXEC | syscall.O_NOCTTY | syscall.O_NOFOLLOW
-	const here = ^uintptr(99) // AT_FDCWD, -100: paths are absolute
-	fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, here, uintptr(unsafe.Pointer(name)), flags, 0, 0, 0)
-	if errno != 0 {
 		return slow(path)
 	}
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(buf)), small)
-	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, fd, 0, 0)
-	if errno != 0 || n == small {
+	n, err := rawfs.Read(fd, buf[:])
+	_ = rawfs.Close(fd) // it was only read
+	if err != nil || n == small {
 		return slow(path) // interrupted, larger, or something else by now
 	}
 	return string(buf[:n]), nil
