@@ -274,17 +274,16 @@ static int idmap_args(const char *file, const char *name, unsigned id, char args
 	return n > 3 ? n : 0;
 }
 
-/* Run newuidmap or newgidmap for pid; what it says on stderr goes to err. */
-static int run_idmap(const char *program, pid_t pid, char args[][16], int n, int err)
+/* Start newuidmap or newgidmap for pid; what it says on stderr goes to err. */
+static pid_t start_idmap(const char *program, pid_t pid, char args[][16], int n, int err)
 {
 	char target[16], *argv[2 + 3 * (MAX_RANGES + 1) + 1];
-	int status, i;
 	pid_t child;
 
 	snprintf(target, sizeof target, "%d", (int)pid);
 	argv[0] = (char *)program;
 	argv[1] = target;
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		argv[2 + i] = args[i];
 	argv[2 + n] = NULL;
 	child = fork();
@@ -293,6 +292,13 @@ static int run_idmap(const char *program, pid_t pid, char args[][16], int n, int
 		execvp(program, argv);
 		_exit(errno == ENOENT ? 127 : 126);
 	}
+	return child;
+}
+
+static int end_idmap(pid_t child)
+{
+	int status;
+
 	if (child < 0 || waitpid(child, &status, 0) < 0)
 		return 126;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
@@ -321,14 +327,16 @@ static int make_userns(void)
 	helper = fork();
 	if (helper == 0) {
 		char c;
-		int u, g = 0;
+		pid_t uid, gid;
+		int u, g;
 
 		close(go[1]);
 		if (read(go[0], &c, 1) != 1)
 			_exit(0);
-		u = run_idmap("newuidmap", self, uids, nu, err[1]);
-		if (u == 0)
-			g = run_idmap("newgidmap", self, gids, ng, err[1]);
+		uid = start_idmap("newuidmap", self, uids, nu, err[1]);
+		gid = start_idmap("newgidmap", self, gids, ng, err[1]);
+		u = end_idmap(uid);
+		g = end_idmap(gid);
 		_exit(u ? u : g);
 	}
 	if (helper < 0) {
