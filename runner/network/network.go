@@ -140,7 +140,7 @@ func (p *Pending) Wait() (Result, error) {
 }
 
 func (p *Pending) connect(ctx context.Context, req Request, ns *os.File) error {
-	got, err := startPasta(ctx, req, p.result.Ports)
+	got, err := startPasta(ctx, req, ns, p.result.Ports)
 	if err != nil {
 		return err
 	}

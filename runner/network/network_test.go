@@ -33,7 +33,7 @@ func port(t *testing.T, s string) spec.PortMapping {
 }
 
 func TestArgs(t *testing.T) {
-	const tail = " --pid P --netns N"
+	const tail = " --no-netns-quit --pid P --netns N"
 	for _, tt := range []struct {
 		name  string
 		extra []string
@@ -57,13 +57,13 @@ func TestArgs(t *testing.T) {
 			for _, p := range tt.ports {
 				ports = append(ports, port(t, p))
 			}
-			a := args(tt.extra, ports, "N", "P", tt.root, true)
+			a := args(tt.extra, ports, "N", "P", tt.root)
 			if got := strings.Join(a.words, " "); got != tt.want+tail {
 				t.Errorf("got  %s\nwant %s", got, tt.want+tail)
 			}
 		})
 	}
-	a := args([]string{"--dns-forward=10.0.0.1"}, nil, "N", "P", false, false)
+	a := args([]string{"--dns-forward=10.0.0.1"}, nil, "N", "P", false)
 	if len(a.dns) != 1 || a.dns[0] != "10.0.0.1" {
 		t.Errorf("dns %v", a.dns)
 	}
