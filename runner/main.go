@@ -20,6 +20,7 @@ import (
 
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"go.podman.io/storage/pkg/reexec"
@@ -102,6 +103,9 @@ func main() {
 	}()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
+	if e.user.Entered && unit.Executed(os.LookupEnv) {
+		unit.ExpectMoves()
+	}
 	status := run(ctx, e, os.Args[1:])
 	e.user.Leave()
 	if s, ok := got.Load().(syscall.Signal); ok && status == exitRunner {

@@ -150,6 +150,9 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if err != nil {
 		return err
 	}
+	if x.inService() {
+		x.Runtime = x.Runtime.Sealed()
+	}
 	r, unlock, err := e.prepare(ctx, x, c, args)
 	if err != nil {
 		return err
@@ -361,18 +364,17 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		if r.Spec.SdNotify != "conmon" && r.Spec.SdNotify != "container" {
 			return begin()
 		}
+		say := []string{notify.MainPID(s.PID)}
+		if r.Spec.SdNotify == "conmon" {
+			// In one message, so that there is no state between. One that ends before it is
+			// ready is a failure whatever its status.
+			say = append(say, notify.Ready("")...)
+		}
 		// The manager must know the process before it can end.
-		if err := errors.Join(sock.Send(notify.MainPID(s.PID)), sock.Barrier(ctx)); err != nil {
+		if err := errors.Join(sock.Send(say...), sock.Barrier(ctx)); err != nil {
 			return err
 		}
-		if r.Spec.SdNotify == "container" {
-			return begin()
-		}
-		// Ready first: one that ends before is a failure whatever its status.
-		if err := errors.Join(sock.Send(notify.Ready("")...), begin()); err != nil {
-			return err
-		}
-		return sock.Barrier(ctx)
+		return begin()
 	}
 	if how.attach {
 		// Signals are the container's from here on, not ours.

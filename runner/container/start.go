@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
+	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/sys/unix"
 )
 
@@ -219,6 +220,7 @@ func (e *Engine) background(ctx context.Context, l Launch, s *Status) (begin fun
 	}
 	defer closeEnds()
 	s.LogPID = copier
+	unit.ExpectMoves() // by the runtime, of the container
 	pid, begin, err := e.Runtime.Create(ctx, l.Record.ID, e.dir(l.Record.ID), streams, nil)
 	if err != nil {
 		return nil, err

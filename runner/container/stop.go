@@ -92,6 +92,7 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 		return err
 	}
 	if timeout > 0 {
+		awaitProgram(ctx, s.PID)
 		if err := p.signal(r.StopSignal()); err != nil {
 			return fmt.Errorf("signal container %s: %w", r.Name, err)
 		}
@@ -122,7 +123,24 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 		return fmt.Errorf("container %s is not running", r.Name)
 	}
 	defer p.close()
+	if sig != unix.SIGKILL {
+		awaitProgram(context.Background(), s.PID)
+	}
 	return p.signal(sig)
+}
+
+// programWait is how long a container may take from being ready to executing its program.
+const programWait = 2 * time.Second
+
+// awaitProgram waits until the first process is the container's own program: for a moment after the unit has become
+// active it is still runc's, to which a signal means nothing. Source: runc's libcontainer/nsenter, PR_SET_NAME.
+func awaitProgram(ctx context.Context, pid int) {
+	comm := fmt.Sprintf("/proc/%d/comm", pid)
+	for begun := time.Now(); ctx.Err() == nil && time.Since(begun) < programWait; time.Sleep(time.Millisecond) {
+		if name, err := os.ReadFile(comm); err != nil || string(name) != "runc:[2:INIT]\n" {
+			return
+		}
+	}
 }
 
 // StopSignal is what was asked for, else the image's, else SIGTERM.

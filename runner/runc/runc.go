@@ -25,6 +25,8 @@ import (
 type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
+
+	sealed func() string // see Sealed
 }
 
 // ErrNotFound says that the container's command does not exist (status 127).
@@ -111,6 +113,9 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, extra
 		args = append(args, "--console-socket", s.Console)
 	}
 	cmd := r.command(ctx, log, append(args, id)...)
+	if r.sealed != nil {
+		cmd.Path = r.sealed()
+	}
 	s.wire(cmd)
 	cmd.Dir = bundle // the socket's whole path may be too long
 	cmd.ExtraFiles = extra

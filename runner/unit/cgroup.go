@@ -50,8 +50,8 @@ func CurrentUnit(lookup func(string) (string, bool)) (Own, error) {
 		return Own{}, err
 	}
 	// INVOCATION_ID alone proves nothing: every terminal of a graphical session
-	// inherits one. Source: systemd.exec(5), SYSTEMD_EXEC_PID, systemd 248.
-	if pid, _ := lookup("SYSTEMD_EXEC_PID"); pid == strconv.Itoa(os.Getpid()) {
+	// inherits one.
+	if Executed(lookup) {
 		own.Exec = true
 		own.InvocationID, _ = lookup("INVOCATION_ID")
 	}
@@ -229,6 +229,7 @@ func (t Tree) Split(unitCgroup, payload string) (Split, error) {
 		// kernel waits for all processors.
 		return split, nil
 	}
+	expected.Wait() // it moves us to where we are now
 	if err := moveAll(dir, run); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
 			return Split{}, NotDelegatedError{Cgroup: unitCgroup, Err: err}
