@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -96,15 +97,17 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	if label.process, label.mount, err = bundle.Labels(&r.Spec.Security, selinuxEnabled()); err != nil {
 		return 0, errors.Join(err, l.closeNetwork())
 	}
-	// It was begun before us, in the container's directory; it must go before that.
-	steps := []step.Step{{
+	// It was begun before us, in the container's directory; it must go before that, and before
+	// the container, whose removal knows nothing of a pasta that is still starting.
+	begun := step.Step{
 		Name: "network begun",
 		Do:   func(context.Context) error { return nil },
 		Undo: func(context.Context) error { return l.closeNetwork() },
-	}}
+	}
+	steps := []step.Step{begun}
 	if l.New {
 		create := e.createSteps(r)
-		steps = append(create[:1:1], append(steps, create[1:]...)...)
+		steps = slices.Concat(create[:1], steps, create[1:], steps)
 	}
 	if l.Network != nil {
 		conn.Mode, conn.NetNSPath = l.Network.Mode(), l.Network.Path()

@@ -393,6 +393,10 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 		if data, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range"); err != nil || strings.Join(strings.Fields(string(data)), " ") != "0 0" {
 			t.Errorf("ping_group_range %q, %v", data, err)
 		}
+		// One device leads out: the one we made, and no other of pasta's own.
+		if devices, err := net.Interfaces(); err != nil || len(devices) != 2 {
+			t.Errorf("devices %v, %v", devices, err)
+		}
 		l, err := net.Listen("tcp", ":80")
 		serving <- l
 		return err
@@ -485,6 +489,33 @@ func TestInterrupted(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left over: %v, %v", entries, err)
+	}
+}
+
+// TestOrphan is the end of a pasta whose runner was killed before the PID was there.
+func TestOrphan(t *testing.T) {
+	dir := t.TempDir()
+	netns := filepath.Join(dir, netnsFile)
+	if err := os.WriteFile(filepath.Join(dir, pidFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", "read x", "pasta", netns)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(30*time.Millisecond, func() {
+		_ = os.WriteFile(filepath.Join(dir, pidFile), fmt.Appendln(nil, cmd.Process.Pid), 0o600)
+	})
+	if err := stopPasta(dir); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.String() != "signal: terminated" {
+		t.Errorf("it ended with %v", cmd.ProcessState)
 	}
 }
 

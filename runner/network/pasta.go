@@ -246,7 +246,11 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 			if !slices.Contains(a.words, "-a") {
 				a.words = append(localMode(), a.words...)
 			}
-			a.words = append(looseMode(), without(a.words, "-I")...)
+			if slices.Contains(a.words, "-I") {
+				a.words = append(without(looseMode(), "-I"), a.words...)
+			} else {
+				a.words = append(looseMode(), a.words...)
+			}
 		default:
 			return PastaError{Said: said, Err: err}
 		}
@@ -310,21 +314,19 @@ func dropWork(work string) error {
 // no error.
 func stopPasta(dir string) error {
 	netns := filepath.Join(dir, netnsFile)
-	pid, perr := os.ReadFile(filepath.Join(dir, pidFile))
+	pid, perr := readPID(filepath.Join(dir, pidFile))
 	if work, err := os.ReadFile(filepath.Join(dir, workFile)); err == nil && filepath.IsAbs(string(work)) {
 		netns = filepath.Join(string(work), netnsFile)
 		if errors.Is(perr, fs.ErrNotExist) { // killed while pasta was starting
-			pid, perr = os.ReadFile(filepath.Join(string(work), pidFile))
+			pid, perr = readPID(filepath.Join(string(work), pidFile))
 		}
 		if err := dropWork(string(work)); err != nil {
 			return err
 		}
 	}
-	if perr == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(pid))); err == nil {
-			if err := endPasta(n, netns); err != nil {
-				return fmt.Errorf("end pasta: %w", err)
-			}
+	if perr == nil && pid > 0 {
+		if err := endPasta(pid, netns); err != nil {
+			return fmt.Errorf("end pasta: %w", err)
 		}
 	}
 	for _, f := range []string{pidFile, workFile} {
@@ -333,6 +335,23 @@ func stopPasta(dir string) error {
 		}
 	}
 	return nil
+}
+
+// readPID reads pasta's PID. The file is empty while pasta is starting, which its runner may not have survived: then
+// this waits a second for the PID, and is 0 if there is none, as pasta was killed too.
+func readPID(path string) (int, error) {
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil {
+			return n, nil
+		}
+		if time.Since(begun) > time.Second {
+			return 0, nil
+		}
+	}
 }
 
 // endPasta ends the process if it is the pasta of that namespace: its command

@@ -307,7 +307,7 @@ static int end_idmap(pid_t child)
 static int make_userns(void)
 {
 	char name[64], uids[3 * (MAX_RANGES + 1)][16], gids[3 * (MAX_RANGES + 1)][16];
-	int nu, ng, go[2], err[2], status;
+	int nu, ng, go[2], err[2][2], status;
 	struct stat st;
 	pid_t self = getpid(), helper;
 	ssize_t n;
@@ -319,7 +319,7 @@ static int make_userns(void)
 		fail(PODUNIT_NO_SUBID, "%s has no line for %s", nu ? "/etc/subgid" : "/etc/subuid", name);
 		return -1;
 	}
-	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0) {
+	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(err[0], O_CLOEXEC) < 0 || pipe2(err[1], O_CLOEXEC) < 0) {
 		fail(PODUNIT_USERNS_REFUSED, "pipe: %s", strerror(errno));
 		return -1;
 	}
@@ -333,8 +333,8 @@ static int make_userns(void)
 		close(go[1]);
 		if (read(go[0], &c, 1) != 1)
 			_exit(0);
-		uid = start_idmap("newuidmap", self, uids, nu, err[1]);
-		gid = start_idmap("newgidmap", self, gids, ng, err[1]);
+		uid = start_idmap("newuidmap", self, uids, nu, err[0][1]);
+		gid = start_idmap("newgidmap", self, gids, ng, err[1][1]);
 		u = end_idmap(uid);
 		g = end_idmap(gid);
 		_exit(u ? u : g);
@@ -344,11 +344,13 @@ static int make_userns(void)
 		return -1;
 	}
 	close(go[0]);
-	close(err[1]);
+	close(err[0][1]);
+	close(err[1][1]);
 	if (unshare(CLONE_NEWUSER) < 0) {
 		fail(PODUNIT_USERNS_REFUSED, "unshare: %s", strerror(errno));
 		close(go[1]);
-		close(err[0]);
+		close(err[0][0]);
+		close(err[1][0]);
 		waitpid(helper, NULL, 0);
 		return -1;
 	}
@@ -358,22 +360,27 @@ static int make_userns(void)
 		status = 126 << 8;
 	if (WEXITSTATUS(status) == 127) {
 		fail(PODUNIT_NO_NEWIDMAP, "newuidmap or newgidmap is not in PATH");
-		close(err[0]);
+		close(err[0][0]);
+		close(err[1][0]);
 		return -1;
 	}
 	if (WEXITSTATUS(status) != 0) {
 		char text[PODUNIT_DETAIL / 2];
 
-		n = read(err[0], text, sizeof text - 1);
+		n = read(err[0][0], text, sizeof text - 1);
+		if (n <= 0) /* both may complain; one at a time is enough */
+			n = read(err[1][0], text, sizeof text - 1);
 		text[n > 0 ? n : 0] = 0;
 		for (char *p = text; *p; p++)
 			if (*p == '\n')
 				*p = ' ';
 		fail(PODUNIT_IDMAP_REFUSED, "%s", text);
-		close(err[0]);
+		close(err[0][0]);
+		close(err[1][0]);
 		return -1;
 	}
-	close(err[0]);
+	close(err[0][0]);
+	close(err[1][0]);
 	if (stat("/proc/self/ns/user", &st) < 0) {
 		fail(PODUNIT_USERNS_REFUSED, "/proc/self/ns/user: %s", strerror(errno));
 		return -1;
