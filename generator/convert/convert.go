@@ -417,10 +417,14 @@ func (c *converter) translateDependencies() {
 		if !found {
 			continue
 		}
-		texts := make([]string, len(words))
-		for i, w := range words {
-			texts[i] = w.Text
+		texts := make([]string, 0, len(words))
+		for _, w := range words {
 			if !link.IsUnit(w.Text) {
+				if !writable(w.Text) {
+					c.WarnWord(w.Line, w.Word, "unit-name", key+"= names "+strconv.Quote(w.Text)+", which is no unit and is left out", "names of units are written without quotes, separated by blanks")
+					continue
+				}
+				texts = append(texts, w.Text)
 				continue
 			}
 			u := c.set.Find(w.Text)
@@ -429,11 +433,20 @@ func (c *converter) translateDependencies() {
 				continue
 			}
 			c.set.Mention(c.Unit, u, w.Line, false)
-			texts[i] = u.Service + ".service"
+			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
-		g.Append(key, unitfile.Join(texts))
+		// Not as the words of a command: systemd takes a backslash here as a part of the name, as in dev-disk-by\x2dlabel-x.device.
+		g.Append(key, strings.Join(texts, " "))
 	}
+}
+
+// writable tells a word that can stand in a list of unit names. Such a list has no quotes, and a backslash at its end
+// would continue the line.
+func writable(word string) bool {
+	return word != "" && !strings.HasSuffix(word, `\`) && !strings.ContainsFunc(word, func(r rune) bool {
+		return r == '"' || r == '\'' || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
 }
 
 // warnUser says what Podman's users know: it cannot do this. podunit can, in the system manager.

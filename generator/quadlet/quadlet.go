@@ -157,10 +157,19 @@ func (u *Unit) FaultKey(l *unitfile.Line, code, message, hint string) {
 
 // Warn adds a warning about the value of a line, from byte off on.
 func (u *Unit) Warn(l *unitfile.Line, off int, code, message, hint string) {
+	u.warnSpan(l, off, max(len(l.Value)-off, 1), code, message, hint)
+}
+
+// WarnWord adds a warning about one word of a line's value.
+func (u *Unit) WarnWord(l *unitfile.Line, w unitfile.Word, code, message, hint string) {
+	u.warnSpan(l, w.Off, w.End-w.Off, code, message, hint)
+}
+
+func (u *Unit) warnSpan(l *unitfile.Line, off, width int, code, message, hint string) {
 	if !u.room(report.Warning) {
 		return
 	}
-	pos, width := l.ValuePos(off), max(len(l.Value)-off, 1)
+	pos := l.ValuePos(off)
 	if l.Value == "" {
 		pos, width = l.Pos(), len(l.Key)
 	}
