@@ -384,11 +384,22 @@ func (c *converter) require(u *quadlet.Unit) {
 	c.unit.Append("After", u.Service+".service")
 }
 
-// mounted makes the service wait for the file system that holds an absolute path. systemd takes clean paths only.
-func (c *converter) mounted(path string) {
+// mounted makes the service wait for the file system that holds an absolute path, named in l. systemd takes clean
+// paths only.
+func (c *converter) mounted(l *unitfile.Line, path string) {
 	if filepath.IsAbs(path) {
-		c.unit.Append("RequiresMountsFor", unitfile.Quote(filepath.Clean(path)))
+		c.mountsFor(l, filepath.Clean(path))
 	}
+}
+
+// mountsFor is mounted for a path that is taken as it is.
+func (c *converter) mountsFor(l *unitfile.Line, path string) {
+	text, ok := unitfile.QuotePath(path)
+	if !ok {
+		c.Warn(l, 0, "mounts-for", "systemd cannot wait for the file system of a path with a line break in it", "rename the directory")
+		return
+	}
+	c.unit.Append("RequiresMountsFor", text)
 }
 
 // translated lists the [Unit] keys whose values may be names of Quadlet files.

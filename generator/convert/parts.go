@@ -78,7 +78,7 @@ func (c *converter) source(l *unitfile.Line, source string, exts ...string) stri
 		c.require(u)
 		return u.Resource
 	}
-	c.mounted(source)
+	c.mounted(l, source)
 	return source
 }
 

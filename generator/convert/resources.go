@@ -89,9 +89,9 @@ func (c *converter) volumeOptions(create *command) {
 		create.add("--opt", "type="+kind)
 		if kind == "bind" {
 			if specifier.Led(device) {
-				c.unit.Append("RequiresMountsFor", unitfile.Quote(device))
+				c.mountsFor(c.Last("Device"), device)
 			} else {
-				c.mounted(device)
+				c.mounted(c.Last("Device"), device)
 			}
 		}
 	}
