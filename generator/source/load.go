@@ -200,8 +200,14 @@ type dropIns struct {
 	dirs map[string][]string // directory name to the directories of that name, in search order
 
 	mu    sync.Mutex
-	lists map[string][]string
+	lists map[string]dropInDir
 	files map[string]dropIn
+}
+
+// dropInDir is a directory of drop-ins: their names, or why it cannot be read.
+type dropInDir struct {
+	names  []string
+	faults report.List
 }
 
 type dropIn struct {
@@ -210,7 +216,7 @@ type dropIn struct {
 }
 
 func indexDropIns(dirs []Dir) *dropIns {
-	d := &dropIns{dirs: map[string][]string{}, lists: map[string][]string{}, files: map[string]dropIn{}}
+	d := &dropIns{dirs: map[string][]string{}, lists: map[string]dropInDir{}, files: map[string]dropIn{}}
 	for _, dir := range dirs {
 		for _, e := range dir.entries {
 			name := e.Name()
@@ -238,7 +244,9 @@ func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
 	var names []string
 	for _, dir := range specifier.Parse(in.Base).DropInDirs() {
 		for _, path := range d.dirs[dir] {
-			for _, name := range d.list(path, in) {
+			list := d.list(path)
+			in.Faults = append(in.Faults, list.faults...)
+			for _, name := range list.names {
 				if _, ok := winners[name]; !ok {
 					winners[name] = path + "/" + name
 					names = append(names, name)
@@ -257,25 +265,26 @@ func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
 	return debug
 }
 
-// list is the names of the drop-ins in a directory.
-func (d *dropIns) list(path string, in *quadlet.Input) []string {
+// list reads a directory once. That it cannot be read is told to every unit that looks into it: a drop-in there may say
+// what the unit must not run without.
+func (d *dropIns) list(path string) dropInDir {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	names, ok := d.lists[path]
+	list, ok := d.lists[path]
 	if ok {
-		return names
+		return list
 	}
 	entries, err := os.ReadDir(path)
-	if err != nil {
-		in.Faults = append(in.Faults, unreadable(path, err))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile: it has none
+		list.faults = report.List{unreadable(path, err)}
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ".conf") {
-			names = append(names, e.Name())
+			list.names = append(list.names, e.Name())
 		}
 	}
-	d.lists[path] = names
-	return names
+	d.lists[path] = list
+	return list
 }
 
 func (d *dropIns) read(path string) dropIn {

@@ -5,6 +5,7 @@ package source
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -116,4 +117,29 @@ func FuzzSplit(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDropInDirUnreadable: what every unit would read is missed by every unit, whichever looks first.
+func TestDropInDirUnreadable(t *testing.T) {
+	root := t.TempDir()
+	files := map[string]string{"container.d/10-x.conf": "[Container]\nReadOnly=yes\n", "other.volume": ""}
+	for i := range 20 {
+		files["c"+strconv.Itoa(i)+".container"] = "[Container]\nImage=localhost/a\n"
+	}
+	put(t, root, files)
+	dirs, _ := Search{Getenv: func(name string) string { return map[string]string{"QUADLET_UNIT_DIRS": root}[name] }}.Dirs()
+	// Tests may run as root, who can read everything. What was a directory a moment ago is none now.
+	if err := os.RemoveAll(filepath.Join(root, "container.d")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, root, map[string]string{"container.d": ""})
+	for _, in := range Load(dirs, false).Units {
+		want := 1
+		if in.Base == "other.volume" {
+			want = 0
+		}
+		if len(in.Faults) != want || want == 1 && !strings.Contains(in.Faults[0].Message, "cannot be read: ") {
+			t.Errorf("%s: %v", in.Base, in.Faults)
+		}
+	}
 }
