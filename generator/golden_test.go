@@ -306,6 +306,8 @@ func TestGoldenCoversReports(t *testing.T) {
 		// podunit's own
 		"has an error",
 		"is claimed by",
+		"section [Instal] is ignored",
+		"there is no section [Volume], but one called [volume]",
 		// 7.2, warnings
 		"which not a fully qualified image name",
 		"using key User in the Service group is not supported",

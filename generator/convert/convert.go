@@ -149,7 +149,12 @@ func Convert(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
 		opt.Runner = "/usr/bin/podunit"
 	}
 	units := make([]*quadlet.Unit, len(files))
-	parallel.Each(len(files), func(i int) { units[i] = quadlet.New(files[i]) })
+	parallel.Each(len(files), func(i int) {
+		units[i] = quadlet.New(files[i])
+		if !opt.Lax {
+			units[i].CheckSections()
+		}
+	})
 	set := link.New(units)
 	set.Claims(opt.Lax)
 	texts := make([][]byte, len(units))

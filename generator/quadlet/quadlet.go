@@ -111,6 +111,9 @@ func (u *Unit) Fault(code, message, hint string) {
 	pos, excerpt, width := u.Group.Pos(), u.Group.Excerpt(), len(u.Type.Name)+2
 	if pos.File == "" {
 		pos, excerpt, width = report.Position{File: u.Path, Line: 1, Col: 1}, "", 0
+		if s := u.File.Source; s != nil {
+			pos.Line += s.Skip // a section of a .quadlets file begins further down
+		}
 	}
 	u.add(report.Diagnostic{
 		Code: code, Doing: "converting", Pos: pos, Width: width, Excerpt: excerpt, Message: message, Hint: hint,
@@ -212,6 +215,50 @@ func (u *Unit) checkKeys() {
 	}
 	check(u.Group, u.Type)
 	check(u.File.Group("Quadlet"), keys.Lookup("Quadlet"))
+}
+
+// CheckSections complains about sections that nobody reads. Podman passes over them without a word, and so does systemd
+// over those called X-.
+func (u *Unit) CheckSections() {
+	own := u.File.Group(u.Type.Name) != nil
+	for _, g := range u.File.Groups {
+		switch g.Name {
+		case u.Type.Name, "Unit", "Service", "Install", "Quadlet":
+			continue
+		}
+		if strings.HasPrefix(g.Name, "X-") {
+			continue
+		}
+		d := report.Diagnostic{
+			Severity: report.Warning, Code: "unknown-section", Pos: g.Pos(), Width: len(g.Name) + 2, Excerpt: g.Excerpt(),
+			Message: "section [" + g.Name + "] is ignored in a " + u.Ext + " file",
+		}
+		var near string
+		d.Hint, near = u.sectionHint(g.Name)
+		if near == u.Type.Name && !own {
+			// All that the unit is about would be ignored.
+			own, u.Broken = true, true
+			d.Severity, d.Doing = report.Error, "converting"
+			d.Message = "there is no section [" + near + "], but one called [" + g.Name + "]"
+		}
+		if u.room(d.Severity) {
+			u.add(d)
+		}
+	}
+}
+
+// sectionHint says what to do about a section that is not read, and the name that was probably meant.
+func (u *Unit) sectionHint(name string) (hint, near string) {
+	if s := keys.Lookup(name); s != nil {
+		if hint = "[" + name + "] belongs into a " + s.Ext + " file"; filepath.Ext(u.Path) == ".quadlets" {
+			hint += "; a line of three dashes parts it from the one above"
+		}
+		return hint, ""
+	}
+	if near = keys.Suggest(name, []string{u.Type.Name, "Unit", "Service", "Install", "Quadlet"}); near != "" {
+		return "did you mean [" + near + "]?", near
+	}
+	return "sections are [" + u.Type.Name + "], [Unit], [Service], [Install] and [Quadlet]; one for other programs is named [X-" + name + "]", ""
 }
 
 // unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type; of systemd.

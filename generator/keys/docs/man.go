@@ -141,6 +141,8 @@ The options in ExecStart= have a fixed order: the same files give the same servi
 .IP \(bu 2
 Values that are ignored, as those with unbalanced quotes or User=NAME in [Volume], are warned about.
 .IP \(bu 2
+Sections that nobody reads, as [Instal], are warned about. A file that has [container] and no [Container] is an error.
+.IP \(bu 2
 x@y.volume and x@y.network, instances with a file of their own, make systemd\-x\-y by default.
 .IP \(bu 2
 The users directory of the distribution is filtered as that of /etc. Without HOME the other directories are still read.
