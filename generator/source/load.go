@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type found struct {
 	dir  string
 	base string
 	text *unitfile.Source // of a section of a .quadlets file; nil for a file of its own
+	bad  report.List      // faults of the .quadlets file
 	file bool             // a regular file, not a link or anything else
 }
 
@@ -54,7 +56,7 @@ func Load(dirs []Dir, debug bool) Loaded {
 		s := &slots[i]
 		s.in = quadlet.Input{Path: f.path, Base: f.base, Dir: f.dir}
 		if f.text != nil {
-			s.in.File, s.in.Faults = unitfile.ParseSource(f.text)
+			s.in.File, s.in.Faults = f.parse()
 		} else {
 			if debug {
 				s.debug = append(s.debug, "Loading source unit file "+f.path)
@@ -85,9 +87,11 @@ func LoadFiles(paths []string) Loaded {
 		ext := filepath.Ext(base)
 		switch {
 		case ext == ".quadlets":
-			for _, f := range splitFile(abs, dir, &out) {
+			sections, faults := splitFile(abs, dir, &out)
+			out.Report = append(out.Report, unsaid(faults, sections)...)
+			for _, f := range sections {
 				in := quadlet.Input{Path: f.path, Base: f.base, Dir: f.dir}
-				in.File, in.Faults = unitfile.ParseSource(f.text)
+				in.File, in.Faults = f.parse()
 				out.Units = append(out.Units, in)
 			}
 		case keys.ByExt(ext) == nil:
@@ -119,7 +123,7 @@ func extensions() string {
 func find(dirs []Dir, out *Loaded) []found {
 	var list []found
 	seen := map[string]found{}
-	add := func(f found) {
+	add := func(f found) (counts bool) {
 		if first, ok := seen[f.base]; ok {
 			if f.text != nil && first.dir == f.dir {
 				out.Report = append(out.Report, report.Diagnostic{
@@ -127,10 +131,11 @@ func find(dirs []Dir, out *Loaded) []found {
 					Message: f.base + " is defined twice in one directory, " + first.path + " counts", Hint: "remove one of them",
 				})
 			}
-			return
+			return false
 		}
 		seen[f.base] = f
 		list = append(list, f)
+		return true
 	}
 	for _, d := range dirs {
 		for _, e := range d.entries {
@@ -141,30 +146,50 @@ func find(dirs []Dir, out *Loaded) []found {
 		}
 		for _, e := range d.entries {
 			if filepath.Ext(e.Name()) == ".quadlets" && !e.IsDir() {
-				for _, f := range splitFile(d.Path+"/"+e.Name(), d.Path, out) {
-					add(f)
+				sections, faults := splitFile(d.Path+"/"+e.Name(), d.Path, out)
+				var counting []found
+				for _, f := range sections {
+					if add(f) {
+						counting = append(counting, f)
+					}
 				}
+				out.Report = append(out.Report, unsaid(faults, counting)...)
 			}
 		}
 	}
 	return list
 }
 
-// splitFile reads a .quadlets file.
-func splitFile(path, dir string, out *Loaded) []found {
+// maxShared is how many faults of a .quadlets file each of its units shows.
+const maxShared = 5
+
+// splitFile reads a .quadlets file. A fault in it is a fault of all its units: where one of them ends may be in question.
+func splitFile(path, dir string, out *Loaded) ([]found, report.List) {
 	out.Debug = append(out.Debug, "Loading source unit file "+path)
 	data, err := Read(path)
 	if err != nil {
-		out.Report = append(out.Report, unreadable(path, err))
-		return nil
+		return nil, report.List{unreadable(path, err)}
 	}
-	sections, faults := Split(path, data)
-	out.Report = append(out.Report, faults...)
+	sections, faults := split(path, data)
 	var list []found
 	for _, s := range sections {
-		list = append(list, found{path: path, dir: dir, base: s.Base, text: s.Source})
+		list = append(list, found{path: path, dir: dir, base: s.Base, text: s.Source, bad: faults[:min(len(faults), maxShared)]})
 	}
-	return list
+	return list, faults
+}
+
+// unsaid is the faults of a .quadlets file that none of its units shows.
+func unsaid(faults report.List, units []found) report.List {
+	if len(units) == 0 {
+		return faults
+	}
+	return faults[min(len(faults), maxShared):]
+}
+
+// parse reads the text of a section.
+func (f found) parse() (*unitfile.File, report.List) {
+	file, faults := unitfile.ParseSource(f.text)
+	return file, slices.Concat(f.bad, faults)
 }
 
 func unreadable(path string, err error) report.Diagnostic {
@@ -307,6 +332,15 @@ type Section struct {
 // Split takes a .quadlets file apart: units between lines of three dashes, each with a comment "# FileName=NAME" and
 // a section that tells its type. A fault in any of them rejects them all.
 func Split(path string, data []byte) ([]Section, report.List) {
+	sections, faults := split(path, data)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return sections, nil
+}
+
+// split is Split that returns the units whose name is known also when there are faults.
+func split(path string, data []byte) ([]Section, report.List) {
 	text := string(data)
 	if len(text) > unitfile.MaxSize {
 		return nil, report.List{{Code: "file-too-large", Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path},
@@ -371,10 +405,7 @@ func Split(path string, data []byte) ([]Section, report.List) {
 	if len(out) == 0 && len(faults) == 0 {
 		fault(1, "no-section", "file holds no units", "write units separated by lines of three dashes")
 	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	return out, nil
+	return out, faults
 }
 
 // sectionName finds the name and the type, as "web" and "container", of a unit in a .quadlets file.

@@ -99,7 +99,7 @@ and its first section of a type above gives its extension.
 A file with an error does not vanish. Its service exists, fails to start, and
 .B systemctl status
 shows the file, line and column, what is wrong and how to mend it. So does the service of a file that needs it. All other
-services are not affected.
+services are not affected. A unit without a name or a type in a .quadlets file fails all units of that file.
 .B podunit check
 shows all errors and warnings at once.
 .PP
