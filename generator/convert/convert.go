@@ -448,7 +448,7 @@ func (c *converter) translateDependencies() {
 				c.FaultWord(w.Line, w.Word, "missing-unit", "unable to translate dependency for "+w.Text, c.missing(w.Text))
 				continue
 			}
-			c.set.Mention(c.Unit, u, w.Line, false)
+			c.set.Mention(c.Unit, u, w.Line, !c.opt.Lax && needs(key))
 			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
@@ -456,6 +456,9 @@ func (c *converter) translateDependencies() {
 		g.Append(key, strings.Join(texts, " "))
 	}
 }
+
+// needs tells a dependency without which systemd does not start a unit.
+func needs(key string) bool { return key == "Requires" || key == "Requisite" || key == "BindsTo" }
 
 // writable tells a word that can stand in a list of unit names. Such a list has no quotes, and a backslash at its end
 // would continue the line.

@@ -19,7 +19,7 @@ type Ref struct {
 	To   *quadlet.Unit
 	Key  string // that mentions it
 	Line *unitfile.Line
-	Hard bool // the referrer's commands cannot be written without what To stands for
+	Hard bool // the referrer cannot work, or its commands cannot be written, without what To stands for
 }
 
 // Set is all unit files of a run.
