@@ -320,6 +320,10 @@ func TestGoldenCoversReports(t *testing.T) {
 		"neither XDG_CONFIG_HOME nor HOME is set",
 		"leads out of the directory of the units",
 		"is not the name of a unit and is left out",
+		"contains a slash and is left out",
+		"WantedBy= has no effect in the template idle@.container",
+		"DefaultInstance= has no effect, lines.container is no template",
+		"is left out, it is taken by",
 		"is not a number, 0 is used",
 		"unbalanced quotes",
 	} {

@@ -607,8 +607,8 @@ func (u *Unit) ServiceKey(key string) (*unitfile.Line, bool) {
 }
 
 // Install is the words of a key in [Install].
-func (u *Unit) Install(key string) []string {
-	return Texts(u.words(counting(u.File.Group("Install"), key), unitfile.SplitWords))
+func (u *Unit) Install(key string) []WordOf {
+	return u.words(counting(u.File.Group("Install"), key), unitfile.SplitWords)
 }
 
 // UnitWords is the words of a key in [Unit].
