@@ -41,14 +41,21 @@ type Loaded struct {
 }
 
 // Load reads the unit files in dirs with their drop-ins. Of files with the same name the first counts. With debug the
-// result tells what was read.
-func Load(dirs []Dir, debug bool) Loaded {
+// result tells what was read. A drop-in with an error is an error of each of its units: without it they might run in a
+// way that it is there to prevent.
+func Load(dirs []Dir, debug bool) Loaded { return load(dirs, debug, false) }
+
+// LoadLax is Load for Podman's own tests: a drop-in with an error is left out, and only the run has an error.
+func LoadLax(dirs []Dir, debug bool) Loaded { return load(dirs, debug, true) }
+
+func load(dirs []Dir, debug, lax bool) Loaded {
 	var out Loaded
 	list := find(dirs, &out)
 	drops := indexDropIns(dirs)
 	type slot struct {
-		in    quadlet.Input
-		debug []string
+		in     quadlet.Input
+		debug  []string
+		faults report.List // of drop-ins, with lax
 	}
 	slots := make([]slot, len(list))
 	parallel.Each(len(list), func(i int) {
@@ -63,12 +70,15 @@ func Load(dirs []Dir, debug bool) Loaded {
 			}
 			s.in.File, s.in.Faults = parse(f.path, f.file)
 		}
-		s.debug = append(s.debug, drops.merge(&s.in)...)
+		var read []string
+		read, s.faults = drops.merge(&s.in, lax)
+		s.debug = append(s.debug, read...)
 	})
 	out.Units = make([]quadlet.Input, len(slots))
 	for i := range slots {
 		out.Units[i] = slots[i].in
 		out.Debug = append(out.Debug, slots[i].debug...)
+		out.Report = append(out.Report, slots[i].faults...)
 	}
 	return out
 }
@@ -102,7 +112,7 @@ func LoadFiles(paths []string) Loaded {
 			in := quadlet.Input{Path: abs, Base: base, Dir: dir}
 			in.File, in.Faults = parse(abs, false)
 			entries, _ := os.ReadDir(dir)
-			indexDropIns([]Dir{{dir, entries}}).merge(&in)
+			indexDropIns([]Dir{{dir, entries}}).merge(&in, false)
 			out.Units = append(out.Units, in)
 		}
 	}
@@ -196,8 +206,13 @@ func unreadable(path string, err error) report.Diagnostic {
 	d := report.Diagnostic{
 		Code: "unreadable", Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path}, Message: "cannot be read: " + err.Error(),
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		d.Hint = "it is a symlink to nothing; to hide a unit, link it to /dev/null"
+	case errors.Is(err, fs.ErrPermission):
+		d.Hint = "it must be readable for the user whose services these are"
+	case errors.Is(err, errDirectory):
+		d.Hint = "give the directory a name without this extension"
 	}
 	return d
 }
@@ -260,17 +275,28 @@ func indexDropIns(dirs []Dir) *dropIns {
 	return d
 }
 
-// merge adds its drop-ins to a unit, in the order of their file names; of one name the most specific counts.
-func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
+// merge adds its drop-ins to a unit, in the order of their file names; of one name the most specific counts. With lax
+// those with faults are left out, and their faults are returned instead of being the unit's.
+func (d *dropIns) merge(in *quadlet.Input, lax bool) (debug []string, left report.List) {
 	if len(d.dirs) == 0 {
-		return nil
+		return nil, nil
+	}
+	fault := func(list report.List) {
+		if !lax {
+			in.Faults = append(in.Faults, list...)
+			return
+		}
+		for _, f := range list {
+			f.Unit, f.Doing = in.Base, "loading"
+			left = append(left, f)
+		}
 	}
 	winners := map[string]string{}
 	var names []string
 	for _, dir := range specifier.Parse(in.Base).DropInDirs() {
 		for _, path := range d.dirs[dir] {
 			list := d.list(path)
-			in.Faults = append(in.Faults, list.faults...)
+			fault(list.faults)
 			for _, name := range list.names {
 				if _, ok := winners[name]; !ok {
 					winners[name] = path + "/" + name
@@ -284,10 +310,12 @@ func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
 		path := winners[name]
 		debug = append(debug, "Loading source drop-in file "+path)
 		drop := d.read(path)
-		in.Faults = append(in.Faults, drop.faults...)
-		in.File.Merge(drop.file)
+		fault(drop.faults)
+		if !lax || len(drop.faults) == 0 {
+			in.File.Merge(drop.file)
+		}
 	}
-	return debug
+	return debug, left
 }
 
 // list reads a directory once. That it cannot be read is told to every unit that looks into it: a drop-in there may say
