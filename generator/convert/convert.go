@@ -366,15 +366,16 @@ func (c *converter) podmanArgs(cmd *command, operands ...string) {
 	cmd.add(operands...)
 }
 
-// abs resolves a path against the directory of the unit file.
-func (c *converter) abs(path string) string {
-	return specifier.Absolute(path, specifier.Escape(c.Dir))
+// abs resolves a path against the directory of the unit file. escape says what is to become of that: specifier.Escape
+// for a key that takes a path, specifier.EscapeExec for a word of a command, in which systemd reads variables too.
+func (c *converter) abs(path string, escape func(string) string) string {
+	return specifier.Absolute(path, escape(c.Dir))
 }
 
-// dotted resolves a path that begins with a dot; others are names or absolute.
-func (c *converter) dotted(path string) string {
+// dotted is abs for a path that begins with a dot; others are names or absolute.
+func (c *converter) dotted(path string, escape func(string) string) string {
 	if strings.HasPrefix(path, ".") {
-		return filepath.Join(specifier.Escape(c.Dir), path)
+		return filepath.Join(escape(c.Dir), path)
 	}
 	return path
 }
@@ -496,8 +497,7 @@ func (c *converter) resource(cmd *command, remain bool) {
 	}
 }
 
-// serviceType checks Type= and KillMode= of units that run containers, and sets what they need. It tells whether the
-// user wants a oneshot service.
+// killMode checks KillMode= of units that run containers, and sets it.
 func (c *converter) killMode() {
 	l, ok := c.ServiceKey("KillMode")
 	switch {
@@ -508,6 +508,7 @@ func (c *converter) killMode() {
 	}
 }
 
+// serviceType checks Type= of units that run containers. It tells whether the user wants a oneshot service.
 func (c *converter) serviceType() (oneshot bool) {
 	l, ok := c.ServiceKey("Type")
 	switch {
