@@ -266,7 +266,8 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
 		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
 	}
-	if near := keys.Suggest(name, s.Names()); near != "" {
+	near, section := keys.Suggest(name, s.Names()), systemdSection(name)
+	if near != "" && section == "" {
 		return "did you mean " + near + "=?"
 	}
 	var others []string
@@ -275,11 +276,15 @@ func unknownKeyHint(name string, s *keys.Section) string {
 			others = append(others, "["+o.Name+"]")
 		}
 	}
-	if len(others) > 0 {
-		return name + "= is a key of " + strings.Join(others, ", ") + ", not of [" + s.Name + "]"
-	}
-	if section := systemdSection(name); section != "" {
+	switch {
+	case section != "" && len(others) > 0: // as Type=
+		return name + "= of systemd's belongs into [" + section + "]; " + strings.Join(others, ", ") + " has another one"
+	case section != "" && near != "" && len(name) > 4: // as MemoryMax=
+		return name + "= is systemd's, it belongs into [" + section + "]; or did you mean " + near + "=?"
+	case section != "":
 		return name + "= is systemd's, it belongs into [" + section + "]"
+	case len(others) > 0:
+		return name + "= is a key of " + strings.Join(others, ", ") + ", not of [" + s.Name + "]"
 	}
 	if flag, ok := FlagHint(name, s); ok {
 		return flag
@@ -594,7 +599,11 @@ func (u *Unit) Number(key string) (value uint32, ok bool) {
 	text := strings.TrimPrefix(unquote(l.Value), "+")
 	n, err := strconv.ParseUint(text, 0, 32)
 	if err != nil || strings.ContainsRune(text, '_') || strings.HasPrefix(text, "0b") || strings.HasPrefix(text, "0o") {
-		u.Warn(l, 0, "not-a-number", key+"="+l.Value+" is not a number, 0 is used", "names are not looked up here; write the numeric id")
+		hint := "write a whole number from 0 to 4294967295, without a unit"
+		if key == "User" || key == "Group" {
+			hint = "names are not looked up here; write the numeric id"
+		}
+		u.Warn(l, 0, "not-a-number", key+"="+l.Value+" is not a number, 0 is used", hint)
 		return 0, true
 	}
 	return uint32(n), true
