@@ -449,7 +449,8 @@ func (c *converter) translateDependencies() {
 			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
-		// Not as the words of a command: systemd takes a backslash here as a part of the name, as in dev-disk-by\x2dlabel-x.device.
+		// Not as the words of a command: systemd takes a backslash here as a part of the name, as in
+		// dev-disk-by\x2dlabel-x.device.
 		g.Append(key, strings.Join(texts, " "))
 	}
 }

@@ -62,7 +62,7 @@ func (c *converter) kube() {
 
 // kubeDirectory handles SetWorkingDirectory=, given the directories of the YAML files; a directory in [Service] is left
 // alone.
-func (c *converter) kubeDirectory(yaml []string) {
+func (c *converter) kubeDirectory(dirs []string) {
 	mode := c.Str("SetWorkingDirectory")
 	if mode == "" {
 		return
@@ -71,12 +71,12 @@ func (c *converter) kubeDirectory(yaml []string) {
 	dir := ""
 	switch strings.ToLower(mode) {
 	case "yaml":
-		if len(yaml) > 1 {
+		if len(dirs) > 1 {
 			c.FaultAt(l, "working-directory", "SetWorkingDirectory=yaml is only supported when a single Yaml key is provided", "use SetWorkingDirectory=unit, or WorkingDirectory= in [Service]")
 			return
 		}
-		if len(yaml) == 1 {
-			dir = yaml[0]
+		if len(dirs) == 1 {
+			dir = dirs[0]
 		}
 	case "unit":
 		dir = specifier.Escape(c.Dir)
