@@ -133,6 +133,37 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestPlaces: a finding about one word of several points at it.
+func TestPlaces(t *testing.T) {
+	const container = "[Container]\nImage=localhost/a\n"
+	for _, c := range []struct {
+		name  string
+		files files
+		want  []string
+	}{
+		{"links that cannot be made", files{"a.container": container + "[Install]\nAlias=../x.service\nAlias=y.service\nWantedBy=b.target a/b\n", "b.container": container + "[Install]\nAlias=z.service y.service\n"},
+			[]string{"a.container:4:7: warning: Alias=../x.service leads out of", "a.container:6:19: warning: WantedBy=a/b is not the name", "b.container:4:17: warning: Alias=y.service is left out, it is taken by a.service"}},
+		{"an instance with a slash", files{"a@.container": container + "[Install]\nDefaultInstance=a/b\nWantedBy=x.target\n"}, []string{"a@.container:4:17: warning: DefaultInstance=a/b contains a slash"}},
+		{"a link of a broken unit", files{"a.container": "[Container]\n[Install]\nAlias=../x.service\n"}, []string{"a.container:1:1: error: no Image", "a.container:3:7: warning: Alias=../x.service"}},
+		{"a target of the system", files{"a.container": container + "[Install]\nWantedBy=x.target multi-user.target\nWantedBy=y.target\n"}, []string{"a.container:4:19: warning: user managers have no multi-user.target"}},
+		{"a cycle by files", files{"a.container": "[Unit]\nAfter=x.target b.container\n" + container, "b.container": "[Unit]\nAfter=a.container\n" + container}, []string{"a.container:2:16: error: units wait for each other"}},
+		{"a cycle by services", files{"a.container": "[Unit]\nAfter=x.target b.service\n" + container, "b.container": "[Unit]\nAfter=a.service\n" + container}, []string{"a.container:2:16: error: units wait for each other"}},
+		{"a cycle by order before", files{"a.container": "[Unit]\nBefore=a.service\n" + container}, []string{"a.container:2:8: error: the unit waits for itself"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: true}})
+			for i, d := range list {
+				if i >= len(c.want) || !strings.HasPrefix(strings.TrimPrefix(d.Place(), "/q/"), c.want[i]) {
+					t.Errorf("said: %s", d.Place())
+				}
+			}
+			if len(list) < len(c.want) {
+				t.Errorf("%d findings, want %d", len(list), len(c.want))
+			}
+		})
+	}
+}
+
 // TestExamples: the examples of the key table have nothing wrong with their values.
 func TestExamples(t *testing.T) {
 	for _, s := range keys.Sections() {

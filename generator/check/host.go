@@ -225,10 +225,9 @@ func (c *checker) accounts() {
 		}
 		if c.Convert.User {
 			for _, word := range u.Install("WantedBy") {
-				lingering = lingering || word == "default.target"
-				if word == "multi-user.target" || word == "graphical.target" {
-					l := u.File.Group("Install").Last("WantedBy")
-					c.warn(u, l, "target", "user managers have no "+word, "write WantedBy=default.target")
+				lingering = lingering || word.Text == "default.target"
+				if word.Text == "multi-user.target" || word.Text == "graphical.target" {
+					c.add(report.Warning, u, word.Line, word.Off, word.End-word.Off, "target", "user managers have no "+word.Text, "write WantedBy=default.target")
 				}
 			}
 		}

@@ -230,13 +230,22 @@ func (c *checker) cycles() {
 		excerpt, width := "", 0
 		inGroup := map[string]bool{}
 		for _, n := range group {
-			inGroup[c.set.Units[n].Base] = true
+			inGroup[c.set.Units[n].Base], inGroup[c.set.Units[n].Service+".service"] = true, true
 		}
 		for _, r := range c.set.Refs(u) {
 			if inGroup[r.To.Base] {
-				pos = r.Line.ValuePos(0)
+				pos = r.Line.ValuePos(r.Off)
 				excerpt, width = r.Line.Excerpt(pos), len(r.To.Base)
 				break
+			}
+		}
+		if width == 0 { // the service may be named instead of the file
+			for _, w := range append(u.UnitWords("After"), u.UnitWords("Before")...) {
+				if inGroup[w.Text] {
+					pos = w.Line.ValuePos(w.Off)
+					excerpt, width = w.Line.Excerpt(pos), w.End-w.Off
+					break
+				}
 			}
 		}
 		c.more = append(c.more, report.Diagnostic{

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/specifier"
 )
 
 // container writes the service of a .container file. The order of everything is the reference's, section 6.1.
@@ -76,7 +77,7 @@ func (c *converter) container() {
 		run.add("--security-opt", "unmask="+w.Text)
 	}
 	for _, w := range c.Args("EnvironmentFile") {
-		run.add("--env-file", c.abs(w.Text))
+		run.add("--env-file", c.abs(w.Text, specifier.EscapeExec))
 	}
 	c.flags(run, "Secret")
 	c.mounts(run)

@@ -5,7 +5,6 @@
 package convert
 
 import (
-	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -53,84 +52,82 @@ type Output struct {
 	Units []Unit
 	Links []Link
 	index map[string]int // of Units, by name
+	asked []asked        // the links before clashes are settled
 }
 
 // Generate turns unit files, their drop-ins merged, into service units and symlinks. A file with an error yields a
 // unit of the same name that fails to start and says why. Faults of all files come in one list, sorted.
 func Generate(files []quadlet.Input, opt Options) (Output, report.List) {
-	set, texts := Convert(files, opt)
-	var out Output
+	set, _, out := generate(files, opt)
 	var all report.List
-	groups := make(map[string][]*quadlet.Unit, len(set.Units))
 	for _, u := range set.Units {
 		all = append(all, u.Report...)
-		groups[u.Service] = append(groups[u.Service], u)
 	}
-	for _, i := range processingOrder(set.Units) {
-		u := set.Units[i]
-		if u.Failed() {
-			if opt.Lax {
-				continue
-			}
-			if owners := groups[u.Service]; owners[0] == u {
-				out.add(stub(owners, opt), u, &all)
-			}
-			continue
-		}
-		out.add(Unit{Name: u.Service + ".service", Source: u.Path, Text: texts[i]}, u, &all)
-	}
-	out.dropClashes(set.Units, &all)
 	all.Sort()
 	return out, all
 }
 
-// dropClashes takes out aliases that would overwrite a unit, or a link to another one.
-func (o *Output) dropClashes(units []*quadlet.Unit, all *report.List) {
-	if len(o.Links) == 0 {
+// Convert does the work of Generate and leaves the judgement open: it returns the decoded units with their reports,
+// and the text of each that has no error.
+func Convert(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
+	set, texts, _ := generate(files, opt)
+	return set, texts
+}
+
+func generate(files []quadlet.Input, opt Options) (*link.Set, [][]byte, Output) {
+	set, texts := services(files, opt)
+	var out Output
+	groups := make(map[string][]*quadlet.Unit, len(set.Units))
+	instances := map[string]bool{}
+	for _, u := range set.Units {
+		groups[u.Service] = append(groups[u.Service], u)
+		if u.At && !u.Template() {
+			instances[u.Prefix+u.Ext] = true
+		}
+	}
+	for _, i := range processingOrder(set.Units) {
+		u := set.Units[i]
+		unit := Unit{Name: u.Service + ".service", Source: u.Path, Text: texts[i]}
+		if u.Failed() {
+			owners := groups[u.Service]
+			if opt.Lax || owners[0] != u {
+				continue
+			}
+			if unit = stub(owners, opt); unit.Name == "" {
+				continue
+			}
+		}
+		out.add(unit)
+		out.asked = append(out.asked, installLinks(u, strings.TrimSuffix(unit.Name, ".service"), instances[u.Prefix+u.Ext])...)
+	}
+	out.settle()
+	return set, texts, out
+}
+
+// settle takes the links that are asked for, but for those that would overwrite a unit or another link.
+func (o *Output) settle() {
+	if len(o.asked) == 0 {
 		return
 	}
-	taken := make(map[string]string, len(o.Units)+len(o.Links))
+	taken := make(map[string]string, len(o.Units)+len(o.asked))
 	for i := range o.Units {
 		taken[o.Units[i].Name] = "the unit of that name"
 	}
-	byService := map[string]*quadlet.Unit{}
-	kept := o.Links[:0]
-	for _, l := range o.Links {
-		by, ok := taken[l.Path]
+	for _, a := range o.asked {
+		by, ok := taken[a.Path]
 		if !ok {
-			taken[l.Path] = l.Target
-			kept = append(kept, l)
+			taken[a.Path] = a.Target
+			o.Links = append(o.Links, a.Link)
 			continue
 		}
-		if by == l.Target {
-			continue
+		if by != a.Target {
+			a.warn(a.word.Text+" is left out, it is taken by "+by, "choose another name")
 		}
-		if len(byService) == 0 {
-			for _, u := range units {
-				byService[u.Service+".service"] = u
-			}
-		}
-		u := byService[path.Base(l.Target)]
-		if u == nil {
-			continue
-		}
-		before := len(u.Report)
-		if line := u.File.Group("Install").Last("Alias"); line != nil {
-			u.Warn(line, 0, "install", "Alias="+l.Path+" is left out, it is taken by "+by, "choose another name")
-		}
-		*all = append(*all, u.Report[before:]...)
 	}
-	o.Links = kept
 }
 
-// add puts a unit and its links into the output. With Lax a later unit replaces an earlier one of the same name.
-func (o *Output) add(unit Unit, u *quadlet.Unit, all *report.List) {
-	if unit.Name == "" {
-		return
-	}
-	links, faults := installLinks(u, strings.TrimSuffix(unit.Name, ".service"))
-	*all = append(*all, faults...)
-	o.Links = append(o.Links, links...)
+// add puts a unit into the output. With Lax a later unit replaces an earlier one of the same name.
+func (o *Output) add(unit Unit) {
 	if i, ok := o.index[unit.Name]; ok {
 		o.Units[i] = unit
 		return
@@ -142,14 +139,18 @@ func (o *Output) add(unit Unit, u *quadlet.Unit, all *report.List) {
 	o.Units = append(o.Units, unit)
 }
 
-// Convert does the work of Generate and leaves the judgement open: it returns the decoded units with their reports,
-// and the text of each that has no error.
-func Convert(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
+// services decodes the units and writes the text of each that has no error.
+func services(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
 	if opt.Runner == "" {
 		opt.Runner = "/usr/bin/podunit"
 	}
 	units := make([]*quadlet.Unit, len(files))
-	parallel.Each(len(files), func(i int) { units[i] = quadlet.New(files[i]) })
+	parallel.Each(len(files), func(i int) {
+		units[i] = quadlet.New(files[i])
+		if !opt.Lax {
+			units[i].CheckSections()
+		}
+	})
 	set := link.New(units)
 	set.Claims(opt.Lax)
 	texts := make([][]byte, len(units))
@@ -365,15 +366,16 @@ func (c *converter) podmanArgs(cmd *command, operands ...string) {
 	cmd.add(operands...)
 }
 
-// abs resolves a path against the directory of the unit file.
-func (c *converter) abs(path string) string {
-	return specifier.Absolute(path, specifier.Escape(c.Dir))
+// abs resolves a path against the directory of the unit file. escape says what is to become of that: specifier.Escape
+// for a key that takes a path, specifier.EscapeExec for a word of a command, in which systemd reads variables too.
+func (c *converter) abs(path string, escape func(string) string) string {
+	return specifier.Absolute(path, escape(c.Dir))
 }
 
-// dotted resolves a path that begins with a dot; others are names or absolute.
-func (c *converter) dotted(path string) string {
+// dotted is abs for a path that begins with a dot; others are names or absolute.
+func (c *converter) dotted(path string, escape func(string) string) string {
 	if strings.HasPrefix(path, ".") {
-		return filepath.Join(specifier.Escape(c.Dir), path)
+		return filepath.Join(escape(c.Dir), path)
 	}
 	return path
 }
@@ -384,11 +386,22 @@ func (c *converter) require(u *quadlet.Unit) {
 	c.unit.Append("After", u.Service+".service")
 }
 
-// mounted makes the service wait for the file system that holds an absolute path. systemd takes clean paths only.
-func (c *converter) mounted(path string) {
+// mounted makes the service wait for the file system that holds an absolute path, named in l. systemd takes clean
+// paths only.
+func (c *converter) mounted(l *unitfile.Line, path string) {
 	if filepath.IsAbs(path) {
-		c.unit.Append("RequiresMountsFor", unitfile.Quote(filepath.Clean(path)))
+		c.mountsFor(l, filepath.Clean(path))
 	}
+}
+
+// mountsFor is mounted for a path that is taken as it is.
+func (c *converter) mountsFor(l *unitfile.Line, path string) {
+	text, ok := unitfile.QuotePath(path)
+	if !ok {
+		c.Warn(l, 0, "mounts-for", "systemd cannot wait for the file system of a path with a line break in it", "rename the directory")
+		return
+	}
+	c.unit.Append("RequiresMountsFor", text)
 }
 
 // translated lists the [Unit] keys whose values may be names of Quadlet files.
@@ -417,10 +430,14 @@ func (c *converter) translateDependencies() {
 		if !found {
 			continue
 		}
-		texts := make([]string, len(words))
-		for i, w := range words {
-			texts[i] = w.Text
+		texts := make([]string, 0, len(words))
+		for _, w := range words {
 			if !link.IsUnit(w.Text) {
+				if !writable(w.Text) {
+					c.WarnWord(w.Line, w.Word, "unit-name", key+"= names "+strconv.Quote(w.Text)+", which is no unit and is left out", "names of units are written without quotes, separated by blanks")
+					continue
+				}
+				texts = append(texts, w.Text)
 				continue
 			}
 			u := c.set.Find(w.Text)
@@ -428,12 +445,25 @@ func (c *converter) translateDependencies() {
 				c.FaultWord(w.Line, w.Word, "missing-unit", "unable to translate dependency for "+w.Text, c.missing(w.Text))
 				continue
 			}
-			c.set.Mention(c.Unit, u, w.Line, false)
-			texts[i] = u.Service + ".service"
+			c.set.MentionWord(c.Unit, u, w.Line, w.Word, !c.opt.Lax && needs(key))
+			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
-		g.Append(key, unitfile.Join(texts))
+		// Not as the words of a command: systemd takes a backslash here as a part of the name, as in
+		// dev-disk-by\x2dlabel-x.device.
+		g.Append(key, strings.Join(texts, " "))
 	}
+}
+
+// needs tells a dependency without which systemd does not start a unit.
+func needs(key string) bool { return key == "Requires" || key == "Requisite" || key == "BindsTo" }
+
+// writable tells a word that can stand in a list of unit names. Such a list has no quotes, and a backslash at its end
+// would continue the line.
+func writable(word string) bool {
+	return word != "" && !strings.HasSuffix(word, `\`) && !strings.ContainsFunc(word, func(r rune) bool {
+		return r == '"' || r == '\'' || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
 }
 
 // warnUser says what Podman's users know: it cannot do this. podunit can, in the system manager.
@@ -468,8 +498,7 @@ func (c *converter) resource(cmd *command, remain bool) {
 	}
 }
 
-// serviceType checks Type= and KillMode= of units that run containers, and sets what they need. It tells whether the
-// user wants a oneshot service.
+// killMode checks KillMode= of units that run containers, and sets it.
 func (c *converter) killMode() {
 	l, ok := c.ServiceKey("KillMode")
 	switch {
@@ -480,6 +509,7 @@ func (c *converter) killMode() {
 	}
 }
 
+// serviceType checks Type= of units that run containers. It tells whether the user wants a oneshot service.
 func (c *converter) serviceType() (oneshot bool) {
 	l, ok := c.ServiceKey("Type")
 	switch {

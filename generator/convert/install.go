@@ -7,64 +7,96 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/quadlet"
-	"github.com/podunit/podunit/generator/report"
 )
 
+// wanted are the keys of [Install] that make links in directories, with the ends of the directories' names.
+var wanted = [...]struct{ key, dir string }{{"WantedBy", ".wants/"}, {"RequiredBy", ".requires/"}, {"UpheldBy", ".upholds/"}}
+
+// asked is a link together with the word that asks for it.
+type asked struct {
+	Link
+	unit *quadlet.Unit
+	word quadlet.WordOf
+}
+
+// warn complains about the word.
+func (a asked) warn(message, hint string) {
+	a.unit.WarnWord(a.word.Line, a.word.Word, "install", a.word.Line.Key+"="+message, hint)
+}
+
 // installLinks makes the links that `systemctl enable` would make for the service of that name, without .service.
-func installLinks(u *quadlet.Unit, service string) ([]Link, report.List) {
-	if u.File.Group("Install") == nil {
-		return nil, nil
+// Instances tells whether there is a file for an instance of the unit's template.
+func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
+	install := u.File.Group("Install")
+	if install == nil {
+		return nil
 	}
-	var links []Link
-	before := len(u.Report)
-	warn := func(key, message, hint string) {
-		if l := u.File.Group("Install").Last(key); l != nil {
-			u.Warn(l, 0, "install", message, hint)
-		}
-	}
-	if l := u.File.Group("Install").Last("Also"); l != nil {
+	if l := install.Last("Also"); l != nil {
 		u.WarnKey(l, "install", "Also= has no effect in a generated unit", "each file makes its own links; give the other one an [Install] section")
 	}
+	var links []asked
 	file := service + ".service"
 	seen := map[string]bool{}
-	add := func(p, target string) {
-		if !seen[p] {
-			seen[p] = true
-			links = append(links, Link{p, strings.Repeat("../", strings.Count(p, "/")) + target})
+	add := func(a asked, path string) {
+		if !seen[path] {
+			seen[path] = true
+			a.Link = Link{path, strings.Repeat("../", strings.Count(path, "/")) + file}
+			links = append(links, a)
 		}
 	}
-	for _, alias := range u.Install("Alias") {
-		clean := path.Clean(alias)
+	for _, w := range u.Install("Alias") {
+		a := asked{unit: u, word: w}
+		clean := path.Clean(w.Text)
 		if path.IsAbs(clean) || clean == "." || clean == ".." || strings.HasPrefix(clean, "../") || strings.ContainsRune(clean, 0) {
-			warn("Alias", "Alias="+alias+" leads out of the directory of the units and is left out", "write the name of a unit")
+			a.warn(w.Text+" leads out of the directory of the units and is left out", "write the name of a unit")
 			continue
 		}
 		if clean == file {
 			continue
 		}
-		add(clean, file)
+		add(a, clean)
 	}
 	name := file
 	prefix, instance, at := strings.Cut(service, "@")
-	if at && instance == "" {
-		l := u.File.Group("Install").Last("DefaultInstance")
-		if l == nil || strings.Trim(l.Value, `"`) == "" {
-			return links, u.Report[before:]
+	l := install.Last("DefaultInstance")
+	switch {
+	case !at && l != nil:
+		u.WarnKey(l, "install", "DefaultInstance= has no effect, "+u.Base+" is no template", "name the file "+u.Stem+"@"+u.Ext+" to make it one")
+	case at && instance == "":
+		if l != nil {
+			instance = strings.Trim(l.Value, `"`)
 		}
-		name = prefix + "@" + strings.Trim(l.Value, `"`) + ".service"
+		if instance == "" {
+			if !instances {
+				uninstalled(u)
+			}
+			return links
+		}
+		name = prefix + "@" + instance + ".service"
 		if strings.ContainsRune(name, '/') {
-			warn("DefaultInstance", "DefaultInstance="+l.Value+" contains a slash and is left out", "")
-			return links, u.Report[before:]
+			u.Warn(l, 0, "install", "DefaultInstance="+l.Value+" contains a slash and is left out", "systemd-escape writes a path as an instance")
+			return links
 		}
 	}
-	for _, by := range []struct{ key, dir string }{{"WantedBy", ".wants/"}, {"RequiredBy", ".requires/"}, {"UpheldBy", ".upholds/"}} {
-		for _, unit := range u.Install(by.key) {
-			if strings.ContainsRune(unit, '/') || unit == "" || len(unit) > 240 {
-				warn(by.key, by.key+"="+unit+" is not the name of a unit and is left out", "")
+	for _, by := range wanted {
+		for _, w := range u.Install(by.key) {
+			a := asked{unit: u, word: w}
+			if strings.ContainsRune(w.Text, '/') || w.Text == "" || len(w.Text) > 240 {
+				a.warn(w.Text+" is not the name of a unit and is left out", "write a name alone, as "+by.key+"=default.target")
 				continue
 			}
-			add(unit+by.dir+name, file)
+			add(a, w.Text+by.dir+name)
 		}
 	}
-	return links, u.Report[before:]
+	return links
+}
+
+// uninstalled says of a template, of which nobody made an instance, that nothing will be started.
+func uninstalled(u *quadlet.Unit) {
+	for _, by := range wanted {
+		if words := u.Install(by.key); len(words) > 0 {
+			u.WarnKey(words[0].Line, "install", by.key+"= has no effect in the template "+u.Base+" without DefaultInstance=",
+				"set DefaultInstance= in [Install], or make an instance: ln -s "+u.Base+" "+u.Prefix+"@NAME"+u.Ext)
+		}
+	}
 }

@@ -5,14 +5,17 @@ package convert
 import (
 	"path/filepath"
 	"strings"
+
+	"github.com/podunit/podunit/generator/specifier"
 )
 
 // kube writes the service of a .kube file. The order of everything is the reference's, section 6.3.
 func (c *converter) kube() {
-	var yaml []string
+	var yaml, dirs []string // words of the commands, and where the files are
 	for _, w := range c.Words("Yaml") {
 		if w.Text != "" {
-			yaml = append(yaml, c.abs(w.Text))
+			yaml = append(yaml, c.abs(w.Text, specifier.EscapeExec))
+			dirs = append(dirs, filepath.Dir(c.abs(w.Text, specifier.Escape)))
 		}
 	}
 	if len(yaml) == 0 {
@@ -38,7 +41,7 @@ func (c *converter) kube() {
 		}
 	}
 	for _, w := range c.Words("ConfigMap") {
-		play.add("--configmap", c.abs(w.Text))
+		play.add("--configmap", c.abs(w.Text, specifier.EscapeExec))
 	}
 	c.flags(play, "PublishPort")
 	c.podmanArgs(play, yaml...)
@@ -54,11 +57,12 @@ func (c *converter) kube() {
 	}
 	down.add(yaml...)
 	c.line("ExecStopPost", "", down)
-	c.kubeDirectory(yaml)
+	c.kubeDirectory(dirs)
 }
 
-// kubeDirectory handles SetWorkingDirectory=; a directory in [Service] is left alone.
-func (c *converter) kubeDirectory(yaml []string) {
+// kubeDirectory handles SetWorkingDirectory=, given the directories of the YAML files; a directory in [Service] is left
+// alone.
+func (c *converter) kubeDirectory(dirs []string) {
 	mode := c.Str("SetWorkingDirectory")
 	if mode == "" {
 		return
@@ -67,15 +71,15 @@ func (c *converter) kubeDirectory(yaml []string) {
 	dir := ""
 	switch strings.ToLower(mode) {
 	case "yaml":
-		if len(yaml) > 1 {
+		if len(dirs) > 1 {
 			c.FaultAt(l, "working-directory", "SetWorkingDirectory=yaml is only supported when a single Yaml key is provided", "use SetWorkingDirectory=unit, or WorkingDirectory= in [Service]")
 			return
 		}
-		if len(yaml) == 1 {
-			dir = filepath.Dir(yaml[0])
+		if len(dirs) == 1 {
+			dir = dirs[0]
 		}
 	case "unit":
-		dir = c.escapedDir()
+		dir = specifier.Escape(c.Dir)
 	default:
 		c.FaultAt(l, "working-directory", "unsupported value for SetWorkingDirectory: '"+mode+"'", "SetWorkingDirectory= is yaml or unit in [Kube]")
 		return

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -62,24 +63,25 @@ func (c *converter) networks(cmd *command) {
 	}
 }
 
-// source resolves the source of a volume or mount: unit files, paths relative to the unit file, host paths.
+// source resolves the source of a volume or mount to a word of the command: unit files, paths relative to the unit
+// file, host paths.
 func (c *converter) source(l *unitfile.Line, source string, exts ...string) string {
-	source = c.dotted(source)
+	word := c.dotted(source, specifier.EscapeExec)
 	for _, ext := range exts {
-		if !strings.HasSuffix(source, ext) || strings.HasPrefix(source, "/") {
+		if !strings.HasSuffix(word, ext) || strings.HasPrefix(word, "/") {
 			continue
 		}
-		u := c.set.Find(source)
+		u := c.set.Find(word)
 		if u == nil {
-			c.FaultAt(l, "missing-unit", "requested Quadlet source "+source+" was not found", c.missing(source))
-			return source
+			c.FaultAt(l, "missing-unit", "requested Quadlet source "+word+" was not found", c.missing(word))
+			return word
 		}
 		c.set.Mention(c.Unit, u, l, true)
 		c.require(u)
 		return u.Resource
 	}
-	c.mounted(source)
-	return source
+	c.mounted(l, c.dotted(source, specifier.Escape))
+	return word
 }
 
 // volumes emits Volume=.

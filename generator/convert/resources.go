@@ -89,9 +89,9 @@ func (c *converter) volumeOptions(create *command) {
 		create.add("--opt", "type="+kind)
 		if kind == "bind" {
 			if specifier.Led(device) {
-				c.unit.Append("RequiresMountsFor", unitfile.Quote(device))
+				c.mountsFor(c.Last("Device"), device)
 			} else {
-				c.mounted(device)
+				c.mounted(c.Last("Device"), device)
 			}
 		}
 	}
@@ -161,27 +161,28 @@ func (c *converter) build() {
 func (c *converter) buildContext() string {
 	file, set := c.Str("File"), c.Str("SetWorkingDirectory")
 	line := c.Last("SetWorkingDirectory")
-	dir, own := "", false
+	dir, own := "", false // the directory as a word of the command, and whether [Service] has it
 	if l, ok := c.ServiceKey("WorkingDirectory"); ok && l.Value != "" {
-		dir, own = l.Value, true
+		dir, own = specifier.EscapeVariables(l.Value), true
 	}
 	context := ""
-	use := func(path string) {
+	use := func(path func(escape func(string) string) string) {
 		if !own {
-			dir = path
-			c.service.Set("WorkingDirectory", path)
+			dir = path(specifier.EscapeExec)
+			c.service.Set("WorkingDirectory", path(specifier.Escape))
 		}
 	}
+	beside := func(escape func(string) string) string { return escape(c.Dir) }
 	switch lower := strings.ToLower(set); {
 	case set == "":
 	case lower == "unit":
-		use(c.escapedDir())
+		use(beside)
 	case lower == "file":
 		if file == "" {
 			c.FaultAt(line, "working-directory", "SetWorkingDirectory=file needs the key File", "set File=, or use SetWorkingDirectory=unit")
 			return ""
 		}
-		use(filepath.Dir(c.abs(file)))
+		use(func(escape func(string) string) string { return filepath.Dir(c.abs(file, escape)) })
 	case lower == "yaml":
 		c.FaultAt(line, "working-directory", "unsupported value for SetWorkingDirectory: '"+set+"'", "yaml is for [Kube]; [Build] takes unit, file, a path or a URL")
 		return ""
@@ -189,7 +190,7 @@ func (c *converter) buildContext() string {
 		context = set
 	case !own:
 		context = set
-		use(c.escapedDir())
+		use(beside)
 	}
 	switch {
 	case dir == "" && file == "" && context == "":
@@ -213,6 +214,3 @@ func isURL(s string) bool {
 	_, after, ok := strings.Cut(s, "github.com/")
 	return ok && after != ""
 }
-
-// escapedDir is the directory of the unit file, safe to be read by systemd.
-func (c *converter) escapedDir() string { return specifier.Escape(c.Dir) }

@@ -33,6 +33,7 @@ func TestLabGenerator(t *testing.T) {
 		{"a drop-in changes a unit that runs", dropIn},
 		{"a template starts with an instance", template},
 		{"systemd splits what was written into the same words", quoting},
+		{"systemd waits for the mounts of the very paths", mountsFor},
 		{"an application is installed, listed, edited and removed", manage},
 		{"podunit leaves the field to Podman's generator", yield},
 		{"never slower than Podman's generator", speed},
@@ -230,6 +231,29 @@ func quoting(t *testing.T, l *labtest.Lab) {
 		}
 	}
 	l.MustRun("alice", "rm ~/.config/systemd/user/words.service ~/words && systemctl --user daemon-reload")
+}
+
+// mountsFor has paths that must be quoted, and asks systemd what it read.
+func mountsFor(t *testing.T, l *labtest.Lab) {
+	dir, _, _ := place("alice")
+	l.WriteFile("alice", dir+"waits.container", "[Unit]\nAfter=waits.volume dev-disk-by\\x2dlabel-x.device\n[Container]\nImage="+busybox+"\n"+
+		`Volume=/two words:/a
+Volume=/back\slash "quoted" 'single':/b
+Volume=/semi;colon:/c
+Mount="type=bind,source=/tab\there,destination=/d"
+`)
+	l.WriteFile("alice", dir+"waits.volume", "")
+	l.MustRun("alice", "systemctl --user daemon-reload")
+	got := l.MustRun("alice", "systemctl --user show -P RequiresMountsFor waits")
+	for _, want := range []string{`"/two words"`, `"/back\\slash \"quoted\" 'single'"`, `"/semi;colon"`, `"/tab\there"`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("systemd waits for %s, not for %s", got, want)
+		}
+	}
+	if got := l.MustRun("alice", "systemctl --user show -P After waits"); !strings.Contains(got, `dev-disk-by\\x2dlabel-x.device`) {
+		t.Errorf("systemd starts it after %s", got)
+	}
+	l.MustRun("alice", "cd "+dir+" && rm waits.* && systemctl --user daemon-reload")
 }
 
 // speed runs both generators in turn on the same files on tmpfs, and compares medians.

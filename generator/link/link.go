@@ -19,7 +19,9 @@ type Ref struct {
 	To   *quadlet.Unit
 	Key  string // that mentions it
 	Line *unitfile.Line
-	Hard bool // the referrer's commands cannot be written without what To stands for
+	Off  int  // of the mention in the line's value
+	Wide int  // bytes of it
+	Hard bool // the referrer cannot work, or its commands cannot be written, without what To stands for
 }
 
 // Set is all unit files of a run.
@@ -64,10 +66,15 @@ func (s *Set) Members(pod *quadlet.Unit) []*quadlet.Unit { return s.pods[pod] }
 // Refs lists what a unit mentions, in the order of conversion.
 func (s *Set) Refs(u *quadlet.Unit) []Ref { return *s.refs[u] }
 
-// Mention records that from names to. It may be called for different units at the same time.
+// Mention records that from names to in a line. It may be called for different units at the same time.
 func (s *Set) Mention(from, to *quadlet.Unit, l *unitfile.Line, hard bool) {
+	s.MentionWord(from, to, l, unitfile.Word{End: len(l.Value)}, hard)
+}
+
+// MentionWord is Mention for one word of a line.
+func (s *Set) MentionWord(from, to *quadlet.Unit, l *unitfile.Line, w unitfile.Word, hard bool) {
 	refs := s.refs[from]
-	*refs = append(*refs, Ref{To: to, Key: l.Key, Line: l, Hard: hard})
+	*refs = append(*refs, Ref{To: to, Key: l.Key, Line: l, Off: w.Off, Wide: w.End - w.Off, Hard: hard})
 }
 
 // IsUnit tells whether a word ends like the name of a unit file.
@@ -179,9 +186,9 @@ func (s *Set) Propagate() {
 }
 
 func needsBroken(u, broken *quadlet.Unit, r Ref) report.Diagnostic {
-	pos := r.Line.ValuePos(0)
+	pos := r.Line.ValuePos(r.Off)
 	d := report.Diagnostic{
-		Code: "needs-broken", Unit: u.Base, Doing: "converting", Pos: pos, Width: len(r.Line.Value), Excerpt: r.Line.Excerpt(pos),
+		Code: "needs-broken", Unit: u.Base, Doing: "converting", Pos: pos, Width: r.Wide, Excerpt: r.Line.Excerpt(pos),
 		Message: r.Key + "= needs " + broken.Base + ", which has an error",
 	}
 	for _, b := range broken.Report {

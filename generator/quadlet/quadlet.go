@@ -111,6 +111,9 @@ func (u *Unit) Fault(code, message, hint string) {
 	pos, excerpt, width := u.Group.Pos(), u.Group.Excerpt(), len(u.Type.Name)+2
 	if pos.File == "" {
 		pos, excerpt, width = report.Position{File: u.Path, Line: 1, Col: 1}, "", 0
+		if s := u.File.Source; s != nil {
+			pos.Line += s.Skip // a section of a .quadlets file begins further down
+		}
 	}
 	u.add(report.Diagnostic{
 		Code: code, Doing: "converting", Pos: pos, Width: width, Excerpt: excerpt, Message: message, Hint: hint,
@@ -157,10 +160,19 @@ func (u *Unit) FaultKey(l *unitfile.Line, code, message, hint string) {
 
 // Warn adds a warning about the value of a line, from byte off on.
 func (u *Unit) Warn(l *unitfile.Line, off int, code, message, hint string) {
+	u.warnSpan(l, off, max(len(l.Value)-off, 1), code, message, hint)
+}
+
+// WarnWord adds a warning about one word of a line's value.
+func (u *Unit) WarnWord(l *unitfile.Line, w unitfile.Word, code, message, hint string) {
+	u.warnSpan(l, w.Off, w.End-w.Off, code, message, hint)
+}
+
+func (u *Unit) warnSpan(l *unitfile.Line, off, width int, code, message, hint string) {
 	if !u.room(report.Warning) {
 		return
 	}
-	pos, width := l.ValuePos(off), max(len(l.Value)-off, 1)
+	pos := l.ValuePos(off)
 	if l.Value == "" {
 		pos, width = l.Pos(), len(l.Key)
 	}
@@ -205,12 +217,57 @@ func (u *Unit) checkKeys() {
 	check(u.File.Group("Quadlet"), keys.Lookup("Quadlet"))
 }
 
+// CheckSections complains about sections that nobody reads. Podman passes over them without a word, and so does systemd
+// over those called X-.
+func (u *Unit) CheckSections() {
+	own := u.File.Group(u.Type.Name) != nil
+	for _, g := range u.File.Groups {
+		switch g.Name {
+		case u.Type.Name, "Unit", "Service", "Install", "Quadlet":
+			continue
+		}
+		if strings.HasPrefix(g.Name, "X-") {
+			continue
+		}
+		d := report.Diagnostic{
+			Severity: report.Warning, Code: "unknown-section", Pos: g.Pos(), Width: len(g.Name) + 2, Excerpt: g.Excerpt(),
+			Message: "section [" + g.Name + "] is ignored in a " + u.Ext + " file",
+		}
+		var near string
+		d.Hint, near = u.sectionHint(g.Name)
+		if near == u.Type.Name && !own {
+			// All that the unit is about would be ignored.
+			own, u.Broken = true, true
+			d.Severity, d.Doing = report.Error, "converting"
+			d.Message = "there is no section [" + near + "], but one called [" + g.Name + "]"
+		}
+		if u.room(d.Severity) {
+			u.add(d)
+		}
+	}
+}
+
+// sectionHint says what to do about a section that is not read, and the name that was probably meant.
+func (u *Unit) sectionHint(name string) (hint, near string) {
+	if s := keys.Lookup(name); s != nil {
+		if hint = "[" + name + "] belongs into a " + s.Ext + " file"; filepath.Ext(u.Path) == ".quadlets" {
+			hint += "; a line of three dashes parts it from the one above"
+		}
+		return hint, ""
+	}
+	if near = keys.Suggest(name, []string{u.Type.Name, "Unit", "Service", "Install", "Quadlet"}); near != "" {
+		return "did you mean [" + near + "]?", near
+	}
+	return "sections are [" + u.Type.Name + "], [Unit], [Service], [Install] and [Quadlet]; one for other programs is named [X-" + name + "]", ""
+}
+
 // unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type; of systemd.
 func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
 		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
 	}
-	if near := keys.Suggest(name, s.Names()); near != "" {
+	near, section := keys.Suggest(name, s.Names()), systemdSection(name)
+	if near != "" && section == "" {
 		return "did you mean " + near + "=?"
 	}
 	var others []string
@@ -219,11 +276,15 @@ func unknownKeyHint(name string, s *keys.Section) string {
 			others = append(others, "["+o.Name+"]")
 		}
 	}
-	if len(others) > 0 {
-		return name + "= is a key of " + strings.Join(others, ", ") + ", not of [" + s.Name + "]"
-	}
-	if section := systemdSection(name); section != "" {
+	switch {
+	case section != "" && len(others) > 0: // as Type=
+		return name + "= of systemd's belongs into [" + section + "]; " + strings.Join(others, ", ") + " has another one"
+	case section != "" && near != "" && len(name) > 4: // as MemoryMax=
+		return name + "= is systemd's, it belongs into [" + section + "]; or did you mean " + near + "=?"
+	case section != "":
 		return name + "= is systemd's, it belongs into [" + section + "]"
+	case len(others) > 0:
+		return name + "= is a key of " + strings.Join(others, ", ") + ", not of [" + s.Name + "]"
 	}
 	if flag, ok := FlagHint(name, s); ok {
 		return flag
@@ -538,7 +599,11 @@ func (u *Unit) Number(key string) (value uint32, ok bool) {
 	text := strings.TrimPrefix(unquote(l.Value), "+")
 	n, err := strconv.ParseUint(text, 0, 32)
 	if err != nil || strings.ContainsRune(text, '_') || strings.HasPrefix(text, "0b") || strings.HasPrefix(text, "0o") {
-		u.Warn(l, 0, "not-a-number", key+"="+l.Value+" is not a number, 0 is used", "names are not looked up here; write the numeric id")
+		hint := "write a whole number from 0 to 4294967295, without a unit"
+		if key == "User" || key == "Group" {
+			hint = "names are not looked up here; write the numeric id"
+		}
+		u.Warn(l, 0, "not-a-number", key+"="+l.Value+" is not a number, 0 is used", hint)
 		return 0, true
 	}
 	return uint32(n), true
@@ -551,8 +616,8 @@ func (u *Unit) ServiceKey(key string) (*unitfile.Line, bool) {
 }
 
 // Install is the words of a key in [Install].
-func (u *Unit) Install(key string) []string {
-	return Texts(u.words(counting(u.File.Group("Install"), key), unitfile.SplitWords))
+func (u *Unit) Install(key string) []WordOf {
+	return u.words(counting(u.File.Group("Install"), key), unitfile.SplitWords)
 }
 
 // UnitWords is the words of a key in [Unit].

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type found struct {
 	dir  string
 	base string
 	text *unitfile.Source // of a section of a .quadlets file; nil for a file of its own
+	bad  report.List      // faults of the .quadlets file
 	file bool             // a regular file, not a link or anything else
 }
 
@@ -39,14 +41,21 @@ type Loaded struct {
 }
 
 // Load reads the unit files in dirs with their drop-ins. Of files with the same name the first counts. With debug the
-// result tells what was read.
-func Load(dirs []Dir, debug bool) Loaded {
+// result tells what was read. A drop-in with an error is an error of each of its units: without it they might run in a
+// way that it is there to prevent.
+func Load(dirs []Dir, debug bool) Loaded { return load(dirs, debug, false) }
+
+// LoadLax is Load for Podman's own tests: a drop-in with an error is left out, and only the run has an error.
+func LoadLax(dirs []Dir, debug bool) Loaded { return load(dirs, debug, true) }
+
+func load(dirs []Dir, debug, lax bool) Loaded {
 	var out Loaded
 	list := find(dirs, &out)
 	drops := indexDropIns(dirs)
 	type slot struct {
-		in    quadlet.Input
-		debug []string
+		in     quadlet.Input
+		debug  []string
+		faults report.List // of drop-ins, with lax
 	}
 	slots := make([]slot, len(list))
 	parallel.Each(len(list), func(i int) {
@@ -54,19 +63,22 @@ func Load(dirs []Dir, debug bool) Loaded {
 		s := &slots[i]
 		s.in = quadlet.Input{Path: f.path, Base: f.base, Dir: f.dir}
 		if f.text != nil {
-			s.in.File, s.in.Faults = unitfile.ParseSource(f.text)
+			s.in.File, s.in.Faults = f.parse()
 		} else {
 			if debug {
 				s.debug = append(s.debug, "Loading source unit file "+f.path)
 			}
 			s.in.File, s.in.Faults = parse(f.path, f.file)
 		}
-		s.debug = append(s.debug, drops.merge(&s.in)...)
+		var read []string
+		read, s.faults = drops.merge(&s.in, lax)
+		s.debug = append(s.debug, read...)
 	})
 	out.Units = make([]quadlet.Input, len(slots))
 	for i := range slots {
 		out.Units[i] = slots[i].in
 		out.Debug = append(out.Debug, slots[i].debug...)
+		out.Report = append(out.Report, slots[i].faults...)
 	}
 	return out
 }
@@ -85,9 +97,11 @@ func LoadFiles(paths []string) Loaded {
 		ext := filepath.Ext(base)
 		switch {
 		case ext == ".quadlets":
-			for _, f := range splitFile(abs, dir, &out) {
+			sections, faults := splitFile(abs, dir, &out)
+			out.Report = append(out.Report, unsaid(faults, sections)...)
+			for _, f := range sections {
 				in := quadlet.Input{Path: f.path, Base: f.base, Dir: f.dir}
-				in.File, in.Faults = unitfile.ParseSource(f.text)
+				in.File, in.Faults = f.parse()
 				out.Units = append(out.Units, in)
 			}
 		case keys.ByExt(ext) == nil:
@@ -98,7 +112,7 @@ func LoadFiles(paths []string) Loaded {
 			in := quadlet.Input{Path: abs, Base: base, Dir: dir}
 			in.File, in.Faults = parse(abs, false)
 			entries, _ := os.ReadDir(dir)
-			indexDropIns([]Dir{{dir, entries}}).merge(&in)
+			indexDropIns([]Dir{{dir, entries}}).merge(&in, false)
 			out.Units = append(out.Units, in)
 		}
 	}
@@ -119,7 +133,7 @@ func extensions() string {
 func find(dirs []Dir, out *Loaded) []found {
 	var list []found
 	seen := map[string]found{}
-	add := func(f found) {
+	add := func(f found) (counts bool) {
 		if first, ok := seen[f.base]; ok {
 			if f.text != nil && first.dir == f.dir {
 				out.Report = append(out.Report, report.Diagnostic{
@@ -127,10 +141,11 @@ func find(dirs []Dir, out *Loaded) []found {
 					Message: f.base + " is defined twice in one directory, " + first.path + " counts", Hint: "remove one of them",
 				})
 			}
-			return
+			return false
 		}
 		seen[f.base] = f
 		list = append(list, f)
+		return true
 	}
 	for _, d := range dirs {
 		for _, e := range d.entries {
@@ -141,38 +156,63 @@ func find(dirs []Dir, out *Loaded) []found {
 		}
 		for _, e := range d.entries {
 			if filepath.Ext(e.Name()) == ".quadlets" && !e.IsDir() {
-				for _, f := range splitFile(d.Path+"/"+e.Name(), d.Path, out) {
-					add(f)
+				sections, faults := splitFile(d.Path+"/"+e.Name(), d.Path, out)
+				var counting []found
+				for _, f := range sections {
+					if add(f) {
+						counting = append(counting, f)
+					}
 				}
+				out.Report = append(out.Report, unsaid(faults, counting)...)
 			}
 		}
 	}
 	return list
 }
 
-// splitFile reads a .quadlets file.
-func splitFile(path, dir string, out *Loaded) []found {
+// maxShared is how many faults of a .quadlets file each of its units shows.
+const maxShared = 5
+
+// splitFile reads a .quadlets file. A fault in it is a fault of all its units: where one of them ends may be in question.
+func splitFile(path, dir string, out *Loaded) ([]found, report.List) {
 	out.Debug = append(out.Debug, "Loading source unit file "+path)
 	data, err := Read(path)
 	if err != nil {
-		out.Report = append(out.Report, unreadable(path, err))
-		return nil
+		return nil, report.List{unreadable(path, err)}
 	}
-	sections, faults := Split(path, data)
-	out.Report = append(out.Report, faults...)
+	sections, faults := split(path, data)
 	var list []found
 	for _, s := range sections {
-		list = append(list, found{path: path, dir: dir, base: s.Base, text: s.Source})
+		list = append(list, found{path: path, dir: dir, base: s.Base, text: s.Source, bad: faults[:min(len(faults), maxShared)]})
 	}
-	return list
+	return list, faults
+}
+
+// unsaid is the faults of a .quadlets file that none of its units shows.
+func unsaid(faults report.List, units []found) report.List {
+	if len(units) == 0 {
+		return faults
+	}
+	return faults[min(len(faults), maxShared):]
+}
+
+// parse reads the text of a section.
+func (f found) parse() (*unitfile.File, report.List) {
+	file, faults := unitfile.ParseSource(f.text)
+	return file, slices.Concat(f.bad, faults)
 }
 
 func unreadable(path string, err error) report.Diagnostic {
 	d := report.Diagnostic{
 		Code: "unreadable", Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path}, Message: "cannot be read: " + err.Error(),
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		d.Hint = "it is a symlink to nothing; to hide a unit, link it to /dev/null"
+	case errors.Is(err, fs.ErrPermission):
+		d.Hint = "it must be readable for the user whose services these are"
+	case errors.Is(err, errDirectory):
+		d.Hint = "give the directory a name without this extension"
 	}
 	return d
 }
@@ -200,8 +240,14 @@ type dropIns struct {
 	dirs map[string][]string // directory name to the directories of that name, in search order
 
 	mu    sync.Mutex
-	lists map[string][]string
+	lists map[string]dropInDir
 	files map[string]dropIn
+}
+
+// dropInDir is a directory of drop-ins: their names, or why it cannot be read.
+type dropInDir struct {
+	names  []string
+	faults report.List
 }
 
 type dropIn struct {
@@ -210,7 +256,7 @@ type dropIn struct {
 }
 
 func indexDropIns(dirs []Dir) *dropIns {
-	d := &dropIns{dirs: map[string][]string{}, lists: map[string][]string{}, files: map[string]dropIn{}}
+	d := &dropIns{dirs: map[string][]string{}, lists: map[string]dropInDir{}, files: map[string]dropIn{}}
 	for _, dir := range dirs {
 		for _, e := range dir.entries {
 			name := e.Name()
@@ -229,16 +275,29 @@ func indexDropIns(dirs []Dir) *dropIns {
 	return d
 }
 
-// merge adds its drop-ins to a unit, in the order of their file names; of one name the most specific counts.
-func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
+// merge adds its drop-ins to a unit, in the order of their file names; of one name the most specific counts. With lax
+// those with faults are left out, and their faults are returned instead of being the unit's.
+func (d *dropIns) merge(in *quadlet.Input, lax bool) (debug []string, left report.List) {
 	if len(d.dirs) == 0 {
-		return nil
+		return nil, nil
+	}
+	fault := func(list report.List) {
+		if !lax {
+			in.Faults = append(in.Faults, list...)
+			return
+		}
+		for _, f := range list {
+			f.Unit, f.Doing = in.Base, "loading"
+			left = append(left, f)
+		}
 	}
 	winners := map[string]string{}
 	var names []string
 	for _, dir := range specifier.Parse(in.Base).DropInDirs() {
 		for _, path := range d.dirs[dir] {
-			for _, name := range d.list(path, in) {
+			list := d.list(path)
+			fault(list.faults)
+			for _, name := range list.names {
 				if _, ok := winners[name]; !ok {
 					winners[name] = path + "/" + name
 					names = append(names, name)
@@ -251,31 +310,34 @@ func (d *dropIns) merge(in *quadlet.Input) (debug []string) {
 		path := winners[name]
 		debug = append(debug, "Loading source drop-in file "+path)
 		drop := d.read(path)
-		in.Faults = append(in.Faults, drop.faults...)
-		in.File.Merge(drop.file)
+		fault(drop.faults)
+		if !lax || len(drop.faults) == 0 {
+			in.File.Merge(drop.file)
+		}
 	}
-	return debug
+	return debug, left
 }
 
-// list is the names of the drop-ins in a directory.
-func (d *dropIns) list(path string, in *quadlet.Input) []string {
+// list reads a directory once. That it cannot be read is told to every unit that looks into it: a drop-in there may say
+// what the unit must not run without.
+func (d *dropIns) list(path string) dropInDir {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	names, ok := d.lists[path]
+	list, ok := d.lists[path]
 	if ok {
-		return names
+		return list
 	}
 	entries, err := os.ReadDir(path)
-	if err != nil {
-		in.Faults = append(in.Faults, unreadable(path, err))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed meanwhile: it has none
+		list.faults = report.List{unreadable(path, err)}
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ".conf") {
-			names = append(names, e.Name())
+			list.names = append(list.names, e.Name())
 		}
 	}
-	d.lists[path] = names
-	return names
+	d.lists[path] = list
+	return list
 }
 
 func (d *dropIns) read(path string) dropIn {
@@ -298,6 +360,15 @@ type Section struct {
 // Split takes a .quadlets file apart: units between lines of three dashes, each with a comment "# FileName=NAME" and
 // a section that tells its type. A fault in any of them rejects them all.
 func Split(path string, data []byte) ([]Section, report.List) {
+	sections, faults := split(path, data)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return sections, nil
+}
+
+// split is Split that returns the units whose name is known also when there are faults.
+func split(path string, data []byte) ([]Section, report.List) {
 	text := string(data)
 	if len(text) > unitfile.MaxSize {
 		return nil, report.List{{Code: "file-too-large", Doing: "loading", Unit: filepath.Base(path), Pos: report.Position{File: path},
@@ -362,10 +433,7 @@ func Split(path string, data []byte) ([]Section, report.List) {
 	if len(out) == 0 && len(faults) == 0 {
 		fault(1, "no-section", "file holds no units", "write units separated by lines of three dashes")
 	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	return out, nil
+	return out, faults
 }
 
 // sectionName finds the name and the type, as "web" and "container", of a unit in a .quadlets file.

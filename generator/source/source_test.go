@@ -5,6 +5,7 @@ package source
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -97,11 +98,34 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestSplitRejects: who installs a file gets all of it or nothing.
+func TestSplitRejects(t *testing.T) {
+	sections, faults := Split("f", []byte("# FileName=one\n[Pod]\n---\n[Pod]\n"))
+	if len(sections) != 0 || len(faults) != 1 || faults[0].Pos.Line != 4 {
+		t.Errorf("%v, %v", sections, faults)
+	}
+}
+
+// TestManySections: a file with many units and many faults says each fault to a bounded number of readers.
+func TestManySections(t *testing.T) {
+	root := t.TempDir()
+	var b strings.Builder
+	for i := range 2000 {
+		b.WriteString("# FileName=n" + strconv.Itoa(i) + "\n[Pod]\n---\n[Pod]\n---\n")
+	}
+	put(t, root, map[string]string{"many.quadlets": b.String()})
+	dirs, _ := Search{Getenv: func(name string) string { return map[string]string{"QUADLET_UNIT_DIRS": root}[name] }}.Dirs()
+	l := Load(dirs, false)
+	if len(l.Units) != 2000 || len(l.Units[0].Faults) != maxShared || len(l.Report) != 50-maxShared {
+		t.Errorf("%d units with %d faults each, %d of the run", len(l.Units), len(l.Units[0].Faults), len(l.Report))
+	}
+}
+
 func FuzzSplit(f *testing.F) {
 	f.Add("# FileName=a\n[Container]\n---\n# FileName=b\n[Pod]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		rows := strings.Split(text, "\n")
-		sections, faults := Split("f", []byte(text))
+		sections, faults := split("f", []byte(text))
 		for _, d := range faults {
 			if d.Pos.Line < 0 || d.Pos.Line > len(rows) {
 				t.Fatalf("a fault outside of the file: %s", d.Place())
@@ -116,4 +140,29 @@ func FuzzSplit(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDropInDirUnreadable: what every unit would read is missed by every unit, whichever looks first.
+func TestDropInDirUnreadable(t *testing.T) {
+	root := t.TempDir()
+	files := map[string]string{"container.d/10-x.conf": "[Container]\nReadOnly=yes\n", "other.volume": ""}
+	for i := range 20 {
+		files["c"+strconv.Itoa(i)+".container"] = "[Container]\nImage=localhost/a\n"
+	}
+	put(t, root, files)
+	dirs, _ := Search{Getenv: func(name string) string { return map[string]string{"QUADLET_UNIT_DIRS": root}[name] }}.Dirs()
+	// Tests may run as root, who can read everything. What was a directory a moment ago is none now.
+	if err := os.RemoveAll(filepath.Join(root, "container.d")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, root, map[string]string{"container.d": ""})
+	for _, in := range Load(dirs, false).Units {
+		want := 1
+		if in.Base == "other.volume" {
+			want = 0
+		}
+		if len(in.Faults) != want || want == 1 && !strings.Contains(in.Faults[0].Message, "cannot be read: ") {
+			t.Errorf("%s: %v", in.Base, in.Faults)
+		}
+	}
 }

@@ -26,7 +26,10 @@ func Absolute(path, dir string) string {
 func Escape(text string) string { return strings.ReplaceAll(text, "%", "%%") }
 
 // EscapeExec doubles percent and dollar signs, for a word of a command line.
-func EscapeExec(text string) string { return strings.ReplaceAll(Escape(text), "$", "$$") }
+func EscapeExec(text string) string { return EscapeVariables(Escape(text)) }
+
+// EscapeVariables doubles dollar signs only, for what may hold specifiers but no variables.
+func EscapeVariables(text string) string { return strings.ReplaceAll(text, "$", "$$") }
 
 // Name is the base name of a unit file, taken apart.
 type Name struct {

@@ -232,3 +232,25 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+// TestQuotePath has what systemd 257 was seen to read back as the path.
+func TestQuotePath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/plain":      "/plain",
+		"/a;b$c%h":    "/a;b$c%h",
+		"/two words":  `"/two words"`,
+		"/tab\there":  "\"/tab\there\"",
+		`/a " b\c 'q`: `"/a \" b\\c 'q"`,
+		`/u\x20`:      `"/u\\x20"`,
+		"/nb\u00a0":   "\"/nb\u00a0\"",
+	} {
+		if got, ok := QuotePath(path); got != want || !ok {
+			t.Errorf("QuotePath(%q) = %s, %t, want %s", path, got, ok, want)
+		}
+	}
+	for _, path := range []string{"/a\nb", "/a\rb", "/a\x00b"} {
+		if got, ok := QuotePath(path); ok {
+			t.Errorf("QuotePath(%q) = %q", path, got)
+		}
+	}
+}

@@ -252,6 +252,18 @@ func AppendQuoted(b []byte, word string) []byte {
 	return append(b, '"')
 }
 
+// QuotePath writes a word for RequiresMountsFor=. systemd knows quotes there but no escapes: a backslash stands for the
+// character after it, whichever that is. A line break cannot be written; ok is false then.
+func QuotePath(word string) (text string, ok bool) {
+	if strings.ContainsAny(word, "\n\r\x00") {
+		return "", false
+	}
+	if !needsQuotes(word) {
+		return word, true
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`, true
+}
+
 func needsQuotes(word string) bool {
 	if word == "" || word == ";" {
 		// An empty word would vanish, and systemd takes a lone semicolon for the end of a command.

@@ -19,7 +19,7 @@ func Man() []byte {
 		if s.Ext != "" {
 			name = "NAME" + s.Ext + ", which becomes NAME" + s.Suffix + ".service"
 		}
-		fmt.Fprintf(&b, ".SH \"THE [%s] SECTION\"\n%s In %s.\n", strings.ToUpper(s.Name), roff(s.Doc), roff(name))
+		fmt.Fprintf(&b, ".SH \"THE [%s] SECTION\"\n%s In %s.\n", s.Name, roff(s.Doc), roff(name))
 		for i := range s.Keys {
 			k := &s.Keys[i]
 			fmt.Fprintf(&b, ".TP\n.BI %s= %s\n%s\n", roff(k.Name), quoted(Value(k)), roff(k.Doc))
@@ -99,12 +99,12 @@ and its first section of a type above gives its extension.
 A file with an error does not vanish. Its service exists, fails to start, and
 .B systemctl status
 shows the file, line and column, what is wrong and how to mend it. So does the service of a file that needs it. All other
-services are not affected.
+services are not affected. A unit without a name or a type in a .quadlets file fails all units of that file.
 .B podunit check
 shows all errors and warnings at once.
 .PP
 (Called with a single output directory, with PODMAN and QUADLET_UNIT_DIRS set, as Podman's own tests call a generator, the
-service of a file with an error is left out, and two files may claim one service name.)
+service of a file with an error is left out, so is a drop\-in with an error, and two files may claim one service name.)
 .SH NAMES AND REFERENCES
 Other unit files are referred to by file name:
 .IR Image=app.image ,
@@ -129,7 +129,8 @@ const manTail = `.SH "DIFFERENCES FROM PODMAN'S QUADLET"
 Files for Podman work unchanged. Where Podman drops something without a word, podunit does not:
 .IP \(bu 2
 A file that cannot be read or parsed does not take its directory with it. It has a failing service, as any file with an
-error; so has a file one of whose drop\-ins cannot be read or parsed.
+error; so has a file one of whose drop\-ins cannot be read or parsed, as a service must not run without what the drop\-in
+may forbid it.
 .IP \(bu 2
 All errors are told, each with file, line and column. Two files that claim one service name are an error on both.
 .IP \(bu 2
@@ -140,6 +141,8 @@ An empty word in a command stays, as in Exec=echo "" x. The last line of a file 
 The options in ExecStart= have a fixed order: the same files give the same services.
 .IP \(bu 2
 Values that are ignored, as those with unbalanced quotes or User=NAME in [Volume], are warned about.
+.IP \(bu 2
+Sections that nobody reads, as [Instal], are warned about. A file that has [container] and no [Container] is an error.
 .IP \(bu 2
 x@y.volume and x@y.network, instances with a file of their own, make systemd\-x\-y by default.
 .IP \(bu 2
@@ -157,8 +160,8 @@ Path of the runner in the services. Without it PODMAN is used, unless that names
 .B PODUNIT_GENERATOR
 force: generate services also where Podman's own generator is installed. The same can be said with
 .I Generator=force
-in the [Generator] section of /etc/podunit/podunit.conf, /usr/lib/podunit/podunit.conf, ~/.config/podunit/podunit.conf,
-or of a drop\-in in podunit.conf.d.
+in the [Generator] section of /etc/podunit/podunit.conf, /run/podunit/podunit.conf, /usr/lib/podunit/podunit.conf,
+~/.config/podunit/podunit.conf, or of a drop\-in in podunit.conf.d.
 .SH EXAMPLE
 .nf
 # ~/.config/containers/systemd/web.container
