@@ -230,14 +230,10 @@ Fields: ` + strings.Join(format.Fields[manage.Row](), ", ") + ".",
 				return err
 			}
 			defer m.Close()
+			sv := services(cmd.Context(), m)
 			rows := make([]manage.Row, 0, len(entries))
 			for _, x := range entries {
-				row := manage.Row{Name: x.Name, UnitName: x.Service, Path: x.Path, App: x.App, Pod: x.Pod, Status: x.Problem}
-				if x.Service != "" {
-					if row.Status, err = serviceStatus(cmd.Context(), m, x.Service); err != nil {
-						return err
-					}
-				}
+				row := manage.Row{Name: x.Name, UnitName: x.Service, Path: x.Path, App: x.App, Pod: x.Pod, Status: sv.Status(x)}
 				if filter.Match(row) {
 					rows = append(rows, row)
 				}
@@ -258,16 +254,16 @@ Fields: ` + strings.Join(format.Fields[manage.Row](), ", ") + ".",
 	return cmd
 }
 
-// serviceStatus is a service's state as systemctl shows it.
-func serviceStatus(ctx context.Context, m *unit.Manager, name string) (string, error) {
-	p, err := m.Properties(ctx, name)
-	if err != nil {
-		return "", err
+// services asks the manager for the services of unit files.
+func services(ctx context.Context, m *unit.Manager) manage.Services {
+	return manage.Services{
+		State: func(service string) (manage.State, error) {
+			p, err := m.Properties(ctx, service)
+			return manage.State{Loaded: p.Exists(), Active: p.ActiveState, Sub: p.SubState}, err
+		},
+		Instances: func(template string) ([]string, error) { return m.Instances(ctx, template) },
+		Stop:      func(service string) error { return m.Stop(ctx, service) },
 	}
-	if !p.Exists() {
-		return "Not loaded", nil
-	}
-	return p.ActiveState + "/" + p.SubState, nil
 }
 
 // completeQuadlets offers the names of unit files.
@@ -336,15 +332,14 @@ NAME may also be that of an application, .NAME.app.`,
 				return err
 			}
 			defer m.Close()
-			removed, errs := s.Remove(args, opt, manage.Services{
-				Active: func(service string) (bool, error) {
-					p, err := m.Properties(ctx, service)
-					return p.ActiveState == "active" || p.ActiveState == "activating" || p.ActiveState == "reloading" || p.ActiveState == "deactivating", err
-				},
-				Stop: func(service string) error { return m.Stop(ctx, service) },
-			})
+			removed, errs := s.Remove(args, opt, services(ctx, m))
 			for _, name := range removed {
 				fmt.Fprintln(e.stdout, name)
+			}
+			for i, err := range errs {
+				if errors.Is(err, manage.ErrActive) {
+					errs[i] = withHint(err, "--force stops it first")
+				}
 			}
 			if reload {
 				if err := m.Reload(ctx); err != nil {

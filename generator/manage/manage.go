@@ -12,11 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/source"
+	"github.com/podunit/podunit/generator/specifier"
 )
 
 // Store is where unit files are kept and looked for.
@@ -31,18 +33,18 @@ type Store struct {
 var (
 	ErrNotFound = errors.New("no such unit file")
 	ErrExists   = errors.New("already exists")
-	ErrActive   = errors.New("its service is active")
+	ErrActive   = errors.New("is active")
 	ErrType     = errors.New("not a unit file of a known type")
 )
 
 // Entry is a unit file in the search path.
 type Entry struct {
 	Name    string // "web.container"
-	Service string // "web.service"; empty when the file cannot be parsed
+	Service string // "web.service"; empty when the file cannot be parsed, or no service can have the name
 	Path    string
 	App     string // name of the record that lists it, as ".shop.app"
 	Pod     string // Pod= as written
-	Problem string // why the file cannot be parsed
+	Problem string // why Service is empty
 	text    []byte // of a section of a .quadlets file
 }
 
@@ -64,7 +66,12 @@ func (s Store) List() ([]Entry, error) {
 			e.Problem = in.Faults[0].Place()
 		} else {
 			u := quadlet.New(in)
-			e.Service = u.Service + ".service"
+			// systemd refuses to be asked for a name that cannot be one.
+			if problem := specifier.Problem(u.Service + ".service"); problem != "" {
+				e.Problem = "the name " + strconv.Quote(u.Service+".service") + " " + problem
+			} else {
+				e.Service = u.Service + ".service"
+			}
 			if u.Type.Name == "Container" {
 				e.Pod = u.Str("Pod")
 			}

@@ -173,6 +173,76 @@ func TestCheckOfPlan(t *testing.T) {
 	}
 }
 
+// manager is what systemd would say of services.
+type manager map[string]State
+
+func (m manager) services() Services {
+	return Services{
+		State: func(service string) (State, error) {
+			if strings.Contains(service, "@.") {
+				return State{}, errors.New("systemd refuses to be asked for a template")
+			}
+			return m[service], nil
+		},
+		Instances: func(template string) ([]string, error) {
+			var out []string
+			for name := range m {
+				if strings.HasPrefix(name, strings.TrimSuffix(template, ".service")) {
+					out = append(out, name)
+				}
+			}
+			slices.Sort(out)
+			return out, nil
+		},
+		Stop: func(service string) error { m[service] = State{true, "inactive", "dead"}; return nil },
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	s := newStore(t)
+	s.Install(s.Plan([]string{put(t, map[string]string{
+		"web@.container": good, "web@own.container": good, "idle@.container": good, "new.container": good, "run.container": good, "a b.volume": "",
+	})}, nil), false)
+	m := manager{
+		"web@one.service": {true, "active", "running"}, "web@two.service": {true, "activating", "start"}, "web@off.service": {true, "failed", "failed"},
+		"web@own.service": {true, "active", "running"}, "run.service": {true, "active", "running"},
+	}
+	sv := m.services()
+	list, err := s.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range list {
+		got = append(got, e.Name+": "+sv.Status(e))
+	}
+	want := []string{
+		`a b.volume: the name "a b-volume.service" contains a character that systemd does not accept in unit names; letters, digits and :-_.\ are`,
+		"idle@.container: Not loaded", "new.container: Not loaded", "run.container: active/running", "web@.container: Not loaded", "web@own.container: active/running",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("status:\n%s", strings.Join(got, "\n"))
+	}
+	broken := sv
+	broken.State = func(service string) (State, error) { return State{}, errors.New("no answer") }
+	if got := broken.Status(Entry{Service: "a.service"}); got != "no answer" {
+		t.Errorf("an error is the status of one row: %q", got)
+	}
+
+	if err := os.Remove(s.Dir + "/.shop.app"); err != nil {
+		t.Fatal(err)
+	}
+	removed, errs := s.Remove([]string{"idle@.container", "a b.volume", "web@.container"}, RemoveOptions{}, sv)
+	if !slices.Equal(removed, []string{"idle@.container", "a b.volume"}) || len(errs) != 1 || !errors.Is(errs[0], ErrActive) ||
+		!strings.HasSuffix(errs[0].Error(), ": web@one.service, web@two.service") {
+		t.Errorf("removed %v, %v", removed, errs)
+	}
+	removed, errs = s.Remove([]string{"web@.container"}, RemoveOptions{Force: true}, sv)
+	if !slices.Equal(removed, []string{"web@.container"}) || len(errs) > 0 || m["web@one.service"].up() || m["web@two.service"].up() || !m["web@own.service"].up() {
+		t.Errorf("removed %v, %v, %v", removed, errs, m)
+	}
+}
+
 func TestListAndRemove(t *testing.T) {
 	s := newStore(t)
 	s.Install(s.Plan([]string{put(t, map[string]string{"a.container": good + "Pod=p.pod\n", "p.pod": "", "conf.txt": "x", "bad.volume": "nonsense"})}, nil), false)
@@ -201,11 +271,8 @@ func TestListAndRemove(t *testing.T) {
 			}
 		}
 	}
-	active := map[string]bool{"p-pod.service": true}
-	sv := Services{
-		Active: func(service string) (bool, error) { return active[service], nil },
-		Stop:   func(service string) error { delete(active, service); return nil },
-	}
+	m := manager{"p-pod.service": {true, "active", "running"}}
+	sv := m.services()
 	removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{}, sv)
 	if len(errs) != 1 || !errors.Is(errs[0], ErrActive) || !slices.Contains(removed, "a.container") || slices.Contains(removed, "p.pod") {
 		t.Errorf("removed %v, %v", removed, errs)
@@ -214,7 +281,7 @@ func TestListAndRemove(t *testing.T) {
 		t.Errorf("left: %s", got)
 	}
 	removed, errs = s.Remove([]string{".shop.app"}, RemoveOptions{Force: true}, sv)
-	if len(errs) > 0 || !slices.Equal(removed, []string{"p.pod"}) || len(active) > 0 {
+	if len(errs) > 0 || !slices.Equal(removed, []string{"p.pod"}) || m["p-pod.service"].up() {
 		t.Errorf("removed %v, %v", removed, errs)
 	}
 	if _, errs := s.Remove([]string{"none.volume"}, RemoveOptions{}, sv); len(errs) != 1 || !errors.Is(errs[0], ErrNotFound) {

@@ -12,12 +12,6 @@ import (
 	"strings"
 )
 
-// Services answers for the services that are to be removed. Package manage itself talks to no service manager.
-type Services struct {
-	Active func(service string) (bool, error)
-	Stop   func(service string) error // returns when the service has stopped
-}
-
 // RemoveOptions are the flags of `podunit quadlet rm`.
 type RemoveOptions struct {
 	All    bool // every unit file in the search path
@@ -85,9 +79,13 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 		}
 		addUnit(e)
 	}
+	services := map[string]bool{}
+	for _, e := range list {
+		services[e.Service] = true
+	}
 	kept := map[string]bool{}
 	for _, e := range units {
-		if err := s.removeUnit(e, opt, sv); err != nil {
+		if err := s.removeUnit(e, services, opt, sv); err != nil {
 			errs = append(errs, err)
 			kept[e.Name] = true
 			continue
@@ -107,22 +105,20 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 	return removed, errs
 }
 
-func (s Store) removeUnit(e Entry, opt RemoveOptions, sv Services) error {
+func (s Store) removeUnit(e Entry, services map[string]bool, opt RemoveOptions, sv Services) error {
 	if e.text != nil {
 		return fmt.Errorf("%s is a section of %s, edit that file", e.Name, e.Path)
 	}
-	if e.Service != "" && sv.Active != nil {
-		active, err := sv.Active(e.Service)
-		if err != nil {
+	up, err := sv.active(e, services)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", e.Name, err)
+	case len(up) > 0 && !opt.Force:
+		return fmt.Errorf("%s %w: %s", e.Name, ErrActive, strings.Join(up, ", "))
+	}
+	for _, name := range up {
+		if err := sv.Stop(name); err != nil {
 			return fmt.Errorf("%s: %w", e.Name, err)
-		}
-		if active && !opt.Force {
-			return fmt.Errorf("%s: %w; --force stops it first", e.Name, ErrActive)
-		}
-		if active && sv.Stop != nil {
-			if err := sv.Stop(e.Service); err != nil {
-				return fmt.Errorf("%s: %w", e.Name, err)
-			}
 		}
 	}
 	return os.Remove(e.Path)
