@@ -121,6 +121,15 @@ func TestQuadletVerbs(t *testing.T) {
 	if data, _ := os.ReadFile(dir + "/web.container"); string(data) != "[Container]\nImage=localhost/edited\n" {
 		t.Errorf("edited: %q", data)
 	}
+	if err := os.MkdirAll(dir+"/sub", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/sub/deep.container", []byte("[Container]\nImage=localhost/deep\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "edit", "--reload-systemd=false", "deep.container"); status != 0 || stdout != dir+"/sub/deep.container\n" {
+		t.Errorf("edit in a subdirectory: %d\n%s%s", status, stdout, stderr)
+	}
 	t.Setenv("LINE", "Imgae=localhost/edited")
 	status, _, stderr = verb(home, "quadlet", "edit", "--reload-systemd=false", "web.container")
 	if status != 125 || !strings.Contains(stderr, "did you mean Image=?") || !strings.Contains(stderr, "the draft is ") {

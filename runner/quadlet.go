@@ -363,8 +363,9 @@ func newQuadletEditCommand(e *env) *cobra.Command {
 		Use:   "edit [flags] NAME",
 		Short: "Edit a unit file, check it, and have systemd read it",
 		Long: `Open a unit file in the editor ($VISUAL, $EDITOR). What podunit check finds wrong with it can be mended before it
-is installed. A file from a directory of the system or the distribution is copied to this user's own directory, where
-it hides the other one; a file that does not exist is made.`,
+is installed. A file below this user's own directory is changed where it is, with what a link there leads to. One from
+a directory of the system or the distribution is copied to this user's own, where it hides the other one; a file that
+does not exist is made.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeQuadlets(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -389,8 +390,10 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 	if err != nil && !errors.Is(err, manage.ErrNotFound) {
 		return err
 	}
-	if err == nil && filepath.Base(entry.Path) != name {
-		return fmt.Errorf("%s is a section of %s, edit that file", name, entry.Path)
+	entry.Name = name
+	place, err := s.Place(entry)
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "podunit-edit-")
 	if err != nil {
@@ -412,7 +415,7 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 			fmt.Fprintln(e.stderr, name+" is unchanged")
 			return os.RemoveAll(dir)
 		}
-		plan := manage.Plan{Files: []manage.File{{Name: name, From: draft, Data: data}}}
+		plan := manage.Plan{Files: []manage.File{{Name: name, From: draft, Data: data, Dir: place.Dir}}}
 		list := s.Check(plan, e.checkOptions(e.user.UID == 0))
 		if err := e.drawTo(e.stderr, list); err != nil {
 			return err
@@ -426,11 +429,10 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 				return withHint(fmt.Errorf("%s is not installed: %s", name, count(list.Errors(), "error")), "the draft is %s", draft)
 			}
 		}
-		installed, err := s.Put(name, data)
-		if err != nil {
+		if err := s.Put(place, data); err != nil {
 			return withHint(err, "the draft is %s", draft)
 		}
-		fmt.Fprintln(e.stdout, installed)
+		fmt.Fprintln(e.stdout, place.Path)
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}

@@ -21,9 +21,10 @@ import (
 
 // File is a file to be installed.
 type File struct {
-	Name string // base name in the install directory
+	Name string // base name
 	From string // path or URL it comes from
 	Data []byte
+	Dir  string // where it is found; empty means the install directory
 }
 
 // Plan is what an installation would do.
@@ -175,17 +176,18 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 		if !IsUnit(f.Name) {
 			continue
 		}
-		in := quadlet.Input{Path: filepath.Join(s.Dir, f.Name), Base: f.Name, Dir: s.Dir}
+		path := s.path(f)
+		in := quadlet.Input{Path: path, Base: f.Name, Dir: filepath.Dir(path)}
 		// Places are told in the file that people have before them.
 		in.File, in.Faults = unitfile.ParseSource(&unitfile.Source{Path: f.From, Text: string(f.Data)})
 		all = append(all, in)
 	}
 	if exists := opt.Host.Exists; exists != nil {
-		opt.Host.Exists = func(path string) bool { return p.has(s.Dir, path) != nil || exists(path) }
+		opt.Host.Exists = func(path string) bool { return s.planned(p, path) != nil || exists(path) }
 	}
 	if read := opt.Host.ReadFile; read != nil {
 		opt.Host.ReadFile = func(path string) ([]byte, error) {
-			if f := p.has(s.Dir, path); f != nil {
+			if f := s.planned(p, path); f != nil {
 				return f.Data, nil
 			}
 			return read(path)
@@ -200,9 +202,18 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 	return out
 }
 
-func (p Plan) has(dir, path string) *File {
+// path is where a file will be.
+func (s Store) path(f File) string {
+	if f.Dir != "" {
+		return filepath.Join(f.Dir, f.Name)
+	}
+	return filepath.Join(s.Dir, f.Name)
+}
+
+// planned is the file of a plan that will be at a path.
+func (s Store) planned(p Plan, path string) *File {
 	for i := range p.Files {
-		if filepath.Join(dir, p.Files[i].Name) == path {
+		if s.path(p.Files[i]) == path {
 			return &p.Files[i]
 		}
 	}
@@ -213,7 +224,7 @@ func (p Plan) has(dir, path string) *File {
 func (s Store) Diff(p Plan) ([]byte, error) {
 	var out []byte
 	for _, f := range p.Files {
-		path := filepath.Join(s.Dir, f.Name)
+		path := s.path(f)
 		old, err := source.Read(path)
 		oldName := path
 		if errors.Is(err, os.ErrNotExist) {
@@ -241,8 +252,8 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 	}
 	var names []string
 	for _, f := range p.Files {
-		path := filepath.Join(s.Dir, f.Name)
-		if err := writeFile(path, f.Data, replace); err != nil {
+		path := s.path(f)
+		if err := writeFile(path, f.Data, nil, replace); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -255,13 +266,4 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 		}
 	}
 	return paths, errs
-}
-
-// Put writes the text of one unit file into the install directory, in place of what is there.
-func (s Store) Put(name string, data []byte) (string, error) {
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return "", err
-	}
-	path := filepath.Join(s.Dir, name)
-	return path, writeFile(path, data, true)
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
@@ -186,18 +187,29 @@ func (s Store) addToRecord(name string, files []string) error {
 	if len(have) == 0 {
 		return nil
 	}
-	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), true)
+	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), nil, true)
 }
 
-// writeFile writes a file whole or not at all. Without replace an existing one is left alone.
-func writeFile(path string, data []byte, replace bool) error {
+// writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace an existing one is left
+// alone.
+func writeFile(path string, data []byte, like fs.FileInfo, replace bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
 		return err
 	}
 	temp := f.Name()
 	_, err = f.Write(data)
-	if e := f.Chmod(0o644); err == nil {
+	mode := fs.FileMode(0o644)
+	if like != nil {
+		mode = like.Mode().Perm()
+		// Nobody else can give files away: a file of somebody else's becomes the writer's.
+		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			if e := f.Chown(int(st.Uid), int(st.Gid)); err == nil {
+				err = e
+			}
+		}
+	}
+	if e := f.Chmod(mode); err == nil {
 		err = e
 	}
 	if e := f.Sync(); err == nil {

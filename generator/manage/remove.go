@@ -139,7 +139,7 @@ func (s Store) removeRecord(r record, kept map[string]bool) error {
 	}
 	path := filepath.Join(s.Dir, r.name)
 	if len(left) > 0 {
-		errs = append(errs, writeFile(path, []byte(strings.Join(left, "\n")+"\n"), true))
+		errs = append(errs, writeFile(path, []byte(strings.Join(left, "\n")+"\n"), nil, true))
 		return errors.Join(errs...)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
