@@ -50,7 +50,7 @@ func (s Store) Place(e Entry) (Place, error) {
 	if st.Mode().IsRegular() {
 		p.like = st
 	}
-	if !s.before(real(s.Dir), dir) {
+	if dirs, _ := s.Search.Dirs(); !counts(dirs, real(s.Dir), dir) {
 		return p, HiddenError{Name: e.Name, By: e.Path, Dir: s.Dir}
 	}
 	return p, nil
@@ -68,10 +68,9 @@ func (s Store) own(dir string) bool {
 	return slices.ContainsFunc(below, func(d source.Dir) bool { return d.Path == dir })
 }
 
-// before tells whether unit files in one directory of the search path count more than those in another. A directory
+// counts tells whether unit files in one directory of the search path count more than those in another. A directory
 // that is not searched counts nothing.
-func (s Store) before(one, other string) bool {
-	dirs, _ := s.Search.Dirs()
+func counts(dirs []source.Dir, one, other string) bool {
 	for _, d := range dirs {
 		switch d.Path {
 		case one:

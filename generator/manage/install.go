@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -156,50 +157,102 @@ func (p *Plan) directory(dir string) {
 	}
 }
 
-// Check says what would be wrong with the files of a plan once they are installed beside those that are there. Only
-// findings that concern the plan's files are returned.
+// Check says what would be wrong with the files of a plan once they are installed beside those that are there, with the
+// drop-ins that are there. Only findings that concern the plan's files are returned.
 func (s Store) Check(p Plan, opt check.Options) report.List {
 	dirs, _ := s.Search.Dirs()
-	loaded := source.Load(dirs, false)
-	planned := map[string]bool{}
-	for _, f := range p.Files {
-		planned[f.Name] = IsUnit(f.Name)
+	units, out := s.parse(p)
+	source.MergeDropIns(dirs, units)
+	files, planned, sources := s.paths(p), map[string]bool{}, map[string]bool{}
+	for _, in := range units {
+		planned[in.Base] = true
+		in.File.EachSource(func(path string) string { sources[path] = true; return path })
+		for _, d := range in.Faults {
+			sources[d.Pos.File] = true
+		}
 	}
 	// What is there comes first: of two units that clash, the later one is told.
 	var all []quadlet.Input
-	for _, in := range loaded.Units {
-		if !planned[in.Base] {
+	for _, in := range source.Load(dirs, false).Units {
+		switch {
+		case files[in.Path] != nil: // replaced
+		case !planned[in.Base]:
 			all = append(all, in)
+		default:
+			i := slices.IndexFunc(units, func(u quadlet.Input) bool { return u.Base == in.Base })
+			if hides(dirs, in, units[i]) {
+				out = append(out, report.Diagnostic{
+					Severity: report.Warning, Code: "hidden", Unit: in.Base, Pos: report.Position{File: units[i].File.Source.Path},
+					Message: in.Base + " will have no effect, " + in.Path + " hides it", Hint: "remove that file, or edit it instead",
+				})
+			}
 		}
 	}
-	for _, f := range p.Files {
-		if !IsUnit(f.Name) {
-			continue
-		}
-		path := s.path(f)
-		in := quadlet.Input{Path: path, Base: f.Name, Dir: filepath.Dir(path)}
-		// Places are told in the file that people have before them.
-		in.File, in.Faults = unitfile.ParseSource(&unitfile.Source{Path: f.From, Text: string(f.Data)})
-		all = append(all, in)
-	}
+	all = append(all, units...)
 	if exists := opt.Host.Exists; exists != nil {
-		opt.Host.Exists = func(path string) bool { return s.planned(p, path) != nil || exists(path) }
+		opt.Host.Exists = func(path string) bool { return files[path] != nil || exists(path) }
 	}
 	if read := opt.Host.ReadFile; read != nil {
 		opt.Host.ReadFile = func(path string) ([]byte, error) {
-			if f := s.planned(p, path); f != nil {
+			if f := files[path]; f != nil {
 				return f.Data, nil
 			}
 			return read(path)
 		}
 	}
-	var out report.List
 	for _, d := range check.Check(all, opt) {
-		if planned[d.Unit] {
+		// What several units share is told once, and perhaps under the name of one that is there.
+		if planned[d.Unit] || d.Also > 0 && sources[d.Pos.File] {
 			out = append(out, d)
 		}
 	}
+	out.Sort()
 	return out
+}
+
+// parse reads the unit files of a plan, without their drop-ins.
+func (s Store) parse(p Plan) (units []quadlet.Input, faults report.List) {
+	var parts []quadlet.Input
+	for _, f := range p.Files {
+		path := s.path(f)
+		in := quadlet.Input{Path: path, Base: f.Name, Dir: filepath.Dir(path)}
+		switch {
+		case IsUnit(f.Name):
+			// Places are told in the file that people have before them.
+			in.File, in.Faults = unitfile.ParseSource(&unitfile.Source{Path: f.From, Text: string(f.Data)})
+			units = append(units, in)
+		case filepath.Ext(f.Name) == ".quadlets":
+			sections, list := source.Split(f.From, f.Data)
+			faults = append(faults, list...)
+			for _, section := range sections {
+				in.Base = section.Base
+				in.File, in.Faults = unitfile.ParseSource(section.Source)
+				parts = append(parts, in)
+			}
+		}
+	}
+	for _, in := range parts {
+		if i := slices.IndexFunc(units, func(u quadlet.Input) bool { return u.Base == in.Base }); i >= 0 {
+			faults = append(faults, report.Diagnostic{
+				Severity: report.Warning, Code: "duplicate", Unit: in.Base, Pos: report.Position{File: in.File.Source.Path, Line: in.File.Source.Skip + 1},
+				Message: in.Base + " is defined twice, " + units[i].File.Source.Path + " counts", Hint: "remove one of them",
+			})
+			continue
+		}
+		units = append(units, in)
+	}
+	return units, faults
+}
+
+// hides tells whether a unit file that is there counts more than one to come.
+func hides(dirs []source.Dir, there, planned quadlet.Input) bool {
+	dir := real(planned.Dir)
+	if there.Dir != dir {
+		return counts(dirs, there.Dir, dir)
+	}
+	// Of one directory, a file of its own counts more than a section of a .quadlets file.
+	section := filepath.Base(planned.Path) != planned.Base
+	return section && (filepath.Base(there.Path) == there.Base || filepath.Base(there.Path) < filepath.Base(planned.Path))
 }
 
 // path is where a file will be.
@@ -210,14 +263,15 @@ func (s Store) path(f File) string {
 	return filepath.Join(s.Dir, f.Name)
 }
 
-// planned is the file of a plan that will be at a path.
-func (s Store) planned(p Plan, path string) *File {
+// paths is the files of a plan by where they will be, also as a search writes it: with no link in the directory.
+func (s Store) paths(p Plan) map[string]*File {
+	out := map[string]*File{}
 	for i := range p.Files {
-		if s.path(p.Files[i]) == path {
-			return &p.Files[i]
-		}
+		path := s.path(p.Files[i])
+		out[path] = &p.Files[i]
+		out[filepath.Join(real(filepath.Dir(path)), filepath.Base(path))] = &p.Files[i]
 	}
-	return nil
+	return out
 }
 
 // Diff is a unified diff of what an installation would change; it is empty when nothing would.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/generator/check"
+	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
 )
 
@@ -170,6 +171,82 @@ func TestCheckOfPlan(t *testing.T) {
 	}
 	if strings.Contains("\n"+got, "\n"+s.Dir) {
 		t.Errorf("a file that is there already is complained about:\n%s", got)
+	}
+}
+
+// TestCheckLikeTheGenerator: what is installed is checked with the drop-ins that it will get, and a .quadlets file that
+// is installed as it is section by section.
+func TestCheckLikeTheGenerator(t *testing.T) {
+	s := newStore(t)
+	lay := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(s.Dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(s.Dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lay("mends.container.d/10-image.conf", "[Container]\nImage=localhost/a\n")
+	lay("breaks.container.d/10-bad.conf", "[Container]\nPodd=1\n")
+	lay("volume.d/10-all.conf", "[Volume]\nDrivr=x\n")
+	lay("aaa.volume", "") // shares the finding, and is named first
+	lay("sub/below.container", good)
+	lay("taken.container", good)
+	fetch := func(url string) (string, []byte, error) {
+		if url == "https://x/bad.quadlets" {
+			return "bad.quadlets", []byte("# FileName=x\n[Container]\nImage=localhost/a\n---\n[Volume]\n"), nil
+		}
+		return "m.quadlets", []byte("# FileName=one\n[Container]\nImag=x\n---\n# FileName=taken\n[Container]\nImage=localhost/a\n"), nil
+	}
+	dir := put(t, map[string]string{
+		"mends.container": "[Container]\n", "breaks.container": good, "new.volume": "", "below.container": good, "one.container": good,
+	})
+	for _, c := range []struct {
+		name string
+		args []string
+		want string // what is said, a line each, without the directories
+	}{
+		{"a drop-in brings what is missing", []string{dir + "/mends.container"}, ""},
+		{"a drop-in breaks it", []string{dir + "/breaks.container"}, "DIR/breaks.container.d/10-bad.conf:2:1: error: unsupported key 'Podd' in group 'Container'\n"},
+		{"a drop-in of all units of a type", []string{dir + "/new.volume"}, "DIR/volume.d/10-all.conf:2:1: error: unsupported key 'Drivr' in group 'Volume'\n"},
+		{"one of the same name in a subdirectory", []string{dir + "/below.container"}, ""},
+		{"a .quadlets file from a URL", []string{"https://x/m.quadlets"},
+			"https://x/m.quadlets: warning: taken.container will have no effect, DIR/taken.container hides it\n" +
+				"https://x/m.quadlets:2:1: error: no Image or Rootfs key specified\n" +
+				"https://x/m.quadlets:3:1: error: unsupported key 'Imag' in group 'Container'\n"},
+		{"a .quadlets file with a bad section", []string{"https://x/bad.quadlets"}, "https://x/bad.quadlets:5:1: error: section has no comment that names its file\n"},
+		{"a name twice in a plan", []string{dir + "/one.container", "https://x/m.quadlets"},
+			"https://x/m.quadlets: warning: taken.container will have no effect, DIR/taken.container hides it\n" +
+				"https://x/m.quadlets:1: warning: one.container is defined twice, SRC/one.container counts\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := s.Plan(c.args, fetch)
+			if len(p.Faults) > 0 {
+				t.Fatal(p.Faults)
+			}
+			var b strings.Builder
+			for _, d := range s.Check(p, check.Options{}) {
+				b.WriteString(d.Place() + "\n")
+			}
+			got := strings.NewReplacer(s.Dir, "DIR", dir, "SRC").Replace(b.String())
+			if got != c.want {
+				t.Errorf("said:\n%swant:\n%s", got, c.want)
+			}
+		})
+	}
+	high := t.TempDir()
+	s.Search = source.Search{Getenv: func(name string) string {
+		if name == "QUADLET_UNIT_DIRS" {
+			return high + ":" + s.Dir
+		}
+		return ""
+	}}
+	if err := os.WriteFile(high+"/one.container", []byte(good), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	list := s.Check(s.Plan([]string{dir + "/one.container"}, nil), check.Options{})
+	if len(list) != 1 || list[0].Code != "hidden" || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, high+"/one.container hides it") {
+		t.Errorf("a file of a higher directory: %v", list)
 	}
 }
 
