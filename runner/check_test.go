@@ -108,6 +108,18 @@ func TestQuadletVerbs(t *testing.T) {
 	if status, _, stderr := verb(home, "quadlet", "install", "--reload-systemd=false", src+"/web.container"); status != 125 || !strings.Contains(stderr, "--replace overwrites it") {
 		t.Errorf("install twice: %d\n%s", status, stderr)
 	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", src+"/web.container"); status != 125 || stdout != "" || !strings.Contains(stderr, "already exists") {
+		t.Errorf("a dry run of what is refused: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", "--replace", src+"/web.container"); status != 0 || stdout != "" {
+		t.Errorf("a dry run of no change: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", src+"/bad.container"); status != 125 || stdout != "" || !strings.Contains(stderr, "nothing is installed") {
+		t.Errorf("a dry run with errors: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", "--force", src+"/bad.container"); status != 0 || !strings.Contains(stdout, "+Imag=x") {
+		t.Errorf("a forced dry run: %d\n%s%s", status, stdout, stderr)
+	}
 	if status, stdout, _ := verb(home, "quadlet", "cat", "web.container"); status != 0 || stdout != "[Container]\nImage=localhost/web\n" {
 		t.Errorf("print: %d %q", status, stdout)
 	}

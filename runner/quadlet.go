@@ -42,7 +42,13 @@ func newQuadletCommand(e *env) *cobra.Command {
 
 // quadlets is where this user's unit files are; root's are the system's.
 func (e *env) quadlets() (manage.Store, error) {
-	s := manage.Store{Search: e.search(e.user.UID == 0)}
+	said := map[string]bool{} // the records are read more than once
+	s := manage.Store{Search: e.search(e.user.UID == 0), Warn: func(message string) {
+		if !said[message] {
+			said[message] = true
+			fmt.Fprintf(e.stderr, "podunit: warning: %s\n", message)
+		}
+	}}
 	var err error
 	s.Dir, err = s.Search.InstallDir()
 	return s, err
@@ -77,7 +83,7 @@ func newQuadletInstallCommand(e *env) *cobra.Command {
 		Long: `Install a unit file, a .quadlets file with several units, or a directory: an application of unit
 files and other files. Further files are installed beside it and removed with it.
 
-What podunit check finds wrong is not installed, unless --force is given.`,
+What podunit check finds wrong is not installed, unless --force is given. --dry-run fails where the installation would.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := e.quadlets()
@@ -90,29 +96,21 @@ What podunit check finds wrong is not installed, unless --force is given.`,
 			if err := e.drawTo(e.stderr, list); err != nil {
 				return err
 			}
+			if list.Errors() > 0 && !force {
+				return e.all(append(errs, withHint(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
+			}
 			if dryRun {
-				d, err := s.Diff(plan)
-				if err != nil {
-					return err
-				}
+				d, more := s.Diff(plan, replace)
 				if err := e.drawDiff(d); err != nil {
 					return err
 				}
-				return e.all(errs)
-			}
-			if list.Errors() > 0 && !force {
-				return e.all(append(errs, withHint(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
+				return e.all(append(errs, toReplace(more)...))
 			}
 			paths, more := s.Install(plan, replace)
 			for _, p := range paths {
 				fmt.Fprintln(e.stdout, p)
 			}
-			for _, err := range more {
-				if errors.Is(err, manage.ErrExists) {
-					err = withHint(err, "--replace overwrites it")
-				}
-				errs = append(errs, err)
-			}
+			errs = append(errs, toReplace(more)...)
 			if reload {
 				if err := e.daemonReload(cmd.Context()); err != nil {
 					errs = append(errs, err)
@@ -127,6 +125,16 @@ What podunit check finds wrong is not installed, unless --force is given.`,
 	f.BoolVar(&dryRun, "dry-run", false, "show what would change, as a diff, and change nothing")
 	f.BoolVarP(&force, "force", "f", false, "install files with errors too")
 	return cmd
+}
+
+// toReplace tells how to overwrite a file that exists.
+func toReplace(errs []error) []error {
+	for i, err := range errs {
+		if errors.Is(err, manage.ErrExists) {
+			errs[i] = withHint(err, "--replace overwrites it")
+		}
+	}
+	return errs
 }
 
 // fetch downloads a unit file. Its name is the server's word for it, else the last part of the URL's path.
@@ -273,6 +281,7 @@ func completeQuadlets(e *env) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		s.Warn = nil // the shell's line is no place for it
 		entries, err := s.List()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp

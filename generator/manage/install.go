@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,6 +48,9 @@ func (s Store) Plan(args []string, fetch Fetch) Plan {
 		case isURL(arg):
 			p.url(arg, i == 0, fetch)
 		case err != nil:
+			if i == 0 {
+				p.Record = recordOf(filepath.Base(arg)) // of what is installed all the same
+			}
 			p.fail(err)
 		case st.IsDir() && i == 0:
 			p.directory(arg)
@@ -54,6 +59,9 @@ func (s Store) Plan(args []string, fetch Fetch) Plan {
 		default:
 			p.file(arg, i == 0)
 		}
+	}
+	if p.Record == "" && len(p.Files) > 0 {
+		p.Record = recordOf(p.Files[0].Name)
 	}
 	return p
 }
@@ -81,35 +89,45 @@ func (p *Plan) add(f File) {
 	p.Files = append(p.Files, f)
 }
 
+// recordOf names the record of files that are installed with one of that name; it is empty when no file can have it.
+func recordOf(name string) string {
+	switch {
+	case name == "" || strings.ContainsAny(name, "/\x00\n"):
+		return ""
+	case filepath.Ext(name) == ".quadlets":
+		return "." + strings.TrimSuffix(name, ".quadlets") + ".app"
+	case IsUnit(name):
+		return "." + name + ".app"
+	}
+	return "." + name + ".asset"
+}
+
 // first chooses the record by the first argument, and tells whether that may be installed.
 func (p *Plan) first(name string) bool {
-	switch {
-	case filepath.Ext(name) == ".quadlets":
-		p.Record = "." + strings.TrimSuffix(name, ".quadlets") + ".app"
-	case IsUnit(name):
-		p.Record = "." + name + ".app"
-	default:
-		p.Record = "." + name + ".asset"
+	p.Record = recordOf(name)
+	if filepath.Ext(name) != ".quadlets" && !IsUnit(name) {
 		p.fail(fmt.Errorf("%s: %w", name, ErrType))
 		return false
 	}
 	return true
 }
 
-func (p *Plan) url(url string, first bool, fetch Fetch) {
-	if fetch == nil {
-		p.fail(fmt.Errorf("%s: downloads are not possible here", url))
-		return
+func (p *Plan) url(from string, first bool, fetch Fetch) {
+	name, data, err := "", []byte(nil), errors.New("downloads are not possible here")
+	if fetch != nil {
+		name, data, err = fetch(from)
 	}
-	name, data, err := fetch(url)
 	if err != nil {
-		p.fail(fmt.Errorf("%s: %w", url, err))
+		if u, e := url.Parse(from); first && e == nil {
+			p.Record = recordOf(path.Base(u.Path))
+		}
+		p.fail(fmt.Errorf("%s: %w", from, err))
 		return
 	}
 	if first && !p.first(name) {
 		return
 	}
-	p.add(File{Name: name, From: url, Data: data})
+	p.add(File{Name: name, From: from, Data: data})
 }
 
 func (p *Plan) file(path string, first bool) {
@@ -274,17 +292,25 @@ func (s Store) paths(p Plan) map[string]*File {
 	return out
 }
 
-// Diff is a unified diff of what an installation would change; it is empty when nothing would.
-func (s Store) Diff(p Plan) ([]byte, error) {
-	var out []byte
+// Diff is a unified diff of what an installation would change; it is empty when nothing would. The errors are those
+// that the installation would meet.
+func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 	for _, f := range p.Files {
 		path := s.path(f)
-		old, err := source.Read(path)
 		oldName := path
-		if errors.Is(err, os.ErrNotExist) {
+		var old []byte
+		switch _, err := os.Lstat(path); {
+		case errors.Is(err, os.ErrNotExist):
 			oldName = "/dev/null"
-		} else if err != nil {
-			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		case err == nil && !replace:
+			errs = append(errs, fmt.Errorf("%s: %w", path, ErrExists))
+			continue
+		default:
+			// Of a link to nothing nothing is lost.
+			if old, err = source.Read(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, &os.PathError{Op: "read", Path: path, Err: err})
+				continue
+			}
 		}
 		d := diff.Diff(oldName, old, path, f.Data)
 		if i := bytes.IndexByte(d, '\n'); i >= 0 && bytes.HasPrefix(d, []byte("diff ")) {
@@ -292,7 +318,7 @@ func (s Store) Diff(p Plan) ([]byte, error) {
 		}
 		out = append(out, d...)
 	}
-	return out, nil
+	return out, errs
 }
 
 // Install writes the files of a plan, and their record. It returns the paths that were written; errors of single files

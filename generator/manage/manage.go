@@ -28,6 +28,8 @@ type Store struct {
 	Dir string
 	// Search is the path that files are looked up in; Dir is normally one of it.
 	Search source.Search
+	// Warn is told what is odd in the records; nil means nobody.
+	Warn func(message string)
 }
 
 // What callers may ask for with errors.Is.
@@ -136,7 +138,8 @@ type record struct {
 	files []string
 }
 
-// records reads the bookkeeping files of the install directory. A line with a slash does not count.
+// records reads the bookkeeping files of the install directory. A line with a slash does not count: no record may have
+// files removed elsewhere.
 func (s Store) records() ([]record, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -156,10 +159,16 @@ func (s Store) records() ([]record, error) {
 			return nil, &os.PathError{Op: "read", Path: filepath.Join(s.Dir, name), Err: err}
 		}
 		r := record{name: name}
+		row := 0
 		for line := range strings.SplitSeq(string(data), "\n") {
+			row++
 			line = strings.TrimSpace(line)
-			if line != "" && !strings.Contains(line, "/") && !slices.Contains(r.files, line) {
+			switch {
+			case line == "" || slices.Contains(r.files, line):
+			case !strings.Contains(line, "/"):
 				r.files = append(r.files, line)
+			case s.Warn != nil:
+				s.Warn(fmt.Sprintf("%s:%d: %q is no file name and is left out", filepath.Join(s.Dir, name), row, line))
 			}
 		}
 		out = append(out, r)

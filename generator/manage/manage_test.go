@@ -75,6 +75,8 @@ func TestInstall(t *testing.T) {
 		{"any other file first", map[string]string{"a.txt": "", "b.volume": ""}, []string{"a.txt", "b.volume"}, ".a.txt.asset b.volume", 1, "b.volume\n"},
 		{"a directory later", map[string]string{"a.container": good, "d/x": ""}, []string{"a.container", "d"}, ".a.container.app a.container", 1, ""},
 		{"a file that is not there", nil, []string{"a.container"}, "", 1, ""},
+		{"a first file that is not there", map[string]string{"b.env": ""}, []string{"a.container", "b.env"}, ".a.container.app b.env", 1, "b.env\n"},
+		{"a first directory that is not there", map[string]string{"b.env": ""}, []string{"shop", "b.env"}, ".shop.asset b.env", 1, "b.env\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, dir := newStore(t), put(t, c.files)
@@ -110,16 +112,19 @@ func TestInstallTwice(t *testing.T) {
 	dir := put(t, map[string]string{"a.container": good})
 	path := filepath.Join(dir, "a.container")
 	s.Install(s.Plan([]string{path}, nil), false)
-	if d, err := s.Diff(s.Plan([]string{path}, nil)); err != nil || len(d) > 0 {
-		t.Errorf("a diff of nothing: %q, %v", d, err)
+	if d, errs := s.Diff(s.Plan([]string{path}, nil), true); len(errs) > 0 || len(d) > 0 {
+		t.Errorf("a diff of nothing: %q, %v", d, errs)
+	}
+	if d, errs := s.Diff(s.Plan([]string{path}, nil), false); len(errs) != 1 || !errors.Is(errs[0], ErrExists) || len(d) > 0 {
+		t.Errorf("a diff of what will be refused: %q, %v", d, errs)
 	}
 	if err := os.WriteFile(path, []byte(good+"ReadOnly=true\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p := s.Plan([]string{path}, nil)
-	d, err := s.Diff(p)
-	if err != nil || !strings.Contains(string(d), "\n+ReadOnly=true\n") || !strings.HasPrefix(string(d), "--- "+s.Dir) {
-		t.Errorf("diff:\n%s%v", d, err)
+	d, errs := s.Diff(p, true)
+	if len(errs) > 0 || !strings.Contains(string(d), "\n+ReadOnly=true\n") || !strings.HasPrefix(string(d), "--- "+s.Dir) {
+		t.Errorf("diff:\n%s%v", d, errs)
 	}
 	if _, errs := s.Install(p, false); len(errs) != 1 || !errors.Is(errs[0], ErrExists) {
 		t.Errorf("installing twice: %v", errs)
@@ -149,6 +154,11 @@ func TestInstallURL(t *testing.T) {
 	p := s.Plan([]string{"https://x/a.container", "https://x/evil", "https://x/none"}, fetch)
 	if len(p.Files) != 1 || len(p.Faults) != 2 {
 		t.Errorf("files %v, faults %v", p.Files, p.Faults)
+	}
+	for first, record := range map[string]string{"https://x/none.container": ".none.container.app", "https://x/": ".a.container.app", "https://x/evil": ".a.container.app"} {
+		if p := s.Plan([]string{first, "https://x/a.container"}, fetch); p.Record != record {
+			t.Errorf("%s: record %q, want %q", first, p.Record, record)
+		}
 	}
 }
 
@@ -354,7 +364,7 @@ func TestListAndRemove(t *testing.T) {
 	if len(errs) != 1 || !errors.Is(errs[0], ErrActive) || !slices.Contains(removed, "a.container") || slices.Contains(removed, "p.pod") {
 		t.Errorf("removed %v, %v", removed, errs)
 	}
-	if got := tree(t, s.Dir); got != ".shop.app .single.volume.app mine.network p.pod single.txt single.volume" {
+	if got := tree(t, s.Dir); got != ".shop.app .single.volume.app conf.txt mine.network p.pod single.txt single.volume" {
 		t.Errorf("left: %s", got)
 	}
 	removed, errs = s.Remove([]string{".shop.app"}, RemoveOptions{Force: true}, sv)
@@ -372,6 +382,59 @@ func TestListAndRemove(t *testing.T) {
 	}
 	if got := tree(t, s.Dir); got != "" {
 		t.Errorf("left: %s", got)
+	}
+}
+
+// TestRemoveQuadletsFile: a .quadlets file that was installed as it is goes as a whole or not at all.
+func TestRemoveQuadletsFile(t *testing.T) {
+	s := newStore(t)
+	fetch := func(string) (string, []byte, error) {
+		return "m.quadlets", []byte("# FileName=one\n[Container]\nImage=x\n---\n# FileName=two\n[Volume]\n"), nil
+	}
+	if _, errs := s.Install(s.Plan([]string{"https://x/m.quadlets"}, fetch), false); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	m := manager{"two-volume.service": {true, "active", "exited"}}
+	for _, name := range []string{"one.container", ".m.app"} {
+		if removed, errs := s.Remove([]string{name}, RemoveOptions{}, m.services()); len(errs) != 1 || !errors.Is(errs[0], ErrActive) || len(removed) > 0 {
+			t.Errorf("%s: removed %v, %v", name, removed, errs)
+		}
+		if got := tree(t, s.Dir); got != ".m.app m.quadlets" {
+			t.Errorf("left: %s", got)
+		}
+	}
+	removed, errs := s.Remove([]string{"one.container"}, RemoveOptions{Force: true}, m.services())
+	if len(errs) > 0 || !slices.Equal(removed, []string{"one.container", "two.volume"}) || m["two-volume.service"].up() || tree(t, s.Dir) != "" {
+		t.Errorf("removed %v, %v, left %s", removed, errs, tree(t, s.Dir))
+	}
+	if err := os.WriteFile(s.Dir+"/own.quadlets", []byte("# FileName=own\n[Volume]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if removed, errs := s.Remove([]string{"own.volume"}, RemoveOptions{}, m.services()); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a section of") || len(removed) > 0 {
+		t.Errorf("removed %v, %v", removed, errs)
+	}
+}
+
+// TestRecordWithPath: no record reaches out of its directory.
+func TestRecordWithPath(t *testing.T) {
+	s := newStore(t)
+	s.Install(s.Plan([]string{put(t, map[string]string{"a.volume": ""})}, nil), false)
+	outside := filepath.Join(filepath.Dir(s.Dir), "outside")
+	for path, text := range map[string]string{outside: "", s.Dir + "/.shop.app": "a.volume\n\n../outside\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said []string
+	s.Warn = func(message string) { said = append(said, message) }
+	if _, err := s.List(); err != nil || !slices.Equal(said, []string{s.Dir + `/.shop.app:3: "../outside" is no file name and is left out`}) {
+		t.Errorf("%q, %v", said, err)
+	}
+	if removed, errs := s.Remove([]string{"a.volume"}, RemoveOptions{}, manager{}.services()); len(errs) > 0 || !slices.Equal(removed, []string{"a.volume"}) {
+		t.Errorf("%v, %v", removed, errs)
+	}
+	if _, err := os.Stat(outside); err != nil || tree(t, s.Dir) != "" {
+		t.Errorf("%v, left %s", err, tree(t, s.Dir))
 	}
 }
 
