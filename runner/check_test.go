@@ -120,6 +120,9 @@ func TestQuadletVerbs(t *testing.T) {
 	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", "--force", src+"/bad.container"); status != 0 || !strings.Contains(stdout, "+Imag=x") {
 		t.Errorf("a forced dry run: %d\n%s%s", status, stdout, stderr)
 	}
+	if _, _, stderr := verb(home, "quadlet", "install", "--reload-systemd=false", src+"/web.container", src+"/web.env"); strings.Count(stderr, "hint: --replace overwrites it") != 2 {
+		t.Errorf("each error has its hint:\n%s", stderr)
+	}
 	if status, stdout, _ := verb(home, "quadlet", "cat", "web.container"); status != 0 || stdout != "[Container]\nImage=localhost/web\n" {
 		t.Errorf("print: %d %q", status, stdout)
 	}

@@ -60,7 +60,7 @@ func (e *env) all(errs []error) error {
 		if i == len(errs)-1 {
 			return err
 		}
-		fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+		e.complain(err)
 	}
 	return nil
 }
