@@ -108,6 +108,21 @@ func TestQuadletVerbs(t *testing.T) {
 	if status, _, stderr := verb(home, "quadlet", "install", "--reload-systemd=false", src+"/web.container"); status != 125 || !strings.Contains(stderr, "--replace overwrites it") {
 		t.Errorf("install twice: %d\n%s", status, stderr)
 	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", src+"/web.container"); status != 125 || stdout != "" || !strings.Contains(stderr, "already exists") {
+		t.Errorf("a dry run of what is refused: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", "--replace", src+"/web.container"); status != 0 || stdout != "" {
+		t.Errorf("a dry run of no change: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", src+"/bad.container"); status != 125 || stdout != "" || !strings.Contains(stderr, "nothing is installed") {
+		t.Errorf("a dry run with errors: %d\n%s%s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "install", "--dry-run", "--force", src+"/bad.container"); status != 0 || !strings.Contains(stdout, "+Imag=x") {
+		t.Errorf("a forced dry run: %d\n%s%s", status, stdout, stderr)
+	}
+	if _, _, stderr := verb(home, "quadlet", "install", "--reload-systemd=false", src+"/web.container", src+"/web.env"); strings.Count(stderr, "hint: --replace overwrites it") != 2 {
+		t.Errorf("each error has its hint:\n%s", stderr)
+	}
 	if status, stdout, _ := verb(home, "quadlet", "cat", "web.container"); status != 0 || stdout != "[Container]\nImage=localhost/web\n" {
 		t.Errorf("print: %d %q", status, stdout)
 	}
@@ -120,6 +135,15 @@ func TestQuadletVerbs(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(dir + "/web.container"); string(data) != "[Container]\nImage=localhost/edited\n" {
 		t.Errorf("edited: %q", data)
+	}
+	if err := os.MkdirAll(dir+"/sub", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/sub/deep.container", []byte("[Container]\nImage=localhost/deep\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, stdout, stderr := verb(home, "quadlet", "edit", "--reload-systemd=false", "deep.container"); status != 0 || stdout != dir+"/sub/deep.container\n" {
+		t.Errorf("edit in a subdirectory: %d\n%s%s", status, stdout, stderr)
 	}
 	t.Setenv("LINE", "Imgae=localhost/edited")
 	status, _, stderr = verb(home, "quadlet", "edit", "--reload-systemd=false", "web.container")

@@ -130,9 +130,19 @@ func run(ctx context.Context, e *env, args []string) int {
 	if errors.As(err, &status) {
 		return int(status)
 	}
-	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	e.complain(err)
 	// For who asks systemctl; the last word on a pull would stay there otherwise.
 	e.status("error: " + strings.SplitN(err.Error(), "\n", 2)[0])
+	var s interface{ ExitStatus() int }
+	if errors.As(err, &s) {
+		return s.ExitStatus()
+	}
+	return exitRunner
+}
+
+// complain says an error, and the way out of it.
+func (e *env) complain(err error) {
+	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
 	// Packages tell the way out with a method of this name.
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
@@ -140,11 +150,6 @@ func run(ctx context.Context, e *env, args []string) int {
 	} else if hint := diskHint(err); hint != "" {
 		fmt.Fprintf(e.stderr, "  hint: %s\n", hint)
 	}
-	var s interface{ ExitStatus() int }
-	if errors.As(err, &s) {
-		return s.ExitStatus()
-	}
-	return exitRunner
 }
 
 // diskHint is the way out of what any write may meet.

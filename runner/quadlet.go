@@ -42,7 +42,13 @@ func newQuadletCommand(e *env) *cobra.Command {
 
 // quadlets is where this user's unit files are; root's are the system's.
 func (e *env) quadlets() (manage.Store, error) {
-	s := manage.Store{Search: e.search(e.user.UID == 0)}
+	said := map[string]bool{} // the records are read more than once
+	s := manage.Store{Search: e.search(e.user.UID == 0), Warn: func(message string) {
+		if !said[message] {
+			said[message] = true
+			fmt.Fprintf(e.stderr, "podunit: warning: %s\n", message)
+		}
+	}}
 	var err error
 	s.Dir, err = s.Search.InstallDir()
 	return s, err
@@ -54,7 +60,7 @@ func (e *env) all(errs []error) error {
 		if i == len(errs)-1 {
 			return err
 		}
-		fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+		e.complain(err)
 	}
 	return nil
 }
@@ -77,7 +83,7 @@ func newQuadletInstallCommand(e *env) *cobra.Command {
 		Long: `Install a unit file, a .quadlets file with several units, or a directory: an application of unit
 files and other files. Further files are installed beside it and removed with it.
 
-What podunit check finds wrong is not installed, unless --force is given.`,
+What podunit check finds wrong is not installed, unless --force is given. --dry-run fails where the installation would.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := e.quadlets()
@@ -90,29 +96,21 @@ What podunit check finds wrong is not installed, unless --force is given.`,
 			if err := e.drawTo(e.stderr, list); err != nil {
 				return err
 			}
+			if list.Errors() > 0 && !force {
+				return e.all(append(errs, withHint(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
+			}
 			if dryRun {
-				d, err := s.Diff(plan)
-				if err != nil {
-					return err
-				}
+				d, more := s.Diff(plan, replace)
 				if err := e.drawDiff(d); err != nil {
 					return err
 				}
-				return e.all(errs)
-			}
-			if list.Errors() > 0 && !force {
-				return e.all(append(errs, withHint(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
+				return e.all(append(errs, toReplace(more)...))
 			}
 			paths, more := s.Install(plan, replace)
 			for _, p := range paths {
 				fmt.Fprintln(e.stdout, p)
 			}
-			for _, err := range more {
-				if errors.Is(err, manage.ErrExists) {
-					err = withHint(err, "--replace overwrites it")
-				}
-				errs = append(errs, err)
-			}
+			errs = append(errs, toReplace(more)...)
 			if reload {
 				if err := e.daemonReload(cmd.Context()); err != nil {
 					errs = append(errs, err)
@@ -127,6 +125,16 @@ What podunit check finds wrong is not installed, unless --force is given.`,
 	f.BoolVar(&dryRun, "dry-run", false, "show what would change, as a diff, and change nothing")
 	f.BoolVarP(&force, "force", "f", false, "install files with errors too")
 	return cmd
+}
+
+// toReplace tells how to overwrite a file that exists.
+func toReplace(errs []error) []error {
+	for i, err := range errs {
+		if errors.Is(err, manage.ErrExists) {
+			errs[i] = withHint(err, "--replace overwrites it")
+		}
+	}
+	return errs
 }
 
 // fetch downloads a unit file. Its name is the server's word for it, else the last part of the URL's path.
@@ -230,14 +238,10 @@ Fields: ` + strings.Join(format.Fields[manage.Row](), ", ") + ".",
 				return err
 			}
 			defer m.Close()
+			sv := services(cmd.Context(), m)
 			rows := make([]manage.Row, 0, len(entries))
 			for _, x := range entries {
-				row := manage.Row{Name: x.Name, UnitName: x.Service, Path: x.Path, App: x.App, Pod: x.Pod, Status: x.Problem}
-				if x.Service != "" {
-					if row.Status, err = serviceStatus(cmd.Context(), m, x.Service); err != nil {
-						return err
-					}
-				}
+				row := manage.Row{Name: x.Name, UnitName: x.Service, Path: x.Path, App: x.App, Pod: x.Pod, Status: sv.Status(x)}
 				if filter.Match(row) {
 					rows = append(rows, row)
 				}
@@ -258,16 +262,16 @@ Fields: ` + strings.Join(format.Fields[manage.Row](), ", ") + ".",
 	return cmd
 }
 
-// serviceStatus is a service's state as systemctl shows it.
-func serviceStatus(ctx context.Context, m *unit.Manager, name string) (string, error) {
-	p, err := m.Properties(ctx, name)
-	if err != nil {
-		return "", err
+// services asks the manager for the services of unit files.
+func services(ctx context.Context, m *unit.Manager) manage.Services {
+	return manage.Services{
+		State: func(service string) (manage.State, error) {
+			p, err := m.Properties(ctx, service)
+			return manage.State{Loaded: p.Exists(), Active: p.ActiveState, Sub: p.SubState}, err
+		},
+		Instances: func(template string) ([]string, error) { return m.Instances(ctx, template) },
+		Stop:      func(service string) error { return m.Stop(ctx, service) },
 	}
-	if !p.Exists() {
-		return "Not loaded", nil
-	}
-	return p.ActiveState + "/" + p.SubState, nil
 }
 
 // completeQuadlets offers the names of unit files.
@@ -277,6 +281,7 @@ func completeQuadlets(e *env) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		s.Warn = nil // the shell's line is no place for it
 		entries, err := s.List()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -336,15 +341,14 @@ NAME may also be that of an application, .NAME.app.`,
 				return err
 			}
 			defer m.Close()
-			removed, errs := s.Remove(args, opt, manage.Services{
-				Active: func(service string) (bool, error) {
-					p, err := m.Properties(ctx, service)
-					return p.ActiveState == "active" || p.ActiveState == "activating" || p.ActiveState == "reloading" || p.ActiveState == "deactivating", err
-				},
-				Stop: func(service string) error { return m.Stop(ctx, service) },
-			})
+			removed, errs := s.Remove(args, opt, services(ctx, m))
 			for _, name := range removed {
 				fmt.Fprintln(e.stdout, name)
+			}
+			for i, err := range errs {
+				if errors.Is(err, manage.ErrActive) {
+					errs[i] = withHint(err, "--force stops it first")
+				}
 			}
 			if reload {
 				if err := m.Reload(ctx); err != nil {
@@ -368,8 +372,9 @@ func newQuadletEditCommand(e *env) *cobra.Command {
 		Use:   "edit [flags] NAME",
 		Short: "Edit a unit file, check it, and have systemd read it",
 		Long: `Open a unit file in the editor ($VISUAL, $EDITOR). What podunit check finds wrong with it can be mended before it
-is installed. A file from a directory of the system or the distribution is copied to this user's own directory, where
-it hides the other one; a file that does not exist is made.`,
+is installed. A file below this user's own directory is changed where it is, with what a link there leads to. One from
+a directory of the system or the distribution is copied to this user's own, where it hides the other one; a file that
+does not exist is made.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeQuadlets(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -394,8 +399,10 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 	if err != nil && !errors.Is(err, manage.ErrNotFound) {
 		return err
 	}
-	if err == nil && filepath.Base(entry.Path) != name {
-		return fmt.Errorf("%s is a section of %s, edit that file", name, entry.Path)
+	entry.Name = name
+	place, err := s.Place(entry)
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "podunit-edit-")
 	if err != nil {
@@ -417,7 +424,7 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 			fmt.Fprintln(e.stderr, name+" is unchanged")
 			return os.RemoveAll(dir)
 		}
-		plan := manage.Plan{Files: []manage.File{{Name: name, From: draft, Data: data}}}
+		plan := manage.Plan{Files: []manage.File{{Name: name, From: draft, Data: data, Dir: place.Dir}}}
 		list := s.Check(plan, e.checkOptions(e.user.UID == 0))
 		if err := e.drawTo(e.stderr, list); err != nil {
 			return err
@@ -431,11 +438,10 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 				return withHint(fmt.Errorf("%s is not installed: %s", name, count(list.Errors(), "error")), "the draft is %s", draft)
 			}
 		}
-		installed, err := s.Put(name, data)
-		if err != nil {
+		if err := s.Put(place, data); err != nil {
 			return withHint(err, "the draft is %s", draft)
 		}
-		fmt.Fprintln(e.stdout, installed)
+		fmt.Fprintln(e.stdout, place.Path)
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}

@@ -178,6 +178,28 @@ func manage(t *testing.T, l *labtest.Lab) {
 	if left := l.MustRun("alice", "ls -A ~/.config/containers/systemd; systemctl --user show -P SubState shop"); left != "failed" && left != "dead" {
 		t.Errorf("left: %s", left)
 	}
+
+	// With a template among the unit files, of which systemd knows only the instances.
+	l.WriteFile("alice", "many@.container", "[Container]\nImage="+busybox+"\nExec=sleep inf\nEnvironment=WHICH=%i\nStopTimeout=0\n")
+	l.WriteFile("alice", "plain.volume", "[Volume]\n")
+	l.WriteFile("alice", "a b.volume", "[Volume]\n") // no service can have this name
+	l.MustRun("alice", "for f in many@.container plain.volume 'a b.volume'; do podunit quadlet install --force \"$f\"; done; systemctl --user start many@one many@two")
+	list := "podunit quadlet list --format '{{.Name}}: {{.Status}}' --filter name='many|plain'"
+	if rows := l.MustRun("alice", list); rows != "many@.container: Not loaded\nplain.volume: inactive/dead" {
+		t.Errorf("list: %q", rows)
+	}
+	if rows := l.MustRun("alice", "podunit quadlet list --format '{{.Status}}' --filter 'name=a b'"); !strings.Contains(rows, "does not accept in unit names") {
+		t.Errorf("list: %q", rows)
+	}
+	l.MustRun("alice", "podunit quadlet rm 'a b.volume'")
+	if _, stderr, code := l.Run("alice", "podunit quadlet rm many@.container"); code != 125 || !strings.Contains(stderr, "is active: many@one.service, many@two.service") {
+		t.Errorf("removing a template with active instances (%d): %s", code, stderr)
+	}
+	l.MustRun("alice", "podunit quadlet rm --force many@.container plain.volume")
+	if left := l.MustRun("alice", "ls -A ~/.config/containers/systemd; systemctl --user list-units --no-legend --state=active 'many@*'"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+	l.MustRun("alice", "rm -r shop bad many@.container plain.volume 'a b.volume'; systemctl --user reset-failed")
 }
 
 func yield(t *testing.T, l *labtest.Lab) {

@@ -6,8 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -21,9 +24,10 @@ import (
 
 // File is a file to be installed.
 type File struct {
-	Name string // base name in the install directory
+	Name string // base name
 	From string // path or URL it comes from
 	Data []byte
+	Dir  string // where it is found; empty means the install directory
 }
 
 // Plan is what an installation would do.
@@ -44,6 +48,9 @@ func (s Store) Plan(args []string, fetch Fetch) Plan {
 		case isURL(arg):
 			p.url(arg, i == 0, fetch)
 		case err != nil:
+			if i == 0 {
+				p.Record = recordOf(filepath.Base(arg)) // of what is installed all the same
+			}
 			p.fail(err)
 		case st.IsDir() && i == 0:
 			p.directory(arg)
@@ -52,6 +59,9 @@ func (s Store) Plan(args []string, fetch Fetch) Plan {
 		default:
 			p.file(arg, i == 0)
 		}
+	}
+	if p.Record == "" && len(p.Files) > 0 {
+		p.Record = recordOf(p.Files[0].Name)
 	}
 	return p
 }
@@ -79,35 +89,45 @@ func (p *Plan) add(f File) {
 	p.Files = append(p.Files, f)
 }
 
+// recordOf names the record of files that are installed with one of that name; it is empty when no file can have it.
+func recordOf(name string) string {
+	switch {
+	case name == "" || strings.ContainsAny(name, "/\x00\n"):
+		return ""
+	case filepath.Ext(name) == ".quadlets":
+		return "." + strings.TrimSuffix(name, ".quadlets") + ".app"
+	case IsUnit(name):
+		return "." + name + ".app"
+	}
+	return "." + name + ".asset"
+}
+
 // first chooses the record by the first argument, and tells whether that may be installed.
 func (p *Plan) first(name string) bool {
-	switch {
-	case filepath.Ext(name) == ".quadlets":
-		p.Record = "." + strings.TrimSuffix(name, ".quadlets") + ".app"
-	case IsUnit(name):
-		p.Record = "." + name + ".app"
-	default:
-		p.Record = "." + name + ".asset"
+	p.Record = recordOf(name)
+	if filepath.Ext(name) != ".quadlets" && !IsUnit(name) {
 		p.fail(fmt.Errorf("%s: %w", name, ErrType))
 		return false
 	}
 	return true
 }
 
-func (p *Plan) url(url string, first bool, fetch Fetch) {
-	if fetch == nil {
-		p.fail(fmt.Errorf("%s: downloads are not possible here", url))
-		return
+func (p *Plan) url(from string, first bool, fetch Fetch) {
+	name, data, err := "", []byte(nil), errors.New("downloads are not possible here")
+	if fetch != nil {
+		name, data, err = fetch(from)
 	}
-	name, data, err := fetch(url)
 	if err != nil {
-		p.fail(fmt.Errorf("%s: %w", url, err))
+		if u, e := url.Parse(from); first && e == nil {
+			p.Record = recordOf(path.Base(u.Path))
+		}
+		p.fail(fmt.Errorf("%s: %w", from, err))
 		return
 	}
 	if first && !p.first(name) {
 		return
 	}
-	p.add(File{Name: name, From: url, Data: data})
+	p.add(File{Name: name, From: from, Data: data})
 }
 
 func (p *Plan) file(path string, first bool) {
@@ -155,71 +175,142 @@ func (p *Plan) directory(dir string) {
 	}
 }
 
-// Check says what would be wrong with the files of a plan once they are installed beside those that are there. Only
-// findings that concern the plan's files are returned.
+// Check says what would be wrong with the files of a plan once they are installed beside those that are there, with the
+// drop-ins that are there. Only findings that concern the plan's files are returned.
 func (s Store) Check(p Plan, opt check.Options) report.List {
 	dirs, _ := s.Search.Dirs()
-	loaded := source.Load(dirs, false)
-	planned := map[string]bool{}
-	for _, f := range p.Files {
-		planned[f.Name] = IsUnit(f.Name)
+	units, out := s.parse(p)
+	source.MergeDropIns(dirs, units)
+	files, planned, sources := s.paths(p), map[string]bool{}, map[string]bool{}
+	for _, in := range units {
+		planned[in.Base] = true
+		in.File.EachSource(func(path string) string { sources[path] = true; return path })
+		for _, d := range in.Faults {
+			sources[d.Pos.File] = true
+		}
 	}
 	// What is there comes first: of two units that clash, the later one is told.
 	var all []quadlet.Input
-	for _, in := range loaded.Units {
-		if !planned[in.Base] {
+	for _, in := range source.Load(dirs, false).Units {
+		switch {
+		case files[in.Path] != nil: // replaced
+		case !planned[in.Base]:
 			all = append(all, in)
+		default:
+			i := slices.IndexFunc(units, func(u quadlet.Input) bool { return u.Base == in.Base })
+			if hides(dirs, in, units[i]) {
+				out = append(out, report.Diagnostic{
+					Severity: report.Warning, Code: "hidden", Unit: in.Base, Pos: report.Position{File: units[i].File.Source.Path},
+					Message: in.Base + " will have no effect, " + in.Path + " hides it", Hint: "remove that file, or edit it instead",
+				})
+			}
 		}
 	}
-	for _, f := range p.Files {
-		if !IsUnit(f.Name) {
-			continue
-		}
-		in := quadlet.Input{Path: filepath.Join(s.Dir, f.Name), Base: f.Name, Dir: s.Dir}
-		// Places are told in the file that people have before them.
-		in.File, in.Faults = unitfile.ParseSource(&unitfile.Source{Path: f.From, Text: string(f.Data)})
-		all = append(all, in)
-	}
+	all = append(all, units...)
 	if exists := opt.Host.Exists; exists != nil {
-		opt.Host.Exists = func(path string) bool { return p.has(s.Dir, path) != nil || exists(path) }
+		opt.Host.Exists = func(path string) bool { return files[path] != nil || exists(path) }
 	}
 	if read := opt.Host.ReadFile; read != nil {
 		opt.Host.ReadFile = func(path string) ([]byte, error) {
-			if f := p.has(s.Dir, path); f != nil {
+			if f := files[path]; f != nil {
 				return f.Data, nil
 			}
 			return read(path)
 		}
 	}
-	var out report.List
 	for _, d := range check.Check(all, opt) {
-		if planned[d.Unit] {
+		// What several units share is told once, and perhaps under the name of one that is there.
+		if planned[d.Unit] || d.Also > 0 && sources[d.Pos.File] {
 			out = append(out, d)
 		}
+	}
+	out.Sort()
+	return out
+}
+
+// parse reads the unit files of a plan, without their drop-ins.
+func (s Store) parse(p Plan) (units []quadlet.Input, faults report.List) {
+	var parts []quadlet.Input
+	for _, f := range p.Files {
+		path := s.path(f)
+		in := quadlet.Input{Path: path, Base: f.Name, Dir: filepath.Dir(path)}
+		switch {
+		case IsUnit(f.Name):
+			// Places are told in the file that people have before them.
+			in.File, in.Faults = unitfile.ParseSource(&unitfile.Source{Path: f.From, Text: string(f.Data)})
+			units = append(units, in)
+		case filepath.Ext(f.Name) == ".quadlets":
+			sections, list := source.Split(f.From, f.Data)
+			faults = append(faults, list...)
+			for _, section := range sections {
+				in.Base = section.Base
+				in.File, in.Faults = unitfile.ParseSource(section.Source)
+				parts = append(parts, in)
+			}
+		}
+	}
+	for _, in := range parts {
+		if i := slices.IndexFunc(units, func(u quadlet.Input) bool { return u.Base == in.Base }); i >= 0 {
+			faults = append(faults, report.Diagnostic{
+				Severity: report.Warning, Code: "duplicate", Unit: in.Base, Pos: report.Position{File: in.File.Source.Path, Line: in.File.Source.Skip + 1},
+				Message: in.Base + " is defined twice, " + units[i].File.Source.Path + " counts", Hint: "remove one of them",
+			})
+			continue
+		}
+		units = append(units, in)
+	}
+	return units, faults
+}
+
+// hides tells whether a unit file that is there counts more than one to come.
+func hides(dirs []source.Dir, there, planned quadlet.Input) bool {
+	dir := real(planned.Dir)
+	if there.Dir != dir {
+		return counts(dirs, there.Dir, dir)
+	}
+	// Of one directory, a file of its own counts more than a section of a .quadlets file.
+	section := filepath.Base(planned.Path) != planned.Base
+	return section && (filepath.Base(there.Path) == there.Base || filepath.Base(there.Path) < filepath.Base(planned.Path))
+}
+
+// path is where a file will be.
+func (s Store) path(f File) string {
+	if f.Dir != "" {
+		return filepath.Join(f.Dir, f.Name)
+	}
+	return filepath.Join(s.Dir, f.Name)
+}
+
+// paths is the files of a plan by where they will be, also as a search writes it: with no link in the directory.
+func (s Store) paths(p Plan) map[string]*File {
+	out := map[string]*File{}
+	for i := range p.Files {
+		path := s.path(p.Files[i])
+		out[path] = &p.Files[i]
+		out[filepath.Join(real(filepath.Dir(path)), filepath.Base(path))] = &p.Files[i]
 	}
 	return out
 }
 
-func (p Plan) has(dir, path string) *File {
-	for i := range p.Files {
-		if filepath.Join(dir, p.Files[i].Name) == path {
-			return &p.Files[i]
-		}
-	}
-	return nil
-}
-
-// Diff is a unified diff of what an installation would change; it is empty when nothing would.
-func (s Store) Diff(p Plan) ([]byte, error) {
-	var out []byte
+// Diff is a unified diff of what an installation would change; it is empty when nothing would. The errors are those
+// that the installation would meet.
+func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 	for _, f := range p.Files {
-		path := filepath.Join(s.Dir, f.Name)
-		old, err := source.Read(path)
+		path := s.path(f)
 		oldName := path
-		if errors.Is(err, os.ErrNotExist) {
+		var old []byte
+		switch _, err := os.Lstat(path); {
+		case errors.Is(err, os.ErrNotExist):
 			oldName = "/dev/null"
-		} else if err != nil {
-			return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		case err == nil && !replace:
+			errs = append(errs, fmt.Errorf("%s: %w", path, ErrExists))
+			continue
+		default:
+			// Of a link to nothing nothing is lost.
+			if old, err = source.Read(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, &os.PathError{Op: "read", Path: path, Err: err})
+				continue
+			}
 		}
 		d := diff.Diff(oldName, old, path, f.Data)
 		if i := bytes.IndexByte(d, '\n'); i >= 0 && bytes.HasPrefix(d, []byte("diff ")) {
@@ -227,7 +318,7 @@ func (s Store) Diff(p Plan) ([]byte, error) {
 		}
 		out = append(out, d...)
 	}
-	return out, nil
+	return out, errs
 }
 
 // Install writes the files of a plan, and their record. It returns the paths that were written; errors of single files
@@ -241,8 +332,8 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 	}
 	var names []string
 	for _, f := range p.Files {
-		path := filepath.Join(s.Dir, f.Name)
-		if err := writeFile(path, f.Data, replace); err != nil {
+		path := s.path(f)
+		if err := writeFile(path, f.Data, nil, replace); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -255,13 +346,4 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 		}
 	}
 	return paths, errs
-}
-
-// Put writes the text of one unit file into the install directory, in place of what is there.
-func (s Store) Put(name string, data []byte) (string, error) {
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return "", err
-	}
-	path := filepath.Join(s.Dir, name)
-	return path, writeFile(path, data, true)
 }

@@ -12,11 +12,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/source"
+	"github.com/podunit/podunit/generator/specifier"
 )
 
 // Store is where unit files are kept and looked for.
@@ -25,24 +28,26 @@ type Store struct {
 	Dir string
 	// Search is the path that files are looked up in; Dir is normally one of it.
 	Search source.Search
+	// Warn is told what is odd in the records; nil means nobody.
+	Warn func(message string)
 }
 
 // What callers may ask for with errors.Is.
 var (
 	ErrNotFound = errors.New("no such unit file")
 	ErrExists   = errors.New("already exists")
-	ErrActive   = errors.New("its service is active")
+	ErrActive   = errors.New("is active")
 	ErrType     = errors.New("not a unit file of a known type")
 )
 
 // Entry is a unit file in the search path.
 type Entry struct {
 	Name    string // "web.container"
-	Service string // "web.service"; empty when the file cannot be parsed
+	Service string // "web.service"; empty when the file cannot be parsed, or no service can have the name
 	Path    string
 	App     string // name of the record that lists it, as ".shop.app"
 	Pod     string // Pod= as written
-	Problem string // why the file cannot be parsed
+	Problem string // why Service is empty
 	text    []byte // of a section of a .quadlets file
 }
 
@@ -64,7 +69,12 @@ func (s Store) List() ([]Entry, error) {
 			e.Problem = in.Faults[0].Place()
 		} else {
 			u := quadlet.New(in)
-			e.Service = u.Service + ".service"
+			// systemd refuses to be asked for a name that cannot be one.
+			if problem := specifier.Problem(u.Service + ".service"); problem != "" {
+				e.Problem = "the name " + strconv.Quote(u.Service+".service") + " " + problem
+			} else {
+				e.Service = u.Service + ".service"
+			}
 			if u.Type.Name == "Container" {
 				e.Pod = u.Str("Pod")
 			}
@@ -128,7 +138,8 @@ type record struct {
 	files []string
 }
 
-// records reads the bookkeeping files of the install directory. A line with a slash does not count.
+// records reads the bookkeeping files of the install directory. A line with a slash does not count: no record may have
+// files removed elsewhere.
 func (s Store) records() ([]record, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -148,10 +159,16 @@ func (s Store) records() ([]record, error) {
 			return nil, &os.PathError{Op: "read", Path: filepath.Join(s.Dir, name), Err: err}
 		}
 		r := record{name: name}
+		row := 0
 		for line := range strings.SplitSeq(string(data), "\n") {
+			row++
 			line = strings.TrimSpace(line)
-			if line != "" && !strings.Contains(line, "/") && !slices.Contains(r.files, line) {
+			switch {
+			case line == "" || slices.Contains(r.files, line):
+			case !strings.Contains(line, "/"):
 				r.files = append(r.files, line)
+			case s.Warn != nil:
+				s.Warn(fmt.Sprintf("%s:%d: %q is no file name and is left out", filepath.Join(s.Dir, name), row, line))
 			}
 		}
 		out = append(out, r)
@@ -179,18 +196,29 @@ func (s Store) addToRecord(name string, files []string) error {
 	if len(have) == 0 {
 		return nil
 	}
-	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), true)
+	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), nil, true)
 }
 
-// writeFile writes a file whole or not at all. Without replace an existing one is left alone.
-func writeFile(path string, data []byte, replace bool) error {
+// writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace an existing one is left
+// alone.
+func writeFile(path string, data []byte, like fs.FileInfo, replace bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
 		return err
 	}
 	temp := f.Name()
 	_, err = f.Write(data)
-	if e := f.Chmod(0o644); err == nil {
+	mode := fs.FileMode(0o644)
+	if like != nil {
+		mode = like.Mode().Perm()
+		// Nobody else can give files away: a file of somebody else's becomes the writer's.
+		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			if e := f.Chown(int(st.Uid), int(st.Gid)); err == nil {
+				err = e
+			}
+		}
+	}
+	if e := f.Chmod(mode); err == nil {
 		err = e
 	}
 	if e := f.Sync(); err == nil {

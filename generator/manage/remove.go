@@ -12,12 +12,6 @@ import (
 	"strings"
 )
 
-// Services answers for the services that are to be removed. Package manage itself talks to no service manager.
-type Services struct {
-	Active func(service string) (bool, error)
-	Stop   func(service string) error // returns when the service has stopped
-}
-
 // RemoveOptions are the flags of `podunit quadlet rm`.
 type RemoveOptions struct {
 	All    bool // every unit file in the search path
@@ -52,7 +46,7 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 	addApp := func(r record) {
 		drop[r.name] = true
 		for _, e := range list {
-			if slices.Contains(r.files, e.Name) && filepath.Dir(e.Path) == real(s.Dir) {
+			if slices.Contains(r.files, filepath.Base(e.Path)) && filepath.Dir(e.Path) == real(s.Dir) {
 				addUnit(e)
 			}
 		}
@@ -85,11 +79,22 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 		}
 		addUnit(e)
 	}
-	kept := map[string]bool{}
+	services := map[string]bool{}
+	for _, e := range list {
+		services[e.Service] = true
+	}
+	kept := map[string]bool{}      // files of the install directory that stay
+	parts := map[string][]string{} // of .quadlets files that go with their application
 	for _, e := range units {
-		if err := s.removeUnit(e, opt, sv); err != nil {
+		if err := s.removeUnit(e, drop[e.App], services, opt, sv); err != nil {
 			errs = append(errs, err)
-			kept[e.Name] = true
+			if filepath.Dir(e.Path) == real(s.Dir) {
+				kept[filepath.Base(e.Path)] = true
+			}
+			continue
+		}
+		if e.text != nil {
+			parts[filepath.Base(e.Path)] = append(parts[filepath.Base(e.Path)], e.Name)
 			continue
 		}
 		removed = append(removed, e.Name)
@@ -100,54 +105,69 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 		if !drop[r.name] && !isAsset {
 			continue
 		}
-		if err := s.removeRecord(r, kept); err != nil {
+		gone, err := s.removeRecord(r, kept)
+		if err != nil {
 			errs = append(errs, err)
+		}
+		for _, name := range gone {
+			removed = append(removed, parts[name]...)
 		}
 	}
 	return removed, errs
 }
 
-func (s Store) removeUnit(e Entry, opt RemoveOptions, sv Services) error {
-	if e.text != nil {
-		return fmt.Errorf("%s is a section of %s, edit that file", e.Name, e.Path)
+// removeUnit stops what may be stopped and deletes the file of a unit. A section of a .quadlets file goes with its
+// application, when that has no other unit to keep.
+func (s Store) removeUnit(e Entry, inApp bool, services map[string]bool, opt RemoveOptions, sv Services) error {
+	if e.text != nil && !inApp {
+		return hinted{fmt.Errorf("%s is a section of %s", e.Name, e.Path), "edit that file"}
 	}
-	if e.Service != "" && sv.Active != nil {
-		active, err := sv.Active(e.Service)
-		if err != nil {
+	up, err := sv.active(e, services)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", e.Name, err)
+	case len(up) > 0 && !opt.Force:
+		return fmt.Errorf("%s %w: %s", e.Name, ErrActive, strings.Join(up, ", "))
+	}
+	for _, name := range up {
+		if err := sv.Stop(name); err != nil {
 			return fmt.Errorf("%s: %w", e.Name, err)
 		}
-		if active && !opt.Force {
-			return fmt.Errorf("%s: %w; --force stops it first", e.Name, ErrActive)
-		}
-		if active && sv.Stop != nil {
-			if err := sv.Stop(e.Service); err != nil {
-				return fmt.Errorf("%s: %w", e.Name, err)
-			}
-		}
+	}
+	if e.text != nil {
+		return nil
 	}
 	return os.Remove(e.Path)
 }
 
-// removeRecord deletes the other files that a record lists, and the record; with unit files left it lists only those.
-func (s Store) removeRecord(r record, kept map[string]bool) error {
+// removeRecord deletes the other files that a record lists, and the record. While a unit stays, so does what was
+// installed with it: its service may be running on it. It returns the files that it deleted.
+func (s Store) removeRecord(r record, kept map[string]bool) (gone []string, err error) {
+	keep := slices.ContainsFunc(r.files, func(name string) bool { return kept[name] })
 	var errs []error
 	var left []string
 	for _, name := range r.files {
-		if kept[name] {
-			left = append(left, name)
+		path := filepath.Join(s.Dir, name)
+		if keep {
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+				left = append(left, name)
+			}
 			continue
 		}
-		if err := os.Remove(filepath.Join(s.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch err := os.Remove(path); {
+		case err == nil:
+			gone = append(gone, name)
+		case !errors.Is(err, fs.ErrNotExist):
 			errs = append(errs, err)
 		}
 	}
 	path := filepath.Join(s.Dir, r.name)
 	if len(left) > 0 {
-		errs = append(errs, writeFile(path, []byte(strings.Join(left, "\n")+"\n"), true))
-		return errors.Join(errs...)
+		errs = append(errs, writeFile(path, []byte(strings.Join(left, "\n")+"\n"), nil, true))
+		return gone, errors.Join(errs...)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return gone, errors.Join(errs...)
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +84,7 @@ type conn interface {
 	ResetFailedUnitContext(ctx context.Context, name string) error
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
+	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ReloadContext(ctx context.Context) error
 }
 
@@ -309,6 +311,28 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	return p, nil
+}
+
+// Instances names the units that the manager has loaded of a template: "web@one.service" of "web@.service".
+func (m *Manager) Instances(ctx context.Context, template string) ([]string, error) {
+	before, after, ok := strings.Cut(template, "@.")
+	if !ok {
+		return nil, fmt.Errorf("%s is not a template", template)
+	}
+	before, after = before+"@", "."+after
+	list, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{before + "*" + after})
+	if err != nil {
+		return nil, fmt.Errorf("instances of %s: %w", template, err)
+	}
+	var names []string
+	for _, u := range list {
+		// A pattern also fits the aliases of a unit, which is listed by its main name.
+		if strings.HasPrefix(u.Name, before) && strings.HasSuffix(u.Name, after) {
+			names = append(names, u.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 func text(raw map[string]any, name string) string {

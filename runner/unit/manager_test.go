@@ -23,6 +23,7 @@ type fake struct {
 	result  string // of jobs; empty: they never end
 	unit    map[string]any
 	service map[string]any
+	listed  []string // answer to any pattern
 }
 
 func (f *fake) do(done chan<- string, words ...string) (int, error) {
@@ -57,6 +58,14 @@ func (f *fake) StartTransientUnitContext(_ context.Context, name, mode string, p
 func (f *fake) ResetFailedUnitContext(_ context.Context, name string) error {
 	f.asked = append(f.asked, "reset "+name)
 	return nil
+}
+func (f *fake) ListUnitsByPatternsContext(_ context.Context, _, patterns []string) ([]systemd.UnitStatus, error) {
+	f.asked = append(f.asked, "list "+strings.Join(patterns, " "))
+	var out []systemd.UnitStatus
+	for _, name := range f.listed {
+		out = append(out, systemd.UnitStatus{Name: name})
+	}
+	return out, f.refuse
 }
 func (f *fake) ReloadContext(context.Context) error { return nil }
 func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
@@ -106,6 +115,22 @@ func TestProperties(t *testing.T) {
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestInstances(t *testing.T) {
+	f := &fake{listed: []string{"web@two.service", "web@one.service", "other.service"}}
+	m := &Manager{conn: f}
+	got, err := m.Instances(context.Background(), "web@.service")
+	if err != nil || strings.Join(got, " ") != "web@one.service web@two.service" || strings.Join(f.asked, ",") != "list web@*.service" {
+		t.Errorf("%v, %v, asked %v", got, err, f.asked)
+	}
+	if _, err := m.Instances(context.Background(), "web.service"); err == nil {
+		t.Error("a unit that is no template has instances")
+	}
+	f.refuse = errors.New("no")
+	if _, err := m.Instances(context.Background(), "web@.service"); !errors.Is(err, f.refuse) {
+		t.Errorf("%v", err)
 	}
 }
 
