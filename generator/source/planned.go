@@ -8,6 +8,6 @@ import "github.com/podunit/podunit/generator/quadlet"
 func MergeDropIns(dirs []Dir, units []quadlet.Input) {
 	drops := indexDropIns(dirs)
 	for i := range units {
-		drops.merge(&units[i])
+		drops.merge(&units[i], false)
 	}
 }
