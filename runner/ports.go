@@ -44,7 +44,7 @@ func exposed(r *container.Record) []spec.PortMapping {
 
 // binding is one host port in inspect's PortBindings.
 type binding struct {
-	HostIp, HostPort string //nolint:revive // docker's and podman's spelling
+	HostIp, HostPort string //nolint:revive,staticcheck // docker's and podman's spelling
 }
 
 // bindings are published ports by container port and protocol, as inspect shows them.

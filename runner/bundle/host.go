@@ -118,7 +118,7 @@ func mountFlags(path string) ([]string, error) {
 		bit  int64
 		name string
 	}{{unix.ST_NOSUID, "nosuid"}, {unix.ST_NODEV, "nodev"}, {unix.ST_NOEXEC, "noexec"}} {
-		if int64(st.Flags)&f.bit != 0 {
+		if int64(st.Flags)&f.bit != 0 { //nolint:unconvert // 32 bits wide on some processors
 			flags = append(flags, f.name)
 		}
 	}

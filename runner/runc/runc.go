@@ -273,7 +273,7 @@ func (r Runtime) explain(verb string, err error, log string) error {
 		return fmt.Errorf("%s %s: %w", filepath.Base(r.Command), verb, err)
 	}
 	lower := strings.ToLower(msg)
-	kind := err
+	var kind error
 	switch {
 	case strings.Contains(lower, "executable file not found"),
 		strings.Contains(lower, "no such file or directory") && strings.Contains(lower, "exec"):
@@ -284,8 +284,8 @@ func (r Runtime) explain(verb string, err error, log string) error {
 	case strings.Contains(lower, "does not exist"):
 		kind = ErrNoContainer
 	}
-	if kind == err {
-		return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, kind)
+	if kind == nil {
+		return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, err)
 	}
 	// What the runtime puts in front says how it is built, not what is wrong.
 	for _, prefix := range []string{"runc run failed: ", "runc create failed: ", "unable to start container process: "} {

@@ -3,6 +3,7 @@
 package runc
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,7 +50,7 @@ func seal(path string) (fd int, err error) {
 	}
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err = unix.MemfdCreate("runc", flags|unix.MFD_EXEC)
-	if err == unix.EINVAL { // Linux before 6.3, where all may be executed
+	if errors.Is(err, unix.EINVAL) { // Linux before 6.3, where all may be executed
 		fd, err = unix.MemfdCreate("runc", flags)
 	}
 	if err != nil {

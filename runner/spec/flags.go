@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -204,7 +205,8 @@ func (f *Flags) apply(t *target) Faults {
 			}
 		}
 		fault := func(v string, err error) {
-			if nb, ok := err.(*NotBuilt); ok {
+			var nb *NotBuilt
+			if errors.As(err, &nb) {
 				faults = append(faults, nb)
 				return
 			}
