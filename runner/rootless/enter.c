@@ -304,11 +304,23 @@ static int end_idmap(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
 }
 
+/*
+ * A user namespace that waits for its mappings. newuidmap(1) and newgidmap(1) take
+ * milliseconds, in which Go starts; podunit_finish waits for them. The lock is held
+ * until then: nobody joins a namespace without mappings.
+ */
+static struct {
+	pid_t helper; /* 0: there is none to wait for */
+	int err[2];   /* what newuidmap and newgidmap have to say */
+	int lock;
+	char dir[PODUNIT_PATH + 32]; /* where the namespace is listed */
+} unmapped;
+
+/* Make a user namespace, and begin to have its mappings made. */
 static int make_userns(void)
 {
 	char name[64], uids[3 * (MAX_RANGES + 1)][16], gids[3 * (MAX_RANGES + 1)][16];
-	int nu, ng, go[2], err[2][2], status;
-	struct stat st;
+	int nu, ng, go[2], err[2][2];
 	pid_t self = getpid(), helper;
 	ssize_t n;
 
@@ -354,33 +366,39 @@ static int make_userns(void)
 		waitpid(helper, NULL, 0);
 		return -1;
 	}
-	n = write(go[1], "x", 1);
+	n = write(go[1], "x", 1); /* if not, the helper ends without a mapping, and that is noticed */
 	close(go[1]);
-	if (waitpid(helper, &status, 0) < 0 || n != 1 || !WIFEXITED(status))
+	unmapped.helper = n == 1 ? helper : -1;
+	unmapped.err[0] = err[0][0];
+	unmapped.err[1] = err[1][0];
+	return 0;
+}
+
+/* Wait for the mappings of a namespace that make_userns has begun. */
+static int await_mappings(void)
+{
+	int status;
+	struct stat st;
+
+	if (unmapped.helper < 0 || waitpid(unmapped.helper, &status, 0) < 0 || !WIFEXITED(status))
 		status = 126 << 8;
 	if (WEXITSTATUS(status) == 127) {
 		fail(PODUNIT_NO_NEWIDMAP, "newuidmap or newgidmap is not in PATH");
-		close(err[0][0]);
-		close(err[1][0]);
 		return -1;
 	}
 	if (WEXITSTATUS(status) != 0) {
 		char text[PODUNIT_DETAIL / 2];
+		ssize_t n = read(unmapped.err[0], text, sizeof text - 1);
 
-		n = read(err[0][0], text, sizeof text - 1);
 		if (n <= 0) /* both may complain; one at a time is enough */
-			n = read(err[1][0], text, sizeof text - 1);
+			n = read(unmapped.err[1], text, sizeof text - 1);
 		text[n > 0 ? n : 0] = 0;
 		for (char *p = text; *p; p++)
 			if (*p == '\n')
 				*p = ' ';
 		fail(PODUNIT_IDMAP_REFUSED, "%s", text);
-		close(err[0][0]);
-		close(err[1][0]);
 		return -1;
 	}
-	close(err[0][0]);
-	close(err[1][0]);
 	if (stat("/proc/self/ns/user", &st) < 0) {
 		fail(PODUNIT_USERNS_REFUSED, "/proc/self/ns/user: %s", strerror(errno));
 		return -1;
@@ -389,9 +407,20 @@ static int make_userns(void)
 	return 0;
 }
 
+void podunit_finish(void)
+{
+	if (!unmapped.helper)
+		return;
+	podunit_identity.entered = await_mappings() == 0 && register_self(unmapped.dir) == 0;
+	unmapped.helper = 0;
+	close(unmapped.err[0]);
+	close(unmapped.err[1]);
+	close(unmapped.lock);
+}
+
 static int enter_userns(void)
 {
-	char dir[PODUNIT_PATH + 32], path[PODUNIT_PATH + 64];
+	char dir[sizeof unmapped.dir], path[sizeof dir + 64];
 	int lock, r;
 
 	if (make_dirs(dir, sizeof dir) < 0)
@@ -405,11 +434,16 @@ static int enter_userns(void)
 			close(lock);
 		return -1;
 	}
-	r = join(dir);
-	if (r < 0)
-		r = make_userns();
-	if (r == 0)
+	if (join(dir) == 0) {
 		r = register_self(dir);
+	} else {
+		r = make_userns();
+		if (r == 0) {
+			unmapped.lock = lock;
+			memcpy(unmapped.dir, dir, sizeof dir);
+			return 0;
+		}
+	}
 	close(lock);
 	return r;
 }
@@ -448,6 +482,14 @@ static int nothing_to_remove(int argc, char **argv)
 	return 1;
 }
 
+/* Whether the service manager itself executed this process. Source: systemd.exec(5), $SYSTEMD_EXEC_PID. */
+static int executed_by_manager(void)
+{
+	const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+	return pid && strtoul(pid, NULL, 10) == (unsigned long)getpid();
+}
+
 __attribute__((constructor)) static void enter(int argc, char **argv)
 {
 	const char *base;
@@ -478,5 +520,8 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 		fail(PODUNIT_MOUNTNS_REFUSED, "%s", strerror(errno));
 		return;
 	}
-	podunit_identity.entered = 1;
+	podunit_identity.entered = 1; /* podunit_finish has the last word */
+	/* From here on, a second thread is no obstacle. */
+	if (executed_by_manager())
+		podunit_expect_moves();
 }

@@ -36,6 +36,13 @@ int podunit_log_main(int argc, char **argv);
 int podunit_infra_main(int argc, char **argv);
 int podunit_gate_main(int argc, char **argv);
 
+/* Wait for what the constructor has begun; identity holds from then on. To be called once, first. */
+void podunit_finish(void);
+
+/* Make moves between cgroups quick (moves.c). */
+void podunit_expect_moves(void);
+void podunit_await_moves(void);
+
 /* Give back the memory that a small program needed to start (slim.c). */
 void podunit_slim(void);
 

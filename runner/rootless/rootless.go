@@ -10,7 +10,7 @@
 package rootless
 
 /*
-#cgo CFLAGS: -O2 -Wall -Wextra
+#cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter
 #include "enter.h"
 */
 import "C"
@@ -52,10 +52,15 @@ type Identity struct {
 // Rootless reports whether the user is not root.
 func (i Identity) Rootless() bool { return i.UID != 0 }
 
+// AwaitMoves returns when the move to our own cgroup that began before Go did is over (see
+// moves.c): until then nobody may move us to another. It is to be called once.
+func AwaitMoves() { C.podunit_await_moves() }
+
 // Enter reports what the constructor did and tells the ecosystem's libraries, which
 // look at the environment, that root in here is not root out there.
 // Source: go.podman.io/storage/pkg/unshare, IsRootless.
 func Enter() Identity {
+	C.podunit_finish()
 	c := &C.podunit_identity
 	id := Identity{
 		UID:     int(c.uid),

@@ -16,14 +16,15 @@ func Executed(lookup func(string) (string, bool)) bool {
 	return pid == strconv.Itoa(os.Getpid())
 }
 
-// expected is the move that ExpectMoves has begun.
+// expected are the moves to where we are already that have begun.
 var expected sync.WaitGroup
 
-// ExpectMoves makes the move of a process to another cgroup quick for the next few milliseconds. The first one waits
-// until every processor has seen that moves begin (an RCU grace period, 5 to 20 ms): a start waits when the runtime
-// moves the container, and a stop when the manager executes what comes next. So we ask for a move that changes nothing
-// right away, and the wait passes while other work is done. A system that mounts cgroup2 with favordynmods never
-// waits. Source: Documentation/admin-guide/cgroup-v2.rst, favordynmods; kernel/rcu/sync.c.
+// MovesBegun says that such a move had begun before us; await returns when it is over.
+func MovesBegun(await func()) { expected.Go(await) }
+
+// ExpectMoves makes the move of a process to another cgroup quick for the next few milliseconds: a move that changes
+// nothing waits in the place of the one that matters, while other work is done. runner/rootless/moves.c tells why, and
+// does the same at the beginning of a process.
 func ExpectMoves() {
 	expected.Go(func() {
 		own, err := os.ReadFile("/proc/self/cgroup")
