@@ -29,6 +29,9 @@ type Input struct {
 	Image *v1.ImageConfig
 	// Rootfs is the path of the mounted root file system.
 	Rootfs string
+	// User is who the container's process is, as ResolveUser gives it; nil to have it
+	// looked up.
+	User *User
 	// Config is the ecosystem's configuration; nil means its built-in defaults.
 	Config *config.ContainersConfig
 	// Host is what the machine and this process bring along; see Probe.

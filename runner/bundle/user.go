@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"github.com/moby/sys/user"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -143,21 +142,32 @@ const maxDatabase = 16 << 20
 // links are followed as they are inside the image, and never out of it. A file
 // that is not there is empty.
 func readInRoot(rootfs, name string) ([]byte, error) {
-	handle, err := pathrs.OpenInRoot(rootfs, name)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: rootfs, Err: err}
+	}
+	defer unix.Close(root)
+	// First without opening it: a pipe would keep us waiting, a device might do something.
+	// Source: openat2(2), Linux 5.6.
+	fd, err := unix.Openat2(root, name, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s of the image: %w", name, err)
 	}
-	defer handle.Close() // an O_PATH handle, nothing was written
-	if info, err := handle.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		// A pipe would keep us waiting for ever.
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("%s of the image: %w", name, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%s of the image is not a regular file", name)
 	}
-	f, err := pathrs.Reopen(handle, unix.O_RDONLY|unix.O_CLOEXEC)
+	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
 		return nil, fmt.Errorf("%s of the image: %w", name, err)
 	}
@@ -183,11 +193,15 @@ func (in *Input) KeepID() *User {
 
 // user sets who the process is.
 func (b *builder) user() error {
-	u, err := ResolveUser(b.Rootfs, b.Spec, b.Image, b.KeepID())
-	if err != nil {
-		return err
+	u := b.User
+	if u == nil {
+		found, err := ResolveUser(b.Rootfs, b.Spec, b.Image, b.KeepID())
+		if err != nil {
+			return err
+		}
+		u = &found
 	}
-	b.identity = u
+	b.identity = *u
 	for _, id := range []struct {
 		what string
 		id   uint32

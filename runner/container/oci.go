@@ -205,6 +205,7 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 	if err != nil {
 		return fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	in.User = &u
 	uid, gid := outside(in.UIDMap, u.UID), outside(in.GIDMap, u.GID)
 	if err := giveSources(mounts, uid, gid); err != nil {
 		return err
