@@ -201,7 +201,7 @@ func TestHelpKeys(t *testing.T) {
 
 // TestRunnerTakesGeneratedFlags: each flag that a key becomes is one that the runner's verb knows.
 func TestRunnerTakesGeneratedFlags(t *testing.T) {
-	root := newRootCommand(&env{})
+	root := newRootCommand(&env{}, nil)
 	verbs := map[string][]string{
 		"Container": {"run"}, "Pod": {"pod", "create"}, "Kube": {"kube", "play"}, "Volume": {"volume", "create"}, "Network": {"network", "create"},
 		"Image": {"image", "pull"}, "Build": {"build"}, "Artifact": {"artifact", "pull"},

@@ -71,6 +71,24 @@ func (e *env) openToRun(ctx context.Context) (*engines, error) {
 	return x, x.needRuntime()
 }
 
+// openToStart is openToRun for the start of a container. In a service, the runtime is made
+// ready meanwhile.
+func (e *env) openToStart(ctx context.Context) (*engines, error) {
+	if !unit.Executed(e.lookup) {
+		return e.openToRun(ctx)
+	}
+	r, found := runc.Find(e.runtime, "")
+	if found == nil {
+		r = r.Sealed()
+	}
+	x, err := e.openToRun(ctx)
+	if err == nil && x.Runtime.Command == r.Command {
+		r.Root = x.Runtime.Root
+		x.Runtime = r
+	}
+	return x, err
+}
+
 // needRuntime finds the OCI runtime, for verbs that start something.
 func (x *engines) needRuntime() error {
 	r, err := runc.Find(x.Runtime.Command, x.Runtime.Root)

@@ -111,9 +111,7 @@ func newFaultCommand(e *env) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			for _, line := range args {
-				fmt.Fprintln(e.stderr, line)
-			}
+			e.say(args...)
 			e.status(strings.SplitN(args[0], "\n", 2)[0])
 			return exitStatus(1)
 		},

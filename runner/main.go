@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/unit"
@@ -36,7 +37,7 @@ type env struct {
 	lookup         func(string) (string, bool)
 	user           rootless.Identity
 	modules        []string // --module: containers.conf(5) modules
-	runtime        string   // --runtime: the OCI runtime, empty for the configured one
+	runtime        string   // --runtime: the OCI runtime, empty for runc
 	notify         notify.Socket
 }
 
@@ -103,9 +104,7 @@ func main() {
 	}()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
-	if e.user.Entered && unit.Executed(os.LookupEnv) {
-		unit.ExpectMoves()
-	}
+	unit.MovesBegun(rootless.AwaitMoves)
 	status := run(ctx, e, os.Args[1:])
 	e.user.Leave()
 	if s, ok := got.Load().(syscall.Signal); ok && status == exitRunner {
@@ -120,7 +119,7 @@ func main() {
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, e *env, args []string) int {
-	root := newRootCommand(e)
+	root := newRootCommand(e, args)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -140,16 +139,34 @@ func run(ctx context.Context, e *env, args []string) int {
 	return exitRunner
 }
 
+// say writes lines to stderr. In a user's service, if that is the journal, they go there with the unit's name: we end in
+// a moment, and of a user's process that is gone the journal does not find out which unit it was of. (Of the system's
+// services it knows from the beginning what stderr belongs to.)
+func (e *env) say(lines ...string) {
+	var fields map[string]string
+	if direct, _ := journal.StderrIsJournalStream(); direct {
+		if own, err := unit.CurrentUnit(e.lookup); err == nil && own.User {
+			fields = own.JournalFields(e.user.Rootless())
+		}
+	}
+	for _, line := range lines {
+		if fields == nil || journal.Send(line, journal.PriErr, fields) != nil {
+			fmt.Fprintln(e.stderr, line)
+		}
+	}
+}
+
 // complain says an error, and the way out of it.
 func (e *env) complain(err error) {
-	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	lines := strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")
 	// Packages tell the way out with a method of this name.
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
-		fmt.Fprintf(e.stderr, "  hint: %s\n", h.Hint())
+		lines = append(lines, "  hint: "+h.Hint())
 	} else if hint := diskHint(err); hint != "" {
-		fmt.Fprintf(e.stderr, "  hint: %s\n", hint)
+		lines = append(lines, "  hint: "+hint)
 	}
+	e.say(lines...)
 }
 
 // diskHint is the way out of what any write may meet.
@@ -163,7 +180,8 @@ func diskHint(err error) string {
 	return ""
 }
 
-func newRootCommand(e *env) *cobra.Command {
+// newRootCommand makes the command line, or as much of it as args needs.
+func newRootCommand(e *env, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "podunit [flags] COMMAND",
 		Short:         "Run containers and pods as ordinary systemd services",
@@ -189,43 +207,68 @@ func newRootCommand(e *env) *cobra.Command {
 	// What matters comes back as an error; the rest is for who looks for a fault.
 	root.PersistentFlags().StringVar(&level, "log-level", "fatal", "what the libraries say: trace, debug, info, warn, error, fatal or panic")
 	root.PersistentFlags().StringArrayVar(&e.modules, "module", nil, "also read this containers.conf(5) `MODULE`")
-	root.PersistentFlags().StringVar(&e.runtime, "runtime", "", "the OCI runtime: a `NAME` in PATH, or a path; runc if not configured")
+	root.PersistentFlags().StringVar(&e.runtime, "runtime", "", "the OCI runtime: a `NAME` in PATH, or a path; runc if not given")
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
-	root.AddCommand(commands(e)...)
+	root.AddCommand(commands(e, args)...)
 	root.SetHelpCommand(newHelpCommand(e))
 	return root
 }
 
-// commands lists the verbs; each has a file of its own.
-func commands(e *env) []*cobra.Command {
-	return []*cobra.Command{
-		newCheckCommand(e),
-		newCleanupCommand(e),
-		newCreateCommand(e),
-		newExecCommand(e),
-		newFaultCommand(e),
-		newImageCommand(e),
-		newImagesCommand(e),
-		newInfoCommand(e),
-		newInspectCommand(e),
-		newKillCommand(e),
-		newLogsCommand(e),
-		newPodCommand(e),
-		newPsCommand(e),
-		newPullCommand(e),
-		newQuadletCommand(e),
-		newRestartCommand(e),
-		newRmCommand(e),
-		newRmiCommand(e),
-		newRunCommand(e),
-		newStartCommand(e),
-		newStopCommand(e),
-		newTagCommand(e),
-		newUnshareCommand(e),
-		newUntagCommand(e),
-		newVersionCommand(e),
-		newVolumeCommand(e),
+// constructor makes the command of a verb.
+type constructor struct {
+	verb string
+	make func(*env) *cobra.Command
+}
+
+// constructors lists the verbs; each has a file of its own.
+func constructors() []constructor {
+	return []constructor{
+		{"check", newCheckCommand},
+		{"cleanup", newCleanupCommand},
+		{"create", newCreateCommand},
+		{"exec", newExecCommand},
+		{"fault", newFaultCommand},
+		{"image", newImageCommand},
+		{"images", newImagesCommand},
+		{"info", newInfoCommand},
+		{"inspect", newInspectCommand},
+		{"kill", newKillCommand},
+		{"logs", newLogsCommand},
+		{"pod", newPodCommand},
+		{"ps", newPsCommand},
+		{"pull", newPullCommand},
+		{"quadlet", newQuadletCommand},
+		{"restart", newRestartCommand},
+		{"rm", newRmCommand},
+		{"rmi", newRmiCommand},
+		{"run", newRunCommand},
+		{"start", newStartCommand},
+		{"stop", newStopCommand},
+		{"tag", newTagCommand},
+		{"unshare", newUnshareCommand},
+		{"untag", newUntagCommand},
+		{"version", newVersionCommand},
+		{"volume", newVolumeCommand},
 	}
+}
+
+// commands makes the verbs that args may mean: the one that it begins with, or all. What
+// a service executes is one, and making the other commands and their flags takes a
+// millisecond.
+func commands(e *env, args []string) []*cobra.Command {
+	for len(args) > 0 && strings.HasPrefix(args[0], "--") && strings.Contains(args[0], "=") {
+		args = args[1:] // --module=…
+	}
+	for _, v := range constructors() {
+		if len(args) > 0 && args[0] == v.verb {
+			return []*cobra.Command{v.make(e)}
+		}
+	}
+	var all []*cobra.Command
+	for _, v := range constructors() {
+		all = append(all, v.make(e))
+	}
+	return all
 }

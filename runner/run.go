@@ -107,7 +107,7 @@ func newStartCommand(e *env) *cobra.Command {
 			if attach && len(args) > 1 {
 				return errors.New("--attach takes one container")
 			}
-			x, err := e.open(cmd.Context())
+			x, err := e.openToStart(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -146,12 +146,9 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if c.TTY && !c.Detach && !term.IsTerminal(int(os.Stdin.Fd())) {
 		return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
 	}
-	x, err := e.openToRun(ctx)
+	x, err := e.openToStart(ctx)
 	if err != nil {
 		return err
-	}
-	if x.inService() {
-		x.Runtime = x.Runtime.Sealed()
 	}
 	r, unlock, err := e.prepare(ctx, x, c, args)
 	if err != nil {
@@ -310,7 +307,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 	l := container.Launch{Record: r, New: how.new}
 	if x.inService() {
 		l.Unit = x.own.Name
-		l.Identifier = strings.TrimSuffix(x.own.Name, ".service")
+		l.JournalFields = x.own.JournalFields(e.user.Rootless())
 	}
 	if !how.new {
 		if err := x.Release(ctx, *r); err != nil {
@@ -411,7 +408,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 
 // failed says what is wrong and ends with a status of its own.
 func (e *env) failed(err error, status int) error {
-	fmt.Fprintf(e.stderr, "podunit: error: %v\n", err)
+	e.say(strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")...)
 	e.status(fmt.Sprintf("error: %v", err))
 	return exitStatus(status)
 }
@@ -471,9 +468,6 @@ func (e *env) cgroup(ctx context.Context, x *engines, r *container.Record, l *co
 
 // startExisting starts a container that was created before.
 func (e *env) startExisting(ctx context.Context, x *engines, name string, attach, stdin bool) error {
-	if err := x.needRuntime(); err != nil {
-		return err
-	}
 	r, err := x.Lookup(name)
 	if err != nil {
 		return err

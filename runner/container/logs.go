@@ -5,6 +5,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -24,11 +25,15 @@ const (
 // journalSocket is where journald takes entries.
 const journalSocket = "/run/systemd/journal/socket"
 
-// output makes the streams of a container that runs on its own, and the process that
-// copies them, if one is needed. closeEnds drops our copies once the container has its
-// own; the copier ends when the last writer has. rootfs is what it must not hold.
-func (e *Engine) output(r Record, rootfs, identifier string) (s runc.Streams, copier int, closeEnds func(), err error) {
-	closeEnds = func() {}
+// output is where a container writes that runs on its own.
+type output struct {
+	runc.Streams
+	// stdout and stderr are the ends that a process of ours reads; nil if none is needed.
+	stdout, stderr *os.File
+}
+
+// openOutput makes the streams of a container.
+func openOutput(r Record) (*output, error) {
 	driver := r.Spec.Log.Driver
 	if driver == "" {
 		driver = logJournald
@@ -38,60 +43,73 @@ func (e *Engine) output(r Record, rootfs, identifier string) (s runc.Streams, co
 	}
 	switch driver {
 	case logNone:
-		return s, 0, closeEnds, nil
+		return &output{}, nil
 	case logPassthrough:
-		return runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}, 0, closeEnds, nil
+		return &output{Streams: runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}}, nil
 	case logJournald:
 	default:
-		return s, 0, closeEnds, fmt.Errorf("log driver %q is not one of journald, passthrough, none", driver)
+		return nil, fmt.Errorf("log driver %q is not one of journald, passthrough, none", driver)
 	}
-	outR, outW, err := os.Pipe()
-	if err != nil {
-		return s, 0, closeEnds, err
+	var o output
+	var err error
+	if o.stdout, o.Stdout, err = os.Pipe(); err != nil {
+		return nil, err
 	}
-	errR, errW, err := os.Pipe()
-	if err != nil {
-		return s, 0, closeEnds, errors.Join(err, outR.Close(), outW.Close())
+	if o.stderr, o.Stderr, err = os.Pipe(); err != nil {
+		return nil, errors.Join(err, o.close())
 	}
-	copier, err = startCopier(rootfs, logFields(r, identifier), outR, errR)
-	outR.Close()
-	errR.Close()
-	closeEnds = func() { outW.Close(); errW.Close() }
-	if err != nil {
-		closeEnds()
-		return s, 0, func() {}, err
+	return &o, nil
+}
+
+// copy starts the process that copies what is written to the journal, if one is needed. It
+// ends when the last writer has.
+func (o *output) copy(l *Launch) (pid int, err error) {
+	if o.stdout == nil {
+		return 0, nil
 	}
-	return runc.Streams{Stdout: outW, Stderr: errW}, copier, closeEnds, nil
+	return startCopier(l.rootfs, l.logFields(), o.stdout, o.stderr)
+}
+
+// close drops our copies, once the container and the copier have theirs. It may be called
+// again.
+func (o *output) close() error {
+	if o.stdout == nil {
+		return nil // nothing of our own
+	}
+	var errs []error
+	for _, f := range []**os.File{&o.stdout, &o.stderr, &o.Stdout, &o.Stderr} {
+		if *f != nil {
+			errs = append(errs, (*f).Close())
+			*f = nil
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // logFields are the journal fields of every line; those of containers are podman's, so
 // that queries written for it go on working. Source: podman-logs(1), journald driver.
-func logFields(r Record, identifier string) []string {
-	if identifier == "" {
-		identifier = r.Name
+func (l *Launch) logFields() []string {
+	r := l.Record
+	fields := map[string]string{
+		"SYSLOG_IDENTIFIER": r.Name,
+		"CONTAINER_NAME":    r.Name,
+		"CONTAINER_ID":      r.ID[:12],
+		"CONTAINER_ID_FULL": r.ID,
+		"IMAGE_NAME":        r.ImageName,
 	}
-	if r.Spec.Log.Tag != "" {
-		identifier = r.Spec.Log.Tag
+	maps.Copy(fields, l.JournalFields)
+	if tag := r.Spec.Log.Tag; tag != "" {
+		fields["SYSLOG_IDENTIFIER"], fields["CONTAINER_TAG"] = tag, tag
 	}
-	f := []string{
-		"SYSLOG_IDENTIFIER=" + identifier,
-		"CONTAINER_NAME=" + r.Name,
-		"CONTAINER_ID=" + r.ID[:12],
-		"CONTAINER_ID_FULL=" + r.ID,
-		"IMAGE_NAME=" + r.ImageName,
+	maps.Copy(fields, r.Spec.Log.Labels)
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		all = append(all, name+"="+fields[name])
 	}
-	if r.Spec.Log.Tag != "" {
-		f = append(f, "CONTAINER_TAG="+r.Spec.Log.Tag)
-	}
-	var labels []string
-	for name, value := range r.Spec.Log.Labels {
-		labels = append(labels, name+"="+value)
-	}
-	slices.Sort(labels)
-	return append(f, labels...)
+	return all
 }
 
-// startCopier starts this binary as podunit-log (see runner/rootless/log.c).
+// startCopier starts this binary as podunit-log (see runner/rootless/log.c). rootfs is what it must not hold.
 func startCopier(rootfs string, fields []string, stdout, stderr *os.File) (int, error) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{"podunit-log", rootfs}, fields...)

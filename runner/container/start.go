@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -30,8 +29,8 @@ type Launch struct {
 	Foreground *runc.Streams
 	// Unit is the systemd unit we are the start of, or empty.
 	Unit string
-	// Identifier is what the journal shows as the name of the program.
-	Identifier string
+	// JournalFields go with all that the container writes.
+	JournalFields map[string]string
 	// Cgroup is the container's, relative to the mount of cgroup v2; empty for none.
 	Cgroup string
 	// Controllers are those the container's cgroup can have.
@@ -46,7 +45,11 @@ type Launch struct {
 	// own it waits there until Ready calls begin; attached it may be running.
 	Ready func(s Status, begin func() error) error
 
-	rootfs string // once it is mounted
+	rootfs   string // once it is mounted
+	config   []byte // once it is made
+	creation *runc.Creation
+	output   *output
+	console  *console
 }
 
 // Join is what a container shares with its pod.
@@ -105,9 +108,16 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		Undo: func(context.Context) error { return l.closeNetwork() },
 	}
 	steps := []step.Step{begun}
+	if l.Foreground == nil {
+		steps = append(steps, step.Step{
+			Name: "runtime begun",
+			Do:   func(ctx context.Context) error { return e.begin(ctx, &l) },
+			Undo: func(context.Context) error { return l.abandon() },
+		})
+	}
 	if l.New {
 		create := e.createSteps(r)
-		steps = slices.Concat(create[:1], steps, create[1:], steps)
+		steps = slices.Concat(create[:1], steps, create[1:], []step.Step{begun})
 	}
 	if l.Network != nil {
 		conn.Mode, conn.NetNSPath = l.Network.Mode(), l.Network.Path()
@@ -142,7 +152,11 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		},
 		step.Step{
 			Name: "bundle",
-			Do:   func(context.Context) error { return e.writeBundle(l, rootfs, conn, label) },
+			Do: func(context.Context) error {
+				var err error
+				l.config, err = e.config(l, rootfs, conn, label)
+				return err
+			},
 		},
 	)
 	if l.Foreground != nil {
@@ -164,7 +178,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Name: "run",
 			Do: func(ctx context.Context) error {
 				var err error
-				begin, err = e.background(ctx, l, &status)
+				begin, err = e.background(&l, &status)
 				return err
 			},
 			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
@@ -212,60 +226,82 @@ func (e *Engine) mountRootfs(r Record, label string) (string, error) {
 	return path, nil
 }
 
-// background creates a container that runs on its own once begin is called.
-func (e *Engine) background(ctx context.Context, l Launch, s *Status) (begin func() error, err error) {
+// begin has the runtime start to create a container that runs on its own; background
+// finishes that.
+func (e *Engine) begin(ctx context.Context, l *Launch) (err error) {
+	streams := runc.Streams{Console: consoleName}
 	if l.Record.Spec.TTY {
-		return e.backgroundTerminal(ctx, l, s)
+		if d := l.Record.Spec.Log.Driver; d == logNone || d == logPassthrough {
+			return fmt.Errorf("--tty with --detach and --log-driver=%s: nobody would hold the terminal; leave one of them out", d)
+		}
+		if l.console, err = e.listenConsole(l.Record.ID); err != nil {
+			return err
+		}
+	} else {
+		if l.output, err = openOutput(*l.Record); err != nil {
+			return err
+		}
+		streams = l.output.Streams
 	}
-	streams, copier, closeEnds, err := e.output(*l.Record, l.rootfs, l.Identifier)
-	if err != nil {
-		return nil, err
+	if l.creation, err = e.Runtime.Begin(ctx, l.Record.ID, e.dir(l.Record.ID), streams); err != nil {
+		return errors.Join(err, l.closeStreams())
 	}
-	defer closeEnds()
-	s.LogPID = copier
-	unit.ExpectMoves() // by the runtime, of the container
-	pid, begin, err := e.Runtime.Create(ctx, l.Record.ID, e.dir(l.Record.ID), streams, nil)
-	if err != nil {
-		return nil, err
-	}
-	step.Crash("launched")
-	return begin, e.began(l, s, pid)
+	return nil
 }
 
-// backgroundTerminal is background for a container that wants a terminal.
-func (e *Engine) backgroundTerminal(ctx context.Context, l Launch, s *Status) (begin func() error, err error) {
-	if d := l.Record.Spec.Log.Driver; d == logNone || d == logPassthrough {
-		return nil, fmt.Errorf("--tty with --detach and --log-driver=%s: nobody would hold the terminal; leave one of them out", d)
+// abandon undoes begin, if background has not finished it.
+func (l *Launch) abandon() error { return errors.Join(l.creation.Abandon(), l.closeStreams()) }
+
+func (l *Launch) closeStreams() error {
+	var errs []error
+	if l.console != nil {
+		errs = append(errs, l.console.close())
+		l.console = nil
 	}
-	c, err := e.listenConsole(l.Record.ID)
+	if l.output != nil {
+		errs = append(errs, l.output.close())
+	}
+	return errors.Join(errs...)
+}
+
+// background creates a container that runs on its own once begin is called.
+func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error) {
+	defer func() { err = errors.Join(err, l.closeStreams()) }() // what its users have is theirs
+	if l.output != nil {
+		if s.LogPID, err = l.output.copy(l); err != nil {
+			return nil, err
+		}
+	}
+	unit.ExpectMoves() // by the runtime, of the container
+	pid, begin, err := l.creation.Finish(l.config)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	pid, begin, err := e.Runtime.Create(ctx, l.Record.ID, e.dir(l.Record.ID), runc.Streams{Console: consoleName}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if s.LogPID, err = e.holdTerminal(l, c); err != nil {
-		return nil, errors.Join(err, e.Runtime.Delete(context.WithoutCancel(ctx), l.Record.ID))
+	if l.console != nil {
+		if s.LogPID, err = e.holdTerminal(l, l.console); err != nil {
+			return nil, errors.Join(err, e.Runtime.Delete(context.Background(), l.Record.ID))
+		}
 	}
 	step.Crash("launched")
-	return begin, e.began(l, s, pid)
+	return begin, e.began(*l, s, pid)
 }
 
 // foreground runs a container attached to us until it ends.
 func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, error) {
 	streams := *l.Foreground
 	if !l.Record.Spec.TTY && (streams.Stdout != nil && isSocket(streams.Stdout) || streams.Stderr != nil && isSocket(streams.Stderr)) {
-		piped, copier, closeEnds, err := e.output(*l.Record, l.rootfs, l.Identifier)
+		out, err := openOutput(*l.Record)
 		if err != nil {
 			return 0, err
 		}
-		defer closeEnds()
-		streams.Stdout, streams.Stderr, s.LogPID = piped.Stdout, piped.Stderr, copier
+		defer out.close()
+		if s.LogPID, err = out.copy(&l); err != nil {
+			return 0, err
+		}
+		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
 	}
 	var failed error
-	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), streams, func(pid int) {
+	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), l.config, streams, func(pid int) {
 		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
 			failed = l.Ready(*s, func() error { return nil })
 		}
@@ -294,14 +330,11 @@ func (e *Engine) Ended(r Record, code int) error {
 	return e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
 }
 
-func (e *Engine) writeBundle(l Launch, rootfs string, conn Connection, label labels) error {
-	config, err := e.oci(l, rootfs, conn, label)
+// config is the OCI configuration as the runtime reads it.
+func (e *Engine) config(l Launch, rootfs string, conn Connection, label labels) ([]byte, error) {
+	spec, err := e.oci(l, rootfs, conn, label)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b, err := json.Marshal(config)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(e.dir(l.Record.ID), "config.json"), b, 0o600)
+	return json.Marshal(spec)
 }

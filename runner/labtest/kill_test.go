@@ -101,6 +101,7 @@ var kills = map[string]struct{ unit, when string }{
 	"locked":                {"one", atStart},
 	"cleared":               {"one", atStart},
 	"mark":                  {"one", atStart},
+	"runtime begun":         {"one", atStart},
 	"layer":                 {"one", atStart},
 	"rootfs":                {"one", atStart},
 	"network begun":         {"one", atStart},

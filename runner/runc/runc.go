@@ -63,7 +63,7 @@ func isExecutable(path string) bool {
 // Streams are the files the container's first process inherits; nil is /dev/null.
 type Streams struct {
 	Stdin, Stdout, Stderr *os.File
-	// Console, for Create, is the socket in the bundle to which the runtime sends the
+	// Console, for Begin, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
 }
@@ -99,77 +99,12 @@ func environment() []string {
 // as its start.
 func (r Runtime) Forget(id string) error { return os.RemoveAll(filepath.Join(r.Root, id)) }
 
-// Create creates the container in bundle and returns the process ID of its first
-// process, which by then is nobody's child and waits to begin. It begins when begin is
-// called, and also when our process ends: see runner/rootless/gate.c. extra are files
-// passed on as descriptors 3 and up.
-func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, extra []*os.File) (pid int, begin func() error, err error) {
-	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
-	args := []string{"create", "--bundle", bundle, "--pid-file", pidFile}
-	if len(extra) > 0 {
-		args = append(args, "--preserve-fds", strconv.Itoa(len(extra)))
+// Foreground runs the container in bundle, as config says, attached to the streams and
+// returns its exit status. started is called with the pid once its first process exists.
+func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byte, s Streams, started func(pid int)) (int, error) {
+	if err := os.WriteFile(filepath.Join(bundle, configName), config, 0o600); err != nil {
+		return 0, err
 	}
-	if s.Console != "" {
-		args = append(args, "--console-socket", s.Console)
-	}
-	cmd := r.command(ctx, log, append(args, id)...)
-	if r.sealed != nil {
-		cmd.Path = r.sealed()
-	}
-	s.wire(cmd)
-	cmd.Dir = bundle // the socket's whole path may be too long
-	cmd.ExtraFiles = extra
-	gate, latch, err := r.gate(id)
-	if err != nil {
-		return 0, nil, err
-	}
-	discard := func() {
-		_ = gate.Process.Kill()
-		_ = latch.Close()
-		_ = gate.Wait() // it was killed
-	}
-	if err := cmd.Run(); err != nil {
-		discard()
-		return 0, nil, r.explain("create", err, log)
-	}
-	if pid, err = ReadPID(pidFile); err != nil {
-		discard()
-		return 0, nil, err
-	}
-	return pid, func() error {
-		if err := errors.Join(latch.Close(), gate.Wait()); err != nil {
-			return fmt.Errorf("%s start: %w", filepath.Base(r.Command), err)
-		}
-		return nil
-	}, nil
-}
-
-// gate starts the process that lets the container begin when latch is closed.
-func (r Runtime) gate(id string) (gate *exec.Cmd, latch *os.File, err error) {
-	held, latch, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer held.Close()
-	gate = exec.Command("/proc/self/exe")
-	gate.Args = []string{"podunit-gate", "", r.Command, "--root", r.Root, "start", id}
-	if filepath.Base(r.Command) == "runc" {
-		// What its start does, for the price of a system call.
-		gate.Args = []string{"podunit-gate", filepath.Join(r.Root, id, "exec.fifo")}
-	}
-	gate.Env = environment()
-	gate.Dir = "/"
-	gate.ExtraFiles = []*os.File{held}
-	gate.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := gate.Start(); err != nil {
-		return nil, nil, errors.Join(err, latch.Close())
-	}
-	return gate, latch, nil
-}
-
-// Foreground runs the container in bundle attached to the streams and returns its
-// exit status. started is called with the pid once its first process exists.
-func (r Runtime) Foreground(ctx context.Context, id, bundle string, s Streams, started func(pid int)) (int, error) {
 	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
 	// Not bound to ctx: the caller passes signals on to the container itself.
 	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)

@@ -34,7 +34,7 @@ func TestWhatTheRuntimeSaysBecomesOneOfOurErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := fake(t, `printf '{"level":"error","msg":"runc run failed: unable to start container process: `+strings.ReplaceAll(c.says, `\`, `\\`)+`"}\n' >"$LOG"; exit 1`)
-			_, err := r.Foreground(context.Background(), "x", t.TempDir(), Streams{}, nil)
+			_, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{}, nil)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
@@ -47,7 +47,7 @@ func TestWhatTheRuntimeSaysBecomesOneOfOurErrors(t *testing.T) {
 
 func TestTheContainersStatusIsNotTheRuntimesFault(t *testing.T) {
 	r := fake(t, "exit 7")
-	if code, err := r.Foreground(context.Background(), "x", t.TempDir(), Streams{}, nil); code != 7 || err != nil {
+	if code, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{}, nil); code != 7 || err != nil {
 		t.Errorf("got %d, %v", code, err)
 	}
 }
@@ -56,7 +56,7 @@ func TestForegroundTellsThePIDOnce(t *testing.T) {
 	bundle := t.TempDir()
 	r := fake(t, "echo 4711 >"+filepath.Join(bundle, "pid")+"; sleep 0.2")
 	var told []int
-	if _, err := r.Foreground(context.Background(), "x", bundle, Streams{}, func(pid int) { told = append(told, pid) }); err != nil {
+	if _, err := r.Foreground(context.Background(), "x", bundle, nil, Streams{}, func(pid int) { told = append(told, pid) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || told[0] != 4711 {

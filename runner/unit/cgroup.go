@@ -38,6 +38,24 @@ type Own struct {
 // a main process for MAINPID= to name.
 func (o Own) Service() bool { return strings.HasSuffix(o.Name, ".service") }
 
+// JournalFields are those with which an entry is found by the unit's name even if its sender had ended before the
+// journal looked at it: the name of the program, and what systemd itself says about a unit, which counts if the user
+// manager's user sends it, or root. For other units there is none of these. Source: systemd, add_matches_for_unit in
+// logs-show.c.
+func (o Own) JournalFields(rootless bool) map[string]string {
+	if o.Name == "" {
+		return nil
+	}
+	fields := map[string]string{"SYSLOG_IDENTIFIER": strings.TrimSuffix(o.Name, ".service")}
+	switch {
+	case o.User:
+		fields["USER_UNIT"] = o.Name
+	case !rootless:
+		fields["OBJECT_SYSTEMD_UNIT"] = o.Name
+	}
+	return fields
+}
+
 // CurrentUnit finds the unit of this process from the kernel's and the
 // manager's marks, without asking over D-Bus.
 func CurrentUnit(lookup func(string) (string, bool)) (Own, error) {
