@@ -92,5 +92,5 @@ func (e *Engine) holdTerminal(l *Launch, c *console) (copier int, err error) {
 		return 0, err
 	}
 	defer nothing.Close()
-	return startCopier(l.rootfs, l.logFields(), terminal, nothing)
+	return l.startCopier(terminal, nothing)
 }

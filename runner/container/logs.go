@@ -61,13 +61,10 @@ func openOutput(r Record) (*output, error) {
 	return &o, nil
 }
 
-// copy starts the process that copies what is written to the journal, if one is needed. It
-// ends when the last writer has.
+// copy starts the process that copies what is written to the journal. It ends when the
+// last writer has.
 func (o *output) copy(l *Launch) (pid int, err error) {
-	if o.stdout == nil {
-		return 0, nil
-	}
-	return startCopier(l.rootfs, l.logFields(), o.stdout, o.stderr)
+	return l.startCopier(o.stdout, o.stderr)
 }
 
 // close drops our copies, once the container and the copier have theirs. It may be called
@@ -109,15 +106,21 @@ func (l *Launch) logFields() []string {
 	return all
 }
 
-// startCopier starts this binary as podunit-log (see runner/rootless/log.c). rootfs is what it must not hold.
-func startCopier(rootfs string, fields []string, stdout, stderr *os.File) (int, error) {
+// startCopier starts this binary as podunit-log (see runner/rootless/log.c), which is also
+// the gate of the container if it can be.
+func (l *Launch) startCopier(stdout, stderr *os.File) (int, error) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = append([]string{"podunit-log", rootfs}, fields...)
+	cmd.ExtraFiles = []*os.File{stdout, stderr}
+	fifo := ""
+	if l.gate != nil && l.gate.FIFO != "" {
+		fifo = l.gate.FIFO
+		cmd.ExtraFiles = append(cmd.ExtraFiles, l.gate.Far)
+	}
+	cmd.Args = append([]string{"podunit-log", l.rootfs, fifo}, l.logFields()...)
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	// Lines that the journal does not take go where the unit's own do.
 	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{stdout, stderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start the log copier: %w", err)

@@ -50,7 +50,11 @@ type Launch struct {
 	creation *runc.Creation
 	output   *output
 	console  *console
+	gate     *runc.Gate
 }
+
+// copied tells whether a process of ours reads what the container writes to pipes.
+func (l *Launch) copied() bool { return l.output != nil && l.output.stdout != nil }
 
 // Join is what a container shares with its pod.
 type Join struct {
@@ -181,7 +185,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 				begin, err = e.background(&l, &status)
 				return err
 			},
-			Undo: func(ctx context.Context) error { return e.Runtime.Delete(ctx, r.ID) },
+			Undo: func(ctx context.Context) error {
+				return errors.Join(l.gate.Discard(), e.Runtime.Delete(ctx, r.ID))
+			},
 		},
 		// While the runtime was at work, so was pasta; the container has not begun yet.
 		connected,
@@ -266,14 +272,26 @@ func (l *Launch) closeStreams() error {
 
 // background creates a container that runs on its own once begin is called.
 func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error) {
-	defer func() { err = errors.Join(err, l.closeStreams()) }() // what its users have is theirs
-	if l.output != nil {
-		if s.LogPID, err = l.output.copy(l); err != nil {
-			return nil, err
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.gate.Discard())
 		}
+		err = errors.Join(err, l.closeStreams()) // what their users have is theirs
+	}()
+	if l.gate, err = e.Runtime.Gate(l.Record.ID); err != nil {
+		return nil, err
+	}
+	if l.copied() {
+		s.LogPID, err = l.output.copy(l)
+	}
+	if err == nil && (l.gate.FIFO == "" || l.console == nil && !l.copied()) {
+		err = l.gate.Start()
+	}
+	if err != nil {
+		return nil, err
 	}
 	unit.ExpectMoves() // by the runtime, of the container
-	pid, begin, err := l.creation.Finish(l.config)
+	pid, err := l.creation.Finish(l.config)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +301,7 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 		}
 	}
 	step.Crash("launched")
-	return begin, e.began(*l, s, pid)
+	return l.gate.Open, e.began(*l, s, pid)
 }
 
 // foreground runs a container attached to us until it ends.
@@ -295,8 +313,10 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 			return 0, err
 		}
 		defer out.close()
-		if s.LogPID, err = out.copy(&l); err != nil {
-			return 0, err
+		if out.stdout != nil {
+			if s.LogPID, err = out.copy(&l); err != nil {
+				return 0, err
+			}
 		}
 		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
 	}

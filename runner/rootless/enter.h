@@ -36,6 +36,10 @@ int podunit_log_main(int argc, char **argv);
 int podunit_infra_main(int argc, char **argv);
 int podunit_gate_main(int argc, char **argv);
 
+/* Parts of the gate (gate.c): wait for the word, 0 to open it; let the container begin. */
+int podunit_await_latch(int fd);
+int podunit_open_gate(const char *fifo);
+
 /* Wait for what the constructor has begun; identity holds from then on. To be called once, first. */
 void podunit_finish(void);
 

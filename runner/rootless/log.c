@@ -8,9 +8,11 @@
  * cannot open /dev/stdout (ENXIO), which the official nginx image does. Why C: a
  * container's unit shall hold nothing heavier than cat(1) beside the container.
  *
- * usage: podunit-log ROOTFS FIELD=VALUE...
+ * usage: podunit-log ROOTFS FIFO FIELD=VALUE...
  * File descriptor 3 is read as stdout, 4 as stderr; 3 may be the near end of a
  * terminal. The fields are added to every entry. It ends when both are at their end.
+ * With a FIFO it is also the gate of the container (gate.c), and file descriptor 5 the
+ * latch: once the gate is open, it writes a byte there.
  *
  * Protocol: systemd.io/JOURNAL_NATIVE_PROTOCOL, a datagram an entry; entries too
  * long for a datagram go in a sealed memfd.
@@ -180,7 +182,7 @@ static int copy(struct stream *s)
 
 int podunit_log_main(int argc, char **argv)
 {
-	struct pollfd polls[2];
+	struct pollfd polls[3] = { { 0 }, { 0 }, { .fd = -1 } };
 	int open_streams = 2, idle = 0;
 
 	/* It ends with the pipes, not before: last words matter most. */
@@ -194,7 +196,9 @@ int podunit_log_main(int argc, char **argv)
 	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 && argc > 1)
 		umount2(argv[1], MNT_DETACH);
 
-	for (int i = 2; i < argc; i++) {
+	if (argc > 2 && argv[2][0])
+		polls[2] = (struct pollfd){ .fd = 5, .events = POLLIN };
+	for (int i = 3; i < argc; i++) {
 		size_t n = strlen(argv[i]);
 
 		if (fields_len + n + 1 > sizeof fields || memchr(argv[i], '\n', n))
@@ -214,13 +218,20 @@ int podunit_log_main(int argc, char **argv)
 	connect_journal();
 	podunit_slim();
 	while (open_streams > 0) {
-		int n = poll(polls, 2, idle ? -1 : QUIET);
+		int n = poll(polls, 3, idle ? -1 : QUIET);
 
 		if (n < 0 && errno != EINTR)
 			return 1;
 		idle = n == 0;
 		if (idle)
 			podunit_slim();
+		if (n > 0 && polls[2].fd >= 0 && polls[2].revents) {
+			/* Nobody may be there any more to hear it. */
+			if (podunit_await_latch(5) == 0 && podunit_open_gate(argv[2]) == 0)
+				(void)!write(5, "", 1);
+			close(5);
+			polls[2].fd = -1;
+		}
 		for (int i = 0; i < 2; i++) {
 			if (polls[i].fd < 0 || !(polls[i].revents & (POLLIN | POLLHUP | POLLERR)))
 				continue;

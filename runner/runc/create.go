@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -21,7 +22,6 @@ const configName = "config.json"
 // A Creation is a container that the runtime creates. It ends with Finish or Abandon.
 type Creation struct {
 	runtime Runtime
-	id      string
 	cmd     *exec.Cmd
 	config  string // the file
 	log     string
@@ -30,7 +30,6 @@ type Creation struct {
 	// a pipe, so that opening it waits for nobody, and runc reads the end if we are killed.
 	feed    *os.File
 	started chan error
-	gate    *gate
 }
 
 // Begin begins to create a container in the directory bundle, whose configuration comes
@@ -40,7 +39,6 @@ type Creation struct {
 func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Creation, error) {
 	c := &Creation{
 		runtime: r,
-		id:      id,
 		config:  filepath.Join(bundle, configName),
 		log:     filepath.Join(bundle, "runtime.log"),
 		pid:     filepath.Join(bundle, "pid"),
@@ -74,38 +72,25 @@ func (c *Creation) start() error {
 	if c.runtime.sealed != nil {
 		c.cmd.Path = c.runtime.sealed()
 	}
-	if err := c.cmd.Start(); err != nil {
-		return err
-	}
-	var err error
-	if c.gate, err = c.runtime.gate(c.id); err != nil {
-		c.end()
-	}
-	return err
-}
-
-// end ends the runtime, which has not read anything and so has not done anything.
-func (c *Creation) end() {
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait() // it was killed
+	return c.cmd.Start()
 }
 
 // Finish hands the configuration over and returns the process ID of the container's first
-// process, which by then is nobody's child and waits to begin. It begins when begin is
-// called, and also when our process ends: see runner/rootless/gate.c.
-func (c *Creation) Finish(config []byte) (pid int, begin func() error, err error) {
+// process, which by then is nobody's child and waits to begin.
+func (c *Creation) Finish(config []byte) (pid int, err error) {
 	if c.feed == nil {
 		if err := os.WriteFile(c.config, config, 0o600); err != nil {
-			return 0, nil, err
+			return 0, err
 		}
 		c.started <- c.start()
 	}
 	if err := <-c.started; err != nil {
-		return 0, nil, errors.Join(c.runtime.explain("create", err, c.log), c.closeFeed())
+		return 0, errors.Join(c.runtime.explain("create", err, c.log), closeFile(&c.feed))
 	}
 	if c.feed != nil {
 		// It fits into no pipe if it is long, and the runtime may end before it has read it.
-		go func() { _, _ = c.feed.Write(config) }()
+		feed := c.feed
+		go func() { _, _ = feed.Write(config) }()
 	}
 	err = c.cmd.Wait()
 	if err != nil {
@@ -115,18 +100,9 @@ func (c *Creation) Finish(config []byte) (pid int, begin func() error, err error
 	}
 	if c.feed != nil {
 		// A file again, for exec and for who wants to know.
-		err = errors.Join(err, c.closeFeed(), os.Remove(c.config), os.WriteFile(c.config, config, 0o600))
+		err = errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, config, 0o600))
 	}
-	if err != nil {
-		c.gate.discard()
-		return 0, nil, err
-	}
-	return pid, func() error {
-		if err := c.gate.open(); err != nil {
-			return fmt.Errorf("%s start: %w", filepath.Base(c.runtime.Command), err)
-		}
-		return nil
-	}, nil
+	return pid, err
 }
 
 // Abandon ends a creation that was begun and is not to be finished. After Finish it does
@@ -136,54 +112,92 @@ func (c *Creation) Abandon() error {
 		return nil
 	}
 	if err := <-c.started; err == nil {
-		c.end()
-		c.gate.discard()
+		// It has not read anything, and so has not done anything.
+		_ = c.cmd.Process.Kill()
+		_ = c.cmd.Wait() // it was killed
 	}
-	return c.closeFeed()
+	return closeFile(&c.feed)
 }
 
-func (c *Creation) closeFeed() error {
-	if c.feed == nil {
+// A Gate lets a created container begin. It is a process that outlives us; see
+// runner/rootless/gate.c. It is started with Start, or another process takes its part.
+type Gate struct {
+	// FIFO is where the container's first process waits; empty if the runtime alone knows.
+	FIFO string
+	// Far is what the process gets, and tells it what to do.
+	Far *os.File
+
+	near    *os.File
+	cmd     *exec.Cmd
+	runtime Runtime
+	id      string
+}
+
+// Gate makes the gate of a container.
+func (r Runtime) Gate(id string) (*Gate, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	g := &Gate{Far: os.NewFile(uintptr(fds[0]), "gate"), near: os.NewFile(uintptr(fds[1]), "latch"), runtime: r, id: id}
+	if filepath.Base(r.Command) == "runc" {
+		g.FIFO = filepath.Join(r.Root, id, "exec.fifo")
+	}
+	return g, nil
+}
+
+// Start starts a process that is the gate and nothing else.
+func (g *Gate) Start() error {
+	g.cmd = exec.Command("/proc/self/exe")
+	g.cmd.Args = []string{"podunit-gate", g.FIFO}
+	if g.FIFO == "" {
+		g.cmd.Args = append(g.cmd.Args, g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
+	}
+	g.cmd.Env = environment()
+	g.cmd.Dir = "/"
+	g.cmd.ExtraFiles = []*os.File{g.Far}
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return g.cmd.Start()
+}
+
+// Open lets the container begin.
+func (g *Gate) Open() error {
+	// The end of Far's other holders is the process's, if it died.
+	err := errors.Join(closeFile(&g.Far), unix.Shutdown(int(g.near.Fd()), unix.SHUT_WR))
+	if err == nil && g.cmd != nil {
+		err = g.cmd.Wait()
+		g.cmd = nil
+	} else if err == nil {
+		if _, err = g.near.Read(make([]byte, 1)); err == io.EOF {
+			err = errors.New("the container did not come to it")
+		}
+	}
+	if err = errors.Join(err, closeFile(&g.near)); err != nil {
+		return fmt.Errorf("%s start: %w", filepath.Base(g.runtime.Command), err)
+	}
+	return nil
+}
+
+// Discard ends the gate if it has not been opened.
+func (g *Gate) Discard() error {
+	if g == nil || g.near == nil {
 		return nil
 	}
-	err := c.feed.Close()
-	c.feed = nil
+	_, _ = g.near.Write([]byte{0}) // if anybody is there
+	err := errors.Join(closeFile(&g.Far), closeFile(&g.near))
+	if g.cmd != nil {
+		_ = g.cmd.Wait() // with the status of a gate that was not opened
+		g.cmd = nil
+	}
 	return err
 }
 
-// A gate is a process that lets a container begin. Closing the latch opens it.
-type gate struct {
-	cmd   *exec.Cmd
-	latch *os.File
-}
-
-func (r Runtime) gate(id string) (*gate, error) {
-	held, latch, err := os.Pipe()
-	if err != nil {
-		return nil, err
+// closeFile closes *f, once.
+func closeFile(f **os.File) error {
+	if *f == nil {
+		return nil
 	}
-	defer held.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{"podunit-gate", "", r.Command, "--root", r.Root, "start", id}
-	if filepath.Base(r.Command) == "runc" {
-		// What its start does, for the price of a system call.
-		cmd.Args = []string{"podunit-gate", filepath.Join(r.Root, id, "exec.fifo")}
-	}
-	cmd.Env = environment()
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{held}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(err, latch.Close())
-	}
-	return &gate{cmd, latch}, nil
-}
-
-func (g *gate) open() error { return errors.Join(g.latch.Close(), g.cmd.Wait()) }
-
-// discard ends the gate without opening it.
-func (g *gate) discard() {
-	_ = g.cmd.Process.Kill()
-	_ = g.latch.Close()
-	_ = g.cmd.Wait() // it was killed
+	err := (*f).Close()
+	*f = nil
+	return err
 }
