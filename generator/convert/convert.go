@@ -397,6 +397,9 @@ func (c *converter) mounted(l *unitfile.Line, path string) {
 // mountsFor is mounted for a path that is taken as it is.
 func (c *converter) mountsFor(l *unitfile.Line, path string) {
 	text, ok := unitfile.QuotePath(path)
+	if c.opt.Lax {
+		text, ok = unitfile.Quote(path), true // as Podman does, which systemd reads as another path
+	}
 	if !ok {
 		c.Warn(l, 0, "mounts-for", "systemd cannot wait for the file system of a path with a line break in it", "rename the directory")
 		return
