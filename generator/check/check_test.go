@@ -81,7 +81,7 @@ func TestCheck(t *testing.T) {
 		{"an unknown mount option", files{"a.container": container("Volume=/srv:/d:readonly")}, false, []string{`has the unknown option "readonly"`}},
 		{"a relative path inside", files{"a.container": container("Volume=data:d")}, false, []string{"has no absolute path inside the container"}},
 		{"an unknown mount type", files{"a.container": container("Mount=type=bnd,src=/srv,dst=/d")}, false, []string{"has an unknown type"}},
-		{"a volume as a mount", files{"a.container": container("Mount=/home:/home")}, false, []string{"error: Mount=/home:/home is not a list of options"}},
+		{"a volume as a mount", files{"a.container": container("Mount=/home:/home")}, false, []string{"error: source cannot be empty"}},
 		{"bad addresses", files{"a.container": container("IP=10.0.0.256", "IP6=10.0.0.1", "DNS=resolver", "AddHost=db")}, false,
 			[]string{"is not an IPv4 address", "is not an IPv6 address", "is not an IP address", "is not a host"}},
 		{"bad networks", files{"a.network": "[Network]\nSubnet=10.0.0.5/24\nIPRange=10.0.0.9-10.0.0.2\nDriver=brigde\n"}, false,

@@ -145,6 +145,11 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	source, at := "", -1
 	for i, f := range fields {
 		name, value, has := strings.Cut(f, "=")
+		if !has && strings.HasPrefix(f, "/") {
+			// What belongs into Volume=. No runner takes it, and Podman 5 says it here.
+			c.FaultWord(w.Line, w.Word, "mount", "source cannot be empty", "write type=bind,source=PATH,destination=PATH, or Volume=SOURCE:PATH")
+			return "", false
+		}
 		if name != "source" && name != "src" {
 			continue
 		}
