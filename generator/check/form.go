@@ -103,18 +103,21 @@ func form(k *keys.Key, v string) (message, hint string) {
 func sizeForm() *regexp.Regexp {
 	return regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)? ?([bBkKmMgGtT]([iI]?[bB])?)?$`)
 }
+func nameForm() *regexp.Regexp  { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) }
 func idMapForm() *regexp.Regexp { return regexp.MustCompile(`^[+ug]*[0-9]+:@?[0-9]+(:[0-9]+)?$`) }
 
 // name checks the names of containers, pods, volumes and networks, by the rule that all engines share.
 func name(k *keys.Key, v string) (message, hint string) {
 	switch k.Name {
 	case "ContainerName", "PodName", "VolumeName", "NetworkName":
-		if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`).MatchString(v) {
-			return "is not a valid name", "names begin with a letter or digit; letters, digits and _.- may follow"
+		if !nameForm().MatchString(v) {
+			return "is not a valid name", nameHint
 		}
 	}
 	return "", ""
 }
+
+const nameHint = "names begin with a letter or digit; letters, digits and _.- may follow"
 
 func duration(v string) (message, hint string) {
 	if v == "disable" {

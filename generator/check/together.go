@@ -4,6 +4,7 @@ package check
 
 import (
 	"net/netip"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -101,6 +102,9 @@ func (c *checker) names() {
 		default:
 			continue
 		}
+		if u.Str(key) == "" {
+			c.defaultName(u, key, name)
+		}
 		for _, n := range names {
 			if n == "" || strings.ContainsRune(n, '%') {
 				continue
@@ -127,6 +131,25 @@ func (c *checker) names() {
 			})
 		}
 	}
+}
+
+// defaultName complains when the runner will not take the name that it is given after the file's.
+func (c *checker) defaultName(u *quadlet.Unit, key, name string) {
+	if u.At {
+		name = strings.NewReplacer("%p", u.Prefix, "%i", u.Instance).Replace(name)
+	}
+	if nameForm().MatchString(name) {
+		return
+	}
+	stem, instance := u.Prefix, ""
+	if u.Template() {
+		instance = "-%i"
+	}
+	stem = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`).ReplaceAllString(stem, "-")
+	c.more = append(c.more, report.Diagnostic{
+		Code: "value", Unit: u.Base, Pos: report.Position{File: u.Path, Line: 1, Col: 1},
+		Message: "the " + strings.ToLower(u.Type.Name) + " would be called " + name + ", which is not a valid name", Hint: nameHint + "; set " + key + "=" + stem + instance,
+	})
 }
 
 // members checks keys that a container in a pod, or on the host's network, cannot have.
