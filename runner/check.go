@@ -16,7 +16,9 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -32,7 +34,60 @@ func (e *env) getenv(name string) string {
 
 // checkOptions are those of a run of the generator on this machine.
 func (e *env) checkOptions(system bool) check.Options {
-	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: kubeyaml.Check}
+	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: kubeyaml.Check, Refuse: refuse}
+}
+
+// refuse says what is wrong with the flags of run or pod create, as those verbs would.
+func refuse(section string, words []string) []check.Refusal {
+	set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	register := spec.ContainerFlags
+	if section == "Pod" {
+		register = spec.PodFlags
+	}
+	flags := register(set)
+	if err := set.Parse(words); err != nil {
+		name := ""
+		for _, word := range strings.Fields(err.Error()) {
+			if n, _, _ := strings.Cut(word, "="); name == "" && strings.HasPrefix(n, "-") {
+				name = strings.TrimSuffix(n, ":")
+			}
+		}
+		return []check.Refusal{{Flag: name, Message: spec.FlagError(set, err).Error()}}
+	}
+	// Files are looked for by the checks that know where they are.
+	host := spec.Host{Dir: "/", ReadFile: func(string) ([]byte, error) { return nil, nil }}
+	var err error
+	if section == "Pod" {
+		_, err = flags.Pod(set.Args(), host)
+	} else {
+		_, err = flags.Container(set.Args(), host)
+	}
+	var list spec.Faults
+	if err != nil && !errors.As(err, &list) {
+		list = spec.Faults{err}
+	}
+	var out []check.Refusal
+	for _, err := range list {
+		r := check.Refusal{Message: err.Error()}
+		var f *spec.Fault
+		var n *spec.NotBuilt
+		switch {
+		case errors.As(err, &f):
+			r.Value, r.Message = f.Value, f.Err.Error()
+			if f.Flag != "" {
+				r.Flag = "--" + f.Flag
+			}
+			if f.Form != "" {
+				r.Hint = "expected is " + f.Form
+			}
+		case errors.As(err, &n):
+			if strings.HasPrefix(n.What, "--") {
+				r.Flag, r.Value, _ = strings.Cut(n.What, " ")
+			}
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // terminal tells whether something is drawn for people, in colours.
@@ -49,8 +104,8 @@ func newCheckCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [flags] [PATH...]",
 		Short: "Find what is wrong with unit files",
-		Long: `Report everything that is wrong with unit files: what the generator would say, values that
-cannot work, files, ports and accounts that are missing on this machine, and units that get
+		Long: `Report everything that is wrong with unit files: what the generator would say, values and flags
+that the runner would refuse, files, ports and accounts that are missing on this machine, and units that get
 in each other's way. PATH is a unit file, or a directory that holds some; without one the
 search path of this user is read.
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
@@ -196,6 +197,31 @@ func TestHelpKeys(t *testing.T) {
 	}
 	if status, _, stderr := verb(t.TempDir(), "help", "keys", "PodNam"); status == 0 || !strings.Contains(stderr, "did you mean PodName?") {
 		t.Errorf("%d %s", status, stderr)
+	}
+}
+
+// TestCheckAgreesWithRunner: check and the verbs that units run are of one mind about values.
+func TestCheckAgreesWithRunner(t *testing.T) {
+	for value, good := range map[string]bool{
+		"[Container]\nPublishPort=127.0.0.1:80": true, "[Container]\nPublishPort=[::1]:80": true, "[Container]\nPublishPort=0:80/TCP": true,
+		"[Container]\nPublishPort=80:80/sctp": false, "[Container]\nPublishPort=80-82:80": false, "[Pod]\nPublishPort=80:80/sctp": false,
+		"[Container]\nUlimit=nofile=5:4": false, "[Container]\nUlimit=nofile=4:5": true, "[Container]\nVolume=a/b:/y": false, "[Container]\nVolume=/a:/": false,
+		"[Container]\nStopTimeout=-1": false, "[Container]\nUserNS=keep-id:foo=1": false, "[Container]\nHostName=a b": false, "[Container]\nTmpfs=/run:foo": false,
+		"[Container]\nPodmanArgs=--no-such-flag": false, "[Container]\nPodmanArgs=--cpus=2": true, "[Container]\nNetwork=slirp4netns": false, "[Container]\nMemory=$M": true,
+		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": true, "[Container]\nExec=--no-such-flag": true,
+		"[Container]\nAddCapability=chown,kill": true, "[Container]\nEnvironmentFile=/etc/passwd": true, "[Pod]\nShmSize=-1": false, "[Pod]\nShmSize=1m": true,
+	} {
+		in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
+		if strings.HasPrefix(value, "[Pod]") {
+			in.Path = "/q/x.pod"
+		} else {
+			value = strings.Replace(value, "\n", "\nImage=localhost/a\n", 1)
+		}
+		in.File, _ = unitfile.Parse(in.Path, []byte(value+"\n"))
+		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
+		if (list.Errors() == 0) != good {
+			t.Errorf("%q: %v", value, list)
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type Options struct {
 	Host    Host
 	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kubeyaml has one.
 	Kube func(path string, data []byte) report.List
+	// Refuse is the runner's judgement of the flags that units give it; nil does without.
+	Refuse Refuse
 }
 
 // checker carries one run.
@@ -64,6 +66,11 @@ func Check(files []quadlet.Input, opt Options) report.List {
 	for _, u := range c.set.Units {
 		if !u.Broken {
 			c.values(u)
+		}
+	}
+	for i, u := range c.set.Units {
+		if c.texts[i] != nil && !u.Failed() {
+			c.refused(u, c.texts[i])
 		}
 	}
 	c.together()
@@ -191,9 +198,15 @@ func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(rep
 		return
 	}
 	for _, known := range k.Values {
-		if v.text == known || (k.Name == "Notify" || k.Name == "SetWorkingDirectory") && strings.EqualFold(v.text, known) {
+		if v.text == known || anyCase(k.Name) && strings.EqualFold(v.text, known) {
 			return
 		}
+	}
+	switch {
+	case k.Name == "AutoUpdate" && v.text == "image": // an old name of registry
+		return
+	case k.Name == "Pull" && u.Type.Name == "Build" && (v.text == "true" || v.text == "false"): // as for buildah
+		return
 	}
 	if k.Name == "Notify" && (quadlet.Truth(v.text) || v.text == "no" || v.text == "0" || v.text == "off") {
 		return
@@ -208,4 +221,9 @@ func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(rep
 		severity = report.Warning // plugins may add some, and Notify= reads the unknown as false
 	}
 	say(severity, "is not a known value", hint)
+}
+
+// anyCase tells the keys whose values count in upper and lower case.
+func anyCase(key string) bool {
+	return key == "Notify" || key == "SetWorkingDirectory" || key == "Pull" || key == "Policy"
 }

@@ -64,6 +64,10 @@ func TestCheck(t *testing.T) {
 		{"a range backwards", files{"a.container": container("PublishPort=90-80:90-80")}, false, []string{"error: PublishPort=90-80:90-80 has no valid container port: the range 90-80 ends before it begins"}},
 		{"ranges of different length", files{"a.container": container("PublishPort=80-82:80-81")}, false, []string{"has ranges of different length"}},
 		{"an unknown protocol", files{"a.container": container("PublishPort=80:80/tpc")}, false, []string{"has an unknown protocol"}},
+		{"ranges of which one is a single port", files{"a.container": container("PublishPort=80-82:80")}, false, []string{"has ranges of different length"}},
+		{"any host port", files{"a.container": container("PublishPort=0:80", "PublishPort=127.0.0.1:80", "PublishPort=[::1]:80", "PublishPort=[::1]::80", "PublishPort=:80/UDP")}, false, nil},
+		{"several in one word", files{"a.container": container("AddCapability=CAP_CHOWN,net_raw", "DropCapability=kill,foo")}, false, []string{"error: DropCapability=kill,foo is not a capability"}},
+		{"values of other versions", files{"a.container": container("Pull=Always", "AutoUpdate=image", "Volume=/srv:/d:"), "b.build": "[Build]\nImageTag=localhost/b\nFile=/srv\nPull=true\n"}, false, nil},
 		{"a bare IPv6 address", files{"a.container": container("PublishPort=::1:80:80")}, false, []string{"IPv6 address without brackets"}},
 		{"a variable port", files{"a.container": container("PublishPort=$PORT:80")}, false, nil},
 		{"an upper-case image", files{"a.container": "[Container]\nImage=localhost/App\n"}, false, []string{"error: Image=localhost/App is not an image reference"}},
@@ -131,6 +135,41 @@ func TestCheck(t *testing.T) {
 				for _, d := range list {
 					t.Errorf("said: %s", d.Place())
 				}
+			}
+		})
+	}
+}
+
+// TestRefusals: what the runner says against a flag is told of the key that the flag comes from.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		said       Refusal
+		want       string // empty: nothing
+	}{
+		{"a value of a key", "[Container]\nImage=a.b/c\nUlimit=nofile=5\nUlimit=nofile=5:4\n", Refusal{Flag: "--ulimit", Value: "nofile=5:4", Message: "no", Hint: "so"},
+			"/q/x.container:4:8: error: Ulimit=nofile=5:4 is refused by the runner: no"},
+		{"one word of several", "[Container]\nImage=a.b/c\nMask=/a b\n", Refusal{Flag: "--security-opt", Value: "mask=b", Message: "no"}, "/q/x.container:3:9: error: Mask=b is refused"},
+		{"a part of a value", "[Container]\nImage=a.b/c\nVolume=/a:/b\nVolume=/c:/d\nVolume=/e:/f\n", Refusal{Flag: "--volume", Value: "/d", Message: "no"}, "/q/x.container:4:8: error: Volume=/c:/d is"},
+		{"free arguments", "[Container]\nImage=a.b/c\nPodmanArgs=--a --b=c\n", Refusal{Flag: "--b", Message: "no"}, "/q/x.container:3:16: error: PodmanArgs=--b=c is refused"},
+		{"no flag", "[Container]\nImage=a.b/c\nUIDMap=0:1:2 +3:4\n", Refusal{Message: `what is "+3:4"`}, "/q/x.container:3:14: error: UIDMap=+3:4 is refused"},
+		{"nothing to point at", "[Container]\nImage=a.b/c\n", Refusal{Message: "no"}, "/q/x.container:1:1: error: no"},
+		{"what systemd will expand", "[Container]\nImage=a.b/c\nMemory=$MEM\n", Refusal{Flag: "--memory", Value: "$MEM", Message: "no"}, ""},
+		{"said already", "[Container]\nImage=a.b/c\nMemory=x\n", Refusal{Flag: "--memory", Value: "x", Message: "no"}, "/q/x.container:3:8: error: Memory=x is not a size"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := Check(files{"x.container": c.text}.inputs(), Options{Refuse: func(section string, flags []string) []Refusal {
+				if section != "Container" || flags[0] != "--name" {
+					t.Errorf("asked about %s %q", section, flags)
+				}
+				return []Refusal{c.said}
+			}})
+			var got string
+			for _, d := range list {
+				got += d.Place() + "\n"
+			}
+			if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) || strings.Count(got, "\n") > 1 {
+				t.Errorf("said: %s", got)
 			}
 		})
 	}
