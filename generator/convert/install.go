@@ -54,6 +54,11 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 		if clean == file {
 			continue
 		}
+		if !strings.HasSuffix(clean, ".service") {
+			a.warn(w.Text+" has no effect: an alias of a service ends in .service", "write "+a.word.Line.Key+"="+w.Text+".service")
+		} else if strings.ContainsRune(clean, '%') {
+			a.warn(w.Text+" is taken as it is, specifiers are not expanded here", "write the name out")
+		}
 		add(a, clean)
 	}
 	name := file
@@ -85,10 +90,24 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 				a.warn(w.Text+" is not the name of a unit and is left out", "write a name alone, as "+by.key+"=default.target")
 				continue
 			}
+			if !unitName(w.Text) {
+				a.warn(w.Text+" has no effect: names of units end in their type", "write "+by.key+"="+w.Text+".target, if that is what is meant")
+			} else if strings.ContainsRune(w.Text, '%') {
+				a.warn(w.Text+" is taken as it is, specifiers are not expanded here", "write the name out")
+			}
 			add(a, w.Text+by.dir+name)
 		}
 	}
 	return links
+}
+
+// unitName tells a name that ends in a type of units. Source: systemd.unit(5).
+func unitName(name string) bool {
+	switch path.Ext(name) {
+	case ".target", ".service", ".timer", ".socket", ".path", ".mount", ".automount", ".device", ".slice", ".scope", ".swap":
+		return true
+	}
+	return false
 }
 
 // uninstalled says of a template, of which nobody made an instance, that nothing will be started.
