@@ -184,9 +184,15 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 		if filepath.IsAbs(path) && !open(path) && !c.Host.Exists(path) {
 			missing(report.Warning, path, "")
 		}
-	case "File":
-		if path, ok := c.expand(u, v.text); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
-			missing(report.Warning, path, "")
+	case "File", "SetWorkingDirectory":
+		c.buildPaths(u, k, v, missing)
+	case "Rootfs", "Device":
+		path, _, _ := strings.Cut(v.text, ":")
+		if k.Name == "Device" && u.Str("Type") != "bind" && !strings.Contains(","+u.Str("Options")+",", ",bind,") {
+			return // nfs and the like have paths of other machines
+		}
+		if path, ok := c.expand(u, path); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
+			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", "")
 		}
 	case "Timezone":
 		if v.text != "local" && !open(v.text) && c.Host.Exists("/usr/share/zoneinfo/UTC") && !c.Host.Exists("/usr/share/zoneinfo/"+v.text) {
@@ -199,6 +205,26 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 				file = "/etc/subgid"
 			}
 			c.add(report.Error, u, v.line, v.off, v.wide, "sub-ids", k.Name+"="+v.text+" has no range in "+file, "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+v.text)
+		}
+	}
+}
+
+// buildPaths checks the Containerfile and the context of a build, as far as they do not depend on [Service].
+func (c *checker) buildPaths(u *quadlet.Unit, k *keys.Key, v value, missing func(report.Severity, string, string)) {
+	path, ok := c.expand(u, v.text)
+	if l, own := u.ServiceKey("WorkingDirectory"); !ok || own && l.Value != "" || u.Type.Name != "Build" || strings.Contains(path, ":") || strings.HasPrefix(path, "http") || strings.Contains(path, "github.com/") {
+		return
+	}
+	word := strings.ToLower(path)
+	relative := k.Name == "SetWorkingDirectory" && word != "unit" && word != "file" || k.Name == "File" && strings.EqualFold(u.Str("SetWorkingDirectory"), "unit")
+	switch {
+	case filepath.IsAbs(path):
+		if !c.Host.Exists(path) {
+			missing(report.Warning, path, "")
+		}
+	case relative:
+		if path = filepath.Join(u.Dir, path); !c.Host.Exists(path) {
+			missing(report.Error, path, "")
 		}
 	}
 }
