@@ -86,9 +86,14 @@ func mainCommand(u *quadlet.Unit, text []byte) []string {
 // blame finds the value that a flag comes from; its line is nil when no key stands for the flag.
 func blame(u *quadlet.Unit, r Refusal) value {
 	var near value
+	best := -1
 	for i := range u.Type.Keys {
 		k := &u.Type.Keys[i]
-		if flag := flagOf(k); flag == "" || r.Flag != "" && flag != r.Flag || u.Last(k.Name) == nil {
+		flag := flagOf(k)
+		if flag == "" || r.Flag != "" && flag != r.Flag || u.Last(k.Name) == nil {
+			continue
+		}
+		if flag == "--security-opt" && !strings.HasPrefix(r.Value, securityOption(k.Name)) {
 			continue
 		}
 		for _, v := range each(u, k) {
@@ -101,8 +106,9 @@ func blame(u *quadlet.Unit, r Refusal) value {
 			if v.text == r.Value {
 				return v
 			}
-			if near.line == nil || v.text != "" && strings.Contains(r.Value, v.text) || r.Value != "" && strings.Contains(v.text, r.Value) {
-				near = v
+			// The beginning may have been rewritten: a path made absolute, a name put before it.
+			if n := commonEnd(v.text, r.Value); n > best {
+				near, best = v, n
 			}
 		}
 	}
@@ -115,6 +121,28 @@ func blame(u *quadlet.Unit, r Refusal) value {
 		}
 	}
 	return near
+}
+
+// commonEnd is how many bytes at their ends two texts have in common.
+func commonEnd(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
+}
+
+// securityOption is how the value of --security-opt begins that a key becomes.
+func securityOption(key string) string {
+	switch key {
+	case "AppArmor", "Mask", "Unmask":
+		return strings.ToLower(key) + "="
+	case "NoNewPrivileges":
+		return "no-new-privileges"
+	case "SeccompProfile":
+		return "seccomp="
+	}
+	return "label="
 }
 
 // flagOf is the flag of the runner that a key becomes, also where it takes more than a row of the table to make it.
