@@ -66,6 +66,7 @@ func Check(files []quadlet.Input, opt Options) report.List {
 	for _, u := range c.set.Units {
 		if !u.Broken {
 			c.values(u)
+			c.quadletSection(u)
 		}
 	}
 	for i, u := range c.set.Units {
@@ -180,6 +181,17 @@ func (c *checker) values(u *quadlet.Unit) {
 			})
 		}
 	}
+}
+
+// quadletSection checks [Quadlet]: what is not true there is false, and drops the order after the network.
+func (c *checker) quadletSection(u *quadlet.Unit) {
+	l := u.File.Group("Quadlet").Last("DefaultDependencies")
+	if l == nil {
+		return
+	}
+	c.enumerated(u, keys.Lookup("Quadlet").Key(l.Key), value{unquoted(l.Value), l, 0, len(l.Value)}, func(s report.Severity, message, hint string) {
+		c.add(s, u, l, 0, len(l.Value), "value", l.Key+"="+l.Value+" "+message, hint)
+	})
 }
 
 // enumerated checks keys whose values can be listed, and booleans.

@@ -4,9 +4,12 @@ package convert
 
 import (
 	"path"
+	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/unitfile"
 )
 
 // wanted are the keys of [Install] that make links in directories, with the ends of the directories' names.
@@ -34,6 +37,7 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 	if l := install.Last("Also"); l != nil {
 		u.WarnKey(l, "install", "Also= has no effect in a generated unit", "each file makes its own links; give the other one an [Install] section")
 	}
+	unknownInstall(u, install)
 	var links []asked
 	file := service + ".service"
 	seen := map[string]bool{}
@@ -99,6 +103,22 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 		}
 	}
 	return links
+}
+
+// unknownInstall complains about keys of [Install] that nobody reads: a slip there means a unit that is not started.
+func unknownInstall(u *quadlet.Unit, install *unitfile.Group) {
+	known := []string{"WantedBy", "RequiredBy", "UpheldBy", "Alias", "Also", "DefaultInstance"}
+	for i := range install.Lines {
+		l := &install.Lines[i]
+		if l.IsComment() || slices.Contains(known, l.Key) || strings.HasPrefix(l.Key, "X-") {
+			continue
+		}
+		hint := "keys of [Install] are " + strings.Join(known, ", ")
+		if near := keys.Suggest(l.Key, known); near != "" {
+			hint = "did you mean " + near + "=?"
+		}
+		u.WarnKey(l, "unknown-key", "key '"+l.Key+"' in group 'Install' has no effect", hint)
+	}
 }
 
 // unitName tells a name that ends in a type of units. Source: systemd.unit(5).
