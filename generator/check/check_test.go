@@ -82,6 +82,8 @@ func TestCheck(t *testing.T) {
 		{"a misspelt value", files{"a.container": container("Pull=newest", "AutoUpdate=registri")}, false, []string{"error: Pull=newest is not a known value", "error: AutoUpdate=registri is not a known value"}},
 		{"no boolean", files{"a.container": container("ReadOnly=ture", "RunInit=")}, false, []string{"warning: ReadOnly=ture is read as false", "warning: RunInit= is read as false"}},
 		{"no boolean in [Quadlet]", files{"a.container": container("[Quadlet]", "DefaultDependencies=ture")}, false, []string{"warning: DefaultDependencies=ture is read as false"}},
+		{"a dependency on nothing", files{"a.container": "[Unit]\nAfter=data.volum network-online.target dev-sda1.device\nWants=x %i.service foo@%i\n" + container(), "data.volume": ""}, false,
+			[]string{"warning: After=data.volum has no effect", "warning: Wants=x has no effect"}},
 		{"a misspelt key of [Install]", files{"a.container": container("[Install]", "WantdBy=x.target")}, false, []string{"warning: key 'WantdBy' in group 'Install' has no effect"}},
 		{"no time zone", files{"a.container": container("Timezone=Mars/Olympus")}, false, []string{"error: Timezone=Mars/Olympus is not a known time zone"}},
 		{"an unknown mount option", files{"a.container": container("Volume=/srv:/d:readonly")}, false, []string{`has the unknown option "readonly"`}},

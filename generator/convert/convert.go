@@ -438,8 +438,8 @@ func (c *converter) mountsFor(l *unitfile.Line, path string) {
 	c.unit.Append("RequiresMountsFor", text)
 }
 
-// translated lists the [Unit] keys whose values may be names of Quadlet files.
-func translated() []string {
+// Translated lists the [Unit] keys whose values may be names of Quadlet files.
+func Translated() []string {
 	return []string{
 		"After", "Before", "BindsTo", "Conflicts", "OnFailure", "OnSuccess", "PartOf", "PropagatesReloadTo", "PropagatesStopTo",
 		"ReloadPropagatedFrom", "Requires", "Requisite", "StopPropagatedFrom", "Upholds", "Wants",
@@ -452,7 +452,7 @@ func (c *converter) translateDependencies() {
 	if g == nil {
 		return
 	}
-	for _, key := range translated() {
+	for _, key := range Translated() {
 		if g.Last(key) == nil {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -94,7 +95,7 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 				a.warn(w.Text+" is not the name of a unit and is left out", "write a name alone, as "+by.key+"=default.target")
 				continue
 			}
-			if !unitName(w.Text) {
+			if !specifier.Typed(w.Text) {
 				a.warn(w.Text+" has no effect: names of units end in their type", "write "+by.key+"="+w.Text+".target, if that is what is meant")
 			} else if strings.ContainsRune(w.Text, '%') {
 				a.warn(w.Text+" is taken as it is, specifiers are not expanded here", "write the name out")
@@ -119,15 +120,6 @@ func unknownInstall(u *quadlet.Unit, install *unitfile.Group) {
 		}
 		u.WarnKey(l, "unknown-key", "key '"+l.Key+"' in group 'Install' has no effect", hint)
 	}
-}
-
-// unitName tells a name that ends in a type of units. Source: systemd.unit(5).
-func unitName(name string) bool {
-	switch path.Ext(name) {
-	case ".target", ".service", ".timer", ".socket", ".path", ".mount", ".automount", ".device", ".slice", ".scope", ".swap":
-		return true
-	}
-	return false
 }
 
 // uninstalled says of a template, of which nobody made an instance, that nothing will be started.
