@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/check/kubeyaml"
 	"github.com/podunit/podunit/generator/convert"
+	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
@@ -106,13 +108,15 @@ func newCheckCommand(e *env) *cobra.Command {
 		Short: "Find what is wrong with unit files",
 		Long: `Report everything that is wrong with unit files: what the generator would say, values and flags
 that the runner would refuse, files, ports and accounts that are missing on this machine, and units that get
-in each other's way. PATH is a unit file, or a directory that holds some; without one the
-search path of this user is read.
+in each other's way. PATH is a unit file, judged with those beside it in mind, or a directory that
+holds some; without one the search path of this user is read.
 
 Exit status: 0 when there are no errors, 1 when there are, or warnings with --strict.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			loaded := e.loadUnits(args, system)
-			list := append(loaded.Report, check.Check(loaded.Units, e.checkOptions(system))...)
+			beside := e.besides(args, loaded, system)
+			// Of two units that clash the later one is told.
+			list := append(loaded.Report, about(loaded, beside, check.Check(append(beside, loaded.Units...), e.checkOptions(system)))...)
 			list.Sort()
 			list = list.Dedup()
 			if err := e.draw(list, out); err != nil {
@@ -201,6 +205,65 @@ func (e *env) loadUnits(paths []string, system bool) source.Loaded {
 		}
 	}
 	return shortPaths(all, paths)
+}
+
+// besides reads the unit files that those of paths may refer to, when paths names single files: the rest of their
+// directories, and of the search path if they are in it.
+func (e *env) besides(paths []string, named source.Loaded, system bool) []quadlet.Input {
+	seen := map[string]bool{}
+	for _, in := range named.Units {
+		seen[in.Base] = true
+	}
+	var out []quadlet.Input
+	add := func(units []quadlet.Input) {
+		for _, in := range units {
+			if !seen[in.Base] {
+				seen[in.Base] = true
+				out = append(out, in)
+			}
+		}
+	}
+	for _, path := range paths {
+		if st, err := os.Stat(path); err != nil || st.IsDir() {
+			continue
+		}
+		dir, err := filepath.Abs(filepath.Dir(path))
+		if err != nil || seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+		if dirs, _ := e.search(system).Dirs(); slices.ContainsFunc(dirs, func(d source.Dir) bool { return d.Path == dir }) {
+			add(source.Load(dirs, false).Units)
+		}
+		entries, _ := os.ReadDir(dir)
+		var files []string
+		for _, entry := range entries {
+			if name := entry.Name(); manage.IsUnit(name) && !seen[name] || filepath.Ext(name) == ".quadlets" {
+				files = append(files, filepath.Join(dir, name))
+			}
+		}
+		add(source.LoadFiles(files).Units)
+	}
+	return out
+}
+
+// about leaves out what a report says of other units than those that were named.
+func about(named source.Loaded, beside []quadlet.Input, list report.List) report.List {
+	if len(beside) == 0 {
+		return list
+	}
+	units, files := map[string]bool{}, map[string]bool{}
+	for _, in := range named.Units {
+		units[in.Base] = true
+		in.File.EachSource(func(path string) string { files[path] = true; return path })
+	}
+	return slices.DeleteFunc(list, func(d report.Diagnostic) bool {
+		// What several units share is told once, and perhaps under the name of another one.
+		return d.Unit != "" && !units[d.Unit] && !(d.Also > 0 && files[d.Pos.File])
+	})
 }
 
 func (e *env) loadDirectory(path string) source.Loaded {

@@ -51,6 +51,9 @@ func unitFiles(t *testing.T, files map[string]string) string {
 func TestCheckVerb(t *testing.T) {
 	dir := unitFiles(t, map[string]string{
 		"bad/a.container": "[Container]\nImage=docker.io/library/nginx\nPublishPrt=8080:80\nPublishPort=99999:80\n", "warn/b.container": "[Container]\nImage=nginx\n",
+		"many/a.container": "[Container]\nImage=a.b/c\nVolume=data.volume:/d\nPod=p.pod\n", "many/data.volume": "", "many/all.quadlets": "# FileName=p\n[Pod]\n",
+		"many/broken.volume": "[Volume]\nVolumName=x\n", "many/c.container": "[Container]\nImage=a.b/c\nVolume=broken.volume:/d\n",
+		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=80:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=80:80\n",
 		"good/c.volume": "",
 	})
 	for _, c := range []struct {
@@ -61,6 +64,9 @@ func TestCheckVerb(t *testing.T) {
 	}{
 		{"a directory", []string{dir + "/bad"}, 1, "bad/a.container:3:1: error: unsupported key 'PublishPrt' in group 'Container'\n    3 | PublishPrt=8080:80\n      | ^^^^^^^^^^\n  hint: did you mean PublishPort=?\n", "2 errors, 0 warnings in 1 unit file"},
 		{"a file", []string{dir + "/bad/a.container"}, 1, "a.container:4:13: error: PublishPort=99999:80 has no valid host port", "2 errors"},
+		{"a file among others", []string{dir + "/many/a.container"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
+		{"a file that needs a broken one", []string{dir + "/many/c.container"}, 1, "c.container:3:8: error: Volume= needs broken.volume, which has an error", "1 error, 0 warnings in 1 unit file"},
+		{"files of which one clashes with another", []string{dir + "/many/a.container", dir + "/many/d.container"}, 1, "d.container:3:13: error: host port 80/tcp is published by e.container too", "1 error, 0 warnings in 2 unit files"},
 		{"warnings", []string{dir + "/warn"}, 0, "b.container:2:7: warning: ", "0 errors, 1 warning"},
 		{"strict", []string{"--strict", dir + "/warn"}, 1, "warning", "0 errors, 1 warning"},
 		{"all is well", []string{"--strict", dir + "/good"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
