@@ -231,6 +231,21 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 	}
 }
 
+// TestCheckOfFailedUnit: another error does not hide what the runner would refuse.
+func TestCheckOfFailedUnit(t *testing.T) {
+	for name, text := range map[string]string{
+		"x.container": "[Container]\nImage=localhost/a\nVolume=none.volume:/x\nUlimit=nofile=5:4\nMemory=1g\nEntrypoint=\nRunInit=true\nLabel=a=b c\nExec=sh -c x\n",
+		"x.pod":       "[Pod]\nVolume=none.volume:/x\nShmSize=-1\nHostName=a\nLabel=a=b\n",
+	} {
+		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
+		in.File, _ = unitfile.Parse(in.Path, []byte(text))
+		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
+		if list.Errors() != 2 || !strings.Contains(list[1].Message, "is refused by the runner") {
+			t.Errorf("%s: %v", name, list)
+		}
+	}
+}
+
 // TestRunnerTakesGeneratedFlags: each flag that a key becomes is one that the runner's verb knows.
 func TestRunnerTakesGeneratedFlags(t *testing.T) {
 	root := newRootCommand(&env{}, nil)

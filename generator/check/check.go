@@ -70,7 +70,7 @@ func Check(files []quadlet.Input, opt Options) report.List {
 		}
 	}
 	for i, u := range c.set.Units {
-		if c.texts[i] != nil && !u.Failed() {
+		if !u.Broken {
 			c.refused(u, c.texts[i])
 		}
 	}

@@ -26,8 +26,14 @@ type Refuse func(section string, flags []string) []Refusal
 
 // refused reports what the runner would refuse when the unit starts, each at the key that the flag comes from.
 func (c *checker) refused(u *quadlet.Unit, text []byte) {
+	if c.Refuse == nil {
+		return
+	}
 	flags := mainCommand(u, text)
-	if c.Refuse == nil || flags == nil {
+	if text == nil {
+		flags = plainFlags(u)
+	}
+	if flags == nil {
 		return
 	}
 	list := c.Refuse(u.Type.Name, flags)
@@ -81,6 +87,30 @@ func mainCommand(u *quadlet.Unit, text []byte) []string {
 		}
 	}
 	return nil
+}
+
+// plainFlags is what can be said of the command of a unit that has another error, and so no command: the keys that
+// become a flag as they are.
+func plainFlags(u *quadlet.Unit) []string {
+	if u.Type.Name != "Container" && u.Type.Name != "Pod" {
+		return nil
+	}
+	flags := []string{"--name", "x"}
+	for i := range u.Type.Keys {
+		k := &u.Type.Keys[i]
+		if k.Flag == "" || k.Kind == keys.Bool || u.Last(k.Name) == nil {
+			continue
+		}
+		for _, v := range each(u, k) {
+			if v.text != "" || k.Kind == keys.StringEmpty {
+				flags = append(flags, strings.TrimSuffix(k.Flag, "=")+"="+v.text)
+			}
+		}
+	}
+	if u.Type.Name == "Container" {
+		flags = append(flags, "x")
+	}
+	return flags
 }
 
 // blame finds the value that a flag comes from; its line is nil when no key stands for the flag.
