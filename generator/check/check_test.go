@@ -35,6 +35,7 @@ func fakeHost() Host {
 	there := map[string]string{
 		"/q/web.env": "", "/q/app.yml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {container: []}\n", "/srv": "", "/home/alice/media": "",
 		"/usr/share/zoneinfo/UTC": "", "/usr/share/zoneinfo/Asia/Shanghai": "", "/dev/fuse": "",
+		"/etc/systemd/user/hidden.service": "", "/usr/lib/systemd/user/shipped.service": "", "/usr/lib/systemd/system/ssh.service": "", "/home/alice/.config/systemd/user/own.service": "",
 	}
 	return Host{
 		Exists:     func(path string) bool { _, ok := there[path]; return ok },
@@ -82,6 +83,10 @@ func TestCheck(t *testing.T) {
 		{"a misspelt value", files{"a.container": container("Pull=newest", "AutoUpdate=registri")}, false, []string{"error: Pull=newest is not a known value", "error: AutoUpdate=registri is not a known value"}},
 		{"no boolean", files{"a.container": container("ReadOnly=ture", "RunInit=")}, false, []string{"warning: ReadOnly=ture is read as false", "warning: RunInit= is read as false"}},
 		{"no boolean in [Quadlet]", files{"a.container": container("[Quadlet]", "DefaultDependencies=ture")}, false, []string{"warning: DefaultDependencies=ture is read as false"}},
+		{"a service of the distribution", files{"shipped.container": container(), "x.volume": "[Volume]\nServiceName=shipped2\n"}, false, []string{"warning: the service takes the place of /usr/lib/systemd/user/shipped.service"}},
+		{"a service of the system", files{"ssh.container": container()}, true, []string{"warning: the service takes the place of /usr/lib/systemd/system/ssh.service"}},
+		{"a service that is hidden", files{"hidden.container": container(), "b.container": container("ServiceName=own")}, false,
+			[]string{"warning: the service has no effect, /etc/systemd/user/hidden.service hides it", "warning: the service has no effect, /home/alice/.config/systemd/user/own.service hides it"}},
 		{"a dependency on nothing", files{"a.container": "[Unit]\nAfter=data.volum network-online.target dev-sda1.device\nWants=x %i.service foo@%i\n" + container(), "data.volume": ""}, false,
 			[]string{"warning: After=data.volum has no effect", "warning: Wants=x has no effect"}},
 		{"a misspelt key of [Install]", files{"a.container": container("[Install]", "WantdBy=x.target")}, false, []string{"warning: key 'WantdBy' in group 'Install' has no effect"}},

@@ -239,6 +239,46 @@ func mountSource(spec string) string {
 	return ""
 }
 
+// shadows finds units of other origin with the name of a service: one in /etc counts more than what a generator makes,
+// one in /usr less. Source: systemd.unit(5), UNIT FILE LOAD PATH.
+func (c *checker) shadows() {
+	if c.Host.Exists == nil {
+		return
+	}
+	above, below := []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
+	if c.Convert.User {
+		above, below = []string{"/etc/systemd/user/", "/run/systemd/user/"}, []string{"/usr/local/lib/systemd/user/", "/usr/lib/systemd/user/"}
+		if c.Host.Home != "" {
+			above = append(above, c.Host.Home+"/.config/systemd/user/")
+			below = append(below, c.Host.Home+"/.local/share/systemd/user/")
+		}
+	}
+	find := func(dirs []string, name string) string {
+		for _, dir := range dirs {
+			if c.Host.Exists(dir + name) {
+				return dir + name
+			}
+		}
+		return ""
+	}
+	say := func(u *quadlet.Unit, message, hint string) {
+		if l := u.Last("ServiceName"); l != nil {
+			c.warn(u, l, "shadow", message, hint)
+			return
+		}
+		c.more = append(c.more, report.Diagnostic{
+			Severity: report.Warning, Code: "shadow", Unit: u.Base, Pos: report.Position{File: u.Path, Line: 1, Col: 1}, Message: message, Hint: hint,
+		})
+	}
+	for _, u := range c.set.Units {
+		if path := find(above, u.Service+".service"); path != "" {
+			say(u, "the service has no effect, "+path+" hides it", "remove or unmask that one, or rename this file")
+		} else if path := find(below, u.Service+".service"); path != "" {
+			say(u, "the service takes the place of "+path, "rename the file, or set ServiceName=, to keep both")
+		}
+	}
+}
+
 // accounts checks who runs the units: User= of system services, linger and subordinate ids of users.
 func (c *checker) accounts() {
 	lingering := false

@@ -26,6 +26,7 @@ func (c *checker) together() {
 	c.timeouts()
 	c.cycles()
 	c.dependencies()
+	c.shadows()
 	c.accounts()
 }
 
