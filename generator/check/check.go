@@ -38,6 +38,8 @@ type Options struct {
 	Host    Host
 	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kubeyaml has one.
 	Kube func(path string, data []byte) report.List
+	// Refuse is the runner's judgement of the flags that units give it; nil does without.
+	Refuse Refuse
 }
 
 // checker carries one run.
@@ -64,6 +66,12 @@ func Check(files []quadlet.Input, opt Options) report.List {
 	for _, u := range c.set.Units {
 		if !u.Broken {
 			c.values(u)
+			c.quadletSection(u)
+		}
+	}
+	for i, u := range c.set.Units {
+		if !u.Broken {
+			c.refused(u, c.texts[i])
 		}
 	}
 	c.together()
@@ -175,6 +183,17 @@ func (c *checker) values(u *quadlet.Unit) {
 	}
 }
 
+// quadletSection checks [Quadlet]: what is not true there is false, and drops the order after the network.
+func (c *checker) quadletSection(u *quadlet.Unit) {
+	l := u.File.Group("Quadlet").Last("DefaultDependencies")
+	if l == nil {
+		return
+	}
+	c.enumerated(u, keys.Lookup("Quadlet").Key(l.Key), value{unquoted(l.Value), l, 0, len(l.Value)}, func(s report.Severity, message, hint string) {
+		c.add(s, u, l, 0, len(l.Value), "value", l.Key+"="+l.Value+" "+message, hint)
+	})
+}
+
 // enumerated checks keys whose values can be listed, and booleans.
 func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(report.Severity, string, string)) {
 	if k.Kind == keys.Bool || k.Kind == keys.Switch {
@@ -191,9 +210,15 @@ func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(rep
 		return
 	}
 	for _, known := range k.Values {
-		if v.text == known || (k.Name == "Notify" || k.Name == "SetWorkingDirectory") && strings.EqualFold(v.text, known) {
+		if v.text == known || anyCase(k.Name) && strings.EqualFold(v.text, known) {
 			return
 		}
+	}
+	switch {
+	case k.Name == "AutoUpdate" && v.text == "image": // an old name of registry
+		return
+	case k.Name == "Pull" && u.Type.Name == "Build" && (v.text == "true" || v.text == "false"): // as for buildah
+		return
 	}
 	if k.Name == "Notify" && (quadlet.Truth(v.text) || v.text == "no" || v.text == "0" || v.text == "off") {
 		return
@@ -208,4 +233,9 @@ func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(rep
 		severity = report.Warning // plugins may add some, and Notify= reads the unknown as false
 	}
 	say(severity, "is not a known value", hint)
+}
+
+// anyCase tells the keys whose values count in upper and lower case.
+func anyCase(key string) bool {
+	return key == "Notify" || key == "SetWorkingDirectory" || key == "Pull" || key == "Policy"
 }

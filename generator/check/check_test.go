@@ -35,6 +35,7 @@ func fakeHost() Host {
 	there := map[string]string{
 		"/q/web.env": "", "/q/app.yml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {container: []}\n", "/srv": "", "/home/alice/media": "",
 		"/usr/share/zoneinfo/UTC": "", "/usr/share/zoneinfo/Asia/Shanghai": "", "/dev/fuse": "",
+		"/etc/systemd/user/hidden.service": "", "/usr/lib/systemd/user/shipped.service": "", "/usr/lib/systemd/system/ssh.service": "", "/home/alice/.config/systemd/user/own.service": "",
 	}
 	return Host{
 		Exists:     func(path string) bool { _, ok := there[path]; return ok },
@@ -64,6 +65,10 @@ func TestCheck(t *testing.T) {
 		{"a range backwards", files{"a.container": container("PublishPort=90-80:90-80")}, false, []string{"error: PublishPort=90-80:90-80 has no valid container port: the range 90-80 ends before it begins"}},
 		{"ranges of different length", files{"a.container": container("PublishPort=80-82:80-81")}, false, []string{"has ranges of different length"}},
 		{"an unknown protocol", files{"a.container": container("PublishPort=80:80/tpc")}, false, []string{"has an unknown protocol"}},
+		{"ranges of which one is a single port", files{"a.container": container("PublishPort=80-82:80")}, false, []string{"has ranges of different length"}},
+		{"any host port", files{"a.container": container("PublishPort=0:80", "PublishPort=127.0.0.1:80", "PublishPort=[::1]:80", "PublishPort=[::1]::80", "PublishPort=:80/UDP")}, false, nil},
+		{"several in one word", files{"a.container": container("AddCapability=CAP_CHOWN,net_raw", "DropCapability=kill,foo")}, false, []string{"error: DropCapability=kill,foo is not a capability"}},
+		{"values of other versions", files{"a.container": container("Pull=Always", "AutoUpdate=image", "Volume=/srv:/d:"), "b.build": "[Build]\nImageTag=localhost/b\nFile=/srv\nPull=true\n"}, false, nil},
 		{"a bare IPv6 address", files{"a.container": container("PublishPort=::1:80:80")}, false, []string{"IPv6 address without brackets"}},
 		{"a variable port", files{"a.container": container("PublishPort=$PORT:80")}, false, nil},
 		{"an upper-case image", files{"a.container": "[Container]\nImage=localhost/App\n"}, false, []string{"error: Image=localhost/App is not an image reference"}},
@@ -77,6 +82,14 @@ func TestCheck(t *testing.T) {
 		{"no capability", files{"a.container": container("AddCapability=NET_ADMINN CAP_CHOWN all")}, false, []string{"error: AddCapability=NET_ADMINN is not a capability"}},
 		{"a misspelt value", files{"a.container": container("Pull=newest", "AutoUpdate=registri")}, false, []string{"error: Pull=newest is not a known value", "error: AutoUpdate=registri is not a known value"}},
 		{"no boolean", files{"a.container": container("ReadOnly=ture", "RunInit=")}, false, []string{"warning: ReadOnly=ture is read as false", "warning: RunInit= is read as false"}},
+		{"no boolean in [Quadlet]", files{"a.container": container("[Quadlet]", "DefaultDependencies=ture")}, false, []string{"warning: DefaultDependencies=ture is read as false"}},
+		{"a service of the distribution", files{"shipped.container": container(), "x.volume": "[Volume]\nServiceName=shipped2\n"}, false, []string{"warning: the service takes the place of /usr/lib/systemd/user/shipped.service"}},
+		{"a service of the system", files{"ssh.container": container()}, true, []string{"warning: the service takes the place of /usr/lib/systemd/system/ssh.service"}},
+		{"a service that is hidden", files{"hidden.container": container(), "b.container": container("ServiceName=own")}, false,
+			[]string{"warning: the service has no effect, /etc/systemd/user/hidden.service hides it", "warning: the service has no effect, /home/alice/.config/systemd/user/own.service hides it"}},
+		{"a dependency on nothing", files{"a.container": "[Unit]\nAfter=data.volum network-online.target dev-sda1.device\nWants=x %i.service foo@%i\n" + container(), "data.volume": ""}, false,
+			[]string{"warning: After=data.volum has no effect", "warning: Wants=x has no effect"}},
+		{"a misspelt key of [Install]", files{"a.container": container("[Install]", "WantdBy=x.target")}, false, []string{"warning: key 'WantdBy' in group 'Install' has no effect"}},
 		{"no time zone", files{"a.container": container("Timezone=Mars/Olympus")}, false, []string{"error: Timezone=Mars/Olympus is not a known time zone"}},
 		{"an unknown mount option", files{"a.container": container("Volume=/srv:/d:readonly")}, false, []string{`has the unknown option "readonly"`}},
 		{"a relative path inside", files{"a.container": container("Volume=data:d")}, false, []string{"has no absolute path inside the container"}},
@@ -90,6 +103,14 @@ func TestCheck(t *testing.T) {
 			[]string{"error: EnvironmentFile=none.env names a file that does not exist: /q/none.env", "warning: EnvironmentFile=/etc/none.env names", "error: Yaml=none.yml names a file that does not exist"}},
 		{"missing host paths", files{"a.container": container("Volume=./none:/d", "Mount=type=bind,src=/none,dst=/e", "AddDevice=/dev/none")}, false,
 			[]string{"warning: the host path /q/none does not exist", "warning: the host path /none does not exist", "warning: the device /dev/none does not exist"}},
+		{"missing parts of a build", files{
+			"a.build": "[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\nFile=None\n", "b.build": "[Build]\nImageTag=localhost/b\nSetWorkingDirectory=./none\n",
+			"c.build": "[Build]\nImageTag=localhost/c\nSetWorkingDirectory=/none\nFile=/none/F\n", "d.build": "[Build]\nImageTag=localhost/d\nSetWorkingDirectory=https://example.com/none.git\n",
+			"e.build": "[Build]\nImageTag=localhost/e\nSetWorkingDirectory=unit\nFile=./web.env\n", "f.build": "[Build]\nImageTag=localhost/f\nFile=None\n[Service]\nWorkingDirectory=/x\n",
+		}, false, []string{"error: File=None names a file that does not exist: /q/None", "error: SetWorkingDirectory=./none names a file that does not exist: /q/none",
+			"warning: SetWorkingDirectory=/none names", "warning: File=/none/F names"}},
+		{"missing directories of others", files{"a.container": "[Container]\nRootfs=/none:O\n", "b.volume": "[Volume]\nType=bind\nDevice=/none\n", "c.volume": "[Volume]\nType=nfs\nDevice=host:/none\n", "d.volume": "[Volume]\nDevice=/srv\nOptions=bind\n"}, false,
+			[]string{"warning: the host path /none does not exist", "warning: the host path /none does not exist"}},
 		{"what the YAML says", files{"a.kube": "[Kube]\nYaml=app.yml\n"}, false, []string{"error: unknown field container in PodSpec", "error: Pod has no containers"}},
 		{"a port published twice", files{"a.container": container("PublishPort=8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\n"}, false, []string{"error: host port 8080/tcp is published by a.container too"}},
 		{"a port on two addresses", files{"a.container": container("PublishPort=127.0.0.2:8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\nPublishPort=8080:81/udp\n"}, false, nil},
@@ -109,6 +130,9 @@ func TestCheck(t *testing.T) {
 		{"unknown ids", files{"a.container": container("SubUIDMap=bob")}, false, []string{"error: SubUIDMap=bob has no range in /etc/subuid"}},
 		{"a deprecated key", files{"a.container": container("RemapUsers=auto")}, false, []string{"warning: RemapUsers= is deprecated"}},
 		{"an odd name", files{"a.container": container("ContainerName=-x")}, false, []string{"error: ContainerName=-x is not a valid name"}},
+		{"names after odd file names", files{"a:b.container": container(), "c@d:e.volume": "", "f\\x2dg.network": "", "ok@.container": container(), "ok@.volume": "", "ok@i.network": ""}, false,
+			[]string{"error: the container would be called systemd-a:b, which", "error: the volume would be called systemd-c-d:e, which", `error: the network would be called systemd-f\x2dg, which`}},
+		{"a pod of a template", files{"a@.pod": "", "b@.pod": "[Pod]\nPodName=b-%i\n"}, false, []string{"error: the pod would be called systemd-a@, which is not a valid name"}},
 		{"a sysctl without value", files{"a.container": container("Sysctl=net.x")}, false, []string{"error: Sysctl=net.x has no value"}},
 		{"a limit", files{"a.container": container("Ulimit=nofiles=1", "Ulimit=nofile=1:2", "Ulimit=host")}, false, []string{"error: Ulimit=nofiles=1 is not a limit"}},
 		{"a namespace mode", files{"a.container": container("UserNS=keepid")}, false, []string{"error: UserNS=keepid is not a user namespace mode"}},
@@ -128,6 +152,44 @@ func TestCheck(t *testing.T) {
 				for _, d := range list {
 					t.Errorf("said: %s", d.Place())
 				}
+			}
+		})
+	}
+}
+
+// TestRefusals: what the runner says against a flag is told of the key that the flag comes from.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		said       Refusal
+		want       string // empty: nothing
+	}{
+		{"a value of a key", "[Container]\nImage=a.b/c\nUlimit=nofile=5\nUlimit=nofile=5:4\n", Refusal{Flag: "--ulimit", Value: "nofile=5:4", Message: "no", Hint: "so"},
+			"/q/x.container:4:8: error: Ulimit=nofile=5:4 is refused by the runner: no"},
+		{"one word of several", "[Container]\nImage=a.b/c\nMask=/a b\n", Refusal{Flag: "--security-opt", Value: "mask=b", Message: "no"}, "/q/x.container:3:9: error: Mask=b is refused"},
+		{"a part of a value", "[Container]\nImage=a.b/c\nVolume=/a:/b\nVolume=/c:/d\nVolume=/e:/f\n", Refusal{Flag: "--volume", Value: "/d", Message: "no"}, "/q/x.container:4:8: error: Volume=/c:/d is"},
+		{"a value rewritten", "[Container]\nImage=a.b/c\nMount=type=bind,src=./a,dst=/a\nMount=type=bind,src=./b,dst=/b\nMount=type=bind,src=./c,dst=/c\n",
+			Refusal{Flag: "--mount", Value: "type=bind,source=/q/b,dst=/b", Message: "no"}, "/q/x.container:4:7: error: Mount=type=bind,src=./b,dst=/b is"},
+		{"a security option", "[Container]\nImage=a.b/c\nMask=/a\nSeccompProfile=\n", Refusal{Flag: "--security-opt", Value: "seccomp=", Message: "no"}, "/q/x.container:4:1: error: SeccompProfile= is"},
+		{"free arguments", "[Container]\nImage=a.b/c\nPodmanArgs=--a --b=c\n", Refusal{Flag: "--b", Message: "no"}, "/q/x.container:3:16: error: PodmanArgs=--b=c is refused"},
+		{"no flag", "[Container]\nImage=a.b/c\nUIDMap=0:1:2 +3:4\n", Refusal{Message: `what is "+3:4"`}, "/q/x.container:3:14: error: UIDMap=+3:4 is refused"},
+		{"nothing to point at", "[Container]\nImage=a.b/c\n", Refusal{Message: "no"}, "/q/x.container:1:1: error: no"},
+		{"what systemd will expand", "[Container]\nImage=a.b/c\nMemory=$MEM\n", Refusal{Flag: "--memory", Value: "$MEM", Message: "no"}, ""},
+		{"said already", "[Container]\nImage=a.b/c\nMemory=x\n", Refusal{Flag: "--memory", Value: "x", Message: "no"}, "/q/x.container:3:8: error: Memory=x is not a size"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := Check(files{"x.container": c.text}.inputs(), Options{Refuse: func(section string, flags []string) []Refusal {
+				if section != "Container" || flags[0] != "--name" {
+					t.Errorf("asked about %s %q", section, flags)
+				}
+				return []Refusal{c.said}
+			}})
+			var got string
+			for _, d := range list {
+				got += d.Place() + "\n"
+			}
+			if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) || strings.Count(got, "\n") > 1 {
+				t.Errorf("said: %s", got)
 			}
 		})
 	}

@@ -103,18 +103,21 @@ func form(k *keys.Key, v string) (message, hint string) {
 func sizeForm() *regexp.Regexp {
 	return regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)? ?([bBkKmMgGtT]([iI]?[bB])?)?$`)
 }
+func nameForm() *regexp.Regexp  { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) }
 func idMapForm() *regexp.Regexp { return regexp.MustCompile(`^[+ug]*[0-9]+:@?[0-9]+(:[0-9]+)?$`) }
 
 // name checks the names of containers, pods, volumes and networks, by the rule that all engines share.
 func name(k *keys.Key, v string) (message, hint string) {
 	switch k.Name {
 	case "ContainerName", "PodName", "VolumeName", "NetworkName":
-		if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`).MatchString(v) {
-			return "is not a valid name", "names begin with a letter or digit; letters, digits and _.- may follow"
+		if !nameForm().MatchString(v) {
+			return "is not a valid name", nameHint
 		}
 	}
 	return "", ""
 }
+
+const nameHint = "names begin with a letter or digit; letters, digits and _.- may follow"
 
 func duration(v string) (message, hint string) {
 	if v == "disable" {
@@ -170,8 +173,8 @@ func ParsePort(v string) (p Port, message, hint string) {
 	p.Protocol = "tcp"
 	rest, protocol, has := strings.Cut(v, "/")
 	if has {
-		p.Protocol = protocol
-		switch protocol {
+		p.Protocol = strings.ToLower(protocol)
+		switch p.Protocol {
 		case "tcp", "udp", "sctp":
 		default:
 			return p, "has an unknown protocol", "protocols are tcp, udp and sctp"
@@ -181,6 +184,9 @@ func ParsePort(v string) (p Port, message, hint string) {
 	host := ""
 	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
 		container, host = rest[i+1:], rest[:i]
+		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && (strings.HasPrefix(host, "[") || !strings.Contains(host, ":")) && strings.ContainsAny(host, ".:") {
+			host += ":" // IP:CONTAINER is any port on that address
+		}
 		if j := strings.LastIndexByte(host, ':'); j >= 0 {
 			address := host[:j]
 			host = host[j+1:]
@@ -202,14 +208,14 @@ func ParsePort(v string) (p Port, message, hint string) {
 		return p, "has no valid container port: " + bad, usage
 	}
 	p.Container, p.Count = low, n
-	if host == "" {
+	if host == "" || host == "0" {
 		return p, "", ""
 	}
 	low, m, bad := portRange(host)
 	if bad != "" {
 		return p, "has no valid host port: " + bad, usage
 	}
-	if m != n && n != 1 {
+	if m != n {
 		return p, "has ranges of different length", "both must hold as many ports"
 	}
 	p.Host, p.Count = low, m
@@ -312,7 +318,14 @@ func ipRange(v string) (message, hint string) {
 	return "", ""
 }
 
+// capability checks one capability, or several with commas between.
 func capability(v string) (message, hint string) {
+	if one, rest, several := strings.Cut(v, ","); several {
+		if message, hint = capability(one); message != "" {
+			return message, hint
+		}
+		return capability(rest)
+	}
 	s := strings.TrimPrefix(strings.ToUpper(v), "CAP_")
 	known := strings.Fields("ALL AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE " +
 		"DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN " +
@@ -361,7 +374,7 @@ func volume(v string) (message, hint string) {
 	}
 	for option := range strings.SplitSeq(parts[2], ",") {
 		word, _, _ := strings.Cut(option, "=")
-		found := word == "upperdir" || word == "workdir" || word == "subpath"
+		found := word == "" || word == "upperdir" || word == "workdir" || word == "subpath"
 		for _, k := range volumeOptions() {
 			found = found || word == k
 		}

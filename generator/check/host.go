@@ -184,9 +184,15 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 		if filepath.IsAbs(path) && !open(path) && !c.Host.Exists(path) {
 			missing(report.Warning, path, "")
 		}
-	case "File":
-		if path, ok := c.expand(u, v.text); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
-			missing(report.Warning, path, "")
+	case "File", "SetWorkingDirectory":
+		c.buildPaths(u, k, v, missing)
+	case "Rootfs", "Device":
+		path, _, _ := strings.Cut(v.text, ":")
+		if k.Name == "Device" && u.Str("Type") != "bind" && !strings.Contains(","+u.Str("Options")+",", ",bind,") {
+			return // nfs and the like have paths of other machines
+		}
+		if path, ok := c.expand(u, path); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
+			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", "")
 		}
 	case "Timezone":
 		if v.text != "local" && !open(v.text) && c.Host.Exists("/usr/share/zoneinfo/UTC") && !c.Host.Exists("/usr/share/zoneinfo/"+v.text) {
@@ -203,6 +209,26 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 	}
 }
 
+// buildPaths checks the Containerfile and the context of a build, as far as they do not depend on [Service].
+func (c *checker) buildPaths(u *quadlet.Unit, k *keys.Key, v value, missing func(report.Severity, string, string)) {
+	path, ok := c.expand(u, v.text)
+	if l, own := u.ServiceKey("WorkingDirectory"); !ok || own && l.Value != "" || u.Type.Name != "Build" || strings.Contains(path, ":") || strings.HasPrefix(path, "http") || strings.Contains(path, "github.com/") {
+		return
+	}
+	word := strings.ToLower(path)
+	relative := k.Name == "SetWorkingDirectory" && word != "unit" && word != "file" || k.Name == "File" && strings.EqualFold(u.Str("SetWorkingDirectory"), "unit")
+	switch {
+	case filepath.IsAbs(path):
+		if !c.Host.Exists(path) {
+			missing(report.Warning, path, "")
+		}
+	case relative:
+		if path = filepath.Join(u.Dir, path); !c.Host.Exists(path) {
+			missing(report.Error, path, "")
+		}
+	}
+}
+
 func mountSource(spec string) string {
 	for field := range strings.SplitSeq(spec, ",") {
 		n, value, _ := strings.Cut(field, "=")
@@ -211,6 +237,46 @@ func mountSource(spec string) string {
 		}
 	}
 	return ""
+}
+
+// shadows finds units of other origin with the name of a service: one in /etc counts more than what a generator makes,
+// one in /usr less. Source: systemd.unit(5), UNIT FILE LOAD PATH.
+func (c *checker) shadows() {
+	if c.Host.Exists == nil {
+		return
+	}
+	above, below := []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
+	if c.Convert.User {
+		above, below = []string{"/etc/systemd/user/", "/run/systemd/user/"}, []string{"/usr/local/lib/systemd/user/", "/usr/lib/systemd/user/"}
+		if c.Host.Home != "" {
+			above = append(above, c.Host.Home+"/.config/systemd/user/")
+			below = append(below, c.Host.Home+"/.local/share/systemd/user/")
+		}
+	}
+	find := func(dirs []string, name string) string {
+		for _, dir := range dirs {
+			if c.Host.Exists(dir + name) {
+				return dir + name
+			}
+		}
+		return ""
+	}
+	say := func(u *quadlet.Unit, message, hint string) {
+		if l := u.Last("ServiceName"); l != nil {
+			c.warn(u, l, "shadow", message, hint)
+			return
+		}
+		c.more = append(c.more, report.Diagnostic{
+			Severity: report.Warning, Code: "shadow", Unit: u.Base, Pos: report.Position{File: u.Path, Line: 1, Col: 1}, Message: message, Hint: hint,
+		})
+	}
+	for _, u := range c.set.Units {
+		if path := find(above, u.Service+".service"); path != "" {
+			say(u, "the service has no effect, "+path+" hides it", "remove or unmask that one, or rename this file")
+		} else if path := find(below, u.Service+".service"); path != "" {
+			say(u, "the service takes the place of "+path, "rename the file, or set ServiceName=, to keep both")
+		}
+	}
 }
 
 // accounts checks who runs the units: User= of system services, linger and subordinate ids of users.

@@ -4,12 +4,17 @@ package check
 
 import (
 	"net/netip"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/generator/convert"
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/link"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -20,6 +25,8 @@ func (c *checker) together() {
 	c.members()
 	c.timeouts()
 	c.cycles()
+	c.dependencies()
+	c.shadows()
 	c.accounts()
 }
 
@@ -101,6 +108,9 @@ func (c *checker) names() {
 		default:
 			continue
 		}
+		if u.Str(key) == "" {
+			c.defaultName(u, key, name)
+		}
 		for _, n := range names {
 			if n == "" || strings.ContainsRune(n, '%') {
 				continue
@@ -127,6 +137,25 @@ func (c *checker) names() {
 			})
 		}
 	}
+}
+
+// defaultName complains when the runner will not take the name that it is given after the file's.
+func (c *checker) defaultName(u *quadlet.Unit, key, name string) {
+	if u.At {
+		name = strings.NewReplacer("%p", u.Prefix, "%i", u.Instance).Replace(name)
+	}
+	if nameForm().MatchString(name) {
+		return
+	}
+	stem, instance := u.Prefix, ""
+	if u.Template() {
+		instance = "-%i"
+	}
+	stem = regexp.MustCompile(`[^a-zA-Z0-9_.-]+`).ReplaceAllString(stem, "-")
+	c.more = append(c.more, report.Diagnostic{
+		Code: "value", Unit: u.Base, Pos: report.Position{File: u.Path, Line: 1, Col: 1},
+		Message: "the " + strings.ToLower(u.Type.Name) + " would be called " + name + ", which is not a valid name", Hint: nameHint + "; set " + key + "=" + stem + instance,
+	})
 }
 
 // members checks keys that a container in a pod, or on the host's network, cannot have.
@@ -176,6 +205,38 @@ func (c *checker) timeouts() {
 				"set TimeoutStopSec="+strconv.Itoa(grace+30)+" in [Service]")
 		}
 	}
+}
+
+// dependencies finds words in [Unit] that name neither a unit nor a unit file. systemd passes over them.
+func (c *checker) dependencies() {
+	for _, u := range c.set.Units {
+		for _, key := range convert.Translated() {
+			for _, w := range u.UnitWords(key) {
+				if specifier.Typed(w.Text) || link.IsUnit(w.Text) || open(w.Text) {
+					continue
+				}
+				hint := "names of units end in their type, as .service or .container"
+				if stem, ext, ok := cutLast(w.Text, "."); ok {
+					var names []string
+					for _, s := range keys.Sections() {
+						names = append(names, strings.TrimPrefix(s.Ext, "."))
+					}
+					if near := keys.Suggest(ext, append(names, "service", "target", "timer", "socket", "mount")); near != "" {
+						hint = "did you mean " + stem + "." + near + "?"
+					}
+				}
+				c.add(report.Warning, u, w.Line, w.Off, w.End-w.Off, "unit-name", key+"="+w.Text+" has no effect, it is not the name of a unit", hint)
+			}
+		}
+	}
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // cycles finds services that wait for each other, from the units that the generator writes.

@@ -5,6 +5,7 @@
 package convert
 
 import (
+	"iter"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -104,16 +105,35 @@ func generate(files []quadlet.Input, opt Options) (*link.Set, [][]byte, Output) 
 	return set, texts, out
 }
 
-// settle takes the links that are asked for, but for those that would overwrite a unit or another link.
+// settle takes the links that are asked for, but for those that would overwrite a unit or another link, or that need a
+// directory where a unit is to be.
 func (o *Output) settle() {
 	if len(o.asked) == 0 {
 		return
 	}
+	const unit = "the unit of that name"
 	taken := make(map[string]string, len(o.Units)+len(o.asked))
 	for i := range o.Units {
-		taken[o.Units[i].Name] = "the unit of that name"
+		taken[o.Units[i].Name] = unit
 	}
+	// All directories come before all links: one file's Alias=default.target.wants must not cost the others their links.
+	const directory = "a directory of other links"
 	for _, a := range o.asked {
+		for dir := range parents(a.Path) {
+			if taken[dir] == unit {
+				break
+			}
+			taken[dir] = directory
+		}
+	}
+links:
+	for _, a := range o.asked {
+		for dir := range parents(a.Path) {
+			if taken[dir] == unit {
+				a.warn(a.word.Text+" is left out, "+dir+" is "+unit+" and no directory", "choose another name")
+				continue links
+			}
+		}
 		by, ok := taken[a.Path]
 		if !ok {
 			taken[a.Path] = a.Target
@@ -122,6 +142,17 @@ func (o *Output) settle() {
 		}
 		if by != a.Target {
 			a.warn(a.word.Text+" is left out, it is taken by "+by, "choose another name")
+		}
+	}
+}
+
+// parents are the directories above a relative path, the topmost first.
+func parents(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(path) {
+			if path[i] == '/' && !yield(path[:i]) {
+				return
+			}
 		}
 	}
 }
@@ -407,8 +438,8 @@ func (c *converter) mountsFor(l *unitfile.Line, path string) {
 	c.unit.Append("RequiresMountsFor", text)
 }
 
-// translated lists the [Unit] keys whose values may be names of Quadlet files.
-func translated() []string {
+// Translated lists the [Unit] keys whose values may be names of Quadlet files.
+func Translated() []string {
 	return []string{
 		"After", "Before", "BindsTo", "Conflicts", "OnFailure", "OnSuccess", "PartOf", "PropagatesReloadTo", "PropagatesStopTo",
 		"ReloadPropagatedFrom", "Requires", "Requisite", "StopPropagatedFrom", "Upholds", "Wants",
@@ -421,7 +452,7 @@ func (c *converter) translateDependencies() {
 	if g == nil {
 		return
 	}
-	for _, key := range translated() {
+	for _, key := range Translated() {
 		if g.Last(key) == nil {
 			continue
 		}

@@ -4,9 +4,13 @@ package convert
 
 import (
 	"path"
+	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/unitfile"
 )
 
 // wanted are the keys of [Install] that make links in directories, with the ends of the directories' names.
@@ -34,6 +38,7 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 	if l := install.Last("Also"); l != nil {
 		u.WarnKey(l, "install", "Also= has no effect in a generated unit", "each file makes its own links; give the other one an [Install] section")
 	}
+	unknownInstall(u, install)
 	var links []asked
 	file := service + ".service"
 	seen := map[string]bool{}
@@ -53,6 +58,11 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 		}
 		if clean == file {
 			continue
+		}
+		if !strings.HasSuffix(clean, ".service") {
+			a.warn(w.Text+" has no effect: an alias of a service ends in .service", "write "+a.word.Line.Key+"="+w.Text+".service")
+		} else if strings.ContainsRune(clean, '%') {
+			a.warn(w.Text+" is taken as it is, specifiers are not expanded here", "write the name out")
 		}
 		add(a, clean)
 	}
@@ -85,10 +95,31 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 				a.warn(w.Text+" is not the name of a unit and is left out", "write a name alone, as "+by.key+"=default.target")
 				continue
 			}
+			if !specifier.Typed(w.Text) {
+				a.warn(w.Text+" has no effect: names of units end in their type", "write "+by.key+"="+w.Text+".target, if that is what is meant")
+			} else if strings.ContainsRune(w.Text, '%') {
+				a.warn(w.Text+" is taken as it is, specifiers are not expanded here", "write the name out")
+			}
 			add(a, w.Text+by.dir+name)
 		}
 	}
 	return links
+}
+
+// unknownInstall complains about keys of [Install] that nobody reads: a slip there means a unit that is not started.
+func unknownInstall(u *quadlet.Unit, install *unitfile.Group) {
+	known := []string{"WantedBy", "RequiredBy", "UpheldBy", "Alias", "Also", "DefaultInstance"}
+	for i := range install.Lines {
+		l := &install.Lines[i]
+		if l.IsComment() || slices.Contains(known, l.Key) || strings.HasPrefix(l.Key, "X-") {
+			continue
+		}
+		hint := "keys of [Install] are " + strings.Join(known, ", ")
+		if near := keys.Suggest(l.Key, known); near != "" {
+			hint = "did you mean " + near + "=?"
+		}
+		u.WarnKey(l, "unknown-key", "key '"+l.Key+"' in group 'Install' has no effect", hint)
+	}
 }
 
 // uninstalled says of a template, of which nobody made an instance, that nothing will be started.

@@ -93,3 +93,12 @@ func Problem(unit string) string {
 	}
 	return ""
 }
+
+// Typed tells a name that ends in a type of systemd's units.
+func Typed(name string) bool {
+	switch filepath.Ext(name) {
+	case ".target", ".service", ".timer", ".socket", ".path", ".mount", ".automount", ".device", ".slice", ".scope", ".swap":
+		return true
+	}
+	return false
+}

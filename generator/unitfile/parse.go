@@ -17,6 +17,8 @@ const (
 	MaxSize = 4 << 20
 	// MaxLine is the longest line, in bytes: what systemd itself reads (LONG_LINE_MAX in its basic/def.h).
 	MaxLine = 1<<20 - 1
+	// maxSections is how many different sections a file may have: each is looked for among all when it is met.
+	maxSections = 256
 	// maxFaults bounds the report of one file: whoever gives a binary file a unit's name needs one screen, not a million.
 	maxFaults = 20
 )
@@ -52,7 +54,7 @@ func ParseSource(src *Source) (*File, report.List) {
 		text = text[len("\ufeff"):]
 	}
 	var (
-		logical string  // what is pending of a continued line
+		logical []byte  // what is pending of a continued line
 		pieces  []piece // where its parts stand
 		pending bool
 	)
@@ -91,20 +93,20 @@ func ParseSource(src *Source) (*File, report.List) {
 			continue
 		}
 		pieces = append(pieces, piece{len(logical), row, col})
-		logical += part
+		logical = append(logical, part...)
 		if len(logical) > MaxLine {
 			p.fault(row, 1, 0, "line-too-long", "continued line is longer than the "+strconv.Itoa(MaxLine+1)+" bytes that systemd reads", "")
-			logical, pieces, pending = "", nil, false
+			logical, pieces, pending = logical[:0], nil, false
 			continue
 		}
 		if pending = more; !more {
-			p.statement(logical, pieces[0], pieces)
-			logical, pieces = "", nil
+			p.statement(string(logical), pieces[0], pieces)
+			logical, pieces = logical[:0], nil
 		}
 	}
 	if pending {
 		// The file ends within a continued line: the backslash is dropped and the line is used.
-		p.statement(strings.TrimRightFunc(logical, func(r rune) bool { return r == '\\' || unicode.IsSpace(r) }), pieces[0], pieces)
+		p.statement(strings.TrimRightFunc(string(logical), func(r rune) bool { return r == '\\' || unicode.IsSpace(r) }), pieces[0], pieces)
 	}
 	p.flush()
 	if len(p.faults) >= maxFaults {
@@ -232,6 +234,10 @@ func (p *parser) header(text string, start piece) {
 	if g := p.file.Group(name); g != nil {
 		p.group = g
 		p.flush()
+		return
+	}
+	if len(p.file.Groups) >= maxSections {
+		p.fault(start.row, start.col, len(text), "too-many-sections", "file has more than "+strconv.Itoa(maxSections)+" sections", "")
 		return
 	}
 	g := &Group{Name: name, Above: trimBlank(p.above), Lines: make([]Line, 0, 8), src: p.src, row: start.row, col: start.col}

@@ -4,9 +4,11 @@ package unitfile
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -251,6 +253,33 @@ func TestQuotePath(t *testing.T) {
 	for _, path := range []string{"/a\nb", "/a\rb", "/a\x00b"} {
 		if got, ok := QuotePath(path); ok {
 			t.Errorf("QuotePath(%q) = %q", path, got)
+		}
+	}
+}
+
+// What is hard to read is nothing to wait for: the boot does.
+func TestHostileTextTakesNoTime(t *testing.T) {
+	sections := &strings.Builder{}
+	for i := range 300_000 {
+		fmt.Fprintf(sections, "[X-%d]\n", i)
+	}
+	for name, c := range map[string]struct{ text, fault string }{
+		"a line of many parts":          {"[A]\nX=a\\\n" + strings.Repeat(" a \\\n", 300_000), ""},
+		"a line of too many parts":      {"[A]\nX=a\\\n" + strings.Repeat("ab\\\n", 900_000), "line-too-long"},
+		"many different sections":       {sections.String(), "too-many-sections"},
+		"many sections of the same few": {strings.Repeat("[A]\n[B]\nX=1\n", 200_000), ""},
+	} {
+		begin := time.Now()
+		_, faults := Parse("f", []byte(c.text))
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+		got := ""
+		if len(faults) > 0 {
+			got = faults[0].Code
+		}
+		if got != c.fault {
+			t.Errorf("%s: the fault is %q, want %q", name, got, c.fault)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func Check(path string, data []byte) report.List {
 			break
 		}
 		if len(doc.Content) > 0 && !c.broken {
-			c.document(doc.Content[0])
+			c.document(doc.Content[0], 0)
 		}
 	}
 	return c.list
@@ -82,8 +82,16 @@ func (c *checker) at(s report.Severity, n *yaml.Node, code, message, hint string
 	c.say(s, n.Line, n.Column, len(n.Value), code, message, hint)
 }
 
-// document checks one object.
-func (c *checker) document(n *yaml.Node) {
+// document checks one object, or a list of them.
+func (c *checker) document(n *yaml.Node, depth int) {
+	place := n
+	if c.spent(place, depth) {
+		return
+	}
+	if n = resolve(n); n == nil {
+		c.at(report.Error, place, "kube-object", "the document is not an object", "begin with apiVersion: and kind:")
+		return
+	}
 	if n.Kind != yaml.MappingNode {
 		if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 			return
@@ -102,7 +110,7 @@ func (c *checker) document(n *yaml.Node) {
 	if kind.Value == "List" {
 		if items := field(n, "items"); items != nil && items.Kind == yaml.SequenceNode {
 			for _, item := range items.Content {
-				c.document(item)
+				c.document(item, depth+1)
 			}
 		}
 		return
@@ -171,14 +179,31 @@ func (c *checker) required(n *yaml.Node, kind string) {
 }
 
 // field finds the value of a field, following an alias; nil if there is none.
-func field(n *yaml.Node, name string) *yaml.Node {
+func field(n *yaml.Node, name string) *yaml.Node { return merged(n, name, 0) }
+
+// merged is field that also looks into what "<<" merges. Aliases can nest that as deep as they like.
+func merged(n *yaml.Node, name string, depth int) *yaml.Node {
 	n = resolve(n)
-	if n == nil || n.Kind != yaml.MappingNode {
+	if n == nil || n.Kind != yaml.MappingNode || depth > 3 {
 		return nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == name {
 			return resolve(n.Content[i+1])
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value != "<<" {
+			continue
+		}
+		from := []*yaml.Node{n.Content[i+1]}
+		if list := resolve(from[0]); list != nil && list.Kind == yaml.SequenceNode {
+			from = list.Content[:min(len(list.Content), 10)]
+		}
+		for _, m := range from {
+			if v := merged(m, name, depth+1); v != nil {
+				return v
+			}
 		}
 	}
 	return nil
@@ -194,17 +219,22 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
+// spent counts a node, and tells whether there are too many of them to go on.
+func (c *checker) spent(n *yaml.Node, depth int) bool {
+	if c.nodes++; (c.nodes > maxNodes || depth > maxDepth) && !c.broken {
+		c.broken = true
+		c.at(report.Error, n, "yaml-size", "the file stands for more than "+strconv.Itoa(maxNodes)+" values, or nests too deep", "look for aliases of aliases")
+	}
+	return c.broken
+}
+
 // walk checks a node against a type of the schema: a name, "[]" and the type of elements, "{}" and that of values;
 // "" is anything.
 func (c *checker) walk(n *yaml.Node, kind string, depth int) {
-	if c.nodes++; c.nodes > maxNodes || depth > maxDepth {
-		if !c.broken {
-			c.broken = true
-			c.at(report.Error, n, "yaml-size", "the file stands for more than "+strconv.Itoa(maxNodes)+" values, or nests too deep", "look for aliases of aliases")
-		}
+	if c.spent(n, depth) {
 		return
 	}
-	if n = resolve(n); n == nil || c.broken {
+	if n = resolve(n); n == nil {
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {

@@ -57,6 +57,10 @@ func TestCheck(t *testing.T) {
 		"no containers":               {"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n", "Pod has no containers"},
 		"no image":                    {strings.Replace(pod, "    image: docker.io/library/nginx\n", "", 1), "f:9:5: error: the container has no image"},
 		"a deployment without pod":    {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 1}\n", "Deployment has no spec.template"},
+		"merged fields":               {"apiVersion: v1\nkind: ConfigMap\nmetadata: &m {name: a}\n---\n" + "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostAliases: &x []\n  containers:\n  - &c {name: a, image: b}\n  - {<<: *c, name: b}\n  - {<<: [{image: b}, *c], name: c}\n", ""},
+		"merged fields miss one":      {"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {<<: {image: b}}\n", "f:6:5: error: the container has no name"},
+		"a list of aliases":           {"apiVersion: v1\nkind: List\nitems:\n- &a {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n- *a\n", ""},
+		"a list that holds itself":    {"apiVersion: v1\nkind: List\nitems: &i\n- {apiVersion: v1, kind: List, items: *i}\n", "nests too deep"},
 		"a list of objects":           {"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n  dat: {}\n", "f:7:3: error: unknown field dat in ConfigMap|did you mean data?"},
 	} {
 		t.Run(name, func(t *testing.T) {
