@@ -83,6 +83,7 @@ func refuse(section string, words []string) []check.Refusal {
 				r.Hint = "expected is " + f.Form
 			}
 		case errors.As(err, &n):
+			r.Later = true
 			if strings.HasPrefix(n.What, "--") {
 				r.Flag, r.Value, _ = strings.Cut(n.What, " ")
 			}

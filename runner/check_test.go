@@ -17,6 +17,7 @@ import (
 	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -228,6 +229,16 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 		if (list.Errors() == 0) != good {
 			t.Errorf("%q: %v", value, list)
 		}
+	}
+}
+
+// TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
+func TestCheckOfWhatIsNotBuilt(t *testing.T) {
+	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nHealthCmd=true\n"))
+	list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
+	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
+		t.Errorf("%v", list)
 	}
 }
 

@@ -18,6 +18,8 @@ type Refusal struct {
 	Value   string // what was given, as far as it is known
 	Message string
 	Hint    string
+	// Later tells that a later runner takes it: nothing is wrong with the file.
+	Later bool
 }
 
 // Refuse gives the runner's own judgement of the flags that it gets when a unit starts; section tells the type of the
@@ -41,11 +43,14 @@ func (c *checker) refused(u *quadlet.Unit, text []byte) {
 		if open(r.Value) {
 			continue
 		}
-		v := blame(u, r)
+		v, severity := blame(u, r), report.Error
+		if r.Later {
+			severity = report.Warning
+		}
 		if v.line == nil {
 			if c.said[u]++; c.said[u] <= maxSaid {
 				c.more = append(c.more, report.Diagnostic{
-					Code: "refused", Unit: u.Base, Pos: report.Position{File: u.Path, Line: 1, Col: 1}, Message: r.Message, Hint: r.Hint,
+					Severity: severity, Code: "refused", Unit: u.Base, Pos: report.Position{File: u.Path, Line: 1, Col: 1}, Message: r.Message, Hint: r.Hint,
 				})
 			}
 			continue
@@ -56,7 +61,7 @@ func (c *checker) refused(u *quadlet.Unit, text []byte) {
 			said = said || d.Severity == report.Error && d.Pos == pos
 		}
 		if !said {
-			c.add(report.Error, u, v.line, v.off, v.wide, "refused", v.line.Key+"="+v.text+" is refused by the runner: "+r.Message, r.Hint)
+			c.add(severity, u, v.line, v.off, v.wide, "refused", v.line.Key+"="+v.text+" is refused by the runner: "+r.Message, r.Hint)
 		}
 	}
 }
