@@ -70,5 +70,12 @@ func seal(path string) (fd int, err error) {
 		unix.Close(fd)
 		return -1, err
 	}
-	return fd, nil
+	// Between fork and exec, Go puts other files behind the numbers that follow those of
+	// the streams; see forkAndExecInChild1 in syscall/exec_linux.go.
+	far, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, farAway)
+	unix.Close(fd)
+	return far, err
 }
+
+// farAway is a descriptor that nothing else reaches.
+const farAway = 512

@@ -33,6 +33,9 @@ func TestSealed(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s is the program itself", copied)
 	}
+	if fd < farAway {
+		t.Errorf("descriptor %d is where Go moves the streams between fork and exec", fd)
+	}
 	cmd := exec.Command(path, "-c", "readlink /proc/self/exe; readlink /proc/$$/exe")
 	cmd.Path = copied
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "memfd:runc") {
