@@ -125,7 +125,8 @@ func (e *Engine) Status(id string) (Status, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return Status{}, nil // cut by a crash in the middle of a start: not running
 	}
-	if s.PID != 0 && StartTicks(s.PID) != s.StartTicks {
+	// No ticks: it had ended before they could be noted.
+	if s.StartTicks == 0 || StartTicks(s.PID) != s.StartTicks {
 		s.PID = 0
 	}
 	return s, nil
