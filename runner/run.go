@@ -265,15 +265,15 @@ func mayReplace(r, old container.Record) bool {
 	return r.Spec.Replace || old.Unit != "" && old.Unit == r.Unit
 }
 
-// stopHolder stops the unit of a running container whose place is to be taken, so that
-// it does not start again behind our back.
+// stopHolder stops the unit of a container whose place is to be taken and that runs, or is
+// about to, so that it does not start again behind our back.
 func (e *env) stopHolder(ctx context.Context, x *engines, r container.Record) error {
 	old, err := x.Lookup(r.Name)
 	if err != nil || old.Name != r.Name || !mayReplace(r, old) {
 		return nil //nolint:nilerr // clear looks again, and tells
 	}
 	s, err := x.Status(old.ID)
-	if err != nil || s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
+	if err != nil || s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
 		return err
 	}
 	return e.stopUnit(ctx, s.Unit)

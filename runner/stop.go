@@ -156,13 +156,25 @@ func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.D
 	if err != nil {
 		return err
 	}
-	if s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
+	if s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
 		return x.Stop(ctx, r, d)
 	}
 	if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
 		return nil
 	}
 	return x.Stop(ctx, r, d)
+}
+
+// comesBack reports whether the unit of a container that does not run is about to start it:
+// between two restarts there is nothing but the unit to stop.
+func (e *env) comesBack(ctx context.Context, unit string) bool {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return false
+	}
+	defer m.Close()
+	p, err := m.Properties(ctx, unit)
+	return err == nil && p.ActiveState == "activating"
 }
 
 // stopWatched stops the unit that watches a container. The unit knows how long the
@@ -248,7 +260,11 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 			}
 		}()
 	}
-	if force && s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
+	watched := s.Unit != "" && s.Unit != x.own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit))
+	if watched && s.PID == 0 && !force {
+		return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", r.Name, s.Unit)
+	}
+	if watched && force {
 		// A unit whose ExecStop removes the container has done all there is to do.
 		if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
 			if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package stories
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// byHand: what somebody does at a shell, without unit files.
+func byHand(t *testing.T, l *labtest.Lab) {
+	newUser(l, "hanna")
+	l.MustRun("hanna", "podunit pull -q localhost:5000/busybox")
+	// Between two restarts: there is a unit, but no process.
+	const gap = `for i in $(seq 500); do [ "$(systemctl --user show -P SubState brief)" = auto-restart ] && break; sleep 0.01; done; `
+	const start = `podunit run -d --name brief --network none --restart always localhost:5000/busybox sleep 0.2 >/dev/null; ` + gap
+	for _, c := range []struct{ name, script, want string }{
+		{"stop between two restarts", start + "podunit stop brief; sleep 1.5; podunit ps -q; podunit rm brief", "brief\nbrief"},
+		{"rm between two restarts is refused", start + "podunit rm brief 2>&1 | grep -o 'use --force'; podunit stop brief; podunit rm brief", "use --force\nbrief\nbrief"},
+		{"rm --force between two restarts", start + "podunit rm -f brief", "brief"},
+		{"run --replace between two restarts", start + "podunit run -d --replace --name brief --network none localhost:5000/busybox sleep 1000 | wc -l; podunit rm -f -t 0 brief", "1\nbrief"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := l.For(t)
+			if got := strings.TrimSpace(l.MustRun("hanna", c.script+"; systemctl --user list-units --all --no-legend 'brief*'")); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	t.Run("an attached container that ended at once does not run", func(t *testing.T) {
+		l := l.For(t)
+		for range 5 {
+			l.MustRun("hanna", `podunit run --name short --network none localhost:5000/busybox true; [ -z "$(podunit ps -q)" ] && podunit rm short`)
+		}
+	})
+	l.Eventually("hanna", `[ -z "$(systemctl --user list-units --failed --no-legend)" ]`, 5*time.Second)
+	nothingLeft(t, l, "hanna")
+}
