@@ -213,12 +213,22 @@ func newPodRmCommand(e *env) *cobra.Command {
 			pods, err := x.podArgs(args, all, ignore || force)
 			d := patience.or(x.stopTimeout())
 			return forEach(e, pods, err, podName, func(p pod.Record) error {
+				units, err := x.ownServices(p)
+				if err != nil {
+					return err
+				}
 				if force {
 					if err := e.stopPod(ctx, x, p, d); err != nil {
 						return err
 					}
 				}
-				return x.pods.Remove(ctx, p, force, d)
+				if err := x.pods.Remove(ctx, p, force, d); err != nil {
+					return err
+				}
+				for _, name := range units {
+					e.forgetUnit(ctx, name)
+				}
+				return nil
 			})
 		},
 	}
@@ -227,6 +237,22 @@ func newPodRmCommand(e *env) *cobra.Command {
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
 	patience.flag(cmd)
 	return cmd
+}
+
+// ownServices are the transient services of a pod's containers: those that were killed have
+// failed, and stay so until somebody forgets them.
+func (x *engines) ownServices(p pod.Record) ([]string, error) {
+	members, err := x.pods.Members(p)
+	if err != nil || x.inService() {
+		return nil, err
+	}
+	var names []string
+	for _, m := range members {
+		if s, err := x.Status(m.ID); err == nil && s.Unit == serviceName(m) {
+			names = append(names, s.Unit)
+		}
+	}
+	return names, nil
 }
 
 func newPodExistsCommand(e *env) *cobra.Command {

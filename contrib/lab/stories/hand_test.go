@@ -38,6 +38,14 @@ func byHand(t *testing.T, l *labtest.Lab) {
 			l.MustRun("hanna", `podunit run --name short --network none localhost:5000/busybox true; [ -z "$(podunit ps -q)" ] && podunit rm short`)
 		}
 	})
+	t.Run("a pod whose container had to be killed starts again, and leaves nothing", func(t *testing.T) {
+		l := l.For(t)
+		l.MustRun("hanna", `podunit pod create --name duo --network none && podunit run -d --pod duo --name deaf --stop-timeout 0 localhost:5000/busybox sleep 1000`)
+		l.MustRun("hanna", `podunit pod stop duo && podunit pod start duo && podunit start deaf && podunit pod stop duo && podunit pod rm -f duo`)
+		if got := l.MustRun("hanna", `systemctl --user list-units --all --no-legend 'duo*' 'deaf*'`); got != "" {
+			t.Errorf("left: %s", got)
+		}
+	})
 	l.Eventually("hanna", `[ -z "$(systemctl --user list-units --failed --no-legend)" ]`, 5*time.Second)
 	nothingLeft(t, l, "hanna")
 }
