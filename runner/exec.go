@@ -109,7 +109,7 @@ func newFaultCommand(e *env) *cobra.Command {
 		Use:    "fault MESSAGE...",
 		Short:  "Say what is wrong with a unit file, and fail",
 		Hidden: true,
-		Args:   cobra.MinimumNArgs(1),
+		Args:   wantArgs(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			e.say(args...)
 			e.status(strings.SplitN(args[0], "\n", 2)[0])

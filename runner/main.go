@@ -188,7 +188,7 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          wantVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var level string
@@ -213,6 +213,7 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
 	root.AddCommand(commands(e, args)...)
 	root.SetHelpCommand(newHelpCommand(e))
+	root.SetFlagErrorFunc(flagError)
 	return root
 }
 

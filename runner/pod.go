@@ -24,7 +24,7 @@ func newPodCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pod COMMAND",
 		Short: "Manage pods: containers that share a network",
-		Args:  cobra.NoArgs,
+		Args:  wantVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newPodCreateCommand(e), newPodStartCommand(e), newPodStopCommand(e), newPodRmCommand(e),
@@ -259,7 +259,7 @@ func newPodExistsCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "exists POD",
 		Short:             "Tell by the exit status whether a pod exists: 0 or 1",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completePods(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.open(cmd.Context())
@@ -359,7 +359,7 @@ func newPodPsCommand(e *env) *cobra.Command {
 		Use:     "ps [flags]",
 		Aliases: []string{"ls", "list"},
 		Short:   "List pods",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			x, err := e.open(cmd.Context())
 			if err != nil {
@@ -503,7 +503,7 @@ func newPodInspectCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] POD...",
 		Short:             "Show all there is to know about pods",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completePods(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.open(cmd.Context())

@@ -64,7 +64,7 @@ func newPsCommand(e *env) *cobra.Command {
 		Use:     "ps [flags]",
 		Aliases: []string{"list", "ls"},
 		Short:   "List containers",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			x, err := e.open(cmd.Context())
 			if err != nil {

@@ -53,8 +53,14 @@ executed, 127 if it cannot be found.`,
 	return cmd
 }
 
-// flagError adds "did you mean" to pflag's complaint.
-func flagError(cmd *cobra.Command, err error) error { return spec.FlagError(cmd.Flags(), err) }
+// flagError adds "did you mean" to pflag's complaint. Of a verb that does not exist, the
+// flags are not what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return wantVerb(cmd, words)
+	}
+	return spec.FlagError(cmd.Flags(), err)
+}
 
 func newCreateCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
@@ -101,7 +107,7 @@ func newStartCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "start [flags] CONTAINER...",
 		Short:             "Start containers that exist",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeContainers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attach && len(args) > 1 {
