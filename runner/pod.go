@@ -517,18 +517,7 @@ func newPodInspectCommand(e *env) *cobra.Command {
 			pods, err := x.podArgs(args, false, false)
 			var all []inspectedPod
 			for _, p := range pods {
-				row, s := x.podRow(p, containers, false), x.pods.Status(p)
-				one := inspectedPod{
-					ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
-					State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
-					SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, NumContainers: len(row.Members),
-					IPAddresses: s.IPs, Unit: row.Unit,
-					InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
-				}
-				for _, m := range row.Members {
-					one.Containers = append(one.Containers, inspectedMember{m.ID, m.Names, m.Status})
-				}
-				all = append(all, one)
+				all = append(all, x.inspectedPod(p, containers))
 			}
 			if len(all) > 0 || err == nil {
 				err = errors.Join(err, format.Each(e.stdout, out, all))
@@ -538,6 +527,21 @@ func newPodInspectCommand(e *env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
 	return cmd
+}
+
+func (x *engines) inspectedPod(p pod.Record, containers []listed) inspectedPod {
+	row, s := x.podRow(p, containers, false), x.pods.Status(p)
+	one := inspectedPod{
+		ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
+		State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
+		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, NumContainers: len(row.Members),
+		IPAddresses: s.IPs, Unit: row.Unit,
+		InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
+	}
+	for _, m := range row.Members {
+		one.Containers = append(one.Containers, inspectedMember{m.ID, m.Names, m.Status})
+	}
+	return one
 }
 
 // podOf is the pod of a container, or the zero value.

@@ -255,12 +255,12 @@ func newVolumeInspectCommand(e *env) *cobra.Command {
 			var chosen []volumeRow
 			var faults []error
 			for _, name := range args {
-				i := slices.IndexFunc(rows, func(r volumeRow) bool { return r.Name == name })
-				if i < 0 {
-					faults = append(faults, fmt.Errorf("%s: %w", name, volume.ErrNotFound))
+				row, err := volumeNamed(rows, name)
+				if err != nil {
+					faults = append(faults, err)
 					continue
 				}
-				chosen = append(chosen, rows[i])
+				chosen = append(chosen, row)
 			}
 			if err := format.Each(e.stdout, out, chosen); err != nil {
 				return err
@@ -272,6 +272,14 @@ func newVolumeInspectCommand(e *env) *cobra.Command {
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
 	completeFormat[volumeRow](cmd)
 	return cmd
+}
+
+func volumeNamed(rows []volumeRow, name string) (volumeRow, error) {
+	i := slices.IndexFunc(rows, func(r volumeRow) bool { return r.Name == name })
+	if i < 0 {
+		return volumeRow{}, fmt.Errorf("%s: %w", name, volume.ErrNotFound)
+	}
+	return rows[i], nil
 }
 
 func newVolumeExistsCommand(e *env) *cobra.Command {
