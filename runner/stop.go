@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/signal"
+	"golang.org/x/sys/unix"
 )
 
 // lockWait is how long a verb waits for another runner that works on the same
@@ -177,19 +178,28 @@ func (e *env) comesBack(ctx context.Context, unit string) bool {
 	return err == nil && p.ActiveState == "activating"
 }
 
-// stopWatched stops the unit that watches a container. The unit knows how long the
-// container was to have when it was made; if that is more than d, d holds.
+// stopWatched stops the unit that watches a container.
 func (e *env) stopWatched(ctx context.Context, x *engines, r container.Record, unit string, d time.Duration) error {
-	stopped := make(chan error, 1)
-	go func() { stopped <- e.stopUnit(ctx, unit) }()
+	return e.within(ctx, x, r, d, func() error { return e.stopUnit(ctx, unit) })
+}
+
+// within does something that waits for the end of a container. The unit knows how long the
+// container was to have when it was made; if that is more than d, d holds.
+func (e *env) within(ctx context.Context, x *engines, r container.Record, d time.Duration, do func() error) error {
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- do() }()
 	select {
-	case err := <-stopped:
+	case err := <-done:
 		return err
 	case <-time.After(d):
 	}
-	// What the unit waits for.
-	err := x.Stop(context.WithoutCancel(ctx), r, 0)
-	return errors.Join(<-stopped, err)
+	// What the unit waits for, and nothing that it has started since.
+	err = container.EndProcess(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
+	return errors.Join(<-done, err)
 }
 
 func newKillCommand(e *env) *cobra.Command {

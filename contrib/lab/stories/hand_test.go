@@ -32,6 +32,11 @@ func byHand(t *testing.T, l *labtest.Lab) {
 			}
 		})
 	}
+	t.Run("restart waits as long as it is told to", func(t *testing.T) {
+		l := l.For(t)
+		l.MustRun("hanna", `podunit run -d --name slow --network none localhost:5000/busybox sleep 1000`)
+		l.MustRun("hanna", `before=$(podunit inspect -f '{{.State.Pid}}' slow); timeout 8 podunit restart -t 1 slow && [ "$(podunit inspect -f '{{.State.Pid}} {{.State.Running}}' slow)" != "$before true" ] && podunit rm -f -t 0 slow`)
+	})
 	t.Run("an attached container that ended at once does not run", func(t *testing.T) {
 		l := l.For(t)
 		for range 5 {
