@@ -199,3 +199,30 @@ func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
 		}
 	}
 }
+
+func TestTheConfigurationOfAStartThatIsNotOver(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	const id = "f00f00f00f00f00f"
+	path := filepath.Join(e.dir(id), "config.json")
+	if err := errors.Join(os.MkdirAll(e.dir(id), 0o700), unix.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody writes to it: the start was killed.
+	if _, err := e.OCI(id); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a pipe that nobody writes to: %v", err)
+	}
+	feed, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	if _, err := feed.WriteString("{}"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.OCI(id); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a pipe that somebody writes to: %v", err)
+	}
+	if n, err := feed.Read(make([]byte, 10)); n != 2 || err != nil {
+		t.Errorf("%d bytes are left for the runtime, %v", n, err)
+	}
+}

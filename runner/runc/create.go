@@ -56,7 +56,7 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	if filepath.Base(r.Command) != "runc" {
 		return c, nil // another may want a file of some size
 	}
-	if err := os.Remove(c.config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.removeConfig(); err != nil {
 		return nil, err
 	}
 	if err := unix.Mkfifo(c.config, 0o600); err != nil {
@@ -64,7 +64,7 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	}
 	var err error
 	if c.feed, err = os.OpenFile(c.config, os.O_RDWR, 0); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.removeConfig())
 	}
 	go func() { c.started <- c.start() }()
 	return c, nil
@@ -101,11 +101,15 @@ func (c *Creation) Finish(config []byte) (pid int, begin func() error, err error
 		c.started <- c.start()
 	}
 	if err := <-c.started; err != nil {
-		return 0, nil, errors.Join(c.runtime.explain("create", err, c.log), c.closeFeed())
+		err = c.runtime.explain("create", err, c.log)
+		if c.feed != nil {
+			err = errors.Join(err, c.closeFeed(), c.removeConfig())
+		}
+		return 0, nil, err
 	}
-	if c.feed != nil {
+	if feed := c.feed; feed != nil {
 		// It fits into no pipe if it is long, and the runtime may end before it has read it.
-		go func() { _, _ = c.feed.Write(config) }()
+		go func() { _, _ = feed.Write(config) }()
 	}
 	err = c.cmd.Wait()
 	if err != nil {
@@ -139,7 +143,15 @@ func (c *Creation) Abandon() error {
 		c.end()
 		c.gate.discard()
 	}
-	return c.closeFeed()
+	return errors.Join(c.closeFeed(), c.removeConfig())
+}
+
+// removeConfig removes the file or the pipe that leads nowhere any more.
+func (c *Creation) removeConfig() error {
+	if err := os.Remove(c.config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (c *Creation) closeFeed() error {
