@@ -87,14 +87,10 @@ func newExecCommand(e *env) *cobra.Command {
 			}
 		}
 		code, err := eng.Exec(cmd.Context(), records[0], x)
-		switch {
-		case errors.Is(err, runc.ErrNotFound):
-			return e.failed(err, exitNotFound)
-		case errors.Is(err, runc.ErrNotExecutable):
-			return e.failed(err, exitNotExecutable)
-		case err != nil:
-			return err
-		case code != 0:
+		if err != nil {
+			return commandFault(err)
+		}
+		if code != 0 {
 			return exitStatus(code)
 		}
 		return nil

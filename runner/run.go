@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/notify"
@@ -395,13 +394,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		err = errors.Join(err, e.afterForeground(x, *r))
 	}
 	if err != nil {
-		switch {
-		case errors.Is(err, runc.ErrNotFound):
-			return e.failed(err, exitNotFound)
-		case errors.Is(err, runc.ErrNotExecutable):
-			return e.failed(err, exitNotExecutable)
-		}
-		return err
+		return commandFault(err)
 	}
 	if how.attach && code != 0 {
 		return exitStatus(code)
@@ -412,11 +405,16 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 	return nil
 }
 
-// failed says what is wrong and ends with a status of its own.
-func (e *env) failed(err error, status int) error {
-	e.say(strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")...)
-	e.status(fmt.Sprintf("error: %v", err))
-	return exitStatus(status)
+// commandFault gives an error the exit status that it has if the container's command is
+// what is wrong.
+func commandFault(err error) error {
+	switch {
+	case errors.Is(err, runc.ErrNotFound):
+		return withStatus(err, exitNotFound)
+	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory):
+		return withStatus(err, exitNotExecutable)
+	}
+	return err
 }
 
 // afterForeground tidies up what a service would tidy up in ExecStopPost=.
