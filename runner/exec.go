@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -63,15 +64,16 @@ func newExecCommand(e *env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := eng.needRuntime(); err != nil {
-			return err
-		}
 		records, err := sel.resolve(eng, args)
 		if err != nil {
 			return err
 		}
 		if len(records) == 0 {
 			return errors.New("there is no container")
+		}
+		eng.Runtime.Command = cmp.Or(e.runtime, records[0].Runtime)
+		if err := eng.needRuntime(); err != nil {
+			return err
 		}
 		// A process may move only within what its user owns; a shell's cgroup is the
 		// system's, so go through a scope of the user's manager.

@@ -245,7 +245,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 	command := r.Command()
 	in := inspected{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
-		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(x.Runtime.Command, "runc"), StaticDir: static,
+		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Runtime.Command, "runc"), StaticDir: static,
 		Unit: row.Unit,
 		State: inspectedState{
 			OciVersion: "1.2.0", Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),

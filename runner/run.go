@@ -199,6 +199,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	}
 	step.Crash("resolved")
 	r := x.Prepare(*c, img, args)
+	r.Runtime = e.runtime
 	if x.inService() {
 		r.Unit = x.own.Name
 	}
@@ -493,6 +494,12 @@ func (e *env) startExisting(ctx context.Context, x *engines, name string, attach
 		}
 		fmt.Fprintln(e.stdout, name)
 		return nil
+	}
+	if attach && r.Spec.TTY && !term.IsTerminal(int(os.Stdin.Fd())) {
+		return fmt.Errorf("container %s has a terminal (--tty), and our input is none; leave --attach out", r.Name)
+	}
+	if err := x.runtimeOf(r, e.runtime); err != nil {
+		return err
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()

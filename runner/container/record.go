@@ -46,6 +46,7 @@ type Record struct {
 	PodID     string   `json:",omitempty"`
 	Unit      string   `json:",omitempty"` // systemd unit it was created in
 	Args      []string // the create command line, for inspect
+	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
 	// AnonymousVolumes are removed with the container.
 	AnonymousVolumes []string `json:",omitempty"`
 	// Mounts of named and anonymous volumes: destination to volume name.

@@ -32,6 +32,19 @@ func byHand(t *testing.T, l *labtest.Lab) {
 			}
 		})
 	}
+	t.Run("what was said before the verb holds for the service and for exec", func(t *testing.T) {
+		l := l.For(t)
+		l.WriteFile("hanna", ".config/containers/containers.conf.modules/blue.conf", "[containers]\nenv = [\"COLOR=blue\"]\n")
+		l.MustRun("hanna", `podunit --module=blue.conf --runtime=crun run -d --name other --network none localhost:5000/busybox sleep 1000`)
+		for range 2 {
+			if got := l.MustRun("hanna", `podunit exec other env | grep COLOR=; podunit inspect -f '{{.OCIRuntime}}' other`); got != "COLOR=blue\ncrun" {
+				t.Errorf("got %q", got)
+			}
+			l.MustRun("hanna", "podunit stop -t 0 other; podunit --module=blue.conf start other")
+		}
+		// crun keeps compiled seccomp filters for the next time.
+		l.MustRun("hanna", "podunit rm -f -t 0 other; rm -r $XDG_RUNTIME_DIR/podunit/runc/.cache")
+	})
 	t.Run("restart waits as long as it is told to", func(t *testing.T) {
 		l := l.For(t)
 		l.MustRun("hanna", `podunit run -d --name slow --network none localhost:5000/busybox sleep 1000`)
