@@ -358,10 +358,11 @@ func (m *Manager) StartService(ctx context.Context, name string, s Service) erro
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	return m.startTransient(ctx, name, props)
+	return m.startTransient(ctx, name, props, true)
 }
 
-func (m *Manager) startTransient(ctx context.Context, name string, props []systemd.Property) error {
+// startTransient stops the unit again if ctx ends, unless it ends with us.
+func (m *Manager) startTransient(ctx context.Context, name string, props []systemd.Property, stop bool) error {
 	err := m.job(ctx, "start", name, func(ctx context.Context, done chan<- string) error {
 		_, err := m.conn.StartTransientUnitContext(ctx, name, "fail", props, done)
 		return err
@@ -369,7 +370,7 @@ func (m *Manager) startTransient(ctx context.Context, name string, props []syste
 	switch {
 	case isError(err, "org.freedesktop.systemd1.UnitExists"):
 		return m.taken(ctx, name)
-	case err != nil && ctx.Err() != nil:
+	case stop && err != nil && ctx.Err() != nil:
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
 		return errors.Join(err, m.Stop(undo, name))
@@ -471,7 +472,8 @@ func (m *Manager) StartScope(ctx context.Context, name, description string) (Own
 		prop("CollectMode", "inactive-or-failed"),
 		prop("TimeoutStopUSec", usec(stopGrace)),
 	}
-	if err := m.startTransient(ctx, name, props); err != nil {
+	// We may be in it already if ctx ends: its stop would wait for us, who wait for it.
+	if err := m.startTransient(ctx, name, props, false); err != nil {
 		return Own{}, err
 	}
 	return CurrentUnit(func(string) (string, bool) { return "", false })
