@@ -349,7 +349,10 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			l.Foreground.Stdin = e.stdin
 		}
 	}
+	began, pass := func() bool { return true }, func() {}
 	l.Ready = func(s container.Status, begin func() error) error {
+		began()
+		defer pass()
 		if how.unlock != nil && how.attach {
 			how.unlock() // or nobody could stop it
 		}
@@ -380,9 +383,15 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		return begin()
 	}
 	if how.attach {
-		// Signals are the container's from here on, not ours.
-		ctx = context.WithoutCancel(ctx)
-		defer e.proxySignals(x, *r)()
+		// Signals end the start; once there is a container, they are the container's.
+		var giveUp context.CancelFunc
+		starting := ctx
+		ctx, giveUp = context.WithCancel(context.WithoutCancel(ctx))
+		defer giveUp()
+		began = context.AfterFunc(starting, giveUp)
+		var stop func()
+		pass, stop = e.proxySignals(x, *r)
+		defer stop()
 	}
 	code, err := x.Start(ctx, l)
 	if err != nil && l.Network != nil {
@@ -451,7 +460,7 @@ func (e *env) cgroup(ctx context.Context, x *engines, r *container.Record, l *co
 		// A shell's cgroup is not ours; a scope of our own is, if there is a manager.
 		scope, err := e.ownScope(ctx, r)
 		if err != nil {
-			if r.Spec.Cgroups == "split" {
+			if r.Spec.Cgroups == "split" || ctx.Err() != nil {
 				return err
 			}
 			fmt.Fprintf(e.stderr, "podunit: warning: no cgroup of its own: %v\n", err)

@@ -50,6 +50,16 @@ func byHand(t *testing.T, l *labtest.Lab) {
 		l.MustRun("hanna", `podunit run -d --name slow --network none localhost:5000/busybox sleep 1000`)
 		l.MustRun("hanna", `before=$(podunit inspect -f '{{.State.Pid}}' slow); timeout 8 podunit restart -t 1 slow && [ "$(podunit inspect -f '{{.State.Pid}} {{.State.Running}}' slow)" != "$before true" ] && podunit rm -f -t 0 slow`)
 	})
+	t.Run("a signal during an attached start ends it", func(t *testing.T) {
+		l := l.For(t)
+		// The program itself ends by TERM, as soon as it is there.
+		l.MustRun("hanna", `for ms in 010 020 030 040 050 060 070 080 100; do
+	podunit run --rm --name given-up -p 9300:80 localhost:5000/redis redis-server >/dev/null 2>&1 & pid=$!
+	sleep 0.$ms; kill $pid
+	for i in $(seq 40); do kill -0 $pid 2>/dev/null || break; sleep 0.1; done
+	kill -9 $pid 2>/dev/null && { echo "alive after $ms ms and four seconds"; exit 1; }
+done; [ -z "$(podunit ps -aq)" ]`)
+	})
 	t.Run("an attached container that ended at once does not run", func(t *testing.T) {
 		l := l.For(t)
 		for range 5 {
