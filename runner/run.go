@@ -151,9 +151,16 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if c.TTY && !c.Detach && !term.IsTerminal(int(os.Stdin.Fd())) {
 		return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
 	}
+	restarts := unit.RestartFor(c.Restart.Policy) != "no"
+	if restarts && !c.Detach {
+		return withHint(fmt.Errorf("--restart %s without --detach: nobody would be there to start it again", c.Restart.Policy), "add -d, and follow it with podunit logs -f")
+	}
 	x, err := e.openToStart(ctx)
 	if err != nil {
 		return err
+	}
+	if restarts && x.inService() {
+		fmt.Fprintf(e.stderr, "podunit: warning: --restart %s has no effect in a service: write Restart= in its [Service] section\n", c.Restart.Policy)
 	}
 	r, unlock, err := e.prepare(ctx, x, c, args)
 	if err != nil {
