@@ -18,7 +18,7 @@ func newCleanupCommand(e *env) *cobra.Command {
 		Use:    "cleanup CONTAINER",
 		Short:  "Tidy up after a container that ended",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.openToRun(ctx)

@@ -106,6 +106,15 @@ func (x *engines) needRuntime() error {
 	return err
 }
 
+// runtimeOf takes the runtime that a container was made with, unless another was asked for.
+func (x *engines) runtimeOf(r container.Record, asked string) error {
+	if asked != "" || r.Runtime == "" {
+		return nil
+	}
+	x.Runtime = runc.Runtime{Command: r.Runtime, Root: x.Runtime.Root}
+	return x.needRuntime()
+}
+
 // stopTimeout is the configured time between the stop signal and SIGKILL.
 func (x *engines) stopTimeout() time.Duration {
 	return time.Duration(x.Config.Engine.StopTimeout) * time.Second

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -63,15 +64,16 @@ func newExecCommand(e *env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := eng.needRuntime(); err != nil {
-			return err
-		}
 		records, err := sel.resolve(eng, args)
 		if err != nil {
 			return err
 		}
 		if len(records) == 0 {
 			return errors.New("there is no container")
+		}
+		eng.Runtime.Command = cmp.Or(e.runtime, records[0].Runtime)
+		if err := eng.needRuntime(); err != nil {
+			return err
 		}
 		// A process may move only within what its user owns; a shell's cgroup is the
 		// system's, so go through a scope of the user's manager.
@@ -87,14 +89,10 @@ func newExecCommand(e *env) *cobra.Command {
 			}
 		}
 		code, err := eng.Exec(cmd.Context(), records[0], x)
-		switch {
-		case errors.Is(err, runc.ErrNotFound):
-			return e.failed(err, exitNotFound)
-		case errors.Is(err, runc.ErrNotExecutable):
-			return e.failed(err, exitNotExecutable)
-		case err != nil:
-			return err
-		case code != 0:
+		if err != nil {
+			return commandFault(err)
+		}
+		if code != 0 {
 			return exitStatus(code)
 		}
 		return nil
@@ -109,7 +107,7 @@ func newFaultCommand(e *env) *cobra.Command {
 		Use:    "fault MESSAGE...",
 		Short:  "Say what is wrong with a unit file, and fail",
 		Hidden: true,
-		Args:   cobra.MinimumNArgs(1),
+		Args:   wantArgs(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			e.say(args...)
 			e.status(strings.SplitN(args[0], "\n", 2)[0])

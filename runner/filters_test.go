@@ -29,6 +29,8 @@ func TestContainerFilters(t *testing.T) {
 		{[]string{"label=tier"}, true},
 		{[]string{"label=tier=back"}, false},
 		{[]string{"ancestor=localhost/nginx"}, true},
+		{[]string{"ancestor=nginx"}, true},
+		{[]string{"ancestor=ginx"}, false},
 		{[]string{"ancestor=f0"}, true},
 		{[]string{"pod=media"}, true},
 		{[]string{"unit=web"}, true},

@@ -27,7 +27,7 @@ func newImageCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
 		Short: "Manage images",
-		Args:  cobra.NoArgs,
+		Args:  wantVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	rm := newRmiCommand(e)
@@ -132,7 +132,7 @@ func newImageExistsCommand(e *env) *cobra.Command {
 		Use:               "exists IMAGE",
 		Short:             "Tell by the exit status whether an image is in the storage",
 		Long:              "Exit status: 0 it is there, 1 it isn't, 125 an error.",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := e.openImages(cmd.Context())
@@ -153,7 +153,7 @@ func newImageInspectCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] IMAGE...",
 		Short:             "Show all there is to know of images",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := e.openImages(cmd.Context())
@@ -191,7 +191,7 @@ func newImagePruneCommand(e *env) *cobra.Command {
 --all, those with a name as well. What interrupted pulls have left for the next one goes, too.
 
 Filters: until=TIME, label=KEY[=VALUE], and those of podunit images.`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !force {
 				what := "all images without a name"
@@ -243,7 +243,7 @@ func newTagCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "tag IMAGE NAME...",
 		Short:             "Give an image further names",
-		Args:              cobra.MinimumNArgs(2),
+		Args:              wantArgs(2, -1),
 		ValidArgsFunction: completeImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := e.openImages(cmd.Context())
@@ -259,7 +259,7 @@ func newUntagCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "untag IMAGE [NAME...]",
 		Short:             "Take names from an image, or all of them",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := e.openImages(cmd.Context())

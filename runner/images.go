@@ -74,7 +74,7 @@ func newImageListCommand(e *env) *cobra.Command {
 Filters: after, before, since=IMAGE; containers, dangling, intermediate, manifest, readonly=BOOL;
 digest, id=PREFIX; label=KEY[=VALUE]; reference=NAME; until=TIME.
 Fields: ` + strings.Join(format.Fields[imageRow](), ", ") + ".",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wantArgs(0, 1),
 		ValidArgsFunction: completeImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := e.openImages(cmd.Context())

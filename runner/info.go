@@ -59,7 +59,7 @@ func newInfoCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info [flags]",
 		Short: "Show what podunit found on this machine",
-		Args:  cobra.NoArgs,
+		Args:  wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, err := e.information(cmd)
 			if err != nil {

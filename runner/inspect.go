@@ -16,8 +16,8 @@ import (
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/spec"
-	"github.com/podunit/podunit/runner/volume"
 	"github.com/spf13/cobra"
+	"go.podman.io/common/libimage"
 	"golang.org/x/sys/unix"
 )
 
@@ -128,7 +128,7 @@ func newInspectCommand(e *env) *cobra.Command {
 	var latest bool
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] NAME...",
-		Short:             "Show all there is to know about containers or images",
+		Short:             "Show all there is to know about containers, images, volumes or pods",
 		ValidArgsFunction: completeContainers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -171,8 +171,12 @@ func newInspectCommand(e *env) *cobra.Command {
 				switch v := one.(type) {
 				case inspected:
 					errs = append(errs, format.Each(e.stdout, out, []inspected{v}))
-				default:
-					errs = append(errs, fmt.Errorf("--format with a template shows containers; use podunit image, pod or volume inspect for %T", v))
+				case *libimage.ImageData:
+					errs = append(errs, format.Each(e.stdout, out, []*libimage.ImageData{v}))
+				case volumeRow:
+					errs = append(errs, format.Each(e.stdout, out, []volumeRow{v}))
+				case inspectedPod:
+					errs = append(errs, format.Each(e.stdout, out, []inspectedPod{v}))
 				}
 			}
 			return errors.Join(errs...)
@@ -203,15 +207,23 @@ func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, 
 		}
 	}
 	if want("volume") {
-		v, err := volume.New(x.Store.GraphRoot()).Get(name)
+		rows, err := e.volumeRows(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		v, err := volumeNamed(rows, name)
 		if err == nil || kind == "volume" {
 			return v, err
 		}
 	}
 	if want("pod") {
 		p, err := x.pods.Lookup(name)
-		if err == nil || kind == "pod" {
-			return p, err
+		if err == nil {
+			containers, err := x.rows(false)
+			return x.inspectedPod(p, containers), err
+		}
+		if kind == "pod" {
+			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("there is no container, image, volume or pod %q", name)
@@ -233,7 +245,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 	command := r.Command()
 	in := inspected{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
-		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(x.Runtime.Command, "runc"), StaticDir: static,
+		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Runtime.Command, "runc"), StaticDir: static,
 		Unit: row.Unit,
 		State: inspectedState{
 			OciVersion: "1.2.0", Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),

@@ -94,13 +94,14 @@ func main() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(gcAbove)
 	// SIGTERM is what systemd sends when a start is to be given up.
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	var got atomic.Value
 	go func() {
-		got.Store(<-signals)
-		cancel()
+		s := <-signals
+		got.Store(s)
+		cancel(fmt.Errorf("given up (%s)", s))
 	}()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
@@ -128,6 +129,9 @@ func run(ctx context.Context, e *env, args []string) int {
 	var status exitStatus
 	if errors.As(err, &status) {
 		return int(status)
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	e.complain(err)
 	// For who asks systemctl; the last word on a pull would stay there otherwise.
@@ -188,7 +192,7 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          wantVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var level string
@@ -213,6 +217,7 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
 	root.AddCommand(commands(e, args)...)
 	root.SetHelpCommand(newHelpCommand(e))
+	root.SetFlagErrorFunc(flagError)
 	return root
 }
 

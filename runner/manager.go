@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/unit"
 )
 
@@ -60,8 +63,11 @@ func (e *env) startService(ctx context.Context, x *engines, r container.Record) 
 		s.Stop = []string{self, "stop", "-i", r.ID}
 		s.StopPost = []string{self, "cleanup", r.ID}
 	}
-	if e.runtime != "" {
-		s.Start = []string{self, "--runtime", e.runtime, "start", r.ID}
+	if name := cmp.Or(e.runtime, r.Runtime); name != "" {
+		s.Start = slices.Insert(s.Start, 1, "--runtime="+name)
+	}
+	for _, m := range slices.Backward(e.modules) {
+		s.Start = slices.Insert(s.Start, 1, "--module="+m)
 	}
 	if r.PodID != "" {
 		p, err := x.pods.Lookup(r.PodID)
@@ -103,8 +109,22 @@ func (e *env) startAndTell(ctx context.Context, m *unit.Manager, name string, s 
 	if err = fmt.Errorf("%s: %s", name, message); hint != "" {
 		err = withHint(err, "%s", hint)
 	}
+	// What comes out of the journal is words only.
+	for _, fault := range []error{runc.ErrNotFound, runc.ErrNotExecutable, runc.ErrNoDirectory} {
+		if strings.HasPrefix(message, fault.Error()) {
+			return commandFault(said{err, fault})
+		}
+	}
 	return err
 }
+
+// said is an error that was said by another process, and what it was there.
+type said struct {
+	error
+	was error
+}
+
+func (s said) Unwrap() error { return s.was }
 
 // startPodService makes a service of a pod that was created by hand.
 func (e *env) startPodService(ctx context.Context, x *engines, p pod.Record) error {

@@ -24,7 +24,7 @@ func newPodCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pod COMMAND",
 		Short: "Manage pods: containers that share a network",
-		Args:  cobra.NoArgs,
+		Args:  wantVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newPodCreateCommand(e), newPodStartCommand(e), newPodStopCommand(e), newPodRmCommand(e),
@@ -213,12 +213,22 @@ func newPodRmCommand(e *env) *cobra.Command {
 			pods, err := x.podArgs(args, all, ignore || force)
 			d := patience.or(x.stopTimeout())
 			return forEach(e, pods, err, podName, func(p pod.Record) error {
+				units, err := x.ownServices(p)
+				if err != nil {
+					return err
+				}
 				if force {
 					if err := e.stopPod(ctx, x, p, d); err != nil {
 						return err
 					}
 				}
-				return x.pods.Remove(ctx, p, force, d)
+				if err := x.pods.Remove(ctx, p, force, d); err != nil {
+					return err
+				}
+				for _, name := range units {
+					e.forgetUnit(ctx, name)
+				}
+				return nil
 			})
 		},
 	}
@@ -229,11 +239,27 @@ func newPodRmCommand(e *env) *cobra.Command {
 	return cmd
 }
 
+// ownServices are the transient services of a pod's containers: those that were killed have
+// failed, and stay so until somebody forgets them.
+func (x *engines) ownServices(p pod.Record) ([]string, error) {
+	members, err := x.pods.Members(p)
+	if err != nil || x.inService() {
+		return nil, err
+	}
+	var names []string
+	for _, m := range members {
+		if s, err := x.Status(m.ID); err == nil && s.Unit == serviceName(m) {
+			names = append(names, s.Unit)
+		}
+	}
+	return names, nil
+}
+
 func newPodExistsCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "exists POD",
 		Short:             "Tell by the exit status whether a pod exists: 0 or 1",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completePods(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.open(cmd.Context())
@@ -333,7 +359,7 @@ func newPodPsCommand(e *env) *cobra.Command {
 		Use:     "ps [flags]",
 		Aliases: []string{"ls", "list"},
 		Short:   "List pods",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			x, err := e.open(cmd.Context())
 			if err != nil {
@@ -477,7 +503,7 @@ func newPodInspectCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] POD...",
 		Short:             "Show all there is to know about pods",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completePods(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.open(cmd.Context())
@@ -491,18 +517,7 @@ func newPodInspectCommand(e *env) *cobra.Command {
 			pods, err := x.podArgs(args, false, false)
 			var all []inspectedPod
 			for _, p := range pods {
-				row, s := x.podRow(p, containers, false), x.pods.Status(p)
-				one := inspectedPod{
-					ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
-					State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
-					SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, NumContainers: len(row.Members),
-					IPAddresses: s.IPs, Unit: row.Unit,
-					InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
-				}
-				for _, m := range row.Members {
-					one.Containers = append(one.Containers, inspectedMember{m.ID, m.Names, m.Status})
-				}
-				all = append(all, one)
+				all = append(all, x.inspectedPod(p, containers))
 			}
 			if len(all) > 0 || err == nil {
 				err = errors.Join(err, format.Each(e.stdout, out, all))
@@ -512,6 +527,21 @@ func newPodInspectCommand(e *env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
 	return cmd
+}
+
+func (x *engines) inspectedPod(p pod.Record, containers []listed) inspectedPod {
+	row, s := x.podRow(p, containers, false), x.pods.Status(p)
+	one := inspectedPod{
+		ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
+		State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
+		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, NumContainers: len(row.Members),
+		IPAddresses: s.IPs, Unit: row.Unit,
+		InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
+	}
+	for _, m := range row.Members {
+		one.Containers = append(one.Containers, inspectedMember{m.ID, m.Names, m.Status})
+	}
+	return one
 }
 
 // podOf is the pod of a container, or the zero value.

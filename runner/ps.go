@@ -64,7 +64,7 @@ func newPsCommand(e *env) *cobra.Command {
 		Use:     "ps [flags]",
 		Aliases: []string{"list", "ls"},
 		Short:   "List containers",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			x, err := e.open(cmd.Context())
 			if err != nil {
@@ -115,10 +115,10 @@ func newPsCommand(e *env) *cobra.Command {
 	f.BoolVarP(&all, "all", "a", false, "also those that do not run")
 	f.BoolVarP(&quiet, "quiet", "q", false, "only IDs")
 	f.BoolVar(&noTrunc, "no-trunc", false, "whole IDs and commands")
-	f.BoolVarP(&noHeading, "noheading", "n", false, "no line of headings")
+	f.BoolVar(&noHeading, "noheading", false, "no line of headings")
 	f.BoolVarP(&withPod, "pod", "p", false, "show the pod")
 	f.BoolVarP(&latest, "latest", "l", false, "the one made last")
-	f.IntVar(&last, "last", 0, "the `N` made last, running or not")
+	f.IntVarP(&last, "last", "n", 0, "the `N` made last, running or not")
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.StringVar(&sort, "sort", "created", "by command, created, id, image, names, runningfor or status")
 	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, volume, network, unit")
@@ -266,7 +266,8 @@ func containerFilters(x *engines, filters []string) (func(listed) bool, error) {
 		"network": func(r listed, v string) bool { return slices.Contains(r.Networks, v) },
 		"unit":    func(r listed, v string) bool { return r.Unit == v || r.Unit == v+".service" },
 		"ancestor": func(r listed, v string) bool {
-			return r.Image == v || strings.HasPrefix(r.record.ImageID, v) || strings.HasPrefix(r.Image, v+":") || path.Base(r.Image) == v
+			name, tag, _ := strings.Cut(path.Base(r.Image), ":")
+			return r.Image == v || strings.HasPrefix(r.record.ImageID, v) || strings.HasPrefix(r.Image, v+":") || path.Base(r.Image) == v || name == v && tag == "latest"
 		},
 	}
 	for key, values := range byKey {

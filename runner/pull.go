@@ -49,7 +49,7 @@ A registry that sends nothing for 60 seconds ends the pull; the environment vari
 pull that ended early is not downloaded again by the next one.`,
 		Example: "  podunit pull docker.io/library/nginx:alpine\n" +
 			"  podunit pull --tls-verify=false localhost:5000/app",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o := image.PullOptions{OS: osName, Arch: arch, Variant: variant, AuthFile: authfile, CertDir: certDir, DecryptionKeys: keys}

@@ -33,7 +33,7 @@ func newQuadletCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quadlet",
 		Short: "Install, list, show, edit and remove unit files",
-		Args:  cobra.NoArgs,
+		Args:  wantVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newQuadletInstallCommand(e), newQuadletListCommand(e), newQuadletPrintCommand(e), newQuadletRmCommand(e), newQuadletEditCommand(e))
@@ -84,7 +84,7 @@ func newQuadletInstallCommand(e *env) *cobra.Command {
 files and other files. Further files are installed beside it and removed with it.
 
 What podunit check finds wrong is not installed, unless --force is given. --dry-run fails where the installation would.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := e.quadlets()
 			if err != nil {
@@ -219,7 +219,7 @@ func newQuadletListCommand(e *env) *cobra.Command {
 
 Filters: name, status, pod=REGEXP; those of one name are alternatives, different ones must all match.
 Fields: ` + strings.Join(format.Fields[manage.Row](), ", ") + ".",
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := manage.ParseFilters(filters)
 			if err != nil {
@@ -299,7 +299,7 @@ func newQuadletPrintCommand(e *env) *cobra.Command {
 		Use:               "print NAME",
 		Aliases:           []string{"cat"},
 		Short:             "Show a unit file",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeQuadlets(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := e.quadlets()
@@ -375,7 +375,7 @@ func newQuadletEditCommand(e *env) *cobra.Command {
 is installed. A file below this user's own directory is changed where it is, with what a link there leads to. One from
 a directory of the system or the distribution is copied to this user's own, where it hides the other one; a file that
 does not exist is made.`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeQuadlets(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.editQuadlet(cmd.Context(), args[0], reload, force)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 
 func newRestartCommand(e *env) *cobra.Command {
 	var sel selection
+	var patience patience
 	cmd := &cobra.Command{
 		Use:               "restart [flags] CONTAINER...",
 		Short:             "Restart containers through their units",
@@ -22,15 +24,18 @@ func newRestartCommand(e *env) *cobra.Command {
 				return err
 			}
 			records, err := sel.resolve(x, args)
-			return forEach(e, records, err, nameOf, func(r container.Record) error { return e.restart(ctx, x, r) })
+			return forEach(e, records, err, nameOf, func(r container.Record) error {
+				return e.restart(ctx, x, r, patience.or(r.StopTimeout(x.stopTimeout())))
+			})
 		},
 	}
 	sel.flags(cmd, "Restart")
+	patience.flag(cmd)
 	_ = cmd.Flags().MarkHidden("ignore")
 	return cmd
 }
 
-func (e *env) restart(ctx context.Context, x *engines, r container.Record) error {
+func (e *env) restart(ctx context.Context, x *engines, r container.Record, d time.Duration) error {
 	s, err := x.Status(r.ID)
 	if err != nil {
 		return err
@@ -40,9 +45,9 @@ func (e *env) restart(ctx context.Context, x *engines, r container.Record) error
 		name = r.Unit
 	}
 	if name != "" {
-		return e.restartUnit(ctx, name)
+		return e.within(ctx, x, r, d, func() error { return e.restartUnit(ctx, name) })
 	}
-	if err := x.Stop(ctx, r, r.StopTimeout(x.stopTimeout())); err != nil {
+	if err := x.Stop(ctx, r, d); err != nil {
 		return err
 	}
 	return e.startService(ctx, x, r)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/notify"
@@ -53,8 +52,14 @@ executed, 127 if it cannot be found.`,
 	return cmd
 }
 
-// flagError adds "did you mean" to pflag's complaint.
-func flagError(cmd *cobra.Command, err error) error { return spec.FlagError(cmd.Flags(), err) }
+// flagError adds "did you mean" to pflag's complaint. Of a verb that does not exist, the
+// flags are not what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return wantVerb(cmd, words)
+	}
+	return spec.FlagError(cmd.Flags(), err)
+}
 
 func newCreateCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
@@ -101,7 +106,7 @@ func newStartCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "start [flags] CONTAINER...",
 		Short:             "Start containers that exist",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              wantArgs(1, -1),
 		ValidArgsFunction: completeContainers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attach && len(args) > 1 {
@@ -146,9 +151,16 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if c.TTY && !c.Detach && !term.IsTerminal(int(os.Stdin.Fd())) {
 		return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
 	}
+	restarts := unit.RestartFor(c.Restart.Policy) != "no"
+	if restarts && !c.Detach {
+		return withHint(fmt.Errorf("--restart %s without --detach: nobody would be there to start it again", c.Restart.Policy), "add -d, and follow it with podunit logs -f")
+	}
 	x, err := e.openToStart(ctx)
 	if err != nil {
 		return err
+	}
+	if restarts && x.inService() {
+		fmt.Fprintf(e.stderr, "podunit: warning: --restart %s has no effect in a service: write Restart= in its [Service] section\n", c.Restart.Policy)
 	}
 	r, unlock, err := e.prepare(ctx, x, c, args)
 	if err != nil {
@@ -194,6 +206,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	}
 	step.Crash("resolved")
 	r := x.Prepare(*c, img, args)
+	r.Runtime = e.runtime
 	if x.inService() {
 		r.Unit = x.own.Name
 	}
@@ -265,15 +278,15 @@ func mayReplace(r, old container.Record) bool {
 	return r.Spec.Replace || old.Unit != "" && old.Unit == r.Unit
 }
 
-// stopHolder stops the unit of a running container whose place is to be taken, so that
-// it does not start again behind our back.
+// stopHolder stops the unit of a container whose place is to be taken and that runs, or is
+// about to, so that it does not start again behind our back.
 func (e *env) stopHolder(ctx context.Context, x *engines, r container.Record) error {
 	old, err := x.Lookup(r.Name)
 	if err != nil || old.Name != r.Name || !mayReplace(r, old) {
 		return nil //nolint:nilerr // clear looks again, and tells
 	}
 	s, err := x.Status(old.ID)
-	if err != nil || s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
+	if err != nil || s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
 		return err
 	}
 	return e.stopUnit(ctx, s.Unit)
@@ -343,7 +356,10 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			l.Foreground.Stdin = e.stdin
 		}
 	}
+	began, pass := func() bool { return true }, func() {}
 	l.Ready = func(s container.Status, begin func() error) error {
+		began()
+		defer pass()
 		if how.unlock != nil && how.attach {
 			how.unlock() // or nobody could stop it
 		}
@@ -374,9 +390,15 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		return begin()
 	}
 	if how.attach {
-		// Signals are the container's from here on, not ours.
-		ctx = context.WithoutCancel(ctx)
-		defer e.proxySignals(x, *r)()
+		// Signals end the start; once there is a container, they are the container's.
+		var giveUp context.CancelFunc
+		starting := ctx
+		ctx, giveUp = context.WithCancel(context.WithoutCancel(ctx))
+		defer giveUp()
+		began = context.AfterFunc(starting, giveUp)
+		var stop func()
+		pass, stop = e.proxySignals(x, *r)
+		defer stop()
 	}
 	code, err := x.Start(ctx, l)
 	if err != nil && l.Network != nil {
@@ -389,13 +411,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		err = errors.Join(err, e.afterForeground(x, *r))
 	}
 	if err != nil {
-		switch {
-		case errors.Is(err, runc.ErrNotFound):
-			return e.failed(err, exitNotFound)
-		case errors.Is(err, runc.ErrNotExecutable):
-			return e.failed(err, exitNotExecutable)
-		}
-		return err
+		return commandFault(err)
 	}
 	if how.attach && code != 0 {
 		return exitStatus(code)
@@ -406,11 +422,16 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 	return nil
 }
 
-// failed says what is wrong and ends with a status of its own.
-func (e *env) failed(err error, status int) error {
-	e.say(strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")...)
-	e.status(fmt.Sprintf("error: %v", err))
-	return exitStatus(status)
+// commandFault gives an error the exit status that it has if the container's command is
+// what is wrong.
+func commandFault(err error) error {
+	switch {
+	case errors.Is(err, runc.ErrNotFound):
+		return withStatus(err, exitNotFound)
+	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory):
+		return withStatus(err, exitNotExecutable)
+	}
+	return err
 }
 
 // afterForeground tidies up what a service would tidy up in ExecStopPost=.
@@ -446,7 +467,7 @@ func (e *env) cgroup(ctx context.Context, x *engines, r *container.Record, l *co
 		// A shell's cgroup is not ours; a scope of our own is, if there is a manager.
 		scope, err := e.ownScope(ctx, r)
 		if err != nil {
-			if r.Spec.Cgroups == "split" {
+			if r.Spec.Cgroups == "split" || ctx.Err() != nil {
 				return err
 			}
 			fmt.Fprintf(e.stderr, "podunit: warning: no cgroup of its own: %v\n", err)
@@ -489,6 +510,12 @@ func (e *env) startExisting(ctx context.Context, x *engines, name string, attach
 		}
 		fmt.Fprintln(e.stdout, name)
 		return nil
+	}
+	if attach && r.Spec.TTY && !term.IsTerminal(int(os.Stdin.Fd())) {
+		return fmt.Errorf("container %s has a terminal (--tty), and our input is none; leave --attach out", r.Name)
+	}
+	if err := x.runtimeOf(r, e.runtime); err != nil {
+		return err
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()

@@ -7,18 +7,19 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 
 	"github.com/podunit/podunit/runner/container"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
-// proxySignals hands the signals we get to an attached container, until stop is called.
-// Ctrl-C on a terminal goes to the whole process group: the runtime in front of us has
-// it already and passes it on.
-func (e *env) proxySignals(x *engines, r container.Record) (stop func()) {
+// proxySignals hands the signals we get to an attached container, until stop is called: those
+// that came before pass was called, too. Ctrl-C on a terminal goes to the whole process
+// group: the runtime in front of us has it already and passes it on.
+func (e *env) proxySignals(x *engines, r container.Record) (pass, stop func()) {
 	if !r.Spec.SigProxy {
-		return func() {}
+		return func() {}, func() {}
 	}
 	wanted := []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 	if !term.IsTerminal(int(e.stdin.Fd())) {
@@ -27,9 +28,14 @@ func (e *env) proxySignals(x *engines, r container.Record) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, wanted...)
-	done := make(chan struct{})
+	there, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
+		select {
+		case <-ctx.Done():
+			return
+		case <-there:
+		}
 		for {
 			select {
 			case <-ctx.Done():
@@ -48,7 +54,7 @@ func (e *env) proxySignals(x *engines, r container.Record) (stop func()) {
 			}
 		}
 	}()
-	return func() {
+	return sync.OnceFunc(func() { close(there) }), func() {
 		signal.Stop(signals)
 		cancel()
 		<-done

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/signal"
+	"golang.org/x/sys/unix"
 )
 
 // lockWait is how long a verb waits for another runner that works on the same
@@ -156,7 +157,7 @@ func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.D
 	if err != nil {
 		return err
 	}
-	if s.PID == 0 || s.Unit == "" || s.Unit == x.own.Name {
+	if s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
 		return x.Stop(ctx, r, d)
 	}
 	if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
@@ -165,19 +166,40 @@ func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.D
 	return x.Stop(ctx, r, d)
 }
 
-// stopWatched stops the unit that watches a container. The unit knows how long the
-// container was to have when it was made; if that is more than d, d holds.
+// comesBack reports whether the unit of a container that does not run is about to start it:
+// between two restarts there is nothing but the unit to stop.
+func (e *env) comesBack(ctx context.Context, unit string) bool {
+	m, err := e.manager(ctx)
+	if err != nil {
+		return false
+	}
+	defer m.Close()
+	p, err := m.Properties(ctx, unit)
+	return err == nil && p.ActiveState == "activating"
+}
+
+// stopWatched stops the unit that watches a container.
 func (e *env) stopWatched(ctx context.Context, x *engines, r container.Record, unit string, d time.Duration) error {
-	stopped := make(chan error, 1)
-	go func() { stopped <- e.stopUnit(ctx, unit) }()
+	return e.within(ctx, x, r, d, func() error { return e.stopUnit(ctx, unit) })
+}
+
+// within does something that waits for the end of a container. The unit knows how long the
+// container was to have when it was made; if that is more than d, d holds.
+func (e *env) within(ctx context.Context, x *engines, r container.Record, d time.Duration, do func() error) error {
+	s, err := x.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- do() }()
 	select {
-	case err := <-stopped:
+	case err := <-done:
 		return err
 	case <-time.After(d):
 	}
-	// What the unit waits for.
-	err := x.Stop(context.WithoutCancel(ctx), r, 0)
-	return errors.Join(<-stopped, err)
+	// What the unit waits for, and nothing that it has started since.
+	err = container.EndProcess(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
+	return errors.Join(<-done, err)
 }
 
 func newKillCommand(e *env) *cobra.Command {
@@ -248,7 +270,11 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 			}
 		}()
 	}
-	if force && s.PID != 0 && s.Unit != "" && s.Unit != x.own.Name {
+	watched := s.Unit != "" && s.Unit != x.own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit))
+	if watched && s.PID == 0 && !force {
+		return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", r.Name, s.Unit)
+	}
+	if watched && force {
 		// A unit whose ExecStop removes the container has done all there is to do.
 		if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
 			if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {

@@ -24,7 +24,7 @@ func newVersionCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version [flags]",
 		Short: "Show the version of podunit",
-		Args:  cobra.NoArgs,
+		Args:  wantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := versionInfo{versions{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}}
 			switch {

@@ -67,7 +67,7 @@ func newVolumeCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "volume",
 		Short: "Manage named volumes",
-		Args:  cobra.NoArgs,
+		Args:  wantVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
@@ -104,7 +104,7 @@ func newVolumeCreateCommand(e *env) *cobra.Command {
 		Long: `Create a volume and print its name, one of 64 random digits if none is given.
 
 Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocopy, copy.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: wantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if driver != "local" {
 				return &spec.NotBuilt{What: "volume driver " + driver, Issue: spec.IssueVolumes}
@@ -202,7 +202,7 @@ func newVolumeListCommand(e *env) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List volumes",
 		Long:    "List volumes.\n\nFilters: name, driver, scope=TEXT; label=KEY[=VALUE]; dangling, anonymous=BOOL; until, after=TIME.\nFields: " + strings.Join(format.Fields[volumeRow](), ", ") + ".",
-		Args:    cobra.NoArgs,
+		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows, err := e.volumeRows(cmd.Context(), filters)
 			if err != nil {
@@ -255,12 +255,12 @@ func newVolumeInspectCommand(e *env) *cobra.Command {
 			var chosen []volumeRow
 			var faults []error
 			for _, name := range args {
-				i := slices.IndexFunc(rows, func(r volumeRow) bool { return r.Name == name })
-				if i < 0 {
-					faults = append(faults, fmt.Errorf("%s: %w", name, volume.ErrNotFound))
+				row, err := volumeNamed(rows, name)
+				if err != nil {
+					faults = append(faults, err)
 					continue
 				}
-				chosen = append(chosen, rows[i])
+				chosen = append(chosen, row)
 			}
 			if err := format.Each(e.stdout, out, chosen); err != nil {
 				return err
@@ -274,12 +274,20 @@ func newVolumeInspectCommand(e *env) *cobra.Command {
 	return cmd
 }
 
+func volumeNamed(rows []volumeRow, name string) (volumeRow, error) {
+	i := slices.IndexFunc(rows, func(r volumeRow) bool { return r.Name == name })
+	if i < 0 {
+		return volumeRow{}, fmt.Errorf("%s: %w", name, volume.ErrNotFound)
+	}
+	return rows[i], nil
+}
+
 func newVolumeExistsCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "exists VOLUME",
 		Short:             "Tell by the exit status whether a volume exists",
 		Long:              "Exit status: 0 it is there, 1 it isn't, 125 an error.",
-		Args:              cobra.ExactArgs(1),
+		Args:              wantArgs(1, 1),
 		ValidArgsFunction: completeVolumes(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			v, err := e.openVolumes()
@@ -381,7 +389,7 @@ func newVolumePruneCommand(e *env) *cobra.Command {
 		Use:   "prune [flags]",
 		Short: "Remove volumes that no container mounts",
 		Long:  "Remove volumes that no container mounts, and print their names.\n\nFilters: those of podunit volume ls.",
-		Args:  cobra.NoArgs,
+		Args:  wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !force {
 				yes, err := e.confirm("WARNING! This removes all volumes that no container mounts, and what is in them.")

@@ -169,3 +169,60 @@ func TestGlobMountsEachMatchByItsName(t *testing.T) {
 		t.Error("a pattern without a match is no error")
 	}
 }
+
+func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	own, gone := os.Getpid(), ended.Process.Pid
+	for name, c := range map[string]struct {
+		noted Status
+		pid   int
+	}{
+		"one that lives":                      {Status{PID: own, StartTicks: StartTicks(own)}, own},
+		"another that has its PID now":        {Status{PID: own, StartTicks: StartTicks(own) - 1}, 0},
+		"one that is gone":                    {Status{PID: gone, StartTicks: 1}, 0},
+		"one that was gone when it was noted": {Status{PID: gone}, 0},
+		"none: the network is all there is":   {Status{NetNS: "pasta"}, 0},
+		"one whose PID was another's at once": {Status{PID: own}, 0},
+	} {
+		e := &Engine{RunDir: t.TempDir()}
+		if err := os.MkdirAll(e.dir("f00"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.saveStatus("f00", c.noted); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := e.Status("f00"); err != nil || s.PID != c.pid {
+			t.Errorf("%s: PID %d, %v; want %d", name, s.PID, err, c.pid)
+		}
+	}
+}
+
+func TestTheConfigurationOfAStartThatIsNotOver(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	const id = "f00f00f00f00f00f"
+	path := filepath.Join(e.dir(id), "config.json")
+	if err := errors.Join(os.MkdirAll(e.dir(id), 0o700), unix.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody writes to it: the start was killed.
+	if _, err := e.OCI(id); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a pipe that nobody writes to: %v", err)
+	}
+	feed, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	if _, err := feed.WriteString("{}"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.OCI(id); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a pipe that somebody writes to: %v", err)
+	}
+	if n, err := feed.Read(make([]byte, 10)); n != 2 || err != nil {
+		t.Errorf("%d bytes are left for the runtime, %v", n, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/runc"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Exec is one more process in a running container.
@@ -85,10 +87,24 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 
 // OCI reads the OCI configuration of the container's last start.
 func (e *Engine) OCI(id string) (*rspec.Spec, error) {
-	b, err := os.ReadFile(filepath.Join(e.dir(id), "config.json"))
+	// During a start it is a pipe with one reader, the runtime: see runc.Runtime.Begin. To
+	// open it as a file would wait, and to read it would take what is not for us.
+	f, err := os.OpenFile(filepath.Join(e.dir(id), "config.json"), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", id[:12], ErrNotRunning)
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w", id[:12], ErrNotRunning)
+	}
+	b, err := io.ReadAll(f)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ type Record struct {
 	PodID     string   `json:",omitempty"`
 	Unit      string   `json:",omitempty"` // systemd unit it was created in
 	Args      []string // the create command line, for inspect
+	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
 	// AnonymousVolumes are removed with the container.
 	AnonymousVolumes []string `json:",omitempty"`
 	// Mounts of named and anonymous volumes: destination to volume name.
@@ -125,7 +126,8 @@ func (e *Engine) Status(id string) (Status, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return Status{}, nil // cut by a crash in the middle of a start: not running
 	}
-	if s.PID != 0 && StartTicks(s.PID) != s.StartTicks {
+	// No ticks: it had ended before they could be noted.
+	if s.StartTicks == 0 || StartTicks(s.PID) != s.StartTicks {
 		s.PID = 0
 	}
 	return s, nil

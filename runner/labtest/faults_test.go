@@ -168,6 +168,11 @@ var faults = []struct {
 		want: []string{"error: mount /nosuch at /data: stat /nosuch: no such file or directory\n", "hint: mkdir -p /nosuch"},
 	},
 	{name: "a command that is not there", script: run + "nosuch", status: 127, want: []string{"error: command not found in the container: exec: \"nosuch\""}},
+	{name: "so it is in a service", script: "podunit run -d --rm --network none " + image + " nosuch", status: 127, want: []string{".service: command not found in the container: exec: \"nosuch\""}},
+	{
+		name: "a command in a directory that is not there", script: "podunit run -d --rm --name there --network none " + image + " sleep 100 >/dev/null; podunit exec -w /nosuch there pwd; s=$?; podunit rm -f -t 0 there; exit $s", status: 126,
+		want: []string{"error: working directory cannot be entered in the container: chdir to cwd (\"/nosuch\")"},
+	},
 }
 
 // small makes alice's storage a disk of 20 MB.

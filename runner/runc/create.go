@@ -54,7 +54,7 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	if filepath.Base(r.Command) != "runc" {
 		return c, nil // another may want a file of some size
 	}
-	if err := os.Remove(c.config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.removeConfig(); err != nil {
 		return nil, err
 	}
 	if err := unix.Mkfifo(c.config, 0o600); err != nil {
@@ -62,7 +62,7 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	}
 	var err error
 	if c.feed, err = os.OpenFile(c.config, os.O_RDWR, 0); err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.removeConfig())
 	}
 	go func() { c.started <- c.start() }()
 	return c, nil
@@ -85,11 +85,14 @@ func (c *Creation) Finish(config []byte) (pid int, err error) {
 		c.started <- c.start()
 	}
 	if err := <-c.started; err != nil {
-		return 0, errors.Join(c.runtime.explain("create", err, c.log), closeFile(&c.feed))
+		err = c.runtime.explain("create", err, c.log)
+		if c.feed != nil {
+			err = errors.Join(err, closeFile(&c.feed), c.removeConfig())
+		}
+		return 0, err
 	}
-	if c.feed != nil {
+	if feed := c.feed; feed != nil {
 		// It fits into no pipe if it is long, and the runtime may end before it has read it.
-		feed := c.feed
 		go func() { _, _ = feed.Write(config) }()
 	}
 	err = c.cmd.Wait()
@@ -116,7 +119,15 @@ func (c *Creation) Abandon() error {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait() // it was killed
 	}
-	return closeFile(&c.feed)
+	return errors.Join(closeFile(&c.feed), c.removeConfig())
+}
+
+// removeConfig removes the file or the pipe that leads nowhere any more.
+func (c *Creation) removeConfig() error {
+	if err := os.Remove(c.config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // A Gate lets a created container begin. It is a process that outlives us; see

@@ -35,6 +35,9 @@ var ErrNotFound = errors.New("command not found in the container")
 // ErrNotExecutable says that the container's command cannot be executed (126).
 var ErrNotExecutable = errors.New("command cannot be executed in the container")
 
+// ErrNoDirectory says that the process cannot begin in its working directory (126).
+var ErrNoDirectory = errors.New("working directory cannot be entered in the container")
+
 // ErrNoContainer says that the runtime does not know the container.
 var ErrNoContainer = errors.New("the runtime knows no such container")
 
@@ -210,6 +213,8 @@ func (r Runtime) explain(verb string, err error, log string) error {
 	lower := strings.ToLower(msg)
 	var kind error
 	switch {
+	case strings.Contains(lower, "chdir to cwd"):
+		kind = ErrNoDirectory
 	case strings.Contains(lower, "executable file not found"),
 		strings.Contains(lower, "no such file or directory") && strings.Contains(lower, "exec"):
 		kind = ErrNotFound
@@ -223,7 +228,7 @@ func (r Runtime) explain(verb string, err error, log string) error {
 		return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, err)
 	}
 	// What the runtime puts in front says how it is built, not what is wrong.
-	for _, prefix := range []string{"runc run failed: ", "runc create failed: ", "unable to start container process: "} {
+	for _, prefix := range []string{"runc run failed: ", "runc create failed: ", "exec failed: ", "unable to start container process: "} {
 		msg = strings.TrimPrefix(msg, prefix)
 	}
 	return fmt.Errorf("%w: %s", kind, msg)

@@ -30,6 +30,7 @@ func TestWhatTheRuntimeSaysBecomesOneOfOurErrors(t *testing.T) {
 		{"a command that is not there", `exec: \"nosuch\": executable file not found in $PATH`, ErrNotFound},
 		{"a file that may not be executed", `exec: \"/etc/passwd\": permission denied`, ErrNotExecutable},
 		{"a binary of another machine", `exec /x: exec format error`, ErrNotExecutable},
+		{"a directory that is not there", `chdir to cwd (\"/nope\") set in config.json failed: no such file or directory`, ErrNoDirectory},
 		{"a container it does not know", `container does not exist`, ErrNoContainer},
 	} {
 		t.Run(c.name, func(t *testing.T) {

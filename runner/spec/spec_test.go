@@ -268,6 +268,7 @@ func TestFaults(t *testing.T) {
 		"what is refused for good":         {"--gpus all x", []string{"--gpus: give the device nodes with --device"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
 		"a bad name":                       {"--name a/b x", []string{"a name begins with a letter or digit"}},
+		"a name that no unit could have":   {"--name " + strings.Repeat("a", 241) + " x", []string{"it has 241 characters, and may have 240"}},
 		"neither true nor false":           {"--rm=maybe x", []string{`"maybe" is neither true nor false`}},
 		"no detour by a bad line":          {"--env-file bad x", []string{"line 2: the name holds white space"}},
 		"a file that is not there":         {"--env-file nowhere x", []string{"nowhere", "file does not exist"}},

@@ -141,6 +141,9 @@ func parseList(s string) ([]string, error) {
 
 var errName = errors.New("a name begins with a letter or digit and goes on with letters, digits, _, . and -")
 
+// maxName leaves room for -pod.service, as a unit's name has up to 255 bytes. Source: systemd.unit(5).
+const maxName = 240
+
 // checkName is podman's rule for names of containers, pods and volumes.
 func checkName(s string) error {
 	for i := 0; i < len(s); i++ {
@@ -154,6 +157,9 @@ func checkName(s string) error {
 	}
 	if s == "" {
 		return errEmpty
+	}
+	if len(s) > maxName {
+		return fmt.Errorf("it has %d characters, and may have %d", len(s), maxName)
 	}
 	return nil
 }

@@ -285,6 +285,23 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	if err != nil {
 		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
 	}
+	p := properties(raw)
+	if !p.Exists() || !strings.HasSuffix(name, ".service") {
+		return p, nil
+	}
+	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
+	if err != nil {
+		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
+	}
+	pid, _ := raw["MainPID"].(uint32)
+	p.MainPID = int(pid)
+	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
+	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
+	return p, nil
+}
+
+// properties are those that every kind of unit has.
+func properties(raw map[string]any) Properties {
 	p := Properties{
 		LoadState:    text(raw, "LoadState"),
 		ActiveState:  text(raw, "ActiveState"),
@@ -299,18 +316,7 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 		id, _ := job[0].(uint32)
 		p.HasJob = id != 0
 	}
-	if !p.Exists() || !strings.HasSuffix(name, ".service") {
-		return p, nil
-	}
-	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
-	if err != nil {
-		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
-	}
-	pid, _ := raw["MainPID"].(uint32)
-	p.MainPID = int(pid)
-	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
-	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
-	return p, nil
+	return p
 }
 
 // Instances names the units that the manager has loaded of a template: "web@one.service" of "web@.service".
@@ -352,10 +358,11 @@ func (m *Manager) StartService(ctx context.Context, name string, s Service) erro
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	return m.startTransient(ctx, name, props)
+	return m.startTransient(ctx, name, props, true)
 }
 
-func (m *Manager) startTransient(ctx context.Context, name string, props []systemd.Property) error {
+// startTransient stops the unit again if ctx ends, unless it ends with us.
+func (m *Manager) startTransient(ctx context.Context, name string, props []systemd.Property, stop bool) error {
 	err := m.job(ctx, "start", name, func(ctx context.Context, done chan<- string) error {
 		_, err := m.conn.StartTransientUnitContext(ctx, name, "fail", props, done)
 		return err
@@ -363,7 +370,7 @@ func (m *Manager) startTransient(ctx context.Context, name string, props []syste
 	switch {
 	case isError(err, "org.freedesktop.systemd1.UnitExists"):
 		return m.taken(ctx, name)
-	case err != nil && ctx.Err() != nil:
+	case stop && err != nil && ctx.Err() != nil:
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
 		return errors.Join(err, m.Stop(undo, name))
@@ -410,9 +417,40 @@ func (m *Manager) Free(ctx context.Context, name string) error {
 	case p.Transient && p.ActiveState == "failed" && !p.HasJob:
 		return m.ResetFailed(ctx, name)
 	case p.Transient && p.ActiveState == "inactive" && !p.HasJob:
-		return nil // about to be forgotten
+		return m.unpin(ctx, name)
 	}
 	return p.takes(name)
+}
+
+// forgetWait is how long the manager may take to forget a unit that nobody needs.
+const forgetWait = time.Second
+
+// unpin waits until a transient unit that has ended is forgotten. Units that failed and
+// were bound to it, a pod's containers that were killed, keep it: they go first. One that
+// still stays is needed by somebody else.
+func (m *Manager) unpin(ctx context.Context, name string) error {
+	for deadline := time.Now().Add(forgetWait); ; {
+		raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
+		if err != nil {
+			return fmt.Errorf("unit %s: %w", name, err)
+		}
+		p := properties(raw)
+		switch {
+		case !p.Exists():
+			return nil
+		case ctx.Err() != nil || time.Now().After(deadline):
+			return p.takes(name)
+		}
+		bound, _ := raw["BoundBy"].([]string)
+		for _, other := range bound {
+			if o, err := m.Properties(ctx, other); err == nil && o.Transient && o.ActiveState == "failed" && !o.HasJob {
+				if err := m.ResetFailed(ctx, other); err != nil {
+					return err
+				}
+			}
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 // takes is the error that a unit has the name. The file of a transient one is the
@@ -434,7 +472,8 @@ func (m *Manager) StartScope(ctx context.Context, name, description string) (Own
 		prop("CollectMode", "inactive-or-failed"),
 		prop("TimeoutStopUSec", usec(stopGrace)),
 	}
-	if err := m.startTransient(ctx, name, props); err != nil {
+	// We may be in it already if ctx ends: its stop would wait for us, who wait for it.
+	if err := m.startTransient(ctx, name, props, false); err != nil {
 		return Own{}, err
 	}
 	return CurrentUnit(func(string) (string, bool) { return "", false })

@@ -182,6 +182,14 @@ func TestStartServiceGivenUp(t *testing.T) {
 	if got := strings.Join(f.asked, ","); got != "transient web.service fail,stop web.service replace" {
 		t.Errorf("asked %s", got)
 	}
+	// The scope that we are in, or nearly, is not for us to stop.
+	f = &fake{}
+	if _, err := (&Manager{conn: f}).StartScope(ctx, "web.scope", ""); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if got := strings.Join(f.asked, ","); got != "transient web.scope fail" {
+		t.Errorf("asked %s", got)
+	}
 }
 
 func TestFree(t *testing.T) {

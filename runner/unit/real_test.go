@@ -69,6 +69,24 @@ func TestRealManager(t *testing.T) {
 		t.Error(err)
 	}
 
+	// One that has ended, and that one which failed still needs.
+	const bound = "podunit-real-bound.service"
+	lasting := Service{Type: "exec", Start: []string{"/bin/sleep", "60"}}
+	deaf := Service{Type: "exec", Start: []string{"/bin/sh", "-c", "trap : TERM; while :; do sleep 1; done"}, StopTimeout: 50 * time.Millisecond, BindsTo: []string{name}, After: []string{name}}
+	if err := errors.Join(m.StartService(ctx, name, lasting), m.StartService(ctx, bound, deaf)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // until it is deaf
+	if err := m.Stop(ctx, name); err != nil {
+		t.Error(err)
+	}
+	if p, err := m.Properties(ctx, bound); err != nil || p.ActiveState != "failed" {
+		t.Errorf("properties of the unit that was killed %+v, %v", p, err)
+	}
+	if err := errors.Join(m.Free(ctx, name), m.StartService(ctx, name, lasting), m.Stop(ctx, name)); err != nil {
+		t.Errorf("the name of a unit that another needed: %v", err)
+	}
+
 	// One that never says it is ready, and is given up.
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()

@@ -32,6 +32,7 @@ func TestLabStories(t *testing.T) {
 		{"what containers say is in the journal", journal},
 		{"a container on a terminal", terminal},
 		{"the same files in the system manager", systemManager},
+		{"containers and pods made by hand", byHand},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
