@@ -162,6 +162,18 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if restarts && x.inService() {
 		fmt.Fprintf(e.stderr, "podunit: warning: --restart %s has no effect in a service: write Restart= in its [Service] section\n", c.Restart.Policy)
 	}
+	byHand := c.Detach && !x.inService()
+	if byHand && c.Name != "" {
+		// Until the service runs, another one of that name would take the container that it
+		// is to start for one that stands in the way.
+		turn := "hand@" + c.Name
+		over, busy := x.Lock(ctx, turn)
+		if busy != nil {
+			return busy
+		}
+		defer over()
+		defer func() { err = errors.Join(err, x.DropLock(turn)) }()
+	}
 	r, unlock, err := e.prepare(ctx, x, c, args)
 	if err != nil {
 		return err
@@ -174,7 +186,7 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 		}
 		unlock()
 	}()
-	if c.Detach && !x.inService() {
+	if byHand {
 		if err := x.Create(ctx, &r); err != nil {
 			return err
 		}

@@ -45,6 +45,14 @@ func byHand(t *testing.T, l *labtest.Lab) {
 		// crun keeps compiled seccomp filters for the next time.
 		l.MustRun("hanna", "podunit rm -f -t 0 other; rm -r $XDG_RUNTIME_DIR/podunit/runc/.cache")
 	})
+	t.Run("of several that replace each other, the last one runs", func(t *testing.T) {
+		l := l.For(t)
+		if got := l.MustRun("hanna", `for i in 1 2 3 4; do podunit run -d --replace --name same --network none --stop-signal KILL localhost:5000/busybox sleep 1000 & done >ids
+			for i in 1 2 3 4; do wait -n || echo failed; done
+			wc -l <ids; podunit ps -q --filter name=same | wc -l; podunit rm -f -t 0 same`); got != "4\n1\nsame" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("restart waits as long as it is told to", func(t *testing.T) {
 		l := l.For(t)
 		l.MustRun("hanna", `podunit run -d --name slow --network none localhost:5000/busybox sleep 1000`)
