@@ -178,7 +178,7 @@ func TestFetch(t *testing.T) {
 		default:
 			http.NotFound(w, r)
 		}
-		w.Write([]byte("[Container]\n"))
+		_, _ = w.Write([]byte("[Container]\n")) // what is missing is noticed
 	}))
 	defer server.Close()
 	for path, want := range map[string]string{"/x/web.container?raw=1": "web.container", "/named": "other.container", "/none": "404 Not Found"} {

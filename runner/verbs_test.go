@@ -24,7 +24,7 @@ func TestVerbsOfOthers(t *testing.T) {
 		"start":                     "podunit start needs an argument\n  hint: podunit start [flags] CONTAINER...",
 		"tag x":                     "podunit tag needs 2 arguments, there is 1",
 		"images x y":                "podunit images takes no more than 1: \"y\"",
-		"stop --tiem 3 web":         "unknown flag --tiem; did you mean --time?",
+		"stop --tme 3 web":          "unknown flag --tme; did you mean --time?",
 		"--runtime=crun frobnicate": "there is no podunit frobnicate",
 	} {
 		var stderr bytes.Buffer

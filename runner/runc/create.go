@@ -179,7 +179,7 @@ func (g *Gate) Open() error {
 		err = g.cmd.Wait()
 		g.cmd = nil
 	} else if err == nil {
-		if _, err = g.near.Read(make([]byte, 1)); err == io.EOF {
+		if _, err = g.near.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
 			err = errors.New("the container did not come to it")
 		}
 	}
