@@ -77,16 +77,20 @@ func (e *env) openToStart(ctx context.Context) (*engines, error) {
 	if !unit.Executed(e.lookup) {
 		return e.openToRun(ctx)
 	}
-	r, found := runc.Find(e.runtime, "")
-	if found == nil {
+	r, missing := runc.Find(e.runtime, "")
+	if missing == nil {
 		r = r.Sealed()
 	}
-	x, err := e.openToRun(ctx)
-	if err == nil && x.Runtime.Command == r.Command {
-		r.Root = x.Runtime.Root
-		x.Runtime = r
+	x, err := e.open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return x, err
+	if missing != nil {
+		return x, x.needRuntime() // which says what to install
+	}
+	r.Root = x.Runtime.Root
+	x.Runtime = r
+	return x, nil
 }
 
 // needRuntime finds the OCI runtime, for verbs that start something.
