@@ -50,15 +50,8 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 	if !p.Quiet {
 		o.Report = e.reportPull()
 	}
-	images := image.New(x.Store, e.user.RunDir)
-	if x.inService() && policy != config.PullPolicyNever {
-		if _, err := images.Lookup(ctx, c.Image); err != nil || policy != config.PullPolicyMissing {
-			if err := e.waitOnline(ctx, x); err != nil {
-				return container.Image{}, err
-			}
-		}
-	}
-	img, err := images.Pull(ctx, c.Image, o)
+	o.Online = func(ctx context.Context) error { return e.waitOnline(ctx, x) }
+	img, err := image.New(x.Store, e.user.RunDir).Pull(ctx, c.Image, o)
 	if err != nil {
 		return container.Image{}, err
 	}

@@ -70,6 +70,10 @@ type PullOptions struct {
 	Retries    *int          // after the first try; nil is containers.conf's retry, 3
 	RetryDelay time.Duration // 0 is containers.conf's retry_delay, else 1 s, 2 s, 4 s ...
 
+	// Online, if there is one, returns when the machine is on the network, or will not be soon.
+	// It is called before a registry is.
+	Online func(context.Context) error
+
 	Stall    time.Duration  // give up after this long without a byte; 0 is $PODUNIT_PULL_STALL_TIMEOUT or DefaultStall, negative is never
 	Interval time.Duration  // between two reports; 0 is a second
 	Report   func(Progress) // may be nil; called from one goroutine at a time
@@ -182,6 +186,11 @@ func (im *Images) pullNamed(ctx context.Context, name string, local *Image, o Pu
 	}
 	if text := resolved.Description(); text != "" {
 		o.log("%s", text)
+	}
+	if o.Online != nil {
+		if err := o.Online(ctx); err != nil {
+			return nil, err
+		}
 	}
 	var faults []error
 	for _, candidate := range resolved.PullCandidates {
