@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
@@ -79,8 +80,9 @@ func (e *env) openToStart(ctx context.Context) (*engines, error) {
 	}
 	r, missing := runc.Find(e.runtime, "")
 	if missing == nil {
-		r = r.Sealed()
+		r.Sealed = func() string { return rootless.Sealed(r.Command) }
 	}
+	go container.Warm()
 	x, err := e.open(ctx)
 	if err != nil {
 		return nil, err

@@ -110,8 +110,7 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
-			_, werr := pending.Wait()
-			return nil, errors.Join(err, werr, network.Release(dir))
+			return nil, errors.Join(err, pending.Close())
 		}
 	}
 	return w, nil
@@ -123,12 +122,14 @@ func (w *wiring) Mode() string { return w.mode }
 // Path is the network namespace.
 func (w *wiring) Path() string { return w.pending.Path() }
 
-// Close takes the network down. It waits for what is under way, or pasta would come up
-// after it.
-func (w *wiring) Close() error {
-	_, _ = w.pending.Wait() // a fault of a network that nobody wants any more
-	return network.Release(w.dir)
-}
+// Made returns when it is there.
+func (w *wiring) Made() error { return w.pending.Made() }
+
+// Connect begins what Wait waits for.
+func (w *wiring) Connect() { w.pending.Connect() }
+
+// Close takes the network down.
+func (w *wiring) Close() error { return w.pending.Close() }
 
 func (w *wiring) wantsResolv() bool { return !slices.Equal(w.asked.DNS, []string{"none"}) }
 

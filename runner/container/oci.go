@@ -59,6 +59,9 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		// Its user namespace does not own the network namespace, so it cannot mount
 		// a sysfs of its own, and must not see ours.
 		in.Sys = filepath.Join(dir, "sys")
+		if err := l.Network.Made(); err != nil {
+			return nil, err
+		}
 		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), graft.Sysfs(conn.NetNSPath, in.Sys)); err != nil {
 			return nil, err
 		}

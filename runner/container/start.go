@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
@@ -51,6 +53,9 @@ type Launch struct {
 	output   *output
 	console  *console
 	gate     *runc.Gate
+	// connected waits for the network, once; connecting says that somebody has called it.
+	connected  func() (Connection, error)
+	connecting bool
 }
 
 // copied tells whether a process of ours reads what the container writes to pipes.
@@ -72,9 +77,13 @@ type Join struct {
 type Network interface {
 	// Path is the network namespace, at once; empty for the host's.
 	Path() string
+	// Made returns when the namespace is there, or cannot be made.
+	Made() error
 	// Mode is none, host, pasta or ns.
 	Mode() string
-	// Wait returns when the network works. The files hosts and resolv.conf lie in the
+	// Connect begins to make the network work.
+	Connect()
+	// Wait returns when the network works; it calls Connect. The files hosts and resolv.conf lie in the
 	// runtime directory of whom it is for from the beginning, and are filled by then.
 	Wait(ctx context.Context) (Connection, error)
 	// Close takes it down again.
@@ -101,6 +110,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		status = Status{Unit: l.Unit, Cgroup: l.Cgroup}
 		label  labels
 	)
+	if l.Network != nil {
+		l.connected = sync.OnceValues(func() (Connection, error) { return l.Network.Wait(ctx) })
+	}
 	if label.process, label.mount, err = bundle.Labels(&r.Spec.Security, selinuxEnabled()); err != nil {
 		return 0, errors.Join(err, l.closeNetwork())
 	}
@@ -132,8 +144,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			if l.Network == nil {
 				return nil
 			}
+			l.connecting = true
 			var err error
-			if conn, err = l.Network.Wait(ctx); err != nil {
+			if conn, err = l.connected(); err != nil {
 				return err
 			}
 			status.NetNS, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.HelperPID, conn.IPs, conn.Ports
@@ -194,6 +207,10 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		step.Step{
 			Name: "ready",
 			Do: func(context.Context) error {
+				// The manager takes no notice of the end of a process that is not its child.
+				if err := l.creation.Close(); err != nil {
+					return err
+				}
 				if l.Ready == nil {
 					return begin()
 				}
@@ -207,6 +224,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 func (l Launch) closeNetwork() error {
 	if l.Network == nil {
 		return nil
+	}
+	if l.connecting {
+		_, _ = l.connected() // it writes into the container's directory; its fault is nobody's any more
 	}
 	return l.Network.Close()
 }
@@ -233,7 +253,7 @@ func (e *Engine) mountRootfs(r Record, label string) (string, error) {
 }
 
 // begin has the runtime start to create a container that runs on its own; background
-// finishes that.
+// feeds it.
 func (e *Engine) begin(ctx context.Context, l *Launch) (err error) {
 	streams := runc.Streams{Console: consoleName}
 	if l.Record.Spec.TTY {
@@ -255,7 +275,7 @@ func (e *Engine) begin(ctx context.Context, l *Launch) (err error) {
 	return nil
 }
 
-// abandon undoes begin, if background has not finished it.
+// abandon undoes begin, if background has not fed the runtime.
 func (l *Launch) abandon() error { return errors.Join(l.creation.Abandon(), l.closeStreams()) }
 
 func (l *Launch) closeStreams() error {
@@ -281,19 +301,32 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 	if l.gate, err = e.Runtime.Gate(l.Record.ID); err != nil {
 		return nil, err
 	}
+	if l.Network != nil {
+		if err := l.Network.Made(); err != nil {
+			return nil, err
+		}
+	}
+	unit.ExpectMoves() // by the runtime, of the container
+	if err := l.creation.Feed(l.config); err != nil {
+		return nil, err
+	}
+	// From here on the runtime is at work, and what is done beside it is not in its way.
+	if l.Network != nil {
+		l.connecting = true
+		go func() { _, _ = l.connected() }() // the next step has its result
+	}
 	if l.copied() {
 		s.LogPID, err = l.output.copy(l)
 	}
 	if err == nil && (l.gate.FIFO == "" || l.console == nil && !l.copied()) {
 		err = l.gate.Start()
 	}
-	if err != nil {
-		return nil, err
+	pid, cerr := l.creation.Wait()
+	if cerr != nil {
+		return nil, errors.Join(err, cerr)
 	}
-	unit.ExpectMoves() // by the runtime, of the container
-	pid, err := l.creation.Finish(l.config)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, e.Runtime.Delete(context.Background(), l.Record.ID))
 	}
 	if l.console != nil {
 		if s.LogPID, err = e.holdTerminal(l, l.console); err != nil {
@@ -348,6 +381,13 @@ func (e *Engine) Ended(r Record, code int) error {
 		return err
 	}
 	return e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
+}
+
+// Warm has package json look at what a start writes. It does so at the first use of a type,
+// and needs half a millisecond for the two; a start calls this beside other work.
+func Warm() {
+	_, _ = json.Marshal(Record{})     // nothing that could fail
+	_, _ = json.Marshal(rspec.Spec{}) // likewise
 }
 
 // config is the OCI configuration as the runtime reads it.

@@ -64,6 +64,10 @@ func TestLabSpeed(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	const rounds = 10
 	out := l.MustRun("alice", strings.Replace(race, "ROUNDS", fmt.Sprint(rounds), 1))
+	// A main process that is not its child is one whose end it may miss.
+	if aliens := l.MustRun("alice", "journalctl --user -o cat --no-pager | grep -c 'which is not our child' || true"); aliens != "0" {
+		t.Errorf("%s of the containers were not the manager's children", aliens)
+	}
 	var load float64
 	if _, err := fmt.Sscan(l.MustRun("root", "cat /proc/loadavg"), &load); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
@@ -60,15 +61,19 @@ const (
 
 // Pending is a network that is being made.
 type Pending struct {
-	path   string
-	dir    string
-	done   chan struct{}
-	result Result
-	err    error
+	path    string
+	dir     string
+	made    chan struct{} // closed when the namespace is there, or nsErr says why not
+	nsErr   error
+	begin   sync.Once
+	connect func()        // by pasta; nil if there is nothing to connect
+	done    chan struct{} // closed when the network works, or err says why not
+	err     error
+	result  Result
 }
 
-// Start makes the namespace and returns; pasta, which takes 15 ms, connects it
-// meanwhile. Wait must be called, and Release takes everything back.
+// Start begins to make the namespace, which takes a millisecond. Wait or Close must be
+// called, and Release takes everything back.
 //
 // It must run in a mount namespace that is private to this process.
 func Start(ctx context.Context, req Request) (*Pending, error) {
@@ -76,11 +81,11 @@ func Start(ctx context.Context, req Request) (*Pending, error) {
 	if len(req.Ports) > 0 && mode != spec.NetPasta {
 		return nil, PublishError{Mode: mode}
 	}
-	p := &Pending{dir: req.Dir, done: make(chan struct{})}
+	p := &Pending{dir: req.Dir, made: make(chan struct{}), done: make(chan struct{})}
 	switch mode {
 	case spec.NetHost:
 		p.result.Host = hostAddress(req.Config, "127.0.0.1", nil)
-		close(p.done)
+		close(p.made)
 		return p, nil
 	case spec.NetNS:
 		ns, err := openNS(req.Network.Path)
@@ -94,7 +99,7 @@ func Start(ctx context.Context, req Request) (*Pending, error) {
 		}
 		p.path = req.Network.Path
 		p.result = Result{Path: p.path, IPs: ips, Host: hostAddress(req.Config, "", ips)}
-		close(p.done)
+		close(p.made)
 		return p, nil
 	case spec.NetNone, spec.NetPasta:
 	default:
@@ -108,30 +113,50 @@ func Start(ctx context.Context, req Request) (*Pending, error) {
 		}
 	}
 	p.path = filepath.Join(req.Dir, netnsFile)
-	ns, err := newNS(p.path, sysctls(req.Config))
-	if err != nil {
-		return nil, err
-	}
 	p.result = Result{Path: p.path, Ports: ports}
-	if mode == spec.NetNone {
-		ns.Close()
-		close(p.done)
-		return p, nil
+	var ns *os.File
+	if mode == spec.NetPasta {
+		p.connect = func() {
+			defer ns.Close()
+			p.err = p.pasta(ctx, req, ns)
+		}
 	}
 	go func() {
-		defer close(p.done)
-		defer ns.Close()
-		p.err = p.connect(ctx, req, ns)
+		defer close(p.made)
+		if ns, p.nsErr = newNS(p.path, sysctls(req.Config)); p.nsErr == nil && p.connect == nil {
+			ns.Close()
+		}
 	}()
 	return p, nil
 }
 
-// Path is the network namespace, at once; empty for the host's.
+// Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (p *Pending) Path() string { return p.path }
 
-// Wait returns when the network works, or cannot be made to. After an error
-// nothing is left of it.
+// Made returns when the namespace is there, or cannot be made. Whether the network in it
+// comes to work, Wait tells.
+func (p *Pending) Made() error {
+	<-p.made
+	return p.nsErr
+}
+
+// Connect has pasta connect the namespace, which takes 15 ms of a processor's time and
+// goes on meanwhile.
+func (p *Pending) Connect() {
+	p.begin.Do(func() {
+		go func() {
+			defer close(p.done)
+			if p.err = p.Made(); p.err == nil && p.connect != nil {
+				p.connect()
+			}
+		}()
+	})
+}
+
+// Wait returns when the network works, or cannot be made to; it calls Connect. After an
+// error nothing is left of it.
 func (p *Pending) Wait() (Result, error) {
+	p.Connect()
 	<-p.done
 	if p.err != nil {
 		return Result{}, errors.Join(p.err, Release(p.dir))
@@ -139,7 +164,16 @@ func (p *Pending) Wait() (Result, error) {
 	return p.result, nil
 }
 
-func (p *Pending) connect(ctx context.Context, req Request, ns *os.File) error {
+// Close takes the network down, whatever has become of it. It waits for what is under way,
+// or pasta would come up after it.
+func (p *Pending) Close() error {
+	p.begin.Do(func() { close(p.done) }) // and now nothing begins any more
+	<-p.done
+	_ = p.Made() // a fault of a network that nobody wants
+	return Release(p.dir)
+}
+
+func (p *Pending) pasta(ctx context.Context, req Request, ns *os.File) error {
 	got, err := startPasta(ctx, req, ns, p.result.Ports)
 	if err != nil {
 		return err

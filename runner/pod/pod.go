@@ -249,14 +249,21 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 			Name: "pod network",
 			Do: func(ctx context.Context) error {
 				var err error
-				net, err = e.Network(ctx, r, dir)
-				return err
+				if net, err = e.Network(ctx, r, dir); err != nil {
+					return err
+				}
+				net.Connect() // while the infra process starts
+				return nil
 			},
 			Undo: func(context.Context) error { return net.Close() },
 		},
 		{
 			Name: "infra",
 			Do: func(context.Context) error {
+				err := net.Made()
+				if err != nil {
+					return err
+				}
 				pid, err := e.startInfra(r, net.Path())
 				if err != nil {
 					return fmt.Errorf("start the infra process of pod %s: %w", r.Name, err)

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,11 +275,12 @@ static int idmap_args(const char *file, const char *name, unsigned id, char args
 	return n > 3 ? n : 0;
 }
 
-/* Start newuidmap or newgidmap for pid; what it says on stderr goes to err. */
-static pid_t start_idmap(const char *program, pid_t pid, char args[][16], int n, int err)
+/* Run newuidmap or newgidmap for pid; what it says on stderr goes to err. Its exit status. */
+static int idmap(const char *program, pid_t pid, char args[][16], int n, int err)
 {
 	char target[16], *argv[2 + 3 * (MAX_RANGES + 1) + 1];
 	pid_t child;
+	int status;
 
 	snprintf(target, sizeof target, "%d", (int)pid);
 	argv[0] = (char *)program;
@@ -292,13 +294,6 @@ static pid_t start_idmap(const char *program, pid_t pid, char args[][16], int n,
 		execvp(program, argv);
 		_exit(errno == ENOENT ? 127 : 126);
 	}
-	return child;
-}
-
-static int end_idmap(pid_t child)
-{
-	int status;
-
 	if (child < 0 || waitpid(child, &status, 0) < 0)
 		return 126;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 126;
@@ -339,16 +334,14 @@ static int make_userns(void)
 	helper = fork();
 	if (helper == 0) {
 		char c;
-		pid_t uid, gid;
 		int u, g;
 
 		close(go[1]);
 		if (read(go[0], &c, 1) != 1)
 			_exit(0);
-		uid = start_idmap("newuidmap", self, uids, nu, err[0][1]);
-		gid = start_idmap("newgidmap", self, gids, ng, err[1][1]);
-		u = end_idmap(uid);
-		g = end_idmap(gid);
+		/* One after the other, so that Go has a processor to itself where there are two. */
+		u = idmap("newuidmap", self, uids, nu, err[0][1]);
+		g = idmap("newgidmap", self, gids, ng, err[1][1]);
 		_exit(u ? u : g);
 	}
 	if (helper < 0) {
@@ -482,12 +475,48 @@ static int nothing_to_remove(int argc, char **argv)
 	return 1;
 }
 
+/*
+ * Another podunit has become this one, and was in the namespaces already: it tells who it
+ * was outside of them. Only there is it to be believed.
+ */
+static int inherit(void)
+{
+	const char *text = getenv(PODUNIT_HANDED);
+	char dir[PODUNIT_PATH + 32];
+	struct stat st;
+	int n = 0;
+
+	if (!text || geteuid() != 0 ||
+	    sscanf(text, "%u %u %lu %n", &podunit_identity.uid, &podunit_identity.gid, &podunit_identity.userns, &n) != 3 ||
+	    strlen(text + n) >= sizeof podunit_identity.run_dir)
+		return 0;
+	if (podunit_identity.uid == 0 || stat("/proc/self/ns/user", &st) < 0 || st.st_ino != podunit_identity.userns)
+		return 0;
+	strcpy(podunit_identity.run_dir, text + n);
+	/* It may have left the list already. */
+	podunit_identity.entered = make_dirs(dir, sizeof dir) == 0 && register_self(dir) == 0;
+	return 1;
+}
+
 /* Whether the service manager itself executed this process. Source: systemd.exec(5), $SYSTEMD_EXEC_PID. */
 static int executed_by_manager(void)
 {
 	const char *pid = getenv("SYSTEMD_EXEC_PID");
 
 	return pid && strtoul(pid, NULL, 10) == (unsigned long)getpid();
+}
+
+int podunit_thread(pthread_t *thread, void *(*work)(void *))
+{
+	sigset_t all, before;
+	int r;
+
+	/* Signals are for Go's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(thread, NULL, work, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
 }
 
 __attribute__((constructor)) static void enter(int argc, char **argv)
@@ -505,8 +534,11 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 	if (!strcmp(base, "podunit-gate"))
 		_exit(podunit_gate_main(argc, argv));
 
+	if (!strcmp(base, "podunit") && inherit())
+		goto entered;
 	podunit_identity.uid = geteuid();
 	podunit_identity.gid = getegid();
+	podunit_identity.userns = 0;
 	if (strcmp(base, "podunit"))
 		return; /* a test binary, or somebody else's program */
 	if (find_run_dir() < 0 || !needs_namespaces(argc, argv))
@@ -521,7 +553,10 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 		return;
 	}
 	podunit_identity.entered = 1; /* podunit_finish has the last word */
+entered:
 	/* From here on, a second thread is no obstacle. */
-	if (executed_by_manager())
+	if (executed_by_manager()) {
 		podunit_expect_moves();
+		podunit_expect_runtime(argc, argv);
+	}
 }

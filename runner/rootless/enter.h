@@ -7,8 +7,11 @@
 #ifndef PODUNIT_ENTER_H
 #define PODUNIT_ENTER_H
 
+#include <pthread.h>
+
 #define PODUNIT_PATH 256
 #define PODUNIT_DETAIL 1024
+#define PODUNIT_HANDED "PODUNIT_HANDED" /* UID GID USERNS RUNDIR, see enter.c */
 
 enum podunit_problem {
 	PODUNIT_OK = 0,
@@ -42,6 +45,15 @@ int podunit_open_gate(const char *fifo);
 
 /* Wait for what the constructor has begun; identity holds from then on. To be called once, first. */
 void podunit_finish(void);
+
+/* Start a thread that does something while Go starts; 0 if there is one. */
+int podunit_thread(pthread_t *thread, void *(*work)(void *));
+
+/* Copy runc into memory, if the command line starts a container (seal.c). podunit_await_runtime
+ * returns the descriptor of a copy of that program, or -1 if there is to be none. It is not to
+ * be closed. */
+void podunit_expect_runtime(int argc, char **argv);
+int podunit_await_runtime(const char *path);
 
 /* Make moves between cgroups quick (moves.c). */
 void podunit_expect_moves(void);

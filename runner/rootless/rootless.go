@@ -11,6 +11,7 @@ package rootless
 
 /*
 #cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter
+#include <stdlib.h>
 #include "enter.h"
 */
 import "C"
@@ -23,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // Problem says why the namespaces could not be entered.
@@ -52,15 +54,39 @@ type Identity struct {
 // Rootless reports whether the user is not root.
 func (i Identity) Rootless() bool { return i.UID != 0 }
 
+// handed is the variable with which one program hands its namespaces over to the next.
+const handed = C.PODUNIT_HANDED
+
+// Handed is what to add to the environment of a program that this process is to become, and
+// which is to stay in the namespaces we are in.
+func (i Identity) Handed() []string {
+	if !i.Entered || !i.Rootless() {
+		return nil // root's are made anew
+	}
+	return []string{fmt.Sprintf("%s=%d %d %d %s", handed, i.UID, i.GID, i.userns, i.RunDir)}
+}
+
 // AwaitMoves returns when the move to our own cgroup that began before Go did is over (see
 // moves.c): until then nobody may move us to another. It is to be called once.
 func AwaitMoves() { C.podunit_await_moves() }
+
+// Sealed returns the path of a sealed copy of a runtime: of the one that was begun before Go
+// was, if it is of that program (see seal.c). Of programs that need none it returns the path.
+func Sealed(program string) string {
+	path := C.CString(program)
+	defer C.free(unsafe.Pointer(path))
+	if fd := C.podunit_await_runtime(path); fd >= 0 {
+		return fmt.Sprintf("/proc/self/fd/%d", fd)
+	}
+	return program
+}
 
 // Enter reports what the constructor did and tells the ecosystem's libraries, which
 // look at the environment, that root in here is not root out there.
 // Source: go.podman.io/storage/pkg/unshare, IsRootless.
 func Enter() Identity {
 	C.podunit_finish()
+	os.Unsetenv(handed)
 	c := &C.podunit_identity
 	id := Identity{
 		UID:     int(c.uid),

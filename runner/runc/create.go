@@ -19,7 +19,8 @@ import (
 // configName is the configuration in a bundle. Source: OCI runtime specification, bundle.
 const configName = "config.json"
 
-// A Creation is a container that the runtime creates. It ends with Finish or Abandon.
+// A Creation is a container that the runtime creates: Begin, Feed, Wait, Close, or Begin and
+// Abandon.
 type Creation struct {
 	runtime Runtime
 	cmd     *exec.Cmd
@@ -30,12 +31,17 @@ type Creation struct {
 	// a pipe, so that opening it waits for nobody, and runc reads the end if we are killed.
 	feed    *os.File
 	started chan error
+	fed     []byte // the configuration
+	// written is the inotify instance that tells of pid. It goes with this process: closing
+	// it takes 10 ms, in which the kernel makes sure that nobody looks at it any more.
+	written *os.File
+	ended   chan error // gets what the command's Wait returns
 }
 
 // Begin begins to create a container in the directory bundle, whose configuration comes
-// with Finish. runc is executed at once and waits for it: what it needs to start, some
+// with Feed. runc is executed at once and waits for it: what it needs to start, some
 // milliseconds, passes while the caller makes what the configuration tells of. The streams
-// are the caller's to close, after Finish or Abandon.
+// are the caller's to close, after Feed or Abandon.
 func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Creation, error) {
 	c := &Creation{
 		runtime: r,
@@ -43,6 +49,7 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 		log:     filepath.Join(bundle, "runtime.log"),
 		pid:     filepath.Join(bundle, "pid"),
 		started: make(chan error, 1),
+		ended:   make(chan error, 1),
 	}
 	args := []string{"create", "--bundle", bundle, "--pid-file", c.pid}
 	if s.Console != "" {
@@ -64,23 +71,39 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	if c.feed, err = os.OpenFile(c.config, os.O_RDWR, 0); err != nil {
 		return nil, errors.Join(err, c.removeConfig())
 	}
+	if c.written, err = watchMoves(bundle); err != nil {
+		return nil, errors.Join(err, closeFile(&c.feed), c.removeConfig())
+	}
 	go func() { c.started <- c.start() }()
 	return c, nil
 }
 
+// watchMoves returns a file that can be read from when a file gets its name in dir.
+// Source: inotify(7).
+func watchMoves(dir string) (*os.File, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("inotify: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "inotify")
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO); err != nil {
+		return nil, errors.Join(fmt.Errorf("inotify: %s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
 func (c *Creation) start() error {
-	if c.runtime.sealed != nil {
-		c.cmd.Path = c.runtime.sealed()
+	if c.runtime.Sealed != nil {
+		c.cmd.Path = c.runtime.Sealed()
 	}
 	return c.cmd.Start()
 }
 
-// Finish hands the configuration over and returns the process ID of the container's first
-// process, which by then is nobody's child and waits to begin.
-func (c *Creation) Finish(config []byte) (pid int, err error) {
+// Feed hands the configuration over. After an error nothing has been created.
+func (c *Creation) Feed(config []byte) error {
 	if c.feed == nil {
 		if err := os.WriteFile(c.config, config, 0o600); err != nil {
-			return 0, err
+			return err
 		}
 		c.started <- c.start()
 	}
@@ -89,29 +112,69 @@ func (c *Creation) Finish(config []byte) (pid int, err error) {
 		if c.feed != nil {
 			err = errors.Join(err, closeFile(&c.feed), c.removeConfig())
 		}
-		return 0, err
+		return err
 	}
+	c.fed = config
 	if feed := c.feed; feed != nil {
 		// It fits into no pipe if it is long, and the runtime may end before it has read it.
 		go func() { _, _ = feed.Write(config) }()
 	}
-	err = c.cmd.Wait()
-	if err != nil {
-		err = c.runtime.explain("create", err, c.log)
-	} else {
-		pid, err = ReadPID(c.pid)
-	}
+	go func() { c.ended <- c.cmd.Wait() }()
+	return nil
+}
+
+// Wait returns the process ID of the container's first process, which waits to begin. It comes
+// after Feed.
+func (c *Creation) Wait() (pid int, err error) {
+	pid, err = c.await()
 	if c.feed != nil {
 		// A file again, for exec and for who wants to know.
-		err = errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, config, 0o600))
+		err = errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.fed, 0o600))
 	}
 	return pid, err
 }
 
-// Abandon ends a creation that was begun and is not to be finished. After Finish it does
-// nothing.
+// await returns the process ID. runc writes it when all is done, under another name first, and
+// then needs a millisecond to end.
+func (c *Creation) await() (pid int, err error) {
+	moved := make(chan struct{})
+	if c.written != nil {
+		go func() {
+			// The events say no more than that there is something to look at.
+			for events := make([]byte, 4096); ; {
+				if _, err := c.written.Read(events); err != nil {
+					return
+				}
+				if _, err := os.Stat(c.pid); err == nil {
+					close(moved)
+					return
+				}
+			}
+		}()
+	}
+	select {
+	case <-moved:
+	case err := <-c.ended:
+		c.ended <- err
+		if err != nil {
+			return 0, c.runtime.explain("create", err, c.log)
+		}
+	}
+	return ReadPID(c.pid)
+}
+
+// Close returns when the runtime has ended, of which the container's first process is a child
+// until then.
+func (c *Creation) Close() error {
+	if err := <-c.ended; err != nil {
+		return c.runtime.explain("create", err, c.log)
+	}
+	return nil
+}
+
+// Abandon ends a creation that was begun and is not to be fed. After Feed it does nothing.
 func (c *Creation) Abandon() error {
-	if c.feed == nil {
+	if c.feed == nil || c.fed != nil {
 		return nil
 	}
 	if err := <-c.started; err == nil {

@@ -26,7 +26,9 @@ type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
 
-	sealed func() string // see Sealed
+	// Sealed, if there is one, returns what Create executes instead: a copy of Command that
+	// nobody can write to.
+	Sealed func() string
 }
 
 // ErrNotFound says that the container's command does not exist (status 127).
