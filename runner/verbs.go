@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
 )
@@ -80,7 +80,7 @@ func wantVerb(cmd *cobra.Command, args []string) error {
 		return &spec.NotBuilt{What: "podunit " + verb, Issue: known.issue}
 	}
 	err := fmt.Errorf("there is no podunit %s", verb)
-	switch best := keys.Suggest(args[0], verbsOf(cmd)); {
+	switch best := spelling.Nearest(args[0], verbsOf(cmd)); {
 	case ok:
 		return withHint(err, "%s", known.instead)
 	case best != "":

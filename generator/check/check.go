@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/generator/link"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -224,7 +225,7 @@ func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(rep
 		return
 	}
 	hint := "known are " + strings.Join(k.Values, ", ")
-	if near := keys.Suggest(v.text, k.Values); near != "" {
+	if near := spelling.Nearest(v.text, k.Values); near != "" {
 		hint = "did you mean " + near + "? Known are " + strings.Join(k.Values, ", ")
 	}
 	severity := report.Error

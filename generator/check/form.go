@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/spelling"
 )
 
 // form says what is wrong with a value, "" when it is well-formed, and how to mend it.
@@ -152,7 +153,7 @@ func signal(v string) (message, hint string) {
 			return "", ""
 		}
 	}
-	if near := keys.Suggest(s, known); near != "" {
+	if near := spelling.Nearest(s, known); near != "" {
 		return "is not a signal", "did you mean SIG" + near + "?"
 	}
 	return "is not a signal", "write a name as SIGTERM, or a number"
@@ -336,7 +337,7 @@ func capability(v string) (message, hint string) {
 			return "", ""
 		}
 	}
-	if near := keys.Suggest(s, known); near != "" {
+	if near := spelling.Nearest(s, known); near != "" {
 		return "is not a capability", "did you mean CAP_" + near + "?"
 	}
 	return "is not a capability", "capabilities(7) lists them"
@@ -380,7 +381,7 @@ func volume(v string) (message, hint string) {
 		}
 		if !found {
 			hint = "known are " + strings.Join(volumeOptions(), " ")
-			if near := keys.Suggest(word, volumeOptions()); near != "" && len(word) > 2 {
+			if near := spelling.Nearest(word, volumeOptions()); near != "" && len(word) > 2 {
 				hint = "did you mean " + near + "?"
 			}
 			return "has the unknown option " + strconv.Quote(option), hint
@@ -416,7 +417,7 @@ func mount(v string) (message, hint string) {
 			return "", ""
 		}
 	}
-	if near := keys.Suggest(kind, kinds); near != "" {
+	if near := spelling.Nearest(kind, kinds); near != "" {
 		return "has an unknown type", "did you mean type=" + near + "?"
 	}
 	return "has an unknown type", "types are " + strings.Join(kinds, ", ")
@@ -451,7 +452,7 @@ func userNS(v string) (message, hint string) {
 			return "", ""
 		}
 	}
-	if near := keys.Suggest(mode, modes); near != "" {
+	if near := spelling.Nearest(mode, modes); near != "" {
 		return "is not a user namespace mode", "did you mean " + near + "?"
 	}
 	return "is not a user namespace mode", "modes are " + strings.Join(modes, ", ")

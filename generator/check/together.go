@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -221,7 +222,7 @@ func (c *checker) dependencies() {
 					for _, s := range keys.Sections() {
 						names = append(names, strings.TrimPrefix(s.Ext, "."))
 					}
-					if near := keys.Suggest(ext, append(names, "service", "target", "timer", "socket", "mount")); near != "" {
+					if near := spelling.Nearest(ext, append(names, "service", "target", "timer", "socket", "mount")); near != "" {
 						hint = "did you mean " + stem + "." + near + "?"
 					}
 				}

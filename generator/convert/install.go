@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -115,7 +115,7 @@ func unknownInstall(u *quadlet.Unit, install *unitfile.Group) {
 			continue
 		}
 		hint := "keys of [Install] are " + strings.Join(known, ", ")
-		if near := keys.Suggest(l.Key, known); near != "" {
+		if near := spelling.Nearest(l.Key, known); near != "" {
 			hint = "did you mean " + near + "=?"
 		}
 		u.WarnKey(l, "unknown-key", "key '"+l.Key+"' in group 'Install' has no effect", hint)

@@ -31,14 +31,3 @@ func TestTables(t *testing.T) {
 		}
 	}
 }
-
-func TestSuggest(t *testing.T) {
-	for _, c := range []struct{ name, want string }{
-		{"PublishPrt", "PublishPort"}, {"publishport", "PublishPort"}, {"Imgae", "Image"}, {"Environmnt", "Environment"},
-		{"HostNam", "HostName"}, {"Frobnicate", ""}, {"X", ""},
-	} {
-		if got := Suggest(c.name, Lookup("Container").Names()); got != c.want {
-			t.Errorf("Suggest(%q) = %q, want %q", c.name, got, c.want)
-		}
-	}
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -101,7 +102,7 @@ func (s *Set) Missing(base string) string {
 	if i := strings.IndexByte(base, '@'); i >= 0 && s.byBase[base[:i+1]+ext] != nil {
 		return "refer to the template file itself, " + base[:i+1] + ext
 	}
-	if near := keys.Suggest(stem, names); near != "" {
+	if near := spelling.Nearest(stem, names); near != "" {
 		return "did you mean " + near + ext + "?"
 	}
 	return "references are by file name; there must be a file " + base + " in one of the search directories"

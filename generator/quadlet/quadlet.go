@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
@@ -255,7 +256,7 @@ func (u *Unit) sectionHint(name string) (hint, near string) {
 		}
 		return hint, ""
 	}
-	if near = keys.Suggest(name, []string{u.Type.Name, "Unit", "Service", "Install", "Quadlet"}); near != "" {
+	if near = spelling.Nearest(name, []string{u.Type.Name, "Unit", "Service", "Install", "Quadlet"}); near != "" {
 		return "did you mean [" + near + "]?", near
 	}
 	return "sections are [" + u.Type.Name + "], [Unit], [Service], [Install] and [Quadlet]; one for other programs is named [X-" + name + "]", ""
@@ -266,7 +267,7 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
 		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
 	}
-	near, section := keys.Suggest(name, s.Names()), systemdSection(name)
+	near, section := spelling.Nearest(name, s.Names()), systemdSection(name)
 	if near != "" && section == "" {
 		return "did you mean " + near + "=?"
 	}
@@ -293,7 +294,7 @@ func unknownKeyHint(name string, s *keys.Section) string {
 		if o == s {
 			continue
 		}
-		if near := keys.Suggest(name, o.Names()); near != "" && len(name) > 4 {
+		if near := spelling.Nearest(name, o.Names()); near != "" && len(name) > 4 {
 			return near + "= of [" + o.Name + "] is the nearest, [" + s.Name + "] has nothing like it"
 		}
 	}

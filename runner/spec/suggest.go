@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/spelling"
 	"github.com/spf13/pflag"
 )
 
@@ -23,7 +23,7 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 			names = append(names, f.Name)
 		}
 	})
-	if best := keys.Suggest(unknown.GetSpecifiedName(), names); best != "" {
+	if best := spelling.Nearest(unknown.GetSpecifiedName(), names); best != "" {
 		return fmt.Errorf("unknown flag --%s; did you mean --%s?", unknown.GetSpecifiedName(), best)
 	}
 	return fmt.Errorf("unknown flag --%s", unknown.GetSpecifiedName())

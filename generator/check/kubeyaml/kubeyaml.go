@@ -14,8 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/spelling"
 )
 
 // Limits of one file. A file of a few lines can stand for billions of nodes through aliases.
@@ -122,7 +122,7 @@ func (c *checker) document(n *yaml.Node, depth int) {
 	if !found {
 		hint := "known are " + strings.Join(kinds(), ", ")
 		severity := report.Warning
-		if near := keys.Suggest(kind.Value, kinds()); near != "" {
+		if near := spelling.Nearest(kind.Value, kinds()); near != "" {
 			severity, hint = report.Error, "did you mean "+near+"?"
 		}
 		c.at(severity, kind, "kube-kind", "kind "+kind.Value+" is not run by kube play", hint)
@@ -278,7 +278,7 @@ func (c *checker) walk(n *yaml.Node, kind string, depth int) {
 		t, ok := fieldType(kind, name.Value)
 		if !ok {
 			hint := kind + " has " + strings.Join(fieldNames(kind), ", ")
-			if near := keys.Suggest(name.Value, fieldNames(kind)); near != "" {
+			if near := spelling.Nearest(name.Value, fieldNames(kind)); near != "" {
 				hint = "did you mean " + near + "?"
 			}
 			c.at(report.Error, name, "kube-field", "unknown field "+name.Value+" in "+kind, hint)

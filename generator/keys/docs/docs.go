@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/spelling"
 )
 
 // Files are the drawings that are kept in the tree, by path from its root.
@@ -48,7 +49,7 @@ func Help(name string) (string, error) {
 	}
 	if b.Len() == 0 {
 		hint := "podunit help keys lists them all"
-		if near := keys.Suggest(name, all); near != "" {
+		if near := spelling.Nearest(name, all); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		return "", fmt.Errorf("no key or section %q; %s", name, hint)
