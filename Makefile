@@ -32,12 +32,16 @@ help: ## this list
 bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler, git, Go
 	@contrib/bootstrap
 
+# -w: what needs PKCS#11 for encrypted images would dlopen it, and the linker says that this takes the same glibc
+runner = CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS) $(1)" \
+	-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,-w"'
+
 .PHONY: build
-build: ## bin/podunit and bin/podunit-generator, static, for PREFIX
+build: ## bin/podunit, libexec/podunit/podunit and bin/podunit-generator, static, for PREFIX
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.bindir=$(PREFIX)/bin" -o bin/podunit-generator ./generator
-	@# -w: what needs PKCS#11 for encrypted images would dlopen it, and the linker says that this takes the same glibc
-	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
-		-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,-w"' -o bin/podunit ./runner
+	@# What services execute, and the whole program for all else: see runner/quick.go.
+	$(call runner,quick) -o bin/podunit ./runner
+	$(call runner,) -o libexec/podunit/podunit ./runner
 
 .PHONY: lab
 lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab help
@@ -47,6 +51,7 @@ lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab h
 .PHONY: install
 install: build ## build, then install below PREFIX (default /usr/local) and DESTDIR
 	install -D -m 755 bin/podunit $(DESTDIR)$(PREFIX)/bin/podunit
+	install -D -m 755 libexec/podunit/podunit $(DESTDIR)$(PREFIX)/libexec/podunit/podunit
 	install -D -m 755 bin/podunit-generator $(DESTDIR)$(PREFIX)/lib/systemd/system-generators/podunit-system-generator
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/user-generators
 	ln -sf ../system-generators/podunit-system-generator $(DESTDIR)$(PREFIX)/lib/systemd/user-generators/podunit-user-generator
@@ -73,6 +78,7 @@ test: bootstrap unit lab-test ## everything: unit, golden and fuzz seeds, then t
 .PHONY: unit
 unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 	$(GO) vet -tags "$(TAGS)" ./...
+	CGO_ENABLED=1 $(GO) build -tags "$(TAGS) quick" -o /dev/null ./runner
 	$(GO) test -tags "$(TAGS)" ./...
 
 # One package at a time: two cores carry one lab well.
@@ -111,4 +117,4 @@ demo: bootstrap build lab ## the media pod in a booted Debian machine, from noth
 
 .PHONY: clean
 clean: ## what was built here; for labs and their cache: bin/podunit-lab rm --all
-	rm -rf bin
+	rm -rf bin libexec

@@ -16,7 +16,6 @@ import (
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
-	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/config"
 )
 
@@ -124,42 +123,4 @@ func (x *engines) runtimeOf(r container.Record, asked string) error {
 // stopTimeout is the configured time between the stop signal and SIGKILL.
 func (x *engines) stopTimeout() time.Duration {
 	return time.Duration(x.Config.Engine.StopTimeout) * time.Second
-}
-
-// completeContainers offers the names of containers to the shell.
-func completeContainers(e *env) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		x, err := e.open(cmd.Context())
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		all, err := x.List()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, r := range all {
-			names = append(names, r.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// completePods offers the names of pods to the shell.
-func completePods(e *env) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		x, err := e.open(cmd.Context())
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		all, err := x.pods.List()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, r := range all {
-			names = append(names, r.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }

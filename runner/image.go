@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/docker/go-units"
 	"github.com/podunit/podunit/runner/format"
@@ -114,19 +112,6 @@ func removalFault(err error) error {
 	return err
 }
 
-// removeContainer stops and removes a container that is in the way of an image.
-func (e *env) removeContainer(ctx context.Context, id string) error {
-	x, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
-	r, err := x.Lookup(id)
-	if err != nil {
-		return err
-	}
-	return e.remove(ctx, x, r, true, true, r.StopTimeout(x.stopTimeout()))
-}
-
 func newImageExistsCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:               "exists IMAGE",
@@ -224,19 +209,6 @@ Filters: until=TIME, label=KEY[=VALUE], and those of podunit images.`,
 	f.StringArrayVar(&filters, "filter", nil, "only images that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
 	return cmd
-}
-
-// confirm asks a question whose answer is no, unless somebody says yes.
-func (e *env) confirm(what string) (bool, error) {
-	fmt.Fprintf(e.stdout, "%s\nAre you sure you want to continue? [y/N] ", what)
-	if e.stdin == nil {
-		return false, os.ErrClosed
-	}
-	line, err := bufio.NewReader(e.stdin).ReadString('\n')
-	if err != nil && line == "" {
-		return false, withHint(fmt.Errorf("no answer: %w", err), "--force does not ask")
-	}
-	return strings.EqualFold(strings.TrimSpace(line), "y") || strings.EqualFold(strings.TrimSpace(line), "yes"), nil
 }
 
 func newTagCommand(e *env) *cobra.Command {

@@ -120,9 +120,12 @@ func main() {
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, e *env, args []string) int {
-	root := newRootCommand(e, args)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := e.beyond(args, nil)
+	if err == nil {
+		root := newRootCommand(e, args)
+		root.SetArgs(args)
+		err = e.beyond(args, root.ExecuteContext(ctx))
+	}
 	if err == nil {
 		return 0
 	}
@@ -216,7 +219,9 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
 	root.AddCommand(commands(e, args)...)
-	root.SetHelpCommand(newHelpCommand(e))
+	if help := newHelpCommand(e); help != nil {
+		root.SetHelpCommand(help)
+	}
 	root.SetFlagErrorFunc(flagError)
 	return root
 }
@@ -225,38 +230,6 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 type constructor struct {
 	verb string
 	make func(*env) *cobra.Command
-}
-
-// constructors lists the verbs; each has a file of its own.
-func constructors() []constructor {
-	return []constructor{
-		{"check", newCheckCommand},
-		{"cleanup", newCleanupCommand},
-		{"create", newCreateCommand},
-		{"exec", newExecCommand},
-		{"fault", newFaultCommand},
-		{"image", newImageCommand},
-		{"images", newImagesCommand},
-		{"info", newInfoCommand},
-		{"inspect", newInspectCommand},
-		{"kill", newKillCommand},
-		{"logs", newLogsCommand},
-		{"pod", newPodCommand},
-		{"ps", newPsCommand},
-		{"pull", newPullCommand},
-		{"quadlet", newQuadletCommand},
-		{"restart", newRestartCommand},
-		{"rm", newRmCommand},
-		{"rmi", newRmiCommand},
-		{"run", newRunCommand},
-		{"start", newStartCommand},
-		{"stop", newStopCommand},
-		{"tag", newTagCommand},
-		{"unshare", newUnshareCommand},
-		{"untag", newUntagCommand},
-		{"version", newVersionCommand},
-		{"volume", newVolumeCommand},
-	}
 }
 
 // commands makes the verbs that args may mean: the one that it begins with, or all. What

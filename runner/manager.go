@@ -39,14 +39,14 @@ func podServiceName(p pod.Record) string { return p.Name + "-pod.service" }
 // startService makes a service of a container that exists: systemd watches, restarts and
 // logs it as one from a file.
 func (e *env) startService(ctx context.Context, x *engines, r container.Record) error {
-	self, err := os.Executable()
+	program, err := ownProgram()
 	if err != nil {
 		return err
 	}
 	dir := e.host().Dir
 	s := unit.Service{
 		Description: "Container " + r.Name,
-		Start:       []string{self, "start", r.ID},
+		Start:       []string{program, "start", r.ID},
 		Environment: append(unit.Environment(os.Environ()), "PODMAN_SYSTEMD_UNIT="+serviceName(r)),
 		Directory:   dir,
 		Identifier:  r.Name,
@@ -57,11 +57,11 @@ func (e *env) startService(ctx context.Context, x *engines, r container.Record) 
 		StopTimeout: r.StopTimeout(x.stopTimeout()) + 30*time.Second,
 	}
 	if r.Spec.Remove {
-		s.Stop = []string{self, "rm", "-v", "-f", "-i", r.ID}
+		s.Stop = []string{program, "rm", "-v", "-f", "-i", r.ID}
 		s.StopPost = s.Stop
 	} else {
-		s.Stop = []string{self, "stop", "-i", r.ID}
-		s.StopPost = []string{self, "cleanup", r.ID}
+		s.Stop = []string{program, "stop", "-i", r.ID}
+		s.StopPost = []string{program, "cleanup", r.ID}
 	}
 	if name := cmp.Or(e.runtime, r.Runtime); name != "" {
 		s.Start = slices.Insert(s.Start, 1, "--runtime="+name)
@@ -128,7 +128,7 @@ func (s said) Unwrap() error { return s.was }
 
 // startPodService makes a service of a pod that was created by hand.
 func (e *env) startPodService(ctx context.Context, x *engines, p pod.Record) error {
-	self, err := os.Executable()
+	program, err := ownProgram()
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func (e *env) startPodService(ctx context.Context, x *engines, p pod.Record) err
 		Description: "Pod " + p.Name,
 		Type:        "forking",
 		PIDFile:     p.Spec.MainPIDFile,
-		Start:       []string{self, "pod", "start", p.ID},
-		Stop:        []string{self, "pod", "stop", "--ignore", "--time=" + strconv.Itoa(int(x.stopTimeout().Seconds())), p.ID},
+		Start:       []string{program, "pod", "start", p.ID},
+		Stop:        []string{program, "pod", "stop", "--ignore", "--time=" + strconv.Itoa(int(x.stopTimeout().Seconds())), p.ID},
 		Environment: append(unit.Environment(os.Environ()), "PODMAN_SYSTEMD_UNIT="+podServiceName(p)),
 		Directory:   e.host().Dir,
 		Identifier:  p.Name,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !quick
+
 package main
 
 import (
@@ -10,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
@@ -219,22 +220,5 @@ func completeImages(e *env) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// completeFormat offers the fields of T to --format.
-func completeFormat[T any](cmd *cobra.Command) {
-	values := []string{"json"}
-	for _, name := range format.Fields[T]() {
-		values = append(values, "{{."+name+"}}")
-	}
-	complete(cmd, "format", values...)
-}
-
-// complete offers fixed values for a flag.
-func complete(cmd *cobra.Command, flag string, values ...string) {
-	// It fails for a flag that isn't there: that is for a test of the commands to see.
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err)
 	}
 }

@@ -342,3 +342,16 @@ func willRestart(policy, result, exitCode string) bool {
 	}
 	return false
 }
+
+// removeContainer stops and removes a container that is in the way of an image.
+func (e *env) removeContainer(ctx context.Context, id string) error {
+	x, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := x.Lookup(id)
+	if err != nil {
+		return err
+	}
+	return e.remove(ctx, x, r, true, true, r.StopTimeout(x.stopTimeout()))
+}

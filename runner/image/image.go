@@ -14,13 +14,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
 	"go.podman.io/image/v5/pkg/shortnames"
@@ -55,23 +53,14 @@ type Images struct {
 	runDir string
 	base   types.SystemContext
 
-	runtime func() (*libimage.Runtime, error)
+	library // what the whole program has more
 }
 
 // New gives access to the images in store. The run directory, of rootless.Identity,
 // holds the locks of pulls; "" means none are taken.
 func New(store storage.Store, runDir string) *Images {
 	im := &Images{store: store, runDir: runDir}
-	im.runtime = sync.OnceValues(func() (*libimage.Runtime, error) {
-		// What is set here is only where libimage puts archives while it reads them.
-		dir, err := bigFiles(store)
-		if err != nil {
-			return nil, err
-		}
-		sys := im.base
-		sys.BigFilesTemporaryDir = dir
-		return libimage.RuntimeFromStore(store, &libimage.RuntimeOptions{SystemContext: &sys})
-	})
+	im.library = newLibrary(im)
 	return im
 }
 
@@ -117,16 +106,7 @@ func (im *Images) find(name string) (*storage.Image, string, error) {
 			return stored, "", nil
 		}
 	}
-	// What is left is for the ecosystem to find: a repository without its registry.
-	runtime, err := im.runtime()
-	if err != nil {
-		return nil, "", err
-	}
-	image, found, err := runtime.LookupImage(name, nil)
-	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", name, unknown(err))
-	}
-	return image.StorageImage(), found, nil
+	return im.findOther(name)
 }
 
 // byName finds the image of a full name. Of a name with a tag and a digest, the digest
@@ -210,22 +190,6 @@ func damaged(id string, err error) error {
 		return fmt.Errorf("image %s: %w", short(id), err)
 	}
 	return &CorruptError{ID: id, Err: err}
-}
-
-// instance chooses this machine's image of a manifest list.
-func (im *Images) instance(stored *storage.Image, name string) (*Image, error) {
-	runtime, err := im.runtime()
-	if err != nil {
-		return nil, err
-	}
-	image, _, err := runtime.LookupImage(stored.ID, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, unknown(err))
-	}
-	if image.ID() == stored.ID {
-		return nil, fmt.Errorf("%s is a manifest list without an image for this machine", name)
-	}
-	return im.load(image.StorageImage(), name)
 }
 
 // InUse gives the containers that stand on the image, podunit's and others': the IDs

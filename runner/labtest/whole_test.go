@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// TestLabWhole goes from the program that services execute to the whole one and back, for a
+// user and for root, and does without.
+func TestLabWhole(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	container := "[Container]\nImage=" + image + "\nExec=sleep infinity\nNetwork=none\nStopSignal=KILL\n"
+	l.WriteFile("alice", ".config/containers/systemd/w.container", container)
+	l.WriteFile("root", "/etc/containers/systemd/w.container", container)
+	for user, systemctl := range map[string]string{"alice": "systemctl --user", "root": "systemctl"} {
+		t.Run(user, func(t *testing.T) {
+			l := l.on(t)
+			// A pull inside a start is beyond the first program, in the same process and unit.
+			l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start w")
+			if got := l.MustRun(user, "readlink /proc/$("+systemctl+" show -P MainPID w)/exe"); !strings.HasSuffix(got, "/busybox") {
+				t.Errorf("the main process is %s", got)
+			}
+			// By a name without its registry, which the ecosystem alone finds.
+			l.MustRun(user, "podunit tag "+image+" registry.example/some/where:1")
+			if got := l.MustRun(user, "podunit run --rm --network none some/where:1 env; podunit images -q"); strings.Contains(got, "PODUNIT") {
+				t.Errorf("the container is told how it was started:\n%s", got)
+			}
+			if got := l.MustRun(user, "podunit __complete start '' 2>&1; podunit --log-level error ps --format '{{.Names}}'"); strings.Count(got, "systemd-w") != 2 {
+				t.Errorf("the container is not offered and listed:\n%s", got)
+			}
+			// A service made by the whole program is started by the other.
+			l.MustRun(user, "podunit run -d --name made --network none --pull always "+image+" sleep infinity")
+			if got := l.MustRun(user, systemctl+" cat made"); strings.Contains(got, "libexec") {
+				t.Errorf("the service executes the whole program:\n%s", got)
+			}
+			l.MustRun(user, "podunit rm -f -t 0 made; podunit rmi registry.example/some/where:1")
+		})
+	}
+	whole := "/usr/libexec/podunit/podunit"
+	l.MustRun("root", "mv "+whole+" "+whole+".away")
+	l.MustRun("alice", "systemctl --user restart w; podunit ps; podunit exec systemd-w true; podunit run --rm --network none "+image+" true")
+	for _, verb := range []string{"images", "run --rm --network none --pull always " + image + " true"} {
+		_, stderr, code := l.Run("alice", "podunit "+verb)
+		if code != 125 || !strings.Contains(stderr, whole+": no such file or directory") || !strings.Contains(stderr, "hint: podunit is installed in part") {
+			t.Errorf("podunit %s without the whole program: status %d\n%s", verb, code, stderr)
+		}
+	}
+	l.MustRun("root", "mv "+whole+".away "+whole+"; systemctl stop w")
+	l.MustRun("alice", "systemctl --user stop w")
+	if got := l.MustRun("alice", "ls $XDG_RUNTIME_DIR/podunit/userns"); got != "lock" {
+		t.Errorf("who is left in the namespace:\n%s", got)
+	}
+}
