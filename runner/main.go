@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,6 +40,7 @@ type env struct {
 	modules        []string // --module: containers.conf(5) modules
 	runtime        string   // --runtime: the OCI runtime, empty for runc
 	notify         notify.Socket
+	deafen         func() error // stop listening to signals; the error is of one that came before
 }
 
 // Exit statuses of podunit itself, as podman and docker have them; any other
@@ -98,12 +100,22 @@ func main() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	var got atomic.Value
+	heard := make(chan struct{})
 	go func() {
-		s := <-signals
-		got.Store(s)
-		cancel(fmt.Errorf("given up (%s)", s))
+		defer close(heard)
+		if s, ok := <-signals; ok {
+			got.Store(s)
+			cancel(fmt.Errorf("given up (%s)", s))
+		}
 	}()
-	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
+	// deafen gives the signals back to the kernel, for a program that takes our place.
+	deafen := sync.OnceValue(func() error {
+		signal.Stop(signals)
+		close(signals)
+		<-heard
+		return context.Cause(ctx)
+	})
+	e := &env{deafen: deafen, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
 	unit.MovesBegun(rootless.AwaitMoves)
 	status := run(ctx, e, os.Args[1:])

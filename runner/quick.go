@@ -15,6 +15,7 @@ import (
 
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/rootless"
 	"github.com/spf13/cobra"
 )
 
@@ -48,14 +49,23 @@ func constructors() []constructor {
 // err, to which it came, says so. Otherwise it returns err.
 func (e *env) beyond(args []string, err error) error {
 	var more *image.BeyondError
-	if err == nil && slices.ContainsFunc(constructors(), func(c constructor) bool { return c.verb == verbOf(args) }) {
+	ours := slices.ContainsFunc(constructors(), func(c constructor) bool { return c.verb == verbOf(args) })
+	if err == nil && ours && !readsOnce(args) {
 		return nil
 	}
 	if err != nil && !errors.As(err, &more) {
 		return err
 	}
+	switch e.user.Problem {
+	case rootless.OK, rootless.NoRunDir, rootless.NoSubID: // nothing has been entered, or all
+	default:
+		return withHint(e.user.Error(), "%s", e.user.Hint())
+	}
 	whole, err := wholeProgram()
 	if err != nil {
+		return err
+	}
+	if err := e.deafen(); err != nil {
 		return err
 	}
 	environ := append(os.Environ(), e.user.Handed()...)
@@ -64,6 +74,24 @@ func (e *env) beyond(args []string, err error) error {
 	}
 	err = syscall.Exec(whole, append([]string{"podunit"}, args...), environ)
 	return withHint(fmt.Errorf("%s: %w", whole, err), "podunit is installed in part; install it again")
+}
+
+// readsOnce reports whether one of the files to be read is a pipe, or the like, of which the
+// whole program would find nothing any more.
+func readsOnce(args []string) bool {
+	for i, word := range args {
+		flag, file, inline := strings.Cut(word, "=")
+		if flag != "--env-file" && flag != "--label-file" {
+			continue
+		}
+		if !inline && i+1 < len(args) {
+			file = args[i+1]
+		}
+		if st, err := os.Stat(file); err == nil && !st.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
 }
 
 // verbOf is the word that may be a verb.

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/runc"
@@ -145,9 +146,18 @@ func (e *env) host() spec.Host {
 // run is the verb: in a service it becomes the service's container, elsewhere it makes
 // a service, or stays attached.
 func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err error) {
-	for _, w := range c.Warnings {
-		fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
+	warnings := c.Warnings
+	warn := func() {
+		for _, w := range warnings {
+			fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
+		}
+		warnings = nil
 	}
+	defer func() {
+		if more := new(image.BeyondError); !errors.As(err, &more) { // who takes over says it all again
+			warn()
+		}
+	}()
 	if c.TTY && !c.Detach && !term.IsTerminal(int(os.Stdin.Fd())) {
 		return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
 	}
@@ -160,7 +170,7 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 		return err
 	}
 	if restarts && x.inService() {
-		fmt.Fprintf(e.stderr, "podunit: warning: --restart %s has no effect in a service: write Restart= in its [Service] section\n", c.Restart.Policy)
+		warnings = append(warnings, fmt.Sprintf("--restart %s has no effect in a service: write Restart= in its [Service] section", c.Restart.Policy))
 	}
 	byHand := c.Detach && !x.inService()
 	if byHand && c.Name != "" {
@@ -178,6 +188,7 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if err != nil {
 		return err
 	}
+	warn()
 	defer func() {
 		if err != nil {
 			if _, gone := x.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {

@@ -83,8 +83,8 @@ type Network interface {
 	Mode() string
 	// Connect begins to make the network work.
 	Connect()
-	// Wait returns when the network works; it calls Connect. The files hosts and resolv.conf lie in the
-	// runtime directory of whom it is for from the beginning, and are filled by then.
+	// Wait returns when the network works; it calls Connect. The files hosts and resolv.conf
+	// lie in the runtime directory of whom it is for from the beginning, and are filled by then.
 	Wait(ctx context.Context) (Connection, error)
 	// Close takes it down again.
 	Close() error

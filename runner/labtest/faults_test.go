@@ -104,6 +104,10 @@ var faults = []struct {
 		want: []string{"error: cannot map subordinate ids: newuidmap", "apt install uidmap\n"},
 	},
 	{
+		name: "no newuidmap for the whole program", set: "mv /usr/bin/newuidmap /root", unset: "mv /root/newuidmap /usr/bin", script: "podunit images", status: 125,
+		want: []string{"error: cannot map subordinate ids: newuidmap", "apt install uidmap\n"},
+	},
+	{
 		name: "no newgidmap", set: "mv /usr/bin/newgidmap /root", unset: "mv /root/newgidmap /usr/bin", script: works, status: 125,
 		want: []string{"error: cannot map subordinate ids: ", "newgidmap is not in PATH\n", "apt install uidmap\n"},
 	},
@@ -115,6 +119,11 @@ var faults = []struct {
 		name: "no pasta", set: "mkdir /root/p; mv /usr/bin/pas{st,ta}{,.avx2} /root/p", unset: "mv /root/p/* /usr/bin; rmdir /root/p",
 		script: "podunit run --rm --network none " + image + " echo it works; " + works, status: 125,
 		want: []string{"it works", "error: the network needs pasta", "hint: apt install passt, or use --network none or host\n"},
+	},
+	{
+		name: "no pasta for a service", set: "mkdir /root/p; mv /usr/bin/pas{st,ta}{,.avx2} /root/p", unset: "mv /root/p/* /usr/bin; rmdir /root/p",
+		script: unit, status: 3,
+		want: []string{"error: the network needs pasta", "hint: apt install passt, or use --network none or host\n"},
 	},
 	{
 		name: "no /dev/net/tun", set: "mv /dev/net/tun /dev/net/tun.away", unset: "mv /dev/net/tun.away /dev/net/tun", script: works, status: 125,

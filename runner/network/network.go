@@ -153,13 +153,13 @@ func (p *Pending) Connect() {
 	})
 }
 
-// Wait returns when the network works, or cannot be made to; it calls Connect. After an
-// error nothing is left of it.
+// Wait returns when the network works, or cannot be made to; it calls Connect. What there is
+// after an error is Close's to take down: somebody may be using the namespace.
 func (p *Pending) Wait() (Result, error) {
 	p.Connect()
 	<-p.done
 	if p.err != nil {
-		return Result{}, errors.Join(p.err, Release(p.dir))
+		return Result{}, p.err
 	}
 	return p.result, nil
 }

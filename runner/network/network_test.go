@@ -487,6 +487,9 @@ func TestInterrupted(t *testing.T) {
 	if _, err := p.Wait(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
@@ -536,5 +539,14 @@ func TestNoPasta(t *testing.T) {
 	var missing NoPastaError
 	if _, err := p.Wait(); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "passt") {
 		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(p.Path()); err != nil {
+		t.Errorf("whoever uses the namespace has lost it: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("left over: %v, %v", entries, err)
 	}
 }

@@ -404,29 +404,41 @@ void podunit_finish(void)
 {
 	if (!unmapped.helper)
 		return;
-	podunit_identity.entered = await_mappings() == 0 && register_self(unmapped.dir) == 0;
+	podunit_identity.entered = await_mappings() == 0 && register_self(unmapped.dir) == 0 &&
+				   podunit_identity.problem == PODUNIT_OK;
 	unmapped.helper = 0;
 	close(unmapped.err[0]);
 	close(unmapped.err[1]);
 	close(unmapped.lock);
 }
 
+/* Take the lock of those who change the list in dir. */
+static int lock_list(const char *dir)
+{
+	char path[PODUNIT_PATH + 96];
+	int lock;
+
+	snprintf(path, sizeof path, "%s/lock", dir);
+	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock >= 0 && flock(lock, LOCK_EX) == 0)
+		return lock;
+	fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
+	if (lock >= 0)
+		close(lock);
+	return -1;
+}
+
 static int enter_userns(void)
 {
-	char dir[sizeof unmapped.dir], path[sizeof dir + 64];
+	char dir[sizeof unmapped.dir];
 	int lock, r;
 
 	if (make_dirs(dir, sizeof dir) < 0)
 		return -1;
 	/* Two first starts at once must end up in one namespace. */
-	snprintf(path, sizeof path, "%s/lock", dir);
-	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0) {
-		fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
-		if (lock >= 0)
-			close(lock);
+	lock = lock_list(dir);
+	if (lock < 0)
 		return -1;
-	}
 	if (join(dir) == 0) {
 		r = register_self(dir);
 	} else {
@@ -475,6 +487,28 @@ static int nothing_to_remove(int argc, char **argv)
 	return 1;
 }
 
+/* The one that is nobody's to hand over. Source: PROC_USER_INIT_INO in linux/proc_ns.h. */
+#define INITIAL_USERNS 0xEFFFFFFDU
+
+/* List this process again, if it has left the list of those that hold the namespace. */
+static int stay_listed(void)
+{
+	char dir[PODUNIT_PATH + 32], path[sizeof dir + 64];
+	int lock, r;
+
+	if (make_dirs(dir, sizeof dir) < 0)
+		return -1;
+	snprintf(path, sizeof path, "%s/%d", dir, (int)getpid());
+	if (access(path, F_OK) == 0)
+		return 0;
+	lock = lock_list(dir);
+	if (lock < 0)
+		return -1;
+	r = register_self(dir);
+	close(lock);
+	return r;
+}
+
 /*
  * Another podunit has become this one, and was in the namespaces already: it tells who it
  * was outside of them. Only there is it to be believed.
@@ -482,7 +516,6 @@ static int nothing_to_remove(int argc, char **argv)
 static int inherit(void)
 {
 	const char *text = getenv(PODUNIT_HANDED);
-	char dir[PODUNIT_PATH + 32];
 	struct stat st;
 	int n = 0;
 
@@ -490,11 +523,11 @@ static int inherit(void)
 	    sscanf(text, "%u %u %lu %n", &podunit_identity.uid, &podunit_identity.gid, &podunit_identity.userns, &n) != 3 ||
 	    strlen(text + n) >= sizeof podunit_identity.run_dir)
 		return 0;
-	if (podunit_identity.uid == 0 || stat("/proc/self/ns/user", &st) < 0 || st.st_ino != podunit_identity.userns)
+	if (podunit_identity.uid == 0 || stat("/proc/self/ns/user", &st) < 0 || st.st_ino != podunit_identity.userns ||
+	    st.st_ino == INITIAL_USERNS || !is_own_dir(text + n))
 		return 0;
 	strcpy(podunit_identity.run_dir, text + n);
-	/* It may have left the list already. */
-	podunit_identity.entered = make_dirs(dir, sizeof dir) == 0 && register_self(dir) == 0;
+	podunit_identity.entered = stay_listed() == 0;
 	return 1;
 }
 

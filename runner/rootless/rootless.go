@@ -60,7 +60,7 @@ const handed = C.PODUNIT_HANDED
 // Handed is what to add to the environment of a program that this process is to become, and
 // which is to stay in the namespaces we are in.
 func (i Identity) Handed() []string {
-	if !i.Entered || !i.Rootless() {
+	if !i.Entered || !i.Rootless() || i.Problem != OK {
 		return nil // root's are made anew
 	}
 	return []string{fmt.Sprintf("%s=%d %d %d %s", handed, i.UID, i.GID, i.userns, i.RunDir)}

@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include "enter.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -53,7 +54,7 @@ static int seal(const char *path)
 	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode) || pipe2(p, O_CLOEXEC) < 0)
 		goto out;
 	to = memfd_create("runc", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-	if (to < 0) /* before Linux 6.3 all may be executed */
+	if (to < 0 && errno == EINVAL) /* before Linux 6.3 all may be executed */
 		to = memfd_create("runc", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (to < 0)
 		goto out;
@@ -125,14 +126,14 @@ static int is_runc(const char *path)
 
 static void *copy_runtime(void *unused)
 {
-	if (find_runtime() == 0)
-		copy = seal(runtime);
+	copy = seal(runtime);
 	return NULL;
 }
 
 void podunit_expect_runtime(int argc, char **argv)
 {
-	if (starts_container(argc, argv) && is_runc("runc"))
+	/* The environment is read here: Go may change it while the thread runs. */
+	if (starts_container(argc, argv) && is_runc("runc") && find_runtime() == 0)
 		copying = podunit_thread(&copier, copy_runtime) == 0;
 }
 

@@ -51,6 +51,10 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 		started: make(chan error, 1),
 		ended:   make(chan error, 1),
 	}
+	// That of an earlier start would pass for this one's.
+	if err := removeFile(c.pid); err != nil {
+		return nil, err
+	}
 	args := []string{"create", "--bundle", bundle, "--pid-file", c.pid}
 	if s.Console != "" {
 		args = append(args, "--console-socket", s.Console)
@@ -71,9 +75,9 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	if c.feed, err = os.OpenFile(c.config, os.O_RDWR, 0); err != nil {
 		return nil, errors.Join(err, c.removeConfig())
 	}
-	if c.written, err = watchMoves(bundle); err != nil {
-		return nil, errors.Join(err, closeFile(&c.feed), c.removeConfig())
-	}
+	// A user has 128 inotify instances, and containers may need them all; then it takes a
+	// millisecond more.
+	c.written, _ = watchMoves(bundle)
 	go func() { c.started <- c.start() }()
 	return c, nil
 }
@@ -186,12 +190,7 @@ func (c *Creation) Abandon() error {
 }
 
 // removeConfig removes the file or the pipe that leads nowhere any more.
-func (c *Creation) removeConfig() error {
-	if err := os.Remove(c.config); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (c *Creation) removeConfig() error { return removeFile(c.config) }
 
 // A Gate lets a created container begin. It is a process that outlives us; see
 // runner/rootless/gate.c. It is started with Start, or another process takes its part.

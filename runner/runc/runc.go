@@ -111,6 +111,9 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 		return 0, err
 	}
 	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
+	if err := removeFile(pidFile); err != nil { // of an earlier start
+		return 0, err
+	}
 	// Not bound to ctx: the caller passes signals on to the container itself.
 	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
 	s.wire(cmd)
@@ -172,6 +175,14 @@ func (r Runtime) Delete(ctx context.Context, id string) error {
 		}
 	}
 	return os.RemoveAll(filepath.Join(r.Root, id))
+}
+
+// removeFile removes a file, if there is one.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // ReadPID reads a process id from a file.

@@ -55,13 +55,93 @@ func TestTheContainersStatusIsNotTheRuntimesFault(t *testing.T) {
 
 func TestForegroundTellsThePIDOnce(t *testing.T) {
 	bundle := t.TempDir()
-	r := fake(t, "echo 4711 >"+filepath.Join(bundle, "pid")+"; sleep 0.2")
+	r := fake(t, "sleep 0.05; echo 4711 >"+filepath.Join(bundle, "pid")+"; sleep 0.2")
+	leavePID(t, bundle)
 	var told []int
 	if _, err := r.Foreground(context.Background(), "x", bundle, nil, Streams{}, func(pid int) { told = append(told, pid) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || told[0] != 4711 {
 		t.Errorf("told %v", told)
+	}
+}
+
+// leavePID leaves the file of an earlier start.
+func leavePID(t *testing.T, bundle string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(bundle, "pid"), []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCreation is told the PID when runc has written it, and the end when it has ended.
+func TestCreation(t *testing.T) {
+	bundle := t.TempDir()
+	leavePID(t, bundle)
+	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json; echo 47 >.pid; mv .pid pid; sleep 0.5; echo "$config" >end`)
+	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Feed([]byte("it\n")); err != nil {
+		t.Fatal(err)
+	}
+	pid, err := c.Wait()
+	if pid != 47 || err != nil {
+		t.Fatalf("got %d, %v", pid, err)
+	}
+	end := filepath.Join(bundle, "end")
+	if _, err := os.Stat(end); err == nil {
+		t.Error("the end was waited for")
+	}
+	if err := errors.Join(c.Close(), c.Abandon()); err != nil {
+		t.Error(err)
+	}
+	for _, file := range []string{end, filepath.Join(bundle, configName)} {
+		if text, err := os.ReadFile(file); err != nil || string(text) != "it\n" {
+			t.Errorf("%s: %q, %v", file, text, err)
+		}
+	}
+}
+
+// TestCreationFails tells what runc said, whether it has written a PID or not.
+func TestCreationFails(t *testing.T) {
+	for name, script := range map[string]string{
+		"before": "read config <config.json; ",
+		"after":  "read config <config.json; echo 47 >.pid; mv .pid pid; ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)
+			c, err := r.Begin(context.Background(), "x", t.TempDir(), Streams{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Feed([]byte("it\n")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err = c.Wait(); err == nil {
+				err = c.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "boom") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestAbandon leaves nothing of a creation that is not to be fed.
+func TestAbandon(t *testing.T) {
+	bundle := t.TempDir()
+	r := fake(t, "read config <config.json; echo fed >fed")
+	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Abandon(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(bundle); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
 	}
 }
 
