@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -126,13 +127,14 @@ func (e *Engine) marker(id string) string {
 }
 
 // SweepOrphans removes what killed runners have left of containers that the storage
-// does not know, and containers of an earlier boot that were to go with their end.
+// does not know and of its lists, and containers of an earlier boot that were to go with
+// their end.
 func (e *Engine) SweepOrphans(ctx context.Context) error {
 	ids, err := e.traces()
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{store.Sweep(e.Store)}
 	for _, id := range ids {
 		c, err := e.Store.Container(id)
 		if err == nil {

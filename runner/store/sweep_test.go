@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/lockfile"
+)
+
+// lists is a storage that is nothing but its place.
+type lists struct {
+	storage.Store
+	root string
+}
+
+func (l lists) GraphRoot() string       { return l.root }
+func (l lists) GraphDriverName() string { return "overlay" }
+
+// TestSweep removes what a dead writer has left, and leaves a living one alone.
+func TestSweep(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "overlay-layers")
+	stale, list := filepath.Join(dir, ".tmp-layers.json123"), filepath.Join(dir, "layers.json")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{stale, list} {
+		if err := os.WriteFile(path, []byte("[]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err := lockfile.GetLockFile(filepath.Join(dir, "layers.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Lock()
+	living := filepath.Join(dir, ".tmp-layers.json456")
+	if err := os.WriteFile(living, []byte("[1]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	swept := make(chan error)
+	go func() { swept <- Sweep(lists{root: root}) }()
+	time.Sleep(20 * time.Millisecond) // it waits for the lock, or has done what it should not
+	if err := os.Rename(living, list); err != nil {
+		t.Error(err)
+	}
+	lock.Unlock()
+	if err := <-swept; err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"layers.json", "layers.lock"}; !slices.Equal(names, want) {
+		t.Errorf("there is %v, want %v", names, want)
+	}
+}
