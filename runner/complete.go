@@ -3,46 +3,55 @@
 package main
 
 import (
+	"context"
+
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/spf13/cobra"
 )
 
 // completeContainers offers the names of containers to the shell.
 func completeContainers(e *env) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		x, err := e.open(cmd.Context())
+	return completeNames(func(ctx context.Context) ([]string, error) {
+		x, err := e.open(ctx)
 		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
+			return nil, err
 		}
 		all, err := x.List()
+		return namesOf(all, func(r container.Record) string { return r.Name }), err
+	})
+}
+
+// completePods offers the names of pods to the shell.
+func completePods(e *env) cobra.CompletionFunc {
+	return completeNames(func(ctx context.Context) ([]string, error) {
+		x, err := e.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all, err := x.pods.List()
+		return namesOf(all, func(r pod.Record) string { return r.Name }), err
+	})
+}
+
+// completeNames offers what list finds.
+func completeNames(list func(context.Context) ([]string, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		names, err := list(cmd.Context())
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, r := range all {
-			names = append(names, r.Name)
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-// completePods offers the names of pods to the shell.
-func completePods(e *env) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		x, err := e.open(cmd.Context())
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		all, err := x.pods.List()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, r := range all {
-			names = append(names, r.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+func namesOf[T any](all []T, name func(T) string) []string {
+	var names []string
+	for _, one := range all {
+		names = append(names, name(one))
 	}
+	return names
 }
 
 // completeFormat offers the fields of T to --format.

@@ -210,15 +210,11 @@ func splitPlatform(text string) (osName, arch, variant string, err error) {
 
 // completeImages offers the names of images in the storage to the shell.
 func completeImages(e *env) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		im, err := e.openImages(cmd.Context())
+	return completeNames(func(ctx context.Context) ([]string, error) {
+		im, err := e.openImages(ctx)
 		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
+			return nil, err
 		}
-		names, err := im.Names()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
+		return im.Names()
+	})
 }

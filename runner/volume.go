@@ -580,19 +580,12 @@ func owner(dir string) (uid, gid int, empty bool, err error) {
 
 // completeVolumes offers the names of volumes to the shell.
 func completeVolumes(e *env) cobra.CompletionFunc {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return completeNames(func(context.Context) ([]string, error) {
 		v, err := e.openVolumes()
 		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
+			return nil, err
 		}
 		all, err := v.List()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, one := range all {
-			names = append(names, one.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
+		return namesOf(all, func(one *volume.Volume) string { return one.Name }), err
+	})
 }

@@ -53,14 +53,14 @@ type Images struct {
 	runDir string
 	base   types.SystemContext
 
-	library // what the whole program has more
+	ecosystem // what the whole program has more
 }
 
 // New gives access to the images in store. The run directory, of rootless.Identity,
 // holds the locks of pulls; "" means none are taken.
 func New(store storage.Store, runDir string) *Images {
 	im := &Images{store: store, runDir: runDir}
-	im.library = newLibrary(im)
+	im.ecosystem = newEcosystem(im)
 	return im
 }
 

@@ -15,9 +15,9 @@ import (
 // The quick program finds images that are in the storage, and knows when it needs the
 // whole one.
 
-type library struct{}
+type ecosystem struct{}
 
-func newLibrary(*Images) library { return library{} }
+func newEcosystem(*Images) ecosystem { return ecosystem{} }
 
 func (im *Images) findOther(name string) (*storage.Image, string, error) {
 	return nil, "", &BeyondError{What: "image " + name}

@@ -12,13 +12,13 @@ import (
 	"go.podman.io/storage"
 )
 
-// library is the ecosystem's own management of images.
-type library struct {
+// ecosystem is the ecosystem's own management of images.
+type ecosystem struct {
 	runtime func() (*libimage.Runtime, error)
 }
 
-func newLibrary(im *Images) library {
-	return library{runtime: sync.OnceValues(func() (*libimage.Runtime, error) {
+func newEcosystem(im *Images) ecosystem {
+	return ecosystem{runtime: sync.OnceValues(func() (*libimage.Runtime, error) {
 		// What is set here is only where libimage puts archives while it reads them.
 		dir, err := bigFiles(im.store)
 		if err != nil {
