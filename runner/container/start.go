@@ -322,10 +322,7 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 		err = l.gate.Start()
 	}
 	pid, cerr := l.creation.Wait()
-	if cerr != nil {
-		return nil, errors.Join(err, cerr)
-	}
-	if err != nil {
+	if err := errors.Join(err, cerr); err != nil {
 		return nil, errors.Join(err, e.Runtime.Delete(context.Background(), l.Record.ID))
 	}
 	if l.console != nil {

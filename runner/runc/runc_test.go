@@ -5,10 +5,13 @@ package runc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // fake is a runtime made of a shell script; $LOG is where it may complain.
@@ -78,7 +81,8 @@ func leavePID(t *testing.T, bundle string) {
 func TestCreation(t *testing.T) {
 	bundle := t.TempDir()
 	leavePID(t, bundle)
-	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json; echo 47 >.pid; mv .pid pid; sleep 0.5; echo "$config" >end`)
+	r := fake(t, `cat /proc/self/timerslack_ns >slack; echo '{"id":"x"}' >.state && mv .state state; read config <config.json
+echo $$ >.pid; mv .pid pid; sleep 0.5; echo "$config" >end; cat /proc/self/timerslack_ns >>slack`)
 	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +91,7 @@ func TestCreation(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid, err := c.Wait()
-	if pid != 47 || err != nil {
+	if pid != c.cmd.Process.Pid || err != nil {
 		t.Fatalf("got %d, %v", pid, err)
 	}
 	end := filepath.Join(bundle, "end")
@@ -102,13 +106,25 @@ func TestCreation(t *testing.T) {
 			t.Errorf("%s: %q, %v", file, text, err)
 		}
 	}
+	own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := own
+	if mayChangeSlack() {
+		of = int(slack)
+	}
+	want := fmt.Sprintf("%d\n%d\n", of, own)
+	if got, err := os.ReadFile(filepath.Join(bundle, "slack")); err != nil || string(got) != want {
+		t.Errorf("the slack of the runtime's timers, and of the container's: %q, want %q, %v", got, want, err)
+	}
 }
 
 // TestCreationFails tells what runc said, whether it has written a PID or not.
 func TestCreationFails(t *testing.T) {
 	for name, script := range map[string]string{
 		"before": "read config <config.json; ",
-		"after":  "read config <config.json; echo 47 >.pid; mv .pid pid; ",
+		"after":  "read config <config.json; echo $$ >.pid; mv .pid pid; ",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)
