@@ -13,7 +13,6 @@ import (
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
-	"go.podman.io/image/v5/types"
 )
 
 // startWindow is by how much a report of progress extends a unit's start timeout. It
@@ -33,13 +32,10 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 	}
 	o := image.PullOptions{
 		Policy: policy, OS: p.OS, Arch: p.Arch, Variant: p.Variant,
-		AuthFile: p.AuthFile, CertDir: p.CertDir,
+		AuthFile: p.AuthFile, CertDir: p.CertDir, TLSVerify: p.TLSVerify,
 		Log: func(line string) { fmt.Fprintf(e.stderr, "podunit: %s\n", line) },
 	}
 	o.User, o.Secret, _ = strings.Cut(p.Creds, ":")
-	if p.TLSVerify != nil {
-		o.TLSVerify = types.NewOptionalBool(*p.TLSVerify)
-	}
 	if p.Retry != spec.DefaultRetry {
 		retries := int(p.Retry)
 		o.Retries = &retries

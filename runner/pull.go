@@ -16,7 +16,6 @@ import (
 	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/config"
-	"go.podman.io/image/v5/types"
 	"golang.org/x/term"
 )
 
@@ -69,7 +68,7 @@ pull that ended early is not downloaded again by the next one.`,
 				return fmt.Errorf("--policy %s: it is always, missing, newer or never", policy)
 			}
 			if given("tls-verify") {
-				o.TLSVerify = types.NewOptionalBool(tlsVerify)
+				o.TLSVerify = &tlsVerify
 			}
 			if given("retry") {
 				n := int(min(retries, 1000))

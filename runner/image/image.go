@@ -12,18 +12,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.podman.io/image/v5/docker/reference"
-	"go.podman.io/image/v5/manifest"
-	"go.podman.io/image/v5/pkg/shortnames"
-	istorage "go.podman.io/image/v5/storage"
-	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 )
 
@@ -43,15 +37,21 @@ type Image struct {
 	Health   *HealthCheck // HEALTHCHECK of a Docker image, nil if there is none
 }
 
-// HealthCheck is the HEALTHCHECK of a Docker image; OCI has no place for it.
-// Source: docker image specification 1.2, Healthcheck.
-type HealthCheck = manifest.Schema2HealthConfig
+// HealthCheck is the HEALTHCHECK of a Docker image; OCI has no place for it. What is zero
+// was not said. Source: docker image specification 1.2, Healthcheck.
+type HealthCheck struct {
+	Test          []string // NONE, or CMD and a command, or CMD-SHELL and a line for the image's shell
+	Interval      time.Duration
+	Timeout       time.Duration
+	StartPeriod   time.Duration // failures do not count
+	StartInterval time.Duration // instead of Interval, in that time
+	Retries       int
+}
 
 // Images is the images of one storage.
 type Images struct {
 	store  storage.Store
 	runDir string
-	base   types.SystemContext
 
 	ecosystem // what the whole program has more
 }
@@ -79,55 +79,34 @@ func (im *Images) Lookup(_ context.Context, name string) (*Image, error) {
 // find looks for the storage's record of an image and tells by what name it was found.
 func (im *Images) find(name string) (*storage.Image, string, error) {
 	name = strings.TrimPrefix(name, "containers-storage:")
-	id := strings.TrimPrefix(name, "sha256:")
-	if reference.IsFullIdentifier(id) {
+	if id := strings.TrimPrefix(name, "sha256:"); isFullID(id) {
 		stored, err := im.store.Image(id)
 		if err != nil {
 			return nil, "", fmt.Errorf("%s: %w", name, unknown(err))
 		}
 		return stored, "", nil
 	}
-	named, err := candidates(&im.base, name)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, candidate := range named {
-		stored, err := im.byName(candidate)
-		if err == nil {
-			return stored, candidate.String(), nil
-		}
-		if !errors.Is(err, ErrUnknown) {
+	if full := inFull(name); full != "" {
+		if stored, err := im.store.Image(full); err == nil {
+			return stored, full, nil
+		} else if !errors.Is(err, storage.ErrImageUnknown) {
 			return nil, "", err
-		}
-	}
-	// The beginning of an ID. This comes last, as podman has it: a name wins.
-	if isHex(name) {
-		if stored, err := im.store.Image(name); err == nil {
-			return stored, "", nil
 		}
 	}
 	return im.findOther(name)
 }
 
-// byName finds the image of a full name. Of a name with a tag and a digest, the digest
-// counts, as in docker and podman.
-func (im *Images) byName(named reference.Named) (*storage.Image, error) {
-	if _, ok := named.(reference.Digested); !ok {
-		stored, err := im.store.Image(named.String())
-		if err != nil {
-			return nil, unknown(err)
-		}
-		return stored, nil
+// inFull is a name with a registry and without a digest, as the storage has it; of others it
+// is "". What is no name at all the storage does not have.
+func inFull(name string) string {
+	registry, _, ok := strings.Cut(name, "/")
+	if !ok || !strings.ContainsAny(registry, ".:") && registry != "localhost" || strings.Contains(name, "@") {
+		return ""
 	}
-	ref, err := istorage.Transport.NewStoreReference(im.store, named, "")
-	if err != nil {
-		return nil, err
+	if tagOf(name) == "" {
+		name += ":latest"
 	}
-	_, stored, err := istorage.ResolveReference(ref)
-	if err != nil {
-		return nil, unknown(err)
-	}
-	return stored, nil
+	return name
 }
 
 // load reads manifest and configuration. The manifest list of a name that was built
@@ -146,16 +125,20 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	if err != nil {
 		return nil, damaged(stored.ID, err)
 	}
-	mime := manifest.GuessMIMEType(raw)
-	if manifest.MIMETypeIsMultiImage(mime) {
-		return im.instance(stored, name)
+	// Docker's manifests and lists have these fields where those of OCI have them. They were
+	// looked at more closely when they came.
+	var manifest struct {
+		Config    struct{ Digest digest.Digest }
+		Manifests []json.RawMessage
 	}
-	m, err := manifest.FromBlob(raw, mime)
-	if err != nil {
+	if err := json.Unmarshal(raw, &manifest); err != nil {
 		return nil, damaged(stored.ID, err)
 	}
-	config := m.ConfigInfo().Digest
-	if config == "" {
+	config := manifest.Config.Digest
+	switch {
+	case config == "" && manifest.Manifests != nil:
+		return im.instance(stored, name)
+	case config == "":
 		return nil, fmt.Errorf("image %s has a manifest of the first schema, which docker gave up in 2020", short(stored.ID))
 	}
 	blob, err := im.store.ImageBigData(stored.ID, config.String())
@@ -208,35 +191,6 @@ func (im *Images) InUse(id string) ([]string, error) {
 	return ids, nil
 }
 
-// candidates lists what a name given by a user may stand for in the storage, in full
-// and in order.
-func candidates(sys *types.SystemContext, name string) ([]reference.Named, error) {
-	parsed, err := reference.ParseDockerRef(name) // docker.io is the last resort, locally
-	if err != nil {
-		return nil, &Error{Name: name, Err: err, hint: "a name is [REGISTRY/]REPOSITORY[:TAG][@DIGEST], in lower case"}
-	}
-	if !shortnames.IsShortName(name) {
-		return []reference.Named{parsed}, nil
-	}
-	if _, ok := parsed.(reference.Digested); ok {
-		// A tag beside a digest is only decoration, and in the way of a lookup.
-		if bare, _, ok := strings.Cut(name, "@"); ok {
-			name = strings.TrimSuffix(bare, tagOf(bare)) + name[len(bare):]
-		}
-	}
-	named, err := shortnames.ResolveLocally(sys, name)
-	if err != nil {
-		return nil, &Error{Name: name, Err: err, hint: "see containers-registries.conf(5)"}
-	}
-	for i := range named {
-		named[i] = reference.TagNameOnly(named[i])
-	}
-	if !slices.ContainsFunc(named, func(n reference.Named) bool { return n.String() == parsed.String() }) {
-		named = append(named, parsed)
-	}
-	return named, nil
-}
-
 // tagOf gives ":TAG" of a name, or "".
 func tagOf(name string) string {
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
@@ -245,13 +199,16 @@ func tagOf(name string) string {
 	return ""
 }
 
-// unknown turns the several ways to say "no such image" into ErrUnknown.
+// unknown is ErrUnknown for the storage's way to say so.
 func unknown(err error) error {
-	if errors.Is(err, storage.ErrImageUnknown) || errors.Is(err, istorage.ErrNoSuchImage) {
+	if errors.Is(err, storage.ErrImageUnknown) {
 		return ErrUnknown
 	}
 	return err
 }
+
+// isFullID reports whether s is an ID from beginning to end.
+func isFullID(s string) bool { return len(s) == 64 && isHex(s) }
 
 func isHex(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdef") == ""

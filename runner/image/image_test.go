@@ -115,7 +115,7 @@ func newWorld(t *testing.T) *world {
 // options are those of most tests: the registry speaks plain HTTP.
 func (w *world) options() PullOptions {
 	return PullOptions{
-		TLSVerify: types.OptionalBoolFalse,
+		TLSVerify: new(bool),
 		Interval:  10 * time.Millisecond,
 		Log:       func(s string) { w.log = append(w.log, s) },
 	}
@@ -178,6 +178,45 @@ func TestPullAndLookup(t *testing.T) {
 	}
 	if left := w.files(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestInFull compares what the quick program makes of names with what the ecosystem does.
+func TestInFull(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	for name, want := range map[string]string{
+		"quay.io/x/y":                   "quay.io/x/y:latest",
+		"quay.io/x/y:1.2":               "quay.io/x/y:1.2",
+		"localhost/y":                   "localhost/y:latest",
+		"localhost:5000/x":              "localhost:5000/x:latest",
+		"host:5000/x/y/z:v1_2.3-4":      "host:5000/x/y/z:v1_2.3-4",
+		"docker.io/library/busybox":     "docker.io/library/busybox:latest",
+		"docker.io/x/y:1":               "docker.io/x/y:1",
+		"busybox":                       "",
+		"busybox:1.36":                  "",
+		"x/y":                           "",
+		"x/y:1":                         "",
+		"quay.io/x/y@sha256:" + id:      "",
+		"quay.io/x/y:1@sha256:" + id:    "",
+		"localhost:5000/x@sha256:" + id: "",
+	} {
+		got := inFull(name)
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if want == "" {
+			continue
+		}
+		if named, err := candidates(&types.SystemContext{}, name); err != nil || len(named) != 1 || named[0].String() != want {
+			t.Errorf("%s: the ecosystem has %v, %v", name, named, err)
+		}
+	}
+	// These are other images, or none at all; no image in a storage has the name as it is.
+	for _, name := range []string{"docker.io/busybox", "index.docker.io/x/y", "quay.io/X", "quay.io/x:", "quay.io//x", "quay.io/x y"} {
+		named, err := candidates(&types.SystemContext{}, name)
+		if full := inFull(name); err == nil && full == named[0].String() {
+			t.Errorf("%s: %s", name, full)
+		}
 	}
 }
 
@@ -253,7 +292,7 @@ func TestPullFaults(t *testing.T) {
 		},
 		{
 			"plain HTTP where HTTPS is expected",
-			func(w *world, o *PullOptions) string { o.TLSVerify = types.OptionalBoolTrue; return w.name("app:1") },
+			func(w *world, o *PullOptions) string { yes := true; o.TLSVerify = &yes; return w.name("app:1") },
 			"registry HOST speaks plain HTTP", "--tls-verify=false",
 		},
 		{
@@ -364,7 +403,7 @@ func TestCertificates(t *testing.T) {
 	defer server.Close()
 	name := strings.TrimPrefix(server.URL, "https://") + "/app:1"
 	o := w.options()
-	o.TLSVerify = types.OptionalBoolUndefined
+	o.TLSVerify = nil
 	_, err := w.Pull(context.Background(), name, o)
 	var e *Error
 	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "/etc/containers/certs.d/"+server.Listener.Addr().String()+"/ca.crt") {
@@ -378,7 +417,7 @@ func TestCertificates(t *testing.T) {
 	if _, err := w.Pull(context.Background(), name, o); err != nil {
 		t.Errorf("with its authority: %v", err)
 	}
-	o.CertDir, o.TLSVerify = "", types.OptionalBoolFalse
+	o.CertDir, o.TLSVerify = "", new(bool)
 	if _, err := w.Pull(context.Background(), name, o); err != nil {
 		t.Errorf("unverified: %v", err)
 	}

@@ -13,7 +13,6 @@ import (
 
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
-	"go.podman.io/image/v5/types"
 )
 
 // Policy says when to pull. Its zero value is PullAlways.
@@ -43,7 +42,7 @@ type PullOptions struct {
 	AuthFile     string // containers-auth.json(5); "" is $REGISTRY_AUTH_FILE, then the usual places
 	User, Secret string // credentials that win over files
 	CertDir      string // containers-certs.d(5)
-	TLSVerify    types.OptionalBool
+	TLSVerify    *bool  // nil is what registries.conf says
 	// DecryptionKeys are private keys for encrypted layers, KEY[:PASSPHRASE] as in podman-pull(1).
 	DecryptionKeys []string
 
@@ -147,7 +146,7 @@ func (o PullOptions) suits(image *Image) bool {
 // isID reports whether name is an ID rather than a name.
 func isID(name string, local *Image) bool {
 	id := strings.TrimPrefix(name, "sha256:")
-	return len(id) == 64 && isHex(id) || id != name || local != nil && local.Name == "" && strings.HasPrefix(local.ID, id)
+	return isFullID(id) || id != name || local != nil && local.Name == "" && strings.HasPrefix(local.ID, id)
 }
 
 func platformOf(i *Image) string {

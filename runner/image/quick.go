@@ -12,8 +12,8 @@ import (
 	"go.podman.io/storage"
 )
 
-// The quick program finds images that are in the storage, and knows when it needs the
-// whole one.
+// The quick program finds images in the storage whose names are written in full, and knows
+// when it needs the whole one.
 
 type ecosystem struct{}
 

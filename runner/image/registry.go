@@ -299,11 +299,8 @@ func (o PullOptions) context(base types.SystemContext) (*types.SystemContext, er
 	sys := &base
 	sys.OSChoice, sys.ArchitectureChoice, sys.VariantChoice = o.OS, o.Arch, o.Variant
 	sys.AuthFilePath, sys.DockerCertPath = o.AuthFile, o.CertDir
-	switch o.TLSVerify { // the option says verify, the field says skip
-	case types.OptionalBoolTrue:
-		sys.DockerInsecureSkipTLSVerify = types.OptionalBoolFalse
-	case types.OptionalBoolFalse:
-		sys.DockerInsecureSkipTLSVerify = types.OptionalBoolTrue
+	if o.TLSVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
 	}
 	if sys.AuthFilePath == "" {
 		sys.AuthFilePath = os.Getenv("REGISTRY_AUTH_FILE")
