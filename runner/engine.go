@@ -71,27 +71,13 @@ func (e *env) openToRun(ctx context.Context) (*engines, error) {
 	return x, x.needRuntime()
 }
 
-// openToStart is openToRun for the start of a container. In a service, the runtime is made
-// ready meanwhile.
+// openToStart is openToRun for the start of a container. A process that the manager executed
+// starts one itself, and begins with what it can do before all is open.
 func (e *env) openToStart(ctx context.Context) (*engines, error) {
-	if !unit.Executed(e.lookup) {
-		return e.openToRun(ctx)
+	if unit.Executed(e.lookup) {
+		go container.Warm()
 	}
-	r, missing := runc.Find(e.runtime, "")
-	if missing == nil {
-		r.Sealed = func() string { return rootless.Sealed(r.Command) }
-	}
-	go container.Warm()
-	x, err := e.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if missing != nil {
-		return x, x.needRuntime() // which says what to install
-	}
-	r.Root = x.Runtime.Root
-	x.Runtime = r
-	return x, nil
+	return e.openToRun(ctx)
 }
 
 // needRuntime finds the OCI runtime, for verbs that start something.
@@ -107,8 +93,12 @@ func (x *engines) needRuntime() error {
 		}
 		return withHint(err, "--runtime takes a name in PATH or a path")
 	}
+	if err != nil {
+		return err
+	}
+	r.Sealed = func() string { return rootless.Sealed(r.Command) }
 	x.Runtime = r
-	return err
+	return nil
 }
 
 // runtimeOf takes the runtime that a container was made with, unless another was asked for.

@@ -49,11 +49,8 @@ void podunit_finish(void);
 /* Start a thread that does something while Go starts; 0 if there is one. */
 int podunit_thread(pthread_t *thread, void *(*work)(void *));
 
-/* Copy runc into memory, if the command line starts a container (seal.c). podunit_await_runtime
- * returns the descriptor of a copy of that program, or -1 if there is to be none. It is not to
- * be closed. */
-void podunit_expect_runtime(int argc, char **argv);
-int podunit_await_runtime(const char *path);
+/* A sealed file to execute runc from (seal.c), or -1: it is to be executed as it is. */
+int podunit_seal(const char *path);
 
 /* Make moves between cgroups quick (moves.c). */
 void podunit_expect_moves(void);

@@ -70,12 +70,12 @@ func (i Identity) Handed() []string {
 // moves.c): until then nobody may move us to another. It is to be called once.
 func AwaitMoves() { C.podunit_await_moves() }
 
-// Sealed returns the path of a sealed copy of a runtime: of the one that was begun before Go
-// was, if it is of that program (see seal.c). Of programs that need none it returns the path.
+// Sealed returns the path of a sealed file in memory that does what the runtime does (see
+// seal.c). Of programs that need none it returns the path. It lasts as long as this process.
 func Sealed(program string) string {
 	path := C.CString(program)
 	defer C.free(unsafe.Pointer(path))
-	if fd := C.podunit_await_runtime(path); fd >= 0 {
+	if fd := C.podunit_seal(path); fd >= 0 {
 		return fmt.Sprintf("/proc/self/fd/%d", fd)
 	}
 	return program

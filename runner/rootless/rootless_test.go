@@ -3,6 +3,7 @@
 package rootless
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,38 +14,150 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSealed executes the copy, and tries to change it.
-func TestSealed(t *testing.T) {
-	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
-		t.Skip("SELinux looks at the label of the file, so that there is no copy")
+// probe tells how it was loaded, and executes itself as runc does.
+const probe = `
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+static char zeros[300000];
+static char *volatile text = "text";
+static _Thread_local int local = 47;
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof zeros; i++)
+		if (zeros[i])
+			return 1;
+	memset(zeros, 1, sizeof zeros);
+	free(malloc(1 << 20));
+	if (argc == 2 && !strcmp(argv[1], "init")) {
+		const int seals = fcntl(open("/proc/self/exe", O_RDONLY), F_GET_SEALS);
+		printf("%s %s %s %d %.0f %d %d\n", argv[0], getenv("PROBE"), text, local, sqrt(argc * 8), seals, open("/proc/self/exe", O_WRONLY));
+		return getauxval(AT_ENTRY) && getauxval(AT_PAGESZ) == (unsigned long)sysconf(_SC_PAGESIZE) ? 0 : 2;
 	}
-	shell, err := os.ReadFile("/bin/sh")
+	execl("/proc/self/exe", argv[0], "init", NULL);
+	return 3;
+}
+`
+
+// sealed makes the file for a program called runc, and checks what is true of all of them.
+func sealed(t *testing.T, path string) (file string, size int) {
+	t.Helper()
+	file = Sealed(path)
+	fd, err := strconv.Atoi(strings.TrimPrefix(file, "/proc/self/fd/"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s is the program itself", file)
 	}
-	path := filepath.Join(t.TempDir(), "runc")
-	if err := os.WriteFile(path, shell, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	copied := Sealed(path)
-	fd, err := strconv.Atoi(strings.TrimPrefix(copied, "/proc/self/fd/"))
-	if err != nil {
-		t.Fatalf("%s is the program itself", copied)
-	}
-	defer unix.Close(fd)
+	t.Cleanup(func() { unix.Close(fd) })
 	if fd < 56 {
 		t.Errorf("descriptor %d is where Go moves the streams between fork and exec", fd)
-	}
-	cmd := exec.Command(path, "-c", "readlink /proc/self/exe; readlink /proc/$$/exe")
-	cmd.Path = copied
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "memfd:runc") {
-		t.Errorf("%v, %s", err, out)
 	}
 	if _, err := unix.Write(fd, []byte("x")); err != unix.EPERM {
 		t.Errorf("written to: %v", err)
 	}
-	if now, err := os.ReadFile(copied); err != nil || string(now) != string(shell) {
-		t.Errorf("%d bytes of %d were copied: %v", len(now), len(shell), err)
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, len(content)
+}
+
+// TestSealed executes programs of every make from sealed files.
+func TestSealed(t *testing.T) {
+	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
+		t.Skip("SELinux looks at the label of the file, so that there is no sealed one")
+	}
+	source := filepath.Join(t.TempDir(), "probe.c")
+	if err := os.WriteFile(source, []byte(probe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const small = 8192
+	for name, c := range map[string]struct {
+		flags []string
+		small bool
+	}{
+		"anywhere":                       {[]string{"-fPIE", "-pie"}, true},
+		"at its addresses":               {[]string{"-fno-PIE", "-no-pie"}, true},
+		"without an interpreter":         {[]string{"-static", "-fno-PIE", "-no-pie"}, true},
+		"anywhere, without one":          {[]string{"-static-pie", "-fPIE"}, true},
+		"in large steps":                 {[]string{"-fPIE", "-pie", "-Wl,-z,max-page-size=0x200000"}, true},
+		"in the smallest file":           {[]string{"-fPIE", "-pie", "-Wl,-z,noseparate-code", "-s"}, true},
+		"with a stack for code (copied)": {[]string{"-fPIE", "-pie", "-z", "execstack"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "runc")
+			if out, err := exec.Command("cc", append(c.flags, "-o", path, source, "-lm")...).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			file, size := sealed(t, path)
+			if isSmall := size < small; isSmall != c.small {
+				t.Errorf("%d bytes", size)
+			}
+			cmd := exec.Cmd{Path: file, Args: []string{"first", "one", "two"}, Env: []string{"PROBE=here"}}
+			const want = "first here text 47 4 15 -1\n"
+			if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
+				t.Errorf("%v, %q, want %q", err, out, want)
+			}
+		})
+	}
+}
+
+// TestSealedOfAll has programs of this machine tell their versions, or what they say to no
+// command.
+func TestSealedOfAll(t *testing.T) {
+	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
+		t.Skip("SELinux looks at the label of the file, so that there is no sealed one")
+	}
+	for _, name := range []string{"go", "cc", "sh", "git", "runc", "crun"} {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		path := filepath.Join(t.TempDir(), "runc")
+		if err := os.Symlink(program, path); err != nil {
+			t.Fatal(err)
+		}
+		file, _ := sealed(t, path)
+		var outputs []string
+		for _, run := range []string{program, file} {
+			cmd := exec.Command(program, "--version")
+			cmd.Path = run
+			out, _ := cmd.CombinedOutput() // not all know the flag
+			outputs = append(outputs, fmt.Sprintf("%v\n%s", cmd.ProcessState, out))
+		}
+		if outputs[0] != outputs[1] {
+			t.Errorf("%s says\n%s\nand from the sealed file\n%s", program, outputs[0], outputs[1])
+		}
+	}
+}
+
+// TestSealedWithoutItsProgram says so, instead of doing anything else.
+func TestSealedWithoutItsProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "runc")
+	shell, err := os.ReadFile("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, shell, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := Sealed(path)
+	if file == path {
+		t.Skip("there is no sealed file, for SELinux")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-c", "true")
+	cmd.Path = file
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 126 || !strings.HasPrefix(string(out), "podunit: ") {
+		t.Errorf("status %d, %q", cmd.ProcessState.ExitCode(), out)
 	}
 }
 

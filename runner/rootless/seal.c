@@ -1,29 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Copy runc into memory while Go starts.
+ * What runc is executed from.
  *
  * So that no container can write to its program through /proc/PID/exe (CVE-2019-5736),
  * every start of runc copies itself into a sealed file in memory and executes itself
- * again: five milliseconds in which the start stands still. It does not if that is where
- * it was executed from. Our copy is made on another processor, beginning with the first
- * instruction of a start. Source: runc, libcontainer/nsenter/cloned_binary.c, and
- * libcontainer/exeseal of newer ones.
+ * again: eleven megabytes, and five milliseconds in which the start stands still. It does
+ * not if it was executed from a sealed file, and then that is what a container finds. So
+ * it is: from one that holds a loader (loader.c), which maps runc from where it is. The
+ * container sees no file of runc that could be written to; in the moment before runc has
+ * become the container's program, there is its mapping, private, behind a process that
+ * cannot be traced.
+ * Sources: runc, libcontainer/nsenter/cloned_binary.c; libcontainer/exeseal of newer ones.
  *
- * Other runtimes are left alone, and so is SELinux, whose domains hang on the label of
- * the file. Whatever goes wrong here, runc does it by itself.
+ * Where there is no loader for the machine, or runc is made in a way that it does not know,
+ * it is copied as runc would do, only sooner. Other runtimes are left alone, and so is
+ * SELinux, whose domains hang on the label of the file. Whatever goes wrong here, runc does
+ * it by itself.
  */
 #define _GNU_SOURCE
 #include "enter.h"
+#include "loader.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,113 +40,142 @@ enum {
 	 * streams (forkAndExecInChild1 in syscall/exec_linux.go); and from 64 on, the kernel makes
 	 * a larger table and waits for all processors with it, 10 ms. */
 	FAR_AWAY = 56,
-	PIPE = 1 << 20, /* bytes; the most that pipe(7) gives everybody */
 };
 
-static pthread_t copier;
-static int copying;
-static char runtime[PATH_MAX];
-static int copy = -1;
-
-/* The descriptor of a sealed copy, or -1. */
-static int seal(const char *path)
+/* A file in memory that can be sealed and executed. */
+static int make_file(void)
 {
-	int p[2] = { -1, -1 }, from = open(path, O_RDONLY | O_CLOEXEC), to = -1, sealed = -1;
-	struct stat st;
-	ssize_t n = 0;
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int fd = memfd_create("runc", flags | MFD_EXEC);
 
-	if (from < 0 || fstat(from, &st) < 0 || !S_ISREG(st.st_mode) || pipe2(p, O_CLOEXEC) < 0)
-		goto out;
-	to = memfd_create("runc", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-	if (to < 0 && errno == EINVAL) /* before Linux 6.3 all may be executed */
-		to = memfd_create("runc", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (to < 0)
-		goto out;
-	fcntl(p[1], F_SETPIPE_SZ, PIPE); /* a smaller one does as well */
-	for (off_t left = st.st_size; left > 0; left -= n) {
-		n = splice(from, NULL, p[1], NULL, left < PIPE ? left : PIPE, 0);
-		if (n <= 0)
-			goto out;
-		for (ssize_t out = 0, m; out < n; out += m)
-			if ((m = splice(p[0], NULL, to, NULL, n - out, 0)) <= 0)
-				goto out;
-	}
-	if (fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-		sealed = fcntl(to, F_DUPFD_CLOEXEC, FAR_AWAY);
-out:
-	if (from >= 0)
-		close(from);
-	if (to >= 0)
-		close(to);
-	if (p[0] >= 0) {
-		close(p[0]);
-		close(p[1]);
-	}
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 all may be executed */
+		fd = memfd_create("runc", flags);
+	return fd;
+}
+
+/* Seal a file, or give it up. Its new descriptor, or -1. */
+static int seal(int fd, int complete)
+{
+	int sealed = -1;
+
+	if (complete && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		sealed = fcntl(fd, F_DUPFD_CLOEXEC, FAR_AWAY);
+	close(fd);
 	return sealed;
 }
 
-/* Where runc is: in PATH, or where runner/runc looks as well. */
-static int find_runtime(void)
+#ifdef PODUNIT_MACHINE
+
+/* Whether the loader can load the file; interp gets the name of the program that it needs for
+ * that, or "". */
+static int loadable(const char *path, char interp[PATH_MAX])
 {
-	const char *const path = getenv("PATH");
-	char dirs[8192], *save = NULL;
+	union {
+		Elf64_Ehdr elf;
+		char bytes[PODUNIT_HEADERS];
+	} head;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const ssize_t n = fd < 0 ? -1 : read(fd, &head, sizeof head);
+	const size_t all = sizeof head - sizeof(Elf64_Phdr);
+	int loads = 0, headers = 0;
 
-	snprintf(dirs, sizeof dirs, "%s:/usr/sbin:/usr/local/sbin:/sbin", path ? path : "");
-	for (char *dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
-		if (dir[0] != '/' || (size_t)snprintf(runtime, sizeof runtime, "%s/runc", dir) >= sizeof runtime)
-			continue;
-		if (access(runtime, X_OK) == 0)
-			return 0;
-	}
-	return -1;
-}
+	interp[0] = 0;
+	if (fd >= 0)
+		close(fd);
+	if (n != sizeof head || memcmp(head.elf.e_ident, ELFMAG, SELFMAG) || head.elf.e_ident[EI_CLASS] != ELFCLASS64 ||
+	    head.elf.e_machine != PODUNIT_MACHINE || (head.elf.e_type != ET_EXEC && head.elf.e_type != ET_DYN) ||
+	    head.elf.e_phentsize != sizeof(Elf64_Phdr) || head.elf.e_phoff > all || head.elf.e_phoff % _Alignof(Elf64_Phdr) ||
+	    head.elf.e_phnum > (sizeof head - head.elf.e_phoff) / sizeof(Elf64_Phdr))
+		return 0;
+	for (int i = 0; i < head.elf.e_phnum; i++) {
+		const Elf64_Phdr *s = (const Elf64_Phdr *)(head.bytes + head.elf.e_phoff) + i;
 
-/* Whether the command line starts a container with runc, as far as words can tell. */
-static int starts_container(int argc, char **argv)
-{
-	int verb = 0;
-
-	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-		if (!strncmp(argv[i], "--runtime", strlen("--runtime")))
-			return 0;
-		/* A word after a flag may be its value. */
-		if (!verb && argv[i][0] != '-') {
-			if (!strcmp(argv[i], "run") || !strcmp(argv[i], "start"))
-				verb = 1;
-			else if (i == 1 || argv[i - 1][0] != '-')
+		switch (s->p_type) {
+		case PT_LOAD:
+			loads++;
+			if (head.elf.e_phoff >= s->p_offset && head.elf.e_phoff < s->p_offset + s->p_filesz)
+				headers = 1;
+			break;
+		case PT_INTERP:
+			if (s->p_offset > sizeof head || s->p_filesz > sizeof head - s->p_offset || s->p_filesz < 2 ||
+			    s->p_filesz > PATH_MAX || head.bytes[s->p_offset + s->p_filesz - 1])
 				return 0;
+			strcpy(interp, head.bytes + s->p_offset);
+			break;
+		case PT_GNU_STACK:
+			if (s->p_flags & PF_X)
+				return 0;
+			break;
 		}
 	}
-	return verb;
+	return loads && headers;
 }
 
-/* Whether a runtime copies itself. */
-static int is_runc(const char *path)
+/* A sealed loader of the program, or -1. */
+static int make_loader(const char *path)
+{
+	struct podunit_loader head = {
+		.elf = {
+			.e_type = ET_DYN, .e_machine = PODUNIT_MACHINE, .e_version = EV_CURRENT,
+			.e_phoff = offsetof(struct podunit_loader, load), .e_ehsize = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2,
+		},
+		.load = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_align = 1 << 16 },
+		.stack = { .p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W },
+	};
+	const size_t code = __stop_podunit_loader - __start_podunit_loader;
+	char interp[PATH_MAX], none[PATH_MAX];
+	int fd;
+
+	if (path[0] != '/' || strlen(path) >= sizeof head.program || !loadable(path, interp))
+		return -1;
+	if (interp[0] && (interp[0] != '/' || !loadable(interp, none) || none[0]))
+		return -1;
+	memcpy(head.elf.e_ident, ELFMAG, SELFMAG);
+	head.elf.e_ident[EI_CLASS] = ELFCLASS64;
+	head.elf.e_ident[EI_DATA] = ELFDATA2LSB;
+	head.elf.e_ident[EI_VERSION] = EV_CURRENT;
+	head.elf.e_entry = sizeof head + (podunit_loader_entry - __start_podunit_loader);
+	head.load.p_filesz = head.load.p_memsz = sizeof head + code;
+	strcpy(head.program, path);
+	snprintf(head.complaint, sizeof head.complaint, "podunit: runc or its interpreter cannot be loaded\n");
+	fd = make_file();
+	return fd < 0 ? -1 : seal(fd, write(fd, &head, sizeof head) == sizeof head && write(fd, __start_podunit_loader, code) == (ssize_t)code);
+}
+
+#else
+
+static int make_loader(const char *path) { return -1; }
+
+#endif
+
+/* A sealed copy of the program, or -1. */
+static int make_copy(const char *path)
+{
+	const int from = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	ssize_t n = 1;
+	int fd;
+
+	if (from < 0)
+		return -1;
+	if (fstat(from, &st) < 0 || !S_ISREG(st.st_mode) || (fd = make_file()) < 0) {
+		close(from);
+		return -1;
+	}
+	for (off_t left = st.st_size; left > 0 && n > 0; left -= n)
+		n = sendfile(fd, from, NULL, left);
+	close(from);
+	return seal(fd, n > 0);
+}
+
+int podunit_seal(const char *path)
 {
 	const char *base = strrchr(path, '/');
+	int fd;
 
-	return !strcmp(base ? base + 1 : path, "runc") && access("/sys/fs/selinux/enforce", F_OK) < 0;
-}
-
-static void *copy_runtime(void *unused)
-{
-	copy = seal(runtime);
-	return NULL;
-}
-
-void podunit_expect_runtime(int argc, char **argv)
-{
-	/* The environment is read here: Go may change it while the thread runs. */
-	if (starts_container(argc, argv) && is_runc("runc") && find_runtime() == 0)
-		copying = podunit_thread(&copier, copy_runtime) == 0;
-}
-
-int podunit_await_runtime(const char *path)
-{
-	if (copying)
-		pthread_join(copier, NULL);
-	copying = 0;
-	if (copy >= 0 && !strcmp(path, runtime))
-		return copy;
-	return is_runc(path) ? seal(path) : -1;
+	if (strcmp(base ? base + 1 : path, "runc") || access("/sys/fs/selinux/enforce", F_OK) == 0)
+		return -1;
+	fd = make_loader(path);
+	return fd < 0 ? make_copy(path) : fd;
 }

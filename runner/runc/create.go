@@ -103,9 +103,6 @@ func watchMoves(dir string) (*os.File, error) {
 }
 
 func (c *Creation) start() error {
-	if c.runtime.Sealed != nil {
-		c.cmd.Path = c.runtime.Sealed()
-	}
 	if c.feed == nil || !mayChangeSlack() {
 		return c.cmd.Start()
 	}

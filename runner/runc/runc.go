@@ -26,8 +26,8 @@ type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
 
-	// Sealed, if there is one, returns what Create executes instead: a copy of Command that
-	// nobody can write to.
+	// Sealed, if there is one, returns what is executed instead where Command would execute
+	// itself again, from where nobody can write to it: whenever it makes a process in a container.
 	Sealed func() string
 }
 
@@ -79,6 +79,9 @@ func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.
 		base = append(base, "--log", log, "--log-format", "json")
 	}
 	cmd := exec.CommandContext(ctx, r.Command, append(base, args...)...)
+	if verb := args[0]; r.Sealed != nil && (verb == "create" || verb == "run" || verb == "exec") {
+		cmd.Path = r.Sealed()
+	}
 	cmd.Env = environment()
 	// A runtime that is cut short leaves half a container; let it tidy up first.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
