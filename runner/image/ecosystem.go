@@ -38,7 +38,7 @@ func newEcosystem(im *Images) ecosystem {
 	})}
 }
 
-// findOther finds the image of a name that is not written in full, or has a digest, of the
+// findOther finds the image of a name that the storage does not have as it is written, of the
 // beginning of an ID, and of a repository without its registry.
 func (im *Images) findOther(name string) (*storage.Image, string, error) {
 	named, err := candidates(&im.base, name)

@@ -96,17 +96,19 @@ func (im *Images) find(name string) (*storage.Image, string, error) {
 	return im.findOther(name)
 }
 
-// inFull is a name with a registry and without a digest, as the storage has it; of others it
-// is "". What is no name at all the storage does not have.
+// inFull is a name with a registry, and with a tag or a digest but not both, as the storage
+// has it; of others it is "". What is no name at all the storage does not have.
 func inFull(name string) string {
 	registry, _, ok := strings.Cut(name, "/")
-	if !ok || !strings.ContainsAny(registry, ".:") && registry != "localhost" || strings.Contains(name, "@") {
+	bare, _, digested := strings.Cut(name, "@")
+	tagged := tagOf(bare) != ""
+	switch {
+	case !ok || !strings.ContainsAny(registry, ".:") && registry != "localhost" || tagged && digested:
 		return ""
+	case tagged || digested:
+		return name
 	}
-	if tagOf(name) == "" {
-		name += ":latest"
-	}
-	return name
+	return name + ":latest"
 }
 
 // load reads manifest and configuration. The manifest list of a name that was built

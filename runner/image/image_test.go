@@ -196,9 +196,10 @@ func TestInFull(t *testing.T) {
 		"busybox:1.36":                  "",
 		"x/y":                           "",
 		"x/y:1":                         "",
-		"quay.io/x/y@sha256:" + id:      "",
+		"quay.io/x/y@sha256:" + id:      "quay.io/x/y@sha256:" + id,
+		"localhost:5000/x@sha256:" + id: "localhost:5000/x@sha256:" + id,
 		"quay.io/x/y:1@sha256:" + id:    "",
-		"localhost:5000/x@sha256:" + id: "",
+		"x@sha256:" + id:                "",
 	} {
 		got := inFull(name)
 		if got != want {
