@@ -97,8 +97,9 @@ func TestLabSpeed(t *testing.T) {
 				float64(ours)/1000, float64(runc)/1000, float64(ours)/float64(runc), float64(crun)/1000, float64(ours)/float64(crun))
 			if load > 1.5*float64(runtime.NumCPU()) {
 				t.Logf("not judged, the machine has other work (load %.1f)", load)
-			} else if ours > runc || ours > crun {
-				t.Errorf("%s, %s: slower than Podman", act, net)
+			} else if 3*ours > 2*runc || ours > crun {
+				// The aim is half of Podman's time with runc; ten rounds tell it no better than this.
+				t.Errorf("%s, %s: slower than two thirds of Podman with runc, or than Podman with crun", act, net)
 			}
 		}
 	}
