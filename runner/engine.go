@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -74,10 +75,15 @@ func (e *env) openToRun(ctx context.Context) (*engines, error) {
 // openToStart is openToRun for the start of a container. A process that the manager executed
 // starts one itself, and begins with what it can do before all is open.
 func (e *env) openToStart(ctx context.Context) (*engines, error) {
-	if unit.Executed(e.lookup) {
-		go container.Warm()
+	if !unit.Executed(e.lookup) {
+		return e.openToRun(ctx)
 	}
-	return e.openToRun(ctx)
+	go container.Warm()
+	x, err := e.openToRun(ctx)
+	if err == nil {
+		go x.Runtime.Sealed()
+	}
+	return x, err
 }
 
 // needRuntime finds the OCI runtime, for verbs that start something.
@@ -96,7 +102,7 @@ func (x *engines) needRuntime() error {
 	if err != nil {
 		return err
 	}
-	r.Sealed = func() string { return rootless.Sealed(r.Command) }
+	r.Sealed = sync.OnceValue(func() string { return rootless.Sealed(r.Command, x.User.Rootless()) })
 	x.Runtime = r
 	return nil
 }

@@ -127,21 +127,14 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	if err != nil {
 		return nil, damaged(stored.ID, err)
 	}
-	// Docker's manifests and lists have these fields where those of OCI have them. They were
-	// looked at more closely when they came.
-	var manifest struct {
-		Config    struct{ Digest digest.Digest }
-		Manifests []json.RawMessage
-	}
-	if err := json.Unmarshal(raw, &manifest); err != nil {
-		return nil, damaged(stored.ID, err)
-	}
-	config := manifest.Config.Digest
+	config, err := configOf(raw)
 	switch {
-	case config == "" && manifest.Manifests != nil:
-		return im.instance(stored, name)
+	case errors.Is(err, errFirstSchema):
+		return nil, fmt.Errorf("image %s has %w", short(stored.ID), err)
+	case err != nil:
+		return nil, damaged(stored.ID, err)
 	case config == "":
-		return nil, fmt.Errorf("image %s has a manifest of the first schema, which docker gave up in 2020", short(stored.ID))
+		return im.instance(stored, name)
 	}
 	blob, err := im.store.ImageBigData(stored.ID, config.String())
 	if err != nil {
@@ -166,6 +159,34 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	}
 	return img, nil
 }
+
+var errFirstSchema = errors.New("a manifest of the first schema, which docker gave up in 2020")
+
+// configOf is the digest of the configuration that a manifest names, "" of a list of manifests.
+// Docker's have these fields where those of OCI have them. Everything else was looked at when
+// the image came.
+func configOf(manifest []byte) (digest.Digest, error) {
+	var m struct {
+		SchemaVersion int
+		MediaType     string
+		Config        struct{ Digest digest.Digest }
+		Manifests     []json.RawMessage
+	}
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return "", err
+	}
+	isList := m.Manifests != nil || m.MediaType == v1.MediaTypeImageIndex || m.MediaType == dockerList
+	switch {
+	case m.SchemaVersion == 1:
+		return "", errFirstSchema
+	case isList == (m.Config.Digest != ""):
+		return "", errors.New("its manifest is neither that of an image nor a list")
+	}
+	return m.Config.Digest, nil
+}
+
+// dockerList is the media type of Docker's manifest lists. Source: distribution, manifest v2.2.
+const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 // damaged is a CorruptError, unless the system call that failed says that it is the
 // machine which is in trouble: a full disk is not mended by another pull.

@@ -212,11 +212,35 @@ func TestInFull(t *testing.T) {
 			t.Errorf("%s: the ecosystem has %v, %v", name, named, err)
 		}
 	}
-	// These are other images, or none at all; no image in a storage has the name as it is.
-	for _, name := range []string{"docker.io/busybox", "index.docker.io/x/y", "quay.io/X", "quay.io/x:", "quay.io//x", "quay.io/x y"} {
+	// These are other images; no image in a storage has the name as it is.
+	for _, name := range []string{"docker.io/busybox", "docker.io/busybox:1", "index.docker.io/x/y"} {
 		named, err := candidates(&types.SystemContext{}, name)
-		if full := inFull(name); err == nil && full == named[0].String() {
-			t.Errorf("%s: %s", name, full)
+		if full := inFull(name); err != nil || full == named[0].String() {
+			t.Errorf("%s: %s, %v", name, full, err)
+		}
+	}
+}
+
+// TestConfigOf tells images from lists, and both from what has been damaged.
+func TestConfigOf(t *testing.T) {
+	for manifest, want := range map[string]string{
+		`{"schemaVersion":2,"config":{"digest":"sha256:1"},"layers":[]}`:                                                        "sha256:1",
+		`{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"digest":"sha256:1"}}`: "sha256:1",
+		`{"schemaVersion":2,"manifests":[{"digest":"sha256:1"}]}`:                                                               "",
+		`{"schemaVersion":2,"manifests":[]}`:                                                                                    "",
+		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json"}`:                                             "",
+		`{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":null}`:          "",
+		`{"schemaVersion":1,"fsLayers":[],"config":{"digest":"sha256:1"}}`:                                                      "first schema",
+		`{"schemaVersion":2,"manifests":[],"config":{"digest":"sha256:1"}}`:                                                     "neither",
+		`{"schemaVersion":2}`: "neither",
+		`{}`:                  "neither",
+		`null`:                "neither",
+		`{"schemaVersion":`:   "unexpected end",
+		``:                    "unexpected end",
+	} {
+		got, err := configOf([]byte(manifest))
+		if err != nil && (want == "" || !strings.Contains(err.Error(), want)) || err == nil && string(got) != want {
+			t.Errorf("%s: %q, %v; want %q", manifest, got, err, want)
 		}
 	}
 }

@@ -49,8 +49,10 @@ void podunit_finish(void);
 /* Start a thread that does something while Go starts; 0 if there is one. */
 int podunit_thread(pthread_t *thread, void *(*work)(void *));
 
-/* A sealed file to execute runc from (seal.c), or -1: it is to be executed as it is. */
-int podunit_seal(const char *path);
+/* A sealed file to execute runc from (seal.c), with a loader if there is one and load is set;
+ * or -1: it is to be executed as it is. */
+int podunit_seal(const char *path, int load);
+extern const int podunit_has_loader;
 
 /* Make moves between cgroups quick (moves.c). */
 void podunit_expect_moves(void);

@@ -7,7 +7,7 @@
  *
  * This code is copied into a file of its own. It has no library, no data and no address
  * but those relative to itself; what it has to know is in the head of the file. That what
- * it loads fits was seen before it was made. Sources: elf(5), getauxval(3), and Linux,
+ * it loads fits was seen before it was made, and it loads nothing else. Sources: elf(5), getauxval(3), and Linux,
  * fs/binfmt_elf.c.
  */
 #define _GNU_SOURCE
@@ -141,12 +141,20 @@ INLINE int map_segment(const struct image *image, const Elf64_Phdr *s, long fd, 
 	return 0;
 }
 
-INLINE int load(struct image *image, const char *path, unsigned long page)
+INLINE int load(struct image *image, const char *path, const struct podunit_file *want, unsigned long page)
 {
 	const long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	struct podunit_file file;
 	const Elf64_Phdr *s;
+	struct stat st;
 
-	if (fd < 0 || call(SYS_read, fd, (long)image->file, sizeof image->file, 0, 0, 0) < (long)sizeof(Elf64_Ehdr))
+	if (fd < 0 || call(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) < 0)
+		return -1;
+	file = podunit_file_of(&st);
+	if (file.device != want->device || file.inode != want->inode || file.size != want->size ||
+	    file.seconds != want->seconds || file.nanoseconds != want->nanoseconds)
+		return -1;
+	if ( call(SYS_read, fd, (long)image->file, sizeof image->file, 0, 0, 0) < (long)sizeof(Elf64_Ehdr))
 		return -1;
 	if (reserve(image, page) < 0)
 		return -1;
@@ -164,7 +172,8 @@ INLINE int load(struct image *image, const char *path, unsigned long page)
 }
 
 /* From the first of argc, argv, the environment and the auxiliary vector to the address to go on at. */
-__attribute__((section("podunit_loader"), used, no_stack_protector, visibility("hidden")))
+__attribute__((section("podunit_loader"), used, visibility("hidden"), no_stack_protector, no_instrument_function,
+	       no_profile_instrument_function))
 unsigned long podunit_load(unsigned long *stack)
 {
 	struct image program, interpreter;
@@ -183,12 +192,12 @@ unsigned long podunit_load(unsigned long *stack)
 		if (a->a_type == AT_PAGESZ)
 			page = a->a_un.a_val;
 	}
-	if (load(&program, self->program, page) < 0)
+	if (load(&program, self->program, &self->file, page) < 0)
 		goto out;
 	for (int i = 0; i < elf(&program)->e_phnum; i++)
 		if (segments(&program)[i].p_type == PT_INTERP)
 			name = program.file + segments(&program)[i].p_offset;
-	if (name && load(&interpreter, name, page) < 0)
+	if (name && load(&interpreter, name, &self->interpreter, page) < 0)
 		goto out;
 	for (Elf64_auxv_t *a = vector; a->a_type != AT_NULL; a++) {
 		if (a->a_type == AT_PHDR)

@@ -71,15 +71,23 @@ func (i Identity) Handed() []string {
 func AwaitMoves() { C.podunit_await_moves() }
 
 // Sealed returns the path of a sealed file in memory that does what the runtime does (see
-// seal.c). Of programs that need none it returns the path. It lasts as long as this process.
-func Sealed(program string) string {
+// seal.c). Of programs that need none it returns the path. With load, which is for users, the
+// file may lead to the runtime's own. It lasts as long as this process.
+func Sealed(program string, load bool) string {
 	path := C.CString(program)
 	defer C.free(unsafe.Pointer(path))
-	if fd := C.podunit_seal(path); fd >= 0 {
+	how := C.int(0)
+	if load {
+		how = 1
+	}
+	if fd := C.podunit_seal(path, how); fd >= 0 {
 		return fmt.Sprintf("/proc/self/fd/%d", fd)
 	}
 	return program
 }
+
+// hasLoader says whether this machine and the compiler have a loader.
+var hasLoader = C.podunit_has_loader != 0
 
 // Enter reports what the constructor did and tells the ecosystem's libraries, which
 // look at the environment, that root in here is not root out there.

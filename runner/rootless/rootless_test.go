@@ -3,6 +3,7 @@
 package rootless
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +51,7 @@ int main(int argc, char **argv)
 // sealed makes the file for a program called runc, and checks what is true of all of them.
 func sealed(t *testing.T, path string) (file string, size int) {
 	t.Helper()
-	file = Sealed(path)
+	file = Sealed(path, true)
 	fd, err := strconv.Atoi(strings.TrimPrefix(file, "/proc/self/fd/"))
 	if err != nil {
 		t.Fatalf("%s is the program itself", file)
@@ -96,7 +98,7 @@ func TestSealed(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			file, size := sealed(t, path)
-			if isSmall := size < small; isSmall != c.small {
+			if isSmall := size < small; isSmall != (c.small && hasLoader) {
 				t.Errorf("%d bytes", size)
 			}
 			cmd := exec.Cmd{Path: file, Args: []string{"first", "one", "two"}, Env: []string{"PROBE=here"}}
@@ -137,34 +139,73 @@ func TestSealedOfAll(t *testing.T) {
 	}
 }
 
-// TestSealedWithoutItsProgram says so, instead of doing anything else.
-func TestSealedWithoutItsProgram(t *testing.T) {
+// TestSealedForRoot copies, since there a container may reach what a loader maps.
+func TestSealedForRoot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "runc")
-	shell, err := os.ReadFile("/bin/sh")
+	shell := copyOf(t, "/bin/sh", path)
+	if file := Sealed(path, false); file == path {
+		t.Skip("there is no sealed file, for SELinux")
+	} else if got, err := os.ReadFile(file); err != nil || string(got) != shell {
+		t.Errorf("%d bytes of %d were copied: %v", len(got), len(shell), err)
+	}
+}
+
+func copyOf(t *testing.T, from, to string) string {
+	t.Helper()
+	content, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, shell, 0o700); err != nil {
+	if err := os.WriteFile(to, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	file := Sealed(path)
-	if file == path {
-		t.Skip("there is no sealed file, for SELinux")
+	return string(content)
+}
+
+// TestSealedIsOfThatFile executes no other one that has taken its place since.
+func TestSealedIsOfThatFile(t *testing.T) {
+	if !hasLoader {
+		t.Skip("a copy does not care")
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-c", "true")
-	cmd.Path = file
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 126 || !strings.HasPrefix(string(out), "podunit: ") {
-		t.Errorf("status %d, %q", cmd.ProcessState.ExitCode(), out)
+	for name, change := range map[string]func(path string) error{
+		"removed":  os.Remove,
+		"replaced": func(path string) error { copyOf(t, "/bin/sh", path+".new"); return os.Rename(path+".new", path) },
+		"written to": func(path string) error {
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt([]byte{0x7f}, 0)
+			return errors.Join(err, f.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "runc")
+			copyOf(t, "/bin/sh", path)
+			file := Sealed(path, true)
+			if file == path {
+				t.Skip("there is no sealed file, for SELinux")
+			}
+			time.Sleep(20 * time.Millisecond) // the file's time has the kernel's ticks
+			if err := change(path); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Cmd{Path: file, Args: []string{"runc", "-c", "true"}}
+			if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 126 || !strings.HasPrefix(string(out), "podunit: runc was replaced") {
+				t.Errorf("status %d, %q", cmd.ProcessState.ExitCode(), out)
+			}
+		})
 	}
 }
 
 // TestNotSealed is what is executed as it is.
 func TestNotSealed(t *testing.T) {
-	for _, path := range []string{"/usr/bin/crun", filepath.Join(t.TempDir(), "runc"), t.TempDir() + "/runc/"} {
-		if got := Sealed(path); got != path {
+	script := filepath.Join(t.TempDir(), "runc")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/usr/bin/crun", filepath.Join(t.TempDir(), "runc"), t.TempDir() + "/runc/", script} {
+		if got := Sealed(path, true); got != path {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

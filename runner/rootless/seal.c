@@ -7,21 +7,24 @@
  * every start of runc copies itself into a sealed file in memory and executes itself
  * again: eleven megabytes, and five milliseconds in which the start stands still. It does
  * not if it was executed from a sealed file, and then that is what a container finds. So
- * it is: from one that holds a loader (loader.c), which maps runc from where it is. The
- * container sees no file of runc that could be written to; in the moment before runc has
- * become the container's program, there is its mapping, private, behind a process that
- * cannot be traced.
- * Sources: runc, libcontainer/nsenter/cloned_binary.c; libcontainer/exeseal of newer ones.
+ * it is: for a user from one that holds a loader (loader.c), which maps runc from where it
+ * is. For the moment before runc has become the container's program its file is mapped;
+ * /proc/PID/map_files, which would lead there, is closed to everybody in a user namespace.
+ * It is not closed to a container of root's that has CAP_SYS_PTRACE and CAP_SYS_ADMIN, so
+ * for root runc is copied, as it would do, only sooner.
+ * Sources: runc, libcontainer/nsenter/cloned_binary.c, and libcontainer/exeseal of newer
+ * ones; proc_map_files_lookup in fs/proc/base.c of Linux.
  *
- * Where there is no loader for the machine, or runc is made in a way that it does not know,
- * it is copied as runc would do, only sooner. Other runtimes are left alone, and so is
- * SELinux, whose domains hang on the label of the file. Whatever goes wrong here, runc does
- * it by itself.
+ * It is copied as well where there is no loader for the machine or the compiler, or runc
+ * is made in a way that the loader does not know. Other runtimes are left alone, and
+ * scripts, and so is SELinux, whose domains hang on the label of the file. Whatever goes
+ * wrong before it is executed, runc does it by itself.
  */
 #define _GNU_SOURCE
 #include "enter.h"
 #include "loader.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,9 +69,9 @@ static int seal(int fd, int complete)
 
 #ifdef PODUNIT_MACHINE
 
-/* Whether the loader can load the file; interp gets the name of the program that it needs for
- * that, or "". */
-static int loadable(const char *path, char interp[PATH_MAX])
+/* Whether the loader can load the file, which is told apart from others; interp gets the name
+ * of the program that it needs for that, or "". */
+static int loadable(const char *path, struct podunit_file *file, char interp[PATH_MAX])
 {
 	union {
 		Elf64_Ehdr elf;
@@ -77,12 +80,15 @@ static int loadable(const char *path, char interp[PATH_MAX])
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	const ssize_t n = fd < 0 ? -1 : read(fd, &head, sizeof head);
 	const size_t all = sizeof head - sizeof(Elf64_Phdr);
-	int loads = 0, headers = 0;
+	int loads = 0, headers = 0, known = 0;
+	struct stat st;
 
 	interp[0] = 0;
-	if (fd >= 0)
+	if (fd >= 0) {
+		known = fstat(fd, &st) == 0;
 		close(fd);
-	if (n != sizeof head || memcmp(head.elf.e_ident, ELFMAG, SELFMAG) || head.elf.e_ident[EI_CLASS] != ELFCLASS64 ||
+	}
+	if (!known || n != sizeof head || memcmp(head.elf.e_ident, ELFMAG, SELFMAG) || head.elf.e_ident[EI_CLASS] != ELFCLASS64 ||
 	    head.elf.e_machine != PODUNIT_MACHINE || (head.elf.e_type != ET_EXEC && head.elf.e_type != ET_DYN) ||
 	    head.elf.e_phentsize != sizeof(Elf64_Phdr) || head.elf.e_phoff > all || head.elf.e_phoff % _Alignof(Elf64_Phdr) ||
 	    head.elf.e_phnum > (sizeof head - head.elf.e_phoff) / sizeof(Elf64_Phdr))
@@ -108,7 +114,10 @@ static int loadable(const char *path, char interp[PATH_MAX])
 			break;
 		}
 	}
-	return loads && headers;
+	if (!loads || !headers)
+		return 0;
+	*file = podunit_file_of(&st);
+	return 1;
 }
 
 /* A sealed loader of the program, or -1. */
@@ -127,9 +136,9 @@ static int make_loader(const char *path)
 	char interp[PATH_MAX], none[PATH_MAX];
 	int fd;
 
-	if (path[0] != '/' || strlen(path) >= sizeof head.program || !loadable(path, interp))
+	if (path[0] != '/' || strlen(path) >= sizeof head.program || !loadable(path, &head.file, interp))
 		return -1;
-	if (interp[0] && (interp[0] != '/' || !loadable(interp, none) || none[0]))
+	if (interp[0] && (interp[0] != '/' || !loadable(interp, &head.interpreter, none) || none[0]))
 		return -1;
 	memcpy(head.elf.e_ident, ELFMAG, SELFMAG);
 	head.elf.e_ident[EI_CLASS] = ELFCLASS64;
@@ -138,7 +147,7 @@ static int make_loader(const char *path)
 	head.elf.e_entry = sizeof head + (podunit_loader_entry - __start_podunit_loader);
 	head.load.p_filesz = head.load.p_memsz = sizeof head + code;
 	strcpy(head.program, path);
-	snprintf(head.complaint, sizeof head.complaint, "podunit: runc or its interpreter cannot be loaded\n");
+	snprintf(head.complaint, sizeof head.complaint, "podunit: runc was replaced while it started, or cannot be loaded\n");
 	fd = make_file();
 	return fd < 0 ? -1 : seal(fd, write(fd, &head, sizeof head) == sizeof head && write(fd, __start_podunit_loader, code) == (ssize_t)code);
 }
@@ -153,13 +162,15 @@ static int make_loader(const char *path) { return -1; }
 static int make_copy(const char *path)
 {
 	const int from = open(path, O_RDONLY | O_CLOEXEC);
+	char magic[SELFMAG];
 	struct stat st;
 	ssize_t n = 1;
 	int fd;
 
 	if (from < 0)
 		return -1;
-	if (fstat(from, &st) < 0 || !S_ISREG(st.st_mode) || (fd = make_file()) < 0) {
+	if (fstat(from, &st) < 0 || !S_ISREG(st.st_mode) || pread(from, magic, SELFMAG, 0) != SELFMAG ||
+	    memcmp(magic, ELFMAG, SELFMAG) || (fd = make_file()) < 0) {
 		close(from);
 		return -1;
 	}
@@ -169,13 +180,20 @@ static int make_copy(const char *path)
 	return seal(fd, n > 0);
 }
 
-int podunit_seal(const char *path)
+int podunit_seal(const char *path, int load)
 {
 	const char *base = strrchr(path, '/');
-	int fd;
+	int fd = -1;
 
 	if (strcmp(base ? base + 1 : path, "runc") || access("/sys/fs/selinux/enforce", F_OK) == 0)
 		return -1;
-	fd = make_loader(path);
+	if (load)
+		fd = make_loader(path);
 	return fd < 0 ? make_copy(path) : fd;
 }
+
+#ifdef PODUNIT_MACHINE
+const int podunit_has_loader = 1;
+#else
+const int podunit_has_loader = 0;
+#endif

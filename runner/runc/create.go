@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -103,40 +102,33 @@ func watchMoves(dir string) (*os.File, error) {
 }
 
 func (c *Creation) start() error {
-	if c.feed == nil || !mayChangeSlack() {
-		return c.cmd.Start()
+	if c.runtime.Sealed != nil {
+		c.cmd.Path = c.runtime.Sealed()
 	}
-	// A process gets its slack from the thread that forks it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err != nil {
-		return os.NewSyscallError("PR_GET_TIMERSLACK", err)
-	}
-	if err := setSlack(slack); err != nil {
+	if err := c.cmd.Start(); err != nil {
 		return err
 	}
-	c.slack = time.Duration(own)
-	return errors.Join(c.cmd.Start(), setSlack(c.slack))
+	if own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil && c.feed != nil {
+		// Who may not do this for the runtime may not for the container either, and it stays as it was.
+		if setSlack(c.cmd.Process.Pid, slack) == nil {
+			c.slack = time.Duration(own)
+		}
+	}
+	return nil
 }
 
 // slack is how late the kernel may wake the runtime, which has no timer of its own to keep.
 // With the usual 50 microseconds, Go's monitor thread wakes up twelve times in a millisecond
-// to see whether anything hangs, and takes a twentieth of the time that a start has.
+// to see whether anything hangs, and takes a twentieth of the time that a start has. What the
+// runtime forks inherits it.
 // Source: PR_SET_TIMERSLACK(2const); sysmon in Go's runtime/proc.go.
 const slack = 10 * time.Millisecond
 
-// mayChangeSlack reports whether the container's slack can be made the usual one again.
-// Source: timerslack_ns in proc_pid_timerslack_ns(5).
-func mayChangeSlack() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	return unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_SYS_NICE) != 0
-}
-
-// setSlack sets the slack of this thread's timers, and of the processes that it forks.
-func setSlack(d time.Duration) error {
-	return os.NewSyscallError("PR_SET_TIMERSLACK", unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(d), 0, 0, 0))
+// setSlack sets the slack of the timers of a process with one thread. What the process itself
+// takes for the default, that of who forked it, stays.
+// Source: proc_pid_timerslack_ns(5).
+func setSlack(pid int, d time.Duration) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", pid), strconv.AppendInt(nil, d.Nanoseconds(), 10), 0)
 }
 
 // Feed hands the configuration over. After an error nothing has been created.
@@ -168,7 +160,7 @@ func (c *Creation) Feed(config []byte) error {
 func (c *Creation) Wait() (pid int, err error) {
 	pid, err = c.await()
 	if err == nil && c.slack != 0 {
-		err = os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", pid), strconv.AppendInt(nil, c.slack.Nanoseconds(), 10), 0)
+		err = setSlack(pid, c.slack)
 	}
 	if c.feed != nil {
 		// A file again, for exec and for who wants to know.

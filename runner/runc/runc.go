@@ -26,8 +26,10 @@ type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
 
-	// Sealed, if there is one, returns what is executed instead where Command would execute
-	// itself again, from where nobody can write to it: whenever it makes a process in a container.
+	// Sealed, if there is one, returns what Begin executes instead of Command: a file that does
+	// the same and that nobody can write to. A runtime that stays beside its container, or
+	// beside what it executes there, is left to do that by itself: the other needs its file to
+	// stay what it is.
 	Sealed func() string
 }
 
@@ -79,9 +81,6 @@ func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.
 		base = append(base, "--log", log, "--log-format", "json")
 	}
 	cmd := exec.CommandContext(ctx, r.Command, append(base, args...)...)
-	if verb := args[0]; r.Sealed != nil && (verb == "create" || verb == "run" || verb == "exec") {
-		cmd.Path = r.Sealed()
-	}
 	cmd.Env = environment()
 	// A runtime that is cut short leaves half a container; let it tidy up first.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
