@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -537,19 +536,6 @@ static int executed_by_manager(void)
 	const char *pid = getenv("SYSTEMD_EXEC_PID");
 
 	return pid && strtoul(pid, NULL, 10) == (unsigned long)getpid();
-}
-
-int podunit_thread(pthread_t *thread, void *(*work)(void *))
-{
-	sigset_t all, before;
-	int r;
-
-	/* Signals are for Go's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(thread, NULL, work, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
 }
 
 __attribute__((constructor)) static void enter(int argc, char **argv)

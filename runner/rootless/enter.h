@@ -7,8 +7,6 @@
 #ifndef PODUNIT_ENTER_H
 #define PODUNIT_ENTER_H
 
-#include <pthread.h>
-
 #define PODUNIT_PATH 256
 #define PODUNIT_DETAIL 1024
 #define PODUNIT_HANDED "PODUNIT_HANDED" /* UID GID USERNS RUNDIR, see enter.c */
@@ -45,9 +43,6 @@ int podunit_open_gate(const char *fifo);
 
 /* Wait for what the constructor has begun; identity holds from then on. To be called once, first. */
 void podunit_finish(void);
-
-/* Start a thread that does something while Go starts; 0 if there is one. */
-int podunit_thread(pthread_t *thread, void *(*work)(void *));
 
 /* A sealed file to execute runc from (seal.c), with a loader if there is one and load is set;
  * or -1: it is to be executed as it is. */

@@ -9,14 +9,15 @@
 
 /* Clang puts constants of the code where loader.c must have none, and an old compiler a look at
  * a canary that is not there. */
-#if (defined __x86_64__ || defined __aarch64__) && !defined __clang__ && !defined __SANITIZE_ADDRESS__ && \
-	defined __has_attribute
-#if __has_attribute(no_stack_protector)
-#define PODUNIT_LOADER
+#if !defined __clang__ && !defined __SANITIZE_ADDRESS__ && defined __has_attribute
+#if __has_attribute(no_stack_protector) && defined __x86_64__
+#define PODUNIT_MACHINE EM_X86_64
+#elif __has_attribute(no_stack_protector) && defined __aarch64__
+#define PODUNIT_MACHINE EM_AARCH64
 #endif
 #endif
 
-#ifdef PODUNIT_LOADER
+#ifdef PODUNIT_MACHINE
 
 #include <elf.h>
 #include <limits.h>
@@ -44,12 +45,6 @@ struct podunit_loader {
 
 /* All headers of a program that is loaded lie in so many bytes, and its interpreter's name. */
 #define PODUNIT_HEADERS 4096
-
-#ifdef __x86_64__
-#define PODUNIT_MACHINE EM_X86_64
-#else
-#define PODUNIT_MACHINE EM_AARCH64
-#endif
 
 /* The code: a section, which can be copied to anywhere, and where in it to begin. */
 extern const char __start_podunit_loader[], __stop_podunit_loader[], podunit_loader_entry[];

@@ -128,7 +128,11 @@ const slack = 10 * time.Millisecond
 // takes for the default, that of who forked it, stays.
 // Source: proc_pid_timerslack_ns(5).
 func setSlack(pid int, d time.Duration) error {
-	return os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", pid), strconv.AppendInt(nil, d.Nanoseconds(), 10), 0)
+	err := os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", pid), strconv.AppendInt(nil, d.Nanoseconds(), 10), 0)
+	if err != nil {
+		return fmt.Errorf("timer slack of process %d, which takes CAP_SYS_NICE: %w", pid, err)
+	}
+	return nil
 }
 
 // Feed hands the configuration over. After an error nothing has been created.
