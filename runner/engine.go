@@ -32,6 +32,10 @@ var packages = map[string]string{"runc": "runc", "crun": "crun", "pasta": "passt
 
 // open opens the storage and what belongs to it.
 func (e *env) open(ctx context.Context) (*engines, error) {
+	if !e.user.Entered {
+		// The storage would take it for a kernel without overlay, and note that for ever.
+		return nil, errors.New("this process is not in the namespaces of the user's containers; that is a fault of podunit's")
+	}
 	conf, err := config.New(&config.Options{SetDefault: true, Modules: e.modules})
 	if err != nil {
 		return nil, withHint(err, "see containers.conf(5)")

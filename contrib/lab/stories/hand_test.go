@@ -45,6 +45,14 @@ func byHand(t *testing.T, l *labtest.Lab) {
 		// crun keeps compiled seccomp filters for the next time.
 		l.MustRun("hanna", "podunit rm -f -t 0 other; rm -r $XDG_RUNTIME_DIR/podunit/runc/.cache")
 	})
+	t.Run("it is podunit under any name", func(t *testing.T) {
+		l := l.For(t)
+		// A storage opened outside of the namespaces would be one for fuse-overlayfs ever after.
+		if got := l.MustRun("hanna", `ln -s $(command -v podunit) docker; ./docker run --rm --network none localhost:5000/busybox id -u; ./docker images -q | wc -l
+			cat ~/.local/share/containers/storage/overlay/.has-mount-program; rm docker`); got != "0\n1\nfalse" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("of several that replace each other, the last one runs", func(t *testing.T) {
 		l := l.For(t)
 		if got := l.MustRun("hanna", `for i in 1 2 3 4; do podunit run -d --replace --name same --network none --stop-signal KILL localhost:5000/busybox sleep 1000 & done >ids
