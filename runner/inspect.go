@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
@@ -51,6 +52,7 @@ type inspected struct {
 	Config          inspectedConfig
 	HostConfig      inspectedHost
 	Unit            string // systemd unit that watches it
+	RestartCount    int    // how often the manager restarted it since somebody started it
 }
 
 type inspectedState struct {
@@ -196,7 +198,9 @@ func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, 
 	if want("container") {
 		r, err := x.Lookup(name)
 		if err == nil {
-			return x.inspected(r)
+			in, err := x.inspected(r)
+			in.RestartCount = e.restartCount(ctx, in.Unit)
+			return in, err
 		}
 		if kind == "container" || !errors.Is(err, container.ErrNotFound) {
 			return nil, err
@@ -250,7 +254,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Runtime.Command, "runc"), StaticDir: static,
 		Unit: row.Unit,
 		State: inspectedState{
-			OciVersion: "1.2.0", Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),
+			OciVersion: rspec.Version, Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),
 			Pid: s.PID, ExitCode: row.ExitCode, StartedAt: s.StartedAt, CgroupPath: s.Cgroup,
 		},
 		NetworkSettings: inspectedNetwork{

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -98,6 +99,11 @@ func newPsCommand(e *env) *cobra.Command {
 				}
 				return nil
 			}
+			if format.IsJSON(out) || strings.Contains(out, ".Restarts") {
+				for i := range rows {
+					rows[i].Restarts = e.restartCount(cmd.Context(), rows[i].Unit)
+				}
+			}
 			if format.IsJSON(out) {
 				return format.JSON(e.stdout, rows)
 			}
@@ -123,6 +129,24 @@ func newPsCommand(e *env) *cobra.Command {
 	f.StringVar(&sort, "sort", "created", "by command, created, id, image, names, runningfor or status")
 	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, volume, network, unit")
 	return cmd
+}
+
+// restartCount is how often the manager restarted a unit by itself since somebody started it. It is 0
+// where the user's manager does not know: not there, or the unit is another's.
+func (e *env) restartCount(ctx context.Context, name string) int {
+	if name == "" {
+		return 0
+	}
+	m, err := e.manager(ctx)
+	if err != nil {
+		return 0
+	}
+	defer m.Close()
+	p, err := m.Properties(ctx, name)
+	if err != nil {
+		return 0
+	}
+	return p.Restarts
 }
 
 // rows describes all containers.

@@ -274,6 +274,7 @@ type Properties struct {
 	StatusText   string // the last STATUS= it sent
 	Restart      string // its setting
 	ControlGroup string // empty while it has no process
+	Restarts     int    // how often the manager restarted it by itself since somebody started it
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
@@ -297,6 +298,8 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.MainPID = int(pid)
 	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
+	restarts, _ := raw["NRestarts"].(uint32)
+	p.Restarts = int(restarts)
 	return p, nil
 }
 

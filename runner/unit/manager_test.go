@@ -106,12 +106,12 @@ func TestProperties(t *testing.T) {
 			"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "FragmentPath": "/x", "Transient": true,
 			"InvocationID": []byte{0xab, 0xcd}, "Job": []any{uint32(7), dbus.ObjectPath("/job")},
 		},
-		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a"},
+		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a", "NRestarts": uint32(3)},
 	}
 	got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service")
 	want := Properties{
 		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
-		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a",
+		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a", Restarts: 3,
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)

@@ -230,6 +230,11 @@ func killed(t *testing.T, l *labtest.Lab) {
 		if n := property(l, "alice", victim, "NRestarts"); n != "1" {
 			t.Errorf("%s was restarted %s times", victim, n)
 		}
+		for _, ask := range []string{"podunit ps --filter unit=%s.service --format '{{.Restarts}}'", "podunit inspect -f '{{.RestartCount}}' $(podunit ps -q --filter unit=%s.service)"} {
+			if n := l.MustRun("alice", fmt.Sprintf(ask, victim)); n != "1" {
+				t.Errorf("%s: %s", fmt.Sprintf(ask, victim), n)
+			}
+		}
 	}
 	answers(l, "alice", 20*time.Second)
 }
