@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -377,7 +378,10 @@ func (e *Engine) Ended(r Record, code int) error {
 	if err != nil {
 		return err
 	}
-	return e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
+	return e.saveExit(r.ID, Exit{
+		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
+		OOMKilled: code == 128+int(unix.SIGKILL) && s.Cgroup != "" && oomKilled(filepath.Join(cgroupMount, s.Cgroup)),
+	})
 }
 
 // Warm has package json look at what a start writes. It does so at the first use of a type,
