@@ -94,6 +94,29 @@ func TestFitting(t *testing.T) {
 	}
 }
 
+func TestAddressed(t *testing.T) {
+	ports := []spec.PortMapping{port(t, "80:80"), port(t, "[::1]:81:81")}
+	for _, tt := range []struct {
+		r    routes
+		want string
+	}{
+		{routes{}, "0.0.0.0/80:80 ::1/81:81"},
+		{routes{any4: "eth0"}, "80:80 ::1/81:81"},
+		{routes{default6: "eth0"}, "80:80 ::1/81:81"},
+	} {
+		var got []string
+		for _, p := range addressed(ports, tt.r) {
+			got = append(got, portArg(p))
+		}
+		if got := strings.Join(got, " "); got != tt.want {
+			t.Errorf("%+v: got %s", tt.r, got)
+		}
+	}
+	if ports[0].HostIP.IsValid() {
+		t.Error("what the user asked for is changed")
+	}
+}
+
 func TestLastWords(t *testing.T) {
 	out := "Failed to send 46 bytes to syslog\nNo external routable interface for IPv4\nFailed to send 9 bytes to syslog\nUsage: pasta\n  -d"
 	if got := lastWords([]byte(out)); got != "No external routable interface for IPv4" {

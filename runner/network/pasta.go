@@ -158,6 +158,23 @@ func portArg(p spec.PortMapping) string {
 	return s
 }
 
+// addressed leaves out IPv6 where a port is published on all addresses and the machine is on no
+// network. There pasta would accept connections to ::1, which clients try first for
+// "localhost", and reset them if the program inside listens on IPv4 only, as many do;
+// refused ones go on to 127.0.0.1. With a route pasta itself leaves out what the machine lacks.
+func addressed(ports []spec.PortMapping, r routes) []spec.PortMapping {
+	if r != (routes{}) {
+		return ports
+	}
+	ports = slices.Clone(ports)
+	for i := range ports {
+		if !ports[i].HostIP.IsValid() {
+			ports[i].HostIP = netip.IPv4Unspecified()
+		}
+	}
+	return ports
+}
+
 // without leaves an option and its value out.
 func without(words []string, option string) []string {
 	i := slices.Index(words, option)
@@ -188,7 +205,7 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	routes := readRoutes(os.ReadFile)
 	extra = append(fitting(ports, extra, routes), extra...)
 	extra = append(ownTap(ns, extra, routes), extra...)
-	a := args(extra, ports, netns, pid, req.Root)
+	a := args(extra, addressed(ports, routes), netns, pid, req.Root)
 	if err := runPasta(ctx, program, &a); err != nil {
 		if problem := portProblem(ports); problem != nil {
 			return running{}, problem // taken since it was looked at
