@@ -22,7 +22,6 @@ import (
 // TestLabPower: the media pod, and a container beside it, are up after a boot, whatever happened before.
 func TestLabPower(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
-	l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", 10*time.Second)
 	writeMedia(t, l, "alice", ".config/containers/systemd", nil)
 	quadlet(l, "alice", "web.container", "[Container]\nImage=localhost:5000/nginx\nPublishPort=8080:80\nVolume=:/data\n[Service]\nRestart=on-failure\n[Install]\nWantedBy=default.target\n")
 	l.MustRun("alice", `mkdir -p ~/media/downloads ~/media/config/{qbittorrent,transmission}

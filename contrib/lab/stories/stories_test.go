@@ -20,7 +20,6 @@ import (
 // TestLabStories is all that one machine can tell without being switched off.
 func TestLabStories(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
-	l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", 10*time.Second)
 	// What Debian has. The lab has no limit of its own.
 	l.MustRun("root", "printf '[Journal]\nRateLimitIntervalSec=30s\nRateLimitBurst=10000\n' >/etc/systemd/journald.conf.d/limit.conf; systemctl restart systemd-journald")
 	for _, s := range []struct {
