@@ -198,7 +198,7 @@ func TestLabFaults(t *testing.T) {
 	l.MustRun("root", "loginctl disable-linger dave; "+dave+"podunit pull -q "+image)
 	l.begin("one")
 	l.MustRun("alice", stories["one"].end)
-	before := l.traces()
+	before := l.settled()
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			l := l.on(t)
