@@ -52,7 +52,7 @@ func quadlet(l *labtest.Lab, user, name, text string) {
 // newUser adds a user who lingers, so that what belongs to nobody else can be looked for.
 func newUser(l *labtest.Lab, name string) {
 	l.MustRun("root", fmt.Sprintf(`useradd --create-home --shell /bin/bash %[1]s && grep -q ^%[1]s: /etc/subuid && loginctl enable-linger %[1]s`, name))
-	l.Eventually(name, "systemctl --user is-system-running", 10*time.Second)
+	l.Eventually(name, "systemctl --user is-system-running", time.Minute)
 }
 
 // property of a user's unit.
@@ -71,7 +71,7 @@ var leftovers string
 func nothingLeft(t *testing.T, l *labtest.Lab, user string) {
 	t.Helper()
 	var out string
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		var stderr string
 		var code int
 		out, stderr, code = l.Command(machine.Command{User: "root", Args: []string{"python3", "-", user}, Stdin: strings.NewReader(leftovers)})
