@@ -84,7 +84,7 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 # One package at a time: two cores carry one lab well.
 .PHONY: lab-test
 lab-test: lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
-	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 40m -run '^TestLab' $(call packages,^//go:build lab)
+	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 80m -run '^TestLab' $(call packages,^//go:build lab)
 
 .PHONY: golden
 golden: ## rewrite the expected output of the golden cases; review the diff

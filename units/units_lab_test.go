@@ -42,9 +42,9 @@ func TestLabVerify(t *testing.T) {
 // TestLabBurst writes 100,000 lines faster than journald's default limit allows.
 func TestLabBurst(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{Bare: true, NoImages: true})
-	// The lab's own journald has no limit; give it Debian's.
+	// The lab's own journald has no limit; give it Debian's, for a time that no machine is too slow for.
 	l.MustRun("root", `mkdir -p /etc/systemd/journald.conf.d
-printf '[Journal]\nRateLimitIntervalSec=30s\nRateLimitBurst=10000\n' >/etc/systemd/journald.conf.d/zz-limit.conf
+printf '[Journal]\nRateLimitIntervalSec=1h\nRateLimitBurst=10000\n' >/etc/systemd/journald.conf.d/zz-limit.conf
 systemctl restart systemd-journald`)
 	l.MustRun("root", `cat >/tmp/burst <<'END'
 import socket, sys
@@ -76,7 +76,7 @@ func TestLabWait(t *testing.T) {
 	l.MustRun("root", "systemctl stop network-online.target")
 	before := time.Now()
 	l.MustRun("alice", "systemctl --user restart podman-user-wait-network-online.service")
-	if d := time.Since(before); d > 10*time.Second {
+	if d := time.Since(before); d > 45*time.Second { // Podman's own gives up after 90
 		t.Errorf("it waited for %s", d)
 	}
 	// While a job is on its way to the target it waits, and stops when that is done.
@@ -93,7 +93,7 @@ systemctl daemon-reload
 systemctl start --no-block network-online.target`)
 	before = time.Now()
 	l.MustRun("alice", "systemctl --user restart podman-user-wait-network-online.service")
-	if d := time.Since(before); d < 2*time.Second || d > 20*time.Second {
+	if d := time.Since(before); d < time.Second || d > 45*time.Second {
 		t.Errorf("with a job under way it waited for %s", d)
 	}
 	if got := strings.TrimSpace(l.MustRun("root", "systemctl is-active network-online.target")); got != "active" {

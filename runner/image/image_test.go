@@ -695,7 +695,7 @@ func TestInterruptAndResume(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Fatal(err)
 	}
-	if took := time.Since(<-ended); took > 2*time.Second {
+	if took := time.Since(<-ended); took > 10*time.Second {
 		t.Errorf("it took %s to end", took)
 	}
 	left := w.files()
@@ -780,26 +780,27 @@ func TestConcurrentPulls(t *testing.T) {
 	w := newWorld(t)
 	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 300_000)})
 	w.registry.rate = 300_000
-	var wg sync.WaitGroup
-	var waiting, moving bool
-	for i := range 2 {
-		wg.Go(func() {
-			o := w.options()
-			o.Log = nil
-			o.Policy = PullMissing
-			if i == 1 {
-				time.Sleep(300 * time.Millisecond)
-				o.Report = func(p Progress) {
-					waiting = waiting || p.Waiting
-					moving = moving || p.Waiting && p.Done > 0 && p.Moved
-				}
-			}
-			if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
-				t.Error(err)
-			}
-		})
+	pull := func(report func(Progress)) {
+		o := w.options()
+		o.Log = nil
+		o.Policy = PullMissing
+		o.Report = report
+		if _, err := w.Pull(context.Background(), w.name("app:1"), o); err != nil {
+			t.Error(err)
+		}
 	}
-	wg.Wait()
+	var second sync.WaitGroup
+	var waiting, moving bool
+	begin := sync.OnceFunc(func() {
+		second.Go(func() {
+			pull(func(p Progress) {
+				waiting = waiting || p.Waiting
+				moving = moving || p.Waiting && p.Done > 0 && p.Moved
+			})
+		})
+	})
+	pull(func(Progress) { begin() })
+	second.Wait()
 	if got := w.registry.counts()[p.layers[0]]; got != p.sizes[0] {
 		t.Errorf("%d bytes sent, the layer has %d", got, p.sizes[0])
 	}

@@ -24,7 +24,7 @@ func slowRegistry(l *labtest.Lab, flags string) {
 	l.WriteFile("alice", ".config/containers/registries.conf.d/slow.conf", fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", slow))
 	l.Run("alice", "systemctl --user stop slow-registry; systemctl --user reset-failed")
 	l.MustRun("alice", "systemd-run --quiet --user --unit slow-registry podunit-lab throttle --listen 127.0.0.1:5001 "+flags)
-	l.Eventually("alice", "bash -c 'exec 3<>/dev/tcp/127.0.0.1/5001'", 5*time.Second)
+	l.Eventually("alice", "bash -c 'exec 3<>/dev/tcp/127.0.0.1/5001'", time.Minute)
 }
 
 // clean fails when a pull has left something beyond what the next one goes on with. A
@@ -47,24 +47,26 @@ func TestLabPull(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
 
 	t.Run("a unit's start timeout does not end a pull that moves", func(t *testing.T) {
+		const limit = 8 * time.Second // long enough that a busy machine has begun the pull by then
 		slowRegistry(l, "--rate 4000000")
-		l.MustRun("alice", "systemd-run --user --quiet --no-block --unit pull -p Type=oneshot -p RemainAfterExit=yes -p NotifyAccess=all -p TimeoutStartSec=3 podunit pull "+slow+"/big")
-		l.Eventually("alice", `systemctl --user show -P StatusText pull | grep -E '^pulling `+slow+`/big:latest: [0-9.]+ of [0-9.]+ MB$'`, 5*time.Second)
-		time.Sleep(4 * time.Second)
-		if state := l.MustRun("alice", "systemctl --user show -P ActiveState pull"); state != "activating" {
-			t.Errorf("it is %s after its start timeout", state)
+		begun := time.Now()
+		l.MustRun("alice", fmt.Sprintf("systemd-run --user --quiet --no-block --unit pull -p Type=oneshot -p RemainAfterExit=yes -p NotifyAccess=all -p TimeoutStartSec=%g podunit pull "+slow+"/big", limit.Seconds()))
+		l.Eventually("alice", `systemctl --user show -P StatusText pull | grep -E '^pulling `+slow+`/big:latest: [0-9.]+ of [0-9.]+ MB$'`, time.Minute)
+		l.Eventually("alice", "systemctl --user is-active --quiet pull", 2*time.Minute)
+		if took := time.Since(begun); took < limit {
+			t.Errorf("it took only %s: this proves nothing", took)
 		}
-		l.Eventually("alice", "systemctl --user is-active --quiet pull && podunit image exists "+slow+"/big", 30*time.Second)
+		l.MustRun("alice", "podunit image exists "+slow+"/big")
 		l.MustRun("alice", "systemctl --user stop pull; podunit rmi "+slow+"/big")
 	})
 
 	t.Run("a registry that falls silent fails the unit and is named", func(t *testing.T) {
 		slowRegistry(l, "--rate 4000000 --stall-after 3000000")
 		_, _, code := l.Run("alice", "systemd-run --user --quiet --wait --unit silent -p Type=oneshot -p NotifyAccess=all -E "+StallEnv+"=3s podunit pull "+slow+"/big")
-		log := l.MustRun("alice", "journalctl --user -u silent -o cat")
-		if code == 0 || !strings.Contains(log, "registry "+slow+": no byte received for 3s") {
-			t.Errorf("status %d, journal:\n%s", code, log)
+		if code == 0 {
+			t.Error("it succeeds")
 		}
+		l.Eventually("alice", "journalctl --user -u silent -o cat | grep 'registry "+slow+": no byte received for 3s'", 30*time.Second)
 		clean(t, l, "alice")
 	})
 
@@ -81,7 +83,7 @@ func TestLabPull(t *testing.T) {
 		l.Eventually("alice", "test -e /var/tmp/podunit-1000/blobs/"+m.Layers[1].Digest.String()+unverified, 60*time.Second)
 		begun := time.Now()
 		l.MustRun("alice", "systemctl --user stop cut")
-		if took := time.Since(begun); took > 2*time.Second {
+		if took := time.Since(begun); took > 5*time.Second { // two, and what a busy machine adds
 			t.Errorf("the stop took %s", took)
 		}
 		clean(t, l, "alice")

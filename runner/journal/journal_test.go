@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,10 +167,15 @@ func TestFollowUntilTheEnd(t *testing.T) {
 		"follow":  record(2, one, "MESSAGE=b"),
 		"rest":    record(3, one, "MESSAGE=c"),
 	})
-	var looks atomic.Int32
-	ended := func() bool { return looks.Add(1) > 1 }
-	if got, err := read(t, r, Query{Sources: []Source{one}, Tail: -1, Follow: true, Ended: ended}); err != nil || got != "a,b,c" {
-		t.Errorf("got %s, %v", got, err)
+	var got []string
+	var last atomic.Bool // b is the last of those that come while following
+	err := r.Read(context.Background(), Query{Sources: []Source{one}, Tail: -1, Follow: true, Ended: last.Load}, func(e Entry) error {
+		got = append(got, string(e.Message))
+		last.Store(last.Load() || string(e.Message) == "b")
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("got %v, %v", got, err)
 	}
 	asked, err := os.ReadFile(filepath.Join(filepath.Dir(r.Command), "asked"))
 	if err != nil {

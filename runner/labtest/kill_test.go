@@ -156,7 +156,7 @@ Pod=p.pod
 }
 
 // answers is a shell function that waits until a port says hello.
-const answers = `answers() { for i in $(seq 100); do [ "$(curl -s localhost:$1)" = hello ] && return; sleep 0.05; done; echo "port $1 does not answer"; false; }
+const answers = `answers() { for i in $(seq 600); do [ "$(curl -s localhost:$1)" = hello ] && return; sleep 0.05; done; echo "port $1 does not answer"; false; }
 `
 
 // story is what a user does with some units: start, look, stop. How the machine looks meanwhile and afterwards is to
@@ -193,10 +193,10 @@ func TestLabKilledAtEachStep(t *testing.T) {
 		l.MustRun("alice", stories[unit].end)
 	}
 	l.MustRun("alice", "podunit run -d --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand")
-	stopped, running := l.traces(), map[string][]string{}
+	stopped, running := l.settled(), map[string][]string{}
 	for unit, s := range stories {
 		l.begin(unit)
-		running[unit] = l.traces()
+		running[unit] = l.settled()
 		l.MustRun("alice", s.end)
 		if n := len(added(stopped, running[unit])); len(stopped) < 20 || n < 10 {
 			t.Fatalf("it sees only %d traces of a running %s, beyond:\n%s", n, unit, strings.Join(stopped, "\n"))
@@ -219,7 +219,7 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			}
 			out := l.MustRun("alice", fmt.Sprintf("name='%s' unit=%s\n", name, k.unit)+start+stop+unset+`
 				systemctl --user show -P ActiveState $unit
-				for i in $(seq 50); do journalctl -b -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
+				for i in $(seq 600); do journalctl -b -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
 				systemctl --user stop $unit`)
 			want := map[string]string{atStart: "start 1\nfailed", atReady: "start 0\nactive", atStop: "start 0\nfailed"}[k.when]
 			if out != want+"\nkilled" {

@@ -5,6 +5,7 @@
 package labtest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,23 @@ func (l *Lab) traces() []string {
 	return strings.Split(l.MustRun("root", "set -o pipefail; {"+traces+"\n} 2>/dev/null"+plain), "\n")
 }
 
+// settled gives the list when it is the same twice: what has just run may still be on its way out.
+func (l *Lab) settled() []string {
+	l.t.Helper()
+	before := l.traces()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		time.Sleep(300 * time.Millisecond)
+		after := l.traces()
+		if slices.Equal(before, after) {
+			return after
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("the machine does not come to rest: new:\n%s\ngone:\n%s", strings.Join(added(before, after), "\n"), strings.Join(added(after, before), "\n"))
+		}
+		before = after
+	}
+}
+
 // added gives the lines of after that are not in before; a line that comes more often counts.
 func added(before, after []string) []string {
 	have := map[string]int{}
@@ -69,7 +87,7 @@ func added(before, after []string) []string {
 func (l *Lab) same(t testing.TB, before []string, what string) {
 	t.Helper()
 	// A program that runs may just have a second process.
-	for patience := time.Now().Add(3 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for patience := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		after := l.traces()
 		left, lost := added(before, after), added(after, before)
 		if len(left)+len(lost) == 0 {

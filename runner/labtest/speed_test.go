@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
+	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
 // race makes six units, of podunit and of Podman with each runtime, with and without a published port, then starts and
@@ -59,15 +61,30 @@ for round in $(seq ROUNDS); do
 done`
 
 // TestLabSpeed compares what a start and a stop take with the peer, whose programs do the same beside it. The numbers
-// are in the log; judged is only what holds on a machine that is not idle either.
+// are in the log; judged is only what holds on a machine that is not idle either. What its host takes away leaves no
+// trace in the load, so ours is slower if it loses three races.
 func TestLabSpeed(t *testing.T) {
 	l := boot(t, labtest.Options{})
-	const rounds = 10
-	out := l.MustRun("alice", strings.Replace(race, "ROUNDS", fmt.Sprint(rounds), 1))
+	var lost []string
+	for range 3 {
+		if lost = l.race(t); len(lost) == 0 {
+			break
+		}
+		t.Logf("slower than two thirds of Podman with runc, or than Podman with crun: %s", strings.Join(lost, "; "))
+	}
+	if len(lost) > 0 {
+		t.Errorf("slower, three times: %s", strings.Join(lost, "; "))
+	}
 	// A main process that is not its child is one whose end it may miss.
 	if aliens := l.MustRun("alice", "journalctl --user -o cat --no-pager | grep -c 'which is not our child' || true"); aliens != "0" {
 		t.Errorf("%s of the containers were not the manager's children", aliens)
 	}
+}
+
+// race tells where we are slower than we ought to be.
+func (l *Lab) race(t *testing.T) (lost []string) {
+	const rounds = 10
+	out := l.MustCommand(machine.Command{User: "alice", Timeout: 20 * time.Minute, Args: []string{strings.Replace(race, "ROUNDS", fmt.Sprint(rounds), 1)}})
 	var load float64
 	if _, err := fmt.Sscan(l.MustRun("root", "cat /proc/loadavg"), &load); err != nil {
 		t.Fatal(err)
@@ -99,8 +116,9 @@ func TestLabSpeed(t *testing.T) {
 				t.Logf("not judged, the machine has other work (load %.1f)", load)
 			} else if 3*ours > 2*runc || ours > crun {
 				// The aim is half of Podman's time with runc; ten rounds tell it no better than this.
-				t.Errorf("%s, %s: slower than two thirds of Podman with runc, or than Podman with crun", act, net)
+				lost = append(lost, act+", "+net)
 			}
 		}
 	}
+	return lost
 }

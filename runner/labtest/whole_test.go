@@ -7,6 +7,7 @@ package labtest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
@@ -23,9 +24,8 @@ func TestLabWhole(t *testing.T) {
 			l := l.on(t)
 			// A pull inside a start is beyond the first program, in the same process and unit.
 			l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start w")
-			if got := l.MustRun(user, "readlink /proc/$("+systemctl+" show -P MainPID w)/exe"); !strings.HasSuffix(got, "/busybox") {
-				t.Errorf("the main process is %s", got)
-			}
+			// It is ready a moment before it is executed.
+			l.Eventually(user, "exe=$(readlink /proc/$("+systemctl+" show -P MainPID w)/exe); echo $exe; [[ $exe = */busybox ]]", 30*time.Second)
 			// By a name without its registry, which the ecosystem alone finds.
 			l.MustRun(user, "podunit tag "+image+" registry.example/some/where:1")
 			if got := l.MustRun(user, "podunit run --rm --network none some/where:1 env; podunit images -q"); strings.Contains(got, "PODUNIT") {

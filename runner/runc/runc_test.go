@@ -81,8 +81,9 @@ func leavePID(t *testing.T, bundle string) {
 func TestCreation(t *testing.T) {
 	bundle := t.TempDir()
 	leavePID(t, bundle)
-	r := fake(t, `sleep 0.05; cat /proc/self/timerslack_ns >slack; echo '{"id":"x"}' >.state && mv .state state; read config <config.json
-echo $$ >.pid; mv .pid pid; sleep 0.5; echo "$config" >end; cat /proc/self/timerslack_ns >>slack`)
+	// The slack is set before the configuration comes. Without its PID nobody waits for it any more.
+	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json; cat /proc/self/timerslack_ns >slack
+echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; echo "$config" >end; cat /proc/self/timerslack_ns >>slack`)
 	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +98,9 @@ echo $$ >.pid; mv .pid pid; sleep 0.5; echo "$config" >end; cat /proc/self/timer
 	end := filepath.Join(bundle, "end")
 	if _, err := os.Stat(end); err == nil {
 		t.Error("the end was waited for")
+	}
+	if err := os.WriteFile(filepath.Join(bundle, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := errors.Join(c.Close(), c.Abandon()); err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,11 +73,16 @@ func TestRealManager(t *testing.T) {
 	// One that has ended, and that one which failed still needs.
 	const bound = "podunit-real-bound.service"
 	lasting := Service{Type: "exec", Start: []string{"/bin/sleep", "60"}}
-	deaf := Service{Type: "exec", Start: []string{"/bin/sh", "-c", "trap : TERM; while :; do sleep 1; done"}, StopTimeout: 50 * time.Millisecond, BindsTo: []string{name}, After: []string{name}}
+	trapped := filepath.Join(t.TempDir(), "trapped")
+	deaf := Service{Type: "exec", Start: []string{"/bin/sh", "-c", "trap : TERM; : >" + trapped + "; while :; do sleep 1; done"}, StopTimeout: 50 * time.Millisecond, BindsTo: []string{name}, After: []string{name}}
 	if err := errors.Join(m.StartService(ctx, name, lasting), m.StartService(ctx, bound, deaf)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond) // until it is deaf
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // until it is deaf
+		if _, err := os.Stat(trapped); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
 	if err := m.Stop(ctx, name); err != nil {
 		t.Error(err)
 	}

@@ -24,8 +24,8 @@ import (
 func TestLabUsers(t *testing.T) {
 	l := Boot(t, Options{Bare: true, NoImages: true})
 	for _, c := range []struct{ name, user, script, want string }{
-		{"alice has a manager and a bus", "alice", `systemctl --user is-system-running; echo $XDG_RUNTIME_DIR`, "running\n/run/user/1000"},
-		{"bob too", "bob", `systemctl --user is-system-running`, "running"},
+		{"alice has a manager and a bus", "alice", `systemctl --user is-system-running --wait; echo $XDG_RUNTIME_DIR`, "running\n/run/user/1000"},
+		{"bob too", "bob", `systemctl --user is-system-running --wait`, "running"},
 		{"carol does not linger", "carol", `echo "$XDG_RUNTIME_DIR$DBUS_SESSION_BUS_ADDRESS"; pwd`, "\n/home/carol"},
 		{"root is root", "root", `id -u; pwd`, "0\n/root"},
 		{"subordinate ids of all but carol", "root", `cut -d: -f1,2 /etc/subuid; cmp /etc/subuid /etc/subgid`, "alice:100000\nbob:165536\ndave:300000"},
@@ -72,19 +72,27 @@ func TestLabCommands(t *testing.T) {
 	}
 	start := time.Now()
 	_, err := l.Machine.Run(context.Background(), machine.Command{Args: []string{"sleep 100 & sleep 100"}, Timeout: 100 * time.Millisecond})
-	if err == nil || time.Since(start) > 5*time.Second {
+	if err == nil || time.Since(start) > time.Minute {
 		t.Errorf("timeout: %v after %v", err, time.Since(start))
 	}
 	l.WriteFile("alice", "a/b/c", "text\n")
 	if got := l.ReadFile("alice", "a/b/c"); got != "text\n" {
 		t.Errorf("file: %q", got)
 	}
-	start = time.Now()
+	// At their best, beside what a shell takes where nothing is entered: a busy machine makes both slow.
+	enter, shell := time.Hour, time.Hour
 	for range 20 {
+		start := time.Now()
 		l.MustRun("alice", "true")
+		enter = min(enter, time.Since(start))
+		start = time.Now()
+		if err := exec.Command("sh", "-c", "true").Run(); err != nil {
+			t.Fatal(err)
+		}
+		shell = min(shell, time.Since(start))
 	}
-	if each := time.Since(start) / 20; each > 50*time.Millisecond {
-		t.Errorf("a command takes %v to enter, 50 ms at most", each)
+	if enter > max(50*time.Millisecond, 10*shell) {
+		t.Errorf("a command takes %v to enter, where a shell takes %v: 50 ms at most", enter, shell)
 	}
 }
 
@@ -93,7 +101,7 @@ func TestLabKeepsStateOverBoots(t *testing.T) {
 	l.MustRun("alice", "echo one >state; sync")
 	l.MustRun("root", "echo one >/etc/state")
 	l.Reboot()
-	l.MustRun("alice", `[ "$(cat state /etc/state)" = "$(printf 'one\none')" ]; systemctl --user is-system-running`)
+	l.MustRun("alice", `[ "$(cat state /etc/state)" = "$(printf 'one\none')" ]; systemctl --user is-system-running --wait`)
 	l.MustRun("alice", "echo two >state")
 	l.PowerCut()
 	if l.Machine.Running() {
@@ -146,7 +154,6 @@ func TestLabImages(t *testing.T) {
 	if err := l.Machine.SetPeer(context.Background(), true); err != nil { // podman run needs its settings here
 		t.Fatal(err)
 	}
-	l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", 10*time.Second)
 	get := func(ref string) (c imageConfig) {
 		out := l.MustRun("alice", "skopeo inspect --config --raw docker://localhost:5000/"+ref)
 		if err := json.Unmarshal([]byte(out), &c); err != nil {
@@ -189,17 +196,16 @@ func TestLabImages(t *testing.T) {
 
 func TestLabThrottle(t *testing.T) {
 	l := Boot(t, Options{Bare: true})
-	l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", 10*time.Second)
 	blob := l.MustRun("root", `skopeo inspect docker://localhost:5000/big | jq -r '.Layers[-1]'`)
 	l.MustRun("root", "systemd-run --quiet --unit=slow podunit-lab throttle --rate 1000000")
-	l.Eventually("root", "curl -fsS localhost:5001/v2/", 5*time.Second)
+	l.Eventually("root", "curl -fsS localhost:5001/v2/", time.Minute)
 	start := time.Now()
-	n := l.MustRun("root", "curl -s --max-time 2 localhost:5001/v2/big/blobs/"+blob+" | wc -c")
-	if got, err := strconv.Atoi(n); err != nil || got < 500_000 || got > 3_000_000 {
-		t.Errorf("%s bytes in %v at 1 MB/s", n, time.Since(start))
+	n := l.MustRun("root", "curl -fsS --range 0-1999999 localhost:5001/v2/big/blobs/"+blob+" | wc -c")
+	if took := time.Since(start); n != "2000000" || took < 1500*time.Millisecond {
+		t.Errorf("%s bytes in %v at 1 MB/s", n, took)
 	}
 	l.MustRun("root", "systemctl stop slow; systemd-run --quiet --unit=stall podunit-lab throttle --stall-after 100000")
-	l.Eventually("root", "curl -fsS localhost:5001/v2/", 5*time.Second)
+	l.Eventually("root", "curl -fsS localhost:5001/v2/", time.Minute)
 	n = l.MustRun("root", "curl -s --max-time 2 localhost:5001/v2/big/blobs/"+blob+" | wc -c")
 	if got, err := strconv.Atoi(n); err != nil || got > 100_000 {
 		t.Errorf("%s bytes passed a stall after 100000", n)
@@ -213,9 +219,7 @@ func TestLabTwo(t *testing.T) {
 	if a.Machine.Address() == b.Machine.Address() {
 		t.Fatalf("both have %s", a.Machine.Address())
 	}
-	a.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", 10*time.Second)
 	a.MustRun("root", "skopeo copy -q docker://localhost:5000/busybox:2 docker://localhost:5000/busybox:only-here")
-	b.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", 10*time.Second)
 	if _, _, code := b.Run("root", "skopeo inspect docker://localhost:5000/busybox:only-here"); code == 0 {
 		t.Error("what one pushed, the other has")
 	}
@@ -224,7 +228,7 @@ func TestLabTwo(t *testing.T) {
 		t.Error("homes are shared")
 	}
 	a.PowerCut()
-	b.MustRun("alice", "systemctl --user is-system-running")
+	b.MustRun("alice", "systemctl --user is-system-running --wait")
 }
 
 // TestLabDriverKilled runs itself as the driver of a lab, kills it, and looks for remains.
@@ -270,7 +274,7 @@ func TestLabDriverKilled(t *testing.T) {
 	}
 	// The watcher may be at it at the same time.
 	var left []string
-	for range 100 {
+	for range 600 {
 		if left = remains(name); len(left) == 0 {
 			return
 		}

@@ -38,9 +38,9 @@ type Lab struct {
 	t       testing.TB
 }
 
-// Boot makes a lab, with podunit as it is in the source tree, and boots it. The lab is removed when the test ends, and
-// also when the test's process is killed. With PODUNIT_LAB_KEEP set, the lab of a failed test stays: lab ls lists it.
-// Without root the test is skipped.
+// Boot makes a lab, with podunit as it is in the source tree, boots it, and waits for its registry. The lab is removed
+// when the test ends, and also when the test's process is killed. With PODUNIT_LAB_KEEP set, the lab of a failed test
+// stays: lab ls lists it. Without root the test is skipped.
 func Boot(t testing.TB, opt Options) *Lab {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -91,6 +91,10 @@ func Boot(t testing.TB, opt Options) *Lab {
 	})
 	if !opt.Off {
 		l.Boot()
+	}
+	if !opt.Off && !opt.NoImages {
+		// Its unit is up before it listens.
+		l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", time.Minute)
 	}
 	return l
 }
@@ -196,9 +200,15 @@ func (l *Lab) Command(c machine.Command) (stdout, stderr string, code int) {
 // MustRun is Run for scripts that succeed; it returns standard output without the last newline.
 func (l *Lab) MustRun(user, script string) string {
 	l.t.Helper()
-	stdout, stderr, code := l.Run(user, script)
+	return l.MustCommand(machine.Command{User: user, Args: []string{script}})
+}
+
+// MustCommand is MustRun with everything that can be said about a command.
+func (l *Lab) MustCommand(c machine.Command) string {
+	l.t.Helper()
+	stdout, stderr, code := l.Command(c)
 	if code != 0 {
-		l.t.Fatalf("as %s: %s\nexit status %d\nstdout: %s\nstderr: %s", user, script, code, stdout, stderr)
+		l.t.Fatalf("as %s: %s\nexit status %d\nstdout: %s\nstderr: %s", c.User, strings.Join(c.Args, " "), code, stdout, stderr)
 	}
 	return strings.TrimSuffix(stdout, "\n")
 }

@@ -213,11 +213,13 @@ func (m *Machine) PowerCut() error {
 		time.Sleep(5 * time.Millisecond)
 	}
 	// The link goes with the network namespace, which the kernel takes down in the background; a quick boot would clash.
-	for range 500 {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat("/sys/class/net/" + m.link()); err != nil {
 			break
 		}
-		time.Sleep(5 * time.Millisecond)
+		if time.Now().After(deadline) {
+			return fmt.Errorf("lab %s: the link %s does not go", m.Name, m.link())
+		}
 	}
 	if err := m.removeGroups(); err != nil {
 		return err

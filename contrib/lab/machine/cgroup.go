@@ -104,7 +104,7 @@ func (m *Machine) killGroup() error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0o644)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -110,13 +110,13 @@ func (m *Machine) session(ctx context.Context, r run, u user) (*os.File, error) 
 	if err != nil || res.Code != 0 {
 		return nil, errors.Join(err, fmt.Errorf("make %s in lab %s: status %d: %s", scope, m.Name, res.Code, res.Stderr))
 	}
-	for range 500 {
+	for range 6000 {
 		if f, err = os.Open(path); err == nil {
 			return f, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return nil, fmt.Errorf("lab %s: no %s after 5 s: %w", m.Name, scope, err)
+	return nil, fmt.Errorf("lab %s: no %s after a minute: %w", m.Name, scope, err)
 }
 
 func (m *Machine) enter(ctx context.Context, r run, u user, group *os.File, c Command) (Result, error) {

@@ -40,13 +40,15 @@ for u in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_al
 done
 rm -f "$root"/etc/systemd/user/sockets.target.wants/*
 
-# Tests count lines; dropping them is journald's policy, not what they ask about. Sync often: a power cut follows.
+# Tests count lines; dropping them is journald's policy, not what they ask about, and how full the host's disk is even
+# less. Sync often: a power cut follows.
 mkdir -p "$root/etc/systemd/journald.conf.d" "$root/var/log/journal"
 cat >"$root/etc/systemd/journald.conf.d/lab.conf" <<END
 [Journal]
 Storage=persistent
 RateLimitIntervalSec=0
 SystemMaxUse=1G
+SystemKeepFree=0
 END
 
 # /etc/podunit-lab/network is written when a lab is made; it outlives a boot, so nobody outside is needed for one.
