@@ -40,6 +40,13 @@ var faults = []struct {
 		want:   []string{"it works"},
 	},
 	{
+		// localhost is ::1 first, where nobody listens inside.
+		name: "no network at all", set: "ip link set host0 down && ip address flush dev host0", unset: "systemctl restart lab-network",
+		script: "podunit run -d --rm --name four -p 18090:80 " + image + ` httpd -f -p 0.0.0.0:80
+			for i in $(seq 100); do [ "$(curl -s -o /dev/null -w '%{http_code}' localhost:18090)" != 404 ] || { echo it works; break; }; sleep 0.1; done; podunit rm -f -t 0 four`,
+		want: []string{"it works"},
+	},
+	{
 		name: "no subordinate ids", user: "carol", script: works, status: 125,
 		want: []string{"error: no subordinate ids: /etc/subuid has no line for carol\n", "hint: as root: usermod --add-subuids 365536-431071 --add-subgids 365536-431071 carol\n"},
 	},
