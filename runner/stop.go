@@ -284,20 +284,20 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	unlock, err := x.Lock(wait, r.Name)
+	lock, err := x.Lock(wait, r.Name)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	if r, err = x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
-		return nil
+		return lock.Drop()
 	} else if err != nil {
 		return err
 	}
 	if err := x.Remove(ctx, r, force, volumes, d); err != nil {
 		return err
 	}
-	if err := x.DropLock(r.Name); err != nil {
+	if err := lock.Drop(); err != nil {
 		return err
 	}
 	if r.PodID == "" || e.restarts(ctx, x) {
