@@ -364,13 +364,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			return err
 		}
 	}
-	var err error
-	if l.Network, err = e.network(ctx, x, r, l.Join); err != nil {
-		if how.new {
-			err = errors.Join(err, os.RemoveAll(x.Dir(r.ID)))
-		}
-		return err
-	}
+	l.Network = e.network(x, r, l.Join)
 	if r.Spec.SdNotify == "container" && sock.Present() {
 		l.NotifySocket = sock.Path()
 	}
@@ -426,10 +420,6 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		defer stop()
 	}
 	code, err := x.Start(ctx, l)
-	if err != nil && l.Network != nil {
-		// A step before the one that waits for it may have failed.
-		err = errors.Join(err, l.Network.Close())
-	}
 	e.user.Leave()
 	if how.attach {
 		how.lock.Release()

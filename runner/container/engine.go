@@ -172,6 +172,10 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		if err != nil || lock == nil {
 			continue // its maker is alive
 		}
+		if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
+			lock.Release() // it was, and has made it
+			continue
+		}
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
@@ -182,29 +186,19 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// orphanAge is how old a runtime directory without a marker must be before it counts as
-// left over: the network of a container begins a moment before its marker is written.
-const orphanAge = time.Minute
-
-// traces are the IDs for which there is a marker, an old runtime directory or a lock.
+// traces are the IDs for which there is a marker or a lock. A container has both before it has
+// anything else.
 func (e *Engine) traces() ([]string, error) {
 	var ids []string
-	for _, dir := range []string{filepath.Dir(e.marker("x")), filepath.Dir(e.dir("x")), filepath.Dir(e.lockPath("x"))} {
+	for _, dir := range []string{filepath.Dir(e.marker("x")), filepath.Dir(e.lockPath("x"))} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		for _, entry := range entries {
-			if len(entry.Name()) != idLength {
-				continue
+			if len(entry.Name()) == idLength {
+				ids = append(ids, entry.Name())
 			}
-			if dir == filepath.Dir(e.dir("x")) {
-				info, err := entry.Info()
-				if err != nil || time.Since(info.ModTime()) < orphanAge {
-					continue // gone, or about to get its marker
-				}
-			}
-			ids = append(ids, entry.Name())
 		}
 	}
 	slices.Sort(ids)
