@@ -139,6 +139,7 @@ func TestCreationFails(t *testing.T) {
 	for name, script := range map[string]string{
 		"before": "read config <config.json; ",
 		"after":  "read config <config.json; echo $$ >.pid; mv .pid pid; ",
+		"gone":   "read config <config.json; sh -c : & wait; echo $! >.pid; mv .pid pid; sleep 0.1; ",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)
