@@ -375,9 +375,11 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			l.Foreground.Stdin = e.stdin
 		}
 	}
-	began, pass := func() bool { return true }, func() {}
+	begun, pass := func() error { return nil }, func() {}
 	l.Ready = func(s container.Status, begin func() error) error {
-		began()
+		if err := begun(); err != nil {
+			return err
+		}
 		defer pass()
 		if how.attach {
 			how.lock.Release() // or nobody could stop it
@@ -414,7 +416,13 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		starting := ctx
 		ctx, giveUp = context.WithCancel(context.WithoutCancel(ctx))
 		defer giveUp()
-		began = context.AfterFunc(starting, giveUp)
+		before := context.AfterFunc(starting, giveUp)
+		begun = func() error {
+			if !before() {
+				return context.Cause(starting) // what came while the runtime was at work ends the start, too
+			}
+			return nil
+		}
 		var stop func()
 		pass, stop = e.proxySignals(x, *r)
 		defer stop()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
+	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,7 +47,8 @@ type Launch struct {
 	// NotifySocket is the service manager's, if the container is to see it.
 	NotifySocket string
 	// Ready is called with the status once the container's first process exists. On its
-	// own it waits there until Ready calls begin; attached it may be running.
+	// own it waits there until Ready calls begin; attached it may be running, and is killed
+	// if Ready fails.
 	Ready func(s Status, begin func() error) error
 
 	network  Network // once it is begun
@@ -369,14 +372,14 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
 			failed = l.Ready(*s, func() error { return nil })
 		}
+		if failed != nil && s.StartTicks != 0 { // else it has ended
+			failed = errors.Join(failed, EndProcess(pid, s.StartTicks, unix.SIGKILL, killWait))
+		}
 	})
-	if err != nil {
+	if err := errors.Join(err, failed); err != nil {
 		return 0, err
 	}
-	if err := e.Ended(*l.Record, code); err != nil {
-		return code, err
-	}
-	return code, failed
+	return code, e.Ended(*l.Record, code)
 }
 
 // began notes that the container's first process runs.
@@ -385,13 +388,18 @@ func (e *Engine) began(l Launch, s *Status, pid int) error {
 	return errors.Join(e.User.Keep(pid), e.saveStatus(l.Record.ID, *s))
 }
 
-// Ended notes how the container ended; 128+N is a death by signal N.
+// Ended notes how the container ended; 128+N is a death by signal N. Of one that somebody has
+// removed by now nothing is noted.
 func (e *Engine) Ended(r Record, code int) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
 	}
-	return e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
+	err = e.saveExit(r.ID, Exit{StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code})
+	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Warm has package json look at what a start writes. It does so at the first use of a type,

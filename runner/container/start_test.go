@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/runc"
 	"go.podman.io/storage"
@@ -25,6 +26,8 @@ func (n nowhere) GraphRoot() string { return n.root }
 func (nowhere) GraphDriverName() string { return "overlay" }
 
 func (nowhere) Container(string) (*storage.Container, error) { return nil, storage.ErrContainerUnknown }
+
+func (nowhere) ContainerDirectory(string) (string, error) { return "", storage.ErrContainerUnknown }
 
 func (nowhere) DeleteLayer(string) error { return storage.ErrLayerUnknown }
 
@@ -74,5 +77,42 @@ func TestSweepOrphans(t *testing.T) {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
 		}
+	}
+}
+
+// attached is a container whose runtime is a shell script; $PID is where it tells the process.
+func attached(t *testing.T, script string) (*Engine, *Record) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "runc")
+	text := "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --pid-file) PID=$2 ;; esac; shift; done\n" + script
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{RunDir: t.TempDir(), Store: nowhere{}, Runtime: runc.Runtime{Command: path, Root: t.TempDir()}}
+	r := &Record{ID: NewID(), Name: "web"}
+	if err := os.MkdirAll(e.Dir(r.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return e, r
+}
+
+func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
+	e, r := attached(t, "sleep 60 & echo $! >$PID; wait $!")
+	givenUp := errors.New("given up")
+	begun := time.Now()
+	_, err := e.foreground(context.Background(), Launch{
+		Record: r, Foreground: &runc.Streams{},
+		Ready: func(Status, func() error) error { return givenUp },
+	}, &Status{})
+	if !errors.Is(err, givenUp) || time.Since(begun) > 30*time.Second {
+		t.Errorf("got %v after %s", err, time.Since(begun))
+	}
+}
+
+func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
+	e, r := attached(t, "exit 7")
+	code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	if code != 7 || err != nil {
+		t.Errorf("got %d, %v", code, err)
 	}
 }
