@@ -108,7 +108,7 @@ func TestArgs(t *testing.T) {
 }
 
 // fake is a journalctl that answers from files, by what it is asked for:
-// history, tail-ID, follow and rest.
+// history, tail-ID, follow, and once each rest and late.
 func fake(t *testing.T, answers map[string]string) Reader {
 	t.Helper()
 	dir := t.TempDir()
@@ -130,6 +130,7 @@ for a in "$@"; do
 done
 test -e ` + dir + `/$name && cat ` + dir + `/$name
 test $name = follow && exec sleep 60
+test $name = rest && cd ` + dir + ` && rm -f rest && test -e late && mv late rest
 test -e ` + dir + `/stderr && cat ` + dir + `/stderr >&2 && exit 1
 exit 0
 `
@@ -165,10 +166,11 @@ func TestFollowUntilTheEnd(t *testing.T) {
 		"history": record(1, one, "MESSAGE=a"),
 		"follow":  record(2, one, "MESSAGE=b"),
 		"rest":    record(3, one, "MESSAGE=c"),
+		"late":    record(4, one, "MESSAGE=d"), // journald is behind
 	})
 	var looks atomic.Int32
 	ended := func() bool { return looks.Add(1) > 1 }
-	if got, err := read(t, r, Query{Sources: []Source{one}, Tail: -1, Follow: true, Ended: ended}); err != nil || got != "a,b,c" {
+	if got, err := read(t, r, Query{Sources: []Source{one}, Tail: -1, Follow: true, Ended: ended}); err != nil || got != "a,b,c,d" {
 		t.Errorf("got %s, %v", got, err)
 	}
 	asked, err := os.ReadFile(filepath.Join(filepath.Dir(r.Command), "asked"))
@@ -176,7 +178,7 @@ func TestFollowUntilTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(asked)), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[1], "--after-cursor=s=1 --follow") || !strings.Contains(lines[2], "--after-cursor=s=2 ") {
+	if len(lines) != 5 || !strings.Contains(lines[1], "--after-cursor=s=1 --follow") || !strings.Contains(lines[2], "--after-cursor=s=2 ") || !strings.Contains(lines[4], "--after-cursor=s=4 ") {
 		t.Errorf("asked %s", asked)
 	}
 }
