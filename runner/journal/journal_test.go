@@ -266,7 +266,7 @@ func TestComplaint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "--since=@5.000000 _UID=1000 _COMM=podunit _SYSTEMD_USER_UNIT=web.service + _UID=1000 _COMM=podunit _SYSTEMD_UNIT=web.service\n"
+	want := "--since=@5.000000 _UID=1000 MESSAGE_ID=" + ComplaintID + " USER_UNIT=web.service + _UID=1000 MESSAGE_ID=" + ComplaintID + " OBJECT_SYSTEMD_UNIT=web.service\n"
 	if !strings.HasSuffix(string(asked), want) {
 		t.Errorf("asked %s", asked)
 	}
