@@ -311,7 +311,7 @@ func (e *env) stopHolder(ctx context.Context, x *engines, r container.Record) er
 		return nil //nolint:nilerr // clear looks again, and tells
 	}
 	s, err := x.Status(old.ID)
-	if err != nil || s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
+	if err != nil || s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, x.runs(old)) {
 		return err
 	}
 	return e.stopUnit(ctx, s.Unit)
