@@ -367,8 +367,9 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 		}
 		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
 	}
-	var failed error
+	there, failed := false, error(nil)
 	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), l.config, streams, func(pid int) {
+		there = true
 		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
 			failed = l.Ready(*s, func() error { return nil })
 		}
@@ -376,6 +377,9 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 			failed = errors.Join(failed, EndProcess(pid, s.StartTicks, unix.SIGKILL, killWait))
 		}
 	})
+	if !there {
+		failed = ctx.Err() // at a terminal the runtime gets the same signal
+	}
 	if err := errors.Join(err, failed); err != nil {
 		return 0, err
 	}

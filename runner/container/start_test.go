@@ -116,3 +116,13 @@ func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
 		t.Errorf("got %d, %v", code, err)
 	}
 }
+
+func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
+	e, r := attached(t, "kill -INT $$")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := e.foreground(ctx, Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
