@@ -151,7 +151,8 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		// The network takes a while, and begins before the container is made; it has files in the
 		// container's directory, which is marked before. It must go before the container, whose
 		// removal knows nothing of a pasta that is still starting.
-		goes := step.Step{Name: begun.Name, Do: func(context.Context) error { return nil }, Undo: begun.Undo}
+		goes := begun
+		goes.Do = func(context.Context) error { return nil }
 		create := e.createSteps(r)
 		steps = slices.Concat(create[:1], steps, create[1:], []step.Step{goes})
 	}
