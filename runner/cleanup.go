@@ -32,11 +32,16 @@ func newCleanupCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			unlock, err := x.Lock(ctx, r.Name)
+			lock, err := x.Lock(ctx, r.Name)
 			if err != nil {
 				return err
 			}
-			defer unlock()
+			defer lock.Release()
+			if r, err = x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+				return lock.Drop() // while we waited
+			} else if err != nil {
+				return err
+			}
 			code, known := e.exitCode()
 			if known {
 				err = x.Ended(r, code)

@@ -19,7 +19,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/journal"
+	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	_ "github.com/podunit/podunit/runner/resident" // before others allocate
 	"github.com/podunit/podunit/runner/rootless"
@@ -159,18 +160,19 @@ func run(ctx context.Context, e *env, args []string) int {
 	return exitRunner
 }
 
-// say writes lines to stderr. In a user's service, if that is the journal, they go there with the unit's name: we end in
-// a moment, and of a user's process that is gone the journal does not find out which unit it was of. (Of the system's
-// services it knows from the beginning what stderr belongs to.)
+// say writes lines to stderr. In a service, if that is the journal, they go there with the unit's name and a mark of
+// ours: we end in a moment, and of a process that is gone the journal does not find out what program it was, nor, if it
+// was a user's, in which unit. (In a service of the system's with User= only stderr tells the unit.)
 func (e *env) say(lines ...string) {
 	var fields map[string]string
-	if direct, _ := journal.StderrIsJournalStream(); direct {
-		if own, err := unit.CurrentUnit(e.lookup); err == nil && own.User {
+	if direct, _ := journald.StderrIsJournalStream(); direct {
+		if own, err := unit.CurrentUnit(e.lookup); err == nil && own.Name != "" && (own.User || !e.user.Rootless()) {
 			fields = own.JournalFields(e.user.Rootless())
+			fields["MESSAGE_ID"] = journal.ComplaintID
 		}
 	}
 	for _, line := range lines {
-		if fields == nil || journal.Send(line, journal.PriErr, fields) != nil {
+		if fields == nil || journald.Send(line, journald.PriErr, fields) != nil {
 			fmt.Fprintln(e.stderr, line)
 		}
 	}

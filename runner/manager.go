@@ -86,7 +86,7 @@ func (e *env) startService(ctx context.Context, x *engines, r container.Record) 
 		return err
 	}
 	defer m.Close()
-	if err := m.Free(ctx, serviceName(r)); err != nil {
+	if err := free(ctx, m, serviceName(r)); err != nil {
 		return err
 	}
 	return e.startAndTell(ctx, m, serviceName(r), s)
@@ -140,7 +140,7 @@ func (e *env) startPodService(ctx context.Context, x *engines, p pod.Record) err
 		return err
 	}
 	defer m.Close()
-	if err := m.Free(ctx, podServiceName(p)); err != nil {
+	if err := free(ctx, m, podServiceName(p)); err != nil {
 		return err
 	}
 	return e.startAndTell(ctx, m, podServiceName(p), unit.Service{
@@ -212,5 +212,46 @@ func (e *env) forgetUnit(ctx context.Context, name string) {
 		return // then it lists nothing
 	}
 	defer m.Close()
-	_ = m.Free(ctx, name) // one that runs is somebody else's by now
+	_ = free(ctx, m, name) // one that runs is somebody else's by now
+}
+
+// free makes sure that a transient unit of the name can be started.
+func free(ctx context.Context, m *unit.Manager, name string) error {
+	err := m.Free(ctx, name)
+	if taken := (unit.NameTakenError{}); !errors.As(err, &taken) {
+		return err
+	}
+	// By one that has ended, perhaps, and has not done yet what comes after.
+	if _, err := settled(ctx, m, name); err != nil {
+		return err
+	}
+	return m.Free(ctx, name)
+}
+
+// settled returns the properties of a unit when it does not end any more, or does so for as
+// long as lockWait.
+func settled(ctx context.Context, m *unit.Manager, name string) (unit.Properties, error) {
+	for deadline := time.Now().Add(lockWait); ; {
+		p, err := m.Properties(ctx, name)
+		if err != nil || !ending(p) || time.Now().After(deadline) {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// ending reports whether a unit has yet to come to its end, or to its next start: its process
+// has ended, and the manager has not noticed, or does what comes after.
+func ending(p unit.Properties) bool {
+	switch p.ActiveState {
+	case "active":
+		return p.MainPID != 0 && !container.Alive(p.MainPID, 0)
+	case "deactivating":
+		return true
+	}
+	return false
 }

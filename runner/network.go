@@ -30,11 +30,13 @@ type wiring struct {
 }
 
 // network starts making the network of a container; nil where its pod has one.
-func (e *env) network(ctx context.Context, x *engines, r *container.Record, join *container.Join) (container.Network, error) {
+func (e *env) network(x *engines, r *container.Record, join *container.Join) func(context.Context) (container.Network, error) {
 	if join != nil && slices.Contains(join.Share, "net") {
-		return nil, nil
+		return nil
 	}
-	return e.connect(ctx, x, r.Spec.Networking, x.Dir(r.ID), []string{r.Hostname(), r.Name}, exposed(r))
+	return func(ctx context.Context) (container.Network, error) {
+		return e.connect(ctx, x, r.Spec.Networking, x.Dir(r.ID), []string{r.Hostname(), r.Name}, exposed(r))
+	}
 }
 
 // podNetwork starts making the network of a pod.
@@ -89,9 +91,6 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 		default:
 			return nil, &spec.NotBuilt{What: "--network " + n.Mode, Issue: spec.IssueNetworks}
 		}
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
 	}
 	if req.Network.Mode == spec.NetPasta {
 		// pasta takes the machine's addresses and routes over as they are when it starts.
@@ -177,7 +176,7 @@ func (e *env) waitOnline(ctx context.Context, x *engines) error {
 		return nil
 	}
 	return network.WaitOnline(ctx, e.user.UID, func() {
-		_ = notify.FromEnv(e.lookup).Send(notify.Status("waiting for the network"), notify.ExtendTimeout(onlineWindow))
+		_ = e.notify.Send(notify.Status("waiting for the network"), notify.ExtendTimeout(onlineWindow))
 	})
 }
 

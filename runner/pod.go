@@ -189,12 +189,17 @@ func newPodStopCommand(e *env) *cobra.Command {
 // unless that unit is asking.
 func (e *env) stopPod(ctx context.Context, x *engines, p pod.Record, d time.Duration) error {
 	s := x.pods.Status(p)
-	if s.InfraPID != 0 && s.Unit != "" && s.Unit != x.own.Name {
+	if s.Unit != "" && s.Unit != x.own.Name && (s.InfraPID != 0 || e.comesBack(ctx, s.Unit, x.podRuns(p))) {
 		if err := e.stopUnit(ctx, s.Unit); err == nil {
 			return nil
 		}
 	}
 	return x.pods.Stop(ctx, p, d)
+}
+
+// podRuns looks whether the pod's infra process runs.
+func (x *engines) podRuns(p pod.Record) func() bool {
+	return func() bool { return x.pods.Status(p).InfraPID != 0 }
 }
 
 func newPodRmCommand(e *env) *cobra.Command {
@@ -217,10 +222,13 @@ func newPodRmCommand(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				s := x.pods.Status(p)
 				if force {
 					if err := e.stopPod(ctx, x, p, d); err != nil {
 						return err
 					}
+				} else if s.InfraPID == 0 && s.Unit != "" && s.Unit != x.own.Name && e.comesBack(ctx, s.Unit, x.podRuns(p)) {
+					return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, s.Unit)
 				}
 				if err := x.pods.Remove(ctx, p, force, d); err != nil {
 					return err

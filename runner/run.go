@@ -85,13 +85,13 @@ func newCreateCommand(e *env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		r, unlock, err := e.prepare(cmd.Context(), x, c, os.Args)
+		r, lock, err := e.prepare(cmd.Context(), x, c, os.Args)
 		if err != nil {
 			return err
 		}
-		defer unlock()
+		defer lock.Release()
 		if err := x.Create(cmd.Context(), &r); err != nil {
-			return err
+			return errors.Join(err, x.giveBack(lock, r.Name))
 		}
 		if err := writeIDFile(c.CIDFile, r.ID); err != nil {
 			return err
@@ -176,26 +176,22 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if byHand && c.Name != "" {
 		// Until the service runs, another one of that name would take the container that it
 		// is to start for one that stands in the way.
-		turn := "hand@" + c.Name
-		over, busy := x.Lock(ctx, turn)
+		turn, busy := x.Lock(ctx, "hand@"+c.Name)
 		if busy != nil {
 			return busy
 		}
-		defer over()
-		defer func() { err = errors.Join(err, x.DropLock(turn)) }()
+		defer func() { err = errors.Join(err, turn.Drop()) }()
 	}
-	r, unlock, err := e.prepare(ctx, x, c, args)
+	r, lock, err := e.prepare(ctx, x, c, args)
 	if err != nil {
 		return err
 	}
 	warn()
 	defer func() {
 		if err != nil {
-			if _, gone := x.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {
-				err = errors.Join(err, os.RemoveAll(x.Dir(r.ID)), x.DropLock(r.Name))
-			}
+			err = errors.Join(err, x.giveBack(lock, r.Name))
 		}
-		unlock()
+		lock.Release()
 	}()
 	if byHand {
 		if err := x.Create(ctx, &r); err != nil {
@@ -204,7 +200,7 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 		if err := writeIDFile(c.CIDFile, r.ID); err != nil {
 			return err
 		}
-		unlock() // the service's own start takes it
+		lock.Release() // the service's own start takes it
 		if err := e.startService(ctx, x, r); err != nil {
 			return errors.Join(err, e.remove(context.WithoutCancel(ctx), x, r, true, true, 0))
 		}
@@ -214,14 +210,23 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 	if err := writeIDFile(c.CIDFile, r.ID); err != nil {
 		return err
 	}
-	return e.launch(ctx, x, &r, launch{new: true, attach: !c.Detach, stdin: c.Interactive, unlock: unlock})
+	return e.launch(ctx, x, &r, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock})
+}
+
+// giveBack gives the lock of a name back, and drops it if there is no container that has it.
+func (x *engines) giveBack(lock *container.Lock, name string) error {
+	defer lock.Release()
+	if _, err := x.Lookup(name); errors.Is(err, container.ErrNotFound) {
+		return lock.Drop()
+	}
+	return nil
 }
 
 // inService reports whether this process is one that a systemd service executed.
 func (x *engines) inService() bool { return x.own.Exec && x.own.Service() }
 
 // prepare takes the lock of the name, removes what stands in the way and finds the image.
-func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args []string) (container.Record, func(), error) {
+func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args []string) (container.Record, *container.Lock, error) {
 	var none container.Record
 	img, err := e.resolve(ctx, x, c)
 	if err != nil {
@@ -239,14 +244,13 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	unlock, err := x.Lock(wait, r.Name)
+	lock, err := x.Lock(wait, r.Name)
 	if err != nil {
 		return none, nil, err
 	}
 	step.Crash("locked")
 	if err := e.clear(ctx, x, r); err != nil {
-		unlock()
-		return none, nil, err
+		return none, nil, errors.Join(err, x.giveBack(lock, r.Name))
 	}
 	step.Crash("cleared")
 	if err := x.SweepOrphans(ctx); err != nil {
@@ -255,9 +259,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	if c.Pod != "" {
 		p, err := e.joinable(ctx, x, c.Pod)
 		if err != nil {
-			err = errors.Join(err, x.DropLock(r.Name))
-			unlock()
-			return none, nil, err
+			return none, nil, errors.Join(err, x.giveBack(lock, r.Name))
 		}
 		r.PodID = p.ID
 		// What the pod mounts goes into each of its containers.
@@ -267,7 +269,7 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 			r.Spec.IDMapping = p.Spec.IDMapping
 		}
 	}
-	return r, unlock, nil
+	return r, lock, nil
 }
 
 // clear makes the name free: with --replace, and for what an earlier start of the same
@@ -309,7 +311,7 @@ func (e *env) stopHolder(ctx context.Context, x *engines, r container.Record) er
 		return nil //nolint:nilerr // clear looks again, and tells
 	}
 	s, err := x.Status(old.ID)
-	if err != nil || s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
+	if err != nil || s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, x.runs(old)) {
 		return err
 	}
 	return e.stopUnit(ctx, s.Unit)
@@ -333,7 +335,7 @@ func (e *env) joinable(ctx context.Context, x *engines, name string) (pod.Record
 // launch says how a container is started.
 type launch struct {
 	new, attach, stdin bool
-	unlock             func()
+	lock               *container.Lock // of its name
 }
 
 // launch starts a container in our own cgroup: as the main process of the service we
@@ -362,13 +364,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			return err
 		}
 	}
-	var err error
-	if l.Network, err = e.network(ctx, x, r, l.Join); err != nil {
-		if how.new {
-			err = errors.Join(err, os.RemoveAll(x.Dir(r.ID)))
-		}
-		return err
-	}
+	l.Network = e.network(x, r, l.Join)
 	if r.Spec.SdNotify == "container" && sock.Present() {
 		l.NotifySocket = sock.Path()
 	}
@@ -379,12 +375,14 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			l.Foreground.Stdin = e.stdin
 		}
 	}
-	began, pass := func() bool { return true }, func() {}
+	begun, pass := func() error { return nil }, func() {}
 	l.Ready = func(s container.Status, begin func() error) error {
-		began()
+		if err := begun(); err != nil {
+			return err
+		}
 		defer pass()
-		if how.unlock != nil && how.attach {
-			how.unlock() // or nobody could stop it
+		if how.attach {
+			how.lock.Release() // or nobody could stop it
 		}
 		for _, path := range []string{r.Spec.PIDFile, r.Spec.MainPIDFile} {
 			if path == "" {
@@ -418,19 +416,21 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		starting := ctx
 		ctx, giveUp = context.WithCancel(context.WithoutCancel(ctx))
 		defer giveUp()
-		began = context.AfterFunc(starting, giveUp)
+		before := context.AfterFunc(starting, giveUp)
+		begun = func() error {
+			if !before() {
+				return context.Cause(starting) // what came while the runtime was at work ends the start, too
+			}
+			return nil
+		}
 		var stop func()
 		pass, stop = e.proxySignals(x, *r)
 		defer stop()
 	}
 	code, err := x.Start(ctx, l)
-	if err != nil && l.Network != nil {
-		// A step before the one that waits for it may have failed.
-		err = errors.Join(err, l.Network.Close())
-	}
 	e.user.Leave()
 	if how.attach {
-		how.unlock()
+		how.lock.Release()
 		err = errors.Join(err, e.afterForeground(x, *r))
 	}
 	if err != nil {
@@ -461,16 +461,16 @@ func commandFault(err error) error {
 func (e *env) afterForeground(x *engines, r container.Record) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
-	unlock, err := x.Lock(ctx, r.Name)
+	lock, err := x.Lock(ctx, r.Name)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	if _, err := x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
-		return x.DropLock(r.Name)
+		return lock.Drop()
 	}
 	if r.Spec.Remove {
-		err = errors.Join(x.Remove(ctx, r, true, true, 0), x.DropLock(r.Name))
+		err = errors.Join(x.Remove(ctx, r, true, true, 0), lock.Drop())
 	} else {
 		err = x.Release(ctx, r)
 	}
@@ -542,17 +542,22 @@ func (e *env) startExisting(ctx context.Context, x *engines, name string, attach
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	unlock, err := x.Lock(wait, r.Name)
+	lock, err := x.Lock(wait, r.Name)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
+	if r, err = x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+		return errors.Join(err, lock.Drop()) // while we waited
+	} else if err != nil {
+		return err
+	}
 	if r.PodID != "" {
 		if _, err := e.joinable(ctx, x, r.PodID); err != nil {
 			return err
 		}
 	}
-	return e.launch(ctx, x, &r, launch{attach: attach, stdin: stdin, unlock: unlock})
+	return e.launch(ctx, x, &r, launch{attach: attach, stdin: stdin, lock: lock})
 }
 
 // writeIDFile writes the ID for --cidfile; the file must not exist.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/signal"
@@ -157,7 +158,7 @@ func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.D
 	if err != nil {
 		return err
 	}
-	if s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit) {
+	if s.Unit == "" || s.Unit == x.own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, x.runs(r)) {
 		return x.Stop(ctx, r, d)
 	}
 	if err := e.stopWatched(ctx, x, r, s.Unit, d); err == nil {
@@ -166,16 +167,35 @@ func (e *env) stop(ctx context.Context, x *engines, r container.Record, d time.D
 	return x.Stop(ctx, r, d)
 }
 
-// comesBack reports whether the unit of a container that does not run is about to start it:
-// between two restarts there is nothing but the unit to stop.
-func (e *env) comesBack(ctx context.Context, unit string) bool {
+// runs looks whether the container runs.
+func (x *engines) runs(r container.Record) func() bool {
+	return func() bool {
+		s, err := x.Status(r.ID)
+		return err == nil && s.PID != 0
+	}
+}
+
+// comesBack reports whether the unit of what does not run is about to start it, or has by now,
+// as runs tells: between two restarts there is nothing but the unit to stop.
+func (e *env) comesBack(ctx context.Context, name string, runs func() bool) bool {
 	m, err := e.manager(ctx)
 	if err != nil {
 		return false
 	}
 	defer m.Close()
-	p, err := m.Properties(ctx, unit)
-	return err == nil && p.ActiveState == "activating"
+	p, err := settled(ctx, m, name)
+	return err == nil && (starts(p) || runs())
+}
+
+// starts reports whether a unit is about to start something, or may be: it takes long to end.
+func starts(p unit.Properties) bool {
+	switch p.ActiveState {
+	case "activating":
+		return true
+	case "inactive", "failed":
+		return p.HasJob // to start, or to restart
+	}
+	return ending(p)
 }
 
 // stopWatched stops the unit that watches a container.
@@ -270,7 +290,7 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 			}
 		}()
 	}
-	watched := s.Unit != "" && s.Unit != x.own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit))
+	watched := s.Unit != "" && s.Unit != x.own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit, x.runs(r)))
 	if watched && s.PID == 0 && !force {
 		return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", r.Name, s.Unit)
 	}
@@ -284,20 +304,20 @@ func (e *env) remove(ctx context.Context, x *engines, r container.Record, force,
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	unlock, err := x.Lock(wait, r.Name)
+	lock, err := x.Lock(wait, r.Name)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	if r, err = x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
-		return nil
+		return lock.Drop()
 	} else if err != nil {
 		return err
 	}
 	if err := x.Remove(ctx, r, force, volumes, d); err != nil {
 		return err
 	}
-	if err := x.DropLock(r.Name); err != nil {
+	if err := lock.Drop(); err != nil {
 		return err
 	}
 	if r.PodID == "" || e.restarts(ctx, x) {

@@ -3,8 +3,12 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/podunit/podunit/runner/unit"
 )
 
 // The rows are those of systemd.service(5), table "Exit causes and the effect of the
@@ -70,5 +74,33 @@ func TestANegativeTimeoutWaitsForEver(t *testing.T) {
 	}
 	if seconds(3) != 3*time.Second {
 		t.Error("3 is not three seconds")
+	}
+}
+
+func TestWhatBecomesOfAUnit(t *testing.T) {
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	own, gone := os.Getpid(), ended.Process.Pid
+	for _, c := range []struct {
+		name           string
+		p              unit.Properties
+		ending, starts bool
+	}{
+		{"it runs", unit.Properties{ActiveState: "active", MainPID: own}, false, false},
+		{"the manager has not noticed the end", unit.Properties{ActiveState: "active", MainPID: gone}, true, true},
+		{"what comes after is being done", unit.Properties{ActiveState: "deactivating"}, true, true},
+		{"it waits for its next start", unit.Properties{ActiveState: "activating"}, false, true},
+		{"it has done all, and stays", unit.Properties{ActiveState: "active"}, false, false},
+		{"it has ended", unit.Properties{ActiveState: "inactive"}, false, false},
+		{"it has failed", unit.Properties{ActiveState: "failed"}, false, false},
+		{"it is being restarted", unit.Properties{ActiveState: "inactive", HasJob: true}, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if ending(c.p) != c.ending || starts(c.p) != c.starts {
+				t.Errorf("ending %t, starts %t", ending(c.p), starts(c.p))
+			}
+		})
 	}
 }

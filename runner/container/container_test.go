@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,7 +66,7 @@ func TestARecordSurvivesTheStorage(t *testing.T) {
 
 func TestALockIsHeldOnceAndOutlivesItsFile(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir()}
-	unlock, err := e.Lock(context.Background(), "web")
+	lock, err := e.Lock(context.Background(), "web")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +83,33 @@ func TestALockIsHeldOnceAndOutlivesItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unlock()
-	again()
+	lock.Release()
+	again.Release()
+}
+
+func TestALockIsDroppedByItsHolderOnly(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	first, err := e.Lock(context.Background(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Release()
+	second, err := e.Lock(context.Background(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	if third, err := e.tryLock("web"); third != nil || err != nil {
+		t.Errorf("who had given the lock back dropped it, and there are two holders: %v", err)
+	}
+	if err := second.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(e.lockPath("web")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its file is left: %v", err)
+	}
 }
 
 func TestAProcessIsNotMistakenForALaterOne(t *testing.T) {

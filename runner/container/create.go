@@ -82,12 +82,9 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 
 // createSteps adds the container to the storage.
 func (e *Engine) createSteps(r *Record) []step.Step {
-	var unlock func()
+	var lock *Lock
 	unmark := func() error {
-		err := errors.Join(removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)))
-		_ = os.Remove(e.lockPath(r.ID))
-		unlock()
-		return err
+		return errors.Join(removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), lock.Drop())
 	}
 	return []step.Step{
 		{
@@ -95,7 +92,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 			Do: func(ctx context.Context) error {
 				// Held while the marker has no container: a sweep leaves it alone.
 				var err error
-				if unlock, err = e.Lock(ctx, r.ID); err != nil {
+				if lock, err = e.Lock(ctx, r.ID); err != nil {
 					return err
 				}
 				if err := e.mark(r); err != nil {
@@ -104,7 +101,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				return nil
 			},
 			Undo: func(context.Context) error {
-				return errors.Join(os.RemoveAll(e.dir(r.ID)), unmark(), e.DropLock(r.Name))
+				return errors.Join(os.RemoveAll(e.dir(r.ID)), unmark())
 			},
 		},
 		{
@@ -131,8 +128,7 @@ func (e *Engine) createSteps(r *Record) []step.Step {
 				if err != nil {
 					return errors.Join(fmt.Errorf("create container %s: %w", r.Name, err), e.unlink(r.ID))
 				}
-				_ = os.Remove(e.lockPath(r.ID))
-				unlock()
+				_ = lock.Drop() // a file that stays is swept
 				return nil
 			},
 			Undo: func(ctx context.Context) error { return e.remove(ctx, *r, true) },

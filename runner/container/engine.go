@@ -60,13 +60,38 @@ func NewID() string {
 // ErrBusy says that another runner works on the container and did not finish in time.
 var ErrBusy = errors.New("another podunit is at work on it")
 
-// Lock takes the lock of a name: nobody else starts or removes it meanwhile. It waits
-// as long as ctx lasts. The kernel gives the lock back when the process dies.
-func (e *Engine) Lock(ctx context.Context, name string) (unlock func(), err error) {
+// A Lock is that of a name: while it is held, nobody else starts or removes what has the name.
+// The kernel gives it back when the process dies.
+type Lock struct {
+	file *os.File // nil once it is not held any more
+	path string
+}
+
+// Release gives the lock back. Safe to repeat.
+func (l *Lock) Release() {
+	if l.file != nil {
+		l.file.Close()
+		l.file = nil
+	}
+}
+
+// Drop gives the lock back and removes its file, with what it was for. Who waits for it takes
+// a new one. After Release it does nothing: by then somebody else may hold that file.
+func (l *Lock) Drop() error {
+	if l.file == nil {
+		return nil
+	}
+	err := removeFile(l.path)
+	l.Release()
+	return err
+}
+
+// Lock takes the lock of a name. It waits as long as ctx lasts.
+func (e *Engine) Lock(ctx context.Context, name string) (*Lock, error) {
 	for {
-		unlock, ok, err := e.tryLock(name)
-		if err != nil || ok {
-			return unlock, err
+		lock, err := e.tryLock(name)
+		if err != nil || lock != nil {
+			return lock, err
 		}
 		select {
 		case <-ctx.Done():
@@ -76,47 +101,44 @@ func (e *Engine) Lock(ctx context.Context, name string) (unlock func(), err erro
 	}
 }
 
-// DropLock removes the file of a lock that the caller holds, with what it was for. Who
-// waits for it takes a new one.
-func (e *Engine) DropLock(name string) error { return removeFile(e.lockPath(name)) }
-
 // namePath says, as long as the machine runs, that there is or was about to be a
 // container of that name. enter.c looks for it.
 func (e *Engine) namePath(name string) string { return filepath.Join(e.RunDir, "names", name) }
 
 func (e *Engine) lockPath(name string) string { return filepath.Join(e.RunDir, "lock", name) }
 
-func (e *Engine) tryLock(name string) (func(), bool, error) {
+// tryLock returns nil without an error if somebody else holds the lock.
+func (e *Engine) tryLock(name string) (*Lock, error) {
 	path := e.lockPath(name)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, false, nil
+			return nil, nil
 		}
-		return nil, false, fmt.Errorf("lock %s: %w", path, err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	// Who removed the container removed the lock as well: then ours is of a file that
 	// nobody else will open.
 	var ours, there unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &ours); err != nil {
 		f.Close()
-		return nil, false, fmt.Errorf("lock %s: %w", path, err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	if err := unix.Stat(path, &there); err != nil || there.Ino != ours.Ino {
 		f.Close()
-		return nil, false, nil //nolint:nilerr // the next try makes a new one
+		return nil, nil //nolint:nilerr // the next try makes a new one
 	}
-	return func() { f.Close() }, true, nil
+	return &Lock{file: f, path: path}, nil
 }
 
 // marker notes that a container of that ID is being made. The storage adds the layer
@@ -146,44 +168,37 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		if !errors.Is(err, storage.ErrContainerUnknown) {
 			return err
 		}
-		unlock, ok, err := e.tryLock(id)
-		if err != nil || !ok {
+		lock, err := e.tryLock(id)
+		if err != nil || lock == nil {
 			continue // its maker is alive
+		}
+		if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
+			lock.Release() // it was, and has made it
+			continue
 		}
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
-			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), removeFile(e.marker(id)), e.unlink(id))
-			_ = os.Remove(e.lockPath(id))
+			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), removeFile(e.marker(id)), e.unlink(id), lock.Drop())
 		}
-		unlock()
+		lock.Release()
 	}
 	return errors.Join(errs...)
 }
 
-// orphanAge is how old a runtime directory without a marker must be before it counts as
-// left over: the network of a container begins a moment before its marker is written.
-const orphanAge = time.Minute
-
-// traces are the IDs for which there is a marker, an old runtime directory or a lock.
+// traces are the IDs for which there is a marker or a lock. A container has both before it has
+// anything else.
 func (e *Engine) traces() ([]string, error) {
 	var ids []string
-	for _, dir := range []string{filepath.Dir(e.marker("x")), filepath.Dir(e.dir("x")), filepath.Dir(e.lockPath("x"))} {
+	for _, dir := range []string{filepath.Dir(e.marker("x")), filepath.Dir(e.lockPath("x"))} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		for _, entry := range entries {
-			if len(entry.Name()) != idLength {
-				continue
+			if len(entry.Name()) == idLength {
+				ids = append(ids, entry.Name())
 			}
-			if dir == filepath.Dir(e.dir("x")) {
-				info, err := entry.Info()
-				if err != nil || time.Since(info.ModTime()) < orphanAge {
-					continue // gone, or about to get its marker
-				}
-			}
-			ids = append(ids, entry.Name())
 		}
 	}
 	slices.Sort(ids)
@@ -191,12 +206,11 @@ func (e *Engine) traces() ([]string, error) {
 }
 
 func (e *Engine) sweep(ctx context.Context, r Record) error {
-	unlock, ok, err := e.tryLock(r.Name)
-	if err != nil || !ok {
+	lock, err := e.tryLock(r.Name)
+	if err != nil || lock == nil {
 		return err
 	}
-	defer unlock()
-	return errors.Join(e.remove(ctx, r, true), e.DropLock(r.Name))
+	return errors.Join(e.remove(ctx, r, true), lock.Drop())
 }
 
 // BootID tells one boot from another. Source: proc_sys_kernel(5), random/boot_id.

@@ -59,7 +59,7 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		// Its user namespace does not own the network namespace, so it cannot mount
 		// a sysfs of its own, and must not see ours.
 		in.Sys = filepath.Join(dir, "sys")
-		if err := l.Network.Made(); err != nil {
+		if err := l.network.Made(); err != nil {
 			return nil, err
 		}
 		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), graft.Sysfs(conn.NetNSPath, in.Sys)); err != nil {
@@ -146,7 +146,7 @@ func (e *Engine) namespaces(l Launch, conn Connection) (bundle.Namespaces, error
 		}
 	}
 	switch {
-	case shared("net") && l.Join.HostNetwork, l.Network != nil && conn.NetNSPath == "" && conn.Mode == spec.NetHost:
+	case shared("net") && l.Join.HostNetwork, l.network != nil && conn.NetNSPath == "" && conn.Mode == spec.NetHost:
 		n.Net = bundle.HostNS
 	case shared("net"):
 		n.Net = nsPath(l.Join.PID, "net")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
+	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,16 +42,19 @@ type Launch struct {
 	Controllers []string
 	// Join is the pod to join, or nil.
 	Join *Join
-	// Network connects the container; nil in a pod that shares its network.
-	Network Network
+	// Network begins to connect the container, whose runtime directory is there; nil in a pod
+	// that shares its network.
+	Network func(context.Context) (Network, error)
 	// NotifySocket is the service manager's, if the container is to see it.
 	NotifySocket string
 	// Ready is called with the status once the container's first process exists. On its
-	// own it waits there until Ready calls begin; attached it may be running.
+	// own it waits there until Ready calls begin; attached it may be running, and is killed
+	// if Ready fails.
 	Ready func(s Status, begin func() error) error
 
-	rootfs   string // once it is mounted
-	config   []byte // once it is made
+	network  Network // once it is begun
+	rootfs   string  // once it is mounted
+	config   []byte  // once it is made
 	creation *runc.Creation
 	output   *output
 	console  *console
@@ -111,17 +116,28 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		status = Status{Unit: l.Unit, Cgroup: l.Cgroup}
 		label  labels
 	)
-	if l.Network != nil {
-		l.connected = sync.OnceValues(func() (Connection, error) { return l.Network.Wait(ctx) })
-	}
 	if label.process, label.mount, err = bundle.Labels(&r.Spec.Security, selinuxEnabled()); err != nil {
-		return 0, errors.Join(err, l.closeNetwork())
+		return 0, err
 	}
-	// It was begun before us, in the container's directory; it must go before that, and before
-	// the container, whose removal knows nothing of a pasta that is still starting.
+	if !l.New { // after a reboot it is gone
+		if err := os.MkdirAll(e.dir(r.ID), 0o700); err != nil {
+			return 0, err
+		}
+	}
 	begun := step.Step{
 		Name: "network begun",
-		Do:   func(context.Context) error { return nil },
+		Do: func(ctx context.Context) error {
+			if l.Network == nil {
+				return nil
+			}
+			var err error
+			if l.network, err = l.Network(ctx); err != nil {
+				return err
+			}
+			l.connected = sync.OnceValues(func() (Connection, error) { return l.network.Wait(ctx) })
+			conn.Mode, conn.NetNSPath = l.network.Mode(), l.network.Path()
+			return nil
+		},
 		Undo: func(context.Context) error { return l.closeNetwork() },
 	}
 	steps := []step.Step{begun}
@@ -133,16 +149,18 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		})
 	}
 	if l.New {
+		// The network takes a while, and begins before the container is made; it has files in the
+		// container's directory, which is marked before. It must go before the container, whose
+		// removal knows nothing of a pasta that is still starting.
+		goes := begun
+		goes.Do = func(context.Context) error { return nil }
 		create := e.createSteps(r)
-		steps = slices.Concat(create[:1], steps, create[1:], []step.Step{begun})
-	}
-	if l.Network != nil {
-		conn.Mode, conn.NetNSPath = l.Network.Mode(), l.Network.Path()
+		steps = slices.Concat(create[:1], steps, create[1:], []step.Step{goes})
 	}
 	connected := step.Step{
 		Name: "network",
 		Do: func(ctx context.Context) error {
-			if l.Network == nil {
+			if l.network == nil {
 				return nil
 			}
 			l.connecting = true
@@ -222,14 +240,14 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	return 0, step.Run(ctx, undoGrace, steps)
 }
 
-func (l Launch) closeNetwork() error {
-	if l.Network == nil {
+func (l *Launch) closeNetwork() error {
+	if l.network == nil {
 		return nil
 	}
 	if l.connecting {
 		_, _ = l.connected() // it writes into the container's directory; its fault is nobody's any more
 	}
-	return l.Network.Close()
+	return l.network.Close()
 }
 
 func (e *Engine) mountRootfs(r Record, label string) (string, error) {
@@ -302,8 +320,8 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 	if l.gate, err = e.Runtime.Gate(l.Record.ID); err != nil {
 		return nil, err
 	}
-	if l.Network != nil {
-		if err := l.Network.Made(); err != nil {
+	if l.network != nil {
+		if err := l.network.Made(); err != nil {
 			return nil, err
 		}
 	}
@@ -312,7 +330,7 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 		return nil, err
 	}
 	// From here on the runtime is at work, and what is done beside it is not in its way.
-	if l.Network != nil {
+	if l.network != nil {
 		l.connecting = true
 		go func() { _, _ = l.connected() }() // the next step has its result
 	}
@@ -351,19 +369,23 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 		}
 		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
 	}
-	var failed error
+	there, failed := false, error(nil)
 	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), l.config, streams, func(pid int) {
+		there = true
 		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
 			failed = l.Ready(*s, func() error { return nil })
 		}
+		if failed != nil && s.StartTicks != 0 { // else it has ended
+			failed = errors.Join(failed, EndProcess(pid, s.StartTicks, unix.SIGKILL, killWait))
+		}
 	})
-	if err != nil {
+	if !there {
+		failed = ctx.Err() // at a terminal the runtime gets the same signal
+	}
+	if err := errors.Join(err, failed); err != nil {
 		return 0, err
 	}
-	if err := e.Ended(*l.Record, code); err != nil {
-		return code, err
-	}
-	return code, failed
+	return code, e.Ended(*l.Record, code)
 }
 
 // began notes that the container's first process runs.
@@ -372,16 +394,21 @@ func (e *Engine) began(l Launch, s *Status, pid int) error {
 	return errors.Join(e.User.Keep(pid), e.saveStatus(l.Record.ID, *s))
 }
 
-// Ended notes how the container ended; 128+N is a death by signal N.
+// Ended notes how the container ended; 128+N is a death by signal N. Of one that somebody has
+// removed by now nothing is noted.
 func (e *Engine) Ended(r Record, code int) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
 	}
-	return e.saveExit(r.ID, Exit{
+	err = e.saveExit(r.ID, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
 		OOMKilled: code == 128+int(unix.SIGKILL) && s.Cgroup != "" && oomKilled(filepath.Join(cgroupMount, s.Cgroup)),
 	})
+	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Warm has package json look at what a start writes. It does so at the first use of a type,

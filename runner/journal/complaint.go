@@ -17,21 +17,30 @@ const (
 	hintPrefix  = "  hint: "
 )
 
+// ComplaintID marks what podunit itself says of a failure. By the time journald looks, its
+// process may be gone, and the fields that journald adds are missing; of what podunit
+// sends, only its user is sure. Source: systemd.journal-fields(7), MESSAGE_ID=.
+const ComplaintID = "b231581d17ec7870f384524cdeb52436"
+
+// complaintWait is how long journald may take to write what was sent before a start failed.
+const complaintWait = 5 * time.Second
+
 // Complaint is the last error that podunit itself wrote in a unit since a time, and
 // its hint; both may be empty. It lets whoever started the unit from a terminal tell
-// why that failed. journald may not have written it yet: it is waited for, for a second.
+// why that failed.
 func Complaint(ctx context.Context, uid int, unit string, since time.Time) (message, hint string) {
 	return Reader{Command: "journalctl"}.Complaint(ctx, uid, unit, since)
 }
 
 // Complaint is as the function Complaint.
 func (r Reader) Complaint(ctx context.Context, uid int, unit string, since time.Time) (message, hint string) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, complaintWait)
 	defer cancel()
-	by := []string{"_UID=" + strconv.Itoa(uid), "_COMM=podunit"}
+	by := []string{"_UID=" + strconv.Itoa(uid), "MESSAGE_ID=" + ComplaintID}
 	args := []string{"--quiet", "--no-pager", "--all", "--output=cat", "--since=" + stamp(since)}
-	args = append(append(args, by...), "_SYSTEMD_USER_UNIT="+unit, "+")
-	args = append(append(args, by...), "_SYSTEMD_UNIT="+unit)
+	// As unit.Own.JournalFields has them.
+	args = append(append(args, by...), "USER_UNIT="+unit, "+")
+	args = append(append(args, by...), "OBJECT_SYSTEMD_UNIT="+unit)
 	for {
 		out, err := exec.CommandContext(ctx, r.Command, args...).Output()
 		if err != nil {

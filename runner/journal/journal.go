@@ -137,8 +137,9 @@ func (r Reader) tails(ctx context.Context, q Query, each func(Entry) error) erro
 var errEnded = errors.New("ended")
 
 const (
-	endPoll  = 250 * time.Millisecond // how often Ended is asked
-	endGrace = 500 * time.Millisecond // how long journald may take to write what it has
+	endPoll = 250 * time.Millisecond // how often Ended is asked
+	// quiet is how long nothing more must have come after the end: journald may be behind.
+	quiet = time.Second
 )
 
 // following is where to go on: after an entry, or from a time if there was none.
@@ -156,8 +157,13 @@ func (f following) arg() string {
 
 // follow goes on with new entries.
 func (r Reader) follow(ctx context.Context, q Query, from following, each func(Entry) error) error {
+	news := make(chan struct{}, 1)
 	note := func(e Entry) error {
 		from.cursor = e.cursor
+		select {
+		case news <- struct{}{}:
+		default:
+		}
 		return each(e)
 	}
 	if from.since.Before(q.Since) {
@@ -173,19 +179,21 @@ func (r Reader) follow(ctx context.Context, q Query, from following, each func(E
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for q.Ended != nil {
-			if q.Ended() {
-				select {
-				case <-time.After(endGrace):
-				case <-running.Done():
-				}
-				stop(errEnded)
-				return
-			}
+		for q.Ended != nil && !q.Ended() {
 			select {
 			case <-running.Done():
 				return
 			case <-time.After(endPoll):
+			}
+		}
+		for q.Ended != nil {
+			select {
+			case <-running.Done():
+				return
+			case <-news:
+			case <-time.After(quiet):
+				stop(errEnded)
+				return
 			}
 		}
 	}()
@@ -196,8 +204,18 @@ func (r Reader) follow(ctx context.Context, q Query, from following, each func(E
 	<-ended
 	switch {
 	case errors.Is(err, errEnded):
-		// What journald wrote between our last look and the end.
-		return r.run(ctx, q, []string{from.arg()}, note)
+		// What journald wrote between our last look and the end; journalctl may be behind, too.
+		for {
+			before := from
+			if err := r.run(ctx, q, []string{from.arg()}, note); err != nil || from == before {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(quiet):
+			}
+		}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
 	}

@@ -109,7 +109,7 @@ func TestArgs(t *testing.T) {
 }
 
 // fake is a journalctl that answers from files, by what it is asked for:
-// history, tail-ID, follow and rest.
+// history, tail-ID, follow, and once each rest and late.
 func fake(t *testing.T, answers map[string]string) Reader {
 	t.Helper()
 	dir := t.TempDir()
@@ -131,6 +131,7 @@ for a in "$@"; do
 done
 test -e ` + dir + `/$name && cat ` + dir + `/$name
 test $name = follow && exec sleep 60
+test $name = rest && cd ` + dir + ` && rm -f rest && test -e late && mv late rest
 test -e ` + dir + `/stderr && cat ` + dir + `/stderr >&2 && exit 1
 exit 0
 `
@@ -166,6 +167,7 @@ func TestFollowUntilTheEnd(t *testing.T) {
 		"history": record(1, one, "MESSAGE=a"),
 		"follow":  record(2, one, "MESSAGE=b"),
 		"rest":    record(3, one, "MESSAGE=c"),
+		"late":    record(4, one, "MESSAGE=d"), // journald is behind
 	})
 	var got []string
 	var last atomic.Bool // b is the last of those that come while following
@@ -174,7 +176,7 @@ func TestFollowUntilTheEnd(t *testing.T) {
 		last.Store(last.Load() || string(e.Message) == "b")
 		return nil
 	})
-	if err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+	if err != nil || !slices.Equal(got, []string{"a", "b", "c", "d"}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	asked, err := os.ReadFile(filepath.Join(filepath.Dir(r.Command), "asked"))
@@ -182,7 +184,7 @@ func TestFollowUntilTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(asked)), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[1], "--after-cursor=s=1 --follow") || !strings.Contains(lines[2], "--after-cursor=s=2 ") {
+	if len(lines) != 5 || !strings.Contains(lines[1], "--after-cursor=s=1 --follow") || !strings.Contains(lines[2], "--after-cursor=s=2 ") || !strings.Contains(lines[4], "--after-cursor=s=4 ") {
 		t.Errorf("asked %s", asked)
 	}
 }
@@ -270,7 +272,7 @@ func TestComplaint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "--since=@5.000000 _UID=1000 _COMM=podunit _SYSTEMD_USER_UNIT=web.service + _UID=1000 _COMM=podunit _SYSTEMD_UNIT=web.service\n"
+	want := "--since=@5.000000 _UID=1000 MESSAGE_ID=" + ComplaintID + " USER_UNIT=web.service + _UID=1000 MESSAGE_ID=" + ComplaintID + " OBJECT_SYSTEMD_UNIT=web.service\n"
 	if !strings.HasSuffix(string(asked), want) {
 		t.Errorf("asked %s", asked)
 	}

@@ -23,9 +23,10 @@ import (
 // container or helper that believes it could declare the unit ready.
 const Env = "NOTIFY_SOCKET"
 
-// BarrierTimeout is how long Barrier waits at most. It is the time systemd's
-// own tools give the manager, see systemd-notify(1).
-const BarrierTimeout = 5 * time.Second
+// BarrierTimeout is how long Barrier waits at most. The 5 s of systemd's own
+// tools, see systemd-notify(1), are too short for a manager that reads its unit
+// files again on a busy machine; the unit's start timeout is a limit as well.
+const BarrierTimeout = 30 * time.Second
 
 // A Socket is the way to the service manager. The zero value has nobody to
 // talk to: every method does nothing and succeeds.

@@ -178,11 +178,11 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	if r.Name == "" {
 		r.Name = "pod-" + r.ID[:12]
 	}
-	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
 		return r, err
 	}
-	defer unlock()
+	defer lock.Release()
 	if old, err := e.read(r.Name); err == nil {
 		if !s.Replace {
 			return r, fmt.Errorf("pod %s: %w", r.Name, ErrNameInUse)
@@ -216,11 +216,11 @@ var cloneFlags = map[string]uintptr{
 // Start starts the infra process and connects the pod's network. One that runs is left
 // alone. The process ID file is written last: it says that all is ready.
 func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, error) {
-	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
 		return Status{}, err
 	}
-	defer unlock()
+	defer lock.Release()
 	if s := e.Status(r); s.InfraPID != 0 {
 		return s, nil
 	}
@@ -416,11 +416,11 @@ func (e *Engine) stopInfra(s Status) error {
 
 // Stop stops all members, then the infra process.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
-	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	return e.stop(ctx, r, timeout)
 }
 
@@ -448,15 +448,15 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 
 // Remove takes the pod away, with its containers if force is set.
 func (e *Engine) Remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
-	unlock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Release()
 	if err := e.remove(ctx, r, force, timeout); err != nil {
 		return err
 	}
-	return e.Containers.DropLock("pod " + r.Name)
+	return lock.Drop()
 }
 
 func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
@@ -471,18 +471,17 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 		return err
 	}
 	for _, m := range members {
-		unlock, err := e.Containers.Lock(ctx, m.Name)
+		lock, err := e.Containers.Lock(ctx, m.Name)
 		if err != nil {
 			return err
 		}
 		// By now it may have been removed by its own unit.
 		if m, err = e.Containers.Lookup(m.ID); err == nil {
-			err = errors.Join(e.Containers.Remove(ctx, m, true, true, 0), e.Containers.DropLock(m.Name))
+			err = e.Containers.Remove(ctx, m, true, true, 0)
 		} else if errors.Is(err, container.ErrNotFound) {
 			err = nil
 		}
-		unlock()
-		if err != nil {
+		if err = errors.Join(err, lock.Drop()); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Problem says why the namespaces could not be entered.
@@ -215,7 +217,16 @@ func (i Identity) Leave() {
 	_ = os.Remove(i.entry(os.Getpid())) // a stale entry is harmless
 	dir := filepath.Dir(i.entry(0))
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) < 2 { // the lock is always there
+	if err != nil {
+		return
+	}
+	var dead []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && hasEnded(pid) { // the lock is always there
+			dead = append(dead, pid)
+		}
+	}
+	if len(dead) == 0 {
 		return
 	}
 	lock, err := os.Open(filepath.Join(dir, "lock"))
@@ -224,15 +235,26 @@ func (i Identity) Leave() {
 	}
 	defer lock.Close()
 	// Who registers holds it; it may be one of a dead one's PID.
-	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX) != nil {
 		return
 	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+	for _, pid := range dead {
+		if hasEnded(pid) {
 			_ = os.Remove(i.entry(pid))
 		}
 	}
+}
+
+// hasEnded reports whether there is no such process, or only what its parent has not fetched.
+// Source: pidfd_open(2), poll.
+func hasEnded(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) // a thread has the number
+	}
+	defer unix.Close(fd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
 }
 
 func (i Identity) entry(pid int) string {

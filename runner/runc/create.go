@@ -164,7 +164,10 @@ func (c *Creation) Feed(config []byte) error {
 func (c *Creation) Wait() (pid int, err error) {
 	pid, err = c.await()
 	if err == nil && c.slack != 0 {
-		err = setSlack(pid, c.slack)
+		// One that is gone needs none, and why it is, Close tells.
+		if err = setSlack(pid, c.slack); errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			err = nil
+		}
 	}
 	if c.feed != nil {
 		// A file again, for exec and for who wants to know.

@@ -107,7 +107,8 @@ func environment() []string {
 func (r Runtime) Forget(id string) error { return os.RemoveAll(filepath.Join(r.Root, id)) }
 
 // Foreground runs the container in bundle, as config says, attached to the streams and
-// returns its exit status. started is called with the pid once its first process exists.
+// returns its exit status. started is called with the pid once its first process exists, also
+// if that has ended by then.
 func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byte, s Streams, started func(pid int)) (int, error) {
 	if err := os.WriteFile(filepath.Join(bundle, configName), config, 0o600); err != nil {
 		return 0, err
@@ -127,18 +128,22 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 	// The runtime has no other way to say "it is there" while it stays attached.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for started != nil {
-		select {
-		case err := <-ended:
-			return r.status(err, log)
-		case <-tick.C:
-			if pid, err := ReadPID(pidFile); err == nil {
-				started(pid)
-				started = nil
-			}
+	tell := func() {
+		if pid, err := ReadPID(pidFile); err == nil && started != nil {
+			tick.Stop()
+			started(pid)
+			started = nil
 		}
 	}
-	return r.status(<-ended, log)
+	for {
+		select {
+		case err := <-ended:
+			tell() // it may have lived for less than a tick
+			return r.status(err, log)
+		case <-tick.C:
+			tell()
+		}
+	}
 }
 
 // Exec runs another process in the container, attached, and returns its status.

@@ -69,6 +69,18 @@ func TestForegroundTellsThePIDOnce(t *testing.T) {
 	}
 }
 
+func TestForegroundTellsThePIDOfWhatEndedAtOnce(t *testing.T) {
+	for range 20 {
+		bundle := t.TempDir()
+		r := fake(t, "echo 4711 >"+filepath.Join(bundle, "pid")+"; exit 7")
+		told := 0
+		code, err := r.Foreground(context.Background(), "x", bundle, nil, Streams{}, func(pid int) { told = pid })
+		if told != 4711 || code != 7 || err != nil {
+			t.Fatalf("told %d; status %d, %v", told, code, err)
+		}
+	}
+}
+
 // leavePID leaves the file of an earlier start.
 func leavePID(t *testing.T, bundle string) {
 	t.Helper()
@@ -131,6 +143,7 @@ func TestCreationFails(t *testing.T) {
 	for name, script := range map[string]string{
 		"before": "read config <config.json; ",
 		"after":  "read config <config.json; echo $$ >.pid; mv .pid pid; ",
+		"gone":   "read config <config.json; sh -c : & wait; echo $! >.pid; mv .pid pid; sleep 0.1; ",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)

@@ -425,8 +425,9 @@ func (m *Manager) Free(ctx context.Context, name string) error {
 	return p.takes(name)
 }
 
-// forgetWait is how long the manager may take to forget a unit that nobody needs.
-const forgetWait = time.Second
+// forgetWait is how long the manager may take to forget a unit that nobody needs: it may be
+// reading its unit files again.
+const forgetWait = 5 * time.Second
 
 // unpin waits until a transient unit that has ended is forgotten. Units that failed and
 // were bound to it, a pod's containers that were killed, keep it: they go first. One that

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/runc"
+	"go.podman.io/storage"
+)
+
+// nowhere is a storage in which there is nothing.
+type nowhere struct {
+	storage.Store
+	root string
+}
+
+func (n nowhere) GraphRoot() string { return n.root }
+
+func (nowhere) GraphDriverName() string { return "overlay" }
+
+func (nowhere) Container(string) (*storage.Container, error) { return nil, storage.ErrContainerUnknown }
+
+func (nowhere) ContainerDirectory(string) (string, error) { return "", storage.ErrContainerUnknown }
+
+func (nowhere) DeleteLayer(string) error { return storage.ErrLayerUnknown }
+
+// TestANetworkThatTakesLong is that of a container in the making: nobody sweeps it away.
+func TestANetworkThatTakesLong(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
+	r := Record{ID: NewID(), Name: "web"}
+	refused := errors.New("no network")
+	begun := false
+	_, err := e.Start(context.Background(), Launch{
+		Record: &r, New: true, Foreground: &runc.Streams{},
+		Network: func(ctx context.Context) (Network, error) {
+			begun = true
+			if _, err := os.Stat(e.marker(r.ID)); err != nil {
+				t.Errorf("killed now, it would leave what nobody knows of: %v", err)
+			}
+			if err := e.SweepOrphans(ctx); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(e.Dir(r.ID)); err != nil {
+				t.Errorf("it has no directory: %v", err)
+			}
+			return nil, refused
+		},
+	})
+	if !begun || !errors.Is(err, refused) {
+		t.Fatalf("got %v", err)
+	}
+	for _, path := range []string{e.marker(r.ID), e.Dir(r.ID), e.namePath(r.Name), e.lockPath(r.ID)} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+}
+
+// TestSweepOrphans removes what a killed start has left, whatever its age.
+func TestSweepOrphans(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
+	r := Record{ID: NewID(), Name: "web"}
+	if err := e.mark(&r); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SweepOrphans(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{e.marker(r.ID), e.Dir(r.ID), filepath.Join(e.RunDir, "lock", r.ID)} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+}
+
+// attached is a container whose runtime is a shell script; $PID is where it tells the process.
+func attached(t *testing.T, script string) (*Engine, *Record) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "runc")
+	text := "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --pid-file) PID=$2 ;; esac; shift; done\n" + script
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{RunDir: t.TempDir(), Store: nowhere{}, Runtime: runc.Runtime{Command: path, Root: t.TempDir()}}
+	r := &Record{ID: NewID(), Name: "web"}
+	if err := os.MkdirAll(e.Dir(r.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return e, r
+}
+
+func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
+	e, r := attached(t, "sleep 60 & echo $! >$PID; wait $!")
+	givenUp := errors.New("given up")
+	begun := time.Now()
+	_, err := e.foreground(context.Background(), Launch{
+		Record: r, Foreground: &runc.Streams{},
+		Ready: func(Status, func() error) error { return givenUp },
+	}, &Status{})
+	if !errors.Is(err, givenUp) || time.Since(begun) > 30*time.Second {
+		t.Errorf("got %v after %s", err, time.Since(begun))
+	}
+}
+
+func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
+	e, r := attached(t, "exit 7")
+	code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	if code != 7 || err != nil {
+		t.Errorf("got %d, %v", code, err)
+	}
+}
+
+func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
+	e, r := attached(t, "kill -INT $$")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := e.foreground(ctx, Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
