@@ -102,7 +102,12 @@ func (e *env) startAndTell(ctx context.Context, m *unit.Manager, name string, s 
 	}
 	// Who asked is told here; a failed unit would only be in the way of the next try.
 	defer func() { _ = m.ResetFailed(context.WithoutCancel(ctx), name) }()
-	message, hint := journal.Complaint(context.WithoutCancel(ctx), e.user.UID, name, since)
+	// Only by an exit does podunit say why; a unit that is gone does not tell how it ended.
+	wait := time.Second
+	if failed.Job == "failed" && (failed.Result == "exit-code" || failed.Result == "") {
+		wait = 5 * time.Second // journald may be behind
+	}
+	message, hint := journal.Complaint(context.WithoutCancel(ctx), e.user.UID, name, since, wait)
 	if message == "" {
 		return err
 	}

@@ -173,7 +173,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 			continue // its maker is alive
 		}
 		if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
-			lock.Release() // it was, and has made it
+			_ = lock.Drop() // it was, and has made it
 			continue
 		}
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {

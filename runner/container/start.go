@@ -379,8 +379,11 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 			failed = errors.Join(failed, EndProcess(pid, s.StartTicks, unix.SIGKILL, killWait))
 		}
 	})
-	if !there {
-		failed = ctx.Err() // at a terminal the runtime gets the same signal
+	if !there && err == nil {
+		// Its status is none of the container's. At a terminal it gets the signal that we got.
+		if failed = ctx.Err(); failed == nil {
+			failed = fmt.Errorf("the runtime ended with status %d before there was a container", code)
+		}
 	}
 	if err := errors.Join(err, failed); err != nil {
 		return 0, err

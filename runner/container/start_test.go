@@ -110,10 +110,17 @@ func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
 }
 
 func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
-	e, r := attached(t, "exit 7")
+	e, r := attached(t, "echo $$ >$PID; exit 7")
 	code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
 	if code != 7 || err != nil {
 		t.Errorf("got %d, %v", code, err)
+	}
+}
+
+func TestTheStatusOfADeadRuntimeIsNotTheContainers(t *testing.T) {
+	e, r := attached(t, "kill -KILL $$")
+	if code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{}); err == nil {
+		t.Errorf("got status %d and no error", code)
 	}
 }
 

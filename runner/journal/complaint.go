@@ -22,19 +22,16 @@ const (
 // sends, only its user is sure. Source: systemd.journal-fields(7), MESSAGE_ID=.
 const ComplaintID = "b231581d17ec7870f384524cdeb52436"
 
-// complaintWait is how long journald may take to write what was sent before a start failed.
-const complaintWait = 5 * time.Second
-
 // Complaint is the last error that podunit itself wrote in a unit since a time, and
 // its hint; both may be empty. It lets whoever started the unit from a terminal tell
-// why that failed.
-func Complaint(ctx context.Context, uid int, unit string, since time.Time) (message, hint string) {
-	return Reader{Command: "journalctl"}.Complaint(ctx, uid, unit, since)
+// why that failed. journald may be behind, by wait at most.
+func Complaint(ctx context.Context, uid int, unit string, since time.Time, wait time.Duration) (message, hint string) {
+	return Reader{Command: "journalctl"}.Complaint(ctx, uid, unit, since, wait)
 }
 
 // Complaint is as the function Complaint.
-func (r Reader) Complaint(ctx context.Context, uid int, unit string, since time.Time) (message, hint string) {
-	ctx, cancel := context.WithTimeout(ctx, complaintWait)
+func (r Reader) Complaint(ctx context.Context, uid int, unit string, since time.Time, wait time.Duration) (message, hint string) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	by := []string{"_UID=" + strconv.Itoa(uid), "MESSAGE_ID=" + ComplaintID}
 	args := []string{"--quiet", "--no-pager", "--all", "--output=cat", "--since=" + stamp(since)}

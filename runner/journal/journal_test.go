@@ -264,7 +264,7 @@ func FuzzParse(f *testing.F) {
 
 func TestComplaint(t *testing.T) {
 	r := fake(t, map[string]string{"rest": "podunit: error: first\n  hint: old\nother\npodunit: error: publish port 81/tcp: permission denied\n  hint: a way out\nnot ours\n"})
-	m, h := r.Complaint(context.Background(), 1000, "web.service", time.Unix(5, 0))
+	m, h := r.Complaint(context.Background(), 1000, "web.service", time.Unix(5, 0), time.Second)
 	if m != "publish port 81/tcp: permission denied" || h != "a way out" {
 		t.Errorf("got %q, %q", m, h)
 	}
@@ -276,7 +276,7 @@ func TestComplaint(t *testing.T) {
 	if !strings.HasSuffix(string(asked), want) {
 		t.Errorf("asked %s", asked)
 	}
-	if m, h := (Reader{Command: "podunit-no-such-program"}).Complaint(context.Background(), 1000, "x.service", time.Unix(5, 0)); m+h != "" {
+	if m, h := (Reader{Command: "podunit-no-such-program"}).Complaint(context.Background(), 1000, "x.service", time.Unix(5, 0), time.Second); m+h != "" {
 		t.Errorf("got %q, %q", m, h)
 	}
 }

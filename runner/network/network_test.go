@@ -102,7 +102,7 @@ func TestAddressed(t *testing.T) {
 	}{
 		{routes{}, "0.0.0.0/80:80 ::1/81:81"},
 		{routes{any4: "eth0"}, "80:80 ::1/81:81"},
-		{routes{default6: "eth0"}, "80:80 ::1/81:81"},
+		{routes{any6: "eth0"}, "80:80 ::1/81:81"},
 	} {
 		var got []string
 		for _, p := range addressed(ports, tt.r) {

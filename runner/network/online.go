@@ -4,6 +4,7 @@ package network
 
 import (
 	"context"
+	"encoding/hex"
 	"os"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (o onlineWait) wait(ctx context.Context, waiting func()) error {
 // routes are the devices by which packets leave the machine, empty where there is none.
 type routes struct {
 	default4, default6 string
-	any4               string // the first device with any route
+	any4, any6         string // the first device with any route, for IPv6 beyond the link
 }
 
 // readRoutes looks for routes to everywhere on any device but loopback.
@@ -103,11 +104,24 @@ func readRoutes(read func(string) ([]byte, error)) routes {
 		for line := range strings.Lines(string(data)) {
 			f := strings.Fields(line)
 			// The kernel's own entry that refuses everything is on lo.
-			if len(f) > 9 && f[0] == zero6 && f[1] == "00" && f[9] != "lo" {
+			if len(f) < 10 || f[9] == "lo" || ofLink(f[0]) {
+				continue
+			}
+			if r.any6 == "" {
+				r.any6 = f[9]
+			}
+			if f[0] == zero6 && f[1] == "00" {
 				r.default6 = f[9]
 				break
 			}
 		}
 	}
 	return r
+}
+
+// ofLink reports whether an IPv6 destination, as 32 hexadecimal digits, is link-local (fe80::/10)
+// or multicast (ff00::/8): each device has such.
+func ofLink(destination string) bool {
+	b, err := hex.DecodeString(destination)
+	return err != nil || len(b) < 2 || b[0] == 0xff || b[0] == 0xfe && b[1]&0xc0 == 0x80
 }

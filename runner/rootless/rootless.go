@@ -250,7 +250,8 @@ func (i Identity) Leave() {
 func hasEnded(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) // a thread has the number
+		// The last two, of older and newer kernels: a thread has the number.
+		return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT)
 	}
 	defer unix.Close(fd)
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
