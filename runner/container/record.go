@@ -85,7 +85,7 @@ type Exit struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	Code       int  // 128+N for a death by signal N
-	OOMKilled  bool `json:",omitempty"` // by the kernel, for want of memory
+	OOMKilled  bool `json:",omitempty"` // by SIGKILL, and the kernel has killed something in it for want of memory
 }
 
 // decode reads the record of a storage container; false if it is not one of ours.

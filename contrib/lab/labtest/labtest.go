@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -211,6 +212,25 @@ func (l *Lab) MustCommand(c machine.Command) string {
 		l.t.Fatalf("as %s: %s\nexit status %d\nstdout: %s\nstderr: %s", c.User, strings.Join(c.Args, " "), code, stdout, stderr)
 	}
 	return strings.TrimSuffix(stdout, "\n")
+}
+
+// Busy reports whether the machine has other work, and how much: the load, of which tests of
+// time know that it takes theirs. What a host keeps from a virtual machine does not show.
+func (l *Lab) Busy() (load float64, busy bool) {
+	l.t.Helper()
+	if _, err := fmt.Sscan(l.MustRun("root", "cat /proc/loadavg"), &load); err != nil {
+		l.t.Fatal(err)
+	}
+	return load, load > 1.5*float64(runtime.NumCPU())
+}
+
+// Promptly is the two seconds in which what is given up must end; five on a busy machine.
+func (l *Lab) Promptly() time.Duration {
+	l.t.Helper()
+	if _, busy := l.Busy(); busy {
+		return 5 * time.Second
+	}
+	return 2 * time.Second
 }
 
 // Eventually repeats a script until it succeeds, and returns its output. The test fails when that takes longer than
