@@ -28,12 +28,13 @@ type ecosystem struct {
 func newEcosystem(im *Images) ecosystem {
 	return ecosystem{runtime: sync.OnceValues(func() (*libimage.Runtime, error) {
 		// What is set here is only where libimage puts archives while it reads them.
-		dir, err := bigFiles(im.store)
+		own, err := downloads(im.store)
 		if err != nil {
 			return nil, err
 		}
+		defer own.Close()
 		sys := im.base
-		sys.BigFilesTemporaryDir = dir
+		sys.BigFilesTemporaryDir = own.Name()
 		return libimage.RuntimeFromStore(im.store, &libimage.RuntimeOptions{SystemContext: &sys})
 	})}
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -525,20 +526,59 @@ func (w *world) serve(name, dir string) {
 	}
 }
 
-// Somebody else's directory of the name we want is not used.
-func TestDirectoryOfAStranger(t *testing.T) {
-	w := newWorld(t)
-	if os.Getenv("_CONTAINERS_ROOTLESS_UID") != "" {
-		return // there is one id here, and no stranger
-	}
-	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
-	own := filepath.Join(w.dir, "tmp", "podunit-0")
-	if err := errors.Join(os.Mkdir(own, 0o700), os.Chown(own, 12345, 12345)); err != nil {
+// strangers makes, in the directory for downloads, what somebody else could put there who
+// knows the names: a link that leads away and a FIFO where a directory is expected. It
+// returns a file behind the link, old enough to be swept.
+func strangers(t *testing.T, tmp string) string {
+	t.Helper()
+	kept := filepath.Join(t.TempDir(), "kept")
+	old := time.Now().Add(-2 * keepFor)
+	own := filepath.Join(tmp, fmt.Sprintf("podunit-%d", unshare.GetRootlessUID()))
+	err := errors.Join(
+		os.WriteFile(kept, nil, 0o600), os.Chtimes(kept, old, old),
+		os.Mkdir(own, 0o777), os.Chmod(own, 0o777),
+		os.Mkdir(filepath.Join(own, "pull-x"), 0o700), syscall.Mkfifo(filepath.Join(own, "pull-f"), 0o600),
+		os.Symlink(filepath.Dir(kept), filepath.Join(own, "blobs")))
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.Pull(context.Background(), w.name("app:1"), w.options())
-	if err == nil || !strings.Contains(err.Error(), "is not a private directory of this user") {
-		t.Errorf("error %v", err)
+	return kept
+}
+
+// Nobody else's files are swept, in no place where a stranger may have made the
+// directories of pulls: not by a pull, not by a start with the image there, not by prune.
+func TestDirectoryOfAStranger(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T, string) string{
+		"a directory for downloads in which all can write": func(t *testing.T, tmp string) string {
+			if err := os.Chmod(tmp, 0o777|fs.ModeSticky); err != nil {
+				t.Fatal(err)
+			}
+			return strangers(t, tmp)
+		},
+		"one of ours in which the name is taken": strangers,
+		"one of ours in which the name is a link": func(t *testing.T, tmp string) string {
+			elsewhere := t.TempDir()
+			kept := strangers(t, elsewhere)
+			name := fmt.Sprintf("podunit-%d", unshare.GetRootlessUID())
+			if err := os.Symlink(filepath.Join(elsewhere, name), filepath.Join(tmp, name)); err != nil {
+				t.Fatal(err)
+			}
+			return kept
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+			kept := prepare(t, filepath.Join(w.dir, "tmp"))
+			w.pull("app:1")
+			o := w.options()
+			o.Policy = PullMissing
+			_, err := w.Pull(context.Background(), w.name("app:1"), o)
+			_, _, errPrune := w.Prune(context.Background(), true, nil)
+			if _, gone := os.Stat(kept); err != nil || errPrune != nil || gone != nil {
+				t.Errorf("pull: %v, prune: %v, file of a stranger: %v", err, errPrune, gone)
+			}
+		})
 	}
 }
 

@@ -32,7 +32,7 @@ func slowRegistry(l *labtest.Lab, flags string) {
 func clean(t *testing.T, l *labtest.Lab, user string) {
 	t.Helper()
 	l.MustRun(user, "podunit images")
-	if left := l.MustRun(user, `find /var/tmp/podunit-$(id -u) -mindepth 1 -path '*/pull-*'`); left != "" {
+	if left := l.MustRun(user, `find ~/.local/share/containers/storage/tmp/podunit-$(id -u) -mindepth 1 -path '*/pull-*'`); left != "" {
 		t.Errorf("half-written files are left:\n%s", left)
 	}
 	// Every layer on disk is one that the storage knows.
@@ -80,7 +80,7 @@ func TestLabPull(t *testing.T) {
 		slowRegistry(l, "--rate 6000000")
 		l.MustRun("alice", "systemd-run --user --quiet --no-block --unit cut -p Type=oneshot -p NotifyAccess=all podunit pull "+slow+"/qbittorrent")
 		// The small ones are complete first: all share the rate.
-		l.Eventually("alice", "test -e /var/tmp/podunit-1000/blobs/"+m.Layers[1].Digest.String()+unverified, 60*time.Second)
+		l.Eventually("alice", "test -e ~/.local/share/containers/storage/tmp/podunit-1000/blobs/"+m.Layers[1].Digest.String()+unverified, 60*time.Second)
 		begun := time.Now()
 		l.MustRun("alice", "systemctl --user stop cut")
 		if took := time.Since(begun); took > l.Promptly() {
@@ -109,10 +109,10 @@ func TestLabPull(t *testing.T) {
 		l.MustRun("alice", "podunit pull -q localhost:5000/qbittorrent")
 		clean(t, l, "alice")
 		// Whole blobs of a pull that was killed are kept for a day: a later one needs them.
-		if left := l.MustRun("alice", "find /var/tmp/podunit-1000 -type f -not -path '*/blobs/*'"); left != "" {
+		if left := l.MustRun("alice", "find ~/.local/share/containers/storage/tmp/podunit-1000 -type f -not -path '*/blobs/*'"); left != "" {
 			t.Errorf("left: %s", left)
 		}
-		whole := l.MustRun("alice", "cd /var/tmp/podunit-1000/blobs 2>/dev/null || exit 0; for f in *; do test ! -e $f || printf '%s  %s\\n' ${f#sha256:} $f; done | sha256sum --check --quiet --status 2>/dev/null || ls | wc -l")
+		whole := l.MustRun("alice", "cd ~/.local/share/containers/storage/tmp/podunit-1000/blobs 2>/dev/null || exit 0; for f in *; do test ! -e $f || printf '%s  %s\\n' ${f#sha256:} $f; done | sha256sum --check --quiet --status 2>/dev/null || ls | wc -l")
 		if whole != "" && whole != "0" {
 			t.Errorf("a blob that is kept is not whole: %s", whole)
 		}
@@ -158,7 +158,7 @@ func TestLabMachines(t *testing.T) {
 		},
 		{
 			"a full disk for downloads", "root",
-			`mount -t tmpfs -o size=5m,mode=1777 tmpfs /mnt
+			`mount -t tmpfs -o size=5m,uid=1001,gid=1001,mode=700 tmpfs /mnt
 			runuser -l bob -c 'TMPDIR=/mnt podunit pull -q localhost:5000/qbittorrent'; s=$?
 			find /mnt -type f; umount /mnt; exit $s`,
 			"no space left on the disk of /mnt\n", 125,

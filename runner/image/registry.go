@@ -141,7 +141,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	work, err := newWorkdir(im.store)
 	if err != nil {
 		if isFull(err) {
-			err = &FullError{Dir: orElse(os.Getenv("TMPDIR"), "/var/tmp")}
+			err = &FullError{Dir: im.store.GraphRoot()}
 		}
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const keepFor = 7 * 24 * time.Hour
 
 // workdir is where one pull puts what it downloads.
 //
-//	BASE/podunit-UID/pull-*/        one per running pull; who is alive holds the lock on it
+//	BASE/podunit-UID/pull-*/        one per running pull, which holds the lock on it
 //	BASE/podunit-UID/blobs/DIGEST   complete blobs of pulls that ended early
 //
 // The storage takes layers in order only: what was downloaded of a later layer lies in
@@ -45,18 +45,19 @@ const unverified = ".unverified"
 
 // newWorkdir makes the directory of a pull, after it removed what dead pulls left.
 func newWorkdir(store storage.Store) (*workdir, error) {
-	own, err := ownBase(store)
+	own, err := downloads(store)
 	if err != nil {
 		return nil, err
 	}
-	w := &workdir{blobs: filepath.Join(own, "blobs")}
+	defer own.Close()
+	w := &workdir{blobs: filepath.Join(own.Name(), "blobs")}
 	sweep(own)
-	if err := ownDir(w.blobs); err != nil {
+	if err := own.Mkdir("blobs", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	// Between the directory's making and its locking a sweep may take it: try again.
 	for range 10 {
-		if w.dir, err = os.MkdirTemp(own, "pull-"); err != nil {
+		if w.dir, err = os.MkdirTemp(own.Name(), "pull-"); err != nil {
 			return nil, err
 		}
 		w.lock, err = os.Open(w.dir)
@@ -70,84 +71,124 @@ func newWorkdir(store storage.Store) (*workdir, error) {
 		}
 		w.lock.Close()
 	}
-	return nil, fmt.Errorf("%s: %w", own, err)
+	return nil, fmt.Errorf("%s: %w", own.Name(), err)
 }
 
-// bigFiles is the directory for downloads: TMPDIR, image_copy_tmp_dir of
-// containers.conf(5), or /var/tmp; and the storage itself where that is not writable.
-func bigFiles(store storage.Store) (string, error) {
+// downloads opens the directory of this user's pulls, and makes it if it is not there.
+// It lies below TMPDIR or the image_copy_tmp_dir of containers.conf(5), where one of
+// them is set to a directory in which nobody else can write, and otherwise in the
+// storage. In a directory like /var/tmp a stranger could take its name first and lead us
+// to files that are not ours, so it never lies there.
+func downloads(store storage.Store) (*os.Root, error) {
+	name := fmt.Sprintf("podunit-%d", unshare.GetRootlessUID())
 	conf, err := config.Default()
 	if err != nil {
-		return "", fmt.Errorf("containers.conf: %w", err)
+		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
-	dir, err := conf.ImageCopyTmpDir()
+	dir, err := conf.ImageCopyTmpDir() // TMPDIR, if that is set
 	if err != nil {
-		return "", fmt.Errorf("containers.conf: %w", err)
+		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
-	if dir == "" {
-		dir = "/var/tmp"
-	}
-	if conf.Engine.ImageCopyTmpDir == "storage" && os.Getenv("TMPDIR") == "" || unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
-		dir = filepath.Join(store.GraphRoot(), "tmp")
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", err
+	if dir != "" && (os.Getenv("TMPDIR") != "" || conf.Engine.ImageCopyTmpDir != "storage") {
+		own, err := openPrivate(dir, name)
+		if !errors.Is(err, errShared) && !errors.Is(err, fs.ErrPermission) {
+			return own, err
 		}
 	}
-	return dir, nil
-}
-
-// ownBase is the directory of this user's pulls. A stranger who took its name in the
-// directory for downloads is not asked: then it lies in the storage.
-func ownBase(store storage.Store) (string, error) {
-	base, err := bigFiles(store)
-	if err != nil {
-		return "", err
-	}
-	name := fmt.Sprintf("podunit-%d", unshare.GetRootlessUID())
-	own := filepath.Join(base, name)
-	if err = ownDir(own); err == nil || os.Getenv("TMPDIR") != "" {
-		return own, err
-	}
-	own = filepath.Join(store.GraphRoot(), "tmp", name)
-	if os.MkdirAll(filepath.Dir(own), 0o700) != nil {
-		return "", err
-	}
-	return own, ownDir(own)
-}
-
-// ownDir makes a directory that nobody else can reach. The parent may be open to
-// everybody, so a stranger may have made it first.
-func ownDir(dir string) error {
+	dir = filepath.Join(store.GraphRoot(), "tmp")
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return nil, err
 	}
-	st, err := os.Lstat(dir)
+	own, err := openPrivate(dir, name)
+	if errors.Is(err, errShared) {
+		return nil, fmt.Errorf("%s: %w; remove it", dir, err)
+	}
+	return own, err
+}
+
+// errShared is of a directory in which others can write, or that is somebody else's.
+var errShared = errors.New("not a private directory of this user")
+
+// openPrivate opens the directory name below dir, and makes it if it is not there. Both
+// are judged by their descriptors, and the caller works below the one returned: whoever
+// exchanges a directory or puts a link in its place meanwhile changes nothing. The error
+// is errShared if others can write in dir or reach into name.
+func openPrivate(dir, name string) (*os.Root, error) {
+	base, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, errShared)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer base.Close()
+	if err := private(base, 0o022); err != nil {
+		return nil, err
+	}
+	if err := base.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	own, err := base.OpenRoot(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, errShared) // a link, or a file
+	}
+	if err := private(own, 0o077); err != nil {
+		own.Close()
+		return nil, err
+	}
+	return own, nil
+}
+
+// private returns errShared if the directory is not this user's or has one of the
+// permissions.
+func private(dir *os.Root, permissions fs.FileMode) error {
+	st, err := dir.Stat(".")
 	if err != nil {
 		return err
 	}
-	if !st.IsDir() || int(st.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() || st.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s is not a private directory of this user; remove it, or set TMPDIR", dir)
+	if int(st.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() || st.Mode().Perm()&permissions != 0 {
+		return fmt.Errorf("%s: %w", dir.Name(), errShared)
 	}
 	return nil
 }
 
+// entries gives what is in a directory below own.
+func entries(own *os.Root, dir string) []fs.DirEntry {
+	f, err := own.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	all, _ := f.ReadDir(-1)
+	return all
+}
+
+// pulls gives the names of the directories of pulls.
+func pulls(own *os.Root) []string {
+	var names []string
+	for _, e := range entries(own, ".") {
+		if e.IsDir() && strings.HasPrefix(e.Name(), "pull-") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
 // sweep removes what pulls left that did not end by themselves, and old blobs.
-func sweep(own string) {
-	dirs, _ := filepath.Glob(filepath.Join(own, "pull-*"))
-	for _, dir := range dirs {
-		f, err := os.Open(dir)
+func sweep(own *os.Root) {
+	for _, name := range pulls(own) {
+		f, err := own.Open(name)
 		if err != nil {
 			continue
 		}
 		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			_ = os.RemoveAll(dir) // the next pull tries again
+			_ = own.RemoveAll(name) // the next pull tries again
 		}
 		f.Close()
 	}
-	blobs, _ := os.ReadDir(filepath.Join(own, "blobs"))
-	for _, b := range blobs {
+	for _, b := range entries(own, "blobs") {
 		if info, err := b.Info(); err == nil && time.Since(info.ModTime()) > keepFor {
-			_ = os.Remove(filepath.Join(own, "blobs", b.Name()))
+			_ = own.Remove("blobs/" + b.Name())
 		}
 	}
 }
@@ -235,21 +276,20 @@ func (w *workdir) close(forget []digest.Digest) {
 // tidy removes what a pull left that was killed between storing the image and the end:
 // where the image is there, no later pull comes to do it.
 func (im *Images) tidy() {
-	base, err := bigFiles(im.store)
+	own, err := downloads(im.store)
 	if err != nil {
 		return
 	}
-	own := filepath.Join(base, fmt.Sprintf("podunit-%d", unshare.GetRootlessUID()))
-	if dirs, _ := filepath.Glob(filepath.Join(own, "pull-*")); len(dirs) == 0 {
+	defer own.Close()
+	if len(pulls(own)) == 0 {
 		return
 	}
 	sweep(own)
 	sweepLocks(im.runDir)
-	if dirs, _ := filepath.Glob(filepath.Join(own, "pull-*")); len(dirs) > 0 {
+	if len(pulls(own)) > 0 {
 		return // a running pull may be reading the blobs
 	}
-	blobs, _ := os.ReadDir(filepath.Join(own, "blobs"))
-	for _, b := range blobs {
+	for _, b := range entries(own, "blobs") {
 		d := digest.Digest(strings.TrimSuffix(b.Name(), unverified))
 		if d.Validate() != nil {
 			continue
@@ -257,7 +297,7 @@ func (im *Images) tidy() {
 		layers, err := im.store.LayersByCompressedDigest(d)
 		_, missing := im.store.Image(d.Encoded()) // an image's ID is the digest of its configuration
 		if err == nil && len(layers) > 0 || missing == nil {
-			_ = os.Remove(filepath.Join(own, "blobs", b.Name())) // it is swept when it is old
+			_ = own.Remove("blobs/" + b.Name()) // it is swept when it is old
 		}
 	}
 }
@@ -265,21 +305,17 @@ func (im *Images) tidy() {
 // Leftovers removes what interrupted pulls left for the next one to go on with, and
 // gives the bytes that were freed. Running pulls are left alone.
 func (im *Images) Leftovers() (int64, error) {
-	own, err := ownBase(im.store)
+	own, err := downloads(im.store)
 	if err != nil {
 		return 0, err
 	}
+	defer own.Close()
 	sweep(own)
-	blobs := filepath.Join(own, "blobs")
-	files, err := os.ReadDir(blobs)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
 	var freed int64
-	for _, f := range files {
-		if info, err := f.Info(); err == nil && os.Remove(filepath.Join(blobs, f.Name())) == nil {
+	for _, b := range entries(own, "blobs") {
+		if info, err := b.Info(); err == nil && own.Remove("blobs/"+b.Name()) == nil {
 			freed += info.Size()
 		}
 	}
-	return freed, err
+	return freed, nil
 }
