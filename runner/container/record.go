@@ -23,6 +23,7 @@ import (
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -161,25 +162,28 @@ func (e *Engine) Exit(id string) (*Exit, error) {
 	return &x, nil
 }
 
-func (e *Engine) saveExit(id string, x Exit) error {
-	path, err := e.exitPath(id)
+func (e *Engine) saveExit(r Record, x Exit) error {
+	path, err := e.exitPath(r.ID)
 	if err != nil {
 		return err
 	}
-	return WriteJSON(path, x)
+	if !r.Spec.Remove {
+		return WriteJSON(path, x)
+	}
+	b, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	return safe.Replace(path, b, 0o600) // it goes with the container, in a moment
 }
 
-// WriteJSON replaces a file in one step.
+// WriteJSON replaces a file in one step, and returns when a power cut can take it no more.
 func WriteJSON(path string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return safe.Write(path, b, 0o600)
 }
 
 // StartTicks is the start time of a process in clock ticks since boot, 0 if there is

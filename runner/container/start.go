@@ -404,7 +404,7 @@ func (e *Engine) Ended(r Record, code int) error {
 	if err != nil {
 		return err
 	}
-	err = e.saveExit(r.ID, Exit{
+	err = e.saveExit(r, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
 		OOMKilled: code == 128+int(unix.SIGKILL) && s.Cgroup != "" && oomKilled(filepath.Join(cgroupMount, s.Cgroup)),
 	})

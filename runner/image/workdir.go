@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/unshare"
@@ -90,8 +91,8 @@ func downloads(store storage.Store) (*os.Root, error) {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
 	if dir != "" && (os.Getenv("TMPDIR") != "" || conf.Engine.ImageCopyTmpDir != "storage") {
-		own, err := openPrivate(dir, name)
-		if !errors.Is(err, errShared) && !errors.Is(err, fs.ErrPermission) {
+		own, err := safe.OpenPrivate(dir, name)
+		if !errors.Is(err, safe.ErrShared) && !errors.Is(err, fs.ErrPermission) {
 			return own, err
 		}
 	}
@@ -99,57 +100,11 @@ func downloads(store storage.Store) (*os.Root, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	own, err := openPrivate(dir, name)
-	if errors.Is(err, errShared) {
+	own, err := safe.OpenPrivate(dir, name)
+	if errors.Is(err, safe.ErrShared) {
 		return nil, fmt.Errorf("%s: %w; remove it", dir, err)
 	}
 	return own, err
-}
-
-// errShared is of a directory in which others can write, or that is somebody else's.
-var errShared = errors.New("not a private directory of this user")
-
-// openPrivate opens the directory name below dir, and makes it if it is not there. Both
-// are judged by their descriptors, and the caller works below the one returned: whoever
-// exchanges a directory or puts a link in its place meanwhile changes nothing. The error
-// is errShared if others can write in dir or reach into name.
-func openPrivate(dir, name string) (*os.Root, error) {
-	base, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", dir, errShared)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer base.Close()
-	if err := private(base, 0o022); err != nil {
-		return nil, err
-	}
-	if err := base.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	own, err := base.OpenRoot(name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errShared) // a link, or a file
-	}
-	if err := private(own, 0o077); err != nil {
-		own.Close()
-		return nil, err
-	}
-	return own, nil
-}
-
-// private returns errShared if the directory is not this user's or has one of the
-// permissions.
-func private(dir *os.Root, permissions fs.FileMode) error {
-	st, err := dir.Stat(".")
-	if err != nil {
-		return err
-	}
-	if int(st.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() || st.Mode().Perm()&permissions != 0 {
-		return fmt.Errorf("%s: %w", dir.Name(), errShared)
-	}
-	return nil
 }
 
 // entries gives what is in a directory below own.
