@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/volume"
+	"github.com/podunit/podunit/runner/volume/claim"
 	"github.com/spf13/cobra"
 )
 
@@ -41,6 +44,8 @@ type volumeRow struct {
 	GID        int  `json:",omitempty"`
 	Anonymous  bool `json:",omitempty"`
 	MountCount int
+	// Units name the volume on their command lines, running or not.
+	Units []string `json:",omitempty"`
 	// NeedsCopyUp is true for a volume that a container will still fill from its image.
 	NeedsCopyUp bool `json:",omitempty"`
 }
@@ -309,7 +314,8 @@ func newVolumeRmCommand(e *env) *cobra.Command {
 		Use:     "rm [flags] VOLUME...",
 		Aliases: []string{"remove"},
 		Short:   "Remove volumes and what is in them",
-		Long: `Remove volumes. One that a container mounts is not removed, without --force.
+		Long: `Remove volumes. One that a container mounts is not removed, without --force. One that a
+unit names goes only when it is named here, too, and not with --all.
 
 Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another error.`,
 		ValidArgsFunction: completeVolumes(e),
@@ -332,13 +338,9 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 					}
 				}
 			}
-			users, err := e.volumeUsers(cmd.Context())
-			if err != nil {
-				return err
-			}
 			var faults []error
 			for _, name := range args {
-				if err := e.removeVolume(cmd.Context(), v, name, users, force); err != nil {
+				if err := e.removeVolume(cmd.Context(), v, name, all, force); err != nil {
 					faults = append(faults, err)
 					continue
 				}
@@ -347,15 +349,15 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 			return errors.Join(faults...)
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "all volumes of podunit")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "all volumes of podunit that no unit names")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop and remove containers that mount it; a volume that isn't there is no error")
 	return cmd
 }
 
-func (e *env) removeVolume(ctx context.Context, v *volume.Volumes, name string, users []volumeUser, force bool) error {
+func (e *env) removeVolume(ctx context.Context, v *volume.Volumes, name string, all, force bool) error {
 	got, err := v.Get(name)
 	if errors.Is(err, volume.ErrNotFound) {
-		if force {
+		if force || all {
 			return nil
 		}
 		return withStatus(err, exitVolumeUnknown)
@@ -366,18 +368,34 @@ func (e *env) removeVolume(ctx context.Context, v *volume.Volumes, name string, 
 	if got.Foreign && !force {
 		return withHint(fmt.Errorf("volume %s was made by another tool, whose containers may use it", name), "podman volume rm %s; --force removes it nonetheless", name)
 	}
-	for _, u := range users {
-		if !slices.Contains(u.volumes, name) {
-			continue
-		}
-		if !force {
-			return withStatus(withHint(fmt.Errorf("volume %s is in use by container %s", name, u.name), "podunit rm -f %s, or --force, which does that", u.name), exitVolumeInUse)
-		}
-		if err := e.removeContainer(ctx, u.id); err != nil {
-			return fmt.Errorf("container %s: %w", u.name, err)
+	uses, err := e.volumeUses(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(uses.units) > 0 && all {
+		return withStatus(withHint(uses.named(), "podunit volume rm %s removes it all the same", name), exitVolumeInUse)
+	}
+	if force {
+		for _, u := range uses.containers {
+			if err := e.removeContainer(ctx, u.id); err != nil && !errors.Is(err, container.ErrNotFound) {
+				return fmt.Errorf("container %s: %w", u.name, err)
+			}
 		}
 	}
-	return v.Remove(name)
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	err = v.Remove(wait, name, func() error {
+		uses, err := e.volumeUses(ctx, name)
+		if err == nil && len(uses.containers) > 0 {
+			u := uses.containers[0].name
+			err = withStatus(withHint(fmt.Errorf("volume %s is in use by container %s", name, u), "podunit rm -f %s, or --force, which does that", u), exitVolumeInUse)
+		}
+		return err
+	})
+	if err == nil && len(uses.units) > 0 {
+		fmt.Fprintf(e.stderr, "podunit: %v; there it begins empty\n", uses.named())
+	}
+	return err
 }
 
 func newVolumePruneCommand(e *env) *cobra.Command {
@@ -387,40 +405,137 @@ func newVolumePruneCommand(e *env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
-		Short: "Remove volumes that no container mounts",
-		Long:  "Remove volumes that no container mounts, and print their names.\n\nFilters: those of podunit volume ls.",
-		Args:  wantArgs(0, 0),
+		Short: "Remove volumes that no container mounts and no unit names",
+		Long: `Remove volumes that no container mounts and no unit names, running or not, and print their names.
+Those that people have given a name are told on stderr, too.
+
+Filters: those of podunit volume ls.`,
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !force {
-				yes, err := e.confirm("WARNING! This removes all volumes that no container mounts, and what is in them.")
-				if err != nil || !yes {
-					return err
-				}
-			}
 			rows, err := e.volumeRows(cmd.Context(), append(filters, "dangling=true"))
 			if err != nil {
 				return err
 			}
-			v, err := e.openVolumes()
-			if err != nil {
-				return err
-			}
-			for _, r := range rows {
-				if got, err := v.Get(r.Name); err != nil || got.Foreign {
-					continue // it went just now, or is not ours to remove
+			if !force {
+				question := "WARNING! This removes all volumes that no container mounts and no unit names, and what is in them."
+				if names := namedVolumes(rows); len(names) > 0 {
+					question += "\nThese have names: " + strings.Join(names, ", ")
 				}
-				if err := v.Remove(r.Name); err != nil {
+				if yes, err := e.confirm(question); err != nil || !yes {
 					return err
 				}
-				fmt.Fprintln(e.stdout, r.Name)
 			}
-			return nil
+			return e.pruneVolumes(cmd.Context(), rows)
 		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&filters, "filter", nil, "only volumes that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
 	return cmd
+}
+
+// namedVolumes are the volumes to which people have given names.
+func namedVolumes(rows []volumeRow) []string {
+	var names []string
+	for _, r := range rows {
+		if !r.Anonymous {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// errVolumeInUse is of a volume that came into use since it was looked at.
+var errVolumeInUse = errors.New("it is in use")
+
+// pruneVolumes removes those of the volumes that nobody uses by now. What somebody fills or
+// removes just now is left to him.
+func (e *env) pruneVolumes(ctx context.Context, rows []volumeRow) error {
+	v, err := e.openVolumes()
+	if err != nil {
+		return err
+	}
+	var gone []volumeRow
+	var faults []error
+	for _, r := range rows {
+		if got, err := v.Get(r.Name); err != nil || got.Foreign || got.Damaged != nil {
+			continue // it went just now, or is not for us to judge
+		}
+		once, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		err := v.Remove(once, r.Name, func() error {
+			uses, err := e.volumeUses(ctx, r.Name)
+			if err == nil && len(uses.containers)+len(uses.units) > 0 {
+				err = errVolumeInUse
+			}
+			return err
+		})
+		cancel()
+		switch {
+		case errors.Is(err, errVolumeInUse), errors.Is(err, volume.ErrBusy) && ctx.Err() == nil:
+		case err != nil:
+			faults = append(faults, err)
+		default:
+			gone = append(gone, r)
+			fmt.Fprintln(e.stdout, r.Name)
+		}
+	}
+	if names := namedVolumes(gone); len(names) > 0 {
+		fmt.Fprintf(e.stderr, "podunit: removed with what was in them, although they had names: %s\n", strings.Join(names, ", "))
+	}
+	return errors.Join(faults...)
+}
+
+// volumeUses are the containers that mount a volume and the units that name it.
+type volumeUses struct {
+	volume     string
+	containers []volumeUser
+	units      []string
+}
+
+// named says which units name the volume.
+func (u volumeUses) named() error {
+	return fmt.Errorf("volume %s is named by %s", u.volume, strings.Join(u.units, ", "))
+}
+
+// volumeUses asks who uses a volume now.
+func (e *env) volumeUses(ctx context.Context, name string) (volumeUses, error) {
+	uses := volumeUses{volume: name}
+	users, err := e.volumeUsers(ctx)
+	if err != nil {
+		return uses, err
+	}
+	for _, u := range users {
+		if slices.Contains(u.volumes, name) {
+			uses.containers = append(uses.containers, u)
+		}
+	}
+	units, err := e.claims()
+	uses.units = units.Of(name)
+	return uses, err
+}
+
+// claims reads which volumes the units of the user name.
+func (e *env) claims() (claim.Units, error) {
+	w := claim.Where{UID: e.user.UID}
+	home, _ := e.lookup("HOME")
+	if u, err := user.LookupId(strconv.Itoa(e.user.UID)); err == nil {
+		w.Name = u.Username
+		if home == "" {
+			home = u.HomeDir
+		}
+	}
+	var ok bool
+	if w.Config, ok = e.lookup("XDG_CONFIG_HOME"); !ok && home != "" {
+		w.Config = filepath.Join(home, ".config")
+	}
+	if w.Data, ok = e.lookup("XDG_DATA_HOME"); !ok && home != "" {
+		w.Data = filepath.Join(home, ".local", "share")
+	}
+	units, err := w.Read()
+	if err != nil {
+		err = fmt.Errorf("which units use volumes is not known: %w", err)
+	}
+	return units, err
 }
 
 // volumeRows describes the volumes that pass all filters.
@@ -437,11 +552,16 @@ func (e *env) volumeRows(ctx context.Context, filters []string) ([]volumeRow, er
 	if err != nil {
 		return nil, err
 	}
+	units, err := e.claims()
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]volumeRow, 0, len(all))
 	for _, one := range all {
 		r := volumeRow{
 			Name: one.Name, Driver: "local", Scope: "local", Mountpoint: one.Dir, CreatedAt: one.CreatedAt,
 			Labels: labels(one.Labels), Options: labels(one.Options), Anonymous: one.Anonymous,
+			Units: units.Of(one.Name),
 		}
 		if r.Labels == nil {
 			r.Labels = labels{}
@@ -460,6 +580,9 @@ func (e *env) volumeRows(ctx context.Context, filters []string) ([]volumeRow, er
 		ok, err := matchVolume(r, filters)
 		if err != nil {
 			return nil, err
+		}
+		if ok && one.Damaged != nil {
+			fmt.Fprintf(e.stderr, "podunit: volume %s: its record cannot be read: %v\n", one.Name, one.Damaged)
 		}
 		if ok {
 			rows = append(rows, r)
@@ -523,7 +646,7 @@ func matchVolume(r volumeRow, filters []string) (bool, error) {
 			if err != nil {
 				return false, fmt.Errorf("--filter %s: want true or false", f)
 			}
-			match = want == (r.MountCount == 0)
+			match = want == (r.MountCount+len(r.Units) == 0)
 			if key == "anonymous" {
 				match = want == r.Anonymous
 			}

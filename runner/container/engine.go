@@ -39,12 +39,15 @@ type Engine struct {
 // Volumes is what a container needs of named volumes.
 type Volumes interface {
 	// Ensure returns the directory of the volume, made if it does not exist, and
-	// whether it was made now.
-	Ensure(name string, labels map[string]string) (dir string, made bool, err error)
-	// NoCopy reports whether the volume is not to be filled from an image.
-	NoCopy(name string) bool
-	// Remove removes the volume; none of that name is no error.
-	Remove(name string) error
+	// whether it was made now. Who has noted before that a container uses the volume may
+	// rely on it: nobody removes it.
+	Ensure(ctx context.Context, name string, labels map[string]string) (dir string, made bool, err error)
+	// Fill fills an empty volume that is to be filled; from puts what it finds into dir,
+	// and reports whether there was anything.
+	Fill(ctx context.Context, name string, from func(dir string) (bool, error)) error
+	// Remove removes the volume; none of that name is no error. Where unused is not nil, an
+	// error of it stays the removal.
+	Remove(ctx context.Context, name string, unused func() error) error
 }
 
 // idLength is the length of an ID.

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,10 +21,10 @@ import (
 )
 
 // oci makes the OCI configuration of one start and the files bound into it.
-func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
+func (e *Engine) oci(ctx context.Context, l Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
 	r := l.Record
 	dir := e.dir(r.ID)
-	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs)
+	mounts, err := e.sources(ctx, *r, r.Spec.Mounts, rootfs)
 	if err != nil {
 		return nil, err
 	}

@@ -188,9 +188,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		},
 		step.Step{
 			Name: "bundle",
-			Do: func(context.Context) error {
+			Do: func(ctx context.Context) error {
 				var err error
-				l.config, err = e.config(l, rootfs, conn, label)
+				l.config, err = e.config(ctx, l, rootfs, conn, label)
 				return err
 			},
 		},
@@ -422,8 +422,8 @@ func Warm() {
 }
 
 // config is the OCI configuration as the runtime reads it.
-func (e *Engine) config(l Launch, rootfs string, conn Connection, label labels) ([]byte, error) {
-	spec, err := e.oci(l, rootfs, conn, label)
+func (e *Engine) config(ctx context.Context, l Launch, rootfs string, conn Connection, label labels) ([]byte, error) {
+	spec, err := e.oci(ctx, l, rootfs, conn, label)
 	if err != nil {
 		return nil, err
 	}

@@ -291,7 +291,7 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	// Before the container: nobody but its record knows them.
 	if volumes {
 		for _, v := range r.AnonymousVolumes {
-			errs = append(errs, e.Volumes.Remove(v))
+			errs = append(errs, e.Volumes.Remove(ctx, v, nil))
 		}
 	}
 	step.Crash("volumes removed")
