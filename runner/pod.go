@@ -74,8 +74,8 @@ func newPodCreateCommand(e *env) *cobra.Command {
 
 func podName(p pod.Record) string { return p.Name }
 
-// podArgs resolves the pods that a verb means.
-func (x *engines) podArgs(args []string, all, ignore bool) ([]pod.Record, error) {
+// podArgs resolves the pods that a verb means. Units say --ignore, and then the names are exact.
+func (x *engines) podArgs(args []string, all, ignore, force bool) ([]pod.Record, error) {
 	switch {
 	case all && len(args) > 0:
 		return nil, errors.New("--all and names exclude each other")
@@ -87,11 +87,15 @@ func (x *engines) podArgs(args []string, all, ignore bool) ([]pod.Record, error)
 	var out []pod.Record
 	var errs []error
 	for _, name := range args {
-		r, err := x.pods.Lookup(name)
+		find := x.pods.Lookup
+		if ignore {
+			find = x.pods.LookupExact
+		}
+		r, err := find(name)
 		switch {
 		case err == nil:
 			out = append(out, r)
-		case ignore && errors.Is(err, pod.ErrNotFound):
+		case (ignore || force) && errors.Is(err, pod.ErrNotFound):
 		default:
 			errs = append(errs, err)
 		}
@@ -111,7 +115,7 @@ func newPodStartCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := x.podArgs(args, all, false)
+			pods, err := x.podArgs(args, all, false, false)
 			errs := []error{err}
 			for _, p := range pods {
 				if err := e.startPod(ctx, x, p); err != nil {
@@ -174,7 +178,7 @@ func newPodStopCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := x.podArgs(args, all, ignore)
+			pods, err := x.podArgs(args, all, ignore, false)
 			d := patience.or(x.stopTimeout())
 			return forEach(e, pods, err, podName, func(p pod.Record) error { return e.stopPod(ctx, x, p, d) })
 		},
@@ -215,7 +219,7 @@ func newPodRmCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := x.podArgs(args, all, ignore || force)
+			pods, err := x.podArgs(args, all, ignore, force)
 			d := patience.or(x.stopTimeout())
 			return forEach(e, pods, err, podName, func(p pod.Record) error {
 				units, err := x.ownServices(p)
@@ -522,7 +526,7 @@ func newPodInspectCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := x.podArgs(args, false, false)
+			pods, err := x.podArgs(args, false, false, false)
 			var all []inspectedPod
 			for _, p := range pods {
 				all = append(all, x.inspectedPod(p, containers))

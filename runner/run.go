@@ -216,7 +216,7 @@ func (e *env) run(ctx context.Context, c *spec.Container, args []string) (err er
 // giveBack gives the lock of a name back, and drops it if there is no container that has it.
 func (x *engines) giveBack(lock *container.Lock, name string) error {
 	defer lock.Release()
-	if _, err := x.Lookup(name); errors.Is(err, container.ErrNotFound) {
+	if _, err := x.LookupExact(name); errors.Is(err, container.ErrNotFound) {
 		return lock.Drop()
 	}
 	return nil
@@ -319,7 +319,11 @@ func (e *env) stopHolder(ctx context.Context, x *engines, r container.Record) er
 
 // joinable is a pod whose infra runs; one that does not is started.
 func (e *env) joinable(ctx context.Context, x *engines, name string) (pod.Record, error) {
-	p, err := x.pods.Lookup(name)
+	find := x.pods.Lookup
+	if x.inService() {
+		find = x.pods.LookupExact
+	}
+	p, err := find(name)
 	if errors.Is(err, pod.ErrNotFound) {
 		return p, withHint(err, "podunit pod create %s", name)
 	}

@@ -26,6 +26,7 @@ const lockWait = 15 * time.Second
 // selection is how stop, kill and rm say which containers are meant.
 type selection struct {
 	all, latest, ignore bool
+	force               bool // a container that does not exist is no error either
 	cidfiles            []string
 }
 
@@ -61,7 +62,7 @@ func (s *selection) resolve(x *engines, args []string) ([]container.Record, erro
 	for _, path := range s.cidfiles {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			if !s.ignore || !errors.Is(err, os.ErrNotExist) {
+			if !s.ignore && !s.force || !errors.Is(err, os.ErrNotExist) {
 				errs = append(errs, err)
 			}
 			continue
@@ -70,11 +71,15 @@ func (s *selection) resolve(x *engines, args []string) ([]container.Record, erro
 	}
 	var out []container.Record
 	for _, name := range args {
-		r, err := x.Lookup(name)
+		find := x.Lookup
+		if s.ignore {
+			find = x.LookupExact // units say so
+		}
+		r, err := find(name)
 		switch {
 		case err == nil:
 			out = append(out, r)
-		case s.ignore && errors.Is(err, container.ErrNotFound):
+		case (s.ignore || s.force) && errors.Is(err, container.ErrNotFound):
 		default:
 			errs = append(errs, err)
 		}
@@ -262,7 +267,7 @@ func newRmCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sel.ignore = sel.ignore || force
+			sel.force = force
 			records, err := sel.resolve(x, args)
 			return forEach(e, records, err, nameOf, func(r container.Record) error {
 				return e.remove(ctx, x, r, force, volumes, patience.or(r.StopTimeout(x.stopTimeout())))

@@ -163,7 +163,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	for _, id := range ids {
 		c, err := e.Store.Container(id)
 		if err == nil {
-			if r, ok := decode(c); ok && r.Spec.Remove && r.BootID != BootID() {
+			if r, ok := decode(c); ok && r.Spec.Remove && ofEarlierBoot(r, BootID()) {
 				errs = append(errs, e.sweep(ctx, r))
 			}
 			continue
@@ -216,7 +216,13 @@ func (e *Engine) sweep(ctx context.Context, r Record) error {
 	return errors.Join(e.remove(ctx, r, true), lock.Drop())
 }
 
-// BootID tells one boot from another. Source: proc_sys_kernel(5), random/boot_id.
+// ofEarlierBoot reports whether nothing of a container can run any more. Of a boot that is
+// not known nothing is said.
+func ofEarlierBoot(r Record, now string) bool {
+	return now != "" && r.BootID != "" && r.BootID != now
+}
+
+// BootID tells one boot from another; "" where that cannot be read. Source: proc_sys_kernel(5), random/boot_id.
 func BootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -240,6 +240,16 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 	return Record{}, fmt.Errorf("%s: %w begins like that", nameOrID, ErrAmbiguous)
 }
 
+// LookupExact finds a container by its name or its whole ID. Units name containers so: with
+// a name like "db" they must not meet a container whose ID begins with it.
+func (e *Engine) LookupExact(nameOrID string) (Record, error) {
+	r, err := e.Lookup(nameOrID)
+	if err == nil && r.Name != nameOrID && r.ID != nameOrID || errors.Is(err, ErrAmbiguous) {
+		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+	}
+	return r, err
+}
+
 // List returns all containers of podunit, oldest first.
 func (e *Engine) List() ([]Record, error) {
 	all, err := e.Store.Containers()

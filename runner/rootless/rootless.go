@@ -200,10 +200,22 @@ func (i Identity) name() string {
 }
 
 // Keep lists pid, a process that lives in the user namespace, so that later runners
-// join it. The entry goes by itself: a runner that finds it dead removes it.
+// join it. The entry goes by itself: a runner that finds it dead removes it, and one that
+// finds it half-written would, so it is written under the lock of the list.
 func (i Identity) Keep(pid int) error {
 	if !i.Entered || !i.Rootless() {
 		return nil
+	}
+	lock, err := os.OpenFile(filepath.Join(filepath.Dir(i.entry(pid)), "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	return os.WriteFile(i.entry(pid), fmt.Appendf(nil, "%d\n", i.userns), 0o600)
 }
