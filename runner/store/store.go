@@ -56,6 +56,13 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name := sharedFS(options.GraphRoot); name != "" {
+		return nil, &Error{
+			Path: options.GraphRoot,
+			Err:  fmt.Errorf("it is on %s, which other machines may mount, too", name),
+			hint: "boots, locks and containers of two machines would get mixed up: put the storage on a disk of this machine with graphroot in ~/.config/containers/storage.conf, or /etc/containers/storage.conf for root",
+		}
+	}
 	// When a podunit is killed, the process that unpacks for it lives on for a moment and
 	// goes on writing into a directory that the library, here, wants to remove.
 	store, err := storage.GetStore(options)
@@ -71,6 +78,39 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 		return nil, explain(options, err)
 	}
 	return store, nil
+}
+
+// network names the file systems that several machines share. Source: linux/magic.h, and
+// for those that are not in it statfs(2) and the source of coreutils' stat.
+var network = map[int64]string{
+	unix.NFS_SUPER_MAGIC:   "NFS",
+	unix.SMB_SUPER_MAGIC:   "SMB",
+	unix.SMB2_SUPER_MAGIC:  "SMB",
+	unix.CIFS_SUPER_MAGIC:  "CIFS",
+	unix.AFS_SUPER_MAGIC:   "AFS",
+	unix.AFS_FS_MAGIC:      "AFS",
+	unix.CODA_SUPER_MAGIC:  "Coda",
+	unix.CEPH_SUPER_MAGIC:  "Ceph",
+	unix.OCFS2_SUPER_MAGIC: "OCFS2",
+	0x01161970:             "GFS2",
+	0x0BD00BD0:             "Lustre",
+	0x47504653:             "GPFS",
+	0x19830326:             "BeeGFS",
+}
+
+// sharedFS names the file system of a directory, or of the one in which it is to be made,
+// if several machines share it.
+func sharedFS(dir string) string {
+	for ; ; dir = filepath.Dir(dir) {
+		var st unix.Statfs_t
+		err := unix.Statfs(dir, &st)
+		if err == nil {
+			return network[int64(uint32(st.Type))]
+		}
+		if !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir) {
+			return "" // who opens it will tell
+		}
+	}
 }
 
 // busyWait is how long a dead podunit's unpacking is waited for.

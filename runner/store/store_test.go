@@ -103,3 +103,14 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+func TestSharedFileSystem(t *testing.T) {
+	for magic, want := range map[int64]string{0x6969: "NFS", 0xFE534D42: "SMB", 0xFF534D42: "CIFS", 0xEF53: "", 0x01021994: "", 0x794c7630: ""} {
+		if got := network[magic]; got != want {
+			t.Errorf("%x: %q, want %q", magic, got, want)
+		}
+	}
+	if got := sharedFS(filepath.Join(t.TempDir(), "not", "yet")); got != "" {
+		t.Errorf("a directory of this machine is on %s", got)
+	}
+}
