@@ -26,8 +26,8 @@ type Request struct {
 	Network spec.Network
 	// Ports to publish; only pasta can.
 	Ports []spec.PortMapping
-	// Dir is the runtime directory of the container or pod, on a tmpfs. It gets
-	// the files netns, pasta.pid and pasta.work.
+	// Dir is the runtime directory of the container or pod, on a tmpfs, in a directory of
+	// podunit's own. Its last part is unique. It gets the files netns and pasta.pid.
 	Dir string
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
@@ -54,9 +54,8 @@ type Result struct {
 
 // Names of what lies in Request.Dir.
 const (
-	netnsFile = "netns"      // where the namespace is mounted, as far as the runner's mount namespace reaches
-	pidFile   = "pasta.pid"  // decimal and a newline, written by pasta itself
-	workFile  = "pasta.work" // the directory that pasta saw instead of Request.Dir, if it did
+	netnsFile = "netns"     // where the namespace is mounted, as far as the runner's mount namespace reaches
+	pidFile   = "pasta.pid" // decimal and a newline, written by pasta itself
 )
 
 // Pending is a network that is being made.
