@@ -61,7 +61,6 @@ install: build ## build, then install below PREFIX (default /usr/local) and DEST
 			install -D -m 644 "units/$$kind/$$f" "$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$f" || exit 1; \
 		done || exit 1; \
 	done
-	install -D -m 644 units/tmpfiles.d/podunit.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/podunit.conf
 	@mkdir -p $(DESTDIR)$(BASHCOMP) $(DESTDIR)$(FISHCOMP) $(DESTDIR)$(ZSHCOMP)
 	bin/podunit completion bash >$(DESTDIR)$(BASHCOMP)/podunit
 	bin/podunit completion fish >$(DESTDIR)$(FISHCOMP)/podunit.fish

@@ -33,6 +33,8 @@ type Options struct {
 	// Lax makes faulty files behave as in Podman: they yield no unit, and two files that claim one service name are
 	// not an error, the one that is converted later wins.
 	Lax bool
+	// UID looks up the ID of an account, for system units with User=. Nil knows of none.
+	UID func(name string) (uid int, ok bool)
 	// Exists tells whether a path is there, for AddDevice=-PATH. Nil says that nothing is.
 	Exists func(path string) bool
 }
@@ -277,6 +279,7 @@ func (c *converter) convert() []byte {
 	c.out.Rename("Quadlet", "X-Quadlet")
 	c.service = c.out.Make("Service")
 	c.warnUser()
+	c.runtimeDirectory()
 	switch c.Type.Name {
 	case "Container":
 		c.container()
@@ -520,6 +523,27 @@ func (c *converter) runsAs() string {
 		return ""
 	}
 	return l.Value
+}
+
+// runtimeDirectory has the system make /run/user/UID for the user of a system unit, who may
+// never log in: there the runner keeps what is true of running containers, and it is the
+// same place as after a login. An account that only the network knows gets none.
+func (c *converter) runtimeDirectory() {
+	name := c.runsAs()
+	uid, err := strconv.ParseUint(name, 10, 32)
+	if err != nil {
+		if name == "" || c.opt.UID == nil {
+			return
+		}
+		id, ok := c.opt.UID(name)
+		if !ok {
+			return
+		}
+		uid = uint64(id)
+	}
+	unit := "user-runtime-dir@" + strconv.FormatUint(uid, 10) + ".service"
+	c.unit.Append("Requires", unit)
+	c.unit.Append("After", unit)
 }
 
 // resource finishes the service of a unit whose command makes something and ends.

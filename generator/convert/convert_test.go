@@ -229,3 +229,30 @@ func TestManyFaults(t *testing.T) {
 		t.Errorf("%d units failed, want 3", failed)
 	}
 }
+
+// TestRuntimeDirectory: a system unit with User= has the user's runtime directory made, in
+// which another process of the same user looks after a login, too.
+func TestRuntimeDirectory(t *testing.T) {
+	uid := func(name string) (int, bool) { return 1003, name == "dave" }
+	for service, want := range map[string]string{
+		"[Service]\nUser=dave\n":   "user-runtime-dir@1003.service",
+		"[Service]\nUser=1234\n":   "user-runtime-dir@1234.service",
+		"[Service]\nUser=nobody\n": "", // an account that /etc/passwd does not have
+		"[Service]\nUser=root\n":   "",
+		"[Service]\nUser=%i\n":     "",
+		"":                         "",
+	} {
+		for name, text := range map[string]string{"a.container": "[Container]\nImage=localhost/a\n", "a.pod": "[Pod]\n", "a.volume": "[Volume]\n"} {
+			out, _ := Generate([]quadlet.Input{input(name, text+service)}, Options{UID: uid})
+			got := string(out.Units[0].Text)
+			for _, key := range []string{"Requires=", "After="} {
+				if has := strings.Contains(got, "\n"+key+"user-runtime-dir@"); has != (want != "") || has && !strings.Contains(got, "\n"+key+want+"\n") {
+					t.Errorf("%s with %q: want %s%s in\n%s", name, service, key, want, got)
+				}
+			}
+			if user, _ := Generate([]quadlet.Input{input(name, text+service)}, Options{User: true, UID: uid}); strings.Contains(string(user.Units[0].Text), "user-runtime-dir@") {
+				t.Errorf("%s of a user's manager, with %q, asks for what only the system has", name, service)
+			}
+		}
+	}
+}

@@ -66,11 +66,18 @@ var faults = []struct {
 	},
 	{name: "XDG_RUNTIME_DIR leads nowhere", script: "export XDG_RUNTIME_DIR=/nonexistent; " + works, want: []string{"it works"}},
 	{
-		name: "no service manager", set: "systemctl stop user@1003 user-runtime-dir@1003", user: "root", script: dave + works,
+		name: "no directory for runtime state", set: "systemctl stop user@1003 user-runtime-dir@1003; mkdir -m 777 /tmp/podunit-run-1003", unset: "rmdir /tmp/podunit-run-1003",
+		user: "root", script: dave + works, status: 125,
+		want: []string{"error: no directory for runtime state: /run/user/1003 is not there\n", "hint: a login makes it; for one who does not log in, as root: loginctl enable-linger dave, or in a system unit Requires=user-runtime-dir@1003.service"},
+	},
+	{
+		// What a system unit with User=dave has.
+		name: "no service manager", set: "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity",
+		user: "root", script: dave + works,
 		want: []string{"it works", "warning: no cgroup of its own: the user's service manager cannot be reached"},
 	},
 	{
-		name: "no service manager for a container that is to run on", user: "root", unset: "rm -rf /tmp/podunit-run-1003",
+		name: "no service manager for a container that is to run on", user: "root", unset: "systemctl stop holds-1003",
 		script: dave + "podunit run -d --name d " + image + " sleep 1000; s=$?; " + dave + "podunit ps -aq; exit $s", status: 125,
 		want: []string{"error: the user's service manager cannot be reached (unix:path=/run/user/1003/systemd/private", "or as root: loginctl enable-linger 1003;"},
 	},

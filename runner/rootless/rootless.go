@@ -145,7 +145,7 @@ func (i Identity) Error() error {
 func (i Identity) Hint() string {
 	switch i.Problem {
 	case NoRunDir:
-		return "set XDG_RUNTIME_DIR to a directory of your own; logging in does, and so does loginctl enable-linger"
+		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit Requires=user-runtime-dir@%d.service and the same After=, which a Quadlet file with User= gets", i.name(), i.UID)
 	case NoSubID:
 		first := freeID("/etc/subuid", "/etc/subgid")
 		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)
