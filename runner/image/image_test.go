@@ -133,11 +133,11 @@ func (w *world) pull(repository string) *Image {
 	return image
 }
 
-// files lists what lies in the directory for downloads.
+// files lists what lies in the directory for downloads, but for the notes of layers.
 func (w *world) files() []string {
 	var all []string
 	_ = filepath.WalkDir(filepath.Join(w.dir, "tmp"), func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && d.Name() != ".keep" {
+		if err == nil && !d.IsDir() && d.Name() != ".keep" && filepath.Base(filepath.Dir(path)) != notes {
 			all = append(all, path)
 		}
 		return nil
@@ -766,7 +766,7 @@ func TestInterruptAndResume(t *testing.T) {
 func TestKeptBlobIsVerified(t *testing.T) {
 	w := newWorld(t)
 	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 100_000)})
-	work, err := newWorkdir(w.store)
+	work, err := newWorkdir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -785,7 +785,7 @@ func TestKeptBlobIsVerified(t *testing.T) {
 func TestSweep(t *testing.T) {
 	w := newWorld(t)
 	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
-	work, err := newWorkdir(w.store)
+	work, err := newWorkdir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}

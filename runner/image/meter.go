@@ -27,9 +27,10 @@ const noise = 16 << 10
 // when its length is the blob's, what is left is unpacking, and that is no fault of the
 // registry.
 type meter struct {
-	work  *workdir
-	host  string
-	limit time.Duration // of silence
+	work   *workdir
+	layers *note // of this pull; may be nil
+	host   string
+	limit  time.Duration // of silence
 
 	events chan types.ProgressProperties
 
@@ -171,6 +172,7 @@ func (m *meter) event(e types.ProgressProperties) {
 	case types.ProgressEventNewArtifact:
 		m.begun[d], m.apart[d] = e.Artifact.Size, e.Artifact.Size
 		m.all = append(m.all, d)
+		m.layers.add(d.String())
 		m.p.Layers++
 		m.p.Total += max(e.Artifact.Size, 0)
 	case types.ProgressEventRead:
@@ -180,6 +182,7 @@ func (m *meter) event(e types.ProgressProperties) {
 		m.offsets[d] = max(e.Artifact.Size, int64(e.Offset))
 		m.p.LayersDone++
 	case types.ProgressEventSkipped:
+		m.all = append(m.all, d) // an earlier pull may have left the blob
 		m.p.Layers++
 		m.p.LayersDone++
 	}

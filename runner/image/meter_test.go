@@ -17,7 +17,7 @@ import (
 // What counts as the registry's silence, and what as work of our own.
 func TestSilence(t *testing.T) {
 	w := newWorld(t)
-	work, err := newWorkdir(w.store)
+	work, err := newWorkdir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestSilence(t *testing.T) {
 // Unpacking heeds no context: a pull that was told to end is left behind in time.
 func TestAbandon(t *testing.T) {
 	w := newWorld(t)
-	work, err := newWorkdir(w.store)
+	work, err := newWorkdir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,9 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	if err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
-	work, err := newWorkdir(im.store)
+	im.collectOld(ctx)
+	begun := time.Now()
+	work, err := newWorkdir(ctx, im.store)
 	if err != nil {
 		if isFull(err) {
 			err = &FullError{Dir: im.store.GraphRoot()}
@@ -147,7 +149,13 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	}
 	step.Crash("pull begun")
 	sys.BigFilesTemporaryDir = work.dir
+	own, err := downloads(im.store)
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
+	m.layers = begin(own)
 	report := func(p Progress) {
 		lock.write(p)
 		if o.Report != nil {
@@ -159,17 +167,23 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *Ima
 	})
 	switch {
 	case errors.Is(err, errAbandoned):
+		m.layers.close(true)
 		_ = os.RemoveAll(work.dir) // what is open in there, and locked, ends with the process
 		return nil, err
 	case err != nil && isFull(err):
 		work.close(m.blobs())
-		im.dropLayers(m)
+		im.dropLayers(ctx, own, m, begun)
+		m.layers.close(len(im.stored(m)) > 0)
 		return nil, im.full(work, err)
 	case err != nil:
-		work.close(im.stored(m))
+		stored := im.stored(m)
+		work.close(stored)
+		m.layers.close(len(stored) > 0)
 		return nil, err
 	}
 	step.Crash("pull stored")
+	m.layers.close(false)
+	settle(own, m.blobs())
 	work.close(m.blobs())
 	p := m.progress()
 	p.Done, p.LayersDone = p.Total, p.Layers
@@ -428,21 +442,26 @@ func (im *Images) stored(m *meter) []digest.Digest {
 	return all
 }
 
-// dropLayers removes the layers that a pull stored before the disk was full. The
-// storage refuses to remove what an image, a container or another layer stands on.
-func (im *Images) dropLayers(m *meter) {
-	for again := true; again; {
-		again = false
-		for _, d := range m.blobs() {
-			layers, err := im.store.LayersByCompressedDigest(d)
-			if err != nil {
-				continue
-			}
-			for _, l := range layers {
-				again = im.store.DeleteLayer(l.ID) == nil || again
+// dropLayers removes the layers that a pull stored before the disk was full. The storage
+// refuses to remove what an image, a container or another layer stands on. What was there
+// when the pull began stays, and while another pull is under way all does: it may have
+// stored the layer, or be about to stand on it.
+func (im *Images) dropLayers(ctx context.Context, own *os.Root, m *meter, begun time.Time) {
+	_ = alone(context.WithoutCancel(ctx), own, func() error { // what stays is noted
+		for again := true; again; {
+			again = false
+			for _, d := range m.blobs() {
+				layers, err := im.store.LayersByCompressedDigest(d)
+				if err != nil {
+					continue
+				}
+				for _, l := range layers {
+					again = l.Created.After(begun) && im.store.DeleteLayer(l.ID) == nil || again
+				}
 			}
 		}
-	}
+		return nil
+	})
 }
 
 // has reports whether a digest is one of the image's.

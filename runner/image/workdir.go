@@ -3,6 +3,7 @@
 package image
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -30,6 +31,9 @@ const keepFor = 7 * 24 * time.Hour
 //
 //	BASE/podunit-UID/pull-*/        one per running pull, which holds the lock on it
 //	BASE/podunit-UID/blobs/DIGEST   complete blobs of pulls that ended early
+//	BASE/podunit-UID/layers/*       layers of pulls and removals, see note.go
+//
+// Who makes a pull's directory holds a lock on BASE/podunit-UID.
 //
 // The storage takes layers in order only: what was downloaded of a later layer lies in
 // a file until those below it are complete, and the library removes that file when the
@@ -45,12 +49,17 @@ type workdir struct {
 const unverified = ".unverified"
 
 // newWorkdir makes the directory of a pull, after it removed what dead pulls left.
-func newWorkdir(store storage.Store) (*workdir, error) {
+func newWorkdir(ctx context.Context, store storage.Store) (*workdir, error) {
 	own, err := downloads(store)
 	if err != nil {
 		return nil, err
 	}
 	defer own.Close()
+	beginning, err := lockPulls(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	defer beginning.Close()
 	w := &workdir{blobs: filepath.Join(own.Name(), "blobs")}
 	sweep(own)
 	if err := own.Mkdir("blobs", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -73,6 +82,30 @@ func newWorkdir(store storage.Store) (*workdir, error) {
 		w.lock.Close()
 	}
 	return nil, fmt.Errorf("%s: %w", own.Name(), err)
+}
+
+// lockPulls locks the directory of this user's pulls: until it is closed, none begins.
+func lockPulls(ctx context.Context, own *os.Root) (*os.File, error) {
+	f, err := own.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			f.Close()
+			return nil, &fs.PathError{Op: "lock", Path: own.Name(), Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // downloads opens the directory of this user's pulls, and makes it if it is not there.
