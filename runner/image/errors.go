@@ -44,13 +44,17 @@ func (e *CorruptError) Hint() string {
 	return fmt.Sprintf("pull it again, or remove it: podunit rmi -f %s", short(e.ID))
 }
 
-// StallError is a registry that sent nothing for as long as Limit.
+// StallError is a registry that sent nothing, or next to nothing, for as long as Limit.
 type StallError struct {
 	Host  string // as in the image's name: with the port, if there is one
 	Limit time.Duration
+	Slow  bool // something came, but less than a KiB a second
 }
 
 func (e *StallError) Error() string {
+	if e.Slow {
+		return fmt.Sprintf("registry %s: less than 1 KiB a second for %s", e.Host, e.Limit)
+	}
 	return fmt.Sprintf("registry %s: no byte received for %s", e.Host, e.Limit)
 }
 

@@ -666,6 +666,14 @@ func TestStall(t *testing.T) {
 		w.registry.hang[p.layers[1]] = 0
 		stalls(t, w)
 	})
+	t.Run("a few bytes a second", func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
+		w.registry.rate = 500
+		if e := stalls(t, w); !e.Slow || !strings.Contains(e.Error(), "less than 1 KiB a second") {
+			t.Errorf("%v", e)
+		}
+	})
 	t.Run("a slow one is waited for", func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
@@ -692,7 +700,7 @@ func TestStall(t *testing.T) {
 	})
 }
 
-func stalls(t *testing.T, w *world) {
+func stalls(t *testing.T, w *world) *StallError {
 	t.Helper()
 	o := w.options()
 	o.Stall = time.Second
@@ -708,6 +716,7 @@ func stalls(t *testing.T, w *world) {
 	if left := w.files(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	return stall
 }
 
 // What was complete when a pull ended is not downloaded again, also when a layer below

@@ -42,7 +42,8 @@ type meter struct {
 	offsets map[digest.Digest]int64 // as the library reports them
 	files   map[string]int64        // the most that was seen of each file
 	all     []digest.Digest         // every blob this pull began
-	silent  time.Duration           // waited for the registry since something came
+	silent  time.Duration           // waited for the registry, beyond what its speed excuses
+	drips   bool                    // something came in that time
 	started bool                    // a blob was begun or found in this attempt
 	written int64                   // bytes this process had written when it was last looked at
 }
@@ -142,7 +143,7 @@ func (m *meter) watch(ctx context.Context, interval time.Duration, report func(P
 			m.measure(min(now.Sub(last), 2*look))
 			last = now
 			if m.limit > 0 && m.silence() >= m.limit {
-				cancel(&StallError{Host: m.host, Limit: m.limit})
+				cancel(&StallError{Host: m.host, Limit: m.limit, Slow: m.dripping()})
 			}
 			if report != nil && now.Sub(reported) >= interval {
 				report(m.progress())
@@ -167,26 +168,42 @@ func (m *meter) event(e types.ProgressProperties) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := e.Artifact.Digest
-	m.started, m.moved, m.silent = true, true, 0
+	m.started, m.moved = true, true
 	switch e.Event {
 	case types.ProgressEventNewArtifact:
 		m.begun[d], m.apart[d] = e.Artifact.Size, e.Artifact.Size
+		m.excuse(perBlob)
 		m.all = append(m.all, d)
 		m.layers.add(d.String())
 		m.p.Layers++
 		m.p.Total += max(e.Artifact.Size, 0)
 	case types.ProgressEventRead:
+		// It may be a while until so little gets to the file.
+		m.drips = m.drips || m.silent > 0 && int64(e.Offset) > m.offsets[d]
 		m.offsets[d] = int64(e.Offset)
 	case types.ProgressEventDone:
 		delete(m.begun, d)
 		m.offsets[d] = max(e.Artifact.Size, int64(e.Offset))
 		m.p.LayersDone++
+		m.excuse(perBlob)
 	case types.ProgressEventSkipped:
+		m.excuse(perBlob)
 		m.all = append(m.all, d) // an earlier pull may have left the blob
 		m.p.Layers++
 		m.p.LayersDone++
 	}
 }
+
+// A registry may be slow, but not so slow that a pull never ends: below floor bytes a
+// second the wait for it counts as silence, but for what a request takes, however little
+// it brings.
+const (
+	floor   = 1 << 10
+	perBlob = 5 * time.Second
+)
+
+// excuse takes from the silence what has been waited for in vain.
+func (m *meter) excuse(d time.Duration) { m.silent = max(0, m.silent-d) }
 
 // measure looks at the files; dt is the time since it last did.
 func (m *meter) measure(dt time.Duration) {
@@ -196,8 +213,9 @@ func (m *meter) measure(dt time.Duration) {
 	complete := make(map[int64][]string)
 	for path, size := range sizes {
 		if size > m.files[path] {
+			m.excuse(time.Duration(size-m.files[path]) * time.Second / floor)
 			m.files[path] = size
-			m.moved, m.silent = true, 0
+			m.moved, m.drips = true, m.silent > 0
 		}
 		complete[size] = append(complete[size], path)
 	}
@@ -233,6 +251,12 @@ func (m *meter) silence() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.silent
+}
+
+func (m *meter) dripping() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.drips
 }
 
 // progress gives the state and begins a new period for Moved.

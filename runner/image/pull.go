@@ -26,8 +26,8 @@ const (
 	PullNewer   = config.PullPolicyNewer   // pull if the registry has another; what is there will do if that fails
 )
 
-// DefaultStall is how long a registry may send nothing, unless StallEnv says otherwise: a
-// duration like 90s or 5m, 0 for no limit.
+// DefaultStall is how long a registry may send nothing, or less than a KiB a second, unless
+// StallEnv says otherwise: a duration like 90s or 5m, 0 for no limit.
 const (
 	DefaultStall = 60 * time.Second
 	StallEnv     = "PODUNIT_PULL_STALL_TIMEOUT"
@@ -53,7 +53,7 @@ type PullOptions struct {
 	// It is called before a registry is.
 	Online func(context.Context) error
 
-	Stall    time.Duration  // give up after this long without a byte; 0 is $PODUNIT_PULL_STALL_TIMEOUT or DefaultStall, negative is never
+	Stall    time.Duration  // give up after this long with less than a KiB a second; 0 is $PODUNIT_PULL_STALL_TIMEOUT or DefaultStall, negative is never
 	Interval time.Duration  // between two reports; 0 is a second
 	Report   func(Progress) // may be nil; called from one goroutine at a time
 	Log      func(string)   // for a line to the user now and then; may be nil
