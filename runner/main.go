@@ -24,6 +24,7 @@ import (
 	"github.com/podunit/podunit/runner/notify"
 	_ "github.com/podunit/podunit/runner/resident" // before others allocate
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -172,6 +173,7 @@ func (e *env) say(lines ...string) {
 		}
 	}
 	for _, line := range lines {
+		line = terminal.Text(line) // strangers may have written a part of it
 		if fields == nil || journald.Send(line, journald.PriErr, fields) != nil {
 			fmt.Fprintln(e.stderr, line)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/terminal"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,7 +19,8 @@ type Error struct {
 	hint string
 }
 
-func (e *Error) Error() string { return e.Name + ": " + e.Err.Error() }
+// Error is one line, whatever a registry has answered.
+func (e *Error) Error() string { return terminal.Line(e.Name + ": " + e.Err.Error()) }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
 )
@@ -63,7 +64,7 @@ type PullOptions struct {
 
 func (o PullOptions) log(format string, a ...any) {
 	if o.Log != nil {
-		o.Log(fmt.Sprintf(format, a...))
+		o.Log(terminal.Text(fmt.Sprintf(format, a...)))
 	}
 }
 
