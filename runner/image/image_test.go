@@ -894,3 +894,48 @@ func TestProgressString(t *testing.T) {
 }
 
 func writeFile(path string, size int) error { return os.WriteFile(path, make([]byte, size), 0o600) }
+
+// TestLostLayerIsPulledAnew: the directory of any layer of an image may be lost while its
+// record is whole.
+func TestLostLayerIsPulledAnew(t *testing.T) {
+	for lost := range 3 {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one(), map[string][]byte{"b": random(1, 1000)}, map[string][]byte{"c": random(2, 1000)})
+		image := w.pull("app:1")
+		id := image.TopLayer
+		for range lost {
+			l, err := w.store.Layer(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = l.Parent
+		}
+		container := w.container(image, "web", true)
+		dir := filepath.Join(w.dir, "graph/vfs/dir", id)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *CorruptError
+		if _, err := w.Lookup(t.Context(), w.name("app:1")); !errors.As(err, &damaged) {
+			t.Fatalf("lookup: %v", err)
+		}
+		o := w.options()
+		o.Policy = PullMissing
+		if _, err := w.Pull(t.Context(), w.name("app:1"), o); err == nil || !strings.Contains(err.Error(), "containers stand on it") {
+			t.Errorf("beside a container: %v", err)
+		}
+		if err := w.store.DeleteContainer(container); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Pull(t.Context(), w.name("app:1"), o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Lookup(t.Context(), w.name("app:1")); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+		w.layers(3)
+	}
+}

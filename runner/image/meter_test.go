@@ -27,7 +27,7 @@ func TestSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMeter(work, "x", "host", time.Minute)
-	blob := types.BlobInfo{Digest: digest.FromBytes(make([]byte, 100)), Size: 100}
+	blob := types.BlobInfo{Digest: digest.FromBytes(make([]byte, 100<<10)), Size: 100 << 10}
 	for _, c := range []struct {
 		name   string
 		do     func()
@@ -37,18 +37,21 @@ func TestSilence(t *testing.T) {
 		{"before anything came", func() {}, time.Second, 0},
 		{"still nothing", func() {}, 2 * time.Second, 0},
 		{"a blob begins", func() { m.event(types.ProgressProperties{Event: types.ProgressEventNewArtifact, Artifact: blob}) }, time.Second, 0},
-		{"bytes come", func() { _ = writeFile(download, 60) }, time.Second, 60},
-		{"none come", func() {}, 2 * time.Second, 60},
+		{"bytes come", func() { _ = writeFile(download, 60<<10) }, time.Second, 60 << 10},
+		{"a few bytes come", func() { _ = writeFile(download, 60<<10+512) }, 1500 * time.Millisecond, 60<<10 + 512},
+		{"none come", func() {}, 2500 * time.Millisecond, 60<<10 + 512},
 		{"a retry does not end the silence", func() {
 			m.attempt()
 			_ = os.Remove(download)
-		}, 3 * time.Second, 0},
+		}, 3500 * time.Millisecond, 0},
 		{"the blob is complete", func() {
 			m.event(types.ProgressProperties{Event: types.ProgressEventNewArtifact, Artifact: blob})
-			_ = writeFile(download, 100)
-		}, 0, 100},
-		{"it is unpacked for long", func() {}, 0, 100},
-		{"it is done, the next has not begun", func() { m.event(types.ProgressProperties{Event: types.ProgressEventDone, Artifact: blob, Offset: 100}) }, 0, 100},
+			_ = writeFile(download, 100<<10)
+		}, 0, 100 << 10},
+		{"it is unpacked for long", func() {}, 0, 100 << 10},
+		{"it is done, the next has not begun", func() {
+			m.event(types.ProgressProperties{Event: types.ProgressEventDone, Artifact: blob, Offset: 100 << 10})
+		}, 0, 100 << 10},
 	} {
 		c.do()
 		m.measure(time.Second)

@@ -34,6 +34,7 @@ import (
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/transports/alltransports"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,6 +67,9 @@ func (im *Images) transport(ctx context.Context, name string, o PullOptions) (st
 func (im *Images) pullNamed(ctx context.Context, name string, local *Image, o PullOptions) (*Image, error) {
 	if o.damaged != nil {
 		o.log("%s; pulling it anew", o.damaged)
+		if err := im.dropDamaged(o.damaged); err != nil {
+			return nil, &Error{Name: name, Err: err, hint: o.damaged.Hint()}
+		}
 	}
 	sys, err := o.context(im.base)
 	if err != nil {
@@ -462,6 +466,102 @@ func (im *Images) dropLayers(ctx context.Context, own *os.Root, m *meter, begun 
 		}
 		return nil
 	})
+}
+
+// dropDamaged removes the layers of an image that have lost their directories, with those
+// above them: a pull would take them for whole. Where a container or another image stands on
+// one, the error says so.
+func (im *Images) dropDamaged(d *CorruptError) error {
+	stored, err := im.store.Image(d.ID)
+	if err != nil {
+		return nil //nolint:nilerr // somebody else has removed it
+	}
+	var broken string // the lowest of them
+	for id := stored.TopLayer; id != ""; {
+		l, err := im.store.Layer(id)
+		if err != nil {
+			break
+		}
+		if dir := im.layerDir(l); dir != "" {
+			if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+				broken = l.ID
+			}
+		}
+		id = l.Parent
+	}
+	if broken == "" {
+		return nil // the pull replaces what is missing
+	}
+	ids, err := im.InUse(stored.ID)
+	if err != nil {
+		return err
+	}
+	if len(ids) > 0 {
+		return fmt.Errorf("%w, and containers stand on it: %s", d, strings.Join(shortAll(ids), ", "))
+	}
+	im.noting([]storage.Image{*stored}, func() { err = im.dropAbove(stored.ID, broken) })
+	if err != nil {
+		return fmt.Errorf("%w, and %w", d, err)
+	}
+	return nil
+}
+
+// dropAbove removes an image, a layer of it and those above that, unless another image stands
+// on one of them.
+func (im *Images) dropAbove(image, broken string) error {
+	layers, err := im.store.Layers()
+	if err != nil {
+		return err
+	}
+	parent := make(map[string]string)
+	for _, l := range layers {
+		parent[l.ID] = l.Parent
+	}
+	above := func(id string) bool {
+		for ; id != ""; id = parent[id] {
+			if id == broken {
+				return true
+			}
+		}
+		return false
+	}
+	images, err := im.store.Images()
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, i := range images {
+		if i.ID != image && above(i.TopLayer) {
+			others = append(others, nameOf(&i))
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("so are images on the same layer, which must go first: podunit rmi -f %s", strings.Join(others, " "))
+	}
+	_, err = im.store.DeleteImage(image, true)
+	faults := []error{err}
+	for range layers {
+		for _, l := range layers {
+			if above(l.ID) {
+				_ = im.store.DeleteLayer(l.ID) // the next round, or the pull, meets it again
+			}
+		}
+		if _, err := im.store.Layer(broken); err != nil {
+			break
+		}
+	}
+	if _, err := im.store.Layer(broken); err == nil {
+		faults = append(faults, fmt.Errorf("layer %s is damaged, and cannot be removed", short(broken)))
+	}
+	return remaining(faults)
+}
+
+func shortAll(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, short(id))
+	}
+	return out
 }
 
 // has reports whether a digest is one of the image's.

@@ -7,6 +7,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,9 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 			hint: "boots, locks and containers of two machines would get mixed up: put the storage on a disk of this machine with graphroot in ~/.config/containers/storage.conf, or /etc/containers/storage.conf for root",
 		}
 	}
+	if err := checkLists(options, c.Rootless); err != nil {
+		return nil, err
+	}
 	// When a podunit is killed, the process that unpacks for it lives on for a moment and
 	// goes on writing into a directory that the library, here, wants to remove.
 	store, err := storage.GetStore(options)
@@ -111,6 +115,58 @@ func sharedFS(dir string) string {
 			return "" // who opens it will tell
 		}
 	}
+}
+
+// checkLists finds the lists of the storage that a power cut or a full disk has emptied or
+// cut short. The library takes an empty one for a storage without images.
+func checkLists(o storage.StoreOptions, rootless bool) error {
+	driver := o.GraphDriverName
+	if driver == "" {
+		driver = "overlay"
+	}
+	inside := "" // where a user's files are the user's
+	if rootless {
+		inside = "podunit unshare "
+	}
+	for _, kind := range []string{"images", "layers", "containers"} {
+		path := filepath.Join(o.GraphRoot, driver+"-"+kind, kind+".json")
+		whole, err := isList(path)
+		if err != nil || whole {
+			continue // there is none yet, or the library will tell
+		}
+		e := &Error{Path: path, Err: errors.New("the list is damaged")}
+		if kind == "images" {
+			e.hint = fmt.Sprintf("images are pulled again without it, and layers are kept: %smv %s %s.damaged", inside, path, path)
+		} else {
+			e.hint = fmt.Sprintf("volumes are not concerned; images and containers must go: stop what runs, then %ssh -c 'rm -rf %s/%s*'", inside, o.GraphRoot, driver)
+		}
+		return e
+	}
+	return nil
+}
+
+// isList looks at the two ends of a file: a list in JSON has brackets there, or is null.
+func isList(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	const ends = 64 // more than any white space
+	head := make([]byte, min(ends, st.Size()))
+	tail := make([]byte, len(head))
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return false, err
+	}
+	if _, err := f.ReadAt(tail, st.Size()-int64(len(tail))); err != nil {
+		return false, err
+	}
+	head, tail = bytes.TrimSpace(head), bytes.TrimSpace(tail)
+	return string(head) == "null" || bytes.HasPrefix(head, []byte("[")) && bytes.HasSuffix(tail, []byte("]")), nil
 }
 
 // busyWait is how long a dead podunit's unpacking is waited for.
