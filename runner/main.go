@@ -187,16 +187,20 @@ func (e *env) complain(err error) {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
 		lines = append(lines, "  hint: "+h.Hint())
-	} else if hint := diskHint(err); hint != "" {
+	} else if hint := e.diskHint(err); hint != "" {
 		lines = append(lines, "  hint: "+hint)
 	}
 	e.say(lines...)
 }
 
 // diskHint is the way out of what any write may meet.
-func diskHint(err error) string {
+func (e *env) diskHint(err error) string {
+	var path *os.PathError
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case full && errors.As(err, &path) && e.user.RunDir != "" && strings.HasPrefix(path.Path, e.user.RunDir+"/"):
+		return fmt.Sprintf("%s, which is in memory, is full: du -xa %s | sort -n | tail shows of what", e.user.RunDir, e.user.RunDir)
+	case full:
 		return "the disk is full; podunit image prune -a removes images that no container uses"
 	case errors.Is(err, syscall.EROFS):
 		return "the file system is read-only; put the storage elsewhere with graphroot in ~/.config/containers/storage.conf"

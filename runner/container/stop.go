@@ -295,7 +295,7 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 		}
 	}
 	step.Crash("volumes removed")
-	if err := e.Store.DeleteContainer(r.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
+	if err := e.deleteContainer(r.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
 		errs = append(errs, fmt.Errorf("remove container %s: %w", r.Name, err))
 	}
 	step.Crash("container removed")
@@ -305,6 +305,53 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 		return err
 	}
 	return errors.Join(removeFile(e.namePath(r.Name)), removeFile(e.marker(r.ID)))
+}
+
+// deleteContainer takes the container out of the storage, which writes its lists before it
+// removes anything. Where the disk is full it cannot: then what is going away makes room.
+func (e *Engine) deleteContainer(id string) error {
+	err := e.Store.DeleteContainer(id)
+	if !isFull(err) {
+		return err
+	}
+	c, cerr := e.Store.Container(id)
+	if cerr != nil {
+		return err
+	}
+	if eerr := e.emptyLayer(c.LayerID); eerr != nil {
+		return errors.Join(err, eerr)
+	}
+	return e.Store.DeleteContainer(id)
+}
+
+// isFull reports whether there was no room on a disk, for bytes, for files, or in a quota.
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// emptyLayer removes what a container has written. Source: go.podman.io/storage/drivers,
+// overlay and vfs.
+func (e *Engine) emptyLayer(id string) error {
+	dir := filepath.Join(e.Store.GraphRoot(), "overlay", id, "diff")
+	if e.Store.GraphDriverName() == "vfs" {
+		dir = filepath.Join(e.Store.GraphRoot(), "vfs", "dir", id)
+	}
+	layer, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer layer.Close()
+	top, err := layer.Open(".")
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	names, err := top.Readdirnames(-1)
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, layer.RemoveAll(name))
+	}
+	return errors.Join(errs...)
 }
 
 // removeFile removes a file; that there is none is no error.
