@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/runc"
@@ -69,20 +70,50 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 			return 0, err
 		}
 	}
-	f, err := os.CreateTemp(e.dir(r.ID), "exec-*.json")
+	e.sweepExecs(r.ID)
+	f, err := os.CreateTemp(e.dir(r.ID), execFile+"*.json")
 	if err != nil {
 		return 0, err
 	}
-	log := strings.TrimSuffix(f.Name(), ".json") + ".log"
+	defer f.Close()
+	log := execLog(f.Name())
 	defer os.Remove(f.Name())
 	defer os.Remove(log)
-	if err := errors.Join(json.NewEncoder(f).Encode(p), f.Close()); err != nil {
+	// Held as long as this process lives: a sweep leaves the files alone.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+		return 0, err
+	}
+	if err := json.NewEncoder(f).Encode(p); err != nil {
 		return 0, err
 	}
 	if x.Detach {
 		return 0, e.Runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
 	}
 	return e.Runtime.Exec(ctx, r.ID, f.Name(), log, x.TTY, x.Streams)
+}
+
+// execFile is how the names of an exec's files in the container's directory begin: what it is
+// to run, in JSON, and the runtime's log beside it.
+const execFile = "exec-"
+
+func execLog(file string) string { return strings.TrimSuffix(file, ".json") + ".log" }
+
+// sweepExecs removes the files of execs that were killed.
+func (e *Engine) sweepExecs(id string) {
+	old, _ := filepath.Glob(filepath.Join(e.dir(id), execFile+"*.json"))
+	for _, path := range old {
+		f, err := os.Open(path)
+		if err != nil {
+			continue // it has just ended
+		}
+		st, err := f.Stat()
+		// An empty one may be about to be locked.
+		if err == nil && (st.Size() > 0 || time.Since(st.ModTime()) > time.Minute) && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.Remove(path) // the next exec tries again
+			_ = os.Remove(execLog(path))
+		}
+		f.Close()
+	}
 }
 
 // OCI reads the OCI configuration of the container's last start.
