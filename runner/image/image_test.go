@@ -31,6 +31,7 @@ import (
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
 	"go.podman.io/storage/pkg/unshare"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain enters a user namespace when it is not run by root: a layer is unpacked in
@@ -937,5 +938,35 @@ func TestLostLayerIsPulledAnew(t *testing.T) {
 			t.Error(err)
 		}
 		w.layers(3)
+	}
+}
+
+// TestInterruptAlways ends a pull that waits for what no context ends: here for somebody to
+// write a FIFO.
+func TestInterruptAlways(t *testing.T) {
+	w := newWorld(t)
+	fifo := filepath.Join(w.dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := w.Pull(ctx, "docker-archive:"+fifo, w.options())
+		ended <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // it opens the FIFO by then, or ends all the sooner
+	cancel()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "interrupted") {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for ever")
+	}
+	// For the goroutine that is left, which this process, unlike a runner, outlives.
+	if f, err := os.OpenFile(fifo, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+		f.Close()
 	}
 }

@@ -73,9 +73,34 @@ func (o PullOptions) platform() string { return platform.ToString(o.OS, o.Arch, 
 // Pull gets the image of a name by policy: from the storage, from a registry, or by
 // another transport (oci:, oci-archive:, docker-archive:, dir:, containers-storage:).
 // The error is an *Error, or ErrUnknown when the policy is PullNever. When ctx ends,
-// Pull returns within two seconds; what it was writing then may go on until the
-// process ends, so the process should.
+// Pull returns within two seconds, whatever it waits for; what it was writing then may go
+// on until the process ends, so the process should.
 func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image, error) {
+	var image *Image
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		image, err = im.pull(ctx, name, o)
+	}()
+	select {
+	case <-done:
+		return image, err
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return image, err
+	case <-time.After(endAfter):
+		// A FIFO that nobody writes, a file system that does not answer.
+		return nil, &Error{Name: name, Err: fmt.Errorf("the pull was interrupted: %w", context.Cause(ctx))}
+	}
+}
+
+// endAfter is longer than giveUp, which ends a pull with less left behind.
+const endAfter = 2 * time.Second
+
+func (im *Images) pull(ctx context.Context, name string, o PullOptions) (*Image, error) {
 	if o.Interval == 0 {
 		o.Interval = time.Second
 	}
