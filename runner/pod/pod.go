@@ -24,6 +24,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"golang.org/x/sys/unix"
@@ -307,11 +308,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if r.Spec.MainPIDFile == "" {
 					return nil
 				}
-				tmp := r.Spec.MainPIDFile + ".new"
-				if err := os.WriteFile(tmp, fmt.Appendln(nil, s.InfraPID), 0o644); err != nil {
-					return err
-				}
-				return os.Rename(tmp, r.Spec.MainPIDFile)
+				return safe.Replace(r.Spec.MainPIDFile, fmt.Appendln(nil, s.InfraPID), 0o644)
 			},
 		},
 	})

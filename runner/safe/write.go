@@ -8,9 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// ErrNotOurs is a file that somebody else has put where one of ours is to be.
+var ErrNotOurs = errors.New("it is not a file of this user's alone")
 
 // making is how the name of a file ends that is to take the place of another.
 const making = ".new"
@@ -103,8 +107,10 @@ func own(f *os.File, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !ours.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is no regular file", path)
+	// A name in a directory like /tmp may be a stranger's file, or a second one of ours.
+	sys := ours.Sys().(*syscall.Stat_t)
+	if !ours.Mode().IsRegular() || int(sys.Uid) != os.Geteuid() || sys.Nlink > 1 {
+		return false, fmt.Errorf("%s: %w", path, ErrNotOurs)
 	}
 	there, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,7 +119,13 @@ func own(f *os.File, path string) (bool, error) {
 	return err == nil && os.SameFile(ours, there), err
 }
 
-func (disk) rename(from, to string) error { return os.Rename(from, to) }
+func (disk) rename(from, to string) error {
+	// A device is what it is for root, too: --pidfile /dev/null.
+	if st, err := os.Lstat(to); err == nil && !st.Mode().IsRegular() && st.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("%s is no file that could be replaced", to)
+	}
+	return os.Rename(from, to)
+}
 
 func (disk) remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -163,8 +163,54 @@ func TestWrite(t *testing.T) {
 	if err := Replace(path, []byte("two"), 0o600); err == nil {
 		t.Error("a FIFO was written")
 	}
+	if err := errors.Join(os.Remove(path+making), os.Link(victim, path+making)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("two"), 0o600); !errors.Is(err, ErrNotOurs) {
+		t.Errorf("a second name of another file was written: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		if err := errors.Join(os.Remove(path+making), os.WriteFile(path+making, nil, 0o666), os.Chown(path+making, 7, 7)); err != nil {
+			t.Fatal(err)
+		}
+		if err := Replace(path, []byte("two"), 0o600); !errors.Is(err, ErrNotOurs) {
+			t.Errorf("a stranger's file took the place of ours: %v", err)
+		}
+	}
 	if b, err := os.ReadFile(victim); err != nil || string(b) != "precious" {
 		t.Errorf("the file behind the link: %q, %v", b, err)
+	}
+}
+
+// TestWriteOverLink puts a file in the place of a link, as a process ID file in a directory
+// where others can write; what the link leads to stays.
+func TestWriteOverLink(t *testing.T) {
+	dir := t.TempDir()
+	path, victim := filepath.Join(dir, "pid"), filepath.Join(dir, "victim")
+	if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o644), os.Symlink(victim, path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("7\n"), 0o644); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{path: "7\n", victim: "precious"} {
+		if b, err := os.ReadFile(name); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
+
+// TestWriteDevice leaves in its place what is no file.
+func TestWriteDevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, nil, 0o644); err == nil {
+		t.Error("a FIFO was replaced")
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 || left[0].Type() != fs.ModeNamedPipe {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
