@@ -45,6 +45,7 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 		ID:        NewID(),
 		Name:      s.Name,
 		BootID:    BootID(),
+		RunDir:    e.RunDir,
 		Created:   time.Now().UTC(),
 		ImageID:   img.ID,
 		ImageName: img.Name,

@@ -38,6 +38,7 @@ type Record struct {
 	ID        string            `json:"-"`
 	Name      string            `json:"-"`
 	BootID    string            // the boot it was created in
+	RunDir    string            `json:",omitempty"` // podunit's runtime directory then
 	Created   time.Time         // UTC
 	ImageID   string            // empty with --rootfs
 	ImageName string            // the reference as resolved

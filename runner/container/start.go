@@ -119,6 +119,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	if label.process, label.mount, err = bundle.Labels(&r.Spec.Security, selinuxEnabled()); err != nil {
 		return 0, err
 	}
+	if err := e.here(*r); err != nil {
+		return 0, err
+	}
 	if !l.New { // after a reboot it is gone
 		if err := os.MkdirAll(e.dir(r.ID), 0o700); err != nil {
 			return 0, err

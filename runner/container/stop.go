@@ -79,6 +79,9 @@ const killWait = 10 * time.Second
 // Stop sends the container its stop signal, waits timeout, and then kills it. One that
 // is not running is no error. It returns when the first process has ended.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -111,6 +114,9 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 
 // Kill sends a signal to the container's first process.
 func (e *Engine) Kill(r Record, sig unix.Signal) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -183,6 +189,9 @@ const cgroupMount = "/sys/fs/cgroup"
 // volumes. The caller holds the lock of its name, and drops it unless the name gets another
 // container at once.
 func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, timeout time.Duration) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ const (
 	works = run + "echo it works"
 	// dave is a login without a service manager: what cron, sudo and su without PAM leave.
 	dave = "setpriv --reuid dave --regid dave --init-groups env -i -C /home/dave HOME=/home/dave USER=dave PATH=/usr/bin:/bin "
+	// hold has a unit that needs the directory for runtime state of dave's, who never logs in.
+	hold = "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity"
 	// unit starts one and shows what its user would look at.
 	unit = hinted + "systemctl --user start one 2>&1; hinted one; "
 	// hinted is a shell function that shows the status of a unit that gives a hint: journald may be behind the unit.
@@ -72,7 +74,7 @@ var faults = []struct {
 	},
 	{
 		// What a system unit with User=dave has.
-		name: "no service manager", set: "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity",
+		name: "no service manager", set: hold,
 		user: "root", script: dave + works,
 		want: []string{"it works", "warning: no cgroup of its own: the user's service manager cannot be reached"},
 	},
@@ -209,7 +211,7 @@ func TestLabFaults(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.units()
 	l.MustRun("alice", works)
-	l.MustRun("root", "loginctl disable-linger dave; "+dave+"podunit pull -q "+image)
+	l.MustRun("root", "loginctl disable-linger dave; "+hold+"; "+dave+"podunit pull -q "+image+"; systemctl stop holds-1003")
 	l.begin("one")
 	l.MustRun("alice", stories["one"].end)
 	before := l.settled()
