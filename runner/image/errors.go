@@ -65,6 +65,9 @@ type PlatformError struct {
 }
 
 func (e *PlatformError) Error() string {
+	if len(e.Have) == 0 {
+		return fmt.Sprintf("no image for %s: the list of images is empty", e.Want)
+	}
 	return fmt.Sprintf("no image for %s; there is %s", e.Want, strings.Join(e.Have, ", "))
 }
 

@@ -934,3 +934,13 @@ func TestInterruptAlways(t *testing.T) {
 		f.Close()
 	}
 }
+
+// TestEmptyIndex says what is wrong with a list of images without one.
+func TestEmptyIndex(t *testing.T) {
+	w := newWorld(t)
+	w.registry.list(t, "none:1", nil)
+	_, err := w.Pull(t.Context(), w.name("none:1"), w.options())
+	if err == nil || !strings.Contains(err.Error(), "the list of images is empty") {
+		t.Errorf("%v", err)
+	}
+}
