@@ -10,6 +10,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -100,7 +101,7 @@ func logSource(x *engines, r container.Record) (journal.Source, error) {
 func ended(x *engines, records []container.Record) bool {
 	for _, r := range records {
 		s, err := x.Status(r.ID)
-		if err == nil && (s.PID != 0 || s.LogPID != 0 && container.Alive(s.LogPID, 0)) {
+		if err == nil && (s.PID != 0 || s.LogPID != 0 && process.Alive(s.LogPID, 0)) {
 			return false
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -254,7 +255,7 @@ func settled(ctx context.Context, m *unit.Manager, name string) (unit.Properties
 func ending(p unit.Properties) bool {
 	switch p.ActiveState {
 	case "active":
-		return p.MainPID != 0 && !container.Alive(p.MainPID, 0)
+		return p.MainPID != 0 && !process.Alive(p.MainPID, 0)
 	case "deactivating":
 		return true
 	}

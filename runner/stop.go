@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -218,7 +219,7 @@ func (e *env) within(ctx context.Context, x *engines, r container.Record, d time
 	case <-time.After(d):
 	}
 	// What the unit waits for, and nothing that it has started since.
-	err = container.EndProcess(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
+	err = process.End(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
 	return errors.Join(<-done, err)
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -112,30 +113,6 @@ func TestALockIsDroppedByItsHolderOnly(t *testing.T) {
 	}
 }
 
-func TestAProcessIsNotMistakenForALaterOne(t *testing.T) {
-	cmd := exec.Command("sleep", "60")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	pid, ticks := cmd.Process.Pid, StartTicks(cmd.Process.Pid)
-	if ticks == 0 || !Alive(pid, ticks) || !Alive(pid, 0) || Alive(pid, ticks+1) {
-		t.Errorf("pid %d started at %d", pid, ticks)
-	}
-	if p, err := openProcess(pid, ticks+1); p != nil || err != nil {
-		t.Errorf("opened a process of another start: %v", err)
-	}
-	if err := EndProcess(pid, ticks, unix.SIGTERM, 5*time.Second); err != nil {
-		t.Error(err)
-	}
-	if Alive(pid, ticks) {
-		t.Error("a zombie passes for alive")
-	}
-	if err := EndProcess(pid, ticks, unix.SIGTERM, time.Second); err != nil {
-		t.Errorf("ending what has ended: %v", err)
-	}
-}
-
 func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir()}
 	if err := os.MkdirAll(e.Dir("x"), 0o700); err != nil {
@@ -144,7 +121,7 @@ func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
 	if s, err := e.Status("x"); err != nil || s.PID != 0 {
 		t.Errorf("no file: %+v, %v", s, err)
 	}
-	if err := e.saveStatus("x", Status{PID: os.Getpid(), StartTicks: StartTicks(os.Getpid())}); err != nil {
+	if err := e.saveStatus("x", Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := e.Status("x"); err != nil || s.PID != os.Getpid() {
@@ -206,8 +183,8 @@ func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
 		noted Status
 		pid   int
 	}{
-		"one that lives":                      {Status{PID: own, StartTicks: StartTicks(own)}, own},
-		"another that has its PID now":        {Status{PID: own, StartTicks: StartTicks(own) - 1}, 0},
+		"one that lives":                      {Status{PID: own, StartTicks: process.StartTicks(own)}, own},
+		"another that has its PID now":        {Status{PID: own, StartTicks: process.StartTicks(own) - 1}, 0},
 		"one that is gone":                    {Status{PID: gone, StartTicks: 1}, 0},
 		"one that was gone when it was noted": {Status{PID: gone}, 0},
 		"none: the network is all there is":   {Status{NetNS: "pasta"}, 0},

@@ -17,12 +17,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -127,7 +127,7 @@ func (e *Engine) Status(id string) (Status, error) {
 		return Status{}, nil // cut by a crash in the middle of a start: not running
 	}
 	// No ticks: it had ended before they could be noted.
-	if s.StartTicks == 0 || StartTicks(s.PID) != s.StartTicks {
+	if s.StartTicks == 0 || process.StartTicks(s.PID) != s.StartTicks {
 		s.PID = 0
 	}
 	return s, nil
@@ -180,26 +180,6 @@ func WriteJSON(path string, v any) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// StartTicks is the start time of a process in clock ticks since boot, 0 if there is
-// no such process or only its zombie. Source: proc_pid_stat(5), fields 3 and 22.
-func StartTicks(pid int) uint64 {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// The second field is the command in parentheses, and may hold anything.
-	i := strings.LastIndexByte(string(b), ')')
-	f := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(f) < 20 || f[0] == "Z" || f[0] == "X" {
-		return 0
-	}
-	n, err := strconv.ParseUint(f[19], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // ErrNotFound says that there is no container of that name or ID.

@@ -16,6 +16,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
@@ -376,7 +377,7 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 			failed = l.Ready(*s, func() error { return nil })
 		}
 		if failed != nil && s.StartTicks != 0 { // else it has ended
-			failed = errors.Join(failed, EndProcess(pid, s.StartTicks, unix.SIGKILL, killWait))
+			failed = errors.Join(failed, process.End(pid, s.StartTicks, unix.SIGKILL, process.KillWait))
 		}
 	})
 	if !there && err == nil {
@@ -393,7 +394,7 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 
 // began notes that the container's first process runs.
 func (e *Engine) began(l Launch, s *Status, pid int) error {
-	s.PID, s.StartTicks, s.StartedAt = pid, StartTicks(pid), time.Now().UTC()
+	s.PID, s.StartTicks, s.StartedAt = pid, process.StartTicks(pid), time.Now().UTC()
 	return errors.Join(e.User.Keep(pid), e.saveStatus(l.Record.ID, *s))
 }
 

@@ -12,69 +12,11 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
-
-// process is a handle on a running process that cannot come to mean another one.
-type process struct{ fd int }
-
-// openProcess returns nil without an error if the process has ended.
-func openProcess(pid int, ticks uint64) (*process, error) {
-	if pid <= 0 {
-		return nil, nil
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("pidfd_open %d: %w", pid, err)
-	}
-	if now := StartTicks(pid); now == 0 || ticks != 0 && now != ticks {
-		unix.Close(fd)
-		return nil, nil
-	}
-	return &process{fd}, nil
-}
-
-func (p *process) close() { unix.Close(p.fd) }
-
-func (p *process) signal(sig unix.Signal) error {
-	err := unix.PidfdSendSignal(p.fd, sig, nil, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	return err
-}
-
-// wait returns true when the process has ended, false when d has passed before.
-func (p *process) wait(ctx context.Context, d time.Duration) bool {
-	deadline := time.Now().Add(d)
-	for {
-		left := time.Until(deadline)
-		if left < 0 {
-			left = 0
-		}
-		// Short enough to notice that ctx has ended.
-		ms := min(left, 200*time.Millisecond).Milliseconds()
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, int(ms))
-		if n > 0 {
-			return true
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return false
-		}
-		if left == 0 || ctx.Err() != nil {
-			return false
-		}
-	}
-}
-
-// killWait is how long a process may take to die of SIGKILL before we give up on it:
-// it may be in the middle of slow input or output.
-const killWait = 10 * time.Second
 
 // Stop sends the container its stop signal, waits timeout, and then kills it. One that
 // is not running is no error. It returns when the first process has ended.
@@ -83,28 +25,25 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 	if err != nil {
 		return err
 	}
-	p, err := openProcess(s.PID, s.StartTicks)
+	p, err := process.Open(s.PID, s.StartTicks)
 	if p == nil || err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.Close()
 	if err := e.thaw(s.Cgroup); err != nil {
 		return err
 	}
 	if timeout > 0 {
-		awaitProgram(ctx, s.PID)
-		if err := p.signal(r.StopSignal()); err != nil {
+		process.AwaitProgram(ctx, s.PID)
+		if err := p.Signal(r.StopSignal()); err != nil {
 			return fmt.Errorf("signal container %s: %w", r.Name, err)
 		}
-		if p.wait(ctx, timeout) {
+		if p.Wait(ctx, timeout) {
 			return nil
 		}
 	}
-	if err := p.signal(unix.SIGKILL); err != nil {
-		return fmt.Errorf("kill container %s: %w", r.Name, err)
-	}
-	if !p.wait(context.WithoutCancel(ctx), killWait) {
-		return fmt.Errorf("container %s: its first process (%d) does not die of SIGKILL", r.Name, s.PID)
+	if err := p.Kill(); err != nil {
+		return fmt.Errorf("kill container %s, first process %d: %w", r.Name, s.PID, err)
 	}
 	return nil
 }
@@ -115,32 +54,18 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 	if err != nil {
 		return err
 	}
-	p, err := openProcess(s.PID, s.StartTicks)
+	p, err := process.Open(s.PID, s.StartTicks)
 	if err != nil {
 		return err
 	}
 	if p == nil {
 		return fmt.Errorf("container %s is not running", r.Name)
 	}
-	defer p.close()
+	defer p.Close()
 	if sig != unix.SIGKILL {
-		awaitProgram(context.Background(), s.PID)
+		process.AwaitProgram(context.Background(), s.PID)
 	}
-	return p.signal(sig)
-}
-
-// programWait is how long a container may take from being ready to executing its program.
-const programWait = 2 * time.Second
-
-// awaitProgram waits until the first process is the container's own program: for a moment after the unit has become
-// active it is still runc's, to which a signal means nothing. Source: runc's libcontainer/nsenter, PR_SET_NAME.
-func awaitProgram(ctx context.Context, pid int) {
-	comm := fmt.Sprintf("/proc/%d/comm", pid)
-	for begun := time.Now(); ctx.Err() == nil && time.Since(begun) < programWait; time.Sleep(time.Millisecond) {
-		if name, err := os.ReadFile(comm); err != nil || string(name) != "runc:[2:INIT]\n" {
-			return
-		}
-	}
+	return p.Signal(sig)
 }
 
 // StopSignal is what was asked for, else the image's, else SIGTERM.
@@ -213,9 +138,9 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 		errs = append(errs, e.Runtime.Delete(ctx, r.ID))
 	}
 	step.Crash("runtime deleted")
-	if p, err := openProcess(s.LogPID, 0); err == nil && p != nil {
-		p.wait(ctx, drainWait)
-		p.close()
+	if p, err := process.Open(s.LogPID, 0); err == nil && p != nil {
+		p.Wait(ctx, drainWait)
+		p.Close()
 	}
 	// In the process that mounted it; elsewhere it is a directory like any other.
 	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
@@ -227,35 +152,6 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 	return errors.Join(errs...)
 }
 
-// Alive reports whether the process runs and, unless ticks is 0, is the one that
-// started then.
-func Alive(pid int, ticks uint64) bool {
-	now := StartTicks(pid)
-	return now != 0 && (ticks == 0 || ticks == now)
-}
-
-// EndProcess sends a signal and waits; after grace it kills.
-func EndProcess(pid int, ticks uint64, sig unix.Signal, grace time.Duration) error {
-	p, err := openProcess(pid, ticks)
-	if p == nil || err != nil {
-		return err
-	}
-	defer p.close()
-	if err := p.signal(sig); err != nil {
-		return err
-	}
-	if p.wait(context.Background(), grace) {
-		return nil
-	}
-	if err := p.signal(unix.SIGKILL); err != nil {
-		return err
-	}
-	if !p.wait(context.Background(), killWait) {
-		return fmt.Errorf("process %d does not die of SIGKILL", pid)
-	}
-	return nil
-}
-
 // Release frees what only a running container needs, and what a start that was cut
 // short has left. Safe to repeat.
 func (e *Engine) Release(ctx context.Context, r Record) error { return e.release(ctx, r) }
@@ -265,7 +161,7 @@ func (e *Engine) Release(ctx context.Context, r Record) error { return e.release
 // removes the unit's own when the unit has ended.
 func clearCgroup(ctx context.Context, cgroup string) error {
 	dir := filepath.Join(cgroupMount, cgroup)
-	for deadline := time.Now().Add(killWait); ; {
+	for deadline := time.Now().Add(process.KillWait); ; {
 		err := unix.Rmdir(dir)
 		switch {
 		case err == nil, errors.Is(err, unix.ENOENT):

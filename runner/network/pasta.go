@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -375,50 +376,20 @@ func readPID(path string) (int, error) {
 // line says so, and cannot be another's of the same PID. It has nothing to lose,
 // so a second is ample before SIGKILL.
 func endPasta(pid int, netns string) error {
-	const grace = time.Second
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
-		return nil
-	}
-	if err != nil {
+	p, err := process.Open(pid, 0)
+	if p == nil || err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer p.Close()
 	// Read after the descriptor was taken: it holds the process, or its end.
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || !slices.Contains(strings.Split(string(cmdline), "\x00"), netns) {
 		return nil //nolint:nilerr // gone, or somebody else's by now
 	}
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
-			if errors.Is(err, unix.ESRCH) {
-				return nil
-			}
-			return err
-		}
-		if ended(fd, grace) {
-			return nil
-		}
+	if err := p.End(unix.SIGTERM, time.Second); err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
 	}
-	return fmt.Errorf("PID %d does not end", pid)
-}
-
-// ended waits until the process of a descriptor has ended, at most for d.
-func ended(pidfd int, d time.Duration) bool {
-	deadline := time.Now().Add(d)
-	for {
-		left := time.Until(deadline)
-		if left < 0 {
-			return false
-		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
-		if n > 0 {
-			return true
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return false
-		}
-	}
+	return nil
 }
 
 // sameFamily leaves out the addresses of a family that the container has none of.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"golang.org/x/sys/unix"
@@ -155,7 +156,7 @@ func (e *Engine) Status(r Record) Status {
 	if err != nil || json.Unmarshal(b, &s) != nil {
 		return Status{}
 	}
-	if s.InfraPID != 0 && !container.Alive(s.InfraPID, s.StartTicks) {
+	if s.InfraPID != 0 && !process.Alive(s.InfraPID, s.StartTicks) {
 		s.InfraPID = 0
 	}
 	return s
@@ -268,7 +269,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if err != nil {
 					return fmt.Errorf("start the infra process of pod %s: %w", r.Name, err)
 				}
-				s.InfraPID, s.StartTicks, s.StartedAt = pid, container.StartTicks(pid), time.Now().UTC()
+				s.InfraPID, s.StartTicks, s.StartedAt = pid, process.StartTicks(pid), time.Now().UTC()
 				return e.Containers.User.Keep(pid)
 			},
 			Undo: func(context.Context) error { return e.stopInfra(s) },
@@ -364,7 +365,7 @@ func (e *Engine) startInfra(r Record, netns string) (int, error) {
 		return 0, errors.New("it wrote where it should only close")
 	}
 	pid := cmd.Process.Pid
-	if !container.Alive(pid, 0) {
+	if !process.Alive(pid, 0) {
 		return 0, errors.New("it ended at once")
 	}
 	return pid, cmd.Process.Release()
@@ -411,7 +412,7 @@ func (e *Engine) stopInfra(s Status) error {
 	if s.InfraPID == 0 {
 		return nil
 	}
-	return container.EndProcess(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
+	return process.End(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
 }
 
 // Stop stops all members, then the infra process.

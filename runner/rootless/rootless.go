@@ -17,7 +17,6 @@ package rootless
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,7 +25,7 @@ import (
 	"syscall"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"github.com/podunit/podunit/runner/process"
 )
 
 // Problem says why the namespaces could not be entered.
@@ -222,7 +221,7 @@ func (i Identity) Leave() {
 	}
 	var dead []int
 	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && hasEnded(pid) { // the lock is always there
+		if pid, err := strconv.Atoi(e.Name()); err == nil && process.HasEnded(pid) { // the lock is always there
 			dead = append(dead, pid)
 		}
 	}
@@ -239,23 +238,10 @@ func (i Identity) Leave() {
 		return
 	}
 	for _, pid := range dead {
-		if hasEnded(pid) {
+		if process.HasEnded(pid) {
 			_ = os.Remove(i.entry(pid))
 		}
 	}
-}
-
-// hasEnded reports whether there is no such process, or only what its parent has not fetched.
-// Source: pidfd_open(2), poll.
-func hasEnded(pid int) bool {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		// The last two, of older and newer kernels: a thread has the number.
-		return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT)
-	}
-	defer unix.Close(fd)
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-	return err == nil && n > 0
 }
 
 func (i Identity) entry(pid int) string {
