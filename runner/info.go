@@ -10,8 +10,8 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/format"
-	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/yaml"
@@ -106,7 +106,7 @@ func (e *env) information(cmd *cobra.Command) (information, error) {
 		},
 		Version: versions{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH},
 	}
-	if _, err := unit.Cgroups(); err == nil {
+	if cgroup.Supported() == nil {
 		info.Host.Cgroup2 = true
 		info.Host.Controllers = strings.Fields(strings.Join(lines("/sys/fs/cgroup/cgroup.controllers"), " "))
 	}

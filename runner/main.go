@@ -119,7 +119,6 @@ func main() {
 	})
 	e := &env{deafen: deafen, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, user: rootless.Enter()}
 	e.notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
-	unit.MovesBegun(rootless.AwaitMoves)
 	status := run(ctx, e, os.Args[1:])
 	e.user.Leave()
 	if s, ok := got.Load().(syscall.Signal); ok && status == exitRunner {

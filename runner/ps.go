@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/pod"
@@ -222,7 +223,7 @@ func (x *engines) row(r container.Record, p pod.Record, short bool) (listed, err
 	switch {
 	case s.PID != 0:
 		row.State = string(container.Running)
-		if x.Frozen(s.Cgroup) {
+		if cgroup.Frozen(s.Cgroup) {
 			row.State = string(container.Paused)
 		}
 		row.StartedAt = s.StartedAt.Unix()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
@@ -498,15 +499,11 @@ func (e *env) cgroup(ctx context.Context, x *engines, r *container.Record, l *co
 		}
 		own = scope
 	}
-	tree, err := unit.Cgroups()
+	payload, err := cgroup.Split(own.Cgroup, "payload")
 	if err != nil {
 		return err
 	}
-	split, err := tree.Split(own.Cgroup, "payload")
-	if err != nil {
-		return err
-	}
-	l.Cgroup, l.Controllers = split.Payload, split.Controllers
+	l.Cgroup, l.Controllers = payload.Cgroup, payload.Controllers
 	return nil
 }
 

@@ -229,33 +229,3 @@ func TestTheConfigurationOfAStartThatIsNotOver(t *testing.T) {
 		t.Errorf("%d bytes are left for the runtime, %v", n, err)
 	}
 }
-
-func TestOOMKilled(t *testing.T) {
-	const none, one = "low 0\nhigh 0\nmax 7\noom 7\noom_kill 0\noom_group_kill 0\n", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n"
-	for _, c := range []struct {
-		name, unit, payload string // what memory.events says; empty: there is no such file
-		want                bool
-	}{
-		{"no controller", "", "", false},
-		{"killed by somebody else", none, none, false},
-		{"in the container", one, one, true},
-		{"in the unit, not in the container", one, none, false},
-		{"the container's cgroup is gone", one, "", true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			unit := t.TempDir()
-			payload := filepath.Join(unit, "payload")
-			for dir, text := range map[string]string{unit: c.unit, payload: c.payload} {
-				if text == "" {
-					continue
-				}
-				if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "memory.events"), []byte(text), 0o600)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got := oomKilled(payload); got != c.want {
-				t.Errorf("got %v", got)
-			}
-		})
-	}
-}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/graft"
 	"github.com/podunit/podunit/runner/spec"
 
@@ -45,7 +46,7 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		Rootless:     e.User.Rootless(),
 		UIDMap:       uids,
 		GIDMap:       gids,
-		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
+		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
 		Hostname:     r.Hostname(),
 		NotifySocket: l.NotifySocket,
 	}
@@ -88,12 +89,6 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}
 	return config, nil
-}
-
-// canLimitSwap looks at the unit's own cgroup, as the container's does not exist yet.
-func canLimitSwap(cgroup string) bool {
-	_, err := os.Stat(filepath.Join(cgroupMount, filepath.Dir(cgroup), "memory.swap.max"))
-	return cgroup != "" && err == nil
 }
 
 // Hostname is what was asked for, else the first 12 digits of the ID.

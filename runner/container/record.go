@@ -250,32 +250,3 @@ func (r Record) Labels() map[string]string {
 	maps.Copy(out, r.Spec.Labels)
 	return out
 }
-
-// Frozen reports whether the processes of a cgroup are paused.
-func (e *Engine) Frozen(cgroup string) bool {
-	if cgroup == "" {
-		return false
-	}
-	b, err := os.ReadFile(filepath.Join(cgroupMount, cgroup, "cgroup.freeze"))
-	return err == nil && strings.TrimSpace(string(b)) == "1"
-}
-
-// oomKilled reports whether the kernel has killed a process of a cgroup or below it for want of
-// memory. A runtime that has waited for the container's end removes the container's cgroup; the
-// one above, the unit's, counts as well. Source: Linux, Documentation/admin-guide/cgroup-v2.rst,
-// memory.events.
-func oomKilled(dir string) bool {
-	b, err := os.ReadFile(filepath.Join(dir, "memory.events"))
-	if errors.Is(err, fs.ErrNotExist) {
-		b, err = os.ReadFile(filepath.Join(filepath.Dir(dir), "memory.events"))
-	}
-	if err != nil {
-		return false // there is no memory controller
-	}
-	for line := range strings.SplitSeq(string(b), "\n") {
-		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			return n != "0"
-		}
-	}
-	return false
-}

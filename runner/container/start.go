@@ -9,18 +9,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
-	"github.com/podunit/podunit/runner/unit"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
@@ -326,7 +325,7 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 			return nil, err
 		}
 	}
-	unit.ExpectMoves() // by the runtime, of the container
+	cgroup.QuickenMoves() // the runtime will move the container
 	if err := l.creation.Feed(l.config); err != nil {
 		return nil, err
 	}
@@ -407,7 +406,7 @@ func (e *Engine) Ended(r Record, code int) error {
 	}
 	err = e.saveExit(r.ID, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
-		OOMKilled: code == 128+int(unix.SIGKILL) && s.Cgroup != "" && oomKilled(filepath.Join(cgroupMount, s.Cgroup)),
+		OOMKilled: code == 128+int(unix.SIGKILL) && cgroup.OOMKilled(s.Cgroup),
 	})
 	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/step"
@@ -30,7 +31,7 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 		return err
 	}
 	defer p.Close()
-	if err := e.thaw(s.Cgroup); err != nil {
+	if err := cgroup.Thaw(s.Cgroup); err != nil {
 		return err
 	}
 	if timeout > 0 {
@@ -88,21 +89,6 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// thaw lets a paused container act on signals again.
-func (e *Engine) thaw(cgroup string) error {
-	if cgroup == "" {
-		return nil
-	}
-	path := filepath.Join(cgroupMount, cgroup, "cgroup.freeze")
-	err := os.WriteFile(path, []byte("0"), 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
-	return err
-}
-
-const cgroupMount = "/sys/fs/cgroup"
-
 // Remove takes the container away: stopped if force is set and it runs, its layer, its
 // runtime files and, if volumes is set or it was made with --rm, its anonymous
 // volumes. The caller holds the lock of its name, and drops it unless the name gets another
@@ -132,7 +118,7 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 	}
 	var errs []error
 	if s.StartTicks != 0 && s.PID == 0 && s.Cgroup != "" {
-		errs = append(errs, clearCgroup(ctx, s.Cgroup), e.Runtime.Forget(r.ID))
+		errs = append(errs, cgroup.Clear(ctx, s.Cgroup, process.KillWait), e.Runtime.Forget(r.ID))
 	} else {
 		// Something may be alive, or a start was cut short in the runtime's hands.
 		errs = append(errs, e.Runtime.Delete(ctx, r.ID))
@@ -147,7 +133,7 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 	errs = append(errs, network.Release(e.dir(r.ID)))
 	step.Crash("network released")
 	if s.Cgroup != "" {
-		errs = append(errs, clearCgroup(ctx, s.Cgroup))
+		errs = append(errs, cgroup.Clear(ctx, s.Cgroup, process.KillWait))
 	}
 	return errors.Join(errs...)
 }
@@ -155,29 +141,6 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 // Release frees what only a running container needs, and what a start that was cut
 // short has left. Safe to repeat.
 func (e *Engine) Release(ctx context.Context, r Record) error { return e.release(ctx, r) }
-
-// clearCgroup kills what has outlived a container's first process, which can only be
-// where the container has no PID namespace of its own, and removes the cgroup. systemd
-// removes the unit's own when the unit has ended.
-func clearCgroup(ctx context.Context, cgroup string) error {
-	dir := filepath.Join(cgroupMount, cgroup)
-	for deadline := time.Now().Add(process.KillWait); ; {
-		err := unix.Rmdir(dir)
-		switch {
-		case err == nil, errors.Is(err, unix.ENOENT):
-			return nil
-		case !errors.Is(err, unix.EBUSY):
-			return fmt.Errorf("cgroup %s: %w", cgroup, err)
-		case ctx.Err() != nil || time.Now().After(deadline):
-			return fmt.Errorf("cgroup %s: its processes do not die of SIGKILL", cgroup)
-		}
-		// Linux 5.14; before that the unit's end must do.
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
 
 func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	if err := e.release(ctx, r); err != nil {

@@ -49,9 +49,8 @@ void podunit_finish(void);
 int podunit_seal(const char *path, int load);
 extern const int podunit_has_loader;
 
-/* Make moves between cgroups quick (moves.c). */
-void podunit_expect_moves(void);
-void podunit_await_moves(void);
+/* Make moves between cgroups quick (runner/cgroup/moves.c), where that is linked in. */
+void podunit_quicken_moves(void) __attribute__((weak));
 
 /* Give back the memory that a small program needed to start (slim.c). */
 void podunit_slim(void);

@@ -67,10 +67,6 @@ func (i Identity) Handed() []string {
 	return []string{fmt.Sprintf("%s=%d %d %d %s", handed, i.UID, i.GID, i.userns, i.RunDir)}
 }
 
-// AwaitMoves returns when the move to our own cgroup that began before Go did is over (see
-// moves.c): until then nobody may move us to another. It is to be called once.
-func AwaitMoves() { C.podunit_await_moves() }
-
 // Sealed returns the path of a sealed file in memory that does what the runtime does (see
 // seal.c). Of programs that need none it returns the path. With load, which is for users, the
 // file may lead to the runtime's own. It lasts as long as this process.
