@@ -11,7 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
-	"github.com/podunit/podunit/runner/graft"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/spec"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -63,7 +63,7 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		if err := l.network.Made(); err != nil {
 			return nil, err
 		}
-		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), graft.Sysfs(conn.NetNSPath, in.Sys)); err != nil {
+		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(conn.NetNSPath, in.Sys)); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +189,7 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 		// POSIX shared memory lives in a file system, which a namespace does not share.
 		// The infra process holds it.
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
-		if err := graft.Tree(l.Join.PID, in.Shm, in.Shm); err != nil {
+		if err := netns.Tree(l.Join.PID, in.Shm, in.Shm); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 )
@@ -88,12 +89,12 @@ func Start(ctx context.Context, req Request) (*Pending, error) {
 		close(p.made)
 		return p, nil
 	case spec.NetNS:
-		ns, err := openNS(req.Network.Path)
+		ns, err := netns.Open(req.Network.Path)
 		if err != nil {
 			return nil, err
 		}
 		defer ns.Close()
-		ips, err := addresses(ns)
+		ips, err := netns.Addresses(ns)
 		if err != nil {
 			return nil, fmt.Errorf("network namespace %s: %w", req.Network.Path, err)
 		}
@@ -123,7 +124,7 @@ func Start(ctx context.Context, req Request) (*Pending, error) {
 	}
 	go func() {
 		defer close(p.made)
-		if ns, p.nsErr = newNS(p.path, sysctls(req.Config)); p.nsErr == nil && p.connect == nil {
+		if ns, p.nsErr = netns.New(p.path, sysctls(req.Config)); p.nsErr == nil && p.connect == nil {
 			ns.Close()
 		}
 	}()
@@ -178,7 +179,7 @@ func (p *Pending) pasta(ctx context.Context, req Request, ns *os.File) error {
 	if err != nil {
 		return err
 	}
-	ips, err := addresses(ns)
+	ips, err := netns.Addresses(ns)
 	if err != nil {
 		return err
 	}
@@ -197,7 +198,7 @@ func (p *Pending) pasta(ctx context.Context, req Request, ns *os.File) error {
 // ends, the namespace goes with its last process. Nothing there is no error.
 func Release(dir string) error {
 	err := stopPasta(dir)
-	return errors.Join(err, dropNS(filepath.Join(dir, netnsFile)))
+	return errors.Join(err, netns.Drop(filepath.Join(dir, netnsFile)))
 }
 
 // PublishError says that a network cannot publish ports.

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/sys/unix"
@@ -288,6 +289,24 @@ func TestRefusals(t *testing.T) {
 // its own, which a process with threads cannot make for itself.
 const inside = "PODUNIT_TEST_INSIDE"
 
+// loopbackUp brings up the loopback device of the network namespace we are in.
+func loopbackUp(t *testing.T) {
+	t.Helper()
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(s)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // reexec runs the calling test again in a private mount namespace, also in a
 // network namespace without any route if cut, and as root in a user namespace if
 // it is not root. It reports whether this is that second run.
@@ -351,9 +370,7 @@ func TestPasta(t *testing.T) {
 				return
 			}
 			if tt.cut {
-				if err := loopbackUp(); err != nil {
-					t.Fatal(err)
-				}
+				loopbackUp(t)
 			}
 			if tt.name == "subnet" {
 				out, err := exec.Command("sh", "-c", "ip link add d0 type veth peer name d1 && ip addr add 10.99.0.2/24 dev d0 && ip link set d1 up && ip link set d0 up").CombinedOutput()
@@ -404,15 +421,12 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 	if len(r.IPs) == 0 || r.PastaPID == 0 || len(r.Ports) != len(ports) {
 		t.Fatalf("result %+v", r)
 	}
-	ns, err := openNS(r.Path)
+	ns, err := netns.Open(r.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serving := make(chan net.Listener, 1)
-	err = onThread(func() error {
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return err
-		}
+	err = netns.Do(ns, func() error {
 		if data, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range"); err != nil || strings.Join(strings.Fields(string(data)), " ") != "0 0" {
 			t.Errorf("ping_group_range %q, %v", data, err)
 		}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
@@ -319,7 +320,7 @@ func workDir(dir string) (string, error) {
 
 // dropWork removes a directory that workDir made; nothing there is no error.
 func dropWork(work string) error {
-	err := dropNS(filepath.Join(work, netnsFile))
+	err := netns.Drop(filepath.Join(work, netnsFile))
 	for _, f := range []string{filepath.Join(work, pidFile), work} {
 		if rerr := os.Remove(f); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)

@@ -16,13 +16,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
@@ -371,28 +371,17 @@ func (e *Engine) startInfra(r Record, netns string) (int, error) {
 	return pid, cmd.Process.Release()
 }
 
-// startIn starts cmd in a network namespace. The thread that enters it is not used for
-// anything else afterwards: it ends with the goroutine.
-func startIn(netns string, cmd *exec.Cmd) error {
-	if netns == "" {
+// startIn starts cmd in the network namespace at path; the host's if that is empty.
+func startIn(path string, cmd *exec.Cmd) error {
+	if path == "" {
 		return cmd.Start()
 	}
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		result <- func() error {
-			ns, err := os.Open(netns)
-			if err != nil {
-				return err
-			}
-			defer ns.Close()
-			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("enter %s: %w", netns, err)
-			}
-			return cmd.Start()
-		}()
-	}()
-	return <-result
+	ns, err := netns.Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return netns.Do(ns, cmd.Start)
 }
 
 func sysIDs(ranges []spec.IDRange) []syscall.SysProcIDMap {
