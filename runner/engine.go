@@ -60,7 +60,6 @@ func (e *env) open(ctx context.Context) (*engines, error) {
 		},
 		Volumes: volume.New(s.GraphRoot()),
 	}
-	c.Image = e.findImage(c)
 	x := &engines{Engine: c, own: own}
 	x.pods = &pod.Engine{Containers: c}
 	x.pods.Network = e.podNetwork(x)

@@ -58,17 +58,6 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
 }
 
-// findImage looks an image up without pulling it.
-func (e *env) findImage(x *container.Engine) func(context.Context, string) (container.Image, error) {
-	return func(ctx context.Context, name string) (container.Image, error) {
-		img, err := image.New(x.Store, e.user.RunDir).Lookup(ctx, name)
-		if err != nil {
-			return container.Image{}, err
-		}
-		return container.Image{ID: img.ID, Name: img.Name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
-	}
-}
-
 // reportPull tells the service manager how a pull gets on: a line for the status, and
 // more time as long as bytes move. Without a manager it says nothing here; the verb pull
 // draws on the terminal itself.

@@ -258,7 +258,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 			Pid: s.PID, ExitCode: row.ExitCode, StartedAt: s.StartedAt, CgroupPath: s.Cgroup,
 		},
 		NetworkSettings: inspectedNetwork{
-			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetNS,
+			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetworkMode,
 		},
 		Config: inspectedConfig{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,

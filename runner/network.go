@@ -58,7 +58,7 @@ func (e *env) podNetwork(x *engines) func(context.Context, pod.Record, string) (
 }
 
 // podNetworkMode is what a pod's network is called in lists.
-func (x *engines) podNetworkMode(p pod.Record) string { return x.pods.Status(p).NetNS }
+func (x *engines) podNetworkMode(p pod.Record) string { return x.pods.Status(p).NetworkMode }
 
 func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, dir string, names []string, extra []spec.PortMapping) (container.Network, error) {
 	req := network.Request{
@@ -139,7 +139,7 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 	if err != nil {
 		return c, err
 	}
-	c = container.Connection{Mode: w.mode, NetNSPath: result.Path, HelperPID: result.PastaPID, Ports: result.Ports}
+	c = container.Connection{Mode: w.mode, NetNSPath: result.Path, PastaPID: result.PastaPID, Ports: result.Ports}
 	for _, ip := range result.IPs {
 		c.IPs = append(c.IPs, ip.String())
 	}

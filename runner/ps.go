@@ -217,8 +217,8 @@ func (x *engines) row(r container.Record, p pod.Record, short bool) (listed, err
 		ports = append(ports, arrow(m))
 	}
 	row.Ports = strings.Join(ports, ", ")
-	if s.NetNS != "" {
-		row.Networks = []string{s.NetNS}
+	if s.NetworkMode != "" {
+		row.Networks = []string{s.NetworkMode}
 	}
 	switch {
 	case s.PID != 0:

@@ -168,6 +168,9 @@ func TestGlobMountsEachMatchByItsName(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].Destination != "/etc/x/a.conf" || got[0].Type != spec.MountBind {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	if got, err := glob(spec.Mount{Type: spec.MountGlob, Source: filepath.Join(dir, "a*")}); err != nil || len(got) != 1 || got[0].Destination != filepath.Join(dir, "a.conf") {
+		t.Errorf("without a destination: %+v, %v", got, err)
+	}
 	if _, err := glob(spec.Mount{Source: filepath.Join(dir, "*.none")}); err == nil {
 		t.Error("a pattern without a match is no error")
 	}
@@ -187,7 +190,7 @@ func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
 		"another that has its PID now":        {Status{PID: own, StartTicks: process.StartTicks(own) - 1}, 0},
 		"one that is gone":                    {Status{PID: gone, StartTicks: 1}, 0},
 		"one that was gone when it was noted": {Status{PID: gone}, 0},
-		"none: the network is all there is":   {Status{NetNS: "pasta"}, 0},
+		"none: the network is all there is":   {Status{NetworkMode: "pasta"}, 0},
 		"one whose PID was another's at once": {Status{PID: own}, 0},
 	} {
 		e := &Engine{RunDir: t.TempDir()}

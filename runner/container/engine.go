@@ -32,8 +32,6 @@ type Engine struct {
 	Runtime runc.Runtime
 	Config  *config.Config // containers.conf(5)
 	Volumes Volumes
-	// Image finds an image in the storage by what a person calls it.
-	Image func(ctx context.Context, name string) (Image, error)
 }
 
 // Volumes is what a container needs of named volumes.

@@ -67,16 +67,16 @@ const (
 // Status is what is true of a container since its last start. It is gone after a
 // reboot, except for what Exit keeps.
 type Status struct {
-	PID        int    // of the first process, in the host's PID namespace; 0 if not running
-	StartTicks uint64 // field 22 of /proc/PID/stat: tells the process from a later one of the same PID
-	StartedAt  time.Time
-	LogPID     int                `json:",omitempty"`
-	Cgroup     string             `json:",omitempty"` // of the container, relative to the cgroup mount
-	NetNS      string             `json:",omitempty"` // mode: none, host, pasta, pod, container:ID
-	PastaPID   int                `json:",omitempty"`
-	IPs        []string           `json:",omitempty"`
-	Ports      []spec.PortMapping `json:",omitempty"` // as published
-	Unit       string             `json:",omitempty"` // systemd unit that watches it
+	PID         int    // of the first process, in the host's PID namespace; 0 if not running
+	StartTicks  uint64 // field 22 of /proc/PID/stat: tells the process from a later one of the same PID
+	StartedAt   time.Time
+	LogPID      int                `json:",omitempty"`
+	Cgroup      string             `json:",omitempty"`      // of the container, relative to the cgroup mount
+	NetworkMode string             `json:"NetNS,omitempty"` // none, host, pasta, ns; by the name it has in records of older versions
+	PastaPID    int                `json:",omitempty"`
+	IPs         []string           `json:",omitempty"`
+	Ports       []spec.PortMapping `json:",omitempty"` // as published
+	Unit        string             `json:",omitempty"` // systemd unit that watches it
 }
 
 // Exit is how a container ended last; it lies in the storage's directory for the

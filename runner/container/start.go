@@ -69,14 +69,10 @@ func (l *Launch) copied() bool { return l.output != nil && l.output.stdout != ni
 
 // Join is what a container shares with its pod.
 type Join struct {
-	PodID, PodName string
-	PID            int      // the infra process
-	Dir            string   // with hosts, resolv.conf and hostname
-	Share          []string // ipc, net, uts, pid, cgroup
-	HostNetwork    bool
-	IPs            []string
-	IDMapping      spec.IDMapping
-	Mounts         []spec.Mount
+	PID         int      // the infra process
+	Dir         string   // with hosts, resolv.conf and hostname
+	Share       []string // ipc, net, uts, pid, cgroup
+	HostNetwork bool
 }
 
 // Network is a network being made while other steps go on.
@@ -100,7 +96,7 @@ type Network interface {
 type Connection struct {
 	Mode      string // none, host, pasta, ns
 	NetNSPath string // empty for the host's
-	HelperPID int    // pasta, or 0
+	PastaPID  int    // 0 if there is none
 	IPs       []string
 	Ports     []spec.PortMapping // as published: each has a host port
 }
@@ -168,7 +164,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			if conn, err = l.connected(); err != nil {
 				return err
 			}
-			status.NetNS, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.HelperPID, conn.IPs, conn.Ports
+			status.NetworkMode, status.PastaPID, status.IPs, status.Ports = conn.Mode, conn.PastaPID, conn.IPs, conn.Ports
 			return e.saveStatus(r.ID, status)
 		},
 	}

@@ -51,14 +51,14 @@ type Record struct {
 
 // Status is what is true of a pod since its start.
 type Status struct {
-	InfraPID   int
-	StartTicks uint64
-	StartedAt  time.Time
-	HelperPID  int `json:",omitempty"` // pasta
-	NetNS      string
-	IPs        []string
-	Ports      []spec.PortMapping
-	Unit       string `json:",omitempty"`
+	InfraPID    int
+	StartTicks  uint64
+	StartedAt   time.Time
+	PastaPID    int    `json:",omitempty"`
+	NetworkMode string `json:"NetNS"` // none, host, pasta, ns; by the name it has in records of older versions
+	IPs         []string
+	Ports       []spec.PortMapping
+	Unit        string `json:",omitempty"`
 }
 
 // ErrNotFound says that there is no pod of that name or ID.
@@ -281,7 +281,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if err != nil {
 					return err
 				}
-				s.HelperPID, s.NetNS, s.IPs, s.Ports = conn.HelperPID, conn.Mode, conn.IPs, conn.Ports
+				s.PastaPID, s.NetworkMode, s.IPs, s.Ports = conn.PastaPID, conn.Mode, conn.IPs, conn.Ports
 				return container.WriteJSON(filepath.Join(dir, "status.json"), s)
 			},
 		},
@@ -522,11 +522,7 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	if s.InfraPID == 0 {
 		return nil, fmt.Errorf("pod %s is not running", r.Name)
 	}
-	j := &container.Join{
-		PodID: r.ID, PodName: r.Name, PID: s.InfraPID, Dir: e.Dir(r.ID), IPs: s.IPs,
-		Share: r.Spec.Share, HostNetwork: r.HostNetwork(), IDMapping: r.Spec.IDMapping, Mounts: r.Spec.Mounts,
-	}
-	return j, nil
+	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
 // EnsurePIDFile gives a pod a process ID file, if it has none.
