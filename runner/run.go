@@ -365,7 +365,10 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 			return err
 		}
 	}
-	l.Network = e.network(x, r, l.Join)
+	var err error
+	if l.Network, err = e.network(x, r, l.Join); err != nil {
+		return err
+	}
 	if r.Spec.SdNotify == "container" && sock.Present() {
 		l.NotifySocket = sock.Path()
 	}

@@ -81,8 +81,8 @@ func (c *console) receive() (*os.File, error) {
 
 // holdTerminal starts the copier on a terminal: it holds the near end as long as the
 // container lives, and what is written to it goes to the journal.
-func (e *Engine) holdTerminal(l *Launch, c *console) (copier int, err error) {
-	terminal, err := c.receive()
+func (s *start) holdTerminal() (copier int, err error) {
+	terminal, err := s.console.receive()
 	if err != nil {
 		return 0, err
 	}
@@ -92,5 +92,5 @@ func (e *Engine) holdTerminal(l *Launch, c *console) (copier int, err error) {
 		return 0, err
 	}
 	defer nothing.Close()
-	return l.startCopier(terminal, nothing)
+	return s.startCopier(terminal, nothing)
 }

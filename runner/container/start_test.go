@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
 
@@ -39,7 +41,7 @@ func TestANetworkThatTakesLong(t *testing.T) {
 	begun := false
 	_, err := e.Start(context.Background(), Launch{
 		Record: &r, New: true, Foreground: &runc.Streams{},
-		Network: func(ctx context.Context) (Network, error) {
+		Network: &network.Request{Network: spec.Network{Mode: spec.NetPasta}, Online: func(ctx context.Context) error {
 			begun = true
 			if _, err := os.Stat(e.marker(r.ID)); err != nil {
 				t.Errorf("killed now, it would leave what nobody knows of: %v", err)
@@ -50,8 +52,8 @@ func TestANetworkThatTakesLong(t *testing.T) {
 			if _, err := os.Stat(e.Dir(r.ID)); err != nil {
 				t.Errorf("it has no directory: %v", err)
 			}
-			return nil, refused
-		},
+			return refused
+		}},
 	})
 	if !begun || !errors.Is(err, refused) {
 		t.Fatalf("got %v", err)
@@ -96,14 +98,19 @@ func attached(t *testing.T, script string) (*Engine, *Record) {
 	return e, r
 }
 
+// run runs the container and returns how it ended.
+func run(ctx context.Context, e *Engine, l Launch) (code int, err error) {
+	l.Foreground = &runc.Streams{}
+	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}}
+	err = s.run(ctx)
+	return s.code, err
+}
+
 func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
 	e, r := attached(t, "sleep 60 & echo $! >$PID; wait $!")
 	givenUp := errors.New("given up")
 	begun := time.Now()
-	_, err := e.foreground(context.Background(), Launch{
-		Record: r, Foreground: &runc.Streams{},
-		Ready: func(Status, func() error) error { return givenUp },
-	}, &Status{})
+	_, err := run(context.Background(), e, Launch{Record: r, Ready: func(Status, func() error) error { return givenUp }})
 	if !errors.Is(err, givenUp) || time.Since(begun) > 30*time.Second {
 		t.Errorf("got %v after %s", err, time.Since(begun))
 	}
@@ -111,7 +118,7 @@ func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
 
 func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
 	e, r := attached(t, "echo $$ >$PID; exit 7")
-	code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	code, err := run(context.Background(), e, Launch{Record: r})
 	if code != 7 || err != nil {
 		t.Errorf("got %d, %v", code, err)
 	}
@@ -119,7 +126,7 @@ func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
 
 func TestTheStatusOfADeadRuntimeIsNotTheContainers(t *testing.T) {
 	e, r := attached(t, "kill -KILL $$")
-	if code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{}); err == nil {
+	if code, err := run(context.Background(), e, Launch{Record: r}); err == nil {
 		t.Errorf("got status %d and no error", code)
 	}
 }
@@ -128,7 +135,7 @@ func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
 	e, r := attached(t, "kill -INT $$")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := e.foreground(ctx, Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	_, err := run(ctx, e, Launch{Record: r})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -210,8 +210,8 @@ func TestFiles(t *testing.T) {
 	}
 	conf := &config.Config{}
 	path := filepath.Join(dir, "hosts")
-	h := Hosts{Base: base, Entries: []spec.HostEntry{entry("db;db2:10.1.1.1"), entry("gw:host-gateway"), entry("six:[fd00::1]")}, Names: []string{"web", "systemd-web"}, Network: r}
-	if err := WriteHosts(path, h, conf); err != nil {
+	h := Hosts{Base: base, Entries: []spec.HostEntry{entry("db;db2:10.1.1.1"), entry("gw:host-gateway"), entry("six:[fd00::1]")}, Names: []string{"web", "systemd-web"}}
+	if err := h.write(path, r, "", conf); err != nil {
 		t.Fatal(err)
 	}
 	want := "10.1.1.1\tdb db2\n169.254.1.2\tgw\nfd00::1\tsix\n10.9.9.9\tbase\n127.0.0.1\tlocalhost\n::1\tlocalhost\n" +
@@ -219,24 +219,66 @@ func TestFiles(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
 		t.Errorf("hosts, %v:\n%s\nwant\n%s", err, got, want)
 	}
-	h.Network.Host = ""
+	r.Host = ""
 	var none NoHostAddressError
-	if err := WriteHosts(path, h, conf); !errors.As(err, &none) {
+	if err := h.write(path, r, "", conf); !errors.As(err, &none) {
 		t.Errorf("host-gateway without one: %v", err)
 	}
 
 	path = filepath.Join(dir, "resolv.conf")
-	if err := WriteResolvConf(path, Resolver{Servers: []string{"9.9.9.9"}, Search: []string{"."}, Options: []string{"ndots:2"}, Network: r}); err != nil {
+	if err := (Resolver{Servers: []string{"9.9.9.9"}, Search: []string{"."}, Options: []string{"ndots:2"}}).write(path, r, conf); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != "nameserver 9.9.9.9\noptions ndots:2\n" {
 		t.Errorf("resolv.conf, %v:\n%s", err, got)
 	}
-	if err := WriteResolvConf(path, Resolver{Network: r}); err != nil {
+	if err := (Resolver{}).write(path, r, conf); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(path); err != nil || !strings.Contains(string(got), "nameserver 169.254.1.1\n") {
 		t.Errorf("resolv.conf of the host, %v:\n%s", err, got)
+	}
+}
+
+// TestHostsOfTheImage begins with the image's file and never with the host's.
+func TestHostsOfTheImage(t *testing.T) {
+	dir, rootfs := t.TempDir(), t.TempDir()
+	image := filepath.Join(rootfs, "etc/hosts")
+	if err := errors.Join(os.Mkdir(filepath.Dir(image), 0o755), os.WriteFile(image, []byte("10.8.8.8 of-the-image\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	hosts := func(base, rootfs string) string {
+		t.Helper()
+		n, err := Start(context.Background(), Request{
+			Network: spec.Network{Mode: spec.NetHost}, Dir: dir, Config: &config.Config{}, Hosts: &Hosts{Base: base, Names: []string{"web"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, hostsFile)
+		if b, err := os.ReadFile(path); err != nil || len(b) > 0 {
+			t.Errorf("to be bound: %q, %v", b, err)
+		}
+		if _, err := n.Wait(context.Background(), rootfs); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err := errors.Join(err, n.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if got := hosts("image", rootfs); !strings.Contains(got, "10.8.8.8\tof-the-image\n") || !strings.Contains(got, "\tweb\n") {
+		t.Errorf("got\n%s", got)
+	}
+	none := hosts("none", rootfs)
+	for name, root := range map[string]string{"a pod, without a root": "", "an image without the file": t.TempDir()} {
+		if got := hosts("image", root); got != none {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, none)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, resolvFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a resolv.conf that nobody wanted: %v", err)
 	}
 }
 
@@ -413,7 +455,7 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 		t.Fatal(err)
 	}
 	made := time.Since(before)
-	r, err := p.Wait()
+	r, err := p.Wait(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -521,7 +563,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	if _, err := p.Wait(); !errors.Is(err, context.Canceled) {
+	if _, err := p.Wait(ctx, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if err := p.Close(); err != nil {
@@ -574,7 +616,7 @@ func TestNoPasta(t *testing.T) {
 		t.Fatal(err)
 	}
 	var missing NoPastaError
-	if _, err := p.Wait(); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "passt") {
+	if _, err := p.Wait(context.Background(), ""); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "passt") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(p.Path()); err != nil {

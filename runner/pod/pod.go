@@ -33,8 +33,8 @@ import (
 // Engine acts on pods.
 type Engine struct {
 	Containers *container.Engine
-	// Network makes the network of a pod, whose runtime directory is dir.
-	Network func(ctx context.Context, p Record, dir string) (container.Network, error)
+	// Network is what a pod is to be connected to. Start adds the directory.
+	Network func(ctx context.Context, p Record) (network.Request, error)
 }
 
 // Record is what a pod is.
@@ -231,7 +231,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 	if err := network.Release(dir); err != nil {
 		return s, err
 	}
-	var net container.Network
+	var net *network.Network
 	return s, step.Run(ctx, undoGrace, []step.Step{
 		{
 			Name: "pod directory",
@@ -249,11 +249,18 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		{
 			Name: "pod network",
 			Do: func(ctx context.Context) error {
-				var err error
-				if net, err = e.Network(ctx, r, dir); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(r.Hostname()+"\n"), 0o644); err != nil {
 					return err
 				}
-				net.Connect() // while the infra process starts
+				req, err := e.Network(ctx, r)
+				if err != nil {
+					return err
+				}
+				req.Dir = dir
+				if net, err = network.Start(ctx, req); err != nil {
+					return err
+				}
+				net.Connect(ctx, "") // while the infra process starts
 				return nil
 			},
 			Undo: func(context.Context) error { return net.Close() },
@@ -277,11 +284,11 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		{
 			Name: "pod connected",
 			Do: func(ctx context.Context) error {
-				conn, err := net.Wait(ctx)
+				n, err := net.Wait(ctx, "")
 				if err != nil {
 					return err
 				}
-				s.PastaPID, s.NetworkMode, s.IPs, s.Ports = conn.PastaPID, conn.Mode, conn.IPs, conn.Ports
+				s.PastaPID, s.NetworkMode, s.IPs, s.Ports = n.PastaPID, n.Mode, n.Addresses(), n.Ports
 				return container.WriteJSON(filepath.Join(dir, "status.json"), s)
 			},
 		},
@@ -328,10 +335,7 @@ func (e *Engine) startInfra(r Record, netns string) (int, error) {
 	for _, name := range r.Spec.Share {
 		flags |= cloneFlags[name]
 	}
-	hostname := r.Spec.Hostname
-	if hostname == "" {
-		hostname = r.Name
-	}
+	hostname := r.Hostname()
 	if flags&unix.CLONE_NEWUTS == 0 {
 		hostname = ""
 	}
@@ -391,6 +395,9 @@ func sysIDs(ranges []spec.IDRange) []syscall.SysProcIDMap {
 	}
 	return out
 }
+
+// Hostname is what was asked for, else the pod's name.
+func (r Record) Hostname() string { return cmp.Or(r.Spec.Hostname, r.Name) }
 
 // HostNetwork reports whether the pod uses the host's network.
 func (r Record) HostNetwork() bool {

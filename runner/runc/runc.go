@@ -26,7 +26,7 @@ type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
 
-	// Sealed, if there is one, returns what Begin executes instead of Command: a file that does
+	// Sealed, if there is one, returns what Create executes instead of Command: a file that does
 	// the same and that nobody can write to. A runtime that stays beside its container, or
 	// beside what it executes there, is left to do that by itself: the other needs its file to
 	// stay what it is.
@@ -70,7 +70,7 @@ func isExecutable(path string) bool {
 // Streams are the files the container's first process inherits; nil is /dev/null.
 type Streams struct {
 	Stdin, Stdout, Stderr *os.File
-	// Console, for Begin, is the socket in the bundle to which the runtime sends the
+	// Console, for Create, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
 }

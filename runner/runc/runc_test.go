@@ -5,13 +5,10 @@ package runc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // fake is a runtime made of a shell script; $LOG is where it may complain.
@@ -93,14 +90,14 @@ func leavePID(t *testing.T, bundle string) {
 func TestCreation(t *testing.T) {
 	bundle := t.TempDir()
 	leavePID(t, bundle)
-	// The slack is set before the configuration comes. Without its PID nobody waits for it any more.
-	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json; cat /proc/self/timerslack_ns >slack
-echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; echo "$config" >end; cat /proc/self/timerslack_ns >>slack`)
-	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
+	// Without its PID nobody waits for it any more.
+	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json
+echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; echo "$config" >end`)
+	c, err := r.Create(context.Background(), "x", bundle, Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Feed([]byte("it\n")); err != nil {
+	if err := c.Configure([]byte("it\n")); err != nil {
 		t.Fatal(err)
 	}
 	pid, err := c.Wait()
@@ -114,27 +111,13 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 	if err := os.WriteFile(filepath.Join(bundle, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(c.Close(), c.Abandon()); err != nil {
+	if err := errors.Join(c.Close(), c.Close(), c.Discard(), c.Discard()); err != nil {
 		t.Error(err)
 	}
 	for _, file := range []string{end, filepath.Join(bundle, configName)} {
 		if text, err := os.ReadFile(file); err != nil || string(text) != "it\n" {
 			t.Errorf("%s: %q, %v", file, text, err)
 		}
-	}
-	own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := own
-	if c.slack != 0 {
-		of = int(slack)
-	} else if os.Geteuid() == 0 {
-		t.Error("root may not change the slack")
-	}
-	want := fmt.Sprintf("%d\n%d\n", of, own)
-	if got, err := os.ReadFile(filepath.Join(bundle, "slack")); err != nil || string(got) != want {
-		t.Errorf("the slack of the runtime's timers, and of the container's: %q, want %q, %v", got, want, err)
 	}
 }
 
@@ -147,11 +130,11 @@ func TestCreationFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)
-			c, err := r.Begin(context.Background(), "x", t.TempDir(), Streams{})
+			c, err := r.Create(context.Background(), "x", t.TempDir(), Streams{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Feed([]byte("it\n")); err != nil {
+			if err := c.Configure([]byte("it\n")); err != nil {
 				t.Fatal(err)
 			}
 			if _, err = c.Wait(); err == nil {
@@ -164,15 +147,15 @@ func TestCreationFails(t *testing.T) {
 	}
 }
 
-// TestAbandon leaves nothing of a creation that is not to be fed.
-func TestAbandon(t *testing.T) {
+// TestDiscard leaves nothing of a creation that is not to be configured.
+func TestDiscard(t *testing.T) {
 	bundle := t.TempDir()
 	r := fake(t, "read config <config.json; echo fed >fed")
-	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
+	c, err := r.Create(context.Background(), "x", bundle, Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Abandon(); err != nil {
+	if err := c.Discard(); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(bundle); err != nil || len(left) > 0 {
