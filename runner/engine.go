@@ -7,12 +7,10 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
-	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
@@ -84,7 +82,7 @@ func (e *env) openToStart(ctx context.Context) (*engines, error) {
 	go container.Warm()
 	x, err := e.openToRun(ctx)
 	if err == nil {
-		go x.Runtime.Sealed()
+		go x.Runtime.Prepare()
 	}
 	return x, err
 }
@@ -105,7 +103,6 @@ func (x *engines) needRuntime() error {
 	if err != nil {
 		return err
 	}
-	r.Sealed = sync.OnceValue(func() string { return rootless.Sealed(r.Command, x.User.Rootless()) })
 	x.Runtime = r
 	return nil
 }

@@ -22,7 +22,6 @@ import (
 	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
-	_ "github.com/podunit/podunit/runner/resident" // before others allocate
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"

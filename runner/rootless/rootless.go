@@ -11,7 +11,6 @@ package rootless
 
 /*
 #cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter
-#include <stdlib.h>
 #include "enter.h"
 */
 import "C"
@@ -23,7 +22,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"github.com/podunit/podunit/runner/process"
 )
@@ -66,25 +64,6 @@ func (i Identity) Handed() []string {
 	}
 	return []string{fmt.Sprintf("%s=%d %d %d %s", handed, i.UID, i.GID, i.userns, i.RunDir)}
 }
-
-// Sealed returns the path of a sealed file in memory that does what the runtime does (see
-// seal.c). Of programs that need none it returns the path. With load, which is for users, the
-// file may lead to the runtime's own. It lasts as long as this process.
-func Sealed(program string, load bool) string {
-	path := C.CString(program)
-	defer C.free(unsafe.Pointer(path))
-	how := C.int(0)
-	if load {
-		how = 1
-	}
-	if fd := C.podunit_seal(path, how); fd >= 0 {
-		return fmt.Sprintf("/proc/self/fd/%d", fd)
-	}
-	return program
-}
-
-// hasLoader says whether this machine and the compiler have a loader.
-var hasLoader = C.podunit_has_loader != 0
 
 // Enter reports what the constructor did and tells the ecosystem's libraries, which
 // look at the environment, that root in here is not root out there.

@@ -82,8 +82,8 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams) (*Cre
 }
 
 func (c *Creation) start() error {
-	if c.runtime.Sealed != nil {
-		c.cmd.Path = c.runtime.Sealed()
+	if c.runtime.sealed != nil {
+		c.cmd.Path = c.runtime.sealed()
 	}
 	return c.cmd.Start()
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -26,11 +27,17 @@ type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
 
-	// Sealed, if there is one, returns what Create executes instead of Command: a file that does
-	// the same and that nobody can write to. A runtime that stays beside its container, or
-	// beside what it executes there, is left to do that by itself: the other needs its file to
-	// stay what it is.
-	Sealed func() string
+	// sealed, if there is one, returns what Create executes instead of Command: a sealed copy.
+	// A runtime that stays beside its container, or beside what it executes there, makes its own:
+	// ours goes with this process.
+	sealed func() string
+}
+
+// Prepare does early, once, what Create needs; other work can go on beside it.
+func (r Runtime) Prepare() {
+	if r.sealed != nil {
+		r.sealed()
+	}
 }
 
 // ErrNotFound says that the container's command does not exist (status 127).
@@ -52,14 +59,18 @@ func Find(name, root string) (Runtime, error) {
 		name = "runc"
 	}
 	if path, err := exec.LookPath(name); err == nil {
-		return Runtime{Command: path, Root: root}, nil
+		return found(path, root), nil
 	}
 	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/cri-o-runc/sbin"} {
 		if path := filepath.Join(dir, name); filepath.Base(name) == name && isExecutable(path) {
-			return Runtime{Command: path, Root: root}, nil
+			return found(path, root), nil
 		}
 	}
 	return Runtime{}, fmt.Errorf("the OCI runtime %s is not installed: %w", name, fs.ErrNotExist)
+}
+
+func found(path, root string) Runtime {
+	return Runtime{Command: path, Root: root, sealed: sync.OnceValue(func() string { return seal(path) })}
 }
 
 func isExecutable(path string) bool {
