@@ -101,7 +101,7 @@ func logSource(x *engines, r container.Record) (journal.Source, error) {
 func ended(x *engines, records []container.Record) bool {
 	for _, r := range records {
 		s, err := x.Status(r.ID)
-		if err == nil && (s.PID != 0 || s.LogPID != 0 && process.Alive(s.LogPID, 0)) {
+		if err == nil && (s.PID != 0 || s.LogPID != 0 && process.Alive(s.LogPID, s.LogTicks)) {
 			return false
 		}
 	}

@@ -106,6 +106,26 @@ func LimitsSwap(cgroup string) bool {
 	return err == nil
 }
 
+// Kill sends SIGKILL to all processes of a cgroup and of those below it. The kernel can since
+// Linux 5.14; before that it does nothing, and systemd kills what is left when the unit has ended.
+// That the cgroup is gone is no error, nor is an empty name.
+func Kill(cgroup string) error {
+	if cgroup == "" {
+		return nil
+	}
+	if err := machine.kill(cgroup); !missing(err) {
+		return err
+	}
+	return nil
+}
+
+func (t tree) kill(cgroup string) error {
+	return os.WriteFile(filepath.Join(t.path(cgroup), "cgroup.kill"), []byte("1"), 0)
+}
+
+// missing tells whether the kernel said that there is no such cgroup, or no such file in it.
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
+
 // Clear kills whatever is in a cgroup and below it, and removes all of them, the deepest first:
 // a container may have made cgroups of its own. It returns an error if something has not died
 // of SIGKILL when ctx ends or wait has passed. That the cgroup is gone is no error, nor is an
@@ -129,11 +149,8 @@ func (t tree) clear(ctx context.Context, cgroup string, wait time.Duration) erro
 		case ctx.Err() != nil || time.Now().After(deadline):
 			return fmt.Errorf("cgroup %s: its processes do not die of SIGKILL", cgroup)
 		}
-		// The kernel kills those in the cgroups below as well. It can since Linux 5.14; before
-		// that, systemd kills and removes what is left when the unit has ended.
-		err = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if missing(t.kill(cgroup)) {
+			return nil // gone, or a kernel that cannot: systemd does it when the unit has ended
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (s *start) created(ctx context.Context) error {
 		return err
 	}
 	if s.console != nil {
-		if s.status.LogPID, err = s.holdTerminal(); err != nil {
+		if err := s.holdTerminal(); err != nil {
 			return err
 		}
 	}
@@ -93,10 +93,10 @@ func (s *start) created(ctx context.Context) error {
 
 // keepGate starts the process that will let the container begin: the log copier, if there is one
 // and the runtime is runc. For a terminal the copier is started when the terminal has arrived.
-func (s *start) keepGate() (err error) {
+func (s *start) keepGate() error {
 	copies := s.output != nil && s.output.stdout != nil
 	if copies {
-		if s.status.LogPID, err = s.startCopier(s.output.stdout, s.output.stderr); err != nil {
+		if err := s.startCopier(s.output.stdout, s.output.stderr); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ func (s *start) run(ctx context.Context) error {
 		}
 		defer out.close()
 		if out.stdout != nil {
-			if s.status.LogPID, err = s.startCopier(out.stdout, out.stderr); err != nil {
+			if err := s.startCopier(out.stdout, out.stderr); err != nil {
 				return err
 			}
 		}

@@ -81,15 +81,15 @@ func (c *console) receive() (*os.File, error) {
 
 // holdTerminal starts the copier on a terminal: it holds the near end as long as the
 // container lives, and what is written to it goes to the journal.
-func (s *start) holdTerminal() (copier int, err error) {
+func (s *start) holdTerminal() error {
 	terminal, err := s.console.receive()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer terminal.Close()
 	nothing, err := os.Open(os.DevNull)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer nothing.Close()
 	return s.startCopier(terminal, nothing)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"golang.org/x/sys/unix"
 )
@@ -103,7 +104,7 @@ func (l Launch) logFields() []string {
 // startCopier starts this binary as podunit-log (see runner/rootless/log.c), which copies what is
 // written to the journal, and ends when the last writer has. It also keeps the container's gate,
 // if it can.
-func (s *start) startCopier(stdout, stderr *os.File) (pid int, err error) {
+func (s *start) startCopier(stdout, stderr *os.File) error {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.ExtraFiles = []*os.File{stdout, stderr}
 	fifo := ""
@@ -120,10 +121,11 @@ func (s *start) startCopier(stdout, stderr *os.File) (pid int, err error) {
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("start the log copier: %w", err)
+		return fmt.Errorf("start the log copier: %w", err)
 	}
-	pid = cmd.Process.Pid // Release forgets it
-	return pid, cmd.Process.Release()
+	s.status.LogPID = cmd.Process.Pid // Release forgets it
+	s.status.LogTicks = process.StartTicks(s.status.LogPID)
+	return cmd.Process.Release()
 }
 
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).

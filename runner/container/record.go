@@ -70,7 +70,8 @@ type Status struct {
 	PID         int    // of the first process, in the host's PID namespace; 0 if not running
 	StartTicks  uint64 // field 22 of /proc/PID/stat: tells the process from a later one of the same PID
 	StartedAt   time.Time
-	LogPID      int                `json:",omitempty"`
+	LogPID      int                `json:",omitempty"`      // of the log copier
+	LogTicks    uint64             `json:",omitempty"`      // as StartTicks; 0 in records of older versions
 	Cgroup      string             `json:",omitempty"`      // of the container, relative to the cgroup mount
 	NetworkMode string             `json:"NetNS,omitempty"` // none, host, pasta, ns; by the name it has in records of older versions
 	PastaPID    int                `json:",omitempty"`

@@ -19,13 +19,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stop sends the container its stop signal, waits timeout, and then kills it. One that
-// is not running is no error. It returns when the first process has ended.
+// Stop sends the container its stop signal, waits timeout, and then kills it. It returns when the
+// first process has ended, all that was written is with the journal, and pasta has ended: systemd
+// kills whatever is left in the unit when the command that stops it has ended, and says so. One
+// that is not running is no error, and gets the same end.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
 	}
+	if err := e.stopProcess(ctx, r, s, timeout); err != nil || s.StartTicks == 0 {
+		return err
+	}
+	// Without a PID namespace of its own something may live on and keep the copier waiting.
+	if err := cgroup.Kill(s.Cgroup); err != nil {
+		return err
+	}
+	drain(ctx, s)
+	// Who holds the lock starts the container, whose network is a new one, or takes it away.
+	lock, err := e.tryLock(r.Name)
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.Release()
+	return network.Release(e.dir(r.ID))
+}
+
+// drainWait is how long a log copier may take to hand the last lines to the journal.
+const drainWait = 5 * time.Second
+
+// drain waits for the log copier of a container that has ended.
+func drain(ctx context.Context, s Status) {
+	if p, err := process.Open(s.LogPID, s.LogTicks); err == nil && p != nil {
+		p.Wait(ctx, drainWait)
+		p.Close()
+	}
+}
+
+func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout time.Duration) error {
 	p, err := process.Open(s.PID, s.StartTicks)
 	if p == nil || err != nil {
 		return err
@@ -108,9 +139,6 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	return e.remove(ctx, r, volumes || r.Spec.Remove)
 }
 
-// drainWait is how long a log copier may take to hand the last lines to the journal.
-const drainWait = 5 * time.Second
-
 func (e *Engine) release(ctx context.Context, r Record) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
@@ -124,10 +152,7 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 		errs = append(errs, e.Runtime.Delete(ctx, r.ID))
 	}
 	step.Crash("runtime deleted")
-	if p, err := process.Open(s.LogPID, 0); err == nil && p != nil {
-		p.Wait(ctx, drainWait)
-		p.Close()
-	}
+	drain(ctx, s)
 	// In the process that mounted it; elsewhere it is a directory like any other.
 	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
 	errs = append(errs, network.Release(e.dir(r.ID)))
