@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +68,46 @@ func TestArgs(t *testing.T) {
 	a := args([]string{"--dns-forward=10.0.0.1"}, nil, "N", "P", false)
 	if len(a.dns) != 1 || a.dns[0] != "10.0.0.1" {
 		t.Errorf("dns %v", a.dns)
+	}
+	a = args([]string{"--pid", "/a", "-4", "--pid=/b", "-P", "/c"}, nil, "N", "P", false)
+	if got := strings.Join(a.words, " "); strings.Count(got, "--pid") != 1 || !strings.Contains(got, "--config-net -4 -t") || !strings.HasSuffix(got, tail) || !slices.Equal(a.pids, []string{"/a", "/b", "/c"}) {
+		t.Errorf("files for the process ID: %s, %q", got, a.pids)
+	}
+}
+
+// TestPIDFile writes pasta's process ID where the user wants it, and where Release looks for it.
+func TestPIDFile(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to make a network namespace")
+	}
+	dir, bin := t.TempDir(), t.TempDir()
+	wanted := filepath.Join(dir, "wanted")
+	// It has ended by the time that it is looked for, as far as anybody can tell.
+	fake := "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --pid) echo 4194305 >$2 ;; esac; shift; done\n"
+	if err := os.WriteFile(filepath.Join(bin, "pasta"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if !reexec(t, false) {
+		return
+	}
+	n, err := Start(context.Background(), Request{
+		Network: spec.Network{Mode: spec.NetPasta, Options: []string{"--pid", wanted}}, Dir: dir, Config: &config.Config{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := n.Wait(context.Background(), "")
+	if err != nil || r.PastaPID != 4194305 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, path := range []string{wanted, filepath.Join(dir, pidFile)} {
+		if b, err := os.ReadFile(path); err != nil || string(b) != "4194305\n" {
+			t.Errorf("%s: %q, %v", path, b, err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -85,6 +85,7 @@ type pastaArgs struct {
 	words []string
 	dns   []string // addresses inside that lead to the host's resolver
 	host  []string // addresses inside that lead to the host
+	pids  []string // files that get its process ID besides ours, of which pasta knows only one
 }
 
 // args composes pasta's command line. extra is what the configuration and the user
@@ -92,13 +93,20 @@ type pastaArgs struct {
 func args(extra []string, ports []spec.PortMapping, netns, pid string, root bool) pastaArgs {
 	a := pastaArgs{words: []string{"--config-net"}}
 	given := map[string]bool{}
-	for i, w := range extra {
+	for i := 0; i < len(extra); i++ {
+		w := extra[i]
 		name, value, inline := strings.Cut(w, "=")
 		if !inline && i+1 < len(extra) {
 			value = extra[i+1]
 		}
 		given[name] = true
 		switch name {
+		case "--pid", "-P":
+			a.pids = append(a.pids, value)
+			if !inline {
+				i++
+			}
+			continue
 		case "--map-gw":
 			continue // not pasta's: it undoes our --no-map-gw
 		case "--dns-forward":
@@ -221,6 +229,11 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil {
 		return running{}, fmt.Errorf("pasta wrote no PID into %s: %w", pid, err)
+	}
+	for _, path := range a.pids {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return running{}, fmt.Errorf("--network pasta:--pid,%s: %w", path, err)
+		}
 	}
 	if work != req.Dir {
 		if err := os.WriteFile(filepath.Join(req.Dir, pidFile), data, 0o600); err != nil {
