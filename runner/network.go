@@ -12,6 +12,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -63,11 +64,10 @@ func (e *env) networkRequest(x *engines, asked spec.Networking, names []string) 
 	case spec.NetPrivate, spec.NetPasta, "":
 		req.Network.Options = n.Options
 	case spec.NetContainer:
-		path, err := x.networkOf(n.Name)
-		if err != nil {
+		var err error
+		if req.Network, err = x.networkOf(n.Name); err != nil {
 			return req, err
 		}
-		req.Network = spec.Network{Mode: spec.NetNS, Path: path}
 	case spec.NetNone, spec.NetHost, spec.NetNS:
 		req.Network = n
 	default:
@@ -76,20 +76,24 @@ func (e *env) networkRequest(x *engines, asked spec.Networking, names []string) 
 	return req, nil
 }
 
-// networkOf is the network namespace of a container that runs.
-func (x *engines) networkOf(name string) (path string, err error) {
+// networkOf is the network of a container that runs.
+func (x *engines) networkOf(name string) (spec.Network, error) {
 	other, err := x.Lookup(name)
 	if err != nil {
-		return "", err
+		return spec.Network{}, err
 	}
 	s, err := x.Status(other.ID)
 	if err != nil {
-		return "", err
+		return spec.Network{}, err
 	}
 	if s.PID == 0 {
-		return "", fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
+		return spec.Network{}, fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
 	}
-	return fmt.Sprintf("/proc/%d/ns/net", s.PID), nil
+	path := process.Namespace(s.PID, "net")
+	if process.IsOurs(path, "net") {
+		return spec.Network{Mode: spec.NetHost}, nil
+	}
+	return spec.Network{Mode: spec.NetNS, Path: path}, nil
 }
 
 // waitOnline waits for a route that is about to come, in a unit of a user: such a unit

@@ -12,6 +12,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -115,7 +116,7 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 		{"pid", "pid", r.Spec.PIDNS, &n.PID},
 		{"ipc", "ipc", r.Spec.IPCNS, &n.IPC},
 		{"uts", "uts", r.Spec.UTSNS, &n.UTS},
-		{"cgroup", "cgroup", r.Spec.CgroupNS, &n.Cgroup},
+		{"cgroupns", "cgroup", r.Spec.CgroupNS, &n.Cgroup},
 	} {
 		switch ns.asked.Mode {
 		case "host":
@@ -134,25 +135,26 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 			if status.PID == 0 {
 				return n, fmt.Errorf("--%s container:%s: %w", ns.name, ns.asked.Container, ErrNotRunning)
 			}
-			*ns.to = nsPath(status.PID, ns.file)
+			*ns.to = process.Namespace(status.PID, ns.file)
 		case "", "pod":
-			if shared(ns.name) && ns.name != "cgroup" {
-				*ns.to = nsPath(l.Join.PID, ns.file)
+			if shared(ns.file) && ns.file != "cgroup" {
+				*ns.to = process.Namespace(l.Join.PID, ns.file)
 			}
+		}
+		if *ns.to != "" && process.IsOurs(*ns.to, ns.file) {
+			*ns.to = bundle.HostNS // it shares the host's
 		}
 	}
 	switch {
 	case shared("net") && l.Join.HostNetwork, s.network != nil && s.network.Mode() == spec.NetHost:
 		n.Net = bundle.HostNS
 	case shared("net"):
-		n.Net = nsPath(l.Join.PID, "net")
+		n.Net = process.Namespace(l.Join.PID, "net")
 	case s.network != nil:
 		n.Net = s.network.Path()
 	}
 	return n, nil
 }
-
-func nsPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/ns/%s", pid, name) }
 
 // files are resolv.conf, hosts, hostname and .containerenv; a pod's are shared.
 func (s *start) files(dir string, in *bundle.Input) error {

@@ -4,6 +4,7 @@ package container
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
@@ -139,4 +142,34 @@ func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestWhoJoinsTheHostsNamespaces is not made to enter them: a user may not.
+func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
+	other := Record{ID: NewID(), Name: "other"}
+	e := &Engine{RunDir: t.TempDir(), Store: one{record: other}}
+	own := Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}
+	if err := errors.Join(os.MkdirAll(e.Dir(other.ID), 0o700), e.saveStatus(other.ID, own)); err != nil {
+		t.Fatal(err)
+	}
+	join := spec.Namespace{Mode: "container", Container: "other"}
+	r := Record{Spec: spec.Container{PIDNS: join, IPCNS: join, UTSNS: join, CgroupNS: join}}
+	s := &start{ask: Launch{Record: &r}, adding: adding{Engine: e}}
+	got, err := s.namespaces()
+	want := bundle.Namespaces{PID: bundle.HostNS, IPC: bundle.HostNS, UTS: bundle.HostNS, Cgroup: bundle.HostNS}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// one is a storage with one container.
+type one struct {
+	storage.Store
+	record Record
+}
+
+func (o one) Container(string) (*storage.Container, error) {
+	o.record.Podunit = recordVersion
+	b, err := json.Marshal(o.record)
+	return &storage.Container{ID: o.record.ID, Names: []string{o.record.Name}, Metadata: string(b)}, err
 }
