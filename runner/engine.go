@@ -59,6 +59,9 @@ func (e *env) open(ctx context.Context) (*engines, error) {
 		Volumes: volume.New(s.GraphRoot()),
 	}
 	x := &engines{Engine: c, own: own}
+	if x.inService() {
+		c.Unit = own.Name
+	}
 	x.pods = &pod.Engine{Containers: c}
 	x.pods.Network = e.podNetwork(x)
 	return x, nil

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,7 +148,7 @@ func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
 // TestWhoJoinsTheHostsNamespaces is not made to enter them: a user may not.
 func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
 	other := Record{ID: NewID(), Name: "other"}
-	e := &Engine{RunDir: t.TempDir(), Store: one{record: other}}
+	e := &Engine{RunDir: t.TempDir(), Store: several{records: map[string]Record{other.ID: other}}}
 	own := Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}
 	if err := errors.Join(os.MkdirAll(e.Dir(other.ID), 0o700), e.saveStatus(other.ID, own)); err != nil {
 		t.Fatal(err)
@@ -162,14 +163,76 @@ func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
 	}
 }
 
-// one is a storage with one container.
-type one struct {
-	storage.Store
-	record Record
+// several is a storage with some containers, by ID.
+type several struct {
+	nowhere
+	records map[string]Record
 }
 
-func (o one) Container(string) (*storage.Container, error) {
-	o.record.Podunit = recordVersion
-	b, err := json.Marshal(o.record)
-	return &storage.Container{ID: o.record.ID, Names: []string{o.record.Name}, Metadata: string(b)}, err
+func (s several) metadata(r Record) *storage.Container {
+	r.Podunit = recordVersion
+	b, _ := json.Marshal(r) // a record is text
+	return &storage.Container{ID: r.ID, Names: []string{r.Name}, Metadata: string(b)}
+}
+
+func (s several) Container(nameOrID string) (*storage.Container, error) {
+	for _, r := range s.records {
+		if r.ID == nameOrID || r.Name == nameOrID {
+			return s.metadata(r), nil
+		}
+	}
+	return nil, storage.ErrContainerUnknown
+}
+
+func (s several) Containers() (all []storage.Container, err error) {
+	for _, r := range s.records {
+		all = append(all, *s.metadata(r))
+	}
+	return all, nil
+}
+
+func (s several) DeleteContainer(id string) error {
+	delete(s.records, id)
+	return nil
+}
+
+// TestSweepOfTheOwnUnit removes what the unit had under another name, and tells what other units
+// have left.
+func TestSweepOfTheOwnUnit(t *testing.T) {
+	store := several{nowhere{root: t.TempDir()}, map[string]Record{}}
+	e := &Engine{RunDir: t.TempDir(), Store: store, Unit: "ren.service"}
+	add := func(name, unit string, remove bool, s Status) {
+		r := Record{ID: NewID(), Name: name, Unit: unit, BootID: BootID(), Spec: spec.Container{Remove: remove}}
+		if err := errors.Join(e.mark(&r), e.saveStatus(r.ID, s)); err != nil {
+			t.Fatal(err)
+		}
+		store.records[r.ID] = r
+	}
+	ended, runs := Status{PID: os.Getpid(), StartTicks: 1}, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}
+	add("renamed", "ren.service", true, ended)
+	add("kept", "ren.service", false, ended)
+	add("runs", "ren.service", true, runs)
+	add("busy", "ren.service", true, Status{})
+	add("withdrawn", "gone.service", true, ended)
+	add("elsewhere", "other.service", true, runs)
+	add("by hand", "", true, ended)
+	lock, err := e.Lock(context.Background(), "busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	if err := e.SweepOrphans(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, r := range store.records {
+		left = append(left, r.Name)
+	}
+	slices.Sort(left)
+	if want := []string{"busy", "by hand", "elsewhere", "kept", "runs", "withdrawn"}; !slices.Equal(left, want) {
+		t.Errorf("left %q, want %q", left, want)
+	}
+	if f, err := e.Forsaken(); err != nil || len(f) != 1 || f[0].Name != "withdrawn" {
+		t.Errorf("forsaken: %+v, %v", f, err)
+	}
 }
