@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -131,11 +132,20 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 	// Not bound to ctx: the caller passes signals on to the container itself.
 	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
 	s.wire(cmd)
+	words := &lastWords{to: io.Discard}
+	if s.Stderr != nil {
+		words.to = s.Stderr
+		cmd.Stderr = words
+	}
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("%s: %w", r.Command, err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		err := cmd.Wait()
+		_ = words.end(lastError(log)) // nobody reads it
+		ended <- err
+	}()
 	// The runtime has no other way to say "it is there" while it stays attached.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -53,6 +53,33 @@ func TestTheContainersStatusIsNotTheRuntimesFault(t *testing.T) {
 	}
 }
 
+// TestForegroundSaysItOnce leaves out what the runtime says on the container's standard error and
+// in its log, of which comes the error; and nothing else.
+func TestForegroundSaysItOnce(t *testing.T) {
+	const fault = `runc run failed: unable to start container process: exec: boom`
+	logged := `printf '{"level":"error","msg":"` + fault + `"}\n' >"$LOG"; `
+	for name, c := range map[string]struct{ script, want string }{
+		"both":                  {"echo hello >&2; " + logged + "echo '" + fault + "' >&2; exit 1", "hello\n"},
+		"in one piece":          {logged + "printf 'hello\n" + fault + "\n' >&2; exit 1", "hello\n"},
+		"the container says it": {"echo '" + fault + "' >&2; exit 1", fault + "\n"},
+		"and goes on":           {"echo '" + fault + "' >&2; sleep 0.1; printf more >&2; exit 1", fault + "\nmore"},
+		"something else":        {logged + "echo 'runc run failed: twice' >&2; exit 1", "runc run failed: twice\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			r := fake(t, c.script)
+			_, _ = r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{Stderr: out}, nil) // it fails
+			if got, err := os.ReadFile(out.Name()); err != nil || string(got) != c.want {
+				t.Errorf("got %q, want %q; %v", got, c.want, err)
+			}
+		})
+	}
+}
+
 func TestForegroundTellsThePIDOnce(t *testing.T) {
 	bundle := t.TempDir()
 	r := fake(t, "sleep 0.05; echo 4711 >"+filepath.Join(bundle, "pid")+"; sleep 0.2")
