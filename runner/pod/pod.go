@@ -34,7 +34,7 @@ import (
 type Engine struct {
 	Containers *container.Engine
 	// Network is what a pod is to be connected to. Start adds the directory.
-	Network func(ctx context.Context, p Record) (network.Request, error)
+	Network func(p Record) (network.Request, error)
 }
 
 // Record is what a pod is.
@@ -252,7 +252,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(r.Hostname()+"\n"), 0o644); err != nil {
 					return err
 				}
-				req, err := e.Network(ctx, r)
+				req, err := e.Network(r)
 				if err != nil {
 					return err
 				}
