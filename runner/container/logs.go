@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/runc"
 	"golang.org/x/sys/unix"
 )
@@ -106,27 +105,14 @@ func (l *Launch) logFields() []string {
 	return all
 }
 
-// startCopier starts this binary as podunit-log (see runner/rootless/log.c), which is also
-// the gate of the container if it can be.
+// startCopier starts the process that reads stdout and stderr, which is also the gate of the
+// container if it can be.
 func (l *Launch) startCopier(stdout, stderr *os.File) (int, error) {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.ExtraFiles = []*os.File{stdout, stderr}
-	fifo := ""
-	if l.gate != nil && l.gate.FIFO != "" {
-		fifo = l.gate.FIFO
-		cmd.ExtraFiles = append(cmd.ExtraFiles, l.gate.Far)
+	copier := helper.Log{Stdout: stdout, Stderr: stderr, Rootfs: l.rootfs, Fields: l.logFields()}
+	if l.gate != nil {
+		copier.FIFO, copier.Latch = l.gate.FIFO, l.gate.Far
 	}
-	cmd.Args = append([]string{"podunit-log", l.rootfs, fifo}, l.logFields()...)
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	// Lines that the journal does not take go where the unit's own do.
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("start the log copier: %w", err)
-	}
-	pid := cmd.Process.Pid // Release forgets it
-	return pid, cmd.Process.Release()
+	return copier.Start()
 }
 
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).

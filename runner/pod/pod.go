@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
@@ -334,40 +335,16 @@ func (e *Engine) startInfra(r Record, netns string) (int, error) {
 	if flags&unix.CLONE_NEWUTS == 0 {
 		hostname = ""
 	}
-	ready, done, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer ready.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{"podunit-infra", hostname}
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{done}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
 	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
 	if err != nil {
 		return 0, err
 	}
-	if len(uids) > 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = sysIDs(uids)
-		cmd.SysProcAttr.GidMappings = sysIDs(gids)
-		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+	infra := helper.Infra{Hostname: hostname, Namespaces: flags, UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
+	pid, err := infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+	if err == nil && !container.Alive(pid, 0) {
+		err = errors.New("it ended at once")
 	}
-	err = startIn(netns, cmd)
-	done.Close()
-	if err != nil {
-		return 0, err
-	}
-	if _, err := ready.Read(make([]byte, 1)); err == nil {
-		return 0, errors.New("it wrote where it should only close")
-	}
-	pid := cmd.Process.Pid
-	if !container.Alive(pid, 0) {
-		return 0, errors.New("it ended at once")
-	}
-	return pid, cmd.Process.Release()
+	return pid, err
 }
 
 // startIn starts cmd in a network namespace. The thread that enters it is not used for

@@ -12,9 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/podunit/podunit/runner/helper"
 	"golang.org/x/sys/unix"
 )
 
@@ -231,7 +231,7 @@ func (c *Creation) Abandon() error {
 func (c *Creation) removeConfig() error { return removeFile(c.config) }
 
 // A Gate lets a created container begin. It is a process that outlives us; see
-// runner/rootless/gate.c. It is started with Start, or another process takes its part.
+// runner/helper/gate.c. It is started with Start, or another process takes its part.
 type Gate struct {
 	// FIFO is where the container's first process waits; empty if the runtime alone knows.
 	FIFO string
@@ -259,15 +259,11 @@ func (r Runtime) Gate(id string) (*Gate, error) {
 
 // Start starts a process that is the gate and nothing else.
 func (g *Gate) Start() error {
-	g.cmd = exec.Command("/proc/self/exe")
-	g.cmd.Args = []string{"podunit-gate", g.FIFO}
 	if g.FIFO == "" {
-		g.cmd.Args = append(g.cmd.Args, g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
+		g.cmd = helper.Gate("", g.Far, environment(), g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
+	} else {
+		g.cmd = helper.Gate(g.FIFO, g.Far, environment())
 	}
-	g.cmd.Env = environment()
-	g.cmd.Dir = "/"
-	g.cmd.ExtraFiles = []*os.File{g.Far}
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return g.cmd.Start()
 }
 

@@ -9,7 +9,7 @@
  * An empty HOSTNAME leaves the name alone. File descriptor 3 is closed once all is set.
  */
 #define _GNU_SOURCE
-#include "enter.h"
+#include "helper.h"
 
 #include <errno.h>
 #include <sched.h>

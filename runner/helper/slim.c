@@ -13,7 +13,7 @@
  * others would lose what was written.
  */
 #define _GNU_SOURCE
-#include "enter.h"
+#include "helper.h"
 
 #include <fcntl.h>
 #include <link.h>

@@ -18,7 +18,7 @@
  * long for a datagram go in a sealed memfd.
  */
 #define _GNU_SOURCE
-#include "enter.h"
+#include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -17,7 +17,7 @@
  * state directory); if it is empty, COMMAND is executed instead.
  */
 #define _GNU_SOURCE
-#include "enter.h"
+#include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
