@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,12 +62,6 @@ func openOutput(r Record) (*output, error) {
 	return &o, nil
 }
 
-// copy starts the process that copies what is written to the journal. It ends when the
-// last writer has.
-func (o *output) copy(l *Launch) (pid int, err error) {
-	return l.startCopier(o.stdout, o.stderr)
-}
-
 // close drops our copies, once the container and the copier have theirs. It may be called
 // again.
 func (o *output) close() error {
@@ -105,14 +101,57 @@ func (l *Launch) logFields() []string {
 	return all
 }
 
-// startCopier starts the process that reads stdout and stderr, which is also the gate of the
-// container if it can be.
-func (l *Launch) startCopier(stdout, stderr *os.File) (int, error) {
-	copier := helper.Log{Stdout: stdout, Stderr: stderr, Rootfs: l.rootfs, Fields: l.logFields()}
-	if l.gate != nil {
-		copier.FIFO, copier.Latch = l.gate.FIFO, l.gate.Far
+// pidName is the file in the runtime directory that says who goes on for a helper that died.
+const pidName = "helper.pid"
+
+// notifyName is the container's notify socket in its runtime directory.
+const notifyName = "notify"
+
+// wantsHelper tells whether something is to run beside a container of its own.
+func (l *Launch) wantsHelper() bool {
+	return l.console != nil || l.copied() || l.NotifySocket != "" || l.network != nil && l.network.Mode() == spec.NetPasta
+}
+
+// startHelper starts what runs beside the container: it copies stdout and stderr, which may be
+// nil, and is the container's gate if it can be. Its PID is noted.
+func (e *Engine) startHelper(l *Launch, s *Status, stdout, stderr *os.File) error {
+	h := helper.Log{
+		Stdout: stdout, Stderr: stderr, Rootfs: l.rootfs, Fields: l.logFields(),
+		Notify: l.notify, Manager: l.NotifySocket, StartLimit: l.StartLimit, StopLimit: l.StopLimit,
+		PIDFile: filepath.Join(e.dir(l.Record.ID), pidName),
 	}
-	return copier.Start()
+	if l.gate != nil {
+		h.FIFO, h.Latch = l.gate.FIFO, l.gate.Far
+	}
+	var err error
+	if l.helper, err = h.Start(); err != nil {
+		return err
+	}
+	s.LogPID = l.helper.PID
+	return nil
+}
+
+// watch has the helper, if there is one, look after the container until that has ended.
+func (l *Launch) watch(s Status) error {
+	if l.helper == nil || l.NotifySocket == "" && s.PastaPID == 0 {
+		return l.helper.Close()
+	}
+	cgroup := ""
+	if s.Cgroup != "" {
+		cgroup = filepath.Join(cgroupMount, s.Cgroup)
+	}
+	return l.helper.Watch(s.PID, s.PastaPID, cgroup)
+}
+
+// openNotify makes the socket over which the container speaks to the service manager, in place
+// of the manager's own.
+func (e *Engine) openNotify(l *Launch) (path string, err error) {
+	if l.NotifySocket == "" {
+		return "", nil
+	}
+	path = filepath.Join(e.dir(l.Record.ID), notifyName)
+	l.notify, err = helper.NotifySocket(path)
+	return path, err
 }
 
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).

@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/graft"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/spec"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -20,7 +21,7 @@ import (
 )
 
 // oci makes the OCI configuration of one start and the files bound into it.
-func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
+func (e *Engine) oci(l *Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
 	r := l.Record
 	dir := e.dir(r.ID)
 	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs)
@@ -36,20 +37,22 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		return nil, err
 	}
 	in := bundle.Input{
-		ID:           r.ID,
-		Spec:         &r.Spec,
-		Image:        &r.Config,
-		Rootfs:       rootfs,
-		Config:       &e.Config.Containers,
-		Host:         host,
-		Rootless:     e.User.Rootless(),
-		UIDMap:       uids,
-		GIDMap:       gids,
-		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
-		Hostname:     r.Hostname(),
-		NotifySocket: l.NotifySocket,
+		ID:       r.ID,
+		Spec:     &r.Spec,
+		Image:    &r.Config,
+		Rootfs:   rootfs,
+		Config:   &e.Config.Containers,
+		Host:     host,
+		Rootless: e.User.Rootless(),
+		UIDMap:   uids,
+		GIDMap:   gids,
+		Cgroup:   bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
+		Hostname: r.Hostname(),
 	}
-	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
+	if in.NotifySocket, err = e.openNotify(l); err != nil {
+		return nil, err
+	}
+	if in.Namespaces, err = e.namespaces(*l, conn); err != nil {
 		return nil, err
 	}
 	if err := e.confine(&in, mounts, label); err != nil {
@@ -74,7 +77,7 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 			return nil, err
 		}
 	}
-	if err := e.files(l, dir, &in); err != nil {
+	if err := e.files(*l, dir, &in); err != nil {
 		return nil, err
 	}
 	if err := e.userFiles(*r, rootfs, dir, mounts, &in); err != nil {
@@ -194,7 +197,7 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 		// POSIX shared memory lives in a file system, which a namespace does not share.
 		// The infra process holds it.
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
-		if err := graft.Tree(l.Join.PID, in.Shm, in.Shm); err != nil {
+		if err := graft.Tree(l.Join.PID, helper.HeldShm, in.Shm); err != nil {
 			return err
 		}
 	}

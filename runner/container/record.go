@@ -23,6 +23,7 @@ import (
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -129,6 +130,11 @@ func (e *Engine) Status(id string) (Status, error) {
 	// No ticks: it had ended before they could be noted.
 	if s.StartTicks == 0 || StartTicks(s.PID) != s.StartTicks {
 		s.PID = 0
+	}
+	if s.LogPID != 0 {
+		if pid := helper.Successor(filepath.Join(e.dir(id), pidName)); pid != 0 {
+			s.LogPID = pid
+		}
 	}
 	return s, nil
 }

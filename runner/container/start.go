@@ -16,6 +16,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
@@ -45,8 +46,11 @@ type Launch struct {
 	// Network begins to connect the container, whose runtime directory is there; nil in a pod
 	// that shares its network.
 	Network func(context.Context) (Network, error)
-	// NotifySocket is the service manager's, if the container is to see it.
-	NotifySocket string
+	// NotifySocket is the service manager's, if the container is to speak to it. What it says
+	// is passed on by a helper; StartLimit and StopLimit are the most time that it may ask for
+	// at once, zero for no limit.
+	NotifySocket          string
+	StartLimit, StopLimit time.Duration
 	// Ready is called with the status once the container's first process exists. On its
 	// own it waits there until Ready calls begin; attached it may be running, and is killed
 	// if Ready fails.
@@ -59,6 +63,8 @@ type Launch struct {
 	output   *output
 	console  *console
 	gate     *runc.Gate
+	notify   *os.File        // the container's notify socket, once it is made
+	helper   *helper.Running // once it is started
 	// connected waits for the network, once; connecting says that somebody has called it.
 	connected  func() (Connection, error)
 	connecting bool
@@ -190,7 +196,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Name: "bundle",
 			Do: func(context.Context) error {
 				var err error
-				l.config, err = e.config(l, rootfs, conn, label)
+				l.config, err = e.config(&l, rootfs, conn, label)
 				return err
 			},
 		},
@@ -218,7 +224,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 				return err
 			},
 			Undo: func(ctx context.Context) error {
-				return errors.Join(l.gate.Discard(), e.Runtime.Delete(ctx, r.ID))
+				return errors.Join(l.gate.Discard(), l.helper.Close(), e.Runtime.Delete(ctx, r.ID))
 			},
 		},
 		// While the runtime was at work, so was pasta; the container has not begun yet.
@@ -227,7 +233,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Name: "ready",
 			Do: func(context.Context) error {
 				// The manager takes no notice of the end of a process that is not its child.
-				if err := l.creation.Close(); err != nil {
+				if err := errors.Join(l.creation.Close(), l.watch(status)); err != nil {
 					return err
 				}
 				if l.Ready == nil {
@@ -306,6 +312,10 @@ func (l *Launch) closeStreams() error {
 	if l.output != nil {
 		errs = append(errs, l.output.close())
 	}
+	if l.notify != nil {
+		errs = append(errs, l.notify.Close())
+		l.notify = nil
+	}
 	return errors.Join(errs...)
 }
 
@@ -313,7 +323,7 @@ func (l *Launch) closeStreams() error {
 func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.gate.Discard())
+			err = errors.Join(err, l.gate.Discard(), l.helper.Close())
 		}
 		err = errors.Join(err, l.closeStreams()) // what their users have is theirs
 	}()
@@ -334,10 +344,14 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 		l.connecting = true
 		go func() { _, _ = l.connected() }() // the next step has its result
 	}
-	if l.copied() {
-		s.LogPID, err = l.output.copy(l)
+	if l.console == nil && l.wantsHelper() {
+		var stdout, stderr *os.File
+		if l.copied() {
+			stdout, stderr = l.output.stdout, l.output.stderr
+		}
+		err = e.startHelper(l, s, stdout, stderr)
 	}
-	if err == nil && (l.gate.FIFO == "" || l.console == nil && !l.copied()) {
+	if err == nil && (l.gate.FIFO == "" || !l.wantsHelper()) {
 		err = l.gate.Start()
 	}
 	pid, cerr := l.creation.Wait()
@@ -345,7 +359,7 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 		return nil, errors.Join(err, e.Runtime.Delete(context.Background(), l.Record.ID))
 	}
 	if l.console != nil {
-		if s.LogPID, err = e.holdTerminal(l, l.console); err != nil {
+		if err = e.holdTerminal(l, s); err != nil {
 			return nil, errors.Join(err, e.Runtime.Delete(context.Background(), l.Record.ID))
 		}
 	}
@@ -356,23 +370,34 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 // foreground runs a container attached to us until it ends.
 func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, error) {
 	streams := *l.Foreground
+	defer l.closeStreams()
+	var out *output
 	if !l.Record.Spec.TTY && (streams.Stdout != nil && isSocket(streams.Stdout) || streams.Stderr != nil && isSocket(streams.Stderr)) {
-		out, err := openOutput(*l.Record)
-		if err != nil {
+		var err error
+		if out, err = openOutput(*l.Record); err != nil {
 			return 0, err
 		}
 		defer out.close()
-		if out.stdout != nil {
-			if s.LogPID, err = out.copy(&l); err != nil {
-				return 0, err
-			}
-		}
 		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
+	}
+	if out != nil && out.stdout != nil || l.NotifySocket != "" {
+		var stdout, stderr *os.File
+		if out != nil {
+			stdout, stderr = out.stdout, out.stderr
+		}
+		if err := e.startHelper(&l, s, stdout, stderr); err != nil {
+			return 0, err
+		}
+		defer l.helper.Close()
 	}
 	there, failed := false, error(nil)
 	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), l.config, streams, func(pid int) {
 		there = true
-		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
+		failed = e.began(l, s, pid)
+		if failed == nil {
+			failed = l.watch(*s)
+		}
+		if failed == nil && l.Ready != nil {
 			failed = l.Ready(*s, func() error { return nil })
 		}
 		if failed != nil && s.StartTicks != 0 { // else it has ended
@@ -422,7 +447,7 @@ func Warm() {
 }
 
 // config is the OCI configuration as the runtime reads it.
-func (e *Engine) config(l Launch, rootfs string, conn Connection, label labels) ([]byte, error) {
+func (e *Engine) config(l *Launch, rootfs string, conn Connection, label labels) ([]byte, error) {
 	spec, err := e.oci(l, rootfs, conn, label)
 	if err != nil {
 		return nil, err

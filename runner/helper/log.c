@@ -1,18 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The log copier: what a container writes to its stdout and stderr goes to the
- * journal, a line an entry, stdout at priority info and stderr at err.
+ * The process beside a container that runs on its own. Its first task gives it its name: what
+ * the container writes to its stdout and stderr goes to the journal, a line an entry, stdout
+ * at priority info and stderr at err.
  *
  * Why pipes and a copier at all: with the journal's socket as stdout a container
  * cannot open /dev/stdout (ENXIO), which the official nginx image does. Why C: a
  * container's unit shall hold nothing heavier than cat(1) beside the container.
  *
- * usage: podunit-log ROOTFS FIFO FIELD=VALUE...
- * File descriptor 3 is read as stdout, 4 as stderr; 3 may be the near end of a
- * terminal. The fields are added to every entry. It ends when both are at their end.
- * With a FIFO it is also the gate of the container (gate.c), and file descriptor 5 the
- * latch: once the gate is open, it writes a byte there.
+ * As it is there anyway, it is also
+ * - the gate of the container (gate.c),
+ * - the way from the container to the service manager (relay.c), and
+ * - who notices that the container's network has ended: the container is then killed, so that
+ *   its unit fails and Restart= does what it says. It would run on without a network for ever.
+ *
+ * Its own death is noticed by its guard: a second process with the same memory and the same
+ * descriptors, which goes on where it was. So no line is lost, and none is torn.
+ *
+ * usage: podunit-log ROOTFS FIFO MANAGER START STOP FIELD=VALUE...
+ * ROOTFS is unmounted in our mount namespace. MANAGER, START and STOP are those of struct
+ * podunit_relay. The fields are added to every entry.
+ * File descriptors, each of which may be closed:
+ * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
+ * 5        the latch of the gate at FIFO; once the gate is open, it gets a byte
+ * 6        a socket that brings what to watch: "w" with pidfds of the container and of its
+ *          network's process, or "k" with a file to write to that kills the container besides
+ * 7        the container's notify socket
+ * 8        a file that gets the PID of the process that goes on for one that has died
+ *
+ * It ends when both streams are at their end and, if it was told of it, the container.
  *
  * Protocol: systemd.io/JOURNAL_NATIVE_PROTOCOL, a datagram an entry; entries too
  * long for a datagram go in a sealed memfd.
@@ -25,13 +42,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -119,7 +139,11 @@ static void emit(const struct stream *s, const char *line, size_t len, int cut)
 			if (send_memfd(iov, sizeof iov / sizeof *iov) == 0)
 				return;
 		}
-		if (connect_journal() < 0 || tries > 1)
+		const int r = connect_journal();
+
+		if (r < 0 && errno == ENOENT)
+			break; /* there is none */
+		if (r < 0 || tries > 1)
 			nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
 	}
 	/* No journal: better on our own stderr than nowhere. */
@@ -135,6 +159,15 @@ static void shrink(struct stream *s)
 	munmap(s->buf, LONGEST);
 	s->buf = s->small;
 	s->size = SMALL;
+}
+
+static void slim(void)
+{
+	const int pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
+
+	podunit_slim(pagemap);
+	if (pagemap >= 0)
+		close(pagemap);
 }
 
 /* Read once; 0 at the end of the stream. */
@@ -180,25 +213,225 @@ static int copy(struct stream *s)
 	return 1;
 }
 
+/* What poll(2) looks at. The first five are descriptors that we are executed with. */
+enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
+enum { FIRST = 3 };
+
+/* All that the process knows: its guard has it, too. */
+static int fds[DESCRIPTORS];
+static const char *fifo;
+static struct podunit_relay relay;
+static int over; /* nothing is left to be done, also for the guard */
+
+/* Messages of a container that are passed on in a second, so that one that does nothing else keeps
+ * neither us nor the manager busy. */
+enum { MESSAGES = 50 };
+static struct { time_t second; int messages; } now;
+
+static void drop(int which)
+{
+	if (fds[which] >= 0)
+		close(fds[which]);
+	fds[which] = -1;
+}
+
+static int ready(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return fd >= 0 && poll(&p, 1, 0) > 0 && p.revents;
+}
+
+/* The guard: it sleeps until the process that it guards has ended. */
+struct guard {
+	char stack[16 * 1024] __attribute__((aligned(16)));
+};
+static struct guard guards[2]; /* one may have become the process itself */
+static int guarded_by = 1, guarded; /* an index; a pidfd of the process that is guarded */
+
+static int work(void);
+static void start_guard(void);
+
+static int guard(void *unused)
+{
+	struct pollfd p = { .fd = guarded, .events = POLLIN };
+	char text[16];
+
+	prctl(PR_SET_NAME, "podunit-guard", 0, 0, 0);
+	while (poll(&p, 1, -1) <= 0)
+		;
+	if (over)
+		_exit(0);
+	close(guarded);
+	drop(GUARD); /* it is our own */
+	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
+	if (fds[PIDFILE] >= 0) {
+		const int n = snprintf(text, sizeof text, "%7d\n", (int)getpid());
+
+		(void)!pwrite(fds[PIDFILE], text, n, 0);
+	}
+	start_guard();
+	_exit(work());
+}
+
+/* Without a guard it works as well. */
+static void start_guard(void)
+{
+	int fd = -1;
+
+	guarded_by = !guarded_by;
+	guarded = syscall(SYS_pidfd_open, getpid(), 0);
+	if (guarded < 0)
+		return;
+	/* The same memory and descriptors, and yet not a thread: what kills one leaves the other. */
+	if (clone(guard, guards[guarded_by].stack + sizeof guards->stack,
+		  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, &fd) < 0) {
+		close(guarded);
+		return;
+	}
+	fds[GUARD] = fd;
+}
+
+/* From here on it has nothing that it does not need. */
+static void settle(void)
+{
+	podunit_drop_privileges();
+	start_guard();
+}
+
+static void open_gate(void)
+{
+	/* Nobody may be there any more to hear it. */
+	if (podunit_await_latch(fds[LATCH]) == 0 && podunit_open_gate(fifo) == 0)
+		(void)!write(fds[LATCH], "", 1);
+	drop(LATCH);
+	settle();
+}
+
+/* Learn what to watch. */
+static void learn(void)
+{
+	int got[2];
+	char what;
+	const int n = podunit_receive(fds[CONTROL], &what, got, 2);
+
+	if (n < 0) {
+		drop(CONTROL); /* there is no more */
+		return;
+	}
+	if (what == 'w') {
+		fds[CONTAINER] = n > 0 ? got[0] : -1;
+		fds[NETWORK] = n > 1 ? got[1] : -1;
+	} else if (n > 0) {
+		fds[KILL] = got[0];
+	}
+}
+
+/* The network has ended. That it does so after the container is as it should be. */
+static void lose_network(void)
+{
+	static const char word[] = "podunit: the network of the container has ended (pasta was killed), and so the container is killed";
+
+	drop(NETWORK);
+	if (ready(fds[CONTAINER]))
+		return;
+	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
+		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
+	emit(&streams[1], word, sizeof word - 1, 0);
+}
+
+/* What the container has to say is passed on while it may. */
+static int may_speak(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	if (t.tv_sec != now.second) {
+		now.second = t.tv_sec;
+		now.messages = 0;
+	}
+	return now.messages < MESSAGES;
+}
+
+/* The container has ended; its last words are passed on. */
+static void part(void)
+{
+	for (int i = 0; i < MESSAGES && ready(fds[NOTIFY]); i++)
+		podunit_relay_one(&relay, fds[NOTIFY]);
+	drop(NOTIFY);
+	drop(NETWORK);
+	drop(CONTAINER);
+}
+
+static int is_over(void)
+{
+	if (fds[STDOUT] >= 0 || fds[STDERR] >= 0)
+		return 0;
+	/* Until it is told what to watch, there is no container yet. */
+	return fds[CONTROL] < 0 && fds[CONTAINER] < 0;
+}
+
+static int work(void)
+{
+	struct pollfd polls[DESCRIPTORS];
+	int idle = 0;
+
+	while (!is_over()) {
+		int n, silent = fds[NOTIFY] >= 0 && !may_speak();
+
+		for (int i = 0; i < DESCRIPTORS; i++)
+			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
+		n = poll(polls, DESCRIPTORS, silent || !idle ? QUIET : -1);
+		if (n < 0 && errno != EINTR)
+			return 1;
+		idle = n == 0 && !silent;
+		if (idle)
+			slim();
+		if (n <= 0)
+			continue;
+		if (polls[CONTROL].revents)
+			learn();
+		if (polls[LATCH].revents)
+			open_gate();
+		for (int i = STDOUT; i <= STDERR; i++)
+			if (polls[i].revents && !copy(&streams[i]))
+				drop(i);
+		if (polls[NOTIFY].revents) {
+			now.messages++;
+			podunit_relay_one(&relay, fds[NOTIFY]);
+		}
+		if (polls[NETWORK].revents)
+			lose_network();
+		if (polls[CONTAINER].revents)
+			part();
+		if (polls[GUARD].revents) {
+			drop(GUARD);
+			close(guarded);
+			guarded_by = !guarded_by; /* its stack is free */
+			start_guard();
+		}
+	}
+	over = 1;
+	if (fds[GUARD] >= 0)
+		syscall(SYS_pidfd_send_signal, fds[GUARD], SIGKILL, NULL, 0);
+	return 0;
+}
+
 int podunit_log_main(int argc, char **argv)
 {
-	struct pollfd polls[3] = { { 0 }, { 0 }, { .fd = -1 } };
-	int open_streams = 2, idle = 0;
-
-	/* It ends with the pipes, not before: last words matter most. */
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
+	/* It ends with the container, not before: last words matter most. */
+	podunit_ignore_signals();
 	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
+	if (argc < 6)
+		return 2;
 	/* The container's root must be free as soon as the container is gone. It came along
 	 * into this copy of the runner's mounts. */
-	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 && argc > 1)
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0)
 		umount2(argv[1], MNT_DETACH);
 
-	if (argc > 2 && argv[2][0])
-		polls[2] = (struct pollfd){ .fd = 5, .events = POLLIN };
-	for (int i = 3; i < argc; i++) {
+	fifo = argv[2];
+	relay = (struct podunit_relay){ .manager = argv[3], .start = strtoull(argv[4], NULL, 10), .stop = strtoull(argv[5], NULL, 10) };
+	for (int i = 6; i < argc; i++) {
 		size_t n = strlen(argv[i]);
 
 		if (fields_len + n + 1 > sizeof fields || memchr(argv[i], '\n', n))
@@ -207,40 +440,18 @@ int podunit_log_main(int argc, char **argv)
 		fields_len += n;
 		fields[fields_len++] = '\n';
 	}
+	for (int i = 0; i < DESCRIPTORS; i++)
+		fds[i] = i <= PIDFILE && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
 	for (int i = 0; i < 2; i++) {
-		streams[i].fd = 3 + i;
-		streams[i].terminal = isatty(3 + i);
+		streams[i].fd = fds[i];
+		streams[i].terminal = isatty(fds[i]);
 		streams[i].priority = i ? "PRIORITY=3\n" : "PRIORITY=6\n";
 		streams[i].buf = streams[i].small;
 		streams[i].size = SMALL;
-		polls[i] = (struct pollfd){ .fd = 3 + i, .events = POLLIN };
 	}
 	connect_journal();
-	podunit_slim();
-	while (open_streams > 0) {
-		int n = poll(polls, 3, idle ? -1 : QUIET);
-
-		if (n < 0 && errno != EINTR)
-			return 1;
-		idle = n == 0;
-		if (idle)
-			podunit_slim();
-		if (n > 0 && polls[2].fd >= 0 && polls[2].revents) {
-			/* Nobody may be there any more to hear it. */
-			if (podunit_await_latch(5) == 0 && podunit_open_gate(argv[2]) == 0)
-				(void)!write(5, "", 1);
-			close(5);
-			polls[2].fd = -1;
-		}
-		for (int i = 0; i < 2; i++) {
-			if (polls[i].fd < 0 || !(polls[i].revents & (POLLIN | POLLHUP | POLLERR)))
-				continue;
-			if (!copy(&streams[i])) {
-				close(polls[i].fd);
-				polls[i].fd = -1;
-				open_streams--;
-			}
-		}
-	}
-	return 0;
+	if (fds[LATCH] < 0)
+		settle();
+	slim();
+	return work();
 }

@@ -232,6 +232,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		return s, err
 	}
 	var net container.Network
+	var infra *helper.Running
 	return s, step.Run(ctx, undoGrace, []step.Step{
 		{
 			Name: "pod directory",
@@ -265,14 +266,13 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if err != nil {
 					return err
 				}
-				pid, err := e.startInfra(r, net.Path())
-				if err != nil {
+				if infra, err = e.startInfra(r, net.Path()); err != nil {
 					return fmt.Errorf("start the infra process of pod %s: %w", r.Name, err)
 				}
-				s.InfraPID, s.StartTicks, s.StartedAt = pid, container.StartTicks(pid), time.Now().UTC()
-				return e.Containers.User.Keep(pid)
+				s.InfraPID, s.StartTicks, s.StartedAt = infra.PID, container.StartTicks(infra.PID), time.Now().UTC()
+				return e.Containers.User.Keep(s.InfraPID)
 			},
-			Undo: func(context.Context) error { return e.stopInfra(s) },
+			Undo: func(context.Context) error { return errors.Join(infra.Close(), e.stopInfra(s)) },
 		},
 		{
 			Name: "pod connected",
@@ -282,6 +282,9 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 					return err
 				}
 				s.HelperPID, s.NetNS, s.IPs, s.Ports = conn.HelperPID, conn.Mode, conn.IPs, conn.Ports
+				if err := infra.WatchNetwork(s.HelperPID); err != nil {
+					return err
+				}
 				return container.WriteJSON(filepath.Join(dir, "status.json"), s)
 			},
 		},
@@ -303,8 +306,8 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 
 const undoGrace = 30 * time.Second
 
-// mountShm mounts the /dev/shm of the pod's containers in our mount namespace, from which
-// the infra process inherits and holds it.
+// mountShm mounts the /dev/shm of the pod's containers in our mount namespace; the infra
+// process holds it.
 func (e *Engine) mountShm(r Record, dir string) error {
 	if !slices.Contains(r.Spec.Share, "ipc") {
 		return nil
@@ -323,7 +326,7 @@ func (e *Engine) mountShm(r Record, dir string) error {
 	return nil
 }
 
-func (e *Engine) startInfra(r Record, netns string) (int, error) {
+func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	var flags uintptr
 	for _, name := range r.Spec.Share {
 		flags |= cloneFlags[name]
@@ -337,14 +340,17 @@ func (e *Engine) startInfra(r Record, netns string) (int, error) {
 	}
 	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	infra := helper.Infra{Hostname: hostname, Namespaces: flags, UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
-	pid, err := infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
-	if err == nil && !container.Alive(pid, 0) {
-		err = errors.New("it ended at once")
+	if slices.Contains(r.Spec.Share, "ipc") {
+		infra.Shm = filepath.Join(e.Dir(r.ID), "shm")
 	}
-	return pid, err
+	running, err := infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+	if err == nil && !container.Alive(running.PID, 0) {
+		err = errors.Join(errors.New("it ended at once"), running.Close())
+	}
+	return running, err
 }
 
 // startIn starts cmd in a network namespace. The thread that enters it is not used for
