@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
@@ -365,9 +366,7 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		}
 	}
 	l.Network = e.network(x, r, l.Join)
-	if r.Spec.SdNotify == "container" && sock.Present() {
-		l.NotifySocket = sock.Path()
-	}
+	readiness := e.readiness(ctx, x, r, sock, &l)
 	os.Unsetenv(notify.Env) // no child may speak for us
 	if how.attach {
 		l.Foreground = &runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
@@ -395,11 +394,11 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		if how.attach {
 			return nil
 		}
-		if r.Spec.SdNotify != "conmon" && r.Spec.SdNotify != "container" {
+		if readiness != "conmon" && readiness != "container" {
 			return begin()
 		}
 		say := []string{notify.MainPID(s.PID)}
-		if r.Spec.SdNotify == "conmon" {
+		if readiness == "conmon" {
 			// In one message, so that there is no state between. One that ends before it is
 			// ready is a failure whatever its status.
 			say = append(say, notify.Ready("")...)
@@ -443,6 +442,44 @@ func (e *env) launch(ctx context.Context, x *engines, r *container.Record, how l
 		fmt.Fprintln(e.stdout, r.ID)
 	}
 	return nil
+}
+
+// readiness is who tells the manager that the container is ready: "container", which gets a way
+// to the manager in l, "conmon" for ourselves, or nobody. In the service of a container that was
+// started by hand nobody but us has asked the manager to wait; Podman's would have no socket.
+func (e *env) readiness(ctx context.Context, x *engines, r *container.Record, sock notify.Socket, l *container.Launch) string {
+	if r.Spec.SdNotify != "container" || !sock.Present() {
+		return r.Spec.SdNotify
+	}
+	l.StartLimit, l.StopLimit = defaultTimeout, defaultTimeout
+	if p, err := e.ownProperties(ctx, x); err == nil {
+		if p.Transient && x.own.Name == serviceName(*r) && r.Unit == "" {
+			return "conmon"
+		}
+		l.StartLimit, l.StopLimit = p.StartTimeout, p.StopTimeout
+	}
+	l.NotifySocket = sock.Path()
+	return r.Spec.SdNotify
+}
+
+// defaultTimeout is what a unit has to start and to stop where it does not say otherwise, and
+// its manager cannot be asked. Source: systemd-system.conf(5), DefaultTimeoutStartSec=.
+const defaultTimeout = 90 * time.Second
+
+// ownProperties are those of the service that this process is in, which may be one of the
+// system with User=.
+func (e *env) ownProperties(ctx context.Context, x *engines) (unit.Properties, error) {
+	if !x.inService() {
+		return unit.Properties{}, errors.New("not in a service")
+	}
+	c := unit.ConfigFor(e.user.UID, e.lookup)
+	c.System = !x.own.User
+	m, err := unit.Connect(ctx, c)
+	if err != nil {
+		return unit.Properties{}, err
+	}
+	defer m.Close()
+	return m.Properties(ctx, x.own.Name)
 }
 
 // commandFault gives an error the exit status that it has if the container's command is
