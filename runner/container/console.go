@@ -81,11 +81,11 @@ func (c *console) receive() (*os.File, error) {
 
 // holdTerminal starts the helper on a terminal: it holds the near end as long as the
 // container lives, and what is written to it goes to the journal.
-func (e *Engine) holdTerminal(l *Launch, s *Status) error {
-	terminal, err := l.console.receive()
+func (s *start) holdTerminal() error {
+	terminal, err := s.console.receive()
 	if err != nil {
 		return err
 	}
 	defer terminal.Close()
-	return e.startHelper(l, s, terminal, nil)
+	return s.startHelper(terminal, nil)
 }

@@ -573,6 +573,6 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 	podunit_identity.entered = 1; /* podunit_finish has the last word */
 entered:
 	/* From here on, a second thread is no obstacle. */
-	if (executed_by_manager())
-		podunit_expect_moves();
+	if (podunit_quicken_moves && executed_by_manager())
+		podunit_quicken_moves();
 }

@@ -35,13 +35,7 @@ extern struct podunit_identity podunit_identity;
 /* Wait for what the constructor has begun; identity holds from then on. To be called once, first. */
 void podunit_finish(void);
 
-/* A sealed file to execute runc from (seal.c), with a loader if there is one and load is set;
- * or -1: it is to be executed as it is. */
-int podunit_seal(const char *path, int load);
-extern const int podunit_has_loader;
-
-/* Make moves between cgroups quick (moves.c). */
-void podunit_expect_moves(void);
-void podunit_await_moves(void);
+/* Make moves between cgroups quick (runner/cgroup/moves.c), where that is linked in. */
+void podunit_quicken_moves(void) __attribute__((weak));
 
 #endif

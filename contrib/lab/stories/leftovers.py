@@ -60,7 +60,7 @@ for path in glob.glob(run + "/pods/*/status.json"):
     s = load(path) or {}
     if alive(s.get("InfraPID", 0), s.get("StartTicks")):
         pods.add(path.split("/")[-2])
-        pids |= {s["InfraPID"], s.get("HelperPID", 0)}
+        pids |= {s["InfraPID"], s.get("PastaPID", 0)}
 
 # Containers and pods: in the storage, in the runtime directory, of the runtime.
 containers, kept, container_names = {}, set(), set()

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// network is what a container is to be connected to; nil where its pod has a network for it.
+func (e *Engine) network(r *container.Record, join *container.Join) (*network.Request, error) {
+	if join != nil && slices.Contains(join.Share, "net") {
+		return nil, nil
+	}
+	req, err := e.networkRequest(r.Spec.Networking, []string{r.Hostname(), r.Name})
+	req.Ports = append(req.Ports, exposed(r)...)
+	return &req, err
+}
+
+// podNetwork is what a pod is to be connected to.
+func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
+	asked := p.Spec.Networking
+	if !slices.Contains(p.Spec.Share, "net") {
+		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
+	}
+	return e.networkRequest(asked, []string{p.Hostname(), p.Name})
+}
+
+// networkRequest turns what a command line says about the network into paths and names.
+func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.Request, error) {
+	req := network.Request{
+		Network: spec.Network{Mode: spec.NetPasta},
+		Ports:   slices.Clone(asked.Publish),
+		Root:    !e.User.Rootless(),
+		Config:  e.Containers.Config,
+		Online:  e.waitOnline,
+	}
+	if !asked.NoHosts {
+		req.Hosts = &network.Hosts{Base: asked.HostsFile, Entries: asked.AddHosts, Names: names}
+	}
+	if !slices.Equal(asked.DNS, []string{"none"}) {
+		req.Resolver = &network.Resolver{Servers: asked.DNS, Search: asked.DNSSearch, Options: asked.DNSOptions}
+	}
+	if len(asked.Networks) == 0 {
+		return req, nil
+	}
+	n := asked.Networks[0]
+	switch n.Mode {
+	case spec.NetPrivate, spec.NetPasta, "":
+		req.Network.Options = n.Options
+	case spec.NetContainer:
+		var err error
+		if req.Network, err = e.networkOf(n.Name); err != nil {
+			return req, err
+		}
+	case spec.NetNone, spec.NetHost, spec.NetNS:
+		req.Network = n
+	default:
+		return req, &spec.NotBuilt{What: "--network " + n.Mode, Issue: spec.IssueNetworks}
+	}
+	return req, nil
+}
+
+// networkOf is the network of a container that runs.
+func (e *Engine) networkOf(name string) (spec.Network, error) {
+	other, err := e.Containers.Lookup(name)
+	if err != nil {
+		return spec.Network{}, err
+	}
+	s, err := e.Containers.Status(other.ID)
+	if err != nil {
+		return spec.Network{}, err
+	}
+	if s.PID == 0 {
+		return spec.Network{}, fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
+	}
+	path := process.Namespace(s.PID, "net")
+	if process.IsOurs(path, "net") {
+		return spec.Network{Mode: spec.NetHost}, nil
+	}
+	return spec.Network{Mode: spec.NetNS, Path: path}, nil
+}
+
+// waitOnline waits for a route that is about to come, in a unit of a user: such a unit
+// cannot be ordered after the system's network-online.target.
+func (e *Engine) waitOnline(ctx context.Context) error {
+	if !e.InService() || !e.User.Rootless() {
+		return nil
+	}
+	return network.WaitOnline(ctx, e.User.UID, func() {
+		_ = e.Notify.Send(notify.Status("waiting for the network"), notify.ExtendTimeout(onlineWindow))
+	})
+}
+
+// onlineWindow is longer than network.WaitOnline waits.
+const onlineWindow = 2 * time.Minute
