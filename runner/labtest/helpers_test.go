@@ -31,14 +31,15 @@ func (l *Lab) moreTicks(user, journalctl, unit string) {
 // TestLabHelpers kills what runs beside a container, and sends it what is meant for the container.
 func TestLabHelpers(t *testing.T) {
 	l := boot(t, labtest.Options{})
+	inUnit := strings.ReplaceAll(ticker, "$", "$$")
 	for user, s := range map[string]struct{ systemctl, journalctl, dir string }{
 		"alice": {"systemctl --user", "journalctl --user", ".config/containers/systemd/"},
 		"root":  {"systemctl", "journalctl", "/etc/containers/systemd/"},
 	} {
 		l.MustRun(user, "podunit pull -q "+image)
-		l.WriteFile(user, s.dir+"web.container", "[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage="+image+"\nPublishPort=8500:80\nExec=sh -c '"+ticker+"'\n[Service]\nRestart=on-failure\nRestartSec=0\n")
+		l.WriteFile(user, s.dir+"web.container", "[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage="+image+"\nPublishPort=8500:80\nExec=sh -c '"+inUnit+"'\n[Service]\nRestart=on-failure\nRestartSec=0\n")
 		l.WriteFile(user, s.dir+"p.pod", "[Pod]\nPublishPort=8501:80\n[Service]\nRestart=on-failure\nRestartSec=0\n")
-		l.WriteFile(user, s.dir+"member.container", "[Container]\nPod=p.pod\nImage="+image+"\nExec=sh -c '"+ticker+"'\n")
+		l.WriteFile(user, s.dir+"member.container", "[Container]\nPod=p.pod\nImage="+image+"\nExec=sh -c '"+inUnit+"'\n")
 		l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" start web member")
 		t.Run(user+"/what they may", func(t *testing.T) {
 			l := l.on(t)
