@@ -50,6 +50,9 @@ func (e NoCgroup2Error) Hint() string {
 	return "boot with systemd.unified_cgroup_hierarchy=1, the default since Debian 11"
 }
 
+// Path is the directory of a cgroup.
+func Path(cgroup string) string { return machine.path(cgroup) }
+
 // Thaw lets the processes of a paused cgroup run again. A cgroup that is not there, or not
 // ours, is no error; nor is an empty name, of a container without a cgroup.
 func Thaw(cgroup string) error { return machine.thaw(cgroup) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 )
 
@@ -51,6 +52,10 @@ func (s *start) closeStreams() error {
 	if s.output != nil {
 		errs = append(errs, s.output.close())
 	}
+	if s.notify != nil {
+		errs = append(errs, s.notify.Close())
+		s.notify = nil
+	}
 	return errors.Join(errs...)
 }
 
@@ -91,16 +96,16 @@ func (s *start) created(ctx context.Context) error {
 	return s.began(pid)
 }
 
-// keepGate starts the process that will let the container begin: the log copier, if there is one
-// and the runtime is runc. For a terminal the copier is started when the terminal has arrived.
+// keepGate starts the process that will let the container begin: the helper, if there is one
+// and the runtime is runc. For a terminal it is started when the terminal has arrived.
 func (s *start) keepGate() error {
-	copies := s.output != nil && s.output.stdout != nil
-	if copies {
-		if err := s.startCopier(s.output.stdout, s.output.stderr); err != nil {
+	helped := s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.Mode() == spec.NetPasta
+	if helped && s.console == nil {
+		if err := s.startHelper(s.output.stdout, s.output.stderr); err != nil {
 			return err
 		}
 	}
-	if fifo, _ := s.creation.Gate(); fifo != "" && (copies || s.console != nil) {
+	if fifo, _ := s.creation.Gate(); fifo != "" && helped {
 		return nil
 	}
 	return s.creation.KeepGate()
@@ -108,13 +113,13 @@ func (s *start) keepGate() error {
 
 // deleteCreated undoes create.
 func (s *start) deleteCreated(ctx context.Context) error {
-	return errors.Join(s.creation.Discard(), s.deleteFromRuntime(ctx))
+	return errors.Join(s.creation.Discard(), s.helper.Close(), s.deleteFromRuntime(ctx))
 }
 
 // letBegin tells who waits that the container is ready, and lets it begin.
 func (s *start) letBegin(context.Context) error {
 	// The manager takes no notice of the end of a process that is not its child.
-	if err := s.creation.Close(); err != nil {
+	if err := errors.Join(s.creation.Close(), s.watch()); err != nil {
 		return err
 	}
 	if s.ask.Ready == nil {

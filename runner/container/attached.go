@@ -14,23 +14,29 @@ import (
 // run runs a container that is attached to us until it ends.
 func (s *start) run(ctx context.Context) error {
 	r, streams := s.ask.Record, *s.ask.Foreground
+	out := &output{}
 	if !r.Spec.TTY && (isSocket(streams.Stdout) || isSocket(streams.Stderr)) {
-		out, err := openOutput(*r)
-		if err != nil {
+		var err error
+		if out, err = openOutput(*r); err != nil {
 			return err
 		}
 		defer out.close()
-		if out.stdout != nil {
-			if err := s.startCopier(out.stdout, out.stderr); err != nil {
-				return err
-			}
-		}
 		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
+	}
+	defer s.closeStreams()
+	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
+		if err := s.startHelper(out.stdout, out.stderr); err != nil {
+			return err
+		}
+		defer s.helper.Close()
 	}
 	there, failed := false, error(nil)
 	code, err := s.Runtime.Foreground(ctx, r.ID, s.dir(r.ID), s.config, streams, func(pid int) {
 		there = true
-		if failed = s.began(pid); failed == nil && s.ask.Ready != nil {
+		if failed = s.began(pid); failed == nil {
+			failed = s.watch()
+		}
+		if failed == nil && s.ask.Ready != nil {
 			failed = s.ask.Ready(s.status, func() error { return nil })
 		}
 		if failed != nil && s.status.StartTicks != 0 { // else it has ended

@@ -79,7 +79,7 @@ func (c *console) receive() (*os.File, error) {
 	return os.NewFile(uintptr(fds[0]), "terminal"), nil
 }
 
-// holdTerminal starts the copier on a terminal: it holds the near end as long as the
+// holdTerminal starts the helper on a terminal: it holds the near end as long as the
 // container lives, and what is written to it goes to the journal.
 func (s *start) holdTerminal() error {
 	terminal, err := s.console.receive()
@@ -87,10 +87,5 @@ func (s *start) holdTerminal() error {
 		return err
 	}
 	defer terminal.Close()
-	nothing, err := os.Open(os.DevNull)
-	if err != nil {
-		return err
-	}
-	defer nothing.Close()
-	return s.startCopier(terminal, nothing)
+	return s.startHelper(terminal, nil)
 }

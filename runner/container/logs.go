@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 
-	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"golang.org/x/sys/unix"
 )
@@ -99,33 +96,6 @@ func (l Launch) logFields() []string {
 		all = append(all, name+"="+fields[name])
 	}
 	return all
-}
-
-// startCopier starts this binary as podunit-log (see runner/rootless/log.c), which copies what is
-// written to the journal, and ends when the last writer has. It also keeps the container's gate,
-// if it can.
-func (s *start) startCopier(stdout, stderr *os.File) error {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.ExtraFiles = []*os.File{stdout, stderr}
-	fifo := ""
-	if s.creation != nil {
-		var far *os.File
-		if fifo, far = s.creation.Gate(); fifo != "" {
-			cmd.ExtraFiles = append(cmd.ExtraFiles, far)
-		}
-	}
-	cmd.Args = append([]string{"podunit-log", s.rootfs, fifo}, s.ask.logFields()...)
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	// Lines that the journal does not take go where the unit's own do.
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the log copier: %w", err)
-	}
-	s.status.LogPID = cmd.Process.Pid // Release forgets it
-	s.status.LogTicks = process.StartTicks(s.status.LogPID)
-	return cmd.Process.Release()
 }
 
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).

@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
@@ -38,18 +39,20 @@ func (s *start) oci() (*rspec.Spec, error) {
 		return nil, err
 	}
 	in := bundle.Input{
-		ID:           r.ID,
-		Spec:         &r.Spec,
-		Image:        &r.Config,
-		Rootfs:       s.rootfs,
-		Config:       &e.Config.Containers,
-		Host:         host,
-		Rootless:     e.User.Rootless(),
-		UIDMap:       uids,
-		GIDMap:       gids,
-		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
-		Hostname:     r.Hostname(),
-		NotifySocket: l.NotifySocket,
+		ID:       r.ID,
+		Spec:     &r.Spec,
+		Image:    &r.Config,
+		Rootfs:   s.rootfs,
+		Config:   &e.Config.Containers,
+		Host:     host,
+		Rootless: e.User.Rootless(),
+		UIDMap:   uids,
+		GIDMap:   gids,
+		Cgroup:   bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
+		Hostname: r.Hostname(),
+	}
+	if in.NotifySocket, err = s.openNotify(); err != nil {
+		return nil, err
 	}
 	if in.Namespaces, err = s.namespaces(); err != nil {
 		return nil, err
@@ -192,7 +195,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 		// POSIX shared memory lives in a file system, which a namespace does not share.
 		// The infra process holds it.
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
-		if err := netns.Tree(l.Join.PID, in.Shm, in.Shm); err != nil {
+		if err := netns.Tree(l.Join.PID, helper.HeldShm, in.Shm); err != nil {
 			return err
 		}
 	}

@@ -132,6 +132,7 @@ func (e *Engine) Status(id string) (Status, error) {
 	if s.StartTicks == 0 || process.StartTicks(s.PID) != s.StartTicks {
 		s.PID = 0
 	}
+	e.succeed(id, &s)
 	return s, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
@@ -44,8 +45,11 @@ type Launch struct {
 	// Network is what the container is to be connected to; nil in a pod that shares its network.
 	// Start adds the directory.
 	Network *network.Request
-	// NotifySocket is the service manager's, if the container is to see it.
-	NotifySocket string
+	// NotifySocket is the service manager's, if the container is to speak to it. What it says
+	// is passed on by a helper; StartLimit and StopLimit are the most time that it may ask for
+	// at once, zero for no limit.
+	NotifySocket          string
+	StartLimit, StopLimit time.Duration
 	// Ready is called with the status once the container's first process exists. On its own it
 	// waits there until Ready calls begin; attached it may be running, and is killed if Ready
 	// fails.
@@ -68,6 +72,8 @@ type start struct {
 	creation *runc.Creation   // nil if attached
 	output   *output          // of a container on its own without a terminal
 	console  *console         // of one with a terminal, until it is held
+	notify   *os.File         // the container's notify socket, if it has one
+	helper   *helper.Running  // what runs beside it, if anything does
 	label    labels
 	rootfs   string
 	config   []byte // the OCI configuration

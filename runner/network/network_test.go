@@ -637,7 +637,7 @@ func TestOrphan(t *testing.T) {
 	if err := stopPasta(dir); err != nil {
 		t.Error(err)
 	}
-	if err := cmd.Wait(); err == nil || cmd.ProcessState.String() != "signal: terminated" {
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.String() != "signal: killed" {
 		t.Errorf("it ended with %v", cmd.ProcessState)
 	}
 }

@@ -263,14 +263,19 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 		cmd := exec.CommandContext(ctx, program, a.words...)
 		// Nothing of ours is meant for it, NOTIFY_SOCKET least of all.
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-		out, err := cmd.CombinedOutput()
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		err := withoutSignals(cmd.Start)
+		if err == nil {
+			err = cmd.Wait()
+		}
 		if err == nil {
 			return nil
 		}
+		out := said.Bytes()
 		if ctx.Err() != nil {
 			return fmt.Errorf("start pasta: %w", context.Cause(ctx))
 		}
-		said := lastWords(out)
 		switch {
 		case bytes.Contains(out, []byte("--map-guest-addr")) && slices.Contains(a.words, "--map-guest-addr"):
 			a.words, a.host = without(a.words, "--map-guest-addr"), nil
@@ -284,7 +289,7 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 				a.words = append(looseMode(), a.words...)
 			}
 		default:
-			return PastaError{Said: said, Err: err}
+			return PastaError{Said: lastWords(out), Err: err}
 		}
 	}
 }
@@ -387,8 +392,8 @@ func readPID(path string) (int, error) {
 }
 
 // endPasta ends the process if it is the pasta of that namespace: its command
-// line says so, and cannot be another's of the same PID. It has nothing to lose,
-// so a second is ample before SIGKILL.
+// line says so, and cannot be another's of the same PID. It has nothing to lose, and
+// hears no other signal.
 func endPasta(pid int, netns string) error {
 	p, err := process.Open(pid, 0)
 	if p == nil || err != nil {
@@ -400,7 +405,7 @@ func endPasta(pid int, netns string) error {
 	if err != nil || !slices.Contains(strings.Split(string(cmdline), "\x00"), netns) {
 		return nil //nolint:nilerr // gone, or somebody else's by now
 	}
-	if err := p.End(unix.SIGTERM, time.Second); err != nil {
+	if err := p.Kill(); err != nil {
 		return fmt.Errorf("process %d: %w", pid, err)
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -232,6 +233,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		return s, err
 	}
 	var net *network.Network
+	var infra *helper.Running
 	return s, step.Run(ctx, undoGrace, []step.Step{
 		{
 			Name: "pod directory",
@@ -272,14 +274,13 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if err != nil {
 					return err
 				}
-				pid, err := e.startInfra(r, net.Path())
-				if err != nil {
+				if infra, err = e.startInfra(r, net.Path()); err != nil {
 					return fmt.Errorf("start the infra process of pod %s: %w", r.Name, err)
 				}
-				s.InfraPID, s.StartTicks, s.StartedAt = pid, process.StartTicks(pid), time.Now().UTC()
-				return e.Containers.User.Keep(pid)
+				s.InfraPID, s.StartTicks, s.StartedAt = infra.PID, process.StartTicks(infra.PID), time.Now().UTC()
+				return e.Containers.User.Keep(s.InfraPID)
 			},
-			Undo: func(context.Context) error { return e.stopInfra(s) },
+			Undo: func(context.Context) error { return errors.Join(infra.Close(), e.stopInfra(s)) },
 		},
 		{
 			Name: "pod connected",
@@ -289,6 +290,9 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 					return err
 				}
 				s.PastaPID, s.NetworkMode, s.IPs, s.Ports = n.PastaPID, n.Mode, n.Addresses(), n.Ports
+				if err := infra.WatchNetwork(s.PastaPID); err != nil {
+					return err
+				}
 				return container.WriteJSON(filepath.Join(dir, "status.json"), s)
 			},
 		},
@@ -310,8 +314,8 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 
 const undoGrace = 30 * time.Second
 
-// mountShm mounts the /dev/shm of the pod's containers in our mount namespace, from which
-// the infra process inherits and holds it.
+// mountShm mounts the /dev/shm of the pod's containers in our mount namespace; the infra
+// process holds it.
 func (e *Engine) mountShm(r Record, dir string) error {
 	if !slices.Contains(r.Spec.Share, "ipc") {
 		return nil
@@ -330,49 +334,26 @@ func (e *Engine) mountShm(r Record, dir string) error {
 	return nil
 }
 
-func (e *Engine) startInfra(r Record, netns string) (int, error) {
-	var flags uintptr
-	for _, name := range r.Spec.Share {
-		flags |= cloneFlags[name]
-	}
-	hostname := r.Hostname()
-	if flags&unix.CLONE_NEWUTS == 0 {
-		hostname = ""
-	}
-	ready, done, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer ready.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{"podunit-infra", hostname}
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{done}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
+func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if len(uids) > 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = sysIDs(uids)
-		cmd.SysProcAttr.GidMappings = sysIDs(gids)
-		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+	infra := helper.Infra{UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
+	for _, name := range r.Spec.Share {
+		infra.Namespaces |= cloneFlags[name]
 	}
-	err = startIn(netns, cmd)
-	done.Close()
-	if err != nil {
-		return 0, err
+	if infra.Namespaces&unix.CLONE_NEWUTS != 0 {
+		infra.Hostname = r.Hostname()
 	}
-	if _, err := ready.Read(make([]byte, 1)); err == nil {
-		return 0, errors.New("it wrote where it should only close")
+	if infra.Namespaces&unix.CLONE_NEWIPC != 0 {
+		infra.Shm = filepath.Join(e.Dir(r.ID), "shm")
 	}
-	pid := cmd.Process.Pid
-	if !process.Alive(pid, 0) {
-		return 0, errors.New("it ended at once")
+	running, err := infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+	if err == nil && !process.Alive(running.PID, 0) {
+		err = errors.Join(errors.New("it ended at once"), running.Close())
 	}
-	return pid, cmd.Process.Release()
+	return running, err
 }
 
 // startIn starts cmd in the network namespace at path; the host's if that is empty.

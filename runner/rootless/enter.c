@@ -550,13 +550,6 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 		return;
 	base = strrchr(argv[0], '/');
 	base = base ? base + 1 : argv[0];
-	if (!strcmp(base, "podunit-log"))
-		_exit(podunit_log_main(argc, argv));
-	if (!strcmp(base, "podunit-infra"))
-		_exit(podunit_infra_main(argc, argv));
-	if (!strcmp(base, "podunit-gate"))
-		_exit(podunit_gate_main(argc, argv));
-
 	/* The storage executes us under names of its own, inside already. */
 	runner = &podunit_is_runner && strncmp(base, "storage-", 8);
 	if (runner && inherit())

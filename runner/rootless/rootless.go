@@ -4,9 +4,6 @@
 // namespaces. The work is done in C, before the Go runtime has a second thread
 // (see enter.c); by the time main runs, a user's process is root inside the user's
 // one user namespace, and every process is in a mount namespace of its own.
-//
-// The same C file also makes small programs of this binary that never start the Go
-// runtime: podunit-log (log.c), podunit-infra (infra.c) and podunit-gate (gate.c).
 package rootless
 
 /*

@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 
+	"github.com/podunit/podunit/runner/helper"
 	"golang.org/x/sys/unix"
 )
 
 // A gate lets a created container begin. A process that outlives us keeps it: one of its own,
-// or the log copier; see runner/rootless/gate.c.
+// or the log copier; see runner/helper/gate.c.
 type gate struct {
 	fifo    string   // where the container's first process waits; empty if the runtime alone knows
 	far     *os.File // what the keeper gets, and which tells it what to do
@@ -46,15 +46,11 @@ func (c *Creation) Gate() (fifo string, far *os.File) { return c.gate.fifo, c.ga
 func (c *Creation) KeepGate() error { return c.gate.start() }
 
 func (g *gate) start() error {
-	g.cmd = exec.Command("/proc/self/exe")
-	g.cmd.Args = []string{"podunit-gate", g.fifo}
 	if g.fifo == "" {
-		g.cmd.Args = append(g.cmd.Args, g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
+		g.cmd = helper.Gate("", g.far, environment(), g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
+	} else {
+		g.cmd = helper.Gate(g.fifo, g.far, environment())
 	}
-	g.cmd.Env = environment()
-	g.cmd.Dir = "/"
-	g.cmd.ExtraFiles = []*os.File{g.far}
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return g.cmd.Start()
 }
 
