@@ -325,6 +325,21 @@ func TestStartMembers(t *testing.T) {
 	}
 }
 
+// TestAServiceInAPodOfAnother: what a service makes another service of does not end up in it, nor does
+// its pod.
+func TestAServiceInAPodOfAnother(t *testing.T) {
+	w := newWorld(t)
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.made("web", func(r *container.Record) { r.PodID = p.ID })
+	w.inService("reload.service")
+	if err := w.Restart(context.Background(), r, never); err != nil || !w.manager.asked("start media-pod.service") || !w.manager.asked("start web.service") {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+}
+
 func TestANetworkOfAContainer(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
