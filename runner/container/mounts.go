@@ -85,7 +85,10 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 	for _, p := range paths {
 		b := m
 		b.Type, b.Source = spec.MountBind, p
-		b.Destination = filepath.Join(m.Destination, filepath.Base(p))
+		b.Destination = p // where it is on the host
+		if m.Destination != "" {
+			b.Destination = filepath.Join(m.Destination, filepath.Base(p))
+		}
 		out = append(out, b)
 	}
 	return out, nil

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/sys/unix"
 )
@@ -111,7 +112,9 @@ func TestPastaWithoutPID(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-		_, err := startPasta(context.Background(), Request{Dir: dir, Config: &config.Config{}}, nil, nil)
+		_, err := startPasta(context.Background(), Request{
+			Dir: dir, Config: &config.Config{}, Network: spec.Network{Mode: spec.NetPasta, Options: []string{"-I", "tap0"}},
+		}, nil, nil)
 		if err == nil {
 			t.Errorf("status %s: it has no PID, and that is no error", status)
 		}

@@ -16,9 +16,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
@@ -74,6 +74,8 @@ type Engine struct {
 	// for the journal.
 	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
 
+	// divide divides the cgroup of a unit into one for helpers and one for a container.
+	divide func(unitCgroup string) (cgroup.Payload, error)
 	spoken bool // a start has taken Notify
 }
 
@@ -126,7 +128,11 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 			return journal.Complaint(ctx, c.User.UID, unit, since, wait)
 		},
 	}
+	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
+	if e.InService() {
+		containers.Unit = own.Name
+	}
 	return e
 }
 
@@ -148,7 +154,7 @@ func OpenToStart(ctx context.Context, c Config) (*Engine, error) {
 	go container.Warm()
 	e, err := OpenToRun(ctx, c)
 	if err == nil {
-		go e.Containers.Runtime.Sealed()
+		go e.Containers.Runtime.Prepare()
 	}
 	return e, err
 }
@@ -170,7 +176,6 @@ func (e *Engine) needRuntime() error {
 	if err != nil {
 		return err
 	}
-	r.Sealed = sync.OnceValue(func() string { return rootless.Sealed(r.Command, e.User.Rootless()) })
 	*runtime = r
 	return nil
 }
