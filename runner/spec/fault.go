@@ -80,6 +80,17 @@ func (f Faults) err() error {
 	return f
 }
 
+// and appends what else is wrong, and is nil if there is no fault at all.
+func (f Faults) and(err error) error {
+	var more Faults
+	if errors.As(err, &more) {
+		f = append(f, more...)
+	} else if err != nil {
+		f = append(f, err)
+	}
+	return f.err()
+}
+
 // misuse is a fault about how flags go together.
 func misuse(format string, a ...any) error { return fmt.Errorf(format, a...) }
 

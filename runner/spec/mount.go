@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,17 @@ type Mount struct {
 // ReadOnly reports whether ro is among the options.
 func (m Mount) ReadOnly() bool { return slices.Contains(m.Options, "ro") }
 
+// equal reports whether both mounts are the same in everything.
+func (m Mount) equal(o Mount) bool { return reflect.DeepEqual(m, o) }
+
+// String is the mount as a person may write it, for messages.
+func (m Mount) String() string {
+	if m.Source == "" {
+		return m.Type + " " + m.Destination
+	}
+	return m.Source + ":" + m.Destination
+}
+
 // ParseVolume reads [SOURCE:]DESTINATION[:OPTIONS]. A source that begins with a
 // slash or a dot is a path of the host, any other is a volume's name; relative
 // paths are taken from dir. Source: podman-run(1), --volume.
@@ -80,7 +92,7 @@ func ParseVolume(s, dir string) (Mount, error) {
 			}
 		default:
 			m.Type = MountVolume
-			if err := checkName(m.Source); err != nil {
+			if err := CheckName(m.Source); err != nil {
 				return m, fmt.Errorf("%q is no volume name and no path: %w", m.Source, err)
 			}
 		}
@@ -191,7 +203,7 @@ func (m *Mount) field(f, dir string) error {
 			m.Source = path.Join(dir, value)
 		}
 		if m.Type == MountVolume && value != "" {
-			if err := checkName(value); err != nil {
+			if err := CheckName(value); err != nil {
 				return fmt.Errorf("volume %q: %w", value, err)
 			}
 		}

@@ -106,7 +106,8 @@ func TestContainer(t *testing.T) {
 		"the whole host, without its unit":          {"--env-host -e HOME=/ x", "env", map[string]string{"HOME": "/", "LC_A": "1", "LC_B": "2", "http_proxy": "http://proxy", "PODMAN_SYSTEMD_UNIT": "web.service"}},
 		"labels over files, and the unit":           {"-l both=line -l bare --label-file labels x", "labels", map[string]string{"both": "line", "bare": "", "from": "file", "PODMAN_SYSTEMD_UNIT": "web.service"}},
 		"a label with commas and equal signs":       {"--label a=b,c=d --http-proxy=false x", "labels", map[string]string{"a": "b,c=d", "PODMAN_SYSTEMD_UNIT": "web.service"}},
-		"groups":                                    {"--group-add video,44 --group-add keep-groups x", "groups", []any{[]string{"video", "44"}, true}},
+		"groups":                                    {"--group-add video,44 x", "groups", []any{[]string{"video", "44"}, false}},
+		"the runner's own groups":                   {"--group-add keep-groups x", "groups", []any{[]string(nil), true}},
 		"pulling":                                   {"--pull newer --retry 5 --retry-delay 1m --platform linux/arm64/v8 --tls-verify=false --authfile a.json x", "pull", Pull{Policy: "newer", Retry: 5, RetryDelay: ptr(time.Minute), OS: "linux", Arch: "arm64", Variant: "v8", TLSVerify: ptr(false), AuthFile: "/srv/a.json"}},
 		"restarts":                                  {"--restart on-failure:3 x", "restart", Restart{Policy: "on-failure", Max: 3}},
 		"stopping":                                  {"--stop-signal sigint --stop-timeout 30 x", "stop", []any{2, 30 * time.Second}},
@@ -264,7 +265,7 @@ func TestFaults(t *testing.T) {
 			`--pull "sometimes"`, `--publish "80:http"`, "the image is missing"}},
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
-		"what is not built yet":            {"--secret a --health-cmd b --sdnotify healthy --network web --ip 10.0.0.1 --userns auto --subuidname a x", []string{`--secret is not built yet: it comes with the issue "secrets"`, `--health-cmd is not built yet: it comes with the issue "health checks"`, "--sdnotify healthy is not built", `--network web is not built yet: it comes with the issue "networks"`, "--ip is", `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is"}},
+		"what is not built yet":            {"--secret a --health-cmd b --sdnotify healthy --network web --ip 10.0.0.1 --userns auto --subuidname a x", []string{`--network web is not built yet: it comes with the issue "networks"`, "--ip is", `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is", `--secret a is not built yet: it comes with the issue "secrets"`, `--health-cmd is not built yet: it comes with the issue "health checks"`, "--sdnotify healthy is not built"}},
 		"what is refused for good":         {"--gpus all x", []string{"--gpus: give the device nodes with --device"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
 		"a bad name":                       {"--name a/b x", []string{"a name begins with a letter or digit"}},
@@ -295,6 +296,7 @@ func TestFaults(t *testing.T) {
 		"options unknown":                  {"--security-opt x=y --security-opt label=x --security-opt mask=a x", []string{`"x" is not an option`, `"x" is not a label`, `"a" is not an absolute path`}},
 		"slirp4netns":                      {"--network slirp4netns x", []string{"pasta has taken its place"}},
 		"a working directory from nowhere": {"-w srv x", []string{`"srv" is not an absolute path`}},
+		"kept groups and others":           {"--group-add keep-groups --group-add 457 x", []string{"does not go together with single groups"}},
 		"a rootfs option unknown":          {"--rootfs /a:Z x", []string{`"Z" is not an option; expected PATH[:O]`}},
 	} {
 		t.Run(name, func(t *testing.T) {
