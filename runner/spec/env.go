@@ -6,9 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"strings"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // environment gathers the flags that make the environment; their order on the
@@ -114,12 +115,16 @@ func readAssignments(file string, host Host, to map[string]string) error {
 	return nil
 }
 
+// maxFile is the most bytes of a file of variables or labels: what the kernel takes as the
+// whole environment of a process with the usual limit of its stack. Source: execve(2).
+const maxFile = 2 << 20
+
 func (h Host) readFile(file string) ([]byte, error) {
-	read := h.ReadFile
-	if read == nil {
-		read = os.ReadFile
+	file = absolute(file, h.Dir)
+	if h.ReadFile != nil {
+		return h.ReadFile(file)
 	}
-	return read(absolute(file, h.Dir))
+	return safe.ReadFile(file, maxFile)
 }
 
 func lookup(environ []string, name string) (string, bool) {

@@ -112,7 +112,7 @@ type target struct {
 type Host struct {
 	// Environ is the runner's environment, NAME=VALUE.
 	Environ []string
-	// ReadFile reads an environment or label file; nil means os.ReadFile.
+	// ReadFile reads an environment or label file; nil means safe.ReadFile, with a limit.
 	ReadFile func(string) ([]byte, error)
 	// Dir is what relative paths start from.
 	Dir string

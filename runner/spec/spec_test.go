@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -319,6 +322,31 @@ func TestFaults(t *testing.T) {
 				rest = rest[i+len(want):]
 			}
 		})
+	}
+}
+
+// TestHostileFiles has files of variables and labels that a container may have put at the place
+// of the right ones: each is an error at once, and not a start that hangs.
+func TestHostileFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600), os.Symlink("/etc/shadow", filepath.Join(dir, "link")),
+		os.WriteFile(filepath.Join(dir, "huge"), nil, 0o600), os.Truncate(filepath.Join(dir, "huge"), maxFile+1)); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"pipe": "but a pipe", "link": "but a link", "huge": "too large", "/dev/zero": "but a device"} {
+		for _, flag := range []string{"--env-file", "--label-file"} {
+			set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+			flags := ContainerFlags(set)
+			if err := set.Parse([]string{flag, file, "x"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := flags.Container(set.Args(), Host{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %s: %v", flag, file, err)
+			}
+		}
+		if _, err := (Host{Dir: dir}).Assignments([]string{file}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("exec --env-file %s: %v", file, err)
+		}
 	}
 }
 
