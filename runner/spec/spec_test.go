@@ -5,6 +5,7 @@ package spec
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -347,6 +348,23 @@ func TestHostileFiles(t *testing.T) {
 		if _, err := (Host{Dir: dir}).Assignments([]string{file}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("exec --env-file %s: %v", file, err)
 		}
+	}
+}
+
+// TestOwnDescriptor has a shell's --env-file <(COMMAND).
+func TestOwnDescriptor(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("A=b\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	got, err := (Host{Dir: "/"}).Assignments([]string{fmt.Sprintf("/dev/fd/%d", r.Fd())}, nil)
+	if err != nil || !reflect.DeepEqual(got, []string{"A=b"}) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
