@@ -36,9 +36,9 @@ func (e *env) open(ctx context.Context) (*engines, error) {
 		// The storage would take it for a kernel without overlay, and note that for ever.
 		return nil, errors.New("this process is not in the namespaces of the user's containers; that is a fault of podunit's")
 	}
-	conf, err := config.New(&config.Options{SetDefault: true, Modules: e.modules})
+	conf, err := e.config()
 	if err != nil {
-		return nil, withHint(err, "see containers.conf(5)")
+		return nil, err
 	}
 	s, err := store.Open(ctx, store.Config{RunDir: e.user.RunDir, Rootless: e.user.Rootless()})
 	if err != nil {
@@ -65,6 +65,19 @@ func (e *env) open(ctx context.Context) (*engines, error) {
 	x.pods = &pod.Engine{Containers: c}
 	x.pods.Network = e.podNetwork(x)
 	return x, nil
+}
+
+// config reads containers.conf, once. It sets variables that the file has for us, such as those
+// of proxies.
+func (e *env) config() (*config.Config, error) {
+	if e.conf == nil {
+		conf, err := config.New(&config.Options{SetDefault: true, Modules: e.modules})
+		if err != nil {
+			return nil, withHint(err, "see containers.conf(5)")
+		}
+		e.conf = conf
+	}
+	return e.conf, nil
 }
 
 // openToRun is open for verbs that start or remove something: they need the runtime.

@@ -27,6 +27,7 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage/pkg/reexec"
 )
 
@@ -39,8 +40,9 @@ type env struct {
 	stdout, stderr io.Writer
 	lookup         func(string) (string, bool)
 	user           rootless.Identity
-	modules        []string // --module: containers.conf(5) modules
-	runtime        string   // --runtime: the OCI runtime, empty for runc
+	modules        []string       // --module: containers.conf(5) modules
+	conf           *config.Config // once it is read
+	runtime        string         // --runtime: the OCI runtime, empty for runc
 	notify         notify.Socket
 	deafen         func() error // stop listening to signals; the error is of one that came before
 }

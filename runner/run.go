@@ -42,6 +42,9 @@ executed, 127 if it cannot be found.`,
 		if err != nil {
 			return err
 		}
+		if err := e.chooseRuntime(); err != nil {
+			return err
+		}
 		// From a shell there is no READY to wait for unless it was asked for.
 		if flags.Defaulted("sdnotify") {
 			if _, inUnit := e.lookup(notify.Env); !inUnit {
@@ -73,6 +76,9 @@ func newCreateCommand(e *env) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := flags.Container(args, e.host())
 		if err != nil {
+			return err
+		}
+		if err := e.chooseRuntime(); err != nil {
 			return err
 		}
 		if flags.Defaulted("sdnotify") {
@@ -140,7 +146,19 @@ func (e *env) host() spec.Host {
 	if err != nil {
 		dir = "/"
 	}
-	return spec.Host{Environ: os.Environ(), Dir: dir}
+	conf, _ := e.config() // what is wrong with it, open says
+	return spec.Host{Environ: os.Environ(), Dir: dir, Config: conf}
+}
+
+// chooseRuntime takes the runtime of containers.conf for a new container, unless --runtime said
+// another.
+func (e *env) chooseRuntime() error {
+	conf, err := e.config()
+	if err != nil || e.runtime != "" {
+		return err
+	}
+	e.runtime, err = runc.Configured(conf, e.modules)
+	return err
 }
 
 // run is the verb: in a service it becomes the service's container, elsewhere it makes

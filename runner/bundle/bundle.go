@@ -32,7 +32,8 @@ type Input struct {
 	// User is who the container's process is, as ResolveUser gives it; nil to have it
 	// looked up.
 	User *User
-	// Config is the ecosystem's configuration; nil means its built-in defaults.
+	// Config is the ecosystem's configuration; nil means its built-in defaults. What of it a flag
+	// may override is in Spec already; see spec.Configured.
 	Config *config.ContainersConfig
 	// Host is what the machine and this process bring along; see Probe.
 	Host Host
@@ -126,7 +127,7 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 	}
 	b := &builder{Input: in, g: generate.NewFromSpec(&rspec.Spec{
 		Version: rspec.Version,
-		Root:    &rspec.Root{Path: in.Rootfs, Readonly: in.Spec.ReadOnly || in.Config.ReadOnly},
+		Root:    &rspec.Root{Path: in.Rootfs, Readonly: in.Spec.ReadOnly},
 		Process: &rspec.Process{},
 		Linux:   &rspec.Linux{},
 	})}
@@ -159,8 +160,8 @@ func (b *builder) warn(format string, a ...any) {
 // nested reports whether the container has a user namespace of its own.
 func (b *builder) nested() bool { return len(b.UIDMap) > 0 }
 
-// privileged is asked for by the command line or the configuration.
-func (b *builder) privileged() bool { return b.Spec.Privileged || b.Config.Privileged }
+// privileged reports whether nothing but its namespaces confines the container.
+func (b *builder) privileged() bool { return b.Spec.Privileged }
 
 func (b *builder) annotations() error {
 	for _, kv := range b.Config.Annotations.Get() {

@@ -127,7 +127,7 @@ func (b *builder) process() error {
 
 // init reports whether a small init is to be the first process. systemd is an
 // init of its own.
-func (b *builder) init() bool { return (b.Spec.Init || b.Config.Init) && !b.systemd }
+func (b *builder) init() bool { return b.Spec.Init && !b.systemd }
 
 // environment merges, from weak to strong: our defaults and those of
 // containers.conf, the image's, what we know of this container, what the

@@ -81,14 +81,18 @@ func (f Faults) err() error {
 }
 
 // and appends what else is wrong, and is nil if there is no fault at all.
-func (f Faults) and(err error) error {
+func (f Faults) and(err error) error { return append(f, all(err)...).err() }
+
+// all is an error as the faults it is made of.
+func all(err error) Faults {
 	var more Faults
-	if errors.As(err, &more) {
-		f = append(f, more...)
-	} else if err != nil {
-		f = append(f, err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &more):
+		return more
 	}
-	return f.err()
+	return Faults{err}
 }
 
 // misuse is a fault about how flags go together.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"go.podman.io/common/pkg/config"
 )
 
 // Issues that bring what is refused today.
@@ -116,6 +117,9 @@ type Host struct {
 	ReadFile func(string) ([]byte, error)
 	// Dir is what relative paths start from.
 	Dir string
+	// Config is containers.conf(5), which says what holds without a flag; nil means the built-in
+	// defaults.
+	Config *config.Config
 }
 
 // Flags holds what a command line says until Container or Pod judges it as a whole.
@@ -256,7 +260,7 @@ func (f *Flags) apply(t *target) Faults {
 // image, or the directory with --rootfs, and the command. The error is Faults,
 // everything that is wrong.
 func (f *Flags) Container(args []string, host Host) (*Container, error) {
-	c := Defaults()
+	c := Configured(host.Config)
 	t := containerTarget(&c, host)
 	faults := f.apply(t)
 	if t.noHealth {
@@ -278,14 +282,19 @@ func (f *Flags) Container(args []string, host Host) (*Container, error) {
 	faults = append(faults, err...)
 	c.Env = env
 	systemdUnit(host, c.Labels)
+	faults = append(faults, all(c.Complete(host.Config, host.Environ))...)
 	return &c, faults.and(c.Check())
 }
 
 // containerTarget is what the rows write to for a container.
 func containerTarget(c *Container, host Host) *target {
+	env := environment{httpProxy: true}
+	if host.Config != nil {
+		env.httpProxy, env.fromHost = host.Config.Containers.HTTPProxy, host.Config.Containers.EnvHost
+	}
 	return &target{
 		host: host, container: c, security: &c.Security, limits: &c.Limits, net: &c.Networking, ids: &c.IDMapping,
-		mounts: &c.Mounts, devices: &c.Devices, labels: c.Labels, env: environment{httpProxy: true},
+		mounts: &c.Mounts, devices: &c.Devices, labels: c.Labels, env: env,
 	}
 }
 
@@ -319,6 +328,7 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 	}
 	p.ShmSize = t.limits.ShmSize
 	systemdUnit(host, p.Labels)
+	faults = append(faults, all(p.Complete(host.Config, host.Environ))...)
 	return &p, faults.and(p.Check())
 }
 
