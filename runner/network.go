@@ -63,7 +63,7 @@ func (x *engines) podNetworkMode(p pod.Record) string { return x.pods.Status(p).
 func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, dir string, names []string, extra []spec.PortMapping) (container.Network, error) {
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta},
-		Ports:   slices.Concat(asked.Publish, extra),
+		Ports:   slices.Concat(asked.Ports(), extra),
 		Dir:     dir,
 		Root:    !e.user.Rootless(),
 		Config:  x.Config,

@@ -281,23 +281,13 @@ func (b *builder) asked() ([]rspec.Mount, error) {
 	return all, nil
 }
 
-// memory is a mount without a source. Options that were not given have
-// podman's defaults.
+// memory is a mount without a source.
 func (b *builder) memory(m spec.Mount) rspec.Mount {
-	out := rspec.Mount{Destination: m.Destination, Type: m.Type, Source: m.Type, Options: slices.Clone(m.Options)}
-	either(&out, "rw", "ro")
-	either(&out, "nosuid", "suid")
-	if m.Type != spec.MountDevpts {
-		either(&out, "nodev", "dev")
-	}
+	options := m.MemoryOptions()
 	if m.Chown {
-		out.Options = append(out.Options, fmt.Sprintf("uid=%d", b.identity.UID), fmt.Sprintf("gid=%d", b.identity.GID))
+		options = append(options, fmt.Sprintf("uid=%d", b.identity.UID), fmt.Sprintf("gid=%d", b.identity.GID))
 	}
-	out.Options = append(out.Options, "rprivate")
-	if m.Type == spec.MountTmpfs && !m.NoCopy {
-		out.Options = append(out.Options, "tmpcopyup")
-	}
-	return out
+	return rspec.Mount{Destination: m.Destination, Type: m.Type, Source: m.Type, Options: options}
 }
 
 // either adds an option unless it or its opposite was given.
@@ -334,8 +324,7 @@ func (b *builder) bind(m Mount, source, destination string) (rspec.Mount, error)
 		out.Options = append(out.Options, "rprivate")
 	}
 	if m.Type == spec.MountVolume {
-		either(&out, "nosuid", "suid")
-		either(&out, "nodev", "dev")
+		out.Options = (spec.Mount{Options: out.Options}).VolumeOptions()
 	}
 	for _, f := range flags {
 		// Inside a user namespace flags of the source are locked: to ask for a

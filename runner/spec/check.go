@@ -156,11 +156,8 @@ func (n *Networking) check(add, warn func(string, ...any)) {
 	if len(n.Networks) > 1 {
 		add("--network is given %d times with modes that cannot be joined: %s and %s", len(n.Networks), n.Networks[0].Mode, n.Networks[1].Mode)
 	}
-	if len(n.Networks) == 1 && (len(n.Publish) > 0 || n.PublishAll) {
-		switch m := n.Networks[0].Mode; m {
-		case NetHost, NetNone, NetContainer, NetNS:
-			warn("published ports have no effect with --network %s", m)
-		}
+	if (len(n.Publish) > 0 || n.PublishAll) && !n.Publishes() {
+		warn("published ports have no effect with --network %s", n.Networks[0].Mode)
 	}
 	if n.NoHosts && len(n.AddHosts) > 0 {
 		add("--no-hosts and --add-host exclude each other")

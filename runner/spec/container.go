@@ -16,6 +16,7 @@ package spec
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -326,6 +327,48 @@ type Networking struct {
 	// DNSSearch holds domains; the single "." means no search domains.
 	DNSSearch  []string
 	DNSOptions []string
+}
+
+// Publishes reports whether published ports have an effect: a container that has no network, or
+// somebody else's, publishes none.
+func (n *Networking) Publishes() bool {
+	if len(n.Networks) > 0 {
+		switch n.Networks[0].Mode {
+		case NetHost, NetNone, NetContainer, NetNS:
+			return false
+		}
+	}
+	return true
+}
+
+// Ports are the published ports that have an effect.
+func (n *Networking) Ports() []PortMapping {
+	if !n.Publishes() {
+		return nil
+	}
+	return n.Publish
+}
+
+// Options are the words that --security-opt would need to say the same, as inspect shows them.
+func (s *Security) Options() []string {
+	var out []string
+	add := func(name string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				out = append(out, name+"="+v)
+			}
+		}
+	}
+	if s.NoNewPrivileges {
+		out = append(out, "no-new-privileges")
+	}
+	add("label", s.SELinux...)
+	add("seccomp", s.Seccomp)
+	add("apparmor", s.AppArmor)
+	add("mask", strings.Join(s.Mask, ":"))
+	add("unmask", strings.Join(s.Unmask, ":"))
+	add("proc-opts", strings.Join(s.ProcOpts, ","))
+	return out
 }
 
 // Log is where output goes.

@@ -145,8 +145,10 @@ func (m IDMapping) Resolve(own Own, uids, gids uint32) (uidMap, gidMap []IDRange
 		return uidMap, gidMap, nil
 	case m.UserNS.Mode != UserKeepID:
 		return nil, nil, nil
+	case own.UID == 0 && m.UserNS.Size != 0:
+		return nil, nil, errors.New("--userns keep-id:size=: root keeps all its IDs; leave size= out, or run as a user")
 	case own.UID == 0:
-		return nil, nil, errors.New("--userns keep-id: there is no user to map for root; leave it out, or run as a user")
+		return nil, nil, nil // every ID is the same inside as outside already
 	}
 	uid, gid := own.UID, own.GID
 	if m.UserNS.UID != nil {

@@ -56,6 +56,39 @@ type Mount struct {
 // ReadOnly reports whether ro is among the options.
 func (m Mount) ReadOnly() bool { return slices.Contains(m.Options, "ro") }
 
+// MemoryOptions are the options of a mount without a source, with podman's defaults for what was
+// not said.
+func (m Mount) MemoryOptions() []string {
+	out := slices.Clone(m.Options)
+	either := func(option, opposite string) {
+		if !slices.Contains(out, option) && !slices.Contains(out, opposite) {
+			out = append(out, option)
+		}
+	}
+	either("rw", "ro")
+	either("nosuid", "suid")
+	if m.Type != MountDevpts {
+		either("nodev", "dev")
+	}
+	out = append(out, "rprivate")
+	if m.Type == MountTmpfs && !m.NoCopy {
+		out = append(out, "tmpcopyup")
+	}
+	return out
+}
+
+// VolumeOptions are the options of a volume: programs in it gain no rights and devices in it do
+// not work, unless it was said that they shall.
+func (m Mount) VolumeOptions() []string {
+	out := slices.Clone(m.Options)
+	for _, pair := range [][2]string{{"nosuid", "suid"}, {"nodev", "dev"}} {
+		if !slices.Contains(out, pair[0]) && !slices.Contains(out, pair[1]) {
+			out = append(out, pair[0])
+		}
+	}
+	return out
+}
+
 // equal reports whether both mounts are the same in everything.
 func (m Mount) equal(o Mount) bool { return reflect.DeepEqual(m, o) }
 
@@ -377,7 +410,7 @@ func (m *Mount) option(opt string) error {
 	case m.Type == MountDevpts && opt == "newinstance":
 		m.Options = append(m.Options, opt)
 		return nil
-	case m.Type == MountTmpfs && name == "mpol" && given, m.Type == MountTmpfs && name == "huge" && given:
+	case m.Type == MountTmpfs && opt == "noswap", m.Type == MountTmpfs && name == "mpol" && given, m.Type == MountTmpfs && name == "huge" && given:
 		m.Options = append(m.Options, opt)
 		return nil
 	}

@@ -31,6 +31,7 @@ func lifeRows() []row {
 				if t.pod != nil {
 					t.pod.Name = v
 				} else {
+					v = strings.TrimPrefix(v, "/") // as docker shows names
 					t.container.Name = v
 				}
 				return CheckName(v)
@@ -416,10 +417,14 @@ func securityOpt(t *target, v string) error {
 
 // Its resources.
 func limitRows() []row {
+	// size is a limit of which zero means none, as podman has it.
 	size := func(f func(*Limits) **int64) func(*target, string) error {
 		return func(t *target, v string) error {
 			n, err := ParseSize(v)
 			*f(t.limits) = &n
+			if n == 0 {
+				*f(t.limits) = nil
+			}
 			return err
 		}
 	}
@@ -546,7 +551,11 @@ func limitRows() []row {
 				return nil
 			}},
 		{name: "shm-size", on: onBoth, kind: value, word: "SIZE", usage: "Size of /dev/shm, 0 for no limit (default 64m)", form: sizeForm, example: "128m",
-			set: size(func(l *Limits) **int64 { return &l.ShmSize })},
+			set: func(t *target, v string) error {
+				n, err := ParseSize(v)
+				t.limits.ShmSize = &n
+				return err
+			}},
 		{name: "ulimit", on: onContainer, kind: list, word: "NAME=SOFT[:HARD]", usage: "Resource limit, or host for those of the runner",
 			form: "NAME=SOFT[:HARD] or host", example: "nofile=1024:2048",
 			set: func(t *target, v string) error {
