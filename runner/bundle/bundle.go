@@ -29,8 +29,7 @@ type Input struct {
 	Image *v1.ImageConfig
 	// Rootfs is the path of the mounted root file system.
 	Rootfs string
-	// User is who the container's process is, as ResolveUser gives it; nil to have it
-	// looked up.
+	// User is who the container's process is, as Identify sets it; nil to have it looked up.
 	User *User
 	// Config is the ecosystem's configuration; nil means its built-in defaults. What of it a flag
 	// may override is in Spec already; see spec.Configured.

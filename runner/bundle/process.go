@@ -107,12 +107,7 @@ func (b *builder) process() error {
 		args = append([]string{initPath, "--"}, args...)
 	}
 	p.Args = args
-	p.Cwd = "/"
-	for _, dir := range []string{b.Image.WorkingDir, b.Spec.WorkDir} {
-		if dir != "" {
-			p.Cwd = path.Clean("/" + dir)
-		}
-	}
+	p.Cwd = b.workDir()
 	p.Terminal = b.Spec.TTY
 	p.NoNewPrivileges = b.Spec.NoNewPrivileges
 	if err := b.oomScore(p); err != nil {

@@ -204,21 +204,21 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 // userFiles binds a passwd and a group that know the container's user, and hands the
 // sources of mounts with the option U to it.
 func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in *bundle.Input) error {
-	u, err := bundle.ResolveUser(rootfs, &r.Spec, &r.Config, in.KeepID())
+	var who bundle.Account
+	if in.KeepID() != nil {
+		who = bundle.FindAccount(e.User.UID, e.User.GID, os.LookupEnv)
+	}
+	passwd, group, err := in.Identify(who)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", r.Name, err)
 	}
-	in.User = &u
+	u := in.User
 	uid, gid := outside(in.UIDMap, u.UID), outside(in.GIDMap, u.GID)
 	if err := giveSources(mounts, uid, gid); err != nil {
 		return err
 	}
 	if !r.Spec.Passwd || u.UID == 0 && u.Name != "" || r.Spec.ReadOnly && len(in.UIDMap) == 0 {
 		return nil
-	}
-	passwd, group, err := bundle.UserDatabase(rootfs, u, "", "")
-	if err != nil {
-		return err
 	}
 	for name, content := range map[string][]byte{"passwd": passwd, "group": group} {
 		if content == nil {
