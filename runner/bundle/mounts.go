@@ -314,7 +314,7 @@ func (b *builder) bind(m Mount, source, destination string) (rspec.Mount, error)
 			return rspec.Mount{}, fmt.Errorf("mount %s on %s: the option O needs directories for the changes", source, destination)
 		}
 		return rspec.Mount{Destination: destination, Type: "overlay", Source: "overlay", Options: []string{
-			"lowerdir=" + escape(source), "upperdir=" + escape(m.Upper), "workdir=" + escape(m.Work), "private",
+			"lowerdir=" + EscapeOverlay(source), "upperdir=" + EscapeOverlay(m.Upper), "workdir=" + EscapeOverlay(m.Work), "private",
 		}}, nil
 	}
 	out := rspec.Mount{Destination: destination, Type: "bind", Source: source, Options: slices.Clone(m.Options)}
@@ -337,8 +337,11 @@ func (b *builder) bind(m Mount, source, destination string) (rspec.Mount, error)
 	return out, nil
 }
 
-// escape protects what is special in the options of overlay.
-func escape(p string) string { return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(p) }
+// EscapeOverlay protects what is special in a path of overlay's options: a comma there would begin
+// another option, a colon another layer. Source: Linux, Documentation/filesystems/overlayfs.rst.
+func EscapeOverlay(p string) string {
+	return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(p)
+}
 
 func isPropagation(o string) bool {
 	switch o {

@@ -68,11 +68,10 @@ func FindAccount(uid, gid int, lookup func(string) (string, bool)) Account {
 // mounted, the home of who runs us; passwd and group then are files that know them, nil where the
 // image's own do. Source: podman-run(1), --userns keep-id and --passwd.
 func (in *Input) Identify(outside Account) (passwd, group []byte, err error) {
-	keep := in.KeepID()
-	u, err := ResolveUser(in.Rootfs, in.Spec, in.Image, keep)
-	if err != nil {
+	if err := in.resolve(); err != nil {
 		return nil, nil, err
 	}
+	keep, u := in.KeepID(), *in.User
 	name, groupName := "", ""
 	if u.Name == "" {
 		u.Home = in.workDir()
@@ -91,6 +90,37 @@ func (in *Input) Identify(outside Account) (passwd, group []byte, err error) {
 	}
 	in.User = &u
 	return userDatabase(in.Rootfs, u, name, groupName)
+}
+
+// resolve looks the user up, once.
+func (in *Input) resolve() error {
+	if in.User != nil {
+		return nil
+	}
+	u, err := ResolveUser(in.Rootfs, in.Spec, in.Image, in.KeepID())
+	if err == nil {
+		in.User = &u
+	}
+	return err
+}
+
+// Owner is the container's user and group as our own user namespace has them: who owns what is
+// made for the container outside of it.
+func (in *Input) Owner() (uid, gid int, err error) {
+	if err := in.resolve(); err != nil {
+		return 0, 0, err
+	}
+	return outside(in.UIDMap, in.User.UID), outside(in.GIDMap, in.User.GID), nil
+}
+
+// outside is what an ID of the container is in our own user namespace.
+func outside(m []spec.IDRange, id uint32) int {
+	for _, r := range m {
+		if id >= r.Container && id-r.Container < r.Size {
+			return int(r.Host + id - r.Container)
+		}
+	}
+	return int(id)
 }
 
 // workDir is where the first process begins.

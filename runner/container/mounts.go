@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/spec"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
@@ -38,15 +39,18 @@ func (s *sourceError) Hint() string {
 	return ""
 }
 
+// owner is the container's user and group in our own user namespace.
+type owner struct{ uid, gid int }
+
 // sources makes every mount's source a path of the host: volumes are made and filled,
 // overlays mounted (in our mount namespace only), patterns matched.
-func (e *Engine) sources(r Record, mounts []spec.Mount, rootfs string) ([]spec.Mount, error) {
+func (e *Engine) sources(r Record, mounts []spec.Mount, rootfs string, who owner) ([]spec.Mount, error) {
 	var out []spec.Mount
 	for i, m := range mounts {
 		var err error
 		switch m.Type {
 		case spec.MountVolume:
-			err = e.volume(r, &m, rootfs)
+			err = e.volume(r, &m, rootfs, who)
 		case spec.MountBind:
 			_, err = os.Stat(m.Source)
 		case spec.MountGlob:
@@ -81,7 +85,9 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 	for _, p := range paths {
 		b := m
 		b.Type, b.Source = spec.MountBind, p
-		b.Destination = filepath.Join(m.Destination, filepath.Base(p))
+		if b.Destination = p; m.Destination != "" {
+			b.Destination = filepath.Join(m.Destination, filepath.Base(p))
+		}
 		out = append(out, b)
 	}
 	return out, nil
@@ -89,7 +95,7 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 
 // volume turns a volume into a bind mount of its directory. A new one begins with what
 // the image has at the destination.
-func (e *Engine) volume(r Record, m *spec.Mount, rootfs string) error {
+func (e *Engine) volume(r Record, m *spec.Mount, rootfs string, who owner) error {
 	labels := map[string]string(nil)
 	if slices.Contains(r.AnonymousVolumes, m.Source) {
 		labels = map[string]string{"podunit.anonymous": "true"}
@@ -98,25 +104,46 @@ func (e *Engine) volume(r Record, m *spec.Mount, rootfs string) error {
 	if err != nil {
 		return err
 	}
-	if rootfs != "" && !m.NoCopy && !e.Volumes.NoCopy(m.Source) {
-		if err := copyUp(rootfs, m.Destination, dir); err != nil {
-			return fmt.Errorf("fill the volume from the image: %w", err)
-		}
+	switch {
+	case rootfs == "":
+	case m.NoCopy || e.Volumes.NoCopy(m.Source):
+		err = giveNew(dir, who)
+	default:
+		err = copyUp(rootfs, m.Destination, dir, who)
 	}
+	if err != nil {
+		return fmt.Errorf("fill the volume from the image: %w", err)
+	}
+	m.Options = m.VolumeOptions()
 	m.Type, m.Source = spec.MountBind, dir
 	return nil
 }
 
+// giveNew gives a volume that is as it was made, empty and ours, to the container's user, who
+// could not write into it else.
+func giveNew(dir string, who owner) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 || st.Gid != 0 || who == (owner{}) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		return err
+	}
+	return unix.Lchown(dir, who.uid, who.gid)
+}
+
 // copyUp fills an empty volume with what lies at destination in the image, owners and
-// modes included; the volume's own owner and mode become the directory's.
-func copyUp(rootfs, destination, dir string) error {
+// modes included; the volume's own owner and mode become the directory's. Where the image has
+// no such directory, a new volume is the container's user's.
+func copyUp(rootfs, destination, dir string, who owner) error {
 	src, err := securejoin.SecureJoin(rootfs, destination)
 	if err != nil {
 		return err
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(src, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil //nolint:nilerr // the image has nothing there
+		return giveNew(dir, who)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -167,14 +194,21 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 	if err := errors.Join(unix.Chown(upper, int(st.Uid), int(st.Gid)), unix.Chmod(upper, st.Mode&0o7777)); err != nil {
 		return "", err
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", m.Source, upper, work)
-	if e.User.Rootless() {
+	if err := mountOverlay(m.Source, upper, work, merged, e.User.Rootless()); err != nil {
+		return "", err
+	}
+	return merged, nil
+}
+
+func mountOverlay(lower, upper, work, merged string, rootless bool) error {
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", bundle.EscapeOverlay(lower), bundle.EscapeOverlay(upper), bundle.EscapeOverlay(work))
+	if rootless {
 		options += ",userxattr"
 	}
 	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		return "", fmt.Errorf("overlay: %w", err)
+		return fmt.Errorf("overlay: %w", err)
 	}
-	return merged, nil
+	return nil
 }
 
 // giveSources hands the sources of mounts with the option U to the container's user;

@@ -23,10 +23,6 @@ import (
 func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
 	r := l.Record
 	dir := e.dir(r.ID)
-	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs)
-	if err != nil {
-		return nil, err
-	}
 	uids, gids, err := e.IDMappings(*r)
 	if err != nil {
 		return nil, err
@@ -48,6 +44,14 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
 		Hostname:     r.Hostname(),
 		NotifySocket: l.NotifySocket,
+	}
+	uid, gid, err := in.Owner()
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs, owner{uid, gid})
+	if err != nil {
+		return nil, err
 	}
 	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
 		return nil, err
@@ -213,7 +217,10 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 		return fmt.Errorf("container %s: %w", r.Name, err)
 	}
 	u := in.User
-	uid, gid := outside(in.UIDMap, u.UID), outside(in.GIDMap, u.GID)
+	uid, gid, err := in.Owner()
+	if err != nil {
+		return err
+	}
 	if err := giveSources(mounts, uid, gid); err != nil {
 		return err
 	}
@@ -231,16 +238,6 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/" + name})
 	}
 	return nil
-}
-
-// outside is what an ID of the container is in our own user namespace.
-func outside(m []spec.IDRange, id uint32) int {
-	for _, r := range m {
-		if id >= r.Container && id-r.Container < r.Size {
-			return int(r.Host + id - r.Container)
-		}
-	}
-	return int(id)
 }
 
 // initPath finds the small init for --init.
