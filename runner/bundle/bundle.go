@@ -3,13 +3,16 @@
 // Package bundle turns what a container asks for and what its image brings into
 // an OCI runtime configuration, config.json. It reads (the image's user
 // database, a seccomp profile, what kind of file a device is) and changes
-// nothing; pulling, mounting and volumes are done before, running after. There
-// is a file for each concern.
+// nothing but /etc/localtime, which SetTimezone writes; pulling, mounting and
+// volumes are done before, running after. There is a file for each concern.
 package bundle
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -133,7 +136,7 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 	// Seccomp comes after capabilities, which it looks at, and mounts after
 	// namespaces and process, which decide what may be mounted.
 	for _, step := range []func() error{
-		b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
+		b.root, b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
 		b.labels, b.annotations,
 	} {
 		if err := step(); err != nil {
@@ -141,6 +144,25 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 		}
 	}
 	return b.g.Config, b.warnings, nil
+}
+
+// root refuses an image in which a place of the kernel's file systems is something else than a
+// directory. Before the runtime leaves the host's root it makes links and files there: through a
+// symbolic link it would do so in a directory of the host.
+func (b *builder) root() error {
+	for _, dir := range []string{"dev", "proc", "sys"} {
+		st, err := os.Lstat(filepath.Join(b.Rootfs, dir))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case st.Mode()&fs.ModeSymlink != 0:
+			return fmt.Errorf("/%s of the image is a link, and must be a directory or missing", dir)
+		case !st.IsDir():
+			return fmt.Errorf("/%s of the image is no directory", dir)
+		}
+	}
+	return nil
 }
 
 // builder is the state of one Build.

@@ -187,7 +187,7 @@ func (b *builder) emptyMounts() []rspec.Mount {
 }
 
 // fileMounts are single files: those made for the container, the init, the
-// notify socket, the time zone.
+// notify socket.
 func (b *builder) fileMounts() ([]rspec.Mount, error) {
 	var all []rspec.Mount
 	bind := func(source, destination string, write bool) error {
@@ -206,7 +206,7 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 		return nil
 	}
 	for _, f := range b.Files {
-		if err := bind(f.Source, f.Destination, true); err != nil {
+		if err := bind(f.Source, f.Destination, !b.readOnly()); err != nil {
 			return nil, err
 		}
 	}
@@ -218,25 +218,6 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 	if b.NotifySocket != "" {
 		if err := bind(b.NotifySocket, notifyPath, true); err != nil {
 			return nil, err
-		}
-	}
-	zone := b.Spec.Timezone
-	if zone == "" {
-		zone = b.Config.TZ
-	}
-	if zone != "" {
-		file := path.Join(b.Host.ZoneInfo, zone)
-		if zone == "local" {
-			file = b.Host.LocalTime
-		}
-		if err := bind(file, "/etc/localtime", false); err != nil {
-			if zone == "local" && errors.Is(err, fs.ErrNotExist) {
-				return all, nil // a machine without one runs in UTC, as the container will
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("--tz %s: %w", zone, err)
-			}
-			return nil, fmt.Errorf("--tz %s: this machine does not have that time zone; see timedatectl list-timezones, or install the package tzdata", zone)
 		}
 	}
 	return all, nil
@@ -366,7 +347,12 @@ func (b *builder) paths() {
 		return false
 	}
 	// A sysfs or procfs that is bound from the host has the same files.
-	for _, p := range b.Host.MaskedPaths {
+	masked := b.Host.MaskedPaths
+	if !b.controlsNet() && b.Sys == "" {
+		// This is the machine's own sysfs, with what is mounted below it.
+		masked = append(slices.Clone(masked), "/sys/kernel")
+	}
+	for _, p := range masked {
 		if !unmasked(p) {
 			l.MaskedPaths = append(l.MaskedPaths, p)
 		}

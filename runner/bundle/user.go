@@ -110,7 +110,13 @@ func (in *Input) Owner() (uid, gid int, err error) {
 	if err := in.resolve(); err != nil {
 		return 0, 0, err
 	}
-	return outside(in.UIDMap, in.User.UID), outside(in.GIDMap, in.User.GID), nil
+	uid, gid = in.Outside(in.User.UID, in.User.GID)
+	return uid, gid, nil
+}
+
+// Outside is what a user and a group of the container are in our own user namespace.
+func (in *Input) Outside(uid, gid uint32) (int, int) {
+	return outside(in.UIDMap, uid), outside(in.GIDMap, gid)
 }
 
 // outside is what an ID of the container is in our own user namespace.

@@ -79,6 +79,10 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	if err := errors.Join(json.NewEncoder(f).Encode(p), f.Close()); err != nil {
 		return 0, err
 	}
+	if p.User.Umask != nil {
+		// The runtime sets it for a container's first process only, and leaves others with ours.
+		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
+	}
 	if x.Detach {
 		return 0, e.Runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
 	}

@@ -56,6 +56,11 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
 		return nil, err
 	}
+	if in.Namespaces.UTS == bundle.HostNS {
+		if in.Hostname, err = os.Hostname(); err != nil {
+			return nil, err
+		}
+	}
 	if err := e.confine(&in, mounts, label); err != nil {
 		return nil, err
 	}
@@ -83,6 +88,16 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 	}
 	if err := e.userFiles(*r, rootfs, dir, mounts, &in); err != nil {
 		return nil, err
+	}
+	rootUID, rootGID := in.Outside(0, 0)
+	for _, f := range in.Files {
+		// Made by us, they would be the container's user's with keep-id.
+		if err := os.Chown(f.Source, rootUID, rootGID); err != nil && len(uids) > 0 {
+			return nil, err
+		}
+	}
+	if err := in.SetTimezone(rootUID, rootGID); err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
 	config, warnings, err := bundle.Build(in)
 	if err != nil {
@@ -172,7 +187,7 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 	}
 	if !r.Spec.NoHostname {
 		path := filepath.Join(dir, "hostname")
-		if err := os.WriteFile(path, []byte(r.Hostname()+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(in.Hostname+"\n"), 0o644); err != nil {
 			return err
 		}
 		if l.Join != nil && slices.Contains(l.Join.Share, "uts") {
@@ -186,10 +201,14 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 			in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/" + name})
 		}
 	}
-	// Programs ask for this file to know that they are in a container.
+	// Programs ask for this file to know that they are in a container. Only one with rights over the
+	// machine is told which.
 	env := filepath.Join(dir, "containerenv")
-	content := fmt.Sprintf("engine=\"podunit\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n",
-		r.Name, r.ID, r.ImageName, r.ImageID, map[bool]int{true: 1}[e.User.Rootless()])
+	content := ""
+	if r.Spec.Privileged {
+		content = fmt.Sprintf("engine=\"podunit\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n",
+			r.Name, r.ID, r.ImageName, r.ImageID, map[bool]int{true: 1}[e.User.Rootless()])
+	}
 	if err := os.WriteFile(env, []byte(content), 0o644); err != nil {
 		return err
 	}
