@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
@@ -249,6 +250,9 @@ func (e *env) prepare(ctx context.Context, x *engines, c *spec.Container, args [
 	img, err := e.resolve(ctx, x, c)
 	if err != nil {
 		return none, nil, err
+	}
+	if err := bundle.CheckImage(&img.Config, c); err != nil {
+		return none, nil, fmt.Errorf("image %s: %w", img.Name, err)
 	}
 	step.Crash("resolved")
 	r := x.Prepare(*c, img, args)

@@ -147,6 +147,9 @@ func (p *Pod) Check() error {
 			}
 		}
 	}
+	if p.HostsFile == "image" {
+		add("--hosts-file image: a pod has no image; name a file, or leave it out")
+	}
 	p.Networking.check(add, p.warn)
 	checkMounts(p.Mounts, add)
 	return faults.err()

@@ -438,6 +438,7 @@ func TestPod(t *testing.T) {
 		"--exit-policy never":               "expected stop or continue",
 		"--network web":                     `comes with the issue "networks"`,
 		"--replace":                         "--replace needs --name",
+		"--name x --hosts-file image":       "a pod has no image",
 		"--rm":                              "unknown flag --rm",
 		"--name x --share-parent":           "Slice=",
 		"--dns none --dns 1.1.1.1 --name x": "--dns none",
