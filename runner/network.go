@@ -26,6 +26,7 @@ type wiring struct {
 	dir     string
 	names   []string // what the container calls itself
 	asked   spec.Networking
+	joined  *network.Joined // files of the container whose network this is
 	x       *engines
 }
 
@@ -68,6 +69,7 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 		Root:    !e.user.Rootless(),
 		Config:  x.Config,
 	}
+	var joined *network.Joined
 	if len(asked.Networks) > 0 {
 		n := asked.Networks[0]
 		switch n.Mode {
@@ -86,6 +88,11 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 				return nil, fmt.Errorf("--network container:%s: %s: %w", n.Name, other.Name, container.ErrNotRunning)
 			}
 			req.Network = spec.Network{Mode: spec.NetNS, Path: fmt.Sprintf("/proc/%d/ns/net", s.PID)}
+			files, err := x.FilesOf(other)
+			if err != nil {
+				return nil, err
+			}
+			joined = &files
 		case spec.NetNone, spec.NetHost, spec.NetNS:
 			req.Network = n
 		default:
@@ -102,9 +109,9 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 	if err != nil {
 		return nil, err
 	}
-	w := &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, x: x}
+	w := &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, joined: joined, x: x}
 	// The runtime binds them before they have their contents; the inodes stay.
-	for name, want := range map[string]bool{"hosts": !asked.NoHosts, "resolv.conf": w.wantsResolv()} {
+	for name, want := range map[string]bool{"hosts": w.wantsHosts(), "resolv.conf": w.wantsResolv()} {
 		if !want {
 			continue
 		}
@@ -130,7 +137,21 @@ func (w *wiring) Connect() { w.pending.Connect() }
 // Close takes the network down.
 func (w *wiring) Close() error { return w.pending.Close() }
 
-func (w *wiring) wantsResolv() bool { return !slices.Equal(w.asked.DNS, []string{"none"}) }
+// wantsResolv reports whether there is a resolv.conf to write: none where the image's is wanted, or
+// where a container whose network is joined has its image's.
+func (w *wiring) wantsResolv() bool {
+	return !slices.Equal(w.asked.DNS, []string{"none"}) && (!w.sharesResolv() || w.joined.ResolvConf != "")
+}
+
+// sharesResolv reports whether the name servers are those of a container whose network is joined:
+// nothing else was asked for.
+func (w *wiring) sharesResolv() bool {
+	return w.joined != nil && len(w.asked.DNS)+len(w.asked.DNSSearch)+len(w.asked.DNSOptions) == 0
+}
+
+func (w *wiring) wantsHosts() bool {
+	return !w.asked.NoHosts && (w.joined == nil || w.joined.Hosts != "" || len(w.asked.AddHosts) > 0)
+}
 
 // Wait returns when the network works, with hosts and resolv.conf written.
 func (w *wiring) Wait(context.Context) (container.Connection, error) {
@@ -143,13 +164,25 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 	for _, ip := range result.IPs {
 		c.IPs = append(c.IPs, ip.String())
 	}
-	if !w.asked.NoHosts {
+	switch path := filepath.Join(w.dir, "hosts"); {
+	case !w.wantsHosts():
+	case w.joined != nil:
+		if err := w.joined.WriteHosts(path, w.asked.AddHosts, w.names, result.IPs, result.Host); err != nil {
+			return c, err
+		}
+	default:
 		hosts := network.Hosts{Base: w.asked.HostsFile, Entries: w.asked.AddHosts, Names: w.names, Network: result}
-		if err := network.WriteHosts(filepath.Join(w.dir, "hosts"), hosts, w.x.Config); err != nil {
+		if err := network.WriteHosts(path, hosts, w.x.Config); err != nil {
 			return c, err
 		}
 	}
-	if w.wantsResolv() {
+	switch path := filepath.Join(w.dir, "resolv.conf"); {
+	case !w.wantsResolv():
+	case w.sharesResolv():
+		if err := w.joined.WriteResolvConf(path); err != nil {
+			return c, err
+		}
+	default:
 		conf := w.x.Config.Containers
 		servers, search, options := w.asked.DNS, w.asked.DNSSearch, w.asked.DNSOptions
 		if len(servers) == 0 {
@@ -162,7 +195,7 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 			options = conf.DNSOptions.Get()
 		}
 		resolver := network.Resolver{Servers: servers, Search: search, Options: options, Network: result}
-		if err := network.WriteResolvConf(filepath.Join(w.dir, "resolv.conf"), resolver); err != nil {
+		if err := network.WriteResolvConf(path, resolver); err != nil {
 			return c, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/runc"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -117,6 +118,24 @@ func (e *Engine) OCI(id string) (*rspec.Spec, error) {
 		return nil, fmt.Errorf("config.json of %s: %w", id[:12], err)
 	}
 	return &s, nil
+}
+
+// FilesOf are the files of a running container that one which joins its network shares.
+func (e *Engine) FilesOf(r Record) (network.Joined, error) {
+	var j network.Joined
+	config, err := e.OCI(r.ID)
+	if err != nil {
+		return j, err
+	}
+	for _, m := range config.Mounts {
+		switch m.Destination {
+		case "/etc/hosts":
+			j.Hosts = m.Source
+		case "/etc/resolv.conf":
+			j.ResolvConf = m.Source
+		}
+	}
+	return j, nil
 }
 
 func hasName(env []string, name string) bool {
