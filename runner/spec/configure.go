@@ -47,6 +47,9 @@ func (c *Container) Complete(conf *config.Config, environ []string) error {
 		return faults.err()
 	}
 	cc := &conf.Containers
+	if cc.NoHosts && (c.Pod != "" || len(c.AddHosts) > 0) {
+		c.NoHosts = false // the pod has the file, or an entry was asked for
+	}
 	for _, ns := range []struct {
 		key, value string
 		to         *Namespace
@@ -96,6 +99,9 @@ func (p *Pod) Complete(conf *config.Config, environ []string) error {
 		return nil // it has no namespaces of its own
 	}
 	faults := p.IDMapping.complete(conf, environ)
+	if conf != nil && conf.Containers.NoHosts && len(p.AddHosts) == 0 {
+		p.NoHosts = true
+	}
 	if conf != nil && len(p.Networks) == 0 && slices.Contains(p.Share, "net") {
 		n, err := confNetwork(conf.Containers.NetNS)
 		if err != nil {

@@ -49,20 +49,22 @@ func TestConfigured(t *testing.T) {
 		"cgroupns": {conf: "[containers]\ncgroupns='host'", get: func(c *Container) any { return c.CgroupNS.Mode }, want: "host", flags: "--cgroupns private", flagged: "private"},
 		"what there is anyway": {conf: "[containers]\npidns='private'\nipcns='shareable'\nnetns='private'", get: func(c *Container) any { return []any{c.PIDNS, c.IPCNS, len(c.Networks)} },
 			want: []any{Namespace{}, Namespace{}, 0}, flags: "--pid private", flagged: []any{Namespace{Mode: "private"}, Namespace{}, 0}},
-		"netns":             {conf: "[containers]\nnetns='host'", get: func(c *Container) any { return c.Networks }, want: []Network{{Mode: NetHost}}, flags: "--network none", flagged: []Network{{Mode: NetNone}}},
-		"netns in a pod":    {conf: "[containers]\nnetns='host'\nuserns='keep-id'", get: func(c *Container) any { return len(c.Networks) }, want: 1, flags: "--pod p", flagged: 0},
-		"volumes":           {conf: "[containers]\nvolumes=['/etc/hostname:/hn:ro']", get: mount, want: []Mount{{Type: MountBind, Source: "/etc/hostname", Destination: "/hn", Options: []string{"ro"}}}, flags: "-v a:/hn", flagged: []Mount{{Type: MountVolume, Source: "a", Destination: "/hn"}}},
-		"mounts":            {conf: "[containers]\nmounts=['type=tmpfs,dst=/mm']", get: mount, want: []Mount{{Type: MountTmpfs, Destination: "/mm"}}, flags: "--tmpfs /mm:size=1m", flagged: []Mount{{Type: MountTmpfs, Destination: "/mm", Options: []string{"size=1m"}}}},
-		"read_only":         {conf: "[containers]\nread_only=true", get: func(c *Container) any { return c.ReadOnly }, want: true, flags: "--read-only=false", flagged: false},
-		"init":              {conf: "[containers]\ninit=true", get: func(c *Container) any { return c.Init }, want: true, flags: "--init=false", flagged: false},
-		"privileged":        {conf: "[containers]\nprivileged=true", get: func(c *Container) any { return c.Privileged }, want: true, flags: "--privileged=false", flagged: false},
-		"no_hosts":          {conf: "[containers]\nno_hosts=true", get: func(c *Container) any { return c.NoHosts }, want: true, flags: "--no-hosts=false", flagged: false},
-		"env_host":          {conf: "[containers]\nenv_host=true", get: func(c *Container) any { return c.Env["LC_A"] }, want: "1", flags: "--env-host=false", flagged: ""},
-		"http_proxy":        {conf: "[containers]\nhttp_proxy=false", get: func(c *Container) any { return c.Env["http_proxy"] }, want: "", flags: "--http-proxy", flagged: "http://proxy"},
-		"a name for a host": {conf: "[containers]\ncontainer_name_as_hostname=true", get: func(c *Container) any { return c.Hostname }, want: "", flags: "--name my_web.1-", flagged: "myweb.1"},
-		"log_driver":        {conf: "[containers]\nlog_driver='none'\nlog_tag='t'", get: func(c *Container) any { return c.Log }, want: Log{Driver: "none", Tag: "t"}, flags: "--log-driver journald --log-opt tag=x", flagged: Log{Driver: "journald", Tag: "x"}},
-		"pull_policy":       {conf: "[engine]\npull_policy='never'\nretry=7", get: func(c *Container) any { return []any{c.Pull.Policy, c.Pull.Retry} }, want: []any{"never", uint(7)}, flags: "--pull newer --retry 1", flagged: []any{"newer", uint(1)}},
-		"image_volume_mode": {conf: "[engine]\nimage_volume_mode='tmpfs'", get: func(c *Container) any { return c.ImageVolumes }, want: "tmpfs", flags: "--image-volume ignore", flagged: "ignore"},
+		"netns":                 {conf: "[containers]\nnetns='host'", get: func(c *Container) any { return c.Networks }, want: []Network{{Mode: NetHost}}, flags: "--network none", flagged: []Network{{Mode: NetNone}}},
+		"netns in a pod":        {conf: "[containers]\nnetns='host'\nuserns='keep-id'", get: func(c *Container) any { return len(c.Networks) }, want: 1, flags: "--pod p", flagged: 0},
+		"volumes":               {conf: "[containers]\nvolumes=['/etc/hostname:/hn:ro']", get: mount, want: []Mount{{Type: MountBind, Source: "/etc/hostname", Destination: "/hn", Options: []string{"ro"}}}, flags: "-v a:/hn", flagged: []Mount{{Type: MountVolume, Source: "a", Destination: "/hn"}}},
+		"mounts":                {conf: "[containers]\nmounts=['type=tmpfs,dst=/mm']", get: mount, want: []Mount{{Type: MountTmpfs, Destination: "/mm"}}, flags: "--tmpfs /mm:size=1m", flagged: []Mount{{Type: MountTmpfs, Destination: "/mm", Options: []string{"size=1m"}}}},
+		"read_only":             {conf: "[containers]\nread_only=true", get: func(c *Container) any { return c.ReadOnly }, want: true, flags: "--read-only=false", flagged: false},
+		"init":                  {conf: "[containers]\ninit=true", get: func(c *Container) any { return c.Init }, want: true, flags: "--init=false", flagged: false},
+		"privileged":            {conf: "[containers]\nprivileged=true", get: func(c *Container) any { return c.Privileged }, want: true, flags: "--privileged=false", flagged: false},
+		"no_hosts":              {conf: "[containers]\nno_hosts=true", get: func(c *Container) any { return c.NoHosts }, want: true, flags: "--no-hosts=false", flagged: false},
+		"no_hosts in a pod":     {conf: "[containers]\nno_hosts=true", get: func(c *Container) any { return c.NoHosts }, want: true, flags: "--pod p", flagged: false},
+		"no_hosts and an entry": {conf: "[containers]\nno_hosts=true", get: func(c *Container) any { return c.NoHosts }, want: true, flags: "--add-host a:1.1.1.1", flagged: false},
+		"env_host":              {conf: "[containers]\nenv_host=true", get: func(c *Container) any { return c.Env["LC_A"] }, want: "1", flags: "--env-host=false", flagged: ""},
+		"http_proxy":            {conf: "[containers]\nhttp_proxy=false", get: func(c *Container) any { return c.Env["http_proxy"] }, want: "", flags: "--http-proxy", flagged: "http://proxy"},
+		"a name for a host":     {conf: "[containers]\ncontainer_name_as_hostname=true", get: func(c *Container) any { return c.Hostname }, want: "", flags: "--name my_web.1-", flagged: "myweb.1"},
+		"log_driver":            {conf: "[containers]\nlog_driver='none'\nlog_tag='t'", get: func(c *Container) any { return c.Log }, want: Log{Driver: "none", Tag: "t"}, flags: "--log-driver journald --log-opt tag=x", flagged: Log{Driver: "journald", Tag: "x"}},
+		"pull_policy":           {conf: "[engine]\npull_policy='never'\nretry=7", get: func(c *Container) any { return []any{c.Pull.Policy, c.Pull.Retry} }, want: []any{"never", uint(7)}, flags: "--pull newer --retry 1", flagged: []any{"newer", uint(1)}},
+		"image_volume_mode":     {conf: "[engine]\nimage_volume_mode='tmpfs'", get: func(c *Container) any { return c.ImageVolumes }, want: "tmpfs", flags: "--image-volume ignore", flagged: "ignore"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := host()
@@ -113,8 +115,8 @@ func TestConfiguredFaults(t *testing.T) {
 		t.Errorf("the variable: %v", err)
 	}
 	p := PodDefaults()
-	conf := containersConf(t, "[containers]\nuserns='keep-id'\nnetns='host'")
-	if err := p.Complete(conf, nil); err != nil || p.UserNS.Mode != "keep-id" || len(p.Networks) != 1 {
+	conf := containersConf(t, "[containers]\nuserns='keep-id'\nnetns='host'\nno_hosts=true")
+	if err := p.Complete(conf, nil); err != nil || p.UserNS.Mode != "keep-id" || len(p.Networks) != 1 || !p.NoHosts {
 		t.Errorf("a pod: %+v, %v", p, err)
 	}
 	for name, want := range map[string]string{"my_web": "myweb", "-.a": "a", "___": "", strings.Repeat("a", 99): strings.Repeat("a", 63)} {
