@@ -113,6 +113,7 @@ type Mount struct {
 // File is a file of the host that appears inside.
 type File struct {
 	Source, Destination string
+	ReadOnly            bool
 }
 
 // Build makes the configuration. The warnings are for the user: things asked
