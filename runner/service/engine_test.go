@@ -23,7 +23,7 @@ func TestNewRuntime(t *testing.T) {
 		"nobody said anything":      {"", "", "", ""},
 		"the file":                  {"[engine]\nruntime='m'\n[engine.runtimes]\nm=['" + mine + "']", "", mine, ""},
 		"a flag over it":            {"[engine]\nruntime='nosuch'", "mine", "mine", ""},
-		"one that is not installed": {"[engine]\nruntime='nosuch'", "", "", "the OCI runtime nosuch is not installed"},
+		"one that is not installed": {"[engine]\nruntime='nosuch'", "", "", "runtime of containers.conf: the OCI runtime nosuch is not installed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(dir, "containers.conf")

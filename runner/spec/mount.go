@@ -66,11 +66,11 @@ func (m Mount) MemoryOptions() []string {
 		}
 	}
 	either("rw", "ro")
+	out = append(out, "rprivate")
 	either("nosuid", "suid")
 	if m.Type != MountDevpts {
 		either("nodev", "dev")
 	}
-	out = append(out, "rprivate")
 	if m.Type == MountTmpfs && !m.NoCopy {
 		out = append(out, "tmpcopyup")
 	}

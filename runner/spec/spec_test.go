@@ -343,7 +343,7 @@ func TestShown(t *testing.T) {
 	if got := strings.Join(c.Security.Options(), " "); got != "no-new-privileges label=disable seccomp=unconfined mask=/a:/b unmask=ALL" {
 		t.Error(got)
 	}
-	for i, want := range []string{"rw,nosuid,nodev,rprivate,tmpcopyup", "ro,exec,dev,size=1m,nosuid,rprivate", "rw,nosuid,rprivate"} {
+	for i, want := range []string{"rw,rprivate,nosuid,nodev,tmpcopyup", "ro,exec,dev,size=1m,rprivate,nosuid", "rw,rprivate,nosuid"} {
 		if got := strings.Join(c.Mounts[i].MemoryOptions(), ","); got != want {
 			t.Errorf("%s: %s", c.Mounts[i], got)
 		}
