@@ -137,7 +137,7 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 	// Seccomp comes after capabilities, which it looks at, and mounts after
 	// namespaces and process, which decide what may be mounted.
 	for _, step := range []func() error{
-		b.root, b.knownNamespaces, b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
+		b.root, b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
 		b.labels, b.annotations,
 	} {
 		if err := step(); err != nil {

@@ -86,29 +86,6 @@ func TestConfiguredInit(t *testing.T) {
 	}
 }
 
-// TestHostsNamespaces joins a container that has namespaces of the host: nothing is entered.
-func TestHostsNamespaces(t *testing.T) {
-	in := input(t)
-	in.Rootless, in.Host.Inside = true, insideNamespace
-	in.Namespaces = Namespaces{PID: "/proc/self/ns/pid", Net: "/proc/self/ns/net", Cgroup: "/proc/self/ns/cgroup", UTS: "/proc/self/ns/ipc"}
-	c, _, err := Build(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, ns := range c.Linux.Namespaces {
-		got = append(got, string(ns.Type)+ns.Path)
-	}
-	if strings.Join(got, " ") != "mount ipc uts/proc/self/ns/ipc" {
-		t.Errorf("%q", got)
-	}
-	for _, m := range c.Mounts {
-		if (m.Destination == "/proc" || m.Destination == "/sys") && m.Type != "bind" {
-			t.Errorf("%s is mounted anew, which the kernel refuses", m.Destination)
-		}
-	}
-}
-
 // TestNoSwap has an option that the kernel takes from nobody in a user namespace. Source: tmpfs(5).
 func TestNoSwap(t *testing.T) {
 	for rootless, want := range map[bool]string{true: "noswap is for containers of root", false: ""} {

@@ -42,9 +42,6 @@ type Host struct {
 	SeccompProfiles []string
 	// ZoneInfo is the time zone database, LocalTime the machine's own zone.
 	ZoneInfo, LocalTime string
-	// Inside reports whether a path is the namespace of a kind (pid, ipc, uts, net, cgroup) that
-	// this process is in; nil means that none is.
-	Inside func(kind, path string) bool
 	// MountFlags gives those of nosuid, nodev and noexec that hold for a file of
 	// the host; the error is that of stat. Inside a user namespace a bind mount
 	// must keep them.
@@ -62,7 +59,6 @@ func Probe(apparmor, selinux bool) (Host, error) {
 		Arch: runtime.GOARCH, MaskedPaths: config.DefaultMaskedPaths(), ReadOnlyPaths: config.DefaultReadOnlyPaths,
 		Rlimits: map[string]Rlimit{}, AppArmor: apparmor, SELinux: selinux,
 		ZoneInfo: "/usr/share/zoneinfo", LocalTime: "/etc/localtime", MountFlags: mountFlags,
-		Inside:          insideNamespace,
 		SeccompProfiles: []string{config.SeccompOverridePath, config.SeccompDefaultPath},
 	}
 	var err error

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,7 +222,7 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 	return all, nil
 }
 
-// asked are the mounts of the command line.
+// asked are the mounts of the command line; the caller of Build has matched patterns already.
 func (b *builder) asked() ([]rspec.Mount, error) {
 	var all []rspec.Mount
 	for _, m := range b.Mounts {
@@ -239,25 +238,6 @@ func (b *builder) asked() ([]rspec.Mount, error) {
 				return nil, err
 			}
 			all = append(all, one)
-		case spec.MountGlob:
-			found, err := filepath.Glob(m.Source)
-			if err != nil {
-				return nil, fmt.Errorf("--mount type=glob,source=%s: %w; see glob(7)", m.Source, err)
-			}
-			if len(found) == 0 {
-				return nil, fmt.Errorf("--mount type=glob,source=%s: no file matches", m.Source)
-			}
-			for _, f := range found {
-				to := f
-				if m.Destination != "" {
-					to = path.Join(m.Destination, path.Base(f))
-				}
-				one, err := b.bind(m, f, to)
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, one)
-			}
 		default:
 			return nil, fmt.Errorf("mount on %s: nothing is known about type %q", m.Destination, m.Type)
 		}

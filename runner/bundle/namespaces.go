@@ -5,37 +5,12 @@ package bundle
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/spec"
 )
-
-// knownNamespaces turns paths of namespaces that this process is in itself into HostNS: those of a
-// container that shares them with the host. The kernel lets nobody enter those of the host from a
-// user namespace, and what holds for the host's namespaces holds here.
-func (b *builder) knownNamespaces() error {
-	n := &b.Namespaces
-	for kind, from := range map[string]*string{"pid": &n.PID, "ipc": &n.IPC, "uts": &n.UTS, "net": &n.Net, "cgroup": &n.Cgroup} {
-		if strings.HasPrefix(*from, "/") && b.Host.Inside != nil && b.Host.Inside(kind, *from) {
-			*from = HostNS
-		}
-	}
-	return nil
-}
-
-// insideNamespace reports whether a path is the namespace of a kind that this process is in. A path that is
-// none is not; the runtime says what is wrong with it.
-func insideNamespace(kind, file string) bool {
-	theirs, err := os.Stat(file)
-	if err != nil {
-		return false
-	}
-	ours, err := os.Stat("/proc/self/ns/" + kind)
-	return err == nil && os.SameFile(theirs, ours)
-}
 
 // namespaces lists the namespaces to make or to join; what is not in the list
 // stays as this process has it.

@@ -96,6 +96,14 @@ func (e *Env) OpenToStart(ctx context.Context) (*service.Engine, error) {
 	return e.open(ctx, service.OpenToStart)
 }
 
+// Sweep removes what units that do not run any more have left; see service.Engine.Sweep. What goes
+// wrong is a warning.
+func (e *Env) Sweep(ctx context.Context, x *service.Engine) {
+	if err := x.Sweep(ctx); err != nil {
+		e.Warn(fmt.Sprintf("remains of other units: %v", err))
+	}
+}
+
 func (e *Env) open(ctx context.Context, open func(context.Context, service.Config) (*service.Engine, error)) (*service.Engine, error) {
 	program, err := e.executed()
 	if err != nil {

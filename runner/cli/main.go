@@ -23,7 +23,6 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
-	_ "github.com/podunit/podunit/runner/resident" // before others allocate
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
@@ -93,7 +92,6 @@ func Main(p Program) {
 		return context.Cause(ctx)
 	})
 	e.Notify = notify.FromEnv(os.LookupEnv) // a start takes it out of the environment
-	unit.MovesBegun(rootless.AwaitMoves)
 	status := Run(ctx, e, os.Args[1:])
 	e.User.Leave()
 	if s, ok := got.Load().(syscall.Signal); ok && status == ExitRunner {

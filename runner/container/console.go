@@ -79,18 +79,13 @@ func (c *console) receive() (*os.File, error) {
 	return os.NewFile(uintptr(fds[0]), "terminal"), nil
 }
 
-// holdTerminal starts the copier on a terminal: it holds the near end as long as the
+// holdTerminal starts the helper on a terminal: it holds the near end as long as the
 // container lives, and what is written to it goes to the journal.
-func (e *Engine) holdTerminal(l *Launch, c *console) (copier int, err error) {
-	terminal, err := c.receive()
+func (s *start) holdTerminal() error {
+	terminal, err := s.console.receive()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer terminal.Close()
-	nothing, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
-	}
-	defer nothing.Close()
-	return l.startCopier(terminal, nothing)
+	return s.startHelper(terminal, nil)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -121,30 +122,6 @@ func TestALockIsDroppedByItsHolderOnly(t *testing.T) {
 	}
 }
 
-func TestAProcessIsNotMistakenForALaterOne(t *testing.T) {
-	cmd := exec.Command("sleep", "60")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	pid, ticks := cmd.Process.Pid, StartTicks(cmd.Process.Pid)
-	if ticks == 0 || !Alive(pid, ticks) || !Alive(pid, 0) || Alive(pid, ticks+1) {
-		t.Errorf("pid %d started at %d", pid, ticks)
-	}
-	if p, err := openProcess(pid, ticks+1); p != nil || err != nil {
-		t.Errorf("opened a process of another start: %v", err)
-	}
-	if err := EndProcess(pid, ticks, unix.SIGTERM, 5*time.Second); err != nil {
-		t.Error(err)
-	}
-	if Alive(pid, ticks) {
-		t.Error("a zombie passes for alive")
-	}
-	if err := EndProcess(pid, ticks, unix.SIGTERM, time.Second); err != nil {
-		t.Errorf("ending what has ended: %v", err)
-	}
-}
-
 func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir()}
 	if err := os.MkdirAll(e.Dir("x"), 0o700); err != nil {
@@ -153,7 +130,7 @@ func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
 	if s, err := e.Status("x"); err != nil || s.PID != 0 {
 		t.Errorf("no file: %+v, %v", s, err)
 	}
-	if err := e.saveStatus("x", Status{PID: os.Getpid(), StartTicks: StartTicks(os.Getpid())}); err != nil {
+	if err := e.saveStatus("x", Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := e.Status("x"); err != nil || s.PID != os.Getpid() {
@@ -200,6 +177,9 @@ func TestGlobMountsEachMatchByItsName(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].Destination != "/etc/x/a.conf" || got[0].Type != spec.MountBind {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	if got, err := glob(spec.Mount{Type: spec.MountGlob, Source: filepath.Join(dir, "a*")}); err != nil || len(got) != 1 || got[0].Destination != filepath.Join(dir, "a.conf") {
+		t.Errorf("without a destination: %+v, %v", got, err)
+	}
 	if _, err := glob(spec.Mount{Source: filepath.Join(dir, "*.none")}); err == nil {
 		t.Error("a pattern without a match is no error")
 	}
@@ -215,11 +195,11 @@ func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
 		noted Status
 		pid   int
 	}{
-		"one that lives":                      {Status{PID: own, StartTicks: StartTicks(own)}, own},
-		"another that has its PID now":        {Status{PID: own, StartTicks: StartTicks(own) - 1}, 0},
+		"one that lives":                      {Status{PID: own, StartTicks: process.StartTicks(own)}, own},
+		"another that has its PID now":        {Status{PID: own, StartTicks: process.StartTicks(own) - 1}, 0},
 		"one that is gone":                    {Status{PID: gone, StartTicks: 1}, 0},
 		"one that was gone when it was noted": {Status{PID: gone}, 0},
-		"none: the network is all there is":   {Status{NetNS: "pasta"}, 0},
+		"none: the network is all there is":   {Status{NetworkMode: "pasta"}, 0},
 		"one whose PID was another's at once": {Status{PID: own}, 0},
 	} {
 		e := &Engine{RunDir: t.TempDir()}
@@ -259,35 +239,5 @@ func TestTheConfigurationOfAStartThatIsNotOver(t *testing.T) {
 	}
 	if n, err := feed.Read(make([]byte, 10)); n != 2 || err != nil {
 		t.Errorf("%d bytes are left for the runtime, %v", n, err)
-	}
-}
-
-func TestOOMKilled(t *testing.T) {
-	const none, one = "low 0\nhigh 0\nmax 7\noom 7\noom_kill 0\noom_group_kill 0\n", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n"
-	for _, c := range []struct {
-		name, unit, payload string // what memory.events says; empty: there is no such file
-		want                bool
-	}{
-		{"no controller", "", "", false},
-		{"killed by somebody else", none, none, false},
-		{"in the container", one, one, true},
-		{"in the unit, not in the container", one, none, false},
-		{"the container's cgroup is gone", one, "", true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			unit := t.TempDir()
-			payload := filepath.Join(unit, "payload")
-			for dir, text := range map[string]string{unit: c.unit, payload: c.payload} {
-				if text == "" {
-					continue
-				}
-				if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "memory.events"), []byte(text), 0o600)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got := oomKilled(payload); got != c.want {
-				t.Errorf("got %v", got)
-			}
-		})
 	}
 }

@@ -80,60 +80,65 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 	return r
 }
 
-// createSteps adds the container to the storage.
-func (e *Engine) createSteps(r *Record) []step.Step {
-	var lock *Lock
-	unmark := func() error {
-		return errors.Join(removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), lock.Drop())
+// adding is a container that is being added to the storage, in two steps: mark and addLayer.
+type adding struct {
+	*Engine
+	record *Record
+	lock   *Lock // held while the marker has no container: a sweep leaves it alone
+}
+
+// Create adds the container to the storage without starting it.
+func (e *Engine) Create(ctx context.Context, r *Record) error {
+	a := &adding{Engine: e, record: r}
+	return step.Run(ctx, undoGrace, []step.Step{
+		{Name: "mark", Do: a.mark, Undo: a.unmark},
+		{Name: "layer", Do: a.addLayer},
+	})
+}
+
+// mark takes the lock of the ID and notes that there is about to be a container.
+func (a *adding) mark(ctx context.Context) error {
+	var err error
+	if a.lock, err = a.Lock(ctx, a.record.ID); err != nil {
+		return err
 	}
-	return []step.Step{
-		{
-			Name: "mark",
-			Do: func(ctx context.Context) error {
-				// Held while the marker has no container: a sweep leaves it alone.
-				var err error
-				if lock, err = e.Lock(ctx, r.ID); err != nil {
-					return err
-				}
-				if err := e.mark(r); err != nil {
-					return errors.Join(err, unmark()) // a full disk: nothing half-written stays
-				}
-				return nil
-			},
-			Undo: func(context.Context) error {
-				return errors.Join(os.RemoveAll(e.dir(r.ID)), unmark())
-			},
-		},
-		{
-			Name: "layer",
-			Do: func(context.Context) error {
-				metadata, err := json.Marshal(r)
-				if err != nil {
-					return err
-				}
-				options := storage.ContainerOptions{Volatile: r.Spec.Remove}
-				uids, gids, err := e.IDMappings(*r)
-				if err != nil {
-					return err
-				}
-				if len(uids) > 0 {
-					options.UIDMap, options.GIDMap = idMap(uids), idMap(gids)
-				} else {
-					options.HostUIDMapping, options.HostGIDMapping = true, true
-				}
-				_, err = e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
-				if errors.Is(err, storage.ErrDuplicateName) {
-					return fmt.Errorf("container %s: %w", r.Name, ErrNameInUse)
-				}
-				if err != nil {
-					return errors.Join(fmt.Errorf("create container %s: %w", r.Name, err), e.unlink(r.ID))
-				}
-				_ = lock.Drop() // a file that stays is swept
-				return nil
-			},
-			Undo: func(ctx context.Context) error { return e.remove(ctx, *r, true) },
-		},
+	if err := a.Engine.mark(a.record); err != nil {
+		return errors.Join(err, a.unmark(ctx)) // a full disk: nothing half-written stays
 	}
+	return nil
+}
+
+func (a *adding) unmark(context.Context) error {
+	e, r := a.Engine, a.record
+	return errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), a.lock.Drop())
+}
+
+// addLayer adds the container with its layer, and gives the lock of the ID back.
+func (a *adding) addLayer(context.Context) error {
+	e, r := a.Engine, a.record
+	metadata, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	options := storage.ContainerOptions{Volatile: r.Spec.Remove}
+	uids, gids, err := e.IDMappings(*r)
+	if err != nil {
+		return err
+	}
+	if len(uids) > 0 {
+		options.UIDMap, options.GIDMap = idMap(uids), idMap(gids)
+	} else {
+		options.HostUIDMapping, options.HostGIDMapping = true, true
+	}
+	_, err = e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
+	if errors.Is(err, storage.ErrDuplicateName) {
+		return fmt.Errorf("container %s: %w", r.Name, ErrNameInUse)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("create container %s: %w", r.Name, err), e.unlink(r.ID))
+	}
+	_ = a.lock.Drop() // a file that stays is swept
+	return nil
 }
 
 // mark notes that a container of that ID and name is being made.
@@ -169,11 +174,6 @@ func (e *Engine) unlink(id string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Create adds the container to the storage without starting it.
-func (e *Engine) Create(ctx context.Context, r *Record) error {
-	return step.Run(ctx, undoGrace, e.createSteps(r))
 }
 
 // undoGrace is how long a failed start may take to tidy up. systemd's own patience, 90

@@ -32,8 +32,8 @@ type Engine struct {
 	Runtime runc.Runtime
 	Config  *config.Config // containers.conf(5)
 	Volumes Volumes
-	// Image finds an image in the storage by what a person calls it.
-	Image func(ctx context.Context, name string) (Image, error)
+	// Unit is the systemd service that we start or end something for; empty outside of any.
+	Unit string
 }
 
 // Volumes is what a container needs of named volumes.
@@ -148,9 +148,10 @@ func (e *Engine) marker(id string) string {
 	return filepath.Join(e.Store.GraphRoot(), "podunit", "containers", id)
 }
 
-// SweepOrphans removes what killed runners have left of containers that the storage
-// does not know and of its lists, and containers of an earlier boot that were to go with
-// their end.
+// SweepOrphans removes what killed runners have left of containers that the storage does not know
+// and of its lists. It also removes containers that were to go with their end and have not: those
+// of an earlier boot, and those that our own unit had under another name, by which its commands
+// do not know them any more.
 func (e *Engine) SweepOrphans(ctx context.Context) error {
 	ids, err := e.traces()
 	if err != nil {
@@ -160,8 +161,8 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	for _, id := range ids {
 		c, err := e.Store.Container(id)
 		if err == nil {
-			if r, ok := decode(c); ok && r.Spec.Remove && r.BootID != BootID() {
-				errs = append(errs, e.sweep(ctx, r))
+			if r, ok := decode(c); ok && r.Spec.Remove && (r.BootID != BootID() || e.Unit != "" && r.Unit == e.Unit) {
+				errs = append(errs, e.Sweep(ctx, r))
 			}
 			continue
 		}
@@ -205,12 +206,38 @@ func (e *Engine) traces() ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
-func (e *Engine) sweep(ctx context.Context, r Record) error {
+// Sweep removes a container unless it runs, or somebody is at work on it.
+func (e *Engine) Sweep(ctx context.Context, r Record) error {
 	lock, err := e.tryLock(r.Name)
 	if err != nil || lock == nil {
 		return err
 	}
+	defer lock.Release()
+	if s, err := e.Status(r.ID); err != nil || s.PID != 0 {
+		return err
+	}
 	return errors.Join(e.remove(ctx, r, true), lock.Drop())
+}
+
+// Forsaken are the containers that were to go with their end, have ended, and whose unit is not
+// ours: if that unit is gone, or does not run, nobody else removes them.
+func (e *Engine) Forsaken() ([]Record, error) {
+	all, err := e.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for _, r := range all {
+		if !r.Spec.Remove || r.Unit == "" || r.Unit == e.Unit {
+			continue
+		}
+		if s, err := e.Status(r.ID); err != nil {
+			return nil, err
+		} else if s.PID == 0 {
+			out = append(out, r)
+		}
+	}
+	return out, nil
 }
 
 // BootID tells one boot from another. Source: proc_sys_kernel(5), random/boot_id.

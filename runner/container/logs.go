@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 
 	"github.com/podunit/podunit/runner/runc"
 	"golang.org/x/sys/unix"
@@ -61,12 +59,6 @@ func openOutput(r Record) (*output, error) {
 	return &o, nil
 }
 
-// copy starts the process that copies what is written to the journal. It ends when the
-// last writer has.
-func (o *output) copy(l *Launch) (pid int, err error) {
-	return l.startCopier(o.stdout, o.stderr)
-}
-
 // close drops our copies, once the container and the copier have theirs. It may be called
 // again.
 func (o *output) close() error {
@@ -85,7 +77,7 @@ func (o *output) close() error {
 
 // logFields are the journal fields of every line; those of containers are podman's, so
 // that queries written for it go on working. Source: podman-logs(1), journald driver.
-func (l *Launch) logFields() []string {
+func (l Launch) logFields() []string {
 	r := l.Record
 	fields := map[string]string{
 		"SYSLOG_IDENTIFIER": r.Name,
@@ -106,31 +98,8 @@ func (l *Launch) logFields() []string {
 	return all
 }
 
-// startCopier starts this binary as podunit-log (see runner/rootless/log.c), which is also
-// the gate of the container if it can be.
-func (l *Launch) startCopier(stdout, stderr *os.File) (int, error) {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.ExtraFiles = []*os.File{stdout, stderr}
-	fifo := ""
-	if l.gate != nil && l.gate.FIFO != "" {
-		fifo = l.gate.FIFO
-		cmd.ExtraFiles = append(cmd.ExtraFiles, l.gate.Far)
-	}
-	cmd.Args = append([]string{"podunit-log", l.rootfs, fifo}, l.logFields()...)
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	// Lines that the journal does not take go where the unit's own do.
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("start the log copier: %w", err)
-	}
-	pid := cmd.Process.Pid // Release forgets it
-	return pid, cmd.Process.Release()
-}
-
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).
 func isSocket(f *os.File) bool {
 	var st unix.Stat_t
-	return unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
+	return f != nil && unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
 }

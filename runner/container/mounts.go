@@ -85,7 +85,8 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 	for _, p := range paths {
 		b := m
 		b.Type, b.Source = spec.MountBind, p
-		if b.Destination = p; m.Destination != "" {
+		b.Destination = p // where it is on the host
+		if m.Destination != "" {
 			b.Destination = filepath.Join(m.Destination, filepath.Base(p))
 		}
 		out = append(out, b)

@@ -10,7 +10,10 @@ import (
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle"
-	"github.com/podunit/podunit/runner/graft"
+	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -20,8 +23,8 @@ import (
 )
 
 // oci makes the OCI configuration of one start and the files bound into it.
-func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*rspec.Spec, error) {
-	r := l.Record
+func (s *start) oci() (*rspec.Spec, error) {
+	e, l, r := s.Engine, s.ask, s.ask.Record
 	dir := e.dir(r.ID)
 	uids, gids, err := e.IDMappings(*r)
 	if err != nil {
@@ -32,43 +35,45 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		return nil, err
 	}
 	in := bundle.Input{
-		ID:           r.ID,
-		Spec:         &r.Spec,
-		Image:        &r.Config,
-		Rootfs:       rootfs,
-		Config:       &e.Config.Containers,
-		Host:         host,
-		Rootless:     e.User.Rootless(),
-		UIDMap:       uids,
-		GIDMap:       gids,
-		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
-		NotifySocket: l.NotifySocket,
+		ID:       r.ID,
+		Spec:     &r.Spec,
+		Image:    &r.Config,
+		Rootfs:   s.rootfs,
+		Config:   &e.Config.Containers,
+		Host:     host,
+		Rootless: e.User.Rootless(),
+		UIDMap:   uids,
+		GIDMap:   gids,
+		Cgroup:   bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
 	}
 	uid, gid, err := in.Owner()
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
-	mounts, err := e.sources(*r, r.Spec.Mounts, rootfs, owner{uid, gid})
+	mounts, err := e.sources(*r, r.Spec.Mounts, s.rootfs, owner{uid, gid})
 	if err != nil {
 		return nil, err
 	}
-	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
+	if in.NotifySocket, err = s.openNotify(); err != nil {
+		return nil, err
+	}
+	if in.Namespaces, err = s.namespaces(); err != nil {
 		return nil, err
 	}
 	if in.Hostname, err = hostname(r, in.Namespaces); err != nil {
 		return nil, err
 	}
-	if err := e.confine(&in, mounts, label); err != nil {
+	if err := e.confine(&in, mounts, s.label); err != nil {
 		return nil, err
 	}
-	if len(uids) > 0 && conn.NetNSPath != "" {
+	if len(uids) > 0 && s.network != nil && s.network.Path() != "" {
 		// Its user namespace does not own the network namespace, so it cannot mount
 		// a sysfs of its own, and must not see ours.
 		in.Sys = filepath.Join(dir, "sys")
-		if err := l.network.Made(); err != nil {
+		if err := s.network.Made(); err != nil {
 			return nil, err
 		}
-		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), graft.Sysfs(conn.NetNSPath, in.Sys)); err != nil {
+		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(s.network.Path(), in.Sys)); err != nil {
 			return nil, err
 		}
 	}
@@ -80,10 +85,10 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 			return nil, err
 		}
 	}
-	if err := e.files(l, dir, &in); err != nil {
+	if err := s.files(dir, &in); err != nil {
 		return nil, err
 	}
-	if err := e.userFiles(*r, rootfs, dir, mounts, &in); err != nil {
+	if err := e.userFiles(*r, s.rootfs, dir, mounts, &in); err != nil {
 		return nil, err
 	}
 	if err := giveFiles(&in); err != nil {
@@ -113,12 +118,6 @@ func giveFiles(in *bundle.Input) error {
 	return in.SetTimezone(uid, gid)
 }
 
-// canLimitSwap looks at the unit's own cgroup, as the container's does not exist yet.
-func canLimitSwap(cgroup string) bool {
-	_, err := os.Stat(filepath.Join(cgroupMount, filepath.Dir(cgroup), "memory.swap.max"))
-	return cgroup != "" && err == nil
-}
-
 // Hostname is what was asked for, else the first 12 digits of the ID.
 func (r Record) Hostname() string {
 	if r.Spec.Hostname != "" {
@@ -129,8 +128,9 @@ func (r Record) Hostname() string {
 
 // namespaces are the pod's where it shares them, those of another container or a path
 // where asked for, and else new.
-func (e *Engine) namespaces(l Launch, conn Connection) (bundle.Namespaces, error) {
+func (s *start) namespaces() (bundle.Namespaces, error) {
 	var n bundle.Namespaces
+	e, l := s.Engine, s.ask
 	shared := func(name string) bool { return l.Join != nil && slices.Contains(l.Join.Share, name) }
 	r := l.Record
 	for _, ns := range []struct {
@@ -142,7 +142,7 @@ func (e *Engine) namespaces(l Launch, conn Connection) (bundle.Namespaces, error
 		{"pid", "pid", r.Spec.PIDNS, &n.PID},
 		{"ipc", "ipc", r.Spec.IPCNS, &n.IPC},
 		{"uts", "uts", r.Spec.UTSNS, &n.UTS},
-		{"cgroup", "cgroup", r.Spec.CgroupNS, &n.Cgroup},
+		{"cgroupns", "cgroup", r.Spec.CgroupNS, &n.Cgroup},
 	} {
 		switch ns.asked.Mode {
 		case "host":
@@ -154,27 +154,30 @@ func (e *Engine) namespaces(l Launch, conn Connection) (bundle.Namespaces, error
 			if err != nil {
 				return n, err
 			}
-			s, err := e.Status(other.ID)
+			status, err := e.Status(other.ID)
 			if err != nil {
 				return n, err
 			}
-			if s.PID == 0 {
+			if status.PID == 0 {
 				return n, fmt.Errorf("--%s container:%s: %w", ns.name, ns.asked.Container, ErrNotRunning)
 			}
-			*ns.to = nsPath(s.PID, ns.file)
+			*ns.to = process.Namespace(status.PID, ns.file)
 		case "", "pod":
-			if shared(ns.name) && ns.name != "cgroup" {
-				*ns.to = nsPath(l.Join.PID, ns.file)
+			if shared(ns.file) && ns.file != "cgroup" {
+				*ns.to = process.Namespace(l.Join.PID, ns.file)
 			}
+		}
+		if *ns.to != "" && process.IsOurs(*ns.to, ns.file) {
+			*ns.to = bundle.HostNS // it shares the host's
 		}
 	}
 	switch {
-	case shared("net") && l.Join.HostNetwork, l.network != nil && conn.NetNSPath == "" && conn.Mode == spec.NetHost:
+	case shared("net") && l.Join.HostNetwork, s.network != nil && s.network.Mode() == spec.NetHost:
 		n.Net = bundle.HostNS
 	case shared("net"):
-		n.Net = nsPath(l.Join.PID, "net")
-	default:
-		n.Net = conn.NetNSPath
+		n.Net = process.Namespace(l.Join.PID, "net")
+	case s.network != nil:
+		n.Net = s.network.Path()
 	}
 	return n, nil
 }
@@ -187,11 +190,9 @@ func hostname(r *Record, n bundle.Namespaces) (string, error) {
 	return r.Hostname(), nil
 }
 
-func nsPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/ns/%s", pid, name) }
-
 // files are resolv.conf, hosts, hostname and .containerenv; a pod's are shared.
-func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
-	r := l.Record
+func (s *start) files(dir string, in *bundle.Input) error {
+	e, l, r := s.Engine, s.ask, s.ask.Record
 	from := dir
 	podNet := l.Join != nil && slices.Contains(l.Join.Share, "net")
 	if podNet {
@@ -229,7 +230,7 @@ func (e *Engine) files(l Launch, dir string, in *bundle.Input) error {
 		// POSIX shared memory lives in a file system, which a namespace does not share.
 		// The infra process holds it.
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
-		if err := graft.Tree(l.Join.PID, in.Shm, in.Shm); err != nil {
+		if err := netns.Tree(l.Join.PID, helper.HeldShm, in.Shm); err != nil {
 			return err
 		}
 	}

@@ -17,12 +17,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -68,16 +68,17 @@ const (
 // Status is what is true of a container since its last start. It is gone after a
 // reboot, except for what Exit keeps.
 type Status struct {
-	PID        int    // of the first process, in the host's PID namespace; 0 if not running
-	StartTicks uint64 // field 22 of /proc/PID/stat: tells the process from a later one of the same PID
-	StartedAt  time.Time
-	LogPID     int                `json:",omitempty"`
-	Cgroup     string             `json:",omitempty"` // of the container, relative to the cgroup mount
-	NetNS      string             `json:",omitempty"` // mode: none, host, pasta, pod, container:ID
-	PastaPID   int                `json:",omitempty"`
-	IPs        []string           `json:",omitempty"`
-	Ports      []spec.PortMapping `json:",omitempty"` // as published
-	Unit       string             `json:",omitempty"` // systemd unit that watches it
+	PID         int    // of the first process, in the host's PID namespace; 0 if not running
+	StartTicks  uint64 // field 22 of /proc/PID/stat: tells the process from a later one of the same PID
+	StartedAt   time.Time
+	LogPID      int                `json:",omitempty"`      // of the log copier
+	LogTicks    uint64             `json:",omitempty"`      // as StartTicks; 0 in records of older versions
+	Cgroup      string             `json:",omitempty"`      // of the container, relative to the cgroup mount
+	NetworkMode string             `json:"NetNS,omitempty"` // none, host, pasta, ns; by the name it has in records of older versions
+	PastaPID    int                `json:",omitempty"`
+	IPs         []string           `json:",omitempty"`
+	Ports       []spec.PortMapping `json:",omitempty"` // as published
+	Unit        string             `json:",omitempty"` // systemd unit that watches it
 }
 
 // Exit is how a container ended last; it lies in the storage's directory for the
@@ -128,9 +129,10 @@ func (e *Engine) Status(id string) (Status, error) {
 		return Status{}, nil // cut by a crash in the middle of a start: not running
 	}
 	// No ticks: it had ended before they could be noted.
-	if s.StartTicks == 0 || StartTicks(s.PID) != s.StartTicks {
+	if s.StartTicks == 0 || process.StartTicks(s.PID) != s.StartTicks {
 		s.PID = 0
 	}
+	e.succeed(id, &s)
 	return s, nil
 }
 
@@ -181,26 +183,6 @@ func WriteJSON(path string, v any) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// StartTicks is the start time of a process in clock ticks since boot, 0 if there is
-// no such process or only its zombie. Source: proc_pid_stat(5), fields 3 and 22.
-func StartTicks(pid int) uint64 {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// The second field is the command in parentheses, and may hold anything.
-	i := strings.LastIndexByte(string(b), ')')
-	f := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(f) < 20 || f[0] == "Z" || f[0] == "X" {
-		return 0
-	}
-	n, err := strconv.ParseUint(f[19], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // ErrNotFound says that there is no container of that name or ID.
@@ -270,33 +252,4 @@ func (r Record) Labels() map[string]string {
 	}
 	maps.Copy(out, r.Spec.Labels)
 	return out
-}
-
-// Frozen reports whether the processes of a cgroup are paused.
-func (e *Engine) Frozen(cgroup string) bool {
-	if cgroup == "" {
-		return false
-	}
-	b, err := os.ReadFile(filepath.Join(cgroupMount, cgroup, "cgroup.freeze"))
-	return err == nil && strings.TrimSpace(string(b)) == "1"
-}
-
-// oomKilled reports whether the kernel has killed a process of a cgroup or below it for want of
-// memory. A runtime that has waited for the container's end removes the container's cgroup; the
-// one above, the unit's, counts as well. Source: Linux, Documentation/admin-guide/cgroup-v2.rst,
-// memory.events.
-func oomKilled(dir string) bool {
-	b, err := os.ReadFile(filepath.Join(dir, "memory.events"))
-	if errors.Is(err, fs.ErrNotExist) {
-		b, err = os.ReadFile(filepath.Join(filepath.Dir(dir), "memory.events"))
-	}
-	if err != nil {
-		return false // there is no memory controller
-	}
-	for line := range strings.SplitSeq(string(b), "\n") {
-		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
-			return n != "0"
-		}
-	}
-	return false
 }

@@ -4,14 +4,20 @@ package container
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
 
@@ -39,7 +45,7 @@ func TestANetworkThatTakesLong(t *testing.T) {
 	begun := false
 	_, err := e.Start(context.Background(), Launch{
 		Record: &r, New: true, Foreground: &runc.Streams{},
-		Network: func(ctx context.Context) (Network, error) {
+		Network: &network.Request{Network: spec.Network{Mode: spec.NetPasta}, Online: func(ctx context.Context) error {
 			begun = true
 			if _, err := os.Stat(e.marker(r.ID)); err != nil {
 				t.Errorf("killed now, it would leave what nobody knows of: %v", err)
@@ -50,8 +56,8 @@ func TestANetworkThatTakesLong(t *testing.T) {
 			if _, err := os.Stat(e.Dir(r.ID)); err != nil {
 				t.Errorf("it has no directory: %v", err)
 			}
-			return nil, refused
-		},
+			return refused
+		}},
 	})
 	if !begun || !errors.Is(err, refused) {
 		t.Fatalf("got %v", err)
@@ -96,14 +102,19 @@ func attached(t *testing.T, script string) (*Engine, *Record) {
 	return e, r
 }
 
+// run runs the container and returns how it ended.
+func run(ctx context.Context, e *Engine, l Launch) (code int, err error) {
+	l.Foreground = &runc.Streams{}
+	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}}
+	err = s.run(ctx)
+	return s.code, err
+}
+
 func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
 	e, r := attached(t, "sleep 60 & echo $! >$PID; wait $!")
 	givenUp := errors.New("given up")
 	begun := time.Now()
-	_, err := e.foreground(context.Background(), Launch{
-		Record: r, Foreground: &runc.Streams{},
-		Ready: func(Status, func() error) error { return givenUp },
-	}, &Status{})
+	_, err := run(context.Background(), e, Launch{Record: r, Ready: func(Status, func() error) error { return givenUp }})
 	if !errors.Is(err, givenUp) || time.Since(begun) > 30*time.Second {
 		t.Errorf("got %v after %s", err, time.Since(begun))
 	}
@@ -111,7 +122,7 @@ func TestAnAttachedContainerThatIsNotReadyIsKilled(t *testing.T) {
 
 func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
 	e, r := attached(t, "echo $$ >$PID; exit 7")
-	code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	code, err := run(context.Background(), e, Launch{Record: r})
 	if code != 7 || err != nil {
 		t.Errorf("got %d, %v", code, err)
 	}
@@ -119,7 +130,7 @@ func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
 
 func TestTheStatusOfADeadRuntimeIsNotTheContainers(t *testing.T) {
 	e, r := attached(t, "kill -KILL $$")
-	if code, err := e.foreground(context.Background(), Launch{Record: r, Foreground: &runc.Streams{}}, &Status{}); err == nil {
+	if code, err := run(context.Background(), e, Launch{Record: r}); err == nil {
 		t.Errorf("got status %d and no error", code)
 	}
 }
@@ -128,8 +139,100 @@ func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
 	e, r := attached(t, "kill -INT $$")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := e.foreground(ctx, Launch{Record: r, Foreground: &runc.Streams{}}, &Status{})
+	_, err := run(ctx, e, Launch{Record: r})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhoJoinsTheHostsNamespaces is not made to enter them: a user may not.
+func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
+	other := Record{ID: NewID(), Name: "other"}
+	e := &Engine{RunDir: t.TempDir(), Store: several{records: map[string]Record{other.ID: other}}}
+	own := Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}
+	if err := errors.Join(os.MkdirAll(e.Dir(other.ID), 0o700), e.saveStatus(other.ID, own)); err != nil {
+		t.Fatal(err)
+	}
+	join := spec.Namespace{Mode: "container", Container: "other"}
+	r := Record{Spec: spec.Container{PIDNS: join, IPCNS: join, UTSNS: join, CgroupNS: join}}
+	s := &start{ask: Launch{Record: &r}, adding: adding{Engine: e}}
+	got, err := s.namespaces()
+	want := bundle.Namespaces{PID: bundle.HostNS, IPC: bundle.HostNS, UTS: bundle.HostNS, Cgroup: bundle.HostNS}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// several is a storage with some containers, by ID.
+type several struct {
+	nowhere
+	records map[string]Record
+}
+
+func (s several) metadata(r Record) *storage.Container {
+	r.Podunit = recordVersion
+	b, _ := json.Marshal(r) // a record is text
+	return &storage.Container{ID: r.ID, Names: []string{r.Name}, Metadata: string(b)}
+}
+
+func (s several) Container(nameOrID string) (*storage.Container, error) {
+	for _, r := range s.records {
+		if r.ID == nameOrID || r.Name == nameOrID {
+			return s.metadata(r), nil
+		}
+	}
+	return nil, storage.ErrContainerUnknown
+}
+
+func (s several) Containers() (all []storage.Container, err error) {
+	for _, r := range s.records {
+		all = append(all, *s.metadata(r))
+	}
+	return all, nil
+}
+
+func (s several) DeleteContainer(id string) error {
+	delete(s.records, id)
+	return nil
+}
+
+// TestSweepOfTheOwnUnit removes what the unit had under another name, and tells what other units
+// have left.
+func TestSweepOfTheOwnUnit(t *testing.T) {
+	store := several{nowhere{root: t.TempDir()}, map[string]Record{}}
+	e := &Engine{RunDir: t.TempDir(), Store: store, Unit: "ren.service"}
+	add := func(name, unit string, remove bool, s Status) {
+		r := Record{ID: NewID(), Name: name, Unit: unit, BootID: BootID(), Spec: spec.Container{Remove: remove}}
+		if err := errors.Join(e.mark(&r), e.saveStatus(r.ID, s)); err != nil {
+			t.Fatal(err)
+		}
+		store.records[r.ID] = r
+	}
+	ended, runs := Status{PID: os.Getpid(), StartTicks: 1}, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}
+	add("renamed", "ren.service", true, ended)
+	add("kept", "ren.service", false, ended)
+	add("runs", "ren.service", true, runs)
+	add("busy", "ren.service", true, Status{})
+	add("withdrawn", "gone.service", true, ended)
+	add("elsewhere", "other.service", true, runs)
+	add("by hand", "", true, ended)
+	lock, err := e.Lock(context.Background(), "busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	if err := e.SweepOrphans(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, r := range store.records {
+		left = append(left, r.Name)
+	}
+	slices.Sort(left)
+	if want := []string{"busy", "by hand", "elsewhere", "kept", "runs", "withdrawn"}; !slices.Equal(left, want) {
+		t.Errorf("left %q, want %q", left, want)
+	}
+	if f, err := e.Forsaken(); err != nil || len(f) != 1 || f[0].Name != "withdrawn" {
+		t.Errorf("forsaken: %+v, %v", f, err)
 	}
 }

@@ -11,100 +11,74 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
 
-// process is a handle on a running process that cannot come to mean another one.
-type process struct{ fd int }
-
-// openProcess returns nil without an error if the process has ended.
-func openProcess(pid int, ticks uint64) (*process, error) {
-	if pid <= 0 {
-		return nil, nil
-	}
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("pidfd_open %d: %w", pid, err)
-	}
-	if now := StartTicks(pid); now == 0 || ticks != 0 && now != ticks {
-		unix.Close(fd)
-		return nil, nil
-	}
-	return &process{fd}, nil
-}
-
-func (p *process) close() { unix.Close(p.fd) }
-
-func (p *process) signal(sig unix.Signal) error {
-	err := unix.PidfdSendSignal(p.fd, sig, nil, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	return err
-}
-
-// wait returns true when the process has ended, false when d has passed before.
-func (p *process) wait(ctx context.Context, d time.Duration) bool {
-	deadline := time.Now().Add(d)
-	for {
-		left := time.Until(deadline)
-		if left < 0 {
-			left = 0
-		}
-		// Short enough to notice that ctx has ended.
-		ms := min(left, 200*time.Millisecond).Milliseconds()
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, int(ms))
-		if n > 0 {
-			return true
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return false
-		}
-		if left == 0 || ctx.Err() != nil {
-			return false
-		}
-	}
-}
-
-// killWait is how long a process may take to die of SIGKILL before we give up on it:
-// it may be in the middle of slow input or output.
-const killWait = 10 * time.Second
-
-// Stop sends the container its stop signal, waits timeout, and then kills it. One that
-// is not running is no error. It returns when the first process has ended.
+// Stop sends the container its stop signal, waits timeout, and then kills it. It returns when the
+// first process has ended, all that was written is with the journal, and pasta has ended: systemd
+// kills whatever is left in the unit when the command that stops it has ended, and says so. One
+// that is not running is no error, and gets the same end.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
 	}
-	p, err := openProcess(s.PID, s.StartTicks)
+	if err := e.stopProcess(ctx, r, s, timeout); err != nil || s.StartTicks == 0 {
+		return err
+	}
+	// Whoever holds the lock starts the container again, or takes it away with all that is left.
+	lock, err := e.tryLock(r.Name)
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.Release()
+	if now, err := e.Status(r.ID); err != nil || now.StartTicks != s.StartTicks {
+		return err // it has been started again
+	}
+	// Without a PID namespace of its own something may live on and keep the copier waiting.
+	if err := cgroup.Kill(s.Cgroup); err != nil {
+		return err
+	}
+	drain(ctx, s)
+	return network.Release(e.dir(r.ID))
+}
+
+// drainWait is how long a log copier may take to hand the last lines to the journal.
+const drainWait = 5 * time.Second
+
+// drain waits for the log copier of a container that has ended.
+func drain(ctx context.Context, s Status) {
+	if p, err := process.Open(s.LogPID, s.LogTicks); err == nil && p != nil {
+		p.Wait(ctx, drainWait)
+		p.Close()
+	}
+}
+
+func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout time.Duration) error {
+	p, err := process.Open(s.PID, s.StartTicks)
 	if p == nil || err != nil {
 		return err
 	}
-	defer p.close()
-	if err := e.thaw(s.Cgroup); err != nil {
+	defer p.Close()
+	if err := cgroup.Thaw(s.Cgroup); err != nil {
 		return err
 	}
 	if timeout > 0 {
-		awaitProgram(ctx, s.PID)
-		if err := p.signal(r.StopSignal()); err != nil {
+		process.AwaitProgram(ctx, s.PID)
+		if err := p.Signal(r.StopSignal()); err != nil {
 			return fmt.Errorf("signal container %s: %w", r.Name, err)
 		}
-		if p.wait(ctx, timeout) {
+		if p.Wait(ctx, timeout) {
 			return nil
 		}
 	}
-	if err := p.signal(unix.SIGKILL); err != nil {
-		return fmt.Errorf("kill container %s: %w", r.Name, err)
-	}
-	if !p.wait(context.WithoutCancel(ctx), killWait) {
-		return fmt.Errorf("container %s: its first process (%d) does not die of SIGKILL", r.Name, s.PID)
+	if err := p.Kill(); err != nil {
+		return fmt.Errorf("kill container %s, first process %d: %w", r.Name, s.PID, err)
 	}
 	return nil
 }
@@ -115,32 +89,18 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 	if err != nil {
 		return err
 	}
-	p, err := openProcess(s.PID, s.StartTicks)
+	p, err := process.Open(s.PID, s.StartTicks)
 	if err != nil {
 		return err
 	}
 	if p == nil {
 		return fmt.Errorf("container %s is not running", r.Name)
 	}
-	defer p.close()
+	defer p.Close()
 	if sig != unix.SIGKILL {
-		awaitProgram(context.Background(), s.PID)
+		process.AwaitProgram(context.Background(), s.PID)
 	}
-	return p.signal(sig)
-}
-
-// programWait is how long a container may take from being ready to executing its program.
-const programWait = 2 * time.Second
-
-// awaitProgram waits until the first process is the container's own program: for a moment after the unit has become
-// active it is still runc's, to which a signal means nothing. Source: runc's libcontainer/nsenter, PR_SET_NAME.
-func awaitProgram(ctx context.Context, pid int) {
-	comm := fmt.Sprintf("/proc/%d/comm", pid)
-	for begun := time.Now(); ctx.Err() == nil && time.Since(begun) < programWait; time.Sleep(time.Millisecond) {
-		if name, err := os.ReadFile(comm); err != nil || string(name) != "runc:[2:INIT]\n" {
-			return
-		}
-	}
+	return p.Signal(sig)
 }
 
 // StopSignal is what was asked for, else the image's, else SIGTERM.
@@ -163,21 +123,6 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// thaw lets a paused container act on signals again.
-func (e *Engine) thaw(cgroup string) error {
-	if cgroup == "" {
-		return nil
-	}
-	path := filepath.Join(cgroupMount, cgroup, "cgroup.freeze")
-	err := os.WriteFile(path, []byte("0"), 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
-	return err
-}
-
-const cgroupMount = "/sys/fs/cgroup"
-
 // Remove takes the container away: stopped if force is set and it runs, its layer, its
 // runtime files and, if volumes is set or it was made with --rm, its anonymous
 // volumes. The caller holds the lock of its name, and drops it unless the name gets another
@@ -197,94 +142,34 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	return e.remove(ctx, r, volumes || r.Spec.Remove)
 }
 
-// drainWait is how long a log copier may take to hand the last lines to the journal.
-const drainWait = 5 * time.Second
-
-func (e *Engine) release(ctx context.Context, r Record) error {
+// Release frees what only a running container needs, and what a start that was cut short has left.
+// Safe to repeat.
+func (e *Engine) Release(ctx context.Context, r Record) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	if s.StartTicks != 0 && s.PID == 0 && s.Cgroup != "" {
-		errs = append(errs, clearCgroup(ctx, s.Cgroup), e.Runtime.Forget(r.ID))
+		errs = append(errs, cgroup.Clear(ctx, s.Cgroup, process.KillWait), e.Runtime.Forget(r.ID))
 	} else {
 		// Something may be alive, or a start was cut short in the runtime's hands.
 		errs = append(errs, e.Runtime.Delete(ctx, r.ID))
 	}
 	step.Crash("runtime deleted")
-	if p, err := openProcess(s.LogPID, 0); err == nil && p != nil {
-		p.wait(ctx, drainWait)
-		p.close()
-	}
+	drain(ctx, s)
 	// In the process that mounted it; elsewhere it is a directory like any other.
 	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
 	errs = append(errs, network.Release(e.dir(r.ID)))
 	step.Crash("network released")
 	if s.Cgroup != "" {
-		errs = append(errs, clearCgroup(ctx, s.Cgroup))
+		errs = append(errs, cgroup.Clear(ctx, s.Cgroup, process.KillWait))
 	}
 	return errors.Join(errs...)
 }
 
-// Alive reports whether the process runs and, unless ticks is 0, is the one that
-// started then.
-func Alive(pid int, ticks uint64) bool {
-	now := StartTicks(pid)
-	return now != 0 && (ticks == 0 || ticks == now)
-}
-
-// EndProcess sends a signal and waits; after grace it kills.
-func EndProcess(pid int, ticks uint64, sig unix.Signal, grace time.Duration) error {
-	p, err := openProcess(pid, ticks)
-	if p == nil || err != nil {
-		return err
-	}
-	defer p.close()
-	if err := p.signal(sig); err != nil {
-		return err
-	}
-	if p.wait(context.Background(), grace) {
-		return nil
-	}
-	if err := p.signal(unix.SIGKILL); err != nil {
-		return err
-	}
-	if !p.wait(context.Background(), killWait) {
-		return fmt.Errorf("process %d does not die of SIGKILL", pid)
-	}
-	return nil
-}
-
-// Release frees what only a running container needs, and what a start that was cut
-// short has left. Safe to repeat.
-func (e *Engine) Release(ctx context.Context, r Record) error { return e.release(ctx, r) }
-
-// clearCgroup kills what has outlived a container's first process, which can only be
-// where the container has no PID namespace of its own, and removes the cgroup. systemd
-// removes the unit's own when the unit has ended.
-func clearCgroup(ctx context.Context, cgroup string) error {
-	dir := filepath.Join(cgroupMount, cgroup)
-	for deadline := time.Now().Add(killWait); ; {
-		err := unix.Rmdir(dir)
-		switch {
-		case err == nil, errors.Is(err, unix.ENOENT):
-			return nil
-		case !errors.Is(err, unix.EBUSY):
-			return fmt.Errorf("cgroup %s: %w", cgroup, err)
-		case ctx.Err() != nil || time.Now().After(deadline):
-			return fmt.Errorf("cgroup %s: its processes do not die of SIGKILL", cgroup)
-		}
-		// Linux 5.14; before that the unit's end must do.
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
 func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
-	if err := e.release(ctx, r); err != nil {
+	if err := e.Release(ctx, r); err != nil {
 		return err
 	}
 	var errs []error

@@ -3,7 +3,10 @@
 package network
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -20,37 +23,37 @@ import (
 
 // Hosts is what goes into a container's /etc/hosts.
 type Hosts struct {
-	// Base is what it starts from: a path, "image" or "none"; empty for what
-	// the configuration says, which is the host's /etc/hosts by default.
+	// Base is what it starts from: a path, "image" for the image's own, or "none"; empty for
+	// what containers.conf(5) says, which is the host's /etc/hosts by default.
 	Base string
-	// Rootfs is the mounted image, for Base "image".
-	Rootfs string
 	// Entries are those asked for; they come first.
 	Entries []spec.HostEntry
 	// Names are the container's own: its host name and its name.
 	Names []string
-	// Network is the container's, or that of its pod.
-	Network Result
 }
 
-// WriteHosts writes a container's /etc/hosts to path.
-func WriteHosts(path string, h Hosts, conf *config.Config) error {
-	from := h.Base
-	if from == "" {
-		from = conf.Containers.BaseHostsFile
+// write writes a container's /etc/hosts to path. r is the network of the container, or of its
+// pod; rootfs is the mounted image, or empty for a pod, which has none.
+func (h Hosts) write(path string, r Result, rootfs string, conf *config.Config) error {
+	from := cmp.Or(h.Base, conf.Containers.BaseHostsFile)
+	if from == "image" && rootfs == "" {
+		from = "none" // the library would take the host's
 	}
-	base, err := etchosts.GetBaseHostFile(from, h.Rootfs)
+	base, err := etchosts.GetBaseHostFile(from, rootfs)
 	if err != nil {
 		return fmt.Errorf("hosts: %w", err)
 	}
-	p := &etchosts.Params{BaseFile: base, HostContainersInternalIP: h.Network.Host, TargetFile: path}
+	if _, err := os.Stat(base); from == "image" && errors.Is(err, fs.ErrNotExist) {
+		base = "" // not every image has one
+	}
+	p := &etchosts.Params{BaseFile: base, HostContainersInternalIP: r.Host, TargetFile: path}
 	for _, e := range h.Entries {
 		ip := e.IP.String()
 		if e.Gateway {
-			if h.Network.Host == "" {
+			if r.Host == "" {
 				return NoHostAddressError{Names: e.Names}
 			}
-			ip = h.Network.Host
+			ip = r.Host
 		}
 		p.ExtraHosts = append(p.ExtraHosts, strings.Join(e.Names, ";")+":"+ip)
 	}
@@ -58,8 +61,8 @@ func WriteHosts(path string, h Hosts, conf *config.Config) error {
 		// A container without an address resolves its own name to loopback, as a
 		// machine that is not on any network does.
 		ip := netip.AddrFrom4([4]byte{127, 0, 1, 1})
-		if len(h.Network.IPs) > 0 {
-			ip = h.Network.IPs[0]
+		if len(r.IPs) > 0 {
+			ip = r.IPs[0]
 		}
 		p.ContainerIPs = etchosts.HostEntries{{IP: ip.String(), Names: h.Names}}
 	}
@@ -84,34 +87,45 @@ func (e NoHostAddressError) Hint() string {
 
 // Resolver is what goes into a container's /etc/resolv.conf.
 type Resolver struct {
-	// Servers, Search and Options replace those of the host where not empty.
-	// Search "." means no search domains.
+	// Servers, Search and Options replace those of containers.conf(5), which replace those of
+	// the host; each where it is not empty. Search "." means no search domains.
 	Servers, Search, Options []string
-	// Network is the container's, or that of its pod.
-	Network Result
 }
 
-// WriteResolvConf writes a container's /etc/resolv.conf to path. Without servers
-// asked for, those of the host are used; one on the host's loopback device, such
-// as systemd-resolved's, is reached through pasta. A host that has none gives none:
+// write writes a container's /etc/resolv.conf to path; r is the network of the container, or of
+// its pod. Without servers asked for, those of the host are used; one on the host's loopback
+// device, such as systemd-resolved's, is reached through pasta. A host that has none gives none:
 // the ecosystem's library would then ask a public one.
-func WriteResolvConf(path string, r Resolver) error {
-	v6 := hasIPv6(r.Network.IPs)
-	p := &resolvconf.Params{Path: path, Nameservers: r.Servers, Searches: r.Search, Options: r.Options, IPv6Enabled: v6}
-	if r.Network.Path != "" {
+func (d Resolver) write(path string, r Result, conf *config.Config) error {
+	v6 := hasIPv6(r.IPs)
+	servers := given(d.Servers, conf.Containers.DNSServers.Get())
+	p := &resolvconf.Params{
+		Path: path, Nameservers: servers, IPv6Enabled: v6,
+		Searches: given(d.Search, conf.Containers.DNSSearches.Get()),
+		Options:  given(d.Options, conf.Containers.DNSOptions.Get()),
+	}
+	if r.Path != "" {
 		ns := specs.LinuxNamespace{Type: specs.NetworkNamespace}
-		if filepath.Base(filepath.Dir(r.Network.Path)) == "netns" {
-			ns.Path = r.Network.Path // made by ip-netns(8), which keeps a resolv.conf for it in /etc/netns
+		if filepath.Base(filepath.Dir(r.Path)) == "netns" {
+			ns.Path = r.Path // made by ip-netns(8), which keeps a resolv.conf for it in /etc/netns
 		}
 		p.Namespaces = []specs.LinuxNamespace{ns}
 	}
-	if len(r.Servers) == 0 && len(r.Network.DNS) > 0 {
-		p.Nameservers = append(slices.Clone(r.Network.DNS), hostServers(os.ReadFile, v6)...)
+	if len(servers) == 0 && len(r.DNS) > 0 {
+		p.Nameservers = append(slices.Clone(r.DNS), hostServers(os.ReadFile, v6)...)
 	}
 	if err := resolvconf.New(p); err != nil {
 		return fmt.Errorf("resolv.conf: %w", err)
 	}
 	return nil
+}
+
+// given is what was asked for, or else what is configured.
+func given(asked, configured []string) []string {
+	if len(asked) > 0 {
+		return asked
+	}
+	return configured
 }
 
 // hostServers lists the host's name servers that can be reached from another

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package network gives a container or a pod its network: a namespace of its
-// own, without anything (none) or connected through pasta, or somebody else's.
-// What it makes it can take away again, also in another process and after a
-// crash: all it needs to know lies in the container's runtime directory.
+// Package network gives a container or a pod its network: a namespace of its own, without
+// anything (none) or connected through pasta, or somebody else's; and the files hosts and
+// resolv.conf that say what is in it. It knows paths and names, not containers. What it makes it
+// can take away again, also in another process and after a crash: all it needs to know lies in
+// the runtime directory of whom the network is for.
 package network
 
 import (
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 )
@@ -26,9 +28,17 @@ type Request struct {
 	Network spec.Network
 	// Ports to publish; only pasta can.
 	Ports []spec.PortMapping
-	// Dir is the runtime directory of the container or pod, on a tmpfs. It gets
-	// the files netns, pasta.pid and pasta.work.
+	// Dir is the runtime directory of the container or pod, on a tmpfs. It gets the files hosts,
+	// resolv.conf, netns, pasta.pid and pasta.work.
 	Dir string
+	// Hosts and Resolver say what the files hosts and resolv.conf are to have; nil for no file.
+	Hosts    *Hosts
+	Resolver *Resolver
+	// Joined are the files of the container whose network this is; nil for a network of one's own.
+	Joined *Joined
+	// Online, if set, is waited for before there is a namespace for pasta, which takes the
+	// machine's addresses and routes over as they are when it starts.
+	Online func(context.Context) error
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
 	// Config is containers.conf(5): helper_binaries_dir, pasta_options,
@@ -38,6 +48,8 @@ type Request struct {
 
 // Result is the network as it has come to be.
 type Result struct {
+	// Mode is none, host, pasta or ns.
+	Mode string
 	// Path of the network namespace; empty for the host's.
 	Path string
 	// IPs of the container, IPv4 first.
@@ -52,144 +64,224 @@ type Result struct {
 	PastaPID int
 }
 
-// Names of what lies in Request.Dir.
-const (
-	netnsFile = "netns"      // where the namespace is mounted, as far as the runner's mount namespace reaches
-	pidFile   = "pasta.pid"  // decimal and a newline, written by pasta itself
-	workFile  = "pasta.work" // the directory that pasta saw instead of Request.Dir, if it did
-)
-
-// Pending is a network that is being made.
-type Pending struct {
-	path    string
-	dir     string
-	made    chan struct{} // closed when the namespace is there, or nsErr says why not
-	nsErr   error
-	begin   sync.Once
-	connect func()        // by pasta; nil if there is nothing to connect
-	done    chan struct{} // closed when the network works, or err says why not
-	err     error
-	result  Result
+// Addresses are the IPs as text.
+func (r Result) Addresses() []string {
+	var all []string
+	for _, ip := range r.IPs {
+		all = append(all, ip.String())
+	}
+	return all
 }
 
-// Start begins to make the namespace, which takes a millisecond. Wait or Close must be
-// called, and Release takes everything back.
+// Names of what lies in Request.Dir.
+const (
+	hostsFile  = "hosts"
+	resolvFile = "resolv.conf"
+	netnsFile  = "netns"      // where the namespace is mounted, as far as the runner's mount namespace reaches
+	pidFile    = "pasta.pid"  // decimal and a newline, written by pasta itself
+	workFile   = "pasta.work" // the directory that pasta saw instead of Request.Dir, if it did
+)
+
+// A Network is one that is being made while its user does other things.
+type Network struct {
+	req    Request
+	made   chan struct{} // closed when the namespace is there, or nsErr says why not
+	nsErr  error
+	ns     *os.File // for pasta; nil where there is nothing to connect
+	begin  sync.Once
+	done   chan struct{} // closed when the network works, or err says why not
+	err    error
+	result Result
+}
+
+// Start begins to make the network: the files hosts and resolv.conf are there when it returns, so
+// that they can be bound into a container, and the namespace is a millisecond later. Wait or
+// Close must be called, and Release takes everything back.
 //
 // It must run in a mount namespace that is private to this process.
-func Start(ctx context.Context, req Request) (*Pending, error) {
+func Start(ctx context.Context, req Request) (*Network, error) {
 	mode := req.Network.Mode
 	if len(req.Ports) > 0 && mode != spec.NetPasta {
 		return nil, PublishError{Mode: mode}
 	}
-	p := &Pending{dir: req.Dir, made: make(chan struct{}), done: make(chan struct{})}
+	n := &Network{req: req, made: make(chan struct{}), done: make(chan struct{}), result: Result{Mode: mode}}
+	own := mode == spec.NetNone || mode == spec.NetPasta
+	var err error
 	switch mode {
 	case spec.NetHost:
-		p.result.Host = hostAddress(req.Config, "127.0.0.1", nil)
-		close(p.made)
-		return p, nil
+		n.result.Host = hostAddress(req.Config, "127.0.0.1", nil)
 	case spec.NetNS:
-		ns, err := openNS(req.Network.Path)
-		if err != nil {
-			return nil, err
+		err = n.join(req.Network.Path)
+	case spec.NetNone:
+	case spec.NetPasta:
+		if req.Online != nil {
+			err = req.Online(ctx)
 		}
-		defer ns.Close()
-		ips, err := addresses(ns)
-		if err != nil {
-			return nil, fmt.Errorf("network namespace %s: %w", req.Network.Path, err)
+		if err == nil {
+			n.result.Ports, err = AssignPorts(req.Ports)
 		}
-		p.path = req.Network.Path
-		p.result = Result{Path: p.path, IPs: ips, Host: hostAddress(req.Config, "", ips)}
-		close(p.made)
-		return p, nil
-	case spec.NetNone, spec.NetPasta:
 	default:
-		return nil, fmt.Errorf("network mode %q is not for a namespace of one's own", mode)
+		err = fmt.Errorf("network mode %q is not for a namespace of one's own", mode)
 	}
-	var ports []spec.PortMapping
-	if mode == spec.NetPasta {
-		var err error
-		if ports, err = AssignPorts(req.Ports); err != nil {
-			return nil, err
-		}
+	if err == nil {
+		err = n.emptyFiles()
 	}
-	p.path = filepath.Join(req.Dir, netnsFile)
-	p.result = Result{Path: p.path, Ports: ports}
-	var ns *os.File
-	if mode == spec.NetPasta {
-		p.connect = func() {
-			defer ns.Close()
-			p.err = p.pasta(ctx, req, ns)
-		}
+	if err != nil {
+		return nil, err
 	}
-	go func() {
-		defer close(p.made)
-		if ns, p.nsErr = newNS(p.path, sysctls(req.Config)); p.nsErr == nil && p.connect == nil {
-			ns.Close()
-		}
-	}()
-	return p, nil
+	if own {
+		n.result.Path = filepath.Join(req.Dir, netnsFile)
+		go n.makeNS()
+	} else {
+		close(n.made)
+	}
+	return n, nil
 }
+
+// join looks at a namespace that somebody else has made.
+func (n *Network) join(path string) error {
+	ns, err := netns.Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	ips, err := netns.Addresses(ns)
+	if err != nil {
+		return fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	n.result.Path, n.result.IPs, n.result.Host = path, ips, hostAddress(n.req.Config, "", ips)
+	return nil
+}
+
+func (n *Network) makeNS() {
+	defer close(n.made)
+	ns, err := netns.New(n.result.Path, sysctls(n.req.Config))
+	if err != nil {
+		n.nsErr = err
+		return
+	}
+	if n.req.Network.Mode == spec.NetPasta {
+		n.ns = ns
+		return
+	}
+	ns.Close() // the mount keeps it
+}
+
+// emptyFiles makes the files that are bound into a container before they have their contents;
+// the inodes stay.
+func (n *Network) emptyFiles() error {
+	for name, want := range map[string]bool{hostsFile: n.req.Hosts != nil, resolvFile: n.req.Resolver != nil} {
+		if !want {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(n.req.Dir, name), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Mode is none, host, pasta or ns.
+func (n *Network) Mode() string { return n.req.Network.Mode }
 
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
-func (p *Pending) Path() string { return p.path }
+func (n *Network) Path() string { return n.result.Path }
 
-// Made returns when the namespace is there, or cannot be made. Whether the network in it
-// comes to work, Wait tells.
-func (p *Pending) Made() error {
-	<-p.made
-	return p.nsErr
+// Made returns when the namespace is there, or cannot be made. Whether the network in it comes to
+// work, Wait tells.
+func (n *Network) Made() error {
+	<-n.made
+	return n.nsErr
 }
 
-// Connect has pasta connect the namespace, which takes 15 ms of a processor's time and
-// goes on meanwhile.
-func (p *Pending) Connect() {
-	p.begin.Do(func() {
+// Connect begins to make the network work, and goes on meanwhile: pasta takes 15 ms of a
+// processor's time. rootfs is the container's root, of which /etc/hosts may be wanted, or empty
+// for a pod.
+func (n *Network) Connect(ctx context.Context, rootfs string) {
+	n.begin.Do(func() {
 		go func() {
-			defer close(p.done)
-			if p.err = p.Made(); p.err == nil && p.connect != nil {
-				p.connect()
-			}
+			defer close(n.done)
+			n.err = n.work(ctx, rootfs)
 		}()
 	})
 }
 
-// Wait returns when the network works, or cannot be made to; it calls Connect. What there is
-// after an error is Close's to take down: somebody may be using the namespace.
-func (p *Pending) Wait() (Result, error) {
-	p.Connect()
-	<-p.done
-	if p.err != nil {
-		return Result{}, p.err
+func (n *Network) work(ctx context.Context, rootfs string) error {
+	if err := n.Made(); err != nil {
+		return err
 	}
-	return p.result, nil
+	if n.ns != nil {
+		if err := n.pasta(ctx); err != nil {
+			return err
+		}
+	}
+	return n.writeFiles(rootfs)
 }
 
-// Close takes the network down, whatever has become of it. It waits for what is under way,
-// or pasta would come up after it.
-func (p *Pending) Close() error {
-	p.begin.Do(func() { close(p.done) }) // and now nothing begins any more
-	<-p.done
-	_ = p.Made() // a fault of a network that nobody wants
-	return Release(p.dir)
-}
-
-func (p *Pending) pasta(ctx context.Context, req Request, ns *os.File) error {
-	got, err := startPasta(ctx, req, ns, p.result.Ports)
+// writeFiles gives hosts and resolv.conf their contents: those of the container whose network is
+// joined, where nothing else was asked for.
+func (n *Network) writeFiles(rootfs string) error {
+	hosts, resolv, j := filepath.Join(n.req.Dir, hostsFile), filepath.Join(n.req.Dir, resolvFile), n.req.Joined
+	var err error
+	switch h := n.req.Hosts; {
+	case h == nil:
+	case j != nil:
+		err = j.WriteHosts(hosts, h.Entries, h.Names, n.result.IPs, n.result.Host)
+	default:
+		err = h.write(hosts, n.result, rootfs, n.req.Config)
+	}
 	if err != nil {
 		return err
 	}
-	ips, err := addresses(ns)
+	switch r := n.req.Resolver; {
+	case r == nil:
+	case j != nil && len(r.Servers)+len(r.Search)+len(r.Options) == 0:
+		return j.WriteResolvConf(resolv)
+	default:
+		return r.write(resolv, n.result, n.req.Config)
+	}
+	return nil
+}
+
+// Wait returns when the network works and its files have their contents, or when it cannot be
+// made to; it calls Connect. What there is after an error is Close's to take down: somebody may
+// be using the namespace.
+func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
+	n.Connect(ctx, rootfs)
+	<-n.done
+	if n.err != nil {
+		return Result{}, n.err
+	}
+	return n.result, nil
+}
+
+// Close takes the network down, whatever has become of it. It waits for what is under way, or
+// pasta would come up after it. Safe to repeat.
+func (n *Network) Close() error {
+	n.begin.Do(func() { close(n.done) }) // and now nothing begins any more
+	<-n.done
+	_ = n.Made() // a fault of a network that nobody wants
+	return Release(n.req.Dir)
+}
+
+func (n *Network) pasta(ctx context.Context) error {
+	defer n.ns.Close()
+	got, err := startPasta(ctx, n.req, n.ns, n.result.Ports)
 	if err != nil {
 		return err
 	}
-	p.result.IPs = ips
-	p.result.PastaPID = got.pid
-	p.result.DNS = sameFamily(got.dns, ips)
+	ips, err := netns.Addresses(n.ns)
+	if err != nil {
+		return err
+	}
+	n.result.IPs = ips
+	n.result.PastaPID = got.pid
+	n.result.DNS = sameFamily(got.dns, ips)
 	host := ""
 	if same := sameFamily(got.host, ips); len(same) > 0 {
 		host = same[0]
 	}
-	p.result.Host = hostAddress(req.Config, host, ips)
+	n.result.Host = hostAddress(n.req.Config, host, ips)
 	return nil
 }
 
@@ -197,7 +289,7 @@ func (p *Pending) pasta(ctx context.Context, req Request, ns *os.File) error {
 // ends, the namespace goes with its last process. Nothing there is no error.
 func Release(dir string) error {
 	err := stopPasta(dir)
-	return errors.Join(err, dropNS(filepath.Join(dir, netnsFile)))
+	return errors.Join(err, netns.Drop(filepath.Join(dir, netnsFile)))
 }
 
 // PublishError says that a network cannot publish ports.

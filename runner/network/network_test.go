@@ -13,11 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/sys/unix"
@@ -66,6 +68,46 @@ func TestArgs(t *testing.T) {
 	a := args([]string{"--dns-forward=10.0.0.1"}, nil, "N", "P", false)
 	if len(a.dns) != 1 || a.dns[0] != "10.0.0.1" {
 		t.Errorf("dns %v", a.dns)
+	}
+	a = args([]string{"--pid", "/a", "-4", "--pid=/b", "-P", "/c"}, nil, "N", "P", false)
+	if got := strings.Join(a.words, " "); strings.Count(got, "--pid") != 1 || !strings.Contains(got, "--config-net -4 -t") || !strings.HasSuffix(got, tail) || !slices.Equal(a.pids, []string{"/a", "/b", "/c"}) {
+		t.Errorf("files for the process ID: %s, %q", got, a.pids)
+	}
+}
+
+// TestPIDFile writes pasta's process ID where the user wants it, and where Release looks for it.
+func TestPIDFile(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to make a network namespace")
+	}
+	dir, bin := t.TempDir(), t.TempDir()
+	wanted := filepath.Join(dir, "wanted")
+	// It has ended by the time that it is looked for, as far as anybody can tell.
+	fake := "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --pid) echo 4194305 >$2 ;; esac; shift; done\n"
+	if err := os.WriteFile(filepath.Join(bin, "pasta"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	if !reexec(t, false) {
+		return
+	}
+	n, err := Start(context.Background(), Request{
+		Network: spec.Network{Mode: spec.NetPasta, Options: []string{"--pid", wanted}}, Dir: dir, Config: &config.Config{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := n.Wait(context.Background(), "")
+	if err != nil || r.PastaPID != 4194305 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, path := range []string{wanted, filepath.Join(dir, pidFile)} {
+		if b, err := os.ReadFile(path); err != nil || string(b) != "4194305\n" {
+			t.Errorf("%s: %q, %v", path, b, err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -209,8 +251,8 @@ func TestFiles(t *testing.T) {
 	}
 	conf := &config.Config{}
 	path := filepath.Join(dir, "hosts")
-	h := Hosts{Base: base, Entries: []spec.HostEntry{entry("db;db2:10.1.1.1"), entry("gw:host-gateway"), entry("six:[fd00::1]")}, Names: []string{"web", "systemd-web"}, Network: r}
-	if err := WriteHosts(path, h, conf); err != nil {
+	h := Hosts{Base: base, Entries: []spec.HostEntry{entry("db;db2:10.1.1.1"), entry("gw:host-gateway"), entry("six:[fd00::1]")}, Names: []string{"web", "systemd-web"}}
+	if err := h.write(path, r, "", conf); err != nil {
 		t.Fatal(err)
 	}
 	want := "10.1.1.1\tdb db2\n169.254.1.2\tgw\nfd00::1\tsix\n10.9.9.9\tbase\n127.0.0.1\tlocalhost\n::1\tlocalhost\n" +
@@ -218,24 +260,66 @@ func TestFiles(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
 		t.Errorf("hosts, %v:\n%s\nwant\n%s", err, got, want)
 	}
-	h.Network.Host = ""
+	r.Host = ""
 	var none NoHostAddressError
-	if err := WriteHosts(path, h, conf); !errors.As(err, &none) {
+	if err := h.write(path, r, "", conf); !errors.As(err, &none) {
 		t.Errorf("host-gateway without one: %v", err)
 	}
 
 	path = filepath.Join(dir, "resolv.conf")
-	if err := WriteResolvConf(path, Resolver{Servers: []string{"9.9.9.9"}, Search: []string{"."}, Options: []string{"ndots:2"}, Network: r}); err != nil {
+	if err := (Resolver{Servers: []string{"9.9.9.9"}, Search: []string{"."}, Options: []string{"ndots:2"}}).write(path, r, conf); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != "nameserver 9.9.9.9\noptions ndots:2\n" {
 		t.Errorf("resolv.conf, %v:\n%s", err, got)
 	}
-	if err := WriteResolvConf(path, Resolver{Network: r}); err != nil {
+	if err := (Resolver{}).write(path, r, conf); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(path); err != nil || !strings.Contains(string(got), "nameserver 169.254.1.1\n") {
 		t.Errorf("resolv.conf of the host, %v:\n%s", err, got)
+	}
+}
+
+// TestHostsOfTheImage begins with the image's file and never with the host's.
+func TestHostsOfTheImage(t *testing.T) {
+	dir, rootfs := t.TempDir(), t.TempDir()
+	image := filepath.Join(rootfs, "etc/hosts")
+	if err := errors.Join(os.Mkdir(filepath.Dir(image), 0o755), os.WriteFile(image, []byte("10.8.8.8 of-the-image\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	hosts := func(base, rootfs string) string {
+		t.Helper()
+		n, err := Start(context.Background(), Request{
+			Network: spec.Network{Mode: spec.NetHost}, Dir: dir, Config: &config.Config{}, Hosts: &Hosts{Base: base, Names: []string{"web"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, hostsFile)
+		if b, err := os.ReadFile(path); err != nil || len(b) > 0 {
+			t.Errorf("to be bound: %q, %v", b, err)
+		}
+		if _, err := n.Wait(context.Background(), rootfs); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err := errors.Join(err, n.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if got := hosts("image", rootfs); !strings.Contains(got, "10.8.8.8\tof-the-image\n") || !strings.Contains(got, "\tweb\n") {
+		t.Errorf("got\n%s", got)
+	}
+	none := hosts("none", rootfs)
+	for name, root := range map[string]string{"a pod, without a root": "", "an image without the file": t.TempDir()} {
+		if got := hosts("image", root); got != none {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, none)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, resolvFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a resolv.conf that nobody wanted: %v", err)
 	}
 }
 
@@ -287,6 +371,24 @@ func TestRefusals(t *testing.T) {
 // inside names the test to run when this binary executes itself in namespaces of
 // its own, which a process with threads cannot make for itself.
 const inside = "PODUNIT_TEST_INSIDE"
+
+// loopbackUp brings up the loopback device of the network namespace we are in.
+func loopbackUp(t *testing.T) {
+	t.Helper()
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(s)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // reexec runs the calling test again in a private mount namespace, also in a
 // network namespace without any route if cut, and as root in a user namespace if
@@ -351,9 +453,7 @@ func TestPasta(t *testing.T) {
 				return
 			}
 			if tt.cut {
-				if err := loopbackUp(); err != nil {
-					t.Fatal(err)
-				}
+				loopbackUp(t)
 			}
 			if tt.name == "subnet" {
 				out, err := exec.Command("sh", "-c", "ip link add d0 type veth peer name d1 && ip addr add 10.99.0.2/24 dev d0 && ip link set d1 up && ip link set d0 up").CombinedOutput()
@@ -396,7 +496,7 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 		t.Fatal(err)
 	}
 	made := time.Since(before)
-	r, err := p.Wait()
+	r, err := p.Wait(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,15 +504,12 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 	if len(r.IPs) == 0 || r.PastaPID == 0 || len(r.Ports) != len(ports) {
 		t.Fatalf("result %+v", r)
 	}
-	ns, err := openNS(r.Path)
+	ns, err := netns.Open(r.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serving := make(chan net.Listener, 1)
-	err = onThread(func() error {
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return err
-		}
+	err = netns.Do(ns, func() error {
 		if data, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range"); err != nil || strings.Join(strings.Fields(string(data)), " ") != "0 0" {
 			t.Errorf("ping_group_range %q, %v", data, err)
 		}
@@ -507,7 +604,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	if _, err := p.Wait(); !errors.Is(err, context.Canceled) {
+	if _, err := p.Wait(ctx, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if err := p.Close(); err != nil {
@@ -540,7 +637,7 @@ func TestOrphan(t *testing.T) {
 	if err := stopPasta(dir); err != nil {
 		t.Error(err)
 	}
-	if err := cmd.Wait(); err == nil || cmd.ProcessState.String() != "signal: terminated" {
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.String() != "signal: killed" {
 		t.Errorf("it ended with %v", cmd.ProcessState)
 	}
 }
@@ -560,7 +657,7 @@ func TestNoPasta(t *testing.T) {
 		t.Fatal(err)
 	}
 	var missing NoPastaError
-	if _, err := p.Wait(); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "passt") {
+	if _, err := p.Wait(context.Background(), ""); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "passt") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(p.Path()); err != nil {

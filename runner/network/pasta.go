@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -83,6 +85,7 @@ type pastaArgs struct {
 	words []string
 	dns   []string // addresses inside that lead to the host's resolver
 	host  []string // addresses inside that lead to the host
+	pids  []string // files that get its process ID besides ours, of which pasta knows only one
 }
 
 // args composes pasta's command line. extra is what the configuration and the user
@@ -90,13 +93,20 @@ type pastaArgs struct {
 func args(extra []string, ports []spec.PortMapping, netns, pid string, root bool) pastaArgs {
 	a := pastaArgs{words: []string{"--config-net"}}
 	given := map[string]bool{}
-	for i, w := range extra {
+	for i := 0; i < len(extra); i++ {
+		w := extra[i]
 		name, value, inline := strings.Cut(w, "=")
 		if !inline && i+1 < len(extra) {
 			value = extra[i+1]
 		}
 		given[name] = true
 		switch name {
+		case "--pid", "-P":
+			a.pids = append(a.pids, value)
+			if !inline {
+				i++
+			}
+			continue
 		case "--map-gw":
 			continue // not pasta's: it undoes our --no-map-gw
 		case "--dns-forward":
@@ -220,6 +230,11 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	if err != nil {
 		return running{}, fmt.Errorf("pasta wrote no PID into %s: %w", pid, err)
 	}
+	for _, path := range a.pids {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return running{}, fmt.Errorf("--network pasta:--pid,%s: %w", path, err)
+		}
+	}
 	if work != req.Dir {
 		if err := os.WriteFile(filepath.Join(req.Dir, pidFile), data, 0o600); err != nil {
 			return running{}, err
@@ -248,14 +263,19 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 		cmd := exec.CommandContext(ctx, program, a.words...)
 		// Nothing of ours is meant for it, NOTIFY_SOCKET least of all.
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-		out, err := cmd.CombinedOutput()
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		err := withoutSignals(cmd.Start)
+		if err == nil {
+			err = cmd.Wait()
+		}
 		if err == nil {
 			return nil
 		}
+		out := said.Bytes()
 		if ctx.Err() != nil {
 			return fmt.Errorf("start pasta: %w", context.Cause(ctx))
 		}
-		said := lastWords(out)
 		switch {
 		case bytes.Contains(out, []byte("--map-guest-addr")) && slices.Contains(a.words, "--map-guest-addr"):
 			a.words, a.host = without(a.words, "--map-guest-addr"), nil
@@ -269,7 +289,7 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 				a.words = append(looseMode(), a.words...)
 			}
 		default:
-			return PastaError{Said: said, Err: err}
+			return PastaError{Said: lastWords(out), Err: err}
 		}
 	}
 }
@@ -318,7 +338,7 @@ func workDir(dir string) (string, error) {
 
 // dropWork removes a directory that workDir made; nothing there is no error.
 func dropWork(work string) error {
-	err := dropNS(filepath.Join(work, netnsFile))
+	err := netns.Drop(filepath.Join(work, netnsFile))
 	for _, f := range []string{filepath.Join(work, pidFile), work} {
 		if rerr := os.Remove(f); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)
@@ -372,53 +392,23 @@ func readPID(path string) (int, error) {
 }
 
 // endPasta ends the process if it is the pasta of that namespace: its command
-// line says so, and cannot be another's of the same PID. It has nothing to lose,
-// so a second is ample before SIGKILL.
+// line says so, and cannot be another's of the same PID. It has nothing to lose, and
+// hears no other signal.
 func endPasta(pid int, netns string) error {
-	const grace = time.Second
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
-		return nil
-	}
-	if err != nil {
+	p, err := process.Open(pid, 0)
+	if p == nil || err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer p.Close()
 	// Read after the descriptor was taken: it holds the process, or its end.
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || !slices.Contains(strings.Split(string(cmdline), "\x00"), netns) {
 		return nil //nolint:nilerr // gone, or somebody else's by now
 	}
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
-			if errors.Is(err, unix.ESRCH) {
-				return nil
-			}
-			return err
-		}
-		if ended(fd, grace) {
-			return nil
-		}
+	if err := p.Kill(); err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
 	}
-	return fmt.Errorf("PID %d does not end", pid)
-}
-
-// ended waits until the process of a descriptor has ended, at most for d.
-func ended(pidfd int, d time.Duration) bool {
-	deadline := time.Now().Add(d)
-	for {
-		left := time.Until(deadline)
-		if left < 0 {
-			return false
-		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
-		if n > 0 {
-			return true
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return false
-		}
-	}
+	return nil
 }
 
 // sameFamily leaves out the addresses of a family that the container has none of.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,13 +26,7 @@ func ownTap(ns *os.File, words []string, r routes) []string {
 	}
 	// As pasta would name it: like the device that leads out.
 	name := cmp.Or(r.default4, r.any4, r.default6, "tap0")
-	err := onThread(func() error {
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return err
-		}
-		return makeTap(name)
-	})
-	if err != nil {
+	if err := netns.Do(ns, func() error { return makeTap(name) }); err != nil {
 		return nil
 	}
 	return []string{"-I", name}

@@ -12,7 +12,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -63,16 +62,6 @@ func MainPID(pid int) string { return "MAINPID=" + strconv.Itoa(pid) }
 // strikes. systemd counts in microseconds.
 func ExtendTimeout(d time.Duration) string {
 	return "EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(d.Microseconds(), 10)
-}
-
-// Errno tells why a start failed, for `systemctl status`. It has nothing to
-// say, and is empty, when err carries no errno.
-func Errno(err error) string {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) || errno == 0 {
-		return ""
-	}
-	return "ERRNO=" + strconv.Itoa(int(errno))
 }
 
 // Send puts all assignments into one message, which the manager handles in one

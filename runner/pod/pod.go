@@ -16,14 +16,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"golang.org/x/sys/unix"
@@ -32,8 +34,8 @@ import (
 // Engine acts on pods.
 type Engine struct {
 	Containers *container.Engine
-	// Network makes the network of a pod, whose runtime directory is dir.
-	Network func(ctx context.Context, p Record, dir string) (container.Network, error)
+	// Network is what a pod is to be connected to. Start adds the directory.
+	Network func(p Record) (network.Request, error)
 }
 
 // Record is what a pod is.
@@ -50,14 +52,14 @@ type Record struct {
 
 // Status is what is true of a pod since its start.
 type Status struct {
-	InfraPID   int
-	StartTicks uint64
-	StartedAt  time.Time
-	HelperPID  int `json:",omitempty"` // pasta
-	NetNS      string
-	IPs        []string
-	Ports      []spec.PortMapping
-	Unit       string `json:",omitempty"`
+	InfraPID    int
+	StartTicks  uint64
+	StartedAt   time.Time
+	PastaPID    int    `json:",omitempty"`
+	NetworkMode string `json:"NetNS"` // none, host, pasta, ns; by the name it has in records of older versions
+	IPs         []string
+	Ports       []spec.PortMapping
+	Unit        string `json:",omitempty"`
 }
 
 // ErrNotFound says that there is no pod of that name or ID.
@@ -155,7 +157,7 @@ func (e *Engine) Status(r Record) Status {
 	if err != nil || json.Unmarshal(b, &s) != nil {
 		return Status{}
 	}
-	if s.InfraPID != 0 && !container.Alive(s.InfraPID, s.StartTicks) {
+	if s.InfraPID != 0 && !process.Alive(s.InfraPID, s.StartTicks) {
 		s.InfraPID = 0
 	}
 	return s
@@ -230,7 +232,8 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 	if err := network.Release(dir); err != nil {
 		return s, err
 	}
-	var net container.Network
+	var net *network.Network
+	var infra *helper.Running
 	return s, step.Run(ctx, undoGrace, []step.Step{
 		{
 			Name: "pod directory",
@@ -248,11 +251,18 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		{
 			Name: "pod network",
 			Do: func(ctx context.Context) error {
-				var err error
-				if net, err = e.Network(ctx, r, dir); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(r.Hostname()+"\n"), 0o644); err != nil {
 					return err
 				}
-				net.Connect() // while the infra process starts
+				req, err := e.Network(r)
+				if err != nil {
+					return err
+				}
+				req.Dir = dir
+				if net, err = network.Start(ctx, req); err != nil {
+					return err
+				}
+				net.Connect(ctx, "") // while the infra process starts
 				return nil
 			},
 			Undo: func(context.Context) error { return net.Close() },
@@ -264,23 +274,25 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 				if err != nil {
 					return err
 				}
-				pid, err := e.startInfra(r, net.Path())
-				if err != nil {
+				if infra, err = e.startInfra(r, net.Path()); err != nil {
 					return fmt.Errorf("start the infra process of pod %s: %w", r.Name, err)
 				}
-				s.InfraPID, s.StartTicks, s.StartedAt = pid, container.StartTicks(pid), time.Now().UTC()
-				return e.Containers.User.Keep(pid)
+				s.InfraPID, s.StartTicks, s.StartedAt = infra.PID, process.StartTicks(infra.PID), time.Now().UTC()
+				return e.Containers.User.Keep(s.InfraPID)
 			},
-			Undo: func(context.Context) error { return e.stopInfra(s) },
+			Undo: func(context.Context) error { return errors.Join(infra.Close(), e.stopInfra(s)) },
 		},
 		{
 			Name: "pod connected",
 			Do: func(ctx context.Context) error {
-				conn, err := net.Wait(ctx)
+				n, err := net.Wait(ctx, "")
 				if err != nil {
 					return err
 				}
-				s.HelperPID, s.NetNS, s.IPs, s.Ports = conn.HelperPID, conn.Mode, conn.IPs, conn.Ports
+				s.PastaPID, s.NetworkMode, s.IPs, s.Ports = n.PastaPID, n.Mode, n.Addresses(), n.Ports
+				if err := infra.WatchNetwork(s.PastaPID); err != nil {
+					return err
+				}
 				return container.WriteJSON(filepath.Join(dir, "status.json"), s)
 			},
 		},
@@ -302,8 +314,8 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 
 const undoGrace = 30 * time.Second
 
-// mountShm mounts the /dev/shm of the pod's containers in our mount namespace, from which
-// the infra process inherits and holds it.
+// mountShm mounts the /dev/shm of the pod's containers in our mount namespace; the infra
+// process holds it.
 func (e *Engine) mountShm(r Record, dir string) error {
 	if !slices.Contains(r.Spec.Share, "ipc") {
 		return nil
@@ -322,76 +334,39 @@ func (e *Engine) mountShm(r Record, dir string) error {
 	return nil
 }
 
-func (e *Engine) startInfra(r Record, netns string) (int, error) {
-	var flags uintptr
-	for _, name := range r.Spec.Share {
-		flags |= cloneFlags[name]
-	}
-	hostname := r.Spec.Hostname
-	if hostname == "" {
-		hostname = r.Name
-	}
-	if flags&unix.CLONE_NEWUTS == 0 {
-		hostname = ""
-	}
-	ready, done, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer ready.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{"podunit-infra", hostname}
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{done}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
+func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if len(uids) > 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = sysIDs(uids)
-		cmd.SysProcAttr.GidMappings = sysIDs(gids)
-		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+	infra := helper.Infra{UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
+	for _, name := range r.Spec.Share {
+		infra.Namespaces |= cloneFlags[name]
 	}
-	err = startIn(netns, cmd)
-	done.Close()
-	if err != nil {
-		return 0, err
+	if infra.Namespaces&unix.CLONE_NEWUTS != 0 {
+		infra.Hostname = r.Hostname()
 	}
-	if _, err := ready.Read(make([]byte, 1)); err == nil {
-		return 0, errors.New("it wrote where it should only close")
+	if infra.Namespaces&unix.CLONE_NEWIPC != 0 {
+		infra.Shm = filepath.Join(e.Dir(r.ID), "shm")
 	}
-	pid := cmd.Process.Pid
-	if !container.Alive(pid, 0) {
-		return 0, errors.New("it ended at once")
+	running, err := infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+	if err == nil && !process.Alive(running.PID, 0) {
+		err = errors.Join(errors.New("it ended at once"), running.Close())
 	}
-	return pid, cmd.Process.Release()
+	return running, err
 }
 
-// startIn starts cmd in a network namespace. The thread that enters it is not used for
-// anything else afterwards: it ends with the goroutine.
-func startIn(netns string, cmd *exec.Cmd) error {
-	if netns == "" {
+// startIn starts cmd in the network namespace at path; the host's if that is empty.
+func startIn(path string, cmd *exec.Cmd) error {
+	if path == "" {
 		return cmd.Start()
 	}
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		result <- func() error {
-			ns, err := os.Open(netns)
-			if err != nil {
-				return err
-			}
-			defer ns.Close()
-			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("enter %s: %w", netns, err)
-			}
-			return cmd.Start()
-		}()
-	}()
-	return <-result
+	ns, err := netns.Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return netns.Do(ns, cmd.Start)
 }
 
 func sysIDs(ranges []spec.IDRange) []syscall.SysProcIDMap {
@@ -402,6 +377,9 @@ func sysIDs(ranges []spec.IDRange) []syscall.SysProcIDMap {
 	return out
 }
 
+// Hostname is what was asked for, else the pod's name.
+func (r Record) Hostname() string { return cmp.Or(r.Spec.Hostname, r.Name) }
+
 // HostNetwork reports whether the pod uses the host's network.
 func (r Record) HostNetwork() bool {
 	return slices.ContainsFunc(r.Spec.Networks, func(n spec.Network) bool { return n.Mode == spec.NetHost })
@@ -411,7 +389,7 @@ func (e *Engine) stopInfra(s Status) error {
 	if s.InfraPID == 0 {
 		return nil
 	}
-	return container.EndProcess(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
+	return process.End(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
 }
 
 // Stop stops all members, then the infra process.
@@ -532,11 +510,7 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	if s.InfraPID == 0 {
 		return nil, fmt.Errorf("pod %s is not running", r.Name)
 	}
-	j := &container.Join{
-		PodID: r.ID, PodName: r.Name, PID: s.InfraPID, Dir: e.Dir(r.ID), IPs: s.IPs,
-		Share: r.Spec.Share, HostNetwork: r.HostNetwork(), IDMapping: r.Spec.IDMapping, Mounts: r.Spec.Mounts,
-	}
-	return j, nil
+	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
 // EnsurePIDFile gives a pod a process ID file, if it has none.

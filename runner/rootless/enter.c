@@ -550,13 +550,6 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 		return;
 	base = strrchr(argv[0], '/');
 	base = base ? base + 1 : argv[0];
-	if (!strcmp(base, "podunit-log"))
-		_exit(podunit_log_main(argc, argv));
-	if (!strcmp(base, "podunit-infra"))
-		_exit(podunit_infra_main(argc, argv));
-	if (!strcmp(base, "podunit-gate"))
-		_exit(podunit_gate_main(argc, argv));
-
 	/* The storage executes us under names of its own, inside already. */
 	runner = &podunit_is_runner && strncmp(base, "storage-", 8);
 	if (runner && inherit())
@@ -580,6 +573,6 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 	podunit_identity.entered = 1; /* podunit_finish has the last word */
 entered:
 	/* From here on, a second thread is no obstacle. */
-	if (executed_by_manager())
-		podunit_expect_moves();
+	if (podunit_quicken_moves && executed_by_manager())
+		podunit_quicken_moves();
 }

@@ -32,28 +32,10 @@ struct podunit_identity {
 
 extern struct podunit_identity podunit_identity;
 
-/* Small programs that live in the same file; they never start the Go runtime. */
-int podunit_log_main(int argc, char **argv);
-int podunit_infra_main(int argc, char **argv);
-int podunit_gate_main(int argc, char **argv);
-
-/* Parts of the gate (gate.c): wait for the word, 0 to open it; let the container begin. */
-int podunit_await_latch(int fd);
-int podunit_open_gate(const char *fifo);
-
 /* Wait for what the constructor has begun; identity holds from then on. To be called once, first. */
 void podunit_finish(void);
 
-/* A sealed file to execute runc from (seal.c), with a loader if there is one and load is set;
- * or -1: it is to be executed as it is. */
-int podunit_seal(const char *path, int load);
-extern const int podunit_has_loader;
-
-/* Make moves between cgroups quick (moves.c). */
-void podunit_expect_moves(void);
-void podunit_await_moves(void);
-
-/* Give back the memory that a small program needed to start (slim.c). */
-void podunit_slim(void);
+/* Make moves between cgroups quick (runner/cgroup/moves.c), where that is linked in. */
+void podunit_quicken_moves(void) __attribute__((weak));
 
 #endif

@@ -4,29 +4,23 @@
 // namespaces. The work is done in C, before the Go runtime has a second thread
 // (see enter.c); by the time main runs, a user's process is root inside the user's
 // one user namespace, and every process is in a mount namespace of its own.
-//
-// The same C file also makes small programs of this binary that never start the Go
-// runtime: podunit-log (log.c), podunit-infra (infra.c) and podunit-gate (gate.c).
 package rootless
 
 /*
 #cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter
-#include <stdlib.h>
 #include "enter.h"
 */
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"github.com/podunit/podunit/runner/process"
 )
 
 // Problem says why the namespaces could not be entered.
@@ -67,29 +61,6 @@ func (i Identity) Handed() []string {
 	}
 	return []string{fmt.Sprintf("%s=%d %d %d %s", handed, i.UID, i.GID, i.userns, i.RunDir)}
 }
-
-// AwaitMoves returns when the move to our own cgroup that began before Go did is over (see
-// moves.c): until then nobody may move us to another. It is to be called once.
-func AwaitMoves() { C.podunit_await_moves() }
-
-// Sealed returns the path of a sealed file in memory that does what the runtime does (see
-// seal.c). Of programs that need none it returns the path. With load, which is for users, the
-// file may lead to the runtime's own. It lasts as long as this process.
-func Sealed(program string, load bool) string {
-	path := C.CString(program)
-	defer C.free(unsafe.Pointer(path))
-	how := C.int(0)
-	if load {
-		how = 1
-	}
-	if fd := C.podunit_seal(path, how); fd >= 0 {
-		return fmt.Sprintf("/proc/self/fd/%d", fd)
-	}
-	return program
-}
-
-// hasLoader says whether this machine and the compiler have a loader.
-var hasLoader = C.podunit_has_loader != 0
 
 // Enter reports what the constructor did and tells the ecosystem's libraries, which
 // look at the environment, that root in here is not root out there.
@@ -222,7 +193,7 @@ func (i Identity) Leave() {
 	}
 	var dead []int
 	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && hasEnded(pid) { // the lock is always there
+		if pid, err := strconv.Atoi(e.Name()); err == nil && process.HasEnded(pid) { // the lock is always there
 			dead = append(dead, pid)
 		}
 	}
@@ -239,23 +210,10 @@ func (i Identity) Leave() {
 		return
 	}
 	for _, pid := range dead {
-		if hasEnded(pid) {
+		if process.HasEnded(pid) {
 			_ = os.Remove(i.entry(pid))
 		}
 	}
-}
-
-// hasEnded reports whether there is no such process, or only what its parent has not fetched.
-// Source: pidfd_open(2), poll.
-func hasEnded(pid int) bool {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		// The last two, of older and newer kernels: a thread has the number.
-		return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT)
-	}
-	defer unix.Close(fd)
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-	return err == nil && n > 0
 }
 
 func (i Identity) entry(pid int) string {

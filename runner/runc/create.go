@@ -6,14 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,33 +17,34 @@ import (
 // configName is the configuration in a bundle. Source: OCI runtime specification, bundle.
 const configName = "config.json"
 
-// A Creation is a container that the runtime creates: Begin, Feed, Wait, Close, or Begin and
-// Abandon.
+// A Creation is a container on its way from the runtime's start to its own: Create executes the
+// runtime, Configure tells it what to make, Gate or KeepGate says who will let the container
+// begin, Wait returns its first process, Close waits for the runtime's end, and Open lets the
+// container begin. Discard gives it up at any point before Open.
 type Creation struct {
 	runtime Runtime
 	cmd     *exec.Cmd
-	config  string // the file
+	config  string // path of the configuration
 	log     string
-	pid     string
-	// feed is where runc, which was executed already, reads the configuration: both ends of
-	// a pipe, so that opening it waits for nobody, and runc reads the end if we are killed.
+	pid     string // path of the file with the process ID
+	gate    *gate
+	// feed is where runc, which was executed already, reads the configuration: both ends of a
+	// pipe, so that opening it waits for nobody, and runc reads the end if we are killed. It is
+	// nil for other runtimes, which may want a file of some size.
 	feed    *os.File
 	started chan error
-	fed     []byte // the configuration
-	// written is the inotify instance that tells of pid. It goes with this process: closing
-	// it takes 10 ms, in which the kernel makes sure that nobody looks at it any more.
+	fed     []byte // the configuration, once it was handed over
+	// written is the inotify instance that tells of pid. It goes with this process: closing it
+	// takes 10 ms, in which the kernel makes sure that nobody looks at it any more.
 	written *os.File
 	ended   chan error // gets what the command's Wait returns
-	// slack is what the container's timers get, after that of the runtime's; 0 if those have
-	// the usual one.
-	slack time.Duration
 }
 
-// Begin begins to create a container in the directory bundle, whose configuration comes
-// with Feed. runc is executed at once and waits for it: what it needs to start, some
-// milliseconds, passes while the caller makes what the configuration tells of. The streams
-// are the caller's to close, after Feed or Abandon.
-func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Creation, error) {
+// Create begins to create a container in the directory bundle. runc is executed at once and
+// waits for its configuration: what it needs to start, some milliseconds, passes while the
+// caller makes the configuration. The streams are the caller's to close, after Configure or
+// Discard.
+func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams) (*Creation, error) {
 	c := &Creation{
 		runtime: r,
 		config:  filepath.Join(bundle, configName),
@@ -67,24 +64,43 @@ func (r Runtime) Begin(ctx context.Context, id, bundle string, s Streams) (*Crea
 	c.cmd = r.command(ctx, c.log, append(args, id)...)
 	c.cmd.Dir = bundle // the socket's whole path may be too long
 	s.wire(c.cmd)
-	if filepath.Base(r.Command) != "runc" {
-		return c, nil // another may want a file of some size
-	}
-	if err := c.removeConfig(); err != nil {
+	var err error
+	if c.gate, err = r.newGate(id); err != nil {
 		return nil, err
 	}
-	if err := unix.Mkfifo(c.config, 0o600); err != nil {
-		return nil, &fs.PathError{Op: "mkfifo", Path: c.config, Err: err}
+	if filepath.Base(r.Command) != "runc" {
+		return c, nil
 	}
-	var err error
-	if c.feed, err = os.OpenFile(c.config, os.O_RDWR, 0); err != nil {
-		return nil, errors.Join(err, c.removeConfig())
+	if err := c.makePipe(); err != nil {
+		return nil, errors.Join(err, c.gate.discard())
 	}
 	// A user has 128 inotify instances, and containers may need them all; then it takes a
 	// millisecond more.
 	c.written, _ = watchMoves(bundle)
 	go func() { c.started <- c.start() }()
 	return c, nil
+}
+
+func (c *Creation) start() error {
+	if c.runtime.sealed != nil {
+		c.cmd.Path = c.runtime.sealed()
+	}
+	return c.cmd.Start()
+}
+
+// makePipe puts a pipe in the place of the configuration.
+func (c *Creation) makePipe() error {
+	if err := removeFile(c.config); err != nil {
+		return err
+	}
+	if err := unix.Mkfifo(c.config, 0o600); err != nil {
+		return &fs.PathError{Op: "mkfifo", Path: c.config, Err: err}
+	}
+	var err error
+	if c.feed, err = os.OpenFile(c.config, os.O_RDWR, 0); err != nil {
+		return errors.Join(err, removeFile(c.config))
+	}
+	return nil
 }
 
 // watchMoves returns a file that can be read from when a file gets its name in dir.
@@ -101,42 +117,8 @@ func watchMoves(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func (c *Creation) start() error {
-	if c.runtime.Sealed != nil {
-		c.cmd.Path = c.runtime.Sealed()
-	}
-	if err := c.cmd.Start(); err != nil {
-		return err
-	}
-	if own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil && c.feed != nil {
-		// Who may not do this for the runtime may not for the container either, and it stays as it was.
-		if setSlack(c.cmd.Process.Pid, slack) == nil {
-			c.slack = time.Duration(own)
-		}
-	}
-	return nil
-}
-
-// slack is how late the kernel may wake the runtime, which has no timer of its own to keep.
-// With the usual 50 microseconds, Go's monitor thread wakes up twelve times in a millisecond
-// to see whether anything hangs, and takes a twentieth of the time that a start has. What the
-// runtime forks inherits it.
-// Source: PR_SET_TIMERSLACK(2const); sysmon in Go's runtime/proc.go.
-const slack = 10 * time.Millisecond
-
-// setSlack sets the slack of the timers of a process with one thread. What the process itself
-// takes for the default, that of who forked it, stays.
-// Source: proc_pid_timerslack_ns(5).
-func setSlack(pid int, d time.Duration) error {
-	err := os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", pid), strconv.AppendInt(nil, d.Nanoseconds(), 10), 0)
-	if err != nil {
-		return fmt.Errorf("timer slack of process %d, which takes CAP_SYS_NICE: %w", pid, err)
-	}
-	return nil
-}
-
-// Feed hands the configuration over. After an error nothing has been created.
-func (c *Creation) Feed(config []byte) error {
+// Configure hands the configuration over. After an error nothing has been created.
+func (c *Creation) Configure(config []byte) error {
 	if c.feed == nil {
 		if err := os.WriteFile(c.config, config, 0o600); err != nil {
 			return err
@@ -146,7 +128,7 @@ func (c *Creation) Feed(config []byte) error {
 	if err := <-c.started; err != nil {
 		err = c.runtime.explain("create", err, c.log)
 		if c.feed != nil {
-			err = errors.Join(err, closeFile(&c.feed), c.removeConfig())
+			err = errors.Join(err, closeFile(&c.feed), removeFile(c.config))
 		}
 		return err
 	}
@@ -160,15 +142,9 @@ func (c *Creation) Feed(config []byte) error {
 }
 
 // Wait returns the process ID of the container's first process, which waits to begin. It comes
-// after Feed.
+// after Configure.
 func (c *Creation) Wait() (pid int, err error) {
 	pid, err = c.await()
-	if err == nil && c.slack != 0 {
-		// One that is gone needs none, and why it is, Close tells.
-		if err = setSlack(pid, c.slack); errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			err = nil
-		}
-	}
 	if c.feed != nil {
 		// A file again, for exec and for who wants to know.
 		err = errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.fed, 0o600))
@@ -205,102 +181,33 @@ func (c *Creation) await() (pid int, err error) {
 	return ReadPID(c.pid)
 }
 
-// Close returns when the runtime has ended, of which the container's first process is a child
-// until then.
+// Close returns when the runtime has ended. Until then the container's first process is the
+// runtime's child, and the service manager takes no notice of its end.
 func (c *Creation) Close() error {
-	if err := <-c.ended; err != nil {
+	err := <-c.ended
+	c.ended <- err
+	if err != nil {
 		return c.runtime.explain("create", err, c.log)
 	}
 	return nil
 }
 
-// Abandon ends a creation that was begun and is not to be fed. After Feed it does nothing.
-func (c *Creation) Abandon() error {
+// Open lets the container begin. It comes after Close.
+func (c *Creation) Open() error { return c.gate.open() }
+
+// Discard gives up a creation that has not been opened. What the runtime keeps of the container
+// by then, Runtime.Delete removes.
+func (c *Creation) Discard() error {
+	err := c.gate.discard()
 	if c.feed == nil || c.fed != nil {
-		return nil
+		return err
 	}
-	if err := <-c.started; err == nil {
+	if serr := <-c.started; serr == nil {
 		// It has not read anything, and so has not done anything.
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait() // it was killed
 	}
-	return errors.Join(closeFile(&c.feed), c.removeConfig())
-}
-
-// removeConfig removes the file or the pipe that leads nowhere any more.
-func (c *Creation) removeConfig() error { return removeFile(c.config) }
-
-// A Gate lets a created container begin. It is a process that outlives us; see
-// runner/rootless/gate.c. It is started with Start, or another process takes its part.
-type Gate struct {
-	// FIFO is where the container's first process waits; empty if the runtime alone knows.
-	FIFO string
-	// Far is what the process gets, and tells it what to do.
-	Far *os.File
-
-	near    *os.File
-	cmd     *exec.Cmd
-	runtime Runtime
-	id      string
-}
-
-// Gate makes the gate of a container.
-func (r Runtime) Gate(id string) (*Gate, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("socketpair: %w", err)
-	}
-	g := &Gate{Far: os.NewFile(uintptr(fds[0]), "gate"), near: os.NewFile(uintptr(fds[1]), "latch"), runtime: r, id: id}
-	if filepath.Base(r.Command) == "runc" {
-		g.FIFO = filepath.Join(r.Root, id, "exec.fifo")
-	}
-	return g, nil
-}
-
-// Start starts a process that is the gate and nothing else.
-func (g *Gate) Start() error {
-	g.cmd = exec.Command("/proc/self/exe")
-	g.cmd.Args = []string{"podunit-gate", g.FIFO}
-	if g.FIFO == "" {
-		g.cmd.Args = append(g.cmd.Args, g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
-	}
-	g.cmd.Env = environment()
-	g.cmd.Dir = "/"
-	g.cmd.ExtraFiles = []*os.File{g.Far}
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return g.cmd.Start()
-}
-
-// Open lets the container begin.
-func (g *Gate) Open() error {
-	// The end of Far's other holders is the process's, if it died.
-	err := errors.Join(closeFile(&g.Far), unix.Shutdown(int(g.near.Fd()), unix.SHUT_WR))
-	if err == nil && g.cmd != nil {
-		err = g.cmd.Wait()
-		g.cmd = nil
-	} else if err == nil {
-		if _, err = g.near.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
-			err = errors.New("the container did not come to it")
-		}
-	}
-	if err = errors.Join(err, closeFile(&g.near)); err != nil {
-		return fmt.Errorf("%s start: %w", filepath.Base(g.runtime.Command), err)
-	}
-	return nil
-}
-
-// Discard ends the gate if it has not been opened.
-func (g *Gate) Discard() error {
-	if g == nil || g.near == nil {
-		return nil
-	}
-	_, _ = g.near.Write([]byte{0}) // if anybody is there
-	err := errors.Join(closeFile(&g.Far), closeFile(&g.near))
-	if g.cmd != nil {
-		_ = g.cmd.Wait() // with the status of a gate that was not opened
-		g.cmd = nil
-	}
-	return err
+	return errors.Join(err, closeFile(&c.feed), removeFile(c.config))
 }
 
 // closeFile closes *f, once.

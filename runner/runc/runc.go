@@ -11,12 +11,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -26,11 +28,17 @@ type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
 
-	// Sealed, if there is one, returns what Begin executes instead of Command: a file that does
-	// the same and that nobody can write to. A runtime that stays beside its container, or
-	// beside what it executes there, is left to do that by itself: the other needs its file to
-	// stay what it is.
-	Sealed func() string
+	// sealed, if there is one, returns what Create executes instead of Command: a sealed copy.
+	// A runtime that stays beside its container, or beside what it executes there, makes its own:
+	// ours goes with this process.
+	sealed func() string
+}
+
+// Prepare does early, once, what Create needs; other work can go on beside it.
+func (r Runtime) Prepare() {
+	if r.sealed != nil {
+		r.sealed()
+	}
 }
 
 // ErrNotFound says that the container's command does not exist (status 127).
@@ -52,14 +60,18 @@ func Find(name, root string) (Runtime, error) {
 		name = "runc"
 	}
 	if path, err := exec.LookPath(name); err == nil {
-		return Runtime{Command: path, Root: root}, nil
+		return found(path, root), nil
 	}
 	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/cri-o-runc/sbin"} {
 		if path := filepath.Join(dir, name); filepath.Base(name) == name && isExecutable(path) {
-			return Runtime{Command: path, Root: root}, nil
+			return found(path, root), nil
 		}
 	}
 	return Runtime{}, fmt.Errorf("the OCI runtime %s is not installed: %w", name, fs.ErrNotExist)
+}
+
+func found(path, root string) Runtime {
+	return Runtime{Command: path, Root: root, sealed: sync.OnceValue(func() string { return seal(path) })}
 }
 
 func isExecutable(path string) bool {
@@ -70,7 +82,7 @@ func isExecutable(path string) bool {
 // Streams are the files the container's first process inherits; nil is /dev/null.
 type Streams struct {
 	Stdin, Stdout, Stderr *os.File
-	// Console, for Begin, is the socket in the bundle to which the runtime sends the
+	// Console, for Create, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
 }
@@ -88,11 +100,13 @@ func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.
 	return cmd
 }
 
-// environment is the runtime's own; the container's is in config.json. A runtime written
-// in Go lives for milliseconds: one thread for Go and no garbage collection are a tenth
-// faster. Other runtimes do not look at these.
+// environment is the runtime's own; the container's is in config.json. A runtime written in Go
+// lives for milliseconds: one thread for Go and no garbage collection are a tenth faster. An
+// attached runc passes SIGURG on to the container like any other signal, and Go sends itself one
+// to interrupt a goroutine, unless it is told not to. Other runtimes do not look at these.
+// Source: Go's runtime, GODEBUG and sighandler in signal_unix.go.
 func environment() []string {
-	env := []string{"GOMAXPROCS=1", "GOGC=off"}
+	env := []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1"}
 	for _, name := range []string{"PATH", "HOME", "TERM", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
@@ -120,11 +134,20 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 	// Not bound to ctx: the caller passes signals on to the container itself.
 	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
 	s.wire(cmd)
+	words := &lastWords{to: io.Discard}
+	if s.Stderr != nil {
+		words.to = s.Stderr
+		cmd.Stderr = words
+	}
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("%s: %w", r.Command, err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		err := cmd.Wait()
+		_ = words.end(lastError(log)) // nobody reads it
+		ended <- err
+	}()
 	// The runtime has no other way to say "it is there" while it stays attached.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -5,13 +5,10 @@ package runc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // fake is a runtime made of a shell script; $LOG is where it may complain.
@@ -56,6 +53,49 @@ func TestTheContainersStatusIsNotTheRuntimesFault(t *testing.T) {
 	}
 }
 
+// TestNoSignalOfGosOwn is one that an attached runc would pass on to the container.
+func TestNoSignalOfGosOwn(t *testing.T) {
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	r := fake(t, `echo "$GODEBUG"`)
+	if _, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{Stdout: out}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(out.Name()); err != nil || string(got) != "asyncpreemptoff=1\n" {
+		t.Errorf("GODEBUG=%q, %v", got, err)
+	}
+}
+
+// TestForegroundSaysItOnce leaves out what the runtime says on the container's standard error and
+// in its log, of which comes the error; and nothing else.
+func TestForegroundSaysItOnce(t *testing.T) {
+	const fault = `runc run failed: unable to start container process: exec: boom`
+	logged := `printf '{"level":"error","msg":"` + fault + `"}\n' >"$LOG"; `
+	for name, c := range map[string]struct{ script, want string }{
+		"both":                  {"echo hello >&2; " + logged + "echo '" + fault + "' >&2; exit 1", "hello\n"},
+		"in one piece":          {logged + "printf 'hello\n" + fault + "\n' >&2; exit 1", "hello\n"},
+		"the container says it": {"echo '" + fault + "' >&2; exit 1", fault + "\n"},
+		"and goes on":           {"echo '" + fault + "' >&2; sleep 0.1; printf more >&2; exit 1", fault + "\nmore"},
+		"something else":        {logged + "echo 'runc run failed: twice' >&2; exit 1", "runc run failed: twice\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			r := fake(t, c.script)
+			_, _ = r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{Stderr: out}, nil) // it fails
+			if got, err := os.ReadFile(out.Name()); err != nil || string(got) != c.want {
+				t.Errorf("got %q, want %q; %v", got, c.want, err)
+			}
+		})
+	}
+}
+
 func TestForegroundTellsThePIDOnce(t *testing.T) {
 	bundle := t.TempDir()
 	r := fake(t, "sleep 0.05; echo 4711 >"+filepath.Join(bundle, "pid")+"; sleep 0.2")
@@ -93,14 +133,14 @@ func leavePID(t *testing.T, bundle string) {
 func TestCreation(t *testing.T) {
 	bundle := t.TempDir()
 	leavePID(t, bundle)
-	// The slack is set before the configuration comes. Without its PID nobody waits for it any more.
-	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json; cat /proc/self/timerslack_ns >slack
-echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; echo "$config" >end; cat /proc/self/timerslack_ns >>slack`)
-	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
+	// Without its PID nobody waits for it any more.
+	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json
+echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; echo "$config" >end`)
+	c, err := r.Create(context.Background(), "x", bundle, Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Feed([]byte("it\n")); err != nil {
+	if err := c.Configure([]byte("it\n")); err != nil {
 		t.Fatal(err)
 	}
 	pid, err := c.Wait()
@@ -114,27 +154,13 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 	if err := os.WriteFile(filepath.Join(bundle, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(c.Close(), c.Abandon()); err != nil {
+	if err := errors.Join(c.Close(), c.Close(), c.Discard(), c.Discard()); err != nil {
 		t.Error(err)
 	}
 	for _, file := range []string{end, filepath.Join(bundle, configName)} {
 		if text, err := os.ReadFile(file); err != nil || string(text) != "it\n" {
 			t.Errorf("%s: %q, %v", file, text, err)
 		}
-	}
-	own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := own
-	if c.slack != 0 {
-		of = int(slack)
-	} else if os.Geteuid() == 0 {
-		t.Error("root may not change the slack")
-	}
-	want := fmt.Sprintf("%d\n%d\n", of, own)
-	if got, err := os.ReadFile(filepath.Join(bundle, "slack")); err != nil || string(got) != want {
-		t.Errorf("the slack of the runtime's timers, and of the container's: %q, want %q, %v", got, want, err)
 	}
 }
 
@@ -147,11 +173,11 @@ func TestCreationFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)
-			c, err := r.Begin(context.Background(), "x", t.TempDir(), Streams{})
+			c, err := r.Create(context.Background(), "x", t.TempDir(), Streams{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Feed([]byte("it\n")); err != nil {
+			if err := c.Configure([]byte("it\n")); err != nil {
 				t.Fatal(err)
 			}
 			if _, err = c.Wait(); err == nil {
@@ -164,15 +190,15 @@ func TestCreationFails(t *testing.T) {
 	}
 }
 
-// TestAbandon leaves nothing of a creation that is not to be fed.
-func TestAbandon(t *testing.T) {
+// TestDiscard leaves nothing of a creation that is not to be configured.
+func TestDiscard(t *testing.T) {
 	bundle := t.TempDir()
 	r := fake(t, "read config <config.json; echo fed >fed")
-	c, err := r.Begin(context.Background(), "x", bundle, Streams{})
+	c, err := r.Create(context.Background(), "x", bundle, Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Abandon(); err != nil {
+	if err := c.Discard(); err != nil {
 		t.Error(err)
 	}
 	if left, err := os.ReadDir(bundle); err != nil || len(left) > 0 {

@@ -17,7 +17,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -143,6 +142,9 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
+	if e.InService() {
+		containers.Unit = own.Name
+	}
 	return e
 }
 
@@ -164,7 +166,7 @@ func OpenToStart(ctx context.Context, c Config) (*Engine, error) {
 	go container.Warm()
 	e, err := OpenToRun(ctx, c)
 	if err == nil {
-		go e.Containers.Runtime.Sealed()
+		go e.Containers.Runtime.Prepare()
 	}
 	return e, err
 }
@@ -186,7 +188,6 @@ func (e *Engine) needRuntime() error {
 	if err != nil {
 		return err
 	}
-	r.Sealed = sync.OnceValue(func() string { return rootless.Sealed(r.Command, e.User.Rootless()) })
 	*runtime = r
 	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/notify"
@@ -47,11 +49,11 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 			return 0, err
 		}
 	}
-	l.Network = e.network(r, l.Join)
-	manager := e.takeNotify()
-	if r.Spec.SdNotify == "container" && manager.Present() {
-		l.NotifySocket = manager.Path()
+	if l.Network, err = e.network(r, l.Join); err != nil {
+		return 0, err
 	}
+	manager := e.takeNotify()
+	readiness := e.readiness(ctx, manager, &l)
 	if how.attach {
 		return e.attach(ctx, l, how)
 	}
@@ -59,7 +61,7 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 		if err := writePIDFiles(r, s.PID); err != nil {
 			return err
 		}
-		if err := tellManager(ctx, manager, r.Spec.SdNotify, s.PID); err != nil {
+		if err := tellManager(ctx, manager, readiness, s.PID); err != nil {
 			return err
 		}
 		return begin()
@@ -67,6 +69,52 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	_, err = e.Containers.Start(ctx, l)
 	e.User.Leave()
 	return 0, err
+}
+
+// readiness is who tells the manager that the container is ready: "container", which gets a way
+// to the manager in l, "conmon" for ourselves, or nobody. In the service of a container that was
+// started by hand nobody but us has asked the manager to wait; Podman's would have no socket.
+func (e *Engine) readiness(ctx context.Context, manager notify.Socket, l *container.Launch) string {
+	r := l.Record
+	if r.Spec.SdNotify != "container" || !manager.Present() {
+		return r.Spec.SdNotify
+	}
+	l.StartLimit, l.StopLimit = defaultTimeout, defaultTimeout
+	if p, err := e.ownProperties(ctx); err == nil {
+		if p.Transient && e.Own.Name == serviceName(*r) && r.Unit == "" {
+			return "conmon"
+		}
+		l.StartLimit, l.StopLimit = p.StartTimeout, p.StopTimeout
+	}
+	l.NotifySocket = manager.Path()
+	return r.Spec.SdNotify
+}
+
+// defaultTimeout is what a unit has to start and to stop where it does not say otherwise, and
+// its manager cannot be asked. Source: systemd-system.conf(5), DefaultTimeoutStartSec=.
+const defaultTimeout = 90 * time.Second
+
+// ownProperties are those of the service that this process is in, which may be one of the
+// system with User=.
+func (e *Engine) ownProperties(ctx context.Context) (p unit.Properties, err error) {
+	if !e.InService() {
+		return p, errors.New("not in a service")
+	}
+	ask := func(m Manager) error {
+		p, err = m.Properties(ctx, e.Own.Name)
+		return err
+	}
+	if e.Own.User || !e.User.Rootless() {
+		err = e.withManager(ctx, ask)
+		return p, err
+	}
+	m, err := unit.Connect(ctx, unit.Config{UID: e.User.UID, System: true})
+	if err != nil {
+		return p, err
+	}
+	defer m.Close()
+	err = ask(m)
+	return p, err
 }
 
 // tellManager makes a container's first process the main process of the service, which is ready
@@ -163,15 +211,11 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 		}
 		own = scope
 	}
-	tree, err := unit.Cgroups()
+	payload, err := cgroup.Split(own.Cgroup, "payload")
 	if err != nil {
 		return err
 	}
-	split, err := tree.Split(own.Cgroup, "payload")
-	if err != nil {
-		return err
-	}
-	l.Cgroup, l.Controllers = split.Payload, split.Controllers
+	l.Cgroup, l.Controllers = payload.Cgroup, payload.Controllers
 	return nil
 }
 

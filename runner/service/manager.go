@@ -12,6 +12,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/unit"
@@ -212,7 +213,7 @@ func await(ctx context.Context, m Manager, name string, d time.Duration, wanted 
 func ending(p unit.Properties) bool {
 	switch p.ActiveState {
 	case "active":
-		return p.MainPID != 0 && !container.Alive(p.MainPID, 0)
+		return p.MainPID != 0 && !process.Alive(p.MainPID, 0)
 	case "deactivating":
 		return true
 	}

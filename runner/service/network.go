@@ -4,10 +4,7 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,187 +12,92 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
-	"go.podman.io/common/pkg/config"
 )
 
-// wiring is the network of a container or pod on its way, with the files in /etc that
-// follow from it.
-type wiring struct {
-	pending *network.Pending
-	mode    string
-	dir     string
-	names   []string // what the container calls itself
-	asked   spec.Networking
-	joined  *network.Joined // files of the container whose network this is
-	config  *config.Config
-}
-
-// network starts making the network of a container; nil where its pod has one.
-func (e *Engine) network(r *container.Record, join *container.Join) func(context.Context) (container.Network, error) {
+// network is what a container is to be connected to; nil where its pod has a network for it.
+func (e *Engine) network(r *container.Record, join *container.Join) (*network.Request, error) {
 	if join != nil && slices.Contains(join.Share, "net") {
-		return nil
+		return nil, nil
 	}
-	return func(ctx context.Context) (container.Network, error) {
-		return e.connect(ctx, r.Spec.Networking, e.Containers.Dir(r.ID), []string{r.Hostname(), r.Name}, exposed(r))
-	}
+	req, err := e.networkRequest(r.Spec.Networking, []string{r.Hostname(), r.Name})
+	req.Ports = append(req.Ports, exposed(r)...)
+	return &req, err
 }
 
-// podNetwork starts making the network of a pod.
-func (e *Engine) podNetwork(ctx context.Context, p pod.Record, dir string) (container.Network, error) {
-	hostname := p.Spec.Hostname
-	if hostname == "" {
-		hostname = p.Name
-	}
-	if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(hostname+"\n"), 0o644); err != nil {
-		return nil, err
-	}
+// podNetwork is what a pod is to be connected to.
+func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 	asked := p.Spec.Networking
 	if !slices.Contains(p.Spec.Share, "net") {
 		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
 	}
-	return e.connect(ctx, asked, dir, []string{hostname, p.Name}, nil)
+	return e.networkRequest(asked, []string{p.Hostname(), p.Name})
 }
 
-func (e *Engine) connect(ctx context.Context, asked spec.Networking, dir string, names []string, extra []spec.PortMapping) (container.Network, error) {
+// networkRequest turns what a command line says about the network into paths and names.
+func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.Request, error) {
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta},
-		Ports:   slices.Concat(asked.Ports(), extra),
-		Dir:     dir,
+		Ports:   slices.Clone(asked.Ports()),
 		Root:    !e.User.Rootless(),
 		Config:  e.Containers.Config,
+		Online:  e.waitOnline,
 	}
-	var joined *network.Joined
-	if len(asked.Networks) > 0 {
-		n := asked.Networks[0]
-		switch n.Mode {
-		case spec.NetPrivate, spec.NetPasta, "":
-			req.Network.Options = n.Options
-		case spec.NetContainer:
-			other, err := e.Containers.Lookup(n.Name)
-			if err != nil {
-				return nil, err
-			}
-			s, err := e.Containers.Status(other.ID)
-			if err != nil {
-				return nil, err
-			}
-			if s.PID == 0 {
-				return nil, fmt.Errorf("--network container:%s: %s: %w", n.Name, other.Name, container.ErrNotRunning)
-			}
-			req.Network = spec.Network{Mode: spec.NetNS, Path: fmt.Sprintf("/proc/%d/ns/net", s.PID)}
-			files, err := e.Containers.FilesOf(other)
-			if err != nil {
-				return nil, err
-			}
-			joined = &files
-		case spec.NetNone, spec.NetHost, spec.NetNS:
-			req.Network = n
-		default:
-			return nil, &spec.NotBuilt{What: "--network " + n.Mode, Issue: spec.IssueNetworks}
+	if !asked.NoHosts {
+		req.Hosts = &network.Hosts{Base: asked.HostsFile, Entries: asked.AddHosts, Names: names}
+	}
+	if !slices.Equal(asked.DNS, []string{"none"}) {
+		req.Resolver = &network.Resolver{Servers: asked.DNS, Search: asked.DNSSearch, Options: asked.DNSOptions}
+	}
+	if len(asked.Networks) == 0 {
+		return req, nil
+	}
+	n := asked.Networks[0]
+	switch n.Mode {
+	case spec.NetPrivate, spec.NetPasta, "":
+		req.Network.Options = n.Options
+	case spec.NetContainer:
+		var err error
+		if req.Network, req.Joined, err = e.networkOf(n.Name); err != nil {
+			return req, err
 		}
-	}
-	if req.Network.Mode == spec.NetPasta {
-		// pasta takes the machine's addresses and routes over as they are when it starts.
-		if err := e.waitOnline(ctx); err != nil {
-			return nil, err
+		if req.Joined.Hosts == "" && len(asked.AddHosts) == 0 {
+			req.Hosts = nil // its image's, and so ours
 		}
-	}
-	pending, err := network.Start(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	w := &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, joined: joined, config: e.Containers.Config}
-	// The runtime binds them before they have their contents; the inodes stay.
-	for name, want := range map[string]bool{"hosts": w.wantsHosts(), "resolv.conf": w.wantsResolv()} {
-		if !want {
-			continue
+		if req.Joined.ResolvConf == "" && len(asked.DNS)+len(asked.DNSSearch)+len(asked.DNSOptions) == 0 {
+			req.Resolver = nil
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
-			return nil, errors.Join(err, pending.Close())
-		}
-	}
-	return w, nil
-}
-
-// Mode is what the network is called in lists.
-func (w *wiring) Mode() string { return w.mode }
-
-// Path is the network namespace.
-func (w *wiring) Path() string { return w.pending.Path() }
-
-// Made returns when it is there.
-func (w *wiring) Made() error { return w.pending.Made() }
-
-// Connect begins what Wait waits for.
-func (w *wiring) Connect() { w.pending.Connect() }
-
-// Close takes the network down.
-func (w *wiring) Close() error { return w.pending.Close() }
-
-// wantsResolv reports whether there is a resolv.conf to write: none where the image's is wanted, or
-// where a container whose network is joined has its image's.
-func (w *wiring) wantsResolv() bool {
-	return !slices.Equal(w.asked.DNS, []string{"none"}) && (!w.sharesResolv() || w.joined.ResolvConf != "")
-}
-
-// sharesResolv reports whether the name servers are those of a container whose network is joined:
-// nothing else was asked for.
-func (w *wiring) sharesResolv() bool {
-	return w.joined != nil && len(w.asked.DNS)+len(w.asked.DNSSearch)+len(w.asked.DNSOptions) == 0
-}
-
-func (w *wiring) wantsHosts() bool {
-	return !w.asked.NoHosts && (w.joined == nil || w.joined.Hosts != "" || len(w.asked.AddHosts) > 0)
-}
-
-// Wait returns when the network works, with hosts and resolv.conf written.
-func (w *wiring) Wait(context.Context) (container.Connection, error) {
-	var c container.Connection
-	result, err := w.pending.Wait()
-	if err != nil {
-		return c, err
-	}
-	c = container.Connection{Mode: w.mode, NetNSPath: result.Path, HelperPID: result.PastaPID, Ports: result.Ports}
-	for _, ip := range result.IPs {
-		c.IPs = append(c.IPs, ip.String())
-	}
-	switch path := filepath.Join(w.dir, "hosts"); {
-	case !w.wantsHosts():
-	case w.joined != nil:
-		if err := w.joined.WriteHosts(path, w.asked.AddHosts, w.names, result.IPs, result.Host); err != nil {
-			return c, err
-		}
+	case spec.NetNone, spec.NetHost, spec.NetNS:
+		req.Network = n
 	default:
-		hosts := network.Hosts{Base: w.asked.HostsFile, Entries: w.asked.AddHosts, Names: w.names, Network: result}
-		if err := network.WriteHosts(path, hosts, w.config); err != nil {
-			return c, err
-		}
+		return req, &spec.NotBuilt{What: "--network " + n.Mode, Issue: spec.IssueNetworks}
 	}
-	switch path := filepath.Join(w.dir, "resolv.conf"); {
-	case !w.wantsResolv():
-	case w.sharesResolv():
-		if err := w.joined.WriteResolvConf(path); err != nil {
-			return c, err
-		}
-	default:
-		conf := w.config.Containers
-		servers, search, options := w.asked.DNS, w.asked.DNSSearch, w.asked.DNSOptions
-		if len(servers) == 0 {
-			servers = conf.DNSServers.Get()
-		}
-		if len(search) == 0 {
-			search = conf.DNSSearches.Get()
-		}
-		if len(options) == 0 {
-			options = conf.DNSOptions.Get()
-		}
-		resolver := network.Resolver{Servers: servers, Search: search, Options: options, Network: result}
-		if err := network.WriteResolvConf(path, resolver); err != nil {
-			return c, err
-		}
+	return req, nil
+}
+
+// networkOf is the network of a container that runs, with the files that it shares.
+func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
+	other, err := e.Containers.Lookup(name)
+	if err != nil {
+		return spec.Network{}, nil, err
 	}
-	return c, nil
+	s, err := e.Containers.Status(other.ID)
+	if err != nil {
+		return spec.Network{}, nil, err
+	}
+	if s.PID == 0 {
+		return spec.Network{}, nil, fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
+	}
+	files, err := e.Containers.FilesOf(other)
+	if err != nil {
+		return spec.Network{}, nil, err
+	}
+	path := process.Namespace(s.PID, "net")
+	if process.IsOurs(path, "net") {
+		return spec.Network{Mode: spec.NetHost}, &files, nil
+	}
+	return spec.Network{Mode: spec.NetNS, Path: path}, &files, nil
 }
 
 // waitOnline waits for a route that is about to come, in a unit of a user: such a unit

@@ -114,6 +114,11 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if r.Runtime, err = e.newRuntime(); err != nil {
 		return err
 	}
+	if !e.InService() {
+		if err := e.Sweep(ctx); err != nil {
+			e.Warn(fmt.Sprintf("remains of other units: %v", err))
+		}
+	}
 	// Before the lock, which that unit takes to tidy up.
 	if err := e.stopHolder(ctx, r); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/process"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,7 +57,7 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 	case <-time.After(d):
 	}
 	// What the unit waits for, and nothing that it has started since.
-	err = container.EndProcess(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
+	err = process.End(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
 	return errors.Join(<-done, err)
 }
 
@@ -88,8 +89,14 @@ type Removal struct {
 }
 
 // Remove stops the unit that watches a running container, if that is not the one that asks,
-// removes what is left and ends the pod if it was the last of it.
+// removes what is left and ends the pod if it was the last of it. One whose namespaces others use
+// is a DependentsError, except at the end of its own unit: systemd stops units in their order.
 func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
+	if !e.InService() {
+		if err := e.needed(r); err != nil {
+			return err
+		}
+	}
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ type Step struct {
 	Name string                      // as a person would say it: "mount rootfs"
 	Do   func(context.Context) error // succeeds, or leaves nothing behind
 	Undo func(context.Context) error // nil if there is nothing to undo; safe when already gone
+	Skip bool                        // not needed this time: neither done nor undone
 }
 
 // Run does the steps in order. If one fails or ctx ends, those done are undone,
@@ -31,6 +32,9 @@ type Step struct {
 // come back joined.
 func Run(ctx context.Context, grace time.Duration, steps []Step) error {
 	for i, s := range steps {
+		if s.Skip {
+			continue
+		}
 		err, begin := ctx.Err(), time.Now()
 		if err == nil {
 			err = s.Do(ctx)
@@ -50,7 +54,7 @@ func undo(ctx context.Context, grace time.Duration, done []Step) error {
 	defer cancel()
 	var errs []error
 	for i := len(done) - 1; i >= 0; i-- {
-		if done[i].Undo == nil {
+		if done[i].Skip || done[i].Undo == nil {
 			continue
 		}
 		if err := done[i].Undo(ctx); err != nil {

@@ -102,3 +102,20 @@ func TestCrashVariableKillsAfterTheNamedStep(t *testing.T) {
 		t.Errorf("got %v, want a death by SIGKILL", err)
 	}
 }
+
+// TestSkip neither does nor undoes what is not needed.
+func TestSkip(t *testing.T) {
+	var did []string
+	note := func(what string) func(context.Context) error {
+		return func(context.Context) error { did = append(did, what); return nil }
+	}
+	boom := errors.New("boom")
+	err := Run(context.Background(), time.Second, []Step{
+		{Name: "a", Do: note("a"), Undo: note("undo a")},
+		{Name: "b", Skip: true, Do: note("b"), Undo: note("undo b")},
+		{Name: "c", Do: func(context.Context) error { return boom }},
+	})
+	if !errors.Is(err, boom) || !slices.Equal(did, []string{"a", "undo a"}) {
+		t.Errorf("%v, %q", err, did)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -275,10 +276,21 @@ type Properties struct {
 	Restart      string // its setting
 	ControlGroup string // empty while it has no process
 	Restarts     int    // how often the manager restarted it by itself since somebody started it
+	// What it has to start and to stop; zero for no limit.
+	StartTimeout, StopTimeout time.Duration
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
 func (p Properties) Exists() bool { return p.LoadState != "not-found" }
+
+// timeLimit is a time as the manager has it; it writes the highest number for none.
+func timeLimit(v any) time.Duration {
+	n, _ := v.(uint64)
+	if n > uint64(math.MaxInt64/time.Microsecond) {
+		return 0
+	}
+	return time.Duration(n) * time.Microsecond
+}
 
 // Properties asks for a unit; one that does not exist has LoadState not-found.
 func (m *Manager) Properties(ctx context.Context, name string) (Properties, error) {
@@ -300,6 +312,7 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	restarts, _ := raw["NRestarts"].(uint32)
 	p.Restarts = int(restarts)
+	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
 	return p, nil
 }
 

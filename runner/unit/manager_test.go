@@ -151,7 +151,7 @@ func TestStartService(t *testing.T) {
 Type=s notify
 NotifyAccess=s all
 Delegate=b true
-KillMode=s mixed
+KillMode=s control-group
 LogRateLimitIntervalUSec=t 1000000
 LogRateLimitBurst=u 100000000
 ExecStart=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit start web] false}]

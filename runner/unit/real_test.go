@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/podunit/podunit/runner/cgroup"
 )
 
 // realUID is set, to the user's ID on the host, where these tests may talk to that
@@ -109,12 +111,8 @@ func TestRealManager(t *testing.T) {
 	if err != nil || own.Name != scope || own.Sub != "" {
 		t.Fatalf("scope %+v, %v", own, err)
 	}
-	tree, err := Cgroups()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := tree.Split(own.Cgroup, "payload")
-	if err != nil || s.Payload != own.Cgroup+"/payload" {
+	s, err := cgroup.Split(own.Cgroup, "payload")
+	if err != nil || s.Cgroup != own.Cgroup+"/payload" {
 		t.Errorf("split %+v, %v", s, err)
 	}
 	now, err := CurrentUnit(os.LookupEnv)

@@ -67,7 +67,10 @@ func (s Service) properties() ([]systemd.Property, error) {
 		prop("Type", kind),
 		prop("NotifyAccess", "all"),
 		prop("Delegate", true),
-		prop("KillMode", "mixed"),
+		// Of a main process that fails, systemd skips ExecStop= and goes on to what is left. With
+		// mixed it would kill the log copier with lines in its hands; SIGTERM, which all get with
+		// control-group, the copier ignores until it has handed them over, and pasta obeys.
+		prop("KillMode", "control-group"),
 		// A burst of lines is no accident in a container's log. Zero would not turn
 		// journald's limit off, it is the manager's word for "not set". In a
 		// user's service it is the limit of user@.service that counts, see units/.

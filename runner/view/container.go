@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/service"
@@ -117,13 +118,13 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 		ports = append(ports, arrow(m))
 	}
 	row.Ports = strings.Join(ports, ", ")
-	if s.NetNS != "" {
-		row.Networks = []string{s.NetNS}
+	if s.NetworkMode != "" {
+		row.Networks = []string{s.NetworkMode}
 	}
 	switch {
 	case s.PID != 0:
 		row.State = string(container.Running)
-		if x.Containers.Frozen(s.Cgroup) {
+		if cgroup.Frozen(s.Cgroup) {
 			row.State = string(container.Paused)
 		}
 		row.StartedAt = s.StartedAt.Unix()

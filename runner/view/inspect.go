@@ -149,7 +149,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			Pid: s.PID, ExitCode: row.ExitCode, StartedAt: s.StartedAt, CgroupPath: s.Cgroup,
 		},
 		NetworkSettings: Network{
-			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetNS,
+			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetworkMode,
 		},
 		Config: Settings{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,

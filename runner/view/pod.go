@@ -89,7 +89,7 @@ func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) Po
 	row.ContainerIds, row.ContainerNames, row.ContainerStatuses = strings.Join(ids, ","), strings.Join(names, ","), strings.Join(states, ",")
 	row.Ports = strings.Join(ports, ", ")
 	if s.InfraPID != 0 {
-		row.Networks = []string{s.NetNS}
+		row.Networks = []string{s.NetworkMode}
 	}
 	switch {
 	case s.InfraPID == 0 && s.StartedAt.IsZero():

@@ -60,7 +60,7 @@ for path in glob.glob(run + "/pods/*/status.json"):
     s = load(path) or {}
     if alive(s.get("InfraPID", 0), s.get("StartTicks")):
         pods.add(path.split("/")[-2])
-        pids |= {s["InfraPID"], s.get("HelperPID", 0)}
+        pids |= {s["InfraPID"], s.get("PastaPID", 0)}
 
 # Containers and pods: in the storage, in the runtime directory, of the runtime.
 containers, kept, container_names = {}, set(), set()
@@ -146,7 +146,8 @@ for pid, cmd in sorted(mine.items()):
     name = os.path.basename(cmd.split(" ")[0]) if cmd else ""
     if name in ("podunit", "runc", "newuidmap", "newgidmap", "storage-untar") and "/lab-" not in read(f"/proc/{pid}/cgroup"):
         left.append(f"process {pid}: {cmd}")
-    if name in ("podunit-infra", "podunit-log", "pasta", "pasta.avx2") and pid not in pids:
+    guards = re.search(r"^PPid:\s+(\d+)", read(f"/proc/{pid}/status"), re.M) # a helper's guard is its child
+    if name in ("podunit-infra", "podunit-log", "pasta", "pasta.avx2") and pid not in pids and not (guards and int(guards[1]) in pids):
         left.append(f"process {pid} of no running container: {cmd[:100]}")
 
 # Mounts and network namespaces: on the host none, elsewhere only those of what runs.

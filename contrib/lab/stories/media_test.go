@@ -179,11 +179,11 @@ func processes(t *testing.T, l *labtest.Lab) {
 	for _, unit := range mediaMembers {
 		all := unitProcesses(t, l, unit)
 		// The copiers come to rest.
-		for deadline := time.Now().Add(30 * time.Second); (len(all) > 2 || slices.ContainsFunc(all, big)) && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(30 * time.Second); (len(all) > 3 || slices.ContainsFunc(all, big)) && time.Now().Before(deadline); {
 			time.Sleep(200 * time.Millisecond)
 			all = unitProcesses(t, l, unit)
 		}
-		var main, helpers, pss int
+		var main, helpers, guards, pss int
 		for _, p := range all {
 			if fmt.Sprint(p.pid) == property(l, "alice", unit, "MainPID") {
 				main++
@@ -192,6 +192,13 @@ func processes(t *testing.T, l *labtest.Lab) {
 				}
 				if p.inner != "1" {
 					t.Errorf("%s: the main process is %s in the container", unit, p.inner)
+				}
+				continue
+			}
+			if p.name == "podunit-guard" {
+				guards++ // it has no memory of its own
+				if i := slices.IndexFunc(all, func(h process) bool { return h.pid == p.parent }); i < 0 || all[i].name != "podunit-log" || p.rss > most {
+					t.Errorf("%s: whose is the guard %d, of %d kB?", unit, p.pid, p.rss)
 				}
 				continue
 			}
@@ -204,8 +211,8 @@ func processes(t *testing.T, l *labtest.Lab) {
 				t.Errorf("%s: %s holds %d kB, %d at most", unit, p.name, p.rss, most)
 			}
 		}
-		if main != 1 || helpers != 1 {
-			t.Errorf("%s: %d main processes and %d helpers", unit, main, helpers)
+		if main != 1 || helpers != 1 || guards != 1 {
+			t.Errorf("%s: %d main processes, %d helpers and %d guards", unit, main, helpers, guards)
 		}
 		if pss > most {
 			t.Errorf("%s: proportional set size of the helpers is %d kB, %d at most", unit, pss, most)

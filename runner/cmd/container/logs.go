@@ -12,6 +12,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -104,7 +105,7 @@ func logSource(x *service.Engine, r container.Record) (journal.Source, error) {
 func ended(x *service.Engine, records []container.Record) bool {
 	for _, r := range records {
 		s, err := x.Containers.Status(r.ID)
-		if err == nil && (s.PID != 0 || s.LogPID != 0 && container.Alive(s.LogPID, 0)) {
+		if err == nil && (s.PID != 0 || s.LogPID != 0 && process.Alive(s.LogPID, s.LogTicks)) {
 			return false
 		}
 	}

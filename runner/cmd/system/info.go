@@ -9,10 +9,10 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/service"
-	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/yaml"
@@ -108,7 +108,7 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 		},
 		Version: e.Versions(),
 	}
-	if _, err := unit.Cgroups(); err == nil {
+	if cgroup.Supported() == nil {
 		info.Host.Cgroup2 = true
 		info.Host.Controllers = strings.Fields(strings.Join(lines("/sys/fs/cgroup/cgroup.controllers"), " "))
 	}

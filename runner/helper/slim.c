@@ -13,9 +13,8 @@
  * others would lose what was written.
  */
 #define _GNU_SOURCE
-#include "enter.h"
+#include "helper.h"
 
-#include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
 #include <sys/auxv.h>
@@ -44,12 +43,11 @@ static void drop_unwritten(int pagemap, uintptr_t from, uintptr_t to, uintptr_t 
 	}
 }
 
-void podunit_slim(void)
+void podunit_slim(int pagemap)
 {
 	const uintptr_t page = sysconf(_SC_PAGESIZE);
 	const ElfW(Phdr) *ph = (const ElfW(Phdr) *)getauxval(AT_PHDR);
 	const unsigned long n = getauxval(AT_PHNUM);
-	const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	uintptr_t base = 0;
 
 	/* The program headers follow the file's header, which the first segment holds. */
@@ -69,6 +67,4 @@ void podunit_slim(void)
 		else /* what cannot be dropped stays; nothing depends on it */
 			madvise((void *)from, to - from, MADV_DONTNEED);
 	}
-	if (pagemap >= 0)
-		close(pagemap);
 }

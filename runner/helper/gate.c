@@ -17,12 +17,11 @@
  * state directory); if it is empty, COMMAND is executed instead.
  */
 #define _GNU_SOURCE
-#include "enter.h"
+#include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -58,9 +57,7 @@ int podunit_open_gate(const char *path)
 
 int podunit_gate_main(int argc, char **argv)
 {
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	podunit_ignore_signals();
 	prctl(PR_SET_NAME, "podunit-gate", 0, 0, 0);
 	if (argc < 2)
 		return 2;
@@ -70,6 +67,7 @@ int podunit_gate_main(int argc, char **argv)
 		return podunit_open_gate(argv[1]) == 0 ? 0 : 1;
 	if (argc < 3)
 		return 2;
+	podunit_heed_signals();
 	execv(argv[2], argv + 2);
 	return 1;
 }

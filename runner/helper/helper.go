@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package helper has the small programs beside a container: podunit-log copies its lines to
+// the journal, passes on what it says to the service manager and notices that its network has
+// ended (log.c, relay.c), podunit-infra holds the namespaces of a pod (infra.c), and
+// podunit-gate lets a container begin (gate.c). They are written in C and live in this binary:
+// executed under their names, it never starts the Go runtime. What each holds is counted
+// against the unit that it is in, and is no more than a program such as cat(1) holds.
+package helper
+
+/*
+#cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter
+#include "helper.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// command is a small program, in a session of its own and with no environment but env. Its
+// files begin at descriptor 3; nil is one that it does not get.
+func command(name string, args, env []string, files ...*os.File) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = append([]string{name}, args...)
+	cmd.Env = append([]string{}, env...) // nil would be our own
+	cmd.Dir = "/"
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
+}
+
+// Gate is a process that lets a container begin and is nothing else. The end of the latch
+// opens it, a byte tells that it is never to be opened. The container's first process waits
+// at the FIFO; if that is empty, the command start lets it begin.
+func Gate(fifo string, latch *os.File, env []string, start ...string) *exec.Cmd {
+	return command("podunit-gate", append([]string{fifo}, start...), env, latch)
+}
+
+// Log is what runs beside a container that runs on its own; its name is that of its first
+// task. Each of its tasks may be left out.
+type Log struct {
+	// Stdout and Stderr are what it copies to the journal; Stdout may be the near end of a
+	// terminal.
+	Stdout, Stderr *os.File
+	// Rootfs is where the container's root is mounted in our mount namespace; the copier
+	// lets go of it.
+	Rootfs string
+	// Fields go with every line, each NAME=VALUE.
+	Fields []string
+	// FIFO and Latch make it the container's gate as well; see Gate.
+	FIFO  string
+	Latch *os.File
+	// Notify, from NotifySocket, is where the container says how it is; Manager is
+	// $NOTIFY_SOCKET, where it is passed on. The container may ask for no more time at once
+	// than StartLimit and StopLimit, as its unit has them; zero is no limit.
+	Notify                *os.File
+	Manager               string
+	StartLimit, StopLimit time.Duration
+	// PIDFile gets the PID of the process that goes on where one has died; see Successor.
+	PIDFile string
+}
+
+// Running is a Log that was started.
+type Running struct {
+	PID     int
+	control *os.File // nil once there is nothing more to tell
+}
+
+// Start starts it. It ends when the last writer has and, once it is told of the container with
+// Watch, when that has, too. Watch or Close must be called.
+func (l Log) Start() (*Running, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	near, far := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
+	defer far.Close()
+	files := []*os.File{l.Stdout, l.Stderr, nil, far, l.Notify}
+	if l.FIFO != "" {
+		files[2] = l.Latch
+	}
+	if l.PIDFile != "" {
+		f, err := os.OpenFile(l.PIDFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, errors.Join(err, near.Close())
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	args := []string{l.Rootfs, l.FIFO, l.Manager, microseconds(l.StartLimit), microseconds(l.StopLimit)}
+	cmd := command("podunit-log", append(args, l.Fields...), nil, files...)
+	// Lines that the journal does not take go where the unit's own do.
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the log copier: %w", err), near.Close())
+	}
+	r := &Running{PID: cmd.Process.Pid, control: near} // Release forgets the PID
+	return r, cmd.Process.Release()
+}
+
+func microseconds(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
+
+// Watch tells it of the container's first process, of the process of its network (0: none) and
+// of the container's cgroup, a directory (empty: none). When the network ends before the
+// container, all processes of the cgroup are killed, or the first one if there is none.
+func (r *Running) Watch(pid, network int, cgroup string) error {
+	fds := []int{}
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	for _, p := range []int{pid, network} {
+		if p == 0 {
+			continue
+		}
+		fd, err := unix.PidfdOpen(p, 0)
+		if errors.Is(err, unix.ESRCH) && p == pid {
+			return r.Close() // it has ended, and is not missed
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("watch process %d: %w", p, err), r.Close())
+		}
+		fds = append(fds, fd)
+	}
+	if network != 0 && cgroup != "" {
+		// It needs no privilege, which the process that has it then has not any more. Linux 5.14.
+		kill, err := os.OpenFile(filepath.Join(cgroup, "cgroup.kill"), os.O_WRONLY, 0)
+		if err == nil {
+			defer kill.Close()
+			err = send(r.control, 'k', int(kill.Fd()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, r.Close())
+		}
+	}
+	return errors.Join(send(r.control, 'w', fds...), r.Close())
+}
+
+// Close tells it that there is nothing to watch. After Watch it does nothing.
+func (r *Running) Close() error {
+	if r == nil || r.control == nil {
+		return nil
+	}
+	err := r.control.Close()
+	r.control = nil
+	return err
+}
+
+// Successor is the PID of the process that has gone on for one that has died, 0 if none has.
+func Successor(pidFile string) int {
+	b, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(b), &pid); err != nil {
+		return 0
+	}
+	return pid
+}
+
+// send sends descriptors; receive.c receives them.
+func send(to *os.File, what byte, fds ...int) error {
+	err := unix.Sendmsg(int(to.Fd()), []byte{what}, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+	if err != nil {
+		return fmt.Errorf("tell a helper what to watch: %w", err)
+	}
+	return nil
+}
+
+// NotifySocket makes the socket at path where a container says how it is. Every process of the
+// container may write to it; its directory must be closed to others.
+func NotifySocket(path string) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("notify socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	err = func() error {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(dir)
+		// The whole path is too long for the name of a socket (unix(7): 108 bytes).
+		short := fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path))
+		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: short}); err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o666)
+	}()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("notify socket %s: %w", path, err), f.Close())
+	}
+	return f, nil
+}
+
+// Infra is the first process of a pod.
+type Infra struct {
+	// Hostname is set in its UTS namespace; empty leaves the name alone.
+	Hostname string
+	// Namespaces are flags of clone(2).
+	Namespaces uintptr
+	// UIDs and GIDs are the mappings of its user namespace, if it gets one.
+	UIDs, GIDs []syscall.SysProcIDMap
+	// Shm and Etc are trees in our mount namespace that it holds in its own, at HeldShm and
+	// HeldEtc; empty for none.
+	Shm, Etc string
+}
+
+// Where the infra process has what it holds, in its mount namespace. Its own root is an empty
+// directory.
+const (
+	HeldShm = "/shm"
+	HeldEtc = "/etc"
+)
+
+// exeDescriptor is where the program of an infra process is opened, beyond what os/exec moves.
+const exeDescriptor = 56
+
+// readOnlyProgram opens this program on a mount that cannot be written through. The program of
+// an infra process is in reach of root's containers that may trace it, and once the process has
+// ended they could write to the file (CVE-2019-5736). Needs Linux 5.12; before, it is nil.
+func readOnlyProgram() *os.File {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return nil
+	}
+	fd, err := unix.FcntlInt(uintptr(tree), unix.F_DUPFD_CLOEXEC, exeDescriptor)
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "program")
+}
+
+// Start starts the process through start, which calls its argument's Start where the process
+// is to be, and returns once the process is all that it is to be.
+func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
+	ready, done, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	defer done.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	near, far := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
+	defer far.Close()
+	cmd := command("podunit-infra", []string{i.Hostname, i.Shm, i.Etc}, nil, done, far)
+	if program := readOnlyProgram(); program != nil {
+		defer program.Close()
+		cmd.Path = fmt.Sprintf("/proc/self/fd/%d", program.Fd())
+	}
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr.Cloneflags = i.Namespaces
+	if len(i.UIDs) > 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = i.UIDs
+		cmd.SysProcAttr.GidMappings = i.GIDs
+		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+	}
+	if err := start(cmd); err != nil {
+		return nil, errors.Join(err, near.Close())
+	}
+	_ = done.Close() // the second time it is closed already
+	if _, err := ready.Read(make([]byte, 1)); err == nil {
+		return nil, errors.Join(errors.New("it wrote where it should only close"), near.Close())
+	}
+	r := &Running{PID: cmd.Process.Pid, control: near} // Release forgets the PID
+	return r, cmd.Process.Release()
+}
+
+// WatchNetwork tells the infra process of the process of the pod's network (0: none), with
+// whose end it ends as well, and fails.
+func (r *Running) WatchNetwork(pid int) error {
+	if pid == 0 {
+		return r.Close()
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return errors.Join(fmt.Errorf("watch process %d: %w", pid, err), r.Close())
+	}
+	defer unix.Close(fd)
+	return errors.Join(send(r.control, 'w', fd), r.Close())
+}

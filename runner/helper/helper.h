@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The small programs that live in this binary beside Go; helper.go says what for.
+ */
+#ifndef PODUNIT_HELPER_H
+#define PODUNIT_HELPER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int podunit_log_main(int argc, char **argv);
+int podunit_infra_main(int argc, char **argv);
+int podunit_gate_main(int argc, char **argv);
+
+/* Parts of the gate (gate.c): wait for the word, 0 to open it; let the container begin. */
+int podunit_await_latch(int fd);
+int podunit_open_gate(const char *fifo);
+
+/* Give back the memory that a small program needed to start (slim.c); pagemap is that of
+ * /proc/self, open. */
+#define PODUNIT_PAGEMAP "/proc/self/pagemap"
+void podunit_slim(int pagemap);
+
+/* Survive every signal but SIGKILL; children that end leave nothing to wait for (confine.c). */
+void podunit_ignore_signals(void);
+void podunit_heed_signals(void); /* again, for a program to be executed */
+
+/* Give up every privilege for good: 0, or -1 if the kernel does not let us (confine.c). */
+int podunit_drop_privileges(void);
+
+/* Give up everything that is reached by a path: 0 if the root is an empty directory that
+ * cannot be written to. The trees mounted at shm and etc, if they are not empty, stay mounted
+ * at /shm and /etc in the mount namespace, above that directory (confine.c). */
+int podunit_leave_root(const char *shm, const char *etc);
+
+/* Receive what Go sends with descriptors: a byte into what and up to max descriptors. How
+ * many there are; -1 if the sender has gone without it (receive.c). */
+int podunit_receive(int fd, char *what, int *fds, int max);
+
+/* Allow these system calls only; what else is tried fails with EPERM (confine.c). */
+int podunit_allow_only(const int *calls, size_t n);
+
+/* What a container says to the service manager (relay.c). */
+struct podunit_relay {
+	const char *manager; /* the manager's socket: a path, or "@" and an abstract name */
+	uint64_t start, stop; /* the unit's time to start and to stop in microseconds; 0: no limit */
+	int ready, reloading, stopping; /* what the container has said so far */
+};
+
+enum { PODUNIT_MESSAGE = 4096 }; /* the manager reads no longer one */
+
+/* What of a message of size bytes is for the manager: its length in out, which takes
+ * 2 * PODUNIT_MESSAGE bytes; 0 for nothing. */
+size_t podunit_filter(struct podunit_relay *r, const char *message, size_t size, char *out);
+
+/* Pass on one message that waits at fd. */
+void podunit_relay_one(struct podunit_relay *r, int fd);
+
+#endif

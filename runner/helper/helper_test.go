@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is for what takes milliseconds on a machine that is not busy.
+const patience = 20 * time.Second
+
+// relay is a helper that passes on what comes to a container's socket.
+type relay struct {
+	*Running
+	dir     string
+	manager *net.UnixConn
+}
+
+func startRelay(t *testing.T, manager string) *relay {
+	t.Helper()
+	dir := t.TempDir()
+	if manager == "" {
+		manager = filepath.Join(dir, "manager")
+	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: manager, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	socket, err := NotifySocket(filepath.Join(dir, "notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	r, err := Log{Notify: socket, Manager: manager, StartLimit: 90 * time.Second, StopLimit: 10 * time.Second, PIDFile: filepath.Join(dir, "pid")}.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if r.Close(); !within(func() bool { return ended(r.PID) && ended(Successor(filepath.Join(dir, "pid"))) }) {
+			t.Errorf("the helper does not end")
+		}
+	})
+	return &relay{r, dir, conn}
+}
+
+func (r *relay) send(t *testing.T, message string) {
+	t.Helper()
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: filepath.Join(r.dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(message)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receive is the next message that the manager gets.
+func (r *relay) receive(t *testing.T) string {
+	t.Helper()
+	if err := r.manager.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1<<16)
+	n, err := r.manager.Read(b)
+	if err != nil {
+		t.Fatalf("nothing came: %v", err)
+	}
+	return string(b[:n])
+}
+
+// within waits for something to be so.
+func within(is func() bool) bool {
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(2 * time.Millisecond) {
+		if is() {
+			return true
+		}
+	}
+	return false
+}
+
+// ended tells whether a process is gone, or only its parent has not noticed.
+func ended(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(b), ") Z ")
+}
+
+func name(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(b))
+}
+
+// guardOf waits for the process that guards a helper.
+func guardOf(t *testing.T, pid int) (guard int) {
+	t.Helper()
+	if !within(func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		_, err := fmt.Sscan(string(b), &guard)
+		return err == nil && name(guard) == "podunit-guard"
+	}) {
+		t.Fatalf("process %d has no guard", pid)
+	}
+	return guard
+}
+
+func kill(t *testing.T, pid int, sig unix.Signal) {
+	t.Helper()
+	if err := unix.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRelayPassesOn judges what reaches the manager of one message each; the last word is always
+// READY=1, so that nothing is waited for in vain.
+func TestRelayPassesOn(t *testing.T) {
+	for _, c := range []struct{ name, sent, want string }{
+		{"ready", "READY=1", "READY=1\n"},
+		{"ready, as systemd-notify says it", "READY=1\n", "READY=1\n"},
+		{"not ready", "READY=0\nSTOPPING=1", "STOPPING=1\n"},
+		{"a status", "STATUS=half way there", "STATUS=half way there\n"},
+		{"no status any more", "STATUS=", "STATUS=\n"},
+		{"letters of all kinds", "STATUS=größer € 𝄞", "STATUS=größer € 𝄞\n"},
+		{"what a terminal would obey", "STATUS=\x1b[31mred\a\x7f\u009b2J", "STATUS=?[31mred????2J\n"},
+		{"no letters", "STATUS=a\xffb\xc3(\xed\xa0\x80\xf8", "STATUS=a?b?(????\n"},
+		{"a long status", "STATUS=" + strings.Repeat("x", 3000), "STATUS=" + strings.Repeat("x", 512) + "\n"},
+		{"alive", "WATCHDOG=1", "WATCHDOG=1\n"},
+		{"the watchdog's bite", "WATCHDOG=trigger\nWATCHDOG_USEC=1", ""},
+		{"a main process", "MAINPID=1\nMAINPIDFDID=7\nMAINPIDFD=1", ""},
+		{"files to keep", "FDSTORE=1\nFDNAME=x\nFDSTOREREMOVE=1", ""},
+		{"other words", "ERRNO=2\nBUSERROR=x\nEXIT_STATUS=0\nNOTIFYACCESS=none\nX_OWN=1\nRESTART_RESET=1", ""},
+		{"a reload", "RELOADING=1\nMONOTONIC_USEC=12345", "RELOADING=1\nMONOTONIC_USEC=12345\n"},
+		{"no time", "RELOADING=1\nMONOTONIC_USEC=1;2", "RELOADING=1\n"},
+		{"the words among others", "MAINPID=1\nREADY=1\nFDSTORE=1\nSTATUS=up", "READY=1\nSTATUS=up\n"},
+		{"more time", "EXTEND_TIMEOUT_USEC=5000000", "EXTEND_TIMEOUT_USEC=5000000\n"},
+		{"more time than there is", "EXTEND_TIMEOUT_USEC=999999999999", "EXTEND_TIMEOUT_USEC=90000000\n"},
+		{"more time than a number holds", "EXTEND_TIMEOUT_USEC=99999999999999999999999", ""},
+		{"less time than none", "EXTEND_TIMEOUT_USEC=-1\nEXTEND_TIMEOUT_USEC=", ""},
+		{"a beginning of a word", "READY=12\nREADY=1 \nREADY\nSTATUS", ""},
+		{"an end of a word", "XREADY=1\n READY=1", ""},
+		{"more than the manager reads", "READY=1\n" + strings.Repeat("x", 4090), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := startRelay(t, "")
+			r.send(t, c.sent)
+			const last = "STATUS=that is all\n"
+			r.send(t, last)
+			got := r.receive(t)
+			if c.want == "" {
+				c.want = last
+			}
+			if got != c.want {
+				t.Errorf("the manager gets %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestRelayKnowsWhenThereMayBeMoreTime asks for it in every state of a unit.
+func TestRelayKnowsWhenThereMayBeMoreTime(t *testing.T) {
+	r := startRelay(t, fmt.Sprintf("@podunit-helper-test-%d", time.Now().UnixNano()))
+	const more = "EXTEND_TIMEOUT_USEC=999000000"
+	for _, c := range []struct{ sent, want string }{
+		{more, "EXTEND_TIMEOUT_USEC=90000000\n"},
+		{"READY=1\n" + more, "READY=1\nEXTEND_TIMEOUT_USEC=90000000\n"},
+		{more + "\nSTATUS=running", "STATUS=running\n"}, // RuntimeMaxSec= is not the container's
+		{"RELOADING=1", "RELOADING=1\n"},
+		{more, "EXTEND_TIMEOUT_USEC=90000000\n"},
+		{"READY=1", "READY=1\n"},
+		{more + "\nSTATUS=reloaded", "STATUS=reloaded\n"},
+		{"STOPPING=1", "STOPPING=1\n"},
+		{more, "EXTEND_TIMEOUT_USEC=10000000\n"},
+	} {
+		r.send(t, c.sent)
+		if got := r.receive(t); got != c.want {
+			t.Errorf("of %q the manager gets %q, want %q", c.sent, got, c.want)
+		}
+	}
+}
+
+// TestRelayAnswersABarrier closes what systemd-notify sends along, once what came before is
+// passed on.
+func TestRelayAnswersABarrier(t *testing.T) {
+	r := startRelay(t, "")
+	r.send(t, "READY=1")
+	end, barrier, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	to := &unix.SockaddrUnix{Name: filepath.Join(r.dir, "notify")}
+	if err := unix.Sendmsg(fd, []byte("BARRIER=1"), unix.UnixRights(int(barrier.Fd())), to, 0); err != nil {
+		t.Fatal(err)
+	}
+	barrier.Close()
+	if err := end.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := end.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("nobody closes the barrier")
+	}
+	if got := r.receive(t); got != "READY=1\n" {
+		t.Errorf("the manager gets %q", got)
+	}
+}
+
+// TestAGuardGoesOn kills the helper and its guards, again and again.
+func TestAGuardGoesOn(t *testing.T) {
+	r := startRelay(t, "")
+	pid := r.PID
+	for i := range 6 {
+		guard := guardOf(t, pid)
+		if i%2 == 0 {
+			kill(t, guard, unix.SIGKILL)
+			if !within(func() bool { return ended(guard) }) {
+				t.Fatalf("guard %d lives", guard)
+			}
+			guard = guardOf(t, pid) // another one
+		}
+		kill(t, pid, unix.SIGKILL)
+		text := fmt.Sprintf("STATUS=round %d\n", i)
+		r.send(t, text)
+		if got := r.receive(t); got != text {
+			t.Fatalf("the manager gets %q, want %q", got, text)
+		}
+		if !within(func() bool { return Successor(filepath.Join(r.dir, "pid")) == guard }) {
+			t.Fatalf("%d is noted, want %d", Successor(filepath.Join(r.dir, "pid")), guard)
+		}
+		if pid = guard; name(pid) != "podunit-log" {
+			t.Errorf("it is called %s", name(pid))
+		}
+	}
+}
+
+// TestSignalsEndNoHelper sends all that systemctl kill may send to the whole of a unit.
+func TestSignalsEndNoHelper(t *testing.T) {
+	r := startRelay(t, "")
+	guard := guardOf(t, r.PID)
+	for sig := unix.Signal(1); sig <= 64; sig++ {
+		if sig == unix.SIGKILL || sig == unix.SIGSTOP {
+			continue
+		}
+		kill(t, r.PID, sig)
+		kill(t, guard, sig)
+	}
+	r.send(t, "READY=1")
+	if got := r.receive(t); got != "READY=1\n" {
+		t.Errorf("the manager gets %q", got)
+	}
+	if ended(r.PID) || ended(guard) {
+		t.Error("a signal has ended it")
+	}
+}
+
+// sleeper is a process that stands for a container or its network.
+func sleeper(t *testing.T) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// TestAContainerEndsWithItsNetwork kills the network's process.
+func TestAContainerEndsWithItsNetwork(t *testing.T) {
+	container, network := sleeper(t), sleeper(t)
+	r := startRelay(t, "")
+	if err := r.Watch(container.Process.Pid, network.Process.Pid, ""); err != nil {
+		t.Fatal(err)
+	}
+	r.send(t, "STATUS=watched")
+	r.receive(t)
+	if ended(container.Process.Pid) {
+		t.Fatal("it has ended before its network")
+	}
+	kill(t, network.Process.Pid, unix.SIGKILL)
+	if !within(func() bool { return ended(container.Process.Pid) }) {
+		t.Fatal("the container runs on without a network")
+	}
+	if !within(func() bool { return ended(r.PID) }) {
+		t.Error("the helper outlives the container")
+	}
+}
+
+// TestAHelperEndsWithTheContainer once it has passed on the last words.
+func TestAHelperEndsWithTheContainer(t *testing.T) {
+	container, network := sleeper(t), sleeper(t)
+	r := startRelay(t, "")
+	guard := guardOf(t, r.PID)
+	if err := r.Watch(container.Process.Pid, network.Process.Pid, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	r.send(t, "STATUS=last words")
+	kill(t, container.Process.Pid, unix.SIGKILL)
+	if got := r.receive(t); got != "STATUS=last words\n" {
+		t.Errorf("the manager gets %q", got)
+	}
+	if !within(func() bool { return ended(r.PID) && ended(guard) }) {
+		t.Error("the helper outlives the container")
+	}
+}
+
+// TestAHelperGivesUpPrivileges looks at what the kernel says of it and of its guard.
+// TestTheNetworkEndsWithItsContainer also if it is deaf to what systemd would say.
+func TestTheNetworkEndsWithItsContainer(t *testing.T) {
+	r := startRelay(t, "")
+	container, network := sleeper(t), sleeper(t)
+	if err := r.Watch(container.Process.Pid, network.Process.Pid, ""); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, container.Process.Pid, unix.SIGKILL)
+	if !within(func() bool { return ended(network.Process.Pid) }) {
+		t.Error("the network goes on without its container")
+	}
+}
+
+// TestTheRuntimesWordsAreNotTheContainers leaves unread what was written to the container's
+// streams, if the gate is never to be opened.
+func TestTheRuntimesWordsAreNotTheContainers(t *testing.T) {
+	stdout, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	defer writer.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := os.NewFile(uintptr(fds[0]), "near"), os.NewFile(uintptr(fds[1]), "far")
+	defer near.Close()
+	const words = "runc create failed: nothing\n"
+	if _, err := writer.WriteString(words); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Log{Stdout: stdout, Latch: far, FIFO: filepath.Join(t.TempDir(), "none")}.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(far.Close(), r.Close())
+	if _, werr := near.Write([]byte{0}); err != nil || werr != nil {
+		t.Fatal(err, werr)
+	}
+	if !within(func() bool { return ended(r.PID) }) {
+		t.Fatal("the helper does not end")
+	}
+	b := make([]byte, 100)
+	if err := stdout.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := stdout.Read(b); err != nil || string(b[:n]) != words {
+		t.Errorf("left in the pipe: %q, %v", b[:n], err)
+	}
+}
+
+func TestAHelperGivesUpPrivileges(t *testing.T) {
+	r := startRelay(t, "")
+	for _, pid := range []int{r.PID, guardOf(t, r.PID)} {
+		confined(t, pid, 0)
+	}
+}
+
+// confined judges the privileges of a process; seccomp is the mode that it is to have.
+func confined(t *testing.T, pid, seccomp int) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"}
+	if os.Geteuid() == 0 { // else the set is not ours to empty, and new privileges come from nowhere
+		want = append(want, "CapBnd:\t0000000000000000")
+	}
+	if seccomp > 0 {
+		want = append(want, fmt.Sprintf("Seccomp:\t%d", seccomp))
+	}
+	for _, line := range want {
+		if !slices.Contains(strings.Split(string(b), "\n"), line) {
+			t.Errorf("%s: not %q:\n%s", name(pid), line, b)
+		}
+	}
+}
+
+// TestInfraHasNothing looks at a pod's process from outside, with more power over it than any
+// container has.
+func TestInfraHasNothing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces need root here")
+	}
+	network := sleeper(t)
+	cmd := (*exec.Cmd)(nil)
+	r, err := Infra{Namespaces: unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Hostname: "box"}.Start(func(c *exec.Cmd) error {
+		cmd = c
+		return c.Start()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc := fmt.Sprintf("/proc/%d/", r.PID)
+	for _, dir := range []string{"root", "cwd", "root/..", "cwd/../.."} {
+		entries, err := os.ReadDir(proc + dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != "empty" && e.Name() != "shm" && e.Name() != "etc" {
+				t.Errorf("%s shows %s", dir, e.Name())
+			}
+		}
+		if dir == "root" && len(entries) > 0 {
+			t.Errorf("%s is not empty", dir)
+		}
+	}
+	if err := os.WriteFile(proc+"root/x", nil, 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("its root: %v", err)
+	}
+	var program unix.Statfs_t
+	if err := unix.Statfs(proc+"exe", &program); err != nil || program.Flags&unix.ST_RDONLY == 0 {
+		t.Errorf("its program can be written to once it has ended: %v", err)
+	}
+	confined(t, r.PID, 2)
+	mounts, err := os.ReadFile(proc + "mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(mounts), "\n"); n > 1 {
+		t.Errorf("%d mounts:\n%s", n, mounts)
+	}
+	for _, fd := range []string{"0", "1", "3"} {
+		if to, err := os.Readlink(proc + "fd/" + fd); err == nil && strings.HasPrefix(to, "/") {
+			t.Errorf("descriptor %s is %s", fd, to)
+		}
+	}
+	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGPIPE} {
+		kill(t, r.PID, sig)
+	}
+	if err := r.WatchNetwork(network.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, network.Process.Pid, unix.SIGKILL)
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(r.PID, &status, 0, nil); err != nil || status.ExitStatus() != 1 {
+		t.Errorf("%s ended with %v, %v; 1 tells the manager that it failed", cmd.Args[0], status, err)
+	}
+}
+
+// TestInfraEndsAsAsked is no failure.
+func TestInfraEndsAsAsked(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces need root here")
+	}
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT} {
+		r, err := Infra{Namespaces: unix.CLONE_NEWIPC}.Start((*exec.Cmd).Start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.WatchNetwork(0); err != nil {
+			t.Fatal(err)
+		}
+		kill(t, r.PID, sig)
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(r.PID, &status, 0, nil); err != nil || !status.Exited() || status.ExitStatus() != 0 {
+			t.Errorf("at %s it ended with %v, %v", sig, status, err)
+		}
+	}
+}
+
+// TestNotifySocketTakesThePlaceOfAnOldOne, as a container that starts again finds its own.
+func TestNotifySocketTakesThePlaceOfAnOldOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("a-directory-with-a-long-name/", 5), "notify")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		f, err := NotifySocket(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	st, err := os.Stat(path)
+	if err != nil || st.Mode() != fs.ModeSocket|0o666 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The process beside a container that runs on its own. Its first task gives it its name: what
+ * the container writes to its stdout and stderr goes to the journal, a line an entry, stdout
+ * at priority info and stderr at err.
+ *
+ * Why pipes and a copier at all: with the journal's socket as stdout a container
+ * cannot open /dev/stdout (ENXIO), which the official nginx image does. Why C: a
+ * container's unit shall hold nothing heavier than cat(1) beside the container.
+ *
+ * As it is there anyway, it is also
+ * - the gate of the container (gate.c),
+ * - the way from the container to the service manager (relay.c), and
+ * - who notices that the container's network has ended: the container is then killed, so that
+ *   its unit fails and Restart= does what it says. It would run on without a network for ever.
+ *   When the container has ended, it ends the network.
+ *
+ * Its own death is noticed by its guard: a second process with the same memory and the same
+ * descriptors, which goes on where it was. So no line is lost, and none is torn.
+ *
+ * usage: podunit-log ROOTFS FIFO MANAGER START STOP FIELD=VALUE...
+ * ROOTFS is unmounted in our mount namespace. MANAGER, START and STOP are those of struct
+ * podunit_relay. The fields are added to every entry.
+ * File descriptors, each of which may be closed:
+ * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
+ * 5        the latch of the gate at FIFO; once the gate is open, it gets a byte
+ * 6        a socket that brings what to watch: "w" with pidfds of the container and of its
+ *          network's process, or "k" with a file to write to that kills the container besides
+ * 7        the container's notify socket
+ * 8        a file that gets the PID of the process that goes on for one that has died
+ *
+ * It ends when both streams are at their end and, if it was told of it, the container.
+ *
+ * Protocol: systemd.io/JOURNAL_NATIVE_PROTOCOL, a datagram an entry; entries too
+ * long for a datagram go in a sealed memfd.
+ */
+#define _GNU_SOURCE
+#include "helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define JOURNAL "/run/systemd/journal/socket"
+
+enum {
+	SMALL = 16 * 1024,      /* what a stream needs while lines are ordinary */
+	LONGEST = 1024 * 1024,  /* a longer line is cut, and marked as cut */
+	FIELDS = 4096,
+	QUIET = 500,            /* milliseconds without output, after which it makes itself small */
+};
+
+struct stream {
+	int fd;
+	const char *priority;
+	char small[SMALL];
+	char *buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
+	size_t size, used;
+	int terminal;
+};
+
+static struct stream streams[2];
+static char fields[FIELDS];
+static size_t fields_len;
+static int journal = -1;
+
+static int connect_journal(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = JOURNAL };
+
+	if (journal >= 0)
+		close(journal);
+	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (journal < 0)
+		return -1;
+	return connect(journal, (struct sockaddr *)&addr, sizeof addr);
+}
+
+static int send_memfd(const struct iovec *iov, int n)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct msghdr msg = { .msg_control = control, .msg_controllen = sizeof control };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	int fd = memfd_create("journal-entry", MFD_CLOEXEC | MFD_ALLOW_SEALING), r = -1;
+	size_t total = 0;
+
+	if (fd < 0)
+		return -1;
+	for (int i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	if (writev(fd, iov, n) == (ssize_t)total &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) {
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof fd);
+		memcpy(CMSG_DATA(c), &fd, sizeof fd);
+		r = sendmsg(journal, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
+	}
+	close(fd);
+	return r;
+}
+
+static void emit(const struct stream *s, const char *line, size_t len, int cut)
+{
+	static const char mark[] = "CONTAINER_PARTIAL_MESSAGE=true\n";
+	struct iovec iov[] = {
+		{ fields, fields_len },
+		{ (char *)s->priority, strlen(s->priority) },
+		{ (char *)mark, cut ? sizeof mark - 1 : 0 },
+		{ "MESSAGE=", 8 },
+		{ (char *)line, len },
+		{ "\n", 1 },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = sizeof iov / sizeof *iov };
+
+	/* journald may be restarting: its socket stays, but give it ten seconds. */
+	for (int tries = 0; tries < 200; tries++) {
+		if (journal >= 0 && sendmsg(journal, &msg, MSG_NOSIGNAL) >= 0)
+			return;
+		if (errno == EINTR)
+			continue;
+		if (errno == EMSGSIZE || errno == ENOBUFS) {
+			if (send_memfd(iov, sizeof iov / sizeof *iov) == 0)
+				return;
+		}
+		const int r = connect_journal();
+
+		if (r < 0 && errno == ENOENT)
+			break; /* there is none */
+		if (r < 0 || tries > 1)
+			nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+	}
+	/* No journal: better on our own stderr than nowhere. */
+	if (writev(2, iov + 4, 2) < 0)
+		return;
+}
+
+static void shrink(struct stream *s)
+{
+	if (s->buf == s->small || s->used > SMALL / 2)
+		return;
+	memcpy(s->small, s->buf, s->used);
+	munmap(s->buf, LONGEST);
+	s->buf = s->small;
+	s->size = SMALL;
+}
+
+static void slim(void)
+{
+	const int pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
+
+	podunit_slim(pagemap);
+	if (pagemap >= 0)
+		close(pagemap);
+}
+
+/* Read once; 0 at the end of the stream. */
+static int copy(struct stream *s)
+{
+	ssize_t n;
+	char *start, *end, *newline;
+
+	if (s->used == s->size) {
+		char *more = s->buf == s->small ? mmap(NULL, LONGEST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+
+		if (more == MAP_FAILED) {
+			emit(s, s->buf, s->used, 1);
+			s->used = 0;
+		} else {
+			memcpy(more, s->buf, s->used);
+			s->buf = more;
+			s->size = LONGEST;
+		}
+	}
+	n = read(s->fd, s->buf + s->used, s->size - s->used);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 1;
+	if (n <= 0) { /* a terminal ends with EIO */
+		if (s->used)
+			emit(s, s->buf, s->used, 0);
+		return 0;
+	}
+	start = s->buf;
+	end = s->buf + s->used + n;
+	while ((newline = memchr(start, '\n', end - start))) {
+		size_t len = newline - start;
+
+		/* A terminal ends lines with two characters. */
+		if (s->terminal && len > 0 && start[len - 1] == '\r')
+			len--;
+		emit(s, start, len, 0);
+		start = newline + 1;
+	}
+	s->used = end - start;
+	memmove(s->buf, start, s->used);
+	shrink(s);
+	return 1;
+}
+
+/* What poll(2) looks at. The first five are descriptors that we are executed with. */
+enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
+enum { FIRST = 3 };
+
+/* All that the process knows: its guard has it, too. */
+static int fds[DESCRIPTORS];
+static const char *fifo;
+static struct podunit_relay relay;
+static int over; /* nothing is left to be done, also for the guard */
+
+/* Messages of a container that are passed on in a second, so that one that does nothing else keeps
+ * neither us nor the manager busy. */
+enum { MESSAGES = 50 };
+static struct { time_t second; int messages; } now;
+
+static void drop(int which)
+{
+	if (fds[which] >= 0)
+		close(fds[which]);
+	fds[which] = -1;
+}
+
+static int ready(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return fd >= 0 && poll(&p, 1, 0) > 0 && p.revents;
+}
+
+/* The guard: it sleeps until the process that it guards has ended. */
+struct guard {
+	char stack[16 * 1024] __attribute__((aligned(16)));
+};
+static struct guard guards[2]; /* one may have become the process itself */
+static int guarded_by = 1, guarded; /* an index; a pidfd of the process that is guarded */
+
+static int work(void);
+static void start_guard(void);
+
+static int guard(void *unused)
+{
+	struct pollfd p = { .fd = guarded, .events = POLLIN };
+	char text[16];
+
+	prctl(PR_SET_NAME, "podunit-guard", 0, 0, 0);
+	while (poll(&p, 1, -1) <= 0)
+		;
+	if (over)
+		_exit(0);
+	close(guarded);
+	drop(GUARD); /* it is our own */
+	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
+	if (fds[PIDFILE] >= 0) {
+		const int n = snprintf(text, sizeof text, "%7d\n", (int)getpid());
+
+		(void)!pwrite(fds[PIDFILE], text, n, 0);
+	}
+	start_guard();
+	_exit(work());
+}
+
+/* Without a guard it works as well. */
+static void start_guard(void)
+{
+	int fd = -1;
+
+	guarded_by = !guarded_by;
+	guarded = syscall(SYS_pidfd_open, getpid(), 0);
+	if (guarded < 0)
+		return;
+	/* The same memory and descriptors, and yet not a thread: what kills one leaves the other. */
+	if (clone(guard, guards[guarded_by].stack + sizeof guards->stack,
+		  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, &fd) < 0) {
+		close(guarded);
+		return;
+	}
+	fds[GUARD] = fd;
+}
+
+/* From here on it has nothing that it does not need. */
+static void settle(void)
+{
+	podunit_drop_privileges();
+	start_guard();
+}
+
+static void open_gate(void)
+{
+	if (podunit_await_latch(fds[LATCH]) != 0) {
+		/* There will be no container. What was written is the runtime's: it says in its own log
+		 * why, and the runner says it from there. */
+		drop(STDOUT);
+		drop(STDERR);
+	} else if (podunit_open_gate(fifo) == 0) {
+		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
+	}
+	drop(LATCH);
+	settle();
+}
+
+/* Learn what to watch. */
+static void learn(void)
+{
+	int got[2];
+	char what;
+	const int n = podunit_receive(fds[CONTROL], &what, got, 2);
+
+	if (n < 0) {
+		drop(CONTROL); /* there is no more */
+		return;
+	}
+	if (what == 'w') {
+		fds[CONTAINER] = n > 0 ? got[0] : -1;
+		fds[NETWORK] = n > 1 ? got[1] : -1;
+	} else if (n > 0) {
+		fds[KILL] = got[0];
+	}
+}
+
+/* The network has ended. That it does so after the container is as it should be. */
+static void lose_network(void)
+{
+	static const char word[] = "podunit: the network of the container has ended (pasta was killed), and so the container is killed";
+
+	drop(NETWORK);
+	if (ready(fds[CONTAINER]))
+		return;
+	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
+		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
+	emit(&streams[1], word, sizeof word - 1, 0);
+}
+
+/* What the container has to say is passed on while it may. */
+static int may_speak(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	if (t.tv_sec != now.second) {
+		now.second = t.tv_sec;
+		now.messages = 0;
+	}
+	return now.messages < MESSAGES;
+}
+
+/* The container has ended; its last words are passed on. Its network, which has nothing to do any
+ * more and hears no signal but SIGKILL, ends: else systemd kills it, and says so. */
+static void part(void)
+{
+	if (fds[NETWORK] >= 0)
+		syscall(SYS_pidfd_send_signal, fds[NETWORK], SIGKILL, NULL, 0);
+	for (int i = 0; i < MESSAGES && ready(fds[NOTIFY]); i++)
+		podunit_relay_one(&relay, fds[NOTIFY]);
+	drop(NOTIFY);
+	drop(NETWORK);
+	drop(CONTAINER);
+}
+
+static int is_over(void)
+{
+	if (fds[STDOUT] >= 0 || fds[STDERR] >= 0)
+		return 0;
+	/* Until it is told what to watch, there is no container yet. */
+	return fds[CONTROL] < 0 && fds[CONTAINER] < 0;
+}
+
+static int work(void)
+{
+	struct pollfd polls[DESCRIPTORS];
+	int idle = 0;
+
+	while (!is_over()) {
+		int n, silent = fds[NOTIFY] >= 0 && !may_speak();
+
+		for (int i = 0; i < DESCRIPTORS; i++)
+			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
+		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
+			polls[STDOUT].fd = polls[STDERR].fd = -1;
+		n = poll(polls, DESCRIPTORS, silent || !idle ? QUIET : -1);
+		if (n < 0 && errno != EINTR)
+			return 1;
+		idle = n == 0 && !silent;
+		if (idle)
+			slim();
+		if (n <= 0)
+			continue;
+		if (polls[CONTROL].revents)
+			learn();
+		if (polls[LATCH].revents)
+			open_gate();
+		for (int i = STDOUT; i <= STDERR; i++)
+			if (polls[i].revents && !copy(&streams[i]))
+				drop(i);
+		if (polls[NOTIFY].revents) {
+			now.messages++;
+			podunit_relay_one(&relay, fds[NOTIFY]);
+		}
+		if (polls[NETWORK].revents)
+			lose_network();
+		if (polls[CONTAINER].revents)
+			part();
+		if (polls[GUARD].revents) {
+			drop(GUARD);
+			close(guarded);
+			guarded_by = !guarded_by; /* its stack is free */
+			start_guard();
+		}
+	}
+	over = 1;
+	if (fds[GUARD] >= 0)
+		syscall(SYS_pidfd_send_signal, fds[GUARD], SIGKILL, NULL, 0);
+	return 0;
+}
+
+int podunit_log_main(int argc, char **argv)
+{
+	/* It ends with the container, not before: last words matter most. */
+	podunit_ignore_signals();
+	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
+	if (argc < 6)
+		return 2;
+	/* The container's root must be free as soon as the container is gone. It came along
+	 * into this copy of the runner's mounts. */
+	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0)
+		umount2(argv[1], MNT_DETACH);
+
+	fifo = argv[2];
+	relay = (struct podunit_relay){ .manager = argv[3], .start = strtoull(argv[4], NULL, 10), .stop = strtoull(argv[5], NULL, 10) };
+	for (int i = 6; i < argc; i++) {
+		size_t n = strlen(argv[i]);
+
+		if (fields_len + n + 1 > sizeof fields || memchr(argv[i], '\n', n))
+			continue;
+		memcpy(fields + fields_len, argv[i], n);
+		fields_len += n;
+		fields[fields_len++] = '\n';
+	}
+	for (int i = 0; i < DESCRIPTORS; i++)
+		fds[i] = i <= PIDFILE && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
+	for (int i = 0; i < 2; i++) {
+		streams[i].fd = fds[i];
+		streams[i].terminal = isatty(fds[i]);
+		streams[i].priority = i ? "PRIORITY=3\n" : "PRIORITY=6\n";
+		streams[i].buf = streams[i].small;
+		streams[i].size = SMALL;
+	}
+	connect_journal();
+	if (fds[LATCH] < 0)
+		settle();
+	slim();
+	return work();
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// ticker writes a line five times a second, says which signals it gets, and ends at TERM.
+const ticker = `trap "echo got a signal" HUP INT USR1 USR2 QUIT ALRM; trap "exit 0" TERM; i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.2; done`
+
+// helperOf finds a process of a unit by its name.
+func (l *Lab) helperOf(user, systemctl, unit, name string) string {
+	l.t.Helper()
+	return l.Eventually(user, fmt.Sprintf("for p in $(find /sys/fs/cgroup$(%s show -P ControlGroup %s) -name cgroup.procs -exec cat {} +); do [[ $(cat /proc/$p/comm) != %s* ]] || echo $p; done | grep -x '[0-9]*'", systemctl, unit, name), 20*time.Second)
+}
+
+// moreTicks waits for lines that are written from now on.
+func (l *Lab) moreTicks(user, journalctl, unit string) {
+	l.t.Helper()
+	l.Eventually(user, journalctl+" -u "+unit+" -o cat --since \"$(date '+%F %T')\" | grep tick", 20*time.Second)
+}
+
+// TestLabHelpers kills what runs beside a container, and sends it what is meant for the container.
+func TestLabHelpers(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	inUnit := strings.ReplaceAll(ticker, "$", "$$")
+	for user, s := range map[string]struct{ systemctl, journalctl, dir string }{
+		"alice": {"systemctl --user", "journalctl --user", ".config/containers/systemd/"},
+		"root":  {"systemctl", "journalctl", "/etc/containers/systemd/"},
+	} {
+		l.MustRun(user, "podunit pull -q "+image)
+		l.WriteFile(user, s.dir+"web.container", "[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage="+image+"\nPublishPort=8500:80\nExec=sh -c '"+inUnit+"'\n[Service]\nRestart=on-failure\nRestartSec=0\n")
+		l.WriteFile(user, s.dir+"p.pod", "[Pod]\nPublishPort=8501:80\n[Service]\nRestart=on-failure\nRestartSec=0\n")
+		l.WriteFile(user, s.dir+"member.container", "[Container]\nPod=p.pod\nImage="+image+"\nExec=sh -c '"+inUnit+"'\n")
+		l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" start web member")
+		t.Run(user+"/what they may", func(t *testing.T) {
+			l := l.on(t)
+			copier := l.helperOf(user, s.systemctl, "web", "podunit-log")
+			guard := l.helperOf(user, s.systemctl, "web", "podunit-guard")
+			infra := l.helperOf(user, s.systemctl, "p-pod", "podunit-infra")
+			pasta := l.helperOf(user, s.systemctl, "web", "pasta")
+			for _, pid := range []string{copier, guard, infra} {
+				got := l.MustRun("root", "grep -E '^(Cap|NoNew)' /proc/"+pid+"/status | tr -d '\\t\\n'")
+				const none = "0000000000000000"
+				if want := "CapInh:" + none + "CapPrm:" + none + "CapEff:" + none + "CapBnd:" + none + "CapAmb:" + none + "NoNewPrivs:1"; got != want {
+					t.Errorf("process %s: %s", pid, got)
+				}
+			}
+			t.Logf("pasta: %s", l.MustRun("root", "grep -E '^(Uid|Cap|NoNew|Seccomp:)' /proc/"+pasta+"/status | tr '\\t\\n' '  '"))
+			if got := l.MustRun("root", "ls -A /proc/"+infra+"/root/ /proc/"+infra+"/cwd/"); strings.Trim(got, "/procotwd0123456789:\n ") != "" {
+				t.Errorf("the root of the pod's process holds %s", got)
+			}
+		})
+		t.Run(user+"/signals to the whole unit", func(t *testing.T) {
+			l := l.on(t)
+			before := l.helperOf(user, s.systemctl, "web", "podunit-log") + l.helperOf(user, s.systemctl, "web", "pasta")
+			for i, sig := range []string{"HUP", "INT", "USR1", "USR2", "QUIT", "ALRM"} {
+				l.MustRun(user, s.systemctl+" kill -s "+sig+" web")
+				l.Eventually(user, fmt.Sprintf("test $(%s -u web -o cat | grep -c 'got a signal') -gt %d", s.journalctl, i), 20*time.Second)
+				l.moreTicks(user, s.journalctl, "web")
+			}
+			if after := l.helperOf(user, s.systemctl, "web", "podunit-log") + l.helperOf(user, s.systemctl, "web", "pasta"); after != before {
+				t.Errorf("helpers were %s, are %s", before, after)
+			}
+			for _, sig := range []string{"HUP", "USR1", "USR2", "ALRM"} {
+				l.MustRun(user, s.systemctl+" kill -s "+sig+" p-pod; "+s.systemctl+" is-active p-pod")
+			}
+		})
+		t.Run(user+"/a killed copier", func(t *testing.T) {
+			l := l.on(t)
+			main := l.MustRun(user, s.systemctl+" show -P MainPID web")
+			for range 5 {
+				l.helperOf(user, s.systemctl, "web", "podunit-guard")
+				l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, "web", "podunit-log"))
+				l.moreTicks(user, s.journalctl, "web")
+			}
+			if now := l.MustRun(user, s.systemctl+" show -P MainPID web"); now != main {
+				t.Errorf("the container was %s, is %s", main, now)
+			}
+			// No line is missing, or twice.
+			lines := l.MustRun(user, "podunit logs systemd-web | grep -o 'tick.*' | sed 's/tick //' | awk 'NR > 1 && $1 != last + 1 {print last, $1} {last = $1}'")
+			if lines != "" {
+				t.Errorf("lines are not one after the other:\n%s", lines)
+			}
+			// Whoever stops the container waits for the process that goes on now.
+			l.MustRun(user, s.systemctl+" restart web")
+		})
+		t.Run(user+"/a killed pasta", func(t *testing.T) {
+			l := l.on(t)
+			for _, unit := range []string{"web", "p-pod"} {
+				before := l.MustRun(user, s.systemctl+" show -P NRestarts "+unit)
+				l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, unit, "pasta"))
+				l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts %s) -gt %s ] && %s is-active %s", s.systemctl, unit, before, s.systemctl, unit), 30*time.Second)
+				l.MustRun(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'")
+				l.helperOf(user, s.systemctl, unit, "pasta")
+			}
+			l.Eventually(user, s.systemctl+" is-active member", 30*time.Second)
+		})
+		l.MustRun(user, s.systemctl+" stop web p-pod member")
+		t.Run(user+"/in one PID namespace with the pod's process", func(t *testing.T) {
+			l := l.on(t)
+			l.MustRun(user, "podunit pod create --share pid,ipc,uts,net --name shared")
+			got := l.MustRun(user, "podunit run --rm --pod shared --privileged "+image+" sh -c 'cat /proc/1/comm; ls -A /proc/1/root/ /proc/1/cwd/; ls -A /proc/1/root/../; ls -l /proc/1/fd | grep -o \"> /.*\"; cp /bin/busybox /proc/1/exe 2>&1; echo x >/proc/1/root/x; echo shm >/dev/shm/here; ls /dev/shm' 2>&1; true")
+			t.Log(got)
+			if strings.Contains(got, "usr") || strings.Contains(got, "home") || strings.Contains(got, "> /") {
+				t.Errorf("it sees the machine:\n%s", got)
+			}
+			if got := l.MustRun(user, "podunit run --rm --pod shared "+image+" ls /dev/shm"); got != "here" {
+				t.Errorf("/dev/shm of the pod holds %q", got)
+			}
+			l.MustRun(user, "podunit pod rm -f -t 0 shared")
+		})
+	}
+}
+
+// TestLabKeepID runs what differs where containers have a user namespace of their own.
+func TestLabKeepID(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", "podunit pull -q "+image)
+	for name, script := range map[string]string{
+		"exec":             "podunit run -d --userns=keep-id --network none --name k --stop-signal KILL " + image + " sleep 1000 && podunit exec k id -u && podunit exec -u 0 k id -u && podunit rm -f -t 0 k",
+		"exec with a tty":  "podunit run -d --userns=keep-id --name t --stop-signal KILL " + image + " sleep 1000 && script -qec 'podunit exec -it t id -u' /dev/null && podunit rm -f -t 0 t",
+		"pod":              "podunit pod create --userns keep-id --name p && timeout 60 podunit run --rm --pod p " + image + " id -u; r=$?; podunit pod rm -f -t 0 p; exit $r",
+		"detached in pod":  "podunit pod create --userns keep-id --name q && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 && podunit exec m id -u; r=$?; podunit pod rm -f -t 0 q; exit $r",
+		"pod of many maps": "podunit pod create --uidmap 0:1:1000 --gidmap 0:1:1000 --name u && timeout 60 podunit run --rm --pod u " + image + " id -u; r=$?; podunit pod rm -f -t 0 u; exit $r",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := l.on(t)
+			stdout, stderr, code := l.Run("alice", script)
+			if code != 0 {
+				t.Errorf("status %d\n%s%s%s", code, stdout, stderr, l.MustRun("alice", "journalctl --user -n 25 -o cat"))
+			}
+			t.Log(stdout)
+		})
+	}
+}

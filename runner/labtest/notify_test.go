@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// speaker is a container that speaks to the service manager with the machine's own programs.
+// It finds them below /usr, whatever the image is.
+const speaker = "[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage=" + image + "\nNetwork=none\nNotify=true\nStopSignal=KILL\n" +
+	"Volume=/usr:/usr:ro\nVolume=/usr/lib:/lib:ro\nVolume=/usr/lib64:/lib64:ro\n"
+
+// say is a command that sends a message and has ended when it has.
+func say(message string) string {
+	return fmt.Sprintf(`perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); defined send(S, "%s", 0, sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!'`,
+		strings.ReplaceAll(message, "\n", `\n`))
+}
+
+// TestLabNotify has containers speak to the service manager.
+func TestLabNotify(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	for user, s := range map[string]struct{ systemctl, dir string }{
+		"alice": {"systemctl --user", ".config/containers/systemd/"},
+		"root":  {"systemctl", "/etc/containers/systemd/"},
+	} {
+		l.MustRun(user, "podunit pull -q "+image)
+		t.Run(user+"/a sender that ends at once", func(t *testing.T) {
+			l := l.on(t)
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=20\n")
+			l.WriteFile(user, "say", say("READY=1")+"\nexec sleep infinity\n")
+			l.MustRun(user, s.systemctl+" daemon-reload")
+			for i := range 30 {
+				if _, stderr, code := l.Run(user, s.systemctl+" restart speaker"); code != 0 {
+					t.Fatalf("start %d: %s%s", i+1, stderr, l.MustRun(user, s.systemctl+" status speaker; true"))
+				}
+			}
+		})
+		t.Run(user+"/a sender in namespaces of its own", func(t *testing.T) {
+			l := l.on(t)
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"PodmanArgs=--security-opt seccomp=unconfined --security-opt unmask=all\nExec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=20\n")
+			l.WriteFile(user, "say", "export NOTIFY_SOCKET\nunshare -U -r -p -f "+say("READY=1\nSTATUS=from far below")+" || exit 1\nexec sleep infinity\n")
+			l.MustRun(user, s.systemctl+" daemon-reload")
+			for range 5 {
+				l.MustRun(user, s.systemctl+" restart speaker || { "+s.systemctl+" status speaker; exit 1; }")
+			}
+			if got := l.MustRun(user, s.systemctl+" show -P StatusText speaker"); got != "from far below" {
+				t.Errorf("status %q", got)
+			}
+		})
+		t.Run(user+"/what is not its own affair", func(t *testing.T) {
+			l := l.on(t)
+			victim := l.MustRun(user, "systemd-run --quiet "+strings.TrimPrefix(s.systemctl, "systemctl")+" --unit victim sleep infinity; "+s.systemctl+" show -P MainPID victim")
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=20\nFileDescriptorStoreMax=5\n")
+			l.WriteFile(user, "say", say("MAINPID="+victim+"\nSTATUS=a\x01b")+"\n"+say("WATCHDOG=trigger")+"\n"+say("READY=1")+"\n"+say("FDSTORE=1")+"\nsystemd-notify --status=done\nexec sleep infinity\n")
+			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker")
+			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x done", 20*time.Second)
+			got := l.MustRun(user, s.systemctl+" show -P MainPID -P NFileDescriptorStore -P ActiveState speaker; cat /proc/$("+s.systemctl+" show -P MainPID speaker)/comm")
+			if f := strings.Fields(got); len(f) != 4 || f[0] == victim || f[1] != "0" || f[2] != "active" && f[1] != "active" || f[3] == "" {
+				t.Errorf("of the speaker: %q (another unit's process is %s)", f, victim)
+			}
+			l.MustRun(user, s.systemctl+" stop speaker; "+s.systemctl+" is-active victim; "+s.systemctl+" stop victim")
+		})
+		t.Run(user+"/a manager's own tool and its watchdog", func(t *testing.T) {
+			l := l.on(t)
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nLogDriver=none\n[Service]\nTimeoutStartSec=20\nWatchdogSec=3\n")
+			l.WriteFile(user, "say", "systemd-notify --ready --status=up || exit 1\nfor i in 1 2 3 4 5 6 7 8; do sleep 1; systemd-notify WATCHDOG=1; done\nsystemd-notify --status=tired\nexec sleep infinity\n")
+			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker")
+			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x tired", 30*time.Second)
+			// It has lived longer than it would have without; now it does not.
+			l.Eventually(user, "journalctl "+strings.TrimPrefix(s.systemctl, "systemctl")+" -u speaker -o cat | grep -i 'watchdog timeout'", 30*time.Second)
+		})
+	}
+}
+
+// TestLabNotifyByHand starts a container that says when it is ready where nobody waits for it.
+func TestLabNotifyByHand(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", "podunit pull -q "+image)
+	l.MustRun("alice", "timeout -k 1 30 podunit run -d --name n --network none --stop-signal KILL --sdnotify=container "+image+" sh -c 'test -z \"$NOTIFY_SOCKET\" || exit 3; exec sleep infinity'")
+	l.MustRun("alice", "sleep 1; podunit ps --format '{{.Names}} {{.Status}}' | grep '^n Up'; podunit stop -t 0 n; podunit rm -f -t 0 n")
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWithoutSignals sends what a program would end of, and what systemctl kill may send.
+func TestWithoutSignals(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	if err := withoutSignals(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGQUIT, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM} {
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatalf("%s has ended it: %v", sig, err)
+		}
+	}
+	if err := cmd.Process.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if ws, ok := cmd.ProcessState.Sys().(interface{ Signal() unix.Signal }); !ok || ws.Signal() != unix.SIGKILL {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+	// Others are as they were.
+	other := exec.Command("sleep", "1000")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- other.Wait() }()
+	if err := other.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		_ = other.Process.Kill()
+		t.Error("a program that is started later is deaf as well")
+	}
+}
