@@ -52,7 +52,7 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 		Digest:    img.Digest,
 		Config:    img.Config,
 		Spec:      s,
-		Args:      args,
+		Args:      spec.Redact(args),
 	}
 	if r.Name == "" {
 		r.Name = "podunit-" + r.ID[:12]

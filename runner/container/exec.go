@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/runc"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -86,6 +87,10 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	if err := json.NewEncoder(f).Encode(p); err != nil {
 		return 0, err
 	}
+	if p.User.Umask != nil {
+		// The runtime sets it for a container's first process only, and leaves others with ours.
+		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
+	}
 	if x.Detach {
 		return 0, e.Runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
 	}
@@ -144,6 +149,24 @@ func (e *Engine) OCI(id string) (*rspec.Spec, error) {
 		return nil, fmt.Errorf("config.json of %s: %w", id[:12], err)
 	}
 	return &s, nil
+}
+
+// FilesOf are the files of a running container that one which joins its network shares.
+func (e *Engine) FilesOf(r Record) (network.Joined, error) {
+	var j network.Joined
+	config, err := e.OCI(r.ID)
+	if err != nil {
+		return j, err
+	}
+	for _, m := range config.Mounts {
+		switch m.Destination {
+		case "/etc/hosts":
+			j.Hosts = m.Source
+		case "/etc/resolv.conf":
+			j.ResolvConf = m.Source
+		}
+	}
+	return j, nil
 }
 
 func hasName(env []string, name string) bool {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 
@@ -42,15 +43,18 @@ func (s *sourceError) Hint() string {
 	return ""
 }
 
+// owner is the container's user and group in our own user namespace.
+type owner struct{ uid, gid int }
+
 // sources makes every mount's source a path of the host: volumes are made and filled,
 // overlays mounted (in our mount namespace only), patterns matched.
-func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, rootfs string) ([]spec.Mount, error) {
+func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, rootfs string, who owner) ([]spec.Mount, error) {
 	var out []spec.Mount
 	for i, m := range mounts {
 		var err error
 		switch m.Type {
 		case spec.MountVolume:
-			err = e.volume(ctx, r, &m, rootfs)
+			err = e.volume(ctx, r, &m, rootfs, who)
 		case spec.MountBind:
 			_, err = os.Stat(m.Source)
 		case spec.MountGlob:
@@ -96,7 +100,7 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 
 // volume turns a volume into a bind mount of its directory. A new one begins with what
 // the image has at the destination.
-func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs string) error {
+func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs string, who owner) error {
 	labels := map[string]string(nil)
 	if slices.Contains(r.AnonymousVolumes, m.Source) {
 		labels = map[string]string{"podunit.anonymous": "true"}
@@ -105,15 +109,38 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	if err != nil {
 		return err
 	}
-	if rootfs != "" && !m.NoCopy {
-		if err := e.Volumes.Fill(ctx, m.Source, func(into string) (bool, error) {
-			return copyUp(rootfs, m.Destination, into)
-		}); err != nil {
+	if rootfs != "" {
+		filled := false
+		if !m.NoCopy {
+			err = e.Volumes.Fill(ctx, m.Source, func(into string) (_ bool, err error) {
+				filled, err = copyUp(rootfs, m.Destination, into)
+				return filled, err
+			})
+		}
+		if err == nil && !filled {
+			err = giveNew(dir, who)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	m.Options = m.VolumeOptions()
 	m.Type, m.Source = spec.MountBind, dir
 	return nil
+}
+
+// giveNew gives a volume that is as it was made, empty and ours, to the container's user, who
+// could not write into it else.
+func giveNew(dir string, who owner) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 || st.Gid != 0 || who == (owner{}) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		return err
+	}
+	return unix.Lchown(dir, who.uid, who.gid)
 }
 
 // copyUp puts what lies at destination in the image into a new directory, owners and modes
@@ -180,14 +207,21 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 	if err := errors.Join(unix.Chown(upper, int(st.Uid), int(st.Gid)), unix.Chmod(upper, st.Mode&0o7777)); err != nil {
 		return "", err
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", m.Source, upper, work)
-	if e.User.Rootless() {
+	if err := mountOverlay(m.Source, upper, work, merged, e.User.Rootless()); err != nil {
+		return "", err
+	}
+	return merged, nil
+}
+
+func mountOverlay(lower, upper, work, merged string, rootless bool) error {
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", bundle.EscapeOverlay(lower), bundle.EscapeOverlay(upper), bundle.EscapeOverlay(work))
+	if rootless {
 		options += ",userxattr"
 	}
 	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		return "", fmt.Errorf("overlay: %w", err)
+		return fmt.Errorf("overlay: %w", err)
 	}
-	return merged, nil
+	return nil
 }
 
 // giveSources hands the sources of mounts with the option U to the container's user;

@@ -35,6 +35,8 @@ type Request struct {
 	// Hosts and Resolver say what the files hosts and resolv.conf are to have; nil for no file.
 	Hosts    *Hosts
 	Resolver *Resolver
+	// Joined are the files of the container whose network this is; nil for a network of one's own.
+	Joined *Joined
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
 	// machine's addresses and routes over as they are when it starts.
 	Online func(context.Context) error
@@ -213,13 +215,30 @@ func (n *Network) work(ctx context.Context, rootfs string) error {
 			return err
 		}
 	}
-	if h := n.req.Hosts; h != nil {
-		if err := h.write(filepath.Join(n.req.Dir, hostsFile), n.result, rootfs, n.req.Config); err != nil {
-			return err
-		}
+	return n.writeFiles(rootfs)
+}
+
+// writeFiles gives hosts and resolv.conf their contents: those of the container whose network is
+// joined, where nothing else was asked for.
+func (n *Network) writeFiles(rootfs string) error {
+	hosts, resolv, j := filepath.Join(n.req.Dir, hostsFile), filepath.Join(n.req.Dir, resolvFile), n.req.Joined
+	var err error
+	switch h := n.req.Hosts; {
+	case h == nil:
+	case j != nil:
+		err = j.WriteHosts(hosts, h.Entries, h.Names, n.result.IPs, n.result.Host)
+	default:
+		err = h.write(hosts, n.result, rootfs, n.req.Config)
 	}
-	if r := n.req.Resolver; r != nil {
-		return r.write(filepath.Join(n.req.Dir, resolvFile), n.result, n.req.Config)
+	if err != nil {
+		return err
+	}
+	switch r := n.req.Resolver; {
+	case r == nil:
+	case j != nil && len(r.Servers)+len(r.Search)+len(r.Options) == 0:
+		return j.WriteResolvConf(resolv)
+	default:
+		return r.write(resolv, n.result, n.req.Config)
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 		Created: time.Now().UTC(),
 		Spec:    s,
 		Unit:    unit,
-		Args:    args,
+		Args:    spec.Redact(args),
 	}
 	if r.Name == "" {
 		r.Name = "pod-" + r.ID[:12]

@@ -207,7 +207,8 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 // the path, and the storage by another one, whose error hasn't.
 func (im *Images) full(w *download.Dir, err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) && strings.HasPrefix(path.Path, w.Path) {
+	// Where downloads lie in the storage, that is what is full.
+	if errors.As(err, &path) && strings.HasPrefix(path.Path, w.Path) && !strings.HasPrefix(path.Path, im.store.GraphRoot()+"/") {
 		return &image.FullError{Dir: filepath.Dir(filepath.Dir(w.Path))}
 	}
 	return &image.FullError{Dir: im.store.GraphRoot()}
