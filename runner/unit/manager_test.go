@@ -169,6 +169,9 @@ CollectMode=s inactive-or-failed`, uint64(math.MaxUint64))
 	if err := (&Manager{conn: f}).StartService(context.Background(), "web.service", Service{Start: []string{"podunit"}}); err == nil {
 		t.Error("a relative command")
 	}
+	if got := (Service{PIDFile: "/run/pod.pid"}).killMode(); got != "mixed" {
+		t.Errorf("a pod's unit kills %s", got)
+	}
 }
 
 func TestStartServiceGivenUp(t *testing.T) {
