@@ -79,10 +79,10 @@ func (s *start) oci() (*rspec.Spec, error) {
 			return nil, err
 		}
 	}
-	if err := s.files(dir, &in); err != nil {
+	if err := s.files(e.Files(r.ID), &in); err != nil {
 		return nil, err
 	}
-	if err := e.userFiles(*r, s.rootfs, dir, mounts, &in); err != nil {
+	if err := e.userFiles(*r, s.rootfs, e.Files(r.ID), mounts, &in); err != nil {
 		return nil, err
 	}
 	config, warnings, err := bundle.Build(in)
@@ -165,7 +165,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 	from := dir
 	podNet := l.Join != nil && slices.Contains(l.Join.Share, "net")
 	if podNet {
-		from = l.Join.Dir
+		from = l.Join.Files
 	}
 	if !r.Spec.NoHostname {
 		path := filepath.Join(dir, "hostname")
@@ -173,7 +173,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 			return err
 		}
 		if l.Join != nil && slices.Contains(l.Join.Share, "uts") {
-			path = filepath.Join(l.Join.Dir, "hostname")
+			path = filepath.Join(l.Join.Files, "hostname")
 		}
 		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/hostname"})
 	}

@@ -218,17 +218,13 @@ type Infra struct {
 	Namespaces uintptr
 	// UIDs and GIDs are the mappings of its user namespace, if it gets one.
 	UIDs, GIDs []syscall.SysProcIDMap
-	// Shm and Etc are trees in our mount namespace that it holds in its own, at HeldShm and
-	// HeldEtc; empty for none.
-	Shm, Etc string
+	// Shm is a mount in our mount namespace that it holds in its own, at HeldShm; empty for none.
+	Shm string
 }
 
-// Where the infra process has what it holds, in its mount namespace. Its own root is an empty
-// directory.
-const (
-	HeldShm = "/shm"
-	HeldEtc = "/etc"
-)
+// HeldShm is where the infra process has what it holds, in its mount namespace. Its own root is an
+// empty directory beside it.
+const HeldShm = "/shm"
 
 // exeDescriptor is where the program of an infra process is opened, beyond what os/exec moves.
 const exeDescriptor = 56
@@ -268,7 +264,7 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 	}
 	near, far := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
 	defer far.Close()
-	cmd := command("podunit-infra", []string{i.Hostname, i.Shm, i.Etc}, nil, done, far)
+	cmd := command("podunit-infra", []string{i.Hostname, i.Shm}, nil, done, far)
 	if program := readOnlyProgram(); program != nil {
 		defer program.Close()
 		cmd.Path = fmt.Sprintf("/proc/self/fd/%d", program.Fd())

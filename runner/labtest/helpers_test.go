@@ -121,6 +121,36 @@ func TestLabHelpers(t *testing.T) {
 	}
 }
 
+// TestLabFiles has containers write into the files that are made for them.
+func TestLabFiles(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	for _, user := range []string{"alice", "root"} {
+		l.MustRun(user, "podunit pull -q "+image)
+		t.Run(user, func(t *testing.T) {
+			l := l.on(t)
+			const files = "for f in /etc/hosts /etc/resolv.conf /etc/hostname /run/.containerenv; do "
+			run := `r=$(readlink -f ${XDG_RUNTIME_DIR:-/run}); used() { df --output=used -k $r | tail -1; }; before=$(used)
+				podunit run -d --name f --stop-signal KILL ` + image + ` sh -c '` + files + `dd if=/dev/zero bs=1M count=8 2>/dev/null >>$f || exit 1; done; sleep 1000'
+				podunit exec f sh -c 'while [ $(wc -c </run/.containerenv) -lt 8388608 ]; do sleep 0.1; done'
+				echo $(($(used) - before)); podunit rm -f -t 0 f`
+			got := strings.Fields(l.MustRun(user, run))
+			if kb := 0; len(got) < 2 {
+				t.Errorf("%q", got)
+			} else if _, err := fmt.Sscan(got[len(got)-2], &kb); err != nil || kb > 4096 {
+				t.Errorf("32 MB written into the files take %s kB of the runtime directories' memory (%v)", got[len(got)-2], err)
+			}
+			// Programs do write names there, and find them.
+			if got := l.MustRun(user, "podunit run --rm "+image+" sh -c 'echo 10.1.2.3 here >>/etc/hosts; grep here /etc/hosts'"); got != "10.1.2.3 here" {
+				t.Errorf("%q", got)
+			}
+			l.MustRun(user, "podunit pod create --name p && podunit run -d --pod p --name a --stop-signal KILL "+image+" sleep 1000 && podunit run --rm --pod p "+image+" sh -c 'echo 10.1.2.3 there >>/etc/hosts' && podunit exec a grep there /etc/hosts; podunit pod rm -f -t 0 p")
+			if got := l.MustRun(user, "ls $(podunit info --format '{{.Store.GraphRoot}}')/podunit/files"); got != "" {
+				t.Errorf("left over: %s", got)
+			}
+		})
+	}
+}
+
 // TestLabKeepID runs what differs where containers have a user namespace of their own.
 func TestLabKeepID(t *testing.T) {
 	l := boot(t, labtest.Options{})

@@ -28,12 +28,14 @@ type Request struct {
 	Network spec.Network
 	// Ports to publish; only pasta can.
 	Ports []spec.PortMapping
-	// Dir is the runtime directory of the container or pod, on a tmpfs. It gets the files hosts,
-	// resolv.conf, netns, pasta.pid and pasta.work.
+	// Dir is the runtime directory of the container or pod, on a tmpfs. It gets the files netns,
+	// pasta.pid and pasta.work.
 	Dir string
 	// Hosts and Resolver say what the files hosts and resolv.conf are to have; nil for no file.
 	Hosts    *Hosts
 	Resolver *Resolver
+	// Files is the directory of these two.
+	Files string
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
 	// machine's addresses and routes over as they are when it starts.
 	Online func(context.Context) error
@@ -172,7 +174,7 @@ func (n *Network) emptyFiles() error {
 		if !want {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(n.req.Dir, name), nil, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(n.req.Files, name), nil, 0o644); err != nil {
 			return err
 		}
 	}
@@ -214,12 +216,12 @@ func (n *Network) work(ctx context.Context, rootfs string) error {
 		}
 	}
 	if h := n.req.Hosts; h != nil {
-		if err := h.write(filepath.Join(n.req.Dir, hostsFile), n.result, rootfs, n.req.Config); err != nil {
+		if err := h.write(filepath.Join(n.req.Files, hostsFile), n.result, rootfs, n.req.Config); err != nil {
 			return err
 		}
 	}
 	if r := n.req.Resolver; r != nil {
-		return r.write(filepath.Join(n.req.Dir, resolvFile), n.result, n.req.Config)
+		return r.write(filepath.Join(n.req.Files, resolvFile), n.result, n.req.Config)
 	}
 	return nil
 }

@@ -227,7 +227,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		return s, nil
 	}
 	s := Status{Unit: unit}
-	dir := e.Dir(r.ID)
+	dir, files := e.Dir(r.ID), e.Containers.Files(r.ID)
 	// What a start that was cut short has left, pasta above all.
 	if err := network.Release(dir); err != nil {
 		return s, err
@@ -238,27 +238,27 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		{
 			Name: "pod directory",
 			Do: func(context.Context) error {
-				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+				if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700), os.MkdirAll(files, 0o700)); err != nil {
 					return err
 				}
 				return e.mountShm(r, filepath.Join(dir, "shm"))
 			},
 			Undo: func(context.Context) error {
 				_ = unix.Unmount(filepath.Join(dir, "shm"), unix.MNT_DETACH) // not there if it failed
-				return os.RemoveAll(dir)
+				return errors.Join(os.RemoveAll(dir), os.RemoveAll(files))
 			},
 		},
 		{
 			Name: "pod network",
 			Do: func(ctx context.Context) error {
-				if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(r.Hostname()+"\n"), 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(files, "hostname"), []byte(r.Hostname()+"\n"), 0o644); err != nil {
 					return err
 				}
 				req, err := e.Network(r)
 				if err != nil {
 					return err
 				}
-				req.Dir = dir
+				req.Dir, req.Files = dir, files
 				if net, err = network.Start(ctx, req); err != nil {
 					return err
 				}
@@ -467,7 +467,7 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if r.Spec.MainPIDFile != "" {
 		_ = os.Remove(r.Spec.MainPIDFile) // systemd may have been first
 	}
-	if err := os.RemoveAll(e.Dir(r.ID)); err != nil {
+	if err := errors.Join(os.RemoveAll(e.Dir(r.ID)), os.RemoveAll(e.Containers.Files(r.ID))); err != nil {
 		return err
 	}
 	step.Crash("pod directory removed")
@@ -510,7 +510,7 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	if s.InfraPID == 0 {
 		return nil, fmt.Errorf("pod %s is not running", r.Name)
 	}
-	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
+	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Files: e.Containers.Files(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
 // EnsurePIDFile gives a pod a process ID file, if it has none.
