@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
@@ -60,14 +61,16 @@ func (s *start) oci() (*rspec.Spec, error) {
 	if err := e.confine(&in, mounts, s.label); err != nil {
 		return nil, err
 	}
-	if len(uids) > 0 && s.network != nil && s.network.Path() != "" {
+	if net := in.Namespaces.Net; len(uids) > 0 && strings.HasPrefix(net, "/") {
 		// Its user namespace does not own the network namespace, so it cannot mount
 		// a sysfs of its own, and must not see ours.
 		in.Sys = filepath.Join(dir, "sys")
-		if err := s.network.Made(); err != nil {
-			return nil, err
+		if s.network != nil {
+			if err := s.network.Made(); err != nil {
+				return nil, err
+			}
 		}
-		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(s.network.Path(), in.Sys)); err != nil {
+		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(net, in.Sys)); err != nil {
 			return nil, err
 		}
 	}

@@ -61,7 +61,7 @@ int podunit_leave_root(const char *shm)
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
-	if (mount("podunit-infra", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=8,mode=0555") < 0)
+	if (mount("podunit-infra", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=8,mode=0755") < 0)
 		return -1;
 	if (chdir(place) < 0 || mkdir("empty", 0555) < 0 || mkdir("shm", 0500) < 0)
 		return -1;

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -276,6 +277,13 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 		cmd.SysProcAttr.UidMappings = i.UIDs
 		cmd.SysProcAttr.GidMappings = i.GIDs
 		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+		// Another user than root, who we may be inside, loses its capabilities when it executes
+		// something. They are for what it does before it gives them up.
+		if maps(i.UIDs, 0) && maps(i.GIDs, 0) {
+			cmd.SysProcAttr.Credential = &syscall.Credential{}
+		} else {
+			cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP}
+		}
 	}
 	if err := start(cmd); err != nil {
 		return nil, errors.Join(err, near.Close())
@@ -286,6 +294,11 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 	}
 	r := &Running{PID: cmd.Process.Pid, control: near} // Release forgets the PID
 	return r, cmd.Process.Release()
+}
+
+// maps tells whether an ID inside has a mapping.
+func maps(ranges []syscall.SysProcIDMap, id int) bool {
+	return slices.ContainsFunc(ranges, func(r syscall.SysProcIDMap) bool { return id >= r.ContainerID && id-r.ContainerID < r.Size })
 }
 
 // WatchNetwork tells the infra process of the process of the pod's network (0: none), with
