@@ -99,7 +99,7 @@ func TestLabHelpers(t *testing.T) {
 				before := l.MustRun(user, s.systemctl+" show -P NRestarts "+unit)
 				l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, unit, "pasta"))
 				l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts %s) -gt %s ] && %s is-active %s", s.systemctl, unit, before, s.systemctl, unit), 30*time.Second)
-				l.MustRun(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'")
+				l.Eventually(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'", 20*time.Second)
 				l.helperOf(user, s.systemctl, unit, "pasta")
 			}
 			l.Eventually(user, s.systemctl+" is-active member", 30*time.Second)
@@ -155,20 +155,43 @@ func TestLabFiles(t *testing.T) {
 func TestLabKeepID(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", "podunit pull -q "+image)
-	for name, script := range map[string]string{
-		"exec":             "podunit run -d --userns=keep-id --network none --name k --stop-signal KILL " + image + " sleep 1000 && podunit exec k id -u && podunit exec -u 0 k id -u && podunit rm -f -t 0 k",
-		"exec with a tty":  "podunit run -d --userns=keep-id --name t --stop-signal KILL " + image + " sleep 1000 && script -qec 'podunit exec -it t id -u' /dev/null && podunit rm -f -t 0 t",
-		"pod":              "podunit pod create --userns keep-id --name p && timeout 60 podunit run --rm --pod p " + image + " id -u; r=$?; podunit pod rm -f -t 0 p; exit $r",
-		"detached in pod":  "podunit pod create --userns keep-id --name q && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 && podunit exec m id -u; r=$?; podunit pod rm -f -t 0 q; exit $r",
-		"pod of many maps": "podunit pod create --uidmap 0:1:1000 --gidmap 0:1:1000 --name u && timeout 60 podunit run --rm --pod u " + image + " id -u; r=$?; podunit pod rm -f -t 0 u; exit $r",
+	const ids = "podunit exec $c id -u && podunit exec -u 0 $c sh -c 'id -u; ls /sys/class/net; cat /proc/sys/kernel/hostname'"
+	for name, c := range map[string]struct{ script, want string }{
+		"exec":            {"podunit run -d --userns=keep-id --hostname box --name c --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=c; " + ids, "1000 0 lo box"},
+		"exec, attached":  {"podunit run --rm --userns=keep-id --hostname box --name a --stop-signal KILL " + image + " sleep 1000 & until podunit exec a true 2>/dev/null; do sleep 0.1; done; c=a; " + ids + "; podunit rm -f -t 0 a >/dev/null; wait", "1000 0 lo box"},
+		"exec, no net":    {"podunit run -d --userns=keep-id --network none --hostname box --name n --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=n; " + ids, "1000 0 lo box"},
+		"exec, a tty":     {"podunit run -d --userns=keep-id --network none --name t --stop-signal KILL " + image + " sleep 1000 >/dev/null; script -qec 'podunit exec -it t id -u' /dev/null | tr -d '\r'", "1000"},
+		"pod":             {"podunit pod create --userns keep-id --name p >/dev/null && timeout 60 podunit run --rm --pod p " + image + " id -u", "1000"},
+		"exec in the pod": {"podunit pod create --userns keep-id --name q >/dev/null && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=m; " + ids, "1000 0 lo q"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := l.on(t)
-			stdout, stderr, code := l.Run("alice", script)
-			if code != 0 {
-				t.Errorf("status %d\n%s%s%s", code, stdout, stderr, l.MustRun("alice", "journalctl --user -n 25 -o cat"))
+			stdout, stderr, code := l.Run("alice", c.script)
+			// The name of the machine's interface is not ours to know.
+			var got []string
+			for _, w := range strings.Fields(stdout) {
+				if !strings.HasPrefix(w, "host") && !strings.HasPrefix(w, "eth") && !strings.HasPrefix(w, "en") {
+					got = append(got, w)
+				}
 			}
-			t.Log(stdout)
+			if code != 0 || strings.Join(got, " ") != c.want {
+				t.Errorf("status %d, %q, want %q\n%s%s", code, got, c.want, stderr, l.MustRun("alice", "journalctl --user -n 25 -o cat"))
+			}
 		})
 	}
+	if left := l.MustRun("alice", "ls -d $XDG_RUNTIME_DIR/podunit/containers/*/exec-* 2>/dev/null; podunit pod rm -fa -t 0; podunit rm -fa -t 0 >/dev/null"); strings.Contains(left, "exec-") {
+		t.Errorf("left over: %s", left)
+	}
+}
+
+// TestLabRawCrash is informational.
+func TestLabRawCrash(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", "podunit pull -q "+image)
+	l.WriteFile("alice", ".config/containers/systemd/crash.container", "[Container]\nImage="+image+"\nNetwork=none\nExec=sh -c 'sleep 1; seq 1 20000; exit 3'\n")
+	l.MustRun("alice", "systemctl --user daemon-reload")
+	for range 4 {
+		t.Log(l.MustRun("alice", "systemctl --user start crash; sleep 3; journalctl --user -u crash -o cat -I | grep -c '^[0-9]*$'; systemctl --user reset-failed crash"))
+	}
+	t.Log(l.MustRun("alice", "journalctl --user -u crash -n 8"))
 }
