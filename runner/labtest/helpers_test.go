@@ -195,3 +195,20 @@ func TestLabRawCrash(t *testing.T) {
 	}
 	t.Log(l.MustRun("alice", "journalctl --user -u crash -n 8"))
 }
+
+// TestLabPodStop ends pods: as soon as was asked for, and one whose start fails again and again.
+func TestLabPodStop(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", "podunit pull -q "+image)
+	// Without -t it has its own time, which is so long that this test would end first.
+	const pod = "podunit pod create --name p1 >/dev/null && podunit run -d --stop-timeout 100000 --pod p1 --name pa " + image + " sleep 100000 >/dev/null && "
+	for _, verb := range []string{"pod stop -t 1 p1", "pod rm -f -t 1 p1"} {
+		l.MustRun("alice", pod+"podunit "+verb+"; podunit pod rm -f -t 0 p1 >/dev/null")
+	}
+	if got := l.MustRun("alice", pod+"systemctl --user show -P TimeoutStopUSec pa; podunit pod rm -f -t 0 p1 >/dev/null"); !strings.HasPrefix(got, "1d") {
+		t.Errorf("the unit of a container with a day to stop waits for %s", got)
+	}
+	l.MustRun("alice", "podunit pod create --restart=on-failure -p 8600:80 --name bad; "+
+		`perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalPort => 8600, Listen => 1) or die $!; sleep 1000' & sleep 0.5; podunit pod start bad && exit 1; podunit pod rm -f -t 0 bad; kill %1; sleep 2; `+
+		"! systemctl --user list-units --all --plain --no-legend 'bad*' | grep . && ! podunit pod exists bad")
+}

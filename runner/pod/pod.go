@@ -392,7 +392,10 @@ func (e *Engine) stopInfra(s Status) error {
 	return process.End(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
 }
 
-// Stop stops all members, then the infra process.
+// OwnTimes, in place of the time between the stop signal and SIGKILL, gives each container its own.
+const OwnTimes time.Duration = -1
+
+// Stop stops all members, then the infra process. timeout counts for all of them.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
 	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
@@ -410,7 +413,11 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 	// All at once: together they take as long as the slowest, not as long as all.
 	errs := make(chan error, len(members))
 	for _, m := range members {
-		go func() { errs <- e.Containers.Stop(ctx, m, m.StopTimeout(timeout)) }()
+		grace := timeout
+		if timeout == OwnTimes {
+			grace = m.StopTimeout(time.Duration(e.Containers.Config.Engine.StopTimeout) * time.Second)
+		}
+		go func() { errs <- e.Containers.Stop(ctx, m, grace) }()
 	}
 	var all []error
 	for range members {
