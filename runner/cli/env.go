@@ -81,6 +81,14 @@ func (e *Env) OpenToStart(ctx context.Context) (*service.Engine, error) {
 	return e.open(ctx, service.OpenToStart)
 }
 
+// Sweep removes what units that do not run any more have left; see service.Engine.Sweep. What goes
+// wrong is a warning.
+func (e *Env) Sweep(ctx context.Context, x *service.Engine) {
+	if err := x.Sweep(ctx); err != nil {
+		e.Warn(fmt.Sprintf("remains of other units: %v", err))
+	}
+}
+
 func (e *Env) open(ctx context.Context, open func(context.Context, service.Config) (*service.Engine, error)) (*service.Engine, error) {
 	program, err := e.executed()
 	if err != nil {
@@ -95,19 +103,25 @@ func (e *Env) open(ctx context.Context, open func(context.Context, service.Confi
 	})
 }
 
-// executed is the program that services execute: the small one, where it is installed.
+// executed is the program that services execute.
 func (e *Env) executed() (string, error) {
 	own, err := os.Executable()
-	if err != nil {
-		return "", err
+	if err != nil || e.Program.Small {
+		return own, err
 	}
-	if prefix, ok := strings.CutSuffix(own, "/"+fullProgram); ok && !e.Program.Small {
+	return smallOf(own), nil
+}
+
+// smallOf is the small program that is installed with the full one at a path; that path itself where
+// there is none.
+func smallOf(full string) string {
+	if prefix, ok := strings.CutSuffix(full, "/"+fullProgram); ok {
 		small := filepath.Join(prefix, smallProgram)
 		if _, err := os.Stat(small); err == nil {
-			return small, nil
+			return small
 		}
 	}
-	return own, nil
+	return full
 }
 
 // RemoveContainer stops and removes a container that is in the way of something.

@@ -31,17 +31,20 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 	if err := e.stopProcess(ctx, r, s, timeout); err != nil || s.StartTicks == 0 {
 		return err
 	}
-	// Without a PID namespace of its own something may live on and keep the copier waiting.
-	if err := cgroup.Kill(s.Cgroup); err != nil {
-		return err
-	}
-	drain(ctx, s)
-	// Who holds the lock starts the container, whose network is a new one, or takes it away.
+	// Whoever holds the lock starts the container again, or takes it away with all that is left.
 	lock, err := e.tryLock(r.Name)
 	if err != nil || lock == nil {
 		return err
 	}
 	defer lock.Release()
+	if now, err := e.Status(r.ID); err != nil || now.StartTicks != s.StartTicks {
+		return err // it has been started again
+	}
+	// Without a PID namespace of its own something may live on and keep the copier waiting.
+	if err := cgroup.Kill(s.Cgroup); err != nil {
+		return err
+	}
+	drain(ctx, s)
 	return network.Release(e.dir(r.ID))
 }
 
@@ -139,7 +142,9 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	return e.remove(ctx, r, volumes || r.Spec.Remove)
 }
 
-func (e *Engine) release(ctx context.Context, r Record) error {
+// Release frees what only a running container needs, and what a start that was cut short has left.
+// Safe to repeat.
+func (e *Engine) Release(ctx context.Context, r Record) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -163,12 +168,8 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 	return errors.Join(errs...)
 }
 
-// Release frees what only a running container needs, and what a start that was cut
-// short has left. Safe to repeat.
-func (e *Engine) Release(ctx context.Context, r Record) error { return e.release(ctx, r) }
-
 func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
-	if err := e.release(ctx, r); err != nil {
+	if err := e.Release(ctx, r); err != nil {
 		return err
 	}
 	var errs []error

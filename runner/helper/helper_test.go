@@ -305,8 +305,7 @@ func TestAContainerEndsWithItsNetwork(t *testing.T) {
 	}
 }
 
-// TestAHelperEndsWithTheContainer although the network is still there, which the end of a
-// container takes down later.
+// TestAHelperEndsWithTheContainer once it has passed on the last words.
 func TestAHelperEndsWithTheContainer(t *testing.T) {
 	container, network := sleeper(t), sleeper(t)
 	r := startRelay(t, "")
@@ -321,6 +320,58 @@ func TestAHelperEndsWithTheContainer(t *testing.T) {
 	}
 	if !within(func() bool { return ended(r.PID) && ended(guard) }) {
 		t.Error("the helper outlives the container")
+	}
+}
+
+// TestTheNetworkEndsWithItsContainer also if it is deaf to what systemd would say.
+func TestTheNetworkEndsWithItsContainer(t *testing.T) {
+	r := startRelay(t, "")
+	container, network := sleeper(t), sleeper(t)
+	if err := r.Watch(container.Process.Pid, network.Process.Pid, ""); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, container.Process.Pid, unix.SIGKILL)
+	if !within(func() bool { return ended(network.Process.Pid) }) {
+		t.Error("the network goes on without its container")
+	}
+}
+
+// TestTheRuntimesWordsAreNotTheContainers leaves unread what was written to the container's
+// streams, if the gate is never to be opened.
+func TestTheRuntimesWordsAreNotTheContainers(t *testing.T) {
+	stdout, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	defer writer.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := os.NewFile(uintptr(fds[0]), "near"), os.NewFile(uintptr(fds[1]), "far")
+	defer near.Close()
+	const words = "runc create failed: nothing\n"
+	if _, err := writer.WriteString(words); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Log{Stdout: stdout, Latch: far, FIFO: filepath.Join(t.TempDir(), "none")}.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(far.Close(), r.Close())
+	if _, werr := near.Write([]byte{0}); err != nil || werr != nil {
+		t.Fatal(err, werr)
+	}
+	if !within(func() bool { return ended(r.PID) }) {
+		t.Fatal("the helper does not end")
+	}
+	b := make([]byte, 100)
+	if err := stdout.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := stdout.Read(b); err != nil || string(b[:n]) != words {
+		t.Errorf("left in the pipe: %q, %v", b[:n], err)
 	}
 }
 

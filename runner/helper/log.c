@@ -14,6 +14,7 @@
  * - the way from the container to the service manager (relay.c), and
  * - who notices that the container's network has ended: the container is then killed, so that
  *   its unit fails and Restart= does what it says. It would run on without a network for ever.
+ *   When the container has ended, it ends the network.
  *
  * Its own death is noticed by its guard: a second process with the same memory and the same
  * descriptors, which goes on where it was. So no line is lost, and none is torn.
@@ -301,9 +302,14 @@ static void settle(void)
 
 static void open_gate(void)
 {
-	/* Nobody may be there any more to hear it. */
-	if (podunit_await_latch(fds[LATCH]) == 0 && podunit_open_gate(fifo) == 0)
-		(void)!write(fds[LATCH], "", 1);
+	if (podunit_await_latch(fds[LATCH]) != 0) {
+		/* There will be no container. What was written is the runtime's: it says in its own log
+		 * why, and the runner says it from there. */
+		drop(STDOUT);
+		drop(STDERR);
+	} else if (podunit_open_gate(fifo) == 0) {
+		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
+	}
 	drop(LATCH);
 	settle();
 }
@@ -353,9 +359,12 @@ static int may_speak(void)
 	return now.messages < MESSAGES;
 }
 
-/* The container has ended; its last words are passed on. */
+/* The container has ended; its last words are passed on. Its network, which has nothing to do any
+ * more and hears no signal but SIGKILL, ends: else systemd kills it, and says so. */
 static void part(void)
 {
+	if (fds[NETWORK] >= 0)
+		syscall(SYS_pidfd_send_signal, fds[NETWORK], SIGKILL, NULL, 0);
 	for (int i = 0; i < MESSAGES && ready(fds[NOTIFY]); i++)
 		podunit_relay_one(&relay, fds[NOTIFY]);
 	drop(NOTIFY);
@@ -381,6 +390,8 @@ static int work(void)
 
 		for (int i = 0; i < DESCRIPTORS; i++)
 			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
+		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
+			polls[STDOUT].fd = polls[STDERR].fd = -1;
 		n = poll(polls, DESCRIPTORS, silent || !idle ? QUIET : -1);
 		if (n < 0 && errno != EINTR)
 			return 1;

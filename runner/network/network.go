@@ -241,7 +241,12 @@ func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 // Close takes the network down, whatever has become of it. It waits for what is under way, or
 // pasta would come up after it. Safe to repeat.
 func (n *Network) Close() error {
-	n.begin.Do(func() { close(n.done) }) // and now nothing begins any more
+	n.begin.Do(func() { // and now nothing begins any more
+		defer close(n.done)
+		if n.Made() == nil && n.ns != nil {
+			n.ns.Close() // pasta would have had it
+		}
+	})
 	<-n.done
 	_ = n.Made() // a fault of a network that nobody wants
 	return Release(n.req.Dir)

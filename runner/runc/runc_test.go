@@ -53,6 +53,22 @@ func TestTheContainersStatusIsNotTheRuntimesFault(t *testing.T) {
 	}
 }
 
+// TestNoSignalOfGosOwn is one that an attached runc would pass on to the container.
+func TestNoSignalOfGosOwn(t *testing.T) {
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	r := fake(t, `echo "$GODEBUG"`)
+	if _, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{Stdout: out}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(out.Name()); err != nil || string(got) != "asyncpreemptoff=1\n" {
+		t.Errorf("GODEBUG=%q, %v", got, err)
+	}
+}
+
 // TestForegroundSaysItOnce leaves out what the runtime says on the container's standard error and
 // in its log, of which comes the error; and nothing else.
 func TestForegroundSaysItOnce(t *testing.T) {

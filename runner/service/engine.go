@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
@@ -73,6 +74,8 @@ type Engine struct {
 	// for the journal.
 	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
 
+	// divide divides the cgroup of a unit into one for helpers and one for a container.
+	divide func(unitCgroup string) (cgroup.Payload, error)
 	spoken bool // a start has taken Notify
 }
 
@@ -125,6 +128,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 			return journal.Complaint(ctx, c.User.UID, unit, since, wait)
 		},
 	}
+	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	if e.InService() {
 		containers.Unit = own.Name

@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/notify"
@@ -211,7 +210,7 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 		}
 		own = scope
 	}
-	payload, err := cgroup.Split(own.Cgroup, "payload")
+	payload, err := e.divide(own.Cgroup)
 	if err != nil {
 		return err
 	}

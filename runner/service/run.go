@@ -107,6 +107,11 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	step.Crash("resolved")
 	r := e.Containers.Prepare(*c, img, args)
 	r.Runtime, r.Unit = e.Runtime, unit
+	if !e.InService() {
+		if err := e.Sweep(ctx); err != nil {
+			e.Warn(fmt.Sprintf("remains of other units: %v", err))
+		}
+	}
 	// Before the lock, which that unit takes to tidy up.
 	if err := e.stopHolder(ctx, r); err != nil {
 		return err

@@ -89,8 +89,14 @@ type Removal struct {
 }
 
 // Remove stops the unit that watches a running container, if that is not the one that asks,
-// removes what is left and ends the pod if it was the last of it.
+// removes what is left and ends the pod if it was the last of it. One whose namespaces others use
+// is a DependentsError, except at the end of its own unit: systemd stops units in their order.
 func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
+	if !e.InService() {
+		if err := e.needed(r); err != nil {
+			return err
+		}
+	}
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err

@@ -151,7 +151,7 @@ func TestStartService(t *testing.T) {
 Type=s notify
 NotifyAccess=s all
 Delegate=b true
-KillMode=s mixed
+KillMode=s control-group
 LogRateLimitIntervalUSec=t 1000000
 LogRateLimitBurst=u 100000000
 ExecStart=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit start web] false}]
@@ -168,6 +168,9 @@ CollectMode=s inactive-or-failed`, uint64(math.MaxUint64))
 	}
 	if err := (&Manager{conn: f}).StartService(context.Background(), "web.service", Service{Start: []string{"podunit"}}); err == nil {
 		t.Error("a relative command")
+	}
+	if got := (Service{PIDFile: "/run/pod.pid"}).killMode(); got != "mixed" {
+		t.Errorf("a pod's unit kills %s", got)
 	}
 }
 

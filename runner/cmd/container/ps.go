@@ -32,6 +32,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			e.Sweep(cmd.Context(), x)
 			match, err := view.ContainerFilters(filters)
 			if err != nil {
 				return err

@@ -3,6 +3,8 @@
 package container
 
 import (
+	"slices"
+
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/service"
@@ -24,8 +26,13 @@ func NewRm(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !x.InService() {
+				e.Sweep(ctx, x)
+			}
 			sel.Ignore = sel.Ignore || force
 			records, err := sel.Resolve(x, args)
+			// What shares namespaces of another was made after it, and goes before it.
+			slices.SortStableFunc(records, func(a, b container.Record) int { return b.Created.Compare(a.Created) })
 			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
 				return x.Remove(ctx, r, service.Removal{Force: force, Volumes: volumes, Timeout: timeout.Or(x.StopTimeoutOf(r))})
 			})

@@ -32,6 +32,11 @@ Exit status: 0 done, 1 an image isn't there, 2 an image is in use, 125 another e
 			if err != nil {
 				return err
 			}
+			x, err := e.Open(ctx)
+			if err != nil {
+				return err
+			}
+			e.Sweep(ctx, x)
 			o := registry.RemoveOptions{Force: force, NoPrune: noPrune, RemoveContainer: func(id string) error { return e.RemoveContainer(ctx, id) }}
 			if all {
 				reports, err := im.RemoveAll(ctx, o)

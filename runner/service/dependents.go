@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// DependentsError says that other containers use namespaces of one that is to be removed.
+type DependentsError struct {
+	Name       string
+	Dependents []string // names
+}
+
+func (e DependentsError) Error() string {
+	return fmt.Sprintf("container %s: its namespaces are used by %s", e.Name, strings.Join(e.Dependents, ", "))
+}
+
+// Hint is the way out.
+func (e DependentsError) Hint() string {
+	return "podunit rm " + strings.Join(e.Dependents, " ") + ", first"
+}
+
+// needed returns a DependentsError if other containers were made to share a namespace of r.
+func (e *Engine) needed(r container.Record) error {
+	all, err := e.Containers.List()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, other := range all {
+		if other.ID != r.ID && slices.ContainsFunc(sharedWith(other.Spec), func(name string) bool { return means(name, r) }) {
+			names = append(names, other.Name)
+		}
+	}
+	if len(names) > 0 {
+		return DependentsError{Name: r.Name, Dependents: names}
+	}
+	return nil
+}
+
+// sharedWith are the containers whose namespaces one asks for, by what was written.
+func sharedWith(s spec.Container) []string {
+	var names []string
+	for _, n := range s.Networks {
+		if n.Mode == spec.NetContainer {
+			names = append(names, n.Name)
+		}
+	}
+	for _, ns := range []spec.Namespace{s.PIDNS, s.IPCNS, s.UTSNS, s.CgroupNS} {
+		if ns.Mode == "container" {
+			names = append(names, ns.Container)
+		}
+	}
+	return names
+}
+
+// means tells whether a word, a name or the beginning of an ID, is that of the container.
+func means(word string, r container.Record) bool {
+	return word == r.Name || word != "" && strings.HasPrefix(r.ID, word)
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Sweep removes containers that were to go with their end, if the unit that would have removed them
+// does not run any more: its file was withdrawn, or names another container by now. It asks the
+// manager only if there is such a container.
+func (e *Engine) Sweep(ctx context.Context) error {
+	forsaken, err := e.Containers.Forsaken()
+	if err != nil || len(forsaken) == 0 {
+		return err
+	}
+	if err := e.needRuntime(); err != nil {
+		return err
+	}
+	return e.withManager(ctx, func(m Manager) error {
+		var errs []error
+		for _, r := range forsaken {
+			p, err := m.Properties(ctx, r.Unit)
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case p.HasJob || p.ActiveState != "inactive" && p.ActiveState != "failed":
+				// Its commands have yet to do it.
+			default:
+				if err := e.Containers.Sweep(ctx, r); err != nil {
+					errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))
+				}
+			}
+		}
+		return errors.Join(errs...)
+	})
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"go.podman.io/storage"
+)
+
+// records is a storage that has nothing but containers, by ID.
+type records struct {
+	storage.Store
+	root string
+	all  map[string]container.Record
+}
+
+func (s records) GraphRoot() string { return s.root }
+
+func (s records) List() (names []string) {
+	for _, r := range s.all {
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s records) Containers() (all []storage.Container, err error) {
+	for _, r := range s.all {
+		b, err := json.Marshal(r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, storage.Container{ID: r.ID, Names: []string{r.Name}, Metadata: string(b)})
+	}
+	return all, nil
+}
+
+func (s records) Container(nameOrID string) (*storage.Container, error) {
+	all, err := s.Containers()
+	for _, c := range all {
+		if c.ID == nameOrID || c.Names[0] == nameOrID {
+			return &c, nil
+		}
+	}
+	return nil, errors.Join(err, storage.ErrContainerUnknown)
+}
+
+func (s records) DeleteContainer(id string) error {
+	delete(s.all, id)
+	return nil
+}
+
+// asked is a manager that knows the states of some units; others are gone.
+type asked struct {
+	Manager
+	states map[string]unit.Properties
+}
+
+func (m asked) Properties(_ context.Context, name string) (unit.Properties, error) {
+	if p, ok := m.states[name]; ok {
+		return p, nil
+	}
+	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
+}
+
+func (asked) Close() {}
+
+// withRecords is an engine with containers that have ended.
+func withRecords(t *testing.T, all ...container.Record) (*Engine, records) {
+	t.Helper()
+	store := records{root: t.TempDir(), all: map[string]container.Record{}}
+	c := &container.Engine{RunDir: t.TempDir(), Store: store}
+	if err := os.MkdirAll(filepath.Join(c.RunDir, "lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		r.Podunit, r.ID = 1, container.NewID()
+		store.all[r.ID] = r
+	}
+	c.Runtime.Command = "sh" // it is never executed
+	return &Engine{Containers: c, Config: Config{Lookup: func(string) (string, bool) { return "", false }}}, store
+}
+
+// TestSweep removes what units that do not run any more have left.
+func TestSweep(t *testing.T) {
+	left := func(name, unit string) container.Record {
+		return container.Record{Name: name, Unit: unit, Spec: spec.Container{Remove: true}}
+	}
+	e, store := withRecords(t,
+		left("withdrawn", "gone.service"), left("stopped", "stopped.service"), left("failed", "failed.service"),
+		left("ends", "ends.service"), left("runs", "runs.service"), left("starts", "starts.service"), left("by-hand", ""),
+		container.Record{Name: "stays", Unit: "gone.service"},
+	)
+	e.Connect = func(context.Context) (Manager, error) {
+		return asked{states: map[string]unit.Properties{
+			"stopped.service": {ActiveState: "inactive"}, "failed.service": {ActiveState: "failed"},
+			"ends.service": {ActiveState: "deactivating"}, "runs.service": {ActiveState: "active"},
+			"starts.service": {ActiveState: "inactive", HasJob: true},
+		}}, nil
+	}
+	if err := e.Sweep(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := store.List(), []string{"by-hand", "ends", "runs", "starts", "stays"}; !slices.Equal(got, want) {
+		t.Errorf("left %q, want %q", got, want)
+	}
+}
+
+// TestSweepAsksNobody where nothing is left.
+func TestSweepAsksNobody(t *testing.T) {
+	e, _ := withRecords(t, container.Record{Name: "stays", Unit: "gone.service"})
+	e.Connect = func(context.Context) (Manager, error) { return nil, errors.New("no manager") }
+	if err := e.Sweep(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRemoveOfWhatOthersUse is refused by hand, and not at the end of the container's own unit.
+func TestRemoveOfWhatOthersUse(t *testing.T) {
+	network := spec.Container{Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "db"}}}}
+	pids := spec.Container{PIDNS: spec.Namespace{Mode: "container", Container: "db"}}
+	e, store := withRecords(t, container.Record{Name: "db"}, container.Record{Name: "web", Spec: network}, container.Record{Name: "top", Spec: pids}, container.Record{Name: "other"})
+	named := func(name string) container.Record {
+		all, err := e.Containers.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[slices.IndexFunc(all, func(r container.Record) bool { return r.Name == name })]
+	}
+	var needed DependentsError
+	err := e.Remove(context.Background(), named("db"), Removal{Force: true})
+	slices.Sort(needed.Dependents)
+	if !errors.As(err, &needed) || len(needed.Dependents) != 2 || needed.Hint() == "" || !slices.Contains(store.List(), "db") {
+		t.Errorf("got %v", err)
+	}
+	if err := e.needed(named("other")); err != nil {
+		t.Error(err)
+	}
+	if err := e.needed(named("web")); err != nil {
+		t.Error(err)
+	}
+	e.Own = unit.Own{Name: "db.service", Exec: true}
+	if err := e.Remove(context.Background(), named("db"), Removal{Force: true}); err != nil || slices.Contains(store.List(), "db") {
+		t.Errorf("in its own unit: %v", err)
+	}
+}
