@@ -120,7 +120,7 @@ func TestCheck(t *testing.T) {
 		{"two wait for each other", files{"a.container": "[Unit]\nAfter=b.container\n" + container(), "b.container": "[Unit]\nAfter=a.container\n" + container()}, false, []string{"error: units wait for each other: a.container, b.container"}},
 		{"a port on a pod's member", files{"a.container": container("Pod=p.pod", "PublishPort=80:80"), "p.pod": "[Pod]\n"}, false, []string{"error: PublishPort= belongs to the pod"}},
 		{"ports on the host's network", files{"a.container": container("Network=host", "PublishPort=80:80")}, false, []string{"warning: PublishPort= has no effect"}},
-		{"a grace too long", files{"a.container": container("StopTimeout=120")}, false, []string{"warning: StopTimeout=120 is not below the 90 s"}},
+		{"a grace too long", files{"a.container": container("StopTimeout=120", "[Service]", "TimeoutStopSec=90")}, false, []string{"warning: StopTimeout=120 is not below the 90 s"}},
 		{"User= of a user's service", files{"a.container": container("[Service]", "User=bob")}, false, []string{"warning: using key User", "error: User= has no place in a user's service"}},
 		{"an unknown account", files{"a.container": container("[Service]", "User=carol")}, true, []string{"warning: using key User", "error: User=carol is no account"}},
 		{"an account without ids", files{"a.container": container("[Service]", "User=bob")}, true, []string{"warning: using key User", "warning: bob has no subordinate ids"}},

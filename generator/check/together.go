@@ -195,11 +195,13 @@ func (c *checker) timeouts() {
 		if err != nil {
 			continue
 		}
-		limit := 90
-		if t, ok := u.ServiceKey("TimeoutStopSec"); ok {
-			if limit, err = strconv.Atoi(strings.TrimSuffix(t.Value, "s")); err != nil || limit == 0 {
-				continue
-			}
+		t, ok := u.ServiceKey("TimeoutStopSec")
+		if !ok {
+			continue // it follows StopTimeout=
+		}
+		limit, err := strconv.Atoi(strings.TrimSuffix(t.Value, "s"))
+		if err != nil || limit == 0 {
+			continue
 		}
 		if grace >= limit {
 			c.warn(u, l, "stop-timeout", "StopTimeout="+strconv.Itoa(grace)+" is not below the "+strconv.Itoa(limit)+" s after which systemd kills the service",

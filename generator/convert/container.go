@@ -35,6 +35,7 @@ func (c *converter) container() {
 		c.service.Set("NotifyAccess", "all")
 	}
 	c.service.Default("SyslogIdentifier", "%N")
+	c.stopLimit()
 
 	run := c.runner("run", "--name", c.Resource, "--replace", "--rm")
 	c.flags(run, "LogDriver", "LogOpt")

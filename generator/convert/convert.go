@@ -556,6 +556,25 @@ func (c *converter) resource(cmd *command, remain bool) {
 	}
 }
 
+// stopLimit has the manager's patience with a stop follow the container's, unless the file settles it.
+// It must exceed the runner's own, and is all that counts if the command that stops the container
+// is killed.
+func (c *converter) stopLimit() {
+	const margin = 30 // seconds
+	_, own := c.ServiceKey("TimeoutStopSec")
+	_, both := c.ServiceKey("TimeoutSec")
+	grace, ok := c.StrOK("StopTimeout")
+	seconds, err := strconv.Atoi(grace)
+	if !ok || own || both || err != nil {
+		return
+	}
+	if seconds < 0 { // it waits for ever
+		c.service.Set("TimeoutStopSec", "infinity")
+		return
+	}
+	c.service.Set("TimeoutStopSec", strconv.Itoa(seconds+margin))
+}
+
 // killMode checks KillMode= of units that run containers, and sets it.
 func (c *converter) killMode() {
 	l, ok := c.ServiceKey("KillMode")

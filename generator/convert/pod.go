@@ -30,6 +30,7 @@ func (c *converter) pod() {
 		timeout = "10"
 	}
 	c.service.Default("SyslogIdentifier", "%N")
+	c.stopLimit()
 	c.line("ExecStart", "", c.runner("pod", "start", name))
 	c.line("ExecStop", "", c.runner("pod", "stop", "--ignore", "--time="+timeout, name))
 	c.line("ExecStopPost", "", c.runner("pod", "rm", "--ignore", "--force", name))
