@@ -15,12 +15,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/check"
 )
 
 // verb runs a command line of a user whose files are under home.

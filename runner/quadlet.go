@@ -19,10 +19,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/manage"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"

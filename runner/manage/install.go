@@ -15,11 +15,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/check"
 )
 
 // File is a file to be installed.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/generator/check/kubeyaml"
+	"github.com/podunit/podunit/runner/check/kubeyaml"
 	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"

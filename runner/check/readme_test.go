@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package check
 
 import (
 	"os"
@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/unitfile"
@@ -17,7 +16,7 @@ import (
 
 // TestReadme checks the unit files that the README shows, together, as somebody would copy them.
 func TestReadme(t *testing.T) {
-	data, err := os.ReadFile("../README.md")
+	data, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +35,7 @@ func TestReadme(t *testing.T) {
 	if len(files) < 3 {
 		t.Fatalf("found %d unit files", len(files))
 	}
-	for _, d := range check.Check(files, check.Options{}) {
+	for _, d := range Check(files, Options{}) {
 		if !strings.HasPrefix(d.Code, "short-name") {
 			t.Errorf("%s (%s)", d.Place(), d.Hint)
 		}
