@@ -227,7 +227,7 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 			value = strings.Replace(value, "\n", "\nImage=localhost/a\n", 1)
 		}
 		in.File, _ = unitfile.Parse(in.Path, []byte(value+"\n"))
-		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
+		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: check.Runner})
 		if (list.Errors() == 0) != good {
 			t.Errorf("%q: %v", value, list)
 		}
@@ -238,7 +238,7 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
 	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nHealthCmd=true\n"))
-	list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
+	list := check.Check([]quadlet.Input{in}, check.Options{Refuse: check.Runner})
 	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
 		t.Errorf("%v", list)
 	}
@@ -252,7 +252,7 @@ func TestCheckOfFailedUnit(t *testing.T) {
 	} {
 		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(text))
-		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
+		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: check.Runner})
 		if list.Errors() != 2 || !strings.Contains(list[1].Message, "is refused by the runner") {
 			t.Errorf("%s: %v", name, list)
 		}

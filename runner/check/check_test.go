@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/runner/check/kubeyaml"
 	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/check/kubeyaml"
 )
 
 // files are unit files by name.
