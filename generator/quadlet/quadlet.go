@@ -7,7 +7,7 @@ package quadlet
 import (
 	"errors"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +38,7 @@ type Unit struct {
 	Group    *unitfile.Group // the type's own section; empty when the file has none
 	Service  string          // name of the service, without .service
 	Resource string          // name of the container, pod, volume ... once it runs; may hold specifiers
+	Named    *unitfile.Line  // the assignment that Resource comes from; nil when the name of the file gives it
 	Report   report.List
 	Broken   bool // the file or a drop-in could not be read or parsed; what the unit lacks may stand there
 
@@ -363,6 +364,7 @@ func (u *Unit) serviceName() string {
 func (u *Unit) resourceName() string {
 	pick := func(key, def string) string {
 		if v := u.Str(key); v != "" {
+			u.Named = u.Last(key)
 			return v
 		}
 		return def
@@ -380,13 +382,14 @@ func (u *Unit) resourceName() string {
 	case "Network":
 		return pick("NetworkName", u.instanced())
 	case "Image":
-		return pick("ImageTag", u.Str("Image"))
+		return pick("ImageTag", pick("Image", ""))
 	case "Build":
 		if tags := u.List("ImageTag"); len(tags) > 0 {
-			return tags[0]
+			u.Named = tags[0].Line
+			return tags[0].Text
 		}
 	case "Artifact":
-		return u.Str("Artifact")
+		return pick("Artifact", "")
 	}
 	return ""
 }
@@ -482,20 +485,31 @@ func (u *Unit) Switch(key string) bool {
 	return v
 }
 
-// List is all values of a List key.
-func (u *Unit) List(key string) []string {
-	lines := u.Lines(key)
-	out := make([]string, len(lines))
-	for i, l := range lines {
-		out[i] = l.Value
-	}
-	return out
-}
-
 // WordOf is a word together with the line it stands on.
 type WordOf struct {
 	unitfile.Word
 	Line *unitfile.Line
+}
+
+// Whole is the value of a line as one word; text is the value as it is read, without quotes.
+func Whole(l *unitfile.Line, text string) WordOf {
+	return WordOf{unitfile.Word{Text: text, End: len(l.Value)}, l}
+}
+
+// Saying is another text that comes from the same place as w.
+func (w WordOf) Saying(text string) WordOf {
+	w.Text = text
+	return w
+}
+
+// List is all values of a List key.
+func (u *Unit) List(key string) []WordOf {
+	lines := u.Lines(key)
+	out := make([]WordOf, len(lines))
+	for i, l := range lines {
+		out[i] = Whole(l, l.Value)
+	}
+	return out
 }
 
 // Words is all words of a Words key. An occurrence whose quotes are unbalanced is left out with a warning.
@@ -541,52 +555,45 @@ func (u *Unit) badWords(l *unitfile.Line, err error) {
 	u.Warn(l, off, "bad-words", l.Key+"= is ignored: "+err.Error(), hint)
 }
 
-// Texts drops where words stand.
-func Texts(words []WordOf) []string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = w.Text
-	}
-	return out
-}
-
 // Command is the words of a Command key; ok is false when it is absent, or ignored for an unknown escape.
-func (u *Unit) Command(key string) (words []string, ok bool) {
+func (u *Unit) Command(key string) (words []WordOf, ok bool) {
 	l := u.Last(key)
 	if l == nil {
 		return nil, false
 	}
-	w, err := unitfile.SplitArgs(l.Value)
+	split, err := unitfile.SplitArgs(l.Value)
 	if err != nil {
 		u.badWords(l, err)
 		return nil, false
 	}
-	return unitfile.Texts(w), true
+	words = make([]WordOf, len(split))
+	for i, w := range split {
+		words[i] = WordOf{w, l}
+	}
+	return words, true
 }
 
 // Env is the words of an Env key, NAME=VALUE or NAME, one a name and sorted by it.
-func (u *Unit) Env(key string) []string {
+func (u *Unit) Env(key string) []WordOf {
 	words := u.Args(key)
 	if len(words) == 0 {
 		return nil
 	}
-	type entry struct{ name, text string }
+	name := func(w WordOf) string {
+		before, _, _ := strings.Cut(w.Text, "=")
+		return before
+	}
 	byName := make(map[string]int, len(words))
-	entries := make([]entry, 0, len(words))
+	out := words[:0]
 	for _, w := range words {
-		name, _, _ := strings.Cut(w.Text, "=")
-		if i, ok := byName[name]; ok {
-			entries[i].text = w.Text
+		if i, ok := byName[name(w)]; ok {
+			out[i] = w
 			continue
 		}
-		byName[name] = len(entries)
-		entries = append(entries, entry{name, w.Text})
+		byName[name(w)] = len(out)
+		out = append(out, w)
 	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
-	out := make([]string, len(entries))
-	for i, e := range entries {
-		out[i] = e.text
-	}
+	slices.SortFunc(out, func(a, b WordOf) int { return strings.Compare(name(a), name(b)) })
 	return out
 }
 
