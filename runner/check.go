@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/check"
 	"github.com/podunit/podunit/runner/check/kubeyaml"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -30,7 +31,22 @@ func (e *env) getenv(name string) string {
 
 // checkOptions are those of a run of the generator on this machine.
 func (e *env) checkOptions(system bool) check.Options {
-	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: kubeyaml.Check, Refuse: check.Runner}
+	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: kubeyaml.Check, Verbs: e.verbFlags}
+}
+
+// verbFlags is check.Verbs.
+func (e *env) verbFlags(words []string) (*pflag.FlagSet, int, error) {
+	// Parsing changes what the flags are bound to, so the commands get an environment of their own.
+	root := newRootCommand(&env{stdout: io.Discard, stderr: io.Discard, lookup: e.lookup, user: e.user}, words)
+	cmd, rest, err := root.Find(words)
+	if err == nil && (cmd == root || cmd.HasSubCommands()) {
+		err = wantVerb(cmd, rest)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	cmd.InheritedFlags() // they become a part of Flags
+	return cmd.Flags(), len(words) - len(rest), nil
 }
 
 // terminal tells whether something is drawn for people, in colours.

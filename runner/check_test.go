@@ -56,7 +56,7 @@ func TestCheckVerb(t *testing.T) {
 		"bad/a.container": "[Container]\nImage=docker.io/library/nginx\nPublishPrt=8080:80\nPublishPort=99999:80\n", "warn/b.container": "[Container]\nImage=nginx\n",
 		"many/a.container": "[Container]\nImage=a.b/c\nVolume=data.volume:/d\nPod=p.pod\n", "many/data.volume": "", "many/all.quadlets": "# FileName=p\n[Pod]\n",
 		"many/broken.volume": "[Volume]\nVolumName=x\n", "many/c.container": "[Container]\nImage=a.b/c\nVolume=broken.volume:/d\n",
-		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=80:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=80:80\n",
+		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n",
 		"good/c.volume": "",
 	})
 	for _, c := range []struct {
@@ -66,10 +66,10 @@ func TestCheckVerb(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"a directory", []string{dir + "/bad"}, 1, "bad/a.container:3:1: error: unsupported key 'PublishPrt' in group 'Container'\n    3 | PublishPrt=8080:80\n      | ^^^^^^^^^^\n  hint: did you mean PublishPort=?\n", "2 errors, 0 warnings in 1 unit file"},
-		{"a file", []string{dir + "/bad/a.container"}, 1, "a.container:4:13: error: PublishPort=99999:80 has no valid host port", "2 errors"},
+		{"a file", []string{dir + "/bad/a.container"}, 1, "a.container:4:13: error: PublishPort=99999:80 is refused by the runner: host port: ", "2 errors"},
 		{"a file among others", []string{dir + "/many/a.container"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
 		{"a file that needs a broken one", []string{dir + "/many/c.container"}, 1, "c.container:3:8: error: Volume= needs broken.volume, which has an error", "1 error, 0 warnings in 1 unit file"},
-		{"files of which one clashes with another", []string{dir + "/many/a.container", dir + "/many/d.container"}, 1, "d.container:3:13: error: host port 80/tcp is published by e.container too", "1 error, 0 warnings in 2 unit files"},
+		{"files of which one clashes with another", []string{dir + "/many/a.container", dir + "/many/d.container"}, 1, "d.container:3:13: error: host port 8080/tcp is published by e.container too", "1 error, 0 warnings in 2 unit files"},
 		{"warnings", []string{dir + "/warn"}, 0, "b.container:2:7: warning: ", "0 errors, 1 warning"},
 		{"strict", []string{"--strict", dir + "/warn"}, 1, "warning", "0 errors, 1 warning"},
 		{"all is well", []string{"--strict", dir + "/good"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
@@ -217,17 +217,26 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 		"[Container]\nUlimit=nofile=5:4": false, "[Container]\nUlimit=nofile=4:5": true, "[Container]\nVolume=a/b:/y": false, "[Container]\nVolume=/a:/": false,
 		"[Container]\nStopTimeout=-1": false, "[Container]\nUserNS=keep-id:foo=1": false, "[Container]\nHostName=a b": false, "[Container]\nTmpfs=/run:foo": false,
 		"[Container]\nPodmanArgs=--no-such-flag": false, "[Container]\nPodmanArgs=--cpus=2": true, "[Container]\nNetwork=slirp4netns": false, "[Container]\nMemory=$M": true,
-		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": true, "[Container]\nExec=--no-such-flag": true,
+		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": false,
+		"[Container]\nGlobalArgs=--log-level=debug": true, "[Container]\nGlobalArgs=--no-such-flag": false, "[Pod]\nGlobalArgs=--module=x": true,
+		"[Container]\nPodmanArgs=--runtime=crun --log-level debug": true, "[Container]\nPodmanArgs=--module x": true, "[Pod]\nPodmanArgs=--runtime crun": true,
+		"[Container]\nContainersConfModule=x.conf": true, "[Volume]\nPodmanArgs=--log-level=debug": true, "[Volume]\nPodmanArgs=--no-such": false, "[Volume]\nUser=0": true,
+		"[Image]\nPodmanArgs=--tls-verify=maybe": false, "[Image]\nRetry=-1": false, "[Image]\nRetryDelay=5": false, "[Image]\nPodmanArgs=--quiet": true,
+		"[Container]\nReloadSignal=SIGHUPP": false, "[Container]\nReloadCmd=nginx -s reload": true, "[Container]\nExec=--no-such-flag": true,
 		"[Container]\nAddCapability=chown,kill": true, "[Container]\nEnvironmentFile=/etc/passwd": true, "[Pod]\nShmSize=-1": false, "[Pod]\nShmSize=1m": true,
 	} {
 		in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-		if strings.HasPrefix(value, "[Pod]") {
-			in.Path = "/q/x.pod"
-		} else {
+		switch section, _, _ := strings.Cut(value, "\n"); section {
+		case "[Pod]", "[Volume]":
+			in.Path = "/q/x." + strings.ToLower(strings.Trim(section, "[]"))
+		case "[Image]":
+			in.Path = "/q/x.image"
+			value += "\nImage=localhost/a"
+		default:
 			value = strings.Replace(value, "\n", "\nImage=localhost/a\n", 1)
 		}
 		in.File, _ = unitfile.Parse(in.Path, []byte(value+"\n"))
-		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: check.Runner})
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: testVerbs().verbFlags})
 		if (list.Errors() == 0) != good {
 			t.Errorf("%q: %v", value, list)
 		}
@@ -238,9 +247,35 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
 	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nHealthCmd=true\n"))
-	list := check.Check([]quadlet.Input{in}, check.Options{Refuse: check.Runner})
+	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: testVerbs().verbFlags})
 	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
 		t.Errorf("%v", list)
+	}
+	root := newRootCommand(testVerbs(), nil)
+	for name, c := range map[string]struct {
+		text string
+		line int
+		verb []string
+	}{
+		"x.network": {"[Unit]\nDescription=x\n[Network]\nNetworkDeleteOnStop=true\n", 3, []string{"network", "create"}}, "x.kube": {"[Kube]\nYaml=/a.yml\n", 1, []string{"kube", "play"}},
+		"x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", 1, []string{"build"}}, "x.artifact": {"[Artifact]\nArtifact=localhost/a\n", 1, []string{"artifact", "pull"}},
+		"x.volume": {"[Volume]\nType=tmpfs\nDevice=tmpfs\n", 2, nil}, "y.volume": {"[Volume]\nDriver=image\nImage=localhost/a\n", 2, nil}, "z.volume": {"[Volume]\nDevice=/srv\nOptions=bind\n", 2, nil},
+	} {
+		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
+		in.File, _ = unitfile.Parse(in.Path, []byte(c.text))
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: testVerbs().verbFlags})
+		if c.verb != nil {
+			if cmd, rest, err := root.Find(c.verb); err == nil && len(rest) == 0 && cmd != root {
+				continue // it is built
+			}
+		}
+		found := false
+		for _, d := range list {
+			found = found || d.Severity == report.Warning && strings.Contains(d.Message, "not built yet") && d.Pos.Line == c.line
+		}
+		if !found || list.Errors() > 0 {
+			t.Errorf("%s: %v", name, list)
+		}
 	}
 }
 
@@ -252,7 +287,7 @@ func TestCheckOfFailedUnit(t *testing.T) {
 	} {
 		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(text))
-		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: check.Runner})
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: testVerbs().verbFlags})
 		if list.Errors() != 2 || !strings.Contains(list[1].Message, "is refused by the runner") {
 			t.Errorf("%s: %v", name, list)
 		}
@@ -309,4 +344,9 @@ func TestRunnerTakesGeneratedFlags(t *testing.T) {
 			}
 		}
 	}
+}
+
+// testVerbs is what knows the verbs of this program.
+func testVerbs() *env {
+	return &env{lookup: func(string) (string, bool) { return "", false }}
 }

@@ -27,6 +27,10 @@ type Host struct {
 	SubIDs func(name string, group bool) bool
 	// Linger tells whether the services of a user run without a login.
 	Linger func(name string) bool
+	// Limits gives the resource limits that the runner will have in a unit that sets none.
+	Limits func() Limits
+	// LowPort is the first port that anybody may bind; zero when it is unknown.
+	LowPort int
 
 	User       string // who runs the units of a user run
 	Home       string // of that user, for %h
@@ -39,17 +43,17 @@ type Options struct {
 	Host    Host
 	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kubeyaml has one.
 	Kube func(path string, data []byte) report.List
-	// Refuse is the runner's judgement of the flags that units give it; nil does without.
-	Refuse Refuse
+	// Verbs finds the runner's verbs; with nil only containers and pods are judged by the runner's grammar.
+	Verbs Verbs
 }
 
 // checker carries one run.
 type checker struct {
 	Options
-	set   *link.Set
-	texts [][]byte
-	more  report.List
-	said  map[*quadlet.Unit]int // of each unit
+	set      *link.Set
+	services []convert.Service
+	more     report.List
+	said     map[*quadlet.Unit]int // of each unit
 }
 
 // maxSaid is how much is said about the values of one unit.
@@ -62,7 +66,7 @@ func Check(files []quadlet.Input, opt Options) report.List {
 		opt.Convert.Exists = opt.Host.Exists
 	}
 	c := &checker{Options: opt, said: map[*quadlet.Unit]int{}}
-	c.set, c.texts = convert.Convert(files, opt.Convert)
+	c.set, c.services = convert.Convert(files, opt.Convert)
 	var all report.List
 	for _, u := range c.set.Units {
 		if !u.Broken {
@@ -70,12 +74,12 @@ func Check(files []quadlet.Input, opt Options) report.List {
 			c.quadletSection(u)
 		}
 	}
+	c.together()
 	for i, u := range c.set.Units {
 		if !u.Broken {
-			c.refused(u, c.texts[i])
+			c.refused(u, c.services[i])
 		}
 	}
-	c.together()
 	for _, u := range c.set.Units {
 		all = append(all, u.Report...)
 	}

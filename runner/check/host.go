@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/bundle"
 )
 
 // maxRead bounds what is read of a file that a unit names, in bytes.
@@ -71,6 +72,8 @@ func ThisHost(userRun bool) Host {
 			_, err := os.Stat("/var/lib/systemd/linger/" + name)
 			return err == nil
 		},
+		Limits:     limits,
+		LowPort:    lowPort(),
 		RuntimeDir: "/run",
 	}
 	if u, err := user.Current(); err == nil && userRun {
@@ -83,6 +86,28 @@ func ThisHost(userRun bool) Host {
 		h.RuntimeDir = dir
 	}
 	return h
+}
+
+// limits are the resource limits of this process. A user's services and shells begin with the same hard ones.
+func limits() Limits {
+	h, err := bundle.Probe(false, false)
+	if err != nil {
+		return nil
+	}
+	return h.Rlimits
+}
+
+// lowPort is the first port that users may bind, zero when the kernel does not say.
+func lowPort() int {
+	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // expand replaces the specifiers that are known before a unit is loaded; ok is false when others remain.
