@@ -268,6 +268,9 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
 		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
 	}
+	if hint := instead(name, s); hint != "" {
+		return hint
+	}
 	near, section := spelling.Nearest(name, s.Names()), systemdSection(name)
 	if near != "" && section == "" {
 		return "did you mean " + near + "=?"
@@ -302,6 +305,71 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	return "podunit help keys lists the keys of [" + s.Name + "]; a newer Podman may have more"
 }
 
+// instead tells what does the work of a key that people expect, from compose files, docker run or systemd, and that does
+// not exist.
+func instead(name string, s *keys.Section) string {
+	var key string // of this section
+	switch strings.ToLower(strings.ReplaceAll(name, "_", "")) {
+	case "name":
+		key = s.Name + "Name"
+		if s.Name == "Image" || s.Name == "Build" {
+			key = "ImageTag"
+		}
+	case "envfile", "environmentfiles", "envfiles":
+		key = "EnvironmentFile"
+	case "env", "envs", "environments", "environmentvariable":
+		key = "Environment"
+	case "port", "ports":
+		key = "PublishPort"
+	case "volumes", "bind", "binds":
+		key = "Volume"
+	case "networks", "networkmode":
+		key = "Network"
+	case "command", "cmd", "args":
+		key = "Exec"
+	case "init":
+		key = "RunInit"
+	case "devices":
+		key = "AddDevice"
+	case "extrahosts":
+		key = "AddHost"
+	case "capadd", "capabilities":
+		key = "AddCapability"
+	case "capdrop":
+		key = "DropCapability"
+	case "healthcheck":
+		key = "HealthCmd"
+	case "privileged", "tty", "interactive":
+		if s.Name == "Container" {
+			return "PodmanArgs=--" + strings.ToLower(name) + " does it; AddCapability=, AddDevice= and SecurityLabelDisable= give single rights"
+		}
+	case "external":
+		return "leave the file out: a volume or network that exists is used by its name, as Volume=NAME:/data or Network=NAME"
+	case "cpushares", "cpuweights":
+		return "CPUWeight= in [Service] does it (100 is the default), or PodmanArgs=--cpu-shares=N (1024 is the default)"
+	case "cpus", "cpu", "cpulimit":
+		return "CPUQuota=150% in [Service] is one and a half cores, or PodmanArgs=--cpus=1.5"
+	case "memoryswap", "memswaplimit":
+		return "MemorySwapMax= in [Service] does it, or PodmanArgs=--memory-swap=SIZE together with Memory="
+	case "memorylimit", "memlimit":
+		key = "Memory"
+	case "dependson":
+		return "Requires= and After= in [Unit] do it; they take the names of unit files, as db.container"
+	case "restartpolicy":
+		return "Restart= in [Service] does it"
+	case "gpus", "gpu":
+		return "AddDevice=nvidia.com/gpu=all does it"
+	case "detach", "rm", "remove", "replace":
+		if s.Name == "Container" {
+			return "leave it out: every service does so"
+		}
+	}
+	if key == "" || s.Key(key) == nil {
+		return ""
+	}
+	return "the key is " + key + "="
+}
+
 // FlagHint answers people who write a runner's flag where a key belongs.
 func FlagHint(name string, s *keys.Section) (string, bool) {
 	flag := "--" + strings.TrimLeft(strings.ToLower(name), "-")
@@ -319,13 +387,18 @@ func FlagHint(name string, s *keys.Section) (string, bool) {
 // systemdSection tells in which section systemd has a key that people put into a Quadlet section by mistake.
 func systemdSection(key string) string {
 	switch key {
-	case "Restart", "RestartSec", "TimeoutStartSec", "TimeoutStopSec", "Type", "ExecStartPre", "ExecStartPost", "ExecStop",
-		"ExecStopPost", "ExecReload", "ExecStart", "RemainAfterExit", "SuccessExitStatus", "MemoryMax", "MemoryHigh", "CPUQuota",
-		"CPUWeight", "TasksMax", "Slice", "WorkingDirectory", "KillMode", "SyslogIdentifier", "StandardOutput", "StandardError",
-		"LimitNOFILE", "Delegate", "Nice", "OOMScoreAdjust", "RuntimeDirectory", "StateDirectory":
+	case "Type", "Restart", "RestartSec", "RestartSteps", "RestartMaxDelaySec", "TimeoutSec", "TimeoutStartSec", "TimeoutStopSec", "TimeoutAbortSec", "RuntimeMaxSec",
+		"ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "ExecStop", "ExecStopPost", "ExecReload", "RemainAfterExit", "SuccessExitStatus",
+		"RestartPreventExitStatus", "RestartForceExitStatus", "KillMode", "KillSignal", "SendSIGKILL", "Delegate", "Slice", "NotifyAccess", "WatchdogSec",
+		"WorkingDirectory", "RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "UMask", "Nice", "OOMScoreAdjust", "OOMPolicy",
+		"CPUQuota", "CPUWeight", "AllowedCPUs", "MemoryMax", "MemoryHigh", "MemoryMin", "MemoryLow", "MemorySwapMax", "TasksMax", "IOWeight",
+		"IOReadBandwidthMax", "IOWriteBandwidthMax", "IPAddressAllow", "IPAddressDeny", "StandardInput", "StandardOutput", "StandardError", "SyslogIdentifier",
+		"LogExtraFields", "LogRateLimitIntervalSec", "LogRateLimitBurst", "LimitNOFILE", "LimitNPROC", "LimitMEMLOCK", "LimitCORE", "PassEnvironment",
+		"LoadCredential", "LoadCredentialEncrypted", "SetCredential", "ImportCredential", "PrivateTmp", "ProtectSystem", "ProtectHome", "DynamicUser":
 		return "Service"
 	case "Description", "Documentation", "After", "Before", "Requires", "Wants", "BindsTo", "PartOf", "Conflicts", "OnFailure",
-		"OnSuccess", "Requisite", "Upholds", "StartLimitBurst", "StartLimitIntervalSec", "RequiresMountsFor", "ConditionPathExists":
+		"OnSuccess", "Requisite", "Upholds", "StartLimitBurst", "StartLimitInterval", "StartLimitIntervalSec", "StartLimitAction", "RequiresMountsFor",
+		"ConditionPathExists", "AssertPathExists", "StopWhenUnneeded", "RefuseManualStart", "JoinsNamespaceOf":
 		return "Unit"
 	case "WantedBy", "RequiredBy", "UpheldBy", "Alias", "DefaultInstance", "Also":
 		return "Install"

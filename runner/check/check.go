@@ -72,6 +72,9 @@ func Check(files []quadlet.Input, opt Options) report.List {
 		if !u.Broken {
 			c.values(u)
 			c.quadletSection(u)
+			c.systemd(u)
+			c.environment(u)
+			c.install(u)
 		}
 	}
 	c.together()

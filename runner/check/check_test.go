@@ -136,6 +136,19 @@ func TestCheck(t *testing.T) {
 		{"a sysctl without value", files{"a.container": container("Sysctl=net.x")}, false, []string{"error: Sysctl=net.x is refused by the runner: it must have a name and a value"}},
 		{"a limit", files{"a.container": container("Ulimit=nofiles=1", "Ulimit=nofile=1:2", "Ulimit=host")}, false, []string{"error: Ulimit=nofiles=1 is refused by the runner: "}},
 		{"a namespace mode", files{"a.container": container("UserNS=keepid")}, false, []string{"error: UserNS=keepid is refused by the runner: "}},
+		{"a policy of docker's", files{"a.container": container("[Service]", "Restart=unless-stopped")}, false, []string{"warning: Restart=unless-stopped is no value of systemd's: it drops the line"}},
+		{"a policy in upper case", files{"a.container": container("[Service]", "Restart=Always"), "b.pod": "[Service]\nRestart=on-failure:3\n", "c.kube": "[Kube]\nYaml=/srv\n[Service]\nRestart=allways\n"}, false,
+			[]string{"warning: Restart=Always is no value", "warning: Restart=on-failure:3 is no value", "warning: Restart=allways is no value"}},
+		{"policies of systemd's", files{"a.container": container("[Service]", "Restart=bad", "Restart=on-abnormal"), "b.container": container("[Service]", "Restart=")}, false, nil},
+		{"a sandbox in a user's service", files{"a.container": container("[Service]", "NoNewPrivileges=yes", "ProtectHome=read-only", "SystemCallFilter=@system-service", "PrivateTmp=no", "ProtectSystem=false"), "b.volume": "[Service]\nPrivateTmp=yes\n"}, false,
+			[]string{"error: NoNewPrivileges= in the service of a user takes away", "error: ProtectHome= in a user's service makes systemd", "error: SystemCallFilter= in the service of a user"}},
+		{"a sandbox in root's service", files{"a.container": container("[Service]", "NoNewPrivileges=yes", "PrivateTmp=yes")}, true, nil},
+		{"a sandbox in the service of an account", files{"a.container": container("[Service]", "User=alice", "LockPersonality=yes", "PrivateTmp=yes")}, true, []string{"warning: using key User", "error: LockPersonality= in the service of a user"}},
+		{"keys of the log", files{"a.container": container("[Service]", "StandardOutput=append:/a", "SyslogIdentifier=me", "StandardError=journal"), "b.container": container("LogDriver=passthrough", "[Service]", "StandardOutput=null")}, false,
+			[]string{"warning: StandardOutput= has no effect", "warning: SyslogIdentifier= has no effect"}},
+		{"an environment split at blanks", files{"a.container": container("Environment=ARGS=--one --two=2", "Environment=MSG=hello world", `Environment="A=b c" D=e TZ=x`, "Environment=HOME")}, false,
+			[]string{`warning: this makes a variable with the name "--two"`, "warning: this is the name of a variable to take from the runner"}},
+		{"a misspelt target", files{"a.container": container("[Install]", "WantedBy=defualt.target", "WantedBy=mine.target")}, false, []string{"warning: there is no defualt.target on this machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: kubeyaml.Check})

@@ -264,13 +264,9 @@ func mountSource(spec string) string {
 	return ""
 }
 
-// shadows finds units of other origin with the name of a service: one in /etc counts more than what a generator makes,
-// one in /usr less. Source: systemd.unit(5), UNIT FILE LOAD PATH.
-func (c *checker) shadows() {
-	if c.Host.Exists == nil {
-		return
-	}
-	above, below := []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
+// unitDirs are the directories of unit files that count more than those of a generator, and those that count less.
+func (c *checker) unitDirs() (above, below []string) {
+	above, below = []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
 	if c.Convert.User {
 		above, below = []string{"/etc/systemd/user/", "/run/systemd/user/"}, []string{"/usr/local/lib/systemd/user/", "/usr/lib/systemd/user/"}
 		if c.Host.Home != "" {
@@ -278,6 +274,16 @@ func (c *checker) shadows() {
 			below = append(below, c.Host.Home+"/.local/share/systemd/user/")
 		}
 	}
+	return above, below
+}
+
+// shadows finds units of other origin with the name of a service: one in /etc counts more than what a generator makes,
+// one in /usr less. Source: systemd.unit(5), UNIT FILE LOAD PATH.
+func (c *checker) shadows() {
+	if c.Host.Exists == nil {
+		return
+	}
+	above, below := c.unitDirs()
 	find := func(dirs []string, name string) string {
 		for _, dir := range dirs {
 			if c.Host.Exists(dir + name) {
