@@ -7,6 +7,7 @@ package convert
 import (
 	"iter"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -40,7 +41,8 @@ type Unit struct {
 	Name   string // with .service
 	Source string // path of the file it came from
 	Text   []byte
-	Failed bool // it stands for a file with an error and fails to start
+	Failed bool   // it stands for a file with an error and fails to start
+	Hidden uint32 // read permissions of group and others that the file must not have, as one of its sources has not
 }
 
 // Link is a symlink to be made; both paths are relative, Path to the directory of the units, Target to the link's.
@@ -92,10 +94,11 @@ func generate(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 	}
 	for _, i := range processingOrder(set.Units) {
 		u := set.Units[i]
-		unit := Unit{Name: u.Service + ".service", Source: u.Path, Text: made[i].Text}
+		unit := Unit{Name: u.Service + ".service", Source: u.Path, Text: made[i].Text, Hidden: u.File.Hidden}
 		if u.Failed() {
 			owners := groups[u.Service]
-			if opt.Lax || owners[0] != u {
+			good := slices.ContainsFunc(owners, func(o *quadlet.Unit) bool { return !o.Failed() })
+			if opt.Lax || good || owners[0] != u {
 				continue
 			}
 			if unit = stub(owners, opt); unit.Name == "" {
@@ -187,7 +190,6 @@ func services(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 		}
 	})
 	set := link.New(units)
-	set.Claims(opt.Lax)
 	out := make([]Service, len(units))
 	parallel.Each(len(units), func(i int) {
 		c := converter{Unit: units[i], set: set, opt: &opt}
@@ -197,6 +199,9 @@ func services(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 		}
 	})
 	set.Propagate()
+	if set.Claims(opt.Lax) {
+		set.Propagate()
+	}
 	return set, out
 }
 

@@ -96,6 +96,52 @@ func TestGoodAmongBad(t *testing.T) {
 	}
 }
 
+// TestRefusedClaim: a file with an error does not take a service from a good file of another type.
+func TestRefusedClaim(t *testing.T) {
+	const good, bad, late = "[Kube]\nYaml=/a.yml\n[Install]\nWantedBy=default.target\n", "[Container]\nImag=x\n[Install]\nWantedBy=x.target\n", "[Container]\nImage=localhost/a\nPod=none.pod\n"
+	for _, c := range []struct {
+		name   string
+		files  []quadlet.Input
+		failed bool
+		says   []string // severity: place
+	}{
+		{"the container has an error", []quadlet.Input{input("app.container", bad), input("app.kube", good)}, false, []string{"error: app.container", "error: app.container", "error: app.container", "warning: app.kube"}},
+		{"the container has an error that conversion finds", []quadlet.Input{input("app.container", late), input("app.kube", good)}, false, []string{"error: app.container", "error: app.container", "warning: app.kube"}},
+		{"the container needs what has an error", []quadlet.Input{input("app.container", "[Container]\nImage=b.image\n"), input("app.kube", good), input("b.image", "[Image]\n")}, false,
+			[]string{"error: app.container", "error: app.container", "warning: app.kube", "error: b.image"}},
+		{"both are good", []quadlet.Input{input("app.container", "[Container]\nImage=localhost/a\n"), input("app.kube", good)}, true, []string{"error: app.container", "error: app.kube"}},
+		{"both have errors", []quadlet.Input{input("app.container", late), input("app.kube", "[Kube]\n")}, true, []string{"error: app.container", "error: app.container", "error: app.kube", "error: app.kube"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, faults := Generate(c.files, Options{User: true})
+			found := 0
+			for _, u := range out.Units {
+				if u.Name == "app.service" {
+					found++
+					if u.Failed != c.failed || !c.failed && !strings.HasSuffix(u.Source, "app.kube") {
+						t.Errorf("app.service comes from %s, failed: %t", u.Source, u.Failed)
+					}
+				}
+			}
+			if links := len(out.Links); found != 1 || !c.failed && (links != 1 || out.Links[0].Path != "default.target.wants/app.service") {
+				t.Errorf("%d units, links %v", found, out.Links)
+			}
+			var says []string
+			for _, f := range faults {
+				says = append(says, f.Severity.String()+": "+f.Unit)
+			}
+			if !slices.Equal(says, c.says) {
+				t.Errorf("said: %q", faults)
+			}
+		})
+	}
+	// What needs one of two good files that clash fails too.
+	_, faults := Generate([]quadlet.Input{input("a.volume", ""), input("b.volume", "[Volume]\nServiceName=a-volume\n"), input("c.container", "[Container]\nImage=localhost/a\nVolume=a.volume:/d\n")}, Options{})
+	if len(faults) != 3 || !strings.Contains(faults[2].Message, "needs a.volume, which has an error") {
+		t.Errorf("%v", faults)
+	}
+}
+
 func TestLongLines(t *testing.T) {
 	word := strings.Repeat("x", 200<<10)
 	_, faults := Generate([]quadlet.Input{input("w.container", "[Container]\nImage=localhost/a\nLabel=a="+word+"\n")}, Options{})

@@ -108,9 +108,11 @@ func (s *Set) Missing(base string) string {
 	return "references are by file name; there must be a file " + base + " in one of the search directories"
 }
 
-// Claims finds service names that more than one file stands for. They are errors on all of those files, each naming
-// the others; with lax they are warnings.
-func (s *Set) Claims(lax bool) {
+// Claims finds service names that more than one file stands for; it must follow the conversion, which tells the files with
+// an error. When one file alone is without error, the service is its: it is warned, and the others have one error more.
+// Otherwise they all have an error that names the others; with lax it is a warning. The result tells whether a file
+// without error has one now.
+func (s *Set) Claims(lax bool) (spread bool) {
 	owners := make(map[string][]*quadlet.Unit, len(s.Units))
 	clash := false
 	for _, u := range s.Units {
@@ -118,7 +120,7 @@ func (s *Set) Claims(lax bool) {
 		clash = clash || len(owners[u.Service]) > 1
 	}
 	if !clash {
-		return
+		return false
 	}
 	names := make([]string, 0, len(owners))
 	for name, list := range owners {
@@ -128,24 +130,41 @@ func (s *Set) Claims(lax bool) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
+		var good []*quadlet.Unit
 		for _, u := range owners[name] {
-			var others []string
-			for _, o := range owners[name] {
-				if o != u {
-					others = append(others, o.Path)
-				}
-			}
-			if len(others) > 5 {
-				others = append(others[:5], "others")
-			}
-			before := len(u.Report)
-			message := "the service name " + name + ".service is claimed by " + strings.Join(others, " and ") + " too"
-			u.FaultAt(u.Last("ServiceName"), "service-clash", message, "rename one of the files, or set ServiceName= in one")
-			if lax && len(u.Report) > before {
-				u.Report[before].Severity = report.Warning
-				u.Report[before].Doing = ""
+			if !u.Failed() {
+				good = append(good, u)
 			}
 		}
+		for _, u := range owners[name] {
+			claim(u, owners[name], lax, len(good) == 1 && good[0] == u)
+		}
+		spread = spread || len(good) > 1
+	}
+	return spread && !lax
+}
+
+// claim tells a file of the others that stand for its service; has says that the service is its nevertheless.
+func claim(u *quadlet.Unit, owners []*quadlet.Unit, lax, has bool) {
+	var others []string
+	for _, o := range owners {
+		if o != u {
+			others = append(others, o.Path)
+		}
+	}
+	if len(others) > 5 {
+		others = append(others[:5], "others")
+	}
+	before := len(u.Report)
+	message := "the service name " + u.Service + ".service is claimed by " + strings.Join(others, " and ") + " too"
+	hint := "rename one of the files, or set ServiceName= in one"
+	if has {
+		message += ", where there is an error, so this file has it"
+	}
+	u.FaultAt(u.Last("ServiceName"), "service-clash", message, hint)
+	if (lax || has) && len(u.Report) > before {
+		u.Report[before].Severity = report.Warning
+		u.Report[before].Doing = ""
 	}
 }
 

@@ -18,6 +18,8 @@ type Source struct {
 	Path string
 	Text string
 	Skip int // physical lines of the file before Text
+	// Hidden is the read permissions of group and others, 0o044, that the file does not have.
+	Hidden uint32
 }
 
 // Row returns physical line n (from 1) without its line end.
@@ -183,6 +185,7 @@ type File struct {
 	Source *Source
 	Groups []*Group
 	Tail   []string // comments of a file that has no section at all
+	Hidden uint32   // as in Source, of the file and its drop-ins together
 }
 
 // Group returns the section of that name, or nil.
@@ -235,6 +238,7 @@ func (g *Group) absorb(o *Group) {
 
 // Merge adds the text of a drop-in as if it followed this file's. The drop-in's lines keep their own positions.
 func (f *File) Merge(dropin *File) {
+	f.Hidden |= dropin.Hidden
 	for _, d := range dropin.Groups {
 		if g := f.Group(d.Name); g != nil {
 			g.absorb(d)
