@@ -67,14 +67,26 @@ func (e *env) all(errs []error) error {
 	return nil
 }
 
-// daemonReload has systemd run its generators.
-func (e *env) daemonReload(ctx context.Context) error {
+// reloadFor has systemd run its generators, and tells which services of changed unit files must be restarted.
+func (e *env) reloadFor(ctx context.Context, s manage.Store, changed []string) error {
 	m, err := e.manager(ctx)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	return m.Reload(ctx)
+	if err := m.Reload(ctx); err != nil {
+		return err
+	}
+	stale, err := s.Stale(changed, services(ctx, m))
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	scope := ""
+	if e.user.UID != 0 {
+		scope = " --user"
+	}
+	fmt.Fprintf(e.stderr, "podunit: still running as before the change; to apply it: systemctl%s restart %s\n", scope, strings.Join(stale, " "))
+	return nil
 }
 
 func newQuadletInstallCommand(e *env) *cobra.Command {
@@ -108,13 +120,14 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 				}
 				return e.all(append(errs, toReplace(more)...))
 			}
+			changes := s.Changes(plan)
 			paths, more := s.Install(plan, replace)
 			for _, p := range paths {
 				fmt.Fprintln(e.stdout, p)
 			}
 			errs = append(errs, toReplace(more)...)
 			if reload {
-				if err := e.daemonReload(cmd.Context()); err != nil {
+				if err := e.reloadFor(cmd.Context(), s, changes); err != nil {
 					errs = append(errs, err)
 				}
 			}
@@ -122,7 +135,7 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the files afterwards")
+	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the files afterwards, and say which services go on as before until they are restarted")
 	f.BoolVarP(&replace, "replace", "r", false, "overwrite files that exist")
 	f.BoolVar(&dryRun, "dry-run", false, "show what would change, as a diff, and change nothing")
 	f.BoolVarP(&force, "force", "f", false, "install files with errors too")
@@ -384,7 +397,7 @@ does not exist is made.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the file afterwards")
+	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the file afterwards, and say which services go on as before until they are restarted")
 	f.BoolVarP(&force, "force", "f", false, "install it with errors too")
 	return cmd
 }
@@ -448,7 +461,7 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 			return err
 		}
 		if reload {
-			return e.daemonReload(ctx)
+			return e.reloadFor(ctx, s, []string{name})
 		}
 		return nil
 	}

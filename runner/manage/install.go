@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -28,6 +29,8 @@ type File struct {
 	From string // path or URL it comes from
 	Data []byte
 	Dir  string // where it is found; empty means the install directory
+	// Hidden is the permissions of reading that the file has not where it comes from, and must not have once installed.
+	Hidden fs.FileMode
 }
 
 // Plan is what an installation would do.
@@ -140,8 +143,12 @@ func (p *Plan) file(path string, first bool) {
 		p.fail(&os.PathError{Op: "read", Path: path, Err: err})
 		return
 	}
+	var hidden fs.FileMode
+	if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+		hidden = ^st.Mode() & 0o044
+	}
 	if filepath.Ext(name) != ".quadlets" {
-		p.add(File{Name: name, From: path, Data: data})
+		p.add(File{Name: name, From: path, Data: data, Hidden: hidden})
 		return
 	}
 	sections, faults := source.Split(path, data)
@@ -149,7 +156,7 @@ func (p *Plan) file(path string, first bool) {
 		p.fail(errors.New(d.Place()))
 	}
 	for _, s := range sections {
-		p.add(File{Name: s.Base, From: path, Data: []byte(s.Source.Text + "\n")})
+		p.add(File{Name: s.Base, From: path, Data: []byte(s.Source.Text + "\n"), Hidden: hidden})
 	}
 }
 
@@ -333,7 +340,7 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 	var names []string
 	for _, f := range p.Files {
 		path := s.path(f)
-		if err := writeFile(path, f.Data, nil, replace); err != nil {
+		if err := writeHidden(path, f.Data, nil, f.Hidden, replace); err != nil {
 			errs = append(errs, err)
 			continue
 		}
