@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -178,17 +179,19 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 			}
 		}
 	case "Volume", "Mount":
-		source := v.text
+		source, inside := v.text, ""
 		if k.Name == "Volume" {
 			var ok bool
-			if source, _, ok = strings.Cut(source, ":"); !ok {
+			if source, inside, ok = strings.Cut(source, ":"); !ok {
 				return
 			}
+			inside, _, _ = strings.Cut(inside, ":")
 		} else {
 			if !strings.Contains(","+source+",", ",type=bind,") {
 				return
 			}
-			source = mountSource(source)
+			inside = mountField(source, "destination", "dst", "target")
+			source = mountField(source, "source", "src")
 		}
 		if strings.HasPrefix(source, ".") {
 			source = filepath.Join(specifier.Escape(u.Dir), source)
@@ -197,7 +200,7 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 			return
 		}
 		if path, ok := c.expand(u, source); ok && !c.Host.Exists(path) {
-			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", "mkdir -p "+path)
+			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, inside))
 		}
 	case "AddDevice":
 		path, _, _ := strings.Cut(v.text, ":")
@@ -217,7 +220,7 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 			return // nfs and the like have paths of other machines
 		}
 		if path, ok := c.expand(u, path); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
-			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", "")
+			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, ""))
 		}
 	case "Timezone":
 		if v.text != "local" && !open(v.text) && c.Host.Exists("/usr/share/zoneinfo/UTC") && !c.Host.Exists("/usr/share/zoneinfo/"+v.text) {
@@ -254,10 +257,10 @@ func (c *checker) buildPaths(u *quadlet.Unit, k *keys.Key, v value, missing func
 	}
 }
 
-func mountSource(spec string) string {
+// mountField is the value of the first field of Mount= that has one of the names.
+func mountField(spec string, names ...string) string {
 	for field := range strings.SplitSeq(spec, ",") {
-		n, value, _ := strings.Cut(field, "=")
-		if n == "source" || n == "src" {
+		if n, value, _ := strings.Cut(field, "="); slices.Contains(names, n) {
 			return value
 		}
 	}
