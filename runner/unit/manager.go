@@ -233,8 +233,19 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	return err
 }
 
-// Restart stops and starts a unit and waits until it is up.
+// Restart stops and starts a unit and waits until it is up. The manager forgets the starts before: those that somebody asks
+// for do not use up the tries of a restart policy. It leaves a unit that has failed as it is, as forgetting the failure of a
+// transient one removes it.
 func (m *Manager) Restart(ctx context.Context, name string) error {
+	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
+	if err != nil {
+		return fmt.Errorf("unit %s: %w", name, err)
+	}
+	if properties(raw).ActiveState != "failed" {
+		if err := m.ResetFailed(ctx, name); err != nil {
+			return fmt.Errorf("unit %s: %w", name, err)
+		}
+	}
 	return m.job(ctx, "restart", name, func(ctx context.Context, done chan<- string) error {
 		_, err := m.conn.RestartUnitContext(ctx, name, "replace", done)
 		return err
@@ -300,6 +311,9 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	restarts, _ := raw["NRestarts"].(uint32)
 	p.Restarts = int(restarts)
+	if p.Result == "start-limit-hit" && p.Restarts > 0 {
+		p.Restarts-- // the manager counts the restart that the limit refused
+	}
 	return p, nil
 }
 
