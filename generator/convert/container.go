@@ -37,7 +37,11 @@ func (c *converter) container() {
 		c.service.Set("NotifyAccess", "all")
 	}
 	c.service.Default("SyslogIdentifier", "%N")
+	c.run(image, oneshot)
+}
 
+// run writes the command that makes the container and starts it.
+func (c *converter) run(image string, oneshot bool) {
 	run := c.runner("run")
 	run.flag("--name", c.named())
 	run.add("--replace", "--rm")
@@ -91,8 +95,8 @@ func (c *converter) container() {
 		"HealthStartupSuccess", "HealthStartupTimeout")
 	c.joinPod(run)
 	c.podmanArgs(run)
-	if rootfs != "" {
-		run.flag("--rootfs", c.value("Rootfs"))
+	if rootfs := c.value("Rootfs"); rootfs.Text != "" {
+		run.flag("--rootfs", rootfs)
 	} else {
 		run.from(c.value("Image"), image)
 	}

@@ -142,7 +142,7 @@ func serviceUser(u *quadlet.Unit, opt convert.Options) (string, bool) {
 	return l.Value, true
 }
 
-// paths checks that the files exist that a value names, and reads Kubernetes YAML.
+// paths checks that the files exist that a value names.
 func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 	if c.Host.Exists == nil {
 		return
@@ -152,56 +152,9 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 	}
 	switch k.Name {
 	case "EnvironmentFile", "Yaml", "ConfigMap":
-		path, ok := c.expand(u, specifier.Absolute(v.text, specifier.Escape(u.Dir)))
-		if !ok {
-			return
-		}
-		if !c.Host.Exists(path) {
-			severity, hint := report.Error, ""
-			if filepath.IsAbs(v.text) || specifier.Led(v.text) {
-				severity = report.Warning // it may be there on the machine that the unit is for
-			}
-			if strings.HasPrefix(v.text, "-") {
-				hint = "a leading - is part of the name here, it does not make the file optional"
-			}
-			missing(severity, path, hint)
-			return
-		}
-		if k.Name != "EnvironmentFile" && c.Kube != nil && c.Host.ReadFile != nil {
-			data, err := c.Host.ReadFile(path)
-			if err != nil {
-				c.add(report.Error, u, v.line, v.off, v.wide, "missing-file", k.Name+"="+v.text+" cannot be read: "+err.Error(), "")
-				return
-			}
-			for _, d := range c.Kube(path, data) {
-				d.Unit = u.Base
-				c.more = append(c.more, d)
-			}
-		}
+		c.named(u, k, v, missing)
 	case "Volume", "Mount":
-		source, inside := v.text, ""
-		if k.Name == "Volume" {
-			var ok bool
-			if source, inside, ok = strings.Cut(source, ":"); !ok {
-				return
-			}
-			inside, _, _ = strings.Cut(inside, ":")
-		} else {
-			if !strings.Contains(","+source+",", ",type=bind,") {
-				return
-			}
-			inside = mountField(source, "destination", "dst", "target")
-			source = mountField(source, "source", "src")
-		}
-		if strings.HasPrefix(source, ".") {
-			source = filepath.Join(specifier.Escape(u.Dir), source)
-		}
-		if !filepath.IsAbs(source) && !specifier.Led(source) {
-			return
-		}
-		if path, ok := c.expand(u, source); ok && !c.Host.Exists(path) {
-			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, inside))
-		}
+		c.mounted(u, k, v)
 	case "AddDevice":
 		path, _, _ := strings.Cut(v.text, ":")
 		if !strings.HasPrefix(path, "-") && strings.HasPrefix(path, "/") && !open(path) && !c.Host.Exists(path) {
@@ -234,6 +187,63 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 			}
 			c.add(report.Error, u, v.line, v.off, v.wide, "sub-ids", k.Name+"="+v.text+" has no range in "+file, "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+v.text)
 		}
+	}
+}
+
+// named checks a file that a key names, and reads Kubernetes YAML.
+func (c *checker) named(u *quadlet.Unit, k *keys.Key, v value, missing func(report.Severity, string, string)) {
+	path, ok := c.expand(u, specifier.Absolute(v.text, specifier.Escape(u.Dir)))
+	if !ok {
+		return
+	}
+	if !c.Host.Exists(path) {
+		severity, hint := report.Error, ""
+		if filepath.IsAbs(v.text) || specifier.Led(v.text) {
+			severity = report.Warning // it may be there on the machine that the unit is for
+		}
+		if strings.HasPrefix(v.text, "-") {
+			hint = "a leading - is part of the name here, it does not make the file optional"
+		}
+		missing(severity, path, hint)
+		return
+	}
+	if k.Name != "EnvironmentFile" && c.Kube != nil && c.Host.ReadFile != nil {
+		data, err := c.Host.ReadFile(path)
+		if err != nil {
+			c.add(report.Error, u, v.line, v.off, v.wide, "missing-file", k.Name+"="+v.text+" cannot be read: "+err.Error(), "")
+			return
+		}
+		for _, d := range c.Kube(path, data) {
+			d.Unit = u.Base
+			c.more = append(c.more, d)
+		}
+	}
+}
+
+// mounted checks the host path of a mount.
+func (c *checker) mounted(u *quadlet.Unit, k *keys.Key, v value) {
+	source, inside := v.text, ""
+	if k.Name == "Volume" {
+		var ok bool
+		if source, inside, ok = strings.Cut(source, ":"); !ok {
+			return
+		}
+		inside, _, _ = strings.Cut(inside, ":")
+	} else {
+		if !strings.Contains(","+source+",", ",type=bind,") {
+			return
+		}
+		inside = mountField(source, "destination", "dst", "target")
+		source = mountField(source, "source", "src")
+	}
+	if strings.HasPrefix(source, ".") {
+		source = filepath.Join(specifier.Escape(u.Dir), source)
+	}
+	if !filepath.IsAbs(source) && !specifier.Led(source) {
+		return
+	}
+	if path, ok := c.expand(u, source); ok && !c.Host.Exists(path) {
+		c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, inside))
 	}
 }
 
