@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/volume"
+	"github.com/spf13/cobra"
+)
+
+// NewCreate makes podunit volume create.
+func NewCreate(e *cli.Env) *cobra.Command {
+	var (
+		driver            string
+		ignore            bool
+		given, options    []string
+		uid, gid          int
+		labelled, drivers = map[string]string{}, map[string]string{}
+	)
+	cmd := &cobra.Command{
+		Use:   "create [flags] [NAME]",
+		Short: "Create a volume",
+		Long: `Create a volume and print its name, one of 64 random digits if none is given.
+
+Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocopy, copy.`,
+		Args: cli.WantArgs(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := volume.CheckDriver(driver); err != nil {
+				return err
+			}
+			if err := errors.Join(assign(labelled, given, "--label"), assign(drivers, options, "--opt")); err != nil {
+				return err
+			}
+			o := volume.Options{Labels: labelled, UID: uid, GID: gid, Anonymous: len(args) == 0}
+			if err := o.Read(drivers); err != nil {
+				return err
+			}
+			name := container.NewID()
+			if len(args) > 0 {
+				name = args[0]
+			}
+			v, err := open(e)
+			if err != nil {
+				return err
+			}
+			made, err := v.Create(name, o)
+			if errors.Is(err, volume.ErrExists) && ignore {
+				made, err = v.Get(name)
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(e.Stdout, made.Name)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&driver, "driver", "d", "local", "the only one is local")
+	f.IntVar(&gid, "gid", 0, "group of the volume, as containers count")
+	f.BoolVar(&ignore, "ignore", false, "a volume that is there already is no error")
+	f.StringArrayVarP(&given, "label", "l", nil, "`KEY[=VALUE]` to find it by")
+	f.StringArrayVarP(&options, "opt", "o", nil, "`KEY[=VALUE]` for the driver")
+	f.IntVar(&uid, "uid", 0, "owner of the volume, as containers count")
+	return cmd
+}
+
+func assign(to map[string]string, given []string, flag string) error {
+	for _, g := range given {
+		k, v, _ := strings.Cut(g, "=")
+		if k == "" {
+			return fmt.Errorf("%s %q: want KEY[=VALUE]", flag, g)
+		}
+		to[k] = v
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
+)
+
+// startWindow is by how much a report of progress extends a unit's start timeout. It
+// exceeds the time after which a silent registry is given up, so that the pull ends with
+// its own error and not with systemd's.
+const startWindow = 90 * time.Second
+
+// findImage finds the image of a container, pulled by policy if need be.
+func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Image, error) {
+	if c.Rootfs != nil {
+		return container.Image{}, nil
+	}
+	p := c.Pull
+	policy, err := config.ParsePullPolicy(p.Policy)
+	if err != nil {
+		return container.Image{}, fmt.Errorf("--pull %q: %w", p.Policy, err)
+	}
+	o := image.PullOptions{
+		Policy: policy, OS: p.OS, Arch: p.Arch, Variant: p.Variant,
+		AuthFile: p.AuthFile, CertDir: p.CertDir, TLSVerify: p.TLSVerify,
+		Log: e.Log, Online: e.waitOnline,
+	}
+	o.User, o.Secret, _ = strings.Cut(p.Creds, ":")
+	if p.Retry != spec.DefaultRetry {
+		retries := int(p.Retry)
+		o.Retries = &retries
+	}
+	if p.RetryDelay != nil {
+		o.RetryDelay = *p.RetryDelay
+	}
+	if !p.Quiet {
+		o.Report = ReportPull(e.Notify)
+	}
+	img, err := e.Images.Pull(ctx, c.Image, o)
+	if err != nil {
+		return container.Image{}, err
+	}
+	name := img.Name
+	if name == "" && len(img.Names) > 0 {
+		name = img.Names[0]
+	}
+	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
+}
+
+// ReportPull tells the service manager how a pull gets on: a line for the status, and
+// more time as long as bytes move. Without a manager it is nil.
+func ReportPull(manager notify.Socket) func(image.Progress) {
+	if !manager.Present() {
+		return nil
+	}
+	return func(p image.Progress) {
+		extend := ""
+		if p.Moved {
+			extend = notify.ExtendTimeout(startWindow)
+		}
+		// A lost message costs a line of status; the next comes in a second.
+		_ = manager.Send(notify.Status(p.String()), extend)
+	}
+}
