@@ -27,7 +27,7 @@ func (c *converter) container() {
 	remove := c.runner("rm", "-v", "-f", "-i")
 	remove.words([]quadlet.WordOf{c.named()})
 	c.line("ExecStop", "", remove)
-	// systemd skips ExecStop= when the main process has died; this one it runs always.
+	// systemd skips ExecStop= when the main process has died, but always runs ExecStopPost=.
 	c.line("ExecStopPost", "-", remove)
 	c.reload()
 	c.service.Append("Delegate", "yes")
@@ -188,7 +188,7 @@ func (c *converter) user(run *Command) {
 	}
 }
 
-// expose emits ExposeHostPort=. Only the end of the value is looked at, as it always was.
+// expose emits ExposeHostPort=. It checks the end of the value only, as Podman does.
 func (c *converter) expose(run *Command) {
 	for _, l := range c.Lines("ExposeHostPort") {
 		v := strings.TrimSpace(l.Value)

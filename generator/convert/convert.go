@@ -74,8 +74,8 @@ type Service struct {
 	Commands []Command // of the unit; with an error, those that can be told in spite of it
 }
 
-// Convert does the work of Generate and leaves the judgement open: it returns the decoded units with their reports,
-// and the service of each.
+// Convert does the work of Generate for a check: it returns the decoded units with their reports, and the service of
+// each with its commands.
 func Convert(files []quadlet.Input, opt Options) (*link.Set, []Service) {
 	set, services, _ := generate(files, opt, true)
 	return set, services
@@ -205,7 +205,7 @@ func services(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 	return set, out
 }
 
-// processingOrder is by type, what others refer to first; within a type as loaded.
+// processingOrder sorts by type: types that others refer to come first. Within a type the order of loading stays.
 func processingOrder(units []*quadlet.Unit) []int {
 	rank := func(t string) int {
 		switch t {
@@ -253,7 +253,7 @@ type converter struct {
 // convert returns the text of the service, without the header of the file. It is worthless if the unit has failed.
 func (c *converter) convert() []byte {
 	if c.Broken {
-		// What it lacks may stand in the part that was not understood.
+		// The parser did not understand a part of the file, and that part may hold what the rest lacks.
 		return nil
 	}
 	if !plainPath(c.Path) {
@@ -306,8 +306,9 @@ func (c *converter) convert() []byte {
 	return c.out.Append(make([]byte, 0, c.out.Size()))
 }
 
-// abs resolves a path against the directory of the unit file. escape says what is to become of that: specifier.Escape
-// for a key that takes a path, specifier.EscapeExec for a word of a command, in which systemd reads variables too.
+// abs resolves a path against the directory of the unit file. escape writes that directory as systemd wants it:
+// specifier.Escape for a key that takes a path, specifier.EscapeExec for a word of a command, where systemd also expands
+// variables.
 func (c *converter) abs(path string, escape func(string) string) string {
 	return specifier.Absolute(path, escape(c.Dir))
 }
@@ -334,7 +335,7 @@ func (c *converter) mounted(l *unitfile.Line, path string) {
 	}
 }
 
-// mountsFor is mounted for a path that is taken as it is.
+// mountsFor is mounted without cleaning the path.
 func (c *converter) mountsFor(l *unitfile.Line, path string) {
 	text, ok := unitfile.QuotePath(path)
 	if c.opt.Lax {
@@ -392,8 +393,7 @@ func (c *converter) translateDependencies() {
 			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
-		// Not as the words of a command: systemd takes a backslash here as a part of the name, as in
-		// dev-disk-by\x2dlabel-x.device.
+		// Unit names take no quotes: systemd reads a backslash as a part of the name, as in dev-disk-by\x2dlabel-x.device.
 		g.Append(key, strings.Join(texts, " "))
 	}
 }
@@ -409,7 +409,8 @@ func writable(word string) bool {
 	})
 }
 
-// warnUser says what Podman's users know: it cannot do this. podunit can, in the system manager.
+// warnUser warns about User= and its kin in [Service]: Podman's generator cannot have them. podunit can, in the system
+// manager.
 func (c *converter) warnUser() {
 	hint := "podunit runs the unit rootless as that user, other Quadlet generators do not"
 	if c.opt.User {

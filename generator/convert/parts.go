@@ -146,7 +146,7 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	for i, f := range fields {
 		name, value, has := strings.Cut(f, "=")
 		if !has && strings.HasPrefix(f, "/") {
-			// What belongs into Volume=. No runner takes it, and Podman 5 says it here.
+			// SOURCE:PATH belongs into Volume=. No runner takes it here, and Podman 5 refuses it with this message.
 			c.FaultWord(w.Line, w.Word, "mount", "source cannot be empty", "write type=bind,source=PATH,destination=PATH, or Volume=SOURCE:PATH")
 			return "", false
 		}
@@ -176,7 +176,7 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	return strings.TrimSuffix(b.String(), "\n"), true
 }
 
-// idMappings emits the keys that map users and groups, the new ones or the deprecated ones.
+// idMappings emits the keys that map users and groups: the new keys, or else the deprecated ones.
 func (c *converter) idMappings(cmd *Command) {
 	before := len(cmd.Words)
 	for _, key := range []string{"UserNS", "UIDMap", "GIDMap", "SubUIDMap", "SubGIDMap"} {

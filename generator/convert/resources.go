@@ -212,7 +212,7 @@ func (c *converter) buildContext() string {
 	return dir
 }
 
-// isURL is deliberately loose about http, as files exist that rely on it.
+// isURL takes everything that begins with http for a URL, as Podman does; published files rely on it.
 func isURL(s string) bool {
 	if strings.HasPrefix(s, "http") || strings.HasPrefix(s, "git://") {
 		return true

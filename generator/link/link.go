@@ -84,7 +84,7 @@ func IsUnit(word string) bool {
 	return i >= 0 && keys.ByExt(word[i:]) != nil
 }
 
-// Missing is the hint for a reference to a file that is not there: the nearest name there is.
+// Missing is the hint for a reference to a file that is not there. It offers the name that is spelled most alike.
 func (s *Set) Missing(base string) string {
 	stem, ext := base, ""
 	if i := strings.LastIndexByte(base, '.'); i >= 0 {
@@ -108,10 +108,10 @@ func (s *Set) Missing(base string) string {
 	return "references are by file name; there must be a file " + base + " in one of the search directories"
 }
 
-// Claims finds service names that more than one file stands for; it must follow the conversion, which tells the files with
-// an error. When one file alone is without error, the service is its: it is warned, and the others have one error more.
-// Otherwise they all have an error that names the others; with lax it is a warning. The result tells whether a file
-// without error has one now.
+// Claims finds service names that several files claim. Call it after the conversion, which finds the files with errors. If
+// exactly one of the files has no error, it gets the service and a warning, and the other files get one more error. If not,
+// all of them get an error that names the others; with lax that is a warning. Claims returns true if a file that had no
+// error has one now.
 func (s *Set) Claims(lax bool) (spread bool) {
 	owners := make(map[string][]*quadlet.Unit, len(s.Units))
 	clash := false
@@ -144,7 +144,7 @@ func (s *Set) Claims(lax bool) (spread bool) {
 	return spread && !lax
 }
 
-// claim tells a file of the others that stand for its service; has says that the service is its nevertheless.
+// claim reports on a file that other files claim the same service name; has says that this file gets the service.
 func claim(u *quadlet.Unit, owners []*quadlet.Unit, lax, has bool) {
 	var others []string
 	for _, o := range owners {

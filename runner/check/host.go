@@ -22,7 +22,7 @@ import (
 // maxRead bounds what is read of a file that a unit names, in bytes.
 const maxRead = 16 << 20
 
-// ThisHost asks the machine that the program runs on. For a user run, whose units those are is the current user.
+// ThisHost asks the machine that the program runs on. The units of a user run are those of the current user.
 func ThisHost(userRun bool) Host {
 	h := Host{
 		Exists: func(path string) bool {
@@ -111,7 +111,7 @@ func lowPort() int {
 	return n
 }
 
-// expand replaces the specifiers that are known before a unit is loaded; ok is false when others remain.
+// expand replaces the specifiers whose values a check knows; ok is false when others remain.
 func (c *checker) expand(u *quadlet.Unit, path string) (string, bool) {
 	home := c.Host.Home
 	if name, ok := serviceUser(u, c.Convert); ok && c.Host.UserHome != nil {
@@ -370,7 +370,7 @@ func (c *checker) serviceUser(u *quadlet.Unit, l *unitfile.Line) {
 	c.subIDs(l.Value, u, l)
 }
 
-// subIDs warns about a user who can map one id only.
+// subIDs warns about a user without subordinate ids, who can map only one id into a container.
 func (c *checker) subIDs(name string, u *quadlet.Unit, l *unitfile.Line) {
 	if c.Host.SubIDs == nil || c.Host.SubIDs(name, false) && c.Host.SubIDs(name, true) {
 		return

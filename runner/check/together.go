@@ -89,7 +89,7 @@ func overlap(a, b netip.Addr) bool {
 		a.IsUnspecified() && (a.Is6() || b.Is4()) || b.IsUnspecified() && (b.Is6() || a.Is4())
 }
 
-// conflicting tells units that systemd never runs at the same time.
+// conflicting tells whether one of two units has the other in Conflicts=, so that systemd never runs both.
 func conflicting(a, b *quadlet.Unit) bool {
 	says := func(a, b *quadlet.Unit) bool {
 		for _, w := range a.UnitWords("Conflicts") {
@@ -162,7 +162,7 @@ func (c *checker) resource(u *quadlet.Unit) string {
 	return name
 }
 
-// defaultName complains when the runner will not take the name that it is given after the file's.
+// defaultName reports a default name, made from the name of the file, that the runner would refuse.
 func (c *checker) defaultName(u *quadlet.Unit, key string) {
 	name := c.resource(u)
 	if validName(name) {
@@ -204,7 +204,7 @@ func (c *checker) members() {
 
 func unquoted(v string) string { return strings.Trim(v, `"`) }
 
-// timeouts warns when systemd loses patience before the container has had its grace.
+// timeouts warns when systemd would kill the service before the container's StopTimeout= is over.
 func (c *checker) timeouts() {
 	for _, u := range c.set.Units {
 		l := u.Last("StopTimeout")
@@ -228,7 +228,7 @@ func (c *checker) timeouts() {
 	}
 }
 
-// dependencies finds words in [Unit] that name neither a unit nor a unit file. systemd passes over them.
+// dependencies finds words in [Unit] that name neither a unit nor a unit file. systemd ignores them.
 func (c *checker) dependencies() {
 	for _, u := range c.set.Units {
 		for _, key := range convert.Translated() {

@@ -29,7 +29,8 @@ type File struct {
 	From string // path or URL it comes from
 	Data []byte
 	Dir  string // where it is found; empty means the install directory
-	// Hidden is the permissions of reading that the file has not where it comes from, and must not have once installed.
+	// Hidden is the read permissions of group and others that the original does not have. The installed file must not have
+	// them either.
 	Hidden fs.FileMode
 }
 
@@ -196,7 +197,7 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 			sources[d.Pos.File] = true
 		}
 	}
-	// What is there comes first: of two units that clash, the later one is told.
+	// When two units clash, Check complains about the later one. So the installed ones come first.
 	var all []quadlet.Input
 	for _, in := range source.Load(dirs, false).Units {
 		switch {
@@ -226,7 +227,7 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 		}
 	}
 	for _, d := range check.Check(all, opt) {
-		// What several units share is told once, and perhaps under the name of one that is there.
+		// Check folds a finding about several units into one, perhaps under the name of an installed unit.
 		if planned[d.Unit] || d.Also > 0 && sources[d.Pos.File] {
 			out = append(out, d)
 		}
@@ -313,7 +314,7 @@ func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 			errs = append(errs, fmt.Errorf("%s: %w", path, ErrExists))
 			continue
 		default:
-			// Of a link to nothing nothing is lost.
+			// A link to nothing has no text to lose.
 			if old, err = source.Read(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				errs = append(errs, &os.PathError{Op: "read", Path: path, Err: err})
 				continue

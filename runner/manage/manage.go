@@ -29,11 +29,11 @@ type Store struct {
 	Dir string
 	// Search is the path that files are looked up in; Dir is normally one of it.
 	Search source.Search
-	// Warn is told what is odd in the records; nil means nobody.
+	// Warn receives what is odd in the records; nil drops it.
 	Warn func(message string)
 }
 
-// What callers may ask for with errors.Is.
+// Errors that callers may compare with errors.Is.
 var (
 	ErrNotFound = errors.New("no such unit file")
 	ErrExists   = errors.New("already exists")
@@ -240,7 +240,7 @@ func writeHidden(path string, data []byte, like fs.FileInfo, hidden fs.FileMode,
 	mode := fs.FileMode(0o644)
 	if like != nil {
 		mode = like.Mode().Perm()
-		// Nobody else can give files away: a file of somebody else's becomes the writer's.
+		// Only root can give files away. A file that another user replaces becomes that user's.
 		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
 			if e := f.Chown(int(st.Uid), int(st.Gid)); err == nil {
 				err = e
