@@ -138,15 +138,17 @@ func (c *converter) line(key, prefix string, cmd *Command) {
 		}
 		size += len(w.Text) + 1
 	}
-	text := make([]byte, 0, size+8)
-	text = unitfile.AppendQuoted(text, prefix+cmd.Words[0].Text)
+	var text strings.Builder
+	text.Grow(size + 8)
+	text.WriteString(unitfile.Quote(prefix + cmd.Words[0].Text))
 	for _, w := range cmd.Words[1:] {
-		text = unitfile.AppendQuoted(append(text, ' '), w.Text)
+		text.WriteByte(' ')
+		text.WriteString(unitfile.Quote(w.Text))
 	}
-	c.service.Append(key, string(text))
-	done := *cmd
-	done.Key = key
-	c.commands = append(c.commands, done)
+	c.service.Append(key, text.String())
+	if c.keep {
+		c.commands = append(c.commands, Command{Key: key, Words: cmd.Words, Verb: cmd.Verb})
+	}
 }
 
 // tooLong refuses a word that Linux would not take, at the key that it comes from.

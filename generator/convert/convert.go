@@ -192,11 +192,9 @@ func services(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 	set := link.New(units)
 	out := make([]Service, len(units))
 	parallel.Each(len(units), func(i int) {
-		c := converter{Unit: units[i], set: set, opt: &opt}
+		c := converter{Unit: units[i], set: set, opt: &opt, keep: commands}
 		out[i].Text = c.convert()
-		if commands {
-			out[i].Commands = c.commands
-		}
+		out[i].Commands = c.commands
 	})
 	set.Propagate()
 	if set.Claims(opt.Lax) {
@@ -247,6 +245,7 @@ type converter struct {
 	out      *unitfile.File
 	unit     *unitfile.Group // [Unit] of out
 	service  *unitfile.Group // [Service] of out
+	keep     bool            // the commands too
 	commands []Command
 }
 
