@@ -112,16 +112,6 @@ type File struct {
 	Source, Destination string
 }
 
-// blank is the configuration that the steps of Build fill.
-func blank(in Input) *rspec.Spec {
-	return &rspec.Spec{
-		Version: rspec.Version,
-		Root:    &rspec.Root{Path: in.Rootfs, Readonly: in.Spec.ReadOnly || in.Config.ReadOnly},
-		Process: &rspec.Process{},
-		Linux:   &rspec.Linux{},
-	}
-}
-
 // Build makes the configuration. The warnings are for the user: things asked
 // for that cannot be had here and do no harm.
 func Build(in Input) (*rspec.Spec, []string, error) {
@@ -134,7 +124,12 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 	if in.Config == nil {
 		in.Config = defaults()
 	}
-	b := &builder{Input: in, g: generate.NewFromSpec(blank(in))}
+	b := &builder{Input: in, g: generate.NewFromSpec(&rspec.Spec{
+		Version: rspec.Version,
+		Root:    &rspec.Root{Path: in.Rootfs, Readonly: in.Spec.ReadOnly || in.Config.ReadOnly},
+		Process: &rspec.Process{},
+		Linux:   &rspec.Linux{},
+	})}
 	// Seccomp comes after capabilities, which it looks at, and mounts after
 	// namespaces and process, which decide what may be mounted.
 	for _, step := range []func() error{

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-tools/generate"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -19,7 +20,7 @@ func Refused(c *spec.Container, rootless bool, limits map[string]Rlimit) []error
 		one := *c
 		change(&one)
 		b := &builder{Input: Input{Spec: &one, Config: defaults(), Rootless: rootless, Host: Host{Rlimits: limits}, Namespaces: asked(c)}}
-		b.g = generate.NewFromSpec(blank(b.Input))
+		b.g = generate.NewFromSpec(&rspec.Spec{Process: &rspec.Process{}, Linux: &rspec.Linux{}})
 		if one.UserNS.Mode != "" && one.UserNS.Mode != "host" || len(one.UIDMap) > 0 {
 			b.UIDMap = []spec.IDRange{{Size: 1}} // it will have a user namespace of its own
 		}
