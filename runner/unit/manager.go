@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -301,6 +302,13 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	if !p.Exists() || !strings.HasSuffix(name, ".service") {
 		return p, nil
 	}
+	// With a limit that never forgets, the manager also counts the restart that the limit refused.
+	tries := math.MaxInt
+	if forget, _ := raw["StartLimitIntervalUSec"].(uint64); forget == math.MaxUint64 {
+		if burst, ok := raw["StartLimitBurst"].(uint32); ok && burst > 0 {
+			tries = int(burst) - 1
+		}
+	}
 	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
 	if err != nil {
 		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
@@ -310,10 +318,7 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	restarts, _ := raw["NRestarts"].(uint32)
-	p.Restarts = int(restarts)
-	if p.Result == "start-limit-hit" && p.Restarts > 0 {
-		p.Restarts-- // the manager counts the restart that the limit refused
-	}
+	p.Restarts = min(int(restarts), tries)
 	return p, nil
 }
 

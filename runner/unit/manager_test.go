@@ -120,7 +120,7 @@ func TestProperties(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	f.service["Result"] = "start-limit-hit"
+	f.unit["StartLimitIntervalUSec"], f.unit["StartLimitBurst"] = uint64(math.MaxUint64), uint32(3)
 	if got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service"); err != nil || got.Restarts != 2 {
 		t.Errorf("of three restarts the limit refused one: %d, %v", got.Restarts, err)
 	}
