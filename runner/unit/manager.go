@@ -234,8 +234,19 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	return err
 }
 
-// Restart stops and starts a unit and waits until it is up.
+// Restart stops and starts a unit and waits until it is up. The manager forgets the starts before: those that somebody asks
+// for do not use up the tries of a restart policy. It leaves a unit that has failed as it is, as forgetting the failure of a
+// transient one removes it.
 func (m *Manager) Restart(ctx context.Context, name string) error {
+	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
+	if err != nil {
+		return fmt.Errorf("unit %s: %w", name, err)
+	}
+	if properties(raw).ActiveState != "failed" {
+		if err := m.ResetFailed(ctx, name); err != nil {
+			return fmt.Errorf("unit %s: %w", name, err)
+		}
+	}
 	return m.job(ctx, "restart", name, func(ctx context.Context, done chan<- string) error {
 		_, err := m.conn.RestartUnitContext(ctx, name, "replace", done)
 		return err
@@ -302,6 +313,13 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	if !p.Exists() || !strings.HasSuffix(name, ".service") {
 		return p, nil
 	}
+	// With a limit that never forgets, the manager also counts the restart that the limit refused.
+	tries := math.MaxInt
+	if forget, _ := raw["StartLimitIntervalUSec"].(uint64); forget == math.MaxUint64 {
+		if burst, ok := raw["StartLimitBurst"].(uint32); ok && burst > 0 {
+			tries = int(burst) - 1
+		}
+	}
 	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
 	if err != nil {
 		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
@@ -311,7 +329,7 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	restarts, _ := raw["NRestarts"].(uint32)
-	p.Restarts = int(restarts)
+	p.Restarts = min(int(restarts), tries)
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
 	return p, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/source"
 	"github.com/podunit/podunit/generator/specifier"
+	"github.com/podunit/podunit/generator/spelling"
 )
 
 // Store is where unit files are kept and looked for.
@@ -28,11 +29,11 @@ type Store struct {
 	Dir string
 	// Search is the path that files are looked up in; Dir is normally one of it.
 	Search source.Search
-	// Warn is told what is odd in the records; nil means nobody.
+	// Warn receives what is odd in the records; nil drops it.
 	Warn func(message string)
 }
 
-// What callers may ask for with errors.Is.
+// Errors that callers may compare with errors.Is.
 var (
 	ErrNotFound = errors.New("no such unit file")
 	ErrExists   = errors.New("already exists")
@@ -98,9 +99,6 @@ func real(path string) string {
 
 // Find returns the unit file of that name which counts.
 func (s Store) Find(name string) (Entry, error) {
-	if !IsUnit(name) {
-		return Entry{}, fmt.Errorf("%s: %w", name, ErrType)
-	}
 	list, err := s.List()
 	if err != nil {
 		return Entry{}, err
@@ -110,7 +108,33 @@ func (s Store) Find(name string) (Entry, error) {
 			return e, nil
 		}
 	}
-	return Entry{}, fmt.Errorf("could not locate %s: %w", name, ErrNotFound)
+	return Entry{}, notFound(name, list)
+}
+
+// notFound is the error for a name that is no unit file's. People give the name of the service, or of the container, for
+// that of the file.
+func notFound(name string, list []Entry) error {
+	err := fmt.Errorf("could not locate %s: %w", name, ErrNotFound)
+	if !IsUnit(name) {
+		err = fmt.Errorf("%s: %w", name, ErrType)
+	}
+	stem := strings.TrimSuffix(name, ".service")
+	var meant, names []string
+	for _, e := range list {
+		names = append(names, e.Name)
+		if file := strings.TrimSuffix(e.Name, filepath.Ext(e.Name)); file == stem || "systemd-"+file == stem || e.Service == stem+".service" {
+			meant = append(meant, e.Name)
+		}
+	}
+	if len(meant) == 0 {
+		if near := spelling.Nearest(name, names); near != "" {
+			meant = []string{near}
+		}
+	}
+	if len(meant) == 0 {
+		return err
+	}
+	return hinted{err, "did you mean " + strings.Join(meant, " or ") + "?"}
 }
 
 // Read returns a unit file byte for byte, without its drop-ins.
@@ -199,9 +223,14 @@ func (s Store) addToRecord(name string, files []string) error {
 	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), nil, true)
 }
 
-// writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace an existing one is left
+// writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace it leaves an existing one
 // alone.
 func writeFile(path string, data []byte, like fs.FileInfo, replace bool) error {
+	return writeHidden(path, data, like, 0, replace)
+}
+
+// writeHidden is writeFile without the permissions in hidden.
+func writeHidden(path string, data []byte, like fs.FileInfo, hidden fs.FileMode, replace bool) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
 		return err
@@ -211,14 +240,14 @@ func writeFile(path string, data []byte, like fs.FileInfo, replace bool) error {
 	mode := fs.FileMode(0o644)
 	if like != nil {
 		mode = like.Mode().Perm()
-		// Nobody else can give files away: a file of somebody else's becomes the writer's.
+		// Only root can give files away. A file that another user replaces becomes that user's.
 		if st, ok := like.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
 			if e := f.Chown(int(st.Uid), int(st.Gid)); err == nil {
 				err = e
 			}
 		}
 	}
-	if e := f.Chmod(mode); err == nil {
+	if e := f.Chmod(mode &^ hidden); err == nil {
 		err = e
 	}
 	if e := f.Sync(); err == nil {

@@ -18,7 +18,7 @@ type State struct {
 	Active, Sub string
 }
 
-// up tells whether there is something to stop. A service whose file is gone may well run.
+// up tells whether the service runs or is about to. It may run although its file is gone.
 func (s State) up() bool { return s.Active != "" && s.Active != "inactive" && s.Active != "failed" }
 
 // Status is the state of a unit file's service for people, or what keeps it from being known.

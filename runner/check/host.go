@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,12 +16,13 @@ import (
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/bundle"
 )
 
 // maxRead bounds what is read of a file that a unit names, in bytes.
 const maxRead = 16 << 20
 
-// ThisHost asks the machine that the program runs on. For a user run, whose units those are is the current user.
+// ThisHost asks the machine that the program runs on. The units of a user run are those of the current user.
 func ThisHost(userRun bool) Host {
 	h := Host{
 		Exists: func(path string) bool {
@@ -71,6 +73,8 @@ func ThisHost(userRun bool) Host {
 			_, err := os.Stat("/var/lib/systemd/linger/" + name)
 			return err == nil
 		},
+		Limits:     limits,
+		LowPort:    lowPort(),
 		RuntimeDir: "/run",
 	}
 	if u, err := user.Current(); err == nil && userRun {
@@ -85,7 +89,29 @@ func ThisHost(userRun bool) Host {
 	return h
 }
 
-// expand replaces the specifiers that are known before a unit is loaded; ok is false when others remain.
+// limits are the resource limits of this process. A user's services and shells begin with the same hard ones.
+func limits() Limits {
+	h, err := bundle.Probe(false, false)
+	if err != nil {
+		return nil
+	}
+	return h.Rlimits
+}
+
+// lowPort is the first port that users may bind, zero when the kernel does not say.
+func lowPort() int {
+	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// expand replaces the specifiers whose values a check knows; ok is false when others remain.
 func (c *checker) expand(u *quadlet.Unit, path string) (string, bool) {
 	home := c.Host.Home
 	if name, ok := serviceUser(u, c.Convert); ok && c.Host.UserHome != nil {
@@ -116,7 +142,7 @@ func serviceUser(u *quadlet.Unit, opt convert.Options) (string, bool) {
 	return l.Value, true
 }
 
-// paths checks that the files exist that a value names, and reads Kubernetes YAML.
+// paths checks that the files exist that a value names.
 func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 	if c.Host.Exists == nil {
 		return
@@ -126,54 +152,9 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 	}
 	switch k.Name {
 	case "EnvironmentFile", "Yaml", "ConfigMap":
-		path, ok := c.expand(u, specifier.Absolute(v.text, specifier.Escape(u.Dir)))
-		if !ok {
-			return
-		}
-		if !c.Host.Exists(path) {
-			severity, hint := report.Error, ""
-			if filepath.IsAbs(v.text) || specifier.Led(v.text) {
-				severity = report.Warning // it may be there on the machine that the unit is for
-			}
-			if strings.HasPrefix(v.text, "-") {
-				hint = "a leading - is part of the name here, it does not make the file optional"
-			}
-			missing(severity, path, hint)
-			return
-		}
-		if k.Name != "EnvironmentFile" && c.Kube != nil && c.Host.ReadFile != nil {
-			data, err := c.Host.ReadFile(path)
-			if err != nil {
-				c.add(report.Error, u, v.line, v.off, v.wide, "missing-file", k.Name+"="+v.text+" cannot be read: "+err.Error(), "")
-				return
-			}
-			for _, d := range c.Kube(path, data) {
-				d.Unit = u.Base
-				c.more = append(c.more, d)
-			}
-		}
+		c.named(u, k, v, missing)
 	case "Volume", "Mount":
-		source := v.text
-		if k.Name == "Volume" {
-			var ok bool
-			if source, _, ok = strings.Cut(source, ":"); !ok {
-				return
-			}
-		} else {
-			if !strings.Contains(","+source+",", ",type=bind,") {
-				return
-			}
-			source = mountSource(source)
-		}
-		if strings.HasPrefix(source, ".") {
-			source = filepath.Join(specifier.Escape(u.Dir), source)
-		}
-		if !filepath.IsAbs(source) && !specifier.Led(source) {
-			return
-		}
-		if path, ok := c.expand(u, source); ok && !c.Host.Exists(path) {
-			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", "mkdir -p "+path)
-		}
+		c.mounted(u, k, v)
 	case "AddDevice":
 		path, _, _ := strings.Cut(v.text, ":")
 		if !strings.HasPrefix(path, "-") && strings.HasPrefix(path, "/") && !open(path) && !c.Host.Exists(path) {
@@ -192,7 +173,7 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 			return // nfs and the like have paths of other machines
 		}
 		if path, ok := c.expand(u, path); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
-			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", "")
+			c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, ""))
 		}
 	case "Timezone":
 		if v.text != "local" && !open(v.text) && c.Host.Exists("/usr/share/zoneinfo/UTC") && !c.Host.Exists("/usr/share/zoneinfo/"+v.text) {
@@ -206,6 +187,63 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 			}
 			c.add(report.Error, u, v.line, v.off, v.wide, "sub-ids", k.Name+"="+v.text+" has no range in "+file, "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+v.text)
 		}
+	}
+}
+
+// named checks a file that a key names, and reads Kubernetes YAML.
+func (c *checker) named(u *quadlet.Unit, k *keys.Key, v value, missing func(report.Severity, string, string)) {
+	path, ok := c.expand(u, specifier.Absolute(v.text, specifier.Escape(u.Dir)))
+	if !ok {
+		return
+	}
+	if !c.Host.Exists(path) {
+		severity, hint := report.Error, ""
+		if filepath.IsAbs(v.text) || specifier.Led(v.text) {
+			severity = report.Warning // it may be there on the machine that the unit is for
+		}
+		if strings.HasPrefix(v.text, "-") {
+			hint = "a leading - is part of the name here, it does not make the file optional"
+		}
+		missing(severity, path, hint)
+		return
+	}
+	if k.Name != "EnvironmentFile" && c.Kube != nil && c.Host.ReadFile != nil {
+		data, err := c.Host.ReadFile(path)
+		if err != nil {
+			c.add(report.Error, u, v.line, v.off, v.wide, "missing-file", k.Name+"="+v.text+" cannot be read: "+err.Error(), "")
+			return
+		}
+		for _, d := range c.Kube(path, data) {
+			d.Unit = u.Base
+			c.more = append(c.more, d)
+		}
+	}
+}
+
+// mounted checks the host path of a mount.
+func (c *checker) mounted(u *quadlet.Unit, k *keys.Key, v value) {
+	source, inside := v.text, ""
+	if k.Name == "Volume" {
+		var ok bool
+		if source, inside, ok = strings.Cut(source, ":"); !ok {
+			return
+		}
+		inside, _, _ = strings.Cut(inside, ":")
+	} else {
+		if !strings.Contains(","+source+",", ",type=bind,") {
+			return
+		}
+		inside = mountField(source, "destination", "dst", "target")
+		source = mountField(source, "source", "src")
+	}
+	if strings.HasPrefix(source, ".") {
+		source = filepath.Join(specifier.Escape(u.Dir), source)
+	}
+	if !filepath.IsAbs(source) && !specifier.Led(source) {
+		return
+	}
+	if path, ok := c.expand(u, source); ok && !c.Host.Exists(path) {
+		c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, inside))
 	}
 }
 
@@ -229,14 +267,27 @@ func (c *checker) buildPaths(u *quadlet.Unit, k *keys.Key, v value, missing func
 	}
 }
 
-func mountSource(spec string) string {
+// mountField is the value of the first field of Mount= that has one of the names.
+func mountField(spec string, names ...string) string {
 	for field := range strings.SplitSeq(spec, ",") {
-		n, value, _ := strings.Cut(field, "=")
-		if n == "source" || n == "src" {
+		if n, value, _ := strings.Cut(field, "="); slices.Contains(names, n) {
 			return value
 		}
 	}
 	return ""
+}
+
+// unitDirs are the directories of unit files that count more than those of a generator, and those that count less.
+func (c *checker) unitDirs() (above, below []string) {
+	above, below = []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
+	if c.Convert.User {
+		above, below = []string{"/etc/systemd/user/", "/run/systemd/user/"}, []string{"/usr/local/lib/systemd/user/", "/usr/lib/systemd/user/"}
+		if c.Host.Home != "" {
+			above = append(above, c.Host.Home+"/.config/systemd/user/")
+			below = append(below, c.Host.Home+"/.local/share/systemd/user/")
+		}
+	}
+	return above, below
 }
 
 // shadows finds units of other origin with the name of a service: one in /etc counts more than what a generator makes,
@@ -245,14 +296,7 @@ func (c *checker) shadows() {
 	if c.Host.Exists == nil {
 		return
 	}
-	above, below := []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
-	if c.Convert.User {
-		above, below = []string{"/etc/systemd/user/", "/run/systemd/user/"}, []string{"/usr/local/lib/systemd/user/", "/usr/lib/systemd/user/"}
-		if c.Host.Home != "" {
-			above = append(above, c.Host.Home+"/.config/systemd/user/")
-			below = append(below, c.Host.Home+"/.local/share/systemd/user/")
-		}
-	}
+	above, below := c.unitDirs()
 	find := func(dirs []string, name string) string {
 		for _, dir := range dirs {
 			if c.Host.Exists(dir + name) {
@@ -326,7 +370,7 @@ func (c *checker) serviceUser(u *quadlet.Unit, l *unitfile.Line) {
 	c.subIDs(l.Value, u, l)
 }
 
-// subIDs warns about a user who can map one id only.
+// subIDs warns about a user without subordinate ids, who can map only one id into a container.
 func (c *checker) subIDs(name string, u *quadlet.Unit, l *unitfile.Line) {
 	if c.Host.SubIDs == nil || c.Host.SubIDs(name, false) && c.Host.SubIDs(name, true) {
 		return

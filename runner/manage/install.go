@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -15,11 +16,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/check"
 )
 
 // File is a file to be installed.
@@ -28,6 +29,9 @@ type File struct {
 	From string // path or URL it comes from
 	Data []byte
 	Dir  string // where it is found; empty means the install directory
+	// Hidden is the read permissions of group and others that the original does not have. The installed file must not have
+	// them either.
+	Hidden fs.FileMode
 }
 
 // Plan is what an installation would do.
@@ -140,8 +144,12 @@ func (p *Plan) file(path string, first bool) {
 		p.fail(&os.PathError{Op: "read", Path: path, Err: err})
 		return
 	}
+	var hidden fs.FileMode
+	if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+		hidden = ^st.Mode() & 0o044
+	}
 	if filepath.Ext(name) != ".quadlets" {
-		p.add(File{Name: name, From: path, Data: data})
+		p.add(File{Name: name, From: path, Data: data, Hidden: hidden})
 		return
 	}
 	sections, faults := source.Split(path, data)
@@ -149,7 +157,7 @@ func (p *Plan) file(path string, first bool) {
 		p.fail(errors.New(d.Place()))
 	}
 	for _, s := range sections {
-		p.add(File{Name: s.Base, From: path, Data: []byte(s.Source.Text + "\n")})
+		p.add(File{Name: s.Base, From: path, Data: []byte(s.Source.Text + "\n"), Hidden: hidden})
 	}
 }
 
@@ -189,7 +197,7 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 			sources[d.Pos.File] = true
 		}
 	}
-	// What is there comes first: of two units that clash, the later one is told.
+	// When two units clash, Check complains about the later one. So the installed ones come first.
 	var all []quadlet.Input
 	for _, in := range source.Load(dirs, false).Units {
 		switch {
@@ -219,7 +227,7 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 		}
 	}
 	for _, d := range check.Check(all, opt) {
-		// What several units share is told once, and perhaps under the name of one that is there.
+		// Check folds a finding about several units into one, perhaps under the name of an installed unit.
 		if planned[d.Unit] || d.Also > 0 && sources[d.Pos.File] {
 			out = append(out, d)
 		}
@@ -306,7 +314,7 @@ func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 			errs = append(errs, fmt.Errorf("%s: %w", path, ErrExists))
 			continue
 		default:
-			// Of a link to nothing nothing is lost.
+			// A link to nothing has no text to lose.
 			if old, err = source.Read(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				errs = append(errs, &os.PathError{Op: "read", Path: path, Err: err})
 				continue
@@ -333,7 +341,7 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 	var names []string
 	for _, f := range p.Files {
 		path := s.path(f)
-		if err := writeFile(path, f.Data, nil, replace); err != nil {
+		if err := writeHidden(path, f.Data, nil, f.Hidden, replace); err != nil {
 			errs = append(errs, err)
 			continue
 		}

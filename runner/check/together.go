@@ -17,6 +17,8 @@ import (
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/spelling"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/spec"
 )
 
 // together checks how units fit with each other and with the machine.
@@ -33,7 +35,7 @@ func (c *checker) together() {
 
 // published is a port together with who publishes it.
 type published struct {
-	Port
+	spec.PortMapping
 	unit *quadlet.Unit
 	line *unitfile.Line
 }
@@ -47,23 +49,24 @@ func (c *checker) ports() {
 			continue
 		}
 		for _, l := range u.Lines("PublishPort") {
-			p, message, _ := ParsePort(l.Value)
-			if message != "" || p.Host == 0 || open(l.Value) {
+			p, err := spec.ParsePort(l.Value)
+			if err != nil || p.HostPort == 0 || open(l.Value) {
 				continue
 			}
-			p.Count = min(p.Count, budget)
-			budget -= p.Count
-			for i := range p.Count {
-				key := strconv.Itoa(p.Host+i) + "/" + p.Protocol
+			c.lowPort(u, l, p)
+			count := min(int(p.Range), budget)
+			budget -= count
+			for i := range count {
+				key := strconv.Itoa(int(p.HostPort)+i) + "/" + p.Protocol
 				for _, o := range byPort[key] {
-					if overlap(p.IP, o.IP) && !conflicting(u, o.unit) {
+					if overlap(p.HostIP, o.HostIP) && !conflicting(u, o.unit) {
 						c.fault(u, l, "port-twice", "host port "+key+" is published by "+o.unit.Base+" too ("+o.line.ValuePos(0).String()+")", "publish it on another host port, or on another address")
 						goto next
 					}
 				}
 			}
-			for i := range p.Count {
-				key := strconv.Itoa(p.Host+i) + "/" + p.Protocol
+			for i := range count {
+				key := strconv.Itoa(int(p.HostPort)+i) + "/" + p.Protocol
 				byPort[key] = append(byPort[key], published{p, u, l})
 			}
 		next:
@@ -71,12 +74,22 @@ func (c *checker) ports() {
 	}
 }
 
+// lowPort warns about a port that only root may bind.
+func (c *checker) lowPort(u *quadlet.Unit, l *unitfile.Line, p spec.PortMapping) {
+	_, other := serviceUser(u, c.Convert)
+	if !c.Convert.User && !other || int(p.HostPort) >= c.Host.LowPort {
+		return
+	}
+	denied := network.PortDeniedError{Port: p.HostPort, Protocol: p.Protocol}
+	c.warn(u, l, "low-port", "PublishPort="+l.Value+" cannot be bound on this machine: "+denied.Error(), denied.Hint())
+}
+
 func overlap(a, b netip.Addr) bool {
 	return !a.IsValid() || !b.IsValid() || a == b ||
 		a.IsUnspecified() && (a.Is6() || b.Is4()) || b.IsUnspecified() && (b.Is6() || a.Is4())
 }
 
-// conflicting tells units that systemd never runs at the same time.
+// conflicting tells whether one of two units has the other in Conflicts=, so that systemd never runs both.
 func conflicting(a, b *quadlet.Unit) bool {
 	says := func(a, b *quadlet.Unit) bool {
 		for _, w := range a.UnitWords("Conflicts") {
@@ -110,7 +123,7 @@ func (c *checker) names() {
 			continue
 		}
 		if u.Str(key) == "" {
-			c.defaultName(u, key, name)
+			c.defaultName(u, key)
 		}
 		for _, n := range names {
 			if n == "" || strings.ContainsRune(n, '%') {
@@ -140,12 +153,19 @@ func (c *checker) names() {
 	}
 }
 
-// defaultName complains when the runner will not take the name that it is given after the file's.
-func (c *checker) defaultName(u *quadlet.Unit, key, name string) {
+// resource is the name of what a unit makes, as far as it is known before the start.
+func (c *checker) resource(u *quadlet.Unit) string {
+	name := strings.ReplaceAll(u.Resource, "%N", u.Service)
 	if u.At {
 		name = strings.NewReplacer("%p", u.Prefix, "%i", u.Instance).Replace(name)
 	}
-	if nameForm().MatchString(name) {
+	return name
+}
+
+// defaultName reports a default name, made from the name of the file, that the runner would refuse.
+func (c *checker) defaultName(u *quadlet.Unit, key string) {
+	name := c.resource(u)
+	if validName(name) {
 		return
 	}
 	stem, instance := u.Prefix, ""
@@ -171,7 +191,7 @@ func (c *checker) members() {
 		}
 		host := false
 		for _, v := range u.List("Network") {
-			host = host || v == "host"
+			host = host || v.Text == "host"
 		}
 		if l := u.Last("PublishPort"); host && l != nil && l.Value != "" {
 			c.warn(u, l, "host-network", "PublishPort= has no effect with Network=host", "remove one of the two")
@@ -184,7 +204,7 @@ func (c *checker) members() {
 
 func unquoted(v string) string { return strings.Trim(v, `"`) }
 
-// timeouts warns when systemd loses patience before the container has had its grace.
+// timeouts warns when systemd would kill the service before the container's StopTimeout= is over.
 func (c *checker) timeouts() {
 	for _, u := range c.set.Units {
 		l := u.Last("StopTimeout")
@@ -210,7 +230,7 @@ func (c *checker) timeouts() {
 	}
 }
 
-// dependencies finds words in [Unit] that name neither a unit nor a unit file. systemd passes over them.
+// dependencies finds words in [Unit] that name neither a unit nor a unit file. systemd ignores them.
 func (c *checker) dependencies() {
 	for _, u := range c.set.Units {
 		for _, key := range convert.Translated() {
@@ -246,16 +266,16 @@ func cutLast(s, sep string) (before, after string, found bool) {
 func (c *checker) cycles() {
 	index := map[string]int{}
 	for i, u := range c.set.Units {
-		if c.texts[i] != nil {
+		if c.services[i].Text != nil {
 			index[u.Service+".service"] = i
 		}
 	}
 	after := make([][]int, len(c.set.Units))
 	for i := range c.set.Units {
-		if c.texts[i] == nil {
+		if c.services[i].Text == nil {
 			continue
 		}
-		f, _ := unitfile.Parse("", c.texts[i])
+		f, _ := unitfile.Parse("", c.services[i].Text)
 		for _, l := range f.Group("Unit").All("After") {
 			for name := range strings.FieldsSeq(l.Value) {
 				if j, ok := index[name]; ok {

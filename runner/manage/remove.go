@@ -69,7 +69,7 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 			if opt.Ignore {
 				removed = append(removed, name)
 			} else {
-				errs = append(errs, fmt.Errorf("could not locate %s: %w", name, ErrNotFound))
+				errs = append(errs, notFound(name, list))
 			}
 			continue
 		}

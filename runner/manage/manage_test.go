@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/generator/check"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
+	"github.com/podunit/podunit/runner/check"
 )
 
 func newStore(t *testing.T) Store {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check finds what the generator has no business to look at: values that the runner will refuse, things that
-// are missing on this machine, and units that get in each other's way. It begins with the generator's own report, so
-// there is never a second opinion. What it asks about the machine goes through Host, which tests replace.
+// Package check finds faults that the generator does not look for: values that the runner will refuse, things that are
+// missing on this machine, and units that get in each other's way. It begins with the generator's own report, and judges
+// values with the runner's own grammar, so it never contradicts either. It asks about the machine through Host, which tests
+// replace.
 package check
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// Host answers questions about the machine. A nil function, or an empty name, means that nobody asks.
+// Host answers questions about the machine. A nil function or an empty name leaves out the checks that need it.
 type Host struct {
 	Exists   func(path string) bool
 	ReadFile func(path string) ([]byte, error)
@@ -25,8 +26,12 @@ type Host struct {
 	UserHome func(name string) (home string, ok bool)
 	// SubIDs tells whether /etc/subuid (or /etc/subgid, with group) has a range for a name.
 	SubIDs func(name string, group bool) bool
-	// Linger tells whether the services of a user run without a login.
+	// Linger tells whether systemd keeps the services of a user running without a login.
 	Linger func(name string) bool
+	// Limits gives the resource limits that the runner will have in a unit that sets none.
+	Limits func() Limits
+	// LowPort is the first port that anybody may bind; zero when it is unknown.
+	LowPort int
 
 	User       string // who runs the units of a user run
 	Home       string // of that user, for %h
@@ -39,20 +44,20 @@ type Options struct {
 	Host    Host
 	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kubeyaml has one.
 	Kube func(path string, data []byte) report.List
-	// Refuse is the runner's judgement of the flags that units give it; nil does without.
-	Refuse Refuse
+	// Verbs finds the runner's verbs; with nil only containers and pods are judged by the runner's grammar.
+	Verbs Verbs
 }
 
 // checker carries one run.
 type checker struct {
 	Options
-	set   *link.Set
-	texts [][]byte
-	more  report.List
-	said  map[*quadlet.Unit]int // of each unit
+	set      *link.Set
+	services []convert.Service
+	more     report.List
+	said     map[*quadlet.Unit]int // of each unit
 }
 
-// maxSaid is how much is said about the values of one unit.
+// maxSaid is how many findings about its values are kept of one unit.
 const maxSaid = 200
 
 // Check reports on unit files: what the generator says about them, then values, then how they fit together and on the
@@ -62,20 +67,23 @@ func Check(files []quadlet.Input, opt Options) report.List {
 		opt.Convert.Exists = opt.Host.Exists
 	}
 	c := &checker{Options: opt, said: map[*quadlet.Unit]int{}}
-	c.set, c.texts = convert.Convert(files, opt.Convert)
+	c.set, c.services = convert.Convert(files, opt.Convert)
 	var all report.List
 	for _, u := range c.set.Units {
 		if !u.Broken {
 			c.values(u)
 			c.quadletSection(u)
-		}
-	}
-	for i, u := range c.set.Units {
-		if !u.Broken {
-			c.refused(u, c.texts[i])
+			c.systemd(u)
+			c.environment(u)
+			c.install(u)
 		}
 	}
 	c.together()
+	for i, u := range c.set.Units {
+		if !u.Broken {
+			c.refused(u, c.services[i])
+		}
+	}
 	for _, u := range c.set.Units {
 		all = append(all, u.Report...)
 	}
@@ -145,7 +153,7 @@ func each(u *quadlet.Unit, k *keys.Key) []value {
 	return out
 }
 
-// open tells a value that is known only once systemd has expanded it.
+// open tells a value that only systemd knows, as it has specifiers or variables to expand.
 func open(v string) bool { return strings.ContainsAny(v, "%$") }
 
 // values checks each value of a unit against the form that its key has.
@@ -184,7 +192,8 @@ func (c *checker) values(u *quadlet.Unit) {
 	}
 }
 
-// quadletSection checks [Quadlet]: what is not true there is false, and drops the order after the network.
+// quadletSection checks [Quadlet]. The generator reads every value there that is not true as false, and then leaves out
+// the order after the network.
 func (c *checker) quadletSection(u *quadlet.Unit) {
 	l := u.File.Group("Quadlet").Last("DefaultDependencies")
 	if l == nil {
@@ -236,7 +245,7 @@ func (c *checker) enumerated(u *quadlet.Unit, k *keys.Key, v value, say func(rep
 	say(severity, "is not a known value", hint)
 }
 
-// anyCase tells the keys whose values count in upper and lower case.
+// anyCase tells the keys whose values the runner compares without regard to case.
 func anyCase(key string) bool {
 	return key == "Notify" || key == "SetWorkingDirectory" || key == "Pull" || key == "Policy"
 }
