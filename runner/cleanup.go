@@ -2,14 +2,7 @@
 
 package main
 
-import (
-	"errors"
-	"strconv"
-
-	"github.com/podunit/podunit/runner/container"
-	"github.com/spf13/cobra"
-	"go.podman.io/common/pkg/signal"
-)
+import "github.com/spf13/cobra"
 
 // newCleanupCommand is the ExecStopPost= of a container started by hand: it notes how
 // the container ended and frees what only a running one needs.
@@ -25,48 +18,7 @@ func newCleanupCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := x.Lookup(args[0])
-			if errors.Is(err, container.ErrNotFound) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			lock, err := x.Lock(ctx, r.Name)
-			if err != nil {
-				return err
-			}
-			defer lock.Release()
-			if r, err = x.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
-				return lock.Drop() // while we waited
-			} else if err != nil {
-				return err
-			}
-			code, known := e.exitCode()
-			if known {
-				err = x.Ended(r, code)
-			}
-			err = errors.Join(err, x.Release(ctx, r))
-			if err != nil || r.PodID == "" || e.restarts(ctx, x) {
-				return err
-			}
-			return x.pods.Settle(ctx, r.PodID)
+			return x.Cleanup(ctx, args[0])
 		},
 	}
-}
-
-// exitCode is how the main process of the unit ended, as systemd tells ExecStopPost=.
-// Source: systemd.exec(5), $EXIT_CODE and $EXIT_STATUS.
-func (e *env) exitCode() (code int, known bool) {
-	how, _ := e.lookup("EXIT_CODE")
-	status, _ := e.lookup("EXIT_STATUS")
-	switch how {
-	case "exited":
-		n, err := strconv.Atoi(status)
-		return n, err == nil
-	case "killed", "dumped":
-		sig, err := signal.ParseSignalNameOrNumber(status)
-		return 128 + int(sig), err == nil
-	}
-	return 0, false
 }

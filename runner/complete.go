@@ -18,7 +18,7 @@ func completeContainers(e *env) cobra.CompletionFunc {
 		if err != nil {
 			return nil, err
 		}
-		all, err := x.List()
+		all, err := x.Containers.List()
 		return namesOf(all, func(r container.Record) string { return r.Name }), err
 	})
 }
@@ -30,7 +30,7 @@ func completePods(e *env) cobra.CompletionFunc {
 		if err != nil {
 			return nil, err
 		}
-		all, err := x.pods.List()
+		all, err := x.Pods.List()
 		return namesOf(all, func(r pod.Record) string { return r.Name }), err
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/podunit/podunit/runner/hint"
 )
 
 // confirm asks a question whose answer is no, unless somebody says yes.
@@ -17,7 +19,7 @@ func (e *env) confirm(what string) (bool, error) {
 	}
 	line, err := bufio.NewReader(e.stdin).ReadString('\n')
 	if err != nil && line == "" {
-		return false, withHint(fmt.Errorf("no answer: %w", err), "--force does not ask")
+		return false, hint.With(fmt.Errorf("no answer: %w", err), "--force does not ask")
 	}
 	return strings.EqualFold(strings.TrimSpace(line), "y") || strings.EqualFold(strings.TrimSpace(line), "yes"), nil
 }

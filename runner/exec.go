@@ -3,9 +3,7 @@
 package main
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -70,17 +68,6 @@ func newExecCommand(e *env) *cobra.Command {
 		}
 		if len(records) == 0 {
 			return errors.New("there is no container")
-		}
-		eng.Runtime.Command = cmp.Or(e.runtime, records[0].Runtime)
-		if err := eng.needRuntime(); err != nil {
-			return err
-		}
-		// A process may move only within what its user owns; a shell's cgroup is the
-		// system's, so go through a scope of the user's manager.
-		if !x.Detach && !eng.inService() {
-			if _, err := e.ownScope(cmd.Context(), &records[0]); err != nil && e.user.Rootless() {
-				fmt.Fprintf(e.stderr, "podunit: warning: %v\n", err)
-			}
 		}
 		if !x.Detach {
 			x.Streams = runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}

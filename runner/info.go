@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -102,7 +103,7 @@ func (e *env) information(cmd *cobra.Command) (information, error) {
 			UIDMap: lines("/proc/self/uid_map"), GIDMap: lines("/proc/self/gid_map"),
 		},
 		Store: storeInfo{
-			GraphRoot: x.Store.GraphRoot(), RunRoot: x.Store.RunRoot(), Driver: x.Store.GraphDriverName(), RunDir: x.RunDir,
+			GraphRoot: x.Containers.Store.GraphRoot(), RunRoot: x.Containers.Store.RunRoot(), Driver: x.Containers.Store.GraphDriverName(), RunDir: x.Containers.RunDir,
 		},
 		Version: versions{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH},
 	}
@@ -110,29 +111,29 @@ func (e *env) information(cmd *cobra.Command) (information, error) {
 		info.Host.Cgroup2 = true
 		info.Host.Controllers = strings.Fields(strings.Join(lines("/sys/fs/cgroup/cgroup.controllers"), " "))
 	}
-	for name, pkg := range packages {
+	for name, pkg := range service.Programs {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			path = "not found: apt install " + pkg
 		}
 		info.Host.Programs[name] = path
 	}
-	images, err := x.Store.Images()
+	images, err := x.Containers.Store.Images()
 	if err != nil {
 		return information{}, err
 	}
 	info.Store.Images = len(images)
-	containers, err := x.List()
+	containers, err := x.Containers.List()
 	if err != nil {
 		return information{}, err
 	}
 	info.Store.Containers = len(containers)
 	for _, r := range containers {
-		if s, err := x.Status(r.ID); err == nil && s.PID != 0 {
+		if s, err := x.Containers.Status(r.ID); err == nil && s.PID != 0 {
 			info.Store.Running++
 		}
 	}
-	pods, err := x.pods.List()
+	pods, err := x.Pods.List()
 	if err != nil {
 		return information{}, err
 	}

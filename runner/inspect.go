@@ -196,10 +196,10 @@ func newInspectCommand(e *env) *cobra.Command {
 func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, error) {
 	want := func(k string) bool { return kind == "all" || kind == k }
 	if want("container") {
-		r, err := x.Lookup(name)
+		r, err := x.Containers.Lookup(name)
 		if err == nil {
 			in, err := x.inspected(r)
-			in.RestartCount = e.restartCount(ctx, in.Unit)
+			in.RestartCount = x.Restarts(ctx, in.Unit)
 			return in, err
 		}
 		if kind == "container" || !errors.Is(err, container.ErrNotFound) {
@@ -207,7 +207,7 @@ func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, 
 		}
 	}
 	if want("image") {
-		img, err := image.New(x.Store, e.user.RunDir).Inspect(ctx, name)
+		img, err := image.New(x.Containers.Store, e.user.RunDir).Inspect(ctx, name)
 		if err == nil || kind == "image" {
 			return img, err
 		}
@@ -223,7 +223,7 @@ func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, 
 		}
 	}
 	if want("pod") {
-		p, err := x.pods.Lookup(name)
+		p, err := x.Pods.Lookup(name)
 		if err == nil {
 			containers, err := x.rows(false)
 			return x.inspectedPod(p, containers), err
@@ -236,7 +236,7 @@ func (e *env) inspect(ctx context.Context, x *engines, name, kind string) (any, 
 }
 
 func (x *engines) inspected(r container.Record) (inspected, error) {
-	s, err := x.Status(r.ID)
+	s, err := x.Containers.Status(r.ID)
 	if err != nil {
 		return inspected{}, err
 	}
@@ -244,14 +244,14 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 	if err != nil {
 		return inspected{}, err
 	}
-	static, err := x.Store.ContainerDirectory(r.ID)
+	static, err := x.Containers.Store.ContainerDirectory(r.ID)
 	if err != nil {
 		return inspected{}, err
 	}
 	command := r.Command()
 	in := inspected{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
-		Name: r.Name, Driver: x.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Runtime.Command, "runc"), StaticDir: static,
+		Name: r.Name, Driver: x.Containers.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Containers.Runtime.Command, "runc"), StaticDir: static,
 		Unit: row.Unit,
 		State: inspectedState{
 			OciVersion: rspec.Version, Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),
@@ -264,7 +264,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
 			Image: r.ImageName, Labels: r.Labels(), Annotations: r.Spec.Annotations,
 			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
-			StopTimeout: r.StopTimeout(x.stopTimeout()).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
+			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
 		HostConfig: inspectedHost{
@@ -295,7 +295,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 	if len(s.IPs) > 0 {
 		in.NetworkSettings.IPAddress = s.IPs[0]
 	}
-	if exit, err := x.Exit(r.ID); err == nil && exit != nil {
+	if exit, err := x.Containers.Exit(r.ID); err == nil && exit != nil {
 		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
 		if in.State.StartedAt.IsZero() {
 			in.State.StartedAt = exit.StartedAt
@@ -306,7 +306,7 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 		switch m.Type {
 		case spec.MountVolume:
 			one.Name = m.Source
-			one.Source = filepath.Join(x.Store.GraphRoot(), "volumes", m.Source, "_data")
+			one.Source = filepath.Join(x.Containers.Store.GraphRoot(), "volumes", m.Source, "_data")
 		case spec.MountTmpfs:
 			in.HostConfig.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
 			continue
@@ -314,8 +314,8 @@ func (x *engines) inspected(r container.Record) (inspected, error) {
 		in.HostConfig.Binds = append(in.HostConfig.Binds, strings.Trim(m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","), ":"))
 		in.Mounts = append(in.Mounts, one)
 	}
-	if oci, err := x.OCI(r.ID); err == nil {
-		in.OCIConfigPath = filepath.Join(x.Dir(r.ID), "config.json")
+	if oci, err := x.Containers.OCI(r.ID); err == nil {
+		in.OCIConfigPath = filepath.Join(x.Containers.Dir(r.ID), "config.json")
 		in.Config.Env = oci.Process.Env
 		if oci.Process.Capabilities != nil {
 			in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding

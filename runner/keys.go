@@ -9,6 +9,7 @@ import (
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/keys/docs"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/spf13/cobra"
 )
 
@@ -24,7 +25,7 @@ func newHelpCommand(e *env) *cobra.Command {
 			}
 			sub, _, err := root.Find(args)
 			if err != nil {
-				return withHint(err, "podunit help lists the commands")
+				return hint.With(err, "podunit help lists the commands")
 			}
 			sub.InitDefaultHelpFlag()
 			return sub.Help()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -78,9 +79,9 @@ func logSource(x *engines, r container.Record) (journal.Source, error) {
 	s := journal.Source{ID: r.ID, Name: r.Name}
 	switch r.Spec.Log.Driver {
 	case "none":
-		return s, withHint(fmt.Errorf("container %s was told to write no log (--log-driver none)", r.Name), "take LogDriver=none out, or use journald")
+		return s, hint.With(fmt.Errorf("container %s was told to write no log (--log-driver none)", r.Name), "take LogDriver=none out, or use journald")
 	case "passthrough":
-		status, err := x.Status(r.ID)
+		status, err := x.Containers.Status(r.ID)
 		if err != nil {
 			return s, err
 		}
@@ -89,7 +90,7 @@ func logSource(x *engines, r container.Record) (journal.Source, error) {
 			s.Unit = r.Unit
 		}
 		if s.Unit == "" {
-			return s, withHint(errors.New("container "+r.Name+" wrote to the terminal it was started from (--log-driver passthrough)"), "start it with -d or without --log-driver")
+			return s, hint.With(errors.New("container "+r.Name+" wrote to the terminal it was started from (--log-driver passthrough)"), "start it with -d or without --log-driver")
 		}
 	}
 	return s, nil
@@ -99,7 +100,7 @@ func logSource(x *engines, r container.Record) (journal.Source, error) {
 // of each container are gone.
 func ended(x *engines, records []container.Record) bool {
 	for _, r := range records {
-		s, err := x.Status(r.ID)
+		s, err := x.Containers.Status(r.ID)
 		if err == nil && (s.PID != 0 || s.LogPID != 0 && container.Alive(s.LogPID, 0)) {
 			return false
 		}

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,19 @@ import (
 	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	_ "github.com/podunit/podunit/runner/resident" // before others allocate
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
 )
 
@@ -58,20 +65,6 @@ const (
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
-// hinted is an error with a way out, drawn on a line of its own.
-type hinted struct {
-	error
-	hint string
-}
-
-func (e hinted) Unwrap() error { return e.error }
-
-func (e hinted) Hint() string { return e.hint }
-
-func withHint(err error, format string, a ...any) error {
-	return hinted{error: err, hint: fmt.Sprintf(format, a...)}
-}
 
 // faultWithStatus is an error to be shown, with an exit status of its own.
 type faultWithStatus struct {
@@ -181,12 +174,8 @@ func (e *env) say(lines ...string) {
 // complain says an error, and the way out of it.
 func (e *env) complain(err error) {
 	lines := strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")
-	// Packages tell the way out with a method of this name.
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		lines = append(lines, "  hint: "+h.Hint())
-	} else if hint := diskHint(err); hint != "" {
-		lines = append(lines, "  hint: "+hint)
+	if way := cmp.Or(hint.Of(err), diskHint(err)); way != "" {
+		lines = append(lines, "  hint: "+way)
 	}
 	e.say(lines...)
 }
@@ -222,7 +211,7 @@ func newRootCommand(e *env, args []string) *cobra.Command {
 		}
 		logrus.SetLevel(l)
 		if err := e.user.Error(); err != nil {
-			return withHint(err, "%s", e.user.Hint())
+			return hint.With(err, "%s", e.user.Hint())
 		}
 		return nil
 	}
@@ -264,4 +253,79 @@ func commands(e *env, args []string) []*cobra.Command {
 		all = append(all, v.make(e))
 	}
 	return all
+}
+
+// engines are what the verbs act with.
+type engines struct{ *service.Engine }
+
+// serviceConfig is what package service has to know of this process.
+func (e *env) serviceConfig() (service.Config, error) {
+	program, err := ownProgram()
+	return service.Config{
+		User: e.user, Lookup: e.lookup, Notify: e.notify, Modules: e.modules, Runtime: e.runtime,
+		Program: program, Directory: e.host().Dir, Environ: os.Environ(), Stdin: e.stdin,
+		OpenImages: func(s storage.Store, runDir string) service.Images { return image.New(s, runDir) },
+		Warn:       e.warn,
+		Log:        func(line string) { fmt.Fprintf(e.stderr, "podunit: %s\n", line) },
+	}, err
+}
+
+// warn says what went wrong without being an error.
+func (e *env) warn(message string) { fmt.Fprintf(e.stderr, "podunit: warning: %s\n", message) }
+
+func (e *env) openWith(ctx context.Context, open func(context.Context, service.Config) (*service.Engine, error)) (*engines, error) {
+	c, err := e.serviceConfig()
+	if err != nil {
+		return nil, err
+	}
+	x, err := open(ctx, c)
+	return &engines{x}, err
+}
+
+// open opens the storage and what belongs to it.
+func (e *env) open(ctx context.Context) (*engines, error) { return e.openWith(ctx, service.Open) }
+
+// openToRun is open for verbs that start or remove something: they need the runtime.
+func (e *env) openToRun(ctx context.Context) (*engines, error) {
+	return e.openWith(ctx, service.OpenToRun)
+}
+
+// openToStart is openToRun for the start of a container.
+func (e *env) openToStart(ctx context.Context) (*engines, error) {
+	return e.openWith(ctx, service.OpenToStart)
+}
+
+// manager connects to the manager of this user's units.
+func (e *env) manager(ctx context.Context) (*unit.Manager, error) {
+	return service.Connect(ctx, e.user, e.lookup)
+}
+
+// host is what a command line may draw from its surroundings.
+func (e *env) host() spec.Host {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
+	return spec.Host{Environ: os.Environ(), Dir: dir}
+}
+
+// status sets the unit's status line, where there is a unit.
+func (e *env) status(text string) {
+	sock := e.notify
+	if !sock.Present() {
+		sock = notify.FromEnv(e.lookup)
+	}
+	_ = sock.Send(notify.Status(text)) // only a line less
+}
+
+// commandFault gives an error the exit status that it has if the container's command is
+// what is wrong.
+func commandFault(err error) error {
+	switch {
+	case errors.Is(err, runc.ErrNotFound):
+		return withStatus(err, exitNotFound)
+	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory):
+		return withStatus(err, exitNotExecutable)
+	}
+	return err
 }

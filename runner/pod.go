@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -45,25 +44,12 @@ func newPodCreateCommand(e *env) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, w := range p.Warnings {
-			fmt.Fprintf(e.stderr, "podunit: warning: %s\n", w)
-		}
 		x, err := e.openToRun(cmd.Context())
 		if err != nil {
 			return err
 		}
-		name := ""
-		if x.inService() {
-			name = x.own.Name
-		}
-		r, err := x.pods.Create(cmd.Context(), *p, name, os.Args)
-		if errors.Is(err, pod.ErrNameInUse) {
-			return withHint(err, "podunit pod rm %s, or --replace", r.Name)
-		}
+		r, err := x.CreatePod(cmd.Context(), *p, os.Args)
 		if err != nil {
-			return err
-		}
-		if err := writeIDFile(p.PodIDFile, r.ID); err != nil {
 			return err
 		}
 		fmt.Fprintln(e.stdout, r.ID)
@@ -80,14 +66,14 @@ func (x *engines) podArgs(args []string, all, ignore bool) ([]pod.Record, error)
 	case all && len(args) > 0:
 		return nil, errors.New("--all and names exclude each other")
 	case all:
-		return x.pods.List()
+		return x.Pods.List()
 	case len(args) == 0:
 		return nil, errors.New("which pod? give a name or ID, or --all")
 	}
 	var out []pod.Record
 	var errs []error
 	for _, name := range args {
-		r, err := x.pods.Lookup(name)
+		r, err := x.Pods.Lookup(name)
 		switch {
 		case err == nil:
 			out = append(out, r)
@@ -114,12 +100,12 @@ func newPodStartCommand(e *env) *cobra.Command {
 			pods, err := x.podArgs(args, all, false)
 			errs := []error{err}
 			for _, p := range pods {
-				if err := e.startPod(ctx, x, p); err != nil {
+				if err := x.StartPod(ctx, p); err != nil {
 					errs = append(errs, err)
 					continue
 				}
-				errs = append(errs, e.startMembers(ctx, x, p))
-				if !x.inService() {
+				errs = append(errs, x.StartMembers(ctx, p))
+				if !x.InService() {
 					fmt.Fprintln(e.stdout, p.Name)
 				}
 			}
@@ -128,37 +114,6 @@ func newPodStartCommand(e *env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "start all pods")
 	return cmd
-}
-
-// startPod starts the infra process: in the pod's own service right here, from a shell
-// as a transient service.
-func (e *env) startPod(ctx context.Context, x *engines, p pod.Record) error {
-	if !x.inService() {
-		if x.pods.Status(p).InfraPID != 0 {
-			return nil
-		}
-		return e.startPodService(ctx, x, p)
-	}
-	_, err := x.pods.Start(ctx, p, x.own.Name)
-	e.user.Leave()
-	return err
-}
-
-// startMembers starts containers that were made in the pod and are no unit's business.
-func (e *env) startMembers(ctx context.Context, x *engines, p pod.Record) error {
-	if x.inService() {
-		return nil // the service orders its own
-	}
-	members, err := x.pods.Members(p)
-	errs := []error{err}
-	for _, m := range members {
-		s, err := x.Status(m.ID)
-		if err == nil && s.PID == 0 && m.Unit == "" {
-			err = e.startService(ctx, x, m)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 func newPodStopCommand(e *env) *cobra.Command {
@@ -175,31 +130,14 @@ func newPodStopCommand(e *env) *cobra.Command {
 				return err
 			}
 			pods, err := x.podArgs(args, all, ignore)
-			d := patience.or(x.stopTimeout())
-			return forEach(e, pods, err, podName, func(p pod.Record) error { return e.stopPod(ctx, x, p, d) })
+			d := patience.or(x.StopTimeout())
+			return forEach(e, pods, err, podName, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
 	patience.flag(cmd)
 	return cmd
-}
-
-// stopPod stops through the pod's unit, which takes the units of its containers along,
-// unless that unit is asking.
-func (e *env) stopPod(ctx context.Context, x *engines, p pod.Record, d time.Duration) error {
-	s := x.pods.Status(p)
-	if s.Unit != "" && s.Unit != x.own.Name && (s.InfraPID != 0 || e.comesBack(ctx, s.Unit, x.podRuns(p))) {
-		if err := e.stopUnit(ctx, s.Unit); err == nil {
-			return nil
-		}
-	}
-	return x.pods.Stop(ctx, p, d)
-}
-
-// podRuns looks whether the pod's infra process runs.
-func (x *engines) podRuns(p pod.Record) func() bool {
-	return func() bool { return x.pods.Status(p).InfraPID != 0 }
 }
 
 func newPodRmCommand(e *env) *cobra.Command {
@@ -216,28 +154,8 @@ func newPodRmCommand(e *env) *cobra.Command {
 				return err
 			}
 			pods, err := x.podArgs(args, all, ignore || force)
-			d := patience.or(x.stopTimeout())
-			return forEach(e, pods, err, podName, func(p pod.Record) error {
-				units, err := x.ownServices(p)
-				if err != nil {
-					return err
-				}
-				s := x.pods.Status(p)
-				if force {
-					if err := e.stopPod(ctx, x, p, d); err != nil {
-						return err
-					}
-				} else if s.InfraPID == 0 && s.Unit != "" && s.Unit != x.own.Name && e.comesBack(ctx, s.Unit, x.podRuns(p)) {
-					return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, s.Unit)
-				}
-				if err := x.pods.Remove(ctx, p, force, d); err != nil {
-					return err
-				}
-				for _, name := range units {
-					e.forgetUnit(ctx, name)
-				}
-				return nil
-			})
+			d := patience.or(x.StopTimeout())
+			return forEach(e, pods, err, podName, func(p pod.Record) error { return x.RemovePod(ctx, p, force, d) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "remove all pods")
@@ -245,22 +163,6 @@ func newPodRmCommand(e *env) *cobra.Command {
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
 	patience.flag(cmd)
 	return cmd
-}
-
-// ownServices are the transient services of a pod's containers: those that were killed have
-// failed, and stay so until somebody forgets them.
-func (x *engines) ownServices(p pod.Record) ([]string, error) {
-	members, err := x.pods.Members(p)
-	if err != nil || x.inService() {
-		return nil, err
-	}
-	var names []string
-	for _, m := range members {
-		if s, err := x.Status(m.ID); err == nil && s.Unit == serviceName(m) {
-			names = append(names, s.Unit)
-		}
-	}
-	return names, nil
 }
 
 func newPodExistsCommand(e *env) *cobra.Command {
@@ -274,7 +176,7 @@ func newPodExistsCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err = x.pods.Lookup(args[0]); errors.Is(err, pod.ErrNotFound) {
+			if _, err = x.Pods.Lookup(args[0]); errors.Is(err, pod.ErrNotFound) {
 				return exitStatus(1)
 			}
 			return err
@@ -310,7 +212,7 @@ type listedMember struct {
 
 // podRow describes a pod. Its state follows from its processes, as podman words it.
 func (x *engines) podRow(p pod.Record, rows []listed, short bool) listedPod {
-	s := x.pods.Status(p)
+	s := x.Pods.Status(p)
 	row := listedPod{
 		ID: p.ID, IDFull: p.ID, Name: p.Name, CreatedAt: p.Created, InfraID: fmt.Sprint(s.InfraPID),
 		Created: units.HumanDuration(time.Since(p.Created)) + " ago", Labels: p.Spec.Labels, Unit: s.Unit,
@@ -341,7 +243,7 @@ func (x *engines) podRow(p pod.Record, rows []listed, short bool) listedPod {
 	row.ContainerIds, row.ContainerNames, row.ContainerStatuses = strings.Join(ids, ","), strings.Join(names, ","), strings.Join(states, ",")
 	row.Ports = strings.Join(ports, ", ")
 	if s.InfraPID != 0 {
-		row.Networks = []string{x.podNetworkMode(p)}
+		row.Networks = []string{s.NetNS}
 	}
 	switch {
 	case s.InfraPID == 0 && s.StartedAt.IsZero():
@@ -377,7 +279,7 @@ func newPodPsCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := x.pods.List()
+			pods, err := x.Pods.List()
 			if err != nil {
 				return err
 			}
@@ -538,7 +440,7 @@ func newPodInspectCommand(e *env) *cobra.Command {
 }
 
 func (x *engines) inspectedPod(p pod.Record, containers []listed) inspectedPod {
-	row, s := x.podRow(p, containers, false), x.pods.Status(p)
+	row, s := x.podRow(p, containers, false), x.Pods.Status(p)
 	one := inspectedPod{
 		ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
 		State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
@@ -557,7 +459,7 @@ func podOf(x *engines, r container.Record) pod.Record {
 	if r.PodID == "" {
 		return pod.Record{}
 	}
-	p, err := x.pods.Lookup(r.PodID)
+	p, err := x.Pods.Lookup(r.PodID)
 	if err != nil {
 		return pod.Record{}
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -101,7 +100,7 @@ func newPsCommand(e *env) *cobra.Command {
 			}
 			if format.IsJSON(out) || strings.Contains(out, ".Restarts") {
 				for i := range rows {
-					rows[i].Restarts = e.restartCount(cmd.Context(), rows[i].Unit)
+					rows[i].Restarts = x.Restarts(cmd.Context(), rows[i].Unit)
 				}
 			}
 			if format.IsJSON(out) {
@@ -131,31 +130,13 @@ func newPsCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-// restartCount is how often the manager restarted a unit by itself since somebody started it. It is 0
-// where the user's manager does not know: not there, or the unit is another's.
-func (e *env) restartCount(ctx context.Context, name string) int {
-	if name == "" {
-		return 0
-	}
-	m, err := e.manager(ctx)
-	if err != nil {
-		return 0
-	}
-	defer m.Close()
-	p, err := m.Properties(ctx, name)
-	if err != nil {
-		return 0
-	}
-	return p.Restarts
-}
-
 // rows describes all containers.
 func (x *engines) rows(short bool) ([]listed, error) {
-	records, err := x.List()
+	records, err := x.Containers.List()
 	if err != nil {
 		return nil, err
 	}
-	pods, err := x.pods.List()
+	pods, err := x.Pods.List()
 	if err != nil {
 		return nil, err
 	}
@@ -178,13 +159,13 @@ func (x *engines) rows(short bool) ([]listed, error) {
 }
 
 func (x *engines) row(r container.Record, p pod.Record, short bool) (listed, error) {
-	s, err := x.Status(r.ID)
+	s, err := x.Containers.Status(r.ID)
 	if err != nil {
 		return listed{}, err
 	}
-	exit, err := x.Exit(r.ID)
+	exit, err := x.Containers.Exit(r.ID)
 	if err != nil {
-		if _, lerr := x.Lookup(r.ID); lerr != nil {
+		if _, lerr := x.Containers.Lookup(r.ID); lerr != nil {
 			return listed{}, lerr
 		}
 		return listed{}, err
@@ -209,7 +190,7 @@ func (x *engines) row(r container.Record, p pod.Record, short bool) (listed, err
 	}
 	published := s.Ports
 	if p.ID != "" {
-		published = x.pods.Status(p).Ports
+		published = x.Pods.Status(p).Ports
 	}
 	var ports []string
 	for _, m := range published {
@@ -222,7 +203,7 @@ func (x *engines) row(r container.Record, p pod.Record, short bool) (listed, err
 	switch {
 	case s.PID != 0:
 		row.State = string(container.Running)
-		if x.Frozen(s.Cgroup) {
+		if x.Containers.Frozen(s.Cgroup) {
 			row.State = string(container.Paused)
 		}
 		row.StartedAt = s.StartedAt.Unix()

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/config"
@@ -115,7 +117,7 @@ pull that ended early is not downloaded again by the next one.`,
 
 // pull pulls one image, or all tags of one, and prints the IDs.
 func (e *env) pull(ctx context.Context, im *image.Images, name string, o image.PullOptions, allTags, quiet bool) error {
-	o.Report = e.reportPull()
+	o.Report = service.ReportPull(e.notify)
 	done := func() {}
 	if !quiet {
 		o.Log = func(line string) { fmt.Fprintf(e.stderr, "podunit: %s\n", line) }
@@ -190,7 +192,7 @@ func (e *env) credentials(creds string) (user, secret string, err error) {
 		return user, secret, nil
 	}
 	if e.stdin == nil || !term.IsTerminal(int(e.stdin.Fd())) {
-		return "", "", withHint(errors.New("--creds has no password, and there is no terminal to ask for it"), "--creds USER:PASSWORD, or --authfile")
+		return "", "", hint.With(errors.New("--creds has no password, and there is no terminal to ask for it"), "--creds USER:PASSWORD, or --authfile")
 	}
 	fmt.Fprint(e.stderr, "Password: ")
 	text, err := term.ReadPassword(int(e.stdin.Fd()))

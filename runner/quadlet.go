@@ -23,6 +23,7 @@ import (
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -99,7 +100,7 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 				return err
 			}
 			if list.Errors() > 0 && !force {
-				return e.all(append(errs, withHint(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
+				return e.all(append(errs, hint.With(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
 			}
 			if dryRun {
 				d, more := s.Diff(plan, replace)
@@ -133,7 +134,7 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 func toReplace(errs []error) []error {
 	for i, err := range errs {
 		if errors.Is(err, manage.ErrExists) {
-			errs[i] = withHint(err, "--replace overwrites it")
+			errs[i] = hint.With(err, "--replace overwrites it")
 		}
 	}
 	return errs
@@ -349,7 +350,7 @@ NAME may also be that of an application, .NAME.app.`,
 			}
 			for i, err := range errs {
 				if errors.Is(err, manage.ErrActive) {
-					errs[i] = withHint(err, "--force stops it first")
+					errs[i] = hint.With(err, "--force stops it first")
 				}
 			}
 			if reload {
@@ -391,7 +392,7 @@ does not exist is made.`,
 
 func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) error {
 	if strings.ContainsRune(name, '/') || !manage.IsUnit(name) {
-		return withHint(fmt.Errorf("%s: %w", name, manage.ErrType), "give the name of a unit file, as web.container")
+		return hint.With(fmt.Errorf("%s: %w", name, manage.ErrType), "give the name of a unit file, as web.container")
 	}
 	s, err := e.quadlets()
 	if err != nil {
@@ -416,7 +417,7 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 	}
 	for {
 		if err := e.editor(ctx, draft); err != nil {
-			return withHint(err, "the draft is %s", draft)
+			return hint.With(err, "the draft is %s", draft)
 		}
 		data, err := os.ReadFile(draft)
 		if err != nil {
@@ -437,11 +438,11 @@ func (e *env) editQuadlet(ctx context.Context, name string, reload, force bool) 
 				continue
 			case "i":
 			default:
-				return withHint(fmt.Errorf("%s is not installed: %s", name, count(list.Errors(), "error")), "the draft is %s", draft)
+				return hint.With(fmt.Errorf("%s is not installed: %s", name, count(list.Errors(), "error")), "the draft is %s", draft)
 			}
 		}
 		if err := s.Put(place, data); err != nil {
-			return withHint(err, "the draft is %s", draft)
+			return hint.With(err, "the draft is %s", draft)
 		}
 		fmt.Fprintln(e.stdout, place.Path)
 		if err := os.RemoveAll(dir); err != nil {
@@ -470,7 +471,7 @@ func (e *env) editor(ctx context.Context, file string) error {
 	}
 	words := strings.Fields(program)
 	if len(words) == 0 {
-		return withHint(errors.New("no editor is installed"), "set EDITOR")
+		return hint.With(errors.New("no editor is installed"), "set EDITOR")
 	}
 	cmd := exec.CommandContext(ctx, words[0], append(words[1:], file)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.stdin, e.stdout, e.stderr

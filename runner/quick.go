@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
@@ -59,7 +60,7 @@ func (e *env) beyond(args []string, err error) error {
 	switch e.user.Problem {
 	case rootless.OK, rootless.NoRunDir, rootless.NoSubID: // nothing has been entered, or all
 	default:
-		return withHint(e.user.Error(), "%s", e.user.Hint())
+		return hint.With(e.user.Error(), "%s", e.user.Hint())
 	}
 	whole, err := wholeProgram()
 	if err != nil {
@@ -73,7 +74,7 @@ func (e *env) beyond(args []string, err error) error {
 		environ = append(environ, notify.Env+"="+e.notify.Path())
 	}
 	err = syscall.Exec(whole, append([]string{"podunit"}, args...), environ)
-	return withHint(fmt.Errorf("%s: %w", whole, err), "podunit is installed in part; install it again")
+	return hint.With(fmt.Errorf("%s: %w", whole, err), "podunit is installed in part; install it again")
 }
 
 // readsOnce reports whether one of the files to be read is a pipe, or the like, of which the

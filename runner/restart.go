@@ -3,9 +3,6 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"github.com/podunit/podunit/runner/container"
 	"github.com/spf13/cobra"
 )
@@ -25,7 +22,7 @@ func newRestartCommand(e *env) *cobra.Command {
 			}
 			records, err := sel.resolve(x, args)
 			return forEach(e, records, err, nameOf, func(r container.Record) error {
-				return e.restart(ctx, x, r, patience.or(r.StopTimeout(x.stopTimeout())))
+				return x.Restart(ctx, r, patience.or(x.StopTimeoutOf(r)))
 			})
 		},
 	}
@@ -33,22 +30,4 @@ func newRestartCommand(e *env) *cobra.Command {
 	patience.flag(cmd)
 	_ = cmd.Flags().MarkHidden("ignore")
 	return cmd
-}
-
-func (e *env) restart(ctx context.Context, x *engines, r container.Record, d time.Duration) error {
-	s, err := x.Status(r.ID)
-	if err != nil {
-		return err
-	}
-	name := s.Unit
-	if name == "" {
-		name = r.Unit
-	}
-	if name != "" {
-		return e.within(ctx, x, r, d, func() error { return e.restartUnit(ctx, name) })
-	}
-	if err := x.Stop(ctx, r, d); err != nil {
-		return err
-	}
-	return e.startService(ctx, x, r)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/spelling"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
 )
@@ -82,11 +83,11 @@ func wantVerb(cmd *cobra.Command, args []string) error {
 	err := fmt.Errorf("there is no podunit %s", verb)
 	switch best := spelling.Nearest(args[0], verbsOf(cmd)); {
 	case ok:
-		return withHint(err, "%s", known.instead)
+		return hint.With(err, "%s", known.instead)
 	case best != "":
-		return withHint(err, "did you mean podunit %s?", strings.TrimSpace(group+" "+best))
+		return hint.With(err, "did you mean podunit %s?", strings.TrimSpace(group+" "+best))
 	}
-	return withHint(err, "%s --help lists the verbs", cmd.CommandPath())
+	return hint.With(err, "%s --help lists the verbs", cmd.CommandPath())
 }
 
 // verbsOf are the names of the verbs of a command, and other names of the same.
@@ -109,14 +110,23 @@ func wantArgs(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch n := len(args); {
 		case most == 0 && n > 0:
-			return withHint(fmt.Errorf("%s takes no arguments: %q", cmd.CommandPath(), args[0]), "%s", cmd.UseLine())
+			return hint.With(fmt.Errorf("%s takes no arguments: %q", cmd.CommandPath(), args[0]), "%s", cmd.UseLine())
 		case n < least && n == 0:
-			return withHint(fmt.Errorf("%s needs an argument", cmd.CommandPath()), "%s", cmd.UseLine())
+			return hint.With(fmt.Errorf("%s needs an argument", cmd.CommandPath()), "%s", cmd.UseLine())
 		case n < least:
-			return withHint(fmt.Errorf("%s needs %d arguments, there is %d", cmd.CommandPath(), least, n), "%s", cmd.UseLine())
+			return hint.With(fmt.Errorf("%s needs %d arguments, there is %d", cmd.CommandPath(), least, n), "%s", cmd.UseLine())
 		case most >= 0 && n > most:
-			return withHint(fmt.Errorf("%s takes no more than %d: %q", cmd.CommandPath(), most, args[most]), "%s", cmd.UseLine())
+			return hint.With(fmt.Errorf("%s takes no more than %d: %q", cmd.CommandPath(), most, args[most]), "%s", cmd.UseLine())
 		}
 		return nil
 	}
+}
+
+// flagError adds "did you mean" to pflag's complaint. Of a verb that does not exist, the
+// flags are not what is wrong.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return wantVerb(cmd, words)
+	}
+	return spec.FlagError(cmd.Flags(), err)
 }

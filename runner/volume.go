@@ -16,6 +16,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/volume"
@@ -364,14 +365,14 @@ func (e *env) removeVolume(ctx context.Context, v *volume.Volumes, name string, 
 		return err
 	}
 	if got.Foreign && !force {
-		return withHint(fmt.Errorf("volume %s was made by another tool, whose containers may use it", name), "podman volume rm %s; --force removes it nonetheless", name)
+		return hint.With(fmt.Errorf("volume %s was made by another tool, whose containers may use it", name), "podman volume rm %s; --force removes it nonetheless", name)
 	}
 	for _, u := range users {
 		if !slices.Contains(u.volumes, name) {
 			continue
 		}
 		if !force {
-			return withStatus(withHint(fmt.Errorf("volume %s is in use by container %s", name, u.name), "podunit rm -f %s, or --force, which does that", u.name), exitVolumeInUse)
+			return withStatus(hint.With(fmt.Errorf("volume %s is in use by container %s", name, u.name), "podunit rm -f %s, or --force, which does that", u.name), exitVolumeInUse)
 		}
 		if err := e.removeContainer(ctx, u.id); err != nil {
 			return fmt.Errorf("container %s: %w", u.name, err)
@@ -474,7 +475,7 @@ func (e *env) volumeUsers(ctx context.Context) ([]volumeUser, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := x.List()
+	records, err := x.Containers.List()
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type Record struct {
 	Spec      spec.Container
 	PodID     string   `json:",omitempty"`
 	Unit      string   `json:",omitempty"` // systemd unit it was created in
+	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
 	Args      []string // the create command line, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
 	// AnonymousVolumes are removed with the container.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package service
 
 import (
 	"context"
@@ -20,8 +20,8 @@ import (
 // its own error and not with systemd's.
 const startWindow = 90 * time.Second
 
-// resolve finds the image of a container, pulled by policy if need be.
-func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (container.Image, error) {
+// findImage finds the image of a container, pulled by policy if need be.
+func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Image, error) {
 	if c.Rootfs != nil {
 		return container.Image{}, nil
 	}
@@ -33,7 +33,7 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 	o := image.PullOptions{
 		Policy: policy, OS: p.OS, Arch: p.Arch, Variant: p.Variant,
 		AuthFile: p.AuthFile, CertDir: p.CertDir, TLSVerify: p.TLSVerify,
-		Log: func(line string) { fmt.Fprintf(e.stderr, "podunit: %s\n", line) },
+		Log: e.Log, Online: e.waitOnline,
 	}
 	o.User, o.Secret, _ = strings.Cut(p.Creds, ":")
 	if p.Retry != spec.DefaultRetry {
@@ -44,10 +44,9 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 		o.RetryDelay = *p.RetryDelay
 	}
 	if !p.Quiet {
-		o.Report = e.reportPull()
+		o.Report = ReportPull(e.Notify)
 	}
-	o.Online = func(ctx context.Context) error { return e.waitOnline(ctx, x) }
-	img, err := image.New(x.Store, e.user.RunDir).Pull(ctx, c.Image, o)
+	img, err := e.Images.Pull(ctx, c.Image, o)
 	if err != nil {
 		return container.Image{}, err
 	}
@@ -58,23 +57,10 @@ func (e *env) resolve(ctx context.Context, x *engines, c *spec.Container) (conta
 	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
 }
 
-// findImage looks an image up without pulling it.
-func (e *env) findImage(x *container.Engine) func(context.Context, string) (container.Image, error) {
-	return func(ctx context.Context, name string) (container.Image, error) {
-		img, err := image.New(x.Store, e.user.RunDir).Lookup(ctx, name)
-		if err != nil {
-			return container.Image{}, err
-		}
-		return container.Image{ID: img.ID, Name: img.Name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
-	}
-}
-
-// reportPull tells the service manager how a pull gets on: a line for the status, and
-// more time as long as bytes move. Without a manager it says nothing here; the verb pull
-// draws on the terminal itself.
-func (e *env) reportPull() func(image.Progress) {
-	sock := notify.FromEnv(e.lookup)
-	if !sock.Present() {
+// ReportPull tells the service manager how a pull gets on: a line for the status, and
+// more time as long as bytes move. Without a manager it is nil.
+func ReportPull(manager notify.Socket) func(image.Progress) {
+	if !manager.Present() {
 		return nil
 	}
 	return func(p image.Progress) {
@@ -83,15 +69,6 @@ func (e *env) reportPull() func(image.Progress) {
 			extend = notify.ExtendTimeout(startWindow)
 		}
 		// A lost message costs a line of status; the next comes in a second.
-		_ = sock.Send(notify.Status(p.String()), extend)
+		_ = manager.Send(notify.Status(p.String()), extend)
 	}
-}
-
-// status sets the unit's status line, where there is a unit.
-func (e *env) status(text string) {
-	sock := e.notify
-	if !sock.Present() {
-		sock = notify.FromEnv(e.lookup)
-	}
-	_ = sock.Send(notify.Status(text)) // only a line less
 }

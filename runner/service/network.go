@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package service
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
 )
 
 // wiring is the network of a container or pod on its way, with the files in /etc that
@@ -26,47 +27,42 @@ type wiring struct {
 	dir     string
 	names   []string // what the container calls itself
 	asked   spec.Networking
-	x       *engines
+	config  *config.Config
 }
 
 // network starts making the network of a container; nil where its pod has one.
-func (e *env) network(x *engines, r *container.Record, join *container.Join) func(context.Context) (container.Network, error) {
+func (e *Engine) network(r *container.Record, join *container.Join) func(context.Context) (container.Network, error) {
 	if join != nil && slices.Contains(join.Share, "net") {
 		return nil
 	}
 	return func(ctx context.Context) (container.Network, error) {
-		return e.connect(ctx, x, r.Spec.Networking, x.Dir(r.ID), []string{r.Hostname(), r.Name}, exposed(r))
+		return e.connect(ctx, r.Spec.Networking, e.Containers.Dir(r.ID), []string{r.Hostname(), r.Name}, exposed(r))
 	}
 }
 
 // podNetwork starts making the network of a pod.
-func (e *env) podNetwork(x *engines) func(context.Context, pod.Record, string) (container.Network, error) {
-	return func(ctx context.Context, p pod.Record, dir string) (container.Network, error) {
-		hostname := p.Spec.Hostname
-		if hostname == "" {
-			hostname = p.Name
-		}
-		if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(hostname+"\n"), 0o644); err != nil {
-			return nil, err
-		}
-		asked := p.Spec.Networking
-		if !slices.Contains(p.Spec.Share, "net") {
-			asked.Networks = []spec.Network{{Mode: spec.NetHost}}
-		}
-		return e.connect(ctx, x, asked, dir, []string{hostname, p.Name}, nil)
+func (e *Engine) podNetwork(ctx context.Context, p pod.Record, dir string) (container.Network, error) {
+	hostname := p.Spec.Hostname
+	if hostname == "" {
+		hostname = p.Name
 	}
+	if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte(hostname+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	asked := p.Spec.Networking
+	if !slices.Contains(p.Spec.Share, "net") {
+		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
+	}
+	return e.connect(ctx, asked, dir, []string{hostname, p.Name}, nil)
 }
 
-// podNetworkMode is what a pod's network is called in lists.
-func (x *engines) podNetworkMode(p pod.Record) string { return x.pods.Status(p).NetNS }
-
-func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, dir string, names []string, extra []spec.PortMapping) (container.Network, error) {
+func (e *Engine) connect(ctx context.Context, asked spec.Networking, dir string, names []string, extra []spec.PortMapping) (container.Network, error) {
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta},
 		Ports:   slices.Concat(asked.Publish, extra),
 		Dir:     dir,
-		Root:    !e.user.Rootless(),
-		Config:  x.Config,
+		Root:    !e.User.Rootless(),
+		Config:  e.Containers.Config,
 	}
 	if len(asked.Networks) > 0 {
 		n := asked.Networks[0]
@@ -74,11 +70,11 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 		case spec.NetPrivate, spec.NetPasta, "":
 			req.Network.Options = n.Options
 		case spec.NetContainer:
-			other, err := x.Lookup(n.Name)
+			other, err := e.Containers.Lookup(n.Name)
 			if err != nil {
 				return nil, err
 			}
-			s, err := x.Status(other.ID)
+			s, err := e.Containers.Status(other.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -94,7 +90,7 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 	}
 	if req.Network.Mode == spec.NetPasta {
 		// pasta takes the machine's addresses and routes over as they are when it starts.
-		if err := e.waitOnline(ctx, x); err != nil {
+		if err := e.waitOnline(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +98,7 @@ func (e *env) connect(ctx context.Context, x *engines, asked spec.Networking, di
 	if err != nil {
 		return nil, err
 	}
-	w := &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, x: x}
+	w := &wiring{pending: pending, mode: req.Network.Mode, dir: dir, names: names, asked: asked, config: e.Containers.Config}
 	// The runtime binds them before they have their contents; the inodes stay.
 	for name, want := range map[string]bool{"hosts": !asked.NoHosts, "resolv.conf": w.wantsResolv()} {
 		if !want {
@@ -145,12 +141,12 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 	}
 	if !w.asked.NoHosts {
 		hosts := network.Hosts{Base: w.asked.HostsFile, Entries: w.asked.AddHosts, Names: w.names, Network: result}
-		if err := network.WriteHosts(filepath.Join(w.dir, "hosts"), hosts, w.x.Config); err != nil {
+		if err := network.WriteHosts(filepath.Join(w.dir, "hosts"), hosts, w.config); err != nil {
 			return c, err
 		}
 	}
 	if w.wantsResolv() {
-		conf := w.x.Config.Containers
+		conf := w.config.Containers
 		servers, search, options := w.asked.DNS, w.asked.DNSSearch, w.asked.DNSOptions
 		if len(servers) == 0 {
 			servers = conf.DNSServers.Get()
@@ -171,12 +167,12 @@ func (w *wiring) Wait(context.Context) (container.Connection, error) {
 
 // waitOnline waits for a route that is about to come, in a unit of a user: such a unit
 // cannot be ordered after the system's network-online.target.
-func (e *env) waitOnline(ctx context.Context, x *engines) error {
-	if !x.inService() || !e.user.Rootless() {
+func (e *Engine) waitOnline(ctx context.Context) error {
+	if !e.InService() || !e.User.Rootless() {
 		return nil
 	}
-	return network.WaitOnline(ctx, e.user.UID, func() {
-		_ = e.notify.Send(notify.Status("waiting for the network"), notify.ExtendTimeout(onlineWindow))
+	return network.WaitOnline(ctx, e.User.UID, func() {
+		_ = e.Notify.Send(notify.Status("waiting for the network"), notify.ExtendTimeout(onlineWindow))
 	})
 }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package service
 
 import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -59,21 +58,12 @@ func TestExitCodeIsThatOfTheMainProcess(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			vars := map[string]string{"EXIT_CODE": c.code, "EXIT_STATUS": c.status}
-			e := &env{lookup: func(n string) (string, bool) { v, ok := vars[n]; return v, ok && v != "" }}
+			e := &Engine{Config: Config{Lookup: func(n string) (string, bool) { v, ok := vars[n]; return v, ok && v != "" }}}
 			got, known := e.exitCode()
 			if got != c.want || known != c.known {
 				t.Errorf("got %d, %t; want %d, %t", got, known, c.want, c.known)
 			}
 		})
-	}
-}
-
-func TestANegativeTimeoutWaitsForEver(t *testing.T) {
-	if seconds(-1) < 100*365*24*time.Hour {
-		t.Error("-1 is not for ever")
-	}
-	if seconds(3) != 3*time.Second {
-		t.Error("3 is not three seconds")
 	}
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package service
 
 import (
 	"context"
@@ -17,12 +17,12 @@ import (
 // proxySignals hands the signals we get to an attached container, until stop is called: those
 // that came before pass was called, too. Ctrl-C on a terminal goes to the whole process
 // group: the runtime in front of us has it already and passes it on.
-func (e *env) proxySignals(x *engines, r container.Record) (pass, stop func()) {
+func (e *Engine) proxySignals(r container.Record) (pass, stop func()) {
 	if !r.Spec.SigProxy {
 		return func() {}, func() {}
 	}
 	wanted := []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
-	if !term.IsTerminal(int(e.stdin.Fd())) {
+	if !term.IsTerminal(int(e.Stdin.Fd())) {
 		wanted = append(wanted, unix.SIGINT)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -43,13 +43,13 @@ func (e *env) proxySignals(x *engines, r container.Record) (pass, stop func()) {
 			case s := <-signals:
 				if s == unix.SIGHUP && r.Spec.TTY {
 					// The terminal is gone, and with it the way to the container.
-					if err := x.Stop(ctx, r, r.StopTimeout(x.stopTimeout())); err != nil {
-						fmt.Fprintf(e.stderr, "podunit: warning: stop container %s: %v\n", r.Name, err)
+					if err := e.Containers.Stop(ctx, r, e.StopTimeoutOf(r)); err != nil {
+						e.Warn(fmt.Sprintf("stop container %s: %v", r.Name, err))
 					}
 					continue
 				}
-				if err := x.Kill(r, s.(unix.Signal)); err != nil {
-					fmt.Fprintf(e.stderr, "podunit: warning: pass %s on: %v\n", s, err)
+				if err := e.Containers.Kill(r, s.(unix.Signal)); err != nil {
+					e.Warn(fmt.Sprintf("pass %s on: %v", s, err))
 				}
 			}
 		}

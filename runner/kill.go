@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/spf13/cobra"
+	"go.podman.io/common/pkg/signal"
+)
+
+func newKillCommand(e *env) *cobra.Command {
+	var sel selection
+	var name string
+	cmd := &cobra.Command{
+		Use:               "kill [flags] CONTAINER...",
+		Short:             "Send a signal to the first process of containers",
+		ValidArgsFunction: completeContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sig, err := signal.ParseSignalNameOrNumber(name)
+			if err != nil {
+				return fmt.Errorf("--signal %q is no signal; write a name or a number, such as --signal HUP", name)
+			}
+			x, err := e.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			records, err := sel.resolve(x, args)
+			return forEach(e, records, err, nameOf, func(r container.Record) error { return x.Containers.Kill(r, sig) })
+		},
+	}
+	sel.flags(cmd, "Signal")
+	cmd.Flags().StringVarP(&name, "signal", "s", "KILL", "`SIGNAL` to send, by name or number")
+	_ = cmd.Flags().MarkHidden("ignore")
+	return cmd
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package service is the life of containers and pods as units of systemd. Packages container and
+// pod know processes, package unit knows the manager; this one joins them: it makes and explains
+// services, starts a container as the main process of the service it is in, stops through the
+// unit that watches, replaces, removes, restarts and tidies up.
+//
+// Whatever changes a container does so here, under the lock of its name: see WithLock. Names that
+// people write, such as container:NAME for a network, are resolved here too. The package prints
+// nothing: it returns values and errors, and hands warnings to Config.Warn.
+package service
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/unit"
+	"github.com/podunit/podunit/runner/volume"
+	"go.podman.io/common/pkg/config"
+	"go.podman.io/storage"
+)
+
+// Config is what the process tells the engine about itself.
+type Config struct {
+	User   rootless.Identity
+	Lookup func(name string) (string, bool) // reads the environment
+	Notify notify.Socket                    // the service manager's, as the process got it
+	// Modules and Runtime are --module and --runtime. Services that the engine makes get the same.
+	Modules []string
+	Runtime string
+	// Program is the absolute path of the program that services execute, Directory where they do, and
+	// Environ what this process has in its environment: they get a part of it.
+	Program, Directory string
+	Environ            []string
+	// Stdin is what an attached container may read.
+	Stdin *os.File
+	// OpenImages gives access to the images of a storage.
+	OpenImages func(s storage.Store, runDir string) Images
+	// Warn gets what went wrong without being an error, Log lines on a pull.
+	Warn, Log func(message string)
+}
+
+// Images finds images for containers.
+type Images interface {
+	// Pull finds the image of a name, pulled by policy if need be.
+	Pull(ctx context.Context, name string, o image.PullOptions) (*image.Image, error)
+}
+
+// Engine acts on containers and pods as units.
+type Engine struct {
+	Config
+	Containers *container.Engine
+	Pods       *pod.Engine
+	Images     Images
+	// Own is the unit that this process is in.
+	Own unit.Own
+	// Connect connects to the manager of this user's units.
+	Connect func(ctx context.Context) (Manager, error)
+	// Complaint finds what podunit said in a unit since a time, and the way out. It waits that long
+	// for the journal.
+	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
+
+	spoken bool // a start has taken Notify
+}
+
+// Programs names the Debian package of each program that podunit runs.
+var Programs = map[string]string{"runc": "runc", "crun": "crun", "pasta": "passt", "newuidmap": "uidmap", "newgidmap": "uidmap", "catatonit": "catatonit"}
+
+// Open opens the storage and what belongs to it. It must run in the namespaces of the user's
+// containers.
+func Open(ctx context.Context, c Config) (*Engine, error) {
+	if !c.User.Entered {
+		// The storage would take it for a kernel without overlay, and note that for ever.
+		return nil, errors.New("this process is not in the namespaces of the user's containers; that is a fault of podunit's")
+	}
+	conf, err := config.New(&config.Options{SetDefault: true, Modules: c.Modules})
+	if err != nil {
+		return nil, hint.With(err, "see containers.conf(5)")
+	}
+	s, err := store.Open(ctx, store.Config{RunDir: c.User.RunDir, Rootless: c.User.Rootless()})
+	if err != nil {
+		return nil, err
+	}
+	own, err := unit.CurrentUnit(c.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	run := filepath.Join(c.User.RunDir, "podunit")
+	containers := &container.Engine{
+		User:   c.User,
+		RunDir: run,
+		Store:  s,
+		Config: conf,
+		Runtime: runc.Runtime{
+			Command: c.Runtime,
+			Root:    filepath.Join(run, "runc"),
+		},
+		Volumes: volume.New(s.GraphRoot()),
+	}
+	return newEngine(c, containers, own), nil
+}
+
+// newEngine puts an engine together.
+func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
+	e := &Engine{
+		Config:     c,
+		Containers: containers,
+		Images:     c.OpenImages(containers.Store, c.User.RunDir),
+		Own:        own,
+		Connect:    func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+		Complaint: func(ctx context.Context, unit string, since time.Time, wait time.Duration) (string, string) {
+			return journal.Complaint(ctx, c.User.UID, unit, since, wait)
+		},
+	}
+	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
+	return e
+}
+
+// OpenToRun is Open for what starts or removes something: it needs the OCI runtime.
+func OpenToRun(ctx context.Context, c Config) (*Engine, error) {
+	e, err := Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.needRuntime()
+}
+
+// OpenToStart is OpenToRun for the start of a container. A process that the manager executed
+// starts one itself, and begins with what it can do before all is open.
+func OpenToStart(ctx context.Context, c Config) (*Engine, error) {
+	if !unit.Executed(c.Lookup) {
+		return OpenToRun(ctx, c)
+	}
+	go container.Warm()
+	e, err := OpenToRun(ctx, c)
+	if err == nil {
+		go e.Containers.Runtime.Sealed()
+	}
+	return e, err
+}
+
+// needRuntime finds the OCI runtime.
+func (e *Engine) needRuntime() error {
+	runtime := &e.Containers.Runtime
+	r, err := runc.Find(runtime.Command, runtime.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		name := runtime.Command
+		if name == "" {
+			name = "runc"
+		}
+		if p, ok := Programs[filepath.Base(name)]; ok {
+			return hint.With(err, "apt install %s", p)
+		}
+		return hint.With(err, "--runtime takes a name in PATH or a path")
+	}
+	if err != nil {
+		return err
+	}
+	r.Sealed = sync.OnceValue(func() string { return rootless.Sealed(r.Command, e.User.Rootless()) })
+	*runtime = r
+	return nil
+}
+
+// runtimeOf takes the runtime that a container was made with, unless --runtime names another.
+func (e *Engine) runtimeOf(r container.Record) error {
+	if e.Runtime != "" || r.Runtime == "" {
+		return nil
+	}
+	e.Containers.Runtime = runc.Runtime{Command: r.Runtime, Root: e.Containers.Runtime.Root}
+	return e.needRuntime()
+}
+
+// InService reports whether a systemd service executed this process.
+func (e *Engine) InService() bool { return e.Own.Exec && e.Own.Service() }
+
+// StopTimeout is the configured time between the stop signal and SIGKILL.
+func (e *Engine) StopTimeout() time.Duration {
+	return time.Duration(e.Containers.Config.Engine.StopTimeout) * time.Second
+}
+
+// StopTimeoutOf is the time between the stop signal and SIGKILL for a container.
+func (e *Engine) StopTimeoutOf(r container.Record) time.Duration {
+	return r.StopTimeout(e.StopTimeout())
+}
+
+// takeNotify takes the manager's socket out of the environment, so that no child speaks for us. The
+// first start of a process gets it: a service has one main process.
+func (e *Engine) takeNotify() notify.Socket {
+	os.Unsetenv(notify.Env)
+	if e.spoken {
+		return notify.Socket{}
+	}
+	e.spoken = true
+	return e.Notify
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+
+	"github.com/podunit/podunit/runner/container"
+)
+
+// Exec runs another command in a running container and returns its exit status; with x.Detach it
+// does not wait.
+func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec) (int, error) {
+	if e.Runtime == "" {
+		e.Containers.Runtime.Command = r.Runtime
+	}
+	if err := e.needRuntime(); err != nil {
+		return 0, err
+	}
+	// A process may move only within what its user owns; a shell's cgroup is the
+	// system's, so go through a scope of the user's manager.
+	if !x.Detach && !e.InService() {
+		if _, err := e.ownScope(ctx, &r); err != nil && e.User.Rootless() {
+			e.Warn(err.Error())
+		}
+	}
+	return e.Containers.Exec(ctx, r, x)
+}

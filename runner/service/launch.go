@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/term"
+)
+
+// launch says how a container is started.
+type launch struct {
+	new, attach, stdin bool
+	lock               *container.Lock // of its name
+}
+
+// launch starts a container in our own cgroup: as the main process of the service we
+// are in, or attached; then it returns the container's exit status.
+func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (code int, err error) {
+	l := container.Launch{Record: r, New: how.new}
+	if e.InService() {
+		l.Unit = e.Own.Name
+		l.JournalFields = e.Own.JournalFields(e.User.Rootless())
+	}
+	if !how.new {
+		if err := e.Containers.Release(ctx, *r); err != nil {
+			return 0, err
+		}
+	}
+	if err := e.cgroup(ctx, r, &l); err != nil {
+		return 0, err
+	}
+	if r.PodID != "" {
+		p, err := e.Pods.Lookup(r.PodID)
+		if err != nil {
+			return 0, err
+		}
+		if l.Join, err = e.Pods.Join(p); err != nil {
+			return 0, err
+		}
+	}
+	l.Network = e.network(r, l.Join)
+	manager := e.takeNotify()
+	if r.Spec.SdNotify == "container" && manager.Present() {
+		l.NotifySocket = manager.Path()
+	}
+	if how.attach {
+		return e.attach(ctx, l, how)
+	}
+	l.Ready = func(s container.Status, begin func() error) error {
+		if err := writePIDFiles(r, s.PID); err != nil {
+			return err
+		}
+		if err := tellManager(ctx, manager, r.Spec.SdNotify, s.PID); err != nil {
+			return err
+		}
+		return begin()
+	}
+	_, err = e.Containers.Start(ctx, l)
+	e.User.Leave()
+	return 0, err
+}
+
+// tellManager makes a container's first process the main process of the service, which is ready
+// unless the container itself is to say so.
+func tellManager(ctx context.Context, manager notify.Socket, mode string, pid int) error {
+	if mode != "conmon" && mode != "container" {
+		return nil
+	}
+	say := []string{notify.MainPID(pid)}
+	if mode == "conmon" {
+		// In one message, so that there is no state between. One that ends before it is
+		// ready is a failure whatever its status.
+		say = append(say, notify.Ready("")...)
+	}
+	// The manager must know the process before it can end.
+	return errors.Join(manager.Send(say...), manager.Barrier(ctx))
+}
+
+// writePIDFiles writes the files that are to name the container's first process.
+func writePIDFiles(r *container.Record, pid int) error {
+	for _, path := range []string{r.Spec.PIDFile, r.Spec.MainPIDFile} {
+		if path == "" {
+			continue
+		}
+		if err := os.WriteFile(path, fmt.Appendln(nil, pid), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach starts a container attached to our streams and returns its exit status.
+func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (int, error) {
+	r := l.Record
+	l.Foreground = &runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
+	if how.stdin || r.Spec.TTY {
+		l.Foreground.Stdin = e.Stdin
+	}
+	// Signals end the start; once there is a container, they are the container's.
+	starting := ctx
+	ctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	starts := context.AfterFunc(starting, giveUp)
+	pass, stop := e.proxySignals(*r)
+	defer stop()
+	l.Ready = func(s container.Status, _ func() error) error {
+		if !starts() {
+			return context.Cause(starting) // what came while the runtime was at work ends the start, too
+		}
+		defer pass()
+		how.lock.Release() // or nobody could stop it
+		return writePIDFiles(r, s.PID)
+	}
+	code, err := e.Containers.Start(ctx, l)
+	e.User.Leave()
+	how.lock.Release()
+	return code, errors.Join(err, e.afterForeground(*r))
+}
+
+// afterForeground tidies up what a service would tidy up in ExecStopPost=.
+func (e *Engine) afterForeground(r container.Record) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	err := e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
+		if _, err := e.Containers.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+			return lock.Drop()
+		}
+		if r.Spec.Remove {
+			return errors.Join(e.Containers.Remove(ctx, r, true, true, 0), lock.Drop())
+		}
+		return e.Containers.Release(ctx, r)
+	})
+	if err != nil || r.PodID == "" {
+		return err
+	}
+	return e.Pods.Settle(ctx, r.PodID)
+}
+
+// cgroup gives the container a cgroup below the unit's own, if that is ours to divide.
+func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.Launch) error {
+	if r.Spec.Cgroups == "disabled" {
+		return hint.With(errors.New("--cgroups=disabled: runc always makes a cgroup"), "leave it out")
+	}
+	own := e.Own
+	if !e.InService() {
+		// A shell's cgroup is not ours; a scope of our own is, if there is a manager.
+		scope, err := e.ownScope(ctx, r)
+		if err != nil {
+			if r.Spec.Cgroups == "split" || ctx.Err() != nil {
+				return err
+			}
+			e.Warn(fmt.Sprintf("no cgroup of its own: %v", err))
+			return nil
+		}
+		own = scope
+	}
+	tree, err := unit.Cgroups()
+	if err != nil {
+		return err
+	}
+	split, err := tree.Split(own.Cgroup, "payload")
+	if err != nil {
+		return err
+	}
+	l.Cgroup, l.Controllers = split.Payload, split.Controllers
+	return nil
+}
+
+// Attachment says how a container that exists is attached to this process; the zero value means not
+// at all.
+type Attachment struct {
+	Attach bool // to its output, until its end
+	Stdin  bool // pass our input on
+}
+
+// Start starts a container that exists: right here in a service or attached, else as a transient
+// service. One that runs is left alone. code is the exit status of one that was attached.
+func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (code int, err error) {
+	s, err := e.Containers.Status(r.ID)
+	switch {
+	case err != nil:
+		return 0, err
+	case s.PID != 0 && a.Attach:
+		return 0, fmt.Errorf("container %s runs already; podunit logs -f %s follows its output", r.Name, r.Name)
+	case s.PID != 0:
+		return 0, nil
+	case !a.Attach && !e.InService():
+		return 0, e.startService(ctx, r, nil)
+	case a.Attach && r.Spec.TTY && !term.IsTerminal(int(e.Stdin.Fd())):
+		return 0, fmt.Errorf("container %s has a terminal (--tty), and our input is none; leave --attach out", r.Name)
+	}
+	if err := e.runtimeOf(r); err != nil {
+		return 0, err
+	}
+	err = e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
+		r, err := e.Containers.Lookup(r.ID)
+		if errors.Is(err, container.ErrNotFound) {
+			return errors.Join(err, lock.Drop()) // while we waited
+		}
+		if err != nil {
+			return err
+		}
+		if r.PodID != "" {
+			if _, err := e.joinable(ctx, r.PodID); err != nil {
+				return err
+			}
+		}
+		code, err = e.launch(ctx, &r, launch{attach: a.Attach, stdin: a.Stdin, lock: lock})
+		return err
+	})
+	return code, err
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// Manager is what this package needs of systemd. A unit.Manager has it.
+type Manager interface {
+	// StartService starts a transient service and waits until it is up; a failure of the unit is a
+	// unit.JobError.
+	StartService(ctx context.Context, name string, s unit.Service) error
+	// StartScope moves this process into a transient scope of its own.
+	StartScope(ctx context.Context, name, description string) (unit.Own, error)
+	// Stop stops a unit and waits until it is down; one that does not exist is down.
+	Stop(ctx context.Context, name string) error
+	// Restart stops and starts a unit and waits until it is up.
+	Restart(ctx context.Context, name string) error
+	// Properties asks for a unit; one that does not exist has LoadState not-found.
+	Properties(ctx context.Context, name string) (unit.Properties, error)
+	// Free makes sure that a transient unit of the name can be started, else it is a
+	// unit.NameTakenError.
+	Free(ctx context.Context, name string) error
+	// ResetFailed forgets that a unit failed.
+	ResetFailed(ctx context.Context, name string) error
+	// Close closes the connection.
+	Close()
+}
+
+// Connect connects to the manager of a user's units.
+func Connect(ctx context.Context, user rootless.Identity, lookup func(string) (string, bool)) (*unit.Manager, error) {
+	c := unit.ConfigFor(user.UID, lookup)
+	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, "/tmp/") {
+		c.RuntimeDir = "" // the manager knows nothing of a makeshift one
+	}
+	return unit.Connect(ctx, c)
+}
+
+// withManager does something with the manager of this user's units.
+func (e *Engine) withManager(ctx context.Context, do func(Manager) error) error {
+	m, err := e.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return do(m)
+}
+
+// startTransient starts a transient service whose name may still be that of one which has ended. If
+// the service fails, the error says what podunit said in it.
+func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service) error {
+	return e.withManager(ctx, func(m Manager) error {
+		if err := free(ctx, m, name); err != nil {
+			return err
+		}
+		since := time.Now()
+		err := m.StartService(ctx, name, s)
+		if failed := (unit.JobError{}); errors.As(err, &failed) {
+			err = e.explain(ctx, failed, since)
+			// Whoever asked is told; a failed unit would only be in the way of the next try.
+			_ = m.ResetFailed(context.WithoutCancel(ctx), name)
+		}
+		return err
+	})
+}
+
+// StopUnit asks systemd to stop a unit and waits until it has.
+func (e *Engine) StopUnit(ctx context.Context, name string) error {
+	return e.withManager(ctx, func(m Manager) error { return m.Stop(ctx, name) })
+}
+
+// RestartUnit asks systemd to restart a unit and waits until it is up: until it is ready, of one
+// that tells. If it fails, the error says what podunit said in it.
+func (e *Engine) RestartUnit(ctx context.Context, name string) error {
+	since := time.Now()
+	err := e.withManager(ctx, func(m Manager) error { return m.Restart(ctx, name) })
+	if failed := (unit.JobError{}); errors.As(err, &failed) {
+		return e.explain(ctx, failed, since)
+	}
+	return err
+}
+
+// Unit returns what the manager knows of a unit.
+func (e *Engine) Unit(ctx context.Context, name string) (p unit.Properties, err error) {
+	err = e.withManager(ctx, func(m Manager) error {
+		p, err = m.Properties(ctx, name)
+		return err
+	})
+	return p, err
+}
+
+// AwaitUnit returns what the manager knows of a unit as soon as it is as wanted, or when d has
+// passed.
+func (e *Engine) AwaitUnit(ctx context.Context, name string, d time.Duration, wanted func(unit.Properties) bool) (p unit.Properties, err error) {
+	err = e.withManager(ctx, func(m Manager) error {
+		p, err = await(ctx, m, name, d, wanted)
+		return err
+	})
+	return p, err
+}
+
+// Restarts is how often the manager restarted a unit by itself since somebody started it. It is 0
+// where the user's manager does not know: not there, or the unit is another's.
+func (e *Engine) Restarts(ctx context.Context, name string) int {
+	if name == "" {
+		return 0
+	}
+	p, err := e.Unit(ctx, name)
+	if err != nil {
+		return 0
+	}
+	return p.Restarts
+}
+
+// explain says why a job has failed: in the words that podunit left in the journal, if it did.
+func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.Time) error {
+	// Only by an exit does podunit say why; a unit that is gone does not tell how it ended.
+	wait := time.Second
+	if failed.Job == "failed" && (failed.Result == "exit-code" || failed.Result == "") {
+		wait = 5 * time.Second // journald may be behind
+	}
+	message, way := e.Complaint(context.WithoutCancel(ctx), failed.Unit, since, wait)
+	if message == "" {
+		return failed
+	}
+	err := fmt.Errorf("%s: %s", failed.Unit, message)
+	// What comes out of the journal is words only.
+	for _, cause := range []error{runc.ErrNotFound, runc.ErrNotExecutable, runc.ErrNoDirectory} {
+		if strings.HasPrefix(message, cause.Error()) {
+			err = quoted{err, cause}
+		}
+	}
+	if way != "" {
+		err = hint.With(err, "%s", way)
+	}
+	return err
+}
+
+// quoted is an error in the words of another process, and what it was there.
+type quoted struct {
+	error
+	cause error
+}
+
+func (q quoted) Unwrap() error { return q.cause }
+
+// ownScope moves this process into a scope of its own, whose cgroup is ours to divide. A
+// shell's cgroup belongs to the system.
+func (e *Engine) ownScope(ctx context.Context, r *container.Record) (own unit.Own, err error) {
+	err = e.withManager(ctx, func(m Manager) error {
+		own, err = m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name)
+		return err
+	})
+	return own, err
+}
+
+// forgetUnit takes a transient service that failed off the manager's list, once its
+// container is gone.
+func (e *Engine) forgetUnit(ctx context.Context, name string) {
+	// Without a manager nothing is listed, and a unit that runs is somebody else's by now.
+	_ = e.withManager(ctx, func(m Manager) error { return free(ctx, m, name) })
+}
+
+// free makes sure that a transient unit of the name can be started.
+func free(ctx context.Context, m Manager, name string) error {
+	err := m.Free(ctx, name)
+	if taken := (unit.NameTakenError{}); !errors.As(err, &taken) {
+		return err
+	}
+	// By one that has ended, perhaps, and has not done yet what comes after.
+	if _, err := settled(ctx, m, name); err != nil {
+		return err
+	}
+	return m.Free(ctx, name)
+}
+
+// settled returns the properties of a unit when it does not end any more, or does so for as
+// long as lockWait.
+func settled(ctx context.Context, m Manager, name string) (unit.Properties, error) {
+	return await(ctx, m, name, lockWait, func(p unit.Properties) bool { return !ending(p) })
+}
+
+// await asks for a unit until it is as wanted, or d has passed.
+func await(ctx context.Context, m Manager, name string, d time.Duration, wanted func(unit.Properties) bool) (unit.Properties, error) {
+	for deadline := time.Now().Add(d); ; {
+		p, err := m.Properties(ctx, name)
+		if err != nil || wanted(p) || time.Now().After(deadline) {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// ending reports whether a unit has yet to come to its end, or to its next start: its process
+// has ended, and the manager has not noticed, or does what comes after.
+func ending(p unit.Properties) bool {
+	switch p.ActiveState {
+	case "active":
+		return p.MainPID != 0 && !container.Alive(p.MainPID, 0)
+	case "deactivating":
+		return true
+	}
+	return false
+}
+
+// starts reports whether a unit is about to start something, or may be: it takes long to end.
+func starts(p unit.Properties) bool {
+	switch p.ActiveState {
+	case "activating":
+		return true
+	case "inactive", "failed":
+		return p.HasJob // to start, or to restart
+	}
+	return ending(p)
+}
+
+// comesBack reports whether the unit of what does not run is about to start it, or has by now,
+// as runs tells: between two restarts there is nothing but the unit to stop.
+func (e *Engine) comesBack(ctx context.Context, name string, runs func() bool) (back bool) {
+	// Without a manager nothing comes back.
+	_ = e.withManager(ctx, func(m Manager) error {
+		p, err := settled(ctx, m, name)
+		back = err == nil && (starts(p) || runs())
+		return err
+	})
+	return back
+}

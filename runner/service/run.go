@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/step"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// Create makes a container without starting it. args are the words of the command that asked for it.
+func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (container.Record, error) {
+	return e.create(ctx, c, args, e.startingUnit(), "")
+}
+
+// Run makes a container and starts it. In a service it becomes the service's main process. From a
+// shell it becomes a service of its own if c.Detach is set; else it is attached to this process's
+// streams until it ends, and code is its exit status.
+func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r container.Record, code int, err error) {
+	if c.Detach && !e.InService() {
+		r, err = e.RunDetached(ctx, c, args, Transient{})
+		return r, 0, err
+	}
+	asked := *c
+	if e.InService() && unit.RestartFor(c.Restart.Policy) != "no" {
+		asked.Warnings = slices.Concat(c.Warnings, []string{
+			fmt.Sprintf("--restart %s has no effect in a service: write Restart= in its [Service] section", c.Restart.Policy),
+		})
+	}
+	err = e.prepare(ctx, &asked, args, e.startingUnit(), func(made *container.Record, lock *container.Lock) error {
+		r = *made
+		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
+			return err
+		}
+		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock})
+		return err
+	})
+	return r, code, err
+}
+
+// RunDetached makes a container and starts it as a transient service, also from within a service.
+// It returns when the service is up. What it made is gone again if that fails.
+func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []string, t Transient) (r container.Record, err error) {
+	run := func() (err error) {
+		if r, err = e.create(ctx, c, args, "", t.Name); err != nil {
+			return err
+		}
+		// The service's own start takes the lock of the name.
+		if err := e.startService(ctx, r, t.Adjust); err != nil {
+			return errors.Join(err, e.Remove(context.WithoutCancel(ctx), r, Removal{Force: true, Volumes: true}))
+		}
+		return nil
+	}
+	if c.Name == "" {
+		err = run()
+		return r, err
+	}
+	// Until the service runs, another start of that name would take the container that the service
+	// is to start for one that stands in the way.
+	err = e.withLock(ctx, 0, "hand@"+c.Name, func(turn *container.Lock) error { return errors.Join(run(), turn.Drop()) })
+	return r, err
+}
+
+// create makes a container for a unit, to be started by the transient service of that name.
+func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, unit, service string) (r container.Record, err error) {
+	err = e.prepare(ctx, c, args, unit, func(made *container.Record, _ *container.Lock) error {
+		made.Service = service
+		if err := e.Containers.Create(ctx, made); err != nil {
+			return err
+		}
+		r = *made
+		return WriteIDFile(c.CIDFile, r.ID)
+	})
+	return r, err
+}
+
+// startingUnit is the service whose start we are, or "".
+func (e *Engine) startingUnit() string {
+	if e.InService() {
+		return e.Own.Name
+	}
+	return ""
+}
+
+// prepare finds the image of a new container, takes the lock of its name and removes what stands in
+// the way; then makes what is to be made of it, under the lock. unit is the service that it belongs
+// to, if any.
+func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, unit string, then func(*container.Record, *container.Lock) error) error {
+	img, err := e.findImage(ctx, c)
+	if more := (*image.BeyondError)(nil); !errors.As(err, &more) { // another program would say it again
+		for _, w := range c.Warnings {
+			e.Warn(w)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	step.Crash("resolved")
+	r := e.Containers.Prepare(*c, img, args)
+	r.Runtime, r.Unit = e.Runtime, unit
+	// Before the lock, which that unit takes to tidy up.
+	if err := e.stopHolder(ctx, r); err != nil {
+		return err
+	}
+	return e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
+		step.Crash("locked")
+		if err := e.clear(ctx, r); err != nil {
+			return err
+		}
+		step.Crash("cleared")
+		if err := e.Containers.SweepOrphans(ctx); err != nil {
+			e.Warn(fmt.Sprintf("remains of earlier containers: %v", err))
+		}
+		if err := e.joinPod(ctx, &r); err != nil {
+			return err
+		}
+		return then(&r, lock)
+	})
+}
+
+// joinPod makes a container one of the pod that it asks for, which runs then.
+func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
+	if r.Spec.Pod == "" {
+		return nil
+	}
+	p, err := e.joinable(ctx, r.Spec.Pod)
+	if err != nil {
+		return err
+	}
+	r.PodID = p.ID
+	// What the pod mounts goes into each of its containers.
+	r.Spec.Mounts = append(r.Spec.Mounts, p.Spec.Mounts...)
+	r.Spec.Inherit(&p.Spec)
+	if r.Spec.UserNS.Mode == "" && len(r.Spec.UIDMap) == 0 && len(r.Spec.GIDMap) == 0 {
+		r.Spec.IDMapping = p.Spec.IDMapping
+	}
+	return nil
+}
+
+// clear makes the name free: with --replace, and for what an earlier start of the same
+// unit has left. A name that somebody else has is an error.
+func (e *Engine) clear(ctx context.Context, r container.Record) error {
+	old, err := e.Containers.Lookup(r.Name)
+	if errors.Is(err, container.ErrNotFound) {
+		if c, serr := e.Containers.Store.Container(r.Name); serr == nil {
+			return hint.With(fmt.Errorf("the name %s is taken by container %s of another tool", r.Name, c.ID[:12]), "podman rm %s, or choose another name", r.Name)
+		}
+		if p, perr := e.Pods.Lookup(r.Name); perr == nil && p.Name == r.Name {
+			return hint.With(fmt.Errorf("the name %s is taken by a pod", r.Name), "give the container another name")
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if old.Name != r.Name {
+		return nil // found by the beginning of its ID
+	}
+	if !mayReplace(r, old) {
+		return hint.With(fmt.Errorf("container %s: %w", r.Name, container.ErrNameInUse), "podunit rm %s, or --replace", r.Name)
+	}
+	return e.Containers.Remove(ctx, old, true, true, e.StopTimeoutOf(old))
+}
+
+// mayReplace reports whether a start may take the place of a container of its name: with
+// --replace, and if the same unit has left it.
+func mayReplace(r, old container.Record) bool {
+	return r.Spec.Replace || old.Unit != "" && old.Unit == r.Unit
+}
+
+// stopHolder stops the unit of a container whose place is to be taken and that runs, or is
+// about to, so that it does not start again behind our back.
+func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
+	old, err := e.Containers.Lookup(r.Name)
+	if err != nil || old.Name != r.Name || !mayReplace(r, old) {
+		return nil //nolint:nilerr // clear looks again, and tells
+	}
+	s, err := e.Containers.Status(old.ID)
+	if err != nil || s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, e.runs(old)) {
+		return err
+	}
+	return e.StopUnit(ctx, s.Unit)
+}
+
+// WriteIDFile writes an ID for --cidfile or --pod-id-file; the file must not exist. An empty path
+// means that none is wanted.
+func WriteIDFile(path, id string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(f, id)
+	return errors.Join(err, f.Close())
+}

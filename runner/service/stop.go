@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"golang.org/x/sys/unix"
+)
+
+// Stop stops a container through the unit that watches it, unless that unit is asking. d is the time
+// between the stop signal and SIGKILL.
+func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) error {
+	s, err := e.Containers.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, e.runs(r)) {
+		return e.Containers.Stop(ctx, r, d)
+	}
+	if err := e.stopWatched(ctx, r, s.Unit, d); err == nil {
+		return nil
+	}
+	return e.Containers.Stop(ctx, r, d)
+}
+
+// runs looks whether the container runs.
+func (e *Engine) runs(r container.Record) func() bool {
+	return func() bool {
+		s, err := e.Containers.Status(r.ID)
+		return err == nil && s.PID != 0
+	}
+}
+
+// stopWatched stops the unit that watches a container.
+func (e *Engine) stopWatched(ctx context.Context, r container.Record, unit string, d time.Duration) error {
+	return e.within(ctx, r, d, func() error { return e.StopUnit(ctx, unit) })
+}
+
+// within does something that waits for the end of a container. The unit knows how long the
+// container was to have when it was made; if that is more than d, d holds.
+func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration, do func() error) error {
+	s, err := e.Containers.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(d):
+	}
+	// What the unit waits for, and nothing that it has started since.
+	err = container.EndProcess(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
+	return errors.Join(<-done, err)
+}
+
+// Restart restarts a container through its unit; one that has none gets a transient service. d is
+// the time between the stop signal and SIGKILL.
+func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duration) error {
+	s, err := e.Containers.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	name := s.Unit
+	if name == "" {
+		name = r.Unit
+	}
+	if name != "" {
+		return e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
+	}
+	if err := e.Containers.Stop(ctx, r, d); err != nil {
+		return err
+	}
+	return e.startService(ctx, r, nil)
+}
+
+// Removal says how a container is removed.
+type Removal struct {
+	Force   bool          // stop it first if it runs
+	Volumes bool          // its anonymous volumes too
+	Timeout time.Duration // between the stop signal and SIGKILL
+}
+
+// Remove stops the unit that watches a running container, if that is not the one that asks,
+// removes what is left and ends the pod if it was the last of it.
+func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
+	s, err := e.Containers.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if s.Unit == serviceName(r) && !e.InService() {
+		defer func() {
+			if err == nil {
+				e.forgetUnit(ctx, s.Unit)
+			}
+		}()
+	}
+	watched := s.Unit != "" && s.Unit != e.Own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit, e.runs(r)))
+	if watched && s.PID == 0 && !how.Force {
+		return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", r.Name, s.Unit)
+	}
+	if watched && how.Force {
+		// A unit whose ExecStop removes the container has done all there is to do.
+		if err := e.stopWatched(ctx, r, s.Unit, how.Timeout); err == nil {
+			if _, err := e.Containers.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
+				return nil
+			}
+		}
+	}
+	gone := false
+	err = e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
+		r, err := e.Containers.Lookup(r.ID)
+		if errors.Is(err, container.ErrNotFound) {
+			gone = true // while we waited
+			return lock.Drop()
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.Containers.Remove(ctx, r, how.Force, how.Volumes, how.Timeout); err != nil {
+			return err
+		}
+		return lock.Drop()
+	})
+	if err != nil || gone {
+		return err
+	}
+	return e.settlePod(ctx, r)
+}
+
+// settlePod ends the pod of a container that has ended, if it was the last one that ran.
+func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
+	if r.PodID == "" || e.startsAgain(ctx) {
+		return nil
+	}
+	return e.Pods.Settle(ctx, r.PodID)
+}
+
+// startsAgain reports whether we clean up in a unit which systemd is about to start again:
+// then a pod is not at its end although its last container is gone. During
+// ExecStopPost= the unit has a job only if somebody asked for the stop.
+// Source: systemd.exec(5), $SERVICE_RESULT; systemd.service(5), Restart=.
+func (e *Engine) startsAgain(ctx context.Context) bool {
+	result, stopping := e.Lookup("SERVICE_RESULT")
+	if !stopping || !e.Own.Service() {
+		return false
+	}
+	p, err := e.Unit(ctx, e.Own.Name)
+	if err != nil || !p.Exists() || p.HasJob {
+		return false
+	}
+	code, _ := e.Lookup("EXIT_CODE")
+	return willRestart(p.Restart, result, code)
+}
+
+// willRestart is the table of systemd.service(5), Restart=.
+func willRestart(policy, result, exitCode string) bool {
+	signaled := exitCode == "killed" || exitCode == "dumped"
+	switch policy {
+	case "always":
+		return true
+	case "on-success":
+		return result == "success"
+	case "on-failure":
+		return result != "success"
+	case "on-abnormal":
+		return result != "success" && (signaled || exitCode == "")
+	case "on-watchdog":
+		return result == "watchdog"
+	case "on-abort":
+		return result != "success" && signaled
+	}
+	return false
+}

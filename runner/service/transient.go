@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// Transient says in which transient service something runs. The zero value is the one that it
+// gets from a shell: NAME.service of a container, NAME-pod.service of a pod.
+type Transient struct {
+	// Name is that of the unit, with its suffix.
+	Name string
+	// Adjust, if set, changes the service before it starts: its slice, what it is bound to and comes
+	// after, its restarts, its timeouts.
+	Adjust func(*unit.Service)
+}
+
+// stopMargin is by how much the manager's patience with a stop exceeds the runner's own, which
+// must end first.
+const stopMargin = 30 * time.Second
+
+// serviceName is the transient service of a container.
+func serviceName(r container.Record) string { return cmp.Or(r.Service, r.Name+".service") }
+
+// podServiceName is the transient service of a pod that was started by hand.
+func podServiceName(p pod.Record) string { return p.Name + "-pod.service" }
+
+// startService makes a service of a container that exists: systemd watches, restarts and
+// logs it as one from a file.
+func (e *Engine) startService(ctx context.Context, r container.Record, adjust func(*unit.Service)) error {
+	s := e.containerService(r)
+	if r.PodID != "" {
+		p, err := e.Pods.Lookup(r.PodID)
+		if err != nil {
+			return err
+		}
+		if err := e.StartPod(ctx, p); err != nil {
+			return err
+		}
+		if name := e.Pods.Status(p).Unit; name != "" {
+			s.BindsTo, s.After = []string{name}, []string{name}
+		}
+	}
+	if adjust != nil {
+		adjust(&s)
+	}
+	return e.startTransient(ctx, serviceName(r), s)
+}
+
+// containerService describes the service of a container that exists.
+func (e *Engine) containerService(r container.Record) unit.Service {
+	s := unit.Service{
+		Description: "Container " + r.Name,
+		Start:       []string{e.Program, "start", r.ID},
+		Environment: e.serviceEnvironment(serviceName(r)),
+		Directory:   e.Directory,
+		Identifier:  r.Name,
+		Restart:     unit.RestartFor(r.Spec.Restart.Policy),
+		MaxRestarts: r.Spec.Restart.Max,
+		Collect:     r.Spec.Remove,
+		StopTimeout: e.StopTimeoutOf(r) + stopMargin,
+	}
+	if r.Spec.Remove {
+		s.Stop = []string{e.Program, "rm", "-v", "-f", "-i", r.ID}
+		s.StopPost = s.Stop
+	} else {
+		s.Stop = []string{e.Program, "stop", "-i", r.ID}
+		s.StopPost = []string{e.Program, "cleanup", r.ID}
+	}
+	if name := cmp.Or(e.Runtime, r.Runtime); name != "" {
+		s.Start = slices.Insert(s.Start, 1, "--runtime="+name)
+	}
+	for _, m := range slices.Backward(e.Modules) {
+		s.Start = slices.Insert(s.Start, 1, "--module="+m)
+	}
+	return s
+}
+
+// serviceEnvironment is the environment of a transient service.
+func (e *Engine) serviceEnvironment(name string) []string {
+	return append(unit.Environment(e.Environ), "PODMAN_SYSTEMD_UNIT="+name)
+}
+
+// StartPodService makes a service of a pod that exists.
+func (e *Engine) StartPodService(ctx context.Context, p pod.Record, t Transient) error {
+	p, err := e.Pods.EnsurePIDFile(p, filepath.Join(e.Containers.RunDir, "pods", p.ID+".pid"))
+	if err != nil {
+		return err
+	}
+	name := cmp.Or(t.Name, podServiceName(p))
+	s := unit.Service{
+		Description: "Pod " + p.Name,
+		Type:        "forking",
+		PIDFile:     p.Spec.MainPIDFile,
+		Start:       []string{e.Program, "pod", "start", p.ID},
+		Stop:        []string{e.Program, "pod", "stop", "--ignore", "--time=" + strconv.Itoa(int(e.StopTimeout().Seconds())), p.ID},
+		Environment: e.serviceEnvironment(name),
+		Directory:   e.Directory,
+		Identifier:  p.Name,
+		Restart:     unit.RestartFor(p.Spec.Restart.Policy),
+		MaxRestarts: p.Spec.Restart.Max,
+		StopTimeout: e.StopTimeout() + stopMargin,
+	}
+	if t.Adjust != nil {
+		t.Adjust(&s)
+	}
+	return e.startTransient(ctx, name, s)
+}
