@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/podunit/podunit/runner/update/book"
 	"slices"
 	"time"
 )
@@ -25,7 +26,7 @@ const (
 // judge says how a unit does. Of a restart by the manager itself it is the image that is
 // thought to be the reason; a restart by hand begins another run of the unit, whose restarts
 // are counted anew, and is none.
-func judge(t Trial, s State, now time.Time) (verdict, string) {
+func judge(t book.Trial, s State, now time.Time) (verdict, string) {
 	over := !now.Before(t.Until)
 	switch {
 	case s.Active == "failed":
@@ -58,7 +59,7 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 	)
 	for len(r.Book.Trials) > 0 {
 		for _, unit := range trialUnits(r.Book.Trials) {
-			trials := slices.DeleteFunc(slices.Clone(r.Book.Trials), func(t Trial) bool { return t.Unit != unit })
+			trials := slices.DeleteFunc(slices.Clone(r.Book.Trials), func(t book.Trial) bool { return t.Unit != unit })
 			s, err := r.Units.State(ctx, unit)
 			if err != nil {
 				return rows, errors.Join(append(errs, err)...)
@@ -76,9 +77,9 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 					// The run that began this trial was cut before it saw the restart. What the
 					// unit runs is compared again by this run.
 					for _, t := range trials {
-						r.Book.endTrial(t)
+						r.Book.End(t)
 					}
-					errs = append(errs, r.Book.save())
+					errs = append(errs, r.Book.Save())
 					continue
 				}
 				err = r.accept(trials)
@@ -100,7 +101,7 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 	return rows, errors.Join(append(errs, r.clean())...)
 }
 
-func trialUnits(trials []Trial) []string {
+func trialUnits(trials []book.Trial) []string {
 	var units []string
 	for _, t := range trials {
 		if !slices.Contains(units, t.Unit) {
@@ -110,7 +111,7 @@ func trialUnits(trials []Trial) []string {
 	return units
 }
 
-func judged(trials []Trial, outcome Outcome, why string, err error) []Row {
+func judged(trials []book.Trial, outcome Outcome, why string, err error) []Row {
 	var rows []Row
 	for _, t := range trials {
 		row := rowOf(Target{Unit: t.Unit, Container: t.Container, Image: t.Reference, Policy: Registry, Runs: t.OldID})
@@ -127,25 +128,25 @@ func judged(trials []Trial, outcome Outcome, why string, err error) []Row {
 }
 
 // accept ends the trial of a unit that does well.
-func (r *Runner) accept(trials []Trial) error {
+func (r *Runner) accept(trials []book.Trial) error {
 	for _, t := range trials {
-		r.Book.endTrial(t)
-		r.note(Event{
+		r.Book.End(t)
+		r.note(book.Event{
 			Time: r.now(), Unit: t.Unit, Container: t.Container, Reference: t.Reference,
-			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: Updated,
+			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: string(Updated),
 		})
 	}
-	return r.Book.save()
+	return r.Book.Save()
 }
 
 // rollBack has a unit run its old images again, remembers the digests that failed it, and sees
 // the unit up. Without Rollback, or without an old image, the unit is left as it is: its own
 // Restart= stands.
-func (r *Runner) rollBack(ctx context.Context, unit string, trials []Trial, why error) (Outcome, error) {
-	event := func(t Trial, result Outcome) Event {
-		return Event{
+func (r *Runner) rollBack(ctx context.Context, unit string, trials []book.Trial, why error) (Outcome, error) {
+	event := func(t book.Trial, result Outcome) book.Event {
+		return book.Event{
 			Time: r.now(), Unit: unit, Container: t.Container, Reference: t.Reference,
-			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: result, Why: why.Error(),
+			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: string(result), Why: why.Error(),
 		}
 	}
 	back := r.Rollback
@@ -154,16 +155,16 @@ func (r *Runner) rollBack(ctx context.Context, unit string, trials []Trial, why 
 	}
 	for _, t := range trials {
 		if back {
-			r.Book.hold(Held{
+			r.Book.Hold(book.Held{
 				Unit: unit, Container: t.Container, Reference: t.Reference,
 				Bad: t.Digest, BadID: t.NewID, ImageID: t.OldID, Since: r.now(),
 			})
 		} else {
-			r.Book.endTrial(t)
+			r.Book.End(t)
 			r.note(event(t, Failed))
 		}
 	}
-	if err := r.Book.save(); err != nil {
+	if err := r.Book.Save(); err != nil {
 		return Failed, err
 	}
 	r.reached("held " + unit)
@@ -177,13 +178,13 @@ func (r *Runner) rollBack(ctx context.Context, unit string, trials []Trial, why 
 		err = fmt.Errorf("%s does not start with its old image either: %w", unit, err)
 	}
 	for _, t := range trials {
-		r.Book.endTrial(t) // not before: a cut in between is mended by the next run
+		r.Book.End(t) // not before: a cut in between is mended by the next run
 		r.note(event(t, result))
 	}
-	return result, errors.Join(err, r.Book.save())
+	return result, errors.Join(err, r.Book.Save())
 }
 
-func (r *Runner) note(e Event) {
+func (r *Runner) note(e book.Event) {
 	r.Book.History = append(r.Book.History, e)
 	if r.Log != nil {
 		r.Log(e)
@@ -194,13 +195,13 @@ func (r *Runner) note(e Event) {
 // unit runs.
 func (r *Runner) clean() error {
 	var (
-		stay []Kept
+		stay []book.Kept
 		seen = make(map[string]int)
 		drop []string
 	)
 	for _, k := range slices.Backward(r.Book.Kept) {
 		seen[k.Unit]++
-		held := slices.ContainsFunc(r.Book.Held, func(h Held) bool { return h.ImageID == k.ImageID })
+		held := slices.ContainsFunc(r.Book.Held, func(h book.Held) bool { return h.ImageID == k.ImageID })
 		if held || seen[k.Unit] <= r.Keep {
 			stay = append(stay, k)
 		} else {
@@ -214,10 +215,10 @@ func (r *Runner) clean() error {
 	// The book first: an image that stays without an entry is found by a prune, one that is gone
 	// with its entry would be put back by a rollback.
 	r.Book.Kept = stay
-	errs := []error{r.Book.save()}
+	errs := []error{r.Book.Save()}
 	slices.Sort(drop)
 	for _, id := range slices.Compact(drop) {
-		if !slices.ContainsFunc(stay, func(k Kept) bool { return k.ImageID == id }) {
+		if !slices.ContainsFunc(stay, func(k book.Kept) bool { return k.ImageID == id }) {
 			errs = append(errs, r.Images.Drop(id))
 		}
 	}

@@ -6,9 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/podunit/podunit/runner/update/book"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -38,7 +37,7 @@ type world struct {
 	becomes map[string]func(*State)
 	runs    map[string]string // image ID of what a unit runs, by unit
 	image   map[string]string // reference of a unit
-	book    *Book
+	book    *book.Book
 	dir     string
 }
 
@@ -53,7 +52,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) reopen() {
 	var err error
-	if w.book, err = OpenBook(w.dir, func(path string, data []byte) error { return os.WriteFile(path, data, 0o600) }); err != nil {
+	if w.book, err = book.Open(w.dir); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -500,30 +499,15 @@ func (a *asker) Newer(ctx context.Context, q Question) (Answer, error) {
 func TestClean(t *testing.T) {
 	w := newWorld(t)
 	for i, id := range []string{"a", "b", "c"} {
-		w.book.Kept = append(w.book.Kept, Kept{Unit: "web", ImageID: img(id).ID, Since: time.Unix(int64(i), 0)})
+		w.book.Kept = append(w.book.Kept, book.Kept{Unit: "web", ImageID: img(id).ID, Since: time.Unix(int64(i), 0)})
 		w.kept = append(w.kept, img(id).ID)
 	}
-	w.book.Held = []Held{{Unit: "web", ImageID: img("a").ID}}
+	w.book.Held = []book.Held{{Unit: "web", ImageID: img("a").ID}}
 	if err := w.runner().clean(); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{img("a").ID, img("c").ID}; !slices.Equal(w.kept, want) || len(w.book.Kept) != 2 {
 		t.Errorf("%v, %v", w.kept, w.book.Kept)
-	}
-}
-
-func TestBookDamaged(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "update.json")
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b, err := OpenBook(dir, nil)
-	if err == nil || b == nil || len(b.Held) > 0 {
-		t.Errorf("%+v, %v", b, err)
-	}
-	if _, err := os.Stat(path + ".damaged"); err != nil {
-		t.Error(err)
 	}
 }
 
