@@ -85,6 +85,7 @@ type conn interface {
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
+	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ReloadContext(ctx context.Context) error
 }
 

@@ -24,6 +24,7 @@ type fake struct {
 	unit    map[string]any
 	service map[string]any
 	listed  []string // answer to any pattern
+	files   []string // unit files
 }
 
 func (f *fake) do(done chan<- string, words ...string) (int, error) {
@@ -64,6 +65,13 @@ func (f *fake) ListUnitsByPatternsContext(_ context.Context, _, patterns []strin
 	var out []systemd.UnitStatus
 	for _, name := range f.listed {
 		out = append(out, systemd.UnitStatus{Name: name})
+	}
+	return out, f.refuse
+}
+func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) ([]systemd.UnitFile, error) {
+	var out []systemd.UnitFile
+	for _, path := range f.files {
+		out = append(out, systemd.UnitFile{Path: path})
 	}
 	return out, f.refuse
 }
