@@ -33,15 +33,15 @@ bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler,
 	@contrib/bootstrap
 
 # -w: what needs PKCS#11 for encrypted images would dlopen it, and the linker says that this takes the same glibc
-runner = CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS) $(1)" \
+runner = CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
 	-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,-w"'
 
 .PHONY: build
 build: ## bin/podunit, libexec/podunit/podunit and bin/podunit-generator, static, for PREFIX
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.bindir=$(PREFIX)/bin" -o bin/podunit-generator ./generator
-	@# What services execute, and the whole program for all else: see runner/quick.go.
-	$(call runner,quick) -o bin/podunit ./runner
-	$(call runner,) -o libexec/podunit/podunit ./runner
+	@# What services execute, and the program with all verbs: see runner/cli/handover.go.
+	$(runner) -o bin/podunit ./runner
+	$(runner) -o libexec/podunit/podunit ./runner/full
 
 .PHONY: lab
 lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab help
@@ -84,7 +84,6 @@ test: bootstrap unit lab-test ## everything: unit, golden and fuzz seeds, then t
 .PHONY: unit
 unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 	$(GO) vet -tags "$(TAGS)" ./...
-	CGO_ENABLED=1 $(GO) build -tags "$(TAGS) quick" -o /dev/null ./runner
 	$(GO) test -tags "$(TAGS)" ./...
 
 # One package at a time: two cores carry one lab well.

@@ -3,19 +3,16 @@
 package image
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Error is a failure that concerns one image, with a way out where there is one.
 type Error struct {
 	Name string // the image, as the user wrote it
 	Err  error
-	hint string
+	Way  string // out of it; "" where the cause says it all
 }
 
 func (e *Error) Error() string { return e.Name + ": " + e.Err.Error() }
@@ -24,7 +21,7 @@ func (e *Error) Error() string { return e.Name + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is the way out, or "" where the cause says it all.
-func (e *Error) Hint() string { return e.hint }
+func (e *Error) Hint() string { return e.Way }
 
 // CorruptError is an image in the storage that lacks a piece. A pull replaces it.
 type CorruptError struct {
@@ -33,7 +30,7 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("image %s is damaged: %v", short(e.ID), e.Err)
+	return fmt.Sprintf("image %s is damaged: %v", Short(e.ID), e.Err)
 }
 
 // Unwrap gives the cause.
@@ -41,7 +38,7 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 // Hint is the way out.
 func (e *CorruptError) Hint() string {
-	return fmt.Sprintf("pull it again, or remove it: podunit rmi -f %s", short(e.ID))
+	return fmt.Sprintf("pull it again, or remove it: podunit rmi -f %s", Short(e.ID))
 }
 
 // StallError is a registry that sent nothing for as long as Limit.
@@ -71,15 +68,7 @@ type FullError struct {
 
 func (e *FullError) Error() string { return "no space left on the disk of " + e.Dir }
 
-// isFull reports whether a disk was full. The one that unpacks is another process, and
-// of its errors only the text comes back.
-func isFull(err error) bool {
-	text := err.Error()
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) ||
-		strings.Contains(text, unix.ENOSPC.Error()) || strings.Contains(text, unix.EDQUOT.Error())
-}
-
-// BeyondError is what only the whole program can do; runner/quick.go tells of the two.
+// BeyondError is what only the full program can do; runner/cli tells of the two.
 type BeyondError struct {
 	What string
 }

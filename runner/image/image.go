@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image finds, pulls, lists and removes images in the containers storage. It
-// follows the ecosystem's rules and files (registries.conf, policy.json, auth.json,
-// certs.d) and adds what a unit needs: a local lookup in well under 3 ms, a pull that
-// tells how it gets on, gives up on a registry that falls silent, ends at once when
-// it is told to, and goes on next time where it ended.
+// Package image finds images in the containers storage, in well under 3 ms, and decides by policy
+// whether one is to be pulled. What takes the ecosystem's libraries, such as a pull, package registry
+// adds; a program that does without links none of them.
 package image
 
 import (
@@ -53,15 +51,21 @@ type Images struct {
 	store  storage.Store
 	runDir string
 
-	ecosystem // what the whole program has more
+	ecosystem Ecosystem
 }
 
 // New gives access to the images in store. The run directory, of rootless.Identity,
 // holds the locks of pulls; "" means none are taken.
+//
+// It knows names that are written in full, and has no way to a registry: of what it cannot do, the
+// error is a BeyondError. Package registry knows all the rest.
 func New(store storage.Store, runDir string) *Images {
-	im := &Images{store: store, runDir: runDir}
-	im.ecosystem = newEcosystem(im)
-	return im
+	return With(store, runDir, none{})
+}
+
+// With is New with an ecosystem.
+func With(store storage.Store, runDir string, e Ecosystem) *Images {
+	return &Images{store: store, runDir: runDir, ecosystem: e}
 }
 
 // Lookup finds an image by name, by ID or by the beginning of an ID. A short name is
@@ -69,39 +73,39 @@ func New(store storage.Store, runDir string) *Images {
 // registries.conf, docker.io. The error is ErrUnknown when there is no such image, and
 // ErrCorrupt when a piece of it is missing.
 func (im *Images) Lookup(_ context.Context, name string) (*Image, error) {
-	stored, found, err := im.find(name)
+	stored, found, err := im.Find(name)
 	if err != nil {
 		return nil, err
 	}
-	return im.load(stored, found)
+	return im.Load(stored, found)
 }
 
-// find looks for the storage's record of an image and tells by what name it was found.
-func (im *Images) find(name string) (*storage.Image, string, error) {
+// Find looks for the storage's record of an image and tells by what name it was found.
+func (im *Images) Find(name string) (*storage.Image, string, error) {
 	name = strings.TrimPrefix(name, "containers-storage:")
 	if id := strings.TrimPrefix(name, "sha256:"); isFullID(id) {
 		stored, err := im.store.Image(id)
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", name, unknown(err))
+			return nil, "", fmt.Errorf("%s: %w", name, Unknown(err))
 		}
 		return stored, "", nil
 	}
-	if full := inFull(name); full != "" {
+	if full := InFull(name); full != "" {
 		if stored, err := im.store.Image(full); err == nil {
 			return stored, full, nil
 		} else if !errors.Is(err, storage.ErrImageUnknown) {
 			return nil, "", err
 		}
 	}
-	return im.findOther(name)
+	return im.ecosystem.FindOther(name)
 }
 
-// inFull is a name with a registry, and with a tag or a digest but not both, as the storage
+// InFull is a name with a registry, and with a tag or a digest but not both, as the storage
 // has it; of others it is "". What is no name at all the storage does not have.
-func inFull(name string) string {
+func InFull(name string) string {
 	registry, _, ok := strings.Cut(name, "/")
 	bare, _, digested := strings.Cut(name, "@")
-	tagged := tagOf(bare) != ""
+	tagged := TagOf(bare) != ""
 	switch {
 	case !ok || !strings.ContainsAny(registry, ".:") && registry != "localhost" || tagged && digested:
 		return ""
@@ -111,9 +115,9 @@ func inFull(name string) string {
 	return name + ":latest"
 }
 
-// load reads manifest and configuration. The manifest list of a name that was built
+// Load reads manifest and configuration. The manifest list of a name that was built
 // with several platforms leads to this machine's one.
-func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
+func (im *Images) Load(stored *storage.Image, name string) (*Image, error) {
 	img := &Image{
 		ID:       stored.ID,
 		Digest:   stored.Digest,
@@ -130,11 +134,11 @@ func (im *Images) load(stored *storage.Image, name string) (*Image, error) {
 	config, err := configOf(raw)
 	switch {
 	case errors.Is(err, errFirstSchema):
-		return nil, fmt.Errorf("image %s has %w", short(stored.ID), err)
+		return nil, fmt.Errorf("image %s has %w", Short(stored.ID), err)
 	case err != nil:
 		return nil, damaged(stored.ID, err)
 	case config == "":
-		return im.instance(stored, name)
+		return im.ecosystem.Instance(stored, name)
 	}
 	blob, err := im.store.ImageBigData(stored.ID, config.String())
 	if err != nil {
@@ -193,7 +197,7 @@ const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 func damaged(id string, err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {
-		return fmt.Errorf("image %s: %w", short(id), err)
+		return fmt.Errorf("image %s: %w", Short(id), err)
 	}
 	return &CorruptError{ID: id, Err: err}
 }
@@ -214,16 +218,16 @@ func (im *Images) InUse(id string) ([]string, error) {
 	return ids, nil
 }
 
-// tagOf gives ":TAG" of a name, or "".
-func tagOf(name string) string {
+// TagOf gives ":TAG" of a name, or "".
+func TagOf(name string) string {
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
 		return name[i:]
 	}
 	return ""
 }
 
-// unknown is ErrUnknown for the storage's way to say so.
-func unknown(err error) error {
+// Unknown is ErrUnknown for the storage's way to say so.
+func Unknown(err error) error {
 	if errors.Is(err, storage.ErrImageUnknown) {
 		return ErrUnknown
 	}
@@ -237,8 +241,8 @@ func isHex(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// short is an ID as people read it.
-func short(id string) string {
+// Short is an ID as people read it.
+func Short(id string) string {
 	id = strings.TrimPrefix(id, "sha256:")
 	return id[:min(12, len(id))]
 }

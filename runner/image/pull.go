@@ -11,9 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
 )
+
+// Progress is how far a pull has come.
+type Progress = download.Progress
 
 // Policy says when to pull. Its zero value is PullAlways.
 type Policy = config.PullPolicy
@@ -57,17 +61,17 @@ type PullOptions struct {
 	Interval time.Duration  // between two reports; 0 is a second
 	Report   func(Progress) // may be nil; called from one goroutine at a time
 	Log      func(string)   // for a line to the user now and then; may be nil
-
-	damaged *CorruptError // the image in the storage
 }
 
-func (o PullOptions) log(format string, a ...any) {
+// Logf writes a line to the user.
+func (o PullOptions) Logf(format string, a ...any) {
 	if o.Log != nil {
 		o.Log(fmt.Sprintf(format, a...))
 	}
 }
 
-func (o PullOptions) platform() string { return platform.ToString(o.OS, o.Arch, o.Variant) }
+// Platform is what was asked for: os/architecture[/variant].
+func (o PullOptions) Platform() string { return platform.ToString(o.OS, o.Arch, o.Variant) }
 
 // Pull gets the image of a name by policy: from the storage, from a registry, or by
 // another transport (oci:, oci-archive:, docker-archive:, dir:, containers-storage:).
@@ -86,7 +90,7 @@ func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image,
 		o.Stall = stall
 	}
 	o.OS, o.Arch, o.Variant = platform.Normalize(o.OS, o.Arch, o.Variant)
-	name, image, err := im.transport(ctx, name, o)
+	name, image, err := im.ecosystem.Transport(ctx, name, o)
 	if image != nil || err != nil {
 		return image, err
 	}
@@ -94,32 +98,32 @@ func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image,
 	var damaged *CorruptError
 	switch {
 	case errors.As(err, &damaged) && o.Policy != PullNever:
-		o.damaged = damaged
+		// it is pulled anew
 	case err != nil && !errors.Is(err, ErrUnknown):
 		return nil, err
 	case err != nil && o.Policy == PullNever:
-		return nil, &Error{Name: name, Err: ErrUnknown, hint: "the pull policy is never: podunit pull " + name}
+		return nil, &Error{Name: name, Err: ErrUnknown, Way: "the pull policy is never: podunit pull " + name}
 	}
-	if local != nil && !o.suits(local) {
+	if local != nil && !o.Suits(local) {
 		if o.Policy == PullNever {
-			return nil, &Error{Name: name, Err: fmt.Errorf("the image in the storage is for %s, not for %s", platformOf(local), o.platform())}
+			return nil, &Error{Name: name, Err: fmt.Errorf("the image in the storage is for %s, not for %s", local.Platform(), o.Platform())}
 		}
 		local = nil
 	}
 	if local != nil && (o.Policy == PullNever || o.Policy == PullMissing) {
-		im.tidy()
+		download.Tidy(im.store, im.runDir)
 		return local, nil
 	}
 	if isID(name, local) {
 		if local == nil {
-			return nil, &Error{Name: name, Err: ErrUnknown, hint: "an ID names an image in the storage; a pull needs its name"}
+			return nil, &Error{Name: name, Err: ErrUnknown, Way: "an ID names an image in the storage; a pull needs its name"}
 		}
 		if o.Policy == PullAlways {
-			return nil, &Error{Name: name, Err: errors.New("an ID cannot be pulled"), hint: "the pull policy is always; use the image's name, or --pull=missing"}
+			return nil, &Error{Name: name, Err: errors.New("an ID cannot be pulled"), Way: "the pull policy is always; use the image's name, or --pull=missing"}
 		}
 		return local, nil
 	}
-	return im.pullNamed(ctx, name, local, o)
+	return im.ecosystem.PullNamed(ctx, name, local, damaged, o)
 }
 
 func stallLimit(text string) (time.Duration, error) {
@@ -136,9 +140,9 @@ func stallLimit(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// suits reports whether an image is for the platform asked for. Where nothing was asked
+// Suits reports whether an image is for the platform asked for. Where nothing was asked
 // for, every image suits: many say nothing true about their platform.
-func (o PullOptions) suits(image *Image) bool {
+func (o PullOptions) Suits(image *Image) bool {
 	c := image.Config
 	return (o.OS == "" || o.OS == c.OS) && (o.Arch == "" || o.Arch == c.Architecture) && (o.Variant == "" || o.Variant == c.Variant)
 }
@@ -149,7 +153,8 @@ func isID(name string, local *Image) bool {
 	return isFullID(id) || id != name || local != nil && local.Name == "" && strings.HasPrefix(local.ID, id)
 }
 
-func platformOf(i *Image) string {
+// Platform is the one that the image is for: os/architecture[/variant].
+func (i *Image) Platform() string {
 	c := i.Config
 	return platform.ToString(orElse(c.OS, runtime.GOOS), orElse(c.Architecture, "?"), c.Variant)
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"github.com/spf13/pflag"
+)
+
+// Env is what a verb may ask of the world, so that a test is a call.
+type Env struct {
+	Program        Program
+	Stdin          *os.File
+	Stdout, Stderr io.Writer
+	Lookup         func(string) (string, bool) // reads the environment
+	User           rootless.Identity
+	Modules        []string // --module: containers.conf(5) modules
+	Runtime        string   // --runtime: the OCI runtime, empty for runc
+	Notify         notify.Socket
+
+	flags    *pflag.FlagSet // those of all verbs
+	logLevel string
+	// releaseSignals gives the signals back to the kernel, for a program that takes our place. The
+	// error is of a signal that came before.
+	releaseSignals func() error
+}
+
+// Getenv reads the environment; a variable that is not there is empty.
+func (e *Env) Getenv(name string) string {
+	v, _ := e.Lookup(name)
+	return v
+}
+
+// Warn says what went wrong without being an error.
+func (e *Env) Warn(message string) { fmt.Fprintf(e.Stderr, "podunit: warning: %s\n", message) }
+
+// Status sets the unit's status line, where there is a unit.
+func (e *Env) Status(text string) {
+	sock := e.Notify
+	if !sock.Present() {
+		sock = notify.FromEnv(e.Lookup)
+	}
+	_ = sock.Send(notify.Status(text)) // only a line less
+}
+
+// Host is what a command line may draw from its surroundings.
+func (e *Env) Host() spec.Host {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
+	return spec.Host{Environ: os.Environ(), Dir: dir}
+}
+
+// Manager connects to the manager of this user's units.
+func (e *Env) Manager(ctx context.Context) (*unit.Manager, error) {
+	return service.Connect(ctx, e.User, e.Lookup)
+}
+
+// Open opens the storage and what belongs to it.
+func (e *Env) Open(ctx context.Context) (*service.Engine, error) { return e.open(ctx, service.Open) }
+
+// OpenToRun is Open for verbs that start or remove something: they need the OCI runtime.
+func (e *Env) OpenToRun(ctx context.Context) (*service.Engine, error) {
+	return e.open(ctx, service.OpenToRun)
+}
+
+// OpenToStart is OpenToRun for the start of a container.
+func (e *Env) OpenToStart(ctx context.Context) (*service.Engine, error) {
+	return e.open(ctx, service.OpenToStart)
+}
+
+func (e *Env) open(ctx context.Context, open func(context.Context, service.Config) (*service.Engine, error)) (*service.Engine, error) {
+	program, err := e.executed()
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, service.Config{
+		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
+		Program: program, Directory: e.Host().Dir, Environ: os.Environ(), Stdin: e.Stdin,
+		OpenImages: e.Program.OpenImages,
+		Warn:       e.Warn,
+		Log:        func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
+	})
+}
+
+// executed is the program that services execute: the small one, where it is installed.
+func (e *Env) executed() (string, error) {
+	own, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if prefix, ok := strings.CutSuffix(own, "/"+fullProgram); ok && !e.Program.Small {
+		small := filepath.Join(prefix, smallProgram)
+		if _, err := os.Stat(small); err == nil {
+			return small, nil
+		}
+	}
+	return own, nil
+}
+
+// RemoveContainer stops and removes a container that is in the way of something.
+func (e *Env) RemoveContainer(ctx context.Context, id string) error {
+	x, err := e.Open(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := x.Containers.Lookup(id)
+	if err != nil {
+		return err
+	}
+	return x.Remove(ctx, r, service.Removal{Force: true, Volumes: true, Timeout: x.StopTimeoutOf(r)})
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Selection is how stop, kill and rm say which containers are meant.
+type Selection struct {
+	All, Latest, Ignore bool
+	CIDFiles            []string
+}
+
+// Flags registers the flags that choose containers for a verb.
+func (s *Selection) Flags(cmd *cobra.Command, verb string) {
+	cmd.Flags().BoolVarP(&s.All, "all", "a", false, verb+" all containers")
+	cmd.Flags().BoolVarP(&s.Latest, "latest", "l", false, verb+" the container made last")
+	cmd.Flags().BoolVarP(&s.Ignore, "ignore", "i", false, "a container that does not exist is no error")
+	cmd.Flags().StringArrayVar(&s.CIDFiles, "cidfile", nil, "read the ID of a container from `FILE`")
+}
+
+// Resolve finds the containers meant; faults are reported together.
+func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Record, error) {
+	switch {
+	case s.All && s.Latest, (s.All || s.Latest) && len(args)+len(s.CIDFiles) > 0:
+		return nil, errors.New("--all, --latest and names exclude each other")
+	case !s.All && !s.Latest && len(args)+len(s.CIDFiles) == 0:
+		return nil, errors.New("which container? give a name or ID, --all or --latest")
+	}
+	if s.All || s.Latest {
+		all, err := x.Containers.List()
+		if err != nil || s.All || len(all) == 0 {
+			return all, err
+		}
+		last := all[0]
+		for _, r := range all {
+			if r.Created.After(last.Created) {
+				last = r
+			}
+		}
+		return []container.Record{last}, nil
+	}
+	var errs []error
+	for _, path := range s.CIDFiles {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			if !s.Ignore || !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+			continue
+		}
+		args = append(args, strings.TrimSpace(string(b)))
+	}
+	var out []container.Record
+	for _, name := range args {
+		r, err := x.Containers.Lookup(name)
+		switch {
+		case err == nil:
+			out = append(out, r)
+		case s.Ignore && errors.Is(err, container.ErrNotFound):
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// seconds reads a stop timeout; negative waits for ever. Source: podman-stop(1).
+func seconds(n int) time.Duration {
+	if n < 0 {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * time.Second
+}
+
+// StopTimeout is --time, how long to wait between the stop signal and SIGKILL.
+type StopTimeout struct {
+	set     *pflag.Flag
+	seconds int
+}
+
+// Flag registers the flag.
+func (t *StopTimeout) Flag(cmd *cobra.Command) {
+	cmd.Flags().IntVarP(&t.seconds, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
+	t.set = cmd.Flags().Lookup("time")
+}
+
+// Or is what was asked for, else d.
+func (t *StopTimeout) Or(d time.Duration) time.Duration {
+	if t.set.Changed {
+		return seconds(t.seconds)
+	}
+	return d
+}
+
+// NameOf is the name of a container.
+func NameOf(r container.Record) string { return r.Name }
+
+// ForEach does something to each of what a command line means, and prints the names of
+// those it was done to. Faults, err among them, come back together.
+func ForEach[T any](e *Env, all []T, err error, name func(T) string, do func(T) error) error {
+	errs := []error{err}
+	for _, one := range all {
+		if err := do(one); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(e.Stdout, name(one))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// NewLogs makes podunit logs.
+func NewLogs(e *cli.Env) *cobra.Command {
+	var (
+		latest, follow, timestamps, names, color bool
+		tail                                     int
+		since, until                             string
+	)
+	cmd := &cobra.Command{
+		Use:   "logs [flags] CONTAINER...",
+		Short: "Show what containers wrote",
+		Long: `Show what containers wrote to stdout and stderr, from the journal. journalctl shows it too,
+with all else that concerns the unit: journalctl --user -u UNIT.`,
+		Example:           "  podunit logs -f web\n  podunit logs --since 10m --tail 100 -t web db",
+		ValidArgsFunction: cli.CompleteContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.Open(ctx)
+			if err != nil {
+				return err
+			}
+			records, err := (&cli.Selection{Latest: latest}).Resolve(x, args)
+			if err != nil {
+				return err
+			}
+			q := journal.Query{UID: e.User.UID, Tail: tail, Follow: follow, Ended: func() bool { return ended(x, records) }}
+			now := time.Now()
+			for _, bound := range []struct {
+				flag, value string
+				to          *time.Time
+			}{{"since", since, &q.Since}, {"until", until, &q.Until}} {
+				if bound.value == "" {
+					continue
+				}
+				if *bound.to, err = journal.ParseTime(bound.value, now); err != nil {
+					return fmt.Errorf("--%s: %w", bound.flag, err)
+				}
+			}
+			for _, r := range records {
+				s, err := logSource(x, r)
+				if err != nil {
+					return err
+				}
+				q.Sources = append(q.Sources, s)
+			}
+			style := journal.Style{Timestamps: timestamps, Names: names, Color: color && term.IsTerminal(int(os.Stdout.Fd()))}
+			return journal.Read(ctx, q, journal.NewPrinter(e.Stdout, e.Stderr, style, q.Sources).Print)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&follow, "follow", "f", false, "go on with new lines until the containers have ended")
+	f.IntVar(&tail, "tail", -1, "only the last `N` lines of each container; -1 means all")
+	f.StringVar(&since, "since", "", "only lines from `TIME` on: 2006-01-02T15:04:05, or 10m for ten minutes ago")
+	f.StringVar(&until, "until", "", "only lines up to `TIME`")
+	f.BoolVarP(&timestamps, "timestamps", "t", false, "put the time before each line")
+	f.BoolVarP(&names, "names", "n", false, "put names, not IDs, before the lines of several containers")
+	f.BoolVar(&color, "color", false, "on a terminal, a color for each of several containers")
+	f.BoolVarP(&latest, "latest", "l", false, "of the container made last")
+	return cmd
+}
+
+// logSource is where the lines of a container are found in the journal.
+func logSource(x *service.Engine, r container.Record) (journal.Source, error) {
+	s := journal.Source{ID: r.ID, Name: r.Name}
+	switch r.Spec.Log.Driver {
+	case "none":
+		return s, hint.With(fmt.Errorf("container %s was told to write no log (--log-driver none)", r.Name), "take LogDriver=none out, or use journald")
+	case "passthrough":
+		status, err := x.Containers.Status(r.ID)
+		if err != nil {
+			return s, err
+		}
+		s.Unit = status.Unit
+		if s.Unit == "" {
+			s.Unit = r.Unit
+		}
+		if s.Unit == "" {
+			return s, hint.With(errors.New("container "+r.Name+" wrote to the terminal it was started from (--log-driver passthrough)"), "start it with -d or without --log-driver")
+		}
+	}
+	return s, nil
+}
+
+// ended reports whether nothing more can come: the first process and the log copier
+// of each container are gone.
+func ended(x *service.Engine, records []container.Record) bool {
+	for _, r := range records {
+		s, err := x.Containers.Status(r.ID)
+		if err == nil && (s.PID != 0 || s.LogPID != 0 && container.Alive(s.LogPID, 0)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/spf13/cobra"
+)
+
+// NewRestart makes podunit restart.
+func NewRestart(e *cli.Env) *cobra.Command {
+	var sel cli.Selection
+	var timeout cli.StopTimeout
+	cmd := &cobra.Command{
+		Use:               "restart [flags] CONTAINER...",
+		Short:             "Restart containers through their units",
+		ValidArgsFunction: cli.CompleteContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.Open(ctx)
+			if err != nil {
+				return err
+			}
+			records, err := sel.Resolve(x, args)
+			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+				return x.Restart(ctx, r, timeout.Or(x.StopTimeoutOf(r)))
+			})
+		},
+	}
+	sel.Flags(cmd, "Restart")
+	timeout.Flag(cmd)
+	_ = cmd.Flags().MarkHidden("ignore")
+	return cmd
+}

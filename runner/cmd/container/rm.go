@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+)
+
+// NewRm makes podunit rm.
+func NewRm(e *cli.Env) *cobra.Command {
+	var sel cli.Selection
+	var force, volumes bool
+	var timeout cli.StopTimeout
+	cmd := &cobra.Command{
+		Use:               "rm [flags] CONTAINER...",
+		Short:             "Remove containers",
+		ValidArgsFunction: cli.CompleteContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.OpenToRun(ctx)
+			if err != nil {
+				return err
+			}
+			sel.Ignore = sel.Ignore || force
+			records, err := sel.Resolve(x, args)
+			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+				return x.Remove(ctx, r, service.Removal{Force: force, Volumes: volumes, Timeout: timeout.Or(x.StopTimeoutOf(r))})
+			})
+		},
+	}
+	sel.Flags(cmd, "Remove")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running container first")
+	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove its anonymous volumes as well")
+	timeout.Flag(cmd)
+	return cmd
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+)
+
+// NewStart makes podunit start.
+func NewStart(e *cli.Env) *cobra.Command {
+	var attach, interactive bool
+	cmd := &cobra.Command{
+		Use:               "start [flags] CONTAINER...",
+		Short:             "Start containers that exist",
+		Args:              cli.WantArgs(1, -1),
+		ValidArgsFunction: cli.CompleteContainers(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if attach && len(args) > 1 {
+				return errors.New("--attach takes one container")
+			}
+			x, err := e.OpenToStart(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, name := range args {
+				code, err := start(cmd.Context(), e, x, name, service.Attachment{Attach: attach, Stdin: interactive})
+				if err == nil && code != 0 {
+					return cli.ExitStatus(code)
+				}
+				errs = append(errs, cli.Ended(0, err))
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().BoolVarP(&attach, "attach", "a", false, "attach to its output and wait for its end")
+	cmd.Flags().BoolVarP(&interactive, "interactive", "i", false, "with --attach: pass our stdin on")
+	return cmd
+}
+
+// start starts a container that exists and prints its name, unless that becomes the process we are.
+func start(ctx context.Context, e *cli.Env, x *service.Engine, name string, a service.Attachment) (int, error) {
+	r, err := x.Containers.Lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	code, err := x.Start(ctx, r, a)
+	if err == nil && !a.Attach && !x.InService() {
+		fmt.Fprintln(e.Stdout, name)
+	}
+	return code, err
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+	"go.podman.io/common/pkg/config"
+	"golang.org/x/term"
+)
+
+// NewPull makes podunit pull.
+func NewPull(e *cli.Env) *cobra.Command {
+	var (
+		allTags, quiet, tlsVerify                 bool
+		osName, arch, variant, platform           string
+		authfile, creds, certDir, policy, backoff string
+		keys                                      []string
+		retries                                   uint
+	)
+	cmd := &cobra.Command{
+		Use:   "pull [flags] IMAGE...",
+		Short: "Pull images from a registry",
+		Long: `Pull images and print their IDs.
+
+An image is a name, in full or as registries.conf completes it, or has a transport:
+docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:FILE, dir:DIR.
+
+A registry that sends nothing for 60 seconds ends the pull; the environment variable
+` + image.StallEnv + ` sets another time (90s, 5m, 0 for no limit). What was complete of a
+pull that ended early is not downloaded again by the next one.`,
+		Example: "  podunit pull docker.io/library/nginx:alpine\n" +
+			"  podunit pull --tls-verify=false localhost:5000/app",
+		Args:              cli.WantArgs(1, -1),
+		ValidArgsFunction: cli.CompleteImages(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := image.PullOptions{OS: osName, Arch: arch, Variant: variant, AuthFile: authfile, CertDir: certDir, DecryptionKeys: keys}
+			given := cmd.Flags().Changed
+			if platform != "" {
+				if given("os") || given("arch") || given("variant") {
+					return errors.New("--platform says all of --os, --arch and --variant: give one or the other")
+				}
+				var err error
+				if o.OS, o.Arch, o.Variant, err = splitPlatform(platform); err != nil {
+					return err
+				}
+			}
+			var err error
+			if o.Policy, err = config.ParsePullPolicy(policy); err != nil {
+				return fmt.Errorf("--policy %s: it is always, missing, newer or never", policy)
+			}
+			if given("tls-verify") {
+				o.TLSVerify = &tlsVerify
+			}
+			if given("retry") {
+				n := int(min(retries, 1000))
+				o.Retries = &n
+			}
+			if backoff != "" {
+				if o.RetryDelay, err = time.ParseDuration(backoff); err != nil || o.RetryDelay < 0 {
+					return fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", backoff)
+				}
+			}
+			if o.User, o.Secret, err = credentials(e, creds); err != nil {
+				return err
+			}
+			im, err := open(cmd.Context(), e)
+			if err != nil {
+				return err
+			}
+			for _, name := range args {
+				if err := pull(cmd.Context(), e, im, name, o, allTags, quiet); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&allTags, "all-tags", "a", false, "pull every tag of the repository")
+	f.StringVar(&arch, "arch", "", "the image for `ARCH` instead of this machine's")
+	f.StringVar(&authfile, "authfile", "", "`FILE` with credentials; $REGISTRY_AUTH_FILE is another way to say it")
+	f.StringVar(&certDir, "cert-dir", "", "`DIR` with certificates for the registry")
+	f.StringVar(&creds, "creds", "", "`USER[:PASSWORD]` for the registry")
+	f.StringArrayVar(&keys, "decryption-key", nil, "private `KEY[:PASSPHRASE]` for encrypted layers")
+	f.StringVar(&osName, "os", "", "the image for `OS` instead of this machine's")
+	f.StringVar(&platform, "platform", "", "the image for `OS/ARCH[/VARIANT]`")
+	f.StringVar(&policy, "policy", "always", "when to pull: always, missing, newer or never")
+	f.BoolVarP(&quiet, "quiet", "q", false, "print nothing but IDs")
+	f.UintVar(&retries, "retry", 3, "tries after the first one; without the flag, an unknown host or a refused connection is not tried again")
+	f.StringVar(&backoff, "retry-delay", "", "`TIME` between tries (default 1s, 2s, 4s ...)")
+	f.BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
+	f.StringVar(&variant, "variant", "", "the image for `VARIANT` of the architecture")
+	cli.Complete(cmd, "policy", "always", "missing", "newer", "never")
+	return cmd
+}
+
+// pull pulls one image, or all tags of one, and prints the IDs.
+func pull(ctx context.Context, e *cli.Env, im *registry.Images, name string, o image.PullOptions, allTags, quiet bool) error {
+	o.Report = service.ReportPull(e.Notify)
+	done := func() {}
+	if !quiet {
+		o.Log = func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) }
+		if o.Report == nil {
+			o, done = drawPull(e, o)
+		}
+	}
+	var images []*image.Image
+	var err error
+	if allTags {
+		images, err = im.Tags(ctx, name, o)
+	} else {
+		var one *image.Image
+		if one, err = im.Pull(ctx, name, o); err == nil {
+			images = append(images, one)
+		}
+	}
+	done()
+	for _, i := range images {
+		if _, err := fmt.Fprintln(e.Stdout, i.ID); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// drawPull draws progress in one line of a terminal, and says once what it does where
+// there is none. The function it returns clears the line.
+func drawPull(e *cli.Env, o image.PullOptions) (image.PullOptions, func()) {
+	f, ok := e.Stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		said := ""
+		o.Report = func(p image.Progress) {
+			if p.Name != said {
+				said = p.Name
+				fmt.Fprintf(e.Stderr, "Trying to pull %s...\n", p.Name)
+			}
+		}
+		return o, func() {}
+	}
+	o.Interval = 200 * time.Millisecond
+	begun := time.Now()
+	clear := func() { fmt.Fprint(f, "\r\x1b[K") }
+	o.Report = func(p image.Progress) {
+		text := p.String()
+		if s := time.Since(begun).Seconds(); s > 1 && p.Done > 0 && p.Done < p.Total {
+			text += fmt.Sprintf(", %d%%, %.1f MB/s", p.Done*100/p.Total, float64(p.Done)/1e6/s)
+		}
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && len(text) >= width {
+			text = text[:max(width-1, 0)]
+		}
+		fmt.Fprint(f, "\r\x1b[K"+text)
+	}
+	log := o.Log
+	o.Log = func(line string) {
+		clear()
+		log(line)
+	}
+	return o, clear
+}
+
+// credentials splits USER[:PASSWORD] and asks for a password that is missing.
+func credentials(e *cli.Env, creds string) (user, secret string, err error) {
+	if creds == "" {
+		return "", "", nil
+	}
+	user, secret, given := strings.Cut(creds, ":")
+	if user == "" {
+		return "", "", errors.New("--creds: want USER[:PASSWORD]")
+	}
+	if given {
+		return user, secret, nil
+	}
+	if e.Stdin == nil || !term.IsTerminal(int(e.Stdin.Fd())) {
+		return "", "", hint.With(errors.New("--creds has no password, and there is no terminal to ask for it"), "--creds USER:PASSWORD, or --authfile")
+	}
+	fmt.Fprint(e.Stderr, "Password: ")
+	text, err := term.ReadPassword(int(e.Stdin.Fd()))
+	fmt.Fprintln(e.Stderr)
+	return user, string(text), err
+}
+
+func splitPlatform(text string) (osName, arch, variant string, err error) {
+	parts := strings.Split(text, "/")
+	if len(parts) < 1 || len(parts) > 3 || parts[0] == "" {
+		return "", "", "", fmt.Errorf("--platform %s: want OS/ARCH[/VARIANT], as in linux/arm64", text)
+	}
+	parts = append(parts, "", "")
+	return parts[0], parts[1], parts[2], nil
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cmd lists the verbs of a container's life, which both programs have. Whatever its packages
+// import, each start of a service loads and initializes.
+package cmd
+
+import (
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/container"
+	"github.com/podunit/podunit/runner/cmd/pod"
+	"github.com/podunit/podunit/runner/cmd/volume"
+)
+
+// Life are the verbs that services use, and those who look at them.
+func Life() []cli.Verb {
+	return []cli.Verb{
+		{Name: "cleanup", New: container.NewCleanup},
+		{Name: "create", New: container.NewCreate},
+		{Name: "exec", New: container.NewExec},
+		{Name: "fault", New: container.NewFault, Plain: true},
+		{Name: "kill", New: container.NewKill},
+		{Name: "logs", New: container.NewLogs},
+		{Name: "pod", New: pod.New},
+		{Name: "ps", New: container.NewPs},
+		{Name: "restart", New: container.NewRestart},
+		{Name: "rm", New: container.NewRm},
+		{Name: "run", New: container.NewRun},
+		{Name: "start", New: container.NewStart},
+		{Name: "stop", New: container.NewStop},
+		{Name: "version", New: cli.NewVersion, Plain: true},
+		{Name: "volume", New: volume.New},
+	}
+}

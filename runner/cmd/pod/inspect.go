@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"errors"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/view"
+	"github.com/spf13/cobra"
+)
+
+// NewInspect makes podunit pod inspect.
+func NewInspect(e *cli.Env) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:               "inspect [flags] POD...",
+		Short:             "Show all there is to know about pods",
+		Args:              cli.WantArgs(1, -1),
+		ValidArgsFunction: cli.CompletePods(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := e.Open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			pods, err := resolve(x, args, false, false)
+			errs := []error{err}
+			var all []view.Pod
+			for _, p := range pods {
+				one, err := view.InspectPod(x, p)
+				if err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				all = append(all, one)
+			}
+			err = errors.Join(errs...)
+			if len(all) > 0 || err == nil {
+				err = errors.Join(err, format.Each(e.Stdout, out, all))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
+	return cmd
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pod holds the verbs of podunit pod, a file for each.
+package pod
+
+import (
+	"errors"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+)
+
+// New makes podunit pod.
+func New(e *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pod COMMAND",
+		Short: "Manage pods: containers that share a network",
+		Args:  cli.WantVerb,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(NewCreate(e), NewStart(e), NewStop(e), NewRm(e),
+		NewPs(e), NewInspect(e), NewExists(e))
+	return cmd
+}
+
+// podName is the name of a pod.
+func podName(p pod.Record) string { return p.Name }
+
+// resolve finds the pods that a verb means.
+func resolve(x *service.Engine, args []string, all, ignore bool) ([]pod.Record, error) {
+	switch {
+	case all && len(args) > 0:
+		return nil, errors.New("--all and names exclude each other")
+	case all:
+		return x.Pods.List()
+	case len(args) == 0:
+		return nil, errors.New("which pod? give a name or ID, or --all")
+	}
+	var out []pod.Record
+	var errs []error
+	for _, name := range args {
+		r, err := x.Pods.Lookup(name)
+		switch {
+		case err == nil:
+			out = append(out, r)
+		case ignore && errors.Is(err, pod.ErrNotFound):
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return out, errors.Join(errs...)
+}

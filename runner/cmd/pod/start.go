@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/spf13/cobra"
+)
+
+// NewStart makes podunit pod start.
+func NewStart(e *cli.Env) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:               "start [flags] POD...",
+		Short:             "Start pods and the containers that were created in them",
+		ValidArgsFunction: cli.CompletePods(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.OpenToRun(ctx)
+			if err != nil {
+				return err
+			}
+			pods, err := resolve(x, args, all, false)
+			errs := []error{err}
+			for _, p := range pods {
+				if err := x.StartPod(ctx, p); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				errs = append(errs, x.StartMembers(ctx, p))
+				if !x.InService() {
+					fmt.Fprintln(e.Stdout, p.Name)
+				}
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "start all pods")
+	return cmd
+}

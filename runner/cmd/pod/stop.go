@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/spf13/cobra"
+)
+
+// NewStop makes podunit pod stop.
+func NewStop(e *cli.Env) *cobra.Command {
+	var all, ignore bool
+	var timeout cli.StopTimeout
+	cmd := &cobra.Command{
+		Use:               "stop [flags] POD...",
+		Short:             "Stop pods and their containers",
+		ValidArgsFunction: cli.CompletePods(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			x, err := e.Open(ctx)
+			if err != nil {
+				return err
+			}
+			pods, err := resolve(x, args, all, ignore)
+			d := timeout.Or(x.StopTimeout())
+			return cli.ForEach(e, pods, err, podName, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")
+	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
+	timeout.Flag(cmd)
+	return cmd
+}

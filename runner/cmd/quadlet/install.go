@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package quadlet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/podunit/podunit/generator/manage"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/spf13/cobra"
+)
+
+// fetchPatience is how long the download of a unit file may take.
+const fetchPatience = time.Minute
+
+// NewInstall makes podunit quadlet install.
+func NewInstall(e *cli.Env) *cobra.Command {
+	var reload, replace, dryRun, force bool
+	cmd := &cobra.Command{
+		Use:   "install [flags] PATH|URL [FILE|URL...]",
+		Short: "Install unit files and what belongs to them",
+		Long: `Install a unit file, a .quadlets file with several units, or a directory: an application of unit
+files and other files. Further files are installed beside it and removed with it.
+
+What podunit check finds wrong is not installed, unless --force is given. --dry-run fails where the installation would.`,
+		Args: cli.WantArgs(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := openStore(e)
+			if err != nil {
+				return err
+			}
+			plan := s.Plan(args, func(url string) (string, []byte, error) { return fetch(cmd.Context(), url) })
+			errs := plan.Faults
+			list := s.Check(plan, checkOptions(e, e.User.UID == 0))
+			if err := drawTo(e, e.Stderr, list); err != nil {
+				return err
+			}
+			if list.Errors() > 0 && !force {
+				return sayAllButLast(e, append(errs, hint.With(fmt.Errorf("nothing is installed: %s", count(list.Errors(), "error")), "mend them, or install with --force")))
+			}
+			if dryRun {
+				d, more := s.Diff(plan, replace)
+				if err := drawDiff(e, d); err != nil {
+					return err
+				}
+				return sayAllButLast(e, append(errs, toReplace(more)...))
+			}
+			paths, more := s.Install(plan, replace)
+			for _, p := range paths {
+				fmt.Fprintln(e.Stdout, p)
+			}
+			errs = append(errs, toReplace(more)...)
+			if reload {
+				if err := daemonReload(cmd.Context(), e); err != nil {
+					errs = append(errs, err)
+				}
+			}
+			return sayAllButLast(e, errs)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the files afterwards")
+	f.BoolVarP(&replace, "replace", "r", false, "overwrite files that exist")
+	f.BoolVar(&dryRun, "dry-run", false, "show what would change, as a diff, and change nothing")
+	f.BoolVarP(&force, "force", "f", false, "install files with errors too")
+	return cmd
+}
+
+// toReplace tells how to overwrite a file that exists.
+func toReplace(errs []error) []error {
+	for i, err := range errs {
+		if errors.Is(err, manage.ErrExists) {
+			errs[i] = hint.With(err, "--replace overwrites it")
+		}
+	}
+	return errs
+}
+
+// fetch downloads a unit file. Its name is the server's word for it, else the last part of the URL's path.
+func fetch(ctx context.Context, url string) (name string, data []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchPatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", nil, errors.New("the server says " + resp.Status)
+	}
+	data, err = io.ReadAll(io.LimitReader(resp.Body, unitfile.MaxSize+1))
+	if err != nil {
+		return "", nil, err
+	}
+	if len(data) > unitfile.MaxSize {
+		return "", nil, fmt.Errorf("larger than %d MiB", unitfile.MaxSize>>20)
+	}
+	name = path.Base(req.URL.Path)
+	if _, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
+		name = path.Base(params["filename"])
+	}
+	return name, data, nil
+}
+
+func drawTo(e *cli.Env, w io.Writer, list report.List) error {
+	var p report.Palette
+	if terminal(e, w) {
+		p = report.Colours()
+	}
+	return list.Terminal(w, p)
+}
+
+// drawDiff writes a unified diff, in colours for people.
+func drawDiff(e *cli.Env, d []byte) error {
+	if !terminal(e, e.Stdout) {
+		_, err := e.Stdout.Write(d)
+		return err
+	}
+	var b bytes.Buffer
+	for line := range bytes.Lines(d) {
+		colour := ""
+		switch {
+		case bytes.HasPrefix(line, []byte("+++")), bytes.HasPrefix(line, []byte("---")):
+			colour = "\x1b[1m"
+		case line[0] == '+':
+			colour = "\x1b[32m"
+		case line[0] == '-':
+			colour = "\x1b[31m"
+		case line[0] == '@':
+			colour = "\x1b[36m"
+		}
+		b.WriteString(colour)
+		b.Write(bytes.TrimSuffix(line, []byte("\n")))
+		if colour != "" {
+			b.WriteString("\x1b[0m")
+		}
+		b.WriteByte('\n')
+	}
+	_, err := e.Stdout.Write(b.Bytes())
+	return err
+}

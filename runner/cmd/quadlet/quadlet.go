@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package quadlet holds the verbs about unit files: podunit check, and those of podunit quadlet, a
+// file for each.
+package quadlet
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/podunit/podunit/generator/manage"
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/spf13/cobra"
+)
+
+// New makes podunit quadlet.
+func New(e *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "quadlet",
+		Short: "Install, list, show, edit and remove unit files",
+		Args:  cli.WantVerb,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(NewInstall(e), NewList(e), NewPrint(e), NewRm(e), NewEdit(e))
+	return cmd
+}
+
+// openStore is where this user's unit files are; root's are the system's.
+func openStore(e *cli.Env) (manage.Store, error) {
+	said := map[string]bool{} // the records are read more than once
+	s := manage.Store{Search: searchPath(e, e.User.UID == 0), Warn: func(message string) {
+		if !said[message] {
+			said[message] = true
+			fmt.Fprintf(e.Stderr, "podunit: warning: %s\n", message)
+		}
+	}}
+	var err error
+	s.Dir, err = s.Search.InstallDir()
+	return s, err
+}
+
+// sayAllButLast says every error, and returns the last one to be said in the usual way.
+func sayAllButLast(e *cli.Env, errs []error) error {
+	for i, err := range errs {
+		if i == len(errs)-1 {
+			return err
+		}
+		e.Complain(err)
+	}
+	return nil
+}
+
+// daemonReload has systemd run its generators.
+func daemonReload(ctx context.Context, e *cli.Env) error {
+	m, err := e.Manager(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Reload(ctx)
+}
+
+// complete offers the names of unit files.
+func complete(e *cli.Env) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		s, err := openStore(e)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		s.Warn = nil // the shell's line is no place for it
+		entries, err := s.List()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var out []string
+		for _, x := range entries {
+			out = append(out, x.Name)
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+}

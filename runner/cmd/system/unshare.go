@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/spf13/cobra"
+)
+
+// NewUnshare makes podunit unshare, which shows the user's files as the user's containers see them.
+func NewUnshare(e *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "unshare [COMMAND [ARG...]]",
+		Short: "Run a command in the user namespace of your containers",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				shell, ok := e.Lookup("SHELL")
+				if !ok {
+					shell = "/bin/sh"
+				}
+				args = []string{shell}
+			}
+			path, err := exec.LookPath(args[0])
+			if err != nil {
+				fmt.Fprintf(e.Stderr, "podunit: error: %v\n", err)
+				if errors.Is(err, os.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
+					return cli.ExitStatus(cli.ExitNotFound)
+				}
+				return cli.ExitStatus(cli.ExitNotExecutable)
+			}
+			return syscall.Exec(path, args, os.Environ())
+		},
+	}
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}

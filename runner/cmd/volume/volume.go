@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package volume holds the verbs of podunit volume, a file for each.
+package volume
+
+import (
+	"context"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/view"
+	"github.com/podunit/podunit/runner/volume"
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses of volume rm and volume exists. Source: podman-volume-rm(1).
+const (
+	exitVolumeUnknown = 1
+	exitVolumeInUse   = 2
+)
+
+// New makes podunit volume.
+func New(e *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "volume",
+		Short: "Manage named volumes",
+		Args:  cli.WantVerb,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		NewCreate(e),
+		NewExists(e),
+		NewInspect(e),
+		NewLs(e),
+		NewPrune(e),
+		NewRm(e),
+	)
+	return cmd
+}
+
+// open opens the volumes of the storage, which is not opened for that.
+func open(e *cli.Env) (*volume.Volumes, error) {
+	o, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	if err != nil {
+		return nil, err
+	}
+	return volume.New(o.GraphRoot), nil
+}
+
+// rows describes the volumes that pass all filters.
+func rows(ctx context.Context, e *cli.Env, filters []string) ([]view.VolumeRow, error) {
+	x, err := e.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return view.Volumes(x, filters)
+}
+
+// complete offers the names of volumes to the shell.
+func complete(e *cli.Env) cobra.CompletionFunc {
+	return cli.CompleteNames(func(context.Context) ([]string, error) {
+		v, err := open(e)
+		if err != nil {
+			return nil, err
+		}
+		all, err := v.List()
+		return cli.NamesOf(all, func(one *volume.Volume) string { return one.Name }), err
+	})
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/generator/convert"
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/cli"
+)
+
+func TestVerbsOfOthers(t *testing.T) {
+	for line, want := range map[string]string{
+		"attach web":                "there is no podunit attach\n  hint: podunit logs -f CONTAINER",
+		"pod restart web":           "there is no podunit pod restart\n  hint: systemctl --user restart UNIT",
+		"network ls":                `podunit network is not built yet: it comes with the issue "networks"`,
+		"image build .":             `podunit image build is not built yet: it comes with the issue "build and artifacts"`,
+		"build -t x .":              `podunit build is not built yet`,
+		"pod logs -f web":           "there is no podunit pod logs",
+		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",
+		"image pul x":               "there is no podunit image pul\n  hint: did you mean podunit image pull?",
+		"frobnicate":                "there is no podunit frobnicate\n  hint: podunit --help lists the verbs",
+		"ps web":                    "podunit ps takes no arguments: \"web\"\n  hint: podunit ps [flags]",
+		"start":                     "podunit start needs an argument\n  hint: podunit start [flags] CONTAINER...",
+		"tag x":                     "podunit tag needs 2 arguments, there is 1",
+		"images x y":                "podunit images takes no more than 1: \"y\"",
+		"stop --tme 3 web":          "unknown flag --tme; did you mean --time?",
+		"--runtime=crun frobnicate": "there is no podunit frobnicate",
+	} {
+		var stderr bytes.Buffer
+		e := &cli.Env{Program: program(), Stdout: &stderr, Stderr: &stderr, Lookup: func(string) (string, bool) { return "", false }}
+		if code := cli.Run(context.Background(), e, strings.Fields(line)); code != cli.ExitRunner || !strings.HasPrefix(stderr.String(), "podunit: error: "+want) {
+			t.Errorf("%s: exit status %d\n%s\nwant %s", line, code, &stderr, want)
+		}
+	}
+}
+
+// A verb that is there must not be said to be absent.
+func TestAbsentVerbsAreAbsent(t *testing.T) {
+	root := (&cli.Env{Program: program()}).Root("")
+	for _, verb := range cli.AbsentVerbs() {
+		words := strings.Fields(verb)
+		cmd, rest, _ := root.Find(words)
+		if cmd != root && len(rest) == 0 {
+			t.Errorf("there is a verb %s", verb)
+		}
+	}
+}
+
+// verb runs a command line.
+func verb(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	e := &cli.Env{Program: program(), Stdout: &out, Stderr: &errs, Lookup: func(string) (string, bool) { return "", false }}
+	status = cli.Run(context.Background(), e, args)
+	return status, out.String(), errs.String()
+}
+
+func TestHelpKeys(t *testing.T) {
+	if status, stdout, _ := verb("help", "keys", "PodName"); status != 0 || !strings.Contains(stdout, "in [Pod]") {
+		t.Errorf("%d %s", status, stdout)
+	}
+	if status, stdout, _ := verb("help", "check"); status != 0 || !strings.Contains(stdout, "--strict") {
+		t.Errorf("%d %s", status, stdout)
+	}
+	if status, _, stderr := verb("help", "keys", "PodNam"); status == 0 || !strings.Contains(stderr, "did you mean PodName?") {
+		t.Errorf("%d %s", status, stderr)
+	}
+}
+
+// TestRunnerTakesGeneratedFlags: each flag that a key becomes is one that the runner's verb knows.
+func TestRunnerTakesGeneratedFlags(t *testing.T) {
+	root := (&cli.Env{Program: program()}).Root("")
+	verbs := map[string][]string{
+		"Container": {"run"}, "Pod": {"pod", "create"}, "Kube": {"kube", "play"}, "Volume": {"volume", "create"}, "Network": {"network", "create"},
+		"Image": {"image", "pull"}, "Build": {"build"}, "Artifact": {"artifact", "pull"},
+	}
+	needs := map[string]string{"Container": "Image=localhost/a\n", "Kube": "Yaml=a\n", "Image": "Image=localhost/a\n", "Build": "ImageTag=a\nSetWorkingDirectory=unit\n", "Artifact": "Artifact=localhost/a\n"}
+	for _, s := range keys.Sections() {
+		path := verbs[s.Name]
+		if path == nil {
+			continue
+		}
+		cmd, rest, err := root.Find(path)
+		if err != nil || len(rest) > 0 || cmd == root {
+			t.Logf("the runner has no %s yet", strings.Join(path, " "))
+			continue
+		}
+		for _, k := range s.Keys {
+			if k.Flag == "" {
+				continue
+			}
+			if flag := strings.TrimPrefix(strings.TrimSuffix(k.Flag, "="), "--"); cmd.Flags().Lookup(flag) == nil {
+				t.Errorf("%s does not know --%s, which [%s] %s= becomes", strings.Join(path, " "), flag, s.Name, k.Name)
+			}
+		}
+		in := quadlet.Input{Path: "/x" + s.Ext, Dir: "/"}
+		in.File, _ = unitfile.Parse(in.Path, []byte("["+s.Name+"]\n"+needs[s.Name]))
+		out, _ := convert.Generate([]quadlet.Input{in}, convert.Options{})
+		for line := range strings.SplitSeq(string(out.Units[0].Text), "\n") {
+			command, ok := strings.CutPrefix(line, "Exec")
+			if !ok || strings.HasPrefix(command, "=") {
+				continue
+			}
+			_, command, _ = strings.Cut(command, "=")
+			words, err := unitfile.SplitArgs(command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sub, args, err := root.Find(unitfile.Texts(words[1:]))
+			if err != nil || sub == root {
+				t.Errorf("the runner has no verb for: %s", command)
+				continue
+			}
+			sub.InitDefaultHelpFlag()
+			if err := sub.ParseFlags(args); err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+		}
+	}
+}

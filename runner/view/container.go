@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/service"
+)
+
+// ContainerRow is a row of ps; the names of fields are podman's, for templates and JSON.
+type ContainerRow struct {
+	ID         string   `json:"-"`
+	IDFull     string   `json:"Id"`
+	Names      string   `json:"-"`
+	NameList   []string `json:"Names"`
+	Image      string
+	ImageID    string
+	Command    string   `json:"-"`
+	Cmd        []string `json:"Command"`
+	Created    string   `json:"CreatedAt"`
+	CreatedAt  string   `json:"-"`
+	RunningFor string   `json:"-"`
+	Unix       int64    `json:"Created"`
+	Status     string
+	State      string
+	Ports      string
+	Pod        string
+	PodName    string
+	Labels     map[string]string
+	Networks   []string
+	Mounts     []string
+	Pid        int
+	ExitCode   int
+	StartedAt  int64
+	ExitedAt   int64
+	Exited     bool
+	Restarts   int
+	Unit       string
+	Namespace  struct{} `json:"-"`
+	record     container.Record
+}
+
+// Containers describes all containers, with short IDs and commands if short is set.
+func Containers(x *service.Engine, short bool) ([]ContainerRow, error) {
+	records, err := x.Containers.List()
+	if err != nil {
+		return nil, err
+	}
+	pods, err := x.Pods.List()
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]pod.Record{}
+	for _, p := range pods {
+		names[p.ID] = p
+	}
+	var rows []ContainerRow
+	for _, r := range records {
+		row, err := containerRow(x, r, names[r.PodID], short)
+		if errors.Is(err, container.ErrNotFound) {
+			continue // removed while we looked
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func containerRow(x *service.Engine, r container.Record, p pod.Record, short bool) (ContainerRow, error) {
+	s, err := x.Containers.Status(r.ID)
+	if err != nil {
+		return ContainerRow{}, err
+	}
+	exit, err := x.Containers.Exit(r.ID)
+	if err != nil {
+		if _, lerr := x.Containers.Lookup(r.ID); lerr != nil {
+			return ContainerRow{}, lerr
+		}
+		return ContainerRow{}, err
+	}
+	command := r.Command()
+	row := ContainerRow{
+		ID: r.ID, IDFull: r.ID, Names: r.Name, NameList: []string{r.Name}, Image: r.ImageName, ImageID: r.ImageID,
+		Command: strings.Join(command, " "), Cmd: command, Unix: r.Created.Unix(),
+		CreatedAt: r.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
+		Labels:    r.Labels(), PodName: p.Name, Pod: r.PodID, Pid: s.PID, Unit: s.Unit, record: r,
+	}
+	if row.Unit == "" {
+		row.Unit = r.Unit
+	}
+	row.Created = units.HumanDuration(time.Since(r.Created)) + " ago"
+	row.RunningFor = row.Created
+	if r.Spec.Rootfs != nil {
+		row.Image = r.Spec.Rootfs.Path
+	}
+	for _, m := range r.Spec.Mounts {
+		row.Mounts = append(row.Mounts, m.Destination)
+	}
+	published := s.Ports
+	if p.ID != "" {
+		published = x.Pods.Status(p).Ports
+	}
+	var ports []string
+	for _, m := range published {
+		ports = append(ports, arrow(m))
+	}
+	row.Ports = strings.Join(ports, ", ")
+	if s.NetNS != "" {
+		row.Networks = []string{s.NetNS}
+	}
+	switch {
+	case s.PID != 0:
+		row.State = string(container.Running)
+		if x.Containers.Frozen(s.Cgroup) {
+			row.State = string(container.Paused)
+		}
+		row.StartedAt = s.StartedAt.Unix()
+		row.Status = "Up " + units.HumanDuration(time.Since(s.StartedAt))
+		if row.State == string(container.Paused) {
+			row.Status += " (Paused)"
+		}
+	case exit != nil:
+		row.State, row.Exited, row.ExitCode = string(container.Exited), true, exit.Code
+		row.StartedAt, row.ExitedAt = exit.StartedAt.Unix(), exit.FinishedAt.Unix()
+		row.Status = fmt.Sprintf("Exited (%d) %s ago", exit.Code, units.HumanDuration(time.Since(exit.FinishedAt)))
+	case !s.StartedAt.IsZero():
+		row.State, row.Exited = string(container.Exited), true
+		row.Status = "Exited"
+	default:
+		row.State, row.Status = string(container.Created), "Created"
+	}
+	if short {
+		row.ID, row.ImageID = row.ID[:12], row.ImageID[:min(12, len(row.ImageID))]
+		row.Pod = row.Pod[:min(12, len(row.Pod))]
+		if len(row.Command) > 20 {
+			row.Command = row.Command[:17] + "..."
+		}
+	}
+	return row, nil
+}
+
+// ByAge puts the container that was made last first.
+func ByAge(rows []ContainerRow) {
+	slices.SortStableFunc(rows, func(a, b ContainerRow) int { return b.record.Created.Compare(a.record.Created) })
+}
+
+// SortContainers sorts by the word of podunit ps --sort.
+func SortContainers(rows []ContainerRow, by string) error {
+	key := map[string]func(a, b ContainerRow) int{
+		"command":    func(a, b ContainerRow) int { return cmp.Compare(a.Command, b.Command) },
+		"created":    func(a, b ContainerRow) int { return a.record.Created.Compare(b.record.Created) },
+		"id":         func(a, b ContainerRow) int { return cmp.Compare(a.IDFull, b.IDFull) },
+		"image":      func(a, b ContainerRow) int { return cmp.Compare(a.Image, b.Image) },
+		"names":      func(a, b ContainerRow) int { return cmp.Compare(a.Names, b.Names) },
+		"runningfor": func(a, b ContainerRow) int { return cmp.Compare(a.StartedAt, b.StartedAt) },
+		"status":     func(a, b ContainerRow) int { return cmp.Compare(a.State, b.State) },
+	}[by]
+	if key == nil {
+		return fmt.Errorf("--sort %q is none of command, created, id, image, names, runningfor, status", by)
+	}
+	slices.SortStableFunc(rows, key)
+	return nil
+}
+
+// containerFilters are the keys of podunit ps --filter. Source: podman-ps(1).
+var containerFilters = Filters[ContainerRow]{
+	"name":    Any(func(r ContainerRow, v string) bool { return matches(r.Names, v) }),
+	"id":      Any(func(r ContainerRow, v string) bool { return strings.HasPrefix(r.IDFull, v) }),
+	"status":  Any(func(r ContainerRow, v string) bool { return r.State == v || v == "stopped" && r.State == "exited" }),
+	"exited":  Any(func(r ContainerRow, v string) bool { return r.Exited && fmt.Sprint(r.ExitCode) == v }),
+	"label":   All(func(r ContainerRow, v string) bool { return hasLabel(r.Labels, v) }),
+	"label!":  All(func(r ContainerRow, v string) bool { return !hasLabel(r.Labels, v) }),
+	"pod":     Any(func(r ContainerRow, v string) bool { return r.PodName == v || strings.HasPrefix(r.record.PodID, v) }),
+	"volume":  Any(func(r ContainerRow, v string) bool { return usesVolume(r.record, v) }),
+	"network": Any(func(r ContainerRow, v string) bool { return slices.Contains(r.Networks, v) }),
+	"unit":    Any(func(r ContainerRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),
+	"ancestor": Any(func(r ContainerRow, v string) bool {
+		name, tag, _ := strings.Cut(path.Base(r.Image), ":")
+		return r.Image == v || strings.HasPrefix(r.record.ImageID, v) || strings.HasPrefix(r.Image, v+":") || path.Base(r.Image) == v || name == v && tag == "latest"
+	}),
+}
+
+// ContainerFilters reads --filter of podunit ps.
+func ContainerFilters(filters []string) (func(ContainerRow) bool, error) {
+	return containerFilters.Read(filters)
+}
+
+func usesVolume(r container.Record, want string) bool {
+	for _, m := range r.Spec.Mounts {
+		if m.Source == want || m.Destination == want {
+			return true
+		}
+	}
+	return false
+}

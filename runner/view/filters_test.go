@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+func TestContainerFilters(t *testing.T) {
+	row := ContainerRow{
+		IDFull: "abc123", Names: "web", State: "exited", Exited: true, ExitCode: 3, Image: "localhost/nginx:latest",
+		Labels: map[string]string{"tier": "front"}, PodName: "media", Unit: "web.service",
+		record: container.Record{ImageID: "f00", PodID: "p1"},
+	}
+	for _, c := range []struct {
+		filters []string
+		want    bool
+	}{
+		{nil, true},
+		{[]string{"name=we"}, true},
+		{[]string{"name=^eb"}, false},
+		{[]string{"name=nope", "name=web"}, true},
+		{[]string{"name=web", "status=running"}, false},
+		{[]string{"status=exited", "exited=3"}, true},
+		{[]string{"label=tier"}, true},
+		{[]string{"label=tier=back"}, false},
+		{[]string{"ancestor=localhost/nginx"}, true},
+		{[]string{"ancestor=nginx"}, true},
+		{[]string{"ancestor=ginx"}, false},
+		{[]string{"ancestor=f0"}, true},
+		{[]string{"pod=media"}, true},
+		{[]string{"unit=web"}, true},
+		{[]string{"id=abc"}, true},
+		{[]string{"id=bc"}, false},
+	} {
+		match, err := ContainerFilters(c.filters)
+		if err != nil {
+			t.Fatalf("%v: %v", c.filters, err)
+		}
+		if got := match(row); got != c.want {
+			t.Errorf("%v: got %t", c.filters, got)
+		}
+	}
+	for _, bad := range []string{"name", "name=", "nosuch=1"} {
+		if _, err := ContainerFilters([]string{bad}); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestArrowAndBindingsShowEveryPort(t *testing.T) {
+	m := spec.PortMapping{HostIP: netip.MustParseAddr("::1"), HostPort: 8000, ContainerPort: 80, Range: 2, Protocol: "tcp"}
+	if got, want := arrow(m), "[::1]:8000-8001->80-81/tcp"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b := bindings([]spec.PortMapping{m})
+	if len(b) != 2 || b["81/tcp"][0] != (Binding{"::1", "8001"}) {
+		t.Errorf("got %v", b)
+	}
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
+)
+
+// Container is what inspect shows of a container; the names of fields are podman's and
+// docker's, so that scripts go on working.
+type Container struct {
+	ID              string `json:"Id"`
+	Created         time.Time
+	Path            string
+	Args            []string
+	State           State
+	Image           string
+	ImageDigest     string
+	ImageName       string
+	Rootfs          string
+	Pod             string
+	Name            string
+	Driver          string
+	OCIRuntime      string
+	OCIConfigPath   string
+	StaticDir       string
+	HostnamePath    string
+	HostsPath       string
+	ResolvConfPath  string
+	EffectiveCaps   []string
+	BoundingCaps    []string
+	Mounts          []Mount
+	NetworkSettings Network
+	Config          Settings
+	HostConfig      HostSettings
+	Unit            string // systemd unit that watches it
+	RestartCount    int    // how often the manager restarted it since somebody started it
+}
+
+// State is how a container is, in inspect.
+type State struct {
+	OciVersion string
+	Status     string
+	Running    bool
+	Paused     bool
+	OOMKilled  bool
+	Pid        int
+	ExitCode   int
+	StartedAt  time.Time
+	FinishedAt time.Time
+	CgroupPath string
+}
+
+// Mount is a mount of a container, in inspect.
+type Mount struct {
+	Type        string
+	Name        string `json:",omitempty"`
+	Source      string
+	Destination string
+	Options     []string
+	RW          bool
+}
+
+// Network is the network of a container, in inspect.
+type Network struct {
+	IPAddress   string
+	IPAddresses []string
+	Ports       map[string][]Binding
+	SandboxKey  string
+	NetworkMode string
+}
+
+// Settings is what a container runs, in inspect.
+type Settings struct {
+	Hostname      string
+	User          string
+	Env           []string
+	Cmd           []string
+	Entrypoint    []string
+	Image         string
+	Labels        map[string]string
+	Annotations   map[string]string
+	WorkingDir    string
+	StopSignal    string
+	StopTimeout   float64 // seconds
+	Tty           bool
+	OpenStdin     bool
+	ExposedPorts  map[string]struct{} `json:",omitempty"`
+	Umask         string              `json:",omitempty"`
+	Timezone      string              `json:",omitempty"`
+	CreateCommand []string
+	SdNotifyMode  string `json:"sdNotifyMode"`
+}
+
+// HostSettings is how a container is confined and connected, in inspect.
+type HostSettings struct {
+	Binds          []string
+	NetworkMode    string
+	PortBindings   map[string][]Binding
+	RestartPolicy  map[string]any
+	AutoRemove     bool
+	Privileged     bool
+	ReadonlyRootfs bool
+	Init           bool
+	CapAdd         []string
+	CapDrop        []string
+	SecurityOpt    []string
+	UsernsMode     string
+	Memory         int64
+	PidsLimit      int64
+	ShmSize        int64
+	LogConfig      map[string]string
+	Cgroups        string
+	Tmpfs          map[string]string
+}
+
+// InspectContainer tells all there is to know about a container.
+func InspectContainer(ctx context.Context, x *service.Engine, r container.Record) (Container, error) {
+	s, err := x.Containers.Status(r.ID)
+	if err != nil {
+		return Container{}, err
+	}
+	row, err := containerRow(x, r, podOf(x, r), false)
+	if err != nil {
+		return Container{}, err
+	}
+	static, err := x.Containers.Store.ContainerDirectory(r.ID)
+	if err != nil {
+		return Container{}, err
+	}
+	command := r.Command()
+	in := Container{
+		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
+		Name: r.Name, Driver: x.Containers.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Containers.Runtime.Command, "runc"), StaticDir: static,
+		Unit: row.Unit, RestartCount: x.Restarts(ctx, row.Unit),
+		State: State{
+			OciVersion: rspec.Version, Status: row.State, Running: s.PID != 0, Paused: row.State == string(container.Paused),
+			Pid: s.PID, ExitCode: row.ExitCode, StartedAt: s.StartedAt, CgroupPath: s.Cgroup,
+		},
+		NetworkSettings: Network{
+			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetNS,
+		},
+		Config: Settings{
+			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
+			Image: r.ImageName, Labels: r.Labels(), Annotations: r.Spec.Annotations,
+			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
+			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
+			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
+		},
+		HostConfig: HostSettings{
+			NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Publish), AutoRemove: r.Spec.Remove,
+			RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
+			Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
+			CapDrop: r.Spec.CapDrop, SecurityOpt: securityOptions(r.Spec.Security), UsernsMode: r.Spec.UserNS.Mode,
+			Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
+			LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald")}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
+			Tmpfs: map[string]string{},
+		},
+	}
+	if len(command) > 0 {
+		in.Path, in.Args = command[0], command[1:]
+	}
+	if len(in.Config.Cmd) == 0 {
+		in.Config.Cmd = r.Config.Cmd
+	}
+	if in.Config.Entrypoint == nil {
+		in.Config.Entrypoint = r.Config.Entrypoint
+	}
+	if r.Spec.Umask != nil {
+		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
+	}
+	if r.Spec.Rootfs != nil {
+		in.Rootfs = r.Spec.Rootfs.Path
+	}
+	if len(s.IPs) > 0 {
+		in.NetworkSettings.IPAddress = s.IPs[0]
+	}
+	if exit, err := x.Containers.Exit(r.ID); err == nil && exit != nil {
+		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
+		if in.State.StartedAt.IsZero() {
+			in.State.StartedAt = exit.StartedAt
+		}
+	}
+	for _, m := range r.Spec.Mounts {
+		one := Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options, RW: !m.ReadOnly()}
+		switch m.Type {
+		case spec.MountVolume:
+			one.Name = m.Source
+			one.Source = filepath.Join(x.Containers.Store.GraphRoot(), "volumes", m.Source, "_data")
+		case spec.MountTmpfs:
+			in.HostConfig.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
+			continue
+		}
+		in.HostConfig.Binds = append(in.HostConfig.Binds, strings.Trim(m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","), ":"))
+		in.Mounts = append(in.Mounts, one)
+	}
+	if oci, err := x.Containers.OCI(r.ID); err == nil {
+		in.OCIConfigPath = filepath.Join(x.Containers.Dir(r.ID), "config.json")
+		in.Config.Env = oci.Process.Env
+		if oci.Process.Capabilities != nil {
+			in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding
+		}
+		for _, m := range oci.Mounts {
+			switch m.Destination {
+			case "/etc/hosts":
+				in.HostsPath = m.Source
+			case "/etc/hostname":
+				in.HostnamePath = m.Source
+			case "/etc/resolv.conf":
+				in.ResolvConfPath = m.Source
+			}
+		}
+	}
+	if s.PID != 0 {
+		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+	}
+	return in, nil
+}
+
+func deref(p *int64) int64 {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
+
+func networkMode(r container.Record) string {
+	if len(r.Spec.Networks) > 0 {
+		return cmp.Or(r.Spec.Networks[0].Mode, "pasta")
+	}
+	if r.PodID != "" {
+		return "pod:" + r.PodID
+	}
+	return "pasta"
+}
+
+func securityOptions(s spec.Security) []string {
+	var out []string
+	if s.NoNewPrivileges {
+		out = append(out, "no-new-privileges")
+	}
+	if s.Seccomp != "" {
+		out = append(out, "seccomp="+s.Seccomp)
+	}
+	if s.AppArmor != "" {
+		out = append(out, "apparmor="+s.AppArmor)
+	}
+	for _, l := range s.SELinux {
+		out = append(out, "label="+l)
+	}
+	return out
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/service"
+)
+
+// PodRow is a row of pod ps; the names of fields are podman's.
+type PodRow struct {
+	ID                 string            `json:"-"`
+	IDFull             string            `json:"Id"`
+	Name               string            `json:"Name"`
+	Status             string            `json:"Status"`
+	Created            string            `json:"-"`
+	CreatedAt          time.Time         `json:"Created"`
+	InfraID            string            `json:"InfraId"`
+	Members            []Member          `json:"Containers"`
+	NumberOfContainers int               `json:"-"`
+	ContainerIds       string            `json:"-"`
+	ContainerNames     string            `json:"-"`
+	ContainerStatuses  string            `json:"-"`
+	Networks           []string          `json:"Networks"`
+	Labels             map[string]string `json:"Labels"`
+	Ports              string            `json:"Ports"`
+	Unit               string            `json:"Unit"`
+}
+
+// Member is a container of a pod.
+type Member struct {
+	ID     string `json:"Id"`
+	Names  string
+	Status string
+}
+
+// Pods describes all pods, with short IDs if short is set.
+func Pods(x *service.Engine, short bool) ([]PodRow, error) {
+	pods, err := x.Pods.List()
+	if err != nil {
+		return nil, err
+	}
+	containers, err := Containers(x, short)
+	if err != nil {
+		return nil, err
+	}
+	var rows []PodRow
+	for _, p := range pods {
+		rows = append(rows, podRow(x, p, containers, short))
+	}
+	return rows, nil
+}
+
+// podRow describes a pod. Its state follows from its processes, as podman words it.
+func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) PodRow {
+	s := x.Pods.Status(p)
+	row := PodRow{
+		ID: p.ID, IDFull: p.ID, Name: p.Name, CreatedAt: p.Created, InfraID: fmt.Sprint(s.InfraPID),
+		Created: units.HumanDuration(time.Since(p.Created)) + " ago", Labels: p.Spec.Labels, Unit: s.Unit,
+		Members: []Member{},
+	}
+	if row.Unit == "" {
+		row.Unit = p.Unit
+	}
+	var ids, names, states, ports []string
+	exited := 0
+	for _, c := range rows {
+		if c.record.PodID != p.ID {
+			continue
+		}
+		row.Members = append(row.Members, Member{c.IDFull, c.Names, c.State})
+		ids, names, states = append(ids, c.ID), append(names, c.Names), append(states, c.State)
+		if c.State == string(container.Exited) {
+			exited++
+		}
+	}
+	for _, m := range s.Ports {
+		ports = append(ports, arrow(m))
+	}
+	row.NumberOfContainers = len(ids)
+	row.ContainerIds, row.ContainerNames, row.ContainerStatuses = strings.Join(ids, ","), strings.Join(names, ","), strings.Join(states, ",")
+	row.Ports = strings.Join(ports, ", ")
+	if s.InfraPID != 0 {
+		row.Networks = []string{s.NetNS}
+	}
+	switch {
+	case s.InfraPID == 0 && s.StartedAt.IsZero():
+		row.Status = "Created"
+	case s.InfraPID == 0:
+		row.Status = "Exited"
+	case exited > 0:
+		row.Status = "Degraded"
+	default:
+		row.Status = "Running"
+	}
+	if short {
+		row.ID = row.ID[:12]
+	}
+	return row
+}
+
+// SortPods sorts by the word of podunit pod ps --sort.
+func SortPods(rows []PodRow, by string) error {
+	key := map[string]func(a, b PodRow) int{
+		"created": func(a, b PodRow) int { return b.CreatedAt.Compare(a.CreatedAt) },
+		"id":      func(a, b PodRow) int { return cmp.Compare(a.IDFull, b.IDFull) },
+		"name":    func(a, b PodRow) int { return cmp.Compare(a.Name, b.Name) },
+		"status":  func(a, b PodRow) int { return cmp.Compare(a.Status, b.Status) },
+		"number":  func(a, b PodRow) int { return cmp.Compare(a.NumberOfContainers, b.NumberOfContainers) },
+	}[by]
+	if key == nil {
+		return fmt.Errorf("--sort %q is none of created, id, name, number, status", by)
+	}
+	slices.SortStableFunc(rows, key)
+	return nil
+}
+
+// podFilters are the keys of podunit pod ps --filter. Source: podman-pod-ps(1).
+var podFilters = Filters[PodRow]{
+	"name":   Any(func(r PodRow, v string) bool { return matches(r.Name, v) }),
+	"id":     Any(func(r PodRow, v string) bool { return strings.HasPrefix(r.IDFull, v) }),
+	"status": Any(func(r PodRow, v string) bool { return strings.EqualFold(r.Status, v) }),
+	"label":  All(func(r PodRow, v string) bool { return hasLabel(r.Labels, v) }),
+	"label!": All(func(r PodRow, v string) bool { return !hasLabel(r.Labels, v) }),
+	"unit":   Any(func(r PodRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),
+	"ctr-names": Any(func(r PodRow, v string) bool {
+		return anyMember(r, func(m Member) bool { return matches(m.Names, v) })
+	}),
+	"ctr-ids": Any(func(r PodRow, v string) bool {
+		return anyMember(r, func(m Member) bool { return strings.HasPrefix(m.ID, v) })
+	}),
+	"ctr-status": Any(func(r PodRow, v string) bool {
+		return anyMember(r, func(m Member) bool { return m.Status == v })
+	}),
+}
+
+// PodFilters reads --filter of podunit pod ps.
+func PodFilters(filters []string) (func(PodRow) bool, error) { return podFilters.Read(filters) }
+
+func anyMember(r PodRow, is func(Member) bool) bool {
+	return slices.ContainsFunc(r.Members, is)
+}
+
+// Pod is what pod inspect shows; field names are podman's.
+type Pod struct {
+	ID               string `json:"Id"`
+	Name             string
+	Created          time.Time
+	CreateCommand    []string
+	ExitPolicy       string
+	State            string
+	Hostname         string
+	Labels           map[string]string `json:",omitempty"`
+	SharedNamespaces []string
+	InfraPid         int
+	NumContainers    int
+	Containers       []PodMember
+	InfraConfig      map[string]any
+	IPAddresses      []string
+	Unit             string
+}
+
+// PodMember is a container in pod inspect.
+type PodMember struct {
+	ID    string `json:"Id"`
+	Name  string
+	State string
+}
+
+// InspectPod tells all there is to know about a pod.
+func InspectPod(x *service.Engine, p pod.Record) (Pod, error) {
+	containers, err := Containers(x, false)
+	if err != nil {
+		return Pod{}, err
+	}
+	row, s := podRow(x, p, containers, false), x.Pods.Status(p)
+	one := Pod{
+		ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
+		State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
+		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, NumContainers: len(row.Members),
+		IPAddresses: s.IPs, Unit: row.Unit,
+		InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
+	}
+	for _, m := range row.Members {
+		one.Containers = append(one.Containers, PodMember{m.ID, m.Names, m.Status})
+	}
+	return one, nil
+}
+
+// podOf is the pod of a container, or the zero value.
+func podOf(x *service.Engine, r container.Record) pod.Record {
+	if r.PodID == "" {
+		return pod.Record{}
+	}
+	p, err := x.Pods.Lookup(r.PodID)
+	if err != nil {
+		return pod.Record{}
+	}
+	return p
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// Binding is one host port in inspect's PortBindings.
+type Binding struct {
+	HostIp, HostPort string //nolint:revive,staticcheck // docker's and podman's spelling
+}
+
+// bindings are published ports by container port and protocol, as inspect shows them.
+func bindings(published []spec.PortMapping) map[string][]Binding {
+	out := map[string][]Binding{}
+	for _, m := range published {
+		ip := ""
+		if m.HostIP.IsValid() {
+			ip = strings.TrimPrefix(m.HostIP.String(), "::ffff:")
+		}
+		for i := range m.Range {
+			key := strconv.Itoa(int(m.ContainerPort+i)) + "/" + m.Protocol
+			out[key] = append(out[key], Binding{ip, strconv.Itoa(int(m.HostPort + i))})
+		}
+	}
+	return out
+}
+
+// arrow draws a published port as ps has it: 0.0.0.0:8080->80/tcp.
+func arrow(m spec.PortMapping) string {
+	ip := "0.0.0.0"
+	if m.HostIP.IsValid() {
+		ip = m.HostIP.String()
+		if m.HostIP.Is6() {
+			ip = "[" + ip + "]"
+		}
+	}
+	ports := func(first uint16) string {
+		if m.Range > 1 {
+			return fmt.Sprintf("%d-%d", first, first+m.Range-1)
+		}
+		return fmt.Sprint(first)
+	}
+	return fmt.Sprintf("%s:%s->%s/%s", ip, ports(m.HostPort), ports(m.ContainerPort), m.Protocol)
+}
