@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -268,14 +269,17 @@ type Properties struct {
 	FragmentPath string // its file; empty if there is none
 	InvocationID string // 32 hexadecimal digits of the current or last run
 	Transient    bool
-	HasJob       bool // something is asked of it: start, stop …
+	After        []string // units that it is ordered after
+	HasJob       bool     // something is asked of it: start, stop …
 	// The rest is a service's only.
 	MainPID      int
-	Result       string // success, exit-code, signal, timeout …
-	StatusText   string // the last STATUS= it sent
-	Restart      string // its setting
-	ControlGroup string // empty while it has no process
-	Restarts     int    // how often the manager restarted it by itself since somebody started it
+	Result       string        // success, exit-code, signal, timeout …
+	StatusText   string        // the last STATUS= it sent
+	Restart      string        // its setting
+	ControlGroup string        // empty while it has no process
+	Restarts     int           // how often the manager restarted it by itself since somebody started it
+	StartTimeout time.Duration // TimeoutStartSec=; negative for none
+	Type         string        // notify, oneshot ...
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
@@ -301,6 +305,13 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	restarts, _ := raw["NRestarts"].(uint32)
 	p.Restarts = int(restarts)
+	p.Type = text(raw, "Type")
+	if limit, ok := raw["TimeoutStartUSec"].(uint64); ok {
+		p.StartTimeout = -1
+		if limit < math.MaxInt64/1000 {
+			p.StartTimeout = time.Duration(limit) * time.Microsecond
+		}
+	}
 	return p, nil
 }
 
@@ -316,6 +327,7 @@ func properties(raw map[string]any) Properties {
 		p.InvocationID = hex.EncodeToString(id)
 	}
 	p.Transient, _ = raw["Transient"].(bool)
+	p.After, _ = raw["After"].([]string)
 	if job, ok := raw["Job"].([]any); ok && len(job) > 0 { // (uo): number and object
 		id, _ := job[0].(uint32)
 		p.HasJob = id != 0

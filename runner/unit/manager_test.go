@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ func TestProperties(t *testing.T) {
 		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
 		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a", Restarts: 3,
 	}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

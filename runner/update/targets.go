@@ -15,9 +15,10 @@ import (
 )
 
 // Targets joins what unit files say with the containers that exist. Of a service with User= in
-// the system's manager the containers are that user's, and so is their update. other names the
-// unit that a container belongs to; it is empty for one that no unit starts.
-func Targets(commands []unit.Command, containers []container.Record, unitOf func(container.Record) string) []Target {
+// the system's manager the containers are that user's, and so is their update. unitOf names the
+// unit that starts a container, if there is one, and says whether the container matters: one that
+// neither runs nor belongs to a unit is nobody's to renew.
+func Targets(commands []unit.Command, containers []container.Record, unitOf func(container.Record) (name string, matters bool)) []Target {
 	var all []Target
 	for _, c := range commands {
 		if c.User != "" && c.User != "root" && c.User != "0" {
@@ -30,7 +31,11 @@ func Targets(commands []unit.Command, containers []container.Record, unitOf func
 		}
 	}
 	for _, r := range containers {
-		t, wanted := fromRecord(r, unitOf(r))
+		service, matters := unitOf(r)
+		if !matters {
+			continue
+		}
+		t, wanted := fromRecord(r, service)
 		if !wanted {
 			continue
 		}

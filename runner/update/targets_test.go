@@ -38,10 +38,11 @@ func TestTargets(t *testing.T) {
 		record("hand", "docker.io/library/redis", "registry"),
 		record("nobody", "docker.io/library/redis", "registry"),
 		record("quiet", "docker.io/library/redis", ""),
+		record("ended", "docker.io/library/redis", "registry"),
 	}
 	units := map[string]string{"systemd-web": "web.service", "hand": "hand.service"}
 	var got []string
-	for _, x := range Targets(commands, records, func(r container.Record) string { return units[r.Name] }) {
+	for _, x := range Targets(commands, records, func(r container.Record) (string, bool) { return units[r.Name], r.Name != "ended" }) {
 		got = append(got, fmt.Sprintf("%s %s %s %s runs=%s auth=%s %v", x.Unit, x.Container, x.Image, x.Policy, x.Runs, x.AuthFile, x.Problem))
 	}
 	want := `web.service systemd-web docker.io/library/nginx:latest registry runs=id-systemd-web auth= <nil>
