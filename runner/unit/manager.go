@@ -267,6 +267,7 @@ type Properties struct {
 	ActiveState  string // active, activating, inactive, failed …
 	SubState     string // running, exited, auto-restart …
 	FragmentPath string // its file; empty if there is none
+	SourcePath   string // the file that its own was generated from; empty if there is none
 	InvocationID string // 32 hexadecimal digits of the current or last run
 	Transient    bool
 	After        []string // units that it is ordered after
@@ -322,6 +323,7 @@ func properties(raw map[string]any) Properties {
 		ActiveState:  text(raw, "ActiveState"),
 		SubState:     text(raw, "SubState"),
 		FragmentPath: text(raw, "FragmentPath"),
+		SourcePath:   text(raw, "SourcePath"),
 	}
 	if id, ok := raw["InvocationID"].([]byte); ok {
 		p.InvocationID = hex.EncodeToString(id)
@@ -375,6 +377,18 @@ func (m *Manager) StartService(ctx context.Context, name string, s Service) erro
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return m.startTransient(ctx, name, props, true)
+}
+
+// Launch starts a transient service and does not wait for it.
+func (m *Manager) Launch(ctx context.Context, name string, s Service) error {
+	props, err := s.properties()
+	if err != nil {
+		return err
+	}
+	if _, err := m.conn.StartTransientUnitContext(ctx, name, "replace", props, nil); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return nil
 }
 
 // startTransient stops the unit again if ctx ends, unless it ends with us.
