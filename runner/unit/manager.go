@@ -86,6 +86,7 @@ type conn interface {
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
+	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ReloadContext(ctx context.Context) error
 }
 
@@ -277,9 +278,11 @@ type Properties struct {
 	ActiveState  string // active, activating, inactive, failed …
 	SubState     string // running, exited, auto-restart …
 	FragmentPath string // its file; empty if there is none
+	SourcePath   string // the file that its own was generated from; empty if there is none
 	InvocationID string // 32 hexadecimal digits of the current or last run
 	Transient    bool
-	HasJob       bool // something is asked of it: start, stop …
+	After        []string // units that it is ordered after
+	HasJob       bool     // something is asked of it: start, stop …
 	// The rest is a service's only.
 	MainPID      int
 	Result       string // success, exit-code, signal, timeout …
@@ -289,6 +292,7 @@ type Properties struct {
 	Restarts     int    // how often the manager restarted it by itself since somebody started it
 	// What it has to start and to stop; zero for no limit.
 	StartTimeout, StopTimeout time.Duration
+	Type                      string // notify, oneshot …
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
@@ -331,6 +335,7 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	restarts, _ := raw["NRestarts"].(uint32)
 	p.Restarts = min(int(restarts), tries)
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
+	p.Type = text(raw, "Type")
 	return p, nil
 }
 
@@ -341,11 +346,13 @@ func properties(raw map[string]any) Properties {
 		ActiveState:  text(raw, "ActiveState"),
 		SubState:     text(raw, "SubState"),
 		FragmentPath: text(raw, "FragmentPath"),
+		SourcePath:   text(raw, "SourcePath"),
 	}
 	if id, ok := raw["InvocationID"].([]byte); ok {
 		p.InvocationID = hex.EncodeToString(id)
 	}
 	p.Transient, _ = raw["Transient"].(bool)
+	p.After, _ = raw["After"].([]string)
 	if job, ok := raw["Job"].([]any); ok && len(job) > 0 { // (uo): number and object
 		id, _ := job[0].(uint32)
 		p.HasJob = id != 0
@@ -393,6 +400,18 @@ func (m *Manager) StartService(ctx context.Context, name string, s Service) erro
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return m.startTransient(ctx, name, props, true)
+}
+
+// Launch starts a transient service and does not wait for it.
+func (m *Manager) Launch(ctx context.Context, name string, s Service) error {
+	props, err := s.properties()
+	if err != nil {
+		return err
+	}
+	if _, err := m.conn.StartTransientUnitContext(ctx, name, "replace", props, nil); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return nil
 }
 
 // startTransient stops the unit again if ctx ends, unless it ends with us.

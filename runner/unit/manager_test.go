@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type fake struct {
 	unit    map[string]any
 	service map[string]any
 	listed  []string // answer to any pattern
+	files   []string // unit files
 }
 
 func (f *fake) do(done chan<- string, words ...string) (int, error) {
@@ -64,6 +66,13 @@ func (f *fake) ListUnitsByPatternsContext(_ context.Context, _, patterns []strin
 	var out []systemd.UnitStatus
 	for _, name := range f.listed {
 		out = append(out, systemd.UnitStatus{Name: name})
+	}
+	return out, f.refuse
+}
+func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) ([]systemd.UnitFile, error) {
+	var out []systemd.UnitFile
+	for _, path := range f.files {
+		out = append(out, systemd.UnitFile{Path: path})
 	}
 	return out, f.refuse
 }
@@ -117,7 +126,7 @@ func TestProperties(t *testing.T) {
 		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
 		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a", Restarts: 3,
 	}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	f.unit["StartLimitIntervalUSec"], f.unit["StartLimitBurst"] = uint64(math.MaxUint64), uint32(3)
