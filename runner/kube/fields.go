@@ -2,6 +2,15 @@
 
 package kube
 
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/podunit/podunit/runner/kube/yaml"
+)
+
 // Verdict is what becomes of a field that a document has.
 type Verdict uint8
 
@@ -36,6 +45,47 @@ func Fields() []Field {
 	var all []Field
 	for _, group := range [][]Field{objectFields(), podFields(), containerFields(), probeFields(), securityFields(), volumeFields(), controllerFields(), storageFields()} {
 		all = append(all, group...)
+	}
+	return all
+}
+
+// Place tells where a type of the table is first found: the kind, and the path from its top.
+type Place struct {
+	Type, Kind, Path string
+}
+
+// Places lists the types of the table in the order in which the kinds lead to them.
+func Places() []Place {
+	var all []Place
+	seen := map[reflect.Type]bool{}
+	type step struct {
+		typ  reflect.Type
+		path string
+	}
+	for _, k := range kinds() {
+		queue := []step{{reflect.TypeOf(k.make()).Elem(), ""}}
+		for len(queue) > 0 {
+			s := queue[0]
+			queue = queue[1:]
+			for s.typ.Kind() == reflect.Pointer || s.typ.Kind() == reflect.Slice {
+				if s.typ.Kind() == reflect.Slice {
+					s.path += "[]"
+				}
+				s.typ = s.typ.Elem()
+			}
+			if s.typ.Kind() != reflect.Struct || seen[s.typ] || reflect.PointerTo(s.typ).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+				continue
+			}
+			seen[s.typ] = true
+			for _, f := range yaml.FieldsOf(s.typ) {
+				if !slices.ContainsFunc(all, func(p Place) bool { return p.Type == f.Owner.Name() }) {
+					all = append(all, Place{f.Owner.Name(), k.name, s.path})
+				}
+				if verdicts()[f.Owner.Name()+"."+f.Name].Verdict == Honoured {
+					queue = append(queue, step{f.Type, strings.TrimPrefix(s.path+"."+f.Name, ".")})
+				}
+			}
+		}
 	}
 	return all
 }
@@ -282,7 +332,7 @@ func controllerFields() []Field {
 		Field{"CronJobSpec", "schedule", h, "OnCalendar= of a timer"}, Field{"CronJobSpec", "timeZone", h, "the machine's if absent"}, Field{"CronJobSpec", "startingDeadlineSeconds", h, "how late a missed run is made up"},
 		Field{"CronJobSpec", "concurrencyPolicy", h, ""}, Field{"CronJobSpec", "suspend", h, "the timer is not started"}, Field{"CronJobSpec", "jobTemplate", h, ""},
 		Field{"CronJobSpec", "successfulJobsHistoryLimit", m, "the journal keeps the history"}, Field{"CronJobSpec", "failedJobsHistoryLimit", m, "the journal keeps the history"},
-		Field{"JobTemplateSpec", "metadata", h, ""}, Field{"JobTemplateSpec", "spec", h, ""},
+		Field{"JobTemplateSpec", "metadata", m, "a run is a unit, and has no labels"}, Field{"JobTemplateSpec", "spec", h, ""},
 	)
 }
 

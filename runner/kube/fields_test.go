@@ -4,8 +4,12 @@ package kube
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
@@ -54,6 +58,45 @@ func TestFieldsAreComplete(t *testing.T) {
 	for key := range rows {
 		if !used[key] {
 			t.Errorf("%s is in the table, and no kind has it", key)
+		}
+	}
+}
+
+// TestFieldsAreShown wants a golden case for each field that has an effect or a report.
+func TestFieldsAreShown(t *testing.T) {
+	cases, err := filepath.Glob("../../testdata/kube/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, file := range cases {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			if !strings.HasSuffix(f.Name, ".yaml") && !strings.HasSuffix(f.Name, ".json") {
+				continue
+			}
+			var r yaml.Report
+			for _, doc := range yaml.Read([]yaml.Source{{Name: f.Name, Data: f.Data}}, &r) {
+				for _, k := range kinds() {
+					if k.name != doc.Root.Field("kind").Text() {
+						continue
+					}
+					d := yaml.Decoder{Report: &r, Special: special}
+					d.Visit = func(owner reflect.Type, name string, _ yaml.Path, _, _ *yaml.Node) bool {
+						shown[owner.Name()+"."+name] = true
+						return true
+					}
+					d.Decode(doc.Root, k.make())
+				}
+			}
+		}
+	}
+	for _, f := range Fields() {
+		if key := f.Type + "." + f.Name; f.Verdict == Honoured && !shown[key] {
+			t.Errorf("no case has %s", key)
 		}
 	}
 }

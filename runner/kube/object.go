@@ -52,6 +52,26 @@ func kinds() []kind {
 	}
 }
 
+// Kind is a row of the table of kinds.
+type Kind struct {
+	Name     string
+	Versions []string
+	Doc      string
+}
+
+// Kinds is the table of the kinds that are played, and of those that are accepted because they say nothing to one machine,
+// which have no versions.
+func Kinds() []Kind {
+	var all []Kind
+	for _, k := range kinds() {
+		all = append(all, Kind{k.name, k.versions, k.doc})
+	}
+	for _, name := range meaningless() {
+		all = append(all, Kind{Name: name})
+	}
+	return all
+}
+
 // meaningless are kinds that say nothing to one machine.
 func meaningless() []string {
 	return []string{

@@ -89,7 +89,11 @@ func split(lines []string) []part {
 	first := 0
 	cut := func(end int) {
 		if text := lines[first:end]; hasContent(text) {
-			parts = append(parts, part{first, strings.Join(text, "\n")})
+			joined := strings.Join(text, "\n")
+			if end < len(lines) {
+				joined += "\n" // that of the last line, which a block of text may end with
+			}
+			parts = append(parts, part{first, joined})
 		}
 	}
 	for i, l := range lines {

@@ -53,6 +53,25 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestSplit: cutting a stream into documents takes nothing away from them.
+func TestSplit(t *testing.T) {
+	for text, want := range map[string]string{
+		"name: |\n  a\n---\n":                     "a\n",
+		"name: |\n  a\n":                          "a\n",
+		"name: |+\n  a\n\n--- # x\n":              "a\n\n",
+		"--- {name: a}\n":                         "a",
+		"name: a\r\n---\r\ncount: 1\r\n":          "a",
+		"\ufeffname: a\n":                         "a",
+		"name: \"a\n  b\"\n...\n---\n# the end\n": "a b",
+		"%YAML 1.2\n---\nname: a\n...\n":          "a",
+	} {
+		v, list := decode(t, text)
+		if len(list) > 0 || v.Name != want {
+			t.Errorf("%q is %q, want %q: %v", text, v.Name, want, list)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for name, c := range map[string]struct{ text, want, hint string }{
 		"a tab":                    {"a:\n\tb: c\n", "f:2:1: error: YAML: found character that cannot start any token", "tab"},
