@@ -70,6 +70,10 @@ func Annotations() []Annotation {
 		{annSeccompPod, "Pod", "old form of seccompProfile: runtime/default, unconfined, localhost/FILE"},
 		{annSeccompCtr + "/CTR", "Pod", "old form of a container's seccompProfile"},
 		{annAppArmor + "/CTR", "Pod", "old form of a container's appArmorProfile: runtime/default, unconfined, localhost/NAME"},
+		{annName, "Pod, PersistentVolumeClaim", "name of the pod or volume, where Kubernetes does not allow it; kube generate writes it, like the next three"},
+		{annContainers, "Pod", "names of containers, as JSON: {\"CTR\": \"NAME\"}"},
+		{annNetworks, "Pod", "networks, as JSON: a list of what --network takes"},
+		{annMounts, "Pod", "options of mounts, as JSON: {\"CTR\": {\"PATH\": \"OPTIONS\"}}, with the options of --volume"},
 		{annVolume + "driver", "PersistentVolumeClaim", "driver of the volume"},
 		{annVolume + "device", "PersistentVolumeClaim", "option device of the volume"},
 		{annVolume + "type", "PersistentVolumeClaim", "option type of the volume"},
@@ -126,8 +130,9 @@ func (p *planner) podAnnotations(d *draft) {
 
 func (p *planner) perContainer(base string) bool {
 	return slices.ContainsFunc(Annotations(), func(a Annotation) bool {
-		key, _, per := strings.Cut(strings.ReplaceAll(a.Key, "[", ""), "/")
-		return per && key == base && a.On == "Pod" && key != "seccomp.security.alpha.kubernetes.io"
+		key := strings.ReplaceAll(a.Key, "[", "")
+		key = strings.ReplaceAll(key, "]", "")
+		return key == base+"/CTR" || key == base+"/POD"
 	})
 }
 

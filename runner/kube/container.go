@@ -132,7 +132,10 @@ func (p *planner) containerName(d *draft, c *Container, at place, first map[stri
 	if !p.NoPodPrefix {
 		c.Spec.Name = d.Name + "-" + c.Name
 	}
-	c.Unit = d.Name + "-" + c.Name + ".service"
+	if own := d.containerNames[c.Name]; own != "" {
+		c.Spec.Name = own
+	}
+	c.Unit = c.Spec.Name + ".service"
 }
 
 var imageID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)

@@ -106,8 +106,16 @@ func Read(sources []yaml.Source, o Options) (*Plan, report.List) {
 	if p.report.Errors() > 0 {
 		return nil, p.report.List()
 	}
+	for _, d := range p.pods {
+		p.fold(d)
+	}
 	for _, obj := range objects {
 		p.keep(obj)
+	}
+	for _, obj := range extra {
+		if obj.kind.name == "ConfigMap" {
+			p.keep(obj)
+		}
 	}
 	p.digest()
 	return p.plan, p.report.List()
@@ -142,6 +150,8 @@ type draft struct {
 	// annotations are those that podman's features read.
 	annotations map[string]string
 	hostNetwork bool
+	// containerNames are names of containers that the document says in an annotation, by their names in the document.
+	containerNames map[string]string
 }
 
 // names refuses objects without a name, and two of one kind and name.
@@ -266,6 +276,12 @@ func (p *planner) workload(o *object) {
 	if o.name() == "" {
 		pod.Name = "" // said before
 	}
+	if own := o.value.GetAnnotations()[annName]; own != "" {
+		if err := spec.CheckName(own); err != nil {
+			o.at("metadata", "annotations", annName).fault("kube-annotation", "", "%q: %v", own, err)
+		}
+		pod.Name = own
+	}
 	pod.Namespace = cmp.Or(o.value.GetNamespace(), "default")
 	p.pods = append(p.pods, d)
 	p.plan.Pods = append(p.plan.Pods, pod)
@@ -305,8 +321,11 @@ func (p *planner) together() {
 	}
 	for name, d := range pods {
 		for other, who := range containers {
-			if other == name+"-infra" {
+			switch other {
+			case name + "-infra":
 				d.o.at("metadata", "name").fault("kube-name", "rename one of them", "the infra process of pod %s and %s would both be named %s", name, who, other)
+			case name + "-pod":
+				d.o.at("metadata", "name").fault("kube-name", "rename one of them", "pod %s and %s would both have the unit %s.service", name, who, other)
 			}
 		}
 	}

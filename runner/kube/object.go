@@ -277,7 +277,7 @@ func (o *object) visit(owner reflect.Type, name string, path yaml.Path, key, val
 		if s, quiet := o.to.notes(); !quiet {
 			o.to.report.At(s, key, path, false, "kube-no-effect", "this has no effect here", f.Doc)
 		}
-		return false
+		return true // so that the object can be written back as it was
 	case Meaningless:
 		return name != "status" && name != "managedFields"
 	}

@@ -29,7 +29,8 @@ type Pod struct {
 	Name string
 	// Kind and Object name the document it came from.
 	Kind, Object string
-	// Unit is the service of its infra process: NAME-infra.service. The services of its containers are bound to it.
+	// Unit is the service of its infra process, NAME-pod.service, as for every pod. The services of its containers are
+	// bound to it.
 	Unit string
 	// Spec is what pod create would be asked: name, labels, network, published ports, shared namespaces. Named networks
 	// and user namespaces are in it even where the command line still refuses them.
@@ -103,7 +104,7 @@ const (
 type Container struct {
 	// Name is the container's name in the document.
 	Name string
-	// Unit is POD-NAME.service.
+	// Unit is the service of a container of the name Spec.Name, as for every container: POD-NAME.service.
 	Unit string
 	Role Role
 	// Spec is what run would be asked, complete but for what Resolve adds: command, environment, user, mounts.

@@ -28,7 +28,7 @@ func (p *planner) pod(d *draft) {
 		d.annotations[k] = v
 	}
 	d.Annotations = d.annotations
-	d.Unit = d.Name + "-infra.service"
+	d.Unit = d.Name + "-pod.service"
 	d.Spec = spec.PodDefaults()
 	d.Spec.Name, d.Spec.InfraName, d.Spec.ExitPolicy = d.Name, cmp.Or(d.annotations[annInfraName], d.Name+"-infra"), "stop"
 	maps.Copy(d.Spec.Labels, d.meta.Labels)
@@ -36,6 +36,7 @@ func (p *planner) pod(d *draft) {
 		d.Spec.Labels["PODMAN_SYSTEMD_UNIT"] = p.SystemdUnit
 	}
 	p.labels(d)
+	p.own(d)
 	d.at.in("restartPolicy").oneOf(string(s.RestartPolicy), "Always", "OnFailure", "Never")
 	d.Restart = cmp.Or(string(s.RestartPolicy), "Always")
 	d.Grace = seconds(d.at.in("terminationGracePeriodSeconds"), s.TerminationGracePeriodSeconds, defaultGrace, 0)
@@ -59,6 +60,7 @@ func (p *planner) pod(d *draft) {
 	p.volumes(d)
 	p.containers(d)
 	p.podAnnotations(d)
+	p.mountAnnotation(d)
 }
 
 func (p *planner) labels(d *draft) {
@@ -88,11 +90,15 @@ func (p *planner) namespaces(d *draft) {
 	if s.HostIPC {
 		drop("ipc")
 	}
-	d.hostNetwork = s.HostNetwork && len(p.Networks) == 0
+	networks := p.Networks
+	if len(networks) == 0 {
+		networks = p.networkAnnotation(d)
+	}
+	d.hostNetwork = s.HostNetwork && len(networks) == 0
 	switch {
-	case len(p.Networks) > 0:
-		d.Spec.Networks = p.Networks
-		d.hostNetwork = slices.ContainsFunc(p.Networks, func(n spec.Network) bool { return n.Mode == spec.NetHost })
+	case len(networks) > 0:
+		d.Spec.Networks = networks
+		d.hostNetwork = slices.ContainsFunc(networks, func(n spec.Network) bool { return n.Mode == spec.NetHost })
 	case s.HostNetwork:
 		d.Spec.Networks = []spec.Network{{Mode: spec.NetHost}}
 	default:

@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"regexp"
@@ -12,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/podunit/podunit/runner/spec"
 )
 
 // maxData is what Kubernetes allows in one ConfigMap or Secret, in bytes.
@@ -39,7 +42,10 @@ func (p *planner) storage(objects, extra []*object) {
 		case *corev1.PersistentVolumeClaim:
 			p.annotate(o)
 			p.claimSpec(&v.Spec, o.at("spec"))
-			c := p.newClaim(v.Name, v.Labels, v.Annotations, o.at("metadata", "annotations"))
+			c := p.newClaim(cmp.Or(v.Annotations[annName], v.Name), v.Labels, v.Annotations, o.at("metadata", "annotations"))
+			if err := spec.CheckName(c.Name); err != nil && v.Name != "" {
+				o.at("metadata", "annotations", annName).fault("kube-annotation", "", "%q: %v", c.Name, err)
+			}
 			if v.Spec.VolumeName != "" {
 				host, ok := hosts[v.Spec.VolumeName]
 				if !ok {
@@ -47,7 +53,7 @@ func (p *planner) storage(objects, extra []*object) {
 				}
 				c.Host = host
 			}
-			p.claims[c.Name] = c
+			p.claims[v.Name] = c
 			p.plan.Claims = append(p.plan.Claims, *c)
 		}
 	}
@@ -153,7 +159,7 @@ func (p *planner) claimSpec(in *corev1.PersistentVolumeClaimSpec, at place) {
 
 // claimTemplates makes the claims of a StatefulSet, and volumes of the pod where it has none of the name.
 func (p *planner) claimTemplates(o *object, v *appsv1.StatefulSet, d *draft) {
-	spec := d.spec.DeepCopy()
+	pod := d.spec.DeepCopy()
 	for i := range v.Spec.VolumeClaimTemplates {
 		t := &v.Spec.VolumeClaimTemplates[i]
 		at := o.at("spec", "volumeClaimTemplates", i)
@@ -168,10 +174,10 @@ func (p *planner) claimTemplates(o *object, v *appsv1.StatefulSet, d *draft) {
 		p.plan.Claims = append(p.plan.Claims, *c)
 		source := corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c.Name}}
 		// The template is stronger than a volume of the same name, as in Kubernetes.
-		spec.Volumes = slices.DeleteFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == t.Name })
-		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: t.Name, VolumeSource: source})
+		pod.Volumes = slices.DeleteFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == t.Name })
+		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: t.Name, VolumeSource: source})
 	}
-	d.spec = spec
+	d.spec = pod
 }
 
 // selector notes a selector that does not fit the template: Kubernetes refuses it.

@@ -179,7 +179,10 @@ func (p *planner) claim(v *Volume, in *corev1.PersistentVolumeClaimVolumeSource,
 	case c == nil && p.Partial:
 	case c == nil:
 		at.in("claimName").note("kube-claim", "", "there is no document for the claim %s; the volume of this name is used, and made if it is missing", in.ClaimName)
-	case c.Host != "":
+	default:
+		v.Claim = c.Name
+	}
+	if c != nil && c.Host != "" {
 		v.Kind, v.Path, v.Check, v.FSGroup = VolumeHost, c.Host, HostExists, false
 	}
 }
@@ -393,28 +396,9 @@ func (p *planner) mount(in *corev1.VolumeMount, at place) (Mount, bool) {
 	out.Path = path.Clean(dir)
 	if found {
 		at.in("mountPath").note("kube-volume", "", "Kubernetes refuses options in mountPath; podman's are taken here")
-		m, err := spec.ParseVolume("volume:"+dir+":"+options, "/")
-		if err != nil {
-			at.in("mountPath").fault("kube-volume", "such as /data:Z", "%q: %v", options, err)
+		if !out.podman(options) {
+			at.in("mountPath").fault("kube-volume", "such as /data:Z", "%q are no options of a mount", options)
 			return out, false
-		}
-		out.Relabel, out.Chown = m.Relabel, m.Chown
-		for _, o := range m.Options {
-			switch o {
-			case "ro":
-				out.ReadOnly = true
-			case "rprivate", "rslave", "rshared", "private", "slave", "shared":
-				out.Propagation = o
-			case "rw":
-			default:
-				out.Options = append(out.Options, o)
-			}
-		}
-		if m.Overlay {
-			out.Options = append(out.Options, "O")
-		}
-		if m.NoCopy {
-			out.Options = append(out.Options, "nocopy")
 		}
 	}
 	if in.RecursiveReadOnly != nil && at.in("recursiveReadOnly").oneOf(string(*in.RecursiveReadOnly), "Disabled", "IfPossible", "Enabled") &&
