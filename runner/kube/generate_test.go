@@ -176,9 +176,8 @@ func generateOptions(t *testing.T, text string, o *GenerateOptions) {
 	}
 }
 
-// TestRewrite: a played document comes back with what the command line said, and plays the same.
-func TestRewrite(t *testing.T) {
-	const text = pair + `---
+// several are two pods, and what they use.
+const several = pair + `---
 apiVersion: v1
 kind: Service
 metadata: {name: front}
@@ -200,6 +199,9 @@ kind: PersistentVolumeClaim
 metadata: {name: data}
 spec: {accessModes: [ReadWriteOnce]}
 `
+
+// TestRewrite: a played document comes back with what the command line said, and plays the same.
+func TestRewrite(t *testing.T) {
 	ports := func(s string) (m spec.PortMapping) {
 		m, err := spec.ParsePort(s)
 		if err != nil {
@@ -218,7 +220,7 @@ spec: {accessModes: [ReadWriteOnce]}
 		"annotations":    {Annotations: map[string]string{annUpdate: "registry"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first, list := Read([]yaml.Source{{Name: "f", Data: []byte(text)}}, o)
+			first, list := Read([]yaml.Source{{Name: "f", Data: []byte(several)}}, o)
 			if first == nil {
 				t.Fatal(list)
 			}
@@ -245,7 +247,11 @@ spec: {accessModes: [ReadWriteOnce]}
 			}
 		})
 	}
-	plan, _ := Read([]yaml.Source{{Name: "f", Data: []byte(text)}}, Options{})
+}
+
+// TestRewriteOne: with one pod goes what it uses, and nothing else.
+func TestRewriteOne(t *testing.T) {
+	plan, _ := Read([]yaml.Source{{Name: "f", Data: []byte(several)}}, Options{})
 	out, err := Rewrite(plan.Objects, []string{"db-pod"}, GenerateOptions{}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -234,7 +234,7 @@ func (g *generator) namespaces() {
 			g.sysctl(name, v)
 		}
 	}
-	s.HostPID = pid == "host"
+	s.HostPID = pid == "host" && s.ShareProcessNamespace == nil
 	s.HostIPC = slices.ContainsFunc(g.made.Containers, func(c MadeContainer) bool { return c.Spec.IPCNS.Mode == "host" })
 }
 
@@ -263,6 +263,10 @@ func (g *generator) podSecurity() *corev1.PodSecurityContext {
 }
 
 func (g *generator) sysctl(name, value string) {
+	if g.out.Spec.HostNetwork && strings.HasPrefix(name, "net.") {
+		g.note("the sysctl %s is left out: the network is the machine's", name)
+		return
+	}
 	s := g.podSecurity()
 	if !slices.ContainsFunc(s.Sysctls, func(c corev1.Sysctl) bool { return c.Name == name }) {
 		s.Sysctls = append(s.Sysctls, corev1.Sysctl{Name: name, Value: value})
@@ -427,7 +431,7 @@ func (g *generator) mounts(c *corev1.Container, s *spec.Container) {
 			g.note("the mount of type %s at %s of container %s is left out", m.Type, m.Destination, s.Name)
 			continue
 		}
-		g.options(c.Name, m, &vm)
+		g.options(c.Name, m, &vm, s.Privileged)
 		c.VolumeMounts = append(c.VolumeMounts, vm)
 	}
 	for i, d := range s.Devices {
@@ -454,14 +458,18 @@ func (g *generator) tmpfs(m spec.Mount) *corev1.EmptyDirVolumeSource {
 }
 
 // options keeps those of podman's options that Kubernetes has no field for.
-func (g *generator) options(ctr string, m spec.Mount, vm *corev1.VolumeMount) {
+func (g *generator) options(ctr string, m spec.Mount, vm *corev1.VolumeMount, privileged bool) {
 	words := []string{}
 	for _, o := range m.Options {
 		both, slave := corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer
 		switch o {
 		case "ro", "rw", "rbind", "rprivate", "private":
 		case "rshared", "shared":
-			vm.MountPropagation = &both
+			if privileged {
+				vm.MountPropagation = &both
+			} else { // Kubernetes refuses it
+				words = append(words, o)
+			}
 		case "rslave", "slave":
 			vm.MountPropagation = &slave
 		default:
@@ -581,8 +589,10 @@ func (g *generator) security(s *spec.Container, name string) *corev1.SecurityCon
 	if s.ReadOnly {
 		out.ReadOnlyRootFilesystem = &yes
 	}
-	if s.NoNewPrivileges {
+	if admin := slices.ContainsFunc(s.CapAdd, func(c string) bool { return strings.HasSuffix(strings.ToUpper(c), "SYS_ADMIN") }); s.NoNewPrivileges && !admin && !s.Privileged {
 		out.AllowPrivilegeEscalation = &no
+	} else if s.NoNewPrivileges {
+		g.note("--security-opt no-new-privileges of container %s is left out: Kubernetes does not allow it for a privileged one", s.Name)
 	}
 	if len(s.CapAdd)+len(s.CapDrop) > 0 {
 		names := func(list []string) (out []corev1.Capability) {

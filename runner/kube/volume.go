@@ -360,7 +360,7 @@ func (p *planner) mounts(d *draft, c *Container, in *corev1.Container, at place)
 			one.in("name").fault("kube-volume", hint, "the pod has no volume %q", m.Name)
 			continue
 		}
-		out, ok := p.mount(m, one)
+		out, ok := p.mount(m, c.Spec.Privileged, one)
 		if !ok {
 			continue
 		}
@@ -386,7 +386,7 @@ func (d *draft) volume(name string) *Volume {
 }
 
 // mount reads one mount. podman allows its options after the path, behind a colon, and people use :Z and :U.
-func (p *planner) mount(in *corev1.VolumeMount, at place) (Mount, bool) {
+func (p *planner) mount(in *corev1.VolumeMount, privileged bool, at place) (Mount, bool) {
 	out := Mount{Volume: in.Name, ReadOnly: in.ReadOnly, SubPath: in.SubPath, Propagation: "rprivate"}
 	dir, options, found := strings.Cut(in.MountPath, ":")
 	if !path.IsAbs(dir) || path.Clean(dir) == "/" {
@@ -414,6 +414,9 @@ func (p *planner) mount(in *corev1.VolumeMount, at place) (Mount, bool) {
 			out.Propagation = "rslave"
 		case corev1.MountPropagationBidirectional:
 			out.Propagation = "rshared"
+			if !privileged {
+				at.in("mountPropagation").note("kube-volume", "", "Kubernetes refuses Bidirectional for a container that is not privileged")
+			}
 		}
 	}
 	if in.SubPathExpr != "" {
