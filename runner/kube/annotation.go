@@ -104,6 +104,7 @@ func (p *planner) podAnnotations(d *draft) {
 			p.annotation(d, annInfraName).fault("kube-annotation", "", "%q: %v", v, err)
 		}
 	}
+	p.annotationKeys(d)
 	var names []string
 	for _, c := range d.Containers {
 		names = append(names, c.Name)
@@ -126,6 +127,63 @@ func (p *planner) podAnnotations(d *draft) {
 		}
 	}
 	p.bindOptions(d)
+}
+
+// maxAnnotations is what Kubernetes allows for all annotations of an object together, in bytes.
+const maxAnnotations = 256 << 10
+
+// annotationKeys judges the keys: what Kubernetes refuses, and what is nearly one that has an effect.
+func (p *planner) annotationKeys(d *draft) {
+	var known []string
+	for _, a := range Annotations() {
+		base, _, _ := strings.Cut(strings.ReplaceAll(a.Key, "[", ""), "/")
+		known = append(known, base)
+	}
+	size := 0
+	for _, key := range slices.Sorted(maps.Keys(d.annotations)) {
+		size += len(key) + len(d.annotations[key])
+		if !labelKey(strings.ToLower(key)) {
+			p.annotation(d, key).note("kube-annotation", "a prefix, one slash, and up to 63 letters, digits, -, _ and .", "Kubernetes refuses the key")
+			continue
+		}
+		if base, _, _ := strings.Cut(key, "/"); !slices.Contains(known, base) {
+			if near := nearKey(base, known); near != "" {
+				p.annotation(d, key).note("kube-annotation", "did you mean "+near+"?", "it has no effect")
+			}
+		}
+	}
+	if size > maxAnnotations {
+		d.o.at("metadata", "annotations").fault("kube-size", "", "the annotations have %d bytes, and may have %d", size, maxAnnotations)
+	}
+}
+
+// nearKey finds the key that a misspelt one was meant to be. The long common beginnings are compared first, so that they do
+// not make everything near.
+func nearKey(base string, known []string) string {
+	for _, prefix := range []string{annPrefix, "io.containers."} {
+		dots := strings.Count(prefix, ".")
+		parts := strings.SplitAfterN(base, ".", dots+1)
+		if len(parts) <= dots {
+			continue
+		}
+		head, tail := strings.Join(parts[:dots], ""), parts[dots]
+		if head != prefix && spelling.Nearest(head, []string{prefix}) == "" {
+			continue
+		}
+		var tails []string
+		for _, k := range known {
+			if t, ok := strings.CutPrefix(k, prefix); ok {
+				tails = append(tails, t)
+			}
+		}
+		if slices.Contains(tails, tail) {
+			return prefix + tail
+		}
+		if near := spelling.Nearest(tail, tails); near != "" {
+			return prefix + near
+		}
+	}
+	return ""
 }
 
 func (p *planner) perContainer(base string) bool {

@@ -289,9 +289,16 @@ func (p *planner) ports(d *draft, c *Container, in *corev1.Container, at place) 
 		if !inRange(one.in("containerPort"), cp.ContainerPort, 1) || !inRange(one.in("hostPort"), cp.HostPort, 0) {
 			continue
 		}
-		one.in("protocol").oneOf(string(cp.Protocol), "TCP", "UDP", "SCTP")
+		cp.Protocol = corev1.Protocol(one.in("protocol").spelled(string(cp.Protocol), "TCP", "UDP", "SCTP"))
+		in.Ports[i].Protocol = cp.Protocol
 		if cp.Protocol == corev1.ProtocolSCTP && (cp.HostPort > 0 || p.PublishAll) {
 			one.in("protocol").fault("kube-port", "only TCP and UDP are forwarded", "SCTP cannot be published here")
+			continue
+		}
+		if c.Role == Init && cp.HostPort > 0 {
+			one.in("hostPort").note("kube-init", "", "an init container is gone when the pod serves, and its port is not published")
+		}
+		if c.Role == Init {
 			continue
 		}
 		if cp.HostPort == 0 && p.PublishAll {

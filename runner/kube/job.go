@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -17,6 +18,11 @@ func (p *planner) job(d *draft, name string, in *batchv1.JobSpec, at place) {
 	j := &Job{Name: name, BackoffLimit: defaultBackoffLimit}
 	d.Job = j
 	policy := d.spec.RestartPolicy
+	for _, p := range []corev1.RestartPolicy{corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever} {
+		if strings.EqualFold(string(p), string(policy)) {
+			policy = p
+		}
+	}
 	if policy != corev1.RestartPolicyOnFailure && policy != corev1.RestartPolicyNever {
 		d.at.in("restartPolicy").note("kube-restart", "write restartPolicy: Never or OnFailure", "a job does not go with the policy Always, OnFailure is taken")
 		spec := d.spec.DeepCopy()

@@ -3,11 +3,30 @@
 // Package kube turns Kubernetes YAML into a Plan, and what was played or made by hand back into YAML.
 //
 // Read takes the documents and gives the Plan, or a report of everything that is wrong with them: file, line, column,
-// field and the way out. Each container of the Plan is a spec.Container with what its unit needs besides; see Plan for
-// what is left to whoever plays it. Resolve adds what depends on the image and the machine. Generate writes YAML.
+// field and the way out. Each container of the Plan is a spec.Container with what its unit needs besides. Resolve adds
+// what depends on the image and the machine. Generate and Rewrite write YAML.
 //
 // The package touches no disk, no network and no manager. What Kubernetes has and this does not is in Fields: every
 // field of every kind has a verdict there, by which documents are judged and of which the manual is made.
+//
+// # Playing a plan
+//
+// Nothing is made before Read has given a plan without errors. Whoever plays it then
+//
+//   - makes the Claims that are missing and stores the Secrets (Claim.Host stays a directory, Secret.Immutable is not
+//     replaced), and pulls the images of all containers, so that a failure leaves what ran before alone;
+//   - for each Pod makes its Spec, under the unit Pod.Unit, then its Volumes: HostCheck says what must be at a path,
+//     File.Content gives the files of a VolumeFiles, written below a fresh directory in memory;
+//   - for each Container, in order, calls Resolve with the image's configuration and the Facts of the pod, adds a mount
+//     for each of Resolved.Mounts by Mount.Spec with the place of its volume, and starts the unit Container.Unit, bound to
+//     Pod.Unit and ordered after the units of Container.After. An Init container is a oneshot that must succeed; the unit
+//     of the others is ready as Container.Readiness says. Restart, Grace, Resources are settings of the unit;
+//   - stops the ordinary containers together, then the sidecars in reverse order, each by PreStop, the stop signal, and
+//     KILL after Grace.
+//
+// For a replacement, units whose Container.Digest is that of the plan that runs are left alone, as long as Pod.Digest is
+// the same. A plan is recorded as JSON, so that what was played can be taken down and written back whatever has become of
+// its files; values of secrets are not in it.
 package kube
 
 import (
@@ -270,7 +289,7 @@ func (p *planner) workload(o *object) {
 		p.job(d, v.Name, &v.Spec.JobTemplate.Spec, o.at("spec", "jobTemplate", "spec"))
 		p.cron(d, v)
 	}
-	if always && d.spec.RestartPolicy != "" && d.spec.RestartPolicy != corev1.RestartPolicyAlways {
+	if always && d.spec.RestartPolicy != "" && !strings.EqualFold(string(d.spec.RestartPolicy), "Always") {
 		d.at.in("restartPolicy").note("kube-restart", "leave it out, or write a Pod or a Job", "a %s has the policy Always in Kubernetes, which refuses this", o.kind.name)
 	}
 	if o.name() == "" {

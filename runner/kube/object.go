@@ -148,6 +148,19 @@ func (p place) oneOf(word string, words ...string) bool {
 	return false
 }
 
+// spelled is oneOf for a word that podman takes in any case: Kubernetes does not, which is noted. It gives the word as it
+// should be.
+func (p place) spelled(word string, words ...string) string {
+	for _, w := range words {
+		if w != word && strings.EqualFold(w, word) {
+			p.note("kube-value", "write "+w, "Kubernetes refuses %q, which is taken as %s", word, w)
+			return w
+		}
+	}
+	p.oneOf(word, words...)
+	return word
+}
+
 // judge reads documents and says what does not fit.
 type judge struct {
 	report   yaml.Report

@@ -37,7 +37,7 @@ func (p *planner) pod(d *draft) {
 	}
 	p.labels(d)
 	p.own(d)
-	d.at.in("restartPolicy").oneOf(string(s.RestartPolicy), "Always", "OnFailure", "Never")
+	s.RestartPolicy = corev1.RestartPolicy(d.at.in("restartPolicy").spelled(string(s.RestartPolicy), "Always", "OnFailure", "Never"))
 	d.Restart = cmp.Or(string(s.RestartPolicy), "Always")
 	d.Grace = seconds(d.at.in("terminationGracePeriodSeconds"), s.TerminationGracePeriodSeconds, defaultGrace, 0)
 	d.Deadline = seconds(d.at.in("activeDeadlineSeconds"), s.ActiveDeadlineSeconds, 0, 1)

@@ -108,7 +108,14 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 		at.fault("kube-volume", "make two volumes of it", "the volume has %d sources", given)
 	case given == 0 && v.Kind == "":
 		v.Kind, v.FSGroup = VolumeEmpty, true // as Kubernetes has it
-		if node, _ := at.o.doc.Root.At(at.path); len(node.Fields) == 1 {
+		node, _ := at.o.doc.Root.At(at.path)
+		for _, f := range node.Fields {
+			if _, known := verdicts()["VolumeSource."+f.Name]; !known && f.Name != "name" {
+				// An empty directory in place of somebody's data would be a bad surprise.
+				at.fault("kube-volume", "", "%s is no source of a volume", f.Name)
+			}
+		}
+		if len(node.Fields) == 1 {
 			at.note("kube-volume", "write emptyDir: {}", "the volume has no source and is an empty directory")
 		}
 	}
@@ -328,7 +335,7 @@ func (p *planner) projected(d *draft, in *corev1.ProjectedVolumeSource, at place
 			given++
 			some = p.downwardFiles(d, s.DownwardAPI.Items, def, one.in("downwardAPI"))
 		}
-		if node, _ := one.o.doc.Root.At(one.path); given != 1 && len(node.Fields) != 1 {
+		if refused := one.in("serviceAccountToken").has() || one.in("clusterTrustBundle").has() || one.in("podCertificate").has(); given != 1 && !refused {
 			one.fault("kube-volume", "", "it has one of configMap, secret and downwardAPI")
 		}
 		for _, f := range some {
