@@ -5,6 +5,7 @@ package kube
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -71,6 +72,7 @@ func TestGolden(t *testing.T) {
 				t.Errorf("plan %v with %d errors", plan != nil, list.Errors())
 			}
 			if plan != nil {
+				contradictions(t, plan)
 				got["plan"] = render(t, plan, name == "plan-whole")
 				if facts != "" {
 					got["resolved"] = resolved(t, plan, facts)
@@ -99,6 +101,31 @@ func write(t *testing.T, file string, comment []byte, given []txtar.File, got ma
 	}
 	if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// contradictions: what a plan asks for is what a command line could ask for, built or not.
+func contradictions(t *testing.T, p *Plan) {
+	t.Helper()
+	judge := func(who string, err error) {
+		var faults spec.Faults
+		if err != nil && !errors.As(err, &faults) {
+			t.Errorf("%s: %v", who, err)
+		}
+		for _, f := range faults {
+			var later *spec.NotBuilt
+			if !errors.As(f, &later) {
+				t.Errorf("%s: %v", who, f)
+			}
+		}
+	}
+	for _, pod := range p.Pods {
+		s := pod.Spec
+		judge("pod "+pod.Name, s.Check())
+		for _, c := range pod.Containers {
+			s := c.Spec
+			judge("container "+c.Name, s.Check())
+		}
 	}
 }
 

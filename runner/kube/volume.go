@@ -376,7 +376,7 @@ func (p *planner) mounts(d *draft, c *Container, in *corev1.Container, at place)
 			continue
 		}
 		seen[out.Path] = true
-		if v := d.volume(m.Name); v != nil && v.ReadOnly {
+		if v := d.volume(m.Name); v != nil && (v.ReadOnly || v.Kind == VolumeFiles || v.Kind == VolumeImage) {
 			out.ReadOnly = true
 		}
 		c.Mounts = append(c.Mounts, out)
