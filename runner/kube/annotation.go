@@ -41,7 +41,8 @@ const (
 
 // Annotation is a row of the table of annotations.
 type Annotation struct {
-	// Key is the annotation; /CTR stands for the name of a container, in brackets where it may be left out.
+	// Key is the annotation; /CTR stands for the name of a container, in brackets where it may be
+	// left out.
 	Key string
 	// On is Pod, or PersistentVolumeClaim.
 	On  string
@@ -85,8 +86,8 @@ func Annotations() []Annotation {
 	}
 }
 
-// annotation is the place of an annotation of a pod: its template's, else its controller's. One from the command line has
-// none, and the object stands for it.
+// annotation is the place of an annotation of a pod: its template's, else its controller's. One
+// from the command line has none, and the object stands for it.
 func (p *planner) annotation(d *draft, key string) place {
 	if template := d.at.path[:len(d.at.path)-1].With("metadata", "annotations", key); d.o.at(template...).has() {
 		return place{d.o, template}
@@ -157,8 +158,8 @@ func (p *planner) annotationKeys(d *draft) {
 	}
 }
 
-// nearKey finds the key that a misspelt one was meant to be. The long common beginnings are compared first, so that they do
-// not make everything near.
+// nearKey finds the key that a misspelt one was meant to be. The long common beginnings are
+// compared first, so that they do not make everything near.
 func nearKey(base string, known []string) string {
 	for _, prefix := range []string{annPrefix, "io.containers."} {
 		dots := strings.Count(prefix, ".")

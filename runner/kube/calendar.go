@@ -26,9 +26,10 @@ func units() [5]unit {
 	}
 }
 
-// Calendar turns the schedule of a CronJob into OnCalendar= lines. Where both days are restricted, cron joins them by "or"
-// and systemd by "and", so that there are two lines then. zone is a name of the time zone database, or empty for the
-// machine's own. Source: kubernetes.io, CronJob; systemd.time(7).
+// Calendar turns the schedule of a CronJob into OnCalendar= lines. Where both days are restricted,
+// cron joins them by "or" and systemd by "and", so that there are two lines then. zone is a name
+// of the time zone database, or empty for the machine's own. Source: kubernetes.io, CronJob;
+// systemd.time(7).
 func Calendar(schedule, zone string) ([]string, error) {
 	schedule = strings.TrimSpace(schedule)
 	if strings.HasPrefix(schedule, "TZ=") || strings.HasPrefix(schedule, "CRON_TZ=") {
@@ -74,7 +75,8 @@ func Calendar(schedule, zone string) ([]string, error) {
 	return []string{line(week, day)}, nil
 }
 
-// parse turns a field into systemd's form: values and ranges, joined by commas. Days of the week become names.
+// parse turns a field into systemd's form: values and ranges, joined by commas. Days of the week
+// become names.
 func (u unit) parse(field string) (string, error) {
 	var out []string
 	for part := range strings.SplitSeq(field, ",") {

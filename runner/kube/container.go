@@ -18,7 +18,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// containers makes the containers of a pod: init containers and sidecars as written, then the ordinary ones.
+// containers makes the containers of a pod: init containers and sidecars as written, then the
+// ordinary ones.
 func (p *planner) containers(d *draft) {
 	s := d.spec
 	if len(s.Containers) == 0 && d.at.has() {
@@ -181,7 +182,8 @@ func (p *planner) pull(image, written string, at place) string {
 	return "newer"
 }
 
-// The delays between restarts: at once to five minutes, and from the beginning after ten minutes of life.
+// The delays between restarts: at once to five minutes, and from the beginning after ten minutes
+// of life.
 const (
 	restartFirst = time.Second
 	restartMax   = 300 * time.Second
@@ -331,8 +333,8 @@ func inRange(at place, port, least int32) bool {
 	return true
 }
 
-// publish settles the published ports of all pods: those of the command line first, then those of the documents that
-// they do not displace, and no port of the machine twice.
+// publish settles the published ports of all pods: those of the command line first, then those of
+// the documents that they do not displace, and no port of the machine twice.
 func (p *planner) publish() {
 	given := make([]bool, len(p.Publish))
 	var taken []port

@@ -52,7 +52,8 @@ func planned(t *testing.T, text string) *Plan {
 	return p
 }
 
-// TestDigest: what changes in a document changes the digests of what must be made anew, and no others.
+// TestDigest: what changes in a document changes the digests of what must be made anew, and no
+// others.
 func TestDigest(t *testing.T) {
 	before := planned(t, pair)
 	for name, c := range map[string]struct{ from, to, want string }{
@@ -64,6 +65,8 @@ func TestDigest(t *testing.T) {
 		"a published port":       {"8080", "8081", "pod"},
 		"a label":                {"app: web", "app: www", "pod a b c"},
 		"the grace":              {"spec:", "spec:\n  terminationGracePeriodSeconds: 7", "pod a b c"},
+		"an annotation of one":   {"labels: {app: web}", "labels: {app: web}\n  annotations: {io.containers.autoupdate/b: registry}", "b"},
+		"an annotation of all":   {"labels: {app: web}", "labels: {app: web}\n  annotations: {io.containers.autoupdate: registry}", "a b c"},
 		"a probe":                {"image: quay.io/x/a:1", "image: quay.io/x/a:1\n    livenessProbe: {exec: {command: [x]}}", "a"},
 		"the order of fields":    {"  - name: a\n    image: quay.io/x/a:1", "  - image: quay.io/x/a:1\n    name: a", ""},
 		"a volume nobody mounts": {"  volumes:", "  volumes:\n  - {name: z, emptyDir: {}}", ""},

@@ -121,7 +121,8 @@ func (p *planner) secret(name string) (s *Secret, stored bool) {
 	return &Secret{Name: name, Data: values, Keys: slices.Sorted(maps.Keys(values))}, true
 }
 
-// secretKey finds one key of a secret. A secret that was stored as one value has that value under every key.
+// secretKey finds one key of a secret. A secret that was stored as one value has that value under
+// every key.
 func (p *planner) secretKey(name, key string, optional bool, at place) (Value, bool) {
 	s, stored := p.secret(name)
 	if s == nil {
@@ -150,7 +151,8 @@ func keysHint(keys []string) string {
 	return "it has " + strings.Join(keys, ", ")
 }
 
-// valueFrom finds where a value comes from; false if it is missing, which was reported unless it may be.
+// valueFrom finds where a value comes from; false if it is missing, which was reported unless it
+// may be.
 func (p *planner) valueFrom(d *draft, c *corev1.Container, in *corev1.EnvVarSource, at place) (Value, bool) {
 	switch {
 	case in.ConfigMapKeyRef != nil:
@@ -189,7 +191,8 @@ func (p *planner) valueFrom(d *draft, c *corev1.Container, in *corev1.EnvVarSour
 
 var subscript = regexp.MustCompile(`^metadata\.(labels|annotations)\['([^']*)'\]$`)
 
-// fieldRef is a field of the pod itself. whole allows all labels or annotations at once, which only files can hold.
+// fieldRef is a field of the pod itself. whole allows all labels or annotations at once, which
+// only files can hold.
 func (p *planner) fieldRef(d *draft, in *corev1.ObjectFieldSelector, at place, whole bool) (Value, bool) {
 	if m := subscript.FindStringSubmatch(in.FieldPath); m != nil {
 		if m[1] == "labels" {

@@ -38,9 +38,9 @@ type Field struct {
 	Doc string
 }
 
-// Fields is the table of every field of the kinds that are played. The documents are made from it, and decoding judges
-// by it: a field that is missing here makes a test fail, so that none is dropped in silence. Of a field without meaning
-// the table has no deeper rows.
+// Fields is the table of every field of the kinds that are played. The documents are made from it,
+// and decoding judges by it: a field that is missing here makes a test fail, so that none is
+// dropped in silence. Of a field without meaning the table has no deeper rows.
 func Fields() []Field {
 	var all []Field
 	for _, group := range [][]Field{objectFields(), podFields(), containerFields(), probeFields(), securityFields(), volumeFields(), controllerFields(), storageFields()} {

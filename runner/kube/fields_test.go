@@ -14,8 +14,9 @@ import (
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
-// TestFieldsAreComplete walks the Go types of every kind and wants a verdict for each field that is not below one without
-// meaning. A new version of k8s.io/api with new fields fails here, so that none is dropped in silence.
+// TestFieldsAreComplete walks the Go types of every kind and wants a verdict for each field that
+// is not below one without meaning. A new version of k8s.io/api with new fields fails here, so
+// that none is dropped in silence.
 func TestFieldsAreComplete(t *testing.T) {
 	rows := map[string]Field{}
 	for _, f := range Fields() {

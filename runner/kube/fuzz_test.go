@@ -13,7 +13,8 @@ import (
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
-// FuzzRead: whatever the documents are, there is a plan or an error, and a plan can be recorded and written back.
+// FuzzRead: whatever the documents are, there is a plan or an error, and a plan can be recorded
+// and written back.
 func FuzzRead(f *testing.F) {
 	files, err := filepath.Glob("../../testdata/kube/*.txtar")
 	if err != nil {

@@ -37,7 +37,8 @@ type MadeContainer struct {
 	Spec spec.Container
 	// Image leaves out what the image says itself.
 	Image v1.ImageConfig
-	// Ports are the published ports as they are: those of Spec, with the ports of the machine that were picked.
+	// Ports are the published ports as they are: those of Spec, with the ports of the machine that
+	// were picked.
 	Ports []spec.PortMapping
 }
 
@@ -51,15 +52,16 @@ type GenerateOptions struct {
 	Service bool
 	// Command is the command line as the header shows it, Version the program's.
 	Command, Version string
-	// PathType tells what is at a path of the machine: Directory, File, Socket, CharDevice, BlockDevice; "" if nothing is.
-	// It may be nil.
+	// PathType tells what is at a path of the machine: Directory, File, Socket, CharDevice,
+	// BlockDevice; "" if nothing is. It may be nil.
 	PathType func(path string) string
-	// Claims describe volumes that containers use; one that is not among them is written with its name alone.
+	// Claims describe volumes that containers use; one that is not among them is written with its
+	// name alone.
 	Claims []Claim
 }
 
-// Generate writes what was made by hand as Kubernetes YAML. What Kubernetes cannot hold is kept in annotations, or named in
-// a comment. The same input gives the same bytes.
+// Generate writes what was made by hand as Kubernetes YAML. What Kubernetes cannot hold is kept in
+// annotations, or named in a comment. The same input gives the same bytes.
 func Generate(made []Made, o GenerateOptions) ([]byte, error) {
 	if len(made) == 0 {
 		return nil, errors.New("there is nothing to write")
@@ -90,8 +92,9 @@ func Generate(made []Made, o GenerateOptions) ([]byte, error) {
 	return w.stream(slices.Concat(w.claims, services, workloads))
 }
 
-// Rewrite writes the pods of a plan back, by their names; none means all. With each pod go the ConfigMaps, claims, secrets
-// and services that it uses. Values of secrets come from secret; if it is nil, secrets are only named in a comment.
+// Rewrite writes the pods of a plan back, by their names; none means all. With each pod go the
+// ConfigMaps, claims, secrets and services that it uses. Values of secrets come from secret; if it
+// is nil, secrets are only named in a comment.
 func Rewrite(objects []Object, pods []string, o GenerateOptions, secret func(name string) (map[string][]byte, bool)) ([]byte, error) {
 	w := &writer{GenerateOptions: o}
 	var workloads, others []metav1.Object
@@ -369,7 +372,8 @@ func (w *writer) service(pod *corev1.Pod) *corev1.Service {
 				sp.Name += "-udp"
 			}
 			sp.TargetPort.IntVal = cp.ContainerPort
-			// Any free port will do for a cluster. It is picked by a sum, so that the text stays the same.
+			// Any free port will do for a cluster. It is picked by a sum, so that the text stays
+			// the same.
 			sum := sha256.Sum256([]byte(pod.Name + "/" + sp.Name))
 			sp.NodePort = 30000 + (int32(sum[0])<<8+int32(sum[1]))%2768
 			for taken[sp.NodePort] {
@@ -386,8 +390,8 @@ func (w *writer) service(pod *corev1.Pod) *corev1.Service {
 	return s
 }
 
-// valid makes a name that Kubernetes accepts for a container, a volume or an object: small letters, digits and dashes, at
-// most 63. A name that has to be cut keeps the sum of the whole.
+// valid makes a name that Kubernetes accepts for a container, a volume or an object: small
+// letters, digits and dashes, at most 63. A name that has to be cut keeps the sum of the whole.
 func valid(name string) string {
 	s := strings.Map(func(r rune) rune {
 		switch {

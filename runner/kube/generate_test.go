@@ -45,9 +45,10 @@ func words(t *testing.T, data []byte, pod bool) (*spec.Container, *spec.Pod) {
 	return c, nil
 }
 
-// TestGenerate writes the cases of testdata/kube/generate and plays the result. A case has pod, the words of pod create,
-// and run-1, run-2 ..., those of run; options holds NAME VALUE lines; yaml is what comes out, error what is wrong, played
-// the plan of it. Writing the played pod again gives the same.
+// TestGenerate writes the cases of testdata/kube/generate and plays the result. A case has pod,
+// the words of pod create, and run-1, run-2 ..., those of run; options holds NAME VALUE lines;
+// yaml is what comes out, error what is wrong, played the plan of it. Writing the played pod again
+// gives the same.
 func TestGenerate(t *testing.T) {
 	cases, err := filepath.Glob("../../testdata/kube/generate/*.txtar")
 	if err != nil || len(cases) == 0 {

@@ -1,32 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kube turns Kubernetes YAML into a Plan, and what was played or made by hand back into YAML.
+// Package kube turns Kubernetes YAML into a Plan, and what was played or made by hand back into
+// YAML.
 //
-// Read takes the documents and gives the Plan, or a report of everything that is wrong with them: file, line, column,
-// field and the way out. Each container of the Plan is a spec.Container with what its unit needs besides. Resolve adds
-// what depends on the image and the machine. Generate and Rewrite write YAML.
+// Read takes the documents and gives the Plan, or a report of everything that is wrong with them:
+// file, line, column, field and the way out. Each container of the Plan is a spec.Container with
+// what its unit needs besides. Resolve adds what depends on the image and the machine. Generate
+// and Rewrite write YAML.
 //
-// The package touches no disk, no network and no manager. What Kubernetes has and this does not is in Fields: every
-// field of every kind has a verdict there, by which documents are judged and of which the manual is made.
+// The package touches no disk, no network and no manager. What Kubernetes has and this does not is
+// in Fields: every field of every kind has a verdict there, by which documents are judged and of
+// which the manual is made.
 //
 // # Playing a plan
 //
 // Nothing is made before Read has given a plan without errors. Whoever plays it then
 //
-//   - makes the Claims that are missing and stores the Secrets (Claim.Host stays a directory, Secret.Immutable is not
-//     replaced), and pulls the images of all containers, so that a failure leaves what ran before alone;
-//   - for each Pod makes its Spec, under the unit Pod.Unit, then its Volumes: HostCheck says what must be at a path,
-//     File.Content gives the files of a VolumeFiles, written below a fresh directory in memory;
-//   - for each Container, in order, calls Resolve with the image's configuration and the Facts of the pod, adds a mount
-//     for each of Resolved.Mounts by Mount.Spec with the place of its volume, and starts the unit Container.Unit, bound to
-//     Pod.Unit and ordered after the units of Container.After. An Init container is a oneshot that must succeed; the unit
-//     of the others is ready as Container.Readiness says. Restart, Grace, Resources are settings of the unit;
-//   - stops the ordinary containers together, then the sidecars in reverse order, each by PreStop, the stop signal, and
-//     KILL after Grace.
+//   - makes the Claims that are missing and stores the Secrets (Claim.Host stays a directory,
+//     Secret.Immutable is not replaced), and pulls the images of all containers, so that a failure
+//     leaves what ran before alone;
+//   - for each Pod makes its Spec, under the unit Pod.Unit, then its Volumes: HostCheck says what
+//     must be at a path, File.Content gives the files of a VolumeFiles, written below a fresh
+//     directory in memory;
+//   - for each Container, in order, calls Resolve with the image's configuration and the Facts of
+//     the pod, adds a mount for each of Resolved.Mounts by Mount.Spec with the place of its
+//     volume, and starts the unit Container.Unit, bound to Pod.Unit and ordered after the units of
+//     Container.After. An Init container is a oneshot that must succeed; the unit of the others is
+//     ready as Container.Readiness says. Restart, Grace, Resources are settings of the unit;
+//   - stops the ordinary containers together, then the sidecars in reverse order, each by PreStop,
+//     the stop signal, and KILL after Grace.
 //
-// For a replacement, units whose Container.Digest is that of the plan that runs are left alone, as long as Pod.Digest is
-// the same. A plan is recorded as JSON, so that what was played can be taken down and written back whatever has become of
-// its files; values of secrets are not in it.
+// For a replacement, units whose Container.Digest is that of the plan that runs are left alone, as
+// long as Pod.Digest is the same. A plan is recorded as JSON, so that what was played can be taken
+// down and written back whatever has become of its files; values of secrets are not in it.
 package kube
 
 import (
@@ -85,19 +91,20 @@ type Options struct {
 	Rootless bool
 	// SystemdUnit becomes the label PODMAN_SYSTEMD_UNIT of all that is made.
 	SystemdUnit string
-	// Partial says that there are more documents elsewhere: what refers to objects that are not here is not judged, and
-	// nothing to play is no fault.
+	// Partial says that there are more documents elsewhere: what refers to objects that are not
+	// here is not judged, and nothing to play is no fault.
 	Partial bool
-	// Stored looks a stored secret up: the values by their keys; a secret that was stored as one value has it under the
-	// empty key. It may be nil. It is asked only for secrets that are not among the documents.
+	// Stored looks a stored secret up: the values by their keys; a secret that was stored as one
+	// value has it under the empty key. It may be nil. It is asked only for secrets that are not
+	// among the documents.
 	Stored func(name string) (map[string][]byte, bool)
 }
 
 // DefaultSeccompRoot is where the kubelet has seccomp profiles.
 const DefaultSeccompRoot = "/var/lib/kubelet/seccomp"
 
-// Read plans the documents of the sources. The report holds errors and warnings, in order of files and lines; with an
-// error the plan is nil.
+// Read plans the documents of the sources. The report holds errors and warnings, in order of files
+// and lines; with an error the plan is nil.
 func Read(sources []yaml.Source, o Options) (*Plan, report.List) {
 	p := &planner{
 		judge: judge{validate: o.Validate}, Options: o, plan: &Plan{},
@@ -140,7 +147,8 @@ func Read(sources []yaml.Source, o Options) (*Plan, report.List) {
 	return p.plan, p.report.List()
 }
 
-// Check reports on one file, which may be one of several, as podunit check does: what has no effect is an error there.
+// Check reports on one file, which may be one of several, as podunit check does: what has no
+// effect is an error there.
 func Check(path string, data []byte) report.List {
 	_, list := Read([]yaml.Source{{Name: path, Data: data}}, Options{Validate: ValidateStrict, Partial: true, Dir: "/"})
 	return list
@@ -169,7 +177,8 @@ type draft struct {
 	// annotations are those that podman's features read.
 	annotations map[string]string
 	hostNetwork bool
-	// containerNames are names of containers that the document says in an annotation, by their names in the document.
+	// containerNames are names of containers that the document says in an annotation, by their
+	// names in the document.
 	containerNames map[string]string
 }
 

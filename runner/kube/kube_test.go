@@ -23,10 +23,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden cases")
 
-// TestGolden plays the cases of testdata/kube. A case is a txtar file whose comment says what it shows: options holds
-// NAME VALUE lines (see options), *.yaml and *.json are the documents in their order, configmap/* files of --configmap;
-// plan and report are what comes out; resolve, if there, says what to resolve against, and resolved is the outcome. Of a
-// plan only what differs from a plain pod is written; the case plan-whole writes everything.
+// TestGolden plays the cases of testdata/kube. A case is a txtar file whose comment says what it
+// shows: options holds NAME VALUE lines (see options), *.yaml and *.json are the documents in
+// their order, configmap/* files of --configmap; plan and report are what comes out; resolve, if
+// there, says what to resolve against, and resolved is the outcome. Of a plan only what differs
+// from a plain pod is written; the case plan-whole writes everything.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("../../testdata/kube/*.txtar")
 	if err != nil || len(cases) < 150 {
@@ -329,7 +330,8 @@ func flat(t *testing.T, v any) []string {
 	return out
 }
 
-// resolved resolves every container against the image and machine that the lines describe: image-env, image-user, user.
+// resolved resolves every container against the image and machine that the lines describe:
+// image-env, image-user, user.
 func resolved(t *testing.T, p *Plan, text string) string {
 	t.Helper()
 	img := Image{LookUp: func(name string) (int64, error) {

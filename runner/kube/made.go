@@ -29,7 +29,8 @@ type generator struct {
 	made *Made
 	out  *corev1.Pod
 	ann  map[string]string
-	// names are the containers' names in the document; orig what they are called, where that is not POD-NAME.
+	// names are the containers' names in the document; orig what they are called, where that is
+	// not POD-NAME.
 	names []string
 	orig  map[string]string
 	// mountOptions are options that Kubernetes lacks, by container and path.
@@ -102,7 +103,8 @@ func (g *generator) naming() {
 	}
 }
 
-// labels of the pod, and those that its containers have in common; those of one container alone have no place.
+// labels of the pod, and those that its containers have in common; those of one container alone
+// have no place.
 func (g *generator) labels() {
 	all := map[string]string{}
 	add := func(m map[string]string, who string) {
@@ -685,7 +687,8 @@ func (g *generator) groups() {
 	}
 }
 
-// probes makes probes of health checks. A check that only tells is a readiness probe: a liveness probe restarts.
+// probes makes probes of health checks. A check that only tells is a readiness probe: a liveness
+// probe restarts.
 func (g *generator) probes(c *corev1.Container, s *spec.Container) {
 	if p := probeOf(s.Health); p != nil {
 		if s.OnUnhealthy == "" || s.OnUnhealthy == "none" {
@@ -779,7 +782,8 @@ type left struct {
 	flag  string
 }
 
-// leftOut is the table of what is left out. Together with written it names every field of a container.
+// leftOut is the table of what is left out. Together with written it names every field of a
+// container.
 func leftOut() []left {
 	return []left{
 		{"Timezone", "--tz"}, {"Umask", "--umask"}, {"UnsetEnv", "--unsetenv"}, {"UnsetEnvAll", "--unsetenv-all"}, {"InitPath", "--init-path"},

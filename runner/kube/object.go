@@ -59,8 +59,8 @@ type Kind struct {
 	Doc      string
 }
 
-// Kinds is the table of the kinds that are played, and of those that are accepted because they say nothing to one machine,
-// which have no versions.
+// Kinds is the table of the kinds that are played, and of those that are accepted because they say
+// nothing to one machine, which have no versions.
 func Kinds() []Kind {
 	var all []Kind
 	for _, k := range kinds() {
@@ -148,8 +148,8 @@ func (p place) oneOf(word string, words ...string) bool {
 	return false
 }
 
-// spelled is oneOf for a word that podman takes in any case: Kubernetes does not, which is noted. It gives the word as it
-// should be.
+// spelled is oneOf for a word that podman takes in any case: Kubernetes does not, which is noted.
+// It gives the word as it should be.
 func (p place) spelled(word string, words ...string) string {
 	for _, w := range words {
 		if w != word && strings.EqualFold(w, word) {

@@ -16,8 +16,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// podunit's own annotations keep what Kubernetes has no field for, so that what was generated plays as it was. Clusters
-// ignore them.
+// podunit's own annotations keep what Kubernetes has no field for, so that what was generated
+// plays as it was. Clusters ignore them.
 const (
 	annOwn        = "io.podunit/"
 	annName       = annOwn + "name"            // of the pod or volume, where Kubernetes does not allow it
@@ -135,7 +135,8 @@ func podSpec(o metav1.Object) *corev1.PodSpec {
 	return nil
 }
 
-// fold writes what the command line said into the object, so that the document alone plays the same pod.
+// fold writes what the command line said into the object, so that the document alone plays the
+// same pod.
 func (p *planner) fold(d *draft) {
 	s := podSpec(d.o.value)
 	if p.PublishAll {

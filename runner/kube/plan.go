@@ -8,14 +8,14 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Plan is what a stream of documents asks for. Nothing of the machine has been looked at: images, hosts paths, stored
-// volumes and the network are for whoever plays it. It survives a round trip through JSON, except for the values of
-// secrets, which are never written.
+// Plan is what a stream of documents asks for. Nothing of the machine has been looked at: images,
+// hosts paths, stored volumes and the network are for whoever plays it. It survives a round trip
+// through JSON, except for the values of secrets, which are never written.
 type Plan struct {
 	// Pods are in the order of the stream.
 	Pods []*Pod
-	// Claims are the volumes of PersistentVolumeClaim documents and of templates; those that pods use without a
-	// document are made empty when they are missing.
+	// Claims are the volumes of PersistentVolumeClaim documents and of templates; those that pods
+	// use without a document are made empty when they are missing.
 	Claims []Claim `json:",omitempty"`
 	// Secrets are to be stored under their names.
 	Secrets []Secret `json:",omitempty"`
@@ -29,11 +29,12 @@ type Pod struct {
 	Name string
 	// Kind and Object name the document it came from.
 	Kind, Object string
-	// Unit is the service of its infra process, NAME-pod.service, as for every pod. The services of its containers are
-	// bound to it.
+	// Unit is the service of its infra process, NAME-pod.service, as for every pod. The services
+	// of its containers are bound to it.
 	Unit string
-	// Spec is what pod create would be asked: name, labels, network, published ports, shared namespaces. Named networks
-	// and user namespaces are in it even where the command line still refuses them.
+	// Spec is what pod create would be asked: name, labels, network, published ports, shared
+	// namespaces. Named networks and user namespaces are in it even where the command line still
+	// refuses them.
 	Spec spec.Pod
 	// Start is false for a pod that is only made: replicas 0, a suspended job.
 	Start bool
@@ -41,13 +42,15 @@ type Pod struct {
 	Namespace   string
 	Annotations map[string]string `json:",omitempty"`
 	Network     Network
-	// Restart is the pod's own policy: Always, OnFailure or Never. Each container has its own words for systemd.
+	// Restart is the pod's own policy: Always, OnFailure or Never. Each container has its own
+	// words for systemd.
 	Restart string
 	// Grace is the time between a container's stop signal and KILL; zero means KILL at once.
 	Grace time.Duration
 	// Deadline is how long the pod may run; zero means for ever. After it the pod has failed.
 	Deadline time.Duration `json:",omitempty"`
-	// Containers are in the order of start: init containers and sidecars as written, then the ordinary ones.
+	// Containers are in the order of start: init containers and sidecars as written, then the
+	// ordinary ones.
 	Containers []*Container
 	// Volumes are what the containers' mounts name.
 	Volumes []*Volume `json:",omitempty"`
@@ -61,31 +64,31 @@ type Pod struct {
 	PullSecrets []string `json:",omitempty"`
 	// Runtime is the OCI runtime by its name in containers.conf, or empty.
 	Runtime string `json:",omitempty"`
-	// UserNSAuto asks for a user namespace of its own (hostUsers: false); --userns and the annotation are stronger and
-	// are in Spec.
+	// UserNSAuto asks for a user namespace of its own (hostUsers: false); --userns and the
+	// annotation are stronger and are in Spec.
 	UserNSAuto bool  `json:",omitempty"`
 	Job        *Job  `json:",omitempty"`
 	Cron       *Cron `json:",omitempty"`
-	// Digest changes when anything of the pod itself changes, that is when all its containers must be made anew. What
-	// belongs to one container is in that container's digest.
+	// Digest changes when anything of the pod itself changes, that is when all its containers must
+	// be made anew. What belongs to one container is in that container's digest.
 	Digest string
 }
 
 // Network is what a pod's network needs beyond spec.Networking.
 type Network struct {
-	// Default says that nothing was asked for: the pod joins the network podman-default-kube-network, which is made if
-	// it is missing and never removed.
+	// Default says that nothing was asked for: the pod joins the network
+	// podman-default-kube-network, which is made if it is missing and never removed.
 	Default bool `json:",omitempty"`
-	// Aliases are names under which other containers of its networks find the pod: those of its containers, and of the
-	// services that select it.
+	// Aliases are names under which other containers of its networks find the pod: those of its
+	// containers, and of the services that select it.
 	Aliases []string `json:",omitempty"`
 	// IP and MAC are given on the command line for the n-th pod.
 	IP  string `json:",omitempty"`
 	MAC string `json:",omitempty"`
 	// FQDN is the full name, in /etc/hosts before the short one; empty if there is no subdomain.
 	FQDN string `json:",omitempty"`
-	// HostDNS takes the machine's resolv.conf (dnsPolicy Default) instead of the network's name server. With DNSOnly
-	// neither is taken, only what Spec says (None).
+	// HostDNS takes the machine's resolv.conf (dnsPolicy Default) instead of the network's name
+	// server. With DNSOnly neither is taken, only what Spec says (None).
 	HostDNS bool `json:",omitempty"`
 	DNSOnly bool `json:",omitempty"`
 }
@@ -104,33 +107,37 @@ const (
 type Container struct {
 	// Name is the container's name in the document.
 	Name string
-	// Unit is the service of a container of the name Spec.Name, as for every container: POD-NAME.service.
+	// Unit is the service of a container of the name Spec.Name, as for every container:
+	// POD-NAME.service.
 	Unit string
 	Role Role
-	// Spec is what run would be asked, complete but for what Resolve adds: command, environment, user, mounts.
-	// Spec.Name is POD-NAME.
+	// Spec is what run would be asked, complete but for what Resolve adds: command, environment,
+	// user, mounts. Spec.Name is POD-NAME.
 	Spec spec.Container
 	// Process is the command and environment before Resolve.
 	Process Process
 	Restart Restart
-	// Grace is the time between stop signal and KILL; zero means KILL at once. preStop runs within it.
+	// Grace is the time between stop signal and KILL; zero means KILL at once. preStop runs within
+	// it.
 	Grace time.Duration
-	// PostStart runs right after the start; the unit is ready only when it is done, and stops when it fails.
+	// PostStart runs right after the start; the unit is ready only when it is done, and stops when
+	// it fails.
 	PostStart *Handler `json:",omitempty"`
 	// PreStop runs before the stop signal of a stop that was asked for; its failure changes nothing.
 	PreStop *Handler `json:",omitempty"`
-	// Startup, Liveness and Readiness are nil if there is no such probe. The unit is ready when it has started, PostStart
-	// is done, Startup has passed, and Readiness has passed once.
+	// Startup, Liveness and Readiness are nil if there is no such probe. The unit is ready when it
+	// has started, PostStart is done, Startup has passed, and Readiness has passed once.
 	Startup   *Probe `json:",omitempty"`
 	Liveness  *Probe `json:",omitempty"`
 	Readiness *Probe `json:",omitempty"`
-	// StartTimeout is the least time that the unit needs to become ready: what its probes and hooks may take. It comes
-	// on top of the time to pull and to start.
+	// StartTimeout is the least time that the unit needs to become ready: what its probes and
+	// hooks may take. It comes on top of the time to pull and to start.
 	StartTimeout time.Duration `json:",omitempty"`
-	// After are the containers, by their names in the document, whose units this one starts after: an init container
-	// must have succeeded, a sidecar be ready, an ordinary one have started.
+	// After are the containers, by their names in the document, whose units this one starts after:
+	// an init container must have succeeded, a sidecar be ready, an ordinary one have started.
 	After []string `json:",omitempty"`
-	// Mounts are in the order of the document; Volume of each is the name of one of the pod's volumes.
+	// Mounts are in the order of the document; Volume of each is the name of one of the pod's
+	// volumes.
 	Mounts    []Mount `json:",omitempty"`
 	Resources Resources
 	// NonRoot refuses to start as user 0; Resolve does.
@@ -140,8 +147,8 @@ type Container struct {
 	GroupSet *int64 `json:",omitempty"`
 	// GroupsStrict leaves out the groups that the image gives the user.
 	GroupsStrict bool `json:",omitempty"`
-	// MessagePath is a file that the container may write its last words to, at most 4096 bytes. MessageLogs takes the
-	// end of its log when the file is empty and the exit was an error.
+	// MessagePath is a file that the container may write its last words to, at most 4096 bytes.
+	// MessageLogs takes the end of its log when the file is empty and the exit was an error.
 	MessagePath string
 	MessageLogs bool `json:",omitempty"`
 	// CDI are devices of the container device interface, VENDOR/CLASS=NAME.
@@ -150,12 +157,13 @@ type Container struct {
 	VolumesFrom []VolumesFrom `json:",omitempty"`
 	// ImageVolumesFrom are images whose VOLUME directories it gets, read-only.
 	ImageVolumesFrom []string `json:",omitempty"`
-	// Digest changes when anything changes that makes it necessary to make this container anew: its own fields, the
-	// content of its files and variables, its volumes. It holds no secret.
+	// Digest changes when anything changes that makes it necessary to make this container anew:
+	// its own fields, the content of its files and variables, its volumes. It holds no secret.
 	Digest string
 }
 
-// Process is what becomes the command and environment of a container when the image and the machine are known.
+// Process is what becomes the command and environment of a container when the image and the
+// machine are known.
 type Process struct {
 	// Command and Args are as written; $(NAME) is not expanded yet. A nil one was not given.
 	Command []string `json:",omitempty"`
@@ -205,7 +213,8 @@ type KeyRef struct {
 // Capacity is cpu or memory of the machine, divided and rounded up.
 type Capacity struct {
 	Resource string
-	// Divisor is in units of the resource: cores for cpu, bytes for memory; a text that resource.ParseQuantity reads.
+	// Divisor is in units of the resource: cores for cpu, bytes for memory; a text that
+	// resource.ParseQuantity reads.
 	Divisor string
 }
 
@@ -219,13 +228,15 @@ type FileKey struct {
 type Restart struct {
 	// Policy is Restart=: always, on-failure or no.
 	Policy string
-	// Force and Prevent are RestartForceExitStatus= and RestartPreventExitStatus=: numbers and names of signals.
+	// Force and Prevent are RestartForceExitStatus= and RestartPreventExitStatus=: numbers and
+	// names of signals.
 	Force   []string `json:",omitempty"`
 	Prevent []string `json:",omitempty"`
 	// PodOn are exit statuses after which the whole pod restarts (RestartAllContainers).
 	PodOn []string `json:",omitempty"`
-	// First, Steps and Max are RestartSec=, RestartSteps= and RestartMaxDelaySec=; there is no limit to the number
-	// of starts. When a container that ran for Calm ends, the counter begins anew.
+	// First, Steps and Max are RestartSec=, RestartSteps= and RestartMaxDelaySec=; there is no
+	// limit to the number of starts. When a container that ran for Calm ends, the counter begins
+	// anew.
 	First, Max, Calm time.Duration
 	Steps            uint
 }
@@ -295,13 +306,15 @@ type Mount struct {
 	ReadOnly bool `json:",omitempty"`
 	// RecursiveReadOnly is empty, IfPossible or Enabled.
 	RecursiveReadOnly string `json:",omitempty"`
-	// SubPath is relative to the volume; on a writable volume a missing one is made as a directory. With Expand,
-	// $(NAME) in it stands for a variable, and Resolve expands it. Links must not lead out of the volume.
+	// SubPath is relative to the volume; on a writable volume a missing one is made as a
+	// directory. With Expand, $(NAME) in it stands for a variable, and Resolve expands it. Links
+	// must not lead out of the volume.
 	SubPath string `json:",omitempty"`
 	Expand  bool   `json:",omitempty"`
 	// Propagation is rprivate, rslave or rshared.
 	Propagation string
-	// Relabel (z or Z), Chown and Options are podman's, from the end of mountPath or from annotations.
+	// Relabel (z or Z), Chown and Options are podman's, from the end of mountPath or from
+	// annotations.
 	Relabel string   `json:",omitempty"`
 	Chown   bool     `json:",omitempty"`
 	Options []string `json:",omitempty"`
@@ -309,7 +322,8 @@ type Mount struct {
 
 // VolumesFrom takes the mounts of another container.
 type VolumesFrom struct {
-	// Container is a container of the pod by its name in the document, or any other container if Outside.
+	// Container is a container of the pod by its name in the document, or any other container if
+	// Outside.
 	Container string
 	Outside   bool     `json:",omitempty"`
 	Options   []string `json:",omitempty"`
@@ -333,14 +347,16 @@ const (
 type Volume struct {
 	Name string
 	Kind VolumeKind
-	// Path and Check are those of a path of the machine: what to check before the first container starts.
+	// Path and Check are those of a path of the machine: what to check before the first container
+	// starts.
 	Path  string    `json:",omitempty"`
 	Check HostCheck `json:",omitempty"`
 	// Claim is the name of the volume.
 	Claim     string `json:",omitempty"`
 	ReadOnly  bool   `json:",omitempty"`
 	Ephemeral bool   `json:",omitempty"`
-	// Size is the size of the tmpfs in bytes, or what an empty directory should not exceed; zero means no limit.
+	// Size is the size of the tmpfs in bytes, or what an empty directory should not exceed; zero
+	// means no limit.
 	Size  int64  `json:",omitempty"`
 	Files []File `json:",omitempty"`
 	// Image and Pull are the image and its pull policy.
@@ -388,8 +404,8 @@ type Claim struct {
 	Import string `json:",omitempty"`
 	// Template says that it came from a StatefulSet.
 	Template bool `json:",omitempty"`
-	// Host is a directory that a PersistentVolume of the play binds the claim to; pods that use it have it as a volume
-	// of kind VolumeHost.
+	// Host is a directory that a PersistentVolume of the play binds the claim to; pods that use it
+	// have it as a volume of kind VolumeHost.
 	Host string `json:",omitempty"`
 }
 
@@ -409,11 +425,13 @@ type Secret struct {
 type Job struct {
 	// Name is the job's.
 	Name string
-	// BackoffLimit is how often the pod (Never) or its containers (OnFailure) may fail before the job has failed.
+	// BackoffLimit is how often the pod (Never) or its containers (OnFailure) may fail before the
+	// job has failed.
 	BackoffLimit int
 	// Deadline is how long the whole job may take; zero means for ever.
 	Deadline time.Duration `json:",omitempty"`
-	// TTL is how long units and storage are kept after the end; nil means until somebody removes them.
+	// TTL is how long units and storage are kept after the end; nil means until somebody removes
+	// them.
 	TTL *time.Duration `json:",omitempty"`
 	// Rules are those of podFailurePolicy, the first that fits wins.
 	Rules []FailureRule `json:",omitempty"`
@@ -434,8 +452,8 @@ type FailureRule struct {
 type Cron struct {
 	// Name is the CronJob's; a run's job is NAME-MINUTES, counted from 1970.
 	Name string
-	// Schedule is as written, Calendar the OnCalendar= lines that mean the same; more than one where Kubernetes joins by
-	// "or" what systemd joins by "and".
+	// Schedule is as written, Calendar the OnCalendar= lines that mean the same; more than one
+	// where Kubernetes joins by "or" what systemd joins by "and".
 	Schedule string
 	Calendar []string
 	// Concurrency is Allow, Forbid or Replace.

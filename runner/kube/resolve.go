@@ -19,7 +19,8 @@ import (
 // Image is what Resolve needs of an image.
 type Image struct {
 	Config v1.ImageConfig
-	// LookUp finds the user ID of a name in the image's /etc/passwd. It is asked only for runAsNonRoot with a name.
+	// LookUp finds the user ID of a name in the image's /etc/passwd. It is asked only for
+	// runAsNonRoot with a name.
 	LookUp func(user string) (uid int64, err error)
 }
 
@@ -39,12 +40,13 @@ type Facts struct {
 
 // Resolved is a container that is ready to be made.
 type Resolved struct {
-	// Spec has command, environment and user; its mounts are for the caller to add. Values of secrets are not in its
-	// environment. With SecretWords its command holds some, because the document put them there: it is then not to be
-	// recorded.
+	// Spec has command, environment and user; its mounts are for the caller to add. Values of
+	// secrets are not in its environment. With SecretWords its command holds some, because the
+	// document put them there: it is then not to be recorded.
 	Spec        spec.Container
 	SecretWords bool
-	// SecretEnv are variables that hold values of secrets; they are to reach the process, and no record.
+	// SecretEnv are variables that hold values of secrets; they are to reach the process, and no
+	// record.
 	SecretEnv map[string]string
 	// Mounts are those of the container with $(NAME) expanded.
 	Mounts []Mount
@@ -69,8 +71,9 @@ func (e *NonRootError) Unwrap() error { return e.Err }
 // Hint is the way out.
 func (e *NonRootError) Hint() string { return "set securityContext.runAsUser to the number of a user" }
 
-// Resolve adds to a container what depends on its image and on the machine: command and environment with $(NAME)
-// expanded as Kubernetes does, the user, the paths of its mounts. The container is left as it is.
+// Resolve adds to a container what depends on its image and on the machine: command and
+// environment with $(NAME) expanded as Kubernetes does, the user, the paths of its mounts. The
+// container is left as it is.
 func (c *Container) Resolve(img Image, f Facts) (*Resolved, error) {
 	out := &Resolved{Spec: c.Spec, Mounts: slices.Clone(c.Mounts), SecretEnv: map[string]string{}}
 	s := &out.Spec
@@ -133,7 +136,8 @@ func subPath(m Mount, env map[string]known) (string, error) {
 	return p, nil
 }
 
-// environment gives the variables their values, in order: later ones are stronger, and see the earlier ones.
+// environment gives the variables their values, in order: later ones are stronger, and see the
+// earlier ones.
 func (c *Container) environment(f Facts) (map[string]known, error) {
 	env := map[string]known{}
 	for _, v := range c.Process.Env {
@@ -245,8 +249,8 @@ func (f Facts) fact(name string) string {
 	return ""
 }
 
-// words sets command and arguments. The image's own words are left untouched. Variables of the image are known too, which
-// Kubernetes cannot do.
+// words sets command and arguments. The image's own words are left untouched. Variables of the
+// image are known too, which Kubernetes cannot do.
 func (c *Container) words(out *Resolved, env map[string]known, img Image) {
 	image := map[string]string{}
 	for _, kv := range img.Config.Env {
@@ -270,15 +274,16 @@ func (c *Container) words(out *Resolved, env map[string]known, img Image) {
 	}
 	command, args := all(c.Process.Command), all(c.Process.Args)
 	if len(command) > 0 {
-		// The image's entrypoint and command are both gone, so the entrypoint is cleared and everything is command.
+		// The image's entrypoint and command are both gone, so the entrypoint is cleared and
+		// everything is command.
 		out.Spec.Entrypoint, out.Spec.Command = []string{}, append(command, args...)
 	} else if len(args) > 0 {
 		out.Spec.Command = args
 	}
 }
 
-// expand replaces $(NAME) by what look knows. Unknown names, and what is no name, stay as written; $$ is one $. Source:
-// kubernetes.io, Define Dependent Environment Variables.
+// expand replaces $(NAME) by what look knows. Unknown names, and what is no name, stay as written;
+// $$ is one $. Source: kubernetes.io, Define Dependent Environment Variables.
 func expand(s string, look func(string) (string, bool)) string {
 	if !strings.Contains(s, "$") {
 		return s
@@ -360,7 +365,8 @@ func (c *Container) nonRoot(img Image) error {
 	return nil
 }
 
-// Spec is the mount as run knows it, with source as the place of the volume on this machine, SubPath already applied.
+// Spec is the mount as run knows it, with source as the place of the volume on this machine,
+// SubPath already applied.
 func (m Mount) Spec(source string) spec.Mount {
 	out := spec.Mount{Type: spec.MountBind, Source: source, Destination: m.Path, Relabel: m.Relabel, Chown: m.Chown, Options: []string{"rbind", m.Propagation}}
 	if m.ReadOnly {

@@ -72,7 +72,8 @@ func (p *planner) resources(in corev1.ResourceRequirements, at place, c *Contain
 			}
 		}
 	}
-	// A missing request is the limit. That sets the weight; as a reserve of memory it would be meant by nobody.
+	// A missing request is the limit. That sets the weight; as a reserve of memory it would be
+	// meant by nobody.
 	if limit, ok := in.Limits[corev1.ResourceCPU]; ok && out.CPUWeight == 0 {
 		out.CPUWeight = weight(limit)
 	}
@@ -116,7 +117,8 @@ func (p *planner) memory(q resource.Quantity, at place) {
 	}
 }
 
-// device reads a resource that is a device: VENDOR/CLASS=NAME of the container device interface, or a path.
+// device reads a resource that is a device: VENDOR/CLASS=NAME of the container device interface,
+// or a path.
 func (p *planner) device(name string, at place, c *Container) {
 	dev, isPath := strings.CutPrefix(name, deviceResource)
 	switch {

@@ -12,7 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// podSecurity reads what the pod says for itself; what it says for its containers is read with each of them.
+// podSecurity reads what the pod says for itself; what it says for its containers is read with
+// each of them.
 func (p *planner) podSecurity(d *draft) {
 	s := d.spec.SecurityContext
 	if s == nil {
@@ -59,7 +60,8 @@ func (p *planner) id(n int64, at place) {
 	}
 }
 
-// security settles what a container says against what its pod says: field by field, the container is stronger.
+// security settles what a container says against what its pod says: field by field, the container
+// is stronger.
 func (p *planner) security(d *draft, c *Container, in *corev1.Container, at place) {
 	pod, own := d.spec.SecurityContext, in.SecurityContext
 	if pod == nil {

@@ -157,7 +157,8 @@ func (p *planner) claimSpec(in *corev1.PersistentVolumeClaimSpec, at place) {
 	}
 }
 
-// claimTemplates makes the claims of a StatefulSet, and volumes of the pod where it has none of the name.
+// claimTemplates makes the claims of a StatefulSet, and volumes of the pod where it has none of
+// the name.
 func (p *planner) claimTemplates(o *object, v *appsv1.StatefulSet, d *draft) {
 	pod := d.spec.DeepCopy()
 	for i := range v.Spec.VolumeClaimTemplates {

@@ -392,7 +392,8 @@ func (d *draft) volume(name string) *Volume {
 	return nil
 }
 
-// mount reads one mount. podman allows its options after the path, behind a colon, and people use :Z and :U.
+// mount reads one mount. podman allows its options after the path, behind a colon, and people use
+// :Z and :U.
 func (p *planner) mount(in *corev1.VolumeMount, privileged bool, at place) (Mount, bool) {
 	out := Mount{Volume: in.Name, ReadOnly: in.ReadOnly, SubPath: in.SubPath, Propagation: "rprivate"}
 	dir, options, found := strings.Cut(in.MountPath, ":")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs draws the tables of package kube as a page of the manual: which kinds, fields and annotations of Kubernetes
-// have an effect on one machine.
+// Package docs draws the tables of package kube as a page of the manual: which kinds, fields and
+// annotations of Kubernetes have an effect on one machine.
 package docs
 
 //go:generate go run -C ../../.. ./runner/kube/docs/write

@@ -19,17 +19,18 @@ import (
 // Decoder decodes nodes into Go types and reports what does not fit.
 type Decoder struct {
 	Report *Report
-	// Unknown is the severity of unknown fields and of values that must be converted; with Quiet they are not
-	// reported at all.
+	// Unknown is the severity of unknown fields and of values that must be converted; with Quiet
+	// they are not reported at all.
 	Unknown report.Severity
 	Quiet   bool
-	// Visit is called for each field of a struct that is written, before its value is decoded: the struct's type, the
-	// name of the field, its path. If it returns false, the value is left alone and the field stays unset. It may be nil.
+	// Visit is called for each field of a struct that is written, before its value is decoded: the
+	// struct's type, the name of the field, its path. If it returns false, the value is left alone
+	// and the field stays unset. It may be nil.
 	Visit func(owner reflect.Type, name string, path Path, key, value *Node) bool
 	// Hide keeps lines out of the report: for documents that hold secrets.
 	Hide bool
-	// Special decodes types that are written as one value but are structs in Go; it says whether it knows the type,
-	// and what is wrong, with a hint.
+	// Special decodes types that are written as one value but are structs in Go; it says whether
+	// it knows the type, and what is wrong, with a hint.
 	Special func(t reflect.Type, n *Node) (v any, known bool, wrong, hint string)
 }
 
@@ -58,8 +59,8 @@ func (d *Decoder) note(n *Node, path Path, code, message, hint string) {
 	}
 }
 
-// FieldsOf lists the fields of a struct as JSON has them, those of embedded structs included, each with the struct that
-// declares it.
+// FieldsOf lists the fields of a struct as JSON has them, those of embedded structs included, each
+// with the struct that declares it.
 func FieldsOf(t reflect.Type) []StructField {
 	var fields []StructField
 	for i := range t.NumField() {
@@ -92,7 +93,8 @@ var (
 	byteSlice   = reflect.TypeFor[[]byte]()
 )
 
-// value turns a node into what encoding/json would have read for type t; nil if it does not fit or is null.
+// value turns a node into what encoding/json would have read for type t; nil if it does not fit or
+// is null.
 func (d *Decoder) value(n *Node, t reflect.Type, path Path) any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -126,7 +128,8 @@ func (d *Decoder) value(n *Node, t reflect.Type, path Path) any {
 		}
 		out := make([]any, 0, len(n.Items))
 		for i, item := range n.Items {
-			// An element that does not fit stays as a zero value, so that indices remain those of the text.
+			// An element that does not fit stays as a zero value, so that indices remain those of
+			// the text.
 			v := d.value(item, t.Elem(), path.With(i))
 			if v == nil {
 				v = reflect.Zero(t.Elem()).Interface()
@@ -282,8 +285,8 @@ func (d *Decoder) scalar(n *Node, t reflect.Type, path Path) any {
 	return i
 }
 
-// text reads a string. Kubernetes refuses numbers and booleans there; other readers turn them into text, and so is done
-// here, with a note.
+// text reads a string. Kubernetes refuses numbers and booleans there; other readers turn them into
+// text, and so is done here, with a note.
 func (d *Decoder) text(n *Node, path Path) any {
 	if !n.Plain {
 		return n.Value

@@ -23,8 +23,8 @@ const (
 	Map
 )
 
-// Node is a value with its place. Aliases are followed and merges done: what an anchor stands for may be reached on
-// several ways, as the same node.
+// Node is a value with its place. Aliases are followed and merges done: what an anchor stands for
+// may be reached on several ways, as the same node.
 type Node struct {
 	Kind Kind
 	// Value is the text of a scalar without quotes.
@@ -104,8 +104,9 @@ func (p Path) String() string {
 	return b.String()
 }
 
-// At follows a path as far as it goes: the node it leads to, or the last one on the way. For a field that is there,
-// key is the field's name as written; a report on the field as such shows that place.
+// At follows a path as far as it goes: the node it leads to, or the last one on the way. For a
+// field that is there, key is the field's name as written; a report on the field as such shows
+// that place.
 func (n *Node) At(path Path) (node, key *Node) {
 	node = n
 	for _, part := range path {
@@ -227,7 +228,8 @@ func (b *builder) alias(n *goyaml.Node, depth int) *Node {
 	return known.node
 }
 
-// fields builds the fields of a map: its own first, then those of its merges that it does not have itself.
+// fields builds the fields of a map: its own first, then those of its merges that it does not have
+// itself.
 func (b *builder) fields(out *Node, n *goyaml.Node, depth int) {
 	seen := make(map[string]*Node, len(n.Content)/2)
 	var merges []*Node

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package yaml reads streams of YAML or JSON documents into trees whose nodes know where they were written, and decodes
-// such a tree strictly into Go types with json tags. Every fault of every document is reported, not only the first. It
-// knows nothing of what Kubernetes means by a field.
+// Package yaml reads streams of YAML or JSON documents into trees whose nodes know where they were
+// written, and decodes such a tree strictly into Go types with json tags. Every fault of every
+// document is reported, not only the first. It knows nothing of what Kubernetes means by a field.
 package yaml
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/podunit/podunit/generator/report"
 )
 
-// Limits of one read. A file of a few lines can stand for billions of values through aliases, and a file of ten
-// megabytes is none that a person wrote.
+// Limits of one read. A file of a few lines can stand for billions of values through aliases, and
+// a file of ten megabytes is none that a person wrote.
 const (
 	MaxBytes = 8 << 20 // of one source
 	maxNodes = 200_000 // of one document, aliases counted each time they stand for something
@@ -53,8 +53,8 @@ func (f *File) line(n int) string {
 	return strings.TrimSuffix(f.lines[n-1], "\r")
 }
 
-// Read gives the documents of all sources in order. Those with a fault are left out, and the report says why; empty
-// documents and null are left out without a word.
+// Read gives the documents of all sources in order. Those with a fault are left out, and the
+// report says why; empty documents and null are left out without a word.
 func Read(sources []Source, to *Report) []*Document {
 	var docs []*Document
 	for _, s := range sources {
@@ -82,8 +82,9 @@ type part struct {
 	text  string
 }
 
-// split cuts a stream at the lines that begin with three dashes. YAML allows such a line nowhere inside a document, not
-// even in a block of text, so that a fault in one document does not hide what is wrong in the next.
+// split cuts a stream at the lines that begin with three dashes. YAML allows such a line nowhere
+// inside a document, not even in a block of text, so that a fault in one document does not hide
+// what is wrong in the next.
 func split(lines []string) []part {
 	var parts []part
 	first := 0

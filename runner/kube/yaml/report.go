@@ -27,8 +27,8 @@ func (r *Report) Add(d report.Diagnostic) {
 	r.list = append(r.list, d)
 }
 
-// At takes a finding about a node. The message is preceded by the path if there is one. With hide, the line itself is
-// not shown, as it may hold a secret.
+// At takes a finding about a node. The message is preceded by the path if there is one. With hide,
+// the line itself is not shown, as it may hold a secret.
 func (r *Report) At(s report.Severity, n *Node, path Path, hide bool, code, message, hint string) {
 	if p := path.String(); p != "" {
 		message = p + ": " + message
