@@ -95,13 +95,7 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 		}
 	}
 	if is(in.NFS != nil) {
-		v.Kind, v.Server, v.Path, v.ReadOnly = VolumeNFS, in.NFS.Server, in.NFS.Path, in.NFS.ReadOnly
-		if p.Rootless {
-			at.in("nfs").fault("kube-refused", "mount it on the machine, and use hostPath", "only root can mount NFS")
-		}
-		if v.Server == "" || !path.IsAbs(v.Path) {
-			at.in("nfs").fault("kube-volume", "", "it needs a server and an absolute path")
-		}
+		p.nfs(v, in.NFS, at.in("nfs"))
 	}
 	switch {
 	case given > 1:
@@ -118,6 +112,16 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 		if len(node.Fields) == 1 {
 			at.note("kube-volume", "write emptyDir: {}", "the volume has no source and is an empty directory")
 		}
+	}
+}
+
+func (p *planner) nfs(v *Volume, in *corev1.NFSVolumeSource, at place) {
+	v.Kind, v.Server, v.Path, v.ReadOnly = VolumeNFS, in.Server, in.Path, in.ReadOnly
+	if p.Rootless {
+		at.fault("kube-refused", "mount it on the machine, and use hostPath", "only root can mount NFS")
+	}
+	if v.Server == "" || !path.IsAbs(v.Path) {
+		at.fault("kube-volume", "", "it needs a server and an absolute path")
 	}
 }
 
