@@ -292,7 +292,9 @@ func (o *object) visit(owner reflect.Type, name string, path yaml.Path, key, val
 		}
 		return true // so that the object can be written back as it was
 	case Meaningless:
-		return name != "status" && name != "managedFields"
+		// What a cluster fills in is not kept. The rest is, so that a document that is written back
+		// means the same to a cluster as before.
+		return name != "status" && owner.Name() != "ObjectMeta"
 	}
 	return true
 }

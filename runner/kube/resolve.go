@@ -395,13 +395,3 @@ func (p *Plan) Secret(name, key string) ([]byte, bool) {
 	}
 	return nil, false
 }
-
-// Pod finds a pod by its name; nil if there is none.
-func (p *Plan) Pod(name string) *Pod {
-	for _, pod := range p.Pods {
-		if pod.Name == name {
-			return pod
-		}
-	}
-	return nil
-}
