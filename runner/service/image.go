@@ -10,9 +10,9 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/spec"
-	"github.com/podunit/podunit/runner/update/book"
 	"go.podman.io/common/pkg/config"
 )
 
@@ -64,7 +64,7 @@ func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Im
 // instead is the image that a unit is to run for the one that its reference means: usually that
 // one, and an older one where an update has found that the unit fails with it.
 func (e *Engine) instead(ctx context.Context, unit, reference string, current *image.Image) *image.Image {
-	id := book.Instead(book.Dir(e.Containers.Store.GraphRoot()), unit, reference, current.ID)
+	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), unit, reference, current.ID)
 	if id == "" {
 		return current
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
-	"github.com/podunit/podunit/runner/update/book"
 )
 
 // Storage is the images of this user and the registries behind them.
@@ -71,7 +71,7 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 // Host is the units of this user.
 type Host struct {
 	Engine *service.Engine
-	Book   *book.Book
+	Ledger *ledger.Ledger
 	// Health tells the state of a container's health check: starting, healthy or unhealthy, empty for
 	// one without a check.
 	Health func(container.Record) string
@@ -128,7 +128,7 @@ func (h Host) Restart(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	id := cmp.Or(h.Book.Instead(name, r.Spec.Image, current.ID), current.ID)
+	id := cmp.Or(h.Ledger.Instead(name, r.Spec.Image, current.ID), current.ID)
 	if id == r.ImageID {
 		return h.Engine.Restart(ctx, r, h.Engine.StopTimeoutOf(r))
 	}

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/podunit/podunit/runner/update/book"
+	"github.com/podunit/podunit/runner/ledger"
 	"slices"
 	"time"
 )
@@ -26,7 +26,7 @@ const (
 // judge says how a unit does. Of a restart by the manager itself it is the image that is
 // thought to be the reason; a restart by hand begins another run of the unit, whose restarts
 // are counted anew, and is none.
-func judge(t book.Trial, s State, now time.Time) (verdict, string) {
+func judge(t ledger.Trial, s State, now time.Time) (verdict, string) {
 	over := !now.Before(t.Until)
 	switch {
 	case s.Active == "failed":
@@ -57,15 +57,15 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 		rows []Row
 		errs []error
 	)
-	for len(r.Book.Trials) > 0 {
-		for _, unit := range trialUnits(r.Book.Trials) {
-			trials := slices.DeleteFunc(slices.Clone(r.Book.Trials), func(t book.Trial) bool { return t.Unit != unit })
+	for len(r.Ledger.Trials) > 0 {
+		for _, unit := range trialUnits(r.Ledger.Trials) {
+			trials := slices.DeleteFunc(slices.Clone(r.Ledger.Trials), func(t ledger.Trial) bool { return t.Unit != unit })
 			s, err := r.Units.State(ctx, unit)
 			if err != nil {
 				return rows, errors.Join(append(errs, err)...)
 			}
 			v, why := judge(trials[0], s, r.now())
-			if r.Book.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
+			if r.Ledger.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
 				v, why = bad, "its rollback was cut short"
 			}
 			outcome := Updated
@@ -77,9 +77,9 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 					// The run that began this trial was cut before it saw the restart. What the
 					// unit runs is compared again by this run.
 					for _, t := range trials {
-						r.Book.End(t)
+						r.Ledger.End(t)
 					}
-					errs = append(errs, r.Book.Save())
+					errs = append(errs, r.Ledger.Save())
 					continue
 				}
 				err = r.accept(trials)
@@ -89,7 +89,7 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 			errs = append(errs, err)
 			rows = append(rows, judged(trials, outcome, why, err)...)
 		}
-		if len(r.Book.Trials) == 0 {
+		if len(r.Ledger.Trials) == 0 {
 			break
 		}
 		select {
@@ -101,7 +101,7 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 	return rows, errors.Join(append(errs, r.clean())...)
 }
 
-func trialUnits(trials []book.Trial) []string {
+func trialUnits(trials []ledger.Trial) []string {
 	var units []string
 	for _, t := range trials {
 		if !slices.Contains(units, t.Unit) {
@@ -111,7 +111,7 @@ func trialUnits(trials []book.Trial) []string {
 	return units
 }
 
-func judged(trials []book.Trial, outcome Outcome, why string, err error) []Row {
+func judged(trials []ledger.Trial, outcome Outcome, why string, err error) []Row {
 	var rows []Row
 	for _, t := range trials {
 		row := rowOf(Target{Unit: t.Unit, Container: t.Container, Image: t.Reference, Policy: Registry, Runs: t.OldID})
@@ -128,23 +128,23 @@ func judged(trials []book.Trial, outcome Outcome, why string, err error) []Row {
 }
 
 // accept ends the trial of a unit that does well.
-func (r *Runner) accept(trials []book.Trial) error {
+func (r *Runner) accept(trials []ledger.Trial) error {
 	for _, t := range trials {
-		r.Book.End(t)
-		r.note(book.Event{
+		r.Ledger.End(t)
+		r.note(ledger.Event{
 			Time: r.now(), Unit: t.Unit, Container: t.Container, Reference: t.Reference,
 			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: string(Updated),
 		})
 	}
-	return r.Book.Save()
+	return r.Ledger.Save()
 }
 
 // rollBack has a unit run its old images again, remembers the digests that failed it, and sees
 // the unit up. Without Rollback, or without an old image, the unit is left as it is: its own
 // Restart= stands.
-func (r *Runner) rollBack(ctx context.Context, unit string, trials []book.Trial, why error) (Outcome, error) {
-	event := func(t book.Trial, result Outcome) book.Event {
-		return book.Event{
+func (r *Runner) rollBack(ctx context.Context, unit string, trials []ledger.Trial, why error) (Outcome, error) {
+	event := func(t ledger.Trial, result Outcome) ledger.Event {
+		return ledger.Event{
 			Time: r.now(), Unit: unit, Container: t.Container, Reference: t.Reference,
 			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: string(result), Why: why.Error(),
 		}
@@ -155,16 +155,16 @@ func (r *Runner) rollBack(ctx context.Context, unit string, trials []book.Trial,
 	}
 	for _, t := range trials {
 		if back {
-			r.Book.Hold(book.Held{
+			r.Ledger.Hold(ledger.Held{
 				Unit: unit, Container: t.Container, Reference: t.Reference,
 				Bad: t.Digest, BadID: t.NewID, ImageID: t.OldID, Since: r.now(),
 			})
 		} else {
-			r.Book.End(t)
+			r.Ledger.End(t)
 			r.note(event(t, Failed))
 		}
 	}
-	if err := r.Book.Save(); err != nil {
+	if err := r.Ledger.Save(); err != nil {
 		return Failed, err
 	}
 	r.reached("held " + unit)
@@ -178,14 +178,14 @@ func (r *Runner) rollBack(ctx context.Context, unit string, trials []book.Trial,
 		err = fmt.Errorf("%s does not start with its old image either: %w", unit, err)
 	}
 	for _, t := range trials {
-		r.Book.End(t) // not before: a cut in between is mended by the next run
+		r.Ledger.End(t) // not before: a cut in between is mended by the next run
 		r.note(event(t, result))
 	}
-	return result, errors.Join(err, r.Book.Save())
+	return result, errors.Join(err, r.Ledger.Save())
 }
 
-func (r *Runner) note(e book.Event) {
-	r.Book.History = append(r.Book.History, e)
+func (r *Runner) note(e ledger.Event) {
+	r.Ledger.History = append(r.Ledger.History, e)
 	if r.Log != nil {
 		r.Log(e)
 	}
@@ -195,13 +195,13 @@ func (r *Runner) note(e book.Event) {
 // unit runs.
 func (r *Runner) clean() error {
 	var (
-		stay []book.Kept
+		stay []ledger.Kept
 		seen = make(map[string]int)
 		drop []string
 	)
-	for _, k := range slices.Backward(r.Book.Kept) {
+	for _, k := range slices.Backward(r.Ledger.Kept) {
 		seen[k.Unit]++
-		held := slices.ContainsFunc(r.Book.Held, func(h book.Held) bool { return h.ImageID == k.ImageID })
+		held := slices.ContainsFunc(r.Ledger.Held, func(h ledger.Held) bool { return h.ImageID == k.ImageID })
 		if held || seen[k.Unit] <= r.Keep {
 			stay = append(stay, k)
 		} else {
@@ -212,13 +212,13 @@ func (r *Runner) clean() error {
 		return nil
 	}
 	slices.Reverse(stay)
-	// The book first: an image that stays without an entry is found by a prune, one that is gone
+	// The ledger first: an image that stays without an entry is found by a prune, one that is gone
 	// with its entry would be put back by a rollback.
-	r.Book.Kept = stay
-	errs := []error{r.Book.Save()}
+	r.Ledger.Kept = stay
+	errs := []error{r.Ledger.Save()}
 	slices.Sort(drop)
 	for _, id := range slices.Compact(drop) {
-		if !slices.ContainsFunc(stay, func(k book.Kept) bool { return k.ImageID == id }) {
+		if !slices.ContainsFunc(stay, func(k ledger.Kept) bool { return k.ImageID == id }) {
 			errs = append(errs, r.Images.Drop(id))
 		}
 	}

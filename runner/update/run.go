@@ -7,7 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/podunit/podunit/runner/update/book"
+	"github.com/podunit/podunit/runner/ledger"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +23,7 @@ type Options struct {
 	Jitter   time.Duration // before the first question to each registry
 	Now      func() time.Time
 	// Log gets what is worth a line in the journal at once: an event, and what it is about.
-	Log func(book.Event)
+	Log func(ledger.Event)
 	// Reached is called between steps, with their names; tests kill the process there.
 	Reached func(step string)
 }
@@ -36,7 +36,7 @@ const maxWindow = 90 * time.Second
 type Runner struct {
 	Images Images
 	Units  Units
-	Book   *book.Book
+	Ledger *ledger.Ledger
 	Options
 }
 
@@ -142,7 +142,7 @@ func (r *Runner) compare(w *work) {
 	if w.local == nil || w.Runs == "" || w.Runs == w.local.ID {
 		return
 	}
-	if r.Book.Instead(w.Unit, w.Image, w.local.ID) != "" {
+	if r.Ledger.Instead(w.Unit, w.Image, w.local.ID) != "" {
 		w.row.Note = "failed with " + w.local.ID[:min(12, len(w.local.ID))] + " before"
 		return
 	}
@@ -153,7 +153,7 @@ func (r *Runner) compare(w *work) {
 func (r *Runner) decide(w *work) {
 	w.row.Digest = w.newer.Digest
 	switch {
-	case r.Book.FailedWith(w.Unit, w.Container, w.Image, w.newer.Digest):
+	case r.Ledger.FailedWith(w.Unit, w.Container, w.Image, w.newer.Digest):
 		w.row.Note = "failed with " + w.newer.Digest.String() + " before; the next one will be tried"
 	case w.newer.Newer:
 		w.take, w.row.Updated = true, Pending
@@ -210,11 +210,11 @@ func (r *Runner) keepOld(w *work) error {
 		old = w.local.ID
 	}
 	w.row.Old = old
-	if old == "" || slices.ContainsFunc(r.Book.Kept, func(k book.Kept) bool { return k.Unit == w.Unit && k.ImageID == old }) {
+	if old == "" || slices.ContainsFunc(r.Ledger.Kept, func(k ledger.Kept) bool { return k.Unit == w.Unit && k.ImageID == old }) {
 		return nil
 	}
-	r.Book.Kept = append(r.Book.Kept, book.Kept{Unit: w.Unit, ImageID: old, Since: r.now()})
-	if err := r.Book.Save(); err != nil {
+	r.Ledger.Kept = append(r.Ledger.Kept, ledger.Kept{Unit: w.Unit, ImageID: old, Since: r.now()})
+	if err := r.Ledger.Save(); err != nil {
 		return err
 	}
 	return r.Images.Keep(old)
@@ -256,7 +256,7 @@ func (r *Runner) restart(ctx context.Context, all []*work) {
 			wg.Go(func() { r.restartOne(ctx, unit, byUnit[unit]) })
 		}
 		wg.Wait()
-		// One after the other: the book has one writer.
+		// One after the other: the ledger has one writer.
 		for _, unit := range units {
 			r.afterRestart(ctx, unit, byUnit[unit])
 		}
@@ -299,15 +299,15 @@ func (r *Runner) beginTrial(unit string, list []*work, s State) error {
 		window = min(cmp.Or(s.Window, maxWindow), maxWindow)
 	}
 	for _, w := range list {
-		r.Book.Begin(book.Trial{
+		r.Ledger.Begin(ledger.Trial{
 			Unit: unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
 			Digest: w.newer.Digest, Since: r.now(), Until: r.now().Add(window),
 		})
 		if w.row.Old != w.row.New {
-			r.Book.Release(unit, w.Container)
+			r.Ledger.Release(unit, w.Container)
 		}
 	}
-	return r.Book.Save()
+	return r.Ledger.Save()
 }
 
 func (r *Runner) restartOne(ctx context.Context, unit string, list []*work) {
@@ -328,9 +328,9 @@ func (r *Runner) afterRestart(ctx context.Context, unit string, list []*work) {
 	}
 	if !ok {
 		why := errors.Join(list[0].errs...)
-		var trials []book.Trial
+		var trials []ledger.Trial
 		for _, w := range list {
-			if t := r.Book.Trial(unit, w.Container); t != nil {
+			if t := r.Ledger.Trial(unit, w.Container); t != nil {
 				trials = append(trials, *t)
 			}
 		}
@@ -350,11 +350,11 @@ func (r *Runner) afterRestart(ctx context.Context, unit string, list []*work) {
 	s, err := r.Units.State(ctx, unit)
 	for _, w := range list {
 		w.row.Updated = Updated
-		if t := r.Book.Trial(unit, w.Container); t != nil && err == nil {
+		if t := r.Ledger.Trial(unit, w.Container); t != nil && err == nil {
 			t.Restarts, t.Invocation = s.Restarts, s.Invocation
 		}
 	}
-	if err := r.Book.Save(); err != nil {
+	if err := r.Ledger.Save(); err != nil {
 		list[0].errs = append(list[0].errs, err)
 	}
 }

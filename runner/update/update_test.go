@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/podunit/podunit/runner/update/book"
+	"github.com/podunit/podunit/runner/ledger"
 	"maps"
 	"slices"
 	"strings"
@@ -37,7 +37,7 @@ type world struct {
 	becomes map[string]func(*State)
 	runs    map[string]string // image ID of what a unit runs, by unit
 	image   map[string]string // reference of a unit
-	book    *book.Book
+	ledger  *ledger.Ledger
 	dir     string
 }
 
@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) reopen() {
 	var err error
-	if w.book, err = book.Open(w.dir); err != nil {
+	if w.ledger, err = ledger.Open(w.dir); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -117,13 +117,13 @@ func (w *world) State(_ context.Context, unit string) (State, error) {
 }
 
 // Restart does what the start of a unit does: it runs what its reference means, unless the
-// book says otherwise.
+// ledger says otherwise.
 func (w *world) Restart(_ context.Context, unit string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.restarts = append(w.restarts, unit)
 	id := w.local[w.image[unit]].ID
-	if other := w.book.Instead(unit, w.image[unit], id); other != "" {
+	if other := w.ledger.Instead(unit, w.image[unit], id); other != "" {
 		id = other
 	}
 	w.runs[unit] = id
@@ -139,7 +139,7 @@ func (w *world) Restart(_ context.Context, unit string) error {
 }
 
 func (w *world) runner() *Runner {
-	return &Runner{Images: w, Units: w, Book: w.book, Options: Options{Rollback: true, Keep: 1}}
+	return &Runner{Images: w, Units: w, Ledger: w.ledger, Options: Options{Rollback: true, Keep: 1}}
 }
 
 // run does a run and the judgement, and gives UPDATED of each unit.
@@ -499,15 +499,15 @@ func (a *asker) Newer(ctx context.Context, q Question) (Answer, error) {
 func TestClean(t *testing.T) {
 	w := newWorld(t)
 	for i, id := range []string{"a", "b", "c"} {
-		w.book.Kept = append(w.book.Kept, book.Kept{Unit: "web", ImageID: img(id).ID, Since: time.Unix(int64(i), 0)})
+		w.ledger.Kept = append(w.ledger.Kept, ledger.Kept{Unit: "web", ImageID: img(id).ID, Since: time.Unix(int64(i), 0)})
 		w.kept = append(w.kept, img(id).ID)
 	}
-	w.book.Held = []book.Held{{Unit: "web", ImageID: img("a").ID}}
+	w.ledger.Held = []ledger.Held{{Unit: "web", ImageID: img("a").ID}}
 	if err := w.runner().clean(); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{img("a").ID, img("c").ID}; !slices.Equal(w.kept, want) || len(w.book.Kept) != 2 {
-		t.Errorf("%v, %v", w.kept, w.book.Kept)
+	if want := []string{img("a").ID, img("c").ID}; !slices.Equal(w.kept, want) || len(w.ledger.Kept) != 2 {
+		t.Errorf("%v, %v", w.kept, w.ledger.Kept)
 	}
 }
 

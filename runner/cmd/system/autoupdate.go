@@ -18,11 +18,11 @@ import (
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/update"
-	"github.com/podunit/podunit/runner/update/book"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
@@ -108,9 +108,9 @@ func (a *autoUpdate) run(ctx context.Context) error {
 	if len(a.pin)+len(a.unpin) > 0 {
 		return a.setPins(ctx, x)
 	}
-	dir := book.Dir(x.Containers.Store.GraphRoot())
+	dir := ledger.Dir(x.Containers.Store.GraphRoot())
 	if a.history {
-		b, err := book.Open(dir)
+		b, err := ledger.Open(dir)
 		if err != nil {
 			a.env.Warn(err.Error())
 		}
@@ -139,7 +139,7 @@ func (a *autoUpdate) run(ctx context.Context) error {
 
 // update does the run itself. Nobody else's goes on meanwhile.
 func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) error {
-	b, err := book.Open(dir)
+	b, err := ledger.Open(dir)
 	if err != nil {
 		a.env.Warn(err.Error())
 	}
@@ -148,13 +148,13 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := update.Host{Engine: x, Book: b}
+	host := update.Host{Engine: x, Ledger: b}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")
 	}
 	r := &update.Runner{
-		Images: update.Storage{Images: images, Options: a.pullOptions(x)}, Units: host, Book: b,
+		Images: update.Storage{Images: images, Options: a.pullOptions(x)}, Units: host, Ledger: b,
 		Options: update.Options{
 			DryRun: a.dryRun, Rollback: a.rollback, AuthFile: a.options.AuthFile,
 			Keep: a.settings.Keep, Window: a.settings.HealthWindow, Log: a.log,
@@ -227,7 +227,7 @@ func (a *autoUpdate) watch(ctx context.Context, x *service.Engine, m *unit.Manag
 }
 
 // log writes a line to the journal, with fields for programs.
-func (a *autoUpdate) log(ev book.Event) {
+func (a *autoUpdate) log(ev ledger.Event) {
 	text := fmt.Sprintf("%s: %s of %s: %s", ev.Unit, ev.Reference, ev.Container, said(ev))
 	priority := journald.PriNotice
 	if update.Outcome(ev.Result) != update.Updated {
@@ -243,7 +243,7 @@ func (a *autoUpdate) log(ev book.Event) {
 	}
 }
 
-func said(ev book.Event) string {
+func said(ev ledger.Event) string {
 	switch update.Outcome(ev.Result) {
 	case update.Updated:
 		return "updated to " + image.Short(ev.New)
@@ -254,7 +254,7 @@ func said(ev book.Event) string {
 }
 
 // tell starts the unit that wants the report, once everything is judged and if there is news.
-func (a *autoUpdate) tell(ctx context.Context, x *service.Engine, m *unit.Manager, b *book.Book) error {
+func (a *autoUpdate) tell(ctx context.Context, x *service.Engine, m *unit.Manager, b *ledger.Ledger) error {
 	news := slices.ContainsFunc(a.rows, func(r update.Row) bool {
 		return r.Updated != update.Nothing && r.Updated != update.Pending
 	})
@@ -291,7 +291,7 @@ func (a *autoUpdate) show() error {
 	}, a.rows)
 }
 
-func (a *autoUpdate) showHistory(b *book.Book) error {
+func (a *autoUpdate) showHistory(b *ledger.Ledger) error {
 	if format.IsJSON(a.format) {
 		return format.JSON(a.env.Stdout, b.History)
 	}

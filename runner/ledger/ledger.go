@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package book is what auto-update must remember from one run to the next: units that do not run
+// Package ledger is what auto-update must remember from one run to the next: units that do not run
 // the image that their reference means, units on trial, images that are kept, and the history.
 //
 // It has a package of its own because every start of a container reads one part of it: whether
 // this unit is to run another image for now.
-package book
+package ledger
 
 import (
 	"encoding/json"
@@ -62,8 +62,8 @@ type Event struct {
 	Why             string        `json:",omitempty"`
 }
 
-// Book is the content of the files.
-type Book struct {
+// Ledger is the content of the files.
+type Ledger struct {
 	Held    []Held
 	Trials  []Trial
 	Kept    []Kept
@@ -87,14 +87,14 @@ type rest struct {
 	History []Event
 }
 
-// Dir is the directory of the book of a storage.
+// Dir is the directory of the ledger of a storage.
 func Dir(graphRoot string) string { return filepath.Join(graphRoot, "podunit", "update") }
 
-// Open reads the book of a directory; one that is not there is empty. A file that cannot be
-// understood is moved aside, since no update must fail for it, and the error says so; the book
+// Open reads the ledger of a directory; one that is not there is empty. A file that cannot be
+// understood is moved aside, since no update must fail for it, and the error says so; the ledger
 // is usable all the same.
-func Open(dir string) (*Book, error) {
-	b := &Book{dir: dir}
+func Open(dir string) (*Ledger, error) {
+	b := &Ledger{dir: dir}
 	var r rest
 	err := errors.Join(read(filepath.Join(dir, heldFile), &b.Held), read(filepath.Join(dir, restFile), &r))
 	b.Trials, b.Kept, b.History = r.Trials, r.Kept, r.History
@@ -116,9 +116,9 @@ func read(path string, v any) error {
 	return nil
 }
 
-// Save writes the book so that a power cut leaves the old one or the new one of each file. What
+// Save writes the ledger so that a power cut leaves the old one or the new one of each file. What
 // a start reads is written first.
-func (b *Book) Save() error {
+func (b *Ledger) Save() error {
 	if n := len(b.History) - historyLength; n > 0 {
 		b.History = slices.Delete(b.History, 0, n)
 	}
@@ -145,11 +145,11 @@ func write(path string, v any) error {
 // Instead tells which image a unit is to run, by its ID, when its reference means the image
 // current; empty if that one is right. It holds until the reference means another image than
 // the one that failed.
-func (b *Book) Instead(unit, reference, current string) string {
+func (b *Ledger) Instead(unit, reference, current string) string {
 	return instead(b.Held, unit, reference, current)
 }
 
-// Instead is Book.Instead for the start of a unit: of a book that cannot be read nothing is held.
+// Instead is Ledger.Instead for the start of a unit: of one that cannot be read nothing is held.
 func Instead(dir, unit, reference, current string) string {
 	data, err := os.ReadFile(filepath.Join(dir, heldFile))
 	if err != nil {
@@ -172,14 +172,14 @@ func instead(held []Held, unit, reference, current string) string {
 }
 
 // FailedWith reports whether a container of a unit failed with what the registry has.
-func (b *Book) FailedWith(unit, container, reference string, d digest.Digest) bool {
+func (b *Ledger) FailedWith(unit, container, reference string, d digest.Digest) bool {
 	return slices.ContainsFunc(b.Held, func(h Held) bool {
 		return h.Unit == unit && h.Container == container && h.Reference == reference && h.Bad == d
 	})
 }
 
 // Trial finds a trial; nil if there is none.
-func (b *Book) Trial(unit, container string) *Trial {
+func (b *Ledger) Trial(unit, container string) *Trial {
 	i := slices.IndexFunc(b.Trials, func(t Trial) bool { return t.Unit == unit && t.Container == container })
 	if i < 0 {
 		return nil
@@ -188,23 +188,23 @@ func (b *Book) Trial(unit, container string) *Trial {
 }
 
 // Begin notes a trial, in the place of an earlier one.
-func (b *Book) Begin(t Trial) {
+func (b *Ledger) Begin(t Trial) {
 	b.End(t)
 	b.Trials = append(b.Trials, t)
 }
 
 // End forgets a trial.
-func (b *Book) End(t Trial) {
+func (b *Ledger) End(t Trial) {
 	b.Trials = slices.DeleteFunc(b.Trials, func(x Trial) bool { return x.Unit == t.Unit && x.Container == t.Container })
 }
 
 // Hold notes that a unit is to run another image.
-func (b *Book) Hold(h Held) {
+func (b *Ledger) Hold(h Held) {
 	b.Release(h.Unit, h.Container)
 	b.Held = append(b.Held, h)
 }
 
 // Release lets a unit run what its reference means.
-func (b *Book) Release(unit, container string) {
+func (b *Ledger) Release(unit, container string) {
 	b.Held = slices.DeleteFunc(b.Held, func(h Held) bool { return h.Unit == unit && h.Container == container })
 }
