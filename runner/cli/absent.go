@@ -36,7 +36,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"load":        {instead: "skopeo copy docker-archive:FILE containers-storage:IMAGE"},
 	"login":       {instead: "skopeo login REGISTRY; podunit reads the same auth.json"},
 	"logout":      {instead: "skopeo logout REGISTRY"},
-	"network":     {issue: spec.IssueNetworks},
 	"pause":       {instead: "systemctl --user freeze UNIT"},
 	"play":        {issue: "Kubernetes YAML"},
 	"port":        {instead: "podunit ps, or podunit inspect -f '{{json .NetworkSettings.Ports}}' CONTAINER"},
@@ -59,6 +58,10 @@ var absent = map[string]struct{ instead, issue string }{
 	"image save":    {instead: "skopeo copy containers-storage:IMAGE docker-archive:FILE"},
 	"image search":  {instead: "skopeo list-tags docker://REPOSITORY lists what there is of one repository"},
 	"image tree":    {instead: "podunit image inspect IMAGE"},
+
+	"network connect":    {issue: spec.IssueNetworks},
+	"network disconnect": {issue: spec.IssueNetworks},
+	"network update":     {issue: spec.IssueNetworks},
 
 	"pod kill":    {instead: "podunit kill CONTAINER for each: podunit ps --pod lists them"},
 	"pod logs":    {instead: "podunit logs -n CONTAINER... of its containers: podunit ps --pod lists them"},

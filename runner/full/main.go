@@ -10,6 +10,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/image"
+	"github.com/podunit/podunit/runner/cmd/network"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/system"
 	"github.com/podunit/podunit/runner/image/registry"
@@ -42,6 +43,7 @@ func others() []cli.Verb {
 		{Name: "images", New: image.NewImages},
 		{Name: "info", New: system.NewInfo},
 		{Name: "inspect", New: system.NewInspect},
+		{Name: "network", New: network.New},
 		{Name: "pull", New: image.NewPull},
 		{Name: "quadlet", New: quadlet.New, Plain: true},
 		{Name: "rmi", New: image.NewRmi},

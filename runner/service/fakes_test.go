@@ -148,6 +148,8 @@ func (m *fakeManager) StartScope(context.Context, string, string) (unit.Own, err
 	return unit.Own{Name: "podunit-x.scope", Cgroup: "/podunit-x.scope"}, m.call("scope")
 }
 
+func (m *fakeManager) Start(_ context.Context, name string) error { return m.call("start", name) }
+
 func (m *fakeManager) Stop(_ context.Context, name string) error {
 	if err := m.call("stop", name); err != nil || m.stops == nil {
 		return err

@@ -15,6 +15,8 @@ package spec
 
 import (
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -327,7 +329,14 @@ type Networking struct {
 	// DNSSearch holds domains; the single "." means no search domains.
 	DNSSearch  []string
 	DNSOptions []string
+	// IP, IP6 and MAC are for the one named network that there is, Aliases for all.
+	IP, IP6 netip.Addr
+	MAC     net.HardwareAddr `json:",omitempty"`
+	Aliases []string         `json:",omitempty"`
 }
+
+// Named tells whether the container or pod is on named networks.
+func (n *Networking) Named() bool { return len(n.Networks) > 0 && n.Networks[0].IsNamed() }
 
 // Publishes reports whether published ports have an effect: a container that has no network, or
 // somebody else's, publishes none.
