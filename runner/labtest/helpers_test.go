@@ -184,18 +184,6 @@ func TestLabKeepID(t *testing.T) {
 	}
 }
 
-// TestLabRawCrash is informational.
-func TestLabRawCrash(t *testing.T) {
-	l := boot(t, labtest.Options{})
-	l.MustRun("alice", "podunit pull -q "+image)
-	l.WriteFile("alice", ".config/containers/systemd/crash.container", "[Container]\nImage="+image+"\nNetwork=none\nExec=sh -c 'sleep 1; seq 1 20000; exit 3'\n")
-	l.MustRun("alice", "systemctl --user daemon-reload")
-	for range 4 {
-		t.Log(l.MustRun("alice", "systemctl --user start crash; sleep 3; journalctl --user -u crash -o cat -I | grep -c '^[0-9]*$'; systemctl --user reset-failed crash"))
-	}
-	t.Log(l.MustRun("alice", "journalctl --user -u crash -n 8"))
-}
-
 // TestLabPodStop ends pods: as soon as was asked for, and one whose start fails again and again.
 func TestLabPodStop(t *testing.T) {
 	l := boot(t, labtest.Options{})
