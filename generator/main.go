@@ -141,7 +141,7 @@ func run(e env) int {
 		}
 		log.debug("No files parsed from [" + strings.Join(names, " ") + "]")
 	}
-	opt := convert.Options{User: o.user, Lax: lax, Exists: exists, Reporter: bindir + "/podunit"}
+	opt := convert.Options{User: o.user, Lax: lax, UID: accountID, Exists: exists, Reporter: bindir + "/podunit"}
 	opt.Runner = opt.Reporter
 	if r := e.getenv("PODUNIT"); r != "" {
 		opt.Runner, opt.Reporter = r, r
@@ -166,6 +166,16 @@ func run(e env) int {
 		return 1
 	}
 	return 0
+}
+
+// accountID is the ID of an account in /etc/passwd.
+func accountID(name string) (int, bool) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, false
+	}
+	id, err := strconv.Atoi(u.Uid)
+	return id, err == nil
 }
 
 func search(e env, o options) source.Search {

@@ -4,9 +4,12 @@
 package settings
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
+	"syscall"
 
 	"gopkg.in/ini.v1"
 )
@@ -83,7 +86,12 @@ func (w Where) Read() (Settings, []error) {
 		if target, err := os.Readlink(path); err == nil && target == "/dev/null" {
 			continue
 		}
-		f, err := ini.LoadSources(ini.LoadOptions{AllowBooleanKeys: false, SkipUnrecognizableLines: false}, path)
+		text, err := readFile(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f, err := ini.LoadSources(ini.LoadOptions{AllowBooleanKeys: false, SkipUnrecognizableLines: false}, text)
 		if err != nil {
 			errs = append(errs, &os.PathError{Op: "read", Path: path, Err: err})
 			continue
@@ -99,6 +107,40 @@ func (w Where) Read() (Settings, []error) {
 	}
 	return s, errs
 }
+
+// maxSize is the most bytes that a file of settings may have.
+const maxSize = 1 << 20
+
+// readFile reads a regular file. Of a pipe or an endless device the generator would hold up the boot: it is
+// looked at before it is opened, and again once it is open.
+func readFile(path string) ([]byte, error) {
+	fault := func(err error) ([]byte, error) { return nil, &os.PathError{Op: "read", Path: path, Err: err} }
+	if st, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return fault(errNotRegular)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return fault(errNotRegular)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(text) > maxSize {
+		return fault(errTooLarge)
+	}
+	return text, err
+}
+
+var (
+	errNotRegular = errors.New("it is not a regular file")
+	errTooLarge   = errors.New("it is larger than 1 MiB")
+)
 
 type badValue string
 

@@ -3,9 +3,14 @@
 package settings
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestRead(t *testing.T) {
@@ -46,4 +51,38 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNoFile: what is no file of settings is told at once, and does not hold up the boot.
+func TestNoFile(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a FIFO":            func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"an endless device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a huge file":       func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("#\n"), maxSize), 0o644) },
+		"a directory":       func(path string) error { return os.Mkdir(path, 0o755) },
+	} {
+		root := t.TempDir()
+		path := filepath.Join(root, "etc/podunit/podunit.conf")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), put(path)); err != nil {
+			t.Fatal(err)
+		}
+		done := reading(Where{Root: root})
+		select {
+		case errs := <-done:
+			if len(errs) != 1 || !strings.Contains(errs[0].Error(), path) {
+				t.Errorf("%s: %v", name, errs)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s is waited for", name)
+		}
+	}
+}
+
+func reading(w Where) <-chan []error {
+	done := make(chan []error, 1)
+	go func() {
+		_, errs := w.Read()
+		done <- errs
+	}()
+	return done
 }

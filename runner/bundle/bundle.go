@@ -3,13 +3,16 @@
 // Package bundle turns what a container asks for and what its image brings into
 // an OCI runtime configuration, config.json. It reads (the image's user
 // database, a seccomp profile, what kind of file a device is) and changes
-// nothing; pulling, mounting and volumes are done before, running after. There
-// is a file for each concern.
+// nothing but /etc/localtime, which SetTimezone writes; pulling, mounting and
+// volumes are done before, running after. There is a file for each concern.
 package bundle
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -29,10 +32,10 @@ type Input struct {
 	Image *v1.ImageConfig
 	// Rootfs is the path of the mounted root file system.
 	Rootfs string
-	// User is who the container's process is, as ResolveUser gives it; nil to have it
-	// looked up.
+	// User is who the container's process is, as Identify sets it; nil to have it looked up.
 	User *User
-	// Config is the ecosystem's configuration; nil means its built-in defaults.
+	// Config is the ecosystem's configuration; nil means its built-in defaults. What of it a flag
+	// may override is in Spec already; see spec.Configured.
 	Config *config.ContainersConfig
 	// Host is what the machine and this process bring along; see Probe.
 	Host Host
@@ -110,6 +113,7 @@ type Mount struct {
 // File is a file of the host that appears inside.
 type File struct {
 	Source, Destination string
+	ReadOnly            bool
 }
 
 // Build makes the configuration. The warnings are for the user: things asked
@@ -126,14 +130,14 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 	}
 	b := &builder{Input: in, g: generate.NewFromSpec(&rspec.Spec{
 		Version: rspec.Version,
-		Root:    &rspec.Root{Path: in.Rootfs, Readonly: in.Spec.ReadOnly || in.Config.ReadOnly},
+		Root:    &rspec.Root{Path: in.Rootfs, Readonly: in.Spec.ReadOnly},
 		Process: &rspec.Process{},
 		Linux:   &rspec.Linux{},
 	})}
 	// Seccomp comes after capabilities, which it looks at, and mounts after
 	// namespaces and process, which decide what may be mounted.
 	for _, step := range []func() error{
-		b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
+		b.root, b.user, b.process, b.capabilities, b.seccomp, b.namespaces, b.sysctls, b.mounts, b.devices, b.resources, b.rlimits,
 		b.labels, b.annotations,
 	} {
 		if err := step(); err != nil {
@@ -141,6 +145,25 @@ func Build(in Input) (*rspec.Spec, []string, error) {
 		}
 	}
 	return b.g.Config, b.warnings, nil
+}
+
+// root refuses an image in which a place of the kernel's file systems is something else than a
+// directory. Before the runtime leaves the host's root it makes links and files there: through a
+// symbolic link it would do so in a directory of the host.
+func (b *builder) root() error {
+	for _, dir := range []string{"dev", "proc", "sys"} {
+		st, err := os.Lstat(filepath.Join(b.Rootfs, dir))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case st.Mode()&fs.ModeSymlink != 0:
+			return fmt.Errorf("/%s of the image is a link, and must be a directory or missing", dir)
+		case !st.IsDir():
+			return fmt.Errorf("/%s of the image is no directory", dir)
+		}
+	}
+	return nil
 }
 
 // builder is the state of one Build.
@@ -159,8 +182,8 @@ func (b *builder) warn(format string, a ...any) {
 // nested reports whether the container has a user namespace of its own.
 func (b *builder) nested() bool { return len(b.UIDMap) > 0 }
 
-// privileged is asked for by the command line or the configuration.
-func (b *builder) privileged() bool { return b.Spec.Privileged || b.Config.Privileged }
+// privileged reports whether nothing but its namespaces confines the container.
+func (b *builder) privileged() bool { return b.Spec.Privileged }
 
 func (b *builder) annotations() error {
 	for _, kv := range b.Config.Annotations.Get() {

@@ -59,6 +59,10 @@ func (b *builder) devices() error {
 			return fmt.Errorf("--privileged: %w", err)
 		}
 		for _, d := range found {
+			// A console of the machine would be taken over by a systemd or a getty inside.
+			if (user || b.systemd) && virtualConsole(d.Container) {
+				continue
+			}
 			if !ownDevice(d.Container) && !slices.ContainsFunc(nodes, func(o spec.Device) bool { return o.Container == d.Container }) {
 				nodes = append(nodes, d)
 			}
@@ -94,6 +98,12 @@ func ownDevice(p string) bool {
 		return true
 	}
 	return false
+}
+
+// virtualConsole reports whether a device is a console of the machine: /dev/tty and a number.
+func virtualConsole(p string) bool {
+	n, found := strings.CutPrefix(p, "/dev/tty")
+	return found && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
 // expand lists the devices at a path, which may be a directory. Directories that

@@ -37,6 +37,9 @@ type Host struct {
 	AppArmor, SELinux bool
 	// Seccomp tells whether the kernel filters system calls.
 	Seccomp bool
+	// SeccompProfiles are where the default filter may lie, the first that is there counts; the
+	// ecosystem's built-in one is for when none is.
+	SeccompProfiles []string
 	// ZoneInfo is the time zone database, LocalTime the machine's own zone.
 	ZoneInfo, LocalTime string
 	// MountFlags gives those of nosuid, nodev and noexec that hold for a file of
@@ -56,6 +59,7 @@ func Probe(apparmor, selinux bool) (Host, error) {
 		Arch: runtime.GOARCH, MaskedPaths: config.DefaultMaskedPaths(), ReadOnlyPaths: config.DefaultReadOnlyPaths,
 		Rlimits: map[string]Rlimit{}, AppArmor: apparmor, SELinux: selinux,
 		ZoneInfo: "/usr/share/zoneinfo", LocalTime: "/etc/localtime", MountFlags: mountFlags,
+		SeccompProfiles: []string{config.SeccompOverridePath, config.SeccompDefaultPath},
 	}
 	var err error
 	if h.Capabilities, err = capabilities.BoundingSet(); err != nil {

@@ -186,7 +186,7 @@ func (b *builder) emptyMounts() []rspec.Mount {
 }
 
 // fileMounts are single files: those made for the container, the init, the
-// notify socket, the time zone.
+// notify socket.
 func (b *builder) fileMounts() ([]rspec.Mount, error) {
 	var all []rspec.Mount
 	bind := func(source, destination string, write bool) error {
@@ -205,7 +205,7 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 		return nil
 	}
 	for _, f := range b.Files {
-		if err := bind(f.Source, f.Destination, true); err != nil {
+		if err := bind(f.Source, f.Destination, !f.ReadOnly && !b.readOnly()); err != nil {
 			return nil, err
 		}
 	}
@@ -219,25 +219,6 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 			return nil, err
 		}
 	}
-	zone := b.Spec.Timezone
-	if zone == "" {
-		zone = b.Config.TZ
-	}
-	if zone != "" {
-		file := path.Join(b.Host.ZoneInfo, zone)
-		if zone == "local" {
-			file = b.Host.LocalTime
-		}
-		if err := bind(file, "/etc/localtime", false); err != nil {
-			if zone == "local" && errors.Is(err, fs.ErrNotExist) {
-				return all, nil // a machine without one runs in UTC, as the container will
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("--tz %s: %w", zone, err)
-			}
-			return nil, fmt.Errorf("--tz %s: this machine does not have that time zone; see timedatectl list-timezones, or install the package tzdata", zone)
-		}
-	}
 	return all, nil
 }
 
@@ -247,6 +228,9 @@ func (b *builder) asked() ([]rspec.Mount, error) {
 	for _, m := range b.Mounts {
 		switch m.Type {
 		case spec.MountTmpfs, spec.MountRamfs, spec.MountDevpts:
+			if (b.Rootless || b.nested()) && slices.Contains(m.Options, "noswap") {
+				return nil, fmt.Errorf("mount on %s: the option noswap is for containers of root in no user namespace; leave it out", m.Destination)
+			}
 			all = append(all, b.memory(m.Mount))
 		case spec.MountBind, spec.MountVolume:
 			one, err := b.bind(m, m.Path, m.Destination)
@@ -261,23 +245,13 @@ func (b *builder) asked() ([]rspec.Mount, error) {
 	return all, nil
 }
 
-// memory is a mount without a source. Options that were not given have
-// podman's defaults.
+// memory is a mount without a source.
 func (b *builder) memory(m spec.Mount) rspec.Mount {
-	out := rspec.Mount{Destination: m.Destination, Type: m.Type, Source: m.Type, Options: slices.Clone(m.Options)}
-	either(&out, "rw", "ro")
-	either(&out, "nosuid", "suid")
-	if m.Type != spec.MountDevpts {
-		either(&out, "nodev", "dev")
-	}
+	options := m.MemoryOptions()
 	if m.Chown {
-		out.Options = append(out.Options, fmt.Sprintf("uid=%d", b.identity.UID), fmt.Sprintf("gid=%d", b.identity.GID))
+		options = append(options, fmt.Sprintf("uid=%d", b.identity.UID), fmt.Sprintf("gid=%d", b.identity.GID))
 	}
-	out.Options = append(out.Options, "rprivate")
-	if m.Type == spec.MountTmpfs && !m.NoCopy {
-		out.Options = append(out.Options, "tmpcopyup")
-	}
-	return out
+	return rspec.Mount{Destination: m.Destination, Type: m.Type, Source: m.Type, Options: options}
 }
 
 // either adds an option unless it or its opposite was given.
@@ -304,7 +278,7 @@ func (b *builder) bind(m Mount, source, destination string) (rspec.Mount, error)
 			return rspec.Mount{}, fmt.Errorf("mount %s on %s: the option O needs directories for the changes", source, destination)
 		}
 		return rspec.Mount{Destination: destination, Type: "overlay", Source: "overlay", Options: []string{
-			"lowerdir=" + escape(source), "upperdir=" + escape(m.Upper), "workdir=" + escape(m.Work), "private",
+			"lowerdir=" + EscapeOverlay(source), "upperdir=" + EscapeOverlay(m.Upper), "workdir=" + EscapeOverlay(m.Work), "private",
 		}}, nil
 	}
 	out := rspec.Mount{Destination: destination, Type: "bind", Source: source, Options: slices.Clone(m.Options)}
@@ -314,8 +288,7 @@ func (b *builder) bind(m Mount, source, destination string) (rspec.Mount, error)
 		out.Options = append(out.Options, "rprivate")
 	}
 	if m.Type == spec.MountVolume {
-		either(&out, "nosuid", "suid")
-		either(&out, "nodev", "dev")
+		out.Options = (spec.Mount{Options: out.Options}).VolumeOptions()
 	}
 	for _, f := range flags {
 		// Inside a user namespace flags of the source are locked: to ask for a
@@ -328,8 +301,11 @@ func (b *builder) bind(m Mount, source, destination string) (rspec.Mount, error)
 	return out, nil
 }
 
-// escape protects what is special in the options of overlay.
-func escape(p string) string { return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(p) }
+// EscapeOverlay protects what is special in a path of overlay's options: a comma there would begin
+// another option, a colon another layer. Source: Linux, Documentation/filesystems/overlayfs.rst.
+func EscapeOverlay(p string) string {
+	return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(p)
+}
 
 func isPropagation(o string) bool {
 	switch o {
@@ -354,7 +330,12 @@ func (b *builder) paths() {
 		return false
 	}
 	// A sysfs or procfs that is bound from the host has the same files.
-	for _, p := range b.Host.MaskedPaths {
+	masked := b.Host.MaskedPaths
+	if !b.controlsNet() && b.Sys == "" {
+		// This is the machine's own sysfs, with what is mounted below it.
+		masked = append(slices.Clone(masked), "/sys/kernel")
+	}
+	for _, p := range masked {
 		if !unmasked(p) {
 			l.MaskedPaths = append(l.MaskedPaths, p)
 		}

@@ -107,12 +107,7 @@ func (b *builder) process() error {
 		args = append([]string{initPath, "--"}, args...)
 	}
 	p.Args = args
-	p.Cwd = "/"
-	for _, dir := range []string{b.Image.WorkingDir, b.Spec.WorkDir} {
-		if dir != "" {
-			p.Cwd = path.Clean("/" + dir)
-		}
-	}
+	p.Cwd = b.workDir()
 	p.Terminal = b.Spec.TTY
 	p.NoNewPrivileges = b.Spec.NoNewPrivileges
 	if err := b.oomScore(p); err != nil {
@@ -127,7 +122,7 @@ func (b *builder) process() error {
 
 // init reports whether a small init is to be the first process. systemd is an
 // init of its own.
-func (b *builder) init() bool { return (b.Spec.Init || b.Config.Init) && !b.systemd }
+func (b *builder) init() bool { return b.Spec.Init && !b.systemd }
 
 // environment merges, from weak to strong: our defaults and those of
 // containers.conf, the image's, what we know of this container, what the

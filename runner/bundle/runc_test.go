@@ -192,6 +192,9 @@ func TestRunc(t *testing.T) {
 			in := Input{ID: "0123456789ab", Spec: c, Image: &v1.ImageConfig{Env: []string{"PATH=/bin"}}, Rootfs: root, Host: host,
 				Hostname: "box", Mounts: resolved(c), Cgroup: Cgroup{Path: "/podunit-bundle-test/" + strings.ReplaceAll(t.Name(), "/", "-")}}
 			in.UIDMap, in.GIDMap = c.UIDMap, c.UIDMap
+			if err := in.SetTimezone(0, 0); err != nil {
+				t.Fatal(err)
+			}
 			config, warnings, err := Build(in)
 			if err != nil {
 				t.Fatal(err)

@@ -36,19 +36,26 @@ func (b *builder) seccomp() error {
 		return nil
 	}
 	profile, builtIn := seccomp.DefaultProfile(), true
+	places := b.Host.SeccompProfiles
 	if file != "" {
-		data, err := os.ReadFile(file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && !asked:
-			// The configured place is where a package may put one.
-		case err != nil:
-			return fmt.Errorf("seccomp profile: %w", err)
-		default:
-			profile, builtIn = &seccomp.Seccomp{}, file == b.Config.SeccompProfile && !asked
-			if err := json.Unmarshal(data, profile); err != nil {
-				return fmt.Errorf("seccomp profile %s: %w", file, err)
-			}
+		places = []string{file}
+	}
+	for _, place := range places {
+		data, err := os.ReadFile(place)
+		if errors.Is(err, fs.ErrNotExist) && (file == "" || !asked && slices.Contains(b.Host.SeccompProfiles, place)) {
+			continue // where a package may put one
 		}
+		if err != nil {
+			if !asked {
+				return fmt.Errorf("seccomp_profile of containers.conf: %w", err)
+			}
+			return fmt.Errorf("seccomp profile: %w", err)
+		}
+		file, profile, builtIn = place, &seccomp.Seccomp{}, !asked
+		if err := json.Unmarshal(data, profile); err != nil {
+			return fmt.Errorf("seccomp profile %s: %w", file, err)
+		}
+		break
 	}
 	filter, err := convert(profile, b.Host.Arch, b.g.Config.Process.Capabilities.Bounding)
 	if err != nil {

@@ -6,17 +6,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
+	osuser "os/user"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 
+	securejoin "github.com/cyphar/filepath-securejoin"
 	"github.com/moby/sys/user"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // User is who the first process is.
@@ -34,9 +36,140 @@ type User struct {
 	KnownGroup bool
 }
 
+// Account is a user of this machine.
+type Account struct {
+	// Name, Group and Home are empty where nothing is known.
+	Name, Group, Home string
+}
+
+// FindAccount looks a user and a group up in the machine's user database. Users of a directory
+// service are not in /etc/passwd; lookup is then asked for the variables USER and HOME, which the
+// login has set.
+func FindAccount(uid, gid int, lookup func(string) (string, bool)) Account {
+	var a Account
+	if u, err := osuser.LookupId(strconv.Itoa(uid)); err == nil {
+		a.Name, a.Home = u.Username, u.HomeDir
+	} else {
+		a.Name, _ = lookup("USER")
+		a.Home, _ = lookup("HOME")
+	}
+	if g, err := osuser.LookupGroupId(strconv.Itoa(gid)); err == nil {
+		a.Group = g.Name
+	}
+	if strings.ContainsAny(a.Name+a.Group+a.Home, ":\n") {
+		return Account{} // it would break the lines it is put into
+	}
+	return a
+}
+
+// Identify finds out who the container's user is and sets User. One that the image does not know
+// lives in the working directory. With keep-id it has the name, the group and, where that is
+// mounted, the home of who runs us; passwd and group then are files that know them, nil where the
+// image's own do. Source: podman-run(1), --userns keep-id and --passwd.
+func (in *Input) Identify(outside Account) (passwd, group []byte, err error) {
+	if err := in.resolve(); err != nil {
+		return nil, nil, err
+	}
+	keep, u := in.KeepID(), *in.User
+	name, groupName := "", ""
+	if u.Name == "" {
+		u.Home = in.workDir()
+	}
+	// With uid= or gid= it is nobody of this machine any more.
+	if ns := in.Spec.UserNS; keep != nil && in.Spec.User == "" {
+		if ns.UID == nil && u.Name == "" {
+			name = outside.Name
+			if in.mounted(outside.Home) {
+				u.Home = outside.Home
+			}
+		}
+		if ns.GID == nil {
+			groupName = outside.Group
+		}
+	}
+	in.User = &u
+	return userDatabase(in.Rootfs, u, name, groupName)
+}
+
+// resolve looks the user up, once.
+func (in *Input) resolve() error {
+	if in.User != nil {
+		return nil
+	}
+	u, err := ResolveUser(in.Rootfs, in.Spec, in.Image, in.KeepID())
+	if err == nil {
+		in.User = &u
+	}
+	return err
+}
+
+// Owner is the container's user and group as our own user namespace has them: who owns what is
+// made for the container outside of it.
+func (in *Input) Owner() (uid, gid int, err error) {
+	if err := in.resolve(); err != nil {
+		return 0, 0, err
+	}
+	uid, gid = in.Outside(in.User.UID, in.User.GID)
+	return uid, gid, nil
+}
+
+// Outside is what a user and a group of the container are in our own user namespace.
+func (in *Input) Outside(uid, gid uint32) (int, int) {
+	return outside(in.UIDMap, uid), outside(in.GIDMap, gid)
+}
+
+// outside is what an ID of the container is in our own user namespace.
+func outside(m []spec.IDRange, id uint32) int {
+	for _, r := range m {
+		if id >= r.Container && id-r.Container < r.Size {
+			return int(r.Host + id - r.Container)
+		}
+	}
+	return int(id)
+}
+
+// workDir is where the first process begins.
+func (in *Input) workDir() string {
+	dir := "/"
+	if in.Image != nil && in.Image.WorkingDir != "" {
+		dir = path.Clean("/" + in.Image.WorkingDir)
+	}
+	if in.Spec.WorkDir != "" {
+		dir = path.Clean("/" + in.Spec.WorkDir)
+	}
+	return dir
+}
+
+// mounted reports whether a directory, or one above it, is a mount that was asked for.
+func (in *Input) mounted(dir string) bool {
+	for ; path.IsAbs(dir) && dir != "/"; dir = path.Dir(dir) {
+		if slices.ContainsFunc(in.Mounts, func(m Mount) bool { return path.Clean(m.Destination) == dir }) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxUser is the most bytes of USER that are looked at, and of a message about it.
+const maxUser = 256
+
+func clip(s string) string {
+	if len(s) > maxUser {
+		return s[:maxUser] + "..."
+	}
+	return s
+}
+
+// clipped is an error about something that may be as long as an image likes.
+type clipped struct{ error }
+
+func (c clipped) Error() string { return clip(c.error.Error()) }
+
+func (c clipped) Unwrap() error { return c.error }
+
 // ResolveUser finds out who the container's user is, looked up in the user
-// database of the image. keepID is who it is if neither the command line nor
-// the image says so; nil means root.
+// database of the image. keepID is who it is if the command line does not say
+// so, and comes before the image's; nil means root.
 func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID *User) (User, error) {
 	who, from := c.User, "--user"
 	if who == "" && keepID == nil && image != nil {
@@ -55,7 +188,7 @@ func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID
 	}
 	exec, err := user.GetExecUser(who, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
 	if err != nil {
-		return User{}, fmt.Errorf("%s %q: %w; write the number if the image does not know the name", from, who, err)
+		return User{}, fmt.Errorf("%s %q: %w; write the number if the image does not know the name", from, clip(who), clipped{err})
 	}
 	u := User{UID: uint32(exec.Uid), GID: uint32(exec.Gid), Home: exec.Home}
 	if u.Home == "" {
@@ -73,7 +206,9 @@ func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID
 	for _, g := range extra {
 		u.Groups = append(u.Groups, uint32(g))
 	}
-	u.Groups = unique(u.Groups)
+	if u.Groups = unique(u.Groups); len(u.Groups) > maxGroups {
+		return User{}, fmt.Errorf("%s %q is in %d groups of the image, and a process can have %d", from, clip(who), len(u.Groups), maxGroups)
+	}
 	users, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(p user.User) bool { return p.Uid == exec.Uid })
 	if err != nil {
 		return User{}, fmt.Errorf("/etc/passwd of the image: %w", err)
@@ -89,30 +224,41 @@ func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID
 	return u, nil
 }
 
-// UserDatabase gives an /etc/passwd and an /etc/group to bind into the
+// userDatabase gives an /etc/passwd and an /etc/group to bind into the
 // container that also know its user, as many programs ask who they are; nil
-// where the image's own will do. name and home are those of a user that the
-// image does not know; empty means the number and /.
-func UserDatabase(rootfs string, u User, name, home string) (passwd, group []byte, err error) {
-	if name == "" {
-		name = strconv.FormatUint(uint64(u.UID), 10)
-	}
-	if home == "" {
-		home = "/"
-	}
+// where the image's own will do. name and groupName are those of a user that
+// the image does not know; empty, or a name that the image has for somebody
+// else, means the number.
+func userDatabase(rootfs string, u User, name, groupName string) (passwd, group []byte, err error) {
+	uid, gid := strconv.FormatUint(uint64(u.UID), 10), strconv.FormatUint(uint64(u.GID), 10)
 	if u.Name == "" {
 		if passwd, err = readInRoot(rootfs, "/etc/passwd"); err != nil {
 			return nil, nil, err
 		}
-		passwd = appendLine(passwd, fmt.Sprintf("%s:*:%d:%d:container user:%s:/bin/sh", name, u.UID, u.GID, home))
+		if name == "" || has(passwd, name) {
+			name = uid
+		}
+		passwd = appendLine(passwd, fmt.Sprintf("%s:*:%s:%s:container user:%s:/bin/sh", name, uid, gid, u.Home))
 	}
 	if !u.KnownGroup {
 		if group, err = readInRoot(rootfs, "/etc/group"); err != nil {
 			return nil, nil, err
 		}
-		group = appendLine(group, fmt.Sprintf("%d:x:%d:%s", u.GID, u.GID, name))
+		if groupName == "" || has(group, groupName) {
+			groupName = gid
+		}
+		member := u.Name
+		if member == "" {
+			member = name
+		}
+		group = appendLine(group, fmt.Sprintf("%s:x:%s:%s", groupName, gid, member))
 	}
 	return passwd, group, nil
+}
+
+// has reports whether a line of a database begins with name.
+func has(database []byte, name string) bool {
+	return bytes.HasPrefix(database, []byte(name+":")) || bytes.Contains(database, []byte("\n"+name+":"))
 }
 
 func appendLine(file []byte, line string) []byte {
@@ -126,81 +272,94 @@ func appendLine(file []byte, line string) []byte {
 // unique drops repetitions and keeps the order.
 func unique(ids []uint32) []uint32 {
 	var out []uint32
+	seen := map[uint32]bool{} // an image may put its user into any number of groups
 	for _, id := range ids {
-		if !slices.Contains(out, id) {
+		if !seen[id] {
+			seen[id] = true
 			out = append(out, id)
 		}
 	}
 	return out
 }
 
+// maxGroups is how many groups a process can have. Source: setgroups(2), Linux 2.6.4.
+const maxGroups = 65536
+
 // maxDatabase is the largest /etc/passwd or /etc/group that is read, in bytes.
 // An image may bring anything; this is far more than a real one.
 const maxDatabase = 16 << 20
 
-// readInRoot reads a regular file of an image, which may be hostile: symbolic
-// links are followed as they are inside the image, and never out of it. A file
-// that is not there is empty.
+// readInRoot reads a database of an image, which may be hostile. One that is not there is empty.
 func readInRoot(rootfs, name string) ([]byte, error) {
-	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: rootfs, Err: err}
-	}
-	defer unix.Close(root)
-	// First without opening it: a pipe would keep us waiting, a device might do something.
-	// Source: openat2(2), Linux 5.6.
-	fd, err := unix.Openat2(root, name, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fmt.Errorf("%s of the image is not a regular file", name)
-	}
-	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	defer f.Close() // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxDatabase+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	if len(data) > maxDatabase {
+	data, err := safe.ReadInRoot(rootfs, name, maxDatabase)
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, kernelLink(rootfs, name)
+	case errors.Is(err, safe.ErrTooLarge):
 		return nil, fmt.Errorf("%s of the image has more than %d bytes", name, maxDatabase)
+	case errors.As(err, &at):
+		return nil, fmt.Errorf("%s of the image: %w", name, at.Err)
 	}
-	return data, nil
+	return data, err
+}
+
+// kernelLink is the fault of an image in which a file is a link to one of the kernel's: the root of
+// an image has none, but the runtime, which asks for the file when they are there, may wait for
+// such a one without end.
+func kernelLink(rootfs, name string) error {
+	to, err := securejoin.SecureJoin(rootfs, name)
+	if err != nil {
+		return nil //nolint:nilerr // then nobody can follow it
+	}
+	to = strings.TrimPrefix(to, path.Clean(rootfs))
+	for _, dir := range []string{"/proc/", "/sys/", "/dev/"} {
+		if strings.HasPrefix(to, dir) {
+			return fmt.Errorf("%s of the image is a link to %s, which is no file of the image", name, to)
+		}
+	}
+	return nil
 }
 
 // KeepID is who the container's user is with keep-id unless told otherwise, the user
 // outside; nil in other modes. It is what ResolveUser takes.
 func (in *Input) KeepID() *User {
-	if in.Spec.UserNS.Mode != spec.UserKeepID || len(in.UIDMap) == 0 {
+	switch {
+	case in.Spec.UserNS.Mode != spec.UserKeepID:
+		return nil
+	case len(in.UIDMap) > 0:
+		return &User{UID: inside(in.UIDMap), GID: inside(in.GIDMap)}
+	case in.Rootless:
 		return nil
 	}
-	return &User{UID: inside(in.UIDMap), GID: inside(in.GIDMap)}
+	// Root has the same IDs inside as outside anyway.
+	var u User
+	if id := in.Spec.UserNS.UID; id != nil {
+		u.UID = *id
+	}
+	if id := in.Spec.UserNS.GID; id != nil {
+		u.GID = *id
+	}
+	return &u
+}
+
+// keepGroups tells whether the groups of the user can be kept. Inside the user namespace they have no number; leaving
+// them alone is up to the runtime, and only crun can do it.
+func (b *builder) keepGroups() error {
+	if !b.Rootless {
+		return nil
+	}
+	return errors.New("--group-add keep-groups: runc cannot keep groups that are not mapped; map the group with --gidmap, or give it with --group-add by its number inside")
 }
 
 // user sets who the process is.
 func (b *builder) user() error {
-	u := b.User
-	if u == nil {
-		found, err := ResolveUser(b.Rootfs, b.Spec, b.Image, b.KeepID())
-		if err != nil {
+	if b.User == nil {
+		if _, _, err := b.Identify(Account{}); err != nil {
 			return err
 		}
-		u = &found
 	}
+	u := b.User
 	b.identity = *u
 	for _, id := range []struct {
 		what string
@@ -219,10 +378,8 @@ func (b *builder) user() error {
 	p.User.UID, p.User.GID = u.UID, u.GID
 	p.User.AdditionalGids = u.Groups
 	if b.Spec.KeepGroups {
-		if b.Rootless {
-			// Inside the user namespace the groups of the user have no number;
-			// leaving them alone is up to the runtime, which only crun can do.
-			return errors.New("--group-add keep-groups: runc cannot keep groups that are not mapped; map the group with --gidmap, or give it with --group-add by its number inside")
+		if err := b.keepGroups(); err != nil {
+			return err
 		}
 		p.User.AdditionalGids = unique(slices.Concat(u.Groups, b.Host.Groups))
 	}

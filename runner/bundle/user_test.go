@@ -3,6 +3,7 @@
 package bundle
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -121,13 +122,139 @@ func TestHostileDatabase(t *testing.T) {
 
 func TestUserDatabase(t *testing.T) {
 	dir := root(t, map[string]string{"etc/passwd": "root:x:0:0::/root:/bin/sh", "etc/group": groupFile})
-	passwd, group, err := UserDatabase(dir, User{UID: 1234, GID: 55}, "alice", "/home/alice")
-	if err != nil || string(passwd) != "root:x:0:0::/root:/bin/sh\nalice:*:1234:55:container user:/home/alice:/bin/sh\n" || string(group) != groupFile+"55:x:55:alice\n" {
-		t.Errorf("got %q, %q, %v", passwd, group, err)
+	for name, tc := range map[string]struct {
+		u             User
+		name, group   string
+		users, groups string // nil is -
+	}{
+		"a user outside":       {User{UID: 1234, GID: 55, Home: "/home/alice"}, "alice", "staff", "root:x:0:0::/root:/bin/sh\nalice:*:1234:55:container user:/home/alice:/bin/sh\n", groupFile + "staff:x:55:alice\n"},
+		"a number":             {User{UID: 1234, GID: 55, Home: "/srv"}, "", "", "root:x:0:0::/root:/bin/sh\n1234:*:1234:55:container user:/srv:/bin/sh\n", groupFile + "55:x:55:1234\n"},
+		"names that are taken": {User{UID: 1234, GID: 55, Home: "/"}, "root", "video", "root:x:0:0::/root:/bin/sh\n1234:*:1234:55:container user:/:/bin/sh\n", groupFile + "55:x:55:1234\n"},
+		"a known user":         {User{Name: "root", KnownGroup: true}, "", "", "-", "-"},
+		"one of a known group": {User{UID: 7, Home: "/", KnownGroup: true}, "bob", "", "root:x:0:0::/root:/bin/sh\nbob:*:7:0:container user:/:/bin/sh\n", "-"},
+		"one of another group": {User{Name: "root", GID: 9}, "", "", "-", groupFile + "9:x:9:root\n"},
+	} {
+		passwd, group, err := userDatabase(dir, tc.u, tc.name, tc.group)
+		text := func(b []byte) string {
+			if b == nil {
+				return "-"
+			}
+			return string(b)
+		}
+		if err != nil || text(passwd) != tc.users || text(group) != tc.groups {
+			t.Errorf("%s: got %q, %q, %v", name, passwd, group, err)
+		}
 	}
-	passwd, group, err = UserDatabase(dir, User{Name: "root", KnownGroup: true}, "", "")
-	if err != nil || passwd != nil || group != nil {
-		t.Errorf("a known user: got %q, %q, %v", passwd, group, err)
+}
+
+// TestIdentify has who somebody is that the image does not know: name and home of who runs us with
+// keep-id, as podman has it.
+func TestIdentify(t *testing.T) {
+	alice := Account{Name: "alice", Group: "staff", Home: "/home/alice"}
+	ids := []spec.IDRange{{Container: 0, Host: 1, Size: 1000}, {Container: 1000, Host: 0, Size: 1}, {Container: 1001, Host: 1001, Size: 9}}
+	for name, tc := range map[string]struct {
+		args []string
+		root bool // who runs us
+		work string
+		want User
+		line string // of passwd; empty if the image's own will do
+		gr   string
+	}{
+		"keep-id with the home mounted": {[]string{"--userns=keep-id", "-v", "/home/alice:/home/alice"}, false, "", User{UID: 1000, GID: 1000, Home: "/home/alice"}, "alice:*:1000:1000:container user:/home/alice:/bin/sh", "staff:x:1000:alice"},
+		"with what is above it":         {[]string{"--userns=keep-id", "-v", "/home:/home"}, false, "", User{UID: 1000, GID: 1000, Home: "/home/alice"}, "alice:*:1000:1000:container user:/home/alice:/bin/sh", "staff:x:1000:alice"},
+		"without":                       {[]string{"--userns=keep-id", "-w", "/var"}, false, "", User{UID: 1000, GID: 1000, Home: "/var"}, "alice:*:1000:1000:container user:/var:/bin/sh", "staff:x:1000:alice"},
+		"in the image's directory":      {[]string{"--userns=keep-id"}, false, "/srv/", User{UID: 1000, GID: 1000, Home: "/srv"}, "alice:*:1000:1000:container user:/srv:/bin/sh", "staff:x:1000:alice"},
+		"keep-id as another number":     {[]string{"--userns=keep-id:uid=1000,gid=1000", "-v", "/home:/home"}, false, "", User{UID: 1000, GID: 1000, Home: "/"}, "1000:*:1000:1000:container user:/:/bin/sh", "1000:x:1000:1000"},
+		"a number of one's own":         {[]string{"--user", "1000", "-w", "/var"}, false, "", User{UID: 1000, Home: "/var", KnownGroup: true}, "1000:*:1000:0:container user:/var:/bin/sh", ""},
+		"keep-id as root":               {[]string{"--userns=keep-id"}, true, "", User{Name: "root", Home: "/root", KnownGroup: true}, "", ""},
+		"keep-id as a number of root's": {[]string{"--userns=keep-id:uid=5,gid=6"}, true, "", User{UID: 5, GID: 6, Home: "/"}, "5:*:5:6:container user:/:/bin/sh", "6:x:6:5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, tc.args...)
+			in.Rootfs = root(t, map[string]string{"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"})
+			in.Image = &v1.ImageConfig{User: "root", WorkingDir: tc.work}
+			in.Rootless = !tc.root
+			if !tc.root && in.Spec.UserNS.Mode != "" {
+				in.UIDMap, in.GIDMap = ids, ids
+			}
+			passwd, group, err := in.Identify(alice)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.want.Groups = []uint32{tc.want.GID}
+			if !reflect.DeepEqual(*in.User, tc.want) {
+				t.Errorf("got  %+v\nwant %+v", *in.User, tc.want)
+			}
+			if got := lastLine(passwd); got != tc.line {
+				t.Errorf("passwd has %q", got)
+			}
+			if got := lastLine(group); got != tc.gr {
+				t.Errorf("group has %q", got)
+			}
+		})
+	}
+}
+
+func lastLine(b []byte) string {
+	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	return lines[len(lines)-1]
+}
+
+func TestFindAccount(t *testing.T) {
+	lookup := func(name string) (string, bool) {
+		return map[string]string{"USER": "carol", "HOME": "/home/carol"}[name], true
+	}
+	if a := FindAccount(0, 0, lookup); a.Name != "root" || a.Home != "/root" || a.Group != "root" {
+		t.Errorf("%+v", a)
+	}
+	if a := FindAccount(1<<31-3, 1<<31-3, lookup); a != (Account{Name: "carol", Home: "/home/carol"}) {
+		t.Errorf("a user of a directory: %+v", a)
+	}
+	evil := func(string) (string, bool) { return "x:0:0\nevil", true }
+	if a := FindAccount(1<<31-3, 0, evil); a != (Account{}) {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestManyGroups has an image that puts its user into as many groups as fit: neither does it take
+// long, nor is it the kernel that finds out.
+func TestManyGroups(t *testing.T) {
+	var b strings.Builder
+	for i := range 300000 {
+		fmt.Fprintf(&b, "g%d:x:%d:app\n", i, i+1)
+	}
+	dir := root(t, map[string]string{"etc/passwd": "app:x:5:5::/:/bin/sh\n", "etc/group": b.String()})
+	if _, err := ResolveUser(dir, &spec.Container{User: "app"}, nil, nil); err == nil || !strings.Contains(err.Error(), "in 300000 groups of the image, and a process can have 65536") {
+		t.Error(err)
+	}
+	_, err := ResolveUser(dir, &spec.Container{}, &v1.ImageConfig{User: strings.Repeat("x", 1<<20)}, nil)
+	if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "the image's USER") {
+		t.Errorf("a message of %d bytes", len(fmt.Sprint(err)))
+	}
+}
+
+// TestKernelDatabase has an image whose users come from a file of the kernel's.
+func TestKernelDatabase(t *testing.T) {
+	for _, to := range []string{"/proc/self/fd/5", "../../proc/kmsg", "/dev/zero"} {
+		dir := root(t, map[string]string{"etc/passwd": "->" + to})
+		if _, err := ResolveUser(dir, &spec.Container{}, nil, nil); err == nil || !strings.Contains(err.Error(), "is a link to") {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	// As exec sees it, where the kernel's files are there.
+	dir := root(t, map[string]string{"etc/passwd": "->/proc/version"})
+	if os.Getuid() != 0 {
+		t.Skip("mounts a procfs")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "proc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("/proc", filepath.Join(dir, "proc"), "", syscall.MS_BIND, ""); err != nil {
+		t.Skip(err)
+	}
+	defer syscall.Unmount(filepath.Join(dir, "proc"), syscall.MNT_DETACH)
+	if _, err := ResolveUser(dir, &spec.Container{}, nil, nil); err == nil || !strings.Contains(err.Error(), "is a file of the kernel") {
+		t.Errorf("with procfs: %v", err)
 	}
 }
 

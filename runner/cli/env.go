@@ -16,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
+	"go.podman.io/common/pkg/config"
 )
 
 // Env is what a verb may ask of the world, so that a test is a call.
@@ -29,6 +30,7 @@ type Env struct {
 	Runtime        string   // --runtime: the OCI runtime, empty for runc
 	Notify         notify.Socket
 
+	conf     *config.Config // containers.conf(5), once it is read
 	flags    *pflag.FlagSet // those of all verbs
 	logLevel string
 	// releaseSignals gives the signals back to the kernel, for a program that takes our place. The
@@ -60,7 +62,20 @@ func (e *Env) Host() spec.Host {
 	if err != nil {
 		dir = "/"
 	}
-	return spec.Host{Environ: os.Environ(), Dir: dir}
+	conf, _ := e.readConf() // what is wrong with it, Open says
+	return spec.Host{Environ: os.Environ(), Dir: dir, Config: conf}
+}
+
+// readConf reads containers.conf(5), once.
+func (e *Env) readConf() (*config.Config, error) {
+	if e.conf == nil {
+		conf, err := service.ReadConf(e.Modules)
+		if err != nil {
+			return nil, err
+		}
+		e.conf = conf
+	}
+	return e.conf, nil
 }
 
 // Manager connects to the manager of this user's units.
@@ -94,8 +109,12 @@ func (e *Env) open(ctx context.Context, open func(context.Context, service.Confi
 	if err != nil {
 		return nil, err
 	}
+	conf, err := e.readConf()
+	if err != nil {
+		return nil, err
+	}
 	return open(ctx, service.Config{
-		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
+		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime, Conf: conf,
 		Program: program, Directory: e.Host().Dir, Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages,
 		Warn:       e.Warn,

@@ -26,6 +26,7 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -224,6 +225,7 @@ func (e *Env) Say(lines ...string) {
 		}
 	}
 	for _, line := range lines {
+		line = terminal.Text(line) // strangers may have written a part of it
 		if fields == nil || journald.Send(line, journald.PriErr, fields) != nil {
 			fmt.Fprintln(e.Stderr, line)
 		}
@@ -233,16 +235,20 @@ func (e *Env) Say(lines ...string) {
 // Complain says an error, and the way out of it.
 func (e *Env) Complain(err error) {
 	lines := strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")
-	if way := cmp.Or(hint.Of(err), diskHint(err)); way != "" {
+	if way := cmp.Or(hint.Of(err), e.diskHint(err)); way != "" {
 		lines = append(lines, "  hint: "+way)
 	}
 	e.Say(lines...)
 }
 
 // diskHint is the way out of what any write may meet.
-func diskHint(err error) string {
+func (e *Env) diskHint(err error) string {
+	var path *os.PathError
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case full && errors.As(err, &path) && e.User.RunDir != "" && strings.HasPrefix(path.Path, e.User.RunDir+"/"):
+		return fmt.Sprintf("%s, which is in memory, is full: du -xa %s | sort -n | tail shows of what", e.User.RunDir, e.User.RunDir)
+	case full:
 		return "the disk is full; podunit image prune -a removes images that no container uses"
 	case errors.Is(err, syscall.EROFS):
 		return "the file system is read-only; put the storage elsewhere with graphroot in ~/.config/containers/storage.conf"

@@ -19,6 +19,7 @@ import (
 // Selection is how stop, kill and rm say which containers are meant.
 type Selection struct {
 	All, Latest, Ignore bool
+	Force               bool // a container that does not exist is no error either
 	CIDFiles            []string
 }
 
@@ -55,7 +56,7 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 	for _, path := range s.CIDFiles {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			if !s.Ignore || !errors.Is(err, os.ErrNotExist) {
+			if !s.Ignore && !s.Force || !errors.Is(err, os.ErrNotExist) {
 				errs = append(errs, err)
 			}
 			continue
@@ -64,11 +65,15 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 	}
 	var out []container.Record
 	for _, name := range args {
-		r, err := x.Containers.Lookup(name)
+		find := x.Containers.Lookup
+		if s.Ignore {
+			find = x.Containers.LookupExact // units say so
+		}
+		r, err := find(name)
 		switch {
 		case err == nil:
 			out = append(out, r)
-		case s.Ignore && errors.Is(err, container.ErrNotFound):
+		case (s.Ignore || s.Force) && errors.Is(err, container.ErrNotFound):
 		default:
 			errs = append(errs, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,14 @@ func TestARecordSurvivesTheStorage(t *testing.T) {
 		if _, ok := decode(&storage.Container{Metadata: foreign}); ok {
 			t.Errorf("%q is taken for one of ours", foreign)
 		}
+	}
+}
+
+func TestARecordHasNoLogin(t *testing.T) {
+	r := (&Engine{}).Prepare(spec.Container{Pull: spec.Pull{Creds: "me:hunter2"}}, Image{}, []string{"podunit", "run", "--creds", "me:hunter2", "x"})
+	b, err := json.Marshal(r)
+	if err != nil || strings.Contains(string(b), "hunter2") || !strings.Contains(string(b), "--creds") {
+		t.Errorf("%s, %v", b, err)
 	}
 }
 

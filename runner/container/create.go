@@ -45,13 +45,14 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 		ID:        NewID(),
 		Name:      s.Name,
 		BootID:    BootID(),
+		RunDir:    e.RunDir,
 		Created:   time.Now().UTC(),
 		ImageID:   img.ID,
 		ImageName: img.Name,
 		Digest:    img.Digest,
 		Config:    img.Config,
 		Spec:      s,
-		Args:      args,
+		Args:      spec.Redact(args),
 	}
 	if r.Name == "" {
 		r.Name = "podunit-" + r.ID[:12]

@@ -39,12 +39,15 @@ type Engine struct {
 // Volumes is what a container needs of named volumes.
 type Volumes interface {
 	// Ensure returns the directory of the volume, made if it does not exist, and
-	// whether it was made now.
-	Ensure(name string, labels map[string]string) (dir string, made bool, err error)
-	// NoCopy reports whether the volume is not to be filled from an image.
-	NoCopy(name string) bool
-	// Remove removes the volume; none of that name is no error.
-	Remove(name string) error
+	// whether it was made now. Who has noted before that a container uses the volume may
+	// rely on it: nobody removes it.
+	Ensure(ctx context.Context, name string, labels map[string]string) (dir string, made bool, err error)
+	// Fill fills an empty volume that is to be filled; from puts what it finds into dir,
+	// and reports whether there was anything.
+	Fill(ctx context.Context, name string, from func(dir string) (bool, error)) error
+	// Remove removes the volume; none of that name is no error. Where unused is not nil, an
+	// error of it stays the removal.
+	Remove(ctx context.Context, name string, unused func() error) error
 }
 
 // idLength is the length of an ID.
@@ -168,7 +171,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	for _, id := range ids {
 		c, err := e.Store.Container(id)
 		if err == nil {
-			if r, ok := decode(c); ok && r.Spec.Remove && (r.BootID != BootID() || e.Unit != "" && r.Unit == e.Unit) {
+			if r, ok := decode(c); ok && r.Spec.Remove && (ofEarlierBoot(r, BootID()) || e.Unit != "" && r.Unit == e.Unit) {
 				errs = append(errs, e.Sweep(ctx, r))
 			}
 			continue
@@ -247,7 +250,13 @@ func (e *Engine) Forsaken() ([]Record, error) {
 	return out, nil
 }
 
-// BootID tells one boot from another. Source: proc_sys_kernel(5), random/boot_id.
+// ofEarlierBoot reports whether nothing of a container can run any more. Of a boot that is
+// not known nothing is said.
+func ofEarlierBoot(r Record, now string) bool {
+	return now != "" && r.BootID != "" && r.BootID != now
+}
+
+// BootID tells one boot from another; "" where that cannot be read. Source: proc_sys_kernel(5), random/boot_id.
 func BootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -12,9 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 
@@ -71,15 +73,25 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 			return 0, err
 		}
 	}
-	f, err := os.CreateTemp(e.dir(r.ID), "exec-*.json")
+	e.sweepExecs(r.ID)
+	f, err := os.CreateTemp(e.dir(r.ID), execFile+"*.json")
 	if err != nil {
 		return 0, err
 	}
-	log := strings.TrimSuffix(f.Name(), ".json") + ".log"
+	defer f.Close()
+	log := execLog(f.Name())
 	defer os.Remove(f.Name())
 	defer os.Remove(log)
-	if err := errors.Join(json.NewEncoder(f).Encode(p), f.Close()); err != nil {
+	// Held as long as this process lives: a sweep leaves the files alone.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		return 0, err
+	}
+	if err := json.NewEncoder(f).Encode(p); err != nil {
+		return 0, err
+	}
+	if p.User.Umask != nil {
+		// The runtime sets it for a container's first process only, and leaves others with ours.
+		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
 	}
 	code := 0
 	err = e.joined(r.ID, s.PID, config, func(runtime runc.Runtime) error {
@@ -124,6 +136,30 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 	return netns.Inside(paths, func() error { return do(runtime) })
 }
 
+// execFile is how the names of an exec's files in the container's directory begin: what it is
+// to run, in JSON, and the runtime's log beside it.
+const execFile = "exec-"
+
+func execLog(file string) string { return strings.TrimSuffix(file, ".json") + ".log" }
+
+// sweepExecs removes the files of execs that were killed.
+func (e *Engine) sweepExecs(id string) {
+	old, _ := filepath.Glob(filepath.Join(e.dir(id), execFile+"*.json"))
+	for _, path := range old {
+		f, err := os.Open(path)
+		if err != nil {
+			continue // it has just ended
+		}
+		st, err := f.Stat()
+		// An empty one may be about to be locked.
+		if err == nil && (st.Size() > 0 || time.Since(st.ModTime()) > time.Minute) && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.Remove(path) // the next exec tries again
+			_ = os.Remove(execLog(path))
+		}
+		f.Close()
+	}
+}
+
 // OCI reads the OCI configuration of the container's last start.
 func (e *Engine) OCI(id string) (*rspec.Spec, error) {
 	// During a start it is a pipe with one reader, the runtime: see runc.Runtime.Begin. To
@@ -152,6 +188,24 @@ func (e *Engine) OCI(id string) (*rspec.Spec, error) {
 		return nil, fmt.Errorf("config.json of %s: %w", id[:12], err)
 	}
 	return &s, nil
+}
+
+// FilesOf are the files of a running container that one which joins its network shares.
+func (e *Engine) FilesOf(r Record) (network.Joined, error) {
+	var j network.Joined
+	config, err := e.OCI(r.ID)
+	if err != nil {
+		return j, err
+	}
+	for _, m := range config.Mounts {
+		switch m.Destination {
+		case "/etc/hosts":
+			j.Hosts = m.Source
+		case "/etc/resolv.conf":
+			j.ResolvConf = m.Source
+		}
+	}
+	return j, nil
 }
 
 func hasName(env []string, name string) bool {

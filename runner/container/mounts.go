@@ -3,6 +3,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,11 +11,15 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
 	"go.podman.io/common/pkg/chown"
 	"go.podman.io/storage/pkg/archive"
+	"go.podman.io/storage/pkg/chrootarchive"
+	"go.podman.io/storage/pkg/unshare"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,15 +43,18 @@ func (s *sourceError) Hint() string {
 	return ""
 }
 
+// owner is the container's user and group in our own user namespace.
+type owner struct{ uid, gid int }
+
 // sources makes every mount's source a path of the host: volumes are made and filled,
 // overlays mounted (in our mount namespace only), patterns matched.
-func (e *Engine) sources(r Record, mounts []spec.Mount, rootfs string) ([]spec.Mount, error) {
+func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, rootfs string, who owner) ([]spec.Mount, error) {
 	var out []spec.Mount
 	for i, m := range mounts {
 		var err error
 		switch m.Type {
 		case spec.MountVolume:
-			err = e.volume(r, &m, rootfs)
+			err = e.volume(ctx, r, &m, rootfs, who)
 		case spec.MountBind:
 			_, err = os.Stat(m.Source)
 		case spec.MountGlob:
@@ -92,55 +100,84 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 
 // volume turns a volume into a bind mount of its directory. A new one begins with what
 // the image has at the destination.
-func (e *Engine) volume(r Record, m *spec.Mount, rootfs string) error {
+func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs string, who owner) error {
 	labels := map[string]string(nil)
 	if slices.Contains(r.AnonymousVolumes, m.Source) {
 		labels = map[string]string{"podunit.anonymous": "true"}
 	}
-	dir, _, err := e.Volumes.Ensure(m.Source, labels)
+	dir, _, err := e.Volumes.Ensure(ctx, m.Source, labels)
 	if err != nil {
 		return err
 	}
-	if rootfs != "" && !m.NoCopy && !e.Volumes.NoCopy(m.Source) {
-		if err := copyUp(rootfs, m.Destination, dir); err != nil {
-			return fmt.Errorf("fill the volume from the image: %w", err)
+	if rootfs != "" {
+		filled := false
+		if !m.NoCopy {
+			err = e.Volumes.Fill(ctx, m.Source, func(into string) (_ bool, err error) {
+				filled, err = copyUp(rootfs, m.Destination, into)
+				return filled, err
+			})
+		}
+		if err == nil && !filled {
+			err = giveNew(dir, who)
+		}
+		if err != nil {
+			return err
 		}
 	}
+	m.Options = m.VolumeOptions()
 	m.Type, m.Source = spec.MountBind, dir
 	return nil
 }
 
-// copyUp fills an empty volume with what lies at destination in the image, owners and
-// modes included; the volume's own owner and mode become the directory's.
-func copyUp(rootfs, destination, dir string) error {
-	src, err := securejoin.SecureJoin(rootfs, destination)
-	if err != nil {
-		return err
-	}
+// giveNew gives a volume that is as it was made, empty and ours, to the container's user, who
+// could not write into it else.
+func giveNew(dir string, who owner) error {
 	var st unix.Stat_t
-	if err := unix.Stat(src, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil //nolint:nilerr // the image has nothing there
+	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 || st.Gid != 0 || who == (owner{}) {
+		return err
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil || len(entries) > 0 {
 		return err
 	}
-	if len(entries) > 0 {
-		return nil
-	}
-	content, err := os.ReadDir(src)
+	return unix.Lchown(dir, who.uid, who.gid)
+}
+
+// copyUp puts what lies at destination in the image into a new directory, owners and modes
+// included, its own as well. It reports whether there is anything.
+func copyUp(rootfs, destination, into string) (bool, error) {
+	src, err := safe.OpenIn(rootfs, destination, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return err
+		return false, nil //nolint:nilerr // the image has nothing there
 	}
-	if len(content) > 0 {
-		if err := archive.NewDefaultArchiver().CopyWithTar(src, dir); err != nil {
-			return err
+	defer src.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
+		return false, err
+	}
+	if names, _ := src.Readdirnames(1); len(names) > 0 {
+		if err := copyTree(rootfs, destination, into); err != nil {
+			return false, err
 		}
 	}
-	if err := unix.Lchown(dir, int(st.Uid), int(st.Gid)); err != nil {
+	return true, errors.Join(unix.Lchown(into, int(st.Uid), int(st.Gid)), unix.Chmod(into, st.Mode&0o7777))
+}
+
+// copyTree copies a directory. It is read by a process whose root directory is the image's,
+// where links lead nowhere else: with --rootfs another container may be at work in there.
+// The target is nobody else's.
+func copyTree(rootfs, dir, into string) error {
+	src, err := securejoin.SecureJoin(rootfs, dir)
+	if err != nil {
 		return err
 	}
-	return unix.Chmod(dir, st.Mode&0o7777)
+	ours := unshare.IsRootless()
+	content, err := chrootarchive.Tar(src, &archive.TarOptions{Compression: archive.Uncompressed, CopyPass: true, InUserNS: ours}, rootfs)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return archive.Untar(content, into, &archive.TarOptions{InUserNS: ours})
 }
 
 // overlay mounts source under a layer that takes the changes, and returns where.
@@ -170,24 +207,38 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 	if err := errors.Join(unix.Chown(upper, int(st.Uid), int(st.Gid)), unix.Chmod(upper, st.Mode&0o7777)); err != nil {
 		return "", err
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", m.Source, upper, work)
-	if e.User.Rootless() {
-		options += ",userxattr"
-	}
-	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		return "", fmt.Errorf("overlay: %w", err)
+	if err := mountOverlay(m.Source, upper, work, merged, e.User.Rootless()); err != nil {
+		return "", err
 	}
 	return merged, nil
 }
 
+func mountOverlay(lower, upper, work, merged string, rootless bool) error {
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", bundle.EscapeOverlay(lower), bundle.EscapeOverlay(upper), bundle.EscapeOverlay(work))
+	if rootless {
+		options += ",userxattr"
+	}
+	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
+		return fmt.Errorf("overlay: %w", err)
+	}
+	return nil
+}
+
 // giveSources hands the sources of mounts with the option U to the container's user;
-// uid and gid are in our user namespace.
+// uid and gid are in our user namespace. Other containers may be at work in them.
 func giveSources(mounts []spec.Mount, uid, gid int) error {
 	for _, m := range mounts {
 		if !m.Chown {
 			continue
 		}
-		if err := chown.ChangeHostPathOwnership(m.Source, true, uid, gid); err != nil {
+		dangerous, err := chown.DangerousHostPath(m.Source)
+		if err == nil && dangerous {
+			err = fmt.Errorf("option U is not for a directory of the system; by hand: chown -R %d:%d %s", uid, gid, m.Source)
+		}
+		if err == nil {
+			err = safe.Chown(m.Source, uid, gid)
+		}
+		if err != nil {
 			return &sourceError{m, err}
 		}
 	}

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,13 +25,9 @@ import (
 )
 
 // oci makes the OCI configuration of one start and the files bound into it.
-func (s *start) oci() (*rspec.Spec, error) {
+func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	e, l, r := s.Engine, s.ask, s.ask.Record
 	dir := e.dir(r.ID)
-	mounts, err := e.sources(*r, r.Spec.Mounts, s.rootfs)
-	if err != nil {
-		return nil, err
-	}
 	uids, gids, err := e.IDMappings(*r)
 	if err != nil {
 		return nil, err
@@ -50,12 +47,22 @@ func (s *start) oci() (*rspec.Spec, error) {
 		UIDMap:   uids,
 		GIDMap:   gids,
 		Cgroup:   bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
-		Hostname: r.Hostname(),
+	}
+	uid, gid, err := in.Owner()
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	mounts, err := e.sources(ctx, *r, r.Spec.Mounts, s.rootfs, owner{uid, gid})
+	if err != nil {
+		return nil, err
 	}
 	if in.NotifySocket, err = s.openNotify(); err != nil {
 		return nil, err
 	}
 	if in.Namespaces, err = s.namespaces(); err != nil {
+		return nil, err
+	}
+	if in.Hostname, err = hostname(r, in.Namespaces); err != nil {
 		return nil, err
 	}
 	if err := e.confine(&in, mounts, s.label); err != nil {
@@ -88,6 +95,9 @@ func (s *start) oci() (*rspec.Spec, error) {
 	if err := e.userFiles(*r, s.rootfs, e.Files(r.ID), mounts, &in); err != nil {
 		return nil, err
 	}
+	if err := giveFiles(&in); err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
 	config, warnings, err := bundle.Build(in)
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
@@ -96,6 +106,20 @@ func (s *start) oci() (*rspec.Spec, error) {
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}
 	return config, nil
+}
+
+// giveFiles gives what is made for the container to its root. Made by us, it would be the user's with
+// keep-id.
+func giveFiles(in *bundle.Input) error {
+	uid, gid := in.Outside(0, 0)
+	if uid != 0 || gid != 0 {
+		for _, f := range in.Files {
+			if err := os.Chown(f.Source, uid, gid); err != nil {
+				return err
+			}
+		}
+	}
+	return in.SetTimezone(uid, gid)
 }
 
 // Hostname is what was asked for, else the first 12 digits of the ID.
@@ -162,6 +186,14 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 	return n, nil
 }
 
+// hostname is the container's, or the machine's where it has that namespace.
+func hostname(r *Record, n bundle.Namespaces) (string, error) {
+	if n.UTS == bundle.HostNS {
+		return os.Hostname()
+	}
+	return r.Hostname(), nil
+}
+
 // files are resolv.conf, hosts, hostname and .containerenv; a pod's are shared.
 func (s *start) files(dir string, in *bundle.Input) error {
 	e, l, r := s.Engine, s.ask, s.ask.Record
@@ -172,7 +204,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 	}
 	if !r.Spec.NoHostname {
 		path := filepath.Join(dir, "hostname")
-		if err := os.WriteFile(path, []byte(r.Hostname()+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(in.Hostname+"\n"), 0o644); err != nil {
 			return err
 		}
 		if l.Join != nil && slices.Contains(l.Join.Share, "uts") {
@@ -186,10 +218,14 @@ func (s *start) files(dir string, in *bundle.Input) error {
 			in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/" + name})
 		}
 	}
-	// Programs ask for this file to know that they are in a container.
+	// Programs ask for this file to know that they are in a container. Only one with rights over the
+	// machine is told which.
 	env := filepath.Join(dir, "containerenv")
-	content := fmt.Sprintf("engine=\"podunit\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n",
-		r.Name, r.ID, r.ImageName, r.ImageID, map[bool]int{true: 1}[e.User.Rootless()])
+	content := ""
+	if r.Spec.Privileged {
+		content = fmt.Sprintf("engine=\"podunit\"\nname=%q\nid=%q\nimage=%q\nimageid=%q\nrootless=%d\n",
+			r.Name, r.ID, r.ImageName, r.ImageID, map[bool]int{true: 1}[e.User.Rootless()])
+	}
 	if err := os.WriteFile(env, []byte(content), 0o644); err != nil {
 		return err
 	}
@@ -208,21 +244,24 @@ func (s *start) files(dir string, in *bundle.Input) error {
 // userFiles binds a passwd and a group that know the container's user, and hands the
 // sources of mounts with the option U to it.
 func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in *bundle.Input) error {
-	u, err := bundle.ResolveUser(rootfs, &r.Spec, &r.Config, in.KeepID())
+	var who bundle.Account
+	if in.KeepID() != nil {
+		who = bundle.FindAccount(e.User.UID, e.User.GID, os.LookupEnv)
+	}
+	passwd, group, err := in.Identify(who)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", r.Name, err)
 	}
-	in.User = &u
-	uid, gid := outside(in.UIDMap, u.UID), outside(in.GIDMap, u.GID)
+	u := in.User
+	uid, gid, err := in.Owner()
+	if err != nil {
+		return err
+	}
 	if err := giveSources(mounts, uid, gid); err != nil {
 		return err
 	}
 	if !r.Spec.Passwd || u.UID == 0 && u.Name != "" || r.Spec.ReadOnly && len(in.UIDMap) == 0 {
 		return nil
-	}
-	passwd, group, err := bundle.UserDatabase(rootfs, u, "", "")
-	if err != nil {
-		return err
 	}
 	for name, content := range map[string][]byte{"passwd": passwd, "group": group} {
 		if content == nil {
@@ -235,16 +274,6 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/" + name})
 	}
 	return nil
-}
-
-// outside is what an ID of the container is in our own user namespace.
-func outside(m []spec.IDRange, id uint32) int {
-	for _, r := range m {
-		if id >= r.Container && id-r.Container < r.Size {
-			return int(r.Host + id - r.Container)
-		}
-	}
-	return int(id)
 }
 
 // initPath finds the small init for --init.

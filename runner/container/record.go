@@ -23,6 +23,7 @@ import (
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -37,6 +38,7 @@ type Record struct {
 	ID        string            `json:"-"`
 	Name      string            `json:"-"`
 	BootID    string            // the boot it was created in
+	RunDir    string            `json:",omitempty"` // podunit's runtime directory then
 	Created   time.Time         // UTC
 	ImageID   string            // empty with --rootfs
 	ImageName string            // the reference as resolved
@@ -46,7 +48,7 @@ type Record struct {
 	PodID     string   `json:",omitempty"`
 	Unit      string   `json:",omitempty"` // systemd unit it was created in
 	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
-	Args      []string // the create command line, for inspect
+	Args      []string // the create command line without what is secret in it, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
 	// AnonymousVolumes are removed with the container.
 	AnonymousVolumes []string `json:",omitempty"`
@@ -164,25 +166,28 @@ func (e *Engine) Exit(id string) (*Exit, error) {
 	return &x, nil
 }
 
-func (e *Engine) saveExit(id string, x Exit) error {
-	path, err := e.exitPath(id)
+func (e *Engine) saveExit(r Record, x Exit) error {
+	path, err := e.exitPath(r.ID)
 	if err != nil {
 		return err
 	}
-	return WriteJSON(path, x)
+	if !r.Spec.Remove {
+		return WriteJSON(path, x)
+	}
+	b, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	return safe.Replace(path, b, 0o600) // it goes with the container, in a moment
 }
 
-// WriteJSON replaces a file in one step.
+// WriteJSON replaces a file in one step, and returns when a power cut can take it no more.
 func WriteJSON(path string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return safe.Write(path, b, 0o600)
 }
 
 // ErrNotFound says that there is no container of that name or ID.
@@ -217,6 +222,16 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 		return found[0], nil
 	}
 	return Record{}, fmt.Errorf("%s: %w begins like that", nameOrID, ErrAmbiguous)
+}
+
+// LookupExact finds a container by its name or its whole ID. Units name containers so: with
+// a name like "db" they must not meet a container whose ID begins with it.
+func (e *Engine) LookupExact(nameOrID string) (Record, error) {
+	r, err := e.Lookup(nameOrID)
+	if err == nil && r.Name != nameOrID && r.ID != nameOrID || errors.Is(err, ErrAmbiguous) {
+		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+	}
+	return r, err
 }
 
 // List returns all containers of podunit, oldest first.

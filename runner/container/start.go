@@ -90,6 +90,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, selinuxEnabled()); err != nil {
 		return 0, err
 	}
+	if err := e.here(*l.Record); err != nil {
+		return 0, err
+	}
 	if !l.New { // after a reboot it is gone
 		if err := e.makeDirs(l.Record.ID); err != nil {
 			return 0, err
@@ -200,8 +203,8 @@ func (s *start) unmountRootfs(context.Context) error {
 }
 
 // configure makes the OCI configuration as the runtime reads it.
-func (s *start) configure(context.Context) error {
-	spec, err := s.oci()
+func (s *start) configure(ctx context.Context) error {
+	spec, err := s.oci(ctx)
 	if err != nil {
 		return err
 	}
@@ -226,7 +229,7 @@ func (e *Engine) Ended(r Record, code int) error {
 	if err != nil {
 		return err
 	}
-	err = e.saveExit(r.ID, Exit{
+	err = e.saveExit(r, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
 		OOMKilled: code == 128+int(unix.SIGKILL) && cgroup.OOMKilled(s.Cgroup),
 	})

@@ -24,6 +24,9 @@ import (
 // kills whatever is left in the unit when the command that stops it has ended, and says so. One
 // that is not running is no error, and gets the same end.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -85,6 +88,9 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 
 // Kill sends a signal to the container's first process.
 func (e *Engine) Kill(r Record, sig unix.Signal) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -128,6 +134,9 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 // volumes. The caller holds the lock of its name, and drops it unless the name gets another
 // container at once.
 func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, timeout time.Duration) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -176,11 +185,11 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 	// Before the container: nobody but its record knows them.
 	if volumes {
 		for _, v := range r.AnonymousVolumes {
-			errs = append(errs, e.Volumes.Remove(v))
+			errs = append(errs, e.Volumes.Remove(ctx, v, nil))
 		}
 	}
 	step.Crash("volumes removed")
-	if err := e.Store.DeleteContainer(r.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
+	if err := e.deleteContainer(r.ID); err != nil && !errors.Is(err, storage.ErrContainerUnknown) && !errors.Is(err, storage.ErrNotAContainer) {
 		errs = append(errs, fmt.Errorf("remove container %s: %w", r.Name, err))
 	}
 	step.Crash("container removed")
@@ -190,6 +199,53 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 		return err
 	}
 	return errors.Join(removeFile(e.namePath(r.Name)), removeFile(e.marker(r.ID)))
+}
+
+// deleteContainer takes the container out of the storage, which writes its lists before it
+// removes anything. Where the disk is full it cannot: then what is going away makes room.
+func (e *Engine) deleteContainer(id string) error {
+	err := e.Store.DeleteContainer(id)
+	if !isFull(err) {
+		return err
+	}
+	c, cerr := e.Store.Container(id)
+	if cerr != nil {
+		return err
+	}
+	if eerr := e.emptyLayer(c.LayerID); eerr != nil {
+		return errors.Join(err, eerr)
+	}
+	return e.Store.DeleteContainer(id)
+}
+
+// isFull reports whether there was no room on a disk, for bytes, for files, or in a quota.
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// emptyLayer removes what a container has written. Source: go.podman.io/storage/drivers,
+// overlay and vfs.
+func (e *Engine) emptyLayer(id string) error {
+	dir := filepath.Join(e.Store.GraphRoot(), "overlay", id, "diff")
+	if e.Store.GraphDriverName() == "vfs" {
+		dir = filepath.Join(e.Store.GraphRoot(), "vfs", "dir", id)
+	}
+	layer, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer layer.Close()
+	top, err := layer.Open(".")
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	names, err := top.Readdirnames(-1)
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, layer.RemoveAll(name))
+	}
+	return errors.Join(errs...)
 }
 
 // removeFile removes a file; that there is none is no error.

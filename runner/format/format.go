@@ -24,6 +24,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/pkg/report"
 )
 
@@ -66,10 +67,13 @@ func Rows[T any](w io.Writer, t Table, rows []T) error {
 		// Docker's inspect has Id, and so people write it; podman takes both.
 		t.Format = regexp.MustCompile(`\.Id\b`).ReplaceAllString(t.Format, ".ID")
 	}
-	f := report.New(w, "--format")
+	f := report.New(terminal.Filter(w), "--format")
 	origin, text := report.OriginUser, t.Format
 	if text == "" {
 		origin, text = report.OriginPodman, report.EnforceRange(t.Default+"\n")
+	}
+	if t.Format == "" || strings.HasPrefix(t.Format, "table ") {
+		rows = cleaned(rows) // a template of the user's own gets what there is
 	}
 	f, err := f.Parse(origin, text)
 	if err != nil {

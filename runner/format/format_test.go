@@ -3,8 +3,10 @@
 package format
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 type row struct {
@@ -118,5 +120,38 @@ func TestJSON(t *testing.T) {
 		if IsJSON(format) != want {
 			t.Errorf("IsJSON(%q) is %v", format, !want)
 		}
+	}
+}
+
+// TestStrangersTexts: what an image's author writes makes no further row and no escape
+// sequence; in JSON, and for a template of the user's own that is no terminal's, it stays.
+func TestStrangersTexts(t *testing.T) {
+	type row struct {
+		Command string
+		Labels  map[string]string
+		Args    []string
+		Time    time.Time
+		inner   string
+	}
+	now := time.Now()
+	evil := row{Command: "sh\nroot  /etc\x1b[2J", Labels: map[string]string{"a\x1b": "b\nc"}, Args: []string{"\u202e"}, Time: now, inner: "x"}
+	var out strings.Builder
+	if err := Rows(&out, Table{Default: "{{.Command}}\t{{.Labels}}\t{{.Args}}\t{{.Time.Unix}}", NoHeading: true}, []row{evil}); err != nil {
+		t.Fatal(err)
+	}
+	got := out.String()
+	if strings.Count(got, "\n") != 1 || strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, `sh\nroot  /etc\x1b[2J`) || !strings.Contains(got, fmt.Sprint(now.Unix())) {
+		t.Errorf("%q", got)
+	}
+	if evil.Command != "sh\nroot  /etc\x1b[2J" || evil.Args[0] != "\u202e" || evil.Labels["a\x1b"] != "b\nc" {
+		t.Errorf("the row itself was changed: %+v", evil)
+	}
+	out.Reset()
+	if err := Rows(&out, Table{Format: "{{index .Labels \"a\x1b\"}}"}, []row{evil}); err != nil || out.String() != "b\nc\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+	out.Reset()
+	if err := JSON(&out, []*row{&evil}); err != nil || !strings.Contains(out.String(), `"Command": "sh\nroot  /etc\u001b[2J"`) {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/podunit/podunit/runner/terminal"
 )
 
 // Error is a failure that concerns one image, with a way out where there is one.
@@ -15,7 +17,8 @@ type Error struct {
 	Way  string // out of it; "" where the cause says it all
 }
 
-func (e *Error) Error() string { return e.Name + ": " + e.Err.Error() }
+// Error is one line, whatever a registry has answered.
+func (e *Error) Error() string { return terminal.Line(e.Name + ": " + e.Err.Error()) }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
@@ -41,13 +44,17 @@ func (e *CorruptError) Hint() string {
 	return fmt.Sprintf("pull it again, or remove it: podunit rmi -f %s", Short(e.ID))
 }
 
-// StallError is a registry that sent nothing for as long as Limit.
+// StallError is a registry that sent nothing, or next to nothing, for as long as Limit.
 type StallError struct {
 	Host  string // as in the image's name: with the port, if there is one
 	Limit time.Duration
+	Slow  bool // something came, but less than a KiB a second
 }
 
 func (e *StallError) Error() string {
+	if e.Slow {
+		return fmt.Sprintf("registry %s: less than 1 KiB a second for %s", e.Host, e.Limit)
+	}
 	return fmt.Sprintf("registry %s: no byte received for %s", e.Host, e.Limit)
 }
 
@@ -58,6 +65,9 @@ type PlatformError struct {
 }
 
 func (e *PlatformError) Error() string {
+	if len(e.Have) == 0 {
+		return fmt.Sprintf("no image for %s: the list of images is empty", e.Want)
+	}
 	return fmt.Sprintf("no image for %s; there is %s", e.Want, strings.Join(e.Have, ", "))
 }
 

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -156,12 +158,43 @@ func (im *Images) Load(stored *storage.Image, name string) (*Image, error) {
 	}
 	img.Config, img.Health = c.Image, c.Config.Healthcheck
 	img.Config.Config = c.Config.ImageConfig
-	if img.TopLayer != "" {
-		if _, err := im.store.Layer(img.TopLayer); err != nil {
-			return nil, damaged(stored.ID, err)
-		}
+	if err := im.checkLayers(img.TopLayer); err != nil {
+		return nil, damaged(stored.ID, err)
 	}
 	return img, nil
+}
+
+// checkLayers looks whether each layer of an image has a record and a directory. Without
+// one of them no container can be made on it.
+func (im *Images) checkLayers(id string) error {
+	for id != "" {
+		l, err := im.store.Layer(id)
+		if err != nil {
+			return err
+		}
+		if dir := im.LayerDir(l); dir != "" {
+			if _, err := os.Lstat(dir); err != nil {
+				return err
+			}
+		}
+		id = l.Parent
+	}
+	return nil
+}
+
+// LayerDir is where the storage keeps the files of a layer, "" if that is not known. Source:
+// go.podman.io/storage/drivers, overlay and vfs.
+func (im *Images) LayerDir(l *storage.Layer) string {
+	if l.ReadOnly { // of an additional store
+		return ""
+	}
+	switch im.store.GraphDriverName() {
+	case "overlay":
+		return filepath.Join(im.store.GraphRoot(), "overlay", l.ID, "diff")
+	case "vfs":
+		return filepath.Join(im.store.GraphRoot(), "vfs", "dir", l.ID)
+	}
+	return ""
 }
 
 var errFirstSchema = errors.New("a manifest of the first schema, which docker gave up in 2020")

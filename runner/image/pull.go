@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/image/download"
+	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
 )
@@ -30,8 +31,8 @@ const (
 	PullNewer   = config.PullPolicyNewer   // pull if the registry has another; what is there will do if that fails
 )
 
-// DefaultStall is how long a registry may send nothing, unless StallEnv says otherwise: a
-// duration like 90s or 5m, 0 for no limit.
+// DefaultStall is how long a registry may send nothing, or less than a KiB a second, unless
+// StallEnv says otherwise: a duration like 90s or 5m, 0 for no limit.
 const (
 	DefaultStall = 60 * time.Second
 	StallEnv     = "PODUNIT_PULL_STALL_TIMEOUT"
@@ -57,7 +58,7 @@ type PullOptions struct {
 	// It is called before a registry is.
 	Online func(context.Context) error
 
-	Stall    time.Duration  // give up after this long without a byte; 0 is $PODUNIT_PULL_STALL_TIMEOUT or DefaultStall, negative is never
+	Stall    time.Duration  // give up after this long with less than a KiB a second; 0 is $PODUNIT_PULL_STALL_TIMEOUT or DefaultStall, negative is never
 	Interval time.Duration  // between two reports; 0 is a second
 	Report   func(Progress) // may be nil; called from one goroutine at a time
 	Log      func(string)   // for a line to the user now and then; may be nil
@@ -66,7 +67,7 @@ type PullOptions struct {
 // Logf writes a line to the user.
 func (o PullOptions) Logf(format string, a ...any) {
 	if o.Log != nil {
-		o.Log(fmt.Sprintf(format, a...))
+		o.Log(terminal.Text(fmt.Sprintf(format, a...)))
 	}
 }
 
@@ -76,9 +77,34 @@ func (o PullOptions) Platform() string { return platform.ToString(o.OS, o.Arch, 
 // Pull gets the image of a name by policy: from the storage, from a registry, or by
 // another transport (oci:, oci-archive:, docker-archive:, dir:, containers-storage:).
 // The error is an *Error, or ErrUnknown when the policy is PullNever. When ctx ends,
-// Pull returns within two seconds; what it was writing then may go on until the
-// process ends, so the process should.
+// Pull returns within two seconds, whatever it waits for; what it was writing then may go
+// on until the process ends, so the process should.
 func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image, error) {
+	var image *Image
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		image, err = im.pull(ctx, name, o)
+	}()
+	select {
+	case <-done:
+		return image, err
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return image, err
+	case <-time.After(endAfter):
+		// A FIFO that nobody writes, a file system that does not answer.
+		return nil, &Error{Name: name, Err: fmt.Errorf("the pull was interrupted: %w", context.Cause(ctx))}
+	}
+}
+
+// endAfter is longer than a pull from a registry takes to end with less left behind.
+const endAfter = 2 * time.Second
+
+func (im *Images) pull(ctx context.Context, name string, o PullOptions) (*Image, error) {
 	if o.Interval == 0 {
 		o.Interval = time.Second
 	}

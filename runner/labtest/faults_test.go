@@ -17,6 +17,8 @@ const (
 	works = run + "echo it works"
 	// dave is a login without a service manager: what cron, sudo and su without PAM leave.
 	dave = "setpriv --reuid dave --regid dave --init-groups env -i -C /home/dave HOME=/home/dave USER=dave PATH=/usr/bin:/bin "
+	// hold has a unit that needs the directory for runtime state of dave's, who never logs in.
+	hold = "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity"
 	// unit starts one and shows what its user would look at.
 	unit = hinted + "systemctl --user start one 2>&1; hinted one; "
 	// hinted is a shell function that shows the status of a unit that gives a hint: journald may be behind the unit.
@@ -66,11 +68,18 @@ var faults = []struct {
 	},
 	{name: "XDG_RUNTIME_DIR leads nowhere", script: "export XDG_RUNTIME_DIR=/nonexistent; " + works, want: []string{"it works"}},
 	{
-		name: "no service manager", set: "systemctl stop user@1003 user-runtime-dir@1003", user: "root", script: dave + works,
+		name: "no directory for runtime state", set: "systemctl stop user@1003 user-runtime-dir@1003; mkdir -m 777 /tmp/podunit-run-1003", unset: "rmdir /tmp/podunit-run-1003",
+		user: "root", script: dave + works, status: 125,
+		want: []string{"error: no directory for runtime state: /run/user/1003 is not there\n", "hint: a login makes it; for one who does not log in, as root: loginctl enable-linger dave, or in a system unit Requires=user-runtime-dir@1003.service"},
+	},
+	{
+		// What a system unit with User=dave has.
+		name: "no service manager", set: hold,
+		user: "root", script: dave + works,
 		want: []string{"it works", "warning: no cgroup of its own: the user's service manager cannot be reached"},
 	},
 	{
-		name: "no service manager for a container that is to run on", user: "root", unset: "rm -rf /tmp/podunit-run-1003",
+		name: "no service manager for a container that is to run on", user: "root", unset: "systemctl stop holds-1003",
 		script: dave + "podunit run -d --name d " + image + " sleep 1000; s=$?; " + dave + "podunit ps -aq; exit $s", status: 125,
 		want: []string{"error: the user's service manager cannot be reached (unix:path=/run/user/1003/systemd/private", "or as root: loginctl enable-linger 1003;"},
 	},
@@ -202,7 +211,7 @@ func TestLabFaults(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.units()
 	l.MustRun("alice", works)
-	l.MustRun("root", "loginctl disable-linger dave; "+dave+"podunit pull -q "+image)
+	l.MustRun("root", "loginctl disable-linger dave; "+hold+"; "+dave+"podunit pull -q "+image+"; systemctl stop holds-1003")
 	l.begin("one")
 	l.MustRun("alice", stories["one"].end)
 	before := l.settled()

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/libnetwork/etchosts"
 	"go.podman.io/common/libnetwork/resolvconf"
@@ -32,19 +33,41 @@ type Hosts struct {
 	Names []string
 }
 
+// imageHosts ends the name of a copy of an image's /etc/hosts, beside the file that is made of it.
+const imageHosts = ".image"
+
+// maxHosts is the largest /etc/hosts of an image that is read, in bytes.
+const maxHosts = 1 << 20
+
+// base is the file that hosts start from; empty for none. The library would open an image's own as
+// it stands, which may be a pipe, and without a root it would take the host's.
+func (h Hosts) base(path, rootfs string, conf *config.Config) (string, error) {
+	from := cmp.Or(h.Base, conf.Containers.BaseHostsFile)
+	if from != "image" {
+		return etchosts.GetBaseHostFile(from, "")
+	}
+	if rootfs == "" {
+		return "", nil
+	}
+	data, err := safe.ReadInRoot(rootfs, config.DefaultHostsFile, maxHosts)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // not every image has one
+	}
+	if err != nil {
+		return "", fmt.Errorf("of the image: %w", err)
+	}
+	return path + imageHosts, os.WriteFile(path+imageHosts, data, 0o600)
+}
+
 // write writes a container's /etc/hosts to path. r is the network of the container, or of its
 // pod; rootfs is the mounted image, or empty for a pod, which has none.
 func (h Hosts) write(path string, r Result, rootfs string, conf *config.Config) error {
-	from := cmp.Or(h.Base, conf.Containers.BaseHostsFile)
-	if from == "image" && rootfs == "" {
-		from = "none" // the library would take the host's
-	}
-	base, err := etchosts.GetBaseHostFile(from, rootfs)
+	base, err := h.base(path, rootfs, conf)
 	if err != nil {
 		return fmt.Errorf("hosts: %w", err)
 	}
-	if _, err := os.Stat(base); from == "image" && errors.Is(err, fs.ErrNotExist) {
-		base = "" // not every image has one
+	if base == path+imageHosts {
+		defer os.Remove(base)
 	}
 	p := &etchosts.Params{BaseFile: base, HostContainersInternalIP: r.Host, TargetFile: path}
 	for _, e := range h.Entries {

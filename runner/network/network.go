@@ -28,14 +28,16 @@ type Request struct {
 	Network spec.Network
 	// Ports to publish; only pasta can.
 	Ports []spec.PortMapping
-	// Dir is the runtime directory of the container or pod, on a tmpfs. It gets the files netns,
-	// pasta.pid and pasta.work.
+	// Dir is the runtime directory of the container or pod, on a tmpfs, in a directory of
+	// podunit's own. Its last part is unique. It gets the files netns and pasta.pid.
 	Dir string
 	// Hosts and Resolver say what the files hosts and resolv.conf are to have; nil for no file.
 	Hosts    *Hosts
 	Resolver *Resolver
 	// Files is the directory of these two.
 	Files string
+	// Joined are the files of the container whose network this is; nil for a network of one's own.
+	Joined *Joined
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
 	// machine's addresses and routes over as they are when it starts.
 	Online func(context.Context) error
@@ -77,9 +79,8 @@ func (r Result) Addresses() []string {
 const (
 	hostsFile  = "hosts"
 	resolvFile = "resolv.conf"
-	netnsFile  = "netns"      // where the namespace is mounted, as far as the runner's mount namespace reaches
-	pidFile    = "pasta.pid"  // decimal and a newline, written by pasta itself
-	workFile   = "pasta.work" // the directory that pasta saw instead of Request.Dir, if it did
+	netnsFile  = "netns"     // where the namespace is mounted, as far as the runner's mount namespace reaches
+	pidFile    = "pasta.pid" // decimal and a newline, written by pasta itself
 )
 
 // A Network is one that is being made while its user does other things.
@@ -215,13 +216,30 @@ func (n *Network) work(ctx context.Context, rootfs string) error {
 			return err
 		}
 	}
-	if h := n.req.Hosts; h != nil {
-		if err := h.write(filepath.Join(n.req.Files, hostsFile), n.result, rootfs, n.req.Config); err != nil {
-			return err
-		}
+	return n.writeFiles(rootfs)
+}
+
+// writeFiles gives hosts and resolv.conf their contents: those of the container whose network is
+// joined, where nothing else was asked for.
+func (n *Network) writeFiles(rootfs string) error {
+	hosts, resolv, j := filepath.Join(n.req.Files, hostsFile), filepath.Join(n.req.Files, resolvFile), n.req.Joined
+	var err error
+	switch h := n.req.Hosts; {
+	case h == nil:
+	case j != nil:
+		err = j.WriteHosts(hosts, h.Entries, h.Names, n.result.IPs, n.result.Host)
+	default:
+		err = h.write(hosts, n.result, rootfs, n.req.Config)
 	}
-	if r := n.req.Resolver; r != nil {
-		return r.write(filepath.Join(n.req.Files, resolvFile), n.result, n.req.Config)
+	if err != nil {
+		return err
+	}
+	switch r := n.req.Resolver; {
+	case r == nil:
+	case j != nil && len(r.Servers)+len(r.Search)+len(r.Options) == 0:
+		return j.WriteResolvConf(resolv)
+	default:
+		return r.write(resolv, n.result, n.req.Config)
 	}
 	return nil
 }

@@ -281,6 +281,30 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestHostileHostsOfTheImage has an image whose file is none: a pipe would hold the start for ever.
+func TestHostileHostsOfTheImage(t *testing.T) {
+	dir, rootfs := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(rootfs, "etc"), 0o755), unix.Mkfifo(filepath.Join(rootfs, "etc/hosts"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	err := Hosts{Base: "image"}.write(filepath.Join(dir, "hosts"), Result{}, rootfs, &config.Config{})
+	if err == nil || !strings.Contains(err.Error(), "hosts: of the image: read /etc/hosts: it is not a regular file but a pipe") {
+		t.Error(err)
+	}
+	if err := os.Remove(filepath.Join(rootfs, "etc/hosts")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(rootfs, "etc/hosts"), []byte("10.8.8.8 a\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Hosts{Base: "image"}).write(filepath.Join(dir, "hosts"), Result{}, rootfs, &config.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*"+imageHosts)); err != nil || len(left) != 0 {
+		t.Errorf("left is %q, %v", left, err)
+	}
+}
+
 // TestHostsOfTheImage begins with the image's file and never with the host's.
 func TestHostsOfTheImage(t *testing.T) {
 	dir, rootfs := t.TempDir(), t.TempDir()

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
@@ -206,44 +205,32 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	if err != nil {
 		return running{}, NoPastaError{Err: err}
 	}
-	work, err := workDir(req.Dir)
-	if err != nil {
-		return running{}, err
-	}
-	netns, pid := filepath.Join(work, netnsFile), filepath.Join(work, pidFile)
 	extra := append(slices.Clone(req.Config.Network.PastaOptions.Get()), req.Network.Options...)
 	routes := readRoutes(os.ReadFile)
 	extra = append(fitting(ports, extra, routes), extra...)
 	extra = append(ownTap(ns, extra, routes), extra...)
-	a := args(extra, addressed(ports, routes), netns, pid, req.Root)
-	if err := runPasta(ctx, program, &a); err != nil {
+	seen := seenDir(req.Dir)
+	a := args(extra, addressed(ports, routes), filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
+	if err := inView(req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {
+		err = errors.Join(err, endAll(req.Dir))
 		if problem := portProblem(ports); problem != nil {
 			return running{}, problem // taken since it was looked at
 		}
 		return running{}, err
 	}
-	data, err := os.ReadFile(pid)
-	if err != nil {
-		return running{}, fmt.Errorf("pasta: %w", err)
+	pid, err := readPID(filepath.Join(req.Dir, pidFile))
+	if err == nil && pid == 0 {
+		err = fmt.Errorf("pasta could not write its PID into %s", filepath.Join(req.Dir, pidFile))
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil {
-		return running{}, fmt.Errorf("pasta wrote no PID into %s: %w", pid, err)
+	if err != nil { // the disk is full: it runs all the same, and nobody would end it
+		return running{}, errors.Join(err, endAll(req.Dir))
 	}
 	for _, path := range a.pids {
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			return running{}, fmt.Errorf("--network pasta:--pid,%s: %w", path, err)
+		if err := os.WriteFile(path, fmt.Appendln(nil, pid), 0o644); err != nil {
+			return running{}, errors.Join(fmt.Errorf("--network pasta:--pid,%s: %w", path, err), endAll(req.Dir))
 		}
 	}
-	if work != req.Dir {
-		if err := os.WriteFile(filepath.Join(req.Dir, pidFile), data, 0o600); err != nil {
-			return running{}, err
-		}
-		if err := dropWork(work); err != nil {
-			return running{}, err
-		}
-	}
-	return running{pid: n, dns: a.dns, host: a.host}, nil
+	return running{pid: pid, dns: a.dns, host: a.host}, nil
 }
 
 // portProblem looks at the ports once more after pasta refused its job.
@@ -311,65 +298,28 @@ func lastWords(out []byte) string {
 	return strings.Join(lines, "; ")
 }
 
-// workDir is where pasta may find the namespace and write its PID. AppArmor's
-// profile for it, in force on a Debian 13, knows /run/user/UID and /tmp but not
-// where root's runtime directories are. A directory in /tmp is needed only
-// until pasta is ready; workFile names it in case we are killed meanwhile.
-func workDir(dir string) (string, error) {
-	if strings.HasPrefix(dir, "/run/user/") || strings.HasPrefix(dir, "/tmp/") {
-		return dir, nil
-	}
-	work, err := os.MkdirTemp("/tmp", "podunit-")
-	if err != nil {
-		return dir, nil //nolint:nilerr // without AppArmor any directory does
-	}
-	err = os.WriteFile(filepath.Join(dir, workFile), []byte(work), 0o600)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(work, netnsFile), nil, 0o600)
-	}
-	if err == nil {
-		err = unix.Mount(filepath.Join(dir, netnsFile), filepath.Join(work, netnsFile), "", unix.MS_BIND, "")
-	}
-	if err != nil {
-		return "", errors.Join(fmt.Errorf("show pasta its network namespace: %w", err), dropWork(work))
-	}
-	return work, nil
-}
-
-// dropWork removes a directory that workDir made; nothing there is no error.
-func dropWork(work string) error {
-	err := netns.Drop(filepath.Join(work, netnsFile))
-	for _, f := range []string{filepath.Join(work, pidFile), work} {
-		if rerr := os.Remove(f); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, rerr)
-		}
-	}
-	return err
-}
-
 // stopPasta ends the pasta of a request and removes its files; nothing there is
 // no error.
 func stopPasta(dir string) error {
-	netns := filepath.Join(dir, netnsFile)
-	pid, perr := readPID(filepath.Join(dir, pidFile))
-	if work, err := os.ReadFile(filepath.Join(dir, workFile)); err == nil && filepath.IsAbs(string(work)) {
-		netns = filepath.Join(string(work), netnsFile)
-		if errors.Is(perr, fs.ErrNotExist) { // killed while pasta was starting
-			pid, perr = readPID(filepath.Join(string(work), pidFile))
+	path := filepath.Join(dir, pidFile)
+	pid, err := readPID(path)
+	if err == nil && pid > 0 {
+		var ours bool
+		if ours, err = endPasta(pid, dir); err == nil && !ours {
+			return dropFile(path) // it ended long ago
 		}
-		if err := dropWork(string(work)); err != nil {
-			return err
-		}
+	} else if err == nil {
+		err = endAll(dir) // it was killed while it started, or the disk was full
 	}
-	if perr == nil && pid > 0 {
-		if err := endPasta(pid, netns); err != nil {
-			return fmt.Errorf("end pasta: %w", err)
-		}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("end pasta: %w", err)
 	}
-	for _, f := range []string{pidFile, workFile} {
-		if err := os.Remove(filepath.Join(dir, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	return dropFile(path)
+}
+
+func dropFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -391,24 +341,50 @@ func readPID(path string) (int, error) {
 	}
 }
 
-// endPasta ends the process if it is the pasta of that namespace: its command
-// line says so, and cannot be another's of the same PID. It has nothing to lose, and
-// hears no other signal.
-func endPasta(pid int, netns string) error {
-	p, err := process.Open(pid, 0)
-	if p == nil || err != nil {
+// isPasta reports whether a process is the pasta of the request whose Dir this is: its
+// command line names the namespace, and cannot be another's of the same PID.
+func isPasta(pid int, dir string) bool {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	words := strings.Split(string(cmdline), "\x00")
+	return err == nil && (slices.Contains(words, filepath.Join(dir, netnsFile)) || slices.Contains(words, filepath.Join(seenDir(dir), netnsFile)))
+}
+
+// endAll ends every pasta of the request, whose PIDs nobody has noted.
+func endAll(dir string) error {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
 		return err
 	}
+	var errs []error
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() || !isPasta(pid, dir) {
+			continue
+		}
+		_, err = endPasta(pid, dir)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// endPasta ends the process if it is the pasta of the request, and reports whether it was. It
+// has nothing to lose, and hears no other signal.
+func endPasta(pid int, dir string) (bool, error) {
+	p, err := process.Open(pid, 0)
+	if p == nil || err != nil {
+		return false, err
+	}
 	defer p.Close()
-	// Read after the descriptor was taken: it holds the process, or its end.
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !slices.Contains(strings.Split(string(cmdline), "\x00"), netns) {
-		return nil //nolint:nilerr // gone, or somebody else's by now
+	// Asked after the descriptor was taken: it holds the process, or its end.
+	if !isPasta(pid, dir) {
+		return false, nil
 	}
-	if err := p.Kill(); err != nil {
-		return fmt.Errorf("process %d: %w", pid, err)
+	if err := p.Kill(); errors.Is(err, unix.EPERM) {
+		return false, nil // a stranger's, whatever its command line says
+	} else if err != nil {
+		return true, fmt.Errorf("process %d: %w", pid, err)
 	}
-	return nil
+	return true, nil
 }
 
 // sameFamily leaves out the addresses of a family that the container has none of.

@@ -141,6 +141,23 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 	return Record{}, fmt.Errorf("%s: more than one pod begins like that", nameOrID)
 }
 
+// LookupExact finds a pod by its name or its whole ID, as units name it.
+func (e *Engine) LookupExact(nameOrID string) (Record, error) {
+	if !strings.ContainsRune(nameOrID, '/') {
+		if r, err := e.read(nameOrID); err == nil || !errors.Is(err, ErrNotFound) {
+			return r, err
+		}
+	}
+	all, err := e.List()
+	if err != nil {
+		return Record{}, err
+	}
+	if i := slices.IndexFunc(all, func(r Record) bool { return r.ID == nameOrID }); i >= 0 {
+		return all[i], nil
+	}
+	return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+}
+
 // Members are the containers of a pod.
 func (e *Engine) Members(r Record) ([]container.Record, error) {
 	all, err := e.Containers.List()
@@ -175,7 +192,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 		Created: time.Now().UTC(),
 		Spec:    s,
 		Unit:    unit,
-		Args:    args,
+		Args:    spec.Redact(args),
 	}
 	if r.Name == "" {
 		r.Name = "pod-" + r.ID[:12]
@@ -193,7 +210,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 			return r, err
 		}
 	}
-	if _, err := e.Containers.Lookup(r.Name); err == nil {
+	if _, err := e.Containers.LookupExact(r.Name); err == nil {
 		return r, fmt.Errorf("pod %s: %w by a container", r.Name, ErrNameInUse)
 	}
 	if err := e.save(r); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/step"
 	"golang.org/x/sys/unix"
 )
@@ -122,8 +123,5 @@ func (s *start) writePIDFile(context.Context) error {
 	if path == "" {
 		return nil
 	}
-	if err := os.WriteFile(path+".new", fmt.Appendln(nil, s.status.InfraPID), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return safe.Replace(path, fmt.Appendln(nil, s.status.InfraPID), 0o644)
 }

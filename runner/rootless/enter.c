@@ -70,17 +70,20 @@ static int needs_namespaces(int argc, char **argv)
 	return 1;
 }
 
+/* Whether path is a directory of ours in which nobody else can write. */
 static int is_own_dir(const char *path)
 {
 	struct stat st;
 
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 022);
 }
 
 /*
- * The directory for runtime state: XDG_RUNTIME_DIR; where a login made it, if the
- * variable got lost (su, cron); the unit's own for a system unit with User=; and a
- * private one in /tmp, where a stranger may have been first: hence the owner check.
+ * The directory for runtime state: XDG_RUNTIME_DIR, and where a login or the unit
+ * user-runtime-dir@UID.service made it, if the variable got lost (su, cron, a system unit
+ * with User=). A user has one, whoever asks. There is no other one to fall back to: in /tmp
+ * a stranger could be first, and the containers of a user who then logs in would be in two
+ * worlds.
  */
 static int find_run_dir(void)
 {
@@ -100,14 +103,8 @@ static int find_run_dir(void)
 	snprintf(out, size, "/run/user/%u", geteuid());
 	if (is_own_dir(out))
 		return 0;
-	snprintf(out, size, "/tmp/podunit-run-%u", geteuid());
-	if (mkdir(out, 0700) == 0 || errno == EEXIST) {
-		if (is_own_dir(out))
-			return 0;
-		fail(PODUNIT_NO_RUN_DIR, "%s belongs to somebody else", out);
-		return -1;
-	}
-	fail(PODUNIT_NO_RUN_DIR, "%s: %s", out, strerror(errno));
+	fail(PODUNIT_NO_RUN_DIR, "%s is %s", out, access(out, F_OK) < 0 ? "not there" : "no directory of this user's alone");
+	out[0] = 0;
 	return -1;
 }
 
@@ -559,7 +556,12 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 	podunit_identity.userns = 0;
 	if (!runner)
 		return;
-	if (find_run_dir() < 0 || !needs_namespaces(argc, argv))
+	if (!needs_namespaces(argc, argv)) {
+		if (find_run_dir() < 0)
+			podunit_identity.problem = PODUNIT_OK; /* it is not missed */
+		return;
+	}
+	if (find_run_dir() < 0)
 		return;
 	if (nothing_to_remove(argc, argv))
 		_exit(0);

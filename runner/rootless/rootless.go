@@ -13,6 +13,7 @@ package rootless
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,12 +117,15 @@ func (i Identity) Error() error {
 func (i Identity) Hint() string {
 	switch i.Problem {
 	case NoRunDir:
-		return "set XDG_RUNTIME_DIR to a directory of your own; logging in does, and so does loginctl enable-linger"
+		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit Requires=user-runtime-dir@%d.service and the same After=, which a Quadlet file with User= gets", i.name(), i.UID)
 	case NoSubID:
 		first := freeID("/etc/subuid", "/etc/subgid")
 		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)
 		return fmt.Sprintf("as root: usermod --add-subuids %s --add-subgids %s %s", ids, ids, i.name())
 	case IDMapRefused:
+		if keys := confined(); keys != "" {
+			return "the [Service] section has " + keys + ": no container can start with it, remove it; podunit check names the line"
+		}
 		if strings.Contains(i.Detail, "not permitted") {
 			return "newuidmap and newgidmap must be setuid root: apt install --reinstall uidmap"
 		}
@@ -171,10 +175,22 @@ func (i Identity) name() string {
 }
 
 // Keep lists pid, a process that lives in the user namespace, so that later runners
-// join it. The entry goes by itself: a runner that finds it dead removes it.
+// join it. The entry goes by itself: a runner that finds it dead removes it, and one that
+// finds it half-written would, so it is written under the lock of the list.
 func (i Identity) Keep(pid int) error {
 	if !i.Entered || !i.Rootless() {
 		return nil
+	}
+	lock, err := os.OpenFile(filepath.Join(filepath.Dir(i.entry(pid)), "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	return os.WriteFile(i.entry(pid), fmt.Appendf(nil, "%d\n", i.userns), 0o600)
 }

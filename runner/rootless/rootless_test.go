@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,5 +50,40 @@ func TestLeave(t *testing.T) {
 	}
 	if want := []string{strconv.Itoa(alive.Process.Pid), "lock"}; !slices.Equal(left, want) {
 		t.Errorf("left %q, want %q", left, want)
+	}
+}
+
+// TestKeepWaits writes the list of who holds the namespace under its lock: who holds that
+// would take a half-written entry for a dead one's and remove it.
+func TestKeepWaits(t *testing.T) {
+	i := Identity{UID: 1000, RunDir: t.TempDir(), Entered: true}
+	dir := filepath.Dir(i.entry(0))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept atomic.Bool
+	done := make(chan error)
+	go func() {
+		err := i.Keep(os.Getpid())
+		kept.Store(true)
+		done <- err
+	}()
+	time.Sleep(20 * time.Millisecond) // it waits for the lock, or has done what it should not
+	if _, err := os.Stat(i.entry(os.Getpid())); err == nil || kept.Load() {
+		t.Error("written while somebody else holds the lock")
+	}
+	lock.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(i.entry(os.Getpid())); err != nil || string(b) != "0\n" {
+		t.Errorf("%q, %v", b, err)
 	}
 }

@@ -13,6 +13,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +43,8 @@ type Config struct {
 	// Modules and Runtime are --module and --runtime. Services that the engine makes get the same.
 	Modules []string
 	Runtime string
+	// Conf is containers.conf(5) with the modules; nil to have it read.
+	Conf *config.Config
 	// Program is the absolute path of the program that services execute, Directory where they do, and
 	// Environ what this process has in its environment: they get a part of it.
 	Program, Directory string
@@ -89,9 +92,12 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		// The storage would take it for a kernel without overlay, and note that for ever.
 		return nil, errors.New("this process is not in the namespaces of the user's containers; that is a fault of podunit's")
 	}
-	conf, err := config.New(&config.Options{SetDefault: true, Modules: c.Modules})
-	if err != nil {
-		return nil, hint.With(err, "see containers.conf(5)")
+	conf := c.Conf
+	if conf == nil {
+		var err error
+		if conf, err = ReadConf(c.Modules); err != nil {
+			return nil, err
+		}
 	}
 	s, err := store.Open(ctx, store.Config{RunDir: c.User.RunDir, Rootless: c.User.Rootless()})
 	if err != nil {
@@ -114,6 +120,16 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		Volumes: volume.New(s.GraphRoot()),
 	}
 	return newEngine(c, containers, own), nil
+}
+
+// ReadConf reads containers.conf(5) with modules. It sets variables that the file has for us, such as
+// those of proxies.
+func ReadConf(modules []string) (*config.Config, error) {
+	conf, err := config.New(&config.Options{SetDefault: true, Modules: modules})
+	if err != nil {
+		return nil, hint.With(err, "see containers.conf(5)")
+	}
+	return conf, nil
 }
 
 // newEngine puts an engine together.
@@ -187,6 +203,23 @@ func (e *Engine) runtimeOf(r container.Record) error {
 	}
 	e.Containers.Runtime = runc.Runtime{Command: r.Runtime, Root: e.Containers.Runtime.Root}
 	return e.needRuntime()
+}
+
+// newRuntime is the OCI runtime of a new container, as its record has it: that of --runtime, else
+// of containers.conf, which must be there; empty for runc.
+func (e *Engine) newRuntime() (string, error) {
+	if e.Runtime != "" {
+		return e.Runtime, nil
+	}
+	name, err := runc.Configured(e.Containers.Config, e.Modules)
+	if err != nil || name == "" {
+		return "", err
+	}
+	e.Containers.Runtime = runc.Runtime{Command: name, Root: e.Containers.Runtime.Root}
+	if err := e.needRuntime(); err != nil {
+		return "", fmt.Errorf("runtime of containers.conf: %w", err)
+	}
+	return name, nil
 }
 
 // InService reports whether a systemd service executed this process.

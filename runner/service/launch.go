@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/term"
 )
@@ -138,7 +139,7 @@ func writePIDFiles(r *container.Record, pid int) error {
 		if path == "" {
 			continue
 		}
-		if err := os.WriteFile(path, fmt.Appendln(nil, pid), 0o644); err != nil {
+		if err := safe.Replace(path, fmt.Appendln(nil, pid), 0o644); err != nil {
 			return err
 		}
 	}

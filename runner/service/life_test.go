@@ -5,6 +5,8 @@ package service
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -389,6 +391,9 @@ func TestANetworkOfAContainer(t *testing.T) {
 		t.Errorf("one that does not run: %v", err)
 	}
 	w.running(other, "") // in our network namespace, which nobody has to enter
+	if err := os.WriteFile(filepath.Join(w.Containers.Dir(other.ID), "config.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err) // without files of its own that it could share
+	}
 	req, err := w.networkRequest(asked, nil)
 	if err != nil || req.Network.Mode != spec.NetHost || req.Hosts != nil || req.Resolver != nil {
 		t.Errorf("%+v, %v", req, err)

@@ -37,7 +37,7 @@ func (e *Engine) withLock(ctx context.Context, wait time.Duration, name string, 
 	if err = do(lock); err == nil {
 		return nil
 	}
-	if _, gone := e.Containers.Lookup(name); errors.Is(gone, container.ErrNotFound) {
+	if _, gone := e.Containers.LookupExact(name); errors.Is(gone, container.ErrNotFound) {
 		return errors.Join(err, lock.Drop())
 	}
 	return err

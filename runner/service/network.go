@@ -39,7 +39,7 @@ func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.Request, error) {
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta},
-		Ports:   slices.Clone(asked.Publish),
+		Ports:   slices.Clone(asked.Ports()),
 		Root:    !e.User.Rootless(),
 		Config:  e.Containers.Config,
 		Online:  e.waitOnline,
@@ -59,8 +59,14 @@ func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.
 		req.Network.Options = n.Options
 	case spec.NetContainer:
 		var err error
-		if req.Network, err = e.networkOf(n.Name); err != nil {
+		if req.Network, req.Joined, err = e.networkOf(n.Name); err != nil {
 			return req, err
+		}
+		if req.Joined.Hosts == "" && len(asked.AddHosts) == 0 {
+			req.Hosts = nil // its image's, and so ours
+		}
+		if req.Joined.ResolvConf == "" && len(asked.DNS)+len(asked.DNSSearch)+len(asked.DNSOptions) == 0 {
+			req.Resolver = nil
 		}
 	case spec.NetNone, spec.NetHost, spec.NetNS:
 		req.Network = n
@@ -70,25 +76,32 @@ func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.
 	return req, nil
 }
 
-// networkOf is the network of a container that runs.
-func (e *Engine) networkOf(name string) (spec.Network, error) {
+// networkOf is the network of a container that runs, with the files that it shares.
+func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
 	other, err := e.Containers.Lookup(name)
 	if err != nil {
-		return spec.Network{}, err
+		return spec.Network{}, nil, err
 	}
 	s, err := e.Containers.Status(other.ID)
 	if err != nil {
-		return spec.Network{}, err
+		return spec.Network{}, nil, err
 	}
 	if s.PID == 0 {
-		return spec.Network{}, fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
+		return spec.Network{}, nil, fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
+	}
+	files, err := e.Containers.FilesOf(other)
+	if err != nil {
+		return spec.Network{}, nil, err
 	}
 	path := process.Namespace(s.PID, "net")
 	if process.IsOurs(path, "net") {
-		return spec.Network{Mode: spec.NetHost}, nil
+		return spec.Network{Mode: spec.NetHost}, &files, nil
 	}
-	return spec.Network{Mode: spec.NetNS, Path: path}, nil
+	return spec.Network{Mode: spec.NetNS, Path: path}, &files, nil
 }
+
+// Online returns when the machine is on the network, or will not be soon.
+func (e *Engine) Online(ctx context.Context) error { return e.waitOnline(ctx) }
 
 // waitOnline waits for a route that is about to come, in a unit of a user: such a unit
 // cannot be ordered after the system's network-online.target.

@@ -32,7 +32,11 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 
 // joinable is a pod whose infra runs; one that does not is started.
 func (e *Engine) joinable(ctx context.Context, name string) (pod.Record, error) {
-	p, err := e.Pods.Lookup(name)
+	find := e.Pods.Lookup
+	if e.InService() {
+		find = e.Pods.LookupExact
+	}
+	p, err := find(name)
 	if errors.Is(err, pod.ErrNotFound) {
 		return p, hint.With(err, "podunit pod create %s", name)
 	}

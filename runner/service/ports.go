@@ -12,7 +12,7 @@ import (
 // exposed are the ports that --publish-all publishes: those the image and the command
 // line expose and that are not published already, each on any free port.
 func exposed(r *container.Record) []spec.PortMapping {
-	if !r.Spec.PublishAll {
+	if !r.Spec.PublishAll || !r.Spec.Publishes() {
 		return nil
 	}
 	ranges := append([]spec.PortRange{}, r.Spec.Expose...)

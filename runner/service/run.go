@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
@@ -104,9 +105,15 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if err != nil {
 		return err
 	}
+	if err := bundle.CheckImage(&img.Config, c); err != nil {
+		return fmt.Errorf("image %s: %w", img.Name, err)
+	}
 	step.Crash("resolved")
 	r := e.Containers.Prepare(*c, img, args)
-	r.Runtime, r.Unit = e.Runtime, unit
+	r.Unit = unit
+	if r.Runtime, err = e.newRuntime(); err != nil {
+		return err
+	}
 	if !e.InService() {
 		if err := e.Sweep(ctx); err != nil {
 			e.Warn(fmt.Sprintf("remains of other units: %v", err))

@@ -116,21 +116,21 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 		// A unit whose ExecStop removes the container has done all there is to do.
 		if err := e.stopWatched(ctx, r, s.Unit, how.Timeout); err == nil {
 			if _, err := e.Containers.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
-				return nil
+				return e.dropAnonymous(ctx, r, how)
 			}
 		}
 	}
 	gone := false
 	err = e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
-		r, err := e.Containers.Lookup(r.ID)
+		now, err := e.Containers.Lookup(r.ID)
 		if errors.Is(err, container.ErrNotFound) {
 			gone = true // while we waited
-			return lock.Drop()
+			return errors.Join(e.dropAnonymous(ctx, r, how), lock.Drop())
 		}
 		if err != nil {
 			return err
 		}
-		if err := e.Containers.Remove(ctx, r, how.Force, how.Volumes, how.Timeout); err != nil {
+		if err := e.Containers.Remove(ctx, now, how.Force, how.Volumes, how.Timeout); err != nil {
 			return err
 		}
 		return lock.Drop()
@@ -139,6 +139,18 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 		return err
 	}
 	return e.settlePod(ctx, r)
+}
+
+// dropAnonymous removes the anonymous volumes of a container that somebody else has removed,
+// and perhaps without them: nobody else knows of them any more.
+func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Removal) error {
+	var errs []error
+	if how.Volumes || r.Spec.Remove {
+		for _, v := range r.AnonymousVolumes {
+			errs = append(errs, e.Containers.Volumes.Remove(ctx, v, nil))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // settlePod ends the pod of a container that has ended, if it was the last one that ran.

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package spec models what a container or a pod asks for: the command line of
-// run and of pod create with the flag names podman users know, parsed into
-// typed values. It judges the words of a command line and nothing else: what
-// images, volumes, networks and the kernel make of them is left to the packages
-// that act. Every type here survives a round trip through JSON, so a record of
-// a container can hold what was asked for.
+// Package spec models what a container or a pod asks for.
+//
+// Whoever makes a container starts from Defaults, sets fields, and asks Check for
+// contradictions; a command line does so through ContainerFlags and PodFlags, which know the
+// flags of run and of pod create by the names podman users know. The grammar of each value is
+// a function here (ParsePort, ParseMount and so on), and Judge applies the one of a flag.
+//
+// The package judges words and nothing else: what images, volumes, networks and the kernel
+// make of them is left to the packages that act. Every type here survives a round trip through
+// JSON, so a record of a container can hold what was asked for. It holds names of secrets and
+// never their values.
 package spec
 
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Container is what one command line of run asks for.
+// Container is what somebody asks for: the command line of run, or a file that describes a
+// container. Defaults gives one for which nothing was said.
 type Container struct {
 	// Name is empty if none was given; the caller then makes one up.
 	Name string
@@ -37,7 +44,7 @@ type Container struct {
 	SigProxy bool
 	// Cgroups is split, enabled, no-conmon or disabled; empty means the default.
 	Cgroups string
-	// SdNotify is conmon, container or ignore. Default: container.
+	// SdNotify is conmon, container, healthy or ignore. Default: container.
 	SdNotify string
 	// Systemd is true, false or always: whether to prepare the container for
 	// systemd as its first process. true means when the command is systemd or an
@@ -107,6 +114,19 @@ type Container struct {
 
 	Log Log
 
+	// Secrets are the names of secrets that the container gets, and how.
+	Secrets []Secret `json:",omitempty"`
+
+	// Health is nil if nothing was said, so that the image's check is used as it is.
+	Health *HealthCheck `json:",omitempty"`
+	// StartupHealth takes the place of the health check until it has passed; nil means none.
+	StartupHealth *HealthCheck `json:",omitempty"`
+	// OnUnhealthy is what a container that becomes unhealthy gets: kill, restart or stop; empty
+	// means nothing.
+	OnUnhealthy string `json:",omitempty"`
+	// HealthLog is how the results of checks are kept.
+	HealthLog HealthLog
+
 	// Pod is the name of the pod to join, or empty.
 	Pod string
 	// PIDNS, IPCNS, UTSNS and CgroupNS are the namespaces to use; an empty mode
@@ -117,7 +137,8 @@ type Container struct {
 	Warnings []string `json:",omitempty"`
 }
 
-// Pod is what one command line of pod create asks for.
+// Pod is what somebody asks for: the command line of pod create, or a file that describes a
+// pod. PodDefaults gives one for which nothing was said.
 type Pod struct {
 	Name    string
 	Replace bool
@@ -306,6 +327,48 @@ type Networking struct {
 	// DNSSearch holds domains; the single "." means no search domains.
 	DNSSearch  []string
 	DNSOptions []string
+}
+
+// Publishes reports whether published ports have an effect: a container that has no network, or
+// somebody else's, publishes none.
+func (n *Networking) Publishes() bool {
+	if len(n.Networks) > 0 {
+		switch n.Networks[0].Mode {
+		case NetHost, NetNone, NetContainer, NetNS:
+			return false
+		}
+	}
+	return true
+}
+
+// Ports are the published ports that have an effect.
+func (n *Networking) Ports() []PortMapping {
+	if !n.Publishes() {
+		return nil
+	}
+	return n.Publish
+}
+
+// Options are the words that --security-opt would need to say the same, as inspect shows them.
+func (s *Security) Options() []string {
+	var out []string
+	add := func(name string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				out = append(out, name+"="+v)
+			}
+		}
+	}
+	if s.NoNewPrivileges {
+		out = append(out, "no-new-privileges")
+	}
+	add("label", s.SELinux...)
+	add("seccomp", s.Seccomp)
+	add("apparmor", s.AppArmor)
+	add("mask", strings.Join(s.Mask, ":"))
+	add("unmask", strings.Join(s.Unmask, ":"))
+	add("proc-opts", strings.Join(s.ProcOpts, ","))
+	return out
 }
 
 // Log is where output goes.

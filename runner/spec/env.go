@@ -6,9 +6,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // environment gathers the flags that make the environment; their order on the
@@ -114,12 +118,33 @@ func readAssignments(file string, host Host, to map[string]string) error {
 	return nil
 }
 
+// maxFile is the most bytes of a file of variables or labels: what the kernel takes as the
+// whole environment of a process with the usual limit of its stack. Source: execve(2).
+const maxFile = 2 << 20
+
 func (h Host) readFile(file string) ([]byte, error) {
-	read := h.ReadFile
-	if read == nil {
-		read = os.ReadFile
+	file = absolute(file, h.Dir)
+	if h.ReadFile != nil {
+		return h.ReadFile(file)
 	}
-	return read(absolute(file, h.Dir))
+	if own, _ := path.Split(file); own == "/dev/fd/" || own == "/proc/self/fd/" || file == "/dev/stdin" {
+		return readOwn(file) // as a shell writes --env-file <(COMMAND): nobody else can have put it there
+	}
+	return safe.ReadFile(file, maxFile)
+}
+
+// readOwn reads a descriptor that this process was given, to its end.
+func readOwn(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = &fs.PathError{Op: "read", Path: file, Err: safe.ErrTooLarge}
+	}
+	return data, err
 }
 
 func lookup(environ []string, name string) (string, bool) {

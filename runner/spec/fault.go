@@ -80,6 +80,21 @@ func (f Faults) err() error {
 	return f
 }
 
+// and appends what else is wrong, and is nil if there is no fault at all.
+func (f Faults) and(err error) error { return append(f, all(err)...).err() }
+
+// all is an error as the faults it is made of.
+func all(err error) Faults {
+	var more Faults
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &more):
+		return more
+	}
+	return Faults{err}
+}
+
 // misuse is a fault about how flags go together.
 func misuse(format string, a ...any) error { return fmt.Errorf(format, a...) }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"go.podman.io/common/pkg/config"
 )
 
 // Issues that bring what is refused today.
@@ -84,8 +85,13 @@ type row struct {
 	def string
 	// issue and refused are as in Support.
 	issue, refused string
-	set            func(t *target, v string) error
+	// secret tells that no record may keep the value; see Redact.
+	secret bool
+	set    func(t *target, v string) error
 }
+
+// named reports whether a long name is the row's.
+func (r *row) named(flag string) bool { return r.name == flag || slices.Contains(r.aliases, flag) }
 
 // target is what the rows write to: parts of a Container or of a Pod.
 type target struct {
@@ -100,16 +106,20 @@ type target struct {
 	devices   *[]Device
 	labels    map[string]string
 	env       environment
+	noHealth  bool // --no-healthcheck
 }
 
 // Host is what a command line draws from its surroundings.
 type Host struct {
 	// Environ is the runner's environment, NAME=VALUE.
 	Environ []string
-	// ReadFile reads an environment or label file; nil means os.ReadFile.
+	// ReadFile reads an environment or label file; nil means safe.ReadFile, with a limit.
 	ReadFile func(string) ([]byte, error)
 	// Dir is what relative paths start from.
 	Dir string
+	// Config is containers.conf(5), which says what holds without a flag; nil means the built-in
+	// defaults.
+	Config *config.Config
 }
 
 // Flags holds what a command line says until Container or Pod judges it as a whole.
@@ -250,46 +260,61 @@ func (f *Flags) apply(t *target) Faults {
 // image, or the directory with --rootfs, and the command. The error is Faults,
 // everything that is wrong.
 func (f *Flags) Container(args []string, host Host) (*Container, error) {
-	c := &Container{
-		SdNotify: "container", Systemd: "true", SigProxy: true, Passwd: true, ReadOnlyTmpfs: true,
-		Pull: Pull{Policy: "missing", Retry: DefaultRetry}, Env: map[string]string{}, Labels: map[string]string{},
-	}
-	t := &target{
-		host: host, container: c, security: &c.Security, limits: &c.Limits, net: &c.Networking, ids: &c.IDMapping,
-		mounts: &c.Mounts, devices: &c.Devices, labels: c.Labels, env: environment{httpProxy: true},
-	}
+	c := Configured(host.Config)
+	t := containerTarget(&c, host)
 	faults := f.apply(t)
-	if len(args) == 0 {
-		faults = append(faults, misuse("the image is missing: run [flags] IMAGE [COMMAND...], such as run --rm docker.io/library/busybox date"))
-	} else {
+	if t.noHealth {
+		if c.Health != nil && c.Health.Test != nil && !c.Health.None() || c.StartupHealth != nil {
+			faults = append(faults, misuse("--no-healthcheck and --health-cmd or --health-startup-cmd exclude each other"))
+		}
+		c.Health = &HealthCheck{Test: []string{TestNone}}
+	}
+	if len(args) > 0 {
 		c.Image, c.Command = args[0], args[1:]
 		if c.Rootfs != nil {
 			if err := c.Rootfs.parse(args[0], host.Dir); err != nil {
 				faults = append(faults, err)
 			}
 			c.Image = ""
-		} else if c.Image == "" {
-			faults = append(faults, misuse("the image is an empty word: run [flags] IMAGE [COMMAND...]"))
 		}
 	}
 	env, err := t.env.merge(host)
 	faults = append(faults, err...)
 	c.Env = env
 	systemdUnit(host, c.Labels)
-	faults = append(faults, c.together(f)...)
-	return c, faults.err()
+	faults = append(faults, all(c.Complete(host.Config, host.Environ))...)
+	return &c, faults.and(c.Check())
+}
+
+// containerTarget is what the rows write to for a container.
+func containerTarget(c *Container, host Host) *target {
+	env := environment{httpProxy: true}
+	if host.Config != nil {
+		env.httpProxy, env.fromHost = host.Config.Containers.HTTPProxy, host.Config.Containers.EnvHost
+	}
+	return &target{
+		host: host, container: c, security: &c.Security, limits: &c.Limits, net: &c.Networking, ids: &c.IDMapping,
+		mounts: &c.Mounts, devices: &c.Devices, labels: c.Labels, env: env,
+	}
+}
+
+// podTarget is what the rows write to for a pod, which has of Limits the size of /dev/shm alone.
+func podTarget(p *Pod, host Host) *target {
+	return &target{
+		host: host, pod: p, security: &p.Security, limits: &Limits{}, net: &p.Networking, ids: &p.IDMapping,
+		mounts: &p.Mounts, devices: &p.Devices, labels: p.Labels,
+	}
 }
 
 // Pod judges a command line of pod create. args are the words after the flags:
 // nothing, or the pod's name. The error is Faults, everything that is wrong.
 func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
-	var limits Limits // of which a pod has the size of /dev/shm alone
-	p := &Pod{Infra: true, ExitPolicy: "continue", Share: []string{"ipc", "net", "uts"}, Labels: map[string]string{}}
-	t := &target{
-		host: host, pod: p, security: &p.Security, limits: &limits, net: &p.Networking, ids: &p.IDMapping,
-		mounts: &p.Mounts, devices: &p.Devices, labels: p.Labels,
-	}
+	p := PodConfigured(host.Config)
+	t := podTarget(&p, host)
 	faults := f.apply(t)
+	if !p.Infra && f.Defaulted("share") {
+		p.Share = nil // nobody holds the namespaces
+	}
 	switch {
 	case len(args) > 1:
 		faults = append(faults, misuse("pod create takes one name, there are %d words", len(args)))
@@ -297,14 +322,14 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 		faults = append(faults, misuse("the pod has two names, --name %s and %s", p.Name, args[0]))
 	case len(args) == 1:
 		p.Name = args[0]
-		if err := checkName(p.Name); err != nil {
+		if err := CheckName(p.Name); err != nil {
 			faults = append(faults, fmt.Errorf("pod name %q: %w", p.Name, err))
 		}
 	}
-	p.ShmSize = limits.ShmSize
+	p.ShmSize = t.limits.ShmSize
 	systemdUnit(host, p.Labels)
-	faults = append(faults, p.together(f)...)
-	return p, faults.err()
+	faults = append(faults, all(p.Complete(host.Config, host.Environ))...)
+	return &p, faults.and(p.Check())
 }
 
 // systemdUnit labels what is made for a unit with the unit's name, which is how
@@ -315,131 +340,6 @@ func systemdUnit(host Host, labels map[string]string) {
 			labels[name] = v
 		}
 	}
-}
-
-// together judges what only the flags of a container together tell.
-func (c *Container) together(f *Flags) Faults {
-	var faults Faults
-	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
-	if c.Remove && c.Restart.Policy != "" && c.Restart.Policy != "no" {
-		add("--rm and --restart %s exclude each other: a container that is started again cannot be removed at its end; leave one out", c.Restart.Policy)
-	}
-	if c.Replace && c.Name == "" {
-		add("--replace needs --name: it removes the container of that name first")
-	}
-	if c.UserNS.Mode != "" && (len(c.UIDMap) > 0 || len(c.GIDMap) > 0) {
-		add("--userns and --uidmap or --gidmap exclude each other")
-	}
-	if c.Pod != "" {
-		for _, name := range []string{"publish", "publish-all", "userns", "uidmap", "gidmap", "add-host", "dns", "dns-option", "dns-search", "no-hosts"} {
-			if !f.Defaulted(name) && !(name == "publish-all" && !c.PublishAll) {
-				add("--%s belongs to the pod, not to a container in it: give it to pod create", name)
-			}
-		}
-		for _, n := range c.Networks {
-			if n.Mode != NetPod {
-				add("--network %s: the network belongs to the pod, not to a container in it: give it to pod create", n.Mode)
-			}
-		}
-	}
-	if c.HostUlimits && len(c.Ulimits) > 0 {
-		add("--ulimit host takes all limits over, it does not go together with single limits")
-	}
-	if c.Interactive && c.Detach && !c.TTY {
-		// Standard input of a container without attachment is empty; podman
-		// keeps it open for a later attach, which does not exist here.
-		c.Warnings = append(c.Warnings, "--interactive has no effect with --detach: nobody can attach later")
-	}
-	faults = append(faults, c.Networking.together(&c.Warnings)...)
-	faults = append(faults, c.Limits.together()...)
-	return faults
-}
-
-// together judges what only the flags of a pod together tell.
-func (p *Pod) together(f *Flags) Faults {
-	var faults Faults
-	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
-	if p.Replace && p.Name == "" {
-		add("--replace needs --name: it removes the pod of that name first")
-	}
-	if p.UserNS.Mode != "" && (len(p.UIDMap) > 0 || len(p.GIDMap) > 0) {
-		add("--userns and --uidmap or --gidmap exclude each other")
-	}
-	if !p.Infra {
-		if !f.Defaulted("share") && len(p.Share) > 0 {
-			add("--infra=false and --share exclude each other: the infra process holds the shared namespaces")
-		}
-		p.Share = nil
-		for _, name := range []string{"publish", "network", "infra-name", "infra-conmon-pidfile", "infra-command", "infra-image", "add-host", "dns", "hostname"} {
-			if !f.Defaulted(name) {
-				add("--infra=false and --%s exclude each other", name)
-			}
-		}
-	}
-	return append(faults, p.Networking.together(&p.Warnings)...)
-}
-
-func (n *Networking) together(warnings *[]string) Faults {
-	var faults Faults
-	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
-	if len(n.Networks) > 1 {
-		add("--network is given %d times with modes that cannot be joined: %s and %s", len(n.Networks), n.Networks[0].Mode, n.Networks[1].Mode)
-	}
-	if len(n.Networks) == 1 && (len(n.Publish) > 0 || n.PublishAll) {
-		switch m := n.Networks[0].Mode; m {
-		case NetHost, NetNone, NetContainer, NetNS:
-			*warnings = append(*warnings, fmt.Sprintf("published ports have no effect with --network %s", m))
-		}
-	}
-	if n.NoHosts && len(n.AddHosts) > 0 {
-		add("--no-hosts and --add-host exclude each other")
-	}
-	if slices.Contains(n.DNS, "none") && (len(n.DNS) > 1 || len(n.DNSSearch) > 0 || len(n.DNSOptions) > 0) {
-		add("--dns none leaves /etc/resolv.conf alone, it does not go together with other DNS flags")
-	}
-	type end struct {
-		ip, proto string
-		port      int
-	}
-	taken := map[end]string{}
-	for _, m := range n.Publish {
-		if m.HostPort == 0 {
-			continue
-		}
-		ip := ""
-		if m.HostIP.IsValid() && !m.HostIP.IsUnspecified() {
-			ip = m.HostIP.String()
-		}
-		for i := range int(m.Range) {
-			e := end{ip, m.Protocol, int(m.HostPort) + i}
-			if other, double := taken[e]; double && other != m.String() {
-				add("--publish: host port %d/%s is given twice, by %s and by %s", e.port, e.proto, other, m)
-				break
-			}
-			taken[e] = m.String()
-		}
-	}
-	return faults
-}
-
-func (l *Limits) together() Faults {
-	var faults Faults
-	add := func(format string, a ...any) { faults = append(faults, misuse(format, a...)) }
-	if l.CPUs != nil && (l.CPUQuota != nil || l.CPUPeriod != nil) {
-		add("--cpus and --cpu-quota or --cpu-period exclude each other: --cpus is a short form of both")
-	}
-	if l.MemorySwap != nil && *l.MemorySwap != -1 {
-		switch {
-		case l.Memory == nil:
-			add("--memory-swap needs --memory")
-		case *l.MemorySwap < *l.Memory:
-			add("--memory-swap %d is memory and swap together, it cannot be less than --memory %d", *l.MemorySwap, *l.Memory)
-		}
-	}
-	if l.MemoryReservation != nil && l.Memory != nil && *l.MemoryReservation > *l.Memory {
-		add("--memory-reservation %d is a softer limit, it cannot be more than --memory %d", *l.MemoryReservation, *l.Memory)
-	}
-	return faults
 }
 
 func (r *Rootfs) parse(s, dir string) error {

@@ -42,8 +42,8 @@ type IDRange struct {
 	Container, Host, Size uint32
 }
 
-// parseUserNS reads host or keep-id[:uid=U,gid=G,size=N].
-func parseUserNS(s string) (UserNS, error) {
+// ParseUserNS reads host or keep-id[:uid=U,gid=G,size=N].
+func ParseUserNS(s string) (UserNS, error) {
 	mode, rest, options := strings.Cut(s, ":")
 	switch mode {
 	case "":
@@ -84,9 +84,9 @@ func parseUserNS(s string) (UserNS, error) {
 	return u, nil
 }
 
-// parseIDRange reads CONTAINER:HOST:SIZE. The extended forms with +, @, u and g
+// ParseIDRange reads CONTAINER:HOST:SIZE. The extended forms with +, @, u and g
 // in front are not read.
-func parseIDRange(s string) (IDRange, error) {
+func ParseIDRange(s string) (IDRange, error) {
 	if strings.ContainsAny(s, "+@ug") {
 		return IDRange{}, &NotBuilt{What: fmt.Sprintf("the extended form %q of an ID mapping", s), Issue: IssueUserNamespaces}
 	}
@@ -145,8 +145,10 @@ func (m IDMapping) Resolve(own Own, uids, gids uint32) (uidMap, gidMap []IDRange
 		return uidMap, gidMap, nil
 	case m.UserNS.Mode != UserKeepID:
 		return nil, nil, nil
+	case own.UID == 0 && m.UserNS.Size != 0:
+		return nil, nil, errors.New("--userns keep-id:size=: root keeps all its IDs; leave size= out, or run as a user")
 	case own.UID == 0:
-		return nil, nil, errors.New("--userns keep-id: there is no user to map for root; leave it out, or run as a user")
+		return nil, nil, nil // every ID is the same inside as outside already
 	}
 	uid, gid := own.UID, own.GID
 	if m.UserNS.UID != nil {

@@ -123,8 +123,8 @@ type Namespace struct {
 	Path string `json:",omitempty"`
 }
 
-// parseNamespace reads one of the simple modes given, container:NAME or ns:PATH.
-func parseNamespace(s string, modes ...string) (Namespace, error) {
+// ParseNamespace reads one of the simple modes given, container:NAME or ns:PATH.
+func ParseNamespace(s string, modes ...string) (Namespace, error) {
 	for _, m := range modes {
 		if s == m {
 			return Namespace{Mode: m}, nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.podman.io/common/pkg/capabilities"
 )
@@ -18,7 +19,7 @@ import (
 // does is in set; a row with issue or refused does nothing.
 func rows() []row {
 	return slices.Concat(lifeRows(), imageRows(), processRows(), securityRows(), limitRows(), networkRows(), namespaceRows(),
-		mountRows(), podRows(), laterRows())
+		mountRows(), secretRows(), healthRows(), podRows(), laterRows())
 }
 
 // The name, the life and the place in systemd of a container.
@@ -30,9 +31,10 @@ func lifeRows() []row {
 				if t.pod != nil {
 					t.pod.Name = v
 				} else {
+					v = strings.TrimPrefix(v, "/") // as docker shows names
 					t.container.Name = v
 				}
-				return checkName(v)
+				return CheckName(v)
 			}},
 		{name: "replace", on: onBoth, kind: yesno, usage: "Remove what has this name first",
 			set: func(t *target, v string) error {
@@ -56,21 +58,16 @@ func lifeRows() []row {
 		{name: "cgroups", on: onContainer, kind: value, word: "MODE", usage: "Where its cgroup goes: split, enabled, no-conmon, disabled",
 			form: "split, enabled, no-conmon or disabled", example: "split",
 			set: choice(func(t *target) *string { return &t.container.Cgroups }, "split", "enabled", "no-conmon", "disabled")},
-		{name: "sdnotify", on: onContainer, kind: value, word: "MODE", def: "container", usage: "Who reports readiness: conmon, container, ignore",
-			form: "conmon, container or ignore", example: "conmon",
-			set: func(t *target, v string) error {
-				if v == "healthy" {
-					return &NotBuilt{What: "--sdnotify healthy", Issue: IssueHealth}
-				}
-				return choice(func(t *target) *string { return &t.container.SdNotify }, "conmon", "container", "ignore")(t, v)
-			}},
+		{name: "sdnotify", on: onContainer, kind: value, word: "MODE", def: "container", usage: "What tells that it is ready: conmon, container, healthy, ignore",
+			form: "conmon, container, healthy or ignore", example: "conmon",
+			set: choice(func(t *target) *string { return &t.container.SdNotify }, "conmon", "container", "healthy", "ignore")},
 		{name: "systemd", on: onContainer, kind: value, word: "MODE", def: "true", usage: "Prepare for systemd inside: true, false, always",
 			form: "true, false or always", example: "always",
 			set: choice(func(t *target) *string { return &t.container.Systemd }, "true", "false", "always")},
 		{name: "restart", on: onBoth, kind: value, word: "POLICY", usage: "What follows its end: no, on-failure[:N], always, unless-stopped",
 			form: "no, on-failure[:TRIES], always or unless-stopped", example: "on-failure:3",
 			set: func(t *target, v string) error {
-				r, err := parseRestart(v)
+				r, err := ParseRestart(v)
 				if t.pod != nil {
 					t.pod.Restart = r
 				} else {
@@ -86,11 +83,11 @@ func lifeRows() []row {
 			set: file(func(t *target) *string { return &t.container.MainPIDFile })},
 		{name: "stop-signal", on: onContainer, kind: value, word: "SIGNAL", usage: "Signal that asks it to stop (default: the image's, else TERM)",
 			form: "a name or a number from 1 to 64", example: "SIGINT",
-			set: func(t *target, v string) (err error) { t.container.StopSignal, err = parseSignal(v); return err }},
+			set: func(t *target, v string) (err error) { t.container.StopSignal, err = ParseSignal(v); return err }},
 		{name: "stop-timeout", on: onContainer, kind: value, word: "SECONDS", usage: "Time between the stop signal and KILL (default 10)",
 			form: "a number of seconds", example: "30",
 			set: func(t *target, v string) error {
-				d, err := parseDuration(v)
+				d, err := ParseDuration(v)
 				t.container.StopTimeout = &d
 				return err
 			}},
@@ -204,7 +201,7 @@ func imageRows() []row {
 		{name: "retry-delay", on: onContainer, kind: value, word: "DURATION", usage: "Time between tries (default: from 2s, doubling)",
 			form: "a duration", example: "10s",
 			set: func(t *target, v string) error {
-				d, err := parseDuration(v)
+				d, err := ParseDuration(v)
 				t.container.Pull.RetryDelay = &d
 				return err
 			}},
@@ -236,7 +233,7 @@ func imageRows() []row {
 			}},
 		{name: "authfile", on: onContainer, kind: value, word: "FILE", usage: "Registry logins",
 			set: file(pull(func(p *Pull) *string { return &p.AuthFile }))},
-		{name: "creds", on: onContainer, kind: value, word: "USER[:PASSWORD]", usage: "Registry login",
+		{name: "creds", secret: true, on: onContainer, kind: value, word: "USER[:PASSWORD]", usage: "Registry login",
 			set: text(pull(func(p *Pull) *string { return &p.Creds }))},
 		{name: "cert-dir", on: onContainer, kind: value, word: "DIR", usage: "Certificates for the registry",
 			set: file(pull(func(p *Pull) *string { return &p.CertDir }))},
@@ -249,7 +246,7 @@ func imageRows() []row {
 func processRows() []row {
 	return []row{
 		{name: "entrypoint", on: onContainer, kind: value, word: "WORD", usage: "Replace the image's entrypoint: a word, a JSON array, or empty for none",
-			set: func(t *target, v string) error { t.container.Entrypoint = parseEntrypoint(v); return nil }},
+			set: func(t *target, v string) error { t.container.Entrypoint = ParseEntrypoint(v); return nil }},
 		{name: "env", short: "e", on: onContainer, kind: values, word: "NAME[=VALUE]", usage: "Set a variable, or copy it from here",
 			set: func(t *target, v string) error { t.env.words = append(t.env.words, v); return nil }},
 		{name: "env-file", on: onContainer, kind: values, word: "FILE", usage: "Set variables from the lines of this file",
@@ -420,10 +417,14 @@ func securityOpt(t *target, v string) error {
 
 // Its resources.
 func limitRows() []row {
+	// size is a limit of which zero means none, as podman has it.
 	size := func(f func(*Limits) **int64) func(*target, string) error {
 		return func(t *target, v string) error {
-			n, err := parseSize(v)
+			n, err := ParseSize(v)
 			*f(t.limits) = &n
+			if n == 0 {
+				*f(t.limits) = nil
+			}
 			return err
 		}
 	}
@@ -434,7 +435,7 @@ func limitRows() []row {
 			return err
 		}
 	}
-	bytes := func(s string) (uint64, error) { n, err := parseSize(s); return uint64(n), err }
+	bytes := func(s string) (uint64, error) { n, err := ParseSize(s); return uint64(n), err }
 	const sizeForm, rateForm = "a size in bytes, or with the suffix b, k, m or g", "DEVICE:RATE"
 	return []row{
 		{name: "memory", short: "m", on: onContainer, kind: value, word: "SIZE", usage: "Memory limit", form: sizeForm, example: "512m",
@@ -550,7 +551,11 @@ func limitRows() []row {
 				return nil
 			}},
 		{name: "shm-size", on: onBoth, kind: value, word: "SIZE", usage: "Size of /dev/shm, 0 for no limit (default 64m)", form: sizeForm, example: "128m",
-			set: size(func(l *Limits) **int64 { return &l.ShmSize })},
+			set: func(t *target, v string) error {
+				n, err := ParseSize(v)
+				t.limits.ShmSize = &n
+				return err
+			}},
 		{name: "ulimit", on: onContainer, kind: list, word: "NAME=SOFT[:HARD]", usage: "Resource limit, or host for those of the runner",
 			form: "NAME=SOFT[:HARD] or host", example: "nofile=1024:2048",
 			set: func(t *target, v string) error {
@@ -558,7 +563,7 @@ func limitRows() []row {
 					t.limits.HostUlimits = true
 					return nil
 				}
-				u, err := parseUlimit(v)
+				u, err := ParseUlimit(v)
 				t.limits.Ulimits = append(t.limits.Ulimits, u)
 				return err
 			}},
@@ -658,7 +663,7 @@ func networkRows() []row {
 func namespaceRows() []row {
 	mapping := func(f func(*IDMapping) *[]IDRange) func(*target, string) error {
 		return func(t *target, v string) error {
-			r, err := parseIDRange(v)
+			r, err := ParseIDRange(v)
 			*f(t.ids) = append(*f(t.ids), r)
 			return err
 		}
@@ -667,7 +672,7 @@ func namespaceRows() []row {
 		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=]",
 			form: "host or keep-id[:uid=U,gid=G,size=N]", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
-				u, err := parseUserNS(v)
+				u, err := ParseUserNS(v)
 				t.ids.UserNS = u
 				return err
 			}},
@@ -681,12 +686,12 @@ func namespaceRows() []row {
 					return errors.New("a pod is made by pod create, not by the way")
 				}
 				t.container.Pod = v
-				return checkName(v)
+				return CheckName(v)
 			}},
 		{name: "pid", on: onBoth, kind: value, word: "MODE", usage: "Process namespace: private, host, container:NAME, ns:PATH",
 			form: "private, host, container:NAME or ns:PATH", example: "host",
 			set: func(t *target, v string) error {
-				ns, err := parseNamespace(v, "private", "host")
+				ns, err := ParseNamespace(v, "private", "host")
 				if t.pod != nil {
 					t.pod.PIDNS = ns
 				} else {
@@ -697,7 +702,7 @@ func namespaceRows() []row {
 		{name: "uts", on: onBoth, kind: value, word: "MODE", usage: "Namespace of the host name: private, host, container:NAME, ns:PATH",
 			form: "private, host, container:NAME or ns:PATH", example: "private",
 			set: func(t *target, v string) error {
-				ns, err := parseNamespace(v, "private", "host")
+				ns, err := ParseNamespace(v, "private", "host")
 				if t.pod != nil {
 					t.pod.UTSNS = ns
 				} else {
@@ -708,13 +713,13 @@ func namespaceRows() []row {
 		{name: "ipc", on: onContainer, kind: value, word: "MODE", usage: "Namespace of shared memory: private, shareable, none, host, container:NAME, ns:PATH",
 			form: "private, shareable, none, host, container:NAME or ns:PATH", example: "shareable",
 			set: func(t *target, v string) (err error) {
-				t.container.IPCNS, err = parseNamespace(v, "private", "shareable", "none", "host")
+				t.container.IPCNS, err = ParseNamespace(v, "private", "shareable", "none", "host")
 				return err
 			}},
 		{name: "cgroupns", on: onContainer, kind: value, word: "MODE", usage: "Cgroup namespace: private, host, container:NAME, ns:PATH",
 			form: "private, host, container:NAME or ns:PATH", example: "private",
 			set: func(t *target, v string) (err error) {
-				t.container.CgroupNS, err = parseNamespace(v, "private", "host")
+				t.container.CgroupNS, err = ParseNamespace(v, "private", "host")
 				return err
 			}},
 	}
@@ -743,10 +748,126 @@ func mountRows() []row {
 		{name: "device", on: onBoth, kind: list, word: "HOST[:INSIDE][:rwm]", usage: "Show a device of the host",
 			form: "HOST[:INSIDE][:rwm]", example: "/dev/dri:/dev/dri:rw",
 			set: func(t *target, v string) error {
-				d, err := parseDevice(v)
+				d, err := ParseDevice(v)
 				*t.devices = append(*t.devices, d)
 				return err
 			}},
+	}
+}
+
+// What must not be in a record.
+func secretRows() []row {
+	return []row{
+		{name: "secret", on: onContainer, kind: values, word: "NAME[,OPTION...]", usage: "Secret to give it: type=mount|env|credential, target=, uid=, gid=, mode=",
+			form: "NAME[,type=mount|env|credential][,target=TARGET][,uid=UID][,gid=GID][,mode=MODE]", example: "db-password,type=env,target=PGPASSWORD",
+			set: func(t *target, v string) error {
+				s, err := ParseSecret(v)
+				if err == nil {
+					t.container.Secrets = append(t.container.Secrets, s)
+				}
+				return err
+			}},
+	}
+}
+
+// How it is told whether it is well.
+func healthRows() []row {
+	regular := func(t *target) *HealthCheck {
+		if t.container.Health == nil {
+			t.container.Health = &HealthCheck{}
+		}
+		return t.container.Health
+	}
+	startup := func(t *target) *HealthCheck {
+		if t.container.StartupHealth == nil {
+			t.container.StartupHealth = &HealthCheck{}
+		}
+		return t.container.StartupHealth
+	}
+	test := func(of func(*target) *HealthCheck) func(*target, string) error {
+		return func(t *target, v string) error {
+			words, err := ParseHealthTest(v)
+			if words != nil {
+				of(t).Test = words
+			}
+			return err
+		}
+	}
+	duration := func(read func(string) (time.Duration, error), f func(*target) **time.Duration) func(*target, string) error {
+		return func(t *target, v string) error {
+			d, err := read(v)
+			if err == nil {
+				*f(t) = &d
+			}
+			return err
+		}
+	}
+	amount := func(f func(*target) **uint) func(*target, string) error {
+		return func(t *target, v string) error {
+			n, err := number[uint](v)
+			if err == nil {
+				*f(t) = &n
+			}
+			return err
+		}
+	}
+	const command, period = "COMMAND", "a duration with its unit"
+	flag := func(name, word, usage, form, example string, set func(*target, string) error) row {
+		r := row{name: name, on: onContainer, kind: value, word: word, usage: usage, form: form, example: example, set: set}
+		switch name { // what podman called them first, and still takes
+		case "health-cmd":
+			r.aliases = []string{"healthcheck-command"}
+		case "health-interval", "health-retries", "health-start-period", "health-timeout":
+			r.aliases = []string{"healthcheck-" + strings.TrimPrefix(name, "health-")}
+		}
+		return r
+	}
+	return []row{
+		flag("health-cmd", command, "Check whether it is well: a shell command, a JSON array, or none", "a command, or none", "'curl -f localhost'",
+			test(regular)),
+		flag("health-interval", "DURATION", "Time between checks, or disable (default 30s)", period+", or disable", "1m",
+			duration(ParseHealthInterval, func(t *target) **time.Duration { return &regular(t).Interval })),
+		flag("health-timeout", "DURATION", "How long a check may take (default 30s)", period, "10s",
+			duration(healthDuration, func(t *target) **time.Duration { return &regular(t).Timeout })),
+		flag("health-start-period", "DURATION", "How long failures do not count after the start (default 0s)", period, "1m",
+			duration(healthDuration, func(t *target) **time.Duration { return &regular(t).StartPeriod })),
+		flag("health-retries", "N", "Failures in a row that make it unhealthy (default 3)", "a number from 1", "5",
+			amount(func(t *target) **uint { return &regular(t).Retries })),
+		flag("health-on-failure", "ACTION", "What an unhealthy one gets: none, kill, restart, stop", "none, kill, restart or stop", "restart",
+			func(t *target, v string) error {
+				if v == "none" {
+					t.container.OnUnhealthy = ""
+					return nil
+				}
+				return choice(func(t *target) *string { return &t.container.OnUnhealthy }, "kill", "restart", "stop")(t, v)
+			}),
+		flag("health-log-destination", "PLACE", "Where results go: local, events_logger, or a directory", "local, events_logger or a directory", "/var/log/health",
+			func(t *target, v string) error {
+				if v == "" {
+					return errEmpty
+				}
+				if v != "local" && v != "events_logger" {
+					v = absolute(v, t.host.Dir)
+				}
+				t.container.HealthLog.Destination = v
+				return nil
+			}),
+		flag("health-max-log-count", "N", "How many results are kept, 0 for all (default 5)", "a number", "20",
+			amount(func(t *target) **uint { return &t.container.HealthLog.Count })),
+		flag("health-max-log-size", "BYTES", "How much of each output is kept, 0 for all (default 500)", "a number of bytes", "4096",
+			amount(func(t *target) **uint { return &t.container.HealthLog.Size })),
+		flag("health-startup-cmd", command, "Check at the start, before the other ones: a shell command or a JSON array", "a command", "'test -e /run/ready'",
+			test(startup)),
+		flag("health-startup-interval", "DURATION", "Time between checks at the start, or disable (default 30s)", period+", or disable", "5s",
+			duration(ParseHealthInterval, func(t *target) **time.Duration { return &startup(t).Interval })),
+		flag("health-startup-timeout", "DURATION", "How long a check at the start may take (default 30s)", period, "10s",
+			duration(healthDuration, func(t *target) **time.Duration { return &startup(t).Timeout })),
+		flag("health-startup-retries", "N", "Failures at the start that restart it, 0 for none (default 0)", "a number", "10",
+			amount(func(t *target) **uint { return &startup(t).Retries })),
+		flag("health-startup-success", "N", "How often a check at the start must pass (default 1)", "a number", "2",
+			amount(func(t *target) **uint { return &startup(t).Successes })),
+		{name: "no-healthcheck", on: onContainer, kind: yesno, usage: "Run no health check, not even the image's",
+			set: func(t *target, v string) error { t.noHealth = v == "true"; return nil }},
 	}
 }
 
@@ -756,7 +877,7 @@ func podRows() []row {
 		{name: "infra", on: onPod, kind: yesno, def: "true", usage: "Have a process that holds the shared namespaces",
 			set: func(t *target, v string) error { t.pod.Infra = v == "true"; return nil }},
 		{name: "infra-name", on: onPod, kind: value, word: "NAME", usage: "Name of the infra container", form: "letters, digits, _, . and -", example: "web-infra",
-			set: func(t *target, v string) error { t.pod.InfraName = v; return checkName(v) }},
+			set: func(t *target, v string) error { t.pod.InfraName = v; return CheckName(v) }},
 		{name: "infra-conmon-pidfile", on: onPod, kind: value, word: "FILE", usage: "Write the process ID of the infra process to this file",
 			set: file(func(t *target) *string { return &t.pod.MainPIDFile })},
 		{name: "infra-image", on: onPod, kind: value, refused: "the infra process is built in and needs no image; leave it out"},
@@ -804,10 +925,6 @@ func laterRows() []row {
 		return rs
 	}
 	rows := slices.Concat(
-		later(IssueSecrets, values, "secret"),
-		later(IssueHealth, value, "health-interval", "health-log-destination", "health-max-log-count", "health-max-log-size",
-			"health-on-failure", "health-retries", "health-start-period", "health-startup-cmd", "health-startup-interval",
-			"health-startup-retries", "health-startup-success", "health-startup-timeout", "health-timeout"),
 		later(IssueUserNamespaces, value, "subuidname", "subgidname"),
 		later(IssueNetworks, list, "network-alias"),
 		later(IssueNetworks, value, "ip", "ip6", "mac-address"),
@@ -819,23 +936,6 @@ func laterRows() []row {
 			rows[i].on = onBoth
 		}
 	}
-	rows = append(rows,
-		// No check runs until health checks are built, so none is the truth.
-		row{name: "health-cmd", on: onContainer, kind: value, word: "COMMAND", usage: "none: run no health check",
-			set: func(_ *target, v string) error {
-				if v == "none" {
-					return nil
-				}
-				return &NotBuilt{What: "--health-cmd", Issue: IssueHealth}
-			}},
-		row{name: "no-healthcheck", on: onContainer, kind: yesno, usage: "Run no health check",
-			set: func(_ *target, v string) error {
-				if v == "true" {
-					return nil
-				}
-				return &NotBuilt{What: "--no-healthcheck=false", Issue: IssueHealth}
-			}},
-	)
 	never := func(on on, kind kind, name, why string) {
 		rows = append(rows, row{name: name, on: on, kind: kind, refused: why})
 	}
@@ -858,6 +958,7 @@ func laterRows() []row {
 	never(onBoth, value, "shm-size-systemd", "give the size with --tmpfs /run:size=SIZE")
 	never(onContainer, value, "init-ctr", "order the units with After= and Requires=")
 	never(onContainer, values, "decryption-key", "encrypted images are not supported")
+	rows[len(rows)-1].secret = true // FILE:PASSWORD
 	never(onContainer, list, "device-cgroup-rule", "name the devices with --device")
 	never(onContainer, list, "link-local-ip", "link-local addresses are not supported")
 	never(onContainer, value, "pod-id-file", "name the pod with --pod")
@@ -881,6 +982,9 @@ func (t *target) mount(m Mount, err error) error {
 		return err
 	}
 	for _, other := range *t.mounts {
+		if m.equal(other) {
+			return nil // said twice; a Volume= of a unit and one of its drop-in, for example
+		}
 		if m.Destination != "" && other.Destination == m.Destination {
 			return fmt.Errorf("%s is mounted on twice", m.Destination)
 		}

@@ -5,9 +5,13 @@ package spec
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +61,7 @@ func ptr[T any](v T) *T { return &v }
 // TestContainer compares one field of what a command line becomes.
 func TestContainer(t *testing.T) {
 	get := map[string]func(*Container) any{
+		"name":       func(c *Container) any { return c.Name },
 		"command":    func(c *Container) any { return c.Command },
 		"image":      func(c *Container) any { return c.Image },
 		"rootfs":     func(c *Container) any { return c.Rootfs },
@@ -106,7 +111,8 @@ func TestContainer(t *testing.T) {
 		"the whole host, without its unit":          {"--env-host -e HOME=/ x", "env", map[string]string{"HOME": "/", "LC_A": "1", "LC_B": "2", "http_proxy": "http://proxy", "PODMAN_SYSTEMD_UNIT": "web.service"}},
 		"labels over files, and the unit":           {"-l both=line -l bare --label-file labels x", "labels", map[string]string{"both": "line", "bare": "", "from": "file", "PODMAN_SYSTEMD_UNIT": "web.service"}},
 		"a label with commas and equal signs":       {"--label a=b,c=d --http-proxy=false x", "labels", map[string]string{"a": "b,c=d", "PODMAN_SYSTEMD_UNIT": "web.service"}},
-		"groups":                                    {"--group-add video,44 --group-add keep-groups x", "groups", []any{[]string{"video", "44"}, true}},
+		"groups":                                    {"--group-add video,44 x", "groups", []any{[]string{"video", "44"}, false}},
+		"the runner's own groups":                   {"--group-add keep-groups x", "groups", []any{[]string(nil), true}},
 		"pulling":                                   {"--pull newer --retry 5 --retry-delay 1m --platform linux/arm64/v8 --tls-verify=false --authfile a.json x", "pull", Pull{Policy: "newer", Retry: 5, RetryDelay: ptr(time.Minute), OS: "linux", Arch: "arm64", Variant: "v8", TLSVerify: ptr(false), AuthFile: "/srv/a.json"}},
 		"restarts":                                  {"--restart on-failure:3 x", "restart", Restart{Policy: "on-failure", Max: 3}},
 		"stopping":                                  {"--stop-signal sigint --stop-timeout 30 x", "stop", []any{2, 30 * time.Second}},
@@ -130,6 +136,8 @@ func TestContainer(t *testing.T) {
 		"--publish-all=false in a pod says nothing": {"--pod p --publish-all=false x", "image", "x"},
 		"an image's own name after a double dash":   {"-- x -a", "command", []string{"-a"}},
 		"words of the command may be empty":         {"x sh _", "command", []string{"sh", ""}},
+		"a name as docker shows it":                 {"--name /web x", "name", "web"},
+		"no limit of memory":                        {"--memory 0 --memory-swap 0 --memory-reservation 0b --shm-size 0 x", "limits", Limits{ShmSize: ptr(int64(0))}},
 		"one user":                                  {"-u 1000:1000 x", "user", "1000:1000"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,45 +176,49 @@ func TestMounts(t *testing.T) {
 		want        Mount
 		err         string
 	}{
-		"a host directory":           {"-v", "/a:/b", Mount{Type: "bind", Source: "/a", Destination: "/b"}, ""},
-		"a relative one":             {"-v", "./a:/b/:ro,Z", Mount{Type: "bind", Source: "/srv/a", Destination: "/b", Options: []string{"ro"}, Relabel: "Z"}, ""},
-		"a named volume":             {"-v", "data:/b:nocopy,U,noexec", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"noexec"}, NoCopy: true, Chown: true}, ""},
-		"an anonymous volume":        {"-v", "/b", Mount{Type: "volume", Destination: "/b"}, ""},
-		"an overlay":                 {"-v", "/a:/b:O,upperdir=/u,workdir=/w", Mount{Type: "bind", Source: "/a", Destination: "/b", Overlay: true, Upper: "/u", Work: "/w"}, ""},
-		"a colon in a path":          {"-v", `/a\:b:/c`, Mount{Type: "bind", Source: "/a:b", Destination: "/c"}, ""},
-		"propagation":                {"-v", "/a:/b:rslave,bind", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"rslave", "bind"}}, ""},
-		"no destination":             {"-v", "/a:b", Mount{}, `"b" is not an absolute path`},
-		"the root":                   {"-v", "/a:/", Mount{}, "cannot take the place of the root"},
-		"nothing before the colon":   {"-v", ":/b", Mount{}, "only the path inside"},
-		"an option that is none":     {"-v", "/a:/b:readonly", Mount{}, `"readonly" is not an option of a bind mount`},
-		"opposites":                  {"-v", "/a:/b:ro,rw", Mount{}, "ro and rw exclude each other"},
-		"both labels":                {"-v", "/a:/b:z,Z", Mount{}, "z and Z exclude each other"},
-		"a bad name":                 {"-v", "a/b:/c", Mount{}, "no volume name and no path"},
-		"too many colons":            {"-v", "a:/b:ro:x", Mount{}, "more than two colons"},
-		"upperdir alone":             {"-v", "/a:/b:O,upperdir=/u", Mount{}, "go together"},
-		"mapped":                     {"-v", "/a:/b:idmap", Mount{}, `comes with the issue "user namespaces"`},
-		"a tmpfs":                    {"--tmpfs", "/t:size=64m,mode=1777,noexec,notmpcopyup", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=64m", "mode=1777", "noexec"}, NoCopy: true}, ""},
-		"a share of memory":          {"--tmpfs", "/t:size=50%", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=50%"}}, ""},
-		"a size that is none":        {"--tmpfs", "/t:size=lots", Mount{}, `size "lots" is not a size`},
-		"a mode that is none":        {"--tmpfs", "/t:mode=9", Mount{}, "not an octal mode"},
-		"a label on a tmpfs":         {"--tmpfs", "/t:z", Mount{}, "not an option of a tmpfs mount"},
-		"--mount bind":               {"--mount", "type=bind,src=a,target=/b,ro=true,bind-propagation=rshared,relabel=shared,bind-nonrecursive", Mount{Type: "bind", Source: "/srv/a", Destination: "/b", Options: []string{"ro", "rshared", "bind"}, Relabel: "z"}, ""},
-		"--mount without a type":     {"--mount", "source=data,destination=/b,nosuid=false", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"suid"}}, ""},
-		"--mount with a comma":       {"--mount", `type=bind,"source=/a,b",dst=/c`, Mount{Type: "bind", Source: "/a,b", Destination: "/c"}, ""},
-		"--mount tmpfs":              {"--mount", "type=tmpfs,tmpfs-size=512M,tmpfs-mode=1777,destination=/t", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=512M", "mode=1777"}}, ""},
-		"--mount ramfs":              {"--mount", "type=ramfs,destination=/t", Mount{Type: "ramfs", Destination: "/t"}, ""},
-		"--mount devpts":             {"--mount", "type=devpts,destination=/dev/pts,uid=5,ptmxmode=666", Mount{Type: "devpts", Destination: "/dev/pts", Options: []string{"uid=5", "ptmxmode=666"}}, ""},
-		"--mount glob":               {"--mount", "type=glob,src=/usr/lib/a*,destination=/d", Mount{Type: "glob", Source: "/usr/lib/a*", Destination: "/d"}, ""},
-		"--mount glob in place":      {"--mount", "type=glob,src=/usr/lib/a*", Mount{Type: "glob", Source: "/usr/lib/a*"}, ""},
-		"--mount of an image":        {"--mount", "type=image,source=x,destination=/d", Mount{}, `comes with the issue "volumes"`},
-		"--mount of an artifact":     {"--mount", "type=artifact,source=x,destination=/d", Mount{}, `comes with the issue "build and artifacts"`},
-		"--mount of a type unknown":  {"--mount", "type=nfs,source=x,destination=/d", Mount{}, `"nfs" is not a type`},
-		"--mount without a place":    {"--mount", "type=bind,source=/x", Mount{}, "destination= is missing"},
-		"--mount without a source":   {"--mount", "type=bind,destination=/x", Mount{}, "source= is missing"},
-		"--mount option of another":  {"--mount", "type=tmpfs,destination=/x,source=/y", Mount{}, "source is not an option of type tmpfs"},
-		"--mount with a subpath":     {"--mount", "type=volume,source=a,destination=/x,subpath=b", Mount{}, `comes with the issue "volumes"`},
-		"--mount that is no CSV":     {"--mount", `type=bind,"a`, Mount{}, "comma-separated"},
-		"--mount with neither value": {"--mount", "type=bind,src=/a,dst=/b,ro=maybe", Mount{}, "neither true nor false"},
+		"a host directory":            {"-v", "/a:/b", Mount{Type: "bind", Source: "/a", Destination: "/b"}, ""},
+		"a relative one":              {"-v", "./a:/b/:ro,Z", Mount{Type: "bind", Source: "/srv/a", Destination: "/b", Options: []string{"ro"}, Relabel: "Z"}, ""},
+		"a named volume":              {"-v", "data:/b:nocopy,U,noexec", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"noexec"}, NoCopy: true, Chown: true}, ""},
+		"an anonymous volume":         {"-v", "/b", Mount{Type: "volume", Destination: "/b"}, ""},
+		"an overlay":                  {"-v", "/a:/b:O,upperdir=/u,workdir=/w", Mount{Type: "bind", Source: "/a", Destination: "/b", Overlay: true, Upper: "/u", Work: "/w"}, ""},
+		"a colon in a path":           {"-v", `/a\:b:/c`, Mount{Type: "bind", Source: "/a:b", Destination: "/c"}, ""},
+		"propagation":                 {"-v", "/a:/b:rslave,bind", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"rslave", "bind"}}, ""},
+		"no destination":              {"-v", "/a:b", Mount{}, `"b" is not an absolute path`},
+		"the root":                    {"-v", "/a:/", Mount{}, "cannot take the place of the root"},
+		"nothing before the colon":    {"-v", ":/b", Mount{}, "only the path inside"},
+		"an option that is none":      {"-v", "/a:/b:readonly", Mount{}, `"readonly" is not an option of a bind mount`},
+		"opposites":                   {"-v", "/a:/b:ro,rw", Mount{}, "ro and rw exclude each other"},
+		"both labels":                 {"-v", "/a:/b:z,Z", Mount{}, "z and Z exclude each other"},
+		"a bad name":                  {"-v", "a/b:/c", Mount{}, "no volume name and no path"},
+		"too many colons":             {"-v", "a:/b:ro:x", Mount{}, "more than two colons"},
+		"upperdir alone":              {"-v", "/a:/b:O,upperdir=/u", Mount{}, "go together"},
+		"mapped":                      {"-v", "/a:/b:idmap", Mount{}, `comes with the issue "user namespaces"`},
+		"a tmpfs":                     {"--tmpfs", "/t:size=64m,mode=1777,noexec,notmpcopyup", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=64m", "mode=1777", "noexec"}, NoCopy: true}, ""},
+		"no swapping":                 {"--tmpfs", "/t:noswap", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"noswap"}}, ""},
+		"--mount that is not swapped": {"--mount", "type=tmpfs,dst=/t,noswap", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"noswap"}}, ""},
+		"no swapping of a volume":     {"-v", "a:/t:noswap", Mount{}, "not an option of a volume mount"},
+		"a share of memory":           {"--tmpfs", "/t:size=50%", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=50%"}}, ""},
+		"a size that is none":         {"--tmpfs", "/t:size=lots", Mount{}, `size "lots" is not a size`},
+		"a mode that is none":         {"--tmpfs", "/t:mode=9", Mount{}, "not an octal mode"},
+		"a label on a tmpfs":          {"--tmpfs", "/t:z", Mount{}, "not an option of a tmpfs mount"},
+		"--mount bind":                {"--mount", "type=bind,src=a,target=/b,ro=true,bind-propagation=rshared,relabel=shared,bind-nonrecursive", Mount{Type: "bind", Source: "/srv/a", Destination: "/b", Options: []string{"ro", "rshared", "bind"}, Relabel: "z"}, ""},
+		"--mount without a type":      {"--mount", "source=data,destination=/b,nosuid=false", Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"suid"}}, ""},
+		"--mount with a comma":        {"--mount", `type=bind,"source=/a,b",dst=/c`, Mount{Type: "bind", Source: "/a,b", Destination: "/c"}, ""},
+		"--mount tmpfs":               {"--mount", "type=tmpfs,tmpfs-size=512M,tmpfs-mode=1777,destination=/t", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=512M", "mode=1777"}}, ""},
+		"--mount ramfs":               {"--mount", "type=ramfs,destination=/t", Mount{Type: "ramfs", Destination: "/t"}, ""},
+		"--mount devpts":              {"--mount", "type=devpts,destination=/dev/pts,uid=5,ptmxmode=666", Mount{Type: "devpts", Destination: "/dev/pts", Options: []string{"uid=5", "ptmxmode=666"}}, ""},
+		"--mount glob":                {"--mount", "type=glob,src=/usr/lib/a*,destination=/d", Mount{Type: "glob", Source: "/usr/lib/a*", Destination: "/d"}, ""},
+		"--mount glob in place":       {"--mount", "type=glob,src=/usr/lib/a*", Mount{Type: "glob", Source: "/usr/lib/a*"}, ""},
+		"--mount by docker's words":   {"--mount", "type=bind,src=/a,dest=/b,readonly", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"ro"}}, ""},
+		"--mount of an image":         {"--mount", "type=image,source=x,destination=/d", Mount{}, `comes with the issue "volumes"`},
+		"--mount of an artifact":      {"--mount", "type=artifact,source=x,destination=/d", Mount{}, `comes with the issue "build and artifacts"`},
+		"--mount of a type unknown":   {"--mount", "type=nfs,source=x,destination=/d", Mount{}, `"nfs" is not a type`},
+		"--mount without a place":     {"--mount", "type=bind,source=/x", Mount{}, "destination= is missing"},
+		"--mount without a source":    {"--mount", "type=bind,destination=/x", Mount{}, "source= is missing"},
+		"--mount option of another":   {"--mount", "type=tmpfs,destination=/x,source=/y", Mount{}, "source is not an option of type tmpfs"},
+		"--mount with a subpath":      {"--mount", "type=volume,source=a,destination=/x,subpath=b", Mount{}, `comes with the issue "volumes"`},
+		"--mount that is no CSV":      {"--mount", `type=bind,"a`, Mount{}, "comma-separated"},
+		"--mount with neither value":  {"--mount", "type=bind,src=/a,dst=/b,ro=maybe", Mount{}, "neither true nor false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := parseContainer(tc.flag, tc.value, "x")
@@ -264,7 +276,7 @@ func TestFaults(t *testing.T) {
 			`--pull "sometimes"`, `--publish "80:http"`, "the image is missing"}},
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
-		"what is not built yet":            {"--secret a --health-cmd b --sdnotify healthy --network web --ip 10.0.0.1 --userns auto --subuidname a x", []string{`--secret is not built yet: it comes with the issue "secrets"`, `--health-cmd is not built yet: it comes with the issue "health checks"`, "--sdnotify healthy is not built", `--network web is not built yet: it comes with the issue "networks"`, "--ip is", `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is"}},
+		"what is not built yet":            {"--secret a --health-cmd b --sdnotify healthy --network web --ip 10.0.0.1 --userns auto --subuidname a x", []string{`--network web is not built yet: it comes with the issue "networks"`, "--ip is", `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is", `--secret a is not built yet: it comes with the issue "secrets"`, `--health-cmd is not built yet: it comes with the issue "health checks"`, "--sdnotify healthy is not built"}},
 		"what is refused for good":         {"--gpus all x", []string{"--gpus: give the device nodes with --device"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
 		"a bad name":                       {"--name a/b x", []string{"a name begins with a letter or digit"}},
@@ -295,6 +307,8 @@ func TestFaults(t *testing.T) {
 		"options unknown":                  {"--security-opt x=y --security-opt label=x --security-opt mask=a x", []string{`"x" is not an option`, `"x" is not a label`, `"a" is not an absolute path`}},
 		"slirp4netns":                      {"--network slirp4netns x", []string{"pasta has taken its place"}},
 		"a working directory from nowhere": {"-w srv x", []string{`"srv" is not an absolute path`}},
+		"a name for the host's namespace":  {"--uts host --hostname a x", []string{"--hostname needs a UTS namespace of the container's own, and --uts host is somebody else's"}},
+		"kept groups and others":           {"--group-add keep-groups --group-add 457 x", []string{"does not go together with single groups"}},
 		"a rootfs option unknown":          {"--rootfs /a:Z x", []string{`"Z" is not an option; expected PATH[:O]`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -317,6 +331,81 @@ func TestFaults(t *testing.T) {
 				rest = rest[i+len(want):]
 			}
 		})
+	}
+}
+
+// TestShown has what inspect shows of security options, mounts in memory and ports.
+func TestShown(t *testing.T) {
+	c, err := parseContainer(strings.Fields("--security-opt no-new-privileges --security-opt label=disable --security-opt mask=/a:/b --security-opt unmask=ALL " +
+		"--security-opt seccomp=unconfined --tmpfs /t --tmpfs /u:ro,exec,dev,size=1m,notmpcopyup --mount type=devpts,dst=/p -v a:/v -v b:/w:suid,ro -p 80:80 --network none x")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(c.Security.Options(), " "); got != "no-new-privileges label=disable seccomp=unconfined mask=/a:/b unmask=ALL" {
+		t.Error(got)
+	}
+	for i, want := range []string{"rw,rprivate,nosuid,nodev,tmpcopyup", "ro,exec,dev,size=1m,rprivate,nosuid", "rw,rprivate,nosuid"} {
+		if got := strings.Join(c.Mounts[i].MemoryOptions(), ","); got != want {
+			t.Errorf("%s: %s", c.Mounts[i], got)
+		}
+	}
+	for i, want := range []string{"nosuid,nodev", "suid,ro,nodev"} {
+		if got := strings.Join(c.Mounts[3+i].VolumeOptions(), ","); got != want {
+			t.Errorf("%s: %s", c.Mounts[3+i], got)
+		}
+	}
+	if ports := c.Ports(); ports != nil || len(c.Publish) != 1 {
+		t.Errorf("%v", ports)
+	}
+}
+
+// TestSameMountTwice has a unit and its drop-in name the same volume.
+func TestSameMountTwice(t *testing.T) {
+	c, err := parseContainer("-v", "a:/x:ro", "-v", "a:/x:ro", "x")
+	if err != nil || len(c.Mounts) != 1 {
+		t.Errorf("%v, %v", c.Mounts, err)
+	}
+}
+
+// TestHostileFiles has files of variables and labels that a container may have put at the place
+// of the right ones: each is an error at once, and not a start that hangs.
+func TestHostileFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600), os.Symlink("/etc/shadow", filepath.Join(dir, "link")),
+		os.WriteFile(filepath.Join(dir, "huge"), nil, 0o600), os.Truncate(filepath.Join(dir, "huge"), maxFile+1)); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"pipe": "but a pipe", "link": "but a link", "huge": "too large", "/dev/zero": "but a device"} {
+		for _, flag := range []string{"--env-file", "--label-file"} {
+			set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+			flags := ContainerFlags(set)
+			if err := set.Parse([]string{flag, file, "x"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := flags.Container(set.Args(), Host{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %s: %v", flag, file, err)
+			}
+		}
+		if _, err := (Host{Dir: dir}).Assignments([]string{file}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("exec --env-file %s: %v", file, err)
+		}
+	}
+}
+
+// TestOwnDescriptor has a shell's --env-file <(COMMAND).
+func TestOwnDescriptor(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("A=b\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	got, err := (Host{Dir: "/"}).Assignments([]string{fmt.Sprintf("/dev/fd/%d", r.Fd())}, nil)
+	if err != nil || !reflect.DeepEqual(got, []string{"A=b"}) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -351,6 +440,7 @@ func TestPod(t *testing.T) {
 		"--exit-policy never":               "expected stop or continue",
 		"--network web":                     `comes with the issue "networks"`,
 		"--replace":                         "--replace needs --name",
+		"--name x --hosts-file image":       "a pod has no image",
 		"--rm":                              "unknown flag --rm",
 		"--name x --share-parent":           "Slice=",
 		"--dns none --dns 1.1.1.1 --name x": "--dns none",
@@ -395,7 +485,8 @@ func TestResolve(t *testing.T) {
 		"keep-id beyond the IDs":   {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, Own{100000, 100000}, 3, []IDRange{{0, 1, 2}, {100000, 0, 1}}, []IDRange{{0, 1, 2}, {100000, 0, 1}}, ""},
 		"keep-id at the very end":  {IDMapping{UserNS: UserNS{Mode: UserKeepID, UID: ptr(uint32(1<<32 - 1))}}, alice, 3, nil, nil, "lies too high"},
 		"keep-id with a size more": {IDMapping{UserNS: UserNS{Mode: UserKeepID, Size: 70000}}, alice, 65537, nil, nil, "more than the 65537 there are"},
-		"keep-id for root":         {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, Own{}, 1<<32 - 1, nil, nil, "no user to map for root"},
+		"keep-id for root":         {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, Own{}, 1<<32 - 1, nil, nil, ""},
+		"a part of root's IDs":     {IDMapping{UserNS: UserNS{Mode: UserKeepID, Size: 9}}, Own{}, 1<<32 - 1, nil, nil, "leave size= out"},
 		"a map for both":           {IDMapping{UIDMap: []IDRange{{0, 1, 5}, {5, 0, 1}}}, alice, 100, []IDRange{{0, 1, 5}, {5, 0, 1}}, []IDRange{{0, 1, 5}, {5, 0, 1}}, ""},
 		"a map beyond the IDs":     {IDMapping{UIDMap: []IDRange{{0, 0, 101}}}, alice, 100, nil, nil, "only 100 IDs to map to"},
 		"a map without the owner":  {IDMapping{UIDMap: []IDRange{{0, 1, 5}}}, alice, 100, nil, nil, `issue "user namespaces"`},

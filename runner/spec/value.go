@@ -45,8 +45,8 @@ type Ulimit struct {
 	Soft, Hard int64
 }
 
-// parseDevice reads HOST[:CONTAINER][:PERMISSIONS].
-func parseDevice(s string) (Device, error) {
+// ParseDevice reads HOST[:CONTAINER][:PERMISSIONS].
+func ParseDevice(s string) (Device, error) {
 	if !strings.HasPrefix(s, "/") {
 		if strings.Contains(s, "=") {
 			return Device{}, fmt.Errorf("devices of the container device interface (%s) are not supported; give the path of the device", s)
@@ -77,7 +77,7 @@ func parseDevice(s string) (Device, error) {
 	return d, nil
 }
 
-func parseUlimit(s string) (Ulimit, error) {
+func ParseUlimit(s string) (Ulimit, error) {
 	u, err := units.ParseUlimit(s)
 	if err != nil {
 		return Ulimit{}, err
@@ -85,8 +85,8 @@ func parseUlimit(s string) (Ulimit, error) {
 	return Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard}, nil
 }
 
-// parseSize reads a number of bytes with an optional suffix b, k, m, g or t.
-func parseSize(s string) (int64, error) {
+// ParseSize reads a number of bytes with an optional suffix b, k, m, g or t.
+func ParseSize(s string) (int64, error) {
 	n, err := units.RAMInBytes(s)
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("%q is not a size", s)
@@ -94,8 +94,8 @@ func parseSize(s string) (int64, error) {
 	return n, nil
 }
 
-// parseSignal reads a name with or without SIG, in any case, or a number.
-func parseSignal(s string) (int, error) {
+// ParseSignal reads a name with or without SIG, in any case, or a number.
+func ParseSignal(s string) (int, error) {
 	sig, err := signal.ParseSignal(s)
 	if err != nil || sig < 1 || sig > 64 {
 		return 0, fmt.Errorf("%q is not a signal", s)
@@ -103,8 +103,8 @@ func parseSignal(s string) (int, error) {
 	return int(sig), nil
 }
 
-// parseDuration reads a Go duration, or a number of seconds.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads a Go duration, or a number of seconds.
+func ParseDuration(s string) (time.Duration, error) {
 	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
 		return time.Duration(n) * time.Second, nil
 	}
@@ -115,8 +115,8 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseEntrypoint reads one word or a JSON array of words; the result is never nil.
-func parseEntrypoint(s string) []string {
+// ParseEntrypoint reads one word or a JSON array of words; the result is never nil.
+func ParseEntrypoint(s string) []string {
 	if s == "" {
 		return []string{}
 	}
@@ -144,8 +144,8 @@ var errName = errors.New("a name begins with a letter or digit and goes on with 
 // maxName leaves room for -pod.service, as a unit's name has up to 255 bytes. Source: systemd.unit(5).
 const maxName = 240
 
-// checkName is podman's rule for names of containers, pods and volumes.
-func checkName(s string) error {
+// CheckName is podman's rule for names of containers, pods and volumes.
+func CheckName(s string) error {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
@@ -164,7 +164,7 @@ func checkName(s string) error {
 	return nil
 }
 
-func parseRestart(s string) (Restart, error) {
+func ParseRestart(s string) (Restart, error) {
 	policy, max, limited := strings.Cut(s, ":")
 	r := Restart{Policy: policy}
 	switch policy {

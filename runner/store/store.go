@@ -7,6 +7,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,16 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name := sharedFS(options.GraphRoot); name != "" {
+		return nil, &Error{
+			Path: options.GraphRoot,
+			Err:  fmt.Errorf("it is on %s, which other machines may mount, too", name),
+			hint: "boots, locks and containers of two machines would get mixed up: put the storage on a disk of this machine with graphroot in ~/.config/containers/storage.conf, or /etc/containers/storage.conf for root",
+		}
+	}
+	if err := checkLists(options, c.Rootless); err != nil {
+		return nil, err
+	}
 	// When a podunit is killed, the process that unpacks for it lives on for a moment and
 	// goes on writing into a directory that the library, here, wants to remove.
 	store, err := storage.GetStore(options)
@@ -71,6 +82,91 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 		return nil, explain(options, err)
 	}
 	return store, nil
+}
+
+// network names the file systems that several machines share. Source: linux/magic.h, and
+// for those that are not in it statfs(2) and the source of coreutils' stat.
+var network = map[int64]string{
+	unix.NFS_SUPER_MAGIC:   "NFS",
+	unix.SMB_SUPER_MAGIC:   "SMB",
+	unix.SMB2_SUPER_MAGIC:  "SMB",
+	unix.CIFS_SUPER_MAGIC:  "CIFS",
+	unix.AFS_SUPER_MAGIC:   "AFS",
+	unix.AFS_FS_MAGIC:      "AFS",
+	unix.CODA_SUPER_MAGIC:  "Coda",
+	unix.CEPH_SUPER_MAGIC:  "Ceph",
+	unix.OCFS2_SUPER_MAGIC: "OCFS2",
+	0x01161970:             "GFS2",
+	0x0BD00BD0:             "Lustre",
+	0x47504653:             "GPFS",
+	0x19830326:             "BeeGFS",
+}
+
+// sharedFS names the file system of a directory, or of the one in which it is to be made,
+// if several machines share it.
+func sharedFS(dir string) string {
+	for ; ; dir = filepath.Dir(dir) {
+		var st unix.Statfs_t
+		err := unix.Statfs(dir, &st)
+		if err == nil {
+			return network[int64(uint32(st.Type))]
+		}
+		if !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir) {
+			return "" // who opens it will tell
+		}
+	}
+}
+
+// checkLists finds the lists of the storage that a power cut or a full disk has emptied or
+// cut short. The library takes an empty one for a storage without images.
+func checkLists(o storage.StoreOptions, rootless bool) error {
+	driver := o.GraphDriverName
+	if driver == "" {
+		driver = "overlay"
+	}
+	inside := "" // where a user's files are the user's
+	if rootless {
+		inside = "podunit unshare "
+	}
+	for _, kind := range []string{"images", "layers", "containers"} {
+		path := filepath.Join(o.GraphRoot, driver+"-"+kind, kind+".json")
+		whole, err := isList(path)
+		if err != nil || whole {
+			continue // there is none yet, or the library will tell
+		}
+		e := &Error{Path: path, Err: errors.New("the list is damaged")}
+		if kind == "images" {
+			e.hint = fmt.Sprintf("images are pulled again without it, and layers are kept: %smv %s %s.damaged", inside, path, path)
+		} else {
+			e.hint = fmt.Sprintf("volumes are not concerned; images and containers must go: stop what runs, then %ssh -c 'rm -rf %s/%s*'", inside, o.GraphRoot, driver)
+		}
+		return e
+	}
+	return nil
+}
+
+// isList looks at the two ends of a file: a list in JSON has brackets there, or is null.
+func isList(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	const ends = 64 // more than any white space
+	head := make([]byte, min(ends, st.Size()))
+	tail := make([]byte, len(head))
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return false, err
+	}
+	if _, err := f.ReadAt(tail, st.Size()-int64(len(tail))); err != nil {
+		return false, err
+	}
+	head, tail = bytes.TrimSpace(head), bytes.TrimSpace(tail)
+	return string(head) == "null" || bytes.HasPrefix(head, []byte("[")) && bytes.HasSuffix(tail, []byte("]")), nil
 }
 
 // busyWait is how long a dead podunit's unpacking is waited for.

@@ -103,3 +103,51 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+func TestSharedFileSystem(t *testing.T) {
+	for magic, want := range map[int64]string{0x6969: "NFS", 0xFE534D42: "SMB", 0xFF534D42: "CIFS", 0xEF53: "", 0x01021994: "", 0x794c7630: ""} {
+		if got := network[magic]; got != want {
+			t.Errorf("%x: %q, want %q", magic, got, want)
+		}
+	}
+	if got := sharedFS(filepath.Join(t.TempDir(), "not", "yet")); got != "" {
+		t.Errorf("a directory of this machine is on %s", got)
+	}
+}
+
+// TestDamagedLists: a list that a power cut has emptied is told, and not taken for a storage
+// in which there is nothing.
+func TestDamagedLists(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, "overlay-images", "images.json")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := storage.StoreOptions{GraphRoot: root}
+	if err := checkLists(o, true); err != nil {
+		t.Errorf("a storage without a list yet: %v", err)
+	}
+	for text, damaged := range map[string]bool{
+		"[]": false, "null": false, "[]\n": false, `[{"id":"x"}]`: false,
+		"": true, `[{"id":"x"`: true, "\x00\x00\x00\x00": true, "{}": true,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var e *Error
+		if err := checkLists(o, true); (err != nil) != damaged || err != nil && (!errors.As(err, &e) || !strings.Contains(e.Hint(), path)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	layers := filepath.Join(root, "overlay-layers", "layers.json")
+	var e *Error
+	if err := errors.Join(os.MkdirAll(filepath.Dir(layers), 0o700), os.WriteFile(layers, []byte("[{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkLists(o, true); !errors.As(err, &e) || !strings.Contains(e.Hint(), "rm -rf "+root+"/overlay*") {
+		t.Errorf("%v", err)
+	}
+}

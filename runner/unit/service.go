@@ -104,6 +104,9 @@ func (s Service) properties() ([]systemd.Property, error) {
 		} else {
 			props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 		}
+	} else {
+		// Only people start it, and they may as often as they like.
+		props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 	}
 	add(s.StartTimeout != 0, prop("TimeoutStartUSec", usec(s.StartTimeout)))
 	add(s.StopTimeout != 0, prop("TimeoutStopUSec", usec(s.StopTimeout)))

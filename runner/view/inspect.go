@@ -159,10 +159,10 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
 		HostConfig: HostSettings{
-			NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Publish), AutoRemove: r.Spec.Remove,
+			NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Ports()), AutoRemove: r.Spec.Remove,
 			RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
 			Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
-			CapDrop: r.Spec.CapDrop, SecurityOpt: securityOptions(r.Spec.Security), UsernsMode: r.Spec.UserNS.Mode,
+			CapDrop: r.Spec.CapDrop, SecurityOpt: r.Spec.Security.Options(), UsernsMode: r.Spec.UserNS.Mode,
 			Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
 			LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald")}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
 			Tmpfs: map[string]string{},
@@ -209,7 +209,7 @@ func (in *Container) addMounts(x *service.Engine, r container.Record) {
 			one.Name = m.Source
 			one.Source = filepath.Join(x.Containers.Store.GraphRoot(), "volumes", m.Source, "_data")
 		case spec.MountTmpfs:
-			in.HostConfig.Tmpfs[m.Destination] = strings.Join(m.Options, ",")
+			in.HostConfig.Tmpfs[m.Destination] = strings.Join(m.MemoryOptions(), ",")
 			continue
 		}
 		in.HostConfig.Binds = append(in.HostConfig.Binds, strings.Trim(m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","), ":"))
@@ -255,21 +255,4 @@ func networkMode(r container.Record) string {
 		return "pod:" + r.PodID
 	}
 	return "pasta"
-}
-
-func securityOptions(s spec.Security) []string {
-	var out []string
-	if s.NoNewPrivileges {
-		out = append(out, "no-new-privileges")
-	}
-	if s.Seccomp != "" {
-		out = append(out, "seccomp="+s.Seccomp)
-	}
-	if s.AppArmor != "" {
-		out = append(out, "apparmor="+s.AppArmor)
-	}
-	for _, l := range s.SELinux {
-		out = append(out, "label="+l)
-	}
-	return out
 }

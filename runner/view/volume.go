@@ -3,10 +3,13 @@
 package view
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/volume"
+	"github.com/podunit/podunit/runner/volume/claim"
 )
 
 // VolumeRow is a volume as podman's verbs show it.
@@ -31,8 +35,12 @@ type VolumeRow struct {
 	GID        int  `json:",omitempty"`
 	Anonymous  bool `json:",omitempty"`
 	MountCount int
+	// Units name the volume on their command lines, running or not.
+	Units []string `json:",omitempty"`
 	// NeedsCopyUp is true for a volume that a container will still fill from its image.
 	NeedsCopyUp bool `json:",omitempty"`
+	// Damaged is why the volume's record cannot be read.
+	Damaged error `json:"-"`
 }
 
 // Labels are drawn in a table as KEY=VALUE,...
@@ -76,11 +84,16 @@ func Volumes(x *service.Engine, filters []string) ([]VolumeRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	units, err := VolumeClaims(x)
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]VolumeRow, 0, len(all))
 	for _, one := range all {
 		r := VolumeRow{
 			Name: one.Name, Driver: "local", Scope: "local", Mountpoint: one.Dir, CreatedAt: one.CreatedAt,
 			Labels: Labels(one.Labels), Options: Labels(one.Options), Anonymous: one.Anonymous,
+			Units: units.Of(one.Name), Damaged: one.Damaged,
 		}
 		if r.Labels == nil {
 			r.Labels = Labels{}
@@ -122,6 +135,29 @@ func VolumeUsers(x *service.Engine) ([]VolumeUser, error) {
 	return users, nil
 }
 
+// VolumeClaims reads which volumes the units of the user name.
+func VolumeClaims(x *service.Engine) (claim.Units, error) {
+	uid := x.Containers.User.UID
+	w := claim.Where{UID: uid}
+	home, _ := x.Lookup("HOME")
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		w.Name = u.Username
+		home = cmp.Or(home, u.HomeDir)
+	}
+	var ok bool
+	if w.Config, ok = x.Lookup("XDG_CONFIG_HOME"); !ok && home != "" {
+		w.Config = filepath.Join(home, ".config")
+	}
+	if w.Data, ok = x.Lookup("XDG_DATA_HOME"); !ok && home != "" {
+		w.Data = filepath.Join(home, ".local", "share")
+	}
+	units, err := w.Read()
+	if err != nil {
+		err = fmt.Errorf("which units use volumes is not known: %w", err)
+	}
+	return units, err
+}
+
 // volumeFilters are the keys of podunit volume ls --filter. Source: podman-volume-ls(1).
 var volumeFilters = Filters[VolumeRow]{
 	"name":      Any(func(r VolumeRow, v string) bool { return matches(r.Name, v) }),
@@ -129,7 +165,7 @@ var volumeFilters = Filters[VolumeRow]{
 	"scope":     Any(func(r VolumeRow, v string) bool { return r.Scope == v }),
 	"label":     All(func(r VolumeRow, v string) bool { return hasLabel(r.Labels, v) }),
 	"label!":    All(func(r VolumeRow, v string) bool { return !hasLabel(r.Labels, v) }),
-	"dangling":  truth(func(r VolumeRow) bool { return r.MountCount == 0 }),
+	"dangling":  truth(func(r VolumeRow) bool { return r.MountCount+len(r.Units) == 0 }),
 	"anonymous": truth(func(r VolumeRow) bool { return r.Anonymous }),
 	"until":     made(time.Time.Before),
 	"since":     made(func(a, b time.Time) bool { return !a.Before(b) }),

@@ -35,6 +35,10 @@ func TestMatchVolume(t *testing.T) {
 			t.Errorf("%v: %v, %v", c.filters, got, err)
 		}
 	}
+	named := VolumeRow{Name: "data", Units: []string{"web.service"}}
+	if got, err := matchVolume(named, []string{"dangling=true"}); err != nil || got {
+		t.Errorf("a volume that a unit names dangles: %v", err)
+	}
 	for _, bad := range []string{"colour=red", "dangling=maybe", "name", "until=yesterday"} {
 		if _, err := matchVolume(r, []string{bad}); err == nil {
 			t.Errorf("filter %q is no error", bad)

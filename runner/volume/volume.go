@@ -7,10 +7,14 @@
 //	GRAPHROOT/volumes/NAME/podunit.json   labels and options, see Volume
 //
 // A volume without podunit.json was made by another tool; it can be used, not removed.
-// What mounts a volume and what uses it is not known here.
+// What mounts a volume is not known here, which units name one tells package claim.
+//
+// Who fills or removes a volume holds the lock of its directory GRAPHROOT/volumes/NAME,
+// see lock.go.
 package volume
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +27,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 var (
@@ -42,6 +48,7 @@ type Volume struct {
 
 	Dir     string `json:"-"` // what containers see: .../NAME/_data
 	Foreign bool   `json:"-"` // there is no record of podunit's
+	Damaged error  `json:"-"` // why the record cannot be read; a power cut may have emptied it
 }
 
 // NoCopy reports whether a new container must not fill the volume from its image.
@@ -90,7 +97,7 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 	if _, err := os.Lstat(path); err == nil {
 		return nil, fmt.Errorf("%s: %w", name, ErrExists)
 	}
-	if err := os.MkdirAll(v.dir, 0o700); err != nil {
+	if err := v.makeDir(); err != nil {
 		return nil, err
 	}
 	v.sweep()
@@ -107,7 +114,7 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 	if err := errors.Join(
 		os.Mkdir(filepath.Join(tmp, data), 0o755),
 		os.Chown(filepath.Join(tmp, data), o.UID, o.GID),
-		os.WriteFile(filepath.Join(tmp, record), append(text, '\n'), 0o600),
+		safe.Write(filepath.Join(tmp, record), append(text, '\n'), 0o600),
 	); err != nil {
 		return nil, err
 	}
@@ -117,31 +124,39 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 		}
 		return nil, err
 	}
-	return made, nil
+	return made, safe.Sync(v.dir)
+}
+
+// makeDir makes the directory of all volumes.
+func (v *Volumes) makeDir() error {
+	if isDir(v.dir) {
+		return nil
+	}
+	if err := os.MkdirAll(v.dir, 0o700); err != nil {
+		return err
+	}
+	return safe.Sync(filepath.Dir(v.dir))
 }
 
 // Ensure gives the directory of a volume, and whether it was made now because there
-// was none. Labels with podunit.anonymous=true mark it as made for one container.
-func (v *Volumes) Ensure(name string, labels map[string]string) (dir string, made bool, err error) {
-	if dir := filepath.Join(v.dir, name, data); CheckName(name) == nil && isDir(dir) {
-		return dir, false, nil
+// was none. It waits for whoever is about to remove the volume. Labels with
+// podunit.anonymous=true mark it as made for one container.
+func (v *Volumes) Ensure(ctx context.Context, name string, labels map[string]string) (dir string, made bool, err error) {
+	err = v.WithLock(ctx, name, func() error { return nil })
+	if errors.Is(err, ErrNotFound) {
+		got, err := v.Create(name, Options{Labels: labels, Anonymous: labels["podunit.anonymous"] == "true"})
+		if err == nil || !errors.Is(err, ErrExists) {
+			return dirOf(got), err == nil, err
+		}
+	} else if err != nil {
+		return "", false, err
 	}
-	got, err := v.Create(name, Options{Labels: labels, Anonymous: labels["podunit.anonymous"] == "true"})
-	if errors.Is(err, ErrExists) { // somebody was faster
-		got, err = v.Get(name)
-		return dirOf(got), false, err
-	}
-	return dirOf(got), err == nil, err
-}
-
-// NoCopy reports whether a volume was made to stay as it is: a new container does not
-// fill it from its image. One that does not exist was not.
-func (v *Volumes) NoCopy(name string) bool {
 	got, err := v.Get(name)
-	return err == nil && got.NoCopy()
+	return dirOf(got), false, err
 }
 
-// Get finds a volume by its name. The error is ErrNotFound if there is none.
+// Get finds a volume by its name. The error is ErrNotFound if there is none; a record that
+// cannot be read is no error, see Damaged.
 func (v *Volumes) Get(name string) (*Volume, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
@@ -163,8 +178,14 @@ func (v *Volumes) Get(name string) (*Volume, error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := json.Unmarshal(text, got); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(path, record), err)
+	if len(text) == 0 {
+		err = errors.New("it is empty")
+	} else {
+		err = json.Unmarshal(text, got)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", filepath.Join(path, record), err)
+		return &Volume{Name: name, Dir: got.Dir, CreatedAt: st.ModTime(), Damaged: err}, nil
 	}
 	got.Name = name
 	return got, nil
@@ -194,31 +215,6 @@ func (v *Volumes) List() ([]*Volume, error) {
 		all = append(all, got)
 	}
 	return all, nil
-}
-
-// Remove removes a volume and all that is in it. None of that name is no error. Whether
-// it is in use is for the caller to know.
-func (v *Volumes) Remove(name string) error {
-	if err := CheckName(name); err != nil {
-		return err
-	}
-	// Out of sight first: whoever asks meanwhile finds none, and what a power failure
-	// leaves is swept.
-	tmp := filepath.Join(v.dir, removing+name)
-	if err := os.Rename(filepath.Join(v.dir, name), tmp); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		// Of an earlier removal that was cut.
-		if err := os.RemoveAll(tmp); err != nil {
-			return err
-		}
-		return v.Remove(name)
-	}
-	return os.RemoveAll(tmp)
 }
 
 // sweep removes what was being made or removed when a runner was killed or the machine

@@ -32,7 +32,7 @@ func TestVolumes(t *testing.T) {
 	if _, err := v.Create("web", o); !errors.Is(err, ErrExists) {
 		t.Errorf("made twice: %v", err)
 	}
-	if dir, isNew, err := v.Ensure("web", nil); err != nil || isNew || dir != made.Dir {
+	if dir, isNew, err := v.Ensure(t.Context(), "web", nil); err != nil || isNew || dir != made.Dir {
 		t.Errorf("ensure one that is there: %s, %v, %v", dir, isNew, err)
 	}
 	if err := os.MkdirAll(filepath.Join(root, "volumes", "theirs", "_data"), 0o755); err != nil {
@@ -49,7 +49,7 @@ func TestVolumes(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "volumes", removing+"web", "half"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(v.Remove("web"), v.Remove("web")); err != nil {
+	if err := errors.Join(v.Remove(t.Context(), "web", nil), v.Remove(t.Context(), "web", nil)); err != nil {
 		t.Error(err)
 	}
 	if _, err := v.Get("web"); !errors.Is(err, ErrNotFound) {
@@ -66,7 +66,7 @@ func TestNames(t *testing.T) {
 		if _, err := v.Create(name, Options{}); err == nil {
 			t.Errorf("name %q is taken", name)
 		}
-		if err := v.Remove(name); err == nil {
+		if err := v.Remove(t.Context(), name, nil); err == nil {
 			t.Errorf("name %q is removed", name)
 		}
 	}
@@ -77,7 +77,7 @@ func TestEnsureAtOnce(t *testing.T) {
 	v := New(t.TempDir())
 	if os.Getuid() != 0 {
 		// An owner can be given by root only.
-		if _, _, err := v.Ensure("x", nil); err == nil {
+		if _, _, err := v.Ensure(t.Context(), "x", nil); err == nil {
 			t.Error("a directory of root's was made by somebody else")
 		}
 		return
@@ -87,7 +87,7 @@ func TestEnsureAtOnce(t *testing.T) {
 	made := 0
 	for range 20 {
 		wg.Go(func() {
-			_, isNew, err := v.Ensure("x", nil)
+			_, isNew, err := v.Ensure(t.Context(), "x", nil)
 			if err != nil {
 				t.Error(err)
 			}

@@ -9,7 +9,7 @@ uid = user.pw_uid
 if uid == 0:
     run, store, libpod = "/run/podunit", "/var/lib/containers/storage", "/run/containers"
 else:
-    run = next((d + "/podunit" for d in (f"/run/user/{uid}", f"/tmp/podunit-run-{uid}") if os.path.isdir(d)), "/nonexistent")
+    run = f"/run/user/{uid}/podunit"
     store = user.pw_dir + "/.local/share/containers/storage"
 left = []
 

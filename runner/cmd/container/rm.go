@@ -29,7 +29,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 			if !x.InService() {
 				e.Sweep(ctx, x)
 			}
-			sel.Ignore = sel.Ignore || force
+			sel.Force = force
 			records, err := sel.Resolve(x, args)
 			// What shares namespaces of another was made after it, and goes before it.
 			slices.SortStableFunc(records, func(a, b container.Record) int { return b.Created.Compare(a.Created) })

@@ -32,7 +32,7 @@ func NewPull(e *cli.Env) *cobra.Command {
 An image is a name, in full or as registries.conf completes it, or has a transport:
 docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:FILE, dir:DIR.
 
-A registry that sends nothing for 60 seconds ends the pull; the environment variable
+A registry that sends less than 1 KiB a second for 60 seconds ends the pull; the environment variable
 ` + image.StallEnv + ` sets another time (90s, 5m, 0 for no limit). What was complete of a
 pull that ended early is not downloaded again by the next one.`,
 		Example: "  podunit pull docker.io/library/nginx:alpine\n" +

@@ -28,8 +28,8 @@ func New(e *cli.Env) *cobra.Command {
 // podName is the name of a pod.
 func podName(p pod.Record) string { return p.Name }
 
-// resolve finds the pods that a verb means.
-func resolve(x *service.Engine, args []string, all, ignore bool) ([]pod.Record, error) {
+// resolve finds the pods that a verb means. Units say --ignore, and then the names are exact.
+func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.Record, error) {
 	switch {
 	case all && len(args) > 0:
 		return nil, errors.New("--all and names exclude each other")
@@ -41,11 +41,15 @@ func resolve(x *service.Engine, args []string, all, ignore bool) ([]pod.Record, 
 	var out []pod.Record
 	var errs []error
 	for _, name := range args {
-		r, err := x.Pods.Lookup(name)
+		find := x.Pods.Lookup
+		if ignore {
+			find = x.Pods.LookupExact
+		}
+		r, err := find(name)
 		switch {
 		case err == nil:
 			out = append(out, r)
-		case ignore && errors.Is(err, pod.ErrNotFound):
+		case (ignore || force) && errors.Is(err, pod.ErrNotFound):
 		default:
 			errs = append(errs, err)
 		}

@@ -23,7 +23,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, all, false)
+			pods, err := resolve(x, args, all, false, false)
 			errs := []error{err}
 			for _, p := range pods {
 				if err := x.StartPod(ctx, p); err != nil {

@@ -22,7 +22,7 @@ func NewStop(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, all, ignore)
+			pods, err := resolve(x, args, all, ignore, false)
 			d := timeout.Or(pod.OwnTimes)
 			return cli.ForEach(e, pods, err, podName, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},

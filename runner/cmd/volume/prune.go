@@ -3,9 +3,15 @@
 package volume
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/view"
+	"github.com/podunit/podunit/runner/volume"
 	"github.com/spf13/cobra"
 )
 
@@ -17,38 +23,82 @@ func NewPrune(e *cli.Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
-		Short: "Remove volumes that no container mounts",
-		Long:  "Remove volumes that no container mounts, and print their names.\n\nFilters: those of podunit volume ls.",
-		Args:  cli.WantArgs(0, 0),
+		Short: "Remove volumes that no container mounts and no unit names",
+		Long: `Remove volumes that no container mounts and no unit names, running or not, and print their names.
+Those that people have given a name are told on stderr, too.
+
+Filters: those of podunit volume ls.`,
+		Args: cli.WantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !force {
-				yes, err := e.Confirm("WARNING! This removes all volumes that no container mounts, and what is in them.")
-				if err != nil || !yes {
-					return err
-				}
-			}
 			list, err := rows(cmd.Context(), e, append(filters, "dangling=true"))
 			if err != nil {
 				return err
 			}
-			v, err := open(e)
-			if err != nil {
-				return err
-			}
-			for _, r := range list {
-				if got, err := v.Get(r.Name); err != nil || got.Foreign {
-					continue // it went just now, or is not ours to remove
+			if !force {
+				question := "WARNING! This removes all volumes that no container mounts and no unit names, and what is in them."
+				if names := givenNames(list); len(names) > 0 {
+					question += "\nThese have names: " + strings.Join(names, ", ")
 				}
-				if err := v.Remove(r.Name); err != nil {
+				if yes, err := e.Confirm(question); err != nil || !yes {
 					return err
 				}
-				fmt.Fprintln(e.Stdout, r.Name)
 			}
-			return nil
+			return prune(cmd.Context(), e, list)
 		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&filters, "filter", nil, "only volumes that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
 	return cmd
+}
+
+// givenNames are the names that people have given to volumes.
+func givenNames(list []view.VolumeRow) []string {
+	var names []string
+	for _, r := range list {
+		if !r.Anonymous {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// errInUse is of a volume that came into use since it was looked at.
+var errInUse = errors.New("it is in use")
+
+// prune removes those of the volumes that nobody uses by now. What somebody fills or removes
+// just now is left to him.
+func prune(ctx context.Context, e *cli.Env, list []view.VolumeRow) error {
+	v, err := open(e)
+	if err != nil {
+		return err
+	}
+	var gone []view.VolumeRow
+	var faults []error
+	for _, r := range list {
+		if got, err := v.Get(r.Name); err != nil || got.Foreign || got.Damaged != nil {
+			continue // it went just now, or is not for us to judge
+		}
+		once, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		err := v.Remove(once, r.Name, func() error {
+			users, units, err := uses(ctx, e, r.Name)
+			if err == nil && len(users)+len(units) > 0 {
+				err = errInUse
+			}
+			return err
+		})
+		cancel()
+		switch {
+		case errors.Is(err, errInUse), errors.Is(err, volume.ErrBusy) && ctx.Err() == nil:
+		case err != nil:
+			faults = append(faults, err)
+		default:
+			gone = append(gone, r)
+			fmt.Fprintln(e.Stdout, r.Name)
+		}
+	}
+	if names := givenNames(gone); len(names) > 0 {
+		fmt.Fprintf(e.Stderr, "podunit: removed with what was in them, although they had names: %s\n", strings.Join(names, ", "))
+	}
+	return errors.Join(faults...)
 }

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/podunit/podunit/runner/volume"
@@ -22,7 +25,8 @@ func NewRm(e *cli.Env) *cobra.Command {
 		Use:     "rm [flags] VOLUME...",
 		Aliases: []string{"remove"},
 		Short:   "Remove volumes and what is in them",
-		Long: `Remove volumes. One that a container mounts is not removed, without --force.
+		Long: `Remove volumes. One that a container mounts is not removed, without --force. One that a
+unit names goes only when it is named here, too, and not with --all.
 
 Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another error.`,
 		ValidArgsFunction: complete(e),
@@ -45,17 +49,9 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 					}
 				}
 			}
-			x, err := e.Open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			users, err := view.VolumeUsers(x)
-			if err != nil {
-				return err
-			}
 			var faults []error
 			for _, name := range args {
-				if err := remove(cmd.Context(), e, v, name, users, force); err != nil {
+				if err := remove(cmd.Context(), e, v, name, all, force); err != nil {
 					faults = append(faults, err)
 					continue
 				}
@@ -64,15 +60,15 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 			return errors.Join(faults...)
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "all volumes of podunit")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "all volumes of podunit that no unit names")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop and remove containers that mount it; a volume that isn't there is no error")
 	return cmd
 }
 
-func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, users []view.VolumeUser, force bool) error {
+func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all, force bool) error {
 	got, err := v.Get(name)
 	if errors.Is(err, volume.ErrNotFound) {
-		if force {
+		if force || all {
 			return nil
 		}
 		return cli.WithStatus(err, exitVolumeUnknown)
@@ -83,16 +79,57 @@ func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, use
 	if got.Foreign && !force {
 		return hint.With(fmt.Errorf("volume %s was made by another tool, whose containers may use it", name), "podman volume rm %s; --force removes it nonetheless", name)
 	}
-	for _, u := range users {
-		if !slices.Contains(u.Volumes, name) {
-			continue
-		}
-		if !force {
-			return cli.WithStatus(hint.With(fmt.Errorf("volume %s is in use by container %s", name, u.Name), "podunit rm -f %s, or --force, which does that", u.Name), exitVolumeInUse)
-		}
-		if err := e.RemoveContainer(ctx, u.ID); err != nil {
-			return fmt.Errorf("container %s: %w", u.Name, err)
+	users, units, err := uses(ctx, e, name)
+	if err != nil {
+		return err
+	}
+	if len(units) > 0 && all {
+		return cli.WithStatus(hint.With(named(name, units), "podunit volume rm %s removes it all the same", name), exitVolumeInUse)
+	}
+	if force {
+		for _, u := range users {
+			if err := e.RemoveContainer(ctx, u.ID); err != nil && !errors.Is(err, container.ErrNotFound) {
+				return fmt.Errorf("container %s: %w", u.Name, err)
+			}
 		}
 	}
-	return v.Remove(name)
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	err = v.Remove(wait, name, func() error {
+		users, _, err := uses(ctx, e, name)
+		if err == nil && len(users) > 0 {
+			u := users[0].Name
+			err = cli.WithStatus(hint.With(fmt.Errorf("volume %s is in use by container %s", name, u), "podunit rm -f %s, or --force, which does that", u), exitVolumeInUse)
+		}
+		return err
+	})
+	if err == nil && len(units) > 0 {
+		fmt.Fprintf(e.Stderr, "podunit: %v; there it begins empty\n", named(name, units))
+	}
+	return err
+}
+
+// lockWait is how long a removal waits for somebody who fills the volume.
+const lockWait = 15 * time.Second
+
+// named says which units name a volume.
+func named(volume string, units []string) error {
+	return fmt.Errorf("volume %s is named by %s", volume, strings.Join(units, ", "))
+}
+
+// uses asks which containers mount a volume now, and which units name it.
+func uses(ctx context.Context, e *cli.Env, name string) (users []view.VolumeUser, units []string, err error) {
+	x, err := e.Open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := view.VolumeUsers(x)
+	if err != nil {
+		return nil, nil, err
+	}
+	claims, err := view.VolumeClaims(x)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slices.DeleteFunc(all, func(u view.VolumeUser) bool { return !slices.Contains(u.Volumes, name) }), claims.Of(name), nil
 }

@@ -5,6 +5,7 @@ package volume
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/store"
@@ -53,7 +54,13 @@ func rows(ctx context.Context, e *cli.Env, filters []string) ([]view.VolumeRow, 
 	if err != nil {
 		return nil, err
 	}
-	return view.Volumes(x, filters)
+	list, err := view.Volumes(x, filters)
+	for _, r := range list {
+		if r.Damaged != nil {
+			fmt.Fprintf(e.Stderr, "podunit: volume %s: its record cannot be read: %v\n", r.Name, r.Damaged)
+		}
+	}
+	return list, err
 }
 
 // complete offers the names of volumes to the shell.

@@ -3,6 +3,7 @@
 package download
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/unshare"
@@ -29,6 +31,9 @@ const KeepFor = 7 * 24 * time.Hour
 //
 //	BASE/podunit-UID/pull-*/        one per running pull, which holds the lock on it
 //	BASE/podunit-UID/blobs/DIGEST   complete blobs of pulls that ended early
+//	BASE/podunit-UID/layers/*       layers of pulls and removals, see note.go
+//
+// Who makes a pull's directory holds a lock on BASE/podunit-UID.
 //
 // The storage takes layers in order only: what was downloaded of a later layer lies in
 // a file until those below it are complete, and the library removes that file when the
@@ -44,12 +49,17 @@ type Dir struct {
 const Unverified = ".Unverified"
 
 // NewDir makes the directory of a pull, after it removed what dead pulls left.
-func NewDir(store storage.Store) (*Dir, error) {
+func NewDir(ctx context.Context, store storage.Store) (*Dir, error) {
 	own, err := Open(store)
 	if err != nil {
 		return nil, err
 	}
 	defer own.Close()
+	beginning, err := lockPulls(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	defer beginning.Close()
 	w := &Dir{Blobs: filepath.Join(own.Name(), "blobs")}
 	sweep(own)
 	if err := own.Mkdir("blobs", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -74,6 +84,30 @@ func NewDir(store storage.Store) (*Dir, error) {
 	return nil, fmt.Errorf("%s: %w", own.Name(), err)
 }
 
+// lockPulls locks the directory of this user's pulls: until it is closed, none begins.
+func lockPulls(ctx context.Context, own *os.Root) (*os.File, error) {
+	f, err := own.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			f.Close()
+			return nil, &fs.PathError{Op: "lock", Path: own.Name(), Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // Open opens the directory of this user's pulls, and makes it if it is not there.
 // It lies below TMPDIR or the image_copy_tmp_dir of containers.conf(5), where one of
 // them is set to a directory in which nobody else can write, and otherwise in the
@@ -90,8 +124,8 @@ func Open(store storage.Store) (*os.Root, error) {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
 	if dir != "" && (os.Getenv("TMPDIR") != "" || conf.Engine.ImageCopyTmpDir != "storage") {
-		own, err := openPrivate(dir, name)
-		if !errors.Is(err, errShared) && !errors.Is(err, fs.ErrPermission) {
+		own, err := safe.OpenPrivate(dir, name)
+		if !errors.Is(err, safe.ErrShared) && !errors.Is(err, fs.ErrPermission) {
 			return own, err
 		}
 	}
@@ -99,57 +133,11 @@ func Open(store storage.Store) (*os.Root, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	own, err := openPrivate(dir, name)
-	if errors.Is(err, errShared) {
+	own, err := safe.OpenPrivate(dir, name)
+	if errors.Is(err, safe.ErrShared) {
 		return nil, fmt.Errorf("%s: %w; remove it", dir, err)
 	}
 	return own, err
-}
-
-// errShared is of a directory in which others can write, or that is somebody else's.
-var errShared = errors.New("not a private directory of this user")
-
-// openPrivate opens the directory name below dir, and makes it if it is not there. Both
-// are judged by their descriptors, and the caller works below the one returned: whoever
-// exchanges a directory or puts a link in its place meanwhile changes nothing. The error
-// is errShared if others can write in dir or reach into name.
-func openPrivate(dir, name string) (*os.Root, error) {
-	base, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", dir, errShared)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer base.Close()
-	if err := private(base, 0o022); err != nil {
-		return nil, err
-	}
-	if err := base.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	own, err := base.OpenRoot(name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errShared) // a link, or a file
-	}
-	if err := private(own, 0o077); err != nil {
-		own.Close()
-		return nil, err
-	}
-	return own, nil
-}
-
-// private returns errShared if the directory is not this user's or has one of the
-// permissions.
-func private(dir *os.Root, permissions fs.FileMode) error {
-	st, err := dir.Stat(".")
-	if err != nil {
-		return err
-	}
-	if int(st.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() || st.Mode().Perm()&permissions != 0 {
-		return fmt.Errorf("%s: %w", dir.Name(), errShared)
-	}
-	return nil
 }
 
 // entries gives what is in a directory below own.

@@ -63,6 +63,9 @@ func explain(name, host string, err error) error {
 	case errors.As(err, &platform):
 		e.Err = platform
 		e.Way = "--platform chooses one of them"
+		if len(platform.Have) == 0 {
+			e.Way = "whoever pushes it must put images into the list"
+		}
 	case errors.As(err, &policy):
 		e.Err = fmt.Errorf("signature policy: %w", policy)
 		e.Way = "see containers-policy.json(5): /etc/containers/policy.json, ~/.config/containers/policy.json"

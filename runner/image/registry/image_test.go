@@ -33,6 +33,7 @@ import (
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
 	"go.podman.io/storage/pkg/unshare"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain enters a user namespace when it is not run by root: a layer is unpacked in
@@ -135,11 +136,11 @@ func (w *world) pull(repository string) *image.Image {
 	return img
 }
 
-// files lists what lies in the directory for downloads.
+// files lists what lies in the directory for downloads, but for the notes of layers.
 func (w *world) files() []string {
 	var all []string
 	_ = filepath.WalkDir(filepath.Join(w.dir, "tmp"), func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && d.Name() != ".keep" {
+		if err == nil && !d.IsDir() && d.Name() != ".keep" && filepath.Base(filepath.Dir(path)) != "layers" {
 			all = append(all, path)
 		}
 		return nil
@@ -644,6 +645,14 @@ func TestStall(t *testing.T) {
 		w.registry.hang[p.layers[1]] = 0
 		stalls(t, w)
 	})
+	t.Run("a few bytes a second", func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
+		w.registry.rate = 500
+		if e := stalls(t, w); !e.Slow || !strings.Contains(e.Error(), "less than 1 KiB a second") {
+			t.Errorf("%v", e)
+		}
+	})
 	t.Run("a slow one is waited for", func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
@@ -670,7 +679,7 @@ func TestStall(t *testing.T) {
 	})
 }
 
-func stalls(t *testing.T, w *world) {
+func stalls(t *testing.T, w *world) *image.StallError {
 	t.Helper()
 	o := w.options()
 	o.Stall = time.Second
@@ -686,6 +695,7 @@ func stalls(t *testing.T, w *world) {
 	if left := w.files(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	return stall
 }
 
 // What was complete when a pull ended is not downloaded again, also when a layer below
@@ -744,7 +754,7 @@ func TestInterruptAndResume(t *testing.T) {
 func TestKeptBlobIsVerified(t *testing.T) {
 	w := newWorld(t)
 	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 100_000)})
-	work, err := download.NewDir(w.store)
+	work, err := download.NewDir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -763,7 +773,7 @@ func TestKeptBlobIsVerified(t *testing.T) {
 func TestSweep(t *testing.T) {
 	w := newWorld(t)
 	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
-	work, err := download.NewDir(w.store)
+	work, err := download.NewDir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -849,3 +859,88 @@ func TestDamagedImageIsPulledAnew(t *testing.T) {
 }
 
 func writeFile(path string, size int) error { return os.WriteFile(path, make([]byte, size), 0o600) }
+
+// TestLostLayerIsPulledAnew: the directory of any layer of an image may be lost while its
+// record is whole.
+func TestLostLayerIsPulledAnew(t *testing.T) {
+	for lost := range 3 {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one(), map[string][]byte{"b": random(1, 1000)}, map[string][]byte{"c": random(2, 1000)})
+		img := w.pull("app:1")
+		id := img.TopLayer
+		for range lost {
+			l, err := w.store.Layer(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id = l.Parent
+		}
+		container := w.container(img, "web", true)
+		dir := filepath.Join(w.dir, "graph/vfs/dir", id)
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *image.CorruptError
+		if _, err := w.Lookup(t.Context(), w.name("app:1")); !errors.As(err, &damaged) {
+			t.Fatalf("lookup: %v", err)
+		}
+		o := w.options()
+		o.Policy = image.PullMissing
+		if _, err := w.Pull(t.Context(), w.name("app:1"), o); err == nil || !strings.Contains(err.Error(), "containers stand on it") {
+			t.Errorf("beside a container: %v", err)
+		}
+		if err := w.store.DeleteContainer(container); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Pull(t.Context(), w.name("app:1"), o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Lookup(t.Context(), w.name("app:1")); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+		w.layers(3)
+	}
+}
+
+// TestInterruptAlways ends a pull that waits for what no context ends: here for somebody to
+// write a FIFO.
+func TestInterruptAlways(t *testing.T) {
+	w := newWorld(t)
+	fifo := filepath.Join(w.dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := w.Pull(ctx, "docker-archive:"+fifo, w.options())
+		ended <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // it opens the FIFO by then, or ends all the sooner
+	cancel()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "interrupted") {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for ever")
+	}
+	// For the goroutine that is left, which this process, unlike a runner, outlives.
+	if f, err := os.OpenFile(fifo, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+		f.Close()
+	}
+}
+
+// TestEmptyIndex says what is wrong with a list of images without one.
+func TestEmptyIndex(t *testing.T) {
+	w := newWorld(t)
+	w.registry.list(t, "none:1", nil)
+	_, err := w.Pull(t.Context(), w.name("none:1"), w.options())
+	if err == nil || !strings.Contains(err.Error(), "the list of images is empty") {
+		t.Errorf("%v", err)
+	}
+}

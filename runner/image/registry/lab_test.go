@@ -173,12 +173,14 @@ func TestLabMachines(t *testing.T) {
 		},
 		{
 			"no directory for runtime state", "root",
-			`runuser -u dave -- env -u XDG_RUNTIME_DIR HOME=/home/dave podunit pull -q localhost:5000/busybox >/dev/null && stat -c '%U %a' /tmp/podunit-run-$(id -u dave)`,
-			"dave 700", 0,
+			`mkdir -m 777 /tmp/podunit-run-1003; runuser -u dave -- env -u XDG_RUNTIME_DIR HOME=/home/dave podunit pull -q localhost:5000/busybox; s=$?
+			ls -A /tmp/podunit-run-1003; rmdir /tmp/podunit-run-1003; exit $s`,
+			"error: no directory for runtime state: /run/user/1003 is not there\n  hint: a login makes it", 125,
 		},
 		{
 			"a system unit of a user", "root",
-			`systemd-run --quiet --wait --pipe -p User=dave podunit images -n`,
+			`systemd-run --quiet --wait --pipe -p User=dave -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service \
+				sh -c 'podunit pull -q localhost:5000/busybox >/dev/null; podunit images -n; stat -c "%U %a" /run/user/1003'`,
 			"localhost:5000/busybox", 0,
 		},
 		{

@@ -173,7 +173,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("without a name: %+v, %v", reports, err)
 	}
 	// What an interrupted pull has left: a blob, and a layer nobody stands on.
-	work, err := download.NewDir(w.store)
+	work, err := download.NewDir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestPrune(t *testing.T) {
 	if _, err := w.store.Layer(layer.ID); err != nil {
 		t.Errorf("a young layer may be that of a running pull: %v", err)
 	}
-	if _, err := w.dropOrphans(0); err != nil {
+	if _, err := w.dropOrphans(0, nil); err != nil {
 		t.Error(err)
 	}
 	if left, err := w.store.Layers(); err != nil || len(left) != 0 {

@@ -27,9 +27,10 @@ const noise = 16 << 10
 // when its length is the blob's, what is left is unpacking, and that is no fault of the
 // registry.
 type meter struct {
-	work  *download.Dir
-	host  string
-	limit time.Duration // of silence
+	work   *download.Dir
+	layers *download.Note // of this pull; may be nil
+	host   string
+	limit  time.Duration // of silence
 
 	events chan types.ProgressProperties
 
@@ -41,7 +42,8 @@ type meter struct {
 	offsets map[digest.Digest]int64 // as the library reports them
 	files   map[string]int64        // the most that was seen of each file
 	all     []digest.Digest         // every blob this pull began
-	silent  time.Duration           // waited for the registry since something came
+	silent  time.Duration           // waited for the registry, beyond what its speed excuses
+	drips   bool                    // something came in that time
 	started bool                    // a blob was begun or found in this attempt
 	written int64                   // bytes this process had written when it was last looked at
 }
@@ -141,7 +143,7 @@ func (m *meter) watch(ctx context.Context, interval time.Duration, report func(i
 			m.measure(min(now.Sub(last), 2*download.Look))
 			last = now
 			if m.limit > 0 && m.silence() >= m.limit {
-				cancel(&image.StallError{Host: m.host, Limit: m.limit})
+				cancel(&image.StallError{Host: m.host, Limit: m.limit, Slow: m.dripping()})
 			}
 			if report != nil && now.Sub(reported) >= interval {
 				report(m.progress())
@@ -166,24 +168,42 @@ func (m *meter) event(e types.ProgressProperties) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := e.Artifact.Digest
-	m.started, m.moved, m.silent = true, true, 0
+	m.started, m.moved = true, true
 	switch e.Event {
 	case types.ProgressEventNewArtifact:
 		m.begun[d], m.apart[d] = e.Artifact.Size, e.Artifact.Size
+		m.excuse(perBlob)
 		m.all = append(m.all, d)
+		m.layers.Add(d.String())
 		m.p.Layers++
 		m.p.Total += max(e.Artifact.Size, 0)
 	case types.ProgressEventRead:
+		// It may be a while until so little gets to the file.
+		m.drips = m.drips || m.silent > 0 && int64(e.Offset) > m.offsets[d]
 		m.offsets[d] = int64(e.Offset)
 	case types.ProgressEventDone:
 		delete(m.begun, d)
 		m.offsets[d] = max(e.Artifact.Size, int64(e.Offset))
 		m.p.LayersDone++
+		m.excuse(perBlob)
 	case types.ProgressEventSkipped:
+		m.excuse(perBlob)
+		m.all = append(m.all, d) // an earlier pull may have left the blob
 		m.p.Layers++
 		m.p.LayersDone++
 	}
 }
+
+// A registry may be slow, but not so slow that a pull never ends: below floor bytes a
+// second the wait for it counts as silence, but for what a request takes, however little
+// it brings.
+const (
+	floor   = 1 << 10
+	perBlob = 5 * time.Second
+)
+
+// excuse takes from the silence what has been waited for in vain.
+func (m *meter) excuse(d time.Duration) { m.silent = max(0, m.silent-d) }
 
 // measure looks at the files; dt is the time since it last did.
 func (m *meter) measure(dt time.Duration) {
@@ -193,8 +213,9 @@ func (m *meter) measure(dt time.Duration) {
 	complete := make(map[int64][]string)
 	for path, size := range sizes {
 		if size > m.files[path] {
+			m.excuse(time.Duration(size-m.files[path]) * time.Second / floor)
 			m.files[path] = size
-			m.moved, m.silent = true, 0
+			m.moved, m.drips = true, m.silent > 0
 		}
 		complete[size] = append(complete[size], path)
 	}
@@ -230,6 +251,12 @@ func (m *meter) silence() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.silent
+}
+
+func (m *meter) dripping() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.drips
 }
 
 // progress gives the state and begins a new period for Moved.

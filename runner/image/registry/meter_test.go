@@ -18,7 +18,7 @@ import (
 // What counts as the registry's silence, and what as work of our own.
 func TestSilence(t *testing.T) {
 	w := newWorld(t)
-	work, err := download.NewDir(w.store)
+	work, err := download.NewDir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newMeter(work, "x", "host", time.Minute)
-	blob := types.BlobInfo{Digest: digest.FromBytes(make([]byte, 100)), Size: 100}
+	blob := types.BlobInfo{Digest: digest.FromBytes(make([]byte, 100<<10)), Size: 100 << 10}
 	for _, c := range []struct {
 		name   string
 		do     func()
@@ -38,18 +38,21 @@ func TestSilence(t *testing.T) {
 		{"before anything came", func() {}, time.Second, 0},
 		{"still nothing", func() {}, 2 * time.Second, 0},
 		{"a blob begins", func() { m.event(types.ProgressProperties{Event: types.ProgressEventNewArtifact, Artifact: blob}) }, time.Second, 0},
-		{"bytes come", func() { _ = writeFile(file, 60) }, time.Second, 60},
-		{"none come", func() {}, 2 * time.Second, 60},
+		{"bytes come", func() { _ = writeFile(file, 60<<10) }, time.Second, 60 << 10},
+		{"a few bytes come", func() { _ = writeFile(file, 60<<10+512) }, 1500 * time.Millisecond, 60<<10 + 512},
+		{"none come", func() {}, 2500 * time.Millisecond, 60<<10 + 512},
 		{"a retry does not end the silence", func() {
 			m.attempt()
 			_ = os.Remove(file)
-		}, 3 * time.Second, 0},
+		}, 3500 * time.Millisecond, 0},
 		{"the blob is complete", func() {
 			m.event(types.ProgressProperties{Event: types.ProgressEventNewArtifact, Artifact: blob})
-			_ = writeFile(file, 100)
-		}, 0, 100},
-		{"it is unpacked for long", func() {}, 0, 100},
-		{"it is done, the next has not begun", func() { m.event(types.ProgressProperties{Event: types.ProgressEventDone, Artifact: blob, Offset: 100}) }, 0, 100},
+			_ = writeFile(file, 100<<10)
+		}, 0, 100 << 10},
+		{"it is unpacked for long", func() {}, 0, 100 << 10},
+		{"it is done, the next has not begun", func() {
+			m.event(types.ProgressProperties{Event: types.ProgressEventDone, Artifact: blob, Offset: 100 << 10})
+		}, 0, 100 << 10},
 	} {
 		c.do()
 		m.measure(time.Second)
@@ -71,7 +74,7 @@ func TestSilence(t *testing.T) {
 // Unpacking heeds no context: a pull that was told to end is left behind in time.
 func TestAbandon(t *testing.T) {
 	w := newWorld(t)
-	work, err := download.NewDir(w.store)
+	work, err := download.NewDir(t.Context(), w.store)
 	if err != nil {
 		t.Fatal(err)
 	}

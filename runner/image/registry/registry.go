@@ -34,6 +34,7 @@ import (
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/transports/alltransports"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,6 +67,9 @@ func (im ecosystem) Transport(ctx context.Context, name string, o image.PullOpti
 func (im ecosystem) PullNamed(ctx context.Context, name string, local *image.Image, damaged *image.CorruptError, o image.PullOptions) (*image.Image, error) {
 	if damaged != nil {
 		o.Logf("%s; pulling it anew", damaged)
+		if err := im.dropDamaged(damaged); err != nil {
+			return nil, &image.Error{Name: name, Err: err, Way: damaged.Hint()}
+		}
 	}
 	sys, err := systemContext(o, im.base)
 	if err != nil {
@@ -138,7 +142,9 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	if err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
-	work, err := download.NewDir(im.store)
+	im.collectOld(ctx)
+	begun := time.Now()
+	work, err := download.NewDir(ctx, im.store)
 	if err != nil {
 		if isFull(err) {
 			err = &image.FullError{Dir: im.store.GraphRoot()}
@@ -147,7 +153,13 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	}
 	step.Crash("pull begun")
 	sys.BigFilesTemporaryDir = work.Path
+	own, err := download.Open(im.store)
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
+	m.layers = download.Begin(own)
 	report := func(p image.Progress) {
 		lock.Write(p)
 		if o.Report != nil {
@@ -159,17 +171,23 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	})
 	switch {
 	case errors.Is(err, errAbandoned):
+		m.layers.Close(true)
 		_ = os.RemoveAll(work.Path) // what is open in there, and locked, ends with the process
 		return nil, err
 	case err != nil && isFull(err):
 		work.Close(m.blobs())
-		im.dropLayers(m)
+		im.dropLayers(ctx, own, m, begun)
+		m.layers.Close(len(im.stored(m)) > 0)
 		return nil, im.full(work, err)
 	case err != nil:
-		work.Close(im.stored(m))
+		stored := im.stored(m)
+		work.Close(stored)
+		m.layers.Close(len(stored) > 0)
 		return nil, err
 	}
 	step.Crash("pull stored")
+	m.layers.Close(false)
+	download.Settle(own, m.blobs())
 	work.Close(m.blobs())
 	p := m.progress()
 	p.Done, p.LayersDone = p.Total, p.Layers
@@ -189,7 +207,8 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 // the path, and the storage by another one, whose error hasn't.
 func (im *Images) full(w *download.Dir, err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) && strings.HasPrefix(path.Path, w.Path) {
+	// Where downloads lie in the storage, that is what is full.
+	if errors.As(err, &path) && strings.HasPrefix(path.Path, w.Path) && !strings.HasPrefix(path.Path, im.store.GraphRoot()+"/") {
 		return &image.FullError{Dir: filepath.Dir(filepath.Dir(w.Path))}
 	}
 	return &image.FullError{Dir: im.store.GraphRoot()}
@@ -428,21 +447,122 @@ func (im *Images) stored(m *meter) []digest.Digest {
 	return all
 }
 
-// dropLayers removes the layers that a pull stored before the disk was full. The
-// storage refuses to remove what an image, a container or another layer stands on.
-func (im *Images) dropLayers(m *meter) {
-	for again := true; again; {
-		again = false
-		for _, d := range m.blobs() {
-			layers, err := im.store.LayersByCompressedDigest(d)
-			if err != nil {
-				continue
-			}
-			for _, l := range layers {
-				again = im.store.DeleteLayer(l.ID) == nil || again
+// dropLayers removes the layers that a pull stored before the disk was full. The storage
+// refuses to remove what an image, a container or another layer stands on. What was there
+// when the pull began stays, and while another pull is under way all does: it may have
+// stored the layer, or be about to stand on it.
+func (im *Images) dropLayers(ctx context.Context, own *os.Root, m *meter, begun time.Time) {
+	_ = download.Alone(context.WithoutCancel(ctx), own, func() error { // what stays is noted
+		for again := true; again; {
+			again = false
+			for _, d := range m.blobs() {
+				layers, err := im.store.LayersByCompressedDigest(d)
+				if err != nil {
+					continue
+				}
+				for _, l := range layers {
+					again = l.Created.After(begun) && im.store.DeleteLayer(l.ID) == nil || again
+				}
 			}
 		}
+		return nil
+	})
+}
+
+// dropDamaged removes the layers of an image that have lost their directories, with those
+// above them: a pull would take them for whole. Where a container or another image stands on
+// one, the error says so.
+func (im *Images) dropDamaged(d *image.CorruptError) error {
+	stored, err := im.store.Image(d.ID)
+	if err != nil {
+		return nil //nolint:nilerr // somebody else has removed it
 	}
+	var broken string // the lowest of them
+	for id := stored.TopLayer; id != ""; {
+		l, err := im.store.Layer(id)
+		if err != nil {
+			break
+		}
+		if dir := im.LayerDir(l); dir != "" {
+			if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+				broken = l.ID
+			}
+		}
+		id = l.Parent
+	}
+	if broken == "" {
+		return nil // the pull replaces what is missing
+	}
+	ids, err := im.InUse(stored.ID)
+	if err != nil {
+		return err
+	}
+	if len(ids) > 0 {
+		return fmt.Errorf("%w, and containers stand on it: %s", d, strings.Join(shortAll(ids), ", "))
+	}
+	im.noting([]storage.Image{*stored}, func() { err = im.dropAbove(stored.ID, broken) })
+	if err != nil {
+		return fmt.Errorf("%w, and %w", d, err)
+	}
+	return nil
+}
+
+// dropAbove removes an image, a layer of it and those above that, unless another image stands
+// on one of them.
+func (im *Images) dropAbove(img, broken string) error {
+	layers, err := im.store.Layers()
+	if err != nil {
+		return err
+	}
+	parent := make(map[string]string)
+	for _, l := range layers {
+		parent[l.ID] = l.Parent
+	}
+	above := func(id string) bool {
+		for ; id != ""; id = parent[id] {
+			if id == broken {
+				return true
+			}
+		}
+		return false
+	}
+	images, err := im.store.Images()
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, i := range images {
+		if i.ID != img && above(i.TopLayer) {
+			others = append(others, nameOf(&i))
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("so are images on the same layer, which must go first: podunit rmi -f %s", strings.Join(others, " "))
+	}
+	_, err = im.store.DeleteImage(img, true)
+	faults := []error{err}
+	for range layers {
+		for _, l := range layers {
+			if above(l.ID) {
+				_ = im.store.DeleteLayer(l.ID) // the next round, or the pull, meets it again
+			}
+		}
+		if _, err := im.store.Layer(broken); err != nil {
+			break
+		}
+	}
+	if _, err := im.store.Layer(broken); err == nil {
+		faults = append(faults, fmt.Errorf("layer %s is damaged, and cannot be removed", image.Short(broken)))
+	}
+	return remaining(faults)
+}
+
+func shortAll(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		out = append(out, image.Short(id))
+	}
+	return out
 }
 
 // has reports whether a digest is one of the image's.

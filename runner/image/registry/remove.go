@@ -66,14 +66,27 @@ func (im *Images) Remove(ctx context.Context, name string, o RemoveOptions) ([]*
 	if found != "" {
 		name = found
 	}
-	reports, faults := runtime.RemoveImages(ctx, []string{name}, &libimage.RemoveImagesOptions{
-		Force:               o.Force,
-		NoPrune:             o.NoPrune,
-		RemoveContainerFunc: func(string) error { return nil },
-		// The list itself is meant when a name is that of a list.
-		LookupManifest: im.isList(stored),
+	var reports []*Removed
+	var faults []error
+	im.noting([]storage.Image{*stored}, func() {
+		reports, faults = runtime.RemoveImages(ctx, []string{name}, &libimage.RemoveImagesOptions{
+			Force:               o.Force,
+			NoPrune:             o.NoPrune,
+			RemoveContainerFunc: func(string) error { return nil },
+			// The list itself is meant when a name is that of a list.
+			LookupManifest: im.isList(stored),
+		})
 	})
-	return reports, errors.Join(faults...)
+	return reports, remaining(faults)
+}
+
+// remaining joins the faults of a removal, without those of what somebody else has removed
+// meanwhile: it is gone, as it was to be.
+func remaining(faults []error) error {
+	return errors.Join(slices.DeleteFunc(faults, func(err error) bool {
+		return errors.Is(err, storage.ErrImageUnknown) || errors.Is(err, storage.ErrLayerUnknown) ||
+			errors.Is(err, storage.ErrNotAnImage) || errors.Is(err, storage.ErrNotALayer)
+	})...)
 }
 
 // release removes the containers on an image, or says which they are.
@@ -105,6 +118,9 @@ func (im *Images) release(stored *storage.Image, name string, o RemoveOptions) e
 	}
 	for _, id := range ids {
 		if err := o.RemoveContainer(id); err != nil {
+			if _, gone := im.store.Container(id); errors.Is(gone, storage.ErrContainerUnknown) {
+				continue // somebody else was faster
+			}
 			return fmt.Errorf("container %s: %w", image.Short(id), err)
 		}
 	}
@@ -133,7 +149,7 @@ func (im *Images) RemoveAll(ctx context.Context, o RemoveOptions) ([]*Removed, e
 		var faults []error
 		removed := false
 		for _, i := range images {
-			if i.ReadOnly {
+			if i.ReadOnly || ctx.Err() != nil {
 				continue
 			}
 			if err := im.release(&i, nameOf(&i), o); err != nil {
@@ -142,12 +158,12 @@ func (im *Images) RemoveAll(ctx context.Context, o RemoveOptions) ([]*Removed, e
 			}
 			got, err := im.prune(ctx, &libimage.RemoveImagesOptions{Filters: []string{"id=" + i.ID}, Force: true, RemoveContainerFunc: func(string) error { return nil }})
 			reports = append(reports, got...)
-			removed = removed || len(got) > 0
+			removed = removed || slices.ContainsFunc(got, func(r *Removed) bool { return r.Removed })
 			if err != nil {
 				faults = append(faults, err)
 			}
 		}
-		if !removed || len(faults) == 0 {
+		if !removed || len(faults) == 0 || ctx.Err() != nil {
 			return reports, errors.Join(faults...)
 		}
 	}
@@ -160,6 +176,8 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 	filters = append(slices.Clone(filters), "readonly=false", "containers=false")
 	if !all {
 		filters = append(filters, "dangling=true")
+	} else {
+		filters = append(filters, "reference!="+strings.TrimSuffix(keptName, ":")) // a rollback wants it
 	}
 	var reports []*Removed
 	for {
@@ -176,7 +194,7 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 	if err != nil {
 		return reports, freed, err
 	}
-	layers, err := im.dropOrphans(24 * time.Hour)
+	layers, err := im.collect(ctx, 0, 24*time.Hour)
 	return reports, freed + layers, err
 }
 
@@ -185,14 +203,20 @@ func (im *Images) prune(ctx context.Context, o *libimage.RemoveImagesOptions) ([
 	if err != nil {
 		return nil, err
 	}
-	reports, faults := runtime.RemoveImages(ctx, nil, o)
-	return reports, errors.Join(faults...)
+	images, err := im.store.Images()
+	if err != nil {
+		return nil, err
+	}
+	var reports []*Removed
+	var faults []error
+	im.noting(images, func() { reports, faults = runtime.RemoveImages(ctx, nil, o) })
+	return reports, remaining(faults)
 }
 
-// dropOrphans removes layers that no image and no container stands on and that were
-// made before age: an interrupted pull left them for the next one, which never came.
-// Younger ones may be those of a pull that runs, of this tool or another.
-func (im *Images) dropOrphans(age time.Duration) (int64, error) {
+// dropOrphans removes layers that no image and no container stands on: those in ours, which
+// interrupted pulls and removals of podunit's left, and those made before age, which another
+// tool's left. Younger ones may be those of a pull of it that runs.
+func (im *Images) dropOrphans(age time.Duration, ours map[string]bool) (int64, error) {
 	snapshot, err := im.store.MultiList(storage.MultiListOptions{Images: true, Layers: true, Containers: true})
 	if err != nil {
 		return 0, err
@@ -217,7 +241,7 @@ func (im *Images) dropOrphans(age time.Duration) (int64, error) {
 		mark(c.LayerID)
 	}
 	for _, l := range snapshot.Layers {
-		if l.MountCount > 0 || l.ReadOnly || time.Since(l.Created) < age {
+		if l.MountCount > 0 || l.ReadOnly || time.Since(l.Created) < age && !ours[l.ID] {
 			mark(l.ID)
 		}
 	}

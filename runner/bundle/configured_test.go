@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
+)
+
+// input is a container that runs sh, for tests of one thing each.
+func input(t *testing.T, args ...string) Input {
+	t.Helper()
+	c := container(t, append(args, "x")...)
+	return Input{
+		ID: strings.Repeat("0123456789abcdef", 4), Host: machine(), Rootfs: t.TempDir(), Hostname: "box",
+		Image: &v1.ImageConfig{Cmd: []string{"sh"}}, Spec: c, Mounts: resolved(c),
+	}
+}
+
+// TestAFlagWins has containers.conf say what the spec, which has it from a flag, denies.
+func TestAFlagWins(t *testing.T) {
+	in := input(t)
+	in.Config = defaults()
+	in.Config.ReadOnly, in.Config.Init, in.Config.Privileged = true, true, true
+	config, _, err := Build(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.Root.Readonly || config.Process.Args[0] != "sh" || config.Linux.Seccomp == nil {
+		t.Errorf("read-only %v, %q, filter %v", config.Root.Readonly, config.Process.Args, config.Linux.Seccomp != nil)
+	}
+}
+
+func TestSeccompProfiles(t *testing.T) {
+	dir := t.TempDir()
+	mine := filepath.Join(dir, "mine.json")
+	if err := os.WriteFile(mine, []byte(`{"defaultAction":"SCMP_ACT_LOG"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(dir, "nowhere.json")
+	for name, tc := range map[string]struct {
+		configured string
+		places     []string
+		asked      string
+		want       string // the action, or what the error says
+	}{
+		"the built-in one":                {"", []string{nowhere}, "", "SCMP_ACT_ERRNO"},
+		"one that a package brought":      {"", []string{nowhere, mine}, "", "SCMP_ACT_LOG"},
+		"one that is configured":          {mine, nil, "", "SCMP_ACT_LOG"},
+		"a configured one not there":      {nowhere, nil, "", "seccomp_profile of containers.conf"},
+		"the default place written out":   {nowhere, []string{nowhere}, "", "SCMP_ACT_ERRNO"},
+		"one asked for that is not there": {mine, nil, nowhere, "seccomp profile: open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t)
+			in.Host.SeccompProfiles = tc.places
+			in.Config = defaults()
+			in.Config.SeccompProfile, in.Spec.Seccomp = tc.configured, tc.asked
+			c, _, err := Build(in)
+			switch {
+			case err != nil && !strings.Contains(err.Error(), tc.want):
+				t.Error(err)
+			case err == nil && string(c.Linux.Seccomp.DefaultAction) != tc.want:
+				t.Errorf("the action is %s", c.Linux.Seccomp.DefaultAction)
+			}
+		})
+	}
+}
+
+// TestConfiguredInit has init=true reach the command line of the first process.
+func TestConfiguredInit(t *testing.T) {
+	conf := &config.Config{Containers: config.ContainersConfig{Init: true, HTTPProxy: true}}
+	c := spec.Configured(conf)
+	c.Image = "x"
+	in := input(t)
+	in.Spec, in.Init = &c, "/bin/true"
+	got, _, err := Build(in)
+	if err != nil || got.Process.Args[0] != initPath {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestNoSwap has an option that the kernel takes from nobody in a user namespace. Source: tmpfs(5).
+func TestNoSwap(t *testing.T) {
+	for rootless, want := range map[bool]string{true: "noswap is for containers of root", false: ""} {
+		in := input(t, "--tmpfs", "/t:noswap")
+		in.Rootless = rootless
+		if _, _, err := Build(in); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("rootless %v: %v", rootless, err)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.podman.io/storage"
+	"golang.org/x/sys/unix"
+)
+
+// full is a storage on a disk that a container has filled: while its file is there, no list
+// can be written.
+type full struct {
+	storage.Store
+	root    string
+	deleted bool
+}
+
+func (f *full) GraphRoot() string     { return f.root }
+func (*full) GraphDriverName() string { return "overlay" }
+func (f *full) file() string          { return filepath.Join(f.root, "overlay", "layer", "diff", "dir", "fill") }
+
+func (f *full) Container(string) (*storage.Container, error) {
+	return &storage.Container{ID: "c", LayerID: "layer"}, nil
+}
+
+func (f *full) DeleteContainer(string) error {
+	if _, err := os.Stat(f.file()); err == nil {
+		return &os.PathError{Op: "write", Path: "layers.json", Err: unix.ENOSPC}
+	}
+	f.deleted = true
+	return nil
+}
+
+// TestRemoveOnAFullDisk: a container that has filled the disk can be removed.
+func TestRemoveOnAFullDisk(t *testing.T) {
+	f := &full{root: t.TempDir()}
+	precious := filepath.Join(f.root, "precious")
+	if err := errors.Join(
+		os.MkdirAll(filepath.Dir(f.file()), 0o700), os.WriteFile(f.file(), []byte("fill"), 0o600),
+		os.Mkdir(precious, 0o700), os.WriteFile(filepath.Join(precious, "file"), nil, 0o600),
+		os.Symlink(precious, filepath.Join(f.root, "overlay", "layer", "diff", "link")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{Store: f}
+	if err := e.deleteContainer("c"); err != nil || !f.deleted {
+		t.Errorf("it stays: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(precious, "file")); err != nil {
+		t.Errorf("what a link of the container's leads to: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Join(f.root, "overlay", "layer", "diff")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
+)
+
+// TestElsewhere: a container that was made with another runtime directory, in which it may
+// be running, is neither removed nor started from here.
+func TestElsewhere(t *testing.T) {
+	there := &Engine{RunDir: t.TempDir()}
+	r := there.Prepare(spec.Container{Name: "web"}, Image{}, nil)
+	if err := os.MkdirAll(there.Dir(r.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{RunDir: t.TempDir()}
+	var elsewhere *ElsewhereError
+	for name, err := range map[string]error{
+		"stop":   e.Stop(context.Background(), r, 0),
+		"remove": e.Remove(context.Background(), r, true, true, 0),
+		"kill":   e.Kill(r, unix.SIGTERM),
+	} {
+		if !errors.As(err, &elsewhere) || !strings.Contains(elsewhere.Hint(), "XDG_RUNTIME_DIR=") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := e.Start(context.Background(), Launch{Record: &r}); !errors.As(err, &elsewhere) {
+		t.Errorf("start: %v", err)
+	}
+	if err := there.here(r); err != nil {
+		t.Errorf("where it was made: %v", err)
+	}
+	old := r
+	old.BootID = "another"
+	if err := e.here(old); err != nil {
+		t.Errorf("of an earlier boot nothing runs: %v", err)
+	}
+	if err := os.RemoveAll(there.RunDir); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.here(r); err != nil {
+		t.Errorf("that directory is gone: %v", err)
+	}
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/volume"
+	"golang.org/x/sys/unix"
+)
+
+// TestGlob has files appear where they are on the host, or in a directory.
+func TestGlob(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"v1", "v2", "w"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for destination, want := range map[string][]string{"": {dir + "/v1", dir + "/v2"}, "/d": {"/d/v1", "/d/v2"}} {
+		mounts, err := (&Engine{}).sources(t.Context(), Record{}, []spec.Mount{{Type: spec.MountGlob, Source: dir + "/v*", Destination: destination}}, "", owner{})
+		var got []string
+		for _, m := range mounts {
+			got = append(got, m.Destination)
+		}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %q, %v, want %q", destination, got, err, want)
+		}
+	}
+}
+
+// TestANewVolumeIsItsUsers has volumes whose place the image does not have: the container's user
+// can write to a new one, and one that somebody has changed stays as it is.
+func TestANewVolumeIsItsUsers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	top := t.TempDir()
+	rootfs := filepath.Join(top, "rootfs")
+	if err := os.MkdirAll(filepath.Join(rootfs, "has"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{Volumes: volume.New(top)}
+	who := owner{1234, 55}
+	ids := func(dir string) owner {
+		st, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sys := st.Sys().(*syscall.Stat_t)
+		return owner{int(sys.Uid), int(sys.Gid)}
+	}
+	for name, tc := range map[string]struct {
+		mount  spec.Mount
+		before func(dir string) error
+		want   owner
+	}{
+		"new":    {spec.Mount{Destination: "/elsewhere"}, nil, who},
+		"nocopy": {spec.Mount{Destination: "/has", NoCopy: true}, nil, who},
+		"known":  {spec.Mount{Destination: "/has"}, nil, owner{}},
+		"given":  {spec.Mount{Destination: "/elsewhere"}, func(dir string) error { return os.Chown(dir, 7, 7) }, owner{7, 7}},
+		"in-use": {spec.Mount{Destination: "/elsewhere"}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "x"), nil, 0o600) }, owner{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _, err := e.Volumes.Ensure(t.Context(), name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.before != nil {
+				if err := tc.before(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tc.mount.Type, tc.mount.Source = spec.MountVolume, name
+			got, err := e.sources(t.Context(), Record{}, []spec.Mount{tc.mount}, rootfs, who)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ids(dir) != tc.want {
+				t.Errorf("it belongs to %v, not %v", ids(dir), tc.want)
+			}
+			if m := got[0]; m.Source != dir || !slices.Contains(m.Options, "nosuid") || !slices.Contains(m.Options, "nodev") {
+				t.Errorf("mounted as %+v", m)
+			}
+		})
+	}
+}
+
+// TestOverlayOfAnOddName has the characters in a path that overlay takes for its own.
+func TestOverlayOfAnOddName(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs to mount")
+	}
+	top := t.TempDir()
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread goes with its mounts
+		result <- func() error {
+			if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+				unix.Mount("tmpfs", top, "tmpfs", 0, "")); err != nil {
+				return err
+			}
+			dirs := []string{top + "/a,b:c\\d,upperdir=x", top + "/u,p:p", top + "/w,o", top + "/merged"}
+			for _, dir := range dirs {
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					return err
+				}
+			}
+			if err := os.WriteFile(dirs[0]+"/file", []byte("lower"), 0o600); err != nil {
+				return err
+			}
+			if err := mountOverlay(dirs[0], dirs[1], dirs[2], dirs[3], false); err != nil {
+				return err
+			}
+			if err := os.WriteFile(dirs[3]+"/new", nil, 0o600); err != nil {
+				return err
+			}
+			_, err := os.Stat(dirs[1] + "/new")
+			_, errFile := os.Stat(dirs[3] + "/file")
+			return errors.Join(err, errFile)
+		}()
+	}()
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFilesOf has what a container shares with one that joins its network: what is mounted in it,
+// which in a pod are the pod's files.
+func TestFilesOf(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	id := NewID()
+	if err := os.MkdirAll(e.dir(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := `{"ociVersion":"1.0.0","mounts":[{"destination":"/etc/hosts","source":"/run/pod/hosts"},{"destination":"/etc","source":"/x"}]}`
+	if err := os.WriteFile(filepath.Join(e.dir(id), "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.FilesOf(Record{ID: id}); err != nil || got != (network.Joined{Hosts: "/run/pod/hosts"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/podunit/podunit/runner/image/download"
+	"go.podman.io/storage"
+)
+
+// collect removes layers that nobody stands on: those that our own pulls and removals have
+// noted before age, and others that were made before foreign.
+func (im *Images) collect(ctx context.Context, age, foreign time.Duration) (freed int64, err error) {
+	own, err := download.Open(im.store)
+	if err != nil {
+		return 0, err
+	}
+	defer own.Close()
+	err = download.Alone(ctx, own, func() error {
+		layers, files := download.Noted(im.store, own, age)
+		var err error
+		if freed, err = im.dropOrphans(foreign, layers); err != nil {
+			return err
+		}
+		for _, name := range files {
+			if err := own.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, download.ErrPulling) {
+		return im.dropOrphans(foreign, nil)
+	}
+	return freed, err
+}
+
+// collectOld removes what pulls left that nobody has gone on with.
+func (im *Images) collectOld(ctx context.Context) {
+	own, err := download.Open(im.store)
+	if err != nil {
+		return // the pull will tell
+	}
+	defer own.Close()
+	if download.Overdue(own) {
+		_, _ = im.collect(ctx, download.KeepFor, forever) // the next pull tries again
+	}
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+// noting notes the layers of images while do removes some of them, so that a prune finds
+// them when this process is killed.
+func (im *Images) noting(images []storage.Image, do func()) {
+	var n *download.Note
+	if own, err := download.Open(im.store); err == nil {
+		defer own.Close()
+		n = download.Begin(own)
+	}
+	seen := make(map[string]bool)
+	for _, i := range images {
+		for _, id := range append([]string{i.TopLayer}, i.MappedTopLayers...) {
+			for id != "" && !seen[id] {
+				seen[id] = true
+				n.Add(id)
+				l, err := im.store.Layer(id)
+				if err != nil {
+					break
+				}
+				id = l.Parent
+			}
+		}
+	}
+	do()
+	n.Close(false)
+}

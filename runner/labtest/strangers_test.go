@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// TestLabStrangers has neighbours, containers and full disks act against root's and alice's
+// containers.
+func TestLabStrangers(t *testing.T) {
+	l := labtest.Boot(t, labtest.Options{})
+	for _, s := range []struct {
+		name string
+		play func(*testing.T, *labtest.Lab)
+	}{
+		{"bob takes every name that pasta's command line shows", takenNames},
+		{"a volume of a unit that does not run", volumeOfAUnit},
+		{"services that restart beside prunes", pruneBesideRestarts},
+		{"a container that has filled the disk", filledDisk},
+		{"a disk that is full under pasta", fullForPasta},
+		{"escape sequences", escapes},
+	} {
+		t.Run(s.name, func(t *testing.T) { s.play(t, l.For(t)) })
+	}
+}
+
+func takenNames(t *testing.T, l *labtest.Lab) {
+	l.MustRun("root", "podunit run -d --name n "+image+" sleep 1000")
+	if left := l.MustRun("root", "ls -A /tmp | grep podunit; true"); left != "" {
+		t.Errorf("in /tmp: %s", left)
+	}
+	l.MustRun("bob", `for path in $(cat /proc/$(pgrep -u root pasta | head -1)/cmdline | tr '\0' '\n' | grep ^/tmp/); do mkdir -p $path && touch $path/file; done`)
+	l.MustRun("root", "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
+	if left := l.MustRun("root", "pgrep -a pasta; podunit ps -aq"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+	l.MustRun("bob", "rm -rf /tmp/* 2>/dev/null; true")
+}
+
+const quadlets = "/home/alice/.config/containers/systemd/"
+
+func volumeOfAUnit(t *testing.T, l *labtest.Lab) {
+	l.WriteFile("alice", quadlets+"keeps.container", "[Container]\nImage="+image+"\nVolume=keeps:/data\nExec=sh -c 'echo precious >/data/file; sleep 1000'\n")
+	l.MustRun("alice", "systemctl --user daemon-reload; systemctl --user start keeps; podunit volume create loose >/dev/null")
+	l.Eventually("alice", "podunit exec systemd-keeps cat /data/file", time.Minute)
+	out := l.MustRun("alice", "systemctl --user stop keeps; podunit volume prune -f 2>&1; podunit volume ls -q")
+	if !strings.Contains(out, "although they had names: loose") || !strings.HasSuffix(out, "keeps") {
+		t.Errorf("prune: %s", out)
+	}
+	if out, stderr, code := l.Run("alice", "podunit volume rm -a"); code != 2 || !strings.Contains(stderr, "volume keeps is named by keeps.service") {
+		t.Errorf("rm -a: %d, %s%s", code, out, stderr)
+	}
+	if _, stderr, code := l.Run("alice", "podunit volume rm keeps"); code != 0 || !strings.Contains(stderr, "is named by keeps.service; there it begins empty") {
+		t.Errorf("rm: %d, %s", code, stderr)
+	}
+	l.MustRun("alice", "rm "+quadlets+"keeps.container; systemctl --user daemon-reload")
+}
+
+// pruneBesideRestarts: in the moments in which a container of a unit does not exist, a prune
+// takes none of its volumes. The transient one is that of a container started by hand.
+func pruneBesideRestarts(t *testing.T, l *labtest.Lab) {
+	l.WriteFile("alice", quadlets+"again.container", "[Container]\nImage="+image+"\nVolume=again:/data\nExec=sh -c 'touch /data/first; sleep 0.1'\n[Service]\nRestart=always\nRestartSec=0\n[Unit]\nStartLimitIntervalSec=0\n")
+	l.MustRun("alice", "systemctl --user daemon-reload; systemctl --user start again")
+	l.Eventually("alice", "ls ~/.local/share/containers/storage/volumes/again/_data/first", time.Minute)
+	l.MustRun("alice", "touch ~/.local/share/containers/storage/volumes/again/_data/precious")
+	out := l.MustRun("alice", "for i in $(seq 50); do podunit volume prune -f; done; ls ~/.local/share/containers/storage/volumes/again/_data")
+	if !strings.HasSuffix(out, "first\nprecious") {
+		t.Errorf("the volume went: %s", out)
+	}
+	l.MustRun("alice", "systemctl --user stop again; rm "+quadlets+"again.container; systemctl --user daemon-reload; podunit volume rm again")
+}
+
+func filledDisk(t *testing.T, l *labtest.Lab) {
+	l.MustRun("root", small)
+	out, stderr, code := l.Run("alice", "podunit run -d --name f "+image+" sh -c 'dd if=/dev/zero of=/fill bs=4k; dd if=/dev/zero of=/fill2 bs=1; sleep 1000' >/dev/null;"+
+		"for i in $(seq 100); do podunit exec f ls /fill2 && break; sleep 0.1; done; df --output=avail /mnt | tail -1; podunit rm -f -t 0 f; s=$?; podunit ps -aq; exit $s")
+	if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "f") {
+		t.Errorf("status %d, %s%s", code, out, stderr)
+	}
+	l.MustRun("alice", works)
+	l.MustRun("root", "umount /mnt; rm -f /home/alice/.config/containers/storage.conf")
+}
+
+// fullForPasta: no pasta of a start that fails lives on, whatever is full.
+func fullForPasta(t *testing.T, l *labtest.Lab) {
+	l.MustRun("root", works) // the image is there
+	for _, full := range []string{"/tmp", "/run"} {
+		l.MustRun("root", fmt.Sprintf("dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null; true", full))
+		out, stderr, _ := l.Run("root", "podunit run --rm -p 18099:80 "+image+" true")
+		l.MustRun("root", fmt.Sprintf("rm %s/fill", full))
+		if left := l.MustRun("root", "pgrep -a pasta; true"); left != "" {
+			t.Errorf("with a full %s: %s after %s%s", full, left, out, stderr)
+		}
+		l.MustRun("root", "podunit run --rm -p 18099:80 "+image+" true")
+	}
+}
+
+func escapes(t *testing.T, l *labtest.Lab) {
+	out := l.MustRun("alice", `podunit run -d --rm --name esc --label "evil=$(printf 'a\033[2Jb\nforged row')" `+image+` sh -c "$(printf 'sleep 1000 #\033]0;x\007\nroot')" >/dev/null
+		podunit ps; podunit ps --format 'table {{.Names}} {{.Labels}}'; podunit rm -f -t 0 esc >/dev/null`)
+	if strings.ContainsAny(out, "\x1b\x07") || strings.Contains(out, "\nforged") {
+		t.Errorf("%q", out)
+	}
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/podunit/podunit/runner/spec"
+)
+
+func TestJoined(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(in("theirs"), []byte("10.0.0.1\tdb # web\n10.0.2.15\tvpn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in("servers"), []byte("nameserver 9.9.9.9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := Joined{Hosts: in("theirs"), ResolvConf: in("servers")}
+	ip := []netip.Addr{netip.MustParseAddr("10.0.2.15")}
+	entries := []spec.HostEntry{{Names: []string{"a", "b"}, IP: netip.MustParseAddr("fd00::1")}, {Names: []string{"gw"}, Gateway: true}}
+	for _, tc := range []struct {
+		j       Joined
+		entries []spec.HostEntry
+		names   []string
+		ips     []netip.Addr
+		want    string
+	}{
+		{Joined{}, entries, []string{"a"}, ip, "fd00::1\ta b\n169.254.1.2\tgw\n"},
+		{j, nil, []string{"web", "systemd-web"}, ip, "10.0.0.1\tdb # web\n10.0.2.15\tvpn\n10.0.2.15\tweb systemd-web\n"},
+		{j, nil, []string{"db", "web"}, nil, "10.0.0.1\tdb # web\n10.0.2.15\tvpn\n127.0.1.1\tweb\n"},
+		{j, nil, []string{"db"}, ip, "10.0.0.1\tdb # web\n10.0.2.15\tvpn"},
+		{Joined{}, nil, []string{"web"}, ip, "10.0.2.15\tweb\n"},
+	} {
+		if err := tc.j.WriteHosts(in("hosts"), tc.entries, tc.names, tc.ips, "169.254.1.2"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(in("hosts")); err != nil || string(got) != tc.want {
+			t.Errorf("%q, %v, want %q", got, err, tc.want)
+		}
+	}
+	var none NoHostAddressError
+	if err := j.WriteHosts(in("hosts"), entries, nil, nil, ""); !errors.As(err, &none) {
+		t.Errorf("host-gateway without one: %v", err)
+	}
+	if err := j.WriteResolvConf(in("resolv.conf")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(in("resolv.conf")); err != nil || string(got) != "nameserver 9.9.9.9\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
+	"golang.org/x/sys/unix"
+)
+
+// TestView shows a program a runtime directory below /tmp, and nobody else: in the machine's
+// /tmp nothing of that name is ever there, which a stranger could take, and its loss does
+// no harm.
+func TestView(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	// Not below /tmp, as root's are not.
+	base, err := os.MkdirTemp("/dev/shm", "podunit-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	dir := filepath.Join(base, "0123abc")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	seen := seenDir(dir)
+	if seen == dir || filepath.Dir(seen) != viewed {
+		t.Fatalf("AppArmor would not let pasta into %s", seen)
+	}
+	if err := inView(dir, func() error {
+		return exec.Command("sh", "-c", "echo 7 >"+filepath.Join(seen, "pid")).Run()
+	}); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "pid")); err != nil || string(b) != "7\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := os.Lstat(seen); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is there for all to see: %v", seen, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Contains(string(mounts), base) {
+		t.Errorf("this process has the mount as well: %v", err)
+	}
+}
+
+// TestViewManyTimes never ends on the main thread, whose namespaces are the process's.
+func TestViewManyTimes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	base, err := os.MkdirTemp("/dev/shm", "podunit-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	before, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := inView(filepath.Join(base, "x"), func() error {
+			if unix.Gettid() == unix.Getpid() {
+				return errors.New("on the main thread")
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := os.Readlink("/proc/self/ns/mnt"); err != nil || after != before {
+		t.Errorf("the process is in %s, was in %s: %v", after, before, err)
+	}
+}
+
+// daemon is a pasta that goes to the background, shows the namespace on its command line,
+// and cannot write its PID, as on a full disk. Its exit status may say so or not.
+const daemon = `#!/bin/sh
+while [ $# -gt 0 ]; do
+	case $1 in
+	--pid) PID=$2 ;;
+	--netns) NETNS=$2 ;;
+	esac
+	shift
+done
+: >"$PID"
+sh -c 'echo $$ >"$1"; while :; do sleep 1; done' pasta "$STARTED" "$NETNS" >/dev/null 2>&1 </dev/null &
+while [ ! -s "$STARTED" ]; do :; done
+exit $STATUS
+`
+
+// TestPastaWithoutPID ends a pasta that could not tell its PID, whether it says so or not.
+func TestPastaWithoutPID(t *testing.T) {
+	for _, status := range []string{"0", "1"} {
+		dir, bin := t.TempDir(), t.TempDir()
+		started := filepath.Join(bin, "started")
+		text := strings.NewReplacer("$STARTED", started, "$STATUS", status).Replace(daemon)
+		if err := os.WriteFile(filepath.Join(bin, "pasta"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		_, err := startPasta(context.Background(), Request{
+			Dir: dir, Config: &config.Config{}, Network: spec.Network{Mode: spec.NetPasta, Options: []string{"-I", "tap0"}},
+		}, nil, nil)
+		if err == nil {
+			t.Errorf("status %s: it has no PID, and that is no error", status)
+		}
+		b, err := os.ReadFile(started)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for begun := time.Now(); !strings.Contains("ZX", procState(pid)); time.Sleep(time.Millisecond) {
+			if time.Since(begun) > 5*time.Second {
+				t.Errorf("status %s: pasta %d lives on", status, pid)
+				_ = unix.Kill(pid, unix.SIGKILL)
+				break
+			}
+		}
+	}
+}
+
+// TestStrangersCommandLine leaves alone what somebody else runs with a command line like a
+// pasta's, and does not fail of it.
+func TestStrangersCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-c", "read x", "pasta", filepath.Join(dir, "other", netnsFile))
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, pidFile), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600), stopPasta(dir)); err != nil {
+		t.Error(err)
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() < 0 {
+		t.Errorf("it was ended: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, pidFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file stays: %v", err)
+	}
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runc
+
+import (
+	"fmt"
+
+	"go.podman.io/common/pkg/config"
+	"go.podman.io/storage/pkg/configfile"
+	"go.podman.io/storage/pkg/unshare"
+)
+
+// Configured is the runtime that containers.conf(5) asks for, by its path or else its name; it
+// is empty where nobody asked. conf alone does not tell: its default is whatever is installed,
+// crun first, where ours is runc. modules are those conf was read with.
+func Configured(conf *config.Config, modules []string) (string, error) {
+	if name := conf.Engine.OCIRuntime; name == "" || name == "runc" {
+		return "", nil
+	}
+	var said struct {
+		Engine struct {
+			Runtime string `toml:"runtime"`
+		} `toml:"engine"`
+	}
+	err := configfile.ParseTOML(&said, &configfile.File{
+		Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: modules,
+	})
+	if err != nil {
+		return "", fmt.Errorf("containers.conf: %w", err)
+	}
+	for _, path := range conf.Engine.OCIRuntimes[said.Engine.Runtime] {
+		if isExecutable(path) {
+			return path, nil
+		}
+	}
+	return said.Engine.Runtime, nil
+}

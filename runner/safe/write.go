@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package safe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotOurs is a file that somebody else has put where one of ours is to be.
+var ErrNotOurs = errors.New("it is not a file of this user's alone")
+
+// making is how the name of a file ends that is to take the place of another.
+const making = ".new"
+
+// Write replaces a file, or makes it. Once it has returned, a power cut does not take the
+// content back; one that comes before leaves the old content. Of several at once the last
+// wins, and none sees half of another's.
+func Write(path string, data []byte, mode fs.FileMode) error {
+	return put(disk{}, path, data, mode, true)
+}
+
+// Replace replaces a file in one step, as Write does, but waits for no disk: for what lies
+// in the runtime directory, or goes in a moment.
+func Replace(path string, data []byte, mode fs.FileMode) error {
+	return put(disk{}, path, data, mode, false)
+}
+
+// Sync waits until the entries of a directory are on the disk.
+func Sync(dir string) error { return disk{}.syncDir(dir) }
+
+// medium is what put needs of a disk, so that a test can cut its power.
+type medium interface {
+	// create opens path for writing, empty, and keeps others from writing it meanwhile.
+	create(path string, mode fs.FileMode) (file, error)
+	rename(from, to string) error
+	remove(path string) error
+	syncDir(dir string) error
+}
+
+type file interface {
+	Write(data []byte) (int, error)
+	Sync() error
+	Close() error
+}
+
+func put(m medium, path string, data []byte, mode fs.FileMode, durable bool) (err error) {
+	tmp := path + making
+	f, err := m.create(tmp, mode)
+	if err != nil {
+		return err
+	}
+	// Closed last: until then nobody else writes a file of this name.
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = f.Write(data)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = m.rename(tmp, path)
+	}
+	if err != nil {
+		return errors.Join(err, m.remove(tmp)) // a full disk keeps nothing half-written
+	}
+	if durable {
+		return m.syncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// disk is the real one.
+type disk struct{}
+
+func (disk) create(path string, mode fs.FileMode) (file, error) {
+	for range 1000 {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, mode)
+		if err != nil {
+			return nil, err
+		}
+		if ours, err := own(f, path); err != nil || ours {
+			if err == nil {
+				err = errors.Join(f.Truncate(0), f.Chmod(mode))
+			}
+			if err != nil {
+				f.Close()
+				return nil, err
+			}
+			return f, nil
+		}
+		f.Close() // its maker has renamed it
+	}
+	return nil, fmt.Errorf("%s: %w", path, unix.EBUSY)
+}
+
+// own waits for the lock of a file, and reports whether it is still what path names.
+func own(f *os.File, path string) (bool, error) {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return false, &fs.PathError{Op: "lock", Path: path, Err: err}
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	// A name in a directory like /tmp may be a stranger's file, or a second one of ours.
+	sys := ours.Sys().(*syscall.Stat_t)
+	if !ours.Mode().IsRegular() || int(sys.Uid) != os.Geteuid() || sys.Nlink > 1 {
+		return false, fmt.Errorf("%s: %w", path, ErrNotOurs)
+	}
+	there, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(ours, there), err
+}
+
+func (disk) rename(from, to string) error {
+	// A device is what it is for root, too: --pidfile /dev/null.
+	if st, err := os.Lstat(to); err == nil && !st.Mode().IsRegular() && st.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("%s is no file that could be replaced", to)
+	}
+	return os.Rename(from, to)
+}
+
+func (disk) remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (disk) syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// Some file systems of the user's have nothing to sync for a directory.
+	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return nil
+}
