@@ -160,7 +160,7 @@ func TestLabKeepID(t *testing.T) {
 		"exec":            {"podunit run -d --userns=keep-id --hostname box --name c --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=c; " + ids, "1000 0 lo box"},
 		"exec, attached":  {"podunit run --rm --userns=keep-id --hostname box --name a --stop-signal KILL " + image + " sleep 1000 & until podunit exec a true 2>/dev/null; do sleep 0.1; done; c=a; " + ids + "; podunit rm -f -t 0 a >/dev/null; wait", "1000 0 lo box"},
 		"exec, no net":    {"podunit run -d --userns=keep-id --network none --hostname box --name n --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=n; " + ids, "1000 0 lo box"},
-		"exec, a tty":     {"podunit run -d --userns=keep-id --network none --name t --stop-signal KILL " + image + " sleep 1000 >/dev/null; script -qec 'podunit exec -it t id -u' /dev/null | tr -d '\r'", "1000"},
+		"exec, a tty":     {"podunit run -d --userns=keep-id --network none --name t --stop-signal KILL " + image + " sleep 1000 >/dev/null; script -qec 'podunit exec -it t id -u' /dev/null | tr -dc '0-9'", "1000"},
 		"pod":             {"podunit pod create --userns keep-id --name p >/dev/null && timeout 60 podunit run --rm --pod p " + image + " id -u", "1000"},
 		"exec in the pod": {"podunit pod create --userns keep-id --name q >/dev/null && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=m; " + ids, "1000 0 lo q"},
 	} {
