@@ -403,12 +403,25 @@ static void learn(void)
 	}
 }
 
-/* The network has ended. That it does so after the container is as it should be. */
-static void lose_network(void)
+/* Seconds that a container without its network may take to end by itself: both may have been told to
+ * end, as by systemctl kill. */
+enum { GRACE = 3 };
+static time_t lost; /* when the network ended, or 0 */
+
+static time_t seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* The network ended before the container, which did not follow. */
+static void end_container(void)
 {
 	static const char word[] = "podunit: the network of the container has ended (pasta was killed), and so the container is killed";
 
-	drop(NETWORK);
+	lost = 0;
 	if (ready(fds[CONTAINER]))
 		return;
 	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
@@ -419,11 +432,10 @@ static void lose_network(void)
 /* What the container has to say is passed on while it may. */
 static int may_speak(void)
 {
-	struct timespec t;
+	const time_t t = seconds();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (t.tv_sec != now.second) {
-		now.second = t.tv_sec;
+	if (t != now.second) {
+		now.second = t;
 		now.messages = 0;
 	}
 	return now.messages < MESSAGES;
@@ -440,6 +452,7 @@ static void part(void)
 	drop(NOTIFY);
 	drop(NETWORK);
 	drop(CONTAINER);
+	lost = 0;
 }
 
 static int is_over(void)
@@ -462,12 +475,14 @@ static int work(void)
 			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
 		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
 			polls[STDOUT].fd = polls[STDERR].fd = -1;
-		n = poll(polls, DESCRIPTORS, silent || !idle ? QUIET : -1);
+		n = poll(polls, DESCRIPTORS, silent || lost || !idle ? QUIET : -1);
 		if (n < 0 && errno != EINTR)
 			return 1;
 		idle = n == 0 && !silent;
 		if (idle)
 			slim();
+		if (lost && seconds() > lost + GRACE)
+			end_container();
 		if (n <= 0)
 			continue;
 		if (polls[CONTROL].revents)
@@ -481,8 +496,10 @@ static int work(void)
 			now.messages++;
 			podunit_relay_one(&relay, fds[NOTIFY]);
 		}
-		if (polls[NETWORK].revents)
-			lose_network();
+		if (polls[NETWORK].revents) {
+			drop(NETWORK);
+			lost = seconds();
+		}
 		if (polls[CONTAINER].revents)
 			part();
 		if (polls[GUARD].revents) {

@@ -368,7 +368,7 @@ func endAll(dir string) error {
 }
 
 // endPasta ends the process if it is the pasta of the request, and reports whether it was. It
-// has nothing to lose, and hears no other signal.
+// has nothing to lose, and hears few other signals.
 func endPasta(pid int, dir string) (bool, error) {
 	p, err := process.Open(pid, 0)
 	if p == nil || err != nil {
