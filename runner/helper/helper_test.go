@@ -312,10 +312,11 @@ func TestNoLineIsLost(t *testing.T) {
 	got := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 	next, twice := 0, 0
 	for i, line := range got[:len(got)-1] {
-		switch line {
-		case fmt.Sprintf("line %d", next):
+		// To a file, unlike to a journal, the beginning of a line may be written by one that is killed.
+		switch {
+		case strings.HasSuffix(line, fmt.Sprintf("line %d", next)):
 			next++
-		case fmt.Sprintf("line %d", next-1):
+		case strings.HasSuffix(line, fmt.Sprintf("line %d", next-1)):
 			twice++
 		default:
 			t.Fatalf("line %d is %q after line %d; %d kills", i, line, next-1, killed)
