@@ -47,6 +47,7 @@ build: ## bin/podunit, libexec/podunit/podunit and bin/podunit-generator, static
 lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab help
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/podunit-lab ./contrib/lab
 
+# People enable podman-auto-update.timer by habit: it is another name of ours where Podman has not brought its own.
 # systemd tells the generator its mode by no argument of its own: the name does, so there are two.
 .PHONY: install
 install: build ## build, then install below PREFIX (default /usr/local) and DESTDIR
@@ -59,6 +60,11 @@ install: build ## build, then install below PREFIX (default /usr/local) and DEST
 		[ -d units/$$kind ] || continue; \
 		(cd units/$$kind && find . -type f ! -name '*.go') | while read -r f; do \
 			install -D -m 644 "units/$$kind/$$f" "$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$f" || exit 1; \
+			sed -i 's|^\(Exec[A-Za-z]*=\)podunit |\1$(PREFIX)/bin/podunit |' "$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$f" || exit 1; \
+		done || exit 1; \
+		for unit in timer service; do \
+			ls /usr/lib/systemd/$$kind/podman-auto-update.$$unit >/dev/null 2>&1 || \
+				ln -sf podunit-auto-update.$$unit $(DESTDIR)$(PREFIX)/lib/systemd/$$kind/podman-auto-update.$$unit || exit 1; \
 		done || exit 1; \
 	done
 	@mkdir -p $(DESTDIR)$(BASHCOMP) $(DESTDIR)$(FISHCOMP) $(DESTDIR)$(ZSHCOMP)

@@ -272,3 +272,42 @@ func BenchmarkRun(b *testing.B) {
 		})
 	}
 }
+
+// TestMode: what a unit file hides from others, its unit hides too, whichever of its sources hides it.
+func TestMode(t *testing.T) {
+	root := t.TempDir()
+	in := root + "/etc/containers/systemd/"
+	for name, mode := range map[string]os.FileMode{
+		"open.container": 0o644, "secret.container": 0o600, "group.container": 0o640, "broken.container": 0o600, "dropped.container": 0o644, "dropped.container.d/10.conf": 0o600, "all.quadlets": 0o600,
+	} {
+		text := "[Container]\nImage=localhost/a\n"
+		switch {
+		case strings.HasPrefix(name, "broken"):
+			text += "Passwrd=x\n"
+		case strings.HasPrefix(name, "all"):
+			text = "# FileName=part\n" + text
+		}
+		put(t, in+name, text)
+		if err := os.Chmod(in+name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Longer than what one read takes.
+	put(t, in+"long.container", "[Container]\nImage=localhost/a\n#"+strings.Repeat("x", 8000)+"\n")
+	if err := os.Chmod(in+"long.container", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := root + "/out"
+	for range 2 { // the second run replaces the units of the first
+		call(root, nil, "g", "-no-kmsg-log", out, out+".early", out+".late")
+		for name, want := range map[string]os.FileMode{"open": 0o644, "secret": 0o600, "group": 0o640, "broken": 0o600, "dropped": 0o600, "part": 0o600, "long": 0o600} {
+			st, err := os.Stat(out + "/" + name + ".service")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st.Mode().Perm() != want {
+				t.Errorf("%s.service has mode %o, want %o", name, st.Mode().Perm(), want)
+			}
+		}
+	}
+}

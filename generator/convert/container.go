@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/specifier"
 )
 
@@ -23,9 +24,10 @@ func (c *converter) container() {
 
 	c.service.Append("Environment", "PODMAN_SYSTEMD_UNIT=%n")
 	c.killMode()
-	remove := c.runner("rm", "-v", "-f", "-i", c.Resource)
+	remove := c.runner("rm", "-v", "-f", "-i")
+	remove.words([]quadlet.WordOf{c.named()})
 	c.line("ExecStop", "", remove)
-	// systemd skips ExecStop= when the main process has died; this one it runs always.
+	// systemd skips ExecStop= when the main process has died, but always runs ExecStopPost=.
 	c.line("ExecStopPost", "-", remove)
 	c.reload()
 	c.service.Append("Delegate", "yes")
@@ -35,11 +37,18 @@ func (c *converter) container() {
 		c.service.Set("NotifyAccess", "all")
 	}
 	c.service.Default("SyslogIdentifier", "%N")
+	c.stopLimit()
+	c.run(image, oneshot)
+}
 
-	run := c.runner("run", "--name", c.Resource, "--replace", "--rm")
+// run writes the command that makes the container and starts it.
+func (c *converter) run(image string, oneshot bool) {
+	run := c.runner("run")
+	run.flag("--name", c.named())
+	run.add("--replace", "--rm")
 	c.flags(run, "LogDriver", "LogOpt")
-	if mode := c.Str("CgroupsMode"); mode != "" {
-		run.add("--cgroups", mode)
+	if mode := c.value("CgroupsMode"); mode.Text != "" {
+		run.flag("--cgroups", mode)
 	} else {
 		run.add("--cgroups=split")
 	}
@@ -49,35 +58,36 @@ func (c *converter) container() {
 		"RunInit", "EnvironmentHost", "HttpProxy", "ReadOnlyTmpfs")
 	c.networks(run)
 	if !oneshot {
-		run.add("--sdnotify="+c.sdnotify(), "-d")
+		run.from(c.value("Notify"), "--sdnotify="+c.sdnotify())
+		run.add("-d")
 	}
 	c.security(run)
 	c.devices(run)
-	if profile, ok := c.StrOK("SeccompProfile"); ok {
-		run.add("--security-opt", "seccomp="+profile)
+	if profile := c.value("SeccompProfile"); profile.Line != nil {
+		run.from(profile, "--security-opt", "seccomp="+profile.Text)
 	}
 	c.capabilities(run, "DropCapability")
 	c.capabilities(run, "AddCapability")
 	c.flags(run, "Sysctl", "ReadOnly")
 	if readOnly, _ := c.BoolOK("ReadOnly"); c.Switch("VolatileTmp") && !readOnly {
-		run.add("--tmpfs", "/tmp:rw,size=512M,mode=1777")
+		run.from(c.value("VolatileTmp"), "--tmpfs", "/tmp:rw,size=512M,mode=1777")
 	}
 	c.user(run)
 	c.idMappings(run)
 	c.volumes(run)
-	if policy := c.Str("AutoUpdate"); policy != "" {
-		run.add("--label", "io.containers.autoupdate="+policy)
+	if policy := c.value("AutoUpdate"); policy.Text != "" {
+		run.from(policy, "--label", "io.containers.autoupdate="+policy.Text)
 	}
 	c.expose(run)
 	c.flags(run, "PublishPort", "Environment", "Label", "Annotation")
 	for _, w := range c.Args("Mask") {
-		run.add("--security-opt", "mask="+w.Text)
+		run.from(w, "--security-opt", "mask="+w.Text)
 	}
 	for _, w := range c.Args("Unmask") {
-		run.add("--security-opt", "unmask="+w.Text)
+		run.from(w, "--security-opt", "unmask="+w.Text)
 	}
 	for _, w := range c.Args("EnvironmentFile") {
-		run.add("--env-file", c.abs(w.Text, specifier.EscapeExec))
+		run.from(w, "--env-file", c.abs(w.Text, specifier.EscapeExec))
 	}
 	c.flags(run, "Secret")
 	c.mounts(run)
@@ -86,13 +96,13 @@ func (c *converter) container() {
 		"HealthStartupSuccess", "HealthStartupTimeout")
 	c.joinPod(run)
 	c.podmanArgs(run)
-	if rootfs != "" {
-		run.add("--rootfs", rootfs)
+	if rootfs := c.value("Rootfs"); rootfs.Text != "" {
+		run.flag("--rootfs", rootfs)
 	} else {
-		run.add(image)
+		run.from(c.value("Image"), image)
 	}
 	words, _ := c.Command("Exec")
-	run.add(words...)
+	run.words(words)
 	c.line("ExecStart", "", run)
 }
 
@@ -103,11 +113,14 @@ func (c *converter) reload() {
 	case ok && len(words) > 0 && signal != "":
 		c.FaultKey(c.Last("ReloadSignal"), "reload", "ReloadCmd and ReloadSignal are mutually exclusive but both are set", "remove one of them")
 	case ok && len(words) > 0:
-		cmd := c.runner("exec", c.Resource)
-		cmd.add(words...)
+		cmd := c.runner("exec")
+		cmd.words(append([]quadlet.WordOf{c.named()}, words...))
 		c.line("ExecReload", "", cmd)
 	case signal != "":
-		c.line("ExecReload", "", c.runner("kill", "--signal", signal, c.Resource))
+		cmd := c.runner("kill")
+		cmd.flag("--signal", c.value("ReloadSignal"))
+		cmd.words([]quadlet.WordOf{c.named()})
+		c.line("ExecReload", "", cmd)
 	}
 }
 
@@ -123,17 +136,17 @@ func (c *converter) sdnotify() string {
 	return "conmon"
 }
 
-func (c *converter) security(run *command) {
+func (c *converter) security(run *Command) {
 	if c.Switch("NoNewPrivileges") {
-		run.add("--security-opt=no-new-privileges")
+		run.from(c.value("NoNewPrivileges"), "--security-opt=no-new-privileges")
 	}
 	option := func(key, prefix string) {
 		if k := c.Type.Key(key); k.Kind == keys.Switch {
 			if c.Switch(key) {
-				run.add("--security-opt", prefix)
+				run.from(c.value(key), "--security-opt", prefix)
 			}
-		} else if v := c.Str(key); v != "" {
-			run.add("--security-opt", prefix+v)
+		} else if v := c.value(key); v.Text != "" {
+			run.from(v, "--security-opt", prefix+v.Text)
 		}
 	}
 	option("SecurityLabelDisable", "label=disable")
@@ -145,7 +158,7 @@ func (c *converter) security(run *command) {
 }
 
 // devices emits AddDevice=; a leading dash leaves out a device that is not there.
-func (c *converter) devices(run *command) {
+func (c *converter) devices(run *Command) {
 	for _, w := range c.Words("AddDevice") {
 		device, optional := strings.CutPrefix(w.Text, "-")
 		if optional {
@@ -154,30 +167,30 @@ func (c *converter) devices(run *command) {
 				continue
 			}
 		}
-		run.add("--device", device)
+		run.from(w, "--device", device)
 	}
 }
 
-func (c *converter) capabilities(run *command, key string) {
+func (c *converter) capabilities(run *Command, key string) {
 	for _, w := range c.Words(key) {
-		run.add(c.Type.Key(key).Flag, strings.ToLower(w.Text))
+		run.flag(c.Type.Key(key).Flag, w.Saying(strings.ToLower(w.Text)))
 	}
 }
 
-func (c *converter) user(run *command) {
+func (c *converter) user(run *Command) {
 	user, group := c.Str("User"), c.Str("Group")
 	switch {
 	case user == "" && group != "":
 		c.FaultKey(c.Last("Group"), "group", "invalid Group set without User", "set User= too")
 	case group != "":
-		run.add("--user", user+":"+group)
+		run.from(c.value("User"), "--user", user+":"+group)
 	case user != "":
-		run.add("--user", user)
+		run.from(c.value("User"), "--user", user)
 	}
 }
 
-// expose emits ExposeHostPort=. Only the end of the value is looked at, as it always was.
-func (c *converter) expose(run *command) {
+// expose emits ExposeHostPort=. It checks the end of the value only, as Podman does.
+func (c *converter) expose(run *Command) {
 	for _, l := range c.Lines("ExposeHostPort") {
 		v := strings.TrimSpace(l.Value)
 		end := strings.TrimSuffix(v, "/tcp")
@@ -188,12 +201,12 @@ func (c *converter) expose(run *command) {
 			c.FaultAt(l, "port", "invalid port format '"+v+"'", "write PORT, PORT-PORT, PORT/tcp or PORT/udp")
 			continue
 		}
-		run.add("--expose", v)
+		run.from(quadlet.Whole(l, v), "--expose", v)
 	}
 }
 
 // joinPod emits Pod= and binds the service to that of the pod.
-func (c *converter) joinPod(run *command) {
+func (c *converter) joinPod(run *Command) {
 	name := c.PodFile()
 	if name == "" {
 		return
@@ -211,5 +224,5 @@ func (c *converter) joinPod(run *command) {
 	c.set.Mention(c.Unit, u, l, true)
 	c.unit.Append("BindsTo", u.Service+".service")
 	c.unit.Append("After", u.Service+".service")
-	run.add("--pod", u.Resource)
+	run.from(quadlet.Whole(l, name), "--pod", u.Resource)
 }

@@ -7,13 +7,12 @@ package convert
 import (
 	"iter"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/generator/link"
 	"github.com/podunit/podunit/generator/parallel"
 	"github.com/podunit/podunit/generator/quadlet"
@@ -44,7 +43,8 @@ type Unit struct {
 	Name   string // with .service
 	Source string // path of the file it came from
 	Text   []byte
-	Failed bool // it stands for a file with an error and fails to start
+	Failed bool   // it stands for a file with an error and fails to start
+	Hidden uint32 // read permissions of group and others that the file must not have, as one of its sources has not
 }
 
 // Link is a symlink to be made; both paths are relative, Path to the directory of the units, Target to the link's.
@@ -61,7 +61,7 @@ type Output struct {
 // Generate turns unit files, their drop-ins merged, into service units and symlinks. A file with an error yields a
 // unit of the same name that fails to start and says why. Faults of all files come in one list, sorted.
 func Generate(files []quadlet.Input, opt Options) (Output, report.List) {
-	set, _, out := generate(files, opt)
+	set, _, out := generate(files, opt, false)
 	var all report.List
 	for _, u := range set.Units {
 		all = append(all, u.Report...)
@@ -70,15 +70,21 @@ func Generate(files []quadlet.Input, opt Options) (Output, report.List) {
 	return out, all
 }
 
-// Convert does the work of Generate and leaves the judgement open: it returns the decoded units with their reports,
-// and the text of each that has no error.
-func Convert(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
-	set, texts, _ := generate(files, opt)
-	return set, texts
+// Service is the conversion of one unit file.
+type Service struct {
+	Text     []byte    // of the unit, without a header; nil when the file has an error
+	Commands []Command // of the unit; with an error, those that can be told in spite of it
 }
 
-func generate(files []quadlet.Input, opt Options) (*link.Set, [][]byte, Output) {
-	set, texts := services(files, opt)
+// Convert does the work of Generate for a check: it returns the decoded units with their reports, and the service of
+// each with its commands.
+func Convert(files []quadlet.Input, opt Options) (*link.Set, []Service) {
+	set, services, _ := generate(files, opt, true)
+	return set, services
+}
+
+func generate(files []quadlet.Input, opt Options, commands bool) (*link.Set, []Service, Output) {
+	set, made := services(files, opt, commands)
 	var out Output
 	groups := make(map[string][]*quadlet.Unit, len(set.Units))
 	instances := map[string]bool{}
@@ -90,10 +96,11 @@ func generate(files []quadlet.Input, opt Options) (*link.Set, [][]byte, Output) 
 	}
 	for _, i := range processingOrder(set.Units) {
 		u := set.Units[i]
-		unit := Unit{Name: u.Service + ".service", Source: u.Path, Text: texts[i]}
+		unit := Unit{Name: u.Service + ".service", Source: u.Path, Text: made[i].Text, Hidden: u.File.Hidden}
 		if u.Failed() {
 			owners := groups[u.Service]
-			if opt.Lax || owners[0] != u {
+			good := slices.ContainsFunc(owners, func(o *quadlet.Unit) bool { return !o.Failed() })
+			if opt.Lax || good || owners[0] != u {
 				continue
 			}
 			if unit = stub(owners, opt); unit.Name == "" {
@@ -104,7 +111,7 @@ func generate(files []quadlet.Input, opt Options) (*link.Set, [][]byte, Output) 
 		out.asked = append(out.asked, installLinks(u, strings.TrimSuffix(unit.Name, ".service"), instances[u.Prefix+u.Ext])...)
 	}
 	out.settle()
-	return set, texts, out
+	return set, made, out
 }
 
 // settle takes the links that are asked for, but for those that would overwrite a unit or another link, or that need a
@@ -172,8 +179,8 @@ func (o *Output) add(unit Unit) {
 	o.Units = append(o.Units, unit)
 }
 
-// services decodes the units and writes the text of each that has no error.
-func services(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
+// services decodes the units and converts each. It keeps the commands only when they are asked for.
+func services(files []quadlet.Input, opt Options, commands bool) (*link.Set, []Service) {
 	if opt.Runner == "" {
 		opt.Runner = "/usr/bin/podunit"
 	}
@@ -185,18 +192,20 @@ func services(files []quadlet.Input, opt Options) (*link.Set, [][]byte) {
 		}
 	})
 	set := link.New(units)
-	set.Claims(opt.Lax)
-	texts := make([][]byte, len(units))
-	pool := &sync.Pool{New: func() any { return &scratch{words: make([]string, 0, 64)} }}
+	out := make([]Service, len(units))
 	parallel.Each(len(units), func(i int) {
-		c := converter{Unit: units[i], set: set, opt: &opt, pool: pool}
-		texts[i] = c.convert()
+		c := converter{Unit: units[i], set: set, opt: &opt, keep: commands}
+		out[i].Text = c.convert()
+		out[i].Commands = c.commands
 	})
 	set.Propagate()
-	return set, texts
+	if set.Claims(opt.Lax) {
+		set.Propagate()
+	}
+	return set, out
 }
 
-// processingOrder is by type, what others refer to first; within a type as loaded.
+// processingOrder sorts by type: types that others refer to come first. Within a type the order of loading stays.
 func processingOrder(units []*quadlet.Unit) []int {
 	rank := func(t string) int {
 		switch t {
@@ -233,37 +242,25 @@ func (c *converter) missing(base string) string {
 // converter builds the service of one unit.
 type converter struct {
 	*quadlet.Unit
-	set     *link.Set
-	opt     *Options
-	out     *unitfile.File
-	unit    *unitfile.Group // [Unit] of out
-	service *unitfile.Group // [Service] of out
-	pool    *sync.Pool      // of *scratch
-	scratch *scratch
+	set      *link.Set
+	opt      *Options
+	out      *unitfile.File
+	unit     *unitfile.Group // [Unit] of out
+	service  *unitfile.Group // [Service] of out
+	keep     bool            // the commands too
+	commands []Command
 }
-
-// scratch is memory that conversions use one after the other: most of what they need lasts no longer.
-type scratch struct {
-	unitfile.Scratch
-	words []string
-}
-
-// maxWord is the longest argument that execve(2) takes (MAX_ARG_STRLEN less its final NUL).
-const maxWord = 128<<10 - 1
 
 // convert returns the text of the service, without the header of the file. It is worthless if the unit has failed.
 func (c *converter) convert() []byte {
 	if c.Broken {
-		// What it lacks may stand in the part that was not understood.
+		// The parser did not understand a part of the file, and that part may hold what the rest lacks.
 		return nil
 	}
 	if !plainPath(c.Path) {
 		c.Fault("path", "the path of the file is not plain text", "rename the file or its directory")
 	}
-	s, _ := c.pool.Get().(*scratch)
-	defer c.pool.Put(s)
-	c.scratch = s
-	c.out = s.Copy(c.File)
+	c.out = c.File.Copy()
 	c.translateDependencies()
 	c.unit = c.out.Make("Unit")
 	if c.DefaultDependencies() {
@@ -311,97 +308,9 @@ func (c *converter) convert() []byte {
 	return c.out.Append(make([]byte, 0, c.out.Size()))
 }
 
-// command collects the words of a command line.
-type command struct{ words []string }
-
-func (c *command) add(words ...string) { c.words = append(c.words, words...) }
-
-// runner begins a command: the program, its modules and global arguments, then the verb. It must be written with line
-// before the next one is begun, whose words take its place.
-func (c *converter) runner(verb ...string) *command {
-	cmd := &command{words: c.scratch.words[:0]}
-	cmd.add(c.opt.Runner)
-	for _, m := range c.List("ContainersConfModule") {
-		cmd.add("--module=" + m)
-	}
-	cmd.add(quadlet.Texts(c.Args("GlobalArgs"))...)
-	cmd.add(verb...)
-	return cmd
-}
-
-// line appends a command to [Service]; prefix is what systemd wants before the program, as "-".
-func (c *converter) line(key, prefix string, cmd *command) {
-	for _, w := range cmd.words {
-		if len(w) > maxWord {
-			c.Fault("word-too-long", "an argument in "+key+"= of the service is longer than the 128 KiB that Linux takes", "move values into files, as with EnvironmentFile=")
-			return
-		}
-	}
-	first := cmd.words[0]
-	cmd.words[0] = prefix + first
-	c.service.Append(key, unitfile.Join(cmd.words))
-	cmd.words[0] = first
-	c.scratch.words = cmd.words
-}
-
-// flags emits keys that map to a flag of the runner, in the way of their kind.
-func (c *converter) flags(cmd *command, names ...string) {
-	for _, name := range names {
-		l := c.Last(name)
-		if l == nil {
-			continue
-		}
-		k := c.Type.Key(name)
-		switch k.Kind {
-		case keys.String, keys.StringEmpty:
-			if v := c.Str(name); v != "" || k.Kind == keys.StringEmpty {
-				cmd.flag(k.Flag, v)
-			}
-		case keys.Bool:
-			if on, _ := c.BoolOK(name); on {
-				cmd.add(k.Flag)
-			} else {
-				cmd.add(k.Flag + "=false")
-			}
-		case keys.List:
-			for _, v := range c.List(name) {
-				cmd.flag(k.Flag, v)
-			}
-		case keys.Words:
-			for _, w := range c.Words(name) {
-				cmd.flag(k.Flag, w.Text)
-			}
-		case keys.Args:
-			for _, w := range c.Args(name) {
-				cmd.flag(k.Flag, w.Text)
-			}
-		case keys.Env:
-			for _, v := range c.Env(name) {
-				cmd.flag(k.Flag, v)
-			}
-		case keys.Switch, keys.Command, keys.Number:
-			// None of these maps to a flag by itself; a test sees to it.
-		}
-	}
-}
-
-// flag adds a flag with its value, in one word if the flag ends in "=", else in two.
-func (c *command) flag(flag, value string) {
-	if strings.HasSuffix(flag, "=") {
-		c.add(flag + value)
-		return
-	}
-	c.add(flag, value)
-}
-
-// podmanArgs ends a main command: free arguments, then the operands.
-func (c *converter) podmanArgs(cmd *command, operands ...string) {
-	cmd.add(quadlet.Texts(c.Args("PodmanArgs"))...)
-	cmd.add(operands...)
-}
-
-// abs resolves a path against the directory of the unit file. escape says what is to become of that: specifier.Escape
-// for a key that takes a path, specifier.EscapeExec for a word of a command, in which systemd reads variables too.
+// abs resolves a path against the directory of the unit file. escape writes that directory as systemd wants it:
+// specifier.Escape for a key that takes a path, specifier.EscapeExec for a word of a command, where systemd also expands
+// variables.
 func (c *converter) abs(path string, escape func(string) string) string {
 	return specifier.Absolute(path, escape(c.Dir))
 }
@@ -428,7 +337,7 @@ func (c *converter) mounted(l *unitfile.Line, path string) {
 	}
 }
 
-// mountsFor is mounted for a path that is taken as it is.
+// mountsFor is mounted without cleaning the path.
 func (c *converter) mountsFor(l *unitfile.Line, path string) {
 	text, ok := unitfile.QuotePath(path)
 	if c.opt.Lax {
@@ -486,8 +395,7 @@ func (c *converter) translateDependencies() {
 			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
-		// Not as the words of a command: systemd takes a backslash here as a part of the name, as in
-		// dev-disk-by\x2dlabel-x.device.
+		// Unit names take no quotes: systemd reads a backslash as a part of the name, as in dev-disk-by\x2dlabel-x.device.
 		g.Append(key, strings.Join(texts, " "))
 	}
 }
@@ -503,7 +411,8 @@ func writable(word string) bool {
 	})
 }
 
-// warnUser says what Podman's users know: it cannot do this. podunit can, in the system manager.
+// warnUser warns about User= and its kin in [Service]: Podman's generator cannot have them. podunit can, in the system
+// manager.
 func (c *converter) warnUser() {
 	hint := "podunit runs the unit rootless as that user, other Quadlet generators do not"
 	if c.opt.User {
@@ -547,13 +456,32 @@ func (c *converter) runtimeDirectory() {
 }
 
 // resource finishes the service of a unit whose command makes something and ends.
-func (c *converter) resource(cmd *command, remain bool) {
+func (c *converter) resource(cmd *Command, remain bool) {
 	c.line("ExecStart", "", cmd)
 	c.service.Default("SyslogIdentifier", "%N")
 	c.service.Default("Type", "oneshot")
 	if remain {
 		c.service.Default("RemainAfterExit", "yes")
 	}
+}
+
+// stopLimit has the manager's patience with a stop follow the container's, unless the file settles it.
+// It must exceed the runner's own, and is all that counts if the command that stops the container
+// is killed.
+func (c *converter) stopLimit() {
+	const margin = 30 // seconds
+	_, own := c.ServiceKey("TimeoutStopSec")
+	_, both := c.ServiceKey("TimeoutSec")
+	grace, ok := c.StrOK("StopTimeout")
+	seconds, err := strconv.Atoi(grace)
+	if !ok || own || both || err != nil {
+		return
+	}
+	if seconds < 0 { // it waits for ever
+		c.service.Set("TimeoutStopSec", "infinity")
+		return
+	}
+	c.service.Set("TimeoutStopSec", strconv.Itoa(seconds+margin))
 }
 
 // killMode checks KillMode= of units that run containers, and sets it.

@@ -5,6 +5,7 @@ package convert
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,11 +96,63 @@ func TestGoodAmongBad(t *testing.T) {
 	}
 }
 
+// TestRefusedClaim: a file with an error does not take a service from a good file of another type.
+func TestRefusedClaim(t *testing.T) {
+	const good, bad, late = "[Kube]\nYaml=/a.yml\n[Install]\nWantedBy=default.target\n", "[Container]\nImag=x\n[Install]\nWantedBy=x.target\n", "[Container]\nImage=localhost/a\nPod=none.pod\n"
+	for _, c := range []struct {
+		name   string
+		files  []quadlet.Input
+		failed bool
+		says   []string // severity: place
+	}{
+		{"the container has an error", []quadlet.Input{input("app.container", bad), input("app.kube", good)}, false, []string{"error: app.container", "error: app.container", "error: app.container", "warning: app.kube"}},
+		{"the container has an error that conversion finds", []quadlet.Input{input("app.container", late), input("app.kube", good)}, false, []string{"error: app.container", "error: app.container", "warning: app.kube"}},
+		{"the container needs what has an error", []quadlet.Input{input("app.container", "[Container]\nImage=b.image\n"), input("app.kube", good), input("b.image", "[Image]\n")}, false,
+			[]string{"error: app.container", "error: app.container", "warning: app.kube", "error: b.image"}},
+		{"both are good", []quadlet.Input{input("app.container", "[Container]\nImage=localhost/a\n"), input("app.kube", good)}, true, []string{"error: app.container", "error: app.kube"}},
+		{"both have errors", []quadlet.Input{input("app.container", late), input("app.kube", "[Kube]\n")}, true, []string{"error: app.container", "error: app.container", "error: app.kube", "error: app.kube"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, faults := Generate(c.files, Options{User: true})
+			found := 0
+			for _, u := range out.Units {
+				if u.Name == "app.service" {
+					found++
+					if u.Failed != c.failed || !c.failed && !strings.HasSuffix(u.Source, "app.kube") {
+						t.Errorf("app.service comes from %s, failed: %t", u.Source, u.Failed)
+					}
+				}
+			}
+			if links := len(out.Links); found != 1 || !c.failed && (links != 1 || out.Links[0].Path != "default.target.wants/app.service") {
+				t.Errorf("%d units, links %v", found, out.Links)
+			}
+			var says []string
+			for _, f := range faults {
+				says = append(says, f.Severity.String()+": "+f.Unit)
+			}
+			if !slices.Equal(says, c.says) {
+				t.Errorf("said: %q", faults)
+			}
+		})
+	}
+	// What needs one of two good files that clash fails too.
+	_, faults := Generate([]quadlet.Input{input("a.volume", ""), input("b.volume", "[Volume]\nServiceName=a-volume\n"), input("c.container", "[Container]\nImage=localhost/a\nVolume=a.volume:/d\n")}, Options{})
+	if len(faults) != 3 || !strings.Contains(faults[2].Message, "needs a.volume, which has an error") {
+		t.Errorf("%v", faults)
+	}
+}
+
 func TestLongLines(t *testing.T) {
 	word := strings.Repeat("x", 200<<10)
 	_, faults := Generate([]quadlet.Input{input("w.container", "[Container]\nImage=localhost/a\nLabel=a="+word+"\n")}, Options{})
 	if len(faults) == 0 || !strings.Contains(faults[0].Message, "longer than the 128 KiB") {
 		t.Errorf("a word of 200 KiB: %v", faults)
+	} else if got := faults[0].Pos; got.Line != 3 || got.Col != 1 {
+		t.Errorf("a word of 200 KiB is told at %s, its key stands in line 3", got)
+	}
+	_, faults = Generate([]quadlet.Input{input("n.container", "[Container]\nImage=localhost/a\nContainerName="+word+"\n")}, Options{})
+	if len(faults) == 0 || faults[0].Pos.Line != 3 {
+		t.Errorf("a name of 200 KiB: %v", faults)
 	}
 	var b strings.Builder
 	b.WriteString("[Container]\nImage=localhost/a\n")
@@ -109,6 +162,54 @@ func TestLongLines(t *testing.T) {
 	out, faults := Generate([]quadlet.Input{input("k.container", b.String())}, Options{})
 	if len(faults) != 1 || !strings.Contains(faults[0].Message, "longer than the 1 MiB") || !out.Units[0].Failed {
 		t.Errorf("100000 keys: %v", faults)
+	}
+}
+
+// TestProvenance: each key that the example of a row sets is known to be where some word of a command comes from, and
+// the words are those of the unit.
+func TestProvenance(t *testing.T) {
+	// What a key of these needs beside itself, and the keys that shape the unit without a word of a command.
+	beside := map[string]string{
+		"Group": "User=a\n", "Gateway": "Subnet=10.0.0.0/8\n", "IPRange": "Subnet=10.0.0.0/8\n", "RemapUid": "RemapUsers=manual\n", "RemapGid": "RemapUsers=manual\n",
+		"Type": "Device=/a\n", "SetWorkingDirectory": "File=a\n",
+	}
+	silent := []string{"ServiceName", "StartWithPod", "NetworkDeleteOnStop", "RemapUidSize", "RemapUsers", "SetWorkingDirectory",
+		"Group", "Image.ImageTag", "Kube.RemapUid", "Kube.RemapGid"}
+	others := []quadlet.Input{input("front.network", "[Network]\n"), input("media.pod", "[Pod]\n")}
+	for _, s := range keys.Sections() {
+		if s.Ext == "" {
+			continue
+		}
+		for _, k := range s.Keys {
+			text := "[" + s.Name + "]\n" + map[string]string{
+				"Container": "Image=localhost/a\n", "Kube": "Yaml=a.yml\n", "Image": "Image=localhost/a\n", "Build": "ImageTag=localhost/a\n[Service]\nWorkingDirectory=/w\n[Build]\n", "Artifact": "Artifact=localhost/a\n",
+			}[s.Name] + beside[k.Name] + k.Name + "=" + k.Example + "\n"
+			if s.Name == "Volume" && k.Name == "Image" {
+				text += "Driver=image\n"
+			}
+			set, made := Convert(append([]quadlet.Input{input("x"+s.Ext, text)}, others...), Options{Exists: func(string) bool { return true }})
+			from := map[string]bool{}
+			for _, cmd := range made[0].Commands {
+				for i, w := range cmd.Words {
+					if w.Line != nil {
+						from[w.Line.Key] = true
+						if w.Off < 0 || w.End > len(w.Line.Value) || i == 0 {
+							t.Errorf("[%s] %s=: word %q is at %d to %d of %q", s.Name, k.Name, w.Text, w.Off, w.End, w.Line.Value)
+						}
+					}
+				}
+				texts := make([]string, len(cmd.Words))
+				for i, w := range cmd.Words {
+					texts[i] = w.Text
+				}
+				if made[0].Text != nil && !strings.Contains(string(made[0].Text), unitfile.Join(texts[1:])+"\n") {
+					t.Errorf("[%s] %s=: the unit has no command %q", s.Name, k.Name, texts)
+				}
+			}
+			if !from[k.Name] && !slices.Contains(silent, k.Name) && !slices.Contains(silent, s.Name+"."+k.Name) {
+				t.Errorf("[%s] %s=%s: no word comes from it; %v", s.Name, k.Name, k.Example, set.Units[0].Report)
+			}
+		}
 	}
 }
 

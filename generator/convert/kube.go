@@ -6,15 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/specifier"
 )
 
 // kube writes the service of a .kube file. The order of everything is the reference's, section 6.3.
 func (c *converter) kube() {
-	var yaml, dirs []string // words of the commands, and where the files are
+	var yaml []quadlet.WordOf // words of the commands
+	var dirs []string         // where the files are
 	for _, w := range c.Words("Yaml") {
 		if w.Text != "" {
-			yaml = append(yaml, c.abs(w.Text, specifier.EscapeExec))
+			yaml = append(yaml, w.Saying(c.abs(w.Text, specifier.EscapeExec)))
 			dirs = append(dirs, filepath.Dir(c.abs(w.Text, specifier.Escape)))
 		}
 	}
@@ -35,13 +37,13 @@ func (c *converter) kube() {
 	c.networks(play)
 	for _, w := range c.Words("AutoUpdate") {
 		if name, policy, ok := strings.Cut(w.Text, "/"); ok {
-			play.add("--annotation=io.containers.autoupdate/" + name + "=" + policy)
+			play.from(w, "--annotation=io.containers.autoupdate/"+name+"="+policy)
 		} else {
-			play.add("--annotation=io.containers.autoupdate=" + w.Text)
+			play.from(w, "--annotation=io.containers.autoupdate="+w.Text)
 		}
 	}
 	for _, w := range c.Words("ConfigMap") {
-		play.add("--configmap", c.abs(w.Text, specifier.EscapeExec))
+		play.from(w, "--configmap", c.abs(w.Text, specifier.EscapeExec))
 	}
 	c.flags(play, "PublishPort")
 	c.podmanArgs(play, yaml...)
@@ -49,13 +51,13 @@ func (c *converter) kube() {
 
 	down := c.runner("kube", "down")
 	if force, ok := c.BoolOK("KubeDownForce"); ok {
-		if force {
-			down.add("--force")
-		} else {
-			down.add("--force=false")
+		text := "--force"
+		if !force {
+			text = "--force=false"
 		}
+		down.from(c.value("KubeDownForce"), text)
 	}
-	down.add(yaml...)
+	down.words(yaml)
 	c.line("ExecStopPost", "", down)
 	c.kubeDirectory(dirs)
 }

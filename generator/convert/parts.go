@@ -29,12 +29,12 @@ func (c *converter) imageOperand(key, ref string) string {
 }
 
 // networks emits Network=: modes and names as they are, .network and .container files as what they stand for.
-func (c *converter) networks(cmd *command) {
+func (c *converter) networks(cmd *Command) {
 	for _, l := range c.Lines("Network") {
 		name, options, _ := strings.Cut(l.Value, ":")
 		isNetwork, isContainer := strings.HasSuffix(name, ".network"), strings.HasSuffix(name, ".container")
 		if !isNetwork && !isContainer {
-			cmd.add("--network", l.Value)
+			cmd.flag("--network", quadlet.Whole(l, l.Value))
 			continue
 		}
 		u := c.set.Find(name)
@@ -59,7 +59,7 @@ func (c *converter) networks(cmd *command) {
 			value += ":" + options
 		}
 		c.require(u)
-		cmd.add("--network", value)
+		cmd.flag("--network", quadlet.Whole(l, value))
 	}
 }
 
@@ -85,11 +85,11 @@ func (c *converter) source(l *unitfile.Line, source string, exts ...string) stri
 }
 
 // volumes emits Volume=.
-func (c *converter) volumes(cmd *command) {
+func (c *converter) volumes(cmd *Command) {
 	for _, l := range c.Lines("Volume") {
 		parts := strings.SplitN(l.Value, ":", 3)
 		if len(parts) == 1 {
-			cmd.add("-v", parts[0])
+			cmd.flag("-v", quadlet.Whole(l, parts[0]))
 			continue
 		}
 		source, dest, options := parts[0], parts[1], ""
@@ -100,18 +100,18 @@ func (c *converter) volumes(cmd *command) {
 			source = c.source(l, source, ".volume", ".artifact")
 		}
 		if source == "" {
-			cmd.add("-v", dest)
+			cmd.flag("-v", quadlet.Whole(l, dest))
 			continue
 		}
-		cmd.add("-v", source+":"+dest+options)
+		cmd.flag("-v", quadlet.Whole(l, source+":"+dest+options))
 	}
 }
 
 // mounts emits Mount=.
-func (c *converter) mounts(cmd *command) {
+func (c *converter) mounts(cmd *Command) {
 	for _, w := range c.Args("Mount") {
 		if spec, ok := c.mount(w); ok {
-			cmd.add("--mount", spec)
+			cmd.flag("--mount", w.Saying(spec))
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	for i, f := range fields {
 		name, value, has := strings.Cut(f, "=")
 		if !has && strings.HasPrefix(f, "/") {
-			// What belongs into Volume=. No runner takes it, and Podman 5 says it here.
+			// SOURCE:PATH belongs into Volume=. No runner takes it here, and Podman 5 refuses it with this message.
 			c.FaultWord(w.Line, w.Word, "mount", "source cannot be empty", "write type=bind,source=PATH,destination=PATH, or Volume=SOURCE:PATH")
 			return "", false
 		}
@@ -176,15 +176,15 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	return strings.TrimSuffix(b.String(), "\n"), true
 }
 
-// idMappings emits the keys that map users and groups, the new ones or the deprecated ones.
-func (c *converter) idMappings(cmd *command) {
-	before := len(cmd.words)
+// idMappings emits the keys that map users and groups: the new keys, or else the deprecated ones.
+func (c *converter) idMappings(cmd *Command) {
+	before := len(cmd.Words)
 	for _, key := range []string{"UserNS", "UIDMap", "GIDMap", "SubUIDMap", "SubGIDMap"} {
 		if c.Type.Key(key) != nil {
 			c.flags(cmd, key)
 		}
 	}
-	if len(cmd.words) > before {
+	if len(cmd.Words) > before {
 		for _, key := range []string{"RemapUsers", "RemapUid", "RemapGid"} {
 			if l := c.Last(key); l != nil {
 				c.FaultKey(l, "remap", "deprecated Remap keys are set along with explicit mapping keys", "remove "+key+"=")
@@ -196,7 +196,7 @@ func (c *converter) idMappings(cmd *command) {
 	c.remap(cmd)
 }
 
-func (c *converter) remap(cmd *command) {
+func (c *converter) remap(cmd *Command) {
 	mode := c.Str("RemapUsers")
 	uids, gids := c.Words("RemapUid"), c.Words("RemapGid")
 	line := c.Last("RemapUsers")
@@ -228,17 +228,17 @@ func (c *converter) remap(cmd *command) {
 			return
 		}
 		for _, u := range uids {
-			cmd.add("--uidmap", u.Text)
+			cmd.flag("--uidmap", u)
 		}
 		for _, g := range gids {
-			cmd.add("--gidmap", g.Text)
+			cmd.flag("--gidmap", g)
 		}
 	case "auto":
 		var size []string
 		if n, _ := c.Number("RemapUidSize"); n > 0 {
 			size = append(size, "size="+strconv.FormatUint(uint64(n), 10))
 		}
-		cmd.add("--userns", options("auto", "uidmapping=", "gidmapping=", size...))
+		cmd.from(c.value("RemapUsers"), "--userns", options("auto", "uidmapping=", "gidmapping=", size...))
 	case "keep-id":
 		for _, many := range [][]quadlet.WordOf{uids, gids} {
 			if len(many) > 1 {
@@ -246,7 +246,7 @@ func (c *converter) remap(cmd *command) {
 				return
 			}
 		}
-		cmd.add("--userns", options("keep-id", "uid=", "gid="))
+		cmd.from(c.value("RemapUsers"), "--userns", options("keep-id", "uid=", "gid="))
 	default:
 		c.FaultAt(line, "remap", "unsupported RemapUsers option '"+mode+"'", "RemapUsers= is manual, auto or keep-id; UserNS= has replaced it")
 	}

@@ -13,7 +13,7 @@ func (c *converter) pod() {
 		c.unit.Append("Wants", m.Service+".service")
 		c.unit.Append("Before", m.Service+".service")
 	}
-	name := c.Resource
+	name := []quadlet.WordOf{c.named()}
 	pidFile := "%t/%N.pid"
 	if c.runsAs() != "" {
 		// The runtime directory of the system manager is root's. systemd makes one in it for the user of the unit.
@@ -30,21 +30,30 @@ func (c *converter) pod() {
 		timeout = "10"
 	}
 	c.service.Default("SyslogIdentifier", "%N")
-	c.line("ExecStart", "", c.runner("pod", "start", name))
-	c.line("ExecStop", "", c.runner("pod", "stop", "--ignore", "--time="+timeout, name))
-	c.line("ExecStopPost", "", c.runner("pod", "rm", "--ignore", "--force", name))
+	c.stopLimit()
+	start := c.runner("pod", "start")
+	start.words(name)
+	c.line("ExecStart", "", start)
+	stop := c.runner("pod", "stop", "--ignore")
+	stop.from(c.value("StopTimeout"), "--time="+timeout)
+	stop.words(name)
+	c.line("ExecStop", "", stop)
+	remove := c.runner("pod", "rm", "--ignore", "--force")
+	remove.words(name)
+	c.line("ExecStopPost", "", remove)
 
 	policy, ok := c.StrOK("ExitPolicy")
 	if !ok {
 		policy = "stop"
 	}
-	create := c.runner("pod", "create", "--infra-conmon-pidfile="+pidFile, "--replace", "--exit-policy", policy)
+	create := c.runner("pod", "create", "--infra-conmon-pidfile="+pidFile, "--replace")
+	create.from(c.value("ExitPolicy"), "--exit-policy", policy)
 	c.idMappings(create)
 	c.flags(create, "PublishPort", "Label")
 	c.networks(create)
 	c.flags(create, "IP", "IP6", "ShmSize", "NetworkAlias", "DNS", "DNSOption", "DNSSearch", "AddHost", "HostName")
 	c.volumes(create)
-	create.add("--infra-name", name+"-infra", "--name", name)
+	create.from(c.named(), "--infra-name", c.Resource+"-infra", "--name", c.Resource)
 	c.podmanArgs(create)
 	c.line("ExecStartPre", "", create)
 

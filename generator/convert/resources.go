@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 )
@@ -14,18 +15,20 @@ import (
 // network writes the service of a .network file. The order of everything is the reference's, section 6.5.
 func (c *converter) network() {
 	if c.Switch("NetworkDeleteOnStop") {
-		c.line("ExecStopPost", "", c.runner("network", "rm", c.Resource))
+		remove := c.runner("network", "rm")
+		remove.words([]quadlet.WordOf{c.named()})
+		c.line("ExecStopPost", "", remove)
 	}
 	create := c.runner("network", "create", "--ignore")
 	c.flags(create, "DisableDNS", "Internal", "IPv6", "Driver", "IPAMDriver", "InterfaceName", "DNS")
 	c.subnets(create)
 	c.flags(create, "Options", "Label")
-	c.podmanArgs(create, c.Resource)
+	c.podmanArgs(create, c.named())
 	c.resource(create, true)
 }
 
 // subnets pairs Gateway= and IPRange= with Subnet= by position.
-func (c *converter) subnets(create *command) {
+func (c *converter) subnets(create *Command) {
 	subnets, gateways, ranges := c.Lines("Subnet"), c.Lines("Gateway"), c.Lines("IPRange")
 	excess := func(lines []*unitfile.Line, what string) bool {
 		if len(lines) <= len(subnets) {
@@ -43,12 +46,12 @@ func (c *converter) subnets(create *command) {
 		return
 	}
 	for i, s := range subnets {
-		create.add("--subnet", s.Value)
+		create.flag("--subnet", quadlet.Whole(s, s.Value))
 		if i < len(gateways) {
-			create.add("--gateway", gateways[i].Value)
+			create.flag("--gateway", quadlet.Whole(gateways[i], gateways[i].Value))
 		}
 		if i < len(ranges) {
-			create.add("--ip-range", ranges[i].Value)
+			create.flag("--ip-range", quadlet.Whole(ranges[i], ranges[i].Value))
 		}
 	}
 }
@@ -63,30 +66,30 @@ func (c *converter) volume() {
 			c.FaultAt(c.Last("Image"), "no-image", "the key Image is mandatory when using the image driver", "set Image= in [Volume]")
 		}
 		c.warnShortName("Image", image)
-		create.add("--opt", "image="+c.imageOperand("Image", image))
+		create.from(c.value("Image"), "--opt", "image="+c.imageOperand("Image", image))
 	} else {
 		c.volumeOptions(create)
 	}
 	c.flags(create, "Label")
-	c.podmanArgs(create, c.Resource)
+	c.podmanArgs(create, c.named())
 	c.resource(create, true)
 }
 
-func (c *converter) volumeOptions(create *command) {
+func (c *converter) volumeOptions(create *Command) {
 	if on, ok := c.BoolOK("Copy"); ok && on {
-		create.add("--opt", "copy")
+		create.from(c.value("Copy"), "--opt", "copy")
 	} else if ok {
-		create.add("--opt", "nocopy")
+		create.from(c.value("Copy"), "--opt", "nocopy")
 	}
 	device, kind := c.Str("Device"), c.Str("Type")
 	if device != "" {
-		create.add("--opt", "device="+device)
+		create.from(c.value("Device"), "--opt", "device="+device)
 	}
 	switch {
 	case kind != "" && device == "":
 		c.FaultAt(c.Last("Type"), "volume-type", "key Type can't be used without Device", "set Device= too")
 	case kind != "":
-		create.add("--opt", "type="+kind)
+		create.from(c.value("Type"), "--opt", "type="+kind)
 		if kind == "bind" {
 			if specifier.Led(device) {
 				c.mountsFor(c.Last("Device"), device)
@@ -96,26 +99,29 @@ func (c *converter) volumeOptions(create *command) {
 		}
 	}
 	var list []string
+	var from quadlet.WordOf // the last key that says something
 	for _, key := range []string{"User", "Group"} {
 		if n, ok := c.Number(key); ok {
+			from = c.value(key)
 			list = append(list, map[string]string{"User": "uid=", "Group": "gid="}[key]+strconv.FormatUint(uint64(n), 10))
 		}
 	}
 	if options := c.Str("Options"); options != "" {
+		from = c.value("Options")
 		list = append(list, options)
 	}
 	if len(list) > 0 {
-		create.add("--opt", "o="+strings.Join(list, ","))
+		create.from(from, "--opt", "o="+strings.Join(list, ","))
 	}
 }
 
 // image writes the service of an .image file. The order of everything is the reference's, section 6.7.
 func (c *converter) image() {
-	ref := c.Str("Image")
-	if ref == "" {
-		c.FaultAt(c.Last("Image"), "no-image", "no Image key specified", "set Image= in [Image]")
+	ref := c.value("Image")
+	if ref.Text == "" {
+		c.FaultAt(ref.Line, "no-image", "no Image key specified", "set Image= in [Image]")
 	}
-	c.warnShortName("Image", ref)
+	c.warnShortName("Image", ref.Text)
 	pull := c.runner("image", "pull")
 	c.flags(pull, "Arch", "AuthFile", "CertDir", "Creds", "DecryptionKey", "OS", "Policy", "Variant", "Retry", "RetryDelay", "AllTags", "TLSVerify")
 	c.podmanArgs(pull, ref)
@@ -124,9 +130,9 @@ func (c *converter) image() {
 
 // artifact writes the service of an .artifact file. The order of everything is the reference's, section 6.9.
 func (c *converter) artifact() {
-	ref := c.Str("Artifact")
-	if ref == "" {
-		c.FaultAt(c.Last("Artifact"), "no-artifact", "no Artifact key specified", "set Artifact= in [Artifact]")
+	ref := c.value("Artifact")
+	if ref.Text == "" {
+		c.FaultAt(ref.Line, "no-artifact", "no Artifact key specified", "set Artifact= in [Artifact]")
 	}
 	pull := c.runner("artifact", "pull")
 	c.flags(pull, "AuthFile", "CertDir", "Creds", "DecryptionKey", "Retry", "RetryDelay", "Quiet", "TLSVerify")
@@ -146,12 +152,12 @@ func (c *converter) build() {
 	c.networks(build)
 	c.flags(build, "Secret")
 	c.volumes(build)
-	if file := c.Str("File"); file != "" {
-		build.add("--file", file)
+	if file := c.value("File"); file.Text != "" {
+		build.flag("--file", file)
 	}
 	c.podmanArgs(build)
 	if operand != "" {
-		build.add(operand)
+		build.from(c.value("SetWorkingDirectory"), operand)
 	}
 	c.resource(build, false)
 }
@@ -206,7 +212,7 @@ func (c *converter) buildContext() string {
 	return dir
 }
 
-// isURL is deliberately loose about http, as files exist that rely on it.
+// isURL takes everything that begins with http for a URL, as Podman does; published files rely on it.
 func isURL(s string) bool {
 	if strings.HasPrefix(s, "http") || strings.HasPrefix(s, "git://") {
 		return true

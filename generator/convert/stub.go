@@ -31,7 +31,9 @@ func stub(owners []*quadlet.Unit, opt Options) Unit {
 		}
 	}
 	var texts []string
+	var hidden uint32 // a message may quote a line
 	for _, u := range owners {
+		hidden |= u.File.Hidden
 		for _, d := range u.Report {
 			if d.Severity != report.Error {
 				continue
@@ -83,7 +85,7 @@ func stub(owners []*quadlet.Unit, opt Options) Unit {
 			}
 		}
 	}
-	return Unit{Name: name, Source: first.Path, Text: f.Append(nil), Failed: true}
+	return Unit{Name: name, Source: first.Path, Text: f.Append(nil), Failed: true, Hidden: hidden}
 }
 
 // cut shortens a text to at most n bytes.

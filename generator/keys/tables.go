@@ -184,7 +184,7 @@ var container = &Section{
 		{Name: "StopSignal", Kind: String, Form: Signal, Value: "SIGNAL", Flag: "--stop-signal", Since: "5.2", Example: "SIGINT",
 			Default: "the image's, else SIGTERM", Doc: "Signal that stops the container."},
 		{Name: "StopTimeout", Kind: String, Form: Integer, Value: "SECONDS", Flag: "--stop-timeout", Since: "5.0", Example: "20",
-			Default: "10", Doc: "Grace between the stop signal and SIGKILL. Keep it below TimeoutStopSec=."},
+			Default: "10", Doc: "Grace between the stop signal and SIGKILL. TimeoutStopSec= follows it, 30 s later, unless [Service] sets it."},
 		{Name: "SubGIDMap", Kind: String, Form: UserName, Value: "NAME", Flag: "--subgidname", Since: "4.8", Example: "alice",
 			Doc: "Entry of /etc/subgid to map from."},
 		{Name: "SubUIDMap", Kind: String, Form: UserName, Value: "NAME", Flag: "--subuidname", Since: "4.8", Example: "alice",

@@ -169,7 +169,14 @@ func manage(t *testing.T, l *labtest.Lab) {
 	if row != "shop.container shop.service active/running .shop.app" {
 		t.Errorf("list: %q", row)
 	}
-	l.MustRun("alice", "EDITOR='sed -i s/inf/77777/' podunit quadlet edit shop.container && systemctl --user restart shop")
+	if out, stderr, code := l.Run("alice", "EDITOR='sed -i s/inf/77777/' podunit quadlet edit shop.container"); code != 0 || !strings.Contains(stderr, "to apply it: systemctl --user restart shop.service") {
+		t.Errorf("an edit of what runs (%d): %s%s", code, out, stderr)
+	}
+	l.MustRun("alice", "systemctl --user restart shop && sed -i s/A=1/A=2/ shop/shop.env")
+	if out, stderr, code := l.Run("alice", "podunit quadlet install --replace shop"); code != 0 || !strings.Contains(stderr, "to apply it: systemctl --user restart shop.service") {
+		t.Errorf("a replacement of what runs (%d): %s%s", code, out, stderr)
+	}
+	l.MustRun("alice", "sed -i s/inf/77777/ shop/shop.container && podunit quadlet install --replace shop && systemctl --user restart shop")
 	if out := l.MustRun("alice", "podunit quadlet print shop.container"); !strings.Contains(out, "Exec=sleep 77777") {
 		t.Errorf("edited: %s", out)
 	}

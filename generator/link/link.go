@@ -84,7 +84,7 @@ func IsUnit(word string) bool {
 	return i >= 0 && keys.ByExt(word[i:]) != nil
 }
 
-// Missing is the hint for a reference to a file that is not there: the nearest name there is.
+// Missing is the hint for a reference to a file that is not there. It offers the name that is spelled most alike.
 func (s *Set) Missing(base string) string {
 	stem, ext := base, ""
 	if i := strings.LastIndexByte(base, '.'); i >= 0 {
@@ -108,9 +108,11 @@ func (s *Set) Missing(base string) string {
 	return "references are by file name; there must be a file " + base + " in one of the search directories"
 }
 
-// Claims finds service names that more than one file stands for. They are errors on all of those files, each naming
-// the others; with lax they are warnings.
-func (s *Set) Claims(lax bool) {
+// Claims finds service names that several files claim. Call it after the conversion, which finds the files with errors. If
+// exactly one of the files has no error, it gets the service and a warning, and the other files get one more error. If not,
+// all of them get an error that names the others; with lax that is a warning. Claims returns true if a file that had no
+// error has one now.
+func (s *Set) Claims(lax bool) (spread bool) {
 	owners := make(map[string][]*quadlet.Unit, len(s.Units))
 	clash := false
 	for _, u := range s.Units {
@@ -118,7 +120,7 @@ func (s *Set) Claims(lax bool) {
 		clash = clash || len(owners[u.Service]) > 1
 	}
 	if !clash {
-		return
+		return false
 	}
 	names := make([]string, 0, len(owners))
 	for name, list := range owners {
@@ -128,24 +130,41 @@ func (s *Set) Claims(lax bool) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
+		var good []*quadlet.Unit
 		for _, u := range owners[name] {
-			var others []string
-			for _, o := range owners[name] {
-				if o != u {
-					others = append(others, o.Path)
-				}
-			}
-			if len(others) > 5 {
-				others = append(others[:5], "others")
-			}
-			before := len(u.Report)
-			message := "the service name " + name + ".service is claimed by " + strings.Join(others, " and ") + " too"
-			u.FaultAt(u.Last("ServiceName"), "service-clash", message, "rename one of the files, or set ServiceName= in one")
-			if lax && len(u.Report) > before {
-				u.Report[before].Severity = report.Warning
-				u.Report[before].Doing = ""
+			if !u.Failed() {
+				good = append(good, u)
 			}
 		}
+		for _, u := range owners[name] {
+			claim(u, owners[name], lax, len(good) == 1 && good[0] == u)
+		}
+		spread = spread || len(good) > 1
+	}
+	return spread && !lax
+}
+
+// claim reports on a file that other files claim the same service name; has says that this file gets the service.
+func claim(u *quadlet.Unit, owners []*quadlet.Unit, lax, has bool) {
+	var others []string
+	for _, o := range owners {
+		if o != u {
+			others = append(others, o.Path)
+		}
+	}
+	if len(others) > 5 {
+		others = append(others[:5], "others")
+	}
+	before := len(u.Report)
+	message := "the service name " + u.Service + ".service is claimed by " + strings.Join(others, " and ") + " too"
+	hint := "rename one of the files, or set ServiceName= in one"
+	if has {
+		message += ", where there is an error, so this file has it"
+	}
+	u.FaultAt(u.Last("ServiceName"), "service-clash", message, hint)
+	if (lax || has) && len(u.Report) > before {
+		u.Report[before].Severity = report.Warning
+		u.Report[before].Doing = ""
 	}
 }
 

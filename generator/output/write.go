@@ -83,8 +83,9 @@ func (w *writer) unit(u *convert.Unit, temp string) error {
 	buf, _ := w.buffers.Get().(*[]byte)
 	defer w.buffers.Put(buf)
 	*buf = append(append((*buf)[:0], w.header...), u.Text...)
+	mode := 0o666 &^ u.Hidden
 	if !w.named.Load() {
-		switch err := w.nameless(u.Name, temp, *buf); {
+		switch err := w.nameless(u.Name, temp, *buf, mode); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, errors.ErrUnsupported):
@@ -93,11 +94,11 @@ func (w *writer) unit(u *convert.Unit, temp string) error {
 		w.named.Store(true)
 	}
 	const flags = syscall.O_WRONLY | syscall.O_CREAT | syscall.O_EXCL | syscall.O_NOFOLLOW
-	fd, err := rawfs.Open(w.dir, temp, flags, 0o666)
+	fd, err := rawfs.Open(w.dir, temp, flags, mode)
 	if errors.Is(err, syscall.EEXIST) {
 		// Left by a run that was killed and had our process number.
 		if err = rawfs.Remove(w.dir, temp); err == nil {
-			fd, err = rawfs.Open(w.dir, temp, flags, 0o666)
+			fd, err = rawfs.Open(w.dir, temp, flags, mode)
 		}
 	}
 	if err != nil {
@@ -119,8 +120,8 @@ func (w *writer) unit(u *convert.Unit, temp string) error {
 
 // nameless writes a file that gets its name at the end: that locks the directory once instead of twice. The error is
 // ErrUnsupported where that does not work: on some file systems, and before Linux 6.10 without CAP_DAC_READ_SEARCH.
-func (w *writer) nameless(name, temp string, text []byte) error {
-	fd, err := rawfs.Open(w.dir, ".", rawfs.Nameless|syscall.O_WRONLY, 0o666)
+func (w *writer) nameless(name, temp string, text []byte, mode uint32) error {
+	fd, err := rawfs.Open(w.dir, ".", rawfs.Nameless|syscall.O_WRONLY, mode)
 	if err != nil {
 		return errors.ErrUnsupported
 	}

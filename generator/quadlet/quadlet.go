@@ -7,7 +7,7 @@ package quadlet
 import (
 	"errors"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +38,7 @@ type Unit struct {
 	Group    *unitfile.Group // the type's own section; empty when the file has none
 	Service  string          // name of the service, without .service
 	Resource string          // name of the container, pod, volume ... once it runs; may hold specifiers
+	Named    *unitfile.Line  // the assignment that Resource comes from; nil when the name of the file gives it
 	Report   report.List
 	Broken   bool // the file or a drop-in could not be read or parsed; what the unit lacks may stand there
 
@@ -267,6 +268,9 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
 		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
 	}
+	if hint := instead(name, s); hint != "" {
+		return hint
+	}
 	near, section := spelling.Nearest(name, s.Names()), systemdSection(name)
 	if near != "" && section == "" {
 		return "did you mean " + near + "=?"
@@ -301,6 +305,71 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	return "podunit help keys lists the keys of [" + s.Name + "]; a newer Podman may have more"
 }
 
+// instead tells what does the work of a key that people expect, from compose files, docker run or systemd, and that does
+// not exist.
+func instead(name string, s *keys.Section) string {
+	var key string // of this section
+	switch strings.ToLower(strings.ReplaceAll(name, "_", "")) {
+	case "name":
+		key = s.Name + "Name"
+		if s.Name == "Image" || s.Name == "Build" {
+			key = "ImageTag"
+		}
+	case "envfile", "environmentfiles", "envfiles":
+		key = "EnvironmentFile"
+	case "env", "envs", "environments", "environmentvariable":
+		key = "Environment"
+	case "port", "ports":
+		key = "PublishPort"
+	case "volumes", "bind", "binds":
+		key = "Volume"
+	case "networks", "networkmode":
+		key = "Network"
+	case "command", "cmd", "args":
+		key = "Exec"
+	case "init":
+		key = "RunInit"
+	case "devices":
+		key = "AddDevice"
+	case "extrahosts":
+		key = "AddHost"
+	case "capadd", "capabilities":
+		key = "AddCapability"
+	case "capdrop":
+		key = "DropCapability"
+	case "healthcheck":
+		key = "HealthCmd"
+	case "privileged", "tty", "interactive":
+		if s.Name == "Container" {
+			return "PodmanArgs=--" + strings.ToLower(name) + " does it; AddCapability=, AddDevice= and SecurityLabelDisable= give single rights"
+		}
+	case "external":
+		return "leave the file out: a volume or network that exists is used by its name, as Volume=NAME:/data or Network=NAME"
+	case "cpushares", "cpuweights":
+		return "CPUWeight= in [Service] does it (100 is the default), or PodmanArgs=--cpu-shares=N (1024 is the default)"
+	case "cpus", "cpu", "cpulimit":
+		return "CPUQuota=150% in [Service] is one and a half cores, or PodmanArgs=--cpus=1.5"
+	case "memoryswap", "memswaplimit":
+		return "MemorySwapMax= in [Service] does it, or PodmanArgs=--memory-swap=SIZE together with Memory="
+	case "memorylimit", "memlimit":
+		key = "Memory"
+	case "dependson":
+		return "Requires= and After= in [Unit] do it; they take the names of unit files, as db.container"
+	case "restartpolicy":
+		return "Restart= in [Service] does it"
+	case "gpus", "gpu":
+		return "AddDevice=nvidia.com/gpu=all does it"
+	case "detach", "rm", "remove", "replace":
+		if s.Name == "Container" {
+			return "leave it out: every service does so"
+		}
+	}
+	if key == "" || s.Key(key) == nil {
+		return ""
+	}
+	return "the key is " + key + "="
+}
+
 // FlagHint answers people who write a runner's flag where a key belongs.
 func FlagHint(name string, s *keys.Section) (string, bool) {
 	flag := "--" + strings.TrimLeft(strings.ToLower(name), "-")
@@ -318,13 +387,18 @@ func FlagHint(name string, s *keys.Section) (string, bool) {
 // systemdSection tells in which section systemd has a key that people put into a Quadlet section by mistake.
 func systemdSection(key string) string {
 	switch key {
-	case "Restart", "RestartSec", "TimeoutStartSec", "TimeoutStopSec", "Type", "ExecStartPre", "ExecStartPost", "ExecStop",
-		"ExecStopPost", "ExecReload", "ExecStart", "RemainAfterExit", "SuccessExitStatus", "MemoryMax", "MemoryHigh", "CPUQuota",
-		"CPUWeight", "TasksMax", "Slice", "WorkingDirectory", "KillMode", "SyslogIdentifier", "StandardOutput", "StandardError",
-		"LimitNOFILE", "Delegate", "Nice", "OOMScoreAdjust", "RuntimeDirectory", "StateDirectory":
+	case "Type", "Restart", "RestartSec", "RestartSteps", "RestartMaxDelaySec", "TimeoutSec", "TimeoutStartSec", "TimeoutStopSec", "TimeoutAbortSec", "RuntimeMaxSec",
+		"ExecStart", "ExecStartPre", "ExecStartPost", "ExecCondition", "ExecStop", "ExecStopPost", "ExecReload", "RemainAfterExit", "SuccessExitStatus",
+		"RestartPreventExitStatus", "RestartForceExitStatus", "KillMode", "KillSignal", "SendSIGKILL", "Delegate", "Slice", "NotifyAccess", "WatchdogSec",
+		"WorkingDirectory", "RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "UMask", "Nice", "OOMScoreAdjust", "OOMPolicy",
+		"CPUQuota", "CPUWeight", "AllowedCPUs", "MemoryMax", "MemoryHigh", "MemoryMin", "MemoryLow", "MemorySwapMax", "TasksMax", "IOWeight",
+		"IOReadBandwidthMax", "IOWriteBandwidthMax", "IPAddressAllow", "IPAddressDeny", "StandardInput", "StandardOutput", "StandardError", "SyslogIdentifier",
+		"LogExtraFields", "LogRateLimitIntervalSec", "LogRateLimitBurst", "LimitNOFILE", "LimitNPROC", "LimitMEMLOCK", "LimitCORE", "PassEnvironment",
+		"LoadCredential", "LoadCredentialEncrypted", "SetCredential", "ImportCredential", "PrivateTmp", "ProtectSystem", "ProtectHome", "DynamicUser":
 		return "Service"
 	case "Description", "Documentation", "After", "Before", "Requires", "Wants", "BindsTo", "PartOf", "Conflicts", "OnFailure",
-		"OnSuccess", "Requisite", "Upholds", "StartLimitBurst", "StartLimitIntervalSec", "RequiresMountsFor", "ConditionPathExists":
+		"OnSuccess", "Requisite", "Upholds", "StartLimitBurst", "StartLimitInterval", "StartLimitIntervalSec", "StartLimitAction", "RequiresMountsFor",
+		"ConditionPathExists", "AssertPathExists", "StopWhenUnneeded", "RefuseManualStart", "JoinsNamespaceOf":
 		return "Unit"
 	case "WantedBy", "RequiredBy", "UpheldBy", "Alias", "DefaultInstance", "Also":
 		return "Install"
@@ -363,6 +437,7 @@ func (u *Unit) serviceName() string {
 func (u *Unit) resourceName() string {
 	pick := func(key, def string) string {
 		if v := u.Str(key); v != "" {
+			u.Named = u.Last(key)
 			return v
 		}
 		return def
@@ -380,13 +455,14 @@ func (u *Unit) resourceName() string {
 	case "Network":
 		return pick("NetworkName", u.instanced())
 	case "Image":
-		return pick("ImageTag", u.Str("Image"))
+		return pick("ImageTag", pick("Image", ""))
 	case "Build":
 		if tags := u.List("ImageTag"); len(tags) > 0 {
-			return tags[0]
+			u.Named = tags[0].Line
+			return tags[0].Text
 		}
 	case "Artifact":
-		return u.Str("Artifact")
+		return pick("Artifact", "")
 	}
 	return ""
 }
@@ -482,20 +558,31 @@ func (u *Unit) Switch(key string) bool {
 	return v
 }
 
-// List is all values of a List key.
-func (u *Unit) List(key string) []string {
-	lines := u.Lines(key)
-	out := make([]string, len(lines))
-	for i, l := range lines {
-		out[i] = l.Value
-	}
-	return out
-}
-
 // WordOf is a word together with the line it stands on.
 type WordOf struct {
 	unitfile.Word
 	Line *unitfile.Line
+}
+
+// Whole is the value of a line as one word; text is the value as it is read, without quotes.
+func Whole(l *unitfile.Line, text string) WordOf {
+	return WordOf{unitfile.Word{Text: text, End: len(l.Value)}, l}
+}
+
+// Saying is another text that comes from the same place as w.
+func (w WordOf) Saying(text string) WordOf {
+	w.Text = text
+	return w
+}
+
+// List is all values of a List key.
+func (u *Unit) List(key string) []WordOf {
+	lines := u.Lines(key)
+	out := make([]WordOf, len(lines))
+	for i, l := range lines {
+		out[i] = Whole(l, l.Value)
+	}
+	return out
 }
 
 // Words is all words of a Words key. An occurrence whose quotes are unbalanced is left out with a warning.
@@ -541,52 +628,45 @@ func (u *Unit) badWords(l *unitfile.Line, err error) {
 	u.Warn(l, off, "bad-words", l.Key+"= is ignored: "+err.Error(), hint)
 }
 
-// Texts drops where words stand.
-func Texts(words []WordOf) []string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = w.Text
-	}
-	return out
-}
-
 // Command is the words of a Command key; ok is false when it is absent, or ignored for an unknown escape.
-func (u *Unit) Command(key string) (words []string, ok bool) {
+func (u *Unit) Command(key string) (words []WordOf, ok bool) {
 	l := u.Last(key)
 	if l == nil {
 		return nil, false
 	}
-	w, err := unitfile.SplitArgs(l.Value)
+	split, err := unitfile.SplitArgs(l.Value)
 	if err != nil {
 		u.badWords(l, err)
 		return nil, false
 	}
-	return unitfile.Texts(w), true
+	words = make([]WordOf, len(split))
+	for i, w := range split {
+		words[i] = WordOf{w, l}
+	}
+	return words, true
 }
 
 // Env is the words of an Env key, NAME=VALUE or NAME, one a name and sorted by it.
-func (u *Unit) Env(key string) []string {
+func (u *Unit) Env(key string) []WordOf {
 	words := u.Args(key)
 	if len(words) == 0 {
 		return nil
 	}
-	type entry struct{ name, text string }
+	name := func(w WordOf) string {
+		before, _, _ := strings.Cut(w.Text, "=")
+		return before
+	}
 	byName := make(map[string]int, len(words))
-	entries := make([]entry, 0, len(words))
+	out := words[:0]
 	for _, w := range words {
-		name, _, _ := strings.Cut(w.Text, "=")
-		if i, ok := byName[name]; ok {
-			entries[i].text = w.Text
+		if i, ok := byName[name(w)]; ok {
+			out[i] = w
 			continue
 		}
-		byName[name] = len(entries)
-		entries = append(entries, entry{name, w.Text})
+		byName[name(w)] = len(out)
+		out = append(out, w)
 	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].name < entries[j].name })
-	out := make([]string, len(entries))
-	for i, e := range entries {
-		out[i] = e.text
-	}
+	slices.SortFunc(out, func(a, b WordOf) int { return strings.Compare(name(a), name(b)) })
 	return out
 }
 

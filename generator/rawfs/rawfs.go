@@ -45,6 +45,15 @@ func Read(fd int, buf []byte) (int, error) {
 	return int(n), nil
 }
 
+// Mode is the type and the permissions of an open file, as in st_mode.
+func Mode(fd int) (uint32, error) {
+	var st syscall.Stat_t
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0); errno != 0 {
+		return 0, errno
+	}
+	return st.Mode, nil
+}
+
 // Write writes all of text.
 func Write(fd int, text []byte) error {
 	for len(text) > 0 {

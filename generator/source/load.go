@@ -176,13 +176,14 @@ const maxShared = 5
 // splitFile reads a .quadlets file. A fault in it is a fault of all its units: where one of them ends may be in question.
 func splitFile(path, dir string, out *Loaded) ([]found, report.List) {
 	out.Debug = append(out.Debug, "Loading source unit file "+path)
-	data, err := Read(path)
+	data, hidden, err := read(path)
 	if err != nil {
 		return nil, report.List{unreadable(path, err)}
 	}
 	sections, faults := split(path, data)
 	var list []found
 	for _, s := range sections {
+		s.Source.Hidden = hidden
 		list = append(list, found{path: path, dir: dir, base: s.Base, text: s.Source, bad: faults[:min(len(faults), maxShared)]})
 	}
 	return list, faults
@@ -220,19 +221,20 @@ func unreadable(path string, err error) report.Diagnostic {
 // parse reads and parses one file. A file that cannot be read is an empty one with a fault.
 func parse(path string, regular bool) (*unitfile.File, report.List) {
 	var (
-		text string
-		err  error
+		text   string
+		hidden uint32
+		err    error
 	)
 	if regular {
 		var buf [small]byte
-		text, err = readRegular(path, &buf)
+		text, hidden, err = readRegular(path, &buf)
 	} else {
-		text, err = slow(path)
+		text, hidden, err = slow(path)
 	}
 	if err != nil {
 		return &unitfile.File{Source: &unitfile.Source{Path: path}}, report.List{unreadable(path, err)}
 	}
-	return unitfile.ParseSource(&unitfile.Source{Path: path, Text: text})
+	return unitfile.ParseSource(&unitfile.Source{Path: path, Text: text, Hidden: hidden})
 }
 
 // dropIns finds the drop-ins of units, and reads each once.

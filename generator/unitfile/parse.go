@@ -42,7 +42,7 @@ func Parse(path string, data []byte) (*File, report.List) {
 func ParseSource(src *Source) (*File, report.List) {
 	path := src.Path
 	p := &parser{src: src}
-	p.file = &File{Source: p.src}
+	p.file = &File{Source: p.src, Hidden: src.Hidden}
 	if len(src.Text) > MaxSize {
 		p.src.Text = ""
 		p.fault(0, 0, 0, "file-too-large", "file is larger than "+strconv.Itoa(MaxSize>>20)+" MiB", "a unit file is a few lines of text")

@@ -18,6 +18,8 @@ type Source struct {
 	Path string
 	Text string
 	Skip int // physical lines of the file before Text
+	// Hidden is the read permissions of group and others, 0o044, that the file does not have.
+	Hidden uint32
 }
 
 // Row returns physical line n (from 1) without its line end.
@@ -183,6 +185,7 @@ type File struct {
 	Source *Source
 	Groups []*Group
 	Tail   []string // comments of a file that has no section at all
+	Hidden uint32   // as in Source, of the file and its drop-ins together
 }
 
 // Group returns the section of that name, or nil.
@@ -235,6 +238,7 @@ func (g *Group) absorb(o *Group) {
 
 // Merge adds the text of a drop-in as if it followed this file's. The drop-in's lines keep their own positions.
 func (f *File) Merge(dropin *File) {
+	f.Hidden |= dropin.Hidden
 	for _, d := range dropin.Groups {
 		if g := f.Group(d.Name); g != nil {
 			g.absorb(d)
@@ -246,50 +250,28 @@ func (f *File) Merge(dropin *File) {
 	}
 }
 
-// Scratch is memory for copies of files, used again for the next one.
-type Scratch struct {
-	file   File
-	list   []*Group
-	groups []Group
-	lines  []Line
-}
-
-// take cuts n lines off, with an end of their own: a section that outgrows them moves elsewhere.
-func (s *Scratch) take(n int) []Line {
-	from := len(s.lines)
-	s.lines = s.lines[:from+n]
-	return s.lines[from : from : from+n]
-}
-
-// Copy copies a file into the scratch memory, with empty [Unit] and [Service] sections at the end if it has none.
-// The copy lasts until the next one is made.
-func (s *Scratch) Copy(f *File) *File {
-	need := room("Unit") + room("Service")
-	for _, g := range f.Groups {
-		need += len(g.Lines) + room(g.Name)
-	}
-	if cap(s.lines) < need {
-		s.lines = make([]Line, 0, 2*need)
-	}
-	if n := len(f.Groups) + 2; cap(s.groups) < n {
-		s.groups, s.list = make([]Group, 0, 2*n), make([]*Group, 0, 2*n)
-	}
-	s.lines, s.groups, s.list = s.lines[:0], s.groups[:0], s.list[:0]
-	add := func(g Group, lines []Line) {
-		g.Lines = append(s.take(len(lines)+room(g.Name)), lines...)
-		s.groups = append(s.groups, g)
-		s.list = append(s.list, &s.groups[len(s.groups)-1])
+// Copy is a copy that a generator may add lines to. It has a [Unit] and a [Service] section with lines of their own and
+// room for more; other sections share their lines with f until one is added.
+func (f *File) Copy() *File {
+	c := &File{Source: f.Source, Tail: f.Tail, Groups: make([]*Group, 0, len(f.Groups)+2)}
+	add := func(g Group) {
+		n := len(g.Lines)
+		if more := room(g.Name); more > 0 {
+			g.Lines = append(make([]Line, 0, n+more), g.Lines...)
+		} else {
+			g.Lines = g.Lines[:n:n]
+		}
+		c.Groups = append(c.Groups, &g)
 	}
 	for _, g := range f.Groups {
-		add(*g, g.Lines)
+		add(*g)
 	}
 	for _, name := range [...]string{"Unit", "Service"} {
 		if f.Group(name) == nil {
-			add(Group{Name: name}, nil)
+			add(Group{Name: name})
 		}
 	}
-	s.file = File{Source: f.Source, Tail: f.Tail, Groups: s.list}
-	return &s.file
+	return c
 }
 
 // room is how many lines the generator will add to a section.

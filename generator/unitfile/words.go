@@ -198,14 +198,11 @@ func number(s string, from, digits, base int) (rune, int) {
 }
 
 // Quote writes a word so that systemd and SplitArgs read it back as it is. A word of plain characters stays bare.
-func Quote(word string) string { return string(AppendQuoted(nil, word)) }
-
-// AppendQuoted appends the quoted word to b.
-func AppendQuoted(b []byte, word string) []byte {
+func Quote(word string) string {
 	if !needsQuotes(word) {
-		return append(b, word...)
+		return word
 	}
-	b = append(b, '"')
+	b := []byte{'"'}
 	for i := 0; i < len(word); {
 		c := word[i]
 		if c >= utf8.RuneSelf {
@@ -249,7 +246,7 @@ func AppendQuoted(b []byte, word string) []byte {
 			b = append(b, c)
 		}
 	}
-	return append(b, '"')
+	return string(append(b, '"'))
 }
 
 // QuotePath writes a word for RequiresMountsFor=. systemd knows quotes there but no escapes: a backslash stands for the
@@ -289,12 +286,13 @@ func Join(words []string) string {
 	for _, w := range words {
 		n += len(w)
 	}
-	b := make([]byte, 0, n+8)
+	var b strings.Builder
+	b.Grow(n + 8)
 	for i, w := range words {
 		if i > 0 {
-			b = append(b, ' ')
+			b.WriteByte(' ')
 		}
-		b = AppendQuoted(b, w)
+		b.WriteString(Quote(w))
 	}
-	return string(b)
+	return b.String()
 }

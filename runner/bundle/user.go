@@ -343,6 +343,15 @@ func (in *Input) KeepID() *User {
 	return &u
 }
 
+// keepGroups tells whether the groups of the user can be kept. Inside the user namespace they have no number; leaving
+// them alone is up to the runtime, and only crun can do it.
+func (b *builder) keepGroups() error {
+	if !b.Rootless {
+		return nil
+	}
+	return errors.New("--group-add keep-groups: runc cannot keep groups that are not mapped; map the group with --gidmap, or give it with --group-add by its number inside")
+}
+
 // user sets who the process is.
 func (b *builder) user() error {
 	if b.User == nil {
@@ -369,10 +378,8 @@ func (b *builder) user() error {
 	p.User.UID, p.User.GID = u.UID, u.GID
 	p.User.AdditionalGids = u.Groups
 	if b.Spec.KeepGroups {
-		if b.Rootless {
-			// Inside the user namespace the groups of the user have no number;
-			// leaving them alone is up to the runtime, which only crun can do.
-			return errors.New("--group-add keep-groups: runc cannot keep groups that are not mapped; map the group with --gidmap, or give it with --group-add by its number inside")
+		if err := b.keepGroups(); err != nil {
+			return err
 		}
 		p.User.AdditionalGids = unique(slices.Concat(u.Groups, b.Host.Groups))
 	}

@@ -19,7 +19,6 @@ import (
 var absent = map[string]struct{ instead, issue string }{
 	"artifact":    {issue: spec.IssueBuild},
 	"attach":      {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
-	"auto-update": {issue: "auto-update"},
 	"build":       {issue: spec.IssueBuild},
 	"buildx":      {issue: spec.IssueBuild},
 	"builder":     {issue: spec.IssueBuild},

@@ -111,7 +111,7 @@ func (a *adding) mark(ctx context.Context) error {
 
 func (a *adding) unmark(context.Context) error {
 	e, r := a.Engine, a.record
-	return errors.Join(os.RemoveAll(e.dir(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), a.lock.Drop())
+	return errors.Join(os.RemoveAll(e.dir(r.ID)), os.RemoveAll(e.Files(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), a.lock.Drop())
 }
 
 // addLayer adds the container with its layer, and gives the lock of the ID back.
@@ -152,7 +152,12 @@ func (e *Engine) mark(r *Record) error {
 			return err
 		}
 	}
-	return os.MkdirAll(e.dir(r.ID), 0o700)
+	return e.makeDirs(r.ID)
+}
+
+// makeDirs makes the directories that a start needs.
+func (e *Engine) makeDirs(id string) error {
+	return errors.Join(os.MkdirAll(e.dir(id), 0o700), os.MkdirAll(e.Files(id), 0o700))
 }
 
 // unlink removes the short names that the storage made for a layer which it then could

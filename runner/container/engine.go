@@ -151,6 +151,13 @@ func (e *Engine) marker(id string) string {
 	return filepath.Join(e.Store.GraphRoot(), "podunit", "containers", id)
 }
 
+// Files is the directory of the files that are bound into a container, or of a pod into all of its
+// containers. They lie on the disk, as all else does that a container writes: in a runtime
+// directory it could fill the memory that is the whole user's.
+func (e *Engine) Files(id string) string {
+	return filepath.Join(e.Store.GraphRoot(), "podunit", "files", id)
+}
+
 // SweepOrphans removes what killed runners have left of containers that the storage does not know
 // and of its lists. It also removes containers that were to go with their end and have not: those
 // of an earlier boot, and those that our own unit had under another name, by which its commands
@@ -186,7 +193,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
-			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), removeFile(e.marker(id)), e.unlink(id), lock.Drop())
+			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), os.RemoveAll(e.Files(id)), removeFile(e.marker(id)), e.unlink(id), lock.Drop())
 		}
 		lock.Release()
 	}

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -91,10 +93,47 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 		// The runtime sets it for a container's first process only, and leaves others with ours.
 		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
 	}
-	if x.Detach {
-		return 0, e.Runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
+	code := 0
+	err = e.joined(r.ID, s.PID, config, func(runtime runc.Runtime) error {
+		var err error
+		if x.Detach {
+			return runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
+		}
+		code, err = runtime.Exec(ctx, r.ID, f.Name(), log, x.TTY, x.Streams)
+		return err
+	})
+	return code, err
+}
+
+// joined does something with the runtime that joins the container's namespaces. Those that were
+// made for a container with a user namespace of its own, but not by it, are joined here, where we
+// may: see runc.Runtime.Without.
+func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Runtime) error) error {
+	var kinds, paths []string
+	if len(config.Linux.UIDMappings) > 0 {
+		for _, ns := range config.Linux.Namespaces {
+			if kind := string(ns.Type); ns.Path != "" && e.Runtime.CanLeaveOut(kind) {
+				file := kind
+				if ns.Type == rspec.NetworkNamespace {
+					file = "net"
+				}
+				kinds, paths = append(kinds, kind), append(paths, process.Namespace(pid, file))
+			}
+		}
 	}
-	return e.Runtime.Exec(ctx, r.ID, f.Name(), log, x.TTY, x.Streams)
+	if len(kinds) == 0 {
+		return do(e.Runtime)
+	}
+	dir, err := os.MkdirTemp(e.dir(id), "exec-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	runtime, err := e.Runtime.Without(id, dir, kinds)
+	if err != nil {
+		return err
+	}
+	return netns.Inside(paths, func() error { return do(runtime) })
 }
 
 // execFile is how the names of an exec's files in the container's directory begin: what it is

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
@@ -67,14 +68,16 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err := e.confine(&in, mounts, s.label); err != nil {
 		return nil, err
 	}
-	if len(uids) > 0 && s.network != nil && s.network.Path() != "" {
+	if net := in.Namespaces.Net; len(uids) > 0 && strings.HasPrefix(net, "/") {
 		// Its user namespace does not own the network namespace, so it cannot mount
 		// a sysfs of its own, and must not see ours.
 		in.Sys = filepath.Join(dir, "sys")
-		if err := s.network.Made(); err != nil {
-			return nil, err
+		if s.network != nil {
+			if err := s.network.Made(); err != nil {
+				return nil, err
+			}
 		}
-		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(s.network.Path(), in.Sys)); err != nil {
+		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(net, in.Sys)); err != nil {
 			return nil, err
 		}
 	}
@@ -86,10 +89,10 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 			return nil, err
 		}
 	}
-	if err := s.files(dir, &in); err != nil {
+	if err := s.files(e.Files(r.ID), &in); err != nil {
 		return nil, err
 	}
-	if err := e.userFiles(*r, s.rootfs, dir, mounts, &in); err != nil {
+	if err := e.userFiles(*r, s.rootfs, e.Files(r.ID), mounts, &in); err != nil {
 		return nil, err
 	}
 	if err := giveFiles(&in); err != nil {
@@ -197,7 +200,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 	from := dir
 	podNet := l.Join != nil && slices.Contains(l.Join.Share, "net")
 	if podNet {
-		from = l.Join.Dir
+		from = l.Join.Files
 	}
 	if !r.Spec.NoHostname {
 		path := filepath.Join(dir, "hostname")
@@ -205,7 +208,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 			return err
 		}
 		if l.Join != nil && slices.Contains(l.Join.Share, "uts") {
-			path = filepath.Join(l.Join.Dir, "hostname")
+			path = filepath.Join(l.Join.Files, "hostname")
 		}
 		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/hostname"})
 	}

@@ -59,7 +59,8 @@ type Launch struct {
 // Join is what a container shares with its pod.
 type Join struct {
 	PID         int      // the infra process
-	Dir         string   // with hosts, resolv.conf and hostname
+	Dir         string   // its runtime directory
+	Files       string   // with hosts, resolv.conf and hostname
 	Share       []string // ipc, net, uts, pid, cgroup
 	HostNetwork bool
 }
@@ -93,7 +94,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		return 0, err
 	}
 	if !l.New { // after a reboot it is gone
-		if err := os.MkdirAll(e.dir(l.Record.ID), 0o700); err != nil {
+		if err := e.makeDirs(l.Record.ID); err != nil {
 			return 0, err
 		}
 	}
@@ -141,7 +142,7 @@ func (s *start) beginNetwork(ctx context.Context) error {
 		return nil
 	}
 	req := *s.ask.Network
-	req.Dir = s.dir(s.ask.Record.ID)
+	req.Dir, req.Files = s.dir(s.ask.Record.ID), s.Files(s.ask.Record.ID)
 	var err error
 	s.network, err = network.Start(ctx, req)
 	return err

@@ -193,7 +193,7 @@ func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {
 		errs = append(errs, fmt.Errorf("remove container %s: %w", r.Name, err))
 	}
 	step.Crash("container removed")
-	errs = append(errs, os.RemoveAll(e.dir(r.ID)))
+	errs = append(errs, os.RemoveAll(e.dir(r.ID)), os.RemoveAll(e.Files(r.ID)))
 	step.Crash("directory removed")
 	if err := errors.Join(errs...); err != nil {
 		return err

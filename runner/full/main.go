@@ -36,6 +36,7 @@ func program() cli.Program {
 // others are the verbs that no service uses.
 func others() []cli.Verb {
 	return []cli.Verb{
+		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
 		{Name: "image", New: image.New},
 		{Name: "images", New: image.NewImages},

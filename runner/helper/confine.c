@@ -54,24 +54,18 @@ int podunit_drop_privileges(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Show the tree at from, if there is one, on a directory to be made. */
-static int show(const char *from, const char *to)
-{
-	if (mkdir(to, 0500) < 0)
-		return -1;
-	return from[0] ? mount(from, to, NULL, MS_BIND, NULL) : 0;
-}
-
-int podunit_leave_root(const char *shm, const char *etc)
+int podunit_leave_root(const char *shm)
 {
 	/* Any directory that is there will do to mount on; the mount namespace is our own. */
 	static const char place[] = "/proc";
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
-	if (mount("podunit-infra", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=8,mode=0555") < 0)
+	if (mount("podunit-infra", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=8,mode=0755") < 0)
 		return -1;
-	if (chdir(place) < 0 || mkdir("empty", 0555) < 0 || show(shm, "shm") < 0 || show(etc, "etc") < 0)
+	if (chdir(place) < 0 || mkdir("empty", 0555) < 0 || mkdir("shm", 0500) < 0)
+		return -1;
+	if (shm[0] && mount(shm, "shm", NULL, MS_BIND, NULL) < 0)
 		return -1;
 	if (mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return -1;

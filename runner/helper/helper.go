@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -218,17 +219,13 @@ type Infra struct {
 	Namespaces uintptr
 	// UIDs and GIDs are the mappings of its user namespace, if it gets one.
 	UIDs, GIDs []syscall.SysProcIDMap
-	// Shm and Etc are trees in our mount namespace that it holds in its own, at HeldShm and
-	// HeldEtc; empty for none.
-	Shm, Etc string
+	// Shm is a mount in our mount namespace that it holds in its own, at HeldShm; empty for none.
+	Shm string
 }
 
-// Where the infra process has what it holds, in its mount namespace. Its own root is an empty
-// directory.
-const (
-	HeldShm = "/shm"
-	HeldEtc = "/etc"
-)
+// HeldShm is where the infra process has what it holds, in its mount namespace. Its own root is an
+// empty directory beside it.
+const HeldShm = "/shm"
 
 // exeDescriptor is where the program of an infra process is opened, beyond what os/exec moves.
 const exeDescriptor = 56
@@ -268,7 +265,7 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 	}
 	near, far := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
 	defer far.Close()
-	cmd := command("podunit-infra", []string{i.Hostname, i.Shm, i.Etc}, nil, done, far)
+	cmd := command("podunit-infra", []string{i.Hostname, i.Shm}, nil, done, far)
 	if program := readOnlyProgram(); program != nil {
 		defer program.Close()
 		cmd.Path = fmt.Sprintf("/proc/self/fd/%d", program.Fd())
@@ -280,6 +277,13 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 		cmd.SysProcAttr.UidMappings = i.UIDs
 		cmd.SysProcAttr.GidMappings = i.GIDs
 		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+		// Another user than root, who we may be inside, loses its capabilities when it executes
+		// something. They are for what it does before it gives them up.
+		if maps(i.UIDs, 0) && maps(i.GIDs, 0) {
+			cmd.SysProcAttr.Credential = &syscall.Credential{}
+		} else {
+			cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP}
+		}
 	}
 	if err := start(cmd); err != nil {
 		return nil, errors.Join(err, near.Close())
@@ -290,6 +294,11 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 	}
 	r := &Running{PID: cmd.Process.Pid, control: near} // Release forgets the PID
 	return r, cmd.Process.Release()
+}
+
+// maps tells whether an ID inside has a mapping.
+func maps(ranges []syscall.SysProcIDMap, id int) bool {
+	return slices.ContainsFunc(ranges, func(r syscall.SysProcIDMap) bool { return id >= r.ContainerID && id-r.ContainerID < r.Size })
 }
 
 // WatchNetwork tells the infra process of the process of the pod's network (0: none), with

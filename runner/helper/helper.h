@@ -30,9 +30,9 @@ void podunit_heed_signals(void); /* again, for a program to be executed */
 int podunit_drop_privileges(void);
 
 /* Give up everything that is reached by a path: 0 if the root is an empty directory that
- * cannot be written to. The trees mounted at shm and etc, if they are not empty, stay mounted
- * at /shm and /etc in the mount namespace, above that directory (confine.c). */
-int podunit_leave_root(const char *shm, const char *etc);
+ * cannot be written to. What is mounted at shm, if that is not empty, stays mounted at /shm in
+ * the mount namespace, beside that directory (confine.c). */
+int podunit_leave_root(const char *shm);
 
 /* Receive what Go sends with descriptors: a byte into what and up to max descriptors. How
  * many there are; -1 if the sender has gone without it (receive.c). */

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -322,7 +323,6 @@ func TestAHelperEndsWithTheContainer(t *testing.T) {
 	}
 }
 
-// TestAHelperGivesUpPrivileges looks at what the kernel says of it and of its guard.
 // TestTheNetworkEndsWithItsContainer also if it is deaf to what systemd would say.
 func TestTheNetworkEndsWithItsContainer(t *testing.T) {
 	r := startRelay(t, "")
@@ -375,6 +375,7 @@ func TestTheRuntimesWordsAreNotTheContainers(t *testing.T) {
 	}
 }
 
+// TestAHelperGivesUpPrivileges looks at what the kernel says of it and of its guard.
 func TestAHelperGivesUpPrivileges(t *testing.T) {
 	r := startRelay(t, "")
 	for _, pid := range []int{r.PID, guardOf(t, r.PID)} {
@@ -425,7 +426,7 @@ func TestInfraHasNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if e.Name() != "empty" && e.Name() != "shm" && e.Name() != "etc" {
+			if e.Name() != "empty" && e.Name() != "shm" {
 				t.Errorf("%s shows %s", dir, e.Name())
 			}
 		}
@@ -463,6 +464,41 @@ func TestInfraHasNothing(t *testing.T) {
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(r.PID, &status, 0, nil); err != nil || status.ExitStatus() != 1 {
 		t.Errorf("%s ended with %v, %v; 1 tells the manager that it failed", cmd.Args[0], status, err)
+	}
+}
+
+// TestInfraOfAnotherUser is that of a pod with a user namespace of its own, in which we are root
+// or, as with keep-id, somebody else.
+func TestInfraOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces need root here")
+	}
+	for name, ids := range map[string][]syscall.SysProcIDMap{
+		"root":           {{ContainerID: 0, HostID: 0, Size: 1000}},
+		"a user":         {{ContainerID: 0, HostID: 1, Size: 1000}, {ContainerID: 1000, HostID: 0, Size: 1}},
+		"without a root": {{ContainerID: 1000, HostID: 0, Size: 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Infra{Namespaces: unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Hostname: "box", UIDs: ids, GIDs: ids}.Start((*exec.Cmd).Start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ended(r.PID) {
+				t.Fatal("it ended at once")
+			}
+			confined(t, r.PID, 2)
+			if entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/root", r.PID)); err != nil || len(entries) > 0 {
+				t.Errorf("its root: %v, %v", entries, err)
+			}
+			kill(t, r.PID, unix.SIGTERM)
+			var status unix.WaitStatus
+			if _, err := unix.Wait4(r.PID, &status, 0, nil); err != nil || status != 0 {
+				t.Errorf("it ended with %v, %v", status, err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -13,9 +13,9 @@
  * When the pod's network has ended, it ends with status 1: the pod's unit fails, takes the
  * units of the containers along, and Restart= does what it says.
  *
- * usage: podunit-infra HOSTNAME SHM ETC
- * An empty HOSTNAME leaves the name alone. SHM and ETC are trees that it holds for the
- * containers (podunit_leave_root).
+ * usage: podunit-infra HOSTNAME SHM
+ * An empty HOSTNAME leaves the name alone. SHM is a mount that it holds for the containers
+ * (podunit_leave_root).
  * File descriptors: 3 is closed once all is set; 4 is a socket that brings "w" with a pidfd of
  * the process of the network, if there is one.
  */
@@ -48,7 +48,7 @@ int podunit_infra_main(int argc, char **argv)
 	sigset_t set;
 	char what;
 
-	if (argc != 4)
+	if (argc != 3)
 		return 2;
 	podunit_ignore_signals();
 	if (argv[1][0] && sethostname(argv[1], strlen(argv[1])) < 0)
@@ -58,7 +58,7 @@ int podunit_infra_main(int argc, char **argv)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGQUIT);
 	polls[0].fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (polls[0].fd < 0 || podunit_leave_root(argv[2], argv[3]) < 0 || podunit_drop_privileges() < 0)
+	if (polls[0].fd < 0 || podunit_leave_root(argv[2]) < 0 || podunit_drop_privileges() < 0)
 		return 1;
 	prctl(PR_SET_NAME, "podunit-infra", 0, 0, 0);
 	close(0);

@@ -99,7 +99,7 @@ func TestLabHelpers(t *testing.T) {
 				before := l.MustRun(user, s.systemctl+" show -P NRestarts "+unit)
 				l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, unit, "pasta"))
 				l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts %s) -gt %s ] && %s is-active %s", s.systemctl, unit, before, s.systemctl, unit), 30*time.Second)
-				l.MustRun(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'")
+				l.Eventually(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'", 20*time.Second)
 				l.helperOf(user, s.systemctl, unit, "pasta")
 			}
 			l.Eventually(user, s.systemctl+" is-active member", 30*time.Second)
@@ -121,24 +121,94 @@ func TestLabHelpers(t *testing.T) {
 	}
 }
 
+// TestLabFiles has containers write into the files that are made for them.
+func TestLabFiles(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	for _, user := range []string{"alice", "root"} {
+		l.MustRun(user, "podunit pull -q "+image)
+		t.Run(user, func(t *testing.T) {
+			l := l.on(t)
+			const files = "for f in /etc/hosts /etc/resolv.conf /etc/hostname /run/.containerenv; do "
+			run := `r=$(readlink -f ${XDG_RUNTIME_DIR:-/run}); used() { df --output=used -k $r | tail -1; }; before=$(used)
+				podunit run -d --name f --stop-signal KILL ` + image + ` sh -c '` + files + `dd if=/dev/zero bs=1M count=8 2>/dev/null >>$f || exit 1; done; sleep 1000'
+				podunit exec f sh -c 'while [ $(wc -c </run/.containerenv) -lt 8388608 ]; do sleep 0.1; done'
+				echo $(($(used) - before)); podunit rm -f -t 0 f`
+			got := strings.Fields(l.MustRun(user, run))
+			if kb := 0; len(got) < 2 {
+				t.Errorf("%q", got)
+			} else if _, err := fmt.Sscan(got[len(got)-2], &kb); err != nil || kb > 4096 {
+				t.Errorf("32 MB written into the files take %s kB of the runtime directories' memory (%v)", got[len(got)-2], err)
+			}
+			// Programs do write names there, and find them.
+			if got := l.MustRun(user, "podunit run --rm "+image+" sh -c 'echo 10.1.2.3 here >>/etc/hosts; grep here /etc/hosts'"); got != "10.1.2.3 here" {
+				t.Errorf("%q", got)
+			}
+			l.MustRun(user, "podunit pod create --name p && podunit run -d --pod p --name a --stop-signal KILL "+image+" sleep 1000 && podunit run --rm --pod p "+image+" sh -c 'echo 10.1.2.3 there >>/etc/hosts' && podunit exec a grep there /etc/hosts; podunit pod rm -f -t 0 p")
+			if got := l.MustRun(user, "ls $(podunit info --format '{{.Store.GraphRoot}}')/podunit/files"); got != "" {
+				t.Errorf("left over: %s", got)
+			}
+		})
+	}
+}
+
 // TestLabKeepID runs what differs where containers have a user namespace of their own.
 func TestLabKeepID(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", "podunit pull -q "+image)
-	for name, script := range map[string]string{
-		"exec":             "podunit run -d --userns=keep-id --network none --name k --stop-signal KILL " + image + " sleep 1000 && podunit exec k id -u && podunit exec -u 0 k id -u && podunit rm -f -t 0 k",
-		"exec with a tty":  "podunit run -d --userns=keep-id --name t --stop-signal KILL " + image + " sleep 1000 && script -qec 'podunit exec -it t id -u' /dev/null && podunit rm -f -t 0 t",
-		"pod":              "podunit pod create --userns keep-id --name p && timeout 60 podunit run --rm --pod p " + image + " id -u; r=$?; podunit pod rm -f -t 0 p; exit $r",
-		"detached in pod":  "podunit pod create --userns keep-id --name q && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 && podunit exec m id -u; r=$?; podunit pod rm -f -t 0 q; exit $r",
-		"pod of many maps": "podunit pod create --uidmap 0:1:1000 --gidmap 0:1:1000 --name u && timeout 60 podunit run --rm --pod u " + image + " id -u; r=$?; podunit pod rm -f -t 0 u; exit $r",
+	const ids = "podunit exec $c id -u && podunit exec -u 0 $c sh -c 'id -u; ls /sys/class/net; cat /proc/sys/kernel/hostname'"
+	for name, c := range map[string]struct{ script, want string }{
+		"exec":            {"podunit run -d --userns=keep-id --hostname box --name c --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=c; " + ids, "1000 0 lo box"},
+		"exec, attached":  {"podunit run --rm --userns=keep-id --hostname box --name a --stop-signal KILL " + image + " sleep 1000 & until podunit exec a true 2>/dev/null; do sleep 0.1; done; c=a; " + ids + "; podunit rm -f -t 0 a >/dev/null; wait", "1000 0 lo box"},
+		"exec, no net":    {"podunit run -d --userns=keep-id --network none --hostname box --name n --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=n; " + ids, "1000 0 lo box"},
+		"exec, a tty":     {"podunit run -d --userns=keep-id --network none --name t --stop-signal KILL " + image + " sleep 1000 >/dev/null; script -qec 'podunit exec -it t id -u' /dev/null | tr -d '\r'", "1000"},
+		"pod":             {"podunit pod create --userns keep-id --name p >/dev/null && timeout 60 podunit run --rm --pod p " + image + " id -u", "1000"},
+		"exec in the pod": {"podunit pod create --userns keep-id --name q >/dev/null && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=m; " + ids, "1000 0 lo q"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := l.on(t)
-			stdout, stderr, code := l.Run("alice", script)
-			if code != 0 {
-				t.Errorf("status %d\n%s%s%s", code, stdout, stderr, l.MustRun("alice", "journalctl --user -n 25 -o cat"))
+			stdout, stderr, code := l.Run("alice", c.script)
+			// The name of the machine's interface is not ours to know.
+			var got []string
+			for _, w := range strings.Fields(stdout) {
+				if !strings.HasPrefix(w, "host") && !strings.HasPrefix(w, "eth") && !strings.HasPrefix(w, "en") {
+					got = append(got, w)
+				}
 			}
-			t.Log(stdout)
+			if code != 0 || strings.Join(got, " ") != c.want {
+				t.Errorf("status %d, %q, want %q\n%s%s", code, got, c.want, stderr, l.MustRun("alice", "journalctl --user -n 25 -o cat"))
+			}
 		})
 	}
+	if left := l.MustRun("alice", "ls -d $XDG_RUNTIME_DIR/podunit/containers/*/exec-* 2>/dev/null; podunit pod rm -fa -t 0; podunit rm -fa -t 0 >/dev/null"); strings.Contains(left, "exec-") {
+		t.Errorf("left over: %s", left)
+	}
+}
+
+// TestLabRawCrash is informational.
+func TestLabRawCrash(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", "podunit pull -q "+image)
+	l.WriteFile("alice", ".config/containers/systemd/crash.container", "[Container]\nImage="+image+"\nNetwork=none\nExec=sh -c 'sleep 1; seq 1 20000; exit 3'\n")
+	l.MustRun("alice", "systemctl --user daemon-reload")
+	for range 4 {
+		t.Log(l.MustRun("alice", "systemctl --user start crash; sleep 3; journalctl --user -u crash -o cat -I | grep -c '^[0-9]*$'; systemctl --user reset-failed crash"))
+	}
+	t.Log(l.MustRun("alice", "journalctl --user -u crash -n 8"))
+}
+
+// TestLabPodStop ends pods: as soon as was asked for, and one whose start fails again and again.
+func TestLabPodStop(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", "podunit pull -q "+image)
+	// Without -t it has its own time, which is so long that this test would end first.
+	const pod = "podunit pod create --name p1 >/dev/null && podunit run -d --stop-timeout 100000 --pod p1 --name pa " + image + " sleep 100000 >/dev/null && "
+	for _, verb := range []string{"pod stop -t 1 p1", "pod rm -f -t 1 p1"} {
+		l.MustRun("alice", pod+"podunit "+verb+"; podunit pod rm -f -t 0 p1 >/dev/null")
+	}
+	if got := l.MustRun("alice", pod+"systemctl --user show -P TimeoutStopUSec pa; podunit pod rm -f -t 0 p1 >/dev/null"); !strings.HasPrefix(got, "1d") {
+		t.Errorf("the unit of a container with a day to stop waits for %s", got)
+	}
+	l.MustRun("alice", "podunit pod create --restart=on-failure -p 8600:80 --name bad; "+
+		`perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalPort => 8600, Listen => 1) or die $!; sleep 1000' & sleep 0.5; podunit pod start bad && exit 1; podunit pod rm -f -t 0 bad; kill %1; sleep 2; `+
+		"! systemctl --user list-units --all --plain --no-legend 'bad*' | grep . && ! podunit pod exists bad")
 }

@@ -4,6 +4,7 @@ package netns
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,6 +73,30 @@ func TestSysfs(t *testing.T) {
 	}
 	if err := Sysfs(filepath.Join(dir, "nowhere"), dir); err == nil {
 		t.Error("no network namespace is no error")
+	}
+}
+
+// TestInside starts a program in another process's namespaces, and comes back.
+func TestInside(t *testing.T) {
+	before, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := in(t, "hostname other", unix.CLONE_NEWUTS|unix.CLONE_NEWIPC)
+	var said []byte
+	ns := fmt.Sprintf("/proc/%d/ns/", pid)
+	err = Inside([]string{ns + "uts", ns + "ipc"}, func() (err error) {
+		said, err = exec.Command("hostname").Output()
+		return err
+	})
+	if err != nil || string(said) != "other\n" {
+		t.Errorf("%q, %v", said, err)
+	}
+	if after, err := os.Hostname(); err != nil || after != before {
+		t.Errorf("our host name is %q, %v", after, err)
+	}
+	if err := Inside([]string{"/nonexistent"}, func() error { t.Error("it runs elsewhere"); return nil }); err == nil {
+		t.Error("no error of a namespace that is not there")
 	}
 }
 

@@ -98,6 +98,25 @@ func Do(ns *os.File, f func() error) error {
 	})
 }
 
+// Inside runs f on a thread that is in the namespaces at the paths, of any kind that a thread can
+// enter alone: network, IPC, UTS, cgroup. What f starts is in them as well.
+func Inside(paths []string, f func() error) error {
+	return onThread(func() (back bool, err error) {
+		for _, path := range paths {
+			ns, err := os.Open(path)
+			if err != nil {
+				return false, err
+			}
+			err = unix.Setns(int(ns.Fd()), 0)
+			ns.Close()
+			if err != nil {
+				return false, fmt.Errorf("enter the namespace %s: %w", path, err)
+			}
+		}
+		return false, f()
+	})
+}
+
 // Addresses lists the addresses in a network namespace that others can use, IPv4 first. A
 // link-local IPv6 address means nothing without its interface, and is left out.
 func Addresses(ns *os.File) ([]netip.Addr, error) {

@@ -29,12 +29,13 @@ type Request struct {
 	// Ports to publish; only pasta can.
 	Ports []spec.PortMapping
 	// Dir is the runtime directory of the container or pod, on a tmpfs, in a directory of
-	// podunit's own. Its last part is unique. It gets the files hosts, resolv.conf, netns and
-	// pasta.pid.
+	// podunit's own. Its last part is unique. It gets the files netns and pasta.pid.
 	Dir string
 	// Hosts and Resolver say what the files hosts and resolv.conf are to have; nil for no file.
 	Hosts    *Hosts
 	Resolver *Resolver
+	// Files is the directory of these two.
+	Files string
 	// Joined are the files of the container whose network this is; nil for a network of one's own.
 	Joined *Joined
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
@@ -174,7 +175,7 @@ func (n *Network) emptyFiles() error {
 		if !want {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(n.req.Dir, name), nil, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(n.req.Files, name), nil, 0o644); err != nil {
 			return err
 		}
 	}
@@ -221,7 +222,7 @@ func (n *Network) work(ctx context.Context, rootfs string) error {
 // writeFiles gives hosts and resolv.conf their contents: those of the container whose network is
 // joined, where nothing else was asked for.
 func (n *Network) writeFiles(rootfs string) error {
-	hosts, resolv, j := filepath.Join(n.req.Dir, hostsFile), filepath.Join(n.req.Dir, resolvFile), n.req.Joined
+	hosts, resolv, j := filepath.Join(n.req.Files, hostsFile), filepath.Join(n.req.Files, resolvFile), n.req.Joined
 	var err error
 	switch h := n.req.Hosts; {
 	case h == nil:

@@ -315,7 +315,7 @@ func TestHostsOfTheImage(t *testing.T) {
 	hosts := func(base, rootfs string) string {
 		t.Helper()
 		n, err := Start(context.Background(), Request{
-			Network: spec.Network{Mode: spec.NetHost}, Dir: dir, Config: &config.Config{}, Hosts: &Hosts{Base: base, Names: []string{"web"}},
+			Network: spec.Network{Mode: spec.NetHost}, Dir: t.TempDir(), Files: dir, Config: &config.Config{}, Hosts: &Hosts{Base: base, Names: []string{"web"}},
 		})
 		if err != nil {
 			t.Fatal(err)

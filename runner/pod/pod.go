@@ -312,7 +312,10 @@ func (e *Engine) stopInfra(s Status) error {
 	return process.End(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
 }
 
-// Stop stops all members, then the infra process.
+// OwnTimes, in place of the time between the stop signal and SIGKILL, gives each container its own.
+const OwnTimes time.Duration = -1
+
+// Stop stops all members, then the infra process. timeout counts for all of them.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
 	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
@@ -330,7 +333,11 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 	// All at once: together they take as long as the slowest, not as long as all.
 	errs := make(chan error, len(members))
 	for _, m := range members {
-		go func() { errs <- e.Containers.Stop(ctx, m, m.StopTimeout(timeout)) }()
+		grace := timeout
+		if timeout == OwnTimes {
+			grace = m.StopTimeout(time.Duration(e.Containers.Config.Engine.StopTimeout) * time.Second)
+		}
+		go func() { errs <- e.Containers.Stop(ctx, m, grace) }()
 	}
 	var all []error
 	for range members {
@@ -387,7 +394,7 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if r.Spec.MainPIDFile != "" {
 		_ = os.Remove(r.Spec.MainPIDFile) // systemd may have been first
 	}
-	if err := os.RemoveAll(e.Dir(r.ID)); err != nil {
+	if err := errors.Join(os.RemoveAll(e.Dir(r.ID)), os.RemoveAll(e.Containers.Files(r.ID))); err != nil {
 		return err
 	}
 	step.Crash("pod directory removed")
@@ -430,7 +437,7 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	if s.InfraPID == 0 {
 		return nil, fmt.Errorf("pod %s is not running", r.Name)
 	}
-	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
+	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Files: e.Containers.Files(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
 // EnsurePIDFile gives a pod a process ID file, if it has none.

@@ -24,6 +24,7 @@ type start struct {
 	*Engine
 	pod     Record
 	dir     string // the runtime directory
+	files   string // that of the files that are bound into its containers
 	network *network.Network
 	infra   *helper.Running
 	status  Status
@@ -40,7 +41,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 	if s := e.Status(r); s.InfraPID != 0 {
 		return s, nil
 	}
-	s := &start{Engine: e, pod: r, dir: e.Dir(r.ID), status: Status{Unit: unit}}
+	s := &start{Engine: e, pod: r, dir: e.Dir(r.ID), files: e.Containers.Files(r.ID), status: Status{Unit: unit}}
 	// What a start that was cut short has left, pasta above all.
 	if err := network.Release(s.dir); err != nil {
 		return s.status, err
@@ -56,7 +57,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 }
 
 func (s *start) makeDir(context.Context) error {
-	if err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.dir, 0o700)); err != nil {
+	if err := errors.Join(os.RemoveAll(s.dir), os.MkdirAll(s.dir, 0o700), os.MkdirAll(s.files, 0o700)); err != nil {
 		return err
 	}
 	return s.mountShm(s.pod, filepath.Join(s.dir, "shm"))
@@ -64,18 +65,18 @@ func (s *start) makeDir(context.Context) error {
 
 func (s *start) removeDir(context.Context) error {
 	_ = unix.Unmount(filepath.Join(s.dir, "shm"), unix.MNT_DETACH) // not there if it failed
-	return os.RemoveAll(s.dir)
+	return errors.Join(os.RemoveAll(s.dir), os.RemoveAll(s.files))
 }
 
 func (s *start) beginNetwork(ctx context.Context) error {
-	if err := os.WriteFile(filepath.Join(s.dir, "hostname"), []byte(s.pod.Hostname()+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.files, "hostname"), []byte(s.pod.Hostname()+"\n"), 0o644); err != nil {
 		return err
 	}
 	req, err := s.Network(s.pod)
 	if err != nil {
 		return err
 	}
-	req.Dir = s.dir
+	req.Dir, req.Files = s.dir, s.files
 	if s.network, err = network.Start(ctx, req); err != nil {
 		return err
 	}

@@ -123,6 +123,9 @@ func (i Identity) Hint() string {
 		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)
 		return fmt.Sprintf("as root: usermod --add-subuids %s --add-subgids %s %s", ids, ids, i.name())
 	case IDMapRefused:
+		if keys := confined(); keys != "" {
+			return "the [Service] section has " + keys + ": no container can start with it, remove it; podunit check names the line"
+		}
 		if strings.Contains(i.Detail, "not permitted") {
 			return "newuidmap and newgidmap must be setuid root: apt install --reinstall uidmap"
 		}

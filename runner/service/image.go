@@ -10,6 +10,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
@@ -54,7 +55,25 @@ func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Im
 	if name == "" && len(img.Names) > 0 {
 		name = img.Names[0]
 	}
+	if unit := e.startingUnit(); unit != "" {
+		img = e.instead(ctx, unit, c.Image, img)
+	}
 	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
+}
+
+// instead is the image that a unit is to run for the one that its reference means: usually that
+// one, and an older one where an update has found that the unit fails with it.
+func (e *Engine) instead(ctx context.Context, unit, reference string, current *image.Image) *image.Image {
+	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), unit, reference, current.ID)
+	if id == "" {
+		return current
+	}
+	older, err := e.Images.Pull(ctx, id, image.PullOptions{Policy: image.PullNever})
+	if err != nil {
+		e.Warn(fmt.Sprintf("%s failed with the present image of %s, and the one before is gone: %v", unit, reference, err))
+		return current
+	}
+	return older
 }
 
 // ReportPull tells the service manager how a pull gets on: a line for the status, and

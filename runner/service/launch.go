@@ -79,14 +79,14 @@ func (e *Engine) readiness(ctx context.Context, manager notify.Socket, l *contai
 	if r.Spec.SdNotify != "container" || !manager.Present() {
 		return r.Spec.SdNotify
 	}
-	l.StartLimit, l.StopLimit = defaultTimeout, defaultTimeout
+	start, stop := defaultTimeout, defaultTimeout
 	if p, err := e.ownProperties(ctx); err == nil {
 		if p.Transient && e.Own.Name == serviceName(*r) && r.Unit == "" {
 			return "conmon"
 		}
-		l.StartLimit, l.StopLimit = p.StartTimeout, p.StopTimeout
+		start, stop = p.StartTimeout, p.StopTimeout
 	}
-	l.NotifySocket = manager.Path()
+	l.NotifySocket, l.StartLimit, l.StopLimit = manager.Path(), start, stop
 	return r.Spec.SdNotify
 }
 

@@ -287,6 +287,46 @@ func TestStopPod(t *testing.T) {
 	}
 }
 
+// TestStopPodWithinATime kills what the unit waits for longer than was asked.
+func TestStopPodWithinATime(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.podWith("web")
+	r, err := w.Containers.Lookup("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := w.running(r, "web.service").Process.Pid
+	w.manager.stops = func(string) error {
+		for deadline := time.Now().Add(30 * time.Second); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				return errors.New("it does not end")
+			}
+		}
+		return nil
+	}
+	if err := w.StopPod(context.Background(), p, 0); err != nil || w.alive(r) {
+		t.Errorf("%v; alive %t", err, w.alive(r))
+	}
+}
+
+// TestRemovePodThatIsAboutToStart is that of a pod whose start has failed, so that it is in no unit,
+// and whose service has a restart policy.
+func TestRemovePodThatIsAboutToStart(t *testing.T) {
+	for _, force := range []bool{false, true} {
+		w := newWorld(t)
+		p, err := w.Pods.Create(context.Background(), spec.Pod{Name: "bad"}, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.manager.set("bad-pod.service", unit.Properties{LoadState: "loaded", ActiveState: "activating"})
+		err = w.RemovePod(context.Background(), p, force, 0)
+		_, gone := w.Pods.Lookup("bad")
+		if force != (err == nil) || force != w.manager.asked("stop bad-pod.service") || force != w.manager.asked("free bad-pod.service") || force != errors.Is(gone, pod.ErrNotFound) {
+			t.Errorf("force %t: %v; %v; the pod: %v", force, err, w.manager.calls, gone)
+		}
+	}
+}
+
 func TestRemovePod(t *testing.T) {
 	w := newWorld(t)
 	p, runs := w.podWith("web")

@@ -100,6 +100,9 @@ func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
 	return spec.Network{Mode: spec.NetNS, Path: path}, &files, nil
 }
 
+// Online returns when the machine is on the network, or will not be soon.
+func (e *Engine) Online(ctx context.Context) error { return e.waitOnline(ctx) }
+
 // waitOnline waits for a route that is about to come, in a unit of a user: such a unit
 // cannot be ordered after the system's network-online.target.
 func (e *Engine) waitOnline(ctx context.Context) error {

@@ -10,7 +10,9 @@ import (
 
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
 )
 
 // CreatePod makes a pod without starting it. args are the words of the command that asked for it.
@@ -79,15 +81,60 @@ func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 }
 
 // StopPod stops through the pod's unit, which takes the units of its containers along,
-// unless that unit is asking. d is the time between the stop signal and SIGKILL.
+// unless that unit is asking. d is the time between the stop signal and SIGKILL, for all containers.
 func (e *Engine) StopPod(ctx context.Context, p pod.Record, d time.Duration) error {
-	s := e.Pods.Status(p)
-	if s.Unit != "" && s.Unit != e.Own.Name && (s.InfraPID != 0 || e.comesBack(ctx, s.Unit, e.podRuns(p))) {
-		if err := e.StopUnit(ctx, s.Unit); err == nil {
+	if name := e.podUnit(p); name != "" && name != e.Own.Name && (e.podRuns(p)() || e.comesBack(ctx, name, e.podRuns(p))) {
+		if err := e.withinPod(p, d, func() error { return e.StopUnit(ctx, name) }); err == nil {
 			return nil
 		}
 	}
 	return e.Pods.Stop(ctx, p, d)
+}
+
+// podUnit is the unit that the pod runs in, or may be about to: one whose start has failed is in
+// none, and yet its transient service may try again.
+func (e *Engine) podUnit(p pod.Record) string {
+	if name := e.Pods.Status(p).Unit; name != "" {
+		return name
+	}
+	if p.Unit == "" {
+		return podServiceName(p)
+	}
+	return ""
+}
+
+// withinPod does something that waits for the end of a pod's containers, whose units know how long
+// they were to have when they were made. If d is asked for and has passed, they are killed.
+func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error {
+	if d == pod.OwnTimes {
+		return do()
+	}
+	members, err := e.Pods.Members(p)
+	if err != nil {
+		return err
+	}
+	// What is waited for, and nothing that is started meanwhile.
+	running := map[int]uint64{}
+	for _, m := range members {
+		s, err := e.Containers.Status(m.ID)
+		if err != nil {
+			return err
+		}
+		if s.PID != 0 {
+			running[s.PID] = s.StartTicks
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(d):
+	}
+	for pid, ticks := range running {
+		err = errors.Join(err, process.End(pid, ticks, unix.SIGKILL, lockWait))
+	}
+	return errors.Join(<-done, err)
 }
 
 // podRuns looks whether the pod's infra process runs.
@@ -102,13 +149,15 @@ func (e *Engine) RemovePod(ctx context.Context, p pod.Record, force bool, d time
 	if err != nil {
 		return err
 	}
-	s := e.Pods.Status(p)
+	if name := podServiceName(p); p.Unit == "" && name != e.Own.Name {
+		units = append(units, name)
+	}
 	if force {
 		if err := e.StopPod(ctx, p, d); err != nil {
 			return err
 		}
-	} else if s.InfraPID == 0 && s.Unit != "" && s.Unit != e.Own.Name && e.comesBack(ctx, s.Unit, e.podRuns(p)) {
-		return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, s.Unit)
+	} else if name := e.podUnit(p); !e.podRuns(p)() && name != "" && name != e.Own.Name && e.comesBack(ctx, name, e.podRuns(p)) {
+		return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, name)
 	}
 	if err := e.Pods.Remove(ctx, p, force, d); err != nil {
 		return err

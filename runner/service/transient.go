@@ -7,7 +7,6 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -105,7 +104,7 @@ func (e *Engine) StartPodService(ctx context.Context, p pod.Record, t Transient)
 		Type:        "forking",
 		PIDFile:     p.Spec.MainPIDFile,
 		Start:       []string{e.Program, "pod", "start", p.ID},
-		Stop:        []string{e.Program, "pod", "stop", "--ignore", "--time=" + strconv.Itoa(int(e.StopTimeout().Seconds())), p.ID},
+		Stop:        []string{e.Program, "pod", "stop", "--ignore", p.ID},
 		Environment: e.serviceEnvironment(name),
 		Directory:   e.Directory,
 		Identifier:  p.Name,

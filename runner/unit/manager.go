@@ -86,6 +86,7 @@ type conn interface {
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
+	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ReloadContext(ctx context.Context) error
 }
 
@@ -234,8 +235,19 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	return err
 }
 
-// Restart stops and starts a unit and waits until it is up.
+// Restart stops and starts a unit and waits until it is up. The manager forgets the starts before: those that somebody asks
+// for do not use up the tries of a restart policy. It leaves a unit that has failed as it is, as forgetting the failure of a
+// transient one removes it.
 func (m *Manager) Restart(ctx context.Context, name string) error {
+	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
+	if err != nil {
+		return fmt.Errorf("unit %s: %w", name, err)
+	}
+	if properties(raw).ActiveState != "failed" {
+		if err := m.ResetFailed(ctx, name); err != nil {
+			return fmt.Errorf("unit %s: %w", name, err)
+		}
+	}
 	return m.job(ctx, "restart", name, func(ctx context.Context, done chan<- string) error {
 		_, err := m.conn.RestartUnitContext(ctx, name, "replace", done)
 		return err
@@ -266,9 +278,11 @@ type Properties struct {
 	ActiveState  string // active, activating, inactive, failed …
 	SubState     string // running, exited, auto-restart …
 	FragmentPath string // its file; empty if there is none
+	SourcePath   string // the file that its own was generated from; empty if there is none
 	InvocationID string // 32 hexadecimal digits of the current or last run
 	Transient    bool
-	HasJob       bool // something is asked of it: start, stop …
+	After        []string // units that it is ordered after
+	HasJob       bool     // something is asked of it: start, stop …
 	// The rest is a service's only.
 	MainPID      int
 	Result       string // success, exit-code, signal, timeout …
@@ -278,6 +292,7 @@ type Properties struct {
 	Restarts     int    // how often the manager restarted it by itself since somebody started it
 	// What it has to start and to stop; zero for no limit.
 	StartTimeout, StopTimeout time.Duration
+	Type                      string // notify, oneshot …
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
@@ -302,6 +317,13 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	if !p.Exists() || !strings.HasSuffix(name, ".service") {
 		return p, nil
 	}
+	// With a limit that never forgets, the manager also counts the restart that the limit refused.
+	tries := math.MaxInt
+	if forget, _ := raw["StartLimitIntervalUSec"].(uint64); forget == math.MaxUint64 {
+		if burst, ok := raw["StartLimitBurst"].(uint32); ok && burst > 0 {
+			tries = int(burst) - 1
+		}
+	}
 	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
 	if err != nil {
 		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
@@ -311,8 +333,9 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Result, p.StatusText = text(raw, "Result"), text(raw, "StatusText")
 	p.Restart, p.ControlGroup = text(raw, "Restart"), text(raw, "ControlGroup")
 	restarts, _ := raw["NRestarts"].(uint32)
-	p.Restarts = int(restarts)
+	p.Restarts = min(int(restarts), tries)
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
+	p.Type = text(raw, "Type")
 	return p, nil
 }
 
@@ -323,11 +346,13 @@ func properties(raw map[string]any) Properties {
 		ActiveState:  text(raw, "ActiveState"),
 		SubState:     text(raw, "SubState"),
 		FragmentPath: text(raw, "FragmentPath"),
+		SourcePath:   text(raw, "SourcePath"),
 	}
 	if id, ok := raw["InvocationID"].([]byte); ok {
 		p.InvocationID = hex.EncodeToString(id)
 	}
 	p.Transient, _ = raw["Transient"].(bool)
+	p.After, _ = raw["After"].([]string)
 	if job, ok := raw["Job"].([]any); ok && len(job) > 0 { // (uo): number and object
 		id, _ := job[0].(uint32)
 		p.HasJob = id != 0
@@ -375,6 +400,18 @@ func (m *Manager) StartService(ctx context.Context, name string, s Service) erro
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return m.startTransient(ctx, name, props, true)
+}
+
+// Launch starts a transient service and does not wait for it.
+func (m *Manager) Launch(ctx context.Context, name string, s Service) error {
+	props, err := s.properties()
+	if err != nil {
+		return err
+	}
+	if _, err := m.conn.StartTransientUnitContext(ctx, name, "replace", props, nil); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return nil
 }
 
 // startTransient stops the unit again if ctx ends, unless it ends with us.

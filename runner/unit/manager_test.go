@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type fake struct {
 	unit    map[string]any
 	service map[string]any
 	listed  []string // answer to any pattern
+	files   []string // unit files
 }
 
 func (f *fake) do(done chan<- string, words ...string) (int, error) {
@@ -67,6 +69,13 @@ func (f *fake) ListUnitsByPatternsContext(_ context.Context, _, patterns []strin
 	}
 	return out, f.refuse
 }
+func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) ([]systemd.UnitFile, error) {
+	var out []systemd.UnitFile
+	for _, path := range f.files {
+		out = append(out, systemd.UnitFile{Path: path})
+	}
+	return out, f.refuse
+}
 func (f *fake) ReloadContext(context.Context) error { return nil }
 func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
 	return f.unit, nil
@@ -82,8 +91,12 @@ func TestJobs(t *testing.T) {
 	if err := errors.Join(m.Start(ctx, "a.service"), m.Restart(ctx, "a.service"), m.Stop(ctx, "a.service")); err != nil {
 		t.Error(err)
 	}
-	if got := strings.Join(f.asked, ","); got != "start a.service replace,restart a.service replace,stop a.service replace" {
+	if got := strings.Join(f.asked, ","); got != "start a.service replace,reset a.service,restart a.service replace,stop a.service replace" {
 		t.Errorf("asked %s", got)
+	}
+	f = &fake{result: "done", unit: map[string]any{"LoadState": "loaded", "ActiveState": "failed"}}
+	if err := (&Manager{conn: f}).Restart(ctx, "a.service"); err != nil || strings.Join(f.asked, ",") != "restart a.service replace" {
+		t.Errorf("restart of a unit that has failed: %v, asked %q", err, f.asked)
 	}
 	f = &fake{refuse: dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit"}}
 	if err := (&Manager{conn: f}).Stop(ctx, "absent.service"); err != nil {
@@ -113,8 +126,12 @@ func TestProperties(t *testing.T) {
 		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
 		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a", Restarts: 3,
 	}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	f.unit["StartLimitIntervalUSec"], f.unit["StartLimitBurst"] = uint64(math.MaxUint64), uint32(3)
+	if got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service"); err != nil || got.Restarts != 2 {
+		t.Errorf("of three restarts the limit refused one: %d, %v", got.Restarts, err)
 	}
 }
 
@@ -168,6 +185,9 @@ CollectMode=s inactive-or-failed`, uint64(math.MaxUint64))
 	}
 	if err := (&Manager{conn: f}).StartService(context.Background(), "web.service", Service{Start: []string{"podunit"}}); err == nil {
 		t.Error("a relative command")
+	}
+	if got := (Service{PIDFile: "/run/pod.pid"}).killMode(); got != "mixed" {
+		t.Errorf("a pod's unit kills %s", got)
 	}
 }
 
@@ -243,5 +263,22 @@ func TestEnvironment(t *testing.T) {
 	got := Environment([]string{"SECRET=x", "PATH=/bin", "PODUNIT_CRASH_AFTER=layer", "INVOCATION_ID=1", "HOME=/h"})
 	if strings.Join(got, " ") != "HOME=/h PATH=/bin PODUNIT_CRASH_AFTER=layer" {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestNoStartLimit: what somebody starts by hand, and no policy, is never refused for being started often.
+func TestNoStartLimit(t *testing.T) {
+	for _, restart := range []string{"", "no", "always"} {
+		props, err := Service{Start: []string{"/bin/true"}, Restart: restart}.properties()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, p := range props {
+			found = found || p.Name == "StartLimitIntervalUSec" && p.Value.Value() == uint64(0)
+		}
+		if !found {
+			t.Errorf("Restart=%q leaves the manager's limit of five starts in ten seconds", restart)
+		}
 	}
 }

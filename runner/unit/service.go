@@ -67,10 +67,7 @@ func (s Service) properties() ([]systemd.Property, error) {
 		prop("Type", kind),
 		prop("NotifyAccess", "all"),
 		prop("Delegate", true),
-		// Of a main process that fails, systemd skips ExecStop= and goes on to what is left. With
-		// mixed it would kill the log copier with lines in its hands; SIGTERM, which all get with
-		// control-group, the copier ignores until it has handed them over, and pasta obeys.
-		prop("KillMode", "control-group"),
+		prop("KillMode", s.killMode()),
 		// A burst of lines is no accident in a container's log. Zero would not turn
 		// journald's limit off, it is the manager's word for "not set". In a
 		// user's service it is the limit of user@.service that counts, see units/.
@@ -107,6 +104,9 @@ func (s Service) properties() ([]systemd.Property, error) {
 		} else {
 			props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 		}
+	} else {
+		// Only people start it, and they may as often as they like.
+		props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 	}
 	add(s.StartTimeout != 0, prop("TimeoutStartUSec", usec(s.StartTimeout)))
 	add(s.StopTimeout != 0, prop("TimeoutStopUSec", usec(s.StopTimeout)))
@@ -116,6 +116,17 @@ func (s Service) properties() ([]systemd.Property, error) {
 	add(len(s.After) > 0, prop("After", s.After))
 	add(s.Slice != "", prop("Slice", s.Slice))
 	return props, nil
+}
+
+// killMode is who gets SIGTERM besides the main process. When a main process fails, systemd skips
+// ExecStop= and goes on to what is left. With mixed it kills that at once, the log copier with
+// lines in its hands; with control-group all get SIGTERM, which the copier ignores until it has
+// handed them over. In a pod's unit nothing is handed over, and what is left hears SIGKILL only.
+func (s Service) killMode() string {
+	if s.PIDFile != "" {
+		return "mixed"
+	}
+	return "control-group"
 }
 
 // command is one Exec line, signature (sasb).

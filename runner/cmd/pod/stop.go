@@ -23,7 +23,7 @@ func NewStop(e *cli.Env) *cobra.Command {
 				return err
 			}
 			pods, err := resolve(x, args, all, ignore, false)
-			d := timeout.Or(x.StopTimeout())
+			d := timeout.Or(pod.OwnTimes)
 			return cli.ForEach(e, pods, err, podName, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},
 	}

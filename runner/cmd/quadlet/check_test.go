@@ -13,15 +13,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/generator/check"
-	"github.com/podunit/podunit/generator/quadlet"
-	"github.com/podunit/podunit/generator/report"
-	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd"
 )
 
-// program is podunit with the verbs of this package.
-var program = cli.Program{Verbs: []cli.Verb{{Name: "check", New: NewCheck}, {Name: "quadlet", New: New}}}
+// program is podunit with the verbs of this package, and those that units run.
+var program = cli.Program{Verbs: append(cmd.Life(), cli.Verb{Name: "check", New: NewCheck}, cli.Verb{Name: "quadlet", New: New})}
 
 // verb runs a command line of a user whose files are under home.
 func verb(home string, args ...string) (status int, stdout, stderr string) {
@@ -56,7 +53,7 @@ func TestCheckVerb(t *testing.T) {
 		"bad/a.container": "[Container]\nImage=docker.io/library/nginx\nPublishPrt=8080:80\nPublishPort=99999:80\n", "warn/b.container": "[Container]\nImage=nginx\n",
 		"many/a.container": "[Container]\nImage=a.b/c\nVolume=data.volume:/d\nPod=p.pod\n", "many/data.volume": "", "many/all.quadlets": "# FileName=p\n[Pod]\n",
 		"many/broken.volume": "[Volume]\nVolumName=x\n", "many/c.container": "[Container]\nImage=a.b/c\nVolume=broken.volume:/d\n",
-		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=80:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=80:80\n",
+		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n",
 		"good/c.volume": "",
 	})
 	for _, c := range []struct {
@@ -66,10 +63,10 @@ func TestCheckVerb(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"a directory", []string{dir + "/bad"}, 1, "bad/a.container:3:1: error: unsupported key 'PublishPrt' in group 'Container'\n    3 | PublishPrt=8080:80\n      | ^^^^^^^^^^\n  hint: did you mean PublishPort=?\n", "2 errors, 0 warnings in 1 unit file"},
-		{"a file", []string{dir + "/bad/a.container"}, 1, "a.container:4:13: error: PublishPort=99999:80 has no valid host port", "2 errors"},
+		{"a file", []string{dir + "/bad/a.container"}, 1, "a.container:4:13: error: PublishPort=99999:80 is refused by the runner: host port: ", "2 errors"},
 		{"a file among others", []string{dir + "/many/a.container"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
 		{"a file that needs a broken one", []string{dir + "/many/c.container"}, 1, "c.container:3:8: error: Volume= needs broken.volume, which has an error", "1 error, 0 warnings in 1 unit file"},
-		{"files of which one clashes with another", []string{dir + "/many/a.container", dir + "/many/d.container"}, 1, "d.container:3:13: error: host port 80/tcp is published by e.container too", "1 error, 0 warnings in 2 unit files"},
+		{"files of which one clashes with another", []string{dir + "/many/a.container", dir + "/many/d.container"}, 1, "d.container:3:13: error: host port 8080/tcp is published by e.container too", "1 error, 0 warnings in 2 unit files"},
 		{"warnings", []string{dir + "/warn"}, 0, "b.container:2:7: warning: ", "0 errors, 1 warning"},
 		{"strict", []string{"--strict", dir + "/warn"}, 1, "warning", "0 errors, 1 warning"},
 		{"all is well", []string{"--strict", dir + "/good"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
@@ -193,56 +190,6 @@ func TestFetch(t *testing.T) {
 		}
 		if name != want || string(data) != "[Container]\n" {
 			t.Errorf("%s: %q %q", path, name, data)
-		}
-	}
-}
-
-// TestCheckAgreesWithRunner: check and the verbs that units run are of one mind about values.
-func TestCheckAgreesWithRunner(t *testing.T) {
-	for value, good := range map[string]bool{
-		"[Container]\nPublishPort=127.0.0.1:80": true, "[Container]\nPublishPort=[::1]:80": true, "[Container]\nPublishPort=0:80/TCP": true,
-		"[Container]\nPublishPort=80:80/sctp": false, "[Container]\nPublishPort=80-82:80": false, "[Pod]\nPublishPort=80:80/sctp": false,
-		"[Container]\nUlimit=nofile=5:4": false, "[Container]\nUlimit=nofile=4:5": true, "[Container]\nVolume=a/b:/y": false, "[Container]\nVolume=/a:/": false,
-		"[Container]\nStopTimeout=-1": false, "[Container]\nUserNS=keep-id:foo=1": false, "[Container]\nHostName=a b": false, "[Container]\nTmpfs=/run:foo": false,
-		"[Container]\nPodmanArgs=--no-such-flag": false, "[Container]\nPodmanArgs=--cpus=2": true, "[Container]\nNetwork=slirp4netns": false, "[Container]\nMemory=$M": true,
-		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": true, "[Container]\nExec=--no-such-flag": true,
-		"[Container]\nAddCapability=chown,kill": true, "[Container]\nEnvironmentFile=/etc/passwd": true, "[Pod]\nShmSize=-1": false, "[Pod]\nShmSize=1m": true,
-	} {
-		in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-		if strings.HasPrefix(value, "[Pod]") {
-			in.Path = "/q/x.pod"
-		} else {
-			value = strings.Replace(value, "\n", "\nImage=localhost/a\n", 1)
-		}
-		in.File, _ = unitfile.Parse(in.Path, []byte(value+"\n"))
-		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
-		if (list.Errors() == 0) != good {
-			t.Errorf("%q: %v", value, list)
-		}
-	}
-}
-
-// TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
-func TestCheckOfWhatIsNotBuilt(t *testing.T) {
-	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nHealthCmd=true\n"))
-	list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
-	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
-		t.Errorf("%v", list)
-	}
-}
-
-// TestCheckOfFailedUnit: another error does not hide what the runner would refuse.
-func TestCheckOfFailedUnit(t *testing.T) {
-	for name, text := range map[string]string{
-		"x.container": "[Container]\nImage=localhost/a\nVolume=none.volume:/x\nUlimit=nofile=5:4\nMemory=1g\nEntrypoint=\nRunInit=true\nLabel=a=b c\nExec=sh -c x\n",
-		"x.pod":       "[Pod]\nVolume=none.volume:/x\nShmSize=-1\nHostName=a\nLabel=a=b\n",
-	} {
-		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
-		in.File, _ = unitfile.Parse(in.Path, []byte(text))
-		list := check.Check([]quadlet.Input{in}, check.Options{Refuse: refuse})
-		if list.Errors() != 2 || !strings.Contains(list[1].Message, "is refused by the runner") {
-			t.Errorf("%s: %v", name, list)
 		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/manage"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -36,7 +36,7 @@ does not exist is made.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the file afterwards")
+	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the file afterwards, and say which services go on as before until they are restarted")
 	f.BoolVarP(&force, "force", "f", false, "install it with errors too")
 	return cmd
 }
@@ -100,7 +100,7 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 			return err
 		}
 		if reload {
-			return daemonReload(ctx, e)
+			return reloadFor(ctx, e, s, []string{name})
 		}
 		return nil
 	}

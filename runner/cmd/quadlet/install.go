@@ -13,11 +13,11 @@ import (
 	"path"
 	"time"
 
-	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/manage"
 	"github.com/spf13/cobra"
 )
 
@@ -56,13 +56,14 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 				}
 				return sayAllButLast(e, append(errs, toReplace(more)...))
 			}
+			changes := s.Changes(plan)
 			paths, more := s.Install(plan, replace)
 			for _, p := range paths {
 				fmt.Fprintln(e.Stdout, p)
 			}
 			errs = append(errs, toReplace(more)...)
 			if reload {
-				if err := daemonReload(cmd.Context(), e); err != nil {
+				if err := reloadFor(cmd.Context(), e, s, changes); err != nil {
 					errs = append(errs, err)
 				}
 			}
@@ -70,7 +71,7 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the files afterwards")
+	f.BoolVar(&reload, "reload-systemd", true, "have systemd read the files afterwards, and say which services go on as before until they are restarted")
 	f.BoolVarP(&replace, "replace", "r", false, "overwrite files that exist")
 	f.BoolVar(&dryRun, "dry-run", false, "show what would change, as a diff, and change nothing")
 	f.BoolVarP(&force, "force", "f", false, "install files with errors too")

@@ -6,9 +6,9 @@ import (
 	"context"
 	"strings"
 
-	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/manage"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 )

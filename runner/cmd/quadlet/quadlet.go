@@ -6,9 +6,11 @@ package quadlet
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
-	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/manage"
 	"github.com/spf13/cobra"
 )
 
@@ -49,14 +51,26 @@ func sayAllButLast(e *cli.Env, errs []error) error {
 	return nil
 }
 
-// daemonReload has systemd run its generators.
-func daemonReload(ctx context.Context, e *cli.Env) error {
+// reloadFor has systemd run its generators, and tells which services of changed unit files must be restarted.
+func reloadFor(ctx context.Context, e *cli.Env, s manage.Store, changed []string) error {
 	m, err := e.Manager(ctx)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	return m.Reload(ctx)
+	if err := m.Reload(ctx); err != nil {
+		return err
+	}
+	stale, err := s.Stale(changed, services(ctx, m))
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	scope := ""
+	if e.User.UID != 0 {
+		scope = " --user"
+	}
+	fmt.Fprintf(e.Stderr, "podunit: still running as before the change; to apply it: systemctl%s restart %s\n", scope, strings.Join(stale, " "))
+	return nil
 }
 
 // complete offers the names of unit files.

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/manage"
 	"github.com/spf13/cobra"
 )
 

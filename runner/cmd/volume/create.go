@@ -5,12 +5,10 @@ package volume
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
-	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/volume"
 	"github.com/spf13/cobra"
 )
@@ -32,14 +30,14 @@ func NewCreate(e *cli.Env) *cobra.Command {
 Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocopy, copy.`,
 		Args: cli.WantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if driver != "local" {
-				return &spec.NotBuilt{What: "volume driver " + driver, Issue: spec.IssueVolumes}
+			if err := volume.CheckDriver(driver); err != nil {
+				return err
 			}
 			if err := errors.Join(assign(labelled, given, "--label"), assign(drivers, options, "--opt")); err != nil {
 				return err
 			}
-			o := volume.Options{Labels: labelled, Options: drivers, UID: uid, GID: gid, Anonymous: len(args) == 0}
-			if err := ownerOptions(&o); err != nil {
+			o := volume.Options{Labels: labelled, UID: uid, GID: gid, Anonymous: len(args) == 0}
+			if err := o.Read(drivers); err != nil {
 				return err
 			}
 			name := container.NewID()
@@ -78,41 +76,6 @@ func assign(to map[string]string, given []string, flag string) error {
 			return fmt.Errorf("%s %q: want KEY[=VALUE]", flag, g)
 		}
 		to[k] = v
-	}
-	return nil
-}
-
-// ownerOptions reads the options of the driver local. Those that mount something are
-// another issue's.
-func ownerOptions(o *volume.Options) error {
-	words := make(map[string]string)
-	for k, v := range o.Options {
-		if k != "o" {
-			words[k] = v
-			continue
-		}
-		for w := range strings.SplitSeq(v, ",") {
-			if w == "" {
-				continue
-			}
-			k, v, _ := strings.Cut(w, "=")
-			words[k] = v
-		}
-	}
-	for k, v := range words {
-		var err error
-		switch k {
-		case "uid":
-			o.UID, err = strconv.Atoi(v)
-		case "gid":
-			o.GID, err = strconv.Atoi(v)
-		case "copy", "nocopy":
-		default:
-			err = &spec.NotBuilt{What: "volume option " + k, Issue: spec.IssueVolumes}
-		}
-		if err != nil {
-			return fmt.Errorf("--opt %s=%s: %w", k, v, err)
-		}
 	}
 	return nil
 }

@@ -176,6 +176,8 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 	filters = append(slices.Clone(filters), "readonly=false", "containers=false")
 	if !all {
 		filters = append(filters, "dangling=true")
+	} else {
+		filters = append(filters, "reference!="+strings.TrimSuffix(keptName, ":")) // a rollback wants it
 	}
 	var reports []*Removed
 	for {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/generator/quadlet"
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/check"
+	"github.com/podunit/podunit/runner/cli"
+	verbs "github.com/podunit/podunit/runner/cmd/quadlet"
+)
+
+// knownVerbs are the verbs of this program, as a check asks for them.
+func knownVerbs() check.Verbs {
+	return verbs.VerbFlags(&cli.Env{Program: program(), Lookup: func(string) (string, bool) { return "", false }})
+}
+
+// TestCheckAgreesWithRunner: check and the verbs that units run are of one mind about values.
+func TestCheckAgreesWithRunner(t *testing.T) {
+	for value, good := range map[string]bool{
+		"[Container]\nPublishPort=127.0.0.1:80": true, "[Container]\nPublishPort=[::1]:80": true, "[Container]\nPublishPort=0:80/TCP": true,
+		"[Container]\nPublishPort=80:80/sctp": false, "[Container]\nPublishPort=80-82:80": false, "[Pod]\nPublishPort=80:80/sctp": false,
+		"[Container]\nUlimit=nofile=5:4": false, "[Container]\nUlimit=nofile=4:5": true, "[Container]\nVolume=a/b:/y": false, "[Container]\nVolume=/a:/": false,
+		"[Container]\nStopTimeout=-1": false, "[Container]\nUserNS=keep-id:foo=1": false, "[Container]\nHostName=a b": false, "[Container]\nTmpfs=/run:foo": false,
+		"[Container]\nPodmanArgs=--no-such-flag": false, "[Container]\nPodmanArgs=--cpus=2": true, "[Container]\nNetwork=slirp4netns": false, "[Container]\nMemory=$M": true,
+		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": false,
+		"[Container]\nGlobalArgs=--log-level=debug": true, "[Container]\nGlobalArgs=--no-such-flag": false, "[Pod]\nGlobalArgs=--module=x": true,
+		"[Container]\nPodmanArgs=--runtime=crun --log-level debug": true, "[Container]\nPodmanArgs=--module x": true, "[Pod]\nPodmanArgs=--runtime crun": true,
+		"[Container]\nContainersConfModule=x.conf": true, "[Volume]\nPodmanArgs=--log-level=debug": true, "[Volume]\nPodmanArgs=--no-such": false, "[Volume]\nUser=0": true,
+		"[Image]\nPodmanArgs=--tls-verify=maybe": false, "[Image]\nRetry=-1": false, "[Image]\nRetryDelay=5": false, "[Image]\nPodmanArgs=--quiet": true,
+		"[Container]\nReloadSignal=SIGHUPP": false, "[Container]\nReloadCmd=nginx -s reload": true, "[Container]\nExec=--no-such-flag": true,
+		"[Container]\nAddCapability=chown,kill": true, "[Container]\nEnvironmentFile=/etc/passwd": true, "[Pod]\nShmSize=-1": false, "[Pod]\nShmSize=1m": true,
+	} {
+		in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
+		switch section, _, _ := strings.Cut(value, "\n"); section {
+		case "[Pod]", "[Volume]":
+			in.Path = "/q/x." + strings.ToLower(strings.Trim(section, "[]"))
+		case "[Image]":
+			in.Path = "/q/x.image"
+			value += "\nImage=localhost/a"
+		default:
+			value = strings.Replace(value, "\n", "\nImage=localhost/a\n", 1)
+		}
+		in.File, _ = unitfile.Parse(in.Path, []byte(value+"\n"))
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
+		if (list.Errors() == 0) != good {
+			t.Errorf("%q: %v", value, list)
+		}
+	}
+}
+
+// TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
+func TestCheckOfWhatIsNotBuilt(t *testing.T) {
+	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nHealthCmd=true\n"))
+	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
+	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
+		t.Errorf("%v", list)
+	}
+	root := (&cli.Env{Program: program()}).Root("")
+	for name, c := range map[string]struct {
+		text string
+		line int
+		verb []string
+	}{
+		"x.network": {"[Unit]\nDescription=x\n[Network]\nNetworkDeleteOnStop=true\n", 3, []string{"network", "create"}}, "x.kube": {"[Kube]\nYaml=/a.yml\n", 1, []string{"kube", "play"}},
+		"x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", 1, []string{"build"}}, "x.artifact": {"[Artifact]\nArtifact=localhost/a\n", 1, []string{"artifact", "pull"}},
+		"x.volume": {"[Volume]\nType=tmpfs\nDevice=tmpfs\n", 2, nil}, "y.volume": {"[Volume]\nDriver=image\nImage=localhost/a\n", 2, nil}, "z.volume": {"[Volume]\nDevice=/srv\nOptions=bind\n", 2, nil},
+	} {
+		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
+		in.File, _ = unitfile.Parse(in.Path, []byte(c.text))
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
+		if c.verb != nil {
+			if cmd, rest, err := root.Find(c.verb); err == nil && len(rest) == 0 && cmd != root {
+				continue // it is built
+			}
+		}
+		found := false
+		for _, d := range list {
+			found = found || d.Severity == report.Warning && strings.Contains(d.Message, "not built yet") && d.Pos.Line == c.line
+		}
+		if !found || list.Errors() > 0 {
+			t.Errorf("%s: %v", name, list)
+		}
+	}
+}
+
+// TestCheckOfFailedUnit: another error does not hide what the runner would refuse.
+func TestCheckOfFailedUnit(t *testing.T) {
+	for name, text := range map[string]string{
+		"x.container": "[Container]\nImage=localhost/a\nVolume=none.volume:/x\nUlimit=nofile=5:4\nMemory=1g\nEntrypoint=\nRunInit=true\nLabel=a=b c\nExec=sh -c x\n",
+		"x.pod":       "[Pod]\nVolume=none.volume:/x\nShmSize=-1\nHostName=a\nLabel=a=b\n",
+	} {
+		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
+		in.File, _ = unitfile.Parse(in.Path, []byte(text))
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
+		if list.Errors() != 2 || !strings.Contains(list[1].Message, "is refused by the runner") {
+			t.Errorf("%s: %v", name, list)
+		}
+	}
+}

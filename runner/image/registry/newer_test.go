@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/image"
+)
+
+func TestNewer(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	ask := func(name string, local *image.Image) (bool, int) {
+		t.Helper()
+		before := w.registry.asked
+		_, newer, err := w.Newer(ctx, w.name(name), local, w.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newer, w.registry.asked - before
+	}
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	local := w.pull("app:1")
+	if newer, read := ask("app:1", local); newer || read != 0 {
+		t.Errorf("the same: newer %v, %d manifests read", newer, read)
+	}
+	if newer, _ := ask("app:1", nil); !newer {
+		t.Error("nothing here: not newer")
+	}
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"new"}}, one())
+	sent := w.registry.total()
+	if newer, _ := ask("app:1", local); !newer || w.registry.total() != sent {
+		t.Errorf("another one: newer %v, %d bytes of blobs sent", newer, w.registry.total()-sent)
+	}
+}
+
+// The index is another one when any platform's entry has changed; the image is not.
+func TestNewerOfSeveralPlatforms(t *testing.T) {
+	w := newWorld(t)
+	arm := w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{}, one())
+	amd := w.registry.push(t, "many:amd64", "amd64", v1.ImageConfig{}, map[string][]byte{"x": []byte("amd64")})
+	w.registry.list(t, "many:1", map[string]pushed{"amd64": amd, "arm64": arm})
+	o := w.options()
+	o.Arch = "amd64"
+	local, err := w.Pull(context.Background(), w.name("many:1"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := func() bool {
+		t.Helper()
+		_, newer, err := w.Newer(context.Background(), w.name("many:1"), local, w.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newer
+	}
+	if newer() {
+		t.Error("the same index counts as newer")
+	}
+	arm = w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{Cmd: []string{"new"}}, one())
+	w.registry.list(t, "many:1", map[string]pushed{"amd64": amd, "arm64": arm})
+	if newer() {
+		t.Error("a change of another platform counts as newer")
+	}
+	amd = w.registry.push(t, "many:amd64", "amd64", v1.ImageConfig{Cmd: []string{"new"}}, one())
+	w.registry.list(t, "many:1", map[string]pushed{"amd64": amd, "arm64": arm})
+	if !newer() {
+		t.Error("a change of this platform does not count as newer")
+	}
+}
+
+// A replaced image that is kept outlives every prune, and goes when it is given free.
+func TestKeep(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	old := w.pull("app:1")
+	if err := w.Keep(old.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"new"}}, one())
+	w.pull("app:1")
+	for _, all := range []bool{false, true} {
+		if _, _, err := w.Prune(ctx, all, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Lookup(ctx, old.ID); err != nil {
+			t.Fatalf("prune, all %v: %v", all, err)
+		}
+	}
+	if err := w.Drop(old.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Lookup(ctx, old.ID); err == nil || !strings.Contains(err.Error(), image.ErrUnknown.Error()) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if err := w.Drop(old.ID); err != nil {
+		t.Errorf("one that is gone: %v", err)
+	}
+}
+
+// An image with a name that somebody gave it stays when it is given free.
+func TestDropLeavesWhatHasAName(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	old := w.pull("app:1")
+	if err := w.Keep(old.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Drop(old.ID); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Lookup(context.Background(), old.ID)
+	if err != nil || len(got.Names) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestCommands(t *testing.T) {
+	dir := t.TempDir()
+	f := &fake{
+		listed:  []string{"many@one.service"},
+		service: map[string]any{"User": "", "ExecStart": [][]any{{"/bin/podunit", []string{"/bin/podunit", "run", "x"}, false, uint64(0)}}},
+	}
+	for name, content := range map[string]string{
+		"web.service": "[Service]\nExecStart=podunit run --label wanted x\n", "many@.service": "ExecStart=podunit run --label wanted x",
+		"other.service": "[Service]\nExecStart=true\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.files = append(f.files, path)
+	}
+	masked := filepath.Join(dir, "masked.service")
+	if err := os.Symlink("/dev/null", masked); err != nil {
+		t.Fatal(err)
+	}
+	f.files = append(f.files, masked, filepath.Join(dir, "gone.service"))
+	got, err := (&Manager{conn: f}).Commands(context.Background(), "wanted")
+	want := "[{many@one.service  [[/bin/podunit run x]]} {web.service  [[/bin/podunit run x]]}]"
+	if err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v", got, err)
+	}
+}

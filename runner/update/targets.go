@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package update
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"github.com/spf13/pflag"
+)
+
+// Targets joins what unit files say with the containers that exist. Of a service with User= in
+// the system's manager the containers are that user's, and so is their update. unitOf names the
+// unit that starts a container, if there is one, and says whether the container matters: one that
+// neither runs nor belongs to a unit is nobody's to renew.
+func Targets(commands []unit.Command, containers []container.Record, unitOf func(container.Record) (name string, matters bool)) []Target {
+	var all []Target
+	for _, c := range commands {
+		if c.User != "" && c.User != "root" && c.User != "0" {
+			continue
+		}
+		for _, words := range c.Exec {
+			if t, ok := fromCommand(c.Unit, words); ok {
+				all = append(all, t)
+			}
+		}
+	}
+	for _, r := range containers {
+		service, matters := unitOf(r)
+		if !matters {
+			continue
+		}
+		t, wanted := fromRecord(r, service)
+		if !wanted {
+			continue
+		}
+		i := slices.IndexFunc(all, func(x Target) bool { return x.Unit == t.Unit && x.Container == t.Container })
+		if i < 0 {
+			all = append(all, t)
+			continue
+		}
+		all[i].ID, all[i].Runs = t.ID, t.Runs // what the file says of the rest is newer
+	}
+	return all
+}
+
+// fromCommand reads a target out of the command line of a service: podunit run, or podman run
+// where people wrote that.
+func fromCommand(service string, words []string) (Target, bool) {
+	t := Target{Unit: service}
+	if len(words) == 0 || !slices.Contains([]string{"podunit", "podman", "docker"}, filepath.Base(words[0])) {
+		return t, false
+	}
+	args, ok := afterVerb(words[1:], "run")
+	if !ok {
+		return t, false
+	}
+	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	fs.SetInterspersed(false)
+	fs.Usage = func() {}
+	flags := spec.ContainerFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return t, false // its start says what is wrong
+	}
+	c, err := flags.Container(fs.Args(), spec.Host{ReadFile: readIfThere, Dir: "/"})
+	if err != nil {
+		return t, false
+	}
+	t.Container, t.Image = c.Name, c.Image
+	return t.labelled(c.Labels)
+}
+
+// afterVerb gives what follows the verb, past global flags.
+func afterVerb(words []string, verb string) ([]string, bool) {
+	for i := 0; i < len(words); i++ {
+		switch word := words[i]; {
+		case word == verb:
+			return words[i+1:], true
+		case !strings.HasPrefix(word, "-"):
+			return nil, false
+		case slices.Contains([]string{"--log-level", "--module", "--runtime"}, word):
+			i++
+		}
+	}
+	return nil, false
+}
+
+// readIfThere reads a file with labels. One with variables does not matter here, and its absence
+// is the start's affair.
+func readIfThere(path string) ([]byte, error) {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return nil, nil
+	}
+	return os.ReadFile(path)
+}
+
+func fromRecord(r container.Record, service string) (Target, bool) {
+	t := Target{Unit: service, Container: r.Name, ID: r.ID, Image: r.Spec.Image, Runs: r.ImageID}
+	return t.labelled(r.Labels())
+}
+
+// labelled completes a target from the labels of its container; false if they ask for nothing.
+func (t Target) labelled(labels map[string]string) (Target, bool) {
+	t.Policy, t.Problem = ParsePolicy(labels[Label])
+	if t.Policy == Disabled {
+		return t, false
+	}
+	t.AuthFile = labels[LabelAuthFile]
+	if t.Problem == nil {
+		t.Problem = t.check()
+	}
+	return t, true
+}
+
+// check finds what makes a target impossible. Source: podman-auto-update(1).
+func (t Target) check() error {
+	if t.Unit == "" {
+		return errNoUnit
+	}
+	if t.Policy == Local {
+		return nil
+	}
+	name, transport := strings.CutPrefix(t.Image, "docker://")
+	if before, _, ok := strings.Cut(name, ":"); !transport && ok && slices.Contains([]string{"oci", "oci-archive", "docker-archive", "docker-daemon", "dir", "containers-storage"}, before) {
+		return transportError{before}
+	}
+	host, _, ok := strings.Cut(name, "/")
+	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
+		return shortNameError{t.Image}
+	}
+	return nil
+}
+
+// errNoUnit is of a container that no unit starts.
+var errNoUnit = unitlessError{}
+
+type unitlessError struct{}
+
+func (unitlessError) Error() string { return "no unit starts the container" }
+
+// Hint is the way out.
+func (unitlessError) Hint() string {
+	return "start it with run -d, or from a .container file, so that systemd has a unit to restart"
+}
+
+type transportError struct{ transport string }
+
+func (e transportError) Error() string {
+	return "auto updates require the docker image transport but image is of transport \"" + e.transport + "\""
+}
+
+// Hint is the way out.
+func (e transportError) Hint() string { return "AutoUpdate=local takes what is in the storage" }
+
+type shortNameError struct{ name string }
+
+func (e shortNameError) Error() string {
+	return "short name: auto updates require fully-qualified image reference: \"" + e.name + "\""
+}
+
+// Hint is the way out.
+func (e shortNameError) Hint() string {
+	return "write the registry too, as in docker.io/library/" + strings.TrimPrefix(e.name, "library/")
+}

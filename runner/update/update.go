@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package update renews the images of services. It works on units, whether they run or not:
+// it asks the registries which images are newer, pulls those, restarts the units that run them
+// and watches how they do. A unit that does not do well goes back to its old image, and the
+// digest that failed it is remembered.
+//
+// The package decides; the storage, the registries and the service manager are behind small
+// interfaces, so that every decision has a unit test.
+//
+// A rollback does not move a name in the storage, because other units may do well with the new
+// image under the same name. It notes that this unit is to run another image for now (see
+// Held), and whoever starts the unit obeys.
+package update
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Policy is what is to be done about newer images of a container.
+type Policy string
+
+// The policies. Source: podman-auto-update(1), io.containers.autoupdate; check and pull are
+// podunit's own.
+const (
+	Disabled Policy = "disabled" // nothing
+	Registry Policy = "registry" // pull and restart
+	Local    Policy = "local"    // restart when the name means another image in the storage
+	Check    Policy = "check"    // report, no more
+	Pull     Policy = "pull"     // pull, and leave the restart to somebody else
+)
+
+// Labels of a container that say what is to be done. Source: podman-auto-update(1).
+const (
+	Label         = "io.containers.autoupdate"
+	LabelAuthFile = "io.containers.autoupdate.authfile"
+)
+
+// ParsePolicy reads the value of the label. "image" is another word for registry, and an empty
+// one for disabled.
+func ParsePolicy(text string) (Policy, error) {
+	switch p := Policy(text); p {
+	case "":
+		return Disabled, nil
+	case "image":
+		return Registry, nil
+	case Disabled, Registry, Local, Check, Pull:
+		return p, nil
+	}
+	return "", fmt.Errorf("invalid auto-update policy %q: valid policies are disabled, image, registry, local, check and pull", text)
+}
+
+// Target is one container of one unit.
+type Target struct {
+	Unit      string // the service that starts the container
+	Container string // its name; it need not exist now
+	ID        string // the container's, empty if it does not exist now
+	Image     string // the reference that the unit asks for
+	Policy    Policy
+	AuthFile  string // empty for the usual ones
+	Runs      string // ID of the image that the container was made from; empty if there is none
+	// Problem is why the container cannot be looked after, such as a policy that is none.
+	Problem error
+}
+
+// Image is what the storage knows of an image.
+type Image struct {
+	ID       string          // 64 hexadecimal digits
+	Digests  []digest.Digest // all manifests and indexes that it is known by
+	Platform string          // os/arch[/variant]
+}
+
+// Images is the storage and the registries behind it.
+type Images interface {
+	// Local finds an image in the storage by its reference or ID; nil if it is not there.
+	Local(reference string) (*Image, error)
+	// Newer tells the digest that the registry has for the reference, and whether the image in
+	// the storage is another one. It asks as little as it can, and downloads no layer.
+	Newer(ctx context.Context, q Question) (Answer, error)
+	// Pull gets what the registry has for the reference.
+	Pull(ctx context.Context, q Question) (*Image, error)
+	// Keep keeps an image from every prune, and Drop gives it free again. An image that others
+	// use or that has a name of its own stays.
+	Keep(id string) error
+	Drop(id string) error
+}
+
+// Question is one thing to ask a registry: two targets with the same question are asked once.
+type Question struct {
+	Reference, AuthFile, Platform string
+}
+
+// Answer is what a registry says.
+type Answer struct {
+	Digest digest.Digest // of the manifest or index that it has now
+	Newer  bool          // it is not what the storage has
+}
+
+// State is how a unit does.
+type State struct {
+	Active   string // systemd's ActiveState
+	Restarts int    // by the manager itself, since somebody started it
+	// Invocation is the manager's number of this run of the unit.
+	Invocation string
+	// Health is starting, healthy or unhealthy; empty for a container without a check.
+	Health string
+	// Window is the time in which the unit must start.
+	Window time.Duration
+	After  []string // units that it is ordered after
+}
+
+// fails reports whether the unit is down, or on its way from one failed start to the next.
+func (s State) fails() bool {
+	return s.Active == "failed" || s.Active == "activating" && s.Restarts > 0
+}
+
+// runs reports whether the unit is meant to be up.
+func (s State) runs() bool {
+	return slices.Contains([]string{"active", "activating", "reloading", "failed"}, s.Active)
+}
+
+// Units is the service manager.
+type Units interface {
+	State(ctx context.Context, unit string) (State, error)
+	// Restart restarts the unit and returns when it is up, or with the reason why it is not.
+	Restart(ctx context.Context, unit string) error
+}
+
+// Outcome is what became of a target, in podman's words.
+type Outcome string
+
+// The outcomes. Source: podman-auto-update(1), UPDATED.
+const (
+	Nothing    Outcome = "false"       // nothing to do
+	Pending    Outcome = "pending"     // there is a newer image; it was not taken
+	Updated    Outcome = "true"        // the unit runs the newer image
+	RolledBack Outcome = "rolled back" // the unit runs the old image again
+	Failed     Outcome = "failed"      // see the error
+)
+
+// Row is what is said of one target.
+type Row struct {
+	Unit          string
+	Container     string // as podman prints it: the short ID and the name
+	ContainerName string
+	ContainerID   string
+	Image         string
+	Policy        string
+	Updated       Outcome
+	// What podman does not tell:
+	Old    string        `json:",omitempty"` // ID of the image before
+	New    string        `json:",omitempty"` // ID of the image afterwards
+	Digest digest.Digest `json:",omitempty"` // of the newer image
+	Note   string        `json:",omitempty"` // why nothing was done, or what is to be known
+	Error  string        `json:",omitempty"`
+}
+
+func rowOf(t Target) Row {
+	r := Row{
+		Unit: t.Unit, ContainerName: t.Container, ContainerID: t.ID, Image: t.Image,
+		Policy: string(t.Policy), Updated: Nothing, Old: t.Runs,
+	}
+	switch {
+	case t.ID != "":
+		r.Container = fmt.Sprintf("%s (%s)", t.ID[:min(12, len(t.ID))], t.Container)
+	default:
+		r.Container = fmt.Sprintf("(%s)", t.Container)
+	}
+	return r
+}
+
+// pinned reports whether a reference names its image by a digest, which never changes.
+func pinned(reference string) bool { return strings.Contains(reference, "@") }
+
+// Registry of a reference: the part before the first slash.
+func registryOf(reference string) string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(reference, "docker://"), "/")
+	return host
+}

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"github.com/podunit/podunit/runner/ledger"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// world is a storage, a registry and a service manager in memory.
+type world struct {
+	t  *testing.T
+	mu sync.Mutex
+
+	local  map[string]*Image // by reference
+	remote map[string]*Image // by reference: what the registry has
+	asked  []string
+	pulls  []string
+	broken map[string]error // pulls that fail, by reference
+	silent map[string]error // questions that fail, by reference
+	kept   []string
+
+	units    map[string]*State
+	restarts []string
+	// after a restart a unit gets this state, by the image it runs
+	becomes map[string]func(*State)
+	runs    map[string]string // image ID of what a unit runs, by unit
+	image   map[string]string // reference of a unit
+	ledger  *ledger.Ledger
+	dir     string
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{
+		t: t, local: map[string]*Image{}, remote: map[string]*Image{}, broken: map[string]error{}, silent: map[string]error{},
+		units: map[string]*State{}, becomes: map[string]func(*State){}, runs: map[string]string{}, image: map[string]string{}, dir: t.TempDir(),
+	}
+	w.reopen()
+	return w
+}
+
+func (w *world) reopen() {
+	var err error
+	if w.ledger, err = ledger.Open(w.dir); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func img(id string) *Image {
+	return &Image{ID: strings.Repeat(id, 64), Digests: []digest.Digest{digest.FromString(id)}, Platform: "linux/amd64"}
+}
+
+// unit adds a unit that runs the image of a reference.
+func (w *world) unit(name, reference, state string) {
+	w.units[name] = &State{Active: state, Invocation: name + "-1", Window: 90 * time.Second}
+	w.image[name] = reference
+	if l := w.local[reference]; l != nil && state != "inactive" {
+		w.runs[name] = l.ID
+	}
+}
+
+func (w *world) targets() []Target {
+	var all []Target
+	for _, name := range slices.Sorted(maps.Keys(w.units)) {
+		all = append(all, Target{Unit: name, Container: "c-" + name, ID: w.runs[name], Image: w.image[name], Policy: Registry, Runs: w.runs[name]})
+	}
+	return all
+}
+
+func (w *world) Local(reference string) (*Image, error) { return w.local[reference], nil }
+
+func (w *world) Newer(_ context.Context, q Question) (Answer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, q.Reference)
+	if err := w.silent[q.Reference]; err != nil {
+		return Answer{}, err
+	}
+	remote, local := w.remote[q.Reference], w.local[q.Reference]
+	return Answer{Digest: remote.Digests[0], Newer: local == nil || local.ID != remote.ID}, nil
+}
+
+func (w *world) Pull(_ context.Context, q Question) (*Image, error) {
+	w.pulls = append(w.pulls, q.Reference)
+	if err := w.broken[q.Reference]; err != nil {
+		return nil, err
+	}
+	if len(w.restarts) > 0 {
+		w.t.Errorf("%s is pulled after a restart", q.Reference)
+	}
+	w.local[q.Reference] = w.remote[q.Reference]
+	return w.local[q.Reference], nil
+}
+
+func (w *world) Keep(id string) error { w.kept = append(w.kept, id); return nil }
+
+func (w *world) Drop(id string) error {
+	w.kept = slices.DeleteFunc(w.kept, func(k string) bool { return k == id })
+	return nil
+}
+
+func (w *world) State(_ context.Context, unit string) (State, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *w.units[unit], nil
+}
+
+// Restart does what the start of a unit does: it runs what its reference means, unless the
+// ledger says otherwise.
+func (w *world) Restart(_ context.Context, unit string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.restarts = append(w.restarts, unit)
+	id := w.local[w.image[unit]].ID
+	if other := w.ledger.Instead(unit, w.image[unit], id); other != "" {
+		id = other
+	}
+	w.runs[unit] = id
+	s := w.units[unit]
+	s.Active, s.Restarts, s.Health, s.Invocation = "active", 0, "", fmt.Sprintf("%s-%d", unit, len(w.restarts)+1)
+	if change := w.becomes[unit+" "+id[:1]]; change != nil {
+		change(s)
+	}
+	if s.Active == "failed" {
+		return errors.New("job failed")
+	}
+	return nil
+}
+
+func (w *world) runner() *Runner {
+	return &Runner{Images: w, Units: w, Ledger: w.ledger, Options: Options{Rollback: true, Keep: 1}}
+}
+
+// run does a run and the judgement, and gives UPDATED of each unit.
+func (w *world) run(r *Runner) (string, error) {
+	rows, err := r.Run(context.Background(), w.targets())
+	after, jerr := r.Judge(context.Background())
+	final := map[string]Outcome{}
+	for _, row := range append(rows, after...) {
+		final[row.Unit] = row.Updated
+	}
+	var out []string
+	for _, unit := range slices.Sorted(maps.Keys(final)) {
+		out = append(out, fmt.Sprintf("%s:%s:%s", unit, final[unit], (w.runs[unit] + "-")[:1]))
+	}
+	return strings.Join(out, " "), errors.Join(err, jerr)
+}
+
+const nginx = "registry.test/nginx:latest"
+
+func TestRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(w *world)
+		want    string // UNIT:UPDATED:IMAGE
+		err     string
+		check   func(t *testing.T, w *world)
+	}{
+		"nothing newer": {
+			prepare: func(w *world) { w.remote[nginx] = img("a") },
+			want:    "web:false:a",
+		},
+		"a newer image": {
+			prepare: func(w *world) { w.remote[nginx] = img("b") },
+			want:    "web:true:b",
+			check: func(t *testing.T, w *world) {
+				if !slices.Equal(w.kept, []string{img("a").ID}) {
+					t.Errorf("kept: %v", w.kept)
+				}
+			},
+		},
+		"a unit that fails at once": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+			},
+			want: "web:rolled back:a",
+		},
+		"a unit that systemd restarts": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(20*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Restarts++ })
+				}
+			},
+			want: "web:rolled back:a",
+		},
+		"a unit that gets unhealthy": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) { s.Health = "unhealthy" }
+			},
+			want: "web:rolled back:a",
+		},
+		"a unit that never gets healthy": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) { s.Health = "starting" }
+			},
+			want: "web:rolled back:a",
+		},
+		"a unit that somebody restarts by hand meanwhile": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Invocation = "by hand" })
+				}
+			},
+			want: "web:true:b",
+		},
+		"one of two units that share an image fails": {
+			prepare: func(w *world) {
+				w.unit("api", nginx, "active")
+				w.remote[nginx] = img("b")
+				w.becomes["api b"] = func(s *State) { s.Active = "failed" }
+			},
+			want: "api:rolled back:a web:true:b",
+			check: func(t *testing.T, w *world) {
+				if !slices.Equal(w.asked, []string{nginx}) || !slices.Equal(w.pulls, []string{nginx}) {
+					t.Errorf("asked %v, pulled %v", w.asked, w.pulls)
+				}
+			},
+		},
+		"the rollback fails too": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+				w.becomes["web a"] = func(s *State) { s.Active = "failed" }
+			},
+			want: "web:failed:a", err: "does not start with its old image either",
+		},
+		"a pull that breaks": {
+			prepare: func(w *world) {
+				other := "registry.test/redis"
+				w.local[other], w.remote[other] = img("c"), img("d")
+				w.unit("cache", other, "active")
+				w.remote[nginx] = img("b")
+				w.broken[nginx] = errors.New("connection reset")
+			},
+			want: "cache:true:d web:failed:a", err: "connection reset",
+		},
+		"a registry that does not answer": {
+			prepare: func(w *world) {
+				other := "down.test/redis"
+				w.local[other] = img("c")
+				w.unit("cache", other, "active")
+				w.silent[other] = errors.New("no route to host")
+				w.remote[nginx] = img("b")
+			},
+			want: "cache:failed:c web:true:b", err: "cache: no route to host",
+		},
+		"a stopped unit stays stopped": {
+			prepare: func(w *world) { w.unit("web", nginx, "inactive"); delete(w.runs, "web"); w.remote[nginx] = img("b") },
+			want:    "web:pending:-",
+			check: func(t *testing.T, w *world) {
+				if len(w.restarts) > 0 || w.local[nginx].ID != img("b").ID {
+					t.Errorf("restarts %v, image %s", w.restarts, w.local[nginx].ID)
+				}
+			},
+		},
+		"a failed unit gets its fix": {
+			prepare: func(w *world) { w.unit("web", nginx, "failed"); w.remote[nginx] = img("b") },
+			want:    "web:true:b",
+		},
+		"a crash-looping unit gets its fix": {
+			prepare: func(w *world) {
+				w.unit("web", nginx, "activating")
+				w.units["web"].Restarts = 40
+				w.remote[nginx] = img("b")
+			},
+			want: "web:true:b",
+		},
+		"somebody pulled it already": {
+			prepare: func(w *world) { w.remote[nginx], w.local[nginx] = img("b"), img("b") },
+			want:    "web:true:b",
+			check: func(t *testing.T, w *world) {
+				if len(w.pulls) > 0 {
+					t.Errorf("pulled %v", w.pulls)
+				}
+			},
+		},
+		"a digest is pinned": {
+			prepare: func(w *world) {
+				w.image["web"] = "registry.test/nginx@" + digest.FromString("a").String()
+				w.local[w.image["web"]] = img("a")
+			},
+			want: "web:false:a",
+			check: func(t *testing.T, w *world) {
+				if len(w.asked) > 0 {
+					t.Errorf("asked %v", w.asked)
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.local[nginx] = img("a")
+				w.unit("web", nginx, "active")
+				c.prepare(w)
+				got, err := w.run(w.runner())
+				if got != c.want {
+					t.Errorf("%s; want %s", got, c.want)
+				}
+				if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+					t.Errorf("error %v; want %q", err, c.err)
+				}
+				if c.check != nil {
+					c.check(t, w)
+				}
+			})
+		})
+	}
+}
+
+// The digest that failed is not tried again, by no later run; the next one is.
+func TestBadDigestIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.local[nginx], w.remote[nginx] = img("a"), img("b")
+		w.unit("web", nginx, "active")
+		w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+		var got []string
+		step := func() {
+			w.reopen()
+			w.restarts = nil
+			s, err := w.run(w.runner())
+			if err != nil {
+				t.Error(err)
+			}
+			got = append(got, fmt.Sprintf("%s restarts=%d", s, len(w.restarts)))
+		}
+		step()
+		step()
+		w.remote[nginx] = img("c")
+		step()
+		step()
+		want := []string{"web:rolled back:a restarts=2", "web:false:a restarts=0", "web:true:c restarts=1", "web:false:c restarts=0"}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q; want %q", got, want)
+		}
+	})
+}
+
+// Cut at each step, by kill -9 or a power failure, the unit has one of its images, and the next
+// run ends as an uncut one does: with the new image, or with the old one if the new one is bad.
+func TestCutAtEachStep(t *testing.T) {
+	for name, c := range map[string]struct {
+		bad  bool
+		want *Image
+		most int // steps at least
+	}{"a good image": {false, img("b"), 4}, "a bad image": {true, img("a"), 5}} {
+		start := func(t *testing.T) (*world, *Runner) {
+			w := newWorld(t)
+			w.local[nginx], w.remote[nginx] = img("a"), img("b")
+			w.unit("web", nginx, "active")
+			if c.bad {
+				w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+			}
+			return w, w.runner()
+		}
+		var steps []string
+		synctest.Test(t, func(t *testing.T) {
+			w, r := start(t)
+			r.Reached = func(s string) { steps = append(steps, s) }
+			if _, err := w.run(r); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if len(steps) < c.most {
+			t.Fatalf("%s: steps %q", name, steps)
+		}
+		for _, at := range steps {
+			t.Run(name+", cut at "+at, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w, first := start(t)
+					cutAt(t, w, first, at)
+					w.reopen()
+					next := w.runner()
+					if _, err := next.Judge(context.Background()); err != nil {
+						t.Error(err)
+					}
+					w.restarts = nil
+					got, err := w.run(next)
+					if err != nil || w.runs["web"] != c.want.ID {
+						t.Errorf("%s, %v", got, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// cutAt runs until a step is reached, and no further.
+func cutAt(t *testing.T, w *world, r *Runner, at string) {
+	type cut struct{}
+	r.Reached = func(s string) {
+		if s == at {
+			panic(cut{})
+		}
+	}
+	defer func() {
+		if p := recover(); p != (cut{}) {
+			t.Fatal("not cut:", p)
+		}
+	}()
+	_, _ = w.run(r)
+}
+
+// A dry run and the policies check and pull restart nothing.
+func TestReportOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		dry    bool
+		policy Policy
+		pulls  int
+	}{
+		"dry run": {true, Registry, 0}, "check": {false, Check, 0}, "pull": {false, Pull, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.local[nginx], w.remote[nginx] = img("a"), img("b")
+			w.unit("web", nginx, "active")
+			targets := w.targets()
+			targets[0].Policy = c.policy
+			r := w.runner()
+			r.DryRun = c.dry
+			rows, err := r.Run(context.Background(), targets)
+			if err != nil || rows[0].Updated != Pending || len(w.restarts) > 0 || len(w.pulls) != c.pulls {
+				t.Errorf("%+v, %v; restarts %v, pulls %v", rows, err, w.restarts, w.pulls)
+			}
+		})
+	}
+}
+
+func TestOrder(t *testing.T) {
+	units := map[string][]*work{"web": nil, "db": nil, "cache": nil, "a": nil, "b": nil}
+	states := map[string]State{"web": {After: []string{"db", "cache", "network.target"}}, "a": {After: []string{"b"}}, "b": {After: []string{"a"}}}
+	got := fmt.Sprint(inOrder(units, states))
+	if want := "[[cache db] [web] [a b]]"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// Questions to one registry are bounded, each is asked once, and one registry does not hold up
+// another.
+func TestAskAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asker{}
+		var questions []Question
+		for i := range 40 {
+			questions = append(questions, Question{Reference: fmt.Sprintf("one.test/%d", i)}, Question{Reference: fmt.Sprintf("hangs.test/%d", i)})
+		}
+		begun := time.Now()
+		all := askAll(context.Background(), a, questions, 0)
+		if len(all) != len(questions) || a.most > perRegistry || time.Since(begun) > registryTimeout+time.Second {
+			t.Errorf("%d answers, %d at once, %s", len(all), a.most, time.Since(begun))
+		}
+		for q, got := range all {
+			if hangs := strings.HasPrefix(q.Reference, "hangs"); hangs != (got.err != nil) {
+				t.Errorf("%s: %v", q.Reference, got.err)
+			}
+		}
+	})
+}
+
+type asker struct {
+	Images
+	mu        sync.Mutex
+	now, most int
+}
+
+func (a *asker) Newer(ctx context.Context, q Question) (Answer, error) {
+	if strings.HasPrefix(q.Reference, "hangs") {
+		<-ctx.Done()
+		return Answer{}, ctx.Err()
+	}
+	a.mu.Lock()
+	a.now++
+	a.most = max(a.most, a.now)
+	a.mu.Unlock()
+	time.Sleep(50 * time.Millisecond)
+	a.mu.Lock()
+	a.now--
+	a.mu.Unlock()
+	return Answer{}, nil
+}
+
+// Replaced images stay for as many rollbacks as asked for, and as long as a held unit runs one.
+func TestClean(t *testing.T) {
+	w := newWorld(t)
+	for i, id := range []string{"a", "b", "c"} {
+		w.ledger.Kept = append(w.ledger.Kept, ledger.Kept{Unit: "web", ImageID: img(id).ID, Since: time.Unix(int64(i), 0)})
+		w.kept = append(w.kept, img(id).ID)
+	}
+	w.ledger.Held = []ledger.Held{{Unit: "web", ImageID: img("a").ID}}
+	if err := w.runner().clean(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{img("a").ID, img("c").ID}; !slices.Equal(w.kept, want) || len(w.ledger.Kept) != 2 {
+		t.Errorf("%v, %v", w.kept, w.ledger.Kept)
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	for text, want := range map[string]Policy{"": Disabled, "disabled": Disabled, "image": Registry, "registry": Registry, "local": Local, "check": Check, "pull": Pull} {
+		if got, err := ParsePolicy(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	if _, err := ParsePolicy("always"); err == nil || !strings.Contains(err.Error(), `invalid auto-update policy "always"`) {
+		t.Error(err)
+	}
+}
