@@ -144,7 +144,7 @@ func (a *adding) addLayer(context.Context) error {
 
 // mark notes that a container of that ID and name is being made.
 func (e *Engine) mark(r *Record) error {
-	for _, file := range []struct{ path, text string }{{e.marker(r.ID), e.RunDir}, {e.namePath(r.Name), r.ID}} {
+	for _, file := range []struct{ path, text string }{{e.marker(r.ID), ""}, {e.namePath(r.Name), r.ID}} {
 		if err := os.MkdirAll(filepath.Dir(file.path), 0o700); err != nil {
 			return err
 		}
@@ -152,6 +152,8 @@ func (e *Engine) mark(r *Record) error {
 			return err
 		}
 	}
+	// On a disk with room for an empty file only it stays empty, and tells less.
+	_ = os.WriteFile(e.marker(r.ID), []byte(e.RunDir), 0o600)
 	return e.makeDirs(r.ID)
 }
 
