@@ -14,6 +14,7 @@ import (
 // run runs a container that is attached to us until it ends.
 func (s *start) run(ctx context.Context) error {
 	r, streams := s.ask.Record, *s.ask.Foreground
+	streams.Files = s.ask.Sockets.Files
 	out := &output{}
 	if !r.Spec.TTY && (isSocket(streams.Stdout) || isSocket(streams.Stderr)) {
 		var err error

@@ -85,6 +85,8 @@ type Streams struct {
 	// Console, for Create, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
+	// Files are handed to the container as descriptors 3 and on.
+	Files []*os.File
 }
 
 func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.Cmd {
@@ -132,7 +134,7 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 		return 0, err
 	}
 	// Not bound to ctx: the caller passes signals on to the container itself.
-	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
+	cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
 	s.wire(cmd)
 	words := &lastWords{to: io.Discard}
 	if s.Stderr != nil {
@@ -308,4 +310,13 @@ func (s Streams) wire(cmd *exec.Cmd) {
 	if s.Stderr != nil {
 		cmd.Stderr = s.Stderr
 	}
+	cmd.ExtraFiles = s.Files
+}
+
+// preserve is the option that has the runtime hand on the files.
+func (s Streams) preserve() []string {
+	if len(s.Files) == 0 {
+		return nil
+	}
+	return []string{"--preserve-fds", strconv.Itoa(len(s.Files))}
 }

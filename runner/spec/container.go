@@ -48,6 +48,9 @@ type Container struct {
 	Cgroups string
 	// SdNotify is conmon, container, healthy or ignore. Default: container.
 	SdNotify string
+	// PreserveFDs is how many of our open files the container gets, from descriptor 3 on, or behind the
+	// sockets of the unit.
+	PreserveFDs int `json:",omitempty"`
 	// Systemd is true, false or always: whether to prepare the container for
 	// systemd as its first process. true means when the command is systemd or an
 	// init by its name.

@@ -62,6 +62,16 @@ func lifeRows() []row {
 		{name: "sdnotify", on: onContainer, kind: value, word: "MODE", def: "container", usage: "What tells that it is ready: conmon, container, healthy, ignore",
 			form: "conmon, container, healthy or ignore", example: "conmon",
 			set: choice(func(t *target) *string { return &t.container.SdNotify }, "conmon", "container", "healthy", "ignore")},
+		{name: "preserve-fds", on: onContainer, kind: value, word: "N", usage: "How many open files it gets, from descriptor 3 on, besides the sockets of its unit",
+			form: "a number", example: "1",
+			set: func(t *target, v string) error {
+				n, err := strconv.ParseUint(v, 10, 10)
+				if err != nil {
+					return fmt.Errorf("%q is not a number from 0 to 1023", v)
+				}
+				t.container.PreserveFDs = int(n)
+				return nil
+			}},
 		{name: "systemd", on: onContainer, kind: value, word: "MODE", def: "true", usage: "Prepare for systemd inside: true, false, always",
 			form: "true, false or always", example: "always",
 			set: choice(func(t *target) *string { return &t.container.Systemd }, "true", "false", "always")},
@@ -979,8 +989,7 @@ func laterRows() []row {
 	never(onContainer, values, "gpus", "give the device nodes with --device, such as --device /dev/dri")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")
-	never(onContainer, value, "preserve-fds", "file descriptors are not handed on")
-	never(onContainer, list, "preserve-fd", "file descriptors are not handed on")
+	never(onContainer, list, "preserve-fd", "single file descriptors are not handed on; --preserve-fds hands on those from 3 to a number")
 	never(onContainer, value, "seccomp-policy", "give the profile with --security-opt seccomp=FILE")
 	never(onContainer, list, "chrootdirs", "directories for chroot are not managed; mount what they need with --volume")
 	never(onContainer, list, "hostuser", "make the user known inside with --userns keep-id, or mount /etc/passwd")

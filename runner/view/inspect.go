@@ -79,6 +79,22 @@ type Network struct {
 	Ports       map[string][]Binding
 	SandboxKey  string
 	NetworkMode string
+	// Networks are the named ones that a running container is on.
+	Networks map[string]*NetworkEnd `json:",omitempty"`
+}
+
+// NetworkEnd is one named network of a running container, in inspect.
+type NetworkEnd struct {
+	NetworkID           string
+	IPAddress           string
+	IPPrefixLen         int
+	Gateway             string
+	GlobalIPv6Address   string
+	GlobalIPv6PrefixLen int
+	IPv6Gateway         string
+	MacAddress          string
+	Aliases             []string
+	InterfaceName       string
 }
 
 // Settings is what a container runs, in inspect.
@@ -196,6 +212,9 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	in.addLastStart(x)
 	if s.PID != 0 {
 		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+		if in.NetworkSettings.Networks, err = networkEnds(x.Containers.Dir(r.ID)); err != nil {
+			return Container{}, err
+		}
 	}
 	return in, nil
 }
@@ -248,6 +267,9 @@ func deref(p *int64) int64 {
 }
 
 func networkMode(r container.Record) string {
+	if r.Spec.Named() {
+		return spec.NetBridge
+	}
 	if len(r.Spec.Networks) > 0 {
 		return cmp.Or(r.Spec.Networks[0].Mode, "pasta")
 	}

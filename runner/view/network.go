@@ -152,3 +152,48 @@ func (r NetworkRow) Inspect() *InspectNetwork {
 	}
 	return out
 }
+
+// onNetworks are the names of the named networks that a container or pod is on while it runs, in their
+// order; nil for none.
+func onNetworks(x *service.Engine, asked spec.Networking, running bool, dir string) []string {
+	if !running || !asked.Named() {
+		return nil
+	}
+	c, err := netavark.Read(dir)
+	if c == nil || err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range c.Networks {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+// networkEnds describes the named networks of a running container.
+func networkEnds(dir string) (map[string]*NetworkEnd, error) {
+	c, err := netavark.Read(dir)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	ends := map[string]*NetworkEnd{}
+	for _, e := range c.Networks {
+		end := &NetworkEnd{NetworkID: c.Info[e.Name].ID, Aliases: e.Aliases, InterfaceName: e.InterfaceName}
+		device := c.Answer[e.Name].Interfaces[e.InterfaceName]
+		end.MacAddress = device.MacAddress.String()
+		for _, a := range device.Subnets {
+			ones, _ := a.IPNet.Mask.Size()
+			gateway := ""
+			if a.Gateway != nil {
+				gateway = a.Gateway.String()
+			}
+			if a.IPNet.IP.To4() != nil {
+				end.IPAddress, end.IPPrefixLen, end.Gateway = a.IPNet.IP.String(), ones, gateway
+			} else {
+				end.GlobalIPv6Address, end.GlobalIPv6PrefixLen, end.IPv6Gateway = a.IPNet.IP.String(), ones, gateway
+			}
+		}
+		ends[e.Name] = end
+	}
+	return ends, nil
+}
