@@ -312,16 +312,14 @@ func Disconnect(dir string) error {
 			return err
 		}
 		var errs []error
-		if within, ok, err := c.host(); err != nil {
+		within, ok, err := c.host()
+		switch {
+		case err != nil:
 			errs = append(errs, err)
-		} else if ok {
-			last := c.Rootless && c.last()
-			if c.Begun && !last {
-				errs = append(errs, c.teardown(ctx, within))
-			}
-			if last {
-				errs = append(errs, c.endShared())
-			}
+		case c.Rootless && c.last():
+			errs = append(errs, c.endShared())
+		case ok && c.Begun:
+			errs = append(errs, c.teardown(ctx, within))
 		}
 		errs = append(errs, c.store().leases(func(tx *bbolt.Tx) error {
 			var errs []error
