@@ -59,9 +59,7 @@ var absent = map[string]struct{ instead, issue string }{
 	"image search":  {instead: "skopeo list-tags docker://REPOSITORY lists what there is of one repository"},
 	"image tree":    {instead: "podunit image inspect IMAGE"},
 
-	"network connect":    {issue: spec.IssueNetworks},
-	"network disconnect": {issue: spec.IssueNetworks},
-	"network update":     {issue: spec.IssueNetworks},
+	"network update": {issue: spec.IssueNetworks},
 
 	"pod kill":    {instead: "podunit kill CONTAINER for each: podunit ps --pod lists them"},
 	"pod logs":    {instead: "podunit logs -n CONTAINER... of its containers: podunit ps --pod lists them"},

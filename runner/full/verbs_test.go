@@ -22,7 +22,7 @@ func TestVerbsOfOthers(t *testing.T) {
 	for line, want := range map[string]string{
 		"attach web":                "there is no podunit attach\n  hint: podunit logs -f CONTAINER",
 		"pod restart web":           "there is no podunit pod restart\n  hint: systemctl --user restart UNIT",
-		"network connect a b":       `podunit network connect is not built yet: it comes with the issue "networks"`,
+		"network update a":          `podunit network update is not built yet: it comes with the issue "networks"`,
 		"image build .":             `podunit image build is not built yet: it comes with the issue "build and artifacts"`,
 		"build -t x .":              `podunit build is not built yet`,
 		"pod logs -f web":           "there is no podunit pod logs",

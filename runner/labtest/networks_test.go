@@ -16,8 +16,8 @@ import (
 // networkFiles are a set as people have it: a proxy with a port, an application on two networks, a database
 // on an internal one, and a pod.
 var networkFiles = map[string]string{
-	"front.network":    "[Network]\nNetworkName=front\nSubnet=10.89.9.0/24\nIPv6=true\n",
-	"inner.network":    "[Network]\nNetworkName=inner\nInternal=true\n",
+	"front.network":    "[Network]\nNetworkName=front\nSubnet=10.89.9.0/24\n",
+	"inner.network":    "[Network]\nNetworkName=inner\nInternal=true\nIPv6=true\n",
 	"proxy.container":  "[Container]\nContainerName=proxy\nImage=localhost:5000/nginx\nNetwork=front.network\nPublishPort=8081:80\n[Install]\nWantedBy=default.target\n",
 	"app.container":    "[Container]\nContainerName=app\nImage=localhost:5000/busybox\nExec=sleep 1000\nNetwork=front.network:ip=10.89.9.77\nNetwork=inner.network\nNetworkAlias=theapp\nStopTimeout=0\n[Install]\nWantedBy=default.target\n",
 	"db.container":     "[Container]\nContainerName=db\nImage=localhost:5000/redis\nNetwork=inner.network\n[Install]\nWantedBy=default.target\n",
@@ -47,6 +47,8 @@ func TestLabNetworks(t *testing.T) {
 		resolve(l, "app", "group", `10\.89\.9\..*`)
 		resolve(l, "app", "db", `10\..*`)
 		l.MustRun("alice", "podunit exec app wget -qO- http://proxy | grep -qi nginx")
+		// The machine itself is reached only through pasta.
+		l.Eventually("alice", "podunit exec app wget -qO- -T 1 http://host.containers.internal:5000/v2/ 2>&1 | grep -w '{}'", 5*time.Second)
 	}
 	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
 	t.Run("internal", func(t *testing.T) {

@@ -28,7 +28,9 @@ func New(e *cli.Env) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
+		NewConnect(e),
 		NewCreate(e),
+		NewDisconnect(e),
 		NewExists(e),
 		NewHold(e),
 		NewInspect(e),

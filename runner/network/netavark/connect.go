@@ -26,6 +26,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Network is the configuration of a network.
+type Network = types.Network
+
 // Endpoint is one network of a container, with what it wants there.
 type Endpoint = types.NamedPerNetworkOptions
 
@@ -207,6 +210,14 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 	if err := c.save(dir); err != nil {
 		return err
 	}
+	if err := c.make(ctx, ns, within); err != nil {
+		return err
+	}
+	return c.save(dir)
+}
+
+// make has netavark make the links, and looks at what has come to be.
+func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() error) error) error {
 	out, err := c.call(ctx, "setup", c.request(), ns, within)
 	if err != nil {
 		return err
@@ -215,10 +226,7 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 	if err := json.Unmarshal(out, &c.Answer); err != nil {
 		return fmt.Errorf("netavark setup: its answer: %w", err)
 	}
-	if err := c.look(ns); err != nil {
-		return err
-	}
-	return c.save(dir)
+	return c.look(ns)
 }
 
 // look notes the other ends of the links, and takes default routes away that somebody else has.

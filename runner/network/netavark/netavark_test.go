@@ -8,11 +8,13 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/process"
 	"go.etcd.io/bbolt"
 	"go.podman.io/common/libnetwork/types"
 	"go.podman.io/common/pkg/config"
@@ -340,5 +342,81 @@ echo '{}'`)
 	}
 	if _, err := c.call(context.Background(), "setup", c.request(), ns, here); err == nil || err.Error() != "netavark setup: no such bridge" {
 		t.Errorf("what it says: %v", err)
+	}
+}
+
+// TestTheLastEndsTheNamespace has two connections leave. A child stands for the holder of the namespace.
+func TestTheLastEndsTheNamespace(t *testing.T) {
+	s := newStore(t, version114)
+	n, err := s.Create(New{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := filepath.Join(t.TempDir(), "netns")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command("sleep", "1000")
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Wait() }()
+	t.Cleanup(func() { _ = holder.Process.Kill() })
+	if err := (Shared{PID: holder.Process.Pid, Ticks: process.StartTicks(holder.Process.Pid)}).Save(shared); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(s.Records, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	connect := func(id string) (dir string) {
+		t.Helper()
+		c, err := s.Prepare(Connection{ID: id, Name: id, Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir = t.TempDir()
+		err = errors.Join(c.save(dir), os.Symlink(filepath.Join(dir, recordFile), c.link()), s.leases(func(tx *bbolt.Tx) error {
+			_, err := lease(tx, n, id, nil)
+			return err
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	one, two := connect("one"), connect("two")
+	gone := connect("gone")
+	if err := os.Remove(filepath.Join(gone, recordFile)); err != nil {
+		t.Fatal(err) // somebody has removed its directory: it must not keep the namespace
+	}
+	if err := Disconnect(one); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := ReadShared(shared); !ok {
+		t.Fatal("the namespace ended although somebody is connected")
+	}
+	for range 2 { // safe to repeat
+		if err := Disconnect(two); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the holder: %v", err)
+	}
+	for _, path := range []string{shared, filepath.Join(two, recordFile)} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+	if left, err := os.ReadDir(s.Records); err != nil || len(left) > 0 {
+		t.Errorf("records left: %v, %v", left, err)
+	}
+	err = s.leases(func(tx *bbolt.Tx) error {
+		_, err := lease(tx, n, "three", []net.IP{net.IPv4(n.Subnets[0].Subnet.IP[0], n.Subnets[0].Subnet.IP[1], n.Subnets[0].Subnet.IP[2], 3)})
+		return err
+	})
+	if err != nil {
+		t.Errorf("an address of one that left: %v", err)
 	}
 }
