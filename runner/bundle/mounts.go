@@ -206,7 +206,7 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 		return nil
 	}
 	for _, f := range b.Files {
-		if err := bind(f.Source, f.Destination, !b.readOnly()); err != nil {
+		if err := bind(f.Source, f.Destination, !f.ReadOnly && !b.readOnly()); err != nil {
 			return nil, err
 		}
 	}

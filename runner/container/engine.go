@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
@@ -32,6 +33,7 @@ type Engine struct {
 	Runtime runc.Runtime
 	Config  *config.Config // containers.conf(5)
 	Volumes Volumes
+	Secrets secret.Source
 	// Image finds an image in the storage by what a person calls it.
 	Image func(ctx context.Context, name string) (Image, error)
 }

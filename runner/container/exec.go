@@ -38,20 +38,46 @@ var ErrNotRunning = errors.New("container is not running")
 
 // Exec runs the process and returns its exit status; with Detach it does not wait.
 func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
-	s, err := e.Status(r.ID)
+	p, _, err := e.process(r, x)
 	if err != nil {
 		return 0, err
 	}
+	process, err := processFile(p)
+	if err != nil {
+		return 0, err
+	}
+	defer process.Close()
+	f, err := os.CreateTemp(e.dir(r.ID), "exec-*.log")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	if err := f.Close(); err != nil {
+		return 0, err
+	}
+	run := runc.Execution{ID: r.ID, Process: process, Log: f.Name(), TTY: x.TTY, Streams: x.Streams, Umask: p.User.Umask}
+	if x.Detach {
+		return 0, e.Runtime.ExecDetached(ctx, run)
+	}
+	return e.Runtime.Exec(ctx, run)
+}
+
+// process is the process section of what is to be executed in a container that runs.
+func (e *Engine) process(r Record, x Exec) (*rspec.Process, Status, error) {
+	s, err := e.Status(r.ID)
+	if err != nil {
+		return nil, s, err
+	}
 	if s.PID == 0 {
-		return 0, fmt.Errorf("%s: %w", r.Name, ErrNotRunning)
+		return nil, s, fmt.Errorf("%s: %w", r.Name, ErrNotRunning)
 	}
 	config, err := e.OCI(r.ID)
 	if err != nil {
-		return 0, err
+		return nil, s, err
 	}
 	p := *config.Process
 	p.Args, p.Terminal, p.ConsoleSize = x.Command, x.TTY, nil
-	p.Env = append(append([]string{}, p.Env...), x.Env...)
+	p.Env = append(e.unmask(append([]string{}, p.Env...), s.PID, r.Spec.Secrets), x.Env...)
 	if x.TTY && !hasName(p.Env, "TERM") {
 		p.Env = append(p.Env, "TERM=xterm")
 	}
@@ -62,32 +88,29 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 		// The root as the container has it now: users may have been added.
 		root := fmt.Sprintf("/proc/%d/root", s.PID)
 		if err := bundle.SetUser(&p, root, x.User); err != nil {
-			return 0, err
+			return nil, s, err
 		}
 	}
 	if x.Privileged {
 		if err := bundle.AllCapabilities(&p); err != nil {
-			return 0, err
+			return nil, s, err
 		}
 	}
-	f, err := os.CreateTemp(e.dir(r.ID), "exec-*.json")
+	return &p, s, nil
+}
+
+// processFile is a file in memory with what is to be executed: its environment is for nobody else to read, and a
+// runner that is killed leaves nothing.
+func processFile(p *rspec.Process) (*os.File, error) {
+	fd, err := unix.MemfdCreate("process.json", unix.MFD_CLOEXEC)
 	if err != nil {
-		return 0, err
+		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	log := strings.TrimSuffix(f.Name(), ".json") + ".log"
-	defer os.Remove(f.Name())
-	defer os.Remove(log)
-	if err := errors.Join(json.NewEncoder(f).Encode(p), f.Close()); err != nil {
-		return 0, err
+	f := os.NewFile(uintptr(fd), "process.json")
+	if err := json.NewEncoder(f).Encode(p); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	if p.User.Umask != nil {
-		// The runtime sets it for a container's first process only, and leaves others with ours.
-		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
-	}
-	if x.Detach {
-		return 0, e.Runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
-	}
-	return e.Runtime.Exec(ctx, r.ID, f.Name(), log, x.TTY, x.Streams)
+	return f, nil
 }
 
 // OCI reads the OCI configuration of the container's last start.

@@ -99,6 +99,9 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 	if err := in.SetTimezone(rootUID, rootGID); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	if err := e.giveSecrets(*r, &in); err != nil {
+		return nil, err
+	}
 	config, warnings, err := bundle.Build(in)
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)

@@ -55,6 +55,7 @@ type Launch struct {
 	network  Network // once it is begun
 	rootfs   string  // once it is mounted
 	config   []byte  // once it is made
+	kept     []byte  // config without secrets, for a file
 	creation *runc.Creation
 	output   *output
 	console  *console
@@ -190,7 +191,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 			Name: "bundle",
 			Do: func(context.Context) error {
 				var err error
-				l.config, err = e.config(l, rootfs, conn, label)
+				l.config, l.kept, err = e.config(l, rootfs, conn, label)
 				return err
 			},
 		},
@@ -326,7 +327,7 @@ func (e *Engine) background(l *Launch, s *Status) (begin func() error, err error
 		}
 	}
 	unit.ExpectMoves() // by the runtime, of the container
-	if err := l.creation.Feed(l.config); err != nil {
+	if err := l.creation.Feed(runc.Config{Read: l.config, Kept: l.kept}); err != nil {
 		return nil, err
 	}
 	// From here on the runtime is at work, and what is done beside it is not in its way.
@@ -370,7 +371,7 @@ func (e *Engine) foreground(ctx context.Context, l Launch, s *Status) (int, erro
 		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
 	}
 	there, failed := false, error(nil)
-	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), l.config, streams, func(pid int) {
+	code, err := e.Runtime.Foreground(ctx, l.Record.ID, e.dir(l.Record.ID), runc.Config{Read: l.config, Kept: l.kept}, streams, func(pid int) {
 		there = true
 		if failed = e.began(l, s, pid); failed == nil && l.Ready != nil {
 			failed = l.Ready(*s, func() error { return nil })
@@ -421,11 +422,19 @@ func Warm() {
 	_, _ = json.Marshal(rspec.Spec{}) // likewise
 }
 
-// config is the OCI configuration as the runtime reads it.
-func (e *Engine) config(l Launch, rootfs string, conn Connection, label labels) ([]byte, error) {
+// config is the OCI configuration as the runtime reads it, and kept as it may lie in a file.
+func (e *Engine) config(l Launch, rootfs string, conn Connection, label labels) (config, kept []byte, err error) {
 	spec, err := e.oci(l, rootfs, conn, label)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return json.Marshal(spec)
+	if config, err = json.Marshal(spec); err != nil {
+		return nil, nil, err
+	}
+	less := masked(spec, l.Record.Spec.Secrets)
+	if less == spec {
+		return config, config, nil
+	}
+	kept, err = json.Marshal(less)
+	return config, kept, err
 }

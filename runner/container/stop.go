@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -219,6 +220,7 @@ func (e *Engine) release(ctx context.Context, r Record) error {
 	}
 	// In the process that mounted it; elsewhere it is a directory like any other.
 	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
+	_ = secret.Remove(e.secretDir(r.ID))
 	errs = append(errs, network.Release(e.dir(r.ID)))
 	step.Crash("network released")
 	if s.Cgroup != "" {
@@ -266,7 +268,7 @@ func (e *Engine) Release(ctx context.Context, r Record) error { return e.release
 func clearCgroup(ctx context.Context, cgroup string) error {
 	dir := filepath.Join(cgroupMount, cgroup)
 	for deadline := time.Now().Add(killWait); ; {
-		err := unix.Rmdir(dir)
+		err := removeCgroup(dir)
 		switch {
 		case err == nil, errors.Is(err, unix.ENOENT):
 			return nil
@@ -281,6 +283,24 @@ func clearCgroup(ctx context.Context, cgroup string) error {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// removeCgroup removes a cgroup and those below it: a check that was cut short leaves one, and so does a systemd inside.
+func removeCgroup(dir string) error {
+	err := unix.Rmdir(dir)
+	if !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	below, rerr := os.ReadDir(dir)
+	if rerr != nil {
+		return err
+	}
+	for _, entry := range below {
+		if entry.IsDir() {
+			_ = removeCgroup(filepath.Join(dir, entry.Name())) // what stays keeps this one busy
+		}
+	}
+	return unix.Rmdir(dir)
 }
 
 func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {

@@ -33,7 +33,8 @@ type Creation struct {
 	// a pipe, so that opening it waits for nobody, and runc reads the end if we are killed.
 	feed    *os.File
 	started chan error
-	fed     []byte // the configuration
+	fed     bool   // the configuration is the runtime's
+	kept    []byte // the configuration as it may lie in a file
 	// written is the inotify instance that tells of pid. It goes with this process: closing
 	// it takes 10 ms, in which the kernel makes sure that nobody looks at it any more.
 	written *os.File
@@ -135,25 +136,28 @@ func setSlack(pid int, d time.Duration) error {
 	return nil
 }
 
+// Config is a configuration.
+type Config struct {
+	Read []byte // what the runtime reads
+	Kept []byte // what lies in the bundle afterwards: the same without what is secret in it
+}
+
 // Feed hands the configuration over. After an error nothing has been created.
-func (c *Creation) Feed(config []byte) error {
+func (c *Creation) Feed(config Config) error {
 	if c.feed == nil {
-		if err := os.WriteFile(c.config, config, 0o600); err != nil {
+		if err := os.WriteFile(c.config, config.Read, 0o600); err != nil {
 			return err
 		}
 		c.started <- c.start()
 	}
 	if err := <-c.started; err != nil {
 		err = c.runtime.explain("create", err, c.log)
-		if c.feed != nil {
-			err = errors.Join(err, closeFile(&c.feed), c.removeConfig())
-		}
-		return err
+		return errors.Join(err, closeFile(&c.feed), c.removeConfig())
 	}
-	c.fed = config
+	c.fed, c.kept = true, config.Kept
 	if feed := c.feed; feed != nil {
 		// It fits into no pipe if it is long, and the runtime may end before it has read it.
-		go func() { _, _ = feed.Write(config) }()
+		go func() { _, _ = feed.Write(config.Read) }()
 	}
 	go func() { c.ended <- c.cmd.Wait() }()
 	return nil
@@ -169,11 +173,8 @@ func (c *Creation) Wait() (pid int, err error) {
 			err = nil
 		}
 	}
-	if c.feed != nil {
-		// A file again, for exec and for who wants to know.
-		err = errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.fed, 0o600))
-	}
-	return pid, err
+	// A file again, or another one, for exec and for who wants to know.
+	return pid, errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.kept, 0o600))
 }
 
 // await returns the process ID. runc writes it when all is done, under another name first, and
@@ -216,7 +217,7 @@ func (c *Creation) Close() error {
 
 // Abandon ends a creation that was begun and is not to be fed. After Feed it does nothing.
 func (c *Creation) Abandon() error {
-	if c.feed == nil || c.fed != nil {
+	if c.feed == nil || c.fed {
 		return nil
 	}
 	if err := <-c.started; err == nil {

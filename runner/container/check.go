@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/runc"
+	"golang.org/x/sys/unix"
+)
+
+// A Check is a command that looks how a container is.
+type Check struct {
+	Command []string
+	Env     []string      // NAME=VALUE, over the container's own
+	Limit   time.Duration // after which all of it is killed; zero means none
+	// MaxOutput is how many bytes of its output are kept; zero means all.
+	MaxOutput int
+}
+
+// CheckResult is how a check ended.
+type CheckResult struct {
+	Code     int // its exit status; 128+N for a death by signal N
+	TimedOut bool
+	Output   string // stdout and stderr
+}
+
+// checkCgroup is the cgroup of a check, below the container's: its limits hold, and it can be killed whole. There is
+// one check at a time.
+const checkCgroup = "podunit-check"
+
+// Check runs a command as Exec does, with the rights of the container's first process and no more, until it ends, its
+// time is over or ctx ends. What it has started does not outlive it. The caller sees to it that there is no other
+// check of the container at the same time.
+func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, error) {
+	var result CheckResult
+	p, s, err := e.process(r, Exec{Command: c.Command, Env: c.Env})
+	if err != nil {
+		return result, err
+	}
+	process, err := processFile(p)
+	if err != nil {
+		return result, err
+	}
+	defer process.Close()
+	out, in, err := os.Pipe()
+	if err != nil {
+		return result, err
+	}
+	defer out.Close()
+	kept := make(chan string, 1)
+	go func() { kept <- keep(out, c.MaxOutput) }()
+
+	group := checkGroup{pidFile: filepath.Join(e.dir(r.ID), "check.pid")}
+	if s.Cgroup != "" {
+		group.dir = filepath.Join(cgroupMount, s.Cgroup, checkCgroup)
+	}
+	if err := group.make(); err != nil {
+		in.Close()
+		return result, err
+	}
+	defer group.remove()
+	limited, cancel := ctx, func() {}
+	if c.Limit > 0 {
+		limited, cancel = context.WithTimeout(ctx, c.Limit)
+	}
+	defer cancel()
+	log := filepath.Join(e.dir(r.ID), "check.log")
+	defer os.Remove(log)
+	x := runc.Execution{ID: r.ID, Process: process, Log: log, PIDFile: group.pidFile, Umask: p.User.Umask, Streams: runc.Streams{Stdout: in, Stderr: in}}
+	if group.dir != "" {
+		x.Cgroup = checkCgroup
+	}
+	result.Code, err = e.Runtime.ExecWithin(limited, x, group.kill)
+	in.Close()
+	group.kill()
+	// Who has left the cgroup may still hold the pipe.
+	_ = out.SetReadDeadline(time.Now().Add(time.Second))
+	result.Output = <-kept
+	if cause := ctx.Err(); cause != nil {
+		return result, context.Cause(ctx)
+	}
+	if limited.Err() != nil {
+		result.TimedOut, err = true, nil
+	}
+	return result, err
+}
+
+// keep reads to the end and returns the first bytes, at most limit if that is not zero.
+func keep(from io.Reader, limit int) string {
+	var b strings.Builder
+	if limit > 0 {
+		_, _ = io.Copy(&b, io.LimitReader(from, int64(limit))) // what there is, is the result
+		_, _ = io.Copy(io.Discard, from)
+	} else {
+		_, _ = io.Copy(&b, from)
+	}
+	return b.String()
+}
+
+// A checkGroup is the processes of a check.
+type checkGroup struct {
+	dir     string // the cgroup; empty where the container has none
+	pidFile string // where the runtime writes the ID of the first
+}
+
+// make makes the cgroup, empty also if an earlier check was cut short.
+func (g checkGroup) make() error {
+	if err := removeFile(g.pidFile); err != nil {
+		return err
+	}
+	if g.dir == "" {
+		return nil
+	}
+	err := os.Mkdir(g.dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		g.kill()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cgroup of the check: %w", err)
+	}
+	return nil
+}
+
+// kill kills all there is. It says nothing: the caller waits for the end.
+func (g checkGroup) kill() {
+	if g.dir != "" {
+		// Linux 5.14; before that one by one, and again for those that fork meanwhile.
+		if err := os.WriteFile(filepath.Join(g.dir, "cgroup.kill"), []byte("1"), 0); errors.Is(err, fs.ErrNotExist) {
+			b, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+			for word := range strings.FieldsSeq(string(b)) {
+				var pid int
+				if n, err := fmt.Sscan(word, &pid); n == 1 && err == nil && pid > 0 {
+					_ = unix.Kill(pid, unix.SIGKILL)
+				}
+			}
+		}
+	}
+	// A runtime that may not move the process to the cgroup leaves it where it is. It leads a
+	// session, so its children are in its process group unless they have left it.
+	if pid, err := runc.ReadPID(g.pidFile); err == nil && g.dir == "" {
+		_ = unix.Kill(-pid, unix.SIGKILL)
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+// remove removes the cgroup once its processes are gone.
+func (g checkGroup) remove() {
+	_ = removeFile(g.pidFile)
+	if g.dir == "" {
+		return
+	}
+	for deadline := time.Now().Add(killWait); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if err := unix.Rmdir(g.dir); !errors.Is(err, unix.EBUSY) {
+			return
+		}
+		g.kill()
+	}
+}
