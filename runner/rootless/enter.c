@@ -557,6 +557,9 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 	if (!strcmp(base, "podunit-gate"))
 		_exit(podunit_gate_main(argc, argv));
 
+	if (!strcmp(base, "podunit-clock"))
+		_exit(podunit_clock_main(argc, argv));
+
 	/* The storage executes us under names of its own, inside already. */
 	runner = &podunit_is_runner && strncmp(base, "storage-", 8);
 	if (runner && inherit())

@@ -6,7 +6,8 @@
 // one user namespace, and every process is in a mount namespace of its own.
 //
 // The same C file also makes small programs of this binary that never start the Go
-// runtime: podunit-log (log.c), podunit-infra (infra.c) and podunit-gate (gate.c).
+// runtime: podunit-log (log.c), podunit-infra (infra.c), podunit-gate (gate.c) and
+// podunit-clock (clock.c).
 package rootless
 
 /*
