@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
+)
+
+// Checks are the health checks of one container that runs. They need no storage: a check is over in less time than it
+// takes to open one.
+type Checks struct {
+	plan       health.Plan
+	files      health.Files
+	containers *container.Engine
+	connect    func(context.Context) (Manager, error)
+	// program, environ: what a timer executes, and with what.
+	program string
+	environ []string
+	handed  bool // the start-up check has passed in this process
+}
+
+// OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it has none, or has
+// not been started since the machine was.
+func OpenChecks(c Config, id string) (*Checks, error) {
+	run := filepath.Join(c.User.RunDir, "podunit")
+	containers := &container.Engine{User: c.User, RunDir: run}
+	files := containers.HealthFiles(id)
+	plan, err := files.Plan()
+	if err != nil {
+		return nil, err
+	}
+	containers.Secrets.Store = secret.At(plan.SecretDir)
+	containers.Runtime = runc.Runtime{Command: plan.Runtime, Root: filepath.Join(run, "runc")}
+	return &Checks{
+		plan: plan, files: files, containers: containers, program: c.Program, environ: c.Environ,
+		connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+	}, nil
+}
+
+// planChecks notes how a container that is about to begin is checked.
+func (e *Engine) planChecks(r *container.Record, l container.Launch, s container.Status) (*Checks, error) {
+	files := e.Containers.HealthFiles(r.ID)
+	if r.Health == nil {
+		return &Checks{}, files.Remove()
+	}
+	plan := health.Plan{
+		Config: *r.Health, ID: r.ID, Name: r.Name, Runtime: e.Containers.Runtime.Command, Journal: l.JournalFields,
+		Stop: e.StopTimeoutOf(*r), Waits: l.Foreground == nil, Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
+	}
+	// Of a system unit with User=, the system's manager takes no orders from us.
+	own, err := unit.CurrentUnit(e.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	if l.Cgroup != "" && (own.User || !e.User.Rootless()) {
+		plan.Unit = own.Name
+	}
+	c := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ}
+	return c, files.WithLock(func() error { return files.Begin(plan, s.StartedAt) })
+}
+
+// repeat has the check whose turn it is run again and again, for the first time after a pause.
+func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
+	s, err := c.files.State()
+	if err != nil || s == nil {
+		return err
+	}
+	check := s.Current(c.plan.Config)
+	if check.Interval == 0 {
+		return nil
+	}
+	if c.plan.Unit == "" {
+		return c.startClock(first)
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
+	}
+	defer m.Close()
+	// New each time: the last start's may still be on its way out.
+	c.plan.Timer = fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], strconv.FormatInt(time.Now().UnixNano(), 36))
+	if err := c.files.Replan(c.plan); err != nil {
+		return err
+	}
+	return m.StartTimer(ctx, c.plan.Timer, unit.Timer{
+		Description: "Health checks of " + c.plan.Name,
+		First:       first,
+		Pause:       check.Interval,
+		Command:     []string{c.program, "healthcheck", "run", "--timer", c.plan.ID},
+		Environment: unit.Environment(c.environ),
+		Limit:       check.Timeout + runMargin,
+		BoundTo:     c.plan.Unit,
+		Waits:       c.plan.Waits,
+	})
+}
+
+// startClock starts this binary as podunit-clock (see clock.c in package rootless), which has the checks run where no
+// manager takes orders from us: in a unit of the system with User=, and where there is none.
+func (c *Checks) startClock(first time.Duration) error {
+	s, err := c.containers.Status(c.plan.ID)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"podunit-clock", strconv.Itoa(s.PID), strconv.FormatInt(first.Milliseconds(), 10), c.program, c.plan.ID}
+	// It stays in the namespaces that we are in, and so do the runs.
+	cmd.Env = append(unit.Environment(c.environ), c.containers.User.Handed()...)
+	cmd.Dir = "/"
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
+	}
+	return nil
+}
+
+// Pause is the time until the next run, for a clock; false if there is none.
+func (c *Checks) Pause() (time.Duration, bool) {
+	s, err := c.files.State()
+	if err != nil || s == nil {
+		return 0, false
+	}
+	if c.handed { // the regular check runs at once
+		return 0, true
+	}
+	d := s.Current(c.plan.Config).Interval
+	return d, d > 0
+}
+
+// runMargin is by how much systemd's patience with a run exceeds our own, which must end first.
+const runMargin = 30 * time.Second
+
+// readyPoll is how often a start that waits looks whether the container has ended, or is healthy
+// because somebody else has checked it.
+const readyPoll = 250 * time.Millisecond
+
+// awaitReady runs the checks until the container is healthy, and then tells the manager. One that ends before is an
+// error, and its unit has failed with its status.
+func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
+	_ = manager.Send(notify.Status("waiting until it is healthy")) // only a line
+	for next := time.Now(); ; {
+		s, err := c.files.State()
+		if err != nil {
+			return err
+		}
+		if s.Status == health.Healthy {
+			break
+		}
+		if running, err := c.running(); err != nil || !running {
+			return errors.Join(err, fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(*s)))
+		}
+		check := s.Current(c.plan.Config)
+		if time.Now().Before(next) || check.Interval == 0 {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(min(readyPoll, max(time.Until(next), time.Millisecond))):
+			}
+			continue
+		}
+		outcome, err := c.Run(ctx, true)
+		if err != nil && !errors.Is(err, health.ErrStopped) {
+			return err
+		}
+		if outcome == health.Starting || outcome == health.Unhealthy {
+			if s, err = c.files.State(); err == nil {
+				_ = manager.Send(notify.Status("not healthy yet" + lastWords(*s)))
+			}
+		}
+		next = time.Now().Add(check.Interval)
+	}
+	s, err := c.files.State()
+	if err != nil {
+		return err
+	}
+	if err := c.repeat(ctx, s.Current(c.plan.Config).Interval); err != nil {
+		return err
+	}
+	return errors.Join(manager.Send(notify.Ready("")...), manager.Barrier(ctx))
+}
+
+// lastWords is what the last check came to, for people.
+func lastWords(s health.State) string {
+	if len(s.Log) == 0 {
+		return ""
+	}
+	last := s.Log[len(s.Log)-1]
+	var how string
+	switch last.ExitCode {
+	case health.CodeSuccess:
+		return ""
+	case health.CodeTimeout:
+		how = "; the last check was killed at its time limit"
+	case health.CodeFault:
+		how = "; the last check could not be run"
+	default:
+		how = "; the last check failed"
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(last.Output), "\n")
+	if line = strings.ToValidUTF8(line, "?"); len(line) > 120 {
+		line = strings.ToValidUTF8(line[:120], "") + "..."
+	}
+	if line != "" {
+		how += ": " + line
+	}
+	return how
+}
+
+func (c *Checks) running() (bool, error) {
+	s, err := c.containers.Status(c.plan.ID)
+	return s.PID != 0, err
+}
+
+// Run runs the check whose turn it is and does what follows from it; outcome is what the run came to. quiet says that a check which is not to run now
+// (in the time before the first one, or while the container is paused) is no error. The error is health.ErrStopped if
+// the container does not run, or ended under the check.
+func (c *Checks) Run(ctx context.Context, quiet bool) (outcome health.Status, err error) {
+	var after health.State
+	var action health.Action
+	err = c.files.WithLock(func() error {
+		before, err := c.files.State()
+		if err != nil {
+			return err
+		}
+		if before == nil {
+			return health.ErrNone
+		}
+		after = *before
+		s, err := c.containers.Status(c.plan.ID)
+		switch {
+		case err != nil:
+			return err
+		case s.PID == 0:
+			return health.ErrStopped
+		case c.containers.Frozen(s.Cgroup) && quiet:
+			after = before.Resumed()
+			return c.files.Save(after)
+		case c.containers.Frozen(s.Cgroup):
+			return errors.New("container is paused")
+		case before.Waits(c.plan.Config, time.Now()) && quiet:
+			return nil
+		}
+		result, err := c.once(ctx, before.Current(c.plan.Config))
+		if err != nil {
+			return err
+		}
+		after, action = before.After(c.plan.Config, result)
+		if err := c.files.Save(after); err != nil {
+			return err
+		}
+		outcome = health.Outcome(*before, after)
+		c.tell(*before, after)
+		return c.log(after)
+	})
+	if err == nil && after.Status == health.Stopped {
+		err = health.ErrStopped
+	}
+	return outcome, errors.Join(err, c.act(ctx, action))
+}
+
+// once runs one check. An error says that there is no result.
+func (c *Checks) once(ctx context.Context, check health.Check) (health.Result, error) {
+	result := health.Result{Entry: health.Entry{Start: time.Now()}}
+	r := container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{Secrets: c.plan.Secrets}}
+	got, err := c.containers.Check(ctx, r, container.Check{
+		Command: check.Command(), Limit: check.Timeout, MaxOutput: c.plan.MaxLogSize,
+	})
+	if ctx.Err() != nil {
+		return result, context.Cause(ctx)
+	}
+	result.End, result.Output = time.Now(), got.Output
+	switch {
+	case errors.Is(err, runc.ErrNotFound), errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory):
+		result.ExitCode, result.Output = health.CodeFailure, err.Error()
+	case err != nil:
+		result.ExitCode, result.Output = health.CodeFault, err.Error()
+	case got.TimedOut:
+		result.ExitCode = health.CodeTimeout
+	case got.Code != 0:
+		result.ExitCode = health.CodeFailure
+	}
+	if result.ExitCode != health.CodeSuccess {
+		running, err := c.running()
+		if err != nil {
+			return result, err
+		}
+		result.Stopped = !running
+	}
+	return result, nil
+}
+
+// tell writes a line to the journal if the status has changed: one of the container's unit.
+func (c *Checks) tell(before, after health.State) {
+	if before.Status == after.Status {
+		return
+	}
+	fields := map[string]string{
+		"PODMAN_HEALTH_STATUS":         string(after.Status),
+		"PODMAN_HEALTH_FAILING_STREAK": strconv.Itoa(after.FailingStreak),
+		"CONTAINER_NAME":               c.plan.Name,
+		"CONTAINER_ID_FULL":            c.plan.ID,
+	}
+	for k, v := range c.plan.Journal {
+		fields[k] = v
+	}
+	if c.plan.LogDestination == health.LogEvents && len(after.Log) > 0 {
+		fields["PODMAN_HEALTH_LOG"] = after.Log[len(after.Log)-1].Output
+	}
+	priority, text := journald.PriNotice, fmt.Sprintf("container %s is %s", c.plan.Name, after.Status)
+	if after.Status == health.Unhealthy {
+		priority = journald.PriWarning
+		text += fmt.Sprintf(" after %d failures in a row", after.FailingStreak)
+	}
+	_ = journald.Send(text+lastWords(after), priority, fields) // who listens to no journal asks inspect
+}
+
+// log writes the log to a directory, if that was asked for.
+func (c *Checks) log(s health.State) error {
+	if d := c.plan.LogDestination; d != health.LogLocal && d != health.LogEvents {
+		return health.WriteLog(filepath.Join(d, c.plan.ID+"-healthcheck.log"), s)
+	}
+	return nil
+}
+
+// act does what follows from a check.
+func (c *Checks) act(ctx context.Context, action health.Action) error {
+	verb := ""
+	switch action {
+	case health.Nothing:
+		return nil
+	case health.Regular:
+		return c.handOver(ctx)
+	case health.Restart:
+		verb = "restart"
+	case health.Failed:
+		verb = c.plan.OnFailure
+	}
+	r := container.Record{ID: c.plan.ID, Name: c.plan.Name}
+	switch verb {
+	case "":
+		return nil
+	case "kill":
+		return c.containers.Kill(r, unix.SIGKILL)
+	}
+	if c.plan.Unit == "" {
+		// The unit's Restart= says what comes then.
+		return c.containers.Stop(ctx, r, c.plan.Stop)
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Ask(ctx, verb, c.plan.Unit)
+}
+
+// handOver has the regular check take the place of the start-up check.
+func (c *Checks) handOver(ctx context.Context) error {
+	plan, err := c.files.Plan()
+	if err != nil {
+		return err
+	}
+	c.handed = true
+	old := plan.Timer
+	if old == "" { // none of its own accord: the start waits for it, or somebody checks by hand
+		return nil
+	}
+	if err := c.repeat(ctx, 0); err != nil {
+		return err
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	// Its service may be us; that ends by itself.
+	return m.Ask(ctx, "stop", old)
+}
+
+// AwaitHealth waits until a container has one of the statuses and returns it. The error is health.ErrStopped if the
+// container ends before, and health.ErrNone if it has no check.
+func (e *Engine) AwaitHealth(ctx context.Context, r container.Record, wanted func(health.Status) bool) (health.Status, error) {
+	if r.Health == nil {
+		return "", fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
+	}
+	files := e.Containers.HealthFiles(r.ID)
+	for {
+		s, err := files.State()
+		if err != nil {
+			return "", err
+		}
+		status, err := e.Containers.Status(r.ID)
+		if err != nil {
+			return "", err
+		}
+		switch {
+		case s != nil && status.PID != 0 && wanted(s.Status):
+			return s.Status, nil
+		case status.PID == 0:
+			return "", fmt.Errorf("container %s: %w", r.Name, health.ErrStopped)
+		}
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+// Health is the health of a container; nil if it has no check.
+func (e *Engine) Health(r container.Record) (*health.State, error) {
+	if r.Health == nil {
+		return nil, nil
+	}
+	s, err := e.Containers.HealthFiles(r.ID).State()
+	if err != nil || s == nil {
+		return &health.State{Status: health.Reset}, err
+	}
+	status, err := e.Containers.Status(r.ID)
+	if err == nil && status.PID == 0 {
+		s.Status = health.Stopped
+	}
+	return s, err
+}
+
+// CheckByHand runs the check of a container for somebody who asks. A process may move only within what its user owns:
+// from a shell it goes through a scope of the user's manager.
+func (e *Engine) CheckByHand(ctx context.Context, r container.Record) (health.Status, error) {
+	if r.Health == nil {
+		return "", fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
+	}
+	c, err := OpenChecks(e.Config, r.ID)
+	if err == nil {
+		if running, rerr := c.running(); rerr != nil || !running {
+			err = errors.Join(rerr, health.ErrStopped)
+		}
+	} else if errors.Is(err, health.ErrNone) {
+		err = health.ErrStopped
+	}
+	if err != nil {
+		return "", fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	if !e.InService() {
+		if _, err := e.ownScope(ctx, &r); err != nil && e.User.Rootless() {
+			e.Warn(err.Error())
+		}
+	}
+	return c.Run(ctx, false)
+}
+
+// canLog looks whether a log can be where it is to go.
+func canLog(destination string) error {
+	if destination == health.LogLocal || destination == health.LogEvents {
+		return nil
+	}
+	st, err := os.Stat(destination)
+	if err == nil && !st.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return fmt.Errorf("--health-log-destination %s: %w", destination, err)
+	}
+	return nil
+}
