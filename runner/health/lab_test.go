@@ -47,6 +47,38 @@ func TestLabHealth(t *testing.T) {
 	}
 }
 
+// TestLabHealthOfUser checks the container of a system unit with User=, whose manager takes no orders from that user.
+func TestLabHealthOfUser(t *testing.T) {
+	l := labtest.Boot(t, labtest.Options{})
+	const file = "/etc/containers/systemd/clock.container"
+	l.MustRun("dave", "podunit pull -q "+labImage)
+	l.WriteFile("root", file, "[Container]\nImage="+labImage+"\nContainerName=clock\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'touch /ok; exec sleep infinity'\n"+
+		"HealthStartupCmd=test -e /ok\nHealthStartupInterval=1s\nHealthCmd=test -e /ok\nHealthInterval=1s\nHealthRetries=2\nHealthOnFailure=kill\n[Service]\nUser=dave\nRestart=always\nRestartSec=100ms\n")
+	l.MustRun("root", "systemctl daemon-reload && systemctl start clock")
+	dave := who{user: "dave"}
+	dave.becomes(l, "clock", "healthy")
+	clocks := func() string { return l.MustRun("root", "pgrep -u dave -x podunit-clock | wc -l") }
+	if got := clocks(); got != "1" {
+		t.Errorf("%s clocks", got)
+	}
+	l.Eventually("root", "[ $(grep -s ^Pss: /proc/$(pgrep -u dave -x podunit-clock)/smaps_rollup | tr -dc 0-9) -lt 1000 ]", 10*time.Second)
+	t.Logf("the clock holds %s kB", l.MustRun("root", "grep ^Pss: /proc/$(pgrep -u dave -x podunit-clock)/smaps_rollup | tr -dc 0-9"))
+	l.Eventually("root", "journalctl -q -o cat -u clock | grep 'container clock is healthy'", 10*time.Second)
+	l.MustRun("dave", "podunit exec clock rm /ok")
+	l.Eventually("root", "[ $(systemctl show -P NRestarts clock) -ge 1 ] && systemctl is-active clock", time.Minute)
+	l.Eventually("root", "journalctl -q -o cat -u clock | grep 'container clock is unhealthy after 2 failures in a row'", 10*time.Second)
+	dave.becomes(l, "clock", "healthy")
+	if got := clocks(); got != "1" {
+		t.Errorf("%s clocks after a restart", got)
+	}
+	l.MustRun("root", "systemctl stop clock; rm "+file+"; systemctl daemon-reload")
+	l.Eventually("root", "! pgrep -u dave", 10*time.Second)
+	// Ready when healthy, also here.
+	l.WriteFile("root", file, "[Container]\nImage="+labImage+"\nContainerName=clock\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'sleep 2; touch /ok; exec sleep infinity'\n"+
+		"Notify=healthy\nHealthCmd=test -e /ok\nHealthInterval=1s\n[Service]\nUser=dave\nExecStartPost=podunit exec clock test -e /ok\n")
+	l.MustRun("root", "systemctl daemon-reload && systemctl start clock && [ $(pgrep -u dave -x podunit-clock | wc -l) = 1 ] && systemctl stop clock")
+}
+
 // unit writes a file, and starts its unit if command is start.
 func (w who) unit(l *labtest.Lab, name, container, rest string) {
 	l.WriteFile(w.user, w.dir+name+".container", "[Container]\nImage="+labImage+"\nContainerName="+name+"\nNetwork=none\nStopSignal=KILL\n"+container+rest)
@@ -121,8 +153,9 @@ func seeActions(t *testing.T, l *labtest.Lab, w who) {
 			if (action == "kill") != (restarts != "0") {
 				t.Errorf("%s: the manager restarted it by itself %s times", action, restarts)
 			}
-			// The next start's checks begin anew.
+			// The next start's checks begin anew, and those of the last one have ended.
 			w.becomes(l, "ill", "starting")
+			l.Eventually(w.user, w.systemctl+" list-units --no-legend 'podunit-health-*.timer' | wc -l | grep -x 1", 10*time.Second)
 		}
 		w.forget(t, l, "ill")
 	}

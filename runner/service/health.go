@@ -7,17 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/health"
-	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
@@ -76,126 +73,6 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 	}
 	c := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ}
 	return c, files.WithLock(func() error { return files.Begin(plan, s.StartedAt) })
-}
-
-// repeat has the check whose turn it is run again and again, for the first time after a pause.
-func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
-	s, err := c.files.State()
-	if err != nil || s == nil {
-		return err
-	}
-	check := s.Current(c.plan.Config)
-	if check.Interval == 0 {
-		return nil
-	}
-	if c.plan.Unit == "" {
-		return c.startClock(first)
-	}
-	m, err := c.connect(ctx)
-	if err != nil {
-		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
-	}
-	defer m.Close()
-	// New each time: the last start's may still be on its way out.
-	c.plan.Timer = fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], strconv.FormatInt(time.Now().UnixNano(), 36))
-	if err := c.files.Replan(c.plan); err != nil {
-		return err
-	}
-	return m.StartTimer(ctx, c.plan.Timer, unit.Timer{
-		Description: "Health checks of " + c.plan.Name,
-		First:       first,
-		Pause:       check.Interval,
-		Command:     []string{c.program, "healthcheck", "run", "--timer", c.plan.ID},
-		Environment: unit.Environment(c.environ),
-		Limit:       check.Timeout + runMargin,
-		BoundTo:     c.plan.Unit,
-		Waits:       c.plan.Waits,
-	})
-}
-
-// startClock starts this binary as podunit-clock (see clock.c in package rootless), which has the checks run where no
-// manager takes orders from us: in a unit of the system with User=, and where there is none.
-func (c *Checks) startClock(first time.Duration) error {
-	s, err := c.containers.Status(c.plan.ID)
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{"podunit-clock", strconv.Itoa(s.PID), strconv.FormatInt(first.Milliseconds(), 10), c.program, c.plan.ID}
-	// It stays in the namespaces that we are in, and so do the runs.
-	cmd.Env = append(unit.Environment(c.environ), c.containers.User.Handed()...)
-	cmd.Dir = "/"
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
-	}
-	return nil
-}
-
-// Pause is the time until the next run, for a clock; false if there is none.
-func (c *Checks) Pause() (time.Duration, bool) {
-	s, err := c.files.State()
-	if err != nil || s == nil {
-		return 0, false
-	}
-	if c.handed { // the regular check runs at once
-		return 0, true
-	}
-	d := s.Current(c.plan.Config).Interval
-	return d, d > 0
-}
-
-// runMargin is by how much systemd's patience with a run exceeds our own, which must end first.
-const runMargin = 30 * time.Second
-
-// readyPoll is how often a start that waits looks whether the container has ended, or is healthy
-// because somebody else has checked it.
-const readyPoll = 250 * time.Millisecond
-
-// awaitReady runs the checks until the container is healthy, and then tells the manager. One that ends before is an
-// error, and its unit has failed with its status.
-func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
-	_ = manager.Send(notify.Status("waiting until it is healthy")) // only a line
-	for next := time.Now(); ; {
-		s, err := c.files.State()
-		if err != nil {
-			return err
-		}
-		if s.Status == health.Healthy {
-			break
-		}
-		if running, err := c.running(); err != nil || !running {
-			return errors.Join(err, fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(*s)))
-		}
-		check := s.Current(c.plan.Config)
-		if time.Now().Before(next) || check.Interval == 0 {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(min(readyPoll, max(time.Until(next), time.Millisecond))):
-			}
-			continue
-		}
-		outcome, err := c.Run(ctx, true)
-		if err != nil && !errors.Is(err, health.ErrStopped) {
-			return err
-		}
-		if outcome == health.Starting || outcome == health.Unhealthy {
-			if s, err = c.files.State(); err == nil {
-				_ = manager.Send(notify.Status("not healthy yet" + lastWords(*s)))
-			}
-		}
-		next = time.Now().Add(check.Interval)
-	}
-	s, err := c.files.State()
-	if err != nil {
-		return err
-	}
-	if err := c.repeat(ctx, s.Current(c.plan.Config).Interval); err != nil {
-		return err
-	}
-	return errors.Join(manager.Send(notify.Ready("")...), manager.Barrier(ctx))
 }
 
 // lastWords is what the last check came to, for people.
@@ -371,29 +248,6 @@ func (c *Checks) act(ctx context.Context, action health.Action) error {
 	}
 	defer m.Close()
 	return m.Ask(ctx, verb, c.plan.Unit)
-}
-
-// handOver has the regular check take the place of the start-up check.
-func (c *Checks) handOver(ctx context.Context) error {
-	plan, err := c.files.Plan()
-	if err != nil {
-		return err
-	}
-	c.handed = true
-	old := plan.Timer
-	if old == "" { // none of its own accord: the start waits for it, or somebody checks by hand
-		return nil
-	}
-	if err := c.repeat(ctx, 0); err != nil {
-		return err
-	}
-	m, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	// Its service may be us; that ends by itself.
-	return m.Ask(ctx, "stop", old)
 }
 
 // AwaitHealth waits until a container has one of the statuses and returns it. The error is health.ErrStopped if the

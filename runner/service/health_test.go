@@ -158,7 +158,7 @@ func TestChecksWithoutAnInterval(t *testing.T) {
 	if err := c.repeat(context.Background(), 0); err != nil || m.asked != nil {
 		t.Errorf("%v, asked %v", err, m.asked)
 	}
-	if _, again := c.Pause(); again {
+	if _, again := c.pause(); again {
 		t.Error("a clock would come again")
 	}
 }

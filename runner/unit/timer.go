@@ -33,7 +33,7 @@ type Timer struct {
 }
 
 // StartTimer starts a timer in one call, and does not wait until it runs: with Waits, that may be after the caller's
-// own end. name is the timer's, and new.
+// own end. name is the timer's, and new. The unit that it is bound to is not started, should it have ended by now.
 func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
 	service, ok := strings.CutSuffix(name, ".timer")
 	if !ok {
@@ -45,7 +45,8 @@ func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
 	both := []systemd.Property{
 		prop("Description", t.Description),
 		prop("CollectMode", "inactive-or-failed"),
-		prop("BindsTo", []string{t.BoundTo}),
+		// Unlike BindsTo=, which would start the unit again if it has ended just now.
+		prop("StopPropagatedFrom", []string{t.BoundTo}),
 	}
 	if t.Waits {
 		both = append(both, prop("After", []string{t.BoundTo}))
@@ -53,6 +54,8 @@ func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
 	timer := append([]systemd.Property{
 		prop("TimersMonotonic", []trigger{{"OnActiveSec", usec(t.First)}, {"OnUnitInactiveSec", usec(t.Pause)}}),
 		prop("AccuracyUSec", usec(accuracy)),
+		// What begins after the unit has failed to start ends at once.
+		prop("BindsTo", []string{t.BoundTo}),
 	}, both...)
 	work := append([]systemd.Property{
 		prop("Type", "oneshot"),
@@ -65,7 +68,7 @@ func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
 		prop("StartLimitIntervalUSec", uint64(0)),
 	}, both...)
 	aux := []systemd.PropertyCollection{{Name: service + ".service", Properties: work}}
-	if _, err := m.conn.StartTransientUnitAux(ctx, name, "fail", timer, aux, nil); err != nil {
+	if _, err := m.conn.StartTransientUnitAux(ctx, name, "ignore-requirements", timer, aux, nil); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	return nil

@@ -31,11 +31,11 @@ func TestStartTimer(t *testing.T) {
 	if err := m.StartTimer(ctx, "x.timer", timer); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(f.asked, ","); got != "transient x.timer fail" || len(f.aux) != 1 || f.aux[0].Name != "x.service" {
+	if got := strings.Join(f.asked, ","); got != "transient x.timer ignore-requirements" || len(f.aux) != 1 || f.aux[0].Name != "x.service" {
 		t.Fatalf("asked %s, beside it %v", got, f.aux)
 	}
 	for _, props := range [][]systemd.Property{f.props, f.aux[0].Properties} {
-		bound, _ := has(props, "BindsTo")
+		bound, _ := has(props, "StopPropagatedFrom")
 		after, _ := has(props, "After")
 		if b, ok := bound.([]string); !ok || !slices.Equal(b, []string{"web.service"}) {
 			t.Errorf("bound to %v", bound)
@@ -43,6 +43,9 @@ func TestStartTimer(t *testing.T) {
 		if a, ok := after.([]string); !ok || !slices.Equal(a, []string{"web.service"}) {
 			t.Errorf("after %v", after)
 		}
+	}
+	if bound, ok := has(f.aux[0].Properties, "BindsTo"); ok {
+		t.Errorf("a run would start %v again", bound)
 	}
 	triggers, _ := has(f.props, "TimersMonotonic")
 	if got, ok := triggers.([]trigger); !ok || !slices.Equal(got, []trigger{{"OnActiveSec", 0}, {"OnUnitInactiveSec", 5_000_000}}) {

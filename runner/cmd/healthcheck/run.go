@@ -3,8 +3,6 @@
 package healthcheck
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -30,7 +28,14 @@ not count yet) or stopped; 125 there is no check, or the container does not run.
 		ValidArgsFunction: cli.CompleteContainers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if timer || clock {
-				return unasked(cmd.Context(), e, args[0], clock)
+				c, err := e.Service()
+				switch {
+				case err != nil:
+					return err
+				case timer:
+					return service.RunForTimer(cmd.Context(), c, args[0])
+				}
+				return service.RunForClock(cmd.Context(), c, args[0], e.Stdout)
 			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {
@@ -57,27 +62,4 @@ not count yet) or stopped; 125 there is no check, or the container does not run.
 	_ = cmd.Flags().MarkHidden("timer")
 	_ = cmd.Flags().MarkHidden("clock")
 	return cmd
-}
-
-// unasked runs a check whose result nobody waits for. A container that is gone is no affair of a timer, and the end of
-// a clock.
-func unasked(ctx context.Context, e *cli.Env, id string, clock bool) error {
-	c, err := e.Service()
-	if err != nil {
-		return err
-	}
-	checks, err := service.OpenChecks(c, id)
-	if err == nil {
-		_, err = checks.Run(ctx, true)
-	}
-	if errors.Is(err, health.ErrNone) || errors.Is(err, health.ErrStopped) || ctx.Err() != nil {
-		return nil
-	}
-	// Also after a fault: it may be better next time.
-	if clock && checks != nil {
-		if pause, again := checks.Pause(); again {
-			fmt.Fprintln(e.Stdout, pause.Milliseconds())
-		}
-	}
-	return err
 }
