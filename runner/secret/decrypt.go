@@ -38,10 +38,8 @@ func NewDecrypter(uid int, lookup func(string) (string, bool)) Decrypter {
 	if home, known := lookup("HOME"); !ok && known {
 		config, ok = filepath.Join(home, ".config"), true
 	}
-	for _, dir := range []string{config} {
-		if ok && filepath.IsAbs(dir) {
-			d.Dirs = append(d.Dirs, filepath.Join(dir, "credstore.encrypted"))
-		}
+	if ok && filepath.IsAbs(config) {
+		d.Dirs = append(d.Dirs, filepath.Join(config, "credstore.encrypted"))
 	}
 	if run, ok := lookup("XDG_RUNTIME_DIR"); ok && filepath.IsAbs(run) {
 		d.Dirs = append(d.Dirs, filepath.Join(run, "credstore.encrypted"))
