@@ -47,6 +47,37 @@ func TestLabHealth(t *testing.T) {
 	}
 }
 
+// TestLabHealthCost counts what a check takes of the processors, the manager's part included, beside podman's.
+func TestLabHealthCost(t *testing.T) {
+	l := labtest.Boot(t, labtest.Options{})
+	w := everybody[0]
+	l.MustRun(w.user, "podunit pull -q "+labImage)
+	w.unit(l, "cost", "Exec=sleep infinity\nHealthCmd=true\nHealthInterval=1h\n", "")
+	l.MustRun(w.user, w.systemctl+" start cost && podman run -q -d --name peer --network none --health-cmd true --health-interval 1h "+labImage+" sleep infinity")
+	w.becomes(l, "cost", "healthy")
+	l.Eventually(w.user, "[ $(podman inspect -f '{{.State.Health.Status}}' peer) = healthy ]", time.Minute)
+	// spent runs a service 20 times and tells the processor time of all that the user has, in microseconds.
+	spent := func(service string) (usec int) {
+		out := l.MustRun(w.user, `set -e; stat=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cpu.stat; s=`+service+`
+			used() { sed -n 's/^usage_usec //p' $stat; }
+			before=$(used)
+			for i in $(seq 20); do systemctl --user start $s; while systemctl --user is-active -q $s; do sleep 0.05; done; done
+			echo $(( $(used) - before ))`)
+		if _, err := fmt.Sscan(out, &usec); err != nil {
+			t.Fatal(err)
+		}
+		return usec
+	}
+	ours := spent("$(systemctl --user list-units --all --no-legend --plain 'podunit-health-*.service' | cut -d' ' -f1)")
+	theirs := spent("$(systemctl --user list-units --all --no-legend --plain \"$(podman inspect -f '{{.Id}}' peer)-*.service\" | cut -d' ' -f1)")
+	t.Logf("20 checks: %d ms, podman %d ms", ours/1000, theirs/1000)
+	if ours*3 > theirs {
+		t.Errorf("a check takes %d µs, of podman %d µs: more than a third", ours/20, theirs/20)
+	}
+	l.MustRun(w.user, "podman rm -f -t 0 peer >/dev/null")
+	w.forget(t, l, "cost")
+}
+
 // TestLabHealthOfUser checks the container of a system unit with User=, whose manager takes no orders from that user.
 func TestLabHealthOfUser(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
