@@ -110,13 +110,14 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	got := l.MustRun("root", fmt.Sprintf(`journalctl --sync; cd /; pattern=4711-valu; pattern="${pattern}e"
 		journalctl -o export --no-pager | grep -a "$pattern" | head -3
 		grep -a -l "$pattern" /proc/[0-9]*/cmdline 2>/dev/null; grep -a -l "$pattern" /proc/[0-9]*/environ 2>/dev/null | grep -v -x /proc/%s/environ
-		grep -r -a -l "$pattern" /run /tmp /var/lib/containers /etc /home/*/.local /home/*/.config /var/log 2>/dev/null | grep -v -E '/credentials/(given.service/|)|/secrets/filedriver/|/run/credentials/'
+		find /run /tmp /var/lib/containers /etc /home/*/.local /home/*/.config /var/log -xdev -type f -size -20M -exec grep -a -l "$pattern" {} + 2>/dev/null | grep -v -E '/credentials/given.service/'
+		for dir in /run/user/* /run; do find $dir -xdev -type f -size -20M -exec grep -a -l "$pattern" {} + 2>/dev/null; done | grep -v -E '/credentials/given.service/'
 		true`, main))
 	if got != "" {
 		t.Errorf("values are found in\n%s", got)
 	}
 	// base64, too, in the store alone.
-	got = l.MustRun("root", `v=$(printf env-4711-value | base64); grep -r -a -l "$v" /run /tmp /var/lib/containers /etc /home 2>/dev/null | grep -v /secrets/filedriver/secretsdata.json || true`)
+	got = l.MustRun("root", `v=$(printf env-4711-value | base64); for dir in /run /run/user/* /tmp /var/lib/containers /etc /home /root; do find $dir -xdev -type f -size -20M -exec grep -a -l "$v" {} + 2>/dev/null; done | grep -v /secrets/filedriver/secretsdata.json || true`)
 	if got != "" {
 		t.Errorf("encoded values are found in\n%s", got)
 	}
