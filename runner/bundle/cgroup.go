@@ -22,60 +22,90 @@ func (b *builder) resources() error {
 	if r == nil {
 		r = &rspec.LinuxResources{}
 	}
-	s := &b.Spec.Limits
-	missing := func(controller string, flags ...string) {
-		for _, f := range flags {
-			if b.Cgroup.Path == "" {
-				b.warn("--%s has no effect: the container has no cgroup of its own", f)
-			} else {
-				b.warn("--%s has no effect: the cgroup has no %s controller; is it delegated? see Delegate= in systemd.resource-control(5)", f, controller)
-			}
+	b.pidsLimit(r)
+	b.memoryLimits(r)
+	b.cpuLimits(r)
+	if err := b.blockLimits(r); err != nil {
+		return err
+	}
+	b.cgroupFiles(r)
+	if r.Pids != nil || r.Memory != nil || r.CPU != nil || r.BlockIO != nil || r.Unified != nil || r.Devices != nil {
+		l.Resources = r
+	}
+	return nil
+}
+
+// missing warns that flags have no effect for want of a controller.
+func (b *builder) missing(controller string, flags ...string) {
+	for _, f := range flags {
+		if b.Cgroup.Path == "" {
+			b.warn("--%s has no effect: the container has no cgroup of its own", f)
+		} else {
+			b.warn("--%s has no effect: the cgroup has no %s controller; is it delegated? see Delegate= in systemd.resource-control(5)", f, controller)
 		}
 	}
+}
 
-	pids := s.PidsLimit
-	if b.Cgroup.has("pids") {
-		if pids == nil && b.Config.PidsLimit != 0 {
-			pids = &b.Config.PidsLimit
-		}
+// wanted reports whether limits were asked for that the controller is there for; it warns if they
+// were and it is not.
+func (b *builder) wanted(controller string, flags map[string]bool) bool {
+	asked := given(flags)
+	if len(asked) > 0 && !b.Cgroup.has(controller) {
+		b.missing(controller, asked...)
+		return false
+	}
+	return len(asked) > 0
+}
+
+func (b *builder) pidsLimit(r *rspec.LinuxResources) {
+	pids := b.Spec.PidsLimit
+	if !b.Cgroup.has("pids") {
 		if pids != nil && *pids > 0 {
-			limit := *pids
-			r.Pids = &rspec.LinuxPids{Limit: &limit}
+			b.missing("pids", "pids-limit")
 		}
-	} else if pids != nil && *pids > 0 {
-		missing("pids", "pids-limit")
+		return
 	}
+	if pids == nil && b.Config.PidsLimit != 0 {
+		pids = &b.Config.PidsLimit
+	}
+	if pids != nil && *pids > 0 {
+		limit := *pids
+		r.Pids = &rspec.LinuxPids{Limit: &limit}
+	}
+}
 
-	if asked := given(map[string]bool{
+func (b *builder) memoryLimits(r *rspec.LinuxResources) {
+	s := &b.Spec.Limits
+	if !b.wanted("memory", map[string]bool{
 		"memory": s.Memory != nil, "memory-swap": s.MemorySwap != nil, "memory-reservation": s.MemoryReservation != nil,
 		"memory-swappiness": s.MemorySwappiness != nil, "oom-kill-disable": s.OOMKillDisable,
-	}); len(asked) > 0 && !b.Cgroup.has("memory") {
-		missing("memory", asked...)
-	} else if len(asked) > 0 {
-		m := &rspec.LinuxMemory{Limit: s.Memory, Reservation: s.MemoryReservation, Swappiness: s.MemorySwappiness}
-		switch {
-		case s.MemorySwap != nil && b.Cgroup.Swap:
-			m.Swap = s.MemorySwap
-		case s.MemorySwap != nil && *s.MemorySwap != -1:
-			b.warn("--memory-swap has no effect: this kernel does not account for swap")
-		case s.Memory != nil && *s.Memory > 0 && b.Cgroup.Swap:
-			double := 2 * *s.Memory // podman-run(1), --memory-swap
-			m.Swap = &double
-		}
-		if s.OOMKillDisable {
-			on := true
-			m.DisableOOMKiller = &on
-		}
-		r.Memory = m
+	}) {
+		return
 	}
+	m := &rspec.LinuxMemory{Limit: s.Memory, Reservation: s.MemoryReservation, Swappiness: s.MemorySwappiness}
+	switch {
+	case s.MemorySwap != nil && b.Cgroup.Swap:
+		m.Swap = s.MemorySwap
+	case s.MemorySwap != nil && *s.MemorySwap != -1:
+		b.warn("--memory-swap has no effect: this kernel does not account for swap")
+	case s.Memory != nil && *s.Memory > 0 && b.Cgroup.Swap:
+		double := 2 * *s.Memory // podman-run(1), --memory-swap
+		m.Swap = &double
+	}
+	if s.OOMKillDisable {
+		on := true
+		m.DisableOOMKiller = &on
+	}
+	r.Memory = m
+}
 
+func (b *builder) cpuLimits(r *rspec.LinuxResources) {
+	s := &b.Spec.Limits
 	var cpu rspec.LinuxCPU
-	if asked := given(map[string]bool{
+	if b.wanted("cpu", map[string]bool{
 		"cpus": s.CPUs != nil, "cpu-shares": s.CPUShares != nil, "cpu-quota": s.CPUQuota != nil, "cpu-period": s.CPUPeriod != nil,
 		"cpu-rt-runtime": s.CPURTRuntime != nil, "cpu-rt-period": s.CPURTPeriod != nil,
-	}); len(asked) > 0 && !b.Cgroup.has("cpu") {
-		missing("cpu", asked...)
-	} else if len(asked) > 0 {
+	}) {
 		cpu.Shares, cpu.RealtimeRuntime, cpu.RealtimePeriod = s.CPUShares, s.CPURTRuntime, s.CPURTPeriod
 		cpu.Quota, cpu.Period = s.CPUQuota, s.CPUPeriod
 		if s.CPUs != nil {
@@ -84,49 +114,43 @@ func (b *builder) resources() error {
 			cpu.Quota, cpu.Period = &quota, &period
 		}
 	}
-	if asked := given(map[string]bool{"cpuset-cpus": s.CpusetCPUs != "", "cpuset-mems": s.CpusetMems != ""}); len(asked) > 0 && !b.Cgroup.has("cpuset") {
-		missing("cpuset", asked...)
-	} else if len(asked) > 0 {
+	if b.wanted("cpuset", map[string]bool{"cpuset-cpus": s.CpusetCPUs != "", "cpuset-mems": s.CpusetMems != ""}) {
 		cpu.Cpus, cpu.Mems = s.CpusetCPUs, s.CpusetMems
 	}
 	if cpu != (rspec.LinuxCPU{}) {
 		r.CPU = &cpu
 	}
+}
 
-	if asked := given(map[string]bool{
+func (b *builder) blockLimits(r *rspec.LinuxResources) error {
+	s := &b.Spec.Limits
+	if !b.wanted("io", map[string]bool{
 		"blkio-weight": s.BlkioWeight != nil, "blkio-weight-device": len(s.BlkioWeightDevice) > 0,
 		"device-read-bps": len(s.DeviceReadBPS) > 0, "device-write-bps": len(s.DeviceWriteBPS) > 0,
 		"device-read-iops": len(s.DeviceReadIOPS) > 0, "device-write-iops": len(s.DeviceWriteIOPS) > 0,
-	}); len(asked) > 0 && !b.Cgroup.has("io") {
-		missing("io", asked...)
-	} else if len(asked) > 0 {
-		io, err := blockIO(s)
-		if err != nil {
-			return err
-		}
-		r.BlockIO = io
+	}) {
+		return nil
 	}
+	io, err := blockIO(s)
+	r.BlockIO = io
+	return err
+}
 
+// cgroupFiles sets what is written to files of the cgroup as it stands.
+func (b *builder) cgroupFiles(r *rspec.LinuxResources) {
 	unified := map[string]string{}
 	for _, kv := range b.Config.CgroupConf.Get() {
 		name, value := cut(kv)
 		unified[name] = value
 	}
-	for name, value := range s.CgroupConf {
-		unified[name] = value
+	maps.Copy(unified, b.Spec.CgroupConf)
+	switch {
+	case len(unified) == 0:
+	case b.Cgroup.Path == "":
+		b.missing("", "cgroup-conf")
+	default:
+		r.Unified = unified
 	}
-	if len(unified) > 0 {
-		if b.Cgroup.Path == "" {
-			missing("", "cgroup-conf")
-		} else {
-			r.Unified = unified
-		}
-	}
-
-	if r.Pids != nil || r.Memory != nil || r.CPU != nil || r.BlockIO != nil || r.Unified != nil || r.Devices != nil {
-		l.Resources = r
-	}
-	return nil
 }
 
 // given lists the flags that are set, sorted.

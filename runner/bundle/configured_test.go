@@ -108,3 +108,14 @@ func TestHostsNamespaces(t *testing.T) {
 		}
 	}
 }
+
+// TestNoSwap has an option that the kernel takes from nobody in a user namespace. Source: tmpfs(5).
+func TestNoSwap(t *testing.T) {
+	for rootless, want := range map[bool]string{true: "noswap is for containers of root", false: ""} {
+		in := input(t, "--tmpfs", "/t:noswap")
+		in.Rootless = rootless
+		if _, _, err := Build(in); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("rootless %v: %v", rootless, err)
+		}
+	}
+}

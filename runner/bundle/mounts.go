@@ -229,6 +229,9 @@ func (b *builder) asked() ([]rspec.Mount, error) {
 	for _, m := range b.Mounts {
 		switch m.Type {
 		case spec.MountTmpfs, spec.MountRamfs, spec.MountDevpts:
+			if (b.Rootless || b.nested()) && slices.Contains(m.Options, "noswap") {
+				return nil, fmt.Errorf("mount on %s: the option noswap is for containers of root in no user namespace; leave it out", m.Destination)
+			}
 			all = append(all, b.memory(m.Mount))
 		case spec.MountBind, spec.MountVolume:
 			one, err := b.bind(m, m.Path, m.Destination)

@@ -42,6 +42,10 @@ func (in *Input) SetTimezone(uid, gid int) error {
 		file, name = real, strings.TrimPrefix(real, in.Host.ZoneInfo+"/")
 	}
 	if err := setLocaltime(in.Rootfs, name, file, uid, gid); err != nil {
+		if errors.Is(err, unix.EROFS) { // a directory for an image, which nobody can change
+			in.Files = append(in.Files, File{Source: file, Destination: "/etc/localtime", ReadOnly: true})
+			return nil
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("--tz %s: this machine does not have that time zone; see timedatectl list-timezones, or install the package tzdata", zone)
 		}

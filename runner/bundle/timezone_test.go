@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSetTimezone(t *testing.T) {
@@ -65,6 +67,34 @@ func TestSetTimezone(t *testing.T) {
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) != 0 {
 		t.Errorf("outside of the image: %v, %v", entries, err)
 	}
+}
+
+// TestSetTimezoneOfAReadOnlyDirectory has a directory at the image's place that cannot be written to.
+func TestSetTimezoneOfAReadOnlyDirectory(t *testing.T) {
+	in := input(t)
+	in.Rootfs = root(t, map[string]string{"etc/localtime": "old"})
+	if err := unix.Mount(in.Rootfs, in.Rootfs, "", unix.MS_BIND, ""); err != nil {
+		t.Skip("needs to mount")
+	}
+	defer unix.Unmount(in.Rootfs, unix.MNT_DETACH)
+	if err := unix.Mount("", in.Rootfs, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	zones := root(t, map[string]string{"Etc/UTC": "TZif"})
+	in.Spec.Timezone, in.Host.ZoneInfo = "Etc/UTC", zones
+	if err := in.SetTimezone(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := Build(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.Mounts {
+		if m.Destination == "/etc/localtime" && m.Source == filepath.Join(zones, "Etc/UTC") && strings.HasSuffix(strings.Join(m.Options, ","), ",ro") {
+			return
+		}
+	}
+	t.Errorf("%+v", c.Mounts)
 }
 
 // TestKernelPlaces has images in which a place of the kernel's file systems leads elsewhere.

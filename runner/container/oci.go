@@ -42,7 +42,6 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		UIDMap:       uids,
 		GIDMap:       gids,
 		Cgroup:       bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: canLimitSwap(l.Cgroup)},
-		Hostname:     r.Hostname(),
 		NotifySocket: l.NotifySocket,
 	}
 	uid, gid, err := in.Owner()
@@ -56,10 +55,8 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 	if in.Namespaces, err = e.namespaces(l, conn); err != nil {
 		return nil, err
 	}
-	if in.Namespaces.UTS == bundle.HostNS {
-		if in.Hostname, err = os.Hostname(); err != nil {
-			return nil, err
-		}
+	if in.Hostname, err = hostname(r, in.Namespaces); err != nil {
+		return nil, err
 	}
 	if err := e.confine(&in, mounts, label); err != nil {
 		return nil, err
@@ -89,14 +86,7 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 	if err := e.userFiles(*r, rootfs, dir, mounts, &in); err != nil {
 		return nil, err
 	}
-	rootUID, rootGID := in.Outside(0, 0)
-	for _, f := range in.Files {
-		// Made by us, they would be the container's user's with keep-id.
-		if err := os.Chown(f.Source, rootUID, rootGID); err != nil && len(uids) > 0 {
-			return nil, err
-		}
-	}
-	if err := in.SetTimezone(rootUID, rootGID); err != nil {
+	if err := giveFiles(&in); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
 	if err := e.giveSecrets(*r, &in); err != nil {
@@ -110,6 +100,20 @@ func (e *Engine) oci(l Launch, rootfs string, conn Connection, label labels) (*r
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}
 	return config, nil
+}
+
+// giveFiles gives what is made for the container to its root. Made by us, it would be the user's with
+// keep-id.
+func giveFiles(in *bundle.Input) error {
+	uid, gid := in.Outside(0, 0)
+	if uid != 0 || gid != 0 {
+		for _, f := range in.Files {
+			if err := os.Chown(f.Source, uid, gid); err != nil {
+				return err
+			}
+		}
+	}
+	return in.SetTimezone(uid, gid)
 }
 
 // canLimitSwap looks at the unit's own cgroup, as the container's does not exist yet.
@@ -176,6 +180,14 @@ func (e *Engine) namespaces(l Launch, conn Connection) (bundle.Namespaces, error
 		n.Net = conn.NetNSPath
 	}
 	return n, nil
+}
+
+// hostname is the container's, or the machine's where it has that namespace.
+func hostname(r *Record, n bundle.Namespaces) (string, error) {
+	if n.UTS == bundle.HostNS {
+		return os.Hostname()
+	}
+	return r.Hostname(), nil
 }
 
 func nsPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/ns/%s", pid, name) }

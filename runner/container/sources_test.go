@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/volume"
 	"golang.org/x/sys/unix"
@@ -130,5 +131,22 @@ func TestOverlayOfAnOddName(t *testing.T) {
 	}()
 	if err := <-result; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFilesOf has what a container shares with one that joins its network: what is mounted in it,
+// which in a pod are the pod's files.
+func TestFilesOf(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	id := NewID()
+	if err := os.MkdirAll(e.dir(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := `{"ociVersion":"1.0.0","mounts":[{"destination":"/etc/hosts","source":"/run/pod/hosts"},{"destination":"/etc","source":"/x"}]}`
+	if err := os.WriteFile(filepath.Join(e.dir(id), "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.FilesOf(Record{ID: id}); err != nil || got != (network.Joined{Hosts: "/run/pod/hosts"}) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -13,6 +13,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -222,7 +223,10 @@ func (e *Engine) newRuntime() (string, error) {
 		return "", err
 	}
 	e.Containers.Runtime = runc.Runtime{Command: name, Root: e.Containers.Runtime.Root}
-	return name, e.needRuntime()
+	if err := e.needRuntime(); err != nil {
+		return "", fmt.Errorf("runtime of containers.conf: %w", err)
+	}
+	return name, nil
 }
 
 // InService reports whether a systemd service executed this process.

@@ -30,6 +30,15 @@ func Configured(conf *config.Config) Container {
 	return c
 }
 
+// PodConfigured is PodDefaults as containers.conf(5) changes them. conf may be nil.
+func PodConfigured(conf *config.Config) Pod {
+	p := PodDefaults()
+	if conf != nil && conf.Engine.PodExitPolicy != "" {
+		p.ExitPolicy = string(conf.Engine.PodExitPolicy)
+	}
+	return p
+}
+
 // userNSVariable is how a person says --userns for all containers. Source: podman-run(1),
 // --userns.
 const userNSVariable = "PODMAN_USERNS"

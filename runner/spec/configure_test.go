@@ -119,6 +119,17 @@ func TestConfiguredFaults(t *testing.T) {
 	if err := p.Complete(conf, nil); err != nil || p.UserNS.Mode != "keep-id" || len(p.Networks) != 1 || !p.NoHosts {
 		t.Errorf("a pod: %+v, %v", p, err)
 	}
+	conf = containersConf(t, "[engine]\npod_exit_policy='stop'")
+	for args, want := range map[string]string{"": "stop", "--exit-policy=continue": "continue"} {
+		set := pflag.NewFlagSet("create", pflag.ContinueOnError)
+		flags := PodFlags(set)
+		if err := set.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := flags.Pod(nil, Host{Config: conf}); err != nil || p.ExitPolicy != want {
+			t.Errorf("pod_exit_policy and %q: %+v, %v", args, p, err)
+		}
+	}
 	for name, want := range map[string]string{"my_web": "myweb", "-.a": "a", "___": "", strings.Repeat("a", 99): strings.Repeat("a", 63)} {
 		if got := hostname(name); got != want {
 			t.Errorf("%s as a host name: %q", name, got)

@@ -309,7 +309,7 @@ func podTarget(p *Pod, host Host) *target {
 // Pod judges a command line of pod create. args are the words after the flags:
 // nothing, or the pod's name. The error is Faults, everything that is wrong.
 func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
-	p := PodDefaults()
+	p := PodConfigured(host.Config)
 	t := podTarget(&p, host)
 	faults := f.apply(t)
 	if !p.Infra && f.Defaulted("share") {

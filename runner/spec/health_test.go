@@ -70,6 +70,10 @@ func TestHealth(t *testing.T) {
 	if c := parsed(t, "--health-on-failure none --health-log-destination events_logger"); c.OnUnhealthy != "" || c.HealthLog.Destination != "events_logger" || c.Health != nil {
 		t.Errorf("%+v", c)
 	}
+	if c := parsed(t, "--healthcheck-command true --healthcheck-interval 1s --healthcheck-retries 2 --healthcheck-start-period 3s --healthcheck-timeout 4s"); !reflect.DeepEqual(c.Health,
+		&HealthCheck{Test: []string{"CMD-SHELL", "true"}, Interval: ptr(time.Second), Retries: ptr(uint(2)), StartPeriod: ptr(3 * time.Second), Timeout: ptr(4 * time.Second)}) {
+		t.Errorf("by their first names: %+v", c.Health)
+	}
 	c, err := parseContainer("--no-healthcheck", "x")
 	if err != nil || !c.Health.None() {
 		t.Errorf("%+v, %v", c.Health, err)

@@ -66,11 +66,11 @@ func (m Mount) MemoryOptions() []string {
 		}
 	}
 	either("rw", "ro")
+	out = append(out, "rprivate")
 	either("nosuid", "suid")
 	if m.Type != MountDevpts {
 		either("nodev", "dev")
 	}
-	out = append(out, "rprivate")
 	if m.Type == MountTmpfs && !m.NoCopy {
 		out = append(out, "tmpcopyup")
 	}
@@ -199,86 +199,46 @@ func ParseMount(s, dir string) (Mount, error) {
 	return m, m.finish()
 }
 
+// fieldTypes are the types of mount that an option of --mount is for; nil means all, or that the
+// option is judged as one of -v.
+func fieldTypes(name string) []string {
+	switch name {
+	case "source", "src", "relabel":
+		return []string{MountBind, MountVolume, MountGlob}
+	case "bind-propagation", "bind-nonrecursive":
+		return []string{MountBind, MountGlob}
+	case "volume-nocopy", "nocopy":
+		return []string{MountVolume}
+	case "tmpfs-size", "size":
+		return []string{MountTmpfs, MountRamfs}
+	case "tmpfs-mode", "mode":
+		return []string{MountTmpfs, MountDevpts, MountRamfs}
+	case "tmpcopyup", "notmpcopyup":
+		return []string{MountTmpfs}
+	case "uid", "gid", "ptmxmode", "max", "newinstance":
+		return []string{MountTmpfs, MountDevpts}
+	}
+	return nil
+}
+
 // field takes one NAME[=VALUE] of a --mount.
 func (m *Mount) field(f, dir string) error {
 	name, value, given := strings.Cut(f, "=")
-	flag := func(set func(bool)) error {
-		if !given {
-			set(true)
-			return nil
-		}
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			return fmt.Errorf("%q is neither true nor false in %q", value, f)
-		}
-		set(b)
-		return nil
-	}
-	only := func(types ...string) error {
-		if slices.Contains(types, m.Type) {
-			return nil
-		}
+	if types := fieldTypes(name); types != nil && !slices.Contains(types, m.Type) {
 		return fmt.Errorf("%s is not an option of type %s", name, m.Type)
 	}
-	files := []string{MountBind, MountVolume, MountGlob}
 	switch name {
 	case "type":
 		return nil
 	case "source", "src":
-		if err := only(files...); err != nil {
-			return err
-		}
-		m.Source = value
-		if (m.Type == MountBind || m.Type == MountGlob) && !path.IsAbs(value) {
-			if value == "" {
-				return errors.New("source= is empty")
-			}
-			m.Source = path.Join(dir, value)
-		}
-		if m.Type == MountVolume && value != "" {
-			if err := CheckName(value); err != nil {
-				return fmt.Errorf("volume %q: %w", value, err)
-			}
-		}
-		return nil
-	case "destination", "dst", "target":
+		return m.source(value, dir)
+	case "destination", "dst", "dest", "target":
 		return m.destination(value)
-	case "readonly", "ro":
-		return flag(func(b bool) {
-			if b {
-				m.Options = append(m.Options, "ro")
-			} else {
-				m.Options = append(m.Options, "rw")
-			}
-		})
-	case "rw", "readwrite":
-		return flag(func(b bool) {
-			if b {
-				m.Options = append(m.Options, "rw")
-			} else {
-				m.Options = append(m.Options, "ro")
-			}
-		})
+	case "readonly", "ro", "rw", "readwrite", "bind-nonrecursive", "U", "chown", "volume-nocopy", "nocopy":
+		return m.toggle(name, value, given)
 	case "bind-propagation":
-		if err := only(MountBind, MountGlob); err != nil {
-			return err
-		}
 		return m.option(value)
-	case "bind-nonrecursive":
-		if err := only(MountBind, MountGlob); err != nil {
-			return err
-		}
-		return flag(func(b bool) {
-			if b {
-				m.Options = append(m.Options, "bind")
-			} else {
-				m.Options = append(m.Options, "rbind")
-			}
-		})
 	case "relabel":
-		if err := only(files...); err != nil {
-			return err
-		}
 		switch value {
 		case "shared":
 			m.Relabel = "z"
@@ -288,53 +248,74 @@ func (m *Mount) field(f, dir string) error {
 			return fmt.Errorf("relabel=%q: it is shared or private", value)
 		}
 		return nil
-	case "U", "chown":
-		return flag(func(b bool) { m.Chown = b })
 	case "idmap":
 		return &NotBuilt{What: "idmap on a mount", Issue: IssueUserNamespaces}
-	case "volume-nocopy", "nocopy":
-		if err := only(MountVolume); err != nil {
-			return err
-		}
-		return flag(func(b bool) { m.NoCopy = b })
 	case "subpath", "volume-subpath", "image-subpath":
 		return &NotBuilt{What: "subpath on a mount", Issue: IssueVolumes}
 	case "tmpfs-size", "size":
-		if err := only(MountTmpfs, MountRamfs); err != nil {
-			return err
-		}
 		return m.option("size=" + value)
 	case "tmpfs-mode", "mode":
-		if err := only(MountTmpfs, MountDevpts, MountRamfs); err != nil {
-			return err
-		}
 		return m.option("mode=" + value)
-	case "tmpcopyup", "notmpcopyup":
-		if err := only(MountTmpfs); err != nil {
-			return err
-		}
-		return m.option(name)
-	case "uid", "gid", "ptmxmode", "max", "newinstance":
-		if err := only(MountTmpfs, MountDevpts); err != nil {
-			return err
-		}
-		if given {
-			name += "=" + value
-		}
-		return m.option(name)
 	case "consistency":
 		return errors.New("consistency is for other systems than Linux, leave it out")
 	}
-	if given {
-		if b, err := strconv.ParseBool(value); err == nil && isMountFlag(name) {
-			if !b {
-				name = opposite(name)
-			}
-			return m.option(name)
+	if b, err := strconv.ParseBool(value); given && err == nil && isMountFlag(name) {
+		if !b {
+			name = opposite(name)
 		}
-		return m.option(f)
+		return m.option(name)
 	}
-	return m.option(name)
+	return m.option(f)
+}
+
+// source takes what is mounted: a path of the host, or the name of a volume.
+func (m *Mount) source(value, dir string) error {
+	m.Source = value
+	switch m.Type {
+	case MountBind, MountGlob:
+		if value == "" {
+			return errors.New("source= is empty")
+		}
+		m.Source = absolute(value, dir)
+	case MountVolume:
+		if value == "" {
+			return nil
+		}
+		if err := CheckName(value); err != nil {
+			return fmt.Errorf("volume %q: %w", value, err)
+		}
+	}
+	return nil
+}
+
+// toggle takes an option of --mount that is true alone, or true or false.
+func (m *Mount) toggle(name, value string, given bool) error {
+	on := true
+	if given {
+		var err error
+		if on, err = strconv.ParseBool(value); err != nil {
+			return fmt.Errorf("%q is neither true nor false in %q", value, name+"="+value)
+		}
+	}
+	either := func(yes, no string) {
+		if !on {
+			yes = no
+		}
+		m.Options = append(m.Options, yes)
+	}
+	switch name {
+	case "readonly", "ro":
+		either("ro", "rw")
+	case "rw", "readwrite":
+		either("rw", "ro")
+	case "bind-nonrecursive":
+		either("bind", "rbind")
+	case "U", "chown":
+		m.Chown = on
+	case "volume-nocopy", "nocopy":
+		m.NoCopy = on
+	}
+	return nil
 }
 
 // option takes one option of -v or --tmpfs.

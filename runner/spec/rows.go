@@ -813,7 +813,14 @@ func healthRows() []row {
 	}
 	const command, period = "COMMAND", "a duration with its unit"
 	flag := func(name, word, usage, form, example string, set func(*target, string) error) row {
-		return row{name: name, on: onContainer, kind: value, word: word, usage: usage, form: form, example: example, set: set}
+		r := row{name: name, on: onContainer, kind: value, word: word, usage: usage, form: form, example: example, set: set}
+		switch name { // what podman called them first, and still takes
+		case "health-cmd":
+			r.aliases = []string{"healthcheck-command"}
+		case "health-interval", "health-retries", "health-start-period", "health-timeout":
+			r.aliases = []string{"healthcheck-" + strings.TrimPrefix(name, "health-")}
+		}
+		return r
 	}
 	return []row{
 		flag("health-cmd", command, "Check whether it is well: a shell command, a JSON array, or none", "a command, or none", "'curl -f localhost'",

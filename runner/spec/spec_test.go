@@ -209,6 +209,7 @@ func TestMounts(t *testing.T) {
 		"--mount devpts":              {"--mount", "type=devpts,destination=/dev/pts,uid=5,ptmxmode=666", Mount{Type: "devpts", Destination: "/dev/pts", Options: []string{"uid=5", "ptmxmode=666"}}, ""},
 		"--mount glob":                {"--mount", "type=glob,src=/usr/lib/a*,destination=/d", Mount{Type: "glob", Source: "/usr/lib/a*", Destination: "/d"}, ""},
 		"--mount glob in place":       {"--mount", "type=glob,src=/usr/lib/a*", Mount{Type: "glob", Source: "/usr/lib/a*"}, ""},
+		"--mount by docker's words":   {"--mount", "type=bind,src=/a,dest=/b,readonly", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"ro"}}, ""},
 		"--mount of an image":         {"--mount", "type=image,source=x,destination=/d", Mount{}, `comes with the issue "volumes"`},
 		"--mount of an artifact":      {"--mount", "type=artifact,source=x,destination=/d", Mount{}, `comes with the issue "build and artifacts"`},
 		"--mount of a type unknown":   {"--mount", "type=nfs,source=x,destination=/d", Mount{}, `"nfs" is not a type`},
@@ -342,7 +343,7 @@ func TestShown(t *testing.T) {
 	if got := strings.Join(c.Security.Options(), " "); got != "no-new-privileges label=disable seccomp=unconfined mask=/a:/b unmask=ALL" {
 		t.Error(got)
 	}
-	for i, want := range []string{"rw,nosuid,nodev,rprivate,tmpcopyup", "ro,exec,dev,size=1m,nosuid,rprivate", "rw,nosuid,rprivate"} {
+	for i, want := range []string{"rw,rprivate,nosuid,nodev,tmpcopyup", "ro,exec,dev,size=1m,rprivate,nosuid", "rw,rprivate,nosuid"} {
 		if got := strings.Join(c.Mounts[i].MemoryOptions(), ","); got != want {
 			t.Errorf("%s: %s", c.Mounts[i], got)
 		}
