@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +61,8 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	go func() { kept <- keep(out, c.MaxOutput) }()
 
 	group := checkGroup{pidFile: filepath.Join(e.dir(r.ID), "check.pid")}
-	if s.Cgroup != "" {
+	// Others may not know the flag.
+	if name := filepath.Base(e.Runtime.Command); s.Cgroup != "" && (name == "runc" || name == "crun") {
 		group.dir = filepath.Join(cgroupMount, s.Cgroup, checkCgroup)
 	}
 	if err := group.make(); err != nil {
@@ -79,7 +81,7 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	if group.dir != "" {
 		x.Cgroup = checkCgroup
 	}
-	result.Code, err = e.Runtime.ExecWithin(limited, x, group.kill)
+	result.Code, err = e.Runtime.ExecWithin(limited, x, group.killAll)
 	in.Close()
 	group.kill()
 	// Who has left the cgroup may still hold the pipe.
@@ -131,23 +133,28 @@ func (g checkGroup) make() error {
 	return nil
 }
 
-// kill kills all there is. It says nothing: the caller waits for the end.
+// kill kills what is in the cgroup. It says nothing: the caller waits for the end.
 func (g checkGroup) kill() {
-	if g.dir != "" {
-		// Linux 5.14; before that one by one, and again for those that fork meanwhile.
-		if err := os.WriteFile(filepath.Join(g.dir, "cgroup.kill"), []byte("1"), 0); errors.Is(err, fs.ErrNotExist) {
-			b, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
-			for word := range strings.FieldsSeq(string(b)) {
-				var pid int
-				if n, err := fmt.Sscan(word, &pid); n == 1 && err == nil && pid > 0 {
-					_ = unix.Kill(pid, unix.SIGKILL)
-				}
-			}
+	if g.dir == "" {
+		return
+	}
+	// Linux 5.14; before that one by one, and again for those that fork meanwhile.
+	if err := os.WriteFile(filepath.Join(g.dir, "cgroup.kill"), []byte("1"), 0); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	b, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+	for word := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(word); err == nil && pid > 0 {
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 	}
-	// A runtime that may not move the process to the cgroup leaves it where it is. It leads a
-	// session, so its children are in its process group unless they have left it.
-	if pid, err := runc.ReadPID(g.pidFile); err == nil && g.dir == "" {
+}
+
+// killAll kills also what is not in the cgroup, while the runtime runs: one that may not move the process there leaves
+// it where it is. It leads a session, so its children are in its process group unless they have left it.
+func (g checkGroup) killAll() {
+	g.kill()
+	if pid, err := runc.ReadPID(g.pidFile); err == nil {
 		_ = unix.Kill(-pid, unix.SIGKILL)
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
