@@ -127,19 +127,25 @@ func (e *Env) Service() (service.Config, error) {
 	}, nil
 }
 
-// executed is the program that services execute: the small one, where it is installed.
+// executed is the program that services execute.
 func (e *Env) executed() (string, error) {
 	own, err := os.Executable()
-	if err != nil {
-		return "", err
+	if err != nil || e.Program.Small {
+		return own, err
 	}
-	if prefix, ok := strings.CutSuffix(own, "/"+fullProgram); ok && !e.Program.Small {
+	return smallOf(own), nil
+}
+
+// smallOf is the small program that is installed with the full one at a path; that path itself where
+// there is none.
+func smallOf(full string) string {
+	if prefix, ok := strings.CutSuffix(full, "/"+fullProgram); ok {
 		small := filepath.Join(prefix, smallProgram)
 		if _, err := os.Stat(small); err == nil {
-			return small, nil
+			return small
 		}
 	}
-	return own, nil
+	return full
 }
 
 // RemoveContainer stops and removes a container that is in the way of something.

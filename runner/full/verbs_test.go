@@ -5,6 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,5 +125,33 @@ func TestRunnerTakesGeneratedFlags(t *testing.T) {
 				t.Errorf("%s: %v", command, err)
 			}
 		}
+	}
+}
+
+// TestPlainVerbs: the constructor in runner/rootless/enter.c and Go are of one mind about verbs that
+// need no namespaces.
+func TestPlainVerbs(t *testing.T) {
+	source, err := os.ReadFile("../rootless/enter.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`(?s)plain\[\] = \{(.*?)\}`).FindSubmatch(source)
+	if list == nil {
+		t.Fatal("enter.c has no list of plain verbs")
+	}
+	var inC []string
+	for _, m := range regexp.MustCompile(`"(.*?)"`).FindAllSubmatch(list[1], -1) {
+		inC = append(inC, string(m[1]))
+	}
+	inGo := []string{"completion", "help"} // cobra's
+	for _, v := range program().Verbs {
+		if v.Plain {
+			inGo = append(inGo, v.Name)
+		}
+	}
+	slices.Sort(inC)
+	slices.Sort(inGo)
+	if !slices.Equal(inC, inGo) {
+		t.Errorf("in C %q, in Go %q", inC, inGo)
 	}
 }

@@ -78,6 +78,8 @@ type Engine struct {
 	// for the journal.
 	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
 
+	// divide divides the cgroup of a unit into one for helpers and one for a container.
+	divide func(cgroup string) (unit.Split, error)
 	spoken bool // a start has taken Notify
 }
 
@@ -153,6 +155,13 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		Complaint: func(ctx context.Context, unit string, since time.Time, wait time.Duration) (string, string) {
 			return journal.Complaint(ctx, c.User.UID, unit, since, wait)
 		},
+	}
+	e.divide = func(cgroup string) (unit.Split, error) {
+		tree, err := unit.Cgroups()
+		if err != nil {
+			return unit.Split{}, err
+		}
+		return tree.Split(cgroup, "payload")
 	}
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	return e

@@ -12,7 +12,6 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/runc"
-	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/term"
 )
 
@@ -180,11 +179,7 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 		}
 		own = scope
 	}
-	tree, err := unit.Cgroups()
-	if err != nil {
-		return err
-	}
-	split, err := tree.Split(own.Cgroup, "payload")
+	split, err := e.divide(own.Cgroup)
 	if err != nil {
 		return err
 	}

@@ -44,8 +44,10 @@ func (e *Engine) startService(ctx context.Context, r container.Record, adjust fu
 		if err != nil {
 			return err
 		}
-		if err := e.StartPod(ctx, p); err != nil {
-			return err
+		if e.Pods.Status(p).InfraPID == 0 {
+			if err := e.StartPodService(ctx, p, Transient{}); err != nil {
+				return err
+			}
 		}
 		if name := e.Pods.Status(p).Unit; name != "" {
 			s.BindsTo, s.After = []string{name}, []string{name}

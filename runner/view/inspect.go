@@ -221,6 +221,16 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			in.State.StartedAt = exit.StartedAt
 		}
 	}
+	in.addMounts(x, r)
+	in.addLastStart(x)
+	if s.PID != 0 {
+		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+	}
+	return in, nil
+}
+
+// addMounts tells what the container mounts.
+func (in *Container) addMounts(x *service.Engine, r container.Record) {
 	for _, m := range r.Spec.Mounts {
 		one := Mount{Type: m.Type, Source: m.Source, Destination: m.Destination, Options: m.Options, RW: !m.ReadOnly()}
 		switch m.Type {
@@ -234,27 +244,29 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		in.HostConfig.Binds = append(in.HostConfig.Binds, strings.Trim(m.Source+":"+m.Destination+":"+strings.Join(m.Options, ","), ":"))
 		in.Mounts = append(in.Mounts, one)
 	}
-	if oci, err := x.Containers.OCI(r.ID); err == nil {
-		in.OCIConfigPath = filepath.Join(x.Containers.Dir(r.ID), "config.json")
-		in.Config.Env = oci.Process.Env
-		if oci.Process.Capabilities != nil {
-			in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding
-		}
-		for _, m := range oci.Mounts {
-			switch m.Destination {
-			case "/etc/hosts":
-				in.HostsPath = m.Source
-			case "/etc/hostname":
-				in.HostnamePath = m.Source
-			case "/etc/resolv.conf":
-				in.ResolvConfPath = m.Source
-			}
+}
+
+// addLastStart tells what the OCI configuration of the last start has.
+func (in *Container) addLastStart(x *service.Engine) {
+	oci, err := x.Containers.OCI(in.ID)
+	if err != nil {
+		return // it has never been started
+	}
+	in.OCIConfigPath = filepath.Join(x.Containers.Dir(in.ID), "config.json")
+	in.Config.Env = oci.Process.Env
+	if oci.Process.Capabilities != nil {
+		in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding
+	}
+	for _, m := range oci.Mounts {
+		switch m.Destination {
+		case "/etc/hosts":
+			in.HostsPath = m.Source
+		case "/etc/hostname":
+			in.HostnamePath = m.Source
+		case "/etc/resolv.conf":
+			in.ResolvConfPath = m.Source
 		}
 	}
-	if s.PID != 0 {
-		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
-	}
-	return in, nil
 }
 
 func deref(p *int64) int64 {

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newCleanupCommand is the ExecStopPost= of a container started by hand: it notes how
+// NewCleanup makes podunit cleanup, the ExecStopPost= of a container started by hand: it notes how
 // the container ended and frees what only a running one needs.
 func NewCleanup(e *cli.Env) *cobra.Command {
 	return &cobra.Command{

@@ -54,6 +54,7 @@ func (r imageRow) History() string     { return strings.Join(r.Summary.History, 
 // R shows an image of an additional store, in a column of the name R/O.
 func (r imageRow) R() bool { return r.ReadOnly }
 
+// NewImages makes podunit images.
 func NewImages(e *cli.Env) *cobra.Command {
 	cmd := NewList(e)
 	cmd.Use, cmd.Aliases = "images [flags] [NAME]", nil

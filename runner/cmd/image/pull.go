@@ -16,19 +16,14 @@ import (
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/term"
 )
 
 // NewPull makes podunit pull.
 func NewPull(e *cli.Env) *cobra.Command {
-	var (
-		allTags, quiet, tlsVerify                 bool
-		osName, arch, variant, platform           string
-		authfile, creds, certDir, policy, backoff string
-		keys                                      []string
-		retries                                   uint
-	)
+	var flags pullFlags
 	cmd := &cobra.Command{
 		Use:   "pull [flags] IMAGE...",
 		Short: "Pull images from a registry",
@@ -45,34 +40,8 @@ pull that ended early is not downloaded again by the next one.`,
 		Args:              cli.WantArgs(1, -1),
 		ValidArgsFunction: cli.CompleteImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := image.PullOptions{OS: osName, Arch: arch, Variant: variant, AuthFile: authfile, CertDir: certDir, DecryptionKeys: keys}
-			given := cmd.Flags().Changed
-			if platform != "" {
-				if given("os") || given("arch") || given("variant") {
-					return errors.New("--platform says all of --os, --arch and --variant: give one or the other")
-				}
-				var err error
-				if o.OS, o.Arch, o.Variant, err = splitPlatform(platform); err != nil {
-					return err
-				}
-			}
-			var err error
-			if o.Policy, err = config.ParsePullPolicy(policy); err != nil {
-				return fmt.Errorf("--policy %s: it is always, missing, newer or never", policy)
-			}
-			if given("tls-verify") {
-				o.TLSVerify = &tlsVerify
-			}
-			if given("retry") {
-				n := int(min(retries, 1000))
-				o.Retries = &n
-			}
-			if backoff != "" {
-				if o.RetryDelay, err = time.ParseDuration(backoff); err != nil || o.RetryDelay < 0 {
-					return fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", backoff)
-				}
-			}
-			if o.User, o.Secret, err = credentials(e, creds); err != nil {
+			o, err := flags.options(e)
+			if err != nil {
 				return err
 			}
 			im, err := open(cmd.Context(), e)
@@ -80,30 +49,77 @@ pull that ended early is not downloaded again by the next one.`,
 				return err
 			}
 			for _, name := range args {
-				if err := pull(cmd.Context(), e, im, name, o, allTags, quiet); err != nil {
+				if err := pull(cmd.Context(), e, im, name, o, flags.allTags, flags.quiet); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
-	f := cmd.Flags()
-	f.BoolVarP(&allTags, "all-tags", "a", false, "pull every tag of the repository")
-	f.StringVar(&arch, "arch", "", "the image for `ARCH` instead of this machine's")
-	f.StringVar(&authfile, "authfile", "", "`FILE` with credentials; $REGISTRY_AUTH_FILE is another way to say it")
-	f.StringVar(&certDir, "cert-dir", "", "`DIR` with certificates for the registry")
-	f.StringVar(&creds, "creds", "", "`USER[:PASSWORD]` for the registry")
-	f.StringArrayVar(&keys, "decryption-key", nil, "private `KEY[:PASSPHRASE]` for encrypted layers")
-	f.StringVar(&osName, "os", "", "the image for `OS` instead of this machine's")
-	f.StringVar(&platform, "platform", "", "the image for `OS/ARCH[/VARIANT]`")
-	f.StringVar(&policy, "policy", "always", "when to pull: always, missing, newer or never")
-	f.BoolVarP(&quiet, "quiet", "q", false, "print nothing but IDs")
-	f.UintVar(&retries, "retry", 3, "tries after the first one; without the flag, an unknown host or a refused connection is not tried again")
-	f.StringVar(&backoff, "retry-delay", "", "`TIME` between tries (default 1s, 2s, 4s ...)")
-	f.BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-	f.StringVar(&variant, "variant", "", "the image for `VARIANT` of the architecture")
+	flags.register(cmd.Flags())
 	cli.Complete(cmd, "policy", "always", "missing", "newer", "never")
 	return cmd
+}
+
+// pullFlags are the flags of podunit pull.
+type pullFlags struct {
+	set                                       *pflag.FlagSet
+	allTags, quiet, tlsVerify                 bool
+	osName, arch, variant, platform           string
+	authfile, creds, certDir, policy, backoff string
+	keys                                      []string
+	retries                                   uint
+}
+
+func (p *pullFlags) register(set *pflag.FlagSet) {
+	p.set = set
+	set.BoolVarP(&p.allTags, "all-tags", "a", false, "pull every tag of the repository")
+	set.StringVar(&p.arch, "arch", "", "the image for `ARCH` instead of this machine's")
+	set.StringVar(&p.authfile, "authfile", "", "`FILE` with credentials; $REGISTRY_AUTH_FILE is another way to say it")
+	set.StringVar(&p.certDir, "cert-dir", "", "`DIR` with certificates for the registry")
+	set.StringVar(&p.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
+	set.StringArrayVar(&p.keys, "decryption-key", nil, "private `KEY[:PASSPHRASE]` for encrypted layers")
+	set.StringVar(&p.osName, "os", "", "the image for `OS` instead of this machine's")
+	set.StringVar(&p.platform, "platform", "", "the image for `OS/ARCH[/VARIANT]`")
+	set.StringVar(&p.policy, "policy", "always", "when to pull: always, missing, newer or never")
+	set.BoolVarP(&p.quiet, "quiet", "q", false, "print nothing but IDs")
+	set.UintVar(&p.retries, "retry", 3, "tries after the first one; without the flag, an unknown host or a refused connection is not tried again")
+	set.StringVar(&p.backoff, "retry-delay", "", "`TIME` between tries (default 1s, 2s, 4s ...)")
+	set.BoolVar(&p.tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
+	set.StringVar(&p.variant, "variant", "", "the image for `VARIANT` of the architecture")
+}
+
+// options makes of the flags what a pull takes. It asks for a password that is missing.
+func (p *pullFlags) options(e *cli.Env) (image.PullOptions, error) {
+	o := image.PullOptions{OS: p.osName, Arch: p.arch, Variant: p.variant, AuthFile: p.authfile, CertDir: p.certDir, DecryptionKeys: p.keys}
+	given := p.set.Changed
+	if p.platform != "" {
+		if given("os") || given("arch") || given("variant") {
+			return o, errors.New("--platform says all of --os, --arch and --variant: give one or the other")
+		}
+		var err error
+		if o.OS, o.Arch, o.Variant, err = splitPlatform(p.platform); err != nil {
+			return o, err
+		}
+	}
+	var err error
+	if o.Policy, err = config.ParsePullPolicy(p.policy); err != nil {
+		return o, fmt.Errorf("--policy %s: it is always, missing, newer or never", p.policy)
+	}
+	if given("tls-verify") {
+		o.TLSVerify = &p.tlsVerify
+	}
+	if given("retry") {
+		n := int(min(p.retries, 1000))
+		o.Retries = &n
+	}
+	if p.backoff != "" {
+		if o.RetryDelay, err = time.ParseDuration(p.backoff); err != nil || o.RetryDelay < 0 {
+			return o, fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", p.backoff)
+		}
+	}
+	o.User, o.Secret, err = credentials(e, p.creds)
+	return o, err
 }
 
 // pull pulls one image, or all tags of one, and prints the IDs.

@@ -21,8 +21,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// fetchPatience is how long the download of a unit file may take.
-const fetchPatience = time.Minute
+// fetchTimeout is how long the download of a unit file may take.
+const fetchTimeout = time.Minute
 
 // NewInstall makes podunit quadlet install.
 func NewInstall(e *cli.Env) *cobra.Command {
@@ -89,7 +89,7 @@ func toReplace(errs []error) []error {
 
 // fetch downloads a unit file. Its name is the server's word for it, else the last part of the URL's path.
 func fetch(ctx context.Context, url string) (name string, data []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchPatience)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -6,7 +6,6 @@ package quadlet
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/podunit/podunit/generator/manage"
 	"github.com/podunit/podunit/runner/cli"
@@ -27,11 +26,11 @@ func New(e *cli.Env) *cobra.Command {
 
 // openStore is where this user's unit files are; root's are the system's.
 func openStore(e *cli.Env) (manage.Store, error) {
-	said := map[string]bool{} // the records are read more than once
+	warned := map[string]bool{} // the records are read more than once
 	s := manage.Store{Search: searchPath(e, e.User.UID == 0), Warn: func(message string) {
-		if !said[message] {
-			said[message] = true
-			fmt.Fprintf(e.Stderr, "podunit: warning: %s\n", message)
+		if !warned[message] {
+			warned[message] = true
+			e.Warn(message)
 		}
 	}}
 	var err error

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"go.podman.io/common/pkg/config"
+	"go.podman.io/storage"
+)
+
+// fakeStore is a storage in memory, with directories in a real one.
+type fakeStore struct {
+	storage.Store
+	root string
+
+	mu         sync.Mutex
+	containers []storage.Container
+}
+
+func (s *fakeStore) GraphRoot() string { return s.root }
+
+func (*fakeStore) GraphDriverName() string { return "fake" }
+
+func (s *fakeStore) find(nameOrID string) int {
+	return slices.IndexFunc(s.containers, func(c storage.Container) bool {
+		return c.ID == nameOrID || slices.Contains(c.Names, nameOrID)
+	})
+}
+
+func (s *fakeStore) Container(nameOrID string) (*storage.Container, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(nameOrID)
+	if i < 0 {
+		return nil, storage.ErrContainerUnknown
+	}
+	c := s.containers[i]
+	return &c, nil
+}
+
+func (s *fakeStore) Containers() ([]storage.Container, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.containers), nil
+}
+
+func (s *fakeStore) CreateContainer(id string, names []string, _, _, metadata string, _ *storage.ContainerOptions) (*storage.Container, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		if s.find(name) >= 0 {
+			return nil, storage.ErrDuplicateName
+		}
+	}
+	c := storage.Container{ID: id, Names: names, Metadata: metadata}
+	s.containers = append(s.containers, c)
+	return &c, os.MkdirAll(filepath.Join(s.root, "c", id), 0o700)
+}
+
+func (s *fakeStore) DeleteContainer(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(id)
+	if i < 0 {
+		return storage.ErrContainerUnknown
+	}
+	s.containers = slices.Delete(s.containers, i, i+1)
+	return os.RemoveAll(filepath.Join(s.root, "c", id))
+}
+
+func (s *fakeStore) ContainerDirectory(id string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(id) < 0 {
+		return "", storage.ErrContainerUnknown
+	}
+	return filepath.Join(s.root, "c", id), nil
+}
+
+func (*fakeStore) DeleteLayer(string) error { return storage.ErrLayerUnknown }
+
+func (*fakeStore) Unmount(string, bool) (bool, error) { return false, nil }
+
+func (*fakeStore) Layers() ([]storage.Layer, error) { return nil, nil }
+
+func (*fakeStore) Images() ([]storage.Image, error) { return nil, nil }
+
+// fakeManager is a service manager that notes what it is asked for.
+type fakeManager struct {
+	mu    sync.Mutex
+	calls []string
+	units map[string]unit.Properties
+	fails map[string]error // by the call
+	// starts and stops, if set, are what the start and the stop of a unit do.
+	starts   func(name string, s unit.Service) error
+	stops    func(name string) error
+	services map[string]unit.Service
+}
+
+// call notes a call and returns the error that is planned for it.
+func (m *fakeManager) call(words ...string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	text := strings.Join(words, " ")
+	m.calls = append(m.calls, text)
+	return m.fails[text]
+}
+
+// asked tells whether something was asked for.
+func (m *fakeManager) asked(call string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Contains(m.calls, call)
+}
+
+func (m *fakeManager) StartService(_ context.Context, name string, s unit.Service) error {
+	if err := m.call("start", name); err != nil {
+		return err
+	}
+	m.services[name] = s
+	if m.starts == nil {
+		return nil
+	}
+	return m.starts(name, s)
+}
+
+func (m *fakeManager) StartScope(context.Context, string, string) (unit.Own, error) {
+	return unit.Own{Name: "podunit-x.scope", Cgroup: "/podunit-x.scope"}, m.call("scope")
+}
+
+func (m *fakeManager) Stop(_ context.Context, name string) error {
+	if err := m.call("stop", name); err != nil || m.stops == nil {
+		return err
+	}
+	return m.stops(name)
+}
+
+func (m *fakeManager) Restart(_ context.Context, name string) error { return m.call("restart", name) }
+
+func (m *fakeManager) Properties(_ context.Context, name string) (unit.Properties, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p, ok := m.units[name]; ok {
+		return p, nil
+	}
+	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
+}
+
+func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
+
+func (m *fakeManager) ResetFailed(_ context.Context, name string) error {
+	return m.call("reset", name)
+}
+
+func (*fakeManager) Close() {}
+
+// set says how a unit is.
+func (m *fakeManager) set(name string, p unit.Properties) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.units[name] = p
+}
+
+// images has one image.
+type images struct{ err error }
+
+func (i images) Pull(context.Context, string, image.PullOptions) (*image.Image, error) {
+	return &image.Image{ID: "f00", Names: []string{"localhost/a:latest"}}, i.err
+}
+
+// world is an engine with its surroundings.
+type world struct {
+	*Engine
+	t        *testing.T
+	manager  *fakeManager
+	store    *fakeStore
+	env      map[string]string
+	warnings []string
+	complain string // what podunit said in a unit that failed
+}
+
+// newWorld makes an engine as a shell's child has it.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, env: map[string]string{}, store: &fakeStore{root: t.TempDir()},
+		manager: &fakeManager{units: map[string]unit.Properties{}, fails: map[string]error{}, services: map[string]unit.Service{}},
+	}
+	conf, err := config.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := t.TempDir()
+	containers := &container.Engine{
+		User: rootless.Identity{RunDir: run}, RunDir: filepath.Join(run, "podunit"), Store: w.store, Config: conf,
+		Runtime: runc.Runtime{Command: "/nonexistent/crun", Root: filepath.Join(run, "runtime")},
+	}
+	w.Engine = newEngine(Config{
+		Lookup:  func(name string) (string, bool) { v, ok := w.env[name]; return v, ok },
+		Program: "/usr/bin/podunit", Directory: "/", Environ: []string{"PATH=/bin", "SECRET=x"},
+		OpenImages: func(storage.Store, string) Images { return images{} },
+		Warn:       func(message string) { w.warnings = append(w.warnings, message) },
+		Log:        func(string) {},
+	}, containers, unit.Own{})
+	w.Connect = func(context.Context) (Manager, error) { return w.manager, nil }
+	w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) {
+		if w.complain == "" {
+			return "", ""
+		}
+		return w.complain, "look there"
+	}
+	w.divide = func(string) (unit.Split, error) { return unit.Split{}, nil }
+	return w
+}
+
+// inService makes the process one that a service executed, and returns what the manager is told.
+func (w *world) inService(name string) *net.UnixConn {
+	w.t.Helper()
+	w.Own = unit.Own{Name: name, Cgroup: "/" + name, Exec: true}
+	path := filepath.Join(w.t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	w.Notify = notify.FromEnv(func(string) (string, bool) { return path, true })
+	w.t.Setenv(notify.Env, path)
+	return conn
+}
+
+// asked is what a command line asks for, with a root that needs no image and no network of its own.
+func (w *world) asked(name string) *spec.Container {
+	return &spec.Container{
+		Name: name, Rootfs: &spec.Rootfs{Path: w.t.TempDir()}, Command: []string{"true"}, SdNotify: "conmon",
+		Log: spec.Log{Driver: "none"}, Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetHost}}},
+	}
+}
+
+// made is a container that exists.
+func (w *world) made(name string, change func(*container.Record)) container.Record {
+	w.t.Helper()
+	r := w.Containers.Prepare(*w.asked(name), container.Image{}, nil)
+	if change != nil {
+		change(&r)
+	}
+	if err := w.Containers.Create(context.Background(), &r); err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// running gives a container a process that runs, watched by a unit.
+func (w *world) running(r container.Record, unit string) *exec.Cmd {
+	w.t.Helper()
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	w.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	pid := cmd.Process.Pid
+	w.status(r, container.Status{PID: pid, StartTicks: container.StartTicks(pid), StartedAt: time.Now(), Unit: unit})
+	return cmd
+}
+
+// status notes the status of a container.
+func (w *world) status(r container.Record, s container.Status) {
+	w.t.Helper()
+	dir := w.Containers.Dir(r.ID)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), container.WriteJSON(filepath.Join(dir, "status.json"), s)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// alive tells whether the first process of a container runs.
+func (w *world) alive(r container.Record) bool {
+	w.t.Helper()
+	s, err := w.Containers.Status(r.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s.PID != 0
+}
+
+// exists tells whether there is a container.
+func (w *world) exists(nameOrID string) bool {
+	_, err := w.Containers.Lookup(nameOrID)
+	return err == nil
+}
+
+// locks names the locks whose files are there.
+func (w *world) locks() []string {
+	entries, _ := os.ReadDir(filepath.Join(w.Containers.RunDir, "lock"))
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// free tells whether a lock is free.
+func (w *world) free(name string) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	lock, err := w.Containers.Lock(ctx, name)
+	if err != nil {
+		return false
+	}
+	lock.Release()
+	return true
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// never is a stop timeout that no test waits for.
+const never = time.Hour
+
+func TestStopGoesThroughTheUnit(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	process := w.running(r, "web.service")
+	w.manager.stops = func(string) error { return process.Process.Kill() }
+	if err := w.Stop(context.Background(), r, never); err != nil || !w.manager.asked("stop web.service") {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+}
+
+func TestTheUnitItselfStopsTheProcess(t *testing.T) {
+	w := newWorld(t)
+	w.inService("web.service")
+	r := w.made("web", nil)
+	w.running(r, "web.service")
+	if err := w.Stop(context.Background(), r, never); err != nil || w.alive(r) || len(w.manager.calls) != 0 {
+		t.Errorf("%v; alive %t; %v", err, w.alive(r), w.manager.calls)
+	}
+}
+
+func TestStopDoesWithoutAManager(t *testing.T) {
+	w := newWorld(t)
+	w.Connect = func(context.Context) (Manager, error) { return nil, errors.New("no manager") }
+	r := w.made("web", nil)
+	w.running(r, "web.service")
+	if err := w.Stop(context.Background(), r, never); err != nil || w.alive(r) {
+		t.Errorf("%v; alive %t", err, w.alive(r))
+	}
+}
+
+func TestStopOfOneThatComesBack(t *testing.T) {
+	for state, want := range map[string]bool{"activating": true, "inactive": false, "failed": false} {
+		w := newWorld(t)
+		r := w.made("web", nil)
+		w.status(r, container.Status{Unit: "web.service"})
+		w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: state})
+		if err := w.Stop(context.Background(), r, never); err != nil || w.manager.asked("stop web.service") != want {
+			t.Errorf("%s: %v; %v", state, err, w.manager.calls)
+		}
+	}
+}
+
+func TestAUnitThatTakesLongerThanAskedIsKilled(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	process := w.running(r, "web.service")
+	pid := process.Process.Pid
+	w.manager.stops = func(string) error {
+		for deadline := time.Now().Add(30 * time.Second); container.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
+			if time.Now().After(deadline) {
+				return errors.New("it does not end")
+			}
+		}
+		return nil
+	}
+	if err := w.Stop(context.Background(), r, 0); err != nil || w.alive(r) {
+		t.Errorf("%v; alive %t", err, w.alive(r))
+	}
+}
+
+func TestRemove(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		force  bool
+		state  string // of the unit; empty: the container runs
+		want   string // in the error
+		stops  bool   // the unit is stopped
+		leaves bool   // the container
+	}{
+		{name: "one that runs stays", want: "is running", leaves: true},
+		{name: "one that runs is stopped with force", force: true, stops: true},
+		{name: "one that comes back stays", state: "activating", want: "about to be started again by web.service", leaves: true},
+		{name: "one that comes back is stopped with force", force: true, state: "activating", stops: true},
+		{name: "one that has ended goes", state: "inactive"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			r := w.made("web", nil)
+			if c.state == "" {
+				process := w.running(r, "web.service")
+				w.manager.stops = func(string) error { return process.Process.Kill() }
+			} else {
+				w.status(r, container.Status{Unit: "web.service"})
+				w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: c.state})
+			}
+			err := w.Remove(context.Background(), r, Removal{Force: c.force, Timeout: never})
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+			if w.manager.asked("stop web.service") != c.stops || w.exists("web") != c.leaves {
+				t.Errorf("%v; it is there: %t", w.manager.calls, w.exists("web"))
+			}
+			if !c.leaves && (len(w.locks()) != 0 || !w.manager.asked("free web.service")) {
+				t.Errorf("locks %v; %v", w.locks(), w.manager.calls)
+			}
+		})
+	}
+}
+
+func TestRemoveByItsOwnUnit(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.running(r, "web.service")
+	w.manager.stops = func(string) error { // its ExecStop= removes it
+		return w.Containers.Remove(context.Background(), r, true, true, 0)
+	}
+	if err := w.Remove(context.Background(), r, Removal{Force: true, Timeout: never}); err != nil || w.exists("web") {
+		t.Errorf("%v; it is there: %t", err, w.exists("web"))
+	}
+}
+
+func TestRemoveOfOneThatGoesMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	removed := make(chan error)
+	err := w.WithLock(context.Background(), "web", func(lock *container.Lock) error {
+		go func() { removed <- w.Remove(context.Background(), r, Removal{}) }()
+		return errors.Join(w.Containers.Remove(context.Background(), r, true, true, 0), lock.Drop())
+	})
+	if other := <-removed; err != nil || other != nil || len(w.locks()) != 0 {
+		t.Errorf("%v, %v; locks %v", err, other, w.locks())
+	}
+}
+
+func TestRestart(t *testing.T) {
+	for _, c := range []struct {
+		name, watched, made, service, want string
+	}{
+		{"through the unit that watches it", "web.service", "old.service", "", "restart web.service"},
+		{"through the unit that made it", "", "old.service", "", "restart old.service"},
+		{"as a service of its own", "", "", "", "start web.service"},
+		{"as the service that it had", "", "", "play-web.service", "start play-web.service"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			r := w.made("web", func(r *container.Record) { r.Unit, r.Service = c.made, c.service })
+			w.status(r, container.Status{Unit: c.watched})
+			if err := w.Restart(context.Background(), r, never); err != nil || !w.manager.asked(c.want) {
+				t.Errorf("%v; %v", err, w.manager.calls)
+			}
+		})
+	}
+}
+
+func TestARestartThatFailsSaysWhy(t *testing.T) {
+	w := newWorld(t)
+	w.complain = "image x: not there"
+	w.manager.fails["restart web.service"] = unit.JobError{Verb: "restart", Unit: "web.service", Job: "failed"}
+	if err := w.RestartUnit(context.Background(), "web.service"); err == nil || err.Error() != "web.service: image x: not there" {
+		t.Errorf("got %v", err)
+	}
+	w.manager.fails["restart web.service"] = errors.New("no bus")
+	if err := w.RestartUnit(context.Background(), "web.service"); err == nil || err.Error() != "no bus" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAwaitUnit(t *testing.T) {
+	w := newWorld(t)
+	w.manager.set("web.service", unit.Properties{ActiveState: "activating"})
+	active := func(p unit.Properties) bool { return p.ActiveState == "active" }
+	if p, err := w.AwaitUnit(context.Background(), "web.service", 0, active); err != nil || p.ActiveState != "activating" {
+		t.Errorf("when time is up: %+v, %v", p, err)
+	}
+	looked := false
+	p, err := w.AwaitUnit(context.Background(), "web.service", never, func(p unit.Properties) bool {
+		if !looked {
+			looked = true
+			w.manager.set("web.service", unit.Properties{ActiveState: "active", Restarts: 3})
+		}
+		return active(p)
+	})
+	if err != nil || p.ActiveState != "active" || w.Restarts(context.Background(), "web.service") != 3 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := w.AwaitUnit(ctx, "web.service", never, func(unit.Properties) bool { return false }); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+}
+
+func TestANameThatAUnitStillHas(t *testing.T) {
+	w := newWorld(t)
+	w.manager.fails["free web.service"] = unit.NameTakenError{Unit: "web.service", Path: "/etc/systemd/system/web.service"}
+	c := w.asked("web")
+	c.Detach = true
+	if _, _, err := w.Run(context.Background(), c, nil); !errors.As(err, &unit.NameTakenError{}) || w.exists("web") || w.manager.asked("start web.service") {
+		t.Errorf("%v; it is there: %t; %v", err, w.exists("web"), w.manager.calls)
+	}
+}
+
+func TestCleanupNotesTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.inService("web.service")
+	r := w.made("web", nil)
+	w.status(r, container.Status{Unit: "web.service", StartTicks: 1})
+	w.env["EXIT_CODE"], w.env["EXIT_STATUS"] = "killed", "TERM"
+	if err := w.Cleanup(context.Background(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	exit, err := w.Containers.Exit(r.ID)
+	if err != nil || exit == nil || exit.Code != 128+int(syscall.SIGTERM) {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if err := w.Cleanup(context.Background(), "nosuch"); err != nil {
+		t.Errorf("one that is gone: %v", err)
+	}
+}
+
+// podWith makes a pod whose infra runs, and a container in it that has ended. The function tells whether the pod runs.
+func (w *world) podWith(name string) (pod.Record, func() bool) {
+	w.t.Helper()
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media", ExitPolicy: "stop"}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	infra := w.running(container.Record{ID: "../pods/" + p.ID}, "") // a pod's status is much like a container's
+	dir := w.Pods.Dir(p.ID)
+	s := pod.Status{InfraPID: infra.Process.Pid, StartTicks: container.StartTicks(infra.Process.Pid), Unit: "media-pod.service"}
+	if err := container.WriteJSON(dir+"/status.json", s); err != nil {
+		w.t.Fatal(err)
+	}
+	w.made(name, func(r *container.Record) { r.PodID = p.ID })
+	return p, func() bool { return w.Pods.Status(p).InfraPID != 0 }
+}
+
+func TestTheLastContainerEndsItsPod(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		unit   unit.Properties
+		result string
+		ends   bool
+	}{
+		{"and is not started again", unit.Properties{Restart: "on-failure"}, "success", true},
+		{"unless systemd starts it again", unit.Properties{Restart: "on-failure"}, "exit-code", false},
+		{"if somebody asked for the stop", unit.Properties{Restart: "always", HasJob: true}, "success", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.inService("web.service")
+			_, runs := w.podWith("web")
+			w.env["SERVICE_RESULT"], w.env["EXIT_CODE"] = c.result, "exited"
+			c.unit.LoadState = "loaded"
+			w.manager.set("web.service", c.unit)
+			if err := w.Cleanup(context.Background(), "web"); err != nil || runs() == c.ends {
+				t.Errorf("%v; the pod runs: %t", err, runs())
+			}
+		})
+	}
+}
+
+func TestStopPod(t *testing.T) {
+	w := newWorld(t)
+	p, runs := w.podWith("web")
+	if err := w.StopPod(context.Background(), p, never); err != nil || !w.manager.asked("stop media-pod.service") {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+	w.inService("media-pod.service") // that unit's ExecStop=
+	if err := w.StopPod(context.Background(), p, never); err != nil || runs() {
+		t.Errorf("%v; it runs: %t", err, runs())
+	}
+}
+
+func TestRemovePod(t *testing.T) {
+	w := newWorld(t)
+	p, runs := w.podWith("web")
+	if err := w.RemovePod(context.Background(), p, false, never); err == nil || !runs() || !w.exists("web") {
+		t.Errorf("without force: %v; it runs: %t", err, runs())
+	}
+	r, err := w.Containers.Lookup("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.status(r, container.Status{Unit: "web.service"})
+	w.manager.fails["stop media-pod.service"] = errors.New("no manager")
+	if err := w.RemovePod(context.Background(), p, true, never); err != nil || runs() || w.exists("web") || !w.manager.asked("free web.service") {
+		t.Errorf("with force: %v; it runs: %t, its container is there: %t; %v", err, runs(), w.exists("web"), w.manager.calls)
+	}
+	if _, err := w.Pods.Lookup("media"); !errors.Is(err, pod.ErrNotFound) {
+		t.Errorf("the pod: %v", err)
+	}
+}
+
+func TestStartMembers(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.podWith("one")
+	two := w.made("two", func(r *container.Record) { r.PodID = p.ID })
+	w.running(two, "")
+	w.made("three", func(r *container.Record) { r.PodID, r.Unit = p.ID, "three.service" })
+	if err := w.StartMembers(context.Background(), p); err != nil {
+		t.Fatal(err)
+	}
+	var started []string
+	for _, call := range w.manager.calls {
+		if name, ok := strings.CutPrefix(call, "start "); ok {
+			started = append(started, name)
+		}
+	}
+	s := w.manager.services["one.service"]
+	if !slices.Equal(started, []string{"one.service"}) || !slices.Equal(s.BindsTo, []string{"media-pod.service"}) {
+		t.Errorf("%v; bound to %v", started, s.BindsTo)
+	}
+}
+
+// TestAServiceInAPodOfAnother: what a service makes another service of does not end up in it, nor does
+// its pod.
+func TestAServiceInAPodOfAnother(t *testing.T) {
+	w := newWorld(t)
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.made("web", func(r *container.Record) { r.PodID = p.ID })
+	w.inService("reload.service")
+	if err := w.Restart(context.Background(), r, never); err != nil || !w.manager.asked("start media-pod.service") || !w.manager.asked("start web.service") {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+}
+
+func TestANetworkOfAContainer(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	other := w.made("other", nil)
+	asked := spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "other"}}, NoHosts: true, DNS: []string{"none"}}
+	if _, err := w.connect(context.Background(), asked, dir, nil, nil); !errors.Is(err, container.ErrNotRunning) {
+		t.Errorf("one that does not run: %v", err)
+	}
+	w.running(other, "")
+	net, err := w.connect(context.Background(), asked, dir, nil, nil)
+	if err != nil || !strings.HasPrefix(net.Path(), "/proc/") {
+		t.Fatalf("%v", err)
+	}
+	if err := net.Close(); err != nil {
+		t.Error(err)
+	}
+	asked.Networks[0] = spec.Network{Mode: "web-net"}
+	if _, err := w.connect(context.Background(), asked, dir, nil, nil); !errors.As(err, new(*spec.NotBuilt)) {
+		t.Errorf("a named one: %v", err)
+	}
+}
