@@ -96,6 +96,20 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	return result, err
 }
 
+// EndsWithin reports whether the container's first process has ended, or does within d.
+func (e *Engine) EndsWithin(ctx context.Context, id string, d time.Duration) (bool, error) {
+	s, err := e.Status(id)
+	if err != nil || s.PID == 0 {
+		return err == nil, err
+	}
+	p, err := openProcess(s.PID, s.StartTicks)
+	if p == nil || err != nil {
+		return err == nil, err
+	}
+	defer p.close()
+	return p.wait(ctx, d), nil
+}
+
 // keep reads to the end and returns the first bytes, at most limit if that is not zero.
 func keep(from io.Reader, limit int) string {
 	var b strings.Builder

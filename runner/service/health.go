@@ -175,15 +175,20 @@ func (c *Checks) once(ctx context.Context, check health.Check) (health.Result, e
 	case got.Code != 0:
 		result.ExitCode = health.CodeFailure
 	}
-	if result.ExitCode != health.CodeSuccess {
-		running, err := c.running()
-		if err != nil {
-			return result, err
-		}
-		result.Stopped = !running
+	if result.ExitCode == health.CodeSuccess {
+		return result, nil
 	}
-	return result, nil
+	// A container that ends takes the check along, and is itself the last to be gone.
+	wait := time.Duration(0)
+	if got.Code == 128+int(unix.SIGKILL) && !got.TimedOut {
+		wait = endWait
+	}
+	result.Stopped, err = c.containers.EndsWithin(ctx, c.plan.ID, wait)
+	return result, err
 }
+
+// endWait is how long a container may take to be gone after its processes were killed.
+const endWait = time.Second
 
 // tell writes a line to the journal if the status has changed: one of the container's unit.
 func (c *Checks) tell(before, after health.State) {

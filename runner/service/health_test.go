@@ -20,29 +20,10 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
-	"github.com/podunit/podunit/runner/unit"
 )
 
-// askedManager notes what it is asked for. Other methods of a Manager are not called here.
-type askedManager struct {
-	Manager
-	asked  []string
-	timers []unit.Timer
-}
-
-func (m *askedManager) Close() {}
-func (m *askedManager) Ask(_ context.Context, verb, name string) error {
-	m.asked = append(m.asked, verb+" "+name)
-	return nil
-}
-func (m *askedManager) StartTimer(_ context.Context, name string, t unit.Timer) error {
-	m.asked = append(m.asked, "timer "+strings.TrimRight(name, "abcdefghijklmnopqrstuvwxyz0123456789."))
-	m.timers = append(m.timers, t)
-	return nil
-}
-
 // checksOf makes the checks of a container whose first process is a sleep, and whose runtime is a script.
-func checksOf(t *testing.T, config health.Config, script string) (*Checks, *askedManager, *exec.Cmd) {
+func checksOf(t *testing.T, config health.Config, script string) (*Checks, *fakeManager, *exec.Cmd) {
 	t.Helper()
 	first := exec.Command("sleep", "1000")
 	if err := first.Start(); err != nil {
@@ -61,7 +42,7 @@ func checksOf(t *testing.T, config health.Config, script string) (*Checks, *aske
 		t.Fatal(err)
 	}
 	plan := health.Plan{Config: config, ID: id, Name: "web", Unit: "web.service", Runtime: command, Waits: true}
-	m := &askedManager{}
+	m := &fakeManager{}
 	c := &Checks{
 		plan: plan, files: e.HealthFiles(id), containers: e, program: "/usr/bin/podunit",
 		connect: func(context.Context) (Manager, error) { return m, nil },
@@ -91,17 +72,17 @@ func oneCheck(onFailure string) health.Config {
 }
 
 func TestChecksAct(t *testing.T) {
-	for action, want := range map[string][]string{"": nil, "restart": {"restart web.service"}, "stop": {"stop web.service"}} {
+	for action, want := range map[string][]string{"": nil, "restart": {"ask restart web.service"}, "stop": {"ask stop web.service"}} {
 		c, m, _ := checksOf(t, oneCheck(action), "echo ill; exit 3")
 		s := c.mustRun(t, health.Unhealthy)
-		if s.Status != health.Unhealthy || s.Log[0].Output != "ill\n" || s.Log[0].ExitCode != health.CodeFailure || !slices.Equal(m.asked, want) {
-			t.Errorf("%s: %+v, asked %v, want %v", action, s, m.asked, want)
+		if s.Status != health.Unhealthy || s.Log[0].Output != "ill\n" || s.Log[0].ExitCode != health.CodeFailure || !slices.Equal(m.calls, want) {
+			t.Errorf("%s: %+v, asked %v, want %v", action, s, m.calls, want)
 		}
 	}
 	c, m, first := checksOf(t, oneCheck("kill"), "exit 3")
 	c.mustRun(t, health.Unhealthy)
-	if err := first.Wait(); err == nil || err.Error() != "signal: killed" || m.asked != nil {
-		t.Errorf("%v, asked %v", err, m.asked)
+	if err := first.Wait(); err == nil || err.Error() != "signal: killed" || m.calls != nil {
+		t.Errorf("%v, asked %v", err, m.calls)
 	}
 	if _, err := c.Run(context.Background(), true); !errors.Is(err, health.ErrStopped) {
 		t.Errorf("a check of what has ended: %v", err)
@@ -115,8 +96,8 @@ func TestChecksOfNobodysManager(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- first.Wait() }()
 	c.mustRun(t, health.Unhealthy)
-	if err := <-done; err == nil || err.Error() != "signal: terminated" || m.asked != nil {
-		t.Errorf("%v, asked %v", err, m.asked)
+	if err := <-done; err == nil || err.Error() != "signal: terminated" || m.calls != nil {
+		t.Errorf("%v, asked %v", err, m.calls)
 	}
 }
 
@@ -126,8 +107,8 @@ func TestChecksStoppedUnderACheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	outcome, err := c.Run(context.Background(), true)
-	if outcome != health.Stopped || !errors.Is(err, health.ErrStopped) || m.asked != nil {
-		t.Errorf("%s, %v, asked %v", outcome, err, m.asked)
+	if outcome != health.Stopped || !errors.Is(err, health.ErrStopped) || m.calls != nil {
+		t.Errorf("%s, %v, asked %v", outcome, err, m.calls)
 	}
 }
 
@@ -140,8 +121,8 @@ func TestChecksHandOver(t *testing.T) {
 	}
 	started := c.plan.Timer
 	c.mustRun(t, health.Healthy)
-	if want := []string{"timer podunit-health-aaaaaaaaaaaa-", "timer podunit-health-aaaaaaaaaaaa-", "stop " + started}; !slices.Equal(m.asked, want) {
-		t.Fatalf("asked %v, want %v", m.asked, want)
+	if want := []string{"timer podunit-health-aaaaaaaaaaaa", "timer podunit-health-aaaaaaaaaaaa", "ask stop " + started}; !slices.Equal(m.calls, want) {
+		t.Fatalf("asked %v, want %v", m.calls, want)
 	}
 	if first, then := m.timers[0], m.timers[1]; first.Pause != time.Minute || then.Pause != time.Second || then.First != 0 || then.BoundTo != "web.service" || !then.Waits {
 		t.Errorf("%+v, %+v", first, then)
@@ -155,8 +136,8 @@ func TestChecksWithoutAnInterval(t *testing.T) {
 	config := oneCheck("")
 	config.Regular.Interval = 0
 	c, m, _ := checksOf(t, config, "exit 0")
-	if err := c.repeat(context.Background(), 0); err != nil || m.asked != nil {
-		t.Errorf("%v, asked %v", err, m.asked)
+	if err := c.repeat(context.Background(), 0); err != nil || m.calls != nil {
+		t.Errorf("%v, asked %v", err, m.calls)
 	}
 	if _, again := c.pause(); again {
 		t.Error("a clock would come again")
