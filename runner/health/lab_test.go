@@ -193,18 +193,20 @@ func seeActions(t *testing.T, l *labtest.Lab, w who) {
 }
 
 func seeLimit(t *testing.T, l *labtest.Lab, w who) {
-	w.unit(l, "slow", "Exec=sleep infinity\nHealthCmd=echo begun; setsid sleep 4711 & sleep 4711\nHealthInterval=1s\nHealthTimeout=1s\nHealthRetries=1\n", "")
-	l.MustRun(w.user, w.systemctl+" start slow")
-	w.becomes(l, "slow", "unhealthy")
-	if got := l.MustRun(w.user, "podunit inspect -f '{{with index .State.Health.Log 0}}{{.ExitCode}} {{.Output}}{{end}}' slow"); got != "-1 begun\n" {
-		t.Errorf("%q", got)
+	for _, runtime := range []string{"runc", "crun"} {
+		w.unit(l, "slow", "GlobalArgs=--runtime="+runtime+"\nExec=sleep infinity\nHealthCmd=echo begun; setsid sleep 4711 & sleep 4711\nHealthInterval=1s\nHealthTimeout=1s\nHealthRetries=1\n", "")
+		l.MustRun(w.user, w.systemctl+" start slow")
+		w.becomes(l, "slow", "unhealthy")
+		if got := l.MustRun(w.user, "podunit inspect -f '{{with index .State.Health.Log 0}}{{.ExitCode}} {{.Output}}{{end}}' slow"); got != "-1 begun\n" {
+			t.Errorf("%s: %q", runtime, got)
+		}
+		l.MustRun(w.user, w.systemctl+" stop 'podunit-health-*.timer'")
+		l.Eventually(w.user, "! "+w.systemctl+" list-units --no-legend 'podunit-health-*.service' | grep .", 20*time.Second)
+		if got := l.MustRun("root", "pgrep -fa '^sleep 4711' || true"); got != "" {
+			t.Errorf("%s: it outlives its time: %s", runtime, got)
+		}
+		w.forget(t, l, "slow")
 	}
-	l.MustRun(w.user, w.systemctl+" stop podunit-health-*.timer")
-	l.Eventually(w.user, "! "+w.systemctl+" list-units --no-legend 'podunit-health-*.service' | grep .", 20*time.Second)
-	if got := l.MustRun("root", "pgrep -fa '^sleep 4711' || true"); got != "" {
-		t.Errorf("it outlives its time: %s", got)
-	}
-	w.forget(t, l, "slow")
 }
 
 func seeRights(t *testing.T, l *labtest.Lab, w who) {
