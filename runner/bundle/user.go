@@ -6,8 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
 	osuser "os/user"
 	"path"
 	"slices"
@@ -18,8 +17,8 @@ import (
 	"github.com/moby/sys/user"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // User is who the first process is.
@@ -290,55 +289,19 @@ const maxGroups = 65536
 // An image may bring anything; this is far more than a real one.
 const maxDatabase = 16 << 20
 
-// readInRoot reads a regular file of an image, which may be hostile: symbolic
-// links are followed as they are inside the image, and never out of it. A file
-// that is not there is empty.
+// readInRoot reads a database of an image, which may be hostile. One that is not there is empty.
 func readInRoot(rootfs, name string) ([]byte, error) {
-	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: rootfs, Err: err}
-	}
-	defer unix.Close(root)
-	// First without opening it: a pipe would keep us waiting, a device might do something.
-	// Source: openat2(2), Linux 5.6.
-	fd, err := unix.Openat2(root, name, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+	data, err := safe.ReadInRoot(rootfs, name, maxDatabase)
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, kernelLink(rootfs, name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	defer unix.Close(fd)
-	var sys unix.Statfs_t
-	if err := unix.Fstatfs(fd, &sys); err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	if sys.Type == unix.PROC_SUPER_MAGIC || sys.Type == unix.SYSFS_MAGIC {
-		return nil, fmt.Errorf("%s of the container is a file of the kernel, and not one with users", name)
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fmt.Errorf("%s of the image is not a regular file", name)
-	}
-	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	defer f.Close() // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxDatabase+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s of the image: %w", name, err)
-	}
-	if len(data) > maxDatabase {
+	case errors.Is(err, safe.ErrTooLarge):
 		return nil, fmt.Errorf("%s of the image has more than %d bytes", name, maxDatabase)
+	case errors.As(err, &at):
+		return nil, fmt.Errorf("%s of the image: %w", name, at.Err)
 	}
-	return data, nil
+	return data, err
 }
 
 // kernelLink is the fault of an image in which a file is a link to one of the kernel's: the root of

@@ -13,12 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of ReadFile, beside those of open(2).
+// Errors of ReadFile and ReadInRoot, beside those of open(2).
 var (
 	// ErrNotRegular says that a path names something else than a file: a pipe, which could keep
 	// the reader waiting, a device, which may never end or do something when it is opened, a
 	// directory, or a link.
 	ErrNotRegular = errors.New("it is not a regular file")
+	// ErrKernel says that a file is one of the kernel's, of which some never end and some do
+	// something when they are read.
+	ErrKernel = errors.New("it is a file of the kernel")
 	// ErrTooLarge says that a file has more bytes than its reader takes.
 	ErrTooLarge = errors.New("it is too large")
 )
@@ -28,46 +31,87 @@ var (
 // error, as whoever may write there could have it lead to a file that only we may read. limit
 // is the most bytes it may have. The error is a *fs.PathError.
 func ReadFile(path string, limit int64) ([]byte, error) {
-	fail := func(err error) ([]byte, error) { return nil, &fs.PathError{Op: "read", Path: path, Err: err} }
 	// O_PATH looks at what is there without opening it. Source: open(2).
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
+	data, err := readPath(fd, limit)
+	if errors.Is(err, ErrNotRegular) {
+		if to, lerr := os.Readlink(path); lerr == nil {
+			err = fmt.Errorf("%w; name the file itself, %s", err, to)
+		}
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return data, nil
+}
+
+// ReadInRoot reads a regular file of an image or of a container, whose root is at root: links are
+// followed as they are inside, and never out of it. Files of procfs and sysfs are errors. limit and
+// the errors are as with ReadFile.
+func ReadInRoot(root, name string, limit int64) ([]byte, error) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the root %s: %v", root, err) // no fs.ErrNotExist: that is for the file
+	}
+	defer unix.Close(dir)
+	// Source: openat2(2), Linux 5.6.
+	fd, err := unix.Openat2(dir, name, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if errors.Is(err, unix.ENOTDIR) {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	var sys unix.Statfs_t
+	if err = unix.Fstatfs(fd, &sys); err == nil && (sys.Type == unix.PROC_SUPER_MAGIC || sys.Type == unix.SYSFS_MAGIC) {
+		err = ErrKernel
+	}
+	var data []byte
+	if err == nil {
+		data, err = readPath(fd, limit)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return data, nil
+}
+
+// readPath reads what an O_PATH descriptor stands for.
+func readPath(fd int, limit int64) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 	case unix.S_IFLNK:
-		to, err := os.Readlink(path)
-		if err != nil {
-			return fail(fmt.Errorf("%w but a link", ErrNotRegular))
-		}
-		return fail(fmt.Errorf("%w but a link; name the file itself, %s", ErrNotRegular, to))
+		return nil, fmt.Errorf("%w but a link", ErrNotRegular)
 	case unix.S_IFDIR:
-		return fail(fmt.Errorf("%w but a directory", ErrNotRegular))
+		return nil, fmt.Errorf("%w but a directory", ErrNotRegular)
 	case unix.S_IFIFO:
-		return fail(fmt.Errorf("%w but a pipe", ErrNotRegular))
+		return nil, fmt.Errorf("%w but a pipe", ErrNotRegular)
 	default:
-		return fail(fmt.Errorf("%w but a device or socket", ErrNotRegular))
+		return nil, fmt.Errorf("%w but a device or socket", ErrNotRegular)
 	}
 	if st.Size > limit {
-		return fail(fmt.Errorf("%w: it has %d bytes and may have %d", ErrTooLarge, st.Size, limit))
+		return nil, fmt.Errorf("%w: it has %d bytes and may have %d", ErrTooLarge, st.Size, limit)
 	}
 	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
 	if err != nil {
-		return fail(errors.Unwrap(err))
+		return nil, errors.Unwrap(err) // whose path says nothing
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return fail(err)
+	if err == nil && int64(len(data)) > limit { // it grows while it is read, or says that it has no bytes
+		err = fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, limit)
 	}
-	if int64(len(data)) > limit { // it grows while it is read
-		return fail(fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, limit))
-	}
-	return data, nil
+	return data, err
 }

@@ -43,3 +43,35 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("a file that has more bytes than it says: %v", err)
 	}
 }
+
+// TestReadInRoot has images whose links lead out, and to the kernel.
+func TestReadInRoot(t *testing.T) {
+	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret")
+	name := func(s string) string { return filepath.Join(dir, s) }
+	if err := errors.Join(os.Mkdir(name("etc"), 0o755), os.WriteFile(name("etc/hosts"), []byte("inside"), 0o600), os.WriteFile(outside, []byte("outside"), 0o600),
+		os.Symlink("/etc/hosts", name("absolute")), os.Symlink("../../../../etc/hosts", name("etc/up")), os.Symlink(outside, name("out")),
+		os.Symlink("/proc/self/root"+outside, name("magic")), os.Symlink("loop", name("loop")), syscall.Mkfifo(name("pipe"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"/etc/hosts", "absolute", "etc/up"} {
+		if data, err := ReadInRoot(dir, file, 9); err != nil || string(data) != "inside" {
+			t.Errorf("%s: %q, %v", file, data, err)
+		}
+	}
+	for file, want := range map[string]error{
+		"out": fs.ErrNotExist, "magic": fs.ErrNotExist, "etc/hosts/x": fs.ErrNotExist, "nowhere": fs.ErrNotExist, "loop": syscall.ELOOP, "pipe": ErrNotRegular, "etc": ErrNotRegular,
+	} {
+		if data, err := ReadInRoot(dir, file, 9); !errors.Is(err, want) {
+			t.Errorf("%s: %q, %v", file, data, err)
+		}
+	}
+	if _, err := ReadInRoot(dir, "etc/hosts", 5); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a file of more bytes: %v", err)
+	}
+	if _, err := ReadInRoot(name("nowhere"), "etc/hosts", 9); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a root that is not there: %v", err)
+	}
+	if _, err := ReadInRoot("/", "/proc/version", 1<<20); !errors.Is(err, ErrKernel) {
+		t.Errorf("a file of procfs: %v", err)
+	}
+}

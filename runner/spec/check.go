@@ -24,6 +24,9 @@ func (c *Container) Check() error {
 	}
 	c.checkUser(add)
 	c.checkPod(add)
+	if m := c.UTSNS.Mode; c.Hostname != "" && (m == "host" || m == "container" || m == "ns") {
+		add("--hostname needs a UTS namespace of the container's own, and --uts %s is somebody else's; leave one out", m)
+	}
 	if c.HostUlimits && len(c.Ulimits) > 0 {
 		add("--ulimit host takes all limits over, it does not go together with single limits")
 	}

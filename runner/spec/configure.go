@@ -70,7 +70,7 @@ func (c *Container) Complete(conf *config.Config, environ []string) error {
 		{"ipcns", cc.IPCNS, &c.IPCNS, []string{"private", "shareable", "none", "host"}, true},
 		{"cgroupns", cc.CgroupNS, &c.CgroupNS, []string{"private", "host"}, false},
 	} {
-		if ns.to.Mode != "" || ns.value == "" || ns.pods && c.Pod != "" {
+		if ns.to.Mode != "" || ns.value == "" || ns.pods && c.Pod != "" || ns.to == &c.UTSNS && c.Hostname != "" {
 			continue
 		}
 		n, err := ParseNamespace(ns.value, ns.modes...)

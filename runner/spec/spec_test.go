@@ -307,6 +307,7 @@ func TestFaults(t *testing.T) {
 		"options unknown":                  {"--security-opt x=y --security-opt label=x --security-opt mask=a x", []string{`"x" is not an option`, `"x" is not a label`, `"a" is not an absolute path`}},
 		"slirp4netns":                      {"--network slirp4netns x", []string{"pasta has taken its place"}},
 		"a working directory from nowhere": {"-w srv x", []string{`"srv" is not an absolute path`}},
+		"a name for the host's namespace":  {"--uts host --hostname a x", []string{"--hostname needs a UTS namespace of the container's own, and --uts host is somebody else's"}},
 		"kept groups and others":           {"--group-add keep-groups --group-add 457 x", []string{"does not go together with single groups"}},
 		"a rootfs option unknown":          {"--rootfs /a:Z x", []string{`"Z" is not an option; expected PATH[:O]`}},
 	} {

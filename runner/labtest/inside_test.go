@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// TestLabInside looks at flags, keys of containers.conf and hostile files from inside a container:
+// what they do there, and not what they make of a configuration.
+func TestLabInside(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	for _, user := range []string{"alice", "root"} {
+		l.MustRun(user, "podunit pull -q "+image)
+	}
+	const run = "podunit run --rm "
+	for _, c := range []struct {
+		name, user, script string
+		want               string // what stdout and stderr are, less white space at their ends; ~ begins a part of it
+	}{
+		// Who one is.
+		{"keep-id with the home mounted", "alice", run + "--userns=keep-id -v $HOME:$HOME $I sh -c 'whoami; echo $HOME; grep :1000: /etc/passwd /etc/group'",
+			"alice\n/home/alice\n/etc/passwd:alice:*:1000:1000:container user:/home/alice:/bin/sh\n/etc/group:alice:x:1000:alice"},
+		{"keep-id without a home", "alice", run + "--userns=keep-id -w /var $I sh -c 'whoami; echo $HOME'", "alice\n/var"},
+		{"a number that the image does not know", "alice", run + "--user 1000 -w /var $I sh -c 'echo $HOME'", "/var"},
+		{"keep-id as root", "root", run + "--userns=keep-id $I id -u; " + run + "--userns=keep-id:uid=5 $I id -u", "0\n5"},
+		{"files of ours with keep-id", "alice", run + "--userns=keep-id $I sh -c 'stat -c %u /etc/hosts /etc/resolv.conf; echo x >> /etc/hosts'", "~Permission denied"},
+		{"and with a read-only root", "alice", run + "--read-only $I sh -c 'echo x >> /etc/hosts'", "~Read-only file system"},
+		// Volumes.
+		{"a new named volume", "alice", run + "--user 1234:55 -v nv1:/elsewhere $I sh -c 'stat -c %u:%g /elsewhere; touch /elsewhere/x && echo written'; podunit volume rm nv1 > /dev/null", "1234:55\nwritten"},
+		{"an anonymous one", "alice", run + "--user 1234 -v /anon $I sh -c 'stat -c %u /anon; grep -c \" /anon .*nosuid,nodev\" /proc/mounts'", "1234\n1"},
+		{"one that was created", "alice", "podunit volume create nv2 > /dev/null; " + run + "--user 1234 -v nv2:/q $I touch /q/x && echo written; podunit volume rm nv2 > /dev/null", "written"},
+		{"a pattern", "alice", "touch /tmp/v1 /tmp/v2; " + run + "--mount 'type=glob,src=/tmp/v*' $I ls -d /tmp/v1 /tmp/v2", "/tmp/v1\n/tmp/v2"},
+		{"the same mount twice", "alice", run + "--tmpfs /x:size=1m --tmpfs /x:size=1m $I echo fine", "fine"},
+		// Time, names, rights.
+		{"a time zone", "alice", run + "--tz Asia/Tokyo $I sh -c 'test -L /etc/localtime || date -d @0 +%Z%H'", "JST09"},
+		{"the host's name", "alice", `[ "$(` + run + `--uts=host $I sh -c 'cat /etc/hostname; hostname; echo $HOSTNAME' | sort -u)" = "$(hostname)" ] && echo same`, "same"},
+		{"who is told what engine it is", "alice", run + "$I cat /run/.containerenv; " + run + "--privileged $I grep -c engine= /run/.containerenv", "1"},
+		{"no console, rootless", "alice", run + "--privileged $I sh -c 'ls /dev | grep -c tty[0-9]'", "0"},
+		{"no console for systemd", "root", run + "--privileged --systemd=always $I sh -c 'ls /dev | grep -c tty[0-9]'", "0"},
+		{"the machine's sysfs", "alice", run + "--net=host $I ls -A /sys/kernel", ""},
+		{"a published port of the host's network", "alice", run + "-p 8080 --net=host $I true", "podunit: warning: published ports have no effect with --network host"},
+		{"the umask of exec", "alice", "podunit run -d --name um --umask 0077 $I sleep 100 > /dev/null; podunit exec um sh -c umask; podunit rm -f -t 0 um > /dev/null", "0077"},
+		{"a namespace of the host by way of a container", "alice", "podunit run -d --name cg --cgroupns host $I sleep 100 > /dev/null; " + run + "--cgroupns container:cg $I echo joined; podunit rm -f -t 0 cg > /dev/null", "joined"},
+		// Who shares a network.
+		{"name servers of a network that is joined", "alice", "podunit run -d --name vpn --dns 9.9.9.9 --add-host extra:10.1.1.1 --hostname vpnhost $I sleep 100 > /dev/null; " +
+			run + "--network container:vpn --name app $I sh -c 'grep nameserver /etc/resolv.conf; grep -cE \"extra|vpnhost|host.containers.internal|app\" /etc/hosts'; podunit rm -f -t 0 vpn > /dev/null",
+			"nameserver 9.9.9.9\n4"},
+		// Hostile files.
+		{"a pipe for variables", "alice", "mkfifo /tmp/pipe; " + run + "--env-file /tmp/pipe $I true", "~not a regular file but a pipe"},
+		{"a device for labels", "alice", run + "--label-file /dev/zero $I true", "~not a regular file but a device"},
+		{"a shell's own pipe", "alice", run + "--env-file <(echo A=b) $I sh -c 'echo $A'", "b"},
+		{"a root whose /dev leads out of it", "root", "mkdir -p /srv/evil /srv/target; touch /srv/target/ptmx; ln -sfn /srv/target /srv/evil/dev; " + run + "--rootfs /srv/evil /bin/true; ls /srv/target", "~is a link, and must be a directory or missing"},
+		{"and what it led to", "root", "ls /srv/target", "ptmx"},
+		{"a login in no record", "alice", "podunit create --name cr --creds me:hunter2 $I true > /dev/null; podunit inspect cr | grep -c hunter2; grep -rls hunter2 ~/.local/share/containers/storage; podunit rm cr > /dev/null", "0"},
+		// containers.conf.
+		{"userns", "alice", conf("containers", "userns='keep-id'") + run + "$I id -u", "1000"},
+		{"init", "alice", conf("containers", "init=true") + run + "$I sh -c 'tr \"\\0\" \" \" < /proc/1/cmdline'", "~/run/podman-init -- sh"},
+		{"volumes", "alice", conf("containers", "volumes=['/etc/hostname:/hn:ro']") + `[ "$(` + run + `$I cat /hn)" = "$(hostname)" ] && echo same`, "same"},
+		{"mounts", "alice", conf("containers", "mounts=['type=tmpfs,dst=/mm']") + run + "$I grep -c ' /mm ' /proc/mounts", "1"},
+		{"utsns", "alice", conf("containers", "utsns='host'") + `[ "$(` + run + `$I hostname)" = "$(hostname)" ] && echo same`, "same"},
+		{"netns", "alice", conf("containers", "netns='host'") + `[ "$(` + run + `$I readlink /proc/self/ns/net)" = "$(readlink /proc/self/ns/net)" ] && echo same`, "same"},
+		{"pidns", "alice", conf("containers", "pidns='host'") + run + "$I cat /proc/1/comm", "systemd"},
+		{"cgroupns", "alice", conf("containers", "cgroupns='host'") + run + "$I cat /proc/self/cgroup", "~0::/user.slice/"},
+		{"env_host", "alice", conf("containers", "env_host=true") + run + "$I sh -c 'echo $XDG_RUNTIME_DIR'", "/run/user/1000"},
+		{"container_name_as_hostname", "alice", conf("containers", "container_name_as_hostname=true") + run + "--name my_web.x $I hostname", "myweb.x"},
+		{"read_only", "alice", conf("containers", "read_only=true") + run + "$I touch /x; " + run + "--read-only=false $I touch /x && echo written", "touch: /x: Read-only file system\nwritten"},
+		{"seccomp_profile", "alice", conf("containers", "seccomp_profile='/nosuch'") + run + "$I true", "~seccomp_profile of containers.conf: open /nosuch"},
+		{"runtime", "alice", conf("engine", "runtime='nosuch'") + run + "$I true", "~runtime of containers.conf: the OCI runtime nosuch is not installed"},
+		{"pull_policy", "alice", conf("engine", "pull_policy='never'") + run + "localhost:5000/layers:1 true", "~image not known"},
+		{"env of the engine", "alice", conf("engine", "env=['HTTP_PROXY=http://px:1']") + run + "$I sh -c 'echo $HTTP_PROXY'", "http://px:1"},
+		{"PODMAN_USERNS", "alice", "rm -f ~/.config/containers/containers.conf; PODMAN_USERNS=keep-id " + run + "$I id -u", "1000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, _, _ := l.on(t).Run(c.user, "exec 2>&1; I="+image+"\n"+c.script)
+			got := strings.TrimSpace(out)
+			if part, some := strings.CutPrefix(c.want, "~"); some && !strings.Contains(got, part) || !some && got != c.want {
+				t.Errorf("%s\ngave\n%s\nand not\n%s", c.script, got, c.want)
+			}
+		})
+	}
+}
+
+// conf is the shell's way to write a key of alice's containers.conf.
+func conf(section, line string) string {
+	return "mkdir -p ~/.config/containers; cat > ~/.config/containers/containers.conf <<'CONF'\n[" + section + "]\n" + line + "\nCONF\n"
+}
