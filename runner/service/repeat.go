@@ -61,6 +61,8 @@ func (c *Checks) startClock(first time.Duration) error {
 	if err != nil {
 		return err
 	}
+	// The container may be about to begin, and what does not run yet fails.
+	first = max(first, time.Second)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"podunit-clock", strconv.Itoa(s.PID), strconv.FormatInt(first.Milliseconds(), 10), c.program, c.plan.ID}
 	// It stays in the namespaces that we are in, and so do the runs.
@@ -183,11 +185,14 @@ func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
 			return errors.Join(err, fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(*s)))
 		}
 		check := s.Current(c.plan.Config)
-		if time.Now().Before(next) || check.Interval == 0 {
+		if wait := time.Until(next); wait > 0 || check.Interval == 0 {
+			if wait <= 0 || wait > readyPoll {
+				wait = readyPoll
+			}
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
-			case <-time.After(min(readyPoll, max(time.Until(next), time.Millisecond))):
+			case <-time.After(wait):
 			}
 			continue
 		}
