@@ -33,8 +33,9 @@ type Plan struct {
 	Waits bool `json:",omitempty"`
 	// Timer is the transient timer that repeats the check whose turn it is; empty if there is none.
 	Timer string `json:",omitempty"`
-	// Stop is the time between the stop signal and SIGKILL.
-	Stop time.Duration
+	// StopSignal is what ends the container, and Stop the time between it and SIGKILL.
+	StopSignal int
+	Stop       time.Duration
 	// Journal are the fields that make an entry one of the container's unit.
 	Journal map[string]string `json:",omitempty"`
 	// Secrets are those that the container has as variables: their values are in no file.

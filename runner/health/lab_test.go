@@ -53,7 +53,7 @@ func TestLabHealthCost(t *testing.T) {
 	w := everybody[0]
 	l.MustRun(w.user, "podunit pull -q "+labImage)
 	w.unit(l, "cost", "Exec=sleep infinity\nHealthCmd=true\nHealthInterval=1h\n", "")
-	l.MustRun(w.user, w.systemctl+" start cost && podman run -q -d --name peer --network none --health-cmd true --health-interval 1h "+labImage+" sleep infinity")
+	l.MustRun(w.user, w.systemctl+" start cost && podman run -q -d --name peer --pids-limit 0 --network none --health-cmd true --health-interval 1h "+labImage+" sleep infinity")
 	w.becomes(l, "cost", "healthy")
 	l.Eventually(w.user, "[ $(podman inspect -f '{{.State.Health.Status}}' peer) = healthy ]", time.Minute)
 	// spent runs a service 20 times and tells the processor time of all that the user has, in microseconds.
@@ -103,7 +103,7 @@ func TestLabHealthOfUser(t *testing.T) {
 		t.Errorf("%s clocks after a restart", got)
 	}
 	l.MustRun("root", "systemctl stop clock; rm "+file+"; systemctl daemon-reload")
-	l.Eventually("root", "! pgrep -u dave", 10*time.Second)
+	l.Eventually("root", "! pgrep -u dave podunit", 10*time.Second)
 	// Ready when healthy, also here.
 	l.WriteFile("root", file, "[Container]\nImage="+labImage+"\nContainerName=clock\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'sleep 2; touch /ok; exec sleep infinity'\n"+
 		"Notify=healthy\nHealthCmd=test -e /ok\nHealthInterval=1s\n[Service]\nUser=dave\nExecStartPost=podunit exec clock test -e /ok\n")

@@ -61,7 +61,7 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 	}
 	plan := health.Plan{
 		Config: *r.Health, ID: r.ID, Name: r.Name, Runtime: e.Containers.Runtime.Command, Journal: l.JournalFields,
-		Stop: e.StopTimeoutOf(*r), Waits: l.Foreground == nil, Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
+		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(*r), Waits: l.Foreground == nil, Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
 	}
 	// Of a system unit with User=, the system's manager takes no orders from us.
 	own, err := unit.CurrentUnit(e.Lookup)
@@ -236,7 +236,7 @@ func (c *Checks) act(ctx context.Context, action health.Action) error {
 	case health.Failed:
 		verb = c.plan.OnFailure
 	}
-	r := container.Record{ID: c.plan.ID, Name: c.plan.Name}
+	r := container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{StopSignal: c.plan.StopSignal}}
 	switch verb {
 	case "":
 		return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
+	"golang.org/x/sys/unix"
 )
 
 // checksOf makes the checks of a container whose first process is a sleep, and whose runtime is a script.
@@ -92,11 +93,11 @@ func TestChecksAct(t *testing.T) {
 // TestChecksOfNobodysManager acts where the unit's manager takes no orders from us.
 func TestChecksOfNobodysManager(t *testing.T) {
 	c, m, first := checksOf(t, oneCheck("restart"), "exit 3")
-	c.plan.Unit, c.plan.Stop = "", 10*time.Second
+	c.plan.Unit, c.plan.Stop, c.plan.StopSignal = "", 10*time.Second, int(unix.SIGINT)
 	done := make(chan error, 1)
 	go func() { done <- first.Wait() }()
 	c.mustRun(t, health.Unhealthy)
-	if err := <-done; err == nil || err.Error() != "signal: terminated" || m.calls != nil {
+	if err := <-done; err == nil || err.Error() != "signal: interrupt" || m.calls != nil {
 		t.Errorf("%v, asked %v", err, m.calls)
 	}
 }
