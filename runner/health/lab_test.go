@@ -277,6 +277,10 @@ func seeReadiness(t *testing.T, l *labtest.Lab, w who) {
 	if got, _, _ := l.Run(w.user, w.systemctl+" status db"); !strings.Contains(got, "not healthy yet; the last check failed: no table") {
 		t.Errorf("the status does not say why:\n%s", got)
 	}
+	// Its sleep does not listen to SIGTERM; the runner stops it as it is to be stopped.
+	if got := l.MustRun(w.user, w.journalctl+" -q -o cat -u db | grep -i 'stop-sigterm. timed out' || true"); got != "" {
+		t.Errorf("the manager waits for the container: %s", got)
+	}
 	w.forget(t, l, "app", "db")
 }
 

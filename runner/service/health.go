@@ -157,8 +157,7 @@ func (c *Checks) Run(ctx context.Context, quiet bool) (outcome health.Status, er
 // once runs one check. An error says that there is no result.
 func (c *Checks) once(ctx context.Context, check health.Check) (health.Result, error) {
 	result := health.Result{Entry: health.Entry{Start: time.Now()}}
-	r := container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{Secrets: c.plan.Secrets}}
-	got, err := c.containers.Check(ctx, r, container.Check{
+	got, err := c.containers.Check(ctx, c.record(), container.Check{
 		Command: check.Command(), Limit: check.Timeout, MaxOutput: c.plan.MaxLogSize,
 	})
 	if ctx.Err() != nil {
@@ -223,6 +222,11 @@ func (c *Checks) log(s health.State) error {
 	return nil
 }
 
+// record is what the plan knows of the container's record.
+func (c *Checks) record() container.Record {
+	return container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{Secrets: c.plan.Secrets, StopSignal: c.plan.StopSignal}}
+}
+
 // act does what follows from a check.
 func (c *Checks) act(ctx context.Context, action health.Action) error {
 	verb := ""
@@ -236,16 +240,15 @@ func (c *Checks) act(ctx context.Context, action health.Action) error {
 	case health.Failed:
 		verb = c.plan.OnFailure
 	}
-	r := container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{StopSignal: c.plan.StopSignal}}
 	switch verb {
 	case "":
 		return nil
 	case "kill":
-		return c.containers.Kill(r, unix.SIGKILL)
+		return c.containers.Kill(c.record(), unix.SIGKILL)
 	}
 	if c.plan.Unit == "" {
 		// The unit's Restart= says what comes then.
-		return c.containers.Stop(ctx, r, c.plan.Stop)
+		return c.containers.Stop(ctx, c.record(), c.plan.Stop)
 	}
 	m, err := c.connect(ctx)
 	if err != nil {

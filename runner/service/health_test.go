@@ -20,6 +20,7 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/sys/unix"
 )
 
@@ -168,6 +169,22 @@ func TestAwaitReadyOfWhatEnds(t *testing.T) {
 	err := c.awaitReady(context.Background(), notify.Socket{})
 	if err == nil || err.Error() != "container web ended before it was healthy; the last check failed: no table" || m.timers != nil {
 		t.Errorf("%v, timers %v", err, m.timers)
+	}
+}
+
+// TestAwaitReadyOfAStartThatIsGivenUp: the manager stops the unit, and the container does not listen to its SIGTERM.
+func TestAwaitReadyOfAStartThatIsGivenUp(t *testing.T) {
+	c, m, first := checksOf(t, oneCheck(""), "echo no table; exit 1")
+	c.plan.Stop, c.plan.StopSignal = 10*time.Second, int(unix.SIGINT)
+	m.units = map[string]unit.Properties{"web.service": {ActiveState: "deactivating"}}
+	done := make(chan error, 1)
+	go func() { done <- first.Wait() }()
+	err := c.awaitReady(context.Background(), notify.Socket{})
+	if err == nil || err.Error() != "container web was stopped before it was healthy; the last check failed: no table" {
+		t.Errorf("%v", err)
+	}
+	if err := <-done; err == nil || err.Error() != "signal: interrupt" {
+		t.Errorf("the container: %v", err)
 	}
 }
 

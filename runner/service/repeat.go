@@ -169,11 +169,30 @@ func (c *Checks) handOver(ctx context.Context) error {
 // because somebody else has checked it.
 const readyPoll = 250 * time.Millisecond
 
+// stopPoll is how often a start that waits asks the manager whether it is to go on.
+const stopPoll = time.Second
+
+// stopping reports whether the manager stops the unit, because its time to start is over, say. It sends the container's
+// first process SIGTERM, which a process 1 may not listen to, and us nothing.
+func (c *Checks) stopping(ctx context.Context) bool {
+	if c.plan.Unit == "" {
+		return false
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return false // the manager goes on by itself
+	}
+	defer m.Close()
+	p, err := m.Properties(ctx, c.plan.Unit)
+	return err == nil && p.ActiveState == "deactivating"
+}
+
 // awaitReady runs the checks until the container is healthy, and then tells the manager. One that ends before is an
 // error, and its unit has failed with its status.
 func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
 	_ = manager.Send(notify.Status("waiting until it is healthy")) // only a line
-	for next := time.Now(); ; {
+	asked := time.Now()
+	for next := asked; ; {
 		s, err := c.files.State()
 		if err != nil {
 			return err
@@ -183,6 +202,12 @@ func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
 		}
 		if running, err := c.running(); err != nil || !running {
 			return errors.Join(err, fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(*s)))
+		}
+		if time.Since(asked) >= stopPoll {
+			if asked = time.Now(); c.stopping(ctx) {
+				err := c.containers.Stop(context.WithoutCancel(ctx), c.record(), c.plan.Stop)
+				return errors.Join(fmt.Errorf("container %s was stopped before it was healthy%s", c.plan.Name, lastWords(*s)), err)
+			}
 		}
 		check := s.Current(c.plan.Config)
 		if wait := time.Until(next); wait > 0 || check.Interval == 0 {
