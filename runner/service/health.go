@@ -211,7 +211,14 @@ func (c *Checks) tell(before, after health.State) {
 		priority = journald.PriWarning
 		text += fmt.Sprintf(" after %d failures in a row", after.FailingStreak)
 	}
-	_ = journald.Send(text+lastWords(after), priority, fields) // who listens to no journal asks inspect
+	text += lastWords(after)
+	if stream, _ := journald.StderrIsJournalStream(); stream && c.plan.Unit == "" {
+		// Of a process that is gone the journal does not find out the unit, and what follows may end us.
+		// This stream is the unit's. Source: sd-daemon(3), the prefix.
+		fmt.Fprintf(os.Stderr, "<%d>%s\n", priority, text)
+		return
+	}
+	_ = journald.Send(text, priority, fields) // who listens to no journal asks inspect
 }
 
 // log writes the log to a directory, if that was asked for.
