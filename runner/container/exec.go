@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/netns"
@@ -157,16 +158,55 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 	if len(kinds) == 0 {
 		return do(e.Runtime)
 	}
-	dir, err := os.MkdirTemp(e.dir(id), "exec-")
+	e.sweepExecs(id)
+	dir, err := os.MkdirTemp(e.dir(id), execState)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) // what stays goes with the next one
+	held, err := lock(dir, unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	runtime, err := e.Runtime.Without(id, dir, kinds)
 	if err != nil {
 		return err
 	}
 	return netns.Inside(paths, func() error { return do(runtime) })
+}
+
+// execState is how the names of directories begin that have a state of their own for the runtime
+// of an exec. Each is locked as long as its process lives.
+const execState = "exec-"
+
+// sweepExecs removes what execs that were killed have left.
+func (e *Engine) sweepExecs(id string) {
+	old, _ := filepath.Glob(filepath.Join(e.dir(id), execState+"*"))
+	for _, path := range old {
+		st, err := os.Stat(path)
+		entries, rerr := os.ReadDir(path)
+		// An empty one may be about to be locked.
+		if err != nil || rerr != nil || len(entries) == 0 && time.Since(st.ModTime()) < time.Minute {
+			continue
+		}
+		if held, err := lock(path, unix.LOCK_EX); err == nil {
+			_ = os.RemoveAll(path) // the next one tries again
+			held.Close()
+		}
+	}
+}
+
+// lock locks a directory until the file is closed; it does not wait.
+func lock(dir string, how int) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
+	}
+	return f, nil
 }
 
 // OCI reads the OCI configuration of the container's last start.

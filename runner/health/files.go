@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -110,11 +111,7 @@ func replace(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return errors.Join(err, os.RemoveAll(tmp)) // a full disk: nothing half-written stays
-	}
-	return os.Rename(tmp, path)
+	return safe.Replace(path, b, 0o600)
 }
 
 // WithLock does something that no other run of a check may do at the same time. The kernel gives the lock back when

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/secrets/passdriver"
 	"go.podman.io/common/pkg/secrets/shelldriver"
 	"go.podman.io/storage/pkg/lockfile"
@@ -133,30 +134,7 @@ func replaceJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := writeSynced(tmp, b); err != nil {
-		return errors.Join(err, os.RemoveAll(tmp)) // no half of a value stays on a full disk
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return errors.Join(err, os.RemoveAll(tmp))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return safe.Write(path, b, 0o600)
 }
 
 func orEmpty[V any](m map[string]V) map[string]V {
