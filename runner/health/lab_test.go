@@ -36,6 +36,7 @@ func TestLabHealth(t *testing.T) {
 			{"killed and restarted", seeActions},
 			{"killed whole at its time limit", seeLimit},
 			{"with the rights of the container", seeRights},
+			{"in the namespaces of the container", seeNamespaces},
 			{"a check at the start", seeStartup},
 			{"what waits for a healthy one", seeReadiness},
 			{"one that ends before it is healthy", seeEnd},
@@ -220,6 +221,23 @@ func seeRights(t *testing.T, l *labtest.Lab, w who) {
 		t.Errorf("the check differs from the container:\n%s", got)
 	}
 	w.forget(t, l, "rights")
+}
+
+// seeNamespaces has a container with a user namespace of its own, which does not own all others.
+func seeNamespaces(t *testing.T, l *labtest.Lab, w who) {
+	userNS := "UserNS=keep-id\n"
+	if w.user == "root" {
+		userNS = "UIDMap=0:100000:65536\nGIDMap=0:100000:65536\n"
+	}
+	w.unit(l, "inside", userNS+"Network=\nNetwork=pasta\nExec=sleep infinity\nHealthInterval=1s\nHealthRetries=1\n"+
+		"HealthCmd={ readlink /proc/self/ns/net; readlink /proc/self/ns/uts; readlink /proc/self/ns/user; } >/tmp/check && "+
+		"{ readlink /proc/1/ns/net; readlink /proc/1/ns/uts; readlink /proc/1/ns/user; } >/tmp/main && diff /tmp/main /tmp/check\n", "")
+	l.MustRun(w.user, w.systemctl+" start inside")
+	w.becomes(l, "inside", "healthy")
+	if got := l.MustRun(w.user, "podunit exec inside readlink /proc/self/ns/net && podunit exec inside head -n 1 /tmp/check"); strings.Fields(got)[0] != strings.Fields(got)[1] {
+		t.Errorf("exec and the check are in two networks: %s", got)
+	}
+	w.forget(t, l, "inside")
 }
 
 func seeStartup(t *testing.T, l *labtest.Lab, w who) {
