@@ -83,6 +83,8 @@ func TestLabHealthCost(t *testing.T) {
 func TestLabHealthOfUser(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
 	const file = "/etc/containers/systemd/clock.container"
+	// dave does not log in, and would have no directory for what runs.
+	l.MustRun("root", "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity")
 	l.MustRun("dave", "podunit pull -q "+labImage)
 	l.WriteFile("root", file, "[Container]\nImage="+labImage+"\nContainerName=clock\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'touch /ok; exec sleep infinity'\n"+
 		"HealthStartupCmd=test -e /ok\nHealthStartupInterval=1s\nHealthCmd=test -e /ok\nHealthInterval=1s\nHealthRetries=2\nHealthOnFailure=kill\n[Service]\nUser=dave\nRestart=always\nRestartSec=100ms\n")

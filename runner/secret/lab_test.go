@@ -30,6 +30,8 @@ func TestLabSecret(t *testing.T) {
 	}
 	t.Run("User=", func(t *testing.T) {
 		l := l.For(t)
+		// dave does not log in, and would have no directory for what runs.
+		l.MustRun("root", "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity")
 		give(t, l, "root", "systemctl", "dave", "/etc/containers/systemd/")
 	})
 	t.Run("encrypted for a user", func(t *testing.T) { seeEncrypted(t, l.For(t)) })
