@@ -71,7 +71,7 @@ var faults = []struct {
 	{
 		name: "no directory for runtime state", set: "systemctl stop user@1003 user-runtime-dir@1003; mkdir -m 777 /tmp/podunit-run-1003", unset: "rmdir /tmp/podunit-run-1003",
 		user: "root", script: dave + works, status: 125,
-		want: []string{"error: no directory for runtime state: /run/user/1003 is not there\n", "hint: a login makes it; for one who does not log in, as root: loginctl enable-linger dave, or in a system unit Requires=user-runtime-dir@1003.service"},
+		want: []string{"error: no directory for runtime state: /run/user/1003 is not there\n", "hint: a login makes it; for one who does not log in, as root: loginctl enable-linger dave, or in a system unit RuntimeDirectory=podunit-user/1003"},
 	},
 	{
 		// What a system unit with User=dave has.

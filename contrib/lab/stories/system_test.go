@@ -62,6 +62,7 @@ func systemManager(t *testing.T, l *labtest.Lab) {
 					}
 				}
 				l.Eventually("root", "systemctl is-active user@1003; [ $? != 0 ]", time.Minute)
+				l.Eventually("root", "[ ! -e /run/user/1003 ]", time.Minute)
 				l.MustRun("root", "systemctl is-active "+all)
 			}
 			before := mainPIDs(l, "root", units(user)...)
