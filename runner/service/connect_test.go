@@ -55,7 +55,7 @@ func TestNetworksOfAStoppedContainer(t *testing.T) {
 		r.Spec.Networks = []spec.Network{{Mode: spec.NetNamed, Name: "back"}}
 	})
 	ctx := context.Background()
-	if err := w.ConnectNetwork(ctx, plain, spec.Network{Name: "front"}); err == nil || !strings.Contains(err.Error(), `"pasta" is not supported: invalid network mode`) {
+	if err := w.ConnectNetwork(ctx, plain, spec.Network{Name: "front"}); err == nil || !strings.Contains(err.Error(), `"host" is not supported: invalid network mode`) {
 		t.Errorf("one that is on no named network: %v", err)
 	}
 	if err := w.ConnectNetwork(ctx, r, spec.Network{Name: "nowhere"}); !errors.As(err, &netavark.NotFoundError{}) {
