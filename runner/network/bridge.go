@@ -39,6 +39,9 @@ func (n *Network) prepareBridge(ctx context.Context) error {
 	if b.Store.Rootless {
 		c.Routed = len(n.req.Ports) > 0
 	} else {
+		if err := free(b.Store, c.ID, n.result.Ports); err != nil {
+			return err
+		}
 		c.Ports = mappings(n.result.Ports)
 	}
 	if r := n.req.Resolver; r != nil && c.DNS == nil {
@@ -52,6 +55,29 @@ func (n *Network) prepareBridge(ctx context.Context) error {
 	}
 	if c.Routed && n.req.Online != nil {
 		return n.req.Online(ctx)
+	}
+	return nil
+}
+
+// free makes sure that no other container has a port by a rule of the firewall: nobody binds it, so that
+// AssignPorts does not see it.
+func free(s *netavark.Store, id string, ports []spec.PortMapping) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	for _, other := range s.Connected() {
+		if other.ID == id {
+			continue
+		}
+		for _, theirs := range other.Ports {
+			ip, _ := netip.ParseAddr(theirs.HostIP) // not valid for all addresses
+			have := spec.PortMapping{HostIP: ip, HostPort: theirs.HostPort, Range: theirs.Range, Protocol: theirs.Protocol}
+			for _, p := range ports {
+				if overlap(have, p) {
+					return PortInUseError{IP: p.HostIP, Port: max(p.HostPort, have.HostPort), Protocol: p.Protocol, Holder: "container " + other.Name}
+				}
+			}
+		}
 	}
 	return nil
 }

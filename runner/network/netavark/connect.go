@@ -458,6 +458,25 @@ func (c *Connection) namesServed() []string {
 	return names
 }
 
+// Connected are all connections that there are, or are about to be.
+func (s *Store) Connected() []*Connection {
+	entries, err := os.ReadDir(s.Records)
+	if err != nil {
+		return nil // nobody ever was
+	}
+	var all []*Connection
+	for _, e := range entries {
+		path, err := os.Readlink(filepath.Join(s.Records, e.Name()))
+		if err != nil {
+			continue
+		}
+		if c, err := Read(filepath.Dir(path)); c != nil && err == nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // last tells whether nobody else is connected or about to be.
 func (c *Connection) last() bool {
 	entries, err := os.ReadDir(c.Records)
