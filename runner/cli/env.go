@@ -17,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
+	"golang.org/x/term"
 )
 
 // Env is what a verb may ask of the world, so that a test is a call.
@@ -37,6 +38,9 @@ type Env struct {
 	// error is of a signal that came before.
 	releaseSignals func() error
 }
+
+// IsTerminal tells whether a file, which may be nil, is a terminal.
+func IsTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
 
 // Getenv reads the environment; a variable that is not there is empty.
 func (e *Env) Getenv(name string) string {

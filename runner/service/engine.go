@@ -79,7 +79,10 @@ type Engine struct {
 
 	// divide divides the cgroup of a unit into one for helpers and one for a container.
 	divide func(unitCgroup string) (cgroup.Payload, error)
-	spoken bool // a start has taken Notify
+	// lingers reports whether a user's units run while nobody is logged in.
+	lingers func(user string) bool
+	home    string // the user's, if not that of the account
+	spoken  bool   // a start has taken Notify
 }
 
 // Programs names the Debian package of each program that podunit runs.
@@ -145,6 +148,8 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
+	e.lingers = lingers
+	containers.Warn = c.Warn
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	if e.InService() {
 		containers.Unit = own.Name

@@ -29,7 +29,7 @@ func NewKill(e *cli.Env) *cobra.Command {
 				return err
 			}
 			records, err := sel.Resolve(x, args)
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error { return x.Containers.Kill(r, sig) })
+			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error { return x.Containers.Kill(r, sig) })
 		},
 	}
 	sel.Flags(cmd, "Signal")

@@ -26,7 +26,7 @@ Restart= does not start it again.`,
 				return err
 			}
 			records, err := sel.Resolve(x, args)
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Stop(cmd.Context(), r, timeout.Or(x.StopTimeoutOf(r)))
 			})
 		},

@@ -22,9 +22,9 @@ func NewStop(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, all, ignore, false)
+			pods, names, err := resolve(x, args, all, ignore, false)
 			d := timeout.Or(pod.OwnTimes)
-			return cli.ForEach(e, pods, err, podName, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
+			return cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")
