@@ -198,6 +198,9 @@ func (e *Env) Root(verb string) *cobra.Command {
 		root.SetHelpCommand(e.Program.Help(e))
 	}
 	root.SetFlagErrorFunc(FlagError)
+	if verb == cobra.ShellCompRequestCmd || verb == cobra.ShellCompNoDescRequestCmd {
+		completeFlags(e, root)
+	}
 	return root
 }
 

@@ -24,7 +24,7 @@ func NewExec(e *cli.Env) *cobra.Command {
 		Use:               "exec [flags] CONTAINER COMMAND [ARG...]",
 		Short:             "Run another command in a running container",
 		Example:           "  podunit exec -it web sh\n  podunit exec web nginx -s reload",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteContainers(e, cli.RunningOnly)),
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)

@@ -18,7 +18,7 @@ func NewKill(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "kill [flags] CONTAINER...",
 		Short:             "Send a signal to the first process of containers",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := signal.ParseSignalNameOrNumber(name)
 			if err != nil {

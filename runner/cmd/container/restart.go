@@ -15,7 +15,7 @@ func NewRestart(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "restart [flags] CONTAINER...",
 		Short:             "Restart containers through their units",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.Open(ctx)

@@ -24,7 +24,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 
 Exit status: 0 done, 1 a container isn't there, 2 one runs or its namespaces are used by another one, 125
 another error.`,
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.OpenToRun(ctx)

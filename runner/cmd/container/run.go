@@ -30,7 +30,7 @@ its Restart=; without -d the container is attached to the terminal.
 Exit status: the container's; 125 if podunit is at fault, 126 if the command cannot be
 executed, 127 if it cannot be found.`,
 		Example:           "  podunit run --rm -it docker.io/library/busybox sh\n  podunit run -d --name web -p 8080:80 docker.io/library/nginx",
-		ValidArgsFunction: cli.CompleteImages(e),
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
 	}
 	flags := spec.ContainerFlags(cmd.Flags())
 	cmd.SetFlagErrorFunc(cli.FlagError)

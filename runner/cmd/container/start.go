@@ -19,7 +19,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 		Use:               "start [flags] CONTAINER...",
 		Short:             "Start containers that exist",
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.EndedOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attach && len(args) > 1 {
 				return errors.New("--attach takes one container")

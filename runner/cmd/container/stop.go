@@ -19,7 +19,7 @@ func NewStop(e *cli.Env) *cobra.Command {
 
 A container that belongs to a systemd unit is stopped through its unit, so that
 Restart= does not start it again.`,
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

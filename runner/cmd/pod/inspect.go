@@ -18,7 +18,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		Use:               "inspect [flags] POD...",
 		Short:             "Show all there is to know about pods",
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -20,7 +20,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 		Long: `Remove pods and the containers in them, which must have ended.
 
 Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another error.`,
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.OpenToRun(ctx)

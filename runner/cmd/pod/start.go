@@ -16,7 +16,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "start [flags] POD...",
 		Short:             "Start pods and the containers that were created in them",
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.EndedOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.OpenToRun(ctx)

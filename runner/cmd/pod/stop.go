@@ -15,7 +15,7 @@ func NewStop(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "stop [flags] POD...",
 		Short:             "Stop pods and their containers",
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.Open(ctx)

@@ -25,7 +25,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] NAME...",
 		Short:             "Show all there is to know about containers, images, volumes or pods",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if !slices.Contains([]string{"all", "container", "image", "pod", "volume"}, kind) {
