@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
@@ -122,7 +124,11 @@ func (e *Env) open(ctx context.Context, open func(context.Context, service.Confi
 		Program: program, Directory: e.Host().Dir, Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages,
 		Warn:       e.Warn,
-		Log:        func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
+		Tell: func(fields map[string]string, message string) {
+			// The message is in our own log as well.
+			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)
+		},
+		Log: func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
 	})
 }
 

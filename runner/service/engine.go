@@ -55,6 +55,8 @@ type Config struct {
 	OpenImages func(s storage.Store, runDir string) Images
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
+	// Tell writes a message into the log of another unit, which the fields name; nil for none.
+	Tell func(fields map[string]string, message string)
 }
 
 // Images finds images for containers.

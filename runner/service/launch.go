@@ -265,5 +265,6 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 		code, err = e.launch(ctx, &r, launch{attach: a.Attach, stdin: a.Stdin, lock: lock})
 		return err
 	})
+	e.tellPod(ctx, r.PodID, err)
 	return code, err
 }

@@ -56,6 +56,7 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock})
 		return err
 	})
+	e.tellPod(ctx, c.Pod, err)
 	return r, code, err
 }
 

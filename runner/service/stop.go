@@ -142,6 +142,9 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	if err != nil {
 		return err
 	}
+	if s.Unit == e.Own.Name {
+		e.tellPodOfEnd(ctx, r) // we are what cleans up after it
+	}
 	if s.Unit == serviceName(r) && !e.InService() {
 		defer func() {
 			if err == nil {
