@@ -39,12 +39,16 @@ func (e *Engine) stoppedPath(id string) (string, error) {
 
 // NoteStopped notes that somebody, and not a unit or the end of the machine, stops a container; one
 // that is removed meanwhile needs no note.
-func (e *Engine) NoteStopped(id string) error {
-	path, err := e.stoppedPath(id)
+func (e *Engine) NoteStopped(r Record) error {
+	path, err := e.stoppedPath(r.ID)
 	if err != nil {
 		return nil //nolint:nilerr // removed
 	}
-	err = safe.Write(path, nil, 0o600)
+	write := safe.Replace
+	if r.Spec.Restart.Policy == "unless-stopped" {
+		write = safe.Write // a power cut must not take it
+	}
+	err = write(path, nil, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -22,7 +22,7 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 		return err
 	}
 	if s.Unit == "" || s.Unit != e.Own.Name {
-		if err := e.Containers.NoteStopped(r.ID); err != nil {
+		if err := e.Containers.NoteStopped(r); err != nil {
 			return err
 		}
 	}
