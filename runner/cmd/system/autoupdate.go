@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/update"
 	"github.com/spf13/cobra"
@@ -148,7 +149,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := update.Host{Engine: x, Ledger: b}
+	host := &update.Host{Engine: x, Manager: m, Ledger: b}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")
@@ -157,7 +158,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		Images: update.Storage{Images: images, Options: a.pullOptions(x)}, Units: host, Ledger: b,
 		Options: update.Options{
 			DryRun: a.dryRun, Rollback: a.rollback, AuthFile: a.options.AuthFile,
-			Keep: a.settings.Keep, Window: a.settings.HealthWindow, Log: a.log,
+			Keep: a.settings.Keep, Window: a.settings.HealthWindow, Log: a.log, Reached: step.Crash,
 		},
 	}
 	if x.InService() {
@@ -169,7 +170,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		errs = append(errs, a.judge(ctx, r))
 	}
 	if !a.resume {
-		targets, err := host.Find(ctx, m)
+		targets, err := host.Find(ctx)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
