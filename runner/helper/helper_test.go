@@ -414,6 +414,24 @@ func TestTheNetworkEndsWithItsContainer(t *testing.T) {
 	}
 }
 
+// TestTheNetworkEndsWithAStartThatIsKilled before there is a container.
+func TestTheNetworkEndsWithAStartThatIsKilled(t *testing.T) {
+	r := startRelay(t, "")
+	network := sleeper(t)
+	if err := r.Network(network.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil { // as the kernel does
+		t.Fatal(err)
+	}
+	if !within(func() bool { return ended(network.Process.Pid) }) {
+		t.Error("the network goes on without a container")
+	}
+	if err := r.Network(network.Process.Pid); err != nil {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
 // TestTheRuntimesWordsAreNotTheContainers leaves unread what was written to the container's
 // streams, if the gate is never to be opened.
 func TestTheRuntimesWordsAreNotTheContainers(t *testing.T) {

@@ -25,8 +25,8 @@
  * File descriptors, each of which may be closed:
  * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
  * 5        the latch of the gate at FIFO; once the gate is open, it gets a byte
- * 6        a socket that brings what to watch: "w" with pidfds of the container and of its
- *          network's process, or "k" with a file to write to that kills the container besides
+ * 6        a socket that brings what to watch: "n" with a pidfd of the network's process, as
+ *          soon as there is one; "w" with pidfds of the container and of its network's process, or "k" with a file to write to that kills the container besides
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  *
@@ -384,6 +384,14 @@ static void open_gate(void)
 	settle();
 }
 
+/* End the process of the network. It hears no other signal, and has nothing to lose. */
+static void end_network(void)
+{
+	if (fds[NETWORK] >= 0)
+		syscall(SYS_pidfd_send_signal, fds[NETWORK], SIGKILL, NULL, 0);
+	drop(NETWORK);
+}
+
 /* Learn what to watch. */
 static void learn(void)
 {
@@ -393,9 +401,14 @@ static void learn(void)
 
 	if (n < 0) {
 		drop(CONTROL); /* there is no more */
+		if (fds[CONTAINER] < 0)
+			end_network(); /* the start is given up, or was killed */
 		return;
 	}
-	if (what == 'w') {
+	if (what == 'n') {
+		fds[NETWORK] = n > 0 ? got[0] : -1;
+	} else if (what == 'w') {
+		drop(NETWORK); /* we may know it already */
 		fds[CONTAINER] = n > 0 ? got[0] : -1;
 		fds[NETWORK] = n > 1 ? got[1] : -1;
 	} else if (n > 0) {
@@ -422,8 +435,8 @@ static void end_container(void)
 	static const char word[] = "podunit: the network of the container has ended (pasta was killed), and so the container is killed";
 
 	lost = 0;
-	if (ready(fds[CONTAINER]))
-		return;
+	if (fds[CONTAINER] < 0 || ready(fds[CONTAINER]))
+		return; /* before the container begins, the start sees it */
 	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
 		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
 	emit(&streams[1], word, sizeof word - 1, 0);
@@ -445,12 +458,10 @@ static int may_speak(void)
  * more and hears no signal but SIGKILL, ends: else systemd kills it, and says so. */
 static void part(void)
 {
-	if (fds[NETWORK] >= 0)
-		syscall(SYS_pidfd_send_signal, fds[NETWORK], SIGKILL, NULL, 0);
+	end_network();
 	for (int i = 0; i < MESSAGES && ready(fds[NOTIFY]); i++)
 		podunit_relay_one(&relay, fds[NOTIFY]);
 	drop(NOTIFY);
-	drop(NETWORK);
 	drop(CONTAINER);
 	lost = 0;
 }
