@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
@@ -150,6 +151,9 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	}
 	if p.Type == "oneshot" {
 		s.Active = "inactive" // it runs, has run or has failed: the next run takes the new image
+	}
+	if s.Active == "failed" && (journal.Reader{Command: "journalctl"}).Stopped(ctx, p.InvocationID) {
+		s.Active = "inactive" // somebody stopped it, and it had to be killed
 	}
 	for _, r := range h.containers(name, look/2) {
 		s.Images[r.Name] = r.ImageID
