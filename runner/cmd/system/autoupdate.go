@@ -34,6 +34,10 @@ const (
 	exitRolledBack = 20
 )
 
+// hookPatience is how long the end of the unit of OnUpdate= is waited for. The next update waits for
+// this one.
+const hookPatience = time.Minute
+
 // watchService watches units after an update from a shell.
 const watchService = "podunit-auto-update-watch.service"
 
@@ -177,6 +181,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		rows, err := r.Run(ctx, a.settings.Limit(targets))
 		errs = append(errs, err)
 		a.rows = append(a.rows, rows...)
+		a.logFailures()
 		switch {
 		case a.dryRun:
 		case a.wait, x.InService():
@@ -244,6 +249,16 @@ func (a *autoUpdate) log(ev ledger.Event) {
 	}
 }
 
+// logFailures writes a line for each target that could not be looked after. What became of a unit that
+// was restarted is in the ledger, and has its line.
+func (a *autoUpdate) logFailures() {
+	for _, r := range a.rows {
+		if r.Updated == update.Failed && r.New == "" && !a.dryRun {
+			a.log(ledger.Event{Unit: r.Unit, Container: r.ContainerName, Reference: r.Image, Old: r.Old, Result: string(r.Updated), Why: r.Error})
+		}
+	}
+}
+
 func said(ev ledger.Event) string {
 	switch update.Outcome(ev.Result) {
 	case update.Updated:
@@ -269,7 +284,14 @@ func (a *autoUpdate) tell(ctx context.Context, x *service.Engine, m *unit.Manage
 	if err := safe.Replace(filepath.Join(x.Containers.RunDir, "auto-update.json"), append(data, '\n'), 0o600); err != nil {
 		return err
 	}
-	if err := m.Start(ctx, a.settings.OnUpdate); err != nil {
+	limit, cancel := context.WithTimeout(ctx, hookPatience)
+	defer cancel()
+	err = m.Start(limit, a.settings.OnUpdate)
+	if ctx.Err() == nil && limit.Err() != nil {
+		a.env.Warn(fmt.Sprintf("OnUpdate=%s has not ended within %s, and goes on by itself", a.settings.OnUpdate, hookPatience))
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("OnUpdate=%s: %w", a.settings.OnUpdate, err)
 	}
 	return nil
