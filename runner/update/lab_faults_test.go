@@ -87,7 +87,7 @@ func TestLabFaultyRegistry(t *testing.T) {
 // What a new image can do: the old version serves again within its window and 10 s.
 func TestLabBadImages(t *testing.T) {
 	l := boot(t)
-	const window = 30
+	const window = 25
 	ready := `L=/host/lib/x86_64-linux-gnu; $L/ld-linux-x86-64.so.2 --library-path $L:$L/systemd /host/bin/systemd-notify --ready; `
 	l.WriteFile("alice", ".config/podunit/podunit.conf", fmt.Sprintf("[AutoUpdate]\nHealthWindow=%ds\n", window))
 	bad := map[string]string{"crash": "exit 3", "later": "sleep 20; exit 3", "hang": sleeps, "fine": ready + sleeps}

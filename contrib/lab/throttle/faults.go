@@ -22,7 +22,7 @@ var Faults = []string{
 	"500",     // internal server error
 	"401",     // the token has expired, and there is no other
 	"hang",    // no answer
-	"digest",  // manifests that are not what their digest says
+	"digest",  // blobs that are not what their digest says
 	"lie",     // a header with the digest of something else
 	"break",   // layers end in the middle
 	"refused", // connections are closed without an answer
@@ -84,7 +84,7 @@ func (r Registry) handler() http.Handler {
 			panic(http.ErrAbortHandler)
 		case fault == "lie" && kind == "manifests" && req.Method == http.MethodHead:
 			proxy.ServeHTTP(changed{w, strings.Repeat("0", 64), 0}, req)
-		case fault == "digest" && kind == "manifests" && req.Method == http.MethodGet:
+		case fault == "digest" && kind == "blobs" && req.Method == http.MethodGet:
 			// A byte more, which its digest does not know.
 			proxy.ServeHTTP(changed{w, "", 1}, req)
 		case fault == "break" && kind == "blobs" && req.Method == http.MethodGet:

@@ -49,7 +49,7 @@ func TestFaults(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET /v2/fine/manifests/1": "200 sha256:right 1000", "GET /v2/r429/manifests/1": "429  10", "HEAD /v2/r500/manifests/1": "500  0",
 		"GET /v2/r401/manifests/1": "401  14", "GET /v2/rhang/manifests/1": "no answer", "GET /v2/rrefused/manifests/1": "no answer",
-		"GET /v2/rdigest/manifests/1": "200 sha256:right 1001", "HEAD /v2/rlie/manifests/1": "200 sha256:" + strings.Repeat("0", 64) + " 0",
+		"GET /v2/rdigest/blobs/1": "200 sha256:right 1001", "HEAD /v2/rlie/manifests/1": "200 sha256:" + strings.Repeat("0", 64) + " 0",
 		"GET /v2/rbreak/blobs/1": "64 bytes and no more", "GET /v2/rbreak/manifests/1": "200 sha256:right 1000",
 	} {
 		method, path, _ := strings.Cut(request, " ")
