@@ -118,6 +118,17 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 func (r *Runner) follow(unit string, s State) (goesOn, changed bool) {
 	for _, t := range r.trialsOf(unit) {
 		mine := r.Ledger.Trial(unit, t.Container)
+		if t.NewID == "" {
+			// The run was cut in its pulls, or soon after: what does the name mean now?
+			if now, err := r.Images.Local(t.Reference); err == nil && now != nil {
+				mine.NewID, t.NewID = now.ID, now.ID
+			}
+			if t.NewID == "" || t.NewID == t.OldID {
+				r.Ledger.End(t)
+				changed = true
+				continue
+			}
+		}
 		switch {
 		case t.Invocation == s.Invocation && t.Invocation != "":
 			goesOn = true

@@ -76,6 +76,7 @@ func (r *Runner) Run(ctx context.Context, targets []Target) ([]Row, error) {
 	r.ask(ctx, all)
 	r.reached("asked")
 	if !r.DryRun {
+		r.intend(ctx, all)
 		r.pull(ctx, all)
 		r.reached("pulled")
 		r.restart(ctx, all)
@@ -170,8 +171,47 @@ func (r *Runner) decide(w *work) {
 	}
 }
 
-// pull gets all images before the first unit is stopped, and keeps those that are to be replaced. An
-// image whose pull fails fails the targets that wait for it, and no others.
+// intend keeps the images that are to be replaced, and notes what is about to be tried before a pull
+// moves any name: after a power failure in between, a boot starts the units with the new image, and
+// then that is judged by the next run.
+func (r *Runner) intend(ctx context.Context, all []*work) {
+	for _, w := range all {
+		if !w.take {
+			continue
+		}
+		err := r.keepOld(w)
+		if err == nil && w.Policy != Pull {
+			var s State
+			if s, err = r.Units.State(ctx, w.Unit); err == nil && s.runs() {
+				r.Ledger.Begin(r.trial(w, s))
+			}
+		}
+		if err != nil {
+			w.take = false
+			w.fail(err)
+		}
+	}
+	if err := r.Ledger.Save(); err != nil {
+		for _, w := range all {
+			if w.take {
+				w.take = false
+				w.fail(err)
+			}
+		}
+	}
+	r.reached("kept")
+}
+
+// trial describes what is about to be tried with a unit that is as in s.
+func (r *Runner) trial(w *work, s State) ledger.Trial {
+	return ledger.Trial{
+		Unit: w.Unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
+		Digest: w.newer.Digest, Since: r.now(), Until: r.now().Add(r.window(s)), Was: s.Invocation,
+	}
+}
+
+// pull gets all images before the first unit is stopped. An image whose pull fails fails the targets
+// that wait for it, and no others.
 func (r *Runner) pull(ctx context.Context, all []*work) {
 	type pulled struct {
 		image *Image
@@ -179,16 +219,7 @@ func (r *Runner) pull(ctx context.Context, all []*work) {
 	}
 	done := make(map[Question]pulled)
 	for _, w := range all {
-		if !w.take {
-			continue
-		}
-		if err := r.keepOld(w); err != nil {
-			w.take = false
-			w.fail(err)
-			continue
-		}
-		r.reached("kept")
-		if !w.newer.Newer {
+		if !w.take || !w.newer.Newer {
 			continue
 		}
 		p, ok := done[w.q]
@@ -212,6 +243,16 @@ func (r *Runner) pull(ctx context.Context, all []*work) {
 		if w.take && w.Policy == Pull {
 			w.take, w.row.Note = false, "pulled; the next start takes it"
 		}
+		if !w.take {
+			r.giveUp(w)
+		}
+	}
+}
+
+// giveUp forgets what was intended for a target and is not tried. A trial of an earlier run goes on.
+func (r *Runner) giveUp(w *work) {
+	if t := r.Ledger.Trial(w.Unit, w.Container); t != nil && t.Invocation == "" {
+		r.Ledger.End(*t)
 	}
 }
 
@@ -256,6 +297,9 @@ func (r *Runner) restart(ctx context.Context, all []*work) {
 			}
 			states[w.Unit] = s
 		}
+		if !states[w.Unit].runs() {
+			r.giveUp(w)
+		}
 		switch s := states[w.Unit]; {
 		case s.Gone:
 			w.row.Note = "this user's service manager has no such unit; the next start takes it"
@@ -265,6 +309,14 @@ func (r *Runner) restart(ctx context.Context, all []*work) {
 			continue
 		}
 		byUnit[w.Unit] = append(byUnit[w.Unit], w)
+	}
+	if err := r.Ledger.Save(); err != nil { // what was given up
+		for _, w := range all {
+			if w.take {
+				w.fail(err)
+			}
+		}
+		return
 	}
 	for _, units := range inOrder(byUnit, states) {
 		if err := r.beginTrials(units, byUnit, states); err != nil {
@@ -381,11 +433,9 @@ func (r *Runner) beginTrials(units []string, byUnit map[string][]*work, states m
 			return err
 		}
 		for _, w := range byUnit[unit] {
-			r.Ledger.Begin(ledger.Trial{
-				Made: made,
-				Unit: unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
-				Digest: w.newer.Digest, Since: r.now(), Until: r.now().Add(r.window(s)), Was: s.Invocation,
-			})
+			t := r.trial(w, s)
+			t.Made = made
+			r.Ledger.Begin(t)
 			if w.row.Old != w.row.New {
 				r.Ledger.Release(unit, w.Container)
 			}

@@ -684,6 +684,28 @@ func TestJudgedAfterACut(t *testing.T) {
 	}
 }
 
+// The power fails after the pull and before the restart. The boot starts the unit with the new image,
+// which crashes it: the next run puts the old one back.
+func TestBootBetweenPullAndRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.local[nginx], w.remote[nginx] = img("a"), img("b")
+		w.unit("web", nginx, "active")
+		cutAt(t, w, w.runner(), "pulled")
+		w.reopen()
+		s := w.units["web"]
+		s.Active, s.Invocation, s.Restarts = "activating", "boot", 3
+		delete(w.runs, "web") // between two of its starts
+		time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Restarts = 4 })
+		if _, err := w.runner().Judge(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if w.runs["web"] != img("a").ID || !w.ledger.FailedWith("web", "c-web", nginx, img("b").Digests[0]) {
+			t.Errorf("it runs %.1s; held %v", w.runs["web"], w.ledger.Held)
+		}
+	})
+}
+
 // Without Rollback a unit that fails is left as it is, and that is an error.
 func TestNoRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
