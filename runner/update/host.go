@@ -17,6 +17,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/journal"
@@ -96,9 +97,6 @@ type Host struct {
 	Engine  *service.Engine
 	Manager *unit.Manager
 	Ledger  *ledger.Ledger
-	// Health tells the state of a container's health check: starting, healthy or unhealthy, empty for
-	// one without a check.
-	Health func(container.Record) string
 
 	mu      sync.Mutex
 	records []container.Record // as of read
@@ -157,11 +155,11 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	}
 	for _, r := range h.containers(name, look/2) {
 		s.Images[r.Name] = r.ImageID
-		if h.Health == nil || p.ActiveState != "active" {
+		if p.ActiveState != "active" {
 			continue
 		}
 		// The worst of several counts.
-		if state := h.Health(r); s.Health == "" || state == "unhealthy" || state == "starting" && s.Health == "healthy" {
+		if state := h.health(r); s.Health == "" || state == "unhealthy" || state == "starting" && s.Health == "healthy" {
 			s.Health = state
 		}
 	}
@@ -184,6 +182,24 @@ func (h *Host) Remember(name string) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return json.Marshal(made{list[0].ID, list[0].Name, list[0]})
+}
+
+// health is what a container's check has come to: starting, healthy or unhealthy. It is empty for
+// a container without a check, and for one whose check nobody has run and only a person would.
+func (h *Host) health(r container.Record) string {
+	s, err := h.Engine.Health(r)
+	if err != nil || s == nil {
+		return ""
+	}
+	switch s.Status {
+	case health.Healthy, health.Unhealthy:
+		return string(s.Status)
+	case health.Starting, health.Reset:
+		if s.Current(*r.Health).Interval > 0 {
+			return string(health.Starting)
+		}
+	}
+	return ""
 }
 
 // Restart restarts a unit. A container that somebody made by hand is made anew on the image that
