@@ -171,14 +171,14 @@ func onNetworks(x *service.Engine, asked spec.Networking, running bool, dir stri
 }
 
 // networkEnds describes the named networks of a running container.
-func networkEnds(dir string) (map[string]*NetworkEnd, error) {
+func networkEnds(dir string) (map[string]Endpoint, error) {
 	c, err := netavark.Read(dir)
 	if c == nil || err != nil {
 		return nil, err
 	}
-	ends := map[string]*NetworkEnd{}
+	ends := map[string]Endpoint{}
 	for _, e := range c.Networks {
-		end := &NetworkEnd{NetworkID: c.Info[e.Name].ID, Aliases: e.Aliases, InterfaceName: e.InterfaceName}
+		end := Endpoint{NetworkID: c.Info[e.Name].ID, Aliases: e.Aliases, InterfaceName: e.InterfaceName}
 		device := c.Answer[e.Name].Interfaces[e.InterfaceName]
 		end.MacAddress = device.MacAddress.String()
 		for _, a := range device.Subnets {

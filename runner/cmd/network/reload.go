@@ -18,7 +18,7 @@ func NewReload(e *cli.Env) *cobra.Command {
 		Short: "Make the rules of the firewall again that somebody flushed",
 		Long: `Make the links and the rules of the firewall of running containers on named networks again. It is for root: a
 user's networks are in a namespace of their own, which nobody flushes.`,
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if e.User.Rootless() {
 				return errors.New("network reload is for root; systemctl --user restart podunit-netns.service makes all links of this user again")
