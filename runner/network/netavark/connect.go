@@ -363,7 +363,7 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 				return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
 			}
 		}
-		return nil
+		return c.standIn()
 	})
 	if err != nil {
 		return err
@@ -402,6 +402,24 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		// It ends by itself when it knows no name any more. Whoever comes next must not take it for one that runs.
 		if len(c.namesServed()) == 0 {
 			server.Wait(ctx, serverEnd)
+		}
+	}
+	return nil
+}
+
+// standIn makes bridges that are gone. When two leave at once, the kernel may have taken the link of the
+// second while netavark looks what the first one leaves, and so it removes the bridge with the first;
+// without one it would refuse the second, and keep its rules.
+func (c *Connection) standIn() error {
+	for _, e := range c.Networks {
+		n := c.Info[e.Name]
+		if n.Driver != Bridge || n.Options["mode"] == "unmanaged" {
+			continue
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = n.NetworkInterface
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("bridge %s: %w", attrs.Name, err)
 		}
 	}
 	return nil
