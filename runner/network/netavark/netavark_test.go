@@ -14,7 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/vishvananda/netlink"
 	"go.etcd.io/bbolt"
 	"go.podman.io/common/libnetwork/types"
 	"go.podman.io/common/pkg/config"
@@ -418,5 +420,36 @@ func TestTheLastEndsTheNamespace(t *testing.T) {
 	})
 	if err != nil {
 		t.Errorf("an address of one that left: %v", err)
+	}
+}
+
+// TestLeavingAfterTheBridge takes back a connection whose bridge has gone with another one's. netavark, a
+// script here, refuses that: it must find a bridge.
+func TestLeavingAfterTheBridge(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	s := newStore(t, "true")
+	if _, err := s.Create(New{Name: "a", Interface: "tb0"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := netns.Anonymous()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer host.Close()
+	if err := c.teardown(context.Background(), func(do func() error) error { return netns.Do(host, do) }); err != nil {
+		t.Fatal(err)
+	}
+	err = netns.Do(host, func() error {
+		_, err := netlink.LinkByName("tb0")
+		return err
+	})
+	if err != nil {
+		t.Errorf("netavark found no bridge: %v", err)
 	}
 }
