@@ -3,7 +3,10 @@
 package network
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +23,16 @@ func TestWithoutSignals(t *testing.T) {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatalf("%s has ended it: %v", sig, err)
 		}
+	}
+	// A child that ends must be heard of.
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, mask, _ := strings.Cut(string(status), "SigBlk:")
+	var blocked uint64
+	if _, err := fmt.Sscanf(mask, "%x", &blocked); err != nil || blocked&(1<<(unix.SIGQUIT-1)) == 0 || blocked&(1<<(unix.SIGCHLD-1)) != 0 {
+		t.Errorf("blocked signals: %x, %v", blocked, err)
 	}
 	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
