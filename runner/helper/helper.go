@@ -135,7 +135,8 @@ func microseconds(d time.Duration) string { return strconv.FormatInt(d.Microseco
 
 // Watch tells it of the container's first process, of the process of its network (0: none) and
 // of the container's cgroup, a directory (empty: none). When the network ends before the
-// container, all processes of the cgroup are killed, or the first one if there is none.
+// container, all processes of the cgroup are killed, or the first one if there is none. When the
+// first process ends, all others of the cgroup are killed.
 func (r *Running) Watch(pid, network int, cgroup string) error {
 	fds := []int{}
 	defer func() {
@@ -156,7 +157,7 @@ func (r *Running) Watch(pid, network int, cgroup string) error {
 		}
 		fds = append(fds, fd)
 	}
-	if network != 0 && cgroup != "" {
+	if cgroup != "" {
 		// It needs no privilege, which the process that has it then has not any more. Linux 5.14.
 		kill, err := os.OpenFile(filepath.Join(cgroup, "cgroup.kill"), os.O_WRONLY, 0)
 		if err == nil {
