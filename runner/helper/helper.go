@@ -42,9 +42,15 @@ func command(name string, args, env []string, files ...*os.File) *exec.Cmd {
 	return cmd
 }
 
-// Gate is a process that lets a container begin and is nothing else. The end of the latch
-// opens it, a byte tells that it is never to be opened. The container's first process waits
-// at the FIFO; if that is empty, the command start lets it begin.
+// Words for the latch of a gate, a byte each.
+const (
+	NeverOpen byte = iota
+	OpenNow
+)
+
+// Gate is a process that lets a container begin and is nothing else. It waits for OpenNow or
+// NeverOpen at the latch, and opens as well when the latch ends without. The container's first
+// process waits at the FIFO; if that is empty, the command start lets it begin.
 func Gate(fifo string, latch *os.File, env []string, start ...string) *exec.Cmd {
 	return command("podunit-gate", append([]string{fifo}, start...), env, latch)
 }
@@ -60,7 +66,8 @@ type Log struct {
 	Rootfs string
 	// Fields go with every line, each NAME=VALUE.
 	Fields []string
-	// FIFO and Latch make it the container's gate as well; see Gate.
+	// FIFO and Latch make it the container's gate as well; see Gate. When the latch ends without a
+	// word, the start was killed, and so is the container.
 	FIFO  string
 	Latch *os.File
 	// Notify, from NotifySocket, is where the container says how it is; Manager is

@@ -488,6 +488,55 @@ func TestTheNetworkEndsWithAStartThatIsKilled(t *testing.T) {
 	}
 }
 
+// TestAStartThatIsKilledLeavesNoContainer which would begin, and perhaps not hear the manager.
+func TestAStartThatIsKilledLeavesNoContainer(t *testing.T) {
+	for _, word := range [][]byte{nil, {OpenNow}} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, far := os.NewFile(uintptr(fds[0]), "near"), os.NewFile(uintptr(fds[1]), "far")
+		fifo := filepath.Join(t.TempDir(), "fifo")
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// As runc's first process: it says at the FIFO that it begins.
+		container := exec.Command("sh", "-c", `echo > "$0"; exec sleep 1000`, fifo)
+		if err := container.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = container.Process.Kill() })
+		r, err := Log{Latch: far, FIFO: fifo}.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(far.Close(), r.Watch(container.Process.Pid, 0, "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := near.Write(word); err != nil {
+			t.Fatal(err)
+		}
+		if word != nil {
+			if n, err := near.Read(make([]byte, 1)); n != 1 {
+				t.Errorf("the gate is not opened: %v", err)
+			}
+			if err := container.Process.Signal(unix.SIGTERM); err != nil { // else it would be killed
+				t.Error(err)
+			}
+		}
+		if err := near.Close(); err != nil { // as the kernel does
+			t.Fatal(err)
+		}
+		err = container.Wait()
+		if want := map[bool]string{true: "signal: killed", false: "signal: terminated"}[word == nil]; err == nil || err.Error() != want {
+			t.Errorf("after the word %v: %v, want %s", word, err, want)
+		}
+		if _, err := os.Stat(fifo); (err == nil) != (word == nil) {
+			t.Errorf("after the word %v: %v", word, err)
+		}
+	}
+}
+
 // TestTheRuntimesWordsAreNotTheContainers leaves unread what was written to the container's
 // streams, if the gate is never to be opened.
 func TestTheRuntimesWordsAreNotTheContainers(t *testing.T) {

@@ -25,7 +25,8 @@
  * podunit_relay. The fields are added to every entry.
  * File descriptors, each of which may be closed:
  * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
- * 5        the latch of the gate at FIFO; once the gate is open, it gets a byte
+ * 5        the latch of the gate at FIFO, see gate.c; once the gate is open, it gets a byte. When
+ *          it ends without a word, the start was killed, and so is the container
  * 6        a socket that brings what to watch: "n" with a pidfd of the network's process, as
  *          soon as there is one; "k" with a file that kills the container's cgroup if it is
  *          written to; "w" with pidfds of the container and of its network's process
@@ -372,20 +373,6 @@ static void settle(void)
 	start_guard();
 }
 
-static void open_gate(void)
-{
-	if (podunit_await_latch(fds[LATCH]) != 0) {
-		/* There will be no container. What was written is the runtime's: it says in its own log
-		 * why, and the runner says it from there. */
-		drop(STDOUT);
-		drop(STDERR);
-	} else if (podunit_open_gate(fifo) == 0) {
-		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
-	}
-	drop(LATCH);
-	settle();
-}
-
 /* End the process of the network. It hears no other signal, and has nothing to lose. */
 static void end_network(void)
 {
@@ -418,6 +405,38 @@ static void learn(void)
 	}
 }
 
+/* Kill the container with all that runs in its cgroup. */
+static void kill_container(void)
+{
+	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
+		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
+}
+
+static void open_gate(void)
+{
+	const int word = podunit_await_latch(fds[LATCH]);
+
+	if (word == PODUNIT_OPEN && podunit_open_gate(fifo) == 0) {
+		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
+	} else if (word == PODUNIT_GONE) {
+		/* The start was killed. Its container shall not begin: with SIGTERM alone, the manager might
+		 * not end it. Who is not told of it yet is told no more, and what waits in the runtime hears
+		 * SIGTERM. */
+		while (fds[CONTROL] >= 0)
+			learn();
+		if (fds[CONTAINER] >= 0)
+			kill_container();
+	}
+	if (word != PODUNIT_OPEN) {
+		/* There will be no container. What was written is the runtime's: it says in its own log
+		 * why, and the runner says it from there. */
+		drop(STDOUT);
+		drop(STDERR);
+	}
+	drop(LATCH);
+	settle();
+}
+
 /* Seconds that a container without its network may take to end by itself. When the whole unit was told
  * to end, by systemctl kill or by a stop whose ExecStop= has failed, pasta ends at once, and the
  * container may have data to write: it gets what systemd gives a service to stop. */
@@ -448,8 +467,7 @@ static void end_container(void)
 	lost = 0;
 	if (fds[CONTAINER] < 0 || ready(fds[CONTAINER]))
 		return; /* before the container begins, the start sees it */
-	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
-		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
+	kill_container();
 	emit(&streams[1], word, sizeof word - 1, 0);
 }
 
