@@ -24,10 +24,7 @@ var absent = map[string]struct{ instead, issue string }{
 	"builder":     {issue: spec.IssueBuild},
 	"commit":      {instead: "an image is built from a Containerfile; buildah shares the image storage"},
 	"compose":     {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
-	"container":   {instead: "leave the word out: podunit ps, podunit inspect CONTAINER, podunit rm CONTAINER"},
-	"cp":          {instead: "podunit exec CONTAINER cat FILE >COPY, or podunit exec -i CONTAINER sh -c 'cat >COPY' <FILE; a directory that is shared is a --volume"},
 	"events":      {instead: "journalctl --user -f"},
-	"export":      {instead: "podunit exec CONTAINER tar -c -C / DIRECTORY >FILE"},
 	"generate":    {instead: "write a .container file: see podunit help keys, and podunit check"},
 	"healthcheck": {issue: spec.IssueHealth},
 	"history":     {instead: "podunit image inspect IMAGE"},
@@ -37,20 +34,18 @@ var absent = map[string]struct{ instead, issue string }{
 	"login":       {instead: "skopeo login REGISTRY; podunit reads the same auth.json"},
 	"logout":      {instead: "skopeo logout REGISTRY"},
 	"network":     {issue: spec.IssueNetworks},
-	"pause":       {instead: "systemctl --user freeze UNIT"},
 	"play":        {issue: "Kubernetes YAML"},
-	"port":        {instead: "podunit ps, or podunit inspect -f '{{json .NetworkSettings.Ports}}' CONTAINER"},
 	"push":        {instead: "skopeo copy containers-storage:IMAGE docker://IMAGE"},
-	"rename":      {instead: "a name is given once: --name, or ContainerName= in a .container file"},
 	"save":        {instead: "skopeo copy containers-storage:IMAGE docker-archive:FILE"},
 	"search":      {instead: "skopeo list-tags docker://REPOSITORY lists what there is of one repository"},
 	"secret":      {issue: spec.IssueSecrets},
-	"stats":       {instead: "systemd-cgtop, or systemctl --user status UNIT"},
 	"system":      {instead: "podunit info, podunit image prune, podunit volume prune"},
-	"top":         {instead: "podunit exec CONTAINER ps, or systemctl --user status UNIT"},
-	"unpause":     {instead: "systemctl --user thaw UNIT"},
 	"update":      {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
-	"wait":        {instead: "podunit logs -f CONTAINER ends with it, podunit inspect -f '{{.State.ExitCode}}' CONTAINER tells how; so does run without --detach"},
+
+	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
+	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},
+	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
+	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
 
 	"image build":   {issue: spec.IssueBuild},
 	"image history": {instead: "podunit image inspect IMAGE"},
@@ -59,13 +54,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"image save":    {instead: "skopeo copy containers-storage:IMAGE docker-archive:FILE"},
 	"image search":  {instead: "skopeo list-tags docker://REPOSITORY lists what there is of one repository"},
 	"image tree":    {instead: "podunit image inspect IMAGE"},
-
-	"pod kill":    {instead: "podunit kill CONTAINER for each: podunit ps --pod lists them"},
-	"pod logs":    {instead: "podunit logs -n CONTAINER... of its containers: podunit ps --pod lists them"},
-	"pod prune":   {instead: "podunit pod rm POD"},
-	"pod restart": {instead: "systemctl --user restart UNIT: podunit pod inspect -f '{{.Unit}}' POD names it"},
-	"pod stats":   {instead: "systemd-cgtop, or systemctl --user status UNIT"},
-	"pod top":     {instead: "podunit exec CONTAINER ps, or systemctl --user status UNIT"},
 }
 
 // AbsentVerbs lists the verbs that are not there.
@@ -79,6 +67,9 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 	_, group, _ := strings.Cut(cmd.CommandPath(), " ")
 	verb := strings.TrimSpace(group + " " + args[0])
 	known, ok := absent[verb]
+	if !ok && group == "container" {
+		known, ok = absent[args[0]]
+	}
 	if ok && known.issue != "" {
 		return &spec.NotBuilt{What: "podunit " + verb, Issue: known.issue}
 	}

@@ -34,7 +34,7 @@ func (e *Env) handOver(verb string, args []string, err error) error {
 	if !e.Program.Small {
 		return err
 	}
-	ours := slices.ContainsFunc(e.Program.Verbs, func(v Verb) bool { return v.Name == verb })
+	ours := slices.ContainsFunc(e.Program.Verbs, func(v Verb) bool { return v.Name == verb && (!v.Part || e.hasBelow(v, args)) })
 	if err == nil && ours && !readsOnce(args) {
 		return nil
 	}
@@ -60,6 +60,16 @@ func (e *Env) handOver(verb string, args []string, err error) error {
 	}
 	err = syscall.Exec(full, append([]string{"podunit"}, args...), environ)
 	return hint.With(fmt.Errorf("%s: %w", full, err), "podunit is installed in part; install it again")
+}
+
+// hasBelow reports whether we have the verb below v that a command line asks for.
+func (e *Env) hasBelow(v Verb, args []string) bool {
+	at := slices.Index(args, v.Name)
+	if at < 0 || at+1 == len(args) {
+		return false
+	}
+	found, _, err := v.New(e).Find(args[at+1:])
+	return err == nil && found.HasParent()
 }
 
 // readsOnce reports whether one of the files to be read is a pipe, or the like, of which the

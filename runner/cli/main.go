@@ -57,6 +57,8 @@ type Verb struct {
 	// Plain verbs read only arguments or files of the user's own: they run outside of the namespaces
 	// of the user's containers. The constructor in runner/rootless/enter.c has the same list.
 	Plain bool
+	// Part is a verb of which the small program has only a part of the verbs below it.
+	Part bool
 }
 
 // gcAbove is the heap size in bytes from which garbage is collected.

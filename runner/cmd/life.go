@@ -20,7 +20,7 @@ func Life() []cli.Verb {
 		{Name: "fault", New: container.NewFault, Plain: true},
 		{Name: "kill", New: container.NewKill},
 		{Name: "logs", New: container.NewLogs},
-		{Name: "pod", New: pod.New},
+		{Name: "pod", New: pod.New, Part: true},
 		{Name: "ps", New: container.NewPs},
 		{Name: "restart", New: container.NewRestart},
 		{Name: "rm", New: container.NewRm},

@@ -21,11 +21,11 @@ import (
 func TestVerbsOfOthers(t *testing.T) {
 	for line, want := range map[string]string{
 		"attach web":                "there is no podunit attach\n  hint: podunit logs -f CONTAINER",
-		"pod restart web":           "there is no podunit pod restart\n  hint: systemctl --user restart UNIT",
+		"container checkpoint web":  "there is no podunit container checkpoint\n  hint: a service that keeps its state",
+		"container attach web":      "there is no podunit container attach\n  hint: podunit logs -f CONTAINER",
 		"network ls":                `podunit network is not built yet: it comes with the issue "networks"`,
 		"image build .":             `podunit image build is not built yet: it comes with the issue "build and artifacts"`,
 		"build -t x .":              `podunit build is not built yet`,
-		"pod logs -f web":           "there is no podunit pod logs",
 		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",
 		"image pul x":               "there is no podunit image pul\n  hint: did you mean podunit image pull?",
 		"frobnicate":                "there is no podunit frobnicate\n  hint: podunit --help lists the verbs",
