@@ -8,7 +8,6 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/spf13/cobra"
-	"go.podman.io/storage/pkg/archive"
 )
 
 // NewDiff makes podunit diff.
@@ -35,40 +34,11 @@ func NewDiff(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return PrintChanges(e, out, changes)
+			return format.Changes(e.Stdout, out, changes)
 		},
 	}
 	latestFlag(cmd, &latest)
 	cmd.Flags().StringVar(&out, "format", "", "json, or nothing for a line per file")
 	cli.Complete(cmd, "format", "json")
 	return cmd
-}
-
-// PrintChanges prints what differs in a layer: C, A or D and the path, or JSON.
-func PrintChanges(e *cli.Env, out string, changes []archive.Change) error {
-	switch {
-	case out == "":
-		for _, c := range changes {
-			fmt.Fprintf(e.Stdout, "%s %s\n", c.Kind, c.Path)
-		}
-		return nil
-	case !format.IsJSON(out):
-		return fmt.Errorf("--format %q: only json is known", out)
-	}
-	var all struct {
-		Changed []string `json:"changed,omitempty"`
-		Added   []string `json:"added,omitempty"`
-		Deleted []string `json:"deleted,omitempty"`
-	}
-	for _, c := range changes {
-		switch c.Kind {
-		case archive.ChangeModify:
-			all.Changed = append(all.Changed, c.Path)
-		case archive.ChangeAdd:
-			all.Added = append(all.Added, c.Path)
-		case archive.ChangeDelete:
-			all.Deleted = append(all.Deleted, c.Path)
-		}
-	}
-	return format.JSON(e.Stdout, all)
 }
