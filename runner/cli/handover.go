@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -58,7 +59,7 @@ func (e *Env) handOver(verb string, args []string, err error) error {
 	if e.Notify.Present() { // a start may have taken it out
 		environ = append(environ, notify.Env+"="+e.Notify.Path())
 	}
-	err = syscall.Exec(full, append([]string{"podunit"}, args...), environ)
+	err = syscall.Exec(full, append([]string{cmp.Or(filepath.Base(e.Called), "podunit")}, args...), environ)
 	return hint.With(fmt.Errorf("%s: %w", full, err), "podunit is installed in part; install it again")
 }
 

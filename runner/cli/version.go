@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"runtime"
 
 	"github.com/podunit/podunit/runner/format"
@@ -25,6 +26,16 @@ func (e *Env) Versions() Versions {
 	return Versions{e.Program.Version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 }
 
+// PodmanVersion is the version of Podman whose command line ours is. Scripts that call us podman
+// compare it with the one that they need.
+const PodmanVersion = "5.4.2"
+
+// asPodman reports whether the program was called by the name of podman or docker.
+func (e *Env) asPodman() bool {
+	name := filepath.Base(e.Called)
+	return name == "podman" || name == "docker"
+}
+
 // NewVersion makes podunit version.
 func NewVersion(e *Env) *cobra.Command {
 	var out string
@@ -34,6 +45,9 @@ func NewVersion(e *Env) *cobra.Command {
 		Args:  WantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := versionInfo{e.Versions()}
+			if e.asPodman() {
+				v.Client.Version = PodmanVersion
+			}
 			switch {
 			case out == "":
 				_, err := fmt.Fprintf(e.Stdout, "Version:     %s\nGo Version:  %s\nOS/Arch:     %s\n", v.Client.Version, v.Client.GoVersion, v.Client.OsArch)
