@@ -19,9 +19,8 @@ import (
 var absent = map[string]struct{ instead, issue string }{
 	"artifact":    {issue: spec.IssueBuild},
 	"attach":      {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
-	"build":       {issue: spec.IssueBuild},
-	"buildx":      {issue: spec.IssueBuild},
-	"builder":     {issue: spec.IssueBuild},
+	"buildx":      {instead: "podunit build"},
+	"builder":     {instead: "podunit build; buildah prune removes what it keeps"},
 	"compose":     {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"events":      {instead: "journalctl --user -f"},
 	"generate":    {instead: "write a .container file: see podunit help keys, and podunit check"},
@@ -31,13 +30,19 @@ var absent = map[string]struct{ instead, issue string }{
 	"network":     {issue: spec.IssueNetworks},
 	"play":        {issue: "Kubernetes YAML"},
 	"secret":      {issue: spec.IssueSecrets},
-	"system":      {instead: "podunit info, podunit image prune, podunit volume prune"},
 	"update":      {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},
 	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
+
+	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
+	"system events":     {instead: "journalctl --user -f"},
+	"system migrate":    {instead: "nothing is to migrate: the storage is shared, and each start begins with what it finds"},
+	"system renumber":   {instead: "there are no lock numbers"},
+	"system service":    {instead: "there is no socket: each podunit does its work and ends"},
+	"machine":           {instead: "podunit runs where systemd is: in a virtual machine with Linux"},
 
 	"image mount":   {instead: "podunit create IMAGE, and podunit cp or podunit export of that container"},
 	"image scp":     {instead: "podunit save IMAGE | ssh HOST podunit load"},
@@ -48,8 +53,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"mount":         {instead: "podunit cp CONTAINER:PATH ., or podunit export CONTAINER: each podunit has its mounts for itself"},
 	"umount":        {instead: "nothing is mounted: see podunit mount"},
 	"unmount":       {instead: "nothing is mounted: see podunit mount"},
-
-	"image build": {issue: spec.IssueBuild},
 }
 
 // AbsentVerbs lists the verbs that are not there.

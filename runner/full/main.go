@@ -46,11 +46,13 @@ func whole(some, more []cli.Verb) []cli.Verb {
 func others() []cli.Verb {
 	return []cli.Verb{
 		{Name: "auto-update", New: system.NewAutoUpdate},
+		{Name: "build", New: image.NewBuild},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
 		{Name: "commit", New: byhand.NewCommit},
 		{Name: "container", New: newContainer},
 		{Name: "cp", New: byhand.NewCp},
 		{Name: "diff", New: byhand.NewDiff},
+		{Name: "doctor", New: system.NewDoctor},
 		{Name: "export", New: byhand.NewExport},
 		{Name: "history", New: image.NewHistory},
 		{Name: "image", New: image.New},
@@ -73,6 +75,7 @@ func others() []cli.Verb {
 		{Name: "save", New: image.NewSave},
 		{Name: "search", New: image.NewSearch},
 		{Name: "stats", New: byhand.NewStats},
+		{Name: "system", New: system.New},
 		{Name: "tag", New: image.NewTag},
 		{Name: "top", New: byhand.NewTop},
 		{Name: "unpause", New: byhand.NewUnpause},

@@ -29,6 +29,7 @@ func New(e *cli.Env) *cobra.Command {
 	rm := NewRmi(e)
 	rm.Use, rm.Aliases = "rm [flags] IMAGE...", []string{"remove"}
 	cmd.AddCommand(
+		NewBuild(e),
 		NewDiff(e),
 		NewExists(e),
 		NewHistory(e),
