@@ -13,9 +13,11 @@ import (
 
 // Versions is what a program was made from.
 type Versions struct {
-	Version   string
-	GoVersion string
-	OsArch    string //nolint:revive // podman's spelling
+	APIVersion string // of Podman, by whose name we are called
+	Version    string
+	GoVersion  string
+	OsArch     string //nolint:revive // podman's spelling
+	Os         string //nolint:revive // podman's spelling
 }
 
 // versionInfo keeps podman's shape: scripts ask for {{.Client.Version}}.
@@ -23,7 +25,11 @@ type versionInfo struct{ Client Versions }
 
 // Versions tells what this program was made from.
 func (e *Env) Versions() Versions {
-	return Versions{e.Program.Version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	v := Versions{PodmanVersion, e.Program.Version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, runtime.GOOS}
+	if e.asPodman() {
+		v.Version = PodmanVersion
+	}
+	return v
 }
 
 // PodmanVersion is the version of Podman whose command line ours is. Scripts that call us podman
@@ -45,9 +51,6 @@ func NewVersion(e *Env) *cobra.Command {
 		Args:  WantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := versionInfo{e.Versions()}
-			if e.asPodman() {
-				v.Client.Version = PodmanVersion
-			}
 			switch {
 			case out == "":
 				_, err := fmt.Fprintf(e.Stdout, "Version:     %s\nGo Version:  %s\nOS/Arch:     %s\n", v.Client.Version, v.Client.GoVersion, v.Client.OsArch)
