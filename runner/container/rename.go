@@ -26,13 +26,27 @@ func (e *Engine) Rename(r Record, name string) error {
 	if err := os.WriteFile(e.namePath(name), []byte(r.ID), 0o600); err != nil {
 		return err
 	}
-	if err := e.Store.SetNames(r.ID, []string{name}); err != nil {
+	if err := e.rename(old, name, string(metadata)); err != nil {
 		if errors.Is(err, storage.ErrDuplicateName) {
 			err = ErrNameInUse
 		}
 		return errors.Join(fmt.Errorf("container %s: %w", name, err), removeFile(e.namePath(name)))
 	}
-	// A cut from here on costs what is left of the old name, which a removal does not find: a file in
-	// memory.
-	return errors.Join(e.Store.SetMetadata(r.ID, string(metadata)), removeFile(e.namePath(old)))
+	// A cut before this costs a file in memory: nobody finds it by the new name.
+	return removeFile(e.namePath(old))
+}
+
+// rename has the storage change a container by its name. By its ID the storage would take the layer,
+// which has the same; and a name that is also the beginning of an ID could be that of another layer.
+func (e *Engine) rename(old, name, metadata string) error {
+	if _, err := e.Store.Layer(old); err == nil {
+		return fmt.Errorf("the ID of a layer begins with %q: the storage takes one for the other", old)
+	}
+	if _, err := e.Store.Image(old); err == nil {
+		return fmt.Errorf("the ID of an image begins with %q: the storage takes one for the other", old)
+	}
+	if err := e.Store.SetMetadata(old, metadata); err != nil {
+		return err
+	}
+	return e.Store.SetNames(old, []string{name})
 }

@@ -28,6 +28,12 @@ const exitWait = 10 * time.Second
 // removed meanwhile is a container.ErrNotFound, unless how it ended is known.
 func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, interval time.Duration) (int, error) {
 	end := slices.Contains(states, "exited") || slices.Contains(states, "stopped")
+	var manager Manager // connected before the end: a unit that goes with it is soon gone
+	defer func() {
+		if manager != nil {
+			manager.Close()
+		}
+	}()
 	for {
 		s, err := e.Containers.Status(r.ID)
 		if err != nil {
@@ -43,6 +49,11 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 		case slices.Contains(states, string(state)), state == container.Created && slices.Contains(states, "configured"):
 			return NoCode, nil
 		}
+		if end && s.PID != 0 && s.Unit != "" && manager == nil {
+			if m, err := e.Connect(ctx); err == nil { // without one, what is noted of the end tells
+				manager = m
+			}
+		}
 		p, err := process.Open(s.PID, s.StartTicks)
 		if err != nil {
 			return NoCode, err
@@ -56,7 +67,7 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 		case p.Wait(ctx, interval):
 			p.Close()
 			if end {
-				return e.awaitCode(ctx, r, s)
+				return e.awaitCode(ctx, manager, r, s)
 			}
 		default:
 			p.Close()
@@ -98,39 +109,23 @@ func (e *Engine) codeOf(r container.Record) (int, error) {
 }
 
 // awaitCode is how the process of a start has ended, which nobody may have noted yet. Of one that
-// goes with its end, the manager tells until its unit is gone.
-func (e *Engine) awaitCode(ctx context.Context, r container.Record, s container.Status) (int, error) {
-	code, known := NoCode, false
-	look := func(m Manager) error {
-		for deadline := time.Now().Add(exitWait); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-			x, err := e.Containers.Exit(r.ID)
-			if err == nil && x != nil && x.StartedAt.Equal(s.StartedAt) {
-				code, known = x.Code, true
-				return nil
-			}
-			if m != nil && s.Unit != "" {
-				if p, err := m.Properties(ctx, s.Unit); err == nil && p.Ended == s.PID {
-					code, known = p.ExitCode, true
-					return nil
-				}
-			}
-			if err != nil {
-				if _, gone := e.Containers.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {
-					return gone
-				}
+// goes with its end, the manager tells until its unit is gone; m may be nil.
+func (e *Engine) awaitCode(ctx context.Context, m Manager, r container.Record, s container.Status) (int, error) {
+	for deadline := time.Now().Add(exitWait); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		x, err := e.Containers.Exit(r.ID)
+		if err == nil && x != nil && x.StartedAt.Equal(s.StartedAt) {
+			return x.Code, nil
+		}
+		if m != nil && s.Unit != "" {
+			if p, err := m.Properties(ctx, s.Unit); err == nil && p.Ended == s.PID {
+				return p.ExitCode, nil
 			}
 		}
-		return ctx.Err()
+		if err != nil {
+			if _, gone := e.Containers.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {
+				return NoCode, gone
+			}
+		}
 	}
-	err := e.withManager(ctx, look)
-	if err != nil && !known && !errors.Is(err, container.ErrNotFound) {
-		err = look(nil) // without a manager
-	}
-	if err == nil && !known {
-		err = fmt.Errorf("container %s has ended, and nobody tells how", r.Name)
-	}
-	if known {
-		err = nil
-	}
-	return code, err
+	return NoCode, errors.Join(ctx.Err(), fmt.Errorf("container %s has ended, and nobody tells how", r.Name))
 }
