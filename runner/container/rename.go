@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/storage"
 )
 
@@ -23,7 +24,7 @@ func (e *Engine) Rename(r Record, name string) error {
 	if err := os.MkdirAll(filepath.Dir(e.namePath(name)), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(e.namePath(name), []byte(r.ID), 0o600); err != nil {
+	if err := safe.Replace(e.namePath(name), []byte(r.ID), 0o600); err != nil {
 		return err
 	}
 	if err := e.rename(old, name, string(metadata)); err != nil {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
@@ -67,7 +67,7 @@ made again belongs into a Containerfile.`,
 				return err
 			}
 			if c.idFile != "" {
-				if err := os.WriteFile(c.idFile, []byte(id), 0o644); err != nil {
+				if err := safe.Replace(c.idFile, []byte(id), 0o644); err != nil {
 					return err
 				}
 			}

@@ -5,12 +5,12 @@ package image
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/spf13/cobra"
 )
 
@@ -250,7 +250,7 @@ func newManifestPush(e *cli.Env) *cobra.Command {
 				return err
 			}
 			if flags.digestFile != "" {
-				if err := os.WriteFile(flags.digestFile, []byte(d.String()), 0o644); err != nil {
+				if err := safe.Replace(flags.digestFile, []byte(d.String()), 0o644); err != nil {
 					return err
 				}
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -100,7 +101,7 @@ transport: docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:
 			if err != nil || flags.digestFile == "" {
 				return err
 			}
-			return os.WriteFile(flags.digestFile, []byte(d.String()), 0o644)
+			return safe.Replace(flags.digestFile, []byte(d.String()), 0o644)
 		},
 	}
 	flags.register(cmd)
