@@ -3,15 +3,18 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -21,6 +24,10 @@ type Selection struct {
 	All, Latest, Ignore bool
 	Force               bool // a container that does not exist is no error either
 	CIDFiles            []string
+	Filters             []string // --filter; where no container is named, all that match are meant
+	Running             bool     // of all, only those that run
+
+	given map[string]string // what each was called, by its ID
 }
 
 // Flags registers the flags that choose containers for a verb.
@@ -31,8 +38,51 @@ func (s *Selection) Flags(cmd *cobra.Command, verb string) {
 	cmd.Flags().StringArrayVar(&s.CIDFiles, "cidfile", nil, "read the ID of a container from `FILE`")
 }
 
+// FilterFlag registers --filter for a verb.
+func (s *Selection) FilterFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&s.Filters, "filter", "f", nil, "only containers that match `KEY=VALUE`, as in podunit ps")
+}
+
 // Resolve finds the containers meant; faults are reported together.
 func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Record, error) {
+	named := len(args)+len(s.CIDFiles) > 0
+	if len(s.Filters) > 0 && !named && !s.Latest {
+		s.All = true
+	}
+	found, err := s.resolve(x, args)
+	if len(s.Filters) == 0 && (!s.Running || named) {
+		return found, err
+	}
+	fits, ferr := matching(x, s.Filters)
+	if ferr != nil {
+		return nil, ferr
+	}
+	return slices.DeleteFunc(found, func(r container.Record) bool {
+		row, ok := fits[r.ID]
+		return !ok || s.Running && !named && row.Pid == 0
+	}), err
+}
+
+// matching are the rows of the containers that match filters, by their IDs.
+func matching(x *service.Engine, filters []string) (map[string]view.ContainerRow, error) {
+	match, err := view.ContainerFilters(filters)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := view.Containers(x, false)
+	if err != nil {
+		return nil, err
+	}
+	fits := map[string]view.ContainerRow{}
+	for _, row := range rows {
+		if match(row) {
+			fits[row.ID] = row
+		}
+	}
+	return fits, nil
+}
+
+func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Record, error) {
 	switch {
 	case s.All && s.Latest, (s.All || s.Latest) && len(args)+len(s.CIDFiles) > 0:
 		return nil, errors.New("--all, --latest and names exclude each other")
@@ -64,14 +114,17 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 		args = append(args, strings.TrimSpace(string(b)))
 	}
 	var out []container.Record
+	s.given = map[string]string{}
 	for _, name := range args {
-		find := x.Containers.Lookup
+		find := x.Find
 		if s.Ignore {
 			find = x.Containers.LookupExact // units say so
 		}
 		r, err := find(name)
 		switch {
+		case err == nil && s.given[r.ID] != "": // named twice
 		case err == nil:
+			s.given[r.ID] = name
 			out = append(out, r)
 		case (s.Ignore || s.Force) && errors.Is(err, container.ErrNotFound):
 		default:
@@ -80,6 +133,10 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 	}
 	return out, errors.Join(errs...)
 }
+
+// Given is what the command line calls a container; its ID where it means all, or the latest.
+// Scripts compare it with what they wrote.
+func (s *Selection) Given(r container.Record) string { return cmp.Or(s.given[r.ID], r.ID) }
 
 // seconds reads a stop timeout; negative waits for ever. Source: podman-stop(1).
 func seconds(n int) time.Duration {
@@ -108,9 +165,6 @@ func (t *StopTimeout) Or(d time.Duration) time.Duration {
 	}
 	return d
 }
-
-// NameOf is the name of a container.
-func NameOf(r container.Record) string { return r.Name }
 
 // ForEach does something to each of what a command line means, and prints the names of
 // those it was done to. Faults, err among them, come back together.

@@ -34,6 +34,8 @@ type Engine struct {
 	Volumes Volumes
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit string
+	// Warn gets what went wrong without being an error; it may be nil.
+	Warn func(message string)
 }
 
 // Volumes is what a container needs of named volumes.

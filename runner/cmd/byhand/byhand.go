@@ -23,25 +23,12 @@ type meant struct {
 // chosen finds the containers that a verb means, in the order of its words. What goes wrong comes
 // back with those that were found.
 func chosen(x *service.Engine, sel cli.Selection, args []string) ([]meant, error) {
-	if sel.All || sel.Latest || len(args) == 0 {
-		records, err := sel.Resolve(x, args)
-		var all []meant
-		for _, r := range records {
-			all = append(all, meant{r.ID, r})
-		}
-		return all, err
-	}
+	records, err := sel.Resolve(x, args)
 	var all []meant
-	var errs []error
-	for _, name := range args {
-		one := cli.Selection{Ignore: sel.Ignore, Force: sel.Force}
-		records, err := one.Resolve(x, []string{name})
-		errs = append(errs, err)
-		for _, r := range records {
-			all = append(all, meant{name, r})
-		}
+	for _, r := range records {
+		all = append(all, meant{sel.Given(r), r})
 	}
-	return all, errors.Join(errs...)
+	return all, err
 }
 
 // one finds the container that a verb means, of a name or of --latest, and the words after the name.

@@ -39,7 +39,7 @@ func NewCommit(e *cli.Env) *cobra.Command {
 		Long: `Make an image of what a container has changed, without what is in its volumes. An image that is to be
 made again belongs into a Containerfile.`,
 		Args:              cli.WantArgs(1, 2),
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch c.format {
 			case "oci":
@@ -58,7 +58,7 @@ made again belongs into a Containerfile.`,
 			if err != nil {
 				return err
 			}
-			r, err := x.Containers.Lookup(args[0])
+			r, err := x.Find(args[0])
 			if err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ func place(x *service.Engine, text string) (container.Place, error) {
 	if !ok || strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") {
 		return container.Place{Path: text}, nil
 	}
-	r, err := x.Containers.Lookup(name)
+	r, err := x.Find(name)
 	if err != nil {
 		return container.Place{}, fmt.Errorf("%q: %w", text, err)
 	}

@@ -17,7 +17,7 @@ func NewDiff(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "diff [flags] CONTAINER",
 		Short:             "Show in which files a container differs from its image",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

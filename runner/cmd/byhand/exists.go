@@ -17,7 +17,7 @@ func NewExists(e *cli.Env) *cobra.Command {
 		Use:               "exists [flags] CONTAINER",
 		Short:             "Tell by the exit status whether a container exists: 0 or 1",
 		Args:              cli.WantArgs(1, 1),
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

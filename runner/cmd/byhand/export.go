@@ -22,7 +22,7 @@ func NewExport(e *cli.Env) *cobra.Command {
 		Use:               "export [flags] CONTAINER",
 		Short:             "Write the files of a container as a tar archive",
 		Long:              "Write the files of a container as a tar archive, without those of its volumes.",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/service"
-	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
 )
 
@@ -37,49 +36,24 @@ func frozen(x *service.Engine, r container.Record, want bool) bool {
 // freezer makes one of the two; all are those that fit.
 func freezer(e *cli.Env, verb, short string, fits func(*service.Engine, container.Record) bool, do func(context.Context, *service.Engine, container.Record) error) *cobra.Command {
 	var sel cli.Selection
-	var filters []string
 	cmd := &cobra.Command{
 		Use:               verb + " [flags] CONTAINER...",
 		Short:             short,
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			all, err := filtered(x, &sel, args, filters)
-			if sel.All {
+			all, err := chosen(x, sel, args)
+			if sel.All || len(sel.Filters) > 0 {
 				all = slices.DeleteFunc(all, func(m meant) bool { return !fits(x, m.record) })
 			}
 			return forEach(e, all, err, func(r container.Record) error { return do(cmd.Context(), x, r) })
 		},
 	}
 	sel.Flags(cmd, verb)
-	cmd.Flags().StringArrayVarP(&filters, "filter", "f", nil, "only containers that match `KEY=VALUE`, as in podunit ps")
+	sel.FilterFlag(cmd)
 	_ = cmd.Flags().MarkHidden("ignore")
 	return cmd
-}
-
-// filtered are the containers that a verb means, or all that match the filters where it names none.
-func filtered(x *service.Engine, sel *cli.Selection, args, filters []string) ([]meant, error) {
-	if len(filters) == 0 {
-		return chosen(x, *sel, args)
-	}
-	if len(args) == 0 && !sel.Latest {
-		sel.All = true
-	}
-	match, err := view.ContainerFilters(filters)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := view.Containers(x, false)
-	if err != nil {
-		return nil, err
-	}
-	fits := map[string]bool{}
-	for _, r := range rows {
-		fits[r.ID] = match(r)
-	}
-	all, err := chosen(x, *sel, args)
-	return slices.DeleteFunc(all, func(m meant) bool { return !fits[m.record.ID] }), err
 }

@@ -45,7 +45,7 @@ func (s *podSelection) resolve(x *service.Engine, args []string) ([]pod.Record, 
 	var found []pod.Record
 	var errs []error
 	for _, name := range args {
-		p, err := x.Pods.Lookup(name)
+		p, err := x.FindPod(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -73,7 +73,7 @@ func podVerb(e *cli.Env, verb, short string, do func(context.Context, *service.E
 	cmd := &cobra.Command{
 		Use:               verb + " [flags] POD...",
 		Short:             short,
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToRun(cmd.Context())
 			if err != nil {
@@ -203,7 +203,7 @@ func NewPodLogs(e *cli.Env) *cobra.Command {
 	cmd := container.NewLogs(e)
 	logs, latest := cmd.RunE, false
 	cmd.Use, cmd.Short, cmd.Example = "logs [flags] POD", "Show what the containers of a pod wrote", "  podunit pod logs -f --container web shop"
-	cmd.ValidArgsFunction = cli.CompletePods(e)
+	cmd.ValidArgsFunction = cli.CompletePods(e, cli.Whatever)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if latest, _ = cmd.Flags().GetBool("latest"); latest {
 			_ = cmd.Flags().Set("latest", "false") // it is the pod that is the latest
@@ -251,7 +251,7 @@ func NewPodStats(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "stats [flags] [POD...]",
 		Short:             "Show what the containers of pods use",
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !sel.latest {
 				sel.all = true
@@ -288,7 +288,7 @@ func NewPodTop(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "top [flags] POD [COLUMN...]",
 		Short:             "Show the processes of the containers of a pod",
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names := args
 			if !latest {

@@ -18,7 +18,7 @@ func NewPort(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "port [flags] CONTAINER [PORT[/PROTOCOL]]",
 		Short:             "Show which ports of the host lead to a container",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && (latest || len(args) > 0) {
 				return errors.New("--all, --latest and names exclude each other")

@@ -17,7 +17,7 @@ func NewRename(e *cli.Env) *cobra.Command {
 		Use:               "rename CONTAINER NAME",
 		Short:             "Give a container another name",
 		Args:              cli.WantArgs(2, 2),
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := strings.TrimPrefix(args[1], "/")
 			if err := spec.CheckName(name); err != nil {
@@ -27,7 +27,7 @@ func NewRename(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := x.Containers.Lookup(args[0])
+			r, err := x.Find(args[0])
 			if err != nil {
 				return err
 			}

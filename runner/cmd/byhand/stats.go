@@ -51,7 +51,7 @@ func NewStats(e *cli.Env) *cobra.Command {
 		Short: "Show what containers use: processors, memory, network, disks",
 		Long: `Show what containers use, from their cgroups; all that run, where none is named. systemd-cgtop shows
 the same of all units.`,
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 || all && latest || latest && len(args) > 0 {
 				return errors.New("--all, --latest and names exclude each other")

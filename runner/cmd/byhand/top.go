@@ -32,7 +32,7 @@ func NewTop(e *cli.Env) *cobra.Command {
 Columns: ` + strings.Join(psgo.ListDescriptors(), ", ") + `.
 Words that begin with a dash are options of ps(1), which is executed in the container then.`,
 		Example:           "  podunit top web\n  podunit top web pid huser seccomp args\n  podunit top web -ef",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if list {
 				for _, d := range psgo.ListDescriptors() {

@@ -29,7 +29,7 @@ func NewWait(e *cli.Env) *cobra.Command {
 		Long: `Wait until containers end, or are in another state, and print the exit status of each on a line; -1
 where the state that was waited for is none in which a container has one.`,
 		Example:           "  podunit wait job\n  podunit wait --condition running db",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			every, err := pause(interval)
 			if err != nil {
@@ -106,7 +106,7 @@ type waiting struct {
 
 // one waits for one container.
 func (w waiting) one(cmd *cobra.Command, name string) (int, error) {
-	r, err := w.x.Containers.Lookup(name)
+	r, err := w.x.Find(name)
 	if err == nil {
 		var code int
 		if code, err = w.x.Wait(cmd.Context(), r, w.states, w.every); err == nil {

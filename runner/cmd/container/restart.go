@@ -15,20 +15,25 @@ func NewRestart(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "restart [flags] CONTAINER...",
 		Short:             "Restart containers through their units",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.Open(ctx)
 			if err != nil {
 				return err
 			}
+			if sel.Running && len(args) == 0 && !sel.Latest {
+				sel.All = true
+			}
 			records, err := sel.Resolve(x, args)
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Restart(ctx, r, timeout.Or(x.StopTimeoutOf(r)))
 			})
 		},
 	}
 	sel.Flags(cmd, "Restart")
+	sel.FilterFlag(cmd)
+	cmd.Flags().BoolVar(&sel.Running, "running", false, "all containers that run")
 	timeout.Flag(cmd)
 	_ = cmd.Flags().MarkHidden("ignore")
 	return cmd

@@ -52,9 +52,10 @@ type hostInfo struct {
 	SwapFree       int64             `json:"swapFree"`
 	SwapTotal      int64             `json:"swapTotal"`
 	NetworkBackend string            `json:"networkBackend"`
-	OCIRuntime     ociRuntime        `json:"ociRuntime"`
+	OCIRuntime     runtimeInfo       `json:"ociRuntime"`
+	Pasta          pastaInfo         `json:"pasta"`
 	Programs       map[string]string `json:"programs"`
-	RemoteSocket   remoteSocket      `json:"remoteSocket"`
+	RemoteSocket   socketInfo        `json:"remoteSocket"`
 	RootlessNet    string            `json:"rootlessNetworkCmd"`
 	Security       securityInfo      `json:"security"`
 	IsRemote       bool              `json:"serviceIsRemote"` // never
@@ -82,26 +83,34 @@ type idRange struct {
 	Size        int `json:"size"`
 }
 
-type ociRuntime struct {
+// runtimeInfo is the OCI runtime that a container gets which asks for none.
+type runtimeInfo struct {
 	Name    string `json:"name"`
 	Package string `json:"package"`
 	Path    string `json:"path"`
 	Version string `json:"version"`
 }
 
-// remoteSocket tells that nobody serves Podman's API.
-type remoteSocket struct {
-	Exists bool   `json:"exists"`
-	Path   string `json:"path,omitempty"`
+// pastaInfo is the program that connects rootless containers; empty where there is none.
+type pastaInfo struct {
+	Executable string `json:"executable"`
+	Version    string `json:"version"`
 }
 
+// securityInfo is what confines containers on this machine.
 type securityInfo struct {
-	AppArmorEnabled    bool   `json:"apparmorEnabled"`
-	Capabilities       string `json:"capabilities"`
-	Rootless           bool   `json:"rootless"`
-	SECCOMPEnabled     bool   `json:"seccompEnabled"`
-	SECCOMPProfilePath string `json:"seccompProfilePath"`
-	SELinuxEnabled     bool   `json:"selinuxEnabled"`
+	AppArmorEnabled     bool   `json:"apparmorEnabled"`
+	DefaultCapabilities string `json:"capabilities"` // of a container that asks for none
+	Rootless            bool   `json:"rootless"`
+	SECCOMPEnabled      bool   `json:"seccompEnabled"`
+	SECCOMPProfilePath  string `json:"seccompProfilePath"` // empty for the built-in one
+	SELinuxEnabled      bool   `json:"selinuxEnabled"`
+}
+
+// socketInfo is where programs written for a daemon would find it: there is none.
+type socketInfo struct {
+	Exists bool   `json:"exists"`
+	Path   string `json:"path"`
 }
 
 type storeInfo struct {
@@ -213,9 +222,10 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 	if err := count(x, &info.Store); err != nil {
 		return information{}, err
 	}
-	if err := info.Host.more(e, x); err != nil {
+	if err := info.Host.confine(x); err != nil {
 		return information{}, err
 	}
+	info.Host.more(e)
 	search, err := sysregistriesv2.UnqualifiedSearchRegistries(&types.SystemContext{})
 	if err != nil {
 		return information{}, err

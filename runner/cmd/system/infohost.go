@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"cmp"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,9 +14,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/cli"
-	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
-	"go.podman.io/common/pkg/apparmor"
 	"go.podman.io/storage/pkg/system"
 	"golang.org/x/sys/unix"
 )
@@ -76,8 +73,8 @@ func count(x *service.Engine, info *storeInfo) error {
 }
 
 // more adds what scripts ask podman for.
-func (h *hostInfo) more(e *cli.Env, x *service.Engine) error {
-	h.CgroupManager, h.EventLogger, h.LogDriver, h.NetworkBackend, h.RootlessNet = "systemd", "journald", "journald", "netavark", "pasta"
+func (h *hostInfo) more(e *cli.Env) {
+	h.CgroupManager, h.EventLogger, h.LogDriver, h.RootlessNet = "systemd", "journald", "journald", "pasta"
 	h.CgroupsVersion = map[bool]string{true: "v2", false: "v1"}[h.Cgroup2]
 	h.Distribution = distributionOf("/etc/os-release")
 	h.IDMappings = idMappings{UIDMap: ranges(h.UIDMap, e.User.Rootless()), GIDMap: ranges(h.GIDMap, e.User.Rootless())}
@@ -88,36 +85,6 @@ func (h *hostInfo) more(e *cli.Env, x *service.Engine) error {
 	if err := unix.Sysinfo(&info); err == nil {
 		h.Uptime = units.HumanDuration(time.Duration(info.Uptime) * time.Second)
 	}
-	name, err := runc.Configured(x.Containers.Config, e.Modules)
-	if err != nil {
-		return err
-	}
-	h.OCIRuntime = runtimeOf(cmp.Or(e.Runtime, name, "runc"))
-	capabilities, err := x.Containers.Config.Capabilities("", nil, nil)
-	if err != nil {
-		return err
-	}
-	h.Security = securityInfo{
-		AppArmorEnabled: apparmor.IsEnabled() && !e.User.Rootless(), Capabilities: strings.Join(capabilities, ","), Rootless: e.User.Rootless(),
-		SECCOMPEnabled: unix.Prctl(unix.PR_GET_SECCOMP, 0, 0, 0, 0) == nil, SECCOMPProfilePath: x.Containers.Config.Containers.SeccompProfile,
-		SELinuxEnabled: unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil,
-	}
-	return nil
-}
-
-// runtimeOf finds an OCI runtime, and what it says of itself.
-func runtimeOf(name string) ociRuntime {
-	r := ociRuntime{Name: filepath.Base(name), Package: "unknown"}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return r
-	}
-	r.Path = path
-	if out, err := exec.Command(path, "--version").Output(); err == nil {
-		r.Version = strings.TrimSpace(string(out))
-		r.Package, _, _ = strings.Cut(r.Version, "\n")
-	}
-	return r
 }
 
 // configFile is the file in which a user would say where the storage is.
