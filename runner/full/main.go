@@ -12,6 +12,7 @@ import (
 	"github.com/podunit/podunit/runner/cmd/byhand"
 	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
+	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
@@ -74,6 +75,7 @@ func others() []cli.Verb {
 		{Name: "rmi", New: image.NewRmi},
 		{Name: "save", New: image.NewSave},
 		{Name: "search", New: image.NewSearch},
+		{Name: "secret", New: secret.New},
 		{Name: "stats", New: byhand.NewStats},
 		{Name: "system", New: system.New},
 		{Name: "tag", New: image.NewTag},

@@ -32,7 +32,14 @@ func TestATerminalForWhoHasNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := Runtime{Command: runtime, Root: dir}
-	code, err := r.Exec(context.Background(), "x", "p", filepath.Join(dir, "log"), true, Streams{Stdout: out, Stderr: said})
+	var files [2]*os.File
+	for i, name := range []string{"process", "log"} {
+		if files[i], err = os.Create(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := Execution{ID: "x", Process: files[0], Log: files[1], TTY: true, Streams: Streams{Stdout: out, Stderr: said}}
+	code, err := r.Exec(context.Background(), x)
 	if err != nil || code != 0 {
 		t.Fatalf("%d, %v", code, err)
 	}
@@ -67,7 +74,7 @@ func TestWhatIsLoggedAlso(t *testing.T) {
 	}
 	closed.Close()
 	s := Streams{Stdout: stdout, Stderr: stderr, AlsoStdout: &log, AlsoStderr: closed}
-	if _, err := (Runtime{Command: runtime, Root: dir}).Foreground(context.Background(), "x", dir, nil, s, nil); err != nil {
+	if _, err := (Runtime{Command: runtime, Root: dir}).Foreground(context.Background(), "x", dir, Config{}, s, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"stdout": "out\n", "stderr": "err\n"} {

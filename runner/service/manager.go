@@ -31,6 +31,10 @@ type Manager interface {
 	Stop(ctx context.Context, name string) error
 	// Restart stops and starts a unit and waits until it is up.
 	Restart(ctx context.Context, name string) error
+	// Ask queues a stop or restart of a unit and does not wait.
+	Ask(ctx context.Context, verb, name string) error
+	// StartTimer starts a transient timer and does not wait until it runs.
+	StartTimer(ctx context.Context, name string, t unit.Timer) error
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
 	// Free makes sure that a transient unit of the name can be started, else it is a
@@ -45,8 +49,8 @@ type Manager interface {
 // Connect connects to the manager of a user's units.
 func Connect(ctx context.Context, user rootless.Identity, lookup func(string) (string, bool)) (*unit.Manager, error) {
 	c := unit.ConfigFor(user.UID, lookup)
-	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, "/tmp/") {
-		c.RuntimeDir = "" // the manager knows nothing of a makeshift one
+	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, rootless.UnitsDir+"/") {
+		c.RuntimeDir = "" // the user's manager is where a login is, if anywhere
 	}
 	return unit.Connect(ctx, c)
 }

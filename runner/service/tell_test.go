@@ -16,7 +16,9 @@ import (
 // told has the world note what is said in other units.
 func (w *world) told() *[]string {
 	var all []string
-	w.Tell = func(fields map[string]string, message string) { all = append(all, fields["OBJECT_SYSTEMD_UNIT"]+" "+message) }
+	w.Tell = func(fields map[string]string, message string) {
+		all = append(all, fields["OBJECT_SYSTEMD_UNIT"]+" "+message)
+	}
 	return &all
 }
 

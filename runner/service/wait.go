@@ -11,11 +11,12 @@ import (
 
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/process"
 )
 
 // Conditions are the states that Wait can wait for. Source: podman-wait(1), --condition.
-var Conditions = []string{"configured", "created", "exited", "paused", "running", "stopped"}
+var Conditions = []string{"configured", "created", "exited", "healthy", "paused", "running", "stopped", "unhealthy"}
 
 // NoCode is in the place of an exit status where a container has none.
 const NoCode = -1
@@ -48,6 +49,17 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 			return e.codeOf(r)
 		case slices.Contains(states, string(state)), state == container.Created && slices.Contains(states, "configured"):
 			return NoCode, nil
+		case state == container.Running && (slices.Contains(states, "healthy") || slices.Contains(states, "unhealthy")):
+			h, err := e.Health(r)
+			if err != nil {
+				return NoCode, err
+			}
+			switch {
+			case h != nil && slices.Contains(states, string(h.Status)):
+				return NoCode, nil
+			case h == nil && !slices.ContainsFunc(states, func(s string) bool { return s != "healthy" && s != "unhealthy" }):
+				return NoCode, fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
+			}
 		}
 		if end && s.PID != 0 && s.Unit != "" && manager == nil {
 			if m, err := e.Connect(ctx); err == nil { // without one, what is noted of the end tells

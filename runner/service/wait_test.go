@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/unit"
 	"go.podman.io/storage"
 )
@@ -90,6 +91,23 @@ func TestWaitForTheEnd(t *testing.T) {
 			t.Errorf("%d, %v", code, err)
 		}
 	})
+}
+
+func TestWaitForHealth(t *testing.T) {
+	w := newWorld(t)
+	plain := w.made("plain", nil)
+	w.running(plain, "plain.service")
+	if _, err := w.Wait(t.Context(), plain, []string{"healthy"}, time.Millisecond); !errors.Is(err, health.ErrNone) {
+		t.Errorf("without a check: %v", err)
+	}
+	r := w.made("web", func(r *container.Record) { r.Health = &health.Config{} })
+	w.running(r, "web.service")
+	if err := w.Containers.HealthFiles(r.ID).Save(health.State{Status: health.Unhealthy}); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := w.Wait(t.Context(), r, []string{"healthy", "unhealthy"}, time.Millisecond); code != NoCode || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
 }
 
 func TestRename(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 type fake struct {
 	asked   []string
 	props   []systemd.Property
+	aux     []systemd.PropertyCollection
 	refuse  error
 	result  string // of jobs; empty: they never end
 	unit    map[string]any
@@ -36,6 +37,7 @@ func (f *fake) do(done chan<- string, words ...string) (int, error) {
 		return 0, err
 	}
 	switch {
+	case done == nil: // nobody waits
 	case words[0] == "stop":
 		done <- "done"
 	case f.result != "":
@@ -55,6 +57,10 @@ func (f *fake) RestartUnitContext(_ context.Context, name, mode string, ch chan<
 }
 func (f *fake) StartTransientUnitContext(_ context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error) {
 	f.props = props
+	return f.do(ch, "transient", name, mode)
+}
+func (f *fake) StartTransientUnitAux(_ context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error) {
+	f.props, f.aux = props, aux
 	return f.do(ch, "transient", name, mode)
 }
 func (f *fake) ResetFailedUnitContext(_ context.Context, name string) error {

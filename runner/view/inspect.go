@@ -12,6 +12,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
@@ -61,8 +62,26 @@ type State struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	CgroupPath string
+	Health     *Health `json:",omitempty"`
 	// StoppedByUser tells that it was asked to stop.
 	StoppedByUser bool
+}
+
+// Health is how a container is, in inspect.
+type Health struct {
+	Status        health.Status
+	FailingStreak int
+	Log           []health.Entry
+}
+
+// HealthCheck is a check of a container, in inspect; times are in nanoseconds.
+type HealthCheck struct {
+	Test        []string
+	Interval    time.Duration
+	Timeout     time.Duration
+	Retries     int
+	StartPeriod time.Duration `json:",omitempty"`
+	Successes   int           `json:",omitempty"`
 }
 
 // Mount is a mount of a container, in inspect.
@@ -111,6 +130,13 @@ type Settings struct {
 	Timezone      string              `json:",omitempty"`
 	CreateCommand []string
 	SdNotifyMode  string `json:"sdNotifyMode"`
+
+	Healthcheck                *HealthCheck `json:",omitempty"`
+	StartupHealthCheck         *HealthCheck `json:",omitempty"`
+	HealthcheckOnFailureAction string       `json:",omitempty"`
+	HealthLogDestination       string       `json:",omitempty"`
+	HealthcheckMaxLogCount     int
+	HealthcheckMaxLogSize      int
 }
 
 // HostSettings is how a container is confined and connected, in inspect.
@@ -206,6 +232,9 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	}
 	if len(s.IPs) > 0 {
 		in.NetworkSettings.IPAddress = s.IPs[0]
+	}
+	if err := in.health(x, r); err != nil {
+		return Container{}, err
 	}
 	if s.NetworkMode != "" {
 		in.NetworkSettings.Networks[s.NetworkMode] = Endpoint{NetworkID: s.NetworkMode, IPAddress: in.NetworkSettings.IPAddress}
@@ -325,3 +354,22 @@ func networkMode(r container.Record) string {
 	}
 	return "pasta"
 }
+
+// health fills in how a container is checked, and how it is.
+func (in *Container) health(x *service.Engine, r container.Record) error {
+	h, err := x.Health(r)
+	if h == nil || err != nil {
+		return err
+	}
+	in.State.Health = &Health{h.Status, h.FailingStreak, append([]health.Entry{}, h.Log...)}
+	c := &in.Config
+	c.Healthcheck = checkOf(r.Health.Regular)
+	if r.Health.Startup != nil {
+		c.StartupHealthCheck = checkOf(*r.Health.Startup)
+	}
+	c.HealthcheckOnFailureAction, c.HealthLogDestination = cmp.Or(r.Health.OnFailure, "none"), r.Health.LogDestination
+	c.HealthcheckMaxLogCount, c.HealthcheckMaxLogSize = r.Health.MaxLogCount, r.Health.MaxLogSize
+	return nil
+}
+
+func checkOf(c health.Check) *HealthCheck { return (*HealthCheck)(&c) }
