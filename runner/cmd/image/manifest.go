@@ -62,12 +62,11 @@ func newManifestCreate(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			there, err := im.IsList(args[0])
+			id, err := im.ListID(args[0])
 			if err != nil {
 				return err
 			}
-			id := args[0]
-			if !there || !amend {
+			if id == "" || !amend {
 				if id, err = im.CreateList(args[0]); err != nil {
 					return err
 				}
@@ -194,8 +193,8 @@ func newManifestExists(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			there, err := im.IsList(args[0])
-			if err == nil && !there {
+			id, err := im.ListID(args[0])
+			if err == nil && id == "" {
 				return cli.ExitStatus(1)
 			}
 			return err

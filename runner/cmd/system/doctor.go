@@ -278,6 +278,9 @@ func programs(rootless bool, look func(string) (string, error)) []finding {
 		}
 		found = append(found, path)
 	}
+	if len(found) == 0 {
+		return all
+	}
 	return append(all, finding{"programs", fine, strings.Join(found, ", "), ""})
 }
 

@@ -79,3 +79,13 @@ func TestLocalName(t *testing.T) {
 		}
 	}
 }
+
+func TestOneLine(t *testing.T) {
+	err := oneLine(errors.New("2 errors occurred:\n\t* one: refused\n\t* two: no such host\n\n"))
+	if err.Error() != "one: refused; two: no such host" {
+		t.Errorf("%q", err)
+	}
+	if err := oneLine(storage.ErrImageUnknown); !errors.Is(err, storage.ErrImageUnknown) {
+		t.Errorf("%v", err)
+	}
+}

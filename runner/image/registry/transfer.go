@@ -244,7 +244,7 @@ func (im *Images) Search(ctx context.Context, term string, o libimage.SearchOpti
 	}
 	found, err := runtime.Search(ctx, term, &o)
 	if err != nil {
-		return nil, explain(term, hostOf(term), err)
+		return nil, explain(term, hostOf(term), oneLine(err))
 	}
 	return found, nil
 }
@@ -291,13 +291,16 @@ func (im *Images) list(name string) (*libimage.ManifestList, error) {
 	return list, nil
 }
 
-// IsList reports whether there is a list of manifests of that name.
-func (im *Images) IsList(name string) (bool, error) {
-	_, err := im.list(name)
+// ListID is the ID of the list of manifests of that name; empty where there is none.
+func (im *Images) ListID(name string) (string, error) {
+	list, err := im.list(name)
 	if errors.Is(err, image.ErrUnknown) || errors.Is(err, ErrNoList) {
-		return false, nil
+		return "", nil
 	}
-	return err == nil, err
+	if err != nil {
+		return "", err
+	}
+	return list.ID(), nil
 }
 
 // Listed is an image in a list of manifests, and what is said of it there.
@@ -407,4 +410,19 @@ func ContextFor(tlsVerify *bool) *types.SystemContext {
 		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*tlsVerify)
 	}
 	return sys
+}
+
+// oneLine is an error of several registries, which the library writes as a list, in one line.
+func oneLine(err error) error {
+	_, list, ok := strings.Cut(err.Error(), "occurred:\n")
+	if !ok {
+		return err
+	}
+	var all []string
+	for line := range strings.Lines(list) {
+		if text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "*")); text != "" {
+			all = append(all, text)
+		}
+	}
+	return errors.New(strings.Join(all, "; "))
 }
