@@ -106,7 +106,7 @@ func (e *Engine) StopUnit(ctx context.Context, name string) error {
 func (e *Engine) RestartUnit(ctx context.Context, name string) error {
 	since := time.Now()
 	err := e.withManager(ctx, func(m Manager) error { return m.Restart(ctx, name) })
-	if failed := (unit.JobError{}); errors.As(err, &failed) {
+	if failed := (unit.JobError{}); errors.As(err, &failed) && failed.Job != "canceled" { // by somebody, who knows why
 		return e.explain(ctx, failed, since)
 	}
 	return err
