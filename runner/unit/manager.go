@@ -82,11 +82,13 @@ type conn interface {
 	StopUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 	RestartUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 	StartTransientUnitContext(ctx context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error)
+	StartTransientUnitAux(ctx context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error)
 	ResetFailedUnitContext(ctx context.Context, name string) error
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
+	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)
 	ReloadContext(ctx context.Context) error
 }
 
@@ -337,6 +339,21 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
 	p.Type = text(raw, "Type")
 	return p, nil
+}
+
+// Job is what is asked of a unit at the moment: start, stop, restart ... It is empty if nothing is. During the stop of a
+// restart it is restart.
+func (m *Manager) Job(ctx context.Context, name string) (string, error) {
+	jobs, err := m.conn.ListJobsContext(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list the jobs: %w", err)
+	}
+	for _, j := range jobs {
+		if j.Unit == name {
+			return j.JobType, nil
+		}
+	}
+	return "", nil
 }
 
 // properties are those that every kind of unit has.

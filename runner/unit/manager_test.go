@@ -18,8 +18,10 @@ import (
 
 // fake is a manager that notes what it is asked for.
 type fake struct {
+	jobs    []systemd.JobStatus
 	asked   []string
 	props   []systemd.Property
+	aux     []systemd.PropertyCollection
 	refuse  error
 	result  string // of jobs; empty: they never end
 	unit    map[string]any
@@ -36,6 +38,7 @@ func (f *fake) do(done chan<- string, words ...string) (int, error) {
 		return 0, err
 	}
 	switch {
+	case done == nil: // nobody waits
 	case words[0] == "stop":
 		done <- "done"
 	case f.result != "":
@@ -57,6 +60,10 @@ func (f *fake) StartTransientUnitContext(_ context.Context, name, mode string, p
 	f.props = props
 	return f.do(ch, "transient", name, mode)
 }
+func (f *fake) StartTransientUnitAux(_ context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error) {
+	f.props, f.aux = props, aux
+	return f.do(ch, "transient", name, mode)
+}
 func (f *fake) ResetFailedUnitContext(_ context.Context, name string) error {
 	f.asked = append(f.asked, "reset "+name)
 	return nil
@@ -76,6 +83,8 @@ func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) 
 	}
 	return out, f.refuse
 }
+func (f *fake) ListJobsContext(context.Context) ([]systemd.JobStatus, error) { return f.jobs, nil }
+
 func (f *fake) ReloadContext(context.Context) error { return nil }
 func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
 	return f.unit, nil

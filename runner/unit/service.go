@@ -4,6 +4,7 @@ package unit
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,11 @@ type Service struct {
 	Requires, BindsTo, After []string
 	// Slice is the slice it goes to.
 	Slice string
+	// Remain keeps a service of type oneshot active when its command has ended.
+	Remain bool
+	// Settings are further ones, by the names and with the types that they have on D-Bus. They come
+	// after all others, so that the manager takes theirs.
+	Settings map[string]any
 }
 
 // restartDelay is the pause before a restart. Without a limit on the number of
@@ -115,6 +121,10 @@ func (s Service) properties() ([]systemd.Property, error) {
 	add(len(s.BindsTo) > 0, prop("BindsTo", s.BindsTo))
 	add(len(s.After) > 0, prop("After", s.After))
 	add(s.Slice != "", prop("Slice", s.Slice))
+	add(s.Remain, prop("RemainAfterExit", true))
+	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
+		props = append(props, prop(name, s.Settings[name]))
+	}
 	return props, nil
 }
 
