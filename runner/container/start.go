@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -50,10 +53,35 @@ type Launch struct {
 	// at once, zero for no limit.
 	NotifySocket          string
 	StartLimit, StopLimit time.Duration
+	// Secret is what only the process gets, and no record.
+	Secret Secret
 	// Ready is called with the status once the container's first process exists. On its own it
 	// waits there until Ready calls begin; attached it may be running, and is killed if Ready
 	// fails.
 	Ready func(s Status, begin func() error) error
+}
+
+// Secret are variables and words that hold values which are not to be recorded. They are in the
+// configuration that the runtime reads, in memory, and nowhere else.
+type Secret struct {
+	Env map[string]string
+	// Args, unless nil, take the place of the words that the record has.
+	Args []string
+}
+
+// give adds the secrets to a configuration.
+func (s Secret) give(p *rspec.Process) {
+	p.Env = slices.DeleteFunc(p.Env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		_, taken := s.Env[name]
+		return taken
+	})
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		p.Env = append(p.Env, name+"="+s.Env[name])
+	}
+	if s.Args != nil {
+		p.Args = s.Args
+	}
 }
 
 // Join is what a container shares with its pod.
@@ -208,6 +236,7 @@ func (s *start) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.ask.Secret.give(spec.Process)
 	s.config, err = json.Marshal(spec)
 	return err
 }

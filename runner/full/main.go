@@ -10,6 +10,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/image"
+	"github.com/podunit/podunit/runner/cmd/kube"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/system"
 	"github.com/podunit/podunit/runner/image/registry"
@@ -38,10 +39,13 @@ func others() []cli.Verb {
 	return []cli.Verb{
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
+		{Name: "generate", New: kube.NewGenerateGroup},
 		{Name: "image", New: image.New},
 		{Name: "images", New: image.NewImages},
 		{Name: "info", New: system.NewInfo},
 		{Name: "inspect", New: system.NewInspect},
+		{Name: "kube", New: kube.New},
+		{Name: "play", New: kube.NewPlayGroup},
 		{Name: "pull", New: image.NewPull},
 		{Name: "quadlet", New: quadlet.New, Plain: true},
 		{Name: "rmi", New: image.NewRmi},

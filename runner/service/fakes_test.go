@@ -107,10 +107,11 @@ func (*fakeStore) Images() ([]storage.Image, error) { return nil, nil }
 
 // fakeManager is a service manager that notes what it is asked for.
 type fakeManager struct {
-	mu    sync.Mutex
-	calls []string
-	units map[string]unit.Properties
-	fails map[string]error // by the call
+	timers []unit.Timer
+	mu     sync.Mutex
+	calls  []string
+	units  map[string]unit.Properties
+	fails  map[string]error // by the call
 	// starts and stops, if set, are what the start and the stop of a unit do.
 	starts   func(name string, s unit.Service) error
 	stops    func(name string) error
@@ -157,6 +158,15 @@ func (m *fakeManager) Stop(_ context.Context, name string) error {
 
 func (m *fakeManager) Restart(_ context.Context, name string) error { return m.call("restart", name) }
 
+func (m *fakeManager) Ask(_ context.Context, verb, name string) error {
+	return m.call("ask", verb, name)
+}
+
+func (m *fakeManager) StartTimer(_ context.Context, name string, t unit.Timer) error {
+	m.timers = append(m.timers, t)
+	return m.call("timer", name[:strings.LastIndex(name, "-")]) // the rest is never the same
+}
+
 func (m *fakeManager) Properties(_ context.Context, name string) (unit.Properties, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -165,6 +175,8 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	}
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
+
+func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
 
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 

@@ -29,8 +29,14 @@ type Manager interface {
 	Stop(ctx context.Context, name string) error
 	// Restart stops and starts a unit and waits until it is up.
 	Restart(ctx context.Context, name string) error
+	// Ask queues a stop or restart of a unit and does not wait.
+	Ask(ctx context.Context, verb, name string) error
+	// StartTimer starts a transient timer and does not wait until it runs.
+	StartTimer(ctx context.Context, name string, t unit.Timer) error
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
+	// Job is what is asked of a unit at the moment: start, stop, restart ..., empty for nothing.
+	Job(ctx context.Context, name string) (string, error)
 	// Free makes sure that a transient unit of the name can be started, else it is a
 	// unit.NameTakenError.
 	Free(ctx context.Context, name string) error
