@@ -26,6 +26,8 @@ type Service struct {
 	// Start, Stop and StopPost are commands, each word by word; the first word
 	// is an absolute path. Failures of Stop and StopPost are ignored.
 	Start, Stop, StopPost []string
+	// StartPost is executed when it is up, and what it starts stays. Its failure is one of the start.
+	StartPost []string
 	// Environment is all that the commands get besides what the manager has.
 	Environment []string
 	// Directory is the working directory.
@@ -90,7 +92,7 @@ func (s Service) properties() ([]systemd.Property, error) {
 		name   string
 		words  []string
 		ignore bool
-	}{{"ExecStart", s.Start, false}, {"ExecStop", s.Stop, true}, {"ExecStopPost", s.StopPost, true}} {
+	}{{"ExecStart", s.Start, false}, {"ExecStartPost", s.StartPost, false}, {"ExecStop", s.Stop, true}, {"ExecStopPost", s.StopPost, true}} {
 		if len(c.words) == 0 {
 			continue
 		}

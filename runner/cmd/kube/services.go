@@ -75,3 +75,17 @@ func newProbe(e *cli.Env) *cobra.Command {
 		},
 	}
 }
+
+// newHold makes what holds the volumes of a pod that are in memory.
+func newHold(e *cli.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "hold PLAY POD", Short: "For services of kube play: hold volumes in memory", Hidden: true, Args: cli.WantArgs(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := e.OpenToRun(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return play.New(x).Hold(args[0], args[1])
+		},
+	}
+}

@@ -37,7 +37,7 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	if p.StartsAgain(ctx) {
+	if p.StartsAgain(ctx) && !p.spent(ctx, one, c) {
 		if calm {
 			// It ran long enough for the delays to begin anew.
 			return p.ForgetRestarts(ctx, p.Own.Name)
@@ -54,6 +54,15 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	return p.settlePod(st, one)
+}
+
+// spent tells whether a job's container has failed as often as it may.
+func (p *Player) spent(ctx context.Context, one *kube.Pod, c *kube.Container) bool {
+	if one.Job == nil || c.Role != kube.Ordinary {
+		return false
+	}
+	u, err := p.Unit(ctx, p.Own.Name)
+	return err == nil && u.Restarts >= one.Job.BackoffLimit
 }
 
 // remove removes the container, which goes with its end, and reports whether it ran for long.

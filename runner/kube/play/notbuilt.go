@@ -28,7 +28,6 @@ func notBuilt(plan *kube.Plan) error {
 		later(p.Network.IP != "", spec.IssueNetworks, who+"--ip")
 		later(p.Network.MAC != "", spec.IssueNetworks, who+"--mac-address")
 		later(p.Network.FQDN != "", spec.IssueNetworks, who+"subdomain")
-		later(len(p.PullSecrets) > 0, IssueKube, who+"imagePullSecrets")
 		later(p.Limits.MemoryMax > 0 || p.Limits.CPUQuota > 0 || len(p.Limits.HugePages) > 0, IssueKube, who+"resources of the pod as a whole")
 		if j := p.Job; j != nil {
 			later(len(j.Rules) > 0, IssueKube, who+"podFailurePolicy")
@@ -36,7 +35,6 @@ func notBuilt(plan *kube.Plan) error {
 		}
 		for _, v := range p.Volumes {
 			at := who + "volume " + v.Name + ": "
-			later(v.Kind == kube.VolumeMemory, IssueKube, at+"emptyDir of medium Memory")
 			later(v.Kind == kube.VolumeImage, IssueKube, at+"an image")
 			later(v.Kind == kube.VolumeNFS, IssueKube, at+"nfs")
 			for _, f := range v.Files {

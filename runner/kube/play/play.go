@@ -105,6 +105,9 @@ func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played,
 		return nil, err
 	}
 	if err := w.pull(ctx); err != nil {
+		if w.old == nil {
+			err = errors.Join(err, os.RemoveAll(w.store.dir(st.Name))) // logins for registries
+		}
 		return nil, err
 	}
 	if err := w.begin(); err != nil {
@@ -211,21 +214,28 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 
 // pull gets the images of all containers, some at once.
 func (w *work) pull(ctx context.Context) error {
-	type job struct{ c *kube.Container }
+	type job struct {
+		c *kube.Container
+		r Registry
+	}
 	seen := map[string]bool{}
 	var jobs []job
 	for _, p := range w.st.Plan.Pods {
+		r, err := w.logins(p)
+		if err != nil {
+			return err
+		}
 		for _, c := range p.Containers {
 			key := c.Spec.Image + " " + c.Spec.Pull.Policy
 			if !seen[key] {
 				seen[key] = true
-				jobs = append(jobs, job{c})
+				jobs = append(jobs, job{c, r})
 			}
 		}
 	}
 	return together(ctx, jobs, 3, func(ctx context.Context, j job) error {
 		s := j.c.Spec
-		w.Options.Registry.apply(&s.Pull)
+		j.r.apply(&s.Pull)
 		_, err := w.FindImage(ctx, &s)
 		return err
 	})
@@ -322,8 +332,15 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 func (w *work) podUnit(u *unit.Service, p *kube.Pod) {
 	u.Restart = "no"
 	u.StopPost = w.command("", "kube", "ended", w.st.Name, p.Name)
-	if p.Deadline > 0 {
-		u.Settings = map[string]any{"RuntimeMaxUSec": uint64(p.Deadline.Microseconds())}
+	if slices.ContainsFunc(p.Volumes, func(v *kube.Volume) bool { return v.Kind == kube.VolumeMemory }) {
+		u.StartPost = w.command("", "kube", "hold", w.st.Name, p.Name)
+	}
+	limit := p.Deadline
+	if p.Job != nil && p.Job.Deadline > 0 && (limit == 0 || p.Job.Deadline < limit) {
+		limit = p.Job.Deadline
+	}
+	if limit > 0 {
+		u.Settings = map[string]any{"RuntimeMaxUSec": uint64(limit.Microseconds())}
 	}
 }
 

@@ -134,7 +134,7 @@ func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, li
 		case kube.VolumeHost:
 			err = makeHostPath(v)
 		case kube.VolumeFiles:
-			err = w.writeFiles(r, p, v)
+			err = w.writeVolume(r, p, v, w.facts(w.st, r, p))
 		case kube.VolumeClaim:
 			err = w.makeClaim(ctx, p, v)
 		}
@@ -212,9 +212,9 @@ func giveGroup(dir string, gid int, onMismatch bool) error {
 	})
 }
 
-// writeFiles writes the files of a volume below a fresh directory in memory, which takes the place
+// writeVolume writes the files of a volume below a fresh directory in memory, which takes the place
 // of an older one: a key that is gone has no file any more.
-func (w *work) writeFiles(r pod.Record, p *kube.Pod, v *kube.Volume) error {
+func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube.Facts) error {
 	dir := w.store.podFiles(r.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -229,7 +229,6 @@ func (w *work) writeFiles(r pod.Record, p *kube.Pod, v *kube.Volume) error {
 		return err
 	}
 	defer root.Close()
-	facts := w.facts(w.st, r, p)
 	for _, f := range v.Files {
 		data, err := f.Content(facts)
 		if err != nil {
@@ -269,6 +268,8 @@ func (p *Player) place(ctx context.Context, r pod.Record, v *kube.Volume) (strin
 		return filepath.Join(p.store.podData(r.ID), "empty", v.Name), nil
 	case kube.VolumeFiles:
 		return filepath.Join(p.store.podFiles(r.ID), v.Name), nil
+	case kube.VolumeMemory:
+		return p.held(r, v)
 	case kube.VolumeHost:
 		return v.Path, nil
 	case kube.VolumeClaim:
