@@ -421,7 +421,8 @@ func (w *work) stay(ctx context.Context) error {
 	if u, err := w.Unit(ctx, w.Own.Name); err != nil || u.Type == "oneshot" {
 		return err
 	}
-	infra, err := helper.Infra{}.Start(startHere)
+	// A child of the manager's, and not ours: of others' it does not wait for the end, and kills.
+	infra, err := helper.Infra{Namespaces: unix.CLONE_PARENT}.Start(startHere)
 	if err != nil {
 		return fmt.Errorf("start the process of %s: %w", w.Own.Name, err)
 	}
