@@ -50,6 +50,8 @@ type Record struct {
 	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
 	Args      []string // the create command line without what is secret in it, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
+	// Hidden are the names of variables whose values are not to be shown.
+	Hidden []string `json:",omitempty"`
 	// AnonymousVolumes are removed with the container.
 	AnonymousVolumes []string `json:",omitempty"`
 	// Mounts of named and anonymous volumes: destination to volume name.

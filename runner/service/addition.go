@@ -5,6 +5,8 @@ package service
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/notify"
@@ -28,6 +30,7 @@ func (e *Engine) RunInService(ctx context.Context, c *spec.Container, more Addit
 		return 0, errors.New("only a service executes this")
 	}
 	err = e.prepare(ctx, c, nil, e.startingUnit(), func(made *container.Record, lock *container.Lock) error {
+		made.Hidden = slices.Sorted(maps.Keys(more.Secret.Env))
 		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock, more: more})
 		return err
 	})

@@ -193,7 +193,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		}
 	}
 	in.addMounts(x, r)
-	in.addLastStart(x)
+	in.addLastStart(x, r.Hidden)
 	if s.PID != 0 {
 		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
 	}
@@ -218,13 +218,19 @@ func (in *Container) addMounts(x *service.Engine, r container.Record) {
 }
 
 // addLastStart tells what the OCI configuration of the last start has.
-func (in *Container) addLastStart(x *service.Engine) {
+// Values of variables that are hidden are not shown.
+func (in *Container) addLastStart(x *service.Engine, hidden []string) {
 	oci, err := x.Containers.OCI(in.ID)
 	if err != nil {
 		return // it has never been started
 	}
 	in.OCIConfigPath = filepath.Join(x.Containers.Dir(in.ID), "config.json")
-	in.Config.Env = oci.Process.Env
+	for _, kv := range oci.Process.Env {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(hidden, name) {
+			kv = name + "=*******"
+		}
+		in.Config.Env = append(in.Config.Env, kv)
+	}
 	if oci.Process.Capabilities != nil {
 		in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding
 	}

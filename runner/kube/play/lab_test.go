@@ -108,7 +108,7 @@ func (l lab) fromFile(t *testing.T) {
 	if got := other(before, l.pids()); got != "series" {
 		t.Errorf("restarting one restarts %s", got)
 	}
-	if got := l.MustRun("alice", "pgrep -u alice -f 'podunit kube' || true"); got != "" {
+	if got := l.MustRun("alice", "pgrep -u alice -af '[p]odunit kube' || true"); got != "" {
 		t.Errorf("podunit stays: %s", got)
 	}
 }
@@ -162,7 +162,7 @@ func (l lab) boot(t *testing.T) {
 // byHand: what kube play, play kube, and kube down print, and their exit statuses.
 func (l lab) byHand(t *testing.T) {
 	id := "[0-9a-f]\\{64\\}"
-	l.is(t, "podunit kube play media.yaml | sed 's/"+id+"/ID/'", "Pod:\nID\nContainers:\nID\nID\nID")
+	l.is(t, "podunit kube play media.yaml | sed 's/"+id+"/ID/'", "Pod:\nID\nContainers:\nID\nID\nID\n")
 	if _, stderr, code := l.Run("alice", "podunit play kube media.yaml"); code != 125 || !strings.Contains(stderr, "pod already exists") {
 		t.Errorf("a second time: %d %s", code, stderr)
 	}
