@@ -78,11 +78,12 @@ func (s *start) created(ctx context.Context) error {
 	if err := s.creation.Configure(s.config); err != nil {
 		return err
 	}
-	// From here on the runtime is at work, and what is done beside it is not in its way.
-	if s.network != nil {
+	// From here on the runtime is at work, and what is done beside it is not in its way. The helper
+	// is first: it ends the network of a start that is killed.
+	err := s.keepGate()
+	if err == nil && s.network != nil {
 		s.network.Connect(ctx, s.rootfs)
 	}
-	err := s.keepGate()
 	pid, werr := s.creation.Wait()
 	if err := errors.Join(err, werr); err != nil {
 		return err

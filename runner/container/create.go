@@ -152,6 +152,8 @@ func (e *Engine) mark(r *Record) error {
 			return err
 		}
 	}
+	// On a disk with room for an empty file only it stays empty, and tells less.
+	_ = os.WriteFile(e.marker(r.ID), []byte(e.RunDir), 0o600)
 	return e.makeDirs(r.ID)
 }
 

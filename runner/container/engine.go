@@ -179,6 +179,9 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		if !errors.Is(err, storage.ErrContainerUnknown) {
 			return err
 		}
+		if e.markedElsewhere(id) {
+			continue // its maker holds a lock there
+		}
 		lock, err := e.tryLock(id)
 		if err != nil || lock == nil {
 			continue // its maker is alive
@@ -238,7 +241,7 @@ func (e *Engine) Forsaken() ([]Record, error) {
 	}
 	var out []Record
 	for _, r := range all {
-		if !r.Spec.Remove || r.Unit == "" || r.Unit == e.Unit {
+		if !r.Spec.Remove || r.Unit == "" || r.Unit == e.Unit || e.here(r) != nil {
 			continue
 		}
 		if s, err := e.Status(r.ID); err != nil {

@@ -80,8 +80,7 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	}
 	defer f.Close()
 	log := execLog(f.Name())
-	defer os.Remove(f.Name())
-	defer os.Remove(log)
+	defer removeExec(f.Name())
 	// Held as long as this process lives: a sweep leaves the files alone.
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		return 0, err
@@ -94,7 +93,7 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
 	}
 	code := 0
-	err = e.joined(r.ID, s.PID, config, func(runtime runc.Runtime) error {
+	err = e.joined(r.ID, execState(f.Name()), s.PID, config, func(runtime runc.Runtime) error {
 		var err error
 		if x.Detach {
 			return runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
@@ -107,8 +106,8 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 
 // joined does something with the runtime that joins the container's namespaces. Those that were
 // made for a container with a user namespace of its own, but not by it, are joined here, where we
-// may: see runc.Runtime.Without.
-func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Runtime) error) error {
+// may: see runc.Runtime.Without, which needs the directory dir.
+func (e *Engine) joined(id, dir string, pid int, config *rspec.Spec, do func(runc.Runtime) error) error {
 	var kinds, paths []string
 	if len(config.Linux.UIDMappings) > 0 {
 		for _, ns := range config.Linux.Namespaces {
@@ -124,11 +123,9 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 	if len(kinds) == 0 {
 		return do(e.Runtime)
 	}
-	dir, err := os.MkdirTemp(e.dir(id), "exec-")
-	if err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
 	runtime, err := e.Runtime.Without(id, dir, kinds)
 	if err != nil {
 		return err
@@ -137,10 +134,18 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 }
 
 // execFile is how the names of an exec's files in the container's directory begin: what it is
-// to run, in JSON, and the runtime's log beside it.
+// to run, in JSON, and beside it the runtime's log and a state of its own for the runtime.
 const execFile = "exec-"
 
-func execLog(file string) string { return strings.TrimSuffix(file, ".json") + ".log" }
+func execLog(file string) string   { return strings.TrimSuffix(file, ".json") + ".log" }
+func execState(file string) string { return strings.TrimSuffix(file, ".json") + ".state" }
+
+// removeExec removes the files of an exec; what stays goes with the next one.
+func removeExec(file string) {
+	_ = os.Remove(execLog(file))
+	_ = os.RemoveAll(execState(file))
+	_ = os.Remove(file)
+}
 
 // sweepExecs removes the files of execs that were killed.
 func (e *Engine) sweepExecs(id string) {
@@ -153,8 +158,7 @@ func (e *Engine) sweepExecs(id string) {
 		st, err := f.Stat()
 		// An empty one may be about to be locked.
 		if err == nil && (st.Size() > 0 || time.Since(st.ModTime()) > time.Minute) && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			_ = os.Remove(path) // the next exec tries again
-			_ = os.Remove(execLog(path))
+			removeExec(path)
 		}
 		f.Close()
 	}

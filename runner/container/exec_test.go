@@ -25,6 +25,9 @@ func TestKilledExec(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.MkdirAll(filepath.Join(dir, "exec-1.state", "id"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	running, err := os.Open(filepath.Join(dir, "exec-2.json"))
 	if err := errors.Join(err, unix.Flock(int(running.Fd()), unix.LOCK_SH), os.WriteFile(filepath.Join(dir, "exec-3.json"), nil, 0o600)); err != nil {
 		t.Fatal(err)

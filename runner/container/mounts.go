@@ -165,7 +165,8 @@ func copyUp(rootfs, destination, into string) (bool, error) {
 
 // copyTree copies a directory. It is read by a process whose root directory is the image's,
 // where links lead nowhere else: with --rootfs another container may be at work in there.
-// The target is nobody else's.
+// And so it is written, although most targets are nobody else's: one on another disk is the
+// volume itself.
 func copyTree(rootfs, dir, into string) error {
 	src, err := securejoin.SecureJoin(rootfs, dir)
 	if err != nil {
@@ -177,7 +178,7 @@ func copyTree(rootfs, dir, into string) error {
 		return err
 	}
 	defer content.Close()
-	return archive.Untar(content, into, &archive.TarOptions{InUserNS: ours})
+	return chrootarchive.UntarUncompressed(content, into, &archive.TarOptions{InUserNS: ours})
 }
 
 // overlay mounts source under a layer that takes the changes, and returns where.

@@ -29,11 +29,24 @@ func (e *ElsewhereError) Hint() string {
 // here returns an *ElsewhereError for a container that was made in this boot with another
 // runtime directory, unless that is gone, and with it all that could run.
 func (e *Engine) here(r Record) error {
-	if r.RunDir == "" || r.RunDir == e.RunDir || r.BootID != BootID() {
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(r.RunDir, "containers", r.ID)); errors.Is(err, fs.ErrNotExist) {
+	if r.BootID != BootID() || !e.elsewhere(r.RunDir, r.ID) {
 		return nil
 	}
 	return &ElsewhereError{Name: r.Name, RunDir: r.RunDir}
+}
+
+// elsewhere reports whether dir is another runtime directory of podunit's that has the
+// container.
+func (e *Engine) elsewhere(dir, id string) bool {
+	if dir == "" || dir == e.RunDir {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, "containers", id))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// markedElsewhere reports whether a container is being made with another runtime directory.
+func (e *Engine) markedElsewhere(id string) bool {
+	dir, err := os.ReadFile(e.marker(id))
+	return err == nil && e.elsewhere(string(dir), id)
 }

@@ -50,3 +50,27 @@ func TestElsewhere(t *testing.T) {
 		t.Errorf("that directory is gone: %v", err)
 	}
 }
+
+// TestSweepLeavesElsewhere: a container that is being made with another runtime directory is
+// no orphan.
+func TestSweepLeavesElsewhere(t *testing.T) {
+	root := t.TempDir()
+	there := &Engine{RunDir: t.TempDir(), Store: nowhere{root: root}}
+	r := Record{ID: NewID(), Name: "web"}
+	if err := there.mark(&r); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: root}}
+	if err := e.SweepOrphans(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(e.marker(r.ID)); err != nil {
+		t.Errorf("it was swept: %v", err)
+	}
+	if err := there.SweepOrphans(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(e.marker(r.ID)); err == nil {
+		t.Error("where its maker is dead it is swept")
+	}
+}

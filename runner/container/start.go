@@ -171,6 +171,7 @@ func (s *start) beginNetwork(ctx context.Context) error {
 	}
 	req := *s.ask.Network
 	req.Dir, req.Files = s.dir(s.ask.Record.ID), s.Files(s.ask.Record.ID)
+	req.Started = func(pid int) error { return s.helper.Network(pid) } // if it is there already
 	var err error
 	s.network, err = network.Start(ctx, req)
 	return err

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -75,7 +76,27 @@ type Log struct {
 // Running is a Log that was started.
 type Running struct {
 	PID     int
+	mu      sync.Mutex
 	control *os.File // nil once there is nothing more to tell
+}
+
+// Network tells it of the process of the network before there is a container: if the start is
+// given up, or killed, that process ends. After Close it does nothing.
+func (r *Running) Network(pid int) error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.control == nil {
+		return nil
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	return send(r.control, 'n', fd)
 }
 
 // Start starts it. It ends when the last writer has and, once it is told of the container with
@@ -151,7 +172,12 @@ func (r *Running) Watch(pid, network int, cgroup string) error {
 
 // Close tells it that there is nothing to watch. After Watch it does nothing.
 func (r *Running) Close() error {
-	if r == nil || r.control == nil {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.control == nil {
 		return nil
 	}
 	err := r.control.Close()

@@ -3,6 +3,7 @@
 package helper
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -104,14 +105,17 @@ func name(pid int) string {
 	return strings.TrimSpace(string(b))
 }
 
+// childOf is the first child of a process, 0 if it has none.
+func childOf(pid int) (child int) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	_, _ = fmt.Sscan(string(b), &child)
+	return child
+}
+
 // guardOf waits for the process that guards a helper.
 func guardOf(t *testing.T, pid int) (guard int) {
 	t.Helper()
-	if !within(func() bool {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-		_, err := fmt.Sscan(string(b), &guard)
-		return err == nil && name(guard) == "podunit-guard"
-	}) {
+	if !within(func() bool { guard = childOf(pid); return name(guard) == "podunit-guard" }) {
 		t.Fatalf("process %d has no guard", pid)
 	}
 	return guard
@@ -250,6 +254,80 @@ func TestAGuardGoesOn(t *testing.T) {
 	}
 }
 
+// TestNoLineIsLost kills the helper while it copies as fast as it can.
+func TestNoLineIsLost(t *testing.T) {
+	if _, err := os.Stat("/run/systemd/journal/socket"); err == nil {
+		t.Skip("the lines would go to this machine's journal")
+	}
+	stdout, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	lines, err := os.Create(filepath.Join(t.TempDir(), "lines"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	// Without a journal they go to its stderr, which is ours.
+	before := os.Stderr
+	os.Stderr = lines
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	r, err := Log{Stdout: stdout, PIDFile: pidFile}.Start()
+	os.Stderr = before
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all, kills = 150_000, 20
+	written := make(chan error, 1)
+	go func() {
+		out := bufio.NewWriter(writer)
+		for i := range all {
+			fmt.Fprintf(out, "line %d\n", i)
+		}
+		fmt.Fprint(out, "and no newline")
+		written <- errors.Join(out.Flush(), writer.Close())
+	}()
+	pid, killed := r.PID, 0
+	for ; killed < kills; killed++ {
+		guard := 0
+		if !within(func() bool { guard = childOf(pid); return name(guard) == "podunit-guard" || ended(pid) }) {
+			t.Fatalf("process %d has no guard", pid)
+		}
+		if unix.Kill(pid, unix.SIGKILL) != nil || ended(guard) {
+			break // it has come to the end of the lines
+		}
+		pid = guard
+	}
+	if err := errors.Join(<-written, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !within(func() bool { return ended(pid) && ended(Successor(pidFile)) }) {
+		t.Fatal("it does not end")
+	}
+	b, err := os.ReadFile(lines.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	next, twice := 0, 0
+	for i, line := range got[:len(got)-1] {
+		// To a file, unlike to a journal, the beginning of a line may be written by one that is killed.
+		switch {
+		case strings.HasSuffix(line, fmt.Sprintf("line %d", next)):
+			next++
+		case strings.HasSuffix(line, fmt.Sprintf("line %d", next-1)):
+			twice++
+		default:
+			t.Fatalf("line %d is %q after line %d; %d kills", i, line, next-1, killed)
+		}
+	}
+	if next != all || twice > killed || killed == 0 || got[len(got)-1] != "and no newline" {
+		t.Errorf("%d lines, %d of them twice, %d kills; the last is %q", next, twice, killed, got[len(got)-1])
+	}
+	t.Logf("%d kills, %d lines twice", killed, twice)
+}
+
 // TestSignalsEndNoHelper sends all that systemctl kill may send to the whole of a unit.
 func TestSignalsEndNoHelper(t *testing.T) {
 	r := startRelay(t, "")
@@ -333,6 +411,24 @@ func TestTheNetworkEndsWithItsContainer(t *testing.T) {
 	kill(t, container.Process.Pid, unix.SIGKILL)
 	if !within(func() bool { return ended(network.Process.Pid) }) {
 		t.Error("the network goes on without its container")
+	}
+}
+
+// TestTheNetworkEndsWithAStartThatIsKilled before there is a container.
+func TestTheNetworkEndsWithAStartThatIsKilled(t *testing.T) {
+	r := startRelay(t, "")
+	network := sleeper(t)
+	if err := r.Network(network.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil { // as the kernel does
+		t.Fatal(err)
+	}
+	if !within(func() bool { return ended(network.Process.Pid) }) {
+		t.Error("the network goes on without a container")
+	}
+	if err := r.Network(network.Process.Pid); err != nil {
+		t.Errorf("after the end: %v", err)
 	}
 }
 

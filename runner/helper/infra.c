@@ -38,6 +38,7 @@ static const int calls[] = {
 	SYS_poll,
 #endif
 	SYS_ppoll, SYS_read, SYS_recvmsg, SYS_write, SYS_close, SYS_restart_syscall, SYS_exit_group,
+	SYS_madvise, SYS_pread64, /* podunit_slim */
 };
 
 int podunit_infra_main(int argc, char **argv)
@@ -63,10 +64,10 @@ int podunit_infra_main(int argc, char **argv)
 	prctl(PR_SET_NAME, "podunit-infra", 0, 0, 0);
 	close(0);
 	close(1);
-	podunit_slim(pagemap);
-	close(pagemap);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || podunit_allow_only(calls, sizeof calls / sizeof *calls) < 0)
 		return 1;
+	podunit_slim(pagemap); /* last: each page that is touched comes back with those around it */
+	close(pagemap);
 	close(3);
 	for (;;) {
 		if (poll(polls, 3, -1) <= 0)
@@ -74,6 +75,9 @@ int podunit_infra_main(int argc, char **argv)
 		if (polls[0].revents)
 			return 0;
 		if (polls[2].revents) {
+			/* Both may have been told to end. */
+			if (poll(polls, 1, 1000) > 0)
+				return 0;
 			(void)!write(2, word, sizeof word - 1);
 			return 1;
 		}

@@ -17,7 +17,7 @@
  *   When the container has ended, it ends the network.
  *
  * Its own death is noticed by its guard: a second process with the same memory and the same
- * descriptors, which goes on where it was. So no line is lost, and none is torn.
+ * descriptors, which goes on where it was. So no line is lost.
  *
  * usage: podunit-log ROOTFS FIFO MANAGER START STOP FIELD=VALUE...
  * ROOTFS is unmounted in our mount namespace. MANAGER, START and STOP are those of struct
@@ -25,8 +25,8 @@
  * File descriptors, each of which may be closed:
  * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
  * 5        the latch of the gate at FIFO; once the gate is open, it gets a byte
- * 6        a socket that brings what to watch: "w" with pidfds of the container and of its
- *          network's process, or "k" with a file to write to that kills the container besides
+ * 6        a socket that brings what to watch: "n" with a pidfd of the network's process, as
+ *          soon as there is one; "w" with pidfds of the container and of its network's process, or "k" with a file to write to that kills the container besides
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  *
@@ -48,6 +48,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -71,22 +72,33 @@ struct stream {
 	int fd;
 	const char *priority;
 	char small[SMALL];
-	char *buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
-	size_t size, used;
+	char *volatile buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
+	/* Volatile, as a guard must find them as they are: up to begun it is handed over, up to used it was
+	 * read, and up to next it is about to be. */
+	volatile size_t size, used, begun, next;
 	int terminal;
 };
 
 static struct stream streams[2];
 static char fields[FIELDS];
 static size_t fields_len;
-static int journal = -1;
+static volatile int journal = -1;
+
+/* Close a descriptor. Its number is forgotten first: the guard would close what has it by then. */
+static void forget(volatile int *fd)
+{
+	const int old = *fd;
+
+	*fd = -1;
+	if (old >= 0)
+		close(old);
+}
 
 static int connect_journal(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = JOURNAL };
 
-	if (journal >= 0)
-		close(journal);
+	forget(&journal);
 	journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (journal < 0)
 		return -1;
@@ -152,14 +164,61 @@ static void emit(const struct stream *s, const char *line, size_t len, int cut)
 		return;
 }
 
+/* Hand over the lines that are complete. The guard may go on anywhere in here: what was read counts
+ * at once as read, and a line as handed over when it is, so that it is not lost, and twice there
+ * at the worst. */
+static void hand_over(struct stream *s)
+{
+	char *newline;
+
+	while (s->begun < s->used && (newline = memchr(s->buf + s->begun, '\n', s->used - s->begun))) {
+		char *line = s->buf + s->begun;
+		size_t len = newline - line;
+
+		/* A terminal ends lines with two characters. */
+		if (s->terminal && len > 0 && line[len - 1] == '\r')
+			len--;
+		emit(s, line, len, 0);
+		s->begun = newline + 1 - s->buf;
+	}
+	if (s->begun >= s->used) {
+		s->used = 0; /* in this order: there is nothing that could be handed over twice */
+		s->begun = 0;
+	}
+}
+
+/* Make room behind what was read. */
+static void make_room(struct stream *s)
+{
+	if (s->begun > 0) {
+		memmove(s->buf, s->buf + s->begun, s->used - s->begun);
+		s->used -= s->begun;
+		s->begun = 0;
+	}
+	if (s->used < s->size)
+		return;
+	char *more = s->buf == s->small ? mmap(NULL, LONGEST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+
+	if (more == MAP_FAILED) {
+		emit(s, s->buf, s->used, 1);
+		s->used = 0;
+	} else {
+		memcpy(more, s->buf, s->used);
+		s->buf = more;
+		s->size = LONGEST;
+	}
+}
+
 static void shrink(struct stream *s)
 {
-	if (s->buf == s->small || s->used > SMALL / 2)
+	if (s->buf == s->small || s->used - s->begun > SMALL / 2)
 		return;
-	memcpy(s->small, s->buf, s->used);
+	memcpy(s->small, s->buf + s->begun, s->used - s->begun);
 	munmap(s->buf, LONGEST);
 	s->buf = s->small;
 	s->size = SMALL;
+	s->used -= s->begun;
+	s->begun = 0;
 }
 
 static void slim(void)
@@ -171,45 +230,54 @@ static void slim(void)
 		close(pagemap);
 }
 
+/* Who is killed while it reads has what it read and cannot say so. So no more is asked for than is
+ * there, in a place that shows whether anything has come. */
+enum { NOTHING = 0xff }; /* no text has it, in UTF-8 least of all */
+
+static size_t expect(struct stream *s)
+{
+	size_t n = s->size - s->used;
+	int there = 0;
+
+	if (s->terminal || ioctl(s->fd, FIONREAD, &there) < 0 || there <= 0)
+		return n; /* the end, or a terminal, which gives what it likes */
+	if (n > (size_t)there)
+		n = there;
+	memset(s->buf + s->used, NOTHING, n);
+	s->next = s->used + n;
+	return n;
+}
+
+/* Count what somebody has read who was killed before it could. */
+static void recover(struct stream *s)
+{
+	for (size_t i = s->used; i < s->next; i++) {
+		if ((unsigned char)s->buf[i] != NOTHING) {
+			s->used = s->next;
+			break;
+		}
+	}
+	s->next = 0;
+}
+
 /* Read once; 0 at the end of the stream. */
 static int copy(struct stream *s)
 {
 	ssize_t n;
-	char *start, *end, *newline;
 
-	if (s->used == s->size) {
-		char *more = s->buf == s->small ? mmap(NULL, LONGEST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
-
-		if (more == MAP_FAILED) {
-			emit(s, s->buf, s->used, 1);
-			s->used = 0;
-		} else {
-			memcpy(more, s->buf, s->used);
-			s->buf = more;
-			s->size = LONGEST;
-		}
-	}
-	n = read(s->fd, s->buf + s->used, s->size - s->used);
+	if (s->used == s->size)
+		make_room(s);
+	n = read(s->fd, s->buf + s->used, expect(s));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 1;
 	if (n <= 0) { /* a terminal ends with EIO */
-		if (s->used)
-			emit(s, s->buf, s->used, 0);
+		if (s->used > s->begun)
+			emit(s, s->buf + s->begun, s->used - s->begun, 0);
 		return 0;
 	}
-	start = s->buf;
-	end = s->buf + s->used + n;
-	while ((newline = memchr(start, '\n', end - start))) {
-		size_t len = newline - start;
-
-		/* A terminal ends lines with two characters. */
-		if (s->terminal && len > 0 && start[len - 1] == '\r')
-			len--;
-		emit(s, start, len, 0);
-		start = newline + 1;
-	}
-	s->used = end - start;
-	memmove(s->buf, start, s->used);
+	s->used += n;
+	s->next = 0;
+	hand_over(s);
 	shrink(s);
 	return 1;
 }
@@ -219,10 +287,10 @@ enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, CONTAINER, NETWORK, KILL
 enum { FIRST = 3 };
 
 /* All that the process knows: its guard has it, too. */
-static int fds[DESCRIPTORS];
+static volatile int fds[DESCRIPTORS];
 static const char *fifo;
 static struct podunit_relay relay;
-static int over; /* nothing is left to be done, also for the guard */
+static volatile int over; /* nothing is left to be done, also for the guard */
 
 /* Messages of a container that are passed on in a second, so that one that does nothing else keeps
  * neither us nor the manager busy. */
@@ -231,9 +299,7 @@ static struct { time_t second; int messages; } now;
 
 static void drop(int which)
 {
-	if (fds[which] >= 0)
-		close(fds[which]);
-	fds[which] = -1;
+	forget(&fds[which]);
 }
 
 static int ready(int fd)
@@ -248,7 +314,7 @@ struct guard {
 	char stack[16 * 1024] __attribute__((aligned(16)));
 };
 static struct guard guards[2]; /* one may have become the process itself */
-static int guarded_by = 1, guarded; /* an index; a pidfd of the process that is guarded */
+static volatile int guarded_by = 1, guarded; /* an index; a pidfd of the process that is guarded */
 
 static int work(void);
 static void start_guard(void);
@@ -263,7 +329,7 @@ static int guard(void *unused)
 		;
 	if (over)
 		_exit(0);
-	close(guarded);
+	forget(&guarded);
 	drop(GUARD); /* it is our own */
 	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
 	if (fds[PIDFILE] >= 0) {
@@ -272,6 +338,10 @@ static int guard(void *unused)
 		(void)!pwrite(fds[PIDFILE], text, n, 0);
 	}
 	start_guard();
+	for (int i = STDOUT; i <= STDERR; i++) {
+		recover(&streams[i]);
+		hand_over(&streams[i]);
+	}
 	_exit(work());
 }
 
@@ -287,7 +357,7 @@ static void start_guard(void)
 	/* The same memory and descriptors, and yet not a thread: what kills one leaves the other. */
 	if (clone(guard, guards[guarded_by].stack + sizeof guards->stack,
 		  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, &fd) < 0) {
-		close(guarded);
+		forget(&guarded);
 		return;
 	}
 	fds[GUARD] = fd;
@@ -314,6 +384,14 @@ static void open_gate(void)
 	settle();
 }
 
+/* End the process of the network. It hears no other signal, and has nothing to lose. */
+static void end_network(void)
+{
+	if (fds[NETWORK] >= 0)
+		syscall(SYS_pidfd_send_signal, fds[NETWORK], SIGKILL, NULL, 0);
+	drop(NETWORK);
+}
+
 /* Learn what to watch. */
 static void learn(void)
 {
@@ -323,9 +401,14 @@ static void learn(void)
 
 	if (n < 0) {
 		drop(CONTROL); /* there is no more */
+		if (fds[CONTAINER] < 0)
+			end_network(); /* the start is given up, or was killed */
 		return;
 	}
-	if (what == 'w') {
+	if (what == 'n') {
+		fds[NETWORK] = n > 0 ? got[0] : -1;
+	} else if (what == 'w') {
+		drop(NETWORK); /* we may know it already */
 		fds[CONTAINER] = n > 0 ? got[0] : -1;
 		fds[NETWORK] = n > 1 ? got[1] : -1;
 	} else if (n > 0) {
@@ -333,14 +416,27 @@ static void learn(void)
 	}
 }
 
-/* The network has ended. That it does so after the container is as it should be. */
-static void lose_network(void)
+/* Seconds that a container without its network may take to end by itself: both may have been told to
+ * end, as by systemctl kill. */
+enum { GRACE = 3 };
+static time_t lost; /* when the network ended, or 0 */
+
+static time_t seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* The network ended before the container, which did not follow. */
+static void end_container(void)
 {
 	static const char word[] = "podunit: the network of the container has ended (pasta was killed), and so the container is killed";
 
-	drop(NETWORK);
-	if (ready(fds[CONTAINER]))
-		return;
+	lost = 0;
+	if (fds[CONTAINER] < 0 || ready(fds[CONTAINER]))
+		return; /* before the container begins, the start sees it */
 	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
 		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
 	emit(&streams[1], word, sizeof word - 1, 0);
@@ -349,11 +445,10 @@ static void lose_network(void)
 /* What the container has to say is passed on while it may. */
 static int may_speak(void)
 {
-	struct timespec t;
+	const time_t t = seconds();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (t.tv_sec != now.second) {
-		now.second = t.tv_sec;
+	if (t != now.second) {
+		now.second = t;
 		now.messages = 0;
 	}
 	return now.messages < MESSAGES;
@@ -363,13 +458,12 @@ static int may_speak(void)
  * more and hears no signal but SIGKILL, ends: else systemd kills it, and says so. */
 static void part(void)
 {
-	if (fds[NETWORK] >= 0)
-		syscall(SYS_pidfd_send_signal, fds[NETWORK], SIGKILL, NULL, 0);
+	end_network();
 	for (int i = 0; i < MESSAGES && ready(fds[NOTIFY]); i++)
 		podunit_relay_one(&relay, fds[NOTIFY]);
 	drop(NOTIFY);
-	drop(NETWORK);
 	drop(CONTAINER);
+	lost = 0;
 }
 
 static int is_over(void)
@@ -392,12 +486,14 @@ static int work(void)
 			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
 		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
 			polls[STDOUT].fd = polls[STDERR].fd = -1;
-		n = poll(polls, DESCRIPTORS, silent || !idle ? QUIET : -1);
+		n = poll(polls, DESCRIPTORS, silent || lost || !idle ? QUIET : -1);
 		if (n < 0 && errno != EINTR)
 			return 1;
 		idle = n == 0 && !silent;
 		if (idle)
 			slim();
+		if (lost && seconds() > lost + GRACE)
+			end_container();
 		if (n <= 0)
 			continue;
 		if (polls[CONTROL].revents)
@@ -411,13 +507,15 @@ static int work(void)
 			now.messages++;
 			podunit_relay_one(&relay, fds[NOTIFY]);
 		}
-		if (polls[NETWORK].revents)
-			lose_network();
+		if (polls[NETWORK].revents) {
+			drop(NETWORK);
+			lost = seconds();
+		}
 		if (polls[CONTAINER].revents)
 			part();
 		if (polls[GUARD].revents) {
 			drop(GUARD);
-			close(guarded);
+			forget(&guarded);
 			guarded_by = !guarded_by; /* its stack is free */
 			start_guard();
 		}

@@ -3,6 +3,9 @@
 package image
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,5 +41,32 @@ func TestStallLimit(t *testing.T) {
 		if got != want || (err != nil) != (want == 0) {
 			t.Errorf("%q: %s, %v", text, got, err)
 		}
+	}
+}
+
+// TestWhole looks at the directories of layers by the short names that the topmost has for
+// those below.
+func TestWhole(t *testing.T) {
+	driver := t.TempDir()
+	for _, id := range []string{"top", "low"} {
+		if err := os.MkdirAll(filepath.Join(driver, id, "diff"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(driver, "l"), 0o700), os.Symlink("../low/diff", filepath.Join(driver, "l", "LOW")),
+		os.WriteFile(filepath.Join(driver, "top", "lower"), []byte("l/LOW"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if !whole(driver, "top") {
+		t.Error("all is there")
+	}
+	if whole(driver, "low") || whole(driver, "none") {
+		t.Error("what has no list is not known")
+	}
+	if err := os.RemoveAll(filepath.Join(driver, "low", "diff")); err != nil {
+		t.Fatal(err)
+	}
+	if whole(driver, "top") {
+		t.Error("a directory is lost")
 	}
 }

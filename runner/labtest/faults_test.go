@@ -49,7 +49,8 @@ var faults = []struct {
 		want: []string{"it works"},
 	},
 	{
-		name: "no subordinate ids", user: "carol", script: works, status: 125,
+		name: "no subordinate ids", set: strings.ReplaceAll(hold, "1003", "1002"), unset: "systemctl stop holds-1002",
+		user: "carol", script: works, status: 125,
 		want: []string{"error: no subordinate ids: /etc/subuid has no line for carol\n", "hint: as root: usermod --add-subuids 365536-431071 --add-subgids 365536-431071 carol\n"},
 	},
 	{

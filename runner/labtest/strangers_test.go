@@ -27,6 +27,8 @@ func TestLabStrangers(t *testing.T) {
 		{"a container that has filled the disk", filledDisk},
 		{"a disk that is full under pasta", fullForPasta},
 		{"escape sequences", escapes},
+		{"a layer that is lost", lostLayer},
+		{"lists that are damaged", damagedLists},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.play(t, l.For(t)) })
 	}
@@ -108,5 +110,38 @@ func escapes(t *testing.T, l *labtest.Lab) {
 		podunit ps; podunit ps --format 'table {{.Names}} {{.Labels}}'; podunit rm -f -t 0 esc >/dev/null`)
 	if strings.ContainsAny(out, "\x1b\x07") || strings.Contains(out, "\nforged") {
 		t.Errorf("%q", out)
+	}
+}
+
+const storageOfBob = "/home/bob/.local/share/containers/storage"
+
+func lostLayer(t *testing.T, l *labtest.Lab) {
+	l.MustRun("bob", "podunit pull -q localhost:5000/nginx")
+	l.MustRun("bob", `podunit unshare sh -c 'cd `+storageOfBob+`/overlay && for d in */diff; do [ -e $d/usr/sbin/nginx ] && rm -rf $d; done; true'`)
+	out := l.MustRun("bob", "podunit run --rm localhost:5000/nginx nginx -v 2>&1")
+	if !strings.Contains(out, "is damaged") || !strings.Contains(out, "; pulling it anew") || !strings.Contains(out, "nginx version") {
+		t.Errorf("%s", out)
+	}
+}
+
+// damagedLists: an empty list of images is told, with a way out that works.
+func damagedLists(t *testing.T, l *labtest.Lab) {
+	l.MustRun("bob", "podunit pull -q "+image+"; podunit volume create kept >/dev/null")
+	list := storageOfBob + "/overlay-images/images.json"
+	l.MustRun("bob", ": >"+list)
+	_, stderr, code := l.Run("bob", "podunit images")
+	hint := "podunit unshare mv " + list + " " + list + ".damaged"
+	if code == 0 || !strings.Contains(stderr, "the list is damaged") || !strings.Contains(stderr, hint) {
+		t.Errorf("%d, %s", code, stderr)
+	}
+	l.MustRun("bob", hint+" && podunit run --rm "+image+" true")
+	l.MustRun("bob", "head -c 20 "+storageOfBob+"/overlay-layers/layers.json >~/x && cp ~/x "+storageOfBob+"/overlay-layers/layers.json")
+	_, stderr, code = l.Run("bob", "podunit rmi -a -f")
+	hint = "podunit unshare sh -c 'rm -rf " + storageOfBob + "/overlay*'"
+	if code == 0 || !strings.Contains(stderr, hint) {
+		t.Errorf("%d, %s", code, stderr)
+	}
+	if out := l.MustRun("bob", hint+" && podunit run --rm "+image+" true && podunit volume ls -q"); !strings.Contains(out, "kept") {
+		t.Errorf("the volume went: %s", out)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/generator/source"
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/spelling"
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // Store is where unit files are kept and looked for.
@@ -268,6 +269,7 @@ func writeHidden(path string, data []byte, like fs.FileInfo, hidden fs.FileMode,
 	}
 	if err != nil {
 		_ = os.Remove(temp) // the first error is the one to tell
+		return err
 	}
-	return err
+	return safe.Sync(filepath.Dir(path))
 }

@@ -41,6 +41,8 @@ type Request struct {
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
 	// machine's addresses and routes over as they are when it starts.
 	Online func(context.Context) error
+	// Started, if set, is told of pasta's process as soon as there is one.
+	Started func(pid int) error
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
 	// Config is containers.conf(5): helper_binaries_dir, pasta_options,
@@ -275,6 +277,11 @@ func (n *Network) pasta(ctx context.Context) error {
 	got, err := startPasta(ctx, n.req, n.ns, n.result.Ports)
 	if err != nil {
 		return err
+	}
+	if n.req.Started != nil {
+		if err := n.req.Started(got.pid); err != nil {
+			return err
+		}
 	}
 	ips, err := netns.Addresses(n.ns)
 	if err != nil {

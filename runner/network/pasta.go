@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -226,7 +227,7 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 		return running{}, errors.Join(err, endAll(req.Dir))
 	}
 	for _, path := range a.pids {
-		if err := os.WriteFile(path, fmt.Appendln(nil, pid), 0o644); err != nil {
+		if err := safe.Replace(path, fmt.Appendln(nil, pid), 0o644); err != nil {
 			return running{}, errors.Join(fmt.Errorf("--network pasta:--pid,%s: %w", path, err), endAll(req.Dir))
 		}
 	}
@@ -368,7 +369,7 @@ func endAll(dir string) error {
 }
 
 // endPasta ends the process if it is the pasta of the request, and reports whether it was. It
-// has nothing to lose, and hears no other signal.
+// has nothing to lose, and hears few other signals.
 func endPasta(pid int, dir string) (bool, error) {
 	p, err := process.Open(pid, 0)
 	if p == nil || err != nil {

@@ -10,18 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutSignals starts a program that hears no signal but SIGKILL: systemctl kill sends
-// to all processes of a unit what is meant for the container. pasta would end of SIGTERM and
-// SIGQUIT, for which it sets handlers; it leaves alone which signals are blocked.
+// withoutSignals starts a program that hears no signal but SIGTERM and SIGKILL: systemctl kill sends
+// to all processes of a unit what is meant for the container. pasta would end of SIGQUIT, for which it
+// sets a handler; it leaves alone which signals are blocked. SIGTERM is how systemd ends what is left
+// of a unit, and it would wait long for a program that does not hear it.
 func withoutSignals(start func() error) error {
 	// The thread that forks hands its mask on.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var all, before unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = math.MaxUint64
+	var deaf, before unix.Sigset_t
+	for i := range deaf.Val {
+		deaf.Val[i] = math.MaxUint64
 	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before); err != nil {
+	deaf.Val[0] &^= 1 << (unix.SIGTERM - 1)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &deaf, &before); err != nil {
 		return fmt.Errorf("block signals: %w", err)
 	}
 	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil) }() // of our own, it cannot fail

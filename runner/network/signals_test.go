@@ -16,16 +16,16 @@ func TestWithoutSignals(t *testing.T) {
 	if err := withoutSignals(cmd.Start); err != nil {
 		t.Fatal(err)
 	}
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGQUIT, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM} {
+	for _, sig := range []unix.Signal{unix.SIGQUIT, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM} {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatalf("%s has ended it: %v", sig, err)
 		}
 	}
-	if err := cmd.Process.Signal(unix.SIGKILL); err != nil {
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // it was killed
-	if ws, ok := cmd.ProcessState.Sys().(interface{ Signal() unix.Signal }); !ok || ws.Signal() != unix.SIGKILL {
+	_ = cmd.Wait() // with that signal
+	if ws, ok := cmd.ProcessState.Sys().(interface{ Signal() unix.Signal }); !ok || ws.Signal() != unix.SIGTERM {
 		t.Errorf("it ended with %v", cmd.ProcessState)
 	}
 	// Others are as they were.
@@ -35,7 +35,7 @@ func TestWithoutSignals(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- other.Wait() }()
-	if err := other.Process.Signal(unix.SIGTERM); err != nil {
+	if err := other.Process.Signal(unix.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
 	select {

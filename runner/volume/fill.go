@@ -50,11 +50,22 @@ func (v *Volumes) Fill(ctx context.Context, name string, from func(dir string) (
 }
 
 func fill(base *os.Root, passing bool, from func(dir string) (bool, error)) error {
-	into, err := base.OpenFile(data, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	// It may be a link to a larger disk: no container can make one here.
+	into, err := os.OpenFile(filepath.Join(base.Name(), data), os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}
 	defer into.Close()
+	if far, err := apart(base, into); far || err != nil {
+		var empty bool
+		if err == nil {
+			empty, err = isEmpty(into.Name())
+		}
+		if empty && err == nil {
+			_, err = from(into.Name()) // to which nothing can be moved
+		}
+		return err
+	}
 	if err := base.RemoveAll(filling); err != nil {
 		return err
 	}
@@ -74,6 +85,19 @@ func fill(base *os.Root, passing bool, from func(dir string) (bool, error)) erro
 		return err
 	}
 	return base.RemoveAll(filled)
+}
+
+// apart reports whether a directory is on another file system than base.
+func apart(base *os.Root, dir *os.File) (bool, error) {
+	here, err := base.Stat(".")
+	if err != nil {
+		return false, err
+	}
+	there, err := dir.Stat()
+	if err != nil {
+		return false, err
+	}
+	return here.Sys().(*syscall.Stat_t).Dev != there.Sys().(*syscall.Stat_t).Dev, nil
 }
 
 // prepare makes the directory filled, complete and on the disk, unless there is nothing to

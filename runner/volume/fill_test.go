@@ -163,3 +163,27 @@ func ownerOf(t *testing.T, path string) (uid, gid, mode uint32) {
 	sys := st.Sys().(*syscall.Stat_t)
 	return sys.Uid, sys.Gid, sys.Mode & 0o7777
 }
+
+// TestFillElsewhere fills a volume whose data lie on another disk.
+func TestFillElsewhere(t *testing.T) {
+	needRoot(t)
+	v := New(t.TempDir())
+	dir, _, err := v.Ensure(t.Context(), "x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := os.MkdirTemp("/dev/shm", "podunit-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(elsewhere)
+	if err := errors.Join(os.Remove(dir), os.Symlink(elsewhere, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Fill(t.Context(), "x", content); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(elsewhere, "conf", "main")); err != nil || string(b) != "image" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,12 +178,11 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	case err != nil && isFull(err):
 		work.Close(m.blobs())
 		im.dropLayers(ctx, own, m, begun)
-		m.layers.Close(len(im.stored(m)) > 0)
+		m.layers.Close(im.left(m, begun))
 		return nil, im.full(work, err)
 	case err != nil:
-		stored := im.stored(m)
-		work.Close(stored)
-		m.layers.Close(len(stored) > 0)
+		work.Close(im.stored(m))
+		m.layers.Close(im.left(m, begun))
 		return nil, err
 	}
 	step.Crash("pull stored")
@@ -445,6 +445,17 @@ func (im *Images) stored(m *meter) []digest.Digest {
 		}
 	}
 	return all
+}
+
+// left reports whether there are layers that a pull may have stored since it began.
+func (im *Images) left(m *meter, begun time.Time) bool {
+	for _, d := range m.blobs() {
+		layers, err := im.store.LayersByCompressedDigest(d)
+		if err == nil && slices.ContainsFunc(layers, func(l storage.Layer) bool { return l.Created.After(begun) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // dropLayers removes the layers that a pull stored before the disk was full. The storage

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package safe
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// otherWays are the files that write without Write and Replace, each with what it writes: not
+// what is kept, or with a way of its own that is as good.
+var otherWays = map[string]string{
+	"cgroup":                    "the kernel's files",
+	"netns":                     "the kernel's files",
+	"cmd/quadlet/edit.go":       "a draft in a directory of its own, for an editor",
+	"container/create.go":       "markers, empty or in the runtime directory",
+	"container/exec.go":         "the runtime directory",
+	"container/oci.go":          "the runtime directory",
+	"image/download/workdir.go": "downloads, whose digests are computed before they are used",
+	"ledger/ledger.go":          "puts aside what cannot be read",
+	"manage/manage.go":          "as Write, with owner and mode of the file that it replaces",
+	"network/files.go":          "the runtime directory",
+	"network/joined.go":         "the runtime directory",
+	"network/network.go":        "the runtime directory",
+	"pod/start.go":              "the runtime directory",
+	"rootless/rootless.go":      "the runtime directory, under the lock of the list",
+	"runc":                      "the runtime directory",
+	"safe/write.go":             "here it is",
+	"volume/lock.go":            "puts out of sight what is removed",
+	"volume/volume.go":          "a whole directory aside, synced before and after it is renamed",
+}
+
+// TestOneWay finds files that write what is kept in a way of their own.
+func TestOneWay(t *testing.T) {
+	writes := regexp.MustCompile(`\bos\.(WriteFile|Create|CreateTemp|Rename)\(`)
+	used := map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "/docs/write/") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !writes.Match(text) {
+			return err
+		}
+		name := strings.TrimPrefix(filepath.ToSlash(path), "../")
+		dir, _, _ := strings.Cut(name, "/")
+		if otherWays[name] == "" && otherWays[dir] == "" {
+			t.Errorf("%s writes in a way of its own: safe.Write is for what is kept, safe.Replace for the rest; or say here what it is", name)
+		}
+		used[name], used[dir] = true, true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range otherWays {
+		if !used[name] {
+			t.Errorf("%s is listed and does not write any more", name)
+		}
+	}
+}
