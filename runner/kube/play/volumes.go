@@ -361,7 +361,7 @@ func (p *Player) messageMount(r pod.Record, c *kube.Container, all []spec.Mount)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.RemoveAll(file)); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	if err := safe.Replace(file, nil, 0o600); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(file, 0o666); err != nil {
