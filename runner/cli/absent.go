@@ -49,9 +49,7 @@ var absent = map[string]struct{ instead, issue string }{
 	"update":      {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 	"wait":        {instead: "podunit logs -f CONTAINER ends with it, podunit inspect -f '{{.State.ExitCode}}' CONTAINER tells how; so does run without --detach"},
 
-	"generate quadlet": {issue: "Kubernetes YAML"},
-	"generate spec":    {instead: "podunit inspect CONTAINER"},
-	"generate systemd": {issue: "Kubernetes YAML"},
+	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
 

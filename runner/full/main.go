@@ -9,6 +9,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
+	"github.com/podunit/podunit/runner/cmd/generate"
 	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/cmd/kube"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
@@ -39,7 +40,7 @@ func others() []cli.Verb {
 	return []cli.Verb{
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
-		{Name: "generate", New: kube.NewGenerateGroup},
+		{Name: "generate", New: generate.New},
 		{Name: "image", New: image.New},
 		{Name: "images", New: image.NewImages},
 		{Name: "info", New: system.NewInfo},

@@ -16,15 +16,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewGenerateGroup makes podunit generate.
-func NewGenerateGroup(e *cli.Env) *cobra.Command {
-	cmd := group("generate COMMAND", "Write Kubernetes YAML: podunit kube generate")
-	generate := NewGenerate(e)
-	generate.Use = "kube [flags] NAME..."
-	cmd.AddCommand(generate)
-	return cmd
-}
-
 // NewGenerate makes podunit kube generate.
 func NewGenerate(e *cli.Env) *cobra.Command {
 	var o kube.GenerateOptions

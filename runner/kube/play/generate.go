@@ -186,3 +186,24 @@ func pathType(path string) string {
 	}
 	return ""
 }
+
+// YAML gives the documents of a pod that was played, as they were played; false if it was not. Values
+// of its secrets are in it as long as they are in memory.
+func (p *Player) YAML(podName string) (text []byte, played bool, err error) {
+	all, err := p.store.all()
+	if err != nil {
+		return nil, false, err
+	}
+	st := owner(all, podName)
+	if st == nil {
+		return nil, false, nil
+	}
+	text, err = kube.Rewrite(st.Plan.Objects, []string{podName}, kube.GenerateOptions{}, p.secretsOf(st))
+	return text, true, err
+}
+
+// Of tells whether a container was played.
+func (p *Player) Of(r runner.Record) bool {
+	all, err := p.store.all()
+	return err == nil && r.Spec.Pod != "" && owner(all, r.Spec.Pod) != nil
+}

@@ -89,6 +89,7 @@ func TestLabKube(t *testing.T) {
 	t.Run("by hand", func(t *testing.T) { lab{l.For(t)}.byHand(t) })
 	t.Run("inside", func(t *testing.T) { lab{l.For(t)}.inside(t) })
 	t.Run("life", func(t *testing.T) { lab{l.For(t)}.life(t) })
+	t.Run("from a shell to a boot", func(t *testing.T) { lab{l.For(t)}.toBoot(t) })
 	t.Run("broken", func(t *testing.T) { lab{l.For(t)}.broken(t) })
 }
 
@@ -280,6 +281,30 @@ spec:
 		l.nothing(t)
 	}
 	l.MustRun("alice", "rm "+units+"end.kube && systemctl --user daemon-reload")
+}
+
+// toBoot: a pod made in a shell becomes YAML, is played, and becomes services that start at boot; and
+// the same with unit files.
+func (l lab) toBoot(t *testing.T) {
+	l.MustRun("alice", `podunit pod create -p 18091:80 --name multi
+		podunit run -d --pod multi --name web --restart=unless-stopped --label io.containers.autoupdate=registry localhost:5000/nginx:1
+		podunit run -d --pod multi --name box --restart=unless-stopped --label io.containers.autoupdate=registry localhost:5000/busybox:1 sh -c 'trap exit TERM; while :; do sleep 0.1; done'`)
+	l.is(t, "podunit generate quadlet multi | grep -c AutoUpdate=registry; podunit ps -ap --format '{{.Names}} {{.PodName}}' | sort", "2\nbox multi\nweb multi")
+	l.MustRun("alice", "podunit generate kube multi > multi.yaml && podunit pod rm -f multi && podunit play kube multi.yaml")
+	l.is(t, "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18091/", "200")
+	l.is(t, "podunit generate systemd --new --files --name multi", "/home/alice/pod-multi.service\n/home/alice/multi.yaml")
+	l.MustRun("alice", "mkdir -p .config/systemd/user && mv pod-multi.service multi.yaml .config/systemd/user && systemctl --user daemon-reload && systemctl --user enable --now pod-multi.service")
+	l.Reboot()
+	const up = "systemctl --user is-active pod-multi && curl -sf http://127.0.0.1:18091/ && podunit inspect -f '{{.Config.Labels}}' web | grep autoupdate:registry"
+	l.Eventually("alice", up, time.Minute)
+	l.MustRun("alice", "systemctl --user disable --now pod-multi.service && rm .config/systemd/user/*multi* && systemctl --user daemon-reload")
+	l.nothing(t)
+	// Unit files, with one command.
+	l.MustRun("alice", "printf '%s' '"+strings.ReplaceAll(media, "'", `'\''`)+"' | podunit kube play - && podunit generate quadlet --install media && systemctl --user start media")
+	l.Reboot()
+	l.Eventually("alice", "systemctl --user is-active media && curl -sf http://127.0.0.1:18090/", time.Minute)
+	l.MustRun("alice", "systemctl --user stop media && rm "+units+"media.* && systemctl --user daemon-reload")
+	l.nothing(t)
 }
 
 // broken: nothing is made of what is wrong, and what runs goes on.
