@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,4 +162,27 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 // drop removes what belongs to a pod and lies outside of its record.
 func (s store) drop(podID string) error {
 	return errors.Join(os.RemoveAll(s.podData(podID)), os.RemoveAll(s.podFiles(podID)))
+}
+
+// sweep removes what lies outside of the records of pods that somebody has removed otherwise.
+func (w *work) sweep() error {
+	var found []string
+	for _, dir := range []string{filepath.Dir(w.store.podData("x")), filepath.Dir(w.store.podFiles("x"))} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // nothing was made yet
+		}
+		for _, e := range entries {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	// Only now: a pod that is being made has its record before the rest.
+	pods, err := w.Pods.List()
+	errs := []error{err}
+	for _, path := range found {
+		if err == nil && !slices.ContainsFunc(pods, func(r pod.Record) bool { return r.ID == filepath.Base(path) }) {
+			errs = append(errs, os.RemoveAll(path))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -110,6 +110,9 @@ func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played,
 		}
 		return nil, err
 	}
+	if err := w.sweep(); err != nil {
+		w.Warn(fmt.Sprintf("remains of earlier plays: %v", err))
+	}
 	if err := w.begin(); err != nil {
 		return nil, err
 	}
@@ -145,8 +148,8 @@ type work struct {
 	Options
 	st  *State
 	old *State // what is replaced, nil for nothing
-	// took are other plays, of which pods are replaced.
-	took []*State
+	// took are pods of other plays that are replaced.
+	took map[*State][]string
 	// mu guards made and volumes.
 	mu      sync.Mutex
 	made    []*kube.Pod // begun by this play
@@ -186,7 +189,10 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	case !w.Replace:
 		return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
 	case other != nil:
-		w.took = append(w.took, other)
+		if w.took == nil {
+			w.took = map[*State][]string{}
+		}
+		w.took[other] = append(w.took[other], p.Name)
 	case r.Unit != "":
 		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, r.Unit), "give one of the two another name")
 	}
@@ -266,8 +272,8 @@ func merged(plan, old *kube.Plan) *kube.Plan {
 // make makes volumes and pods, and takes away what the plan has no more.
 func (w *work) make(ctx context.Context) error {
 	plan := *w.st.Plan
-	for _, s := range w.took {
-		if err := w.down(ctx, s, nil, false, &Gone{}); err != nil {
+	for s, names := range w.took {
+		if err := w.down(ctx, s, names, false, &Gone{}); err != nil {
 			return err
 		}
 	}
@@ -407,8 +413,14 @@ func (w *work) undo(ctx context.Context) error {
 	if w.old == nil {
 		return errors.Join(append(errs, w.store.forget(w.st.Name))...)
 	}
-	// What goes on is still remembered; a later play or stop finds the rest gone.
-	return errors.Join(append(errs, w.store.save(w.st))...)
+	// What goes on is as it was.
+	old := *w.old
+	plan := *w.old.Plan
+	plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool {
+		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
+	})
+	old.Plan = &plan
+	return errors.Join(append(errs, w.store.save(&old))...)
 }
 
 func (s store) mainPath(play string) string { return filepath.Join(s.dir(play), "main.pid") }

@@ -142,8 +142,12 @@ func (s store) forget(name string) error {
 type hidden map[string]map[string][]byte
 
 // keepSecrets notes the values of the play's secrets in memory, for the starts of its containers.
+// Those that were noted before stay.
 func (s store) keepSecrets(name string, plan *kube.Plan) error {
-	values := hidden{}
+	values, err := s.secrets(name)
+	if err != nil {
+		values = hidden{}
+	}
 	for _, secret := range plan.Secrets {
 		values[secret.Name] = secret.Data
 	}
