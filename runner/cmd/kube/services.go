@@ -14,7 +14,7 @@ import (
 
 // newStartContainer makes what the service of a container executes.
 func newStartContainer(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "start-container PLAY POD CONTAINER", Short: "For services of kube play: start a container", Hidden: true, Args: cli.WantArgs(3, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToStart(cmd.Context())
@@ -24,6 +24,8 @@ func newStartContainer(e *cli.Env) *cobra.Command {
 			return cli.Ended(play.New(x).StartContainer(cmd.Context(), args[0], args[1], args[2]))
 		},
 	}
+	cmd.Flags().StringArray("volume", nil, "`NAME:` of a volume that it uses, for those who read the unit to know")
+	return cmd
 }
 
 // newEnded makes what those services execute at their end.

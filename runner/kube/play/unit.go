@@ -51,6 +51,9 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 		StopTimeout:  c.Grace + stopMargin,
 		Settings:     map[string]any{},
 	}
+	for _, v := range claimed(pod, c) {
+		s.Start = append(s.Start, "--volume="+v+":")
+	}
 	if c.PreStop != nil || c.Liveness != nil && c.Liveness.Grace != nil {
 		s.Stop = p.command(pod.Runtime, "kube", "stop-container", st.Name, pod.Name, c.Name)
 	}
@@ -75,6 +78,19 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 	}
 	resources(s.Settings, c.Resources)
 	return s
+}
+
+// claimed are the named volumes of a container. Its unit names them, so that nobody takes them for
+// unused between its stop and its next start: see package claim.
+func claimed(pod *kube.Pod, c *kube.Container) []string {
+	var names []string
+	for _, v := range pod.Volumes {
+		used := slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name })
+		if v.Kind == kube.VolumeClaim && used && !slices.Contains(names, v.Claim) {
+			names = append(names, v.Claim)
+		}
+	}
+	return names
 }
 
 // restart sets what follows the end of a container.

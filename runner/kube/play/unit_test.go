@@ -37,10 +37,12 @@ spec:
   - name: a
     image: quay.io/x/a:1
     resources: {requests: {cpu: 500m}}
+    volumeMounts: [{name: v, mountPath: /v}]
   - name: b
     image: quay.io/x/b:1
     lifecycle: {preStop: {sleep: {seconds: 1}}}
     livenessProbe: {tcpSocket: {port: 80}}
+  volumes: [{name: v, persistentVolumeClaim: {claimName: kept}}]
 `
 
 // TestContainerUnit: a container's service starts, stops and restarts as its YAML says.
@@ -64,7 +66,7 @@ func TestContainerUnit(t *testing.T) {
 		return out
 	}
 	a := unitOf("a")
-	if want := "/bin/podunit --module=m kube start-container tv.service web a"; a.start != want {
+	if want := "/bin/podunit --module=m kube start-container tv.service web a --volume=kept:"; a.start != want {
 		t.Errorf("a starts with %q", a.start)
 	}
 	if want := "/bin/podunit --module=m rm -v -f -i -t 7 web-a"; a.stop != want {
