@@ -14,7 +14,7 @@ import (
 
 // newStartContainer makes what the service of a container executes.
 func newStartContainer(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use: "start-container PLAY POD CONTAINER", Short: "For services of kube play: start a container", Hidden: true, Args: cli.WantArgs(3, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToStart(cmd.Context())
@@ -24,13 +24,11 @@ func newStartContainer(e *cli.Env) *cobra.Command {
 			return cli.Ended(play.New(x).StartContainer(cmd.Context(), args[0], args[1], args[2]))
 		},
 	}
-	cmd.Flags().StringArray("volume", nil, "`NAME:` of a volume that it uses, for those who read the unit to know")
-	return cmd
 }
 
 // newEnded makes what those services execute at their end.
 func newEnded(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "ended PLAY POD [CONTAINER]", Short: "For services of kube play: note an end", Hidden: true, Args: cli.WantArgs(2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToRun(cmd.Context())
@@ -43,6 +41,8 @@ func newEnded(e *cli.Env) *cobra.Command {
 			return play.New(x).ContainerEnded(cmd.Context(), args[0], args[1], args[2])
 		},
 	}
+	cmd.Flags().StringArray("volume", nil, "`NAME:` of a volume of the pod, for those who look in units for what is used")
+	return cmd
 }
 
 // newStopContainer makes what stops a container that has a hook for it.

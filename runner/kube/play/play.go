@@ -327,27 +327,11 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	if err := w.store.lives(w.st.Name, p.Name); err != nil {
 		return err
 	}
-	if err := w.StartPodService(ctx, r, service.Transient{Name: p.Unit, Adjust: func(u *unit.Service) { w.podUnit(u, p) }}); err != nil {
+	if err := w.StartPodService(ctx, r, service.Transient{Name: p.Unit, Adjust: func(u *unit.Service) { w.podUnit(u, w.st.Name, p) }}); err != nil {
 		return fmt.Errorf("pod %s: %w", p.Name, err)
 	}
 	step.Crash("pod of a play started")
 	return w.start(ctx, r, p, p.Containers)
-}
-
-// podUnit completes the service of a pod.
-func (w *work) podUnit(u *unit.Service, p *kube.Pod) {
-	u.Restart = "no"
-	u.StopPost = w.command("", "kube", "ended", w.st.Name, p.Name)
-	if slices.ContainsFunc(p.Volumes, func(v *kube.Volume) bool { return v.Kind == kube.VolumeMemory }) {
-		u.StartPost = w.command("", "kube", "hold", w.st.Name, p.Name)
-	}
-	limit := p.Deadline
-	if p.Job != nil && p.Job.Deadline > 0 && (limit == 0 || p.Job.Deadline < limit) {
-		limit = p.Job.Deadline
-	}
-	if limit > 0 {
-		u.Settings = map[string]any{"RuntimeMaxUSec": uint64(limit.Microseconds())}
-	}
 }
 
 // kept tells whether a pod goes on: it runs, and nothing of what all its containers share has

@@ -51,9 +51,6 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 		StopTimeout:  c.Grace + stopMargin,
 		Settings:     map[string]any{},
 	}
-	for _, v := range claimed(pod, c) {
-		s.Start = append(s.Start, "--volume="+v+":")
-	}
 	if c.PreStop != nil || c.Liveness != nil && c.Liveness.Grace != nil {
 		s.Stop = p.command(pod.Runtime, "kube", "stop-container", st.Name, pod.Name, c.Name)
 	}
@@ -80,17 +77,26 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 	return s
 }
 
-// claimed are the named volumes of a container. Its unit names them, so that nobody takes them for
-// unused between its stop and its next start: see package claim.
-func claimed(pod *kube.Pod, c *kube.Container) []string {
-	var names []string
-	for _, v := range pod.Volumes {
-		used := slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name })
-		if v.Kind == kube.VolumeClaim && used && !slices.Contains(names, v.Claim) {
-			names = append(names, v.Claim)
+// podUnit completes the service of a pod. It names the volumes of the pod, so that nobody takes them
+// for unused while one of its containers does not run: see package claim.
+func (p *Player) podUnit(u *unit.Service, play string, one *kube.Pod) {
+	u.Restart = "no"
+	u.StopPost = p.command("", "kube", "ended", play, one.Name)
+	for _, v := range one.Volumes {
+		if word := "--volume=" + v.Claim + ":"; v.Kind == kube.VolumeClaim && !slices.Contains(u.StopPost, word) {
+			u.StopPost = append(u.StopPost, word)
 		}
 	}
-	return names
+	if slices.ContainsFunc(one.Volumes, func(v *kube.Volume) bool { return v.Kind == kube.VolumeMemory }) {
+		u.StartPost = p.command("", "kube", "hold", play, one.Name)
+	}
+	limit := one.Deadline
+	if one.Job != nil && one.Job.Deadline > 0 && (limit == 0 || one.Job.Deadline < limit) {
+		limit = one.Job.Deadline
+	}
+	if limit > 0 {
+		u.Settings = map[string]any{"RuntimeMaxUSec": uint64(limit.Microseconds())}
+	}
 }
 
 // restart sets what follows the end of a container.

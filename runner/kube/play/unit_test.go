@@ -12,6 +12,7 @@ import (
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/unit"
 )
 
 // planned reads documents that are without fault.
@@ -66,7 +67,7 @@ func TestContainerUnit(t *testing.T) {
 		return out
 	}
 	a := unitOf("a")
-	if want := "/bin/podunit --module=m kube start-container tv.service web a --volume=kept:"; a.start != want {
+	if want := "/bin/podunit --module=m kube start-container tv.service web a"; a.start != want {
 		t.Errorf("a starts with %q", a.start)
 	}
 	if want := "/bin/podunit --module=m rm -v -f -i -t 7 web-a"; a.stop != want {
@@ -86,6 +87,11 @@ func TestContainerUnit(t *testing.T) {
 		t.Errorf("a comes after %q, b after %q", a.after, b.after)
 	} else if !strings.Contains(b.stop, "kube stop-container tv.service web b") {
 		t.Errorf("b stops with %q", b.stop)
+	}
+	var u unit.Service
+	p.podUnit(&u, st.Name, pod)
+	if want := "/bin/podunit --module=m kube ended tv.service web --volume=kept:"; strings.Join(u.StopPost, " ") != want {
+		t.Errorf("the pod ends with %q", u.StopPost)
 	}
 	if first := unitOf("first"); first.kind != "oneshot" || first.restart != "" {
 		t.Errorf("first: %+v", first)
