@@ -235,7 +235,7 @@ spec:
 	l.is(t, `podunit exec web-a sh -c 'cat /scratch/order /conf/d/file; echo; stat -c "%a %U" /conf/d/file /keys/pass; cat /keys/pass; echo; grep tier /meta/labels; touch /conf/x 2>/dev/null || echo read-only'`,
 		"one\ntwo\nv\n640 root\n400 root\nhunter2\ntier=\"front\"\nread-only")
 	l.is(t, `podunit exec web-a sh -c 'echo shared > /memory/x; df -k /memory | tail -1 | tr -s " " | cut -d" " -f2; touch /kept/f /below/g; ls /kept/some/where'; podunit exec web-b cat /m/x`, "2048\ng\nshared")
-	l.is(t, "systemctl --user stop web-a; podunit volume prune -a -f >/dev/null 2>&1; podunit volume ls -q", "kept")
+	l.is(t, "systemctl --user stop web-a; podunit volume rm -a >/dev/null 2>&1; podunit volume ls -q", "kept")
 	l.is(t, `podunit kube play --replace in.yaml >/dev/null; podunit exec web-a sh -c 'cat /scratch/order /memory/x; ls /kept'`, "one\ntwo\nshared\nf\nsome")
 	l.is(t, `grep -rls hunter2 ~/.local/share/containers/storage/overlay-containers ~/.local/share/containers/storage/podunit; systemctl --user cat web-a 2>/dev/null | grep hunter2; podunit inspect web-a | grep hunter2; true`, "")
 	l.is(t, "podunit kube down in.yaml >/dev/null; podunit volume ls -q; podunit kube play in.yaml >/dev/null; podunit exec web-a ls /kept; podunit kube down --force in.yaml | tail -3", "kept\nf\nsome\nkeys\nVolumes removed:\nkept")
