@@ -40,6 +40,9 @@ Pods that kube play has made give their own documents back.`,
 			case o.Replicas < 1:
 				return errors.New("--replicas is at least 1")
 			}
+			if o.Type != "deployment" {
+				o.Replicas = 0
+			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err

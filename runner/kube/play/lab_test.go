@@ -81,7 +81,6 @@ func TestLabKube(t *testing.T) {
 	l := lab{labtest.Boot(t, labtest.Options{})}
 	l.push("busybox:1", "movies:1")
 	l.WriteFile("alice", "media.yaml", media)
-	l.WriteFile("alice", units+"tv.kube", "[Kube]\nYaml=%h/media.yaml\n[Install]\nWantedBy=default.target\n")
 	t.Run("from a .kube file", func(t *testing.T) { lab{l.For(t)}.fromFile(t) })
 	t.Run("updates", func(t *testing.T) { lab{l.For(t)}.updates(t) })
 	t.Run("a change", func(t *testing.T) { lab{l.For(t)}.change(t) })
@@ -95,6 +94,7 @@ func TestLabKube(t *testing.T) {
 
 // fromFile: two lines start a pod whose containers are services; killing one restarts one.
 func (l lab) fromFile(t *testing.T) {
+	l.WriteFile("alice", units+"tv.kube", "[Kube]\nYaml=%h/media.yaml\n[Install]\nWantedBy=default.target\n")
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start tv")
 	l.is(t, "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18090/", "200")
 	l.is(t, "systemctl --user is-active tv media-pod media-down media-movies media-series", strings.Repeat("active\n", 4)+"active")

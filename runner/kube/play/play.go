@@ -196,6 +196,9 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	case r.Unit != "":
 		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, r.Unit), "give one of the two another name")
 	}
+	if r, err := w.Containers.LookupExact(p.Name); err == nil && r.Name == p.Name {
+		return hint.With(fmt.Errorf("the name %s is in use by a container", p.Name), "podunit rm %s, or give the pod another name", p.Name)
+	}
 	for _, c := range p.Containers {
 		r, err := w.Containers.LookupExact(c.Spec.Name)
 		if err == nil && r.Name == c.Spec.Name && r.Unit != c.Unit && r.Spec.Pod != p.Name {
@@ -319,7 +322,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	s.ExitPolicy = "continue"
 	r, err := w.Pods.Create(ctx, s, "", nil)
 	if err != nil {
-		return fmt.Errorf("pod %s: %w", p.Name, err)
+		return err
 	}
 	if w.Create || !p.Start {
 		return nil
