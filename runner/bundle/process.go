@@ -153,6 +153,7 @@ func (b *builder) environment(p *rspec.Process) {
 		set("container_uuid", b.ID[:min(32, len(b.ID))])
 	}
 	maps.Copy(env, b.Spec.Env)
+	maps.Copy(env, b.Variables)
 	if b.NotifySocket != "" {
 		env["NOTIFY_SOCKET"] = notifyPath
 	}

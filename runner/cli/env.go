@@ -58,12 +58,17 @@ func (e *Env) Status(text string) {
 
 // Host is what a command line may draw from its surroundings.
 func (e *Env) Host() spec.Host {
+	conf, _ := e.readConf() // what is wrong with it, Open says
+	return spec.Host{Environ: os.Environ(), Dir: directory(), Config: conf}
+}
+
+// directory is where we are.
+func directory() string {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "/"
+		return "/"
 	}
-	conf, _ := e.readConf() // what is wrong with it, Open says
-	return spec.Host{Environ: os.Environ(), Dir: dir, Config: conf}
+	return dir
 }
 
 // readConf reads containers.conf(5), once.
@@ -105,21 +110,29 @@ func (e *Env) Sweep(ctx context.Context, x *service.Engine) {
 }
 
 func (e *Env) open(ctx context.Context, open func(context.Context, service.Config) (*service.Engine, error)) (*service.Engine, error) {
+	c, err := e.Service()
+	if err != nil {
+		return nil, err
+	}
+	if c.Conf, err = e.readConf(); err != nil {
+		return nil, err
+	}
+	return open(ctx, c)
+}
+
+// Service is what package service must know of this process, without containers.conf(5).
+func (e *Env) Service() (service.Config, error) {
 	program, err := e.executed()
 	if err != nil {
-		return nil, err
+		return service.Config{}, err
 	}
-	conf, err := e.readConf()
-	if err != nil {
-		return nil, err
-	}
-	return open(ctx, service.Config{
-		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime, Conf: conf,
-		Program: program, Directory: e.Host().Dir, Environ: os.Environ(), Stdin: e.Stdin,
+	return service.Config{
+		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
+		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages,
 		Warn:       e.Warn,
 		Log:        func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
-	})
+	}, nil
 }
 
 // executed is the program that services execute.

@@ -7,6 +7,7 @@ package cmd
 import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd/container"
+	"github.com/podunit/podunit/runner/cmd/healthcheck"
 	"github.com/podunit/podunit/runner/cmd/pod"
 	"github.com/podunit/podunit/runner/cmd/volume"
 )
@@ -18,6 +19,7 @@ func Life() []cli.Verb {
 		{Name: "create", New: container.NewCreate},
 		{Name: "exec", New: container.NewExec},
 		{Name: "fault", New: container.NewFault, Plain: true},
+		{Name: "healthcheck", New: healthcheck.New},
 		{Name: "kill", New: container.NewKill},
 		{Name: "logs", New: container.NewLogs},
 		{Name: "pod", New: pod.New},

@@ -22,6 +22,7 @@ import (
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
@@ -52,6 +53,8 @@ type Record struct {
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
 	// Hidden are the names of variables whose values are not to be shown.
 	Hidden []string `json:",omitempty"`
+	// Health is how the container is checked; nil if it is not.
+	Health *health.Config `json:",omitempty"`
 	// AnonymousVolumes are removed with the container.
 	AnonymousVolumes []string `json:",omitempty"`
 	// Mounts of named and anonymous volumes: destination to volume name.
@@ -147,6 +150,9 @@ func (e *Engine) exitPath(id string) (string, error) {
 	}
 	return filepath.Join(dir, "podunit-exit.json"), nil
 }
+
+// HealthFiles are the files with the container's health.
+func (e *Engine) HealthFiles(id string) health.Files { return health.Files{Dir: e.dir(id)} }
 
 // Exit reads how the container ended last; nil if it never did.
 func (e *Engine) Exit(id string) (*Exit, error) {

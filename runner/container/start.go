@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
@@ -61,12 +62,21 @@ type Launch struct {
 	Ready func(s Status, begin func() error) error
 }
 
-// Secret are variables and words that hold values which are not to be recorded. They are in the
-// configuration that the runtime reads, in memory, and nowhere else.
+// Secret are variables and words that hold values which are not to be recorded. They are in what the
+// runtime reads, and in no file.
 type Secret struct {
 	Env map[string]string
 	// Args, unless nil, take the place of the words that the record has.
 	Args []string
+}
+
+// mask adds the variables to a configuration that may lie in a file, without their values.
+func (s Secret) mask(p *rspec.Process) {
+	empty := Secret{Env: map[string]string{}}
+	for name := range s.Env {
+		empty.Env[name] = secret.Masked
+	}
+	empty.give(p)
 }
 
 // give adds the secrets to a configuration.
@@ -105,7 +115,7 @@ type start struct {
 	helper   *helper.Running  // what runs beside it, if anything does
 	label    labels
 	rootfs   string
-	config   []byte // the OCI configuration
+	config   runc.Config
 	status   Status
 	code     int // how a container that was attached has ended
 }
@@ -231,14 +241,22 @@ func (s *start) unmountRootfs(context.Context) error {
 	return err
 }
 
-// configure makes the OCI configuration as the runtime reads it.
+// configure makes the OCI configuration as the runtime reads it, and as it may lie in a file.
 func (s *start) configure(ctx context.Context) error {
 	spec, err := s.oci(ctx)
 	if err != nil {
 		return err
 	}
-	s.ask.Secret.give(spec.Process)
-	s.config, err = json.Marshal(spec)
+	s.ask.Secret.mask(spec.Process)
+	kept := masked(spec, s.ask.Record.Spec.Secrets)
+	if s.config.Kept, err = json.Marshal(kept); err != nil {
+		return err
+	}
+	s.config.Read = s.config.Kept
+	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
+		s.ask.Secret.give(spec.Process)
+		s.config.Read, err = json.Marshal(spec)
+	}
 	return err
 }
 

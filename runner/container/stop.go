@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -169,6 +170,7 @@ func (e *Engine) Release(ctx context.Context, r Record) error {
 	drain(ctx, s)
 	// In the process that mounted it; elsewhere it is a directory like any other.
 	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
+	_ = secret.Remove(e.secretDir(r.ID))
 	errs = append(errs, network.Release(e.dir(r.ID)))
 	step.Crash("network released")
 	if s.Cgroup != "" {

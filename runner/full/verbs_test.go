@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/rootless"
 )
 
 func TestVerbsOfOthers(t *testing.T) {
@@ -153,5 +155,16 @@ func TestPlainVerbs(t *testing.T) {
 	slices.Sort(inGo)
 	if !slices.Equal(inC, inGo) {
 		t.Errorf("in C %q, in Go %q", inC, inGo)
+	}
+}
+
+// TestUnitsDir: the directory that the generator has made for a unit's user is where the
+// runner looks.
+func TestUnitsDir(t *testing.T) {
+	in := quadlet.Input{Path: "/q/a.container", Dir: "/q"}
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\n[Service]\nUser=1234\n"))
+	out, _ := convert.Generate([]quadlet.Input{in}, convert.Options{})
+	if want := "\nRuntimeDirectory=" + filepath.Base(rootless.UnitsDir) + "/1234\n"; filepath.Dir(rootless.UnitsDir) != "/run" || !strings.Contains(string(out.Units[0].Text), want) {
+		t.Errorf("the runner looks in %s; want %q in\n%s", rootless.UnitsDir, want, out.Units[0].Text)
 	}
 }

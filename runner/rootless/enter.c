@@ -79,30 +79,64 @@ static int is_own_dir(const char *path)
 }
 
 /*
- * The directory for runtime state: XDG_RUNTIME_DIR, and where a login or the unit
- * user-runtime-dir@UID.service made it, if the variable got lost (su, cron, a system unit
- * with User=). A user has one, whoever asks. There is no other one to fall back to: in /tmp
- * a stranger could be first, and the containers of a user who then logs in would be in two
- * worlds.
+ * Whether out is the directory that the system's manager has made for those system units
+ * that run as this user. 0 where there is none, and -1 where something else is in its place.
+ * /run is root's, but a container's may not be: so the parent is judged, too, and all of it
+ * by descriptors.
+ */
+static int is_units_dir(const char *out)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	struct stat st;
+	int parent, fd, ours;
+
+	parent = open(PODUNIT_UNITS_DIR, flags);
+	if (parent < 0)
+		return errno == ENOENT ? 0 : -1;
+	ours = fstat(parent, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 022);
+	fd = openat(parent, strrchr(out, '/') + 1, flags);
+	close(parent);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	ours = ours && fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022);
+	close(fd);
+	return ours ? 1 : -1;
+}
+
+/*
+ * The directory for runtime state. A user has one, whoever asks:
+ * - an XDG_RUNTIME_DIR that is not the one of a login, where somebody has chosen one;
+ * - /run/podunit-user/UID, which is there as soon as a system unit with User= has run. The
+ *   system's manager makes it, and it stays until the machine stops: a login does not make
+ *   it, and no end of a login takes it away from under the containers;
+ * - the one of a login, /run/user/UID, also if the variable got lost (su, cron).
+ * There is no other one to fall back to: in /tmp a stranger could be first.
  */
 static int find_run_dir(void)
 {
 	char *const out = podunit_identity.run_dir;
 	const size_t size = sizeof podunit_identity.run_dir;
-	const char *dir;
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	char login[64];
 
 	if (geteuid() == 0) {
 		snprintf(out, size, "/run");
 		return 0;
 	}
-	dir = getenv("XDG_RUNTIME_DIR");
-	if (dir && dir[0] == '/' && strlen(dir) < size && is_own_dir(dir)) {
+	snprintf(login, sizeof login, "/run/user/%u", geteuid());
+	if (dir && dir[0] == '/' && strlen(dir) < size && strcmp(dir, login) && is_own_dir(dir)) {
 		snprintf(out, size, "%s", dir);
 		return 0;
 	}
-	snprintf(out, size, "/run/user/%u", geteuid());
-	if (is_own_dir(out))
+	snprintf(out, size, PODUNIT_UNITS_DIR "/%u", geteuid());
+	switch (is_units_dir(out)) {
+	case 1:
 		return 0;
+	case 0:
+		snprintf(out, size, "%s", login);
+		if (is_own_dir(out))
+			return 0;
+	}
 	fail(PODUNIT_NO_RUN_DIR, "%s is %s", out, access(out, F_OK) < 0 ? "not there" : "no directory of this user's alone");
 	out[0] = 0;
 	return -1;

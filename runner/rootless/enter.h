@@ -9,6 +9,7 @@
 
 #define PODUNIT_PATH 256
 #define PODUNIT_DETAIL 1024
+#define PODUNIT_UNITS_DIR "/run/podunit-user" /* where system units with User= have a directory for each user */
 #define PODUNIT_HANDED "PODUNIT_HANDED" /* UID GID USERNS RUNDIR, see enter.c */
 
 enum podunit_problem {

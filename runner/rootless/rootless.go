@@ -41,7 +41,7 @@ const (
 // Identity is the user for whom podunit runs, as the host sees it.
 type Identity struct {
 	UID, GID int    // effective ids on the host, before any namespace
-	RunDir   string // where runtime state goes: $XDG_RUNTIME_DIR, /run for root
+	RunDir   string // where runtime state goes, see find_run_dir in enter.c; /run for root
 	Entered  bool   // inside the namespaces; false for verbs that need none
 	Problem  Problem
 	Detail   string // what the kernel or the tool said, for Problem
@@ -79,9 +79,9 @@ func Enter() Identity {
 		Detail:  C.GoString(&c.detail[0]),
 		userns:  uint64(c.userns),
 	}
-	if id.Entered && id.Rootless() && os.Getenv("XDG_RUNTIME_DIR") != id.RunDir {
+	if id.Entered && id.Rootless() && !ownDir(os.Getenv("XDG_RUNTIME_DIR")) {
 		// Lost on the way, or no directory of ours: the libraries would make one in
-		// /tmp, or give up.
+		// /tmp, or give up. One of a login stays: what a login to a registry left is there.
 		os.Setenv("XDG_RUNTIME_DIR", id.RunDir)
 	}
 	if id.Entered && id.Rootless() {
@@ -91,6 +91,18 @@ func Enter() Identity {
 	}
 	return id
 }
+
+// ownDir reports whether path is a directory of ours in which nobody else can write, as
+// is_own_dir in enter.c judges it.
+func ownDir(path string) bool {
+	var st syscall.Stat_t
+	return filepath.IsAbs(path) && syscall.Lstat(path, &st) == nil &&
+		st.Mode&syscall.S_IFMT == syscall.S_IFDIR && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
+}
+
+// UnitsDir has a directory for the runtime state of each user for whom system units with
+// User= have run. The system's manager makes them: RuntimeDirectory= in systemd.exec(5).
+const UnitsDir = C.PODUNIT_UNITS_DIR
 
 // Error describes the problem in one line, or is nil when there is none.
 func (i Identity) Error() error {
@@ -117,7 +129,8 @@ func (i Identity) Error() error {
 func (i Identity) Hint() string {
 	switch i.Problem {
 	case NoRunDir:
-		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit Requires=user-runtime-dir@%d.service and the same After=, which a Quadlet file with User= gets", i.name(), i.UID)
+		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit RuntimeDirectory=%s/%d and RuntimeDirectoryPreserve=yes, which a Quadlet file with User= gets",
+			i.name(), filepath.Base(UnitsDir), i.UID)
 	case NoSubID:
 		first := freeID("/etc/subuid", "/etc/subgid")
 		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)

@@ -28,6 +28,7 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
@@ -118,8 +119,19 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 			Root:    filepath.Join(run, "runc"),
 		},
 		Volumes: volume.New(s.GraphRoot()),
+		Secrets: secretSource(c, s.GraphRoot()),
 	}
 	return newEngine(c, containers, own), nil
+}
+
+// secretSource is where the secrets and credentials of this user's containers come from.
+func secretSource(c Config, graphRoot string) secret.Source {
+	s := secret.Source{Store: secret.New(graphRoot)}
+	s.Credentials, _ = c.Lookup("CREDENTIALS_DIRECTORY")
+	if c.User.Rootless() {
+		s.Decrypt = secret.NewDecrypter(c.User.UID, c.Lookup).Decrypt
+	}
+	return s
 }
 
 // ReadConf reads containers.conf(5) with modules. It sets variables that the file has for us, such as

@@ -107,7 +107,6 @@ func (*fakeStore) Images() ([]storage.Image, error) { return nil, nil }
 
 // fakeManager is a service manager that notes what it is asked for.
 type fakeManager struct {
-	timers []unit.Timer
 	mu     sync.Mutex
 	calls  []string
 	units  map[string]unit.Properties
@@ -116,6 +115,7 @@ type fakeManager struct {
 	starts   func(name string, s unit.Service) error
 	stops    func(name string) error
 	services map[string]unit.Service
+	timers   []unit.Timer
 }
 
 // call notes a call and returns the error that is planned for it.
@@ -299,6 +299,10 @@ func (w *world) running(r container.Record, unit string) *exec.Cmd {
 	})
 	pid := cmd.Process.Pid
 	w.status(r, container.Status{PID: pid, StartTicks: process.StartTicks(pid), StartedAt: time.Now(), Unit: unit})
+	// What it runs with is a file from then on.
+	if err := os.WriteFile(filepath.Join(w.Containers.Dir(r.ID), "config.json"), []byte(`{"process":{}}`), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
 	return cmd
 }
 

@@ -65,10 +65,23 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 		if how.more.Begun != nil {
 			return e.beginSlowly(ctx, manager, how, *r, s, begin)
 		}
+		checks, err := e.planChecks(r, l, s)
+		if err != nil {
+			return err
+		}
+		if r.Spec.SdNotify != "healthy" {
+			// Before it is said that all is well: without its timer no check would ever run.
+			if err := checks.repeat(ctx, 0); err != nil {
+				return err
+			}
+		}
 		if err := tellManager(ctx, manager, readiness, s.PID); err != nil {
 			return err
 		}
-		return begin()
+		if err := begin(); err != nil || r.Spec.SdNotify != "healthy" {
+			return err
+		}
+		return checks.awaitReady(ctx, manager)
 	}
 	_, err = e.Containers.Start(ctx, l)
 	e.User.Leave()
@@ -122,9 +135,9 @@ func (e *Engine) ownProperties(ctx context.Context) (p unit.Properties, err erro
 }
 
 // tellManager makes a container's first process the main process of the service, which is ready
-// unless the container itself is to say so.
+// unless the container itself is to say so, or its check.
 func tellManager(ctx context.Context, manager notify.Socket, mode string, pid int) error {
-	if mode != "conmon" && mode != "container" {
+	if mode != "conmon" && mode != "container" && mode != "healthy" {
 		return nil
 	}
 	say := []string{notify.MainPID(pid)}
@@ -170,7 +183,11 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 		}
 		defer pass()
 		how.lock.Release() // or nobody could stop it
-		return writePIDFiles(r, s.PID)
+		checks, err := e.planChecks(r, l, s)
+		if err != nil {
+			return err
+		}
+		return errors.Join(writePIDFiles(r, s.PID), checks.repeat(ctx, 0))
 	}
 	code, err := e.Containers.Start(ctx, l)
 	e.User.Leave()

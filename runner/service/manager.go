@@ -49,8 +49,8 @@ type Manager interface {
 // Connect connects to the manager of a user's units.
 func Connect(ctx context.Context, user rootless.Identity, lookup func(string) (string, bool)) (*unit.Manager, error) {
 	c := unit.ConfigFor(user.UID, lookup)
-	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, "/tmp/") {
-		c.RuntimeDir = "" // the manager knows nothing of a makeshift one
+	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, rootless.UnitsDir+"/") {
+		c.RuntimeDir = "" // the user's manager is where a login is, if anywhere
 	}
 	return unit.Connect(ctx, c)
 }

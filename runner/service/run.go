@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/spec"
@@ -109,8 +110,15 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 		return fmt.Errorf("image %s: %w", img.Name, err)
 	}
 	step.Crash("resolved")
+	checks, err := health.Resolve(c, img.Health)
+	if err == nil && checks != nil {
+		err = canLog(checks.LogDestination)
+	}
+	if err != nil {
+		return err
+	}
 	r := e.Containers.Prepare(*c, img, args)
-	r.Unit = unit
+	r.Unit, r.Health = unit, checks
 	if r.Runtime, err = e.newRuntime(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/ledger"
@@ -72,9 +73,6 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 type Host struct {
 	Engine *service.Engine
 	Ledger *ledger.Ledger
-	// Health tells the state of a container's health check: starting, healthy or unhealthy, empty for
-	// one without a check.
-	Health func(container.Record) string
 }
 
 // unitOf names the service that starts a container: the one that runs it, or that it was made in.
@@ -111,10 +109,28 @@ func (h Host) State(ctx context.Context, name string) (State, error) {
 	if p.Type == "oneshot" && p.ActiveState == "active" {
 		s.Active = "inactive" // it has run, and the next run takes the new image
 	}
-	if r, ok := h.container(name); ok && h.Health != nil && p.ActiveState == "active" {
-		s.Health = h.Health(r)
+	if r, ok := h.container(name); ok && p.ActiveState == "active" {
+		s.Health = h.health(r)
 	}
 	return s, nil
+}
+
+// health is what a container's check has come to: starting, healthy or unhealthy. It is empty for
+// a container without a check, and for one whose check nobody has run and only a person would.
+func (h Host) health(r container.Record) string {
+	s, err := h.Engine.Health(r)
+	if err != nil || s == nil {
+		return ""
+	}
+	switch s.Status {
+	case health.Healthy, health.Unhealthy:
+		return string(s.Status)
+	case health.Starting, health.Reset:
+		if s.Current(*r.Health).Interval > 0 {
+			return string(health.Starting)
+		}
+	}
+	return ""
 }
 
 // Restart restarts a unit. A container that somebody made by hand is made anew on the image that

@@ -204,3 +204,35 @@ func unitFile(t *testing.T) string {
 	}
 	return string(data)
 }
+
+// TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.
+func TestLabRollbackOfHealth(t *testing.T) {
+	l := boot(t)
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
+	const fine = "touch /ok; " + sleeps
+	l.push("web:1", "1", fine)
+	l.WriteFile("alice", dir+"web.container", "[Container]\nImage=localhost:5000/web:1\nNetwork=none\nAutoUpdate=registry\n"+
+		"HealthCmd=test -e /ok\nHealthInterval=1s\nHealthStartPeriod=30s\nHealthRetries=2\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start web")
+	for _, c := range []struct{ name, script, period, want string }{
+		{"one that never gets healthy", sleeps, "30s", "rolled back"}, // it is starting all the time
+		{"one that gets unhealthy", "touch /ok; sleep 3; rm /ok; " + sleeps, "0s", "rolled back"},
+		{"one that is well", fine, "0s", "true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := lab{l.For(t)}
+			l.MustRun("alice", "sed -i s/^HealthStartPeriod=.*/HealthStartPeriod="+c.period+"/ "+dir+"web.container && systemctl --user daemon-reload")
+			l.push("web:1", c.name, c.script)
+			if got, code := l.updates("--wait"); got != "web.service "+c.want || code != 0 {
+				t.Errorf("%s, %d; want it %s", got, code, c.want)
+			}
+			want := "1"
+			if c.want == "true" {
+				want = c.name
+			}
+			if v := l.version("systemd-web"); v != want {
+				t.Errorf("web runs %s, want %s", v, want)
+			}
+		})
+	}
+}

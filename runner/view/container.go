@@ -49,6 +49,7 @@ type ContainerRow struct {
 	Unit       string
 	Namespace  struct{} `json:"-"`
 	record     container.Record
+	health     string // of one that runs and is checked
 }
 
 // Containers describes all containers, with short IDs and commands if short is set.
@@ -132,6 +133,14 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 		if row.State == string(container.Paused) {
 			row.Status += " (Paused)"
 		}
+		h, err := x.Health(r)
+		if err != nil {
+			return ContainerRow{}, err
+		}
+		if h != nil {
+			row.health = string(h.Status)
+			row.Status += " (" + row.health + ")"
+		}
 	case exit != nil:
 		row.State, row.Exited, row.ExitCode = string(container.Exited), true, exit.Code
 		row.StartedAt, row.ExitedAt = exit.StartedAt.Unix(), exit.FinishedAt.Unix()
@@ -184,6 +193,7 @@ var containerFilters = Filters[ContainerRow]{
 	"label":   All(func(r ContainerRow, v string) bool { return hasLabel(r.Labels, v) }),
 	"label!":  All(func(r ContainerRow, v string) bool { return !hasLabel(r.Labels, v) }),
 	"pod":     Any(func(r ContainerRow, v string) bool { return r.PodName == v || strings.HasPrefix(r.record.PodID, v) }),
+	"health":  Any(func(r ContainerRow, v string) bool { return r.health == v }),
 	"volume":  Any(func(r ContainerRow, v string) bool { return usesVolume(r.record, v) }),
 	"network": Any(func(r ContainerRow, v string) bool { return slices.Contains(r.Networks, v) }),
 	"unit":    Any(func(r ContainerRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),

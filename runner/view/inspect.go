@@ -7,12 +7,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
@@ -61,6 +61,24 @@ type State struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	CgroupPath string
+	Health     *Health `json:",omitempty"`
+}
+
+// Health is how a container is, in inspect.
+type Health struct {
+	Status        health.Status
+	FailingStreak int
+	Log           []health.Entry
+}
+
+// HealthCheck is a check of a container, in inspect; times are in nanoseconds.
+type HealthCheck struct {
+	Test        []string
+	Interval    time.Duration
+	Timeout     time.Duration
+	Retries     int
+	StartPeriod time.Duration `json:",omitempty"`
+	Successes   int           `json:",omitempty"`
 }
 
 // Mount is a mount of a container, in inspect.
@@ -102,6 +120,13 @@ type Settings struct {
 	Timezone      string              `json:",omitempty"`
 	CreateCommand []string
 	SdNotifyMode  string `json:"sdNotifyMode"`
+
+	Healthcheck                *HealthCheck `json:",omitempty"`
+	StartupHealthCheck         *HealthCheck `json:",omitempty"`
+	HealthcheckOnFailureAction string       `json:",omitempty"`
+	HealthLogDestination       string       `json:",omitempty"`
+	HealthcheckMaxLogCount     int
+	HealthcheckMaxLogSize      int
 }
 
 // HostSettings is how a container is confined and connected, in inspect.
@@ -187,6 +212,9 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	if len(s.IPs) > 0 {
 		in.NetworkSettings.IPAddress = s.IPs[0]
 	}
+	if err := in.health(x, r); err != nil {
+		return Container{}, err
+	}
 	if exit, err := x.Containers.Exit(r.ID); err == nil && exit != nil {
 		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
 		if in.State.StartedAt.IsZero() {
@@ -194,7 +222,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		}
 	}
 	in.addMounts(x, r)
-	in.addLastStart(x, r.Hidden)
+	in.addLastStart(x)
 	if s.PID != 0 {
 		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
 	}
@@ -219,19 +247,13 @@ func (in *Container) addMounts(x *service.Engine, r container.Record) {
 }
 
 // addLastStart tells what the OCI configuration of the last start has.
-// Values of variables that are hidden are not shown.
-func (in *Container) addLastStart(x *service.Engine, hidden []string) {
+func (in *Container) addLastStart(x *service.Engine) {
 	oci, err := x.Containers.OCI(in.ID)
 	if err != nil {
 		return // it has never been started
 	}
 	in.OCIConfigPath = filepath.Join(x.Containers.Dir(in.ID), "config.json")
-	for _, kv := range oci.Process.Env {
-		if name, _, _ := strings.Cut(kv, "="); slices.Contains(hidden, name) {
-			kv = name + "=*******"
-		}
-		in.Config.Env = append(in.Config.Env, kv)
-	}
+	in.Config.Env = oci.Process.Env
 	if oci.Process.Capabilities != nil {
 		in.EffectiveCaps, in.BoundingCaps = oci.Process.Capabilities.Effective, oci.Process.Capabilities.Bounding
 	}
@@ -263,3 +285,22 @@ func networkMode(r container.Record) string {
 	}
 	return "pasta"
 }
+
+// health fills in how a container is checked, and how it is.
+func (in *Container) health(x *service.Engine, r container.Record) error {
+	h, err := x.Health(r)
+	if h == nil || err != nil {
+		return err
+	}
+	in.State.Health = &Health{h.Status, h.FailingStreak, append([]health.Entry{}, h.Log...)}
+	c := &in.Config
+	c.Healthcheck = checkOf(r.Health.Regular)
+	if r.Health.Startup != nil {
+		c.StartupHealthCheck = checkOf(*r.Health.Startup)
+	}
+	c.HealthcheckOnFailureAction, c.HealthLogDestination = cmp.Or(r.Health.OnFailure, "none"), r.Health.LogDestination
+	c.HealthcheckMaxLogCount, c.HealthcheckMaxLogSize = r.Health.MaxLogCount, r.Health.MaxLogSize
+	return nil
+}
+
+func checkOf(c health.Check) *HealthCheck { return (*HealthCheck)(&c) }

@@ -122,7 +122,9 @@ A system service with
 .I User=
 in [Service] runs rootless as that user. A pod then keeps its PID file in a
 .I RuntimeDirectory=
-of its own, %N unless the file names one, as /run itself belongs to root.
+of its own, %N unless the file names one, as /run itself belongs to root. The state of the user's containers lies in
+.IR /run/podunit\-user/UID ,
+which all these services have as a RuntimeDirectory= with RuntimeDirectoryPreserve=yes.
 `
 
 const manTail = `.SH "DIFFERENCES FROM PODMAN'S QUADLET"

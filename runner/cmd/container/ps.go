@@ -89,6 +89,6 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.IntVarP(&last, "last", "n", 0, "the `N` made last, running or not")
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.StringVar(&sort, "sort", "created", "by command, created, id, image, names, runningfor or status")
-	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, volume, network, unit")
+	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, health, volume, network, unit")
 	return cmd
 }
