@@ -62,7 +62,7 @@ func (e *Engine) FindImage(ctx context.Context, c *spec.Container) (container.Im
 // StartUnit starts a transient service and waits until it is up. What is left of one of that name
 // which has ended goes first. If the service fails, the error says what podunit said in it.
 func (e *Engine) StartUnit(ctx context.Context, name string, s unit.Service) error {
-	return e.startTransient(ctx, name, s)
+	return e.startTransient(ctx, name, s, false)
 }
 
 // ServiceEnvironment is the environment of a transient service.

@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -107,10 +108,10 @@ func (*fakeStore) Images() ([]storage.Image, error) { return nil, nil }
 
 // fakeManager is a service manager that notes what it is asked for.
 type fakeManager struct {
-	mu     sync.Mutex
-	calls  []string
-	units  map[string]unit.Properties
-	fails  map[string]error // by the call
+	mu    sync.Mutex
+	calls []string
+	units map[string]unit.Properties
+	fails map[string]error // by the call
 	// starts and stops, if set, are what the start and the stop of a unit do.
 	starts   func(name string, s unit.Service) error
 	stops    func(name string) error
@@ -351,4 +352,14 @@ func (w *world) free(name string) bool {
 	}
 	lock.Release()
 	return true
+}
+
+// pod is a pod that exists.
+func (w *world) pod(name string) pod.Record {
+	w.t.Helper()
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: name, Replace: true}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
 }

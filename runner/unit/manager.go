@@ -90,6 +90,7 @@ type conn interface {
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)
 	ReloadContext(ctx context.Context) error
+	SystemStateContext(ctx context.Context) (*systemd.Property, error)
 }
 
 // Connect connects to the manager. A NoManagerError says that there is none.
@@ -268,6 +269,12 @@ func (m *Manager) ResetFailed(ctx context.Context, name string) error {
 
 // Reload makes the manager read its unit files again and run the generators.
 func (m *Manager) Reload(ctx context.Context) error { return m.conn.ReloadContext(ctx) }
+
+// Stopping reports whether the manager is on its way down. A manager that does not answer is.
+func (m *Manager) Stopping(ctx context.Context) bool {
+	p, err := m.conn.SystemStateContext(ctx)
+	return err != nil || p.Value.Value() == "stopping"
+}
 
 func isError(err error, name string) bool {
 	var e dbus.Error
