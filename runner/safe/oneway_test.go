@@ -23,6 +23,7 @@ var otherWays = map[string]string{
 	"container/create.go":       "markers, empty or in the runtime directory",
 	"container/oci.go":          "the runtime directory",
 	"image/download/workdir.go": "downloads, whose digests are computed before they are used",
+	"kube/play/volumes.go":      "a whole directory in the runtime directory",
 	"ledger/ledger.go":          "puts aside what cannot be read",
 	"manage/manage.go":          "as Write, with owner and mode of the file that it replaces",
 	"network/files.go":          "the runtime directory",
