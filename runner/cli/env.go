@@ -10,13 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
+	"golang.org/x/term"
 )
 
 // Env is what a verb may ask of the world, so that a test is a call.
@@ -37,6 +40,9 @@ type Env struct {
 	// error is of a signal that came before.
 	releaseSignals func() error
 }
+
+// IsTerminal tells whether a file, which may be nil, is a terminal.
+func IsTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
 
 // Getenv reads the environment; a variable that is not there is empty.
 func (e *Env) Getenv(name string) string {
@@ -131,7 +137,11 @@ func (e *Env) Service() (service.Config, error) {
 		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages,
 		Warn:       e.Warn,
-		Log:        func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
+		Tell: func(fields map[string]string, message string) {
+			// The message is in our own log as well.
+			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)
+		},
+		Log: func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
 	}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 // Life are the verbs that services use, and those who look at them.
 func Life() []cli.Verb {
 	return []cli.Verb{
+		{Name: "boot", New: container.NewBoot},
 		{Name: "cleanup", New: container.NewCleanup},
 		{Name: "create", New: container.NewCreate},
 		{Name: "exec", New: container.NewExec},

@@ -36,8 +36,8 @@ type Engine struct {
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit    string
 	Secrets secret.Source
-	// Image finds an image in the storage by what a person calls it.
-	Image func(ctx context.Context, name string) (Image, error)
+	// Warn gets what went wrong without being an error; it may be nil.
+	Warn func(message string)
 }
 
 // Volumes is what a container needs of named volumes.

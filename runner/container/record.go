@@ -68,6 +68,8 @@ const (
 	Running State = "running"
 	Paused  State = "paused"
 	Exited  State = "exited"
+	// Stopping is one that runs and was asked to stop.
+	Stopping State = "stopping"
 )
 
 // Status is what is true of a container since its last start. It is gone after a

@@ -97,6 +97,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		if err := e.makeDirs(l.Record.ID); err != nil {
 			return 0, err
 		}
+		if err := e.forgetStopped(l.Record.ID); err != nil {
+			return 0, err
+		}
 	}
 	steps := s.alone()
 	if l.Foreground != nil {

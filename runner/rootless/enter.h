@@ -19,7 +19,8 @@ enum podunit_problem {
 	PODUNIT_NO_NEWIDMAP,    /* newuidmap(1) or newgidmap(1) is not installed */
 	PODUNIT_IDMAP_REFUSED,  /* newuidmap(1) or newgidmap(1) said no */
 	PODUNIT_USERNS_REFUSED, /* the kernel refuses a user namespace */
-	PODUNIT_MOUNTNS_REFUSED /* the kernel refuses a mount namespace */
+	PODUNIT_MOUNTNS_REFUSED, /* the kernel refuses a mount namespace */
+	PODUNIT_FILTERED        /* a filter of system calls would kill us */
 };
 
 struct podunit_identity {

@@ -36,6 +36,7 @@ const (
 	IDMapRefused   Problem = C.PODUNIT_IDMAP_REFUSED
 	UserNSRefused  Problem = C.PODUNIT_USERNS_REFUSED
 	MountNSRefused Problem = C.PODUNIT_MOUNTNS_REFUSED
+	Filtered       Problem = C.PODUNIT_FILTERED
 )
 
 // Identity is the user for whom podunit runs, as the host sees it.
@@ -121,12 +122,25 @@ func (i Identity) Error() error {
 		return fmt.Errorf("the kernel refuses a user namespace: %s", i.Detail)
 	case MountNSRefused:
 		return fmt.Errorf("the kernel refuses a mount namespace: %s", i.Detail)
+	case Filtered:
+		return fmt.Errorf("a filter of system calls kills who makes %s, and no container starts without it", i.Detail)
 	}
 	return fmt.Errorf("unknown problem %d: %s", i.Problem, i.Detail)
 }
 
 // Hint is the way out of Problem.
-func (i Identity) Hint() string {
+func (i Identity) Hint() string { return i.hint(confined()) }
+
+// hint is Hint where the keys of systemd that confine this process are known.
+func (i Identity) hint(keys string) string {
+	switch i.Problem {
+	case Filtered:
+		return "the [Service] section has SystemCallFilter=: remove it, since with it newuidmap gets no rights either; podunit check names the line"
+	case NoRunDir, IDMapRefused, UserNSRefused, MountNSRefused:
+		if keys != "" && i.Rootless() {
+			return "the [Service] section has " + keys + ": no container can start with it, remove it; podunit check names the line"
+		}
+	}
 	switch i.Problem {
 	case NoRunDir:
 		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit RuntimeDirectory=%s/%d and RuntimeDirectoryPreserve=yes, which a Quadlet file with User= gets",
@@ -136,9 +150,6 @@ func (i Identity) Hint() string {
 		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)
 		return fmt.Sprintf("as root: usermod --add-subuids %s --add-subgids %s %s", ids, ids, i.name())
 	case IDMapRefused:
-		if keys := confined(); keys != "" {
-			return "the [Service] section has " + keys + ": no container can start with it, remove it; podunit check names the line"
-		}
 		if strings.Contains(i.Detail, "not permitted") {
 			return "newuidmap and newgidmap must be setuid root: apt install --reinstall uidmap"
 		}

@@ -85,6 +85,27 @@ type Streams struct {
 	// Console, for Create, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
+	// AlsoStdout and AlsoStderr, for Foreground, get what goes to Stdout and Stderr, too; that they
+	// fail is no error.
+	AlsoStdout, AlsoStderr io.Writer
+	// TTY, for Foreground, tells that the container gets a terminal.
+	TTY bool
+}
+
+// besides writes to a stream, and to another one as long as that takes it.
+type besides struct {
+	to   io.Writer
+	also io.Writer // nil once it has failed
+}
+
+func (b *besides) Write(p []byte) (int, error) {
+	n, err := b.to.Write(p)
+	if b.also != nil {
+		if _, failed := b.also.Write(p[:n]); failed != nil {
+			b.also = nil
+		}
+	}
+	return n, err
 }
 
 func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.Cmd {
@@ -138,17 +159,32 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	// Not bound to ctx: the caller passes signals on to the container itself.
 	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
 	s.wire(cmd)
+	if s.AlsoStdout != nil {
+		cmd.Stdout = &besides{s.Stdout, s.AlsoStdout}
+	}
 	words := &lastWords{to: io.Discard}
 	if s.Stderr != nil {
-		words.to = s.Stderr
+		words.to = &besides{s.Stderr, s.AlsoStderr}
 		cmd.Stderr = words
 	}
+	release := func() {}
+	if s.TTY && s.needsTerminal() {
+		var err error
+		if release, err = lendTerminal(cmd, words); err != nil {
+			return 0, err
+		}
+	}
 	if err := cmd.Start(); err != nil {
+		release()
 		return 0, fmt.Errorf("%s: %w", r.Command, err)
 	}
 	ended := make(chan error, 1)
 	go func() {
 		err := cmd.Wait()
+		if errors.Is(err, syscall.EPIPE) {
+			err = nil // nobody reads our output any more, and the container has ended well
+		}
+		release()
 		_ = words.end(lastError(log)) // nobody reads it
 		ended <- err
 	}()
@@ -225,6 +261,17 @@ func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.F
 // Exec runs another process in the container, attached, and returns its status.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 	cmd := r.exec(context.WithoutCancel(ctx), x)
+	if x.TTY && x.Streams.needsTerminal() {
+		said := io.Discard
+		if x.Streams.Stderr != nil {
+			said = x.Streams.Stderr
+		}
+		release, err := lendTerminal(cmd, said)
+		if err != nil {
+			return 0, err
+		}
+		defer release()
+	}
 	err := x.start(cmd)
 	if err == nil {
 		err = cmd.Wait()

@@ -56,6 +56,8 @@ type Config struct {
 	OpenImages func(s storage.Store, runDir string) Images
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
+	// Tell writes a message into the log of another unit, which the fields name; nil for none.
+	Tell func(fields map[string]string, message string)
 }
 
 // Images finds images for containers.
@@ -80,7 +82,10 @@ type Engine struct {
 
 	// divide divides the cgroup of a unit into one for helpers and one for a container.
 	divide func(unitCgroup string) (cgroup.Payload, error)
-	spoken bool // a start has taken Notify
+	// lingers reports whether a user's units run while nobody is logged in.
+	lingers func(user string) bool
+	home    string // the user's, if not that of the account
+	spoken  bool   // a start has taken Notify
 }
 
 // Programs names the Debian package of each program that podunit runs.
@@ -157,6 +162,8 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
+	e.lingers = lingers
+	containers.Warn = c.Warn
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	if e.InService() {
 		containers.Unit = own.Name

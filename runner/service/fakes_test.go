@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -349,4 +350,14 @@ func (w *world) free(name string) bool {
 	}
 	lock.Release()
 	return true
+}
+
+// pod is a pod that exists.
+func (w *world) pod(name string) pod.Record {
+	w.t.Helper()
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: name, Replace: true}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
 }

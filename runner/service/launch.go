@@ -163,7 +163,8 @@ func writePIDFiles(r *container.Record, pid int) error {
 func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (int, error) {
 	r := l.Record
 	l.Foreground = &runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
-	if how.stdin || r.Spec.TTY {
+	// A terminal that nobody sits at gets no input, unless it is asked for.
+	if how.stdin || r.Spec.TTY && e.Stdin != nil && term.IsTerminal(int(e.Stdin.Fd())) {
 		l.Foreground.Stdin = e.Stdin
 	}
 	// Signals end the start; once there is a container, they are the container's.
@@ -255,9 +256,12 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 	case s.PID != 0:
 		return 0, nil
 	case !a.Attach && !e.InService():
-		return 0, e.startService(ctx, r, nil)
-	case a.Attach && r.Spec.TTY && !term.IsTerminal(int(e.Stdin.Fd())):
-		return 0, fmt.Errorf("container %s has a terminal (--tty), and our input is none; leave --attach out", r.Name)
+		if err := e.startService(ctx, r, Transient{}); err != nil {
+			return 0, err
+		}
+		e.warnOfSession("container " + r.Name)
+		e.noteForBoot(ctx, r)
+		return 0, nil
 	}
 	if err := e.runtimeOf(r); err != nil {
 		return 0, err
@@ -278,5 +282,6 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 		code, err = e.launch(ctx, &r, launch{attach: a.Attach, stdin: a.Stdin, lock: lock})
 		return err
 	})
+	e.tellPod(ctx, r.PodID, err)
 	return code, err
 }

@@ -25,7 +25,7 @@ func NewRun(e *cli.Env) *cobra.Command {
 Exit status: 0 it passed; 1 it did not, and the word is printed: unhealthy, starting (its failures do
 not count yet) or stopped; 125 there is no check, or the container does not run.`,
 		Args:              cli.WantArgs(1, 1),
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if timer || clock {
 				c, err := e.Service()
