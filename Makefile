@@ -62,6 +62,8 @@ install: build ## build, then install below PREFIX (default /usr/local) and DEST
 			install -D -m 644 "units/$$kind/$$f" "$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$f" || exit 1; \
 			sed -i 's|^\(Exec[A-Za-z]*=\)podunit |\1$(PREFIX)/bin/podunit |' "$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$f" || exit 1; \
 		done || exit 1; \
+		wants=$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/$$([ $$kind = user ] && echo default || echo multi-user).target.wants; \
+		mkdir -p $$wants && ln -sf ../podunit-restart.service $$wants/podunit-restart.service || exit 1; \
 		for unit in timer service; do \
 			ls /usr/lib/systemd/$$kind/podman-auto-update.$$unit >/dev/null 2>&1 || \
 				ln -sf podunit-auto-update.$$unit $(DESTDIR)$(PREFIX)/lib/systemd/$$kind/podman-auto-update.$$unit || exit 1; \

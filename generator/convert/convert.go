@@ -276,7 +276,6 @@ func (c *converter) convert() []byte {
 	c.out.Rename("Quadlet", "X-Quadlet")
 	c.service = c.out.Make("Service")
 	c.warnUser()
-	c.runtimeDirectory()
 	switch c.Type.Name {
 	case "Container":
 		c.container()
@@ -295,6 +294,7 @@ func (c *converter) convert() []byte {
 	case "Artifact":
 		c.artifact()
 	}
+	c.runtimeDirectory()
 	if c.Failed() {
 		return nil
 	}
@@ -434,9 +434,10 @@ func (c *converter) runsAs() string {
 	return l.Value
 }
 
-// runtimeDirectory has the system make /run/user/UID for the user of a system unit, who may
-// never log in: there the runner keeps what is true of running containers, and it is the
-// same place as after a login. An account that only the network knows gets none.
+// runtimeDirectory has the system make /run/podunit-user/UID for the user of a system unit, who
+// may never log in: there the runner keeps what is true of running containers. All units of
+// the user have it together, so it outlives each; and it does not end with a login, as
+// /run/user/UID does. An account that only the network knows gets none.
 func (c *converter) runtimeDirectory() {
 	name := c.runsAs()
 	uid, err := strconv.ParseUint(name, 10, 32)
@@ -450,9 +451,9 @@ func (c *converter) runtimeDirectory() {
 		}
 		uid = uint64(id)
 	}
-	unit := "user-runtime-dir@" + strconv.FormatUint(uid, 10) + ".service"
-	c.unit.Append("Requires", unit)
-	c.unit.Append("After", unit)
+	c.service.Append("RuntimeDirectory", "podunit-user/"+strconv.FormatUint(uid, 10))
+	c.service.Default("RuntimeDirectoryMode", "0700")
+	c.service.Set("RuntimeDirectoryPreserve", "yes")
 }
 
 // resource finishes the service of a unit whose command makes something and ends.

@@ -331,27 +331,39 @@ func TestManyFaults(t *testing.T) {
 	}
 }
 
-// TestRuntimeDirectory: a system unit with User= has the user's runtime directory made, in
-// which another process of the same user looks after a login, too.
+// TestRuntimeDirectory: a system unit with User= has a runtime directory made for the user,
+// in which all processes of the user look. It is there for all units of the user, so that the
+// end of one must not take it away, and the file's own directories stay what they are.
 func TestRuntimeDirectory(t *testing.T) {
 	uid := func(name string) (int, bool) { return 1003, name == "dave" }
 	for service, want := range map[string]string{
-		"[Service]\nUser=dave\n":   "user-runtime-dir@1003.service",
-		"[Service]\nUser=1234\n":   "user-runtime-dir@1234.service",
+		"[Service]\nUser=dave\n":   "podunit-user/1003",
+		"[Service]\nUser=1234\n":   "podunit-user/1234",
 		"[Service]\nUser=nobody\n": "", // an account that /etc/passwd does not have
 		"[Service]\nUser=root\n":   "",
 		"[Service]\nUser=%i\n":     "",
 		"":                         "",
+		"[Service]\nUser=dave\nRuntimeDirectory=own\nRuntimeDirectoryPreserve=no\n": "podunit-user/1003",
 	} {
 		for name, text := range map[string]string{"a.container": "[Container]\nImage=localhost/a\n", "a.pod": "[Pod]\n", "a.volume": "[Volume]\n"} {
 			out, _ := Generate([]quadlet.Input{input(name, text+service)}, Options{UID: uid})
 			got := string(out.Units[0].Text)
-			for _, key := range []string{"Requires=", "After="} {
-				if has := strings.Contains(got, "\n"+key+"user-runtime-dir@"); has != (want != "") || has && !strings.Contains(got, "\n"+key+want+"\n") {
-					t.Errorf("%s with %q: want %s%s in\n%s", name, service, key, want, got)
+			for _, line := range []string{"RuntimeDirectory=" + want, "RuntimeDirectoryMode=0700", "RuntimeDirectoryPreserve=yes"} {
+				if has := strings.Contains(got, "\n"+line+"\n"); has != (want != "") {
+					t.Errorf("%s with %q: %s is there: %v\n%s", name, service, line, has, got)
 				}
 			}
-			if user, _ := Generate([]quadlet.Input{input(name, text+service)}, Options{User: true, UID: uid}); strings.Contains(string(user.Units[0].Text), "user-runtime-dir@") {
+			if strings.Contains(got, "user-runtime-dir@") || strings.Contains(got, "RuntimeDirectoryPreserve=no") {
+				t.Errorf("%s with %q depends on a login, or on one of the user's units:\n%s", name, service, got)
+			}
+			own := "own"
+			if name == "a.pod" && !strings.Contains(service, "RuntimeDirectory=") {
+				own = "%N" // for its PID file
+			}
+			if has := strings.Contains(got, "\nRuntimeDirectory="+own+"\n"); want != "" && has != (own == "%N" || strings.Contains(service, "=own")) {
+				t.Errorf("%s with %q: its own directory %s is there: %v\n%s", name, service, own, has, got)
+			}
+			if user, _ := Generate([]quadlet.Input{input(name, text+service)}, Options{User: true, UID: uid}); strings.Contains(string(user.Units[0].Text), "podunit-user") {
 				t.Errorf("%s of a user's manager, with %q, asks for what only the system has", name, service)
 			}
 		}

@@ -64,6 +64,8 @@ type Input struct {
 	// for a container that may not mount one because its own user namespace does
 	// not own that network namespace; empty means the host's is bound instead.
 	Sys string
+	// Variables are stronger than all other ones: those whose values no record has.
+	Variables map[string]string
 	// NotifySocket is the socket on the host that takes the container's
 	// sd_notify messages, or empty.
 	NotifySocket string

@@ -29,6 +29,9 @@ const (
 	manager = "oci"
 )
 
+// ErrNoCommand says that nobody names a command for a root that no image belongs to.
+var ErrNoCommand = errors.New("there is nothing to run: --rootfs")
+
 // Args is the command line of the first process: the entrypoint and the
 // command, the image's where nothing else was said. A command or entrypoint of
 // one's own leaves out the image's command, an entrypoint that was only cleared
@@ -45,6 +48,9 @@ func Args(c *spec.Container, image *v1.ImageConfig) ([]string, error) {
 	}
 	args := slices.Concat(entrypoint, command)
 	if len(args) == 0 {
+		if c.Rootfs != nil {
+			return nil, fmt.Errorf("%w brings no command, so give one after the directory", ErrNoCommand)
+		}
 		return nil, errors.New("there is nothing to run: the image has no command, so give one after the image")
 	}
 	if args[0] == "" {
@@ -153,6 +159,7 @@ func (b *builder) environment(p *rspec.Process) {
 		set("container_uuid", b.ID[:min(32, len(b.ID))])
 	}
 	maps.Copy(env, b.Spec.Env)
+	maps.Copy(env, b.Variables)
 	if b.NotifySocket != "" {
 		env["NOTIFY_SOCKET"] = notifyPath
 	}

@@ -196,9 +196,6 @@ func (c *checker) members() {
 		if l := u.Last("PublishPort"); host && l != nil && l.Value != "" {
 			c.warn(u, l, "host-network", "PublishPort= has no effect with Network=host", "remove one of the two")
 		}
-		if l := u.Last("HealthOnFailure"); l != nil && unquoted(l.Value) == "restart" {
-			c.warn(u, l, "health-restart", "HealthOnFailure=restart restarts behind systemd's back", "use kill, and Restart=always in [Service]")
-		}
 	}
 }
 

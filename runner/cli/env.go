@@ -10,13 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
+	"golang.org/x/term"
 )
 
 // Env is what a verb may ask of the world, so that a test is a call.
@@ -38,6 +41,9 @@ type Env struct {
 	releaseSignals func() error
 }
 
+// IsTerminal tells whether a file, which may be nil, is a terminal.
+func IsTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
+
 // Getenv reads the environment; a variable that is not there is empty.
 func (e *Env) Getenv(name string) string {
 	v, _ := e.Lookup(name)
@@ -58,12 +64,17 @@ func (e *Env) Status(text string) {
 
 // Host is what a command line may draw from its surroundings.
 func (e *Env) Host() spec.Host {
+	conf, _ := e.readConf() // what is wrong with it, Open says
+	return spec.Host{Environ: os.Environ(), Dir: directory(), Config: conf}
+}
+
+// directory is where we are.
+func directory() string {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "/"
+		return "/"
 	}
-	conf, _ := e.readConf() // what is wrong with it, Open says
-	return spec.Host{Environ: os.Environ(), Dir: dir, Config: conf}
+	return dir
 }
 
 // readConf reads containers.conf(5), once.
@@ -105,21 +116,33 @@ func (e *Env) Sweep(ctx context.Context, x *service.Engine) {
 }
 
 func (e *Env) open(ctx context.Context, open func(context.Context, service.Config) (*service.Engine, error)) (*service.Engine, error) {
+	c, err := e.Service()
+	if err != nil {
+		return nil, err
+	}
+	if c.Conf, err = e.readConf(); err != nil {
+		return nil, err
+	}
+	return open(ctx, c)
+}
+
+// Service is what package service must know of this process, without containers.conf(5).
+func (e *Env) Service() (service.Config, error) {
 	program, err := e.executed()
 	if err != nil {
-		return nil, err
+		return service.Config{}, err
 	}
-	conf, err := e.readConf()
-	if err != nil {
-		return nil, err
-	}
-	return open(ctx, service.Config{
-		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime, Conf: conf,
-		Program: program, Directory: e.Host().Dir, Environ: os.Environ(), Stdin: e.Stdin,
+	return service.Config{
+		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
+		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages,
 		Warn:       e.Warn,
-		Log:        func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
-	})
+		Tell: func(fields map[string]string, message string) {
+			// The message is in our own log as well.
+			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)
+		},
+		Log: func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
+	}, nil
 }
 
 // executed is the program that services execute.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,10 @@ import (
 	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -195,6 +198,9 @@ func (e *Env) Root(verb string) *cobra.Command {
 		root.SetHelpCommand(e.Program.Help(e))
 	}
 	root.SetFlagErrorFunc(FlagError)
+	if verb == cobra.ShellCompRequestCmd || verb == cobra.ShellCompNoDescRequestCmd {
+		completeFlags(e, root)
+	}
 	return root
 }
 
@@ -283,13 +289,50 @@ func (e faultWithStatus) ExitStatus() int { return e.status }
 // WithStatus gives an error an exit status of its own.
 func WithStatus(err error, status int) error { return faultWithStatus{err, status} }
 
+// Exit statuses of verbs that remove something. Source: podman-rm(1), EXIT STATUS.
+const (
+	exitMissing = 1 // nothing but that what was to be removed isn't there
+	exitInUse   = 2 // it runs, or others need it
+)
+
+// Removed gives the errors of a removal their exit status; missing and inUse tell of each which it
+// is.
+func Removed(err error, missing, inUse func(error) bool) error {
+	all := leaves(err)
+	switch {
+	case len(all) == 0:
+		return nil
+	case slices.ContainsFunc(all, inUse):
+		return WithStatus(err, exitInUse)
+	case !slices.ContainsFunc(all, func(one error) bool { return !missing(one) }):
+		return WithStatus(err, exitMissing)
+	}
+	return err
+}
+
+// leaves are the errors that have been joined to one.
+func leaves(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if err == nil {
+			return nil
+		}
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, leaves(one)...)
+	}
+	return all
+}
+
 // Ended is what a verb returns when a container, or a command in one, has ended with a code: the
 // code is the exit status. An error gets the exit status that it has if the command is at fault.
 func Ended(code int, err error) error {
 	switch {
-	case errors.Is(err, runc.ErrNotFound):
+	case errors.Is(err, runc.ErrNotFound), errors.Is(err, bundle.ErrNoCommand):
 		return WithStatus(err, ExitNotFound)
-	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory):
+	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory), errors.Is(err, network.ErrPortInUse):
 		return WithStatus(err, ExitNotExecutable)
 	case err == nil && code != 0:
 		return ExitStatus(code)

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/spf13/cobra"
 )
@@ -138,5 +140,44 @@ func TestServicesExecuteTheSmallProgram(t *testing.T) {
 	}
 	if elsewhere := filepath.Join(dir, "podunit"); smallOf(elsewhere) != elsewhere {
 		t.Errorf("one that is installed nowhere takes %s", smallOf(elsewhere))
+	}
+}
+
+func TestTheStatusOfARemoval(t *testing.T) {
+	missing, inUse, other := errors.New("missing"), errors.New("in use"), errors.New("other")
+	for _, c := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"nothing is wrong", errors.Join(nil, nil), 0},
+		{"not there", errors.Join(missing), 1},
+		{"two are not there", errors.Join(errors.Join(missing, nil), missing), 1},
+		{"not there, and another fault", errors.Join(missing, other), 0},
+		{"in use", inUse, 2},
+		{"in use, and not there", errors.Join(errors.Join(missing), inUse), 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Removed(c.err, func(err error) bool { return err == missing }, func(err error) bool { return err == inUse })
+			var s faultWithStatus
+			if errors.As(got, &s); s.status != c.want || (got == nil) != (c.err == nil) {
+				t.Errorf("%v: %d", got, s.status)
+			}
+		})
+	}
+}
+
+func TestTheStatusOfAnEnd(t *testing.T) {
+	for err, want := range map[error]int{
+		runc.ErrNotFound:         127,
+		bundle.ErrNoCommand:      127,
+		runc.ErrNotExecutable:    126,
+		runc.ErrNoDirectory:      126,
+		network.PortInUseError{}: 126,
+	} {
+		var s faultWithStatus
+		if !errors.As(Ended(0, fmt.Errorf("start: %w", err)), &s) || s.status != want {
+			t.Errorf("%v: %d, want %d", err, s.status, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +22,8 @@ type Selection struct {
 	All, Latest, Ignore bool
 	Force               bool // a container that does not exist is no error either
 	CIDFiles            []string
+
+	given map[string]string // what each was called, by its ID
 }
 
 // Flags registers the flags that choose containers for a verb.
@@ -64,14 +67,17 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 		args = append(args, strings.TrimSpace(string(b)))
 	}
 	var out []container.Record
+	s.given = map[string]string{}
 	for _, name := range args {
-		find := x.Containers.Lookup
+		find := x.Find
 		if s.Ignore {
 			find = x.Containers.LookupExact // units say so
 		}
 		r, err := find(name)
 		switch {
+		case err == nil && s.given[r.ID] != "": // named twice
 		case err == nil:
+			s.given[r.ID] = name
 			out = append(out, r)
 		case (s.Ignore || s.Force) && errors.Is(err, container.ErrNotFound):
 		default:
@@ -80,6 +86,10 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 	}
 	return out, errors.Join(errs...)
 }
+
+// Given is what the command line calls a container; its ID where it means all, or the latest.
+// Scripts compare it with what they wrote.
+func (s *Selection) Given(r container.Record) string { return cmp.Or(s.given[r.ID], r.ID) }
 
 // seconds reads a stop timeout; negative waits for ever. Source: podman-stop(1).
 func seconds(n int) time.Duration {
@@ -108,9 +118,6 @@ func (t *StopTimeout) Or(d time.Duration) time.Duration {
 	}
 	return d
 }
-
-// NameOf is the name of a container.
-func NameOf(r container.Record) string { return r.Name }
 
 // ForEach does something to each of what a command line means, and prints the names of
 // those it was done to. Faults, err among them, come back together.

@@ -7,6 +7,7 @@ package cmd
 import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd/container"
+	"github.com/podunit/podunit/runner/cmd/healthcheck"
 	"github.com/podunit/podunit/runner/cmd/pod"
 	"github.com/podunit/podunit/runner/cmd/volume"
 )
@@ -14,10 +15,12 @@ import (
 // Life are the verbs that services use, and those who look at them.
 func Life() []cli.Verb {
 	return []cli.Verb{
+		{Name: "boot", New: container.NewBoot},
 		{Name: "cleanup", New: container.NewCleanup},
 		{Name: "create", New: container.NewCreate},
 		{Name: "exec", New: container.NewExec},
 		{Name: "fault", New: container.NewFault, Plain: true},
+		{Name: "healthcheck", New: healthcheck.New},
 		{Name: "kill", New: container.NewKill},
 		{Name: "logs", New: container.NewLogs},
 		{Name: "pod", New: pod.New},

@@ -6,29 +6,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/runc"
 	"golang.org/x/sys/unix"
 )
 
 // run runs a container that is attached to us until it ends.
 func (s *start) run(ctx context.Context) error {
 	r, streams := s.ask.Record, *s.ask.Foreground
-	out := &output{}
-	if !r.Spec.TTY && (isSocket(streams.Stdout) || isSocket(streams.Stderr)) {
-		var err error
-		if out, err = openOutput(*r); err != nil {
-			return err
-		}
-		defer out.close()
-		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
+	streams.TTY = r.Spec.TTY
+	out, err := s.attachLog(&streams)
+	if err != nil {
+		return err
 	}
+	defer out.close()
 	defer s.closeStreams()
 	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err
 		}
 		defer s.helper.Close()
+	}
+	if streams.AlsoStdout != nil {
+		// Or a reader of ours that goes away would end us, too. Source: os/signal.
+		broken := make(chan os.Signal, 1)
+		signal.Notify(broken, unix.SIGPIPE)
+		defer signal.Stop(broken)
 	}
 	there, failed := false, error(nil)
 	code, err := s.Runtime.Foreground(ctx, r.ID, s.dir(r.ID), s.config, streams, func(pid int) {
@@ -54,4 +60,26 @@ func (s *start) run(ctx context.Context) error {
 	}
 	s.code = code
 	return s.Ended(*r, code)
+}
+
+// attachLog has what an attached container writes go to the journal: instead of to our streams
+// where a program that opens /dev/stdout could not have them, else besides. A terminal belongs to
+// whoever sits at it, and of a container that goes with its end nobody can ask for the log.
+func (s *start) attachLog(streams *runc.Streams) (*output, error) {
+	r := *s.ask.Record
+	instead := isSocket(streams.Stdout) || isSocket(streams.Stderr)
+	if r.Spec.TTY || r.Spec.Remove && !instead {
+		return &output{}, nil
+	}
+	out, err := openOutput(r)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case instead:
+		streams.Stdout, streams.Stderr = out.Stdout, out.Stderr
+	case out.stdout != nil && streams.Stdout != nil && streams.Stderr != nil:
+		streams.AlsoStdout, streams.AlsoStderr = out.Stdout, out.Stderr
+	}
+	return out, nil
 }

@@ -32,6 +32,8 @@ type Image struct {
 	Name   string // the reference as resolved
 	Digest string // of the manifest
 	Config ispec.ImageConfig
+	// Health is the image's health check; nil if it has none.
+	Health *spec.HealthCheck
 }
 
 // ErrNameInUse says that another container has the name.

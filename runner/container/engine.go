@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
@@ -33,7 +34,10 @@ type Engine struct {
 	Config  *config.Config // containers.conf(5)
 	Volumes Volumes
 	// Unit is the systemd service that we start or end something for; empty outside of any.
-	Unit string
+	Unit    string
+	Secrets secret.Source
+	// Warn gets what went wrong without being an error; it may be nil.
+	Warn func(message string)
 }
 
 // Volumes is what a container needs of named volumes.

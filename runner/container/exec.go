@@ -41,20 +41,83 @@ var ErrNotRunning = errors.New("container is not running")
 
 // Exec runs the process and returns its exit status; with Detach it does not wait.
 func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
-	s, err := e.Status(r.ID)
+	j, err := e.job(r, x)
 	if err != nil {
 		return 0, err
 	}
+	defer j.close()
+	code := 0
+	err = e.joined(r.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
+		var err error
+		if x.Detach {
+			return runtime.ExecDetached(ctx, j.Execution)
+		}
+		code, err = runtime.Exec(ctx, j.Execution)
+		return err
+	})
+	return code, err
+}
+
+// A job is what is to be executed in a container that runs.
+type job struct {
+	runc.Execution
+	status Status      // of the container
+	config *rspec.Spec // the container's
+}
+
+// job makes one. What goes to the runtime is in memory: its environment is for nobody else to
+// read, and a runner that is killed leaves nothing.
+func (e *Engine) job(r Record, x Exec) (*job, error) {
+	s, err := e.Status(r.ID)
+	if err != nil {
+		return nil, err
+	}
 	if s.PID == 0 {
-		return 0, fmt.Errorf("%s: %w", r.Name, ErrNotRunning)
+		return nil, fmt.Errorf("%s: %w", r.Name, ErrNotRunning)
 	}
 	config, err := e.OCI(r.ID)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	p := *config.Process
+	p, err := e.process(r, x, config.Process, s.PID)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{Execution: runc.Execution{ID: r.ID, TTY: x.TTY, Streams: x.Streams, Umask: p.User.Umask}, status: s, config: config}
+	if j.Process, err = memory("process.json"); err != nil {
+		return nil, err
+	}
+	if j.Log, err = memory("runtime.log"); err == nil {
+		err = json.NewEncoder(j.Process).Encode(p)
+	}
+	if err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	return j, nil
+}
+
+func (j *job) close() error {
+	err := j.Process.Close()
+	if j.Log != nil {
+		err = errors.Join(err, j.Log.Close())
+	}
+	return err
+}
+
+// memory is a file in memory.
+func memory(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// process is the process section of x, made of that of the container's first process, pid.
+func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspec.Process, error) {
+	p := *first
 	p.Args, p.Terminal, p.ConsoleSize = x.Command, x.TTY, nil
-	p.Env = append(append([]string{}, p.Env...), x.Env...)
+	p.Env = append(e.unmask(append([]string{}, p.Env...), pid, r.Spec.Secrets), x.Env...)
 	if x.TTY && !hasName(p.Env, "TERM") {
 		p.Env = append(p.Env, "TERM=xterm")
 	}
@@ -63,53 +126,25 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	}
 	if x.User != "" {
 		// The root as the container has it now: users may have been added.
-		root := fmt.Sprintf("/proc/%d/root", s.PID)
+		root := fmt.Sprintf("/proc/%d/root", pid)
 		if err := bundle.SetUser(&p, root, x.User); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if x.Privileged {
 		if err := bundle.AllCapabilities(&p); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	e.sweepExecs(r.ID)
-	f, err := os.CreateTemp(e.dir(r.ID), execFile+"*.json")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	log := execLog(f.Name())
-	defer removeExec(f.Name())
-	// Held as long as this process lives: a sweep leaves the files alone.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
-		return 0, err
-	}
-	if err := json.NewEncoder(f).Encode(p); err != nil {
-		return 0, err
-	}
-	if p.User.Umask != nil {
-		// The runtime sets it for a container's first process only, and leaves others with ours.
-		defer unix.Umask(unix.Umask(int(*p.User.Umask)))
-	}
-	code := 0
-	err = e.joined(r.ID, execState(f.Name()), s.PID, config, func(runtime runc.Runtime) error {
-		var err error
-		if x.Detach {
-			return runtime.ExecDetached(ctx, r.ID, f.Name(), log, x.Streams)
-		}
-		code, err = runtime.Exec(ctx, r.ID, f.Name(), log, x.TTY, x.Streams)
-		return err
-	})
-	return code, err
+	return &p, nil
 }
 
 // joined does something with the runtime that joins the container's namespaces. Those that were
 // made for a container with a user namespace of its own, but not by it, are joined here, where we
-// may: see runc.Runtime.Without, which needs the directory dir.
-func (e *Engine) joined(id, dir string, pid int, config *rspec.Spec, do func(runc.Runtime) error) error {
+// may: see runc.Runtime.Without.
+func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Runtime) error) error {
 	var kinds, paths []string
-	if len(config.Linux.UIDMappings) > 0 {
+	if config.Linux != nil && len(config.Linux.UIDMappings) > 0 {
 		for _, ns := range config.Linux.Namespaces {
 			if kind := string(ns.Type); ns.Path != "" && e.Runtime.CanLeaveOut(kind) {
 				file := kind
@@ -123,9 +158,17 @@ func (e *Engine) joined(id, dir string, pid int, config *rspec.Spec, do func(run
 	if len(kinds) == 0 {
 		return do(e.Runtime)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	e.sweepExecs(id)
+	dir, err := os.MkdirTemp(e.dir(id), execState)
+	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(dir) // what stays goes with the next one
+	held, err := lock(dir, unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	runtime, err := e.Runtime.Without(id, dir, kinds)
 	if err != nil {
 		return err
@@ -133,35 +176,37 @@ func (e *Engine) joined(id, dir string, pid int, config *rspec.Spec, do func(run
 	return netns.Inside(paths, func() error { return do(runtime) })
 }
 
-// execFile is how the names of an exec's files in the container's directory begin: what it is
-// to run, in JSON, and beside it the runtime's log and a state of its own for the runtime.
-const execFile = "exec-"
+// execState is how the names of directories begin that have a state of their own for the runtime
+// of an exec. Each is locked as long as its process lives.
+const execState = "exec-"
 
-func execLog(file string) string   { return strings.TrimSuffix(file, ".json") + ".log" }
-func execState(file string) string { return strings.TrimSuffix(file, ".json") + ".state" }
-
-// removeExec removes the files of an exec; what stays goes with the next one.
-func removeExec(file string) {
-	_ = os.Remove(execLog(file))
-	_ = os.RemoveAll(execState(file))
-	_ = os.Remove(file)
+// sweepExecs removes what execs that were killed have left.
+func (e *Engine) sweepExecs(id string) {
+	old, _ := filepath.Glob(filepath.Join(e.dir(id), execState+"*"))
+	for _, path := range old {
+		st, err := os.Stat(path)
+		entries, rerr := os.ReadDir(path)
+		// An empty one may be about to be locked.
+		if err != nil || rerr != nil || len(entries) == 0 && time.Since(st.ModTime()) < time.Minute {
+			continue
+		}
+		if held, err := lock(path, unix.LOCK_EX); err == nil {
+			_ = os.RemoveAll(path) // the next one tries again
+			held.Close()
+		}
+	}
 }
 
-// sweepExecs removes the files of execs that were killed.
-func (e *Engine) sweepExecs(id string) {
-	old, _ := filepath.Glob(filepath.Join(e.dir(id), execFile+"*.json"))
-	for _, path := range old {
-		f, err := os.Open(path)
-		if err != nil {
-			continue // it has just ended
-		}
-		st, err := f.Stat()
-		// An empty one may be about to be locked.
-		if err == nil && (st.Size() > 0 || time.Since(st.ModTime()) > time.Minute) && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			removeExec(path)
-		}
-		f.Close()
+// lock locks a directory until the file is closed; it does not wait.
+func lock(dir string, how int) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
 	}
+	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
+	}
+	return f, nil
 }
 
 // OCI reads the OCI configuration of the container's last start.

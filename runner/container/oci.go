@@ -98,6 +98,9 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err := giveFiles(&in); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	if err := e.giveSecrets(*r, &in); err != nil {
+		return nil, err
+	}
 	config, warnings, err := bundle.Build(in)
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)

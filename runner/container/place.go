@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/podunit/podunit/runner/rootless"
 )
 
 // ElsewhereError is a container whose state lies in another runtime directory: what runs
@@ -15,6 +18,7 @@ import (
 type ElsewhereError struct {
 	Name   string // of the container
 	RunDir string // podunit's own, where it was made
+	Here   string // podunit's own now
 }
 
 func (e *ElsewhereError) Error() string {
@@ -23,6 +27,11 @@ func (e *ElsewhereError) Error() string {
 
 // Hint is the way out.
 func (e *ElsewhereError) Hint() string {
+	if strings.HasPrefix(e.Here, rootless.UnitsDir+"/") && strings.HasPrefix(e.RunDir, "/run/user/") {
+		uid := strings.Split(e.RunDir, "/")[3]
+		return fmt.Sprintf("a system unit with User= has run since, and %s is where this user's containers are from now on: "+
+			"systemctl --user restart of its unit moves it there, systemctl restart user@%s.service as root all of the user's", filepath.Dir(e.Here), uid)
+	}
 	return fmt.Sprintf("XDG_RUNTIME_DIR=%s in front of the command acts on it", filepath.Dir(e.RunDir))
 }
 
@@ -32,7 +41,7 @@ func (e *Engine) here(r Record) error {
 	if r.BootID != BootID() || !e.elsewhere(r.RunDir, r.ID) {
 		return nil
 	}
-	return &ElsewhereError{Name: r.Name, RunDir: r.RunDir}
+	return &ElsewhereError{Name: r.Name, RunDir: r.RunDir, Here: e.RunDir}
 }
 
 // elsewhere reports whether dir is another runtime directory of podunit's that has the
@@ -41,8 +50,14 @@ func (e *Engine) elsewhere(dir, id string) bool {
 	if dir == "" || dir == e.RunDir {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(dir, "containers", id))
-	return !errors.Is(err, fs.ErrNotExist)
+	there := &Engine{RunDir: dir}
+	if _, err := os.Stat(there.Dir(id)); errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	// A user's directory changes once, when the first system unit with User= is started: see
+	// find_run_dir. A container that has ended since then is nobody's any more.
+	s, err := there.Status(id)
+	return err != nil || s.StartedAt.IsZero() || s.PID != 0
 }
 
 // markedElsewhere reports whether a container is being made with another runtime directory.

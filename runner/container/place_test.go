@@ -8,7 +8,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -43,11 +46,39 @@ func TestElsewhere(t *testing.T) {
 	if err := e.here(old); err != nil {
 		t.Errorf("of an earlier boot nothing runs: %v", err)
 	}
+	if err := there.saveStatus(r.ID, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid()), StartedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.here(r); !errors.As(err, &elsewhere) {
+		t.Errorf("it runs there: %v", err)
+	}
+	if err := there.saveStatus(r.ID, Status{PID: os.Getpid(), StartTicks: 1, StartedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.here(r); err != nil {
+		t.Errorf("it has ended there: %v", err)
+	}
 	if err := os.RemoveAll(there.RunDir); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.here(r); err != nil {
 		t.Errorf("that directory is gone: %v", err)
+	}
+}
+
+// TestElsewhereHint names a way that leads there: XDG_RUNTIME_DIR, but not to the directory of
+// a login, which it does not choose once a system unit with User= has run.
+func TestElsewhereHint(t *testing.T) {
+	units, login := rootless.UnitsDir+"/1003/podunit", "/run/user/1003/podunit"
+	for _, c := range []struct{ here, there, want string }{
+		{units, login, "systemctl restart user@1003.service"},
+		{units, "/run/x/podunit", "XDG_RUNTIME_DIR=/run/x in front"},
+		{"/run/x/podunit", login, "XDG_RUNTIME_DIR=/run/user/1003 in front"},
+		{"/run/x/podunit", units, "XDG_RUNTIME_DIR=" + rootless.UnitsDir + "/1003 in front"},
+	} {
+		if h := (&ElsewhereError{RunDir: c.there, Here: c.here}).Hint(); !strings.Contains(h, c.want) {
+			t.Errorf("from %s to %s: %s", c.here, c.there, h)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
@@ -50,6 +51,8 @@ type Record struct {
 	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
 	Args      []string // the create command line without what is secret in it, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
+	// Health is how the container is checked; nil if it is not.
+	Health *health.Config `json:",omitempty"`
 	// AnonymousVolumes are removed with the container.
 	AnonymousVolumes []string `json:",omitempty"`
 	// Mounts of named and anonymous volumes: destination to volume name.
@@ -65,6 +68,8 @@ const (
 	Running State = "running"
 	Paused  State = "paused"
 	Exited  State = "exited"
+	// Stopping is one that runs and was asked to stop.
+	Stopping State = "stopping"
 )
 
 // Status is what is true of a container since its last start. It is gone after a
@@ -145,6 +150,9 @@ func (e *Engine) exitPath(id string) (string, error) {
 	}
 	return filepath.Join(dir, "podunit-exit.json"), nil
 }
+
+// HealthFiles are the files with the container's health.
+func (e *Engine) HealthFiles(id string) health.Files { return health.Files{Dir: e.dir(id)} }
 
 // Exit reads how the container ended last; nil if it never did.
 func (e *Engine) Exit(id string) (*Exit, error) {

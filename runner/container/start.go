@@ -77,7 +77,7 @@ type start struct {
 	helper   *helper.Running  // what runs beside it, if anything does
 	label    labels
 	rootfs   string
-	config   []byte // the OCI configuration
+	config   runc.Config
 	status   Status
 	code     int // how a container that was attached has ended
 }
@@ -95,6 +95,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	}
 	if !l.New { // after a reboot it is gone
 		if err := e.makeDirs(l.Record.ID); err != nil {
+			return 0, err
+		}
+		if err := e.forgetStopped(l.Record.ID); err != nil {
 			return 0, err
 		}
 	}
@@ -203,13 +206,19 @@ func (s *start) unmountRootfs(context.Context) error {
 	return err
 }
 
-// configure makes the OCI configuration as the runtime reads it.
+// configure makes the OCI configuration as the runtime reads it, and as it may lie in a file.
 func (s *start) configure(ctx context.Context) error {
 	spec, err := s.oci(ctx)
 	if err != nil {
 		return err
 	}
-	s.config, err = json.Marshal(spec)
+	if s.config.Read, err = json.Marshal(spec); err != nil {
+		return err
+	}
+	s.config.Kept = s.config.Read
+	if less := masked(spec, s.ask.Record.Spec.Secrets); less != spec {
+		s.config.Kept, err = json.Marshal(less)
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -68,6 +69,9 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 		return err
 	}
 	defer p.Close()
+	if err := e.noteStopping(r.ID, s.StartTicks); err != nil {
+		return err
+	}
 	if err := cgroup.Thaw(s.Cgroup); err != nil {
 		return err
 	}
@@ -79,11 +83,19 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 		if p.Wait(ctx, timeout) {
 			return nil
 		}
+		if ctx.Err() == nil && e.Warn != nil {
+			e.Warn(LateWarning(r, timeout))
+		}
 	}
 	if err := p.Kill(); err != nil {
 		return fmt.Errorf("kill container %s, first process %d: %w", r.Name, s.PID, err)
 	}
 	return nil
+}
+
+// LateWarning says that a container did not end in the time that it had, and is killed.
+func LateWarning(r Record, d time.Duration) string {
+	return fmt.Sprintf("container %s did not end within %s of %s, and gets SIGKILL", r.Name, d, unix.SignalName(r.StopSignal()))
 }
 
 // Kill sends a signal to the container's first process.
@@ -129,6 +141,9 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
+// ErrRunning says that a container which is to be removed runs.
+var ErrRunning = errors.New("is running")
+
 // Remove takes the container away: stopped if force is set and it runs, its layer, its
 // runtime files and, if volumes is set or it was made with --rm, its anonymous
 // volumes. The caller holds the lock of its name, and drops it unless the name gets another
@@ -142,7 +157,7 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 		return err
 	}
 	if s.PID != 0 && !force {
-		return fmt.Errorf("container %s is running: stop it first, or use --force", r.Name)
+		return fmt.Errorf("container %s %w: stop it first, or use --force", r.Name, ErrRunning)
 	}
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err
@@ -169,6 +184,7 @@ func (e *Engine) Release(ctx context.Context, r Record) error {
 	drain(ctx, s)
 	// In the process that mounted it; elsewhere it is a directory like any other.
 	_ = unix.Unmount(filepath.Join(e.dir(r.ID), "sys"), unix.MNT_DETACH)
+	_ = secret.Remove(e.secretDir(r.ID))
 	errs = append(errs, network.Release(e.dir(r.ID)))
 	step.Crash("network released")
 	if s.Cgroup != "" {

@@ -56,7 +56,7 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 // TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
 func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nHealthCmd=true\n"))
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nUserNS=auto\n"))
 	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
 	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
 		t.Errorf("%v", list)

@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
+	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
@@ -45,6 +46,7 @@ func others() []cli.Verb {
 		{Name: "pull", New: image.NewPull},
 		{Name: "quadlet", New: quadlet.New, Plain: true},
 		{Name: "rmi", New: image.NewRmi},
+		{Name: "secret", New: secret.New},
 		{Name: "tag", New: image.NewTag},
 		{Name: "unshare", New: system.NewUnshare},
 		{Name: "untag", New: image.NewUntag},

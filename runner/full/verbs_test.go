@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +18,9 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/spf13/pflag"
 )
 
 func TestVerbsOfOthers(t *testing.T) {
@@ -40,6 +45,75 @@ func TestVerbsOfOthers(t *testing.T) {
 		e := &cli.Env{Program: program(), Stdout: &stderr, Stderr: &stderr, Lookup: func(string) (string, bool) { return "", false }}
 		if code := cli.Run(context.Background(), e, strings.Fields(line)); code != cli.ExitRunner || !strings.HasPrefix(stderr.String(), "podunit: error: "+want) {
 			t.Errorf("%s: exit status %d\n%s\nwant %s", line, code, &stderr, want)
+		}
+	}
+}
+
+// TestTheShellIsOffered no files where none are meant.
+func TestTheShellIsOffered(t *testing.T) {
+	for line, want := range map[string]string{
+		"run --network":           "pasta none host container: ns: :4",
+		"run --pull":              "always missing newer never :4",
+		"run --restart":           "no on-failure always unless-stopped :4",
+		"pod create --restart":    "no on-failure always unless-stopped :4",
+		"kill -s":                 "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH :4",
+		"run --stop-signal":       "HUP INT QUIT KILL USR1 USR2 TERM WINCH :4",
+		"run --name":              ":4",
+		"run --hostname":          ":4",
+		"run --env":               ":4",
+		"stop --time":             ":4",
+		"run --env-file":          ":0",
+		"run --volume":            ":0",
+		"run --cidfile":           ":0",
+		"rm --cidfile":            ":0",
+		"pull --policy":           "always missing newer never :4",
+		"pull --authfile":         ":0",
+		"inspect --type":          "all container image pod volume :4",
+		"run localhost/a":         ":0",
+		"create localhost/a true": ":0",
+		"exec web":                ":0",
+	} {
+		var out, stderr bytes.Buffer
+		e := &cli.Env{Program: program(), Stdout: &out, Stderr: &stderr, Lookup: func(string) (string, bool) { return "", false }}
+		words := append([]string{"__completeNoDesc"}, append(strings.Fields(line), "")...)
+		if code := cli.Run(context.Background(), e, words); code != 0 || strings.Join(strings.Fields(out.String()), " ") != want {
+			t.Errorf("%s: status %d, got %s\nwant %s\n%s", line, code, strings.Fields(out.String()), want, &stderr)
+		}
+	}
+}
+
+// TestWhatTheShellIsOfferedIsTaken: the parser takes each value that is whole.
+func TestWhatTheShellIsOfferedIsTaken(t *testing.T) {
+	for _, flag := range []string{
+		"--cgroups", "--health-on-failure", "--image-volume", "--ipc", "--log-driver", "--network", "--pid", "--pull", "--restart", "--sdnotify",
+		"--stop-signal", "--systemd", "--userns", "--uts",
+	} {
+		var out bytes.Buffer
+		e := &cli.Env{Program: program(), Stdout: &out, Stderr: &out, Lookup: func(string) (string, bool) { return "", false }}
+		if code := cli.Run(context.Background(), e, []string{"__completeNoDesc", "run", flag, ""}); code != 0 {
+			t.Fatalf("%s: %s", flag, &out)
+		}
+		offered := 0
+		for value := range strings.FieldsSeq(out.String()) {
+			if strings.HasPrefix(value, ":") || strings.HasSuffix(value, ":") || value == "Completion" {
+				if value == "Completion" {
+					break
+				}
+				continue
+			}
+			offered++
+			set := pflag.NewFlagSet("run", pflag.ContinueOnError)
+			flags := spec.ContainerFlags(set)
+			if err := set.Parse([]string{flag, value, "localhost/a"}); err != nil {
+				t.Errorf("%s %s: %v", flag, value, err)
+				continue
+			}
+			if _, err := flags.Container(set.Args(), spec.Host{}); err != nil && !errors.As(err, new(*spec.NotBuilt)) {
+				t.Errorf("%s %s: %v", flag, value, err)
+			}
+		}
+		if offered == 0 {
+			t.Errorf("%s: nothing is offered: %s", flag, &out)
 		}
 	}
 }
@@ -153,5 +227,16 @@ func TestPlainVerbs(t *testing.T) {
 	slices.Sort(inGo)
 	if !slices.Equal(inC, inGo) {
 		t.Errorf("in C %q, in Go %q", inC, inGo)
+	}
+}
+
+// TestUnitsDir: the directory that the generator has made for a unit's user is where the
+// runner looks.
+func TestUnitsDir(t *testing.T) {
+	in := quadlet.Input{Path: "/q/a.container", Dir: "/q"}
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\n[Service]\nUser=1234\n"))
+	out, _ := convert.Generate([]quadlet.Input{in}, convert.Options{})
+	if want := "\nRuntimeDirectory=" + filepath.Base(rootless.UnitsDir) + "/1234\n"; filepath.Dir(rootless.UnitsDir) != "/run" || !strings.Contains(string(out.Units[0].Text), want) {
+		t.Errorf("the runner looks in %s; want %q in\n%s", rootless.UnitsDir, want, out.Units[0].Text)
 	}
 }

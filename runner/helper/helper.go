@@ -2,8 +2,9 @@
 
 // Package helper has the small programs beside a container: podunit-log copies its lines to
 // the journal, passes on what it says to the service manager and notices that its network has
-// ended (log.c, relay.c), podunit-infra holds the namespaces of a pod (infra.c), and
-// podunit-gate lets a container begin (gate.c). They are written in C and live in this binary:
+// ended (log.c, relay.c), podunit-infra holds the namespaces of a pod (infra.c), podunit-gate
+// lets a container begin (gate.c), and podunit-clock has its health checks run where no service
+// manager does (clock.c). They are written in C and live in this binary:
 // executed under their names, it never starts the Go runtime. What each holds is counted
 // against the unit that it is in, and is no more than a program such as cat(1) holds.
 package helper
@@ -53,6 +54,16 @@ const (
 // process waits at the FIFO; if that is empty, the command start lets it begin.
 func Gate(fifo string, latch *os.File, env []string, start ...string) *exec.Cmd {
 	return command("podunit-gate", append([]string{fifo}, start...), env, latch)
+}
+
+// Clock is a process that executes program healthcheck run --clock id, with the environment env
+// and where it is itself, at first after a pause and then as often as that says, until the
+// container's first process ends. Faults of the runs go to our standard error.
+func Clock(pid int, first time.Duration, program, id string, env []string) *exec.Cmd {
+	args := []string{strconv.Itoa(pid), strconv.FormatInt(first.Milliseconds(), 10), program, id}
+	cmd := command("podunit-clock", args, env)
+	cmd.Stderr = os.Stderr
+	return cmd
 }
 
 // Log is what runs beside a container that runs on its own; its name is that of its first

@@ -509,9 +509,15 @@ func (p *Printer) label(s Source) string {
 // ParseTime reads a point in time: RFC 3339, its date or local forms, seconds
 // since 1970 with or without a fraction, or a duration before now such as 10m.
 // Source: podman-logs(1), --since.
-func ParseTime(s string, now time.Time) (time.Time, error) {
+func ParseTime(s string, now time.Time) (time.Time, error) { return parseTime(s, now, -1) }
+
+// ParseEnd is ParseTime for the end of what is to be read: there a duration counts from now on.
+// Source: podman-logs(1), --until.
+func ParseEnd(s string, now time.Time) (time.Time, error) { return parseTime(s, now, 1) }
+
+func parseTime(s string, now time.Time, sign time.Duration) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil && s != "0" {
-		return now.Add(-d), nil
+		return now.Add(sign * d), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02Z07:00"} {
 		if t, err := time.Parse(layout, s); err == nil {
@@ -526,5 +532,5 @@ func ParseTime(s string, now time.Time) (time.Time, error) {
 	if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < 1e12 {
 		return time.UnixMicro(int64(f * 1e6)), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no time; write 2006-01-02T15:04:05, seconds since 1970, or 10m for ten minutes ago", s)
+	return time.Time{}, fmt.Errorf("%q is no time; write 2006-01-02T15:04:05, seconds since 1970, or 10m for ten minutes before now, after it for an end", s)
 }

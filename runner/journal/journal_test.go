@@ -249,6 +249,11 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", s, got.In(zone).Format(time.RFC3339Nano), err, want)
 		}
 	}
+	for s, want := range map[string]string{"10m": "2026-03-04T12:10:00+01:00", "-10m": "2026-03-04T11:50:00+01:00", "2026-03-04": "2026-03-04T00:00:00+01:00"} {
+		if got, err := ParseEnd(s, now); err != nil || got.In(zone).Format(time.RFC3339Nano) != want {
+			t.Errorf("end %s: %v, %v; want %s", s, got, err, want)
+		}
+	}
 	if _, err := ParseTime("yesterday", now); err == nil {
 		t.Error("yesterday is a time")
 	}

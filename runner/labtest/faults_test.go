@@ -17,7 +17,7 @@ const (
 	works = run + "echo it works"
 	// dave is a login without a service manager: what cron, sudo and su without PAM leave.
 	dave = "setpriv --reuid dave --regid dave --init-groups env -i -C /home/dave HOME=/home/dave USER=dave PATH=/usr/bin:/bin "
-	// hold has a unit that needs the directory for runtime state of dave's, who never logs in.
+	// hold is a unit that has the directory made which a login of dave's would make, who never logs in.
 	hold = "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity"
 	// unit starts one and shows what its user would look at.
 	unit = hinted + "systemctl --user start one 2>&1; hinted one; "
@@ -71,10 +71,10 @@ var faults = []struct {
 	{
 		name: "no directory for runtime state", set: "systemctl stop user@1003 user-runtime-dir@1003; mkdir -m 777 /tmp/podunit-run-1003", unset: "rmdir /tmp/podunit-run-1003",
 		user: "root", script: dave + works, status: 125,
-		want: []string{"error: no directory for runtime state: /run/user/1003 is not there\n", "hint: a login makes it; for one who does not log in, as root: loginctl enable-linger dave, or in a system unit Requires=user-runtime-dir@1003.service"},
+		want: []string{"error: no directory for runtime state: /run/user/1003 is not there\n", "hint: a login makes it; for one who does not log in, as root: loginctl enable-linger dave, or in a system unit RuntimeDirectory=podunit-user/1003"},
 	},
 	{
-		// What a system unit with User=dave has.
+		// What is there of a login of dave's, without its service manager.
 		name: "no service manager", set: hold,
 		user: "root", script: dave + works,
 		want: []string{"it works", "warning: no cgroup of its own: the user's service manager cannot be reached"},

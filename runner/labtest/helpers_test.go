@@ -197,6 +197,6 @@ func TestLabPodStop(t *testing.T) {
 		t.Errorf("the unit of a container with a day to stop waits for %s", got)
 	}
 	l.MustRun("alice", "podunit pod create --restart=on-failure -p 8600:80 --name bad; "+
-		`perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 8600, Listen => 1) or die $!; sleep 1000' & sleep 0.5; podunit pod start bad && exit 1; podunit pod rm -f -t 0 bad; kill %1; sleep 2; `+
+		`perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 8600, Listen => 1) or die $!; sleep 1000' & until ss -Htln sport = :8600 | grep -q .; do sleep 0.1; done; podunit pod start bad && exit 1; podunit pod rm -f -t 0 bad; kill %1; sleep 2; `+
 		"! systemctl --user list-units --all --plain --no-legend 'bad*' | grep . && ! podunit pod exists bad")
 }

@@ -31,7 +31,7 @@ func TestLabWhole(t *testing.T) {
 			if got := l.MustRun(user, "podunit run --rm --network none some/where:1 env; podunit images -q"); strings.Contains(got, "PODUNIT") {
 				t.Errorf("the container is told how it was started:\n%s", got)
 			}
-			if got := l.MustRun(user, "podunit __complete start '' 2>&1; podunit --log-level error ps --format '{{.Names}}'"); strings.Count(got, "systemd-w") != 2 {
+			if got := l.MustRun(user, "podunit __complete stop '' 2>&1; podunit --log-level error ps --format '{{.Names}}'"); strings.Count(got, "systemd-w") != 2 {
 				t.Errorf("the container is not offered and listed:\n%s", got)
 			}
 			// A service made by the whole program is started by the other.

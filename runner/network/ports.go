@@ -181,6 +181,9 @@ func bind(ip netip.Addr, port uint16, protocol string, got *uint16) error {
 	return nil
 }
 
+// ErrPortInUse is what every PortInUseError is.
+var ErrPortInUse = errors.New("the port is already in use")
+
 // PortInUseError says that a port of the host has an owner already.
 type PortInUseError struct {
 	IP       netip.Addr // invalid for all addresses
@@ -190,15 +193,18 @@ type PortInUseError struct {
 }
 
 func (e PortInUseError) Error() string {
-	s := fmt.Sprintf("publish port %d/%s: the port is already in use", e.Port, e.Protocol)
+	s := fmt.Sprintf("publish port %d/%s: %v", e.Port, e.Protocol, ErrPortInUse)
 	if e.IP.IsValid() {
-		s = fmt.Sprintf("publish port %s/%s: the port is already in use", netip.AddrPortFrom(e.IP, e.Port), e.Protocol)
+		s = fmt.Sprintf("publish port %s/%s: %v", netip.AddrPortFrom(e.IP, e.Port), e.Protocol, ErrPortInUse)
 	}
 	if e.Holder != "" {
 		s += " by " + e.Holder
 	}
 	return s
 }
+
+// Is tells what it is.
+func (PortInUseError) Is(target error) bool { return target == ErrPortInUse }
 
 // Hint is the way out.
 func (e PortInUseError) Hint() string {

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutSignals starts a program that hears no signal but SIGTERM and SIGKILL: systemctl kill sends
-// to all processes of a unit what is meant for the container. pasta would end of SIGQUIT, for which it
+// withoutSignals starts a program that hears no signal but SIGTERM, SIGCHLD and SIGKILL: systemctl kill
+// sends to all processes of a unit what is meant for the container. pasta would end of SIGQUIT, for which it
 // sets a handler; it leaves alone which signals are blocked. SIGTERM is how systemd ends what is left
-// of a unit, and it would wait long for a program that does not hear it.
+// of a unit, and it would wait long for a program that does not hear it. SIGCHLD tells pasta that a
+// process it made to act inside the namespace has ended; those that it is not told of stay as zombies.
 func withoutSignals(start func() error) error {
 	// The thread that forks hands its mask on.
 	runtime.LockOSThread()
@@ -22,7 +23,7 @@ func withoutSignals(start func() error) error {
 	for i := range deaf.Val {
 		deaf.Val[i] = math.MaxUint64
 	}
-	deaf.Val[0] &^= 1 << (unix.SIGTERM - 1)
+	deaf.Val[0] &^= 1<<(unix.SIGTERM-1) | 1<<(unix.SIGCHLD-1)
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &deaf, &before); err != nil {
 		return fmt.Errorf("block signals: %w", err)
 	}

@@ -3,7 +3,12 @@
 package network
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +25,13 @@ func TestWithoutSignals(t *testing.T) {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatalf("%s has ended it: %v", sig, err)
 		}
+	}
+	// pasta has a handler, which takes leave of its children.
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	_, line, _ := strings.Cut(string(status), "SigBlk:\t")
+	blocked, perr := strconv.ParseUint(strings.SplitN(line, "\n", 2)[0], 16, 64)
+	if err := errors.Join(err, perr); err != nil || blocked&(1<<(unix.SIGCHLD-1)) != 0 || blocked&(1<<(unix.SIGQUIT-1)) == 0 {
+		t.Errorf("it blocks %x, %v", blocked, err)
 	}
 	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -40,6 +40,9 @@ func TestView(t *testing.T) {
 	if seen == dir || filepath.Dir(seen) != viewed {
 		t.Fatalf("AppArmor would not let pasta into %s", seen)
 	}
+	if units := "/run/podunit-user/1003/podunit/net/0123abc"; filepath.Dir(seenDir(units)) != viewed {
+		t.Errorf("AppArmor would not let pasta into %s", units)
+	}
 	if err := inView(dir, func() error {
 		return exec.Command("sh", "-c", "echo 7 >"+filepath.Join(seen, "pid")).Run()
 	}); err != nil {

@@ -351,7 +351,44 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 	return errors.Join(all...)
 }
 
-// Remove takes the pod away, with its containers if force is set.
+// RunningError says that containers of a pod that is to be removed run.
+type RunningError struct {
+	Name       string
+	Containers []string // names
+}
+
+func (e RunningError) Error() string {
+	return fmt.Sprintf("pod %s: %s runs", e.Name, strings.Join(e.Containers, ", "))
+}
+
+// Hint is the way out.
+func (e RunningError) Hint() string { return "podunit pod stop " + e.Name + ", or --force" }
+
+// running names those of containers that run.
+func (e *Engine) running(members []container.Record) ([]string, error) {
+	var names []string
+	for _, m := range members {
+		s, err := e.Containers.Status(m.ID)
+		if err != nil {
+			return nil, err
+		}
+		if s.PID != 0 {
+			names = append(names, m.Name)
+		}
+	}
+	return names, nil
+}
+
+// Running names the containers of a pod that run.
+func (e *Engine) Running(r Record) ([]string, error) {
+	members, err := e.Members(r)
+	if err != nil {
+		return nil, err
+	}
+	return e.running(members)
+}
+
+// Remove takes the pod away, with its containers; force counts for those that run.
 func (e *Engine) Remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
 	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
@@ -369,8 +406,14 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if err != nil {
 		return err
 	}
-	if !force && (len(members) > 0 || e.Status(r).InfraPID != 0) {
-		return fmt.Errorf("pod %s has %d containers or is running: stop it first, or use --force", r.Name, len(members))
+	if !force {
+		running, err := e.running(members)
+		if err != nil {
+			return err
+		}
+		if len(running) > 0 {
+			return RunningError{Name: r.Name, Containers: running}
+		}
 	}
 	if err := e.stop(ctx, r, timeout); err != nil {
 		return err

@@ -22,3 +22,20 @@ func TestConfinement(t *testing.T) {
 		}
 	}
 }
+
+// TestTheHintOfWhoIsConfined: whatever it is that fails first.
+func TestTheHintOfWhoIsConfined(t *testing.T) {
+	for _, p := range []Problem{NoRunDir, IDMapRefused, UserNSRefused, MountNSRefused} {
+		i := Identity{UID: 1000, Problem: p, Detail: "not permitted"}
+		if got := i.hint("PrivateUsers="); !strings.HasPrefix(got, "the [Service] section has PrivateUsers=") {
+			t.Errorf("problem %d: %q", p, got)
+		}
+		if got := i.hint(""); strings.Contains(got, "[Service] section") {
+			t.Errorf("problem %d of who is free: %q", p, got)
+		}
+	}
+	i := Identity{UID: 1000, Problem: Filtered, Detail: "mount(2)"}
+	if got := i.Error().Error() + i.hint(""); !strings.Contains(got, "mount(2)") || !strings.Contains(got, "SystemCallFilter=") {
+		t.Errorf("%q", got)
+	}
+}

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,10 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,30 +83,64 @@ static int is_own_dir(const char *path)
 }
 
 /*
- * The directory for runtime state: XDG_RUNTIME_DIR, and where a login or the unit
- * user-runtime-dir@UID.service made it, if the variable got lost (su, cron, a system unit
- * with User=). A user has one, whoever asks. There is no other one to fall back to: in /tmp
- * a stranger could be first, and the containers of a user who then logs in would be in two
- * worlds.
+ * Whether out is the directory that the system's manager has made for those system units
+ * that run as this user. 0 where there is none, and -1 where something else is in its place.
+ * /run is root's, but a container's may not be: so the parent is judged, too, and all of it
+ * by descriptors.
+ */
+static int is_units_dir(const char *out)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	struct stat st;
+	int parent, fd, ours;
+
+	parent = open(PODUNIT_UNITS_DIR, flags);
+	if (parent < 0)
+		return errno == ENOENT ? 0 : -1;
+	ours = fstat(parent, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 022);
+	fd = openat(parent, strrchr(out, '/') + 1, flags);
+	close(parent);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	ours = ours && fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 022);
+	close(fd);
+	return ours ? 1 : -1;
+}
+
+/*
+ * The directory for runtime state. A user has one, whoever asks:
+ * - an XDG_RUNTIME_DIR that is not the one of a login, where somebody has chosen one;
+ * - /run/podunit-user/UID, which is there as soon as a system unit with User= has run. The
+ *   system's manager makes it, and it stays until the machine stops: a login does not make
+ *   it, and no end of a login takes it away from under the containers;
+ * - the one of a login, /run/user/UID, also if the variable got lost (su, cron).
+ * There is no other one to fall back to: in /tmp a stranger could be first.
  */
 static int find_run_dir(void)
 {
 	char *const out = podunit_identity.run_dir;
 	const size_t size = sizeof podunit_identity.run_dir;
-	const char *dir;
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	char login[64];
 
 	if (geteuid() == 0) {
 		snprintf(out, size, "/run");
 		return 0;
 	}
-	dir = getenv("XDG_RUNTIME_DIR");
-	if (dir && dir[0] == '/' && strlen(dir) < size && is_own_dir(dir)) {
+	snprintf(login, sizeof login, "/run/user/%u", geteuid());
+	if (dir && dir[0] == '/' && strlen(dir) < size && strcmp(dir, login) && is_own_dir(dir)) {
 		snprintf(out, size, "%s", dir);
 		return 0;
 	}
-	snprintf(out, size, "/run/user/%u", geteuid());
-	if (is_own_dir(out))
+	snprintf(out, size, PODUNIT_UNITS_DIR "/%u", geteuid());
+	switch (is_units_dir(out)) {
+	case 1:
 		return 0;
+	case 0:
+		snprintf(out, size, "%s", login);
+		if (is_own_dir(out))
+			return 0;
+	}
 	fail(PODUNIT_NO_RUN_DIR, "%s is %s", out, access(out, F_OK) < 0 ? "not there" : "no directory of this user's alone");
 	out[0] = 0;
 	return -1;
@@ -538,6 +576,42 @@ static int executed_by_manager(void)
 /* Defined by the runner, whatever its file is called; not by other programs, test binaries above all. */
 extern const char podunit_is_runner __attribute__((weak));
 
+/*
+ * SystemCallFilter= of a user's service kills who makes a call that it does not list, and those of
+ * the usual lists lack what no container starts without. Nobody would say why we died, so a child
+ * tries. Such a service has no_new_privs: others pay nothing for this.
+ */
+static int filtered(void)
+{
+	static const struct {
+		const char *name;
+		long number;
+	} calls[] = {
+		{ "mount", SYS_mount }, { "umount2", SYS_umount2 }, { "unshare", SYS_unshare },
+		{ "setns", SYS_setns }, { "pivot_root", SYS_pivot_root },
+	};
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2)
+		return 0;
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+		const pid_t child = fork();
+		int status = 0;
+
+		if (child == 0) {
+			setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+			syscall(calls[i].number, 0, 0, 0, 0, 0); /* it fails, and changes nothing */
+			_exit(0);
+		}
+		while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+			;
+		if (child > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+			fail(PODUNIT_FILTERED, "%s(2)", calls[i].name);
+			return 1;
+		}
+	}
+	return 0;
+}
+
 __attribute__((constructor)) static void enter(int argc, char **argv)
 {
 	const char *base;
@@ -565,7 +639,7 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 		return;
 	if (nothing_to_remove(argc, argv))
 		_exit(0);
-	if (geteuid() != 0 && enter_userns() < 0)
+	if (geteuid() != 0 && (filtered() || enter_userns() < 0))
 		return;
 	/* Mounts made here stay here, and go with the last process that holds them. */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {

@@ -9,6 +9,7 @@
 
 #define PODUNIT_PATH 256
 #define PODUNIT_DETAIL 1024
+#define PODUNIT_UNITS_DIR "/run/podunit-user" /* where system units with User= have a directory for each user */
 #define PODUNIT_HANDED "PODUNIT_HANDED" /* UID GID USERNS RUNDIR, see enter.c */
 
 enum podunit_problem {
@@ -18,7 +19,8 @@ enum podunit_problem {
 	PODUNIT_NO_NEWIDMAP,    /* newuidmap(1) or newgidmap(1) is not installed */
 	PODUNIT_IDMAP_REFUSED,  /* newuidmap(1) or newgidmap(1) said no */
 	PODUNIT_USERNS_REFUSED, /* the kernel refuses a user namespace */
-	PODUNIT_MOUNTNS_REFUSED /* the kernel refuses a mount namespace */
+	PODUNIT_MOUNTNS_REFUSED, /* the kernel refuses a mount namespace */
+	PODUNIT_FILTERED        /* a filter of system calls would kill us */
 };
 
 struct podunit_identity {

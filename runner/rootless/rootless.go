@@ -36,12 +36,13 @@ const (
 	IDMapRefused   Problem = C.PODUNIT_IDMAP_REFUSED
 	UserNSRefused  Problem = C.PODUNIT_USERNS_REFUSED
 	MountNSRefused Problem = C.PODUNIT_MOUNTNS_REFUSED
+	Filtered       Problem = C.PODUNIT_FILTERED
 )
 
 // Identity is the user for whom podunit runs, as the host sees it.
 type Identity struct {
 	UID, GID int    // effective ids on the host, before any namespace
-	RunDir   string // where runtime state goes: $XDG_RUNTIME_DIR, /run for root
+	RunDir   string // where runtime state goes, see find_run_dir in enter.c; /run for root
 	Entered  bool   // inside the namespaces; false for verbs that need none
 	Problem  Problem
 	Detail   string // what the kernel or the tool said, for Problem
@@ -79,9 +80,9 @@ func Enter() Identity {
 		Detail:  C.GoString(&c.detail[0]),
 		userns:  uint64(c.userns),
 	}
-	if id.Entered && id.Rootless() && os.Getenv("XDG_RUNTIME_DIR") != id.RunDir {
+	if id.Entered && id.Rootless() && !ownDir(os.Getenv("XDG_RUNTIME_DIR")) {
 		// Lost on the way, or no directory of ours: the libraries would make one in
-		// /tmp, or give up.
+		// /tmp, or give up. One of a login stays: what a login to a registry left is there.
 		os.Setenv("XDG_RUNTIME_DIR", id.RunDir)
 	}
 	if id.Entered && id.Rootless() {
@@ -91,6 +92,18 @@ func Enter() Identity {
 	}
 	return id
 }
+
+// ownDir reports whether path is a directory of ours in which nobody else can write, as
+// is_own_dir in enter.c judges it.
+func ownDir(path string) bool {
+	var st syscall.Stat_t
+	return filepath.IsAbs(path) && syscall.Lstat(path, &st) == nil &&
+		st.Mode&syscall.S_IFMT == syscall.S_IFDIR && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
+}
+
+// UnitsDir has a directory for the runtime state of each user for whom system units with
+// User= have run. The system's manager makes them: RuntimeDirectory= in systemd.exec(5).
+const UnitsDir = C.PODUNIT_UNITS_DIR
 
 // Error describes the problem in one line, or is nil when there is none.
 func (i Identity) Error() error {
@@ -109,23 +122,34 @@ func (i Identity) Error() error {
 		return fmt.Errorf("the kernel refuses a user namespace: %s", i.Detail)
 	case MountNSRefused:
 		return fmt.Errorf("the kernel refuses a mount namespace: %s", i.Detail)
+	case Filtered:
+		return fmt.Errorf("a filter of system calls kills who makes %s, and no container starts without it", i.Detail)
 	}
 	return fmt.Errorf("unknown problem %d: %s", i.Problem, i.Detail)
 }
 
 // Hint is the way out of Problem.
-func (i Identity) Hint() string {
+func (i Identity) Hint() string { return i.hint(confined()) }
+
+// hint is Hint where the keys of systemd that confine this process are known.
+func (i Identity) hint(keys string) string {
+	switch i.Problem {
+	case Filtered:
+		return "the [Service] section has SystemCallFilter=: remove it, since with it newuidmap gets no rights either; podunit check names the line"
+	case NoRunDir, IDMapRefused, UserNSRefused, MountNSRefused:
+		if keys != "" && i.Rootless() {
+			return "the [Service] section has " + keys + ": no container can start with it, remove it; podunit check names the line"
+		}
+	}
 	switch i.Problem {
 	case NoRunDir:
-		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit Requires=user-runtime-dir@%d.service and the same After=, which a Quadlet file with User= gets", i.name(), i.UID)
+		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit RuntimeDirectory=%s/%d and RuntimeDirectoryPreserve=yes, which a Quadlet file with User= gets",
+			i.name(), filepath.Base(UnitsDir), i.UID)
 	case NoSubID:
 		first := freeID("/etc/subuid", "/etc/subgid")
 		ids := fmt.Sprintf("%d-%d", first, first+rangeSize-1)
 		return fmt.Sprintf("as root: usermod --add-subuids %s --add-subgids %s %s", ids, ids, i.name())
 	case IDMapRefused:
-		if keys := confined(); keys != "" {
-			return "the [Service] section has " + keys + ": no container can start with it, remove it; podunit check names the line"
-		}
 		if strings.Contains(i.Detail, "not permitted") {
 			return "newuidmap and newgidmap must be setuid root: apt install --reinstall uidmap"
 		}

@@ -48,6 +48,8 @@ func TestRunDir(t *testing.T) {
 	}
 	const prepare = "mount --make-rprivate / && mount -t tmpfs run /run && mount -t tmpfs tmp /tmp && mkdir -m 755 /run/user && "
 	const missing = int(NoRunDir)
+	const units = "install -d /run/podunit-user; install -d -o 12345 -m 700 /run/podunit-user/12345"
+	strange := fmt.Sprintf("|%d|/run/podunit-user/12345 is no directory of this user's alone", missing)
 	for name, c := range map[string]struct{ script, run, verb, want string }{
 		"after a login":         {"install -d -o 12345 -m 700 /run/user/12345", "XDG_RUNTIME_DIR=/run/user/12345", "version", "/run/user/12345|0|"},
 		"without its variable":  {"install -d -o 12345 -m 700 /run/user/12345", "", "version", "/run/user/12345|0|"},
@@ -58,6 +60,17 @@ func TestRunDir(t *testing.T) {
 		"a link":                {"install -d -o 12345 /run/x; ln -s /run/x /run/user/12345", "", "ps", fmt.Sprintf("|%d|/run/user/12345 is no directory of this user's alone", missing)},
 		"never logged in":       {"mkdir -m 777 /tmp/podunit-run-12345; chown 12345 /tmp/podunit-run-12345", "", "ps", fmt.Sprintf("|%d|/run/user/12345 is not there", missing)},
 		"nor needed":            {"true", "", "version", "|0|"},
+		// A system unit with User= has run, by install -d in the place of the system's manager.
+		"of a system unit":            {units, "", "version", "/run/podunit-user/12345|0|"},
+		"and after a login":           {units + "; install -d -o 12345 -m 700 /run/user/12345", "XDG_RUNTIME_DIR=/run/user/12345", "version", "/run/podunit-user/12345|0|"},
+		"and one of its own":          {units + "; install -d -o 12345 -m 700 /run/x", "XDG_RUNTIME_DIR=/run/x", "version", "/run/x|0|"},
+		"of somebody else's unit":     {"install -d /run/podunit-user; install -d -o 7 -m 700 /run/podunit-user/7; install -d -o 12345 -m 700 /run/user/12345", "", "version", "/run/user/12345|0|"},
+		"others write in the unit's":  {units + "; chmod 777 /run/podunit-user/12345; install -d -o 12345 -m 700 /run/user/12345", "", "ps", strange},
+		"a link for the unit's":       {"install -d /run/podunit-user; install -d -o 12345 -m 700 /run/user/12345; ln -s /run/user/12345 /run/podunit-user/12345", "", "ps", strange},
+		"a stranger's for the unit's": {"install -d /run/podunit-user; install -d -o 7 -m 755 /run/podunit-user/12345", "", "ps", strange},
+		"a stranger's parent":         {units + "; chown 7 /run/podunit-user", "", "ps", strange},
+		"a parent for all":            {units + "; chmod 1777 /run/podunit-user", "", "ps", strange},
+		"a link for the parent":       {"install -d /run/y; install -d -o 12345 -m 700 /run/y/12345; ln -s y /run/podunit-user", "", "ps", strange},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The program is out of sight once /tmp is mounted over, but for its descriptor.

@@ -33,7 +33,8 @@ type Creation struct {
 	// nil for other runtimes, which may want a file of some size.
 	feed    *os.File
 	started chan error
-	fed     []byte // the configuration, once it was handed over
+	fed     bool   // the configuration is the runtime's
+	kept    []byte // the configuration as it may lie in a file
 	// written is the inotify instance that tells of pid. It goes with this process: closing it
 	// takes 10 ms, in which the kernel makes sure that nobody looks at it any more.
 	written *os.File
@@ -117,25 +118,28 @@ func watchMoves(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// Config is a configuration.
+type Config struct {
+	Read []byte // what the runtime reads
+	Kept []byte // what lies in the bundle afterwards: the same without what is secret in it
+}
+
 // Configure hands the configuration over. After an error nothing has been created.
-func (c *Creation) Configure(config []byte) error {
+func (c *Creation) Configure(config Config) error {
 	if c.feed == nil {
-		if err := os.WriteFile(c.config, config, 0o600); err != nil {
+		if err := os.WriteFile(c.config, config.Read, 0o600); err != nil {
 			return err
 		}
 		c.started <- c.start()
 	}
 	if err := <-c.started; err != nil {
 		err = c.runtime.explain("create", err, c.log)
-		if c.feed != nil {
-			err = errors.Join(err, closeFile(&c.feed), removeFile(c.config))
-		}
-		return err
+		return errors.Join(err, closeFile(&c.feed), removeFile(c.config))
 	}
-	c.fed = config
+	c.fed, c.kept = true, config.Kept
 	if feed := c.feed; feed != nil {
 		// It fits into no pipe if it is long, and the runtime may end before it has read it.
-		go func() { _, _ = feed.Write(config) }()
+		go func() { _, _ = feed.Write(config.Read) }()
 	}
 	go func() { c.ended <- c.cmd.Wait() }()
 	return nil
@@ -145,11 +149,8 @@ func (c *Creation) Configure(config []byte) error {
 // after Configure.
 func (c *Creation) Wait() (pid int, err error) {
 	pid, err = c.await()
-	if c.feed != nil {
-		// A file again, for exec and for who wants to know.
-		err = errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.fed, 0o600))
-	}
-	return pid, err
+	// A file again, or another one, for exec and for who wants to know.
+	return pid, errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.kept, 0o600))
 }
 
 // await returns the process ID. runc writes it when all is done, under another name first, and
@@ -199,7 +200,7 @@ func (c *Creation) Open() error { return c.gate.open() }
 // by then, Runtime.Delete removes.
 func (c *Creation) Discard() error {
 	err := c.gate.discard()
-	if c.feed == nil || c.fed != nil {
+	if c.feed == nil || c.fed {
 		return err
 	}
 	if serr := <-c.started; serr == nil {

@@ -85,6 +85,27 @@ type Streams struct {
 	// Console, for Create, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
+	// AlsoStdout and AlsoStderr, for Foreground, get what goes to Stdout and Stderr, too; that they
+	// fail is no error.
+	AlsoStdout, AlsoStderr io.Writer
+	// TTY, for Foreground, tells that the container gets a terminal.
+	TTY bool
+}
+
+// besides writes to a stream, and to another one as long as that takes it.
+type besides struct {
+	to   io.Writer
+	also io.Writer // nil once it has failed
+}
+
+func (b *besides) Write(p []byte) (int, error) {
+	n, err := b.to.Write(p)
+	if b.also != nil {
+		if _, failed := b.also.Write(p[:n]); failed != nil {
+			b.also = nil
+		}
+	}
+	return n, err
 }
 
 func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.Cmd {
@@ -123,10 +144,14 @@ func (r Runtime) Forget(id string) error { return os.RemoveAll(filepath.Join(r.R
 // Foreground runs the container in bundle, as config says, attached to the streams and
 // returns its exit status. started is called with the pid once its first process exists, also
 // if that has ended by then.
-func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byte, s Streams, started func(pid int)) (int, error) {
-	if err := os.WriteFile(filepath.Join(bundle, configName), config, 0o600); err != nil {
+func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Config, s Streams, started func(pid int)) (code int, err error) {
+	path := filepath.Join(bundle, configName)
+	if err := os.WriteFile(path, config.Read, 0o600); err != nil {
 		return 0, err
 	}
+	// The runtime has read it when there is a process, or has ended.
+	keep := sync.OnceValue(func() error { return errors.Join(os.Remove(path), os.WriteFile(path, config.Kept, 0o600)) })
+	defer func() { err = errors.Join(err, keep()) }()
 	pidFile, log := filepath.Join(bundle, "pid"), filepath.Join(bundle, "runtime.log")
 	if err := removeFile(pidFile); err != nil { // of an earlier start
 		return 0, err
@@ -134,17 +159,32 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 	// Not bound to ctx: the caller passes signals on to the container itself.
 	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
 	s.wire(cmd)
+	if s.AlsoStdout != nil {
+		cmd.Stdout = &besides{s.Stdout, s.AlsoStdout}
+	}
 	words := &lastWords{to: io.Discard}
 	if s.Stderr != nil {
-		words.to = s.Stderr
+		words.to = &besides{s.Stderr, s.AlsoStderr}
 		cmd.Stderr = words
 	}
+	release := func() {}
+	if s.TTY && s.needsTerminal() {
+		var err error
+		if release, err = lendTerminal(cmd, words); err != nil {
+			return 0, err
+		}
+	}
 	if err := cmd.Start(); err != nil {
+		release()
 		return 0, fmt.Errorf("%s: %w", r.Command, err)
 	}
 	ended := make(chan error, 1)
 	go func() {
 		err := cmd.Wait()
+		if errors.Is(err, syscall.EPIPE) {
+			err = nil // nobody reads our output any more, and the container has ended well
+		}
+		release()
 		_ = words.end(lastError(log)) // nobody reads it
 		ended <- err
 	}()
@@ -154,6 +194,7 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 	tell := func() {
 		if pid, err := ReadPID(pidFile); err == nil && started != nil {
 			tick.Stop()
+			_ = keep() // told at the end
 			started(pid)
 			started = nil
 		}
@@ -169,23 +210,113 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config []byt
 	}
 }
 
-// Exec runs another process in the container, attached, and returns its status.
-func (r Runtime) Exec(ctx context.Context, id, process, log string, tty bool, s Streams) (int, error) {
-	args := []string{"exec", "--process", process}
-	if tty {
+// An Execution is another process in a running container.
+type Execution struct {
+	ID      string
+	Process *os.File // its section of the configuration, to be read from the beginning
+	Log     *os.File // an empty file that gets the runtime's log
+	TTY     bool
+	Streams Streams
+	// Cgroup is one below the container's, which exists; empty means the container's.
+	Cgroup string
+	// PIDFile receives the ID of the process; empty means none.
+	PIDFile string
+	// Umask is the mask of the process; nil means the usual one. A runtime has that of the
+	// container's first process from the configuration, and leaves its own to what comes later.
+	Umask *uint32
+}
+
+// start starts the runtime with the mask that the process is to have, which only a whole process
+// can have: for this moment it is ours.
+func (x Execution) start(cmd *exec.Cmd) error {
+	mask := 0o022
+	if x.Umask != nil {
+		mask = int(*x.Umask)
+	}
+	defer syscall.Umask(syscall.Umask(mask))
+	return cmd.Start()
+}
+
+// exec is the runtime's command, which has the process and the log as descriptors 3 and 4.
+func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.Cmd {
+	args := append([]string{"exec", "--process", "/proc/self/fd/3"}, flags...)
+	if x.TTY {
 		args = append(args, "--tty")
 	}
-	cmd := r.command(context.WithoutCancel(ctx), log, append(args, id)...)
-	s.wire(cmd)
-	return r.status(cmd.Run(), log)
+	if x.Cgroup != "" {
+		args = append(args, "--cgroup", x.Cgroup)
+	}
+	if x.PIDFile != "" {
+		args = append(args, "--pid-file", x.PIDFile)
+	}
+	cmd := r.command(ctx, "/proc/self/fd/4", append(args, x.ID)...)
+	x.Streams.wire(cmd)
+	cmd.ExtraFiles = []*os.File{x.Process, x.Log}
+	return cmd
+}
+
+// log is the path of the log, to be read from its beginning.
+func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
+
+// Exec runs another process in the container, attached, and returns its status.
+func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
+	cmd := r.exec(context.WithoutCancel(ctx), x)
+	if x.TTY && x.Streams.needsTerminal() {
+		said := io.Discard
+		if x.Streams.Stderr != nil {
+			said = x.Streams.Stderr
+		}
+		release, err := lendTerminal(cmd, said)
+		if err != nil {
+			return 0, err
+		}
+		defer release()
+	}
+	err := x.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	return r.status(err, x.log())
+}
+
+// ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be
+// there yet. A runtime that does not notice its end is killed after two seconds.
+func (r Runtime) ExecWithin(ctx context.Context, x Execution, kill func()) (int, error) {
+	cmd := r.exec(context.WithoutCancel(ctx), x)
+	if err := x.start(cmd); err != nil {
+		return 0, fmt.Errorf("%s: %w", r.Command, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return r.status(err, x.log())
+	case <-ctx.Done():
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(2 * time.Second)
+	for {
+		kill()
+		select {
+		case err := <-ended:
+			return r.status(err, x.log())
+		case <-late:
+			_ = cmd.Process.Kill() // it may have ended by now
+		case <-tick.C:
+		}
+	}
 }
 
 // ExecDetached starts another process in the container and does not wait for it.
-func (r Runtime) ExecDetached(ctx context.Context, id, process, log string, s Streams) error {
-	cmd := r.command(ctx, log, "exec", "--detach", "--process", process, id)
-	s.wire(cmd)
-	if err := cmd.Run(); err != nil {
-		return r.explain("exec", err, log)
+func (r Runtime) ExecDetached(ctx context.Context, x Execution) error {
+	cmd := r.exec(ctx, x, "--detach")
+	err := x.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return r.explain("exec", err, x.log())
 	}
 	return nil
 }

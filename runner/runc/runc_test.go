@@ -35,7 +35,7 @@ func TestWhatTheRuntimeSaysBecomesOneOfOurErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := fake(t, `printf '{"level":"error","msg":"runc run failed: unable to start container process: `+strings.ReplaceAll(c.says, `\`, `\\`)+`"}\n' >"$LOG"; exit 1`)
-			_, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{}, nil)
+			_, err := r.Foreground(context.Background(), "x", t.TempDir(), Config{}, Streams{}, nil)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
@@ -48,7 +48,7 @@ func TestWhatTheRuntimeSaysBecomesOneOfOurErrors(t *testing.T) {
 
 func TestTheContainersStatusIsNotTheRuntimesFault(t *testing.T) {
 	r := fake(t, "exit 7")
-	if code, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{}, nil); code != 7 || err != nil {
+	if code, err := r.Foreground(context.Background(), "x", t.TempDir(), Config{}, Streams{}, nil); code != 7 || err != nil {
 		t.Errorf("got %d, %v", code, err)
 	}
 }
@@ -61,7 +61,7 @@ func TestNoSignalOfGosOwn(t *testing.T) {
 	}
 	defer out.Close()
 	r := fake(t, `echo "$GODEBUG"`)
-	if _, err := r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{Stdout: out}, nil); err != nil {
+	if _, err := r.Foreground(context.Background(), "x", t.TempDir(), Config{}, Streams{Stdout: out}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(out.Name()); err != nil || string(got) != "asyncpreemptoff=1\n" {
@@ -88,11 +88,34 @@ func TestForegroundSaysItOnce(t *testing.T) {
 			}
 			defer out.Close()
 			r := fake(t, c.script)
-			_, _ = r.Foreground(context.Background(), "x", t.TempDir(), nil, Streams{Stderr: out}, nil) // it fails
+			_, _ = r.Foreground(context.Background(), "x", t.TempDir(), Config{}, Streams{Stderr: out}, nil) // it fails
 			if got, err := os.ReadFile(out.Name()); err != nil || string(got) != c.want {
 				t.Errorf("got %q, want %q; %v", got, c.want, err)
 			}
 		})
+	}
+}
+
+// TestForegroundKeepsLess has the file replaced while the container runs, and also if there is none.
+func TestForegroundKeepsLess(t *testing.T) {
+	for name, script := range map[string]string{"runs": "cp config.json read; echo 4711 >pid; until [ -e go ]; do sleep 0.01; done", "fails": "exit 1"} {
+		bundle := t.TempDir()
+		r := fake(t, "cd "+bundle+"; "+script)
+		config := filepath.Join(bundle, configName)
+		during := ""
+		_, err := r.Foreground(context.Background(), "x", bundle, Config{Read: []byte("all"), Kept: []byte("less")}, Streams{}, func(int) {
+			b, _ := os.ReadFile(config)
+			during = string(b)
+			_ = os.WriteFile(filepath.Join(bundle, "go"), nil, 0o600)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, _ := os.ReadFile(filepath.Join(bundle, "read"))
+		after, _ := os.ReadFile(config)
+		if name == "runs" && (string(read) != "all" || during != "less") || string(after) != "less" {
+			t.Errorf("%s: it read %q; the file has %q while it runs and %q after", name, read, during, after)
+		}
 	}
 }
 
@@ -101,7 +124,7 @@ func TestForegroundTellsThePIDOnce(t *testing.T) {
 	r := fake(t, "sleep 0.05; echo 4711 >"+filepath.Join(bundle, "pid")+"; sleep 0.2")
 	leavePID(t, bundle)
 	var told []int
-	if _, err := r.Foreground(context.Background(), "x", bundle, nil, Streams{}, func(pid int) { told = append(told, pid) }); err != nil {
+	if _, err := r.Foreground(context.Background(), "x", bundle, Config{}, Streams{}, func(pid int) { told = append(told, pid) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || told[0] != 4711 {
@@ -114,7 +137,7 @@ func TestForegroundTellsThePIDOfWhatEndedAtOnce(t *testing.T) {
 		bundle := t.TempDir()
 		r := fake(t, "echo 4711 >"+filepath.Join(bundle, "pid")+"; exit 7")
 		told := 0
-		code, err := r.Foreground(context.Background(), "x", bundle, nil, Streams{}, func(pid int) { told = pid })
+		code, err := r.Foreground(context.Background(), "x", bundle, Config{}, Streams{}, func(pid int) { told = pid })
 		if told != 4711 || code != 7 || err != nil {
 			t.Fatalf("told %d; status %d, %v", told, code, err)
 		}
@@ -140,7 +163,7 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Configure([]byte("it\n")); err != nil {
+	if err := c.Configure(Config{Read: []byte("it\n"), Kept: []byte("less\n")}); err != nil {
 		t.Fatal(err)
 	}
 	pid, err := c.Wait()
@@ -157,8 +180,9 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 	if err := errors.Join(c.Close(), c.Close(), c.Discard(), c.Discard()); err != nil {
 		t.Error(err)
 	}
-	for _, file := range []string{end, filepath.Join(bundle, configName)} {
-		if text, err := os.ReadFile(file); err != nil || string(text) != "it\n" {
+	// What was read is in no file afterwards.
+	for file, want := range map[string]string{end: "it\n", filepath.Join(bundle, configName): "less\n"} {
+		if text, err := os.ReadFile(file); err != nil || string(text) != want {
 			t.Errorf("%s: %q, %v", file, text, err)
 		}
 	}
@@ -177,7 +201,7 @@ func TestCreationFails(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Configure([]byte("it\n")); err != nil {
+			if err := c.Configure(Config{Read: []byte("it\n"), Kept: []byte("less\n")}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err = c.Wait(); err == nil {

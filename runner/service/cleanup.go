@@ -21,6 +21,7 @@ func (e *Engine) Cleanup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	e.tellPodOfEnd(ctx, r)
 	gone := false
 	err = e.withLock(ctx, 0, r.Name, func(lock *container.Lock) error {
 		if r, err = e.Containers.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {

@@ -28,6 +28,7 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
@@ -55,6 +56,8 @@ type Config struct {
 	OpenImages func(s storage.Store, runDir string) Images
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
+	// Tell writes a message into the log of another unit, which the fields name; nil for none.
+	Tell func(fields map[string]string, message string)
 }
 
 // Images finds images for containers.
@@ -79,7 +82,10 @@ type Engine struct {
 
 	// divide divides the cgroup of a unit into one for helpers and one for a container.
 	divide func(unitCgroup string) (cgroup.Payload, error)
-	spoken bool // a start has taken Notify
+	// lingers reports whether a user's units run while nobody is logged in.
+	lingers func(user string) bool
+	home    string // the user's, if not that of the account
+	spoken  bool   // a start has taken Notify
 }
 
 // Programs names the Debian package of each program that podunit runs.
@@ -118,8 +124,19 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 			Root:    filepath.Join(run, "runc"),
 		},
 		Volumes: volume.New(s.GraphRoot()),
+		Secrets: secretSource(c, s.GraphRoot()),
 	}
 	return newEngine(c, containers, own), nil
+}
+
+// secretSource is where the secrets and credentials of this user's containers come from.
+func secretSource(c Config, graphRoot string) secret.Source {
+	s := secret.Source{Store: secret.New(graphRoot)}
+	s.Credentials, _ = c.Lookup("CREDENTIALS_DIRECTORY")
+	if c.User.Rootless() {
+		s.Decrypt = secret.NewDecrypter(c.User.UID, c.Lookup).Decrypt
+	}
+	return s
 }
 
 // ReadConf reads containers.conf(5) with modules. It sets variables that the file has for us, such as
@@ -145,6 +162,8 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
+	e.lingers = lingers
+	containers.Warn = c.Warn
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	if e.InService() {
 		containers.Unit = own.Name

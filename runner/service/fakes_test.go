@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -115,6 +116,7 @@ type fakeManager struct {
 	starts   func(name string, s unit.Service) error
 	stops    func(name string) error
 	services map[string]unit.Service
+	timers   []unit.Timer
 }
 
 // call notes a call and returns the error that is planned for it.
@@ -156,6 +158,15 @@ func (m *fakeManager) Stop(_ context.Context, name string) error {
 }
 
 func (m *fakeManager) Restart(_ context.Context, name string) error { return m.call("restart", name) }
+
+func (m *fakeManager) Ask(_ context.Context, verb, name string) error {
+	return m.call("ask", verb, name)
+}
+
+func (m *fakeManager) StartTimer(_ context.Context, name string, t unit.Timer) error {
+	m.timers = append(m.timers, t)
+	return m.call("timer", name[:strings.LastIndex(name, "-")]) // the rest is never the same
+}
 
 func (m *fakeManager) Properties(_ context.Context, name string) (unit.Properties, error) {
 	m.mu.Lock()
@@ -287,6 +298,10 @@ func (w *world) running(r container.Record, unit string) *exec.Cmd {
 	})
 	pid := cmd.Process.Pid
 	w.status(r, container.Status{PID: pid, StartTicks: process.StartTicks(pid), StartedAt: time.Now(), Unit: unit})
+	// What it runs with is a file from then on.
+	if err := os.WriteFile(filepath.Join(w.Containers.Dir(r.ID), "config.json"), []byte(`{"process":{}}`), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
 	return cmd
 }
 
@@ -335,4 +350,14 @@ func (w *world) free(name string) bool {
 	}
 	lock.Release()
 	return true
+}
+
+// pod is a pod that exists.
+func (w *world) pod(name string) pod.Record {
+	w.t.Helper()
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: name, Replace: true}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
 }

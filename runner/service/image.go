@@ -58,7 +58,26 @@ func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Im
 	if unit := e.startingUnit(); unit != "" {
 		img = e.instead(ctx, unit, c.Image, img)
 	}
-	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config}, nil
+	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config, Health: imageHealth(img.Health)}, nil
+}
+
+// imageHealth is the check of an image, where zero means that nothing was said.
+func imageHealth(h *image.HealthCheck) *spec.HealthCheck {
+	if h == nil || len(h.Test) == 0 {
+		return nil
+	}
+	said := func(d time.Duration) *time.Duration {
+		if d <= 0 {
+			return nil
+		}
+		return &d
+	}
+	check := &spec.HealthCheck{Test: h.Test, Interval: said(h.Interval), Timeout: said(h.Timeout), StartPeriod: said(h.StartPeriod)}
+	if h.Retries > 0 {
+		retries := uint(h.Retries)
+		check.Retries = &retries
+	}
+	return check
 }
 
 // instead is the image that a unit is to run for the one that its reference means: usually that

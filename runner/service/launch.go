@@ -61,10 +61,23 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 		if err := writePIDFiles(r, s.PID); err != nil {
 			return err
 		}
+		checks, err := e.planChecks(r, l, s)
+		if err != nil {
+			return err
+		}
+		if r.Spec.SdNotify != "healthy" {
+			// Before it is said that all is well: without its timer no check would ever run.
+			if err := checks.repeat(ctx, 0); err != nil {
+				return err
+			}
+		}
 		if err := tellManager(ctx, manager, readiness, s.PID); err != nil {
 			return err
 		}
-		return begin()
+		if err := begin(); err != nil || r.Spec.SdNotify != "healthy" {
+			return err
+		}
+		return checks.awaitReady(ctx, manager)
 	}
 	_, err = e.Containers.Start(ctx, l)
 	e.User.Leave()
@@ -118,9 +131,9 @@ func (e *Engine) ownProperties(ctx context.Context) (p unit.Properties, err erro
 }
 
 // tellManager makes a container's first process the main process of the service, which is ready
-// unless the container itself is to say so.
+// unless the container itself is to say so, or its check.
 func tellManager(ctx context.Context, manager notify.Socket, mode string, pid int) error {
-	if mode != "conmon" && mode != "container" {
+	if mode != "conmon" && mode != "container" && mode != "healthy" {
 		return nil
 	}
 	say := []string{notify.MainPID(pid)}
@@ -150,7 +163,8 @@ func writePIDFiles(r *container.Record, pid int) error {
 func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (int, error) {
 	r := l.Record
 	l.Foreground = &runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
-	if how.stdin || r.Spec.TTY {
+	// A terminal that nobody sits at gets no input, unless it is asked for.
+	if how.stdin || r.Spec.TTY && e.Stdin != nil && term.IsTerminal(int(e.Stdin.Fd())) {
 		l.Foreground.Stdin = e.Stdin
 	}
 	// Signals end the start; once there is a container, they are the container's.
@@ -166,7 +180,11 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 		}
 		defer pass()
 		how.lock.Release() // or nobody could stop it
-		return writePIDFiles(r, s.PID)
+		checks, err := e.planChecks(r, l, s)
+		if err != nil {
+			return err
+		}
+		return errors.Join(writePIDFiles(r, s.PID), checks.repeat(ctx, 0))
 	}
 	code, err := e.Containers.Start(ctx, l)
 	e.User.Leave()
@@ -238,9 +256,12 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 	case s.PID != 0:
 		return 0, nil
 	case !a.Attach && !e.InService():
-		return 0, e.startService(ctx, r, nil)
-	case a.Attach && r.Spec.TTY && !term.IsTerminal(int(e.Stdin.Fd())):
-		return 0, fmt.Errorf("container %s has a terminal (--tty), and our input is none; leave --attach out", r.Name)
+		if err := e.startService(ctx, r, Transient{}); err != nil {
+			return 0, err
+		}
+		e.warnOfSession("container " + r.Name)
+		e.noteForBoot(ctx, r)
+		return 0, nil
 	}
 	if err := e.runtimeOf(r); err != nil {
 		return 0, err
@@ -261,5 +282,6 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 		code, err = e.launch(ctx, &r, launch{attach: a.Attach, stdin: a.Stdin, lock: lock})
 		return err
 	})
+	e.tellPod(ctx, r.PodID, err)
 	return code, err
 }

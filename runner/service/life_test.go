@@ -155,15 +155,30 @@ func TestRestart(t *testing.T) {
 		{"through the unit that made it", "", "old.service", "", "restart old.service"},
 		{"as a service of its own", "", "", "", "start web.service"},
 		{"as the service that it had", "", "", "play-web.service", "start play-web.service"},
+		{"that has ended, and is forgotten", "mine.service", "", "", "start web.service"},
+		{"whose unit file is gone", "", "gone.service", "", "start web.service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
+			w.manager.set("old.service", unit.Properties{LoadState: "loaded", ActiveState: "inactive"})
 			r := w.made("web", func(r *container.Record) { r.Unit, r.Service = c.made, c.service })
 			w.status(r, container.Status{Unit: c.watched})
 			if err := w.Restart(context.Background(), r, never); err != nil || !w.manager.asked(c.want) {
 				t.Errorf("%v; %v", err, w.manager.calls)
 			}
 		})
+	}
+}
+
+// TestRestartOfOneThatFailed makes the service anew: what has used up its restarts starts no more.
+func TestRestartOfOneThatFailed(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.status(r, container.Status{Unit: "web.service"})
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
+	if err := w.Restart(context.Background(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free web.service", "start web.service"}) {
+		t.Errorf("%v; %v", err, w.manager.calls)
 	}
 }
 
@@ -236,7 +251,7 @@ func TestCleanupNotesTheEnd(t *testing.T) {
 // podWith makes a pod whose infra runs, and a container in it that has ended. The function tells whether the pod runs.
 func (w *world) podWith(name string) (pod.Record, func() bool) {
 	w.t.Helper()
-	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media", ExitPolicy: "stop"}, nil)
+	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media", ExitPolicy: "stop", Restart: spec.Restart{Policy: "on-failure"}}, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -330,20 +345,78 @@ func TestRemovePodThatIsAboutToStart(t *testing.T) {
 func TestRemovePod(t *testing.T) {
 	w := newWorld(t)
 	p, runs := w.podWith("web")
-	if err := w.RemovePod(context.Background(), p, false, never); err == nil || !runs() || !w.exists("web") {
-		t.Errorf("without force: %v; it runs: %t", err, runs())
-	}
 	r, err := w.Containers.Lookup("web")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.status(r, container.Status{Unit: "web.service"})
+	w.running(r, "web.service")
+	if err := w.RemovePod(context.Background(), p, false, never); !errors.As(err, new(pod.RunningError)) || !runs() || !w.exists("web") {
+		t.Errorf("without force: %v; it runs: %t", err, runs())
+	}
 	w.manager.fails["stop media-pod.service"] = errors.New("no manager")
 	if err := w.RemovePod(context.Background(), p, true, never); err != nil || runs() || w.exists("web") || !w.manager.asked("free web.service") {
 		t.Errorf("with force: %v; it runs: %t, its container is there: %t; %v", err, runs(), w.exists("web"), w.manager.calls)
 	}
 	if _, err := w.Pods.Lookup("media"); !errors.Is(err, pod.ErrNotFound) {
 		t.Errorf("the pod: %v", err)
+	}
+}
+
+// TestRemovePodWhoseContainersHaveEnded needs no force, unless one of them is about to start again.
+func TestRemovePodWhoseContainersHaveEnded(t *testing.T) {
+	w := newWorld(t)
+	p, runs := w.podWith("web")
+	r, err := w.Containers.Lookup("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.status(r, container.Status{Unit: "web.service"})
+	w.manager.fails["stop media-pod.service"] = errors.New("no manager")
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating"})
+	if err := w.RemovePod(context.Background(), p, false, never); err == nil || !runs() || !w.exists("web") {
+		t.Errorf("between two starts: %v; it runs: %t", err, runs())
+	}
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "failed"})
+	if err := w.RemovePod(context.Background(), p, false, never); err != nil || runs() || w.exists("web") || !w.manager.asked("free web.service") {
+		t.Errorf("%v; it runs: %t, its container is there: %t; %v", err, runs(), w.exists("web"), w.manager.calls)
+	}
+}
+
+func TestAContainerInheritsTheRestartsOfItsPod(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.podWith("other")
+	for policy, want := range map[string]string{"": "on-failure", "no": "no"} {
+		c := w.asked("web" + policy)
+		c.Pod, c.Restart.Policy = p.ID, policy
+		r, err := w.Create(context.Background(), c, nil)
+		if err != nil || r.Spec.Restart.Policy != want {
+			t.Errorf("%q: %+v, %v", policy, r.Spec.Restart, err)
+		}
+	}
+}
+
+// TestWhoIsKilledIsToldOf warns when the stop signal did not do.
+func TestWhoIsKilledIsToldOf(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	cmd := w.running(r, "web.service")
+	w.manager.stops = func(string) error { // as long as the process lives
+		for deadline := time.Now().Add(30 * time.Second); process.Alive(cmd.Process.Pid, 0); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				return errors.New("it does not end")
+			}
+		}
+		return nil
+	}
+	if err := w.Stop(context.Background(), r, time.Millisecond); err != nil || len(w.warnings) != 1 || !strings.Contains(w.warnings[0], "did not end within 1ms of SIGTERM") {
+		t.Errorf("%v; %q", err, w.warnings)
+	}
+	s, err := w.Containers.Status(r.ID)
+	if err != nil || s.PID != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if stopped, err := w.Containers.Stopped(r.ID); err != nil || !stopped {
+		t.Errorf("noted as stopped: %t, %v", stopped, err)
 	}
 }
 

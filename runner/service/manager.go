@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -29,6 +31,10 @@ type Manager interface {
 	Stop(ctx context.Context, name string) error
 	// Restart stops and starts a unit and waits until it is up.
 	Restart(ctx context.Context, name string) error
+	// Ask queues a stop or restart of a unit and does not wait.
+	Ask(ctx context.Context, verb, name string) error
+	// StartTimer starts a transient timer and does not wait until it runs.
+	StartTimer(ctx context.Context, name string, t unit.Timer) error
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
 	// Free makes sure that a transient unit of the name can be started, else it is a
@@ -43,8 +49,8 @@ type Manager interface {
 // Connect connects to the manager of a user's units.
 func Connect(ctx context.Context, user rootless.Identity, lookup func(string) (string, bool)) (*unit.Manager, error) {
 	c := unit.ConfigFor(user.UID, lookup)
-	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, "/tmp/") {
-		c.RuntimeDir = "" // the manager knows nothing of a makeshift one
+	if c.RuntimeDir == user.RunDir && strings.HasPrefix(c.RuntimeDir, rootless.UnitsDir+"/") {
+		c.RuntimeDir = "" // the user's manager is where a login is, if anywhere
 	}
 	return unit.Connect(ctx, c)
 }
@@ -60,8 +66,9 @@ func (e *Engine) withManager(ctx context.Context, do func(Manager) error) error 
 }
 
 // startTransient starts a transient service whose name may still be that of one which has ended. If
-// the service fails, the error says what podunit said in it.
-func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service) error {
+// the service fails, the error says what podunit said in it, and the service is over, unless it is to
+// try again.
+func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service, retry bool) error {
 	return e.withManager(ctx, func(m Manager) error {
 		if err := free(ctx, m, name); err != nil {
 			return err
@@ -70,11 +77,23 @@ func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service
 		err := m.StartService(ctx, name, s)
 		if failed := (unit.JobError{}); errors.As(err, &failed) {
 			err = e.explain(ctx, failed, since)
-			// Whoever asked is told; a failed unit would only be in the way of the next try.
-			_ = m.ResetFailed(context.WithoutCancel(ctx), name)
+			if !retry {
+				err = errors.Join(err, giveUp(context.WithoutCancel(ctx), m, name))
+			}
 		}
 		return err
 	})
+}
+
+// giveUp ends a transient service whose start has failed: with a restart policy the manager would
+// go on trying, and whoever asked has been told. When it returns, the name is free.
+func giveUp(ctx context.Context, m Manager, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if err := m.Stop(ctx, name); err != nil {
+		return err
+	}
+	return free(ctx, m, name)
 }
 
 // StopUnit asks systemd to stop a unit and waits until it has.
@@ -87,7 +106,7 @@ func (e *Engine) StopUnit(ctx context.Context, name string) error {
 func (e *Engine) RestartUnit(ctx context.Context, name string) error {
 	since := time.Now()
 	err := e.withManager(ctx, func(m Manager) error { return m.Restart(ctx, name) })
-	if failed := (unit.JobError{}); errors.As(err, &failed) {
+	if failed := (unit.JobError{}); errors.As(err, &failed) && failed.Job != "canceled" { // by somebody, who knows why
 		return e.explain(ctx, failed, since)
 	}
 	return err
@@ -138,10 +157,13 @@ func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.T
 	}
 	err := fmt.Errorf("%s: %s", failed.Unit, message)
 	// What comes out of the journal is words only.
-	for _, cause := range []error{runc.ErrNotFound, runc.ErrNotExecutable, runc.ErrNoDirectory} {
+	for _, cause := range []error{runc.ErrNotFound, runc.ErrNotExecutable, runc.ErrNoDirectory, bundle.ErrNoCommand} {
 		if strings.HasPrefix(message, cause.Error()) {
 			err = quoted{err, cause}
 		}
+	}
+	if strings.Contains(message, network.ErrPortInUse.Error()) {
+		err = quoted{err, network.ErrPortInUse}
 	}
 	if way != "" {
 		err = hint.With(err, "%s", way)

@@ -20,6 +20,9 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	for _, w := range p.Warnings {
 		e.Warn(w)
 	}
+	if err := freeIDFile("pod-id-file", p.PodIDFile); err != nil {
+		return pod.Record{}, err
+	}
 	r, err := e.Pods.Create(ctx, p, e.startingUnit(), args)
 	if errors.Is(err, pod.ErrNameInUse) {
 		return r, hint.With(err, "podunit pod rm %s, or --replace", r.Name)
@@ -27,7 +30,10 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	if err != nil {
 		return r, err
 	}
-	return r, WriteIDFile(p.PodIDFile, r.ID)
+	if err := WriteIDFile(p.PodIDFile, r.ID); err != nil {
+		return r, errors.Join(err, e.Pods.Remove(context.WithoutCancel(ctx), r, true, 0))
+	}
+	return r, nil
 }
 
 // joinable is a pod whose infra runs; one that does not is started.
@@ -56,7 +62,11 @@ func (e *Engine) StartPod(ctx context.Context, p pod.Record) error {
 		if e.Pods.Status(p).InfraPID != 0 {
 			return nil
 		}
-		return e.StartPodService(ctx, p, Transient{})
+		err := e.StartPodService(ctx, p, Transient{})
+		if err == nil {
+			e.warnOfSession("pod " + p.Name)
+		}
+		return err
 	}
 	_, err := e.Pods.Start(ctx, p, e.Own.Name)
 	e.User.Leave()
@@ -73,7 +83,9 @@ func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 	for _, m := range members {
 		s, err := e.Containers.Status(m.ID)
 		if err == nil && s.PID == 0 && m.Unit == "" {
-			err = e.startService(ctx, m, nil)
+			if err = e.startService(ctx, m, Transient{}); err == nil {
+				e.noteForBoot(ctx, m)
+			}
 		}
 		errs = append(errs, err)
 	}
@@ -83,12 +95,28 @@ func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 // StopPod stops through the pod's unit, which takes the units of its containers along,
 // unless that unit is asking. d is the time between the stop signal and SIGKILL, for all containers.
 func (e *Engine) StopPod(ctx context.Context, p pod.Record, d time.Duration) error {
-	if name := e.podUnit(p); name != "" && name != e.Own.Name && (e.podRuns(p)() || e.comesBack(ctx, name, e.podRuns(p))) {
+	name := e.podUnit(p)
+	if name != e.Own.Name || name == "" {
+		if err := e.noteStoppedPod(p); err != nil {
+			return err
+		}
+	}
+	if name != "" && name != e.Own.Name && (e.podRuns(p)() || e.comesBack(ctx, name, e.podRuns(p))) {
 		if err := e.withinPod(p, d, func() error { return e.StopUnit(ctx, name) }); err == nil {
 			return nil
 		}
 	}
 	return e.Pods.Stop(ctx, p, d)
+}
+
+// noteStoppedPod notes that somebody stops the containers of a pod.
+func (e *Engine) noteStoppedPod(p pod.Record) error {
+	members, err := e.Pods.Members(p)
+	errs := []error{err}
+	for _, m := range members {
+		errs = append(errs, e.Containers.NoteStopped(m))
+	}
+	return errors.Join(errs...)
 }
 
 // podUnit is the unit that the pod runs in, or may be about to: one whose start has failed is in
@@ -106,9 +134,6 @@ func (e *Engine) podUnit(p pod.Record) string {
 // withinPod does something that waits for the end of a pod's containers, whose units know how long
 // they were to have when they were made. If d is asked for and has passed, they are killed.
 func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error {
-	if d == pod.OwnTimes {
-		return do()
-	}
 	members, err := e.Pods.Members(p)
 	if err != nil {
 		return err
@@ -122,7 +147,15 @@ func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error
 		}
 		if s.PID != 0 {
 			running[s.PID] = s.StartTicks
+			own := e.StopTimeoutOf(m)
+			if d != pod.OwnTimes {
+				own = min(own, d)
+			}
+			defer e.warnLate(m, s, own)()
 		}
+	}
+	if d == pod.OwnTimes {
+		return do()
 	}
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -152,18 +185,48 @@ func (e *Engine) RemovePod(ctx context.Context, p pod.Record, force bool, d time
 	if name := podServiceName(p); p.Unit == "" && name != e.Own.Name {
 		units = append(units, name)
 	}
-	if force {
-		if err := e.StopPod(ctx, p, d); err != nil {
+	if !force {
+		if err := e.idle(ctx, p); err != nil {
 			return err
 		}
-	} else if name := e.podUnit(p); !e.podRuns(p)() && name != "" && name != e.Own.Name && e.comesBack(ctx, name, e.podRuns(p)) {
-		return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, name)
+	}
+	if err := e.StopPod(ctx, p, d); err != nil {
+		return err
 	}
 	if err := e.Pods.Remove(ctx, p, force, d); err != nil {
 		return err
 	}
 	for _, name := range units {
 		e.forgetUnit(ctx, name)
+	}
+	return nil
+}
+
+// idle is an error if a container of the pod runs, or a unit is about to start one, or the pod
+// itself. A pod whose first process alone is left has nothing to lose.
+func (e *Engine) idle(ctx context.Context, p pod.Record) error {
+	running, err := e.Pods.Running(p)
+	if err != nil {
+		return err
+	}
+	if len(running) > 0 {
+		return pod.RunningError{Name: p.Name, Containers: running}
+	}
+	if name := e.podUnit(p); !e.podRuns(p)() && name != "" && name != e.Own.Name && e.comesBack(ctx, name, e.podRuns(p)) {
+		return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, name)
+	}
+	members, err := e.Pods.Members(p)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		s, err := e.Containers.Status(m.ID)
+		if err != nil {
+			return err
+		}
+		if s.Unit != "" && s.Unit != e.Own.Name && e.comesBack(ctx, s.Unit, e.runs(m)) {
+			return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", m.Name, s.Unit)
+		}
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 	if err := e.dropRenewal(r.ID); err != nil {
 		return err
 	}
-	return e.startService(ctx, r, nil)
+	return e.startService(ctx, r, Transient{})
 }
 
 // renewal is the content of the note; a record itself leaves ID and name to the storage.

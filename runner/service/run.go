@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/spec"
@@ -20,6 +21,9 @@ import (
 
 // Create makes a container without starting it. args are the words of the command that asked for it.
 func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (container.Record, error) {
+	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
+		return container.Record{}, err
+	}
 	return e.create(ctx, c, args, e.startingUnit(), "")
 }
 
@@ -27,9 +31,17 @@ func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (
 // shell it becomes a service of its own if c.Detach is set; else it is attached to this process's
 // streams until it ends, and code is its exit status.
 func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r container.Record, code int, err error) {
+	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
+		return r, 0, err
+	}
 	if c.Detach && !e.InService() {
 		r, err = e.RunDetached(ctx, c, args, Transient{})
-		return r, 0, err
+		if err != nil {
+			return r, 0, err
+		}
+		e.warnOfSession("container " + r.Name)
+		e.noteForBoot(ctx, r)
+		return r, 0, nil
 	}
 	asked := *c
 	if e.InService() && unit.RestartFor(c.Restart.Policy) != "no" {
@@ -45,6 +57,7 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock})
 		return err
 	})
+	e.tellPod(ctx, c.Pod, err)
 	return r, code, err
 }
 
@@ -56,7 +69,7 @@ func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []stri
 			return err
 		}
 		// The service's own start takes the lock of the name.
-		if err := e.startService(ctx, r, t.Adjust); err != nil {
+		if err := e.startService(ctx, r, t); err != nil {
 			return errors.Join(err, e.Remove(context.WithoutCancel(ctx), r, Removal{Force: true, Volumes: true}))
 		}
 		return nil
@@ -79,7 +92,10 @@ func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, u
 			return err
 		}
 		r = *made
-		return WriteIDFile(c.CIDFile, r.ID)
+		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
+			return errors.Join(err, e.Containers.Remove(context.WithoutCancel(ctx), r, true, true, 0))
+		}
+		return nil
 	})
 	return r, err
 }
@@ -109,8 +125,15 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 		return fmt.Errorf("image %s: %w", img.Name, err)
 	}
 	step.Crash("resolved")
+	checks, err := health.Resolve(c, img.Health)
+	if err == nil && checks != nil {
+		err = canLog(checks.LogDestination)
+	}
+	if err != nil {
+		return err
+	}
 	r := e.Containers.Prepare(*c, img, args)
-	r.Unit = unit
+	r.Unit, r.Health = unit, checks
 	if r.Runtime, err = e.newRuntime(); err != nil {
 		return err
 	}
@@ -152,6 +175,10 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 	// What the pod mounts goes into each of its containers.
 	r.Spec.Mounts = append(r.Spec.Mounts, p.Spec.Mounts...)
 	r.Spec.Inherit(&p.Spec)
+	// In a service, that of the unit counts; and what goes with its end cannot be started again.
+	if r.Spec.Restart.Policy == "" && !e.InService() && !r.Spec.Remove {
+		r.Spec.Restart = p.Spec.Restart
+	}
 	if r.Spec.UserNS.Mode == "" && len(r.Spec.UIDMap) == 0 && len(r.Spec.GIDMap) == 0 {
 		r.Spec.IDMapping = p.Spec.IDMapping
 	}
@@ -201,6 +228,18 @@ func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
 		return err
 	}
 	return e.StopUnit(ctx, s.Unit)
+}
+
+// freeIDFile is an error if there is a file already at the path for an ID: another container may go
+// by it. It is looked for before anything is made. An empty path means that none is wanted.
+func freeIDFile(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); err != nil {
+		return nil //nolint:nilerr // who writes it will tell
+	}
+	return hint.With(fmt.Errorf("--%s %s: the file exists", flag, path), "rm %s, unless something still goes by it", path)
 }
 
 // WriteIDFile writes an ID for --cidfile or --pod-id-file; the file must not exist. An empty path

@@ -66,7 +66,7 @@ func TestAServiceThatFailsLeavesNothing(t *testing.T) {
 	if !errors.Is(err, runc.ErrNotFound) || hint.Of(err) != "look there" || !strings.HasPrefix(err.Error(), "web.service: command not found") {
 		t.Errorf("%v; hint %q", err, hint.Of(err))
 	}
-	if w.exists("web") || len(w.locks()) != 0 || !w.manager.asked("reset web.service") {
+	if w.exists("web") || len(w.locks()) != 0 || !w.manager.asked("stop web.service") {
 		t.Errorf("it is there: %t; locks %v; %v", w.exists("web"), w.locks(), w.manager.calls)
 	}
 }

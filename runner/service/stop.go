@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,11 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err
+	}
+	if s.Unit == "" || s.Unit != e.Own.Name {
+		if err := e.Containers.NoteStopped(r); err != nil {
+			return err
+		}
 	}
 	if s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, e.runs(r)) {
 		return e.Containers.Stop(ctx, r, d)
@@ -49,6 +55,7 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 	if err != nil {
 		return err
 	}
+	defer e.warnLate(r, s, min(d, e.StopTimeoutOf(r)))()
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
@@ -61,6 +68,26 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 	return errors.Join(<-done, err)
 }
 
+// warnLate warns if the process of a container lives on after d, when it gets SIGKILL: from us, or
+// from the command that its unit stops it with. That is over when the function it returns is.
+func (e *Engine) warnLate(r container.Record, s container.Status, d time.Duration) (stop func()) {
+	if d <= 0 || s.PID == 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	late := time.AfterFunc(d, func() {
+		defer close(done)
+		if process.Alive(s.PID, s.StartTicks) {
+			e.Warn(container.LateWarning(r, d))
+		}
+	})
+	return func() {
+		if !late.Stop() {
+			<-done
+		}
+	}
+}
+
 // Restart restarts a container through its unit; one that has none gets a transient service. d is
 // the time between the stop signal and SIGKILL.
 func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duration) error {
@@ -68,17 +95,31 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 	if err != nil {
 		return err
 	}
-	name := s.Unit
-	if name == "" {
-		name = r.Unit
-	}
-	if name != "" {
-		return e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
+	if name := cmp.Or(s.Unit, r.Unit); name != "" {
+		restarts, err := e.restarts(ctx, r, name)
+		if err != nil {
+			return err
+		}
+		if restarts {
+			return e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
+		}
 	}
 	if err := e.Containers.Stop(ctx, r, d); err != nil {
 		return err
 	}
-	return e.startService(ctx, r, nil)
+	return e.startService(ctx, r, Transient{})
+}
+
+// restarts reports whether a unit can start a container again. The manager forgets a transient
+// service when it has ended, and one that has used up its restarts starts no more: those are made
+// anew.
+func (e *Engine) restarts(ctx context.Context, r container.Record, name string) (bool, error) {
+	p, err := e.Unit(ctx, name)
+	if err != nil || !p.Exists() {
+		return false, err
+	}
+	ended := p.ActiveState == "failed" || p.ActiveState == "inactive"
+	return !(ended && name == r.Name+".service" && r.Unit == ""), nil
 }
 
 // Removal says how a container is removed.
@@ -100,6 +141,9 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err
+	}
+	if s.Unit == e.Own.Name {
+		e.tellPodOfEnd(ctx, r) // we are what cleans up after it
 	}
 	if s.Unit == serviceName(r) && !e.InService() {
 		defer func() {

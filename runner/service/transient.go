@@ -22,6 +22,9 @@ type Transient struct {
 	// Adjust, if set, changes the service before it starts: its slice, what it is bound to and comes
 	// after, its restarts, its timeouts.
 	Adjust func(*unit.Service)
+
+	// retry leaves a start that has failed to the restart policy: nobody waits for it.
+	retry bool
 }
 
 // stopMargin is by how much the manager's patience with a stop exceeds the runner's own, which
@@ -35,8 +38,8 @@ func serviceName(r container.Record) string { return cmp.Or(r.Service, r.Name+".
 func podServiceName(p pod.Record) string { return p.Name + "-pod.service" }
 
 // startService makes a service of a container that exists: systemd watches, restarts and
-// logs it as one from a file.
-func (e *Engine) startService(ctx context.Context, r container.Record, adjust func(*unit.Service)) error {
+// logs it as one from a file. What t says of the name is in the record already.
+func (e *Engine) startService(ctx context.Context, r container.Record, t Transient) error {
 	s := e.containerService(r)
 	if r.PodID != "" {
 		p, err := e.Pods.Lookup(r.PodID)
@@ -44,7 +47,7 @@ func (e *Engine) startService(ctx context.Context, r container.Record, adjust fu
 			return err
 		}
 		if e.Pods.Status(p).InfraPID == 0 {
-			if err := e.StartPodService(ctx, p, Transient{}); err != nil {
+			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil {
 				return err
 			}
 		}
@@ -52,10 +55,10 @@ func (e *Engine) startService(ctx context.Context, r container.Record, adjust fu
 			s.BindsTo, s.After = []string{name}, []string{name}
 		}
 	}
-	if adjust != nil {
-		adjust(&s)
+	if t.Adjust != nil {
+		t.Adjust(&s)
 	}
-	return e.startTransient(ctx, serviceName(r), s)
+	return e.startTransient(ctx, serviceName(r), s, t.retry)
 }
 
 // containerService describes the service of a container that exists.
@@ -115,5 +118,5 @@ func (e *Engine) StartPodService(ctx context.Context, p pod.Record, t Transient)
 	if t.Adjust != nil {
 		t.Adjust(&s)
 	}
-	return e.startTransient(ctx, name, s)
+	return e.startTransient(ctx, name, s, t.retry)
 }

@@ -40,40 +40,7 @@ func (c *Container) Check() error {
 	checkMounts(c.Mounts, add)
 	checkSecrets(c.Secrets, c.Mounts, add)
 	c.checkHealth(add)
-	return append(faults, c.notBuilt()...).err()
-}
-
-// notBuilt lists what a container may ask for and nobody acts on yet.
-func (c *Container) notBuilt() Faults {
-	var faults Faults
-	later := func(asked bool, what, issue string) {
-		if asked {
-			faults = append(faults, &NotBuilt{What: what, Issue: issue})
-		}
-	}
-	for _, s := range c.Secrets {
-		later(true, "--secret "+s.Name, IssueSecrets)
-	}
-	if h := c.Health; h != nil {
-		later(h.Test != nil && !h.None(), "--health-cmd", IssueHealth)
-		later(h.Interval != nil, "--health-interval", IssueHealth)
-		later(h.Retries != nil, "--health-retries", IssueHealth)
-		later(h.Timeout != nil, "--health-timeout", IssueHealth)
-		later(h.StartPeriod != nil, "--health-start-period", IssueHealth)
-	}
-	if s := c.StartupHealth; s != nil && s.Test != nil {
-		later(true, "--health-startup-cmd", IssueHealth)
-		later(s.Interval != nil, "--health-startup-interval", IssueHealth)
-		later(s.Retries != nil, "--health-startup-retries", IssueHealth)
-		later(s.Successes != nil, "--health-startup-success", IssueHealth)
-		later(s.Timeout != nil, "--health-startup-timeout", IssueHealth)
-	}
-	later(c.OnUnhealthy != "", "--health-on-failure", IssueHealth)
-	later(c.HealthLog.Destination != "", "--health-log-destination", IssueHealth)
-	later(c.HealthLog.Count != nil, "--health-max-log-count", IssueHealth)
-	later(c.HealthLog.Size != nil, "--health-max-log-size", IssueHealth)
-	later(c.SdNotify == "healthy", "--sdnotify healthy", IssueHealth)
-	return faults
+	return faults.err()
 }
 
 // warn notes once what has no effect.

@@ -63,7 +63,7 @@ func (e environment) merge(host Host) (map[string]string, Faults) {
 func unitVariable(name string) bool {
 	switch name {
 	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "MAINPID", "MANAGERPID", "INVOCATION_ID", "JOURNAL_STREAM",
-		"SYSTEMD_EXEC_PID", "WATCHDOG_PID", "WATCHDOG_USEC", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE":
+		"CREDENTIALS_DIRECTORY", "SYSTEMD_EXEC_PID", "WATCHDOG_PID", "WATCHDOG_USEC", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE":
 		return true
 	}
 	return strings.HasPrefix(name, "_CONTAINERS_") || strings.HasPrefix(name, "_PODUNIT_")

@@ -79,20 +79,18 @@ func TestHealth(t *testing.T) {
 		t.Errorf("%+v, %v", c.Health, err)
 	}
 	for args, want := range map[string]string{
-		"--no-healthcheck --health-cmd true x":                         "exclude each other",
-		"--no-healthcheck --health-startup-cmd true x":                 "exclude each other",
-		"--health-cmd true --health-retries 0 x":                       "--health-retries must be 1 or more",
-		"--health-cmd true --health-timeout 0s x":                      "--health-timeout must be more than 0",
-		"--health-cmd none --health-on-failure kill x":                 "--health-on-failure kill needs a health check",
-		"--health-cmd none --sdnotify healthy x":                       "--sdnotify healthy needs a health check",
-		"--health-interval 5 x":                                        `"5" is not a duration; expected a duration with its unit, or disable, such as --health-interval 1m`,
-		"--health-timeout disable x":                                   "is not a duration",
-		"--health-on-failure reboot x":                                 "expected none, kill, restart or stop",
-		"--health-retries -1 x":                                        "is not a number",
-		"--health-cmd none --health-startup-cmd true x":                "needs a health check that follows it",
-		"--health-cmd CMD x":                                           "no command follows CMD",
-		"--health-cmd true --health-startup-interval 1s x":             "--health-cmd is not built yet",
-		"--health-cmd none --health-interval 1s --health-timeout 1s x": "--health-interval is not built yet",
+		"--no-healthcheck --health-cmd true x":          "exclude each other",
+		"--no-healthcheck --health-startup-cmd true x":  "exclude each other",
+		"--health-cmd true --health-retries 0 x":        "--health-retries must be 1 or more",
+		"--health-cmd true --health-timeout 0s x":       "--health-timeout must be more than 0",
+		"--health-cmd none --health-on-failure kill x":  "--health-on-failure kill needs a health check",
+		"--health-cmd none --sdnotify healthy x":        "--sdnotify healthy needs a health check",
+		"--health-interval 5 x":                         `"5" is not a duration; expected a duration with its unit, or disable, such as --health-interval 1m`,
+		"--health-timeout disable x":                    "is not a duration",
+		"--health-on-failure reboot x":                  "expected none, kill, restart or stop",
+		"--health-retries -1 x":                         "is not a number",
+		"--health-cmd none --health-startup-cmd true x": "needs a health check that follows it",
+		"--health-cmd CMD x":                            "no command follows CMD",
 	} {
 		if _, err := parseContainer(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", args, err, want)

@@ -22,6 +22,13 @@ const (
 // --secret.
 const secretDir = "/run/secrets"
 
+// CredentialDir is where the container finds its credentials; CREDENTIALS_DIRECTORY says so. A
+// systemd inside takes them from there, too. Source: https://systemd.io/CONTAINER_INTERFACE.
+const CredentialDir = "/run/host/credentials"
+
+// credentialMode is that of a credential's file. Source: systemd.exec(5), LoadCredential=.
+const credentialMode = 0o400
+
 // Secret says that a container gets a secret, and how. The value is looked up at each start and
 // is in no record.
 type Secret struct {
@@ -31,7 +38,8 @@ type Secret struct {
 	Type string
 	// Target is an absolute path in the container, or the variable's name with SecretEnv.
 	Target string
-	// UID, GID and Mode are those of the file, as the container sees them; unused with SecretEnv.
+	// UID, GID and Mode are those of the file, as the container sees them; unused with SecretEnv. A
+	// credential belongs to the container's user.
 	UID, GID uint32 `json:",omitempty"`
 	Mode     uint32 `json:",omitempty"`
 }
@@ -71,12 +79,15 @@ func ParseSecret(s string) (Secret, error) {
 	if secret.Name == "" {
 		return secret, errors.New("the name of the secret is missing")
 	}
-	if secret.Type == SecretEnv {
+	if secret.Type == SecretEnv || secret.Type == SecretCredential {
 		for _, name := range []string{"uid", "gid", "mode"} {
 			if said[name] {
-				return secret, fmt.Errorf("%s= is for a file, not for type=env", name)
+				return secret, fmt.Errorf("%s= is for type=mount, not for type=%s", name, secret.Type)
 			}
 		}
+	}
+	if secret.Type == SecretCredential && strings.Contains(secret.Target, "/") {
+		return secret, errors.New("target= of a credential is a name, not a path")
 	}
 	return secret.complete(), nil
 }
@@ -127,7 +138,11 @@ func (s Secret) complete() Secret {
 	if s.Target == "" {
 		s.Target = s.Name
 	}
-	if s.Type == SecretEnv {
+	switch s.Type {
+	case SecretEnv:
+		return s
+	case SecretCredential:
+		s.Target, s.Mode = path.Join(CredentialDir, s.Target), credentialMode
 		return s
 	}
 	if !path.IsAbs(s.Target) {

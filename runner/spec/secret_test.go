@@ -15,11 +15,11 @@ func TestSecret(t *testing.T) {
 		"source=db,type=mount":     {Name: "db", Type: SecretMount, Target: "/run/secrets/db", Mode: 0o444},
 		"db,target=sub/x,mode=400": {Name: "db", Type: SecretMount, Target: "/run/secrets/sub/x", Mode: 0o400},
 		"db,target=/etc/db,uid=5,gid=6,mode=0640": {Name: "db", Type: SecretMount, Target: "/etc/db", UID: 5, GID: 6, Mode: 0o640},
-		"db,type=env":                          {Name: "db", Type: SecretEnv, Target: "db"},
-		"db,type=env,target=PGPASSWORD":        {Name: "db", Type: SecretEnv, Target: "PGPASSWORD"},
-		"db,type=credential,uid=7":             {Name: "db", Type: SecretCredential, Target: "/run/secrets/db", UID: 7, Mode: 0o444},
-		`"a b",type=mount`:                     {Name: "a b", Type: SecretMount, Target: "/run/secrets/a b", Mode: 0o444},
-		"db,type=credential,dst=/etc/a,mode=4": {Name: "db", Type: SecretCredential, Target: "/etc/a", Mode: 0o004},
+		"db,type=env":                   {Name: "db", Type: SecretEnv, Target: "db"},
+		"db,type=env,target=PGPASSWORD": {Name: "db", Type: SecretEnv, Target: "PGPASSWORD"},
+		"db,type=credential":            {Name: "db", Type: SecretCredential, Target: "/run/host/credentials/db", Mode: 0o400},
+		`"a b",type=mount`:              {Name: "a b", Type: SecretMount, Target: "/run/secrets/a b", Mode: 0o444},
+		"db,type=credential,dst=a":      {Name: "db", Type: SecretCredential, Target: "/run/host/credentials/a", Mode: 0o400},
 	} {
 		got, err := ParseSecret(in)
 		if err != nil || got != want {
@@ -27,20 +27,22 @@ func TestSecret(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
-		"":                       "comma-separated",
-		"type=env":               "the name of the secret is missing",
-		"a/b":                    "holds a comma, a slash",
-		"db,type=file":           `"file" is not a type`,
-		"db,type=env,type=env":   "type= is given twice",
-		"db,source=b":            "source= is given twice",
-		"db,colour=red":          `"colour" is not an option`,
-		"db,uid":                 `"uid" has no value`,
-		"db,type=env,uid=5":      "uid= is for a file",
-		"db,type=env,mode=0400":  "mode= is for a file",
-		"db,mode=999":            "is not a number in mode=",
-		"db,uid=alice":           "is not a number in uid=",
-		"db,target=":             "target= is empty",
-		strings.Repeat("a", 254): "up to 253 bytes",
+		"":                                 "comma-separated",
+		"type=env":                         "the name of the secret is missing",
+		"a/b":                              "holds a comma, a slash",
+		"db,type=file":                     `"file" is not a type`,
+		"db,type=env,type=env":             "type= is given twice",
+		"db,source=b":                      "source= is given twice",
+		"db,colour=red":                    `"colour" is not an option`,
+		"db,uid":                           `"uid" has no value`,
+		"db,type=env,uid=5":                "uid= is for type=mount, not for type=env",
+		"db,type=env,mode=0400":            "mode= is for type=mount, not for type=env",
+		"db,type=credential,gid=5":         "gid= is for type=mount, not for type=credential",
+		"db,type=credential,target=/etc/a": "target= of a credential is a name",
+		"db,mode=999":                      "is not a number in mode=",
+		"db,uid=alice":                     "is not a number in uid=",
+		"db,target=":                       "target= is empty",
+		strings.Repeat("a", 254):           "up to 253 bytes",
 	} {
 		if got, err := ParseSecret(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %+v, %v, want %q", in, got, err, want)

@@ -13,11 +13,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
 	"go.podman.io/storage"
+	drivers "go.podman.io/storage/drivers"
 	"go.podman.io/storage/pkg/configfile"
 	"go.podman.io/storage/pkg/unshare"
 	"go.podman.io/storage/types"
@@ -269,6 +271,16 @@ func dataHome() string {
 	return filepath.Join(home, ".local", "share")
 }
 
+// driversIn names the storage drivers that have written into a storage.
+func driversIn(graphRoot string) []string {
+	var names []string
+	for name := range drivers.ScanPriorDrivers(graphRoot) {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
 // explain names the place and the way out for what goes wrong on real machines.
 func explain(options storage.StoreOptions, err error) error {
 	e := &Error{Path: options.GraphRoot, Err: err}
@@ -278,6 +290,10 @@ func explain(options storage.StoreOptions, err error) error {
 		e.Path, e.Err = path.Path, path.Err
 	}
 	switch {
+	case strings.Contains(err.Error(), "several valid graphdrivers"):
+		// The library names a flag of another program.
+		e.Err = fmt.Errorf("several storage drivers have written there: %s", strings.Join(driversIn(options.GraphRoot), ", "))
+		e.hint = "choose one with driver under [storage] in ~/.config/containers/storage.conf, /etc/containers/storage.conf for root; what the others keep is not seen with it"
 	case errors.Is(err, unix.EROFS):
 		e.hint = "the file system is read-only; put the storage elsewhere with graphroot in ~/.config/containers/storage.conf"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):

@@ -151,3 +151,22 @@ func TestDamagedLists(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTwoDriversInOneStorage: the library's advice is a flag that no verb has.
+func TestTwoDriversInOneStorage(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"vfs/dir", "overlay/l"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := errors.New(root + " contains several valid graphdrivers: overlay, vfs; Please cleanup or explicitly choose storage driver (-s <DRIVER>)")
+	err := explain(storage.StoreOptions{GraphRoot: root}, said)
+	if want := "several storage drivers have written there: overlay, vfs"; !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "-s") {
+		t.Errorf("%v, want %q", err, want)
+	}
+	var e *Error
+	if !errors.As(err, &e) || !strings.Contains(e.Hint(), "driver under [storage]") {
+		t.Errorf("hint of %v", err)
+	}
+}

@@ -82,12 +82,14 @@ type conn interface {
 	StopUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 	RestartUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 	StartTransientUnitContext(ctx context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error)
+	StartTransientUnitAux(ctx context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error)
 	ResetFailedUnitContext(ctx context.Context, name string) error
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ReloadContext(ctx context.Context) error
+	SystemStateContext(ctx context.Context) (*systemd.Property, error)
 }
 
 // Connect connects to the manager. A NoManagerError says that there is none.
@@ -266,6 +268,12 @@ func (m *Manager) ResetFailed(ctx context.Context, name string) error {
 
 // Reload makes the manager read its unit files again and run the generators.
 func (m *Manager) Reload(ctx context.Context) error { return m.conn.ReloadContext(ctx) }
+
+// Stopping reports whether the manager is on its way down. A manager that does not answer is.
+func (m *Manager) Stopping(ctx context.Context) bool {
+	p, err := m.conn.SystemStateContext(ctx)
+	return err != nil || p.Value.Value() == "stopping"
+}
 
 func isError(err error, name string) bool {
 	var e dbus.Error

@@ -20,6 +20,7 @@ import (
 type fake struct {
 	asked   []string
 	props   []systemd.Property
+	aux     []systemd.PropertyCollection
 	refuse  error
 	result  string // of jobs; empty: they never end
 	unit    map[string]any
@@ -36,6 +37,7 @@ func (f *fake) do(done chan<- string, words ...string) (int, error) {
 		return 0, err
 	}
 	switch {
+	case done == nil: // nobody waits
 	case words[0] == "stop":
 		done <- "done"
 	case f.result != "":
@@ -57,6 +59,10 @@ func (f *fake) StartTransientUnitContext(_ context.Context, name, mode string, p
 	f.props = props
 	return f.do(ch, "transient", name, mode)
 }
+func (f *fake) StartTransientUnitAux(_ context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error) {
+	f.props, f.aux = props, aux
+	return f.do(ch, "transient", name, mode)
+}
 func (f *fake) ResetFailedUnitContext(_ context.Context, name string) error {
 	f.asked = append(f.asked, "reset "+name)
 	return nil
@@ -76,6 +82,10 @@ func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) 
 	}
 	return out, f.refuse
 }
+func (f *fake) SystemStateContext(context.Context) (*systemd.Property, error) {
+	return &systemd.Property{Name: "SystemState", Value: dbus.MakeVariant("running")}, nil
+}
+
 func (f *fake) ReloadContext(context.Context) error { return nil }
 func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
 	return f.unit, nil

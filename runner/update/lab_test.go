@@ -5,10 +5,7 @@
 package update
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,28 +13,16 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-//go:embed variant.py
-var variant string
-
 // lab is a machine whose registry gets new versions of images.
 type lab struct{ *labtest.Lab }
 
 func boot(t *testing.T) lab {
-	l := lab{labtest.Boot(t, labtest.Options{})}
-	l.WriteFile("alice", "variant.py", variant)
-	return l
+	t.Helper()
+	return lab{labtest.Boot(t, labtest.Options{})}
 }
 
 // push pushes a version of a busybox image: what it executes, and a label that tells it apart.
-func (l lab) push(name, version, script string) {
-	config, err := json.Marshal(map[string]any{
-		"Cmd": []string{"sh", "-c", script}, "Entrypoint": nil, "Labels": map[string]string{"version": version},
-	})
-	if err != nil {
-		panic(err)
-	}
-	l.MustRun("alice", fmt.Sprintf("python3 variant.py localhost:5000/busybox localhost:5000/%s '%s'", name, config))
-}
+func (l lab) push(name, version, script string) { l.PushVersion(name, version, script) }
 
 const (
 	dir    = ".config/containers/systemd/"
@@ -83,7 +68,6 @@ func TestLabAutoUpdate(t *testing.T) {
 	}
 	before := []string{l.pid("down"), l.pid("series"), l.pid("movies")}
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
-	l.WriteFile("root", "/usr/lib/systemd/user/podunit-auto-update.service", unitFile(t))
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start podunit-auto-update.service")
 	after := []string{l.pid("down"), l.pid("series"), l.pid("movies")}
 	if before[0] != after[0] || before[1] != after[1] || before[2] == after[2] {
@@ -195,12 +179,34 @@ func TestLabRollback(t *testing.T) {
 	}
 }
 
-// unitFile is the service as make install puts it.
-func unitFile(t *testing.T) string {
-	t.Helper()
-	data, err := os.ReadFile("../../units/user/podunit-auto-update.service")
-	if err != nil {
-		t.Fatal(err)
+// TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.
+func TestLabRollbackOfHealth(t *testing.T) {
+	l := boot(t)
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
+	const fine = "touch /ok; " + sleeps
+	l.push("web:1", "1", fine)
+	l.WriteFile("alice", dir+"web.container", "[Container]\nImage=localhost:5000/web:1\nNetwork=none\nAutoUpdate=registry\n"+
+		"HealthCmd=test -e /ok\nHealthInterval=1s\nHealthStartPeriod=30s\nHealthRetries=2\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start web")
+	for _, c := range []struct{ name, script, period, want string }{
+		{"one that never gets healthy", sleeps, "30s", "rolled back"}, // it is starting all the time
+		{"one that gets unhealthy", "touch /ok; sleep 3; rm /ok; " + sleeps, "0s", "rolled back"},
+		{"one that is well", fine, "0s", "true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := lab{l.For(t)}
+			l.MustRun("alice", "sed -i s/^HealthStartPeriod=.*/HealthStartPeriod="+c.period+"/ "+dir+"web.container && systemctl --user daemon-reload")
+			l.push("web:1", c.name, c.script)
+			if got, code := l.updates("--wait"); got != "web.service "+c.want || code != 0 {
+				t.Errorf("%s, %d; want it %s", got, code, c.want)
+			}
+			want := "1"
+			if c.want == "true" {
+				want = c.name
+			}
+			if v := l.version("systemd-web"); v != want {
+				t.Errorf("web runs %s, want %s", v, want)
+			}
+		})
 	}
-	return string(data)
 }

@@ -37,9 +37,9 @@ type ContainerRow struct {
 	Ports      string
 	Pod        string
 	PodName    string
-	Labels     map[string]string
-	Networks   []string
-	Mounts     []string
+	Labels     Labels
+	Networks   Names
+	Mounts     Names
 	Pid        int
 	ExitCode   int
 	StartedAt  int64
@@ -49,7 +49,16 @@ type ContainerRow struct {
 	Unit       string
 	Namespace  struct{} `json:"-"`
 	record     container.Record
+	health     string // of one that runs and is checked
 }
+
+// Names are drawn in a table with commas between them.
+type Names []string
+
+func (n Names) String() string { return strings.Join(n, ",") }
+
+// Label is the value of a label, for templates; empty if there is none.
+func (r ContainerRow) Label(name string) string { return r.Labels[name] }
 
 // Containers describes all containers, with short IDs and commands if short is set.
 func Containers(x *service.Engine, short bool) ([]ContainerRow, error) {
@@ -129,8 +138,19 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 		}
 		row.StartedAt = s.StartedAt.Unix()
 		row.Status = "Up " + units.HumanDuration(time.Since(s.StartedAt))
-		if row.State == string(container.Paused) {
+		switch {
+		case row.State == string(container.Paused):
 			row.Status += " (Paused)"
+		case x.Containers.Stopping(r.ID, s):
+			row.State, row.Status = string(container.Stopping), "Stopping"
+		}
+		h, err := x.Health(r)
+		if err != nil {
+			return ContainerRow{}, err
+		}
+		if h != nil {
+			row.health = string(h.Status)
+			row.Status += " (" + row.health + ")"
 		}
 	case exit != nil:
 		row.State, row.Exited, row.ExitCode = string(container.Exited), true, exit.Code
@@ -177,13 +197,19 @@ func SortContainers(rows []ContainerRow, by string) error {
 
 // containerFilters are the keys of podunit ps --filter. Source: podman-ps(1).
 var containerFilters = Filters[ContainerRow]{
-	"name":    Any(func(r ContainerRow, v string) bool { return matches(r.Names, v) }),
-	"id":      Any(func(r ContainerRow, v string) bool { return strings.HasPrefix(r.IDFull, v) }),
+	"name":    Any(func(r ContainerRow, v string) bool { return matchesName(r.Names, v) }),
+	"id":      Any(func(r ContainerRow, v string) bool { return matchesID(r.IDFull, v) }),
+	"command": Any(func(r ContainerRow, v string) bool { return len(r.Cmd) > 0 && strings.HasPrefix(r.Cmd[0], v) }),
+	"until":   made(func(r ContainerRow) time.Time { return r.record.Created }, time.Time.Before),
+	"restart-policy": Any(func(r ContainerRow, v string) bool {
+		return cmp.Or(r.record.Spec.Restart.Policy, "no") == v
+	}),
 	"status":  Any(func(r ContainerRow, v string) bool { return r.State == v || v == "stopped" && r.State == "exited" }),
 	"exited":  Any(func(r ContainerRow, v string) bool { return r.Exited && fmt.Sprint(r.ExitCode) == v }),
 	"label":   All(func(r ContainerRow, v string) bool { return hasLabel(r.Labels, v) }),
 	"label!":  All(func(r ContainerRow, v string) bool { return !hasLabel(r.Labels, v) }),
 	"pod":     Any(func(r ContainerRow, v string) bool { return r.PodName == v || strings.HasPrefix(r.record.PodID, v) }),
+	"health":  Any(func(r ContainerRow, v string) bool { return r.health == v }),
 	"volume":  Any(func(r ContainerRow, v string) bool { return usesVolume(r.record, v) }),
 	"network": Any(func(r ContainerRow, v string) bool { return slices.Contains(r.Networks, v) }),
 	"unit":    Any(func(r ContainerRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),

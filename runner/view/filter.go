@@ -84,6 +84,19 @@ func hasLabel(labels map[string]string, want string) bool {
 	return ok && (!exact || got == value)
 }
 
+// matchesName is matches for names to which docker, and scripts written for it, add a slash.
+func matchesName(name, pattern string) bool {
+	return matches(name, pattern) || strings.Contains(pattern, "/") && matches("/"+name, pattern)
+}
+
+// matchesID tests an ID: a word of hexadecimal digits is its beginning, any other is an expression.
+func matchesID(id, pattern string) bool {
+	if strings.Trim(pattern, "0123456789abcdefABCDEF") == "" {
+		return strings.HasPrefix(id, strings.ToLower(pattern))
+	}
+	return matches(id, pattern)
+}
+
 // matches tests a name against an unanchored regular expression, as podman's filters do;
 // what is no expression is taken literally.
 func matches(name, pattern string) bool {

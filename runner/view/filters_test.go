@@ -5,6 +5,7 @@ package view
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/spec"
@@ -14,7 +15,8 @@ func TestContainerFilters(t *testing.T) {
 	row := ContainerRow{
 		IDFull: "abc123", Names: "web", State: "exited", Exited: true, ExitCode: 3, Image: "localhost/nginx:latest",
 		Labels: map[string]string{"tier": "front"}, PodName: "media", Unit: "web.service",
-		record: container.Record{ImageID: "f00", PodID: "p1"},
+		Cmd:    []string{"sh", "-c", "true"},
+		record: container.Record{ImageID: "f00", PodID: "p1", Created: time.Now().Add(-2 * time.Hour), Spec: spec.Container{Restart: spec.Restart{Policy: "always"}}},
 	}
 	for _, c := range []struct {
 		filters []string
@@ -36,6 +38,19 @@ func TestContainerFilters(t *testing.T) {
 		{[]string{"unit=web"}, true},
 		{[]string{"id=abc"}, true},
 		{[]string{"id=bc"}, false},
+		{[]string{"id=^abc"}, true},
+		{[]string{"id=^bc"}, false},
+		{[]string{"id=^a.*3$"}, true},
+		{[]string{"id=ABC"}, true},
+		{[]string{"name=^/web$"}, true},
+		{[]string{"name=^/we$"}, false},
+		{[]string{"name=^/"}, true},
+		{[]string{"restart-policy=always"}, true},
+		{[]string{"restart-policy=no"}, false},
+		{[]string{"command=sh"}, true},
+		{[]string{"command=true"}, false},
+		{[]string{"until=1h"}, true},
+		{[]string{"until=1999-01-01"}, false},
 	} {
 		match, err := ContainerFilters(c.filters)
 		if err != nil {
@@ -48,6 +63,23 @@ func TestContainerFilters(t *testing.T) {
 	for _, bad := range []string{"name", "name=", "nosuch=1"} {
 		if _, err := ContainerFilters([]string{bad}); err == nil {
 			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestPodFilters(t *testing.T) {
+	row := PodRow{
+		IDFull: "b91c", Name: "media", Status: "Running", restart: "on-failure", Networks: []string{"pasta"}, NumberOfContainers: 1,
+		Members: []Member{{ID: "b9f0", Names: "web", Status: "running"}},
+	}
+	for text, want := range map[string]bool{
+		"ctr-ids=^b9": true, "ctr-ids=^9": false, "ctr-ids=b9": true, "ctr-names=^/web$": true, "id=^b9": true, "id=^1c": false,
+		"name=^/media$": true, "restart-policy=on-failure": true, "restart-policy=no": false, "network=pasta": true, "ctr-number=1": true,
+		"until=1h": true,
+	} {
+		match, err := PodFilters([]string{text})
+		if err != nil || match(row) != want {
+			t.Errorf("%s: want %t; %v", text, want, err)
 		}
 	}
 }

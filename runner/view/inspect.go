@@ -12,6 +12,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
@@ -56,10 +57,31 @@ type State struct {
 	Paused     bool
 	OOMKilled  bool
 	Pid        int
+	ConmonPid  int // always 0: nothing of the kind watches it
 	ExitCode   int
 	StartedAt  time.Time
 	FinishedAt time.Time
 	CgroupPath string
+	Health     *Health `json:",omitempty"`
+	// StoppedByUser tells that it was asked to stop.
+	StoppedByUser bool
+}
+
+// Health is how a container is, in inspect.
+type Health struct {
+	Status        health.Status
+	FailingStreak int
+	Log           []health.Entry
+}
+
+// HealthCheck is a check of a container, in inspect; times are in nanoseconds.
+type HealthCheck struct {
+	Test        []string
+	Interval    time.Duration
+	Timeout     time.Duration
+	Retries     int
+	StartPeriod time.Duration `json:",omitempty"`
+	Successes   int           `json:",omitempty"`
 }
 
 // Mount is a mount of a container, in inspect.
@@ -79,6 +101,13 @@ type Network struct {
 	Ports       map[string][]Binding
 	SandboxKey  string
 	NetworkMode string
+	Networks    map[string]Endpoint
+}
+
+// Endpoint is the end of a network in a container, in inspect.
+type Endpoint struct {
+	NetworkID string
+	IPAddress string
 }
 
 // Settings is what a container runs, in inspect.
@@ -101,6 +130,13 @@ type Settings struct {
 	Timezone      string              `json:",omitempty"`
 	CreateCommand []string
 	SdNotifyMode  string `json:"sdNotifyMode"`
+
+	Healthcheck                *HealthCheck `json:",omitempty"`
+	StartupHealthCheck         *HealthCheck `json:",omitempty"`
+	HealthcheckOnFailureAction string       `json:",omitempty"`
+	HealthLogDestination       string       `json:",omitempty"`
+	HealthcheckMaxLogCount     int
+	HealthcheckMaxLogSize      int
 }
 
 // HostSettings is how a container is confined and connected, in inspect.
@@ -123,6 +159,19 @@ type HostSettings struct {
 	LogConfig      map[string]string
 	Cgroups        string
 	Tmpfs          map[string]string
+
+	ContainerIDFile string
+	Dns             []string //nolint:revive,staticcheck // docker's and podman's spelling
+	DnsOptions      []string //nolint:revive,staticcheck // the same
+	DnsSearch       []string //nolint:revive,staticcheck // the same
+	ExtraHosts      []string
+	GroupAdd        []string
+	IpcMode         string //nolint:revive,staticcheck // the same
+	PidMode         string
+	UTSMode         string
+	CgroupMode      string
+	PublishAllPorts bool
+	Runtime         string
 }
 
 // InspectContainer tells all there is to know about a container.
@@ -149,7 +198,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			Pid: s.PID, ExitCode: row.ExitCode, StartedAt: s.StartedAt, CgroupPath: s.Cgroup,
 		},
 		NetworkSettings: Network{
-			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetworkMode,
+			IPAddresses: s.IPs, Ports: bindings(s.Ports), NetworkMode: s.NetworkMode, Networks: map[string]Endpoint{},
 		},
 		Config: Settings{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
@@ -158,15 +207,13 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
-		HostConfig: HostSettings{
-			NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Ports()), AutoRemove: r.Spec.Remove,
-			RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
-			Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
-			CapDrop: r.Spec.CapDrop, SecurityOpt: r.Spec.Security.Options(), UsernsMode: r.Spec.UserNS.Mode,
-			Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
-			LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald")}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
-			Tmpfs: map[string]string{},
-		},
+		HostConfig: hostSettings(r),
+	}
+	in.HostConfig.Runtime = in.OCIRuntime
+	if in.State.StoppedByUser = x.Containers.Stopping(r.ID, s); !in.State.StoppedByUser {
+		if in.State.StoppedByUser, err = x.Containers.Stopped(r.ID); err != nil {
+			return Container{}, err
+		}
 	}
 	if len(command) > 0 {
 		in.Path, in.Args = command[0], command[1:]
@@ -186,6 +233,12 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	if len(s.IPs) > 0 {
 		in.NetworkSettings.IPAddress = s.IPs[0]
 	}
+	if err := in.health(x, r); err != nil {
+		return Container{}, err
+	}
+	if s.NetworkMode != "" {
+		in.NetworkSettings.Networks[s.NetworkMode] = Endpoint{NetworkID: s.NetworkMode, IPAddress: in.NetworkSettings.IPAddress}
+	}
 	if exit, err := x.Containers.Exit(r.ID); err == nil && exit != nil {
 		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
 		if in.State.StartedAt.IsZero() {
@@ -198,6 +251,37 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
 	}
 	return in, nil
+}
+
+// hostSettings is how a container was to be confined and connected.
+func hostSettings(r container.Record) HostSettings {
+	return HostSettings{
+		NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Ports()), AutoRemove: r.Spec.Remove,
+		RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
+		Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
+		CapDrop: r.Spec.CapDrop, SecurityOpt: r.Spec.Security.Options(), UsernsMode: r.Spec.UserNS.Mode,
+		Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
+		LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald")}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
+		Tmpfs: map[string]string{}, ContainerIDFile: r.Spec.CIDFile, Dns: r.Spec.DNS, DnsOptions: r.Spec.DNSOptions, DnsSearch: r.Spec.DNSSearch,
+		ExtraHosts: extraHosts(r.Spec.AddHosts), GroupAdd: r.Spec.Groups, PublishAllPorts: r.Spec.PublishAll,
+		IpcMode: namespaceMode(r, r.Spec.IPCNS, "ipc", "shareable"), PidMode: namespaceMode(r, r.Spec.PIDNS, "pid", "private"),
+		UTSMode: namespaceMode(r, r.Spec.UTSNS, "uts", "private"), CgroupMode: namespaceMode(r, r.Spec.CgroupNS, "cgroup", "private"),
+	}
+}
+
+// extraHosts are the values of --add-host, one for each name.
+func extraHosts(entries []spec.HostEntry) []string {
+	var all []string
+	for _, e := range entries {
+		ip := e.IP.String()
+		if e.Gateway {
+			ip = spec.HostGateway
+		}
+		for _, name := range e.Names {
+			all = append(all, name+":"+ip)
+		}
+	}
+	return all
 }
 
 // addMounts tells what the container mounts.
@@ -240,6 +324,20 @@ func (in *Container) addLastStart(x *service.Engine) {
 	}
 }
 
+// namespaceMode is how inspect words a namespace: as it was asked for, else that of the pod, else
+// the usual one.
+func namespaceMode(r container.Record, ns spec.Namespace, kind, usual string) string {
+	switch {
+	case ns.Container != "":
+		return ns.Mode + ":" + ns.Container
+	case ns.Path != "":
+		return ns.Mode + ":" + ns.Path
+	case ns.Mode == "" && r.PodID != "" && kind != "cgroup":
+		return "pod:" + r.PodID
+	}
+	return cmp.Or(ns.Mode, usual)
+}
+
 func deref(p *int64) int64 {
 	if p == nil {
 		return 0
@@ -256,3 +354,22 @@ func networkMode(r container.Record) string {
 	}
 	return "pasta"
 }
+
+// health fills in how a container is checked, and how it is.
+func (in *Container) health(x *service.Engine, r container.Record) error {
+	h, err := x.Health(r)
+	if h == nil || err != nil {
+		return err
+	}
+	in.State.Health = &Health{h.Status, h.FailingStreak, append([]health.Entry{}, h.Log...)}
+	c := &in.Config
+	c.Healthcheck = checkOf(r.Health.Regular)
+	if r.Health.Startup != nil {
+		c.StartupHealthCheck = checkOf(*r.Health.Startup)
+	}
+	c.HealthcheckOnFailureAction, c.HealthLogDestination = cmp.Or(r.Health.OnFailure, "none"), r.Health.LogDestination
+	c.HealthcheckMaxLogCount, c.HealthcheckMaxLogSize = r.Health.MaxLogCount, r.Health.MaxLogSize
+	return nil
+}
+
+func checkOf(c health.Check) *HealthCheck { return (*HealthCheck)(&c) }

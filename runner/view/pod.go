@@ -33,6 +33,7 @@ type PodRow struct {
 	Labels             map[string]string `json:"Labels"`
 	Ports              string            `json:"Ports"`
 	Unit               string            `json:"Unit"`
+	restart            string            // its policy
 }
 
 // Member is a container of a pod.
@@ -65,6 +66,7 @@ func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) Po
 	row := PodRow{
 		ID: p.ID, IDFull: p.ID, Name: p.Name, CreatedAt: p.Created, InfraID: fmt.Sprint(s.InfraPID),
 		Created: units.HumanDuration(time.Since(p.Created)) + " ago", Labels: p.Spec.Labels, Unit: s.Unit,
+		restart: p.Spec.Restart.Policy,
 		Members: []Member{},
 	}
 	if row.Unit == "" {
@@ -125,17 +127,23 @@ func SortPods(rows []PodRow, by string) error {
 
 // podFilters are the keys of podunit pod ps --filter. Source: podman-pod-ps(1).
 var podFilters = Filters[PodRow]{
-	"name":   Any(func(r PodRow, v string) bool { return matches(r.Name, v) }),
-	"id":     Any(func(r PodRow, v string) bool { return strings.HasPrefix(r.IDFull, v) }),
-	"status": Any(func(r PodRow, v string) bool { return strings.EqualFold(r.Status, v) }),
-	"label":  All(func(r PodRow, v string) bool { return hasLabel(r.Labels, v) }),
-	"label!": All(func(r PodRow, v string) bool { return !hasLabel(r.Labels, v) }),
-	"unit":   Any(func(r PodRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),
+	"name":  Any(func(r PodRow, v string) bool { return matchesName(r.Name, v) }),
+	"id":    Any(func(r PodRow, v string) bool { return matchesID(r.IDFull, v) }),
+	"until": made(func(r PodRow) time.Time { return r.CreatedAt }, time.Time.Before),
+	"restart-policy": Any(func(r PodRow, v string) bool {
+		return cmp.Or(r.restart, "no") == v
+	}),
+	"network":    Any(func(r PodRow, v string) bool { return slices.Contains(r.Networks, v) }),
+	"ctr-number": Any(func(r PodRow, v string) bool { return fmt.Sprint(r.NumberOfContainers) == v }),
+	"status":     Any(func(r PodRow, v string) bool { return strings.EqualFold(r.Status, v) }),
+	"label":      All(func(r PodRow, v string) bool { return hasLabel(r.Labels, v) }),
+	"label!":     All(func(r PodRow, v string) bool { return !hasLabel(r.Labels, v) }),
+	"unit":       Any(func(r PodRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),
 	"ctr-names": Any(func(r PodRow, v string) bool {
-		return anyMember(r, func(m Member) bool { return matches(m.Names, v) })
+		return anyMember(r, func(m Member) bool { return matchesName(m.Names, v) })
 	}),
 	"ctr-ids": Any(func(r PodRow, v string) bool {
-		return anyMember(r, func(m Member) bool { return strings.HasPrefix(m.ID, v) })
+		return anyMember(r, func(m Member) bool { return matchesID(m.ID, v) })
 	}),
 	"ctr-status": Any(func(r PodRow, v string) bool {
 		return anyMember(r, func(m Member) bool { return m.Status == v })
@@ -161,6 +169,7 @@ type Pod struct {
 	Labels           map[string]string `json:",omitempty"`
 	SharedNamespaces []string
 	InfraPid         int
+	InfraContainerID string // the pod's own ID: its first process is in no container
 	NumContainers    int
 	Containers       []PodMember
 	InfraConfig      map[string]any
@@ -185,7 +194,7 @@ func InspectPod(x *service.Engine, p pod.Record) (Pod, error) {
 	one := Pod{
 		ID: p.ID, Name: p.Name, Created: p.Created, CreateCommand: p.Args, ExitPolicy: p.Spec.ExitPolicy,
 		State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
-		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, NumContainers: len(row.Members),
+		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, InfraContainerID: p.ID, NumContainers: len(row.Members),
 		IPAddresses: s.IPs, Unit: row.Unit,
 		InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
 	}

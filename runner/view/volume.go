@@ -167,9 +167,9 @@ var volumeFilters = Filters[VolumeRow]{
 	"label!":    All(func(r VolumeRow, v string) bool { return !hasLabel(r.Labels, v) }),
 	"dangling":  truth(func(r VolumeRow) bool { return r.MountCount+len(r.Units) == 0 }),
 	"anonymous": truth(func(r VolumeRow) bool { return r.Anonymous }),
-	"until":     made(time.Time.Before),
-	"since":     made(func(a, b time.Time) bool { return !a.Before(b) }),
-	"after":     made(func(a, b time.Time) bool { return !a.Before(b) }),
+	"until":     made(volumeMade, time.Time.Before),
+	"since":     made(volumeMade, func(a, b time.Time) bool { return !a.Before(b) }),
+	"after":     made(volumeMade, func(a, b time.Time) bool { return !a.Before(b) }),
 }
 
 // truth is a key whose value is true or false.
@@ -183,11 +183,13 @@ func truth(is func(VolumeRow) bool) Filter[VolumeRow] {
 	})
 }
 
-// made is a key that compares when a volume was made with a time.
-func made(fits func(made, bound time.Time) bool) Filter[VolumeRow] {
-	return AnyOf(func(value string) (func(VolumeRow) bool, error) {
+func volumeMade(r VolumeRow) time.Time { return r.CreatedAt }
+
+// made is a key that compares when something was made with a time.
+func made[T any](when func(T) time.Time, fits func(made, bound time.Time) bool) Filter[T] {
+	return AnyOf(func(value string) (func(T) bool, error) {
 		bound, err := pointInTime(value)
-		return func(r VolumeRow) bool { return fits(r.CreatedAt, bound) }, err
+		return func(r T) bool { return fits(when(r), bound) }, err
 	})
 }
 

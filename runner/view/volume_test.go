@@ -22,6 +22,8 @@ func TestMatchVolume(t *testing.T) {
 		{[]string{"name=data"}, true},
 		{[]string{"name=other", "name=web"}, true},
 		{[]string{"name=other"}, false},
+		{[]string{"name=w.+"}, true},
+		{[]string{"name=^data"}, false},
 		{[]string{"label=app=web", "label=tier"}, true},
 		{[]string{"label=app=web", "label=tier=back"}, false},
 		{[]string{"label!=app=web"}, false},

@@ -9,7 +9,9 @@ uid = user.pw_uid
 if uid == 0:
     run, store, libpod = "/run/podunit", "/var/lib/containers/storage", "/run/containers"
 else:
-    run = f"/run/user/{uid}/podunit"
+    run = f"/run/podunit-user/{uid}/podunit"  # since a system unit with User= has run
+    if not os.path.exists(os.path.dirname(run)):
+        run = f"/run/user/{uid}/podunit"
     store = user.pw_dir + "/.local/share/containers/storage"
 left = []
 

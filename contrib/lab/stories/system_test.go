@@ -6,6 +6,7 @@ package stories
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,11 @@ func systemManager(t *testing.T, l *labtest.Lab) {
 		t.Run("run by "+user, func(t *testing.T) {
 			l := l.For(t)
 			all := strings.Join(units(user), " ")
+			if user == "grace" {
+				// One of her own manager's runs from before she has a system unit for the first time.
+				quadlet(l, user, "own.container", "[Container]\nImage=localhost:5000/nginx\nNetwork=none\n")
+				l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start own; podunit exec systemd-own true")
+			}
 			l.MustRun("root", "systemctl start "+user+"-web "+user+"-pod")
 			l.Eventually("root", "systemctl is-active "+all, 2*time.Minute)
 			for _, p := range port {
@@ -52,6 +58,18 @@ func systemManager(t *testing.T, l *labtest.Lab) {
 					t.Errorf("%s: name, user and parent of the main process: %s", u, got)
 				}
 			}
+			if user == "grace" {
+				// It is safe where it runs, and a restart moves it to the others.
+				_, said, code := l.Run(user, "podunit rm -f systemd-own")
+				if code != 125 || !strings.Contains(said, "belongs to the runtime directory /run/user/") || !strings.Contains(said, "systemctl --user restart") {
+					t.Errorf("status %d, %s", code, said)
+				}
+				l.MustRun(user, "systemctl --user is-active own; systemctl --user restart own; podunit exec systemd-own true")
+				if got := strings.Fields(l.MustRun(user, "podunit ps --format {{.Names}} | grep -v infra | sort")); !slices.Equal(got, []string{"systemd-grace-member", "systemd-grace-web", "systemd-own"}) {
+					t.Errorf("she sees %q", got)
+				}
+				l.MustRun(user, "systemctl --user stop own")
+			}
 			// The pod and its member go on alone when somebody kills one of them.
 			if user == "dave" {
 				// A login of his sees the same containers, and when it ends they go on.
@@ -62,6 +80,7 @@ func systemManager(t *testing.T, l *labtest.Lab) {
 					}
 				}
 				l.Eventually("root", "systemctl is-active user@1003; [ $? != 0 ]", time.Minute)
+				l.Eventually("root", "[ ! -e /run/user/1003 ]", time.Minute)
 				l.MustRun("root", "systemctl is-active "+all)
 			}
 			before := mainPIDs(l, "root", units(user)...)

@@ -122,7 +122,9 @@ A system service with
 .I User=
 in [Service] runs rootless as that user. A pod then keeps its PID file in a
 .I RuntimeDirectory=
-of its own, %N unless the file names one, as /run itself belongs to root.
+of its own, %N unless the file names one, as /run itself belongs to root. The state of the user's containers lies in
+.IR /run/podunit\-user/UID ,
+which all these services have as a RuntimeDirectory= with RuntimeDirectoryPreserve=yes.
 `
 
 const manTail = `.SH "DIFFERENCES FROM PODMAN'S QUADLET"
@@ -164,7 +166,10 @@ Path of the runner in the services. Without it PODMAN is used, unless that names
 force: generate services also where Podman's own generator is installed. The same can be said with
 .I Generator=force
 in the [Generator] section of /etc/podunit/podunit.conf, /run/podunit/podunit.conf, /usr/lib/podunit/podunit.conf,
-~/.config/podunit/podunit.conf, or of a drop\-in in podunit.conf.d.
+~/.config/podunit/podunit.conf, or of a drop\-in in podunit.conf.d. Their section [AutoUpdate], with the keys
+.IR Policy= ", " HealthWindow= ", " Keep= ", " OnUpdate= " and " Jitter= ,
+is of
+.BR "podunit auto\-update" .
 .SH EXAMPLE
 .nf
 # ~/.config/containers/systemd/web.container

@@ -17,7 +17,7 @@ func NewCreate(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "create [flags] IMAGE [COMMAND [ARG...]]",
 		Short:             "Create a container without starting it",
-		ValidArgsFunction: cli.CompleteImages(e),
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
 	}
 	flags := spec.ContainerFlags(cmd.Flags())
 	cmd.SetFlagErrorFunc(cli.FlagError)

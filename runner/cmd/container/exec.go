@@ -10,7 +10,6 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // NewExec makes podunit exec.
@@ -25,7 +24,7 @@ func NewExec(e *cli.Env) *cobra.Command {
 		Use:               "exec [flags] CONTAINER COMMAND [ARG...]",
 		Short:             "Run another command in a running container",
 		Example:           "  podunit exec -it web sh\n  podunit exec web nginx -s reload",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteContainers(e, cli.RunningOnly)),
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
@@ -51,9 +50,6 @@ func NewExec(e *cli.Env) *cobra.Command {
 		if len(x.Command) == 0 {
 			return errors.New("which command? exec [flags] CONTAINER COMMAND [ARG...]")
 		}
-		if x.TTY && !term.IsTerminal(int(os.Stdin.Fd())) {
-			return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
-		}
 		host := e.Host()
 		var err error
 		if x.Env, err = host.Assignments(envFiles, x.Env); err != nil {
@@ -72,11 +68,14 @@ func NewExec(e *cli.Env) *cobra.Command {
 		}
 		if !x.Detach {
 			x.Streams = runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
-			if interactive || x.TTY {
+			if interactive || x.TTY && cli.IsTerminal(e.Stdin) {
 				x.Streams.Stdin = e.Stdin
 			}
 		}
 		code, err := eng.Exec(cmd.Context(), records[0], x)
+		if x.Detach {
+			return err // the statuses of a command are for who waits for it
+		}
 		return cli.Ended(code, err)
 	}
 	return cmd

@@ -18,7 +18,7 @@ func NewKill(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "kill [flags] CONTAINER...",
 		Short:             "Send a signal to the first process of containers",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := signal.ParseSignalNameOrNumber(name)
 			if err != nil {
@@ -29,7 +29,7 @@ func NewKill(e *cli.Env) *cobra.Command {
 				return err
 			}
 			records, err := sel.Resolve(x, args)
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error { return x.Containers.Kill(r, sig) })
+			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error { return x.Containers.Kill(r, sig) })
 		},
 	}
 	sel.Flags(cmd, "Signal")

@@ -31,7 +31,7 @@ func NewLogs(e *cli.Env) *cobra.Command {
 		Long: `Show what containers wrote to stdout and stderr, from the journal. journalctl shows it too,
 with all else that concerns the unit: journalctl --user -u UNIT.`,
 		Example:           "  podunit logs -f web\n  podunit logs --since 10m --tail 100 -t web db",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.Open(ctx)
@@ -47,11 +47,12 @@ with all else that concerns the unit: journalctl --user -u UNIT.`,
 			for _, bound := range []struct {
 				flag, value string
 				to          *time.Time
-			}{{"since", since, &q.Since}, {"until", until, &q.Until}} {
+				read        func(string, time.Time) (time.Time, error)
+			}{{"since", since, &q.Since, journal.ParseTime}, {"until", until, &q.Until, journal.ParseEnd}} {
 				if bound.value == "" {
 					continue
 				}
-				if *bound.to, err = journal.ParseTime(bound.value, now); err != nil {
+				if *bound.to, err = bound.read(bound.value, now); err != nil {
 					return fmt.Errorf("--%s: %w", bound.flag, err)
 				}
 			}
@@ -70,7 +71,7 @@ with all else that concerns the unit: journalctl --user -u UNIT.`,
 	f.BoolVarP(&follow, "follow", "f", false, "go on with new lines until the containers have ended")
 	f.IntVar(&tail, "tail", -1, "only the last `N` lines of each container; -1 means all")
 	f.StringVar(&since, "since", "", "only lines from `TIME` on: 2006-01-02T15:04:05, or 10m for ten minutes ago")
-	f.StringVar(&until, "until", "", "only lines up to `TIME`")
+	f.StringVar(&until, "until", "", "only lines up to `TIME`; 10m is in ten minutes, -10m was ten minutes ago")
 	f.BoolVarP(&timestamps, "timestamps", "t", false, "put the time before each line")
 	f.BoolVarP(&names, "names", "n", false, "put names, not IDs, before the lines of several containers")
 	f.BoolVar(&color, "color", false, "on a terminal, a color for each of several containers")
@@ -81,14 +82,17 @@ with all else that concerns the unit: journalctl --user -u UNIT.`,
 // logSource is where the lines of a container are found in the journal.
 func logSource(x *service.Engine, r container.Record) (journal.Source, error) {
 	s := journal.Source{ID: r.ID, Name: r.Name}
+	status, err := x.Containers.Status(r.ID)
+	if err != nil {
+		return s, err
+	}
+	if status.PID != 0 && status.Unit == "" && (r.Spec.TTY || r.Spec.Remove) {
+		return s, hint.With(fmt.Errorf("container %s writes to where it was started from, as it has a terminal (--tty) or goes with its end (--rm)", r.Name), "start it with -d")
+	}
 	switch r.Spec.Log.Driver {
 	case "none":
 		return s, hint.With(fmt.Errorf("container %s was told to write no log (--log-driver none)", r.Name), "take LogDriver=none out, or use journald")
 	case "passthrough":
-		status, err := x.Containers.Status(r.ID)
-		if err != nil {
-			return s, err
-		}
 		s.Unit = status.Unit
 		if s.Unit == "" {
 			s.Unit = r.Unit

@@ -50,7 +50,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 				rows = rows[:min(last, len(rows))]
 			}
 			rows = slices.DeleteFunc(rows, func(r view.ContainerRow) bool {
-				return !match(r) || !all && last == 0 && !stateAsked && r.State != string(container.Running)
+				return !match(r) || !all && last == 0 && !stateAsked && r.State != string(container.Running) && r.State != string(container.Stopping)
 			})
 			if err := view.SortContainers(rows, sort); err != nil {
 				return err
@@ -89,6 +89,6 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.IntVarP(&last, "last", "n", 0, "the `N` made last, running or not")
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.StringVar(&sort, "sort", "created", "by command, created, id, image, names, runningfor or status")
-	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, volume, network, unit")
+	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, health, volume, network, unit, restart-policy, command, until")
 	return cmd
 }

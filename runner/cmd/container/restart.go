@@ -15,7 +15,7 @@ func NewRestart(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "restart [flags] CONTAINER...",
 		Short:             "Restart containers through their units",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.Open(ctx)
@@ -23,7 +23,7 @@ func NewRestart(e *cli.Env) *cobra.Command {
 				return err
 			}
 			records, err := sel.Resolve(x, args)
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Restart(ctx, r, timeout.Or(x.StopTimeoutOf(r)))
 			})
 		},

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -17,9 +18,13 @@ func NewRm(e *cli.Env) *cobra.Command {
 	var force, volumes bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
-		Use:               "rm [flags] CONTAINER...",
-		Short:             "Remove containers",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		Use:   "rm [flags] CONTAINER...",
+		Short: "Remove containers",
+		Long: `Remove containers.
+
+Exit status: 0 done, 1 a container isn't there, 2 one runs or its namespaces are used by another one, 125
+another error.`,
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.OpenToRun(ctx)
@@ -33,9 +38,14 @@ func NewRm(e *cli.Env) *cobra.Command {
 			records, err := sel.Resolve(x, args)
 			// What shares namespaces of another was made after it, and goes before it.
 			slices.SortStableFunc(records, func(a, b container.Record) int { return b.Created.Compare(a.Created) })
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+			err = cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Remove(ctx, r, service.Removal{Force: force, Volumes: volumes, Timeout: timeout.Or(x.StopTimeoutOf(r))})
 			})
+			return cli.Removed(err,
+				func(err error) bool { return errors.Is(err, container.ErrNotFound) },
+				func(err error) bool {
+					return errors.Is(err, container.ErrRunning) || errors.As(err, new(service.DependentsError))
+				})
 		},
 	}
 	sel.Flags(cmd, "Remove")

@@ -5,7 +5,6 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // NewRun makes podunit run.
@@ -32,7 +30,7 @@ its Restart=; without -d the container is attached to the terminal.
 Exit status: the container's; 125 if podunit is at fault, 126 if the command cannot be
 executed, 127 if it cannot be found.`,
 		Example:           "  podunit run --rm -it docker.io/library/busybox sh\n  podunit run -d --name web -p 8080:80 docker.io/library/nginx",
-		ValidArgsFunction: cli.CompleteImages(e),
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
 	}
 	flags := spec.ContainerFlags(cmd.Flags())
 	cmd.SetFlagErrorFunc(cli.FlagError)
@@ -55,9 +53,6 @@ executed, 127 if it cannot be found.`,
 // run runs a container: in a service it becomes the service's container, elsewhere it makes
 // a service, or stays attached.
 func run(ctx context.Context, e *cli.Env, c *spec.Container) error {
-	if c.TTY && !c.Detach && !term.IsTerminal(int(os.Stdin.Fd())) {
-		return errors.New("--tty needs a terminal, and our input is none; leave --tty out")
-	}
 	if unit.RestartFor(c.Restart.Policy) != "no" && !c.Detach {
 		return hint.With(fmt.Errorf("--restart %s without --detach: nobody would be there to start it again", c.Restart.Policy), "add -d, and follow it with podunit logs -f")
 	}

@@ -19,7 +19,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 		Use:               "start [flags] CONTAINER...",
 		Short:             "Start containers that exist",
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.EndedOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attach && len(args) > 1 {
 				return errors.New("--attach takes one container")
@@ -46,7 +46,11 @@ func NewStart(e *cli.Env) *cobra.Command {
 
 // start starts a container that exists and prints its name, unless that becomes the process we are.
 func start(ctx context.Context, e *cli.Env, x *service.Engine, name string, a service.Attachment) (int, error) {
-	r, err := x.Containers.Lookup(name)
+	find := x.Find
+	if x.InService() {
+		find = x.Containers.Lookup // it is the ID
+	}
+	r, err := find(name)
 	if err != nil {
 		return 0, err
 	}

@@ -19,14 +19,14 @@ func NewStop(e *cli.Env) *cobra.Command {
 
 A container that belongs to a systemd unit is stopped through its unit, so that
 Restart= does not start it again.`,
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
 			records, err := sel.Resolve(x, args)
-			return cli.ForEach(e, records, err, cli.NameOf, func(r container.Record) error {
+			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Stop(cmd.Context(), r, timeout.Or(x.StopTimeoutOf(r)))
 			})
 		},

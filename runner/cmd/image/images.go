@@ -147,11 +147,12 @@ func imageColumns(rows []imageRow, digests, history bool) string {
 	return strings.Join(columns, "\t")
 }
 
-// imageRows makes a row of each name, and one of each image without a name.
+// imageRows makes a row of each name with a tag, and one of each image without such a name: a digest
+// that an image was pulled by is no name more.
 func imageRows(images []registry.Summary, whole bool) []imageRow {
 	var rows []imageRow
 	for _, s := range images {
-		names := 0
+		var tagged, untagged []imageRow
 		for _, name := range s.Names {
 			row := imageRow{Summary: s, whole: whole, Tag: "<none>"}
 			named, err := reference.ParseNormalizedNamed(name)
@@ -159,13 +160,19 @@ func imageRows(images []registry.Summary, whole bool) []imageRow {
 				continue // a name that is none: the image is listed without it
 			}
 			row.Repository = named.Name()
-			if tagged, ok := named.(reference.Tagged); ok {
-				row.Tag = tagged.Tag()
+			if named, ok := named.(reference.Tagged); ok {
+				row.Tag = named.Tag()
+				tagged = append(tagged, row)
+			} else {
+				untagged = append(untagged, row)
 			}
-			rows = append(rows, row)
-			names++
 		}
-		if names == 0 {
+		switch {
+		case len(tagged) > 0:
+			rows = append(rows, tagged...)
+		case len(untagged) > 0:
+			rows = append(rows, untagged[0])
+		default:
 			rows = append(rows, imageRow{Summary: s, whole: whole, Repository: "<none>", Tag: "<none>"})
 		}
 	}

@@ -16,6 +16,7 @@ func TestImageRows(t *testing.T) {
 	summaries := []registry.Summary{
 		{ID: id, Names: []string{"localhost:5000/app:1", "docker.io/library/app@sha256:" + id}, Created: 100, Size: 4_260_000, Digest: "sha256:" + id},
 		{ID: strings.Repeat("f", 64), Created: 200, Size: 1},
+		{ID: strings.Repeat("e", 64), Names: []string{"docker.io/library/db@sha256:" + id}, Created: 300, Size: 1},
 	}
 	rows := imageRows(summaries, false)
 	if err := sortImages(rows, "created"); err != nil {
@@ -25,8 +26,8 @@ func TestImageRows(t *testing.T) {
 	if err := format.Rows(&b, format.Table{Format: "{{.Repository}} {{.Tag}} {{.ID}} {{.Size}} {{.CreatedAt}}"}, rows); err != nil {
 		t.Fatal(err)
 	}
-	want := `<none> <none> ffffffffffff 1 B 1970-01-01 00:03:20 +0000 UTC
-docker.io/library/app <none> 0123456789ab 4.26 MB 1970-01-01 00:01:40 +0000 UTC
+	want := `docker.io/library/db <none> eeeeeeeeeeee 1 B 1970-01-01 00:05:00 +0000 UTC
+<none> <none> ffffffffffff 1 B 1970-01-01 00:03:20 +0000 UTC
 localhost:5000/app 1 0123456789ab 4.26 MB 1970-01-01 00:01:40 +0000 UTC
 `
 	if b.String() != want {

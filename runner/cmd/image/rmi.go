@@ -47,7 +47,7 @@ Exit status: 0 done, 1 an image isn't there, 2 an image is in use, 125 another e
 			for _, name := range args {
 				reports, err := im.Remove(ctx, name, o)
 				printRemoved(e, reports)
-				if ignore && errors.Is(err, image.ErrUnknown) {
+				if (ignore || force) && errors.Is(err, image.ErrUnknown) {
 					err = nil
 				}
 				faults = append(faults, err)
@@ -57,7 +57,7 @@ Exit status: 0 done, 1 an image isn't there, 2 an image is in use, 125 another e
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&all, "all", "a", false, "remove all images")
-	f.BoolVarP(&force, "force", "f", false, "stop and remove containers that stand on them; take all names")
+	f.BoolVarP(&force, "force", "f", false, "stop and remove containers that stand on them; take all names; an image that isn't there is no error")
 	f.BoolVarP(&ignore, "ignore", "i", false, "an image that isn't there is no error")
 	f.BoolVar(&noPrune, "no-prune", false, "leave parents without a name")
 	return cmd

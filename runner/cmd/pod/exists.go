@@ -16,7 +16,7 @@ func NewExists(e *cli.Env) *cobra.Command {
 		Use:               "exists POD",
 		Short:             "Tell by the exit status whether a pod exists: 0 or 1",
 		Args:              cli.WantArgs(1, 1),
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

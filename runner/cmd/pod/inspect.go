@@ -18,13 +18,13 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		Use:               "inspect [flags] POD...",
 		Short:             "Show all there is to know about pods",
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, false, false, false)
+			pods, _, err := resolve(x, args, false, false, false)
 			errs := []error{err}
 			var all []view.Pod
 			for _, p := range pods {

@@ -4,6 +4,7 @@
 package pod
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -25,34 +26,42 @@ func New(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// podName is the name of a pod.
-func podName(p pod.Record) string { return p.Name }
+// called is what a command line calls pods, by their IDs.
+type called map[string]string
 
-// resolve finds the pods that a verb means. Units say --ignore, and then the names are exact.
-func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.Record, error) {
+// of is what it calls a pod; the ID where it means all.
+func (c called) of(p pod.Record) string { return cmp.Or(c[p.ID], p.ID) }
+
+// resolve finds the pods that a verb means, and what they are called. Units say --ignore, and then
+// the names are exact.
+func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.Record, called, error) {
 	switch {
 	case all && len(args) > 0:
-		return nil, errors.New("--all and names exclude each other")
+		return nil, nil, errors.New("--all and names exclude each other")
 	case all:
-		return x.Pods.List()
+		pods, err := x.Pods.List()
+		return pods, nil, err
 	case len(args) == 0:
-		return nil, errors.New("which pod? give a name or ID, or --all")
+		return nil, nil, errors.New("which pod? give a name or ID, or --all")
 	}
 	var out []pod.Record
+	names := called{}
 	var errs []error
 	for _, name := range args {
-		find := x.Pods.Lookup
+		find := x.FindPod
 		if ignore {
 			find = x.Pods.LookupExact
 		}
 		r, err := find(name)
 		switch {
+		case err == nil && names[r.ID] != "": // named twice
 		case err == nil:
+			names[r.ID] = name
 			out = append(out, r)
 		case (ignore || force) && errors.Is(err, pod.ErrNotFound):
 		default:
 			errs = append(errs, err)
 		}
 	}
-	return out, errors.Join(errs...)
+	return out, names, errors.Join(errs...)
 }

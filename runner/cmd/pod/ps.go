@@ -75,6 +75,6 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.BoolVar(&status, "ctr-status", false, "show the states of the containers")
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.StringVar(&sort, "sort", "created", "by created, id, name, number or status")
-	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ctr-names, ctr-ids, ctr-status, unit")
+	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ctr-names, ctr-ids, ctr-number, ctr-status, unit, network, restart-policy, until")
 	return cmd
 }

@@ -3,6 +3,8 @@
 package pod
 
 import (
+	"errors"
+
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/spf13/cobra"
@@ -13,18 +15,24 @@ func NewRm(e *cli.Env) *cobra.Command {
 	var all, force, ignore bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
-		Use:               "rm [flags] POD...",
-		Short:             "Remove pods",
-		ValidArgsFunction: cli.CompletePods(e),
+		Use:   "rm [flags] POD...",
+		Short: "Remove pods",
+		Long: `Remove pods and the containers in them, which must have ended.
+
+Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another error.`,
+		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.OpenToRun(ctx)
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, all, ignore, force)
+			pods, names, err := resolve(x, args, all, ignore, force)
 			d := timeout.Or(pod.OwnTimes)
-			return cli.ForEach(e, pods, err, podName, func(p pod.Record) error { return x.RemovePod(ctx, p, force, d) })
+			err = cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.RemovePod(ctx, p, force, d) })
+			return cli.Removed(err,
+				func(err error) bool { return errors.Is(err, pod.ErrNotFound) },
+				func(err error) bool { return errors.As(err, new(pod.RunningError)) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "remove all pods")

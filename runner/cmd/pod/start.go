@@ -16,14 +16,14 @@ func NewStart(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "start [flags] POD...",
 		Short:             "Start pods and the containers that were created in them",
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.EndedOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.OpenToRun(ctx)
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, all, false, false)
+			pods, names, err := resolve(x, args, all, false, false)
 			errs := []error{err}
 			for _, p := range pods {
 				if err := x.StartPod(ctx, p); err != nil {
@@ -32,7 +32,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 				}
 				errs = append(errs, x.StartMembers(ctx, p))
 				if !x.InService() {
-					fmt.Fprintln(e.Stdout, p.Name)
+					fmt.Fprintln(e.Stdout, names.of(p))
 				}
 			}
 			return errors.Join(errs...)

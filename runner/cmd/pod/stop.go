@@ -15,16 +15,16 @@ func NewStop(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "stop [flags] POD...",
 		Short:             "Stop pods and their containers",
-		ValidArgsFunction: cli.CompletePods(e),
+		ValidArgsFunction: cli.CompletePods(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			x, err := e.Open(ctx)
 			if err != nil {
 				return err
 			}
-			pods, err := resolve(x, args, all, ignore, false)
+			pods, names, err := resolve(x, args, all, ignore, false)
 			d := timeout.Or(pod.OwnTimes)
-			return cli.ForEach(e, pods, err, podName, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
+			return cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")

@@ -39,6 +39,41 @@ type hostInfo struct {
 	Programs    map[string]string `json:"programs"`
 	UIDMap      []string          `json:"uidMap"`
 	GIDMap      []string          `json:"gidMap"`
+
+	OCIRuntime     runtimeInfo  `json:"ociRuntime"`
+	Pasta          pastaInfo    `json:"pasta"`
+	NetworkBackend string       `json:"networkBackend"`
+	Security       securityInfo `json:"security"`
+	RemoteSocket   socketInfo   `json:"remoteSocket"`
+}
+
+// runtimeInfo is the OCI runtime that a container gets which asks for none.
+type runtimeInfo struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+// pastaInfo is the program that connects rootless containers; empty where there is none.
+type pastaInfo struct {
+	Executable string `json:"executable"`
+	Version    string `json:"version"`
+}
+
+// securityInfo is what confines containers on this machine.
+type securityInfo struct {
+	AppArmorEnabled     bool   `json:"apparmorEnabled"`
+	DefaultCapabilities string `json:"capabilities"` // of a container that asks for none
+	Rootless            bool   `json:"rootless"`
+	SECCOMPEnabled      bool   `json:"seccompEnabled"`
+	SECCOMPProfilePath  string `json:"seccompProfilePath"` // empty for the built-in one
+	SELinuxEnabled      bool   `json:"selinuxEnabled"`
+}
+
+// socketInfo is where programs written for a daemon would find it: there is none.
+type socketInfo struct {
+	Exists bool   `json:"exists"`
+	Path   string `json:"path"`
 }
 
 type storeInfo struct {
@@ -118,6 +153,9 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 			path = "not found: apt install " + pkg
 		}
 		info.Host.Programs[name] = path
+	}
+	if err := info.Host.confine(x); err != nil {
+		return information{}, err
 	}
 	images, err := x.Containers.Store.Images()
 	if err != nil {

@@ -25,7 +25,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] NAME...",
 		Short:             "Show all there is to know about containers, images, volumes or pods",
-		ValidArgsFunction: cli.CompleteContainers(e),
+		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if !slices.Contains([]string{"all", "container", "image", "pod", "volume"}, kind) {
@@ -88,7 +88,11 @@ func NewInspect(e *cli.Env) *cobra.Command {
 func inspect(ctx context.Context, e *cli.Env, x *service.Engine, name, kind string) (any, error) {
 	want := func(k string) bool { return kind == "all" || kind == k }
 	if want("container") {
-		r, err := x.Containers.Lookup(name)
+		find := x.Containers.Lookup
+		if kind == "container" {
+			find = x.Find
+		}
+		r, err := find(name)
 		if err == nil {
 			return view.InspectContainer(ctx, x, r)
 		}
@@ -113,12 +117,27 @@ func inspect(ctx context.Context, e *cli.Env, x *service.Engine, name, kind stri
 		}
 	}
 	if want("pod") {
-		p, err := x.Pods.Lookup(name)
+		find := x.Pods.Lookup
+		if kind == "pod" {
+			find = x.FindPod
+		}
+		p, err := find(name)
 		if err == nil {
 			return view.InspectPod(x, p)
 		}
 		if kind == "pod" {
 			return nil, err
+		}
+	}
+	// A service is none of these: what it runs is meant only if nothing has the name.
+	if want("container") {
+		if r, err := x.Find(name); err == nil {
+			return view.InspectContainer(ctx, x, r)
+		}
+	}
+	if want("pod") {
+		if p, err := x.FindPod(name); err == nil {
+			return view.InspectPod(x, p)
 		}
 	}
 	return nil, fmt.Errorf("there is no container, image, volume or pod %q", name)

@@ -35,11 +35,10 @@ Filters: those of podunit volume ls.`,
 				return err
 			}
 			if !force {
-				question := "WARNING! This removes all volumes that no container mounts and no unit names, and what is in them."
-				if names := givenNames(list); len(names) > 0 {
-					question += "\nThese have names: " + strings.Join(names, ", ")
+				if len(list) == 0 {
+					return nil
 				}
-				if yes, err := e.Confirm(question); err != nil || !yes {
+				if yes, err := e.Confirm(question(list)); err != nil || !yes {
 					return err
 				}
 			}
@@ -50,6 +49,19 @@ Filters: those of podunit volume ls.`,
 	f.StringArrayVar(&filters, "filter", nil, "only volumes that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
 	return cmd
+}
+
+// question lists what would be removed.
+func question(list []view.VolumeRow) string {
+	var b strings.Builder
+	b.WriteString("WARNING! No container mounts these volumes and no unit names them. They are removed, and what is in them:")
+	for _, r := range list {
+		b.WriteString("\n  " + r.Name)
+		if r.Anonymous {
+			b.WriteString(" (anonymous)")
+		}
+	}
+	return b.String()
 }
 
 // givenNames are the names that people have given to volumes.

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package healthcheck holds the verbs of podunit healthcheck, a file for each.
+package healthcheck
+
+import (
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/spf13/cobra"
+)
+
+// New makes podunit healthcheck.
+func New(e *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Check the health of containers",
+		Args:  cli.WantVerb,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(NewRun(e))
+	return cmd
+}

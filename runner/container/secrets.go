@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// secretDir is where the file system in memory with a container's secrets is mounted, for the runner that starts it.
+func (e *Engine) secretDir(id string) string { return filepath.Join(e.dir(id), "secrets") }
+
+// giveSecrets reads the secrets of a start and puts them where the container finds them.
+func (e *Engine) giveSecrets(r Record, in *bundle.Input) error {
+	if len(r.Spec.Secrets) == 0 {
+		return nil
+	}
+	given, err := e.Secrets.Gather(r.Spec.Secrets)
+	if err != nil {
+		return fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	own := secret.Owners{Outside: in.Outside}
+	own.UID, own.GID = in.Outside(in.User.UID, in.User.GID)
+	binds, err := given.Place(e.secretDir(r.ID), own)
+	if err != nil {
+		return fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	for _, b := range binds {
+		in.Files = append(in.Files, bundle.File{Source: b.Source, Destination: b.Destination, ReadOnly: b.ReadOnly})
+	}
+	in.Variables = given.Env
+	if secret.HasCredentials(r.Spec.Secrets) {
+		in.Variables["CREDENTIALS_DIRECTORY"] = spec.CredentialDir
+	}
+	return nil
+}
+
+// masked is the configuration as it may lie in a file: without the values of secrets.
+func masked(config *rspec.Spec, secrets []spec.Secret) *rspec.Spec {
+	names := variables(secrets)
+	if len(names) == 0 {
+		return config
+	}
+	out, process := *config, *config.Process
+	process.Env = slices.Clone(process.Env)
+	for i, kv := range process.Env {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(names, name) {
+			process.Env[i] = name + "=" + secret.Masked
+		}
+	}
+	out.Process = &process
+	return &out
+}
+
+// variables are the names of those that are secrets.
+func variables(secrets []spec.Secret) []string {
+	var names []string
+	for _, s := range secrets {
+		if s.Type == spec.SecretEnv {
+			names = append(names, s.Target)
+		}
+	}
+	return names
+}
+
+// unmask gives the environment of another process in a container the secrets of the first one: as that has them, or
+// has had them and overwritten, from the store. One that is in neither place is left out.
+func (e *Engine) unmask(env []string, pid int, secrets []spec.Secret) []string {
+	if len(variables(secrets)) == 0 {
+		return env
+	}
+	// A program that shows what it does in the list of processes writes over this.
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		b = nil
+	}
+	has := strings.Split(string(b), "\x00")
+	var out []string
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		i := slices.IndexFunc(secrets, func(s spec.Secret) bool { return s.Type == spec.SecretEnv && s.Target == name })
+		if i < 0 || value != secret.Masked {
+			out = append(out, kv)
+			continue
+		}
+		if j := slices.IndexFunc(has, func(kv string) bool { return strings.HasPrefix(kv, name+"=") }); j >= 0 {
+			out = append(out, has[j])
+		} else if _, value, err := e.Secrets.Store.Value(secrets[i].Name); err == nil {
+			out = append(out, name+"="+string(value))
+		}
+	}
+	return out
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package health
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+const labImage = "localhost:5000/busybox"
+
+// who runs the units of a test, and how they are spoken to.
+type who struct{ user, systemctl, journalctl, dir string }
+
+var everybody = []who{
+	{"alice", "systemctl --user", "journalctl --user", ".config/containers/systemd/"},
+	{"root", "systemctl", "journalctl", "/etc/containers/systemd/"},
+}
+
+// TestLabHealth checks containers in services of a user and of root.
+func TestLabHealth(t *testing.T) {
+	l := labtest.Boot(t, labtest.Options{})
+	for _, w := range everybody {
+		l.MustRun(w.user, "podunit pull -q "+labImage)
+		for _, c := range []struct {
+			name string
+			see  func(*testing.T, *labtest.Lab, who)
+		}{
+			{"well, unwell and well again", seeChanges},
+			{"killed and restarted", seeActions},
+			{"killed whole at its time limit", seeLimit},
+			{"with the rights of the container", seeRights},
+			{"in the namespaces of the container", seeNamespaces},
+			{"a check at the start", seeStartup},
+			{"what waits for a healthy one", seeReadiness},
+			{"one that ends before it is healthy", seeEnd},
+			{"the image's check", seeImage},
+			{"many checks and nothing to tell", seeSilence},
+		} {
+			t.Run(w.user+"/"+c.name, func(t *testing.T) { c.see(t, l.For(t), w) })
+		}
+	}
+}
+
+// TestLabHealthCost counts what a check takes of the processors, the manager's part included, beside podman's.
+func TestLabHealthCost(t *testing.T) {
+	l := labtest.Boot(t, labtest.Options{})
+	w := everybody[0]
+	l.MustRun(w.user, "podunit pull -q "+labImage)
+	w.unit(l, "cost", "Exec=sleep infinity\nHealthCmd=true\nHealthInterval=1h\n", "")
+	l.MustRun(w.user, w.systemctl+" start cost && podman run -q -d --name peer --pids-limit 0 --network none --health-cmd true --health-interval 1h "+labImage+" sleep infinity")
+	w.becomes(l, "cost", "healthy")
+	l.Eventually(w.user, "[ $(podman inspect -f '{{.State.Health.Status}}' peer) = healthy ]", time.Minute)
+	// spent runs a service 20 times and tells the processor time of all that the user has, in microseconds.
+	spent := func(service string) (usec int) {
+		out := l.MustRun(w.user, `set -e; stat=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cpu.stat; s=`+service+`
+			used() { sed -n 's/^usage_usec //p' $stat; }
+			before=$(used)
+			for i in $(seq 20); do systemctl --user reset-failed $s; systemctl --user start $s; while systemctl --user is-active -q $s; do sleep 0.05; done; done
+			echo $(( $(used) - before ))`)
+		if _, err := fmt.Sscan(out, &usec); err != nil {
+			t.Fatal(err)
+		}
+		return usec
+	}
+	ours := spent("$(systemctl --user list-units --all --no-legend --plain 'podunit-health-*.service' | cut -d' ' -f1)")
+	theirs := spent("$(systemctl --user list-units --all --no-legend --plain \"$(podman inspect -f '{{.Id}}' peer)-*.service\" | cut -d' ' -f1)")
+	t.Logf("20 checks: %d ms, podman %d ms", ours/1000, theirs/1000)
+	if ours >= theirs {
+		t.Errorf("a check takes %d µs, of podman %d µs", ours/20, theirs/20)
+	}
+	l.MustRun(w.user, "podman rm -f -t 0 peer >/dev/null")
+	w.forget(t, l, "cost")
+}
+
+// TestLabHealthOfUser checks the container of a system unit with User=, whose manager takes no orders from that user.
+func TestLabHealthOfUser(t *testing.T) {
+	l := labtest.Boot(t, labtest.Options{})
+	const file = "/etc/containers/systemd/clock.container"
+	// dave does not log in, and would have no directory for what runs.
+	l.MustRun("root", "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity")
+	l.MustRun("dave", "podunit pull -q "+labImage)
+	l.WriteFile("root", file, "[Container]\nImage="+labImage+"\nContainerName=clock\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'touch /ok; exec sleep infinity'\n"+
+		"HealthStartupCmd=test -e /ok\nHealthStartupInterval=1s\nHealthCmd=test -e /ok\nHealthInterval=1s\nHealthRetries=2\nHealthOnFailure=kill\n[Service]\nUser=dave\nRestart=always\nRestartSec=100ms\n")
+	l.MustRun("root", "systemctl daemon-reload && systemctl start clock")
+	dave := who{user: "dave"}
+	dave.becomes(l, "clock", "healthy")
+	clocks := func() string { return l.MustRun("root", "pgrep -u dave -x podunit-clock | wc -l") }
+	if got := clocks(); got != "1" {
+		t.Errorf("%s clocks", got)
+	}
+	l.Eventually("root", "[ $(grep -s ^Pss: /proc/$(pgrep -u dave -x podunit-clock)/smaps_rollup | tr -dc 0-9) -lt 1000 ]", 10*time.Second)
+	t.Logf("the clock holds %s kB", l.MustRun("root", "grep ^Pss: /proc/$(pgrep -u dave -x podunit-clock)/smaps_rollup | tr -dc 0-9"))
+	l.Eventually("root", "journalctl -q -o cat -u clock | grep 'container clock is healthy'", 10*time.Second)
+	l.MustRun("dave", "podunit exec clock rm /ok")
+	l.Eventually("root", "[ $(systemctl show -P NRestarts clock) -ge 1 ] && systemctl is-active clock", time.Minute)
+	l.Eventually("root", "journalctl -q -o cat -u clock | grep 'container clock is unhealthy after 2 failures in a row'", 10*time.Second)
+	dave.becomes(l, "clock", "healthy")
+	if got := clocks(); got != "1" {
+		t.Errorf("%s clocks after a restart", got)
+	}
+	l.MustRun("root", "systemctl stop clock; rm "+file+"; systemctl daemon-reload")
+	l.Eventually("root", "! pgrep -u dave podunit", 10*time.Second)
+	// Ready when healthy, also here.
+	l.WriteFile("root", file, "[Container]\nImage="+labImage+"\nContainerName=clock\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'sleep 2; touch /ok; exec sleep infinity'\n"+
+		"Notify=healthy\nHealthCmd=test -e /ok\nHealthInterval=1s\n[Service]\nUser=dave\nExecStartPost=podunit exec clock test -e /ok\n")
+	l.MustRun("root", "systemctl daemon-reload && systemctl start clock && [ $(pgrep -u dave -x podunit-clock | wc -l) = 1 ] && systemctl stop clock")
+}
+
+// unit writes a file, and starts its unit if command is start.
+func (w who) unit(l *labtest.Lab, name, container, rest string) {
+	l.WriteFile(w.user, w.dir+name+".container", "[Container]\nImage="+labImage+"\nContainerName="+name+"\nNetwork=none\nStopSignal=KILL\n"+container+rest)
+	l.MustRun(w.user, w.systemctl+" daemon-reload")
+}
+
+// forget stops a unit and removes its file. Then nothing of its checks may be left.
+func (w who) forget(t *testing.T, l *labtest.Lab, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		l.Run(w.user, w.systemctl+" stop "+name+"; "+w.systemctl+" reset-failed "+name+"; rm -f "+w.dir+name+".container")
+	}
+	l.MustRun(w.user, w.systemctl+" daemon-reload")
+	l.Eventually(w.user, "! "+w.systemctl+" list-units --all --no-legend 'podunit-health-*' | grep .", 10*time.Second)
+	if got := l.MustRun("root", "find /sys/fs/cgroup -name podunit-check"); got != "" {
+		t.Errorf("left over: %s", got)
+	}
+}
+
+func (w who) status(l *labtest.Lab, name string) string {
+	return l.MustRun(w.user, "podunit inspect -f '{{.State.Health.Status}}' "+name)
+}
+
+// becomes waits until a container has a status.
+func (w who) becomes(l *labtest.Lab, name, status string) {
+	l.Eventually(w.user, fmt.Sprintf("[ $(podunit inspect -f '{{.State.Health.Status}}' %s) = %s ]", name, status), time.Minute)
+}
+
+func seeChanges(t *testing.T, l *labtest.Lab, w who) {
+	w.unit(l, "well", "Exec=sh -c 'touch /ok; exec sleep infinity'\nHealthCmd=test -e /ok || { echo it is not; exit 3; }\nHealthInterval=1s\nHealthRetries=2\n", "")
+	l.MustRun(w.user, w.systemctl+" start well")
+	w.becomes(l, "well", "healthy")
+	if got := l.MustRun(w.user, "podunit healthcheck run well"); got != "" {
+		t.Errorf("a healthy one says %q", got)
+	}
+	l.MustRun(w.user, "podunit exec well rm /ok")
+	w.becomes(l, "well", "unhealthy")
+	if got := l.MustRun(w.user, "podunit ps --format '{{.Status}}' --filter health=unhealthy"); !strings.HasSuffix(got, " (unhealthy)") || !strings.HasPrefix(got, "Up ") {
+		t.Errorf("ps: %q", got)
+	}
+	stdout, _, code := l.Run(w.user, "podunit healthcheck run well")
+	if code != 1 || stdout != "unhealthy\n" {
+		t.Errorf("by hand: status %d, %q", code, stdout)
+	}
+	if got := l.MustRun(w.user, "podunit inspect well | jq -r '.[0].State.Health.Log[-1] | \"\\(.ExitCode) \\(.Output)\"'"); got != "1 it is not\n" {
+		t.Errorf("inspect: %q", got)
+	}
+	l.MustRun(w.user, "podunit exec well touch /ok")
+	w.becomes(l, "well", "healthy")
+	l.Eventually(w.user, w.journalctl+" -q -o cat -u well | grep -c 'container well is' | grep -x 3", 10*time.Second)
+	got := l.MustRun(w.user, w.journalctl+" -q -o cat -u well | grep 'container well is'")
+	if want := "container well is healthy\ncontainer well is unhealthy after 2 failures in a row; the last check failed: it is not\ncontainer well is healthy"; got != want {
+		t.Errorf("the journal has\n%s\nwant\n%s", got, want)
+	}
+	w.forget(t, l, "well")
+}
+
+func seeActions(t *testing.T, l *labtest.Lab, w who) {
+	for _, action := range []string{"kill", "restart", "stop"} {
+		w.unit(l, "ill", "Exec=sleep infinity\nHealthCmd=false\nHealthInterval=1s\nHealthRetries=1\nHealthStartPeriod=2s\nHealthOnFailure="+action+"\n", "[Service]\nRestart=on-failure\nRestartSec=100ms\n")
+		l.MustRun(w.user, w.systemctl+" start ill")
+		before := l.MustRun(w.user, w.systemctl+" show -P InvocationID ill")
+		switch action {
+		case "stop":
+			l.Eventually(w.user, "[ $("+w.systemctl+" show -P ActiveState ill) = inactive -o $("+w.systemctl+" show -P ActiveState ill) = failed ]", time.Minute)
+			if got := l.MustRun(w.user, w.systemctl+" show -P NRestarts ill"); got != "0" {
+				t.Errorf("stop: restarted %s times", got)
+			}
+		default:
+			l.Eventually(w.user, "[ $("+w.systemctl+" show -P InvocationID ill) != "+before+" ] && "+w.systemctl+" is-active ill", time.Minute)
+			restarts := l.MustRun(w.user, w.systemctl+" show -P NRestarts ill")
+			if (action == "kill") != (restarts != "0") {
+				t.Errorf("%s: the manager restarted it by itself %s times", action, restarts)
+			}
+			// The next start's checks begin anew, and those of the last one have ended.
+			w.becomes(l, "ill", "starting")
+			l.Eventually(w.user, w.systemctl+" list-units --no-legend 'podunit-health-*.timer' | wc -l | grep -x 1", 10*time.Second)
+		}
+		w.forget(t, l, "ill")
+	}
+}
+
+func seeLimit(t *testing.T, l *labtest.Lab, w who) {
+	for _, runtime := range []string{"runc", "crun"} {
+		w.unit(l, "slow", "GlobalArgs=--runtime="+runtime+"\nExec=sleep infinity\nHealthCmd=echo begun; setsid sleep 4711 & sleep 4711\nHealthInterval=1s\nHealthTimeout=1s\nHealthRetries=1\n", "")
+		l.MustRun(w.user, w.systemctl+" start slow")
+		w.becomes(l, "slow", "unhealthy")
+		if got := l.MustRun(w.user, "podunit inspect -f '{{with index .State.Health.Log 0}}{{.ExitCode}} {{.Output}}{{end}}' slow"); got != "-1 begun\n" {
+			t.Errorf("%s: %q", runtime, got)
+		}
+		l.MustRun(w.user, w.systemctl+" stop 'podunit-health-*.timer'")
+		l.Eventually(w.user, "! "+w.systemctl+" list-units --no-legend 'podunit-health-*.service' | grep .", 20*time.Second)
+		if got := l.MustRun("root", "pgrep -fa '^sleep 4711' || true"); got != "" {
+			t.Errorf("%s: it outlives its time: %s", runtime, got)
+		}
+		w.forget(t, l, "slow")
+	}
+}
+
+func seeRights(t *testing.T, l *labtest.Lab, w who) {
+	const show = `grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; pwd; id; ulimit -n; ls -l /proc/self/ns | sed 's/.* //' | sort; env | grep -v -E '^(PWD|SHLVL|_)=' | sort; umask`
+	w.unit(l, "rights", "User=1234\nWorkingDir=/tmp\nEnvironment=A=b\nNoNewPrivileges=yes\nAddCapability=NET_RAW\nUlimit=nofile=321:321\nExec=sh -c '{ . /show; } >/tmp/main 2>&1; exec sleep infinity'\n"+
+		"Volume=%h/show:/show:ro\nHealthCmd={ . /show; } >/tmp/check 2>&1; cat /proc/self/cgroup >/tmp/cgroup; grep -c . /dev/null; true\nHealthInterval=1s\n", "")
+	l.WriteFile(w.user, "show", show+"\n")
+	l.MustRun(w.user, w.systemctl+" start rights")
+	w.becomes(l, "rights", "healthy")
+	if got := l.MustRun(w.user, "podunit exec rights diff /tmp/main /tmp/check && podunit exec rights grep ^0: /tmp/cgroup"); got != "0::/podunit-check" {
+		t.Errorf("the check differs from the container:\n%s", got)
+	}
+	w.forget(t, l, "rights")
+}
+
+// seeNamespaces has a container with a user namespace of its own, which does not own all others.
+func seeNamespaces(t *testing.T, l *labtest.Lab, w who) {
+	userNS := "UserNS=keep-id\n"
+	if w.user == "root" {
+		userNS = "UIDMap=0:100000:65536\nGIDMap=0:100000:65536\n"
+	}
+	w.unit(l, "inside", userNS+"Network=\nNetwork=pasta\nExec=sleep infinity\nHealthInterval=1s\nHealthRetries=1\n"+
+		"HealthCmd={ readlink /proc/self/ns/net; readlink /proc/self/ns/uts; readlink /proc/self/ns/user; } >/tmp/check && "+
+		"{ readlink /proc/1/ns/net; readlink /proc/1/ns/uts; readlink /proc/1/ns/user; } >/tmp/main && diff /tmp/main /tmp/check\n", "")
+	l.MustRun(w.user, w.systemctl+" start inside")
+	w.becomes(l, "inside", "healthy")
+	if got := l.MustRun(w.user, "podunit exec inside readlink /proc/self/ns/net && podunit exec inside head -n 1 /tmp/check"); strings.Fields(got)[0] != strings.Fields(got)[1] {
+		t.Errorf("exec and the check are in two networks: %s", got)
+	}
+	w.forget(t, l, "inside")
+}
+
+func seeStartup(t *testing.T, l *labtest.Lab, w who) {
+	w.unit(l, "late", "Exec=sh -c 'sleep 3; touch /up; exec sleep infinity'\nHealthCmd=echo regular; false\nHealthInterval=1s\nHealthRetries=1\nHealthStartupCmd=test -e /up\nHealthStartupInterval=1s\n", "")
+	l.MustRun(w.user, w.systemctl+" start late")
+	if got := w.status(l, "late"); got != "starting" {
+		t.Errorf("at first it is %s", got)
+	}
+	// It passes, and then the other one runs at once and fails.
+	w.becomes(l, "late", "unhealthy")
+	got := l.MustRun(w.user, w.journalctl+" -q -o cat -u late | grep -o 'container late is [a-z]*'")
+	if want := "container late is healthy\ncontainer late is unhealthy"; got != want {
+		t.Errorf("the journal has\n%s", got)
+	}
+	l.Eventually(w.user, w.systemctl+" list-units --no-legend 'podunit-health-*.timer' | wc -l | grep -x 1", 10*time.Second)
+	w.forget(t, l, "late")
+
+	w.unit(l, "never", "Exec=sleep infinity\nHealthCmd=true\nHealthStartupCmd=false\nHealthStartupInterval=1s\nHealthStartupRetries=2\n", "")
+	l.MustRun(w.user, w.systemctl+" start never")
+	before := l.MustRun(w.user, w.systemctl+" show -P InvocationID never")
+	l.Eventually(w.user, "[ $("+w.systemctl+" show -P InvocationID never) != "+before+" ]", time.Minute)
+	w.forget(t, l, "never")
+}
+
+func seeReadiness(t *testing.T, l *labtest.Lab, w who) {
+	w.unit(l, "db", "Exec=sh -c 'sleep 4; touch /ready; exec sleep infinity'\nNotify=healthy\nHealthCmd=test -e /ready || { echo the database is not ready; false; }\nHealthInterval=1s\n", "")
+	names := []string{}
+	for i := range 3 {
+		name := fmt.Sprintf("app%d", i)
+		w.unit(l, name, "Exec=sleep infinity\n", "[Unit]\nRequires=db.service\nAfter=db.service\n[Service]\nExecStartPre=podunit exec db test -e /ready\n")
+		names = append(names, name)
+	}
+	l.MustRun(w.user, w.systemctl+" start --no-block "+strings.Join(names, " "))
+	l.Eventually(w.user, w.systemctl+" show -P StatusText db | grep -F 'not healthy yet; the last check failed: the database is not ready'", time.Minute)
+	if got := l.MustRun(w.user, w.systemctl+" show -P ActiveState db"); got != "activating" && got != "active" {
+		t.Errorf("db is %s", got)
+	}
+	l.Eventually(w.user, w.systemctl+" is-active db "+strings.Join(names, " "), time.Minute)
+	// No runner is left, and the check goes on.
+	if got := l.MustRun("root", "pgrep -fa '^[^ ]*podunit run' || true"); got != "" {
+		t.Errorf("a runner is left: %s", got)
+	}
+	if got := l.MustRun(w.user, "cat /proc/$("+w.systemctl+" show -P MainPID db)/comm"); got != "sleep" {
+		t.Errorf("its main process is %s", got)
+	}
+	l.MustRun(w.user, "podunit exec db rm /ready")
+	w.becomes(l, "db", "unhealthy")
+	w.forget(t, l, append(names, "db")...)
+
+	w.unit(l, "db", "Exec=sleep infinity\nNotify=healthy\nHealthCmd=echo no table; false\nHealthInterval=1s\n", "[Service]\nTimeoutStartSec=4\n")
+	w.unit(l, "app", "Exec=sleep infinity\n", "[Unit]\nRequires=db.service\nAfter=db.service\n")
+	if _, stderr, code := l.Run(w.user, w.systemctl+" start app"); code == 0 || !strings.Contains(stderr, "dependency") {
+		t.Errorf("it starts without its database: %d, %s", code, stderr)
+	}
+	if got, _, _ := l.Run(w.user, w.systemctl+" status db"); !strings.Contains(got, "the last check failed: no table") {
+		t.Errorf("the status does not say why:\n%s", got)
+	}
+	// Its sleep does not listen to SIGTERM; the runner stops it as it is to be stopped.
+	if got := l.MustRun(w.user, w.journalctl+" -q -o cat -u db | grep -i 'stop-sigterm. timed out' || true"); got != "" {
+		t.Errorf("the manager waits for the container: %s", got)
+	}
+	w.forget(t, l, "app", "db")
+}
+
+func seeEnd(t *testing.T, l *labtest.Lab, w who) {
+	w.unit(l, "short", "Exec=sh -c 'sleep 2; exit 7'\nNotify=healthy\nHealthCmd=false\nHealthInterval=1s\n", "")
+	if _, _, code := l.Run(w.user, w.systemctl+" start short"); code == 0 {
+		t.Error("it has started")
+	}
+	if got := l.MustRun(w.user, w.systemctl+" show -P Result short; "+w.systemctl+" show -P ExecMainStatus short"); got != "exit-code\n7" {
+		t.Errorf("it ended with %q", got)
+	}
+	if got := l.MustRun(w.user, w.systemctl+" show -P StatusText short"); got != "not healthy yet; the last check failed" {
+		t.Errorf("its status is %q", got)
+	}
+	w.forget(t, l, "short")
+}
+
+func seeImage(t *testing.T, l *labtest.Lab, w who) {
+	// Both kinds of media types: Docker's, and OCI's with a field that its specification lacks.
+	l.MustRun(w.user, `set -e; d=$(mktemp -d); skopeo copy -q --src-tls-verify=false docker://`+labImage+` dir:$d
+		c=$(jq -r .config.digest $d/manifest.json); c=${c#sha256:}
+		jq -c '.config.Healthcheck={Test:["CMD-SHELL","echo from the image"],Interval:1000000000,Retries:2}' $d/$c >$d/new; rm $d/$c; n=$(sha256sum $d/new | cut -d' ' -f1); mv $d/new $d/$n
+		jq -c --arg d sha256:$n --argjson s $(stat -c %s $d/$n) '.config.digest=$d | .config.size=$s' $d/manifest.json >$d/m; mv $d/m $d/manifest.json
+		skopeo copy -q --dest-tls-verify=false dir:$d docker://localhost:5000/checked; rm -r $d; podunit pull -q localhost:5000/checked`)
+	for name, more := range map[string]string{"image": "", "less": "HealthRetries=9\n"} {
+		w.unit(l, name, "Image=localhost:5000/checked\nExec=sleep infinity\n"+more, "")
+		l.MustRun(w.user, w.systemctl+" start "+name)
+		w.becomes(l, name, "healthy")
+	}
+	if got := l.MustRun(w.user, "podunit inspect -f '{{.Config.Healthcheck.Retries}} {{.Config.Healthcheck.Interval}} {{(index .State.Health.Log 0).Output}}' image less"); got != "2 1s from the image\n\n9 1s from the image\n" {
+		t.Errorf("%q", got)
+	}
+	if got := l.MustRun(w.user, "podunit run --rm -d --name none --no-healthcheck localhost:5000/checked sleep 100 >/dev/null; podunit inspect -f '{{.State.Health}}' none; podunit rm -f -t 0 none >/dev/null"); got != "<nil>" {
+		t.Errorf("--no-healthcheck: %q", got)
+	}
+	w.forget(t, l, "image", "less")
+}
+
+func seeSilence(t *testing.T, l *labtest.Lab, w who) {
+	w.unit(l, "quiet", "Exec=sleep infinity\nHealthCmd=echo said; echo x >>/tmp/n\nHealthInterval=100ms\n", "")
+	l.MustRun(w.user, w.systemctl+" start quiet")
+	w.becomes(l, "quiet", "healthy")
+	l.Eventually(w.user, w.journalctl+" -q -o cat -u quiet | grep 'container quiet is healthy'", 10*time.Second)
+	// Seen from outside: an exec would tell of its scope.
+	n := "/proc/" + l.MustRun(w.user, w.systemctl+" show -P MainPID quiet") + "/root/tmp/n"
+	before := l.MustRun("root", "wc -l <"+n)
+	l.MustRun("root", "journalctl --sync")
+	l.MustRun(w.user, w.journalctl+" -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p' >~/cursor")
+	l.Eventually("root", "[ $(wc -l <"+n+") -ge $(( "+before+" + 20 )) ]", 2*time.Minute)
+	l.MustRun("root", "journalctl --sync")
+	got := l.MustRun(w.user, w.journalctl+` -q -o json --after-cursor="$(cat ~/cursor)" | jq -r '"\(._COMM) \(.MESSAGE)"' | grep -i -E 'health|podunit|quiet' || true`)
+	if got != "" {
+		t.Errorf("20 checks have told\n%s", got)
+	}
+	if got := l.MustRun("root", "ls /sys/fs/cgroup -R | grep -c podunit-health || true"); got > "3" {
+		t.Errorf("cgroups: %s", got)
+	}
+	w.forget(t, l, "quiet")
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/safe"
+)
+
+// bootUnit starts, after a boot, what has a restart policy that says so. Source: units/.
+const bootUnit = "podunit-restart.service"
+
+// bootNote tells bootUnit that there is something to start: users who have nothing of the kind do not
+// wait for it. The unit's ConditionPathExists= names the same file.
+func (e *Engine) bootNote() string {
+	home, _ := e.Lookup("HOME")
+	if u, err := user.LookupId(strconv.Itoa(e.User.UID)); err == nil && e.home == "" {
+		home = u.HomeDir // as the manager of the unit has it, whatever sudo(8) left us
+	}
+	home = cmp.Or(e.home, home)
+	if home == "" {
+		return ""
+	}
+	return filepath.Join(home, ".local", "share", "podunit", "start-at-boot")
+}
+
+// startsAtBoot reports whether a container is to be started after a boot: transient services are
+// gone then, and what was made with a unit is that unit's business.
+func (e *Engine) startsAtBoot(r container.Record) (bool, error) {
+	if r.Unit != "" || r.Spec.Remove {
+		return false, nil
+	}
+	switch r.Spec.Restart.Policy {
+	case "always":
+		return true, nil
+	case "unless-stopped":
+		stopped, err := e.Containers.Stopped(r.ID)
+		return !stopped, err
+	}
+	return false, nil
+}
+
+// noteForBoot notes that a container is to be started after a boot, if it is, and warns where nobody
+// would.
+func (e *Engine) noteForBoot(ctx context.Context, r container.Record) {
+	starts, err := e.startsAtBoot(r)
+	if err == nil && !starts {
+		return
+	}
+	if err == nil {
+		err = e.writeBootNote(ctx)
+	}
+	if err != nil {
+		e.Warn(fmt.Sprintf("container %s is not started again after a reboot: %v", r.Name, err))
+	}
+}
+
+func (e *Engine) writeBootNote(ctx context.Context) error {
+	path := e.bootNote()
+	if path == "" {
+		return errors.New("$HOME is not set")
+	}
+	p, err := e.Unit(ctx, bootUnit)
+	if err != nil {
+		return err
+	}
+	if p.LoadState != "loaded" {
+		return fmt.Errorf("%s is not installed, or masked", bootUnit)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return safe.Write(path, []byte("Containers with --restart always or unless-stopped start at boot: see "+bootUnit+".\n"), 0o600)
+}
+
+// Boot starts what is to run after a boot, in the order in which it was made. One whose start fails
+// is left to its service, which tries again. Without any, the next boot does not ask.
+func (e *Engine) Boot(ctx context.Context) error {
+	all, err := e.Containers.List()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	some := false
+	for _, r := range all {
+		starts, err := e.startsAtBoot(r)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		some = some || r.Unit == "" && (r.Spec.Restart.Policy == "always" || r.Spec.Restart.Policy == "unless-stopped")
+		if s, err := e.Containers.Status(r.ID); !starts || err != nil || s.PID != 0 {
+			errs = append(errs, err)
+			continue
+		}
+		if err := e.startService(ctx, r, Transient{retry: true}); err != nil {
+			errs = append(errs, fmt.Errorf("container %s: %w", r.Name, err))
+		}
+	}
+	if path := e.bootNote(); !some && path != "" {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// warnOfSession says, once a login, that what was started by hand ends with the user's last session.
+// Source: loginctl(1), enable-linger: a file of the user's name.
+func (e *Engine) warnOfSession(what string) {
+	if !e.User.Rootless() || e.InService() {
+		return
+	}
+	name, _ := e.Lookup("USER")
+	if u, err := user.LookupId(strconv.Itoa(e.User.UID)); err == nil {
+		name = u.Username
+	}
+	if name == "" || e.lingers(name) {
+		return
+	}
+	told := filepath.Join(e.Containers.RunDir, "told-of-session")
+	f, err := os.OpenFile(told, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return
+	}
+	f.Close()
+	e.Warn(fmt.Sprintf("%s ends with the last session of %s, and does not start at boot; loginctl enable-linger %s changes that", what, name, name))
+}
+
+// lingers reports whether the units of a user run while nobody is logged in.
+func lingers(name string) bool {
+	_, err := os.Stat(filepath.Join("/var/lib/systemd/linger", name))
+	return err == nil
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
+)
+
+// Find finds a container as people name it: by its name, its ID or the beginning of it, else by the
+// service that it belongs to, with or without the suffix. The container of web.container is
+// systemd-web, and its service is web.service. An error of no container is container.ErrNotFound.
+func (e *Engine) Find(name string) (container.Record, error) {
+	r, err := e.Containers.Lookup(name)
+	if !errors.Is(err, container.ErrNotFound) {
+		return r, err
+	}
+	all, lerr := e.Containers.List()
+	if lerr != nil {
+		return r, lerr
+	}
+	var found []container.Record
+	var names []string
+	for _, c := range all {
+		s, serr := e.Containers.Status(c.ID)
+		if serr != nil {
+			return r, serr
+		}
+		if slices.Contains([]string{c.Unit, c.Service, s.Unit}, serviceFile(name)) {
+			found, names = append(found, c), append(names, c.Name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return r, err
+	case 1:
+		return found[0], nil
+	}
+	return r, fmt.Errorf("%s: %w are of that service: %s", name, container.ErrAmbiguous, strings.Join(names, ", "))
+}
+
+// FindPod finds a pod as people name it: by its name, its ID or the beginning of it, else by its
+// service, with or without the suffixes. The service of web.pod is web-pod.service. An error of no
+// pod is pod.ErrNotFound.
+func (e *Engine) FindPod(name string) (pod.Record, error) {
+	p, err := e.Pods.Lookup(name)
+	if !errors.Is(err, pod.ErrNotFound) {
+		return p, err
+	}
+	all, lerr := e.Pods.List()
+	if lerr != nil {
+		return p, lerr
+	}
+	for _, one := range all {
+		for _, unit := range []string{serviceFile(name), name + "-pod.service"} {
+			if unit == one.Unit || unit == e.Pods.Status(one).Unit {
+				return one, nil
+			}
+		}
+	}
+	return p, err
+}
+
+// serviceFile is the name of a service with its suffix.
+func serviceFile(name string) string { return strings.TrimSuffix(name, ".service") + ".service" }

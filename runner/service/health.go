@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
+)
+
+// Checks are the health checks of one container that runs. They need no storage: a check is over in less time than it
+// takes to open one.
+type Checks struct {
+	plan       health.Plan
+	files      health.Files
+	containers *container.Engine
+	connect    func(context.Context) (Manager, error)
+	// program, environ: what a timer executes, and with what.
+	program string
+	environ []string
+	handed  bool // the start-up check has passed in this process
+}
+
+// OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it has none, or has
+// not been started since the machine was.
+func OpenChecks(c Config, id string) (*Checks, error) {
+	run := filepath.Join(c.User.RunDir, "podunit")
+	containers := &container.Engine{User: c.User, RunDir: run}
+	files := containers.HealthFiles(id)
+	plan, err := files.Plan()
+	if err != nil {
+		return nil, err
+	}
+	containers.Secrets.Store = secret.At(plan.SecretDir)
+	containers.Runtime = runc.Runtime{Command: plan.Runtime, Root: filepath.Join(run, "runc")}
+	return &Checks{
+		plan: plan, files: files, containers: containers, program: c.Program, environ: c.Environ,
+		connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+	}, nil
+}
+
+// planChecks notes how a container that is about to begin is checked.
+func (e *Engine) planChecks(r *container.Record, l container.Launch, s container.Status) (*Checks, error) {
+	files := e.Containers.HealthFiles(r.ID)
+	if r.Health == nil {
+		return &Checks{}, files.Remove()
+	}
+	plan := health.Plan{
+		Config: *r.Health, ID: r.ID, Name: r.Name, Runtime: e.Containers.Runtime.Command, Journal: l.JournalFields,
+		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(*r), Waits: l.Foreground == nil, Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
+	}
+	// Of a system unit with User=, the system's manager takes no orders from us.
+	own, err := unit.CurrentUnit(e.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	if l.Cgroup != "" && (own.User || !e.User.Rootless()) {
+		plan.Unit = own.Name
+	}
+	c := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ}
+	return c, files.WithLock(func() error { return files.Begin(plan, s.StartedAt) })
+}
+
+// lastWords is what the last check came to, for people.
+func lastWords(s health.State) string {
+	if len(s.Log) == 0 {
+		return ""
+	}
+	last := s.Log[len(s.Log)-1]
+	var how string
+	switch last.ExitCode {
+	case health.CodeSuccess:
+		return ""
+	case health.CodeTimeout:
+		how = "; the last check was killed at its time limit"
+	case health.CodeFault:
+		how = "; the last check could not be run"
+	default:
+		how = "; the last check failed"
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(last.Output), "\n")
+	if line = strings.ToValidUTF8(line, "?"); len(line) > 120 {
+		line = strings.ToValidUTF8(line[:120], "") + "..."
+	}
+	if line != "" {
+		how += ": " + line
+	}
+	return how
+}
+
+func (c *Checks) running() (bool, error) {
+	s, err := c.containers.Status(c.plan.ID)
+	return s.PID != 0, err
+}
+
+// Run runs the check whose turn it is and does what follows from it; outcome is what the run came to. quiet says that a check which is not to run now
+// (in the time before the first one, or while the container is paused) is no error. The error is health.ErrStopped if
+// the container does not run, or ended under the check.
+func (c *Checks) Run(ctx context.Context, quiet bool) (outcome health.Status, err error) {
+	var after health.State
+	var action health.Action
+	err = c.files.WithLock(func() error {
+		before, err := c.files.State()
+		if err != nil {
+			return err
+		}
+		if before == nil {
+			return health.ErrNone
+		}
+		after = *before
+		s, err := c.containers.Status(c.plan.ID)
+		switch {
+		case err != nil:
+			return err
+		case s.PID == 0:
+			return health.ErrStopped
+		case cgroup.Frozen(s.Cgroup) && quiet:
+			after = before.Resumed()
+			return c.files.Save(after)
+		case cgroup.Frozen(s.Cgroup):
+			return errors.New("container is paused")
+		case before.Waits(c.plan.Config, time.Now()) && quiet:
+			return nil
+		}
+		result, err := c.once(ctx, before.Current(c.plan.Config))
+		if err != nil {
+			return err
+		}
+		after, action = before.After(c.plan.Config, result)
+		if err := c.files.Save(after); err != nil {
+			return err
+		}
+		outcome = health.Outcome(*before, after)
+		c.tell(*before, after)
+		return c.log(after)
+	})
+	if err == nil && after.Status == health.Stopped {
+		err = health.ErrStopped
+	}
+	return outcome, errors.Join(err, c.act(ctx, action))
+}
+
+// once runs one check. An error says that there is no result.
+func (c *Checks) once(ctx context.Context, check health.Check) (health.Result, error) {
+	result := health.Result{Entry: health.Entry{Start: time.Now()}}
+	got, err := c.containers.Check(ctx, c.record(), container.Check{
+		Command: check.Command(), Limit: check.Timeout, MaxOutput: c.plan.MaxLogSize,
+	})
+	if ctx.Err() != nil {
+		return result, context.Cause(ctx)
+	}
+	result.End, result.Output = time.Now(), got.Output
+	switch {
+	case errors.Is(err, runc.ErrNotFound), errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory):
+		result.ExitCode, result.Output = health.CodeFailure, err.Error()
+	case err != nil:
+		result.ExitCode, result.Output = health.CodeFault, err.Error()
+	case got.TimedOut:
+		result.ExitCode = health.CodeTimeout
+	case got.Code != 0:
+		result.ExitCode = health.CodeFailure
+	}
+	if result.ExitCode == health.CodeSuccess {
+		return result, nil
+	}
+	// A container that ends takes the check along, and is itself the last to be gone.
+	wait := time.Duration(0)
+	if got.Code == 128+int(unix.SIGKILL) && !got.TimedOut {
+		wait = endWait
+	}
+	result.Stopped, err = c.containers.EndsWithin(ctx, c.plan.ID, wait)
+	return result, err
+}
+
+// endWait is how long a container may take to be gone after its processes were killed.
+const endWait = time.Second
+
+// tell writes a line to the journal if the status has changed: one of the container's unit.
+func (c *Checks) tell(before, after health.State) {
+	if before.Status == after.Status {
+		return
+	}
+	fields := map[string]string{
+		"PODMAN_HEALTH_STATUS":         string(after.Status),
+		"PODMAN_HEALTH_FAILING_STREAK": strconv.Itoa(after.FailingStreak),
+		"CONTAINER_NAME":               c.plan.Name,
+		"CONTAINER_ID_FULL":            c.plan.ID,
+	}
+	for k, v := range c.plan.Journal {
+		fields[k] = v
+	}
+	if c.plan.LogDestination == health.LogEvents && len(after.Log) > 0 {
+		fields["PODMAN_HEALTH_LOG"] = after.Log[len(after.Log)-1].Output
+	}
+	priority, text := journald.PriNotice, fmt.Sprintf("container %s is %s", c.plan.Name, after.Status)
+	if after.Status == health.Unhealthy {
+		priority = journald.PriWarning
+		text += fmt.Sprintf(" after %d failures in a row", after.FailingStreak)
+	}
+	text += lastWords(after)
+	if stream, _ := journald.StderrIsJournalStream(); stream && c.plan.Unit == "" {
+		// Of a process that is gone the journal does not find out the unit, and what follows may end us.
+		// This stream is the unit's. Source: sd-daemon(3), the prefix.
+		fmt.Fprintf(os.Stderr, "<%d>%s\n", priority, text)
+		return
+	}
+	_ = journald.Send(text, priority, fields) // who listens to no journal asks inspect
+}
+
+// log writes the log to a directory, if that was asked for.
+func (c *Checks) log(s health.State) error {
+	if d := c.plan.LogDestination; d != health.LogLocal && d != health.LogEvents {
+		return health.WriteLog(filepath.Join(d, c.plan.ID+"-healthcheck.log"), s)
+	}
+	return nil
+}
+
+// record is what the plan knows of the container's record.
+func (c *Checks) record() container.Record {
+	return container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{Secrets: c.plan.Secrets, StopSignal: c.plan.StopSignal}}
+}
+
+// act does what follows from a check.
+func (c *Checks) act(ctx context.Context, action health.Action) error {
+	verb := ""
+	switch action {
+	case health.Nothing:
+		return nil
+	case health.Regular:
+		return c.handOver(ctx)
+	case health.Restart:
+		verb = "restart"
+	case health.Failed:
+		verb = c.plan.OnFailure
+	}
+	switch verb {
+	case "":
+		return nil
+	case "kill":
+		return c.containers.Kill(c.record(), unix.SIGKILL)
+	}
+	if c.plan.Unit == "" {
+		// The unit's Restart= says what comes then.
+		return c.containers.Stop(ctx, c.record(), c.plan.Stop)
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Ask(ctx, verb, c.plan.Unit)
+}
+
+// AwaitHealth waits until a container has one of the statuses and returns it. The error is health.ErrStopped if the
+// container ends before, and health.ErrNone if it has no check.
+func (e *Engine) AwaitHealth(ctx context.Context, r container.Record, wanted func(health.Status) bool) (health.Status, error) {
+	if r.Health == nil {
+		return "", fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
+	}
+	files := e.Containers.HealthFiles(r.ID)
+	for {
+		s, err := files.State()
+		if err != nil {
+			return "", err
+		}
+		status, err := e.Containers.Status(r.ID)
+		if err != nil {
+			return "", err
+		}
+		switch {
+		case s != nil && status.PID != 0 && wanted(s.Status):
+			return s.Status, nil
+		case status.PID == 0:
+			return "", fmt.Errorf("container %s: %w", r.Name, health.ErrStopped)
+		}
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+// Health is the health of a container; nil if it has no check.
+func (e *Engine) Health(r container.Record) (*health.State, error) {
+	if r.Health == nil {
+		return nil, nil
+	}
+	s, err := e.Containers.HealthFiles(r.ID).State()
+	if err != nil || s == nil {
+		return &health.State{Status: health.Reset}, err
+	}
+	status, err := e.Containers.Status(r.ID)
+	if err == nil && status.PID == 0 {
+		s.Status = health.Stopped
+	}
+	return s, err
+}
+
+// CheckByHand runs the check of a container for somebody who asks. A process may move only within what its user owns:
+// from a shell it goes through a scope of the user's manager.
+func (e *Engine) CheckByHand(ctx context.Context, r container.Record) (health.Status, error) {
+	if r.Health == nil {
+		return "", fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
+	}
+	c, err := OpenChecks(e.Config, r.ID)
+	if err == nil {
+		if running, rerr := c.running(); rerr != nil || !running {
+			err = errors.Join(rerr, health.ErrStopped)
+		}
+	} else if errors.Is(err, health.ErrNone) {
+		err = health.ErrStopped
+	}
+	if err != nil {
+		return "", fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	if !e.InService() {
+		if _, err := e.ownScope(ctx, &r); err != nil && e.User.Rootless() {
+			e.Warn(err.Error())
+		}
+	}
+	return c.Run(ctx, false)
+}
+
+// canLog looks whether a log can be where it is to go.
+func canLog(destination string) error {
+	if destination == health.LogLocal || destination == health.LogEvents {
+		return nil
+	}
+	st, err := os.Stat(destination)
+	if err == nil && !st.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return fmt.Errorf("--health-log-destination %s: %w", destination, err)
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/health"
+	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// repeat has the check whose turn it is run again and again, for the first time after a pause.
+func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
+	s, err := c.files.State()
+	if err != nil || s == nil {
+		return err
+	}
+	check := s.Current(c.plan.Config)
+	if check.Interval == 0 {
+		return nil
+	}
+	if c.plan.Unit == "" {
+		return c.startClock(first)
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
+	}
+	defer m.Close()
+	// New each time: the last start's may still be on its way out.
+	c.plan.Timer = fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], strconv.FormatInt(time.Now().UnixNano(), 36))
+	if err := c.files.Replan(c.plan); err != nil {
+		return err
+	}
+	return m.StartTimer(ctx, c.plan.Timer, unit.Timer{
+		Description: "Health checks of " + c.plan.Name,
+		First:       first,
+		Pause:       check.Interval,
+		Command:     []string{c.program, "healthcheck", "run", "--timer", c.plan.ID},
+		Environment: unit.Environment(c.environ),
+		Limit:       check.Timeout + runMargin,
+		BoundTo:     c.plan.Unit,
+		Waits:       c.plan.Waits,
+	})
+}
+
+// startClock starts podunit-clock, which has the checks run where no manager takes orders from us: in a unit of the
+// system with User=, and where there is none.
+func (c *Checks) startClock(first time.Duration) error {
+	s, err := c.containers.Status(c.plan.ID)
+	if err != nil {
+		return err
+	}
+	// The container may be about to begin, and what does not run yet fails.
+	first = max(first, time.Second)
+	// It stays in the namespaces that we are in, and so do the runs.
+	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID, append(unit.Environment(c.environ), c.containers.User.Handed()...))
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
+	}
+	return nil
+}
+
+// pause is the time until the next run, for a clock; false if there is none.
+func (c *Checks) pause() (time.Duration, bool) {
+	s, err := c.files.State()
+	if err != nil || s == nil {
+		return 0, false
+	}
+	if c.handed { // the regular check runs at once
+		return 0, true
+	}
+	d := s.Current(c.plan.Config).Interval
+	return d, d > 0
+}
+
+// runMargin is by how much systemd's patience with a run exceeds our own, which must end first.
+const runMargin = 30 * time.Second
+
+// RunForTimer runs a check that nobody waits for. A timer of a container that does not run any more, or that has another
+// timer by now, ends: systemd restarts what is bound to a unit together with it, and a start has made a new one.
+func RunForTimer(ctx context.Context, c Config, id string) error {
+	own, err := unit.CurrentUnit(c.Lookup)
+	if err != nil {
+		return err
+	}
+	timer := strings.TrimSuffix(own.Name, ".service") + ".timer"
+	checks, err := OpenChecks(c, id)
+	if err == nil && checks.plan.Timer == timer {
+		_, err = checks.Run(ctx, true)
+	} else if err == nil {
+		err = health.ErrNone
+	}
+	if ctx.Err() != nil {
+		return nil // the unit stops
+	}
+	if !errors.Is(err, health.ErrNone) && !errors.Is(err, health.ErrStopped) {
+		return err
+	}
+	m, err := Connect(ctx, c.User, c.Lookup)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.Ask(ctx, "stop", timer)
+}
+
+// RunForClock runs a check for podunit-clock, and writes when it is to come again, in milliseconds; nothing, if there is
+// nothing left to check.
+func RunForClock(ctx context.Context, c Config, id string, out io.Writer) error {
+	checks, err := OpenChecks(c, id)
+	if errors.Is(err, health.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = checks.Run(ctx, true)
+	if errors.Is(err, health.ErrNone) || errors.Is(err, health.ErrStopped) || ctx.Err() != nil {
+		return nil
+	}
+	// Also after a fault: it may be better next time.
+	if pause, again := checks.pause(); again {
+		_, werr := fmt.Fprintln(out, pause.Milliseconds())
+		err = errors.Join(err, werr)
+	}
+	return err
+}
+
+// handOver has the regular check take the place of the start-up check.
+func (c *Checks) handOver(ctx context.Context) error {
+	plan, err := c.files.Plan()
+	if err != nil {
+		return err
+	}
+	c.handed = true
+	old := plan.Timer
+	if old == "" { // none of its own accord: the start waits for it, or somebody checks by hand
+		return nil
+	}
+	if err := c.repeat(ctx, 0); err != nil {
+		return err
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	// Its service may be us; that ends by itself.
+	return m.Ask(ctx, "stop", old)
+}
+
+// readyPoll is how often a start that waits looks whether the container has ended, or is healthy
+// because somebody else has checked it.
+const readyPoll = 250 * time.Millisecond
+
+// stopPoll is how often a start that waits asks the manager whether it is to go on.
+const stopPoll = time.Second
+
+// stopping reports whether the manager stops the unit, because its time to start is over, say. It sends the container's
+// first process SIGTERM, which a process 1 may not listen to, and us nothing.
+func (c *Checks) stopping(ctx context.Context) bool {
+	if c.plan.Unit == "" {
+		return false
+	}
+	m, err := c.connect(ctx)
+	if err != nil {
+		return false // the manager goes on by itself
+	}
+	defer m.Close()
+	p, err := m.Properties(ctx, c.plan.Unit)
+	return err == nil && p.ActiveState == "deactivating"
+}
+
+// awaitReady runs the checks until the container is healthy, and then tells the manager. One that ends before is an
+// error, and its unit has failed with its status.
+func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
+	_ = manager.Send(notify.Status("waiting until it is healthy")) // only a line
+	asked := time.Now()
+	for next := asked; ; {
+		s, err := c.files.State()
+		if err != nil {
+			return err
+		}
+		if s.Status == health.Healthy {
+			break
+		}
+		if running, err := c.running(); err != nil || !running {
+			return errors.Join(err, fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(*s)))
+		}
+		if time.Since(asked) >= stopPoll {
+			if asked = time.Now(); c.stopping(ctx) {
+				err := c.containers.Stop(context.WithoutCancel(ctx), c.record(), c.plan.Stop)
+				return errors.Join(fmt.Errorf("container %s was stopped before it was healthy%s", c.plan.Name, lastWords(*s)), err)
+			}
+		}
+		check := s.Current(c.plan.Config)
+		if wait := time.Until(next); wait > 0 || check.Interval == 0 {
+			if wait <= 0 || wait > readyPoll {
+				wait = readyPoll
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(wait):
+			}
+			continue
+		}
+		outcome, err := c.Run(ctx, true)
+		if err != nil && !errors.Is(err, health.ErrStopped) {
+			return err
+		}
+		if outcome == health.Starting || outcome == health.Unhealthy {
+			if s, err = c.files.State(); err == nil {
+				_ = manager.Send(notify.Status("not healthy yet" + lastWords(*s)))
+			}
+		}
+		next = time.Now().Add(check.Interval)
+	}
+	s, err := c.files.State()
+	if err != nil {
+		return err
+	}
+	if err := c.repeat(ctx, s.Current(c.plan.Config).Interval); err != nil {
+		return err
+	}
+	return errors.Join(manager.Send(notify.Ready("")...), manager.Barrier(ctx))
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+)
+
+// Timer is a transient timer and the service that it starts again and again. Both go with the unit that they are bound
+// to.
+type Timer struct {
+	Description string
+	// First is when the first run begins, and Pause the time from the end of one run to the
+	// beginning of the next one.
+	First, Pause time.Duration
+	// Command is what the service executes; the first word is an absolute path.
+	Command []string
+	// Environment is all that the command gets besides what the manager has.
+	Environment []string
+	// Limit is how long one run may take before systemd ends it.
+	Limit time.Duration
+	// BoundTo is the unit without which there is no timer.
+	BoundTo string
+	// Waits says that the timer does not begin before BoundTo is up, and is stopped before it.
+	Waits bool
+}
+
+// StartTimer starts a timer in one call, and does not wait until it runs: with Waits, that may be after the caller's
+// own end. name is the timer's, and new. The unit that it is bound to is not started, should it have ended by now.
+func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
+	service, ok := strings.CutSuffix(name, ".timer")
+	if !ok {
+		return fmt.Errorf("%s is not the name of a timer", name)
+	}
+	if len(t.Command) == 0 || !filepath.IsAbs(t.Command[0]) {
+		return errors.New("the service of a timer needs a command with an absolute path")
+	}
+	both := []systemd.Property{
+		prop("Description", t.Description),
+		prop("CollectMode", "inactive-or-failed"),
+		// Unlike BindsTo=, which would start the unit again if it has ended just now.
+		prop("StopPropagatedFrom", []string{t.BoundTo}),
+	}
+	if t.Waits {
+		both = append(both, prop("After", []string{t.BoundTo}))
+	}
+	timer := append([]systemd.Property{
+		prop("TimersMonotonic", []trigger{{"OnActiveSec", usec(t.First)}, {"OnUnitInactiveSec", usec(t.Pause)}}),
+		prop("AccuracyUSec", usec(accuracy)),
+		// What begins after the unit has failed to start ends at once.
+		prop("BindsTo", []string{t.BoundTo}),
+	}, both...)
+	work := append([]systemd.Property{
+		prop("Type", "oneshot"),
+		prop("ExecStart", []command{{Path: t.Command[0], Args: t.Command}}),
+		prop("Environment", t.Environment),
+		prop("TimeoutStartUSec", usec(t.Limit)),
+		prop("TimeoutStopUSec", usec(stopGrace)),
+		// Nobody wants to read that it starts and ends.
+		prop("LogLevelMax", int32(logNotice)),
+		prop("StartLimitIntervalUSec", uint64(0)),
+	}, both...)
+	aux := []systemd.PropertyCollection{{Name: service + ".service", Properties: work}}
+	if _, err := m.conn.StartTransientUnitAux(ctx, name, "ignore-requirements", timer, aux, nil); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return nil
+}
+
+// accuracy is how late a timer may be, so that the manager can wake up for several at once.
+const accuracy = time.Second
+
+// logNotice is a level of syslog(3).
+const logNotice = 5
+
+// trigger is one of the times of a timer, signature (st). Source: org.freedesktop.systemd1(5), TimersMonotonic.
+type trigger struct {
+	Base string
+	USec uint64
+}
+
+// Ask queues a job and does not wait for its end, which may be the caller's own. verb is stop or restart. A unit that
+// does not exist is stopped already.
+func (m *Manager) Ask(ctx context.Context, verb, name string) error {
+	do := m.conn.StopUnitContext
+	if verb == "restart" {
+		do = m.conn.RestartUnitContext
+	}
+	_, err := do(ctx, name, "replace", nil)
+	if err == nil || verb == "stop" && isError(err, "org.freedesktop.systemd1.NoSuchUnit") {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", verb, name, err)
+}

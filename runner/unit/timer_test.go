@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package unit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+// has reports whether a property is among props, and what it is.
+func has(props []systemd.Property, name string) (any, bool) {
+	i := slices.IndexFunc(props, func(p systemd.Property) bool { return p.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return props[i].Value.Value(), true
+}
+
+func TestStartTimer(t *testing.T) {
+	ctx := context.Background()
+	timer := Timer{Description: "d", Pause: 5 * time.Second, Command: []string{"/p", "a"}, Limit: time.Minute, BoundTo: "web.service", Waits: true}
+	f := &fake{}
+	m := &Manager{conn: f}
+	if err := m.StartTimer(ctx, "x.timer", timer); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(f.asked, ","); got != "transient x.timer ignore-requirements" || len(f.aux) != 1 || f.aux[0].Name != "x.service" {
+		t.Fatalf("asked %s, beside it %v", got, f.aux)
+	}
+	for _, props := range [][]systemd.Property{f.props, f.aux[0].Properties} {
+		bound, _ := has(props, "StopPropagatedFrom")
+		after, _ := has(props, "After")
+		if b, ok := bound.([]string); !ok || !slices.Equal(b, []string{"web.service"}) {
+			t.Errorf("bound to %v", bound)
+		}
+		if a, ok := after.([]string); !ok || !slices.Equal(a, []string{"web.service"}) {
+			t.Errorf("after %v", after)
+		}
+	}
+	if bound, ok := has(f.aux[0].Properties, "BindsTo"); ok {
+		t.Errorf("a run would start %v again", bound)
+	}
+	triggers, _ := has(f.props, "TimersMonotonic")
+	if got, ok := triggers.([]trigger); !ok || !slices.Equal(got, []trigger{{"OnActiveSec", 0}, {"OnUnitInactiveSec", 5_000_000}}) {
+		t.Errorf("triggers %v", triggers)
+	}
+	if level, _ := has(f.aux[0].Properties, "LogLevelMax"); level != int32(5) {
+		t.Errorf("LogLevelMax=%v", level)
+	}
+	timer.Waits = false
+	if err := m.StartTimer(ctx, "x.timer", timer); err != nil {
+		t.Fatal(err)
+	}
+	if after, ok := has(f.props, "After"); ok {
+		t.Errorf("it waits for %v", after)
+	}
+	if m.StartTimer(ctx, "x.service", timer) == nil || m.StartTimer(ctx, "x.timer", Timer{Command: []string{"p"}}) == nil {
+		t.Error("what cannot be is asked for")
+	}
+	f.refuse = errors.New("no")
+	if err := m.StartTimer(ctx, "x.timer", timer); err == nil {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAsk(t *testing.T) {
+	ctx := context.Background()
+	f := &fake{}
+	m := &Manager{conn: f}
+	if err := errors.Join(m.Ask(ctx, "restart", "a.service"), m.Ask(ctx, "stop", "a.timer")); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(f.asked, ","); got != "restart a.service replace,stop a.timer replace" {
+		t.Errorf("asked %s", got)
+	}
+	absent := dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit"}
+	f.refuse = absent
+	if err := m.Ask(ctx, "stop", "a.timer"); err != nil {
+		t.Error(err)
+	}
+	f.refuse = absent
+	if err := m.Ask(ctx, "restart", "a.service"); !errors.As(err, &dbus.Error{}) {
+		t.Errorf("%v", err)
+	}
+}
