@@ -36,6 +36,9 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 		}
 		more.Routed = c.Routed
 		name := more.Networks[0].Name
+		if c.Info[name] != nil {
+			return fmt.Errorf("%s is already connected to network %s", c.Name, name)
+		}
 		err = c.store().leases(func(tx *bbolt.Tx) error {
 			e := &more.Networks[0]
 			if !leased(*more.Info[e.Name]) {
