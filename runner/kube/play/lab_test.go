@@ -87,6 +87,7 @@ func TestLabKube(t *testing.T) {
 	t.Run("a boot", func(t *testing.T) { lab{l.For(t)}.boot(t) })
 	t.Run("by hand", func(t *testing.T) { lab{l.For(t)}.byHand(t) })
 	t.Run("inside", func(t *testing.T) { lab{l.For(t)}.inside(t) })
+	t.Run("a stored secret", func(t *testing.T) { lab{l.For(t)}.stored(t) })
 	t.Run("life", func(t *testing.T) { lab{l.For(t)}.life(t) })
 	t.Run("from a shell to a boot", func(t *testing.T) { lab{l.For(t)}.toBoot(t) })
 	t.Run("broken", func(t *testing.T) { lab{l.For(t)}.broken(t) })
@@ -239,6 +240,16 @@ spec:
 	l.is(t, `podunit kube play --replace in.yaml >/dev/null; podunit exec web-a sh -c 'cat /scratch/order /memory/x; ls /kept'`, "one\ntwo\nshared\nf\nsome")
 	l.is(t, `grep -rls hunter2 ~/.local/share/containers/storage/overlay-containers ~/.local/share/containers/storage/podunit; systemctl --user cat web-a 2>/dev/null | grep hunter2; podunit inspect web-a | grep hunter2; true`, "")
 	l.is(t, "podunit kube down in.yaml >/dev/null; podunit volume ls -q; podunit kube play in.yaml >/dev/null; podunit exec web-a ls /kept; podunit kube down --force in.yaml | tail -3", "kept\nf\nsome\nkeys\nVolumes removed:\nkept")
+	l.nothing(t)
+}
+
+// stored: a secret that somebody has stored is one value, under every key; inspect does not show it.
+func (l lab) stored(t *testing.T) {
+	l.WriteFile("alice", "stored.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n"+
+		"  - {name: a, image: localhost:5000/busybox:1, command: "+sleeps+", env: [{name: PW, valueFrom: {secretKeyRef: {name: db, key: password}}}]}\n")
+	l.MustRun("alice", "printf hunter3 | podunit secret create db - && podunit kube play stored.yaml")
+	l.is(t, "podunit exec web-a sh -c 'echo $PW'; podunit inspect web-a | grep -o 'PW=.*\"'", "hunter3\nPW=*******\"")
+	l.MustRun("alice", "podunit kube down stored.yaml && podunit secret rm db")
 	l.nothing(t)
 }
 
