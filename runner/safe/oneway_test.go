@@ -16,6 +16,8 @@ import (
 var otherWays = map[string]string{
 	"cgroup":                    "the kernel's files",
 	"netns":                     "the kernel's files",
+	"cmd/byhand/export.go":      "an archive that somebody asked for, as it comes",
+	"cmd/image/save.go":         "archives on their way from and to pipes",
 	"cmd/quadlet/edit.go":       "a draft in a directory of its own, for an editor",
 	"container/check.go":        "the kernel's files",
 	"container/create.go":       "markers, empty or in the runtime directory",
