@@ -72,6 +72,7 @@ type settings struct {
 	noRoute, noImages bool
 	owner             int
 	throttle          throttle.Options
+	registry          throttle.Registry
 }
 
 func run(ctx context.Context, args []string) (int, error) {
@@ -94,6 +95,8 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.StringVar(&s.throttle.To, "to", "127.0.0.1:5000", "throttle: where connections go")
 	flags.IntVar(&s.throttle.Rate, "rate", 0, "throttle: bytes per second towards the client, all connections together; 0 is no limit")
 	flags.Int64Var(&s.throttle.StallAfter, "stall-after", 0, "throttle: pass this many bytes to clients, then none; 0 is never")
+	flags.DurationVar(&s.registry.Delay, "delay", 0, "throttle: wait this long before each answer of a registry")
+	flags.StringToStringVar(&s.registry.Faults, "fault", nil, "throttle: REPOSITORY=FAULT, may be repeated: "+strings.Join(throttle.Faults, ", "))
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || args[0] == "help" {
 		flags.Usage()
@@ -111,6 +114,10 @@ func run(ctx context.Context, args []string) (int, error) {
 	}
 	switch verb {
 	case "throttle":
+		if s.registry.Delay > 0 || len(s.registry.Faults) > 0 {
+			s.registry.Listen, s.registry.To, s.registry.Log = s.throttle.Listen, s.throttle.To, os.Stdout
+			return 0, s.registry.Serve(ctx)
+		}
 		return 0, throttle.Serve(ctx, s.throttle)
 	case "watch":
 		// Started by labtest with a pipe as standard input: its end is the end of the test.

@@ -43,12 +43,23 @@ type Trial struct {
 	// that the restart was never seen to end.
 	Restarts   int
 	Invocation string
+	Was        string // the Invocation before the restart
+	Meant      string // ID of the image that the reference meant before the pull; NewID is empty until that has ended
+	// Made describes a container that is gone when it ends, so that it can be made again.
+	Made json.RawMessage `json:",omitempty"`
 }
 
 // Kept is an image that stays for rollbacks.
 type Kept struct {
-	Unit, ImageID string
-	Since         time.Time
+	Unit, Container, ImageID string
+	Since                    time.Time
+	Bad                      bool `json:",omitempty"` // the image failed the unit, and goes as soon as it may
+}
+
+// Refused is a digest that failed a unit before the one that Held tells of.
+type Refused struct {
+	Unit, Container, Reference string
+	Digest                     digest.Digest
 }
 
 // Event is one line of the history.
@@ -67,13 +78,17 @@ type Ledger struct {
 	Held    []Held
 	Trials  []Trial
 	Kept    []Kept
+	Refused []Refused
 	History []Event
 
 	dir string
 }
 
-// historyLength is how many events are kept.
-const historyLength = 1000
+// How many events and refused digests are kept.
+const (
+	historyLength = 1000
+	refusedLength = 500
+)
 
 // The files: what every start reads, and the rest.
 const (
@@ -84,6 +99,7 @@ const (
 type rest struct {
 	Trials  []Trial
 	Kept    []Kept
+	Refused []Refused
 	History []Event
 }
 
@@ -97,7 +113,7 @@ func Open(dir string) (*Ledger, error) {
 	b := &Ledger{dir: dir}
 	var r rest
 	err := errors.Join(read(filepath.Join(dir, heldFile), &b.Held), read(filepath.Join(dir, restFile), &r))
-	b.Trials, b.Kept, b.History = r.Trials, r.Kept, r.History
+	b.Trials, b.Kept, b.Refused, b.History = r.Trials, r.Kept, r.Refused, r.History
 	return b, err
 }
 
@@ -131,7 +147,7 @@ func (b *Ledger) Save() error {
 			return err
 		}
 	}
-	return write(filepath.Join(b.dir, restFile), rest{b.Trials, b.Kept, b.History})
+	return write(filepath.Join(b.dir, restFile), rest{b.Trials, b.Kept, b.Refused, b.History})
 }
 
 func write(path string, v any) error {
@@ -175,7 +191,7 @@ func instead(held []Held, unit, reference, current string) string {
 func (b *Ledger) FailedWith(unit, container, reference string, d digest.Digest) bool {
 	return slices.ContainsFunc(b.Held, func(h Held) bool {
 		return h.Unit == unit && h.Container == container && h.Reference == reference && h.Bad == d
-	})
+	}) || d != "" && slices.Contains(b.Refused, Refused{unit, container, reference, d})
 }
 
 // Trial finds a trial; nil if there is none.
@@ -200,11 +216,34 @@ func (b *Ledger) End(t Trial) {
 
 // Hold notes that a unit is to run another image.
 func (b *Ledger) Hold(h Held) {
+	if old := slices.IndexFunc(b.Held, func(x Held) bool {
+		return x.Unit == h.Unit && x.Container == h.Container && x.BadID == h.BadID
+	}); old >= 0 {
+		b.Held = slices.Delete(b.Held, old, old+1)
+	}
 	b.Release(h.Unit, h.Container)
 	b.Held = append(b.Held, h)
 }
 
-// Release lets a unit run what its reference means.
+// Keep notes an image as the newest of those that are kept for a container.
+func (b *Ledger) Keep(k Kept) {
+	b.Kept = slices.DeleteFunc(b.Kept, func(x Kept) bool {
+		return x.Unit == k.Unit && x.Container == k.Container && x.ImageID == k.ImageID
+	})
+	b.Kept = append(b.Kept, k)
+}
+
+// Release lets a unit run what its reference means. The image that failed it is left to the
+// cleaning, and its digest is not tried again.
 func (b *Ledger) Release(unit, container string) {
+	for _, h := range b.Held {
+		if h.Unit == unit && h.Container == container {
+			b.Keep(Kept{Unit: unit, Container: container, ImageID: h.BadID, Since: h.Since, Bad: true})
+			b.Refused = append(b.Refused, Refused{Unit: unit, Container: container, Reference: h.Reference, Digest: h.Bad})
+		}
+	}
+	if n := len(b.Refused) - refusedLength; n > 0 {
+		b.Refused = slices.Delete(b.Refused, 0, n)
+	}
 	b.Held = slices.DeleteFunc(b.Held, func(h Held) bool { return h.Unit == unit && h.Container == container })
 }

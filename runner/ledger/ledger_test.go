@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 )
 
 func TestDamagedFileIsMovedAside(t *testing.T) {
@@ -52,5 +54,34 @@ func TestInstead(t *testing.T) {
 	}
 	if got := Instead(dir, "web.service", "r/web:1", "bad"); got != "" {
 		t.Errorf("released, and still %q", got)
+	}
+}
+
+// A digest that failed a unit is refused also when another has failed it since.
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	b, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := func(text string) Held {
+		return Held{Unit: "web", Container: "c", Reference: "r", Bad: digest.FromString(text), BadID: text, ImageID: "old"}
+	}
+	b.Hold(bad("first"))
+	b.Hold(bad("first")) // its rollback was cut, and done again
+	b.Hold(bad("second"))
+	if err := b.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{"first": true, "second": true, "third": false} {
+		if got := b.FailedWith("web", "c", "r", digest.FromString(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if len(b.Held) != 1 || len(b.Kept) != 1 || !b.Kept[0].Bad || b.Kept[0].ImageID != "first" {
+		t.Errorf("held %v, kept %v", b.Held, b.Kept)
 	}
 }

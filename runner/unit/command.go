@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,7 @@ import (
 type Command struct {
 	Unit string
 	User string     // User= of the service, empty for the manager's own
-	Exec [][]string // ExecStart=, each word by word, specifiers resolved
+	Exec [][]string // ExecStart=, each word by word, specifiers and variables resolved
 }
 
 // Commands finds the services with a unit file that has one of the texts in it, and what each
@@ -37,7 +38,7 @@ func (m *Manager) Commands(ctx context.Context, texts ...string) ([]Command, err
 		}
 		name := filepath.Base(f.Path)
 		switch {
-		case !found:
+		case !found, alias(f.Path):
 		case strings.Contains(name, "@."):
 			instances, err := m.Instances(ctx, name)
 			if err != nil {
@@ -55,12 +56,24 @@ func (m *Manager) Commands(ctx context.Context, texts ...string) ([]Command, err
 		if err != nil {
 			return nil, fmt.Errorf("unit %s: %w", name, err)
 		}
-		c := Command{Unit: name, User: text(raw, "User"), Exec: commands(raw["ExecStart"])}
+		c := Command{Unit: name, User: text(raw, "User"), Exec: expanded(commands(raw["ExecStart"]), environment(raw))}
 		if len(c.Exec) > 0 {
 			out = append(out, c)
 		}
 	}
 	return out, nil
+}
+
+// alias reports whether a unit file is a link to one of another name: another name of a unit that is
+// listed itself. The link of an instance to its template is none.
+func alias(path string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return false
+	}
+	name, target := filepath.Base(path), filepath.Base(real)
+	before, after, template := strings.Cut(target, "@.")
+	return name != target && (!template || !strings.HasPrefix(name, before+"@") || !strings.HasSuffix(name, "."+after))
 }
 
 // holds reports whether a file has one of the texts in it. A mask, which is a link to /dev/null
@@ -81,6 +94,56 @@ func holds(path string, texts []string) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(texts, func(t string) bool { return bytes.Contains(data, []byte(t)) }), nil
+}
+
+// environment is what Environment= and the files of EnvironmentFile= say, files last, as the manager
+// has it. Of a file these are the plain lines NAME=VALUE; one that cannot be read has none.
+func environment(raw map[string]any) map[string]string {
+	env := make(map[string]string)
+	list, _ := raw["Environment"].([]string)
+	files, _ := raw["EnvironmentFiles"].([][]any)
+	for _, f := range files {
+		if len(f) == 0 {
+			continue
+		}
+		path, _ := f[0].(string)
+		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+			continue
+		}
+		data, _ := os.ReadFile(path)
+		list = append(list, strings.Split(string(data), "\n")...)
+	}
+	for _, entry := range list {
+		if name, value, ok := strings.Cut(strings.TrimSpace(entry), "="); ok && !strings.HasPrefix(name, "#") {
+			env[name] = strings.Trim(value, "\"'")
+		}
+	}
+	return env
+}
+
+// variable is $$, ${NAME}, or $NAME as a word of its own. Source: systemd.service(5), command lines.
+var variable = regexp.MustCompile(`\$\$|\$\{(\w+)\}|^\$(\w+)$`)
+
+// expanded replaces the variables in the words of commands. One that nobody has set stays as it is:
+// it may come from where only the start can look.
+func expanded(lines [][]string, env map[string]string) [][]string {
+	for _, words := range lines {
+		for i, w := range words {
+			if !strings.Contains(w, "$") {
+				continue
+			}
+			words[i] = variable.ReplaceAllStringFunc(w, func(v string) string {
+				if v == "$$" {
+					return "$"
+				}
+				if value, ok := env[strings.Trim(v, "${}")]; ok {
+					return value
+				}
+				return v
+			})
+		}
+	}
+	return lines
 }
 
 // commands reads a property of the signature a(sasbttttuii): path, words and what became of it.

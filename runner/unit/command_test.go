@@ -31,9 +31,31 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.files = append(f.files, masked, filepath.Join(dir, "gone.service"))
+	// Another name of a unit is not another unit.
+	other := filepath.Join(dir, "www.service")
+	if err := os.Symlink("web.service", other); err != nil {
+		t.Fatal(err)
+	}
+	f.files = append(f.files, other)
 	got, err := (&Manager{conn: f}).Commands(context.Background(), "wanted")
 	want := "[{many@one.service  [[/bin/podunit run x]]} {web.service  [[/bin/podunit run x]]}]"
 	if err != nil || fmt.Sprint(got) != want {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestExpanded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(file, []byte("# of the application\nTAG=2\nQUOTED=\"a b\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := environment(map[string]any{
+		"Environment":      []string{"TAG=1", "HOST=registry.test"},
+		"EnvironmentFiles": [][]any{{file, false}, {"/nowhere/env", true}},
+	})
+	got := expanded([][]string{{"run", "${HOST}/app:${TAG}", "$QUOTED", "a$QUOTED", "$$HOME", "${UNSET}"}}, env)
+	want := `[["run" "registry.test/app:2" "a b" "a$QUOTED" "$HOME" "${UNSET}"]]`
+	if fmt.Sprintf("%q", got) != want {
+		t.Errorf("%q; want %s", got, want)
 	}
 }

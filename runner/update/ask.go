@@ -4,15 +4,18 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-// Limits of what is asked at once, and of how long one registry may take in all.
+// Limits of what is asked at once, and of how long one question and one registry may take in all.
+// Questions for a digest are small, and what a person sees is how long the slowest registry takes.
 const (
-	perRegistry     = 6
+	perRegistry     = 16
+	questionTimeout = time.Minute
 	registryTimeout = 5 * time.Minute
 )
 
@@ -55,9 +58,12 @@ func askAll(ctx context.Context, images Images, questions []Question, jitter tim
 					defer func() { <-turns }()
 					var a answered
 					if a.err = context.Cause(limit); a.err == nil {
-						if a.Answer, a.err = images.Newer(limit, q); a.err != nil && limit.Err() != nil {
-							a.err = fmt.Errorf("%w: %w", context.Cause(limit), a.err)
+						one, done := context.WithTimeoutCause(limit, questionTimeout, fmt.Errorf("registry %s did not answer within %s", host, questionTimeout))
+						a.Answer, a.err = images.Newer(one, q)
+						if cause := context.Cause(one); a.err != nil && cause != nil && !errors.Is(a.err, cause) {
+							a.err = fmt.Errorf("%w: %w", cause, a.err)
 						}
+						done()
 					}
 					mu.Lock()
 					defer mu.Unlock()

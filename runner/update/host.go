@@ -5,12 +5,22 @@ package update
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
@@ -45,7 +55,20 @@ func known(i *image.Image) *Image {
 func (s Storage) options(q Question) image.PullOptions {
 	o := s.Options
 	o.AuthFile = cmp.Or(q.AuthFile, o.AuthFile)
+	o.CertDir = q.CertDir
+	o.User, o.Secret, _ = strings.Cut(q.Creds, ":")
+	if q.TLSVerify != "" && o.TLSVerify == nil {
+		verify := q.TLSVerify == "true"
+		o.TLSVerify = &verify
+	}
+	o.OS, o.Arch, o.Variant = splitPlatform(q.Platform)
 	return o
+}
+
+// splitPlatform splits os/arch[/variant]; of an empty one all are this machine's.
+func splitPlatform(platform string) (os, arch, variant string) {
+	parts := append(strings.SplitN(platform, "/", 3), "", "", "")
+	return parts[0], parts[1], parts[2]
 }
 
 // Newer asks the registry.
@@ -71,12 +94,18 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 
 // Host is the units of this user.
 type Host struct {
-	Engine *service.Engine
-	Ledger *ledger.Ledger
+	Engine  *service.Engine
+	Manager *unit.Manager
+	Ledger  *ledger.Ledger
+
+	mu      sync.Mutex
+	records []container.Record // as of read
+	units   []string           // of each record
+	read    time.Time
 }
 
 // unitOf names the service that starts a container: the one that runs it, or that it was made in.
-func (h Host) unitOf(r container.Record) (name string, matters bool) {
+func (h *Host) unitOf(r container.Record) (name string, matters bool) {
 	s, err := h.Engine.Containers.Status(r.ID)
 	if err == nil && s.PID != 0 {
 		return cmp.Or(s.Unit, r.Unit, r.Service), true
@@ -85,39 +114,79 @@ func (h Host) unitOf(r container.Record) (name string, matters bool) {
 	return name, name != ""
 }
 
-// container finds the container of a unit.
-func (h Host) container(name string) (container.Record, bool) {
-	all, err := h.Engine.Containers.List()
-	if err != nil {
-		return container.Record{}, false
-	}
-	for _, r := range all {
-		if unit, _ := h.unitOf(r); unit == name {
-			return r, true
+// containers finds the containers of a unit, in a list that is not older than age.
+func (h *Host) containers(name string, age time.Duration) []container.Record {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.read.IsZero() || time.Since(h.read) > age {
+		all, err := h.Engine.Containers.List()
+		if err != nil {
+			return nil
+		}
+		h.records, h.read, h.units = all, time.Now(), make([]string, len(all))
+		for i, r := range all {
+			h.units[i], _ = h.unitOf(r)
 		}
 	}
-	return container.Record{}, false
+	var out []container.Record
+	for i, r := range h.records {
+		if h.units[i] == name {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // State tells how a unit does.
-func (h Host) State(ctx context.Context, name string) (State, error) {
-	p, err := h.Engine.Unit(ctx, name)
+func (h *Host) State(ctx context.Context, name string) (State, error) {
+	p, err := h.Manager.Properties(ctx, name)
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Active: p.ActiveState, Restarts: p.Restarts, Invocation: p.InvocationID, Window: max(p.StartTimeout, 0), After: p.After}
-	if p.Type == "oneshot" && p.ActiveState == "active" {
-		s.Active = "inactive" // it has run, and the next run takes the new image
+	s := State{
+		Active: p.ActiveState, Restarts: p.Restarts, Invocation: p.InvocationID, Window: max(p.StartTimeout, 0),
+		After: p.After, Gone: !p.Exists(), Images: make(map[string]string),
 	}
-	if r, ok := h.container(name); ok && p.ActiveState == "active" {
-		s.Health = h.health(r)
+	if p.Type == "oneshot" {
+		s.Active = "inactive" // it runs, has run or has failed: the next run takes the new image
+	}
+	if s.Active == "failed" && (journal.Reader{Command: "journalctl"}).Stopped(ctx, p.InvocationID) {
+		s.Active = "inactive" // somebody stopped it, and it had to be killed
+	}
+	for _, r := range h.containers(name, look/2) {
+		s.Images[r.Name] = r.ImageID
+		if p.ActiveState != "active" {
+			continue
+		}
+		// The worst of several counts.
+		if state := h.health(r); s.Health == "" || state == "unhealthy" || state == "starting" && s.Health == "healthy" {
+			s.Health = state
+		}
 	}
 	return s, nil
 }
 
+// Stopping reports whether the manager is going down.
+func (h *Host) Stopping(ctx context.Context) bool { return h.Manager.Stopping(ctx) }
+
+// made is a container that somebody made by hand, as text.
+type made struct {
+	ID, Name string
+	Record   container.Record
+}
+
+// Remember describes the container of a transient service that is gone with its end; empty for all others.
+func (h *Host) Remember(name string) (json.RawMessage, error) {
+	list := h.containers(name, 0)
+	if len(list) != 1 || list[0].Unit == name || !list[0].Spec.Remove {
+		return nil, nil
+	}
+	return json.Marshal(made{list[0].ID, list[0].Name, list[0]})
+}
+
 // health is what a container's check has come to: starting, healthy or unhealthy. It is empty for
 // a container without a check, and for one whose check nobody has run and only a person would.
-func (h Host) health(r container.Record) string {
+func (h *Host) health(r container.Record) string {
 	s, err := h.Engine.Health(r)
 	if err != nil || s == nil {
 		return ""
@@ -135,9 +204,32 @@ func (h Host) health(r container.Record) string {
 
 // Restart restarts a unit. A container that somebody made by hand is made anew on the image that
 // it is to run.
-func (h Host) Restart(ctx context.Context, name string) error {
-	r, ok := h.container(name)
-	if !ok || r.Unit == name {
+func (h *Host) Restart(ctx context.Context, name string) error {
+	err := h.restart(ctx, name)
+	var (
+		failed = unit.JobError{}
+		none   = unit.NoManagerError{}
+		refuse = dbus.Error{}
+	)
+	if errors.As(err, &failed) && failed.Job == "canceled" || errors.As(err, &none) || errors.As(err, &refuse) {
+		return HinderedError{err}
+	}
+	return err
+}
+
+func (h *Host) restart(ctx context.Context, name string) error {
+	r, byHand, err := h.byHand(name)
+	if err != nil {
+		return err
+	}
+	if !byHand {
+		// A unit that was started too often is refused until its failure is forgotten; a transient one
+		// would be gone with that.
+		if p, err := h.Manager.Properties(ctx, name); err == nil && p.ActiveState == "failed" && !p.Transient {
+			if err := h.Manager.ResetFailed(ctx, name); err != nil {
+				return err
+			}
+		}
 		return h.Engine.RestartUnit(ctx, name)
 	}
 	current, err := h.Engine.Images.Pull(ctx, r.Spec.Image, image.PullOptions{Policy: image.PullNever})
@@ -145,21 +237,54 @@ func (h Host) Restart(ctx context.Context, name string) error {
 		return err
 	}
 	id := cmp.Or(h.Ledger.Instead(name, r.Spec.Image, current.ID), current.ID)
-	if id == r.ImageID {
+	if _, err := h.Engine.Containers.Lookup(r.ID); err == nil && id == r.ImageID {
 		return h.Engine.Restart(ctx, r, h.Engine.StopTimeoutOf(r))
 	}
 	return h.Engine.Renew(ctx, r, id)
 }
 
+// byHand finds the container of a transient service: the one that is there, or the one that was
+// there before the update.
+func (h *Host) byHand(name string) (container.Record, bool, error) {
+	for _, r := range h.containers(name, 0) {
+		return r, r.Unit != name, nil
+	}
+	for _, t := range h.Ledger.Trials {
+		if t.Unit != name || len(t.Made) == 0 {
+			continue
+		}
+		var m made
+		if err := json.Unmarshal(t.Made, &m); err != nil {
+			return container.Record{}, false, fmt.Errorf("%s: what it was made from: %w", name, err)
+		}
+		m.Record.ID, m.Record.Name = m.ID, m.Name
+		return m.Record, true, nil
+	}
+	return container.Record{}, false, nil
+}
+
 // Find lists what is to be looked after.
-func (h Host) Find(ctx context.Context, m *unit.Manager) ([]Target, error) {
-	commands, err := m.Commands(ctx, Label+"=")
+func (h *Host) Find(ctx context.Context) ([]Target, error) {
+	commands, err := h.Manager.Commands(ctx, Label+"=", "podunit pull ", "podunit image pull ")
 	if err != nil {
 		return nil, err
 	}
+	commands = slices.DeleteFunc(commands, func(c unit.Command) bool {
+		return len(c.Exec) > 0 && len(c.Exec[0]) > 0 && foreign(c.Exec[0][0])
+	})
 	records, err := h.Engine.Containers.List()
 	if err != nil {
 		return nil, err
 	}
 	return Targets(commands, records, h.unitOf), nil
+}
+
+// foreign reports whether a command is another program than podunit, such as a podman that is there
+// beside it: its containers are in its own care, and it does not obey a rollback.
+func foreign(program string) bool {
+	path, err := exec.LookPath(program)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	return err == nil && filepath.Base(path) != "podunit"
 }

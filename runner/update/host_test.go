@@ -57,7 +57,7 @@ func TestHealth(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := (Host{Engine: &service.Engine{Containers: x}}).health(r); got != c.want {
+			if got := (&Host{Engine: &service.Engine{Containers: x}}).health(r); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})

@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/podunit/podunit/runner/ledger"
 	"slices"
 	"time"
+
+	"github.com/podunit/podunit/runner/ledger"
 )
 
 // look is how often units on trial are looked at.
@@ -20,34 +21,37 @@ type verdict int
 const (
 	open verdict = iota
 	good
-	bad
+	failing
 )
 
 // judge says how a unit does. Of a restart by the manager itself it is the image that is
-// thought to be the reason; a restart by hand begins another run of the unit, whose restarts
-// are counted anew, and is none.
+// thought to be the reason. A restart by hand is none: see follow.
 func judge(t ledger.Trial, s State, now time.Time) (verdict, string) {
 	over := !now.Before(t.Until)
 	switch {
 	case s.Active == "failed":
-		return bad, "it failed"
-	case s.Restarts > t.Restarts || s.Restarts > 0 && s.Invocation != t.Invocation:
-		return bad, "systemd had to restart it"
+		return failing, "it failed"
+	case s.Restarts > t.Restarts:
+		return failing, "systemd had to restart it"
+	case s.Gone && len(t.Made) > 0:
+		return failing, "it has ended, and is gone"
 	case s.Health == "unhealthy":
-		return bad, "its health check fails"
+		return failing, "its health check fails"
 	case s.Active == "inactive":
 		return good, "" // it ended well, or somebody stopped it
-	case t.Invocation == "" && s.Active == "active":
-		return good, ""
 	case !over:
 		return open, ""
 	case s.Active != "active" && s.Active != "inactive":
-		return bad, fmt.Sprintf("it is %s at the end of its time", s.Active)
+		return failing, fmt.Sprintf("it is %s at the end of its time", s.Active)
 	case s.Health == "starting":
-		return bad, "it did not get healthy in its time"
+		return failing, "it did not get healthy in its time"
 	}
 	return good, ""
 }
+
+// errStopping is why nothing is judged while the machine goes down: units end then, and not for
+// their images.
+var errStopping = errors.New("the service manager is shutting down; the next update judges what was tried")
 
 // Judge watches the units on trial until the window of each is over, and rolls back those that
 // do not do well. It also judges what an earlier run had no time for. The rows are those of
@@ -58,36 +62,42 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 		errs []error
 	)
 	for len(r.Ledger.Trials) > 0 {
+		bad := make(map[string]error)
 		for _, unit := range trialUnits(r.Ledger.Trials) {
-			trials := slices.DeleteFunc(slices.Clone(r.Ledger.Trials), func(t ledger.Trial) bool { return t.Unit != unit })
 			s, err := r.Units.State(ctx, unit)
 			if err != nil {
 				return rows, errors.Join(append(errs, err)...)
 			}
+			goesOn, changed := r.follow(unit, s)
+			if changed {
+				errs = append(errs, r.Ledger.Save())
+			}
+			if !goesOn {
+				continue
+			}
+			trials := r.trialsOf(unit)
 			v, why := judge(trials[0], s, r.now())
 			if r.Ledger.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
-				v, why = bad, "its rollback was cut short"
+				v, why = failing, "its rollback was cut short"
 			}
-			outcome := Updated
+			if v != open && s.Active != "active" && r.Units.Stopping(ctx) {
+				return rows, errors.Join(append(errs, errStopping)...)
+			}
 			switch v {
 			case open:
-				continue
 			case good:
-				if trials[0].Invocation == "" {
-					// The run that began this trial was cut before it saw the restart. What the
-					// unit runs is compared again by this run.
-					for _, t := range trials {
-						r.Ledger.End(t)
-					}
-					errs = append(errs, r.Ledger.Save())
-					continue
-				}
-				err = r.accept(trials)
-			case bad:
-				outcome, err = r.rollBack(ctx, unit, trials, errors.New(why))
+				err := r.accept(trials)
+				errs = append(errs, err)
+				rows = append(rows, judged(trials, Updated, why, err)...)
+			case failing:
+				bad[unit] = errors.New(why)
 			}
-			errs = append(errs, err)
-			rows = append(rows, judged(trials, outcome, why, err)...)
+		}
+		before := slices.Clone(r.Ledger.Trials)
+		for unit, back := range r.rollBack(ctx, bad) {
+			errs = append(errs, back.err)
+			trials := slices.DeleteFunc(slices.Clone(before), func(t ledger.Trial) bool { return t.Unit != unit })
+			rows = append(rows, judged(trials, back.outcome, bad[unit].Error(), back.err)...)
 		}
 		if len(r.Ledger.Trials) == 0 {
 			break
@@ -98,7 +108,49 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 		case <-time.After(look):
 		}
 	}
-	return rows, errors.Join(append(errs, r.clean())...)
+	return rows, errors.Join(append(errs, r.clean(ctx))...)
+}
+
+// follow has the trials of a unit know which run of it they are about. The run that began them may
+// have been cut before it saw the restart; a boot, or somebody's restart by hand, begins another run of the unit,
+// which gets a window of its own. Trials of a unit that still is as it was before end without a
+// verdict: what it runs is compared again.
+func (r *Runner) follow(unit string, s State) (goesOn, changed bool) {
+	for _, t := range r.trialsOf(unit) {
+		mine := r.Ledger.Trial(unit, t.Container)
+		if t.NewID == "" {
+			// The run was cut in its pulls, or soon after: what does the name mean now?
+			if now, err := r.Images.Local(t.Reference); err == nil && now != nil && now.ID != t.Meant {
+				mine.NewID, t.NewID = now.ID, now.ID
+			}
+			if t.NewID == "" || t.NewID == t.OldID {
+				r.Ledger.End(t)
+				changed = true
+				continue
+			}
+		}
+		switch {
+		case t.Invocation == s.Invocation && t.Invocation != "":
+			goesOn = true
+		case r.Ledger.Instead(unit, t.Reference, t.NewID) != "":
+			goesOn = true // its rollback was cut
+		case t.Invocation == "" && (s.Active == "inactive" || s.Invocation == t.Was || s.Active == "active" && s.Images[t.Container] == t.OldID && t.OldID != ""):
+			r.Ledger.End(t)
+			changed = true
+		case t.Invocation == "" && s.Active == "deactivating":
+		case t.Invocation == "" || s.Restarts <= t.Restarts && s.Active != "inactive":
+			mine.Invocation, mine.Restarts, mine.Until = s.Invocation, s.Restarts, r.now().Add(t.Until.Sub(t.Since))
+			mine.Since = r.now()
+			goesOn, changed = true, true
+		default:
+			goesOn = true
+		}
+	}
+	return goesOn, changed
+}
+
+func (r *Runner) trialsOf(unit string) []ledger.Trial {
+	return slices.DeleteFunc(slices.Clone(r.Ledger.Trials), func(t ledger.Trial) bool { return t.Unit != unit })
 }
 
 func trialUnits(trials []ledger.Trial) []string {
@@ -139,49 +191,82 @@ func (r *Runner) accept(trials []ledger.Trial) error {
 	return r.Ledger.Save()
 }
 
-// rollBack has a unit run its old images again, remembers the digests that failed it, and sees
-// the unit up. Without Rollback, or without an old image, the unit is left as it is: its own
-// Restart= stands.
-func (r *Runner) rollBack(ctx context.Context, unit string, trials []ledger.Trial, why error) (Outcome, error) {
-	event := func(t ledger.Trial, result Outcome) ledger.Event {
-		return ledger.Event{
-			Time: r.now(), Unit: unit, Container: t.Container, Reference: t.Reference,
-			Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: string(result), Why: why.Error(),
+// rolled is how a rollback ended.
+type rolled struct {
+	outcome Outcome
+	err     error
+}
+
+// rollBack has units run their old images again, side by side, remembers the digests that failed
+// them, and sees the units up. why says of each unit what is wrong with it. Without Rollback, or
+// without an old image, a unit is left as it is: its own Restart= stands.
+func (r *Runner) rollBack(ctx context.Context, why map[string]error) map[string]rolled {
+	if len(why) == 0 {
+		return nil
+	}
+	var (
+		out    = make(map[string]rolled, len(why))
+		back   []string
+		before = make(map[string]State)
+		trials = make(map[string][]ledger.Trial)
+	)
+	for unit, err := range why {
+		trials[unit] = r.trialsOf(unit)
+		if slices.ContainsFunc(trials[unit], func(t ledger.Trial) bool { return t.OldID == "" || t.OldID == t.NewID }) || !r.Rollback {
+			for _, t := range trials[unit] {
+				r.Ledger.End(t)
+				r.note(eventOf(t, r.now(), Failed, err))
+			}
+			out[unit] = rolled{Failed, fmt.Errorf("%s fails with its new image, and is left so: %w", unit, err)}
+			continue
 		}
-	}
-	back := r.Rollback
-	for _, t := range trials {
-		back = back && t.OldID != "" && t.OldID != t.NewID
-	}
-	for _, t := range trials {
-		if back {
+		for _, t := range trials[unit] {
 			r.Ledger.Hold(ledger.Held{
 				Unit: unit, Container: t.Container, Reference: t.Reference,
 				Bad: t.Digest, BadID: t.NewID, ImageID: t.OldID, Since: r.now(),
 			})
-		} else {
-			r.Ledger.End(t)
-			r.note(event(t, Failed))
 		}
+		back = append(back, unit)
 	}
 	if err := r.Ledger.Save(); err != nil {
-		return Failed, err
+		for unit := range why {
+			out[unit] = rolled{Failed, err}
+		}
+		return out
 	}
-	r.reached("held " + unit)
-	if !back {
-		return Failed, nil
+	r.reached("held")
+	ctx = context.WithoutCancel(ctx) // a unit with an image that fails it is not left
+	slices.Sort(back)
+	for _, unit := range back {
+		if s, err := r.Units.State(ctx, unit); err == nil {
+			before[unit] = s
+		}
 	}
-	err := r.Units.Restart(context.WithoutCancel(ctx), unit)
-	result := RolledBack
-	if err != nil {
-		result = Failed
-		err = fmt.Errorf("%s does not start with its old image either: %w", unit, err)
+	errs := r.restartAll(ctx, back, before)
+	r.reached("rolled back")
+	for _, unit := range back {
+		result, err := RolledBack, errs[unit]
+		if err != nil {
+			result = Failed
+			err = fmt.Errorf("%s does not start with its old image either: %w", unit, err)
+		}
+		for _, t := range trials[unit] {
+			r.Ledger.End(t) // not before: a cut in between is mended by the next run
+			r.note(eventOf(t, r.now(), result, why[unit]))
+		}
+		out[unit] = rolled{result, err}
 	}
-	for _, t := range trials {
-		r.Ledger.End(t) // not before: a cut in between is mended by the next run
-		r.note(event(t, result))
+	if err := r.Ledger.Save(); err != nil {
+		out[back[0]] = rolled{out[back[0]].outcome, errors.Join(out[back[0]].err, err)}
 	}
-	return result, errors.Join(err, r.Ledger.Save())
+	return out
+}
+
+func eventOf(t ledger.Trial, now time.Time, result Outcome, why error) ledger.Event {
+	return ledger.Event{
+		Time: now, Unit: t.Unit, Container: t.Container, Reference: t.Reference,
+		Old: t.OldID, New: t.NewID, Digest: t.Digest, Result: string(result), Why: why.Error(),
+	}
 }
 
 func (r *Runner) note(e ledger.Event) {
@@ -191,24 +276,40 @@ func (r *Runner) note(e ledger.Event) {
 	}
 }
 
-// clean gives replaced images free, but for the newest Keep of each unit and those that a held
-// unit runs.
-func (r *Runner) clean() error {
+// forgetAfter is how long what is remembered of a unit outlives it: its file may be back tomorrow.
+const forgetAfter = 30 * 24 * time.Hour
+
+// clean gives replaced images free, but for the newest Keep of each container and those that a
+// held unit runs. Units that have been gone for long are forgotten.
+func (r *Runner) clean(ctx context.Context) error {
+	forgotten := func(unit string, since time.Time) bool {
+		if r.now().Sub(since) < forgetAfter {
+			return false
+		}
+		s, err := r.Units.State(ctx, unit)
+		return err == nil && s.Gone
+	}
+	held := len(r.Ledger.Held)
+	r.Ledger.Held = slices.DeleteFunc(r.Ledger.Held, func(h ledger.Held) bool { return forgotten(h.Unit, h.Since) })
+	type of struct{ unit, container string }
 	var (
 		stay []ledger.Kept
-		seen = make(map[string]int)
+		seen = make(map[of]int)
 		drop []string
 	)
 	for _, k := range slices.Backward(r.Ledger.Kept) {
-		seen[k.Unit]++
-		held := slices.ContainsFunc(r.Ledger.Held, func(h ledger.Held) bool { return h.ImageID == k.ImageID })
-		if held || seen[k.Unit] <= r.Keep {
+		needed := slices.ContainsFunc(r.Ledger.Held, func(h ledger.Held) bool { return h.ImageID == k.ImageID })
+		me := of{k.Unit, k.Container}
+		if !k.Bad {
+			seen[me]++
+		}
+		if needed || !k.Bad && seen[me] <= r.Keep && !forgotten(k.Unit, k.Since) {
 			stay = append(stay, k)
 		} else {
 			drop = append(drop, k.ImageID)
 		}
 	}
-	if len(drop) == 0 {
+	if len(drop) == 0 && held == len(r.Ledger.Held) {
 		return nil
 	}
 	slices.Reverse(stay)

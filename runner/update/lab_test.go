@@ -5,10 +5,7 @@
 package update
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,28 +13,16 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-//go:embed variant.py
-var variant string
-
 // lab is a machine whose registry gets new versions of images.
 type lab struct{ *labtest.Lab }
 
 func boot(t *testing.T) lab {
-	l := lab{labtest.Boot(t, labtest.Options{})}
-	l.WriteFile("alice", "variant.py", variant)
-	return l
+	t.Helper()
+	return lab{labtest.Boot(t, labtest.Options{})}
 }
 
 // push pushes a version of a busybox image: what it executes, and a label that tells it apart.
-func (l lab) push(name, version, script string) {
-	config, err := json.Marshal(map[string]any{
-		"Cmd": []string{"sh", "-c", script}, "Entrypoint": nil, "Labels": map[string]string{"version": version},
-	})
-	if err != nil {
-		panic(err)
-	}
-	l.MustRun("alice", fmt.Sprintf("python3 variant.py localhost:5000/busybox localhost:5000/%s '%s'", name, config))
-}
+func (l lab) push(name, version, script string) { l.PushVersion(name, version, script) }
 
 const (
 	dir    = ".config/containers/systemd/"
@@ -83,7 +68,6 @@ func TestLabAutoUpdate(t *testing.T) {
 	}
 	before := []string{l.pid("down"), l.pid("series"), l.pid("movies")}
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
-	l.WriteFile("root", "/usr/lib/systemd/user/podunit-auto-update.service", unitFile(t))
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start podunit-auto-update.service")
 	after := []string{l.pid("down"), l.pid("series"), l.pid("movies")}
 	if before[0] != after[0] || before[1] != after[1] || before[2] == after[2] {
@@ -193,16 +177,6 @@ func TestLabRollback(t *testing.T) {
 	if got := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}' | sort | uniq -c"); !strings.Contains(got, "2 web.service rolled back") {
 		t.Errorf("history:\n%s", got)
 	}
-}
-
-// unitFile is the service as make install puts it.
-func unitFile(t *testing.T) string {
-	t.Helper()
-	data, err := os.ReadFile("../../units/user/podunit-auto-update.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
 }
 
 // TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.

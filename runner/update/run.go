@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/podunit/podunit/runner/ledger"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/ledger"
 )
 
 // Options of a run.
@@ -24,13 +26,16 @@ type Options struct {
 	Now      func() time.Time
 	// Log gets what is worth a line in the journal at once: an event, and what it is about.
 	Log func(ledger.Event)
-	// Reached is called between steps, with their names; tests kill the process there.
+	// Reached is called after steps, with their names; tests kill the process there.
 	Reached func(step string)
 }
 
 // maxWindow is the longest watch where nobody asked for another: the generator gives a start 15
 // minutes for the sake of pulls, and an update has pulled before it restarts.
 const maxWindow = 90 * time.Second
+
+// restartsAtOnce is how many units are restarted side by side.
+const restartsAtOnce = 8
 
 // Runner does one run after the other.
 type Runner struct {
@@ -43,13 +48,12 @@ type Runner struct {
 // work is a target on its way.
 type work struct {
 	Target
-	row     Row
-	local   *Image // what the reference means now
-	q       Question
-	newer   Answer
-	take    bool // the newer image is to run
-	restart bool
-	errs    []error
+	row   Row
+	local *Image // what the reference means now
+	q     Question
+	newer Answer
+	take  bool // the newer image is to run
+	errs  []error
 }
 
 func (w *work) fail(err error) {
@@ -72,6 +76,7 @@ func (r *Runner) Run(ctx context.Context, targets []Target) ([]Row, error) {
 	r.ask(ctx, all)
 	r.reached("asked")
 	if !r.DryRun {
+		r.intend(ctx, all)
 		r.pull(ctx, all)
 		r.reached("pulled")
 		r.restart(ctx, all)
@@ -97,7 +102,7 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 			w.fail(w.Problem)
 			continue
 		}
-		if w.Policy != Disabled && w.Policy != Local && pinned(w.Image) {
+		if w.Policy != Disabled && !w.fromStorage() && pinned(w.Image) {
 			w.row.Note = "pinned to a digest"
 			continue
 		}
@@ -106,10 +111,11 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 			w.fail(err)
 			continue
 		}
-		if w.Policy == Disabled || w.Policy == Local {
+		if w.Policy == Disabled || w.fromStorage() {
 			continue
 		}
-		w.q = Question{Reference: w.Image, AuthFile: cmp.Or(w.AuthFile, r.AuthFile)}
+		w.q = Question{Reference: w.Image, Access: w.Access}
+		w.q.AuthFile = cmp.Or(w.AuthFile, r.AuthFile)
 		if w.local != nil {
 			w.q.Platform = w.local.Platform
 		}
@@ -119,10 +125,10 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 	}
 	answers := askAll(ctx, r.Images, questions, r.Jitter)
 	for _, w := range all {
-		if w.row.Updated == Failed || w.Policy == Disabled || pinned(w.Image) && w.Policy != Local {
+		if w.row.Updated == Failed || w.Policy == Disabled || pinned(w.Image) && !w.fromStorage() {
 			continue
 		}
-		if w.Policy == Local {
+		if w.fromStorage() {
 			r.compare(w)
 			continue
 		}
@@ -146,7 +152,7 @@ func (r *Runner) compare(w *work) {
 		w.row.Note = "failed with " + w.local.ID[:min(12, len(w.local.ID))] + " before"
 		return
 	}
-	w.take, w.row.Updated, w.row.New = true, Pending, w.local.ID
+	w.take, w.row.Updated, w.row.New = !w.StorageOnly, Pending, w.local.ID
 }
 
 // decide decides for a target whose registry has answered.
@@ -165,8 +171,52 @@ func (r *Runner) decide(w *work) {
 	}
 }
 
-// pull gets all images before the first unit is stopped. An image whose pull fails fails the
-// targets that wait for it, and no others.
+// intend keeps the images that are to be replaced, and notes what is about to be tried before a pull
+// moves any name: after a power failure in between, a boot starts the units with the new image, and
+// then that is judged by the next run.
+func (r *Runner) intend(ctx context.Context, all []*work) {
+	for _, w := range all {
+		if !w.take {
+			continue
+		}
+		err := r.keepOld(w)
+		if err == nil && w.Policy != Pull {
+			var s State
+			if s, err = r.Units.State(ctx, w.Unit); err == nil && s.runs() {
+				r.Ledger.Begin(r.trial(w, s))
+			}
+		}
+		if err != nil {
+			w.take = false
+			w.fail(err)
+		}
+	}
+	if err := r.Ledger.Save(); err != nil {
+		for _, w := range all {
+			if w.take {
+				w.take = false
+				w.fail(err)
+			}
+		}
+	}
+	r.reached("kept")
+}
+
+// trial describes what is about to be tried with a unit that is as in s.
+func (r *Runner) trial(w *work, s State) ledger.Trial {
+	meant := ""
+	if w.local != nil {
+		meant = w.local.ID
+	}
+	return ledger.Trial{
+		Meant: meant,
+		Unit:  w.Unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
+		Digest: w.newer.Digest, Since: r.now(), Until: r.now().Add(r.window(s)), Was: s.Invocation,
+	}
+}
+
+// pull gets all images before the first unit is stopped. An image whose pull fails fails the targets
+// that wait for it, and no others.
 func (r *Runner) pull(ctx context.Context, all []*work) {
 	type pulled struct {
 		image *Image
@@ -179,14 +229,9 @@ func (r *Runner) pull(ctx context.Context, all []*work) {
 		}
 		p, ok := done[w.q]
 		if !ok {
-			p.err = r.keepOld(w)
-			if p.err == nil {
-				p.image, p.err = r.Images.Pull(ctx, w.q)
-			}
+			p.image, p.err = r.Images.Pull(ctx, w.q)
 			done[w.q] = p
-			r.reached("pulled " + w.Image)
-		} else if p.err == nil {
-			p.err = r.keepOld(w)
+			r.reached("pulled one")
 		}
 		if p.err != nil {
 			w.take = false
@@ -194,30 +239,50 @@ func (r *Runner) pull(ctx context.Context, all []*work) {
 			continue
 		}
 		w.row.New = p.image.ID
+		if w.Runs == p.image.ID {
+			// The registry packed it anew, or says another digest than it has.
+			w.take, w.row.Updated, w.row.Note = false, Nothing, "it runs the image of this digest already"
+		}
 	}
 	for _, w := range all {
 		if w.take && w.Policy == Pull {
 			w.take, w.row.Note = false, "pulled; the next start takes it"
 		}
+		if !w.take {
+			r.giveUp(w)
+		}
+	}
+}
+
+// giveUp forgets what was intended for a target and is not tried. A trial of an earlier run goes on.
+func (r *Runner) giveUp(w *work) {
+	if t := r.Ledger.Trial(w.Unit, w.Container); t != nil && t.Invocation == "" {
+		r.Ledger.End(*t)
 	}
 }
 
 // keepOld keeps the image that the target runs now for a rollback, and notes that it does,
-// before anything else can take it away.
+// before anything else can take it away. An image that somebody has removed already is no hindrance:
+// then there is nothing to go back to.
 func (r *Runner) keepOld(w *work) error {
 	old := w.Runs
-	if old == "" && w.local != nil {
+	if old == "" && w.local != nil && w.newer.Newer {
 		old = w.local.ID
 	}
 	w.row.Old = old
-	if old == "" || slices.ContainsFunc(r.Ledger.Kept, func(k ledger.Kept) bool { return k.Unit == w.Unit && k.ImageID == old }) {
+	if old == "" {
 		return nil
 	}
-	r.Ledger.Kept = append(r.Ledger.Kept, ledger.Kept{Unit: w.Unit, ImageID: old, Since: r.now()})
+	r.Ledger.Keep(ledger.Kept{Unit: w.Unit, Container: w.Container, ImageID: old, Since: r.now()})
 	if err := r.Ledger.Save(); err != nil {
 		return err
 	}
-	return r.Images.Keep(old)
+	err := r.Images.Keep(old)
+	if errors.Is(err, image.ErrUnknown) {
+		w.row.Old = ""
+		return nil
+	}
+	return err
 }
 
 // restart restarts the units of what is to be taken: first those that others are ordered
@@ -238,27 +303,100 @@ func (r *Runner) restart(ctx context.Context, all []*work) {
 			states[w.Unit] = s
 		}
 		if !states[w.Unit].runs() {
+			r.giveUp(w)
+		}
+		switch s := states[w.Unit]; {
+		case s.Gone:
+			w.row.Note = "this user's service manager has no such unit; the next start takes it"
+			continue
+		case !s.runs():
 			w.row.Note = "not running; the next start takes it"
 			continue
 		}
 		byUnit[w.Unit] = append(byUnit[w.Unit], w)
 	}
+	if err := r.Ledger.Save(); err != nil { // what was given up
+		for _, w := range all {
+			if w.take {
+				w.fail(err)
+			}
+		}
+		return
+	}
 	for _, units := range inOrder(byUnit, states) {
-		var wg sync.WaitGroup
-		for _, unit := range units {
-			if err := r.beginTrial(unit, byUnit[unit], states[unit]); err != nil {
+		if err := r.beginTrials(units, byUnit, states); err != nil {
+			for _, unit := range units {
 				for _, w := range byUnit[unit] {
 					w.fail(err)
 				}
-				continue
 			}
-			r.reached("trial " + unit)
-			wg.Go(func() { r.restartOne(ctx, unit, byUnit[unit]) })
+			continue
 		}
-		wg.Wait()
-		// One after the other: the ledger has one writer.
-		for _, unit := range units {
-			r.afterRestart(ctx, unit, byUnit[unit])
+		r.reached("trial begun")
+		// Nobody writes the ledger until all are back.
+		errs := r.restartAll(ctx, units, states)
+		r.reached("restarted some")
+		r.afterRestarts(ctx, units, byUnit, states, errs)
+	}
+}
+
+// restartAll restarts units side by side, and tells how each restart ended.
+func (r *Runner) restartAll(ctx context.Context, units []string, before map[string]State) map[string]error {
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs = make(map[string]error, len(units))
+	)
+	turns := make(chan struct{}, restartsAtOnce)
+	for _, unit := range units {
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			err := r.restartWithin(ctx, unit, before[unit])
+			mu.Lock()
+			defer mu.Unlock()
+			errs[unit] = err
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
+// window is how long a unit may take to get ready, and how long it is watched from then on.
+func (r *Runner) window(s State) time.Duration {
+	if r.Window != 0 {
+		return r.Window
+	}
+	return min(cmp.Or(s.Window, maxWindow), maxWindow)
+}
+
+// restartWithin restarts a unit and gives it its window to get ready in, which begins when its old
+// run has ended: how long that takes is the old image's affair.
+func (r *Runner) restartWithin(ctx context.Context, unit string, before State) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- r.Units.Restart(ctx, unit) }()
+	var begun time.Time
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(look):
+		}
+		s, err := r.Units.State(ctx, unit)
+		switch {
+		case err != nil, s.Active == "deactivating":
+			begun = time.Time{}
+		case s.Invocation == before.Invocation && s.Active != "activating":
+		case begun.IsZero():
+			begun = r.now()
+		case r.now().Sub(begun) >= r.window(before):
+			cancel()
+			if err := <-done; err == nil {
+				return nil // just now
+			}
+			return fmt.Errorf("it was not ready within %s", r.window(before))
 		}
 	}
 }
@@ -291,71 +429,64 @@ func inOrder(byUnit map[string][]*work, states map[string]State) [][]string {
 	return groups
 }
 
-// beginTrial notes what is about to be tried, so that a cut from here on is judged by the next
-// run.
-func (r *Runner) beginTrial(unit string, list []*work, s State) error {
-	window := r.Window
-	if window == 0 {
-		window = min(cmp.Or(s.Window, maxWindow), maxWindow)
-	}
-	for _, w := range list {
-		r.Ledger.Begin(ledger.Trial{
-			Unit: unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
-			Digest: w.newer.Digest, Since: r.now(), Until: r.now().Add(window),
-		})
-		if w.row.Old != w.row.New {
-			r.Ledger.Release(unit, w.Container)
+// beginTrials notes what is about to be tried, so that a cut from here on is judged by the next run.
+func (r *Runner) beginTrials(units []string, byUnit map[string][]*work, states map[string]State) error {
+	for _, unit := range units {
+		s := states[unit]
+		made, err := r.Units.Remember(unit)
+		if err != nil {
+			return err
+		}
+		for _, w := range byUnit[unit] {
+			t := r.trial(w, s)
+			t.Made = made
+			r.Ledger.Begin(t)
+			if w.row.Old != w.row.New {
+				r.Ledger.Release(unit, w.Container)
+			}
 		}
 	}
 	return r.Ledger.Save()
 }
 
-func (r *Runner) restartOne(ctx context.Context, unit string, list []*work) {
-	err := r.Units.Restart(ctx, unit)
-	for _, w := range list {
-		w.restart = err == nil
-		if err != nil {
-			w.errs = append(w.errs, fmt.Errorf("with %s: %w", w.Image, err))
-		}
-	}
-}
-
-// afterRestart notes how the restart of a unit ended, and rolls back one that failed.
-func (r *Runner) afterRestart(ctx context.Context, unit string, list []*work) {
-	ok := true
-	for _, w := range list {
-		ok = ok && w.restart
-	}
-	if !ok {
-		why := errors.Join(list[0].errs...)
-		var trials []ledger.Trial
-		for _, w := range list {
-			if t := r.Ledger.Trial(unit, w.Container); t != nil {
-				trials = append(trials, *t)
+// afterRestarts notes how the restarts of units ended, and rolls back those that failed.
+func (r *Runner) afterRestarts(ctx context.Context, units []string, byUnit map[string][]*work, states map[string]State, errs map[string]error) {
+	bad := make(map[string]error)
+	for _, unit := range units {
+		list, err := byUnit[unit], errs[unit]
+		hindered := HinderedError{}
+		switch {
+		case err == nil:
+			s, serr := r.Units.State(ctx, unit)
+			for _, w := range list {
+				w.row.Updated = Updated
+				if t := r.Ledger.Trial(unit, w.Container); t != nil && serr == nil {
+					// Our restart has begun to count anew.
+					t.Restarts, t.Invocation, t.Until = 0, s.Invocation, r.now().Add(r.window(states[unit]))
+				}
 			}
-		}
-		outcome, err := r.rollBack(ctx, unit, trials, why)
-		for _, w := range list {
-			w.row.Updated = outcome
-			if outcome == RolledBack {
-				w.row.New, w.row.Note = w.row.Old, errors.Join(w.errs...).Error()
-				w.errs = nil // a rollback is no error, as podman has it
+		case errors.As(err, &hindered), ctx.Err() != nil, r.Units.Stopping(ctx):
+			// It says nothing of the image. Judge looks what became of the unit, now or in the next run.
+			for _, w := range list {
+				w.fail(fmt.Errorf("with %s: %w", w.Image, err))
 			}
-			if err != nil {
-				w.errs = append(w.errs, err)
-			}
-		}
-		return
-	}
-	s, err := r.Units.State(ctx, unit)
-	for _, w := range list {
-		w.row.Updated = Updated
-		if t := r.Ledger.Trial(unit, w.Container); t != nil && err == nil {
-			t.Restarts, t.Invocation = s.Restarts, s.Invocation
+		default:
+			bad[unit] = fmt.Errorf("with %s: %w", list[0].Image, err)
 		}
 	}
 	if err := r.Ledger.Save(); err != nil {
-		list[0].errs = append(list[0].errs, err)
+		byUnit[units[0]][0].errs = append(byUnit[units[0]][0].errs, err)
+	}
+	for unit, back := range r.rollBack(ctx, bad) {
+		for _, w := range byUnit[unit] {
+			w.row.Updated, w.row.Note = back.outcome, bad[unit].Error()
+			if back.outcome == RolledBack {
+				w.row.New = w.row.Old // a rollback is no error, as podman has it
+			}
+			if back.err != nil {
+				w.errs = append(w.errs, back.err)
+			}
+		}
 	}
 }
 

@@ -58,6 +58,9 @@ func ReadSettings(where settings.Where) (Settings, error) {
 }
 
 func (s *Settings) set(name, value string) (err error) {
+	if value == "" && name != "OnUpdate" {
+		value = map[string]string{"Policy": string(Registry), "HealthWindow": "0", "Jitter": "0", "Keep": "1"}[name] // as systemd has it
+	}
 	switch name {
 	case "Policy":
 		if !slices.Contains([]Policy{Registry, Pull, Check, Disabled}, Policy(value)) {
@@ -103,6 +106,7 @@ func (s Settings) Limit(targets []Target) []Target {
 		return nil
 	}
 	for i, t := range targets {
+		targets[i].StorageOnly = t.Policy == Local && s.Policy != Registry
 		if s.Policy == Check || s.Policy == Pull && t.Policy == Registry {
 			targets[i].Policy = s.Policy
 		}

@@ -3,9 +3,11 @@
 package update
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/podunit/podunit/runner/container"
@@ -20,6 +22,7 @@ import (
 // neither runs nor belongs to a unit is nobody's to renew.
 func Targets(commands []unit.Command, containers []container.Record, unitOf func(container.Record) (name string, matters bool)) []Target {
 	var all []Target
+	pulls := make(map[string]Access)
 	for _, c := range commands {
 		if c.User != "" && c.User != "root" && c.User != "0" {
 			continue
@@ -27,6 +30,8 @@ func Targets(commands []unit.Command, containers []container.Record, unitOf func
 		for _, words := range c.Exec {
 			if t, ok := fromCommand(c.Unit, words); ok {
 				all = append(all, t)
+			} else if reference, access, ok := fromPull(words); ok {
+				pulls[reference] = access
 			}
 		}
 	}
@@ -39,21 +44,75 @@ func Targets(commands []unit.Command, containers []container.Record, unitOf func
 		if !wanted {
 			continue
 		}
-		i := slices.IndexFunc(all, func(x Target) bool { return x.Unit == t.Unit && x.Container == t.Container })
+		i := slices.IndexFunc(all, func(x Target) bool {
+			return x.Unit == t.Unit && (x.Container == t.Container || x.Container == "" && t.Unit == r.Unit)
+		})
 		if i < 0 {
 			all = append(all, t)
 			continue
 		}
-		all[i].ID, all[i].Runs = t.ID, t.Runs // what the file says of the rest is newer
+		all[i].ID, all[i].Runs, all[i].Container = t.ID, t.Runs, t.Container // what the file says of the rest is newer
+		if strings.Contains(all[i].Image, "$") {
+			all[i].Image, all[i].Problem = t.Image, t.Problem // its start knew the variable
+		}
+	}
+	for i, t := range all {
+		if access, ok := pulls[t.Image]; ok && t.Access == (Access{}) {
+			all[i].Access = access
+		}
 	}
 	return all
+}
+
+// fromPull reads how a .image unit, or a service written by hand, pulls an image.
+func fromPull(words []string) (reference string, a Access, ok bool) {
+	if len(words) == 0 || !ours(words[0]) {
+		return "", a, false
+	}
+	args, ok := afterVerb(words[1:], "pull")
+	if !ok {
+		if args, ok = afterVerb(words[1:], "image"); ok {
+			args, ok = afterVerb(args, "pull")
+		}
+	}
+	if !ok {
+		return "", a, false
+	}
+	fs := pflag.NewFlagSet("pull", pflag.ContinueOnError)
+	fs.ParseErrorsAllowlist.UnknownFlags = true
+	fs.Usage = func() {}
+	verify := fs.Bool("tls-verify", true, "")
+	fs.StringVar(&a.AuthFile, "authfile", "", "")
+	fs.StringVar(&a.CertDir, "cert-dir", "", "")
+	fs.StringVar(&a.Creds, "creds", "", "")
+	if err := fs.Parse(args); err != nil || fs.NArg() == 0 {
+		return "", a, false
+	}
+	if fs.Changed("tls-verify") {
+		a.TLSVerify = strconv.FormatBool(*verify)
+	}
+	return fs.Arg(fs.NArg() - 1), a, true
+}
+
+// accessOf is how a container's own start would ask the registry.
+func accessOf(p spec.Pull) Access {
+	a := Access{AuthFile: p.AuthFile, CertDir: p.CertDir, Creds: p.Creds}
+	if p.TLSVerify != nil {
+		a.TLSVerify = strconv.FormatBool(*p.TLSVerify)
+	}
+	return a
+}
+
+// ours reports whether a command is podunit under one of its names.
+func ours(program string) bool {
+	return slices.Contains([]string{"podunit", "podman", "docker"}, filepath.Base(program))
 }
 
 // fromCommand reads a target out of the command line of a service: podunit run, or podman run
 // where people wrote that.
 func fromCommand(service string, words []string) (Target, bool) {
 	t := Target{Unit: service}
-	if len(words) == 0 || !slices.Contains([]string{"podunit", "podman", "docker"}, filepath.Base(words[0])) {
+	if len(words) == 0 || !ours(words[0]) {
 		return t, false
 	}
 	args, ok := afterVerb(words[1:], "run")
@@ -71,7 +130,7 @@ func fromCommand(service string, words []string) (Target, bool) {
 	if err != nil {
 		return t, false
 	}
-	t.Container, t.Image = c.Name, c.Image
+	t.Container, t.Image, t.Access = c.Name, c.Image, accessOf(c.Pull)
 	return t.labelled(c.Labels)
 }
 
@@ -100,7 +159,7 @@ func readIfThere(path string) ([]byte, error) {
 }
 
 func fromRecord(r container.Record, service string) (Target, bool) {
-	t := Target{Unit: service, Container: r.Name, ID: r.ID, Image: r.Spec.Image, Runs: r.ImageID}
+	t := Target{Unit: service, Container: r.Name, ID: r.ID, Image: r.Spec.Image, Runs: r.ImageID, Access: accessOf(r.Spec.Pull)}
 	return t.labelled(r.Labels())
 }
 
@@ -110,7 +169,7 @@ func (t Target) labelled(labels map[string]string) (Target, bool) {
 	if t.Policy == Disabled {
 		return t, false
 	}
-	t.AuthFile = labels[LabelAuthFile]
+	t.AuthFile = cmp.Or(labels[LabelAuthFile], t.AuthFile)
 	if t.Problem == nil {
 		t.Problem = t.check()
 	}

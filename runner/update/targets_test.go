@@ -12,6 +12,28 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
+// The registry is asked as the start of the container or its .image unit would.
+func TestAccess(t *testing.T) {
+	commands := []unit.Command{
+		{Unit: "own.service", Exec: [][]string{strings.Fields("podunit run --name own --authfile /own.json --tls-verify=false --label io.containers.autoupdate=registry quay.io/own")}},
+		{Unit: "web.service", Exec: [][]string{strings.Fields("podunit run --name web --label io.containers.autoupdate=registry quay.io/web")}},
+		{Unit: "web-image.service", Exec: [][]string{strings.Fields("podunit image pull --retry 3 --authfile=/image.json --cert-dir /certs --creds u:p quay.io/web")}},
+		{Unit: "noname.service", Exec: [][]string{strings.Fields("podunit run --label io.containers.autoupdate=registry quay.io/n:${TAG}")}},
+	}
+	r := container.Record{ID: "1", Name: "podunit-1", Unit: "noname.service", ImageID: "id"}
+	r.Spec = spec.Container{Image: "quay.io/n:2", Labels: map[string]string{Label: "registry"}}
+	var got []string
+	for _, x := range Targets(commands, []container.Record{r}, func(r container.Record) (string, bool) { return r.Unit, true }) {
+		got = append(got, fmt.Sprintf("%s %s %s %+v", x.Unit, x.Container, x.Image, x.Access))
+	}
+	want := `own.service own quay.io/own {AuthFile:/own.json CertDir: Creds: TLSVerify:false}
+web.service web quay.io/web {AuthFile:/image.json CertDir:/certs Creds:u:p TLSVerify:}
+noname.service podunit-1 quay.io/n:2 {AuthFile: CertDir: Creds: TLSVerify:}`
+	if s := strings.Join(got, "\n"); s != want {
+		t.Errorf("got\n%s\nwant\n%s", s, want)
+	}
+}
+
 func TestTargets(t *testing.T) {
 	command := func(service, user, line string) unit.Command {
 		return unit.Command{Unit: service, User: user, Exec: [][]string{strings.Fields(line)}}

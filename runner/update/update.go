@@ -15,6 +15,7 @@ package update
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,8 +64,11 @@ type Target struct {
 	ID        string // the container's, empty if it does not exist now
 	Image     string // the reference that the unit asks for
 	Policy    Policy
-	AuthFile  string // empty for the usual ones
+	Access           // how its registry is asked
 	Runs      string // ID of the image that the container was made from; empty if there is none
+	// StorageOnly is of a container whose policy is local where the settings allow no restart: the
+	// storage tells whether there is something newer, and that is reported.
+	StorageOnly bool
 	// Problem is why the container cannot be looked after, such as a policy that is none.
 	Problem error
 }
@@ -91,9 +95,22 @@ type Images interface {
 	Drop(id string) error
 }
 
+// fromStorage reports whether the storage alone says what is newer.
+func (t Target) fromStorage() bool { return t.Policy == Local || t.StorageOnly }
+
+// Access is how a registry is asked, where the container or its .image unit says that. Empty fields
+// stand for what registries.conf says and for the usual credentials.
+type Access struct {
+	AuthFile  string
+	CertDir   string
+	Creds     string // USER:PASSWORD
+	TLSVerify string // true or false
+}
+
 // Question is one thing to ask a registry: two targets with the same question are asked once.
 type Question struct {
-	Reference, AuthFile, Platform string
+	Reference, Platform string
+	Access
 }
 
 // Answer is what a registry says.
@@ -113,11 +130,10 @@ type State struct {
 	// Window is the time in which the unit must start.
 	Window time.Duration
 	After  []string // units that it is ordered after
-}
-
-// fails reports whether the unit is down, or on its way from one failed start to the next.
-func (s State) fails() bool {
-	return s.Active == "failed" || s.Active == "activating" && s.Restarts > 0
+	// Gone says that the manager knows no such unit.
+	Gone bool
+	// Images are the IDs of the images that its containers run now, by their names.
+	Images map[string]string
 }
 
 // runs reports whether the unit is meant to be up.
@@ -129,8 +145,22 @@ func (s State) runs() bool {
 type Units interface {
 	State(ctx context.Context, unit string) (State, error)
 	// Restart restarts the unit and returns when it is up, or with the reason why it is not.
+	// An error that says nothing of the unit is a HinderedError.
 	Restart(ctx context.Context, unit string) error
+	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again from there.
+	Remember(unit string) (json.RawMessage, error)
+	// Stopping reports whether the manager, or the machine, is going down.
+	Stopping(ctx context.Context) bool
 }
+
+// HinderedError is of a restart that did not take place, or that somebody else took over: it is no
+// judgement on the image.
+type HinderedError struct{ Err error }
+
+func (e HinderedError) Error() string { return e.Err.Error() }
+
+// Unwrap is for errors.Is and errors.As.
+func (e HinderedError) Unwrap() error { return e.Err }
 
 // Outcome is what became of a target, in podman's words.
 type Outcome string

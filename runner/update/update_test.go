@@ -4,9 +4,9 @@ package update
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/podunit/podunit/runner/ledger"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/ledger"
 )
 
 // world is a storage, a registry and a service manager in memory.
@@ -39,6 +41,14 @@ type world struct {
 	image   map[string]string // reference of a unit
 	ledger  *ledger.Ledger
 	dir     string
+
+	stopping bool
+	always   bool   // the registry's image is newer, whatever is there
+	hangs    string // ID of an image with which no unit gets ready
+	removed  string // ID of an image that is not in the storage any more
+	begun    time.Time
+	// gives is what Restart answers, by unit, without having done anything
+	gives map[string]error
 }
 
 func newWorld(t *testing.T) *world {
@@ -88,7 +98,7 @@ func (w *world) Newer(_ context.Context, q Question) (Answer, error) {
 		return Answer{}, err
 	}
 	remote, local := w.remote[q.Reference], w.local[q.Reference]
-	return Answer{Digest: remote.Digests[0], Newer: local == nil || local.ID != remote.ID}, nil
+	return Answer{Digest: remote.Digests[0], Newer: w.always || local == nil || local.ID != remote.ID}, nil
 }
 
 func (w *world) Pull(_ context.Context, q Question) (*Image, error) {
@@ -103,7 +113,13 @@ func (w *world) Pull(_ context.Context, q Question) (*Image, error) {
 	return w.local[q.Reference], nil
 }
 
-func (w *world) Keep(id string) error { w.kept = append(w.kept, id); return nil }
+func (w *world) Keep(id string) error {
+	if id == w.removed {
+		return fmt.Errorf("%s: %w", id, image.ErrUnknown)
+	}
+	w.kept = append(w.kept, id)
+	return nil
+}
 
 func (w *world) Drop(id string) error {
 	w.kept = slices.DeleteFunc(w.kept, func(k string) bool { return k == id })
@@ -113,15 +129,20 @@ func (w *world) Drop(id string) error {
 func (w *world) State(_ context.Context, unit string) (State, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return *w.units[unit], nil
+	s := *w.units[unit]
+	s.Images = map[string]string{"c-" + unit: w.runs[unit]}
+	return s, nil
 }
 
 // Restart does what the start of a unit does: it runs what its reference means, unless the
 // ledger says otherwise.
-func (w *world) Restart(_ context.Context, unit string) error {
+func (w *world) Restart(ctx context.Context, unit string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.restarts = append(w.restarts, unit)
+	if err := w.gives[unit]; err != nil {
+		return err
+	}
 	id := w.local[w.image[unit]].ID
 	if other := w.ledger.Instead(unit, w.image[unit], id); other != "" {
 		id = other
@@ -129,6 +150,13 @@ func (w *world) Restart(_ context.Context, unit string) error {
 	w.runs[unit] = id
 	s := w.units[unit]
 	s.Active, s.Restarts, s.Health, s.Invocation = "active", 0, "", fmt.Sprintf("%s-%d", unit, len(w.restarts)+1)
+	if id == w.hangs {
+		s.Active = "activating"
+		w.mu.Unlock()
+		<-ctx.Done()
+		w.mu.Lock()
+		return ctx.Err()
+	}
 	if change := w.becomes[unit+" "+id[:1]]; change != nil {
 		change(s)
 	}
@@ -137,6 +165,10 @@ func (w *world) Restart(_ context.Context, unit string) error {
 	}
 	return nil
 }
+
+func (w *world) Remember(string) (json.RawMessage, error) { return nil, nil }
+
+func (w *world) Stopping(context.Context) bool { return w.stopping }
 
 func (w *world) runner() *Runner {
 	return &Runner{Images: w, Units: w, Ledger: w.ledger, Options: Options{Rollback: true, Keep: 1}}
@@ -218,6 +250,56 @@ func TestRun(t *testing.T) {
 			},
 			want: "web:true:b",
 		},
+		"a unit that hangs at its start": {
+			prepare: func(w *world) { w.remote[nginx] = img("b"); w.hangs = img("b").ID },
+			want:    "web:rolled back:a",
+			check: func(t *testing.T, w *world) {
+				if took := time.Since(w.begun); took > 100*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			},
+		},
+		"a restart that somebody else took over": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.gives = map[string]error{"web": HinderedError{errors.New("job canceled")}}
+			},
+			want: "web:failed:a", err: "job canceled",
+			check: func(t *testing.T, w *world) {
+				if len(w.ledger.Held) > 0 || len(w.ledger.Trials) > 0 {
+					t.Errorf("held %v, on trial %v", w.ledger.Held, w.ledger.Trials)
+				}
+			},
+		},
+		"the machine goes down meanwhile": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) { s.Active = "failed"; w.stopping = true }
+			},
+			want: "web:failed:b", err: "shutting down",
+			check: func(t *testing.T, w *world) {
+				if len(w.ledger.Held) > 0 || len(w.ledger.Trials) != 1 || len(w.restarts) != 1 {
+					t.Errorf("held %v, on trial %v, restarts %v", w.ledger.Held, w.ledger.Trials, w.restarts)
+				}
+			},
+		},
+		"the registry packed the same image anew": {
+			prepare: func(w *world) {
+				again := *img("a")
+				again.Digests = []digest.Digest{digest.FromString("packed anew")}
+				w.remote[nginx], w.always = &again, true
+			},
+			want: "web:false:a",
+			check: func(t *testing.T, w *world) {
+				if len(w.restarts) > 0 {
+					t.Errorf("restarts %v", w.restarts)
+				}
+			},
+		},
+		"the old image is gone": {
+			prepare: func(w *world) { w.remote[nginx] = img("b"); w.removed = img("a").ID },
+			want:    "web:true:b",
+		},
 		"one of two units that share an image fails": {
 			prepare: func(w *world) {
 				w.unit("api", nginx, "active")
@@ -284,8 +366,8 @@ func TestRun(t *testing.T) {
 			prepare: func(w *world) { w.remote[nginx], w.local[nginx] = img("b"), img("b") },
 			want:    "web:true:b",
 			check: func(t *testing.T, w *world) {
-				if len(w.pulls) > 0 {
-					t.Errorf("pulled %v", w.pulls)
+				if len(w.pulls) > 0 || !slices.Equal(w.kept, []string{img("a").ID}) {
+					t.Errorf("pulled %v, kept %v", w.pulls, w.kept)
 				}
 			},
 		},
@@ -307,6 +389,7 @@ func TestRun(t *testing.T) {
 				w := newWorld(t)
 				w.local[nginx] = img("a")
 				w.unit("web", nginx, "active")
+				w.begun = time.Now()
 				c.prepare(w)
 				got, err := w.run(w.runner())
 				if got != c.want {
@@ -442,6 +525,23 @@ func TestReportOnly(t *testing.T) {
 	}
 }
 
+// Where the settings allow no restart, a container with the policy local is reported, and no registry is
+// asked for it.
+func TestLimitedLocal(t *testing.T) {
+	for _, policy := range []Policy{Check, Pull} {
+		w := newWorld(t)
+		w.local[nginx] = img("b")
+		w.unit("web", nginx, "active")
+		w.runs["web"] = img("a").ID
+		targets := w.targets()
+		targets[0].Policy = Local
+		rows, err := w.runner().Run(context.Background(), Settings{Policy: policy}.Limit(targets))
+		if err != nil || rows[0].Updated != Pending || len(w.restarts)+len(w.asked)+len(w.pulls) > 0 {
+			t.Errorf("%s: %+v, %v; restarts %v, asked %v", policy, rows, err, w.restarts, w.asked)
+		}
+	}
+}
+
 func TestOrder(t *testing.T) {
 	units := map[string][]*work{"web": nil, "db": nil, "cache": nil, "a": nil, "b": nil}
 	states := map[string]State{"web": {After: []string{"db", "cache", "network.target"}}, "a": {After: []string{"b"}}, "b": {After: []string{"a"}}}
@@ -503,12 +603,147 @@ func TestClean(t *testing.T) {
 		w.kept = append(w.kept, img(id).ID)
 	}
 	w.ledger.Held = []ledger.Held{{Unit: "web", ImageID: img("a").ID}}
-	if err := w.runner().clean(); err != nil {
+	w.units["web"] = &State{Active: "active"}
+	if err := w.runner().clean(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{img("a").ID, img("c").ID}; !slices.Equal(w.kept, want) || len(w.ledger.Kept) != 2 {
 		t.Errorf("%v, %v", w.kept, w.ledger.Kept)
 	}
+}
+
+// What is remembered of a unit outlives it for a month; the images that failed it go at once.
+func TestForget(t *testing.T) {
+	w := newWorld(t)
+	old := time.Now().Add(-forgetAfter - time.Hour)
+	w.units["here"], w.units["gone"], w.units["lately"] = &State{}, &State{Gone: true}, &State{Gone: true}
+	for unit, since := range map[string]time.Time{"here": old, "gone": old, "lately": time.Now()} {
+		id := img(unit[:1]).ID
+		w.ledger.Keep(ledger.Kept{Unit: unit, Container: "c", ImageID: id, Since: since})
+		w.ledger.Held = append(w.ledger.Held, ledger.Held{Unit: unit, ImageID: id, Since: since})
+		w.kept = append(w.kept, id)
+	}
+	w.ledger.Keep(ledger.Kept{Unit: "here", Container: "c", ImageID: img("b").ID, Bad: true, Since: time.Now()})
+	w.kept = append(w.kept, img("b").ID)
+	if err := w.runner().clean(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(w.kept)
+	if want := []string{img("h").ID, img("l").ID}; !slices.Equal(w.kept, want) || len(w.ledger.Held) != 2 {
+		t.Errorf("%v, held %v", w.kept, w.ledger.Held)
+	}
+}
+
+// Cut after the restart and before it was seen, the unit runs the new image and has not been judged.
+// A boot later it crashes now and then: that is seen by the next run.
+func TestJudgedAfterACut(t *testing.T) {
+	for name, c := range map[string]struct {
+		state State
+		runs  string
+		then  func(*State) // after 10 s
+		want  string       // image at the end
+	}{
+		"the new one, and well":           {state: State{Active: "active"}, runs: "b", want: "b"},
+		"the new one, and it crashes":     {state: State{Active: "active"}, runs: "b", then: func(s *State) { s.Restarts++ }, want: "a"},
+		"the old one":                     {state: State{Active: "active"}, runs: "a", want: "a"},
+		"it failed before, and still has": {state: State{Active: "failed", Invocation: "before"}, want: "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.local[nginx], w.remote[nginx] = img("b"), img("b")
+				w.unit("web", nginx, "active")
+				invocation := c.state.Invocation
+				*w.units["web"] = c.state
+				if invocation == "" {
+					w.units["web"].Invocation = "after"
+				}
+				w.runs["web"] = ""
+				if c.runs != "" {
+					w.runs["web"] = img(c.runs).ID
+				}
+				w.ledger.Begin(ledger.Trial{
+					Unit: "web", Container: "c-web", Reference: nginx, OldID: img("a").ID, NewID: img("b").ID,
+					Digest: img("b").Digests[0], Since: time.Now(), Until: time.Now().Add(time.Minute), Was: "before",
+				})
+				if c.then != nil {
+					s := w.units["web"]
+					time.AfterFunc(10*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); c.then(s) })
+				}
+				if _, err := w.runner().Judge(context.Background()); err != nil {
+					t.Error(err)
+				}
+				if c.want == "b" && len(w.ledger.Held) > 0 {
+					t.Errorf("held: %v", w.ledger.Held)
+				}
+				if c.runs != "" && w.runs["web"] != img(c.want).ID {
+					t.Errorf("it runs %.1s", w.runs["web"])
+				}
+			})
+		})
+	}
+}
+
+// The power fails after the pull and before the restart. The boot starts the unit with the new image,
+// which crashes it: the next run puts the old one back.
+func TestBootBetweenPullAndRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.local[nginx], w.remote[nginx] = img("a"), img("b")
+		w.unit("web", nginx, "active")
+		cutAt(t, w, w.runner(), "pulled")
+		w.reopen()
+		s := w.units["web"]
+		s.Active, s.Invocation, s.Restarts = "activating", "boot", 3
+		delete(w.runs, "web") // between two of its starts
+		time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Restarts = 4 })
+		if _, err := w.runner().Judge(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if w.runs["web"] != img("a").ID || !w.ledger.FailedWith("web", "c-web", nginx, img("b").Digests[0]) {
+			t.Errorf("it runs %.1s; held %v", w.runs["web"], w.ledger.Held)
+		}
+	})
+}
+
+// A unit runs its old image because the present one failed it. An update to the next one that is cut
+// before its pull says nothing of that one.
+func TestCutBeforeThePullOfAHeldUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.local[nginx], w.remote[nginx] = img("a"), img("b")
+		w.unit("web", nginx, "active")
+		w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+		if got, err := w.run(w.runner()); err != nil || got != "web:rolled back:a" {
+			t.Fatal(got, err)
+		}
+		w.remote[nginx] = img("c")
+		w.restarts = nil
+		cutAt(t, w, w.runner(), "kept")
+		w.reopen()
+		if _, err := w.runner().Judge(context.Background()); err != nil || len(w.restarts) > 0 {
+			t.Errorf("%v, restarts %v", err, w.restarts)
+		}
+		if got, err := w.run(w.runner()); err != nil || got != "web:true:c" {
+			t.Error(got, err)
+		}
+	})
+}
+
+// Without Rollback a unit that fails is left as it is, and that is an error.
+func TestNoRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.local[nginx], w.remote[nginx] = img("a"), img("b")
+		w.unit("web", nginx, "active")
+		w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+		r := w.runner()
+		r.Rollback = false
+		got, err := w.run(r)
+		if got != "web:failed:b" || err == nil || len(w.restarts) != 1 {
+			t.Errorf("%s, %v, restarts %v", got, err, w.restarts)
+		}
+	})
 }
 
 func TestPolicy(t *testing.T) {

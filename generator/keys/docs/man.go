@@ -151,6 +151,9 @@ x@y.volume and x@y.network, instances with a file of their own, make systemd\-x\
 The users directory of the distribution is filtered as that of /etc. Without HOME the other directories are still read.
 .IP \(bu 2
 ServiceName= must be a name that systemd accepts.
+.IP \(bu 2
+The last lines of a container that fails are not lost: KillMode= of its service is control\-group, where Podman writes mixed.
+With that, systemd kills the process that hands the lines to the journal. What [Service] says of KillMode= stays.
 .SH ENVIRONMENT
 .TP
 .B QUADLET_UNIT_DIRS
@@ -163,7 +166,10 @@ Path of the runner in the services. Without it PODMAN is used, unless that names
 force: generate services also where Podman's own generator is installed. The same can be said with
 .I Generator=force
 in the [Generator] section of /etc/podunit/podunit.conf, /run/podunit/podunit.conf, /usr/lib/podunit/podunit.conf,
-~/.config/podunit/podunit.conf, or of a drop\-in in podunit.conf.d.
+~/.config/podunit/podunit.conf, or of a drop\-in in podunit.conf.d. Their section [AutoUpdate], with the keys
+.IR Policy= ", " HealthWindow= ", " Keep= ", " OnUpdate= " and " Jitter= ,
+is of
+.BR "podunit auto\-update" .
 .SH EXAMPLE
 .nf
 # ~/.config/containers/systemd/web.container

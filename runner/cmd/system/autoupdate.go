@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/update"
 	"github.com/spf13/cobra"
@@ -32,6 +33,10 @@ const (
 	exitUpdated    = 10
 	exitRolledBack = 20
 )
+
+// hookPatience is how long the end of the unit of OnUpdate= is waited for. The next update waits for
+// this one.
+const hookPatience = time.Minute
 
 // watchService watches units after an update from a shell.
 const watchService = "podunit-auto-update-watch.service"
@@ -148,7 +153,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := update.Host{Engine: x, Ledger: b}
+	host := &update.Host{Engine: x, Manager: m, Ledger: b}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")
@@ -157,7 +162,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		Images: update.Storage{Images: images, Options: a.pullOptions(x)}, Units: host, Ledger: b,
 		Options: update.Options{
 			DryRun: a.dryRun, Rollback: a.rollback, AuthFile: a.options.AuthFile,
-			Keep: a.settings.Keep, Window: a.settings.HealthWindow, Log: a.log,
+			Keep: a.settings.Keep, Window: a.settings.HealthWindow, Log: a.log, Reached: step.Crash,
 		},
 	}
 	if x.InService() {
@@ -169,13 +174,14 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		errs = append(errs, a.judge(ctx, r))
 	}
 	if !a.resume {
-		targets, err := host.Find(ctx, m)
+		targets, err := host.Find(ctx)
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 		rows, err := r.Run(ctx, a.settings.Limit(targets))
 		errs = append(errs, err)
 		a.rows = append(a.rows, rows...)
+		a.logFailures()
 		switch {
 		case a.dryRun:
 		case a.wait, x.InService():
@@ -243,6 +249,16 @@ func (a *autoUpdate) log(ev ledger.Event) {
 	}
 }
 
+// logFailures writes a line for each target that could not be looked after. What became of a unit that
+// was restarted is in the ledger, and has its line.
+func (a *autoUpdate) logFailures() {
+	for _, r := range a.rows {
+		if r.Updated == update.Failed && r.New == "" && !a.dryRun {
+			a.log(ledger.Event{Unit: r.Unit, Container: r.ContainerName, Reference: r.Image, Old: r.Old, Result: string(r.Updated), Why: r.Error})
+		}
+	}
+}
+
 func said(ev ledger.Event) string {
 	switch update.Outcome(ev.Result) {
 	case update.Updated:
@@ -268,7 +284,14 @@ func (a *autoUpdate) tell(ctx context.Context, x *service.Engine, m *unit.Manage
 	if err := safe.Replace(filepath.Join(x.Containers.RunDir, "auto-update.json"), append(data, '\n'), 0o600); err != nil {
 		return err
 	}
-	if err := m.Start(ctx, a.settings.OnUpdate); err != nil {
+	limit, cancel := context.WithTimeout(ctx, hookPatience)
+	defer cancel()
+	err = m.Start(limit, a.settings.OnUpdate)
+	if ctx.Err() == nil && limit.Err() != nil {
+		a.env.Warn(fmt.Sprintf("OnUpdate=%s has not ended within %s, and goes on by itself", a.settings.OnUpdate, hookPatience))
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("OnUpdate=%s: %w", a.settings.OnUpdate, err)
 	}
 	return nil

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package labtest
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+)
+
+//go:embed variant.py
+var variant string
+
+// PushVersion pushes a version of an image to the lab's registry: busybox that executes script in a
+// shell, with the label version. name is REPOSITORY:TAG.
+func (l *Lab) PushVersion(name, version, script string) {
+	l.t.Helper()
+	config, err := json.Marshal(map[string]any{
+		"Cmd": []string{"sh", "-c", script}, "Entrypoint": nil, "Labels": map[string]string{"version": version},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.WriteFile("alice", "variant.json", string(config))
+	l.WriteFile("alice", "variant.py", variant)
+	l.MustRun("alice", fmt.Sprintf("python3 variant.py localhost:5000/busybox localhost:5000/%s \"$(cat variant.json)\"", name))
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package update
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/machine"
+)
+
+// proxy puts a registry with faults at port 5001, and says where its log is.
+func (l lab) proxy(flags string) {
+	l.MustRun("root", "systemctl stop faults 2>/dev/null; systemd-run --quiet --collect --unit faults podunit-lab throttle --delay 1ms "+flags)
+	l.Eventually("root", "curl -fsS localhost:5001/v2/_catalog", 20*time.Second)
+}
+
+// declare writes a .container file and starts its unit.
+func (l lab) declare(name, image, more string) {
+	l.WriteFile("alice", dir+name+".container", "[Container]\nContainerName="+name+"\nImage="+image+"\nNetwork=none\nAutoUpdate=registry\n"+more)
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start "+name)
+}
+
+const always = "[Service]\nRestart=always\nRestartSec=1\n[Install]\nWantedBy=default.target\n"
+
+// Each way in which a registry can fail fails its own unit alone, which goes on with what it has; when the
+// registry is well again, the next run takes the new image.
+func TestLabFaultyRegistry(t *testing.T) {
+	l := boot(t)
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=2s\n")
+	faults := []string{"429", "500", "401", "hang", "digest", "lie", "break", "refused"}
+	l.proxy("")
+	var flags, all, want string
+	for _, f := range append(slices.Clone(faults), "fine") {
+		l.push("r"+f+":1", "1", sleeps)
+		l.declare("u"+f, "localhost:5001/r"+f+":1", always)
+		l.push("r"+f+":1", "2", sleeps)
+		all += " u" + f
+	}
+	for _, f := range faults {
+		flags += " --fault r" + f + "=" + f
+	}
+	l.proxy(flags)
+	pids := make(map[string]string)
+	for _, f := range faults {
+		pids[f] = l.pid("u" + f)
+	}
+	begun := time.Now()
+	stdout, stderr, code := l.Command(machine.Command{User: "alice", Timeout: 5 * time.Minute, Args: []string{"podunit auto-update --wait --format '{{.ContainerName}} {{.Updated}} {{.Error}}' | sort"}})
+	t.Logf("after %s, status %d:\n%s%s", time.Since(begun).Round(time.Second), code, stdout, stderr)
+	for _, f := range faults {
+		outcome, version := "failed", "1"
+		if f == "lie" { // the manifest has the right one
+			outcome, version = "true", "2"
+		}
+		if !strings.Contains(stdout, "u"+f+" "+outcome) {
+			t.Errorf("%s is not %s", f, outcome)
+		}
+		if now := l.pid("u" + f); (now == pids[f]) != (version == "1") || l.version("u"+f) != version {
+			t.Errorf("%s: process %s, then %s; version %s", f, pids[f], now, l.version("u"+f))
+		}
+		want += "u" + f + " 2\n"
+	}
+	if !strings.Contains(stdout, "ufine true") || l.version("ufine") != "2" {
+		t.Error("the unit of a good registry is not updated")
+	}
+	l.MustRun("alice", "systemctl --user is-active"+all)
+	if got := l.MustRun("alice", "journalctl --user -o cat -p err PODUNIT_UPDATE_RESULT=failed | wc -l"); got != "7" {
+		t.Errorf("%s errors in the journal", got)
+	}
+	l.proxy("")
+	l.Run("alice", "podunit auto-update --wait")
+	for _, f := range faults {
+		if v := l.version("u" + f); v != "2" {
+			t.Errorf("%s: the next run left version %s", f, v)
+		}
+	}
+}
+
+// What a new image can do: the old version serves again within its window and 10 s.
+func TestLabBadImages(t *testing.T) {
+	l := boot(t)
+	const window = 25
+	ready := `L=/host/lib/x86_64-linux-gnu; $L/ld-linux-x86-64.so.2 --library-path $L:$L/systemd /host/bin/systemd-notify --ready; `
+	l.WriteFile("alice", ".config/podunit/podunit.conf", fmt.Sprintf("[AutoUpdate]\nHealthWindow=%ds\n", window))
+	bad := map[string]string{"crash": "exit 3", "later": "sleep 20; exit 3", "hang": sleeps, "fine": ready + sleeps}
+	for name := range bad {
+		l.push("b"+name+":1", "1", ready+sleeps)
+		more := ""
+		if name == "hang" || name == "fine" { // their readiness is their own
+			more = "Notify=true\nVolume=/usr:/host:ro\n"
+		}
+		l.declare("b"+name, "localhost:5000/b"+name+":1", more+always)
+	}
+	// Given up after too many failed starts.
+	l.push("limit:1", "1", "exit 4")
+	l.WriteFile("alice", dir+"limit.container", "[Unit]\nStartLimitBurst=2\nStartLimitIntervalSec=300\n[Container]\nContainerName=limit\nImage=localhost:5000/limit:1\nNetwork=none\nAutoUpdate=registry\n[Service]\nRestart=on-failure\nRestartSec=0\n")
+	l.MustRun("alice", "systemctl --user daemon-reload; systemctl --user start limit; true")
+	l.Eventually("alice", "systemctl --user is-failed limit", time.Minute)
+	// Stopped by somebody, with a process that only SIGKILL ends.
+	l.push("deaf:1", "1", "trap '' TERM; "+sleeps[len("trap exit TERM; "):])
+	l.declare("deaf", "localhost:5000/deaf:1", "StopTimeout=1\n"+always)
+	l.MustRun("alice", "systemctl --user stop deaf")
+	t.Logf("deaf is %s", l.MustRun("alice", "systemctl --user show -P ActiveState -P Result deaf"))
+	for name, script := range bad {
+		l.push("b"+name+":1", "2", script)
+	}
+	l.push("limit:1", "2", sleeps)
+	l.push("deaf:1", "2", sleeps)
+	begun := time.Now()
+	got, code := l.updates("--wait --exit-code")
+	took := time.Since(begun)
+	if want := "bcrash.service rolled back\nbfine.service true\nbhang.service rolled back\nblater.service rolled back\ndeaf.service pending\nlimit.service true"; got != want || code != 0 {
+		t.Errorf("%s\n%d; want %s", got, code, want)
+	}
+	if took > (window+window+10)*time.Second { // a start that hangs, and then those that are watched
+		t.Errorf("it took %s", took)
+	}
+	for name, want := range map[string]string{"bcrash": "1", "blater": "1", "bhang": "1", "bfine": "2", "limit": "2"} {
+		if v := l.version(name); v != want {
+			t.Errorf("%s runs version %s", name, v)
+		}
+	}
+	l.MustRun("alice", "systemctl --user is-active bcrash blater bhang bfine limit; ! systemctl --user is-active deaf")
+	if got, _ := l.updates("--wait"); strings.Contains(got, "true") || strings.Contains(got, "rolled") {
+		t.Errorf("what failed is tried again: %s", got)
+	}
+	for name := range bad {
+		l.push("b"+name+":1", "3", ready+sleeps)
+	}
+	if got, _ := l.updates("--wait"); strings.Count(got, "true") != 4 {
+		t.Errorf("the next images: %s", got)
+	}
+	// Two versions of each unit are left, the one that failed is gone.
+	for name := range bad {
+		left := l.MustRun("alice", `for i in $(podunit images -aq --no-trunc | sort -u); do podunit image inspect -f '{{index .Config.Labels "version"}} {{.Id}} {{.RepoTags}}' $i; done; podunit images -a --format '{{.Repository}}:{{.Tag}} {{.Id}}'; true`)
+		t.Logf("%s: %s", name, left)
+		break
+	}
+}
+
+// Whoever pulls, restarts and reloads while an update goes on, and a second update, do no harm.
+func TestLabTogether(t *testing.T) {
+	l := boot(t)
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
+	for _, name := range []string{"one", "two"} {
+		l.push(name+":1", "1", sleeps)
+		l.declare(name, "localhost:5000/"+name+":1", always)
+	}
+	for _, meanwhile := range []string{
+		"podunit auto-update --wait 2>second; grep -q 'another auto-update goes on' second",
+		"for i in 1 2 3 4 5; do systemctl --user restart one two; sleep 0.2; done",
+		"for i in $(seq 20); do systemctl --user daemon-reload; sleep 0.1; done",
+		"podunit pull -q localhost:5000/one:1; podunit pull -q localhost:5000/two:1",
+		"for i in 1 2 3; do systemctl --user kill -s KILL one; sleep 1; done",
+	} {
+		t.Run(strings.Fields(meanwhile)[0]+" "+strings.Fields(meanwhile)[1], func(t *testing.T) {
+			l := lab{l.For(t)}
+			l.push("one:1", meanwhile[:20], sleeps)
+			l.push("two:1", meanwhile[:20], sleeps)
+			_, stderr, code := l.Run("alice", "podunit auto-update --wait >first 2>&1 & sleep 0.3; "+meanwhile+"; code=$?; wait; exit $code")
+			t.Logf("%s%s", stderr, l.MustRun("alice", "cat first"))
+			if code != 0 {
+				t.Errorf("status %d", code)
+			}
+			l.Eventually("alice", "systemctl --user is-active one two", 30*time.Second)
+			for _, name := range []string{"one", "two"} {
+				if v := l.version(name); v != meanwhile[:20] && !strings.Contains(meanwhile, "KILL") {
+					t.Errorf("%s runs %s", name, v)
+				}
+			}
+			if left := l.MustRun("alice", "podunit auto-update --wait --format '{{.Unit}} {{.Updated}}'"); strings.Contains(left, "failed") {
+				t.Errorf("afterwards: %s", left)
+			}
+		})
+	}
+}
+
+// The power fails 20 times in an update, and each time the units have one of their images
+// afterwards; the next update ends as if nothing had been.
+func TestLabPowerCuts(t *testing.T) {
+	l := boot(t)
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=1s\n")
+	names := []string{"one", "two"}
+	last := map[string]string{}
+	for _, name := range names {
+		last[name] = "0"
+		l.push(name+":1", "0", sleeps)
+		l.declare(name, "localhost:5000/"+name+":1", always)
+	}
+	for i := range 20 {
+		now := fmt.Sprint(i + 1)
+		bad := i%4 == 3 // two gets an image that crashes
+		l.push("one:1", now, sleeps)
+		l.push("two:1", now, map[bool]string{true: "exit 3", false: sleeps}[bad])
+		wait := time.Duration(rand.IntN(2500)) * time.Millisecond
+		l.MustRun("alice", fmt.Sprintf("(podunit auto-update --wait >/dev/null 2>&1 &); sleep %f", wait.Seconds()))
+		l.PowerCut()
+		l.Boot()
+		l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", time.Minute)
+		for _, name := range names {
+			v := l.Eventually("alice", `podunit inspect -f '{{index .Config.Labels "version"}}' `+name, time.Minute)
+			if v != last[name] && v != now {
+				t.Errorf("cut %d after %s: %s runs %s, not %s or %s", i, wait, name, v, last[name], now)
+			}
+		}
+		got, code := l.updates("--wait")
+		last["one"] = now
+		if !bad {
+			last["two"] = now
+		}
+		for _, name := range names {
+			l.Eventually("alice", "systemctl --user is-active "+name, 20*time.Second)
+			if v := l.version(name); v != last[name] {
+				t.Errorf("cut %d after %s: the next update left %s with %s, not %s: %s, %d", i, wait, name, v, last[name], got, code)
+			}
+		}
+	}
+}
+
+// The timer's service as make install puts it, for the system and for alice, under the name that
+// people are used to as well; and the unit that wants the report.
+func TestLabTimer(t *testing.T) {
+	l := boot(t)
+	// What the examples need: a sendmail, and an address that is posted to.
+	l.WriteFile("root", "/usr/sbin/sendmail", "#!/bin/sh\ncat >>/tmp/mail-$(id -u)\n")
+	l.WriteFile("root", "/root/hook.py", `import http.server
+class H(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        open("/tmp/mail-0", "ab").write(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204); self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 8080), H).serve_forever()
+`)
+	l.MustRun("root", "chmod 755 /usr/sbin/sendmail; systemd-run --quiet --collect python3 /root/hook.py")
+	for user, s := range map[string]struct{ systemctl, conf, quadlets, units, hook, told string }{
+		"alice": {"systemctl --user", ".config/podunit/podunit.conf", dir, ".config/systemd/user/", "mail-update.service", "ofalice.service (localhost:5000/ofalice:1): true"},
+		"root":  {"systemctl", "/etc/podunit/podunit.conf", "/etc/containers/systemd/", "/etc/systemd/system/", "webhook-update.service", `"Unit": "ofroot.service"`},
+	} {
+		t.Run(user, func(t *testing.T) {
+			l := lab{l.For(t)}
+			name := "of" + user
+			l.push(name+":1", "1", sleeps)
+			l.WriteFile(user, s.conf, "[AutoUpdate]\nHealthWindow=1s\nOnUpdate="+s.hook+"\n")
+			hook, err := os.ReadFile("../../contrib/examples/" + s.hook)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.WriteFile(user, s.units+s.hook, string(hook))
+			l.WriteFile(user, s.quadlets+name+".container", "[Container]\nContainerName="+name+"\nImage=localhost:5000/"+name+":1\nNetwork=none\nAutoUpdate=registry\n"+always)
+			l.MustRun(user, s.systemctl+" daemon-reload && "+s.systemctl+" start "+name)
+			l.push(name+":1", "2", sleeps)
+			timer := l.MustRun(user, s.systemctl+" enable --now podunit-auto-update.timer && "+s.systemctl+" is-active podunit-auto-update.timer; "+s.systemctl+" show -P Id podman-auto-update.timer")
+			t.Logf("timers: %s", timer)
+			// As if a day had gone by.
+			l.WriteFile(user, s.units+"podunit-auto-update.timer.d/now.conf", "[Timer]\nRandomizedDelaySec=0\nOnActiveSec=1\n")
+			l.MustRun(user, s.systemctl+" daemon-reload && "+s.systemctl+" restart podunit-auto-update.timer")
+			l.Eventually(user, `podunit inspect -f '{{index .Config.Labels "version"}}' `+name+` | grep -x 2`, time.Minute)
+			l.Eventually(user, "grep -F '"+s.told+"' /tmp/mail-$(id -u)", time.Minute)
+			if got := l.MustRun(user, "podunit auto-update --history --format '{{.Unit}} {{.Result}}'"); got != name+".service true" {
+				t.Errorf("the history: %s", got)
+			}
+			if got := l.MustRun(user, "podunit auto-update --format json | jq -r '.[0].Updated'"); got != "false" {
+				t.Errorf("json: %s", got)
+			}
+			l.push(name+":1", "3", sleeps)
+			if _, _, code := l.Run(user, "podunit auto-update --wait --exit-code"); code != 10 {
+				t.Errorf("status %d", code)
+			}
+			l.push(name+":1", "4", "exit 3")
+			if _, _, code := l.Run(user, "podunit auto-update --wait --exit-code"); code != 20 {
+				t.Errorf("status %d", code)
+			}
+			if _, _, code := l.Run(user, "podunit auto-update --wait --exit-code"); code != 0 {
+				t.Errorf("status %d", code)
+			}
+		})
+	}
+}
