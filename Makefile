@@ -79,6 +79,17 @@ install: build ## build, then install below PREFIX (default /usr/local) and DEST
 	install -D -m 644 contrib/editor/vim/syntax/quadlet.vim $(DESTDIR)$(PREFIX)/share/vim/vimfiles/syntax/quadlet.vim
 	install -D -m 644 contrib/editor/keys.json $(DESTDIR)$(PREFIX)/share/podunit/keys.json
 
+# Another program of the name stays what it is: Debian's podman, for one.
+.PHONY: names
+names: ## podman and docker as names of the podunit that is installed below PREFIX, where they are nobody else's
+	@for name in podman docker; do \
+		link=$(DESTDIR)$(PREFIX)/bin/$$name; \
+		if [ "$$(readlink $$link)" != podunit ] && { [ -e $$link ] || [ -L $$link ]; }; then \
+			echo "$$link is another program's: remove its package first" >&2; exit 1; \
+		fi; \
+		ln -sf podunit $$link || exit 1; \
+	done
+
 .PHONY: test
 test: bootstrap unit lab-test ## everything: unit, golden and fuzz seeds, then the lab; installs what it needs
 

@@ -17,53 +17,41 @@ import (
 // absent are verbs of podman and docker that are not ours, and what does the same. In the
 // place of an answer may be an issue: then the verb is to come.
 var absent = map[string]struct{ instead, issue string }{
-	"artifact":  {issue: spec.IssueBuild},
-	"attach":    {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
-	"build":     {issue: spec.IssueBuild},
-	"buildx":    {issue: spec.IssueBuild},
-	"builder":   {issue: spec.IssueBuild},
-	"commit":    {instead: "an image is built from a Containerfile; buildah shares the image storage"},
-	"compose":   {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
-	"container": {instead: "leave the word out: podunit ps, podunit inspect CONTAINER, podunit rm CONTAINER"},
-	"cp":        {instead: "podunit exec CONTAINER cat FILE >COPY, or podunit exec -i CONTAINER sh -c 'cat >COPY' <FILE; a directory that is shared is a --volume"},
-	"events":    {instead: "journalctl --user -f"},
-	"export":    {instead: "podunit exec CONTAINER tar -c -C / DIRECTORY >FILE"},
-	"generate":  {instead: "write a .container file: see podunit help keys, and podunit check"},
-	"history":   {instead: "podunit image inspect IMAGE"},
-	"init":      {instead: "podunit start CONTAINER"},
-	"kube":      {issue: "Kubernetes YAML"},
-	"load":      {instead: "skopeo copy docker-archive:FILE containers-storage:IMAGE"},
-	"login":     {instead: "skopeo login REGISTRY; podunit reads the same auth.json"},
-	"logout":    {instead: "skopeo logout REGISTRY"},
-	"network":   {issue: spec.IssueNetworks},
-	"pause":     {instead: "systemctl --user freeze UNIT"},
-	"play":      {issue: "Kubernetes YAML"},
-	"port":      {instead: "podunit ps, or podunit inspect -f '{{json .NetworkSettings.Ports}}' CONTAINER"},
-	"push":      {instead: "skopeo copy containers-storage:IMAGE docker://IMAGE"},
-	"rename":    {instead: "a name is given once: --name, or ContainerName= in a .container file"},
-	"save":      {instead: "skopeo copy containers-storage:IMAGE docker-archive:FILE"},
-	"search":    {instead: "skopeo list-tags docker://REPOSITORY lists what there is of one repository"},
-	"stats":     {instead: "systemd-cgtop, or systemctl --user status UNIT"},
-	"system":    {instead: "podunit info, podunit image prune, podunit volume prune"},
-	"top":       {instead: "podunit exec CONTAINER ps, or systemctl --user status UNIT"},
-	"unpause":   {instead: "systemctl --user thaw UNIT"},
-	"update":    {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
-	"wait":      {instead: "podunit logs -f CONTAINER ends with it, podunit inspect -f '{{.State.ExitCode}}' CONTAINER tells how; so does run without --detach"},
+	"artifact": {issue: spec.IssueBuild},
+	"attach":   {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
+	"buildx":   {instead: "podunit build"},
+	"builder":  {instead: "podunit build; buildah prune removes what it keeps"},
+	"compose":  {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
+	"events":   {instead: "journalctl --user -f"},
+	"init":     {instead: "podunit start CONTAINER"},
+	"network":  {issue: spec.IssueNetworks},
+	"update":   {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 
-	"image build":   {issue: spec.IssueBuild},
-	"image history": {instead: "podunit image inspect IMAGE"},
-	"image load":    {instead: "skopeo copy docker-archive:FILE containers-storage:IMAGE"},
-	"image push":    {instead: "skopeo copy containers-storage:IMAGE docker://IMAGE"},
-	"image save":    {instead: "skopeo copy containers-storage:IMAGE docker-archive:FILE"},
-	"image search":  {instead: "skopeo list-tags docker://REPOSITORY lists what there is of one repository"},
-	"image tree":    {instead: "podunit image inspect IMAGE"},
+	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
+	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},
+	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
+	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
 
-	"pod kill":    {instead: "podunit kill CONTAINER for each: podunit ps --pod lists them"},
-	"pod logs":    {instead: "podunit logs -n CONTAINER... of its containers: podunit ps --pod lists them"},
-	"pod prune":   {instead: "podunit pod rm POD"},
-	"pod restart": {instead: "systemctl --user restart UNIT: podunit pod inspect -f '{{.Unit}}' POD names it"},
-	"pod stats":   {instead: "systemd-cgtop, or systemctl --user status UNIT"},
-	"pod top":     {instead: "podunit exec CONTAINER ps, or systemctl --user status UNIT"},
+	"generate spec": {instead: "podunit inspect CONTAINER"},
+
+	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
+
+	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
+	"system events":     {instead: "journalctl --user -f"},
+	"system migrate":    {instead: "nothing is to migrate: the storage is shared, and each start begins with what it finds"},
+	"system renumber":   {instead: "there are no lock numbers"},
+	"system service":    {instead: "there is no socket: each podunit does its work and ends"},
+	"machine":           {instead: "podunit runs where systemd is: in a virtual machine with Linux"},
+
+	"image mount":   {instead: "podunit create IMAGE, and podunit cp or podunit export of that container"},
+	"image scp":     {instead: "podunit save IMAGE | ssh HOST podunit load"},
+	"image sign":    {instead: "podunit push --help; skopeo copy --sign-by signs"},
+	"image trust":   {instead: "see containers-policy.json(5): /etc/containers/policy.json"},
+	"image unmount": {instead: "nothing is mounted: see podunit image mount"},
+	"image umount":  {instead: "nothing is mounted: see podunit image mount"},
+	"mount":         {instead: "podunit cp CONTAINER:PATH ., or podunit export CONTAINER: each podunit has its mounts for itself"},
+	"umount":        {instead: "nothing is mounted: see podunit mount"},
+	"unmount":       {instead: "nothing is mounted: see podunit mount"},
 }
 
 // AbsentVerbs lists the verbs that are not there.
@@ -77,6 +65,9 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 	_, group, _ := strings.Cut(cmd.CommandPath(), " ")
 	verb := strings.TrimSpace(group + " " + args[0])
 	known, ok := absent[verb]
+	if !ok && group == "container" {
+		known, ok = absent[args[0]]
+	}
 	if ok && known.issue != "" {
 		return &spec.NotBuilt{What: "podunit " + verb, Issue: known.issue}
 	}

@@ -32,10 +32,13 @@ type Env struct {
 	Modules        []string // --module: containers.conf(5) modules
 	Runtime        string   // --runtime: the OCI runtime, empty for runc
 	Notify         notify.Socket
+	Called         string // the name by which the program was called, with or without a path
 
 	conf     *config.Config // containers.conf(5), once it is read
 	flags    *pflag.FlagSet // those of all verbs
 	logLevel string
+	noOut    bool   // --noout
+	out      string // --out
 	// releaseSignals gives the signals back to the kernel, for a program that takes our place. The
 	// error is of a signal that came before.
 	releaseSignals func() error

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ func (e *Env) handOver(verb string, args []string, err error) error {
 	if !e.Program.Small {
 		return err
 	}
-	ours := slices.ContainsFunc(e.Program.Verbs, func(v Verb) bool { return v.Name == verb })
+	ours := slices.ContainsFunc(e.Program.Verbs, func(v Verb) bool { return v.Name == verb && (!v.Part || e.hasBelow(v, args)) })
 	if err == nil && ours && !readsOnce(args) {
 		return nil
 	}
@@ -58,8 +59,18 @@ func (e *Env) handOver(verb string, args []string, err error) error {
 	if e.Notify.Present() { // a start may have taken it out
 		environ = append(environ, notify.Env+"="+e.Notify.Path())
 	}
-	err = syscall.Exec(full, append([]string{"podunit"}, args...), environ)
+	err = syscall.Exec(full, append([]string{cmp.Or(filepath.Base(e.Called), "podunit")}, args...), environ)
 	return hint.With(fmt.Errorf("%s: %w", full, err), "podunit is installed in part; install it again")
+}
+
+// hasBelow reports whether we have the verb below v that a command line asks for.
+func (e *Env) hasBelow(v Verb, args []string) bool {
+	at := slices.Index(args, v.Name)
+	if at < 0 || at+1 == len(args) {
+		return false
+	}
+	found, _, err := v.New(e).Find(args[at+1:])
+	return err == nil && found.HasParent()
 }
 
 // readsOnce reports whether one of the files to be read is a pipe, or the like, of which the

@@ -60,6 +60,8 @@ type Verb struct {
 	// Plain verbs read only arguments or files of the user's own: they run outside of the namespaces
 	// of the user's containers. The constructor in runner/rootless/enter.c has the same list.
 	Plain bool
+	// Part is a verb of which the small program has only a part of the verbs below it.
+	Part bool
 }
 
 // gcAbove is the heap size in bytes from which garbage is collected.
@@ -88,7 +90,7 @@ func Main(p Program) {
 			cancel(fmt.Errorf("given up (%s)", s))
 		}
 	}()
-	e := &Env{Program: p, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, User: rootless.Enter()}
+	e := &Env{Program: p, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Lookup: os.LookupEnv, User: rootless.Enter(), Called: os.Args[0]}
 	e.releaseSignals = sync.OnceValue(func() error {
 		signal.Stop(signals)
 		close(signals)
@@ -145,6 +147,9 @@ func (e *Env) globals() *pflag.FlagSet {
 		e.flags.StringVar(&e.logLevel, "log-level", "fatal", "what the libraries say: trace, debug, info, warn, error, fatal or panic")
 		e.flags.StringArrayVar(&e.Modules, "module", nil, "also read this containers.conf(5) `MODULE`")
 		e.flags.StringVar(&e.Runtime, "runtime", "", "the OCI runtime: a `NAME` in PATH, or a path; runc if not given")
+		e.flags.BoolVar(&e.noOut, "noout", false, "write nothing to stdout")
+		e.flags.StringVar(&e.out, "out", "", "write to `FILE` what goes to stdout")
+		e.others(e.flags)
 	}
 	return e.flags
 }
@@ -184,6 +189,12 @@ func (e *Env) Root(verb string) *cobra.Command {
 			return fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, fatal, panic", e.logLevel)
 		}
 		logrus.SetLevel(l)
+		if err := e.refusedFlag(); err != nil {
+			return err
+		}
+		if err := e.redirect(); err != nil {
+			return err
+		}
 		if err := e.User.Error(); err != nil {
 			return hint.With(err, "%s", e.User.Hint())
 		}
@@ -193,6 +204,9 @@ func (e *Env) Root(verb string) *cobra.Command {
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")
+	if e.asPodman() {
+		root.SetVersionTemplate("podman version " + PodmanVersion + "\n")
+	}
 	root.AddCommand(e.commands(verb)...)
 	if e.Program.Help != nil {
 		root.SetHelpCommand(e.Program.Help(e))
@@ -240,7 +254,11 @@ func (e *Env) Say(lines ...string) {
 
 // Complain says an error, and the way out of it.
 func (e *Env) Complain(err error) {
-	lines := strings.Split(fmt.Sprintf("podunit: error: %v", err), "\n")
+	said := "podunit: error"
+	if e.asPodman() {
+		said = "Error"
+	}
+	lines := strings.Split(fmt.Sprintf("%s: %v", said, err), "\n")
 	if way := cmp.Or(hint.Of(err), e.diskHint(err)); way != "" {
 		lines = append(lines, "  hint: "+way)
 	}

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -22,6 +24,8 @@ type Selection struct {
 	All, Latest, Ignore bool
 	Force               bool // a container that does not exist is no error either
 	CIDFiles            []string
+	Filters             []string // --filter; where no container is named, all that match are meant
+	Running             bool     // of all, only those that run
 
 	given map[string]string // what each was called, by its ID
 }
@@ -34,8 +38,51 @@ func (s *Selection) Flags(cmd *cobra.Command, verb string) {
 	cmd.Flags().StringArrayVar(&s.CIDFiles, "cidfile", nil, "read the ID of a container from `FILE`")
 }
 
+// FilterFlag registers --filter for a verb.
+func (s *Selection) FilterFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&s.Filters, "filter", "f", nil, "only containers that match `KEY=VALUE`, as in podunit ps")
+}
+
 // Resolve finds the containers meant; faults are reported together.
 func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Record, error) {
+	named := len(args)+len(s.CIDFiles) > 0
+	if len(s.Filters) > 0 && !named && !s.Latest {
+		s.All = true
+	}
+	found, err := s.resolve(x, args)
+	if len(s.Filters) == 0 && (!s.Running || named) {
+		return found, err
+	}
+	fits, ferr := matching(x, s.Filters)
+	if ferr != nil {
+		return nil, ferr
+	}
+	return slices.DeleteFunc(found, func(r container.Record) bool {
+		row, ok := fits[r.ID]
+		return !ok || s.Running && !named && row.Pid == 0
+	}), err
+}
+
+// matching are the rows of the containers that match filters, by their IDs.
+func matching(x *service.Engine, filters []string) (map[string]view.ContainerRow, error) {
+	match, err := view.ContainerFilters(filters)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := view.Containers(x, false)
+	if err != nil {
+		return nil, err
+	}
+	fits := map[string]view.ContainerRow{}
+	for _, row := range rows {
+		if match(row) {
+			fits[row.ID] = row
+		}
+	}
+	return fits, nil
+}
+
+func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Record, error) {
 	switch {
 	case s.All && s.Latest, (s.All || s.Latest) && len(args)+len(s.CIDFiles) > 0:
 		return nil, errors.New("--all, --latest and names exclude each other")

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"runtime"
 
 	"github.com/podunit/podunit/runner/format"
@@ -12,9 +13,11 @@ import (
 
 // Versions is what a program was made from.
 type Versions struct {
-	Version   string
-	GoVersion string
-	OsArch    string //nolint:revive // podman's spelling
+	APIVersion string // of Podman, by whose name we are called
+	Version    string
+	GoVersion  string
+	OsArch     string //nolint:revive // podman's spelling
+	Os         string //nolint:revive // podman's spelling
 }
 
 // versionInfo keeps podman's shape: scripts ask for {{.Client.Version}}.
@@ -22,7 +25,21 @@ type versionInfo struct{ Client Versions }
 
 // Versions tells what this program was made from.
 func (e *Env) Versions() Versions {
-	return Versions{e.Program.Version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	v := Versions{PodmanVersion, e.Program.Version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, runtime.GOOS}
+	if e.asPodman() {
+		v.Version = PodmanVersion
+	}
+	return v
+}
+
+// PodmanVersion is the version of Podman whose command line ours is. Scripts that call us podman
+// compare it with the one that they need.
+const PodmanVersion = "5.4.2"
+
+// asPodman reports whether the program was called by the name of podman or docker.
+func (e *Env) asPodman() bool {
+	name := filepath.Base(e.Called)
+	return name == "podman" || name == "docker"
 }
 
 // NewVersion makes podunit version.

@@ -23,7 +23,7 @@ func Life() []cli.Verb {
 		{Name: "healthcheck", New: healthcheck.New},
 		{Name: "kill", New: container.NewKill},
 		{Name: "logs", New: container.NewLogs},
-		{Name: "pod", New: pod.New},
+		{Name: "pod", New: pod.New, Part: true},
 		{Name: "ps", New: container.NewPs},
 		{Name: "restart", New: container.NewRestart},
 		{Name: "rm", New: container.NewRm},

@@ -9,7 +9,10 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
+	"github.com/podunit/podunit/runner/cmd/byhand"
+	"github.com/podunit/podunit/runner/cmd/generate"
 	"github.com/podunit/podunit/runner/cmd/image"
+	"github.com/podunit/podunit/runner/cmd/kube"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
@@ -27,28 +30,64 @@ func main() { cli.Main(program()) }
 func program() cli.Program {
 	return cli.Program{
 		Version:    version,
-		Verbs:      slices.Concat(cmd.Life(), others()),
+		Verbs:      whole(cmd.Life(), others()),
 		Help:       system.NewHelp,
 		OpenImages: func(s storage.Store, runDir string) service.Images { return registry.New(s, runDir) },
 		ImageNames: image.Names,
 	}
 }
 
+// whole are the verbs of both lists; of one that is in both, there is more in the second.
+func whole(some, more []cli.Verb) []cli.Verb {
+	isMore := func(v cli.Verb) bool {
+		return slices.ContainsFunc(more, func(m cli.Verb) bool { return m.Name == v.Name })
+	}
+	return slices.Concat(slices.DeleteFunc(some, isMore), more)
+}
+
 // others are the verbs that no service uses.
 func others() []cli.Verb {
 	return []cli.Verb{
 		{Name: "auto-update", New: system.NewAutoUpdate},
+		{Name: "build", New: image.NewBuild},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
+		{Name: "commit", New: byhand.NewCommit},
+		{Name: "container", New: newContainer},
+		{Name: "cp", New: byhand.NewCp},
+		{Name: "diff", New: byhand.NewDiff},
+		{Name: "doctor", New: system.NewDoctor},
+		{Name: "export", New: byhand.NewExport},
+		{Name: "generate", New: generate.New},
+		{Name: "history", New: image.NewHistory},
 		{Name: "image", New: image.New},
 		{Name: "images", New: image.NewImages},
+		{Name: "import", New: image.NewImport},
 		{Name: "info", New: system.NewInfo},
 		{Name: "inspect", New: system.NewInspect},
+		{Name: "kube", New: kube.New},
+		{Name: "load", New: image.NewLoad},
+		{Name: "login", New: image.NewLogin},
+		{Name: "logout", New: image.NewLogout},
+		{Name: "manifest", New: image.NewManifest},
+		{Name: "pause", New: byhand.NewPause},
+		{Name: "play", New: kube.NewPlayGroup},
+		{Name: "pod", New: newPod},
+		{Name: "port", New: byhand.NewPort},
 		{Name: "pull", New: image.NewPull},
+		{Name: "push", New: image.NewPush},
 		{Name: "quadlet", New: quadlet.New, Plain: true},
+		{Name: "rename", New: byhand.NewRename},
 		{Name: "rmi", New: image.NewRmi},
+		{Name: "save", New: image.NewSave},
+		{Name: "search", New: image.NewSearch},
 		{Name: "secret", New: secret.New},
+		{Name: "stats", New: byhand.NewStats},
+		{Name: "system", New: system.New},
 		{Name: "tag", New: image.NewTag},
+		{Name: "top", New: byhand.NewTop},
+		{Name: "unpause", New: byhand.NewUnpause},
 		{Name: "unshare", New: system.NewUnshare},
 		{Name: "untag", New: image.NewUntag},
+		{Name: "wait", New: byhand.NewWait},
 	}
 }

@@ -24,13 +24,15 @@ import (
 )
 
 func TestVerbsOfOthers(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // there is no buildah in it
 	for line, want := range map[string]string{
 		"attach web":                "there is no podunit attach\n  hint: podunit logs -f CONTAINER",
-		"pod restart web":           "there is no podunit pod restart\n  hint: systemctl --user restart UNIT",
+		"container checkpoint web":  "there is no podunit container checkpoint\n  hint: a service that keeps its state",
+		"container attach web":      "there is no podunit container attach\n  hint: podunit logs -f CONTAINER",
 		"network ls":                `podunit network is not built yet: it comes with the issue "networks"`,
-		"image build .":             `podunit image build is not built yet: it comes with the issue "build and artifacts"`,
-		"build -t x .":              `podunit build is not built yet`,
-		"pod logs -f web":           "there is no podunit pod logs",
+		"artifact pull x":           `podunit artifact is not built yet: it comes with the issue "build and artifacts"`,
+		"system service":            "there is no podunit system service\n  hint: there is no socket",
+		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",
 		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",
 		"image pul x":               "there is no podunit image pul\n  hint: did you mean podunit image pull?",
 		"frobnicate":                "there is no podunit frobnicate\n  hint: podunit --help lists the verbs",

@@ -44,7 +44,7 @@ func written() []string {
 		"Memory", "MemoryReservation", "CPUs", "CPUShares", "CPUQuota", "CPUPeriod", "CpusetCPUs", "CpusetMems", "PidsLimit", "Ulimits",
 		"Networks", "Publish", "Hostname", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "UserNS", "UIDMap", "GIDMap",
 		// how the command itself behaves
-		"Replace", "Detach", "SigProxy", "Cgroups", "SdNotify", "Pod", "Warnings",
+		"Replace", "Detach", "SigProxy", "Cgroups", "SdNotify", "Pod", "NewPod", "Warnings",
 	}
 }
 

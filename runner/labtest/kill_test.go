@@ -131,6 +131,9 @@ var kills = map[string]struct{ unit, when string }{
 	"pod network released":  {"p-pod", atStop},
 	"members removed":       {"p-pod", atStop},
 	"pod directory removed": {"p-pod", atStop},
+	"play noted":            {"tv", atStart},
+	"pod of a play started": {"tv", atStart},
+	"play made":             {"tv", atStart},
 	"asked":                 {"web", atUpdate},
 	"kept":                  {"web", atUpdate},
 	"pulled one":            {"web", atUpdate},
@@ -168,6 +171,21 @@ Image=`+image+`
 Exec=`+serve+` 8081
 Pod=p.pod
 `)
+	l.WriteFile("alice", "tv.yaml", `apiVersion: v1
+kind: Pod
+metadata: {name: tv}
+spec:
+  containers:
+  - name: serve
+    image: `+image+`
+    command: [sh, -c, "trap 'exit 0' TERM; echo hello > index.html; httpd -p 8082; sleep 10000 & wait"]
+    ports: [{containerPort: 8082, hostPort: 18082}]
+    volumeMounts: [{name: files, mountPath: /files}, {name: empty, mountPath: /empty}, {name: kept, mountPath: /kept}]
+  volumes: [{name: files, configMap: {name: files}}, {name: empty, emptyDir: {}}, {name: kept, persistentVolumeClaim: {claimName: kept}}]
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: files}, data: {a: alpha}}
+`)
+	l.WriteFile("alice", dir+"tv.kube", "[Kube]\nYaml=%h/tv.yaml\n")
 	l.MustRun("alice", "systemctl --user daemon-reload")
 }
 
@@ -181,6 +199,7 @@ type story struct{ begin, answers, end string }
 
 var stories = map[string]story{
 	"one":   {`systemctl --user start one`, answers + `answers 18080`, `systemctl --user stop one; ! systemctl --user is-failed -q one`},
+	"tv":    {`systemctl --user start tv`, answers + `answers 18082`, `systemctl --user stop tv; ! systemctl --user is-failed -q tv tv-pod tv-serve`},
 	"p-pod": {`systemctl --user start p-pod m`, answers + `answers 18081`, `systemctl --user stop p-pod m; ! systemctl --user is-failed -q p-pod m`},
 }
 

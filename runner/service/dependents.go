@@ -33,15 +33,40 @@ func (e *Engine) needed(r container.Record) error {
 		return err
 	}
 	var names []string
-	for _, other := range all {
-		if other.ID != r.ID && slices.ContainsFunc(sharedWith(other.Spec), func(name string) bool { return means(name, r) }) {
-			names = append(names, other.Name)
-		}
+	for _, other := range dependents(all, r) {
+		names = append(names, other.Name)
 	}
 	if len(names) > 0 {
 		return DependentsError{Name: r.Name, Dependents: names}
 	}
 	return nil
+}
+
+// dependents are those of the containers that were made to share a namespace of r.
+func dependents(all []container.Record, r container.Record) []container.Record {
+	var found []container.Record
+	for _, other := range all {
+		if other.ID != r.ID && slices.ContainsFunc(sharedWith(other.Spec), func(name string) bool { return means(name, r) }) {
+			found = append(found, other)
+		}
+	}
+	return found
+}
+
+// WithDependents adds to containers those that were made to share a namespace of one of them.
+func (e *Engine) WithDependents(records []container.Record) ([]container.Record, error) {
+	all, err := e.Containers.List()
+	if err != nil {
+		return records, err
+	}
+	for i := 0; i < len(records); i++ { // it grows
+		for _, other := range dependents(all, records[i]) {
+			if !slices.ContainsFunc(records, func(r container.Record) bool { return r.ID == other.ID }) {
+				records = append(records, other)
+			}
+		}
+	}
+	return records, nil
 }
 
 // sharedWith are the containers whose namespaces one asks for, by what was written.

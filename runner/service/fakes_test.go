@@ -177,6 +177,8 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
 
+func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
+
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 
 func (m *fakeManager) ResetFailed(_ context.Context, name string) error {

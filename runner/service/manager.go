@@ -37,6 +37,8 @@ type Manager interface {
 	StartTimer(ctx context.Context, name string, t unit.Timer) error
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
+	// Job is what is asked of a unit at the moment: start, stop, restart ..., empty for nothing.
+	Job(ctx context.Context, name string) (string, error)
 	// Free makes sure that a transient unit of the name can be started, else it is a
 	// unit.NameTakenError.
 	Free(ctx context.Context, name string) error

@@ -167,6 +167,12 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 	if r.Spec.Pod == "" {
 		return nil
 	}
+	if r.Spec.NewPod != nil {
+		if _, err := e.CreatePod(ctx, *r.Spec.NewPod, r.Args); err != nil {
+			return err
+		}
+		r.Spec.NewPod = nil
+	}
 	p, err := e.joinable(ctx, r.Spec.Pod)
 	if err != nil {
 		return err

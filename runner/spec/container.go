@@ -129,6 +129,9 @@ type Container struct {
 
 	// Pod is the name of the pod to join, or empty.
 	Pod string
+	// NewPod is the pod to be made for the container, --pod new:NAME; nil for one that exists. It has
+	// what the command line says of the network. Nobody notes it: once made, it is like any other.
+	NewPod *Pod `json:"-"`
 	// PIDNS, IPCNS, UTSNS and CgroupNS are the namespaces to use; an empty mode
 	// means the default: the pod's where it shares them, else private.
 	PIDNS, IPCNS, UTSNS, CgroupNS Namespace

@@ -282,8 +282,26 @@ func (f *Flags) Container(args []string, host Host) (*Container, error) {
 	faults = append(faults, err...)
 	c.Env = env
 	systemdUnit(host, c.Labels)
+	if c.NewPod != nil {
+		faults = append(faults, all(c.newPod(host))...)
+	}
 	faults = append(faults, all(c.Complete(host.Config, host.Environ))...)
 	return &c, faults.and(c.Check())
+}
+
+// newPod moves to the pod that is to be made for a container what belongs to the pod: its network,
+// its ports, its user namespace.
+func (c *Container) newPod(host Host) error {
+	p := PodConfigured(host.Config)
+	p.Name, p.Networking, p.IDMapping = c.NewPod.Name, c.Networking, c.IDMapping
+	p.PublishAll, p.Expose, p.NoHostname, p.HostsFile = false, nil, false, ""
+	c.Networking = Networking{PublishAll: c.PublishAll, Expose: c.Expose, NoHostname: c.NoHostname, HostsFile: c.HostsFile}
+	c.IDMapping = IDMapping{}
+	c.NewPod = &p
+	if err := p.Complete(host.Config, host.Environ); err != nil {
+		return err
+	}
+	return p.Check()
 }
 
 // containerTarget is what the rows write to for a container.

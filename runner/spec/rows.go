@@ -680,13 +680,13 @@ func namespaceRows() []row {
 			set: mapping(func(m *IDMapping) *[]IDRange { return &m.UIDMap })},
 		{name: "gidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map group IDs", form: "INSIDE:OUTSIDE[:NUMBER]", example: "0:1:1000",
 			set: mapping(func(m *IDMapping) *[]IDRange { return &m.GIDMap })},
-		{name: "pod", on: onContainer, kind: value, word: "NAME", usage: "Pod to join", form: "the name of a pod", example: "web",
+		{name: "pod", on: onContainer, kind: value, word: "NAME", usage: "Pod to join, or new:NAME for one to be made", form: "the name of a pod", example: "web",
 			set: func(t *target, v string) error {
-				if strings.HasPrefix(v, "new:") {
-					return errors.New("a pod is made by pod create, not by the way")
+				name, made := strings.CutPrefix(v, "new:")
+				if t.container.Pod, t.container.NewPod = name, nil; made {
+					t.container.NewPod = &Pod{Name: name}
 				}
-				t.container.Pod = v
-				return CheckName(v)
+				return CheckName(name)
 			}},
 		{name: "pid", on: onBoth, kind: value, word: "MODE", usage: "Process namespace: private, host, container:NAME, ns:PATH",
 			form: "private, host, container:NAME or ns:PATH", example: "host",

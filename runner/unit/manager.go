@@ -88,6 +88,7 @@ type conn interface {
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
+	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)
 	ReloadContext(ctx context.Context) error
 	SystemStateContext(ctx context.Context) (*systemd.Property, error)
 }
@@ -301,6 +302,9 @@ type Properties struct {
 	// What it has to start and to stop; zero for no limit.
 	StartTimeout, StopTimeout time.Duration
 	Type                      string // notify, oneshot …
+	// Ended is the last main process that has ended, 0 for none, and ExitCode how: 128+N is a death by
+	// signal N.
+	Ended, ExitCode int
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
@@ -344,7 +348,39 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Restarts = min(int(restarts), tries)
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
 	p.Type = text(raw, "Type")
+	p.Ended, p.ExitCode = ended(raw)
 	return p, nil
+}
+
+// ended reads which main process has ended last, and how. Source: org.freedesktop.systemd1(5),
+// ExecMainCode, which is si_code of sigaction(2).
+func ended(raw map[string]any) (pid, code int) {
+	how, _ := raw["ExecMainCode"].(int32)
+	status, _ := raw["ExecMainStatus"].(int32)
+	last, _ := raw["ExecMainPID"].(uint32)
+	const exited, killed, dumped = 1, 2, 3
+	switch how {
+	case exited:
+		return int(last), int(status)
+	case killed, dumped:
+		return int(last), 128 + int(status)
+	}
+	return 0, 0 // it runs, or there was none
+}
+
+// Job is what is asked of a unit at the moment: start, stop, restart ... It is empty if nothing is. During the stop of a
+// restart it is restart.
+func (m *Manager) Job(ctx context.Context, name string) (string, error) {
+	jobs, err := m.conn.ListJobsContext(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list the jobs: %w", err)
+	}
+	for _, j := range jobs {
+		if j.Unit == name {
+			return j.JobType, nil
+		}
+	}
+	return "", nil
 }
 
 // properties are those that every kind of unit has.

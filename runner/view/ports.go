@@ -4,9 +4,12 @@ package view
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -47,4 +50,35 @@ func arrow(m spec.PortMapping) string {
 		return fmt.Sprint(first)
 	}
 	return fmt.Sprintf("%s:%s->%s/%s", ip, ports(m.HostPort), ports(m.ContainerPort), m.Protocol)
+}
+
+// Published are the ports of a container as podunit port shows them, in order: 80/tcp, and
+// 0.0.0.0:8080 on the host. A container in a pod has those of the pod.
+func Published(x *service.Engine, r container.Record) ([][2]string, error) {
+	s, err := x.Containers.Status(r.ID)
+	if err != nil {
+		return nil, err
+	}
+	ports := s.Ports
+	if p := podOf(x, r); p.ID != "" {
+		ports = x.Pods.Status(p).Ports
+	}
+	return published(ports), nil
+}
+
+func published(ports []spec.PortMapping) [][2]string {
+	var out [][2]string
+	for _, m := range ports {
+		ip := "0.0.0.0"
+		if m.HostIP.IsValid() {
+			ip = m.HostIP.Unmap().String()
+		}
+		for i := range max(m.Range, 1) {
+			out = append(out, [2]string{
+				fmt.Sprintf("%d/%s", m.ContainerPort+i, m.Protocol),
+				net.JoinHostPort(ip, strconv.Itoa(int(m.HostPort+i))),
+			})
+		}
+	}
+	return out
 }

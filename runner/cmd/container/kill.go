@@ -28,6 +28,7 @@ func NewKill(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			sel.Running = true // of all, those that do not run get no signal
 			records, err := sel.Resolve(x, args)
 			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error { return x.Containers.Kill(r, sig) })
 		},

@@ -22,6 +22,9 @@ func NewRestart(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if sel.Running && len(args) == 0 && !sel.Latest {
+				sel.All = true
+			}
 			records, err := sel.Resolve(x, args)
 			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Restart(ctx, r, timeout.Or(x.StopTimeoutOf(r)))
@@ -29,6 +32,8 @@ func NewRestart(e *cli.Env) *cobra.Command {
 		},
 	}
 	sel.Flags(cmd, "Restart")
+	sel.FilterFlag(cmd)
+	cmd.Flags().BoolVar(&sel.Running, "running", false, "all containers that run")
 	timeout.Flag(cmd)
 	_ = cmd.Flags().MarkHidden("ignore")
 	return cmd

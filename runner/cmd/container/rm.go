@@ -15,7 +15,7 @@ import (
 // NewRm makes podunit rm.
 func NewRm(e *cli.Env) *cobra.Command {
 	var sel cli.Selection
-	var force, volumes bool
+	var force, volumes, depend bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
 		Use:   "rm [flags] CONTAINER...",
@@ -36,6 +36,11 @@ another error.`,
 			}
 			sel.Force = force
 			records, err := sel.Resolve(x, args)
+			if depend {
+				var derr error
+				records, derr = x.WithDependents(records)
+				err = errors.Join(err, derr)
+			}
 			// What shares namespaces of another was made after it, and goes before it.
 			slices.SortStableFunc(records, func(a, b container.Record) int { return b.Created.Compare(a.Created) })
 			err = cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
@@ -49,7 +54,9 @@ another error.`,
 		},
 	}
 	sel.Flags(cmd, "Remove")
+	cmd.Flags().StringArrayVar(&sel.Filters, "filter", nil, "only containers that match `KEY=VALUE`, as in podunit ps")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running container first")
+	cmd.Flags().BoolVar(&depend, "depend", false, "remove those that use their namespaces as well")
 	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove its anonymous volumes as well")
 	timeout.Flag(cmd)
 	return cmd

@@ -15,10 +15,16 @@ import (
 // NewStart makes podunit start.
 func NewStart(e *cli.Env) *cobra.Command {
 	var attach, interactive bool
+	var sel cli.Selection
 	cmd := &cobra.Command{
-		Use:               "start [flags] CONTAINER...",
-		Short:             "Start containers that exist",
-		Args:              cli.WantArgs(1, -1),
+		Use:   "start [flags] CONTAINER...",
+		Short: "Start containers that exist",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if sel.All || sel.Latest || len(sel.Filters) > 0 {
+				return nil
+			}
+			return cli.WantArgs(1, -1)(cmd, args)
+		},
 		ValidArgsFunction: cli.CompleteContainers(e, cli.EndedOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if attach && len(args) > 1 {
@@ -27,6 +33,11 @@ func NewStart(e *cli.Env) *cobra.Command {
 			x, err := e.OpenToStart(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if sel.All || sel.Latest || len(sel.Filters) > 0 {
+				if args, err = stopped(x, &sel, args); err != nil {
+					return err
+				}
 			}
 			var errs []error
 			for _, name := range args {
@@ -41,7 +52,22 @@ func NewStart(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&attach, "attach", "a", false, "attach to its output and wait for its end")
 	cmd.Flags().BoolVarP(&interactive, "interactive", "i", false, "with --attach: pass our stdin on")
+	cmd.Flags().BoolVar(&sel.All, "all", false, "start all containers that do not run")
+	cmd.Flags().BoolVarP(&sel.Latest, "latest", "l", false, "start the container made last")
+	sel.FilterFlag(cmd)
 	return cmd
+}
+
+// stopped are the IDs of the containers that are chosen by anything but their names and do not run.
+func stopped(x *service.Engine, sel *cli.Selection, args []string) ([]string, error) {
+	records, err := sel.Resolve(x, args)
+	var ids []string
+	for _, r := range records {
+		if s, err := x.Containers.Status(r.ID); err == nil && s.PID == 0 {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids, err
 }
 
 // start starts a container that exists and prints its name, unless that becomes the process we are.

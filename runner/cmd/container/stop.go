@@ -32,6 +32,7 @@ Restart= does not start it again.`,
 		},
 	}
 	sel.Flags(cmd, "Stop")
+	sel.FilterFlag(cmd)
 	timeout.Flag(cmd)
 	return cmd
 }

@@ -29,13 +29,22 @@ func New(e *cli.Env) *cobra.Command {
 	rm := NewRmi(e)
 	rm.Use, rm.Aliases = "rm [flags] IMAGE...", []string{"remove"}
 	cmd.AddCommand(
+		NewBuild(e),
+		NewDiff(e),
 		NewExists(e),
+		NewHistory(e),
+		NewImport(e),
 		NewInspect(e),
 		NewList(e),
+		NewLoad(e),
 		NewPrune(e),
 		NewPull(e),
+		NewPush(e),
 		rm,
+		NewSave(e),
+		NewSearch(e),
 		NewTag(e),
+		NewTree(e),
 		NewUntag(e),
 	)
 	return cmd

@@ -26,7 +26,7 @@ func (h *hostInfo) confine(x *service.Engine) error {
 	}
 	switch r, err := runc.Find(name, x.Containers.Runtime.Root); {
 	case err == nil:
-		h.OCIRuntime = runtimeInfo{Name: filepath.Base(r.Command), Path: r.Command, Version: firstLine(r.Command)}
+		h.OCIRuntime = runtimeInfo{Name: filepath.Base(r.Command), Package: "unknown", Path: r.Command, Version: firstLine(r.Command)}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

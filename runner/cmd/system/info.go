@@ -14,42 +14,79 @@ import (
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
+	"go.podman.io/image/v5/pkg/sysregistriesv2"
+	"go.podman.io/image/v5/types"
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/yaml"
 )
 
 // information is what info shows; keys are podman's where it has them.
 type information struct {
-	Host    hostInfo     `json:"host"`
-	Store   storeInfo    `json:"store"`
-	Systemd systemdInfo  `json:"systemd"`
-	Version cli.Versions `json:"version"`
+	Host    hostInfo    `json:"host"`
+	Store   storeInfo   `json:"store"`
+	Systemd systemdInfo `json:"systemd"`
+	// Registries has the key search: the registries in which short names are looked for.
+	Registries map[string]any `json:"registries"`
+	Plugins    pluginInfo     `json:"plugins"`
+	Version    cli.Versions   `json:"version"`
 }
 
 type hostInfo struct {
-	Arch        string            `json:"arch"`
-	OS          string            `json:"os"`
-	Kernel      string            `json:"kernel"`
-	CPUs        int               `json:"cpus"`
-	Hostname    string            `json:"hostname"`
-	Rootless    bool              `json:"rootless"`
-	UID         int               `json:"uid"`
-	Cgroup2     bool              `json:"cgroup2"`
-	Controllers []string          `json:"cgroupControllers"`
-	Programs    map[string]string `json:"programs"`
-	UIDMap      []string          `json:"uidMap"`
-	GIDMap      []string          `json:"gidMap"`
+	Arch           string            `json:"arch"`
+	OS             string            `json:"os"`
+	Kernel         string            `json:"kernel"`
+	CPUs           int               `json:"cpus"`
+	Hostname       string            `json:"hostname"`
+	Rootless       bool              `json:"rootless"`
+	UID            int               `json:"uid"`
+	Cgroup2        bool              `json:"cgroup2"`
+	CgroupManager  string            `json:"cgroupManager"`
+	CgroupsVersion string            `json:"cgroupVersion"`
+	Controllers    []string          `json:"cgroupControllers"`
+	Distribution   distribution      `json:"distribution"`
+	EventLogger    string            `json:"eventLogger"`
+	IDMappings     idMappings        `json:"idMappings"`
+	LogDriver      string            `json:"logDriver"`
+	MemFree        int64             `json:"memFree"`  // bytes
+	MemTotal       int64             `json:"memTotal"` // bytes
+	SwapFree       int64             `json:"swapFree"`
+	SwapTotal      int64             `json:"swapTotal"`
+	NetworkBackend string            `json:"networkBackend"`
+	OCIRuntime     runtimeInfo       `json:"ociRuntime"`
+	Pasta          pastaInfo         `json:"pasta"`
+	Programs       map[string]string `json:"programs"`
+	RemoteSocket   socketInfo        `json:"remoteSocket"`
+	RootlessNet    string            `json:"rootlessNetworkCmd"`
+	Security       securityInfo      `json:"security"`
+	IsRemote       bool              `json:"serviceIsRemote"` // never
+	Uptime         string            `json:"uptime"`
+	UIDMap         []string          `json:"uidMap"`
+	GIDMap         []string          `json:"gidMap"`
+}
 
-	OCIRuntime     runtimeInfo  `json:"ociRuntime"`
-	Pasta          pastaInfo    `json:"pasta"`
-	NetworkBackend string       `json:"networkBackend"`
-	Security       securityInfo `json:"security"`
-	RemoteSocket   socketInfo   `json:"remoteSocket"`
+type distribution struct {
+	Codename     string `json:"codename,omitempty"`
+	Distribution string `json:"distribution"`
+	Variant      string `json:"variant,omitempty"`
+	Version      string `json:"version"`
+}
+
+// idMappings are those of the user namespace that containers are in; empty for root.
+type idMappings struct {
+	GIDMap []idRange `json:"gidmap"`
+	UIDMap []idRange `json:"uidmap"`
+}
+
+type idRange struct {
+	ContainerID int `json:"container_id"`
+	HostID      int `json:"host_id"`
+	Size        int `json:"size"`
 }
 
 // runtimeInfo is the OCI runtime that a container gets which asks for none.
 type runtimeInfo struct {
 	Name    string `json:"name"`
+	Package string `json:"package"`
 	Path    string `json:"path"`
 	Version string `json:"version"`
 }
@@ -77,14 +114,42 @@ type socketInfo struct {
 }
 
 type storeInfo struct {
-	GraphRoot  string `json:"graphRoot"`
-	RunRoot    string `json:"runRoot"`
-	Driver     string `json:"graphDriverName"`
-	Images     int    `json:"images"`
-	Containers int    `json:"containers"`
-	Running    int    `json:"running"`
-	Pods       int    `json:"pods"`
-	RunDir     string `json:"runDir"`
+	ConfigFile         string            `json:"configFile"`
+	ContainerStore     containerCount    `json:"containerStore"`
+	GraphDriverName    string            `json:"graphDriverName"`
+	GraphOptions       []string          `json:"graphOptions"`
+	GraphRoot          string            `json:"graphRoot"`
+	GraphRootAllocated uint64            `json:"graphRootAllocated"` // bytes of its file system
+	GraphRootUsed      uint64            `json:"graphRootUsed"`      // bytes of its file system
+	GraphStatus        map[string]string `json:"graphStatus"`
+	ImageStore         imageCount        `json:"imageStore"`
+	RunRoot            string            `json:"runRoot"`
+	TransientStore     bool              `json:"transientStore"`
+	VolumePath         string            `json:"volumePath"`
+	Driver             string            `json:"-"` // GraphDriverName, by an older name
+	Images             int               `json:"images"`
+	Containers         int               `json:"containers"`
+	Running            int               `json:"running"`
+	Pods               int               `json:"pods"`
+	RunDir             string            `json:"runDir"`
+}
+
+type containerCount struct {
+	Number  int `json:"number"`
+	Paused  int `json:"paused"`
+	Running int `json:"running"`
+	Stopped int `json:"stopped"`
+}
+
+type imageCount struct {
+	Number int `json:"number"`
+}
+
+// pluginInfo is what there is of each kind.
+type pluginInfo struct {
+	Log     []string `json:"log"`
+	Network []string `json:"network"`
+	Volume  []string `json:"volume"`
 }
 
 type systemdInfo struct {
@@ -138,9 +203,8 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 			Hostname: hostname, Rootless: e.User.Rootless(), UID: e.User.UID, Programs: map[string]string{},
 			UIDMap: lines("/proc/self/uid_map"), GIDMap: lines("/proc/self/gid_map"),
 		},
-		Store: storeInfo{
-			GraphRoot: x.Containers.Store.GraphRoot(), RunRoot: x.Containers.Store.RunRoot(), Driver: x.Containers.Store.GraphDriverName(), RunDir: x.Containers.RunDir,
-		},
+		Store:   storeOf(x),
+		Plugins: pluginInfo{Log: []string{"journald", "none", "passthrough"}, Network: []string{"bridge", "macvlan", "ipvlan"}, Volume: []string{"local"}},
 		Version: e.Versions(),
 	}
 	if cgroup.Supported() == nil {
@@ -154,24 +218,19 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 		}
 		info.Host.Programs[name] = path
 	}
+	info.Store.ConfigFile = configFile(e)
+	if err := count(x, &info.Store); err != nil {
+		return information{}, err
+	}
 	if err := info.Host.confine(x); err != nil {
 		return information{}, err
 	}
-	images, err := x.Containers.Store.Images()
+	info.Host.more(e)
+	search, err := sysregistriesv2.UnqualifiedSearchRegistries(&types.SystemContext{})
 	if err != nil {
 		return information{}, err
 	}
-	info.Store.Images = len(images)
-	containers, err := x.Containers.List()
-	if err != nil {
-		return information{}, err
-	}
-	info.Store.Containers = len(containers)
-	for _, r := range containers {
-		if s, err := x.Containers.Status(r.ID); err == nil && s.PID != 0 {
-			info.Store.Running++
-		}
-	}
+	info.Registries = map[string]any{"search": search}
 	pods, err := x.Pods.List()
 	if err != nil {
 		return information{}, err

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+)
+
+// elsewhere are podman's flags before the verb that have no meaning here, and what does the same.
+// The value of some is what is the case anyway.
+var elsewhere = map[string]struct{ fits, instead string }{
+	"cgroup-manager":     {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
+	"conmon":             {"", "there is no conmon: systemd watches containers"},
+	"connection":         {"", "podunit works on this machine only: ssh HOST podunit ..."},
+	"events-backend":     {"journald", "events are in the journal"},
+	"hooks-dir":          {"", "an OCI runtime of your own runs hooks: --runtime"},
+	"network-cmd-path":   {"", "pasta and netavark are looked for where containers.conf(5) says, helper_binaries_dir"},
+	"network-config-dir": {"", "network_config_dir in containers.conf(5)"},
+	"root":               {"", "graphroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command: units that start containers must find the same storage"},
+	"runroot":            {"", "runroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command"},
+	"runtime-flag":       {"", "--runtime PATH of a script that adds it"},
+	"storage-driver":     {"overlay", "driver in storage.conf"},
+	"storage-opt":        {"", "[storage.options] in storage.conf"},
+	"tmpdir":             {"", "XDG_RUNTIME_DIR is where runtime state goes"},
+	"url":                {"", "podunit works on this machine only: ssh HOST podunit ..."},
+	"volumepath":         {"", "volumes lie in the storage: graphroot in storage.conf"},
+}
+
+// others registers podman's flags that have no meaning here, so that each is refused with what does the
+// same.
+func (e *Env) others(set *pflag.FlagSet) {
+	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
+		set.String(name, "", "refused: "+elsewhere[name].instead)
+		_ = set.MarkHidden(name) // it is there
+	}
+}
+
+// refusedFlag says what does the same as a flag of podman's that was given.
+func (e *Env) refusedFlag() (err error) {
+	e.globals().VisitAll(func(f *pflag.Flag) {
+		known, ok := elsewhere[f.Name]
+		if !ok || !f.Changed || err != nil || known.fits != "" && f.Value.String() == known.fits {
+			return
+		}
+		err = hint.With(fmt.Errorf("--%s %s: not here", f.Name, f.Value), "%s", known.instead)
+	})
+	return err
+}
+
+// redirect has stdout lead to where --noout and --out say, for us and for what we execute.
+func (e *Env) redirect() error {
+	path := e.out
+	if e.noOut {
+		path = os.DevNull
+	}
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	if e.Stdout != os.Stdout { // a test's
+		e.Stdout = f
+		return nil
+	}
+	defer f.Close()
+	return unix.Dup2(int(f.Fd()), int(os.Stdout.Fd()))
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// answer runs podunit version, or another plain verb, by a name.
+func answer(called string, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	e := &Env{
+		Program: Program{Version: "1.2", Verbs: []Verb{{Name: "version", New: NewVersion, Plain: true}}},
+		Called:  called, Stdout: &out, Stderr: &errs, Lookup: func(string) (string, bool) { return "", false },
+	}
+	status = Run(context.Background(), e, args)
+	return status, out.String(), errs.String()
+}
+
+func TestCalledPodman(t *testing.T) {
+	for called, want := range map[string]string{
+		"podunit": "podunit version 1.2\n", "/usr/bin/podman": "podman version 5.4.2\n", "docker": "podman version 5.4.2\n", "": "podunit version 1.2\n",
+	} {
+		if _, got, _ := answer(called, "--version"); got != want {
+			t.Errorf("%s --version: %q, want %q", called, got, want)
+		}
+	}
+	if _, got, _ := answer("podman", "version", "--format", "{{.Client.Version}}"); got != "5.4.2\n" {
+		t.Errorf("%q", got)
+	}
+	if _, _, got := answer("podman", "frobnicate"); !strings.HasPrefix(got, "Error: ") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestGlobalsOfPodman(t *testing.T) {
+	for line, want := range map[string]string{
+		"--root /x version":                  "--root /x: not here\n  hint: graphroot in storage.conf",
+		"--cgroup-manager=cgroupfs version":  "--cgroup-manager cgroupfs: not here",
+		"--storage-opt a=b version":          "--storage-opt a=b: not here",
+		"--runtime-flag debug version":       "--runtime-flag debug: not here",
+		"--url ssh://me@there/x version":     "--url ssh://me@there/x: not here",
+		"version --root /x":                  "--root /x: not here",
+		"--out /nonexistent/dir/f version":   "--out: open /nonexistent/dir/f",
+		"--events-backend file version":      "--events-backend file: not here",
+		"--runtime=crun --root /x frobnicat": "there is no podunit frobnicat",
+	} {
+		if status, _, got := answer("podunit", strings.Fields(line)...); status != ExitRunner || !strings.HasPrefix(got, "podunit: error: "+want) {
+			t.Errorf("%s: %d %s", line, status, got)
+		}
+	}
+	for _, line := range []string{"--cgroup-manager=systemd version", "--cgroup-manager systemd --events-backend journald version"} {
+		if status, out, got := answer("podunit", strings.Fields(line)...); status != 0 || out == "" {
+			t.Errorf("%s: %d %s", line, status, got)
+		}
+	}
+}
+
+func TestOut(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "out")
+	if _, out, errs := answer("podunit", "--out", file, "version"); out != "" || errs != "" {
+		t.Errorf("%q %q", out, errs)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "1.2") {
+		t.Errorf("%q, %v", text, err)
+	}
+	if status, out, errs := answer("podunit", "--noout", "version"); status != 0 || out+errs != "" {
+		t.Errorf("%d %q %q", status, out, errs)
+	}
+}

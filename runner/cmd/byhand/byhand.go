@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package byhand holds verbs with containers that people and scripts use and no service executes, a
+// file for each: only the full program links them.
+package byhand
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+)
+
+// meant are the containers that a verb means, with what the command line calls each.
+type meant struct {
+	name   string
+	record container.Record
+}
+
+// chosen finds the containers that a verb means, in the order of its words. What goes wrong comes
+// back with those that were found.
+func chosen(x *service.Engine, sel cli.Selection, args []string) ([]meant, error) {
+	records, err := sel.Resolve(x, args)
+	var all []meant
+	for _, r := range records {
+		all = append(all, meant{sel.Given(r), r})
+	}
+	return all, err
+}
+
+// one finds the container that a verb means, of a name or of --latest, and the words after the name.
+func one(x *service.Engine, latest bool, args []string) (container.Record, []string, error) {
+	names := args
+	if !latest {
+		if len(args) == 0 {
+			return container.Record{}, nil, errors.New("which container? give a name or ID, or --latest")
+		}
+		names, args = args[:1], args[1:]
+	} else {
+		names = nil
+	}
+	found, err := chosen(x, cli.Selection{Latest: latest}, names)
+	if err != nil {
+		return container.Record{}, nil, err
+	}
+	if len(found) == 0 {
+		return container.Record{}, nil, errors.New("there is no container")
+	}
+	return found[0].record, args, nil
+}
+
+// forEach does something to each container that a verb means and prints what it was called.
+func forEach(e *cli.Env, all []meant, err error, do func(container.Record) error) error {
+	errs := []error{err}
+	for _, m := range all {
+		if err := do(m.record); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(e.Stdout, m.name)
+	}
+	return errors.Join(errs...)
+}
+
+// latestFlag adds --latest.
+func latestFlag(cmd *cobra.Command, latest *bool) {
+	cmd.Flags().BoolVarP(latest, "latest", "l", false, "the container made last")
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package byhand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/view"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Stats is how numbers of containers are shown, once or again and again.
+type Stats struct {
+	noStream, noReset, noTrunc bool
+	interval                   int
+	out                        string
+	// Columns is the table's own template, Headings what its columns are called.
+	Columns  string
+	Headings map[string]string
+}
+
+// Flags registers the flags.
+func (s *Stats) Flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&s.noStream, "no-stream", false, "show them once")
+	f.BoolVar(&s.noReset, "no-reset", false, "do not clear the screen between two tables")
+	f.BoolVar(&s.noTrunc, "no-trunc", false, "whole IDs")
+	f.IntVarP(&s.interval, "interval", "i", 5, "`SECONDS` between two tables")
+	f.StringVar(&s.out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
+	cli.CompleteFormat[view.Stat](cmd)
+}
+
+// NewStats makes podunit stats.
+func NewStats(e *cli.Env) *cobra.Command {
+	var all, latest bool
+	s := Stats{
+		Columns:  "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}\t{{.UpTime}}\t{{.AVGCPU}}",
+		Headings: statHeadings("MEM USAGE / LIMIT"),
+	}
+	cmd := &cobra.Command{
+		Use:   "stats [flags] [CONTAINER...]",
+		Short: "Show what containers use: processors, memory, network, disks",
+		Long: `Show what containers use, from their cgroups; all that run, where none is named. systemd-cgtop shows
+the same of all units.`,
+		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) > 0 || all && latest || latest && len(args) > 0 {
+				return errors.New("--all, --latest and names exclude each other")
+			}
+			x, err := e.Open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 && !latest {
+				return s.Show(cmd.Context(), e, x, x.Containers.List)
+			}
+			chosen, err := chosen(x, cli.Selection{Latest: latest}, args)
+			if err != nil {
+				return err
+			}
+			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) {
+				var records []container.Record
+				for _, m := range chosen {
+					records = append(records, m.record)
+				}
+				return records, nil
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "of all containers that run, as without a name")
+	latestFlag(cmd, &latest)
+	s.Flags(cmd)
+	return cmd
+}
+
+// statHeadings are the headings of stats; memory is that of the use and limit of memory.
+func statHeadings(memory string) map[string]string {
+	return map[string]string{
+		"CPUPerc": "CPU %", "MemUsage": memory, "MemPerc": "MEM %", "NetIO": "NET IO", "BlockIO": "BLOCK IO", "PIDS": "PIDS",
+		"UpTime": "CPU TIME", "AVGCPU": "AVG CPU %", "CID": "CID", "MemUsageBytes": memory,
+	}
+}
+
+// PodHeadings are those of the stats of pods, in podman's spelling.
+func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
+
+// Show shows the numbers of the containers that list gives, each time, of those that run. It ends
+// with ctx.
+func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
+	if s.interval < 1 {
+		return fmt.Errorf("--interval %d: want a number of seconds, 1 or more", s.interval)
+	}
+	f, isFile := e.Stdout.(*os.File)
+	clear := !s.noReset && !s.noStream && s.out == "" && isFile && term.IsTerminal(int(f.Fd()))
+	before := map[string]view.Sample{}
+	for {
+		records, err := list()
+		if err != nil {
+			return err
+		}
+		rows, now, err := s.measure(x, records, before)
+		if err != nil {
+			return err
+		}
+		before = now
+		if clear {
+			fmt.Fprint(f, "\x1b[2J\x1b[1;1H")
+		}
+		if err := s.draw(e, rows); err != nil {
+			return err
+		}
+		if s.noStream {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Duration(s.interval) * time.Second):
+		}
+	}
+}
+
+func (s *Stats) measure(x *service.Engine, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {
+	rows, now := []view.Stat{}, map[string]view.Sample{}
+	for _, r := range records {
+		m, runs, err := view.Measure(x, r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !runs {
+			continue
+		}
+		rows, now[r.ID] = append(rows, m.Row(before[r.ID], !s.noTrunc)), m
+	}
+	return rows, now, nil
+}
+
+func (s *Stats) draw(e *cli.Env, rows []view.Stat) error {
+	if format.IsJSON(s.out) {
+		return format.JSON(e.Stdout, rows)
+	}
+	return format.Rows(e.Stdout, format.Table{Format: s.out, Default: s.Columns, Headings: s.Headings}, rows)
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/podunit/podunit/generator/keys"
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/store"
+	"github.com/spf13/cobra"
+)
+
+// NewBuild makes podunit build, which buildah does in our place: in the namespaces and the storage of the
+// user's containers. The words are buildah's, and so is what it says.
+func NewBuild(e *cli.Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "build [flags] [CONTEXT]",
+		Short: "Build an image from a Containerfile, with buildah",
+		Long: `Build an image from a Containerfile. Buildah does that, in the namespaces and the storage of podunit, and
+takes the same words: buildah build --help lists them.`,
+		Example:            "  podunit build -t app .",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			path, err := exec.LookPath("buildah")
+			if err != nil {
+				if errors.Is(err, exec.ErrNotFound) {
+					err = errors.New("buildah, which builds images, is not installed")
+				}
+				return hint.With(err, "apt install buildah")
+			}
+			at, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+			if err != nil {
+				return err
+			}
+			words := []string{"buildah", "--root", at.GraphRoot, "--runroot", at.RunRoot}
+			if at.GraphDriverName != "" {
+				words = append(words, "--storage-driver", at.GraphDriverName)
+			}
+			err = syscall.Exec(path, append(append(words, "build"), args...), os.Environ())
+			return fmt.Errorf("%s: %w", path, err)
+		},
+	}
+	// For help and the shell only: it is buildah that reads them.
+	for _, s := range keys.Sections() {
+		if s.Name != "Build" {
+			continue
+		}
+		for _, k := range s.Keys {
+			if name := strings.TrimSuffix(strings.TrimPrefix(k.Flag, "--"), "="); name != "" && cmd.Flags().Lookup(name) == nil {
+				cmd.Flags().String(name, "", k.Doc)
+			}
+		}
+	}
+	return cmd
+}

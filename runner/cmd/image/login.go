@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"errors"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/spf13/cobra"
+	"go.podman.io/common/pkg/auth"
+	"go.podman.io/image/v5/types"
+)
+
+// NewLogin makes podunit login.
+func NewLogin(e *cli.Env) *cobra.Command {
+	var o auth.LoginOptions
+	var tlsVerify bool
+	cmd := &cobra.Command{
+		Use:   "login [flags] [REGISTRY]",
+		Short: "Log in to a registry",
+		Long: `Log in to a registry. Podman, buildah and skopeo read the same file, which is gone after a reboot; one
+that stays is --authfile ~/.config/containers/auth.json.`,
+		Args: cli.WantArgs(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Stdin, o.Stdout = e.Stdin, e.Stdout
+			o.AcceptUnspecifiedRegistry, o.AcceptRepositories = true, true
+			return auth.Login(cmd.Context(), authenticated(cmd, tlsVerify), &o, args)
+		},
+	}
+	cmd.Flags().AddFlagSet(auth.GetLoginFlags(&o))
+	cmd.Flags().BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
+	return cmd
+}
+
+// NewLogout makes podunit logout.
+func NewLogout(e *cli.Env) *cobra.Command {
+	var o auth.LogoutOptions
+	cmd := &cobra.Command{
+		Use:   "logout [flags] [REGISTRY]",
+		Short: "Forget the credentials for a registry",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.All && len(args) > 0 {
+				return errors.New("--all takes no arguments")
+			}
+			o.Stdout = e.Stdout
+			o.AcceptUnspecifiedRegistry, o.AcceptRepositories = true, true
+			return auth.Logout(authenticated(cmd, true), &o, args)
+		},
+	}
+	cmd.Flags().AddFlagSet(auth.GetLogoutFlags(&o))
+	return cmd
+}
+
+// authenticated is what the libraries are told of the registry.
+func authenticated(cmd *cobra.Command, tlsVerify bool) *types.SystemContext {
+	if f := cmd.Flags().Lookup("tls-verify"); f != nil && f.Changed {
+		return registry.ContextFor(&tlsVerify)
+	}
+	return registry.ContextFor(nil)
+}

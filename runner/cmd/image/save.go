@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// NewSave makes podunit save.
+func NewSave(e *cli.Env) *cobra.Command {
+	var format, output string
+	var quiet, multi, compress, uncompressed bool
+	cmd := &cobra.Command{
+		Use:   "save [flags] IMAGE...",
+		Short: "Write images to an archive or a directory",
+		Long: `Write images to an archive, on stdout or in a file, or to a directory. Podunit load reads them again, on
+another machine as well: podunit save app | ssh host podunit load.`,
+		Args:              cli.WantArgs(1, -1),
+		ValidArgsFunction: cli.CompleteImages(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			isDir := format == "oci-dir" || format == "docker-dir"
+			switch {
+			case compress && !isDir:
+				return errors.New("--compress can only be set when --format is 'docker-dir' or 'oci-dir'")
+			case isDir && output == "":
+				return hint.With(errors.New("--format "+format+" is a directory"), "--output DIRECTORY says which")
+			case len(args) > 1 && format != "docker-archive":
+				return errors.New("several images go into a docker-archive only")
+			}
+			im, err := open(cmd.Context(), e)
+			if err != nil {
+				return err
+			}
+			o := registry.SendOptions{Uncompressed: uncompressed, Progress: progress(e, quiet)}
+			if compress {
+				o.Compression = "gzip"
+			}
+			if output != "" {
+				return im.Save(cmd.Context(), args, format, output, o)
+			}
+			if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
+			}
+			// The libraries write archives to files only.
+			dir, err := os.MkdirTemp(os.Getenv("TMPDIR"), "podunit-save-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			path := filepath.Join(dir, "archive")
+			if err := im.Save(cmd.Context(), args, format, path, o); err != nil {
+				return err
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = io.Copy(e.Stdout, f)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&format, "format", "docker-archive", "`FORMAT`: docker-archive, oci-archive, docker-dir or oci-dir")
+	f.StringVarP(&output, "output", "o", "", "write to `FILE`, or to a directory, not to stdout")
+	f.BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
+	f.BoolVarP(&multi, "multi-image-archive", "m", false, "all words are images, as they always are here")
+	f.BoolVar(&compress, "compress", false, "compress the layers of a directory")
+	f.BoolVar(&uncompressed, "uncompressed", false, "do not compress the layers of an OCI archive or directory")
+	cli.Complete(cmd, "format", "docker-archive", "oci-archive", "docker-dir", "oci-dir")
+	return cmd
+}
+
+// NewLoad makes podunit load.
+func NewLoad(e *cli.Env) *cobra.Command {
+	var input string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:     "load [flags]",
+		Short:   "Read images from an archive or a directory",
+		Example: "  podunit load -i app.tar",
+		Args:    cli.WantArgs(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			im, err := open(cmd.Context(), e)
+			if err != nil {
+				return err
+			}
+			path, drop, err := inFile(e, input)
+			if err != nil {
+				return err
+			}
+			defer drop()
+			names, err := im.LoadArchive(cmd.Context(), path, progress(e, quiet))
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				if _, err := io.WriteString(e.Stdout, "Loaded image: "+name+"\n"); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&input, "input", "i", "", "read from `FILE`, or from a directory, not from stdin")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
+	return cmd
+}
+
+// inFile is a file with what is to be read: the libraries read archives from files only. What drop
+// removes is a copy of stdin.
+func inFile(e *cli.Env, path string) (file string, drop func(), err error) {
+	if path != "" && path != "-" {
+		_, err := os.Stat(path)
+		return path, func() {}, err
+	}
+	if e.Stdin == nil || term.IsTerminal(int(e.Stdin.Fd())) {
+		return "", nil, hint.With(errors.New("cannot read an archive from a terminal"), "--input FILE, or a redirection")
+	}
+	f, err := os.CreateTemp(os.Getenv("TMPDIR"), "podunit-load-")
+	if err != nil {
+		return "", nil, err
+	}
+	drop = func() { os.Remove(f.Name()) }
+	if _, err = io.Copy(f, e.Stdin); err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		drop()
+		return "", nil, err
+	}
+	return f.Name(), drop, nil
+}

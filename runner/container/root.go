@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// WithRoot does something with the file system of a container as the container sees it, its volumes
+// included: of one that runs, with its own; of another, with what is mounted for us alone.
+func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) error) error {
+	s, err := e.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if s.PID != 0 {
+		return do(fmt.Sprintf("/proc/%d/root", s.PID))
+	}
+	return e.withMounted(r, func(root string) (err error) {
+		var mounted []string
+		defer func() {
+			for _, target := range slices.Backward(mounted) {
+				err = errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
+			}
+		}()
+		for _, m := range byDepth(r.Spec.Mounts) {
+			source := m.Source
+			switch m.Type {
+			case spec.MountVolume:
+				if source, _, err = e.Volumes.Ensure(ctx, m.Source, nil); err != nil {
+					return err
+				}
+			case spec.MountBind:
+			default:
+				continue
+			}
+			target, err := safe.OpenIn(root, m.Destination, unix.O_PATH)
+			if errors.Is(err, os.ErrNotExist) {
+				continue // only a start makes it
+			}
+			if err != nil {
+				return err
+			}
+			at := fmt.Sprintf("/proc/self/fd/%d", target.Fd())
+			where, err := os.Readlink(at)
+			if err == nil {
+				err = unix.Mount(source, at, "", unix.MS_BIND|unix.MS_REC, "")
+			}
+			target.Close()
+			if err != nil {
+				return fmt.Errorf("mount %s on %s: %w", source, m.Destination, err)
+			}
+			mounted = append(mounted, where)
+		}
+		return do(root)
+	})
+}
+
+// byDepth are mounts in the order in which they must be made.
+func byDepth(mounts []spec.Mount) []spec.Mount {
+	sorted := slices.Clone(mounts)
+	slices.SortStableFunc(sorted, func(a, b spec.Mount) int { return len(path.Clean(a.Destination)) - len(path.Clean(b.Destination)) })
+	return sorted
+}
+
+// WithLayer does something with what a container has of its own over its image, on the image, and
+// without what is mounted in it.
+func (e *Engine) WithLayer(r Record, do func(root string) error) (err error) {
+	s, err := e.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	if s.PID == 0 {
+		return e.withMounted(r, do)
+	}
+	// To mount the layer once more would be a second overlay at work in the same directories.
+	dir, err := os.MkdirTemp(e.dir(r.ID), "root-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(dir)) }()
+	if err := netns.Tree(s.PID, "/", dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)) }()
+	return do(dir)
+}
+
+// withMounted mounts the root of a container that does not run.
+func (e *Engine) withMounted(r Record, do func(root string) error) (err error) {
+	if fs := r.Spec.Rootfs; fs != nil {
+		return do(filepath.Clean(fs.Path))
+	}
+	root, err := e.Store.Mount(r.ID, "")
+	if err != nil {
+		return fmt.Errorf("mount the root of container %s: %w", r.Name, err)
+	}
+	defer func() {
+		_, uerr := e.Store.Unmount(r.ID, true)
+		err = errors.Join(err, uerr)
+	}()
+	return do(root)
+}
+
+// Owner is the user and group, in our own user namespace, to whom files belong that are put into a
+// container: those of its first process.
+func (e *Engine) Owner(r Record) (uid, gid int, err error) {
+	uids, gids, err := e.IDMappings(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	var u, g uint32
+	switch config, err := e.OCI(r.ID); {
+	case err == nil:
+		u, g = config.Process.User.UID, config.Process.User.GID
+	case !errors.Is(err, ErrNotRunning):
+		return 0, 0, err
+	}
+	return outside(uids, u), outside(gids, g), nil
+}
+
+// outside is what an ID of a container is in our user namespace.
+func outside(ranges []spec.IDRange, id uint32) int {
+	for _, m := range ranges {
+		if id >= m.Container && id-m.Container < m.Size {
+			return int(m.Host + id - m.Container)
+		}
+	}
+	return int(id)
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/storage"
+)
+
+func TestConfigured(t *testing.T) {
+	parent := map[string]json.RawMessage{}
+	const text = `{"architecture":"arm64","os":"linux","author":"them","config":{"Env":["A=1"],"Cmd":["old"],"Healthcheck":{"Test":["CMD","true"]}},` +
+		`"history":[{"created_by":"base"}],"rootfs":{"type":"layers","diff_ids":["sha256:old"]}}`
+	if err := json.Unmarshal([]byte(text), &parent); err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("layer")
+	c := Commit{
+		Author: "me", Message: "done", Docker: true, Changes: []string{"CMD [\"new\"]", "ENV B=2", "LABEL x=y", "EXPOSE 80"},
+		Config: ispec.ImageConfig{Env: []string{"A=1"}, Cmd: []string{"old"}, WorkingDir: "/srv"},
+	}
+	blob, err := configured(c, parent, []*storage.Layer{{UncompressedDigest: d}}, time.Unix(1, 0).UTC())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Architecture, Author, Comment string
+		Config                        struct {
+			ispec.ImageConfig
+			Healthcheck json.RawMessage
+		}
+		RootFS  ispec.RootFS
+		History []ispec.History
+	}
+	if err := json.Unmarshal(blob, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Architecture != "arm64" || got.Author != "me" || got.Comment != "done" {
+		t.Errorf("%s", blob)
+	}
+	if in := got.Config; len(in.Cmd) != 1 || in.Cmd[0] != "new" || len(in.Env) != 2 || in.WorkingDir != "/srv" || in.Labels["x"] != "y" || len(in.ExposedPorts) != 1 {
+		t.Errorf("%s", blob)
+	}
+	if string(got.Config.Healthcheck) != `{"Test":["CMD","true"]}` {
+		t.Errorf("the health check of the image is lost: %s", blob)
+	}
+	if len(got.RootFS.DiffIDs) != 1 || got.RootFS.DiffIDs[0] != d || len(got.History) != 2 {
+		t.Errorf("%s", blob)
+	}
+	if _, err := configured(Commit{Changes: []string{"COPY a b"}}, parent, nil, time.Now()); err == nil {
+		t.Error("COPY is no change")
+	}
+}
+
+func TestCommitRefusesMessageInOCI(t *testing.T) {
+	if _, err := (&Images{}).Commit(Commit{Message: "x"}); !errors.Is(err, ErrMessage) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLocalName(t *testing.T) {
+	for written, want := range map[string]string{
+		"app": "localhost/app:latest", "app:1": "localhost/app:1", "team/app": "localhost/team/app:latest",
+		"quay.io/team/app:1": "quay.io/team/app:1", "localhost/app": "localhost/app:latest", "localhost:5000/app": "localhost:5000/app:latest",
+	} {
+		named, err := reference.ParseNormalizedNamed(written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := localName(written, reference.TagNameOnly(named)); got != want {
+			t.Errorf("%s is %s, want %s", written, got, want)
+		}
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	err := oneLine(errors.New("2 errors occurred:\n\t* one: refused\n\t* two: no such host\n\n"))
+	if err.Error() != "one: refused; two: no such host" {
+		t.Errorf("%q", err)
+	}
+	if err := oneLine(storage.ErrImageUnknown); !errors.Is(err, storage.ErrImageUnknown) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/image"
+	"go.podman.io/common/libimage"
+	"go.podman.io/common/libimage/define"
+	"go.podman.io/image/v5/copy"
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/manifest"
+	"go.podman.io/image/v5/pkg/compression"
+	"go.podman.io/image/v5/transports/alltransports"
+	"go.podman.io/image/v5/types"
+	"go.podman.io/storage/pkg/archive"
+)
+
+// SendOptions say how images leave the storage. The zero value takes the ecosystem's configuration.
+type SendOptions struct {
+	image.PullOptions           // credentials, certificates, TLS and retries
+	Format            string    // oci, v2s2 or v2s1; "" leaves it as it is
+	Compression       string    // gzip, zstd, zstd:chunked; "" is what containers.conf says
+	ForceCompression  bool      // also of layers that the registry has in another one
+	DropSignatures    bool      // those that the image has
+	Uncompressed      bool      // layers of a dir: or oci: destination
+	Progress          io.Writer // what is copied, a line each; nil for nothing
+}
+
+// copying makes of the options what the library takes.
+func (o SendOptions) copying() (libimage.CopyOptions, error) {
+	c := libimage.CopyOptions{
+		AuthFilePath: o.AuthFile, CertDirPath: o.CertDir, Username: o.User, Password: o.Secret,
+		RemoveSignatures: o.DropSignatures, OciAcceptUncompressedLayers: o.Uncompressed, Writer: o.Progress,
+		DirForceCompress: !o.Uncompressed && o.Compression != "",
+	}
+	if o.TLSVerify != nil {
+		c.InsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
+	}
+	if o.Retries != nil {
+		n := uint(max(*o.Retries, 0))
+		c.MaxRetries = &n
+	}
+	if o.RetryDelay > 0 {
+		c.RetryDelay = &o.RetryDelay
+	}
+	switch o.Format {
+	case "":
+	case "oci":
+		c.ManifestMIMEType = imgspecManifest
+	case "v2s2", "docker":
+		c.ManifestMIMEType = manifest.DockerV2Schema2MediaType
+	case "v2s1":
+		c.ManifestMIMEType = manifest.DockerV2Schema1SignedMediaType
+	default:
+		return c, fmt.Errorf("unknown format %q. Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'", o.Format)
+	}
+	if o.Compression != "" {
+		algorithm, err := compression.AlgorithmByName(o.Compression)
+		if err != nil {
+			return c, fmt.Errorf("compression %q: %w", o.Compression, err)
+		}
+		c.CompressionFormat = &algorithm
+	}
+	if o.ForceCompression && o.Compression == "" {
+		return c, errors.New("to force a compression, say which")
+	}
+	c.ForceCompressionFormat = o.ForceCompression
+	return c, nil
+}
+
+// imgspecManifest is the media type of an OCI image's manifest.
+const imgspecManifest = "application/vnd.oci.image.manifest.v1+json"
+
+// Push copies an image to a registry, or to where another transport leads. Without a destination it
+// goes where its name says. A list of manifests goes with all its images. The digest is that of the
+// manifest as it is there.
+func (im *Images) Push(ctx context.Context, name, to string, o SendOptions) (digest.Digest, error) {
+	stored, found, err := im.Find(name)
+	if err != nil {
+		return "", err
+	}
+	if to == "" {
+		if to = found; to == "" {
+			return "", &image.Error{Name: name, Err: errors.New("an ID says nothing of a registry"), Way: "podunit push " + name + " REGISTRY/REPOSITORY:TAG"}
+		}
+	}
+	c, err := o.copying()
+	if err != nil {
+		return "", err
+	}
+	runtime, err := im.runtime()
+	if err != nil {
+		return "", err
+	}
+	wrapped, err := im.wrap(stored.ID)
+	if err != nil {
+		return "", err
+	}
+	if isList, err := wrapped.IsManifestList(ctx); err != nil {
+		return "", err
+	} else if isList {
+		return im.PushList(ctx, stored.ID, to, o)
+	}
+	source := found
+	if source == "" {
+		source = stored.ID
+	}
+	raw, err := runtime.Push(ctx, source, to, &libimage.PushOptions{CopyOptions: c})
+	if err != nil {
+		return "", explain(to, hostOf(to), err)
+	}
+	return manifest.Digest(raw)
+}
+
+// hostOf is the registry of a destination, for messages.
+func hostOf(to string) string {
+	named, err := reference.ParseNormalizedNamed(strings.TrimPrefix(to, "docker://"))
+	if err != nil {
+		return to
+	}
+	return reference.Domain(named)
+}
+
+// Save writes images to an archive or a directory: docker-archive, oci-archive, docker-dir, oci-dir.
+func (im *Images) Save(ctx context.Context, names []string, format, path string, o SendOptions) error {
+	runtime, err := im.runtime()
+	if err != nil {
+		return err
+	}
+	c, err := o.copying()
+	if err != nil {
+		return err
+	}
+	c.Writer = o.Progress
+	var full []string
+	for _, name := range names {
+		stored, found, err := im.Find(name)
+		if err != nil {
+			return err
+		}
+		if found == "" {
+			found = stored.ID
+		}
+		full = append(full, found)
+	}
+	return runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
+}
+
+// LoadArchive reads the images of an archive or a directory and returns their names, or IDs where they
+// have none.
+func (im *Images) LoadArchive(ctx context.Context, path string, progress io.Writer) ([]string, error) {
+	runtime, err := im.runtime()
+	if err != nil {
+		return nil, err
+	}
+	return runtime.Load(ctx, path, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
+}
+
+// Imported says what an image is called and how it runs that is made of an archive of files.
+type Imported struct {
+	Name     string   // "" for none
+	Changes  []string // Dockerfile instructions
+	Message  string
+	OS, Arch string // "" is this machine's
+	Progress io.Writer
+}
+
+// Import makes an image of an archive of files, a path or a URL, and returns its ID.
+func (im *Images) Import(ctx context.Context, path string, o Imported) (string, error) {
+	runtime, err := im.runtime()
+	if err != nil {
+		return "", err
+	}
+	name, err := runtime.Import(ctx, path, &libimage.ImportOptions{
+		CopyOptions: libimage.CopyOptions{Writer: o.Progress}, Changes: o.Changes, CommitMessage: o.Message, Tag: o.Name, OS: o.OS, Arch: o.Arch,
+	})
+	if err != nil {
+		return "", err
+	}
+	stored, _, err := im.Find(name)
+	if err != nil {
+		return "", err
+	}
+	return stored.ID, nil
+}
+
+// History lists the steps by which an image was made, the last one first.
+func (im *Images) History(ctx context.Context, name string) ([]libimage.ImageHistory, error) {
+	img, err := im.wrapped(name)
+	if err != nil {
+		return nil, err
+	}
+	return img.History(ctx)
+}
+
+// Tree draws the layers of an image, and with all, the images that stand on them.
+func (im *Images) Tree(ctx context.Context, name string, all bool) (string, error) {
+	img, err := im.wrapped(name)
+	if err != nil {
+		return "", err
+	}
+	return img.Tree(ctx, all)
+}
+
+// wrapped finds libimage's view of an image.
+func (im *Images) wrapped(name string) (*libimage.Image, error) {
+	stored, _, err := im.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return im.wrap(stored.ID)
+}
+
+// Changes are the files of an image's topmost layer, compared with those below it, or with another
+// image.
+func (im *Images) Changes(name, other string) ([]archive.Change, error) {
+	stored, _, err := im.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	from := ""
+	if other != "" {
+		o, _, err := im.Find(other)
+		if err != nil {
+			return nil, err
+		}
+		from = o.TopLayer
+	}
+	return im.store.Changes(from, stored.TopLayer)
+}
+
+// Search asks registries for repositories, or for the tags of one.
+func (im *Images) Search(ctx context.Context, term string, o libimage.SearchOptions) ([]libimage.SearchResult, error) {
+	runtime, err := im.runtime()
+	if err != nil {
+		return nil, err
+	}
+	found, err := runtime.Search(ctx, term, &o)
+	if err != nil {
+		return nil, explain(term, hostOf(term), oneLine(err))
+	}
+	return found, nil
+}
+
+// DiskUsage tells what each image takes, and all of them together, in bytes.
+func (im *Images) DiskUsage(ctx context.Context) ([]libimage.ImageDiskUsage, int64, error) {
+	runtime, err := im.runtime()
+	if err != nil {
+		return nil, 0, err
+	}
+	return runtime.DiskUsage(ctx)
+}
+
+// CreateList makes an empty list of manifests and returns its ID.
+func (im *Images) CreateList(name string) (string, error) {
+	runtime, err := im.runtime()
+	if err != nil {
+		return "", err
+	}
+	list, err := runtime.CreateManifestList(name)
+	if err != nil {
+		return "", err
+	}
+	return list.ID(), nil
+}
+
+// ErrNoList says that an image is no list of manifests.
+var ErrNoList = errors.New("is not a manifest list")
+
+// list finds a list of manifests.
+func (im *Images) list(name string) (*libimage.ManifestList, error) {
+	stored, _, err := im.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	runtime, err := im.runtime()
+	if err != nil {
+		return nil, err
+	}
+	list, err := runtime.LookupManifestList(stored.ID)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w: %w", name, ErrNoList, err)
+	}
+	return list, nil
+}
+
+// ListID is the ID of the list of manifests of that name; empty where there is none.
+func (im *Images) ListID(name string) (string, error) {
+	list, err := im.list(name)
+	if errors.Is(err, image.ErrUnknown) || errors.Is(err, ErrNoList) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return list.ID(), nil
+}
+
+// Listed is an image in a list of manifests, and what is said of it there.
+type Listed struct {
+	Image             string // a name in the storage, or for a registry
+	All               bool   // all images, if it is a list itself
+	OS, Arch, Variant string // "" for what the image says
+	OSVersion         string
+	Annotations       map[string]string
+	image.PullOptions
+}
+
+// AddToList adds an image to a list of manifests and returns the list's ID.
+func (im *Images) AddToList(ctx context.Context, name string, i Listed) (string, error) {
+	list, err := im.list(name)
+	if err != nil {
+		return "", err
+	}
+	source := i.Image
+	if alltransports.TransportFromImageName(source) == nil {
+		if stored, _, err := im.Find(source); err == nil {
+			source = "containers-storage:" + stored.ID
+		}
+	}
+	o := libimage.ManifestListAddOptions{All: i.All, AuthFilePath: i.AuthFile, CertDirPath: i.CertDir, Username: i.User, Password: i.Secret}
+	if i.TLSVerify != nil {
+		o.InsecureSkipTLSVerify = types.NewOptionalBool(!*i.TLSVerify)
+	}
+	added, err := list.Add(ctx, source, &o)
+	if err != nil {
+		return "", explain(i.Image, hostOf(i.Image), err)
+	}
+	return list.ID(), im.annotate(list, added, i)
+}
+
+// annotate says something of an image in a list.
+func (im *Images) annotate(list *libimage.ManifestList, of digest.Digest, i Listed) error {
+	if i.OS+i.Arch+i.Variant+i.OSVersion == "" && len(i.Annotations) == 0 {
+		return nil
+	}
+	return list.AnnotateInstance(of, &libimage.ManifestListAnnotateOptions{
+		OS: i.OS, Architecture: i.Arch, Variant: i.Variant, OSVersion: i.OSVersion, Annotations: i.Annotations,
+	})
+}
+
+// AnnotateList says something of an image, named by its digest, in a list of manifests, and returns
+// the list's ID.
+func (im *Images) AnnotateList(name, of string, i Listed) (string, error) {
+	list, err := im.list(name)
+	if err != nil {
+		return "", err
+	}
+	d, err := digest.Parse(of)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", of, err)
+	}
+	return list.ID(), im.annotate(list, d, i)
+}
+
+// RemoveFromList takes an image, named by its digest, from a list of manifests, and returns the list's ID.
+func (im *Images) RemoveFromList(name, of string) (string, error) {
+	list, err := im.list(name)
+	if err != nil {
+		return "", err
+	}
+	d, err := digest.Parse(of)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", of, err)
+	}
+	return list.ID(), list.RemoveInstance(d)
+}
+
+// InspectList shows a list of manifests.
+func (im *Images) InspectList(name string) (*define.ManifestListData, error) {
+	list, err := im.list(name)
+	if err != nil {
+		return nil, err
+	}
+	return list.Inspect()
+}
+
+// PushList copies a list of manifests, with its images, to a registry or another transport.
+func (im *Images) PushList(ctx context.Context, name, to string, o SendOptions) (digest.Digest, error) {
+	list, err := im.list(name)
+	if err != nil {
+		return "", err
+	}
+	if to == "" {
+		to = name
+	}
+	c, err := o.copying()
+	if err != nil {
+		return "", err
+	}
+	d, err := list.Push(ctx, to, &libimage.ManifestListPushOptions{CopyOptions: c, ImageListSelection: copy.CopyAllImages})
+	if err != nil {
+		return "", explain(to, hostOf(to), err)
+	}
+	return d, nil
+}
+
+// ContextFor is what the libraries are told of a registry: whether its certificate is to be
+// verified; nil leaves that to registries.conf.
+func ContextFor(tlsVerify *bool) *types.SystemContext {
+	sys := &types.SystemContext{}
+	if tlsVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*tlsVerify)
+	}
+	return sys
+}
+
+// oneLine is an error of several registries, which the library writes as a list, in one line.
+func oneLine(err error) error {
+	_, list, ok := strings.Cut(err.Error(), "occurred:\n")
+	if !ok {
+		return err
+	}
+	var all []string
+	for line := range strings.Lines(list) {
+		if text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "*")); text != "" {
+			all = append(all, text)
+		}
+	}
+	return errors.New(strings.Join(all, "; "))
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// RestartPod restarts a pod through its unit, which takes the units of its containers along, and
+// starts those that were made in it by hand.
+func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
+	name := e.Pods.Status(p).Unit
+	if name == "" {
+		name = p.Unit
+	}
+	if name != "" && (p.Unit != "" || e.podRuns(p)()) {
+		if err := e.RestartUnit(ctx, name); err != nil {
+			return err
+		}
+		if err := e.membersSettled(ctx, p); err != nil {
+			return err
+		}
+	} else {
+		if err := e.StopPod(ctx, p, pod.OwnTimes); err != nil {
+			return err
+		}
+		if err := e.StartPod(ctx, p); err != nil {
+			return err
+		}
+	}
+	return e.StartMembers(ctx, p)
+}
+
+// membersSettled waits until no unit of a pod's containers is about to start one: a manager restarts
+// what is bound to a unit with it, if it was running, and says so of that unit only.
+func (e *Engine) membersSettled(ctx context.Context, p pod.Record) error {
+	members, err := e.Pods.Members(p)
+	if err != nil {
+		return err
+	}
+	return e.withManager(ctx, func(m Manager) error {
+		for _, r := range members {
+			if _, err := await(ctx, m, serviceName(r), lockWait, func(p unit.Properties) bool { return !starts(p) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
+	"github.com/podunit/podunit/runner/process"
+)
+
+// Conditions are the states that Wait can wait for. Source: podman-wait(1), --condition.
+var Conditions = []string{"configured", "created", "exited", "healthy", "paused", "running", "stopped", "unhealthy"}
+
+// NoCode is in the place of an exit status where a container has none.
+const NoCode = -1
+
+// exitWait is how long it may take from the end of a process until it is known how it ended.
+const exitWait = 10 * time.Second
+
+// Wait returns when a container is in one of the states, and its exit status; NoCode for states other than exited
+// and stopped. It looks that often; the end of a process it notices at once. A container that is
+// removed meanwhile is a container.ErrNotFound, unless how it ended is known.
+func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, interval time.Duration) (int, error) {
+	end := slices.Contains(states, "exited") || slices.Contains(states, "stopped")
+	var manager Manager // connected before the end: a unit that goes with it is soon gone
+	defer func() {
+		if manager != nil {
+			manager.Close()
+		}
+	}()
+	for {
+		s, err := e.Containers.Status(r.ID)
+		if err != nil {
+			return NoCode, err
+		}
+		state, err := e.state(r, s)
+		if err != nil {
+			return NoCode, err
+		}
+		switch {
+		case state == container.Exited && end:
+			return e.codeOf(r)
+		case slices.Contains(states, string(state)), state == container.Created && slices.Contains(states, "configured"):
+			return NoCode, nil
+		case state == container.Running && (slices.Contains(states, "healthy") || slices.Contains(states, "unhealthy")):
+			h, err := e.Health(r)
+			if err != nil {
+				return NoCode, err
+			}
+			switch {
+			case h != nil && slices.Contains(states, string(h.Status)):
+				return NoCode, nil
+			case h == nil && !slices.ContainsFunc(states, func(s string) bool { return s != "healthy" && s != "unhealthy" }):
+				return NoCode, fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
+			}
+		}
+		if end && s.PID != 0 && s.Unit != "" && manager == nil {
+			if m, err := e.Connect(ctx); err == nil { // without one, what is noted of the end tells
+				manager = m
+			}
+		}
+		p, err := process.Open(s.PID, s.StartTicks)
+		if err != nil {
+			return NoCode, err
+		}
+		switch {
+		case p == nil:
+			select {
+			case <-ctx.Done():
+			case <-time.After(interval):
+			}
+		case p.Wait(ctx, interval):
+			p.Close()
+			if end {
+				return e.awaitCode(ctx, manager, r, s)
+			}
+		default:
+			p.Close()
+		}
+		if ctx.Err() != nil {
+			return NoCode, ctx.Err()
+		}
+	}
+}
+
+// state is where a container is in its life. One that is gone is a container.ErrNotFound.
+func (e *Engine) state(r container.Record, s container.Status) (container.State, error) {
+	switch {
+	case s.PID != 0 && cgroup.Frozen(s.Cgroup):
+		return container.Paused, nil
+	case s.PID != 0:
+		return container.Running, nil
+	}
+	if _, err := e.Containers.Lookup(r.ID); err != nil {
+		return "", err
+	}
+	exit, err := e.Containers.Exit(r.ID)
+	if err != nil {
+		return "", err
+	}
+	if exit != nil || !s.StartedAt.IsZero() {
+		return container.Exited, nil
+	}
+	return container.Created, nil
+}
+
+// codeOf is how a container that does not run ended last.
+func (e *Engine) codeOf(r container.Record) (int, error) {
+	x, err := e.Containers.Exit(r.ID)
+	if err != nil || x == nil {
+		return NoCode, err
+	}
+	return x.Code, nil
+}
+
+// awaitCode is how the process of a start has ended, which nobody may have noted yet. Of one that
+// goes with its end, the manager tells until its unit is gone; m may be nil.
+func (e *Engine) awaitCode(ctx context.Context, m Manager, r container.Record, s container.Status) (int, error) {
+	for deadline := time.Now().Add(exitWait); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		x, err := e.Containers.Exit(r.ID)
+		if err == nil && x != nil && x.StartedAt.Equal(s.StartedAt) {
+			return x.Code, nil
+		}
+		if m != nil && s.Unit != "" {
+			if p, err := m.Properties(ctx, s.Unit); err == nil && p.Ended == s.PID {
+				return p.ExitCode, nil
+			}
+		}
+		if err != nil {
+			if _, gone := e.Containers.Lookup(r.ID); errors.Is(gone, container.ErrNotFound) {
+				return NoCode, gone
+			}
+		}
+	}
+	return NoCode, errors.Join(ctx.Err(), fmt.Errorf("container %s has ended, and nobody tells how", r.Name))
+}
