@@ -228,7 +228,7 @@ func TestLabKilledAtEachStep(t *testing.T) {
 		l.begin(unit)
 		l.MustRun("alice", stories[unit].end)
 	}
-	l.MustRun("alice", "podunit run -d --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand")
+	l.MustRun("alice", "podunit run -d --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand; podunit image prune -f")
 	stopped, running := l.settled(), map[string][]string{}
 	for unit, s := range stories {
 		l.begin(unit)
