@@ -31,11 +31,11 @@ var absent = map[string]struct{ instead, issue string }{
 	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
 
-	"network update": {issue: spec.IssueNetworks},
-
 	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
+
+	"network update": {issue: spec.IssueNetworks},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
 	"system events":     {instead: "journalctl --user -f"},

@@ -64,16 +64,6 @@ type Launch struct {
 	Ready func(s Status, begin func() error) error
 }
 
-// Sockets are files that a container gets as descriptors 3 and on.
-type Sockets struct {
-	Files []*os.File
-	// Listening is how many of them are sockets of the unit, the first ones, which the container
-	// is told of; see sd_listen_fds(3).
-	Listening int
-	// Names of these, separated by colons.
-	Names string
-}
-
 // Secret are variables and words that hold values which are not to be recorded. They are in what the
 // runtime reads, and in no file.
 type Secret struct {
@@ -104,6 +94,16 @@ func (s Secret) give(p *rspec.Process) {
 	if s.Args != nil {
 		p.Args = s.Args
 	}
+}
+
+// Sockets are files that a container gets as descriptors 3 and on.
+type Sockets struct {
+	Files []*os.File
+	// Listening is how many of them are sockets of the unit, the first ones, which the container
+	// is told of; see sd_listen_fds(3).
+	Listening int
+	// Names of these, separated by colons.
+	Names string
 }
 
 // Join is what a container shares with its pod.
