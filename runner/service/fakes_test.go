@@ -78,6 +78,19 @@ func (s *fakeStore) CreateContainer(id string, names []string, _, _, metadata st
 	return &c, os.MkdirAll(filepath.Join(s.root, "c", id), 0o700)
 }
 
+func (s *fakeStore) SetMetadata(id, metadata string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(id)
+	if i < 0 {
+		return storage.ErrContainerUnknown
+	}
+	if s.containers[i].ID != id { // the storage takes the layer, whose ID is the same
+		s.containers[i].Metadata = metadata
+	}
+	return nil
+}
+
 func (s *fakeStore) DeleteContainer(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
