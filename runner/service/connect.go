@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,7 @@ func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, netw
 		}
 		defer ns.Close()
 		before := *c
+		before.Answer = maps.Clone(c.Answer) // Leave changes it
 		if err := c.Leave(ctx, e.Containers.Dir(r.ID), ns, name); err != nil {
 			return err
 		}
