@@ -23,7 +23,7 @@ func (c *converter) container() {
 	image = c.imageOperand("Image", image)
 
 	c.service.Append("Environment", "PODMAN_SYSTEMD_UNIT=%n")
-	c.killMode()
+	c.killMode(c.containerKillMode())
 	remove := c.runner("rm", "-v", "-f", "-i")
 	remove.words([]quadlet.WordOf{c.named()})
 	c.line("ExecStop", "", remove)
@@ -39,6 +39,17 @@ func (c *converter) container() {
 	c.service.Default("SyslogIdentifier", "%N")
 	c.stopLimit()
 	c.run(image, oneshot)
+}
+
+// containerKillMode is KillMode= of a container's unit. Podman writes mixed, and its own tests ask for that:
+// when the container fails, systemd skips ExecStop= and kills what is left of the unit at once, the log
+// copier with lines in its hands. With control-group the copier hears SIGTERM, and ends when it has handed
+// them over. A oneshot has no copier, and its command none to outlive it.
+func (c *converter) containerKillMode() string {
+	if l, ok := c.ServiceKey("Type"); c.opt.Lax || ok && l.Value == "oneshot" {
+		return "mixed"
+	}
+	return "control-group"
 }
 
 // run writes the command that makes the container and starts it.

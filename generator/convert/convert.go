@@ -485,12 +485,12 @@ func (c *converter) stopLimit() {
 	c.service.Set("TimeoutStopSec", strconv.Itoa(seconds+margin))
 }
 
-// killMode checks KillMode= of units that run containers, and sets it.
-func (c *converter) killMode() {
+// killMode checks KillMode= of units that run containers, and sets it if nobody has.
+func (c *converter) killMode(usual string) {
 	l, ok := c.ServiceKey("KillMode")
 	switch {
 	case !ok:
-		c.service.Append("KillMode", "mixed")
+		c.service.Append("KillMode", usual)
 	case l.Value != "mixed" && l.Value != "control-group":
 		c.FaultAt(l, "kill-mode", "invalid KillMode '"+l.Value+"'", "KillMode= is mixed or control-group here")
 	}

@@ -23,7 +23,7 @@ func (c *converter) kube() {
 	if len(yaml) == 0 {
 		c.FaultAt(c.Last("Yaml"), "no-yaml", "no Yaml key specified", "set Yaml= in [Kube]")
 	}
-	c.killMode()
+	c.killMode("mixed")
 	c.service.Append("Environment", "PODMAN_SYSTEMD_UNIT=%n")
 	if !c.serviceType() {
 		c.service.Set("Type", "notify")

@@ -42,7 +42,7 @@ type Host struct {
 type Options struct {
 	Convert convert.Options
 	Host    Host
-	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kubeyaml has one.
+	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kube has one.
 	Kube func(path string, data []byte) report.List
 	// Verbs finds the runner's verbs; with nil only containers and pods are judged by the runner's grammar.
 	Verbs Verbs

@@ -14,7 +14,7 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
-	"github.com/podunit/podunit/runner/check/kubeyaml"
+	"github.com/podunit/podunit/runner/kube"
 )
 
 // files are unit files by name.
@@ -111,7 +111,7 @@ func TestCheck(t *testing.T) {
 			"warning: SetWorkingDirectory=/none names", "warning: File=/none/F names"}},
 		{"missing directories of others", files{"a.container": "[Container]\nRootfs=/none:O\n", "b.volume": "[Volume]\nType=bind\nDevice=/none\n", "c.volume": "[Volume]\nType=nfs\nDevice=host:/none\n", "d.volume": "[Volume]\nDevice=/srv\nOptions=bind\n"}, false,
 			[]string{"warning: the host path /none does not exist", "warning: the host path /none does not exist"}},
-		{"what the YAML says", files{"a.kube": "[Kube]\nYaml=app.yml\n"}, false, []string{"error: unknown field container in PodSpec", "error: Pod has no containers"}},
+		{"what the YAML says", files{"a.kube": "[Kube]\nYaml=app.yml\n"}, false, []string{"error: spec.containers: the pod has no containers", "error: spec.container: unknown field"}},
 		{"a port published twice", files{"a.container": container("PublishPort=8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\n"}, false, []string{"error: host port 8080/tcp is published by a.container too"}},
 		{"a port on two addresses", files{"a.container": container("PublishPort=127.0.0.2:8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\nPublishPort=8080:81/udp\n"}, false, nil},
 		{"a port of units that conflict", files{"a.container": "[Unit]\nConflicts=b.container\n" + container("PublishPort=8080:80"), "b.container": container("PublishPort=8080:80")}, false, nil},
@@ -151,7 +151,7 @@ func TestCheck(t *testing.T) {
 		{"a misspelt target", files{"a.container": container("[Install]", "WantedBy=defualt.target", "WantedBy=mine.target")}, false, []string{"warning: there is no defualt.target on this machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: kubeyaml.Check})
+			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: kube.Check})
 			for _, want := range c.want {
 				found := false
 				for _, d := range list {

@@ -23,17 +23,19 @@ var absent = map[string]struct{ instead, issue string }{
 	"builder":  {instead: "podunit build; buildah prune removes what it keeps"},
 	"compose":  {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"events":   {instead: "journalctl --user -f"},
-	"generate": {instead: "write a .container file: see podunit help keys, and podunit check"},
 	"init":     {instead: "podunit start CONTAINER"},
-	"kube":     {issue: "Kubernetes YAML"},
-	"network":  {issue: spec.IssueNetworks},
-	"play":     {issue: "Kubernetes YAML"},
 	"update":   {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},
 	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
+
+	"generate spec": {instead: "podunit inspect CONTAINER"},
+
+	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
+
+	"network update": {issue: spec.IssueNetworks},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
 	"system events":     {instead: "journalctl --user -f"},

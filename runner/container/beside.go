@@ -40,8 +40,8 @@ func (s *start) startHelper(stdout, stderr *os.File) error {
 // watch has the helper, if there is one that is to, stay beside the container until that ends,
 // and end it if its network does.
 func (s *start) watch() error {
-	if s.helper == nil || s.ask.NotifySocket == "" && s.status.PastaPID == 0 {
-		return s.helper.Close()
+	if s.helper == nil {
+		return nil
 	}
 	dir := ""
 	if s.status.Cgroup != "" {

@@ -51,6 +51,8 @@ type Record struct {
 	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
 	Args      []string // the create command line without what is secret in it, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
+	// Hidden are the names of variables whose values are not to be shown.
+	Hidden []string `json:",omitempty"`
 	// Health is how the container is checked; nil if it is not.
 	Health *health.Config `json:",omitempty"`
 	// AnonymousVolumes are removed with the container.
@@ -275,4 +277,13 @@ func (r Record) Labels() map[string]string {
 	}
 	maps.Copy(out, r.Spec.Labels)
 	return out
+}
+
+// Note writes what has changed of a container's record. The caller holds the lock of its name.
+func (e *Engine) Note(r Record) error {
+	metadata, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return e.Store.SetMetadata(r.ID, string(metadata))
 }

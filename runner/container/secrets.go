@@ -99,3 +99,12 @@ func (e *Engine) unmask(env []string, pid int, secrets []spec.Secret) []string {
 	}
 	return out
 }
+
+// secrets are those that the process of a container has in its environment, or as files.
+func (r Record) secrets() []spec.Secret {
+	all := slices.Clone(r.Spec.Secrets)
+	for _, name := range r.Hidden {
+		all = append(all, spec.Secret{Type: spec.SecretEnv, Target: name}) // in no store
+	}
+	return all
+}

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -18,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
@@ -40,6 +44,8 @@ type Launch struct {
 	Cgroup string
 	// Controllers are those the container's cgroup can have.
 	Controllers []string
+	// Sockets are files that the container gets.
+	Sockets Sockets
 	// Join is the pod to join, or nil.
 	Join *Join
 	// Network is what the container is to be connected to; nil in a pod that shares its network.
@@ -50,10 +56,54 @@ type Launch struct {
 	// at once, zero for no limit.
 	NotifySocket          string
 	StartLimit, StopLimit time.Duration
+	// Secret is what only the process gets, and no record.
+	Secret Secret
 	// Ready is called with the status once the container's first process exists. On its own it
 	// waits there until Ready calls begin; attached it may be running, and is killed if Ready
 	// fails.
 	Ready func(s Status, begin func() error) error
+}
+
+// Secret are variables and words that hold values which are not to be recorded. They are in what the
+// runtime reads, and in no file.
+type Secret struct {
+	Env map[string]string
+	// Args, unless nil, take the place of the words that the record has.
+	Args []string
+}
+
+// mask adds the variables to a configuration that may lie in a file, without their values.
+func (s Secret) mask(p *rspec.Process) {
+	empty := Secret{Env: map[string]string{}}
+	for name := range s.Env {
+		empty.Env[name] = secret.Masked
+	}
+	empty.give(p)
+}
+
+// give adds the secrets to a configuration.
+func (s Secret) give(p *rspec.Process) {
+	p.Env = slices.DeleteFunc(p.Env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		_, taken := s.Env[name]
+		return taken
+	})
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		p.Env = append(p.Env, name+"="+s.Env[name])
+	}
+	if s.Args != nil {
+		p.Args = s.Args
+	}
+}
+
+// Sockets are files that a container gets as descriptors 3 and on.
+type Sockets struct {
+	Files []*os.File
+	// Listening is how many of them are sockets of the unit, the first ones, which the container
+	// is told of; see sd_listen_fds(3).
+	Listening int
+	// Names of these, separated by colons.
+	Names string
 }
 
 // Join is what a container shares with its pod.
@@ -212,12 +262,15 @@ func (s *start) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.config.Read, err = json.Marshal(spec); err != nil {
+	s.ask.Secret.mask(spec.Process)
+	kept := masked(spec, s.ask.Record.Spec.Secrets)
+	if s.config.Kept, err = json.Marshal(kept); err != nil {
 		return err
 	}
-	s.config.Kept = s.config.Read
-	if less := masked(spec, s.ask.Record.Spec.Secrets); less != spec {
-		s.config.Kept, err = json.Marshal(less)
+	s.config.Read = s.config.Kept
+	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
+		s.ask.Secret.give(spec.Process)
+		s.config.Read, err = json.Marshal(spec)
 	}
 	return err
 }

@@ -10,7 +10,10 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/byhand"
+	"github.com/podunit/podunit/runner/cmd/generate"
 	"github.com/podunit/podunit/runner/cmd/image"
+	"github.com/podunit/podunit/runner/cmd/kube"
+	"github.com/podunit/podunit/runner/cmd/network"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
@@ -55,17 +58,21 @@ func others() []cli.Verb {
 		{Name: "diff", New: byhand.NewDiff},
 		{Name: "doctor", New: system.NewDoctor},
 		{Name: "export", New: byhand.NewExport},
+		{Name: "generate", New: generate.New},
 		{Name: "history", New: image.NewHistory},
 		{Name: "image", New: image.New},
 		{Name: "images", New: image.NewImages},
 		{Name: "import", New: image.NewImport},
 		{Name: "info", New: system.NewInfo},
 		{Name: "inspect", New: system.NewInspect},
+		{Name: "kube", New: kube.New},
 		{Name: "load", New: image.NewLoad},
 		{Name: "login", New: image.NewLogin},
 		{Name: "logout", New: image.NewLogout},
 		{Name: "manifest", New: image.NewManifest},
+		{Name: "network", New: network.New},
 		{Name: "pause", New: byhand.NewPause},
+		{Name: "play", New: kube.NewPlayGroup},
 		{Name: "pod", New: newPod},
 		{Name: "port", New: byhand.NewPort},
 		{Name: "pull", New: image.NewPull},

@@ -9,11 +9,12 @@
  * runner that is killed in between would leave a unit whose main process waits for
  * ever; this process outlives it.
  *
- * Where a log copier is started anyway, it is the gate as well (log.c).
+ * Where a log copier is started anyway, it is the gate as well (log.c). It knows the
+ * container, and ends that if the runner was killed.
  *
  * usage: podunit-gate FIFO [COMMAND ARG...]
- * File descriptor 3 is a socket. Its end opens the gate, a byte tells that it is never to
- * be opened. FIFO is what the container's first process waits at in runc (exec.fifo in its
+ * File descriptor 3 is a socket. A byte says whether the gate is to be opened or never; its
+ * end without one opens it, too. FIFO is what the container's first process waits at in runc (exec.fifo in its
  * state directory); if it is empty, COMMAND is executed instead.
  */
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { PATIENCE = 10 * 1000 }; /* milliseconds for the first process to come to the gate */
@@ -32,10 +34,13 @@ int podunit_await_latch(int fd)
 	ssize_t n;
 	char c;
 
-	while ((n = read(fd, &c, 1)) < 0 && errno == EINTR)
+	/* The byte stays, for who goes on if we are killed now. */
+	while ((n = recv(fd, &c, 1, MSG_PEEK)) < 0 && errno == EINTR)
 		;
+	if (n > 0)
+		return c ? PODUNIT_OPEN : PODUNIT_NEVER;
 	/* ECONNRESET: the other end is gone, with something unread. */
-	return n == 0 || (n < 0 && errno == ECONNRESET) ? 0 : -1;
+	return n == 0 || errno == ECONNRESET ? PODUNIT_GONE : PODUNIT_NEVER;
 }
 
 int podunit_open_gate(const char *path)
@@ -61,7 +66,7 @@ int podunit_gate_main(int argc, char **argv)
 	prctl(PR_SET_NAME, "podunit-gate", 0, 0, 0);
 	if (argc < 2)
 		return 2;
-	if (podunit_await_latch(3) < 0)
+	if (podunit_await_latch(3) == PODUNIT_NEVER)
 		return 1;
 	if (argv[1][0])
 		return podunit_open_gate(argv[1]) == 0 ? 0 : 1;

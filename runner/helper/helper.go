@@ -43,9 +43,15 @@ func command(name string, args, env []string, files ...*os.File) *exec.Cmd {
 	return cmd
 }
 
-// Gate is a process that lets a container begin and is nothing else. The end of the latch
-// opens it, a byte tells that it is never to be opened. The container's first process waits
-// at the FIFO; if that is empty, the command start lets it begin.
+// Words for the latch of a gate, a byte each.
+const (
+	NeverOpen byte = iota
+	OpenNow
+)
+
+// Gate is a process that lets a container begin and is nothing else. It waits for OpenNow or
+// NeverOpen at the latch, and opens as well when the latch ends without. The container's first
+// process waits at the FIFO; if that is empty, the command start lets it begin.
 func Gate(fifo string, latch *os.File, env []string, start ...string) *exec.Cmd {
 	return command("podunit-gate", append([]string{fifo}, start...), env, latch)
 }
@@ -71,7 +77,8 @@ type Log struct {
 	Rootfs string
 	// Fields go with every line, each NAME=VALUE.
 	Fields []string
-	// FIFO and Latch make it the container's gate as well; see Gate.
+	// FIFO and Latch make it the container's gate as well; see Gate. When the latch ends without a
+	// word, the start was killed, and so is the container.
 	FIFO  string
 	Latch *os.File
 	// Notify, from NotifySocket, is where the container says how it is; Manager is
@@ -146,7 +153,8 @@ func microseconds(d time.Duration) string { return strconv.FormatInt(d.Microseco
 
 // Watch tells it of the container's first process, of the process of its network (0: none) and
 // of the container's cgroup, a directory (empty: none). When the network ends before the
-// container, all processes of the cgroup are killed, or the first one if there is none.
+// container, all processes of the cgroup are killed, or the first one if there is none. When the
+// first process ends, all others of the cgroup are killed.
 func (r *Running) Watch(pid, network int, cgroup string) error {
 	fds := []int{}
 	defer func() {
@@ -167,7 +175,7 @@ func (r *Running) Watch(pid, network int, cgroup string) error {
 		}
 		fds = append(fds, fd)
 	}
-	if network != 0 && cgroup != "" {
+	if cgroup != "" {
 		// It needs no privilege, which the process that has it then has not any more. Linux 5.14.
 		kill, err := os.OpenFile(filepath.Join(cgroup, "cgroup.kill"), os.O_WRONLY, 0)
 		if err == nil {

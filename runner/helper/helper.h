@@ -14,7 +14,9 @@ int podunit_infra_main(int argc, char **argv);
 int podunit_gate_main(int argc, char **argv);
 int podunit_clock_main(int argc, char **argv);
 
-/* Parts of the gate (gate.c): wait for the word, 0 to open it; let the container begin. */
+/* Parts of the gate (gate.c): wait for the word, or for the end of who would say it; let the container
+ * begin, 0 if it has. */
+enum { PODUNIT_NEVER, PODUNIT_OPEN, PODUNIT_GONE };
 int podunit_await_latch(int fd);
 int podunit_open_gate(const char *fifo);
 

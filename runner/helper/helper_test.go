@@ -383,6 +383,62 @@ func TestAContainerEndsWithItsNetwork(t *testing.T) {
 	}
 }
 
+// TestAContainerThatIsToldToEndMayWrite although its network, told with it, is gone at once.
+func TestAContainerThatIsToldToEndMayWrite(t *testing.T) {
+	written := filepath.Join(t.TempDir(), "written")
+	container, network := exec.Command("sh", "-c", `trap 'sleep 5; echo all > "$0"; exit' TERM; echo; while :; do sleep 0.1; done`, written), sleeper(t)
+	ready, err := container.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := container.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = container.Process.Kill() })
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r := startRelay(t, "")
+	guard := guardOf(t, r.PID)
+	if err := r.Watch(container.Process.Pid, network.Process.Pid, ""); err != nil {
+		t.Fatal(err)
+	}
+	r.send(t, "STATUS=watched")
+	r.receive(t)
+	for _, pid := range []int{r.PID, guard, container.Process.Pid, network.Process.Pid} {
+		kill(t, pid, unix.SIGTERM)
+	}
+	_ = container.Wait() // killed or not, the file tells
+	if b, err := os.ReadFile(written); err != nil || string(b) != "all\n" {
+		t.Errorf("it has written %q, %v", b, err)
+	}
+}
+
+// TestWhatAContainerLeavesEnds by its cgroup, where the kernel kills nobody: with the host's process IDs.
+func TestWhatAContainerLeavesEnds(t *testing.T) {
+	cgroup, container := t.TempDir(), sleeper(t)
+	kills := filepath.Join(cgroup, "cgroup.kill")
+	if err := os.WriteFile(kills, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := startRelay(t, "")
+	if err := r.Watch(container.Process.Pid, 0, cgroup); err != nil {
+		t.Fatal(err)
+	}
+	r.send(t, "STATUS=watched")
+	r.receive(t)
+	if b, err := os.ReadFile(kills); err != nil || len(b) > 0 {
+		t.Fatalf("while it runs: %q, %v", b, err)
+	}
+	kill(t, container.Process.Pid, unix.SIGKILL)
+	if !within(func() bool { return ended(r.PID) }) {
+		t.Fatal("the helper does not end")
+	}
+	if b, err := os.ReadFile(kills); err != nil || string(b) != "1" {
+		t.Errorf("written to the cgroup: %q, %v", b, err)
+	}
+}
+
 // TestAHelperEndsWithTheContainer once it has passed on the last words.
 func TestAHelperEndsWithTheContainer(t *testing.T) {
 	container, network := sleeper(t), sleeper(t)
@@ -429,6 +485,55 @@ func TestTheNetworkEndsWithAStartThatIsKilled(t *testing.T) {
 	}
 	if err := r.Network(network.Process.Pid); err != nil {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestAStartThatIsKilledLeavesNoContainer which would begin, and perhaps not hear the manager.
+func TestAStartThatIsKilledLeavesNoContainer(t *testing.T) {
+	for _, word := range [][]byte{nil, {OpenNow}} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, far := os.NewFile(uintptr(fds[0]), "near"), os.NewFile(uintptr(fds[1]), "far")
+		fifo := filepath.Join(t.TempDir(), "fifo")
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// As runc's first process: it says at the FIFO that it begins.
+		container := exec.Command("sh", "-c", `echo > "$0"; exec sleep 1000`, fifo)
+		if err := container.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = container.Process.Kill() })
+		r, err := Log{Latch: far, FIFO: fifo}.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(far.Close(), r.Watch(container.Process.Pid, 0, "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := near.Write(word); err != nil {
+			t.Fatal(err)
+		}
+		if word != nil {
+			if n, err := near.Read(make([]byte, 1)); n != 1 {
+				t.Errorf("the gate is not opened: %v", err)
+			}
+			if err := container.Process.Signal(unix.SIGTERM); err != nil { // else it would be killed
+				t.Error(err)
+			}
+		}
+		if err := near.Close(); err != nil { // as the kernel does
+			t.Fatal(err)
+		}
+		err = container.Wait()
+		if want := map[bool]string{true: "signal: killed", false: "signal: terminated"}[word == nil]; err == nil || err.Error() != want {
+			t.Errorf("after the word %v: %v, want %s", word, err, want)
+		}
+		if _, err := os.Stat(fifo); (err == nil) != (word == nil) {
+			t.Errorf("after the word %v: %v", word, err)
+		}
 	}
 }
 

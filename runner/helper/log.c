@@ -14,7 +14,8 @@
  * - the way from the container to the service manager (relay.c), and
  * - who notices that the container's network has ended: the container is then killed, so that
  *   its unit fails and Restart= does what it says. It would run on without a network for ever.
- *   When the container has ended, it ends the network.
+ *   When the container has ended, it ends the network, and what else runs in the container's
+ *   cgroup: with the host's process IDs, the kernel leaves that alone.
  *
  * Its own death is noticed by its guard: a second process with the same memory and the same
  * descriptors, which goes on where it was. So no line is lost.
@@ -24,9 +25,11 @@
  * podunit_relay. The fields are added to every entry.
  * File descriptors, each of which may be closed:
  * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
- * 5        the latch of the gate at FIFO; once the gate is open, it gets a byte
+ * 5        the latch of the gate at FIFO, see gate.c; once the gate is open, it gets a byte. When
+ *          it ends without a word, the start was killed, and so is the container
  * 6        a socket that brings what to watch: "n" with a pidfd of the network's process, as
- *          soon as there is one; "w" with pidfds of the container and of its network's process, or "k" with a file to write to that kills the container besides
+ *          soon as there is one; "k" with a file that kills the container's cgroup if it is
+ *          written to; "w" with pidfds of the container and of its network's process
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  *
@@ -370,20 +373,6 @@ static void settle(void)
 	start_guard();
 }
 
-static void open_gate(void)
-{
-	if (podunit_await_latch(fds[LATCH]) != 0) {
-		/* There will be no container. What was written is the runtime's: it says in its own log
-		 * why, and the runner says it from there. */
-		drop(STDOUT);
-		drop(STDERR);
-	} else if (podunit_open_gate(fifo) == 0) {
-		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
-	}
-	drop(LATCH);
-	settle();
-}
-
 /* End the process of the network. It hears no other signal, and has nothing to lose. */
 static void end_network(void)
 {
@@ -416,10 +405,51 @@ static void learn(void)
 	}
 }
 
-/* Seconds that a container without its network may take to end by itself: both may have been told to
- * end, as by systemctl kill. */
-enum { GRACE = 3 };
+/* Kill the container with all that runs in its cgroup. */
+static void kill_container(void)
+{
+	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
+		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
+}
+
+static void open_gate(void)
+{
+	const int word = podunit_await_latch(fds[LATCH]);
+
+	if (word == PODUNIT_OPEN && podunit_open_gate(fifo) == 0) {
+		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
+	} else if (word == PODUNIT_GONE) {
+		/* The start was killed. Its container shall not begin: with SIGTERM alone, the manager might
+		 * not end it. Who is not told of it yet is told no more, and what waits in the runtime hears
+		 * SIGTERM. */
+		while (fds[CONTROL] >= 0)
+			learn();
+		if (fds[CONTAINER] >= 0)
+			kill_container();
+	}
+	if (word != PODUNIT_OPEN) {
+		/* There will be no container. What was written is the runtime's: it says in its own log
+		 * why, and the runner says it from there. */
+		drop(STDOUT);
+		drop(STDERR);
+	}
+	drop(LATCH);
+	settle();
+}
+
+/* Seconds that a container without its network may take to end by itself. When the whole unit was told
+ * to end, by systemctl kill or by a stop whose ExecStop= has failed, pasta ends at once, and the
+ * container may have data to write: it gets what systemd gives a service to stop. */
+enum { GRACE = 3, STOPPING = 90 };
 static time_t lost; /* when the network ended, or 0 */
+
+/* Were we told to end, too? We block all signals, so that one that came stays pending. */
+static int told_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;
+}
 
 static time_t seconds(void)
 {
@@ -437,8 +467,7 @@ static void end_container(void)
 	lost = 0;
 	if (fds[CONTAINER] < 0 || ready(fds[CONTAINER]))
 		return; /* before the container begins, the start sees it */
-	if (fds[KILL] < 0 || write(fds[KILL], "1", 1) < 0)
-		syscall(SYS_pidfd_send_signal, fds[CONTAINER], SIGKILL, NULL, 0);
+	kill_container();
 	emit(&streams[1], word, sizeof word - 1, 0);
 }
 
@@ -455,10 +484,13 @@ static int may_speak(void)
 }
 
 /* The container has ended; its last words are passed on. Its network, which has nothing to do any
- * more and hears no signal but SIGKILL, ends: else systemd kills it, and says so. */
+ * more, ends: else systemd kills it, and says so. So do processes that the container has left, for
+ * which systemd would wait as long as the unit may take to stop. */
 static void part(void)
 {
 	end_network();
+	if (fds[KILL] >= 0)
+		(void)!write(fds[KILL], "1", 1);
 	for (int i = 0; i < MESSAGES && ready(fds[NOTIFY]); i++)
 		podunit_relay_one(&relay, fds[NOTIFY]);
 	drop(NOTIFY);
@@ -492,7 +524,7 @@ static int work(void)
 		idle = n == 0 && !silent;
 		if (idle)
 			slim();
-		if (lost && seconds() > lost + GRACE)
+		if (lost && seconds() > lost + (told_to_end() ? STOPPING : GRACE))
 			end_container();
 		if (n <= 0)
 			continue;

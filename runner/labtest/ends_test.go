@@ -13,6 +13,24 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
+// unitsThatEnd writes units whose containers write 5000 lines and fail: alone, with a process that
+// stays behind and hears no SIGTERM, in a pod, and killed; and one that needs 5 s to write its data.
+func (l *Lab) unitsThatEnd() {
+	const dir = ".config/containers/systemd/"
+	l.t.Helper()
+	l.WriteFile("alice", dir+"p.pod", "[Pod]\n[Service]\nRestart=no\n")
+	for name, c := range map[string]struct{ script, keys string }{
+		"fails":        {"sleep 0.5; seq 5000; exit 3", ""},
+		"fails-shared": {"(trap : TERM; while :; do sleep 1; done) >/dev/null 2>&1 & sleep 0.5; seq 5000; exit 3", "PodmanArgs=--pid=host\n"},
+		"fails-in-pod": {"sleep 0.5; seq 5000; exit 3", "Pod=p.pod\n"},
+		"fails-killed": {"seq 5000; sleep 1000", ""},
+		"writes":       {"trap 'sleep 5; echo written; exit' TERM; echo up; while :; do sleep 0.1; done", "[Service]\nExecStop=\nExecStop=/bin/sh -c 'kill -KILL $$$$'\n"},
+	} {
+		l.WriteFile("alice", dir+name+".container", "[Container]\nContainerName="+name+"\nImage="+image+"\nExec=sh -c \""+strings.ReplaceAll(c.script, "$", "$$")+"\"\n"+c.keys)
+	}
+	l.MustRun("alice", "systemctl --user daemon-reload")
+}
+
 // TestLabEnds is about what must not be lost when a container ends, and what must not be left.
 func TestLabEnds(t *testing.T) {
 	l := boot(t, labtest.Options{})
@@ -42,6 +60,32 @@ func TestLabEnds(t *testing.T) {
 			}
 		})
 	}
+	l.unitsThatEnd()
+	for _, unit := range []string{"fails", "fails-shared", "fails-in-pod", "fails-killed"} {
+		t.Run("of a file: "+unit, func(t *testing.T) {
+			l := l.on(t)
+			l.MustRun("alice", "systemctl --user start "+unit)
+			if unit == "fails-killed" {
+				l.Eventually("alice", "journalctl --user CONTAINER_NAME="+unit+" -o cat | grep -x 5000", 30*time.Second)
+				l.MustRun("alice", "systemctl --user kill -s KILL --kill-whom=main "+unit)
+			}
+			l.Eventually("alice", "systemctl --user is-failed "+unit, 60*time.Second)
+			l.Eventually("alice", "n=$(journalctl --user CONTAINER_NAME="+unit+" -o cat | wc -l); echo $n lines; [ $n = 5000 ]", 20*time.Second)
+			// Who waits for the end of a process that does not end says so.
+			if got := l.MustRun("alice", "journalctl --user -o cat -u "+unit+" | grep -E 'Killing process|timed out' || true"); got != "" {
+				t.Errorf("something was left to systemd:\n%s", got)
+			}
+			l.MustRun("alice", "systemctl --user stop p-pod; systemctl --user reset-failed; ! pgrep -x podunit-log")
+		})
+	}
+	t.Run("an ExecStop= that is killed leaves time to write", func(t *testing.T) {
+		l := l.on(t)
+		l.MustRun("alice", "systemctl --user start writes")
+		l.Eventually("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x up", 30*time.Second)
+		l.MustRun("alice", "systemctl --user stop writes || true")
+		l.MustRun("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x written") // beside what its shell says of the signal
+		l.MustRun("alice", "systemctl --user reset-failed; ! pgrep -x podunit-log")
+	})
 	t.Run("what the runtime says is said once", func(t *testing.T) {
 		l := l.on(t)
 		if out, stderr, code := l.Run("alice", "podunit run --rm "+image+" nosuch"); code != 127 || strings.Count(out+stderr, "nosuch") != 1 {

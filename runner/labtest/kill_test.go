@@ -131,6 +131,9 @@ var kills = map[string]struct{ unit, when string }{
 	"pod network released":  {"p-pod", atStop},
 	"members removed":       {"p-pod", atStop},
 	"pod directory removed": {"p-pod", atStop},
+	"play noted":            {"tv", atStart},
+	"pod of a play started": {"tv", atStart},
+	"play made":             {"tv", atStart},
 	"asked":                 {"web", atUpdate},
 	"kept":                  {"web", atUpdate},
 	"pulled one":            {"web", atUpdate},
@@ -168,6 +171,21 @@ Image=`+image+`
 Exec=`+serve+` 8081
 Pod=p.pod
 `)
+	l.WriteFile("alice", "tv.yaml", `apiVersion: v1
+kind: Pod
+metadata: {name: tv}
+spec:
+  containers:
+  - name: serve
+    image: `+image+`
+    command: [sh, -c, "trap 'exit 0' TERM; echo hello > index.html; httpd -p 8082; sleep 10000 & wait"]
+    ports: [{containerPort: 8082, hostPort: 18082}]
+    volumeMounts: [{name: files, mountPath: /files}, {name: empty, mountPath: /empty}, {name: kept, mountPath: /kept}]
+  volumes: [{name: files, configMap: {name: files}}, {name: empty, emptyDir: {}}, {name: kept, persistentVolumeClaim: {claimName: kept}}]
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: files}, data: {a: alpha}}
+`)
+	l.WriteFile("alice", dir+"tv.kube", "[Kube]\nYaml=%h/tv.yaml\n")
 	l.MustRun("alice", "systemctl --user daemon-reload")
 }
 
@@ -181,6 +199,7 @@ type story struct{ begin, answers, end string }
 
 var stories = map[string]story{
 	"one":   {`systemctl --user start one`, answers + `answers 18080`, `systemctl --user stop one; ! systemctl --user is-failed -q one`},
+	"tv":    {`systemctl --user start tv`, answers + `answers 18082`, `systemctl --user stop tv; ! systemctl --user is-failed -q tv tv-pod tv-serve`},
 	"p-pod": {`systemctl --user start p-pod m`, answers + `answers 18081`, `systemctl --user stop p-pod m; ! systemctl --user is-failed -q p-pod m`},
 }
 
@@ -202,13 +221,14 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			t.Errorf("there is no crash point %q any more", name)
 		}
 	}
+	points = slices.DeleteFunc(points, func(name string) bool { return kills[name].unit == "" })
 	l := boot(t, labtest.Options{})
 	l.units()
 	for _, unit := range slices.Sorted(maps.Keys(stories)) { // all must have run once
 		l.begin(unit)
 		l.MustRun("alice", stories[unit].end)
 	}
-	l.MustRun("alice", "podunit run -d --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand")
+	l.MustRun("alice", "podunit run -d --name hand "+image+" sleep 1000 && podunit rm -f -t 0 hand; podunit image prune -f")
 	stopped, running := l.settled(), map[string][]string{}
 	for unit, s := range stories {
 		l.begin(unit)
@@ -236,13 +256,18 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			} else {
 				start = set + start
 			}
-			out := l.MustRun("alice", fmt.Sprintf("name='%s' unit=%s\n", name, k.unit)+start+stop+unset+`
+			out := l.MustRun("alice", fmt.Sprintf("name='%s' unit=%s\n", name, k.unit)+`
+				since=$(journalctl -b -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
+				`+start+stop+unset+`
 				systemctl --user show -P ActiveState $unit
-				for i in $(seq 600); do journalctl -b -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
+				for i in $(seq 200); do journalctl --after-cursor "$since" -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
 				systemctl --user stop $unit`)
 			want := map[string]string{atStart: "start 1\nfailed", atReady: "start 0\nactive", atStop: "start 0\nfailed"}[k.when]
 			if out != want+"\nkilled" {
 				t.Errorf("got %q, want %q and that it was killed", out, want)
+			}
+			if name == "pull stored" {
+				l.MustRun("alice", "podunit image prune -f") // takes the note of what that pull has stored
 			}
 			// Only now what counts: the next start.
 			l.begin(k.unit)

@@ -44,6 +44,7 @@ type Trial struct {
 	Restarts   int
 	Invocation string
 	Was        string // the Invocation before the restart
+	Meant      string // ID of the image that the reference meant before the pull; NewID is empty until that has ended
 	// Made describes a container that is gone when it ends, so that it can be made again.
 	Made json.RawMessage `json:",omitempty"`
 }

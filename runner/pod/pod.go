@@ -312,6 +312,9 @@ func (e *Engine) stopInfra(s Status) error {
 	return process.End(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
 }
 
+// EndInfra ends the infra process, and with it the pod's unit.
+func (e *Engine) EndInfra(r Record) error { return e.stopInfra(e.Status(r)) }
+
 // OwnTimes, in place of the time between the stop signal and SIGKILL, gives each container its own.
 const OwnTimes time.Duration = -1
 

@@ -56,7 +56,8 @@ func (g *gate) start() error {
 
 func (g *gate) open() error {
 	// If the keeper has died, the far end has no holder left, and we read the end.
-	err := errors.Join(closeFile(&g.far), unix.Shutdown(int(g.near.Fd()), unix.SHUT_WR))
+	err := closeFile(&g.far)
+	_, _ = g.near.Write([]byte{helper.OpenNow})
 	if err == nil && g.cmd != nil {
 		err = g.cmd.Wait()
 		g.cmd = nil
@@ -76,7 +77,7 @@ func (g *gate) discard() error {
 	if g.near == nil {
 		return nil
 	}
-	_, _ = g.near.Write([]byte{0}) // if anybody is there
+	_, _ = g.near.Write([]byte{helper.NeverOpen}) // if anybody is there
 	err := errors.Join(closeFile(&g.far), closeFile(&g.near))
 	if g.cmd != nil {
 		_ = g.cmd.Wait() // with the status of a gate that was not opened

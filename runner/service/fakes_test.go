@@ -78,6 +78,17 @@ func (s *fakeStore) CreateContainer(id string, names []string, _, _, metadata st
 	return &c, os.MkdirAll(filepath.Join(s.root, "c", id), 0o700)
 }
 
+func (s *fakeStore) SetMetadata(id, metadata string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(id)
+	if i < 0 {
+		return storage.ErrContainerUnknown
+	}
+	s.containers[i].Metadata = metadata
+	return nil
+}
+
 func (s *fakeStore) DeleteContainer(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,6 +161,8 @@ func (m *fakeManager) StartScope(context.Context, string, string) (unit.Own, err
 	return unit.Own{Name: "podunit-x.scope", Cgroup: "/podunit-x.scope"}, m.call("scope")
 }
 
+func (m *fakeManager) Start(_ context.Context, name string) error { return m.call("start", name) }
+
 func (m *fakeManager) Stop(_ context.Context, name string) error {
 	if err := m.call("stop", name); err != nil || m.stops == nil {
 		return err
@@ -176,6 +189,8 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	}
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
+
+func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
 
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 

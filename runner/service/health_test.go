@@ -147,6 +147,32 @@ func TestChecksWithoutAnInterval(t *testing.T) {
 	}
 }
 
+// TestClock has the checks run by podunit-clock where there is no manager to ask. What they have to
+// say goes to the stream of the unit, which a run knows by its environment.
+func TestClock(t *testing.T) {
+	c, m, _ := checksOf(t, oneCheck(""), "exit 0")
+	dir := t.TempDir()
+	c.plan.Unit, c.program, c.environ = "", filepath.Join(dir, "podunit"), []string{"PATH=" + os.Getenv("PATH"), "JOURNAL_STREAM=8:47", "OTHER=x"}
+	script := `#!/bin/sh
+echo "$* $JOURNAL_STREAM $OTHER" >>` + dir + `/runs
+[ $(wc -l <` + dir + `/runs) -ge 2 ] && mv ` + dir + `/runs ` + dir + `/ran || echo 1
+`
+	if err := os.WriteFile(c.program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.repeat(context.Background(), 0); err != nil || m.calls != nil {
+		t.Fatalf("%v, asked %v", err, m.calls)
+	}
+	var got []byte
+	for deadline := time.Now().Add(20 * time.Second); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		got, _ = os.ReadFile(filepath.Join(dir, "ran"))
+	}
+	line := "healthcheck run --clock " + c.plan.ID + " 8:47 \n"
+	if string(got) != line+line {
+		t.Errorf("it executed\n%s, want this twice\n%s", got, line)
+	}
+}
+
 // TestAwaitReady fails twice and then passes; the timer is started then, and not before.
 func TestAwaitReady(t *testing.T) {
 	config := oneCheck("")

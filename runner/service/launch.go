@@ -22,12 +22,13 @@ import (
 type launch struct {
 	new, attach, stdin bool
 	lock               *container.Lock // of its name
+	more               Addition
 }
 
 // launch starts a container in our own cgroup: as the main process of the service we
 // are in, or attached; then it returns the container's exit status.
 func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (code int, err error) {
-	l := container.Launch{Record: r, New: how.new}
+	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret}
 	if e.InService() {
 		l.Unit = e.Own.Name
 		l.JournalFields = e.Own.JournalFields(e.User.Rootless())
@@ -52,6 +53,9 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	if l.Network, err = e.network(r, l.Join); err != nil {
 		return 0, err
 	}
+	if l.Sockets, err = e.takeSockets(r); err != nil {
+		return 0, err
+	}
 	manager := e.takeNotify()
 	readiness := e.readiness(ctx, manager, &l)
 	if how.attach {
@@ -60,6 +64,9 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	l.Ready = func(s container.Status, begin func() error) error {
 		if err := writePIDFiles(r, s.PID); err != nil {
 			return err
+		}
+		if how.more.Begun != nil {
+			return e.beginSlowly(ctx, manager, how, *r, s, begin)
 		}
 		checks, err := e.planChecks(r, l, s)
 		if err != nil {

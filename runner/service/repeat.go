@@ -62,7 +62,13 @@ func (c *Checks) startClock(first time.Duration) error {
 	// The container may be about to begin, and what does not run yet fails.
 	first = max(first, time.Second)
 	// It stays in the namespaces that we are in, and so do the runs.
-	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID, append(unit.Environment(c.environ), c.containers.User.Handed()...))
+	env := append(unit.Environment(c.environ), c.containers.User.Handed()...)
+	for _, kv := range c.environ {
+		if strings.HasPrefix(kv, "JOURNAL_STREAM=") {
+			env = append(env, kv) // they have our standard error, and are to know what it is: see tell
+		}
+	}
+	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID, env)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// redacted stands where a secret was. Source: podman-inspect(1) of a container with secrets.
-const redacted = "*******"
+// Redacted stands where a secret was. Source: podman-inspect(1) of a container with secrets.
+const Redacted = "*******"
 
 // Redact copies a command line for a record and leaves out what must not be kept: the values of
 // flags that hold a login or a key. args begins with the program's name; words from the image on
@@ -37,10 +37,10 @@ func Redact(args []string) []string {
 			switch {
 			case r == nil || r.kind == yesno && !given:
 			case given && r.secret:
-				out[i] = "--" + name + "=" + redacted
+				out[i] = "--" + name + "=" + Redacted
 			case !given:
 				if i++; i < len(out) && r.secret {
-					out[i] = redacted
+					out[i] = Redacted
 				}
 			}
 			continue

@@ -88,6 +88,7 @@ type conn interface {
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
+	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)
 	ReloadContext(ctx context.Context) error
 	SystemStateContext(ctx context.Context) (*systemd.Property, error)
 }
@@ -365,6 +366,21 @@ func ended(raw map[string]any) (pid, code int) {
 		return int(last), 128 + int(status)
 	}
 	return 0, 0 // it runs, or there was none
+}
+
+// Job is what is asked of a unit at the moment: start, stop, restart ... It is empty if nothing is. During the stop of a
+// restart it is restart.
+func (m *Manager) Job(ctx context.Context, name string) (string, error) {
+	jobs, err := m.conn.ListJobsContext(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list the jobs: %w", err)
+	}
+	for _, j := range jobs {
+		if j.Unit == name {
+			return j.JobType, nil
+		}
+	}
+	return "", nil
 }
 
 // properties are those that every kind of unit has.

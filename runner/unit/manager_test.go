@@ -18,6 +18,7 @@ import (
 
 // fake is a manager that notes what it is asked for.
 type fake struct {
+	jobs    []systemd.JobStatus
 	asked   []string
 	props   []systemd.Property
 	aux     []systemd.PropertyCollection
@@ -82,6 +83,7 @@ func (f *fake) ListUnitFilesByPatternsContext(_ context.Context, _, _ []string) 
 	}
 	return out, f.refuse
 }
+func (f *fake) ListJobsContext(context.Context) ([]systemd.JobStatus, error) { return f.jobs, nil }
 func (f *fake) SystemStateContext(context.Context) (*systemd.Property, error) {
 	return &systemd.Property{Name: "SystemState", Value: dbus.MakeVariant("running")}, nil
 }

@@ -4,6 +4,7 @@ package unit
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,8 @@ type Service struct {
 	// Start, Stop and StopPost are commands, each word by word; the first word
 	// is an absolute path. Failures of Stop and StopPost are ignored.
 	Start, Stop, StopPost []string
+	// StartPost is executed when it is up, and what it starts stays. Its failure is one of the start.
+	StartPost []string
 	// Environment is all that the commands get besides what the manager has.
 	Environment []string
 	// Directory is the working directory.
@@ -45,6 +48,11 @@ type Service struct {
 	Requires, BindsTo, After []string
 	// Slice is the slice it goes to.
 	Slice string
+	// Remain keeps a service of type oneshot active when its command has ended.
+	Remain bool
+	// Settings are further ones, by the names and with the types that they have on D-Bus. They come
+	// after all others, so that the manager takes theirs.
+	Settings map[string]any
 }
 
 // restartDelay is the pause before a restart. Without a limit on the number of
@@ -84,7 +92,7 @@ func (s Service) properties() ([]systemd.Property, error) {
 		name   string
 		words  []string
 		ignore bool
-	}{{"ExecStart", s.Start, false}, {"ExecStop", s.Stop, true}, {"ExecStopPost", s.StopPost, true}} {
+	}{{"ExecStart", s.Start, false}, {"ExecStartPost", s.StartPost, false}, {"ExecStop", s.Stop, true}, {"ExecStopPost", s.StopPost, true}} {
 		if len(c.words) == 0 {
 			continue
 		}
@@ -115,6 +123,10 @@ func (s Service) properties() ([]systemd.Property, error) {
 	add(len(s.BindsTo) > 0, prop("BindsTo", s.BindsTo))
 	add(len(s.After) > 0, prop("After", s.After))
 	add(s.Slice != "", prop("Slice", s.Slice))
+	add(s.Remain, prop("RemainAfterExit", true))
+	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
+		props = append(props, prop(name, s.Settings[name]))
+	}
 	return props, nil
 }
 

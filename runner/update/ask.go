@@ -4,6 +4,7 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -58,8 +59,9 @@ func askAll(ctx context.Context, images Images, questions []Question, jitter tim
 					var a answered
 					if a.err = context.Cause(limit); a.err == nil {
 						one, done := context.WithTimeoutCause(limit, questionTimeout, fmt.Errorf("registry %s did not answer within %s", host, questionTimeout))
-						if a.Answer, a.err = images.Newer(one, q); a.err != nil && one.Err() != nil {
-							a.err = fmt.Errorf("%w: %w", context.Cause(one), a.err)
+						a.Answer, a.err = images.Newer(one, q)
+						if cause := context.Cause(one); a.err != nil && cause != nil && !errors.Is(a.err, cause) {
+							a.err = fmt.Errorf("%w: %w", cause, a.err)
 						}
 						done()
 					}

@@ -223,6 +223,13 @@ func (h *Host) restart(ctx context.Context, name string) error {
 		return err
 	}
 	if !byHand {
+		// A unit that was started too often is refused until its failure is forgotten; a transient one
+		// would be gone with that.
+		if p, err := h.Manager.Properties(ctx, name); err == nil && p.ActiveState == "failed" && !p.Transient {
+			if err := h.Manager.ResetFailed(ctx, name); err != nil {
+				return err
+			}
+		}
 		return h.Engine.RestartUnit(ctx, name)
 	}
 	current, err := h.Engine.Images.Pull(ctx, r.Spec.Image, image.PullOptions{Policy: image.PullNever})

@@ -120,7 +120,7 @@ func (r *Runner) follow(unit string, s State) (goesOn, changed bool) {
 		mine := r.Ledger.Trial(unit, t.Container)
 		if t.NewID == "" {
 			// The run was cut in its pulls, or soon after: what does the name mean now?
-			if now, err := r.Images.Local(t.Reference); err == nil && now != nil {
+			if now, err := r.Images.Local(t.Reference); err == nil && now != nil && now.ID != t.Meant {
 				mine.NewID, t.NewID = now.ID, now.ID
 			}
 			if t.NewID == "" || t.NewID == t.OldID {

@@ -204,8 +204,13 @@ func (r *Runner) intend(ctx context.Context, all []*work) {
 
 // trial describes what is about to be tried with a unit that is as in s.
 func (r *Runner) trial(w *work, s State) ledger.Trial {
+	meant := ""
+	if w.local != nil {
+		meant = w.local.ID
+	}
 	return ledger.Trial{
-		Unit: w.Unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
+		Meant: meant,
+		Unit:  w.Unit, Container: w.Container, Reference: w.Image, OldID: w.row.Old, NewID: w.row.New,
 		Digest: w.newer.Digest, Since: r.now(), Until: r.now().Add(r.window(s)), Was: s.Invocation,
 	}
 }

@@ -706,6 +706,30 @@ func TestBootBetweenPullAndRestart(t *testing.T) {
 	})
 }
 
+// A unit runs its old image because the present one failed it. An update to the next one that is cut
+// before its pull says nothing of that one.
+func TestCutBeforeThePullOfAHeldUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.local[nginx], w.remote[nginx] = img("a"), img("b")
+		w.unit("web", nginx, "active")
+		w.becomes["web b"] = func(s *State) { s.Active = "failed" }
+		if got, err := w.run(w.runner()); err != nil || got != "web:rolled back:a" {
+			t.Fatal(got, err)
+		}
+		w.remote[nginx] = img("c")
+		w.restarts = nil
+		cutAt(t, w, w.runner(), "kept")
+		w.reopen()
+		if _, err := w.runner().Judge(context.Background()); err != nil || len(w.restarts) > 0 {
+			t.Errorf("%v, restarts %v", err, w.restarts)
+		}
+		if got, err := w.run(w.runner()); err != nil || got != "web:true:c" {
+			t.Error(got, err)
+		}
+	})
+}
+
 // Without Rollback a unit that fails is left as it is, and that is an error.
 func TestNoRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

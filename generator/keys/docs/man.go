@@ -151,6 +151,9 @@ x@y.volume and x@y.network, instances with a file of their own, make systemd\-x\
 The users directory of the distribution is filtered as that of /etc. Without HOME the other directories are still read.
 .IP \(bu 2
 ServiceName= must be a name that systemd accepts.
+.IP \(bu 2
+The last lines of a container that fails are not lost: KillMode= of its service is control\-group, where Podman writes mixed.
+With that, systemd kills the process that hands the lines to the journal. What [Service] says of KillMode= stays.
 .SH ENVIRONMENT
 .TP
 .B QUADLET_UNIT_DIRS

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/podunit/podunit/runner/image"
 	"go.podman.io/storage"
@@ -28,8 +29,10 @@ func (im *Images) Drop(id string) error {
 	if err != nil {
 		return err
 	}
-	if err := im.Untag(id, keptName+image.Short(id)); err != nil {
-		return err
+	if name := keptName + image.Short(id); slices.Contains(stored.Names, name) {
+		if err := im.Untag(id, name); err != nil {
+			return err
+		}
 	}
 	if stored, err = im.store.Image(id); err != nil || len(stored.Names) > 0 {
 		return err

@@ -119,3 +119,19 @@ func TestDropLeavesWhatHasAName(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// One that was never kept, because it failed at its first start, goes as well.
+func TestDropOfWhatWasNotKept(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	bad := w.pull("app:1")
+	if err := w.Untag(bad.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Drop(bad.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Lookup(context.Background(), bad.ID); err == nil {
+		t.Error("it is still there")
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/play"
 )
 
 // Files gives the pages by their paths from the root of the tree.
@@ -42,6 +43,7 @@ func page() []byte {
 	kinds(&b)
 	fields(&b)
 	annotations(&b)
+	lacks(&b)
 	return []byte(b.String())
 }
 
@@ -87,4 +89,13 @@ func annotations(b *strings.Builder) {
 	for _, a := range kube.Annotations() {
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", a.Key, a.On, strings.ReplaceAll(a.Doc, "|", "\\|"))
 	}
+}
+
+func lacks(b *strings.Builder) {
+	b.WriteString("\n## Not played yet\n\nThe tables above are what documents are judged by. `podunit kube play` refuses these, before it makes anything:\n\n")
+	for _, l := range play.Lacks() {
+		fmt.Fprintf(b, "- %s\n", l.What)
+	}
+	b.WriteString("\nEach pod has a network of its own as with `podunit pod create`: pods reach each other by published ports, and the names of services and " +
+		"other pods are not looked up.\n")
 }

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package generate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/export"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/spf13/cobra"
+)
+
+// policies are the values of Restart=. Source: systemd.service(5).
+var policies = []string{"no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"}
+
+// NewSystemd makes podunit generate systemd.
+func NewSystemd(e *cli.Env) *cobra.Command {
+	o := export.Systemd{Program: "/usr/local/bin/podunit", Version: e.Program.Version, User: e.User.UID != 0}
+	var files, fresh, name, noHeader, install bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "systemd [flags] NAME",
+		Short: "Write plain services that make a container or pod again",
+		Long: `Write plain services that make a container or pod again, also a pod that comes from YAML: then the
+service plays it, and the YAML is written beside it.
+
+podunit generate quadlet writes what is easier to change.`,
+		Example: "  podunit generate systemd --new --files --name media",
+		Args:    cli.WantArgs(1, 1),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case !fresh:
+			return hint.With(&spec.NotBuilt{What: "generate systemd without --new", Issue: play.IssueKube}, "give --new: the services then make the container, and remove it")
+		case format != "":
+			return &spec.NotBuilt{What: "--format", Issue: play.IssueKube}
+		case o.RestartPolicy != "" && !slices.Contains(policies, o.RestartPolicy):
+			return fmt.Errorf("--restart-policy %q is none of %s", o.RestartPolicy, strings.Join(policies, ", "))
+		}
+		o.Header = !noHeader
+		if own, err := os.Executable(); err == nil {
+			if prefix, ok := strings.CutSuffix(own, "/libexec/podunit/podunit"); ok {
+				own = prefix + "/bin/podunit"
+			}
+			o.Program = own
+		}
+		out, err := services(e, cmd, o, args)
+		if err != nil {
+			return err
+		}
+		switch {
+		case install:
+			return installServices(e, cmd, out)
+		case files:
+			return write(e, e.Host().Dir, out, true)
+		}
+		print(e, out)
+		return nil
+	}
+	f := cmd.Flags()
+	f.BoolVar(&fresh, "new", false, "services that make the container and remove it")
+	f.BoolVarP(&files, "files", "f", false, "write files into the working directory, and print their paths")
+	f.BoolVarP(&name, "name", "n", false, "name services by names; they always are")
+	f.BoolVar(&install, "install", false, "write files where systemd finds them, have it read them, and enable them")
+	f.BoolVar(&noHeader, "no-header", false, "leave out the comments at the top")
+	f.StringVar(&format, "format", "", "json")
+	f.StringVar(&o.RestartPolicy, "restart-policy", "", "`POLICY` of Restart=")
+	f.IntVar(&o.RestartSec, "restart-sec", -1, "`SECONDS` before a restart")
+	f.IntVar(&o.StartTimeout, "start-timeout", -1, "`SECONDS` that a start may take")
+	f.IntVarP(&o.StopTimeout, "stop-timeout", "t", -1, "`SECONDS` between the stop signal and KILL")
+	f.StringArrayVar(&o.After, "after", nil, "also After= this `UNIT`")
+	f.StringArrayVar(&o.Wants, "wants", nil, "also Wants= this `UNIT`")
+	f.StringArrayVar(&o.Requires, "requires", nil, "also Requires= this `UNIT`")
+	f.StringArrayVarP(&o.Environment, "env", "e", nil, "also Environment= `NAME=VALUE`")
+	f.StringVar(&o.ContainerPrefix, "container-prefix", "container", "`PREFIX` of the names of containers' services")
+	f.StringVar(&o.PodPrefix, "pod-prefix", "pod", "`PREFIX` of the names of pods' services")
+	f.StringVar(&o.Separator, "separator", "-", "`TEXT` between prefix and name")
+	_ = f.MarkHidden("format") // it is there
+	return cmd
+}
+
+// services writes the services of one container or pod.
+func services(e *cli.Env, cmd *cobra.Command, o export.Systemd, args []string) ([]export.File, error) {
+	x, err := e.Open(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	from, err := find(x, args)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(from.plays) > 0:
+		return o.Play(from.plays[0]), nil
+	case len(from.pods) > 0:
+		return o.Pod(from.pods[0])
+	}
+	f, err := o.Container(from.containers[0])
+	return []export.File{f}, err
+}
+
+// installServices puts services where the manager finds them, and enables them.
+func installServices(e *cli.Env, cmd *cobra.Command, files []export.File) error {
+	dir := "/etc/systemd/system"
+	if e.User.UID != 0 {
+		config := e.Getenv("XDG_CONFIG_HOME")
+		if config == "" {
+			config = filepath.Join(e.Getenv("HOME"), ".config")
+		}
+		dir = filepath.Join(config, "systemd", "user")
+	}
+	if err := write(e, dir, files, false); err != nil {
+		return err
+	}
+	wants := filepath.Join(dir, "default.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name, ".service") {
+			continue
+		}
+		if err := os.Symlink("../"+f.Name, filepath.Join(wants, f.Name)); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	return reload(cmd.Context(), e)
+}

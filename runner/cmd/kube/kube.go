@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kube holds the verbs of podunit kube, a file for each, and play kube and generate kube,
+// which are the same in podman's older words.
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube/yaml"
+	"github.com/spf13/cobra"
+)
+
+// New makes podunit kube.
+func New(e *cli.Env) *cobra.Command {
+	cmd := group("kube COMMAND", "Play Kubernetes YAML, and take it down")
+	cmd.AddCommand(NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e))
+	return cmd
+}
+
+// NewPlayGroup makes podunit play, whose only verb is kube.
+func NewPlayGroup(e *cli.Env) *cobra.Command {
+	cmd := group("play COMMAND", "Play Kubernetes YAML: podunit kube play")
+	play := NewPlay(e)
+	play.Use = strings.Replace(play.Use, "play", "kube", 1)
+	cmd.AddCommand(play)
+	return cmd
+}
+
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cli.WantVerb,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+}
+
+// Limits of what is read.
+const (
+	maxBytes = yaml.MaxBytes + 1 // one more than is allowed, so that the reader says so
+	webWait  = time.Minute
+)
+
+// sources reads files, addresses of the web, and - for the standard input.
+func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
+	var out []yaml.Source
+	var errs []error
+	stdin := false
+	for _, name := range names {
+		s := yaml.Source{Name: name}
+		var err error
+		switch {
+		case name == "-" && stdin:
+			err = errors.New("the standard input can be read once")
+		case name == "-":
+			stdin, s.Name = true, "standard input"
+			s.Data, err = io.ReadAll(io.LimitReader(e.Stdin, maxBytes))
+		case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
+			s.Data, err = fetch(name)
+		default:
+			s.Data, err = file(name)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out, errors.Join(errs...)
+}
+
+func file(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxBytes))
+}
+
+// fetch gets a document from the web.
+func fetch(address string) ([]byte, error) {
+	client := http.Client{Timeout: webWait}
+	answer, err := client.Get(address)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: the server says %s", address, answer.Status)
+	}
+	return io.ReadAll(io.LimitReader(answer.Body, maxBytes))
+}
+
+// say shows what is wrong with documents; with errors among it, it returns one.
+func say(e *cli.Env, list report.List) error {
+	for _, d := range list {
+		lines := []string{"podunit: " + d.Severity.String() + ": " + d.Pos.String() + ": " + d.Message}
+		if d.Pos.File == "" {
+			lines[0] = "podunit: " + d.Severity.String() + ": " + d.Message
+		}
+		if d.Excerpt != "" {
+			lines = append(lines, "  "+strings.TrimRight(d.Excerpt, " \t\r"))
+		}
+		if d.Hint != "" {
+			lines = append(lines, "  hint: "+d.Hint)
+		}
+		e.Say(lines...)
+	}
+	switch n := list.Errors(); n {
+	case 0:
+		return nil
+	case 1:
+		return hint.With(errors.New("the YAML has a fault; nothing was made"), "podunit check FILE looks again")
+	default:
+		return hint.With(fmt.Errorf("the YAML has %d faults; nothing was made", n), "podunit check FILE looks again")
+	}
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// playFlags are those of kube play. Those that a container has too are read by its own rules.
+type playFlags struct {
+	annotations, configMaps, ips, macs, networks, publish, logOpts, uidMaps, gidMaps []string
+	authFile, creds, certDir, logDriver, userNS, seccompRoot, validate, exit         string
+	contextDir, signaturePolicy, subUID, subGID                                      string
+	replace, start, wait, down, force, quiet, noHosts, noHostname, noTrunc, strict   bool
+	publishAll, noPodPrefix, service, tlsVerify, build                               bool
+}
+
+// NewPlay makes podunit kube play.
+func NewPlay(e *cli.Env) *cobra.Command {
+	var f playFlags
+	cmd := &cobra.Command{
+		Use:   "play [flags] FILE...",
+		Short: "Make units of Kubernetes YAML, and start them",
+		Long: `Make units of Kubernetes YAML, and start them.
+
+FILE is a file, an address that begins with http:// or https://, or - for the standard input. Each
+container becomes a service, POD-CONTAINER.service, bound to that of its pod, POD-pod.service. With a
+fault in one of the documents nothing is made, and all faults are listed.`,
+		Example: "  podunit kube play web.yaml\n  podunit kube play --replace web.yaml\n  podunit kube down web.yaml",
+		Args:    cli.WantArgs(1, -1),
+	}
+	f.register(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, e, args) }
+	return cmd
+}
+
+func (f *playFlags) register(fs *pflag.FlagSet) {
+	list := func(p *[]string, name, usage string) { fs.StringArrayVar(p, name, nil, usage) }
+	list(&f.annotations, "annotation", "add the annotation `NAME=VALUE` to pods and claims")
+	fs.StringVar(&f.authFile, "authfile", "", "`FILE` with logins for registries")
+	fs.BoolVar(&f.build, "build", false, "build images from directories beside the YAML")
+	fs.StringVar(&f.certDir, "cert-dir", "", "`DIR` with certificates for the registry")
+	list(&f.configMaps, "configmap", "a `FILE` with ConfigMaps")
+	fs.StringVar(&f.contextDir, "context-dir", "", "with --build: the `DIR` that has the directories")
+	fs.StringVar(&f.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
+	fs.BoolVar(&f.down, "down", false, "take down, as kube down does")
+	fs.BoolVar(&f.force, "force", false, "with --down: remove the volumes, too")
+	list(&f.gidMaps, "gidmap", "map group IDs, `INSIDE:OUTSIDE:N`")
+	list(&f.ips, "ip", "the `ADDRESS` of the first pod, the second one and so on")
+	fs.StringVar(&f.logDriver, "log-driver", "", "where output goes: `DRIVER` is journald, passthrough or none")
+	list(&f.logOpts, "log-opt", "`NAME=VALUE` for the log driver: tag=TEXT, label=NAME=VALUE")
+	list(&f.macs, "mac-address", "the `ADDRESS` of the first pod, the second one and so on")
+	list(&f.networks, "network", "`MODE` of the network: none, host, pasta[:OPTIONS], ns:PATH")
+	fs.BoolVar(&f.noHostname, "no-hostname", false, "leave /etc/hostname of the images alone")
+	fs.BoolVar(&f.noHosts, "no-hosts", false, "leave /etc/hosts of the images alone")
+	fs.BoolVar(&f.noPodPrefix, "no-pod-prefix", false, "name containers as the YAML does")
+	fs.BoolVar(&f.noTrunc, "no-trunc", false, "accepted; nothing is cut off")
+	list(&f.publish, "publish", "publish `PORTS` on the machine")
+	fs.BoolVar(&f.publishAll, "publish-all", false, "publish every containerPort under its own number")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of pulls")
+	fs.BoolVar(&f.replace, "replace", false, "take the place of what was played before; what has not changed goes on")
+	fs.StringVar(&f.seccompRoot, "seccomp-profile-root", kube.DefaultSeccompRoot, "`DIR` of seccomp profiles of type Localhost")
+	fs.BoolVar(&f.service, "service-container", false, "for .kube files: the unit lives as long as the pods")
+	fs.StringVar(&f.exit, "service-exit-code-propagation", "none", "for .kube files: the unit fails with none, any or all of the pods")
+	fs.StringVar(&f.signaturePolicy, "signature-policy", "", "accepted as podman does; policy.json(5) counts")
+	fs.BoolVar(&f.start, "start", true, "start the pods")
+	fs.BoolVar(&f.strict, "strict", false, "what has no effect is an error: --validate=strict")
+	fs.StringVar(&f.subGID, "subgidname", "", "the `NAME` in subgid(5) to map from")
+	fs.StringVar(&f.subUID, "subuidname", "", "the `NAME` in subuid(5) to map from")
+	fs.BoolVar(&f.tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
+	list(&f.uidMaps, "uidmap", "map user IDs, `INSIDE:OUTSIDE:N`")
+	fs.StringVar(&f.userNS, "userns", "", "the user namespace: `MODE` is host, auto or keep-id[:uid=U,gid=G]")
+	fs.StringVar(&f.validate, "validate", "warn", "what becomes of things without effect: ignore, warn or strict")
+	fs.BoolVarP(&f.wait, "wait", "w", false, "wait until the pods end, or Ctrl-C, and take them down with their volumes")
+	for _, name := range []string{"down", "force", "service-container", "service-exit-code-propagation", "signature-policy", "no-trunc"} {
+		_ = fs.MarkHidden(name) // it is there
+	}
+	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "net" {
+			name = "network"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
+	if f.down {
+		return down(cmd.Context(), e, args, f.force)
+	}
+	given := cmd.Flags().Changed
+	switch {
+	case f.force:
+		return hint.With(errors.New("--force is for --down"), "leave it out")
+	case f.build || given("context-dir"):
+		return &spec.NotBuilt{What: "--build", Issue: spec.IssueBuild}
+	case f.service && !f.start:
+		return hint.With(errors.New("--start=false does not go together with --service-container"), "leave one of them out")
+	case f.service && f.wait:
+		return hint.With(errors.New("--wait does not go together with --service-container"), "leave it out: the unit waits")
+	case f.exit != "none" && f.exit != "any" && f.exit != "all":
+		return fmt.Errorf("--service-exit-code-propagation %q is none of none, any, all", f.exit)
+	}
+	if f.authFile != "" {
+		if _, err := os.Stat(f.authFile); err != nil {
+			return fmt.Errorf("--authfile: %w", err)
+		}
+	}
+	o, err := f.options(e)
+	if err != nil {
+		return err
+	}
+	x, err := e.OpenToRun(cmd.Context())
+	if err != nil {
+		return err
+	}
+	o.Stored = play.Stored(x)
+	plan, err := f.read(e, args, o)
+	if err != nil {
+		return err
+	}
+	how := play.Options{
+		Replace: f.replace, Create: !f.start, Service: f.service, Exit: f.exit,
+		Registry: play.Registry{AuthFile: f.authFile, CertDir: f.certDir, Creds: f.creds},
+	}
+	if given("tls-verify") {
+		how.Registry.TLSVerify = &f.tlsVerify
+	}
+	p := play.New(x)
+	if f.quiet {
+		x.Log = func(string) {}
+	}
+	played, err := p.Play(cmd.Context(), plan, how)
+	if err != nil {
+		return err
+	}
+	if f.service {
+		x.User.Leave()
+		return nil
+	}
+	show(e.Stdout, played)
+	if f.wait {
+		return f.await(cmd.Context(), e, p, plan)
+	}
+	return nil
+}
+
+// options turns flags into those of a read.
+func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
+	host := e.Host()
+	o := kube.Options{
+		PublishAll: f.publishAll, IPs: f.ips, MACs: f.macs, NoHosts: f.noHosts, NoHostname: f.noHostname,
+		NoPodPrefix: f.noPodPrefix, SeccompRoot: f.seccompRoot, Dir: host.Dir, Rootless: e.User.Rootless(),
+		SystemdUnit: e.Getenv("PODMAN_SYSTEMD_UNIT"), Annotations: map[string]string{},
+	}
+	switch f.validate {
+	case "warn":
+	case "ignore":
+		o.Validate = kube.ValidateIgnore
+	case "strict":
+		o.Validate = kube.ValidateStrict
+	default:
+		return o, fmt.Errorf("--validate %q is none of ignore, warn, strict", f.validate)
+	}
+	if f.strict {
+		o.Validate = kube.ValidateStrict
+	}
+	for _, kv := range f.annotations {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			return o, hint.With(fmt.Errorf("--annotation %q has no value", kv), "write --annotation NAME=VALUE")
+		}
+		o.Annotations[name] = value
+	}
+	// The words of a container's command line mean the same here, and are read by the same rules.
+	fs := pflag.NewFlagSet("play", pflag.ContinueOnError)
+	flags := spec.ContainerFlags(fs)
+	words := []string{"--detach"}
+	for name, list := range map[string][]string{"network": f.networks, "publish": f.publish, "log-opt": f.logOpts, "uidmap": f.uidMaps, "gidmap": f.gidMaps} {
+		for _, v := range list {
+			words = append(words, "--"+name+"="+v)
+		}
+	}
+	for name, v := range map[string]string{"log-driver": f.logDriver, "subuidname": f.subUID, "subgidname": f.subGID} {
+		if v != "" {
+			words = append(words, "--"+name+"="+v)
+		}
+	}
+	if o.UserNSAuto = f.userNS == "auto" || f.userNS == "private"; !o.UserNSAuto && f.userNS != "" {
+		words = append(words, "--userns="+f.userNS)
+	}
+	if err := fs.Parse(append(words, "image")); err != nil {
+		return o, spec.FlagError(fs, err)
+	}
+	c, err := flags.Container(fs.Args(), host)
+	if err != nil {
+		return o, err
+	}
+	if len(c.UIDMap)+len(c.GIDMap) > 0 || f.subUID != "" || f.subGID != "" {
+		return o, &spec.NotBuilt{What: "--uidmap, --gidmap, --subuidname and --subgidname", Issue: play.IssueKube}
+	}
+	o.Networks, o.Publish, o.Log, o.UserNS = c.Networks, c.Publish, c.Log, c.UserNS
+	return o, nil
+}
+
+// read makes the plan, and says what is wrong with the documents.
+func (f *playFlags) read(e *cli.Env, args []string, o kube.Options) (*kube.Plan, error) {
+	files, err := sources(e, args)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range f.configMaps {
+		more, err := sources(e, []string{name})
+		if err != nil {
+			return nil, fmt.Errorf("--configmap: %w", err)
+		}
+		o.ConfigMaps = append(o.ConfigMaps, more...)
+	}
+	plan, list := kube.Read(files, o)
+	return plan, say(e, list)
+}
+
+// await waits for the end of all pods, or of our patience, and takes them down with their volumes.
+func (f *playFlags) await(ctx context.Context, e *cli.Env, p *play.Player, plan *kube.Plan) error {
+	fmt.Fprintln(e.Stderr, "podunit: waiting for the end of the pods; Ctrl-C takes them down")
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	waiting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		stop()
+	}()
+	if err := p.Await(waiting, plan); err != nil && waiting.Err() == nil {
+		return err
+	}
+	_, err := p.Down(context.WithoutCancel(ctx), plan, true)
+	return err
+}
+
+// show lists what was made, as podman does.
+func show(w io.Writer, played *play.Played) {
+	section := func(title string, list []string) {
+		if len(list) > 0 {
+			fmt.Fprintln(w, title)
+			for _, one := range list {
+				fmt.Fprintln(w, one)
+			}
+		}
+	}
+	section("Volumes:", played.Volumes)
+	section("Secrets:", played.Secrets)
+	for _, p := range played.Pods {
+		section("Pod:", []string{p.ID})
+		if len(p.Containers) == 1 {
+			section("Container:", p.Containers)
+		} else {
+			section("Containers:", p.Containers)
+		}
+		fmt.Fprintln(w)
+	}
+}

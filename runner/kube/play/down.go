@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+)
+
+// Gone is what a down has stopped and removed.
+type Gone struct {
+	mu                                sync.Mutex
+	Stopped, Removed, Secrets, Volume []string
+}
+
+func (g *Gone) add(list *[]string, what string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	*list = append(*list, what)
+}
+
+// DownUnit takes down what the service that this process is in has played. During a restart all
+// goes on: the start that follows finds what has changed.
+func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
+	gone := &Gone{}
+	st, err := p.store.load(p.Own.Name)
+	if errors.Is(err, ErrNotFound) {
+		return gone, nil
+	}
+	if err != nil {
+		return gone, err
+	}
+	done, err := p.ShareManager(ctx)
+	if err != nil {
+		return gone, err
+	}
+	defer done()
+	if job, err := p.Asked(ctx, p.Own.Name); err == nil && job == "restart" {
+		return gone, nil
+	}
+	return gone, p.locked(ctx, st, func() error { return p.down(ctx, st, nil, force, gone) })
+}
+
+// Down takes down what documents name: their pods as they were played, and with force their volumes.
+// What is not there is no error.
+func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, error) {
+	gone := &Gone{}
+	done, err := p.ShareManager(ctx)
+	if err != nil {
+		return gone, err
+	}
+	defer done()
+	all, err := p.store.all()
+	if err != nil {
+		return gone, err
+	}
+	var errs []error
+	for _, st := range all {
+		var pods []string
+		for _, one := range plan.Pods {
+			if st.pod(one.Name) != nil {
+				pods = append(pods, one.Name)
+			}
+		}
+		if len(pods) == 0 && (len(st.Plan.Pods) > 0 || !sameObjects(st.Plan, plan)) {
+			continue
+		}
+		if st.Unit != "" {
+			if u, err := p.Unit(ctx, st.Unit); err == nil && (u.ActiveState == "active" || u.ActiveState == "activating") {
+				// Its own stop does the rest.
+				for _, name := range pods {
+					if r, err := p.Pods.LookupExact(name); err == nil {
+						gone.add(&gone.Stopped, r.ID)
+						gone.add(&gone.Removed, r.ID)
+					}
+				}
+				errs = append(errs, p.StopUnit(ctx, st.Unit))
+				continue
+			}
+		}
+		errs = append(errs, p.locked(ctx, st, func() error { return p.down(ctx, st, pods, force, gone) }))
+	}
+	if force {
+		for _, c := range plan.Claims {
+			if c.Host == "" {
+				errs = append(errs, p.dropVolume(ctx, c.Name, gone))
+			}
+		}
+	}
+	return gone, errors.Join(errs...)
+}
+
+// sameObjects tells whether a play without pods is of these documents.
+func sameObjects(a, b *kube.Plan) bool {
+	return slices.EqualFunc(a.Objects, b.Objects, func(x, y kube.Object) bool { return x.Kind == y.Kind && x.Name == y.Name })
+}
+
+func (p *Player) locked(ctx context.Context, st *State, do func() error) error {
+	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	return errors.Join(do(), lock.Drop())
+}
+
+// down takes down pods of a play, all if none are named, and the play when it has none left.
+func (p *Player) down(ctx context.Context, st *State, names []string, force bool, gone *Gone) error {
+	pods := slices.Clone(st.Plan.Pods)
+	if len(names) > 0 {
+		pods = slices.DeleteFunc(pods, func(one *kube.Pod) bool { return !slices.Contains(names, one.Name) })
+	}
+	err := together(ctx, pods, len(pods), func(ctx context.Context, one *kube.Pod) error { return p.takeDown(ctx, st, one, gone) })
+	if err != nil {
+		return err
+	}
+	if force {
+		for _, one := range pods {
+			for _, v := range one.Volumes {
+				if v.Kind == kube.VolumeClaim {
+					err = errors.Join(err, p.dropVolume(ctx, v.Claim, gone))
+				}
+			}
+		}
+	}
+	st.Plan.Pods = slices.DeleteFunc(st.Plan.Pods, func(one *kube.Pod) bool { return slices.Contains(pods, one) })
+	if len(st.Plan.Pods) > 0 {
+		return errors.Join(err, p.store.save(st))
+	}
+	if force {
+		for _, c := range st.Plan.Claims {
+			if c.Host == "" {
+				err = errors.Join(err, p.dropVolume(ctx, c.Name, gone))
+			}
+		}
+	}
+	for _, s := range st.Plan.Secrets {
+		gone.add(&gone.Secrets, s.Name)
+	}
+	return errors.Join(err, p.store.forget(st.Name))
+}
+
+// takeDown stops a pod of a play and removes all that belongs to it but named volumes.
+func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *Gone) error {
+	r, err := p.Pods.LookupExact(one.Name)
+	switch {
+	case errors.Is(err, pod.ErrNotFound):
+		err = p.StopUnit(ctx, one.Unit)
+	case err == nil:
+		gone.add(&gone.Stopped, r.ID)
+		// Its unit takes those of its containers along, each with its own time.
+		if err = p.RemovePod(ctx, r, true, pod.OwnTimes); err == nil {
+			gone.add(&gone.Removed, r.ID)
+			err = p.store.drop(r.ID)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("pod %s: %w", one.Name, err)
+	}
+	for _, c := range one.Containers {
+		p.ForgetUnit(ctx, c.Unit)
+		err = errors.Join(err, p.store.lives(st.Name, one.Name, c.Name))
+	}
+	p.ForgetUnit(ctx, one.Unit)
+	for _, v := range one.Volumes {
+		if v.Kind == kube.VolumeClaim && v.Ephemeral {
+			err = errors.Join(err, p.dropVolume(ctx, v.Claim, gone))
+		}
+	}
+	return errors.Join(err, p.store.lives(st.Name, one.Name))
+}
+
+// dropVolume removes a named volume that is there.
+func (p *Player) dropVolume(ctx context.Context, name string, gone *Gone) error {
+	if _, err := p.volumes.Get(name); err != nil {
+		return nil //nolint:nilerr // it is not there
+	}
+	if err := p.volumes.Remove(ctx, name, nil); err != nil {
+		return fmt.Errorf("volume %s: %w", name, err)
+	}
+	gone.add(&gone.Volume, name)
+	return nil
+}
+
+// Plays reports whether a unit has played something that is remembered.
+func (p *Player) Plays(name string) bool {
+	_, err := p.store.load(name)
+	return err == nil
+}
+
+// Await waits until no pod of a plan runs any more.
+func (p *Player) Await(ctx context.Context, plan *kube.Plan) error {
+	for {
+		running := false
+		for _, one := range plan.Pods {
+			r, err := p.Pods.LookupExact(one.Name)
+			if err == nil && p.Pods.Status(r).InfraPID != 0 {
+				running = true
+			}
+		}
+		if !running {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}

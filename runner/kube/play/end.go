@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/service"
+)
+
+// ContainerEnded is what the service of a container executes when it has ended. It removes what is
+// left, and ends the pod if this was the last container that keeps it alive.
+func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string) error {
+	st, one, c, err := p.find(play, podName, name)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	code, known := p.ExitCode()
+	p.lastWords(podName, c)
+	calm := p.remove(ctx, c)
+	done, err := p.ShareManager(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if p.StartsAgain(ctx) && !p.spent(ctx, one, c) {
+		if calm {
+			// It ran long enough for the delays to begin anew.
+			return p.ForgetRestarts(ctx, p.Own.Name)
+		}
+		return nil
+	}
+	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
+		return err // somebody else has it in hand, or it does not keep the pod alive
+	}
+	if !known {
+		code = 1
+	}
+	if err := p.store.ended(play, end{Code: code}, podName, name); err != nil {
+		return err
+	}
+	return p.settlePod(st, one)
+}
+
+// spent tells whether a job's container has failed as often as it may.
+func (p *Player) spent(ctx context.Context, one *kube.Pod, c *kube.Container) bool {
+	if one.Job == nil || c.Role != kube.Ordinary {
+		return false
+	}
+	u, err := p.Unit(ctx, p.Own.Name)
+	return err == nil && u.Restarts >= one.Job.BackoffLimit
+}
+
+// remove removes the container, which goes with its end, and reports whether it ran for long.
+func (p *Player) remove(ctx context.Context, c *kube.Container) (calm bool) {
+	r, err := p.Containers.LookupExact(c.Spec.Name)
+	if err != nil || r.Unit != p.Own.Name {
+		return false
+	}
+	if s, err := p.Containers.Status(r.ID); err == nil && !s.StartedAt.IsZero() && c.Restart.Calm > 0 {
+		calm = time.Since(s.StartedAt) >= c.Restart.Calm
+	}
+	if err := p.Remove(ctx, r, service.Removal{Force: true, Volumes: true, Timeout: c.Grace}); err != nil && !errors.Is(err, runner.ErrNotFound) {
+		p.Warn(fmt.Sprintf("container %s: %v", r.Name, err)) // its next start removes it
+	}
+	return calm
+}
+
+// maxMessage is how much of a container's last words counts, in bytes. Source: kubernetes.io,
+// Determine the Reason for Pod Failure.
+const maxMessage = 4096
+
+// lastWords shows what the container has written for its end.
+func (p *Player) lastWords(podName string, c *kube.Container) {
+	r, err := p.Pods.LookupExact(podName)
+	if err != nil {
+		return
+	}
+	data, err := safe.ReadFile(p.messagePath(r.ID, c.Name), maxMessage)
+	if err != nil {
+		return
+	}
+	if text := strings.TrimSpace(string(bytes.ToValidUTF8(data, []byte("?")))); text != "" {
+		_ = p.Notify.Send(notify.Status(text)) // only a line less
+		p.Warn("container " + c.Name + " said at its end: " + text)
+	}
+}
+
+// settlePod ends a pod whose ordinary containers have all ended for good: with its first process its
+// service ends, and takes sidecars along.
+func (p *Player) settlePod(st *State, one *kube.Pod) error {
+	for _, c := range one.Containers {
+		if c.Role != kube.Ordinary {
+			continue
+		}
+		if _, over := p.store.endOf(st.Name, one.Name, c.Name); !over {
+			return nil
+		}
+	}
+	r, err := p.Pods.LookupExact(one.Name)
+	if errors.Is(err, pod.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.Pods.EndInfra(r)
+}
+
+// PodEnded is what the service of a pod executes when it has ended. It ends the unit of the play if
+// this was its last pod.
+func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
+	st, err := p.store.load(play)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	one := st.pod(podName)
+	if one == nil {
+		return nil
+	}
+	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job == "restart" {
+		return err
+	}
+	var e end
+	for _, c := range one.Containers {
+		if c.Role != kube.Ordinary {
+			continue
+		}
+		how, over := p.store.endOf(play, podName, c.Name)
+		if over && how.Code != 0 {
+			e.Code = how.Code
+		}
+	}
+	if result, _ := p.Lookup("SERVICE_RESULT"); result != "success" {
+		e.Code, e.Broken = max(e.Code, 1), true
+	}
+	if err := p.store.ended(play, e, podName); err != nil {
+		return err
+	}
+	return p.settle(st)
+}
+
+// drop removes what belongs to a pod and lies outside of its record.
+func (s store) drop(podID string) error {
+	return errors.Join(os.RemoveAll(s.podData(podID)), os.RemoveAll(s.podFiles(podID)))
+}
+
+// sweep removes what lies outside of the records of pods that somebody has removed otherwise.
+func (w *work) sweep() error {
+	var found []string
+	for _, dir := range []string{filepath.Dir(w.store.podData("x")), filepath.Dir(w.store.podFiles("x"))} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // nothing was made yet
+		}
+		for _, e := range entries {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	// Only now: a pod that is being made has its record before the rest.
+	pods, err := w.Pods.List()
+	errs := []error{err}
+	for _, path := range found {
+		if err == nil && !slices.ContainsFunc(pods, func(r pod.Record) bool { return r.ID == filepath.Base(path) }) {
+			errs = append(errs, os.RemoveAll(path))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/volume"
+)
+
+// Generate writes containers, pods and volumes as Kubernetes YAML. Pods that were played give their
+// own documents back.
+func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error) {
+	all, err := p.store.all()
+	if err != nil {
+		return nil, err
+	}
+	o.PathType = pathType
+	var alone []kube.MadeContainer
+	var made []kube.Made
+	played := map[*State][]string{}
+	for _, name := range names {
+		r, err := p.Containers.Lookup(name)
+		if err == nil {
+			if r.PodID != "" {
+				return nil, hint.With(fmt.Errorf("container %s belongs to the pod %s", r.Name, r.Spec.Pod), "podunit kube generate %s", r.Spec.Pod)
+			}
+			alone = append(alone, p.madeContainer(r))
+			continue
+		}
+		if !errors.Is(err, runner.ErrNotFound) {
+			return nil, err
+		}
+		one, err := p.Pods.Lookup(name)
+		if err == nil {
+			if st := owner(all, one.Name); st != nil {
+				played[st] = append(played[st], one.Name)
+				continue
+			}
+			m, err := p.madePod(one)
+			if err != nil {
+				return nil, err
+			}
+			made = append(made, m)
+			continue
+		}
+		if !errors.Is(err, pod.ErrNotFound) {
+			return nil, err
+		}
+		v, err := p.volumes.Get(name)
+		if err != nil {
+			return nil, fmt.Errorf("there is no container, pod or volume %s", name)
+		}
+		o.Claims = append(o.Claims, claimOf(v))
+	}
+	if len(alone) > 0 {
+		made = append(made, kube.Made{Containers: alone})
+	}
+	o.Claims = append(o.Claims, p.claimsOf(made, o.Claims)...)
+	return p.write(all, played, made, o)
+}
+
+// write writes what was played and what was made.
+func (p *Player) write(all []*State, played map[*State][]string, made []kube.Made, o kube.GenerateOptions) ([]byte, error) {
+	var out []byte
+	for _, st := range all {
+		if len(played[st]) == 0 {
+			continue
+		}
+		text, err := kube.Rewrite(st.Plan.Objects, played[st], o, p.secretsOf(st))
+		if err != nil {
+			return nil, err
+		}
+		out = join(out, text)
+	}
+	if len(made) > 0 || len(out) == 0 {
+		text, err := kube.Generate(made, o)
+		if err != nil {
+			return nil, err
+		}
+		out = join(out, text)
+	}
+	return out, nil
+}
+
+func join(a, b []byte) []byte {
+	if len(a) == 0 {
+		return b
+	}
+	return slices.Concat(a, []byte("---\n"), b)
+}
+
+// secretsOf finds the values of a play's secrets while they are in memory.
+func (p *Player) secretsOf(st *State) func(string) (map[string][]byte, bool) {
+	values, err := p.store.secrets(st.Name)
+	if err != nil {
+		return nil
+	}
+	return func(name string) (map[string][]byte, bool) {
+		v, ok := values[name]
+		return v, ok
+	}
+}
+
+func (p *Player) madePod(r pod.Record) (kube.Made, error) {
+	members, err := p.Pods.Members(r)
+	if err != nil {
+		return kube.Made{}, err
+	}
+	if len(members) == 0 {
+		return kube.Made{}, fmt.Errorf("pod %s has no containers", r.Name)
+	}
+	s := r.Spec
+	s.Name = r.Name
+	m := kube.Made{Pod: &s}
+	for _, c := range members {
+		m.Containers = append(m.Containers, p.madeContainer(c))
+	}
+	return m, nil
+}
+
+func (p *Player) madeContainer(r runner.Record) kube.MadeContainer {
+	s := r.Spec
+	s.Name = r.Name
+	s.Mounts = slices.Clone(s.Mounts)
+	for i, m := range s.Mounts {
+		if slices.Contains(r.AnonymousVolumes, m.Source) {
+			s.Mounts[i].Source = "" // its name is nobody's wish
+		}
+	}
+	out := kube.MadeContainer{Spec: s, Image: r.Config}
+	if now, err := p.Containers.Status(r.ID); err == nil {
+		out.Ports = now.Ports
+	}
+	return out
+}
+
+// claimsOf describes the named volumes that containers use.
+func (p *Player) claimsOf(made []kube.Made, have []kube.Claim) []kube.Claim {
+	var out []kube.Claim
+	for _, m := range made {
+		for _, c := range m.Containers {
+			for _, mount := range c.Spec.Mounts {
+				known := func(k kube.Claim) bool { return k.Name == mount.Source }
+				if mount.Type != spec.MountVolume || mount.Source == "" || slices.ContainsFunc(have, known) || slices.ContainsFunc(out, known) {
+					continue
+				}
+				if v, err := p.volumes.Get(mount.Source); err == nil {
+					out = append(out, claimOf(v))
+				}
+			}
+		}
+	}
+	return out
+}
+
+func claimOf(v *volume.Volume) kube.Claim {
+	return kube.Claim{Name: v.Name, Labels: v.Labels, Options: v.Options}
+}
+
+// pathType is what Kubernetes calls what is at a path.
+func pathType(path string) string {
+	st, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	switch mode := st.Mode(); {
+	case mode.IsDir():
+		return "Directory"
+	case mode.IsRegular():
+		return "File"
+	case mode&os.ModeSocket != 0:
+		return "Socket"
+	case mode&os.ModeCharDevice != 0:
+		return "CharDevice"
+	case mode&os.ModeDevice != 0:
+		return "BlockDevice"
+	}
+	return ""
+}
+
+// YAML gives the documents of a pod that was played, as they were played; false if it was not. Values
+// of its secrets are in it as long as they are in memory.
+func (p *Player) YAML(podName string) (text []byte, played bool, err error) {
+	all, err := p.store.all()
+	if err != nil {
+		return nil, false, err
+	}
+	st := owner(all, podName)
+	if st == nil {
+		return nil, false, nil
+	}
+	text, err = kube.Rewrite(st.Plan.Objects, []string{podName}, kube.GenerateOptions{}, p.secretsOf(st))
+	return text, true, err
+}
+
+// Of tells whether a container was played.
+func (p *Player) Of(r runner.Record) bool {
+	all, err := p.store.all()
+	return err == nil && r.Spec.Pod != "" && owner(all, r.Spec.Pod) != nil
+}

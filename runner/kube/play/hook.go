@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// lastChance is what a container still gets when its preStop has taken all the time that there is.
+// Source: kubernetes.io, Container Lifecycle Hooks.
+const lastChance = 2 * time.Second
+
+// begun is what lies between the start of a container and its readiness: its hook, its probes.
+func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container) func(context.Context, runner.Record, runner.Status) error {
+	if c.PostStart == nil && c.Startup == nil && c.Readiness == nil && c.Liveness == nil {
+		return nil
+	}
+	return func(ctx context.Context, made runner.Record, s runner.Status) error {
+		if c.PostStart != nil {
+			if err := p.act(ctx, r, made, *c.PostStart, true); err != nil {
+				return fmt.Errorf("container %s: postStart: %w", c.Name, err)
+			}
+		}
+		if c.Startup != nil {
+			if err := p.await(ctx, r, made, s, c.Startup, true); err != nil {
+				return fmt.Errorf("container %s: startupProbe: %w", c.Name, err)
+			}
+		}
+		if err := p.watch(ctx, st, one, c, made.ID, s.StartedAt); err != nil {
+			return err
+		}
+		if c.Readiness != nil {
+			if err := p.await(ctx, r, made, s, c.Readiness, false); err != nil {
+				return fmt.Errorf("container %s: readinessProbe: %w", c.Name, err)
+			}
+		}
+		return nil
+	}
+}
+
+// await probes until the verdict is good. With strict, so many failures in a row as the probe allows
+// are an error.
+func (p *Player) await(ctx context.Context, r pod.Record, made runner.Record, s runner.Status, probe *kube.Probe, strict bool) error {
+	if err := pause(ctx, time.Until(s.StartedAt.Add(probe.Delay))); err != nil {
+		return err
+	}
+	for good, bad := 0, 0; ; {
+		err := p.probe(ctx, r, made, probe)
+		if err == nil {
+			good, bad = good+1, 0
+		} else {
+			good, bad = 0, bad+1
+		}
+		if good >= max(probe.Success, 1) {
+			return nil
+		}
+		if strict && bad >= max(probe.Failure, 1) {
+			return fmt.Errorf("it failed %d times: %w", bad, err)
+		}
+		if now, serr := p.Containers.Status(made.ID); serr != nil || now.PID != s.PID {
+			return errors.Join(errors.New("the container has ended"), serr)
+		}
+		if perr := pause(ctx, probe.Period); perr != nil {
+			return errors.Join(perr, err)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// probe does what a probe does, once.
+func (p *Player) probe(ctx context.Context, r pod.Record, made runner.Record, probe *kube.Probe) error {
+	ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
+	defer cancel()
+	return p.act(ctx, r, made, probe.Handler, false)
+}
+
+// act does what a probe or a hook says. The answer of a server does not matter to a hook.
+func (p *Player) act(ctx context.Context, r pod.Record, made runner.Record, h kube.Handler, hook bool) error {
+	switch {
+	case h.Exec != nil:
+		x := runner.Exec{Command: h.Exec}
+		if hook {
+			x.Streams = runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
+		}
+		code, err := p.Exec(ctx, made, x)
+		if err == nil && code != 0 {
+			err = fmt.Errorf("%s: exit status %d", h.Exec[0], code)
+		}
+		return err
+	case h.HTTP != nil:
+		return p.get(ctx, r, h.HTTP, hook)
+	case h.TCP != nil:
+		conn, err := p.dial(ctx, r, h.TCP.Host, h.TCP.Port)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	case h.GRPC != nil:
+		return p.ask(ctx, r, h.GRPC)
+	}
+	return pause(ctx, h.Sleep)
+}
+
+// StopContainer is what the service of a container executes to stop it, if it has a hook for that or
+// a probe with a time of its own: hook, signal, wait and kill, all within the container's time.
+func (p *Player) StopContainer(ctx context.Context, play, podName, name string) error {
+	st, _, c, err := p.find(play, podName, name)
+	if err != nil {
+		return err
+	}
+	made, err := p.Containers.LookupExact(c.Spec.Name)
+	if errors.Is(err, runner.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	grace := c.Grace
+	if own, ok := p.store.graceOf(st.Name, podName, name); ok {
+		grace = own
+	}
+	end := time.Now().Add(grace)
+	if s, err := p.Containers.Status(made.ID); err == nil && s.PID != 0 && c.PreStop != nil && grace > 0 {
+		r, err := p.Pods.LookupExact(podName)
+		if err != nil {
+			return err
+		}
+		hook, cancel := context.WithDeadline(ctx, end)
+		err = p.act(hook, r, made, *c.PreStop, true)
+		cancel()
+		if err != nil {
+			p.Warn(fmt.Sprintf("container %s: preStop: %v", name, err)) // the stop goes on
+		}
+		grace = max(time.Until(end), lastChance)
+	}
+	return p.Remove(ctx, made, service.Removal{Force: true, Volumes: true, Timeout: grace})
+}
+
+// watch has the liveness and the readiness of a container looked at from now on, by timers that go
+// with its unit.
+func (p *Player) watch(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, id string, started time.Time) error {
+	for kind, probe := range map[string]*kube.Probe{liveness: c.Liveness, readiness: c.Readiness} {
+		if probe == nil {
+			continue
+		}
+		if err := p.store.setVerdict(st.Name, verdict{ID: id}, one.Name, c.Name, kind); err != nil {
+			return err
+		}
+		name := fmt.Sprintf("podunit-probe-%s-%s-%x.timer", id[:12], kind, time.Now().UnixNano())
+		err := p.StartTimer(ctx, name, unit.Timer{
+			Description: "The " + kind + "Probe of container " + c.Name + " of pod " + one.Name,
+			First:       max(time.Until(started.Add(probe.Delay)), 0),
+			Pause:       probe.Period,
+			Command:     p.command(one.Runtime, "kube", "probe", st.Name, one.Name, c.Name, kind, id),
+			Environment: p.ServiceEnvironment(c.Unit),
+			Limit:       probe.Timeout + stopMargin,
+			BoundTo:     c.Unit,
+			Waits:       true,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// IssueKube brings what of Kubernetes YAML is not played yet.
+const IssueKube = "Kubernetes YAML"
+
+// Lack is something that package kube understands and that is not played yet. One of the functions
+// tells whether something asks for it.
+type Lack struct {
+	What      string // as the manual says it
+	issue     string
+	pod       func(*kube.Pod) bool
+	volume    func(*kube.Volume) bool
+	container func(*kube.Container) bool
+	claim     func(*kube.Claim) bool
+}
+
+// Lacks are the things that are refused because they are not played yet, in the order of the manual.
+func Lacks() []Lack {
+	return []Lack{
+		{What: "a CronJob", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Cron != nil }},
+		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
+		{What: "an address of its own: --ip, --mac-address", issue: spec.IssueNetworks, pod: func(p *kube.Pod) bool { return p.Network.IP != "" || p.Network.MAC != "" }},
+		{What: "subdomain", issue: spec.IssueNetworks, pod: func(p *kube.Pod) bool { return p.Network.FQDN != "" }},
+		{What: "resources of the pod as a whole", issue: IssueKube, pod: func(p *kube.Pod) bool {
+			return p.Limits.MemoryMax > 0 || p.Limits.CPUQuota > 0 || len(p.Limits.HugePages) > 0
+		}},
+		{What: "podFailurePolicy", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Job != nil && len(p.Job.Rules) > 0 }},
+		{What: "ttlSecondsAfterFinished", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Job != nil && p.Job.TTL != nil }},
+		{What: "a volume of type image", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeImage }},
+		{What: "a volume of type nfs", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeNFS }},
+		{What: "devices of the container device interface", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.CDI) > 0 }},
+		{What: "hugepages", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Resources.HugePages) > 0 }},
+		{What: "supplementalGroupsPolicy: Strict", issue: IssueKube, container: func(c *kube.Container) bool { return c.GroupsStrict }},
+		{What: "volumes of another container or image", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.VolumesFrom)+len(c.ImageVolumesFrom) > 0 }},
+		{What: "the action RestartAllContainers", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }},
+		{What: "recursiveReadOnly: Enabled", issue: IssueKube, container: func(c *kube.Container) bool {
+			for _, m := range c.Mounts {
+				if m.RecursiveReadOnly == "Enabled" {
+					return true
+				}
+			}
+			return false
+		}},
+		{What: "a claim with a driver, a device, a type, mount options, an image or an archive", issue: IssueKube, claim: func(c *kube.Claim) bool {
+			for _, o := range []string{"device", "type", "o", "image"} {
+				if c.Options[o] != "" {
+					return true
+				}
+			}
+			return c.Import != "" || c.Driver != "" && c.Driver != "local"
+		}},
+	}
+}
+
+// notBuilt refuses what a plan asks for and is not played yet, all at once.
+func notBuilt(plan *kube.Plan) error {
+	var errs []error
+	for _, l := range Lacks() {
+		say := func(wrong bool, who string) {
+			if wrong {
+				errs = append(errs, &spec.NotBuilt{What: who + ": " + l.What, Issue: l.issue})
+			}
+		}
+		for _, p := range plan.Pods {
+			who := "pod " + p.Name
+			say(l.pod != nil && l.pod(p), who)
+			for _, v := range p.Volumes {
+				say(l.volume != nil && l.volume(v), who+", volume "+v.Name)
+			}
+			for _, c := range p.Containers {
+				say(l.container != nil && l.container(c), who+", container "+c.Name)
+			}
+		}
+		for i := range plan.Claims {
+			say(l.claim != nil && l.claim(&plan.Claims[i]), "claim "+plan.Claims[i].Name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unknownSetting tells that the manager does not know one of the settings of a growing delay.
+func unknownSetting(err error) bool {
+	return strings.Contains(err.Error(), "RestartSteps") || strings.Contains(err.Error(), "RestartMaxDelay")
+}

@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package play makes units of a kube.Plan: a service for each pod, and one for each container,
+// bound to it. It also takes them down, and it is what those services execute.
+//
+// What is played is noted on disk before anything is made (State), and all that follows works from
+// that note: stop, down, the start of each container. Images are pulled first, so that a play that
+// fails leaves what ran before alone; what it has made by then it removes.
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/step"
+	"github.com/podunit/podunit/runner/unit"
+	"github.com/podunit/podunit/runner/volume"
+	"golang.org/x/sys/unix"
+)
+
+// Player plays on the units of this user.
+type Player struct {
+	*service.Engine
+	store   store
+	volumes *volume.Volumes
+	// plain says that the manager knows no growing delay between restarts: systemd before 254.
+	plain sync.Map
+}
+
+// New makes a player.
+func New(e *service.Engine) *Player {
+	graph := e.Containers.Store.GraphRoot()
+	return &Player{
+		Engine: e, volumes: volume.New(graph),
+		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube")},
+	}
+}
+
+// Options says how a plan is played.
+type Options struct {
+	// Replace takes the place of what was played under the same names. What has not changed goes on.
+	Replace bool
+	// Create makes the pods and starts nothing.
+	Create bool
+	// Service says that the unit which this process is in is to live as long as the pods.
+	Service bool
+	// Exit is none, any or all: whose failure makes that unit fail.
+	Exit     string
+	Registry Registry
+}
+
+// Played is what a play has made.
+type Played struct {
+	Name    string
+	Volumes []string
+	Secrets []string
+	Pods    []PlayedPod
+}
+
+// PlayedPod is a pod with the IDs of its containers, init containers left out.
+type PlayedPod struct {
+	ID         string
+	Containers []string
+}
+
+// Play plays a plan.
+func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played, error) {
+	st := &State{Name: p.playName(plan, o), Created: time.Now().UTC(), Plan: plan, Exit: o.Exit, Registry: o.Registry}
+	if o.Service {
+		if !p.InService() {
+			return nil, hint.With(errors.New("--service-container: only a service executes this"), "leave it out, or write a .kube file")
+		}
+		st.Unit = p.Own.Name
+	}
+	if err := notBuilt(plan); err != nil {
+		return nil, err
+	}
+	done, err := p.ShareManager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	w := &work{Player: p, st: st, Options: o}
+	if err := w.look(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.pull(ctx); err != nil {
+		if w.old == nil {
+			err = errors.Join(err, os.RemoveAll(w.store.dir(st.Name))) // logins for registries
+		}
+		return nil, err
+	}
+	if err := w.sweep(); err != nil {
+		w.Warn(fmt.Sprintf("remains of earlier plays: %v", err))
+	}
+	if err := w.begin(); err != nil {
+		return nil, err
+	}
+	step.Crash("play noted")
+	if err := w.make(ctx); err != nil {
+		return nil, errors.Join(err, w.undo(context.WithoutCancel(ctx)))
+	}
+	step.Crash("play made")
+	if o.Service {
+		if err := w.stay(ctx); err != nil {
+			return nil, errors.Join(err, w.undo(context.WithoutCancel(ctx)))
+		}
+	}
+	return w.played()
+}
+
+// playName is the name of a play: its service, else its first pod, else its first object.
+func (p *Player) playName(plan *kube.Plan, o Options) string {
+	switch {
+	case o.Service && p.InService():
+		return p.Own.Name
+	case len(plan.Pods) > 0:
+		return "pod " + plan.Pods[0].Name
+	case len(plan.Objects) > 0:
+		return strings.ToLower(plan.Objects[0].Kind) + " " + plan.Objects[0].Name
+	}
+	return "nothing"
+}
+
+// work is one play under way.
+type work struct {
+	*Player
+	Options
+	st  *State
+	old *State // what is replaced, nil for nothing
+	// took are pods of other plays that are replaced.
+	took map[*State][]string
+	// mu guards made and volumes.
+	mu      sync.Mutex
+	made    []*kube.Pod // begun by this play
+	volumes []string    // made by this play
+}
+
+// look finds what stands in the way, before anything is made or pulled.
+func (w *work) look(ctx context.Context) error {
+	all, err := w.store.all()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if s.Name == w.st.Name {
+			w.old = s
+			w.st.Volumes = s.Volumes
+		}
+	}
+	var errs []error
+	for _, pod := range w.st.Plan.Pods {
+		errs = append(errs, w.inTheWay(ctx, all, pod))
+	}
+	errs = append(errs, hostPaths(w.st.Plan))
+	return errors.Join(errs...)
+}
+
+// inTheWay finds what has the names of a pod, and is not to be replaced.
+func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
+	other := owner(all, p.Name)
+	switch r, err := w.Pods.LookupExact(p.Name); {
+	case errors.Is(err, pod.ErrNotFound):
+	case err != nil:
+		return err
+	case other != nil && other == w.old && (w.Replace || w.Service):
+	case other != nil && other.Unit != "" && other.Name != w.st.Name:
+		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, other.Unit), "systemctl stop %s, first", other.Unit)
+	case !w.Replace:
+		return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
+	case other != nil:
+		if w.took == nil {
+			w.took = map[*State][]string{}
+		}
+		w.took[other] = append(w.took[other], p.Name)
+	case r.Unit != "":
+		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, r.Unit), "give one of the two another name")
+	}
+	if r, err := w.Containers.LookupExact(p.Name); err == nil && r.Name == p.Name {
+		return hint.With(fmt.Errorf("the name %s is in use by a container", p.Name), "podunit rm %s, or give the pod another name", p.Name)
+	}
+	for _, c := range p.Containers {
+		r, err := w.Containers.LookupExact(c.Spec.Name)
+		if err == nil && r.Name == c.Spec.Name && r.Unit != c.Unit && r.Spec.Pod != p.Name {
+			return hint.With(fmt.Errorf("container %s of pod %s: there is a container %s already", c.Name, p.Name, r.Name), "podunit rm %s, or rename one of them", r.Name)
+		}
+	}
+	names := []string{p.Unit}
+	for _, c := range p.Containers {
+		names = append(names, c.Unit)
+	}
+	for _, name := range names {
+		u, err := w.Unit(ctx, name)
+		if err != nil {
+			return err
+		}
+		if u.Exists() && !u.Transient {
+			return hint.With(unit.NameTakenError{Unit: name, Path: u.FragmentPath}, "rename the pod or container, or remove that unit file")
+		}
+	}
+	return nil
+}
+
+// pull gets the images of all containers, some at once.
+func (w *work) pull(ctx context.Context) error {
+	type job struct {
+		c *kube.Container
+		r Registry
+	}
+	seen := map[string]bool{}
+	var jobs []job
+	for _, p := range w.st.Plan.Pods {
+		r, err := w.logins(p)
+		if err != nil {
+			return err
+		}
+		for _, c := range p.Containers {
+			key := c.Spec.Image + " " + c.Spec.Pull.Policy
+			if !seen[key] {
+				seen[key] = true
+				jobs = append(jobs, job{c, r})
+			}
+		}
+	}
+	return together(ctx, jobs, 3, func(ctx context.Context, j job) error {
+		s := j.c.Spec
+		j.r.apply(&s.Pull)
+		_, err := w.FindImage(ctx, &s)
+		return err
+	})
+}
+
+// begin notes what is about to be made.
+func (w *work) begin() error {
+	if w.old != nil {
+		// Until all is made, what was there before must be found, too.
+		w.st.Plan = merged(w.st.Plan, w.old.Plan)
+	}
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), w.store.save(w.st))
+	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
+	return err
+}
+
+// merged is a plan with the pods of an old one that it has not.
+func merged(plan, old *kube.Plan) *kube.Plan {
+	out := *plan
+	for _, p := range old.Pods {
+		if !slices.ContainsFunc(plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
+			out.Pods = append(slices.Clip(out.Pods), p)
+		}
+	}
+	return &out
+}
+
+// make makes volumes and pods, and takes away what the plan has no more.
+func (w *work) make(ctx context.Context) error {
+	plan := *w.st.Plan
+	for s, names := range w.took {
+		if err := w.down(ctx, s, names, false, &Gone{}); err != nil {
+			return err
+		}
+	}
+	if w.old != nil {
+		plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool { return slices.Contains(w.old.Plan.Pods, p) })
+		for _, p := range w.old.Plan.Pods {
+			if slices.ContainsFunc(plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
+				continue
+			}
+			if err := w.takeDown(ctx, w.old, p, &Gone{}); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.claims(ctx, &plan); err != nil {
+		return err
+	}
+	if err := together(ctx, plan.Pods, len(plan.Pods), w.makePod); err != nil {
+		return err
+	}
+	w.st.Plan = &plan
+	return w.store.save(w.st)
+}
+
+// makePod brings a pod to what the plan says. One that runs and has not changed goes on, and of its
+// containers those that have not.
+func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
+	if w.old != nil {
+		if was := w.old.pod(p.Name); was != nil {
+			if r, keep := w.kept(ctx, was, p); keep {
+				return w.change(ctx, r, was, p)
+			}
+			if err := w.takeDown(ctx, w.old, was, &Gone{}); err != nil {
+				return err
+			}
+		}
+	}
+	w.mu.Lock()
+	w.made = append(w.made, p)
+	w.mu.Unlock()
+	s := p.Spec
+	s.Replace = true // what a power cut has left of it
+	s.ExitPolicy = "continue"
+	r, err := w.Pods.Create(ctx, s, "", nil)
+	if err != nil {
+		return err
+	}
+	if w.Create || !p.Start {
+		return nil
+	}
+	if err := w.store.lives(w.st.Name, p.Name); err != nil {
+		return err
+	}
+	if err := w.StartPodService(ctx, r, service.Transient{Name: p.Unit, Adjust: func(u *unit.Service) { w.podUnit(u, w.st.Name, p) }}); err != nil {
+		return fmt.Errorf("pod %s: %w", p.Name, err)
+	}
+	step.Crash("pod of a play started")
+	return w.start(ctx, r, p, p.Containers)
+}
+
+// kept tells whether a pod goes on: it runs, and nothing of what all its containers share has
+// changed, nor any of those that run before the others.
+func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) {
+	r, err := w.Pods.LookupExact(now.Name)
+	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest {
+		return r, false
+	}
+	first := func(p *kube.Pod) (out []string) {
+		for _, c := range p.Containers {
+			if c.Role != kube.Ordinary {
+				out = append(out, c.Name+" "+c.Digest)
+			}
+		}
+		return out
+	}
+	return r, slices.Equal(first(was), first(now))
+}
+
+// change starts those containers of a running pod anew that have changed, or do not run.
+func (w *work) change(ctx context.Context, r pod.Record, was, now *kube.Pod) error {
+	for _, c := range was.Containers {
+		if container(now, c.Name) == nil {
+			if err := w.StopUnit(ctx, c.Unit); err != nil {
+				return err
+			}
+			w.ForgetUnit(ctx, c.Unit)
+		}
+	}
+	var anew []*kube.Container
+	for _, c := range now.Containers {
+		if c.Role == kube.Init {
+			continue // it has run in this pod
+		}
+		before := container(was, c.Name)
+		u, err := w.Unit(ctx, c.Unit)
+		if err != nil {
+			return err
+		}
+		if before != nil && before.Digest == c.Digest && u.ActiveState == "active" {
+			continue
+		}
+		if err := w.StopUnit(ctx, c.Unit); err != nil {
+			return err
+		}
+		anew = append(anew, c)
+	}
+	return w.start(ctx, r, now, anew)
+}
+
+// undo takes away what this play has made.
+func (w *work) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	var errs []error
+	for _, p := range w.made {
+		errs = append(errs, w.takeDown(ctx, w.st, p, &Gone{}))
+	}
+	for _, name := range w.volumes {
+		errs = append(errs, w.Player.volumes.Remove(ctx, name, nil))
+	}
+	if w.old == nil {
+		return errors.Join(append(errs, w.store.forget(w.st.Name))...)
+	}
+	// What goes on is as it was.
+	old := *w.old
+	plan := *w.old.Plan
+	plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool {
+		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
+	})
+	old.Plan = &plan
+	return errors.Join(append(errs, w.store.save(&old))...)
+}
+
+func (s store) mainPath(play string) string { return filepath.Join(s.dir(play), "main.pid") }
+
+// stay leaves a small process in the place of this one, with which the unit lives and ends.
+func (w *work) stay(ctx context.Context) error {
+	if len(w.st.Plan.Pods) == 0 {
+		return nil
+	}
+	if u, err := w.Unit(ctx, w.Own.Name); err != nil || u.Type == "oneshot" {
+		return err
+	}
+	// A child of the manager's, and not ours: of others' it does not wait for the end, and kills.
+	infra, err := helper.Infra{Namespaces: unix.CLONE_PARENT}.Start(startHere)
+	if err != nil {
+		return fmt.Errorf("start the process of %s: %w", w.Own.Name, err)
+	}
+	if err := infra.Close(); err != nil {
+		return err
+	}
+	os.Unsetenv(notify.Env)
+	if err := w.Containers.User.Keep(infra.PID); err != nil {
+		return err
+	}
+	say := append([]string{notify.MainPID(infra.PID)}, notify.Ready("")...)
+	if err := errors.Join(w.Notify.Send(say...), w.Notify.Barrier(ctx)); err != nil {
+		return err
+	}
+	note := fmt.Appendf(nil, "%d %d\n", infra.PID, process.StartTicks(infra.PID))
+	if err := safe.Replace(w.store.mainPath(w.st.Name), note, 0o600); err != nil {
+		return err
+	}
+	return w.settle(w.st) // they may have ended meanwhile
+}
+
+// settle ends the unit of a play whose pods have all ended.
+func (p *Player) settle(st *State) error {
+	var pid int
+	var ticks uint64
+	note, err := os.ReadFile(p.store.mainPath(st.Name))
+	if err != nil {
+		return nil //nolint:nilerr // there is none, or not yet: stay looks again
+	}
+	if _, err := fmt.Sscan(string(note), &pid, &ticks); err != nil {
+		return err
+	}
+	code := 0
+	failed, all := 0, 0
+	for _, one := range st.Plan.Pods {
+		if !one.Start {
+			continue
+		}
+		e, over := p.store.endOf(st.Name, one.Name)
+		if !over {
+			return nil
+		}
+		all++
+		if e.Code != 0 {
+			failed++
+		}
+		if e.Broken {
+			code = 1
+		}
+	}
+	if st.Exit == "any" && failed > 0 || st.Exit == "all" && failed == all {
+		code = 1
+	}
+	sig := unix.SIGTERM // a success
+	if code != 0 {
+		sig = unix.SIGKILL
+	}
+	return process.End(pid, ticks, sig, time.Second)
+}
+
+// played says what there is now.
+func (w *work) played() (*Played, error) {
+	out := &Played{Name: w.st.Name}
+	for _, c := range w.st.Plan.Claims {
+		if c.Host == "" {
+			out.Volumes = append(out.Volumes, c.Name)
+		}
+	}
+	for _, s := range w.st.Plan.Secrets {
+		out.Secrets = append(out.Secrets, s.Name)
+	}
+	for _, p := range w.st.Plan.Pods {
+		r, err := w.Pods.LookupExact(p.Name)
+		if errors.Is(err, pod.ErrNotFound) {
+			continue // a pod that ends by itself, and has
+		}
+		if err != nil {
+			return nil, err
+		}
+		one := PlayedPod{ID: r.ID}
+		for _, c := range p.Containers {
+			if c.Role == kube.Init {
+				continue
+			}
+			if r, err := w.Containers.LookupExact(c.Spec.Name); err == nil {
+				one.Containers = append(one.Containers, r.ID)
+			}
+		}
+		out.Pods = append(out.Pods, one)
+	}
+	return out, nil
+}
+
+// together does something for all, so many at once, and gives all errors.
+func together[T any](ctx context.Context, all []T, most int, do func(context.Context, T) error) error {
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	places := make(chan struct{}, max(most, 1))
+	for i, one := range all {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			places <- struct{}{}
+			defer func() { <-places }()
+			errs[i] = do(ctx, one)
+		}()
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
+	"golang.org/x/sys/unix"
+)
+
+// The probes that go on as long as a container runs.
+const (
+	liveness  = "liveness"
+	readiness = "readiness"
+)
+
+// verdict is what a probe has found so far.
+type verdict struct {
+	ID        string // of the container; another one begins anew
+	Good, Bad int    // results in a row
+	Ready     bool   `json:",omitempty"`
+}
+
+func (s store) verdictPath(play string, words []string) string {
+	return filepath.Join(s.dir(play), "probes", strings.Join(words, "@"))
+}
+
+func (s store) setVerdict(play string, v verdict, words ...string) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	path := s.verdictPath(play, words)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return safe.Replace(path, data, 0o600)
+}
+
+func (s store) verdict(play string, words ...string) (v verdict) {
+	data, err := os.ReadFile(s.verdictPath(play, words))
+	if err == nil {
+		_ = json.Unmarshal(data, &v) // nothing was found then
+	}
+	return v
+}
+
+// setGrace notes the time that a container has for its next stop, which a probe has asked for.
+func (s store) setGrace(play string, d time.Duration, words ...string) error {
+	return s.setVerdict(play, verdict{Good: int(d / time.Second)}, append(words, "grace")...)
+}
+
+// graceOf gives that time, once.
+func (s store) graceOf(play string, words ...string) (time.Duration, bool) {
+	words = append(words, "grace")
+	v := s.verdict(play, words...)
+	return time.Duration(v.Good) * time.Second, os.Remove(s.verdictPath(play, words)) == nil
+}
+
+// Probe is what the timer of a probe executes. The error is runner.ErrNotRunning when there is
+// nothing to probe any more.
+func (p *Player) Probe(ctx context.Context, play, podName, name, kind, id string) error {
+	st, _, c, err := p.find(play, podName, name)
+	if err != nil {
+		return err
+	}
+	probe := c.Liveness
+	if kind == readiness {
+		probe = c.Readiness
+	}
+	v := p.store.verdict(st.Name, podName, name, kind)
+	made, err := p.Containers.LookupExact(c.Spec.Name)
+	if errors.Is(err, runner.ErrNotFound) || err == nil && made.ID != id || probe == nil {
+		return runner.ErrNotRunning
+	}
+	if err != nil {
+		return err
+	}
+	r, err := p.Pods.LookupExact(podName)
+	if err != nil {
+		return err
+	}
+	found := p.probe(ctx, r, made, probe)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the unit stops, and that is no finding
+	}
+	s, err := p.Containers.Status(id)
+	if err != nil || s.PID == 0 {
+		return errors.Join(err, runner.ErrNotRunning)
+	}
+	if found == nil {
+		v.Good, v.Bad = v.Good+1, 0
+	} else {
+		v.Good, v.Bad = 0, v.Bad+1
+	}
+	v.ID = id
+	failed := v.Bad >= max(probe.Failure, 1)
+	if kind == readiness {
+		was := v.Ready
+		v.Ready = v.Good >= max(probe.Success, 1) || v.Ready && !failed
+		if was && !v.Ready {
+			p.Warn(fmt.Sprintf("container %s is not ready any more: %v", made.Name, found))
+		}
+		return p.store.setVerdict(st.Name, v, podName, name, kind)
+	}
+	if err := p.store.setVerdict(st.Name, v, podName, name, kind); err != nil || !failed {
+		return err
+	}
+	p.Warn(fmt.Sprintf("container %s: livenessProbe failed %d times: %v", made.Name, v.Bad, found))
+	return p.unhealthy(ctx, st, podName, c, probe, s)
+}
+
+// unhealthy ends a container whose liveness probe has failed, and starts it again whatever its exit
+// status, unless it is never to be.
+func (p *Player) unhealthy(ctx context.Context, st *State, podName string, c *kube.Container, probe *kube.Probe, s runner.Status) error {
+	grace := c.Grace
+	if probe.Grace != nil {
+		grace = *probe.Grace
+		if err := p.store.setGrace(st.Name, grace, podName, c.Name); err != nil {
+			return err
+		}
+	}
+	if c.Restart.Policy != "no" {
+		return p.AskUnit(ctx, "restart", c.Unit)
+	}
+	return process.End(s.PID, s.StartTicks, unix.SIGTERM, grace)
+}
+
+// EndTimer ends the timer whose service this process is.
+func (p *Player) EndTimer(ctx context.Context) error {
+	return p.AskUnit(ctx, "stop", strings.TrimSuffix(p.Own.Name, ".service")+".timer")
+}
+
+// dial connects from the network of the pod. Without a host it is the pod itself: its address, and
+// where nobody listens there, the loopback, where podman would have looked.
+func (p *Player) dial(ctx context.Context, r pod.Record, host string, port uint16) (net.Conn, error) {
+	s := p.Pods.Status(r)
+	if s.InfraPID == 0 {
+		return nil, fmt.Errorf("pod %s is not running", r.Name)
+	}
+	var addresses []string
+	if host == "" {
+		addresses = append(addresses, s.IPs...)
+		addresses = append(addresses, "127.0.0.1", "::1")
+	} else {
+		found, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		addresses = found
+	}
+	ns, err := netns.Open(fmt.Sprintf("/proc/%d/ns/net", s.InfraPID))
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	var first error
+	for _, ip := range addresses {
+		var conn net.Conn
+		err := netns.Do(ns, func() (err error) {
+			// By number, so that the connection is made by this thread.
+			conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(ip, strconv.Itoa(int(port))))
+			return err
+		})
+		if err == nil {
+			return conn, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+const (
+	// maxBody is how much of an answer is read, in bytes; maxRedirects how far one is followed.
+	// Source: the kubelet's prober.
+	maxBody      = 10 << 10
+	maxRedirects = 10
+)
+
+// get asks a server of the pod. Good is what 200 to 399 says; a hook takes any answer.
+func (p *Player) get(ctx context.Context, r pod.Record, h *kube.HTTP, hook bool) error {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as Kubernetes does
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, r, h.Host, h.Port) },
+	}
+	defer transport.CloseIdleConnections()
+	host := h.Host
+	if host == "" {
+		host = "localhost"
+		if ips := p.Pods.Status(r).IPs; len(ips) > 0 {
+			host = ips[0]
+		}
+	}
+	target := &url.URL{Scheme: strings.ToLower(h.Scheme), Host: net.JoinHostPort(host, strconv.Itoa(int(h.Port)))}
+	if target.Scheme == "" {
+		target.Scheme = "http"
+	}
+	path, err := target.Parse(h.Path)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, path.String(), nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("User-Agent", "kube-probe/podunit")
+	request.Header.Set("Accept", "*/*")
+	for _, header := range h.Headers {
+		if strings.EqualFold(header.Name, "Host") {
+			request.Host = header.Value
+			continue
+		}
+		request.Header.Set(header.Name, header.Value)
+	}
+	client := http.Client{Transport: transport, CheckRedirect: func(next *http.Request, before []*http.Request) error {
+		if next.URL.Host != before[0].URL.Host {
+			return http.ErrUseLastResponse // somebody else's: that it points there is good
+		}
+		if len(before) >= maxRedirects {
+			return errors.New("it is sent on and on")
+		}
+		return nil
+	}}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, maxBody)); err != nil {
+		return err
+	}
+	if !hook && (answer.StatusCode < 200 || answer.StatusCode >= 400) {
+		return fmt.Errorf("%s answers %s", path.Path, answer.Status)
+	}
+	return nil
+}
+
+// ask asks grpc.health.v1.Health/Check, as one frame of one message, of one text or one number each.
+func (p *Player) ask(ctx context.Context, r pod.Record, g *kube.GRPC) error {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols:   protocols,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, r, "", g.Port) },
+	}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://localhost:%d/grpc.health.v1.Health/Check", g.Port), bytes.NewReader(healthRequest(g.Service)))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/grpc")
+	request.Header.Set("TE", "trailers")
+	request.Header.Set("User-Agent", "kube-probe/podunit")
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	status := answer.Trailer.Get("Grpc-Status")
+	if status == "" {
+		status = answer.Header.Get("Grpc-Status")
+	}
+	if answer.StatusCode != http.StatusOK || status != "0" {
+		return fmt.Errorf("grpc.health.v1: %s, grpc-status %s %s", answer.Status, status, answer.Trailer.Get("Grpc-Message"))
+	}
+	if !serving(body) {
+		return errors.New("grpc.health.v1: the service does not say SERVING")
+	}
+	return nil
+}
+
+// healthRequest is a HealthCheckRequest in its frame. Source: grpc.health.v1, Protocol Buffers.
+func healthRequest(service string) []byte {
+	var message []byte
+	if service != "" {
+		message = append([]byte{1<<3 | 2}, binary.AppendUvarint(nil, uint64(len(service)))...)
+		message = append(message, service...)
+	}
+	frame := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
+	return append(frame, message...)
+}
+
+// serving reads a HealthCheckResponse in its frame: its first field is the number 1.
+func serving(frame []byte) bool {
+	return len(frame) >= 7 && frame[0] == 0 && frame[5] == 1<<3 && frame[6] == 1
+}

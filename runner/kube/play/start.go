@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+
+	"github.com/podunit/podunit/runner/bundle"
+	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
+)
+
+func startHere(cmd *exec.Cmd) error { return cmd.Start() }
+
+// start starts containers of a pod that runs: init containers and sidecars one after the other, then
+// the ordinary ones in their order.
+func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
+	if err := w.prepareVolumes(ctx, r, p, list); err != nil {
+		return fmt.Errorf("pod %s: %w", p.Name, err)
+	}
+	begun := make(chan error, len(list))
+	running := 0
+	var errs []error
+	for _, c := range list {
+		if err := w.store.lives(w.st.Name, p.Name, c.Name); err != nil {
+			return err
+		}
+		switch {
+		case c.Role == kube.Init:
+			if err := w.runInit(ctx, p, c); err != nil {
+				return err
+			}
+		case c.Role == kube.Sidecar, c.PostStart != nil:
+			if err := w.startContainer(ctx, p, c); err != nil {
+				return err
+			}
+		default:
+			running++
+			go func() { begun <- w.startContainer(ctx, p, c) }()
+		}
+	}
+	for range running {
+		errs = append(errs, <-begun)
+	}
+	return errors.Join(errs...)
+}
+
+// startContainer starts the service of a container and waits until it is ready.
+func (w *work) startContainer(ctx context.Context, p *kube.Pod, c *kube.Container) error {
+	s := w.containerUnit(w.st, p, c)
+	if _, plain := w.plain.Load(true); plain {
+		steady(&s)
+	}
+	err := w.StartUnit(ctx, c.Unit, s)
+	if failed := (unit.JobError{}); err != nil && s.Settings["RestartSteps"] != nil && !errors.As(err, &failed) && unknownSetting(err) {
+		w.plain.Store(true, true)
+		steady(&s)
+		err = w.StartUnit(ctx, c.Unit, s)
+	}
+	if err != nil {
+		return fmt.Errorf("container %s of pod %s: %w", c.Name, p.Name, err)
+	}
+	return nil
+}
+
+// steady takes the growing delay out, which systemd has since version 254.
+func steady(s *unit.Service) {
+	if s.Settings["RestartSteps"] != nil {
+		delete(s.Settings, "RestartSteps")
+		delete(s.Settings, "RestartMaxDelayUSec")
+		s.Settings["RestartUSec"] = uint64((5 * time.Second).Microseconds())
+	}
+}
+
+const (
+	// initFirst and initMost are the delays between the tries of an init container, which double.
+	initFirst, initMost = time.Second, 5 * time.Minute
+	// initTries is how often somebody at a shell waits for one; a service has its start timeout.
+	initTries = 5
+)
+
+// runInit runs an init container until it has succeeded.
+func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) error {
+	delay := initFirst
+	for try := 1; ; try++ {
+		_ = w.Notify.Send(notify.Status("init container " + c.Name + " of pod " + p.Name)) // only a line less
+		err := w.startContainer(ctx, p, c)
+		if err == nil {
+			return nil
+		}
+		if c.Restart.Policy == "no" || ctx.Err() != nil || !w.Service && try == initTries {
+			return err
+		}
+		w.Warn(fmt.Sprintf("init container %s of pod %s failed, and is tried again in %s", c.Name, p.Name, delay))
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, initMost)
+	}
+}
+
+// StartContainer is what the service of a container executes.
+func (p *Player) StartContainer(ctx context.Context, play, podName, name string) (code int, err error) {
+	st, one, c, err := p.find(play, podName, name)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.store.lives(play, podName, name); err != nil {
+		return 0, err
+	}
+	r, err := p.Pods.LookupExact(podName)
+	if err != nil {
+		return 0, err
+	}
+	asked := c.Spec
+	st.Registry.apply(&asked.Pull)
+	if asked.Pull.Policy != "never" {
+		asked.Pull.Policy = "missing" // the play has pulled
+	}
+	img, err := p.FindImage(ctx, &asked)
+	if err != nil {
+		return 0, err
+	}
+	facts := p.facts(st, r, one)
+	resolved, err := c.Resolve(kube.Image{Config: img.Config, LookUp: func(user string) (int64, error) {
+		return 0, fmt.Errorf("the image names its user %s, which only its files could tell", user)
+	}}, facts)
+	if err != nil {
+		return 0, err
+	}
+	s := resolved.Spec
+	s.Pull, s.Replace, s.Remove, s.Detach = asked.Pull, false, true, c.Role != kube.Init
+	if s.SdNotify == "ignore" {
+		s.SdNotify = "conmon"
+	}
+	grace := c.Grace
+	s.StopTimeout = &grace
+	if s.Mounts, err = p.mounts(ctx, r, one, c, resolved.Mounts); err != nil {
+		return 0, err
+	}
+	more := service.Addition{Secret: runner.Secret{Env: resolved.SecretEnv}}
+	if resolved.SecretWords {
+		if more.Secret.Args, err = bundle.Args(&s, &img.Config); err != nil {
+			return 0, err
+		}
+		// The record has the words as the document has them.
+		s.Command, s.Entrypoint = c.Process.Args, nil
+		if len(c.Process.Command) > 0 {
+			s.Command, s.Entrypoint = append(append([]string{}, c.Process.Command...), c.Process.Args...), []string{}
+		}
+	}
+	if c.Role != kube.Init {
+		more.Begun = p.begun(st, r, one, c)
+	}
+	return p.RunInService(ctx, &s, more)
+}
+
+// find finds a container of a play.
+func (p *Player) find(play, podName, name string) (*State, *kube.Pod, *kube.Container, error) {
+	st, err := p.store.load(play)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	one := st.pod(podName)
+	if one == nil {
+		return nil, nil, nil, fmt.Errorf("%s has no pod %s", play, podName)
+	}
+	c := container(one, name)
+	if c == nil {
+		return nil, nil, nil, fmt.Errorf("pod %s has no container %s", podName, name)
+	}
+	return st, one, c, nil
+}
+
+// facts are what a pod learns of its machine.
+func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
+	f := kube.Facts{UID: uid(r.ID), CPU: int64(runtime.NumCPU()), PodIP: p.Pods.Status(r).IPs}
+	f.Node, _ = os.Hostname()
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		f.Memory = int64(info.Totalram) * int64(info.Unit)
+	}
+	if ip := hostAddress(); ip.IsValid() {
+		f.HostIP = []string{ip.String()}
+	}
+	if len(f.PodIP) == 0 {
+		f.PodIP = f.HostIP
+	}
+	var values hidden
+	f.Secret = func(name, key string) ([]byte, error) {
+		if key == "" { // it was stored as one value
+			_, value, err := p.Containers.Secrets.Store.Value(name)
+			return value, err
+		}
+		if values == nil {
+			var err error
+			if values, err = p.store.secrets(st.Name); err != nil {
+				return nil, hint.With(err, "play the YAML again: values of secrets are not kept beyond a boot")
+			}
+		}
+		v, ok := values[name][key]
+		if !ok {
+			return nil, fmt.Errorf("secret %s has no key %s", name, key)
+		}
+		return v, nil
+	}
+	f.File = func(volume, path string) ([]byte, error) { return p.readIn(r, one, volume, path) }
+	return f
+}
+
+// uid is the pod's ID in the form that Kubernetes has.
+func uid(id string) string {
+	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:32]
+}
+
+// apply says how an image is pulled.
+func (r Registry) apply(p *spec.Pull) {
+	p.AuthFile, p.CertDir = cmp.Or(r.AuthFile, p.AuthFile), cmp.Or(r.CertDir, p.CertDir)
+	p.Creds = cmp.Or(r.Creds, p.Creds)
+	if r.TLSVerify != nil {
+		p.TLSVerify = r.TLSVerify
+	}
+}
+
+// hostAddress is the machine's address towards the outside, as a connection would have it.
+func hostAddress() netip.Addr {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer unix.Close(fd)
+	// Nothing is sent. The address is one for documentation, TEST-NET-1.
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{192, 0, 2, 1}}); err != nil {
+		return netip.Addr{}
+	}
+	name, err := unix.Getsockname(fd)
+	if v4, ok := name.(*unix.SockaddrInet4); err == nil && ok {
+		return netip.AddrFrom4(v4.Addr)
+	}
+	return netip.Addr{}
+}

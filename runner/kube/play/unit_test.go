@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/yaml"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+// planned reads documents that are without fault.
+func planned(t *testing.T, text string) *kube.Plan {
+	t.Helper()
+	plan, list := kube.Read([]yaml.Source{{Name: "f.yaml", Data: []byte(text)}}, kube.Options{Dir: "/", Validate: kube.ValidateIgnore})
+	if plan == nil {
+		t.Fatal(list)
+	}
+	return plan
+}
+
+const whole = `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  restartPolicy: OnFailure
+  terminationGracePeriodSeconds: 7
+  initContainers:
+  - {name: first, image: quay.io/x/a:1}
+  - {name: side, image: quay.io/x/a:1, restartPolicy: Always}
+  containers:
+  - name: a
+    image: quay.io/x/a:1
+    resources: {requests: {cpu: 500m}}
+    volumeMounts: [{name: v, mountPath: /v}]
+  - name: b
+    image: quay.io/x/b:1
+    lifecycle: {preStop: {sleep: {seconds: 1}}}
+    livenessProbe: {tcpSocket: {port: 80}}
+  volumes: [{name: v, persistentVolumeClaim: {claimName: kept}}]
+`
+
+// TestContainerUnit: a container's service starts, stops and restarts as its YAML says.
+func TestContainerUnit(t *testing.T) {
+	plan := planned(t, whole)
+	p := &Player{Engine: &service.Engine{Config: service.Config{Program: "/bin/podunit", Modules: []string{"m"}}}}
+	st := &State{Name: "tv.service", Plan: plan}
+	pod := plan.Pods[0]
+	unitOf := func(name string) (out struct {
+		start, stop, post, restart, kind string
+		after                            []string
+		timeout                          time.Duration
+		settings                         map[string]any
+	}) {
+		s := p.containerUnit(st, pod, container(pod, name))
+		out.start, out.stop, out.post = strings.Join(s.Start, " "), strings.Join(s.Stop, " "), strings.Join(s.StopPost, " ")
+		out.restart, out.kind, out.after, out.timeout, out.settings = s.Restart, s.Type, s.After, s.StopTimeout, s.Settings
+		if !slices.Equal(s.BindsTo, []string{"web-pod.service"}) {
+			t.Errorf("%s is bound to %q", name, s.BindsTo)
+		}
+		return out
+	}
+	a := unitOf("a")
+	if want := "/bin/podunit --module=m kube start-container tv.service web a"; a.start != want {
+		t.Errorf("a starts with %q", a.start)
+	}
+	if want := "/bin/podunit --module=m rm -v -f -i -t 7 web-a"; a.stop != want {
+		t.Errorf("a stops with %q", a.stop)
+	}
+	if a.restart != "on-failure" || a.settings["CPUWeight"] != uint64(50) || a.settings["RestartSteps"] != uint32(8) {
+		t.Errorf("a: %s, %v", a.restart, a.settings)
+	}
+	if want := (exitStatuses{[]int32{}, []int32{1, 2, 15, 13}}); !reflect.DeepEqual(a.settings["RestartForceExitStatus"], want) {
+		t.Errorf("a starts again after %v", a.settings["RestartForceExitStatus"])
+	}
+	if a.timeout != 7*time.Second+stopMargin {
+		t.Errorf("a has %s to stop", a.timeout)
+	}
+	// A stop takes the ordinary ones first, together, then the sidecar.
+	if b := unitOf("b"); !slices.Equal(a.after, []string{"web-pod.service", "web-side.service"}) || !slices.Equal(b.after, a.after) {
+		t.Errorf("a comes after %q, b after %q", a.after, b.after)
+	} else if !strings.Contains(b.stop, "kube stop-container tv.service web b") {
+		t.Errorf("b stops with %q", b.stop)
+	}
+	var u unit.Service
+	p.podUnit(&u, st.Name, pod)
+	if want := "/bin/podunit --module=m kube ended tv.service web --volume=kept:"; strings.Join(u.StopPost, " ") != want {
+		t.Errorf("the pod ends with %q", u.StopPost)
+	}
+	if first := unitOf("first"); first.kind != "oneshot" || first.restart != "" {
+		t.Errorf("first: %+v", first)
+	}
+	if side := unitOf("side"); side.restart != "always" {
+		t.Errorf("side: %+v", side)
+	}
+}
+
+// TestNotBuilt: what is not played yet is refused, all of it at once.
+func TestNotBuilt(t *testing.T) {
+	if err := notBuilt(planned(t, whole)); err != nil {
+		t.Error(err)
+	}
+	err := notBuilt(planned(t, `apiVersion: batch/v1
+kind: CronJob
+metadata: {name: c}
+spec:
+  schedule: "@daily"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          hostUsers: false
+          containers: [{name: a, image: quay.io/x/a:1}]
+`))
+	if err == nil || !strings.Contains(err.Error(), "a CronJob") || !strings.Contains(err.Error(), "hostUsers") {
+		t.Errorf("%v", err)
+	}
+}

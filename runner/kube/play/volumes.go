@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/volume"
+	"golang.org/x/sys/unix"
+)
+
+// hostPaths looks at the paths of the machine that a plan needs. It makes nothing.
+func hostPaths(plan *kube.Plan) error {
+	var errs []error
+	for _, p := range plan.Pods {
+		for _, v := range p.Volumes {
+			if v.Kind == kube.VolumeHost {
+				if err := hostPath(v); err != nil {
+					errs = append(errs, fmt.Errorf("pod %s, volume %s: %w", p.Name, v.Name, err))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hostKinds are the modes that a path of the machine must have, and what they are called.
+var hostKinds = map[kube.HostCheck]struct {
+	want fs.FileMode
+	name string
+}{
+	kube.HostDir: {fs.ModeDir, "a directory"}, kube.HostMakeDir: {fs.ModeDir, "a directory"},
+	kube.HostSocket: {fs.ModeSocket, "a socket"}, kube.HostCharDevice: {fs.ModeDevice | fs.ModeCharDevice, "a character device"},
+	kube.HostBlockDev: {fs.ModeDevice, "a block device"},
+}
+
+func hostPath(v *kube.Volume) error {
+	st, err := os.Stat(v.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		switch v.Check {
+		case kube.HostMakeDir:
+			return nil
+		case kube.HostMakeFile:
+			if _, err := os.Stat(filepath.Dir(v.Path)); err != nil {
+				return hint.With(err, "mkdir -p %s", filepath.Dir(v.Path))
+			}
+			return nil
+		case kube.HostExists, kube.HostDir:
+			return hint.With(err, "mkdir -p %s, or write type: DirectoryOrCreate", v.Path)
+		}
+		return err
+	case err != nil:
+		return err
+	}
+	if kind, ok := hostKinds[v.Check]; ok {
+		if st.Mode().Type() != kind.want {
+			return fmt.Errorf("%s is not %s", v.Path, kind.name)
+		}
+	} else if v.Check != kube.HostExists && st.IsDir() {
+		return fmt.Errorf("%s is a directory, and not a file", v.Path)
+	}
+	return nil
+}
+
+// makeHostPath makes what is missing, as the root of the container.
+func makeHostPath(v *kube.Volume) error {
+	if err := hostPath(v); err != nil {
+		return err
+	}
+	switch v.Check {
+	case kube.HostMakeDir:
+		return os.MkdirAll(v.Path, 0o755)
+	case kube.HostMakeFile:
+		f, err := os.OpenFile(v.Path, os.O_CREATE|os.O_RDONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	}
+	return nil
+}
+
+// claims makes the named volumes that are missing.
+func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
+	for _, c := range plan.Claims {
+		if c.Host != "" {
+			continue
+		}
+		uid, _ := strconv.Atoi(c.Options["uid"])
+		gid, _ := strconv.Atoi(c.Options["gid"])
+		_, err := w.Player.volumes.Create(c.Name, volume.Options{Labels: c.Labels, UID: uid, GID: gid})
+		if errors.Is(err, volume.ErrExists) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("claim %s: %w", c.Name, err)
+		}
+		w.volumes = append(w.volumes, c.Name)
+		w.st.Volumes = append(w.st.Volumes, c.Name)
+	}
+	if len(w.volumes) > 0 {
+		return w.store.save(w.st)
+	}
+	return ctx.Err()
+}
+
+// prepareVolumes makes the volumes of a pod that these containers use, and that are not there yet.
+func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
+	for _, v := range p.Volumes {
+		used := slices.ContainsFunc(list, func(c *kube.Container) bool {
+			return slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name })
+		})
+		if !used {
+			continue
+		}
+		var err error
+		switch v.Kind {
+		case kube.VolumeEmpty:
+			err = w.makeEmpty(r, p, v)
+		case kube.VolumeHost:
+			err = makeHostPath(v)
+		case kube.VolumeFiles:
+			err = w.writeVolume(r, p, v, w.facts(w.st, r, p))
+		case kube.VolumeClaim:
+			err = w.makeClaim(ctx, p, v)
+		}
+		if err != nil {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
+		}
+	}
+	return nil
+}
+
+func (w *work) makeEmpty(r pod.Record, p *kube.Pod, v *kube.Volume) error {
+	dir := filepath.Join(w.store.podData(r.ID), "empty", v.Name)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	return own(dir, p, v, 0o777)
+}
+
+// own gives a directory its mode, and to the pod's fsGroup if that is to have it.
+func own(dir string, p *kube.Pod, v *kube.Volume, mode uint32) error {
+	if p.FSGroup != nil && v.FSGroup {
+		if err := os.Chown(dir, -1, int(*p.FSGroup)); err != nil {
+			return err
+		}
+		mode |= unix.S_ISGID
+	}
+	return unix.Chmod(dir, mode)
+}
+
+// makeClaim makes the volume of a claim without a document.
+func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error {
+	dir, made, err := w.Player.volumes.Ensure(ctx, v.Claim, nil)
+	if err != nil {
+		return err
+	}
+	if made {
+		w.mu.Lock()
+		w.volumes, w.st.Volumes = append(w.volumes, v.Claim), append(w.st.Volumes, v.Claim)
+		w.mu.Unlock()
+	}
+	if p.FSGroup == nil || !v.FSGroup {
+		return nil
+	}
+	return giveGroup(dir, int(*p.FSGroup), p.FSGroupOnRootMismatch)
+}
+
+// giveGroup gives a tree to a group that may write all of it, as Kubernetes does. Links are not
+// followed: containers may be at work in there.
+func giveGroup(dir string, gid int, onMismatch bool) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return err
+	}
+	if onMismatch && int(st.Gid) == gid && st.Mode&(unix.S_ISGID|0o060) == unix.S_ISGID|0o060 {
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm() | 0o660
+		if d.IsDir() {
+			mode |= 0o110 | fs.ModeSetgid
+		}
+		return errors.Join(root.Lchown(name, -1, gid), root.Chmod(name, mode))
+	})
+}
+
+// writeVolume writes the files of a volume below a fresh directory in memory, which takes the place
+// of an older one: a key that is gone has no file any more.
+func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube.Facts) error {
+	dir := w.store.podFiles(r.ID)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(dir, ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh) // gone by then, if all went well
+	root, err := os.OpenRoot(fresh)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, f := range v.Files {
+		data, err := f.Content(facts)
+		if err != nil {
+			return fmt.Errorf("file %s: %w", f.Path, err)
+		}
+		if err := root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
+			return err
+		}
+		if err := root.WriteFile(f.Path, data, 0o600); err != nil {
+			return err
+		}
+		mode := fs.FileMode(f.Mode)
+		if p.FSGroup != nil && v.FSGroup {
+			mode |= 0o440
+			if err := root.Chown(f.Path, -1, int(*p.FSGroup)); err != nil {
+				return err
+			}
+		}
+		if err := root.Chmod(f.Path, mode); err != nil {
+			return err
+		}
+	}
+	if err := own(fresh, p, v, 0o755); err != nil {
+		return err
+	}
+	place := filepath.Join(dir, v.Name)
+	if err := os.RemoveAll(place); err != nil {
+		return err
+	}
+	return os.Rename(fresh, place)
+}
+
+// place is where a volume lies on this machine.
+func (p *Player) place(ctx context.Context, r pod.Record, v *kube.Volume) (string, error) {
+	switch v.Kind {
+	case kube.VolumeEmpty:
+		return filepath.Join(p.store.podData(r.ID), "empty", v.Name), nil
+	case kube.VolumeFiles:
+		return filepath.Join(p.store.podFiles(r.ID), v.Name), nil
+	case kube.VolumeMemory:
+		return p.held(r, v)
+	case kube.VolumeHost:
+		return v.Path, nil
+	case kube.VolumeClaim:
+		dir, _, err := p.volumes.Ensure(ctx, v.Claim, nil)
+		return dir, err
+	}
+	return "", fmt.Errorf("volume %s: nothing here is of kind %s", v.Name, v.Kind)
+}
+
+// readIn reads a file of a volume. Links lead nowhere out of it.
+func (p *Player) readIn(r pod.Record, one *kube.Pod, name, file string) ([]byte, error) {
+	for _, v := range one.Volumes {
+		if v.Name == name {
+			dir, err := p.place(context.Background(), r, v)
+			if err != nil {
+				return nil, err
+			}
+			return safe.ReadInRoot(dir, file, 1<<20)
+		}
+	}
+	return nil, fmt.Errorf("there is no volume %s", name)
+}
+
+// mounts are those of a container, with the places of their volumes.
+func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, list []kube.Mount) ([]spec.Mount, error) {
+	out := slices.Clone(c.Spec.Mounts)
+	for _, m := range list {
+		i := slices.IndexFunc(one.Volumes, func(v *kube.Volume) bool { return v.Name == m.Volume })
+		if i < 0 {
+			return nil, fmt.Errorf("container %s: there is no volume %s", c.Name, m.Volume)
+		}
+		v := one.Volumes[i]
+		if v.ReadOnly || v.Kind == kube.VolumeFiles {
+			m.ReadOnly = true
+		}
+		dir, err := p.place(ctx, r, v)
+		if err != nil {
+			return nil, err
+		}
+		if m.SubPath != "" {
+			if dir, err = subPath(dir, m, v); err != nil {
+				return nil, fmt.Errorf("container %s: subPath of %s: %w", c.Name, m.Path, err)
+			}
+		}
+		s := m.Spec(dir)
+		if v.Kind == kube.VolumeClaim && m.SubPath == "" {
+			s.Type, s.Source = spec.MountVolume, v.Claim
+		}
+		out = append(out, s)
+	}
+	return p.messageMount(r, c, out)
+}
+
+// subPath is a path below a volume, made as a directory if it is missing. A link that leads out of
+// the volume is refused.
+func subPath(dir string, m kube.Mount, v *kube.Volume) (string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	if _, err := root.Stat(m.SubPath); errors.Is(err, fs.ErrNotExist) && !m.ReadOnly && v.Kind != kube.VolumeFiles {
+		if err := root.MkdirAll(m.SubPath, 0o750); err != nil {
+			return "", err
+		}
+	} else if err != nil {
+		return "", err
+	}
+	f, err := root.Open(m.SubPath)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	// Where it has led to: no link of it is followed a second time.
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+}
+
+// messagePath is the file for a container's last words.
+func (p *Player) messagePath(podID, name string) string {
+	return filepath.Join(p.store.podData(podID), "messages", name)
+}
+
+// messageMount gives a container the file for its last words, empty at each start.
+func (p *Player) messageMount(r pod.Record, c *kube.Container, all []spec.Mount) ([]spec.Mount, error) {
+	if c.MessagePath == "" || slices.ContainsFunc(all, func(m spec.Mount) bool { return path.Clean(m.Destination) == path.Clean(c.MessagePath) }) {
+		return all, nil
+	}
+	file := p.messagePath(r.ID, c.Name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.RemoveAll(file)); err != nil {
+		return nil, err
+	}
+	if err := safe.Replace(file, nil, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(file, 0o666); err != nil {
+		return nil, err
+	}
+	return append(all, spec.Mount{Type: spec.MountBind, Source: file, Destination: c.MessagePath, Options: []string{"bind", "rprivate"}}), nil
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+)
+
+// TestHostPath: each type of hostPath takes what it names, refuses the rest, and makes nothing
+// before all is judged.
+func TestHostPath(t *testing.T) {
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "file"), filepath.Join(dir, "socket")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []struct {
+		check kube.HostCheck
+		path  string
+		want  string // of the error; empty for none
+	}{
+		{kube.HostExists, dir, ""}, {kube.HostExists, file, ""}, {kube.HostExists, dir + "/none", "no such file"},
+		{kube.HostDir, dir, ""}, {kube.HostDir, file, "is not a directory"}, {kube.HostDir, dir + "/none", "no such file"},
+		{kube.HostMakeDir, dir + "/a/b", ""}, {kube.HostMakeDir, file, "is not a directory"},
+		{kube.HostFile, file, ""}, {kube.HostFile, dir, "is a directory"}, {kube.HostFile, dir + "/none", "no such file"},
+		{kube.HostMakeFile, dir + "/new", ""}, {kube.HostMakeFile, dir + "/none/new", "no such file"}, {kube.HostMakeFile, dir, "is a directory"},
+		{kube.HostSocket, socket, ""}, {kube.HostSocket, file, "is not a socket"},
+		{kube.HostCharDevice, "/dev/null", ""}, {kube.HostCharDevice, file, "is not a character device"},
+		{kube.HostBlockDev, "/dev/null", "is not a block device"},
+	} {
+		err := hostPath(&kube.Volume{Path: c.path, Check: c.check})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s %s: %v, want %q", c.check, c.path, err, c.want)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("made by looking: %v, %v", entries, err)
+	}
+	for check, path := range map[kube.HostCheck]string{kube.HostMakeDir: dir + "/a/b", kube.HostMakeFile: dir + "/new"} {
+		if err := makeHostPath(&kube.Volume{Path: path, Check: check}); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestWriteVolume: the files of a volume have their modes and directories, and a key that is gone has
+// no file any more.
+func TestWriteVolume(t *testing.T) {
+	w := &work{Player: &Player{store: store{run: t.TempDir()}}, st: &State{}}
+	r := pod.Record{ID: strings.Repeat("a", 64)}
+	v := &kube.Volume{Name: "v", Kind: kube.VolumeFiles, Files: []kube.File{
+		{Path: "a", Mode: 0o640, Data: []byte("alpha")}, {Path: "d/e/b", Mode: 0o400, Data: []byte("beta")},
+	}}
+	place := filepath.Join(w.store.podFiles(r.ID), "v")
+	write := func() {
+		t.Helper()
+		if err := w.writeVolume(r, &kube.Pod{}, v, kube.Facts{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	for path, want := range map[string]string{"a": "-rw-r----- alpha", "d/e/b": "-r-------- beta"} {
+		st, err := os.Stat(filepath.Join(place, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(place, path))
+		if got := st.Mode().String() + " " + string(data); err != nil || got != want {
+			t.Errorf("%s: %s, %v", path, got, err)
+		}
+	}
+	v.Files = v.Files[:1]
+	write()
+	if _, err := os.Stat(filepath.Join(place, "d")); !os.IsNotExist(err) {
+		t.Errorf("the key that is gone: %v", err)
+	}
+	// A link that a container has left would lead elsewhere.
+	v.Files = []kube.File{{Path: "../../out", Mode: 0o600, Data: []byte("x")}}
+	if err := w.writeVolume(r, &kube.Pod{}, v, kube.Facts{}); err == nil {
+		t.Error("a path that leads out of the volume was written")
+	}
+	entries, err := os.ReadDir(w.store.podFiles(r.ID))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// TestSubPath: a missing one is made in a volume that can be written, and a link out is refused.
+func TestSubPath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/etc", filepath.Join(dir, "out")); err != nil {
+		t.Fatal(err)
+	}
+	empty := &kube.Volume{Kind: kube.VolumeEmpty}
+	got, err := subPath(dir, kube.Mount{SubPath: "a/b"}, empty)
+	if st, serr := os.Stat(filepath.Join(dir, "a/b")); err != nil || serr != nil || !st.IsDir() || got != filepath.Join(dir, "a/b") {
+		t.Errorf("%s, %v, %v", got, err, serr)
+	}
+	for _, m := range []kube.Mount{{SubPath: "out"}, {SubPath: "out/passwd"}, {SubPath: "none", ReadOnly: true}} {
+		if got, err := subPath(dir, m, empty); err == nil {
+			t.Errorf("%s leads to %s", m.SubPath, got)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
+)
+
+// Addition is what a start has besides the container's record.
+type Addition struct {
+	Secret container.Secret
+	// Begun, if set, is called when the container runs and before its unit is ready. Its error ends
+	// the container, and the start. Others may act on the container meanwhile.
+	Begun func(ctx context.Context, r container.Record, s container.Status) error
+}
+
+// RunInService makes a container of the service that this process is in and starts it, as Run does.
+func (e *Engine) RunInService(ctx context.Context, c *spec.Container, more Addition) (code int, err error) {
+	if !e.InService() {
+		return 0, errors.New("only a service executes this")
+	}
+	err = e.prepare(ctx, c, nil, e.startingUnit(), func(made *container.Record, lock *container.Lock) error {
+		made.Hidden = slices.Sorted(maps.Keys(more.Secret.Env))
+		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock, more: more})
+		return err
+	})
+	return code, err
+}
+
+// beginSlowly lets a container begin, and tells the manager that it is ready only when Begun has
+// found so.
+func (e *Engine) beginSlowly(ctx context.Context, manager notify.Socket, how launch, r container.Record, s container.Status, begin func() error) error {
+	// The manager must know the process before it can end.
+	if err := errors.Join(manager.Send(notify.MainPID(s.PID)), manager.Barrier(ctx)); err != nil {
+		return err
+	}
+	if err := begin(); err != nil {
+		return err
+	}
+	how.lock.Release() // or nobody could stop it
+	if err := how.more.Begun(ctx, r, s); err != nil {
+		return errors.Join(err, process.End(s.PID, s.StartTicks, unix.SIGTERM, e.StopTimeoutOf(r)))
+	}
+	return errors.Join(manager.Send(notify.Ready("")...), manager.Barrier(ctx))
+}
+
+// FindImage finds the image of a container, pulled by its policy if need be.
+func (e *Engine) FindImage(ctx context.Context, c *spec.Container) (container.Image, error) {
+	return e.findImage(ctx, c)
+}
+
+// StartUnit starts a transient service and waits until it is up. What is left of one of that name
+// which has ended goes first. If the service fails, the error says what podunit said in it.
+func (e *Engine) StartUnit(ctx context.Context, name string, s unit.Service) error {
+	return e.startTransient(ctx, name, s, false)
+}
+
+// ServiceEnvironment is the environment of a transient service.
+func (e *Engine) ServiceEnvironment(name string) []string { return e.serviceEnvironment(name) }
+
+// ForgetUnit takes a transient service that has ended off the manager's list.
+func (e *Engine) ForgetUnit(ctx context.Context, name string) { e.forgetUnit(ctx, name) }
+
+// StartsAgain reports whether the service that this process cleans up in is about to be started
+// again by its own setting.
+func (e *Engine) StartsAgain(ctx context.Context) bool { return e.startsAgain(ctx) }
+
+// Asked is what somebody asks of a unit at the moment: start, stop, restart; empty for nothing.
+func (e *Engine) Asked(ctx context.Context, name string) (job string, err error) {
+	err = e.withManager(ctx, func(m Manager) error {
+		job, err = m.Job(ctx, name)
+		return err
+	})
+	return job, err
+}
+
+// ShareManager keeps one connection to the manager for all that follows, until done is called.
+func (e *Engine) ShareManager(ctx context.Context) (done func(), err error) {
+	m, err := e.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	connect := e.Connect
+	e.Connect = func(context.Context) (Manager, error) { return shared{m}, nil }
+	return func() {
+		e.Connect = connect
+		m.Close()
+	}, nil
+}
+
+// shared is a connection that others close.
+type shared struct{ Manager }
+
+func (shared) Close() {}
+
+// ExitCode is how the main process of the unit ended, as systemd tells ExecStopPost=; known is false
+// where it does not.
+func (e *Engine) ExitCode() (code int, known bool) { return e.exitCode() }
+
+// ForgetRestarts has the manager count the restarts of a unit anew, and with them its delays.
+func (e *Engine) ForgetRestarts(ctx context.Context, name string) error {
+	return e.withManager(ctx, func(m Manager) error { return m.ResetFailed(ctx, name) })
+}
+
+// AskUnit queues a stop or restart of a unit and does not wait.
+func (e *Engine) AskUnit(ctx context.Context, verb, name string) error {
+	return e.withManager(ctx, func(m Manager) error { return m.Ask(ctx, verb, name) })
+}
+
+// StartTimer starts a transient timer and does not wait until it runs.
+func (e *Engine) StartTimer(ctx context.Context, name string, t unit.Timer) error {
+	return e.withManager(ctx, func(m Manager) error { return m.StartTimer(ctx, name, t) })
+}
