@@ -46,7 +46,7 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 		}
 		switch {
 		case state == container.Exited && end:
-			return e.codeOf(r)
+			return e.codeOf(ctx, r, s)
 		case slices.Contains(states, string(state)), state == container.Created && slices.Contains(states, "configured"):
 			return NoCode, nil
 		case state == container.Running && (slices.Contains(states, "healthy") || slices.Contains(states, "unhealthy")):
@@ -71,6 +71,10 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 			return NoCode, err
 		}
 		switch {
+		case p == nil && s.PID != 0: // it has ended since we looked
+			if end {
+				return e.awaitCode(ctx, manager, r, s)
+			}
 		case p == nil:
 			select {
 			case <-ctx.Done():
@@ -111,13 +115,24 @@ func (e *Engine) state(r container.Record, s container.Status) (container.State,
 	return container.Created, nil
 }
 
-// codeOf is how a container that does not run ended last.
-func (e *Engine) codeOf(r container.Record) (int, error) {
+// codeOf is how a container that does not run ended last. What cleans up after its end may not have
+// noted that yet.
+func (e *Engine) codeOf(ctx context.Context, r container.Record, s container.Status) (int, error) {
 	x, err := e.Containers.Exit(r.ID)
-	if err != nil || x == nil {
+	switch {
+	case err != nil:
 		return NoCode, err
+	case x != nil && (s.StartedAt.IsZero() || x.StartedAt.Equal(s.StartedAt)):
+		return x.Code, nil
+	case s.StartedAt.IsZero():
+		return NoCode, nil
 	}
-	return x.Code, nil
+	m, err := e.Connect(ctx)
+	if err != nil {
+		return e.awaitCode(ctx, nil, r, s) // without a manager, what is noted tells
+	}
+	defer m.Close()
+	return e.awaitCode(ctx, m, r, s)
 }
 
 // awaitCode is how the process of a start has ended, which nobody may have noted yet. Of one that
@@ -129,7 +144,7 @@ func (e *Engine) awaitCode(ctx context.Context, m Manager, r container.Record, s
 			return x.Code, nil
 		}
 		if m != nil && s.Unit != "" {
-			if p, err := m.Properties(ctx, s.Unit); err == nil && p.Ended == s.PID {
+			if p, err := m.Properties(ctx, s.Unit); err == nil && s.PID != 0 && p.Ended == s.PID {
 				return p.ExitCode, nil
 			}
 		}

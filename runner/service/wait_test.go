@@ -66,8 +66,27 @@ func TestWaitForTheEnd(t *testing.T) {
 		r := w.made("web", nil)
 		cmd := w.running(r, "web.service")
 		w.manager.set("web.service", unit.Properties{Ended: cmd.Process.Pid, ExitCode: 3})
-		go func() { _ = cmd.Process.Kill() }()
+		w.Connect = func(context.Context) (Manager, error) {
+			go func() { _ = cmd.Process.Kill() }() // it has been seen running
+			return w.manager, nil
+		}
 		if code, err := w.Wait(t.Context(), r, atEnd, time.Hour); code != 3 || err != nil {
+			t.Errorf("%d, %v", code, err)
+		}
+	})
+	t.Run("it has ended, and that is not noted yet", func(t *testing.T) {
+		w := newWorld(t)
+		r := w.made("web", nil)
+		cmd := w.running(r, "")
+		_ = cmd.Process.Kill()
+		for w.alive(r) {
+			time.Sleep(time.Millisecond)
+		}
+		go func() {
+			time.Sleep(20 * time.Millisecond)
+			_ = w.Containers.Ended(r, 5)
+		}()
+		if code, err := w.Wait(t.Context(), r, atEnd, time.Hour); code != 5 || err != nil {
 			t.Errorf("%d, %v", code, err)
 		}
 	})

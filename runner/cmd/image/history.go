@@ -69,9 +69,9 @@ func (r historyRow) CreatedBy() string {
 type historyJSON struct {
 	ID        string     `json:"id"`
 	Created   *time.Time `json:"created"`
-	CreatedBy string     `json:"CreatedBy"`
+	CreatedBy string     `json:"CreatedBy,omitempty"`
 	Size      int64      `json:"size"`
-	Comment   string     `json:"comment"`
+	Comment   string     `json:"comment,omitempty"`
 	Tags      []string   `json:"tags,omitempty"`
 }
 

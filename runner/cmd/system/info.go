@@ -58,10 +58,11 @@ type hostInfo struct {
 	RemoteSocket   socketInfo        `json:"remoteSocket"`
 	RootlessNet    string            `json:"rootlessNetworkCmd"`
 	Security       securityInfo      `json:"security"`
-	IsRemote       bool              `json:"serviceIsRemote"` // never
-	Uptime         string            `json:"uptime"`
-	UIDMap         []string          `json:"uidMap"`
-	GIDMap         []string          `json:"gidMap"`
+	// ServiceIsRemote is podman's; it never is.
+	ServiceIsRemote bool     `json:"serviceIsRemote"`
+	Uptime          string   `json:"uptime"`
+	UIDMap          []string `json:"uidMap"`
+	GIDMap          []string `json:"gidMap"`
 }
 
 type distribution struct {
