@@ -35,7 +35,7 @@ func TestLabBehaviour(t *testing.T) {
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
 		// What attached containers write.
 		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2'; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; podunit logs at 2>/dev/null; podunit rm at", "out\nerr\nerr\nout\nout\nout\nat"},
-		{"whose reader goes away", run + "--name yes $I yes | head -n 1; podunit inspect -f '{{.State.Status}}' yes; podunit rm yes", "y\nexited\nyes"},
+		{"whose reader goes away", run + "--name yes $I yes 2> /dev/null | head -n 1; podunit inspect -f '{{.State.Status}}' yes; podunit rm yes", "y\nexited\nyes"},
 		{"a terminal for who has none", run + "--rm -t $I sh -c 'test -t 1 && echo yes' < /dev/null | tr -d '\\r'", "yes"},
 		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got", "yes\ngot word"},
 		{"exec -d of a bad command", "podunit exec -d ex nosuch > /dev/null 2>&1; echo $?; podunit exec ex nosuch > /dev/null 2>&1; echo $?; podunit rm -f -t 0 ex", "125\n127\nex"},
@@ -92,21 +92,6 @@ func TestLabBehaviour(t *testing.T) {
 			}
 		}
 		l.MustRun("alice", "podunit rm -f -t 0 pt")
-	})
-	t.Run("keys that confine a service", func(t *testing.T) {
-		l := l.on(t)
-		for name, c := range map[string]struct{ key, want string }{
-			"privileges": {"NoNewPrivileges=yes", "NoNewPrivileges= or a key that implies it"},
-			"tmp":        {"PrivateTmp=yes", ""},
-			"home":       {"ProtectHome=read-only", ""},
-			"calls":      {"SystemCallFilter=@system-service", "SystemCallFilter="},
-		} {
-			file := ".config/containers/systemd/" + name + ".container"
-			l.WriteFile("alice", file, "[Container]\nImage="+image+"\nExec=echo hi\n[Service]\nType=oneshot\n"+c.key+"\n")
-			l.MustRun("alice", "systemctl --user daemon-reload; ! systemctl --user start "+name+" 2>/dev/null")
-			l.Eventually("alice", "journalctl --user -o cat -u "+name+" | grep 'hint: the .Service. section has "+c.want+"'", 20*time.Second)
-			l.MustRun("alice", "rm "+file+"; systemctl --user daemon-reload; systemctl --user reset-failed")
-		}
 	})
 	t.Run("after a boot", func(t *testing.T) {
 		l := l.on(t)
