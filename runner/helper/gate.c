@@ -43,20 +43,20 @@ int podunit_await_latch(int fd)
 	return n == 0 || errno == ECONNRESET ? PODUNIT_GONE : PODUNIT_NEVER;
 }
 
-int podunit_open_gate(const char *path)
+int podunit_open_gate(const char *path, int container)
 {
-	struct pollfd fifo = { .events = POLLIN };
+	struct pollfd polls[] = { { .events = POLLIN }, { .fd = container, .events = POLLIN } };
 	int r = -1;
 	char c;
 
 	/* Without waiting for a writer: it may have been killed. */
-	fifo.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fifo.fd < 0)
+	polls[0].fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (polls[0].fd < 0)
 		return -1;
 	/* To the runtime, a container without the file is running. */
-	if (poll(&fifo, 1, PATIENCE) == 1 && read(fifo.fd, &c, 1) == 1)
+	if (poll(polls, 2, PATIENCE) > 0 && read(polls[0].fd, &c, 1) == 1)
 		r = unlink(path);
-	close(fifo.fd);
+	close(polls[0].fd);
 	return r;
 }
 
@@ -69,7 +69,7 @@ int podunit_gate_main(int argc, char **argv)
 	if (podunit_await_latch(3) == PODUNIT_NEVER)
 		return 1;
 	if (argv[1][0])
-		return podunit_open_gate(argv[1]) == 0 ? 0 : 1;
+		return podunit_open_gate(argv[1], -1) == 0 ? 0 : 1;
 	if (argc < 3)
 		return 2;
 	podunit_heed_signals();

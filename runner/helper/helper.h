@@ -15,10 +15,10 @@ int podunit_gate_main(int argc, char **argv);
 int podunit_clock_main(int argc, char **argv);
 
 /* Parts of the gate (gate.c): wait for the word, or for the end of who would say it; let the container
- * begin, 0 if it has. */
+ * begin, 0 if it has. container is a pidfd of it, or -1: nobody waits for one that has ended. */
 enum { PODUNIT_NEVER, PODUNIT_OPEN, PODUNIT_GONE };
 int podunit_await_latch(int fd);
-int podunit_open_gate(const char *fifo);
+int podunit_open_gate(const char *fifo, int container);
 
 /* Give back the memory that a small program needed to start (slim.c); pagemap is that of
  * /proc/self, open. */

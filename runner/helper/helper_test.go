@@ -537,6 +537,42 @@ func TestAStartThatIsKilledLeavesNoContainer(t *testing.T) {
 	}
 }
 
+// TestTheGateWaitsForNoContainerThatHasEnded between its making and its beginning.
+func TestTheGateWaitsForNoContainerThatHasEnded(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := os.NewFile(uintptr(fds[0]), "near"), os.NewFile(uintptr(fds[1]), "far")
+	defer near.Close()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A writer that never writes: without one, the end of the container is not what is seen.
+	writer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	container := sleeper(t)
+	r, err := Log{Latch: far, FIFO: fifo}.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(far.Close(), r.Watch(container.Process.Pid, 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, container.Process.Pid, unix.SIGKILL)
+	begun := time.Now()
+	if _, err := near.Write([]byte{OpenNow}); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := near.Read(make([]byte, 1)); n != 0 || time.Since(begun) > 8*time.Second {
+		t.Errorf("%d bytes, after %s", n, time.Since(begun))
+	}
+}
+
 // TestTheRuntimesWordsAreNotTheContainers leaves unread what was written to the container's
 // streams, if the gate is never to be opened.
 func TestTheRuntimesWordsAreNotTheContainers(t *testing.T) {

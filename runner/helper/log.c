@@ -416,7 +416,9 @@ static void open_gate(void)
 {
 	const int word = podunit_await_latch(fds[LATCH]);
 
-	if (word == PODUNIT_OPEN && podunit_open_gate(fifo) == 0) {
+	while (word == PODUNIT_OPEN && fds[CONTROL] >= 0 && ready(fds[CONTROL]))
+		learn(); /* of the container, before it is waited for */
+	if (word == PODUNIT_OPEN && podunit_open_gate(fifo, fds[CONTAINER]) == 0) {
 		(void)!write(fds[LATCH], "", 1); /* nobody may be there any more to hear it */
 	} else if (word == PODUNIT_GONE) {
 		/* The start was killed. Its container shall not begin: with SIGTERM alone, the manager might

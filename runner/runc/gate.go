@@ -62,7 +62,7 @@ func (g *gate) open() error {
 		err = g.cmd.Wait()
 		g.cmd = nil
 	} else if err == nil {
-		if _, err = g.near.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+		if _, err = g.near.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
 			err = errors.New("the container did not come to it")
 		}
 	}
