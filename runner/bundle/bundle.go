@@ -69,6 +69,10 @@ type Input struct {
 	// NotifySocket is the socket on the host that takes the container's
 	// sd_notify messages, or empty.
 	NotifySocket string
+	// Sockets is how many sockets of the unit the container gets as descriptors 3 and on, and
+	// SocketNames their names, separated by colons.
+	Sockets     int
+	SocketNames string
 	// Init is the path of the small init on the host, needed with --init.
 	Init string
 	// ProcessLabel and MountLabel are those of SELinux; see Labels.

@@ -96,3 +96,31 @@ func TestNoSwap(t *testing.T) {
 		}
 	}
 }
+
+// TestSocketsAreAnnounced has the container told of sockets under the number that its process will have.
+func TestSocketsAreAnnounced(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"its first process": {nil, "LISTEN_FDNAMES=http:https LISTEN_FDS=2 LISTEN_PID=1"},
+		"the one of --init": {[]string{"--init"}, "LISTEN_FDNAMES=http:https LISTEN_FDS=2 LISTEN_PID=2"},
+		"what others say":   {[]string{"--env", "LISTEN_PID=77", "--env", "LISTEN_FDS=9"}, "LISTEN_FDNAMES=http:https LISTEN_FDS=2 LISTEN_PID=1"},
+	} {
+		in := input(t, tc.args...)
+		in.Sockets, in.SocketNames, in.Init = 2, "http:https", "/usr/libexec/init"
+		config, _, err := Build(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, kv := range config.Process.Env {
+			if strings.HasPrefix(kv, "LISTEN_") {
+				got = append(got, kv)
+			}
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: %v, want %s", name, got, tc.want)
+		}
+	}
+}

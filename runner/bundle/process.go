@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -162,6 +163,16 @@ func (b *builder) environment(p *rspec.Process) {
 	maps.Copy(env, b.Variables)
 	if b.NotifySocket != "" {
 		env["NOTIFY_SOCKET"] = notifyPath
+	}
+	if b.Sockets > 0 {
+		env["LISTEN_FDS"] = strconv.Itoa(b.Sockets)
+		env["LISTEN_PID"] = "1"
+		if b.init() {
+			env["LISTEN_PID"] = "2" // the only child of the small init
+		}
+		if b.SocketNames != "" {
+			env["LISTEN_FDNAMES"] = b.SocketNames
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		p.Env = append(p.Env, name+"="+env[name])

@@ -24,7 +24,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"compose":  {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"events":   {instead: "journalctl --user -f"},
 	"init":     {instead: "podunit start CONTAINER"},
-	"network":  {issue: spec.IssueNetworks},
 	"update":   {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
@@ -35,6 +34,8 @@ var absent = map[string]struct{ instead, issue string }{
 	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
+
+	"network update": {issue: spec.IssueNetworks},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
 	"system events":     {instead: "journalctl --user -f"},

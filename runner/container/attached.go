@@ -17,6 +17,7 @@ import (
 // run runs a container that is attached to us until it ends.
 func (s *start) run(ctx context.Context) error {
 	r, streams := s.ask.Record, *s.ask.Foreground
+	streams.Files = s.ask.Sockets.Files
 	streams.TTY = r.Spec.TTY
 	out, err := s.attachLog(&streams)
 	if err != nil {

@@ -46,7 +46,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 		Rootless: e.User.Rootless(),
 		UIDMap:   uids,
 		GIDMap:   gids,
-		Cgroup:   bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
+		Sockets:  l.Sockets.Listening, SocketNames: l.Sockets.Names,
+		Cgroup: bundle.Cgroup{Path: l.Cgroup, Controllers: l.Controllers, Swap: cgroup.LimitsSwap(l.Cgroup)},
 	}
 	uid, gid, err := in.Owner()
 	if err != nil {

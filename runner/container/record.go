@@ -278,3 +278,12 @@ func (r Record) Labels() map[string]string {
 	maps.Copy(out, r.Spec.Labels)
 	return out
 }
+
+// Note writes what has changed of a container's record. The caller holds the lock of its name.
+func (e *Engine) Note(r Record) error {
+	metadata, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return e.Store.SetMetadata(r.ID, string(metadata))
+}

@@ -44,6 +44,8 @@ type Launch struct {
 	Cgroup string
 	// Controllers are those the container's cgroup can have.
 	Controllers []string
+	// Sockets are files that the container gets.
+	Sockets Sockets
 	// Join is the pod to join, or nil.
 	Join *Join
 	// Network is what the container is to be connected to; nil in a pod that shares its network.
@@ -92,6 +94,16 @@ func (s Secret) give(p *rspec.Process) {
 	if s.Args != nil {
 		p.Args = s.Args
 	}
+}
+
+// Sockets are files that a container gets as descriptors 3 and on.
+type Sockets struct {
+	Files []*os.File
+	// Listening is how many of them are sockets of the unit, the first ones, which the container
+	// is told of; see sd_listen_fds(3).
+	Listening int
+	// Names of these, separated by colons.
+	Names string
 }
 
 // Join is what a container shares with its pod.

@@ -11,7 +11,8 @@
  * privilege, and all system calls but the few that it makes.
  *
  * When the pod's network has ended, it ends with status 1: the pod's unit fails, takes the
- * units of the containers along, and Restart= does what it says.
+ * units of the containers along, and Restart= does what it says. In the same way it holds the
+ * namespace of a user's named networks.
  *
  * usage: podunit-infra HOSTNAME SHM
  * An empty HOSTNAME leaves the name alone. SHM is a mount that it holds for the containers
@@ -43,7 +44,7 @@ static const int calls[] = {
 
 int podunit_infra_main(int argc, char **argv)
 {
-	static const char word[] = "podunit: the network of the pod has ended (pasta was killed), and so the pod ends\n";
+	static const char word[] = "podunit: the network has ended (pasta was killed), and so does what it was for\n";
 	struct pollfd polls[] = { { .events = POLLIN }, { .fd = 4, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
 	const int pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
 	sigset_t set;

@@ -83,9 +83,7 @@ func TestLabEnds(t *testing.T) {
 		l.MustRun("alice", "systemctl --user start writes")
 		l.Eventually("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x up", 30*time.Second)
 		l.MustRun("alice", "systemctl --user stop writes || true")
-		if got := l.MustRun("alice", "journalctl --user CONTAINER_NAME=writes -o cat"); got != "up\nwritten" {
-			t.Errorf("it says %q", got)
-		}
+		l.MustRun("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x written") // beside what its shell says of the signal
 		l.MustRun("alice", "systemctl --user reset-failed; ! pgrep -x podunit-log")
 	})
 	t.Run("what the runtime says is said once", func(t *testing.T) {

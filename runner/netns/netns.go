@@ -59,6 +59,18 @@ func New(path string, sysctls [][2]string) (ns *os.File, err error) {
 	return ns, nil
 }
 
+// Anonymous makes a network namespace that lives as long as the file is open, or a process in it.
+func Anonymous() (ns *os.File, err error) {
+	err = atHome(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("unshare the network namespace: %w", err)
+		}
+		ns, err = os.Open(threadNS)
+		return err
+	})
+	return ns, err
+}
+
 // Open opens a network namespace by its path, /run/netns/x or /proc/PID/ns/net. Anything else at
 // path is an error.
 func Open(path string) (*os.File, error) {

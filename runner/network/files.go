@@ -134,7 +134,12 @@ func (d Resolver) write(path string, r Result, conf *config.Config) error {
 		}
 		p.Namespaces = []specs.LinuxNamespace{ns}
 	}
-	if len(servers) == 0 && len(r.DNS) > 0 {
+	if len(r.Nameservers) > 0 {
+		p.Nameservers = r.Nameservers
+		if len(d.Search) == 0 {
+			p.Searches = append(slices.Clone(r.Search), p.Searches...)
+		}
+	} else if len(servers) == 0 && len(r.DNS) > 0 {
 		p.Nameservers = append(slices.Clone(r.DNS), hostServers(os.ReadFile, v6)...)
 	}
 	if err := resolvconf.New(p); err != nil {

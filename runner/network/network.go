@@ -17,16 +17,19 @@ import (
 	"sync"
 
 	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 )
 
 // Request is what a container or pod wants.
 type Request struct {
-	// Network has mode none, host, pasta or ns. The caller has turned the
+	// Network has mode none, host, pasta, bridge or ns. The caller has turned the
 	// others, which need to know other containers, into one of these.
 	Network spec.Network
-	// Ports to publish; only pasta can.
+	// Bridge is what mode bridge is about.
+	Bridge *Bridge
+	// Ports to publish; only pasta and bridges can.
 	Ports []spec.PortMapping
 	// Dir is the runtime directory of the container or pod, on a tmpfs, in a directory of
 	// podunit's own. Its last part is unique. It gets the files netns and pasta.pid.
@@ -52,7 +55,7 @@ type Request struct {
 
 // Result is the network as it has come to be.
 type Result struct {
-	// Mode is none, host, pasta or ns.
+	// Mode is none, host, pasta, bridge or ns.
 	Mode string
 	// Path of the network namespace; empty for the host's.
 	Path string
@@ -62,6 +65,9 @@ type Result struct {
 	Ports []spec.PortMapping
 	// DNS are addresses inside that lead to the host's resolver.
 	DNS []string
+	// Nameservers and Search are those of named networks. Where there are name servers, they are
+	// asked and nobody else: they know whom to ask further.
+	Nameservers, Search []string
 	// Host is the address of the host as seen from inside; empty if none is known.
 	Host string
 	// PastaPID is that of pasta, 0 if there is none.
@@ -95,6 +101,7 @@ type Network struct {
 	done   chan struct{} // closed when the network works, or err says why not
 	err    error
 	result Result
+	bridge *netavark.Connection // of mode bridge
 }
 
 // Start begins to make the network: the files hosts and resolv.conf are there when it returns, so
@@ -104,11 +111,11 @@ type Network struct {
 // It must run in a mount namespace that is private to this process.
 func Start(ctx context.Context, req Request) (*Network, error) {
 	mode := req.Network.Mode
-	if len(req.Ports) > 0 && mode != spec.NetPasta {
+	if len(req.Ports) > 0 && mode != spec.NetPasta && mode != spec.NetBridge {
 		return nil, PublishError{Mode: mode}
 	}
 	n := &Network{req: req, made: make(chan struct{}), done: make(chan struct{}), result: Result{Mode: mode}}
-	own := mode == spec.NetNone || mode == spec.NetPasta
+	own := mode == spec.NetNone || mode == spec.NetPasta || mode == spec.NetBridge
 	var err error
 	switch mode {
 	case spec.NetHost:
@@ -123,6 +130,8 @@ func Start(ctx context.Context, req Request) (*Network, error) {
 		if err == nil {
 			n.result.Ports, err = AssignPorts(req.Ports)
 		}
+	case spec.NetBridge:
+		err = n.prepareBridge(ctx)
 	default:
 		err = fmt.Errorf("network mode %q is not for a namespace of one's own", mode)
 	}
@@ -163,7 +172,7 @@ func (n *Network) makeNS() {
 		n.nsErr = err
 		return
 	}
-	if n.req.Network.Mode == spec.NetPasta {
+	if n.req.Network.Mode == spec.NetPasta || n.req.Network.Mode == spec.NetBridge {
 		n.ns = ns
 		return
 	}
@@ -184,7 +193,7 @@ func (n *Network) emptyFiles() error {
 	return nil
 }
 
-// Mode is none, host, pasta or ns.
+// Mode is none, host, pasta, bridge or ns.
 func (n *Network) Mode() string { return n.req.Network.Mode }
 
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
@@ -214,7 +223,7 @@ func (n *Network) work(ctx context.Context, rootfs string) error {
 		return err
 	}
 	if n.ns != nil {
-		if err := n.pasta(ctx); err != nil {
+		if err := n.connect(ctx); err != nil {
 			return err
 		}
 	}
@@ -272,8 +281,16 @@ func (n *Network) Close() error {
 	return Release(n.req.Dir)
 }
 
-func (n *Network) pasta(ctx context.Context) error {
+// connect makes the namespace reach others.
+func (n *Network) connect(ctx context.Context) error {
 	defer n.ns.Close()
+	if n.req.Network.Mode == spec.NetBridge {
+		return n.connectBridge(ctx)
+	}
+	return n.pasta(ctx)
+}
+
+func (n *Network) pasta(ctx context.Context) error {
 	got, err := startPasta(ctx, n.req, n.ns, n.result.Ports)
 	if err != nil {
 		return err
@@ -299,9 +316,10 @@ func (n *Network) pasta(ctx context.Context) error {
 }
 
 // Release takes back what Start made of the request whose Dir this is: pasta
-// ends, the namespace goes with its last process. Nothing there is no error.
+// ends, named networks are left, the namespace goes with its last process. Nothing there is no error.
 func Release(dir string) error {
 	err := stopPasta(dir)
+	err = errors.Join(err, netavark.Disconnect(dir))
 	return errors.Join(err, netns.Drop(filepath.Join(dir, netnsFile)))
 }
 

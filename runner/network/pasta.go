@@ -209,7 +209,7 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	extra := append(slices.Clone(req.Config.Network.PastaOptions.Get()), req.Network.Options...)
 	routes := readRoutes(os.ReadFile)
 	extra = append(fitting(ports, extra, routes), extra...)
-	extra = append(ownTap(ns, extra, routes), extra...)
+	extra = append(ownTap(ns, extra, tapName(req, routes)), extra...)
 	seen := seenDir(req.Dir)
 	a := args(extra, addressed(ports, routes), filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
 	if err := inView(req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {

@@ -224,7 +224,9 @@ func (e PortDeniedError) Error() string {
 // Hint is the way out.
 func (e PortDeniedError) Hint() string {
 	return fmt.Sprintf("ports below net.ipv4.ip_unprivileged_port_start, 1024 by default, are root's; "+
-		"publish a higher one, or as root: sysctl -w net.ipv4.ip_unprivileged_port_start=%d", e.Port)
+		"publish a higher one, or as root: sysctl -w net.ipv4.ip_unprivileged_port_start=%d, for good in /etc/sysctl.d; "+
+		"an application that takes sockets gets the port, without rights, from a .socket unit of the system with "+
+		"ListenStream=%d whose service has User=", e.Port, e.Port)
 }
 
 // holder finds who has the port, as far as this user may look; empty if not.

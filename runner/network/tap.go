@@ -17,19 +17,26 @@ import (
 //
 // A device that pasta makes itself goes with pasta's last file descriptor, and pasta's end waits for the kernel to take
 // it apart: 25 ms of every stop. Ours is persistent: it goes with the namespace, later, in the kernel's own time.
-func ownTap(ns *os.File, words []string, r routes) []string {
+func ownTap(ns *os.File, words []string, name string) []string {
 	for _, w := range words {
 		name, _, _ := strings.Cut(w, "=")
 		if slices.Contains([]string{"-I", "--ns-ifname", "-i", "--interface"}, name) {
 			return nil
 		}
 	}
-	// As pasta would name it: like the device that leads out.
-	name := cmp.Or(r.default4, r.any4, r.default6, "tap0")
 	if err := netns.Do(ns, func() error { return makeTap(name) }); err != nil {
 		return nil
 	}
 	return []string{"-I", name}
+}
+
+// tapName names the device as pasta would: like the one that leads out of the machine. Beside those of
+// named networks, which are eth0 and so on, it has a name of its own.
+func tapName(req Request, r routes) string {
+	if req.Bridge != nil {
+		return "pasta0"
+	}
+	return cmp.Or(r.default4, r.any4, r.default6, "tap0")
 }
 
 func makeTap(name string) error {

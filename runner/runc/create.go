@@ -62,6 +62,7 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams) (*Cre
 	if s.Console != "" {
 		args = append(args, "--console-socket", s.Console)
 	}
+	args = append(args, s.preserve()...)
 	c.cmd = r.command(ctx, c.log, append(args, id)...)
 	c.cmd.Dir = bundle // the socket's whole path may be too long
 	s.wire(c.cmd)

@@ -85,6 +85,8 @@ type Streams struct {
 	// Console, for Create, is the socket in the bundle to which the runtime sends the
 	// near end of the container's terminal.
 	Console string
+	// Files are handed to the container as descriptors 3 and on.
+	Files []*os.File
 	// AlsoStdout and AlsoStderr, for Foreground, get what goes to Stdout and Stderr, too; that they
 	// fail is no error.
 	AlsoStdout, AlsoStderr io.Writer
@@ -157,7 +159,7 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 		return 0, err
 	}
 	// Not bound to ctx: the caller passes signals on to the container itself.
-	cmd := r.command(context.WithoutCancel(ctx), log, "run", "--bundle", bundle, "--pid-file", pidFile, id)
+	cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
 	s.wire(cmd)
 	if s.AlsoStdout != nil {
 		cmd.Stdout = &besides{s.Stdout, s.AlsoStdout}
@@ -439,4 +441,13 @@ func (s Streams) wire(cmd *exec.Cmd) {
 	if s.Stderr != nil {
 		cmd.Stderr = s.Stderr
 	}
+	cmd.ExtraFiles = s.Files
+}
+
+// preserve is the option that has the runtime hand on the files.
+func (s Streams) preserve() []string {
+	if len(s.Files) == 0 {
+		return nil
+	}
+	return []string{"--preserve-fds", strconv.Itoa(len(s.Files))}
 }

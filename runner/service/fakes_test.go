@@ -78,6 +78,17 @@ func (s *fakeStore) CreateContainer(id string, names []string, _, _, metadata st
 	return &c, os.MkdirAll(filepath.Join(s.root, "c", id), 0o700)
 }
 
+func (s *fakeStore) SetMetadata(id, metadata string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(id)
+	if i < 0 {
+		return storage.ErrContainerUnknown
+	}
+	s.containers[i].Metadata = metadata
+	return nil
+}
+
 func (s *fakeStore) DeleteContainer(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,6 +160,8 @@ func (m *fakeManager) StartService(_ context.Context, name string, s unit.Servic
 func (m *fakeManager) StartScope(context.Context, string, string) (unit.Own, error) {
 	return unit.Own{Name: "podunit-x.scope", Cgroup: "/podunit-x.scope"}, m.call("scope")
 }
+
+func (m *fakeManager) Start(_ context.Context, name string) error { return m.call("start", name) }
 
 func (m *fakeManager) Stop(_ context.Context, name string) error {
 	if err := m.call("stop", name); err != nil || m.stops == nil {

@@ -53,6 +53,9 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	if l.Network, err = e.network(r, l.Join); err != nil {
 		return 0, err
 	}
+	if l.Sockets, err = e.takeSockets(r); err != nil {
+		return 0, err
+	}
 	manager := e.takeNotify()
 	readiness := e.readiness(ctx, manager, &l)
 	if how.attach {

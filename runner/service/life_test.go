@@ -460,19 +460,25 @@ func TestANetworkOfAContainer(t *testing.T) {
 	w := newWorld(t)
 	other := w.made("other", nil)
 	asked := spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "other"}}, NoHosts: true, DNS: []string{"none"}}
-	if _, err := w.networkRequest(asked, nil); !errors.Is(err, container.ErrNotRunning) {
+	if _, err := w.networkRequest(asked, who{}); !errors.Is(err, container.ErrNotRunning) {
 		t.Errorf("one that does not run: %v", err)
 	}
 	w.running(other, "") // in our network namespace, which nobody has to enter
 	if err := os.WriteFile(filepath.Join(w.Containers.Dir(other.ID), "config.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err) // without files of its own that it could share
 	}
-	req, err := w.networkRequest(asked, nil)
+	req, err := w.networkRequest(asked, who{})
 	if err != nil || req.Network.Mode != spec.NetHost || req.Hosts != nil || req.Resolver != nil {
 		t.Errorf("%+v, %v", req, err)
 	}
-	asked.Networks[0] = spec.Network{Mode: "web-net"}
-	if _, err := w.networkRequest(asked, nil); !errors.As(err, new(*spec.NotBuilt)) {
-		t.Errorf("a named one: %v", err)
+	asked = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "web", Options: []string{"ip=10.89.7.7", "alias=db"}}, {Mode: spec.NetBridge}}, Aliases: []string{"x"}}
+	req, err = w.networkRequest(asked, who{"0123456789abcdef", "c", "0123456789ab"})
+	if err != nil || req.Network.Mode != spec.NetBridge {
+		t.Fatalf("%+v, %v", req, err)
+	}
+	on := req.Bridge.Connection.Networks
+	if len(on) != 2 || on[0].Name != "web" || on[0].StaticIPs[0].String() != "10.89.7.7" || on[1].Name != "podman" ||
+		!slices.Equal(on[0].Aliases, []string{"0123456789ab", "db", "x"}) || !slices.Equal(on[1].Aliases, []string{"0123456789ab", "x"}) {
+		t.Errorf("named ones: %+v", on)
 	}
 }

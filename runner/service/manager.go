@@ -27,6 +27,8 @@ type Manager interface {
 	StartService(ctx context.Context, name string, s unit.Service) error
 	// StartScope moves this process into a transient scope of its own.
 	StartScope(ctx context.Context, name, description string) (unit.Own, error)
+	// Start starts a unit and waits until it is up; a failure of the unit is a unit.JobError.
+	Start(ctx context.Context, name string) error
 	// Stop stops a unit and waits until it is down; one that does not exist is down.
 	Stop(ctx context.Context, name string) error
 	// Restart stops and starts a unit and waits until it is up.

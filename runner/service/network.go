@@ -21,7 +21,7 @@ func (e *Engine) network(r *container.Record, join *container.Join) (*network.Re
 	if join != nil && slices.Contains(join.Share, "net") {
 		return nil, nil
 	}
-	req, err := e.networkRequest(r.Spec.Networking, []string{r.Hostname(), r.Name})
+	req, err := e.networkRequest(r.Spec.Networking, who{r.ID, r.Name, r.Hostname()})
 	req.Ports = append(req.Ports, exposed(r)...)
 	return &req, err
 }
@@ -32,11 +32,14 @@ func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 	if !slices.Contains(p.Spec.Share, "net") {
 		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
 	}
-	return e.networkRequest(asked, []string{p.Hostname(), p.Name})
+	return e.networkRequest(asked, who{p.ID, p.Name, p.Hostname()})
 }
 
+// who is on a network.
+type who struct{ id, name, hostname string }
+
 // networkRequest turns what a command line says about the network into paths and names.
-func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.Request, error) {
+func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, error) {
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta},
 		Ports:   slices.Clone(asked.Ports()),
@@ -45,7 +48,7 @@ func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.
 		Online:  e.waitOnline,
 	}
 	if !asked.NoHosts {
-		req.Hosts = &network.Hosts{Base: asked.HostsFile, Entries: asked.AddHosts, Names: names}
+		req.Hosts = &network.Hosts{Base: asked.HostsFile, Entries: asked.AddHosts, Names: []string{w.hostname, w.name}}
 	}
 	if !slices.Equal(asked.DNS, []string{"none"}) {
 		req.Resolver = &network.Resolver{Servers: asked.DNS, Search: asked.DNSSearch, Options: asked.DNSOptions}
@@ -70,8 +73,13 @@ func (e *Engine) networkRequest(asked spec.Networking, names []string) (network.
 		}
 	case spec.NetNone, spec.NetHost, spec.NetNS:
 		req.Network = n
+	case spec.NetBridge, spec.NetNamed:
+		req.Network = spec.Network{Mode: spec.NetBridge}
+		var err error
+		req.Bridge, err = e.bridge(asked, w)
+		return req, err
 	default:
-		return req, &spec.NotBuilt{What: "--network " + n.Mode, Issue: spec.IssueNetworks}
+		return req, fmt.Errorf("--network %s: no such mode", n.Mode)
 	}
 	return req, nil
 }

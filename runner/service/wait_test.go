@@ -19,13 +19,6 @@ func (s *fakeStore) Layer(string) (*storage.Layer, error) { return nil, storage.
 
 func (s *fakeStore) Image(string) (*storage.Image, error) { return nil, storage.ErrImageUnknown }
 
-func (s *fakeStore) SetMetadata(name, metadata string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.containers[s.find(name)].Metadata = metadata
-	return nil
-}
-
 func (s *fakeStore) SetNames(name string, names []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -126,8 +127,20 @@ func (p *Pod) Check() error {
 }
 
 func (n *Networking) check(add, warn func(string, ...any)) {
-	if len(n.Networks) > 1 {
-		add("--network is given %d times with modes that cannot be joined: %s and %s", len(n.Networks), n.Networks[0].Mode, n.Networks[1].Mode)
+	if i := slices.IndexFunc(n.Networks, func(one Network) bool { return !one.IsNamed() }); i >= 0 && len(n.Networks) > 1 {
+		other := n.Networks[(i+1)%len(n.Networks)]
+		add("--network is given %d times with modes that cannot be joined: %s and %s", len(n.Networks), n.Networks[i].Mode, cmp.Or(other.Name, other.Mode))
+	}
+	for _, f := range []struct {
+		asked bool
+		name  string
+	}{{n.IP.IsValid(), "ip"}, {n.IP6.IsValid(), "ip6"}, {n.MAC != nil, "mac-address"}, {len(n.Aliases) > 0, "network-alias"}} {
+		switch {
+		case f.asked && !n.Named():
+			add("--%s needs a named network: --network NAME, or --network bridge for the default one", f.name)
+		case f.asked && len(n.Networks) > 1 && f.name != "network-alias":
+			add("--%s is for one network, and there are %d: write --network NAME:ip=IP,ip6=IP,mac=MAC", f.name, len(n.Networks))
+		}
 	}
 	if (len(n.Publish) > 0 || n.PublishAll) && !n.Publishes() {
 		warn("published ports have no effect with --network %s", n.Networks[0].Mode)

@@ -167,8 +167,6 @@ func confNetwork(netns string) (*Network, error) {
 		return nil, err
 	case n.Mode == NetPrivate:
 		return nil, nil
-	case n.Mode == NetNamed, n.Mode == NetBridge:
-		return nil, &NotBuilt{What: "--network " + netns, Issue: IssueNetworks}
 	}
 	return &n, nil
 }

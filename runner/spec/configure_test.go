@@ -99,7 +99,7 @@ func TestConfiguredFaults(t *testing.T) {
 		"userns='me'":         `userns = "me" of containers.conf: "me" is not a mode`,
 		"pidns='mine'":        `pidns = "mine" of containers.conf`,
 		"netns='slirp4netns'": `netns = "slirp4netns" of containers.conf: slirp4netns is not used here`,
-		"netns='web'":         `netns = "web" of containers.conf is not built yet`,
+		"netns='web:ip=x'":    `netns = "web:ip=x" of containers.conf: option ip of network web`,
 		"volumes=['a']":       `volumes = "a" of containers.conf`,
 		"mounts=['x']":        `mounts = "x" of containers.conf`,
 	} {

@@ -15,6 +15,8 @@ package spec
 
 import (
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +48,9 @@ type Container struct {
 	Cgroups string
 	// SdNotify is conmon, container, healthy or ignore. Default: container.
 	SdNotify string
+	// PreserveFDs is how many of our open files the container gets, from descriptor 3 on, or behind the
+	// sockets of the unit.
+	PreserveFDs int `json:",omitempty"`
 	// Systemd is true, false or always: whether to prepare the container for
 	// systemd as its first process. true means when the command is systemd or an
 	// init by its name.
@@ -330,7 +335,14 @@ type Networking struct {
 	// DNSSearch holds domains; the single "." means no search domains.
 	DNSSearch  []string
 	DNSOptions []string
+	// IP, IP6 and MAC are for the one named network that there is, Aliases for all.
+	IP, IP6 netip.Addr
+	MAC     net.HardwareAddr `json:",omitempty"`
+	Aliases []string         `json:",omitempty"`
 }
+
+// Named tells whether the container or pod is on named networks.
+func (n *Networking) Named() bool { return len(n.Networks) > 0 && n.Networks[0].IsNamed() }
 
 // Publishes reports whether published ports have an effect: a container that has no network, or
 // somebody else's, publishes none.

@@ -5,6 +5,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 )
@@ -68,11 +69,77 @@ func ParseNetwork(s string) (Network, error) {
 	case "slirp4netns":
 		return Network{}, errors.New("slirp4netns is not used here, pasta has taken its place")
 	case NetBridge:
-		return Network{Mode: mode, Options: options()}, nil
+		n := Network{Mode: mode, Options: options()}
+		_, err := n.Endpoint()
+		return n, err
 	case "default":
 		return Network{Mode: NetPrivate}, nil
 	}
-	return Network{Mode: NetNamed, Name: mode, Options: options()}, nil
+	for _, c := range mode {
+		if c > 'z' || !strings.ContainsRune("_.-", c) && !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+			return Network{}, fmt.Errorf("%q is neither a mode nor the name of a network, which has letters, digits, _, . and -", mode)
+		}
+	}
+	n := Network{Mode: NetNamed, Name: mode, Options: options()}
+	_, err := n.Endpoint()
+	return n, err
+}
+
+// IsNamed tells whether this is a named network, which the default one is, too.
+func (n Network) IsNamed() bool { return n.Mode == NetNamed || n.Mode == NetBridge }
+
+// Endpoint is what a container wants in a named network.
+type Endpoint struct {
+	IPs     []netip.Addr
+	MAC     net.HardwareAddr
+	Aliases []string
+	// Interface is the name of the device inside; empty for ethN.
+	Interface string
+	// Options are for the driver.
+	Options map[string]string
+}
+
+// Endpoint reads the options of a named network. Source: podman-run(1), --network.
+func (n Network) Endpoint() (Endpoint, error) {
+	var e Endpoint
+	for _, o := range n.Options {
+		key, value, ok := strings.Cut(o, "=")
+		if !ok || key == "" || value == "" {
+			return e, fmt.Errorf("option %q of network %s: want ip=, ip6=, mac=, alias=, interface_name= or KEY=VALUE", o, n.Name)
+		}
+		switch key {
+		case "ip", "ip6":
+			ip, err := netip.ParseAddr(value)
+			if err != nil || ip.Zone() != "" {
+				return e, fmt.Errorf("option %s of network %s: %q is not an IP address", key, n.Name, value)
+			}
+			e.IPs = append(e.IPs, ip.Unmap())
+		case "mac":
+			mac, err := net.ParseMAC(value)
+			if err != nil || len(mac) != 6 {
+				return e, fmt.Errorf("option mac of network %s: %q is not a MAC address", n.Name, value)
+			}
+			e.MAC = mac
+		case "alias":
+			if strings.ContainsAny(value, " \t\n,") {
+				return e, fmt.Errorf("option alias of network %s: %q is not a name", n.Name, value)
+			}
+			e.Aliases = append(e.Aliases, value)
+		case "interface_name":
+			if len(value) > 15 || strings.ContainsAny(value, "/: \t\n") {
+				return e, fmt.Errorf("option interface_name of network %s: %q is longer than 15 characters, or has / or :", n.Name, value)
+			}
+			e.Interface = value
+		case "host_interface_name":
+			return e, &NotBuilt{What: "option host_interface_name of --network", Issue: IssueNetworks}
+		default:
+			if e.Options == nil {
+				e.Options = map[string]string{}
+			}
+			e.Options[key] = value
+		}
+	}
+	return e, nil
 }
 
 // HostEntry is one line of /etc/hosts.

@@ -5,6 +5,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path"
 	"slices"
@@ -61,6 +62,16 @@ func lifeRows() []row {
 		{name: "sdnotify", on: onContainer, kind: value, word: "MODE", def: "container", usage: "What tells that it is ready: conmon, container, healthy, ignore",
 			form: "conmon, container, healthy or ignore", example: "conmon",
 			set: choice(func(t *target) *string { return &t.container.SdNotify }, "conmon", "container", "healthy", "ignore")},
+		{name: "preserve-fds", on: onContainer, kind: value, word: "N", usage: "How many open files it gets, from descriptor 3 on, besides the sockets of its unit",
+			form: "a number", example: "1",
+			set: func(t *target, v string) error {
+				n, err := strconv.ParseUint(v, 10, 10)
+				if err != nil {
+					return fmt.Errorf("%q is not a number from 0 to 1023", v)
+				}
+				t.container.PreserveFDs = int(n)
+				return nil
+			}},
 		{name: "systemd", on: onContainer, kind: value, word: "MODE", def: "true", usage: "Prepare for systemd inside: true, false, always",
 			form: "true, false or always", example: "always",
 			set: choice(func(t *target) *string { return &t.container.Systemd }, "true", "false", "always")},
@@ -574,20 +585,53 @@ func limitRows() []row {
 func networkRows() []row {
 	ports := "[[IP:][HOSTPORT]:]PORT[/tcp|/udp], ports may be ranges"
 	return []row{
-		{name: "network", aliases: []string{"net"}, on: onBoth, kind: values, word: "MODE", usage: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH",
+		{name: "network", aliases: []string{"net"}, on: onBoth, kind: values, word: "MODE", usage: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH, bridge or the name of a network, with :ip=IP,alias=NAME...",
 			form: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH or the name of a network", example: "pasta",
 			set: func(t *target, v string) error {
 				if v == "" && t.container != nil { // as podman: the default
 					return nil
 				}
-				n, err := ParseNetwork(v)
-				if err != nil {
-					return err
+				words := []string{v}
+				// The first may be a list of plain names.
+				if len(t.net.Networks) == 0 && !strings.Contains(v, ":") {
+					words = strings.Split(v, ",")
 				}
-				if n.Mode == NetNamed || n.Mode == NetBridge {
-					return &NotBuilt{What: "--network " + v, Issue: IssueNetworks}
+				for _, w := range words {
+					n, err := ParseNetwork(w)
+					if err != nil {
+						return err
+					}
+					t.net.Networks = append(t.net.Networks, n)
 				}
-				t.net.Networks = append(t.net.Networks, n)
+				return nil
+			}},
+		{name: "network-alias", on: onBoth, kind: list, word: "NAME", usage: "Another name on its named networks", form: "a host name", example: "db",
+			set: func(t *target, v string) error {
+				if v == "" || strings.ContainsAny(v, " \t\n,") {
+					return fmt.Errorf("%q is not a name", v)
+				}
+				t.net.Aliases = append(t.net.Aliases, v)
+				return nil
+			}},
+		{name: "ip", on: onBoth, kind: value, word: "IP", usage: "IPv4 address on its named network", form: "an IPv4 address", example: "10.89.0.7",
+			set: func(t *target, v string) (err error) {
+				if t.net.IP, err = netip.ParseAddr(v); err != nil || !t.net.IP.Is4() {
+					return fmt.Errorf("%q is not an IPv4 address", v)
+				}
+				return nil
+			}},
+		{name: "ip6", on: onBoth, kind: value, word: "IP", usage: "IPv6 address on its named network", form: "an IPv6 address", example: "fd00::7",
+			set: func(t *target, v string) (err error) {
+				if t.net.IP6, err = netip.ParseAddr(v); err != nil || !t.net.IP6.Is6() || t.net.IP6.Zone() != "" {
+					return fmt.Errorf("%q is not an IPv6 address", v)
+				}
+				return nil
+			}},
+		{name: "mac-address", on: onBoth, kind: value, word: "MAC", usage: "MAC address on its named network", form: "a MAC address", example: "92:d0:c6:0a:29:33",
+			set: func(t *target, v string) (err error) {
+				if t.net.MAC, err = net.ParseMAC(v); err != nil || len(t.net.MAC) != 6 {
+					return fmt.Errorf("%q is not a MAC address", v)
+				}
 				return nil
 			}},
 		{name: "publish", short: "p", on: onBoth, kind: list, word: "PORTS", usage: "Publish a port on the host", form: ports, example: "127.0.0.1:8080:80",
@@ -926,13 +970,11 @@ func laterRows() []row {
 	}
 	rows := slices.Concat(
 		later(IssueUserNamespaces, value, "subuidname", "subgidname"),
-		later(IssueNetworks, list, "network-alias"),
-		later(IssueNetworks, value, "ip", "ip6", "mac-address"),
 		later(IssueVolumes, values, "volumes-from"),
 	)
 	for i := range rows {
 		switch rows[i].name {
-		case "subuidname", "subgidname", "network-alias", "ip", "ip6", "mac-address", "volumes-from":
+		case "subuidname", "subgidname", "volumes-from":
 			rows[i].on = onBoth
 		}
 	}
@@ -947,8 +989,7 @@ func laterRows() []row {
 	never(onContainer, values, "gpus", "give the device nodes with --device, such as --device /dev/dri")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")
-	never(onContainer, value, "preserve-fds", "file descriptors are not handed on")
-	never(onContainer, list, "preserve-fd", "file descriptors are not handed on")
+	never(onContainer, list, "preserve-fd", "single file descriptors are not handed on; --preserve-fds hands on those from 3 to a number")
 	never(onContainer, value, "seccomp-policy", "give the profile with --security-opt seccomp=FILE")
 	never(onContainer, list, "chrootdirs", "directories for chroot are not managed; mount what they need with --volume")
 	never(onContainer, list, "hostuser", "make the user known inside with --userns keep-id, or mount /etc/passwd")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,6 +133,8 @@ func TestContainer(t *testing.T) {
 		"files":                                     {"--cidfile c --pidfile /p --conmon-pidfile m x", "files", []string{"/srv/c", "/p", "/srv/m"}},
 		"ports that lead nowhere are warned of":     {"--network host -p 80:80 x", "warnings", []string{"published ports have no effect with --network host"}},
 		"no health check is what there is":          {"--health-cmd none --no-healthcheck x", "image", "x"},
+		"named networks":                            {"--network web:ip=10.89.0.7,alias=db --network bridge --network-alias x x", "net", Networking{Networks: []Network{{Mode: NetNamed, Name: "web", Options: []string{"ip=10.89.0.7", "alias=db"}}, {Mode: NetBridge}}, Aliases: []string{"x"}}},
+		"named networks in a list":                  {"--network web,db x", "net", Networking{Networks: []Network{{Mode: NetNamed, Name: "web"}, {Mode: NetNamed, Name: "db"}}}},
 		"an empty network is the default":           {"--network _ x", "net", Networking{}},
 		"--publish-all=false in a pod says nothing": {"--pod p --publish-all=false x", "image", "x"},
 		"an image's own name after a double dash":   {"-- x -a", "command", []string{"-a"}},
@@ -276,7 +279,7 @@ func TestFaults(t *testing.T) {
 			`--pull "sometimes"`, `--publish "80:http"`, "the image is missing"}},
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
-		"what is not built yet":            {"--network web --ip 10.0.0.1 --userns auto --subuidname a x", []string{`--network web is not built yet: it comes with the issue "networks"`, "--ip is", `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is"}},
+		"what is not built yet":            {"--network web:host_interface_name=v --userns auto --subuidname a x", []string{`option host_interface_name of --network is not built yet: it comes with the issue "networks"`, `--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is"}},
 		"what is refused for good":         {"--gpus all x", []string{"--gpus: give the device nodes with --device"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
 		"a bad name":                       {"--name a/b x", []string{"a name begins with a letter or digit"}},
@@ -290,6 +293,11 @@ func TestFaults(t *testing.T) {
 		"a cgroup parent":                  {"--cgroup-parent a x", []string{"set Slice= in the [Service] section"}},
 		"the pod's business":               {"--pod p -p 80:80 --dns 1.1.1.1 --network host --userns host x", []string{"--publish belongs to the pod", "--userns belongs", "--dns belongs to the pod", "--network host: the network belongs to the pod"}},
 		"two networks":                     {"--network none --network host x", []string{"--network is given 2 times"}},
+		"a network and a mode":             {"--network web --network host x", []string{"--network is given 2 times with modes that cannot be joined: host and web"}},
+		"an address of no network":         {"--ip 10.89.0.7 --ip6 fd00::7 --mac-address 92:d0:c6:0a:29:33 --network-alias db x", []string{"--ip needs a named network", "--ip6 needs", "--mac-address needs", "--network-alias needs"}},
+		"an address of two networks":       {"--network a --network b --ip 10.89.0.7 x", []string{"--ip is for one network, and there are 2"}},
+		"options of a network":             {"--network a:ip=x --network b:mac=1 --network c:ip --network d:alias=x,interface_name=a234567890123456 x", []string{`option ip of network a: "x" is not an IP address`, `option mac of network b: "1"`, `option "ip" of network c`, "option interface_name of network d"}},
+		"a network's name":                 {"--network a/b x", []string{`"a/b" is neither a mode nor the name of a network`}},
 		"a port twice":                     {"-p 80-82:80-82 -p 127.0.0.1:80:1 -p 82:9 x", []string{"host port 82/tcp is given twice, by 80-82:80-82/tcp and by 82:9/tcp"}},
 		"a destination twice":              {"-v /a:/c --tmpfs /c/ x", []string{"/c is mounted on twice"}},
 		"swap without memory":              {"--memory-swap 1g x", []string{"--memory-swap needs --memory"}},
@@ -430,20 +438,20 @@ func TestPod(t *testing.T) {
 		t.Errorf("got %+v, %v", p, err)
 	}
 	for args, want := range map[string]string{
-		"a b":                               "takes one name",
-		"--name a b":                        "two names",
-		"--infra=false --publish 80:80":     "--infra=false and --publish exclude each other",
-		"--infra-image x":                   "built in",
-		"--share net,user":                  `"user" is not a namespace`,
-		"--memory 1g --name x":              "MemoryMax= in the slice",
-		"--share cgroup --name x":           "leave cgroup out",
-		"--exit-policy never":               "expected stop or continue",
-		"--network web":                     `comes with the issue "networks"`,
-		"--replace":                         "--replace needs --name",
-		"--name x --hosts-file image":       "a pod has no image",
-		"--rm":                              "unknown flag --rm",
-		"--name x --share-parent":           "Slice=",
-		"--dns none --dns 1.1.1.1 --name x": "--dns none",
+		"a b":                                 "takes one name",
+		"--name a b":                          "two names",
+		"--infra=false --publish 80:80":       "--infra=false and --publish exclude each other",
+		"--infra-image x":                     "built in",
+		"--share net,user":                    `"user" is not a namespace`,
+		"--memory 1g --name x":                "MemoryMax= in the slice",
+		"--share cgroup --name x":             "leave cgroup out",
+		"--exit-policy never":                 "expected stop or continue",
+		"--network web:host_interface_name=v": `comes with the issue "networks"`,
+		"--replace":                           "--replace needs --name",
+		"--name x --hosts-file image":         "a pod has no image",
+		"--rm":                                "unknown flag --rm",
+		"--name x --share-parent":             "Slice=",
+		"--dns none --dns 1.1.1.1 --name x":   "--dns none",
 	} {
 		if _, err := parsePod(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", args, err, want)
@@ -545,6 +553,9 @@ func TestGenerator(t *testing.T) {
 		}
 		for _, line := range lines {
 			var err error
+			if slices.Contains([]string{"--ip", "--ip6", "--network-alias"}, line[0]) {
+				line = append(line, "--network", "web")
+			}
 			if section == "Container" {
 				_, err = parseContainer(append(line, "x")...)
 			} else {

@@ -37,7 +37,7 @@ Type=notify
 NotifyAccess=all
 Delegate=yes
 TimeoutStartSec=300
-ExecStart=/usr/bin/podman run --name=p$i --replace --rm --cgroups=split --network=none --sdnotify=conmon -d --label io.containers.autoupdate=registry localhost:5001/s$((i %% %[2]d)):1
+ExecStart=/usr/bin/podman run --name=p$i --replace --rm --cgroups=split --network=none --pids-limit=0 --sdnotify=conmon -d --label io.containers.autoupdate=registry localhost:5001/s$((i %% %[2]d)):1
 ExecStop=/usr/bin/podman rm -f -i -t 1 p$i
 END
 	done; systemctl --user daemon-reload; for i in $(seq 0 %[1]d); do systemctl --user start p$i || exit; done`, units-1, images))

@@ -130,6 +130,9 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	if s.NetworkMode != "" {
 		row.Networks = []string{s.NetworkMode}
 	}
+	if names := onNetworks(x, r.Spec.Networking, s.PID != 0, x.Containers.Dir(r.ID)); len(names) > 0 {
+		row.Networks = names
+	}
 	switch {
 	case s.PID != 0:
 		row.State = string(container.Running)

@@ -104,10 +104,19 @@ type Network struct {
 	Networks    map[string]Endpoint
 }
 
-// Endpoint is the end of a network in a container, in inspect.
+// Endpoint is the end of a network in a container, in inspect. Of one that has no name there is its mode
+// and the address.
 type Endpoint struct {
-	NetworkID string
-	IPAddress string
+	NetworkID           string
+	IPAddress           string
+	IPPrefixLen         int      `json:",omitempty"`
+	Gateway             string   `json:",omitempty"`
+	GlobalIPv6Address   string   `json:",omitempty"`
+	GlobalIPv6PrefixLen int      `json:",omitempty"`
+	IPv6Gateway         string   `json:",omitempty"`
+	MacAddress          string   `json:",omitempty"`
+	Aliases             []string `json:",omitempty"`
+	InterfaceName       string   `json:",omitempty"`
 }
 
 // Settings is what a container runs, in inspect.
@@ -249,6 +258,13 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	in.addLastStart(x)
 	if s.PID != 0 {
 		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+		named, err := networkEnds(x.Containers.Dir(r.ID))
+		if err != nil {
+			return Container{}, err
+		}
+		if named != nil {
+			in.NetworkSettings.Networks = named
+		}
 	}
 	return in, nil
 }
@@ -346,6 +362,9 @@ func deref(p *int64) int64 {
 }
 
 func networkMode(r container.Record) string {
+	if r.Spec.Named() {
+		return spec.NetBridge
+	}
 	if len(r.Spec.Networks) > 0 {
 		return cmp.Or(r.Spec.Networks[0].Mode, "pasta")
 	}

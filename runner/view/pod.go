@@ -92,6 +92,9 @@ func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) Po
 	row.Ports = strings.Join(ports, ", ")
 	if s.InfraPID != 0 {
 		row.Networks = []string{s.NetworkMode}
+		if names := onNetworks(x, p.Spec.Networking, s.InfraPID != 0, x.Pods.Dir(p.ID)); len(names) > 0 {
+			row.Networks = names
+		}
 	}
 	switch {
 	case s.InfraPID == 0 && s.StartedAt.IsZero():

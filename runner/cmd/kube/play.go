@@ -124,11 +124,12 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := f.read(e, args, o)
+	x, err := e.OpenToRun(cmd.Context())
 	if err != nil {
 		return err
 	}
-	x, err := e.OpenToRun(cmd.Context())
+	o.Stored = play.Stored(x)
+	plan, err := f.read(e, args, o)
 	if err != nil {
 		return err
 	}

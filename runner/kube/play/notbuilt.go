@@ -26,7 +26,6 @@ type Lack struct {
 
 // Lacks are the things that are refused because they are not played yet, in the order of the manual.
 func Lacks() []Lack {
-	stored := func(r *kube.KeyRef) bool { return r != nil && r.Stored }
 	return []Lack{
 		{What: "a CronJob", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Cron != nil }},
 		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
@@ -39,21 +38,6 @@ func Lacks() []Lack {
 		{What: "ttlSecondsAfterFinished", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Job != nil && p.Job.TTL != nil }},
 		{What: "a volume of type image", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeImage }},
 		{What: "a volume of type nfs", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeNFS }},
-		{What: "a secret that is not among the documents", issue: spec.IssueSecrets, volume: func(v *kube.Volume) bool {
-			for _, f := range v.Files {
-				if stored(f.Secret) {
-					return true
-				}
-			}
-			return false
-		}, container: func(c *kube.Container) bool {
-			for _, v := range c.Process.Env {
-				if stored(v.Secret) {
-					return true
-				}
-			}
-			return false
-		}},
 		{What: "devices of the container device interface", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.CDI) > 0 }},
 		{What: "hugepages", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Resources.HugePages) > 0 }},
 		{What: "supplementalGroupsPolicy: Strict", issue: IssueKube, container: func(c *kube.Container) bool { return c.GroupsStrict }},

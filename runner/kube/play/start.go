@@ -205,6 +205,10 @@ func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 	}
 	var values hidden
 	f.Secret = func(name, key string) ([]byte, error) {
+		if key == "" { // it was stored as one value
+			_, value, err := p.Containers.Secrets.Store.Value(name)
+			return value, err
+		}
 		if values == nil {
 			var err error
 			if values, err = p.store.secrets(st.Name); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/service"
 )
 
 // State is what was played. It lies in the storage's directory, so that a stop finds all that was
@@ -216,4 +217,12 @@ func owner(all []*State, pod string) *State {
 		return nil
 	}
 	return all[i]
+}
+
+// Stored looks up secrets that somebody has stored, each as one value.
+func Stored(x *service.Engine) func(name string) (map[string][]byte, bool) {
+	return func(name string) (map[string][]byte, bool) {
+		_, value, err := x.Containers.Secrets.Store.Value(name)
+		return map[string][]byte{"": value}, err == nil
+	}
 }

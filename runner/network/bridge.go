@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/network/netavark"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/libnetwork/types"
+)
+
+// Bridge is what a container or pod on named networks needs beyond others.
+type Bridge struct {
+	// Store is where the networks are kept.
+	Store *netavark.Store
+	// Connection has the names of the container and its networks.
+	Connection netavark.Connection
+	// Servers start what a network needs besides links.
+	Servers netavark.Servers
+}
+
+// prepareBridge finds out whether the networks can be joined, before anything is made. A user's container
+// that publishes ports gets a pasta of its own for them and for the way out, so that it sees the
+// addresses of its clients; the bridges lead to its peers.
+func (n *Network) prepareBridge(ctx context.Context) error {
+	b := n.req.Bridge
+	var err error
+	if n.result.Ports, err = AssignPorts(n.req.Ports); err != nil {
+		return err
+	}
+	c := b.Connection
+	if b.Store.Rootless {
+		c.Routed = len(n.req.Ports) > 0
+	} else {
+		if err := free(b.Store, c.ID, n.result.Ports); err != nil {
+			return err
+		}
+		c.Ports = mappings(n.result.Ports)
+	}
+	if r := n.req.Resolver; r != nil && c.DNS == nil {
+		c.DNS = given(r.Servers, n.req.Config.Containers.DNSServers.Get())
+	}
+	if n.bridge, err = b.Store.Prepare(c); err != nil {
+		return err
+	}
+	if c.Routed && n.bridge.Internal() {
+		return InternalPortsError{}
+	}
+	if c.Routed && n.req.Online != nil {
+		return n.req.Online(ctx)
+	}
+	return nil
+}
+
+// free makes sure that no other container has a port by a rule of the firewall: nobody binds it, so that
+// AssignPorts does not see it.
+func free(s *netavark.Store, id string, ports []spec.PortMapping) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	for _, other := range s.Connected() {
+		if other.ID == id {
+			continue
+		}
+		for _, theirs := range other.Ports {
+			ip, _ := netip.ParseAddr(theirs.HostIP) // not valid for all addresses
+			have := spec.PortMapping{HostIP: ip, HostPort: theirs.HostPort, Range: theirs.Range, Protocol: theirs.Protocol}
+			for _, p := range ports {
+				if overlap(have, p) {
+					return PortInUseError{IP: p.HostIP, Port: max(p.HostPort, have.HostPort), Protocol: p.Protocol, Holder: "container " + other.Name}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// InternalPortsError says that a user's container publishes ports and is on internal networks only.
+type InternalPortsError struct{}
+
+func (InternalPortsError) Error() string {
+	return "published ports need a way out, and all networks of the container are internal"
+}
+
+// Hint is the way out.
+func (InternalPortsError) Hint() string {
+	return "add a network that is not internal, or publish the ports on a proxy that is on both"
+}
+
+func mappings(ports []spec.PortMapping) []types.PortMapping {
+	var out []types.PortMapping
+	for _, p := range ports {
+		m := types.PortMapping{ContainerPort: p.ContainerPort, HostPort: p.HostPort, Range: p.Range, Protocol: p.Protocol}
+		if p.HostIP.IsValid() {
+			m.HostIP = p.HostIP.String()
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// connectBridge makes the links to the networks, and the way out where the container has one of its own.
+func (n *Network) connectBridge(ctx context.Context) error {
+	b := n.req.Bridge
+	if err := n.bridge.Connect(ctx, n.req.Dir, n.ns, b.Servers); err != nil {
+		return err
+	}
+	ips := addresses(n.bridge.Addresses())
+	if n.bridge.Routed {
+		if err := n.pasta(ctx); err != nil {
+			return err
+		}
+	} else if b.Store.Rootless {
+		if shared, ok := netavark.ReadShared(n.bridge.Shared); ok && !n.bridge.Internal() {
+			n.result.DNS = sameFamily(shared.DNS, ips)
+			host := ""
+			if same := sameFamily([]string{shared.Host}, ips); len(same) > 0 {
+				host = same[0]
+			}
+			n.result.Host = hostAddress(n.req.Config, host, ips)
+		}
+	} else if gateway := n.bridge.Gateway(); gateway != nil {
+		n.result.Host = hostAddress(n.req.Config, gateway.String(), ips)
+	}
+	n.result.IPs = ips
+	for _, ip := range n.bridge.Nameservers() {
+		n.result.Nameservers = append(n.result.Nameservers, ip.String())
+	}
+	n.result.Search = n.bridge.Search()
+	return nil
+}
+
+// addresses are IPs as Result has them: IPv4 first, else in their order.
+func addresses(all []net.IP) []netip.Addr {
+	var out []netip.Addr
+	for _, ip := range all {
+		if a, ok := netip.AddrFromSlice(ip); ok {
+			out = append(out, a.Unmap())
+		}
+	}
+	slices.SortStableFunc(out, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
+	return out
+}
+
+// Reconnect makes the links of a container or pod again after the namespace of its networks was lost. Its
+// own is at path. What of the old links is left there goes first. One that is on no named network,
+// or has yet to be connected, is left alone.
+func Reconnect(ctx context.Context, dir, path string, servers netavark.Servers) error {
+	c, err := netavark.Read(dir)
+	if err != nil || c == nil || c.Answer == nil {
+		return err
+	}
+	ns, err := netns.Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := errors.Join(c.Unlink(ns), c.Connect(ctx, dir, ns, servers)); err != nil {
+		return fmt.Errorf("connect %s again: %w", c.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"go.etcd.io/bbolt"
+)
+
+// FreeDevice is the name of the next device of the connection: ethN.
+func (c *Connection) FreeDevice() string {
+	for k := 0; ; k++ {
+		name := "eth" + strconv.Itoa(k)
+		if !slices.ContainsFunc(c.Networks, func(e Endpoint) bool { return e.InterfaceName == name }) {
+			return name
+		}
+	}
+}
+
+// Add connects somebody who runs to one more network, which is what more is prepared for. ns is his network
+// namespace.
+func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Connection, servers Servers) error {
+	err := c.store().withLock(func() error {
+		within, ok, err := c.host()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("%s is not up", servers.Namespace)
+		}
+		more.Routed = c.Routed
+		name := more.Networks[0].Name
+		err = c.store().leases(func(tx *bbolt.Tx) error {
+			e := &more.Networks[0]
+			if !leased(*more.Info[e.Name]) {
+				return nil
+			}
+			var err error
+			e.StaticIPs, err = lease(tx, *more.Info[e.Name], c.ID, e.StaticIPs)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		// What goes wrong from here on is taken back with the rest of the connection.
+		c.Networks = append(c.Networks, more.Networks[0])
+		c.Info[name] = more.Info[name]
+		if err := c.save(dir); err != nil {
+			return err
+		}
+		if err := more.make(ctx, ns, within); err != nil {
+			return errors.Join(err, c.leave(ctx, dir, ns, name, within))
+		}
+		c.Answer[name] = more.Answer[name]
+		if c.Peers == nil {
+			c.Peers = map[string]int{}
+		}
+		c.Peers[name] = more.Peers[name]
+		return c.save(dir)
+	})
+	if err != nil || !more.HasDNS() || c.dnsRuns() {
+		return err
+	}
+	return servers.Start(ctx, servers.DNS)
+}
+
+// Leave disconnects somebody who runs from one of several networks.
+func (c *Connection) Leave(ctx context.Context, dir string, ns *os.File, name string) error {
+	return c.store().withLock(func() error {
+		within, ok, err := c.host()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errors.New("the network namespace of the user's networks is not there")
+		}
+		return c.leave(ctx, dir, ns, name, within)
+	})
+}
+
+func (c *Connection) leave(ctx context.Context, dir string, ns *os.File, name string, within func(func() error) error) error {
+	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool { return e.Name == name })
+	if i < 0 {
+		return fmt.Errorf("%s is not on network %s", c.Name, name)
+	}
+	one := *c
+	one.Networks = c.Networks[i : i+1]
+	r := one.request()
+	r.Info = map[string]*Network{name: c.Info[name]}
+	if _, err := c.call(ctx, "teardown", r, ns, within); err != nil && c.Answer[name].Interfaces != nil {
+		return err
+	}
+	err := c.store().leases(func(tx *bbolt.Tx) error { return release(tx, name, c.ID) })
+	if err != nil {
+		return err
+	}
+	c.Networks = slices.Delete(slices.Clone(c.Networks), i, i+1)
+	delete(c.Info, name)
+	delete(c.Answer, name)
+	delete(c.Peers, name)
+	return c.save(dir)
+}

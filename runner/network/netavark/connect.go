@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
+	"github.com/vishvananda/netlink"
+	"go.etcd.io/bbolt"
+	"go.podman.io/common/libnetwork/types"
+	"golang.org/x/sys/unix"
+)
+
+// Network is the configuration of a network.
+type Network = types.Network
+
+// Endpoint is one network of a container, with what it wants there.
+type Endpoint = types.NamedPerNetworkOptions
+
+// Connection is a container or pod on named networks. It is noted in a file of its runtime directory,
+// and has all that is needed to take it back in another process.
+type Connection struct {
+	ID, Name, Hostname string
+	// Networks in their order. Once connected, each has its addresses and the name of its interface.
+	Networks []Endpoint
+	// Ports that netavark publishes, which only root's can.
+	Ports []types.PortMapping `json:",omitempty"`
+	// DNS are the name servers that aardvark-dns asks for this container.
+	DNS []string `json:",omitempty"`
+	// Routed tells that something else than a bridge has the default route.
+	Routed bool `json:",omitempty"`
+
+	// What Connect fills in.
+	Info   map[string]*types.Network    // the networks as they were
+	Answer map[string]types.StatusBlock `json:",omitempty"` // what netavark made; nil until it is there
+	Peers  map[string]int               `json:",omitempty"` // the index of the link on the side of the host, by network
+	Begun  bool                         `json:",omitempty"` // netavark may have done something
+
+	// What takes it back needs of the Store.
+	LockFile, Run, Records string
+	Shared                 string `json:",omitempty"` // the directory of the user's namespace; empty as root
+	Netavark               string
+	Rootless               bool
+	Firewall               string `json:",omitempty"`
+	DNSPort                uint16 `json:",omitempty"`
+}
+
+// recordFile is the name of a Connection's file in a runtime directory.
+const recordFile = "networks.json"
+
+// Prepare makes a Connection to networks. It changes nothing, and finds what cannot be: a network
+// that is not there, an option that the installed netavark lacks, an address outside.
+func (s *Store) Prepare(c Connection) (*Connection, error) {
+	var err error
+	if c.Netavark, err = s.Program("netavark"); err != nil {
+		return nil, err
+	}
+	c.Info = map[string]*types.Network{}
+	networks := slices.Clone(c.Networks)
+	taken := map[string]bool{}
+	for _, e := range networks {
+		taken[e.InterfaceName] = true
+	}
+	for i := range networks {
+		e := &networks[i]
+		n, err := s.Get(e.Name)
+		if err != nil {
+			return nil, err
+		}
+		e.Name = n.Name
+		if c.Info[n.Name] != nil {
+			return nil, fmt.Errorf("network %s is given twice", n.Name)
+		}
+		c.Info[n.Name] = &n
+		if s.Rootless && n.Driver != Bridge {
+			return nil, fmt.Errorf("network %s: only root can connect containers to a device of the host (driver %s)", n.Name, n.Driver)
+		}
+		for _, ip := range e.StaticIPs {
+			if !leased(n) {
+				return nil, fmt.Errorf("network %s: ipam driver %s gives no fixed addresses", n.Name, n.IPAMOptions[types.Driver])
+			}
+			if !contains(n, ip) {
+				return nil, fmt.Errorf("requested static ip %s not in any subnet on network %s", ip, n.Name)
+			}
+		}
+		for k := 0; e.InterfaceName == ""; k++ {
+			if name := "eth" + strconv.Itoa(k); !taken[name] {
+				e.InterfaceName, taken[name] = name, true
+			}
+		}
+		if err := s.supported(n); err != nil {
+			return nil, fmt.Errorf("network %s: %w", n.Name, err)
+		}
+	}
+	c.Networks = networks
+	c.LockFile, c.Run, c.Records, c.Rootless = s.LockFile, s.Run, s.Records, s.Rootless
+	c.Firewall, c.DNSPort = s.Config.Network.FirewallDriver, s.Config.Network.DNSBindPort
+	return &c, nil
+}
+
+// Internal tells whether all networks of the connection are without a way out.
+func (c *Connection) Internal() bool {
+	for _, n := range c.Info {
+		if !n.Internal {
+			return false
+		}
+	}
+	return true
+}
+
+// HasDNS tells whether a network of the connection has a name server.
+func (c *Connection) HasDNS() bool {
+	for _, n := range c.Info {
+		if n.DNSEnabled {
+			return true
+		}
+	}
+	return false
+}
+
+// Servers are what starts the units that networks need. start waits until a unit is up.
+type Servers struct {
+	Start     func(ctx context.Context, unit string) error
+	Namespace string // the unit of the user's network namespace
+	DNS       string // the unit of aardvark-dns
+}
+
+// Connect makes the links of the connection in the container's network namespace ns, and notes it in
+// dir, the runtime directory. What a failure leaves, Disconnect takes back.
+func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, servers Servers) error {
+	if err := c.save(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Records, 0o700); err != nil {
+		return err
+	}
+	// The link says that somebody needs the user's namespace from now on.
+	if err := os.Symlink(filepath.Join(dir, recordFile), c.link()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for tries := 0; ; tries++ {
+		missing := false
+		err := c.store().withLock(func() error {
+			within, ok, err := c.host()
+			if err != nil {
+				return err
+			}
+			if missing = !ok; missing {
+				return nil
+			}
+			return c.setup(ctx, dir, ns, within)
+		})
+		if err != nil {
+			return err
+		}
+		if !missing {
+			break
+		}
+		if tries == 3 {
+			return fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace)
+		}
+		if err := servers.Start(ctx, servers.Namespace); err != nil {
+			return fmt.Errorf("networks of this user: %w", err)
+		}
+	}
+	if !c.HasDNS() || c.dnsRuns() {
+		return nil
+	}
+	if err := servers.Start(ctx, servers.DNS); err != nil {
+		return fmt.Errorf("names on networks: %w", err)
+	}
+	return nil
+}
+
+// setup leases the addresses and calls netavark.
+func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within func(func() error) error) error {
+	err := c.store().leases(func(tx *bbolt.Tx) error {
+		for i := range c.Networks {
+			e := &c.Networks[i]
+			n := *c.Info[e.Name]
+			if !leased(n) {
+				continue
+			}
+			var err error
+			if e.StaticIPs, err = lease(tx, n, c.ID, e.StaticIPs); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.Begun = true
+	if err := c.save(dir); err != nil {
+		return err
+	}
+	if err := c.make(ctx, ns, within); err != nil {
+		return err
+	}
+	return c.save(dir)
+}
+
+// make has netavark make the links, and looks at what has come to be.
+func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() error) error) error {
+	out, err := c.call(ctx, "setup", c.request(), ns, within)
+	if err != nil {
+		return err
+	}
+	c.Answer = nil
+	if err := json.Unmarshal(out, &c.Answer); err != nil {
+		return fmt.Errorf("netavark setup: its answer: %w", err)
+	}
+	return c.look(ns)
+}
+
+// look notes the other ends of the links, and takes default routes away that somebody else has.
+func (c *Connection) look(ns *os.File) error {
+	c.Peers = map[string]int{}
+	return netns.Do(ns, func() error {
+		for _, e := range c.Networks {
+			link, err := netlink.LinkByName(e.InterfaceName)
+			if err != nil {
+				return fmt.Errorf("interface %s: %w", e.InterfaceName, err)
+			}
+			if link.Type() == "veth" {
+				c.Peers[e.Name] = link.Attrs().ParentIndex
+			}
+			if !c.Routed {
+				continue
+			}
+			routes, err := netlink.RouteList(link, netlink.FAMILY_ALL)
+			if err != nil {
+				return fmt.Errorf("routes of %s: %w", e.InterfaceName, err)
+			}
+			for _, r := range routes {
+				if r.Gw == nil {
+					continue
+				}
+				if ones := 0; r.Dst != nil {
+					if ones, _ = r.Dst.Mask.Size(); ones > 0 {
+						continue
+					}
+				}
+				if err := netlink.RouteDel(&r); err != nil {
+					return fmt.Errorf("default route of %s: %w", e.InterfaceName, err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (c *Connection) request() request {
+	r := request{
+		ContainerID: c.ID, ContainerName: c.Name, Hostname: c.Hostname, Ports: c.Ports, DNS: c.DNS,
+		Networks: map[string]types.PerNetworkOptions{}, Info: c.Info,
+	}
+	for _, e := range c.Networks {
+		r.Networks[e.Name] = e.PerNetworkOptions
+	}
+	return r
+}
+
+// store has what of the Store is noted.
+func (c *Connection) store() *Store { return &Store{LockFile: c.LockFile, Run: c.Run} }
+
+func (c *Connection) link() string { return filepath.Join(c.Records, c.ID) }
+
+func (c *Connection) save(dir string) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return safe.Replace(filepath.Join(dir, recordFile), data, 0o600)
+}
+
+// Read reads the connection of a runtime directory; nil if there is none.
+func Read(dir string) (*Connection, error) {
+	data, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Connection{}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, recordFile), err)
+	}
+	return c, nil
+}
+
+// Disconnect takes back what Connect did for the runtime directory dir. Nothing there is no error. The
+// last one that leaves ends the user's network namespace, and with it the name server.
+func Disconnect(dir string) error {
+	c, err := Read(dir)
+	if c == nil || err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), teardownTime)
+	defer cancel()
+	return c.store().withLock(func() error {
+		if err := os.Remove(c.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		var errs []error
+		within, ok, err := c.host()
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case c.Rootless && c.last():
+			errs = append(errs, c.endShared())
+		case ok && c.Begun:
+			errs = append(errs, c.teardown(ctx, within))
+		}
+		errs = append(errs, c.store().leases(func(tx *bbolt.Tx) error {
+			var errs []error
+			for _, e := range c.Networks {
+				errs = append(errs, release(tx, e.Name, c.ID))
+			}
+			return errors.Join(errs...)
+		}))
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return os.Remove(filepath.Join(dir, recordFile))
+	})
+}
+
+// teardownTime is how long netavark may take to take something back.
+const teardownTime = 30 * time.Second
+
+// teardown has netavark take back its work. The container's namespace is gone or about to go, so
+// netavark gets another one with devices of the same names: what matters is the side of the host.
+func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
+	err := within(func() error {
+		for name, index := range c.Peers {
+			link, err := netlink.LinkByIndex(index)
+			if err != nil {
+				continue // it went with the namespace
+			}
+			bridge, err := netlink.LinkByName(c.Info[name].NetworkInterface)
+			if err != nil || link.Type() != "veth" || link.Attrs().MasterIndex != bridge.Attrs().Index {
+				continue
+			}
+			if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+				return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
+			}
+		}
+		return c.standIn()
+	})
+	if err != nil {
+		return err
+	}
+	ns, err := netns.Anonymous()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	err = netns.Do(ns, func() error {
+		for _, e := range c.Networks {
+			attrs := netlink.NewLinkAttrs()
+			attrs.Name = e.InterfaceName
+			if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r := c.request()
+	r.Info = map[string]*types.Network{}
+	for name, n := range c.Info {
+		plain := *n
+		plain.Routes = nil // the namespace that had them is gone
+		r.Info[name] = &plain
+	}
+	server := c.server()
+	if _, err := c.call(ctx, "teardown", r, ns, within); err != nil {
+		return err
+	}
+	if server != nil {
+		defer server.Close()
+		// It ends by itself when it knows no name any more. Whoever comes next must not take it for one that runs.
+		if len(c.namesServed()) == 0 {
+			server.Wait(ctx, serverEnd)
+		}
+	}
+	return nil
+}
+
+// standIn makes bridges that are gone. When two leave at once, the kernel may have taken the link of the
+// second while netavark looks what the first one leaves, and so it removes the bridge with the first;
+// without one it would refuse the second, and keep its rules.
+func (c *Connection) standIn() error {
+	for _, e := range c.Networks {
+		n := c.Info[e.Name]
+		if n.Driver != Bridge || n.Options["mode"] == "unmanaged" {
+			continue
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = n.NetworkInterface
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("bridge %s: %w", attrs.Name, err)
+		}
+	}
+	return nil
+}
+
+// serverEnd is how long aardvark-dns may take to end.
+const serverEnd = 2 * time.Second
+
+// dnsDir is where aardvark-dns has its files.
+func (c *Connection) dnsDir() string { return filepath.Join(c.Run, "aardvark-dns") }
+
+// server is aardvark-dns, nil if it does not run.
+func (c *Connection) server() *process.Process {
+	data, err := os.ReadFile(filepath.Join(c.dnsDir(), "aardvark.pid"))
+	if err != nil {
+		return nil
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return nil
+	}
+	p, err := process.Open(pid, 0)
+	if err != nil || p == nil {
+		return nil
+	}
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || !strings.HasPrefix(string(comm), "aardvark") {
+		p.Close()
+		return nil
+	}
+	return p
+}
+
+func (c *Connection) dnsRuns() bool {
+	p := c.server()
+	if p == nil {
+		return false
+	}
+	p.Close()
+	return true
+}
+
+// namesServed are the files of networks that aardvark-dns reads.
+func (c *Connection) namesServed() []string {
+	entries, err := os.ReadDir(c.dnsDir())
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Name() != "aardvark.pid" {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// Connected are all connections that there are, or are about to be.
+func (s *Store) Connected() []*Connection {
+	entries, err := os.ReadDir(s.Records)
+	if err != nil {
+		return nil // nobody ever was
+	}
+	var all []*Connection
+	for _, e := range entries {
+		path, err := os.Readlink(filepath.Join(s.Records, e.Name()))
+		if err != nil {
+			continue
+		}
+		if c, err := Read(filepath.Dir(path)); c != nil && err == nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// last tells whether nobody else is connected or about to be.
+func (c *Connection) last() bool {
+	entries, err := os.ReadDir(c.Records)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		path := filepath.Join(c.Records, e.Name())
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(path) // of a runtime directory that somebody removed
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// Servers of names that containers are to ask, in the order of the networks.
+func (c *Connection) Nameservers() []net.IP {
+	var out []net.IP
+	for _, e := range c.Networks {
+		for _, ip := range c.Answer[e.Name].DNSServerIPs {
+			if !slices.ContainsFunc(out, ip.Equal) {
+				out = append(out, ip)
+			}
+		}
+	}
+	return out
+}
+
+// Search are the search domains, in the order of the networks.
+func (c *Connection) Search() []string {
+	var out []string
+	for _, e := range c.Networks {
+		for _, d := range c.Answer[e.Name].DNSSearchDomains {
+			if !slices.Contains(out, d) {
+				out = append(out, d)
+			}
+		}
+	}
+	return out
+}
+
+// Addresses are the container's, in the order of the networks.
+func (c *Connection) Addresses() []net.IP {
+	var out []net.IP
+	for _, e := range c.Networks {
+		devices := c.Answer[e.Name].Interfaces
+		for _, name := range slices.Sorted(maps.Keys(devices)) {
+			for _, a := range devices[name].Subnets {
+				out = append(out, a.IPNet.IP)
+			}
+		}
+	}
+	return out
+}
+
+// Gateway is that of the first network that has one.
+func (c *Connection) Gateway() net.IP {
+	for _, e := range c.Networks {
+		for _, device := range c.Answer[e.Name].Interfaces {
+			for _, a := range device.Subnets {
+				if a.Gateway != nil {
+					return a.Gateway
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Unlink removes the devices of the networks in the container's namespace, so that they can be made
+// again.
+func (c *Connection) Unlink(ns *os.File) error {
+	return netns.Do(ns, func() error {
+		for _, e := range c.Networks {
+			link, err := netlink.LinkByName(e.InterfaceName)
+			if errors.As(err, &netlink.LinkNotFoundError{}) {
+				continue
+			}
+			if err == nil {
+				err = netlink.LinkDel(link)
+			}
+			if err != nil && !errors.Is(err, unix.ENODEV) {
+				return fmt.Errorf("remove interface %s: %w", e.InterfaceName, err)
+			}
+		}
+		return nil
+	})
+}

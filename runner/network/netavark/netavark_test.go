@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/vishvananda/netlink"
+	"go.etcd.io/bbolt"
+	"go.podman.io/common/libnetwork/types"
+	"go.podman.io/common/pkg/config"
+)
+
+// newStore is a store in a directory of its own, of a user. Its netavark is a script.
+func newStore(t *testing.T, script string) *Store {
+	t.Helper()
+	dir := t.TempDir()
+	conf := &config.Config{}
+	conf.Network.DefaultNetwork = "podman"
+	conf.Network.DefaultSubnetPools = config.DefaultSubnetPools
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "netavark"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	conf.Engine.HelperBinariesDir.Set([]string{bin})
+	return &Store{
+		Dir: filepath.Join(dir, "networks"), LockFile: filepath.Join(dir, "networks", "netavark.lock"), Run: filepath.Join(dir, "run"),
+		Records: filepath.Join(dir, "connected"), Rootless: true, Config: conf,
+	}
+}
+
+const version114 = `[ "$1" = --version ] && echo netavark 1.14.0`
+
+func cidr(t *testing.T, s string) types.Subnet {
+	t.Helper()
+	n, err := types.ParseCIDR(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return types.Subnet{Subnet: n}
+}
+
+func TestCreateFillsIn(t *testing.T) {
+	s := newStore(t, version114)
+	one, err := s.Create(New{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Name != "podman1" || one.NetworkInterface != "podman1" || one.Driver != Bridge || !one.DNSEnabled || len(one.ID) != 64 || len(one.Subnets) != 1 {
+		t.Errorf("%+v", one)
+	}
+	if g := one.Subnets[0]; !g.Subnet.Contains(g.Gateway) || g.Gateway[len(g.Gateway)-1] != 1 {
+		t.Errorf("gateway %s of %s", g.Gateway, g.Subnet.String())
+	}
+	two, err := s.Create(New{Name: "six", IPv6: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(two.Subnets) != 2 || two.Subnets[0].Subnet.IP.To4() == nil || two.Subnets[1].Subnet.IP[0] != 0xfd || !two.IPv6Enabled || two.NetworkInterface != "podman2" {
+		t.Errorf("%+v", two)
+	}
+	if meet(one.Subnets[0].Subnet.IPNet, two.Subnets[0].Subnet.IPNet) {
+		t.Error("two networks have one subnet")
+	}
+	quiet, err := s.Create(New{Name: "quiet", Internal: true, DisableDNS: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}})
+	if err != nil || quiet.Subnets[0].Gateway != nil {
+		t.Errorf("an internal one without names has a gateway: %+v, %v", quiet, err)
+	}
+	// Podman's reader of the file.
+	data, err := os.ReadFile(filepath.Join(s.Dir, "six.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back types.Network
+	if err := json.Unmarshal(data, &back); err != nil || back.ID != two.ID || back.Subnets[1].Subnet.String() != two.Subnets[1].Subnet.String() {
+		t.Errorf("%s: %v", data, err)
+	}
+	all, faults, err := s.List()
+	if err != nil || len(faults) > 0 || len(all) != 4 || all[0].Name != "podman" || all[0].ID != defaultID || all[0].DNSEnabled {
+		t.Errorf("%+v, %v, %v", all, faults, err)
+	}
+	if got, err := s.Get(two.ID[:12]); err != nil || got.Name != "six" {
+		t.Errorf("by ID: %+v, %v", got, err)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	s := newStore(t, `[ "$1" = --version ] && echo netavark 1.4.0`)
+	if _, err := s.Create(New{Name: "there", Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
+		t.Fatal(err)
+	}
+	ranged := cidr(t, "203.0.113.0/24")
+	ranged.LeaseRange = &types.LeaseRange{StartIP: net.IPv4(203, 0, 113, 9), EndIP: net.IPv4(203, 0, 113, 5)}
+	strange := cidr(t, "203.0.113.0/24")
+	strange.Gateway = net.IPv4(10, 0, 0, 1)
+	for name, tc := range map[string]struct {
+		ask  New
+		want string
+	}{
+		"a name that is taken":    {New{Name: "there"}, "network already exists there"},
+		"the default":             {New{Name: "podman"}, "network already exists podman"},
+		"a bad name":              {New{Name: "-x"}, "names match"},
+		"a subnet that is used":   {New{Name: "n", Subnets: []types.Subnet{cidr(t, "198.51.100.128/25")}}, "is already used on the host or by another config"},
+		"no room":                 {New{Name: "n", Subnets: []types.Subnet{cidr(t, "203.0.113.0/31")}}, "no room for a container"},
+		"a gateway elsewhere":     {New{Name: "n", Subnets: []types.Subnet{strange}}, "gateway 10.0.0.1 is not in subnet"},
+		"a range backwards":       {New{Name: "n", Subnets: []types.Subnet{ranged}}, "ends before it begins"},
+		"a driver":                {New{Name: "n", Driver: "overlay"}, "unsupported driver overlay"},
+		"a device as a user":      {New{Name: "n", Driver: Macvlan}, "only root"},
+		"an option":               {New{Name: "n", Options: map[string]string{"colour": "red"}}, "driver bridge has no such option"},
+		"the value of an option":  {New{Name: "n", Options: map[string]string{"mtu": "big"}}, "it is a number from 0 to 65535"},
+		"a long name of a device": {New{Name: "n", Interface: "abcdefghijklmnop"}, "at most 15 characters"},
+		"names without a server":  {New{Name: "n", DisableDNS: true, DNS: []net.IP{net.IPv4(9, 9, 9, 9)}}, "has no name server"},
+		"an IPAM driver":          {New{Name: "n", IPAM: "dhcp"}, "needs a bridge with --opt mode=unmanaged"},
+		"what 1.4 lacks":          {New{Name: "n", Options: map[string]string{"isolate": "strict"}}, "--opt isolate=strict needs netavark 1.7, and 1.4 is installed"},
+	} {
+		if _, err := s.Create(tc.ask); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", name, err, tc.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.Dir, "n.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a refused network has a file: %v", err)
+	}
+	if _, err := s.Create(New{Name: "docker", Options: map[string]string{"com.docker.network.driver.mtu": "1400", "isolate": "1", "com.docker.network.bridge.name": "br7"}}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.Get("docker")
+	if err != nil || n.NetworkInterface != "br7" || n.Options["mtu"] != "1400" || n.Options["isolate"] != "true" {
+		t.Errorf("%+v, %v", n, err)
+	}
+}
+
+func TestDamagedFilesAreLeftOut(t *testing.T) {
+	s := newStore(t, version114)
+	if _, err := s.Create(New{Name: "good"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"bad": "{", "other": `{"name":"good"}`} {
+		if err := os.WriteFile(filepath.Join(s.Dir, name+".json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, faults, err := s.List()
+	if err != nil || len(all) != 2 || len(faults) != 2 {
+		t.Errorf("%v, %v, %v", all, faults, err)
+	}
+	if _, err := s.Create(New{Name: "bad"}); !errors.As(err, &ExistsError{}) {
+		t.Errorf("a damaged file is overwritten: %v", err)
+	}
+}
+
+func TestLeasesGoRound(t *testing.T) {
+	s := newStore(t, version114)
+	subnet := cidr(t, "203.0.113.0/29")
+	n, err := s.Create(New{Name: "n", Subnets: []types.Subnet{subnet}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(id string, asked ...net.IP) (got string, err error) {
+		err = s.leases(func(tx *bbolt.Tx) error {
+			ips, err := lease(tx, n, id, asked)
+			if err == nil {
+				got = ips[0].String()
+			}
+			return err
+		})
+		return got, err
+	}
+	give := func(id string) {
+		t.Helper()
+		if err := s.leases(func(tx *bbolt.Tx) error { return release(tx, "n", id) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		ip, err := take(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, ip)
+	}
+	if want := []string{"203.0.113.2", "203.0.113.3", "203.0.113.4", "203.0.113.5", "203.0.113.6"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if _, err := take("f"); err == nil || !strings.Contains(err.Error(), "failed to find free IP in range: 203.0.113.1 - 203.0.113.6") {
+		t.Errorf("a full subnet: %v", err)
+	}
+	give("b")
+	give("b")
+	if ip, err := take("g"); err != nil || ip != "203.0.113.3" {
+		t.Errorf("the one that is free: %s, %v", ip, err)
+	}
+	if _, err := take("h", net.IPv4(203, 0, 113, 4)); err == nil || !strings.Contains(err.Error(), "already allocated to container ID c") {
+		t.Errorf("somebody else's: %v", err)
+	}
+	if ip, err := take("c", net.IPv4(203, 0, 113, 4)); err != nil || ip != "203.0.113.4" {
+		t.Errorf("its own, again: %s, %v", ip, err)
+	}
+	if _, err := take("h", net.IPv4(203, 0, 113, 1)); err == nil || !strings.Contains(err.Error(), "is the gateway") {
+		t.Errorf("the gateway: %v", err)
+	}
+	if _, err := take("h", net.IPv4(203, 0, 114, 1)); err == nil || !strings.Contains(err.Error(), "not in any subnet") {
+		t.Errorf("outside: %v", err)
+	}
+	if err := s.Remove("n", func(types.Network) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get("n"); !errors.As(err, &NotFoundError{}) {
+		t.Errorf("removed: %v", err)
+	}
+	if err := s.Remove("podman", func(types.Network) error { return nil }); err == nil || err.Error() != "default network podman cannot be removed" {
+		t.Errorf("the default: %v", err)
+	}
+}
+
+func TestRangeOfLeases(t *testing.T) {
+	s := newStore(t, version114)
+	subnet := cidr(t, "203.0.113.0/24")
+	subnet.LeaseRange = &types.LeaseRange{StartIP: net.ParseIP("203.0.113.128"), EndIP: net.ParseIP("203.0.113.129")}
+	n, err := s.Create(New{Name: "n", Subnets: []types.Subnet{subnet}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, id := range []string{"a", "b", "c"} {
+		err := s.leases(func(tx *bbolt.Tx) error {
+			ips, err := lease(tx, n, id, nil)
+			if err == nil {
+				got = append(got, ips[0].String())
+			}
+			return err
+		})
+		if (err != nil) != (id == "c") {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if want := []string{"203.0.113.128", "203.0.113.129"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	s := newStore(t, version114)
+	for _, name := range []string{"a", "b"} {
+		if _, err := s.Create(New{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on := func(e ...Endpoint) Connection { return Connection{ID: "0123456789abcdef", Name: "c", Networks: e} }
+	named := func(name, device string) Endpoint {
+		e := Endpoint{Name: name}
+		e.InterfaceName = device
+		return e
+	}
+	c, err := s.Prepare(on(named("a", ""), named("b", "eth0"), named("podman", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var devices []string
+	for _, e := range c.Networks {
+		devices = append(devices, e.InterfaceName)
+	}
+	if want := []string{"eth1", "eth0", "eth2"}; !slices.Equal(devices, want) {
+		t.Errorf("devices %v, want %v", devices, want)
+	}
+	for want, bad := range map[string]Connection{
+		"network not found":        on(named("x", "")),
+		"network a is given twice": on(named("a", ""), named("a", "")),
+		"not in any subnet":        on(Endpoint{Name: "a", PerNetworkOptions: types.PerNetworkOptions{StaticIPs: []net.IP{net.IPv4(1, 2, 3, 4)}}}),
+	} {
+		if _, err := s.Prepare(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestCall has a script in the place of netavark, which shows what it was given.
+func TestCall(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, `[ "$1" = --version ] && { echo netavark 1.4.0; exit; }
+/bin/cat >`+dir+`/request; echo "$@" >`+dir+`/args; echo "$PATH" >`+dir+`/path
+[ -e `+dir+`/fail ] && { echo '{"error":"no such bridge"}'; exit 1; }
+echo '{}'`)
+	if _, err := s.Create(New{Name: "a", Subnets: []types.Subnet{cidr(t, "203.0.113.0/24")}}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "a", PerNetworkOptions: types.PerNetworkOptions{Aliases: []string{"x"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	here := func(do func() error) error { return do() }
+	if _, err := c.call(context.Background(), "setup", c.request(), ns, here); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "request"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Networks map[string]struct {
+			Interface string   `json:"interface_name"`
+			Aliases   []string `json:"aliases"`
+		} `json:"networks"` // a map, or versions before 2.0 do not read it
+		Info map[string]struct {
+			Subnets []struct {
+				Subnet string `json:"subnet"`
+			} `json:"subnets"`
+		} `json:"network_info"`
+	}
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatalf("%s: %v", data, err)
+	}
+	if got.Networks["a"].Interface != "eth0" || !slices.Equal(got.Networks["a"].Aliases, []string{"x"}) || got.Info["a"].Subnets[0].Subnet != "203.0.113.0/24" {
+		t.Errorf("%s", data)
+	}
+	args, _ := os.ReadFile(filepath.Join(dir, "args"))
+	if want := "--config " + s.Run + " --rootless=true --aardvark-binary=/bin/true setup /proc/self/fd/3\n"; string(args) != want {
+		t.Errorf("%q, want %q", args, want)
+	}
+	if path, _ := os.ReadFile(filepath.Join(dir, "path")); strings.Contains(string(path), "/usr/bin") {
+		t.Errorf("netavark would find systemd-run: %s", path)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "fail"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.call(context.Background(), "setup", c.request(), ns, here); err == nil || err.Error() != "netavark setup: no such bridge" {
+		t.Errorf("what it says: %v", err)
+	}
+}
+
+// TestTheLastEndsTheNamespace has two connections leave. A child stands for the holder of the namespace.
+func TestTheLastEndsTheNamespace(t *testing.T) {
+	s := newStore(t, version114)
+	n, err := s.Create(New{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := filepath.Join(t.TempDir(), "netns")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command("sleep", "1000")
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Wait() }()
+	t.Cleanup(func() { _ = holder.Process.Kill() })
+	if err := (Shared{PID: holder.Process.Pid, Ticks: process.StartTicks(holder.Process.Pid)}).Save(shared); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(s.Records, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	connect := func(id string) (dir string) {
+		t.Helper()
+		c, err := s.Prepare(Connection{ID: id, Name: id, Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir = t.TempDir()
+		err = errors.Join(c.save(dir), os.Symlink(filepath.Join(dir, recordFile), c.link()), s.leases(func(tx *bbolt.Tx) error {
+			_, err := lease(tx, n, id, nil)
+			return err
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	one, two := connect("one"), connect("two")
+	gone := connect("gone")
+	if err := os.Remove(filepath.Join(gone, recordFile)); err != nil {
+		t.Fatal(err) // somebody has removed its directory: it must not keep the namespace
+	}
+	if err := Disconnect(one); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := ReadShared(shared); !ok {
+		t.Fatal("the namespace ended although somebody is connected")
+	}
+	for range 2 { // safe to repeat
+		if err := Disconnect(two); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the holder: %v", err)
+	}
+	for _, path := range []string{shared, filepath.Join(two, recordFile)} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+	if left, err := os.ReadDir(s.Records); err != nil || len(left) > 0 {
+		t.Errorf("records left: %v, %v", left, err)
+	}
+	err = s.leases(func(tx *bbolt.Tx) error {
+		_, err := lease(tx, n, "three", []net.IP{net.IPv4(n.Subnets[0].Subnet.IP[0], n.Subnets[0].Subnet.IP[1], n.Subnets[0].Subnet.IP[2], 3)})
+		return err
+	})
+	if err != nil {
+		t.Errorf("an address of one that left: %v", err)
+	}
+}
+
+// TestLeavingAfterTheBridge takes back a connection whose bridge has gone with another one's. netavark, a
+// script here, refuses that: it must find a bridge.
+func TestLeavingAfterTheBridge(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	s := newStore(t, "true")
+	if _, err := s.Create(New{Name: "a", Interface: "tb0"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := netns.Anonymous()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer host.Close()
+	if err := c.teardown(context.Background(), func(do func() error) error { return netns.Do(host, do) }); err != nil {
+		t.Fatal(err)
+	}
+	err = netns.Do(host, func() error {
+		_, err := netlink.LinkByName("tb0")
+		return err
+	})
+	if err != nil {
+		t.Errorf("netavark found no bridge: %v", err)
+	}
+}

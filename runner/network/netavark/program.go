@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"go.podman.io/common/libnetwork/types"
+)
+
+// version is that of netavark, as far as it matters.
+type version struct{ major, minor int }
+
+func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
+
+func (v version) less(o version) bool {
+	return v.major < o.major || v.major == o.major && v.minor < o.minor
+}
+
+// MissingError says that a program is not installed.
+type MissingError struct {
+	Program string
+	Err     error
+}
+
+func (e MissingError) Error() string {
+	return fmt.Sprintf("named networks need %s: %v", e.Program, e.Err)
+}
+func (e MissingError) Unwrap() error { return e.Err }
+
+// Hint is the way out.
+func (e MissingError) Hint() string { return "apt install " + e.Program }
+
+// Program finds netavark or aardvark-dns.
+func (s *Store) Program(name string) (string, error) {
+	path, err := s.Config.FindHelperBinary(name, true)
+	if err != nil {
+		return "", MissingError{Program: name, Err: err}
+	}
+	return path, nil
+}
+
+func (s *Store) version() (version, error) {
+	path, err := s.Program("netavark")
+	if err != nil {
+		return version{}, err
+	}
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		return version{}, fmt.Errorf("%s --version: %w", path, err)
+	}
+	return parseVersion(string(out))
+}
+
+// parseVersion reads "netavark 1.14.0".
+func parseVersion(s string) (version, error) {
+	words := strings.Fields(s)
+	if len(words) >= 2 {
+		parts := strings.Split(words[1], ".")
+		if len(parts) >= 2 {
+			major, err1 := strconv.Atoi(parts[0])
+			minor, err2 := strconv.Atoi(strings.TrimRight(parts[1], "-devrc"))
+			if err1 == nil && err2 == nil {
+				return version{major, minor}, nil
+			}
+		}
+	}
+	return version{}, fmt.Errorf("netavark says that its version is %q", s)
+}
+
+// Error is what netavark said.
+type Error struct {
+	Verb string // setup or teardown
+	Said string
+	Err  error
+}
+
+func (e Error) Error() string {
+	if e.Said == "" {
+		return fmt.Sprintf("netavark %s: %v", e.Verb, e.Err)
+	}
+	return fmt.Sprintf("netavark %s: %s", e.Verb, e.Said)
+}
+func (e Error) Unwrap() error { return e.Err }
+
+// Hint is the way out, empty if none is known.
+func (e Error) Hint() string {
+	switch {
+	case strings.Contains(e.Said, "nftables") || strings.Contains(e.Said, "nft"):
+		return "apt install nftables; and the kernel needs its module: modprobe nf_tables as root, with a line nf_tables in /etc/modules-load.d/podunit.conf"
+	case strings.Contains(e.Said, "iptables"):
+		return "apt install iptables; and the kernel needs its modules: modprobe ip_tables as root"
+	}
+	return ""
+}
+
+// request is what netavark reads. networks is a map: versions before 2.0 know no other form.
+type request struct {
+	ContainerID   string                             `json:"container_id"`
+	ContainerName string                             `json:"container_name"`
+	Hostname      string                             `json:"container_hostname,omitempty"`
+	Ports         []types.PortMapping                `json:"port_mappings,omitempty"`
+	Networks      map[string]types.PerNetworkOptions `json:"networks"`
+	Info          map[string]*types.Network          `json:"network_info"`
+	DNS           []string                           `json:"dns_servers,omitempty"`
+}
+
+// programPath is where netavark finds nft and iptables. systemd-run is elsewhere, so that
+// netavark does not put the name server into a scope of its own.
+const programPath = "/usr/local/sbin:/usr/sbin:/sbin"
+
+// noServer is what netavark starts in place of aardvark-dns, which is a unit's main process.
+const noServer = "/bin/true"
+
+// call runs netavark for the container's network namespace ns. within runs the start of the program
+// on the side of the host.
+func (c *Connection) call(ctx context.Context, verb string, r request, ns *os.File, within func(func() error) error) ([]byte, error) {
+	in, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, c.Netavark, "--config", c.Run, "--rootless="+strconv.FormatBool(c.Rootless),
+		"--aardvark-binary="+noServer, verb, "/proc/self/fd/3")
+	cmd.ExtraFiles = []*os.File{ns}
+	cmd.Env = []string{"PATH=" + programPath, "RUST_LOG=error"}
+	if c.Firewall != "" {
+		cmd.Env = append(cmd.Env, "NETAVARK_FW="+c.Firewall)
+	}
+	if c.DNSPort != 0 && !c.Rootless {
+		cmd.Env = append(cmd.Env, "NETAVARK_DNS_PORT="+strconv.Itoa(int(c.DNSPort)))
+	}
+	var out, complaint bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &complaint
+	if err := within(cmd.Start); err != nil {
+		return nil, fmt.Errorf("netavark %s: %w", verb, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("netavark %s: %w", verb, context.Cause(ctx))
+		}
+		var answer struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal(out.Bytes(), &answer) != nil || answer.Error == "" {
+			answer.Error = strings.Join(strings.Fields(complaint.String()), " ")
+		}
+		return nil, Error{Verb: verb, Said: answer.Error, Err: err}
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
+	"golang.org/x/sys/unix"
+)
+
+// Shared is the network namespace of a user's named networks. A process holds it, the main one of
+// its unit, and pasta connects it to the outside.
+type Shared struct {
+	PID   int    // of the holder, in the host's PID namespace
+	Ticks uint64 // tells it from a later process of the same PID
+	DNS   []string
+	Host  string // the address of the machine as seen from inside
+}
+
+const sharedFile = "shared.json"
+
+// Save notes the namespace in its directory.
+func (h Shared) Save(dir string) error {
+	data, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return safe.Replace(filepath.Join(dir, sharedFile), data, 0o600)
+}
+
+// ReadShared reads what Save noted; ok tells whether the holder lives.
+func ReadShared(dir string) (h Shared, ok bool) {
+	data, err := os.ReadFile(filepath.Join(dir, sharedFile))
+	if err != nil || json.Unmarshal(data, &h) != nil {
+		return Shared{}, false
+	}
+	return h, h.PID != 0 && process.Alive(h.PID, h.Ticks)
+}
+
+// host finds the side of the host: within runs something there. ok is false if a user's namespace has
+// yet to be made.
+func (c *Connection) host() (within func(func() error) error, ok bool, err error) {
+	if !c.Rootless {
+		return func(do func() error) error { return do() }, true, nil
+	}
+	h, ok := ReadShared(c.Shared)
+	if !ok {
+		return nil, false, nil
+	}
+	within = func(do func() error) error { return h.Within(do) }
+	return within, true, nil
+}
+
+// Within runs something in the user's network namespace, in a mount namespace with a /run of its own:
+// what lies in the machine's is not for it, and iptables writes its lock there. Each of files is a
+// file and the one that it is mounted on.
+func (h Shared) Within(do func() error, files ...[2]string) error {
+	return netns.Inside([]string{process.Namespace(h.PID, "net")}, func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("unshare the mount namespace: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		var targets []string
+		for _, f := range files {
+			path, err := filepath.EvalSymlinks(f[1])
+			if err != nil {
+				return err
+			}
+			targets = append(targets, path)
+		}
+		return ownRun(func() error {
+			for i, f := range files {
+				if err := cover(f[0], targets[i]); err != nil {
+					return err
+				}
+			}
+			return do()
+		})
+	})
+}
+
+// cover mounts a file on another, which may be below the /run that we have hidden.
+func cover(file, target string) error {
+	if strings.HasPrefix(target, "/run/") {
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(target, nil, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mount(file, target, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", file, target, err)
+	}
+	return nil
+}
+
+// ownRun mounts a /run that has the user's runtime directory only.
+func ownRun(do func() error) error {
+	keep := os.Getenv("XDG_RUNTIME_DIR")
+	if !strings.HasPrefix(keep, "/run/") {
+		keep = ""
+	}
+	tree := -1
+	if keep != "" {
+		var err error
+		if tree, err = unix.OpenTree(unix.AT_FDCWD, keep, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE); err != nil {
+			return fmt.Errorf("open %s: %w", keep, err)
+		}
+		defer unix.Close(tree)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=1m"); err != nil {
+		return fmt.Errorf("mount /run: %w", err)
+	}
+	if keep != "" {
+		if err := os.MkdirAll(keep, 0o700); err != nil {
+			return err
+		}
+		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, keep, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return fmt.Errorf("mount %s: %w", keep, err)
+		}
+	}
+	return do()
+}
+
+// endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock: who
+// comes next finds no namespace, and has the unit started.
+func (c *Connection) endShared() error {
+	h, ok := ReadShared(c.Shared)
+	if err := errors.Join(os.RemoveAll(c.Shared), os.RemoveAll(c.dnsDir())); err != nil {
+		return err
+	}
+	if !ok {
+		return nil
+	}
+	p, err := process.Open(h.PID, h.Ticks)
+	if p == nil || err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.Signal(unix.SIGTERM); err != nil {
+		return fmt.Errorf("end the network namespace, process %d: %w", h.PID, err)
+	}
+	return nil
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/network/netavark"
+	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// Units of named networks. The namespace is a user's only: root's networks are the machine's.
+const (
+	NamespaceUnit = "podunit-netns.service"
+	DNSUnit       = "podunit-dns.service"
+)
+
+// Networks are the named networks of the user, in the directories where Podman has them.
+func (e *Engine) Networks() *netavark.Store {
+	s := &netavark.Store{
+		Rootless: e.User.Rootless(), Config: e.Containers.Config, Records: filepath.Join(e.Containers.RunDir, "networks", "connected"),
+		Dir: e.Containers.Config.Network.NetworkConfigDir,
+	}
+	if !s.Rootless {
+		// Podman as root makes links in the same namespace.
+		s.Run, s.LockFile = "/run/containers/networks", "/run/lock/netavark.lock"
+		if s.Dir == "" {
+			s.Dir = "/etc/containers/networks"
+		}
+		return s
+	}
+	if s.Dir == "" {
+		s.Dir = filepath.Join(e.Containers.Store.GraphRoot(), "networks")
+	}
+	s.Run, s.LockFile = filepath.Join(e.Containers.RunDir, "networks"), filepath.Join(s.Dir, "netavark.lock")
+	return s
+}
+
+// bridge is what somebody on named networks needs.
+func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
+	store := e.Networks()
+	c := netavark.Connection{ID: w.id, Name: w.name, Hostname: w.hostname}
+	if store.Rootless {
+		c.Shared = e.sharedDir()
+	}
+	for _, n := range asked.Networks {
+		want, err := n.Endpoint()
+		if err != nil {
+			return nil, err
+		}
+		name := n.Name
+		if n.Mode == spec.NetBridge {
+			name = store.Default()
+		}
+		one := netavark.Endpoint{Name: name}
+		one.InterfaceName, one.Options = want.Interface, want.Options
+		for _, ip := range append(slices.Clone(want.IPs), asked.IP, asked.IP6) {
+			if ip.IsValid() {
+				one.StaticIPs = append(one.StaticIPs, net.IP(ip.AsSlice()))
+			}
+		}
+		if one.StaticMAC = []byte(want.MAC); asked.MAC != nil {
+			one.StaticMAC = []byte(asked.MAC)
+		}
+		one.Aliases = []string{w.id[:12]}
+		for _, a := range slices.Concat([]string{asked.Hostname}, want.Aliases, asked.Aliases) {
+			if a != "" && a != w.name && !slices.Contains(one.Aliases, a) {
+				one.Aliases = append(one.Aliases, a)
+			}
+		}
+		c.Networks = append(c.Networks, one)
+	}
+	return &network.Bridge{Store: store, Connection: c, Servers: e.servers()}, nil
+}
+
+// servers start the units that networks need.
+func (e *Engine) servers() netavark.Servers {
+	return netavark.Servers{Namespace: NamespaceUnit, DNS: DNSUnit, Start: func(ctx context.Context, name string) error {
+		m, err := e.Connect(ctx)
+		if err != nil {
+			return hint.With(fmt.Errorf("%s is a unit of the user's manager, which is not there: %w", name, err), "as root: loginctl enable-linger %d", e.User.UID)
+		}
+		defer m.Close()
+		p, err := m.Properties(ctx, name)
+		if err == nil && p.LoadState == "not-found" {
+			return hint.With(fmt.Errorf("the unit %s is not installed", name), "make install puts it into lib/systemd/user and lib/systemd/system; then systemctl --user daemon-reload")
+		}
+		return m.Start(ctx, name)
+	}}
+}
+
+// sharedDir is the runtime directory of the namespace of the user's networks.
+func (e *Engine) sharedDir() string { return filepath.Join(e.Containers.RunDir, "networks", "netns") }
+
+// HoldNetworks makes the network namespace of the user's named networks, with a process that holds it as
+// the main process of our unit, and connects again who was connected to one that was lost.
+func (e *Engine) HoldNetworks(ctx context.Context) error {
+	if !e.User.Rootless() {
+		return errors.New("root's networks are in the namespace of the machine")
+	}
+	if !e.InService() {
+		return hint.With(errors.New("this makes the network namespace of a unit"), "systemctl --user start %s", NamespaceUnit)
+	}
+	dir := e.sharedDir()
+	err := errors.Join(network.Release(dir), os.RemoveAll(dir), os.RemoveAll(filepath.Join(e.Networks().Run, "aardvark-dns")), os.MkdirAll(dir, 0o700))
+	if err != nil {
+		return err
+	}
+	req := network.Request{
+		Network: spec.Network{Mode: spec.NetPasta}, Dir: dir, Files: dir, Resolver: &network.Resolver{},
+		Config: e.Containers.Config, Online: e.waitOnline,
+	}
+	manager := e.takeNotify()
+	n, err := network.Start(ctx, req)
+	if err != nil {
+		return err
+	}
+	if err := e.hold(ctx, n, manager); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	e.reconnect(ctx)
+	return nil
+}
+
+func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.Socket) error {
+	if err := n.Made(); err != nil {
+		return err
+	}
+	n.Connect(ctx, "")
+	ns, err := netns.Open(n.Path())
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	holder, err := helper.Infra{}.Start(func(cmd *exec.Cmd) error { return netns.Do(ns, cmd.Start) })
+	if err != nil {
+		return fmt.Errorf("start the holder of the namespace: %w", err)
+	}
+	if err := e.User.Keep(holder.PID); err != nil {
+		return errors.Join(err, holder.Close())
+	}
+	made, err := n.Wait(ctx, "")
+	if err == nil {
+		err = holder.WatchNetwork(made.PastaPID)
+	}
+	if err == nil {
+		err = netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), DNS: made.DNS, Host: made.Host}.Save(e.sharedDir())
+	}
+	if err == nil {
+		err = tellManager(ctx, manager, "conmon", holder.PID)
+	}
+	if err != nil {
+		err = errors.Join(err, process.End(holder.PID, process.StartTicks(holder.PID), 9, process.KillWait))
+	}
+	return err
+}
+
+// reconnect makes the links of all who run and were connected to a namespace that was lost. One that
+// cannot be is a warning: the others go on.
+func (e *Engine) reconnect(ctx context.Context) {
+	all, err := e.onNetworks()
+	if err != nil {
+		e.Warn(fmt.Sprintf("containers on networks: %v", err))
+	}
+	for _, one := range all {
+		if err := network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers()); err != nil {
+			e.Warn(err.Error())
+		}
+	}
+}
+
+// connected is a container or pod that runs and is on named networks.
+type connected struct {
+	id, name, dir string
+	pid           int
+}
+
+// onNetworks are all who run and are on named networks. With an error, those that could be read.
+func (e *Engine) onNetworks() (all []connected, err error) {
+	containers, err := e.Containers.List()
+	errs := []error{err}
+	for _, r := range containers {
+		if !r.Spec.Named() {
+			continue
+		}
+		s, err := e.Containers.Status(r.ID)
+		if errs = append(errs, err); s.PID != 0 {
+			all = append(all, connected{r.ID, r.Name, e.Containers.Dir(r.ID), s.PID})
+		}
+	}
+	pods, err := e.Pods.List()
+	errs = append(errs, err)
+	for _, p := range pods {
+		if s := e.Pods.Status(p); s.InfraPID != 0 && p.Spec.Named() {
+			all = append(all, connected{p.ID, p.Name, e.Pods.Dir(p.ID), s.InfraPID})
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// ReloadNetworks makes the links and the rules of the firewall of containers and pods again, of all that
+// run if none is named, and returns the IDs of those for whom it did.
+func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, error) {
+	all, err := e.onNetworks()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	if len(names) > 0 {
+		var chosen []connected
+		for _, name := range names {
+			i := slices.IndexFunc(all, func(c connected) bool { return c.name == name || len(name) >= 3 && strings.HasPrefix(c.id, name) })
+			if i < 0 {
+				errs = append(errs, fmt.Errorf("%s is no container that runs and is on a named network", name))
+				continue
+			}
+			chosen = append(chosen, all[i])
+		}
+		all = chosen
+	}
+	var done []string
+	for _, one := range all {
+		if err := network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers()); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		done = append(done, one.id)
+	}
+	return done, errors.Join(errs...)
+}
+
+// ServeNames runs aardvark-dns, which goes to the background and is then the main process of our unit.
+// A user's is in the namespace of the networks, with the name servers of that.
+func (e *Engine) ServeNames(ctx context.Context) error {
+	store := e.Networks()
+	program, err := store.Program("aardvark-dns")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(store.Run, "aardvark-dns")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	// A file of one that was killed would be believed if the number had another owner.
+	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	port := uint16(53)
+	if p := e.Containers.Config.Network.DNSBindPort; p != 0 && !store.Rootless {
+		port = p
+	}
+	cmd := exec.CommandContext(ctx, program, "--config", dir, "-p", fmt.Sprint(port), "run")
+	cmd.Env = []string{"RUST_LOG=error"}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	start := cmd.Start
+	if store.Rootless {
+		shared, ok := netavark.ReadShared(e.sharedDir())
+		if !ok {
+			return hint.With(errors.New("the network namespace of the user's networks is not there"), "systemctl --user start %s", NamespaceUnit)
+		}
+		start = func() error {
+			return shared.Within(cmd.Start, [2]string{filepath.Join(e.sharedDir(), "resolv.conf"), "/etc/resolv.conf"})
+		}
+	}
+	if err := start(); err != nil {
+		return err
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%s: %w", program, err)
+	}
+	return nil
+}

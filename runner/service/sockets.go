@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"golang.org/x/sys/unix"
+)
+
+// firstSocket is the descriptor at which handed files begin. Source: sd_listen_fds(3).
+const firstSocket = 3
+
+// takeSockets takes the files that are for the container: those that the manager handed to this process
+// for the unit's .socket files, and as many more as --preserve-fds says. No other child gets them.
+func (e *Engine) takeSockets(r *container.Record) (container.Sockets, error) {
+	var s container.Sockets
+	if pid, _ := e.Lookup("LISTEN_PID"); pid == strconv.Itoa(os.Getpid()) {
+		text, _ := e.Lookup("LISTEN_FDS")
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return s, fmt.Errorf("LISTEN_FDS=%q is not a number of sockets", text)
+		}
+		names, _ := e.Lookup("LISTEN_FDNAMES")
+		s.Listening, s.Names = n, names
+	}
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		os.Unsetenv(name)
+	}
+	for i := range s.Listening + r.Spec.PreserveFDs {
+		fd := firstSocket + i
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return s, hint.With(fmt.Errorf("descriptor %d, which the container is to get, is not open: %w", fd, err),
+				"--preserve-fds counts what is open from %d on, behind the sockets of the unit", firstSocket)
+		}
+		s.Files = append(s.Files, os.NewFile(uintptr(fd), "socket"+strconv.Itoa(i)))
+	}
+	if s.Listening == 0 {
+		return s, nil
+	}
+	if mode := r.Spec.PIDNS.Mode; mode != "" && mode != "private" || r.PodID != "" && e.sharesPIDs(r.PodID) {
+		return s, hint.With(errors.New("the sockets of the unit are for a process whose number the container knows beforehand, which takes a PID namespace of its own"),
+			"leave --pid out, or take %s.socket away", strings.TrimSuffix(e.Own.Name, ".service"))
+	}
+	return s, nil
+}
+
+// sharesPIDs tells whether the containers of a pod are in one PID namespace.
+func (e *Engine) sharesPIDs(podID string) bool {
+	p, err := e.Pods.Lookup(podID)
+	if err != nil {
+		return false
+	}
+	for _, kind := range p.Spec.Share {
+		if kind == "pid" {
+			return true
+		}
+	}
+	return false
+}
