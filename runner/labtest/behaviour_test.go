@@ -93,6 +93,21 @@ func TestLabBehaviour(t *testing.T) {
 		}
 		l.MustRun("alice", "podunit rm -f -t 0 pt")
 	})
+	t.Run("keys that confine a service", func(t *testing.T) {
+		l := l.on(t)
+		for name, c := range map[string]struct{ key, want string }{
+			"privileges": {"NoNewPrivileges=yes", "NoNewPrivileges= or a key that implies it"},
+			"tmp":        {"PrivateTmp=yes", ""},
+			"home":       {"ProtectHome=read-only", ""},
+			"calls":      {"SystemCallFilter=@system-service", "SystemCallFilter="},
+		} {
+			file := ".config/containers/systemd/" + name + ".container"
+			l.WriteFile("alice", file, "[Container]\nImage="+image+"\nExec=echo hi\n[Service]\nType=oneshot\n"+c.key+"\n")
+			l.MustRun("alice", "systemctl --user daemon-reload; ! systemctl --user start "+name+" 2>/dev/null")
+			l.Eventually("alice", "log=$(journalctl --user -o cat -u "+name+"); echo \"$log\"; echo \"$log\" | grep -q 'hint: the .Service. section has "+c.want+"'", 20*time.Second)
+			l.MustRun("alice", "rm "+file+"; systemctl --user daemon-reload; systemctl --user reset-failed")
+		}
+	})
 	t.Run("after a boot", func(t *testing.T) {
 		l := l.on(t)
 		for _, user := range []string{"alice", "root"} {

@@ -33,10 +33,14 @@ func confinement(status, uidMap string) string {
 	return ""
 }
 
-// confined is confinement of this process.
-func confined() string {
+// confined is confinement of this process, as it was before it made a user namespace.
+func (i Identity) confined() string {
 	// What cannot be read tells nothing.
 	status, _ := os.ReadFile("/proc/self/status")
-	uidMap, _ := os.ReadFile("/proc/self/uid_map")
-	return confinement(string(status), string(uidMap))
+	uidMap := i.outerMap
+	if uidMap == "" {
+		own, _ := os.ReadFile("/proc/self/uid_map")
+		uidMap = string(own)
+	}
+	return confinement(string(status), uidMap)
 }

@@ -39,3 +39,11 @@ func TestTheHintOfWhoIsConfined(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestTheMapBeforeOurs: where newuidmap has failed, our own namespace has no map.
+func TestTheMapBeforeOurs(t *testing.T) {
+	i := Identity{UID: 1000, Problem: IDMapRefused, Detail: "write to uid_map failed: Operation not permitted", outerMap: "      1000       1000          1\n"}
+	if got := i.Hint(); !strings.Contains(got, "PrivateUsers=") && !strings.Contains(got, "NoNewPrivileges=") {
+		t.Errorf("%q", got)
+	}
+}

@@ -345,6 +345,18 @@ static struct {
 	char dir[PODUNIT_PATH + 32]; /* where the namespace is listed */
 } unmapped;
 
+/* What systemd may have mapped for us: afterwards we see the map of the new namespace only. */
+static void note_outer_map(void)
+{
+	const int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (read(fd, podunit_identity.outer_map, sizeof podunit_identity.outer_map - 1) < 0)
+		podunit_identity.outer_map[0] = 0;
+	close(fd);
+}
+
 /* Make a user namespace, and begin to have its mappings made. */
 static int make_userns(void)
 {
@@ -385,6 +397,7 @@ static int make_userns(void)
 	close(go[0]);
 	close(err[0][1]);
 	close(err[1][1]);
+	note_outer_map();
 	if (unshare(CLONE_NEWUSER) < 0) {
 		fail(PODUNIT_USERNS_REFUSED, "unshare: %s", strerror(errno));
 		close(go[1]);

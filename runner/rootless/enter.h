@@ -30,6 +30,7 @@ struct podunit_identity {
 	char run_dir[PODUNIT_PATH]; /* parent of podunit's runtime directory */
 	enum podunit_problem problem;
 	char detail[PODUNIT_DETAIL]; /* who said what, for the message */
+	char outer_map[256]; /* /proc/self/uid_map before a namespace was made; empty if none was */
 };
 
 extern struct podunit_identity podunit_identity;

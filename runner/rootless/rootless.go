@@ -47,6 +47,7 @@ type Identity struct {
 	Problem  Problem
 	Detail   string // what the kernel or the tool said, for Problem
 	userns   uint64
+	outerMap string // /proc/self/uid_map before a user namespace was made
 }
 
 // Rootless reports whether the user is not root.
@@ -79,6 +80,8 @@ func Enter() Identity {
 		Problem: Problem(c.problem),
 		Detail:  C.GoString(&c.detail[0]),
 		userns:  uint64(c.userns),
+
+		outerMap: C.GoString(&c.outer_map[0]),
 	}
 	if id.Entered && id.Rootless() && !ownDir(os.Getenv("XDG_RUNTIME_DIR")) {
 		// Lost on the way, or no directory of ours: the libraries would make one in
@@ -129,7 +132,7 @@ func (i Identity) Error() error {
 }
 
 // Hint is the way out of Problem.
-func (i Identity) Hint() string { return i.hint(confined()) }
+func (i Identity) Hint() string { return i.hint(i.confined()) }
 
 // hint is Hint where the keys of systemd that confine this process are known.
 func (i Identity) hint(keys string) string {
