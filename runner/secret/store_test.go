@@ -163,7 +163,13 @@ func TestNothingIsTorn(t *testing.T) {
 	}
 	files := []string{filepath.Join(s.dir, listName), filepath.Join(s.dir, driverDir, dataName)}
 	for _, f := range files {
-		before, err := os.Stat(f)
+		// Held open, so that no later file gets its number.
+		held, err := os.Open(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		before, err := held.Stat()
 		if err != nil {
 			t.Fatal(err)
 		}
