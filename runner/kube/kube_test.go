@@ -43,7 +43,7 @@ func TestGolden(t *testing.T) {
 			if len(bytes.TrimSpace(archive.Comment)) == 0 {
 				t.Error("the case does not say what it shows")
 			}
-			o := Options{Dir: "/work/dir"}
+			o := Options{Dir: "/srv/dir"}
 			var sources []yaml.Source
 			var given []txtar.File
 			expected := map[string]string{}
