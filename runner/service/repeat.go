@@ -186,6 +186,23 @@ func (c *Checks) stopping(ctx context.Context) bool {
 	return err == nil && p.ActiveState == "deactivating"
 }
 
+// ended is the error of a container that has ended too early.
+func (c *Checks) ended(s health.State) error {
+	return fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(s))
+}
+
+// givenUp is the error of a start that is given up. When the container has ended, the manager sends
+// SIGTERM to all that is left of the unit, and so to us: then its end is what there is to tell.
+func (c *Checks) givenUp(ctx context.Context, s health.State, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if running, rerr := c.running(); rerr == nil && !running {
+		return c.ended(s)
+	}
+	return err
+}
+
 // awaitReady runs the checks until the container is healthy, and then tells the manager. One that ends before is an
 // error, and its unit has failed with its status.
 func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
@@ -200,7 +217,7 @@ func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
 			break
 		}
 		if running, err := c.running(); err != nil || !running {
-			return errors.Join(err, fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(*s)))
+			return errors.Join(err, c.ended(*s))
 		}
 		if time.Since(asked) >= stopPoll {
 			if asked = time.Now(); c.stopping(ctx) {
@@ -215,14 +232,14 @@ func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
 			}
 			select {
 			case <-ctx.Done():
-				return context.Cause(ctx)
+				return c.givenUp(ctx, *s, context.Cause(ctx))
 			case <-time.After(wait):
 			}
 			continue
 		}
 		outcome, err := c.Run(ctx, true)
 		if err != nil && !errors.Is(err, health.ErrStopped) {
-			return err
+			return c.givenUp(ctx, *s, err)
 		}
 		if outcome == health.Starting || outcome == health.Unhealthy {
 			if s, err = c.files.State(); err == nil {
