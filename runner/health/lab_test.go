@@ -312,7 +312,7 @@ func seeEnd(t *testing.T, l *labtest.Lab, w who) {
 	if got := l.MustRun(w.user, w.systemctl+" show -P Result short; "+w.systemctl+" show -P ExecMainStatus short"); got != "exit-code\n7" {
 		t.Errorf("it ended with %q", got)
 	}
-	if got := l.MustRun(w.user, w.systemctl+" show -P StatusText short"); got != "error: container systemd-short ended before it was healthy; the last check failed" {
+	if got := l.MustRun(w.user, w.systemctl+" show -P StatusText short"); got != "error: container short ended before it was healthy; the last check failed" {
 		t.Errorf("its status is %q", got)
 	}
 	w.forget(t, l, "short")
