@@ -34,7 +34,7 @@ func TestLabBehaviour(t *testing.T) {
 			"podunit restart re; until [ $(podunit logs re | grep -c run) = 2 ]; do sleep 0.1; done; podunit rm -f re", "re\nre"},
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
 		// What attached containers write.
-		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2'; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; podunit logs at 2>/dev/null; podunit rm at", "out\nerr\nerr\nout\nout\nout\nat"},
+		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2' 2>&1 | sort; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; podunit logs at 2>/dev/null; podunit rm at", "err\nout\nerr\nout\nout\nout\nat"},
 		{"whose reader goes away", run + "--name yes $I yes 2> /dev/null | head -n 1; podunit inspect -f '{{.State.Status}}' yes; podunit rm yes", "y\nexited\nyes"},
 		{"a terminal for who has none", run + "--rm -t $I sh -c 'test -t 1 && echo yes' < /dev/null | tr -d '\\r'", "yes"},
 		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got", "yes\ngot word"},

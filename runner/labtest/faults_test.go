@@ -189,7 +189,7 @@ var faults = []struct {
 		script: "systemctl --user start one && " + answers + "answers 18080 && systemctl --user stop one; " + works, want: []string{"it works"},
 	},
 	{
-		name: "a port that is taken", script: "podunit run --rm -p 5000:80 " + image + " true", status: 125,
+		name: "a port that is taken", script: "podunit run --rm -p 5000:80 " + image + " true", status: 126,
 		want: []string{"error: publish port 5000/tcp: the port is already in use\n", "hint: see who has it: ss -lnp"},
 	},
 	{

@@ -279,3 +279,20 @@ func TestStartAgain(t *testing.T) {
 		t.Errorf("one that was removed meanwhile: %v; locks %v", err, w.locks())
 	}
 }
+
+// A name may be how the IDs of other containers begin.
+func TestRunOfANameThatBeginsIDs(t *testing.T) {
+	w := newWorld(t)
+	begins := map[string]int{}
+	for i := range 17 { // two of them begin alike
+		begins[w.made(fmt.Sprintf("other-%d", i), nil).ID[:1]]++
+	}
+	for name, n := range begins {
+		if n < 2 {
+			continue
+		}
+		if _, err := w.Create(context.Background(), w.asked(name), nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -194,9 +194,10 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 // clear makes the name free: with --replace, and for what an earlier start of the same
 // unit has left. A name that somebody else has is an error.
 func (e *Engine) clear(ctx context.Context, r container.Record) error {
-	old, err := e.Containers.Lookup(r.Name)
+	// Exactly: a name may also be how IDs of others begin.
+	old, err := e.Containers.LookupExact(r.Name)
 	if errors.Is(err, container.ErrNotFound) {
-		if c, serr := e.Containers.Store.Container(r.Name); serr == nil {
+		if c, serr := e.Containers.Store.Container(r.Name); serr == nil && slices.Contains(c.Names, r.Name) {
 			return hint.With(fmt.Errorf("the name %s is taken by container %s of another tool", r.Name, c.ID[:12]), "podman rm %s, or choose another name", r.Name)
 		}
 		if p, perr := e.Pods.Lookup(r.Name); perr == nil && p.Name == r.Name {
@@ -208,7 +209,7 @@ func (e *Engine) clear(ctx context.Context, r container.Record) error {
 		return err
 	}
 	if old.Name != r.Name {
-		return nil // found by the beginning of its ID
+		return nil // its ID
 	}
 	if !mayReplace(r, old) {
 		return hint.With(fmt.Errorf("container %s: %w", r.Name, container.ErrNameInUse), "podunit rm %s, or --replace", r.Name)
@@ -225,7 +226,7 @@ func mayReplace(r, old container.Record) bool {
 // stopHolder stops the unit of a container whose place is to be taken and that runs, or is
 // about to, so that it does not start again behind our back.
 func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
-	old, err := e.Containers.Lookup(r.Name)
+	old, err := e.Containers.LookupExact(r.Name)
 	if err != nil || old.Name != r.Name || !mayReplace(r, old) {
 		return nil //nolint:nilerr // clear looks again, and tells
 	}

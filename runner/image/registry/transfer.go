@@ -294,7 +294,7 @@ func (im *Images) list(name string) (*libimage.ManifestList, error) {
 // ListID is the ID of the list of manifests of that name; empty where there is none.
 func (im *Images) ListID(name string) (string, error) {
 	list, err := im.list(name)
-	if errors.Is(err, image.ErrUnknown) || errors.Is(err, ErrNoList) {
+	if errors.Is(err, image.ErrUnknown) {
 		return "", nil
 	}
 	if err != nil {
