@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
@@ -178,6 +179,18 @@ func TestRestartOfOneThatFailed(t *testing.T) {
 	w.status(r, container.Status{Unit: "web.service"})
 	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
 	if err := w.Restart(context.Background(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free web.service", "start web.service"}) {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+}
+
+// TestRestartOfOneForgottenMeanwhile: a transient unit that has ended is forgotten at any moment.
+func TestRestartOfOneForgottenMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.status(r, container.Status{Unit: "web.service"})
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
+	w.manager.fails["restart web.service"] = dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit"}
+	if err := w.Restart(context.Background(), r, never); err != nil || !w.manager.asked("start web.service") {
 		t.Errorf("%v; %v", err, w.manager.calls)
 	}
 }

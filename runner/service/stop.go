@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/sys/unix"
 )
 
@@ -101,7 +102,11 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 			return err
 		}
 		if restarts {
-			return e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
+			err := e.within(ctx, r, d, func() error { return e.RestartUnit(ctx, name) })
+			if !unit.IsGone(err) {
+				return err
+			}
+			// A transient unit that has ended may be forgotten between the question and this.
 		}
 	}
 	if err := e.Containers.Stop(ctx, r, d); err != nil {

@@ -276,6 +276,9 @@ func (m *Manager) Stopping(ctx context.Context) bool {
 	return err != nil || p.Value.Value() == "stopping"
 }
 
+// IsGone reports whether the manager refused something because it knows no unit of that name.
+func IsGone(err error) bool { return isError(err, "org.freedesktop.systemd1.NoSuchUnit") }
+
 func isError(err error, name string) bool {
 	var e dbus.Error
 	return errors.As(err, &e) && e.Name == name
