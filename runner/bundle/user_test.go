@@ -250,7 +250,7 @@ func TestKernelDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("/proc", filepath.Join(dir, "proc"), "", syscall.MS_BIND, ""); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer syscall.Unmount(filepath.Join(dir, "proc"), syscall.MNT_DETACH)
 	if _, err := ResolveUser(dir, &spec.Container{}, nil, nil); err == nil || !strings.Contains(err.Error(), "is a file of the kernel") {
