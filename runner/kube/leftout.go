@@ -43,7 +43,7 @@ func written() []string {
 		"ReadOnly", "Init", "Mounts", "Devices", "Secrets", "Health", "StartupHealth", "OnUnhealthy", "Interactive", "TTY", "Restart", "Pull", "Remove",
 		"PIDNS", "IPCNS", "Privileged", "CapAdd", "CapDrop", "AppArmor", "Seccomp", "NoNewPrivileges", "SELinux", "Unmask", "Sysctls",
 		"Memory", "MemoryReservation", "CPUs", "CPUShares", "CPUQuota", "CPUPeriod", "CpusetCPUs", "CpusetMems", "PidsLimit", "Ulimits",
-		"Networks", "Publish", "Hostname", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "UserNS", "UIDMap", "GIDMap",
+		"Networks", "Publish", "Hostname", "FullName", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "OwnDNS", "UserNS", "UIDMap", "GIDMap",
 		// how the command itself behaves
 		"Replace", "Detach", "SigProxy", "Cgroups", "SdNotify", "Pod", "NewPod", "Warnings",
 	}
