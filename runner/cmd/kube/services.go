@@ -91,3 +91,31 @@ func newHold(e *cli.Env) *cobra.Command {
 		},
 	}
 }
+
+// newCron makes what the timer of a CronJob executes.
+func newCron(e *cli.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "cron PLAY POD", Short: "For timers of kube play: begin a run of a CronJob", Hidden: true, Args: cli.WantArgs(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := e.OpenToRun(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return play.New(x).Cron(cmd.Context(), args[0], args[1])
+		},
+	}
+}
+
+// newExpire makes what removes a pod that has ended.
+func newExpire(e *cli.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "expire PLAY POD", Short: "For timers of kube play: remove a pod that has ended", Hidden: true, Args: cli.WantArgs(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := e.OpenToRun(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return play.New(x).Expire(cmd.Context(), args[0], args[1])
+		},
+	}
+}

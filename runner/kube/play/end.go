@@ -39,7 +39,17 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	if p.StartsAgain(ctx) && !p.spent(ctx, one, c) {
+	again := p.StartsAgain(ctx)
+	if again {
+		over, err := p.judged(st, one, c, code)
+		if over {
+			return errors.Join(err, p.failJob(st, one, c, code))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if again && !p.spent(ctx, one, c) {
 		if calm {
 			// It ran long enough for the delays to begin anew.
 			return p.ForgetRestarts(ctx, p.Own.Name)
@@ -58,9 +68,23 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	return p.settlePod(st, one)
 }
 
+// failJob ends the pod of a job that has failed, whatever else runs in it. With the pod ends the
+// restart that the manager is about to make.
+func (p *Player) failJob(st *State, one *kube.Pod, c *kube.Container, code int) error {
+	if err := p.store.ended(st.Name, end{Code: code}, one.Name, c.Name); err != nil {
+		return err
+	}
+	r, err := p.Pods.LookupExact(one.Name)
+	if err != nil {
+		return err
+	}
+	p.Warn(fmt.Sprintf("container %s ended with status %d, and with it the job %s has failed", c.Name, code, one.Job.Name))
+	return p.Pods.EndInfra(r)
+}
+
 // spent tells whether a job's container has failed as often as it may.
 func (p *Player) spent(ctx context.Context, one *kube.Pod, c *kube.Container) bool {
-	if one.Job == nil || c.Role != kube.Ordinary {
+	if one.Job == nil || len(one.Job.Rules) > 0 || c.Role != kube.Ordinary {
 		return false
 	}
 	u, err := p.Unit(ctx, p.Own.Name)
@@ -137,7 +161,8 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if one == nil {
 		return nil
 	}
-	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job == "restart" {
+	job, err := p.Asked(ctx, p.Own.Name)
+	if err != nil || job == "restart" {
 		return err
 	}
 	var e end
@@ -156,7 +181,10 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if err := p.store.ended(play, e, podName); err != nil {
 		return err
 	}
-	return p.settle(st)
+	if err = p.settle(st); job == "" || st.Of != "" { // else somebody takes it down
+		err = errors.Join(err, p.expire(ctx, st, one))
+	}
+	return err
 }
 
 // drop removes what belongs to a pod and lies outside of its record.
