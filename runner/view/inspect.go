@@ -197,7 +197,6 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	if err != nil {
 		return Container{}, err
 	}
-	command := r.Command()
 	in := Container{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
 		Name: r.Name, Driver: x.Containers.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Containers.Runtime.Command, "runc"), StaticDir: static,
@@ -224,15 +223,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			return Container{}, err
 		}
 	}
-	if len(command) > 0 {
-		in.Path, in.Args = command[0], command[1:]
-	}
-	if len(in.Config.Cmd) == 0 {
-		in.Config.Cmd = r.Config.Cmd
-	}
-	if in.Config.Entrypoint == nil {
-		in.Config.Entrypoint = r.Config.Entrypoint
-	}
+	in.addCommand(r)
 	if r.Spec.Umask != nil {
 		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
 	}
@@ -267,6 +258,19 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		}
 	}
 	return in, nil
+}
+
+// addCommand tells what is executed, with the image's words where none were given.
+func (in *Container) addCommand(r container.Record) {
+	if command := r.Command(); len(command) > 0 {
+		in.Path, in.Args = command[0], command[1:]
+	}
+	if len(in.Config.Cmd) == 0 {
+		in.Config.Cmd = r.Config.Cmd
+	}
+	if in.Config.Entrypoint == nil {
+		in.Config.Entrypoint = r.Config.Entrypoint
+	}
 }
 
 // hostSettings is how a container was to be confined and connected.
