@@ -24,8 +24,6 @@ import (
 // Fields that podunit's log copier adds to each line, the same as elsewhere.
 const (
 	FieldIDFull  = "CONTAINER_ID_FULL"
-	FieldID      = "CONTAINER_ID" // the first 12 digits
-	FieldName    = "CONTAINER_NAME"
 	FieldPartial = "CONTAINER_PARTIAL_MESSAGE" // "true": the line goes on in the next entry
 )
 

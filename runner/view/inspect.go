@@ -15,7 +15,6 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // Container is what inspect shows of a container; the names of fields are podman's and
@@ -211,7 +210,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		Config: Settings{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
 			Image: r.ImageName, Labels: r.Labels(), Annotations: r.Spec.Annotations,
-			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
+			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: container.SignalName(r.StopSignal()),
 			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
