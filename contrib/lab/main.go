@@ -175,6 +175,11 @@ func (s settings) verb(ctx context.Context, c cache.Dir, verb string, args []str
 	if err != nil {
 		return 125, fmt.Errorf("%w; make it with: lab up --name %s", err, s.name)
 	}
+	return s.on(ctx, m, verb, args)
+}
+
+// on executes a verb on a lab that exists.
+func (s settings) on(ctx context.Context, m *machine.Machine, verb string, args []string) (int, error) {
 	switch verb {
 	case "rm":
 		return 0, m.Remove()

@@ -15,7 +15,6 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // Container is what inspect shows of a container; the names of fields are podman's and
@@ -197,7 +196,6 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	if err != nil {
 		return Container{}, err
 	}
-	command := r.Command()
 	in := Container{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
 		Name: r.Name, Driver: x.Containers.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Containers.Runtime.Command, "runc"), StaticDir: static,
@@ -212,7 +210,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		Config: Settings{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
 			Image: r.ImageName, Labels: r.Labels(), Annotations: r.Spec.Annotations,
-			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
+			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: container.SignalName(r.StopSignal()),
 			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
@@ -224,15 +222,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			return Container{}, err
 		}
 	}
-	if len(command) > 0 {
-		in.Path, in.Args = command[0], command[1:]
-	}
-	if len(in.Config.Cmd) == 0 {
-		in.Config.Cmd = r.Config.Cmd
-	}
-	if in.Config.Entrypoint == nil {
-		in.Config.Entrypoint = r.Config.Entrypoint
-	}
+	in.addCommand(r)
 	if r.Spec.Umask != nil {
 		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
 	}
@@ -267,6 +257,19 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		}
 	}
 	return in, nil
+}
+
+// addCommand tells what is executed, with the image's words where none were given.
+func (in *Container) addCommand(r container.Record) {
+	if command := r.Command(); len(command) > 0 {
+		in.Path, in.Args = command[0], command[1:]
+	}
+	if len(in.Config.Cmd) == 0 {
+		in.Config.Cmd = r.Config.Cmd
+	}
+	if in.Config.Entrypoint == nil {
+		in.Config.Entrypoint = r.Config.Entrypoint
+	}
 }
 
 // hostSettings is how a container was to be confined and connected.
