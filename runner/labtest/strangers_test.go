@@ -23,6 +23,7 @@ func TestLabStrangers(t *testing.T) {
 	}{
 		{"bob takes every name that pasta's command line shows", takenNames},
 		{"a volume of a unit that does not run", volumeOfAUnit},
+		{"a volume of a unit whose file its user may not read", volumeOfASealedUnit},
 		{"services that restart beside prunes", pruneBesideRestarts},
 		{"a container that has filled the disk", filledDisk},
 		{"a disk that is full under pasta", fullForPasta},
@@ -64,6 +65,21 @@ func volumeOfAUnit(t *testing.T, l *labtest.Lab) {
 		t.Errorf("rm: %d, %s", code, stderr)
 	}
 	l.MustRun("alice", "rm "+quadlets+"keeps.container; systemctl --user daemon-reload")
+}
+
+// volumeOfASealedUnit: a file with a password in it is root's alone, and the unit alice's. Of such
+// files the manager tells what they execute, also of one that it has not loaded.
+func volumeOfASealedUnit(t *testing.T, l *labtest.Lab) {
+	l.MustRun("root", `cd /etc/systemd/system; umask 077
+		printf '[Service]\nUser=alice\nExecStart=/usr/bin/podunit run --rm -v sealed:/data `+image+` true\n' >hers.service
+		printf '[Service]\nUser=alice\nExecStart=/usr/bin/podunit run --rm -v sealed-%%i:/data `+image+` true\n' >hers@.service
+		printf '[Service]\nExecStart=/usr/bin/podunit run --rm -v roots:/data `+image+` true\n' >roots.service; systemctl daemon-reload`)
+	out := l.MustRun("alice", "for v in sealed sealed-1 roots; do podunit volume create $v; done >/dev/null; podunit volume prune -f 2>&1; podunit volume ls -q")
+	if !strings.HasSuffix(out, "although they had names: roots\nsealed\nsealed-1") {
+		t.Errorf("prune: %s", out)
+	}
+	l.MustRun("root", "rm /etc/systemd/system/hers* /etc/systemd/system/roots.service; systemctl daemon-reload")
+	l.MustRun("alice", "podunit volume rm sealed sealed-1")
 }
 
 // pruneBesideRestarts: in the moments in which a container of a unit does not exist, a prune
