@@ -21,7 +21,7 @@ func TestLabStrangers(t *testing.T) {
 		name string
 		play func(*testing.T, *labtest.Lab)
 	}{
-		{"bob takes every name that pasta's command line shows", takenNames},
+		{"bob takes every name that the command line of root's pasta shows", takenNames},
 		{"a volume of a unit that does not run", volumeOfAUnit},
 		{"a volume of a unit whose file its user may not read", volumeOfASealedUnit},
 		{"services that restart beside prunes", pruneBesideRestarts},
@@ -40,7 +40,10 @@ func takenNames(t *testing.T, l *labtest.Lab) {
 	if left := l.MustRun("root", "ls -A /tmp | grep podunit; true"); left != "" {
 		t.Errorf("in /tmp: %s", left)
 	}
-	l.MustRun("bob", `for path in $(cat /proc/$(pgrep -u root pasta | head -1)/cmdline | tr '\0' '\n' | grep ^/tmp/); do mkdir -p $path && touch $path/file; done`)
+	if user := l.MustRun("root", "stat -c %u /proc/$(pgrep pasta)"); user != "65533" {
+		t.Errorf("pasta runs as %s", user)
+	}
+	l.MustRun("bob", `for path in $(cat /proc/$(pgrep pasta)/cmdline | tr '\0' '\n' | grep ^/tmp/); do mkdir -p $path && touch $path/file; done; ls /tmp/*/pasta.pid/file`)
 	l.MustRun("root", "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
 	if left := l.MustRun("root", "pgrep -a pasta; podunit ps -aq"); left != "" {
 		t.Errorf("left: %s", left)
