@@ -89,7 +89,7 @@ func Containers(x *service.Engine, short bool) ([]ContainerRow, error) {
 }
 
 func containerRow(x *service.Engine, r container.Record, p pod.Record, short bool) (ContainerRow, error) {
-	s, err := x.Containers.Status(r.ID)
+	s, err := x.Containers.StatusOf(r)
 	if err != nil {
 		return ContainerRow{}, err
 	}

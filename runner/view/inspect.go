@@ -184,7 +184,7 @@ type HostSettings struct {
 
 // InspectContainer tells all there is to know about a container.
 func InspectContainer(ctx context.Context, x *service.Engine, r container.Record) (Container, error) {
-	s, err := x.Containers.Status(r.ID)
+	s, err := x.Containers.StatusOf(r)
 	if err != nil {
 		return Container{}, err
 	}
