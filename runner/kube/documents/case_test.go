@@ -127,6 +127,9 @@ func TestDocuments(t *testing.T) {
 			}
 			sole(t, d, owner)
 			o := kube.Options{Dir: "/home/alice", Rootless: true, NoPodPrefix: slices.Contains(d.args, "--no-pod-prefix")}
+			o.Stored = func(name string) (map[string][]byte, bool) {
+				return map[string][]byte{"": nil}, strings.Contains(d.parts["setup"], "podunit secret create "+name)
+			}
 			if slices.Contains(d.args, "--strict") {
 				o.Validate = kube.ValidateStrict
 			}

@@ -43,7 +43,8 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	if err != nil {
 		return err
 	}
-	if again && !p.spent(ctx, one, c) {
+	spent := again && p.spent(ctx, one, c)
+	if again && !spent {
 		if calm {
 			// It ran long enough for the delays to begin anew.
 			return p.ForgetRestarts(ctx, p.Own.Name)
@@ -52,6 +53,12 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	}
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
 		return err // somebody else has it in hand, or it does not keep the pod alive
+	}
+	if spent {
+		// Else the manager would try once more, start the pod for it, and only then find that it may not.
+		if err := p.AskUnit(ctx, "stop", p.Own.Name); err != nil {
+			return err
+		}
 	}
 	if !known {
 		code = 1
