@@ -103,7 +103,8 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 				e.InterfaceName, taken[name] = name, true
 			}
 		}
-		if err := s.supported(n); err != nil {
+		err = errors.Join(checkEndpoint(n, *e), s.supported(n, *e), s.served(n))
+		if err != nil {
 			return nil, fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
@@ -477,19 +478,22 @@ func (c *Connection) namesServed() []string {
 }
 
 // Connected are all connections that there are, or are about to be.
-func (s *Store) Connected() []*Connection {
+func (s *Store) Connected() []*Connection { return slices.Collect(maps.Values(s.connections())) }
+
+// connections are the same, by the runtime directories of those whose they are.
+func (s *Store) connections() map[string]*Connection {
 	entries, err := os.ReadDir(s.Records)
 	if err != nil {
 		return nil // nobody ever was
 	}
-	var all []*Connection
+	all := map[string]*Connection{}
 	for _, e := range entries {
 		path, err := os.Readlink(filepath.Join(s.Records, e.Name()))
 		if err != nil {
 			continue
 		}
 		if c, err := Read(filepath.Dir(path)); c != nil && err == nil {
-			all = append(all, c)
+			all[filepath.Dir(path)] = c
 		}
 	}
 	return all

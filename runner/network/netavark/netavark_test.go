@@ -126,6 +126,8 @@ func TestCreateRefuses(t *testing.T) {
 		"names without a server":  {New{Name: "n", DisableDNS: true, DNS: []net.IP{net.IPv4(9, 9, 9, 9)}}, "has no name server"},
 		"an IPAM driver":          {New{Name: "n", IPAM: "dhcp"}, "needs a bridge with --opt mode=unmanaged"},
 		"what 1.4 lacks":          {New{Name: "n", Options: map[string]string{"isolate": "strict"}}, "--opt isolate=strict needs netavark 1.7, and 1.4 is installed"},
+		"a VLAN with 1.4":         {New{Name: "n", Options: map[string]string{"vlan": "7"}}, "--opt vlan needs netavark 1.14, and 1.4 is installed"},
+		"somebody's bridge":       {New{Name: "n", Options: map[string]string{"mode": "unmanaged"}}, "--opt mode=unmanaged of a bridge needs netavark 1.14"},
 	} {
 		if _, err := s.Create(tc.ask); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
