@@ -392,6 +392,9 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	for name, n := range c.Info {
 		plain := *n
 		plain.Routes = nil // the namespace that had them is gone
+		// netavark complains of names that are not there: of a setup that failed before it wrote them, or of a
+		// directory that somebody emptied.
+		plain.DNSEnabled = n.DNSEnabled && c.served(name)
 		r.Info[name] = &plain
 	}
 	server := c.server()
@@ -460,6 +463,17 @@ func (c *Connection) dnsRuns() bool {
 	}
 	p.Close()
 	return true
+}
+
+// served tells whether aardvark-dns has a file for a network. The name of an internal one's has a suffix in newer
+// versions.
+func (c *Connection) served(network string) bool {
+	for _, suffix := range []string{"", "%int"} {
+		if _, err := os.Stat(filepath.Join(c.dnsDir(), network+suffix)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // namesServed are the files of networks that aardvark-dns reads.

@@ -125,6 +125,8 @@ func (e Error) Hint() string {
 		return "apt install nftables; and the kernel needs its module: modprobe nf_tables as root, with a line nf_tables in /etc/modules-load.d/podunit.conf"
 	case strings.Contains(e.Said, "iptables"):
 		return "apt install iptables; and the kernel needs its modules: modprobe ip_tables as root"
+	case strings.Contains(e.Said, "Operation not supported"):
+		return "the kernel lacks what the network is made of: modprobe macvlan, ipvlan or vrf as root; or it was built without"
 	}
 	return ""
 }

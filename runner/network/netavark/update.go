@@ -6,10 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -64,10 +61,8 @@ func (s *Store) tellServer(ctx context.Context, n Network, shared string) error 
 		return err
 	}
 	c := &Connection{Netavark: program, Run: s.Run, Rootless: s.Rootless, Shared: shared, Firewall: s.Config.Network.FirewallDriver, DNSPort: s.Config.Network.DNSBindPort}
-	if _, err := os.Stat(filepath.Join(c.dnsDir(), n.Name)); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(c.dnsDir(), n.Name+"%int")); errors.Is(err, fs.ErrNotExist) {
-			return nil // nobody is on the network
-		}
+	if !c.served(n.Name) {
+		return nil // nobody is on the network
 	}
 	within, ok, err := c.host()
 	if err != nil || !ok {
