@@ -39,17 +39,17 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	again := p.StartsAgain(ctx)
+	again, err := p.startsAgain(ctx, c)
+	if err != nil {
+		return err
+	}
+	spent := false
 	if again {
-		over, err := p.judged(st, one, c, code)
-		if over {
-			return errors.Join(err, p.failJob(st, one, c, code))
-		}
-		if err != nil {
+		if spent, err = p.spent(ctx, st, one, c, code); err != nil {
 			return err
 		}
 	}
-	if again && !p.spent(ctx, one, c) {
+	if again && !spent {
 		if calm {
 			// It ran long enough for the delays to begin anew.
 			return p.ForgetRestarts(ctx, p.Own.Name)
@@ -58,6 +58,12 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	}
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
 		return err // somebody else has it in hand, or it does not keep the pod alive
+	}
+	if spent {
+		// Else the manager would try once more, start the pod for it, and only then find that it may not.
+		if err := p.AskUnit(ctx, "stop", p.Own.Name); err != nil {
+			return err
+		}
 	}
 	if !known {
 		code = 1
@@ -68,27 +74,45 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	return p.settlePod(st, one)
 }
 
-// failJob ends the pod of a job that has failed, whatever else runs in it. With the pod ends the
-// restart that the manager is about to make.
-func (p *Player) failJob(st *State, one *kube.Pod, c *kube.Container, code int) error {
-	if err := p.store.ended(st.Name, end{Code: code}, one.Name, c.Name); err != nil {
-		return err
+// startsAgain reports whether the manager starts the unit of a container again: what its lists say of the exit status
+// comes before Restart=, and a stop that somebody has asked for before both.
+func (p *Player) startsAgain(ctx context.Context, c *kube.Container) (bool, error) {
+	code, _ := p.Lookup("EXIT_CODE")
+	status, _ := p.Lookup("EXIT_STATUS")
+	again, said := byStatus(c.Restart, code, status)
+	if !said {
+		return p.StartsAgain(ctx), nil
 	}
-	r, err := p.Pods.LookupExact(one.Name)
-	if err != nil {
-		return err
-	}
-	p.Warn(fmt.Sprintf("container %s ended with status %d, and with it the job %s has failed", c.Name, code, one.Job.Name))
-	return p.Pods.EndInfra(r)
+	job, err := p.Asked(ctx, p.Own.Name)
+	return again && job == "", err
 }
 
-// spent tells whether a job's container has failed as often as it may.
-func (p *Player) spent(ctx context.Context, one *kube.Pod, c *kube.Container) bool {
-	if one.Job == nil || len(one.Job.Rules) > 0 || c.Role != kube.Ordinary {
-		return false
+// byStatus is what a container's lists say of an end: whether it starts again, and whether they say anything. code and
+// status are $EXIT_CODE and $EXIT_STATUS of systemd.exec(5): exited and a number, killed or dumped and a signal's name.
+// Source: systemd.service(5), RestartPreventExitStatus=, which is stronger than RestartForceExitStatus=.
+func byStatus(r kube.Restart, code, status string) (again, said bool) {
+	if code == "killed" || code == "dumped" {
+		status = "SIG" + status
+	}
+	switch {
+	case slices.Contains(r.Prevent, status):
+		return false, true
+	case slices.Contains(r.Force, status):
+		return true, true
+	}
+	return false, false
+}
+
+// spent tells whether a job's container has failed as often as it may, or so that a rule ends the job.
+func (p *Player) spent(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, code int) (bool, error) {
+	if one.Job == nil || c.Role != kube.Ordinary {
+		return false, nil
+	}
+	if len(one.Job.Rules) > 0 {
+		return p.judged(st, one, c, code)
 	}
 	u, err := p.Unit(ctx, p.Own.Name)
-	return err == nil && u.Restarts >= one.Job.BackoffLimit
+	return err == nil && u.Restarts >= one.Job.BackoffLimit, nil
 }
 
 // remove removes the container, which goes with its end, and reports whether it ran for long.

@@ -111,9 +111,10 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 			s.MaxRestarts = 0 // not every failure counts: see judged
 		}
 	}
-	if s.Restart == "no" || s.Restart == "" {
+	if (s.Restart == "no" || s.Restart == "") && len(c.Restart.Force) == 0 {
 		return
 	}
+	// The manager starts again after what is forced, whatever Restart= says.
 	set := s.Settings
 	if c.Restart.First > 0 {
 		set["RestartUSec"] = uint64(c.Restart.First.Microseconds())
