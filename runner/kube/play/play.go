@@ -225,6 +225,9 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	for _, c := range p.Containers {
 		names = append(names, c.Unit)
 	}
+	if p.Cron != nil {
+		names = []string{cronUnit(p) + ".timer", cronUnit(p) + ".service"}
+	}
 	for _, name := range names {
 		u, err := w.Unit(ctx, name)
 		if err != nil {
