@@ -275,7 +275,7 @@ func (w *work) begin() error {
 		// Until all is made, what was there before must be found, too.
 		w.st.Plan = merged(w.st.Plan, w.old.Plan)
 	}
-	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), w.store.save(w.st))
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.store.save(w.st))
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
 }
