@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
+	securejoin "github.com/cyphar/filepath-securejoin"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/spec"
@@ -31,6 +34,32 @@ const (
 
 // ErrNoCommand says that nobody names a command for a root that no image belongs to.
 var ErrNoCommand = errors.New("there is nothing to run: --rootfs")
+
+// ErrNoWorkDir says that a working directory which the command line names is not there.
+var ErrNoWorkDir = errors.New("working directory does not exist in the container")
+
+// findWorkDir makes sure that a working directory of the command line exists: the image's own is made,
+// one that somebody wrote may be a mistake. Below a mount, and below what the runtime mounts, nobody
+// looks. Source: podman-run(1), --workdir.
+func (b *builder) findWorkDir() error {
+	dir := b.workDir()
+	if b.Spec.WorkDir == "" || b.mounted(dir) || b.Image != nil && dir == path.Clean("/"+b.Image.WorkingDir) {
+		return nil
+	}
+	for _, own := range []string{"/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/tmp/"} {
+		if strings.HasPrefix(dir+"/", own) {
+			return nil
+		}
+	}
+	at, err := securejoin.SecureJoin(b.Rootfs, dir)
+	if err != nil {
+		return err
+	}
+	if st, err := os.Stat(at); err != nil || !st.IsDir() {
+		return fmt.Errorf("%w: --workdir %s", ErrNoWorkDir, clip(dir))
+	}
+	return nil
+}
 
 // Args is the command line of the first process: the entrypoint and the
 // command, the image's where nothing else was said. A command or entrypoint of
@@ -93,6 +122,9 @@ func (b *builder) process() error {
 	}
 	p.Args = args
 	p.Cwd = b.workDir()
+	if err := b.findWorkDir(); err != nil {
+		return err
+	}
 	p.Terminal = b.Spec.TTY
 	p.NoNewPrivileges = b.Spec.NoNewPrivileges
 	if err := b.oomScore(p); err != nil {

@@ -113,13 +113,22 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 		return err
 	}
 	if p == nil {
-		return fmt.Errorf("container %s is not running", r.Name)
+		return e.notRunning(r, "can only kill running containers")
 	}
 	defer p.Close()
 	if sig != unix.SIGKILL {
 		process.AwaitProgram(context.Background(), s.PID)
 	}
 	return p.Signal(sig)
+}
+
+// notRunning is the error of what needs a container that runs, in podman's words.
+func (e *Engine) notRunning(r Record, why string) error {
+	state := Created
+	if exit, err := e.Exit(r.ID); err == nil && exit != nil {
+		state = Exited
+	}
+	return fmt.Errorf("%s. %s is in state %s: %w", why, r.ID, state, ErrState)
 }
 
 // The real-time signals, which the C library has left. Source: signal(7).
@@ -167,7 +176,7 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 }
 
 // ErrRunning says that a container which is to be removed runs.
-var ErrRunning = errors.New("is running")
+var ErrRunning = errors.New("running or paused containers cannot be removed without force")
 
 // Remove takes the container away: stopped if force is set and it runs, its layer, its
 // runtime files and, if volumes is set or it was made with --rm, its anonymous
@@ -182,7 +191,7 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 		return err
 	}
 	if s.PID != 0 && !force {
-		return fmt.Errorf("container %s %w: stop it first, or use --force", r.Name, ErrRunning)
+		return fmt.Errorf("cannot remove container %s as it is running - %w: %w", r.ID, ErrRunning, ErrState)
 	}
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err

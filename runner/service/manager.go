@@ -156,8 +156,10 @@ func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.T
 			err = quoted{err, cause}
 		}
 	}
-	if strings.Contains(message, network.ErrPortInUse.Error()) {
-		err = quoted{err, network.ErrPortInUse}
+	for _, cause := range []error{network.ErrPortInUse, bundle.ErrNoWorkDir, bundle.ErrNoUser, bundle.ErrNoGroup} {
+		if strings.Contains(message, cause.Error()) {
+			err = quoted{err, cause}
+		}
 	}
 	if way != "" {
 		err = hint.With(err, "%s", way)

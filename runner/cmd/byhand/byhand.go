@@ -10,6 +10,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
@@ -36,7 +37,7 @@ func one(x *service.Engine, latest bool, args []string) (container.Record, []str
 	names := args
 	if !latest {
 		if len(args) == 0 {
-			return container.Record{}, nil, errors.New("which container? give a name or ID, or --latest")
+			return container.Record{}, nil, hint.With(errors.New("you must provide the name or id of a container"), "or --latest")
 		}
 		names, args = args[:1], args[1:]
 	} else {
