@@ -215,7 +215,9 @@ func (e *Engine) unpack(content io.Reader, root, dir string, to Place, o CopyOpt
 		how.ChownOpts = &idtools.IDPair{UID: uid, GID: gid}
 	}
 	if to.Container == nil {
-		return chrootarchive.UntarWithRoot(content, dir, how, root)
+		// The container may have made of a directory a link while it was read: what then comes below the
+		// link must not lie where it leads.
+		return chrootarchive.UntarWithRoot(content, dir, how, dir)
 	}
 	// The library makes the directory that it is given where it does not find it, and looks for it as
 	// we see it: a link in the container would have it made on the machine. The root is there, and

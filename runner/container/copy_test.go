@@ -72,3 +72,22 @@ func TestUnpackInside(t *testing.T) {
 		}
 	}
 }
+
+// TestUnpackOnTheMachine: a container that makes of a directory a link while it is copied has nothing
+// written where the link leads.
+func TestUnpackOnTheMachine(t *testing.T) {
+	needsRoot(t)
+	target, machine := t.TempDir(), t.TempDir()
+	content := archived(t, tar.Header{Name: "a", Linkname: machine, Typeflag: tar.TypeSymlink}, tar.Header{Name: "a/x", Typeflag: tar.TypeReg}, tar.Header{Name: "b", Typeflag: tar.TypeReg})
+	// It may as well be an error.
+	_ = (&Engine{}).unpack(content, "/", target, Place{Path: target}, CopyOptions{})
+	if names, err := os.ReadDir(machine); err != nil || len(names) > 0 {
+		t.Errorf("the link leads to %v, %v", names, err)
+	}
+	if err := (&Engine{}).unpack(archived(t, tar.Header{Name: "c", Typeflag: tar.TypeReg}), "/", target, Place{Path: target}, CopyOptions{}); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(target, "c")); err != nil || string(b) != "c" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
