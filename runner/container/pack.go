@@ -21,7 +21,8 @@ import (
 )
 
 // packer is the name under which this program reads a tree that a container may change meanwhile.
-const packer = "podunit-pack"
+// Names that begin so are of processes that are inside already: see runner/rootless/enter.c.
+const packer = "storage-podunit-pack"
 
 func init() {
 	reexec.Register(packer, func() {

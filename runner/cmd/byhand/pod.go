@@ -186,7 +186,10 @@ func PrunePods(ctx context.Context, x *service.Engine) (gone []string, err error
 			continue // somebody else was first
 		}
 		if err == nil {
-			err = x.RemovePod(ctx, p, true, pod.OwnTimes)
+			err = x.RemovePod(ctx, p, false, pod.OwnTimes)
+		}
+		if service.InUse(err) {
+			continue // it has been started since
 		}
 		if err != nil {
 			errs = append(errs, err)
