@@ -86,6 +86,7 @@ type conn interface {
 	ResetFailedUnitContext(ctx context.Context, name string) error
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
+	GetUnitTypePropertyContext(ctx context.Context, name, kind, property string) (*systemd.Property, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)

@@ -96,6 +96,15 @@ func (f *fake) GetUnitTypePropertiesContext(context.Context, string, string) (ma
 	return f.service, nil
 }
 
+// GetUnitTypePropertyContext answers like the manager: a property that a service does not have is an error.
+func (f *fake) GetUnitTypePropertyContext(_ context.Context, _, _, property string) (*systemd.Property, error) {
+	v, ok := f.service[property]
+	if !ok {
+		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownProperty"}
+	}
+	return &systemd.Property{Name: property, Value: dbus.MakeVariant(v)}, nil
+}
+
 func TestJobs(t *testing.T) {
 	ctx := context.Background()
 	f := &fake{result: "done"}

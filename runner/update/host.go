@@ -48,7 +48,7 @@ func (s Storage) Local(reference string) (*Image, error) {
 }
 
 func known(i *image.Image) *Image {
-	return &Image{ID: i.ID, Digests: append(i.Digests, i.Digest), Platform: i.Platform()}
+	return &Image{ID: i.ID, Digests: append(slices.Clone(i.Digests), i.Digest), Platform: i.Platform(), stored: i}
 }
 
 func (s Storage) options(q Question) image.PullOptions {
@@ -71,12 +71,12 @@ func splitPlatform(platform string) (os, arch, variant string) {
 }
 
 // Newer asks the registry.
-func (s Storage) Newer(ctx context.Context, q Question) (Answer, error) {
-	local, err := s.Lookup(ctx, q.Reference)
-	if err != nil {
-		local = nil // what is not there, or damaged, is older than anything
+func (s Storage) Newer(ctx context.Context, q Question, local *Image) (Answer, error) {
+	var stored *image.Image // what is not there, or damaged, is older than anything
+	if local != nil {
+		stored = local.stored
 	}
-	d, newer, err := s.Images.Newer(ctx, q.Reference, local, s.options(q))
+	d, newer, err := s.Images.Newer(ctx, q.Reference, stored, s.options(q))
 	return Answer{Digest: d, Newer: newer}, err
 }
 

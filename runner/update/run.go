@@ -95,7 +95,8 @@ func (r *Runner) Run(ctx context.Context, targets []Target) ([]Row, error) {
 
 // ask finds out for each target whether there is something newer.
 func (r *Runner) ask(ctx context.Context, all []*work) {
-	var questions []Question
+	questions := make(map[Question]*Image)
+	local := r.locals()
 	for _, w := range all {
 		if w.Problem != nil {
 			w.fail(w.Problem)
@@ -106,7 +107,7 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 			continue
 		}
 		var err error
-		if w.local, err = r.Images.Local(w.Image); err != nil {
+		if w.local, err = local(w.Image); err != nil {
 			w.fail(err)
 			continue
 		}
@@ -118,9 +119,7 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 		if w.local != nil {
 			w.q.Platform = w.local.Platform
 		}
-		if !slices.Contains(questions, w.q) {
-			questions = append(questions, w.q)
-		}
+		questions[w.q] = w.local
 	}
 	answers := askAll(ctx, r.Images, questions, r.Jitter)
 	for _, w := range all {
@@ -138,6 +137,23 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 		}
 		w.newer = a.Answer
 		r.decide(w)
+	}
+}
+
+// locals looks for images in the storage, for each reference once.
+func (r *Runner) locals() func(reference string) (*Image, error) {
+	type found struct {
+		image *Image
+		err   error
+	}
+	all := make(map[string]found)
+	return func(reference string) (*Image, error) {
+		f, ok := all[reference]
+		if !ok {
+			f.image, f.err = r.Images.Local(reference)
+			all[reference] = f
+		}
+		return f.image, f.err
 	}
 }
 

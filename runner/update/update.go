@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/ledger"
 )
 
@@ -79,6 +80,8 @@ type Image struct {
 	ID       string          // 64 hexadecimal digits
 	Digests  []digest.Digest // all manifests and indexes that it is known by
 	Platform string          // os/arch[/variant]
+
+	stored *image.Image // as it was read, if it was
 }
 
 // Images is the storage and the registries behind it.
@@ -86,8 +89,8 @@ type Images interface {
 	// Local finds an image in the storage by its reference or ID; nil if it is not there.
 	Local(reference string) (*Image, error)
 	// Newer tells the digest that the registry has for the reference, and whether the image in
-	// the storage is another one. It asks as little as it can, and downloads no layer.
-	Newer(ctx context.Context, q Question) (Answer, error)
+	// the storage, as Local has found it, is another one. It asks as little as it can, and downloads no layer.
+	Newer(ctx context.Context, q Question, local *Image) (Answer, error)
 	// Pull gets what the registry has for the reference.
 	Pull(ctx context.Context, q Question) (*Image, error)
 	// Keep keeps an image from every prune, and Drop gives it free again. An image that others

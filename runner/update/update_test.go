@@ -27,6 +27,7 @@ type world struct {
 
 	local  map[string]*Image // by reference
 	remote map[string]*Image // by reference: what the registry has
+	looked []string          // for what the storage was searched
 	asked  []string
 	pulls  []string
 	broken map[string]error // pulls that fail, by reference
@@ -96,16 +97,19 @@ func (w *world) targets() []Target {
 	return all
 }
 
-func (w *world) Local(reference string) (*Image, error) { return w.local[reference], nil }
+func (w *world) Local(reference string) (*Image, error) {
+	w.looked = append(w.looked, reference)
+	return w.local[reference], nil
+}
 
-func (w *world) Newer(_ context.Context, q Question) (Answer, error) {
+func (w *world) Newer(_ context.Context, q Question, local *Image) (Answer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, q.Reference)
 	if err := w.silent[q.Reference]; err != nil {
 		return Answer{}, err
 	}
-	remote, local := w.remote[q.Reference], w.local[q.Reference]
+	remote := w.remote[q.Reference]
 	return Answer{Digest: remote.Digests[0], Newer: w.always || local == nil || local.ID != remote.ID}, nil
 }
 
@@ -525,8 +529,8 @@ func TestRun(t *testing.T) {
 			},
 			want: "api:rolled back:a web:true:b",
 			check: func(t *testing.T, w *world) {
-				if !slices.Equal(w.asked, []string{nginx}) || !slices.Equal(w.pulls, []string{nginx}) {
-					t.Errorf("asked %v, pulled %v", w.asked, w.pulls)
+				if one := []string{nginx}; !slices.Equal(w.asked, one) || !slices.Equal(w.pulls, one) || !slices.Equal(w.looked, one) {
+					t.Errorf("looked for %v, asked %v, pulled %v", w.looked, w.asked, w.pulls)
 				}
 			},
 		},
@@ -785,9 +789,10 @@ func TestOrder(t *testing.T) {
 func TestAskAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asker{}
-		var questions []Question
+		questions := make(map[Question]*Image)
 		for i := range 40 {
-			questions = append(questions, Question{Reference: fmt.Sprintf("one.test/%d", i)}, Question{Reference: fmt.Sprintf("hangs.test/%d", i)})
+			questions[Question{Reference: fmt.Sprintf("one.test/%d", i)}] = nil
+			questions[Question{Reference: fmt.Sprintf("hangs.test/%d", i)}] = nil
 		}
 		begun := time.Now()
 		all := askAll(context.Background(), a, questions, 0)
@@ -808,7 +813,7 @@ type asker struct {
 	now, most int
 }
 
-func (a *asker) Newer(ctx context.Context, q Question) (Answer, error) {
+func (a *asker) Newer(ctx context.Context, q Question, _ *Image) (Answer, error) {
 	if strings.HasPrefix(q.Reference, "hangs") {
 		<-ctx.Done()
 		return Answer{}, ctx.Err()
