@@ -24,6 +24,9 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer out.close()
+	if err := out.give(s.owner); err != nil {
+		return err
+	}
 	defer s.closeStreams()
 	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {

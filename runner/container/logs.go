@@ -59,6 +59,15 @@ func openOutput(r Record) (*output, error) {
 	return &o, nil
 }
 
+// give gives the pipes to the container's user, who opens /dev/stdout. The runtime does so, too, but not where our own ID
+// is none of the container's.
+func (o *output) give(who *owner) error {
+	if o.stdout == nil || who == nil {
+		return nil
+	}
+	return errors.Join(o.Stdout.Chown(who.uid, who.gid), o.Stderr.Chown(who.uid, who.gid))
+}
+
 // close drops our copies, once the container and the copier have theirs. It may be called
 // again.
 func (o *output) close() error {

@@ -126,6 +126,7 @@ type start struct {
 	notify   *os.File         // the container's notify socket, if it has one
 	helper   *helper.Running  // what runs beside it, if anything does
 	label    labels
+	owner    *owner // who the container is to us, if it has a user namespace of its own
 	rootfs   string
 	config   runc.Config
 	status   Status

@@ -112,6 +112,8 @@ type Container struct {
 	InitPath string
 	// Mounts are those of --volume, --mount and --tmpfs, in this order.
 	Mounts []Mount
+	// VolumesFrom are containers whose mounts this one gets, too.
+	VolumesFrom []VolumesFrom `json:",omitempty"`
 	// ImageVolumes says what becomes of the image's VOLUMEs: anonymous, tmpfs or
 	// ignore; empty means anonymous.
 	ImageVolumes string

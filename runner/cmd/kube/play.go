@@ -210,7 +210,7 @@ func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if len(c.UIDMap)+len(c.GIDMap) > 0 || f.subUID != "" || f.subGID != "" {
+	if c.IDMapping.Explicit() {
 		return o, &spec.NotBuilt{What: "--uidmap, --gidmap, --subuidname and --subgidname", Issue: play.IssueKube}
 	}
 	o.Networks, o.Publish, o.Log, o.UserNS = c.Networks, c.Publish, c.Log, c.UserNS
