@@ -72,7 +72,7 @@ func (s *start) run(ctx context.Context) error {
 func (s *start) attachLog(streams *runc.Streams) (*output, error) {
 	r := *s.ask.Record
 	instead := isSocket(streams.Stdout) || isSocket(streams.Stderr)
-	if r.Spec.TTY || r.Spec.Remove && !instead {
+	if r.Spec.TTY || r.Spec.Remove && !instead && s.logFile.Path == "" {
 		return &output{}, nil
 	}
 	out, err := openOutput(r)

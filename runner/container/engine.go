@@ -38,6 +38,8 @@ type Engine struct {
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit    string
 	Secrets secret.Source
+	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is none.
+	FindImage func(ctx context.Context, name string) (id string, err error)
 	// Warn gets what went wrong without being an error; it may be nil.
 	Warn func(message string)
 }

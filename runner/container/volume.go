@@ -16,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/volume"
 	"go.podman.io/storage/pkg/idmap"
 	"golang.org/x/sys/unix"
 )
@@ -64,13 +65,24 @@ func (e *Engine) joinVolume(r Record, name, target string) (bool, error) {
 	return false, nil
 }
 
-// place makes an empty directory or file in the container's runtime directory, to mount like, a path, on.
+// place makes an empty directory or file to mount like, a path, on. It is on a tmpfs of our own mount namespace, and never
+// in a directory that is removed with a container: what is mounted there is somebody's.
 func (e *Engine) place(r Record, name, like string) (string, error) {
 	st, err := os.Stat(like)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(e.dir(r.ID), name)
+	top := filepath.Join(e.RunDir, "mounts")
+	if err := os.MkdirAll(top, 0o700); err != nil {
+		return "", err
+	}
+	if !volume.IsMounted(top) {
+		if err := unix.Mount("mounts", top, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=700"); err != nil {
+			return "", fmt.Errorf("mount a tmpfs at %s: %w", top, err)
+		}
+	}
+	path := filepath.Join(top, r.ID[:12]+"-"+name)
+	_ = unix.Unmount(path, unix.MNT_DETACH) // of an earlier start in this process
 	if st.IsDir() {
 		return path, os.MkdirAll(path, 0o700)
 	}
@@ -91,14 +103,14 @@ func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Moun
 
 // imageFiles mounts the files of an image in our mount namespace.
 func (e *Engine) imageFiles(ctx context.Context, r Record, place, name string) (string, error) {
-	img, err := image.New(e.Store, "").Lookup(ctx, name)
+	id, err := e.FindImage(ctx, name)
 	if errors.Is(err, image.ErrUnknown) {
 		return "", hint.With(fmt.Errorf("image %s: %w", name, err), "podunit pull %s; a .image file does so before the start", name)
 	}
 	if err != nil {
 		return "", err
 	}
-	root, err := e.Store.MountImage(img.ID, nil, "")
+	root, err := e.Store.MountImage(id, nil, "")
 	if err != nil {
 		return "", fmt.Errorf("mount image %s: %w", name, err)
 	}
@@ -107,7 +119,7 @@ func (e *Engine) imageFiles(ctx context.Context, r Record, place, name string) (
 		err = unix.Mount(root, dir, "", unix.MS_BIND, "")
 	}
 	// The storage counts its own mount, which nobody needs any more.
-	_, uerr := e.Store.UnmountImage(img.ID, false)
+	_, uerr := e.Store.UnmountImage(id, false)
 	return dir, errors.Join(err, uerr)
 }
 

@@ -170,6 +170,13 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.lingers = lingers
 	containers.Warn = c.Warn
+	containers.FindImage = func(ctx context.Context, name string) (string, error) {
+		img, err := e.Images.Pull(ctx, name, image.PullOptions{Policy: image.PullNever})
+		if err != nil {
+			return "", err
+		}
+		return img.ID, nil
+	}
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	if e.InService() {
 		containers.Unit = own.Name

@@ -36,6 +36,9 @@ func (c *Container) Check() error {
 		// keeps it open for a later attach, which does not exist here.
 		c.warn("--interactive has no effect with --detach: nobody can attach later")
 	}
+	if l := c.Log; l.Driver != LogFile && (l.Path != "" || l.MaxSize != 0 || l.MaxFiles != 0) {
+		c.warn("--log-opt path, max-size and max-file have no effect without --log-driver %s", LogFile)
+	}
 	c.Networking.check(add, c.warn)
 	c.Limits.check(add)
 	checkMounts(c.Mounts, add)

@@ -139,38 +139,23 @@ func lifeRows() []row {
 				t.container.Annotations[name] = value
 				return nil
 			}},
-		{name: "log-driver", on: onContainer, kind: value, word: "DRIVER", usage: "Where output goes: journald, passthrough, none",
-			form: "journald, passthrough, passthrough-tty or none", example: "journald",
+		{name: "log-driver", on: onContainer, kind: value, word: "DRIVER", usage: "Where output goes: journald, passthrough, none; k8s-file beside the journal",
+			form: "journald, passthrough, passthrough-tty, none, k8s-file or json-file", example: "journald",
 			set: func(t *target, v string) error {
-				switch v {
-				case "k8s-file", "json-file":
-					return fmt.Errorf("%s writes log files, which the journal has replaced here; leave it out and read with journalctl", v)
+				if v == "json-file" { // another name of it, as podman has it
+					v = LogFile
 				}
-				return choice(func(t *target) *string { return &t.container.Log.Driver }, "journald", "passthrough", "passthrough-tty", "none")(t, v)
+				return choice(func(t *target) *string { return &t.container.Log.Driver }, "journald", "passthrough", "passthrough-tty", "none", LogFile)(t, v)
 			}},
-		{name: "log-opt", on: onContainer, kind: list, word: "NAME=VALUE", usage: "Option of the log driver: tag=TEXT, label=NAME=VALUE",
-			form: "tag=TEXT or label=NAME=VALUE", example: "tag=web",
+		{name: "log-opt", on: onContainer, kind: list, word: "NAME=VALUE", usage: "Option of the log driver: tag=TEXT, label=NAME=VALUE, path=, max-size=, max-file=",
+			form: "tag=TEXT, label=NAME=VALUE, path=FILE, max-size=SIZE or max-file=NUMBER", example: "tag=web",
 			set: func(t *target, v string) error {
 				name, value, _ := strings.Cut(v, "=")
-				l := &t.container.Log
-				switch name {
-				case "tag":
-					l.Tag = value
+				if !slices.Contains(logOptions, name) { // podman says it and goes on
+					t.container.warn("--log-opt %s has no effect: %s are the options", name, strings.Join(logOptions, ", "))
 					return nil
-				case "label":
-					n, v, found := strings.Cut(value, "=")
-					if n == "" || !found {
-						return errors.New("label= must have a name and a value")
-					}
-					if l.Labels == nil {
-						l.Labels = map[string]string{}
-					}
-					l.Labels[n] = v
-					return nil
-				case "path", "max-size", "max-file", "size":
-					return fmt.Errorf("%s is for log files; the journal has its own limits, see SystemMaxUse= in journald.conf(5)", name)
 				}
-				return fmt.Errorf("%q is not an option", name)
+				return t.container.Log.option(name, value, t.host.Dir)
 			}},
 	}
 }

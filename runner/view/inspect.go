@@ -277,7 +277,7 @@ func hostSettings(r container.Record) HostSettings {
 		Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
 		CapDrop: r.Spec.CapDrop, SecurityOpt: r.Spec.Security.Options(), UsernsMode: r.Spec.UserNS.Mode,
 		Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
-		LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald")}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
+		LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald"), "Path": r.Spec.Log.Path}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
 		Tmpfs: map[string]string{}, ContainerIDFile: r.Spec.CIDFile, Dns: r.Spec.DNS, DnsOptions: r.Spec.DNSOptions, DnsSearch: r.Spec.DNSSearch,
 		ExtraHosts: extraHosts(r.Spec.AddHosts), GroupAdd: r.Spec.Groups, PublishAllPorts: r.Spec.PublishAll,
 		IpcMode: namespaceMode(r, r.Spec.IPCNS, "ipc", "shareable"), PidMode: namespaceMode(r, r.Spec.PIDNS, "pid", "private"),

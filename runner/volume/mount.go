@@ -77,7 +77,7 @@ func (v *Volumes) Mount(ctx context.Context, name string, join func(target strin
 		return false, err
 	}
 	w, any := got.What()
-	if !any || isMounted(got.Dir) {
+	if !any || IsMounted(got.Dir) {
 		return any, nil
 	}
 	return true, v.WithLock(ctx, name, func() error { // two that start at once
@@ -137,8 +137,8 @@ func (v *Volume) mountImage(name string, image func(name, upper, work, target st
 	return nil
 }
 
-// isMounted reports whether something is mounted on a directory.
-func isMounted(dir string) bool {
+// IsMounted reports whether something is mounted on a directory.
+func IsMounted(dir string) bool {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, 0, &st)
 	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
