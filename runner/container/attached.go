@@ -24,6 +24,9 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer out.close()
+	if err := out.give(s.owner); err != nil {
+		return err
+	}
 	defer s.closeStreams()
 	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
@@ -69,7 +72,7 @@ func (s *start) run(ctx context.Context) error {
 func (s *start) attachLog(streams *runc.Streams) (*output, error) {
 	r := *s.ask.Record
 	instead := isSocket(streams.Stdout) || isSocket(streams.Stderr)
-	if r.Spec.TTY || r.Spec.Remove && !instead {
+	if r.Spec.TTY || r.Spec.Remove && !instead && s.logFile.Path == "" {
 		return &output{}, nil
 	}
 	out, err := openOutput(r)

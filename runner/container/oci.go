@@ -95,6 +95,12 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	if config.Root.Path, err = e.reachable(s.rootfs, uids, gids); err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	if s.owner = nil; len(uids) > 0 {
+		s.owner = &owner{uid, gid}
+	}
 	for _, w := range warnings {
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}

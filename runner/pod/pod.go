@@ -259,6 +259,10 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(uids) > 0 && !(spec.MapsOwner(uids) && spec.MapsOwner(gids)) {
+		// It could not reach what it is to hold.
+		return nil, &spec.NotBuilt{What: "a pod in whose user namespace its owner has no ID", Issue: spec.IssueUserNamespaces}
+	}
 	infra := helper.Infra{UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
 	for _, name := range r.Spec.Share {
 		infra.Namespaces |= cloneFlags[name]
