@@ -378,6 +378,8 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		for _, e := range c.Networks {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = e.InterfaceName
+			// The DHCP client knows its leases by it.
+			attrs.HardwareAddr = net.HardwareAddr(c.Answer[e.Name].Interfaces[e.InterfaceName].MacAddress)
 			if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 				return err
 			}
