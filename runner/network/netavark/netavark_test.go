@@ -279,6 +279,20 @@ func TestPrepare(t *testing.T) {
 	if want := []string{"eth1", "eth0", "eth2"}; !slices.Equal(devices, want) {
 		t.Errorf("devices %v, want %v", devices, want)
 	}
+	s.Config.Containers.InterfaceName = "device"
+	if c, err = s.Prepare(on(named("a", ""), named("b", "podman1"), named("podman", "eth0"))); err != nil || c.Networks[0].InterfaceName != "eth1" {
+		t.Errorf("a device of the name is there already: %+v, %v", c, err)
+	}
+	if c, err = s.Prepare(on(named("b", ""), named("podman", "eth0"))); err != nil || c.Networks[0].InterfaceName != "podman2" {
+		t.Errorf("as the network's own: %+v, %v", c, err)
+	}
+	if name, err := s.NextDevice("a", c); err != nil || name != "podman1" {
+		t.Errorf("one more: %s, %v", name, err)
+	}
+	s.Config.Containers.InterfaceName = ""
+	if name, err := s.NextDevice("a", c); err != nil || name != "eth1" {
+		t.Errorf("one more: %s, %v", name, err)
+	}
 	for want, bad := range map[string]Connection{
 		"network not found":        on(named("x", "")),
 		"network a is given twice": on(named("a", ""), named("a", "")),
