@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -78,6 +79,12 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 		return hint.With(err, "did you mean podunit %s?", strings.TrimSpace(group+" "+best))
 	}
 	return hint.With(err, "%s --help lists the verbs", cmd.CommandPath())
+}
+
+// NoVerb is the RunE of a command that has verbs: without one it shows them, and has not done what was
+// asked for.
+func NoVerb(cmd *cobra.Command, _ []string) error {
+	return errors.Join(cmd.Help(), fmt.Errorf("missing command %q", cmd.CommandPath()+" COMMAND"))
 }
 
 // verbsOf are the names of the verbs of a command, and other names of the same.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/network/netavark"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/libnetwork/types"
 )
@@ -78,6 +79,9 @@ What the installed netavark lacks is refused.`,
 
 // read turns words into what they mean.
 func (c *creation) read() error {
+	if n, err := spec.ParseNetwork(c.ask.Name); c.ask.Name != "" && err == nil && n.Mode != spec.NetNamed {
+		return fmt.Errorf("cannot create network with name %q because it conflicts with a valid network mode", c.ask.Name)
+	}
 	if err := c.readSubnets(); err != nil {
 		return err
 	}
