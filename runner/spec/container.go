@@ -343,6 +343,12 @@ type Networking struct {
 	IP, IP6 netip.Addr
 	MAC     net.HardwareAddr `json:",omitempty"`
 	Aliases []string         `json:",omitempty"`
+	// FullName is the host name with its domain, which /etc/hosts has before the short one, and
+	// under which others on named networks find it. Only Kubernetes YAML has it: subdomain.
+	FullName string `json:",omitempty"`
+	// OwnDNS leaves the name servers and search domains of named networks out: it is DNS and
+	// DNSSearch that count, and else the machine's. Only Kubernetes YAML has it: dnsPolicy.
+	OwnDNS bool `json:",omitempty"`
 }
 
 // Named tells whether the container or pod is on named networks.
