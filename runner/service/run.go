@@ -192,6 +192,9 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 	if err != nil {
 		return err
 	}
+	if r.Spec.Hostname != "" && r.Spec.UTSNS.Mode == "" && slices.Contains(p.Spec.Share, "uts") {
+		return hint.With(errors.New("cannot set hostname when joining the pod UTS namespace"), "give --hostname to pod create, or --uts private to this container")
+	}
 	r.PodID = p.ID
 	// What the pod mounts goes into each of its containers.
 	r.Spec.Mounts = append(r.Spec.Mounts, p.Spec.Mounts...)
