@@ -24,7 +24,7 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer out.close()
-	defer s.closeStreams()
+	defer func() { _ = s.closeStreams() }() // only our copies
 	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err

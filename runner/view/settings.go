@@ -34,7 +34,7 @@ type HostSettings struct {
 	ExtraHosts      []string
 	HostsFile       string
 	GroupAdd        []string
-	IpcMode         string //nolint:revive,staticcheck // the same
+	IpcMode         string
 	Cgroup          string
 	Cgroups         string
 	Links           []string
