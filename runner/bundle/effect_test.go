@@ -55,7 +55,7 @@ var effects = map[string]effect{
 	"device-read-bps": at("bundle", ".DeviceReadBPS"), "device-write-bps": at("bundle", ".DeviceWriteBPS"), "device-read-iops": at("bundle", ".DeviceReadIOPS"), "device-write-iops": at("bundle", ".DeviceWriteIOPS"),
 	"pids-limit": {with: "--pids-limit=5"}, "cgroup-conf": {with: "--cgroup-conf=memory.high=5"}, "shm-size": {with: "--shm-size=1m"}, "ulimit": {with: "--ulimit=nofile=5:6"},
 	"network": at("service", ".Networks"), "network-alias": at("service", ".Aliases"), "ip": at("service", ".IP"), "ip6": at("service", ".IP6"), "mac-address": at("service", ".MAC"), "publish": at("service", ".Publish"),
-	"publish-all": at("service", ".PublishAll"), "expose": at("service", ".Expose"), "hostname": at("container", "r.Spec.Hostname"), "add-host": at("service", ".AddHosts"), "no-hosts": at("service", ".NoHosts"),
+	"preserve-fd": at("service", "Spec.PreserveFD"), "publish-all": at("service", ".PublishAll"), "expose": at("service", ".Expose"), "hostname": at("container", "r.Spec.Hostname"), "add-host": at("service", ".AddHosts"), "no-hosts": at("service", ".NoHosts"),
 	"no-hostname": at("container", ".NoHostname"), "hosts-file": at("service", ".HostsFile"), "dns": at("service", ".DNS"), "dns-search": at("service", ".DNSSearch"), "dns-option": at("service", ".DNSOptions"),
 	"userns": at("container", "m.Resolve(own"), "uidmap": at("container", "m.Resolve(own"), "gidmap": at("container", "m.Resolve(own"), "subuidname": at("container", "Subordinate: subordinate"), "subgidname": at("container", "Subordinate: subordinate"),
 	"pod": at("service", "Spec.Pod"), "pid": at("container", "r.Spec.PIDNS"), "uts": at("container", "r.Spec.UTSNS"), "ipc": {with: "--ipc=none"}, "cgroupns": at("container", "r.Spec.CgroupNS"),
@@ -90,6 +90,10 @@ func TestEveryFlagHasAnEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "srv"), 0o755); err != nil { // for --workdir
+		t.Fatal(err)
+	}
 	config := func(name, words string) any {
 		fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 		flags := spec.ContainerFlags(fs)
@@ -100,7 +104,7 @@ func TestEveryFlagHasAnEffect(t *testing.T) {
 		if err != nil {
 			t.Fatalf("--%s: %v", name, err)
 		}
-		in := Input{ID: strings.Repeat("0123456789abcdef", 4), Spec: c, Host: machine(), Rootfs: t.TempDir(), Hostname: "box", Image: &v1.ImageConfig{Cmd: []string{"sh"}}, Mounts: resolved(c), Init: "/usr/bin/init",
+		in := Input{ID: strings.Repeat("0123456789abcdef", 4), Spec: c, Host: machine(), Rootfs: root, Hostname: "box", Image: &v1.ImageConfig{Cmd: []string{"sh"}}, Mounts: resolved(c), Init: "/usr/bin/init",
 			Namespaces: Namespaces{Net: "/run/net"}, Cgroup: Cgroup{Path: "/x", Controllers: strings.Fields("cpu cpuset io memory pids"), Swap: true}}
 		if err := in.SetTimezone(0, 0); err != nil {
 			t.Fatalf("--%s: %v", name, err)

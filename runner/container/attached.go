@@ -27,7 +27,7 @@ func (s *start) run(ctx context.Context) error {
 	if err := out.give(s.owner); err != nil {
 		return err
 	}
-	defer s.closeStreams()
+	defer func() { _ = s.closeStreams() }() // only our copies
 	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err

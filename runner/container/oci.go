@@ -74,10 +74,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	for _, m := range mounts {
 		in.Mounts = append(in.Mounts, bundle.Mount{Mount: m, Path: m.Source})
 	}
-	if r.Spec.Init {
-		if in.Init, err = e.initPath(r.Spec); err != nil {
-			return nil, err
-		}
+	if in.Init, err = e.initPath(r.Spec); err != nil {
+		return nil, err
 	}
 	if err := s.files(e.Files(r.ID), &in); err != nil {
 		return nil, err
@@ -291,8 +289,11 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 	return nil
 }
 
-// initPath finds the small init for --init.
+// initPath finds the small init for --init; empty without that.
 func (e *Engine) initPath(s spec.Container) (string, error) {
+	if !s.Init {
+		return "", nil
+	}
 	if s.InitPath != "" {
 		return s.InitPath, nil
 	}

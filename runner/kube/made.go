@@ -137,7 +137,7 @@ func (g *generator) labels() {
 func labelKey(s string) bool {
 	prefix, name, found := strings.Cut(s, "/")
 	if !found {
-		prefix, name = "", s
+		name = s
 	} else if prefix == "" || subdomain(prefix) != "" {
 		return false
 	}

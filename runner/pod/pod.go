@@ -319,7 +319,7 @@ func (e *Engine) stopInfra(s Status) error {
 // EndInfra ends the infra process, and with it the pod's unit.
 func (e *Engine) EndInfra(r Record) error { return e.stopInfra(e.Status(r)) }
 
-// OwnTimes, in place of the time between the stop signal and SIGKILL, gives each container its own.
+// OwnTimes stands in place of the time between the stop signal and SIGKILL: each container has its own.
 const OwnTimes time.Duration = -1
 
 // Stop stops all members, then the infra process. timeout counts for all of them.

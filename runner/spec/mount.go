@@ -382,7 +382,7 @@ func (m *Mount) toggle(name, value string, given bool) error {
 // option takes one option of -v or --tmpfs.
 func (m *Mount) option(opt string) error {
 	onHost := m.Type == MountBind || m.Type == MountVolume || m.Type == MountGlob
-	name, value, given := strings.Cut(opt, "=")
+	name, value, _ := strings.Cut(opt, "=")
 	switch {
 	case isMountFlag(opt):
 		m.Options = append(m.Options, opt)
@@ -423,6 +423,14 @@ func (m *Mount) option(opt string) error {
 		return nil
 	case onHost && name == "idmap":
 		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
+	}
+	return m.newOption(opt)
+}
+
+// newOption takes an option of a file system that the mount makes, such as a tmpfs.
+func (m *Mount) newOption(opt string) error {
+	name, value, given := strings.Cut(opt, "=")
+	switch {
 	case m.Type == MountTmpfs && opt == "tmpcopyup":
 		m.NoCopy = false
 		return nil

@@ -34,7 +34,7 @@ type HostSettings struct {
 	ExtraHosts      []string
 	HostsFile       string
 	GroupAdd        []string
-	IpcMode         string //nolint:revive,staticcheck // the same
+	IpcMode         string
 	Cgroup          string
 	Cgroups         string
 	Links           []string
@@ -82,10 +82,10 @@ type HostLimits struct {
 	BlkioDeviceWriteBps  []RateOf
 	BlkioDeviceReadIOps  []RateOf
 	BlkioDeviceWriteIOps []RateOf
-	CpuPeriod            uint64 //nolint:revive,staticcheck
-	CpuQuota             int64  //nolint:revive,staticcheck
-	CpuRealtimePeriod    uint64 //nolint:revive,staticcheck
-	CpuRealtimeRuntime   int64  //nolint:revive,staticcheck
+	CpuPeriod            uint64 //nolint:revive,staticcheck // docker's and podman's spelling
+	CpuQuota             int64  //nolint:revive,staticcheck // the same
+	CpuRealtimePeriod    uint64 //nolint:revive,staticcheck // the same
+	CpuRealtimeRuntime   int64  //nolint:revive,staticcheck // the same
 	CpusetCpus           string
 	CpusetMems           string
 	Devices              []DeviceOf
@@ -97,8 +97,8 @@ type HostLimits struct {
 	OomKillDisable       bool
 	PidsLimit            int64
 	Ulimits              []Limit
-	CpuCount             uint64 //nolint:revive,staticcheck
-	CpuPercent           uint64 //nolint:revive,staticcheck
+	CpuCount             uint64 //nolint:revive,staticcheck // the same
+	CpuPercent           uint64 //nolint:revive,staticcheck // the same
 	IOMaximumIOps        uint64
 	IOMaximumBandwidth   uint64
 	CgroupConf           map[string]string
