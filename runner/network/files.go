@@ -36,7 +36,7 @@ type Hosts struct {
 // imageHosts ends the name of a copy of an image's /etc/hosts, beside the file that is made of it.
 const imageHosts = ".image"
 
-// maxHosts is the largest /etc/hosts of an image that is read, in bytes.
+// maxHosts is the largest /etc/hosts or resolv.conf of an image or of a container that is read, in bytes.
 const maxHosts = 1 << 20
 
 // base is the file that hosts start from; empty for none. The library would open an image's own as

@@ -63,8 +63,8 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.force, "force", false, "with --down: remove the volumes, too")
 	list(&f.gidMaps, "gidmap", "map group IDs, `INSIDE:OUTSIDE:N`")
 	list(&f.ips, "ip", "the `ADDRESS` of the first pod, the second one and so on")
-	fs.StringVar(&f.logDriver, "log-driver", "", "where output goes: `DRIVER` is journald, passthrough or none")
-	list(&f.logOpts, "log-opt", "`NAME=VALUE` for the log driver: tag=TEXT, label=NAME=VALUE")
+	fs.StringVar(&f.logDriver, "log-driver", "", "where output goes: `DRIVER` is journald, k8s-file, passthrough or none")
+	list(&f.logOpts, "log-opt", "`NAME=VALUE` for the log driver: tag=TEXT, label=NAME=VALUE, path=FILE, max-size=SIZE, max-file=N")
 	list(&f.macs, "mac-address", "the `ADDRESS` of the first pod, the second one and so on")
 	list(&f.networks, "network", "a `NETWORK` by name, with options after a colon, or none, host, pasta[:OPTIONS], ns:PATH")
 	fs.BoolVar(&f.noHostname, "no-hostname", false, "leave /etc/hostname of the images alone")
@@ -219,7 +219,7 @@ func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if len(c.UIDMap)+len(c.GIDMap) > 0 || f.subUID != "" || f.subGID != "" {
+	if c.IDMapping.Explicit() {
 		return o, &spec.NotBuilt{What: "--uidmap, --gidmap, --subuidname and --subgidname", Issue: play.IssueKube}
 	}
 	o.Networks, o.Publish, o.Log, o.UserNS = c.Networks, c.Publish, c.Log, c.UserNS
