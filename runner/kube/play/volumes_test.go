@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
 )
 
 // TestHostPath: each type of hostPath takes what it names, refuses the rest, and makes nothing
@@ -116,5 +118,19 @@ func TestSubPath(t *testing.T) {
 		if got, err := subPath(dir, m, empty); err == nil {
 			t.Errorf("%s leads to %s", m.SubPath, got)
 		}
+	}
+}
+
+// TestImageMount: the files of an image are read and nothing else, and a part of them is a part of the
+// image.
+func TestImageMount(t *testing.T) {
+	v := &kube.Volume{Name: "v", Kind: kube.VolumeImage, Image: "quay.io/x/data:1", Pull: "missing"}
+	m := imageMount(kube.Mount{Volume: "v", Path: "/data", ReadOnly: true, Propagation: "rprivate", SubPath: "a/b", Options: []string{"rw", "O"}, Chown: true}, v)
+	if m.Type != spec.MountImage || m.Source != v.Image || m.Destination != "/data" || m.Subpath != "/a/b" || m.Overlay || m.Chown ||
+		!m.ReadOnly() || !slices.Contains(m.Options, "noexec") || slices.Contains(m.Options, "rw") {
+		t.Errorf("%+v", m)
+	}
+	if m = imageMount(kube.Mount{Volume: "v", Path: "/data", ReadOnly: true, Propagation: "rprivate"}, v); m.Subpath != "" || !slices.Equal(m.Options, []string{"rbind", "rprivate", "ro", "noexec"}) {
+		t.Errorf("%+v", m)
 	}
 }
