@@ -19,12 +19,20 @@ import (
 type Gone struct {
 	mu                                sync.Mutex
 	Stopped, Removed, Secrets, Volume []string
+
+	kept []string // volumes that others have
 }
 
 func (g *Gone) add(list *[]string, what string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	*list = append(*list, what)
+}
+
+func (g *Gone) has(list *[]string, what string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(*list, what)
 }
 
 // DownUnit takes down what the service that this process is in has played. During a restart all
@@ -63,6 +71,7 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 		return gone, err
 	}
 	var errs []error
+	documents := going{pods: plan.Pods}
 	for _, st := range all {
 		var pods []string
 		for _, one := range plan.Pods {
@@ -73,6 +82,7 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 		if len(pods) == 0 && (len(st.Plan.Pods) > 0 || !sameObjects(st.Plan, plan)) {
 			continue
 		}
+		documents.units = append(documents.units, st.Unit)
 		if st.Unit != "" {
 			if u, err := p.Unit(ctx, st.Unit); err == nil && (u.ActiveState == "active" || u.ActiveState == "activating") {
 				// Its own stop does the rest.
@@ -88,10 +98,10 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 		}
 		errs = append(errs, p.locked(ctx, st, func() error { return p.down(ctx, st, pods, force, gone) }))
 	}
-	if force {
+	if force && errors.Join(errs...) == nil {
 		for _, c := range plan.Claims {
 			if c.Host == "" {
-				errs = append(errs, p.dropVolume(ctx, c.Name, gone))
+				errs = append(errs, p.dropVolume(ctx, c.Name, documents, gone))
 			}
 		}
 	}
@@ -126,7 +136,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 		for _, one := range pods {
 			for _, v := range one.Volumes {
 				if v.Kind == kube.VolumeClaim {
-					err = errors.Join(err, p.dropVolume(ctx, v.Claim, gone))
+					err = errors.Join(err, p.dropVolume(ctx, v.Claim, goingOf(st, pods), gone))
 				}
 			}
 		}
@@ -138,7 +148,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	if force {
 		for _, c := range st.Plan.Claims {
 			if c.Host == "" {
-				err = errors.Join(err, p.dropVolume(ctx, c.Name, gone))
+				err = errors.Join(err, p.dropVolume(ctx, c.Name, goingOf(st, pods), gone))
 			}
 		}
 	}
@@ -180,22 +190,10 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 	p.ForgetUnit(ctx, one.Unit)
 	for _, v := range one.Volumes {
 		if v.Kind == kube.VolumeClaim && v.Ephemeral {
-			err = errors.Join(err, p.dropVolume(ctx, v.Claim, gone))
+			err = errors.Join(err, p.dropVolume(ctx, v.Claim, goingOf(st, []*kube.Pod{one}), gone))
 		}
 	}
 	return errors.Join(err, p.store.lives(st.Name, one.Name))
-}
-
-// dropVolume removes a named volume that is there.
-func (p *Player) dropVolume(ctx context.Context, name string, gone *Gone) error {
-	if _, err := p.volumes.Get(name); err != nil {
-		return nil //nolint:nilerr // it is not there
-	}
-	if err := p.volumes.Remove(ctx, name, nil); err != nil {
-		return fmt.Errorf("volume %s: %w", name, err)
-	}
-	gone.add(&gone.Volume, name)
-	return nil
 }
 
 // Plays reports whether a unit has played something that is remembered.

@@ -440,10 +440,8 @@ func (w *work) undo(ctx context.Context) error {
 	for _, p := range w.made {
 		errs = append(errs, w.takeDown(ctx, w.st, p, &Gone{}))
 	}
-	for _, name := range w.volumes {
-		errs = append(errs, w.Player.volumes.Remove(ctx, name, nil))
-	}
 	if w.old == nil {
+		errs = append(errs, w.dropVolumes(ctx, w.st.Plan.Pods))
 		return errors.Join(append(errs, w.dropSecrets(w.st, nil, &Gone{}), w.stopSlices(ctx, w.st), w.store.forget(w.st.Name))...)
 	}
 	// What goes on is as it was.
@@ -453,7 +451,17 @@ func (w *work) undo(ctx context.Context) error {
 		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
 	})
 	old.Plan = &plan
-	return errors.Join(append(errs, w.store.save(&old))...)
+	errs = append(errs, w.store.save(&old))
+	return errors.Join(append(errs, w.dropVolumes(ctx, w.made))...)
+}
+
+// dropVolumes removes the volumes that this play has made, with pods.
+func (w *work) dropVolumes(ctx context.Context, pods []*kube.Pod) error {
+	var errs []error
+	for _, name := range w.volumes {
+		errs = append(errs, w.dropVolume(ctx, name, goingOf(w.st, pods), &Gone{}))
+	}
+	return errors.Join(errs...)
 }
 
 func (s store) mainPath(play string) string { return filepath.Join(s.dir(play), "main.pid") }
