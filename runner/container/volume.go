@@ -3,12 +3,14 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
@@ -124,18 +126,49 @@ func (e *Engine) imageFiles(ctx context.Context, r Record, place, name string) (
 }
 
 // subpath mounts a part of what a mount has as its source. Containers that have it may put links there, which lead nowhere.
-func (e *Engine) subpath(r Record, place string, m spec.Mount) (string, error) {
-	f, err := safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
+func (e *Engine) subpath(r Record, place string, m spec.Mount, who owner) (string, error) {
+	f, err := openSubpath(m)
 	if err != nil {
 		return "", fmt.Errorf("subpath: %w", err)
 	}
 	defer f.Close()
 	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if m.Chown {
+		// Where it is mounted for us, nobody sees what it is.
+		path, err := os.Readlink(from)
+		if err == nil {
+			err = mayGive(path, who)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 	at, err := e.place(r, place, from)
 	if err == nil {
 		err = unix.Mount(from, at, "", unix.MS_BIND|unix.MS_REC, "")
 	}
 	return at, err
+}
+
+// openSubpath opens a part of what a mount has as its source, and makes it where that is asked for. What is open stays the
+// same, whoever renames it.
+func openSubpath(m spec.Mount) (*os.File, error) {
+	if m.MakeSubpath {
+		root, err := os.OpenRoot(m.Source)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		name := cmp.Or(strings.TrimLeft(m.Subpath, "/"), ".")
+		if _, err := root.Stat(name); errors.Is(err, os.ErrNotExist) {
+			if err := root.MkdirAll(name, 0o750); err != nil {
+				return nil, err
+			}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
 }
 
 // idmapped mounts a source so that its owners are those of the container's user namespace.

@@ -40,7 +40,7 @@ func (g *generator) mounts(c *corev1.Container, s *spec.Container) {
 		all = slices.Concat(g.made.Pod.Mounts, s.Mounts)
 	}
 	for i, m := range all {
-		vm := corev1.VolumeMount{MountPath: m.Destination, ReadOnly: m.ReadOnly()}
+		vm := corev1.VolumeMount{MountPath: m.Destination, SubPath: strings.TrimPrefix(m.Subpath, "/"), ReadOnly: m.ReadOnly()}
 		switch m.Type {
 		case spec.MountBind:
 			kind := corev1.HostPathDirectoryOrCreate

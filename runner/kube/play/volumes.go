@@ -313,16 +313,7 @@ func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kub
 		if err != nil {
 			return nil, err
 		}
-		if m.SubPath != "" {
-			if dir, err = subPath(dir, m, v); err != nil {
-				return nil, fmt.Errorf("container %s: subPath of %s: %w", c.Name, m.Path, err)
-			}
-		}
-		s := m.Spec(dir)
-		if v.Kind == kube.VolumeClaim && m.SubPath == "" {
-			s.Type, s.Source = spec.MountVolume, v.Claim
-		}
-		out = append(out, s)
+		out = append(out, volumeMount(m, v, dir))
 	}
 	return p.messageMount(r, c, out)
 }
@@ -344,28 +335,19 @@ func imageMount(m kube.Mount, v *kube.Volume) spec.Mount {
 	return s
 }
 
-// subPath is a path below a volume, made as a directory if it is missing. A link that leads out of
-// the volume is refused.
-func subPath(dir string, m kube.Mount, v *kube.Volume) (string, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", err
+// volumeMount is the mount of a volume that lies in dir. A part of it is only named here: whoever else has
+// the volume may put links there until it is mounted.
+func volumeMount(m kube.Mount, v *kube.Volume, dir string) spec.Mount {
+	s := m.Spec(dir)
+	if v.Kind == kube.VolumeClaim {
+		s.Type, s.Source = spec.MountVolume, v.Claim
 	}
-	defer root.Close()
-	if _, err := root.Stat(m.SubPath); errors.Is(err, fs.ErrNotExist) && !m.ReadOnly && v.Kind != kube.VolumeFiles {
-		if err := root.MkdirAll(m.SubPath, 0o750); err != nil {
-			return "", err
-		}
-	} else if err != nil {
-		return "", err
+	if m.SubPath != "" {
+		s.Subpath = path.Join("/", m.SubPath)
+		s.MakeSubpath = !m.ReadOnly && v.Kind != kube.VolumeFiles
+		s.NoCopy = s.NoCopy || v.Kind == kube.VolumeClaim // what the image has there is for the whole
 	}
-	f, err := root.Open(m.SubPath)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	// Where it has led to: no link of it is followed a second time.
-	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	return s
 }
 
 // messagePath is the file for a container's last words.

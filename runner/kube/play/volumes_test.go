@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -103,20 +104,26 @@ func TestWriteVolume(t *testing.T) {
 	}
 }
 
-// TestSubPath: a missing one is made in a volume that can be written, and a link out is refused.
+// TestSubPath: a part of a volume is looked up when it is mounted, and not before; a claim stays one, so
+// that it counts as used.
 func TestSubPath(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Symlink("/etc", filepath.Join(dir, "out")); err != nil {
-		t.Fatal(err)
-	}
-	empty := &kube.Volume{Kind: kube.VolumeEmpty}
-	got, err := subPath(dir, kube.Mount{SubPath: "a/b"}, empty)
-	if st, serr := os.Stat(filepath.Join(dir, "a/b")); err != nil || serr != nil || !st.IsDir() || got != filepath.Join(dir, "a/b") {
-		t.Errorf("%s, %v, %v", got, err, serr)
-	}
-	for _, m := range []kube.Mount{{SubPath: "out"}, {SubPath: "out/passwd"}, {SubPath: "none", ReadOnly: true}} {
-		if got, err := subPath(dir, m, empty); err == nil {
-			t.Errorf("%s leads to %s", m.SubPath, got)
+	for kind, want := range map[kube.VolumeKind]spec.Mount{
+		kube.VolumeEmpty: {Type: spec.MountBind, Source: "/dir", Subpath: "/b", MakeSubpath: true},
+		kube.VolumeHost:  {Type: spec.MountBind, Source: "/dir", Subpath: "/b", MakeSubpath: true},
+		kube.VolumeFiles: {Type: spec.MountBind, Source: "/dir", Subpath: "/b"},
+		kube.VolumeClaim: {Type: spec.MountVolume, Source: "kept", Subpath: "/b", MakeSubpath: true, NoCopy: true},
+	} {
+		v := &kube.Volume{Kind: kind, Claim: "kept"}
+		got := volumeMount(kube.Mount{Path: "/d", SubPath: "a/../b"}, v, "/dir")
+		want.Destination, want.Options = "/d", got.Options
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v", kind, got)
+		}
+		if got = volumeMount(kube.Mount{Path: "/d", SubPath: "b", ReadOnly: true}, v, "/dir"); got.MakeSubpath {
+			t.Errorf("%s, read-only: %+v", kind, got)
+		}
+		if got = volumeMount(kube.Mount{Path: "/d"}, v, "/dir"); got.Subpath != "" || got.NoCopy {
+			t.Errorf("%s, whole: %+v", kind, got)
 		}
 	}
 }
