@@ -58,6 +58,7 @@ type fakeManager struct {
 	mu     sync.Mutex
 	calls  []string
 	active map[string]bool
+	failed map[string]bool
 	fails  map[string]error // by the call
 	// does, if it is set, is what a call does.
 	does func(call string)
@@ -74,8 +75,13 @@ func (m *fakeManager) call(verb, name string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err == nil && (verb == "start" || verb == "stop") {
-		m.active[name] = verb == "start"
+	switch {
+	case verb == "start":
+		m.active[name], m.failed[name] = err == nil, err != nil
+	case verb == "stop" && err == nil:
+		m.active[name] = false
+	case verb == "free":
+		m.failed[name] = false
 	}
 	return err
 }
@@ -110,10 +116,10 @@ func (m *fakeManager) Limits(context.Context, string) (map[string]any, error) { 
 
 func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
 
-func (m *fakeManager) Free(context.Context, string) error { return nil }
+func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 
 func (m *fakeManager) ResetFailed(_ context.Context, name string) error {
-	return m.call("reset", name)
+	return m.call("free", name)
 }
 
 func (m *fakeManager) Properties(_ context.Context, name string) (unit.Properties, error) {
@@ -121,6 +127,9 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	defer m.mu.Unlock()
 	if m.active[name] {
 		return unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true}, nil
+	}
+	if m.failed[name] {
+		return unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true}, nil
 	}
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
@@ -141,7 +150,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		manager: &fakeManager{active: map[string]bool{}, fails: map[string]error{}},
+		manager: &fakeManager{active: map[string]bool{}, failed: map[string]bool{}, fails: map[string]error{}},
 		storage: &fakeStore{root: t.TempDir()}, env: map[string]string{"HOME": t.TempDir()},
 	}
 	conf, err := config.New(nil)

@@ -108,7 +108,7 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		return nil, err
 	}
 	defer lock.Release()
-	w := &work{Player: p, st: st, Options: o}
+	w := &work{Player: p, st: st, plan: st.Plan, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
@@ -158,16 +158,18 @@ func (p *Player) playName(plan *kube.Plan, o Options) string {
 type work struct {
 	*Player
 	Options
-	st  *State
-	old *State // what is replaced, nil for nothing
+	st   *State
+	plan *kube.Plan // what is asked for; that of st has also what is still to go
+	old  *State     // what is replaced, nil for nothing
 	// took are pods of other plays that are replaced.
 	took map[*State][]string
 	// alone says that there is no default network: the programs of named networks are missing.
 	alone bool
-	// mu guards made and volumes.
+	// mu guards made, changed, volumes and what is noted.
 	mu      sync.Mutex
 	made    []*kube.Pod // begun by this play
-	volumes []string    // made by this play
+	changed []*exchange
+	volumes []string // made by this play
 }
 
 // look finds what stands in the way, before anything is made or pulled.
@@ -281,37 +283,55 @@ func (w *work) pull(ctx context.Context) error {
 // begin notes what is about to be made.
 func (w *work) begin() error {
 	if w.old != nil {
-		// Until all is made, what was there before must be found, too.
-		w.st.Plan = merged(w.st.Plan, w.old.Plan)
+		w.st.Plan = merged(w.plan, w.old.Plan)
 	}
 	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.store.save(w.st))
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
 }
 
-// merged is a plan with the pods of an old one that it has not.
+// merged is a plan with the pods of an old one as they were: until one is stopped, its units must find
+// themselves in the note, with the hooks that they were started with.
 func merged(plan, old *kube.Plan) *kube.Plan {
 	out := *plan
-	for _, p := range old.Pods {
-		if !slices.ContainsFunc(plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
-			out.Pods = append(slices.Clip(out.Pods), p)
+	out.Pods = slices.Clone(plan.Pods)
+	for _, was := range old.Pods {
+		i := slices.IndexFunc(out.Pods, func(q *kube.Pod) bool { return q.Name == was.Name })
+		switch {
+		case i < 0:
+			out.Pods = append(out.Pods, was)
+		case was.Cron == nil && out.Pods[i].Cron == nil:
+			out.Pods[i] = was
 		}
 	}
 	return &out
 }
 
+// noted puts a pod into the note as the plan has it: what of it was to be stopped is.
+func (w *work) noted(p *kube.Pod) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	plan := *w.st.Plan
+	plan.Pods = slices.Clone(plan.Pods)
+	for i, q := range plan.Pods {
+		if q.Name == p.Name {
+			plan.Pods[i] = p
+		}
+	}
+	w.st.Plan = &plan
+	return w.store.save(w.st)
+}
+
 // make makes volumes and pods, and takes away what the plan has no more.
 func (w *work) make(ctx context.Context) error {
-	plan := *w.st.Plan
 	for s, names := range w.took {
 		if err := w.down(ctx, s, names, false, &Gone{}); err != nil {
 			return err
 		}
 	}
 	if w.old != nil {
-		plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool { return slices.Contains(w.old.Plan.Pods, p) })
 		for _, p := range w.old.Plan.Pods {
-			if slices.ContainsFunc(plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
+			if slices.ContainsFunc(w.plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
 				continue
 			}
 			if err := w.takeDown(ctx, w.old, p, &Gone{}); err != nil {
@@ -319,21 +339,21 @@ func (w *work) make(ctx context.Context) error {
 			}
 		}
 	}
-	if err := errors.Join(w.claims(ctx, &plan), w.defaultNetwork()); err != nil {
+	if err := errors.Join(w.claims(ctx, w.plan), w.defaultNetwork()); err != nil {
 		return err
 	}
-	if len(plan.Pods) > 0 && !w.Create {
+	if len(w.plan.Pods) > 0 && !w.Create {
 		if err := w.startSlice(ctx); err != nil {
 			return err
 		}
 	}
-	if err := together(ctx, plan.Pods, len(plan.Pods), w.makePod); err != nil {
+	if err := together(ctx, w.plan.Pods, len(w.plan.Pods), w.makePod); err != nil {
 		return err
 	}
 	if err := w.keepSecrets(); err != nil {
 		return err
 	}
-	w.st.Plan = &plan
+	w.st.Plan = w.plan
 	return w.store.save(w.st)
 }
 
@@ -349,6 +369,9 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 				return w.change(ctx, r, was, p)
 			}
 			if err := w.takeDown(ctx, w.old, was, &Gone{}); err != nil {
+				return err
+			}
+			if err := w.noted(p); err != nil {
 				return err
 			}
 		}
@@ -401,11 +424,33 @@ func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) 
 	return r, slices.Equal(first(was), first(now))
 }
 
+// exchange is what this play has done in a pod that goes on.
+type exchange struct {
+	pod      pod.Record
+	was, now *kube.Pod
+	stopped  []*kube.Container // of was: they ran
+	started  []*kube.Container // of now, or about to be
+}
+
 // change starts those containers of a running pod anew that have changed, or do not run.
 func (w *work) change(ctx context.Context, r pod.Record, was, now *kube.Pod) error {
+	x := &exchange{pod: r, was: was, now: now}
+	w.mu.Lock()
+	w.changed = append(w.changed, x)
+	w.mu.Unlock()
+	stop := func(c *kube.Container) error {
+		u, err := w.Unit(ctx, c.Unit)
+		if err != nil {
+			return err
+		}
+		if before := container(was, c.Name); before != nil && u.ActiveState == "active" {
+			x.stopped = append(x.stopped, before)
+		}
+		return w.StopUnit(ctx, c.Unit)
+	}
 	for _, c := range was.Containers {
 		if container(now, c.Name) == nil {
-			if err := w.StopUnit(ctx, c.Unit); err != nil {
+			if err := stop(c); err != nil {
 				return err
 			}
 			w.ForgetUnit(ctx, c.Unit)
@@ -424,15 +469,31 @@ func (w *work) change(ctx context.Context, r pod.Record, was, now *kube.Pod) err
 		if before != nil && before.Digest == c.Digest && u.ActiveState == "active" {
 			continue
 		}
-		if err := w.StopUnit(ctx, c.Unit); err != nil {
+		if err := stop(c); err != nil {
 			return err
 		}
 		anew = append(anew, c)
 	}
+	if err := w.noted(now); err != nil {
+		return err
+	}
+	x.started = anew
 	return w.start(ctx, r, now, anew)
 }
 
-// undo takes away what this play has made.
+// stopStarted stops what was started in a pod that goes on.
+func (w *work) stopStarted(ctx context.Context, x *exchange) error {
+	var errs []error
+	for _, c := range x.started {
+		errs = append(errs, w.StopUnit(ctx, c.Unit))
+		if container(x.was, c.Name) == nil {
+			w.ForgetUnit(ctx, c.Unit)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// undo takes away what this play has made, and starts again what it has stopped in pods that go on.
 func (w *work) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -444,6 +505,9 @@ func (w *work) undo(ctx context.Context) error {
 		errs = append(errs, w.dropVolumes(ctx, w.st.Plan.Pods))
 		return errors.Join(append(errs, w.dropSecrets(w.st, nil, &Gone{}), w.stopSlices(ctx, w.st), w.store.forget(w.st.Name))...)
 	}
+	for _, x := range w.changed {
+		errs = append(errs, w.stopStarted(ctx, x))
+	}
 	// What goes on is as it was.
 	old := *w.old
 	plan := *w.old.Plan
@@ -451,8 +515,12 @@ func (w *work) undo(ctx context.Context) error {
 		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
 	})
 	old.Plan = &plan
-	errs = append(errs, w.store.save(&old))
-	return errors.Join(append(errs, w.dropVolumes(ctx, w.made))...)
+	errs = append(errs, w.store.save(&old), w.dropVolumes(ctx, w.made))
+	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan}
+	for _, x := range w.changed {
+		errs = append(errs, before.start(ctx, x.pod, x.was, x.stopped))
+	}
+	return errors.Join(errs...)
 }
 
 // dropVolumes removes the volumes that this play has made, with pods.
