@@ -48,7 +48,7 @@ func New(e *service.Engine) *Player {
 	graph := e.Containers.Store.GraphRoot()
 	return &Player{
 		Engine: e, volumes: volume.New(graph),
-		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube")},
+		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube"), warn: e.Warn},
 	}
 }
 

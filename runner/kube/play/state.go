@@ -70,6 +70,7 @@ func container(p *kube.Pod, name string) *kube.Container {
 type store struct {
 	disk string // survives a boot
 	run  string // does not, and is in memory
+	warn func(message string)
 }
 
 func (s store) path(name string) string { return filepath.Join(s.disk, "plays", name+".json") }
@@ -110,7 +111,8 @@ func (s store) save(st *State) error {
 	return safe.Write(s.path(st.Name), data, 0o600)
 }
 
-// all are the plays by name.
+// all are the plays by name. One that goes meanwhile is left out, and with a warning one that cannot be
+// read: it is no reason to fail for what has nothing to do with it.
 func (s store) all() ([]*State, error) {
 	entries, err := os.ReadDir(filepath.Dir(s.path("x")))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -125,11 +127,12 @@ func (s store) all() ([]*State, error) {
 		if !ok {
 			continue
 		}
-		st, err := s.load(name)
-		if err != nil {
-			return nil, err
+		switch st, err := s.load(name); {
+		case err == nil:
+			out = append(out, st)
+		case !errors.Is(err, ErrNotFound) && s.warn != nil:
+			s.warn(err.Error())
 		}
-		out = append(out, st)
 	}
 	return out, nil
 }
