@@ -204,7 +204,7 @@ func giveGroup(dir string, gid int, onMismatch bool) error {
 		if err != nil {
 			return err
 		}
-		mode := info.Mode().Perm() | 0o660
+		mode := info.Mode()&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) | 0o660
 		if d.IsDir() {
 			mode |= 0o110 | fs.ModeSetgid
 		}

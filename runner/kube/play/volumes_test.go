@@ -3,12 +3,15 @@
 package play
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
@@ -101,6 +104,35 @@ func TestWriteVolume(t *testing.T) {
 	entries, err := os.ReadDir(w.store.podFiles(r.ID))
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// TestGiveGroup: a group gets a tree, and modes keep what they had besides.
+func TestGiveGroup(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	dir := t.TempDir()
+	before := map[string]fs.FileMode{"tmp": fs.ModeDir | fs.ModeSticky | 0o777, "program": fs.ModeSetuid | fs.ModeSetgid | 0o755, "file": 0o600}
+	after := map[string]fs.FileMode{"tmp": fs.ModeDir | fs.ModeSticky | fs.ModeSetgid | 0o777, "program": fs.ModeSetuid | fs.ModeSetgid | 0o775, "file": 0o660}
+	for name, mode := range before {
+		path := filepath.Join(dir, name)
+		err := os.WriteFile(path, nil, 0o600)
+		if mode.IsDir() {
+			err = errors.Join(os.Remove(path), os.Mkdir(path, 0o700))
+		}
+		if err := errors.Join(err, os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := giveGroup(dir, 1234, false); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range after {
+		st, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || st.Mode() != want || st.Sys().(*syscall.Stat_t).Gid != 1234 {
+			t.Errorf("%s: %v, %v, want %s", name, st.Mode(), err, want)
+		}
 	}
 }
 
