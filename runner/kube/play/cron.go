@@ -56,7 +56,7 @@ func (w *work) makeCron(ctx context.Context, one *kube.Pod) error {
 	}
 	w.ForgetUnit(ctx, cronUnit(one)+".service")
 	w.mu.Lock()
-	w.made = append(w.made, one)
+	w.made, w.created = append(w.made, one), append(w.created, one)
 	w.mu.Unlock()
 	if w.Create || !one.Start || one.Cron.Suspended {
 		return nil

@@ -108,7 +108,7 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		return nil, err
 	}
 	defer lock.Release()
-	w := &work{Player: p, st: st, plan: st.Plan, Options: o}
+	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
@@ -163,11 +163,14 @@ type work struct {
 	old  *State     // what is replaced, nil for nothing
 	// took are pods of other plays that are replaced.
 	took map[*State][]string
+	// seen are the IDs of pods that are there at first, by name.
+	seen map[string]string
 	// alone says that there is no default network: the programs of named networks are missing.
 	alone bool
 	// mu guards made, changed, volumes and what is noted.
 	mu      sync.Mutex
-	made    []*kube.Pod // begun by this play
+	made    []*kube.Pod // begun by this play: what was there before is gone
+	created []*kube.Pod // of those
 	changed []*exchange
 	volumes []string // made by this play
 }
@@ -198,7 +201,11 @@ func (w *work) look(ctx context.Context) error {
 // inTheWay finds what has the names of a pod, and is not to be replaced.
 func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	other := owner(all, p.Name)
-	switch r, err := w.Pods.LookupExact(p.Name); {
+	r, err := w.Pods.LookupExact(p.Name)
+	if err == nil {
+		w.seen[p.Name] = r.ID
+	}
+	switch {
 	case errors.Is(err, pod.ErrNotFound):
 	case err != nil:
 		return err
@@ -206,7 +213,7 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	case other != nil && other.Unit != "" && other.Name != w.st.Name:
 		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, other.Unit), "systemctl stop %s, first", other.Unit)
 	case !w.Replace:
-		return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
+		return podExists(p)
 	case other != nil:
 		if w.took == nil {
 			w.took = map[*State][]string{}
@@ -241,6 +248,32 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 		}
 	}
 	return nil
+}
+
+func podExists(p *kube.Pod) error {
+	return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
+}
+
+// create makes a pod in place of what a power cut has left of it, but not of one that somebody has made
+// since look: pulling takes its time.
+func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error) {
+	s := p.Spec
+	if s.Networking, err = networking(p, !w.alone); err != nil {
+		return r, err
+	}
+	r, err = w.Pods.LookupExact(p.Name)
+	if err == nil && r.ID != w.seen[p.Name] {
+		return r, podExists(p)
+	}
+	s.Replace = err == nil
+	s.ExitPolicy = "continue"
+	if r, err = w.Pods.Create(ctx, s, "", nil); err != nil {
+		return r, err
+	}
+	w.mu.Lock()
+	w.created = append(w.created, p)
+	w.mu.Unlock()
+	return r, nil
 }
 
 // pull gets the images of all containers, some at once.
@@ -379,14 +412,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	w.mu.Lock()
 	w.made = append(w.made, p)
 	w.mu.Unlock()
-	s := p.Spec
-	var err error
-	if s.Networking, err = networking(p, !w.alone); err != nil {
-		return err
-	}
-	s.Replace = true // what a power cut has left of it
-	s.ExitPolicy = "continue"
-	r, err := w.Pods.Create(ctx, s, "", nil)
+	r, err := w.create(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -498,7 +524,7 @@ func (w *work) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	var errs []error
-	for _, p := range w.made {
+	for _, p := range w.created {
 		errs = append(errs, w.takeDown(ctx, w.st, p, &Gone{}))
 	}
 	if w.old == nil {

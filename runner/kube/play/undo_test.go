@@ -74,7 +74,7 @@ spec:
 func (w *world) replacing(t *testing.T, st *State, text string) *work {
 	t.Helper()
 	plan := planned(t, text)
-	return &work{Player: w.Player, old: st, st: &State{Name: st.Name, Plan: plan}, plan: plan, Options: Options{Replace: true}}
+	return &work{Player: w.Player, old: st, st: &State{Name: st.Name, Plan: plan}, plan: plan, seen: map[string]string{}, Options: Options{Replace: true}}
 }
 
 // TestFailedChangeIsUndone: a play that fails in a pod which goes on leaves it as it was: what it has
@@ -107,6 +107,30 @@ func TestFailedChangeIsUndone(t *testing.T) {
 	now, err := world.Player.store.load(st.Name)
 	if err != nil || container(now.Plan.Pods[0], "b") == nil || container(now.Plan.Pods[0], "a").Spec.Image != "quay.io/x/a:1" {
 		t.Errorf("noted: %+v, %v", now, err)
+	}
+}
+
+// TestPodOfSomebodyElse: a pod that somebody makes while images are pulled stays, and so it does when the
+// play that fails for it is undone.
+func TestPodOfSomebodyElse(t *testing.T) {
+	world := newWorld(t)
+	plan := planned(t, twoContainers)
+	w := &work{Player: world.Player, st: &State{Name: "pod web", Plan: plan}, plan: plan, seen: map[string]string{}}
+	if err := errors.Join(w.inTheWay(t.Context(), nil, plan.Pods[0]), w.begin()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := world.Pods.Create(t.Context(), spec.Pod{Name: "web"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.makePod(t.Context(), plan.Pods[0]); err == nil || !strings.Contains(err.Error(), "pod already exists") {
+		t.Errorf("%v", err)
+	}
+	if err := w.undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if r, err := world.Pods.LookupExact("web"); err != nil || r.ID != other.ID {
+		t.Errorf("%s, %v, and not %s", r.ID, err, other.ID)
 	}
 }
 
