@@ -56,7 +56,7 @@ func New(e *service.Engine) *Player {
 type Options struct {
 	// Replace takes the place of what was played under the same names. What has not changed goes on.
 	Replace bool
-	// Create makes the pods and starts nothing.
+	// Create makes the pods and starts nothing; those that it replaces are stopped, changed or not.
 	Create bool
 	// Service says that the unit which this process is in is to live as long as the pods.
 	Service bool
@@ -398,7 +398,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	}
 	if w.old != nil {
 		if was := w.old.pod(p.Name); was != nil {
-			if r, keep := w.kept(ctx, was, p); keep {
+			if r, keep := w.kept(ctx, was, p); keep && !w.Create {
 				return w.change(ctx, r, was, p)
 			}
 			if err := w.takeDown(ctx, w.old, was, &Gone{}); err != nil {

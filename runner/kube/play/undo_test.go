@@ -134,6 +134,24 @@ func TestPodOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestReplaceWithoutStart: --replace --start=false starts no container, of a pod that runs neither.
+func TestReplaceWithoutStart(t *testing.T) {
+	world := newWorld(t)
+	w := world.replacing(t, world.playing(t, twoContainers), otherContainers)
+	w.Create = true
+	for i := range w.plan.Pods {
+		if err := errors.Join(w.look(t.Context()), w.begin(), w.makePod(t.Context(), w.plan.Pods[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if starts := world.manager.asked("start"); len(starts) != 0 {
+		t.Errorf("started: %q", starts)
+	}
+	if r, err := world.Pods.LookupExact("web"); err != nil || world.Pods.Status(r).InfraPID != 0 {
+		t.Errorf("the pod: %+v, %v", r, err)
+	}
+}
+
 // TestStoppedContainersAreFound: while a container that the new documents do not have, or have otherwise,
 // is stopped, its unit finds it in the note as it was started, preStop included.
 func TestStoppedContainersAreFound(t *testing.T) {
