@@ -306,7 +306,7 @@ func (w *work) pull(ctx context.Context) error {
 			}
 		}
 	}
-	return together(ctx, jobs, 3, func(ctx context.Context, j job) error {
+	return allOrNone(ctx, jobs, 3, func(ctx context.Context, j job) error {
 		j.r.apply(&j.s.Pull)
 		_, err := w.FindImage(ctx, &j.s)
 		return err
@@ -380,7 +380,7 @@ func (w *work) make(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := together(ctx, w.plan.Pods, len(w.plan.Pods), w.makePod); err != nil {
+	if err := allOrNone(ctx, w.plan.Pods, len(w.plan.Pods), w.makePod); err != nil {
 		return err
 	}
 	if err := w.keepSecrets(); err != nil {
@@ -694,4 +694,29 @@ func together[T any](ctx context.Context, all []T, most int, do func(context.Con
 	}
 	wait.Wait()
 	return errors.Join(errs...)
+}
+
+// allOrNone is together for what is of use only if all succeed: the first error ends the others, and what
+// they say of that is left out.
+func allOrNone[T any](ctx context.Context, all []T, most int, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	failed := false
+	return together(ctx, all, most, func(ctx context.Context, one T) error {
+		err := ctx.Err()
+		if err == nil {
+			err = do(ctx, one)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if failed && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		if err != nil {
+			failed = true
+			cancel()
+		}
+		return err
+	})
 }

@@ -3,7 +3,9 @@
 package play
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,6 +151,29 @@ func TestReplaceWithoutStart(t *testing.T) {
 	}
 	if r, err := world.Pods.LookupExact("web"); err != nil || world.Pods.Status(r).InfraPID != 0 {
 		t.Errorf("the pod: %+v, %v", r, err)
+	}
+}
+
+// TestOneFailureEndsAll: a pod that fails ends the wait for one that never gets ready, and only its own
+// error is told.
+func TestOneFailureEndsAll(t *testing.T) {
+	waits := make(chan struct{})
+	err := allOrNone(t.Context(), []string{"waits", "fails"}, 2, func(ctx context.Context, name string) error {
+		if name == "waits" {
+			close(waits)
+			<-ctx.Done()
+			return fmt.Errorf("pod waits: %w", ctx.Err())
+		}
+		<-waits
+		return errors.New("pod fails: no such image")
+	})
+	if err == nil || err.Error() != "pod fails: no such image" {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := allOrNone(ctx, []string{"a"}, 1, func(ctx context.Context, _ string) error { return ctx.Err() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a play that somebody ends: %v", err)
 	}
 }
 
