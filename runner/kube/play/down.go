@@ -39,12 +39,8 @@ func (g *Gone) has(list *[]string, what string) bool {
 // goes on: the start that follows finds what has changed.
 func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	gone := &Gone{}
-	st, err := p.store.load(p.Own.Name)
-	if errors.Is(err, ErrNotFound) {
+	if _, err := p.store.load(p.Own.Name); errors.Is(err, ErrNotFound) {
 		return gone, nil
-	}
-	if err != nil {
-		return gone, err
 	}
 	done, err := p.ShareManager(ctx)
 	if err != nil {
@@ -54,7 +50,7 @@ func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	if job, err := p.Asked(ctx, p.Own.Name); err == nil && job == "restart" {
 		return gone, nil
 	}
-	return gone, p.locked(ctx, st, func() error { return p.down(ctx, st, nil, force, gone) })
+	return gone, p.locked(ctx, p.Own.Name, func(st *State) error { return p.down(ctx, st, nil, force, gone) })
 }
 
 // Down takes down what documents name: their pods as they were played, and with force their volumes.
@@ -96,7 +92,12 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 				continue
 			}
 		}
-		errs = append(errs, p.locked(ctx, st, func() error { return p.down(ctx, st, pods, force, gone) }))
+		errs = append(errs, p.locked(ctx, st.Name, func(st *State) error {
+			if len(pods) == 0 && len(st.Plan.Pods) > 0 {
+				return nil // another play by now
+			}
+			return p.down(ctx, st, pods, force, gone)
+		}))
 	}
 	if force && errors.Join(errs...) == nil {
 		for _, c := range plan.Claims {
@@ -113,13 +114,22 @@ func sameObjects(a, b *kube.Plan) bool {
 	return slices.EqualFunc(a.Objects, b.Objects, func(x, y kube.Object) bool { return x.Kind == y.Kind && x.Name == y.Name })
 }
 
-func (p *Player) locked(ctx context.Context, st *State, do func() error) error {
-	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
+// locked does something with a play while nobody else does. What is noted of it is read under the lock:
+// somebody may have changed it while this one waited. There is nothing to do for one that is gone.
+func (p *Player) locked(ctx context.Context, name string, do func(st *State) error) error {
+	lock, err := p.Containers.Lock(ctx, "kube "+name)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	return errors.Join(do(), lock.Drop())
+	st, err := p.store.load(name)
+	switch {
+	case err == nil:
+		err = do(st)
+	case errors.Is(err, ErrNotFound):
+		err = nil
+	}
+	return errors.Join(err, lock.Drop())
 }
 
 // down takes down pods of a play, all if none are named, and the play when it has none left.
@@ -127,6 +137,9 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	pods := slices.Clone(st.Plan.Pods)
 	if len(names) > 0 {
 		pods = slices.DeleteFunc(pods, func(one *kube.Pod) bool { return !slices.Contains(names, one.Name) })
+		if len(pods) == 0 {
+			return nil // somebody else was faster
+		}
 	}
 	err := together(ctx, pods, len(pods), func(ctx context.Context, one *kube.Pod) error { return p.takeDown(ctx, st, one, gone) })
 	if err != nil {

@@ -357,10 +357,8 @@ func (w *work) noted(p *kube.Pod) error {
 
 // make makes volumes and pods, and takes away what the plan has no more.
 func (w *work) make(ctx context.Context) error {
-	for s, names := range w.took {
-		if err := w.down(ctx, s, names, false, &Gone{}); err != nil {
-			return err
-		}
+	if err := w.takeOver(ctx); err != nil {
+		return err
 	}
 	if w.old != nil {
 		for _, p := range w.old.Plan.Pods {
@@ -388,6 +386,22 @@ func (w *work) make(ctx context.Context) error {
 	}
 	w.st.Plan = w.plan
 	return w.store.save(w.st)
+}
+
+// maxWait is how long a play waits for another one whose pods it replaces: that one may wait for this one.
+const maxWait = time.Minute
+
+// takeOver takes down pods of other plays that are replaced.
+func (w *work) takeOver(ctx context.Context) error {
+	for s, names := range w.took {
+		wait, cancel := context.WithTimeout(ctx, maxWait)
+		err := w.locked(wait, s.Name, func(s *State) error { return w.down(ctx, s, names, false, &Gone{}) })
+		cancel()
+		if err != nil {
+			return fmt.Errorf("replace pods of the play %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // makePod brings a pod to what the plan says. One that runs and has not changed goes on, and of its
