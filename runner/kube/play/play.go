@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,7 +127,7 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		w.Warn(fmt.Sprintf("remains of earlier plays: %v", err))
 	}
 	if err := w.begin(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.undo(context.WithoutCancel(ctx)))
 	}
 	step.Crash("play noted")
 	if err := w.make(ctx); err != nil {
@@ -161,6 +162,8 @@ type work struct {
 	st   *State
 	plan *kube.Plan // what is asked for; that of st has also what is still to go
 	old  *State     // what is replaced, nil for nothing
+	// former is what was noted of the secrets of old, nil if nothing was.
+	former []byte
 	// took are pods of other plays that are replaced.
 	took map[*State][]string
 	// seen are the IDs of pods that are there at first, by name.
@@ -187,6 +190,9 @@ func (w *work) look(ctx context.Context) error {
 			w.st.Volumes = s.Volumes
 			if s.Slice != "" {
 				w.st.Slice = s.Slice // units of it that go on are there
+			}
+			if w.former, err = os.ReadFile(w.store.secretsPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
 		}
 	}
@@ -555,7 +561,7 @@ func (w *work) undo(ctx context.Context) error {
 		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
 	})
 	old.Plan = &plan
-	errs = append(errs, w.store.save(&old), w.dropVolumes(ctx, w.made))
+	errs = append(errs, w.store.restoreSecrets(old.Name, w.former), w.store.save(&old), w.dropVolumes(ctx, w.made))
 	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan}
 	for _, x := range w.changed {
 		errs = append(errs, before.start(ctx, x.pod, x.was, x.stopped))

@@ -166,16 +166,30 @@ func (s store) keepSecrets(name string, plan *kube.Plan) error {
 	if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
 		return err
 	}
-	return safe.Replace(filepath.Join(s.dir(name), "secrets.json"), data, 0o600)
+	return safe.Replace(s.secretsPath(name), data, 0o600)
 }
 
+func (s store) secretsPath(name string) string { return filepath.Join(s.dir(name), "secrets.json") }
+
 func (s store) secrets(name string) (hidden, error) {
-	data, err := os.ReadFile(filepath.Join(s.dir(name), "secrets.json"))
+	data, err := os.ReadFile(s.secretsPath(name))
 	if err != nil {
 		return nil, err
 	}
 	values := hidden{}
 	return values, json.Unmarshal(data, &values)
+}
+
+// restoreSecrets puts back what was noted of the secrets of a play; nil is nothing.
+func (s store) restoreSecrets(name string, data []byte) error {
+	if data != nil {
+		return safe.Replace(s.secretsPath(name), data, 0o600)
+	}
+	err := os.Remove(s.secretsPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // end is how something has ended for good.

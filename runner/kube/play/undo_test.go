@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
@@ -109,6 +110,48 @@ func TestFailedChangeIsUndone(t *testing.T) {
 	now, err := world.Player.store.load(st.Name)
 	if err != nil || container(now.Plan.Pods[0], "b") == nil || container(now.Plan.Pods[0], "a").Spec.Image != "quay.io/x/a:1" {
 		t.Errorf("noted: %+v, %v", now, err)
+	}
+}
+
+// TestFailedPlayAndSecrets: what goes on after a play that has failed keeps its secrets, and of a play that
+// could not even begin nothing stays.
+func TestFailedPlayAndSecrets(t *testing.T) {
+	world := newWorld(t)
+	st := world.playing(t, twoContainers)
+	secret := func(value string) *kube.Plan {
+		return &kube.Plan{Secrets: []kube.Secret{{Name: "s", Data: map[string][]byte{"k": []byte(value)}}}}
+	}
+	for _, before := range []string{"", "old"} {
+		if before != "" {
+			if err := world.Player.store.keepSecrets(st.Name, secret(before)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := world.replacing(t, st, otherContainers)
+		w.plan.Secrets = secret("new").Secrets
+		if err := errors.Join(w.look(t.Context()), w.begin(), w.undo(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		got, err := world.Player.store.secrets(st.Name)
+		if string(got["s"]["k"]) != before || (err != nil) != (before == "") {
+			t.Errorf("%q became %q, %v", before, got, err)
+		}
+	}
+	fresh := &State{Name: "pod fresh", Plan: secret("new")}
+	blocked := world.Player.store.path(fresh.Name)
+	if err := os.MkdirAll(filepath.Join(blocked, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w := &work{Player: world.Player, st: fresh, plan: fresh.Plan}
+	if err := w.begin(); err == nil {
+		t.Error("a note was written where it cannot be")
+	}
+	_ = os.RemoveAll(blocked)
+	if err := w.undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(world.Player.store.dir(fresh.Name)); !os.IsNotExist(err) {
+		t.Errorf("its secrets are still there: %v", err)
 	}
 }
 
