@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/secret"
@@ -208,4 +210,12 @@ func (w *world) exists(t *testing.T, name string) bool {
 		t.Fatal(err)
 	}
 	return err == nil
+}
+
+// pulls notes how an image was pulled last, and has none.
+type pulls struct{ o image.PullOptions }
+
+func (p *pulls) Pull(_ context.Context, name string, o image.PullOptions) (*image.Image, error) {
+	p.o = o
+	return nil, fmt.Errorf("%s: %w", name, image.ErrUnknown)
 }
