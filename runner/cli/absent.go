@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +25,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"compose":  {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"events":   {instead: "journalctl --user -f"},
 	"init":     {instead: "podunit start CONTAINER"},
-	"update":   {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},
@@ -34,8 +34,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
-
-	"network update": {issue: spec.IssueNetworks},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
 	"system events":     {instead: "journalctl --user -f"},
@@ -80,6 +78,12 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 		return hint.With(err, "did you mean podunit %s?", strings.TrimSpace(group+" "+best))
 	}
 	return hint.With(err, "%s --help lists the verbs", cmd.CommandPath())
+}
+
+// NoVerb is the RunE of a command that has verbs: without one it shows them, and has not done what was
+// asked for.
+func NoVerb(cmd *cobra.Command, _ []string) error {
+	return errors.Join(cmd.Help(), fmt.Errorf("missing command %q", cmd.CommandPath()+" COMMAND"))
 }
 
 // verbsOf are the names of the verbs of a command, and other names of the same.

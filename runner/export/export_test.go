@@ -70,7 +70,7 @@ func TestSystemd(t *testing.T) {
 	if err != nil || web.Name != "container-web.service" {
 		t.Fatal(web.Name, err)
 	}
-	has(t, web, "Restart=on-failure", "StartLimitBurst=3", "TimeoutStopSec=70", "ExecStop=/usr/bin/podunit stop --ignore -t 10 --cidfile=%t/%n.ctr-id",
+	has(t, web, "Restart=on-failure", "KillMode=control-group", "StartLimitBurst=3", "TimeoutStopSec=70", "ExecStop=/usr/bin/podunit stop --ignore -t 10 --cidfile=%t/%n.ctr-id",
 		"ExecStart=/usr/bin/podunit run --cidfile=%t/%n.ctr-id --cgroups=split --rm --sdnotify=conmon -d --replace --name=web --publish=8080:80 --volume=data:/data:Z --label=io.containers.autoupdate=registry --env=A=50%% --privileged quay.io/x/web:1 serve $$HOME")
 	out, err := o.Pod(media)
 	if err != nil || len(out) != 2 || out[0].Name != "pod-media.service" || out[1].Name != "container-tv.service" {
@@ -78,9 +78,9 @@ func TestSystemd(t *testing.T) {
 	}
 	has(t, out[0], "Wants=container-tv.service", "Before=container-tv.service", "PIDFile=%t/pod-media.pid", "Type=forking",
 		"ExecStartPre=/usr/bin/podunit pod create --infra-conmon-pidfile=%t/pod-media.pid --exit-policy=stop --replace --publish=8989:8989 media")
-	has(t, out[1], "BindsTo=pod-media.service", "After=pod-media.service", "Restart=always")
+	has(t, out[1], "BindsTo=pod-media.service", "After=pod-media.service", "Restart=always", "KillMode=control-group")
 	played := o.Play(Play{Name: "shop", YAML: []byte("kind: Pod\n")})
-	has(t, played[0], "ExecStart=/usr/bin/podunit kube play --replace --service-container=true %E/systemd/user/shop.yaml", "Type=notify")
+	has(t, played[0], "ExecStart=/usr/bin/podunit kube play --replace --service-container=true %E/systemd/user/shop.yaml", "Type=notify", "KillMode=mixed")
 	if played[1].Name != "shop.yaml" || played[1].Mode != 0o600 {
 		t.Errorf("%+v", played[1])
 	}
@@ -89,6 +89,24 @@ func TestSystemd(t *testing.T) {
 		t.Errorf("without a prefix it is %s", web.Name)
 	}
 	has(t, web, "Restart=no", "TimeoutStopSec=65")
+	existing := o
+	existing.Existing, existing.PodPrefix, existing.ContainerPrefix, existing.StopTimeout = true, "pod", "container", -1
+	if web, err = existing.Container(shell); err != nil {
+		t.Fatal(err)
+	}
+	has(t, web, "ExecStart=/usr/bin/podunit start web", "ExecStop=/usr/bin/podunit stop --ignore -t 10 web", "ExecStopPost=/usr/bin/podunit cleanup web", "Type=notify")
+	there := media
+	there.PIDFile = "/run/user/1000/podunit/pods/1%2.pid"
+	if out, err = existing.Pod(there); err != nil || strings.Contains(out[0].Text, "ExecStartPre") || strings.Contains(out[0].Text, "ExecStopPost") {
+		t.Fatal(out, err)
+	}
+	has(t, out[0], "ExecStart=/usr/bin/podunit pod start media", "PIDFile=/run/user/1000/podunit/pods/1%%2.pid")
+	has(t, out[1], "ExecStart=/usr/bin/podunit start tv", "BindsTo=pod-media.service")
+	brief := shell
+	brief.Args = strings.Fields("podunit run --rm --name web quay.io/x/web:1")
+	if _, err := existing.Container(brief); err == nil || !strings.Contains(err.Error(), "--rm") {
+		t.Errorf("one that is removed at its end: %v", err)
+	}
 	moved := shell
 	moved.Args = strings.Fields("podunit run -v ./data:/data quay.io/x/web:1")
 	if _, err := o.Container(moved); err == nil || !strings.Contains(err.Error(), "relative") {

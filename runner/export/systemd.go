@@ -15,6 +15,9 @@ import (
 type Systemd struct {
 	// Program is the path of podunit, Version its version.
 	Program, Version string
+	// Existing writes services that start and stop what there is, in place of making and removing it.
+	// Of a play from YAML both are the same.
+	Existing bool
 	// Header writes a comment at the top.
 	Header bool
 	// ContainerPrefix, PodPrefix and Separator make names: container-web.service.
@@ -59,18 +62,25 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 		out = append(out, f)
 	}
 	pid := "%t/" + unit + ".pid"
+	if o.Existing {
+		pid = specifier.Escape(p.PIDFile)
+	}
 	create := append([]string{"pod", "create", "--infra-conmon-pidfile=" + pid, "--exit-policy=stop", "--replace"}, plain(l)...)
-	w := o.begin(unit, policy)
+	w := o.begin(unit, policy, "mixed")
 	if len(members) > 0 {
 		w.unit("Wants=" + strings.Join(members, " "))
 		w.unit("Before=" + strings.Join(members, " "))
 	}
 	w.line("Type=forking")
 	w.line("PIDFile=" + pid)
-	w.line("ExecStartPre=" + o.words(append(create, specifier.EscapeExec(p.Name)))) // escaped by plain
+	if !o.Existing {
+		w.line("ExecStartPre=" + o.words(append(create, specifier.EscapeExec(p.Name)))) // escaped by plain
+	}
 	w.line("ExecStart=" + o.words([]string{"pod", "start", specifier.EscapeExec(p.Name)}))
 	w.line("ExecStop=" + o.words([]string{"pod", "stop", "--ignore", "-t", strconv.Itoa(o.stop(10)), specifier.EscapeExec(p.Name)}))
-	w.line("ExecStopPost=" + o.words([]string{"pod", "rm", "--ignore", "-f", specifier.EscapeExec(p.Name)}))
+	if !o.Existing {
+		w.line("ExecStopPost=" + o.words([]string{"pod", "rm", "--ignore", "-f", specifier.EscapeExec(p.Name)}))
+	}
 	return append([]File{{unit + ".service", w.end(o.stop(10)), 0o644}}, out...), nil
 }
 
@@ -82,7 +92,7 @@ func (o Systemd) Play(p Play) []File {
 		place = "%E/systemd/user/"
 	}
 	place += specifier.Escape(yaml)
-	w := o.begin(unit, "")
+	w := o.begin(unit, "", "mixed")
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
 	w.line("ExecStart=" + o.words([]string{"kube", "play", "--replace", "--service-container=true", place}))
@@ -100,6 +110,9 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	if notify == "" || notify == "ignore" {
 		notify = "conmon"
 	}
+	if _, removed := l.last("rm"); removed && o.Existing {
+		return File{}, fmt.Errorf("container %s: it is removed at its end (--rm), and there would be nothing to start", c.Name)
+	}
 	l = l.without("detach", "rm", "replace", "name", "restart", "cgroups", "cidfile", "pod", "pod-id-file", "sdnotify")
 	unit := o.name(o.ContainerPrefix, c.Name)
 	run := []string{"run", "--cidfile=%t/%n.ctr-id", "--cgroups=split", "--rm", "--sdnotify=" + notify, "-d", "--replace", "--name=" + specifier.EscapeExec(c.Name)}
@@ -108,13 +121,21 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	}
 	run = append(append(run, plain(l)...), words(l.rest)...)
 	seconds := o.stop(int(c.StopTimeout))
-	w := o.begin(unit, policy)
+	// As of a .container, and for the same reason: podunit.unit(5).
+	w := o.begin(unit, policy, "control-group")
 	if podUnit != "" {
 		w.unit("BindsTo=" + podUnit + ".service")
 		w.unit("After=" + podUnit + ".service")
 	}
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
+	if o.Existing {
+		name := specifier.EscapeExec(c.Name)
+		w.line("ExecStart=" + o.words([]string{"start", name}))
+		w.line("ExecStop=" + o.words([]string{"stop", "--ignore", "-t", strconv.Itoa(seconds), name}))
+		w.line("ExecStopPost=" + o.words([]string{"cleanup", name}))
+		return File{unit + ".service", w.end(seconds), 0o644}, nil
+	}
 	w.line("ExecStart=" + o.words(run))
 	w.line("ExecStop=" + o.words([]string{"stop", "--ignore", "-t", strconv.Itoa(seconds), "--cidfile=%t/%n.ctr-id"}))
 	w.line("ExecStopPost=" + o.words([]string{"rm", "-v", "-f", "--ignore", "-t", strconv.Itoa(seconds), "--cidfile=%t/%n.ctr-id"}))
@@ -165,7 +186,7 @@ func (w *service) unit(text string) { w.head.WriteString(text + "\n") }
 func (w *service) line(text string) { w.body.WriteString(text + "\n") }
 
 // begin writes what all services have.
-func (o Systemd) begin(unit, policy string) *service {
+func (o Systemd) begin(unit, policy, killMode string) *service {
 	w := &service{o: o}
 	if o.Header {
 		w.unit("# " + unit + ".service")
@@ -201,7 +222,7 @@ func (o Systemd) begin(unit, policy string) *service {
 		w.line("Environment=" + unitfile.Quote(specifier.Escape(e)))
 	}
 	w.line("Delegate=yes")
-	w.line("KillMode=mixed")
+	w.line("KillMode=" + killMode)
 	w.line("SyslogIdentifier=%N")
 	w.line("Restart=" + word)
 	if o.RestartSec >= 0 {

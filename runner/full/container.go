@@ -17,13 +17,13 @@ func newContainer(e *cli.Env) *cobra.Command {
 		Use:   "container COMMAND",
 		Short: "Manage containers: each verb with containers is there without this word, too",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	for _, v := range []func(*cli.Env) *cobra.Command{
 		container.NewCleanup, container.NewCreate, container.NewExec, container.NewKill, container.NewLogs, container.NewPs,
 		container.NewRestart, container.NewRm, container.NewRun, container.NewStart, container.NewStop,
 		byhand.NewCommit, byhand.NewCp, byhand.NewDiff, byhand.NewExists, byhand.NewExport, byhand.NewPause, byhand.NewPort,
-		byhand.NewPrune, byhand.NewRename, byhand.NewStats, byhand.NewTop, byhand.NewUnpause, byhand.NewWait,
+		byhand.NewPrune, byhand.NewRename, byhand.NewStats, byhand.NewTop, byhand.NewUnpause, byhand.NewUpdate, byhand.NewWait,
 	} {
 		cmd.AddCommand(v(e))
 	}

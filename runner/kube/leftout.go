@@ -32,7 +32,7 @@ func leftOut() []left {
 		{"DeviceReadBPS", "--device-read-bps"}, {"DeviceWriteBPS", "--device-write-bps"}, {"DeviceReadIOPS", "--device-read-iops"}, {"DeviceWriteIOPS", "--device-write-iops"},
 		{"CgroupConf", "--cgroup-conf"}, {"ShmSize", "--shm-size"}, {"HostUlimits", "--ulimit host"},
 		{"PublishAll", "--publish-all"}, {"Expose", "--expose"}, {"NoHosts", "--no-hosts"}, {"NoHostname", "--no-hostname"}, {"HostsFile", "--hosts-file"},
-		{"IP", "--ip"}, {"IP6", "--ip6"}, {"MAC", "--mac-address"}, {"Aliases", "--network-alias"}, {"PreserveFDs", "--preserve-fds"},
+		{"IP", "--ip"}, {"IP6", "--ip6"}, {"MAC", "--mac-address"}, {"Aliases", "--network-alias"}, {"PreserveFDs", "--preserve-fds"}, {"PreserveFD", "--preserve-fd"},
 	}
 }
 
@@ -40,10 +40,10 @@ func leftOut() []left {
 func written() []string {
 	return []string{
 		"Name", "Image", "Rootfs", "Command", "Entrypoint", "Env", "User", "Groups", "KeepGroups", "WorkDir", "StopSignal", "StopTimeout", "Labels", "Annotations",
-		"ReadOnly", "Init", "Mounts", "Devices", "Secrets", "Health", "StartupHealth", "OnUnhealthy", "Interactive", "TTY", "Restart", "Pull", "Remove",
+		"ReadOnly", "Init", "Mounts", "VolumesFrom", "Devices", "Secrets", "Health", "StartupHealth", "OnUnhealthy", "Interactive", "TTY", "Restart", "Pull", "Remove",
 		"PIDNS", "IPCNS", "Privileged", "CapAdd", "CapDrop", "AppArmor", "Seccomp", "NoNewPrivileges", "SELinux", "Unmask", "Sysctls",
 		"Memory", "MemoryReservation", "CPUs", "CPUShares", "CPUQuota", "CPUPeriod", "CpusetCPUs", "CpusetMems", "PidsLimit", "Ulimits",
-		"Networks", "Publish", "Hostname", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "UserNS", "UIDMap", "GIDMap",
+		"Networks", "Publish", "Hostname", "FullName", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "OwnDNS", "UserNS", "UIDMap", "GIDMap", "SubUIDName", "SubGIDName",
 		// how the command itself behaves
 		"Replace", "Detach", "SigProxy", "Cgroups", "SdNotify", "Pod", "NewPod", "Warnings",
 	}

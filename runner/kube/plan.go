@@ -196,6 +196,7 @@ type Value struct {
 
 // Facts that a value can name, as in fieldRef.
 const (
+	FactName    = "metadata.name" // of a pod of a CronJob: each run has its own
 	FactUID     = "metadata.uid"
 	FactNode    = "spec.nodeName"
 	FactHostIP  = "status.hostIP"
@@ -405,8 +406,9 @@ type Claim struct {
 	// Template says that it came from a StatefulSet.
 	Template bool `json:",omitempty"`
 	// Host is a directory that a PersistentVolume of the play binds the claim to; pods that use it
-	// have it as a volume of kind VolumeHost.
-	Host string `json:",omitempty"`
+	// have it as a volume of kind VolumeHost. Check is what must be there, HostExists if empty.
+	Host  string    `json:",omitempty"`
+	Check HostCheck `json:",omitempty"`
 }
 
 // Secret is a Secret document. Its values are never written as JSON.
@@ -455,6 +457,8 @@ type Cron struct {
 	// Schedule is as written, Calendar the OnCalendar= lines that mean the same; more than one
 	// where Kubernetes joins by "or" what systemd joins by "and".
 	Schedule string
+	// Zone is timeZone, empty for the machine's.
+	Zone     string `json:",omitempty"`
 	Calendar []string
 	// Concurrency is Allow, Forbid or Replace.
 	Concurrency string

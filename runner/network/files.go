@@ -113,6 +113,8 @@ type Resolver struct {
 	// Servers, Search and Options replace those of containers.conf(5), which replace those of
 	// the host; each where it is not empty. Search "." means no search domains.
 	Servers, Search, Options []string
+	// Own leaves out what named networks say: their name servers and search domains.
+	Own bool
 }
 
 // write writes a container's /etc/resolv.conf to path; r is the network of the container, or of
@@ -134,7 +136,7 @@ func (d Resolver) write(path string, r Result, conf *config.Config) error {
 		}
 		p.Namespaces = []specs.LinuxNamespace{ns}
 	}
-	if len(r.Nameservers) > 0 {
+	if len(r.Nameservers) > 0 && !d.Own {
 		p.Nameservers = r.Nameservers
 		if len(d.Search) == 0 {
 			p.Searches = append(slices.Clone(r.Search), p.Searches...)

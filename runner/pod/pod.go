@@ -66,7 +66,7 @@ type Status struct {
 var ErrNotFound = errors.New("no such pod")
 
 // ErrNameInUse says that another pod or container has the name.
-var ErrNameInUse = errors.New("the name is in use")
+var ErrNameInUse = errors.New("that name is already in use")
 
 func (e *Engine) recordDir() string {
 	return filepath.Join(e.Containers.Store.GraphRoot(), "podunit", "pods")
@@ -134,7 +134,7 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+		return Record{}, fmt.Errorf("no pod with name or ID %s found: %w", nameOrID, ErrNotFound)
 	case 1:
 		return found[0], nil
 	}
@@ -155,7 +155,7 @@ func (e *Engine) LookupExact(nameOrID string) (Record, error) {
 	if i := slices.IndexFunc(all, func(r Record) bool { return r.ID == nameOrID }); i >= 0 {
 		return all[i], nil
 	}
-	return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+	return Record{}, fmt.Errorf("no pod with name or ID %s found: %w", nameOrID, ErrNotFound)
 }
 
 // Members are the containers of a pod.
@@ -204,7 +204,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	defer lock.Release()
 	if old, err := e.read(r.Name); err == nil {
 		if !s.Replace {
-			return r, fmt.Errorf("pod %s: %w", r.Name, ErrNameInUse)
+			return r, fmt.Errorf("adding pod to state: name %q is in use: pod already exists: %w", r.Name, ErrNameInUse)
 		}
 		if err := e.remove(ctx, old, true, 0); err != nil {
 			return r, err
@@ -258,6 +258,10 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
 	if err != nil {
 		return nil, err
+	}
+	if len(uids) > 0 && !(spec.MapsOwner(uids) && spec.MapsOwner(gids)) {
+		// It could not reach what it is to hold.
+		return nil, &spec.NotBuilt{What: "a pod in whose user namespace its owner has no ID", Issue: spec.IssueUserNamespaces}
 	}
 	infra := helper.Infra{UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
 	for _, name := range r.Spec.Share {
@@ -315,7 +319,7 @@ func (e *Engine) stopInfra(s Status) error {
 // EndInfra ends the infra process, and with it the pod's unit.
 func (e *Engine) EndInfra(r Record) error { return e.stopInfra(e.Status(r)) }
 
-// OwnTimes, in place of the time between the stop signal and SIGKILL, gives each container its own.
+// OwnTimes stands in place of the time between the stop signal and SIGKILL: each container has its own.
 const OwnTimes time.Duration = -1
 
 // Stop stops all members, then the infra process. timeout counts for all of them.

@@ -78,7 +78,7 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 			one.StaticMAC = []byte(asked.MAC)
 		}
 		one.Aliases = []string{w.id[:12]}
-		for _, a := range slices.Concat([]string{asked.Hostname}, want.Aliases, asked.Aliases) {
+		for _, a := range slices.Concat([]string{asked.Hostname, asked.FullName}, want.Aliases, asked.Aliases) {
 			if a != "" && a != w.name && !slices.Contains(one.Aliases, a) {
 				one.Aliases = append(one.Aliases, a)
 			}
@@ -242,6 +242,15 @@ func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, 
 		done = append(done, one.id)
 	}
 	return done, errors.Join(errs...)
+}
+
+// UpdateNetwork changes whom the name server of a network asks, at once for those who are on it.
+func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop []net.IP) error {
+	shared := ""
+	if e.User.Rootless() {
+		shared = e.sharedDir()
+	}
+	return e.Networks().Update(ctx, nameOrID, shared, add, drop)
 }
 
 // ServeNames runs aardvark-dns, which goes to the background and is then the main process of our unit.

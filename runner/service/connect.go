@@ -50,7 +50,9 @@ func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.
 			return err
 		}
 		if one := &b.Connection.Networks[0]; one.InterfaceName == "" {
-			one.InterfaceName = c.FreeDevice()
+			if one.InterfaceName, err = b.Store.NextDevice(one.Name, c); err != nil {
+				return err
+			}
 		}
 		more, err := b.Store.Prepare(b.Connection)
 		if err != nil {

@@ -37,6 +37,10 @@ type Manager interface {
 	Ask(ctx context.Context, verb, name string) error
 	// StartTimer starts a transient timer and does not wait until it runs.
 	StartTimer(ctx context.Context, name string, t unit.Timer) error
+	// StartSlice starts a transient slice, or gives one that is up its settings.
+	StartSlice(ctx context.Context, name string, s unit.Slice) error
+	// Limits are the limits that somebody has set of a service, as settings of a slice.
+	Limits(ctx context.Context, service string) (map[string]any, error)
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
 	// Job is what is asked of a unit at the moment: start, stop, restart ..., empty for nothing.
@@ -125,16 +129,6 @@ func (e *Engine) Unit(ctx context.Context, name string) (p unit.Properties, err 
 	return p, err
 }
 
-// AwaitUnit returns what the manager knows of a unit as soon as it is as wanted, or when d has
-// passed.
-func (e *Engine) AwaitUnit(ctx context.Context, name string, d time.Duration, wanted func(unit.Properties) bool) (p unit.Properties, err error) {
-	err = e.withManager(ctx, func(m Manager) error {
-		p, err = await(ctx, m, name, d, wanted)
-		return err
-	})
-	return p, err
-}
-
 // Restarts is how often the manager restarted a unit by itself since somebody started it. It is 0
 // where the user's manager does not know: not there, or the unit is another's.
 func (e *Engine) Restarts(ctx context.Context, name string) int {
@@ -166,8 +160,10 @@ func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.T
 			err = quoted{err, cause}
 		}
 	}
-	if strings.Contains(message, network.ErrPortInUse.Error()) {
-		err = quoted{err, network.ErrPortInUse}
+	for _, cause := range []error{network.ErrPortInUse, bundle.ErrNoWorkDir, bundle.ErrNoUser, bundle.ErrNoGroup} {
+		if strings.Contains(message, cause.Error()) {
+			err = quoted{err, cause}
+		}
 	}
 	if way != "" {
 		err = hint.With(err, "%s", way)

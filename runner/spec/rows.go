@@ -72,6 +72,16 @@ func lifeRows() []row {
 				t.container.PreserveFDs = int(n)
 				return nil
 			}},
+		{name: "preserve-fd", on: onContainer, kind: list, word: "FD", usage: "Descriptors that it gets, each under its own number, besides the sockets of its unit",
+			form: "numbers from 3 on", example: "3,5",
+			set: func(t *target, v string) error {
+				n, err := strconv.ParseUint(v, 10, 10)
+				if err != nil || n < 3 {
+					return fmt.Errorf("%q is not a number from 3 to 1023", v)
+				}
+				t.container.PreserveFD = append(t.container.PreserveFD, int(n))
+				return nil
+			}},
 		{name: "systemd", on: onContainer, kind: value, word: "MODE", def: "true", usage: "Prepare for systemd inside: true, false, always",
 			form: "true, false or always", example: "always",
 			set: choice(func(t *target) *string { return &t.container.Systemd }, "true", "false", "always")},
@@ -139,38 +149,23 @@ func lifeRows() []row {
 				t.container.Annotations[name] = value
 				return nil
 			}},
-		{name: "log-driver", on: onContainer, kind: value, word: "DRIVER", usage: "Where output goes: journald, passthrough, none",
-			form: "journald, passthrough, passthrough-tty or none", example: "journald",
+		{name: "log-driver", on: onContainer, kind: value, word: "DRIVER", usage: "Where output goes: journald, passthrough, none; k8s-file beside the journal",
+			form: "journald, passthrough, passthrough-tty, none, k8s-file or json-file", example: "journald",
 			set: func(t *target, v string) error {
-				switch v {
-				case "k8s-file", "json-file":
-					return fmt.Errorf("%s writes log files, which the journal has replaced here; leave it out and read with journalctl", v)
+				if v == "json-file" { // another name of it, as podman has it
+					v = LogFile
 				}
-				return choice(func(t *target) *string { return &t.container.Log.Driver }, "journald", "passthrough", "passthrough-tty", "none")(t, v)
+				return choice(func(t *target) *string { return &t.container.Log.Driver }, "journald", "passthrough", "passthrough-tty", "none", LogFile)(t, v)
 			}},
-		{name: "log-opt", on: onContainer, kind: list, word: "NAME=VALUE", usage: "Option of the log driver: tag=TEXT, label=NAME=VALUE",
-			form: "tag=TEXT or label=NAME=VALUE", example: "tag=web",
+		{name: "log-opt", on: onContainer, kind: list, word: "NAME=VALUE", usage: "Option of the log driver: tag=TEXT, label=NAME=VALUE, path=, max-size=, max-file=",
+			form: "tag=TEXT, label=NAME=VALUE, path=FILE, max-size=SIZE or max-file=NUMBER", example: "tag=web",
 			set: func(t *target, v string) error {
 				name, value, _ := strings.Cut(v, "=")
-				l := &t.container.Log
-				switch name {
-				case "tag":
-					l.Tag = value
+				if !slices.Contains(logOptions, name) { // podman says it and goes on
+					t.container.warn("--log-opt %s has no effect: %s are the options", name, strings.Join(logOptions, ", "))
 					return nil
-				case "label":
-					n, v, found := strings.Cut(value, "=")
-					if n == "" || !found {
-						return errors.New("label= must have a name and a value")
-					}
-					if l.Labels == nil {
-						l.Labels = map[string]string{}
-					}
-					l.Labels[n] = v
-					return nil
-				case "path", "max-size", "max-file", "size":
-					return fmt.Errorf("%s is for log files; the journal has its own limits, see SystemMaxUse= in journald.conf(5)", name)
 				}
-				return fmt.Errorf("%q is not an option", name)
+				return t.container.Log.option(name, value, t.host.Dir)
 			}},
 	}
 }
@@ -583,10 +578,10 @@ func limitRows() []row {
 
 // How it meets the network.
 func networkRows() []row {
-	ports := "[[IP:][HOSTPORT]:]PORT[/tcp|/udp], ports may be ranges"
+	ports := "[[IP:][HOSTPORT]:]PORT[/tcp|/udp|/sctp], ports may be ranges"
 	return []row{
 		{name: "network", aliases: []string{"net"}, on: onBoth, kind: values, word: "MODE", usage: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH, bridge or the name of a network, with :ip=IP,alias=NAME...",
-			form: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH or the name of a network", example: "pasta",
+			form: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH, bridge or the name of a network", example: "pasta",
 			set: func(t *target, v string) error {
 				if v == "" && t.container != nil { // as podman: the default
 					return nil
@@ -642,7 +637,7 @@ func networkRows() []row {
 			}},
 		{name: "publish-all", short: "P", on: onContainer, kind: yesno, usage: "Publish every exposed port on a free port of the host",
 			set: func(t *target, v string) error { t.net.PublishAll = v == "true"; return nil }},
-		{name: "expose", on: onContainer, kind: list, word: "PORTS", usage: "Ports it listens on, for --publish-all", form: "PORT[-PORT][/tcp|/udp]", example: "8080",
+		{name: "expose", on: onContainer, kind: list, word: "PORTS", usage: "Ports it listens on, for --publish-all", form: "PORT[-PORT][/tcp|/udp|/sctp]", example: "8080",
 			set: func(t *target, v string) error {
 				r, err := ParsePortRange(v)
 				t.net.Expose = append(t.net.Expose, r)
@@ -705,25 +700,30 @@ func networkRows() []row {
 
 // Its namespaces.
 func namespaceRows() []row {
-	mapping := func(f func(*IDMapping) *[]IDRange) func(*target, string) error {
+	mapping := func(f func(*IDMapping) *[]IDMap) func(*target, string) error {
 		return func(t *target, v string) error {
-			r, err := ParseIDRange(v)
+			r, err := ParseIDMap(v)
 			*f(t.ids) = append(*f(t.ids), r)
 			return err
 		}
 	}
+	const idMap = "[+][u][g]INSIDE:[@]OUTSIDE[:NUMBER]"
 	return []row{
-		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=]",
-			form: "host or keep-id[:uid=U,gid=G,size=N]", example: "keep-id:uid=1000,gid=1000",
+		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], auto[:size=], nomap",
+			form: "host, keep-id[:uid=U,gid=G,size=N], auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N] or nomap", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
 				u, err := ParseUserNS(v)
 				t.ids.UserNS = u
 				return err
 			}},
-		{name: "uidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map user IDs", form: "INSIDE:OUTSIDE[:NUMBER]", example: "0:1:1000",
-			set: mapping(func(m *IDMapping) *[]IDRange { return &m.UIDMap })},
-		{name: "gidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map group IDs", form: "INSIDE:OUTSIDE[:NUMBER]", example: "0:1:1000",
-			set: mapping(func(m *IDMapping) *[]IDRange { return &m.GIDMap })},
+		{name: "uidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map user IDs", form: idMap, example: "0:1:1000",
+			set: mapping(func(m *IDMapping) *[]IDMap { return &m.UIDMap })},
+		{name: "gidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map group IDs", form: idMap, example: "0:1:1000",
+			set: mapping(func(m *IDMapping) *[]IDMap { return &m.GIDMap })},
+		{name: "subuidname", on: onBoth, kind: value, word: "NAME", usage: "Map the user IDs of this name in /etc/subuid, as root", form: "a name in /etc/subuid", example: "containers",
+			set: text(func(t *target) *string { return &t.ids.SubUIDName })},
+		{name: "subgidname", on: onBoth, kind: value, word: "NAME", usage: "Map the group IDs of this name in /etc/subgid, as root", form: "a name in /etc/subgid", example: "containers",
+			set: text(func(t *target) *string { return &t.ids.SubGIDName })},
 		{name: "pod", on: onContainer, kind: value, word: "NAME", usage: "Pod to join, or new:NAME for one to be made", form: "the name of a pod", example: "web",
 			set: func(t *target, v string) error {
 				name, made := strings.CutPrefix(v, "new:")
@@ -778,6 +778,13 @@ func mountRows() []row {
 		{name: "mount", on: onBoth, kind: values, word: "type=TYPE,...", usage: "Mount anything",
 			form: "type=TYPE,source=...,destination=...", example: "type=bind,source=/srv,destination=/srv",
 			set: func(t *target, v string) error { m, err := ParseMount(v, t.host.Dir); return t.mount(m, err) }},
+		{name: "volumes-from", on: onContainer, kind: values, word: "CONTAINER[:ro|rw]", usage: "Mount what another container has mounted",
+			form: "CONTAINER[:ro|rw|z|Z]", example: "web:ro",
+			set: func(t *target, v string) error {
+				from, err := ParseVolumesFrom(v)
+				t.container.VolumesFrom = append(t.container.VolumesFrom, from)
+				return err
+			}},
 		{name: "tmpfs", on: onContainer, kind: values, word: "DIR[:OPTIONS]", usage: "Mount an empty file system in memory",
 			form: "DESTINATION[:OPTIONS]", example: "/tmp:size=64m,mode=1777",
 			set: func(t *target, v string) error { m, err := ParseTmpfs(v); return t.mount(m, err) }},
@@ -961,23 +968,7 @@ func podRows() []row {
 // What is refused: for now, with the issue that brings it, or for good, with
 // the reason and what to do instead.
 func laterRows() []row {
-	later := func(issue string, kind kind, names ...string) []row {
-		var rs []row
-		for _, n := range names {
-			rs = append(rs, row{name: n, on: onContainer, kind: kind, issue: issue})
-		}
-		return rs
-	}
-	rows := slices.Concat(
-		later(IssueUserNamespaces, value, "subuidname", "subgidname"),
-		later(IssueVolumes, values, "volumes-from"),
-	)
-	for i := range rows {
-		switch rows[i].name {
-		case "subuidname", "subgidname", "volumes-from":
-			rows[i].on = onBoth
-		}
-	}
+	rows := []row{{name: "volumes-from", on: onPod, kind: values, issue: IssueVolumes}}
 	never := func(on on, kind kind, name, why string) {
 		rows = append(rows, row{name: name, on: on, kind: kind, refused: why})
 	}
@@ -989,7 +980,6 @@ func laterRows() []row {
 	never(onContainer, values, "gpus", "give the device nodes with --device, such as --device /dev/dri")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")
-	never(onContainer, list, "preserve-fd", "single file descriptors are not handed on; --preserve-fds hands on those from 3 to a number")
 	never(onContainer, value, "seccomp-policy", "give the profile with --security-opt seccomp=FILE")
 	never(onContainer, list, "chrootdirs", "directories for chroot are not managed; mount what they need with --volume")
 	never(onContainer, list, "hostuser", "make the user known inside with --userns keep-id, or mount /etc/passwd")

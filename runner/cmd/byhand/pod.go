@@ -250,6 +250,7 @@ func NewPodStats(e *cli.Env) *cobra.Command {
 	s := Stats{
 		Columns:  "{{.Pod}}\t{{.CID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}",
 		Headings: PodHeadings(),
+		Pods:     true,
 	}
 	cmd := &cobra.Command{
 		Use:               "stats [flags] [POD...]",
@@ -293,12 +294,10 @@ func NewPodTop(e *cli.Env) *cobra.Command {
 		Short:             "Show the processes of the containers of a pod",
 		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names := args
+			var names []string
 			if !latest {
 				names = args[:min(1, len(args))]
 				args = args[len(names):]
-			} else {
-				names = nil
 			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -23,7 +23,7 @@ import (
 // New makes podunit kube.
 func New(e *cli.Env) *cobra.Command {
 	cmd := group("kube COMMAND", "Play Kubernetes YAML, and take it down")
-	cmd.AddCommand(NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e))
+	cmd.AddCommand(NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newExpire(e))
 	return cmd
 }
 
@@ -39,7 +39,7 @@ func NewPlayGroup(e *cli.Env) *cobra.Command {
 func group(use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cli.WantVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: cli.NoVerb,
 	}
 }
 

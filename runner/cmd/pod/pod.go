@@ -6,8 +6,12 @@ package pod
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
@@ -19,7 +23,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "pod COMMAND",
 		Short: "Manage pods: containers that share a network",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(NewCreate(e), NewStart(e), NewStop(e), NewRm(e),
 		NewPs(e), NewInspect(e), NewExists(e))
@@ -32,6 +36,21 @@ type called map[string]string
 // of is what it calls a pod; the ID where it means all.
 func (c called) of(p pod.Record) string { return cmp.Or(c[p.ID], p.ID) }
 
+// fromFiles reads the IDs of pods that pod create --pod-id-file has written.
+func fromFiles(files []string, ignore bool) ([]string, error) {
+	var ids []string
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		switch {
+		case err == nil:
+			ids = append(ids, strings.TrimSpace(string(b)))
+		case !ignore || !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("reading pod ID file: %w", err)
+		}
+	}
+	return ids, nil
+}
+
 // resolve finds the pods that a verb means, and what they are called. Units say --ignore, and then
 // the names are exact.
 func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.Record, called, error) {
@@ -42,7 +61,7 @@ func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.R
 		pods, err := x.Pods.List()
 		return pods, nil, err
 	case len(args) == 0:
-		return nil, nil, errors.New("which pod? give a name or ID, or --all")
+		return nil, nil, hint.With(errors.New("you must provide at least one name or id"), "a name or ID of a pod, or --all")
 	}
 	var out []pod.Record
 	names := called{}

@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
@@ -21,7 +22,7 @@ import (
 // NewInspect makes podunit inspect.
 func NewInspect(e *cli.Env) *cobra.Command {
 	var out, kind string
-	var latest bool
+	var latest, size bool
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] NAME...",
 		Short:             "Show all there is to know about containers, images, volumes or pods",
@@ -51,6 +52,10 @@ func NewInspect(e *cli.Env) *cobra.Command {
 			var errs []error
 			for _, name := range args {
 				one, err := inspect(ctx, e, x, name, kind)
+				if c, is := one.(view.Container); is && err == nil && size {
+					err = c.AddSize(x)
+					one = c
+				}
 				if err != nil {
 					errs = append(errs, err)
 					continue
@@ -80,6 +85,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
 	cmd.Flags().StringVar(&kind, "type", "all", "only a container, image, pod or volume of the name")
+	cmd.Flags().BoolVarP(&size, "size", "s", false, "how much of the disk a container takes, too")
 	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	return cmd
 }
@@ -140,5 +146,5 @@ func inspect(ctx context.Context, e *cli.Env, x *service.Engine, name, kind stri
 			return view.InspectPod(x, p)
 		}
 	}
-	return nil, fmt.Errorf("there is no container, image, volume or pod %q", name)
+	return nil, hint.With(fmt.Errorf("no such object: %q", name), "there is no container, image, volume, network or pod of the name")
 }

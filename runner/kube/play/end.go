@@ -39,7 +39,17 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	if p.StartsAgain(ctx) && !p.spent(ctx, one, c) {
+	again, err := p.startsAgain(ctx, c)
+	if err != nil {
+		return err
+	}
+	spent := false
+	if again {
+		if spent, err = p.spent(ctx, st, one, c, code); err != nil {
+			return err
+		}
+	}
+	if again && !spent {
 		if calm {
 			// It ran long enough for the delays to begin anew.
 			return p.ForgetRestarts(ctx, p.Own.Name)
@@ -48,6 +58,12 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	}
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
 		return err // somebody else has it in hand, or it does not keep the pod alive
+	}
+	if spent {
+		// Else the manager would try once more, start the pod for it, and only then find that it may not.
+		if err := p.AskUnit(ctx, "stop", p.Own.Name); err != nil {
+			return err
+		}
 	}
 	if !known {
 		code = 1
@@ -58,13 +74,45 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	return p.settlePod(st, one)
 }
 
-// spent tells whether a job's container has failed as often as it may.
-func (p *Player) spent(ctx context.Context, one *kube.Pod, c *kube.Container) bool {
+// startsAgain reports whether the manager starts the unit of a container again: what its lists say of the exit status
+// comes before Restart=, and a stop that somebody has asked for before both.
+func (p *Player) startsAgain(ctx context.Context, c *kube.Container) (bool, error) {
+	code, _ := p.Lookup("EXIT_CODE")
+	status, _ := p.Lookup("EXIT_STATUS")
+	again, said := byStatus(c.Restart, code, status)
+	if !said {
+		return p.StartsAgain(ctx), nil
+	}
+	job, err := p.Asked(ctx, p.Own.Name)
+	return again && job == "", err
+}
+
+// byStatus is what a container's lists say of an end: whether it starts again, and whether they say anything. code and
+// status are $EXIT_CODE and $EXIT_STATUS of systemd.exec(5): exited and a number, killed or dumped and a signal's name.
+// Source: systemd.service(5), RestartPreventExitStatus=, which is stronger than RestartForceExitStatus=.
+func byStatus(r kube.Restart, code, status string) (again, said bool) {
+	if code == "killed" || code == "dumped" {
+		status = "SIG" + status
+	}
+	switch {
+	case slices.Contains(r.Prevent, status):
+		return false, true
+	case slices.Contains(r.Force, status):
+		return true, true
+	}
+	return false, false
+}
+
+// spent tells whether a job's container has failed as often as it may, or so that a rule ends the job.
+func (p *Player) spent(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, code int) (bool, error) {
 	if one.Job == nil || c.Role != kube.Ordinary {
-		return false
+		return false, nil
+	}
+	if len(one.Job.Rules) > 0 {
+		return p.judged(st, one, c, code)
 	}
 	u, err := p.Unit(ctx, p.Own.Name)
-	return err == nil && u.Restarts >= one.Job.BackoffLimit
+	return err == nil && u.Restarts >= one.Job.BackoffLimit, nil
 }
 
 // remove removes the container, which goes with its end, and reports whether it ran for long.
@@ -137,7 +185,8 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if one == nil {
 		return nil
 	}
-	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job == "restart" {
+	job, err := p.Asked(ctx, p.Own.Name)
+	if err != nil || job == "restart" {
 		return err
 	}
 	var e end
@@ -156,7 +205,10 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if err := p.store.ended(play, e, podName); err != nil {
 		return err
 	}
-	return p.settle(st)
+	if err = p.settle(st); job == "" || st.Of != "" { // else somebody takes it down
+		err = errors.Join(err, p.expire(ctx, st, one))
+	}
+	return err
 }
 
 // drop removes what belongs to a pod and lies outside of its record.

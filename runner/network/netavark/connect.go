@@ -98,12 +98,12 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 				return nil, fmt.Errorf("requested static ip %s not in any subnet on network %s", ip, n.Name)
 			}
 		}
-		for k := 0; e.InterfaceName == ""; k++ {
-			if name := "eth" + strconv.Itoa(k); !taken[name] {
-				e.InterfaceName, taken[name] = name, true
-			}
+		if e.InterfaceName == "" {
+			e.InterfaceName = s.deviceOn(n, func(name string) bool { return taken[name] })
+			taken[e.InterfaceName] = true
 		}
-		if err := s.supported(n); err != nil {
+		err = errors.Join(checkEndpoint(n, *e), s.supported(n, *e), s.served(n))
+		if err != nil {
 			return nil, fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
@@ -111,6 +111,19 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 	c.LockFile, c.Run, c.Records, c.Rootless = s.LockFile, s.Run, s.Records, s.Rootless
 	c.Firewall, c.DNSPort = s.Config.Network.FirewallDriver, s.Config.Network.DNSBindPort
 	return &c, nil
+}
+
+// deviceOn is the name of a container's device on a network where it has not asked for one: ethN, the first that is not
+// taken; or that of the network's own device. Source: containers.conf(5), interface_name.
+func (s *Store) deviceOn(n types.Network, taken func(name string) bool) string {
+	if s.Config.Containers.InterfaceName == "device" && n.NetworkInterface != "" && !taken(n.NetworkInterface) {
+		return n.NetworkInterface
+	}
+	for k := 0; ; k++ {
+		if name := "eth" + strconv.Itoa(k); !taken(name) {
+			return name
+		}
+	}
 }
 
 // Internal tells whether all networks of the connection are without a way out.
@@ -252,8 +265,8 @@ func (c *Connection) look(ns *os.File) error {
 				if r.Gw == nil {
 					continue
 				}
-				if ones := 0; r.Dst != nil {
-					if ones, _ = r.Dst.Mask.Size(); ones > 0 {
+				if r.Dst != nil {
+					if ones, _ := r.Dst.Mask.Size(); ones > 0 {
 						continue
 					}
 				}
@@ -377,6 +390,8 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		for _, e := range c.Networks {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = e.InterfaceName
+			// The DHCP client knows its leases by it.
+			attrs.HardwareAddr = net.HardwareAddr(c.Answer[e.Name].Interfaces[e.InterfaceName].MacAddress)
 			if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 				return err
 			}
@@ -391,6 +406,9 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	for name, n := range c.Info {
 		plain := *n
 		plain.Routes = nil // the namespace that had them is gone
+		// netavark complains of names that are not there: of a setup that failed before it wrote them, or of a
+		// directory that somebody emptied.
+		plain.DNSEnabled = n.DNSEnabled && c.served(name)
 		r.Info[name] = &plain
 	}
 	server := c.server()
@@ -461,6 +479,17 @@ func (c *Connection) dnsRuns() bool {
 	return true
 }
 
+// served tells whether aardvark-dns has a file for a network. The name of an internal one's has a suffix in newer
+// versions.
+func (c *Connection) served(network string) bool {
+	for _, suffix := range []string{"", "%int"} {
+		if _, err := os.Stat(filepath.Join(c.dnsDir(), network+suffix)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // namesServed are the files of networks that aardvark-dns reads.
 func (c *Connection) namesServed() []string {
 	entries, err := os.ReadDir(c.dnsDir())
@@ -477,19 +506,22 @@ func (c *Connection) namesServed() []string {
 }
 
 // Connected are all connections that there are, or are about to be.
-func (s *Store) Connected() []*Connection {
+func (s *Store) Connected() []*Connection { return slices.Collect(maps.Values(s.connections())) }
+
+// connections are the same, by the runtime directories of those whose they are.
+func (s *Store) connections() map[string]*Connection {
 	entries, err := os.ReadDir(s.Records)
 	if err != nil {
 		return nil // nobody ever was
 	}
-	var all []*Connection
+	all := map[string]*Connection{}
 	for _, e := range entries {
 		path, err := os.Readlink(filepath.Join(s.Records, e.Name()))
 		if err != nil {
 			continue
 		}
 		if c, err := Read(filepath.Dir(path)); c != nil && err == nil {
-			all = append(all, c)
+			all[filepath.Dir(path)] = c
 		}
 	}
 	return all
@@ -512,7 +544,7 @@ func (c *Connection) last() bool {
 	return true
 }
 
-// Servers of names that containers are to ask, in the order of the networks.
+// Nameservers are the servers of names that containers are to ask, in the order of the networks.
 func (c *Connection) Nameservers() []net.IP {
 	var out []net.IP
 	for _, e := range c.Networks {

@@ -57,7 +57,7 @@ func (s *Store) Create(ask New) (types.Network, error) {
 		if made, err = s.complete(ask, all); err != nil {
 			return err
 		}
-		if err := s.supported(made); err != nil {
+		if err := s.supported(made, Endpoint{}); err != nil {
 			return err
 		}
 		return s.save(made)
@@ -262,8 +262,7 @@ func (s *Store) addresses(n *types.Network, all []types.Network) error {
 
 // checkSubnet checks a subnet with its gateway and range; without says that it needs no gateway.
 func checkSubnet(s *types.Subnet, without bool) error {
-	ip, ones := s.Subnet.IP, 0
-	if v4 := ip.To4(); v4 != nil {
+	if v4 := s.Subnet.IP.To4(); v4 != nil {
 		s.Subnet.IP = v4
 	}
 	ones, bits := s.Subnet.Mask.Size()
