@@ -3,14 +3,19 @@
 package play
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
+	"golang.org/x/sys/unix"
 )
 
 // TestHostPath: each type of hostPath takes what it names, refuses the rest, and makes nothing
@@ -101,20 +106,53 @@ func TestWriteVolume(t *testing.T) {
 	}
 }
 
-// TestSubPath: a missing one is made in a volume that can be written, and a link out is refused.
+// TestSubPath: a missing one is made in a volume that can be written, and a link out is refused. What
+// is mounted is what was there when it was looked at, whatever takes its name.
 func TestSubPath(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Symlink("/etc", filepath.Join(dir, "out")); err != nil {
+	if os.Getuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	// The mounts are this thread's, which ends with the test.
+	runtime.LockOSThread()
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+		t.Fatal(err)
+	}
+	dir, at := t.TempDir(), filepath.Join(t.TempDir(), "places", "0")
+	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "out")), os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o600), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	empty := &kube.Volume{Kind: kube.VolumeEmpty}
-	got, err := subPath(dir, kube.Mount{SubPath: "a/b"}, empty)
-	if st, serr := os.Stat(filepath.Join(dir, "a/b")); err != nil || serr != nil || !st.IsDir() || got != filepath.Join(dir, "a/b") {
-		t.Errorf("%s, %v, %v", got, err, serr)
+	if err := subPath(dir, kube.Mount{SubPath: "a/b"}, empty, at); err != nil {
+		t.Fatal(err)
 	}
-	for _, m := range []kube.Mount{{SubPath: "out"}, {SubPath: "out/passwd"}, {SubPath: "none", ReadOnly: true}} {
-		if got, err := subPath(dir, m, empty); err == nil {
-			t.Errorf("%s leads to %s", m.SubPath, got)
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a/b/inside"), nil, 0o600), os.Rename(filepath.Join(dir, "a/b"), filepath.Join(dir, "a/c")), os.Symlink("/etc", filepath.Join(dir, "a/b"))); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := filepath.Glob(at + "/*"); err != nil || !slices.Equal(names, []string{at + "/inside"}) {
+		t.Errorf("what is mounted has %q, %v", names, err)
+	}
+	for i, m := range []kube.Mount{{SubPath: "out"}, {SubPath: "out/passwd"}, {SubPath: "a/b"}, {SubPath: "none", ReadOnly: true}} {
+		if err := subPath(dir, m, empty, fmt.Sprintf("%s-%d", at, i)); err == nil {
+			t.Errorf("%s is mounted", m.SubPath)
 		}
+	}
+	for _, name := range []string{"file", "pipe"} {
+		if err := subPath(dir, kube.Mount{SubPath: name}, empty, at+name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if b, err := os.ReadFile(at + "file"); err != nil || string(b) != "text" {
+		t.Errorf("%q, %v", b, err)
+	}
+	// What is removed with a pod is what was made for it.
+	among := filepath.Join(t.TempDir(), "pod")
+	if err := errors.Join(subPath(dir, kube.Mount{SubPath: "a/c"}, empty, filepath.Join(among, subPlace+"web-0")), removeFiles(among)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a/c/inside")); err != nil {
+		t.Errorf("a file of the volume went: %v", err)
+	}
+	if err := errors.Join(unix.Unmount(at, 0), unix.Unmount(at+"file", 0), unix.Unmount(at+"pipe", 0)); err != nil {
+		t.Error(err)
 	}
 }
