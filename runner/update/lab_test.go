@@ -50,11 +50,6 @@ func (l lab) pid(unit string) string {
 	return l.MustRun("alice", "systemctl --user show -P MainPID "+unit)
 }
 
-// areUp waits until all of alice's units are.
-func (l lab) areUp(units ...string) {
-	l.Eventually("alice", "! systemctl --user is-active "+strings.Join(units, " ")+" | grep -vx active", 2*time.Minute)
-}
-
 // media are the three containers of the pod that people declare, play and make by hand.
 var media = []string{"down", "movies", "series"}
 
@@ -164,7 +159,7 @@ func TestLabAutoUpdate(t *testing.T) {
 	t.Run("boot", func(t *testing.T) {
 		l := lab{l.For(t)}
 		l.Reboot()
-		l.areUp("down", "movies", "series", "tv-down", "tv-movies", "tv-series", "hand-down", "hand-movies", "hand-series", "known", "unknown")
+		l.Active("alice", "down", "movies", "series", "tv-down", "tv-movies", "tv-series", "hand-down", "hand-movies", "hand-series", "known", "unknown")
 		l.MustRun("alice", "systemctl --user start web@1 web@2")
 		l.areAt("2", renewed)
 		l.MustRun("root", "systemd-run --quiet --collect --unit private docker-registry serve /root/private.yml")
