@@ -103,6 +103,7 @@ func (c *course) busy(unit string) bool {
 
 // depart begins the restarts whose turn it is.
 func (c *course) depart(ctx context.Context) {
+	r := c.Runner
 	for len(c.next) > 0 && len(c.flying) < restartsAtOnce {
 		f := c.next[0]
 		c.next = c.next[1:]
@@ -130,7 +131,7 @@ func (c *course) depart(ctx context.Context) {
 		c.failAll(units, err)
 		return
 	}
-	c.reached("trial begun")
+	r.reached("trial begun")
 	for _, unit := range units {
 		c.launch(ctx, flight{unit: unit, kind: forth, before: c.states[unit]})
 	}
@@ -310,13 +311,14 @@ func (c *course) needy(ctx context.Context, unit string, s State) map[string]str
 
 // land notes how a restart has ended.
 func (c *course) land(ctx context.Context, f flight) {
+	r := c.Runner
 	delete(c.flying, f.unit)
 	switch f.kind {
 	case forth:
-		c.reached("restarted some")
+		r.reached("restarted some")
 		c.arrive(ctx, f)
 	case back:
-		c.reached("rolled back")
+		r.reached("rolled back")
 		c.isBack(ctx, f)
 	case again: // how that has ended is seen now
 	case raised:
@@ -357,7 +359,7 @@ func (c *course) arrive(ctx context.Context, f flight) {
 // goBack has a unit run its old image again and remembers the digest that failed it; why says what is wrong
 // with it. Without Rollback, or without an old image, a unit is left as it is: its own Restart= stands.
 func (c *course) goBack(unit string, why error) {
-	trials := c.trialsOf(unit)
+	r, trials := c.Runner, c.trialsOf(unit)
 	if slices.ContainsFunc(trials, func(t ledger.Trial) bool { return t.OldID == "" || t.OldID == t.NewID }) || !c.Rollback {
 		for _, t := range trials {
 			c.Ledger.End(t)
@@ -380,7 +382,7 @@ func (c *course) goBack(unit string, why error) {
 		c.settle(unit, trials, Failed, why.Error(), err)
 		return
 	}
-	c.reached("held")
+	r.reached("held")
 	c.next = append(c.next, flight{unit: unit, kind: back, trials: trials, why: why})
 }
 
