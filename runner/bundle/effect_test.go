@@ -60,7 +60,7 @@ var effects = map[string]effect{
 	"userns": at("container", "m.Resolve(own"), "uidmap": at("container", "m.Resolve(own"), "gidmap": at("container", "m.Resolve(own"), "subuidname": at("container", "Subordinate: subordinate"), "subgidname": at("container", "Subordinate: subordinate"),
 	"pod": at("service", "Spec.Pod"), "pid": at("container", "r.Spec.PIDNS"), "uts": at("container", "r.Spec.UTSNS"), "ipc": {with: "--ipc=none"}, "cgroupns": at("container", "r.Spec.CgroupNS"),
 	"volume": {with: "--volume=/a:/b"}, "mount": {with: "--mount=type=bind,source=/a,destination=/b"}, "volumes-from": at("service", "Spec.VolumesFrom"), "tmpfs": {with: "--tmpfs=/x"}, "image-volume": at("container", ".ImageVolumes"),
-	"device": {with: "--device=/dev/null:/dev/x"}, "secret": at("container", ".Secrets", "service", ".Secrets"),
+	"device": {with: "--device=/dev/null:/dev/x"}, "gpus": at("spec", "CDI: true", "container", "r.Spec.CDI()"), "device-cgroup-rule": at("bundle", ".DeviceRules"), "secret": at("container", ".Secrets", "service", ".Secrets"),
 	"health-cmd": at("health", ".Health"), "health-interval": at("health", ".Interval"), "health-timeout": at("health", ".Timeout"), "health-start-period": at("health", ".StartPeriod"), "health-retries": at("health", ".Retries"),
 	"health-on-failure": at("health", ".OnUnhealthy", "service", ".OnFailure"), "health-log-destination": at("service", ".LogDestination"), "health-max-log-count": at("health", ".MaxLogCount"),
 	"health-max-log-size": at("health", ".MaxLogSize"), "health-startup-cmd": at("health", ".StartupHealth"), "health-startup-interval": at("health", ".Interval"), "health-startup-timeout": at("health", ".Timeout"),

@@ -106,6 +106,11 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	if names := r.Spec.CDI(); len(names) > 0 {
+		if err := e.InjectDevices(config, e.Config.Engine.CdiSpecDirs.Get(), names, e.User.Rootless() || len(uids) > 0); err != nil {
+			return nil, fmt.Errorf("container %s: %w", r.Name, err)
+		}
+	}
 	if config.Root.Path, err = e.reachable(s.rootfs, uids, gids); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
