@@ -3,6 +3,7 @@
 package bundle
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,5 +123,37 @@ func TestSocketsAreAnnounced(t *testing.T) {
 		if strings.Join(got, " ") != tc.want {
 			t.Errorf("%s: %v, want %s", name, got, tc.want)
 		}
+	}
+}
+
+// TestAWorkingDirectoryThatIsNotThere is a mistake where the command line names it; where it is the
+// image's own, or below a mount or what the kernel brings, it is none.
+func TestAWorkingDirectoryThatIsNotThere(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		ok   bool
+	}{
+		"one that is there":         {[]string{"--workdir=/there"}, true},
+		"one that is not":           {[]string{"--workdir=/nowhere"}, false},
+		"a file":                    {[]string{"--workdir=/there/file"}, false},
+		"the image's own":           {[]string{"--workdir=/image"}, true},
+		"in a mount":                {[]string{"--workdir=/vol/x", "--volume=/etc:/vol"}, true},
+		"in a file system of Linux": {[]string{"--workdir=/dev/shm"}, true},
+		"none":                      {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, c.args...)
+			in.Image.WorkingDir = "/image"
+			if err := os.Mkdir(filepath.Join(in.Rootfs, "there"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(in.Rootfs, "there/file"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err := Build(in)
+			if c.ok && err != nil || !c.ok && !errors.Is(err, ErrNoWorkDir) {
+				t.Error(err)
+			}
+		})
 	}
 }

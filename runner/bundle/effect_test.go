@@ -36,7 +36,7 @@ func at(pairs ...string) effect {
 var effects = map[string]effect{
 	"name": at("container", "s.Name"), "replace": at("service", ".Replace"), "rm": at("service", "Spec.Remove", "container", "Spec.Remove"), "detach": at("cmd/container", ".Detach"),
 	"interactive": at("service", ".Interactive"), "tty": {}, "sig-proxy": at("service", ".SigProxy"), "cgroups": at("service", ".Cgroups"), "sdnotify": at("service", ".SdNotify"),
-	"preserve-fds": at("service", ".PreserveFDs"), "systemd": {with: "--systemd=always"}, "restart": at("service", "Spec.Restart"), "cidfile": at("service", ".CIDFile"), "pidfile": at("service", ".PIDFile"),
+	"preserve-fds": at("service", ".PreserveFDs"), "preserve-fd": at("service", ".PreserveFD"), "systemd": {with: "--systemd=always"}, "restart": at("service", "Spec.Restart"), "cidfile": at("service", ".CIDFile"), "pidfile": at("service", ".PIDFile"),
 	"conmon-pidfile": at("service", ".MainPIDFile"), "stop-signal": at("container", ".StopSignal"), "stop-timeout": at("container", ".StopTimeout", "service", ".StopTimeout"),
 	"label": at("container", "r.Spec.Labels"), "label-file": at("spec", `"label-file"`, "container", "r.Spec.Labels"), "annotation": {with: "--annotation=a=b"}, "log-driver": at("container", ".Log.Driver"),
 	"log-opt": at("container", ".MaxSize"),
@@ -100,7 +100,11 @@ func TestEveryFlagHasAnEffect(t *testing.T) {
 		if err != nil {
 			t.Fatalf("--%s: %v", name, err)
 		}
-		in := Input{ID: strings.Repeat("0123456789abcdef", 4), Spec: c, Host: machine(), Rootfs: t.TempDir(), Hostname: "box", Image: &v1.ImageConfig{Cmd: []string{"sh"}}, Mounts: resolved(c), Init: "/usr/bin/init",
+		root := t.TempDir()
+		if err := os.Mkdir(filepath.Join(root, "srv"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		in := Input{ID: strings.Repeat("0123456789abcdef", 4), Spec: c, Host: machine(), Rootfs: root, Hostname: "box", Image: &v1.ImageConfig{Cmd: []string{"sh"}}, Mounts: resolved(c), Init: "/usr/bin/init",
 			Namespaces: Namespaces{Net: "/run/net"}, Cgroup: Cgroup{Path: "/x", Controllers: strings.Fields("cpu cpuset io memory pids"), Swap: true}}
 		if err := in.SetTimezone(0, 0); err != nil {
 			t.Fatalf("--%s: %v", name, err)

@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
+	securejoin "github.com/cyphar/filepath-securejoin"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/spec"
-	"go.podman.io/common/pkg/signal"
 )
 
 const (
@@ -32,6 +34,32 @@ const (
 
 // ErrNoCommand says that nobody names a command for a root that no image belongs to.
 var ErrNoCommand = errors.New("there is nothing to run: --rootfs")
+
+// ErrNoWorkDir says that a working directory which the command line names is not there.
+var ErrNoWorkDir = errors.New("working directory does not exist in the container")
+
+// findWorkDir makes sure that a working directory of the command line exists: the image's own is made,
+// one that somebody wrote may be a mistake. Below a mount, and below what the runtime mounts, nobody
+// looks. Source: podman-run(1), --workdir.
+func (b *builder) findWorkDir() error {
+	dir := b.workDir()
+	if b.Spec.WorkDir == "" || b.mounted(dir) || b.Image != nil && dir == path.Clean("/"+b.Image.WorkingDir) {
+		return nil
+	}
+	for _, own := range []string{"/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/tmp/"} {
+		if strings.HasPrefix(dir+"/", own) {
+			return nil
+		}
+	}
+	at, err := securejoin.SecureJoin(b.Rootfs, dir)
+	if err != nil {
+		return err
+	}
+	if st, err := os.Stat(at); err != nil || !st.IsDir() {
+		return fmt.Errorf("%w: --workdir %s", ErrNoWorkDir, clip(dir))
+	}
+	return nil
+}
 
 // Args is the command line of the first process: the entrypoint and the
 // command, the image's where nothing else was said. A command or entrypoint of
@@ -69,36 +97,15 @@ func IsSystemd(mode string, args []string) bool {
 	case "false":
 		return false
 	}
+	if len(args) == 0 {
+		return false
+	}
 	switch args[0] {
 	case "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init":
 		return true
 	}
 	return path.Base(args[0]) == "systemd"
 }
-
-// StopSignal is the signal that asks the container to stop: what the command
-// line says, else the image, else what systemd wants or SIGTERM.
-func StopSignal(c *spec.Container, image *v1.ImageConfig) (int, error) {
-	if c.StopSignal != 0 {
-		return c.StopSignal, nil
-	}
-	if image != nil && image.StopSignal != "" {
-		s, err := signal.ParseSignal(image.StopSignal)
-		if err != nil {
-			return 0, fmt.Errorf("the image's STOPSIGNAL %q is not a signal; give one with --stop-signal", image.StopSignal)
-		}
-		return int(s), nil
-	}
-	if args, err := Args(c, image); err == nil && IsSystemd(c.Systemd, args) {
-		return sigRTMin3, nil
-	}
-	return sigTerm, nil
-}
-
-const (
-	sigTerm   = 15
-	sigRTMin3 = 37 // SIGRTMIN+3: halt, see systemd(1), SIGNALS
-)
 
 func (b *builder) process() error {
 	p := b.g.Config.Process
@@ -115,6 +122,9 @@ func (b *builder) process() error {
 	}
 	p.Args = args
 	p.Cwd = b.workDir()
+	if err := b.findWorkDir(); err != nil {
+		return err
+	}
 	p.Terminal = b.Spec.TTY
 	p.NoNewPrivileges = b.Spec.NoNewPrivileges
 	if err := b.oomScore(p); err != nil {

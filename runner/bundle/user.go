@@ -150,6 +150,12 @@ func (in *Input) mounted(dir string) bool {
 	return false
 }
 
+// What the user database of an image lacks.
+var (
+	ErrNoUser  = user.ErrNoPasswdEntries
+	ErrNoGroup = user.ErrNoGroupEntries
+)
+
 // maxUser is the most bytes of USER that are looked at, and of a message about it.
 const maxUser = 256
 

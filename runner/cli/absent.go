@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,8 +35,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
-
-	"network update": {issue: spec.IssueNetworks},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
 	"system events":     {instead: "journalctl --user -f"},
@@ -80,6 +79,12 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 		return hint.With(err, "did you mean podunit %s?", strings.TrimSpace(group+" "+best))
 	}
 	return hint.With(err, "%s --help lists the verbs", cmd.CommandPath())
+}
+
+// NoVerb is the RunE of a command that has verbs: without one it shows them, and has not done what was
+// asked for.
+func NoVerb(cmd *cobra.Command, _ []string) error {
+	return errors.Join(cmd.Help(), fmt.Errorf("missing command %q", cmd.CommandPath()+" COMMAND"))
 }
 
 // verbsOf are the names of the verbs of a command, and other names of the same.

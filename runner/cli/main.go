@@ -189,7 +189,7 @@ func (e *Env) Root(verb string) *cobra.Command {
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		l, err := logrus.ParseLevel(e.logLevel)
 		if err != nil {
-			return fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, fatal, panic", e.logLevel)
+			return WithStatus(fmt.Errorf("log level %q is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic", e.logLevel), 1)
 		}
 		logrus.SetLevel(l)
 		if err := e.refusedFlag(); err != nil {
@@ -353,7 +353,8 @@ func Ended(code int, err error) error {
 	switch {
 	case errors.Is(err, runc.ErrNotFound), errors.Is(err, bundle.ErrNoCommand):
 		return WithStatus(err, ExitNotFound)
-	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory), errors.Is(err, network.ErrPortInUse):
+	case errors.Is(err, runc.ErrNotExecutable), errors.Is(err, runc.ErrNoDirectory), errors.Is(err, network.ErrPortInUse),
+		errors.Is(err, bundle.ErrNoWorkDir), errors.Is(err, bundle.ErrNoUser), errors.Is(err, bundle.ErrNoGroup):
 		return WithStatus(err, ExitNotExecutable)
 	case err == nil && code != 0:
 		return ExitStatus(code)

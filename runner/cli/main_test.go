@@ -29,7 +29,7 @@ func TestGlobalFlagsAreReadOnce(t *testing.T) {
 		"say --module a":                      "[a] ",
 		"--module a say --module b":           "[a b] ",
 		"--runtime say say":                   "[] say",
-		"--log-level loud say":                "error",
+		"--log-level loud say":                "error 1",
 		"--module a --no-such say --module b": "error",
 	} {
 		var stdout, stderr bytes.Buffer
@@ -38,8 +38,8 @@ func TestGlobalFlagsAreReadOnce(t *testing.T) {
 			return &cobra.Command{Use: "say", Run: func(*cobra.Command, []string) { fmt.Fprint(e.Stdout, e.Modules, " ", e.Runtime) }}
 		}}}
 		code := Run(context.Background(), e, strings.Fields(line))
-		if want == "error" {
-			if code != ExitRunner || !strings.HasPrefix(stderr.String(), "podunit: error: ") {
+		if of := map[string]int{"error": ExitRunner, "error 1": 1}[want]; of != 0 {
+			if code != of || !strings.HasPrefix(stderr.String(), "podunit: error: ") {
 				t.Errorf("%s: status %d, %q", line, code, &stderr)
 			}
 			continue
@@ -174,10 +174,26 @@ func TestTheStatusOfAnEnd(t *testing.T) {
 		runc.ErrNotExecutable:    126,
 		runc.ErrNoDirectory:      126,
 		network.PortInUseError{}: 126,
+		bundle.ErrNoWorkDir:      126,
+		bundle.ErrNoUser:         126,
+		bundle.ErrNoGroup:        126,
 	} {
 		var s faultWithStatus
 		if !errors.As(Ended(0, fmt.Errorf("start: %w", err)), &s) || s.status != want {
 			t.Errorf("%v: %d, want %d", err, s.status, want)
 		}
+	}
+}
+
+// TestAGroupWithoutAVerb shows the verbs and is an error: a script that lost its word has done nothing.
+func TestAGroupWithoutAVerb(t *testing.T) {
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "group", RunE: NoVerb}
+	cmd.AddCommand(&cobra.Command{Use: "verb", Run: func(*cobra.Command, []string) {}})
+	cmd.SetOut(&out)
+	cmd.SetArgs(nil)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != `missing command "group COMMAND"` || !strings.Contains(out.String(), "verb") {
+		t.Errorf("%v, %q", err, &out)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
@@ -85,9 +86,12 @@ func matching(x *service.Engine, filters []string) (map[string]view.ContainerRow
 func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Record, error) {
 	switch {
 	case s.All && s.Latest, (s.All || s.Latest) && len(args)+len(s.CIDFiles) > 0:
+		if s.All && !s.Latest {
+			return nil, errors.New("no arguments are needed with --all")
+		}
 		return nil, errors.New("--all, --latest and names exclude each other")
 	case !s.All && !s.Latest && len(args)+len(s.CIDFiles) == 0:
-		return nil, errors.New("which container? give a name or ID, --all or --latest")
+		return nil, hint.With(errors.New("you must provide at least one name or id"), "a name or ID of a container, --all or --latest")
 	}
 	if s.All || s.Latest {
 		all, err := x.Containers.List()

@@ -38,7 +38,18 @@ type Image struct {
 }
 
 // ErrNameInUse says that another container has the name.
-var ErrNameInUse = errors.New("the name is in use")
+var ErrNameInUse = errors.New("that name is already in use")
+
+// NameInUseError is ErrNameInUse with who has the name, in the words that scripts look for. Source:
+// podman-create(1).
+type NameInUseError struct{ Name, ID string }
+
+func (e NameInUseError) Error() string {
+	return fmt.Sprintf("the container name %q is already in use by %s. You have to remove that container to be able to reuse that name: %v, or use --replace to replace it", e.Name, e.ID, ErrNameInUse)
+}
+
+// Is makes it an ErrNameInUse.
+func (NameInUseError) Is(err error) bool { return err == ErrNameInUse }
 
 // Prepare turns what was asked for into a record: an ID, a name, and the anonymous
 // volumes that the image and the command line want. It changes nothing on disk.

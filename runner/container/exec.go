@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -38,6 +39,14 @@ type Exec struct {
 
 // ErrNotRunning says that the container has no process to join.
 var ErrNotRunning = errors.New("container is not running")
+
+// stateError is ErrNotRunning of a verb that has words of its own for it. Source: podman-exec(1).
+type stateError string
+
+func (e stateError) Error() string { return string(e) + ": " + ErrState.Error() }
+
+// Is makes it an ErrNotRunning, and an ErrState.
+func (stateError) Is(err error) bool { return err == ErrNotRunning || err == ErrState }
 
 // Exec runs the process and returns its exit status; with Detach it does not wait.
 func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
@@ -72,8 +81,8 @@ func (e *Engine) job(r Record, x Exec) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.PID == 0 {
-		return nil, fmt.Errorf("%s: %w", r.Name, ErrNotRunning)
+	if s.PID == 0 || cgroup.Frozen(s.Cgroup) {
+		return nil, stateError("can only create exec sessions on running containers")
 	}
 	config, err := e.OCI(r.ID)
 	if err != nil {

@@ -203,6 +203,15 @@ func WriteJSON(path string, v any) error {
 // ErrNotFound says that there is no container of that name or ID.
 var ErrNotFound = errors.New("no such container")
 
+// noContainer is the error of a name that no container has, in the words that scripts look for.
+// Source: podman-rm(1).
+func noContainer(nameOrID string) error {
+	return fmt.Errorf("no container with name or ID %q found: %w", nameOrID, ErrNotFound)
+}
+
+// ErrState says that a container is not in the state that a verb needs, in podman's words.
+var ErrState = errors.New("container state improper")
+
 // ErrAmbiguous says that several IDs begin with what was given.
 var ErrAmbiguous = errors.New("more than one container")
 
@@ -227,7 +236,7 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+		return Record{}, noContainer(nameOrID)
 	case 1:
 		return found[0], nil
 	}
@@ -239,7 +248,7 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 func (e *Engine) LookupExact(nameOrID string) (Record, error) {
 	r, err := e.Lookup(nameOrID)
 	if err == nil && r.Name != nameOrID && r.ID != nameOrID || errors.Is(err, ErrAmbiguous) {
-		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+		return Record{}, noContainer(nameOrID)
 	}
 	return r, err
 }

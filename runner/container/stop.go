@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -95,7 +96,7 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 
 // LateWarning says that a container did not end in the time that it had, and is killed.
 func LateWarning(r Record, d time.Duration) string {
-	return fmt.Sprintf("container %s did not end within %s of %s, and gets SIGKILL", r.Name, d, unix.SignalName(r.StopSignal()))
+	return fmt.Sprintf("container %s did not end within %s of %s, and gets SIGKILL", r.Name, d, SignalName(r.StopSignal()))
 }
 
 // Kill sends a signal to the container's first process.
@@ -112,7 +113,7 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 		return err
 	}
 	if p == nil {
-		return fmt.Errorf("container %s is not running", r.Name)
+		return e.notRunning(r, "can only kill running containers")
 	}
 	defer p.Close()
 	if sig != unix.SIGKILL {
@@ -121,7 +122,26 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 	return p.Signal(sig)
 }
 
-// StopSignal is what was asked for, else the image's, else SIGTERM.
+// notRunning is the error of what needs a container that runs, in podman's words.
+func (e *Engine) notRunning(r Record, why string) error {
+	state := Created
+	if exit, err := e.Exit(r.ID); err == nil && exit != nil {
+		state = Exited
+	}
+	return fmt.Errorf("%s. %s is in state %s: %w", why, r.ID, state, ErrState)
+}
+
+// The real-time signals, which the C library has left. Source: signal(7).
+const (
+	sigRTMin = unix.Signal(34)
+	sigRTMax = unix.Signal(64)
+)
+
+// sigHalt has systemd end all services and then itself. On SIGTERM it would begin anew. Source: systemd(1), SIGNALS.
+const sigHalt = sigRTMin + 3
+
+// StopSignal is what was asked for, else the image's, else what systemd wants where that is the first process,
+// else SIGTERM.
 func (r Record) StopSignal() unix.Signal {
 	if r.Spec.StopSignal != 0 {
 		return unix.Signal(r.Spec.StopSignal)
@@ -129,7 +149,21 @@ func (r Record) StopSignal() unix.Signal {
 	if sig, ok := parseSignal(r.Config.StopSignal); ok {
 		return sig
 	}
+	if bundle.IsSystemd(r.Spec.Systemd, r.Command()) {
+		return sigHalt
+	}
 	return unix.SIGTERM
+}
+
+// SignalName is how people write a signal: SIGTERM, SIGRTMIN+3.
+func SignalName(s unix.Signal) string {
+	switch {
+	case s == sigRTMin:
+		return "SIGRTMIN"
+	case s > sigRTMin && s <= sigRTMax:
+		return fmt.Sprintf("SIGRTMIN+%d", s-sigRTMin)
+	}
+	return unix.SignalName(s)
 }
 
 // StopTimeout is how long the container may take to end by itself; otherwise is the
@@ -142,7 +176,7 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 }
 
 // ErrRunning says that a container which is to be removed runs.
-var ErrRunning = errors.New("is running")
+var ErrRunning = errors.New("running or paused containers cannot be removed without force")
 
 // Remove takes the container away: stopped if force is set and it runs, its layer, its
 // runtime files and, if volumes is set or it was made with --rm, its anonymous
@@ -157,7 +191,7 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 		return err
 	}
 	if s.PID != 0 && !force {
-		return fmt.Errorf("container %s %w: stop it first, or use --force", r.Name, ErrRunning)
+		return fmt.Errorf("cannot remove container %s as it is running - %w: %w", r.ID, ErrRunning, ErrState)
 	}
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err

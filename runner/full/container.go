@@ -17,7 +17,7 @@ func newContainer(e *cli.Env) *cobra.Command {
 		Use:   "container COMMAND",
 		Short: "Manage containers: each verb with containers is there without this word, too",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	for _, v := range []func(*cli.Env) *cobra.Command{
 		container.NewCleanup, container.NewCreate, container.NewExec, container.NewKill, container.NewLogs, container.NewPs,

@@ -66,7 +66,7 @@ type Status struct {
 var ErrNotFound = errors.New("no such pod")
 
 // ErrNameInUse says that another pod or container has the name.
-var ErrNameInUse = errors.New("the name is in use")
+var ErrNameInUse = errors.New("that name is already in use")
 
 func (e *Engine) recordDir() string {
 	return filepath.Join(e.Containers.Store.GraphRoot(), "podunit", "pods")
@@ -134,7 +134,7 @@ func (e *Engine) Lookup(nameOrID string) (Record, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+		return Record{}, fmt.Errorf("no pod with name or ID %s found: %w", nameOrID, ErrNotFound)
 	case 1:
 		return found[0], nil
 	}
@@ -155,7 +155,7 @@ func (e *Engine) LookupExact(nameOrID string) (Record, error) {
 	if i := slices.IndexFunc(all, func(r Record) bool { return r.ID == nameOrID }); i >= 0 {
 		return all[i], nil
 	}
-	return Record{}, fmt.Errorf("%s: %w", nameOrID, ErrNotFound)
+	return Record{}, fmt.Errorf("no pod with name or ID %s found: %w", nameOrID, ErrNotFound)
 }
 
 // Members are the containers of a pod.
@@ -204,7 +204,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	defer lock.Release()
 	if old, err := e.read(r.Name); err == nil {
 		if !s.Replace {
-			return r, fmt.Errorf("pod %s: %w", r.Name, ErrNameInUse)
+			return r, fmt.Errorf("adding pod to state: name %q is in use: pod already exists: %w", r.Name, ErrNameInUse)
 		}
 		if err := e.remove(ctx, old, true, 0); err != nil {
 			return r, err

@@ -12,17 +12,16 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 )
 
-// ErrState says that a container is not in the state that a verb needs, in podman's words.
-var ErrState = errors.New("container state improper")
-
 // Pause has all processes of a running container stand still. What runs beside it, as its log, goes on.
 func (e *Engine) Pause(ctx context.Context, r container.Record) error {
 	s, err := e.Containers.Status(r.ID)
 	switch {
 	case err != nil:
 		return err
-	case s.PID == 0 || cgroup.Frozen(s.Cgroup):
-		return fmt.Errorf("%q is not running, can't pause: %w", r.ID, ErrState)
+	case s.PID == 0:
+		return fmt.Errorf("%q is not running, can't pause: %w", r.ID, container.ErrState)
+	case cgroup.Frozen(s.Cgroup):
+		return fmt.Errorf("%q is already paused: %w", r.ID, container.ErrState)
 	}
 	if err := cgroup.Freeze(ctx, s.Cgroup); errors.Is(err, cgroup.ErrNoCgroup) {
 		return hint.With(fmt.Errorf("pause container %s: %w", r.Name, err), "one that runs in a unit, or with a user manager there, has one")
@@ -39,7 +38,7 @@ func (e *Engine) Unpause(r container.Record) error {
 	case err != nil:
 		return err
 	case s.PID == 0 || !cgroup.Frozen(s.Cgroup):
-		return fmt.Errorf("%q is not paused, can't unpause: %w", r.ID, ErrState)
+		return fmt.Errorf("%q is not paused, can't unpause: %w", r.ID, container.ErrState)
 	}
 	return cgroup.Thaw(s.Cgroup)
 }

@@ -230,7 +230,7 @@ func (e *Engine) clear(ctx context.Context, r container.Record) error {
 		return nil // its ID
 	}
 	if !mayReplace(r, old) {
-		return hint.With(fmt.Errorf("container %s: %w", r.Name, container.ErrNameInUse), "podunit rm %s, or --replace", r.Name)
+		return hint.With(container.NameInUseError{Name: r.Name, ID: old.ID}, "podunit rm %s, or --replace", r.Name)
 	}
 	return e.Containers.Remove(ctx, old, true, true, e.StopTimeoutOf(old))
 }

@@ -149,10 +149,10 @@ func TestRename(t *testing.T) {
 func TestPauseOfOneThatDoesNotRun(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
-	if err := w.Pause(t.Context(), r); !errors.Is(err, ErrState) {
+	if err := w.Pause(t.Context(), r); !errors.Is(err, container.ErrState) {
 		t.Errorf("%v", err)
 	}
-	if err := w.Unpause(r); !errors.Is(err, ErrState) {
+	if err := w.Unpause(r); !errors.Is(err, container.ErrState) {
 		t.Errorf("%v", err)
 	}
 }

@@ -418,11 +418,8 @@ func (m *Mount) option(opt string) error {
 	case onHost && opt == "nocopy":
 		m.NoCopy = true
 		return nil
-	case onHost && opt == "idmap":
-		m.IDMap = true
-		return nil
 	case onHost && name == "idmap":
-		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
+		return m.mapped(given)
 	case m.Type == MountTmpfs && opt == "tmpcopyup":
 		m.NoCopy = false
 		return nil
@@ -460,6 +457,15 @@ func (m *Mount) option(opt string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not an option of a %s mount", opt, m.Type)
+}
+
+// mapped takes the option idmap. given says that it has mappings of its own.
+func (m *Mount) mapped(given bool) error {
+	if given {
+		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
+	}
+	m.IDMap = true
+	return nil
 }
 
 func (m *Mount) destination(s string) error {

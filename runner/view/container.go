@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ type ContainerRow struct {
 	Unix       int64    `json:"Created"`
 	Status     string
 	State      string
-	Ports      string
+	Ports      string `json:"-"`
 	Pod        string
 	PodName    string
 	Labels     Labels
@@ -47,9 +48,128 @@ type ContainerRow struct {
 	Exited     bool
 	Restarts   int
 	Unit       string
-	Namespace  struct{} `json:"-"`
+	AutoRemove bool
+	CIDFile    string
+	IsInfra    bool                // never: what holds the namespaces of a pod is no container
+	Sizes      *Sizes              `json:"Size"`
+	Exposed    map[uint16][]string `json:"ExposedPorts"`
+	Published  []PublishedPorts    `json:"Ports"`
+	Namespaces Namespaces          // those of its first process, with ps --namespace
 	record     container.Record
 	health     string // of one that runs and is checked
+}
+
+// Sizes are those of a container's layers in bytes.
+type Sizes struct {
+	RootFs int64 `json:"rootFsSize"` // of all
+	Rw     int64 `json:"rwSize"`     // of its own
+}
+
+func (s *Sizes) bytes() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.RootFs
+}
+
+// Size is the container's size for a table, empty without --size.
+func (r ContainerRow) Size() string {
+	if r.Sizes == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (virtual %s)", humanSize(r.Sizes.Rw), humanSize(r.Sizes.RootFs))
+}
+
+// humanSize is a size as ps has it: three digits.
+func humanSize(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
+
+// PublishedPorts is a published port, or several in a row, in JSON.
+type PublishedPorts struct {
+	HostIP        string `json:"host_ip"`
+	ContainerPort uint16 `json:"container_port"`
+	HostPort      uint16 `json:"host_port"`
+	Range         uint16 `json:"range"`
+	Protocol      string `json:"protocol"`
+}
+
+// Namespaces are the numbers of the namespaces that a process is in.
+type Namespaces struct {
+	Cgroup string `json:",omitempty"`
+	IPC    string `json:",omitempty"`
+	MNT    string `json:",omitempty"`
+	NET    string `json:",omitempty"`
+	PIDNS  string `json:",omitempty"`
+	USERNS string `json:",omitempty"`
+	UTS    string `json:",omitempty"`
+}
+
+// The columns of ps --namespace.
+
+// CGROUPNS is the number of the cgroup namespace.
+func (r ContainerRow) CGROUPNS() string { return r.Namespaces.Cgroup }
+
+// IPC is the number of the IPC namespace.
+func (r ContainerRow) IPC() string { return r.Namespaces.IPC }
+
+// MNT is the number of the mount namespace.
+func (r ContainerRow) MNT() string { return r.Namespaces.MNT }
+
+// NET is the number of the network namespace.
+func (r ContainerRow) NET() string { return r.Namespaces.NET }
+
+// PIDNS is the number of the PID namespace.
+func (r ContainerRow) PIDNS() string { return r.Namespaces.PIDNS }
+
+// USERNS is the number of the user namespace.
+func (r ContainerRow) USERNS() string { return r.Namespaces.USERNS }
+
+// UTS is the number of the UTS namespace.
+func (r ContainerRow) UTS() string { return r.Namespaces.UTS }
+
+// namespacesOf a process; those that cannot be read are left empty.
+func namespacesOf(pid int) Namespaces {
+	number := func(kind string) string {
+		to, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, kind))
+		_, id, ok := strings.Cut(to, ":[")
+		if err != nil || !ok {
+			return ""
+		}
+		return strings.TrimSuffix(id, "]")
+	}
+	return Namespaces{
+		Cgroup: number("cgroup"), IPC: number("ipc"), MNT: number("mnt"), NET: number("net"),
+		PIDNS: number("pid"), USERNS: number("user"), UTS: number("uts"),
+	}
+}
+
+// AddSizes finds the sizes of containers.
+func AddSizes(x *service.Engine, rows []ContainerRow) error {
+	images := map[string]int64{}
+	for i := range rows {
+		r := &rows[i]
+		own, err := x.Containers.Store.DiffSize("", r.IDFull)
+		if err != nil {
+			return err
+		}
+		below, known := images[r.record.ImageID]
+		if !known && r.record.ImageID != "" {
+			if below, err = x.Containers.Store.ImageSize(r.record.ImageID); err != nil {
+				return err
+			}
+			images[r.record.ImageID] = below
+		}
+		r.Sizes = &Sizes{RootFs: below + own, Rw: own}
+	}
+	return nil
+}
+
+// AddNamespaces finds the namespaces of containers that run.
+func AddNamespaces(rows []ContainerRow) {
+	for i := range rows {
+		if rows[i].Pid != 0 {
+			rows[i].Namespaces = namespacesOf(rows[i].Pid)
+		}
+	}
 }
 
 // Names are drawn in a table with commas between them.
@@ -89,7 +209,7 @@ func Containers(x *service.Engine, short bool) ([]ContainerRow, error) {
 }
 
 func containerRow(x *service.Engine, r container.Record, p pod.Record, short bool) (ContainerRow, error) {
-	s, err := x.Containers.Status(r.ID)
+	s, err := x.Containers.StatusOf(r)
 	if err != nil {
 		return ContainerRow{}, err
 	}
@@ -104,8 +224,9 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	row := ContainerRow{
 		ID: r.ID, IDFull: r.ID, Names: r.Name, NameList: []string{r.Name}, Image: r.ImageName, ImageID: r.ImageID,
 		Command: strings.Join(command, " "), Cmd: command, Unix: r.Created.Unix(),
-		CreatedAt: r.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
-		Labels:    r.Labels(), PodName: p.Name, Pod: r.PodID, Pid: s.PID, Unit: s.Unit, record: r,
+		CreatedAt:  r.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
+		AutoRemove: r.Spec.Remove, CIDFile: r.Spec.CIDFile, Mounts: Names{}, Networks: Names{},
+		Labels: r.Labels(), PodName: p.Name, Pod: r.PodID, Pid: s.PID, Unit: s.Unit, record: r,
 	}
 	if row.Unit == "" {
 		row.Unit = r.Unit
@@ -125,6 +246,7 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	var ports []string
 	for _, m := range published {
 		ports = append(ports, arrow(m))
+		row.Published = append(row.Published, publishedPorts(m))
 	}
 	row.Ports = strings.Join(ports, ", ")
 	if s.NetworkMode != "" {
@@ -133,6 +255,18 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	if names := onNetworks(x, r.Spec.Networking, s.PID != 0, x.Containers.Dir(r.ID)); len(names) > 0 {
 		row.Networks = names
 	}
+	if err := row.state(x, s, exit); err != nil {
+		return ContainerRow{}, err
+	}
+	if short {
+		row.shorten()
+	}
+	return row, nil
+}
+
+// state fills in how the container is; exit is nil until it has ended once.
+func (row *ContainerRow) state(x *service.Engine, s container.Status, exit *container.Exit) error {
+	r := row.record
 	switch {
 	case s.PID != 0:
 		row.State = string(container.Running)
@@ -149,7 +283,7 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 		}
 		h, err := x.Health(r)
 		if err != nil {
-			return ContainerRow{}, err
+			return err
 		}
 		if h != nil {
 			row.health = string(h.Status)
@@ -165,14 +299,16 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	default:
 		row.State, row.Status = string(container.Created), "Created"
 	}
-	if short {
-		row.ID, row.ImageID = row.ID[:12], row.ImageID[:min(12, len(row.ImageID))]
-		row.Pod = row.Pod[:min(12, len(row.Pod))]
-		if len(row.Command) > 20 {
-			row.Command = row.Command[:17] + "..."
-		}
+	return nil
+}
+
+// shorten leaves of IDs and the command what fits in a table.
+func (row *ContainerRow) shorten() {
+	row.ID, row.ImageID = row.ID[:12], row.ImageID[:min(12, len(row.ImageID))]
+	row.Pod = row.Pod[:min(12, len(row.Pod))]
+	if len(row.Command) > 20 {
+		row.Command = row.Command[:17] + "..."
 	}
-	return row, nil
 }
 
 // ByAge puts the container that was made last first.
@@ -188,11 +324,12 @@ func SortContainers(rows []ContainerRow, by string) error {
 		"id":         func(a, b ContainerRow) int { return cmp.Compare(a.IDFull, b.IDFull) },
 		"image":      func(a, b ContainerRow) int { return cmp.Compare(a.Image, b.Image) },
 		"names":      func(a, b ContainerRow) int { return cmp.Compare(a.Names, b.Names) },
+		"size":       func(a, b ContainerRow) int { return cmp.Compare(a.Sizes.bytes(), b.Sizes.bytes()) },
 		"runningfor": func(a, b ContainerRow) int { return cmp.Compare(a.StartedAt, b.StartedAt) },
 		"status":     func(a, b ContainerRow) int { return cmp.Compare(a.State, b.State) },
 	}[by]
 	if key == nil {
-		return fmt.Errorf("--sort %q is none of command, created, id, image, names, runningfor, status", by)
+		return fmt.Errorf("--sort %q is none of command, created, id, image, names, runningfor, size, status", by)
 	}
 	slices.SortStableFunc(rows, key)
 	return nil
@@ -207,7 +344,12 @@ var containerFilters = Filters[ContainerRow]{
 	"restart-policy": Any(func(r ContainerRow, v string) bool {
 		return cmp.Or(r.record.Spec.Restart.Policy, "no") == v
 	}),
-	"status":  Any(func(r ContainerRow, v string) bool { return r.State == v || v == "stopped" && r.State == "exited" }),
+	"status": AnyOf(func(v string) (func(ContainerRow) bool, error) {
+		if !slices.Contains(states, v) {
+			return nil, fmt.Errorf("unknown container state: %s", v)
+		}
+		return func(r ContainerRow) bool { return r.State == v || v == "stopped" && r.State == "exited" }, nil
+	}),
 	"exited":  Any(func(r ContainerRow, v string) bool { return r.Exited && fmt.Sprint(r.ExitCode) == v }),
 	"label":   All(func(r ContainerRow, v string) bool { return hasLabel(r.Labels, v) }),
 	"label!":  All(func(r ContainerRow, v string) bool { return !hasLabel(r.Labels, v) }),
@@ -221,6 +363,10 @@ var containerFilters = Filters[ContainerRow]{
 		return r.Image == v || strings.HasPrefix(r.record.ImageID, v) || strings.HasPrefix(r.Image, v+":") || path.Base(r.Image) == v || name == v && tag == "latest"
 	}),
 }
+
+// states are podman's words for where a container is in its life; there is nothing here in some of them.
+// Source: podman-ps(1), --filter status.
+var states = []string{"configured", "created", "exited", "initialized", "paused", "removing", "running", "stopped", "stopping", "unknown"}
 
 // ContainerFilters reads --filter of podunit ps.
 func ContainerFilters(filters []string) (func(ContainerRow) bool, error) {

@@ -53,7 +53,7 @@ func (f Filters[T]) Read(filters []string) (func(T) bool, error) {
 		}
 		filter, ok := f[key]
 		if !ok {
-			return nil, fmt.Errorf("--filter %q: there is no such key; there are %s", text, known)
+			return nil, fmt.Errorf("%s is an invalid filter; there are %s", key, known)
 		}
 		test, err := filter.read(value)
 		if err != nil {

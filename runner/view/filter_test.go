@@ -40,7 +40,7 @@ func TestFilters(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"has": "write KEY=VALUE with one of every, has, odd", "has=": "write KEY=VALUE", "nosuch=1": "there is no such key; there are every, has, odd", "odd=maybe": "want true",
+		"has": "write KEY=VALUE with one of every, has, odd", "has=": "write KEY=VALUE", "nosuch=1": "nosuch is an invalid filter; there are every, has, odd", "odd=maybe": "want true",
 	} {
 		if _, err := f.Read([]string{text}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,38 +16,61 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // Container is what inspect shows of a container; the names of fields are podman's and
-// docker's, so that scripts go on working.
+// docker's, so that scripts go on working. What only podman's own machinery has (conmon, locks,
+// checkpoints) is there with the value that stands for nothing.
 type Container struct {
-	ID              string `json:"Id"`
-	Created         time.Time
-	Path            string
-	Args            []string
-	State           State
-	Image           string
-	ImageDigest     string
-	ImageName       string
-	Rootfs          string
-	Pod             string
-	Name            string
-	Driver          string
-	OCIRuntime      string
-	OCIConfigPath   string
-	StaticDir       string
-	HostnamePath    string
-	HostsPath       string
-	ResolvConfPath  string
-	EffectiveCaps   []string
-	BoundingCaps    []string
-	Mounts          []Mount
-	NetworkSettings Network
-	Config          Settings
-	HostConfig      HostSettings
-	Unit            string // systemd unit that watches it
-	RestartCount    int    // how often the manager restarted it since somebody started it
+	ID                      string `json:"Id"`
+	Created                 time.Time
+	Path                    string
+	Args                    []string
+	State                   State
+	Image                   string
+	ImageDigest             string
+	ImageName               string
+	Rootfs                  string
+	Pod                     string
+	ResolvConfPath          string
+	HostnamePath            string
+	HostsPath               string
+	StaticDir               string
+	OCIConfigPath           string
+	OCIRuntime              string
+	ConmonPidFile           string
+	PidFile                 string
+	Name                    string
+	RestartCount            int // how often the manager restarted it since somebody started it
+	Driver                  string
+	MountLabel              string
+	ProcessLabel            string
+	AppArmorProfile         string
+	EffectiveCaps           []string
+	BoundingCaps            []string
+	ExecIDs                 []string
+	GraphDriver             GraphDriver
+	SizeRw                  *int64 `json:",omitempty"` // bytes of its own layer, with --size
+	SizeRootFs              int64  `json:",omitempty"` // bytes of all its layers, with --size
+	Mounts                  []Mount
+	Dependencies            []string
+	NetworkSettings         Network
+	Namespace               string
+	IsInfra                 bool
+	IsService               bool
+	KubeExitCodePropagation string
+	LockNumber              int `json:"lockNumber"`
+	Config                  Settings
+	HostConfig              HostSettings
+	UseImageHosts           bool
+	UseImageHostname        bool
+	Unit                    string // systemd unit that watches it
+}
+
+// GraphDriver is where the layers of a container lie.
+type GraphDriver struct {
+	Name string
+	Data map[string]string
 }
 
 // State is how a container is, in inspect.
@@ -55,14 +79,19 @@ type State struct {
 	Status     string
 	Running    bool
 	Paused     bool
+	Restarting bool
 	OOMKilled  bool
+	Dead       bool
 	Pid        int
 	ConmonPid  int // always 0: nothing of the kind watches it
 	ExitCode   int
+	Error      string
 	StartedAt  time.Time
 	FinishedAt time.Time
 	CgroupPath string
 	Health     *Health `json:",omitempty"`
+	// Nobody checkpoints containers.
+	CheckpointedAt, RestoredAt time.Time
 	// StoppedByUser tells that it was asked to stop.
 	StoppedByUser bool
 }
@@ -77,11 +106,11 @@ type Health struct {
 // HealthCheck is a check of a container, in inspect; times are in nanoseconds.
 type HealthCheck struct {
 	Test        []string
+	StartPeriod time.Duration `json:",omitempty"`
 	Interval    time.Duration
 	Timeout     time.Duration
 	Retries     int
-	StartPeriod time.Duration `json:",omitempty"`
-	Successes   int           `json:",omitempty"`
+	Successes   int `json:",omitempty"`
 }
 
 // Mount is a mount of a container, in inspect.
@@ -96,96 +125,84 @@ type Mount struct {
 
 // Network is the network of a container, in inspect.
 type Network struct {
-	IPAddress   string
-	IPAddresses []string
-	Ports       map[string][]Binding
-	SandboxKey  string
-	NetworkMode string
-	Networks    map[string]Endpoint
+	// Link is that of the network podman, where it is the only one.
+	Link
+	Bridge                 string
+	SandboxID              string
+	HairpinMode            bool
+	LinkLocalIPv6Address   string
+	LinkLocalIPv6PrefixLen int
+	IPAddresses            []string
+	Ports                  map[string][]Binding
+	SandboxKey             string
+	NetworkMode            string
+	Networks               map[string]Endpoint
+}
+
+// Link is how a container is reached on a network.
+type Link struct {
+	EndpointID          string
+	Gateway             string
+	IPAddress           string
+	IPPrefixLen         int
+	IPv6Gateway         string
+	GlobalIPv6Address   string
+	GlobalIPv6PrefixLen int
+	MacAddress          string
 }
 
 // Endpoint is the end of a network in a container, in inspect. Of one that has no name there is its mode
 // and the address.
 type Endpoint struct {
-	NetworkID           string
-	IPAddress           string
-	IPPrefixLen         int      `json:",omitempty"`
-	Gateway             string   `json:",omitempty"`
-	GlobalIPv6Address   string   `json:",omitempty"`
-	GlobalIPv6PrefixLen int      `json:",omitempty"`
-	IPv6Gateway         string   `json:",omitempty"`
-	MacAddress          string   `json:",omitempty"`
-	Aliases             []string `json:",omitempty"`
-	InterfaceName       string   `json:",omitempty"`
+	NetworkID string
+	Link
+	DriverOpts    map[string]string
+	IPAMConfig    map[string]string
+	Links         []string
+	Aliases       []string `json:",omitempty"`
+	InterfaceName string   `json:",omitempty"`
 }
 
 // Settings is what a container runs, in inspect.
 type Settings struct {
 	Hostname      string
+	Domainname    string
 	User          string
-	Env           []string
-	Cmd           []string
-	Entrypoint    []string
-	Image         string
-	Labels        map[string]string
-	Annotations   map[string]string
-	WorkingDir    string
-	StopSignal    string
-	StopTimeout   float64 // seconds
+	AttachStdin   bool
+	AttachStdout  bool
+	AttachStderr  bool
 	Tty           bool
 	OpenStdin     bool
-	ExposedPorts  map[string]struct{} `json:",omitempty"`
-	Umask         string              `json:",omitempty"`
-	Timezone      string              `json:",omitempty"`
+	StdinOnce     bool
+	Env           []string
+	Cmd           []string
+	Image         string
+	Volumes       map[string]struct{}
+	WorkingDir    string
+	Entrypoint    []string
+	OnBuild       []string
+	Labels        map[string]string
+	Annotations   map[string]string
+	StopSignal    string
+	StopTimeout   float64 // seconds
 	CreateCommand []string
+	ExposedPorts  map[string]struct{} `json:",omitempty"`
+	Umask         string
+	Timezone      string `json:",omitempty"`
+	Passwd        bool
 	SdNotifyMode  string `json:"sdNotifyMode"`
 
 	Healthcheck                *HealthCheck `json:",omitempty"`
 	StartupHealthCheck         *HealthCheck `json:",omitempty"`
-	HealthcheckOnFailureAction string       `json:",omitempty"`
-	HealthLogDestination       string       `json:",omitempty"`
+	HealthcheckOnFailureAction string
+	HealthLogDestination       string
 	HealthcheckMaxLogCount     int
 	HealthcheckMaxLogSize      int
 }
 
-// HostSettings is how a container is confined and connected, in inspect.
-type HostSettings struct {
-	Binds          []string
-	NetworkMode    string
-	PortBindings   map[string][]Binding
-	RestartPolicy  map[string]any
-	AutoRemove     bool
-	Privileged     bool
-	ReadonlyRootfs bool
-	Init           bool
-	CapAdd         []string
-	CapDrop        []string
-	SecurityOpt    []string
-	UsernsMode     string
-	Memory         int64
-	PidsLimit      int64
-	ShmSize        int64
-	LogConfig      map[string]string
-	Cgroups        string
-	Tmpfs          map[string]string
-
-	ContainerIDFile string
-	Dns             []string //nolint:revive,staticcheck // docker's and podman's spelling
-	DnsOptions      []string //nolint:revive,staticcheck // the same
-	DnsSearch       []string //nolint:revive,staticcheck // the same
-	ExtraHosts      []string
-	GroupAdd        []string
-	IpcMode         string //nolint:revive,staticcheck // the same
-	PidMode         string
-	UTSMode         string
-	CgroupMode      string
-	PublishAllPorts bool
-	Runtime         string
-}
-
 // InspectContainer tells all there is to know about a container.
 func InspectContainer(ctx context.Context, x *service.Engine, r container.Record) (Container, error) {
-	s, err := x.Containers.Status(r.ID)
+	s, err := x.Containers.StatusOf(r)
 	if err != nil {
 		return Container{}, err
 	}
@@ -197,7 +214,6 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	if err != nil {
 		return Container{}, err
 	}
-	command := r.Command()
 	in := Container{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
 		Name: r.Name, Driver: x.Containers.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Containers.Runtime.Command, "runc"), StaticDir: static,
@@ -211,42 +227,32 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		},
 		Config: Settings{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
-			Image: r.ImageName, Labels: r.Labels(), Annotations: r.Spec.Annotations,
-			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
+			Image: r.ImageName, Labels: r.Labels(), Annotations: orEmpty(r.Spec.Annotations),
+			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: container.SignalName(r.StopSignal()),
 			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
-		HostConfig: hostSettings(r),
+		HostConfig: hostSettings(r), ExecIDs: []string{}, Dependencies: dependencies(x, r), Mounts: []Mount{}, KubeExitCodePropagation: "invalid",
 	}
+	in.Config.AttachStdin, in.Config.Passwd, in.Config.Volumes = r.Spec.Interactive, r.Spec.Passwd, r.Config.Volumes
+	in.Config.Umask, in.Config.HealthcheckOnFailureAction = "0022", "none"
+	in.AppArmorProfile = r.Spec.AppArmor
+	in.graphDriver(x)
 	in.HostConfig.Runtime = in.OCIRuntime
 	if in.State.StoppedByUser = x.Containers.Stopping(r.ID, s); !in.State.StoppedByUser {
 		if in.State.StoppedByUser, err = x.Containers.Stopped(r.ID); err != nil {
 			return Container{}, err
 		}
 	}
-	if len(command) > 0 {
-		in.Path, in.Args = command[0], command[1:]
-	}
-	if len(in.Config.Cmd) == 0 {
-		in.Config.Cmd = r.Config.Cmd
-	}
-	if in.Config.Entrypoint == nil {
-		in.Config.Entrypoint = r.Config.Entrypoint
-	}
+	in.addCommand(r)
 	if r.Spec.Umask != nil {
 		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
 	}
 	if r.Spec.Rootfs != nil {
 		in.Rootfs = r.Spec.Rootfs.Path
 	}
-	if len(s.IPs) > 0 {
-		in.NetworkSettings.IPAddress = s.IPs[0]
-	}
 	if err := in.health(x, r); err != nil {
 		return Container{}, err
-	}
-	if s.NetworkMode != "" {
-		in.NetworkSettings.Networks[s.NetworkMode] = Endpoint{NetworkID: s.NetworkMode, IPAddress: in.NetworkSettings.IPAddress}
 	}
 	if exit, err := x.Containers.Exit(r.ID); err == nil && exit != nil {
 		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
@@ -256,33 +262,88 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	}
 	in.addMounts(x, r)
 	in.addLastStart(x)
-	if s.PID != 0 {
-		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
-		named, err := networkEnds(x.Containers.Dir(r.ID))
-		if err != nil {
-			return Container{}, err
-		}
-		if named != nil {
-			in.NetworkSettings.Networks = named
-		}
-	}
-	return in, nil
+	return in, in.addNetworks(s, x.Containers.Dir(r.ID))
 }
 
-// hostSettings is how a container was to be confined and connected.
-func hostSettings(r container.Record) HostSettings {
-	return HostSettings{
-		NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Ports()), AutoRemove: r.Spec.Remove,
-		RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
-		Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: r.Spec.CapAdd,
-		CapDrop: r.Spec.CapDrop, SecurityOpt: r.Spec.Security.Options(), UsernsMode: r.Spec.UserNS.Mode,
-		Memory: deref(r.Spec.Memory), PidsLimit: deref(r.Spec.PidsLimit), ShmSize: deref(r.Spec.ShmSize),
-		LogConfig: map[string]string{"Type": cmp.Or(r.Spec.Log.Driver, "journald"), "Path": r.Spec.Log.Path}, Cgroups: cmp.Or(r.Spec.Cgroups, "split"),
-		Tmpfs: map[string]string{}, ContainerIDFile: r.Spec.CIDFile, Dns: r.Spec.DNS, DnsOptions: r.Spec.DNSOptions, DnsSearch: r.Spec.DNSSearch,
-		ExtraHosts: extraHosts(r.Spec.AddHosts), GroupAdd: r.Spec.Groups, PublishAllPorts: r.Spec.PublishAll,
-		IpcMode: namespaceMode(r, r.Spec.IPCNS, "ipc", "shareable"), PidMode: namespaceMode(r, r.Spec.PIDNS, "pid", "private"),
-		UTSMode: namespaceMode(r, r.Spec.UTSNS, "uts", "private"), CgroupMode: namespaceMode(r, r.Spec.CgroupNS, "cgroup", "private"),
+// addNetworks tells what a container is connected to. dir is its directory.
+func (in *Container) addNetworks(s container.Status, dir string) error {
+	if len(s.IPs) > 0 {
+		in.NetworkSettings.IPAddress = s.IPs[0]
 	}
+	if s.NetworkMode != "" {
+		in.NetworkSettings.Networks[s.NetworkMode] = Endpoint{NetworkID: s.NetworkMode, Link: Link{IPAddress: in.NetworkSettings.IPAddress}}
+	}
+	if s.PID == 0 {
+		return nil
+	}
+	in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+	named, err := networkEnds(dir)
+	if err == nil && named != nil {
+		in.NetworkSettings.Networks = named
+	}
+	return err
+}
+
+// addCommand tells what is executed, with the image's words where none were given.
+func (in *Container) addCommand(r container.Record) {
+	if command := r.Command(); len(command) > 0 {
+		in.Path, in.Args = command[0], command[1:]
+	}
+	if len(in.Config.Cmd) == 0 {
+		in.Config.Cmd = r.Config.Cmd
+	}
+	if in.Config.Entrypoint == nil {
+		in.Config.Entrypoint = r.Config.Entrypoint
+	}
+}
+
+// dependencies are the IDs of the containers whose namespaces a container joins.
+func dependencies(x *service.Engine, r container.Record) []string {
+	names := []string{r.Spec.PIDNS.Container, r.Spec.IPCNS.Container, r.Spec.UTSNS.Container, r.Spec.CgroupNS.Container}
+	for _, n := range r.Spec.Networks {
+		if n.Mode == spec.NetContainer {
+			names = append(names, n.Name)
+		}
+	}
+	ids := []string{}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		if other, err := x.Containers.Lookup(name); err == nil && !slices.Contains(ids, other.ID) {
+			ids = append(ids, other.ID)
+		}
+	}
+	return ids
+}
+
+// graphDriver tells where the layers lie, if the storage knows.
+func (in *Container) graphDriver(x *service.Engine) {
+	in.GraphDriver = GraphDriver{Name: in.Driver, Data: map[string]string{}}
+	d, err := x.Containers.Store.GraphDriver()
+	if err != nil {
+		return
+	}
+	if data, err := d.Metadata(in.ID); err == nil {
+		in.GraphDriver.Data = data
+	}
+}
+
+// AddSize tells how many bytes the container takes.
+func (in *Container) AddSize(x *service.Engine) error {
+	own, err := x.Containers.Store.DiffSize("", in.ID)
+	if err != nil {
+		return err
+	}
+	in.SizeRw, in.SizeRootFs = &own, own
+	if in.Image != "" {
+		size, err := x.Containers.Store.ImageSize(in.Image)
+		if err != nil {
+			return err
+		}
+		in.SizeRootFs += size
+	}
+	return nil
 }
 
 // extraHosts are the values of --add-host, one for each name.
@@ -391,4 +452,6 @@ func (in *Container) health(x *service.Engine, r container.Record) error {
 	return nil
 }
 
-func checkOf(c health.Check) *HealthCheck { return (*HealthCheck)(&c) }
+func checkOf(c health.Check) *HealthCheck {
+	return &HealthCheck{Test: c.Test, StartPeriod: c.StartPeriod, Interval: c.Interval, Timeout: c.Timeout, Retries: c.Retries, Successes: c.Successes}
+}

@@ -5,6 +5,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ type PodRow struct {
 	Labels             map[string]string `json:"Labels"`
 	Ports              string            `json:"Ports"`
 	Unit               string            `json:"Unit"`
+	Cgroup             string            `json:"Cgroup"`    // of its first process
+	Namespace          string            `json:"Namespace"` // podman's, which nobody sets
 	restart            string            // its policy
 }
 
@@ -64,16 +67,19 @@ func Pods(x *service.Engine, short bool) ([]PodRow, error) {
 func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) PodRow {
 	s := x.Pods.Status(p)
 	row := PodRow{
-		ID: p.ID, IDFull: p.ID, Name: p.Name, CreatedAt: p.Created, InfraID: fmt.Sprint(s.InfraPID),
+		ID: p.ID, IDFull: p.ID, Name: p.Name, CreatedAt: p.Created, Cgroup: cgroupOf(s.InfraPID), Networks: []string{},
 		Created: units.HumanDuration(time.Since(p.Created)) + " ago", Labels: p.Spec.Labels, Unit: s.Unit,
 		restart: p.Spec.Restart.Policy,
 		Members: []Member{},
+	}
+	if p.Spec.Infra {
+		row.InfraID = p.ID // what holds the namespaces is in no container
 	}
 	if row.Unit == "" {
 		row.Unit = p.Unit
 	}
 	var ids, names, states, ports []string
-	exited := 0
+	exited, paused := 0, 0
 	for _, c := range rows {
 		if c.record.PodID != p.ID {
 			continue
@@ -82,6 +88,9 @@ func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) Po
 		ids, names, states = append(ids, c.ID), append(names, c.Names), append(states, c.State)
 		if c.State == string(container.Exited) {
 			exited++
+		}
+		if c.State == string(container.Paused) {
+			paused++
 		}
 	}
 	for _, m := range s.Ports {
@@ -103,13 +112,32 @@ func podRow(x *service.Engine, p pod.Record, rows []ContainerRow, short bool) Po
 		row.Status = "Exited"
 	case exited > 0:
 		row.Status = "Degraded"
+	case paused > 0 && paused == len(ids):
+		row.Status = "Paused"
 	default:
 		row.Status = "Running"
 	}
 	if short {
-		row.ID = row.ID[:12]
+		row.ID, row.InfraID = row.ID[:12], row.InfraID[:min(12, len(row.InfraID))]
 	}
 	return row
+}
+
+// cgroupOf a process, as the kernel writes it; empty for none. Source: cgroups(7), /proc/PID/cgroup.
+func cgroupOf(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return "" // it has ended
+	}
+	for line := range strings.Lines(string(b)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return path
+		}
+	}
+	return ""
 }
 
 // SortPods sorts by the word of podunit pod ps --sort.
@@ -138,10 +166,15 @@ var podFilters = Filters[PodRow]{
 	}),
 	"network":    Any(func(r PodRow, v string) bool { return slices.Contains(r.Networks, v) }),
 	"ctr-number": Any(func(r PodRow, v string) bool { return fmt.Sprint(r.NumberOfContainers) == v }),
-	"status":     Any(func(r PodRow, v string) bool { return strings.EqualFold(r.Status, v) }),
-	"label":      All(func(r PodRow, v string) bool { return hasLabel(r.Labels, v) }),
-	"label!":     All(func(r PodRow, v string) bool { return !hasLabel(r.Labels, v) }),
-	"unit":       Any(func(r PodRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),
+	"status": AnyOf(func(v string) (func(PodRow) bool, error) {
+		if !slices.Contains(podStates, strings.ToLower(v)) {
+			return nil, fmt.Errorf("%s is not a valid pod status", v)
+		}
+		return func(r PodRow) bool { return strings.EqualFold(r.Status, v) }, nil
+	}),
+	"label":  All(func(r PodRow, v string) bool { return hasLabel(r.Labels, v) }),
+	"label!": All(func(r PodRow, v string) bool { return !hasLabel(r.Labels, v) }),
+	"unit":   Any(func(r PodRow, v string) bool { return r.Unit == v || r.Unit == v+".service" }),
 	"ctr-names": Any(func(r PodRow, v string) bool {
 		return anyMember(r, func(m Member) bool { return matchesName(m.Names, v) })
 	}),
@@ -152,6 +185,9 @@ var podFilters = Filters[PodRow]{
 		return anyMember(r, func(m Member) bool { return m.Status == v })
 	}),
 }
+
+// podStates are podman's words for how a pod is. Source: podman-pod-ps(1), --filter status.
+var podStates = []string{"created", "running", "paused", "stopped", "exited", "dead", "degraded", "error"}
 
 // PodFilters reads --filter of podunit pod ps.
 func PodFilters(filters []string) (func(PodRow) bool, error) { return podFilters.Read(filters) }
@@ -170,14 +206,55 @@ type Pod struct {
 	State            string
 	Hostname         string
 	Labels           map[string]string `json:",omitempty"`
+	RestartPolicy    string            `json:",omitempty"`
+	CreateCgroup     bool
+	CgroupParent     string
+	CgroupPath       string
+	CreateInfra      bool
+	LockNumber       int // always 0: there are no locks of the kind
 	SharedNamespaces []string
 	InfraPid         int
 	InfraContainerID string // the pod's own ID: its first process is in no container
 	NumContainers    int
 	Containers       []PodMember
-	InfraConfig      map[string]any
+	InfraConfig      InfraConfig
 	IPAddresses      []string
 	Unit             string
+}
+
+// InfraConfig is how a pod is connected, in pod inspect.
+type InfraConfig struct {
+	PortBindings       map[string][]Binding
+	HostNetwork        bool
+	StaticIP           string
+	StaticMAC          string
+	NoManageResolvConf bool
+	DNSServer          []string
+	DNSSearch          []string
+	DNSOption          []string
+	NoManageHostname   bool
+	NoManageHosts      bool
+	HostAdd            []string
+	HostsFile          string
+	Networks           []string
+	NetworkOptions     map[string][]string
+	PIDNS              string `json:"pid_ns"`
+	UserNS             string `json:"userns"`
+	UTSNS              string `json:"uts_ns"`
+}
+
+// infraConfig is how a pod was to be connected.
+func infraConfig(p pod.Record) InfraConfig {
+	c := InfraConfig{
+		PortBindings: bindings(p.Spec.Publish), HostNetwork: p.HostNetwork(), DNSServer: p.Spec.DNS, DNSSearch: p.Spec.DNSSearch,
+		DNSOption: p.Spec.DNSOptions, NoManageHosts: p.Spec.NoHosts, NoManageHostname: p.Spec.NoHostname, HostsFile: p.Spec.HostsFile,
+		HostAdd: extraHosts(p.Spec.AddHosts), PIDNS: cmp.Or(p.Spec.PIDNS.Mode, "private"), UTSNS: cmp.Or(p.Spec.UTSNS.Mode, "private"),
+		UserNS: cmp.Or(p.Spec.UserNS.Mode, "host"), NoManageResolvConf: slices.Contains(p.Spec.DNS, "none"),
+	}
+	for _, n := range p.Spec.Networks {
+		c.Networks = append(c.Networks, cmp.Or(n.Name, n.Mode))
+	}
+	return c
 }
 
 // PodMember is a container in pod inspect.
@@ -199,7 +276,8 @@ func InspectPod(x *service.Engine, p pod.Record) (Pod, error) {
 		State: row.Status, Hostname: cmp.Or(p.Spec.Hostname, p.Name), Labels: p.Spec.Labels,
 		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, InfraContainerID: p.ID, NumContainers: len(row.Members),
 		IPAddresses: s.IPs, Unit: row.Unit,
-		InfraConfig: map[string]any{"PortBindings": bindings(p.Spec.Publish), "HostNetwork": p.HostNetwork()},
+		InfraConfig: infraConfig(p), CreateInfra: p.Spec.Infra, CreateCgroup: p.Spec.Infra, CgroupPath: row.Cgroup,
+		RestartPolicy: p.Spec.Restart.Policy,
 	}
 	for _, m := range row.Members {
 		one.Containers = append(one.Containers, PodMember{m.ID, m.Names, m.Status})

@@ -22,7 +22,7 @@ type Binding struct {
 func bindings(published []spec.PortMapping) map[string][]Binding {
 	out := map[string][]Binding{}
 	for _, m := range published {
-		ip := ""
+		ip := "0.0.0.0"
 		if m.HostIP.IsValid() {
 			ip = strings.TrimPrefix(m.HostIP.String(), "::ffff:")
 		}
@@ -30,6 +30,15 @@ func bindings(published []spec.PortMapping) map[string][]Binding {
 			key := strconv.Itoa(int(m.ContainerPort+i)) + "/" + m.Protocol
 			out[key] = append(out[key], Binding{ip, strconv.Itoa(int(m.HostPort + i))})
 		}
+	}
+	return out
+}
+
+// publishedPorts is a published port as ps has it in JSON.
+func publishedPorts(m spec.PortMapping) PublishedPorts {
+	out := PublishedPorts{ContainerPort: m.ContainerPort, HostPort: m.HostPort, Range: max(m.Range, 1), Protocol: m.Protocol}
+	if m.HostIP.IsValid() {
+		out.HostIP = m.HostIP.String()
 	}
 	return out
 }

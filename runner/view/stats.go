@@ -34,6 +34,23 @@ type Stat struct {
 	ContainerID   string `json:"-"`
 }
 
+// PodStat is a row of the stats of pods in JSON, which has other names there.
+type PodStat struct {
+	Pod, CID, Name, CPU, MemUsage, MemUsageBytes, Mem, NetIO, BlockIO, PIDS string
+}
+
+// PodStats are rows of stats as those of pods.
+func PodStats(rows []Stat) []PodStat {
+	all := []PodStat{}
+	for _, r := range rows {
+		all = append(all, PodStat{
+			Pod: r.Pod, CID: r.CID, Name: r.Name, CPU: r.CPUPerc, MemUsage: r.MemUsage, MemUsageBytes: r.MemUsageBytes,
+			Mem: r.MemPerc, NetIO: r.NetIO, BlockIO: r.BlockIO, PIDS: r.PIDS,
+		})
+	}
+	return all
+}
+
 // Sample is what a container had used at a time.
 type Sample struct {
 	record         container.Record
@@ -62,9 +79,6 @@ func Measure(x *service.Engine, r container.Record) (Sample, bool, error) {
 	}
 	return m, true, nil
 }
-
-// ID is the container's.
-func (m Sample) ID() string { return m.record.ID }
 
 // Row draws a sample. The share of a processor is that since the sample before it, or since the
 // container's start where that is the zero value or of another start.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
@@ -36,7 +37,7 @@ func one(x *service.Engine, latest bool, args []string) (container.Record, []str
 	names := args
 	if !latest {
 		if len(args) == 0 {
-			return container.Record{}, nil, errors.New("which container? give a name or ID, or --latest")
+			return container.Record{}, nil, hint.With(errors.New("you must provide the name or id of a container"), "or --latest")
 		}
 		names, args = args[:1], args[1:]
 	} else {
@@ -50,6 +51,19 @@ func one(x *service.Engine, latest bool, args []string) (container.Record, []str
 		return container.Record{}, nil, errors.New("there is no container")
 	}
 	return found[0].record, args, nil
+}
+
+// only finds the one container that a verb means, of a name or of --latest, where nothing may follow it.
+func only(cmd *cobra.Command, e *cli.Env, latest bool, args []string) (*service.Engine, container.Record, error) {
+	x, err := e.Open(cmd.Context())
+	if err != nil {
+		return nil, container.Record{}, err
+	}
+	r, rest, err := one(x, latest, args)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%s takes one container: %q", cmd.Name(), rest[0])
+	}
+	return x, r, err
 }
 
 // forEach does something to each container that a verb means and prints what it was called.

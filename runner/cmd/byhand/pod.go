@@ -247,6 +247,7 @@ func NewPodStats(e *cli.Env) *cobra.Command {
 	s := Stats{
 		Columns:  "{{.Pod}}\t{{.CID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}",
 		Headings: PodHeadings(),
+		Pods:     true,
 	}
 	cmd := &cobra.Command{
 		Use:               "stats [flags] [POD...]",

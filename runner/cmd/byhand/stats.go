@@ -26,6 +26,8 @@ type Stats struct {
 	// Columns is the table's own template, Headings what its columns are called.
 	Columns  string
 	Headings map[string]string
+	// Pods says that JSON has the names of the stats of pods.
+	Pods bool
 }
 
 // Flags registers the flags.
@@ -145,6 +147,9 @@ func (s *Stats) measure(x *service.Engine, records []container.Record, before ma
 }
 
 func (s *Stats) draw(e *cli.Env, rows []view.Stat) error {
+	if format.IsJSON(s.out) && s.Pods {
+		return format.JSON(e.Stdout, view.PodStats(rows))
+	}
 	if format.IsJSON(s.out) {
 		return format.JSON(e.Stdout, rows)
 	}

@@ -55,7 +55,7 @@ where the state that was waited for is none in which a container has one.`,
 				args = append(rest, r.ID)
 			}
 			if len(args) == 0 {
-				return errors.New("which container? give a name or ID, or --latest")
+				return errors.New("\"podunit wait\" requires a name, id, or the \"--latest\" flag")
 			}
 			w := waiting{e, x, states, every, ignore}
 			if first {

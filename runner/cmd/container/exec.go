@@ -6,11 +6,16 @@ import (
 	"errors"
 	"os"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/spf13/cobra"
 )
+
+// exitNoSession is the exit status of a command that could not be begun for want of a container that
+// runs, or of its user. Source: seen with Podman 5.4.2.
+const exitNoSession = 255
 
 // NewExec makes podunit exec.
 func NewExec(e *cli.Env) *cobra.Command {
@@ -75,6 +80,9 @@ func NewExec(e *cli.Env) *cobra.Command {
 		code, err := eng.Exec(cmd.Context(), records[0], x)
 		if x.Detach {
 			return err // the statuses of a command are for who waits for it
+		}
+		if errors.Is(err, container.ErrNotRunning) || errors.Is(err, bundle.ErrNoUser) || errors.Is(err, bundle.ErrNoGroup) {
+			return cli.WithStatus(err, exitNoSession)
 		}
 		return cli.Ended(code, err)
 	}

@@ -3,10 +3,12 @@
 package container
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/signal"
 )
@@ -22,7 +24,10 @@ func NewKill(e *cli.Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, err := signal.ParseSignalNameOrNumber(name)
 			if err != nil {
-				return fmt.Errorf("--signal %q is no signal; write a name or a number, such as --signal HUP", name)
+				return hint.With(fmt.Errorf("invalid signal: %s", name), "write a name or a number, such as --signal HUP")
+			}
+			if sig < 1 || sig > 64 {
+				return errors.New("valid signals are 1 through 64")
 			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -91,7 +91,7 @@ func logSource(x *service.Engine, r container.Record) (journal.Source, error) {
 	}
 	switch r.Spec.Log.Driver {
 	case "none":
-		return s, hint.With(fmt.Errorf("container %s was told to write no log (--log-driver none)", r.Name), "take LogDriver=none out, or use journald")
+		return s, hint.With(errors.New("this container is using the 'none' log driver, cannot read logs: this container is not logging output"), "take LogDriver=none out, or use journald")
 	case "passthrough":
 		s.Unit = status.Unit
 		if s.Unit == "" {

@@ -29,7 +29,7 @@ import (
 func New(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "generate COMMAND", Short: "Write what runs as files: unit files, services, Kubernetes YAML", Args: cli.WantVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: cli.NoVerb,
 	}
 	yaml := kube.NewGenerate(e)
 	yaml.Use = "kube [flags] NAME..."

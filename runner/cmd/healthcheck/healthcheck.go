@@ -14,7 +14,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "healthcheck",
 		Short: "Check the health of containers",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(NewRun(e))
 	return cmd

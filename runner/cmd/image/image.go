@@ -24,7 +24,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "image",
 		Short: "Manage images",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	rm := NewRmi(e)
 	rm.Use, rm.Aliases = "rm [flags] IMAGE...", []string{"remove"}

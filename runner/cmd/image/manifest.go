@@ -20,7 +20,7 @@ func NewManifest(e *cli.Env) *cobra.Command {
 		Use:   "manifest COMMAND",
 		Short: "Manage lists of manifests: one name for the images of several platforms",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	rm := NewRmi(e)
 	rm.Use, rm.Short = "rm [flags] LIST...", "Remove lists of manifests from the storage"

@@ -39,7 +39,7 @@ func NewPlayGroup(e *cli.Env) *cobra.Command {
 func group(use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cli.WantVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: cli.NoVerb,
 	}
 }
 

@@ -25,7 +25,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "network",
 		Short: "Manage named networks",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(
 		NewConnect(e),
@@ -39,6 +39,7 @@ func New(e *cli.Env) *cobra.Command {
 		NewPrune(e),
 		NewReload(e),
 		NewRm(e),
+		NewUpdate(e),
 	)
 	return cmd
 }

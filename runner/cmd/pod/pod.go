@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "pod COMMAND",
 		Short: "Manage pods: containers that share a network",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(NewCreate(e), NewStart(e), NewStop(e), NewRm(e),
 		NewPs(e), NewInspect(e), NewExists(e))
@@ -42,7 +43,7 @@ func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.R
 		pods, err := x.Pods.List()
 		return pods, nil, err
 	case len(args) == 0:
-		return nil, nil, errors.New("which pod? give a name or ID, or --all")
+		return nil, nil, hint.With(errors.New("you must provide at least one name or id"), "a name or ID of a pod, or --all")
 	}
 	var out []pod.Record
 	names := called{}

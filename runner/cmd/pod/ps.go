@@ -14,7 +14,7 @@ import (
 
 // NewPs makes podunit pod ps.
 func NewPs(e *cli.Env) *cobra.Command {
-	var quiet, noTrunc, noHeading, ids, names, status bool
+	var quiet, noTrunc, noHeading, ids, names, status, namespaces bool
 	var out, sort string
 	var filters []string
 	cmd := &cobra.Command{
@@ -41,14 +41,20 @@ func NewPs(e *cli.Env) *cobra.Command {
 			}
 			if quiet {
 				for _, r := range rows {
-					fmt.Fprintln(e.Stdout, r.ID)
+					fmt.Fprintln(e.Stdout, r.IDFull)
 				}
 				return nil
 			}
 			if format.IsJSON(out) {
 				return format.JSON(e.Stdout, rows)
 			}
-			columns := "{{.ID}}\t{{.Name}}\t{{.Status}}\t{{.Created}}\t{{.NumberOfContainers}}\t{{.Ports}}"
+			columns := "{{.ID}}\t{{.Name}}\t{{.Status}}\t{{.Created}}\t{{.InfraID}}"
+			if namespaces {
+				columns += "\t{{.Cgroup}}"
+			}
+			if !ids && !names && !status {
+				columns += "\t{{.NumberOfContainers}}"
+			}
 			for _, c := range []struct {
 				want  bool
 				field string
@@ -60,7 +66,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 			return format.Rows(e.Stdout, format.Table{
 				Format: out, Default: columns, NoHeading: noHeading,
 				Headings: map[string]string{
-					"ID": "POD ID", "NumberOfContainers": "# OF CONTAINERS", "ContainerIds": "IDS",
+					"ID": "POD ID", "InfraID": "INFRA ID", "NumberOfContainers": "# OF CONTAINERS", "ContainerIds": "IDS",
 					"ContainerNames": "NAMES", "ContainerStatuses": "STATUS",
 				},
 			}, rows)
@@ -73,6 +79,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.BoolVar(&ids, "ctr-ids", false, "show the IDs of the containers")
 	f.BoolVar(&names, "ctr-names", false, "show the names of the containers")
 	f.BoolVar(&status, "ctr-status", false, "show the states of the containers")
+	f.BoolVar(&namespaces, "ns", false, "show the cgroup of its first process")
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.StringVar(&sort, "sort", "created", "by created, id, name, number or status")
 	f.StringArrayVarP(&filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ctr-names, ctr-ids, ctr-number, ctr-status, unit, network, restart-policy, until")

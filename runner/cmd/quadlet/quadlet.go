@@ -20,7 +20,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "quadlet",
 		Short: "Install, list, show, edit and remove unit files",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(NewInstall(e), NewList(e), NewPrint(e), NewRm(e), NewEdit(e))
 	return cmd

@@ -18,7 +18,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "secret",
 		Short: "Manage secrets",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(
 		NewCreate(e),

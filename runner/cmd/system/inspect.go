@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
@@ -140,5 +141,5 @@ func inspect(ctx context.Context, e *cli.Env, x *service.Engine, name, kind stri
 			return view.InspectPod(x, p)
 		}
 	}
-	return nil, fmt.Errorf("there is no container, image, volume or pod %q", name)
+	return nil, hint.With(fmt.Errorf("no such object: %q", name), "there is no container, image, volume, network or pod of the name")
 }

@@ -25,7 +25,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "system COMMAND",
 		Short: "Look after the machine's containers as a whole",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(NewCheck(e), NewDf(e), NewInfo(e), NewPrune(e), NewReset(e))
 	return cmd

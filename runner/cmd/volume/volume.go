@@ -26,7 +26,7 @@ func New(e *cli.Env) *cobra.Command {
 		Use:   "volume",
 		Short: "Manage named volumes",
 		Args:  cli.WantVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  cli.NoVerb,
 	}
 	cmd.AddCommand(
 		NewCreate(e),
