@@ -138,8 +138,8 @@ func (e *Env) Service() (service.Config, error) {
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
 		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
-		OpenImages: e.Program.OpenImages,
-		Warn:       e.Warn,
+		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices,
+		Warn: e.Warn,
 		Tell: func(fields map[string]string, message string) {
 			// The message is in our own log as well.
 			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)

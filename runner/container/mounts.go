@@ -35,8 +35,12 @@ func (s *sourceError) Error() string {
 
 func (s *sourceError) Unwrap() error { return s.err }
 
-// Hint is the way out where the source is missing.
+// Hint is the way out, where the cause has one or the source is missing.
 func (s *sourceError) Hint() string {
+	var below interface{ Hint() string }
+	if errors.As(s.err, &below) {
+		return below.Hint()
+	}
 	if errors.Is(s.err, fs.ErrNotExist) && s.mount.Type == spec.MountBind {
 		return "mkdir -p " + s.mount.Source + ", or a name without a slash for a volume"
 	}

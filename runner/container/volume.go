@@ -90,15 +90,18 @@ func (e *Engine) place(r Record, name, like string) (string, error) {
 }
 
 // image turns the files of an image into a bind mount of a directory. With rw changes are discarded at the end.
-func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Mount) (err error) {
-	m.Type = spec.MountBind
+func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Mount) error {
+	files, err := e.imageFiles(ctx, r, place, m.Source)
+	if err != nil {
+		return err
+	}
+	m.Type, m.Source = spec.MountBind, files
 	if slices.Contains(m.Options, "rw") {
 		m.Overlay = true
 	} else if !m.ReadOnly() {
 		m.Options = append(slices.Clone(m.Options), "ro")
 	}
-	m.Source, err = e.imageFiles(ctx, r, place, m.Source)
-	return err
+	return nil
 }
 
 // imageFiles mounts the files of an image in our mount namespace.

@@ -7,6 +7,7 @@ package main
 import (
 	"slices"
 
+	"github.com/podunit/podunit/runner/bundle/cdi"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/byhand"
@@ -35,6 +36,8 @@ func program() cli.Program {
 		Help:       system.NewHelp,
 		OpenImages: func(s storage.Store, runDir string) service.Images { return registry.New(s, runDir) },
 		ImageNames: image.Names,
+
+		InjectDevices: cdi.Inject,
 	}
 }
 

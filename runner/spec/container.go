@@ -120,6 +120,8 @@ type Container struct {
 	// ignore; empty means anonymous.
 	ImageVolumes string
 	Devices      []Device
+	// DeviceRules allow devices that have no node when the container starts.
+	DeviceRules []DeviceRule `json:",omitempty"`
 
 	Log Log
 
@@ -227,6 +229,17 @@ type Rootfs struct {
 	Path string
 	// Overlay keeps the directory as it is: changes are discarded at the end.
 	Overlay bool
+}
+
+// CDI are the names of the devices of the container device interface.
+func (c *Container) CDI() []string {
+	var names []string
+	for _, d := range c.Devices {
+		if d.CDI {
+			names = append(names, d.Host)
+		}
+	}
+	return names
 }
 
 // DefaultRetry is how often a pull is tried again. Source: podman-run(1), --retry.

@@ -796,11 +796,25 @@ func mountRows() []row {
 				}
 				return choice(func(t *target) *string { return &t.container.ImageVolumes }, "anonymous", "tmpfs", "ignore")(t, v)
 			}},
-		{name: "device", on: onBoth, kind: list, word: "HOST[:INSIDE][:rwm]", usage: "Show a device of the host",
-			form: "HOST[:INSIDE][:rwm]", example: "/dev/dri:/dev/dri:rw",
+		{name: "device", on: onBoth, kind: list, word: "HOST[:INSIDE][:rwm]", usage: "Show a device of the host, or VENDOR/CLASS=NAME",
+			form: "HOST[:INSIDE][:rwm], or VENDOR/CLASS=NAME of the container device interface", example: "/dev/dri:/dev/dri:rw",
 			set: func(t *target, v string) error {
 				d, err := ParseDevice(v)
 				*t.devices = append(*t.devices, d)
+				return err
+			}},
+		{name: "gpus", on: onContainer, kind: values, word: "all|NUMBER,...", usage: "GPUs of NVIDIA, as --device nvidia.com/gpu=...",
+			form: "all, or numbers", example: "all",
+			set: func(t *target, v string) error {
+				all, err := ParseGPUs(v)
+				*t.devices = append(*t.devices, all...)
+				return err
+			}},
+		{name: "device-cgroup-rule", on: onContainer, kind: values, word: "TYPE MAJOR:MINOR ACCESS", usage: "Allow devices that may come, as root",
+			form: "TYPE MAJOR:MINOR ACCESS", example: "c 188:* rwm",
+			set: func(t *target, v string) error {
+				r, err := ParseDeviceRule(v)
+				t.container.DeviceRules = append(t.container.DeviceRules, r)
 				return err
 			}},
 	}
@@ -977,7 +991,6 @@ func laterRows() []row {
 	never(onContainer, values, "attach", "a container in the foreground has all three streams, one with --detach has none; leave it out")
 	never(onContainer, value, "timeout", "set RuntimeMaxSec= in the [Service] section of the unit")
 	never(onContainer, value, "requires", "set Requires= and After= in the [Unit] section of the unit")
-	never(onContainer, values, "gpus", "give the device nodes with --device, such as --device /dev/dri")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")
 	never(onContainer, value, "seccomp-policy", "give the profile with --security-opt seccomp=FILE")
@@ -990,7 +1003,6 @@ func laterRows() []row {
 	never(onContainer, value, "init-ctr", "order the units with After= and Requires=")
 	never(onContainer, values, "decryption-key", "encrypted images are not supported")
 	rows[len(rows)-1].secret = true // FILE:PASSWORD
-	never(onContainer, list, "device-cgroup-rule", "name the devices with --device")
 	never(onContainer, list, "link-local-ip", "link-local addresses are not supported")
 	never(onContainer, value, "pod-id-file", "name the pod with --pod")
 	never(onContainer, value, "volume-driver", "drivers of volumes are given to podunit volume create")
