@@ -265,8 +265,8 @@ func (c *Connection) look(ns *os.File) error {
 				if r.Gw == nil {
 					continue
 				}
-				if ones := 0; r.Dst != nil {
-					if ones, _ = r.Dst.Mask.Size(); ones > 0 {
+				if r.Dst != nil {
+					if ones, _ := r.Dst.Mask.Size(); ones > 0 {
 						continue
 					}
 				}
@@ -544,7 +544,7 @@ func (c *Connection) last() bool {
 	return true
 }
 
-// Servers of names that containers are to ask, in the order of the networks.
+// Nameservers are the servers of names that containers are to ask, in the order of the networks.
 func (c *Connection) Nameservers() []net.IP {
 	var out []net.IP
 	for _, e := range c.Networks {
