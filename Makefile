@@ -26,7 +26,7 @@ LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: bootstrap
 bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler, git, Go
@@ -103,6 +103,21 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 lab-test: lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
 	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 80m -run '^TestLab' $(call packages,^//go:build lab)
 
+# An hour or more; GROUP=start, or several in quotes, measures a part. ROUNDS=5 is a first look.
+ROUNDS ?= 20
+.PHONY: bench
+bench: lab ## podunit beside Podman in the lab: a table, bench/bench.json, drawings; GROUP="start stop" for a part; root only
+	bin/podunit-lab bench --rounds $(ROUNDS) --out bench $(GROUP)
+
+.PHONY: bench-compare
+bench-compare: lab ## the last bench beside the committed base line; fails where podunit got slower
+	bin/podunit-lab bench-compare contrib/lab/bench/testdata/bench.json bench/bench.json
+
+.PHONY: bench-page
+bench-page: lab ## the last bench becomes the base line, with its page in the documents
+	mkdir -p contrib/lab/bench/testdata && cp bench/bench.json contrib/lab/bench/testdata/
+	bin/podunit-lab bench-page contrib/lab/bench/testdata/bench.json >contrib/doc/bench.md
+
 .PHONY: golden
 golden: ## rewrite the expected output of the golden cases; review the diff
 	$(GO) test -tags "$(TAGS)" $(call packages,flag.Bool."update") -update
@@ -134,4 +149,4 @@ demo: bootstrap build lab ## the media pod in a booted Debian machine, from noth
 
 .PHONY: clean
 clean: ## what was built here; for labs and their cache: bin/podunit-lab rm --all
-	rm -rf bin libexec
+	rm -rf bin libexec bench

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/podunit/podunit/contrib/lab/bench"
 	"github.com/podunit/podunit/contrib/lab/cache"
 	"github.com/podunit/podunit/contrib/lab/machine"
 	"github.com/podunit/podunit/contrib/lab/throttle"
@@ -44,8 +45,12 @@ A lab is a Debian 13 machine with a real systemd, in systemd-nspawn. It needs ro
   prepare            make the cached root filesystem and images, no lab
   prune              remove cached file systems and images of older recipes that no lab stands on
   throttle           (inside a lab) a slow TCP proxy, for slow pulls
+  bench [GROUP...]   podunit beside Podman, in a lab of its own: see --rounds, --out, --plant
+  bench-compare BASE NEW
+                     two bench.json: fails where NEW is slower beyond noise
+  bench-page FILE    the document of a bench.json, on standard output
 
-Exit status: the command's own for run and shell; 125 when the lab could not do it.
+Exit status: the command's own for run and shell; 1 of bench-compare for slower; 125 when the lab could not do it.
 
 Flags:
 `
@@ -73,6 +78,8 @@ type settings struct {
 	owner             int
 	throttle          throttle.Options
 	registry          throttle.Registry
+	bench             bench.Options
+	out               string
 }
 
 func run(ctx context.Context, args []string) (int, error) {
@@ -97,6 +104,10 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.Int64Var(&s.throttle.StallAfter, "stall-after", 0, "throttle: pass this many bytes to clients, then none; 0 is never")
 	flags.DurationVar(&s.registry.Delay, "delay", 0, "throttle: wait this long before each answer of a registry")
 	flags.StringToStringVar(&s.registry.Faults, "fault", nil, "throttle: REPOSITORY=FAULT, may be repeated: "+strings.Join(throttle.Faults, ", "))
+	flags.IntVar(&s.bench.Rounds, "rounds", 20, "bench: how often contenders take turns")
+	flags.Uint64Var(&s.bench.Seed, "seed", uint64(time.Now().UnixNano()), "bench: of the order of turns")
+	flags.StringVar(&s.out, "out", "bench", "bench: directory for bench.json and a drawing of each group")
+	flags.Float64Var(&s.bench.Plant, "plant", 0, "bench: a part that podunit is made slower by, as 0.1, to prove bench-compare")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || args[0] == "help" {
 		flags.Usage()
@@ -124,12 +135,21 @@ func run(ctx context.Context, args []string) (int, error) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		verb = "rm"
 	}
+	switch verb {
+	case "bench-compare":
+		return compare(flags.Args())
+	case "bench-page":
+		return 0, page(flags.Args())
+	}
 	if os.Geteuid() != 0 {
 		return 125, fmt.Errorf("a lab needs root, this is uid %d: run it with sudo", os.Geteuid())
 	}
 	c, err := cache.Open()
 	if err != nil {
 		return 125, err
+	}
+	if verb == "bench" {
+		return 0, s.measure(ctx, c, flags.Args())
 	}
 	return s.verb(ctx, c, verb, flags.Args())
 }
@@ -175,6 +195,11 @@ func (s settings) verb(ctx context.Context, c cache.Dir, verb string, args []str
 	if err != nil {
 		return 125, fmt.Errorf("%w; make it with: lab up --name %s", err, s.name)
 	}
+	return s.on(ctx, m, verb, args)
+}
+
+// on executes a verb on a lab that exists.
+func (s settings) on(ctx context.Context, m *machine.Machine, verb string, args []string) (int, error) {
 	switch verb {
 	case "rm":
 		return 0, m.Remove()

@@ -21,11 +21,6 @@ const (
 	Number                  // last one; unsigned 32-bit integer, 0x and 0 prefixes understood
 )
 
-// Code is the letter the reference gives the kind.
-func (k Kind) Code() string {
-	return [...]string{"S", "S0", "B", "D", "L", "W", "A", "X", "K", "N"}[k]
-}
-
 // String names the kind for people.
 func (k Kind) String() string {
 	return [...]string{

@@ -16,7 +16,6 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/spec"
-	"go.podman.io/common/pkg/signal"
 )
 
 const (
@@ -98,36 +97,15 @@ func IsSystemd(mode string, args []string) bool {
 	case "false":
 		return false
 	}
+	if len(args) == 0 {
+		return false
+	}
 	switch args[0] {
 	case "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init":
 		return true
 	}
 	return path.Base(args[0]) == "systemd"
 }
-
-// StopSignal is the signal that asks the container to stop: what the command
-// line says, else the image, else what systemd wants or SIGTERM.
-func StopSignal(c *spec.Container, image *v1.ImageConfig) (int, error) {
-	if c.StopSignal != 0 {
-		return c.StopSignal, nil
-	}
-	if image != nil && image.StopSignal != "" {
-		s, err := signal.ParseSignal(image.StopSignal)
-		if err != nil {
-			return 0, fmt.Errorf("the image's STOPSIGNAL %q is not a signal; give one with --stop-signal", image.StopSignal)
-		}
-		return int(s), nil
-	}
-	if args, err := Args(c, image); err == nil && IsSystemd(c.Systemd, args) {
-		return sigRTMin3, nil
-	}
-	return sigTerm, nil
-}
-
-const (
-	sigTerm   = 15
-	sigRTMin3 = 37 // SIGRTMIN+3: halt, see systemd(1), SIGNALS
-)
 
 func (b *builder) process() error {
 	p := b.g.Config.Process

@@ -15,16 +15,54 @@ import (
 	"github.com/podunit/podunit/generator/source"
 )
 
-// Paths checks the unit files and directories that somebody names, or the whole search path when there are none. It
-// judges a single file with the files beside it in mind, but reports only on the named ones. The second result is the
-// number of unit files that were read.
+// Paths checks the unit files, Kubernetes YAML files and directories that somebody names, or the whole search path when
+// there are none. It judges a single unit file with the files beside it in mind, but reports only on the named ones. The
+// second result is the number of files that were read.
 func Paths(paths []string, search source.Search, opt Options) (report.List, int) {
-	named := load(paths, search)
-	others := beside(paths, named, search)
-	// When two units clash, Check complains about the later one, so the named ones come last.
-	list := append(named.Report, about(named, others, Check(append(others, named.Units...), opt))...)
+	list, paths, documents := documents(paths, opt)
+	if documents == 0 || len(paths) > 0 {
+		named := load(paths, search)
+		others := beside(paths, named, search)
+		// When two units clash, Check complains about the later one, so the named ones come last.
+		list = append(append(list, named.Report...), about(named, others, Check(append(others, named.Units...), opt))...)
+		documents += len(named.Units)
+	}
 	list.Sort()
-	return list.Dedup(), len(named.Units)
+	return list.Dedup(), documents
+}
+
+// documents judges the Kubernetes YAML files among paths, each for itself, and returns the other paths and how many there
+// were.
+func documents(paths []string, opt Options) (list report.List, others []string, n int) {
+	for _, path := range paths {
+		if opt.Kube == nil || !IsKubernetes(path) {
+			others = append(others, path)
+			continue
+		}
+		n++
+		data, err := os.ReadFile(path)
+		if err != nil {
+			list = append(list, unreadable(path, err))
+			continue
+		}
+		list = append(list, opt.Kube(path, data)...)
+	}
+	return list, others, n
+}
+
+// IsKubernetes tells whether a path is that of Kubernetes YAML, by its extension.
+func IsKubernetes(path string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path))
+}
+
+// unreadable says why a file cannot be read.
+func unreadable(path string, err error) report.Diagnostic {
+	text := err.Error()
+	var p *os.PathError
+	if errors.As(err, &p) {
+		text = p.Err.Error()
+	}
+	return report.Diagnostic{Code: "unreadable", Pos: report.Position{File: path}, Message: "cannot be read: " + text}
 }
 
 // load reads the unit files of paths, or those of the search path when there are no paths.
@@ -54,12 +92,7 @@ func load(paths []string, search source.Search) source.Loaded {
 		st, err := os.Stat(path)
 		switch {
 		case err != nil:
-			var p *os.PathError
-			text := err.Error()
-			if errors.As(err, &p) {
-				text = p.Err.Error()
-			}
-			all.Report = append(all.Report, report.Diagnostic{Code: "unreadable", Pos: report.Position{File: path}, Message: "cannot be read: " + text})
+			all.Report = append(all.Report, unreadable(path, err))
 		case st.IsDir():
 			add(loadDirectory(path))
 		default:

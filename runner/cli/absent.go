@@ -34,8 +34,6 @@ var absent = map[string]struct{ instead, issue string }{
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
 
-	"network update": {issue: spec.IssueNetworks},
-
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
 	"system events":     {instead: "journalctl --user -f"},
 	"system migrate":    {instead: "nothing is to migrate: the storage is shared, and each start begins with what it finds"},

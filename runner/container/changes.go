@@ -3,6 +3,7 @@
 package container
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"path/filepath"
@@ -28,7 +29,7 @@ func (e *Engine) Changes(r Record) ([]archive.Change, error) {
 	if own, below, ok, lerr := e.layerDirs(c.LayerID); lerr != nil {
 		return nil, lerr
 	} else if ok {
-		all, err = archive.OverlayChanges(below, own)
+		all, err = changes(tree{Own: own, Below: below})
 	} else {
 		all, err = e.Store.Changes("", c.LayerID)
 	}
@@ -42,6 +43,20 @@ func (e *Engine) Changes(r Record) ([]archive.Change, error) {
 	all = slices.DeleteFunc(all, func(c archive.Change) bool { return slices.Contains(made, c.Path) })
 	slices.SortFunc(all, func(a, b archive.Change) int { return strings.Compare(a.Path, b.Path) })
 	return all, nil
+}
+
+// changes of a tree, of which the container may make more.
+func changes(t tree) (all []archive.Change, err error) {
+	list, err := packed(t)
+	if err != nil {
+		return nil, err
+	}
+	defer list.Close()
+	text, err := io.ReadAll(list)
+	if err != nil {
+		return nil, err
+	}
+	return all, json.Unmarshal(text, &all)
 }
 
 // Diff is what a container has of its own, as the archive of a layer. The caller closes it.
@@ -61,10 +76,10 @@ func (e *Engine) Diff(r Record) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return archive.TarWithOptions(own, &archive.TarOptions{
-		Compression: archive.Uncompressed, WhiteoutFormat: archive.OverlayWhiteoutFormat, WhiteoutData: below,
+	return packed(tree{Own: own, Below: below, Options: &archive.TarOptions{
+		Compression: archive.Uncompressed, WhiteoutFormat: archive.OverlayWhiteoutFormat,
 		UIDMaps: orNone(idMap(uids)), GIDMaps: orNone(idMap(gids)),
-	})
+	}})
 }
 
 // orNone is nil where there is nothing to map.
@@ -108,9 +123,9 @@ func (e *Engine) Export(r Record, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		content, err := archive.TarWithOptions(root, &archive.TarOptions{
+		content, err := packed(tree{Own: root, Options: &archive.TarOptions{
 			Compression: archive.Uncompressed, UIDMaps: orNone(idMap(uids)), GIDMaps: orNone(idMap(gids)),
-		})
+		}})
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,9 @@ type Check struct {
 	Limit   time.Duration // after which all of it is killed; zero means none
 	// MaxOutput is how many bytes of its output are kept; zero means all.
 	MaxOutput int
+	// Name tells it apart from others that look at the container at the same time; it is part of a file's name. Of
+	// one name there is one at a time.
+	Name string
 }
 
 // CheckResult is how a check ended.
@@ -36,13 +39,12 @@ type CheckResult struct {
 	Output   string // stdout and stderr
 }
 
-// checkCgroup is the cgroup of a check, below the container's: its limits hold, and it can be killed whole. There is
-// one check at a time.
-const checkCgroup = "podunit-check"
+// cgroup is that of a check, below the container's: its limits hold, and it can be killed whole.
+func (c Check) cgroup() string { return "podunit-check" + c.Name }
 
 // Check runs a command as Exec does, with the rights of the container's first process and no more, until it ends, its
 // time is over or ctx ends. What it has started does not outlive it. The caller sees to it that there is no other
-// check of the container at the same time.
+// check of this name at the same time.
 func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, error) {
 	var result CheckResult
 	j, err := e.job(r, Exec{Command: c.Command, Env: c.Env})
@@ -58,10 +60,10 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	kept := make(chan string, 1)
 	go func() { kept <- keep(out, c.MaxOutput) }()
 
-	group := checkGroup{pidFile: filepath.Join(e.dir(r.ID), "check.pid")}
+	group := checkGroup{pidFile: filepath.Join(e.dir(r.ID), "check"+c.Name+".pid")}
 	// Others may not know the flag.
 	if name := filepath.Base(e.Runtime.Command); j.status.Cgroup != "" && (name == "runc" || name == "crun") {
-		group.dir = filepath.Join(cgroup.Path(j.status.Cgroup), checkCgroup)
+		group.dir = filepath.Join(cgroup.Path(j.status.Cgroup), c.cgroup())
 	}
 	if err := group.make(); err != nil {
 		in.Close()
@@ -75,7 +77,7 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	defer cancel()
 	j.PIDFile, j.Streams = group.pidFile, runc.Streams{Stdout: in, Stderr: in}
 	if group.dir != "" {
-		j.Cgroup = checkCgroup
+		j.Cgroup = c.cgroup()
 	}
 	err = e.joined(r.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
 		var err error

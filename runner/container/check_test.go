@@ -103,3 +103,32 @@ func TestCheckOfWhatDoesNotRun(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestChecksSideBySide: checks of two names leave each other alone.
+func TestChecksSideBySide(t *testing.T) {
+	e, r := checked(t, `case $PIDFILE in *-a.pid) echo $$ >"$PIDFILE"; exec sleep 1000 ;; esac; echo fine`)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := e.Check(ctx, r, Check{Command: []string{"true"}, Name: "-a"})
+		ended <- err
+	}()
+	for {
+		if _, err := runc.ReadPID(filepath.Join(e.dir(r.ID), "check-a.pid")); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if got, err := e.Check(context.Background(), r, Check{Command: []string{"true"}, Name: "-b"}); err != nil || got.Output != "fine\n" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("the other one has ended: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}

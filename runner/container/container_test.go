@@ -156,6 +156,20 @@ func TestStopSignalAndTimeoutFallBackToTheImageAndTheConfiguration(t *testing.T)
 	if (Record{}).StopSignal() != unix.SIGTERM {
 		t.Error("default is not SIGTERM")
 	}
+	init := Record{Config: ispec.ImageConfig{Entrypoint: []string{"/sbin/init"}}}
+	if got := init.StopSignal(); got != 37 {
+		t.Errorf("systemd's is %d, not SIGRTMIN+3", got)
+	} else if name := SignalName(got); name != "SIGRTMIN+3" {
+		t.Errorf("it is called %q", name)
+	}
+	init.Spec.Systemd = "false"
+	if got := init.StopSignal(); got != unix.SIGTERM {
+		t.Errorf("of an init that is not systemd: %v", got)
+	}
+	init.Spec.Systemd, init.Config.StopSignal = "always", "SIGQUIT"
+	if got := init.StopSignal(); got != unix.SIGQUIT {
+		t.Errorf("the image's, with systemd: %v", got)
+	}
 	if d := r.StopTimeout(7 * time.Second); d != 7*time.Second {
 		t.Errorf("configured: %s", d)
 	}

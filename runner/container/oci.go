@@ -27,7 +27,6 @@ import (
 // oci makes the OCI configuration of one start and the files bound into it.
 func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	e, l, r := s.Engine, s.ask, s.ask.Record
-	dir := e.dir(r.ID)
 	uids, gids, err := e.IDMappings(*r)
 	if err != nil {
 		return nil, err
@@ -69,18 +68,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err := e.confine(&in, mounts, s.label); err != nil {
 		return nil, err
 	}
-	if net := in.Namespaces.Net; len(uids) > 0 && strings.HasPrefix(net, "/") {
-		// Its user namespace does not own the network namespace, so it cannot mount
-		// a sysfs of its own, and must not see ours.
-		in.Sys = filepath.Join(dir, "sys")
-		if s.network != nil {
-			if err := s.network.Made(); err != nil {
-				return nil, err
-			}
-		}
-		if err := errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(net, in.Sys)); err != nil {
-			return nil, err
-		}
+	if err := s.sysfs(&in); err != nil {
+		return nil, err
 	}
 	for _, m := range mounts {
 		in.Mounts = append(in.Mounts, bundle.Mount{Mount: m, Path: m.Source})
@@ -110,6 +99,22 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}
 	return config, nil
+}
+
+// sysfs mounts a sysfs for a container whose user namespace does not own its network namespace: it cannot
+// mount one of its own, and must not see ours.
+func (s *start) sysfs(in *bundle.Input) error {
+	net := in.Namespaces.Net
+	if len(in.UIDMap) == 0 || !strings.HasPrefix(net, "/") {
+		return nil
+	}
+	in.Sys = filepath.Join(s.Engine.dir(in.ID), "sys")
+	if s.network != nil {
+		if err := s.network.Made(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(net, in.Sys))
 }
 
 // giveFiles gives what is made for the container to its root. Made by us, it would be the user's with

@@ -44,6 +44,15 @@ func (e *Engine) here(r Record) error {
 	return &ElsewhereError{Name: r.Name, RunDir: r.RunDir, Here: e.RunDir}
 }
 
+// StatusOf is Status, also of a container in another runtime directory: what runs there is shown as
+// running, although it is not ours to act on.
+func (e *Engine) StatusOf(r Record) (Status, error) {
+	if e.here(r) != nil {
+		return (&Engine{RunDir: r.RunDir}).Status(r.ID)
+	}
+	return e.Status(r.ID)
+}
+
 // elsewhere reports whether dir is another runtime directory of podunit's that has the
 // container.
 func (e *Engine) elsewhere(dir, id string) bool {

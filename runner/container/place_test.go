@@ -52,6 +52,17 @@ func TestElsewhere(t *testing.T) {
 	if err := e.here(r); !errors.As(err, &elsewhere) {
 		t.Errorf("it runs there: %v", err)
 	}
+	if s, err := e.StatusOf(r); err != nil || s.PID != os.Getpid() {
+		t.Errorf("it is shown as %+v, %v", s, err)
+	}
+	for name, err := range map[string]error{
+		"copy":   e.WithRoot(context.Background(), r, func(string) error { return nil }),
+		"export": e.WithLayer(r, func(string) error { return nil }),
+	} {
+		if !errors.As(err, &elsewhere) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	if err := there.saveStatus(r.ID, Status{PID: os.Getpid(), StartTicks: 1, StartedAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,9 @@ import (
 // WithRoot does something with the file system of a container as the container sees it, its volumes
 // included: of one that runs, with its own; of another, with what is mounted for us alone.
 func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) error) error {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err
@@ -78,6 +81,9 @@ func byDepth(mounts []spec.Mount) []spec.Mount {
 // WithLayer does something with what a container has of its own over its image, on the image, and
 // without what is mounted in it.
 func (e *Engine) WithLayer(r Record, do func(root string) error) (err error) {
+	if err := e.here(r); err != nil {
+		return err
+	}
 	s, err := e.Status(r.ID)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -95,7 +96,7 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 
 // LateWarning says that a container did not end in the time that it had, and is killed.
 func LateWarning(r Record, d time.Duration) string {
-	return fmt.Sprintf("container %s did not end within %s of %s, and gets SIGKILL", r.Name, d, unix.SignalName(r.StopSignal()))
+	return fmt.Sprintf("container %s did not end within %s of %s, and gets SIGKILL", r.Name, d, SignalName(r.StopSignal()))
 }
 
 // Kill sends a signal to the container's first process.
@@ -130,7 +131,17 @@ func (e *Engine) notRunning(r Record, why string) error {
 	return fmt.Errorf("%s. %s is in state %s: %w", why, r.ID, state, ErrState)
 }
 
-// StopSignal is what was asked for, else the image's, else SIGTERM.
+// The real-time signals, which the C library has left. Source: signal(7).
+const (
+	sigRTMin = unix.Signal(34)
+	sigRTMax = unix.Signal(64)
+)
+
+// sigHalt has systemd end all services and then itself. On SIGTERM it would begin anew. Source: systemd(1), SIGNALS.
+const sigHalt = sigRTMin + 3
+
+// StopSignal is what was asked for, else the image's, else what systemd wants where that is the first process,
+// else SIGTERM.
 func (r Record) StopSignal() unix.Signal {
 	if r.Spec.StopSignal != 0 {
 		return unix.Signal(r.Spec.StopSignal)
@@ -138,7 +149,21 @@ func (r Record) StopSignal() unix.Signal {
 	if sig, ok := parseSignal(r.Config.StopSignal); ok {
 		return sig
 	}
+	if bundle.IsSystemd(r.Spec.Systemd, r.Command()) {
+		return sigHalt
+	}
 	return unix.SIGTERM
+}
+
+// SignalName is how people write a signal: SIGTERM, SIGRTMIN+3.
+func SignalName(s unix.Signal) string {
+	switch {
+	case s == sigRTMin:
+		return "SIGRTMIN"
+	case s > sigRTMin && s <= sigRTMax:
+		return fmt.Sprintf("SIGRTMIN+%d", s-sigRTMin)
+	}
+	return unix.SignalName(s)
 }
 
 // StopTimeout is how long the container may take to end by itself; otherwise is the

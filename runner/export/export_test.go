@@ -70,7 +70,7 @@ func TestSystemd(t *testing.T) {
 	if err != nil || web.Name != "container-web.service" {
 		t.Fatal(web.Name, err)
 	}
-	has(t, web, "Restart=on-failure", "StartLimitBurst=3", "TimeoutStopSec=70", "ExecStop=/usr/bin/podunit stop --ignore -t 10 --cidfile=%t/%n.ctr-id",
+	has(t, web, "Restart=on-failure", "KillMode=control-group", "StartLimitBurst=3", "TimeoutStopSec=70", "ExecStop=/usr/bin/podunit stop --ignore -t 10 --cidfile=%t/%n.ctr-id",
 		"ExecStart=/usr/bin/podunit run --cidfile=%t/%n.ctr-id --cgroups=split --rm --sdnotify=conmon -d --replace --name=web --publish=8080:80 --volume=data:/data:Z --label=io.containers.autoupdate=registry --env=A=50%% --privileged quay.io/x/web:1 serve $$HOME")
 	out, err := o.Pod(media)
 	if err != nil || len(out) != 2 || out[0].Name != "pod-media.service" || out[1].Name != "container-tv.service" {
@@ -78,9 +78,9 @@ func TestSystemd(t *testing.T) {
 	}
 	has(t, out[0], "Wants=container-tv.service", "Before=container-tv.service", "PIDFile=%t/pod-media.pid", "Type=forking",
 		"ExecStartPre=/usr/bin/podunit pod create --infra-conmon-pidfile=%t/pod-media.pid --exit-policy=stop --replace --publish=8989:8989 media")
-	has(t, out[1], "BindsTo=pod-media.service", "After=pod-media.service", "Restart=always")
+	has(t, out[1], "BindsTo=pod-media.service", "After=pod-media.service", "Restart=always", "KillMode=control-group")
 	played := o.Play(Play{Name: "shop", YAML: []byte("kind: Pod\n")})
-	has(t, played[0], "ExecStart=/usr/bin/podunit kube play --replace --service-container=true %E/systemd/user/shop.yaml", "Type=notify")
+	has(t, played[0], "ExecStart=/usr/bin/podunit kube play --replace --service-container=true %E/systemd/user/shop.yaml", "Type=notify", "KillMode=mixed")
 	if played[1].Name != "shop.yaml" || played[1].Mode != 0o600 {
 		t.Errorf("%+v", played[1])
 	}

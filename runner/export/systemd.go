@@ -60,7 +60,7 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 	}
 	pid := "%t/" + unit + ".pid"
 	create := append([]string{"pod", "create", "--infra-conmon-pidfile=" + pid, "--exit-policy=stop", "--replace"}, plain(l)...)
-	w := o.begin(unit, policy)
+	w := o.begin(unit, policy, "mixed")
 	if len(members) > 0 {
 		w.unit("Wants=" + strings.Join(members, " "))
 		w.unit("Before=" + strings.Join(members, " "))
@@ -82,7 +82,7 @@ func (o Systemd) Play(p Play) []File {
 		place = "%E/systemd/user/"
 	}
 	place += specifier.Escape(yaml)
-	w := o.begin(unit, "")
+	w := o.begin(unit, "", "mixed")
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
 	w.line("ExecStart=" + o.words([]string{"kube", "play", "--replace", "--service-container=true", place}))
@@ -108,7 +108,8 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	}
 	run = append(append(run, plain(l)...), words(l.rest)...)
 	seconds := o.stop(int(c.StopTimeout))
-	w := o.begin(unit, policy)
+	// As of a .container, and for the same reason: podunit.unit(5).
+	w := o.begin(unit, policy, "control-group")
 	if podUnit != "" {
 		w.unit("BindsTo=" + podUnit + ".service")
 		w.unit("After=" + podUnit + ".service")
@@ -165,7 +166,7 @@ func (w *service) unit(text string) { w.head.WriteString(text + "\n") }
 func (w *service) line(text string) { w.body.WriteString(text + "\n") }
 
 // begin writes what all services have.
-func (o Systemd) begin(unit, policy string) *service {
+func (o Systemd) begin(unit, policy, killMode string) *service {
 	w := &service{o: o}
 	if o.Header {
 		w.unit("# " + unit + ".service")
@@ -201,7 +202,7 @@ func (o Systemd) begin(unit, policy string) *service {
 		w.line("Environment=" + unitfile.Quote(specifier.Escape(e)))
 	}
 	w.line("Delegate=yes")
-	w.line("KillMode=mixed")
+	w.line("KillMode=" + killMode)
 	w.line("SyslogIdentifier=%N")
 	w.line("Restart=" + word)
 	if o.RestartSec >= 0 {

@@ -24,8 +24,6 @@ import (
 // Fields that podunit's log copier adds to each line, the same as elsewhere.
 const (
 	FieldIDFull  = "CONTAINER_ID_FULL"
-	FieldID      = "CONTAINER_ID" // the first 12 digits
-	FieldName    = "CONTAINER_NAME"
 	FieldPartial = "CONTAINER_PARTIAL_MESSAGE" // "true": the line goes on in the next entry
 )
 
@@ -297,97 +295,119 @@ func (r Reader) run(ctx context.Context, q Query, extra []string, each func(Entr
 // parse reads the journal export format: a field a line, binary ones with their
 // length, and an empty line after each entry. Source: systemd.io/JOURNAL_EXPORT_FORMATS.
 func parse(r io.Reader, sources []Source, each func(Entry) error) error {
-	// No field can be longer: the journal's own limit for one is 768 MiB, and a
-	// line of a container is cut at 1 MiB.
-	const longest = 768 << 20
 	in := bufio.NewReaderSize(r, 1<<16)
-	var e Entry
-	var id, unit, userUnit string
-	some := false
-	flush := func() error {
-		defer func() { e, id, unit, userUnit, some = Entry{}, "", "", "", false }()
-		if !some {
-			return nil
-		}
-		i := slices.IndexFunc(sources, func(s Source) bool {
-			if s.Unit == "" {
-				return s.ID == id
-			}
-			return s.Unit == userUnit || s.Unit == unit
-		})
-		if i < 0 {
-			return nil // not asked for; cannot be
-		}
-		e.Source = sources[i]
-		return each(e)
-	}
+	var d draft
 	for {
-		line, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
-				return nil // journalctl was stopped in the middle of an entry
-			}
-			return flush()
+		name, value, err := readField(in)
+		switch {
+		case errors.Is(err, io.EOF):
+			return d.give(sources, each)
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil // journalctl was stopped in the middle of an entry
+		case err != nil:
+			return err
+		case name == "":
+			err = d.give(sources, each)
+			d = draft{}
+		default:
+			err = d.set(name, value)
 		}
 		if err != nil {
 			return err
 		}
-		line = line[:len(line)-1]
-		if len(line) == 0 {
-			if err := flush(); err != nil {
-				return err
-			}
-			continue
-		}
-		name, value, ok := bytes.Cut(line, []byte("="))
-		if !ok {
-			var size [8]byte
-			if _, err := io.ReadFull(in, size[:]); err != nil {
-				return ignoreEOF(err)
-			}
-			n := leUint64(size)
-			if n > longest {
-				return fmt.Errorf("read the journal: field %s claims %d bytes", name, n)
-			}
-			var b bytes.Buffer // grows with what is there, whatever the number says
-			if _, err := io.CopyN(&b, in, int64(n)+1); err != nil {
-				return ignoreEOF(err)
-			}
-			value = b.Bytes()[:n] // without the newline
-		}
-		some = true
-		switch string(name) {
-		case "__CURSOR":
-			e.cursor = string(value)
-		case "__REALTIME_TIMESTAMP":
-			us, err := strconv.ParseInt(string(value), 10, 64)
-			if err != nil {
-				return fmt.Errorf("read the journal: %w", err)
-			}
-			e.Time = time.UnixMicro(us)
-		case "MESSAGE":
-			e.Message = value
-		case "PRIORITY":
-			// 3 is err, and lower is worse. Source: syslog(3).
-			p, err := strconv.Atoi(string(value))
-			e.Stderr = err == nil && p <= 3
-		case FieldPartial:
-			e.Partial = string(value) == "true"
-		case FieldIDFull:
-			id = string(value)
-		case "_SYSTEMD_UNIT":
-			unit = string(value)
-		case "_SYSTEMD_USER_UNIT":
-			userUnit = string(value)
-		}
 	}
 }
 
-func ignoreEOF(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil // stopped in the middle of an entry
+// readField reads one field. The name is empty for the line that ends an entry. The error is io.EOF
+// at the end of a line and io.ErrUnexpectedEOF within one.
+func readField(in *bufio.Reader) (name string, value []byte, err error) {
+	// No field can be longer: the journal's own limit for one is 768 MiB, and a
+	// line of a container is cut at 1 MiB.
+	const longest = 768 << 20
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return "", nil, endWithin(err, len(line) > 0)
+	}
+	line = line[:len(line)-1]
+	before, value, ok := bytes.Cut(line, []byte("="))
+	if ok || len(line) == 0 {
+		return string(before), value, nil
+	}
+	var size [8]byte
+	if _, err := io.ReadFull(in, size[:]); err != nil {
+		return "", nil, endWithin(err, true)
+	}
+	n := leUint64(size)
+	if n > longest {
+		return "", nil, fmt.Errorf("read the journal: field %s claims %d bytes", before, n)
+	}
+	var b bytes.Buffer // grows with what is there, whatever the number says
+	if _, err := io.CopyN(&b, in, int64(n)+1); err != nil {
+		return "", nil, endWithin(err, true)
+	}
+	return string(before), b.Bytes()[:n], nil // without the newline
+}
+
+// endWithin makes io.EOF the other error where it comes within a line.
+func endWithin(err error, within bool) error {
+	if within && errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// draft is an entry of which fields are still read.
+type draft struct {
+	entry              Entry
+	id, unit, userUnit string
+	some               bool // it has a field
+}
+
+func (d *draft) set(name string, value []byte) error {
+	d.some = true
+	switch name {
+	case "__CURSOR":
+		d.entry.cursor = string(value)
+	case "__REALTIME_TIMESTAMP":
+		us, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		d.entry.Time = time.UnixMicro(us)
+	case "MESSAGE":
+		d.entry.Message = value
+	case "PRIORITY":
+		// 3 is err, and lower is worse. Source: syslog(3).
+		p, err := strconv.Atoi(string(value))
+		d.entry.Stderr = err == nil && p <= 3
+	case FieldPartial:
+		d.entry.Partial = string(value) == "true"
+	case FieldIDFull:
+		d.id = string(value)
+	case "_SYSTEMD_UNIT":
+		d.unit = string(value)
+	case "_SYSTEMD_USER_UNIT":
+		d.userUnit = string(value)
+	}
+	return nil
+}
+
+// give hands the entry to each, with the source that it came from.
+func (d *draft) give(sources []Source, each func(Entry) error) error {
+	if !d.some {
+		return nil
+	}
+	i := slices.IndexFunc(sources, func(s Source) bool {
+		if s.Unit == "" {
+			return s.ID == d.id
+		}
+		return s.Unit == d.userUnit || s.Unit == d.unit
+	})
+	if i < 0 {
+		return nil // not asked for; cannot be
+	}
+	d.entry.Source = sources[i]
+	return each(d.entry)
 }
 
 func leUint64(b [8]byte) uint64 {

@@ -405,8 +405,9 @@ type Claim struct {
 	// Template says that it came from a StatefulSet.
 	Template bool `json:",omitempty"`
 	// Host is a directory that a PersistentVolume of the play binds the claim to; pods that use it
-	// have it as a volume of kind VolumeHost.
-	Host string `json:",omitempty"`
+	// have it as a volume of kind VolumeHost. Check is what must be there, HostExists if empty.
+	Host  string    `json:",omitempty"`
+	Check HostCheck `json:",omitempty"`
 }
 
 // Secret is a Secret document. Its values are never written as JSON.

@@ -22,14 +22,15 @@ const maxData = 1 << 20
 
 // storage reads the objects that pods refer to; where they stand in the stream does not matter.
 func (p *planner) storage(objects, extra []*object) {
-	hosts := map[string]string{} // of PersistentVolumes
+	hosts := map[string]Volume{} // of PersistentVolumes
 	for _, o := range objects {
 		if v, ok := o.value.(*corev1.PersistentVolume); ok {
 			switch {
 			case v.Spec.HostPath != nil:
-				hosts[v.Name] = p.volumePath(v.Spec.HostPath.Path, o.at("spec", "hostPath", "path"))
+				at := o.at("spec", "hostPath")
+				hosts[v.Name] = Volume{Path: p.volumePath(v.Spec.HostPath.Path, at.in("path")), Check: hostCheck(v.Spec.HostPath, at)}
 			case v.Spec.Local != nil:
-				hosts[v.Name] = p.volumePath(v.Spec.Local.Path, o.at("spec", "local", "path"))
+				hosts[v.Name] = Volume{Path: p.volumePath(v.Spec.Local.Path, o.at("spec", "local", "path"))}
 			}
 		}
 	}
@@ -51,7 +52,10 @@ func (p *planner) storage(objects, extra []*object) {
 				if !ok {
 					o.at("spec", "volumeName").note("kube-claim", "", "there is no PersistentVolume %s here; a volume of the machine is used", v.Spec.VolumeName)
 				}
-				c.Host = host
+				c.Host = host.Path
+				if host.Check != HostExists {
+					c.Check = host.Check
+				}
 			}
 			p.claims[v.Name] = c
 			p.plan.Claims = append(p.plan.Claims, *c)

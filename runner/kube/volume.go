@@ -145,18 +145,23 @@ func (p *planner) emptyDir(v *Volume, in *corev1.EmptyDirVolumeSource, at place)
 	}
 }
 
-func (p *planner) hostPath(v *Volume, in *corev1.HostPathVolumeSource, at place) {
-	v.Kind, v.Check = VolumeHost, HostExists
+// hostCheck is what the type of a hostPath asks for.
+func hostCheck(in *corev1.HostPathVolumeSource, at place) HostCheck {
 	kind := ""
 	if in.Type != nil {
 		kind = string(*in.Type)
 	}
-	if at.in("type").oneOf(kind, "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice") && kind != "" {
-		v.Check = map[string]HostCheck{
-			"DirectoryOrCreate": HostMakeDir, "Directory": HostDir, "FileOrCreate": HostMakeFile, "File": HostFile,
-			"Socket": HostSocket, "CharDevice": HostCharDevice, "BlockDevice": HostBlockDev,
-		}[kind]
+	if !at.in("type").oneOf(kind, "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice") || kind == "" {
+		return HostExists
 	}
+	return map[string]HostCheck{
+		"DirectoryOrCreate": HostMakeDir, "Directory": HostDir, "FileOrCreate": HostMakeFile, "File": HostFile,
+		"Socket": HostSocket, "CharDevice": HostCharDevice, "BlockDevice": HostBlockDev,
+	}[kind]
+}
+
+func (p *planner) hostPath(v *Volume, in *corev1.HostPathVolumeSource, at place) {
+	v.Kind, v.Check = VolumeHost, hostCheck(in, at)
 	switch {
 	case in.Path == "":
 		at.fault("kube-volume", "write path: /DIRECTORY", "there is no path")
@@ -194,7 +199,7 @@ func (p *planner) claim(v *Volume, in *corev1.PersistentVolumeClaimVolumeSource,
 		v.Claim = c.Name
 	}
 	if c != nil && c.Host != "" {
-		v.Kind, v.Path, v.Check, v.FSGroup = VolumeHost, c.Host, HostExists, false
+		v.Kind, v.Path, v.Check, v.FSGroup = VolumeHost, c.Host, cmp.Or(c.Check, HostExists), false
 	}
 }
 

@@ -75,7 +75,7 @@ func TestLabBehaviour(t *testing.T) {
 				if user == "root" {
 					env = "exec 2>&1; I=" + image + "; S=systemctl; D=/etc/containers/systemd\n"
 				}
-				out, _, _ := l.on(t).Run(user, "timeout 60 bash <<'SCRIPT'\n"+env+c.script+"\nSCRIPT\n")
+				out, _, _ := l.on(t).Run(user, "timeout 110 bash <<'SCRIPT'\n"+env+c.script+"\nSCRIPT\n")
 				got := strings.TrimSpace(out)
 				if part, some := strings.CutPrefix(c.want, "~"); some && !strings.Contains(got, part) || !some && got != c.want {
 					t.Errorf("%s\ngave\n%s\nand not\n%s", c.script, got, c.want)
@@ -104,7 +104,7 @@ func TestLabBehaviour(t *testing.T) {
 			file := ".config/containers/systemd/" + name + ".container"
 			l.WriteFile("alice", file, "[Container]\nImage="+image+"\nExec=echo hi\n[Service]\nType=oneshot\n"+c.key+"\n")
 			l.MustRun("alice", "systemctl --user daemon-reload; ! systemctl --user start "+name+" 2>/dev/null")
-			l.Eventually("alice", "log=$(journalctl --user -o cat -u "+name+"); echo \"$log\"; echo \"$log\" | grep -q 'hint: the .Service. section has "+c.want+"'", 20*time.Second)
+			l.Eventually("alice", "log=$(journalctl --user -o cat -u "+name+"); echo \"$log\"; echo \"$log\" | grep -q 'hint: the .Service. section has "+c.want+"'", time.Minute)
 			l.MustRun("alice", "rm "+file+"; systemctl --user daemon-reload; systemctl --user reset-failed")
 		}
 	})

@@ -47,14 +47,14 @@ func TestLabEnds(t *testing.T) {
 			l.MustRun("alice", fmt.Sprintf("podunit run -d %s --name %s %s sh -c 'sleep 0.5; %s'", c.flags, unit, image, c.command))
 			want := "5000"
 			if c.act != "" {
-				l.Eventually("alice", "journalctl --user CONTAINER_NAME="+unit+" -o cat | grep -x up", 30*time.Second)
+				l.Eventually("alice", "journalctl --user CONTAINER_NAME="+unit+" -o cat | grep -x up", time.Minute)
 				l.MustRun("alice", c.act+" "+unit)
 				want = "5001"
 			}
-			l.Eventually("alice", "! systemctl --user is-active -q "+unit+" && ! systemctl --user show -P ActiveState "+unit+" | grep -q deactivating", 30*time.Second)
+			l.Eventually("alice", "! systemctl --user is-active -q "+unit+" && ! systemctl --user show -P ActiveState "+unit+" | grep -q deactivating", time.Minute)
 			l.MustRun("alice", "podunit rm -f -i "+unit)
 			// journald may be behind, but what was not handed over never comes.
-			l.Eventually("alice", "n=$(journalctl --user CONTAINER_NAME="+unit+" -o cat | wc -l); echo $n lines, want "+want+"; [ $n = "+want+" ]", 20*time.Second)
+			l.Eventually("alice", "n=$(journalctl --user CONTAINER_NAME="+unit+" -o cat | wc -l); echo $n lines, want "+want+"; [ $n = "+want+" ]", time.Minute)
 			if got := l.MustRun("alice", "journalctl --user -o cat -u "+unit+" | grep 'Killing process' || true"); got != "" {
 				t.Errorf("something was left to systemd:\n%s", got)
 			}
@@ -66,25 +66,27 @@ func TestLabEnds(t *testing.T) {
 			l := l.on(t)
 			l.MustRun("alice", "systemctl --user start "+unit)
 			if unit == "fails-killed" {
-				l.Eventually("alice", "journalctl --user CONTAINER_NAME="+unit+" -o cat | grep -x 5000", 30*time.Second)
+				l.Eventually("alice", "journalctl --user CONTAINER_NAME="+unit+" -o cat | grep -x 5000", time.Minute)
 				l.MustRun("alice", "systemctl --user kill -s KILL --kill-whom=main "+unit)
 			}
-			l.Eventually("alice", "systemctl --user is-failed "+unit, 60*time.Second)
-			l.Eventually("alice", "n=$(journalctl --user CONTAINER_NAME="+unit+" -o cat | wc -l); echo $n lines; [ $n = 5000 ]", 20*time.Second)
+			l.Eventually("alice", "systemctl --user is-failed "+unit, time.Minute)
+			l.Eventually("alice", "n=$(journalctl --user CONTAINER_NAME="+unit+" -o cat | wc -l); echo $n lines; [ $n = 5000 ]", time.Minute)
 			// Who waits for the end of a process that does not end says so.
 			if got := l.MustRun("alice", "journalctl --user -o cat -u "+unit+" | grep -E 'Killing process|timed out' || true"); got != "" {
 				t.Errorf("something was left to systemd:\n%s", got)
 			}
-			l.MustRun("alice", "systemctl --user stop p-pod; systemctl --user reset-failed; ! pgrep -x podunit-log")
+			l.MustRun("alice", "systemctl --user stop p-pod; systemctl --user reset-failed")
+			l.Gone("alice", "pgrep -a -x podunit-log")
 		})
 	}
 	t.Run("an ExecStop= that is killed leaves time to write", func(t *testing.T) {
 		l := l.on(t)
 		l.MustRun("alice", "systemctl --user start writes")
-		l.Eventually("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x up", 30*time.Second)
+		l.Eventually("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x up", time.Minute)
 		l.MustRun("alice", "systemctl --user stop writes || true")
 		l.MustRun("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x written") // beside what its shell says of the signal
-		l.MustRun("alice", "systemctl --user reset-failed; ! pgrep -x podunit-log")
+		l.MustRun("alice", "systemctl --user reset-failed")
+		l.Gone("alice", "pgrep -a -x podunit-log")
 	})
 	t.Run("what the runtime says is said once", func(t *testing.T) {
 		l := l.on(t)
@@ -120,7 +122,7 @@ func TestLabEnds(t *testing.T) {
 	t.Run("cgroups of its own", func(t *testing.T) {
 		l := l.on(t)
 		l.MustRun("alice", "podunit run -d --name own --privileged "+image+" sh -c 'mkdir -p /sys/fs/cgroup/a/b && sleep 1000 & sleep 1000'")
-		l.Eventually("alice", "podunit exec own test -d /sys/fs/cgroup/a/b", 30*time.Second)
+		l.Eventually("alice", "podunit exec own test -d /sys/fs/cgroup/a/b", time.Minute)
 		l.MustRun("alice", "podunit stop -t 0 own; podunit rm own")
 	})
 	if left := l.MustRun("alice", "podunit ps -a --format '{{.Names}}'"); left != "" {

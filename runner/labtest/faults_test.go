@@ -22,7 +22,7 @@ const (
 	// unit starts one and shows what its user would look at.
 	unit = hinted + "systemctl --user start one 2>&1; hinted one; "
 	// hinted is a shell function that shows the status of a unit that gives a hint: journald may be behind the unit.
-	hinted = `hinted() { for i in $(seq 300); do systemctl --user status $1 | grep -q '  hint: ' && break; sleep 0.1; done; systemctl --user status $1; }
+	hinted = `hinted() { for i in $(seq 600); do systemctl --user status $1 | grep -q '  hint: ' && break; sleep 0.1; done; systemctl --user status $1; }
 `
 )
 
@@ -45,7 +45,7 @@ var faults = []struct {
 		// localhost is ::1 first, where nobody listens inside.
 		name: "no network at all", set: "ip link set host0 down && ip address flush dev host0", unset: "systemctl restart lab-network",
 		script: "podunit run -d --rm --name four -p 18090:80 " + image + ` httpd -f -p 0.0.0.0:80
-			for i in $(seq 100); do [ "$(curl -s -o /dev/null -w '%{http_code}' localhost:18090)" != 404 ] || { echo it works; break; }; sleep 0.1; done; podunit rm -f -t 0 four`,
+			for i in $(seq 600); do [ "$(curl -s -o /dev/null -w '%{http_code}' localhost:18090)" != 404 ] || { echo it works; break; }; sleep 0.1; done; podunit rm -f -t 0 four`,
 		want: []string{"it works"},
 	},
 	{
@@ -103,7 +103,7 @@ var faults = []struct {
 	{
 		name: "a disk that is full before the container is there", set: small, unset: "umount /mnt",
 		script: works + `; find /mnt $XDG_RUNTIME_DIR/podunit -not -path '*/userns/*' | sort >~/before; dd if=/dev/zero of=/mnt/fill bs=1k 2>/dev/null; ` + unit + `s=$?
-			rm /mnt/fill; find /mnt $XDG_RUNTIME_DIR/podunit -not -path '*/userns/*' | sort | diff ~/before - || exit 1; pgrep -u alice pasta && exit 1
+			rm /mnt/fill; find /mnt $XDG_RUNTIME_DIR/podunit -not -path '*/userns/*' | sort | diff ~/before - || exit 1; for i in $(seq 600); do pgrep -u alice pasta >/dev/null || break; sleep 0.1; done; pgrep -u alice pasta && exit 1
 			systemctl --user start one && systemctl --user stop one; exit $s`, status: 3,
 		want: []string{"it works", "no space left on device\n", "hint: the disk is full; podunit image prune -a removes images that no container uses\n", `Status: "error: create container systemd-one: `},
 	},

@@ -19,13 +19,13 @@ const ticker = `trap "echo got a signal" HUP INT USR1 USR2 QUIT ALRM; trap "exit
 // helperOf finds a process of a unit by its name.
 func (l *Lab) helperOf(user, systemctl, unit, name string) string {
 	l.t.Helper()
-	return l.Eventually(user, fmt.Sprintf("for p in $(find /sys/fs/cgroup$(%s show -P ControlGroup %s) -name cgroup.procs -exec cat {} +); do [[ $(cat /proc/$p/comm) != %s* ]] || echo $p; done | grep -x '[0-9]*'", systemctl, unit, name), 20*time.Second)
+	return l.Eventually(user, fmt.Sprintf("for p in $(find /sys/fs/cgroup$(%s show -P ControlGroup %s) -name cgroup.procs -exec cat {} +); do [[ $(cat /proc/$p/comm) != %s* ]] || echo $p; done | grep -x '[0-9]*'", systemctl, unit, name), time.Minute)
 }
 
 // moreTicks waits for lines that are written from now on.
 func (l *Lab) moreTicks(user, journalctl, unit string) {
 	l.t.Helper()
-	l.Eventually(user, journalctl+" -u "+unit+" -o cat --since \"$(date '+%F %T')\" | grep tick", 20*time.Second)
+	l.Eventually(user, journalctl+" -u "+unit+" -o cat --since \"$(date '+%F %T')\" | grep tick", time.Minute)
 }
 
 // TestLabHelpers kills what runs beside a container, and sends it what is meant for the container.
@@ -64,7 +64,7 @@ func TestLabHelpers(t *testing.T) {
 			before := l.helperOf(user, s.systemctl, "web", "podunit-log") + l.helperOf(user, s.systemctl, "web", "pasta")
 			for i, sig := range []string{"HUP", "INT", "USR1", "USR2", "QUIT", "ALRM"} {
 				l.MustRun(user, s.systemctl+" kill -s "+sig+" web")
-				l.Eventually(user, fmt.Sprintf("test $(%s -u web -o cat | grep -c 'got a signal') -gt %d", s.journalctl, i), 20*time.Second)
+				l.Eventually(user, fmt.Sprintf("test $(%s -u web -o cat | grep -c 'got a signal') -gt %d", s.journalctl, i), time.Minute)
 				l.moreTicks(user, s.journalctl, "web")
 			}
 			if after := l.helperOf(user, s.systemctl, "web", "podunit-log") + l.helperOf(user, s.systemctl, "web", "pasta"); after != before {
@@ -98,11 +98,11 @@ func TestLabHelpers(t *testing.T) {
 			for _, unit := range []string{"web", "p-pod"} {
 				before := l.MustRun(user, s.systemctl+" show -P NRestarts "+unit)
 				l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, unit, "pasta"))
-				l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts %s) -gt %s ] && %s is-active %s", s.systemctl, unit, before, s.systemctl, unit), 30*time.Second)
-				l.Eventually(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'", 20*time.Second)
+				l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts %s) -gt %s ] && %s is-active %s", s.systemctl, unit, before, s.systemctl, unit), time.Minute)
+				l.Eventually(user, s.journalctl+" -u "+unit+" -o cat | grep 'has ended (pasta was killed)'", time.Minute)
 				l.helperOf(user, s.systemctl, unit, "pasta")
 			}
-			l.Eventually(user, s.systemctl+" is-active member", 30*time.Second)
+			l.Eventually(user, s.systemctl+" is-active member", time.Minute)
 		})
 		l.MustRun(user, s.systemctl+" stop web p-pod member")
 		t.Run(user+"/in one PID namespace with the pod's process", func(t *testing.T) {
@@ -161,8 +161,8 @@ func TestLabKeepID(t *testing.T) {
 		"exec, attached":  {"podunit run --rm --userns=keep-id --hostname box --name a --stop-signal KILL " + image + " sleep 1000 & until podunit exec a true 2>/dev/null; do sleep 0.1; done; c=a; " + ids + "; podunit rm -f -t 0 a >/dev/null; wait", "1000 0 lo box"},
 		"exec, no net":    {"podunit run -d --userns=keep-id --network none --hostname box --name n --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=n; " + ids, "1000 0 lo box"},
 		"exec, a tty":     {"podunit run -d --userns=keep-id --network none --name t --stop-signal KILL " + image + " sleep 1000 >/dev/null; script -qec 'podunit exec -it t id -u' /dev/null | tr -dc '0-9'", "1000"},
-		"pod":             {"podunit pod create --userns keep-id --name p >/dev/null && timeout 60 podunit run --rm --pod p " + image + " id -u", "1000"},
-		"exec in the pod": {"podunit pod create --userns keep-id --name q >/dev/null && timeout 60 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=m; " + ids, "1000 0 lo q"},
+		"pod":             {"podunit pod create --userns keep-id --name p >/dev/null && timeout 110 podunit run --rm --pod p " + image + " id -u", "1000"},
+		"exec in the pod": {"podunit pod create --userns keep-id --name q >/dev/null && timeout 110 podunit run -d --pod q --name m --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=m; " + ids, "1000 0 lo q"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := l.on(t)
@@ -197,6 +197,6 @@ func TestLabPodStop(t *testing.T) {
 		t.Errorf("the unit of a container with a day to stop waits for %s", got)
 	}
 	l.MustRun("alice", "podunit pod create --restart=on-failure -p 8600:80 --name bad; "+
-		`perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 8600, Listen => 1) or die $!; sleep 1000' & until ss -Htln sport = :8600 | grep -q .; do sleep 0.1; done; podunit pod start bad && exit 1; podunit pod rm -f -t 0 bad; kill %1; sleep 2; `+
+		`perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 8600, Listen => 1) or die $!; sleep 1000' & until ss -Htln sport = :8600 | grep -q .; do sleep 0.1; done; podunit pod start bad && exit 1; podunit pod rm -f -t 0 bad; kill %1; for i in $(seq 600); do systemctl --user list-units --all --plain --no-legend "bad*" | grep -q . || break; sleep 0.1; done; sleep 1; `+
 		"! systemctl --user list-units --all --plain --no-legend 'bad*' | grep . && ! podunit pod exists bad")
 }

@@ -260,7 +260,7 @@ func TestLabKilledAtEachStep(t *testing.T) {
 				since=$(journalctl -b -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
 				`+start+stop+unset+`
 				systemctl --user show -P ActiveState $unit
-				for i in $(seq 200); do journalctl --after-cursor "$since" -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
+				for i in $(seq 1200); do journalctl --after-cursor "$since" -o cat | grep -q "killed after $name," && echo killed && break; sleep 0.05; done
 				systemctl --user stop $unit`)
 			want := map[string]string{atStart: "start 1\nfailed", atReady: "start 0\nactive", atStop: "start 0\nfailed"}[k.when]
 			if out != want+"\nkilled" {

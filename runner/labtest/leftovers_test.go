@@ -55,7 +55,7 @@ func (l *Lab) traces() []string {
 func (l *Lab) settled() []string {
 	l.t.Helper()
 	before := l.traces()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		time.Sleep(300 * time.Millisecond)
 		after := l.traces()
 		if slices.Equal(before, after) {
@@ -87,7 +87,7 @@ func added(before, after []string) []string {
 func (l *Lab) same(t testing.TB, before []string, what string) {
 	t.Helper()
 	// A program that runs may just have a second process.
-	for patience := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for patience := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		after := l.traces()
 		left, lost := added(before, after), added(after, before)
 		if len(left)+len(lost) == 0 {

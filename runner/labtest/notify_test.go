@@ -34,7 +34,7 @@ func TestLabNotify(t *testing.T) {
 		l.MustRun(user, "podunit pull -q "+image)
 		t.Run(user+"/a sender that ends at once", func(t *testing.T) {
 			l := l.on(t)
-			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=20\n")
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=60\n")
 			l.WriteFile(user, "say", say("READY=1")+"\nexec sleep infinity\n")
 			l.MustRun(user, s.systemctl+" daemon-reload")
 			for i := range 30 {
@@ -45,7 +45,7 @@ func TestLabNotify(t *testing.T) {
 		})
 		t.Run(user+"/a sender in namespaces of its own", func(t *testing.T) {
 			l := l.on(t)
-			l.WriteFile(user, s.dir+"speaker.container", speaker+"PodmanArgs=--security-opt seccomp=unconfined --security-opt unmask=all\nExec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=20\n")
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"PodmanArgs=--security-opt seccomp=unconfined --security-opt unmask=all\nExec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=60\n")
 			l.WriteFile(user, "say", "export NOTIFY_SOCKET\nunshare -U -r -p -f "+say("READY=1\nSTATUS=from far below")+" || exit 1\nexec sleep infinity\n")
 			l.MustRun(user, s.systemctl+" daemon-reload")
 			for range 5 {
@@ -58,10 +58,10 @@ func TestLabNotify(t *testing.T) {
 		t.Run(user+"/what is not its own affair", func(t *testing.T) {
 			l := l.on(t)
 			victim := l.MustRun(user, "systemd-run --quiet "+strings.TrimPrefix(s.systemctl, "systemctl")+" --unit victim sleep infinity; "+s.systemctl+" show -P MainPID victim")
-			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=20\nFileDescriptorStoreMax=5\n")
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=60\nFileDescriptorStoreMax=5\n")
 			l.WriteFile(user, "say", say("MAINPID="+victim+"\nSTATUS=a\x01b")+"\n"+say("WATCHDOG=trigger")+"\n"+say("READY=1")+"\n"+say("FDSTORE=1")+"\nsystemd-notify --status=done\nexec sleep infinity\n")
 			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker")
-			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x done", 20*time.Second)
+			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x done", time.Minute)
 			got := l.MustRun(user, s.systemctl+" show -P MainPID -P NFileDescriptorStore -P ActiveState speaker; cat /proc/$("+s.systemctl+" show -P MainPID speaker)/comm")
 			if f := strings.Fields(got); len(f) != 4 || f[0] == victim || f[1] != "0" || f[2] != "active" && f[1] != "active" || f[3] == "" {
 				t.Errorf("of the speaker: %q (another unit's process is %s)", f, victim)
@@ -70,12 +70,12 @@ func TestLabNotify(t *testing.T) {
 		})
 		t.Run(user+"/a manager's own tool and its watchdog", func(t *testing.T) {
 			l := l.on(t)
-			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nLogDriver=none\n[Service]\nTimeoutStartSec=20\nWatchdogSec=3\n")
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nLogDriver=none\n[Service]\nTimeoutStartSec=60\nWatchdogSec=5\n")
 			l.WriteFile(user, "say", "systemd-notify --ready --status=up || exit 1\nfor i in 1 2 3 4 5 6 7 8; do sleep 1; systemd-notify WATCHDOG=1; done\nsystemd-notify --status=tired\nexec sleep infinity\n")
 			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker")
-			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x tired", 30*time.Second)
+			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x tired", time.Minute)
 			// It has lived longer than it would have without; now it does not.
-			l.Eventually(user, "journalctl "+strings.TrimPrefix(s.systemctl, "systemctl")+" -u speaker -o cat | grep -i 'watchdog timeout'", 30*time.Second)
+			l.Eventually(user, "journalctl "+strings.TrimPrefix(s.systemctl, "systemctl")+" -u speaker -o cat | grep -i 'watchdog timeout'", time.Minute)
 		})
 	}
 }
@@ -84,6 +84,6 @@ func TestLabNotify(t *testing.T) {
 func TestLabNotifyByHand(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", "podunit pull -q "+image)
-	l.MustRun("alice", "timeout -k 1 30 podunit run -d --name n --network none --stop-signal KILL --sdnotify=container "+image+" sh -c 'test -z \"$NOTIFY_SOCKET\" || exit 3; exec sleep infinity'")
+	l.MustRun("alice", "timeout -k 1 90 podunit run -d --name n --network none --stop-signal KILL --sdnotify=container "+image+" sh -c 'test -z \"$NOTIFY_SOCKET\" || exit 3; exec sleep infinity'")
 	l.MustRun("alice", "sleep 1; podunit ps --format '{{.Names}} {{.Status}}' | grep '^n Up'; podunit stop -t 0 n; podunit rm -f -t 0 n")
 }

@@ -159,7 +159,7 @@ func TestLabSlowPull(t *testing.T) {
 
 		l.slowUnit("qbittorrent", "")
 		l.MustRun("alice", "systemctl --user start --no-block slow")
-		l.Eventually("alice", "ls ~/.local/share/containers/storage/tmp/podunit-1000/blobs | grep "+manifest.Layers[1].Digest, 60*time.Second)
+		l.Eventually("alice", "ls ~/.local/share/containers/storage/tmp/podunit-1000/blobs | grep "+manifest.Layers[1].Digest, time.Minute)
 		begun := time.Now()
 		l.MustRun("alice", "systemctl --user stop slow")
 		if took := time.Since(begun); took > l.Promptly() {

@@ -21,8 +21,9 @@ func TestLabStrangers(t *testing.T) {
 		name string
 		play func(*testing.T, *labtest.Lab)
 	}{
-		{"bob takes every name that pasta's command line shows", takenNames},
+		{"bob takes every name that the command line of root's pasta shows", takenNames},
 		{"a volume of a unit that does not run", volumeOfAUnit},
+		{"a volume of a unit whose file its user may not read", volumeOfASealedUnit},
 		{"services that restart beside prunes", pruneBesideRestarts},
 		{"a container that has filled the disk", filledDisk},
 		{"a disk that is full under pasta", fullForPasta},
@@ -39,11 +40,12 @@ func takenNames(t *testing.T, l *labtest.Lab) {
 	if left := l.MustRun("root", "ls -A /tmp | grep podunit; true"); left != "" {
 		t.Errorf("in /tmp: %s", left)
 	}
-	l.MustRun("bob", `for path in $(cat /proc/$(pgrep -u root pasta | head -1)/cmdline | tr '\0' '\n' | grep ^/tmp/); do mkdir -p $path && touch $path/file; done`)
-	l.MustRun("root", "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
-	if left := l.MustRun("root", "pgrep -a pasta; podunit ps -aq"); left != "" {
-		t.Errorf("left: %s", left)
+	if user := l.MustRun("root", "stat -c %u /proc/$(pgrep pasta)"); user != "65533" {
+		t.Errorf("pasta runs as %s", user)
 	}
+	l.MustRun("bob", `for path in $(cat /proc/$(pgrep pasta)/cmdline | tr '\0' '\n' | grep ^/tmp/); do mkdir -p $path && touch $path/file; done; ls /tmp/*/pasta.pid/file`)
+	l.MustRun("root", "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
+	l.Gone("root", "pgrep -a pasta; podunit ps -aq")
 	l.MustRun("bob", "rm -rf /tmp/* 2>/dev/null; true")
 }
 
@@ -66,6 +68,21 @@ func volumeOfAUnit(t *testing.T, l *labtest.Lab) {
 	l.MustRun("alice", "rm "+quadlets+"keeps.container; systemctl --user daemon-reload")
 }
 
+// volumeOfASealedUnit: a file with a password in it is root's alone, and the unit alice's. Of such
+// files the manager tells what they execute, also of one that it has not loaded.
+func volumeOfASealedUnit(t *testing.T, l *labtest.Lab) {
+	l.MustRun("root", `cd /etc/systemd/system; umask 077
+		printf '[Service]\nUser=alice\nExecStart=/usr/bin/podunit run --rm -v sealed:/data `+image+` true\n' >hers.service
+		printf '[Service]\nUser=alice\nExecStart=/usr/bin/podunit run --rm -v sealed-%%i:/data `+image+` true\n' >hers@.service
+		printf '[Service]\nExecStart=/usr/bin/podunit run --rm -v roots:/data `+image+` true\n' >roots.service; systemctl daemon-reload`)
+	out := l.MustRun("alice", "for v in sealed sealed-1 roots; do podunit volume create $v; done >/dev/null; podunit volume prune -f 2>&1; podunit volume ls -q")
+	if !strings.HasSuffix(out, "although they had names: roots\nsealed\nsealed-1") {
+		t.Errorf("prune: %s", out)
+	}
+	l.MustRun("root", "rm /etc/systemd/system/hers* /etc/systemd/system/roots.service; systemctl daemon-reload")
+	l.MustRun("alice", "podunit volume rm sealed sealed-1")
+}
+
 // pruneBesideRestarts: in the moments in which a container of a unit does not exist, a prune
 // takes none of its volumes. The transient one is that of a container started by hand.
 func pruneBesideRestarts(t *testing.T, l *labtest.Lab) {
@@ -83,7 +100,7 @@ func pruneBesideRestarts(t *testing.T, l *labtest.Lab) {
 func filledDisk(t *testing.T, l *labtest.Lab) {
 	l.MustRun("root", small)
 	out, stderr, code := l.Run("alice", "podunit run -d --name f "+image+" sh -c 'dd if=/dev/zero of=/fill bs=4k; dd if=/dev/zero of=/fill2 bs=1; sleep 1000' >/dev/null;"+
-		"for i in $(seq 100); do podunit exec f ls /fill2 && break; sleep 0.1; done; df --output=avail /mnt | tail -1; podunit rm -f -t 0 f; s=$?; podunit ps -aq; exit $s")
+		"for i in $(seq 600); do podunit exec f ls /fill2 && break; sleep 0.1; done; df --output=avail /mnt | tail -1; podunit rm -f -t 0 f; s=$?; podunit ps -aq; exit $s")
 	if code != 0 || !strings.HasSuffix(strings.TrimSpace(out), "f") {
 		t.Errorf("status %d, %s%s", code, out, stderr)
 	}
@@ -98,9 +115,8 @@ func fullForPasta(t *testing.T, l *labtest.Lab) {
 		l.MustRun("root", fmt.Sprintf("dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null; true", full))
 		out, stderr, _ := l.Run("root", "podunit run --rm -p 18099:80 "+image+" true")
 		l.MustRun("root", fmt.Sprintf("rm %s/fill", full))
-		if left := l.MustRun("root", "pgrep -a pasta; true"); left != "" {
-			t.Errorf("with a full %s: %s after %s%s", full, left, out, stderr)
-		}
+		t.Logf("with a full %s: %s%s", full, out, stderr)
+		l.Gone("root", "pgrep -a pasta")
 		l.MustRun("root", "podunit run --rm -p 18099:80 "+image+" true")
 	}
 }

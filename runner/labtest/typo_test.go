@@ -55,7 +55,7 @@ func TestLabTypo(t *testing.T) {
 			// journald may be a moment behind the unit.
 			wanted := []string{fmt.Sprintf("]: /home/alice/%s: error: %s", c.place, c.message), "]: hint: ", c.hint}
 			var status, log, missing string
-			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 				status, _, _ = l.Run("alice", "systemctl --user status -n 20 one")
 				_, log, _ = strings.Cut(status, "\n\n")
 				missing = ""

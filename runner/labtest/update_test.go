@@ -69,7 +69,7 @@ func TestLabKilledUpdate(t *testing.T) {
 			if k.unit == "web" && k.when == atUpdate {
 				old = name
 			}
-			l.MustRun("alice", "systemctl --user is-active web hand")
+			l.Active("alice", "web", "hand")
 		})
 	}
 }

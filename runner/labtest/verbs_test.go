@@ -120,7 +120,7 @@ func TestLabVerbs(t *testing.T) {
 				}
 			})
 			l.MustRun(user, "podman rm -f -t 0 peer-web; podunit rm -f -t 0 ours-web; podunit system prune -f -a --volumes; podunit ps -aq")
-			l.Eventually(user, "[ -z \"$(podunit ps -aq; podunit pod ps -q)\" ]", 10*time.Second)
+			l.Eventually(user, "[ -z \"$(podunit ps -aq; podunit pod ps -q)\" ]", time.Minute)
 		})
 	}
 }

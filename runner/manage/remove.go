@@ -36,48 +36,16 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 			names = append(names, e.Name)
 		}
 	}
-	var units []Entry
-	drop := map[string]bool{} // records that go with what they list
-	addUnit := func(e Entry) {
-		if !slices.ContainsFunc(units, func(o Entry) bool { return o.Name == e.Name }) {
-			units = append(units, e)
-		}
-	}
-	addApp := func(r record) {
-		drop[r.name] = true
-		for _, e := range list {
-			if slices.Contains(r.files, filepath.Base(e.Path)) && filepath.Dir(e.Path) == real(s.Dir) {
-				addUnit(e)
-			}
-		}
-	}
+	want := removal{list: list, records: records, dir: real(s.Dir), drop: map[string]bool{}}
 	for _, name := range names {
-		if strings.HasSuffix(name, ".app") {
-			i := slices.IndexFunc(records, func(r record) bool { return r.name == name || r.name == "."+name })
-			switch {
-			case i >= 0:
-				addApp(records[i])
-			case opt.Ignore:
-				removed = append(removed, name)
-			default:
-				errs = append(errs, fmt.Errorf("%s: no such application", name))
-			}
-			continue
+		err := want.add(name)
+		switch {
+		case err == nil:
+		case opt.Ignore:
+			removed = append(removed, name)
+		default:
+			errs = append(errs, err)
 		}
-		i := slices.IndexFunc(list, func(e Entry) bool { return e.Name == name })
-		if i < 0 {
-			if opt.Ignore {
-				removed = append(removed, name)
-			} else {
-				errs = append(errs, notFound(name, list))
-			}
-			continue
-		}
-		e := list[i]
-		if e.App != "" {
-			addApp(records[slices.IndexFunc(records, func(r record) bool { return r.name == e.App })])
-		}
-		addUnit(e)
 	}
 	services := map[string]bool{}
 	for _, e := range list {
@@ -85,8 +53,8 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 	}
 	kept := map[string]bool{}      // files of the install directory that stay
 	parts := map[string][]string{} // of .quadlets files that go with their application
-	for _, e := range units {
-		if err := s.removeUnit(e, drop[e.App], services, opt, sv); err != nil {
+	for _, e := range want.units {
+		if err := s.removeUnit(e, want.drop[e.App], services, opt, sv); err != nil {
 			errs = append(errs, err)
 			if filepath.Dir(e.Path) == real(s.Dir) {
 				kept[filepath.Base(e.Path)] = true
@@ -102,7 +70,7 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 	for _, r := range records {
 		assetOf := strings.TrimSuffix(strings.TrimPrefix(r.name, "."), ".asset")
 		isAsset := strings.HasSuffix(r.name, ".asset") && slices.Contains(removed, assetOf)
-		if !drop[r.name] && !isAsset {
+		if !want.drop[r.name] && !isAsset {
 			continue
 		}
 		gone, err := s.removeRecord(r, kept)
@@ -114,6 +82,53 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 		}
 	}
 	return removed, errs
+}
+
+// removal is what the names of a command line come to.
+type removal struct {
+	list    []Entry  // all unit files
+	records []record // of all applications and assets
+	dir     string   // where podunit installs
+
+	units []Entry         // to delete, each once
+	drop  map[string]bool // names of records that go with what they list
+}
+
+// add finds what a name means. A unit takes its application with it.
+func (m *removal) add(name string) error {
+	if strings.HasSuffix(name, ".app") {
+		i := slices.IndexFunc(m.records, func(r record) bool { return r.name == name || r.name == "."+name })
+		if i < 0 {
+			return fmt.Errorf("%s: no such application", name)
+		}
+		m.addApp(m.records[i])
+		return nil
+	}
+	i := slices.IndexFunc(m.list, func(e Entry) bool { return e.Name == name })
+	if i < 0 {
+		return notFound(name, m.list)
+	}
+	e := m.list[i]
+	if e.App != "" {
+		m.addApp(m.records[slices.IndexFunc(m.records, func(r record) bool { return r.name == e.App })])
+	}
+	m.addUnit(e)
+	return nil
+}
+
+func (m *removal) addApp(r record) {
+	m.drop[r.name] = true
+	for _, e := range m.list {
+		if slices.Contains(r.files, filepath.Base(e.Path)) && filepath.Dir(e.Path) == m.dir {
+			m.addUnit(e)
+		}
+	}
+}
+
+func (m *removal) addUnit(e Entry) {
+	if !slices.ContainsFunc(m.units, func(o Entry) bool { return o.Name == e.Name }) {
+		m.units = append(m.units, e)
+	}
 }
 
 // removeUnit stops what may be stopped and deletes the file of a unit. A section of a .quadlets file goes with its

@@ -37,6 +37,9 @@ func (n *Network) prepareBridge(ctx context.Context) error {
 	}
 	c := b.Connection
 	if b.Store.Rootless {
+		if i := slices.IndexFunc(n.req.Ports, func(p spec.PortMapping) bool { return p.Protocol == "sctp" }); i >= 0 {
+			return ProtocolError{n.req.Ports[i]}
+		}
 		c.Routed = len(n.req.Ports) > 0
 	} else {
 		if err := free(b.Store, c.ID, n.result.Ports); err != nil {
@@ -80,6 +83,18 @@ func free(s *netavark.Store, id string, ports []spec.PortMapping) error {
 		}
 	}
 	return nil
+}
+
+// ProtocolError says that a port cannot be published because of its protocol.
+type ProtocolError struct{ Port spec.PortMapping }
+
+func (e ProtocolError) Error() string {
+	return fmt.Sprintf("publish %s: pasta can't forward protocol: %s", e.Port, e.Port.Protocol)
+}
+
+// Hint is the way out.
+func (e ProtocolError) Hint() string {
+	return "as root, a named network forwards it; else leave it out: containers on one network reach each other without"
 }
 
 // InternalPortsError says that a user's container publishes ports and is on internal networks only.

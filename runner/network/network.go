@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/podunit/podunit/runner/netns"
@@ -129,6 +130,9 @@ func Start(ctx context.Context, req Request) (*Network, error) {
 		}
 		if err == nil {
 			n.result.Ports, err = AssignPorts(req.Ports)
+		}
+		if i := slices.IndexFunc(req.Ports, func(p spec.PortMapping) bool { return p.Protocol == "sctp" }); i >= 0 && err == nil {
+			err = ProtocolError{req.Ports[i]}
 		}
 	case spec.NetBridge:
 		err = n.prepareBridge(ctx)

@@ -51,8 +51,8 @@ func TestArgs(t *testing.T) {
 		{"what the user settles is not settled again",
 			[]string{"--map-gw", "-T", "5432", "--dns-forward", "10.0.0.1", "--map-guest-addr=10.0.0.2", "--debug"}, nil, false,
 			"--config-net -T 5432 --dns-forward 10.0.0.1 --map-guest-addr=10.0.0.2 --debug -t none -u none -U none"},
-		{"root stays root", nil, nil, true,
-			"--config-net -t none -u none -T none -U none --dns-forward 169.254.1.1 --no-map-gw --map-guest-addr 169.254.1.2 --quiet --runas 0:0"},
+		{"root's runs as a user of its own", nil, nil, true,
+			"--config-net -t none -u none -T none -U none --dns-forward 169.254.1.1 --no-map-gw --map-guest-addr 169.254.1.2 --quiet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var ports []spec.PortMapping

@@ -86,6 +86,13 @@ type pastaArgs struct {
 	dns   []string // addresses inside that lead to the host's resolver
 	host  []string // addresses inside that lead to the host
 	pids  []string // files that get its process ID besides ours, of which pasta knows only one
+	own   bool     // it is root's and runs as pastaUser
+}
+
+// own reports whether a pasta runs as pastaUser: root's, unless the configuration or the user says as
+// whom. Nobody, which pasta would make itself of root, may neither open the namespace nor low ports.
+func own(extra []string, root bool) bool {
+	return root && !slices.ContainsFunc(extra, func(w string) bool { return w == "--runas" || strings.HasPrefix(w, "--runas=") })
 }
 
 // args composes pasta's command line. extra is what the configuration and the user
@@ -145,11 +152,7 @@ func args(extra []string, ports []spec.PortMapping, netns, pid string, root bool
 	if !has("-d", "--debug", "--trace", "-q", "--quiet") {
 		a.words = append(a.words, "--quiet")
 	}
-	if root && !has("--runas") {
-		// Nobody, pasta's default, may neither open the namespace nor low ports.
-		// It drops its capabilities and its view of the file system either way.
-		a.words = append(a.words, "--runas", "0:0")
-	}
+	a.own = own(extra, root)
 	// We end it; that it also watches the path of the namespace costs 14 ms of every stop, for which the kernel makes
 	// sure that nobody looks at the watch any more.
 	a.words = append(a.words, "--no-netns-quit", "--pid", pid, "--netns", netns)
@@ -210,9 +213,12 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	routes := readRoutes(os.ReadFile)
 	extra = append(fitting(ports, extra, routes), extra...)
 	extra = append(ownTap(ns, extra, tapName(req, routes)), extra...)
-	seen := seenDir(req.Dir)
+	seen, view := seenDir(req.Dir), inView
+	if own(extra, req.Root) {
+		seen, view = seenByRoots(req.Dir), inRootView
+	}
 	a := args(extra, addressed(ports, routes), filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
-	if err := inView(req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {
+	if err := view(req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {
 		err = errors.Join(err, endAll(req.Dir))
 		if problem := portProblem(ports); problem != nil {
 			return running{}, problem // taken since it was looked at
@@ -253,6 +259,9 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		var said bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &said, &said
+		if a.own {
+			cmd.SysProcAttr = asPasta()
+		}
 		err := withoutSignals(cmd.Start)
 		if err == nil {
 			err = cmd.Wait()
@@ -347,7 +356,9 @@ func readPID(path string) (int, error) {
 func isPasta(pid int, dir string) bool {
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	words := strings.Split(string(cmdline), "\x00")
-	return err == nil && (slices.Contains(words, filepath.Join(dir, netnsFile)) || slices.Contains(words, filepath.Join(seenDir(dir), netnsFile)))
+	return err == nil && slices.ContainsFunc([]string{dir, seenDir(dir), seenByRoots(dir)}, func(d string) bool {
+		return slices.Contains(words, filepath.Join(d, netnsFile))
+	})
 }
 
 // endAll ends every pasta of the request, whose PIDs nobody has noted.

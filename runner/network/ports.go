@@ -130,14 +130,20 @@ func anyPort(m spec.PortMapping) (uint16, error) {
 // old connections counts as free, as for any server; on UDP that option would
 // let two servers have one port.
 func bind(ip netip.Addr, port uint16, protocol string, got *uint16) error {
-	family, kind := unix.AF_INET, unix.SOCK_STREAM
+	family, kind, proto := unix.AF_INET, unix.SOCK_STREAM, 0
 	if ip.Is6() {
 		family = unix.AF_INET6
 	}
-	if protocol == "udp" {
+	switch protocol {
+	case "udp":
 		kind = unix.SOCK_DGRAM
+	case "sctp":
+		proto = unix.IPPROTO_SCTP
 	}
-	s, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	s, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)
+	if errors.Is(err, unix.EPROTONOSUPPORT) && protocol == "sctp" && got == nil {
+		return nil // no program of this machine speaks it, so that none has the port
+	}
 	if err != nil {
 		return err
 	}

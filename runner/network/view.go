@@ -3,9 +3,13 @@
 package network
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +48,66 @@ func inView(dir string, do func() error) error {
 		}
 		return do()
 	})
+}
+
+// pastaUser is whom root's pasta runs as: a user ID that nobody has, as Debian and systemd give it
+// out to none. With that of nobody, whatever else runs so could end it.
+const pastaUser = 65533
+
+// inRootView is inView for root's pasta, which is not root and may reach no directory of root's: it
+// sees a directory of its own with nothing but the namespace, and the file that it writes its
+// process ID to.
+func inRootView(dir string, do func() error) error {
+	pid, err := os.OpenFile(filepath.Join(dir, pidFile), os.O_CREATE|os.O_RDWR|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	err = pid.Chown(pastaUser, pastaUser)
+	if err := errors.Join(err, pid.Close()); err != nil {
+		return err
+	}
+	return onLostThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		// The directory may itself be below what is hidden now.
+		from, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		if err := unix.Mount("podunit-pasta", viewed, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=64k,nr_inodes=8,mode=755"); err != nil {
+			return err
+		}
+		seen := seenByRoots(dir)
+		if err := os.Mkdir(seen, 0o755); err != nil {
+			return err
+		}
+		for _, name := range []string{netnsFile, pidFile} {
+			if err := os.WriteFile(filepath.Join(seen, name), nil, 0o600); err != nil {
+				return err
+			}
+			if err := unix.Mount(fmt.Sprintf("/proc/thread-self/fd/%d/%s", from.Fd(), name), filepath.Join(seen, name), "", unix.MS_BIND, ""); err != nil {
+				return err
+			}
+		}
+		return do()
+	})
+}
+
+// seenByRoots is the name that root's pasta has for a runtime directory.
+func seenByRoots(dir string) string { return filepath.Join(viewed, filepath.Base(dir)) }
+
+// asPasta has a program run as pastaUser, with the capabilities that pasta needs to enter the
+// namespace, to configure it, and to listen on low ports; it drops those that it needs no more.
+func asPasta() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: pastaUser, Gid: pastaUser},
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE},
+	}
 }
 
 // onLostThread calls do on a thread that ends with it. That is never the main thread: it

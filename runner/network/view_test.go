@@ -60,6 +60,43 @@ func TestView(t *testing.T) {
 	}
 }
 
+// TestRootView: root's pasta is not root, finds the namespace and the file for its process ID, and
+// nothing else; also where the directory itself is below the one that is hidden.
+func TestRootView(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	for _, base := range []string{"/dev/shm", "/tmp"} {
+		base, err := os.MkdirTemp(base, "podunit-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(base)
+		dir := filepath.Join(base, "0123abc")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{netnsFile: "the namespace\n", "secret": "x"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out []byte
+		err = inRootView(dir, func() (err error) {
+			cmd := exec.Command("sh", "-c", "id -u; id -G; ls /tmp /tmp/0123abc; cat /tmp/0123abc/netns; echo 7 >/tmp/0123abc/pasta.pid; grep CapEff /proc/self/status")
+			cmd.SysProcAttr = asPasta()
+			out, err = cmd.CombinedOutput()
+			return err
+		})
+		if want := "65533\n65533\n/tmp:\n0123abc\n\n/tmp/0123abc:\nnetns\npasta.pid\nthe namespace\nCapEff:\t0000000000201400\n"; err != nil || string(out) != want {
+			t.Errorf("%v: %s", err, out)
+		}
+		if pid, err := readPID(filepath.Join(dir, pidFile)); err != nil || pid != 7 {
+			t.Errorf("its process ID: %d, %v", pid, err)
+		}
+	}
+}
+
 // TestViewManyTimes never ends on the main thread, whose namespaces are the process's.
 func TestViewManyTimes(t *testing.T) {
 	if os.Geteuid() != 0 {

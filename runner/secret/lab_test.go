@@ -136,7 +136,7 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	if _, _, code := l.Run(user, systemctl+" restart given"); code == 0 {
 		t.Error("it starts without its secrets")
 	}
-	l.Eventually(user, systemctl+` status given | grep 'no secret with name or id "file": no such secret'`, 10*time.Second)
+	l.Eventually(user, systemctl+` status given | grep 'no secret with name or id "file": no such secret'`, time.Minute)
 	l.MustRun(user, systemctl+" reset-failed given; rm "+dir+"given.container; "+systemctl+" daemon-reload")
 	l.MustRun(runner, "rm values cred")
 }

@@ -244,6 +244,15 @@ func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, 
 	return done, errors.Join(errs...)
 }
 
+// UpdateNetwork changes whom the name server of a network asks, at once for those who are on it.
+func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop []net.IP) error {
+	shared := ""
+	if e.User.Rootless() {
+		shared = e.sharedDir()
+	}
+	return e.Networks().Update(ctx, nameOrID, shared, add, drop)
+}
+
 // ServeNames runs aardvark-dns, which goes to the background and is then the main process of our unit.
 // A user's is in the namespace of the networks, with the name servers of that.
 func (e *Engine) ServeNames(ctx context.Context) error {

@@ -26,3 +26,14 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 	}
 	return e.Containers.Exec(ctx, r, x)
 }
+
+// Check runs a command in a container that runs, for so long as it may take: see container.Engine.Check.
+func (e *Engine) Check(ctx context.Context, r container.Record, c container.Check) (container.CheckResult, error) {
+	if e.Runtime == "" {
+		e.Containers.Runtime.Command = r.Runtime
+	}
+	if err := e.needRuntime(); err != nil {
+		return container.CheckResult{}, err
+	}
+	return e.Containers.Check(ctx, r, c)
+}

@@ -266,36 +266,6 @@ func (c *Checks) act(ctx context.Context, action health.Action) error {
 	return m.Ask(ctx, verb, c.plan.Unit)
 }
 
-// AwaitHealth waits until a container has one of the statuses and returns it. The error is health.ErrStopped if the
-// container ends before, and health.ErrNone if it has no check.
-func (e *Engine) AwaitHealth(ctx context.Context, r container.Record, wanted func(health.Status) bool) (health.Status, error) {
-	if r.Health == nil {
-		return "", fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
-	}
-	files := e.Containers.HealthFiles(r.ID)
-	for {
-		s, err := files.State()
-		if err != nil {
-			return "", err
-		}
-		status, err := e.Containers.Status(r.ID)
-		if err != nil {
-			return "", err
-		}
-		switch {
-		case s != nil && status.PID != 0 && wanted(s.Status):
-			return s.Status, nil
-		case status.PID == 0:
-			return "", fmt.Errorf("container %s: %w", r.Name, health.ErrStopped)
-		}
-		select {
-		case <-ctx.Done():
-			return "", context.Cause(ctx)
-		case <-time.After(readyPoll):
-		}
-	}
-}
-
 // Health is the health of a container; nil if it has no check.
 func (e *Engine) Health(r container.Record) (*health.State, error) {
 	if r.Health == nil {

@@ -215,26 +215,24 @@ func TestAwaitReadyOfAStartThatIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestAwaitHealth(t *testing.T) {
+func TestHealthOfAContainer(t *testing.T) {
 	c, _, first := checksOf(t, oneCheck(""), "exit 0")
 	e := &Engine{Config: Config{User: rootless.Identity{}}, Containers: c.containers}
 	r := container.Record{ID: c.plan.ID, Name: "web", Health: &c.plan.Config}
-	healthy := func(s health.Status) bool { return s == health.Healthy }
-	go func() { _, _ = c.Run(context.Background(), true) }()
-	if got, err := e.AwaitHealth(context.Background(), r, healthy); got != health.Healthy || err != nil {
-		t.Errorf("%s, %v", got, err)
+	if _, err := c.Run(context.Background(), true); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := e.Health(r); err != nil || h.Status != health.Healthy {
+		t.Errorf("%+v, %v", h, err)
 	}
 	_ = first.Process.Kill()
 	_ = first.Wait()
-	if _, err := e.AwaitHealth(context.Background(), r, healthy); !errors.Is(err, health.ErrStopped) {
-		t.Errorf("of one that has ended: %v", err)
-	}
 	if h, err := e.Health(r); err != nil || h.Status != health.Stopped {
-		t.Errorf("%+v, %v", h, err)
+		t.Errorf("of one that has ended: %+v, %v", h, err)
 	}
 	r.Health = nil
-	if _, err := e.AwaitHealth(context.Background(), r, healthy); !errors.Is(err, health.ErrNone) {
-		t.Errorf("of one without a check: %v", err)
+	if h, err := e.Health(r); err != nil || h != nil {
+		t.Errorf("of one without a check: %+v, %v", h, err)
 	}
 }
 

@@ -208,15 +208,15 @@ func TestARestartThatFailsSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAwaitUnit(t *testing.T) {
+func TestAwait(t *testing.T) {
 	w := newWorld(t)
 	w.manager.set("web.service", unit.Properties{ActiveState: "activating"})
 	active := func(p unit.Properties) bool { return p.ActiveState == "active" }
-	if p, err := w.AwaitUnit(context.Background(), "web.service", 0, active); err != nil || p.ActiveState != "activating" {
+	if p, err := await(context.Background(), w.manager, "web.service", 0, active); err != nil || p.ActiveState != "activating" {
 		t.Errorf("when time is up: %+v, %v", p, err)
 	}
 	looked := false
-	p, err := w.AwaitUnit(context.Background(), "web.service", never, func(p unit.Properties) bool {
+	p, err := await(context.Background(), w.manager, "web.service", never, func(p unit.Properties) bool {
 		if !looked {
 			looked = true
 			w.manager.set("web.service", unit.Properties{ActiveState: "active", Restarts: 3})
@@ -228,7 +228,7 @@ func TestAwaitUnit(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := w.AwaitUnit(ctx, "web.service", never, func(unit.Properties) bool { return false }); !errors.Is(err, context.Canceled) {
+	if _, err := await(ctx, w.manager, "web.service", never, func(unit.Properties) bool { return false }); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
 }

@@ -125,16 +125,6 @@ func (e *Engine) Unit(ctx context.Context, name string) (p unit.Properties, err 
 	return p, err
 }
 
-// AwaitUnit returns what the manager knows of a unit as soon as it is as wanted, or when d has
-// passed.
-func (e *Engine) AwaitUnit(ctx context.Context, name string, d time.Duration, wanted func(unit.Properties) bool) (p unit.Properties, err error) {
-	err = e.withManager(ctx, func(m Manager) error {
-		p, err = await(ctx, m, name, d, wanted)
-		return err
-	})
-	return p, err
-}
-
 // Restarts is how often the manager restarted a unit by itself since somebody started it. It is 0
 // where the user's manager does not know: not there, or the unit is another's.
 func (e *Engine) Restarts(ctx context.Context, name string) int {

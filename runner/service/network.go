@@ -22,7 +22,7 @@ func (e *Engine) network(r *container.Record, join *container.Join) (*network.Re
 		return nil, nil
 	}
 	req, err := e.networkRequest(r.Spec.Networking, who{r.ID, r.Name, r.Hostname()})
-	req.Ports = append(req.Ports, exposed(r)...)
+	req.Ports = append(req.Ports, exposed(r, r.Spec.Named() && !e.User.Rootless())...)
 	return &req, err
 }
 

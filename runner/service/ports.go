@@ -10,14 +10,15 @@ import (
 )
 
 // exposed are the ports that --publish-all publishes: those the image and the command
-// line expose and that are not published already, each on any free port.
-func exposed(r *container.Record) []spec.PortMapping {
+// line expose and that are not published already, each on any free port. sctp tells whether the network can forward
+// SCTP; an image that exposes such a port runs without it where it cannot.
+func exposed(r *container.Record, sctp bool) []spec.PortMapping {
 	if !r.Spec.PublishAll || !r.Spec.Publishes() {
 		return nil
 	}
 	ranges := append([]spec.PortRange{}, r.Spec.Expose...)
 	for port := range r.Config.ExposedPorts {
-		if p, err := spec.ParsePortRange(port); err == nil {
+		if p, err := spec.ParsePortRange(port); err == nil && (sctp || p.Protocol != "sctp") {
 			ranges = append(ranges, p)
 		}
 	}

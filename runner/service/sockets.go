@@ -18,7 +18,8 @@ import (
 const firstSocket = 3
 
 // takeSockets takes the files that are for the container: those that the manager handed to this process
-// for the unit's .socket files, and as many more as --preserve-fds says. No other child gets them.
+// for the unit's .socket files, as many more as --preserve-fds says, and those that --preserve-fd names. No other
+// child gets them.
 func (e *Engine) takeSockets(r *container.Record) (container.Sockets, error) {
 	var s container.Sockets
 	if pid, _ := e.Lookup("LISTEN_PID"); pid == strconv.Itoa(os.Getpid()) {
@@ -33,13 +34,34 @@ func (e *Engine) takeSockets(r *container.Record) (container.Sockets, error) {
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		os.Unsetenv(name)
 	}
+	wanted := map[int]bool{}
 	for i := range s.Listening + r.Spec.PreserveFDs {
-		fd := firstSocket + i
+		wanted[firstSocket+i] = true
+	}
+	for _, fd := range r.Spec.PreserveFD {
+		wanted[fd] = true
+	}
+	for fd := range wanted {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return s, hint.With(fmt.Errorf("descriptor %d, which the container is to get, is not open: %w", fd, err),
-				"--preserve-fds counts what is open from %d on, behind the sockets of the unit", firstSocket)
+				"--preserve-fds counts what is open from %d on, behind the sockets of the unit, and --preserve-fd names what is", firstSocket)
 		}
-		s.Files = append(s.Files, os.NewFile(uintptr(fd), "socket"+strconv.Itoa(i)))
+	}
+	var gap *os.File
+	for fd := firstSocket; len(wanted) > 0; fd++ {
+		if wanted[fd] {
+			s.Files = append(s.Files, os.NewFile(uintptr(fd), "socket"+strconv.Itoa(fd-firstSocket)))
+			delete(wanted, fd)
+			continue
+		}
+		if gap == nil {
+			// The runtime takes a row without gaps. What nobody asked for is an empty file.
+			var err error
+			if gap, err = os.Open(os.DevNull); err != nil {
+				return s, err
+			}
+		}
+		s.Files = append(s.Files, gap)
 	}
 	if s.Listening == 0 {
 		return s, nil

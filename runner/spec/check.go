@@ -127,6 +127,15 @@ func (p *Pod) Check() error {
 }
 
 func (n *Networking) check(add, warn func(string, ...any)) {
+	for _, one := range n.Networks {
+		if one.Notice != "" {
+			warn("%s", one.Notice)
+		}
+	}
+	sctp := func(p PortMapping) bool { return p.Protocol == "sctp" }
+	if slices.ContainsFunc(n.Publish, sctp) && n.Publishes() && !n.Named() {
+		add("--publish with sctp needs a named network of root's, such as --network podman: pasta forwards tcp and udp only")
+	}
 	if i := slices.IndexFunc(n.Networks, func(one Network) bool { return !one.IsNamed() }); i >= 0 && len(n.Networks) > 1 {
 		other := n.Networks[(i+1)%len(n.Networks)]
 		add("--network is given %d times with modes that cannot be joined: %s and %s", len(n.Networks), n.Networks[i].Mode, cmp.Or(other.Name, other.Mode))

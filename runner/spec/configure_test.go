@@ -95,13 +95,13 @@ func TestConfigured(t *testing.T) {
 // line for.
 func TestConfiguredFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"userns='auto'":       `userns = "auto" of containers.conf is not built yet`,
-		"userns='me'":         `userns = "me" of containers.conf: "me" is not a mode`,
-		"pidns='mine'":        `pidns = "mine" of containers.conf`,
-		"netns='slirp4netns'": `netns = "slirp4netns" of containers.conf: slirp4netns is not used here`,
-		"netns='web:ip=x'":    `netns = "web:ip=x" of containers.conf: option ip of network web`,
-		"volumes=['a']":       `volumes = "a" of containers.conf`,
-		"mounts=['x']":        `mounts = "x" of containers.conf`,
+		"userns='auto'":           `userns = "auto" of containers.conf is not built yet`,
+		"userns='me'":             `userns = "me" of containers.conf: "me" is not a mode`,
+		"pidns='mine'":            `pidns = "mine" of containers.conf`,
+		"netns='slirp4netns:x=y'": `netns = "slirp4netns:x=y" of containers.conf: option "x=y" of slirp4netns: there is no such option`,
+		"netns='web:ip=x'":        `netns = "web:ip=x" of containers.conf: option ip of network web`,
+		"volumes=['a']":           `volumes = "a" of containers.conf`,
+		"mounts=['x']":            `mounts = "x" of containers.conf`,
 	} {
 		conf := containersConf(t, "[containers]\n"+text)
 		c := Configured(conf)

@@ -51,6 +51,8 @@ type Container struct {
 	// PreserveFDs is how many of our open files the container gets, from descriptor 3 on, or behind the
 	// sockets of the unit.
 	PreserveFDs int `json:",omitempty"`
+	// PreserveFD are further ones, each of which keeps its number.
+	PreserveFD []int `json:",omitempty"`
 	// Systemd is true, false or always: whether to prepare the container for
 	// systemd as its first process. true means when the command is systemd or an
 	// init by its name.

@@ -16,40 +16,10 @@ import (
 // Issues that bring what is refused today.
 const (
 	IssueNetworks       = "networks"
-	IssueSecrets        = "secrets"
-	IssueHealth         = "health checks"
 	IssueBuild          = "build and artifacts"
 	IssueUserNamespaces = "user namespaces"
 	IssueVolumes        = "volumes"
 )
-
-// Support tells how a flag stands.
-type Support struct {
-	// Flag is the long name without dashes.
-	Flag string
-	// Container and Pod tell which command line has the flag.
-	Container, Pod bool
-	// Issue names the issue the flag comes with if it is refused until then.
-	Issue string
-	// Refused says why the flag is refused for good, and what to do instead.
-	Refused string
-}
-
-// Honoured reports whether the flag has its effect (some values may still be
-// refused, each with its reason).
-func (s Support) Honoured() bool { return s.Issue == "" && s.Refused == "" }
-
-// Supported lists every flag that a command line of podman may have and how it
-// stands here. A flag that is not in the list is unknown.
-func Supported() []Support {
-	var all []Support
-	for _, r := range rows() {
-		all = append(all, Support{
-			Flag: r.name, Container: r.on&onContainer != 0, Pod: r.on&onPod != 0, Issue: r.issue, Refused: r.refused,
-		})
-	}
-	return all
-}
 
 // kind tells how often a flag may stand and what its value is.
 type kind int

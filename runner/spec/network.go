@@ -34,6 +34,8 @@ type Network struct {
 	// Options are those after the colon: arguments of pasta, or NAME=VALUE
 	// settings of a named network.
 	Options []string `json:",omitempty"`
+	// Notice is what its user should know of how it was understood; empty for nothing.
+	Notice string `json:"-"`
 }
 
 // ParseNetwork reads MODE[:OPTIONS]. Any word that is no mode is the name of a
@@ -66,8 +68,8 @@ func ParseNetwork(s string) (Network, error) {
 			return Network{}, fmt.Errorf("%q is not an absolute path", rest)
 		}
 		return Network{Mode: mode, Path: rest}, nil
-	case "slirp4netns":
-		return Network{}, errors.New("slirp4netns is not used here, pasta has taken its place")
+	case slirp:
+		return parseSlirp(options())
 	case NetBridge:
 		n := Network{Mode: mode, Options: options()}
 		_, err := n.Endpoint()
@@ -131,15 +133,22 @@ func (n Network) Endpoint() (Endpoint, error) {
 			}
 			e.Interface = value
 		case "host_interface_name":
-			return e, &NotBuilt{What: "option host_interface_name of --network", Issue: IssueNetworks}
-		default:
-			if e.Options == nil {
-				e.Options = map[string]string{}
+			if len(value) > 15 || strings.ContainsAny(value, "/: \t\n") {
+				return e, fmt.Errorf("option host_interface_name of network %s: %q is longer than 15 characters, or has / or :", n.Name, value)
 			}
-			e.Options[key] = value
+			e.option(key, value)
+		default:
+			e.option(key, value)
 		}
 	}
 	return e, nil
+}
+
+func (e *Endpoint) option(key, value string) {
+	if e.Options == nil {
+		e.Options = map[string]string{}
+	}
+	e.Options[key] = value
 }
 
 // HostEntry is one line of /etc/hosts.

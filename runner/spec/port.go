@@ -3,7 +3,6 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -20,7 +19,7 @@ type PortMapping struct {
 	ContainerPort uint16
 	// Range is the number of ports, at least 1.
 	Range uint16
-	// Protocol is tcp or udp.
+	// Protocol is tcp, udp, or sctp, which only root's named networks forward.
 	Protocol string
 }
 
@@ -29,11 +28,9 @@ type PortRange struct {
 	First uint16
 	// Range is the number of ports, at least 1.
 	Range uint16
-	// Protocol is tcp or udp.
+	// Protocol is tcp, udp or sctp.
 	Protocol string
 }
-
-var errSCTP = errors.New("sctp cannot be forwarded here, only tcp and udp can")
 
 // ParsePort reads [[ip:][hostPort]:]containerPort[/protocol]; ports may be
 // ranges a-b of the same length, an IPv6 address stands in brackets, and host
@@ -127,12 +124,10 @@ func ParsePortRange(s string) (PortRange, error) {
 
 func protocol(s string) (string, error) {
 	switch p := strings.ToLower(s); p {
-	case "tcp", "udp":
+	case "tcp", "udp", "sctp":
 		return p, nil
-	case "sctp":
-		return "", errSCTP
 	default:
-		return "", fmt.Errorf("%q is not a protocol, tcp and udp are", s)
+		return "", fmt.Errorf("%q is not a protocol, tcp, udp and sctp are", s)
 	}
 }
 

@@ -72,6 +72,16 @@ func lifeRows() []row {
 				t.container.PreserveFDs = int(n)
 				return nil
 			}},
+		{name: "preserve-fd", on: onContainer, kind: list, word: "FD", usage: "Descriptors that it gets, each under its own number, besides the sockets of its unit",
+			form: "numbers from 3 on", example: "3,5",
+			set: func(t *target, v string) error {
+				n, err := strconv.ParseUint(v, 10, 10)
+				if err != nil || n < 3 {
+					return fmt.Errorf("%q is not a number from 3 to 1023", v)
+				}
+				t.container.PreserveFD = append(t.container.PreserveFD, int(n))
+				return nil
+			}},
 		{name: "systemd", on: onContainer, kind: value, word: "MODE", def: "true", usage: "Prepare for systemd inside: true, false, always",
 			form: "true, false or always", example: "always",
 			set: choice(func(t *target) *string { return &t.container.Systemd }, "true", "false", "always")},
@@ -583,10 +593,10 @@ func limitRows() []row {
 
 // How it meets the network.
 func networkRows() []row {
-	ports := "[[IP:][HOSTPORT]:]PORT[/tcp|/udp], ports may be ranges"
+	ports := "[[IP:][HOSTPORT]:]PORT[/tcp|/udp|/sctp], ports may be ranges"
 	return []row{
 		{name: "network", aliases: []string{"net"}, on: onBoth, kind: values, word: "MODE", usage: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH, bridge or the name of a network, with :ip=IP,alias=NAME...",
-			form: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH or the name of a network", example: "pasta",
+			form: "none, host, pasta[:OPTIONS], container:NAME, ns:PATH, bridge or the name of a network", example: "pasta",
 			set: func(t *target, v string) error {
 				if v == "" && t.container != nil { // as podman: the default
 					return nil
@@ -642,7 +652,7 @@ func networkRows() []row {
 			}},
 		{name: "publish-all", short: "P", on: onContainer, kind: yesno, usage: "Publish every exposed port on a free port of the host",
 			set: func(t *target, v string) error { t.net.PublishAll = v == "true"; return nil }},
-		{name: "expose", on: onContainer, kind: list, word: "PORTS", usage: "Ports it listens on, for --publish-all", form: "PORT[-PORT][/tcp|/udp]", example: "8080",
+		{name: "expose", on: onContainer, kind: list, word: "PORTS", usage: "Ports it listens on, for --publish-all", form: "PORT[-PORT][/tcp|/udp|/sctp]", example: "8080",
 			set: func(t *target, v string) error {
 				r, err := ParsePortRange(v)
 				t.net.Expose = append(t.net.Expose, r)
@@ -989,7 +999,6 @@ func laterRows() []row {
 	never(onContainer, values, "gpus", "give the device nodes with --device, such as --device /dev/dri")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")
-	never(onContainer, list, "preserve-fd", "single file descriptors are not handed on; --preserve-fds hands on those from 3 to a number")
 	never(onContainer, value, "seccomp-policy", "give the profile with --security-opt seccomp=FILE")
 	never(onContainer, list, "chrootdirs", "directories for chroot are not managed; mount what they need with --volume")
 	never(onContainer, list, "hostuser", "make the user known inside with --userns keep-id, or mount /etc/passwd")

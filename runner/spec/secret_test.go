@@ -142,8 +142,8 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// TestJudge has single values judged as the verb would.
-func TestJudge(t *testing.T) {
+// TestOneFlag has single values of flags taken or refused.
+func TestOneFlag(t *testing.T) {
 	for _, tc := range []struct {
 		pod               bool
 		flag, value, want string
@@ -151,7 +151,6 @@ func TestJudge(t *testing.T) {
 		{false, "publish", "8080:80", ""},
 		{false, "net", "host", ""},
 		{false, "volume", "./a:/b:ro", ""},
-		{false, "env-file", "nowhere", ""},
 		{false, "secret", "a,type=env", ""},
 		{false, "health-interval", "30s", ""},
 		{false, "publish", "80:http", `"http" is not a port from 1 to 65535; expected [[IP:]`},
@@ -165,7 +164,12 @@ func TestJudge(t *testing.T) {
 		{true, "share", "net,user", `"user" is not a namespace`},
 		{true, "volume", "a:/b", ""},
 	} {
-		err := Judge(tc.pod, tc.flag, tc.value, "/srv")
+		var err error
+		if tc.pod {
+			_, err = parsePod("--" + tc.flag + "=" + tc.value)
+		} else {
+			_, err = parseContainer("--"+tc.flag+"="+tc.value, "x")
+		}
 		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("--%s %s: got %v, want %q", tc.flag, tc.value, err, tc.want)
 		}

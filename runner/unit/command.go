@@ -64,6 +64,31 @@ func (m *Manager) Commands(ctx context.Context, texts ...string) ([]Command, err
 	return out, nil
 }
 
+// executed are the properties with the commands of a service, at its start and otherwise.
+var executed = []string{"ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"}
+
+// instance is one that nobody has, to ask about a template.
+const instance = "podunit-asks-for-any"
+
+// Executes tells as which user a service runs, and all that it executes, word by word: specifiers
+// are resolved, variables are not. Of a template, %i stands where the instance would. The manager
+// need not have loaded it, and tells this about every service to every user.
+func (m *Manager) Executes(ctx context.Context, name string) (user string, lines [][]string, err error) {
+	raw, err := m.conn.GetUnitTypePropertiesContext(ctx, strings.Replace(name, "@.", "@"+instance+".", 1), "Service")
+	if err != nil {
+		return "", nil, fmt.Errorf("unit %s: %w", name, err)
+	}
+	for _, property := range executed {
+		lines = append(lines, commands(raw[property])...)
+	}
+	for _, words := range lines {
+		for i := range words {
+			words[i] = strings.ReplaceAll(words[i], instance, "%i")
+		}
+	}
+	return text(raw, "User"), lines, nil
+}
+
 // alias reports whether a unit file is a link to one of another name: another name of a unit that is
 // listed itself. The link of an instance to its template is none.
 func alias(path string) bool {

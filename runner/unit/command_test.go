@@ -44,6 +44,19 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestExecutes: of a template, the manager is asked for an instance.
+func TestExecutes(t *testing.T) {
+	f := &fake{service: map[string]any{
+		"User":      "alice",
+		"ExecStart": [][]any{{"/bin/podunit", []string{"podunit", "run", "-v", "data-" + instance + ":/d", "x"}, false, uint64(0)}},
+		"ExecStop":  [][]any{{"/bin/podunit", []string{"podunit", "stop", "x"}, false, uint64(0)}},
+	}}
+	user, lines, err := (&Manager{conn: f}).Executes(context.Background(), "db@.service")
+	if want := "[[podunit run -v data-%i:/d x] [podunit stop x]]"; err != nil || user != "alice" || fmt.Sprint(lines) != want {
+		t.Errorf("%s, %v, %v", user, lines, err)
+	}
+}
+
 func TestExpanded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "env")
 	if err := os.WriteFile(file, []byte("# of the application\nTAG=2\nQUOTED=\"a b\"\n"), 0o600); err != nil {

@@ -145,7 +145,7 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	}
 	s := State{
 		Active: p.ActiveState, Restarts: p.Restarts, Invocation: p.InvocationID, Window: max(p.StartTimeout, 0),
-		After: p.After, Gone: !p.Exists(), Images: make(map[string]string),
+		After: p.After, Gone: !p.Exists(), Refused: p.Result == "start-limit-hit", Images: make(map[string]string),
 	}
 	if p.Type == "oneshot" {
 		s.Active = "inactive" // it runs, has run or has failed: the next run takes the new image

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // look is how often units on trial are looked at.
 const look = 500 * time.Millisecond
 
+// mostAgain is how often a unit is started again that somebody else's restarts have used up the tries of.
+const mostAgain = 5
+
 // verdict is what is known of a unit on trial.
 type verdict int
 
@@ -22,6 +26,7 @@ const (
 	open verdict = iota
 	good
 	failing
+	refused // somebody else's restarts have used up the tries of the unit
 )
 
 // judge says how a unit does. Of a restart by the manager itself it is the image that is
@@ -29,6 +34,8 @@ const (
 func judge(t ledger.Trial, s State, now time.Time) (verdict, string) {
 	over := !now.Before(t.Until)
 	switch {
+	case s.refused(t.Restarts):
+		return refused, "it was started too often"
 	case s.Active == "failed":
 		return failing, "it failed"
 	case s.Restarts > t.Restarts:
@@ -39,9 +46,9 @@ func judge(t ledger.Trial, s State, now time.Time) (verdict, string) {
 		return failing, "its health check fails"
 	case s.Active == "inactive":
 		return good, "" // it ended well, or somebody stopped it
-	case !over:
+	case !over, s.Active == "deactivating": // somebody restarts or stops it, else it fails soon
 		return open, ""
-	case s.Active != "active" && s.Active != "inactive":
+	case s.Active != "active":
 		return failing, fmt.Sprintf("it is %s at the end of its time", s.Active)
 	case s.Health == "starting":
 		return failing, "it did not get healthy in its time"
@@ -60,9 +67,11 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 	var (
 		rows []Row
 		errs []error
+		lost = make(map[string]int) // how often a unit was started too often
 	)
 	for len(r.Ledger.Trials) > 0 {
 		bad := make(map[string]error)
+		again := make(map[string]State)
 		for _, unit := range trialUnits(r.Ledger.Trials) {
 			s, err := r.Units.State(ctx, unit)
 			if err != nil {
@@ -91,8 +100,18 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 				rows = append(rows, judged(trials, Updated, why, err)...)
 			case failing:
 				bad[unit] = errors.New(why)
+			case refused:
+				if lost[unit]++; lost[unit] <= mostAgain {
+					again[unit] = s
+					continue
+				}
+				err := fmt.Errorf("%s: somebody starts it so often that systemd refuses it; what it does with %s is not known", unit, trials[0].Reference)
+				errs = append(errs, err, r.forget(trials))
+				rows = append(rows, judged(trials, Failed, why, err)...)
 			}
 		}
+		// How that ends is seen in the next round.
+		r.restartAll(ctx, slices.Sorted(maps.Keys(again)), again)
 		before := slices.Clone(r.Ledger.Trials)
 		for unit, back := range r.rollBack(ctx, bad) {
 			errs = append(errs, back.err)
@@ -109,6 +128,14 @@ func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
 		}
 	}
 	return rows, errors.Join(append(errs, r.clean(ctx))...)
+}
+
+// forget ends the trial of a unit without a verdict.
+func (r *Runner) forget(trials []ledger.Trial) error {
+	for _, t := range trials {
+		r.Ledger.End(t)
+	}
+	return r.Ledger.Save()
 }
 
 // follow has the trials of a unit know which run of it they are about. The run that began them may

@@ -149,7 +149,7 @@ func TestLabBadImages(t *testing.T) {
 // Whoever pulls, restarts and reloads while an update goes on, and a second update, do no harm.
 func TestLabTogether(t *testing.T) {
 	l := boot(t)
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=6s\n")
 	for _, name := range []string{"one", "two"} {
 		l.push(name+":1", "1", sleeps)
 		l.declare(name, "localhost:5000/"+name+":1", always)
@@ -170,7 +170,7 @@ func TestLabTogether(t *testing.T) {
 			if code != 0 {
 				t.Errorf("status %d", code)
 			}
-			l.Eventually("alice", "systemctl --user is-active one two", 30*time.Second)
+			l.Eventually("alice", "systemctl --user is-active one two", time.Minute)
 			for _, name := range []string{"one", "two"} {
 				if v := l.version(name); v != meanwhile[:20] && !strings.Contains(meanwhile, "KILL") {
 					t.Errorf("%s runs %s", name, v)
@@ -181,6 +181,24 @@ func TestLabTogether(t *testing.T) {
 			}
 		})
 	}
+	// While the update watches one, somebody restarts it until systemd refuses: that says nothing of its image.
+	t.Run("start limit", func(t *testing.T) {
+		l := lab{l.For(t)}
+		l.WriteFile("alice", ".config/systemd/user/one.service.d/limit.conf", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n")
+		l.push("one:1", "limit", sleeps)
+		stdout, stderr, code := l.Run("alice", "systemctl --user daemon-reload && podunit auto-update && while systemctl --user restart one; do :; done")
+		t.Logf("%s%s", stdout, stderr)
+		if !strings.Contains(stderr, "too often") || code != 0 {
+			t.Fatalf("systemd has not refused a start: status %d", code)
+		}
+		if got, _ := l.updates("--wait"); !strings.Contains(got, "one.service false") {
+			t.Errorf("afterwards: %s", got)
+		}
+		l.MustRun("alice", "systemctl --user is-active one")
+		if last := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}' | grep ^one | tail -n 1"); last != "one.service true" || l.version("one") != "limit" {
+			t.Errorf("one runs %s, the last entry is %s", l.version("one"), last)
+		}
+	})
 }
 
 // The power fails 20 times in an update, and each time the units have one of their images

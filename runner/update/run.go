@@ -353,6 +353,12 @@ func (r *Runner) restartAll(ctx context.Context, units []string, before map[stri
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			err := r.restartWithin(ctx, unit, before[unit])
+			for range mostAgain {
+				if err == nil || !r.wasRefused(ctx, unit, before[unit]) {
+					break
+				}
+				err = r.restartWithin(ctx, unit, before[unit])
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			errs[unit] = err
@@ -360,6 +366,12 @@ func (r *Runner) restartAll(ctx context.Context, units []string, before map[stri
 	}
 	wg.Wait()
 	return errs
+}
+
+// wasRefused reports whether a restart failed only because the unit had been started too often.
+func (r *Runner) wasRefused(ctx context.Context, unit string, before State) bool {
+	s, err := r.Units.State(ctx, unit)
+	return err == nil && s.refused(before.Restarts)
 }
 
 // window is how long a unit may take to get ready, and how long it is watched from then on.

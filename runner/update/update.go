@@ -132,6 +132,8 @@ type State struct {
 	After  []string // units that it is ordered after
 	// Gone says that the manager knows no such unit.
 	Gone bool
+	// Refused says that the manager refused the last start, because there had been too many.
+	Refused bool
 	// Images are the IDs of the images that its containers run now, by their names.
 	Images map[string]string
 }
@@ -139,6 +141,12 @@ type State struct {
 // runs reports whether the unit is meant to be up.
 func (s State) runs() bool {
 	return slices.Contains([]string{"active", "activating", "reloading", "failed"}, s.Active)
+}
+
+// refused reports whether the unit is down because it was started too often, and not by the manager itself,
+// which has restarted it as often as before. That says nothing of its image.
+func (s State) refused(restarts int) bool {
+	return s.Active == "failed" && s.Refused && s.Restarts <= restarts
 }
 
 // Units is the service manager.

@@ -149,7 +149,7 @@ func (w *world) Restart(ctx context.Context, unit string) error {
 	}
 	w.runs[unit] = id
 	s := w.units[unit]
-	s.Active, s.Restarts, s.Health, s.Invocation = "active", 0, "", fmt.Sprintf("%s-%d", unit, len(w.restarts)+1)
+	s.Active, s.Restarts, s.Refused, s.Health, s.Invocation = "active", 0, false, "", fmt.Sprintf("%s-%d", unit, len(w.restarts)+1)
 	if id == w.hangs {
 		s.Active = "activating"
 		w.mu.Unlock()
@@ -270,6 +270,70 @@ func TestRun(t *testing.T) {
 					t.Errorf("held %v, on trial %v", w.ledger.Held, w.ledger.Trials)
 				}
 			},
+		},
+		"somebody's restarts use up its tries": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					if len(w.restarts) == 1 {
+						time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Refused = "failed", true })
+					}
+				}
+			},
+			want: "web:true:b",
+			check: func(t *testing.T, w *world) {
+				if len(w.restarts) != 2 {
+					t.Errorf("restarts %v", w.restarts)
+				}
+			},
+		},
+		"somebody's restarts use up the update's own": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					if s.Refused = len(w.restarts) == 1; s.Refused {
+						s.Active = "failed"
+					}
+				}
+			},
+			want: "web:true:b",
+		},
+		"somebody restarts it for ever": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Refused = "failed", true })
+				}
+			},
+			want: "web:failed:b", err: "so often that systemd refuses it",
+			check: func(t *testing.T, w *world) {
+				if len(w.ledger.Held) > 0 || len(w.ledger.Trials) > 0 || len(w.restarts) != 1+mostAgain {
+					t.Errorf("held %v, on trial %v, restarts %v", w.ledger.Held, w.ledger.Trials, w.restarts)
+				}
+			},
+		},
+		"its own restarts use up its tries": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() {
+						w.mu.Lock()
+						defer w.mu.Unlock()
+						s.Active, s.Refused, s.Restarts = "failed", true, 4
+					})
+				}
+			},
+			want: "web:rolled back:a",
+		},
+		"somebody is restarting it when its time is over": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(89*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active = "deactivating" })
+					time.AfterFunc(95*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Invocation = "active", "by hand" })
+				}
+			},
+			want: "web:true:b",
 		},
 		"the machine goes down meanwhile": {
 			prepare: func(w *world) {

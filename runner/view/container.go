@@ -209,7 +209,7 @@ func Containers(x *service.Engine, short bool) ([]ContainerRow, error) {
 }
 
 func containerRow(x *service.Engine, r container.Record, p pod.Record, short bool) (ContainerRow, error) {
-	s, err := x.Containers.Status(r.ID)
+	s, err := x.Containers.StatusOf(r)
 	if err != nil {
 		return ContainerRow{}, err
 	}
@@ -255,6 +255,18 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	if names := onNetworks(x, r.Spec.Networking, s.PID != 0, x.Containers.Dir(r.ID)); len(names) > 0 {
 		row.Networks = names
 	}
+	if err := row.state(x, s, exit); err != nil {
+		return ContainerRow{}, err
+	}
+	if short {
+		row.shorten()
+	}
+	return row, nil
+}
+
+// state fills in how the container is; exit is nil until it has ended once.
+func (row *ContainerRow) state(x *service.Engine, s container.Status, exit *container.Exit) error {
+	r := row.record
 	switch {
 	case s.PID != 0:
 		row.State = string(container.Running)
@@ -271,7 +283,7 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 		}
 		h, err := x.Health(r)
 		if err != nil {
-			return ContainerRow{}, err
+			return err
 		}
 		if h != nil {
 			row.health = string(h.Status)
@@ -287,14 +299,16 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 	default:
 		row.State, row.Status = string(container.Created), "Created"
 	}
-	if short {
-		row.ID, row.ImageID = row.ID[:12], row.ImageID[:min(12, len(row.ImageID))]
-		row.Pod = row.Pod[:min(12, len(row.Pod))]
-		if len(row.Command) > 20 {
-			row.Command = row.Command[:17] + "..."
-		}
+	return nil
+}
+
+// shorten leaves of IDs and the command what fits in a table.
+func (row *ContainerRow) shorten() {
+	row.ID, row.ImageID = row.ID[:12], row.ImageID[:min(12, len(row.ImageID))]
+	row.Pod = row.Pod[:min(12, len(row.Pod))]
+	if len(row.Command) > 20 {
+		row.Command = row.Command[:17] + "..."
 	}
-	return row, nil
 }
 
 // ByAge puts the container that was made last first.

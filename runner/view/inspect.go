@@ -16,7 +16,6 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // Container is what inspect shows of a container; the names of fields are podman's and
@@ -204,7 +203,7 @@ type Settings struct {
 
 // InspectContainer tells all there is to know about a container.
 func InspectContainer(ctx context.Context, x *service.Engine, r container.Record) (Container, error) {
-	s, err := x.Containers.Status(r.ID)
+	s, err := x.Containers.StatusOf(r)
 	if err != nil {
 		return Container{}, err
 	}
@@ -216,7 +215,6 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	if err != nil {
 		return Container{}, err
 	}
-	command := r.Command()
 	in := Container{
 		ID: r.ID, Created: r.Created, Image: r.ImageID, ImageDigest: r.Digest, ImageName: r.ImageName, Pod: r.PodID,
 		Name: r.Name, Driver: x.Containers.Store.GraphDriverName(), OCIRuntime: cmp.Or(r.Runtime, x.Containers.Runtime.Command, "runc"), StaticDir: static,
@@ -231,7 +229,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		Config: Settings{
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
 			Image: r.ImageName, Labels: r.Labels(), Annotations: orEmpty(r.Spec.Annotations),
-			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: unix.SignalName(r.StopSignal()),
+			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: container.SignalName(r.StopSignal()),
 			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
@@ -247,29 +245,15 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			return Container{}, err
 		}
 	}
-	if len(command) > 0 {
-		in.Path, in.Args = command[0], command[1:]
-	}
-	if len(in.Config.Cmd) == 0 {
-		in.Config.Cmd = r.Config.Cmd
-	}
-	if in.Config.Entrypoint == nil {
-		in.Config.Entrypoint = r.Config.Entrypoint
-	}
+	in.addCommand(r)
 	if r.Spec.Umask != nil {
 		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
 	}
 	if r.Spec.Rootfs != nil {
 		in.Rootfs = r.Spec.Rootfs.Path
 	}
-	if len(s.IPs) > 0 {
-		in.NetworkSettings.IPAddress = s.IPs[0]
-	}
 	if err := in.health(x, r); err != nil {
 		return Container{}, err
-	}
-	if s.NetworkMode != "" {
-		in.NetworkSettings.Networks[s.NetworkMode] = Endpoint{NetworkID: s.NetworkMode, Link: Link{IPAddress: in.NetworkSettings.IPAddress}}
 	}
 	if exit, err := x.Containers.Exit(r.ID); err == nil && exit != nil {
 		in.State.FinishedAt, in.State.OOMKilled = exit.FinishedAt, exit.OOMKilled
@@ -279,17 +263,39 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 	}
 	in.addMounts(x, r)
 	in.addLastStart(x)
-	if s.PID != 0 {
-		in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
-		named, err := networkEnds(x.Containers.Dir(r.ID))
-		if err != nil {
-			return Container{}, err
-		}
-		if named != nil {
-			in.NetworkSettings.Networks = named
-		}
+	return in, in.addNetworks(s, x.Containers.Dir(r.ID))
+}
+
+// addNetworks tells what a container is connected to. dir is its directory.
+func (in *Container) addNetworks(s container.Status, dir string) error {
+	if len(s.IPs) > 0 {
+		in.NetworkSettings.IPAddress = s.IPs[0]
 	}
-	return in, nil
+	if s.NetworkMode != "" {
+		in.NetworkSettings.Networks[s.NetworkMode] = Endpoint{NetworkID: s.NetworkMode, Link: Link{IPAddress: in.NetworkSettings.IPAddress}}
+	}
+	if s.PID == 0 {
+		return nil
+	}
+	in.NetworkSettings.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", s.PID)
+	named, err := networkEnds(dir)
+	if err == nil && named != nil {
+		in.NetworkSettings.Networks = named
+	}
+	return err
+}
+
+// addCommand tells what is executed, with the image's words where none were given.
+func (in *Container) addCommand(r container.Record) {
+	if command := r.Command(); len(command) > 0 {
+		in.Path, in.Args = command[0], command[1:]
+	}
+	if len(in.Config.Cmd) == 0 {
+		in.Config.Cmd = r.Config.Cmd
+	}
+	if in.Config.Entrypoint == nil {
+		in.Config.Entrypoint = r.Config.Entrypoint
+	}
 }
 
 // dependencies are the IDs of the containers whose namespaces a container joins.

@@ -80,9 +80,6 @@ func Measure(x *service.Engine, r container.Record) (Sample, bool, error) {
 	return m, true, nil
 }
 
-// ID is the container's.
-func (m Sample) ID() string { return m.record.ID }
-
 // Row draws a sample. The share of a processor is that since the sample before it, or since the
 // container's start where that is the zero value or of another start.
 func (m Sample) Row(before Sample, short bool) Stat {

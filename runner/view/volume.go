@@ -4,6 +4,7 @@ package view
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
 	"github.com/podunit/podunit/runner/volume/claim"
 )
@@ -150,6 +152,16 @@ func VolumeClaims(x *service.Engine) (claim.Units, error) {
 	}
 	if w.Data, ok = x.Lookup("XDG_DATA_HOME"); !ok && home != "" {
 		w.Data = filepath.Join(home, ".local", "share")
+	}
+	w.Ask = func(name string) (string, [][]string, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		m, err := unit.Connect(ctx, unit.Config{UID: uid, System: true})
+		if err != nil {
+			return "", nil, err
+		}
+		defer m.Close()
+		return m.Executes(ctx, name)
 	}
 	units, err := w.Read()
 	if err != nil {

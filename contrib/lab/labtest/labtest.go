@@ -248,6 +248,31 @@ func (l *Lab) Eventually(user, script string, within time.Duration) string {
 	}
 }
 
+// Active waits up to a minute until each of the units is active. What systemctl itself says of several is true when one is.
+func (l *Lab) Active(user string, units ...string) {
+	l.t.Helper()
+	l.Eventually(user, `for unit in `+strings.Join(units, " ")+`; do
+		[ $(id -u) = 0 ] && state=$(systemctl is-active $unit) || state=$(systemctl --user is-active $unit)
+		[ "$state" = active ] || { echo $unit is $state; exit 1; }
+		done`, time.Minute)
+}
+
+// Gone waits up to a minute until a script prints nothing, whatever its status: what ends may take its time. The test
+// fails with what is printed then.
+func (l *Lab) Gone(user, script string) {
+	l.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		stdout, _, _ := l.Run(user, script)
+		if strings.TrimSpace(stdout) == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			l.t.Errorf("as %s, after a minute, still there by %s:\n%s", user, script, stdout)
+			return
+		}
+	}
+}
+
 // WriteFile writes a file as user, relative to the user's home, with the directories above it.
 func (l *Lab) WriteFile(user, name, text string) {
 	l.t.Helper()

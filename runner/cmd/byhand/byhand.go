@@ -53,6 +53,19 @@ func one(x *service.Engine, latest bool, args []string) (container.Record, []str
 	return found[0].record, args, nil
 }
 
+// only finds the one container that a verb means, of a name or of --latest, where nothing may follow it.
+func only(cmd *cobra.Command, e *cli.Env, latest bool, args []string) (*service.Engine, container.Record, error) {
+	x, err := e.Open(cmd.Context())
+	if err != nil {
+		return nil, container.Record{}, err
+	}
+	r, rest, err := one(x, latest, args)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%s takes one container: %q", cmd.Name(), rest[0])
+	}
+	return x, r, err
+}
+
 // forEach does something to each container that a verb means and prints what it was called.
 func forEach(e *cli.Env, all []meant, err error, do func(container.Record) error) error {
 	errs := []error{err}

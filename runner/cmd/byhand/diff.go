@@ -3,8 +3,6 @@
 package byhand
 
 import (
-	"fmt"
-
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/spf13/cobra"
@@ -19,16 +17,9 @@ func NewDiff(e *cli.Env) *cobra.Command {
 		Short:             "Show in which files a container differs from its image",
 		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := e.Open(cmd.Context())
+			x, r, err := only(cmd, e, latest, args)
 			if err != nil {
 				return err
-			}
-			r, rest, err := one(x, latest, args)
-			if err != nil {
-				return err
-			}
-			if len(rest) > 0 {
-				return fmt.Errorf("diff takes one container: %q", rest[0])
 			}
 			changes, err := x.Containers.Changes(r)
 			if err != nil {

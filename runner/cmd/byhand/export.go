@@ -4,7 +4,6 @@ package byhand
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -24,16 +23,9 @@ func NewExport(e *cli.Env) *cobra.Command {
 		Long:              "Write the files of a container as a tar archive, without those of its volumes.",
 		ValidArgsFunction: cli.CompleteContainers(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := e.Open(cmd.Context())
+			x, r, err := only(cmd, e, latest, args)
 			if err != nil {
 				return err
-			}
-			r, rest, err := one(x, latest, args)
-			if err != nil {
-				return err
-			}
-			if len(rest) > 0 {
-				return fmt.Errorf("export takes one container: %q", rest[0])
 			}
 			return ToFile(e, output, func(w io.Writer) error { return x.Containers.Export(r, w) })
 		},

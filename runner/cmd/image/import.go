@@ -31,7 +31,7 @@ func NewImport(e *cli.Env) *cobra.Command {
 			}
 			path := args[0]
 			if !strings.HasPrefix(path, "http://") && !strings.HasPrefix(path, "https://") {
-				file, drop, err := inFile(e, path)
+				file, drop, err := inFile(cmd.Context(), e, im, path)
 				if err != nil {
 					return err
 				}

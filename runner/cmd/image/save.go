@@ -3,6 +3,7 @@
 package image
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -51,11 +52,11 @@ another machine as well: podunit save app | ssh host podunit load.`,
 				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
 			}
 			// The libraries write archives to files only.
-			dir, err := os.MkdirTemp(os.Getenv("TMPDIR"), "podunit-save-")
+			dir, drop, err := im.Scratch(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer os.RemoveAll(dir)
+			defer drop()
 			path := filepath.Join(dir, "archive")
 			if err := im.Save(cmd.Context(), args, format, path, o); err != nil {
 				return err
@@ -94,7 +95,7 @@ func NewLoad(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path, drop, err := inFile(e, input)
+			path, drop, err := inFile(cmd.Context(), e, im, input)
 			if err != nil {
 				return err
 			}
@@ -118,7 +119,7 @@ func NewLoad(e *cli.Env) *cobra.Command {
 
 // inFile is a file with what is to be read: the libraries read archives from files only. What drop
 // removes is a copy of stdin.
-func inFile(e *cli.Env, path string) (file string, drop func(), err error) {
+func inFile(ctx context.Context, e *cli.Env, im *registry.Images, path string) (file string, drop func(), err error) {
 	if path != "" && path != "-" {
 		_, err := os.Stat(path)
 		return path, func() {}, err
@@ -126,17 +127,19 @@ func inFile(e *cli.Env, path string) (file string, drop func(), err error) {
 	if e.Stdin == nil || term.IsTerminal(int(e.Stdin.Fd())) {
 		return "", nil, hint.With(errors.New("cannot read an archive from a terminal"), "--input FILE, or a redirection")
 	}
-	f, err := os.CreateTemp(os.Getenv("TMPDIR"), "podunit-load-")
+	dir, drop, err := im.Scratch(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	drop = func() { os.Remove(f.Name()) }
-	if _, err = io.Copy(f, e.Stdin); err == nil {
-		err = f.Close()
+	file = filepath.Join(dir, "archive")
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = io.Copy(f, e.Stdin)
+		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
 		drop()
 		return "", nil, err
 	}
-	return f.Name(), drop, nil
+	return file, drop, nil
 }

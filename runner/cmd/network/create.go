@@ -85,16 +85,10 @@ func (c *creation) read() error {
 	if err := c.readSubnets(); err != nil {
 		return err
 	}
-	for _, word := range c.dns {
-		for s := range strings.SplitSeq(word, ",") {
-			ip := net.ParseIP(s)
-			if ip == nil {
-				return fmt.Errorf("--dns %q: it is not an IP address", s)
-			}
-			c.ask.DNS = append(c.ask.DNS, ip)
-		}
-	}
 	var err error
+	if c.ask.DNS, err = addresses("--dns", c.dns); err != nil {
+		return err
+	}
 	if c.ask.Labels, err = assignments("--label", c.labels, false); err != nil {
 		return err
 	}
@@ -109,6 +103,21 @@ func (c *creation) read() error {
 		c.ask.Routes = append(c.ask.Routes, route)
 	}
 	return nil
+}
+
+// addresses reads words of IP addresses with commas between them.
+func addresses(flag string, words []string) ([]net.IP, error) {
+	var all []net.IP
+	for _, word := range words {
+		for s := range strings.SplitSeq(word, ",") {
+			ip := net.ParseIP(s)
+			if ip == nil {
+				return nil, fmt.Errorf("%s %q: it is not an IP address", flag, s)
+			}
+			all = append(all, ip)
+		}
+	}
+	return all, nil
 }
 
 func (c *creation) readSubnets() error {

@@ -3,15 +3,23 @@
 package network
 
 import (
+	"context"
+
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
 
 // NewHold makes podunit network hold, the ExecStart= of podunit-netns.service.
 func NewHold(e *cli.Env) *cobra.Command {
+	return ofUnit(e, "hold", "Make the network namespace of the user's networks", (*service.Engine).HoldNetworks)
+}
+
+// ofUnit makes a verb that only a unit executes.
+func ofUnit(e *cli.Env, name, short string, do func(*service.Engine, context.Context) error) *cobra.Command {
 	return &cobra.Command{
-		Use:    "hold",
-		Short:  "Make the network namespace of the user's networks",
+		Use:    name,
+		Short:  short,
 		Hidden: true,
 		Args:   cli.WantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -19,7 +27,7 @@ func NewHold(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return x.HoldNetworks(cmd.Context())
+			return do(x, cmd.Context())
 		},
 	}
 }

@@ -3,7 +3,6 @@
 package network
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -17,11 +16,8 @@ const shortID = 12
 
 // NewLs makes podunit network ls.
 func NewLs(e *cli.Env) *cobra.Command {
-	var (
-		out                      string
-		quiet, noHeading, noTrim bool
-		filters                  []string
-	)
+	var l cli.Listing
+	var noTrim bool
 	cmd := &cobra.Command{
 		Use:     "ls [flags]",
 		Aliases: []string{"list"},
@@ -30,36 +26,21 @@ func NewLs(e *cli.Env) *cobra.Command {
 			strings.Join(format.Fields[view.NetworkRow](), ", ") + ".",
 		Args: cli.WantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := rows(cmd.Context(), e, filters)
+			list, err := rows(cmd.Context(), e, l.Filters)
 			if err != nil {
 				return err
 			}
-			switch {
-			case quiet:
-				for _, r := range list {
-					fmt.Fprintln(e.Stdout, r.Name)
-				}
-				return nil
-			case format.IsJSON(out):
-				return format.JSON(e.Stdout, list)
-			}
 			for i := range list {
-				if !noTrim {
+				if !noTrim && !l.IsJSON() {
 					list[i].ID = list[i].ID[:shortID]
 				}
 			}
-			return format.Rows(e.Stdout, format.Table{
-				Format: out, Default: "{{.ID}}\t{{.Name}}\t{{.Driver}}", NoHeading: noHeading,
-				Headings: map[string]string{"ID": "NETWORK ID"},
-			}, list)
+			return cli.PrintRows(e, l, list, func(r view.NetworkRow) string { return r.Name }, format.Table{
+				Default: "{{.ID}}\t{{.Name}}\t{{.Driver}}", Headings: map[string]string{"ID": "NETWORK ID"},
+			})
 		},
 	}
-	f := cmd.Flags()
-	f.StringArrayVarP(&filters, "filter", "f", nil, "only networks that match `KEY=VALUE`")
-	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
-	f.BoolVar(&noTrim, "no-trunc", false, "whole IDs")
-	f.BoolVarP(&noHeading, "noheading", "n", false, "no line of headings")
-	f.BoolVarP(&quiet, "quiet", "q", false, "only names")
-	cli.CompleteFormat[view.NetworkRow](cmd)
+	cli.ListingFlags[view.NetworkRow](cmd, &l, "networks", "names")
+	cmd.Flags().BoolVar(&noTrim, "no-trunc", false, "whole IDs")
 	return cmd
 }

@@ -39,6 +39,7 @@ func New(e *cli.Env) *cobra.Command {
 		NewPrune(e),
 		NewReload(e),
 		NewRm(e),
+		NewUpdate(e),
 	)
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/report"
@@ -63,21 +64,25 @@ func NewCheck(e *cli.Env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "check [flags] [PATH...]",
-		Short: "Find what is wrong with unit files",
+		Short: "Find what is wrong with unit files and Kubernetes YAML",
 		Long: `Report everything that is wrong with unit files: what the generator would say, values and flags
 that the runner would refuse, files, ports and accounts that are missing on this machine, and units that get
-in each other's way. PATH is a unit file, judged with those beside it in mind, or a directory that
-holds some; without one the search path of this user is read.
+in each other's way. PATH is a unit file, judged with those beside it in mind, a file with Kubernetes
+YAML, or a directory that holds unit files; without one the search path of this user is read.
 
 Exit status: 0 when there are no errors, 1 when there are, or warnings with --strict.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			list, units := check.Paths(args, searchPath(e, system), checkOptions(e, system))
+			list, files := check.Paths(args, searchPath(e, system), checkOptions(e, system))
 			if err := draw(e, list, out); err != nil {
 				return err
 			}
 			failed := list.Errors()
 			if out == "text" {
-				fmt.Fprintf(e.Stderr, "%s, %s in %s\n", count(failed, "error"), count(len(list)-failed, "warning"), count(units, "unit file"))
+				noun := "unit file"
+				if slices.ContainsFunc(args, check.IsKubernetes) {
+					noun = "file"
+				}
+				fmt.Fprintf(e.Stderr, "%s, %s in %s\n", count(failed, "error"), count(len(list)-failed, "warning"), count(files, noun))
 			}
 			if failed > 0 || strict && len(list) > 0 {
 				return cli.ExitStatus(1)

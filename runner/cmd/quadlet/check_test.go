@@ -54,7 +54,8 @@ func TestCheckVerb(t *testing.T) {
 		"many/a.container": "[Container]\nImage=a.b/c\nVolume=data.volume:/d\nPod=p.pod\n", "many/data.volume": "", "many/all.quadlets": "# FileName=p\n[Pod]\n",
 		"many/broken.volume": "[Volume]\nVolumName=x\n", "many/c.container": "[Container]\nImage=a.b/c\nVolume=broken.volume:/d\n",
 		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n",
-		"good/c.volume": "",
+		"good/c.volume": "", "pod/bad.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: c, imagee: x}]\n",
+		"pod/good.yml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: c, image: a.b/c}]\n",
 	})
 	for _, c := range []struct {
 		name           string
@@ -70,6 +71,9 @@ func TestCheckVerb(t *testing.T) {
 		{"warnings", []string{dir + "/warn"}, 0, "b.container:2:7: warning: ", "0 errors, 1 warning"},
 		{"strict", []string{"--strict", dir + "/warn"}, 1, "warning", "0 errors, 1 warning"},
 		{"all is well", []string{"--strict", dir + "/good"}, 0, "", "0 errors, 0 warnings in 1 unit file"},
+		{"Kubernetes YAML", []string{dir + "/pod/bad.yaml"}, 1, "pod/bad.yaml:5:26: error: spec.containers[0].imagee: unknown field", "2 errors, 0 warnings in 1 file"},
+		{"Kubernetes YAML that is well", []string{dir + "/pod/good.yml", dir + "/good"}, 0, "", "0 errors, 0 warnings in 2 files"},
+		{"Kubernetes YAML that is not there", []string{dir + "/pod/none.json"}, 1, "pod/none.json: error: cannot be read: no such file or directory", ""},
 		{"JSON", []string{"--format", "json", dir + "/bad"}, 1, `"column": 13`, ""},
 		{"nothing in JSON", []string{"--format", "json", dir + "/good"}, 0, "[]\n", ""},
 		{"a path that is not there", []string{dir + "/none"}, 1, "none: error: cannot be read: no such file or directory", ""},

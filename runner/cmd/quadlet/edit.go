@@ -58,7 +58,7 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "podunit-edit-")
+	dir, err := drafts()
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,19 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 		}
 		return nil
 	}
+}
+
+// drafts makes a directory for one draft, which nobody else can take or foresee: not in /tmp.
+func drafts() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	own := filepath.Join(cache, "podunit")
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(own, "edit-")
 }
 
 // editor opens a file and waits until the editor ends.

@@ -3,8 +3,6 @@
 package secret
 
 import (
-	"fmt"
-
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/view"
@@ -13,11 +11,7 @@ import (
 
 // NewLs makes podunit secret ls.
 func NewLs(e *cli.Env) *cobra.Command {
-	var (
-		out              string
-		quiet, noHeading bool
-		filters          []string
-	)
+	var l cli.Listing
 	cmd := &cobra.Command{
 		Use:     "ls [flags]",
 		Aliases: []string{"list"},
@@ -25,7 +19,7 @@ func NewLs(e *cli.Env) *cobra.Command {
 		Long:    "List secrets.\n\nFilters: name=REGEX, id=REGEX.",
 		Args:    cli.WantArgs(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			match, err := view.SecretFilters(filters)
+			match, err := view.SecretFilters(l.Filters)
 			if err != nil {
 				return err
 			}
@@ -43,26 +37,11 @@ func NewLs(e *cli.Env) *cobra.Command {
 					list = append(list, row)
 				}
 			}
-			switch {
-			case quiet:
-				for _, r := range list {
-					fmt.Fprintln(e.Stdout, r.ID)
-				}
-				return nil
-			case format.IsJSON(out):
-				return format.JSON(e.Stdout, list)
-			}
-			return format.Rows(e.Stdout, format.Table{
-				Format: out, Default: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.CreatedAt}}\t{{.UpdatedAt}}", NoHeading: noHeading,
-				Headings: map[string]string{"CreatedAt": "CREATED", "UpdatedAt": "UPDATED"},
-			}, list)
+			return cli.PrintRows(e, l, list, func(r view.SecretRow) string { return r.ID }, format.Table{
+				Default: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.CreatedAt}}\t{{.UpdatedAt}}", Headings: map[string]string{"CreatedAt": "CREATED", "UpdatedAt": "UPDATED"},
+			})
 		},
 	}
-	f := cmd.Flags()
-	f.StringArrayVarP(&filters, "filter", "f", nil, "only secrets that match `KEY=REGEX`")
-	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
-	f.BoolVarP(&noHeading, "noheading", "n", false, "no line of headings")
-	f.BoolVarP(&quiet, "quiet", "q", false, "only IDs")
-	cli.CompleteFormat[view.SecretRow](cmd)
+	cli.ListingFlags[view.SecretRow](cmd, &l, "secrets", "IDs")
 	return cmd
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
-	"go.podman.io/storage/pkg/directory"
 )
 
 // used is a row of system df; the names of fields are podman's.
@@ -142,7 +142,7 @@ func takeStock(ctx context.Context, e *cli.Env, x *service.Engine) (stock, error
 		return d, err
 	}
 	for _, r := range rows {
-		n, err := directory.Size(r.Mountpoint)
+		n, err := safe.Size(r.Mountpoint)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it went just now
 		}
@@ -182,7 +182,7 @@ func written(x *service.Engine, id string) (int64, error) {
 	if s.GraphDriverName() != "overlay" {
 		return s.DiffSize("", id)
 	}
-	return directory.Size(filepath.Join(s.GraphRoot(), "overlay", id, "diff"))
+	return safe.Size(filepath.Join(s.GraphRoot(), "overlay", id, "diff"))
 }
 
 func (d stock) rows() []used {

@@ -3,7 +3,6 @@
 package volume
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -14,11 +13,7 @@ import (
 
 // NewLs makes podunit volume ls.
 func NewLs(e *cli.Env) *cobra.Command {
-	var (
-		out              string
-		quiet, noHeading bool
-		filters          []string
-	)
+	var l cli.Listing
 	cmd := &cobra.Command{
 		Use:     "ls [flags]",
 		Aliases: []string{"list"},
@@ -26,30 +21,15 @@ func NewLs(e *cli.Env) *cobra.Command {
 		Long:    "List volumes.\n\nFilters: name, driver, scope=TEXT; label=KEY[=VALUE]; dangling, anonymous=BOOL; until, after=TIME.\nFields: " + strings.Join(format.Fields[view.VolumeRow](), ", ") + ".",
 		Args:    cli.WantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := rows(cmd.Context(), e, filters)
+			list, err := rows(cmd.Context(), e, l.Filters)
 			if err != nil {
 				return err
 			}
-			switch {
-			case quiet:
-				for _, r := range list {
-					fmt.Fprintln(e.Stdout, r.Name)
-				}
-				return nil
-			case format.IsJSON(out):
-				return format.JSON(e.Stdout, list)
-			}
-			return format.Rows(e.Stdout, format.Table{
-				Format: out, Default: "{{.Driver}}\t{{.Name}}", NoHeading: noHeading,
-				Headings: map[string]string{"Name": "VOLUME NAME"},
-			}, list)
+			return cli.PrintRows(e, l, list, func(r view.VolumeRow) string { return r.Name }, format.Table{
+				Default: "{{.Driver}}\t{{.Name}}", Headings: map[string]string{"Name": "VOLUME NAME"},
+			})
 		},
 	}
-	f := cmd.Flags()
-	f.StringArrayVarP(&filters, "filter", "f", nil, "only volumes that match `KEY=VALUE`")
-	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
-	f.BoolVarP(&noHeading, "noheading", "n", false, "no line of headings")
-	f.BoolVarP(&quiet, "quiet", "q", false, "only names")
-	cli.CompleteFormat[view.VolumeRow](cmd)
+	cli.ListingFlags[view.VolumeRow](cmd, &l, "volumes", "names")
 	return cmd
 }

@@ -34,6 +34,9 @@ Filters: those of podunit volume ls.`,
 			if err != nil {
 				return err
 			}
+			if err := unknown(cmd.Context(), e); err != nil {
+				return err
+			}
 			if !force {
 				if len(list) == 0 {
 					return nil
@@ -49,6 +52,19 @@ Filters: those of podunit volume ls.`,
 	f.StringArrayVar(&filters, "filter", nil, "only volumes that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
 	return cmd
+}
+
+// unknown tells which units keep all volumes, as nobody knows what they name.
+func unknown(ctx context.Context, e *cli.Env) error {
+	x, err := e.Open(ctx)
+	if err != nil {
+		return err
+	}
+	claims, err := view.VolumeClaims(x)
+	if units := claims.Unknown(); len(units) > 0 {
+		fmt.Fprintf(e.Stderr, "podunit: volumes with names are kept: what %s names cannot be read\n", strings.Join(units, ", "))
+	}
+	return err
 }
 
 // question lists what would be removed.

@@ -192,6 +192,11 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	p := m.progress()
 	p.Done, p.LayersDone = p.Total, p.Layers
 	report(p)
+	return im.pulled(ref, named, o)
+}
+
+// pulled loads what a pull has stored, with a word where it is for another machine.
+func (im *Images) pulled(ref types.ImageReference, named reference.Named, o image.PullOptions) (*image.Image, error) {
 	_, stored, err := istorage.ResolveReference(ref)
 	if err != nil {
 		return nil, image.Unknown(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/libimage/define"
 	"go.podman.io/image/v5/copy"
@@ -151,6 +152,16 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		full = append(full, found)
 	}
 	return runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
+}
+
+// Scratch makes a directory for an archive on its way, where nobody else can take its name, and which
+// the next pull removes if this process is killed. drop removes it.
+func (im *Images) Scratch(ctx context.Context) (dir string, drop func(), err error) {
+	work, err := download.NewDir(ctx, im.store)
+	if err != nil {
+		return "", nil, err
+	}
+	return work.Path, func() { work.Close(nil) }, nil
 }
 
 // LoadArchive reads the images of an archive or a directory and returns their names, or IDs where they

@@ -39,7 +39,12 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	if p.StartsAgain(ctx) && !p.spent(ctx, one, c) {
+	again, err := p.startsAgain(ctx, c)
+	if err != nil {
+		return err
+	}
+	spent := again && p.spent(ctx, one, c)
+	if again && !spent {
 		if calm {
 			// It ran long enough for the delays to begin anew.
 			return p.ForgetRestarts(ctx, p.Own.Name)
@@ -49,6 +54,12 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
 		return err // somebody else has it in hand, or it does not keep the pod alive
 	}
+	if spent {
+		// Else the manager would try once more, start the pod for it, and only then find that it may not.
+		if err := p.AskUnit(ctx, "stop", p.Own.Name); err != nil {
+			return err
+		}
+	}
 	if !known {
 		code = 1
 	}
@@ -56,6 +67,35 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	return p.settlePod(st, one)
+}
+
+// startsAgain reports whether the manager starts the unit of a container again: what its lists say of the exit status
+// comes before Restart=, and a stop that somebody has asked for before both.
+func (p *Player) startsAgain(ctx context.Context, c *kube.Container) (bool, error) {
+	code, _ := p.Lookup("EXIT_CODE")
+	status, _ := p.Lookup("EXIT_STATUS")
+	again, said := byStatus(c.Restart, code, status)
+	if !said {
+		return p.StartsAgain(ctx), nil
+	}
+	job, err := p.Asked(ctx, p.Own.Name)
+	return again && job == "", err
+}
+
+// byStatus is what a container's lists say of an end: whether it starts again, and whether they say anything. code and
+// status are $EXIT_CODE and $EXIT_STATUS of systemd.exec(5): exited and a number, killed or dumped and a signal's name.
+// Source: systemd.service(5), RestartPreventExitStatus=, which is stronger than RestartForceExitStatus=.
+func byStatus(r kube.Restart, code, status string) (again, said bool) {
+	if code == "killed" || code == "dumped" {
+		status = "SIG" + status
+	}
+	switch {
+	case slices.Contains(r.Prevent, status):
+		return false, true
+	case slices.Contains(r.Force, status):
+		return true, true
+	}
+	return false, false
 }
 
 // spent tells whether a job's container has failed as often as it may.

@@ -12,7 +12,6 @@ import (
 	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
-	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -28,7 +27,7 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 	}
 	return func(ctx context.Context, made runner.Record, s runner.Status) error {
 		if c.PostStart != nil {
-			if err := p.act(ctx, r, made, *c.PostStart, true); err != nil {
+			if err := p.act(ctx, r, made, *c.PostStart, "postStart"); err != nil {
 				return fmt.Errorf("container %s: postStart: %w", c.Name, err)
 			}
 		}
@@ -56,7 +55,7 @@ func (p *Player) await(ctx context.Context, r pod.Record, made runner.Record, s 
 		return err
 	}
 	for good, bad := 0, 0; ; {
-		err := p.probe(ctx, r, made, probe)
+		err := p.probe(ctx, r, made, probe, "start")
 		if err == nil {
 			good, bad = good+1, 0
 		} else {
@@ -89,28 +88,41 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// probe does what a probe does, once.
-func (p *Player) probe(ctx context.Context, r pod.Record, made runner.Record, probe *kube.Probe) error {
+// probe does what a probe does, once. Of one name there is one at a time.
+func (p *Player) probe(ctx context.Context, r pod.Record, made runner.Record, probe *kube.Probe, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
 	defer cancel()
-	return p.act(ctx, r, made, probe.Handler, false)
+	return p.act(ctx, r, made, probe.Handler, name)
 }
 
+// maxHookOutput is how much of a hook's output is logged, in bytes.
+const maxHookOutput = 64 << 10
+
+// execute runs a command in a container until it ends or ctx does: then it is killed, with all that it has started.
+func (p *Player) execute(ctx context.Context, made runner.Record, command []string, name string) error {
+	got, err := p.Check(ctx, made, runner.Check{Command: command, MaxOutput: maxHookOutput, Name: "-" + name})
+	if isHook(name) {
+		_, _ = os.Stdout.WriteString(got.Output) // the log of the unit
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: its time was over, and it was killed", command[0])
+	case err == nil && got.Code != 0:
+		return fmt.Errorf("%s: exit status %d", command[0], got.Code)
+	}
+	return err
+}
+
+// isHook tells whether it is a hook that acts, and no probe.
+func isHook(name string) bool { return name == "postStart" || name == "preStop" }
+
 // act does what a probe or a hook says. The answer of a server does not matter to a hook.
-func (p *Player) act(ctx context.Context, r pod.Record, made runner.Record, h kube.Handler, hook bool) error {
+func (p *Player) act(ctx context.Context, r pod.Record, made runner.Record, h kube.Handler, name string) error {
 	switch {
 	case h.Exec != nil:
-		x := runner.Exec{Command: h.Exec}
-		if hook {
-			x.Streams = runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
-		}
-		code, err := p.Exec(ctx, made, x)
-		if err == nil && code != 0 {
-			err = fmt.Errorf("%s: exit status %d", h.Exec[0], code)
-		}
-		return err
+		return p.execute(ctx, made, h.Exec, name)
 	case h.HTTP != nil:
-		return p.get(ctx, r, h.HTTP, hook)
+		return p.get(ctx, r, h.HTTP, isHook(name))
 	case h.TCP != nil:
 		conn, err := p.dial(ctx, r, h.TCP.Host, h.TCP.Port)
 		if err != nil {
@@ -148,7 +160,7 @@ func (p *Player) StopContainer(ctx context.Context, play, podName, name string) 
 			return err
 		}
 		hook, cancel := context.WithDeadline(ctx, end)
-		err = p.act(hook, r, made, *c.PreStop, true)
+		err = p.act(hook, r, made, *c.PreStop, "preStop")
 		cancel()
 		if err != nil {
 			p.Warn(fmt.Sprintf("container %s: preStop: %v", name, err)) // the stop goes on

@@ -101,7 +101,7 @@ func (p *Player) Probe(ctx context.Context, play, podName, name, kind, id string
 	if err != nil {
 		return err
 	}
-	found := p.probe(ctx, r, made, probe)
+	found := p.probe(ctx, r, made, probe, kind)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the unit stops, and that is no finding
 	}

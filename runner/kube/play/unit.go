@@ -105,9 +105,10 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	if pod.Job != nil && c.Role == kube.Ordinary && pod.Job.BackoffLimit > 0 {
 		s.Restart, s.MaxRestarts = "on-failure", uint(pod.Job.BackoffLimit)
 	}
-	if s.Restart == "no" || s.Restart == "" {
+	if (s.Restart == "no" || s.Restart == "") && len(c.Restart.Force) == 0 {
 		return
 	}
+	// The manager starts again after what is forced, whatever Restart= says.
 	set := s.Settings
 	if c.Restart.First > 0 {
 		set["RestartUSec"] = uint64(c.Restart.First.Microseconds())

@@ -101,6 +101,42 @@ func TestContainerUnit(t *testing.T) {
 	}
 }
 
+// TestExitStatuses: what rules say of an exit status is in the unit of a container that is never restarted otherwise, and
+// its end knows it.
+func TestExitStatuses(t *testing.T) {
+	plan := planned(t, `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+  - {name: a, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}]}
+  - {name: b, image: quay.io/x/a:1, restartPolicy: OnFailure}
+`)
+	p := &Player{Engine: &service.Engine{Config: service.Config{Program: "/bin/podunit"}}}
+	pod := plan.Pods[0]
+	a, b := container(pod, "a"), container(pod, "b")
+	s := p.containerUnit(&State{Name: "tv.service", Plan: plan}, pod, a)
+	if want := (exitStatuses{[]int32{42}, []int32{}}); s.Restart != "no" || !reflect.DeepEqual(s.Settings["RestartForceExitStatus"], want) || s.Settings["RestartUSec"] == nil {
+		t.Errorf("a starts again: %s, %v", s.Restart, s.Settings)
+	}
+	for _, c := range []struct {
+		r            kube.Restart
+		code, status string
+		again, said  bool
+	}{
+		{a.Restart, "exited", "42", true, true},
+		{a.Restart, "exited", "41", false, false},
+		{a.Restart, "killed", "KILL", false, false},
+		{b.Restart, "killed", "TERM", true, true},
+		{b.Restart, "exited", "15", false, false},
+		{kube.Restart{Force: []string{"3"}, Prevent: []string{"3"}}, "exited", "3", false, true},
+	} {
+		if again, said := byStatus(c.r, c.code, c.status); again != c.again || said != c.said {
+			t.Errorf("%v after %s %s: %v, %v", c.r, c.code, c.status, again, said)
+		}
+	}
+}
+
 // TestNotBuilt: what is not played yet is refused, all of it at once.
 func TestNotBuilt(t *testing.T) {
 	if err := notBuilt(planned(t, whole)); err != nil {

@@ -103,7 +103,8 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 				e.InterfaceName, taken[name] = name, true
 			}
 		}
-		if err := s.supported(n); err != nil {
+		err = errors.Join(checkEndpoint(n, *e), s.supported(n, *e), s.served(n))
+		if err != nil {
 			return nil, fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
@@ -391,6 +392,9 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	for name, n := range c.Info {
 		plain := *n
 		plain.Routes = nil // the namespace that had them is gone
+		// netavark complains of names that are not there: of a setup that failed before it wrote them, or of a
+		// directory that somebody emptied.
+		plain.DNSEnabled = n.DNSEnabled && c.served(name)
 		r.Info[name] = &plain
 	}
 	server := c.server()
@@ -461,6 +465,17 @@ func (c *Connection) dnsRuns() bool {
 	return true
 }
 
+// served tells whether aardvark-dns has a file for a network. The name of an internal one's has a suffix in newer
+// versions.
+func (c *Connection) served(network string) bool {
+	for _, suffix := range []string{"", "%int"} {
+		if _, err := os.Stat(filepath.Join(c.dnsDir(), network+suffix)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // namesServed are the files of networks that aardvark-dns reads.
 func (c *Connection) namesServed() []string {
 	entries, err := os.ReadDir(c.dnsDir())
@@ -477,19 +492,22 @@ func (c *Connection) namesServed() []string {
 }
 
 // Connected are all connections that there are, or are about to be.
-func (s *Store) Connected() []*Connection {
+func (s *Store) Connected() []*Connection { return slices.Collect(maps.Values(s.connections())) }
+
+// connections are the same, by the runtime directories of those whose they are.
+func (s *Store) connections() map[string]*Connection {
 	entries, err := os.ReadDir(s.Records)
 	if err != nil {
 		return nil // nobody ever was
 	}
-	var all []*Connection
+	all := map[string]*Connection{}
 	for _, e := range entries {
 		path, err := os.Readlink(filepath.Join(s.Records, e.Name()))
 		if err != nil {
 			continue
 		}
 		if c, err := Read(filepath.Dir(path)); c != nil && err == nil {
-			all = append(all, c)
+			all[filepath.Dir(path)] = c
 		}
 	}
 	return all

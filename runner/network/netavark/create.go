@@ -57,7 +57,7 @@ func (s *Store) Create(ask New) (types.Network, error) {
 		if made, err = s.complete(ask, all); err != nil {
 			return err
 		}
-		if err := s.supported(made); err != nil {
+		if err := s.supported(made, Endpoint{}); err != nil {
 			return err
 		}
 		return s.save(made)

@@ -126,6 +126,8 @@ func TestCreateRefuses(t *testing.T) {
 		"names without a server":  {New{Name: "n", DisableDNS: true, DNS: []net.IP{net.IPv4(9, 9, 9, 9)}}, "has no name server"},
 		"an IPAM driver":          {New{Name: "n", IPAM: "dhcp"}, "needs a bridge with --opt mode=unmanaged"},
 		"what 1.4 lacks":          {New{Name: "n", Options: map[string]string{"isolate": "strict"}}, "--opt isolate=strict needs netavark 1.7, and 1.4 is installed"},
+		"a VLAN with 1.4":         {New{Name: "n", Options: map[string]string{"vlan": "7"}}, "--opt vlan needs netavark 1.14, and 1.4 is installed"},
+		"somebody's bridge":       {New{Name: "n", Options: map[string]string{"mode": "unmanaged"}}, "--opt mode=unmanaged of a bridge needs netavark 1.14"},
 	} {
 		if _, err := s.Create(tc.ask); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
@@ -451,5 +453,36 @@ func TestLeavingAfterTheBridge(t *testing.T) {
 	})
 	if err != nil {
 		t.Errorf("netavark found no bridge: %v", err)
+	}
+}
+
+// TestLeavingWithoutNames takes back a connection whose setup failed before there was a file of names. netavark, a
+// script here, refuses to remove names that are not there.
+func TestLeavingWithoutNames(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	s := newStore(t, `case $(/bin/cat) in *'"dns_enabled":true'*) echo '{"error":"remove aardvark entries"}'; exit 1;; esac`)
+	if _, err := s.Create(New{Name: "a", Interface: "tb1"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := netns.Anonymous()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	within := func(do func() error) error { return netns.Do(host, do) }
+	if err := c.teardown(context.Background(), within); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.MkdirAll(c.dnsDir(), 0o700), os.WriteFile(filepath.Join(c.dnsDir(), "a%int"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.teardown(context.Background(), within); err == nil {
+		t.Error("netavark is not told of names that are there")
 	}
 }

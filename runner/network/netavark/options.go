@@ -107,19 +107,47 @@ func needs(n types.Network) []need {
 			all = append(all, need{what, version{major, minor}})
 		}
 	}
+	bridge := n.Driver == Bridge
 	add(n.Driver == Ipvlan, 1, 5, "driver ipvlan")
 	add(n.IPAMOptions[types.Driver] == "dhcp", 1, 6, "ipam driver dhcp")
-	add(n.Options["isolate"] == "strict", 1, 7, "--opt isolate=strict")
+	add(bridge && n.Options["isolate"] == "strict", 1, 7, "--opt isolate=strict")
 	add(n.Options["no_default_route"] != "", 1, 7, "--opt no_default_route")
-	add(n.Options["vrf"] != "", 1, 8, "--opt vrf")
-	add(n.Options["bclim"] != "", 1, 8, "--opt bclim")
-	add(n.Options["mode"] == "unmanaged", 1, 13, "--opt mode=unmanaged")
+	add(n.Options["bclim"] != "", 1, 7, "--opt bclim")
 	add(len(n.Routes) > 0, 1, 7, "--route")
-	add(len(n.NetworkDNSServers) > 0, 1, 7, "--dns")
+	add(n.Options["vrf"] != "", 1, 8, "--opt vrf")
+	add(bridge && n.Options["mode"] != "", 1, 14, "--opt mode="+n.Options["mode"]+" of a bridge")
+	add(n.Options["vlan"] != "", 1, 14, "--opt vlan")
 	for _, r := range n.Routes {
 		add(r.RouteType != "" && r.RouteType != types.RouteTypeUnicast, 2, 0, "--route with "+string(r.RouteType))
 	}
 	return all
+}
+
+// needsOf lists what a container wants on a network beyond version 1.4. Since when netavark knows the name of the device
+// on the host, its notes do not say; 1.14 does.
+func needsOf(e Endpoint) []need {
+	if e.Options[hostDevice] == "" {
+		return nil
+	}
+	return []need{{hostDevice, version{1, 14}}}
+}
+
+// hostDevice is the option of a container on a bridge that names the device on the side of the host.
+const hostDevice = "host_interface_name"
+
+// checkEndpoint judges the options of a container on a network: netavark knows few, and says nothing of others.
+func checkEndpoint(n types.Network, e Endpoint) error {
+	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
+		switch n.Driver + " " + key {
+		case "bridge " + hostDevice:
+			if err := checkDevice(e.Options[key]); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("driver %s has no option %s for a container; there are ip, ip6, mac, alias, interface_name and, on a bridge, %s", n.Driver, key, hostDevice)
+		}
+	}
+	return nil
 }
 
 // TooOldError says that the installed netavark lacks something.
@@ -135,12 +163,9 @@ func (e TooOldError) Error() string {
 // Hint is the way out.
 func (e TooOldError) Hint() string { return "leave it out, or install a newer netavark" }
 
-// supported checks that the installed netavark can do what networks want.
-func (s *Store) supported(networks ...types.Network) error {
-	var all []need
-	for _, n := range networks {
-		all = append(all, needs(n)...)
-	}
+// supported checks that the installed netavark can do what a network wants, and a container on it.
+func (s *Store) supported(n types.Network, e Endpoint) error {
+	all := append(needs(n), needsOf(e)...)
 	if len(all) == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
@@ -47,6 +48,33 @@ func (s *Store) Program(name string) (string, error) {
 	return path, nil
 }
 
+// dhcpSocket is where netavark reaches its DHCP client, which it starts for nobody: systemd does, by the socket.
+// Source: netavark-dhcp-proxy.socket, which Debian's package has and does not enable.
+const dhcpSocket = "/run/podman/nv-proxy.sock"
+
+// NoDHCPError says that nobody asks for an address by DHCP.
+type NoDHCPError struct{ Socket string }
+
+func (e NoDHCPError) Error() string {
+	return fmt.Sprintf("ipam driver dhcp needs netavark's DHCP client, and nobody listens at %s", e.Socket)
+}
+
+// Hint is the way out.
+func (e NoDHCPError) Hint() string {
+	return "as root: systemctl enable --now netavark-dhcp-proxy.socket; or give the network a --subnet"
+}
+
+// served checks that what a network needs besides netavark runs.
+func (s *Store) served(n types.Network) error {
+	if n.IPAMOptions[types.Driver] != types.DHCPIPAMDriver {
+		return nil
+	}
+	if st, err := os.Stat(dhcpSocket); err != nil || st.Mode().Type() != fs.ModeSocket {
+		return NoDHCPError{dhcpSocket}
+	}
+	return nil
+}
+
 func (s *Store) version() (version, error) {
 	path, err := s.Program("netavark")
 	if err != nil {
@@ -77,7 +105,7 @@ func parseVersion(s string) (version, error) {
 
 // Error is what netavark said.
 type Error struct {
-	Verb string // setup or teardown
+	Verb string // setup, teardown or update
 	Said string
 	Err  error
 }
@@ -97,6 +125,8 @@ func (e Error) Hint() string {
 		return "apt install nftables; and the kernel needs its module: modprobe nf_tables as root, with a line nf_tables in /etc/modules-load.d/podunit.conf"
 	case strings.Contains(e.Said, "iptables"):
 		return "apt install iptables; and the kernel needs its modules: modprobe ip_tables as root"
+	case strings.Contains(e.Said, "Operation not supported"):
+		return "the kernel lacks what the network is made of: modprobe macvlan, ipvlan or vrf as root; or it was built without"
 	}
 	return ""
 }
@@ -126,9 +156,23 @@ func (c *Connection) call(ctx context.Context, verb string, r request, ns *os.Fi
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, c.Netavark, "--config", c.Run, "--rootless="+strconv.FormatBool(c.Rootless),
-		"--aardvark-binary="+noServer, verb, "/proc/self/fd/3")
+	cmd := c.command(ctx, verb, "/proc/self/fd/3")
 	cmd.ExtraFiles = []*os.File{ns}
+	cmd.Stdin = bytes.NewReader(in)
+	return output(ctx, cmd, verb, within)
+}
+
+// update has netavark tell aardvark-dns whom it is to ask for a network, which some container is on.
+func (c *Connection) update(ctx context.Context, network, servers string, within func(func() error) error) error {
+	const verb = "update"
+	_, err := output(ctx, c.command(ctx, verb, "--network-dns-servers", servers, network), verb, within)
+	return err
+}
+
+// command is a call of netavark.
+func (c *Connection) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.Netavark, append([]string{
+		"--config", c.Run, "--rootless=" + strconv.FormatBool(c.Rootless), "--aardvark-binary=" + noServer}, args...)...)
 	cmd.Env = []string{"PATH=" + programPath, "RUST_LOG=error"}
 	if c.Firewall != "" {
 		cmd.Env = append(cmd.Env, "NETAVARK_FW="+c.Firewall)
@@ -136,8 +180,13 @@ func (c *Connection) call(ctx context.Context, verb string, r request, ns *os.Fi
 	if c.DNSPort != 0 && !c.Rootless {
 		cmd.Env = append(cmd.Env, "NETAVARK_DNS_PORT="+strconv.Itoa(int(c.DNSPort)))
 	}
+	return cmd
+}
+
+// output starts a call of netavark through within and returns what it answers.
+func output(ctx context.Context, cmd *exec.Cmd, verb string, within func(func() error) error) ([]byte, error) {
 	var out, complaint bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &complaint
+	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := within(cmd.Start); err != nil {
 		return nil, fmt.Errorf("netavark %s: %w", verb, err)
 	}

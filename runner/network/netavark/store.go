@@ -218,6 +218,12 @@ func (s *Store) withLock(do func() error) error {
 	if err := os.MkdirAll(filepath.Dir(s.LockFile), 0o755); err != nil {
 		return err
 	}
+	if !s.Rootless {
+		// On a Debian everybody may write in its directory.
+		if err := safe.Take(s.LockFile); err != nil {
+			return fmt.Errorf("lock of the networks: %w", err)
+		}
+	}
 	l, err := lockfile.GetLockFile(s.LockFile)
 	if err != nil {
 		return fmt.Errorf("lock of the networks: %w", err)

@@ -6,12 +6,15 @@
 // in use all the same: the unit names them. All units are asked, running or not, generated,
 // transient or written by hand, by reading their files: those are there without a manager,
 // and also of units which no manager has loaded. Where a file leaves open what it means (a
-// template's %i, a variable that is set elsewhere), every volume that it may mean is claimed.
+// template's %i, a variable that is set elsewhere), every volume that it may mean is claimed. Of a
+// file that the user may not read, the manager tells what is executed; where it does not, the
+// unit claims every volume.
 package claim
 
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,26 +32,49 @@ type Where struct {
 	Name   string // login name, for User= of system units; "" if unknown
 	Config string // the user's configuration directory, as ~/.config
 	Data   string // the user's data directory, as ~/.local/share
+
+	// Ask asks the system's manager about a service whose file this user may not read: User= of it,
+	// and what it executes, word by word. Without it such a service claims every volume.
+	Ask func(unit string) (user string, commands [][]string, err error)
 }
 
 // Units is what the units of a machine claim.
-type Units struct{ all []entry }
+type Units struct {
+	all    []entry
+	unread map[string]bool // units of whose files one cannot be read
+}
 
 type entry struct {
 	unit    string
-	volumes *regexp.Regexp
+	volumes *regexp.Regexp // nil: nobody tells, it may be any
 }
 
-// Of lists the units that name a volume, sorted.
+// made is the name of a volume that nobody has given one: no unit names it.
+var made = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Of lists the units that name a volume, or that may, sorted.
 func (u Units) Of(volume string) []string {
 	var names []string
 	for _, e := range u.all {
-		if e.volumes.MatchString(volume) {
+		if e.volumes == nil && !made.MatchString(volume) {
+			names = append(names, e.unit+" (which cannot be read)")
+		} else if e.volumes != nil && e.volumes.MatchString(volume) {
 			names = append(names, e.unit)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// Unknown lists the units of which nobody tells what they name, and directories of such.
+func (u Units) Unknown() []string {
+	var names []string
+	for _, e := range u.all {
+		if e.volumes == nil {
+			names = append(names, e.unit)
+		}
+	}
+	return names
 }
 
 // own are the directories of the user's manager, system those of the system's. Source:
@@ -79,10 +105,9 @@ func below(dir string, names ...string) []string {
 	return names
 }
 
-// Read reads the units. A file that is gone by now, or that this user may not read, is
-// left out.
+// Read reads the units. A file that is gone by now is left out.
 func (w Where) Read() (Units, error) {
-	var u Units
+	u := Units{unread: map[string]bool{}}
 	var errs []error
 	for _, dir := range w.own() {
 		errs = append(errs, u.read(dir, func(*unitfile.File) bool { return true }))
@@ -90,7 +115,33 @@ func (w Where) Read() (Units, error) {
 	for _, dir := range w.system() {
 		errs = append(errs, u.read(dir, w.runs))
 	}
+	for _, unit := range slices.Sorted(maps.Keys(u.unread)) {
+		u.all = append(u.all, w.ask(unit)...)
+	}
 	return u, errors.Join(errs...)
+}
+
+// ask is what a unit claims whose file cannot be read.
+func (w Where) ask(unit string) []entry {
+	if w.Ask == nil {
+		return []entry{{unit, nil}}
+	}
+	user, commands, err := w.Ask(unit)
+	if err != nil {
+		return []entry{{unit, nil}}
+	}
+	if !w.as(user) {
+		return nil
+	}
+	var list []entry
+	for _, words := range commands {
+		for _, name := range named(words) {
+			if re := pattern(name, unit, nil); re != nil {
+				list = append(list, entry{unit, re})
+			}
+		}
+	}
+	return list
 }
 
 // runs reports whether a unit of the system's runs as the user. A drop-in does not say.
@@ -99,10 +150,15 @@ func (w Where) runs(f *unitfile.File) bool {
 	if line := f.Group("Service").Last("User"); line != nil {
 		user = strings.TrimSpace(line.Value)
 	}
-	switch {
-	case user == "" && strings.HasSuffix(filepath.Dir(f.Source.Path), ".service.d"):
+	if user == "" && strings.HasSuffix(filepath.Dir(f.Source.Path), ".service.d") {
 		return true
-	case user == "" || user == "root" || user == "0":
+	}
+	return w.as(user)
+}
+
+// as reports whether User= of a unit of the system's is the user.
+func (w Where) as(user string) bool {
+	if user == "" || user == "root" || user == "0" {
 		return w.UID == 0
 	}
 	return user == w.Name || user == strconv.Itoa(w.UID) || strings.Contains(user, "%")
@@ -111,19 +167,27 @@ func (w Where) runs(f *unitfile.File) bool {
 // read reads the services of one directory, and their drop-ins.
 func (u *Units) read(dir string, counts func(*unitfile.File) bool) error {
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		u.all = append(u.all, entry{dir, nil})
+		return nil
+	case err != nil:
 		return err
 	}
 	var errs []error
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if unit, ok := strings.CutSuffix(e.Name(), ".d"); ok && filepath.Ext(unit) == ".service" {
-			drops, _ := filepath.Glob(filepath.Join(path, "*.conf"))
+			drops, err := os.ReadDir(path)
+			if errors.Is(err, fs.ErrPermission) {
+				u.unread[unit] = true
+			}
 			for _, drop := range drops {
-				errs = append(errs, u.add(unit, drop, counts))
+				if filepath.Ext(drop.Name()) == ".conf" {
+					errs = append(errs, u.add(unit, filepath.Join(path, drop.Name()), counts))
+				}
 			}
 		} else if filepath.Ext(e.Name()) == ".service" {
 			errs = append(errs, u.add(e.Name(), path, counts))
@@ -138,10 +202,13 @@ func (u *Units) add(unit, path string, counts func(*unitfile.File) bool) error {
 		return nil //nolint:nilerr // gone by now, masked, or nothing that the manager would read
 	}
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		u.unread[unit] = true
+		return nil
+	case err != nil:
 		return err
 	}
 	f, _ := unitfile.Parse(path, text) // the manager goes on past a fault, too

@@ -3,9 +3,11 @@
 package claim
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -85,5 +87,38 @@ func TestOpen(t *testing.T) {
 	}
 	if re := pattern("%i", "web@1.service", nil); re.MatchString("2") || !re.MatchString("1") {
 		t.Error("an instance's %i is known")
+	}
+}
+
+// TestUnread: of a unit whose file the user may not read, the manager tells; where it does not, no
+// volume that has a name is known to be unused.
+func TestUnread(t *testing.T) {
+	asked := map[string]string{"hers.service": "alice", "roots.service": "", "db@.service": "1000"}
+	w := Where{UID: 1000, Name: "alice", Ask: func(unit string) (string, [][]string, error) {
+		return asked[unit], [][]string{{"podunit", "run", "-v", "of-%p-%i:/data", "img"}}, nil
+	}}
+	var u Units
+	for unit := range asked {
+		u.all = append(u.all, w.ask(unit)...)
+	}
+	anonymous := strings.Repeat("0f", 32)
+	for volume, want := range map[string][]string{"of-hers-": {"hers.service"}, "of-db-1": {"db@.service"}, "of-roots-": nil, "other": nil} {
+		if got := u.Of(volume); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", volume, got, want)
+		}
+	}
+	if got := u.Unknown(); got != nil {
+		t.Errorf("unknown: %v", got)
+	}
+	w.Ask = func(string) (string, [][]string, error) { return "", nil, errors.New("no manager") }
+	u.all = w.ask("hers.service")
+	if got := u.Of("any"); !slices.Equal(got, []string{"hers.service (which cannot be read)"}) {
+		t.Errorf("without a manager: %v", got)
+	}
+	if got := u.Of(anonymous); got != nil {
+		t.Errorf("a volume without a name: %v", got)
+	}
+	if got := u.Unknown(); !slices.Equal(got, []string{"hers.service"}) {
+		t.Errorf("unknown: %v", got)
 	}
 }

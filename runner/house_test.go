@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// longest is how many lines a function may have, its first and its last included.
+const longest = 80
+
+// tables are the functions that may be longer: each returns the rows of a table and decides nothing.
+var tables = map[string]bool{
+	"contrib/lab/image/image.go images": true,
+	"runner/spec/rows.go healthRows":    true,
+	"runner/spec/rows.go lifeRows":      true,
+	"runner/spec/rows.go limitRows":     true,
+	"runner/spec/rows.go networkRows":   true,
+}
+
+// TestFunctionsAreShort counts the lines of all functions outside tests, whose stories are read from top to
+// bottom. What is longer than a page does more than one thing: give the parts names.
+func TestFunctionsAreShort(t *testing.T) {
+	set := token.NewFileSet()
+	functions, long := 0, map[string]bool{}
+	count := func(path, name string, fn ast.Node) {
+		functions++
+		first := set.Position(fn.Pos())
+		lines := set.Position(fn.End()).Line - first.Line + 1
+		if lines <= longest {
+			return
+		}
+		key := path + " " + name
+		long[key] = true
+		if !tables[key] {
+			t.Errorf("%s:%d: %s has %d lines, more than %d", path, first.Line, name, lines, longest)
+		}
+	}
+	for _, tree := range []string{"contrib", "generator", "runner", "units"} {
+		err := filepath.WalkDir(filepath.Join("..", tree), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			path = filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+			for _, decl := range file.Decls {
+				if fn, ok := decl.(*ast.FuncDecl); ok {
+					count(path, fn.Name.Name, fn)
+					continue
+				}
+				ast.Inspect(decl, func(n ast.Node) bool {
+					if fn, ok := n.(*ast.FuncLit); ok {
+						count(path, "a function without a name", fn)
+					}
+					return true
+				})
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key := range tables {
+		if !long[key] {
+			t.Errorf("%s is named as a long table, and is none", key)
+		}
+	}
+	if functions < 3000 {
+		t.Errorf("%d functions were counted: the trees are not where they are looked for", functions)
+	}
+}

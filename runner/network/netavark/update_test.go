@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.podman.io/common/libnetwork/types"
+)
+
+// TestUpdate changes the name servers of a network that a container is on, and of one that nobody is on.
+func TestUpdate(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, `[ "$1" = --version ] && { echo netavark 1.4.0; exit; }
+echo "$@" >>`+dir+`/args`)
+	s.Rootless = false
+	s.Config.Network.FirewallDriver = "none"
+	for _, n := range []New{{Name: "a", DNS: []net.IP{net.IPv4(192, 0, 2, 1)}}, {Name: "idle"}, {Name: "mute", DisableDNS: true}} {
+		if _, err := s.Create(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := filepath.Join(dir, "c")
+	if err := errors.Join(os.MkdirAll(files, 0o700), os.MkdirAll(s.Records, 0o700), os.MkdirAll(c.dnsDir(), 0o700), c.save(files),
+		os.Symlink(filepath.Join(files, recordFile), c.link()), os.WriteFile(filepath.Join(c.dnsDir(), "a"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "idle"} {
+		if err := s.Update(context.Background(), name, "", []net.IP{net.IPv4(192, 0, 2, 2), net.IPv4(192, 0, 2, 3)}, []net.IP{net.IPv4(192, 0, 2, 1), net.IPv4(9, 9, 9, 9)}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"192.0.2.2", "192.0.2.3"}
+		if n, err := s.Get(name); err != nil || !slices.Equal(n.NetworkDNSServers, want) {
+			t.Errorf("%s: the file has %v, %v", name, n.NetworkDNSServers, err)
+		}
+	}
+	if again, err := Read(files); err != nil || !slices.Equal(again.Info["a"].NetworkDNSServers, []string{"192.0.2.2", "192.0.2.3"}) {
+		t.Errorf("the container would be connected again with %+v, %v", again.Info["a"], err)
+	}
+	args, _ := os.ReadFile(filepath.Join(dir, "args"))
+	if want := "--config " + s.Run + " --rootless=false --aardvark-binary=/bin/true update --network-dns-servers 192.0.2.2,192.0.2.3 a\n"; string(args) != want {
+		t.Errorf("netavark was called with\n%swant\n%s", args, want)
+	}
+	for name, want := range map[string]string{"mute": "has no name server", "nowhere": "network not found"} {
+		if err := s.Update(context.Background(), name, "", []net.IP{net.IPv4(192, 0, 2, 2)}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOptionsOfAContainer has the options that a container gives on a network, by the version of netavark.
+func TestOptionsOfAContainer(t *testing.T) {
+	one := func(key, value string) Connection {
+		e := Endpoint{Name: "a"}
+		e.Options = map[string]string{key: value}
+		return Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{e}}
+	}
+	for version, cases := range map[string]map[string]Connection{
+		"1.4.0":  {"host_interface_name needs netavark 1.14, and 1.4 is installed": one(hostDevice, "v")},
+		"1.14.0": {"": one(hostDevice, "v"), "interface name \"a/b\"": one(hostDevice, "a/b"), "driver bridge has no option colour": one("colour", "red")},
+	} {
+		s := newStore(t, `[ "$1" = --version ] && echo netavark `+version)
+		if _, err := s.Create(New{Name: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		for want, c := range cases {
+			got := ""
+			if _, err := s.Prepare(c); err != nil {
+				got = err.Error()
+			}
+			if !strings.Contains(got, want) || want == "" && got != "" {
+				t.Errorf("%s: %q, want %q", version, got, want)
+			}
+		}
+	}
+}
+
+// TestNoDHCP has nobody who asks for addresses.
+func TestNoDHCP(t *testing.T) {
+	if _, err := os.Stat(dhcpSocket); err == nil {
+		t.Skip("this machine runs netavark's DHCP client")
+	}
+	s := newStore(t, version114)
+	s.Rootless = false
+	n, err := s.Create(New{Name: "lan", Driver: Macvlan, Interface: "lo"})
+	if err != nil || n.IPAMOptions[types.Driver] != types.DHCPIPAMDriver {
+		t.Fatalf("%+v, %v", n, err)
+	}
+	_, err = s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "lan"}}})
+	if no := (NoDHCPError{}); !errors.As(err, &no) || !strings.Contains(no.Hint(), "netavark-dhcp-proxy.socket") {
+		t.Errorf("%v", err)
+	}
+}
