@@ -48,6 +48,16 @@ func stored(name string) (libartifact.ArtifactStoreReference, error) {
 	return ref, nil
 }
 
+// find opens the store for what a name means in it.
+func find(ctx context.Context, e *cli.Env, name string) (*libartifact.ArtifactStore, libartifact.ArtifactStoreReference, error) {
+	ref, err := stored(name)
+	if err != nil {
+		return nil, ref, err
+	}
+	store, err := artifacts(ctx, e)
+	return store, ref, err
+}
+
 // noArtifact gives the error of an artifact that is not there the way out.
 func noArtifact(name string, err error) error {
 	if errors.Is(err, libartifacttypes.ErrArtifactNotExist) {
@@ -172,11 +182,7 @@ func newArtifactExtract(e *cli.Env) *cobra.Command {
 		Short: "Write the files of an artifact to a file or a directory",
 		Args:  cli.WantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := stored(args[0])
-			if err != nil {
-				return err
-			}
-			store, err := artifacts(cmd.Context(), e)
+			store, ref, err := find(cmd.Context(), e, args[0])
 			if err != nil {
 				return err
 			}
@@ -196,11 +202,7 @@ func newArtifactInspect(e *cli.Env) *cobra.Command {
 		Short: "Show all there is to know of an artifact",
 		Args:  cli.WantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := stored(args[0])
-			if err != nil {
-				return err
-			}
-			store, err := artifacts(cmd.Context(), e)
+			store, ref, err := find(cmd.Context(), e, args[0])
 			if err != nil {
 				return err
 			}
