@@ -52,6 +52,7 @@ func whole(some, more []cli.Verb) []cli.Verb {
 // others are the verbs that no service uses.
 func others() []cli.Verb {
 	return []cli.Verb{
+		{Name: "artifact", New: image.NewArtifact},
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "build", New: image.NewBuild},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},

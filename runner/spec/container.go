@@ -42,6 +42,9 @@ type Container struct {
 	Detach      bool
 	Interactive bool
 	TTY         bool
+	// Attach names the streams that a container in the foreground has of ours; none means all that there
+	// are.
+	Attach []string `json:",omitempty"`
 	// SigProxy says that signals the attached runner gets are the container's.
 	SigProxy bool
 	// Cgroups is split, enabled, no-conmon or disabled; empty means the default.

@@ -54,6 +54,16 @@ func lifeRows() []row {
 			set: boolean(func(c *Container) *bool { return &c.Interactive })},
 		{name: "tty", short: "t", on: onContainer, kind: yesno, usage: "Give it a terminal",
 			set: boolean(func(c *Container) *bool { return &c.TTY })},
+		{name: "attach", short: "a", on: onContainer, kind: values, word: "STREAM", usage: "Attach stdin, stdout or stderr; without it, all that there are",
+			form: "stdin, stdout or stderr", example: "stdout",
+			set: func(t *target, v string) error {
+				v = strings.ToLower(v)
+				if v != "stdin" && v != "stdout" && v != "stderr" {
+					return fmt.Errorf("%q is not a stream", v)
+				}
+				t.container.Attach = append(t.container.Attach, v)
+				return nil
+			}},
 		{name: "sig-proxy", on: onContainer, kind: yesno, def: "true", usage: "Pass signals on to the container",
 			set: boolean(func(c *Container) *bool { return &c.SigProxy })},
 		{name: "cgroups", on: onContainer, kind: value, word: "MODE", usage: "Where its cgroup goes: split, enabled, no-conmon, disabled",
@@ -988,7 +998,6 @@ func laterRows() []row {
 	}
 	never(onContainer, yesno, "rmi", "images are removed with podunit image rm, or podunit image prune")
 	never(onContainer, value, "detach-keys", "there is no detaching from a terminal; start it with --detach and use podunit logs and podunit exec")
-	never(onContainer, values, "attach", "a container in the foreground has all three streams, one with --detach has none; leave it out")
 	never(onContainer, value, "timeout", "set RuntimeMaxSec= in the [Service] section of the unit")
 	never(onContainer, value, "requires", "set Requires= and After= in the [Unit] section of the unit")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
