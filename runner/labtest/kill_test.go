@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -135,6 +136,8 @@ var kills = map[string]struct{ unit, when string }{
 	"pod of a play started":    {"tv", atStart},
 	"secrets of a play stored": {"tv", atStart},
 	"play made":                {"tv", atStart},
+	"pod of a play removed":    {"tv", atStop},
+	"play taken down":          {"tv", atStop},
 	"asked":                    {"web", atUpdate},
 	"kept":                     {"web", atUpdate},
 	"pulled one":               {"web", atUpdate},
@@ -184,6 +187,17 @@ spec:
     volumeMounts: [{name: files, mountPath: /files}, {name: empty, mountPath: /empty}, {name: kept, mountPath: /kept}]
   volumes: [{name: files, configMap: {name: files}}, {name: empty, emptyDir: {}}, {name: kept, persistentVolumeClaim: {claimName: kept}}]
 ---
+apiVersion: v1
+kind: Pod
+metadata: {name: tv2}
+spec:
+  containers:
+  - {name: wait, image: "`+image+`", command: [sh, -c, "trap 'exit 0' TERM; sleep 10000 & wait"], env: [{name: A, valueFrom: {secretKeyRef: {name: keys, key: a}}}]}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: tv3}, spec: {containers: [{name: wait, image: "`+image+`", command: [sh, -c, "trap 'exit 0' TERM; sleep 10000 & wait"]}]}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: keys}, stringData: {a: alpha}}
+---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: files}, data: {a: alpha}}
 `)
 	l.WriteFile("alice", dir+"tv.kube", "[Kube]\nYaml=%h/tv.yaml\n")
@@ -200,7 +214,7 @@ type story struct{ begin, answers, end string }
 
 var stories = map[string]story{
 	"one":   {`systemctl --user start one`, answers + `answers 18080`, `systemctl --user stop one; ! systemctl --user is-failed -q one`},
-	"tv":    {`systemctl --user start tv`, answers + `answers 18082`, `systemctl --user stop tv; ! systemctl --user is-failed -q tv tv-pod tv-serve`},
+	"tv":    {`systemctl --user start tv`, answers + `answers 18082`, `systemctl --user stop tv; ! systemctl --user is-failed -q tv tv-pod tv-serve tv2-wait tv3-wait`},
 	"p-pod": {`systemctl --user start p-pod m`, answers + `answers 18081`, `systemctl --user stop p-pod m; ! systemctl --user is-failed -q p-pod m`},
 }
 
@@ -277,6 +291,25 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			l.same(t, stopped, "after it was stopped")
 		})
 	}
+	t.Run("of containers of a play", func(t *testing.T) {
+		// In the services of three pods at once. CI sees some points, and PODUNIT_LAB_ALL=1 all.
+		names := []string{"pod noted", "infra", "resolved", "layer", "bundle", "run", "ready", "pod network released"}
+		if os.Getenv("PODUNIT_LAB_ALL") != "" {
+			names = slices.DeleteFunc(slices.Clone(points), func(name string) bool {
+				return strings.HasPrefix(name, "pull ") || kills[name].when == atUpdate || kills[name].when == atRollback
+			})
+		}
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) {
+				l := l.on(t)
+				l.MustRun("alice", "systemctl --user set-environment 'PODUNIT_CRASH_AFTER="+name+"'; systemctl --user start tv; systemctl --user stop tv; systemctl --user unset-environment PODUNIT_CRASH_AFTER; systemctl --user stop tv")
+				l.begin("tv")
+				l.same(t, running["tv"], "while it runs again")
+				l.MustRun("alice", stories["tv"].end)
+				l.same(t, stopped, "after it was stopped")
+			})
+		}
+	})
 	t.Run("of a container started by hand", func(t *testing.T) {
 		l := l.on(t)
 		for _, name := range []string{"mark", "layer", "rootfs", "network", "bundle"} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/step"
 )
 
 // Gone is what a down has stopped and removed.
@@ -144,6 +145,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	if err = errors.Join(err, p.dropSecrets(st, nil, gone), p.stopSlices(ctx, st)); err != nil {
 		return err
 	}
+	step.Crash("play taken down")
 	return p.store.forget(st.Name)
 }
 
@@ -164,6 +166,7 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 		// Its unit takes those of its containers along, each with its own time.
 		if err = p.RemovePod(ctx, r, true, pod.OwnTimes); err == nil {
 			gone.add(&gone.Removed, r.ID)
+			step.Crash("pod of a play removed")
 			err = p.store.drop(r.ID)
 		}
 	}

@@ -29,7 +29,6 @@ func Lacks() []Lack {
 	return []Lack{
 		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
 		{What: "hugepages of the pod as a whole", issue: IssueKube, pod: func(p *kube.Pod) bool { return len(p.Limits.HugePages) > 0 }},
-		{What: "a volume of type image", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeImage }},
 		{What: "a volume of type nfs", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeNFS }},
 		{What: "devices of the container device interface", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.CDI) > 0 }},
 		{What: "hugepages", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Resources.HugePages) > 0 }},

@@ -27,6 +27,7 @@ import (
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
@@ -243,28 +244,36 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 // pull gets the images of all containers, some at once.
 func (w *work) pull(ctx context.Context) error {
 	type job struct {
-		c *kube.Container
+		s spec.Container
 		r Registry
 	}
 	seen := map[string]bool{}
 	var jobs []job
+	add := func(image string, how spec.Pull, r Registry) {
+		if key := image + " " + how.Policy; !seen[key] {
+			seen[key] = true
+			jobs = append(jobs, job{spec.Container{Image: image, Pull: how}, r})
+		}
+	}
 	for _, p := range w.st.Plan.Pods {
 		r, err := w.logins(p)
 		if err != nil {
 			return err
 		}
 		for _, c := range p.Containers {
-			key := c.Spec.Image + " " + c.Spec.Pull.Policy
-			if !seen[key] {
-				seen[key] = true
-				jobs = append(jobs, job{c, r})
+			add(c.Spec.Image, c.Spec.Pull, r)
+		}
+		for _, v := range p.Volumes {
+			if v.Kind == kube.VolumeImage {
+				how := spec.Defaults().Pull
+				how.Policy = v.Pull
+				add(v.Image, how, r)
 			}
 		}
 	}
 	return together(ctx, jobs, 3, func(ctx context.Context, j job) error {
-		s := j.c.Spec
-		j.r.apply(&s.Pull)
-		_, err := w.FindImage(ctx, &s)
+		j.r.apply(&j.s.Pull)
+		_, err := w.FindImage(ctx, &j.s)
 		return err
 	})
 }
@@ -275,7 +284,7 @@ func (w *work) begin() error {
 		// Until all is made, what was there before must be found, too.
 		w.st.Plan = merged(w.st.Plan, w.old.Plan)
 	}
-	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), w.store.save(w.st))
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.store.save(w.st))
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
 }

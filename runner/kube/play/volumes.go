@@ -305,6 +305,10 @@ func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kub
 		if v.ReadOnly || v.Kind == kube.VolumeFiles {
 			m.ReadOnly = true
 		}
+		if v.Kind == kube.VolumeImage {
+			out = append(out, imageMount(m, v))
+			continue
+		}
 		dir, err := p.place(ctx, r, v)
 		if err != nil {
 			return nil, err
@@ -322,6 +326,23 @@ func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kub
 		out = append(out, s)
 	}
 	return p.messageMount(r, c, out)
+}
+
+// imageMount is the mount of an image's files: nobody writes or executes them. Source: kubernetes.io,
+// Use an Image Volume With a Pod.
+func imageMount(m kube.Mount, v *kube.Volume) spec.Mount {
+	s := m.Spec(v.Image)
+	s.Type, s.Chown, s.Overlay = spec.MountImage, false, false
+	for _, o := range []string{"ro", "noexec"} {
+		if !slices.Contains(s.Options, o) {
+			s.Options = append(s.Options, o)
+		}
+	}
+	s.Options = slices.DeleteFunc(s.Options, func(o string) bool { return o == "rw" })
+	if m.SubPath != "" {
+		s.Subpath = path.Join("/", m.SubPath)
+	}
+	return s
 }
 
 // subPlace begins the names of what subPath mounts on, beside the files of a pod's volumes, whose names

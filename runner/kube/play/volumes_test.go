@@ -15,6 +15,7 @@ import (
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
 
@@ -154,5 +155,19 @@ func TestSubPath(t *testing.T) {
 	}
 	if err := errors.Join(unix.Unmount(at, 0), unix.Unmount(at+"file", 0), unix.Unmount(at+"pipe", 0)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestImageMount: the files of an image are read and nothing else, and a part of them is a part of the
+// image.
+func TestImageMount(t *testing.T) {
+	v := &kube.Volume{Name: "v", Kind: kube.VolumeImage, Image: "quay.io/x/data:1", Pull: "missing"}
+	m := imageMount(kube.Mount{Volume: "v", Path: "/data", ReadOnly: true, Propagation: "rprivate", SubPath: "a/b", Options: []string{"rw", "O"}, Chown: true}, v)
+	if m.Type != spec.MountImage || m.Source != v.Image || m.Destination != "/data" || m.Subpath != "/a/b" || m.Overlay || m.Chown ||
+		!m.ReadOnly() || !slices.Contains(m.Options, "noexec") || slices.Contains(m.Options, "rw") {
+		t.Errorf("%+v", m)
+	}
+	if m = imageMount(kube.Mount{Volume: "v", Path: "/data", ReadOnly: true, Propagation: "rprivate"}, v); m.Subpath != "" || !slices.Equal(m.Options, []string{"rbind", "rprivate", "ro", "noexec"}) {
+		t.Errorf("%+v", m)
 	}
 }
