@@ -200,7 +200,13 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 		return "", err
 	}
 	base = filepath.Join(base, name)
-	upper, work, merged := m.Upper, m.Work, filepath.Join(base, "merged")
+	upper, work := m.Upper, m.Work
+	// Not below the container's directory: who removes that with all that is in it would, in our mount namespace, also
+	// remove what the upper directory keeps.
+	merged, err := e.place(r, name, m.Source)
+	if err != nil {
+		return "", err
+	}
 	if upper == "" {
 		// Left by an earlier start: changes are for one start only.
 		if err := os.RemoveAll(base); err != nil {
@@ -208,7 +214,7 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 		}
 		upper, work = filepath.Join(base, "upper"), filepath.Join(base, "work")
 	}
-	for _, dir := range []string{upper, work, merged} {
+	for _, dir := range []string{upper, work} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
 		}
