@@ -45,7 +45,7 @@ func written() []string {
 		"Memory", "MemoryReservation", "CPUs", "CPUShares", "CPUQuota", "CPUPeriod", "CpusetCPUs", "CpusetMems", "PidsLimit", "Ulimits",
 		"Networks", "Publish", "Hostname", "FullName", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "OwnDNS", "UserNS", "UIDMap", "GIDMap", "SubUIDName", "SubGIDName",
 		// how the command itself behaves
-		"Replace", "Detach", "SigProxy", "Cgroups", "SdNotify", "Pod", "NewPod", "Warnings",
+		"Replace", "Detach", "Attach", "SigProxy", "Cgroups", "SdNotify", "Pod", "NewPod", "Warnings",
 	}
 }
 

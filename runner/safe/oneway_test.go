@@ -22,6 +22,7 @@ var otherWays = map[string]string{
 	"container/create.go":        "markers, empty or in the runtime directory",
 	"container/oci.go":           "the runtime directory",
 	"container/volume.go":        "mount points in the runtime directory",
+	"image/registry/commit.go":   "a download, whose digest is computed before it is used",
 	"image/download/workdir.go":  "downloads, whose digests are computed before they are used",
 	"kube/play/volumes.go":       "a whole directory in the runtime directory",
 	"ledger/ledger.go":           "puts aside what cannot be read",
