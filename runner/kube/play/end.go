@@ -206,7 +206,7 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if err := p.store.ended(play, e, podName); err != nil {
 		return err
 	}
-	if err = p.settle(st); job == "" || st.Of != "" { // else somebody takes it down
+	if err = p.settle(st); job == "" { // else somebody takes it down
 		err = errors.Join(err, p.expire(ctx, st, one))
 	}
 	return err

@@ -6,6 +6,11 @@ package play
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,11 +90,13 @@ func TestLabKube(t *testing.T) {
 	t.Run("updates", func(t *testing.T) { lab{l.For(t)}.updates(t) })
 	t.Run("a change", func(t *testing.T) { lab{l.For(t)}.change(t) })
 	t.Run("a boot", func(t *testing.T) { lab{l.For(t)}.boot(t) })
+	t.Run("power cuts", func(t *testing.T) { lab{l.For(t)}.cuts(t) })
 	t.Run("by hand", func(t *testing.T) { lab{l.For(t)}.byHand(t) })
 	t.Run("inside", func(t *testing.T) { lab{l.For(t)}.inside(t) })
 	t.Run("names", func(t *testing.T) { lab{l.For(t)}.names(t) })
 	t.Run("limits of all", func(t *testing.T) { lab{l.For(t)}.limits(t) })
 	t.Run("a stored secret", func(t *testing.T) { lab{l.For(t)}.stored(t) })
+	t.Run("probes and jobs", func(t *testing.T) { lab{l.For(t)}.probes(t) })
 	t.Run("at times of the calendar", func(t *testing.T) { lab{l.For(t)}.cron(t) })
 	t.Run("life", func(t *testing.T) { lab{l.For(t)}.life(t) })
 	t.Run("from a shell to a boot", func(t *testing.T) { lab{l.For(t)}.toBoot(t) })
@@ -117,7 +124,7 @@ func (l lab) fromFile(t *testing.T) {
 	if got := other(before, l.pids()); got != "series" {
 		t.Errorf("restarting one restarts %s", got)
 	}
-	if got := l.MustRun("alice", "pgrep -u alice -af '[p]odunit kube' || true"); got != "" {
+	if got := l.MustRun("alice", "pgrep -u alice -af '[p]odunit kube' | grep -v 'podunit kube probe' || true"); got != "" {
 		t.Errorf("podunit stays: %s", got)
 	}
 }
@@ -164,8 +171,32 @@ func (l lab) boot(t *testing.T) {
 	l.PowerCut()
 	l.Boot()
 	l.Eventually("alice", "systemctl --user is-active tv && curl -sf http://127.0.0.1:18090/", time.Minute)
-	l.MustRun("alice", "systemctl --user stop tv && rm "+units+"tv.kube && systemctl --user daemon-reload")
-	l.nothing(t)
+}
+
+// cuts: whatever the power cut comes into, the next boot starts the pods, and a stop leaves nothing.
+func (l lab) cuts(t *testing.T) {
+	number := 2
+	if n, err := strconv.Atoi(os.Getenv("PODUNIT_LAB_CUTS")); err == nil {
+		number = n
+	}
+	const layers = "ls ~/.local/share/containers/storage/overlay ~/.local/share/containers/storage/overlay-containers | sort"
+	l.MustRun("alice", "systemctl --user stop tv")
+	before := l.MustRun("alice", layers)
+	for i := range number {
+		wait := time.Duration(rand.IntN(3000)) * time.Millisecond
+		verb := []string{"start", "restart", "stop"}[i%3]
+		t.Logf("%s, cut after %s", verb, wait)
+		l.MustRun("alice", fmt.Sprintf("[ %s = start ] || systemctl --user start tv; systemctl --user --no-block %s tv; sleep %f", verb, verb, wait.Seconds()))
+		l.PowerCut()
+		l.Boot()
+		l.Eventually("alice", "systemctl --user is-active tv && curl -sf http://127.0.0.1:18090/", 2*time.Minute)
+		l.MustRun("alice", "systemctl --user stop tv")
+		l.nothing(t)
+		if after := l.MustRun("alice", layers); after != before {
+			t.Errorf("layers: %s, before\n%s", after, before)
+		}
+	}
+	l.MustRun("alice", "rm "+units+"tv.kube && systemctl --user daemon-reload")
 }
 
 // byHand: what kube play, play kube, and kube down print, and their exit statuses.
@@ -413,6 +444,68 @@ func (l lab) broken(t *testing.T) {
 	l.nothing(t)
 }
 
+// probes: each kind of probe holds the start up until it passes, and a job ends as its containers do.
+func (l lab) probes(t *testing.T) {
+	build := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "health"), "./testdata/grpchealth")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	program, err := os.ReadFile(build.Args[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.WriteFile("alice", "health", string(program))
+	l.WriteFile("alice", "probes.yaml", `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: {fsGroup: 2000, runAsUser: 1000}
+  containers:
+  - name: slow
+    image: localhost:5000/busybox:1
+    command: [sh, -c, "sleep 3; touch /data/started; exec httpd -f -p 7000"]
+    volumeMounts: [{name: data, mountPath: /data}]
+    startupProbe: {exec: {command: [test, -e, /data/started]}, periodSeconds: 1, failureThreshold: 60}
+    readinessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1}
+  - name: grpc
+    image: localhost:5000/busybox:1
+    command: [sh, -c, "(sleep 2; touch /tmp/up) & exec /health"]
+    volumeMounts: [{name: health, mountPath: /health}]
+    readinessProbe: {grpc: {port: 9000}, periodSeconds: 1}
+  volumes:
+  - {name: health, hostPath: {path: /home/alice/health, type: File}}
+  - {name: data, emptyDir: {}}
+`)
+	l.MustRun("alice", "chmod 755 health && podunit kube play probes.yaml")
+	// It came back when all were ready: the files that say so are there.
+	l.is(t, "podunit exec web-slow sh -c 'ls /data; stat -c \"%g %A\" /data; id -G'; podunit exec web-grpc ls /tmp/up", "started\n2000 drwxrwsrwx\n0 2000\n/tmp/up")
+	l.MustRun("alice", "podunit kube down probes.yaml")
+	job := func(name, script, more string) {
+		l.WriteFile("alice", name+".yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: web-"+name+"}\nspec:\n  backoffLimit: 1\n"+more+"  template:\n    spec:\n      restartPolicy: Never\n"+
+			"      containers: [{name: a, image: \"localhost:5000/busybox:1\", command: [sh, -c, \""+script+"\"], volumeMounts: [{name: v, mountPath: /v}]}]\n"+
+			"      volumes: [{name: v, hostPath: {path: /home/alice/jobs, type: DirectoryOrCreate}}]\n")
+	}
+	job("good", "echo good >> /v/log", "")
+	job("bad", "echo bad >> /v/log; exit 3", "")
+	job("brief", "echo brief >> /v/log", "  ttlSecondsAfterFinished: 1\n")
+	l.MustRun("alice", "podunit kube play --wait good.yaml 2>/dev/null")
+	l.is(t, "cat jobs/log; podunit pod ps -q", "good")
+	l.MustRun("alice", "podunit kube play brief.yaml")
+	l.Eventually("alice", "[ -z \"$(podunit pod ps -q)\" ] && ! pgrep -u alice -f '[p]odunit kube'", time.Minute)
+	l.is(t, "cat jobs/log", "good\nbrief")
+	l.MustRun("alice", "podunit kube play bad.yaml || true")
+	l.Eventually("alice", "[ $(grep -c bad jobs/log) = 2 ] && systemctl --user is-failed web-bad-pod-a", time.Minute)
+	l.MustRun("alice", "podunit kube down bad.yaml")
+	// What a rule ignores costs no try, and one ends the job at once.
+	job("ruled", "echo ruled >> /v/log; [ $(grep -c ruled /v/log) -lt 4 ] && exit 7; exit 42", "  podFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: In, values: [7]}}, {action: FailJob, onExitCodes: {operator: In, values: [42]}}]}\n")
+	l.MustRun("alice", "podunit kube play ruled.yaml || true")
+	l.Eventually("alice", "[ $(grep -c ruled jobs/log) = 4 ] && [ $(systemctl --user show -P ActiveState web-ruled-pod-pod) != active ]", 2*time.Minute)
+	l.MustRun("alice", "podunit kube down ruled.yaml")
+	l.nothing(t)
+}
+
 // cron: a CronJob is a timer; each run is a job of its own, and goes when it has ended.
 func (l lab) cron(t *testing.T) {
 	l.WriteFile("alice", "cron.yaml", `apiVersion: batch/v1
@@ -440,14 +533,15 @@ spec:
 	l.MustRun("alice", "mkdir -p ticks && touch ticks/hold && systemctl --user daemon-reload && systemctl --user start tick")
 	l.is(t, "systemctl --user is-active tick web-tick-cron.timer; systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -o 'OnCalendar=[^;]*'; systemctl --user start web-tick-cron; podunit pod ps --format '{{.Name}}' | sed 's/[0-9]\\{8\\}/N/'",
 		"active\nactive\nOnCalendar=Sun *-*-* 04:05:00 Europe/Zurich \nweb-tick-N-pod")
+	l.is(t, "podunit kube generate web-tick | grep -c 'schedule: 5 4'; podunit kube generate $(podunit pod ps --format '{{.Name}}') | grep 'kind:'", "1\nkind: CronJob")
 	// One that still runs forbids another one; when it ends, all of it goes and the timer stays.
 	l.is(t, "systemctl --user start web-tick-cron; podunit pod ps -q | wc -l; rm ticks/hold", "1")
-	l.Eventually("alice", "[ -z \"$(podunit pod ps -q)$(systemctl --user list-units --all --plain --no-legend 'web-tick-[0-9]*')\" ]", time.Minute)
+	l.Eventually("alice", "[ -z \"$(podunit pod ps -q)$(systemctl --user list-units --all --plain --no-legend 'web-tick-[0-9]*')\" ] && ! pgrep -u alice -f '[p]odunit kube'", time.Minute)
 	l.is(t, "sed 's/[0-9]\\{8\\}/N/' ticks/runs; systemctl --user is-active tick web-tick-cron.timer", "web-tick-N-pod\nactive\nactive")
 	// A change of the schedule changes the timer; the stop takes a run along.
 	l.MustRun("alice", "touch ticks/hold; sed -i 's/5 4 /6 4 /' cron.yaml && systemctl --user restart tick && systemctl --user start web-tick-cron && podunit pod ps -q | grep -q .")
 	l.is(t, "systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -c 04:06:00; systemctl --user stop tick; ls ~/.local/share/systemd/timers | grep tick; true", "1")
-	l.MustRun("alice", "rm "+units+"tick.kube && systemctl --user daemon-reload")
+	l.MustRun("alice", "rm "+units+"tick.kube && systemctl --user daemon-reload; rm -f ticks/*")
 	l.nothing(t)
 }
 
