@@ -274,7 +274,7 @@ func (e *Env) diskHint(err error) string {
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	switch {
 	case full && errors.As(err, &path) && e.User.RunDir != "" && strings.HasPrefix(path.Path, e.User.RunDir+"/"):
-		return fmt.Sprintf("%s, which is in memory, is full: du -xa %s | sort -n | tail shows of what", e.User.RunDir, e.User.RunDir)
+		return e.User.FullHint()
 	case full:
 		return "the disk is full; podunit image prune -a removes images that no container uses"
 	case errors.Is(err, syscall.EROFS):
