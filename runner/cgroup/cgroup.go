@@ -99,6 +99,15 @@ func (t tree) oomKilled(cgroup string) bool {
 	return false
 }
 
+// Controllers are those that can be used in a cgroup. Source: cgroups(7), cgroup.controllers.
+func Controllers(cgroup string) ([]string, error) {
+	b, err := os.ReadFile(filepath.Join(machine.path(cgroup), "cgroup.controllers"))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(b)), nil
+}
+
 // LimitsSwap reports whether a cgroup that is yet to be made can have a limit on its swap: the
 // cgroup above it tells.
 func LimitsSwap(cgroup string) bool {

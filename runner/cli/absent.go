@@ -25,7 +25,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"compose":  {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"events":   {instead: "journalctl --user -f"},
 	"init":     {instead: "podunit start CONTAINER"},
-	"update":   {instead: "systemctl --user set-property UNIT MemoryMax=1G, or [Service] in its file"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},

@@ -23,7 +23,7 @@ func newContainer(e *cli.Env) *cobra.Command {
 		container.NewCleanup, container.NewCreate, container.NewExec, container.NewKill, container.NewLogs, container.NewPs,
 		container.NewRestart, container.NewRm, container.NewRun, container.NewStart, container.NewStop,
 		byhand.NewCommit, byhand.NewCp, byhand.NewDiff, byhand.NewExists, byhand.NewExport, byhand.NewPause, byhand.NewPort,
-		byhand.NewPrune, byhand.NewRename, byhand.NewStats, byhand.NewTop, byhand.NewUnpause, byhand.NewWait,
+		byhand.NewPrune, byhand.NewRename, byhand.NewStats, byhand.NewTop, byhand.NewUnpause, byhand.NewUpdate, byhand.NewWait,
 	} {
 		cmd.AddCommand(v(e))
 	}

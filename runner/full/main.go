@@ -90,6 +90,7 @@ func others() []cli.Verb {
 		{Name: "unpause", New: byhand.NewUnpause},
 		{Name: "unshare", New: system.NewUnshare},
 		{Name: "untag", New: image.NewUntag},
+		{Name: "update", New: byhand.NewUpdate},
 		{Name: "wait", New: byhand.NewWait},
 	}
 }

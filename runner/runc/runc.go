@@ -21,6 +21,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Runtime is one OCI runtime and the directory where it keeps its state.
@@ -319,6 +321,20 @@ func (r Runtime) ExecDetached(ctx context.Context, x Execution) error {
 	}
 	if err != nil {
 		return r.explain("exec", err, x.log())
+	}
+	return nil
+}
+
+// Update gives a container that runs other limits.
+func (r Runtime) Update(ctx context.Context, id string, limits *rspec.LinuxResources) error {
+	text, err := json.Marshal(limits)
+	if err != nil {
+		return err
+	}
+	cmd := r.command(ctx, "", "update", "--resources", "-", id)
+	cmd.Stdin = bytes.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s update: %s: %w", filepath.Base(r.Command), bytes.TrimSpace(out), err)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // fake is a runtime made of a shell script; $LOG is where it may complain.
@@ -263,5 +265,26 @@ func TestReadPIDRefusesNonsense(t *testing.T) {
 		if _, err := ReadPID(path); (err == nil) != ok {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// TestUpdate: the runtime reads the new limits from its standard input.
+func TestUpdate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "runtime")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n[ \"$6\" = no ] && { echo there is no such cgroup >&2; exit 1; }\necho $3 $4 $5 $6 >"+dir+"/said; cat >>"+dir+"/said\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r, limit := Runtime{Command: path, Root: dir}, int64(1<<20)
+	limits := &rspec.LinuxResources{Memory: &rspec.LinuxMemory{Limit: &limit}}
+	if err := r.Update(t.Context(), "web", limits); err != nil {
+		t.Fatal(err)
+	}
+	said, err := os.ReadFile(dir + "/said")
+	if err != nil || string(said) != "update --resources - web\n{\"memory\":{\"limit\":1048576}}" {
+		t.Errorf("%q, %v", said, err)
+	}
+	if err := r.Update(t.Context(), "no", limits); err == nil || !strings.Contains(err.Error(), "runtime update: there is no such cgroup") {
+		t.Error(err)
 	}
 }

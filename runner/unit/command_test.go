@@ -44,6 +44,19 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestExecutes: of a template, the manager is asked for an instance.
+func TestExecutes(t *testing.T) {
+	f := &fake{service: map[string]any{
+		"User":      "alice",
+		"ExecStart": [][]any{{"/bin/podunit", []string{"podunit", "run", "-v", "data-" + instance + ":/d", "x"}, false, uint64(0)}},
+		"ExecStop":  [][]any{{"/bin/podunit", []string{"podunit", "stop", "x"}, false, uint64(0)}},
+	}}
+	user, lines, err := (&Manager{conn: f}).Executes(context.Background(), "db@.service")
+	if want := "[[podunit run -v data-%i:/d x] [podunit stop x]]"; err != nil || user != "alice" || fmt.Sprint(lines) != want {
+		t.Errorf("%s, %v, %v", user, lines, err)
+	}
+}
+
 // A variable is looked up in the environment of its service.
 func TestCommandsWithVariables(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.service")
@@ -60,19 +73,6 @@ func TestCommandsWithVariables(t *testing.T) {
 	f.service["ExecStart"] = [][]any{{"/bin/podunit", []string{"/bin/podunit", "run", "${IMAGE}"}}}
 	if _, err := (&Manager{conn: f}).Commands(context.Background(), "wanted"); err == nil {
 		t.Error("a refused question is no error")
-	}
-}
-
-// TestExecutes: of a template, the manager is asked for an instance.
-func TestExecutes(t *testing.T) {
-	f := &fake{service: map[string]any{
-		"User":      "alice",
-		"ExecStart": [][]any{{"/bin/podunit", []string{"podunit", "run", "-v", "data-" + instance + ":/d", "x"}, false, uint64(0)}},
-		"ExecStop":  [][]any{{"/bin/podunit", []string{"podunit", "stop", "x"}, false, uint64(0)}},
-	}}
-	user, lines, err := (&Manager{conn: f}).Executes(context.Background(), "db@.service")
-	if want := "[[podunit run -v data-%i:/d x] [podunit stop x]]"; err != nil || user != "alice" || fmt.Sprint(lines) != want {
-		t.Errorf("%s, %v, %v", user, lines, err)
 	}
 }
 

@@ -83,6 +83,7 @@ type conn interface {
 	RestartUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 	StartTransientUnitContext(ctx context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error)
 	StartTransientUnitAux(ctx context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error)
+	SetUnitPropertiesContext(ctx context.Context, name string, runtime bool, props ...systemd.Property) error
 	ResetFailedUnitContext(ctx context.Context, name string) error
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)

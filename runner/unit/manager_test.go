@@ -53,6 +53,11 @@ func (f *fake) StartUnitContext(_ context.Context, name, mode string, ch chan<- 
 func (f *fake) StopUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
 	return f.do(ch, "stop", name, mode)
 }
+func (f *fake) SetUnitPropertiesContext(_ context.Context, name string, runtime bool, props ...systemd.Property) error {
+	f.props = props
+	_, err := f.do(nil, "set", name, fmt.Sprint(runtime))
+	return err
+}
 func (f *fake) RestartUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
 	return f.do(ch, "restart", name, mode)
 }

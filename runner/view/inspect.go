@@ -190,6 +190,7 @@ type Settings struct {
 	Umask         string
 	Timezone      string `json:",omitempty"`
 	Passwd        bool
+	Timeout       uint   // always 0: RuntimeMaxSec= of the unit is how long it may run
 	SdNotifyMode  string `json:"sdNotifyMode"`
 
 	Healthcheck                *HealthCheck `json:",omitempty"`

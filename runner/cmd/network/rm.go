@@ -49,11 +49,14 @@ Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another
 				if cmd.Flags().Changed("time") {
 					wait = time.Duration(timeout) * time.Second
 				}
+				_, gone := x.Networks().Get(name)
 				if err := remove(cmd.Context(), x, name, force, wait); err != nil {
 					faults = append(faults, err)
 					continue
 				}
-				fmt.Fprintln(e.Stdout, name)
+				if !errors.As(gone, &netavark.NotFoundError{}) {
+					fmt.Fprintln(e.Stdout, name)
+				}
 			}
 			return errors.Join(faults...)
 		},

@@ -36,7 +36,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 				all = append(all, one)
 			}
 			err = errors.Join(errs...)
-			if len(all) > 0 || err == nil {
+			if len(all) > 0 || err == nil || out == "" || format.IsJSON(out) {
 				err = errors.Join(err, format.Each(e.Stdout, out, all))
 			}
 			return err

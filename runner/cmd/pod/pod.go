@@ -6,6 +6,9 @@ package pod
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
@@ -32,6 +35,21 @@ type called map[string]string
 
 // of is what it calls a pod; the ID where it means all.
 func (c called) of(p pod.Record) string { return cmp.Or(c[p.ID], p.ID) }
+
+// fromFiles reads the IDs of pods that pod create --pod-id-file has written.
+func fromFiles(files []string, ignore bool) ([]string, error) {
+	var ids []string
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		switch {
+		case err == nil:
+			ids = append(ids, strings.TrimSpace(string(b)))
+		case !ignore || !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("reading pod ID file: %w", err)
+		}
+	}
+	return ids, nil
+}
 
 // resolve finds the pods that a verb means, and what they are called. Units say --ignore, and then
 // the names are exact.

@@ -12,6 +12,7 @@ import (
 
 // NewRm makes podunit pod rm.
 func NewRm(e *cli.Env) *cobra.Command {
+	var files []string
 	var all, force, ignore bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
@@ -27,7 +28,11 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 			if err != nil {
 				return err
 			}
-			pods, names, err := resolve(x, args, all, ignore, force)
+			more, err := fromFiles(files, ignore || force)
+			if err != nil {
+				return err
+			}
+			pods, names, err := resolve(x, append(args, more...), all, ignore, force)
 			d := timeout.Or(pod.OwnTimes)
 			err = cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.RemovePod(ctx, p, force, d) })
 			return cli.Removed(err,
@@ -35,6 +40,7 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 				func(err error) bool { return errors.As(err, new(pod.RunningError)) })
 		},
 	}
+	cmd.Flags().StringArrayVar(&files, "pod-id-file", nil, "read the ID of a pod from `FILE`")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "remove all pods")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running pod first and remove its containers")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")

@@ -12,6 +12,7 @@ import (
 
 // NewStart makes podunit pod start.
 func NewStart(e *cli.Env) *cobra.Command {
+	var files []string
 	var all bool
 	cmd := &cobra.Command{
 		Use:               "start [flags] POD...",
@@ -23,7 +24,11 @@ func NewStart(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, names, err := resolve(x, args, all, false, false)
+			more, err := fromFiles(files, false)
+			if err != nil {
+				return err
+			}
+			pods, names, err := resolve(x, append(args, more...), all, false, false)
 			errs := []error{err}
 			for _, p := range pods {
 				if err := x.StartPod(ctx, p); err != nil {
@@ -38,6 +43,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 			return errors.Join(errs...)
 		},
 	}
+	cmd.Flags().StringArrayVar(&files, "pod-id-file", nil, "read the ID of a pod from `FILE`")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "start all pods")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 
 // NewStop makes podunit pod stop.
 func NewStop(e *cli.Env) *cobra.Command {
+	var files []string
 	var all, ignore bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
@@ -22,11 +23,16 @@ func NewStop(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, names, err := resolve(x, args, all, ignore, false)
+			more, err := fromFiles(files, ignore)
+			if err != nil {
+				return err
+			}
+			pods, names, err := resolve(x, append(args, more...), all, ignore, false)
 			d := timeout.Or(pod.OwnTimes)
 			return cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},
 	}
+	cmd.Flags().StringArrayVar(&files, "pod-id-file", nil, "read the ID of a pod from `FILE`")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
 	timeout.Flag(cmd)

@@ -61,8 +61,17 @@ type hostInfo struct {
 	// ServiceIsRemote is podman's; it never is.
 	ServiceIsRemote bool     `json:"serviceIsRemote"`
 	Uptime          string   `json:"uptime"`
+	CPUUtilization  cpuUse   `json:"cpuUtilization"`
+	Variant         string   `json:"variant"` // of the processor; empty on amd64
 	UIDMap          []string `json:"uidMap"`
 	GIDMap          []string `json:"gidMap"`
+}
+
+// cpuUse is what the processors did since the machine booted, in percent.
+type cpuUse struct {
+	User   float64 `json:"userPercent"`
+	System float64 `json:"systemPercent"`
+	Idle   float64 `json:"idlePercent"`
 }
 
 type distribution struct {
@@ -124,6 +133,7 @@ type storeInfo struct {
 	GraphRootUsed      uint64            `json:"graphRootUsed"`      // bytes of its file system
 	GraphStatus        map[string]string `json:"graphStatus"`
 	ImageStore         imageCount        `json:"imageStore"`
+	ImageCopyTmpDir    string            `json:"imageCopyTmpDir"`
 	RunRoot            string            `json:"runRoot"`
 	TransientStore     bool              `json:"transientStore"`
 	VolumePath         string            `json:"volumePath"`

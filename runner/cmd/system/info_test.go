@@ -38,3 +38,14 @@ func TestInfoOfTheHost(t *testing.T) {
 		t.Error("nothing connects containers")
 	}
 }
+
+func TestWhatTheProcessorsDid(t *testing.T) {
+	if got, want := cpuUseOf("cpu  10 10 20 60 5 0 0 0 0 0\ncpu0 1 1 1 1\n"), (cpuUse{20, 20, 60}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for _, nothing := range []string{"", "cpu 1 2", "intr 1 2 3 4 5", "cpu 0 0 0 0"} {
+		if got := cpuUseOf(nothing); got != (cpuUse{}) {
+			t.Errorf("%q: %+v", nothing, got)
+		}
+	}
+}

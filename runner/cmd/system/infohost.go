@@ -5,6 +5,7 @@ package system
 import (
 	"bufio"
 	"cmp"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +26,7 @@ func storeOf(x *service.Engine) storeInfo {
 	info := storeInfo{
 		GraphRoot: s.GraphRoot(), RunRoot: s.RunRoot(), Driver: s.GraphDriverName(), GraphDriverName: s.GraphDriverName(),
 		GraphOptions: s.GraphOptions(), VolumePath: filepath.Join(s.GraphRoot(), "volumes"), RunDir: x.Containers.RunDir, GraphStatus: map[string]string{},
+		ImageCopyTmpDir: cmp.Or(os.Getenv("TMPDIR"), "/var/tmp"),
 	}
 	if info.GraphOptions == nil {
 		info.GraphOptions = []string{}
@@ -81,10 +83,33 @@ func (h *hostInfo) more(e *cli.Env) {
 	if m, err := system.ReadMemInfo(); err == nil {
 		h.MemFree, h.MemTotal, h.SwapFree, h.SwapTotal = m.MemFree, m.MemTotal, m.SwapFree, m.SwapTotal
 	}
+	if b, err := os.ReadFile("/proc/stat"); err == nil {
+		h.CPUUtilization = cpuUseOf(string(b))
+	}
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err == nil {
 		h.Uptime = units.HumanDuration(time.Duration(info.Uptime) * time.Second)
 	}
+}
+
+// cpuUseOf reads the first line of /proc/stat: the time spent for users, nice ones, the system, and idle.
+// Source: proc_stat(5).
+func cpuUseOf(stat string) cpuUse {
+	first, _, _ := strings.Cut(stat, "\n")
+	f := strings.Fields(first)
+	if len(f) < 5 || f[0] != "cpu" {
+		return cpuUse{}
+	}
+	var n [4]float64
+	for i := range n {
+		n[i], _ = strconv.ParseFloat(f[i+1], 64) // the kernel writes numbers
+	}
+	all := n[0] + n[1] + n[2] + n[3]
+	if all == 0 {
+		return cpuUse{}
+	}
+	percent := func(part float64) float64 { return math.Round(part/all*10000) / 100 }
+	return cpuUse{User: percent(n[0] + n[1]), System: percent(n[2]), Idle: percent(n[3])}
 }
 
 // configFile is the file in which a user would say where the storage is.

@@ -22,7 +22,7 @@ import (
 // NewInspect makes podunit inspect.
 func NewInspect(e *cli.Env) *cobra.Command {
 	var out, kind string
-	var latest bool
+	var latest, size bool
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] NAME...",
 		Short:             "Show all there is to know about containers, images, volumes or pods",
@@ -52,6 +52,10 @@ func NewInspect(e *cli.Env) *cobra.Command {
 			var errs []error
 			for _, name := range args {
 				one, err := inspect(ctx, e, x, name, kind)
+				if c, is := one.(view.Container); is && err == nil && size {
+					err = c.AddSize(x)
+					one = c
+				}
 				if err != nil {
 					errs = append(errs, err)
 					continue
@@ -81,6 +85,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
 	cmd.Flags().StringVar(&kind, "type", "all", "only a container, image, pod or volume of the name")
+	cmd.Flags().BoolVarP(&size, "size", "s", false, "how much of the disk a container takes, too")
 	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	return cmd
 }

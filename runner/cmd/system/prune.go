@@ -91,10 +91,14 @@ func prune(cmd *cobra.Command, e *cli.Env, all, volumes bool, filters []string) 
 	}
 	list("Deleted Images", images, err)
 	if volumes {
-		fmt.Fprintln(e.Stdout, "Deleted Volumes")
+		var names strings.Builder
+		stdout := e.Stdout
+		e.Stdout = &names
 		sub := volume.NewPrune(e)
 		sub.SetContext(ctx)
-		errs = append(errs, sub.Flags().Set("force", "true"), sub.RunE(sub, nil))
+		err := errors.Join(sub.Flags().Set("force", "true"), sub.RunE(sub, nil))
+		e.Stdout = stdout
+		list("Deleted Volumes", strings.Fields(names.String()), err)
 	}
 	after, err := takeStock(ctx, e, x)
 	if err != nil {

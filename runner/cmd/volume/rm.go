@@ -51,11 +51,14 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 			}
 			var faults []error
 			for _, name := range args {
+				_, gone := v.Get(name)
 				if err := remove(cmd.Context(), e, v, name, all, force); err != nil {
 					faults = append(faults, err)
 					continue
 				}
-				fmt.Fprintln(e.Stdout, name)
+				if !errors.Is(gone, volume.ErrNotFound) {
+					fmt.Fprintln(e.Stdout, name)
+				}
 			}
 			return errors.Join(faults...)
 		},

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// Limit gives a container that runs other limits at once; for one that does not run there is nothing to
+// do. The warnings are of what has no effect.
+func (e *Engine) Limit(ctx context.Context, r Record, limits spec.Limits) ([]string, error) {
+	s, err := e.Status(r.ID)
+	if err != nil || s.PID == 0 {
+		return nil, err
+	}
+	where := bundle.Cgroup{Path: s.Cgroup}
+	if s.Cgroup != "" {
+		if where.Controllers, err = cgroup.Controllers(s.Cgroup); err != nil {
+			return nil, err
+		}
+		where.Swap = cgroup.LimitsSwap(s.Cgroup)
+	}
+	change, warnings, err := bundle.Update(limits, where)
+	if err != nil || change == nil {
+		return warnings, err
+	}
+	runtime := e.Runtime
+	if r.Runtime != "" {
+		runtime.Command = r.Runtime
+	}
+	if err := runtime.Update(ctx, r.ID, change); err != nil {
+		return warnings, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	return warnings, nil
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// Change is what a container gets other than it was made with.
+type Change struct {
+	// Limits are those that a container gets which runs.
+	Limits spec.Limits
+	// Apply writes all of it into what the container asks for.
+	Apply func(*spec.Container)
+	// Restarts says that the restart policy is among it. The service of a container that runs keeps the
+	// one that it was started with.
+	Restarts bool
+}
+
+// Update changes a container, at once and for each start to come. What a unit file makes is made anew at the
+// next start, as the file says.
+func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error {
+	return e.WithLock(ctx, r.Name, func(*container.Lock) error {
+		now, err := e.Containers.Lookup(r.ID)
+		if err != nil {
+			return err
+		}
+		s, err := e.Containers.Status(r.ID)
+		if err != nil {
+			return err
+		}
+		if c.Restarts && (now.Unit != "" || now.Spec.Remove) {
+			return hint.With(errors.New("--restart: the container "+now.Name+" is made by "+now.Unit+" and goes with its end"), "Restart= in the [Service] section of its file")
+		}
+		warnings, err := e.Containers.Limit(ctx, now, c.Limits)
+		for _, w := range warnings {
+			e.Warn(w)
+		}
+		if err != nil {
+			return err
+		}
+		c.Apply(&now.Spec)
+		if err := e.Containers.Note(now); err != nil {
+			return err
+		}
+		switch {
+		case now.Unit != "":
+			e.Warn(fmt.Sprintf("%s makes the container as its file says at each start; MemoryMax= and the like in its [Service] section stay", now.Unit))
+		case c.Restarts && s.PID != 0:
+			e.Warn("--restart holds from the next start of container " + now.Name)
+		}
+		return nil
+	})
+}
