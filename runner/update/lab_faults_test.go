@@ -90,14 +90,18 @@ func TestLabBadImages(t *testing.T) {
 	const window = 25
 	ready := `L=/host/lib/x86_64-linux-gnu; $L/ld-linux-x86-64.so.2 --library-path $L:$L/systemd /host/bin/systemd-notify --ready; `
 	l.WriteFile("alice", ".config/podunit/podunit.conf", fmt.Sprintf("[AutoUpdate]\nHealthWindow=%ds\n", window))
-	bad := map[string]string{"crash": "exit 3", "later": "sleep 20; exit 3", "hang": sleeps, "fine": ready + sleeps}
+	bad := map[string]string{"crash": "exit 3", "later": "sleep 20; exit 3", "hang": sleeps, "fine": ready + sleeps, "ends": "sleep 5", "stop": ready + sleeps}
 	for name := range bad {
 		l.push("b"+name+":1", "1", ready+sleeps)
 		more := ""
 		if name == "hang" || name == "fine" { // their readiness is their own
 			more = "Notify=true\nVolume=/usr:/host:ro\n"
 		}
-		l.declare("b"+name, "localhost:5000/b"+name+":1", more+always)
+		restart := always
+		if name == "ends" || name == "stop" { // systemd does not care how they end
+			restart = "[Service]\nRestart=no\n"
+		}
+		l.declare("b"+name, "localhost:5000/b"+name+":1", more+restart)
 	}
 	// Taken down with one that it needs, which will not get ready.
 	l.WriteFile("alice", dir+"front.container", "[Unit]\nRequires=bhang.service\nAfter=bhang.service\n[Container]\nContainerName=front\nImage=localhost:5000/bfine:1\nNetwork=none\nNotify=true\nVolume=/usr:/host:ro\n"+always)
@@ -117,11 +121,13 @@ func TestLabBadImages(t *testing.T) {
 	}
 	l.push("limit:1", "2", sleeps)
 	l.push("deaf:1", "2", sleeps)
+	// Stopped by somebody in its window.
+	l.MustRun("alice", `(until podunit inspect -f '{{index .Config.Labels "version"}}' bstop | grep -qx 2; do sleep 0.2; done; systemctl --user stop bstop) >/dev/null 2>&1 &`)
 	begun := time.Now()
 	got, code := l.updates("--wait --exit-code")
 	took := time.Since(begun)
 	_, busy := l.Busy()
-	if want := "bcrash.service rolled back\nbfine.service true\nbhang.service rolled back\nblater.service rolled back\ndeaf.service pending\nlimit.service true"; got != want || code != 0 {
+	if want := "bcrash.service rolled back\nbends.service rolled back\nbfine.service true\nbhang.service rolled back\nblater.service rolled back\nbstop.service true\ndeaf.service pending\nlimit.service true"; got != want || code != 0 {
 		t.Errorf("%s\n%d; want %s", got, code, want)
 	}
 	if took > (window+window+10)*time.Second && !busy { // at the most; most of it goes on side by side
@@ -130,16 +136,17 @@ func TestLabBadImages(t *testing.T) {
 	// None waits for another: the one that crashes at once is back before the window of those others is over.
 	history := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}'")
 	t.Logf("after %s:\n%s", took.Round(time.Second), history)
-	if !strings.HasPrefix(history, "bcrash.service rolled back\n") || strings.Count(history, "\n") != 4 {
+	before := func(a, b string) bool { return strings.Index(history, a) < strings.Index(history, b) }
+	if !before("bcrash", "blater") || !before("bcrash", "bhang") || !before("bcrash", "bfine") || strings.Count(history, "\n") != 6 {
 		t.Errorf("the history:\n%s", history)
 	}
-	for name, want := range map[string]string{"bcrash": "1", "blater": "1", "bhang": "1", "bfine": "2", "limit": "2"} {
+	for name, want := range map[string]string{"bcrash": "1", "bends": "1", "blater": "1", "bhang": "1", "bfine": "2", "limit": "2"} {
 		if v := l.version(name); v != want {
 			t.Errorf("%s runs version %s", name, v)
 		}
 	}
-	l.Active("alice", "bcrash", "blater", "bhang", "bfine", "limit", "front")
-	l.MustRun("alice", "! systemctl --user is-active deaf")
+	l.Active("alice", "bcrash", "bends", "blater", "bhang", "bfine", "limit", "front")
+	l.MustRun("alice", "! systemctl --user is-active deaf bstop")
 	if got, _ := l.updates("--wait"); strings.Contains(got, "true") || strings.Contains(got, "rolled") {
 		t.Errorf("what failed is tried again: %s", got)
 	}
@@ -147,7 +154,7 @@ func TestLabBadImages(t *testing.T) {
 		l.push("b"+name+":1", "3", ready+sleeps)
 	}
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=10s\n") // they are good
-	if got, _ := l.updates("--wait"); strings.Count(got, "true") != 4 {
+	if got, _ := l.updates("--wait"); strings.Count(got, "true") != 5 {                      // and one that is stopped
 		t.Errorf("the next images: %s", got)
 	}
 }
