@@ -34,7 +34,8 @@ type course struct {
 	flying map[string]flight
 	landed chan flight
 
-	lost    map[string]int // how often a unit on trial was started too often
+	lost    map[string]int       // how often a unit on trial was started too often
+	ended   map[string]time.Time // when a unit on trial was first seen to have ended by itself
 	settled []settled
 	errs    []error // of units that are not on trial
 	halt    error   // why no more units are judged
@@ -71,7 +72,7 @@ type settled struct {
 func (r *Runner) newCourse() *course {
 	return &course{
 		Runner: r, works: make(map[string][]*work), states: make(map[string]State), since: make(map[string]time.Time), wanted: make(map[string]bool),
-		flying: make(map[string]flight), landed: make(chan flight, restartsAtOnce), lost: make(map[string]int),
+		flying: make(map[string]flight), landed: make(chan flight, restartsAtOnce), lost: make(map[string]int), ended: make(map[string]time.Time),
 	}
 }
 

@@ -198,7 +198,7 @@ func (l lab) areAt(version string, containers []string) {
 
 func TestLabRollback(t *testing.T) {
 	l := boot(t)
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=10s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=7s\n")
 	for _, name := range []string{"web", "api", "job"} {
 		l.push(name+":1", "1", sleeps)
 		l.WriteFile("alice", dir+name+".container", "[Container]\nImage=localhost:5000/"+name+":1\nNetwork=none\nAutoUpdate=registry\n[Service]\nRestart=always\nRestartSec=1\nTimeoutStartSec=20\n")
@@ -292,7 +292,7 @@ func TestLabRollback(t *testing.T) {
 // TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.
 func TestLabRollbackOfHealth(t *testing.T) {
 	l := boot(t)
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=15s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=12s\n")
 	const fine = "touch /ok; " + sleeps
 	l.push("web:1", "1", fine)
 	l.WriteFile("alice", dir+"web.container", "[Container]\nImage=localhost:5000/web:1\nNetwork=none\nAutoUpdate=registry\n"+
