@@ -26,7 +26,7 @@ LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: bootstrap
 bootstrap: ## install what the build needs (Debian 12 or 13, as root): compiler, git, Go
@@ -104,6 +104,13 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 .PHONY: lab-test
 lab-test: lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
 	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 80m -run '^TestLab' $(call packages,^//go:build lab)
+
+# Everything of the module with the same flags, or its hundreds of packages are compiled twice.
+.PHONY: test-kubernetes
+test-kubernetes: export PODUNIT_DOCUMENTS = *
+test-kubernetes: lab ## what a real API server says of our YAML, and all of it played in a lab; long the first time
+	cd contrib/lab/kubernetes && export CGO_ENABLED=0 GOFLAGS=-trimpath && $(GO) vet ./... && $(GO) test -count=1 -timeout 3h ./...
+	$(GO) test -tags "$(TAGS) lab" -count=1 -timeout 80m -run '^TestLabDocuments$$' ./runner/kube/documents
 
 # An hour or more; GROUP=start, or several in quotes, measures a part. ROUNDS=5 is a first look.
 ROUNDS ?= 20

@@ -46,7 +46,13 @@ func (b *builder) devices() error {
 		asked = append(asked, dev)
 	}
 	var nodes []spec.Device
+	if err := b.deviceRules(); err != nil {
+		return err
+	}
 	for _, d := range asked {
+		if d.CDI {
+			continue // see package cdi
+		}
 		found, err := expand(d)
 		if err != nil {
 			return fmt.Errorf("--device %s: %w", d.Host, err)
@@ -87,6 +93,24 @@ func (b *builder) devices() error {
 		if err := b.node(d); err != nil {
 			return fmt.Errorf("--device %s: %w", d.Host, err)
 		}
+	}
+	return nil
+}
+
+// deviceRules allows devices that have no node yet. A user's container has what the user may open.
+func (b *builder) deviceRules() error {
+	if len(b.Spec.DeviceRules) == 0 {
+		return nil
+	}
+	if b.Rootless {
+		return errors.New("--device-cgroup-rule: the kernel lets only root say which devices may be used; as a user, the permissions of the device decide")
+	}
+	if b.g.Config.Linux.Resources == nil || b.privileged() {
+		return nil // it may use all devices
+	}
+	for _, r := range b.Spec.DeviceRules {
+		r := rspec.LinuxDeviceCgroup{Allow: true, Type: r.Type, Major: r.Major, Minor: r.Minor, Access: r.Access}
+		b.g.Config.Linux.Resources.Devices = append(b.g.Config.Linux.Resources.Devices, r)
 	}
 	return nil
 }

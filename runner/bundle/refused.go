@@ -35,6 +35,9 @@ func Refused(c *spec.Container, rootless bool, limits map[string]Rlimit) []error
 	if c.KeepGroups {
 		try(func(*spec.Container) {}, (*builder).keepGroups)
 	}
+	if len(c.DeviceRules) > 0 {
+		try(func(*spec.Container) {}, (*builder).deviceRules)
+	}
 	for _, m := range c.Mounts {
 		if err := CheckIDMap(m, rootless, c.IDMapping.Said() && c.UserNS.Mode != spec.UserHost); err != nil {
 			out = append(out, err)

@@ -18,13 +18,12 @@ import (
 // absent are verbs of podman and docker that are not ours, and what does the same. In the
 // place of an answer may be an issue: then the verb is to come.
 var absent = map[string]struct{ instead, issue string }{
-	"artifact": {issue: spec.IssueBuild},
-	"attach":   {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
-	"buildx":   {instead: "podunit build"},
-	"builder":  {instead: "podunit build; buildah prune removes what it keeps"},
-	"compose":  {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
-	"events":   {instead: "journalctl --user -f"},
-	"init":     {instead: "podunit start CONTAINER"},
+	"attach":  {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
+	"buildx":  {instead: "podunit build"},
+	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
+	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
+	"events":  {instead: "journalctl --user -f"},
+	"init":    {instead: "podunit start CONTAINER"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},

@@ -138,8 +138,8 @@ func (e *Env) Service() (service.Config, error) {
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
 		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
-		OpenImages: e.Program.OpenImages,
-		Warn:       e.Warn,
+		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices,
+		Warn: e.Warn,
 		Tell: func(fields map[string]string, message string) {
 			// The message is in our own log as well.
 			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)
@@ -169,8 +169,9 @@ func smallOf(full string) string {
 	return full
 }
 
-// RemoveContainer stops and removes a container that is in the way of something.
-func (e *Env) RemoveContainer(ctx context.Context, id string) error {
+// RemoveContainer stops and removes a container that is in the way of something. The time between the stop
+// signal and SIGKILL is the container's own where the command line has none; nil is a verb that takes none.
+func (e *Env) RemoveContainer(ctx context.Context, id string, t *StopTimeout) error {
 	x, err := e.Open(ctx)
 	if err != nil {
 		return err
@@ -179,5 +180,9 @@ func (e *Env) RemoveContainer(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return x.Remove(ctx, r, service.Removal{Force: true, Volumes: true, Timeout: x.StopTimeoutOf(r)})
+	wait := x.StopTimeoutOf(r)
+	if t != nil {
+		wait = t.Or(wait)
+	}
+	return x.Remove(ctx, r, service.Removal{Force: true, Volumes: true, Timeout: wait})
 }

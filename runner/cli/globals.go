@@ -16,10 +16,7 @@ import (
 // elsewhere are podman's flags before the verb that have no meaning here, and what does the same.
 // The value of some is what is the case anyway.
 var elsewhere = map[string]struct{ fits, instead string }{
-	"cgroup-manager":     {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
-	"conmon":             {"", "there is no conmon: systemd watches containers"},
 	"connection":         {"", "podunit works on this machine only: ssh HOST podunit ..."},
-	"events-backend":     {"journald", "events are in the journal"},
 	"hooks-dir":          {"", "an OCI runtime of your own runs hooks: --runtime"},
 	"network-cmd-path":   {"", "pasta and netavark are looked for where containers.conf(5) says, helper_binaries_dir"},
 	"network-config-dir": {"", "network_config_dir in containers.conf(5)"},
@@ -27,24 +24,39 @@ var elsewhere = map[string]struct{ fits, instead string }{
 	"runroot":            {"", "runroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command"},
 	"runtime-flag":       {"", "--runtime PATH of a script that adds it"},
 	"storage-driver":     {"overlay", "driver in storage.conf"},
-	"storage-opt":        {"", "[storage.options] in storage.conf"},
-	"tmpdir":             {"", "XDG_RUNTIME_DIR is where runtime state goes"},
+	"storage-opt":        {"", "[storage.options] in storage.conf, such as additionalimagestores = [\"/srv/images\"]"},
 	"url":                {"", "podunit works on this machine only: ssh HOST podunit ..."},
 	"volumepath":         {"", "volumes lie in the storage: graphroot in storage.conf"},
 }
 
+// void are podman's flags before the verb about parts of it that podunit does not have, each with what there is. Nothing depends
+// on them, so they are taken with a word.
+var void = map[string]struct{ fits, instead string }{
+	"cgroup-manager": {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
+	"conmon":         {"", "there is no conmon: systemd watches containers"},
+	"events-backend": {"journald", "events are in the journal"},
+	"tmpdir":         {"", "XDG_RUNTIME_DIR is where runtime state goes"},
+}
+
 // others registers podman's flags that have no meaning here, so that each is refused with what does the
-// same.
+// same, or taken with a word.
 func (e *Env) others(set *pflag.FlagSet) {
+	for _, name := range slices.Sorted(maps.Keys(void)) {
+		set.String(name, "", "no effect: "+void[name].instead)
+		_ = set.MarkHidden(name) // it is there
+	}
 	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
 		set.String(name, "", "refused: "+elsewhere[name].instead)
 		_ = set.MarkHidden(name) // it is there
 	}
 }
 
-// refusedFlag says what does the same as a flag of podman's that was given.
+// refusedFlag says what does the same as a flag of podman's that was given, and warns of one without effect.
 func (e *Env) refusedFlag() (err error) {
 	e.globals().VisitAll(func(f *pflag.Flag) {
+		if v, ok := void[f.Name]; ok && f.Changed && (v.fits == "" || f.Value.String() != v.fits) {
+			e.Warn(fmt.Sprintf("--%s %s has no effect: %s", f.Name, f.Value, v.instead))
+		}
 		known, ok := elsewhere[f.Name]
 		if !ok || !f.Changed || err != nil || known.fits != "" && f.Value.String() == known.fits {
 			return

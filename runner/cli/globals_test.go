@@ -41,17 +41,20 @@ func TestCalledPodman(t *testing.T) {
 func TestGlobalsOfPodman(t *testing.T) {
 	for line, want := range map[string]string{
 		"--root /x version":                  "--root /x: not here\n  hint: graphroot in storage.conf",
-		"--cgroup-manager=cgroupfs version":  "--cgroup-manager cgroupfs: not here",
 		"--storage-opt a=b version":          "--storage-opt a=b: not here",
 		"--runtime-flag debug version":       "--runtime-flag debug: not here",
 		"--url ssh://me@there/x version":     "--url ssh://me@there/x: not here",
 		"version --root /x":                  "--root /x: not here",
 		"--out /nonexistent/dir/f version":   "--out: open /nonexistent/dir/f",
-		"--events-backend file version":      "--events-backend file: not here",
 		"--runtime=crun --root /x frobnicat": "there is no podunit frobnicat",
 	} {
 		if status, _, got := answer("podunit", strings.Fields(line)...); status != ExitRunner || !strings.HasPrefix(got, "podunit: error: "+want) {
 			t.Errorf("%s: %d %s", line, status, got)
+		}
+	}
+	for line, want := range map[string]string{"--cgroup-manager=cgroupfs version": "--cgroup-manager cgroupfs has no effect: each container", "--events-backend file version": "--events-backend file has no effect", "--conmon /x --tmpdir /y version": "--conmon /x has no effect"} {
+		if status, out, got := answer("podunit", strings.Fields(line)...); status != 0 || out == "" || !strings.HasPrefix(got, "podunit: warning: "+want) {
+			t.Errorf("%s: %d %s%s", line, status, out, got)
 		}
 	}
 	for _, line := range []string{"--cgroup-manager=systemd version", "--cgroup-manager systemd --events-backend journald version"} {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
@@ -46,6 +47,8 @@ type Program struct {
 	Help func(*Env) *cobra.Command
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) service.Images
+	// InjectDevices adds devices of the container device interface; nil in the small program.
+	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
 	// ImageNames lists the images in the storage for the shell; nil if the program cannot.
 	ImageNames func(ctx context.Context, e *Env) ([]string, error)
 	// Small tells that this is the program which services execute. The full one takes over what this
@@ -271,7 +274,7 @@ func (e *Env) diskHint(err error) string {
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	switch {
 	case full && errors.As(err, &path) && e.User.RunDir != "" && strings.HasPrefix(path.Path, e.User.RunDir+"/"):
-		return fmt.Sprintf("%s, which is in memory, is full: du -xa %s | sort -n | tail shows of what", e.User.RunDir, e.User.RunDir)
+		return e.User.FullHint()
 	case full:
 		return "the disk is full; podunit image prune -a removes images that no container uses"
 	case errors.Is(err, syscall.EROFS):

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -38,6 +39,8 @@ type Engine struct {
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit    string
 	Secrets secret.Source
+	// InjectDevices adds devices of the container device interface to a configuration; nil in a program without them.
+	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
 	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is none.
 	FindImage func(ctx context.Context, name string) (id string, err error)
 	// Warn gets what went wrong without being an error; it may be nil.

@@ -35,8 +35,12 @@ func (s *sourceError) Error() string {
 
 func (s *sourceError) Unwrap() error { return s.err }
 
-// Hint is the way out where the source is missing.
+// Hint is the way out, where the cause has one or the source is missing.
 func (s *sourceError) Hint() string {
+	var below interface{ Hint() string }
+	if errors.As(s.err, &below) {
+		return below.Hint()
+	}
 	if errors.Is(s.err, fs.ErrNotExist) && s.mount.Type == spec.MountBind {
 		return "mkdir -p " + s.mount.Source + ", or a name without a slash for a volume"
 	}
@@ -199,7 +203,13 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 		return "", err
 	}
 	base = filepath.Join(base, name)
-	upper, work, merged := m.Upper, m.Work, filepath.Join(base, "merged")
+	upper, work := m.Upper, m.Work
+	// Not below the container's directory: who removes that with all that is in it would, in our mount namespace, also
+	// remove what the upper directory keeps.
+	merged, err := e.place(r, name, m.Source)
+	if err != nil {
+		return "", err
+	}
 	if upper == "" {
 		// Left by an earlier start: changes are for one start only.
 		if err := os.RemoveAll(base); err != nil {
@@ -207,7 +217,7 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 		}
 		upper, work = filepath.Join(base, "upper"), filepath.Join(base, "work")
 	}
-	for _, dir := range []string{upper, work, merged} {
+	for _, dir := range []string{upper, work} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
 		}

@@ -93,11 +93,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
-	if config.Root.Path, err = e.reachable(s.rootfs, uids, gids); err != nil {
+	if err := s.complete(config, uids, gids, owner{uid, gid}); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
-	}
-	if s.owner = nil; len(uids) > 0 {
-		s.owner = &owner{uid, gid}
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
@@ -119,6 +116,21 @@ func (s *start) sysfs(in *bundle.Input) error {
 		}
 	}
 	return errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(net, in.Sys))
+}
+
+// complete adds to a configuration what depends on this machine: devices of vendors, and where the runtime finds the root. It
+// notes who the container is to us.
+func (s *start) complete(config *rspec.Spec, uids, gids []spec.IDRange, who owner) (err error) {
+	if names := s.ask.Record.Spec.CDI(); len(names) > 0 {
+		if err := s.InjectDevices(config, s.Config.Engine.CdiSpecDirs.Get(), names, s.User.Rootless() || len(uids) > 0); err != nil {
+			return err
+		}
+	}
+	if s.owner = nil; len(uids) > 0 {
+		s.owner = &who
+	}
+	config.Root.Path, err = s.reachable(s.rootfs, uids, gids)
+	return err
 }
 
 // giveFiles gives what is made for the container to its root. Made by us, it would be the user's with

@@ -101,7 +101,7 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 // TestSubpath: a missing part is made where that is asked for, and a link that leads out is refused.
 func TestSubpath(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Symlink("/etc", filepath.Join(dir, "out")); err != nil {
+	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "out")), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	open := func(sub string, missing bool) error {
@@ -111,15 +111,15 @@ func TestSubpath(t *testing.T) {
 		}
 		defer f.Close()
 		st, err := f.Stat()
-		if err == nil && !st.IsDir() {
-			t.Errorf("%s is no directory", sub)
+		if err == nil && st.IsDir() != (sub != "/file" && sub != "/pipe") {
+			t.Errorf("%s is a %s", sub, st.Mode())
 		}
 		if got, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd())); !strings.HasPrefix(got, dir) {
 			t.Errorf("%s leads to %s", sub, got)
 		}
 		return err
 	}
-	if err := errors.Join(open("/a/b", true), open("/", true)); err != nil {
+	if err := errors.Join(open("/a/b", true), open("/", true), open("/file", true), open("/pipe", true), open("/pipe", false)); err != nil {
 		t.Error(err)
 	}
 	for _, sub := range []string{"/out", "/out/passwd", "/none"} {

@@ -92,15 +92,18 @@ func (e *Engine) place(r Record, name, like string) (string, error) {
 }
 
 // image turns the files of an image into a bind mount of a directory. With rw changes are discarded at the end.
-func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Mount) (err error) {
-	m.Type = spec.MountBind
+func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Mount) error {
+	files, err := e.imageFiles(ctx, r, place, m.Source)
+	if err != nil {
+		return err
+	}
+	m.Type, m.Source = spec.MountBind, files
 	if slices.Contains(m.Options, "rw") {
 		m.Overlay = true
 	} else if !m.ReadOnly() {
 		m.Options = append(slices.Clone(m.Options), "ro")
 	}
-	m.Source, err = e.imageFiles(ctx, r, place, m.Source)
-	return err
+	return nil
 }
 
 // imageFiles mounts the files of an image in our mount namespace.
@@ -150,25 +153,34 @@ func (e *Engine) subpath(r Record, place string, m spec.Mount, who owner) (strin
 	return at, err
 }
 
-// openSubpath opens a part of what a mount has as its source, and makes it where that is asked for. What is open stays the
-// same, whoever renames it.
+// openSubpath opens a part of what a mount has as its source, without reading it: a pipe would keep us waiting. What is held
+// stays the same, whoever renames it. Where the part is to be made, a link that leads out of the source is refused.
 func openSubpath(m spec.Mount) (*os.File, error) {
-	if m.MakeSubpath {
-		root, err := os.OpenRoot(m.Source)
-		if err != nil {
-			return nil, err
-		}
-		defer root.Close()
-		name := cmp.Or(strings.TrimLeft(m.Subpath, "/"), ".")
-		if _, err := root.Stat(name); errors.Is(err, os.ErrNotExist) {
-			if err := root.MkdirAll(name, 0o750); err != nil {
-				return nil, err
-			}
-		} else if err != nil {
-			return nil, err
-		}
+	if !m.MakeSubpath {
+		return safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
 	}
-	return safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
+	name := cmp.Or(strings.TrimLeft(m.Subpath, "/"), ".")
+	f, err := safe.OpenBeneath(m.Source, name, unix.O_PATH)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := makeBelow(m.Source, name); err != nil {
+			return nil, err
+		}
+		f, err = safe.OpenBeneath(m.Source, name, unix.O_PATH)
+	}
+	if errors.Is(err, unix.EXDEV) {
+		err = fmt.Errorf("%s leads out of it", name)
+	}
+	return f, err
+}
+
+// makeBelow makes a directory below another one.
+func makeBelow(dir, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.MkdirAll(name, 0o750)
 }
 
 // idmapped mounts a source so that its owners are those of the container's user namespace.

@@ -7,6 +7,7 @@ package main
 import (
 	"slices"
 
+	"github.com/podunit/podunit/runner/bundle/cdi"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/byhand"
@@ -35,6 +36,8 @@ func program() cli.Program {
 		Help:       system.NewHelp,
 		OpenImages: func(s storage.Store, runDir string) service.Images { return registry.New(s, runDir) },
 		ImageNames: image.Names,
+
+		InjectDevices: cdi.Inject,
 	}
 }
 
@@ -49,6 +52,7 @@ func whole(some, more []cli.Verb) []cli.Verb {
 // others are the verbs that no service uses.
 func others() []cli.Verb {
 	return []cli.Verb{
+		{Name: "artifact", New: image.NewArtifact},
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "build", New: image.NewBuild},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},

@@ -29,7 +29,6 @@ func TestVerbsOfOthers(t *testing.T) {
 		"container checkpoint web":  "there is no podunit container checkpoint\n  hint: a service that keeps its state",
 		"container attach web":      "there is no podunit container attach\n  hint: podunit logs -f CONTAINER",
 		"network update a":          "network update wants --dns-add or --dns-drop",
-		"artifact pull x":           `podunit artifact is not built yet: it comes with the issue "build and artifacts"`,
 		"system service":            "there is no podunit system service\n  hint: there is no socket",
 		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",
 		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",

@@ -25,3 +25,27 @@ func TestStopped(t *testing.T) {
 		t.Error("without a journal somebody asked")
 	}
 }
+
+func TestEnded(t *testing.T) {
+	// It answers with the last message about the unit, if it is asked for those of the manager of user 1000.
+	command := filepath.Join(t.TempDir(), "journalctl")
+	script := `#!/bin/sh
+case "$*" in
+*' --reverse --lines=1 '*' _UID=1000 USER_UNIT=up.service + '*' _UID=1000 UNIT=up.service') id=39f53479d3a045ac8e11786248231fbf;;
+*' USER_UNIT=stopped.service '*) id=9d1aaa27d60140bd96365438aad20286;;
+*) exit 0;;
+esac
+printf '__CURSOR=s\nMESSAGE_ID=%s\nJOB_TYPE=start\n\n' $id
+`
+	if err := os.WriteFile(command, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for unit, want := range map[string]bool{"up.service": true, "stopped.service": false, "unknown.service": false} {
+		if got := (Reader{Command: command}).Ended(context.Background(), 1000, unit); got != want {
+			t.Errorf("%s: %v", unit, got)
+		}
+	}
+	if (Reader{Command: "/nowhere/journalctl"}).Ended(context.Background(), 1000, "up.service") {
+		t.Error("without a journal it has ended by itself")
+	}
+}

@@ -40,7 +40,7 @@ func (g *generator) mounts(c *corev1.Container, s *spec.Container) {
 		all = slices.Concat(g.made.Pod.Mounts, s.Mounts)
 	}
 	for i, m := range all {
-		vm := corev1.VolumeMount{MountPath: m.Destination, SubPath: strings.TrimPrefix(m.Subpath, "/"), ReadOnly: m.ReadOnly()}
+		vm := corev1.VolumeMount{MountPath: m.Destination, ReadOnly: m.ReadOnly()}
 		switch m.Type {
 		case spec.MountBind:
 			kind := corev1.HostPathDirectoryOrCreate
@@ -67,10 +67,18 @@ func (g *generator) mounts(c *corev1.Container, s *spec.Container) {
 			g.note("the mount of type %s at %s of container %s is left out", m.Type, m.Destination, s.Name)
 			continue
 		}
+		vm.SubPath = strings.TrimPrefix(m.Subpath, "/")
+		if m.IDMap {
+			g.note("the mapping of the mount at %s of container %s is left out", m.Destination, s.Name)
+		}
 		g.options(c.Name, m, &vm, s.Privileged)
 		c.VolumeMounts = append(c.VolumeMounts, vm)
 	}
 	for i, d := range s.Devices {
+		if d.CDI {
+			g.note("device %s of container %s is left out", d.Host, s.Name)
+			continue
+		}
 		kind := corev1.HostPathCharDev
 		if g.PathType != nil {
 			kind = corev1.HostPathType(cmp.Or(g.PathType(d.Host), string(kind)))

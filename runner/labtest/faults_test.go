@@ -116,6 +116,14 @@ var faults = []struct {
 		want: []string{"it works\nit works\n"},
 	},
 	{
+		name: "a runtime directory that is full",
+		set: `runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 podunit run -d --name stays ` + image + ` sleep 1000
+			mount -o remount,size=8m /run/user/1000; dd if=/dev/zero of=/run/user/1000/fill bs=4k 2>/dev/null; dd if=/dev/zero of=/run/user/1000/fill2 bs=1 2>/dev/null; true`,
+		unset:  "rm -f /run/user/1000/fill*; mount -o remount,size=10% /run/user/1000",
+		script: works + `; s=$?; podunit rm -f -t 0 stays && [ -z "$(podunit ps -aq)" ] && rm $XDG_RUNTIME_DIR/fill* && ` + works + `; exit $s`, status: 125,
+		want: []string{"no space left on device\n", "hint: /run/user/1000, which is in memory, is full: du -xa /run/user/1000 | sort -n | tail shows of what\n", "stays\nit works\n"},
+	},
+	{
 		name: "no runc", set: "mv /usr/sbin/runc /root", unset: "mv /root/runc /usr/sbin", script: works, status: 125,
 		want: []string{"error: the OCI runtime runc is not installed", "hint: apt install runc\n"},
 	},

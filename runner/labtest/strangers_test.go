@@ -22,6 +22,7 @@ func TestLabStrangers(t *testing.T) {
 		play func(*testing.T, *labtest.Lab)
 	}{
 		{"bob takes every name that the command line of root's pasta shows", takenNames},
+		{"bob takes the lock of root's networks", takenLock},
 		{"a volume of a unit that does not run", volumeOfAUnit},
 		{"a volume of a unit whose file its user may not read", volumeOfASealedUnit},
 		{"services that restart beside prunes", pruneBesideRestarts},
@@ -47,6 +48,21 @@ func takenNames(t *testing.T, l *labtest.Lab) {
 	l.MustRun("root", "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
 	l.Gone("root", "pgrep -a pasta; podunit ps -aq")
 	l.MustRun("bob", "rm -rf /tmp/* 2>/dev/null; true")
+}
+
+// takenLock: Podman's lock for root's networks has a name in a directory of everybody's.
+func takenLock(t *testing.T, l *labtest.Lab) {
+	const lock = "/run/lock/netavark.lock"
+	l.MustRun("root", "stat -c %a /run/lock | grep 1777")
+	for _, put := range []string{"mkfifo -m 666 " + lock, "ln -s /etc/shadow " + lock, "mkdir " + lock + "; touch " + lock + "/file", "touch " + lock} {
+		l.MustRun("root", "rm -f "+lock)
+		l.MustRun("bob", put)
+		l.MustRun("root", "timeout 60 podunit network create taken && podunit run --rm --network taken "+image+" true && podunit network rm taken")
+	}
+	// Who can open it can hold it.
+	if _, _, code := l.Run("bob", "flock -n "+lock+" true"); code == 0 {
+		t.Errorf("bob holds the lock")
+	}
 }
 
 const quadlets = "/home/alice/.config/containers/systemd/"

@@ -19,7 +19,7 @@ import (
 func TestLabKilledUpdate(t *testing.T) {
 	const sleeps = "trap exit TERM; while :; do sleep 0.1; done"
 	l := boot(t, labtest.Options{})
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=2s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=4s\n")
 	for _, name := range []string{"web", "hand"} {
 		l.PushVersion(name+":1", "none", sleeps)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/podunit/podunit/runner/netns"
 	"golang.org/x/sys/unix"
@@ -40,6 +41,10 @@ func tapName(req Request, r routes) string {
 }
 
 func makeTap(name string) error {
+	// A child that another thread of ours has just forked has our descriptor until it executes its program: so long the
+	// device is taken, and pasta finds it busy.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -82,20 +82,41 @@ func inRootView(dir string, do func() error) error {
 		if err := unix.Mount("podunit-pasta", viewed, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=64k,nr_inodes=8,mode=755"); err != nil {
 			return err
 		}
-		seen := seenByRoots(dir)
-		if err := os.Mkdir(seen, 0o755); err != nil {
+		if err := furnish(from, filepath.Base(dir)); err != nil {
 			return err
-		}
-		for _, name := range []string{netnsFile, pidFile} {
-			if err := os.WriteFile(filepath.Join(seen, name), nil, 0o600); err != nil {
-				return err
-			}
-			if err := unix.Mount(fmt.Sprintf("/proc/thread-self/fd/%d/%s", from.Fd(), name), filepath.Join(seen, name), "", unix.MS_BIND, ""); err != nil {
-				return err
-			}
 		}
 		return do()
 	})
+}
+
+// furnish makes a directory of the name in what is mounted on viewed, with the namespace and the file for
+// the process ID from another one. No name in viewed is looked up twice: people and tests that judge
+// names need not know that nobody else sees it.
+func furnish(from *os.File, name string) error {
+	view, err := os.OpenRoot(viewed)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	if err := view.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	dir, err := view.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for _, name := range []string{netnsFile, pidFile} {
+		f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		err = unix.Mount(fmt.Sprintf("/proc/thread-self/fd/%d/%s", from.Fd(), name), fmt.Sprintf("/proc/thread-self/fd/%d", f.Fd()), "", unix.MS_BIND, "")
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // seenByRoots is the name that root's pasta has for a runtime directory.

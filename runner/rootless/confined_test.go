@@ -40,6 +40,14 @@ func TestTheHintOfWhoIsConfined(t *testing.T) {
 	}
 }
 
+// TestTheHintOfAFullDirectory: another login does not help.
+func TestTheHintOfAFullDirectory(t *testing.T) {
+	i := Identity{UID: 1000, RunDir: "/run/user/1000", Problem: NoRunDir, Detail: "/run/user/1000/podunit/userns/7: No space left on device"}
+	if got := i.hint(""); !strings.HasPrefix(got, "/run/user/1000, which is in memory, is full: du -xa /run/user/1000 ") {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestTheMapBeforeOurs: where newuidmap has failed, our own namespace has no map.
 func TestTheMapBeforeOurs(t *testing.T) {
 	i := Identity{UID: 1000, Problem: IDMapRefused, Detail: "write to uid_map failed: Operation not permitted", outerMap: "      1000       1000          1\n"}

@@ -227,26 +227,30 @@ static int join(const char *dir)
 	return joined;
 }
 
-static int register_self(const char *dir)
+/* Put this process on the list of those that hold the namespace. Where the directory is full and
+ * others are on it, it goes on without: else nobody could remove a container to make room. */
+static int register_self(const char *dir, int joined)
 {
 	char path[PODUNIT_PATH + 300], text[32];
-	int fd, n;
+	int fd, n, failed;
 
 	snprintf(path, sizeof path, "%s/%d", dir, (int)getpid());
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
-		return -1;
-	}
 	n = snprintf(text, sizeof text, "%lu\n", podunit_identity.userns);
-	if (write(fd, text, n) != n) {
-		fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(errno));
+	errno = fd < 0 ? errno : ENOSPC; /* of a write that is too short */
+	if (fd >= 0 && write(fd, text, n) == n) {
+		close(fd);
+		return 0;
+	}
+	failed = errno;
+	if (fd >= 0) {
 		close(fd);
 		unlink(path);
-		return -1;
 	}
-	close(fd);
-	return 0;
+	if (joined && (failed == ENOSPC || failed == EDQUOT))
+		return 0;
+	fail(PODUNIT_NO_RUN_DIR, "%s: %s", path, strerror(failed));
+	return -1;
 }
 
 /* The login name of uid according to /etc/passwd. NSS is out of reach for a
@@ -451,7 +455,7 @@ void podunit_finish(void)
 {
 	if (!unmapped.helper)
 		return;
-	podunit_identity.entered = await_mappings() == 0 && register_self(unmapped.dir) == 0 &&
+	podunit_identity.entered = await_mappings() == 0 && register_self(unmapped.dir, 0) == 0 &&
 				   podunit_identity.problem == PODUNIT_OK;
 	unmapped.helper = 0;
 	close(unmapped.err[0]);
@@ -487,7 +491,7 @@ static int enter_userns(void)
 	if (lock < 0)
 		return -1;
 	if (join(dir) == 0) {
-		r = register_self(dir);
+		r = register_self(dir, 1);
 	} else {
 		r = make_userns();
 		if (r == 0) {
@@ -551,7 +555,7 @@ static int stay_listed(void)
 	lock = lock_list(dir);
 	if (lock < 0)
 		return -1;
-	r = register_self(dir);
+	r = register_self(dir, 1);
 	close(lock);
 	return r;
 }

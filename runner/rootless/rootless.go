@@ -50,6 +50,11 @@ type Identity struct {
 	outerMap string // /proc/self/uid_map before a user namespace was made
 }
 
+// FullHint is the way out of a runtime directory that is full.
+func (i Identity) FullHint() string {
+	return fmt.Sprintf("%s, which is in memory, is full: du -xa %s | sort -n | tail shows of what", i.RunDir, i.RunDir)
+}
+
 // Rootless reports whether the user is not root.
 func (i Identity) Rootless() bool { return i.UID != 0 }
 
@@ -146,6 +151,9 @@ func (i Identity) hint(keys string) string {
 	}
 	switch i.Problem {
 	case NoRunDir:
+		if strings.HasSuffix(i.Detail, ": No space left on device") || strings.HasSuffix(i.Detail, ": Disk quota exceeded") {
+			return i.FullHint()
+		}
 		return fmt.Sprintf("a login makes it; for one who does not log in, as root: loginctl enable-linger %s, or in a system unit RuntimeDirectory=%s/%d and RuntimeDirectoryPreserve=yes, which a Quadlet file with User= gets",
 			i.name(), filepath.Base(UnitsDir), i.UID)
 	case NoSubID:

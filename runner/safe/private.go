@@ -73,10 +73,27 @@ func OpenIn(root, path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	defer base.Close()
-	how := unix.OpenHow{
+	return openHow(base, path, unix.OpenHow{
 		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+}
+
+// OpenBeneath opens path below a directory. A link that leads out of it is an error, EXDEV. Source:
+// openat2(2), RESOLVE_BENEATH.
+func OpenBeneath(dir, path string, flags int) (*os.File, error) {
+	base, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
 	}
+	defer base.Close()
+	return openHow(base, path, unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+	})
+}
+
+func openHow(base *os.File, path string, how unix.OpenHow) (*os.File, error) {
 	for tries := 0; ; tries++ {
 		fd, err := unix.Openat2(int(base.Fd()), path, &how)
 		if err == nil {

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"time"
 
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
@@ -54,6 +55,8 @@ type Config struct {
 	Stdin *os.File
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) Images
+	// InjectDevices is container.Engine's; nil in the small program.
+	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
 	// Tell writes a message into the log of another unit, which the fields name; nil for none.
@@ -169,7 +172,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.lingers = lingers
-	containers.Warn = c.Warn
+	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
 		img, err := e.Images.Pull(ctx, name, image.PullOptions{Policy: image.PullNever})
 		if err != nil {

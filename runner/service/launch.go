@@ -11,9 +11,11 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/term"
 )
@@ -25,9 +27,20 @@ type launch struct {
 	more               Addition
 }
 
+// canInject is an error where only the full program knows the container's devices.
+func (e *Engine) canInject(c *spec.Container) error {
+	if e.InjectDevices == nil && len(c.CDI()) > 0 {
+		return &image.BeyondError{What: "--device " + c.CDI()[0]}
+	}
+	return nil
+}
+
 // launch starts a container in our own cgroup: as the main process of the service we
 // are in, or attached; then it returns the container's exit status.
 func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (code int, err error) {
+	if err := e.canInject(&r.Spec); err != nil {
+		return 0, err
+	}
 	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret}
 	if e.InService() {
 		l.Unit = e.Own.Name

@@ -112,6 +112,9 @@ func (e *Engine) startingUnit() string {
 // the way; then makes what is to be made of it, under the lock. unit is the service that it belongs
 // to, if any.
 func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, unit string, then func(*container.Record, *container.Lock) error) error {
+	if err := e.canInject(c); err != nil {
+		return err
+	}
 	img, err := e.findImage(ctx, c)
 	if more := (*image.BeyondError)(nil); !errors.As(err, &more) { // another program would say it again
 		for _, w := range c.Warnings {

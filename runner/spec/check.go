@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Check finds what contradicts itself in a container, and what is not built yet. The words of
@@ -39,12 +40,30 @@ func (c *Container) Check() error {
 	if l := c.Log; l.Driver != LogFile && (l.Path != "" || l.MaxSize != 0 || l.MaxFiles != 0) {
 		c.warn("--log-opt path, max-size and max-file have no effect without --log-driver %s", LogFile)
 	}
+	c.checkAttach(add)
 	c.Networking.check(add, c.warn)
 	c.Limits.check(add)
 	checkMounts(c.Mounts, add)
 	checkSecrets(c.Secrets, c.Mounts, add)
 	c.checkHealth(add)
 	return faults.err()
+}
+
+// checkAttach refuses what a container in the foreground cannot have: it has stdout and stderr of ours, and stdin
+// with --interactive.
+func (c *Container) checkAttach(add func(string, ...any)) {
+	has := func(stream string) bool { return slices.Contains(c.Attach, stream) }
+	switch {
+	case len(c.Attach) == 0:
+	case c.Detach:
+		add("--attach and --detach exclude each other; leave one out")
+	case !has("stdout") || !has("stderr"):
+		add("--attach %s: a container in the foreground has stdout and stderr; name both, and lead one away with >/dev/null or 2>/dev/null", strings.Join(c.Attach, ", "))
+	case has("stdin") && !c.Interactive:
+		add("--attach stdin needs --interactive, which passes it on")
+	case c.Interactive && !has("stdin"):
+		add("--interactive passes stdin on; name it with --attach, too")
+	}
 }
 
 // warn notes once what has no effect.

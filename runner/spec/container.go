@@ -42,6 +42,9 @@ type Container struct {
 	Detach      bool
 	Interactive bool
 	TTY         bool
+	// Attach names the streams that a container in the foreground has of ours; none means all that there
+	// are.
+	Attach []string `json:",omitempty"`
 	// SigProxy says that signals the attached runner gets are the container's.
 	SigProxy bool
 	// Cgroups is split, enabled, no-conmon or disabled; empty means the default.
@@ -120,6 +123,8 @@ type Container struct {
 	// ignore; empty means anonymous.
 	ImageVolumes string
 	Devices      []Device
+	// DeviceRules allow devices that have no node when the container starts.
+	DeviceRules []DeviceRule `json:",omitempty"`
 
 	Log Log
 
@@ -227,6 +232,17 @@ type Rootfs struct {
 	Path string
 	// Overlay keeps the directory as it is: changes are discarded at the end.
 	Overlay bool
+}
+
+// CDI are the names of the devices of the container device interface.
+func (c *Container) CDI() []string {
+	var names []string
+	for _, d := range c.Devices {
+		if d.CDI {
+			names = append(names, d.Host)
+		}
+	}
+	return names
 }
 
 // DefaultRetry is how often a pull is tried again. Source: podman-run(1), --retry.

@@ -385,7 +385,7 @@ func (m *Mount) toggle(name, value string, given bool) error {
 // option takes one option of -v or --tmpfs.
 func (m *Mount) option(opt string) error {
 	onHost := m.Type == MountBind || m.Type == MountVolume || m.Type == MountGlob
-	name, value, _ := strings.Cut(opt, "=")
+	name, value, given := strings.Cut(opt, "=")
 	switch {
 	case isMountFlag(opt):
 		m.Options = append(m.Options, opt)
@@ -421,11 +421,8 @@ func (m *Mount) option(opt string) error {
 	case onHost && opt == "nocopy":
 		m.NoCopy = true
 		return nil
-	case onHost && opt == "idmap":
-		m.IDMap = true
-		return nil
 	case onHost && name == "idmap":
-		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
+		return m.mapped(given)
 	}
 	return m.newOption(opt)
 }
@@ -471,6 +468,15 @@ func (m *Mount) newOption(opt string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not an option of a %s mount", opt, m.Type)
+}
+
+// mapped takes the option idmap. given says that it has mappings of its own.
+func (m *Mount) mapped(given bool) error {
+	if given {
+		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
+	}
+	m.IDMap = true
+	return nil
 }
 
 func (m *Mount) destination(s string) error {

@@ -54,6 +54,16 @@ func lifeRows() []row {
 			set: boolean(func(c *Container) *bool { return &c.Interactive })},
 		{name: "tty", short: "t", on: onContainer, kind: yesno, usage: "Give it a terminal",
 			set: boolean(func(c *Container) *bool { return &c.TTY })},
+		{name: "attach", short: "a", on: onContainer, kind: values, word: "STREAM", usage: "Attach stdin, stdout or stderr; without it, all that there are",
+			form: "stdin, stdout or stderr", example: "stdout",
+			set: func(t *target, v string) error {
+				v = strings.ToLower(v)
+				if v != "stdin" && v != "stdout" && v != "stderr" {
+					return fmt.Errorf("%q is not a stream", v)
+				}
+				t.container.Attach = append(t.container.Attach, v)
+				return nil
+			}},
 		{name: "sig-proxy", on: onContainer, kind: yesno, def: "true", usage: "Pass signals on to the container",
 			set: boolean(func(c *Container) *bool { return &c.SigProxy })},
 		{name: "cgroups", on: onContainer, kind: value, word: "MODE", usage: "Where its cgroup goes: split, enabled, no-conmon, disabled",
@@ -796,11 +806,25 @@ func mountRows() []row {
 				}
 				return choice(func(t *target) *string { return &t.container.ImageVolumes }, "anonymous", "tmpfs", "ignore")(t, v)
 			}},
-		{name: "device", on: onBoth, kind: list, word: "HOST[:INSIDE][:rwm]", usage: "Show a device of the host",
-			form: "HOST[:INSIDE][:rwm]", example: "/dev/dri:/dev/dri:rw",
+		{name: "device", on: onBoth, kind: list, word: "HOST[:INSIDE][:rwm]", usage: "Show a device of the host, or VENDOR/CLASS=NAME",
+			form: "HOST[:INSIDE][:rwm], or VENDOR/CLASS=NAME of the container device interface", example: "/dev/dri:/dev/dri:rw",
 			set: func(t *target, v string) error {
 				d, err := ParseDevice(v)
 				*t.devices = append(*t.devices, d)
+				return err
+			}},
+		{name: "gpus", on: onContainer, kind: values, word: "all|NUMBER,...", usage: "GPUs of NVIDIA, as --device nvidia.com/gpu=...",
+			form: "all, or numbers", example: "all",
+			set: func(t *target, v string) error {
+				all, err := ParseGPUs(v)
+				*t.devices = append(*t.devices, all...)
+				return err
+			}},
+		{name: "device-cgroup-rule", on: onContainer, kind: values, word: "TYPE MAJOR:MINOR ACCESS", usage: "Allow devices that may come, as root",
+			form: "TYPE MAJOR:MINOR ACCESS", example: "c 188:* rwm",
+			set: func(t *target, v string) error {
+				r, err := ParseDeviceRule(v)
+				t.container.DeviceRules = append(t.container.DeviceRules, r)
 				return err
 			}},
 	}
@@ -974,10 +998,8 @@ func laterRows() []row {
 	}
 	never(onContainer, yesno, "rmi", "images are removed with podunit image rm, or podunit image prune")
 	never(onContainer, value, "detach-keys", "there is no detaching from a terminal; start it with --detach and use podunit logs and podunit exec")
-	never(onContainer, values, "attach", "a container in the foreground has all three streams, one with --detach has none; leave it out")
 	never(onContainer, value, "timeout", "set RuntimeMaxSec= in the [Service] section of the unit")
 	never(onContainer, value, "requires", "set Requires= and After= in the [Unit] section of the unit")
-	never(onContainer, values, "gpus", "give the device nodes with --device, such as --device /dev/dri")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")
 	never(onContainer, value, "seccomp-policy", "give the profile with --security-opt seccomp=FILE")
@@ -990,7 +1012,6 @@ func laterRows() []row {
 	never(onContainer, value, "init-ctr", "order the units with After= and Requires=")
 	never(onContainer, values, "decryption-key", "encrypted images are not supported")
 	rows[len(rows)-1].secret = true // FILE:PASSWORD
-	never(onContainer, list, "device-cgroup-rule", "name the devices with --device")
 	never(onContainer, list, "link-local-ip", "link-local addresses are not supported")
 	never(onContainer, value, "pod-id-file", "name the pod with --pod")
 	never(onContainer, value, "volume-driver", "drivers of volumes are given to podunit volume create")

@@ -157,7 +157,7 @@ func TestOneFlag(t *testing.T) {
 		{false, "mount", "type=nfs,dst=/a", `"nfs" is not a type`},
 		{false, "cap-add", "net_raw,net_rwa", `--cap-add "net_rwa"`},
 		{false, "rm", "maybe", "neither true nor false"},
-		{false, "gpus", "all", "give the device nodes"},
+		{false, "rdt-class", "all", "cache allocation classes"},
 		{false, "network", "web", ""},
 		{false, "network", "web:ip=7", `"7" is not an IP address`},
 		{false, "infra", "true", "unknown flag --infra"},

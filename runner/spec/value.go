@@ -14,6 +14,7 @@ import (
 
 	"github.com/docker/go-units"
 	"go.podman.io/common/pkg/signal"
+	"tags.cncf.io/container-device-interface/pkg/parser"
 )
 
 // Device is one --device.
@@ -24,6 +25,50 @@ type Device struct {
 	Container string
 	// Permissions is made of r, w and m.
 	Permissions string
+	// CDI says that Host is the name of a device of the container device interface, such as
+	// nvidia.com/gpu=all, which may be more than one node.
+	CDI bool `json:",omitempty"`
+}
+
+// DeviceRule is one --device-cgroup-rule: what processes may do with devices that have no node yet.
+type DeviceRule struct {
+	Type         string // a (all), b or c
+	Major, Minor *int64 // nil for all
+	Access       string // made of r, w and m
+}
+
+// ParseDeviceRule reads TYPE MAJOR:MINOR ACCESS, such as c 188:* rwm. Source: podman-run(1), --device-cgroup-rule.
+func ParseDeviceRule(s string) (DeviceRule, error) {
+	f := strings.Fields(s)
+	if len(f) != 3 {
+		return DeviceRule{}, errors.New("it has a type, numbers and an access")
+	}
+	r := DeviceRule{Type: f[0], Access: f[2]}
+	major, minor, found := strings.Cut(f[1], ":")
+	if !found {
+		return r, fmt.Errorf("%q is not MAJOR:MINOR", f[1])
+	}
+	for _, n := range []struct {
+		text string
+		to   **int64
+	}{{major, &r.Major}, {minor, &r.Minor}} {
+		if n.text == "*" {
+			continue
+		}
+		v, err := strconv.ParseUint(n.text, 10, 32)
+		if err != nil {
+			return r, fmt.Errorf("%q is neither a number nor *", n.text)
+		}
+		number := int64(v)
+		*n.to = &number
+	}
+	if r.Type != "a" && r.Type != "b" && r.Type != "c" {
+		return r, fmt.Errorf("%q is none of a, b and c", r.Type)
+	}
+	if r.Access == "" || strings.Trim(r.Access, "rwm") != "" {
+		return r, fmt.Errorf("%q is not made of r, w and m", r.Access)
+	}
+	return r, nil
 }
 
 // DeviceWeight is a weight of a block device.
@@ -45,11 +90,27 @@ type Ulimit struct {
 	Soft, Hard int64
 }
 
-// ParseDevice reads HOST[:CONTAINER][:PERMISSIONS].
+// ParseGPUs reads --gpus: all, or numbers and names of GPUs. They are devices of the container device interface.
+func ParseGPUs(s string) ([]Device, error) {
+	var all []Device
+	for _, gpu := range strings.Split(strings.TrimPrefix(s, "device="), ",") {
+		d, err := ParseDevice("nvidia.com/gpu=" + gpu)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// ParseDevice reads HOST[:CONTAINER][:PERMISSIONS], or VENDOR/CLASS=NAME.
 func ParseDevice(s string) (Device, error) {
 	if !strings.HasPrefix(s, "/") {
 		if strings.Contains(s, "=") {
-			return Device{}, fmt.Errorf("devices of the container device interface (%s) are not supported; give the path of the device", s)
+			if _, _, _, err := parser.ParseQualifiedName(s); err != nil {
+				return Device{}, err
+			}
+			return Device{Host: s, CDI: true}, nil
 		}
 		return Device{}, fmt.Errorf("%q is not an absolute path", s)
 	}

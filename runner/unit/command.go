@@ -75,8 +75,8 @@ func (m *Manager) Commands(ctx context.Context, texts ...string) ([]Command, err
 // commandsAtOnce is how many units are asked for side by side.
 const commandsAtOnce = 8
 
-// command asks what a service executes. It asks for single properties: the manager reads files of the
-// service's cgroup to tell them all, and that takes it ten times as long.
+// command asks what a service executes. It asks for single properties: to tell them all, the manager
+// reads the files of the service's cgroup.
 func (m *Manager) command(ctx context.Context, name string) (Command, error) {
 	ask := func(property string) (any, error) {
 		p, err := m.conn.GetUnitTypePropertyContext(ctx, name, "Service", property)

@@ -34,7 +34,8 @@ type course struct {
 	flying map[string]flight
 	landed chan flight
 
-	lost    map[string]int // how often a unit on trial was started too often
+	lost    map[string]int       // how often a unit on trial was started too often
+	ended   map[string]time.Time // when a unit on trial was first seen to have ended by itself
 	settled []settled
 	errs    []error // of units that are not on trial
 	halt    error   // why no more units are judged
@@ -71,7 +72,7 @@ type settled struct {
 func (r *Runner) newCourse() *course {
 	return &course{
 		Runner: r, works: make(map[string][]*work), states: make(map[string]State), since: make(map[string]time.Time), wanted: make(map[string]bool),
-		flying: make(map[string]flight), landed: make(chan flight, restartsAtOnce), lost: make(map[string]int),
+		flying: make(map[string]flight), landed: make(chan flight, restartsAtOnce), lost: make(map[string]int), ended: make(map[string]time.Time),
 	}
 }
 
@@ -103,6 +104,7 @@ func (c *course) busy(unit string) bool {
 
 // depart begins the restarts whose turn it is.
 func (c *course) depart(ctx context.Context) {
+	r := c.Runner
 	for len(c.next) > 0 && len(c.flying) < restartsAtOnce {
 		f := c.next[0]
 		c.next = c.next[1:]
@@ -130,7 +132,7 @@ func (c *course) depart(ctx context.Context) {
 		c.failAll(units, err)
 		return
 	}
-	c.reached("trial begun")
+	r.reached("trial begun")
 	for _, unit := range units {
 		c.launch(ctx, flight{unit: unit, kind: forth, before: c.states[unit]})
 	}
@@ -310,13 +312,14 @@ func (c *course) needy(ctx context.Context, unit string, s State) map[string]str
 
 // land notes how a restart has ended.
 func (c *course) land(ctx context.Context, f flight) {
+	r := c.Runner
 	delete(c.flying, f.unit)
 	switch f.kind {
 	case forth:
-		c.reached("restarted some")
+		r.reached("restarted some")
 		c.arrive(ctx, f)
 	case back:
-		c.reached("rolled back")
+		r.reached("rolled back")
 		c.isBack(ctx, f)
 	case again: // how that has ended is seen now
 	case raised:
@@ -357,7 +360,7 @@ func (c *course) arrive(ctx context.Context, f flight) {
 // goBack has a unit run its old image again and remembers the digest that failed it; why says what is wrong
 // with it. Without Rollback, or without an old image, a unit is left as it is: its own Restart= stands.
 func (c *course) goBack(unit string, why error) {
-	trials := c.trialsOf(unit)
+	r, trials := c.Runner, c.trialsOf(unit)
 	if slices.ContainsFunc(trials, func(t ledger.Trial) bool { return t.OldID == "" || t.OldID == t.NewID }) || !c.Rollback {
 		for _, t := range trials {
 			c.Ledger.End(t)
@@ -380,7 +383,7 @@ func (c *course) goBack(unit string, why error) {
 		c.settle(unit, trials, Failed, why.Error(), err)
 		return
 	}
-	c.reached("held")
+	r.reached("held")
 	c.next = append(c.next, flight{unit: unit, kind: back, trials: trials, why: why})
 }
 

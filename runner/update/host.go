@@ -145,10 +145,8 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 		Active: p.ActiveState, Restarts: p.Restarts, Invocation: p.InvocationID, Window: max(p.StartTimeout, 0),
 		After: p.After, NeededBy: p.NeededBy, Gone: !p.Exists(), Asked: p.HasJob, Refused: p.Result == "start-limit-hit", Images: make(map[string]string),
 	}
-	// A service of a timer is a job, and ends.
-	s.Ended = p.ActiveState == "inactive" && p.EndedItself && len(p.TriggeredBy) == 0
 	if p.Type == "oneshot" {
-		s.Active, s.Ended = "inactive", false // it runs, has run or has failed: the next run takes the new image
+		s.Active = "inactive" // it runs, has run or has failed: the next run takes the new image
 	}
 	if s.Active == "failed" && (journal.Reader{Command: "journalctl"}).Stopped(ctx, p.InvocationID) {
 		s.Active = "inactive" // somebody stopped it, and it had to be killed
@@ -164,6 +162,18 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 		}
 	}
 	return s, nil
+}
+
+// Ended reports whether a unit has ended by itself.
+func (h *Host) Ended(ctx context.Context, name string) bool {
+	p, err := h.Manager.Properties(ctx, name)
+	switch {
+	case err != nil || p.ActiveState != "inactive" || p.Type == "oneshot" || len(p.TriggeredBy) > 0 || p.HasJob:
+		return false
+	case p.InvocationID != "":
+		return p.EndedItself
+	}
+	return journal.Reader{Command: "journalctl"}.Ended(ctx, h.Engine.User.UID, name)
 }
 
 // Stopping reports whether the manager is going down.

@@ -15,6 +15,9 @@ import (
 // look is how often units on trial are looked at.
 const look = 500 * time.Millisecond
 
+// endedFor is how long a unit must seem to have ended by itself.
+const endedFor = 3 * time.Second
+
 // verdict is what is known of a unit on trial.
 type verdict int
 
@@ -99,6 +102,9 @@ func (c *course) judgeOne(ctx context.Context, unit string) error {
 	if err != nil {
 		return err
 	}
+	if s.Active == "inactive" && !s.Gone {
+		s.Ended = c.Units.Ended(ctx, unit)
+	}
 	goesOn, changed := c.follow(unit, s)
 	if changed {
 		if err := c.Ledger.Save(); err != nil {
@@ -117,6 +123,19 @@ func (c *course) judgeOne(ctx context.Context, unit string) error {
 	}
 	if c.Ledger.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
 		v, why = failing, "its rollback was cut short"
+	}
+	if s.Ended && v == failing {
+		// What tells that somebody stopped it may be late.
+		since, seen := c.ended[unit]
+		if !seen {
+			since = c.now()
+			c.ended[unit] = since
+		}
+		if c.now().Sub(since) < endedFor {
+			v = open
+		}
+	} else {
+		delete(c.ended, unit)
 	}
 	if v != open && s.Active != "active" && c.Units.Stopping(ctx) {
 		return errStopping

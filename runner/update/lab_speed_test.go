@@ -50,39 +50,55 @@ END
 		}
 		return n
 	}
-	timed := func(user, command string) (time.Duration, string) {
-		begun := time.Now()
-		out := long(user, command)
-		return time.Since(begun), out
-	}
-	best := map[string]time.Duration{}
-	for range 3 {
-		for user, command := range map[string]string{"alice": "podunit auto-update --dry-run", "bob": "podman auto-update --dry-run"} {
-			before := requests()
-			took, out := timed(user, command+" --format '{{.Updated}}' | sort | uniq -c")
-			n := requests() - before
-			t.Logf("%s: %s, %d requests for manifests: %s", command, took.Round(time.Millisecond), n, strings.TrimSpace(out))
-			if user == "alice" && n > images {
-				t.Errorf("%d requests for %d images", n, images)
-			}
-			if strings.TrimSpace(out) != fmt.Sprintf("%d false", units) {
-				t.Errorf("%s says %s", command, out)
-			}
-			if best[user] == 0 || took < best[user] {
-				best[user] = took
-			}
+	// cost is what a command takes: time on the clock, and of processors.
+	type cost struct{ wall, cpu float64 }
+	timed := func(user, command string) (c cost, out string) {
+		var sys float64
+		out = long(user, "TIMEFORMAT='%R %U %S'; { time "+command+" >out 2>/dev/null; } 2>&1; sort out | uniq -c")
+		if _, err := fmt.Sscan(out, &c.wall, &c.cpu, &sys); err != nil {
+			t.Fatal(out, err)
 		}
+		c.cpu += sys
+		_, out, _ = strings.Cut(out, "\n")
+		return c, strings.TrimSpace(out)
 	}
-	// The aims are a tenth, and a third below; a shared machine is judged by what no noise explains.
-	if best["alice"] > best["bob"]/5 {
-		t.Errorf("a dry run takes %s, Podman's %s", best["alice"], best["bob"])
+	best := map[string]cost{}
+	round := func(user, program string) {
+		before := requests()
+		took, out := timed(user, program+" auto-update --dry-run --format '{{.Updated}}'")
+		n := requests() - before
+		t.Logf("%s: %.2f s, %.2f s of processors, %d requests for manifests: %s", program, took.wall, took.cpu, n, out)
+		if user == "alice" && n > images {
+			t.Errorf("%d requests for %d images", n, images)
+		}
+		if out != fmt.Sprintf("%d false", units) {
+			t.Errorf("%s says %s", program, out)
+		}
+		least, known := best[user]
+		if !known {
+			least = took
+		}
+		best[user] = cost{min(least.wall, took.wall), min(least.cpu, took.cpu)}
+	}
+	for range 3 {
+		round("alice", "podunit")
+		round("bob", "podman")
+		round("alice", "podunit")
+	}
+	mine, theirs := best["alice"], best["bob"]
+	load, busy := l.Busy()
+	t.Logf("a dry run: %.3f of Podman's time, %.2f of its processors', load %.1f", mine.wall/theirs.wall, mine.cpu/theirs.cpu, load)
+	// A busy machine makes us wait for processors, and Podman for the registry: there only those count.
+	if mine.cpu > theirs.cpu || !busy && mine.wall > theirs.wall/8 { // the aim is a tenth; the rest is noise
+		t.Errorf("a dry run takes %.2f s, %.2f s of processors; Podman's %.2f and %.2f", mine.wall, mine.cpu, theirs.wall, theirs.cpu)
 	}
 	l.push("s20:1", "2", sleeps)
-	mine, out := timed("alice", "podunit auto-update --format '{{.Updated}}' | sort | uniq -c")
-	theirs, other := timed("bob", "podman auto-update --format '{{.Updated}}' 2>/dev/null | sort | uniq -c")
-	t.Logf("an update of one of %d: %s (%s), Podman's %s (%s)", units, mine.Round(time.Millisecond), out, theirs.Round(time.Millisecond), other)
-	if mine > theirs/2 {
-		t.Errorf("an update takes %s, Podman's %s", mine, theirs)
+	mine, out := timed("alice", "podunit auto-update --format '{{.Updated}}'")
+	theirs, other := timed("bob", "podman auto-update --format '{{.Updated}}'")
+	t.Logf("an update of one of %d: %.3f of Podman's time: %.2f s (%s), Podman's %.2f s (%s)", units, mine.wall/theirs.wall, mine.wall, out, theirs.wall, other)
+	_, busy = l.Busy()
+	if !busy && mine.wall > theirs.wall/2.5 || mine.wall > theirs.wall { // the aim is a third
+		t.Errorf("an update takes %.2f s, Podman's %.2f s", mine.wall, theirs.wall)
 	}
 	l.Eventually("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}' | grep -x 'u20.service true'", time.Minute)
 }

@@ -5,6 +5,7 @@
 package update
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -49,46 +50,155 @@ func (l lab) pid(unit string) string {
 	return l.MustRun("alice", "systemctl --user show -P MainPID "+unit)
 }
 
-// The media pod: a new image for one of three containers restarts that one alone, and is still
-// there after a boot.
+// media are the three containers of the pod that people declare, play and make by hand.
+var media = []string{"down", "movies", "series"}
+
+// pods makes the media pod in each of the three ways.
+func (l lab) pods() {
+	yaml := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: tv\n  annotations: {io.containers.autoupdate: registry}\nspec:\n  containers:\n"
+	byHand := "podunit pod create --name hand -p 8989:8989"
+	l.WriteFile("alice", dir+"media.pod", "[Pod]\nPodName=media\nPublishPort=8988:8988\n[Install]\nWantedBy=default.target\n")
+	for _, name := range media {
+		l.pushOwn(name, "1")
+		l.WriteFile("alice", dir+name+".container", "[Container]\nContainerName=media-"+name+"\nImage=localhost:5000/"+name+":1\nPod=media.pod\nAutoUpdate=registry\n[Service]\nRestart=always\n")
+		yaml += "  - {name: " + name + ", image: \"localhost:5000/" + name + ":1\"}\n"
+		byHand += " && podunit run -d --pod hand --name hand-" + name + " --restart=always --label io.containers.autoupdate=registry localhost:5000/" + name + ":1"
+	}
+	l.WriteFile("alice", "tv.yaml", yaml)
+	l.WriteFile("alice", dir+"tv.kube", "[Kube]\nYaml=%h/tv.yaml\n[Install]\nWantedBy=default.target\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start media-pod down movies series tv && "+byHand)
+}
+
+// pushOwn pushes a version of an image that no other repository has.
+func (l lab) pushOwn(name, version string) { l.push(name+":1", version, sleeps+" # "+name) }
+
+// pids are the main processes of the nine containers.
+func (l lab) pids() map[string]string {
+	pids := make(map[string]string)
+	for _, name := range media {
+		for _, unit := range []string{name, "tv-" + name, "hand-" + name} {
+			pids[unit] = l.pid(unit)
+		}
+	}
+	return pids
+}
+
+// private starts a registry that wants a login, at port 5002, and gives an image of the other one to it.
+func (l lab) private() {
+	l.WriteFile("root", "/root/private.yml", `version: 0.1
+storage: {filesystem: {rootdirectory: /root/private}}
+http: {addr: "127.0.0.1:5002"}
+auth: {htpasswd: {realm: lab, path: /root/htpasswd}}
+`)
+	l.WriteFile("root", "/root/htpasswd", "alice:$2a$05$bKMS80IElMzImy7tLePaz.HKfevk5wqOHqzL.EnqHdr.q4RkWi/me\n") // secret
+	l.WriteFile("root", "/etc/containers/registries.conf.d/private.conf", "[[registry]]\nlocation = \"localhost:5002\"\ninsecure = true\n")
+	l.WriteFile("alice", "login.json", `{"auths":{"localhost:5002":{"auth":"`+base64.StdEncoding.EncodeToString([]byte("alice:secret"))+`"}}}`)
+	l.MustRun("root", "systemd-run --quiet --collect --unit private docker-registry serve /root/private.yml")
+	l.Eventually("root", "curl -fsS -u alice:secret localhost:5002/v2/_catalog", time.Minute)
+}
+
+// pushPrivate pushes a version of both images of the private registry.
+func (l lab) pushPrivate(version string) {
+	for _, name := range []string{"known", "unknown"} {
+		l.pushOwn(name, version)
+		l.MustRun("alice", "skopeo copy -q --dest-authfile login.json docker://localhost:5000/"+name+":1 docker://localhost:5002/"+name+":1")
+	}
+}
+
+// The story of most people. The media pod, declared, played from a .kube file and made by hand, instances of a template, and
+// images behind a login: a new image for one of three containers of a pod restarts that one alone, and it is still there after a
+// boot. Replaced images go, unless they are needed.
 func TestLabAutoUpdate(t *testing.T) {
 	l := boot(t)
-	l.WriteFile("alice", dir+"media.pod", "[Pod]\nPodName=media\nPublishPort=8988:8988\n[Install]\nWantedBy=default.target\n")
-	for _, name := range []string{"down", "movies", "series"} {
-		l.push(name+":1", "1", sleeps)
-		l.WriteFile("alice", dir+name+".container", "[Container]\nImage=localhost:5000/"+name+":1\nPod=media.pod\nAutoUpdate=registry\n[Service]\nRestart=always\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
+	l.pods()
+	l.WriteFile("alice", dir+"web@.container", "[Container]\nContainerName=web-%i\nImage=localhost:5000/web-%i:1\nNetwork=none\nAutoUpdate=registry\n")
+	l.pushOwn("web-1", "1")
+	l.pushOwn("web-2", "1")
+	l.private()
+	l.pushPrivate("1")
+	l.MustRun("alice", "podunit pull -q --authfile login.json localhost:5002/known:1 localhost:5002/unknown:1")
+	l.declare("known", "localhost:5002/known:1", "Label=io.containers.autoupdate.authfile=/home/alice/login.json\n"+always)
+	l.declare("unknown", "localhost:5002/unknown:1", always)
+	l.MustRun("alice", "systemctl --user start web@1 web@2")
+	const table = "podunit auto-update --dry-run --format '{{.ContainerName}} {{.Updated}}' 2>dry | sort"
+	nothing := "hand-down false\nhand-movies false\nhand-series false\nknown false\nmedia-down false\nmedia-movies false\nmedia-series false\n" +
+		"tv-down false\ntv-movies false\ntv-series false\nunknown failed\nweb-1 false\nweb-2 false"
+	if got := l.MustRun("alice", table); got != nothing {
+		t.Errorf("nothing new:\n%s\n%s", got, l.ReadFile("alice", "dry"))
 	}
-	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start media-pod down movies series")
-	if got, code := l.updates("--dry-run"); got != "down.service false\nmovies.service false\nseries.service false" || code != 0 {
-		t.Errorf("nothing new: %s, %d", got, code)
+	renew := func(version string) {
+		l.pushOwn("movies", version)
+		l.pushOwn("web-1", version)
+		l.pushPrivate(version)
 	}
-	l.push("movies:1", "2", sleeps)
-	if got, _ := l.updates("--dry-run"); got != "down.service false\nmovies.service pending\nseries.service false" {
-		t.Errorf("dry run: %s", got)
+	renewed := []string{"hand-movies", "known", "media-movies", "tv-movies", "web-1"}
+	renew("2")
+	pending := nothing
+	for _, name := range renewed {
+		pending = strings.Replace(pending, name+" false", name+" pending", 1)
 	}
-	before := []string{l.pid("down"), l.pid("series"), l.pid("movies")}
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
-	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start podunit-auto-update.service")
-	after := []string{l.pid("down"), l.pid("series"), l.pid("movies")}
-	if before[0] != after[0] || before[1] != after[1] || before[2] == after[2] {
-		t.Errorf("main processes %v, then %v", before, after)
+	if got := l.MustRun("alice", table); got != pending {
+		t.Errorf("dry run:\n%s\n%s", got, l.ReadFile("alice", "dry"))
 	}
-	if v := l.version("systemd-movies"); v != "2" {
-		t.Errorf("movies runs version %s", v)
+	before, ids := l.pids(), make(map[string]string)
+	for _, name := range renewed {
+		ids[name] = l.image(name)
 	}
-	if got := l.MustRun("alice", "journalctl --user -o json PODUNIT_UPDATE_RESULT=true | wc -l"); got != "1" {
-		t.Errorf("%s lines in the journal", got)
+	// The service of the timer; it fails for the image that wants a login.
+	l.Run("alice", "systemctl --user start podunit-auto-update.service")
+	for unit, pid := range l.pids() {
+		if restarted := pid != before[unit]; restarted != strings.HasSuffix(unit, "movies") || pid == "0" {
+			t.Errorf("main process of %s: %s, then %s", unit, before[unit], pid)
+		}
 	}
-	l.Reboot()
-	l.Eventually("alice", "systemctl --user is-active down movies series", time.Minute)
-	if v := l.version("systemd-movies"); v != "2" {
-		t.Errorf("after a boot movies runs version %s", v)
+	if got := l.MustRun("alice", "journalctl --user -o json PODUNIT_UPDATE_RESULT=true | jq -r .PODUNIT_UPDATE_CONTAINER | sort"); got != strings.Join(renewed, "\n") {
+		t.Errorf("in the journal: %s", got)
+	}
+	l.areAt("2", renewed)
+	t.Run("boot", func(t *testing.T) {
+		l := lab{l.For(t)}
+		l.Reboot()
+		l.Active("alice", "down", "movies", "series", "tv-down", "tv-movies", "tv-series", "hand-down", "hand-movies", "hand-series", "known", "unknown")
+		l.MustRun("alice", "systemctl --user start web@1 web@2")
+		l.areAt("2", renewed)
+		l.MustRun("root", "systemd-run --quiet --collect --unit private docker-registry serve /root/private.yml")
+		l.Eventually("root", "curl -fsS -u alice:secret localhost:5000/v2/_catalog localhost:5002/v2/_catalog", time.Minute)
+	})
+	t.Run("replaced images", func(t *testing.T) {
+		l := lab{l.For(t)}
+		second := map[string]string{"known": l.image("known"), "movies": l.image("media-movies"), "web-1": l.image("web-1")}
+		l.MustRun("alice", "podunit create --name user --network none "+ids["known"]+" && podunit tag "+ids["web-1"]+" localhost/mine:1")
+		l.MustRun("alice", "podunit image exists "+ids["media-movies"]) // for a rollback
+		renew("3")
+		l.Run("alice", "podunit auto-update --wait")
+		l.areAt("3", renewed)
+		for _, id := range []string{second["known"], second["movies"], second["web-1"], ids["known"], ids["web-1"]} {
+			if _, _, code := l.Run("alice", "podunit image exists "+id); code != 0 {
+				t.Errorf("%s is gone", id)
+			}
+		}
+		if _, _, code := l.Run("alice", "podunit image exists "+ids["media-movies"]); code == 0 {
+			t.Errorf("%s, which nothing needs, is kept", ids["media-movies"])
+		}
+	})
+}
+
+// image is the ID of the image that a container runs.
+func (l lab) image(container string) string {
+	return l.MustRun("alice", "podunit inspect -f '{{.Image}}' "+container)
+}
+
+// areAt checks that containers run a version.
+func (l lab) areAt(version string, containers []string) {
+	for _, name := range containers {
+		l.Eventually("alice", `podunit inspect -f '{{index .Config.Labels "version"}}' `+name+` | grep -x `+version, time.Minute)
 	}
 }
 
 func TestLabRollback(t *testing.T) {
 	l := boot(t)
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=10s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=7s\n")
 	for _, name := range []string{"web", "api", "job"} {
 		l.push(name+":1", "1", sleeps)
 		l.WriteFile("alice", dir+name+".container", "[Container]\nImage=localhost:5000/"+name+":1\nNetwork=none\nAutoUpdate=registry\n[Service]\nRestart=always\nRestartSec=1\nTimeoutStartSec=20\n")
@@ -133,7 +243,7 @@ func TestLabRollback(t *testing.T) {
 		l.push("web:1", "waiting", sleeps)
 		l.push("job:1", "broken", "exit 9")
 		l.MustRun("alice", "podunit pull -q --tls-verify=false localhost:5000/job:1; systemctl --user stop job; sed -i s/Restart=always/Restart=no/ "+dir+"job.container; systemctl --user daemon-reload; systemctl --user start job; true")
-		l.Eventually("alice", "systemctl --user is-failed job", 30*time.Second)
+		l.Eventually("alice", "systemctl --user is-failed job", time.Minute)
 		l.push("job:1", "fixed", sleeps)
 		got, _ := l.updates("--wait")
 		if state, _, _ := l.Run("alice", "systemctl --user is-active web"); strings.TrimSpace(state) == "active" || !strings.Contains(got, "job.service true") {
@@ -182,7 +292,7 @@ func TestLabRollback(t *testing.T) {
 // TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.
 func TestLabRollbackOfHealth(t *testing.T) {
 	l := boot(t)
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=12s\n")
 	const fine = "touch /ok; " + sleeps
 	l.push("web:1", "1", fine)
 	l.WriteFile("alice", dir+"web.container", "[Container]\nImage=localhost:5000/web:1\nNetwork=none\nAutoUpdate=registry\n"+

@@ -360,6 +360,7 @@ func (r *Runner) now() time.Time {
 	return r.Now()
 }
 
+// reached tells of a step. A test finds the steps in the source, by r.reached.
 func (r *Runner) reached(step string) {
 	if r.Reached != nil {
 		r.Reached(step)

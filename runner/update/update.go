@@ -138,7 +138,7 @@ type State struct {
 	Gone bool
 	// Asked says that somebody has asked for a start, a stop or a restart that is not done yet.
 	Asked bool
-	// Ended says that the unit has ended well by itself, though nothing such as a timer starts it each time.
+	// Ended says of an inactive unit that it has ended by itself; see Units.Ended.
 	Ended bool
 	// NeededBy are units that the manager takes down with this one, and raises with it.
 	NeededBy []string
@@ -165,6 +165,9 @@ type Units interface {
 	// Restart restarts the unit and returns when it is up, or with the reason why it is not.
 	// An error that says nothing of the unit is a HinderedError. Several units may be restarted at once.
 	Restart(ctx context.Context, unit string, k Known) error
+	// Ended reports whether a unit that is inactive has ended by itself, and is not a job that something such as
+	// a timer starts each time.
+	Ended(ctx context.Context, unit string) bool
 	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again from there.
 	Remember(unit string) (json.RawMessage, error)
 	// Stopping reports whether the manager, or the machine, is going down.

@@ -142,7 +142,7 @@ func (w *world) State(_ context.Context, unit string) (State, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := *w.units[unit]
-	s.Images = map[string]string{"c-" + unit: w.runs[unit]}
+	s.Images, s.Ended = map[string]string{"c-" + unit: w.runs[unit]}, false
 	return s, nil
 }
 
@@ -180,6 +180,12 @@ func (w *world) Restart(ctx context.Context, unit string, k Known) error {
 		return errors.New("job failed")
 	}
 	return nil
+}
+
+func (w *world) Ended(_ context.Context, unit string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.units[unit].Ended
 }
 
 func (w *world) Remember(string) (json.RawMessage, error) { return nil, nil }
@@ -359,6 +365,16 @@ func TestRun(t *testing.T) {
 				}
 			},
 			want: "web:rolled back:a",
+		},
+		"somebody stops it, and it is known late": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Ended = "inactive", true })
+					time.AfterFunc(7*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Ended = false })
+				}
+			},
+			want: "web:true:b",
 		},
 		"somebody stops it meanwhile": {
 			prepare: func(w *world) {

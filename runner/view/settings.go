@@ -5,6 +5,7 @@ package view
 import (
 	"cmp"
 	"slices"
+	"strconv"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/spec"
@@ -135,7 +136,7 @@ func hostSettings(r container.Record) HostSettings {
 		Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: list(r.Spec.CapAdd),
 		CapDrop: list(r.Spec.CapDrop), SecurityOpt: list(r.Spec.Security.Options()), UsernsMode: r.Spec.UserNS.Mode,
 		ShmSize: defaultShmSize, Annotations: orEmpty(r.Spec.Annotations), CgroupManager: "systemd", Binds: []string{}, Links: []string{},
-		LogConfig: LogConfig{Type: cmp.Or(r.Spec.Log.Driver, "journald"), Tag: r.Spec.Log.Tag, Path: r.Spec.Log.Path, Size: "0B"},
+		LogConfig: LogConfig{Type: cmp.Or(r.Spec.Log.Driver, "journald"), Tag: r.Spec.Log.Tag, Path: r.Spec.Log.Path, Size: strconv.FormatInt(r.Spec.Log.MaxSize, 10) + "B"},
 		Cgroups:   cmp.Or(r.Spec.Cgroups, "split"), Tmpfs: map[string]string{}, ContainerIDFile: r.Spec.CIDFile,
 		Dns: list(r.Spec.DNS), DnsOptions: list(r.Spec.DNSOptions), DnsSearch: list(r.Spec.DNSSearch), HostsFile: r.Spec.HostsFile,
 		ExtraHosts: list(extraHosts(r.Spec.AddHosts)), GroupAdd: list(r.Spec.Groups), PublishAllPorts: r.Spec.PublishAll,

@@ -26,19 +26,24 @@ type sendFlags struct {
 }
 
 func (s *sendFlags) register(cmd *cobra.Command) {
+	s.registerRegistry(cmd)
+	s.set.StringVar(&s.compression, "compression-format", "", "compress layers with gzip, zstd or zstd:chunked")
+	s.set.BoolVar(&s.compressed, "force-compression", false, "also those that the registry has in another compression")
+	s.set.StringVar(&s.digestFile, "digestfile", "", "write the digest of the manifest to `FILE`")
+	s.set.BoolVar(&s.dropSignatures, "remove-signatures", false, "leave signatures behind")
+	cli.Complete(cmd, "compression-format", "gzip", "zstd", "zstd:chunked")
+}
+
+// registerRegistry registers the flags that say how a registry is asked.
+func (s *sendFlags) registerRegistry(cmd *cobra.Command) {
 	s.set = cmd.Flags()
 	s.set.StringVar(&s.authfile, "authfile", "", "`FILE` with credentials; $REGISTRY_AUTH_FILE is another way to say it")
 	s.set.StringVar(&s.certDir, "cert-dir", "", "`DIR` with certificates for the registry")
 	s.set.StringVar(&s.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
-	s.set.StringVar(&s.compression, "compression-format", "", "compress layers with gzip, zstd or zstd:chunked")
-	s.set.BoolVar(&s.compressed, "force-compression", false, "also those that the registry has in another compression")
-	s.set.StringVar(&s.digestFile, "digestfile", "", "write the digest of the manifest to `FILE`")
 	s.set.BoolVarP(&s.quiet, "quiet", "q", false, "say nothing of the progress")
-	s.set.BoolVar(&s.dropSignatures, "remove-signatures", false, "leave signatures behind")
 	s.set.UintVar(&s.retries, "retry", 3, "tries after the first one")
 	s.set.StringVar(&s.backoff, "retry-delay", "", "`TIME` between tries")
 	s.set.BoolVar(&s.tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-	cli.Complete(cmd, "compression-format", "gzip", "zstd", "zstd:chunked")
 }
 
 // options makes of the flags what the storage takes. It asks for a password that is missing.

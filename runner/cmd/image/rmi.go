@@ -37,7 +37,7 @@ Exit status: 0 done, 1 an image isn't there, 2 an image is in use, 125 another e
 				return err
 			}
 			e.Sweep(ctx, x)
-			o := registry.RemoveOptions{Force: force, NoPrune: noPrune, RemoveContainer: func(id string) error { return e.RemoveContainer(ctx, id) }}
+			o := registry.RemoveOptions{Force: force, NoPrune: noPrune, RemoveContainer: func(id string) error { return e.RemoveContainer(ctx, id, nil) }}
 			if all {
 				reports, err := im.RemoveAll(ctx, o)
 				printRemoved(e, reports)

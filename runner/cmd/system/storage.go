@@ -135,7 +135,7 @@ func reset(cmd *cobra.Command, e *cli.Env) error {
 		errs = append(errs, x.Remove(ctx, r, service.Removal{Force: true, Volumes: true, Timeout: x.StopTimeoutOf(r)}))
 	}
 	im := registry.New(x.Containers.Store, e.User.RunDir)
-	_, err = im.RemoveAll(ctx, registry.RemoveOptions{Force: true, RemoveContainer: func(id string) error { return e.RemoveContainer(ctx, id) }})
+	_, err = im.RemoveAll(ctx, registry.RemoveOptions{Force: true, RemoveContainer: func(id string) error { return e.RemoveContainer(ctx, id, nil) }})
 	errs = append(errs, err)
 	rows, err := view.Volumes(x, nil)
 	errs = append(errs, err)

@@ -21,6 +21,7 @@ import (
 // NewRm makes podunit volume rm.
 func NewRm(e *cli.Env) *cobra.Command {
 	var all, force bool
+	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
 		Use:     "rm [flags] VOLUME...",
 		Aliases: []string{"remove"},
@@ -52,7 +53,7 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 			var faults []error
 			for _, name := range args {
 				_, gone := v.Get(name)
-				if err := remove(cmd.Context(), e, v, name, all, force); err != nil {
+				if err := remove(cmd.Context(), e, v, name, all, force, &timeout); err != nil {
 					faults = append(faults, err)
 					continue
 				}
@@ -64,11 +65,12 @@ Exit status: 0 done, 1 a volume isn't there, 2 a volume is in use, 125 another e
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all volumes of podunit that no unit names")
+	timeout.Flag(cmd)
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop and remove containers that mount it; a volume that isn't there is no error")
 	return cmd
 }
 
-func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all, force bool) error {
+func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all, force bool, timeout *cli.StopTimeout) error {
 	got, err := v.Get(name)
 	if errors.Is(err, volume.ErrNotFound) {
 		if force || all {
@@ -91,7 +93,7 @@ func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all
 	}
 	if force {
 		for _, u := range users {
-			if err := e.RemoveContainer(ctx, u.ID); err != nil && !errors.Is(err, container.ErrNotFound) {
+			if err := e.RemoveContainer(ctx, u.ID, timeout); err != nil && !errors.Is(err, container.ErrNotFound) {
 				return fmt.Errorf("container %s: %w", u.Name, err)
 			}
 		}

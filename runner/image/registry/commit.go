@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
@@ -56,15 +58,50 @@ func (im *Images) Commit(c Commit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	layer, _, err := im.store.PutLayer("", top, nil, "", false, nil, c.Layer)
+	layer, made, err := im.putLayer(top, c.Layer)
 	if err != nil {
 		return "", err
 	}
 	id, err := im.finish(c, name, config, layer)
-	if err != nil {
-		return "", errors.Join(err, im.store.DeleteLayer(layer.ID))
+	if err != nil && made {
+		err = errors.Join(err, im.store.DeleteLayer(layer.ID))
 	}
-	return id, nil
+	return id, err
+}
+
+// putLayer stores a layer under the ID that it gets when it is pulled: by another one, an image that comes
+// back from a registry would be refused, as its layers would not be those that its ID has. It tells whether
+// the layer is new. Source: go.podman.io/image, storage/storage_dest.go, layerID.
+func (im *Images) putLayer(parent string, diff io.Reader) (layer *storage.Layer, made bool, err error) {
+	own, err := download.Open(im.store)
+	if err != nil {
+		return nil, false, err
+	}
+	defer own.Close()
+	f, err := os.CreateTemp(own.Name(), "commit-")
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil { // who is killed leaves nothing
+		return nil, false, err
+	}
+	sum := digest.Canonical.Digester()
+	if _, err := io.Copy(io.MultiWriter(f, sum.Hash()), diff); err != nil {
+		return nil, false, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, false, err
+	}
+	id := sum.Digest().Encoded()
+	if parent != "" {
+		id = digest.Canonical.FromString(parent + "+" + id).Encoded()
+	}
+	if layer, err := im.store.Layer(id); err == nil {
+		return layer, false, nil
+	}
+	layer, _, err = im.store.PutLayer(id, parent, nil, "", false, nil, f)
+	return layer, err == nil, err
 }
 
 // localName is a name in full: one without a registry is of localhost, as podman has it.

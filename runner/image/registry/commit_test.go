@@ -3,6 +3,8 @@
 package registry
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -87,5 +89,40 @@ func TestOneLine(t *testing.T) {
 	}
 	if err := oneLine(storage.ErrImageUnknown); !errors.Is(err, storage.ErrImageUnknown) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestCommittedLayersHaveTheIDsOfPulledOnes: an image that was committed and pushed can be pulled again, which
+// fails where the layer of its ID is another one.
+func TestCommittedLayersHaveTheIDsOfPulledOnes(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", ispec.ImageConfig{}, one())
+	parent := w.pull("app:1")
+	var diff bytes.Buffer
+	out := tar.NewWriter(&diff)
+	if err := errors.Join(out.WriteHeader(&tar.Header{Name: "made", Mode: 0o644, Typeflag: tar.TypeReg}), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []Commit{{Parent: parent.ID}, {Parent: parent.ID, Author: "another"}, {Parent: parent.ID, Squash: true}} {
+		c.Layer = bytes.NewReader(diff.Bytes())
+		id, err := w.Commit(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := w.store.Image(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := digest.FromBytes(diff.Bytes()).Encoded()
+		if !c.Squash {
+			base, err := w.store.Image(parent.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = digest.FromString(base.TopLayer + "+" + want).Encoded()
+		}
+		if made.TopLayer != want {
+			t.Errorf("%+v: the layer is %s, want %s", c, made.TopLayer, want)
+		}
 	}
 }

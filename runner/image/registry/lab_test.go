@@ -82,9 +82,7 @@ func TestLabPull(t *testing.T) {
 		slowRegistry(l, "--rate 6000000")
 		l.MustRun("alice", "systemd-run --user --quiet --no-block --unit cut -p Type=oneshot -p NotifyAccess=all podunit pull "+slow+"/qbittorrent")
 		// The small ones are complete first: all share the rate.
-		for _, layer := range m.Layers[:len(m.Layers)-1] {
-			l.Eventually("alice", "test -e ~/.local/share/containers/storage/tmp/podunit-1000/blobs/"+layer.Digest.String()+download.Unverified, time.Minute)
-		}
+		l.Eventually("alice", "test -e ~/.local/share/containers/storage/tmp/podunit-1000/blobs/"+m.Layers[1].Digest.String()+download.Unverified, 60*time.Second)
 		begun := time.Now()
 		l.MustRun("alice", "systemctl --user stop cut")
 		if took := time.Since(begun); took > l.Promptly() {

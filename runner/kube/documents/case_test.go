@@ -18,7 +18,7 @@ import (
 
 // document is a file of testdata/kube/documents. Its comment says what it shows, its parts are
 //
-//	how         lines: ci (it is part of every run), root (it is played as root, too), args WORDS (of kube play),
+//	how         lines: ci (it is one of a short run), root (it is played as root, too), args WORDS (of kube play),
 //	            at play (it is refused when it is played, and not before), slow (it needs a minute or more),
 //	            elsewhere (check has no notes on it, since other files may hold what is missing)
 //	NAME.yaml   what is played, in this order; other files with a dot in their names lie beside it
@@ -123,7 +123,7 @@ func TestDocuments(t *testing.T) {
 			case refused == (d.parts["check"] != ""):
 				t.Error("it needs either refused or check")
 			case d.slow && d.ci:
-				t.Error("what is slow is not for every run")
+				t.Error("what is slow is not for a short run")
 			}
 			sole(t, d, owner)
 			o := kube.Options{Dir: "/home/alice", Rootless: true, NoPodPrefix: slices.Contains(d.args, "--no-pod-prefix")}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+	"github.com/podunit/podunit/contrib/lab/machine"
+)
+
+// A contest is a script of what happens at once, round by round: it ends with status 0, and prints
+// nothing of what must not be.
+type contest struct {
+	name, begin, round, end string
+}
+
+// stranger is a container, named a, that does something in a volume that it shares, again and again.
+func stranger(does string) string {
+	return `mkdir -p ~/target; echo mine >~/target/file; before=$(stat -c '%u %g %Y %n' ~/target ~/target/*)
+podunit run -d --rm --name a -v shared:/v ` + image + ` sh -c 'cd /v; ` + does + `' >/dev/null
+until podunit exec a test -e /v; do sleep 0.1; done`
+}
+
+// swaps has a directory be a link to one of the user's on the machine every other moment.
+const swaps = `mkdir -p real/sub; echo >real/file; while :; do mv real d; mv d real; ln -s /home/alice/target d; rm d; done`
+
+// untouched tells what has become of the user's directory.
+const untouched = `podunit rm -f -t 0 a >/dev/null; [ "$(stat -c '%u %g %Y %n' ~/target ~/target/*)" = "$before" ] && [ $(cat ~/target/file) = mine ] || { echo "the target:"; ls -lan ~/target; exit 1; }; podunit volume rm -f shared`
+
+var contests = []contest{
+	{
+		name: "a volume that is used and removed",
+		round: `podunit volume prune -f >/dev/null 2>>said & podunit volume rm raced >/dev/null 2>>rm & podunit volume prune -f >/dev/null 2>>said &
+			[ "$(podunit run --rm --network none -v raced:/data ` + image + ` sh -c 'echo it is here >/data/f; cat /data/f' 2>>said)" = "it is here" ] || { echo "round $i"; cat said; exit 1; }; wait`,
+		end: `if grep -v -e 'in use' -e 'no such volume' -e busy -e 'hint: ' -e 'although they had names' rm said; then exit 1; fi`,
+	},
+	{
+		name:  "containers that replace each other",
+		round: `for n in 1 2 3 4; do podunit run -d --replace --network none --name r --stop-signal KILL ` + image + ` sleep 1000 >/dev/null 2>>said & done; wait; [ $(podunit ps -q --filter name=r | wc -l) = 1 ] || { echo "round $i"; podunit ps -a; cat said; exit 1; }`,
+		end:   `podunit rm -f -t 0 r >/dev/null; [ -z "$(podunit ps -aq)" ] && if grep -e 'exists already' -e 'in use' -e panic said; then exit 1; fi`,
+	},
+	{
+		name: "prunes beside starts",
+		round: `podunit create --network none --name old ` + image + ` >/dev/null
+			podunit container prune -f >/dev/null 2>>said & podunit system prune -f >/dev/null 2>>said & podunit image prune -f >/dev/null 2>>said & podunit rm -f -i old >/dev/null 2>>said &
+			[ "$(podunit run --rm --network none ` + image + ` echo runs 2>>said)" = runs ] || { echo "round $i"; cat said; exit 1; }; wait; if podunit container exists old; then podunit rm old; fi`,
+		end: `if grep . said; then exit 1; fi`,
+	},
+	{
+		name:  "pulls beside removals",
+		begin: `layers() { cat ~/.local/share/containers/storage/overlay-layers/{,volatile-}layers.json 2>/dev/null | jq -s 'add | length'; }; before=$(layers)`,
+		round: `for n in 1 2 3; do podunit pull -q localhost:5000/layers >/dev/null 2>>said || echo "round $i: pull $n: $?" >>said & done
+			podunit rmi -f -i localhost:5000/layers >/dev/null 2>>said & podunit image prune -f >/dev/null 2>>said & (timeout -s KILL 0.$((RANDOM % 5 + 1)) podunit pull -q localhost:5000/layers >/dev/null 2>&1; true) & wait
+			podunit run --rm --network none localhost:5000/layers >/dev/null 2>>said || { echo "round $i"; cat said; exit 1; }; podunit rmi -f localhost:5000/layers >/dev/null 2>>said`,
+		end: `podunit image prune -f >/dev/null; [ $(layers) = $before ] || { echo "$before layers before, $(layers) after"; exit 1; }; if grep . said; then exit 1; fi`,
+	},
+	{
+		name: "a volume that is filled beside a stranger",
+		// The volume is empty every other moment, and then it is filled.
+		begin: stranger(`while :; do ln -s /home/alice/target nginx; rm -f nginx; done 2>/dev/null`),
+		round: `podunit run --rm --network none -v shared:/etc localhost:5000/nginx true 2>>said; podunit exec a sh -c '[ -e /v/nginx/nginx.conf ] && echo; rm -rf /v/*' >>filled 2>/dev/null`,
+		end:   "[ -s filled ] || { echo never filled; exit 1; }; " + untouched,
+	},
+	{
+		name:  "a volume that is given away beside a stranger",
+		begin: stranger(swaps),
+		round: `podunit run --rm --network none -v shared:/v:U --user $((i + 1000)) ` + image + ` true 2>>said; true`,
+		end:   untouched,
+	},
+	{
+		name:  "copies beside a stranger",
+		begin: stranger(swaps),
+		round: `echo theirs >file; podunit cp file a:/v/d/file 2>/dev/null; podunit cp file a:/v/d 2>/dev/null; podunit cp a:/v/d/file copy 2>/dev/null; if grep -s mine copy; then exit 1; fi; rm -f copy`,
+		end:   untouched,
+	},
+}
+
+// TestLabRaces has happen at once what must not disturb each other: ten rounds, or PODUNIT_RACE_ROUNDS.
+func TestLabRaces(t *testing.T) {
+	rounds := 10
+	if text := os.Getenv("PODUNIT_RACE_ROUNDS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("PODUNIT_RACE_ROUNDS=%s: want a number", text)
+		}
+		rounds = n
+	}
+	l := boot(t, labtest.Options{})
+	l.MustRun("alice", works+"; podunit pull -q localhost:5000/nginx")
+	for _, r := range contests {
+		t.Run(r.name, func(t *testing.T) {
+			l := l.on(t)
+			script := "mkdir -p race; cd race; rm -f *; : >said; : >rm\n" + r.begin + "\nfor i in $(seq " + strconv.Itoa(rounds) + "); do\n" + r.round + "\ndone\n" + r.end
+			stdout, stderr, code := l.Command(machine.Command{User: "alice", Args: []string{script}, Timeout: 2*time.Minute + time.Duration(rounds)*30*time.Second})
+			if code != 0 || strings.Contains(stderr, "panic") {
+				t.Errorf("status %d\n%s%s", code, stdout, stderr)
+				l.Run("alice", "podunit rm -f -a -t 0; podunit volume rm -f -a")
+			}
+		})
+	}
+}
