@@ -53,6 +53,8 @@ lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab h
 install: build ## build, then install below PREFIX (default /usr/local) and DESTDIR
 	install -D -m 755 bin/podunit $(DESTDIR)$(PREFIX)/bin/podunit
 	install -D -m 755 libexec/podunit/podunit $(DESTDIR)$(PREFIX)/libexec/podunit/podunit
+	@# Where a root is mounted that its container could not reach in the storage: see runner/container/root.go.
+	install -d -m 755 $(DESTDIR)$(PREFIX)/libexec/podunit/root
 	install -D -m 755 bin/podunit-generator $(DESTDIR)$(PREFIX)/lib/systemd/system-generators/podunit-system-generator
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/user-generators
 	ln -sf ../system-generators/podunit-system-generator $(DESTDIR)$(PREFIX)/lib/systemd/user-generators/podunit-user-generator

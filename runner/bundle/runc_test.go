@@ -191,7 +191,9 @@ func TestRunc(t *testing.T) {
 			c := container(t, append([]string{"--name", "box"}, tc.args...)...)
 			in := Input{ID: "0123456789ab", Spec: c, Image: &v1.ImageConfig{Env: []string{"PATH=/bin"}}, Rootfs: root, Host: host,
 				Hostname: "box", Mounts: resolved(c), Cgroup: Cgroup{Path: "/podunit-bundle-test/" + strings.ReplaceAll(t.Name(), "/", "-")}}
-			in.UIDMap, in.GIDMap = c.UIDMap, c.UIDMap
+			for _, m := range c.UIDMap {
+				in.UIDMap, in.GIDMap = append(in.UIDMap, m.IDRange), append(in.GIDMap, m.IDRange)
+			}
 			if err := in.SetTimezone(0, 0); err != nil {
 				t.Fatal(err)
 			}

@@ -76,7 +76,7 @@ func TestSetTimezoneOfAReadOnlyDirectory(t *testing.T) {
 	if err := unix.Mount(in.Rootfs, in.Rootfs, "", unix.MS_BIND, ""); err != nil {
 		t.Skip("needs to mount")
 	}
-	defer unix.Unmount(in.Rootfs, unix.MNT_DETACH)
+	defer func() { _ = unix.Unmount(in.Rootfs, unix.MNT_DETACH) }()
 	if err := unix.Mount("", in.Rootfs, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}

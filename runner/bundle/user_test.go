@@ -252,7 +252,7 @@ func TestKernelDatabase(t *testing.T) {
 	if err := syscall.Mount("/proc", filepath.Join(dir, "proc"), "", syscall.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Unmount(filepath.Join(dir, "proc"), syscall.MNT_DETACH)
+	defer func() { _ = syscall.Unmount(filepath.Join(dir, "proc"), syscall.MNT_DETACH) }()
 	if _, err := ResolveUser(dir, &spec.Container{}, nil, nil); err == nil || !strings.Contains(err.Error(), "is a file of the kernel") {
 		t.Errorf("with procfs: %v", err)
 	}

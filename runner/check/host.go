@@ -222,7 +222,8 @@ func (c *checker) named(u *quadlet.Unit, k *keys.Key, v value, missing func(repo
 
 // mounted checks the host path of a mount.
 func (c *checker) mounted(u *quadlet.Unit, k *keys.Key, v value) {
-	source, inside := v.text, ""
+	source := v.text
+	var inside string
 	if k.Name == "Volume" {
 		var ok bool
 		if source, inside, ok = strings.Cut(source, ":"); !ok {

@@ -361,7 +361,35 @@ func (j judge) plain(verb string, words []string, set *pflag.FlagSet) []refusal 
 			out = append(out, r)
 		}
 	}
+	if verb == "volume create" && len(out) == 0 {
+		out = j.volume(list)
+	}
 	return slices.DeleteFunc(out, func(r refusal) bool { return open(r.value) })
+}
+
+// volume judges the options of a volume together.
+func (j judge) volume(list []occurrence) []refusal {
+	driver, given := volume.DriverLocal, map[string]string{}
+	var options []occurrence
+	for _, o := range list {
+		switch o.flag.Name {
+		case "driver":
+			driver = o.value
+		case "opt":
+			name, value, _ := strings.Cut(o.value, "=")
+			given[name] = value
+			options = append(options, o)
+		}
+	}
+	var v volume.Options
+	if err := errors.Join(v.Read(given), v.Check(driver, j.rootless)); err != nil {
+		r := said(err)
+		if len(options) > 0 {
+			r.about(options[0])
+		}
+		return []refusal{r}
+	}
+	return nil
 }
 
 // alike judges a flag that run has too.

@@ -74,7 +74,7 @@ var values = map[string][]string{
 	"health-on-failure": {"none", "kill", "restart", "stop"},
 	"image-volume":      {"anonymous", "ignore", "tmpfs"},
 	"ipc":               {"private", "shareable", "host", "none", "container:"},
-	"log-driver":        {"journald", "passthrough", "none"},
+	"log-driver":        {"journald", "k8s-file", "passthrough", "none"},
 	"log-level":         {"trace", "debug", "info", "warn", "error", "fatal", "panic"},
 	"network":           {"pasta", "none", "host", "container:", "ns:"},
 	"pid":               {"private", "host", "container:"},

@@ -158,7 +158,7 @@ func TestTheStatusOfARemoval(t *testing.T) {
 		{"in use, and not there", errors.Join(errors.Join(missing), inUse), 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Removed(c.err, func(err error) bool { return err == missing }, func(err error) bool { return err == inUse })
+			got := Removed(c.err, func(err error) bool { return errors.Is(err, missing) }, func(err error) bool { return errors.Is(err, inUse) })
 			var s faultWithStatus
 			if errors.As(got, &s); s.status != c.want || (got == nil) != (c.err == nil) {
 				t.Errorf("%v: %d", got, s.status)

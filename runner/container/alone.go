@@ -75,6 +75,11 @@ func (s *start) created(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.output != nil {
+		if err := s.output.give(s.owner); err != nil {
+			return err
+		}
+	}
 	cgroup.QuickenMoves() // the runtime will move the container
 	if err := s.creation.Configure(s.config); err != nil {
 		return err

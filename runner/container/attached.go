@@ -24,7 +24,10 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer out.close()
-	defer s.closeStreams()
+	if err := out.give(s.owner); err != nil {
+		return err
+	}
+	defer func() { _ = s.closeStreams() }() // only our copies
 	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err
@@ -69,7 +72,7 @@ func (s *start) run(ctx context.Context) error {
 func (s *start) attachLog(streams *runc.Streams) (*output, error) {
 	r := *s.ask.Record
 	instead := isSocket(streams.Stdout) || isSocket(streams.Stderr)
-	if r.Spec.TTY || r.Spec.Remove && !instead {
+	if r.Spec.TTY || r.Spec.Remove && !instead && s.logFile.Path == "" {
 		return &output{}, nil
 	}
 	out, err := openOutput(r)

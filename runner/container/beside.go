@@ -24,6 +24,7 @@ func (s *start) startHelper(stdout, stderr *os.File) error {
 	h := helper.Log{
 		Stdout: stdout, Stderr: stderr, Rootfs: s.rootfs, Fields: s.ask.logFields(),
 		Notify: s.notify, Manager: s.ask.NotifySocket, StartLimit: s.ask.StartLimit, StopLimit: s.ask.StopLimit,
+		File:    s.logFile,
 		PIDFile: filepath.Join(s.dir(s.ask.Record.ID), successorName),
 	}
 	if s.creation != nil {

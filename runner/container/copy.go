@@ -3,6 +3,7 @@
 package container
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -213,5 +214,60 @@ func (e *Engine) unpack(content io.Reader, root, dir string, to Place, o CopyOpt
 		}
 		how.ChownOpts = &idtools.IDPair{UID: uid, GID: gid}
 	}
-	return chrootarchive.UntarWithRoot(content, filepath.Join(root, dir), how, root)
+	if to.Container == nil {
+		// The container may have made of a directory a link while it was read: what then comes below the
+		// link must not lie where it leads.
+		return chrootarchive.UntarWithRoot(content, dir, how, dir)
+	}
+	// The library makes the directory that it is given where it does not find it, and looks for it as
+	// we see it: a link in the container would have it made on the machine. The root is there, and
+	// what the names say is looked up inside.
+	plain, err := archive.DecompressStream(content)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	from, into := io.Pipe()
+	defer from.Close()
+	go func() { into.CloseWithError(below(dir, plain, into)) }()
+	return chrootarchive.UntarWithRoot(from, root, how, root)
+}
+
+// below writes an archive anew with the names of its files, and the files that its hard links name,
+// in a directory. What the archive says of that directory itself is left out: it is there.
+func below(dir string, content io.Reader, w io.Writer) error {
+	in, out := tar.NewReader(content), tar.NewWriter(w)
+	for {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return out.Close()
+		}
+		if err != nil {
+			return err
+		}
+		name := path.Clean(strings.TrimLeft(h.Name, "/"))
+		if name == "." {
+			continue
+		}
+		names := []*string{&h.Name}
+		if h.Typeflag == tar.TypeLink {
+			names = append(names, &h.Linkname)
+		}
+		for _, n := range names {
+			local := path.Clean(strings.TrimLeft(*n, "/"))
+			if !filepath.IsLocal(local) {
+				return fmt.Errorf("the archive has a file %q, which would lie outside of the directory", *n)
+			}
+			*n = strings.TrimPrefix(path.Join(dir, local), "/")
+		}
+		if h.Typeflag == tar.TypeDir {
+			h.Name += "/"
+		}
+		if err := out.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := io.Copy(out, in); err != nil {
+			return err
+		}
+	}
 }

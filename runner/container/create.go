@@ -23,6 +23,7 @@ import (
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/idtools"
 	"go.podman.io/storage/pkg/unshare"
+	"go.podman.io/storage/types"
 	"golang.org/x/sys/unix"
 )
 
@@ -135,24 +136,62 @@ func (a *adding) addLayer(context.Context) error {
 		return err
 	}
 	options := storage.ContainerOptions{Volatile: r.Spec.Remove}
-	uids, gids, err := e.IDMappings(*r)
-	if err != nil {
+	if options.IDMappingOptions, err = e.mappingOptions(r.Spec.IDMapping); err != nil {
 		return err
-	}
-	if len(uids) > 0 {
-		options.UIDMap, options.GIDMap = idMap(uids), idMap(gids)
-	} else {
-		options.HostUIDMapping, options.HostGIDMapping = true, true
 	}
 	_, err = e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %s: %w", r.Name, ErrNameInUse)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("create container %s: %w", r.Name, err), e.unlink(r.ID))
+		err = fmt.Errorf("create container %s: %w", r.Name, err)
+		if r.Spec.UserNS.Mode == spec.UserAuto {
+			err = &noIDsError{err, e.User.Rootless()}
+		}
+		return errors.Join(err, e.unlink(r.ID))
 	}
 	_ = a.lock.Drop() // a file that stays is swept
 	return nil
+}
+
+// mappingOptions are what the storage is told of a container's user namespace. With auto it finds IDs that no other of its
+// containers has.
+func (e *Engine) mappingOptions(m spec.IDMapping) (types.IDMappingOptions, error) {
+	if u := m.UserNS; u.Mode == spec.UserAuto {
+		if !e.User.Rootless() {
+			// The storage would write a line of its own and go on.
+			if _, err := idtools.NewIDMappings(autoUser, autoUser); err != nil {
+				return types.IDMappingOptions{}, &noIDsError{fmt.Errorf("--userns auto: %w", err), false}
+			}
+		}
+		return types.IDMappingOptions{AutoUserNs: true, AutoUserNsOpts: types.AutoUserNsOptions{
+			Size: u.Size, AdditionalUIDMappings: idMap(u.UIDMap), AdditionalGIDMappings: idMap(u.GIDMap),
+		}}, nil
+	}
+	uids, gids, err := e.Mappings(m)
+	if len(uids) == 0 || err != nil {
+		return types.IDMappingOptions{HostUIDMapping: true, HostGIDMapping: true}, err
+	}
+	return types.IDMappingOptions{UIDMap: idMap(uids), GIDMap: idMap(gids)}, nil
+}
+
+// autoUser is whose ranges root's containers with --userns auto share out. Source: podman-run(1), --userns auto.
+const autoUser = storage.RootAutoUserNsUser
+
+// noIDsError is a container for which --userns auto found no IDs.
+type noIDsError struct {
+	error
+	rootless bool
+}
+
+func (n *noIDsError) Unwrap() error { return n.error }
+
+// Hint is the way to more IDs.
+func (n *noIDsError) Hint() string {
+	if n.rootless {
+		return "the containers share the ranges in /etc/subuid and /etc/subgid: ask for fewer with auto:size=N, or add a range; one with keep-id and without size= takes them all"
+	}
+	return "they come from the ranges of " + autoUser + ": usermod cannot name who is no user, so echo " + autoUser + ":2147483647:2147483648 | tee -a /etc/subuid /etc/subgid"
 }
 
 // mark notes that a container of that ID and name is being made.
@@ -204,7 +243,14 @@ const undoGrace = 30 * time.Second
 // IDMappings is the container's own user namespace relative to the one we are in; nil
 // if it needs none.
 func (e *Engine) IDMappings(r Record) (uids, gids []spec.IDRange, err error) {
-	return e.Mappings(r.Spec.IDMapping)
+	if r.Spec.UserNS.Mode != spec.UserAuto {
+		return e.Mappings(r.Spec.IDMapping)
+	}
+	c, err := e.Store.Container(r.ID) // the storage has found them
+	if err != nil {
+		return nil, nil, fmt.Errorf("user namespace of container %s: %w", r.Name, err)
+	}
+	return idRanges(c.UIDMap), idRanges(c.GIDMap), nil
 }
 
 // Mappings resolves what a command line says about IDs to mappings relative to our own
@@ -214,21 +260,38 @@ func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	total := func(m []rspec.LinuxIDMapping) uint32 {
-		var n uint32
-		for _, x := range m {
-			n += x.Size
+	ranges := func(m []rspec.LinuxIDMapping) []spec.IDRange {
+		out := make([]spec.IDRange, len(m))
+		for i, x := range m {
+			out[i] = spec.IDRange{Container: x.ContainerID, Host: x.HostID, Size: x.Size}
 		}
-		return n
+		return out
 	}
 	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
-	return m.Resolve(own, total(ours), total(theirs))
+	return m.Resolve(own, spec.Outer{UIDs: ranges(ours), GIDs: ranges(theirs), Subordinate: subordinate})
+}
+
+// subordinate are the ranges of a name in /etc/subuid and of one in /etc/subgid, mapped from 0 on.
+func subordinate(uidName, gidName string) (uids, gids []spec.IDRange, err error) {
+	m, err := idtools.NewIDMappings(uidName, gidName)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--subuidname %s, --subgidname %s: %w", uidName, gidName, err)
+	}
+	return idRanges(m.UIDs()), idRanges(m.GIDs()), nil
 }
 
 func idMap(ranges []spec.IDRange) []idtools.IDMap {
 	out := make([]idtools.IDMap, len(ranges))
 	for i, r := range ranges {
 		out[i] = idtools.IDMap{ContainerID: int(r.Container), HostID: int(r.Host), Size: int(r.Size)}
+	}
+	return out
+}
+
+func idRanges(m []idtools.IDMap) []spec.IDRange {
+	out := make([]spec.IDRange, len(m))
+	for i, r := range m {
+		out[i] = spec.IDRange{Container: uint32(r.ContainerID), Host: uint32(r.HostID), Size: uint32(r.Size)}
 	}
 	return out
 }

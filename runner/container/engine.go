@@ -31,11 +31,15 @@ type Engine struct {
 	RunDir  string // podunit's own, on a tmpfs, 0700
 	Store   storage.Store
 	Runtime runc.Runtime
-	Config  *config.Config // containers.conf(5)
-	Volumes Volumes
+	// RootPoint is an empty directory that everybody may enter, as the installation makes it: see reachable.
+	RootPoint string
+	Config    *config.Config // containers.conf(5)
+	Volumes   Volumes
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit    string
 	Secrets secret.Source
+	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is none.
+	FindImage func(ctx context.Context, name string) (id string, err error)
 	// Warn gets what went wrong without being an error; it may be nil.
 	Warn func(message string)
 }
@@ -49,6 +53,9 @@ type Volumes interface {
 	// Fill fills an empty volume that is to be filled; from puts what it finds into dir,
 	// and reports whether there was anything.
 	Fill(ctx context.Context, name string, from func(dir string) (bool, error)) error
+	// Mount mounts what the volume stands for, if anything, on its directory, in our mount
+	// namespace. See volume.Volumes.
+	Mount(ctx context.Context, name string, join func(target string) (bool, error), image func(name, upper, work, target string) error) (bool, error)
 	// Remove removes the volume; none of that name is no error. Where unused is not nil, an
 	// error of it stays the removal.
 	Remove(ctx context.Context, name string, unused func() error) error

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,9 +47,9 @@ func openOutput(r Record) (*output, error) {
 		return &output{}, nil
 	case logPassthrough:
 		return &output{Streams: runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}}, nil
-	case logJournald:
+	case logJournald, spec.LogFile:
 	default:
-		return nil, fmt.Errorf("log driver %q is not one of journald, passthrough, none", driver)
+		return nil, fmt.Errorf("log driver %q is not one of journald, passthrough, none, %s", driver, spec.LogFile)
 	}
 	var o output
 	var err error
@@ -57,6 +60,29 @@ func openOutput(r Record) (*output, error) {
 		return nil, errors.Join(err, o.close())
 	}
 	return &o, nil
+}
+
+// LogFile is the file that a container's lines go to besides the journal; the zero value for none.
+func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
+	l := r.Spec.Log
+	if l.Driver != spec.LogFile {
+		return helper.LogFile{}, nil
+	}
+	f := helper.LogFile{Path: l.Path, Size: l.MaxSize, Files: max(l.MaxFiles, 1)}
+	if f.Path == "" {
+		// Where podman has it. The storage makes the directory with the container.
+		f.Path = filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName()+"-containers", r.ID, "userdata", "ctr.log")
+	}
+	return f, nil
+}
+
+// give gives the pipes to the container's user, who opens /dev/stdout. The runtime does so, too, but not where our own ID
+// is none of the container's.
+func (o *output) give(who *owner) error {
+	if o.stdout == nil || who == nil {
+		return nil
+	}
+	return errors.Join(o.Stdout.Chown(who.uid, who.gid), o.Stderr.Chown(who.uid, who.gid))
 }
 
 // close drops our copies, once the container and the copier have theirs. It may be called

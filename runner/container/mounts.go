@@ -37,7 +37,7 @@ func (s *sourceError) Unwrap() error { return s.err }
 
 // Hint is the way out where the source is missing.
 func (s *sourceError) Hint() string {
-	if errors.Is(s.err, fs.ErrNotExist) {
+	if errors.Is(s.err, fs.ErrNotExist) && s.mount.Type == spec.MountBind {
 		return "mkdir -p " + s.mount.Source + ", or a name without a slash for a volume"
 	}
 	return ""
@@ -57,10 +57,18 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 			err = e.volume(ctx, r, &m, rootfs, who)
 		case spec.MountBind:
 			_, err = os.Stat(m.Source)
+		case spec.MountImage:
+			err = e.image(ctx, r, fmt.Sprintf("image-%d", i), &m)
 		case spec.MountGlob:
 			var globbed []spec.Mount
 			globbed, err = glob(m)
 			out = append(out, globbed...)
+		}
+		if err == nil && m.Subpath != "" {
+			m.Source, err = e.subpath(r, fmt.Sprintf("subpath-%d", i), m)
+		}
+		if err == nil && m.IDMap {
+			m.Source, err = e.idmapped(r, fmt.Sprintf("idmap-%d", i), m)
 		}
 		if err == nil && m.Overlay {
 			m.Source, err = e.overlay(r, fmt.Sprintf("mount-%d", i), m)
@@ -105,13 +113,13 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	if slices.Contains(r.AnonymousVolumes, m.Source) {
 		labels = map[string]string{"podunit.anonymous": "true"}
 	}
-	dir, _, err := e.Volumes.Ensure(ctx, m.Source, labels)
+	dir, mounted, err := e.volumeDir(ctx, r, m.Source, labels)
 	if err != nil {
 		return err
 	}
 	if rootfs != "" {
-		filled := false
-		if !m.NoCopy {
+		filled := mounted // what it stands for has its own content
+		if !m.NoCopy && !mounted {
 			err = e.Volumes.Fill(ctx, m.Source, func(into string) (_ bool, err error) {
 				filled, err = copyUp(rootfs, m.Destination, into)
 				return filled, err

@@ -74,10 +74,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	for _, m := range mounts {
 		in.Mounts = append(in.Mounts, bundle.Mount{Mount: m, Path: m.Source})
 	}
-	if r.Spec.Init {
-		if in.Init, err = e.initPath(r.Spec); err != nil {
-			return nil, err
-		}
+	if in.Init, err = e.initPath(r.Spec); err != nil {
+		return nil, err
 	}
 	if err := s.files(e.Files(r.ID), &in); err != nil {
 		return nil, err
@@ -94,6 +92,12 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	config, warnings, err := bundle.Build(in)
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	if config.Root.Path, err = e.reachable(s.rootfs, uids, gids); err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
+	if s.owner = nil; len(uids) > 0 {
+		s.owner = &owner{uid, gid}
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
@@ -285,8 +289,11 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 	return nil
 }
 
-// initPath finds the small init for --init.
+// initPath finds the small init for --init; empty without that.
 func (e *Engine) initPath(s spec.Container) (string, error) {
+	if !s.Init {
+		return "", nil
+	}
 	if s.InitPath != "" {
 		return s.InitPath, nil
 	}

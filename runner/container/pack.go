@@ -21,8 +21,10 @@ import (
 )
 
 // packer is the name under which this program reads a tree that a container may change meanwhile.
-const packer = "podunit-pack"
+// Names that begin so are of processes that are inside already: see runner/rootless/enter.c.
+const packer = "storage-podunit-pack"
 
+//nolint:gochecknoinits // reexec finds what is registered before main asks it
 func init() {
 	reexec.Register(packer, func() {
 		if err := pack(os.Stdin, os.Stdout); err != nil {

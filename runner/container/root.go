@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
@@ -42,8 +43,13 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 			source := m.Source
 			switch m.Type {
 			case spec.MountVolume:
-				if source, _, err = e.Volumes.Ensure(ctx, m.Source, nil); err != nil {
+				if source, _, err = e.volumeDir(ctx, r, m.Source, nil); err != nil {
 					return err
+				}
+				if m.Subpath != "" {
+					if source, err = e.subpath(r, "subpath", m); err != nil {
+						return err
+					}
 				}
 			case spec.MountBind:
 			default:
@@ -69,6 +75,23 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 		}
 		return do(root)
 	})
+}
+
+// reachable is where the runtime finds a root. It enters the container's user namespace first, and where our own ID is
+// mapped to none of that, its root is a stranger to the directories above the storage, which are open to their owner only.
+// So the root gets a second place in our mount namespace, which is gone with us.
+func (e *Engine) reachable(root string, uids, gids []spec.IDRange) (string, error) {
+	if len(uids) == 0 || spec.MapsOwner(uids) && spec.MapsOwner(gids) {
+		return root, nil
+	}
+	if err := unix.Mount(root, e.RootPoint, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		err = fmt.Errorf("mount the root at %s: %w", e.RootPoint, err)
+		if errors.Is(err, os.ErrNotExist) {
+			return "", hint.With(err, "podunit is installed in part; install it again")
+		}
+		return "", err
+	}
+	return e.RootPoint, nil
 }
 
 // byDepth are mounts in the order in which they must be made.

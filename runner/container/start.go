@@ -125,7 +125,9 @@ type start struct {
 	console  *console         // of one with a terminal, until it is held
 	notify   *os.File         // the container's notify socket, if it has one
 	helper   *helper.Running  // what runs beside it, if anything does
+	logFile  helper.LogFile   // beside the journal, if one is asked for
 	label    labels
+	owner    *owner // who the container is to us, if it has a user namespace of its own
 	rootfs   string
 	config   runc.Config
 	status   Status
@@ -150,6 +152,9 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		if err := e.forgetStopped(l.Record.ID); err != nil {
 			return 0, err
 		}
+	}
+	if s.logFile, err = e.LogFile(*l.Record); err != nil {
+		return 0, err
 	}
 	steps := s.alone()
 	if l.Foreground != nil {

@@ -37,6 +37,7 @@ type Container struct {
 type Pod struct {
 	Name       string
 	Args       []string // the command line of pod create, with the program's name
+	PIDFile    string   // where the number of its first process is while it runs
 	Containers []Container
 }
 

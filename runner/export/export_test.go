@@ -89,6 +89,24 @@ func TestSystemd(t *testing.T) {
 		t.Errorf("without a prefix it is %s", web.Name)
 	}
 	has(t, web, "Restart=no", "TimeoutStopSec=65")
+	existing := o
+	existing.Existing, existing.PodPrefix, existing.ContainerPrefix, existing.StopTimeout = true, "pod", "container", -1
+	if web, err = existing.Container(shell); err != nil {
+		t.Fatal(err)
+	}
+	has(t, web, "ExecStart=/usr/bin/podunit start web", "ExecStop=/usr/bin/podunit stop --ignore -t 10 web", "ExecStopPost=/usr/bin/podunit cleanup web", "Type=notify")
+	there := media
+	there.PIDFile = "/run/user/1000/podunit/pods/1%2.pid"
+	if out, err = existing.Pod(there); err != nil || strings.Contains(out[0].Text, "ExecStartPre") || strings.Contains(out[0].Text, "ExecStopPost") {
+		t.Fatal(out, err)
+	}
+	has(t, out[0], "ExecStart=/usr/bin/podunit pod start media", "PIDFile=/run/user/1000/podunit/pods/1%%2.pid")
+	has(t, out[1], "ExecStart=/usr/bin/podunit start tv", "BindsTo=pod-media.service")
+	brief := shell
+	brief.Args = strings.Fields("podunit run --rm --name web quay.io/x/web:1")
+	if _, err := existing.Container(brief); err == nil || !strings.Contains(err.Error(), "--rm") {
+		t.Errorf("one that is removed at its end: %v", err)
+	}
 	moved := shell
 	moved.Args = strings.Fields("podunit run -v ./data:/data quay.io/x/web:1")
 	if _, err := o.Container(moved); err == nil || !strings.Contains(err.Error(), "relative") {

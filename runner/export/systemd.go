@@ -15,6 +15,9 @@ import (
 type Systemd struct {
 	// Program is the path of podunit, Version its version.
 	Program, Version string
+	// Existing writes services that start and stop what there is, in place of making and removing it.
+	// Of a play from YAML both are the same.
+	Existing bool
 	// Header writes a comment at the top.
 	Header bool
 	// ContainerPrefix, PodPrefix and Separator make names: container-web.service.
@@ -59,6 +62,9 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 		out = append(out, f)
 	}
 	pid := "%t/" + unit + ".pid"
+	if o.Existing {
+		pid = specifier.Escape(p.PIDFile)
+	}
 	create := append([]string{"pod", "create", "--infra-conmon-pidfile=" + pid, "--exit-policy=stop", "--replace"}, plain(l)...)
 	w := o.begin(unit, policy, "mixed")
 	if len(members) > 0 {
@@ -67,10 +73,14 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 	}
 	w.line("Type=forking")
 	w.line("PIDFile=" + pid)
-	w.line("ExecStartPre=" + o.words(append(create, specifier.EscapeExec(p.Name)))) // escaped by plain
+	if !o.Existing {
+		w.line("ExecStartPre=" + o.words(append(create, specifier.EscapeExec(p.Name)))) // escaped by plain
+	}
 	w.line("ExecStart=" + o.words([]string{"pod", "start", specifier.EscapeExec(p.Name)}))
 	w.line("ExecStop=" + o.words([]string{"pod", "stop", "--ignore", "-t", strconv.Itoa(o.stop(10)), specifier.EscapeExec(p.Name)}))
-	w.line("ExecStopPost=" + o.words([]string{"pod", "rm", "--ignore", "-f", specifier.EscapeExec(p.Name)}))
+	if !o.Existing {
+		w.line("ExecStopPost=" + o.words([]string{"pod", "rm", "--ignore", "-f", specifier.EscapeExec(p.Name)}))
+	}
 	return append([]File{{unit + ".service", w.end(o.stop(10)), 0o644}}, out...), nil
 }
 
@@ -100,6 +110,9 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	if notify == "" || notify == "ignore" {
 		notify = "conmon"
 	}
+	if _, removed := l.last("rm"); removed && o.Existing {
+		return File{}, fmt.Errorf("container %s: it is removed at its end (--rm), and there would be nothing to start", c.Name)
+	}
 	l = l.without("detach", "rm", "replace", "name", "restart", "cgroups", "cidfile", "pod", "pod-id-file", "sdnotify")
 	unit := o.name(o.ContainerPrefix, c.Name)
 	run := []string{"run", "--cidfile=%t/%n.ctr-id", "--cgroups=split", "--rm", "--sdnotify=" + notify, "-d", "--replace", "--name=" + specifier.EscapeExec(c.Name)}
@@ -116,6 +129,13 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	}
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
+	if o.Existing {
+		name := specifier.EscapeExec(c.Name)
+		w.line("ExecStart=" + o.words([]string{"start", name}))
+		w.line("ExecStop=" + o.words([]string{"stop", "--ignore", "-t", strconv.Itoa(seconds), name}))
+		w.line("ExecStopPost=" + o.words([]string{"cleanup", name}))
+		return File{unit + ".service", w.end(seconds), 0o644}, nil
+	}
 	w.line("ExecStart=" + o.words(run))
 	w.line("ExecStop=" + o.words([]string{"stop", "--ignore", "-t", strconv.Itoa(seconds), "--cidfile=%t/%n.ctr-id"}))
 	w.line("ExecStopPost=" + o.words([]string{"rm", "-v", "-f", "--ignore", "-t", strconv.Itoa(seconds), "--cidfile=%t/%n.ctr-id"}))

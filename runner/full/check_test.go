@@ -57,7 +57,7 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 // TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
 func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nUserNS=auto\n"))
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nUserNS=ns:/run/x\n"))
 	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
 	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
 		t.Errorf("%v", list)
@@ -70,7 +70,7 @@ func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	}{
 		"x.network": {"[Unit]\nDescription=x\n[Network]\nNetworkDeleteOnStop=true\n", 3, []string{"network", "create"}}, "x.kube": {"[Kube]\nYaml=/a.yml\n", 1, []string{"kube", "play"}},
 		"x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", 1, []string{"build"}}, "x.artifact": {"[Artifact]\nArtifact=localhost/a\n", 1, []string{"artifact", "pull"}},
-		"x.volume": {"[Volume]\nType=tmpfs\nDevice=tmpfs\n", 2, nil}, "y.volume": {"[Volume]\nDriver=image\nImage=localhost/a\n", 2, nil}, "z.volume": {"[Volume]\nDevice=/srv\nOptions=bind\n", 2, nil},
+		"x.volume": {"[Volume]\nOptions=size=1g\n", 2, nil}, "y.volume": {"[Volume]\nDriver=rclone\n", 2, nil},
 	} {
 		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(c.text))
@@ -86,6 +86,23 @@ func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 		}
 		if !found || list.Errors() > 0 {
 			t.Errorf("%s: %v", name, list)
+		}
+	}
+}
+
+// TestCheckOfMounts: what a volume mounts is nothing to complain of, but for what the kernel does not do for a user.
+func TestCheckOfMounts(t *testing.T) {
+	for text, want := range map[string]string{
+		"Type=tmpfs\nDevice=tmpfs\nOptions=size=1m\n": "", "Driver=image\nImage=localhost/a:1\n": "", "Device=/srv\nOptions=bind\n": "", "Options=ro\n": "there is nothing to mount",
+		"Device=/dev/vdb\nType=ext4\n": "for root only",
+	} {
+		in := quadlet.Input{Path: "/q/x.volume", Dir: "/q"}
+		in.File, _ = unitfile.Parse(in.Path, []byte("[Volume]\n"+text))
+		o := check.Options{Verbs: knownVerbs()}
+		o.Convert.User = true
+		list := check.Check([]quadlet.Input{in}, o)
+		if want == "" && len(list) > 0 || want != "" && (len(list) != 1 || !strings.Contains(list[0].Message, want) || list[0].Pos.Line < 2) {
+			t.Errorf("%q: %v", text, list)
 		}
 	}
 }

@@ -130,6 +130,21 @@ func TestAbsentVerbsAreAbsent(t *testing.T) {
 	}
 }
 
+// TestTheManualNamesEachVerb that people are to type.
+func TestTheManualNamesEachVerb(t *testing.T) {
+	manual, err := os.ReadFile("../../contrib/doc/podunit.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.ReplaceAll(string(manual), `\-`, "-")
+	for _, cmd := range (&cli.Env{Program: program()}).Root("").Commands() {
+		named := regexp.MustCompile(`(?m)^\.B[R]? .*\b` + regexp.QuoteMeta(cmd.Name()) + `\b`)
+		if !cmd.Hidden && cmd.Name() != "completion" && !named.MatchString(page) {
+			t.Errorf("contrib/doc/podunit.1 does not name %s", cmd.Name())
+		}
+	}
+}
+
 // verb runs a command line.
 func verb(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer

@@ -67,7 +67,7 @@ type Config struct {
 	MaxLogCount, MaxLogSize int
 }
 
-// DelayedAnnotation, set to true, marks a container of Kubernetes' YAML, whose probes begin after the start period.
+// DelayedAnnotation marks, if it is true, a container of Kubernetes' YAML, whose probes begin after the start period.
 const DelayedAnnotation = "io.podman.annotations.kube.health.check"
 
 // Where the log goes, if it is not a directory.

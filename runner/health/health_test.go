@@ -3,6 +3,7 @@
 package health
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -90,7 +91,7 @@ func TestFiles(t *testing.T) {
 	if s, err := f.State(); s != nil || err != nil {
 		t.Errorf("%v, %v", s, err)
 	}
-	if _, err := f.Plan(); err != ErrNone {
+	if _, err := f.Plan(); !errors.Is(err, ErrNone) {
 		t.Errorf("%v", err)
 	}
 	plan := Plan{Config: Config{Regular: Check{Test: []string{"CMD", "x"}}}, ID: "1", Unit: "web.service"}

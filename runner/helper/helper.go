@@ -89,6 +89,34 @@ type Log struct {
 	StartLimit, StopLimit time.Duration
 	// PIDFile gets the PID of the process that goes on where one has died; see Successor.
 	PIDFile string
+	// File is a log file beside the journal.
+	File LogFile
+}
+
+// LogFile is a file that gets each line of a container, in the format of CRI logs.
+type LogFile struct {
+	Path string // absolute; empty for none
+	// Size is the most bytes that the file may have, and Files how many of that size are kept; a Size of zero is no limit.
+	Size  int64
+	Files int
+}
+
+// maxLogPath is the longest path of a log file. Source: PODUNIT_LOG_PATH in helper.h.
+const maxLogPath = C.PODUNIT_LOG_PATH
+
+// open opens the file. Somebody else may be able to write in its directory: a link is an error.
+func (l LogFile) open() (*os.File, error) {
+	if len(l.Path) >= maxLogPath {
+		return nil, fmt.Errorf("log file: its path has more than %d bytes", maxLogPath)
+	}
+	f, err := os.OpenFile(l.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("log file: %w", err)
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("log file %s: it is not a regular file", l.Path), err, f.Close())
+	}
+	return f, nil
 }
 
 // Running is a Log that was started.
@@ -137,8 +165,19 @@ func (l Log) Start() (*Running, error) {
 		}
 		defer f.Close()
 		files = append(files, f)
+	} else {
+		files = append(files, nil)
 	}
-	args := []string{l.Rootfs, l.FIFO, l.Manager, microseconds(l.StartLimit), microseconds(l.StopLimit)}
+	if l.File.Path != "" {
+		f, err := l.File.open()
+		if err != nil {
+			return nil, errors.Join(err, near.Close())
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	args := []string{l.Rootfs, l.FIFO, l.Manager, microseconds(l.StartLimit), microseconds(l.StopLimit),
+		l.File.Path, strconv.FormatInt(l.File.Size, 10), strconv.Itoa(l.File.Files)}
 	cmd := command("podunit-log", append(args, l.Fields...), nil, files...)
 	// Lines that the journal does not take go where the unit's own do.
 	cmd.Stderr = os.Stderr

@@ -37,6 +37,12 @@ int podunit_drop_privileges(void);
  * the mount namespace, beside that directory (confine.c). */
 int podunit_leave_root(const char *shm);
 
+/* A log file beside the journal (logfile.c): fd is open to append to path, or -1. max is its size in
+ * bytes, 0 for no limit, and files how many of that size are kept. */
+enum { PODUNIT_LOG_PATH = 4096 };
+void podunit_log_file(int fd, const char *path, long long max, int files);
+void podunit_log_line(int is_stderr, const char *line, size_t len, int cut);
+
 /* Receive what Go sends with descriptors: a byte into what and up to max descriptors. How
  * many there are; -1 if the sender has gone without it (receive.c). */
 int podunit_receive(int fd, char *what, int *fds, int max);

@@ -179,11 +179,11 @@ func TestRelayKnowsWhenThereMayBeMoreTime(t *testing.T) {
 	const more = "EXTEND_TIMEOUT_USEC=999000000"
 	for _, c := range []struct{ sent, want string }{
 		{more, "EXTEND_TIMEOUT_USEC=90000000\n"},
-		{"READY=1\n" + more, "READY=1\nEXTEND_TIMEOUT_USEC=90000000\n"},
+		{more + "\nREADY=1", "READY=1\n"},               // the manager heeds READY=1 first, and then it runs
 		{more + "\nSTATUS=running", "STATUS=running\n"}, // RuntimeMaxSec= is not the container's
 		{"RELOADING=1", "RELOADING=1\n"},
 		{more, "EXTEND_TIMEOUT_USEC=90000000\n"},
-		{"READY=1", "READY=1\n"},
+		{"READY=1\n" + more, "READY=1\n"},
 		{more + "\nSTATUS=reloaded", "STATUS=reloaded\n"},
 		{"STOPPING=1", "STOPPING=1\n"},
 		{more, "EXTEND_TIMEOUT_USEC=10000000\n"},

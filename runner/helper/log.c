@@ -20,9 +20,9 @@
  * Its own death is noticed by its guard: a second process with the same memory and the same
  * descriptors, which goes on where it was. So no line is lost.
  *
- * usage: podunit-log ROOTFS FIFO MANAGER START STOP FIELD=VALUE...
+ * usage: podunit-log ROOTFS FIFO MANAGER START STOP FILE SIZE FILES FIELD=VALUE...
  * ROOTFS is unmounted in our mount namespace. MANAGER, START and STOP are those of struct
- * podunit_relay. The fields are added to every entry.
+ * podunit_relay. FILE, SIZE and FILES are those of podunit_log_file. The fields are added to every entry.
  * File descriptors, each of which may be closed:
  * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
  * 5        the latch of the gate at FIFO, see gate.c; once the gate is open, it gets a byte. When
@@ -32,6 +32,7 @@
  *          written to; "w" with pidfds of the container and of its network's process
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
+ * 9        the log file
  *
  * It ends when both streams are at their end and, if it was told of it, the container.
  *
@@ -145,6 +146,7 @@ static void emit(const struct stream *s, const char *line, size_t len, int cut)
 	};
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = sizeof iov / sizeof *iov };
 
+	podunit_log_line(s == &streams[1], line, len, cut);
 	/* journald may be restarting: its socket stays, but give it ten seconds. */
 	for (int tries = 0; tries < 200; tries++) {
 		if (journal >= 0 && sendmsg(journal, &msg, MSG_NOSIGNAL) >= 0)
@@ -285,8 +287,8 @@ static int copy(struct stream *s)
 	return 1;
 }
 
-/* What poll(2) looks at. The first five are descriptors that we are executed with. */
-enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
+/* What poll(2) looks at, and others. The first seven are descriptors that we are executed with. */
+enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, LOGFILE, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
 enum { FIRST = 3 };
 
 /* All that the process knows: its guard has it, too. */
@@ -517,7 +519,7 @@ static int work(void)
 		int n, silent = fds[NOTIFY] >= 0 && !may_speak();
 
 		for (int i = 0; i < DESCRIPTORS; i++)
-			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
+			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == LOGFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
 		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
 			polls[STDOUT].fd = polls[STDERR].fd = -1;
 		n = poll(polls, DESCRIPTORS, silent || lost || !idle ? QUIET : -1);
@@ -565,7 +567,7 @@ int podunit_log_main(int argc, char **argv)
 	/* It ends with the container, not before: last words matter most. */
 	podunit_ignore_signals();
 	prctl(PR_SET_NAME, "podunit-log", 0, 0, 0);
-	if (argc < 6)
+	if (argc < 9)
 		return 2;
 	/* The container's root must be free as soon as the container is gone. It came along
 	 * into this copy of the runner's mounts. */
@@ -574,7 +576,7 @@ int podunit_log_main(int argc, char **argv)
 
 	fifo = argv[2];
 	relay = (struct podunit_relay){ .manager = argv[3], .start = strtoull(argv[4], NULL, 10), .stop = strtoull(argv[5], NULL, 10) };
-	for (int i = 6; i < argc; i++) {
+	for (int i = 9; i < argc; i++) {
 		size_t n = strlen(argv[i]);
 
 		if (fields_len + n + 1 > sizeof fields || memchr(argv[i], '\n', n))
@@ -584,7 +586,7 @@ int podunit_log_main(int argc, char **argv)
 		fields[fields_len++] = '\n';
 	}
 	for (int i = 0; i < DESCRIPTORS; i++)
-		fds[i] = i <= PIDFILE && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
+		fds[i] = i <= LOGFILE && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
 	for (int i = 0; i < 2; i++) {
 		streams[i].fd = fds[i];
 		streams[i].terminal = isatty(fds[i]);
@@ -592,6 +594,7 @@ int podunit_log_main(int argc, char **argv)
 		streams[i].buf = streams[i].small;
 		streams[i].size = SMALL;
 	}
+	podunit_log_file(fds[LOGFILE], argv[6], strtoll(argv[7], NULL, 10), atoi(argv[8]));
 	connect_journal();
 	if (fds[LATCH] < 0)
 		settle();

@@ -103,11 +103,29 @@ static uint64_t extension(const struct podunit_relay *r, uint64_t asked)
 	return limit && asked > limit ? limit : asked;
 }
 
+/* Whether one of the lines is word. */
+static int has(const char *message, const char *end, const char *word)
+{
+	for (const char *line = message, *next; line < end; line = next + 1) {
+		next = memchr(line, '\n', end - line);
+		if (!next)
+			next = end;
+		if (is(line, next - line, word))
+			return 1;
+	}
+	return 0;
+}
+
 size_t podunit_filter(struct podunit_relay *r, const char *message, size_t size, char *out)
 {
 	const char *end = message + size;
 	struct podunit_relay before = *r;
 	size_t used = 0;
+
+	/* The manager heeds this first, and what else the message asks for when the unit runs: said again
+	 * and again, after RELOADING=1, it would put RuntimeMaxSec= off for ever. */
+	if (has(message, end, "READY=1"))
+		before.ready = 1, before.reloading = 0;
 
 	for (const char *line = message, *next; line < end; line = next + 1) {
 		size_t n;

@@ -31,23 +31,9 @@ func units() [5]unit {
 // of the time zone database, or empty for the machine's own. Source: kubernetes.io, CronJob;
 // systemd.time(7).
 func Calendar(schedule, zone string) ([]string, error) {
-	schedule = strings.TrimSpace(schedule)
-	if strings.HasPrefix(schedule, "TZ=") || strings.HasPrefix(schedule, "CRON_TZ=") {
-		return nil, fmt.Errorf("a time zone inside the schedule is refused; write timeZone: beside it")
-	}
-	if word, ok := strings.CutPrefix(schedule, "@"); ok {
-		plain, known := map[string]string{
-			"yearly": "0 0 1 1 *", "annually": "0 0 1 1 *", "monthly": "0 0 1 * *", "weekly": "0 0 * * 0",
-			"daily": "0 0 * * *", "midnight": "0 0 * * *", "hourly": "0 * * * *",
-		}[word]
-		if !known {
-			return nil, fmt.Errorf("@%s is not known", word)
-		}
-		schedule = plain
-	}
-	fields := strings.Fields(schedule)
-	if len(fields) != 5 {
-		return nil, fmt.Errorf("the schedule has %d fields, and needs 5", len(fields))
+	fields, err := scheduleFields(schedule)
+	if err != nil {
+		return nil, err
 	}
 	var parsed [5]string
 	for i, u := range units() {
@@ -75,39 +61,37 @@ func Calendar(schedule, zone string) ([]string, error) {
 	return []string{line(week, day)}, nil
 }
 
+// scheduleFields are the five fields of a schedule, or of the word that stands for one.
+func scheduleFields(schedule string) ([]string, error) {
+	schedule = strings.TrimSpace(schedule)
+	if strings.HasPrefix(schedule, "TZ=") || strings.HasPrefix(schedule, "CRON_TZ=") {
+		return nil, fmt.Errorf("a time zone inside the schedule is refused; write timeZone: beside it")
+	}
+	if word, ok := strings.CutPrefix(schedule, "@"); ok {
+		plain, known := map[string]string{
+			"yearly": "0 0 1 1 *", "annually": "0 0 1 1 *", "monthly": "0 0 1 * *", "weekly": "0 0 * * 0",
+			"daily": "0 0 * * *", "midnight": "0 0 * * *", "hourly": "0 * * * *",
+		}[word]
+		if !known {
+			return nil, fmt.Errorf("@%s is not known", word)
+		}
+		schedule = plain
+	}
+	fields := strings.Fields(schedule)
+	if len(fields) != 5 {
+		return nil, fmt.Errorf("the schedule has %d fields, and needs 5", len(fields))
+	}
+	return fields, nil
+}
+
 // parse turns a field into systemd's form: values and ranges, joined by commas. Days of the week
 // become names.
 func (u unit) parse(field string) (string, error) {
 	var out []string
 	for part := range strings.SplitSeq(field, ",") {
-		span, stepText, stepped := strings.Cut(part, "/")
-		step := 1
-		if stepped {
-			n, err := strconv.Atoi(stepText)
-			if err != nil || n < 1 {
-				return "", fmt.Errorf("%q is no step", stepText)
-			}
-			step = n
-		}
-		from, to := u.first, u.max
-		all := span == "*" || span == "?"
-		if !all {
-			a, b, ranged := strings.Cut(span, "-")
-			var err error
-			if from, err = u.number(a); err != nil {
-				return "", err
-			}
-			switch {
-			case ranged:
-				if to, err = u.number(b); err != nil {
-					return "", err
-				}
-			case !stepped:
-				to = from
-			}
-			if to < from {
-				return "", fmt.Errorf("the range %s runs backwards", span)
-			}
+		from, to, step, all, err := u.part(part)
+		if err != nil {
+			return "", err
 		}
 		if all && step == 1 {
 			return "*", nil
@@ -115,6 +99,37 @@ func (u unit) parse(field string) (string, error) {
 		out = append(out, u.span(from, to, step)...)
 	}
 	return strings.Join(out, ","), nil
+}
+
+// part reads a value, a range or a star, with or without a step. all says that it was a star.
+func (u unit) part(part string) (from, to, step int, all bool, err error) {
+	span, stepText, stepped := strings.Cut(part, "/")
+	step = 1
+	if stepped {
+		if step, err = strconv.Atoi(stepText); err != nil || step < 1 {
+			return 0, 0, 0, false, fmt.Errorf("%q is no step", stepText)
+		}
+	}
+	from, to = u.first, u.max
+	if all = span == "*" || span == "?"; all {
+		return from, to, step, all, nil
+	}
+	a, b, ranged := strings.Cut(span, "-")
+	if from, err = u.number(a); err != nil {
+		return 0, 0, 0, false, err
+	}
+	switch {
+	case ranged:
+		if to, err = u.number(b); err != nil {
+			return 0, 0, 0, false, err
+		}
+	case !stepped:
+		to = from
+	}
+	if to < from {
+		return 0, 0, 0, false, fmt.Errorf("the range %s runs backwards", span)
+	}
+	return from, to, step, all, nil
 }
 
 func (u unit) span(from, to, step int) []string {

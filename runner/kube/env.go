@@ -201,7 +201,10 @@ func (p *planner) fieldRef(d *draft, in *corev1.ObjectFieldSelector, at place, w
 		return Value{Text: d.annotations[m[2]]}, true
 	}
 	switch in.FieldPath {
-	case "metadata.name":
+	case FactName:
+		if d.Cron != nil || d.Kind == "CronJob" {
+			return Value{Fact: FactName}, true
+		}
 		return Value{Text: d.Name}, true
 	case "metadata.namespace":
 		return Value{Text: d.Namespace}, true

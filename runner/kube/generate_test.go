@@ -75,13 +75,13 @@ func TestGenerate(t *testing.T) {
 			var given []txtar.File
 			want, got := map[string]string{}, map[string]string{}
 			for _, f := range archive.Files {
-				switch {
-				case f.Name == "yaml" || f.Name == "error" || f.Name == "played":
+				switch f.Name {
+				case "yaml", "error", "played":
 					want[f.Name] = string(f.Data)
 					continue
-				case f.Name == "pod":
+				case "pod":
 					_, m.Pod = words(t, f.Data, true)
-				case f.Name == "options":
+				case "options":
 					generateOptions(t, string(f.Data), &o)
 				default:
 					c, _ := words(t, f.Data, false)

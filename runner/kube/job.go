@@ -101,6 +101,7 @@ func (p *planner) cron(d *draft, v *batchv1.CronJob) {
 			zone = ""
 		}
 	}
+	c.Zone = zone
 	calendar, err := Calendar(v.Spec.Schedule, zone)
 	if err != nil {
 		at.in("schedule").fault("kube-schedule", "five fields: minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly", "%v", err)

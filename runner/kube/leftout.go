@@ -40,10 +40,10 @@ func leftOut() []left {
 func written() []string {
 	return []string{
 		"Name", "Image", "Rootfs", "Command", "Entrypoint", "Env", "User", "Groups", "KeepGroups", "WorkDir", "StopSignal", "StopTimeout", "Labels", "Annotations",
-		"ReadOnly", "Init", "Mounts", "Devices", "Secrets", "Health", "StartupHealth", "OnUnhealthy", "Interactive", "TTY", "Restart", "Pull", "Remove",
+		"ReadOnly", "Init", "Mounts", "VolumesFrom", "Devices", "Secrets", "Health", "StartupHealth", "OnUnhealthy", "Interactive", "TTY", "Restart", "Pull", "Remove",
 		"PIDNS", "IPCNS", "Privileged", "CapAdd", "CapDrop", "AppArmor", "Seccomp", "NoNewPrivileges", "SELinux", "Unmask", "Sysctls",
 		"Memory", "MemoryReservation", "CPUs", "CPUShares", "CPUQuota", "CPUPeriod", "CpusetCPUs", "CpusetMems", "PidsLimit", "Ulimits",
-		"Networks", "Publish", "Hostname", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "UserNS", "UIDMap", "GIDMap",
+		"Networks", "Publish", "Hostname", "FullName", "AddHosts", "DNS", "DNSSearch", "DNSOptions", "OwnDNS", "UserNS", "UIDMap", "GIDMap", "SubUIDName", "SubGIDName",
 		// how the command itself behaves
 		"Replace", "Detach", "SigProxy", "Cgroups", "SdNotify", "Pod", "NewPod", "Warnings",
 	}

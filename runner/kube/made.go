@@ -137,7 +137,7 @@ func (g *generator) labels() {
 func labelKey(s string) bool {
 	prefix, name, found := strings.Cut(s, "/")
 	if !found {
-		prefix, name = "", s
+		name = s
 	} else if prefix == "" || subdomain(prefix) != "" {
 		return false
 	}
@@ -216,7 +216,7 @@ func (g *generator) namespaces() {
 	if ids.UserNS.Mode != "" {
 		g.ann[annUserNS] = userNSWord(ids.UserNS)
 	}
-	if len(ids.UIDMap)+len(ids.GIDMap) > 0 {
+	if ids.Explicit() {
 		g.note("the ID mapping of %s is left out", g.out.Name)
 	}
 	pid := g.made.Containers[0].Spec.PIDNS.Mode

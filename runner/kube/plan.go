@@ -196,6 +196,7 @@ type Value struct {
 
 // Facts that a value can name, as in fieldRef.
 const (
+	FactName    = "metadata.name" // of a pod of a CronJob: each run has its own
 	FactUID     = "metadata.uid"
 	FactNode    = "spec.nodeName"
 	FactHostIP  = "status.hostIP"
@@ -456,6 +457,8 @@ type Cron struct {
 	// Schedule is as written, Calendar the OnCalendar= lines that mean the same; more than one
 	// where Kubernetes joins by "or" what systemd joins by "and".
 	Schedule string
+	// Zone is timeZone, empty for the machine's.
+	Zone     string `json:",omitempty"`
 	Calendar []string
 	// Concurrency is Allow, Forbid or Replace.
 	Concurrency string

@@ -132,6 +132,9 @@ func (p *planner) namespaces(d *draft) {
 			d.at.in("hostUsers").fault("kube-conflict", "leave it out", "a user namespace of its own does not go together with namespaces of the host")
 		}
 	}
+	if d.Spec.UserNS.Mode == spec.UserAuto { // with options
+		d.UserNSAuto, d.Spec.UserNS = true, spec.UserNS{}
+	}
 	i := len(p.plan.Pods) - 1
 	if i < len(p.IPs) {
 		d.Network.IP = p.IPs[i]

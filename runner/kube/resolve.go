@@ -26,7 +26,8 @@ type Image struct {
 
 // Facts are what a pod learns of its machine when it runs.
 type Facts struct {
-	UID    string // of the pod
+	Name   string // of the pod
+	UID    string
 	Node   string // host name of the machine
 	HostIP []string
 	PodIP  []string
@@ -233,6 +234,8 @@ func (f Facts) fact(name string) string {
 		return list[0]
 	}
 	switch name {
+	case FactName:
+		return f.Name
 	case FactUID:
 		return f.UID
 	case FactNode:

@@ -55,7 +55,7 @@ func TestLabHelpers(t *testing.T) {
 				}
 			}
 			t.Logf("pasta: %s", l.MustRun("root", "grep -E '^(Uid|Cap|NoNew|Seccomp:)' /proc/"+pasta+"/status | tr '\\t\\n' '  '"))
-			if got := l.MustRun("root", "ls -A /proc/"+infra+"/root/ /proc/"+infra+"/cwd/"); strings.Trim(got, "/procotwd0123456789:\n ") != "" {
+			if got := l.MustRun("root", "ls -A /proc/"+infra+"/root/ /proc/"+infra+"/cwd/"); strings.Trim(got, "/procwtd0123456789:\n ") != "" {
 				t.Errorf("the root of the pod's process holds %s", got)
 			}
 		})

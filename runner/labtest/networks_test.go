@@ -5,6 +5,7 @@
 package labtest
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -20,16 +21,36 @@ var networkFiles = map[string]string{
 	"inner.network":    "[Network]\nNetworkName=inner\nInternal=true\nIPv6=true\n",
 	"proxy.container":  "[Container]\nContainerName=proxy\nImage=localhost:5000/nginx\nNetwork=front.network\nPublishPort=8081:80\n[Install]\nWantedBy=default.target\n",
 	"app.container":    "[Container]\nContainerName=app\nImage=localhost:5000/busybox\nExec=sleep 1000\nNetwork=front.network:ip=10.89.9.77\nNetwork=inner.network\nNetworkAlias=theapp\nStopTimeout=0\n[Install]\nWantedBy=default.target\n",
-	"db.container":     "[Container]\nContainerName=db\nImage=localhost:5000/redis\nNetwork=inner.network\n[Install]\nWantedBy=default.target\n",
+	"db.container":     "[Container]\nContainerName=db\nImage=localhost:5000/redis\nNetwork=inner.network\n[Service]\nRestart=always\nRestartSec=0\n[Install]\nWantedBy=default.target\n",
+	"plain.container":  "[Container]\nContainerName=plain\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nPublishPort=8082:80\nStopTimeout=0\n",
+	"six.container":    "[Container]\nContainerName=six\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=front.network\nPublishPort=8083:80\nStopTimeout=0\n",
 	"group.pod":        "[Pod]\nPodName=group\nNetwork=front.network\n[Install]\nWantedBy=default.target\n",
 	"member.container": "[Container]\nContainerName=member\nImage=localhost:5000/busybox\nExec=sleep 1000\nPod=group.pod\nStopTimeout=0\n",
 }
 
-const networkUnits = "proxy app db group-pod member"
+const networkUnits = "proxy app db group-pod member plain six"
+
+// neighbour gives the machine another one as its neighbour, 192.0.2.2 and fd10::2, on a cable of its own. The machine is
+// 192.0.2.1 and fd10::1.
+const neighbour = `ip netns add neighbour
+ip link add cable type veth peer name cable netns neighbour
+ip address add 192.0.2.1/24 dev cable; ip address add fd10::1/64 dev cable nodad; ip link set cable up
+ip -n neighbour address add 192.0.2.2/24 dev cable; ip -n neighbour address add fd10::2/64 dev cable nodad; ip -n neighbour link set cable up
+ip -6 route add default via fd10::2 dev cable`
+
+// seen has the neighbour ask at a port, over both families, and waits for its addresses in the log.
+func (l *Lab) seen(user, container, port string) {
+	l.t.Helper()
+	for address, client := range map[string]string{"192.0.2.1": "192.0.2.2", "[fd10::1]": "fd10::2"} {
+		l.Eventually("root", "ip netns exec neighbour curl -gs -m 5 -o /dev/null http://"+address+":"+port+"/client", time.Minute)
+		l.Eventually(user, "podunit logs "+container+" 2>&1 | grep -F '"+client+"]:'", time.Minute)
+	}
+}
 
 // TestLabNetworks runs a set of services on named networks, as alice, through faults and a reboot.
 func TestLabNetworks(t *testing.T) {
 	lab := boot(t, labtest.Options{})
+	lab.MustRun("root", neighbour)
 	before := lab.settled()
 	for name, text := range networkFiles {
 		lab.WriteFile("alice", ".config/containers/systemd/"+name, text)
@@ -46,7 +67,7 @@ func TestLabNetworks(t *testing.T) {
 		resolve(l, "app", "proxy", `10\.89\.9\..*`)
 		resolve(l, "app", "group", `10\.89\.9\..*`)
 		resolve(l, "app", "db", `10\..*`)
-		l.MustRun("alice", "podunit exec app wget -qO- http://proxy | grep -qi nginx")
+		l.Eventually("alice", "podunit exec app wget -qO- http://proxy | grep -qi nginx", time.Minute)
 		// The machine itself is reached only through pasta.
 		l.Eventually("alice", "podunit exec app wget -qO- -T 1 http://host.containers.internal:8081/ | grep -qi nginx", time.Minute)
 	}
@@ -64,11 +85,29 @@ func TestLabNetworks(t *testing.T) {
 		l := lab.on(t)
 		address := l.MustRun("root", "ip -4 -o address show host0 | awk '{sub(\"/.*\", \"\", $4); print $4}'")
 		peer := l.MustRun("root", "ip route show default | awk '{print $3}'")
+		l.seen("alice", "plain", "8082")
+		l.seen("alice", "six", "8083")
 		// The other end of the lab's cable is another machine's network namespace.
 		if out, err := exec.Command("curl", "-sf", "-m", "60", "http://"+strings.TrimSpace(address)+":8081/client").CombinedOutput(); err != nil && !strings.Contains(err.Error(), "22") {
 			t.Fatalf("%v: %s", err, out)
 		}
 		l.Eventually("alice", "podunit logs proxy 2>&1 | grep '^"+strings.TrimSpace(peer)+" .*/client'", time.Minute)
+	})
+	t.Run("sockets", func(t *testing.T) {
+		l := lab.on(t)
+		// A container of its own, and one in a pod, on the named network of each.
+		for name, network := range map[string]string{"taker": "Network=front.network", "podtaker": "Pod=group.pod"} {
+			l.WriteFile("alice", ".config/containers/systemd/"+name+".container", "[Container]\nContainerName="+name+"\nImage=localhost:5000/busybox\n"+network+
+				"\nExec=sh -c 'echo $$LISTEN_FDS $$LISTEN_FDNAMES $$((LISTEN_PID == $$$$)); readlink /proc/self/fd/3; readlink /proc/self/fd/4; sleep 1000'\nStopTimeout=0\n")
+			l.WriteFile("alice", ".config/systemd/user/"+name+".socket", "[Socket]\nListenStream=%t/"+name+"\nListenDatagram=%t/"+name+"-two\nFileDescriptorName=web\n")
+			l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start "+name+".socket && { curl -s -m 1 --unix-socket $XDG_RUNTIME_DIR/"+name+" http://x/; true; }")
+			l.Eventually("alice", "podunit logs "+name+" 2>&1 | tr '\\n' ' ' | grep -E '2 web:web 1 socket:.* socket:'", time.Minute)
+			l.MustRun("alice", "systemctl --user stop "+name+".socket "+name+" && rm .config/systemd/user/"+name+".socket .config/containers/systemd/"+name+".container")
+		}
+		got := l.MustRun("alice", "exec 6<<<hello && podunit run --rm --network front --preserve-fd 6 localhost:5000/busybox sh -c 'cat <&6; readlink /proc/self/fd/5'")
+		if strings.TrimSpace(got) != "hello\n/dev/null" {
+			t.Errorf("a descriptor of the shell: %q", got)
+		}
 	})
 	t.Run("faults", func(t *testing.T) {
 		l := lab.on(t)
@@ -85,6 +124,10 @@ func TestLabNetworks(t *testing.T) {
 		if now := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' app db"); now != pid {
 			t.Errorf("containers were restarted: %s, before %s", now, pid)
 		}
+		// One that is killed comes back with another address, under its name.
+		l.MustRun("alice", "kill -9 $(podunit inspect -f '{{.State.Pid}}' db)")
+		l.Eventually("alice", "a=$(podunit inspect db | jq -r '.[0].NetworkSettings.Networks[].IPAddress') && podunit exec app nslookup db 2>/dev/null | grep -w \"Address: $a\"", time.Minute)
+		all(l)
 	})
 	t.Run("verbs", func(t *testing.T) {
 		l := lab.on(t)
@@ -101,9 +144,33 @@ func TestLabNetworks(t *testing.T) {
 			t.Errorf("inspect tells %s", got)
 		}
 	})
+	t.Run("many", func(t *testing.T) { manyOnNetworks(lab.on(t)) })
+	t.Run("another user", func(t *testing.T) {
+		l := lab.on(t)
+		// The same names, subnets and addresses.
+		l.MustRun("bob", "podunit network create --subnet 10.89.9.0/24 front && podunit run -d --name app --network front:ip=10.89.9.77 localhost:5000/busybox httpd -f -p 80 && podunit run -d --name proxy --network front localhost:5000/busybox sleep 1000")
+		l.Eventually("bob", "podunit exec proxy wget -qO- http://app/ 2>&1 | grep 404", time.Minute)
+		if out, _, code := l.Run("alice", "podunit exec member wget -qO- -T 2 http://app/ 2>&1 | grep 404"); code == 0 {
+			t.Errorf("alice reaches bob's application: %s", out)
+		}
+		l.MustRun("bob", "podunit rm -a -f -t 0 && podunit network rm front && podunit rmi -a -f")
+	})
+	t.Run("power cuts", func(t *testing.T) {
+		for connected := range 2 {
+			l := lab.on(t)
+			l.MustRun("alice", "systemctl --user stop "+networkUnits+" && systemctl --user start --no-block "+networkUnits)
+			l.Eventually("alice", fmt.Sprintf("(($(ls $XDG_RUNTIME_DIR/podunit/networks/connected | wc -l) > %d))", 2*connected), time.Minute)
+			l.PowerCut()
+			l.Boot()
+			l.MustRun("root", neighbour)
+			l.Active("alice", "proxy", "app", "db", "group-pod", "member")
+			all(l)
+		}
+	})
 	t.Run("reboot", func(t *testing.T) {
 		l := lab.on(t)
 		l.Reboot()
+		l.MustRun("root", neighbour)
 		l.Active("alice", "proxy", "app", "db", "group-pod", "member")
 		all(l)
 	})
@@ -118,4 +185,32 @@ func TestLabNetworks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// manyOnNetworks starts 40 containers on four networks in one transaction. Each finds all of its own network by name, and
+// nobody of another.
+func manyOnNetworks(l *Lab) {
+	l.t.Helper()
+	const networks, each = 4, 10
+	var units, stop []string
+	for n := range networks {
+		l.WriteFile("alice", fmt.Sprintf(".config/containers/systemd/m%d.network", n), fmt.Sprintf("[Network]\nNetworkName=m%d\n", n))
+		stop = append(stop, fmt.Sprintf("m%d-network", n))
+		for c := range each {
+			name := fmt.Sprintf("m%dc%d", n, c)
+			l.WriteFile("alice", ".config/containers/systemd/"+name+".container",
+				fmt.Sprintf("[Container]\nContainerName=%s\nImage=localhost:5000/busybox\nExec=sleep 1000\nNetwork=m%d.network\nStopTimeout=0\n", name, n))
+			units = append(units, name)
+		}
+	}
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start "+strings.Join(units, " "))
+	for n := range networks {
+		for c := range each {
+			script := fmt.Sprintf("for c in 0 1 2 3 4 5 6 7 8 9; do nslookup m%dc$c 2>&1 | grep -q ^Name: || echo m%dc$c; done; nslookup m%dc0 2>&1 | grep ^Name:", n, n, (n+1)%networks)
+			if out, _, _ := l.Run("alice", fmt.Sprintf("podunit exec m%dc%d sh -c '%s'", n, c, script)); out != "" {
+				l.t.Errorf("m%dc%d: what it does not find, or should not: %s", n, c, out)
+			}
+		}
+	}
+	l.MustRun("alice", "systemctl --user stop "+strings.Join(append(units, stop...), " ")+" && rm .config/containers/systemd/m[0-9]* && podunit network rm m0 m1 m2 m3 && systemctl --user daemon-reload")
 }

@@ -47,6 +47,9 @@ type Trial struct {
 	Meant      string // ID of the image that the reference meant before the pull; NewID is empty until that has ended
 	// Made describes a container that is gone when it ends, so that it can be made again.
 	Made json.RawMessage `json:",omitempty"`
+	// NeededBy are the units that were up before and that the manager restarts with this one, and the
+	// Invocation of each.
+	NeededBy map[string]string `json:",omitempty"`
 }
 
 // Kept is an image that stays for rollbacks.

@@ -36,7 +36,7 @@ type Hosts struct {
 // imageHosts ends the name of a copy of an image's /etc/hosts, beside the file that is made of it.
 const imageHosts = ".image"
 
-// maxHosts is the largest /etc/hosts of an image that is read, in bytes.
+// maxHosts is the largest /etc/hosts or resolv.conf of an image or of a container that is read, in bytes.
 const maxHosts = 1 << 20
 
 // base is the file that hosts start from; empty for none. The library would open an image's own as
@@ -113,6 +113,8 @@ type Resolver struct {
 	// Servers, Search and Options replace those of containers.conf(5), which replace those of
 	// the host; each where it is not empty. Search "." means no search domains.
 	Servers, Search, Options []string
+	// Own leaves out what named networks say: their name servers and search domains.
+	Own bool
 }
 
 // write writes a container's /etc/resolv.conf to path; r is the network of the container, or of
@@ -134,7 +136,7 @@ func (d Resolver) write(path string, r Result, conf *config.Config) error {
 		}
 		p.Namespaces = []specs.LinuxNamespace{ns}
 	}
-	if len(r.Nameservers) > 0 {
+	if len(r.Nameservers) > 0 && !d.Own {
 		p.Nameservers = r.Nameservers
 		if len(d.Search) == 0 {
 			p.Searches = append(slices.Clone(r.Search), p.Searches...)

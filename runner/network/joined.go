@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -62,11 +63,12 @@ func (j Joined) WriteResolvConf(path string) error {
 	return os.WriteFile(path, data, 0o644)
 }
 
+// read reads a file of the other container, which may have made it as large as it likes.
 func read(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return os.ReadFile(path)
+	return safe.ReadFile(path, maxHosts)
 }
 
 // known reports whether a line of a hosts file has the name.

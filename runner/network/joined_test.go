@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -53,5 +54,20 @@ func TestJoined(t *testing.T) {
 	}
 	if got, err := os.ReadFile(in("resolv.conf")); err != nil || string(got) != "nameserver 9.9.9.9\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestJoinedHuge: the other container has made its file larger than all memory.
+func TestJoinedHuge(t *testing.T) {
+	dir := t.TempDir()
+	huge := filepath.Join(dir, "huge")
+	if err := errors.Join(os.WriteFile(huge, nil, 0o600), os.Truncate(huge, 1<<42)); err != nil {
+		t.Fatal(err)
+	}
+	j := Joined{Hosts: huge, ResolvConf: huge}
+	for _, err := range []error{j.WriteHosts(filepath.Join(dir, "hosts"), nil, nil, nil, ""), j.WriteResolvConf(filepath.Join(dir, "resolv.conf"))} {
+		if !errors.Is(err, safe.ErrTooLarge) {
+			t.Errorf("%v", err)
+		}
 	}
 }

@@ -45,8 +45,11 @@ func TestWithoutSignals(t *testing.T) {
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- other.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = other.Wait() // with that signal
+		close(ended)
+	}()
 	if err := other.Process.Signal(unix.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}

@@ -259,6 +259,10 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(uids) > 0 && !(spec.MapsOwner(uids) && spec.MapsOwner(gids)) {
+		// It could not reach what it is to hold.
+		return nil, &spec.NotBuilt{What: "a pod in whose user namespace its owner has no ID", Issue: spec.IssueUserNamespaces}
+	}
 	infra := helper.Infra{UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
 	for _, name := range r.Spec.Share {
 		infra.Namespaces |= cloneFlags[name]
@@ -315,7 +319,7 @@ func (e *Engine) stopInfra(s Status) error {
 // EndInfra ends the infra process, and with it the pod's unit.
 func (e *Engine) EndInfra(r Record) error { return e.stopInfra(e.Status(r)) }
 
-// OwnTimes, in place of the time between the stop signal and SIGKILL, gives each container its own.
+// OwnTimes stands in place of the time between the stop signal and SIGKILL: each container has its own.
 const OwnTimes time.Duration = -1
 
 // Stop stops all members, then the infra process. timeout counts for all of them.

@@ -21,6 +21,7 @@ var otherWays = map[string]string{
 	"container/check.go":         "the kernel's files",
 	"container/create.go":        "markers, empty or in the runtime directory",
 	"container/oci.go":           "the runtime directory",
+	"container/volume.go":        "mount points in the runtime directory",
 	"image/download/workdir.go":  "downloads, whose digests are computed before they are used",
 	"kube/play/volumes.go":       "a whole directory in the runtime directory",
 	"ledger/ledger.go":           "puts aside what cannot be read",

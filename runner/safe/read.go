@@ -55,7 +55,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 func ReadInRoot(root, name string, limit int64) ([]byte, error) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the root %s: %v", root, err) // no fs.ErrNotExist: that is for the file
+		return nil, fmt.Errorf("open the root %s: %v", root, err) //nolint:errorlint // no fs.ErrNotExist: that is for the file
 	}
 	defer unix.Close(dir)
 	// Source: openat2(2), Linux 5.6.

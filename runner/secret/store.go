@@ -69,8 +69,9 @@ type Options struct {
 	Driver        string // file, pass or shell; empty means file
 	DriverOptions map[string]string
 	Labels        map[string]string
-	Replace       bool // one of that name goes
-	Ignore        bool // one of that name stays, and is returned
+	Metadata      map[string]string // for programs: kube play notes here that a secret is immutable
+	Replace       bool              // one of that name goes
+	Ignore        bool              // one of that name stays, and is returned
 }
 
 // Store is the secrets of one user.
@@ -113,7 +114,7 @@ func (s Store) Create(name string, value []byte, o Options) (string, error) {
 			return fmt.Errorf("%s: %w", name, ErrInUse)
 		}
 		made := Secret{
-			Name: name, ID: l.newID(), Labels: orEmpty(o.Labels), Metadata: map[string]string{}, UpdatedAt: time.Now(),
+			Name: name, ID: l.newID(), Labels: orEmpty(o.Labels), Metadata: maps.Clone(orEmpty(o.Metadata)), UpdatedAt: time.Now(),
 			Driver: o.Driver, DriverOptions: maps.Clone(orEmpty(o.DriverOptions)),
 		}
 		if made.Driver == "" {

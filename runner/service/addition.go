@@ -121,3 +121,18 @@ func (e *Engine) AskUnit(ctx context.Context, verb, name string) error {
 func (e *Engine) StartTimer(ctx context.Context, name string, t unit.Timer) error {
 	return e.withManager(ctx, func(m Manager) error { return m.StartTimer(ctx, name, t) })
 }
+
+// StartSlice starts a transient slice, or gives one that is up its settings.
+func (e *Engine) StartSlice(ctx context.Context, name string, s unit.Slice) error {
+	return e.withManager(ctx, func(m Manager) error { return m.StartSlice(ctx, name, s) })
+}
+
+// Limits are the limits that somebody has set of the unit that this process is in, as settings of a
+// slice.
+func (e *Engine) Limits(ctx context.Context) (all map[string]any, err error) {
+	err = e.withManager(ctx, func(m Manager) error {
+		all, err = m.Limits(ctx, e.Own.Name)
+		return err
+	})
+	return all, err
+}

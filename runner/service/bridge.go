@@ -78,7 +78,7 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 			one.StaticMAC = []byte(asked.MAC)
 		}
 		one.Aliases = []string{w.id[:12]}
-		for _, a := range slices.Concat([]string{asked.Hostname}, want.Aliases, asked.Aliases) {
+		for _, a := range slices.Concat([]string{asked.Hostname, asked.FullName}, want.Aliases, asked.Aliases) {
 			if a != "" && a != w.name && !slices.Contains(one.Aliases, a) {
 				one.Aliases = append(one.Aliases, a)
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -49,7 +50,9 @@ func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.
 			return err
 		}
 		if one := &b.Connection.Networks[0]; one.InterfaceName == "" {
-			one.InterfaceName = c.FreeDevice()
+			if one.InterfaceName, err = b.Store.NextDevice(one.Name, c); err != nil {
+				return err
+			}
 		}
 		more, err := b.Store.Prepare(b.Connection)
 		if err != nil {
@@ -165,14 +168,20 @@ func (e *Engine) tellFiles(r container.Record, before, now *netavark.Connection)
 	return errors.Join(replaceLines(filepath.Join(dir, "resolv.conf"), oldServers, newServers), replaceLines(filepath.Join(dir, "hosts"), oldHosts, newHosts))
 }
 
+// maxLines is the largest file of a container's that is read to replace lines in it, in bytes.
+const maxLines = 1 << 20
+
 // replaceLines writes a file anew, in place since it is bound into a container: without the lines that
-// went, and with those that are missing at its end. One that the container does not have stays away.
+// went, and with those that are missing at its end. One that the container does not have stays away. The
+// container may have made it as large as it likes: of such a one nothing stays.
 func replaceLines(path string, gone, there []string) error {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := safe.ReadFile(path, maxLines)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, safe.ErrTooLarge):
+		// Then it has no more than what is needed now.
+	case err != nil:
 		return err
 	}
 	var out bytes.Buffer

@@ -40,6 +40,16 @@ func TestReplaceLines(t *testing.T) {
 	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
 		t.Errorf("the file that is bound into the container is another one now: %v", err)
 	}
+	// A container has made it larger than all memory.
+	if err := os.Truncate(path, 1<<42); err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceLines(path, nil, []string{"nameserver 10.89.3.1"}); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "nameserver 10.89.3.1\n" {
+		t.Errorf("%q, %v", data, err)
+	}
 }
 
 func TestNetworksOfAStoppedContainer(t *testing.T) {

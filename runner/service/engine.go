@@ -60,6 +60,9 @@ type Config struct {
 	Tell func(fields map[string]string, message string)
 }
 
+// rootPoint is where the installation has an empty directory, below its prefix. See container.Engine.RootPoint.
+const rootPoint = "libexec/podunit/root"
+
 // Images finds images for containers.
 type Images interface {
 	// Pull finds the image of a name, pulled by policy if need be.
@@ -118,6 +121,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		User:   c.User,
 		RunDir: run,
 		Store:  s,
+
+		RootPoint: filepath.Join(filepath.Dir(c.Program), "..", rootPoint),
+
 		Config: conf,
 		Runtime: runc.Runtime{
 			Command: c.Runtime,
@@ -164,6 +170,13 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.lingers = lingers
 	containers.Warn = c.Warn
+	containers.FindImage = func(ctx context.Context, name string) (string, error) {
+		img, err := e.Images.Pull(ctx, name, image.PullOptions{Policy: image.PullNever})
+		if err != nil {
+			return "", err
+		}
+		return img.ID, nil
+	}
 	e.Pods = &pod.Engine{Containers: containers, Network: e.podNetwork}
 	if e.InService() {
 		containers.Unit = own.Name

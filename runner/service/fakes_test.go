@@ -178,6 +178,14 @@ func (m *fakeManager) Ask(_ context.Context, verb, name string) error {
 	return m.call("ask", verb, name)
 }
 
+func (m *fakeManager) StartSlice(_ context.Context, name string, _ unit.Slice) error {
+	return m.call("start slice", name)
+}
+
+func (m *fakeManager) Limits(_ context.Context, service string) (map[string]any, error) {
+	return nil, m.call("limits", service)
+}
+
 func (m *fakeManager) StartTimer(_ context.Context, name string, t unit.Timer) error {
 	m.timers = append(m.timers, t)
 	return m.call("timer", name[:strings.LastIndex(name, "-")]) // the rest is never the same

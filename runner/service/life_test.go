@@ -113,6 +113,9 @@ func TestRemove(t *testing.T) {
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
 			}
+			if InUse(err) != c.leaves {
+				t.Errorf("in use %t: %v", !c.leaves, err)
+			}
 			if w.manager.asked("stop web.service") != c.stops || w.exists("web") != c.leaves {
 				t.Errorf("%v; it is there: %t", w.manager.calls, w.exists("web"))
 			}

@@ -37,6 +37,10 @@ type Manager interface {
 	Ask(ctx context.Context, verb, name string) error
 	// StartTimer starts a transient timer and does not wait until it runs.
 	StartTimer(ctx context.Context, name string, t unit.Timer) error
+	// StartSlice starts a transient slice, or gives one that is up its settings.
+	StartSlice(ctx context.Context, name string, s unit.Slice) error
+	// Limits are the limits that somebody has set of a service, as settings of a slice.
+	Limits(ctx context.Context, service string) (map[string]any, error)
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
 	// Job is what is asked of a unit at the moment: start, stop, restart ..., empty for nothing.

@@ -38,6 +38,14 @@ func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 // who is on a network.
 type who struct{ id, name, hostname string }
 
+// ownNames are the names of its own address, the full one first as hosts(5) wants it.
+func ownNames(full string, w who) []string {
+	if full == "" {
+		return []string{w.hostname, w.name}
+	}
+	return []string{full, w.hostname, w.name}
+}
+
 // networkRequest turns what a command line says about the network into paths and names.
 func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, error) {
 	req := network.Request{
@@ -48,10 +56,10 @@ func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, 
 		Online:  e.waitOnline,
 	}
 	if !asked.NoHosts {
-		req.Hosts = &network.Hosts{Base: asked.HostsFile, Entries: asked.AddHosts, Names: []string{w.hostname, w.name}}
+		req.Hosts = &network.Hosts{Base: asked.HostsFile, Entries: asked.AddHosts, Names: ownNames(asked.FullName, w)}
 	}
 	if !slices.Equal(asked.DNS, []string{"none"}) {
-		req.Resolver = &network.Resolver{Servers: asked.DNS, Search: asked.DNSSearch, Options: asked.DNSOptions}
+		req.Resolver = &network.Resolver{Servers: asked.DNS, Search: asked.DNSSearch, Options: asked.DNSOptions, Own: asked.OwnDNS}
 	}
 	if len(asked.Networks) == 0 {
 		return req, nil

@@ -213,7 +213,7 @@ func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 		return pod.RunningError{Name: p.Name, Containers: running}
 	}
 	if name := e.podUnit(p); !e.podRuns(p)() && name != "" && name != e.Own.Name && e.comesBack(ctx, name, e.podRuns(p)) {
-		return fmt.Errorf("pod %s is about to be started again by %s: stop it first, or use --force", p.Name, name)
+		return ComesBackError{"pod " + p.Name, name}
 	}
 	members, err := e.Pods.Members(p)
 	if err != nil {
@@ -225,7 +225,7 @@ func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 			return err
 		}
 		if s.Unit != "" && s.Unit != e.Own.Name && e.comesBack(ctx, s.Unit, e.runs(m)) {
-			return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", m.Name, s.Unit)
+			return ComesBackError{"container " + m.Name, s.Unit}
 		}
 	}
 	return nil

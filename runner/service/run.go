@@ -158,8 +158,23 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 		if err := e.joinPod(ctx, &r); err != nil {
 			return err
 		}
+		if err := e.takeMounts(&r); err != nil {
+			return err
+		}
 		return then(&r, lock)
 	})
+}
+
+// takeMounts gives a container what others have mounted. Their anonymous volumes stay theirs: they go with them.
+func (e *Engine) takeMounts(r *container.Record) error {
+	for _, from := range r.Spec.VolumesFrom {
+		other, err := e.Containers.Lookup(from.Container)
+		if err != nil {
+			return fmt.Errorf("--volumes-from %s: %w", from.Container, err)
+		}
+		r.Spec.Mounts = append(r.Spec.Mounts, from.Apply(other.Spec.Mounts, r.Spec.Mounts)...)
+	}
+	return nil
 }
 
 // joinPod makes a container one of the pod that it asks for, which runs then.
@@ -188,7 +203,7 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 	if r.Spec.Restart.Policy == "" && !e.InService() && !r.Spec.Remove {
 		r.Spec.Restart = p.Spec.Restart
 	}
-	if r.Spec.UserNS.Mode == "" && len(r.Spec.UIDMap) == 0 && len(r.Spec.GIDMap) == 0 {
+	if !r.Spec.IDMapping.Said() {
 		r.Spec.IDMapping = p.Spec.IDMapping
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/sys/unix"
@@ -159,7 +160,7 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	}
 	watched := s.Unit != "" && s.Unit != e.Own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit, e.runs(r)))
 	if watched && s.PID == 0 && !how.Force {
-		return fmt.Errorf("container %s is about to be started again by %s: stop it first, or use --force", r.Name, s.Unit)
+		return ComesBackError{"container " + r.Name, s.Unit}
 	}
 	if watched && how.Force {
 		// A unit whose ExecStop removes the container has done all there is to do.
@@ -188,6 +189,22 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 		return err
 	}
 	return e.settlePod(ctx, r)
+}
+
+// ComesBackError says that a unit is about to start again what was to be removed.
+type ComesBackError struct {
+	What string // "container web"
+	Unit string
+}
+
+func (e ComesBackError) Error() string {
+	return fmt.Sprintf("%s is about to be started again by %s: stop it first, or use --force", e.What, e.Unit)
+}
+
+// InUse reports whether a removal without force was refused as what was to go runs, or is about to:
+// a prune, which looked before, leaves that.
+func InUse(err error) bool {
+	return errors.Is(err, container.ErrRunning) || errors.As(err, new(ComesBackError)) || errors.As(err, new(pod.RunningError))
 }
 
 // dropAnonymous removes the anonymous volumes of a container that somebody else has removed,

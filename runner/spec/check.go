@@ -38,6 +38,9 @@ func (c *Container) Check() error {
 		c.warn("--interactive has no effect with --detach: nobody can attach later")
 	}
 	c.checkAttach(add)
+	if l := c.Log; l.Driver != LogFile && (l.Path != "" || l.MaxSize != 0 || l.MaxFiles != 0) {
+		c.warn("--log-opt path, max-size and max-file have no effect without --log-driver %s", LogFile)
+	}
 	c.Networking.check(add, c.warn)
 	c.Limits.check(add)
 	checkMounts(c.Mounts, add)
@@ -76,10 +79,21 @@ func warned(list []string, format string, a ...any) []string {
 	return append(list, w)
 }
 
-func (c *Container) checkUser(add func(string, ...any)) {
-	if c.UserNS.Mode != "" && (len(c.UIDMap) > 0 || len(c.GIDMap) > 0) {
+func (m *IDMapping) check(add func(string, ...any)) {
+	maps, names := len(m.UIDMap) > 0 || len(m.GIDMap) > 0, m.SubUIDName != "" || m.SubGIDName != ""
+	if m.UserNS.Mode != "" && maps {
 		add("--userns and --uidmap or --gidmap exclude each other")
 	}
+	if m.UserNS.Mode != "" && names {
+		add("--userns and --subuidname or --subgidname exclude each other")
+	}
+	if maps && names {
+		add("--subuidname and --subgidname stand for --uidmap and --gidmap; leave one out")
+	}
+}
+
+func (c *Container) checkUser(add func(string, ...any)) {
+	c.IDMapping.check(add)
 	if c.KeepGroups && len(c.Groups) > 0 {
 		add("--group-add keep-groups keeps the groups of the runner as they are, it does not go together with single groups")
 	}
@@ -95,7 +109,7 @@ func (c *Container) checkPod(add func(string, ...any)) {
 		name  string
 	}{
 		{len(c.Publish) > 0, "publish"}, {c.PublishAll, "publish-all"}, {c.UserNS.Mode != "", "userns"}, {len(c.UIDMap) > 0, "uidmap"},
-		{len(c.GIDMap) > 0, "gidmap"}, {len(c.AddHosts) > 0, "add-host"}, {len(c.DNS) > 0, "dns"}, {len(c.DNSOptions) > 0, "dns-option"},
+		{len(c.GIDMap) > 0, "gidmap"}, {c.SubUIDName != "", "subuidname"}, {c.SubGIDName != "", "subgidname"}, {len(c.AddHosts) > 0, "add-host"}, {len(c.DNS) > 0, "dns"}, {len(c.DNSOptions) > 0, "dns-option"},
 		{len(c.DNSSearch) > 0, "dns-search"}, {c.NoHosts, "no-hosts"},
 	} {
 		if f.asked {
@@ -117,8 +131,9 @@ func (p *Pod) Check() error {
 	if p.Replace && p.Name == "" {
 		add("--replace needs --name: it removes the pod of that name first")
 	}
-	if p.UserNS.Mode != "" && (len(p.UIDMap) > 0 || len(p.GIDMap) > 0) {
-		add("--userns and --uidmap or --gidmap exclude each other")
+	p.IDMapping.check(add)
+	if m := p.UserNS.Mode; m == UserAuto || m == UserNoMap {
+		faults = append(faults, &NotBuilt{What: "--userns " + m + " for a pod", Issue: IssueUserNamespaces})
 	}
 	if !p.Infra {
 		if len(p.Share) > 0 {

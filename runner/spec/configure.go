@@ -108,6 +108,9 @@ func (p *Pod) Complete(conf *config.Config, environ []string) error {
 		return nil // it has no namespaces of its own
 	}
 	faults := p.IDMapping.complete(conf, environ)
+	if m := p.UserNS.Mode; m == UserAuto || m == UserNoMap { // Check has refused it in a command line
+		faults = append(faults, &NotBuilt{What: "userns=" + m + " of containers.conf or " + userNSVariable + " for a pod", Issue: IssueUserNamespaces})
+	}
 	if conf != nil && conf.Containers.NoHosts && len(p.AddHosts) == 0 {
 		p.NoHosts = true
 	}
@@ -123,7 +126,7 @@ func (p *Pod) Complete(conf *config.Config, environ []string) error {
 }
 
 func (m *IDMapping) complete(conf *config.Config, environ []string) Faults {
-	if m.UserNS.Mode != "" || len(m.UIDMap) > 0 || len(m.GIDMap) > 0 {
+	if m.Said() {
 		return nil
 	}
 	if v, ok := lookup(environ, userNSVariable); ok && v != "" {

@@ -95,7 +95,7 @@ func TestConfigured(t *testing.T) {
 // line for.
 func TestConfiguredFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"userns='auto'":           `userns = "auto" of containers.conf is not built yet`,
+		"userns='ns:/x'":          `userns = "ns:/x" of containers.conf is not built yet`,
 		"userns='me'":             `userns = "me" of containers.conf: "me" is not a mode`,
 		"pidns='mine'":            `pidns = "mine" of containers.conf`,
 		"netns='slirp4netns:x=y'": `netns = "slirp4netns:x=y" of containers.conf: option "x=y" of slirp4netns: there is no such option`,
@@ -112,7 +112,7 @@ func TestConfiguredFaults(t *testing.T) {
 	}
 	c := Defaults()
 	var later *NotBuilt
-	if err := c.Complete(nil, []string{"PODMAN_USERNS=auto"}); !errors.As(err, &later) || !strings.Contains(err.Error(), "the variable PODMAN_USERNS=auto") {
+	if err := c.Complete(nil, []string{"PODMAN_USERNS=private"}); !errors.As(err, &later) || !strings.Contains(err.Error(), "the variable PODMAN_USERNS=private") {
 		t.Errorf("the variable: %v", err)
 	}
 	p := PodDefaults()

@@ -117,6 +117,8 @@ type Container struct {
 	InitPath string
 	// Mounts are those of --volume, --mount and --tmpfs, in this order.
 	Mounts []Mount
+	// VolumesFrom are containers whose mounts this one gets, too.
+	VolumesFrom []VolumesFrom `json:",omitempty"`
 	// ImageVolumes says what becomes of the image's VOLUMEs: anonymous, tmpfs or
 	// ignore; empty means anonymous.
 	ImageVolumes string
@@ -344,6 +346,12 @@ type Networking struct {
 	IP, IP6 netip.Addr
 	MAC     net.HardwareAddr `json:",omitempty"`
 	Aliases []string         `json:",omitempty"`
+	// FullName is the host name with its domain, which /etc/hosts has before the short one, and
+	// under which others on named networks find it. Only Kubernetes YAML has it: subdomain.
+	FullName string `json:",omitempty"`
+	// OwnDNS leaves the name servers and search domains of named networks out: it is DNS and
+	// DNSSearch that count, and else the machine's. Only Kubernetes YAML has it: dnsPolicy.
+	OwnDNS bool `json:",omitempty"`
 }
 
 // Named tells whether the container or pod is on named networks.
@@ -393,8 +401,14 @@ func (s *Security) Options() []string {
 
 // Log is where output goes.
 type Log struct {
-	// Driver is journald, passthrough, passthrough-tty, none, or empty for the default.
+	// Driver is journald, passthrough, passthrough-tty, none, k8s-file, or empty for the default. k8s-file writes a
+	// file beside the journal.
 	Driver string
+	// Path is that of the log file; empty is one beside the container's layer.
+	Path string `json:",omitempty"`
+	// MaxSize is the most bytes of a log file, zero no limit; MaxFiles how many are kept, zero one.
+	MaxSize  int64 `json:",omitempty"`
+	MaxFiles int   `json:",omitempty"`
 	// Tag is what the journal shows as the tag (--log-opt tag=), or empty.
 	Tag string
 	// Labels are extra journal fields (--log-opt label=NAME=VALUE).

@@ -22,7 +22,8 @@ const (
 	MountTmpfs  = "tmpfs"
 	MountRamfs  = "ramfs"
 	MountDevpts = "devpts"
-	MountGlob   = "glob" // all files of the host that match Source
+	MountGlob   = "glob"  // all files of the host that match Source
+	MountImage  = "image" // the files of an image of the storage
 )
 
 // Mount is one --volume, --mount or --tmpfs.
@@ -51,6 +52,10 @@ type Mount struct {
 	// NoCopy leaves a new volume or a tmpfs empty, where it otherwise begins with
 	// what the image has at the destination.
 	NoCopy bool `json:",omitempty"`
+	// Subpath is what of a volume or an image is mounted, an absolute path in it; empty is all.
+	Subpath string `json:",omitempty"`
+	// IDMap shows the source's owners through the container's user namespace.
+	IDMap bool `json:",omitempty"`
 }
 
 // ReadOnly reports whether ro is among the options.
@@ -143,6 +148,50 @@ func ParseVolume(s, dir string) (Mount, error) {
 	return m, m.finish()
 }
 
+// VolumesFrom is one --volumes-from: all that another container has mounted from the host or a volume.
+type VolumesFrom struct {
+	Container string // name or ID
+	// Options, such as ro, take the place of what the other one has.
+	Options []string `json:",omitempty"`
+}
+
+// ParseVolumesFrom reads CONTAINER[:OPTION,...]. Source: podman-run(1), --volumes-from.
+func ParseVolumesFrom(s string) (VolumesFrom, error) {
+	name, options, _ := strings.Cut(s, ":")
+	from := VolumesFrom{Container: name, Options: splitOptions(options)}
+	if name == "" {
+		return from, errEmpty
+	}
+	for _, o := range from.Options {
+		if !slices.Contains([]string{"ro", "rw", "z", "Z"}, o) {
+			return from, fmt.Errorf("%q is not an option of it", o)
+		}
+	}
+	return from, nil
+}
+
+// Apply gives what a container gets of the mounts that another one has; places in taken stay free.
+func (f VolumesFrom) Apply(mounts, taken []Mount) []Mount {
+	var out []Mount
+	for _, m := range mounts {
+		at := func(other Mount) bool { return path.Clean(other.Destination) == path.Clean(m.Destination) }
+		if m.Type != MountBind && m.Type != MountVolume || slices.ContainsFunc(taken, at) {
+			continue
+		}
+		m.NoCopy, m.Chown = true, false // that was at the start of the other one
+		for _, o := range f.Options {
+			switch o {
+			case "z", "Z":
+				m.Relabel = o
+			default:
+				m.Options = append(slices.DeleteFunc(slices.Clone(m.Options), func(had string) bool { return had == "ro" || had == "rw" }), o)
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
 // ParseTmpfs reads PATH[:OPTIONS]. Source: podman-run(1), --tmpfs.
 func ParseTmpfs(s string) (Mount, error) {
 	dst, options, _ := strings.Cut(s, ":")
@@ -174,13 +223,11 @@ func ParseMount(s, dir string) (Mount, error) {
 		}
 	}
 	switch m.Type {
-	case MountBind, MountVolume, MountTmpfs, MountRamfs, MountDevpts, MountGlob:
-	case "image":
-		return m, &NotBuilt{What: "--mount type=image", Issue: IssueVolumes}
+	case MountBind, MountVolume, MountTmpfs, MountRamfs, MountDevpts, MountGlob, MountImage:
 	case "artifact":
 		return m, &NotBuilt{What: "--mount type=artifact", Issue: IssueBuild}
 	default:
-		return m, fmt.Errorf("%q is not a type; bind, volume, tmpfs, ramfs, devpts and glob are", m.Type)
+		return m, fmt.Errorf("%q is not a type; bind, volume, tmpfs, ramfs, devpts, glob and image are", m.Type)
 	}
 	for _, f := range fields {
 		if err := m.field(f, dir); err != nil {
@@ -193,7 +240,7 @@ func ParseMount(s, dir string) (Mount, error) {
 	case m.Destination == "":
 		return m, errors.New("destination= is missing")
 	}
-	if m.Source == "" && (m.Type == MountBind || m.Type == MountGlob) {
+	if m.Source == "" && (m.Type == MountBind || m.Type == MountGlob || m.Type == MountImage) {
 		return m, errors.New("source= is missing")
 	}
 	return m, m.finish()
@@ -203,8 +250,18 @@ func ParseMount(s, dir string) (Mount, error) {
 // option is judged as one of -v.
 func fieldTypes(name string) []string {
 	switch name {
-	case "source", "src", "relabel":
+	case "source", "src":
+		return []string{MountBind, MountVolume, MountGlob, MountImage}
+	case "relabel":
 		return []string{MountBind, MountVolume, MountGlob}
+	case "subpath":
+		return []string{MountVolume, MountImage}
+	case "volume-subpath":
+		return []string{MountVolume}
+	case "image-subpath":
+		return []string{MountImage}
+	case "idmap":
+		return []string{MountBind, MountVolume}
 	case "bind-propagation", "bind-nonrecursive":
 		return []string{MountBind, MountGlob}
 	case "volume-nocopy", "nocopy":
@@ -249,9 +306,13 @@ func (m *Mount) field(f, dir string) error {
 		}
 		return nil
 	case "idmap":
-		return &NotBuilt{What: "idmap on a mount", Issue: IssueUserNamespaces}
+		return m.option(f)
 	case "subpath", "volume-subpath", "image-subpath":
-		return &NotBuilt{What: "subpath on a mount", Issue: IssueVolumes}
+		if value == "" {
+			return fmt.Errorf("%s= is empty", name)
+		}
+		m.Subpath = path.Clean("/" + value)
+		return nil
 	case "tmpfs-size", "size":
 		return m.option("size=" + value)
 	case "tmpfs-mode", "mode":
@@ -321,7 +382,7 @@ func (m *Mount) toggle(name, value string, given bool) error {
 // option takes one option of -v or --tmpfs.
 func (m *Mount) option(opt string) error {
 	onHost := m.Type == MountBind || m.Type == MountVolume || m.Type == MountGlob
-	name, value, given := strings.Cut(opt, "=")
+	name, value, _ := strings.Cut(opt, "=")
 	switch {
 	case isMountFlag(opt):
 		m.Options = append(m.Options, opt)
@@ -357,8 +418,19 @@ func (m *Mount) option(opt string) error {
 	case onHost && opt == "nocopy":
 		m.NoCopy = true
 		return nil
-	case opt == "idmap" || name == "idmap":
-		return &NotBuilt{What: "idmap on a mount", Issue: IssueUserNamespaces}
+	case onHost && opt == "idmap":
+		m.IDMap = true
+		return nil
+	case onHost && name == "idmap":
+		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
+	}
+	return m.newOption(opt)
+}
+
+// newOption takes an option of a file system that the mount makes, such as a tmpfs.
+func (m *Mount) newOption(opt string) error {
+	name, value, given := strings.Cut(opt, "=")
+	switch {
 	case m.Type == MountTmpfs && opt == "tmpcopyup":
 		m.NoCopy = false
 		return nil
@@ -421,6 +493,9 @@ func (m *Mount) finish() error {
 	}
 	if m.Upper != "" && !m.Overlay {
 		return errors.New("upperdir= and workdir= need the option O")
+	}
+	if m.IDMap && (m.Chown || m.Overlay) {
+		return errors.New("idmap does not go together with U and O")
 	}
 	if m.Overlay && (m.Relabel != "" && m.Chown) {
 		return errors.New("O does not go together with both U and a label")

@@ -159,38 +159,23 @@ func lifeRows() []row {
 				t.container.Annotations[name] = value
 				return nil
 			}},
-		{name: "log-driver", on: onContainer, kind: value, word: "DRIVER", usage: "Where output goes: journald, passthrough, none",
-			form: "journald, passthrough, passthrough-tty or none", example: "journald",
+		{name: "log-driver", on: onContainer, kind: value, word: "DRIVER", usage: "Where output goes: journald, passthrough, none; k8s-file beside the journal",
+			form: "journald, passthrough, passthrough-tty, none, k8s-file or json-file", example: "journald",
 			set: func(t *target, v string) error {
-				switch v {
-				case "k8s-file", "json-file":
-					return fmt.Errorf("%s writes log files, which the journal has replaced here; leave it out and read with journalctl", v)
+				if v == "json-file" { // another name of it, as podman has it
+					v = LogFile
 				}
-				return choice(func(t *target) *string { return &t.container.Log.Driver }, "journald", "passthrough", "passthrough-tty", "none")(t, v)
+				return choice(func(t *target) *string { return &t.container.Log.Driver }, "journald", "passthrough", "passthrough-tty", "none", LogFile)(t, v)
 			}},
-		{name: "log-opt", on: onContainer, kind: list, word: "NAME=VALUE", usage: "Option of the log driver: tag=TEXT, label=NAME=VALUE",
-			form: "tag=TEXT or label=NAME=VALUE", example: "tag=web",
+		{name: "log-opt", on: onContainer, kind: list, word: "NAME=VALUE", usage: "Option of the log driver: tag=TEXT, label=NAME=VALUE, path=, max-size=, max-file=",
+			form: "tag=TEXT, label=NAME=VALUE, path=FILE, max-size=SIZE or max-file=NUMBER", example: "tag=web",
 			set: func(t *target, v string) error {
 				name, value, _ := strings.Cut(v, "=")
-				l := &t.container.Log
-				switch name {
-				case "tag":
-					l.Tag = value
+				if !slices.Contains(logOptions, name) { // podman says it and goes on
+					t.container.warn("--log-opt %s has no effect: %s are the options", name, strings.Join(logOptions, ", "))
 					return nil
-				case "label":
-					n, v, found := strings.Cut(value, "=")
-					if n == "" || !found {
-						return errors.New("label= must have a name and a value")
-					}
-					if l.Labels == nil {
-						l.Labels = map[string]string{}
-					}
-					l.Labels[n] = v
-					return nil
-				case "path", "max-size", "max-file", "size":
-					return fmt.Errorf("%s is for log files; the journal has its own limits, see SystemMaxUse= in journald.conf(5)", name)
 				}
-				return fmt.Errorf("%q is not an option", name)
+				return t.container.Log.option(name, value, t.host.Dir)
 			}},
 	}
 }
@@ -725,25 +710,30 @@ func networkRows() []row {
 
 // Its namespaces.
 func namespaceRows() []row {
-	mapping := func(f func(*IDMapping) *[]IDRange) func(*target, string) error {
+	mapping := func(f func(*IDMapping) *[]IDMap) func(*target, string) error {
 		return func(t *target, v string) error {
-			r, err := ParseIDRange(v)
+			r, err := ParseIDMap(v)
 			*f(t.ids) = append(*f(t.ids), r)
 			return err
 		}
 	}
+	const idMap = "[+][u][g]INSIDE:[@]OUTSIDE[:NUMBER]"
 	return []row{
-		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=]",
-			form: "host or keep-id[:uid=U,gid=G,size=N]", example: "keep-id:uid=1000,gid=1000",
+		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], auto[:size=], nomap",
+			form: "host, keep-id[:uid=U,gid=G,size=N], auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N] or nomap", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
 				u, err := ParseUserNS(v)
 				t.ids.UserNS = u
 				return err
 			}},
-		{name: "uidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map user IDs", form: "INSIDE:OUTSIDE[:NUMBER]", example: "0:1:1000",
-			set: mapping(func(m *IDMapping) *[]IDRange { return &m.UIDMap })},
-		{name: "gidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map group IDs", form: "INSIDE:OUTSIDE[:NUMBER]", example: "0:1:1000",
-			set: mapping(func(m *IDMapping) *[]IDRange { return &m.GIDMap })},
+		{name: "uidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map user IDs", form: idMap, example: "0:1:1000",
+			set: mapping(func(m *IDMapping) *[]IDMap { return &m.UIDMap })},
+		{name: "gidmap", on: onBoth, kind: list, word: "INSIDE:OUTSIDE:N", usage: "Map group IDs", form: idMap, example: "0:1:1000",
+			set: mapping(func(m *IDMapping) *[]IDMap { return &m.GIDMap })},
+		{name: "subuidname", on: onBoth, kind: value, word: "NAME", usage: "Map the user IDs of this name in /etc/subuid, as root", form: "a name in /etc/subuid", example: "containers",
+			set: text(func(t *target) *string { return &t.ids.SubUIDName })},
+		{name: "subgidname", on: onBoth, kind: value, word: "NAME", usage: "Map the group IDs of this name in /etc/subgid, as root", form: "a name in /etc/subgid", example: "containers",
+			set: text(func(t *target) *string { return &t.ids.SubGIDName })},
 		{name: "pod", on: onContainer, kind: value, word: "NAME", usage: "Pod to join, or new:NAME for one to be made", form: "the name of a pod", example: "web",
 			set: func(t *target, v string) error {
 				name, made := strings.CutPrefix(v, "new:")
@@ -798,6 +788,13 @@ func mountRows() []row {
 		{name: "mount", on: onBoth, kind: values, word: "type=TYPE,...", usage: "Mount anything",
 			form: "type=TYPE,source=...,destination=...", example: "type=bind,source=/srv,destination=/srv",
 			set: func(t *target, v string) error { m, err := ParseMount(v, t.host.Dir); return t.mount(m, err) }},
+		{name: "volumes-from", on: onContainer, kind: values, word: "CONTAINER[:ro|rw]", usage: "Mount what another container has mounted",
+			form: "CONTAINER[:ro|rw|z|Z]", example: "web:ro",
+			set: func(t *target, v string) error {
+				from, err := ParseVolumesFrom(v)
+				t.container.VolumesFrom = append(t.container.VolumesFrom, from)
+				return err
+			}},
 		{name: "tmpfs", on: onContainer, kind: values, word: "DIR[:OPTIONS]", usage: "Mount an empty file system in memory",
 			form: "DESTINATION[:OPTIONS]", example: "/tmp:size=64m,mode=1777",
 			set: func(t *target, v string) error { m, err := ParseTmpfs(v); return t.mount(m, err) }},
@@ -981,23 +978,7 @@ func podRows() []row {
 // What is refused: for now, with the issue that brings it, or for good, with
 // the reason and what to do instead.
 func laterRows() []row {
-	later := func(issue string, kind kind, names ...string) []row {
-		var rs []row
-		for _, n := range names {
-			rs = append(rs, row{name: n, on: onContainer, kind: kind, issue: issue})
-		}
-		return rs
-	}
-	rows := slices.Concat(
-		later(IssueUserNamespaces, value, "subuidname", "subgidname"),
-		later(IssueVolumes, values, "volumes-from"),
-	)
-	for i := range rows {
-		switch rows[i].name {
-		case "subuidname", "subgidname", "volumes-from":
-			rows[i].on = onBoth
-		}
-	}
+	rows := []row{{name: "volumes-from", on: onPod, kind: values, issue: IssueVolumes}}
 	never := func(on on, kind kind, name, why string) {
 		rows = append(rows, row{name: name, on: on, kind: kind, refused: why})
 	}

@@ -125,10 +125,11 @@ func TestContainer(t *testing.T) {
 		"zero is no limit":                          {"--pids-limit 0 --cpus 0 --cpu-quota 0 --ulimit host x", "limits", Limits{PidsLimit: ptr(int64(-1)), HostUlimits: true}},
 		"the network":                               {"--network pasta:-4,--mtu,1500 -p 80 --expose 53/udp -h box --dns 1.1.1.1,9.9.9.9 --dns-search . --dns-option ndots:1 --no-hostname x", "net", Networking{Networks: []Network{{Mode: NetPasta, Options: []string{"-4", "--mtu", "1500"}}}, Publish: []PortMapping{{ContainerPort: 80, Range: 1, Protocol: "tcp"}}, Expose: []PortRange{{53, 1, "udp"}}, Hostname: "box", DNS: []string{"1.1.1.1", "9.9.9.9"}, DNSSearch: []string{"."}, DNSOptions: []string{"ndots:1"}, NoHostname: true}},
 		"the older name of --network":               {"--net container:db x", "net", Networking{Networks: []Network{{Mode: NetContainer, Name: "db"}}}},
-		"mapped IDs":                                {"--uidmap 0:1:1000,1000:0:1 --gidmap 0:0 x", "ids", IDMapping{UIDMap: []IDRange{{0, 1, 1000}, {1000, 0, 1}}, GIDMap: []IDRange{{0, 0, 1}}}},
+		"mapped IDs":                                {"--uidmap 0:1:1000,1000:0:1 --gidmap 0:0 x", "ids", IDMapping{UIDMap: written("0:1:1000", "1000:0:1"), GIDMap: written("0:0:1")}},
 		"keep-id":                                   {"--userns keep-id:uid=33,gid=34,size=500 x", "ids", IDMapping{UserNS: UserNS{Mode: "keep-id", UID: ptr(uint32(33)), GID: ptr(uint32(34)), Size: 500}}},
 		"devices":                                   {"--device /dev/a --device /dev/b:/dev/c:rw --device /dev/d:r x", "devices", []Device{{"/dev/a", "/dev/a", "rwm"}, {"/dev/b", "/dev/c", "rw"}, {"/dev/d", "/dev/d", "r"}}},
 		"namespaces":                                {"--pid host --ipc container:a --uts ns:/proc/1/ns/uts --cgroupns private x", "ns", []Namespace{{Mode: "host"}, {Mode: "container", Container: "a"}, {Mode: "ns", Path: "/proc/1/ns/uts"}, {Mode: "private"}}},
+		"a log file":                                {"--log-driver json-file --log-opt path=/l --log-opt max-size=2kb --log-opt max-file=3 x", "log", Log{Driver: "k8s-file", Path: "/l", MaxSize: 2000, MaxFiles: 3}},
 		"the log":                                   {"--log-driver passthrough --log-opt tag=a --log-opt label=B=c x", "log", Log{Driver: "passthrough", Tag: "a", Labels: map[string]string{"B": "c"}}},
 		"files":                                     {"--cidfile c --pidfile /p --conmon-pidfile m x", "files", []string{"/srv/c", "/p", "/srv/m"}},
 		"ports that lead nowhere are warned of":     {"--network host -p 80:80 x", "warnings", []string{"published ports have no effect with --network host"}},
@@ -195,7 +196,7 @@ func TestMounts(t *testing.T) {
 		"a bad name":                  {"-v", "a/b:/c", Mount{}, "no volume name and no path"},
 		"too many colons":             {"-v", "a:/b:ro:x", Mount{}, "more than two colons"},
 		"upperdir alone":              {"-v", "/a:/b:O,upperdir=/u", Mount{}, "go together"},
-		"mapped":                      {"-v", "/a:/b:idmap", Mount{}, `comes with the issue "user namespaces"`},
+		"mapped":                      {"-v", "/a:/b:idmap", Mount{Type: "bind", Source: "/a", Destination: "/b", IDMap: true}, ""},
 		"a tmpfs":                     {"--tmpfs", "/t:size=64m,mode=1777,noexec,notmpcopyup", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=64m", "mode=1777", "noexec"}, NoCopy: true}, ""},
 		"no swapping":                 {"--tmpfs", "/t:noswap", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"noswap"}}, ""},
 		"--mount that is not swapped": {"--mount", "type=tmpfs,dst=/t,noswap", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"noswap"}}, ""},
@@ -213,13 +214,17 @@ func TestMounts(t *testing.T) {
 		"--mount glob":                {"--mount", "type=glob,src=/usr/lib/a*,destination=/d", Mount{Type: "glob", Source: "/usr/lib/a*", Destination: "/d"}, ""},
 		"--mount glob in place":       {"--mount", "type=glob,src=/usr/lib/a*", Mount{Type: "glob", Source: "/usr/lib/a*"}, ""},
 		"--mount by docker's words":   {"--mount", "type=bind,src=/a,dest=/b,readonly", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"ro"}}, ""},
-		"--mount of an image":         {"--mount", "type=image,source=x,destination=/d", Mount{}, `comes with the issue "volumes"`},
+		"--mount of an image":         {"--mount", "type=image,source=x,destination=/d,subpath=a/../b", Mount{Type: "image", Source: "x", Destination: "/d", Subpath: "/b"}, ""},
 		"--mount of an artifact":      {"--mount", "type=artifact,source=x,destination=/d", Mount{}, `comes with the issue "build and artifacts"`},
 		"--mount of a type unknown":   {"--mount", "type=nfs,source=x,destination=/d", Mount{}, `"nfs" is not a type`},
 		"--mount without a place":     {"--mount", "type=bind,source=/x", Mount{}, "destination= is missing"},
 		"--mount without a source":    {"--mount", "type=bind,destination=/x", Mount{}, "source= is missing"},
 		"--mount option of another":   {"--mount", "type=tmpfs,destination=/x,source=/y", Mount{}, "source is not an option of type tmpfs"},
-		"--mount with a subpath":      {"--mount", "type=volume,source=a,destination=/x,subpath=b", Mount{}, `comes with the issue "volumes"`},
+		"--mount with a subpath":      {"--mount", "type=volume,source=a,destination=/x,subpath=b", Mount{Type: "volume", Source: "a", Destination: "/x", Subpath: "/b"}, ""},
+		"--mount with no subpath":     {"--mount", "type=volume,source=a,destination=/x,subpath=", Mount{}, "subpath= is empty"},
+		"--mount of no image":         {"--mount", "type=image,destination=/x", Mount{}, "source= is missing"},
+		"a mount mapped by itself":    {"-v", "/a:/b:idmap=uids=0-1-10", Mount{}, "with mappings of its own, on a mount is not built yet"},
+		"mapped and given away":       {"-v", "/a:/b:idmap,U", Mount{}, "does not go together"},
 		"--mount that is no CSV":      {"--mount", `type=bind,"a`, Mount{}, "comma-separated"},
 		"--mount with neither value":  {"--mount", "type=bind,src=/a,dst=/b,ro=maybe", Mount{}, "neither true nor false"},
 	} {
@@ -279,7 +284,7 @@ func TestFaults(t *testing.T) {
 			`--pull "sometimes"`, `--publish "80:http"`, "the image is missing"}},
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
-		"what is not built yet":            {"--userns auto --subuidname a x", []string{`--userns auto is not built yet: it comes with the issue "user namespaces"`, "--subuidname is"}},
+		"what is not built yet":            {"--userns ns:/x x", []string{`--userns ns is not built yet: it comes with the issue "user namespaces"`}},
 		"what is refused for good":         {"--gpus all x", []string{"--gpus: give the device nodes with --device"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
 		"a bad name":                       {"--name a/b x", []string{"a name begins with a letter or digit"}},
@@ -303,6 +308,10 @@ func TestFaults(t *testing.T) {
 		"swap without memory":              {"--memory-swap 1g x", []string{"--memory-swap needs --memory"}},
 		"less swap than memory":            {"-m 2g --memory-swap 1g x", []string{"cannot be less"}},
 		"two ways to say cores":            {"--cpus 1 --cpu-quota 1000 x", []string{"exclude each other"}},
+		"two more ways to map":             {"--subuidname a --uidmap 0:0:1 x", []string{"leave one out"}},
+		"a flag of a map":                  {"--uidmap x0:0:1 --gidmap +0:0:1:2 --uidmap 0:@x x", []string{"'x' is none of the flags", "two or three numbers", `"x" is not a number`}},
+		"options of auto":                  {"--userns auto:uid=1 x", []string{`"uid" is not an option of auto`}},
+		"a mapping of auto":                {"--userns auto:uidmapping=+0:0:1 x", []string{"it takes three numbers"}},
 		"two ways to map":                  {"--userns keep-id --uidmap 0:0:1 x", []string{"exclude each other"}},
 		"an option of keep-id":             {"--userns keep-id:user=1 x", []string{`"user" is not an option of keep-id`}},
 		"an address that is none":          {"--dns one.one --add-host a --add-host b:c x", []string{`"one.one" is not an IP address`, "the address is missing", `"c" is not an IP address`}},
@@ -310,7 +319,7 @@ func TestFaults(t *testing.T) {
 		"a capability that is none":        {"--cap-add net_rwa x", []string{`"net_rwa" is not a capability`}},
 		"a limit that is none":             {"--ulimit files=1 --ulimit nofile x", []string{"invalid ulimit type: files", "invalid ulimit argument: nofile"}},
 		"a signal that is none":            {"--stop-signal HARD x", []string{`"HARD" is not a signal`}},
-		"log files":                        {"--log-driver json-file --log-opt max-size=1m x", []string{"which the journal has replaced", "SystemMaxUse="}},
+		"log files":                        {"--log-driver json --log-opt max-size=m --log-opt max-file=0 --log-opt path= --log-opt label=x x", []string{`"json" is none of the choices`, "not a size", "at least 1", "path= is empty", "a name and a value"}},
 		"a group without a user":           {"--user :5 x", []string{"the user is missing"}},
 		"options unknown":                  {"--security-opt x=y --security-opt label=x --security-opt mask=a x", []string{`"x" is not an option`, `"x" is not a label`, `"a" is not an absolute path`}},
 		"slirp4netns":                      {"--network slirp4netns:mtu=x --network slirp4netns:cidr=10.0.2.1/24 --network slirp4netns:port_handler=x --network slirp4netns:mtu x", []string{`option "mtu=x" of slirp4netns`, `option cidr of slirp4netns: "10.0.2.1/24" is not an IPv4 subnet`, "it is rootlesskit or slirp4netns", "want KEY=VALUE"}},
@@ -477,6 +486,36 @@ func TestInherit(t *testing.T) {
 	}
 }
 
+// written are mappings as people write them.
+func written(words ...string) (m []IDMap) {
+	for _, w := range words {
+		one, err := ParseIDMap(w)
+		if err != nil {
+			panic(err)
+		}
+		m = append(m, one)
+	}
+	return m
+}
+
+func TestVolumesFrom(t *testing.T) {
+	from, err := ParseVolumesFrom("web:ro,z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := from.Apply([]Mount{{Type: MountBind, Source: "/a", Destination: "/a", Options: []string{"rw", "nodev"}, Chown: true}, {Type: MountTmpfs, Destination: "/t"}, {Type: MountVolume, Source: "v", Destination: "/v/"}},
+		[]Mount{{Type: MountBind, Source: "/mine", Destination: "/v"}})
+	want := []Mount{{Type: MountBind, Source: "/a", Destination: "/a", Options: []string{"nodev", "ro"}, Relabel: "z", NoCopy: true}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	for _, bad := range []string{"", ":ro", "web:U"} {
+		if _, err := ParseVolumesFrom(bad); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
 func TestResolve(t *testing.T) {
 	alice := Own{UID: 1000, GID: 1000}
 	for name, tc := range map[string]struct {
@@ -497,12 +536,32 @@ func TestResolve(t *testing.T) {
 		"keep-id with a size more": {IDMapping{UserNS: UserNS{Mode: UserKeepID, Size: 70000}}, alice, 65537, nil, nil, "more than the 65537 there are"},
 		"keep-id for root":         {IDMapping{UserNS: UserNS{Mode: UserKeepID}}, Own{}, 1<<32 - 1, nil, nil, ""},
 		"a part of root's IDs":     {IDMapping{UserNS: UserNS{Mode: UserKeepID, Size: 9}}, Own{}, 1<<32 - 1, nil, nil, "leave size= out"},
-		"a map for both":           {IDMapping{UIDMap: []IDRange{{0, 1, 5}, {5, 0, 1}}}, alice, 100, []IDRange{{0, 1, 5}, {5, 0, 1}}, []IDRange{{0, 1, 5}, {5, 0, 1}}, ""},
-		"a map beyond the IDs":     {IDMapping{UIDMap: []IDRange{{0, 0, 101}}}, alice, 100, nil, nil, "only 100 IDs to map to"},
-		"a map without the owner":  {IDMapping{UIDMap: []IDRange{{0, 1, 5}}}, alice, 100, nil, nil, `issue "user namespaces"`},
+		"a map for both":           {IDMapping{UIDMap: written("0:1:5", "5:0:1")}, alice, 100, []IDRange{{0, 1, 5}, {5, 0, 1}}, []IDRange{{0, 1, 5}, {5, 0, 1}}, ""},
+		"a map beyond the IDs":     {IDMapping{UIDMap: written("0:0:101")}, alice, 100, nil, nil, "only 100 IDs to map to"},
+		"a map without the owner":  {IDMapping{UIDMap: written("0:1:5")}, alice, 100, []IDRange{{0, 1, 5}}, []IDRange{{0, 1, 5}}, ""},
+		"nomap":                    {IDMapping{UserNS: UserNS{Mode: UserNoMap}}, alice, 101, []IDRange{{0, 1, 100}}, []IDRange{{0, 1, 100}}, ""},
+		"nomap as root":            {IDMapping{UserNS: UserNS{Mode: UserNoMap}}, Own{}, 1<<32 - 1, nil, nil, "root is none"},
+		"nomap without IDs":        {IDMapping{UserNS: UserNS{Mode: UserNoMap}}, alice, 1, nil, nil, "there are none"},
+		"a user more":              {IDMapping{UIDMap: written("+7:0")}, alice, 101, []IDRange{{0, 1, 7}, {7, 0, 1}, {8, 8, 93}}, []IDRange{{0, 1, 7}, {7, 0, 1}, {8, 8, 93}}, ""},
+		"a group of the machine":   {IDMapping{GIDMap: written("+g50:@100030")}, alice, 101, []IDRange{{0, 0, 101}}, []IDRange{{0, 0, 31}, {31, 32, 19}, {50, 31, 1}, {51, 51, 50}}, ""},
+		"IDs that go on elsewhere": {IDMapping{UIDMap: written("0:@1000", "1:@100000:3")}, alice, 101, []IDRange{{0, 0, 4}}, []IDRange{{0, 0, 4}}, ""},
+		"a place taken from a map": {IDMapping{UIDMap: written("0:1:10", "+5:0:1")}, alice, 101, []IDRange{{0, 1, 5}, {5, 0, 1}, {6, 7, 4}}, []IDRange{{0, 1, 5}, {5, 0, 1}, {6, 7, 4}}, ""},
+		"both sides taken":         {IDMapping{UIDMap: written("0:0:10", "+2:8:1")}, alice, 101, []IDRange{{0, 0, 2}, {2, 8, 1}, {3, 3, 5}, {9, 9, 1}}, []IDRange{{0, 0, 2}, {2, 8, 1}, {3, 3, 5}, {9, 9, 1}}, ""},
+		"root adds to nothing":     {IDMapping{UIDMap: written("+0:1000:5")}, Own{}, 1<<32 - 1, []IDRange{{0, 1000, 5}}, []IDRange{{0, 1000, 5}}, ""},
+		"somebody's ranges":        {IDMapping{SubUIDName: "it"}, Own{}, 1<<32 - 1, []IDRange{{0, 7, 2}}, []IDRange{{0, 9, 2}}, ""},
+		"ranges for a user":        {IDMapping{SubGIDName: "it"}, alice, 101, nil, nil, "are for root"},
+		"an ID that is not ours":   {IDMapping{UIDMap: written("0:@1001")}, alice, 101, nil, nil, "ID 1001 of this machine is not in the ranges"},
+		"one ID twice":             {IDMapping{UIDMap: written("0:1:5", "4:9:1")}, alice, 101, nil, nil, "0:1:5 and 4:9:1 have IDs in common"},
+		"no root":                  {IDMapping{UIDMap: written("5:0:1")}, alice, 101, nil, nil, "such as 0:1:5"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			uids, gids, err := tc.m.Resolve(tc.own, tc.total, tc.total)
+			outer := []IDRange{{0, tc.own.UID, 1}, {1, 100000, tc.total - 1}}
+			if tc.own.UID == 0 {
+				outer = []IDRange{{0, 0, tc.total}}
+			}
+			uids, gids, err := tc.m.Resolve(tc.own, Outer{UIDs: outer, GIDs: outer, Subordinate: func(string, string) (uids, gids []IDRange, err error) {
+				return []IDRange{{0, 7, 2}}, []IDRange{{0, 9, 2}}, nil
+			}})
 			if tc.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.err) {
 					t.Fatalf("got %v, want %q", err, tc.err)

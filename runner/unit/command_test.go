@@ -57,15 +57,31 @@ func TestExecutes(t *testing.T) {
 	}
 }
 
+// A variable is looked up in the environment of its service.
+func TestCommandsWithVariables(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.service")
+	if err := os.WriteFile(path, []byte("wanted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{files: []string{path}, service: map[string]any{"User": "app", "Environment": []string{"IMAGE=x"}, "EnvironmentFiles": [][]any{}}}
+	f.service["ExecStart"] = [][]any{{"/bin/podunit", []string{"/bin/podunit", "run", "${IMAGE}"}}}
+	got, err := (&Manager{conn: f}).Commands(context.Background(), "wanted")
+	if want := "[{web.service app [[/bin/podunit run x]]}]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("%v, %v; want %s", got, err, want)
+	}
+	delete(f.service, "Environment")
+	f.service["ExecStart"] = [][]any{{"/bin/podunit", []string{"/bin/podunit", "run", "${IMAGE}"}}}
+	if _, err := (&Manager{conn: f}).Commands(context.Background(), "wanted"); err == nil {
+		t.Error("a refused question is no error")
+	}
+}
+
 func TestExpanded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "env")
 	if err := os.WriteFile(file, []byte("# of the application\nTAG=2\nQUOTED=\"a b\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := environment(map[string]any{
-		"Environment":      []string{"TAG=1", "HOST=registry.test"},
-		"EnvironmentFiles": [][]any{{file, false}, {"/nowhere/env", true}},
-	})
+	env := environment([]string{"TAG=1", "HOST=registry.test"}, [][]any{{file, false}, {"/nowhere/env", true}})
 	got := expanded([][]string{{"run", "${HOST}/app:${TAG}", "$QUOTED", "a$QUOTED", "$$HOME", "${UNSET}"}}, env)
 	want := `[["run" "registry.test/app:2" "a b" "a$QUOTED" "$HOME" "${UNSET}"]]`
 	if fmt.Sprintf("%q", got) != want {

@@ -83,9 +83,11 @@ type conn interface {
 	RestartUnitContext(ctx context.Context, name, mode string, ch chan<- string) (int, error)
 	StartTransientUnitContext(ctx context.Context, name, mode string, props []systemd.Property, ch chan<- string) (int, error)
 	StartTransientUnitAux(ctx context.Context, name, mode string, props []systemd.Property, aux []systemd.PropertyCollection, ch chan<- string) (int, error)
+	SetUnitPropertiesContext(ctx context.Context, name string, runtime bool, props ...systemd.Property) error
 	ResetFailedUnitContext(ctx context.Context, name string) error
 	GetUnitPropertiesContext(ctx context.Context, name string) (map[string]any, error)
 	GetUnitTypePropertiesContext(ctx context.Context, name, kind string) (map[string]any, error)
+	GetUnitTypePropertyContext(ctx context.Context, name, kind, property string) (*systemd.Property, error)
 	ListUnitsByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitStatus, error)
 	ListUnitFilesByPatternsContext(ctx context.Context, states, patterns []string) ([]systemd.UnitFile, error)
 	ListJobsContext(ctx context.Context) ([]systemd.JobStatus, error)
@@ -294,6 +296,8 @@ type Properties struct {
 	InvocationID string // 32 hexadecimal digits of the current or last run
 	Transient    bool
 	After        []string // units that it is ordered after
+	NeededBy     []string // units that go down with it and are restarted with it: Requires=, BindsTo= and PartOf= of theirs
+	TriggeredBy  []string // timers, paths and sockets that start it
 	HasJob       bool     // something is asked of it: start, stop …
 	// The rest is a service's only.
 	MainPID      int
@@ -308,6 +312,9 @@ type Properties struct {
 	// Ended is the last main process that has ended, 0 for none, and ExitCode how: 128+N is a death by
 	// signal N.
 	Ended, ExitCode int
+	// EndedItself says of a service that was up and is not any more that its main process had ended before
+	// the manager stopped the rest of it: nobody asked for a stop.
+	EndedItself bool
 }
 
 // Exists tells whether there is a unit of that name, a file or a transient one.
@@ -339,6 +346,7 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 			tries = int(burst) - 1
 		}
 	}
+	down, _ := raw["ActiveExitTimestampMonotonic"].(uint64)
 	raw, err = m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
 	if err != nil {
 		return Properties{}, fmt.Errorf("unit %s: %w", name, err)
@@ -352,6 +360,8 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
 	p.Type = text(raw, "Type")
 	p.Ended, p.ExitCode = ended(raw)
+	exit, _ := raw["ExecMainExitTimestampMonotonic"].(uint64)
+	p.EndedItself = exit != 0 && exit <= down
 	return p, nil
 }
 
@@ -400,6 +410,11 @@ func properties(raw map[string]any) Properties {
 	}
 	p.Transient, _ = raw["Transient"].(bool)
 	p.After, _ = raw["After"].([]string)
+	p.TriggeredBy, _ = raw["TriggeredBy"].([]string)
+	for _, name := range []string{"RequiredBy", "BoundBy", "ConsistsOf"} {
+		list, _ := raw[name].([]string)
+		p.NeededBy = append(p.NeededBy, list...)
+	}
 	if job, ok := raw["Job"].([]any); ok && len(job) > 0 { // (uo): number and object
 		id, _ := job[0].(uint32)
 		p.HasJob = id != 0

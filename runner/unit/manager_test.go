@@ -53,6 +53,11 @@ func (f *fake) StartUnitContext(_ context.Context, name, mode string, ch chan<- 
 func (f *fake) StopUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
 	return f.do(ch, "stop", name, mode)
 }
+func (f *fake) SetUnitPropertiesContext(_ context.Context, name string, runtime bool, props ...systemd.Property) error {
+	f.props = props
+	_, err := f.do(nil, "set", name, fmt.Sprint(runtime))
+	return err
+}
 func (f *fake) RestartUnitContext(_ context.Context, name, mode string, ch chan<- string) (int, error) {
 	return f.do(ch, "restart", name, mode)
 }
@@ -96,6 +101,15 @@ func (f *fake) GetUnitTypePropertiesContext(context.Context, string, string) (ma
 	return f.service, nil
 }
 
+// GetUnitTypePropertyContext answers like the manager: a property that a service does not have is an error.
+func (f *fake) GetUnitTypePropertyContext(_ context.Context, _, _, property string) (*systemd.Property, error) {
+	v, ok := f.service[property]
+	if !ok {
+		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownProperty"}
+	}
+	return &systemd.Property{Name: property, Value: dbus.MakeVariant(v)}, nil
+}
+
 func TestJobs(t *testing.T) {
 	ctx := context.Background()
 	f := &fake{result: "done"}
@@ -130,16 +144,23 @@ func TestProperties(t *testing.T) {
 		unit: map[string]any{
 			"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "FragmentPath": "/x", "Transient": true,
 			"InvocationID": []byte{0xab, 0xcd}, "Job": []any{uint32(7), dbus.ObjectPath("/job")},
+			"RequiredBy": []string{"front.service"}, "BoundBy": []string{"pod.service"}, "ConsistsOf": []string{"part.service"},
+			"TriggeredBy": []string{"a.timer"}, "ActiveExitTimestampMonotonic": uint64(20),
 		},
-		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a", "NRestarts": uint32(3)},
+		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a", "NRestarts": uint32(3), "ExecMainExitTimestampMonotonic": uint64(20)},
 	}
 	got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service")
 	want := Properties{
 		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
 		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a", Restarts: 3,
+		NeededBy: []string{"front.service", "pod.service", "part.service"}, TriggeredBy: []string{"a.timer"}, EndedItself: true,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	f.service["ExecMainExitTimestampMonotonic"] = uint64(21)
+	if got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service"); err != nil || got.EndedItself {
+		t.Errorf("its main process ended after the stop had begun: %v, %v", got.EndedItself, err)
 	}
 	f.unit["StartLimitIntervalUSec"], f.unit["StartLimitBurst"] = uint64(math.MaxUint64), uint32(3)
 	if got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service"); err != nil || got.Restarts != 2 {

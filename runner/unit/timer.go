@@ -18,16 +18,22 @@ import (
 type Timer struct {
 	Description string
 	// First is when the first run begins, and Pause the time from the end of one run to the
-	// beginning of the next one.
+	// beginning of the next one; without one there is one run, and the timer goes.
 	First, Pause time.Duration
+	// Calendar are times of the calendar, in place of First and Pause: systemd.time(7). One that
+	// passes while the machine is off is made up when the timer is started again.
+	Calendar []string
 	// Command is what the service executes; the first word is an absolute path.
 	Command []string
 	// Environment is all that the command gets besides what the manager has.
 	Environment []string
-	// Limit is how long one run may take before systemd ends it.
+	// Limit is how long one run may take before systemd ends it; negative for no limit.
 	Limit time.Duration
-	// BoundTo is the unit without which there is no timer.
+	// BoundTo is the unit without which there is no timer; empty for none.
 	BoundTo string
+	// Slice is the slice of the service. Loud has the manager log its starts and ends.
+	Slice string
+	Loud  bool
 	// Waits says that the timer does not begin before BoundTo is up, and is stopped before it.
 	Waits bool
 }
@@ -42,36 +48,69 @@ func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
 	if len(t.Command) == 0 || !filepath.IsAbs(t.Command[0]) {
 		return errors.New("the service of a timer needs a command with an absolute path")
 	}
-	both := []systemd.Property{
+	aux := []systemd.PropertyCollection{{Name: service + ".service", Properties: append(t.work(), t.both()...)}}
+	if _, err := m.conn.StartTransientUnitAux(ctx, name, "ignore-requirements", append(t.timer(), t.both()...), aux, nil); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return nil
+}
+
+// both are the properties that timer and service have in common.
+func (t Timer) both() []systemd.Property {
+	props := []systemd.Property{
 		prop("Description", t.Description),
 		prop("CollectMode", "inactive-or-failed"),
+	}
+	if t.BoundTo != "" {
 		// Unlike BindsTo=, which would start the unit again if it has ended just now.
-		prop("StopPropagatedFrom", []string{t.BoundTo}),
+		props = append(props, prop("StopPropagatedFrom", []string{t.BoundTo}))
 	}
 	if t.Waits {
-		both = append(both, prop("After", []string{t.BoundTo}))
+		props = append(props, prop("After", []string{t.BoundTo}))
 	}
-	timer := append([]systemd.Property{
-		prop("TimersMonotonic", []trigger{{"OnActiveSec", usec(t.First)}, {"OnUnitInactiveSec", usec(t.Pause)}}),
-		prop("AccuracyUSec", usec(accuracy)),
+	return props
+}
+
+// timer are the properties of the timer alone.
+func (t Timer) timer() []systemd.Property {
+	props := []systemd.Property{prop("AccuracyUSec", usec(accuracy))}
+	switch {
+	case len(t.Calendar) > 0:
+		var at []calendar
+		for _, c := range t.Calendar {
+			at = append(at, calendar{"OnCalendar", c})
+		}
+		props = append(props, prop("TimersCalendar", at), prop("Persistent", true))
+	case t.Pause > 0:
+		props = append(props, prop("TimersMonotonic", []trigger{{"OnActiveSec", usec(t.First)}, {"OnUnitInactiveSec", usec(t.Pause)}}))
+	default:
+		props = append(props, prop("TimersMonotonic", []trigger{{"OnActiveSec", usec(t.First)}}), prop("RemainAfterElapse", false))
+	}
+	if t.BoundTo != "" {
 		// What begins after the unit has failed to start ends at once.
-		prop("BindsTo", []string{t.BoundTo}),
-	}, both...)
-	work := append([]systemd.Property{
+		props = append(props, prop("BindsTo", []string{t.BoundTo}))
+	}
+	return props
+}
+
+// work are the properties of the service alone.
+func (t Timer) work() []systemd.Property {
+	props := []systemd.Property{
 		prop("Type", "oneshot"),
 		prop("ExecStart", []command{{Path: t.Command[0], Args: t.Command}}),
 		prop("Environment", t.Environment),
 		prop("TimeoutStartUSec", usec(t.Limit)),
 		prop("TimeoutStopUSec", usec(stopGrace)),
-		// Nobody wants to read that it starts and ends.
-		prop("LogLevelMax", int32(logNotice)),
 		prop("StartLimitIntervalUSec", uint64(0)),
-	}, both...)
-	aux := []systemd.PropertyCollection{{Name: service + ".service", Properties: work}}
-	if _, err := m.conn.StartTransientUnitAux(ctx, name, "ignore-requirements", timer, aux, nil); err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
 	}
-	return nil
+	if !t.Loud {
+		// Nobody wants to read that it starts and ends.
+		props = append(props, prop("LogLevelMax", int32(logNotice)))
+	}
+	if t.Slice != "" {
+		props = append(props, prop("Slice", t.Slice))
+	}
+	return props
 }
 
 // accuracy is how late a timer may be, so that the manager can wake up for several at once.
@@ -85,6 +124,9 @@ type trigger struct {
 	Base string
 	USec uint64
 }
+
+// calendar is a time of the calendar, signature (ss). Source: org.freedesktop.systemd1(5), TimersCalendar.
+type calendar struct{ Base, Spec string }
 
 // Ask queues a job and does not wait for its end, which may be the caller's own. verb is stop or restart. A unit that
 // does not exist is stopped already.

@@ -64,6 +64,35 @@ func TestStartTimer(t *testing.T) {
 	if m.StartTimer(ctx, "x.service", timer) == nil || m.StartTimer(ctx, "x.timer", Timer{Command: []string{"p"}}) == nil {
 		t.Error("what cannot be is asked for")
 	}
+	// One that runs once goes afterwards; one of the calendar makes up what it has missed.
+	if err := m.StartTimer(ctx, "x.timer", Timer{First: time.Second, Command: []string{"/p"}, Loud: true, Slice: "s.slice"}); err != nil {
+		t.Fatal(err)
+	}
+	triggers, _ = has(f.props, "TimersMonotonic")
+	if got, ok := triggers.([]trigger); !ok || len(got) != 1 {
+		t.Errorf("triggers %v", triggers)
+	}
+	if remain, _ := has(f.props, "RemainAfterElapse"); remain != false {
+		t.Errorf("it remains: %v", remain)
+	}
+	for _, name := range []string{"BindsTo", "StopPropagatedFrom"} {
+		if v, ok := has(f.props, name); ok {
+			t.Errorf("%s=%v", name, v)
+		}
+	}
+	if _, ok := has(f.aux[0].Properties, "LogLevelMax"); ok {
+		t.Error("it is not loud")
+	}
+	if err := m.StartTimer(ctx, "x.timer", Timer{Calendar: []string{"*-*-* 00:00:00"}, Command: []string{"/p"}}); err != nil {
+		t.Fatal(err)
+	}
+	at, _ := has(f.props, "TimersCalendar")
+	if got, ok := at.([]calendar); !ok || !slices.Equal(got, []calendar{{"OnCalendar", "*-*-* 00:00:00"}}) {
+		t.Errorf("calendar %v", at)
+	}
+	if persistent, _ := has(f.props, "Persistent"); persistent != true {
+		t.Errorf("Persistent=%v", persistent)
+	}
 	f.refuse = errors.New("no")
 	if err := m.StartTimer(ctx, "x.timer", timer); err == nil {
 		t.Errorf("%v", err)

@@ -14,7 +14,7 @@ import (
 // Limits of what is asked at once, and of how long one question and one registry may take in all.
 // Questions for a digest are small, and what a person sees is how long the slowest registry takes.
 const (
-	perRegistry     = 16
+	perRegistry     = 20
 	questionTimeout = time.Minute
 	registryTimeout = 5 * time.Minute
 )
@@ -25,13 +25,13 @@ type answered struct {
 	err error
 }
 
-// askAll asks every question once: registries side by side, and of each at most perRegistry
+// askAll asks every question once, each with the image that is here: registries side by side, and of each at most perRegistry
 // questions at a time. jitter delays the first question to each registry by a random part of
 // itself, so that machines whose timers fire together do not ask together. A registry that is
 // not done within registryTimeout fails the rest of its questions.
-func askAll(ctx context.Context, images Images, questions []Question, jitter time.Duration) map[Question]answered {
+func askAll(ctx context.Context, images Images, questions map[Question]*Image, jitter time.Duration) map[Question]answered {
 	byRegistry := make(map[string][]Question)
-	for _, q := range questions {
+	for q := range questions {
 		host := registryOf(q.Reference)
 		byRegistry[host] = append(byRegistry[host], q)
 	}
@@ -59,7 +59,7 @@ func askAll(ctx context.Context, images Images, questions []Question, jitter tim
 					var a answered
 					if a.err = context.Cause(limit); a.err == nil {
 						one, done := context.WithTimeoutCause(limit, questionTimeout, fmt.Errorf("registry %s did not answer within %s", host, questionTimeout))
-						a.Answer, a.err = images.Newer(one, q)
+						a.Answer, a.err = images.Newer(one, q, questions[q])
 						if cause := context.Cause(one); a.err != nil && cause != nil && !errors.Is(a.err, cause) {
 							a.err = fmt.Errorf("%w: %w", cause, a.err)
 						}

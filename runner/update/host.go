@@ -21,7 +21,6 @@ import (
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/journal"
-	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -49,7 +48,7 @@ func (s Storage) Local(reference string) (*Image, error) {
 }
 
 func known(i *image.Image) *Image {
-	return &Image{ID: i.ID, Digests: append(i.Digests, i.Digest), Platform: i.Platform()}
+	return &Image{ID: i.ID, Digests: append(slices.Clone(i.Digests), i.Digest), Platform: i.Platform(), stored: i}
 }
 
 func (s Storage) options(q Question) image.PullOptions {
@@ -72,12 +71,12 @@ func splitPlatform(platform string) (os, arch, variant string) {
 }
 
 // Newer asks the registry.
-func (s Storage) Newer(ctx context.Context, q Question) (Answer, error) {
-	local, err := s.Lookup(ctx, q.Reference)
-	if err != nil {
-		local = nil // what is not there, or damaged, is older than anything
+func (s Storage) Newer(ctx context.Context, q Question, local *Image) (Answer, error) {
+	var stored *image.Image // what is not there, or damaged, is older than anything
+	if local != nil {
+		stored = local.stored
 	}
-	d, newer, err := s.Images.Newer(ctx, q.Reference, local, s.options(q))
+	d, newer, err := s.Images.Newer(ctx, q.Reference, stored, s.options(q))
 	return Answer{Digest: d, Newer: newer}, err
 }
 
@@ -96,7 +95,6 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 type Host struct {
 	Engine  *service.Engine
 	Manager *unit.Manager
-	Ledger  *ledger.Ledger
 
 	mu      sync.Mutex
 	records []container.Record // as of read
@@ -145,10 +143,12 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	}
 	s := State{
 		Active: p.ActiveState, Restarts: p.Restarts, Invocation: p.InvocationID, Window: max(p.StartTimeout, 0),
-		After: p.After, Gone: !p.Exists(), Refused: p.Result == "start-limit-hit", Images: make(map[string]string),
+		After: p.After, NeededBy: p.NeededBy, Gone: !p.Exists(), Asked: p.HasJob, Refused: p.Result == "start-limit-hit", Images: make(map[string]string),
 	}
+	// A service of a timer is a job, and ends.
+	s.Ended = p.ActiveState == "inactive" && p.EndedItself && len(p.TriggeredBy) == 0
 	if p.Type == "oneshot" {
-		s.Active = "inactive" // it runs, has run or has failed: the next run takes the new image
+		s.Active, s.Ended = "inactive", false // it runs, has run or has failed: the next run takes the new image
 	}
 	if s.Active == "failed" && (journal.Reader{Command: "journalctl"}).Stopped(ctx, p.InvocationID) {
 		s.Active = "inactive" // somebody stopped it, and it had to be killed
@@ -204,8 +204,8 @@ func (h *Host) health(r container.Record) string {
 
 // Restart restarts a unit. A container that somebody made by hand is made anew on the image that
 // it is to run.
-func (h *Host) Restart(ctx context.Context, name string) error {
-	err := h.restart(ctx, name)
+func (h *Host) Restart(ctx context.Context, name string, k Known) error {
+	err := h.restart(ctx, name, k)
 	var (
 		failed = unit.JobError{}
 		none   = unit.NoManagerError{}
@@ -217,8 +217,8 @@ func (h *Host) Restart(ctx context.Context, name string) error {
 	return err
 }
 
-func (h *Host) restart(ctx context.Context, name string) error {
-	r, byHand, err := h.byHand(name)
+func (h *Host) restart(ctx context.Context, name string, k Known) error {
+	r, byHand, err := h.byHand(name, k)
 	if err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (h *Host) restart(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	id := cmp.Or(h.Ledger.Instead(name, r.Spec.Image, current.ID), current.ID)
+	id := cmp.Or(k.Instead(name, r.Spec.Image, current.ID), current.ID)
 	if _, err := h.Engine.Containers.Lookup(r.ID); err == nil && id == r.ImageID {
 		return h.Engine.Restart(ctx, r, h.Engine.StopTimeoutOf(r))
 	}
@@ -245,22 +245,19 @@ func (h *Host) restart(ctx context.Context, name string) error {
 
 // byHand finds the container of a transient service: the one that is there, or the one that was
 // there before the update.
-func (h *Host) byHand(name string) (container.Record, bool, error) {
+func (h *Host) byHand(name string, k Known) (container.Record, bool, error) {
 	for _, r := range h.containers(name, 0) {
 		return r, r.Unit != name, nil
 	}
-	for _, t := range h.Ledger.Trials {
-		if t.Unit != name || len(t.Made) == 0 {
-			continue
-		}
-		var m made
-		if err := json.Unmarshal(t.Made, &m); err != nil {
-			return container.Record{}, false, fmt.Errorf("%s: what it was made from: %w", name, err)
-		}
-		m.Record.ID, m.Record.Name = m.ID, m.Name
-		return m.Record, true, nil
+	if len(k.Made) == 0 {
+		return container.Record{}, false, nil
 	}
-	return container.Record{}, false, nil
+	var m made
+	if err := json.Unmarshal(k.Made, &m); err != nil {
+		return container.Record{}, false, fmt.Errorf("%s: what it was made from: %w", name, err)
+	}
+	m.Record.ID, m.Record.Name = m.ID, m.Name
+	return m.Record, true, nil
 }
 
 // Find lists what is to be looked after.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -15,9 +14,6 @@ import (
 
 // look is how often units on trial are looked at.
 const look = 500 * time.Millisecond
-
-// mostAgain is how often a unit is started again that somebody else's restarts have used up the tries of.
-const mostAgain = 5
 
 // verdict is what is known of a unit on trial.
 type verdict int
@@ -34,6 +30,8 @@ const (
 func judge(t ledger.Trial, s State, now time.Time) (verdict, string) {
 	over := !now.Before(t.Until)
 	switch {
+	case s.Asked && s.Active != "active" && s.Active != "activating":
+		return open, "" // somebody stops or restarts it
 	case s.refused(t.Restarts):
 		return refused, "it was started too often"
 	case s.Active == "failed":
@@ -42,11 +40,13 @@ func judge(t ledger.Trial, s State, now time.Time) (verdict, string) {
 		return failing, "systemd had to restart it"
 	case s.Gone && len(t.Made) > 0:
 		return failing, "it has ended, and is gone"
+	case s.Ended:
+		return failing, "it has ended"
 	case s.Health == "unhealthy":
 		return failing, "its health check fails"
 	case s.Active == "inactive":
-		return good, "" // it ended well, or somebody stopped it
-	case !over, s.Active == "deactivating": // somebody restarts or stops it, else it fails soon
+		return good, "" // somebody stopped it, or it was a job and has done it
+	case !over, s.Active == "deactivating": // what that comes to is seen soon
 		return open, ""
 	case s.Active != "active":
 		return failing, fmt.Sprintf("it is %s at the end of its time", s.Active)
@@ -64,70 +64,106 @@ var errStopping = errors.New("the service manager is shutting down; the next upd
 // do not do well. It also judges what an earlier run had no time for. The rows are those of
 // units that were judged, the error what could not be put right.
 func (r *Runner) Judge(ctx context.Context) ([]Row, error) {
-	var (
-		rows []Row
-		errs []error
-		lost = make(map[string]int) // how often a unit was started too often
-	)
-	for len(r.Ledger.Trials) > 0 {
-		bad := make(map[string]error)
-		again := make(map[string]State)
-		for _, unit := range trialUnits(r.Ledger.Trials) {
-			s, err := r.Units.State(ctx, unit)
-			if err != nil {
-				return rows, errors.Join(append(errs, err)...)
-			}
-			goesOn, changed := r.follow(unit, s)
-			if changed {
-				errs = append(errs, r.Ledger.Save())
-			}
-			if !goesOn {
-				continue
-			}
-			trials := r.trialsOf(unit)
-			v, why := judge(trials[0], s, r.now())
-			if r.Ledger.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
-				v, why = failing, "its rollback was cut short"
-			}
-			if v != open && s.Active != "active" && r.Units.Stopping(ctx) {
-				return rows, errors.Join(append(errs, errStopping)...)
-			}
-			switch v {
-			case open:
-			case good:
-				err := r.accept(trials)
-				errs = append(errs, err)
-				rows = append(rows, judged(trials, Updated, why, err)...)
-			case failing:
-				bad[unit] = errors.New(why)
-			case refused:
-				if lost[unit]++; lost[unit] <= mostAgain {
-					again[unit] = s
-					continue
-				}
-				err := fmt.Errorf("%s: somebody starts it so often that systemd refuses it; what it does with %s is not known", unit, trials[0].Reference)
-				errs = append(errs, err, r.forget(trials))
-				rows = append(rows, judged(trials, Failed, why, err)...)
-			}
+	c := r.newCourse()
+	c.run(ctx, true)
+	var rows []Row
+	for _, s := range c.settled {
+		rows = append(rows, s.rows()...)
+		c.errs = append(c.errs, s.err)
+	}
+	err := errors.Join(append(c.errs, c.halt)...)
+	if c.halt == nil {
+		err = errors.Join(err, r.clean(ctx))
+	}
+	return rows, err
+}
+
+// judge looks at all units on trial that no restart is under way of.
+func (c *course) judge(ctx context.Context) {
+	for _, unit := range trialUnits(c.Ledger.Trials) {
+		if c.halt == nil {
+			c.halt = ctx.Err()
 		}
-		// How that ends is seen in the next round.
-		r.restartAll(ctx, slices.Sorted(maps.Keys(again)), again)
-		before := slices.Clone(r.Ledger.Trials)
-		for unit, back := range r.rollBack(ctx, bad) {
-			errs = append(errs, back.err)
-			trials := slices.DeleteFunc(slices.Clone(before), func(t ledger.Trial) bool { return t.Unit != unit })
-			rows = append(rows, judged(trials, back.outcome, bad[unit].Error(), back.err)...)
+		if c.halt != nil {
+			return
 		}
-		if len(r.Ledger.Trials) == 0 {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return rows, errors.Join(append(errs, ctx.Err())...)
-		case <-time.After(look):
+		if !c.busy(unit) {
+			c.halt = c.judgeOne(ctx, unit)
 		}
 	}
-	return rows, errors.Join(append(errs, r.clean(ctx))...)
+}
+
+// judgeOne looks at a unit on trial. An error says that nothing can be judged now.
+func (c *course) judgeOne(ctx context.Context, unit string) error {
+	s, err := c.Units.State(ctx, unit)
+	if err != nil {
+		return err
+	}
+	goesOn, changed := c.follow(unit, s)
+	if changed {
+		if err := c.Ledger.Save(); err != nil {
+			return err
+		}
+	}
+	if !goesOn {
+		return nil
+	}
+	trials := c.trialsOf(unit)
+	v, why := judge(trials[0], s, c.now())
+	if v == open || v == good {
+		if bad := c.ailing(ctx, trials); bad != "" {
+			v, why = failing, bad
+		}
+	}
+	if c.Ledger.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
+		v, why = failing, "its rollback was cut short"
+	}
+	if v != open && s.Active != "active" && c.Units.Stopping(ctx) {
+		return errStopping
+	}
+	switch v {
+	case open:
+	case good:
+		c.settle(unit, trials, Updated, why, c.accept(trials))
+	case failing:
+		c.goBack(unit, errors.New(why))
+	case refused:
+		if c.lost[unit]++; c.lost[unit] <= mostAgain {
+			c.next = append(c.next, flight{unit: unit, kind: again})
+			return nil
+		}
+		err := fmt.Errorf("%s: somebody starts it so often that systemd refuses it; how it does with %s is not known", unit, trials[0].Reference)
+		c.settle(unit, trials, Failed, why, errors.Join(err, c.forget(trials)))
+	}
+	return nil
+}
+
+// ailing finds a unit that was taken down and raised with one on trial and does not do well since, and says
+// what is wrong with it. One that is on trial itself is judged for itself.
+func (c *course) ailing(ctx context.Context, trials []ledger.Trial) string {
+	for name, before := range neededBy(trials) {
+		if c.busy(name) || len(c.trialsOf(name)) > 0 {
+			continue
+		}
+		s, err := c.Units.State(ctx, name)
+		if err != nil || s.Asked || s.Invocation == before {
+			continue
+		}
+		what := ""
+		switch {
+		case s.refused(0):
+		case s.Active == "failed":
+			what = "failed"
+		case s.Restarts > 0:
+			what = "had to be restarted by systemd"
+		case s.Health == "unhealthy":
+			what = "is unhealthy"
+		}
+		if what != "" {
+			return fmt.Sprintf("%s, which needs it, %s", name, what)
+		}
+	}
+	return ""
 }
 
 // forget ends the trial of a unit without a verdict.
@@ -190,16 +226,17 @@ func trialUnits(trials []ledger.Trial) []string {
 	return units
 }
 
-func judged(trials []ledger.Trial, outcome Outcome, why string, err error) []Row {
+// rows tells what became of each container of a unit.
+func (s settled) rows() []Row {
 	var rows []Row
-	for _, t := range trials {
+	for _, t := range s.trials {
 		row := rowOf(Target{Unit: t.Unit, Container: t.Container, Image: t.Reference, Policy: Registry, Runs: t.OldID})
-		row.Updated, row.New, row.Digest, row.Note = outcome, t.NewID, t.Digest, why
-		if outcome != Updated {
+		row.Updated, row.New, row.Digest, row.Note = s.outcome, t.NewID, t.Digest, s.why
+		if s.outcome != Updated {
 			row.New = t.OldID
 		}
-		if err != nil {
-			row.Error = err.Error()
+		if s.err != nil {
+			row.Error = s.err.Error()
 		}
 		rows = append(rows, row)
 	}
@@ -216,77 +253,6 @@ func (r *Runner) accept(trials []ledger.Trial) error {
 		})
 	}
 	return r.Ledger.Save()
-}
-
-// rolled is how a rollback ended.
-type rolled struct {
-	outcome Outcome
-	err     error
-}
-
-// rollBack has units run their old images again, side by side, remembers the digests that failed
-// them, and sees the units up. why says of each unit what is wrong with it. Without Rollback, or
-// without an old image, a unit is left as it is: its own Restart= stands.
-func (r *Runner) rollBack(ctx context.Context, why map[string]error) map[string]rolled {
-	if len(why) == 0 {
-		return nil
-	}
-	var (
-		out    = make(map[string]rolled, len(why))
-		back   []string
-		before = make(map[string]State)
-		trials = make(map[string][]ledger.Trial)
-	)
-	for unit, err := range why {
-		trials[unit] = r.trialsOf(unit)
-		if slices.ContainsFunc(trials[unit], func(t ledger.Trial) bool { return t.OldID == "" || t.OldID == t.NewID }) || !r.Rollback {
-			for _, t := range trials[unit] {
-				r.Ledger.End(t)
-				r.note(eventOf(t, r.now(), Failed, err))
-			}
-			out[unit] = rolled{Failed, fmt.Errorf("%s fails with its new image, and is left so: %w", unit, err)}
-			continue
-		}
-		for _, t := range trials[unit] {
-			r.Ledger.Hold(ledger.Held{
-				Unit: unit, Container: t.Container, Reference: t.Reference,
-				Bad: t.Digest, BadID: t.NewID, ImageID: t.OldID, Since: r.now(),
-			})
-		}
-		back = append(back, unit)
-	}
-	if err := r.Ledger.Save(); err != nil {
-		for unit := range why {
-			out[unit] = rolled{Failed, err}
-		}
-		return out
-	}
-	r.reached("held")
-	ctx = context.WithoutCancel(ctx) // a unit with an image that fails it is not left
-	slices.Sort(back)
-	for _, unit := range back {
-		if s, err := r.Units.State(ctx, unit); err == nil {
-			before[unit] = s
-		}
-	}
-	errs := r.restartAll(ctx, back, before)
-	r.reached("rolled back")
-	for _, unit := range back {
-		result, err := RolledBack, errs[unit]
-		if err != nil {
-			result = Failed
-			err = fmt.Errorf("%s does not start with its old image either: %w", unit, err)
-		}
-		for _, t := range trials[unit] {
-			r.Ledger.End(t) // not before: a cut in between is mended by the next run
-			r.note(eventOf(t, r.now(), result, why[unit]))
-		}
-		out[unit] = rolled{result, err}
-	}
-	if err := r.Ledger.Save(); err != nil {
-		out[back[0]] = rolled{out[back[0]].outcome, errors.Join(out[back[0]].err, err)}
-	}
-	return out
 }
 
 func eventOf(t ledger.Trial, now time.Time, result Outcome, why error) ledger.Event {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/image"
@@ -33,9 +32,6 @@ type Options struct {
 // maxWindow is the longest watch where nobody asked for another: the generator gives a start 15
 // minutes for the sake of pulls, and an update has pulled before it restarts.
 const maxWindow = 90 * time.Second
-
-// restartsAtOnce is how many units are restarted side by side.
-const restartsAtOnce = 8
 
 // Runner does one run after the other.
 type Runner struct {
@@ -75,15 +71,18 @@ func (r *Runner) Run(ctx context.Context, targets []Target) ([]Row, error) {
 	})
 	r.ask(ctx, all)
 	r.reached("asked")
+	var (
+		rows []Row
+		errs []error
+	)
 	if !r.DryRun {
 		r.intend(ctx, all)
 		r.pull(ctx, all)
 		r.reached("pulled")
-		r.restart(ctx, all)
+		others, err := r.restart(ctx, all)
+		rows, errs = append(rows, others...), append(errs, err)
 		r.reached("restarted")
 	}
-	rows := make([]Row, 0, len(all))
-	var errs []error
 	for _, w := range all {
 		if err := errors.Join(w.errs...); err != nil {
 			w.row.Error = err.Error()
@@ -96,7 +95,8 @@ func (r *Runner) Run(ctx context.Context, targets []Target) ([]Row, error) {
 
 // ask finds out for each target whether there is something newer.
 func (r *Runner) ask(ctx context.Context, all []*work) {
-	var questions []Question
+	questions := make(map[Question]*Image)
+	local := r.locals()
 	for _, w := range all {
 		if w.Problem != nil {
 			w.fail(w.Problem)
@@ -107,7 +107,7 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 			continue
 		}
 		var err error
-		if w.local, err = r.Images.Local(w.Image); err != nil {
+		if w.local, err = local(w.Image); err != nil {
 			w.fail(err)
 			continue
 		}
@@ -119,9 +119,7 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 		if w.local != nil {
 			w.q.Platform = w.local.Platform
 		}
-		if !slices.Contains(questions, w.q) {
-			questions = append(questions, w.q)
-		}
+		questions[w.q] = w.local
 	}
 	answers := askAll(ctx, r.Images, questions, r.Jitter)
 	for _, w := range all {
@@ -139,6 +137,23 @@ func (r *Runner) ask(ctx context.Context, all []*work) {
 		}
 		w.newer = a.Answer
 		r.decide(w)
+	}
+}
+
+// locals looks for images in the storage, for each reference once.
+func (r *Runner) locals() func(reference string) (*Image, error) {
+	type found struct {
+		image *Image
+		err   error
+	}
+	all := make(map[string]found)
+	return func(reference string) (*Image, error) {
+		f, ok := all[reference]
+		if !ok {
+			f.image, f.err = r.Images.Local(reference)
+			all[reference] = f
+		}
+		return f.image, f.err
 	}
 }
 
@@ -286,92 +301,48 @@ func (r *Runner) keepOld(w *work) error {
 }
 
 // restart restarts the units of what is to be taken: first those that others are ordered
-// after, and side by side those that have nothing to do with each other.
-func (r *Runner) restart(ctx context.Context, all []*work) {
-	byUnit := make(map[string][]*work)
-	states := make(map[string]State)
+// after, and side by side those that have nothing to do with each other. Those that are up are watched
+// meanwhile. The rows are of units of an earlier run that were judged on the way.
+func (r *Runner) restart(ctx context.Context, all []*work) ([]Row, error) {
+	c := r.newCourse()
 	for _, w := range all {
 		if !w.take {
 			continue
 		}
-		if _, ok := states[w.Unit]; !ok {
+		if _, ok := c.states[w.Unit]; !ok {
 			s, err := r.Units.State(ctx, w.Unit)
 			if err != nil {
 				w.fail(err)
 				continue
 			}
-			states[w.Unit] = s
+			c.states[w.Unit] = s
+			c.waiting = append(c.waiting, w.Unit)
 		}
-		if !states[w.Unit].runs() {
-			r.giveUp(w)
-		}
-		switch s := states[w.Unit]; {
-		case s.Gone:
-			w.row.Note = "this user's service manager has no such unit; the next start takes it"
-			continue
-		case !s.runs():
-			w.row.Note = "not running; the next start takes it"
-			continue
-		}
-		byUnit[w.Unit] = append(byUnit[w.Unit], w)
+		c.works[w.Unit] = append(c.works[w.Unit], w)
 	}
 	if err := r.Ledger.Save(); err != nil { // what was given up
-		for _, w := range all {
-			if w.take {
-				w.fail(err)
+		c.failAll(c.waiting, err)
+		return nil, nil
+	}
+	c.run(ctx, false)
+	var rows []Row
+	for _, s := range c.settled {
+		list := c.works[s.unit]
+		if len(list) == 0 {
+			rows = append(rows, s.rows()...)
+			c.errs = append(c.errs, s.err)
+		}
+		for _, w := range list {
+			w.row.Updated, w.row.Note = s.outcome, s.why
+			if s.err != nil {
+				w.errs = append(w.errs, s.err)
+			}
+			if s.outcome == RolledBack {
+				w.row.New = w.row.Old // a rollback is no error, as podman has it
 			}
 		}
-		return
 	}
-	for _, units := range inOrder(byUnit, states) {
-		if err := r.beginTrials(units, byUnit, states); err != nil {
-			for _, unit := range units {
-				for _, w := range byUnit[unit] {
-					w.fail(err)
-				}
-			}
-			continue
-		}
-		r.reached("trial begun")
-		// Nobody writes the ledger until all are back.
-		errs := r.restartAll(ctx, units, states)
-		r.reached("restarted some")
-		r.afterRestarts(ctx, units, byUnit, states, errs)
-	}
-}
-
-// restartAll restarts units side by side, and tells how each restart ended.
-func (r *Runner) restartAll(ctx context.Context, units []string, before map[string]State) map[string]error {
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		errs = make(map[string]error, len(units))
-	)
-	turns := make(chan struct{}, restartsAtOnce)
-	for _, unit := range units {
-		wg.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
-			err := r.restartWithin(ctx, unit, before[unit])
-			for range mostAgain {
-				if err == nil || !r.wasRefused(ctx, unit, before[unit]) {
-					break
-				}
-				err = r.restartWithin(ctx, unit, before[unit])
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			errs[unit] = err
-		})
-	}
-	wg.Wait()
-	return errs
-}
-
-// wasRefused reports whether a restart failed only because the unit had been started too often.
-func (r *Runner) wasRefused(ctx context.Context, unit string, before State) bool {
-	s, err := r.Units.State(ctx, unit)
-	return err == nil && s.refused(before.Restarts)
+	return rows, errors.Join(c.errs...)
 }
 
 // window is how long a unit may take to get ready, and how long it is watched from then on.
@@ -380,126 +351,6 @@ func (r *Runner) window(s State) time.Duration {
 		return r.Window
 	}
 	return min(cmp.Or(s.Window, maxWindow), maxWindow)
-}
-
-// restartWithin restarts a unit and gives it its window to get ready in, which begins when its old
-// run has ended: how long that takes is the old image's affair.
-func (r *Runner) restartWithin(ctx context.Context, unit string, before State) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- r.Units.Restart(ctx, unit) }()
-	var begun time.Time
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(look):
-		}
-		s, err := r.Units.State(ctx, unit)
-		switch {
-		case err != nil, s.Active == "deactivating":
-			begun = time.Time{}
-		case s.Invocation == before.Invocation && s.Active != "activating":
-		case begun.IsZero():
-			begun = r.now()
-		case r.now().Sub(begun) >= r.window(before):
-			cancel()
-			if err := <-done; err == nil {
-				return nil // just now
-			}
-			return fmt.Errorf("it was not ready within %s", r.window(before))
-		}
-	}
-}
-
-// inOrder puts units into groups: each comes after all that it is ordered after. Units in a
-// circle come last, together.
-func inOrder(byUnit map[string][]*work, states map[string]State) [][]string {
-	left := make([]string, 0, len(byUnit))
-	for unit := range byUnit {
-		left = append(left, unit)
-	}
-	slices.Sort(left)
-	var groups [][]string
-	for len(left) > 0 {
-		var group, rest []string
-		for _, unit := range left {
-			waits := slices.ContainsFunc(states[unit].After, func(a string) bool { return a != unit && slices.Contains(left, a) })
-			if waits {
-				rest = append(rest, unit)
-			} else {
-				group = append(group, unit)
-			}
-		}
-		if len(group) == 0 {
-			group, rest = rest, nil
-		}
-		groups = append(groups, group)
-		left = rest
-	}
-	return groups
-}
-
-// beginTrials notes what is about to be tried, so that a cut from here on is judged by the next run.
-func (r *Runner) beginTrials(units []string, byUnit map[string][]*work, states map[string]State) error {
-	for _, unit := range units {
-		s := states[unit]
-		made, err := r.Units.Remember(unit)
-		if err != nil {
-			return err
-		}
-		for _, w := range byUnit[unit] {
-			t := r.trial(w, s)
-			t.Made = made
-			r.Ledger.Begin(t)
-			if w.row.Old != w.row.New {
-				r.Ledger.Release(unit, w.Container)
-			}
-		}
-	}
-	return r.Ledger.Save()
-}
-
-// afterRestarts notes how the restarts of units ended, and rolls back those that failed.
-func (r *Runner) afterRestarts(ctx context.Context, units []string, byUnit map[string][]*work, states map[string]State, errs map[string]error) {
-	bad := make(map[string]error)
-	for _, unit := range units {
-		list, err := byUnit[unit], errs[unit]
-		hindered := HinderedError{}
-		switch {
-		case err == nil:
-			s, serr := r.Units.State(ctx, unit)
-			for _, w := range list {
-				w.row.Updated = Updated
-				if t := r.Ledger.Trial(unit, w.Container); t != nil && serr == nil {
-					// Our restart has begun to count anew.
-					t.Restarts, t.Invocation, t.Until = 0, s.Invocation, r.now().Add(r.window(states[unit]))
-				}
-			}
-		case errors.As(err, &hindered), ctx.Err() != nil, r.Units.Stopping(ctx):
-			// It says nothing of the image. Judge looks what became of the unit, now or in the next run.
-			for _, w := range list {
-				w.fail(fmt.Errorf("with %s: %w", w.Image, err))
-			}
-		default:
-			bad[unit] = fmt.Errorf("with %s: %w", list[0].Image, err)
-		}
-	}
-	if err := r.Ledger.Save(); err != nil {
-		byUnit[units[0]][0].errs = append(byUnit[units[0]][0].errs, err)
-	}
-	for unit, back := range r.rollBack(ctx, bad) {
-		for _, w := range byUnit[unit] {
-			w.row.Updated, w.row.Note = back.outcome, bad[unit].Error()
-			if back.outcome == RolledBack {
-				w.row.New = w.row.Old // a rollback is no error, as podman has it
-			}
-			if back.err != nil {
-				w.errs = append(w.errs, back.err)
-			}
-		}
-	}
 }
 
 func (r *Runner) now() time.Time {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/ledger"
 )
 
 // Policy is what is to be done about newer images of a container.
@@ -78,6 +80,8 @@ type Image struct {
 	ID       string          // 64 hexadecimal digits
 	Digests  []digest.Digest // all manifests and indexes that it is known by
 	Platform string          // os/arch[/variant]
+
+	stored *image.Image // as it was read, if it was
 }
 
 // Images is the storage and the registries behind it.
@@ -85,8 +89,8 @@ type Images interface {
 	// Local finds an image in the storage by its reference or ID; nil if it is not there.
 	Local(reference string) (*Image, error)
 	// Newer tells the digest that the registry has for the reference, and whether the image in
-	// the storage is another one. It asks as little as it can, and downloads no layer.
-	Newer(ctx context.Context, q Question) (Answer, error)
+	// the storage, as Local has found it, is another one. It asks as little as it can, and downloads no layer.
+	Newer(ctx context.Context, q Question, local *Image) (Answer, error)
 	// Pull gets what the registry has for the reference.
 	Pull(ctx context.Context, q Question) (*Image, error)
 	// Keep keeps an image from every prune, and Drop gives it free again. An image that others
@@ -132,6 +136,12 @@ type State struct {
 	After  []string // units that it is ordered after
 	// Gone says that the manager knows no such unit.
 	Gone bool
+	// Asked says that somebody has asked for a start, a stop or a restart that is not done yet.
+	Asked bool
+	// Ended says that the unit has ended well by itself, though nothing such as a timer starts it each time.
+	Ended bool
+	// NeededBy are units that the manager takes down with this one, and raises with it.
+	NeededBy []string
 	// Refused says that the manager refused the last start, because there had been too many.
 	Refused bool
 	// Images are the IDs of the images that its containers run now, by their names.
@@ -153,12 +163,23 @@ func (s State) refused(restarts int) bool {
 type Units interface {
 	State(ctx context.Context, unit string) (State, error)
 	// Restart restarts the unit and returns when it is up, or with the reason why it is not.
-	// An error that says nothing of the unit is a HinderedError.
-	Restart(ctx context.Context, unit string) error
+	// An error that says nothing of the unit is a HinderedError. Several units may be restarted at once.
+	Restart(ctx context.Context, unit string, k Known) error
 	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again from there.
 	Remember(unit string) (json.RawMessage, error)
 	// Stopping reports whether the manager, or the machine, is going down.
 	Stopping(ctx context.Context) bool
+}
+
+// Known is what the ledger knows of a unit that is to be restarted.
+type Known struct {
+	Made json.RawMessage // see Units.Remember
+	Held []ledger.Held   // which images it is to run instead of others
+}
+
+// Instead is ledger.Ledger.Instead of the unit.
+func (k Known) Instead(unit, reference, current string) string {
+	return (&ledger.Ledger{Held: k.Held}).Instead(unit, reference, current)
 }
 
 // HinderedError is of a restart that did not take place, or that somebody else took over: it is no

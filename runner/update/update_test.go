@@ -27,6 +27,7 @@ type world struct {
 
 	local  map[string]*Image // by reference
 	remote map[string]*Image // by reference: what the registry has
+	looked []string          // for what the storage was searched
 	asked  []string
 	pulls  []string
 	broken map[string]error // pulls that fail, by reference
@@ -80,24 +81,35 @@ func (w *world) unit(name, reference, state string) {
 	}
 }
 
+// sorted joins lists of which the first has no order.
+func sorted(first, rest []string) []string {
+	return append(slices.Sorted(slices.Values(first)), rest...)
+}
+
 func (w *world) targets() []Target {
 	var all []Target
 	for _, name := range slices.Sorted(maps.Keys(w.units)) {
+		if w.image[name] == "" {
+			continue // it is there, and no container with an image of its own
+		}
 		all = append(all, Target{Unit: name, Container: "c-" + name, ID: w.runs[name], Image: w.image[name], Policy: Registry, Runs: w.runs[name]})
 	}
 	return all
 }
 
-func (w *world) Local(reference string) (*Image, error) { return w.local[reference], nil }
+func (w *world) Local(reference string) (*Image, error) {
+	w.looked = append(w.looked, reference)
+	return w.local[reference], nil
+}
 
-func (w *world) Newer(_ context.Context, q Question) (Answer, error) {
+func (w *world) Newer(_ context.Context, q Question, local *Image) (Answer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, q.Reference)
 	if err := w.silent[q.Reference]; err != nil {
 		return Answer{}, err
 	}
-	remote, local := w.remote[q.Reference], w.local[q.Reference]
+	remote := w.remote[q.Reference]
 	return Answer{Digest: remote.Digests[0], Newer: w.always || local == nil || local.ID != remote.ID}, nil
 }
 
@@ -136,15 +148,19 @@ func (w *world) State(_ context.Context, unit string) (State, error) {
 
 // Restart does what the start of a unit does: it runs what its reference means, unless the
 // ledger says otherwise.
-func (w *world) Restart(ctx context.Context, unit string) error {
+func (w *world) Restart(ctx context.Context, unit string, k Known) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.restarts = append(w.restarts, unit)
 	if err := w.gives[unit]; err != nil {
 		return err
 	}
+	if w.image[unit] == "" {
+		w.units[unit].Active = "active"
+		return nil
+	}
 	id := w.local[w.image[unit]].ID
-	if other := w.ledger.Instead(unit, w.image[unit], id); other != "" {
+	if other := k.Instead(unit, w.image[unit], id); other != "" {
 		id = other
 	}
 	w.runs[unit] = id
@@ -335,6 +351,147 @@ func TestRun(t *testing.T) {
 			},
 			want: "web:true:b",
 		},
+		"it ends well by itself": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Ended = "inactive", true })
+				}
+			},
+			want: "web:rolled back:a",
+		},
+		"somebody stops it meanwhile": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active = "inactive" })
+				}
+			},
+			want: "web:true:b",
+		},
+		"somebody is restarting it, and it had to be killed": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Asked = "failed", true })
+					time.AfterFunc(7*time.Second, func() {
+						w.mu.Lock()
+						defer w.mu.Unlock()
+						s.Active, s.Asked, s.Invocation = "active", false, "by hand"
+					})
+				}
+			},
+			want: "web:true:b",
+		},
+		"somebody is restarting it before": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				s := w.units["web"]
+				s.Active, s.Asked = "deactivating", true
+				time.AfterFunc(20*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Asked = "active", false })
+			},
+			want: "web:true:b",
+			check: func(t *testing.T, w *world) {
+				if len(w.restarts) != 1 || len(w.ledger.History) != 1 {
+					t.Errorf("restarts %v, history %v", w.restarts, w.ledger.History)
+				}
+			},
+		},
+		"somebody is stopping it before": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				s := w.units["web"]
+				s.Active, s.Asked = "deactivating", true
+				time.AfterFunc(20*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Active, s.Asked = "inactive", false })
+			},
+			want: "web:pending:a",
+			check: func(t *testing.T, w *world) {
+				if len(w.restarts) > 0 || len(w.ledger.Trials) > 0 {
+					t.Errorf("restarts %v, trials %v", w.restarts, w.ledger.Trials)
+				}
+			},
+		},
+		"a unit that needs it fails with it": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.unit("front", "", "active")
+				w.units["web"].NeededBy = []string{"front"}
+				w.becomes["web b"] = func(*State) {
+					f := w.units["front"]
+					f.Invocation = "with web"
+					time.AfterFunc(20*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); f.Active = "failed" })
+				}
+			},
+			want: "web:rolled back:a",
+			check: func(t *testing.T, w *world) {
+				if w.units["front"].Active != "active" || !strings.Contains(w.ledger.History[0].Why, "front, which needs it, failed") {
+					t.Errorf("front is %s; %v", w.units["front"].Active, w.ledger.History)
+				}
+			},
+		},
+		"a unit that needs one that needs it went down with it": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.unit("front", "", "active")
+				w.unit("behind", "", "active")
+				w.unit("stopped", "", "inactive")
+				w.units["web"].NeededBy, w.units["front"].NeededBy = []string{"front", "stopped"}, []string{"behind"}
+				w.becomes["web b"] = func(s *State) {
+					s.Active, w.units["front"].Active, w.units["behind"].Active = "failed", "inactive", "inactive"
+				}
+			},
+			want: "web:rolled back:a",
+			check: func(t *testing.T, w *world) {
+				if w.units["front"].Active != "active" || w.units["behind"].Active != "active" || w.units["stopped"].Active != "inactive" {
+					t.Errorf("front is %s, behind %s, stopped %s", w.units["front"].Active, w.units["behind"].Active, w.units["stopped"].Active)
+				}
+			},
+		},
+		"one crashes while another hangs at its start": {
+			prepare: func(w *world) {
+				other := "registry.test/redis"
+				w.local[other], w.remote[other] = img("c"), img("d")
+				w.unit("cache", other, "active")
+				w.unit("late", nginx, "active")
+				w.units["late"].After = []string{"cache"}
+				w.units["web"].Window = 10 * time.Second
+				w.remote[nginx] = img("b")
+				w.hangs = img("d").ID
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Restarts++ })
+				}
+				w.becomes["web a"] = func(*State) {
+					if took := time.Since(w.begun); took > 10*time.Second {
+						w.t.Errorf("the old image is back after %s", took)
+					}
+				}
+			},
+			want: "cache:rolled back:c late:true:b web:rolled back:a",
+			check: func(t *testing.T, w *world) {
+				if want := []string{"cache", "web", "web", "cache", "late"}; !slices.Equal(sorted(w.restarts[:2], w.restarts[2:]), want) {
+					t.Errorf("restarts %v; want %v", w.restarts, want)
+				}
+			},
+		},
+		"a way back that hangs holds up no other": {
+			prepare: func(w *world) {
+				other := "registry.test/redis"
+				w.local[other], w.remote[other] = img("c"), img("d")
+				w.unit("cache", other, "active")
+				w.remote[nginx] = img("b")
+				w.hangs = img("c").ID
+				w.becomes["cache d"] = func(s *State) { s.Active = "failed" }
+				w.becomes["web b"] = func(s *State) {
+					time.AfterFunc(5*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); s.Restarts++ })
+				}
+				w.becomes["web a"] = func(*State) {
+					if took := time.Since(w.begun); took > 10*time.Second {
+						w.t.Errorf("the old image is back after %s", took)
+					}
+				}
+			},
+			want: "cache:failed:c web:rolled back:a", err: "does not start with its old image either",
+		},
 		"the machine goes down meanwhile": {
 			prepare: func(w *world) {
 				w.remote[nginx] = img("b")
@@ -372,8 +529,8 @@ func TestRun(t *testing.T) {
 			},
 			want: "api:rolled back:a web:true:b",
 			check: func(t *testing.T, w *world) {
-				if !slices.Equal(w.asked, []string{nginx}) || !slices.Equal(w.pulls, []string{nginx}) {
-					t.Errorf("asked %v, pulled %v", w.asked, w.pulls)
+				if one := []string{nginx}; !slices.Equal(w.asked, one) || !slices.Equal(w.pulls, one) || !slices.Equal(w.looked, one) {
+					t.Errorf("looked for %v, asked %v, pulled %v", w.looked, w.asked, w.pulls)
 				}
 			},
 		},
@@ -607,9 +764,21 @@ func TestLimitedLocal(t *testing.T) {
 }
 
 func TestOrder(t *testing.T) {
-	units := map[string][]*work{"web": nil, "db": nil, "cache": nil, "a": nil, "b": nil}
+	waiting := []string{"a", "b", "cache", "db", "web"}
 	states := map[string]State{"web": {After: []string{"db", "cache", "network.target"}}, "a": {After: []string{"b"}}, "b": {After: []string{"a"}}}
-	got := fmt.Sprint(inOrder(units, states))
+	var groups [][]string
+	for len(waiting) > 0 {
+		group := inTurn(waiting, nil, states)
+		if under := inTurn(waiting, []string{"x"}, states); len(under) != len(group) && len(under) > 0 {
+			t.Errorf("%s while another is under way", under)
+		}
+		groups = append(groups, group)
+		waiting = slices.DeleteFunc(waiting, func(u string) bool { return slices.Contains(group, u) })
+	}
+	if late := inTurn([]string{"web"}, []string{"db"}, states); len(late) > 0 {
+		t.Errorf("%s before db is up", late)
+	}
+	got := fmt.Sprint(groups)
 	if want := "[[cache db] [web] [a b]]"; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
@@ -620,9 +789,10 @@ func TestOrder(t *testing.T) {
 func TestAskAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asker{}
-		var questions []Question
+		questions := make(map[Question]*Image)
 		for i := range 40 {
-			questions = append(questions, Question{Reference: fmt.Sprintf("one.test/%d", i)}, Question{Reference: fmt.Sprintf("hangs.test/%d", i)})
+			questions[Question{Reference: fmt.Sprintf("one.test/%d", i)}] = nil
+			questions[Question{Reference: fmt.Sprintf("hangs.test/%d", i)}] = nil
 		}
 		begun := time.Now()
 		all := askAll(context.Background(), a, questions, 0)
@@ -643,7 +813,7 @@ type asker struct {
 	now, most int
 }
 
-func (a *asker) Newer(ctx context.Context, q Question) (Answer, error) {
+func (a *asker) Newer(ctx context.Context, q Question, _ *Image) (Answer, error) {
 	if strings.HasPrefix(q.Reference, "hangs") {
 		<-ctx.Done()
 		return Answer{}, ctx.Err()

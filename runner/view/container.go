@@ -265,49 +265,48 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 }
 
 // state fills in how the container is; exit is nil until it has ended once.
-func (row *ContainerRow) state(x *service.Engine, s container.Status, exit *container.Exit) error {
-	r := row.record
+func (r *ContainerRow) state(x *service.Engine, s container.Status, exit *container.Exit) error {
 	switch {
 	case s.PID != 0:
-		row.State = string(container.Running)
+		r.State = string(container.Running)
 		if cgroup.Frozen(s.Cgroup) {
-			row.State = string(container.Paused)
+			r.State = string(container.Paused)
 		}
-		row.StartedAt = s.StartedAt.Unix()
-		row.Status = "Up " + units.HumanDuration(time.Since(s.StartedAt))
+		r.StartedAt = s.StartedAt.Unix()
+		r.Status = "Up " + units.HumanDuration(time.Since(s.StartedAt))
 		switch {
-		case row.State == string(container.Paused):
-			row.Status += " (Paused)"
-		case x.Containers.Stopping(r.ID, s):
-			row.State, row.Status = string(container.Stopping), "Stopping"
+		case r.State == string(container.Paused):
+			r.Status += " (Paused)"
+		case x.Containers.Stopping(r.IDFull, s):
+			r.State, r.Status = string(container.Stopping), "Stopping"
 		}
-		h, err := x.Health(r)
+		h, err := x.Health(r.record)
 		if err != nil {
 			return err
 		}
 		if h != nil {
-			row.health = string(h.Status)
-			row.Status += " (" + row.health + ")"
+			r.health = string(h.Status)
+			r.Status += " (" + r.health + ")"
 		}
 	case exit != nil:
-		row.State, row.Exited, row.ExitCode = string(container.Exited), true, exit.Code
-		row.StartedAt, row.ExitedAt = exit.StartedAt.Unix(), exit.FinishedAt.Unix()
-		row.Status = fmt.Sprintf("Exited (%d) %s ago", exit.Code, units.HumanDuration(time.Since(exit.FinishedAt)))
+		r.State, r.Exited, r.ExitCode = string(container.Exited), true, exit.Code
+		r.StartedAt, r.ExitedAt = exit.StartedAt.Unix(), exit.FinishedAt.Unix()
+		r.Status = fmt.Sprintf("Exited (%d) %s ago", exit.Code, units.HumanDuration(time.Since(exit.FinishedAt)))
 	case !s.StartedAt.IsZero():
-		row.State, row.Exited = string(container.Exited), true
-		row.Status = "Exited"
+		r.State, r.Exited = string(container.Exited), true
+		r.Status = "Exited"
 	default:
-		row.State, row.Status = string(container.Created), "Created"
+		r.State, r.Status = string(container.Created), "Created"
 	}
 	return nil
 }
 
 // shorten leaves of IDs and the command what fits in a table.
-func (row *ContainerRow) shorten() {
-	row.ID, row.ImageID = row.ID[:12], row.ImageID[:min(12, len(row.ImageID))]
-	row.Pod = row.Pod[:min(12, len(row.Pod))]
-	if len(row.Command) > 20 {
-		row.Command = row.Command[:17] + "..."
+func (r *ContainerRow) shorten() {
+	r.ID, r.ImageID = r.ID[:12], r.ImageID[:min(12, len(r.ImageID))]
+	r.Pod = r.Pod[:min(12, len(r.Pod))]
+	if len(r.Command) > 20 {
+		r.Command = r.Command[:17] + "..."
 	}
 }
 

@@ -34,7 +34,7 @@ type HostSettings struct {
 	ExtraHosts      []string
 	HostsFile       string
 	GroupAdd        []string
-	IpcMode         string //nolint:revive,staticcheck // the same
+	IpcMode         string
 	Cgroup          string
 	Cgroups         string
 	Links           []string
@@ -82,10 +82,10 @@ type HostLimits struct {
 	BlkioDeviceWriteBps  []RateOf
 	BlkioDeviceReadIOps  []RateOf
 	BlkioDeviceWriteIOps []RateOf
-	CpuPeriod            uint64 //nolint:revive,staticcheck
-	CpuQuota             int64  //nolint:revive,staticcheck
-	CpuRealtimePeriod    uint64 //nolint:revive,staticcheck
-	CpuRealtimeRuntime   int64  //nolint:revive,staticcheck
+	CpuPeriod            uint64 //nolint:revive,staticcheck // docker's and podman's spelling
+	CpuQuota             int64  //nolint:revive,staticcheck // the same
+	CpuRealtimePeriod    uint64 //nolint:revive,staticcheck // the same
+	CpuRealtimeRuntime   int64  //nolint:revive,staticcheck // the same
 	CpusetCpus           string
 	CpusetMems           string
 	Devices              []DeviceOf
@@ -97,8 +97,8 @@ type HostLimits struct {
 	OomKillDisable       bool
 	PidsLimit            int64
 	Ulimits              []Limit
-	CpuCount             uint64 //nolint:revive,staticcheck
-	CpuPercent           uint64 //nolint:revive,staticcheck
+	CpuCount             uint64 //nolint:revive,staticcheck // the same
+	CpuPercent           uint64 //nolint:revive,staticcheck // the same
 	IOMaximumIOps        uint64
 	IOMaximumBandwidth   uint64
 	CgroupConf           map[string]string
@@ -135,7 +135,7 @@ func hostSettings(r container.Record) HostSettings {
 		Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: list(r.Spec.CapAdd),
 		CapDrop: list(r.Spec.CapDrop), SecurityOpt: list(r.Spec.Security.Options()), UsernsMode: r.Spec.UserNS.Mode,
 		ShmSize: defaultShmSize, Annotations: orEmpty(r.Spec.Annotations), CgroupManager: "systemd", Binds: []string{}, Links: []string{},
-		LogConfig: LogConfig{Type: cmp.Or(r.Spec.Log.Driver, "journald"), Tag: r.Spec.Log.Tag, Size: "0B"},
+		LogConfig: LogConfig{Type: cmp.Or(r.Spec.Log.Driver, "journald"), Tag: r.Spec.Log.Tag, Path: r.Spec.Log.Path, Size: "0B"},
 		Cgroups:   cmp.Or(r.Spec.Cgroups, "split"), Tmpfs: map[string]string{}, ContainerIDFile: r.Spec.CIDFile,
 		Dns: list(r.Spec.DNS), DnsOptions: list(r.Spec.DNSOptions), DnsSearch: list(r.Spec.DNSSearch), HostsFile: r.Spec.HostsFile,
 		ExtraHosts: list(extraHosts(r.Spec.AddHosts)), GroupAdd: list(r.Spec.Groups), PublishAllPorts: r.Spec.PublishAll,

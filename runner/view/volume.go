@@ -93,7 +93,7 @@ func Volumes(x *service.Engine, filters []string) ([]VolumeRow, error) {
 	rows := make([]VolumeRow, 0, len(all))
 	for _, one := range all {
 		r := VolumeRow{
-			Name: one.Name, Driver: "local", Scope: "local", Mountpoint: one.Dir, CreatedAt: one.CreatedAt,
+			Name: one.Name, Driver: one.Driver(), Scope: "local", Mountpoint: one.Dir, CreatedAt: one.CreatedAt,
 			Labels: Labels(one.Labels), Options: Labels(one.Options), Anonymous: one.Anonymous,
 			Units: units.Of(one.Name), Damaged: one.Damaged,
 		}

@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,44 +13,80 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// CheckDriver is nil for the driver there is.
+// The drivers there are: local is a directory or what mount(8) mounts, image the files of an image.
+const (
+	DriverLocal = "local"
+	DriverImage = "image"
+)
+
+// CheckDriver is nil for the drivers there are.
 func CheckDriver(name string) error {
-	if name == "local" {
+	if name == DriverLocal || name == DriverImage {
 		return nil
 	}
 	return &spec.NotBuilt{What: "volume driver " + name, Issue: spec.IssueVolumes}
 }
 
-// Read takes over what --opt says: NAME=VALUE for the driver local, where o=NAME[=VALUE],... stands for several. Those that
-// mount something are not built yet. Source: podman-volume-create(1), --opt.
+// Read takes over what --opt says: NAME=VALUE for the driver local, where o=NAME[=VALUE],... stands for several. Source:
+// podman-volume-create(1), --opt.
 func (o *Options) Read(given map[string]string) error {
 	o.Options = given
-	words := make(map[string]string)
-	for k, v := range given {
-		if k != "o" {
-			words[k] = v
-			continue
-		}
-		for w := range strings.SplitSeq(v, ",") {
-			if w != "" {
-				k, v, _ := strings.Cut(w, "=")
-				words[k] = v
+	var errs []error
+	for _, k := range slices.Sorted(maps.Keys(given)) {
+		switch v := given[k]; k {
+		case "type", "device", "image":
+			if v == "" {
+				errs = append(errs, fmt.Errorf("volume option %s: the value is empty", k))
 			}
+		case "o":
+			for w := range strings.SplitSeq(v, ",") {
+				name, id, _ := strings.Cut(w, "=")
+				errs = append(errs, o.own(name, id))
+			}
+		case "uid", "gid":
+			errs = append(errs, o.own(k, v))
+		case "copy", "nocopy":
+		case "size", "inodes", "noquota":
+			errs = append(errs, &spec.NotBuilt{What: "a quota on a volume (" + k + ")", Issue: spec.IssueVolumes})
+		default:
+			errs = append(errs, fmt.Errorf("volume option %s: type, device, o, image, uid, gid, copy and nocopy are", k))
 		}
 	}
-	for _, k := range slices.Sorted(maps.Keys(words)) {
-		var err error
-		switch k {
-		case "uid":
-			o.UID, err = strconv.Atoi(words[k])
-		case "gid":
-			o.GID, err = strconv.Atoi(words[k])
-		case "copy", "nocopy":
+	return errors.Join(errs...)
+}
+
+// own takes the owner of a volume. What other words of o= mean the file system knows.
+func (o *Options) own(name, value string) (err error) {
+	switch name {
+	case "uid":
+		o.UID, err = strconv.Atoi(value)
+	case "gid":
+		o.GID, err = strconv.Atoi(value)
+	}
+	if err != nil {
+		return fmt.Errorf("volume option %s=%s: it takes the number of an ID", name, value)
+	}
+	return nil
+}
+
+// Check finds what contradicts itself in all that was said, for a driver.
+func (o *Options) Check(driver string, rootless bool) error {
+	w, mounts := what(o.Options)
+	switch {
+	case driver == DriverImage && w.Image == "":
+		return errors.New("the driver image needs --opt image=NAME")
+	case driver != DriverImage && w.Image != "":
+		return errors.New("volume option image: it is for the driver image: --driver image")
+	case mounts:
+		return w.check(rootless)
+	}
+	for _, word := range w.Data {
+		switch name, _, _ := strings.Cut(word, "="); name {
+		case "uid", "gid":
+		case "size", "inodes", "noquota":
+			return &spec.NotBuilt{What: "a quota on a volume (" + word + ")", Issue: spec.IssueVolumes}
 		default:
-			return &spec.NotBuilt{What: "volume option " + k, Issue: spec.IssueVolumes}
-		}
-		if err != nil {
-			return fmt.Errorf("volume option %s=%s: it takes the number of an ID", k, words[k])
+			return fmt.Errorf("volume option o=%s: there is nothing to mount; it needs device=, and maybe type=", word)
 		}
 	}
 	return nil

@@ -4,6 +4,8 @@ package volume
 
 import (
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/podunit/podunit/runner/spec"
@@ -15,15 +17,52 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	var later *spec.NotBuilt
-	for name, value := range map[string]string{"device": "tmpfs", "o": "bind"} {
-		if err := o.Read(map[string]string{name: value}); !errors.As(err, &later) {
-			t.Errorf("%s=%s, which is not built, is refused: %v", name, value, err)
+	if err := o.Read(map[string]string{"size": "1g"}); !errors.As(err, &later) {
+		t.Errorf("a quota, which is not built, is refused: %v", err)
+	}
+	for name, value := range map[string]string{"uid": "joe", "o": "gid=joe", "device": "", "devise": "/x"} {
+		if err := o.Read(map[string]string{name: value}); err == nil {
+			t.Errorf("%s=%s is taken", name, value)
 		}
 	}
-	if err := o.Read(map[string]string{"uid": "joe"}); err == nil {
-		t.Error("a uid that is no number is taken")
-	}
-	if err := CheckDriver("image"); !errors.As(err, &later) {
+	if err := CheckDriver("rclone"); !errors.As(err, &later) {
 		t.Errorf("a driver that is not built: %v", err)
+	}
+}
+
+func TestWhat(t *testing.T) {
+	for name, c := range map[string]struct {
+		options  map[string]string
+		driver   string
+		rootless bool
+		want     What
+		mounts   bool
+		err      string
+	}{
+		"a directory":                {map[string]string{"o": "uid=1,nocopy"}, "local", true, What{Data: []string{"uid=1"}}, false, ""},
+		"a tmpfs":                    {map[string]string{"type": "tmpfs", "o": "size=1m,uid=5"}, "local", true, What{Type: "tmpfs", Device: "tmpfs", Data: []string{"size=1m", "uid=5"}}, true, ""},
+		"a bind":                     {map[string]string{"type": "bind", "device": "/a", "o": "copy"}, "local", true, What{Type: "bind", Device: "/a"}, true, ""},
+		"a bind by its option":       {map[string]string{"type": "none", "device": "/a", "o": "bind"}, "local", true, What{Type: "none", Device: "/a", Data: []string{"bind"}}, true, ""},
+		"a disk as a user":           {map[string]string{"type": "ext4", "device": "/dev/x"}, "local", true, What{Type: "ext4", Device: "/dev/x"}, true, "for root only"},
+		"any device as a user":       {map[string]string{"device": "/dev/x"}, "local", true, What{Device: "/dev/x"}, true, "for root only"},
+		"a disk as root":             {map[string]string{"type": "ext4", "device": "/dev/x"}, "local", false, What{Type: "ext4", Device: "/dev/x"}, true, ""},
+		"a type alone":               {map[string]string{"type": "nfs"}, "local", false, What{Type: "nfs"}, true, "needs device="},
+		"options for nothing":        {map[string]string{"o": "ro"}, "local", false, What{Data: []string{"ro"}}, false, "there is nothing to mount"},
+		"a quota":                    {map[string]string{"o": "size=1g"}, "local", false, What{Data: []string{"size=1g"}}, false, "not built yet"},
+		"an image":                   {map[string]string{"image": "a"}, "image", true, What{Image: "a"}, true, ""},
+		"an image of another driver": {map[string]string{"image": "a"}, "local", true, What{Image: "a"}, true, "--driver image"},
+		"no image":                   {nil, "image", true, What{}, false, "needs --opt image="},
+		"an image on a device":       {map[string]string{"image": "a", "device": "/x"}, "image", true, What{Image: "a", Device: "/x"}, true, "does not go together"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Volume{Options: c.options}
+			if w, mounts := v.What(); !reflect.DeepEqual(w, c.want) || mounts != c.mounts {
+				t.Errorf("%+v, %v", w, mounts)
+			}
+			err := (&Options{Options: c.options}).Check(c.driver, c.rootless)
+			if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("got %v, want %q", err, c.err)
+			}
+		})
 	}
 }

@@ -7,7 +7,8 @@
 //	GRAPHROOT/volumes/NAME/podunit.json   labels and options, see Volume
 //
 // A volume without podunit.json was made by another tool; it can be used, not removed.
-// What mounts a volume is not known here, which units name one tells package claim.
+// A volume may stand for something else, which is mounted on its directory whenever a container uses it: see
+// mount.go. Which containers do is not known here, which units name one tells package claim.
 //
 // Who fills or removes a volume holds the lock of its directory GRAPHROOT/volumes/NAME,
 // see lock.go.
@@ -49,6 +50,14 @@ type Volume struct {
 	Dir     string `json:"-"` // what containers see: .../NAME/_data
 	Foreign bool   `json:"-"` // there is no record of podunit's
 	Damaged error  `json:"-"` // why the record cannot be read; a power cut may have emptied it
+}
+
+// Driver is local, or image where the volume is the files of one.
+func (v *Volume) Driver() string {
+	if w, _ := v.What(); w.Image != "" {
+		return DriverImage
+	}
+	return DriverLocal
 }
 
 // NoCopy reports whether a new container must not fill the volume from its image.

@@ -34,14 +34,12 @@ func chosen(x *service.Engine, sel cli.Selection, args []string) ([]meant, error
 
 // one finds the container that a verb means, of a name or of --latest, and the words after the name.
 func one(x *service.Engine, latest bool, args []string) (container.Record, []string, error) {
-	names := args
+	var names []string
 	if !latest {
 		if len(args) == 0 {
 			return container.Record{}, nil, hint.With(errors.New("you must provide the name or id of a container"), "or --latest")
 		}
 		names, args = args[:1], args[1:]
-	} else {
-		names = nil
 	}
 	found, err := chosen(x, cli.Selection{Latest: latest}, names)
 	if err != nil {

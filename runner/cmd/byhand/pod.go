@@ -186,7 +186,10 @@ func PrunePods(ctx context.Context, x *service.Engine) (gone []string, err error
 			continue // somebody else was first
 		}
 		if err == nil {
-			err = x.RemovePod(ctx, p, true, pod.OwnTimes)
+			err = x.RemovePod(ctx, p, false, pod.OwnTimes)
+		}
+		if service.InUse(err) {
+			continue // it has been started since
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -291,12 +294,10 @@ func NewPodTop(e *cli.Env) *cobra.Command {
 		Short:             "Show the processes of the containers of a pod",
 		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names := args
+			var names []string
 			if !latest {
 				names = args[:min(1, len(args))]
 				args = args[len(names):]
-			} else {
-				names = nil
 			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -72,6 +72,9 @@ func Prune(ctx context.Context, x *service.Engine, filters []string) (gone []str
 		if err == nil {
 			err = x.Remove(ctx, r, service.Removal{Timeout: x.StopTimeoutOf(r)})
 		}
+		if service.InUse(err) {
+			continue // it has been started since
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -12,7 +12,6 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/export"
-	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
@@ -28,9 +27,12 @@ func NewSystemd(e *cli.Env) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "systemd [flags] NAME",
-		Short: "Write plain services that make a container or pod again",
-		Long: `Write plain services that make a container or pod again, also a pod that comes from YAML: then the
-service plays it, and the YAML is written beside it.
+		Short: "Write plain services of a container or pod",
+		Long: `Write plain services of a container or pod. They start and stop the one that there is; with --new they
+make it anew at each start, and remove it at its end. Of a pod that comes from YAML the service plays it in
+either case, and the YAML is written beside it.
+
+Stop the container or pod before the services start it for the first time.
 
 podunit generate quadlet writes what is easier to change.`,
 		Example: "  podunit generate systemd --new --files --name media",
@@ -38,14 +40,12 @@ podunit generate quadlet writes what is easier to change.`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case !fresh:
-			return hint.With(&spec.NotBuilt{What: "generate systemd without --new", Issue: play.IssueKube}, "give --new: the services then make the container, and remove it")
 		case format != "":
 			return &spec.NotBuilt{What: "--format", Issue: play.IssueKube}
 		case o.RestartPolicy != "" && !slices.Contains(policies, o.RestartPolicy):
 			return fmt.Errorf("--restart-policy %q is none of %s", o.RestartPolicy, strings.Join(policies, ", "))
 		}
-		o.Header = !noHeader
+		o.Header, o.Existing = !noHeader, !fresh
 		if own, err := os.Executable(); err == nil {
 			if prefix, ok := strings.CutSuffix(own, "/libexec/podunit/podunit"); ok {
 				own = prefix + "/bin/podunit"
@@ -101,6 +101,16 @@ func services(e *cli.Env, cmd *cobra.Command, o export.Systemd, args []string) (
 	case len(from.plays) > 0:
 		return o.Play(from.plays[0]), nil
 	case len(from.pods) > 0:
+		if o.Existing {
+			one, err := x.Pods.LookupExact(from.pods[0].Name)
+			if err == nil {
+				one, err = x.Pods.EnsurePIDFile(one, filepath.Join(x.Containers.RunDir, "pods", one.ID+".pid"))
+			}
+			if err != nil {
+				return nil, err
+			}
+			from.pods[0].PIDFile = one.Spec.MainPIDFile
+		}
 		return o.Pod(from.pods[0])
 	}
 	f, err := o.Container(from.containers[0])

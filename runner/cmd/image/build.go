@@ -3,17 +3,14 @@
 package image
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 
 	"github.com/podunit/podunit/generator/keys"
 	"github.com/podunit/podunit/runner/cli"
-	"github.com/podunit/podunit/runner/hint"
-	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
 
@@ -28,23 +25,12 @@ takes the same words: buildah build --help lists them.`,
 		Example:            "  podunit build -t app .",
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			path, err := exec.LookPath("buildah")
-			if err != nil {
-				if errors.Is(err, exec.ErrNotFound) {
-					err = errors.New("buildah, which builds images, is not installed")
-				}
-				return hint.With(err, "apt install buildah")
-			}
-			at, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+			words, err := service.Builder(e.User)
 			if err != nil {
 				return err
 			}
-			words := []string{"buildah", "--root", at.GraphRoot, "--runroot", at.RunRoot}
-			if at.GraphDriverName != "" {
-				words = append(words, "--storage-driver", at.GraphDriverName)
-			}
-			err = syscall.Exec(path, append(append(words, "build"), args...), os.Environ())
-			return fmt.Errorf("%s: %w", path, err)
+			err = syscall.Exec(words[0], append(words, args...), os.Environ())
+			return fmt.Errorf("%s: %w", words[0], err)
 		},
 	}
 	// For help and the shell only: it is buildah that reads them.

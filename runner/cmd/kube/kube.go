@@ -23,7 +23,7 @@ import (
 // New makes podunit kube.
 func New(e *cli.Env) *cobra.Command {
 	cmd := group("kube COMMAND", "Play Kubernetes YAML, and take it down")
-	cmd.AddCommand(NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e))
+	cmd.AddCommand(NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newExpire(e))
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -62,10 +63,10 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.force, "force", false, "with --down: remove the volumes, too")
 	list(&f.gidMaps, "gidmap", "map group IDs, `INSIDE:OUTSIDE:N`")
 	list(&f.ips, "ip", "the `ADDRESS` of the first pod, the second one and so on")
-	fs.StringVar(&f.logDriver, "log-driver", "", "where output goes: `DRIVER` is journald, passthrough or none")
-	list(&f.logOpts, "log-opt", "`NAME=VALUE` for the log driver: tag=TEXT, label=NAME=VALUE")
+	fs.StringVar(&f.logDriver, "log-driver", "", "where output goes: `DRIVER` is journald, k8s-file, passthrough or none")
+	list(&f.logOpts, "log-opt", "`NAME=VALUE` for the log driver: tag=TEXT, label=NAME=VALUE, path=FILE, max-size=SIZE, max-file=N")
 	list(&f.macs, "mac-address", "the `ADDRESS` of the first pod, the second one and so on")
-	list(&f.networks, "network", "`MODE` of the network: none, host, pasta[:OPTIONS], ns:PATH")
+	list(&f.networks, "network", "a `NETWORK` by name, with options after a colon, or none, host, pasta[:OPTIONS], ns:PATH")
 	fs.BoolVar(&f.noHostname, "no-hostname", false, "leave /etc/hostname of the images alone")
 	fs.BoolVar(&f.noHosts, "no-hosts", false, "leave /etc/hosts of the images alone")
 	fs.BoolVar(&f.noPodPrefix, "no-pod-prefix", false, "name containers as the YAML does")
@@ -106,8 +107,8 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	switch {
 	case f.force:
 		return hint.With(errors.New("--force is for --down"), "leave it out")
-	case f.build || given("context-dir"):
-		return &spec.NotBuilt{What: "--build", Issue: spec.IssueBuild}
+	case f.contextDir != "" && !f.build:
+		return hint.With(errors.New("--context-dir is for --build"), "give --build, too")
 	case f.service && !f.start:
 		return hint.With(errors.New("--start=false does not go together with --service-container"), "leave one of them out")
 	case f.service && f.wait:
@@ -139,6 +140,14 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	}
 	if given("tls-verify") {
 		how.Registry.TLSVerify = &f.tlsVerify
+	}
+	if how.Build.Dir = e.Host().Dir; f.contextDir != "" {
+		if how.Build.Dir, err = filepath.Abs(f.contextDir); err != nil {
+			return err
+		}
+	}
+	if given("build") {
+		how.Build.Asked = &f.build
 	}
 	p := play.New(x)
 	if f.quiet {
@@ -210,7 +219,7 @@ func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if len(c.UIDMap)+len(c.GIDMap) > 0 || f.subUID != "" || f.subGID != "" {
+	if c.IDMapping.Explicit() {
 		return o, &spec.NotBuilt{What: "--uidmap, --gidmap, --subuidname and --subgidname", Issue: play.IssueKube}
 	}
 	o.Networks, o.Publish, o.Log, o.UserNS = c.Networks, c.Publish, c.Log, c.UserNS

@@ -26,68 +26,67 @@ func newStartContainer(e *cli.Env) *cobra.Command {
 	}
 }
 
-// newEnded makes what those services execute at their end.
-func newEnded(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "ended PLAY POD [CONTAINER]", Short: "For services of kube play: note an end", Hidden: true, Args: cli.WantArgs(2, 3),
+// served makes a command that services and timers execute.
+func served(e *cli.Env, use, short string, least, most int, do func(context.Context, *play.Player, []string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Hidden: true, Args: cli.WantArgs(least, most),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToRun(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if len(args) == 2 {
-				return play.New(x).PodEnded(cmd.Context(), args[0], args[1])
-			}
-			return play.New(x).ContainerEnded(cmd.Context(), args[0], args[1], args[2])
+			return do(cmd.Context(), play.New(x), args)
 		},
 	}
+}
+
+// newEnded makes what those services execute at their end.
+func newEnded(e *cli.Env) *cobra.Command {
+	cmd := served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
+		if len(args) == 2 {
+			return p.PodEnded(ctx, args[0], args[1])
+		}
+		return p.ContainerEnded(ctx, args[0], args[1], args[2])
+	})
 	cmd.Flags().StringArray("volume", nil, "`NAME:` of a volume of the pod, for those who look in units for what is used")
 	return cmd
 }
 
 // newStopContainer makes what stops a container that has a hook for it.
 func newStopContainer(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "stop-container PLAY POD CONTAINER", Short: "For services of kube play: stop a container", Hidden: true, Args: cli.WantArgs(3, 3),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := e.OpenToRun(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return play.New(x).StopContainer(cmd.Context(), args[0], args[1], args[2])
-		},
-	}
+	return served(e, "stop-container PLAY POD CONTAINER", "For services of kube play: stop a container", 3, 3, func(ctx context.Context, p *play.Player, args []string) error {
+		return p.StopContainer(ctx, args[0], args[1], args[2])
+	})
 }
 
 // newProbe makes what the timers of probes execute.
 func newProbe(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "probe PLAY POD CONTAINER KIND ID", Short: "For timers of kube play: probe a container", Hidden: true, Args: cli.WantArgs(5, 5),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := e.OpenToRun(cmd.Context())
-			if err != nil {
-				return err
-			}
-			p := play.New(x)
-			err = p.Probe(cmd.Context(), args[0], args[1], args[2], args[3], args[4])
-			if errors.Is(err, container.ErrNotRunning) || errors.Is(err, play.ErrNotFound) {
-				return p.EndTimer(context.WithoutCancel(cmd.Context()))
-			}
-			return err
-		},
-	}
+	return served(e, "probe PLAY POD CONTAINER KIND ID", "For timers of kube play: probe a container", 5, 5, func(ctx context.Context, p *play.Player, args []string) error {
+		err := p.Probe(ctx, args[0], args[1], args[2], args[3], args[4])
+		if errors.Is(err, container.ErrNotRunning) || errors.Is(err, play.ErrNotFound) {
+			return p.EndTimer(context.WithoutCancel(ctx))
+		}
+		return err
+	})
 }
 
 // newHold makes what holds the volumes of a pod that are in memory.
 func newHold(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "hold PLAY POD", Short: "For services of kube play: hold volumes in memory", Hidden: true, Args: cli.WantArgs(2, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			x, err := e.OpenToRun(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return play.New(x).Hold(args[0], args[1])
-		},
-	}
+	return served(e, "hold PLAY POD", "For services of kube play: hold volumes in memory", 2, 2, func(_ context.Context, p *play.Player, args []string) error {
+		return p.Hold(args[0], args[1])
+	})
+}
+
+// newCron makes what the timer of a CronJob executes.
+func newCron(e *cli.Env) *cobra.Command {
+	return served(e, "cron PLAY POD", "For timers of kube play: begin a run of a CronJob", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
+		return p.Cron(ctx, args[0], args[1])
+	})
+}
+
+// newExpire makes what removes a pod that has ended.
+func newExpire(e *cli.Env) *cobra.Command {
+	return served(e, "expire PLAY POD", "For timers of kube play: remove a pod that has ended", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
+		return p.Expire(ctx, args[0], args[1])
+	})
 }

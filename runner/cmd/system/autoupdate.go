@@ -153,7 +153,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := &update.Host{Engine: x, Manager: m, Ledger: b}
+	host := &update.Host{Engine: x, Manager: m}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")

@@ -27,7 +27,9 @@ func NewCreate(e *cli.Env) *cobra.Command {
 		Short: "Create a volume",
 		Long: `Create a volume and print its name, one of 64 random digits if none is given.
 
-Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocopy, copy.`,
+Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocopy, copy; and what mount(8) takes: device=, type=
+and o=OPTION,... for what is to be mounted whenever a container uses the volume: a directory (type=bind) or a tmpfs, and
+anything else for root. The driver image takes image=NAME.`,
 		Args: cli.WantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := volume.CheckDriver(driver); err != nil {
@@ -37,7 +39,7 @@ Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocop
 				return err
 			}
 			o := volume.Options{Labels: labelled, UID: uid, GID: gid, Anonymous: len(args) == 0}
-			if err := o.Read(drivers); err != nil {
+			if err := errors.Join(o.Read(drivers), o.Check(driver, e.User.Rootless())); err != nil {
 				return err
 			}
 			name := container.NewID()
@@ -60,7 +62,7 @@ Options of the driver local: o=uid=UID,gid=GID,nocopy or uid=UID, gid=GID, nocop
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&driver, "driver", "d", "local", "the only one is local")
+	f.StringVarP(&driver, "driver", "d", "local", "local or image")
 	f.IntVar(&gid, "gid", 0, "group of the volume, as containers count")
 	f.BoolVar(&ignore, "ignore", false, "a volume that is there already is no error")
 	f.StringArrayVarP(&given, "label", "l", nil, "`KEY[=VALUE]` to find it by")

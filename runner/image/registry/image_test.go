@@ -631,19 +631,19 @@ func TestStall(t *testing.T) {
 		w := newWorld(t)
 		p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
 		w.registry.hang[p.layers[0]] = 100_000
-		stalls(t, w)
+		_ = stalls(t, w)
 	})
 	t.Run("from the first request on", func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
 		w.registry.mute = true
-		stalls(t, w)
+		_ = stalls(t, w)
 	})
 	t.Run("before a layer's first byte", func(t *testing.T) {
 		w := newWorld(t)
 		p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, one(), map[string][]byte{"big": random(1, 200_000)})
 		w.registry.hang[p.layers[1]] = 0
-		stalls(t, w)
+		_ = stalls(t, w)
 	})
 	t.Run("a few bytes a second", func(t *testing.T) {
 		w := newWorld(t)

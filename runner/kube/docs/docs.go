@@ -7,6 +7,7 @@ package docs
 //go:generate go run -C ../../.. ./runner/kube/docs/write
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ func page() []byte {
 	fields(&b)
 	annotations(&b)
 	lacks(&b)
+	b.WriteString(notes)
 	return []byte(b.String())
 }
 
@@ -96,6 +98,9 @@ func lacks(b *strings.Builder) {
 	for _, l := range play.Lacks() {
 		fmt.Fprintf(b, "- %s\n", l.What)
 	}
-	b.WriteString("\nEach pod has a network of its own as with `podunit pod create`: pods reach each other by published ports, and the names of services and " +
-		"other pods are not looked up.\n")
 }
+
+// notes says what no table holds.
+//
+//go:embed notes.md
+var notes string

@@ -141,14 +141,20 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 			}
 		}
 	}
-	for _, s := range st.Plan.Secrets {
-		gone.add(&gone.Secrets, s.Name)
+	if err = errors.Join(err, p.dropSecrets(st, nil, gone), p.stopSlices(ctx, st)); err != nil {
+		return err
 	}
-	return errors.Join(err, p.store.forget(st.Name))
+	return p.store.forget(st.Name)
 }
 
 // takeDown stops a pod of a play and removes all that belongs to it but named volumes.
 func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *Gone) error {
+	if one.Cron != nil {
+		if err := p.stopCron(ctx, st, one, gone); err != nil {
+			return fmt.Errorf("CronJob %s: %w", one.Cron.Name, err)
+		}
+		return nil
+	}
 	r, err := p.Pods.LookupExact(one.Name)
 	switch {
 	case errors.Is(err, pod.ErrNotFound):
@@ -201,7 +207,7 @@ func (p *Player) Await(ctx context.Context, plan *kube.Plan) error {
 		running := false
 		for _, one := range plan.Pods {
 			r, err := p.Pods.LookupExact(one.Name)
-			if err == nil && p.Pods.Status(r).InfraPID != 0 {
+			if one.Cron != nil || err == nil && p.Pods.Status(r).InfraPID != 0 {
 				running = true
 			}
 		}

@@ -43,7 +43,12 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	if err != nil {
 		return err
 	}
-	spent := again && p.spent(ctx, one, c)
+	spent := false
+	if again {
+		if spent, err = p.spent(ctx, st, one, c, code); err != nil {
+			return err
+		}
+	}
 	if again && !spent {
 		if calm {
 			// It ran long enough for the delays to begin anew.
@@ -98,13 +103,16 @@ func byStatus(r kube.Restart, code, status string) (again, said bool) {
 	return false, false
 }
 
-// spent tells whether a job's container has failed as often as it may.
-func (p *Player) spent(ctx context.Context, one *kube.Pod, c *kube.Container) bool {
+// spent tells whether a job's container has failed as often as it may, or so that a rule ends the job.
+func (p *Player) spent(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, code int) (bool, error) {
 	if one.Job == nil || c.Role != kube.Ordinary {
-		return false
+		return false, nil
+	}
+	if len(one.Job.Rules) > 0 {
+		return p.judged(st, one, c, code)
 	}
 	u, err := p.Unit(ctx, p.Own.Name)
-	return err == nil && u.Restarts >= one.Job.BackoffLimit
+	return err == nil && u.Restarts >= one.Job.BackoffLimit, nil
 }
 
 // remove removes the container, which goes with its end, and reports whether it ran for long.
@@ -177,7 +185,8 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if one == nil {
 		return nil
 	}
-	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job == "restart" {
+	job, err := p.Asked(ctx, p.Own.Name)
+	if err != nil || job == "restart" {
 		return err
 	}
 	var e end
@@ -196,7 +205,10 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	if err := p.store.ended(play, e, podName); err != nil {
 		return err
 	}
-	return p.settle(st)
+	if err = p.settle(st); job == "" || st.Of != "" { // else somebody takes it down
+		err = errors.Join(err, p.expire(ctx, st, one))
+	}
+	return err
 }
 
 // drop removes what belongs to a pod and lies outside of its record.

@@ -41,8 +41,8 @@ func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error
 		}
 		one, err := p.Pods.Lookup(name)
 		if err == nil {
-			if st := owner(all, one.Name); st != nil {
-				played[st] = append(played[st], one.Name)
+			if st, name := documented(all, one.Name); st != nil {
+				played[st] = append(played[st], name)
 				continue
 			}
 			m, err := p.madePod(one)
@@ -55,6 +55,10 @@ func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error
 		if !errors.Is(err, pod.ErrNotFound) {
 			return nil, err
 		}
+		if st, name := cronJob(all, name); st != nil {
+			played[st] = append(played[st], name)
+			continue
+		}
 		v, err := p.volumes.Get(name)
 		if err != nil {
 			return nil, fmt.Errorf("there is no container, pod or volume %s", name)
@@ -66,6 +70,38 @@ func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error
 	}
 	o.Claims = append(o.Claims, p.claimsOf(made, o.Claims)...)
 	return p.write(all, played, made, o)
+}
+
+// documented finds the play that has the document of a pod, and the pod's name there: that of a run of
+// a CronJob is the CronJob's.
+func documented(all []*State, name string) (*State, string) {
+	st := owner(all, name)
+	if st == nil || st.Of == "" {
+		return st, name
+	}
+	for _, of := range all {
+		if of.Name != st.Of {
+			continue
+		}
+		for _, one := range of.Plan.Pods {
+			if one.Cron != nil && one.Cron.Name == st.Cron {
+				return of, one.Name
+			}
+		}
+	}
+	return nil, ""
+}
+
+// cronJob finds the play that has a CronJob, and the name of its pod there.
+func cronJob(all []*State, name string) (*State, string) {
+	for _, st := range all {
+		for _, one := range st.Plan.Pods {
+			if one.Cron != nil && (one.Cron.Name == name || one.Name == name) {
+				return st, one.Name
+			}
+		}
+	}
+	return nil, ""
 }
 
 // write writes what was played and what was made.
@@ -98,14 +134,17 @@ func join(a, b []byte) []byte {
 	return slices.Concat(a, []byte("---\n"), b)
 }
 
-// secretsOf finds the values of a play's secrets while they are in memory.
+// secretsOf finds the values of a play's secrets: in memory, else those that are stored.
 func (p *Player) secretsOf(st *State) func(string) (map[string][]byte, bool) {
-	values, err := p.store.secrets(st.Name)
-	if err != nil {
-		return nil
-	}
+	own, _ := p.store.secrets(st.Name) // none after a boot
 	return func(name string) (map[string][]byte, bool) {
-		v, ok := values[name]
+		if v, ok := own[name]; ok {
+			return v, true
+		}
+		v, ok := Stored(p.Engine)(name)
+		if _, single := v[""]; single {
+			return nil, false // somebody has put another one in its place
+		}
 		return v, ok
 	}
 }
@@ -187,14 +226,13 @@ func pathType(path string) string {
 	return ""
 }
 
-// YAML gives the documents of a pod that was played, as they were played; false if it was not. Values
-// of its secrets are in it as long as they are in memory.
+// YAML gives the documents of a pod that was played, as they were played; false if it was not.
 func (p *Player) YAML(podName string) (text []byte, played bool, err error) {
 	all, err := p.store.all()
 	if err != nil {
 		return nil, false, err
 	}
-	st := owner(all, podName)
+	st, podName := documented(all, podName)
 	if st == nil {
 		return nil, false, nil
 	}

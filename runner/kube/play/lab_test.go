@@ -73,7 +73,7 @@ func (l lab) is(t *testing.T, script, want string) {
 // nothing is what is left of a play.
 func (l lab) nothing(t *testing.T) {
 	t.Helper()
-	l.is(t, `podunit ps -aq; podunit pod ps -q; systemctl --user list-units --all --plain --no-legend 'media*' 'web*' 'podunit-probe*'
+	l.is(t, `podunit ps -aq; podunit pod ps -q; systemctl --user list-units --all --plain --no-legend 'media*' 'web*' 'podunit-probe*' 'app-kube-*' 'app-pod-*'
 		find ~/.local/share/containers/storage/podunit/kube $XDG_RUNTIME_DIR/podunit/kube -mindepth 2 2>/dev/null; pgrep -u alice -a podunit || true`, "")
 }
 
@@ -87,10 +87,14 @@ func TestLabKube(t *testing.T) {
 	t.Run("a boot", func(t *testing.T) { lab{l.For(t)}.boot(t) })
 	t.Run("by hand", func(t *testing.T) { lab{l.For(t)}.byHand(t) })
 	t.Run("inside", func(t *testing.T) { lab{l.For(t)}.inside(t) })
+	t.Run("names", func(t *testing.T) { lab{l.For(t)}.names(t) })
+	t.Run("limits of all", func(t *testing.T) { lab{l.For(t)}.limits(t) })
 	t.Run("a stored secret", func(t *testing.T) { lab{l.For(t)}.stored(t) })
+	t.Run("at times of the calendar", func(t *testing.T) { lab{l.For(t)}.cron(t) })
 	t.Run("life", func(t *testing.T) { lab{l.For(t)}.life(t) })
 	t.Run("from a shell to a boot", func(t *testing.T) { lab{l.For(t)}.toBoot(t) })
 	t.Run("broken", func(t *testing.T) { lab{l.For(t)}.broken(t) })
+	t.Run("as root", func(t *testing.T) { lab{l.For(t)}.root(t) })
 }
 
 // fromFile: two lines start a pod whose containers are services; killing one restarts one.
@@ -99,6 +103,9 @@ func (l lab) fromFile(t *testing.T) {
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start tv")
 	l.is(t, "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18090/", "200")
 	l.is(t, "systemctl --user is-active tv media-pod media-down media-movies media-series", strings.Repeat("active\n", 4)+"active")
+	// One tree shows all of the play; the unit says where.
+	l.is(t, "systemctl --user status app-kube-tv.slice | grep -o 'media-[a-z]*.service$' | sort -u; systemctl --user show -P StatusText tv",
+		"media-down.service\nmedia-movies.service\nmedia-pod.service\nmedia-series.service\npods: media; all of it: systemctl --user status app-kube-tv.slice")
 	before := l.pids()
 	l.MustRun("alice", "podunit kill -s KILL media-movies")
 	l.Eventually("alice", "systemctl --user is-active media-movies && [ $(systemctl --user show -P NRestarts media-movies) = 1 ]", 10*time.Second)
@@ -231,7 +238,7 @@ spec:
 ---
 {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: kept}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}
 `)
-	l.is(t, "podunit kube play in.yaml | head -4", "Volumes:\nkept\nSecrets:\nkeys")
+	l.is(t, "podunit kube play in.yaml | head -4 | sed 's/^[0-9a-f]\\{25\\}$/ID/'; podunit secret ls --format '{{.Name}} {{.Driver}}'", "Volumes:\nkept\nSecrets:\nID\nkeys file")
 	l.is(t, `podunit exec web-a sh -c 'echo $B $C $PASS $POD $P_k; [ "$IP" ] && echo ip; tr "\0" " " </proc/1/cmdline | grep -o hunter2'`, "b-$(A) c-a-$(A) hunter2 web v\nip\nhunter2")
 	l.is(t, `podunit exec web-a sh -c 'cat /scratch/order /conf/d/file; echo; stat -c "%a %U" /conf/d/file /keys/pass; cat /keys/pass; echo; grep tier /meta/labels; touch /conf/x 2>/dev/null || echo read-only'`,
 		"one\ntwo\nv\n640 root\n400 root\nhunter2\ntier=\"front\"\nread-only")
@@ -239,7 +246,58 @@ spec:
 	l.is(t, "systemctl --user stop web-a; podunit volume rm -a >/dev/null 2>&1; podunit volume ls -q", "kept")
 	l.is(t, `podunit kube play --replace in.yaml >/dev/null; podunit exec web-a sh -c 'cat /scratch/order /memory/x; ls /kept'`, "one\ntwo\nshared\nf\nsome")
 	l.is(t, `grep -rls hunter2 ~/.local/share/containers/storage/overlay-containers ~/.local/share/containers/storage/podunit; systemctl --user cat web-a 2>/dev/null | grep hunter2; podunit inspect web-a | grep hunter2; true`, "")
-	l.is(t, "podunit kube down in.yaml >/dev/null; podunit volume ls -q; podunit kube play in.yaml >/dev/null; podunit exec web-a ls /kept; podunit kube down --force in.yaml | tail -3", "kept\nf\nsome\nkeys\nVolumes removed:\nkept")
+	l.is(t, "podunit kube down in.yaml >/dev/null; podunit volume ls -q; podunit kube play in.yaml >/dev/null; podunit exec web-a ls /kept; podunit kube down --force in.yaml | tail -4 | sed 's/^[0-9a-f]\\{25\\}$/ID/'; podunit secret ls -q", "kept\nf\nsome\nSecrets removed:\nID\nVolumes removed:\nkept")
+	l.nothing(t)
+}
+
+// names: pods of a play and of another one find each other by name, and the command line gives addresses.
+func (l lab) names(t *testing.T) {
+	l.WriteFile("alice", "shop.yaml", `apiVersion: v1
+kind: Pod
+metadata: {name: media-db, labels: {app: db}}
+spec:
+  containers: [{name: server, image: "localhost:5000/nginx:1", readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: store}
+spec: {selector: {app: db}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: media-shop}
+spec:
+  hostname: shop
+  subdomain: front
+  terminationGracePeriodSeconds: 1
+  dnsConfig: {searches: [default.svc.cluster.local]}
+  containers: [{name: a, image: "localhost:5000/busybox:1", command: `+sleeps+`, ports: [{containerPort: 80, hostPort: 18092}]}]
+`)
+	l.WriteFile("alice", "none.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  dnsPolicy: None\n  dnsConfig: {nameservers: [192.0.2.53]}\n"+
+		"  terminationGracePeriodSeconds: 1\n  containers: [{name: a, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}]\n")
+	l.MustRun("alice", "podunit kube play --ip 10.89.0.77 --ip 10.89.0.78 --mac-address 92:d0:c6:0a:29:33 shop.yaml && podunit kube play none.yaml")
+	const found = "for n in media-db server store store.default.svc.cluster.local 10.89.0.77; do wget -q -T 5 -O /dev/null http://$n/ || echo no $n; done"
+	l.is(t, `podunit exec media-shop-a sh -c '`+found+`; hostname; grep -c "10.89.0.78.shop.front.default.svc.cluster.local.shop" /etc/hosts; ip addr show eth0 | grep -c 10.89.0.78
+		grep -o default.svc.cluster.local /etc/resolv.conf; nslookup media-db 10.89.0.1 | grep -c 10.89.0.77'`, "shop\n1\n1\ndefault.svc.cluster.local\n1")
+	l.is(t, "podunit exec media-db-server cat /sys/class/net/eth0/address", "92:d0:c6:0a:29:33")
+	l.is(t, "podunit exec web-a grep -v options /etc/resolv.conf; podunit exec web-a wget -q -T 10 -O /dev/null http://10.89.0.77/ && echo other plays are near", "nameserver 192.0.2.53\nother plays are near")
+	l.is(t, "podunit network ls --format '{{.Name}}'; podunit kube down shop.yaml >/dev/null && podunit kube down none.yaml >/dev/null && podunit network ls --format '{{.Name}}'",
+		"podman\npodman-default-kube-network\npodman\npodman-default-kube-network")
+	if _, stderr, code := l.Run("alice", "podunit kube play --network host --ip 10.89.0.7 none.yaml"); code != 125 || !strings.Contains(stderr, "--ip 10.89.0.7 needs one network with a name") {
+		t.Errorf("an address on the host's network: %d %s", code, stderr)
+	}
+	l.nothing(t)
+}
+
+// limits: those of a .kube file are for all its pods together, those of a pod for its containers.
+func (l lab) limits(t *testing.T) {
+	l.WriteFile("alice", "limits.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  terminationGracePeriodSeconds: 1\n  resources: {limits: {memory: 64Mi, cpu: 500m}}\n"+
+		"  containers: [{name: a, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}]\n")
+	l.WriteFile("alice", units+"limits.kube", "[Kube]\nYaml=%h/limits.yaml\n[Service]\nMemoryMax=96M\nCPUWeight=50\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start limits")
+	l.is(t, "systemctl --user show -P MemoryMax -P CPUWeight app-kube-limits.slice; systemctl --user show -P MemoryMax -P CPUQuotaPerSecUSec app-kube-limits-web.slice; systemctl --user show -P Slice web-a web-pod",
+		"50\n100663296\n500ms\n67108864\napp-kube-limits-web.slice\n\napp-kube-limits-web.slice")
+	l.MustRun("alice", "systemctl --user stop limits && rm "+units+"limits.kube && systemctl --user daemon-reload")
 	l.nothing(t)
 }
 
@@ -311,6 +369,13 @@ func (l lab) toBoot(t *testing.T) {
 	l.Eventually("alice", up, time.Minute)
 	l.MustRun("alice", "systemctl --user disable --now pod-multi.service && rm .config/systemd/user/*multi* && systemctl --user daemon-reload")
 	l.nothing(t)
+	// What there is, started and stopped by services, which keep what the container has written.
+	l.MustRun("alice", `podunit pod create --name multi && podunit run -d --pod multi --name box localhost:5000/busybox:1 sh -c 'trap exit TERM; while :; do sleep 0.1; done'
+		podunit exec box touch /kept && podunit generate systemd --files --name multi >/dev/null && podunit pod stop -t 5 multi
+		mkdir -p .config/systemd/user && mv pod-multi.service container-box.service .config/systemd/user && systemctl --user daemon-reload && systemctl --user start pod-multi container-box`)
+	l.is(t, "systemctl --user is-active pod-multi container-box; podunit exec box ls /kept; systemctl --user stop container-box pod-multi; podunit ps -a --format '{{.Names}} {{.State}}'", "active\nactive\n/kept\nbox exited")
+	l.MustRun("alice", "podunit pod rm -f multi && rm .config/systemd/user/{pod-multi,container-box}.service && systemctl --user daemon-reload")
+	l.nothing(t)
 	// Unit files, with one command.
 	l.MustRun("alice", "printf '%s' '"+strings.ReplaceAll(media, "'", `'\''`)+"' | podunit kube play - && podunit generate quadlet --install media && systemctl --user start media")
 	l.Reboot()
@@ -346,4 +411,89 @@ func (l lab) broken(t *testing.T) {
 	}
 	l.MustRun("alice", "podunit kube down media.yaml")
 	l.nothing(t)
+}
+
+// cron: a CronJob is a timer; each run is a job of its own, and goes when it has ended.
+func (l lab) cron(t *testing.T) {
+	l.WriteFile("alice", "cron.yaml", `apiVersion: batch/v1
+kind: CronJob
+metadata: {name: web-tick}
+spec:
+  schedule: "5 4 * * 0"
+  timeZone: Europe/Zurich
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: 1
+          containers:
+          - name: a
+            image: localhost:5000/busybox:1
+            command: [sh, -c, "echo $ME >> /v/runs; while [ -e /v/hold ]; do sleep 0.1; done"]
+            env: [{name: ME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
+            volumeMounts: [{name: v, mountPath: /v}]
+          volumes: [{name: v, hostPath: {path: /home/alice/ticks, type: DirectoryOrCreate}}]
+`)
+	l.WriteFile("alice", units+"tick.kube", "[Kube]\nYaml=%h/cron.yaml\n")
+	l.MustRun("alice", "mkdir -p ticks && touch ticks/hold && systemctl --user daemon-reload && systemctl --user start tick")
+	l.is(t, "systemctl --user is-active tick web-tick-cron.timer; systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -o 'OnCalendar=[^;]*'; systemctl --user start web-tick-cron; podunit pod ps --format '{{.Name}}' | sed 's/[0-9]\\{8\\}/N/'",
+		"active\nactive\nOnCalendar=Sun *-*-* 04:05:00 Europe/Zurich \nweb-tick-N-pod")
+	// One that still runs forbids another one; when it ends, all of it goes and the timer stays.
+	l.is(t, "systemctl --user start web-tick-cron; podunit pod ps -q | wc -l; rm ticks/hold", "1")
+	l.Eventually("alice", "[ -z \"$(podunit pod ps -q)$(systemctl --user list-units --all --plain --no-legend 'web-tick-[0-9]*')\" ]", time.Minute)
+	l.is(t, "sed 's/[0-9]\\{8\\}/N/' ticks/runs; systemctl --user is-active tick web-tick-cron.timer", "web-tick-N-pod\nactive\nactive")
+	// A change of the schedule changes the timer; the stop takes a run along.
+	l.MustRun("alice", "touch ticks/hold; sed -i 's/5 4 /6 4 /' cron.yaml && systemctl --user restart tick && systemctl --user start web-tick-cron && podunit pod ps -q | grep -q .")
+	l.is(t, "systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -c 04:06:00; systemctl --user stop tick; ls ~/.local/share/systemd/timers | grep tick; true", "1")
+	l.MustRun("alice", "rm "+units+"tick.kube && systemctl --user daemon-reload")
+	l.nothing(t)
+}
+
+// root: a unit of the system plays as a user's does.
+func (l lab) root(t *testing.T) {
+	const dir = "/etc/containers/systemd/"
+	left := func() {
+		t.Helper()
+		if got := l.MustRun("root", `podunit ps -aq; podunit pod ps -q; systemctl list-units --all --plain --no-legend 'media*' 'web*' 'system-kube-*' 'system-pod-*'
+			find /var/lib/containers/storage/podunit/kube /run/podunit/kube -mindepth 2 2>/dev/null || true`); got != "" {
+			t.Errorf("it is left: %s", got)
+		}
+	}
+	is := func(script, want string) {
+		t.Helper()
+		if got := l.MustRun("root", script); got != want {
+			t.Errorf("%s\n%s\nwant\n%s", script, got, want)
+		}
+	}
+	l.WriteFile("root", dir+"media.yaml", media+"---\n{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: a, image: \"localhost:5000/busybox:1\", command: "+sleeps+
+		", env: [{name: PW, valueFrom: {secretKeyRef: {name: keys, key: pass}}}]}]}}\n---\n{apiVersion: v1, kind: Secret, metadata: {name: keys}, stringData: {pass: hunter4}}\n")
+	l.WriteFile("root", dir+"tv.kube", "[Kube]\nYaml=media.yaml\n[Install]\nWantedBy=multi-user.target\n")
+	l.MustRun("root", "systemctl daemon-reload && systemctl start tv")
+	pids := func() []string {
+		return strings.Fields(l.MustRun("root", "systemctl show -P MainPID media-down media-movies media-series"))
+	}
+	is("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18090/; echo; systemctl is-active tv media-pod media-down web-a; systemctl show -P Slice media-down", "200\nactive\nactive\nactive\nactive\nsystem-kube-tv.slice")
+	is("podunit exec web-a sh -c 'echo $PW; wget -q -T 10 -O /dev/null http://media/ && wget -q -T 10 -O /dev/null http://down/ && echo found'; podunit secret ls --format '{{.Name}}'", "hunter4\nfound\nkeys")
+	before := pids()
+	l.MustRun("root", "podunit kill -s KILL media-movies")
+	l.Eventually("root", "systemctl is-active media-movies && [ $(systemctl show -P NRestarts media-movies) = 1 ]", time.Minute)
+	if got := other(before, pids()); got != "movies" {
+		t.Errorf("killing one restarts %s", got)
+	}
+	before = pids()
+	l.MustRun("root", "sed -i '/name: series/a\\    env: [{name: A, value: b}]' "+dir+"media.yaml && systemctl daemon-reload && systemctl restart tv")
+	if got := other(before, pids()); got != "series" {
+		t.Errorf("a change of series restarts %s", got)
+	}
+	l.Reboot()
+	l.Eventually("root", "systemctl is-active tv && curl -sf http://127.0.0.1:18090/", time.Minute)
+	l.MustRun("root", "systemctl stop tv && rm "+dir+"tv.kube && systemctl daemon-reload")
+	left()
+	// By hand, there and back again.
+	l.MustRun("root", "podunit kube play "+dir+"media.yaml && podunit kube generate media > /root/again.yaml && podunit kube down "+dir+"media.yaml && podunit kube play /root/again.yaml")
+	l.Eventually("root", "curl -sf http://127.0.0.1:18090/", time.Minute)
+	l.MustRun("root", "podunit kube down /root/again.yaml")
+	left()
 }

@@ -29,7 +29,7 @@ func (w *work) logins(p *kube.Pod) (Registry, error) {
 	auths := map[string]json.RawMessage{}
 	for _, name := range p.PullSecrets {
 		found := false
-		if data, ok := w.st.Plan.Secret(name, dockerConfig); ok {
+		if data, ok := w.value(name, dockerConfig); ok {
 			var file struct {
 				Auths map[string]json.RawMessage `json:"auths"`
 			}
@@ -39,7 +39,7 @@ func (w *work) logins(p *kube.Pod) (Registry, error) {
 			maps.Copy(auths, file.Auths)
 			found = true
 		}
-		if data, ok := w.st.Plan.Secret(name, dockerConfigOld); ok {
+		if data, ok := w.value(name, dockerConfigOld); ok {
 			var old map[string]json.RawMessage
 			if err := json.Unmarshal(data, &old); err != nil {
 				return r, fmt.Errorf("pod %s: the secret %s is no list of logins", p.Name, name)

@@ -27,15 +27,8 @@ type Lack struct {
 // Lacks are the things that are refused because they are not played yet, in the order of the manual.
 func Lacks() []Lack {
 	return []Lack{
-		{What: "a CronJob", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Cron != nil }},
 		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
-		{What: "an address of its own: --ip, --mac-address", issue: spec.IssueNetworks, pod: func(p *kube.Pod) bool { return p.Network.IP != "" || p.Network.MAC != "" }},
-		{What: "subdomain", issue: spec.IssueNetworks, pod: func(p *kube.Pod) bool { return p.Network.FQDN != "" }},
-		{What: "resources of the pod as a whole", issue: IssueKube, pod: func(p *kube.Pod) bool {
-			return p.Limits.MemoryMax > 0 || p.Limits.CPUQuota > 0 || len(p.Limits.HugePages) > 0
-		}},
-		{What: "podFailurePolicy", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Job != nil && len(p.Job.Rules) > 0 }},
-		{What: "ttlSecondsAfterFinished", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.Job != nil && p.Job.TTL != nil }},
+		{What: "hugepages of the pod as a whole", issue: IssueKube, pod: func(p *kube.Pod) bool { return len(p.Limits.HugePages) > 0 }},
 		{What: "a volume of type image", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeImage }},
 		{What: "a volume of type nfs", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeNFS }},
 		{What: "devices of the container device interface", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.CDI) > 0 }},

@@ -62,6 +62,7 @@ type Options struct {
 	// Exit is none, any or all: whose failure makes that unit fail.
 	Exit     string
 	Registry Registry
+	Build    Build
 }
 
 // Played is what a play has made.
@@ -87,9 +88,15 @@ func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played,
 		}
 		st.Unit = p.Own.Name
 	}
+	st.Slice = sliceName(p.Own, st.Name, p.User.Rootless())
 	if err := notBuilt(plan); err != nil {
 		return nil, err
 	}
+	return p.play(ctx, st, o)
+}
+
+// play plays what st has.
+func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error) {
 	done, err := p.ShareManager(ctx)
 	if err != nil {
 		return nil, err
@@ -104,7 +111,11 @@ func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played,
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.pull(ctx); err != nil {
+	err = w.build(ctx)
+	if err == nil {
+		err = w.pull(ctx)
+	}
+	if err != nil {
 		if w.old == nil {
 			err = errors.Join(err, os.RemoveAll(w.store.dir(st.Name))) // logins for registries
 		}
@@ -150,6 +161,8 @@ type work struct {
 	old *State // what is replaced, nil for nothing
 	// took are pods of other plays that are replaced.
 	took map[*State][]string
+	// alone says that there is no default network: the programs of named networks are missing.
+	alone bool
 	// mu guards made and volumes.
 	mu      sync.Mutex
 	made    []*kube.Pod // begun by this play
@@ -166,13 +179,16 @@ func (w *work) look(ctx context.Context) error {
 		if s.Name == w.st.Name {
 			w.old = s
 			w.st.Volumes = s.Volumes
+			if s.Slice != "" {
+				w.st.Slice = s.Slice // units of it that go on are there
+			}
 		}
 	}
 	var errs []error
 	for _, pod := range w.st.Plan.Pods {
 		errs = append(errs, w.inTheWay(ctx, all, pod))
 	}
-	errs = append(errs, hostPaths(w.st.Plan))
+	errs = append(errs, hostPaths(w.st.Plan), w.networks(), w.immutables())
 	return errors.Join(errs...)
 }
 
@@ -208,6 +224,9 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	names := []string{p.Unit}
 	for _, c := range p.Containers {
 		names = append(names, c.Unit)
+	}
+	if p.Cron != nil {
+		names = []string{cronUnit(p) + ".timer", cronUnit(p) + ".service"}
 	}
 	for _, name := range names {
 		u, err := w.Unit(ctx, name)
@@ -291,10 +310,18 @@ func (w *work) make(ctx context.Context) error {
 			}
 		}
 	}
-	if err := w.claims(ctx, &plan); err != nil {
+	if err := errors.Join(w.claims(ctx, &plan), w.defaultNetwork()); err != nil {
 		return err
 	}
+	if len(plan.Pods) > 0 && !w.Create {
+		if err := w.startSlice(ctx); err != nil {
+			return err
+		}
+	}
 	if err := together(ctx, plan.Pods, len(plan.Pods), w.makePod); err != nil {
+		return err
+	}
+	if err := w.keepSecrets(); err != nil {
 		return err
 	}
 	w.st.Plan = &plan
@@ -304,6 +331,9 @@ func (w *work) make(ctx context.Context) error {
 // makePod brings a pod to what the plan says. One that runs and has not changed goes on, and of its
 // containers those that have not.
 func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
+	if p.Cron != nil {
+		return w.makeCron(ctx, p)
+	}
 	if w.old != nil {
 		if was := w.old.pod(p.Name); was != nil {
 			if r, keep := w.kept(ctx, was, p); keep {
@@ -318,6 +348,10 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	w.made = append(w.made, p)
 	w.mu.Unlock()
 	s := p.Spec
+	var err error
+	if s.Networking, err = networking(p, !w.alone); err != nil {
+		return err
+	}
 	s.Replace = true // what a power cut has left of it
 	s.ExitPolicy = "continue"
 	r, err := w.Pods.Create(ctx, s, "", nil)
@@ -330,7 +364,10 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	if err := w.store.lives(w.st.Name, p.Name); err != nil {
 		return err
 	}
-	if err := w.StartPodService(ctx, r, service.Transient{Name: p.Unit, Adjust: func(u *unit.Service) { w.podUnit(u, w.st.Name, p) }}); err != nil {
+	if err := w.startPodSlice(ctx, p); err != nil {
+		return err
+	}
+	if err := w.StartPodService(ctx, r, service.Transient{Name: p.Unit, Adjust: func(u *unit.Service) { w.podUnit(u, w.st, p) }}); err != nil {
 		return fmt.Errorf("pod %s: %w", p.Name, err)
 	}
 	step.Crash("pod of a play started")
@@ -398,7 +435,7 @@ func (w *work) undo(ctx context.Context) error {
 		errs = append(errs, w.Player.volumes.Remove(ctx, name, nil))
 	}
 	if w.old == nil {
-		return errors.Join(append(errs, w.store.forget(w.st.Name))...)
+		return errors.Join(append(errs, w.dropSecrets(w.st, nil, &Gone{}), w.stopSlices(ctx, w.st), w.store.forget(w.st.Name))...)
 	}
 	// What goes on is as it was.
 	old := *w.old
@@ -432,7 +469,7 @@ func (w *work) stay(ctx context.Context) error {
 	if err := w.Containers.User.Keep(infra.PID); err != nil {
 		return err
 	}
-	say := append([]string{notify.MainPID(infra.PID)}, notify.Ready("")...)
+	say := append([]string{notify.MainPID(infra.PID)}, notify.Ready(w.status())...)
 	if err := errors.Join(w.Notify.Send(say...), w.Notify.Barrier(ctx)); err != nil {
 		return err
 	}
@@ -441,6 +478,19 @@ func (w *work) stay(ctx context.Context) error {
 		return err
 	}
 	return w.settle(w.st) // they may have ended meanwhile
+}
+
+// status is the line of the unit's status: where its pods are seen.
+func (w *work) status() string {
+	var names []string
+	for _, p := range w.st.Plan.Pods {
+		names = append(names, p.Name)
+	}
+	words := "systemctl status "
+	if w.User.Rootless() {
+		words = "systemctl --user status "
+	}
+	return "pods: " + strings.Join(names, ", ") + "; all of it: " + words + w.st.Slice
 }
 
 // settle ends the unit of a play whose pods have all ended.
@@ -491,7 +541,9 @@ func (w *work) played() (*Played, error) {
 		}
 	}
 	for _, s := range w.st.Plan.Secrets {
-		out.Secrets = append(out.Secrets, s.Name)
+		if stored, err := w.Containers.Secrets.Store.Lookup(s.Name); err == nil {
+			out.Secrets = append(out.Secrets, stored.ID)
+		}
 	}
 	for _, p := range w.st.Plan.Pods {
 		r, err := w.Pods.LookupExact(p.Name)

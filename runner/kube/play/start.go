@@ -15,7 +15,6 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	runner "github.com/podunit/podunit/runner/container"
-	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
@@ -37,7 +36,7 @@ func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kub
 	running := 0
 	var errs []error
 	for _, c := range list {
-		if err := w.store.lives(w.st.Name, p.Name, c.Name); err != nil {
+		if err := errors.Join(w.store.lives(w.st.Name, p.Name, c.Name), w.store.setFailures(w.st.Name, 0, p.Name, c.Name)); err != nil {
 			return err
 		}
 		switch {
@@ -191,7 +190,7 @@ func (p *Player) find(play, podName, name string) (*State, *kube.Pod, *kube.Cont
 
 // facts are what a pod learns of its machine.
 func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
-	f := kube.Facts{UID: uid(r.ID), CPU: int64(runtime.NumCPU()), PodIP: p.Pods.Status(r).IPs}
+	f := kube.Facts{Name: one.Name, UID: uid(r.ID), CPU: int64(runtime.NumCPU()), PodIP: p.Pods.Status(r).IPs}
 	f.Node, _ = os.Hostname()
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
@@ -203,19 +202,27 @@ func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 	if len(f.PodIP) == 0 {
 		f.PodIP = f.HostIP
 	}
-	var values hidden
+	var own hidden
 	f.Secret = func(name, key string) ([]byte, error) {
 		if key == "" { // it was stored as one value
 			_, value, err := p.Containers.Secrets.Store.Value(name)
 			return value, err
 		}
-		if values == nil {
+		if own == nil {
+			// After a boot there are none; those that the play has stored are the same.
 			var err error
-			if values, err = p.store.secrets(st.Name); err != nil {
-				return nil, hint.With(err, "play the YAML again: values of secrets are not kept beyond a boot")
+			if own, err = p.store.secrets(st.Name); err != nil {
+				own = hidden{}
 			}
 		}
-		v, ok := values[name][key]
+		if v, ok := own[name][key]; ok {
+			return v, nil
+		}
+		_, data, err := p.Containers.Secrets.Store.Value(name)
+		if err != nil {
+			return nil, err
+		}
+		v, ok := values(data)[key]
 		if !ok {
 			return nil, fmt.Errorf("secret %s has no key %s", name, key)
 		}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/safe"
-	"github.com/podunit/podunit/runner/service"
 )
 
 // State is what was played. It lies in the storage's directory, so that a stop finds all that was
@@ -24,9 +23,14 @@ type State struct {
 	// Name is that of the play: its service, or the first of its pods.
 	Name string
 	// Unit is the service of a .kube file; empty for a play from a shell.
-	Unit    string `json:",omitempty"`
+	Unit string `json:",omitempty"`
+	// Of is the play that has the CronJob Cron which this play is a run of.
+	Of      string `json:",omitempty"`
+	Cron    string `json:",omitempty"`
 	Created time.Time
-	Plan    *kube.Plan
+	// Slice is the one that all units of the play are in.
+	Slice string `json:",omitempty"`
+	Plan  *kube.Plan
 	// Volumes are the named volumes that this play has made.
 	Volumes []string `json:",omitempty"`
 	// Exit is --service-exit-code-propagation: none, any or all.
@@ -217,12 +221,4 @@ func owner(all []*State, pod string) *State {
 		return nil
 	}
 	return all[i]
-}
-
-// Stored looks up secrets that somebody has stored, each as one value.
-func Stored(x *service.Engine) func(name string) (map[string][]byte, bool) {
-	return func(name string) (map[string][]byte, bool) {
-		_, value, err := x.Containers.Secrets.Store.Value(name)
-		return map[string][]byte{"": value}, err == nil
-	}
 }

@@ -49,6 +49,7 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 		After:        []string{pod.Unit},
 		StartTimeout: startTime + c.StartTimeout,
 		StopTimeout:  c.Grace + stopMargin,
+		Slice:        podSlice(st, pod),
 		Settings:     map[string]any{},
 	}
 	if c.PreStop != nil || c.Liveness != nil && c.Liveness.Grace != nil {
@@ -79,7 +80,9 @@ func (p *Player) containerUnit(st *State, pod *kube.Pod, c *kube.Container) unit
 
 // podUnit completes the service of a pod. It names the volumes of the pod, so that nobody takes them
 // for unused while one of its containers does not run: see package claim.
-func (p *Player) podUnit(u *unit.Service, play string, one *kube.Pod) {
+func (p *Player) podUnit(u *unit.Service, st *State, one *kube.Pod) {
+	play := st.Name
+	u.Slice = podSlice(st, one)
 	u.Restart = "no"
 	u.StopPost = p.command("", "kube", "ended", play, one.Name)
 	for _, v := range one.Volumes {
@@ -102,8 +105,11 @@ func (p *Player) podUnit(u *unit.Service, play string, one *kube.Pod) {
 // restart sets what follows the end of a container.
 func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	s.Restart = c.Restart.Policy
-	if pod.Job != nil && c.Role == kube.Ordinary && pod.Job.BackoffLimit > 0 {
+	if pod.Job != nil && c.Role == kube.Ordinary && (pod.Job.BackoffLimit > 0 || len(pod.Job.Rules) > 0) {
 		s.Restart, s.MaxRestarts = "on-failure", uint(pod.Job.BackoffLimit)
+		if len(pod.Job.Rules) > 0 {
+			s.MaxRestarts = 0 // not every failure counts: see judged
+		}
 	}
 	if (s.Restart == "no" || s.Restart == "") && len(c.Restart.Force) == 0 {
 		return

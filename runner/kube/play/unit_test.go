@@ -89,7 +89,7 @@ func TestContainerUnit(t *testing.T) {
 		t.Errorf("b stops with %q", b.stop)
 	}
 	var u unit.Service
-	p.podUnit(&u, st.Name, pod)
+	p.podUnit(&u, st, pod)
 	if want := "/bin/podunit --module=m kube ended tv.service web --volume=kept:"; strings.Join(u.StopPost, " ") != want {
 		t.Errorf("the pod ends with %q", u.StopPost)
 	}
@@ -153,9 +153,10 @@ spec:
         spec:
           restartPolicy: Never
           hostUsers: false
+          securityContext: {supplementalGroupsPolicy: Strict}
           containers: [{name: a, image: quay.io/x/a:1}]
 `))
-	if err == nil || !strings.Contains(err.Error(), "a CronJob") || !strings.Contains(err.Error(), "hostUsers") {
+	if err == nil || !strings.Contains(err.Error(), "supplementalGroupsPolicy: Strict") || !strings.Contains(err.Error(), "hostUsers") {
 		t.Errorf("%v", err)
 	}
 }

@@ -8,19 +8,19 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 
 	"go.etcd.io/bbolt"
 )
 
-// FreeDevice is the name of the next device of the connection: ethN.
-func (c *Connection) FreeDevice() string {
-	for k := 0; ; k++ {
-		name := "eth" + strconv.Itoa(k)
-		if !slices.ContainsFunc(c.Networks, func(e Endpoint) bool { return e.InterfaceName == name }) {
-			return name
-		}
+// NextDevice is the name of the device that a connection gets on one more network.
+func (s *Store) NextDevice(network string, c *Connection) (string, error) {
+	n, err := s.Get(network)
+	if err != nil {
+		return "", err
 	}
+	return s.deviceOn(n, func(name string) bool {
+		return slices.ContainsFunc(c.Networks, func(e Endpoint) bool { return e.InterfaceName == name })
+	}), nil
 }
 
 // Add connects somebody who runs to one more network, which is what more is prepared for. ns is his network

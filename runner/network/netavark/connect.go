@@ -98,10 +98,9 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 				return nil, fmt.Errorf("requested static ip %s not in any subnet on network %s", ip, n.Name)
 			}
 		}
-		for k := 0; e.InterfaceName == ""; k++ {
-			if name := "eth" + strconv.Itoa(k); !taken[name] {
-				e.InterfaceName, taken[name] = name, true
-			}
+		if e.InterfaceName == "" {
+			e.InterfaceName = s.deviceOn(n, func(name string) bool { return taken[name] })
+			taken[e.InterfaceName] = true
 		}
 		err = errors.Join(checkEndpoint(n, *e), s.supported(n, *e), s.served(n))
 		if err != nil {
@@ -112,6 +111,19 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 	c.LockFile, c.Run, c.Records, c.Rootless = s.LockFile, s.Run, s.Records, s.Rootless
 	c.Firewall, c.DNSPort = s.Config.Network.FirewallDriver, s.Config.Network.DNSBindPort
 	return &c, nil
+}
+
+// deviceOn is the name of a container's device on a network where it has not asked for one: ethN, the first that is not
+// taken; or that of the network's own device. Source: containers.conf(5), interface_name.
+func (s *Store) deviceOn(n types.Network, taken func(name string) bool) string {
+	if s.Config.Containers.InterfaceName == "device" && n.NetworkInterface != "" && !taken(n.NetworkInterface) {
+		return n.NetworkInterface
+	}
+	for k := 0; ; k++ {
+		if name := "eth" + strconv.Itoa(k); !taken(name) {
+			return name
+		}
+	}
 }
 
 // Internal tells whether all networks of the connection are without a way out.
@@ -253,8 +265,8 @@ func (c *Connection) look(ns *os.File) error {
 				if r.Gw == nil {
 					continue
 				}
-				if ones := 0; r.Dst != nil {
-					if ones, _ = r.Dst.Mask.Size(); ones > 0 {
+				if r.Dst != nil {
+					if ones, _ := r.Dst.Mask.Size(); ones > 0 {
 						continue
 					}
 				}
@@ -378,6 +390,8 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		for _, e := range c.Networks {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = e.InterfaceName
+			// The DHCP client knows its leases by it.
+			attrs.HardwareAddr = net.HardwareAddr(c.Answer[e.Name].Interfaces[e.InterfaceName].MacAddress)
 			if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 				return err
 			}
@@ -530,7 +544,7 @@ func (c *Connection) last() bool {
 	return true
 }
 
-// Servers of names that containers are to ask, in the order of the networks.
+// Nameservers are the servers of names that containers are to ask, in the order of the networks.
 func (c *Connection) Nameservers() []net.IP {
 	var out []net.IP
 	for _, e := range c.Networks {

@@ -262,8 +262,7 @@ func (s *Store) addresses(n *types.Network, all []types.Network) error {
 
 // checkSubnet checks a subnet with its gateway and range; without says that it needs no gateway.
 func checkSubnet(s *types.Subnet, without bool) error {
-	ip, ones := s.Subnet.IP, 0
-	if v4 := ip.To4(); v4 != nil {
+	if v4 := s.Subnet.IP.To4(); v4 != nil {
 		s.Subnet.IP = v4
 	}
 	ones, bits := s.Subnet.Mask.Size()

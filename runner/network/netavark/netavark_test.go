@@ -279,6 +279,20 @@ func TestPrepare(t *testing.T) {
 	if want := []string{"eth1", "eth0", "eth2"}; !slices.Equal(devices, want) {
 		t.Errorf("devices %v, want %v", devices, want)
 	}
+	s.Config.Containers.InterfaceName = "device"
+	if c, err = s.Prepare(on(named("a", ""), named("b", "podman1"), named("podman", "eth0"))); err != nil || c.Networks[0].InterfaceName != "eth1" {
+		t.Errorf("a device of the name is there already: %+v, %v", c, err)
+	}
+	if c, err = s.Prepare(on(named("b", ""), named("podman", "eth0"))); err != nil || c.Networks[0].InterfaceName != "podman2" {
+		t.Errorf("as the network's own: %+v, %v", c, err)
+	}
+	if name, err := s.NextDevice("a", c); err != nil || name != "podman1" {
+		t.Errorf("one more: %s, %v", name, err)
+	}
+	s.Config.Containers.InterfaceName = ""
+	if name, err := s.NextDevice("a", c); err != nil || name != "eth1" {
+		t.Errorf("one more: %s, %v", name, err)
+	}
 	for want, bad := range map[string]Connection{
 		"network not found":        on(named("x", "")),
 		"network a is given twice": on(named("a", ""), named("a", "")),
@@ -425,14 +439,15 @@ func TestTheLastEndsTheNamespace(t *testing.T) {
 	}
 }
 
-// TestLeavingAfterTheBridge takes back a connection whose bridge has gone with another one's. netavark, a
-// script here, refuses that: it must find a bridge.
-func TestLeavingAfterTheBridge(t *testing.T) {
+// leaver is a connection to a network, with what runs in the namespace where its bridge device would be. script is
+// netavark.
+func leaver(t *testing.T, script, device string) (*Connection, func(func() error) error) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")
 	}
-	s := newStore(t, "true")
-	if _, err := s.Create(New{Name: "a", Interface: "tb0"}); err != nil {
+	s := newStore(t, script)
+	if _, err := s.Create(New{Name: "a", Interface: device}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
@@ -443,11 +458,18 @@ func TestLeavingAfterTheBridge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer host.Close()
-	if err := c.teardown(context.Background(), func(do func() error) error { return netns.Do(host, do) }); err != nil {
+	t.Cleanup(func() { host.Close() })
+	return c, func(do func() error) error { return netns.Do(host, do) }
+}
+
+// TestLeavingAfterTheBridge takes back a connection whose bridge has gone with another one's. netavark, a
+// script here, refuses that: it must find a bridge.
+func TestLeavingAfterTheBridge(t *testing.T) {
+	c, within := leaver(t, "true", "tb0")
+	if err := c.teardown(context.Background(), within); err != nil {
 		t.Fatal(err)
 	}
-	err = netns.Do(host, func() error {
+	err := within(func() error {
 		_, err := netlink.LinkByName("tb0")
 		return err
 	})
@@ -459,23 +481,7 @@ func TestLeavingAfterTheBridge(t *testing.T) {
 // TestLeavingWithoutNames takes back a connection whose setup failed before there was a file of names. netavark, a
 // script here, refuses to remove names that are not there.
 func TestLeavingWithoutNames(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for network namespaces")
-	}
-	s := newStore(t, `case $(/bin/cat) in *'"dns_enabled":true'*) echo '{"error":"remove aardvark entries"}'; exit 1;; esac`)
-	if _, err := s.Create(New{Name: "a", Interface: "tb1"}); err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, err := netns.Anonymous()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	within := func(do func() error) error { return netns.Do(host, do) }
+	c, within := leaver(t, `case $(/bin/cat) in *'"dns_enabled":true'*) echo '{"error":"remove aardvark entries"}'; exit 1;; esac`, "tb1")
 	if err := c.teardown(context.Background(), within); err != nil {
 		t.Error(err)
 	}

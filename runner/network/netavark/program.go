@@ -156,10 +156,22 @@ func (c *Connection) call(ctx context.Context, verb string, r request, ns *os.Fi
 	if err != nil {
 		return nil, err
 	}
-	cmd := c.command(ctx, verb, "/proc/self/fd/3")
+	cmd := c.command(ctx, verb, nsPath(r, ns))
 	cmd.ExtraFiles = []*os.File{ns}
 	cmd.Stdin = bytes.NewReader(in)
 	return output(ctx, cmd, verb, within)
+}
+
+// nsPath is the container's network namespace as netavark finds it: the file that it inherits. Its DHCP client is another
+// process, which opens the path by itself; ours has it open as long as that takes. What the client would do there
+// later is to set another address if the server gives one, which it then cannot.
+func nsPath(r request, ns *os.File) string {
+	for _, n := range r.Info {
+		if n.IPAMOptions[types.Driver] == types.DHCPIPAMDriver {
+			return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+		}
+	}
+	return "/proc/self/fd/3"
 }
 
 // update has netavark tell aardvark-dns whom it is to ask for a network, which some container is on.

@@ -86,6 +86,38 @@ func TestOptionsOfAContainer(t *testing.T) {
 	}
 }
 
+// TestDHCPOpensTheNamespace: the DHCP client of netavark is another process, to which /proc/self is its own. What takes
+// the connection back shows the device with its address, or the client keeps the lease.
+func TestDHCPOpensTheNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	dir := t.TempDir()
+	s := newStore(t, `PATH=/usr/sbin:/sbin:/usr/bin:/bin; cat >/dev/null; for last; do :; done
+exec 3<&- # as another process has it
+nsenter --net="$last" unshare --mount sh -c 'mount -t sysfs sys /sys && cat /sys/class/net/eth0/address' >`+dir+`/mac || exit; echo '{}'`)
+	const mac = "0e:2b:a2:4a:aa:65"
+	address, err := net.ParseMAC(mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lan := types.Network{Name: "lan", Driver: Macvlan, IPAMOptions: map[string]string{types.Driver: types.DHCPIPAMDriver}}
+	e := Endpoint{Name: "lan"}
+	e.InterfaceName = "eth0"
+	program, err := s.Program("netavark")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Connection{ID: "one", Networks: []Endpoint{e}, Info: map[string]*types.Network{"lan": &lan}, Run: s.Run, Netavark: program,
+		Answer: map[string]types.StatusBlock{"lan": {Interfaces: map[string]types.NetInterface{"eth0": {MacAddress: types.HardwareAddr(address)}}}}}
+	if err := c.teardown(context.Background(), func(do func() error) error { return do() }); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "mac")); err != nil || strings.TrimSpace(string(got)) != mac {
+		t.Errorf("another process finds the device with %q, %v", got, err)
+	}
+}
+
 // TestNoDHCP has nobody who asks for addresses.
 func TestNoDHCP(t *testing.T) {
 	if _, err := os.Stat(dhcpSocket); err == nil {

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/volume"
+	"go.podman.io/storage/pkg/idmap"
+	"golang.org/x/sys/unix"
+)
+
+// volumeDir gives the directory of a volume, and reports whether what the volume stands for is mounted there now, for us
+// and the container that we start.
+func (e *Engine) volumeDir(ctx context.Context, r Record, name string, labels map[string]string) (dir string, mounted bool, err error) {
+	dir, _, err = e.Volumes.Ensure(ctx, name, labels)
+	if err != nil {
+		return "", false, err
+	}
+	mounted, err = e.Volumes.Mount(ctx, name, func(target string) (bool, error) { return e.joinVolume(r, name, target) },
+		func(img, upper, work, target string) error {
+			lower, err := e.imageFiles(ctx, r, "volume-"+name, img)
+			if err != nil {
+				return err
+			}
+			return mountOverlay(lower, upper, work, target, e.User.Rootless())
+		})
+	return dir, mounted, err
+}
+
+// joinVolume mounts on target what another container that runs has of a volume, and reports whether there is one.
+func (e *Engine) joinVolume(r Record, name, target string) (bool, error) {
+	all, err := e.List()
+	if err != nil {
+		return false, err
+	}
+	for _, other := range all {
+		i := slices.IndexFunc(other.Spec.Mounts, func(m spec.Mount) bool {
+			return m.Type == spec.MountVolume && m.Source == name && m.Subpath == "" && !m.Overlay
+		})
+		if i < 0 || other.ID == r.ID {
+			continue
+		}
+		s, err := e.Status(other.ID)
+		if err != nil || s.PID == 0 || netns.Tree(s.PID, other.Spec.Mounts[i].Destination, target) != nil {
+			continue // it ends just now
+		}
+		// Its mount may be read-only, and ours need not be.
+		if err := unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil && !errors.Is(err, unix.EPERM) {
+			return true, fmt.Errorf("volume %s of container %s: %w", name, other.Name, err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// place makes an empty directory or file to mount like, a path, on. It is on a tmpfs of our own mount namespace, and never
+// in a directory that is removed with a container: what is mounted there is somebody's.
+func (e *Engine) place(r Record, name, like string) (string, error) {
+	st, err := os.Stat(like)
+	if err != nil {
+		return "", err
+	}
+	top := filepath.Join(e.RunDir, "mounts")
+	if err := os.MkdirAll(top, 0o700); err != nil {
+		return "", err
+	}
+	if !volume.IsMounted(top) {
+		if err := unix.Mount("mounts", top, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=700"); err != nil {
+			return "", fmt.Errorf("mount a tmpfs at %s: %w", top, err)
+		}
+	}
+	path := filepath.Join(top, r.ID[:12]+"-"+name)
+	_ = unix.Unmount(path, unix.MNT_DETACH) // of an earlier start in this process
+	if st.IsDir() {
+		return path, os.MkdirAll(path, 0o700)
+	}
+	return path, os.WriteFile(path, nil, 0o600)
+}
+
+// image turns the files of an image into a bind mount of a directory. With rw changes are discarded at the end.
+func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Mount) (err error) {
+	m.Type = spec.MountBind
+	if slices.Contains(m.Options, "rw") {
+		m.Overlay = true
+	} else if !m.ReadOnly() {
+		m.Options = append(slices.Clone(m.Options), "ro")
+	}
+	m.Source, err = e.imageFiles(ctx, r, place, m.Source)
+	return err
+}
+
+// imageFiles mounts the files of an image in our mount namespace.
+func (e *Engine) imageFiles(ctx context.Context, r Record, place, name string) (string, error) {
+	id, err := e.FindImage(ctx, name)
+	if errors.Is(err, image.ErrUnknown) {
+		return "", hint.With(fmt.Errorf("image %s: %w", name, err), "podunit pull %s; a .image file does so before the start", name)
+	}
+	if err != nil {
+		return "", err
+	}
+	root, err := e.Store.MountImage(id, nil, "")
+	if err != nil {
+		return "", fmt.Errorf("mount image %s: %w", name, err)
+	}
+	dir, err := e.place(r, place, root)
+	if err == nil {
+		err = unix.Mount(root, dir, "", unix.MS_BIND, "")
+	}
+	// The storage counts its own mount, which nobody needs any more.
+	_, uerr := e.Store.UnmountImage(id, false)
+	return dir, errors.Join(err, uerr)
+}
+
+// subpath mounts a part of what a mount has as its source. Containers that have it may put links there, which lead nowhere.
+func (e *Engine) subpath(r Record, place string, m spec.Mount) (string, error) {
+	f, err := safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
+	if err != nil {
+		return "", fmt.Errorf("subpath: %w", err)
+	}
+	defer f.Close()
+	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	at, err := e.place(r, place, from)
+	if err == nil {
+		err = unix.Mount(from, at, "", unix.MS_BIND|unix.MS_REC, "")
+	}
+	return at, err
+}
+
+// idmapped mounts a source so that its owners are those of the container's user namespace.
+func (e *Engine) idmapped(r Record, place string, m spec.Mount) (string, error) {
+	uids, gids, err := e.IDMappings(r)
+	if err == nil {
+		err = bundle.CheckIDMap(m, e.User.Rootless(), len(uids) > 0)
+	}
+	if err != nil {
+		return "", err
+	}
+	at, err := e.place(r, place, m.Source)
+	if err != nil {
+		return "", err
+	}
+	pid, end, err := idmap.CreateUsernsProcess(idMap(uids), idMap(gids))
+	if err != nil {
+		return "", fmt.Errorf("option idmap: %w", err)
+	}
+	defer end()
+	if err := idmap.CreateIDMappedMount(m.Source, at, pid); err != nil {
+		return "", fmt.Errorf("option idmap: the file system of %s cannot be mapped: %w", m.Source, err)
+	}
+	return at, nil
+}

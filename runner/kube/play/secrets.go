@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/step"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// immutable is what podman notes of a secret that a later play does not replace.
+	immutable = "immutable"
+	// ofPlay notes which play has stored a secret, and takes it away again. It is noted in the store
+	// itself, in the same step: no crash comes between.
+	ofPlay = "podunit.play"
+)
+
+// document is a secret as the store keeps it: podman stores the whole document, and reads it back as
+// YAML, which JSON is.
+func document(s *kube.Secret) ([]byte, error) {
+	out := corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Labels: s.Labels},
+		Type:       corev1.SecretType(s.Type), Data: s.Data,
+	}
+	if s.Immutable {
+		out.Immutable = &s.Immutable
+	}
+	return json.Marshal(out)
+}
+
+// values are those of a stored secret by their keys; one that is no document has one value, under the
+// empty key.
+func values(data []byte) map[string][]byte {
+	var s corev1.Secret
+	if yaml.Unmarshal(data, &s) != nil || s.Kind != "Secret" {
+		return map[string][]byte{"": data}
+	}
+	out := map[string][]byte{}
+	for key, v := range s.Data {
+		out[key] = v
+	}
+	for key, v := range s.StringData {
+		out[key] = []byte(v)
+	}
+	return out
+}
+
+// Stored looks up secrets that somebody has stored: documents that were played, or single values.
+func Stored(x *service.Engine) func(name string) (map[string][]byte, bool) {
+	return func(name string) (map[string][]byte, bool) {
+		_, data, err := x.Containers.Secrets.Store.Value(name)
+		if err != nil {
+			return nil, false
+		}
+		return values(data), true
+	}
+}
+
+// value is a key of a secret, from the documents or else from the store.
+func (w *work) value(name, key string) ([]byte, bool) {
+	if v, ok := w.st.Plan.Secret(name, key); ok {
+		return v, true
+	}
+	stored, _ := Stored(w.Engine)(name)
+	v, ok := stored[key]
+	return v, ok
+}
+
+// immutables refuses to replace secrets that were stored to stay.
+func (w *work) immutables() error {
+	var errs []error
+	for i := range w.st.Plan.Secrets {
+		s := &w.st.Plan.Secrets[i]
+		old, data, err := w.Containers.Secrets.Store.Value(s.Name)
+		if err != nil || old.Name != s.Name || old.Metadata[immutable] != "true" || old.Metadata[ofPlay] == w.st.Name && (w.Replace || w.Service) {
+			continue
+		}
+		if now, err := document(s); err != nil || !bytes.Equal(now, data) {
+			errs = append(errs, errors.Join(err, hint.With(fmt.Errorf("secret %s is immutable, and the documents have another one", s.Name), "podunit secret rm %s, or give the new one another name", s.Name)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keepSecrets stores the secrets of the documents, in place of those of the same names, and removes
+// those that the last play had and this one has not. It comes last: a play that fails changes none.
+func (w *work) keepSecrets() error {
+	store := w.Containers.Secrets.Store
+	for i := range w.st.Plan.Secrets {
+		s := &w.st.Plan.Secrets[i]
+		data, err := document(s)
+		if err != nil {
+			return err
+		}
+		if old, have, err := store.Value(s.Name); err == nil && old.Name == s.Name && bytes.Equal(have, data) && old.Metadata[ofPlay] == w.st.Name {
+			continue
+		}
+		o := secret.Options{Driver: "file", Replace: true, Metadata: map[string]string{ofPlay: w.st.Name}}
+		if s.Immutable {
+			o.Metadata[immutable] = "true"
+		}
+		if _, err := store.Create(s.Name, data, o); err != nil {
+			return fmt.Errorf("secret %s: %w", s.Name, err)
+		}
+	}
+	step.Crash("secrets of a play stored")
+	stays := func(name string) bool {
+		return slices.ContainsFunc(w.st.Plan.Secrets, func(s kube.Secret) bool { return s.Name == name })
+	}
+	return w.dropSecrets(w.st, stays, &Gone{})
+}
+
+// dropSecrets removes the secrets that a play has stored, but those that stay. One that somebody has
+// replaced since then is not the play's any more.
+func (p *Player) dropSecrets(st *State, stays func(name string) bool, gone *Gone) error {
+	all, err := p.Containers.Secrets.Store.List()
+	errs := []error{err}
+	for _, one := range all {
+		if one.Metadata[ofPlay] != st.Name || stays != nil && stays(one.Name) {
+			continue
+		}
+		_, err := p.Containers.Secrets.Store.Remove(one.ID)
+		if errors.Is(err, secret.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			gone.add(&gone.Secrets, one.ID)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

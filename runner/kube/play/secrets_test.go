@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	runner "github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/service"
+)
+
+// TestSecretDocuments: what is stored of a document reads back as its values, and so does what podman
+// has stored, and a value that is no document.
+func TestSecretDocuments(t *testing.T) {
+	data, err := document(&kube.Secret{Name: "keys", Type: "Opaque", Immutable: true, Data: map[string][]byte{"pass": []byte("hunter2\n"), "none": {}}})
+	if err != nil || !strings.Contains(string(data), `"immutable":true`) {
+		t.Fatalf("%s, %v", data, err)
+	}
+	for in, want := range map[string]map[string]string{
+		string(data): {"pass": "hunter2\n", "none": ""},
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {a: YQ==, b: YQ==}\nstringData: {b: plain}\n": {"a": "a", "b": "plain"},
+		"hunter3":            {"": "hunter3"},
+		"kind: ConfigMap\n":  {"": "kind: ConfigMap\n"},
+		"\x00\x01: [\tbytes": {"": "\x00\x01: [\tbytes"},
+	} {
+		got := map[string]string{}
+		for k, v := range values([]byte(in)) {
+			got[k] = string(v)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
+
+// TestKeepSecrets: a play stores its secrets, replaces those of others but no immutable one, and takes
+// away its own and no others.
+func TestKeepSecrets(t *testing.T) {
+	store := secret.New(t.TempDir())
+	e := &service.Engine{Containers: &runner.Engine{Secrets: secret.Source{Store: store}}}
+	play := func(name string, o Options, old *State, list ...kube.Secret) *work {
+		return &work{Player: &Player{Engine: e}, Options: o, old: old, st: &State{Name: name, Plan: &kube.Plan{Secrets: list}}}
+	}
+	one := func(name, value string, immutable bool) kube.Secret {
+		return kube.Secret{Name: name, Immutable: immutable, Data: map[string][]byte{"k": []byte(value)}}
+	}
+	names := func() string {
+		all, err := store.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, s := range all {
+			out = append(out, s.Name)
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	keep := func(w *work) {
+		t.Helper()
+		if err := w.immutables(); err != nil {
+			t.Error(err)
+		}
+		if err := w.keepSecrets(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := store.Create("mine", []byte("by hand"), secret.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	tv := play("tv.service", Options{Service: true}, nil, one("a", "1", false), one("fixed", "1", true))
+	keep(tv)
+	id := func(name string) string { s, _ := store.Lookup(name); return s.ID }
+	a := id("a")
+	keep(tv)
+	if got := names(); got != "a fixed mine" || id("a") != a {
+		t.Errorf("%s; what has not changed was stored anew: %t", got, id("a") != a)
+	}
+	if err := play("pod web", Options{Replace: true}, nil, one("fixed", "2", false)).immutables(); err == nil || !strings.Contains(err.Error(), "secret fixed is immutable") {
+		t.Errorf("another play replaces it: %v", err)
+	}
+	if err := play("pod web", Options{}, nil, one("fixed", "1", true)).immutables(); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	// Another play takes one over, and this one changes: what it has no more goes.
+	keep(play("pod web", Options{}, nil, one("a", "2", false)))
+	keep(play("tv.service", Options{Service: true}, tv.st, one("b", "1", false)))
+	if got := names(); got != "a b mine" {
+		t.Error(got)
+	}
+	gone := &Gone{}
+	if err := tv.dropSecrets(tv.st, nil, gone); err != nil || names() != "a mine" || len(gone.Secrets) != 1 {
+		t.Errorf("%v, %s, %v", err, names(), gone.Secrets)
+	}
+	if stored, ok := Stored(e)("a"); !ok || string(stored["k"]) != "2" {
+		t.Errorf("%q", stored)
+	}
+}

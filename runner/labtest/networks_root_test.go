@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// rootNetworkFiles are the same set of services for root, with what only root's networks can do.
+var rootNetworkFiles = map[string]string{
+	"front.network":     "[Network]\nNetworkName=front\nSubnet=10.89.9.0/24\nSubnet=fd89::/64\nOptions=mtu=1400\nOptions=metric=77\n",
+	"inner.network":     "[Network]\nNetworkName=inner\nInternal=true\n",
+	"alone.network":     "[Network]\nNetworkName=alone\nOptions=isolate=true\n",
+	"apart.network":     "[Network]\nNetworkName=apart\nOptions=isolate=true\nOptions=no_default_route=true\n",
+	"lan.network":       "[Network]\nNetworkName=lan\nDriver=macvlan\nOptions=parent=port\nOptions=mode=bridge\nOptions=mtu=1300\nSubnet=198.51.100.0/24\nIPRange=198.51.100.32/28\n",
+	"flat.network":      "[Network]\nNetworkName=flat\nDriver=ipvlan\nOptions=parent=port\nSubnet=198.51.100.0/24\nIPRange=198.51.100.64/28\n",
+	"proxy.container":   "[Container]\nContainerName=proxy\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=front.network:host_interface_name=outside,interface_name=inside\nPublishPort=8081:80\nPublishPort=9999:99/sctp\nIP=10.89.9.70\nIP6=fd89::70\nStopTimeout=0\n[Install]\nWantedBy=multi-user.target\n",
+	"default.container": "[Container]\nContainerName=default\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nPublishPort=8082:80\nStopTimeout=0\n",
+	"app.container":     "[Container]\nContainerName=app\nImage=localhost:5000/busybox\nExec=httpd -f -p 80\nNetwork=front.network\nNetwork=inner.network\nNetworkAlias=theapp\nStopTimeout=0\n[Install]\nWantedBy=multi-user.target\n",
+	"db.container":      "[Container]\nContainerName=db\nImage=localhost:5000/busybox\nExec=httpd -f -p 80\nNetwork=inner.network\nStopTimeout=0\n[Service]\nRestart=always\nRestartSec=0\n[Install]\nWantedBy=multi-user.target\n",
+	"hermit.container":  "[Container]\nContainerName=hermit\nImage=localhost:5000/busybox\nExec=httpd -f -p 80\nNetwork=alone.network\nStopTimeout=0\n",
+	"nun.container":     "[Container]\nContainerName=nun\nImage=localhost:5000/busybox\nExec=sleep 1000\nNetwork=apart.network\nStopTimeout=0\n",
+	"near.container":    "[Container]\nContainerName=near\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=lan.network:ip=198.51.100.40\nStopTimeout=0\n",
+	"even.container":    "[Container]\nContainerName=even\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=flat.network:ip=198.51.100.70\nStopTimeout=0\n",
+}
+
+const rootNetworkUnits = "proxy default app db hermit nun"
+
+// TestLabNetworksOfRoot runs a set of services on all kinds of root's networks, through faults and a power cut.
+func TestLabNetworksOfRoot(t *testing.T) {
+	lab := boot(t, labtest.Options{})
+	// port is a device of the machine that leads to another one, 198.51.100.1, over a cable.
+	const port = "ip link add port type veth peer name wall; ip address add 198.51.100.1/24 dev wall; ip link set wall up; ip link set port up"
+	lab.MustRun("root", neighbour+"\n"+port)
+	// What nobody uses any more may not be there: links, rules, addresses of names, processes.
+	const traces = `ip -o link show | sed -E 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort; nft list ruleset | grep -c nv_; ls -A /run/containers/networks/aardvark-dns 2>/dev/null; ls -A /run/podunit/networks/connected 2>/dev/null; pgrep -lx 'aardvark-dns|podunit-infra|pasta.*'; true`
+	before := lab.MustRun("root", traces)
+	for name, text := range rootNetworkFiles {
+		lab.WriteFile("root", "/etc/containers/systemd/"+name, text)
+	}
+	units := rootNetworkUnits
+	for kind, unit := range map[string]string{"macvlan": "near", "ipvlan": "even"} {
+		if _, stderr, code := lab.Run("root", "ip link add probe link port type "+kind+" && ip link delete probe"); code == 0 {
+			units += " " + unit
+		} else {
+			t.Logf("this kernel has no %s: %s", kind, stderr)
+		}
+	}
+	lab.MustRun("root", "systemctl daemon-reload && systemctl start "+units)
+	gets := func(l *Lab, from, url string) {
+		l.t.Helper()
+		l.Eventually("root", "podunit exec "+from+" wget -qO- -T 5 http://"+url+"/ 2>&1 | grep 404", time.Minute)
+	}
+	all := func(l *Lab) {
+		l.t.Helper()
+		for from, names := range map[string][]string{"proxy": {"app", "theapp"}, "app": {"proxy", "db"}, "db": {"app"}} {
+			for _, name := range names {
+				gets(l, from, name)
+			}
+		}
+	}
+	never := func(l *Lab, from, url string) {
+		l.t.Helper()
+		if out, _, code := l.Run("root", "podunit exec "+from+" wget -qO- -T 2 http://"+url+"/ 2>&1 | grep 404"); code == 0 {
+			l.t.Errorf("%s reaches %s: %s", from, url, out)
+		}
+	}
+	address := func(l *Lab, name string) string {
+		l.t.Helper()
+		return l.MustRun("root", "podunit inspect "+name+" | jq -j '.[0].NetworkSettings.Networks[].IPAddress'")
+	}
+	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
+	t.Run("client address", func(t *testing.T) {
+		l := lab.on(t)
+		l.seen("root", "proxy", "8081")
+		l.seen("root", "default", "8082")
+	})
+	t.Run("apart", func(t *testing.T) {
+		l := lab.on(t)
+		never(l, "nun", address(l, "hermit"))
+		never(l, "db", "192.0.2.1:8082")
+		never(l, "db", "10.89.9.70")
+		gets(l, "proxy", address(l, "hermit"))
+	})
+	t.Run("options", func(t *testing.T) {
+		l := lab.on(t)
+		for script, want := range map[string]string{
+			"podunit exec proxy cat /sys/class/net/inside/mtu":                                 "1400",
+			"podunit exec proxy ip route show default | grep -o 'metric 77'":                   "metric 77",
+			"podunit exec proxy ip address show inside | grep -cE '10.89.9.70/24|fd89::70/64'": "2",
+			"podunit exec nun ip route | grep -c default || true":                              "0",
+			"ip -o link show outside | grep -o 'master podman[0-9]*' | sed 's/[0-9]*$//'":      "master podman",
+			"nft list ruleset | grep -c 'sctp dport 9999 dnat ip to 10.89.9.70:99'":            "1",
+		} {
+			if got := l.MustRun("root", script); strings.TrimSpace(got) != want {
+				t.Errorf("%s: %q, want %s", script, got, want)
+			}
+		}
+	})
+	t.Run("as Podman has it", func(t *testing.T) {
+		l := lab.on(t)
+		l.WriteFile("root", "/etc/containers/containers.conf.d/net.conf", "[containers]\nnetns = \"bridge\"\n")
+		l.MustRun("root", "podunit run --rm localhost:5000/busybox ip address show eth0 | grep 10.88.")
+		l.MustRun("root", "rm /etc/containers/containers.conf.d/net.conf")
+	})
+	t.Run("devices of the machine", func(t *testing.T) {
+		l := lab.on(t)
+		for container, address := range map[string]string{"near": "198.51.100.40", "even": "198.51.100.70"} {
+			if !strings.Contains(units, container) {
+				continue
+			}
+			l.MustRun("root", "podunit exec "+container+" ip -4 address show eth0 | grep "+address+"/24")
+			l.Eventually("root", "curl -s -m 5 -o /dev/null http://"+address+"/ && podunit logs "+container+" 2>&1 | grep -F '198.51.100.1]:'", time.Minute)
+		}
+		if !strings.Contains(units, "near") {
+			return
+		}
+		l.MustRun("root", "podunit exec near ip link show eth0 | grep 'mtu 1300'")
+		l.MustRun("root", "podunit network create -d macvlan -o parent=port leased")
+		if _, stderr, code := l.Run("root", "podunit run --rm --network leased localhost:5000/busybox true"); code == 0 || !strings.Contains(stderr, "ipam driver dhcp needs netavark's DHCP client") || !strings.Contains(stderr, "netavark-dhcp-proxy.socket") {
+			t.Errorf("status %d: %s", code, stderr)
+		}
+		l.WriteFile("root", "udhcpd.conf", "start 198.51.100.200\nend 198.51.100.220\ninterface wall\noption subnet 255.255.255.0\noption router 198.51.100.1\nlease_file /leases\npidfile /pid\n")
+		l.MustRun("root", "systemctl unmask netavark-dhcp-proxy.socket netavark-dhcp-proxy.service && systemctl start netavark-dhcp-proxy.socket && podunit run -d --name dhcpd --network host --cap-add NET_RAW,NET_ADMIN -v /root/udhcpd.conf:/udhcpd.conf:ro localhost:5000/busybox sh -c 'touch /leases; exec udhcpd -f /udhcpd.conf'")
+		l.MustRun("root", "podunit run --rm --network leased localhost:5000/busybox ip address show eth0 | grep -E '198\\.51\\.100\\.2[0-9]{2}/24'")
+		l.MustRun("root", "podunit rm -f -t 0 dhcpd && podunit network rm leased && systemctl stop netavark-dhcp-proxy.socket netavark-dhcp-proxy.service")
+	})
+	t.Run("update", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("root", "podunit network update front --dns-add 192.0.2.2")
+		l.MustRun("root", "grep 192.0.2.2 /run/containers/networks/aardvark-dns/front && podman network inspect front | grep 192.0.2.2")
+		gets(l, "proxy", "app")
+		l.MustRun("root", "podunit network update front --dns-drop 192.0.2.2 && ! grep 192.0.2.2 /run/containers/networks/aardvark-dns/front")
+	})
+	t.Run("faults", func(t *testing.T) {
+		l := lab.on(t)
+		pid := l.MustRun("root", "podunit inspect -f '{{.State.Pid}}' proxy app")
+		l.MustRun("root", "kill -9 $(systemctl show -P MainPID podunit-dns)")
+		all(l)
+		l.MustRun("root", "nft flush ruleset && podunit network reload -a")
+		all(l)
+		l.seen("root", "proxy", "8081")
+		l.MustRun("root", "kill -9 $(podunit inspect -f '{{.State.Pid}}' db)")
+		l.Eventually("root", "a=$(podunit inspect db | jq -r '.[0].NetworkSettings.Networks[].IPAddress') && podunit exec app nslookup db 2>/dev/null | grep -w \"Address: $a\"", time.Minute)
+		all(l)
+		if now := l.MustRun("root", "podunit inspect -f '{{.State.Pid}}' proxy app"); now != pid {
+			t.Errorf("containers were restarted: %s, before %s", now, pid)
+		}
+		if _, stderr, code := l.Run("root", "podunit network rm front"); code != 2 || !strings.Contains(stderr, `"front" has associated containers with it`) {
+			t.Errorf("a network in use: status %d, %s", code, stderr)
+		}
+		if ours, theirs := l.MustRun("root", "podunit network ls"), l.MustRun("root", "podman network ls"); ours != theirs {
+			t.Errorf("podunit lists\n%sand podman\n%s", ours, theirs)
+		}
+	})
+	t.Run("power cut", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("root", "systemctl stop "+units+" && systemctl start --no-block "+units)
+		l.Eventually("root", "(($(ls /run/podunit/networks/connected | wc -l) > 1))", time.Minute)
+		l.PowerCut()
+		l.Boot()
+		l.MustRun("root", neighbour+"\n"+port)
+		l.Active("root", "proxy", "app", "db")
+		all(l)
+		l.MustRun("root", "systemctl start "+units)
+		l.seen("root", "proxy", "8081")
+	})
+	t.Run("nothing is left", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("root", "systemctl stop "+units)
+		l.Eventually("root", "! systemctl is-active podunit-dns", time.Minute)
+		if after := l.MustRun("root", traces); after != before {
+			t.Errorf("there is\n%s\nand was\n%s", after, before)
+		}
+	})
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// TestLabUserNS looks from inside at user namespaces of every kind, those above all in which who started the container
+// has no ID: then its root can reach neither the storage nor what others have made for it.
+func TestLabUserNS(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	for _, user := range []string{"alice", "root"} {
+		l.MustRun(user, "podunit pull -q "+image)
+	}
+	const run = "podunit run --rm --network none "
+	const ids = "sh -c \"sed 's/^ *//; s/  */ /g' /proc/self/uid_map\" | tr '\\n' ';'; "
+	for _, c := range []struct{ name, user, script, want string }{
+		{"nomap", "alice", run + "--userns nomap $I " + ids + run + "--userns nomap $I sh -c 'id -u; touch /made; stat -c %u /made /etc/hosts'", "0 1 65536;0\n0\n0"},
+		{"nomap with a network", "alice", "podunit run --rm --userns nomap $I sh -c 'cat /sys/class/net/lo/mtu; id -u'", "65536\n0"},
+		{"nomap with runc's rival", "alice", "podunit --runtime crun run --rm --network none --userns nomap $I id -u", "0"},
+		{"nomap as root", "root", run + "--userns nomap $I true", "~root is none"},
+		{"auto", "alice", run + "--userns auto:size=2000 $I " + ids, "0 1 2000;"},
+		{"auto as the image needs it", "alice", run + "--userns auto $I sh -c 'id -u; wc -l </proc/self/uid_map'", "0\n1"},
+		{"two with auto have nothing in common", "alice", "podunit run -d --name a1 --userns auto:size=3000 $I sleep 1000 >/dev/null; " + run + "--userns auto:size=2000 $I " + ids + "podunit rm -f -t 0 a1 >/dev/null", "0 3001 2000;"},
+		{"one with auto that has ended", "alice", "podunit create --name a2 --userns auto:size=1500 $I sleep 1000 >/dev/null; podunit start a2 >/dev/null; podunit exec a2 " + ids + "podunit restart -t 0 a2 >/dev/null; podunit exec a2 " + ids +
+			"podunit cp /etc/hostname a2:/h && podunit exec a2 stat -c %u /h; podunit exec --user 7 a2 id -u; podunit rm -f -t 0 a2 >/dev/null", "0 1 1500;0 1 1500;0\n7"},
+		{"auto with an ID of one's own", "alice", "echo mine >~/mine; chmod 600 ~/mine; " + run + "--userns auto:size=1500,uidmapping=5:0:1,gidmapping=5:0:1 --user 5 -v ~/mine:/mine $I sh -c 'id -u; cat /mine'", "5\nmine"},
+		{"more than there is", "alice", run + "--userns auto:size=100000 $I true", "~hint: the containers share the ranges"},
+		{"a file of this machine", "alice", "echo mine >~/mine; chmod 600 ~/mine; " + run + "--uidmap +33:@1000 --gidmap +33:@1000 --user 33 -v ~/mine:/mine $I sh -c 'cat /mine; id -u'", "mine\n33"},
+		{"a map without the owner", "alice", run + "--uidmap 0:10:5000 $I " + ids, "0 10 5000;"},
+		{"/dev/stdout of a stranger", "alice", "podunit run -d --name out --network none --userns nomap --user 9 $I sh -c 'echo said >/dev/stdout; sleep 1000' >/dev/null; for i in $(seq 600); do podunit logs out 2>&1 | grep -q said && break; sleep 0.1; done; podunit logs out; podunit rm -f -t 0 out >/dev/null", "said"},
+		{"a volume of a stranger", "alice", run + "--userns nomap -v un:/data:U $I touch /data/x; " + run + "--userns nomap --user 0 -v un:/data $I sh -c 'rm /data/x && echo removed'; podunit volume rm un >/dev/null", "removed"},
+		{"a health check", "alice", "podunit run -d --name hc --network none --userns nomap --health-cmd 'id -u' $I sleep 1000 >/dev/null; podunit healthcheck run hc; echo $?; podunit rm -f -t 0 hc >/dev/null", "0"},
+		{"a pod of strangers", "alice", "podunit pod create --network none --userns nomap --name pu", "~not built yet"},
+		{"root's map", "root", run + "--uidmap 0:100000:65536 $I " + ids, "0 100000 65536;"},
+		{"root without ranges for auto", "root", "rm -f /etc/subuid.kept; " + run + "--userns auto $I true", "~hint: they come from the ranges of containers"},
+		{"root with them", "root", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; " + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},
+		{"the ranges of a name", "root", run + "--subuidname dave $I " + ids, "0 300000 65536;"},
+		{"the ranges of nobody", "root", run + "--subuidname nosuch $I true", "~--subuidname nosuch"},
+		{"a service", "alice", unitOf("un", "UserNS=auto:size=1600\\nHealthCmd=true\\n") + "$S daemon-reload; $S start un; podunit exec systemd-un " + ids + "$S restart un; podunit exec systemd-un " + ids + "podunit ps -a --format '{{.Names}}'; $S stop un; rm $D/un.container; $S daemon-reload", "0 1 1600;0 1 1600;systemd-un"},
+		{"a service of root", "root", unitOf("un", "UserNS=auto:size=1600\\nNetwork=bridge\\n") + "$S daemon-reload; $S start un; podunit exec systemd-un " + ids + "$S stop un; rm $D/un.container; $S daemon-reload", "0 2147483647 1600;"},
+	} {
+		t.Run(c.user+"/"+c.name, func(t *testing.T) {
+			env := "exec 2>&1; I=" + image + "; S='systemctl --user'; D=$HOME/.config/containers/systemd\n"
+			if c.user == "root" {
+				env = "exec 2>&1; I=" + image + "; S=systemctl; D=/etc/containers/systemd\n"
+			}
+			out, _, _ := l.on(t).Run(c.user, env+c.script)
+			got := strings.TrimSpace(out)
+			if part, some := strings.CutPrefix(c.want, "~"); some && !strings.Contains(got, part) || !some && got != c.want {
+				t.Errorf("%s\ngave\n%s\nand not\n%s", c.script, got, c.want)
+			}
+		})
+	}
+}
+
+// unitOf is the shell's way to write a unit file of a container that sleeps.
+func unitOf(name, keys string) string {
+	return "mkdir -p $D; printf '[Container]\\nImage=%s\\nStopSignal=KILL\\nExec=sleep 1000\\n" + keys + "' $I >$D/" + name + ".container; "
+}
