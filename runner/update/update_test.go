@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) reopen() {
 	var err error
-	if w.ledger, err = ledger.Open(w.dir); err != nil {
+	if w.ledger, _, err = ledger.Open(w.dir); err != nil {
 		w.t.Fatal(err)
 	}
 }
