@@ -168,10 +168,10 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 	if x.InService() {
 		r.Jitter = a.settings.Jitter
 	}
-	errs := []error{x.FinishRenewals(ctx)}
+	var errs []error
 	if !a.dryRun {
-		// What an earlier run was cut from judging comes first.
-		errs = append(errs, a.judge(ctx, r))
+		// What an earlier run was cut from comes first.
+		errs = append(errs, x.FinishRenewals(ctx), a.judge(ctx, r))
 	}
 	if !a.resume {
 		targets, err := host.Find(ctx)
