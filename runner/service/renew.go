@@ -27,17 +27,16 @@ import (
 // What the container is lies in a file of its own until that is done: a cut in between is completed
 // by FinishRenewals. After an error the file stays only where the container itself is gone.
 func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) error {
-	img, err := e.Images.Pull(ctx, imageID, image.PullOptions{Policy: image.PullNever})
-	if err != nil {
+	renewed := r
+	if err := e.setImage(ctx, &renewed, imageID); err != nil {
 		return err
 	}
-	renewed := r
-	renewed.ImageID, renewed.Digest, renewed.Config = img.ID, img.Digest.String(), img.Config.Config
 	if err := e.noteRenewal(renewed); err != nil {
 		return err
 	}
 	step.Crash("renewal noted")
-	if err = e.StopUnit(ctx, serviceName(r)); err == nil {
+	err := e.StopUnit(ctx, serviceName(r))
+	if err == nil {
 		err = e.finishRenewal(ctx, renewed)
 	}
 	if err == nil {
@@ -115,9 +114,17 @@ func (e *Engine) obey(ctx context.Context, r *container.Record) error {
 	if id == "" {
 		return nil
 	}
-	img, err := e.Images.Pull(ctx, id, image.PullOptions{Policy: image.PullNever})
-	if err != nil {
+	if err := e.setImage(ctx, r, id); err != nil {
 		return fmt.Errorf("%s fails with its new image, and the one before: %w", r.Name, err)
+	}
+	return nil
+}
+
+// setImage has a record stand on another image of the storage.
+func (e *Engine) setImage(ctx context.Context, r *container.Record, imageID string) error {
+	img, err := e.Images.Pull(ctx, imageID, image.PullOptions{Policy: image.PullNever})
+	if err != nil {
+		return err
 	}
 	r.ImageID, r.Digest, r.Config = img.ID, img.Digest.String(), img.Config.Config
 	return nil

@@ -985,6 +985,17 @@ func TestCutBeforeThePullOfAHeldUnit(t *testing.T) {
 	})
 }
 
+// webAndAPI has newer images for two units that have nothing to do with each other: b for a, and d for c.
+func webAndAPI(t *testing.T) *world {
+	const api = "registry.test/api:latest"
+	w := newWorld(t)
+	w.local[nginx], w.remote[nginx] = img("a"), img("b")
+	w.local[api], w.remote[api] = img("c"), img("d")
+	w.unit("web", nginx, "active")
+	w.unit("api", api, "active")
+	return w
+}
+
 // For ten seconds nobody can tell how a unit does with its new image, which is bad for it. Nothing is concluded from
 // that, and the other unit is judged meanwhile.
 func TestUnclearForAMoment(t *testing.T) {
@@ -998,12 +1009,7 @@ func TestUnclearForAMoment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const api = "registry.test/api:latest"
-				w := newWorld(t)
-				w.local[nginx], w.remote[nginx] = img("a"), img("b")
-				w.local[api], w.remote[api] = img("c"), img("d")
-				w.unit("web", nginx, "active")
-				w.unit("api", api, "active")
+				w := webAndAPI(t)
 				w.units["needy"] = &State{Active: "active", Invocation: "needy-1"}
 				w.units["web"].NeededBy = []string{"needy"}
 				w.becomes["web b"] = func(s *State) {
@@ -1033,12 +1039,7 @@ func TestUnclearForAMoment(t *testing.T) {
 // Where it never can be told how a unit does, that is an error, and the unit stays on trial. The others are judged.
 func TestUnclear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const api = "registry.test/api:latest"
-		w := newWorld(t)
-		w.local[nginx], w.remote[nginx] = img("a"), img("b")
-		w.local[api], w.remote[api] = img("c"), img("d")
-		w.unit("web", nginx, "active")
-		w.unit("api", api, "active")
+		w := webAndAPI(t)
 		broken := errors.New("status.json: input/output error")
 		w.becomes["web b"] = func(*State) { w.unclear = map[string]error{"web": broken} }
 		got, err := w.run(w.runner())
