@@ -69,7 +69,10 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 			out = append(out, globbed...)
 		}
 		if err == nil && m.Subpath != "" {
-			m.Source, err = e.subpath(r, fmt.Sprintf("subpath-%d", i), m)
+			var part string
+			if part, err = e.subpath(r, fmt.Sprintf("subpath-%d", i), m, who); err == nil {
+				m.Source = part
+			}
 		}
 		if err == nil && m.IDMap {
 			m.Source, err = e.idmapped(r, fmt.Sprintf("idmap-%d", i), m)
@@ -250,10 +253,7 @@ func giveSources(mounts []spec.Mount, uid, gid int) error {
 		if !m.Chown {
 			continue
 		}
-		dangerous, err := chown.DangerousHostPath(m.Source)
-		if err == nil && dangerous {
-			err = fmt.Errorf("option U is not for a directory of the system; by hand: chown -R %d:%d %s", uid, gid, m.Source)
-		}
+		err := mayGive(m.Source, owner{uid, gid})
 		if err == nil {
 			err = safe.Chown(m.Source, uid, gid)
 		}
@@ -262,4 +262,13 @@ func giveSources(mounts []spec.Mount, uid, gid int) error {
 		}
 	}
 	return nil
+}
+
+// mayGive refuses the option U for a directory of the system.
+func mayGive(path string, to owner) error {
+	dangerous, err := chown.DangerousHostPath(path)
+	if err == nil && dangerous {
+		err = fmt.Errorf("option U is not for a directory of the system; by hand: chown -R %d:%d %s", to.uid, to.gid, path)
+	}
+	return err
 }

@@ -39,21 +39,27 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 				err = errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
 			}
 		}()
-		for _, m := range byDepth(r.Spec.Mounts) {
+		for i, m := range byDepth(r.Spec.Mounts) {
 			source := m.Source
 			switch m.Type {
 			case spec.MountVolume:
 				if source, _, err = e.volumeDir(ctx, r, m.Source, nil); err != nil {
 					return err
 				}
-				if m.Subpath != "" {
-					if source, err = e.subpath(r, "subpath", m); err != nil {
-						return err
-					}
-				}
 			case spec.MountBind:
 			default:
 				continue
+			}
+			if m.Subpath != "" {
+				missing := m.MakeSubpath
+				m.Source, m.MakeSubpath, m.Chown = source, false, false // only a start does
+				source, err = e.subpath(r, fmt.Sprintf("subpath-%d", i), m, owner{})
+				if missing && errors.Is(err, os.ErrNotExist) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
 			}
 			target, err := safe.OpenIn(root, m.Destination, unix.O_PATH)
 			if errors.Is(err, os.ErrNotExist) {

@@ -3,12 +3,15 @@
 package container
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -92,6 +95,82 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 				t.Errorf("mounted as %+v", m)
 			}
 		})
+	}
+}
+
+// TestSubpath: a missing part is made where that is asked for, and a link that leads out is refused.
+func TestSubpath(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "out")), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	open := func(sub string, missing bool) error {
+		f, err := openSubpath(spec.Mount{Type: spec.MountBind, Source: dir, Subpath: sub, MakeSubpath: missing})
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		st, err := f.Stat()
+		if err == nil && st.IsDir() != (sub != "/file" && sub != "/pipe") {
+			t.Errorf("%s is a %s", sub, st.Mode())
+		}
+		if got, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd())); !strings.HasPrefix(got, dir) {
+			t.Errorf("%s leads to %s", sub, got)
+		}
+		return err
+	}
+	if err := errors.Join(open("/a/b", true), open("/", true), open("/file", true), open("/pipe", true), open("/pipe", false)); err != nil {
+		t.Error(err)
+	}
+	for _, sub := range []string{"/out", "/out/passwd", "/none"} {
+		if open(sub, false) == nil || sub != "/none" && open(sub, true) == nil {
+			t.Errorf("%s was opened", sub)
+		}
+	}
+	if err := errors.Join(os.Symlink("a", filepath.Join(dir, "in")), open("/in/b", true)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSubpathOfABind mounts a part of a directory of the machine that another container is at work in: with
+// the place where it was a link to elsewhere, what was there is not seen. U is no way to give away the system.
+func TestSubpathOfABind(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs to mount")
+	}
+	top := t.TempDir()
+	e := &Engine{RunDir: filepath.Join(top, "run")}
+	dir := filepath.Join(top, "volume")
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "a"), 0o750), os.WriteFile(filepath.Join(dir, "a", "mine"), nil, 0o600), os.Symlink("/", filepath.Join(dir, "out"))); err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread goes with its mounts
+		result <- func() error {
+			if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+				return err
+			}
+			m := spec.Mount{Type: spec.MountBind, Source: dir, Destination: "/d", Subpath: "/a"}
+			got, err := e.sources(context.Background(), Record{ID: NewID()}, []spec.Mount{m}, "", owner{})
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "b")), os.Symlink("/", filepath.Join(dir, "a"))); err != nil {
+				return err
+			}
+			if _, err := os.Stat(filepath.Join(got[0].Source, "mine")); err != nil {
+				t.Errorf("not what was there at first: %v", err)
+			}
+			m = spec.Mount{Type: spec.MountBind, Source: "/", Destination: "/d", Subpath: "/etc", Chown: true}
+			if _, err := e.sources(context.Background(), Record{ID: NewID()}, []spec.Mount{m}, "", owner{1, 1}); err == nil || !strings.Contains(err.Error(), "chown -R 1:1 /etc") {
+				t.Errorf("/etc is given away: %v", err)
+			}
+			return nil
+		}()
+	}()
+	if err := <-result; err != nil {
+		t.Error(err)
 	}
 }
 

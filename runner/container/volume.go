@@ -3,12 +3,14 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
@@ -127,18 +129,58 @@ func (e *Engine) imageFiles(ctx context.Context, r Record, place, name string) (
 }
 
 // subpath mounts a part of what a mount has as its source. Containers that have it may put links there, which lead nowhere.
-func (e *Engine) subpath(r Record, place string, m spec.Mount) (string, error) {
-	f, err := safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
+func (e *Engine) subpath(r Record, place string, m spec.Mount, who owner) (string, error) {
+	f, err := openSubpath(m)
 	if err != nil {
 		return "", fmt.Errorf("subpath: %w", err)
 	}
 	defer f.Close()
 	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if m.Chown {
+		// Where it is mounted for us, nobody sees what it is.
+		path, err := os.Readlink(from)
+		if err == nil {
+			err = mayGive(path, who)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 	at, err := e.place(r, place, from)
 	if err == nil {
 		err = unix.Mount(from, at, "", unix.MS_BIND|unix.MS_REC, "")
 	}
 	return at, err
+}
+
+// openSubpath opens a part of what a mount has as its source, without reading it: a pipe would keep us waiting. What is held
+// stays the same, whoever renames it. Where the part is to be made, a link that leads out of the source is refused.
+func openSubpath(m spec.Mount) (*os.File, error) {
+	if !m.MakeSubpath {
+		return safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)
+	}
+	name := cmp.Or(strings.TrimLeft(m.Subpath, "/"), ".")
+	f, err := safe.OpenBeneath(m.Source, name, unix.O_PATH)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := makeBelow(m.Source, name); err != nil {
+			return nil, err
+		}
+		f, err = safe.OpenBeneath(m.Source, name, unix.O_PATH)
+	}
+	if errors.Is(err, unix.EXDEV) {
+		err = fmt.Errorf("%s leads out of it", name)
+	}
+	return f, err
+}
+
+// makeBelow makes a directory below another one.
+func makeBelow(dir, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.MkdirAll(name, 0o750)
 }
 
 // idmapped mounts a source so that its owners are those of the container's user namespace.

@@ -52,8 +52,11 @@ type Mount struct {
 	// NoCopy leaves a new volume or a tmpfs empty, where it otherwise begins with
 	// what the image has at the destination.
 	NoCopy bool `json:",omitempty"`
-	// Subpath is what of a volume or an image is mounted, an absolute path in it; empty is all.
+	// Subpath is what of the source is mounted, an absolute path in it; empty is all. Each start looks
+	// it up anew, and links that others put there lead nowhere else.
 	Subpath string `json:",omitempty"`
+	// MakeSubpath makes a directory of it where there is nothing.
+	MakeSubpath bool `json:",omitempty"`
 	// IDMap shows the source's owners through the container's user namespace.
 	IDMap bool `json:",omitempty"`
 }

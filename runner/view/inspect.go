@@ -369,7 +369,9 @@ func (in *Container) addMounts(x *service.Engine, r container.Record) {
 		switch m.Type {
 		case spec.MountVolume:
 			one.Name = m.Source
-			one.Source = filepath.Join(x.Containers.Store.GraphRoot(), "volumes", m.Source, "_data")
+			one.Source = filepath.Join(x.Containers.Store.GraphRoot(), "volumes", m.Source, "_data", m.Subpath)
+		case spec.MountBind:
+			one.Source = filepath.Join(m.Source, m.Subpath)
 		case spec.MountTmpfs:
 			in.HostConfig.Tmpfs[m.Destination] = strings.Join(m.MemoryOptions(), ",")
 			continue

@@ -3,14 +3,10 @@
 package view
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +14,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/service"
-	"github.com/podunit/podunit/runner/spec"
-	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
-	"github.com/podunit/podunit/runner/volume/claim"
 )
 
 // VolumeRow is a volume as podman's verbs show it.
@@ -57,12 +50,6 @@ func (l Labels) String() string {
 	return strings.Join(all, ",")
 }
 
-// VolumeUser is a container and the volumes it mounts.
-type VolumeUser struct {
-	ID, Name string
-	Volumes  []string
-}
-
 // VolumeNamed finds the volume of a name.
 func VolumeNamed(rows []VolumeRow, name string) (VolumeRow, error) {
 	i := slices.IndexFunc(rows, func(r VolumeRow) bool { return r.Name == name })
@@ -82,11 +69,11 @@ func Volumes(x *service.Engine, filters []string) ([]VolumeRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := VolumeUsers(x)
+	users, err := x.VolumeUsers()
 	if err != nil {
 		return nil, err
 	}
-	units, err := VolumeClaims(x)
+	units, err := x.VolumeClaims()
 	if err != nil {
 		return nil, err
 	}
@@ -116,58 +103,6 @@ func Volumes(x *service.Engine, filters []string) ([]VolumeRow, error) {
 		}
 	}
 	return rows, nil
-}
-
-// VolumeUsers lists podunit's containers and what they mount.
-func VolumeUsers(x *service.Engine) ([]VolumeUser, error) {
-	records, err := x.Containers.List()
-	if err != nil {
-		return nil, err
-	}
-	var users []VolumeUser
-	for _, r := range records {
-		u := VolumeUser{ID: r.ID, Name: r.Name, Volumes: slices.Clone(r.AnonymousVolumes)}
-		for _, m := range r.Spec.Mounts {
-			if m.Type == spec.MountVolume {
-				u.Volumes = append(u.Volumes, m.Source)
-			}
-		}
-		users = append(users, u)
-	}
-	return users, nil
-}
-
-// VolumeClaims reads which volumes the units of the user name.
-func VolumeClaims(x *service.Engine) (claim.Units, error) {
-	uid := x.Containers.User.UID
-	w := claim.Where{UID: uid}
-	home, _ := x.Lookup("HOME")
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		w.Name = u.Username
-		home = cmp.Or(home, u.HomeDir)
-	}
-	var ok bool
-	if w.Config, ok = x.Lookup("XDG_CONFIG_HOME"); !ok && home != "" {
-		w.Config = filepath.Join(home, ".config")
-	}
-	if w.Data, ok = x.Lookup("XDG_DATA_HOME"); !ok && home != "" {
-		w.Data = filepath.Join(home, ".local", "share")
-	}
-	w.Ask = func(name string) (string, [][]string, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		m, err := unit.Connect(ctx, unit.Config{UID: uid, System: true})
-		if err != nil {
-			return "", nil, err
-		}
-		defer m.Close()
-		return m.Executes(ctx, name)
-	}
-	units, err := w.Read()
-	if err != nil {
-		err = fmt.Errorf("which units use volumes is not known: %w", err)
-	}
-	return units, err
 }
 
 // volumeFilters are the keys of podunit volume ls --filter. Source: podman-volume-ls(1).

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/moby/sys/mountinfo"
+	"github.com/podunit/podunit/runner/hint"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,7 +77,8 @@ func hold(f *os.File, path string) (bool, error) {
 
 // Remove removes a volume and all that is in it. None of that name is no error. Where
 // unused is not nil it is asked under the lock, when nobody can begin to fill the volume,
-// and an error of it stays the volume's removal.
+// and an error of it stays the volume's removal. A volume with something mounted in it stays:
+// what is mounted belongs to somebody else.
 func (v *Volumes) Remove(ctx context.Context, name string, unused func() error) error {
 	var tmp string
 	err := v.WithLock(ctx, name, func() (err error) {
@@ -83,6 +86,9 @@ func (v *Volumes) Remove(ctx context.Context, name string, unused func() error) 
 			if err := unused(); err != nil {
 				return err
 			}
+		}
+		if err := v.unmounted(name); err != nil {
+			return err
 		}
 		tmp, err = v.hide(name)
 		return err
@@ -94,6 +100,21 @@ func (v *Volumes) Remove(ctx context.Context, name string, unused func() error) 
 		return err
 	}
 	return os.RemoveAll(tmp)
+}
+
+// unmounted is an error if anything is mounted in a volume, as podman does as root for a volume with
+// options while one of its containers runs. A removal would go on into it.
+func (v *Volumes) unmounted(name string) error {
+	path, err := filepath.EvalSymlinks(filepath.Join(v.dir, name))
+	if err != nil {
+		return err
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(path))
+	if err != nil || len(mounts) == 0 {
+		return err
+	}
+	at := mounts[0].Mountpoint
+	return hint.With(fmt.Errorf("volume %s: something is mounted at %s", name, at), "umount %s; if podman has mounted it, podman volume unmount %s", at, name)
 }
 
 // hide puts a volume out of sight: whoever asks meanwhile finds none, and what a power cut

@@ -7,10 +7,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestDamagedRecord has a record that a power cut has emptied. The others are there all the
@@ -81,6 +85,49 @@ func TestRemoveAsksAgain(t *testing.T) {
 			}
 		})
 		wait.Wait()
+	}
+}
+
+// TestRemoveOfAMountedOne: what is mounted in a volume outlives the attempt to remove the volume.
+func TestRemoveOfAMountedOne(t *testing.T) {
+	needRoot(t)
+	v, elsewhere := New(t.TempDir()), t.TempDir()
+	kept := filepath.Join(elsewhere, "kept")
+	if err := os.WriteFile(kept, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread goes with its mounts
+		result <- func() error {
+			if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+				return err
+			}
+			for name, below := range map[string]string{"whole": "", "part": "part"} {
+				made, err := v.Create(name, Options{})
+				if err != nil {
+					return err
+				}
+				at := filepath.Join(made.Dir, below)
+				if err := errors.Join(os.MkdirAll(at, 0o700), unix.Mount(elsewhere, at, "", unix.MS_BIND, "")); err != nil {
+					return err
+				}
+				if err := v.Remove(context.Background(), name, nil); err == nil || !strings.Contains(err.Error(), at) {
+					t.Errorf("%s: %v", name, err)
+				}
+				if _, err := os.Stat(kept); err != nil {
+					t.Errorf("%s: what was mounted there is gone: %v", name, err)
+				}
+				_ = unix.Unmount(at, unix.MNT_DETACH)
+				if err := v.Remove(context.Background(), name, nil); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			return nil
+		}()
+	}()
+	if err := <-result; err != nil {
+		t.Error(err)
 	}
 }
 

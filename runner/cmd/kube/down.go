@@ -21,7 +21,8 @@ func NewDown(e *cli.Env) *cobra.Command {
 		Long: `Stop and remove what kube play has made of YAML.
 
 The documents only name what is to go. What goes is what was played, whatever has become of the files.
-Volumes of claims stay, unless --force is given.`,
+Volumes of claims stay, unless --force is given; also then stays one that another container, play or unit has,
+or that another tool has made.`,
 		Args: cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error { return down(cmd.Context(), e, args, force) },
 	}

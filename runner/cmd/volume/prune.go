@@ -60,7 +60,7 @@ func unknown(ctx context.Context, e *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	claims, err := view.VolumeClaims(x)
+	claims, err := x.VolumeClaims()
 	if units := claims.Unknown(); len(units) > 0 {
 		fmt.Fprintf(e.Stderr, "podunit: volumes with names are kept: what %s names cannot be read\n", strings.Join(units, ", "))
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
-	"github.com/podunit/podunit/runner/view"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/volume"
 	"github.com/spf13/cobra"
 )
@@ -123,18 +123,18 @@ func named(volume string, units []string) error {
 }
 
 // uses asks which containers mount a volume now, and which units name it.
-func uses(ctx context.Context, e *cli.Env, name string) (users []view.VolumeUser, units []string, err error) {
+func uses(ctx context.Context, e *cli.Env, name string) (users []service.VolumeUser, units []string, err error) {
 	x, err := e.Open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := view.VolumeUsers(x)
+	all, err := x.VolumeUsers()
 	if err != nil {
 		return nil, nil, err
 	}
-	claims, err := view.VolumeClaims(x)
+	claims, err := x.VolumeClaims()
 	if err != nil {
 		return nil, nil, err
 	}
-	return slices.DeleteFunc(all, func(u view.VolumeUser) bool { return !slices.Contains(u.Volumes, name) }), claims.Of(name), nil
+	return slices.DeleteFunc(all, func(u service.VolumeUser) bool { return !slices.Contains(u.Volumes, name) }), claims.Of(name), nil
 }

@@ -56,7 +56,7 @@ func (w *work) makeCron(ctx context.Context, one *kube.Pod) error {
 	}
 	w.ForgetUnit(ctx, cronUnit(one)+".service")
 	w.mu.Lock()
-	w.made = append(w.made, one)
+	w.made, w.created = append(w.made, one), append(w.created, one)
 	w.mu.Unlock()
 	if w.Create || !one.Start || one.Cron.Suspended {
 		return nil
@@ -84,7 +84,7 @@ func (p *Player) stopCron(ctx context.Context, st *State, one *kube.Pod, gone *G
 		return err
 	}
 	for _, run := range runs {
-		if err := p.locked(ctx, run, func() error { return p.down(ctx, run, nil, false, gone) }); err != nil {
+		if err := p.locked(ctx, run.Name, func(run *State) error { return p.down(ctx, run, nil, false, gone) }); err != nil {
 			return err
 		}
 	}
@@ -177,7 +177,7 @@ func (p *Player) among(ctx context.Context, st *State, one *kube.Pod) (bool, err
 		case alive && one.Cron.Concurrency == "Allow":
 			continue
 		}
-		if err := p.locked(ctx, run, func() error { return p.down(ctx, run, nil, false, &Gone{}) }); err != nil {
+		if err := p.locked(ctx, run.Name, func(run *State) error { return p.down(ctx, run, nil, false, &Gone{}) }); err != nil {
 			return false, err
 		}
 	}
@@ -213,24 +213,15 @@ func (p *Player) expire(ctx context.Context, st *State, one *kube.Pod) error {
 
 // Expire takes a pod of a play down that has ended. One that has been started again stays.
 func (p *Player) Expire(ctx context.Context, play, podName string) error {
-	st, err := p.store.load(play)
-	if errors.Is(err, ErrNotFound) {
+	if _, err := p.store.load(play); errors.Is(err, ErrNotFound) {
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	done, err := p.ShareManager(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return p.locked(ctx, st, func() error {
-		if st, err = p.store.load(play); errors.Is(err, ErrNotFound) {
-			return nil
-		} else if err != nil {
-			return err
-		}
+	return p.locked(ctx, play, func(st *State) error {
 		if _, over := p.store.endOf(play, podName); !over || st.pod(podName) == nil {
 			return nil
 		}

@@ -19,6 +19,8 @@ import (
 type Gone struct {
 	mu                                sync.Mutex
 	Stopped, Removed, Secrets, Volume []string
+
+	kept []string // volumes that others have
 }
 
 func (g *Gone) add(list *[]string, what string) {
@@ -27,16 +29,18 @@ func (g *Gone) add(list *[]string, what string) {
 	*list = append(*list, what)
 }
 
+func (g *Gone) has(list *[]string, what string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(*list, what)
+}
+
 // DownUnit takes down what the service that this process is in has played. During a restart all
 // goes on: the start that follows finds what has changed.
 func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	gone := &Gone{}
-	st, err := p.store.load(p.Own.Name)
-	if errors.Is(err, ErrNotFound) {
+	if _, err := p.store.load(p.Own.Name); errors.Is(err, ErrNotFound) {
 		return gone, nil
-	}
-	if err != nil {
-		return gone, err
 	}
 	done, err := p.ShareManager(ctx)
 	if err != nil {
@@ -46,7 +50,7 @@ func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	if job, err := p.Asked(ctx, p.Own.Name); err == nil && job == "restart" {
 		return gone, nil
 	}
-	return gone, p.locked(ctx, st, func() error { return p.down(ctx, st, nil, force, gone) })
+	return gone, p.locked(ctx, p.Own.Name, func(st *State) error { return p.down(ctx, st, nil, force, gone) })
 }
 
 // Down takes down what documents name: their pods as they were played, and with force their volumes.
@@ -63,6 +67,7 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 		return gone, err
 	}
 	var errs []error
+	documents := going{pods: plan.Pods}
 	for _, st := range all {
 		var pods []string
 		for _, one := range plan.Pods {
@@ -73,6 +78,7 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 		if len(pods) == 0 && (len(st.Plan.Pods) > 0 || !sameObjects(st.Plan, plan)) {
 			continue
 		}
+		documents.units = append(documents.units, st.Unit)
 		if st.Unit != "" {
 			if u, err := p.Unit(ctx, st.Unit); err == nil && (u.ActiveState == "active" || u.ActiveState == "activating") {
 				// Its own stop does the rest.
@@ -86,12 +92,17 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 				continue
 			}
 		}
-		errs = append(errs, p.locked(ctx, st, func() error { return p.down(ctx, st, pods, force, gone) }))
+		errs = append(errs, p.locked(ctx, st.Name, func(st *State) error {
+			if len(pods) == 0 && len(st.Plan.Pods) > 0 {
+				return nil // another play by now
+			}
+			return p.down(ctx, st, pods, force, gone)
+		}))
 	}
-	if force {
+	if force && errors.Join(errs...) == nil {
 		for _, c := range plan.Claims {
 			if c.Host == "" {
-				errs = append(errs, p.dropVolume(ctx, c.Name, gone))
+				errs = append(errs, p.dropVolume(ctx, c.Name, documents, gone))
 			}
 		}
 	}
@@ -103,13 +114,22 @@ func sameObjects(a, b *kube.Plan) bool {
 	return slices.EqualFunc(a.Objects, b.Objects, func(x, y kube.Object) bool { return x.Kind == y.Kind && x.Name == y.Name })
 }
 
-func (p *Player) locked(ctx context.Context, st *State, do func() error) error {
-	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
+// locked does something with a play while nobody else does. What is noted of it is read under the lock:
+// somebody may have changed it while this one waited. There is nothing to do for one that is gone.
+func (p *Player) locked(ctx context.Context, name string, do func(st *State) error) error {
+	lock, err := p.Containers.Lock(ctx, "kube "+name)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	return errors.Join(do(), lock.Drop())
+	st, err := p.store.load(name)
+	switch {
+	case err == nil:
+		err = do(st)
+	case errors.Is(err, ErrNotFound):
+		err = nil
+	}
+	return errors.Join(err, lock.Drop())
 }
 
 // down takes down pods of a play, all if none are named, and the play when it has none left.
@@ -117,6 +137,9 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	pods := slices.Clone(st.Plan.Pods)
 	if len(names) > 0 {
 		pods = slices.DeleteFunc(pods, func(one *kube.Pod) bool { return !slices.Contains(names, one.Name) })
+		if len(pods) == 0 {
+			return nil // somebody else was faster
+		}
 	}
 	err := together(ctx, pods, len(pods), func(ctx context.Context, one *kube.Pod) error { return p.takeDown(ctx, st, one, gone) })
 	if err != nil {
@@ -126,7 +149,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 		for _, one := range pods {
 			for _, v := range one.Volumes {
 				if v.Kind == kube.VolumeClaim {
-					err = errors.Join(err, p.dropVolume(ctx, v.Claim, gone))
+					err = errors.Join(err, p.dropVolume(ctx, v.Claim, goingOf(st, pods), gone))
 				}
 			}
 		}
@@ -138,7 +161,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	if force {
 		for _, c := range st.Plan.Claims {
 			if c.Host == "" {
-				err = errors.Join(err, p.dropVolume(ctx, c.Name, gone))
+				err = errors.Join(err, p.dropVolume(ctx, c.Name, goingOf(st, pods), gone))
 			}
 		}
 	}
@@ -180,22 +203,10 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 	p.ForgetUnit(ctx, one.Unit)
 	for _, v := range one.Volumes {
 		if v.Kind == kube.VolumeClaim && v.Ephemeral {
-			err = errors.Join(err, p.dropVolume(ctx, v.Claim, gone))
+			err = errors.Join(err, p.dropVolume(ctx, v.Claim, goingOf(st, []*kube.Pod{one}), gone))
 		}
 	}
 	return errors.Join(err, p.store.lives(st.Name, one.Name))
-}
-
-// dropVolume removes a named volume that is there.
-func (p *Player) dropVolume(ctx context.Context, name string, gone *Gone) error {
-	if _, err := p.volumes.Get(name); err != nil {
-		return nil //nolint:nilerr // it is not there
-	}
-	if err := p.volumes.Remove(ctx, name, nil); err != nil {
-		return fmt.Errorf("volume %s: %w", name, err)
-	}
-	gone.add(&gone.Volume, name)
-	return nil
 }
 
 // Plays reports whether a unit has played something that is remembered.

@@ -19,7 +19,6 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
-	"golang.org/x/sys/unix"
 )
 
 // ContainerEnded is what the service of a container executes when it has ended. It removes what is
@@ -214,19 +213,7 @@ func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 
 // drop removes what belongs to a pod and lies outside of its record.
 func (s store) drop(podID string) error {
-	return errors.Join(os.RemoveAll(s.podData(podID)), removeFiles(s.podFiles(podID)))
-}
-
-// removeFiles removes the files of a pod's volumes, and nothing of what a start may have mounted among them.
-func removeFiles(dir string) error {
-	places, err := filepath.Glob(filepath.Join(dir, subPlace+"*"))
-	if err != nil {
-		return err
-	}
-	for _, at := range places {
-		_ = unix.Unmount(at, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // in most processes there is nothing
-	}
-	return os.RemoveAll(dir)
+	return errors.Join(os.RemoveAll(s.podData(podID)), os.RemoveAll(s.podFiles(podID)))
 }
 
 // sweep removes what lies outside of the records of pods that somebody has removed otherwise.
@@ -246,7 +233,7 @@ func (w *work) sweep() error {
 	errs := []error{err}
 	for _, path := range found {
 		if err == nil && !slices.ContainsFunc(pods, func(r pod.Record) bool { return r.ID == filepath.Base(path) }) {
-			errs = append(errs, removeFiles(path))
+			errs = append(errs, os.RemoveAll(path))
 		}
 	}
 	return errors.Join(errs...)

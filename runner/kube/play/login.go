@@ -19,36 +19,62 @@ const (
 	dockerConfigOld = ".dockercfg"
 )
 
-// logins is how the images of a pod are pulled: with the secrets that it names, in a file in memory.
-// A secret that is missing is only a warning.
+// logins is how the images of a pod are pulled by a play: with the secrets that it names. A secret that is
+// missing is only a warning.
 func (w *work) logins(p *kube.Pod) (Registry, error) {
-	r := w.Options.Registry
-	if r.AuthFile != "" || r.Creds != "" || len(p.PullSecrets) == 0 {
+	return w.writeLogins(w.st.Name, p, w.Options.Registry, w.value, w.Warn)
+}
+
+// loginsOf is how an image of a pod is pulled by a start: with the logins that the play has written, which
+// after a boot are those of the secrets that are stored.
+func (p *Player) loginsOf(st *State, one *kube.Pod) (Registry, error) {
+	r := st.Registry
+	if path := p.store.loginsPath(st.Name, one.Name); r.AuthFile == "" && r.Creds == "" {
+		if _, err := os.Stat(path); err == nil {
+			r.AuthFile = path
+			return r, nil
+		}
+	}
+	stored := Stored(p.Engine)
+	return p.writeLogins(st.Name, one, r, func(name, key string) ([]byte, bool) {
+		all, _ := stored(name)
+		v, ok := all[key]
+		return v, ok
+	}, func(string) {}) // the play has warned
+}
+
+func (s store) loginsPath(play, pod string) string {
+	return filepath.Join(s.dir(play), "logins-"+pod+".json")
+}
+
+// writeLogins writes the logins that a pod's secrets have into a file in memory.
+func (p *Player) writeLogins(play string, one *kube.Pod, r Registry, value func(name, key string) ([]byte, bool), warn func(string)) (Registry, error) {
+	if r.AuthFile != "" || r.Creds != "" || len(one.PullSecrets) == 0 {
 		return r, nil
 	}
 	auths := map[string]json.RawMessage{}
-	for _, name := range p.PullSecrets {
+	for _, name := range one.PullSecrets {
 		found := false
-		if data, ok := w.value(name, dockerConfig); ok {
+		if data, ok := value(name, dockerConfig); ok {
 			var file struct {
 				Auths map[string]json.RawMessage `json:"auths"`
 			}
 			if err := json.Unmarshal(data, &file); err != nil {
-				return r, fmt.Errorf("pod %s: the secret %s is no list of logins", p.Name, name)
+				return r, fmt.Errorf("pod %s: the secret %s is no list of logins", one.Name, name)
 			}
 			maps.Copy(auths, file.Auths)
 			found = true
 		}
-		if data, ok := w.value(name, dockerConfigOld); ok {
+		if data, ok := value(name, dockerConfigOld); ok {
 			var old map[string]json.RawMessage
 			if err := json.Unmarshal(data, &old); err != nil {
-				return r, fmt.Errorf("pod %s: the secret %s is no list of logins", p.Name, name)
+				return r, fmt.Errorf("pod %s: the secret %s is no list of logins", one.Name, name)
 			}
 			maps.Copy(auths, old)
 			found = true
 		}
 		if !found {
-			w.Warn(fmt.Sprintf("pod %s: there is no secret %s with logins for registries", p.Name, name))
+			warn(fmt.Sprintf("pod %s: there is no secret %s with logins for registries", one.Name, name))
 		}
 	}
 	if len(auths) == 0 {
@@ -58,9 +84,10 @@ func (w *work) logins(p *kube.Pod) (Registry, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := os.MkdirAll(w.store.dir(w.st.Name), 0o700); err != nil {
+	path := p.store.loginsPath(play, one.Name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return r, err
 	}
-	r.AuthFile = filepath.Join(w.store.dir(w.st.Name), "logins-"+p.Name+".json")
-	return r, safe.Replace(r.AuthFile, data, 0o600)
+	r.AuthFile = path
+	return r, safe.Replace(path, data, 0o600)
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,7 +49,7 @@ func New(e *service.Engine) *Player {
 	graph := e.Containers.Store.GraphRoot()
 	return &Player{
 		Engine: e, volumes: volume.New(graph),
-		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube")},
+		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube"), warn: e.Warn},
 	}
 }
 
@@ -56,7 +57,7 @@ func New(e *service.Engine) *Player {
 type Options struct {
 	// Replace takes the place of what was played under the same names. What has not changed goes on.
 	Replace bool
-	// Create makes the pods and starts nothing.
+	// Create makes the pods and starts nothing; those that it replaces are stopped, changed or not.
 	Create bool
 	// Service says that the unit which this process is in is to live as long as the pods.
 	Service bool
@@ -108,7 +109,7 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		return nil, err
 	}
 	defer lock.Release()
-	w := &work{Player: p, st: st, Options: o}
+	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		w.Warn(fmt.Sprintf("remains of earlier plays: %v", err))
 	}
 	if err := w.begin(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.undo(context.WithoutCancel(ctx)))
 	}
 	step.Crash("play noted")
 	if err := w.make(ctx); err != nil {
@@ -158,16 +159,23 @@ func (p *Player) playName(plan *kube.Plan, o Options) string {
 type work struct {
 	*Player
 	Options
-	st  *State
-	old *State // what is replaced, nil for nothing
+	st   *State
+	plan *kube.Plan // what is asked for; that of st has also what is still to go
+	old  *State     // what is replaced, nil for nothing
+	// former is what was noted of the secrets of old, nil if nothing was.
+	former []byte
 	// took are pods of other plays that are replaced.
 	took map[*State][]string
+	// seen are the IDs of pods that are there at first, by name.
+	seen map[string]string
 	// alone says that there is no default network: the programs of named networks are missing.
 	alone bool
-	// mu guards made and volumes.
+	// mu guards made, changed, volumes and what is noted.
 	mu      sync.Mutex
-	made    []*kube.Pod // begun by this play
-	volumes []string    // made by this play
+	made    []*kube.Pod // begun by this play: what was there before is gone
+	created []*kube.Pod // of those
+	changed []*exchange
+	volumes []string // made by this play
 }
 
 // look finds what stands in the way, before anything is made or pulled.
@@ -183,6 +191,9 @@ func (w *work) look(ctx context.Context) error {
 			if s.Slice != "" {
 				w.st.Slice = s.Slice // units of it that go on are there
 			}
+			if w.former, err = os.ReadFile(w.store.secretsPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	var errs []error
@@ -196,7 +207,11 @@ func (w *work) look(ctx context.Context) error {
 // inTheWay finds what has the names of a pod, and is not to be replaced.
 func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	other := owner(all, p.Name)
-	switch r, err := w.Pods.LookupExact(p.Name); {
+	r, err := w.Pods.LookupExact(p.Name)
+	if err == nil {
+		w.seen[p.Name] = r.ID
+	}
+	switch {
 	case errors.Is(err, pod.ErrNotFound):
 	case err != nil:
 		return err
@@ -204,7 +219,7 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	case other != nil && other.Unit != "" && other.Name != w.st.Name:
 		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, other.Unit), "systemctl stop %s, first", other.Unit)
 	case !w.Replace:
-		return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
+		return podExists(p)
 	case other != nil:
 		if w.took == nil {
 			w.took = map[*State][]string{}
@@ -241,6 +256,32 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	return nil
 }
 
+func podExists(p *kube.Pod) error {
+	return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
+}
+
+// create makes a pod in place of what a power cut has left of it, but not of one that somebody has made
+// since look: pulling takes its time.
+func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error) {
+	s := p.Spec
+	if s.Networking, err = networking(p, !w.alone); err != nil {
+		return r, err
+	}
+	r, err = w.Pods.LookupExact(p.Name)
+	if err == nil && r.ID != w.seen[p.Name] {
+		return r, podExists(p)
+	}
+	s.Replace = err == nil
+	s.ExitPolicy = "continue"
+	if r, err = w.Pods.Create(ctx, s, "", nil); err != nil {
+		return r, err
+	}
+	w.mu.Lock()
+	w.created = append(w.created, p)
+	w.mu.Unlock()
+	return r, nil
+}
+
 // pull gets the images of all containers, some at once.
 func (w *work) pull(ctx context.Context) error {
 	type job struct {
@@ -271,7 +312,7 @@ func (w *work) pull(ctx context.Context) error {
 			}
 		}
 	}
-	return together(ctx, jobs, 3, func(ctx context.Context, j job) error {
+	return allOrNone(ctx, jobs, 3, func(ctx context.Context, j job) error {
 		j.r.apply(&j.s.Pull)
 		_, err := w.FindImage(ctx, &j.s)
 		return err
@@ -281,37 +322,53 @@ func (w *work) pull(ctx context.Context) error {
 // begin notes what is about to be made.
 func (w *work) begin() error {
 	if w.old != nil {
-		// Until all is made, what was there before must be found, too.
-		w.st.Plan = merged(w.st.Plan, w.old.Plan)
+		w.st.Plan = merged(w.plan, w.old.Plan)
 	}
 	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.store.save(w.st))
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
 }
 
-// merged is a plan with the pods of an old one that it has not.
+// merged is a plan with the pods of an old one as they were: until one is stopped, its units must find
+// themselves in the note, with the hooks that they were started with.
 func merged(plan, old *kube.Plan) *kube.Plan {
 	out := *plan
-	for _, p := range old.Pods {
-		if !slices.ContainsFunc(plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
-			out.Pods = append(slices.Clip(out.Pods), p)
+	out.Pods = slices.Clone(plan.Pods)
+	for _, was := range old.Pods {
+		i := slices.IndexFunc(out.Pods, func(q *kube.Pod) bool { return q.Name == was.Name })
+		switch {
+		case i < 0:
+			out.Pods = append(out.Pods, was)
+		case was.Cron == nil && out.Pods[i].Cron == nil:
+			out.Pods[i] = was
 		}
 	}
 	return &out
 }
 
-// make makes volumes and pods, and takes away what the plan has no more.
-func (w *work) make(ctx context.Context) error {
+// noted puts a pod into the note as the plan has it: what of it was to be stopped is.
+func (w *work) noted(p *kube.Pod) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	plan := *w.st.Plan
-	for s, names := range w.took {
-		if err := w.down(ctx, s, names, false, &Gone{}); err != nil {
-			return err
+	plan.Pods = slices.Clone(plan.Pods)
+	for i, q := range plan.Pods {
+		if q.Name == p.Name {
+			plan.Pods[i] = p
 		}
 	}
+	w.st.Plan = &plan
+	return w.store.save(w.st)
+}
+
+// make makes volumes and pods, and takes away what the plan has no more.
+func (w *work) make(ctx context.Context) error {
+	if err := w.takeOver(ctx); err != nil {
+		return err
+	}
 	if w.old != nil {
-		plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool { return slices.Contains(w.old.Plan.Pods, p) })
 		for _, p := range w.old.Plan.Pods {
-			if slices.ContainsFunc(plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
+			if slices.ContainsFunc(w.plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
 				continue
 			}
 			if err := w.takeDown(ctx, w.old, p, &Gone{}); err != nil {
@@ -319,22 +376,38 @@ func (w *work) make(ctx context.Context) error {
 			}
 		}
 	}
-	if err := errors.Join(w.claims(ctx, &plan), w.defaultNetwork()); err != nil {
+	if err := errors.Join(w.claims(ctx, w.plan), w.defaultNetwork()); err != nil {
 		return err
 	}
-	if len(plan.Pods) > 0 && !w.Create {
+	if len(w.plan.Pods) > 0 && !w.Create {
 		if err := w.startSlice(ctx); err != nil {
 			return err
 		}
 	}
-	if err := together(ctx, plan.Pods, len(plan.Pods), w.makePod); err != nil {
+	if err := allOrNone(ctx, w.plan.Pods, len(w.plan.Pods), w.makePod); err != nil {
 		return err
 	}
 	if err := w.keepSecrets(); err != nil {
 		return err
 	}
-	w.st.Plan = &plan
+	w.st.Plan = w.plan
 	return w.store.save(w.st)
+}
+
+// maxWait is how long a play waits for another one whose pods it replaces: that one may wait for this one.
+const maxWait = time.Minute
+
+// takeOver takes down pods of other plays that are replaced.
+func (w *work) takeOver(ctx context.Context) error {
+	for s, names := range w.took {
+		wait, cancel := context.WithTimeout(ctx, maxWait)
+		err := w.locked(wait, s.Name, func(s *State) error { return w.down(ctx, s, names, false, &Gone{}) })
+		cancel()
+		if err != nil {
+			return fmt.Errorf("replace pods of the play %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // makePod brings a pod to what the plan says. One that runs and has not changed goes on, and of its
@@ -345,10 +418,13 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	}
 	if w.old != nil {
 		if was := w.old.pod(p.Name); was != nil {
-			if r, keep := w.kept(ctx, was, p); keep {
+			if r, keep := w.kept(ctx, was, p); keep && !w.Create {
 				return w.change(ctx, r, was, p)
 			}
 			if err := w.takeDown(ctx, w.old, was, &Gone{}); err != nil {
+				return err
+			}
+			if err := w.noted(p); err != nil {
 				return err
 			}
 		}
@@ -356,14 +432,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	w.mu.Lock()
 	w.made = append(w.made, p)
 	w.mu.Unlock()
-	s := p.Spec
-	var err error
-	if s.Networking, err = networking(p, !w.alone); err != nil {
-		return err
-	}
-	s.Replace = true // what a power cut has left of it
-	s.ExitPolicy = "continue"
-	r, err := w.Pods.Create(ctx, s, "", nil)
+	r, err := w.create(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -401,11 +470,33 @@ func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) 
 	return r, slices.Equal(first(was), first(now))
 }
 
+// exchange is what this play has done in a pod that goes on.
+type exchange struct {
+	pod      pod.Record
+	was, now *kube.Pod
+	stopped  []*kube.Container // of was: they ran
+	started  []*kube.Container // of now, or about to be
+}
+
 // change starts those containers of a running pod anew that have changed, or do not run.
 func (w *work) change(ctx context.Context, r pod.Record, was, now *kube.Pod) error {
+	x := &exchange{pod: r, was: was, now: now}
+	w.mu.Lock()
+	w.changed = append(w.changed, x)
+	w.mu.Unlock()
+	stop := func(c *kube.Container) error {
+		u, err := w.Unit(ctx, c.Unit)
+		if err != nil {
+			return err
+		}
+		if before := container(was, c.Name); before != nil && u.ActiveState == "active" {
+			x.stopped = append(x.stopped, before)
+		}
+		return w.StopUnit(ctx, c.Unit)
+	}
 	for _, c := range was.Containers {
 		if container(now, c.Name) == nil {
-			if err := w.StopUnit(ctx, c.Unit); err != nil {
+			if err := stop(c); err != nil {
 				return err
 			}
 			w.ForgetUnit(ctx, c.Unit)
@@ -424,27 +515,44 @@ func (w *work) change(ctx context.Context, r pod.Record, was, now *kube.Pod) err
 		if before != nil && before.Digest == c.Digest && u.ActiveState == "active" {
 			continue
 		}
-		if err := w.StopUnit(ctx, c.Unit); err != nil {
+		if err := stop(c); err != nil {
 			return err
 		}
 		anew = append(anew, c)
 	}
+	if err := w.noted(now); err != nil {
+		return err
+	}
+	x.started = anew
 	return w.start(ctx, r, now, anew)
 }
 
-// undo takes away what this play has made.
+// stopStarted stops what was started in a pod that goes on.
+func (w *work) stopStarted(ctx context.Context, x *exchange) error {
+	var errs []error
+	for _, c := range x.started {
+		errs = append(errs, w.StopUnit(ctx, c.Unit))
+		if container(x.was, c.Name) == nil {
+			w.ForgetUnit(ctx, c.Unit)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// undo takes away what this play has made, and starts again what it has stopped in pods that go on.
 func (w *work) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	var errs []error
-	for _, p := range w.made {
+	for _, p := range w.created {
 		errs = append(errs, w.takeDown(ctx, w.st, p, &Gone{}))
 	}
-	for _, name := range w.volumes {
-		errs = append(errs, w.Player.volumes.Remove(ctx, name, nil))
-	}
 	if w.old == nil {
+		errs = append(errs, w.dropVolumes(ctx, w.st.Plan.Pods))
 		return errors.Join(append(errs, w.dropSecrets(w.st, nil, &Gone{}), w.stopSlices(ctx, w.st), w.store.forget(w.st.Name))...)
+	}
+	for _, x := range w.changed {
+		errs = append(errs, w.stopStarted(ctx, x))
 	}
 	// What goes on is as it was.
 	old := *w.old
@@ -453,7 +561,21 @@ func (w *work) undo(ctx context.Context) error {
 		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
 	})
 	old.Plan = &plan
-	return errors.Join(append(errs, w.store.save(&old))...)
+	errs = append(errs, w.store.restoreSecrets(old.Name, w.former), w.store.save(&old), w.dropVolumes(ctx, w.made))
+	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan}
+	for _, x := range w.changed {
+		errs = append(errs, before.start(ctx, x.pod, x.was, x.stopped))
+	}
+	return errors.Join(errs...)
+}
+
+// dropVolumes removes the volumes that this play has made, with pods.
+func (w *work) dropVolumes(ctx context.Context, pods []*kube.Pod) error {
+	var errs []error
+	for _, name := range w.volumes {
+		errs = append(errs, w.dropVolume(ctx, name, goingOf(w.st, pods), &Gone{}))
+	}
+	return errors.Join(errs...)
 }
 
 func (s store) mainPath(play string) string { return filepath.Join(s.dir(play), "main.pid") }
@@ -592,4 +714,29 @@ func together[T any](ctx context.Context, all []T, most int, do func(context.Con
 	}
 	wait.Wait()
 	return errors.Join(errs...)
+}
+
+// allOrNone is together for what is of use only if all succeed: the first error ends the others, and what
+// they say of that is left out.
+func allOrNone[T any](ctx context.Context, all []T, most int, do func(context.Context, T) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	failed := false
+	return together(ctx, all, most, func(ctx context.Context, one T) error {
+		err := ctx.Err()
+		if err == nil {
+			err = do(ctx, one)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if failed && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		if err != nil {
+			failed = true
+			cancel()
+		}
+		return err
+	})
 }

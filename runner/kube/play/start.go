@@ -129,7 +129,11 @@ func (p *Player) StartContainer(ctx context.Context, play, podName, name string)
 		return 0, err
 	}
 	asked := c.Spec
-	st.Registry.apply(&asked.Pull)
+	how, err := p.loginsOf(st, one)
+	if err != nil {
+		p.Warn(err.Error()) // the image may be there
+	}
+	how.apply(&asked.Pull)
 	if asked.Pull.Policy != "never" {
 		asked.Pull.Policy = "missing" // the play has pulled
 	}

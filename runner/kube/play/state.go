@@ -70,6 +70,7 @@ func container(p *kube.Pod, name string) *kube.Container {
 type store struct {
 	disk string // survives a boot
 	run  string // does not, and is in memory
+	warn func(message string)
 }
 
 func (s store) path(name string) string { return filepath.Join(s.disk, "plays", name+".json") }
@@ -110,7 +111,8 @@ func (s store) save(st *State) error {
 	return safe.Write(s.path(st.Name), data, 0o600)
 }
 
-// all are the plays by name.
+// all are the plays by name. One that goes meanwhile is left out, and with a warning one that cannot be
+// read: it is no reason to fail for what has nothing to do with it.
 func (s store) all() ([]*State, error) {
 	entries, err := os.ReadDir(filepath.Dir(s.path("x")))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -125,11 +127,12 @@ func (s store) all() ([]*State, error) {
 		if !ok {
 			continue
 		}
-		st, err := s.load(name)
-		if err != nil {
-			return nil, err
+		switch st, err := s.load(name); {
+		case err == nil:
+			out = append(out, st)
+		case !errors.Is(err, ErrNotFound) && s.warn != nil:
+			s.warn(err.Error())
 		}
-		out = append(out, st)
 	}
 	return out, nil
 }
@@ -163,16 +166,30 @@ func (s store) keepSecrets(name string, plan *kube.Plan) error {
 	if err := os.MkdirAll(s.dir(name), 0o700); err != nil {
 		return err
 	}
-	return safe.Replace(filepath.Join(s.dir(name), "secrets.json"), data, 0o600)
+	return safe.Replace(s.secretsPath(name), data, 0o600)
 }
 
+func (s store) secretsPath(name string) string { return filepath.Join(s.dir(name), "secrets.json") }
+
 func (s store) secrets(name string) (hidden, error) {
-	data, err := os.ReadFile(filepath.Join(s.dir(name), "secrets.json"))
+	data, err := os.ReadFile(s.secretsPath(name))
 	if err != nil {
 		return nil, err
 	}
 	values := hidden{}
 	return values, json.Unmarshal(data, &values)
+}
+
+// restoreSecrets puts back what was noted of the secrets of a play; nil is nothing.
+func (s store) restoreSecrets(name string, data []byte) error {
+	if data != nil {
+		return safe.Replace(s.secretsPath(name), data, 0o600)
+	}
+	err := os.Remove(s.secretsPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // end is how something has ended for good.

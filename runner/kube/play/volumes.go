@@ -204,7 +204,7 @@ func giveGroup(dir string, gid int, onMismatch bool) error {
 		if err != nil {
 			return err
 		}
-		mode := info.Mode().Perm() | 0o660
+		mode := info.Mode()&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) | 0o660
 		if d.IsDir() {
 			mode |= 0o110 | fs.ModeSetgid
 		}
@@ -296,7 +296,7 @@ func (p *Player) readIn(r pod.Record, one *kube.Pod, name, file string) ([]byte,
 // mounts are those of a container, with the places of their volumes.
 func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, list []kube.Mount) ([]spec.Mount, error) {
 	out := slices.Clone(c.Spec.Mounts)
-	for n, m := range list {
+	for _, m := range list {
 		i := slices.IndexFunc(one.Volumes, func(v *kube.Volume) bool { return v.Name == m.Volume })
 		if i < 0 {
 			return nil, fmt.Errorf("container %s: there is no volume %s", c.Name, m.Volume)
@@ -313,17 +313,7 @@ func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kub
 		if err != nil {
 			return nil, err
 		}
-		if m.SubPath != "" {
-			at := filepath.Join(p.store.podFiles(r.ID), fmt.Sprintf("%s%s-%d", subPlace, c.Name, n))
-			if dir, err = at, subPath(dir, m, v, at); err != nil {
-				return nil, fmt.Errorf("container %s: subPath of %s: %w", c.Name, m.Path, err)
-			}
-		}
-		s := m.Spec(dir)
-		if v.Kind == kube.VolumeClaim && m.SubPath == "" {
-			s.Type, s.Source = spec.MountVolume, v.Claim
-		}
-		out = append(out, s)
+		out = append(out, volumeMount(m, v, dir))
 	}
 	return p.messageMount(r, c, out)
 }
@@ -345,72 +335,19 @@ func imageMount(m kube.Mount, v *kube.Volume) spec.Mount {
 	return s
 }
 
-// subPlace begins the names of what subPath mounts on, beside the files of a pod's volumes, whose names
-// begin with no dot.
-const subPlace = ".sub-"
-
-// subPath mounts what is at a path below a volume on the new file or directory at, in our own mount
-// namespace, where the runtime finds it: a name in the volume could lead elsewhere by then, as another
-// container may be at work in there. Missing, it is made as a directory. A link that leads out of the
-// volume is refused.
-func subPath(dir string, m kube.Mount, v *kube.Volume, at string) error {
-	f, err := beneath(dir, m.SubPath)
-	if errors.Is(err, fs.ErrNotExist) && !m.ReadOnly && v.Kind != kube.VolumeFiles {
-		if err := makeBelow(dir, m.SubPath); err != nil {
-			return err
-		}
-		f, err = beneath(dir, m.SubPath)
+// volumeMount is the mount of a volume that lies in dir. A part of it is only named here: whoever else has
+// the volume may put links there until it is mounted.
+func volumeMount(m kube.Mount, v *kube.Volume, dir string) spec.Mount {
+	s := m.Spec(dir)
+	if v.Kind == kube.VolumeClaim {
+		s.Type, s.Source = spec.MountVolume, v.Claim
 	}
-	if err != nil {
-		return err
+	if m.SubPath != "" {
+		s.Subpath = path.Join("/", m.SubPath)
+		s.MakeSubpath = !m.ReadOnly && v.Kind != kube.VolumeFiles
+		s.NoCopy = s.NoCopy || v.Kind == kube.VolumeClaim // what the image has there is for the whole
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	// Of an earlier start, whose mount is gone; never what is mounted there.
-	if err := os.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
-		return err
-	}
-	if st.IsDir() {
-		err = os.Mkdir(at, 0o700)
-	} else {
-		err = safe.Replace(at, nil, 0o600)
-	}
-	if err != nil {
-		return err
-	}
-	tree, err := unix.OpenTree(int(f.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
-	if err != nil {
-		return fmt.Errorf("mount %s: %w", m.SubPath, err)
-	}
-	defer unix.Close(tree)
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("mount %s: %w", m.SubPath, err)
-	}
-	return nil
-}
-
-func makeBelow(dir, name string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return root.MkdirAll(name, 0o750)
-}
-
-// beneath holds what is at a path below a directory, without opening it: a pipe would keep us waiting.
-func beneath(dir, name string) (*os.File, error) {
-	f, err := safe.OpenBeneath(dir, name, unix.O_PATH)
-	if errors.Is(err, unix.EXDEV) {
-		err = fmt.Errorf("%s leads out of the volume", name)
-	}
-	return f, err
+	return s
 }
 
 // messagePath is the file for a container's last words.

@@ -4,19 +4,19 @@ package play
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
+	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
-	"golang.org/x/sys/unix"
 )
 
 // TestHostPath: each type of hostPath takes what it names, refuses the rest, and makes nothing
@@ -107,54 +107,56 @@ func TestWriteVolume(t *testing.T) {
 	}
 }
 
-// TestSubPath: a missing one is made in a volume that can be written, and a link out is refused. What
-// is mounted is what was there when it was looked at, whatever takes its name.
-func TestSubPath(t *testing.T) {
+// TestGiveGroup: a group gets a tree, and modes keep what they had besides.
+func TestGiveGroup(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("only root mounts")
+		t.Skip("only root gives files away")
 	}
-	// The mounts are this thread's, which ends with the test.
-	runtime.LockOSThread()
-	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
-		t.Fatal(err)
-	}
-	dir, at := t.TempDir(), filepath.Join(t.TempDir(), "places", "0")
-	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "out")), os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o600), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	empty := &kube.Volume{Kind: kube.VolumeEmpty}
-	if err := subPath(dir, kube.Mount{SubPath: "a/b"}, empty, at); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a/b/inside"), nil, 0o600), os.Rename(filepath.Join(dir, "a/b"), filepath.Join(dir, "a/c")), os.Symlink("/etc", filepath.Join(dir, "a/b"))); err != nil {
-		t.Fatal(err)
-	}
-	if names, err := filepath.Glob(at + "/*"); err != nil || !slices.Equal(names, []string{at + "/inside"}) {
-		t.Errorf("what is mounted has %q, %v", names, err)
-	}
-	for i, m := range []kube.Mount{{SubPath: "out"}, {SubPath: "out/passwd"}, {SubPath: "a/b"}, {SubPath: "none", ReadOnly: true}} {
-		if err := subPath(dir, m, empty, fmt.Sprintf("%s-%d", at, i)); err == nil {
-			t.Errorf("%s is mounted", m.SubPath)
+	dir := t.TempDir()
+	before := map[string]fs.FileMode{"tmp": fs.ModeDir | fs.ModeSticky | 0o777, "program": fs.ModeSetuid | fs.ModeSetgid | 0o755, "file": 0o600}
+	after := map[string]fs.FileMode{"tmp": fs.ModeDir | fs.ModeSticky | fs.ModeSetgid | 0o777, "program": fs.ModeSetuid | fs.ModeSetgid | 0o775, "file": 0o660}
+	for name, mode := range before {
+		path := filepath.Join(dir, name)
+		err := os.WriteFile(path, nil, 0o600)
+		if mode.IsDir() {
+			err = errors.Join(os.Remove(path), os.Mkdir(path, 0o700))
+		}
+		if err := errors.Join(err, os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"file", "pipe"} {
-		if err := subPath(dir, kube.Mount{SubPath: name}, empty, at+name); err != nil {
-			t.Errorf("%s: %v", name, err)
+	if err := giveGroup(dir, 1234, false); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range after {
+		st, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || st.Mode() != want || st.Sys().(*syscall.Stat_t).Gid != 1234 {
+			t.Errorf("%s: %v, %v, want %s", name, st.Mode(), err, want)
 		}
 	}
-	if b, err := os.ReadFile(at + "file"); err != nil || string(b) != "text" {
-		t.Errorf("%q, %v", b, err)
-	}
-	// What is removed with a pod is what was made for it.
-	among := filepath.Join(t.TempDir(), "pod")
-	if err := errors.Join(subPath(dir, kube.Mount{SubPath: "a/c"}, empty, filepath.Join(among, subPlace+"web-0")), removeFiles(among)); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "a/c/inside")); err != nil {
-		t.Errorf("a file of the volume went: %v", err)
-	}
-	if err := errors.Join(unix.Unmount(at, 0), unix.Unmount(at+"file", 0), unix.Unmount(at+"pipe", 0)); err != nil {
-		t.Error(err)
+}
+
+// TestSubPath: a part of a volume is looked up when it is mounted, and not before; a claim stays one, so
+// that it counts as used.
+func TestSubPath(t *testing.T) {
+	for kind, want := range map[kube.VolumeKind]spec.Mount{
+		kube.VolumeEmpty: {Type: spec.MountBind, Source: "/dir", Subpath: "/b", MakeSubpath: true},
+		kube.VolumeHost:  {Type: spec.MountBind, Source: "/dir", Subpath: "/b", MakeSubpath: true},
+		kube.VolumeFiles: {Type: spec.MountBind, Source: "/dir", Subpath: "/b"},
+		kube.VolumeClaim: {Type: spec.MountVolume, Source: "kept", Subpath: "/b", MakeSubpath: true, NoCopy: true},
+	} {
+		v := &kube.Volume{Kind: kind, Claim: "kept"}
+		got := volumeMount(kube.Mount{Path: "/d", SubPath: "a/../b"}, v, "/dir")
+		want.Destination, want.Options = "/d", got.Options
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v", kind, got)
+		}
+		if got = volumeMount(kube.Mount{Path: "/d", SubPath: "b", ReadOnly: true}, v, "/dir"); got.MakeSubpath {
+			t.Errorf("%s, read-only: %+v", kind, got)
+		}
+		if got = volumeMount(kube.Mount{Path: "/d"}, v, "/dir"); got.Subpath != "" || got.NoCopy {
+			t.Errorf("%s, whole: %+v", kind, got)
+		}
 	}
 }
 

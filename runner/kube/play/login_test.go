@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/secret"
+)
+
+// TestLoginsOutliveTheFirstPull: the start of a container pulls with the logins of the play, also after a boot
+// which has taken their file away, and with none where somebody has said how to pull.
+func TestLoginsOutliveTheFirstPull(t *testing.T) {
+	w := newWorld(t)
+	asked := &pulls{}
+	w.Images = asked
+	const logins = `{"auths":{"registry.example":{"auth":"dTpw"}}}`
+	data, err := document(&kube.Secret{Name: "login", Type: "kubernetes.io/dockerconfigjson", Data: map[string][]byte{dockerConfig: []byte(logins)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Containers.Secrets.Store.Create("login", data, secret.Options{Driver: "file"}); err != nil {
+		t.Fatal(err)
+	}
+	st := w.playing(t, strings.Replace(twoContainers, "spec:\n", "spec:\n  imagePullSecrets: [{name: login}, {name: none}]\n", 1))
+	file := w.Player.store.loginsPath(st.Name, "web")
+	for _, boot := range []bool{true, false} {
+		if _, err := w.StartContainer(t.Context(), st.Name, "web", "a"); err == nil {
+			t.Fatal("there is no image")
+		}
+		if text, err := os.ReadFile(file); err != nil || string(text) != logins || asked.o.AuthFile != file {
+			t.Errorf("after a boot: %v: pulled with %q, which has %s, %v", boot, asked.o.AuthFile, text, err)
+		}
+	}
+	if len(w.warnings) != 0 {
+		t.Errorf("%q", w.warnings)
+	}
+	st.Registry.AuthFile = "/mine.json"
+	if err := w.Player.store.save(st); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.StartContainer(t.Context(), st.Name, "web", "a"); err == nil || asked.o.AuthFile != "/mine.json" {
+		t.Errorf("pulled with %q, %v", asked.o.AuthFile, err)
+	}
+}

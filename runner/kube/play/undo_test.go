@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/spec"
+
+	runner "github.com/podunit/podunit/runner/container"
+)
+
+// playing has a pod web that runs with containers, as a play of its own has made it.
+func (w *world) playing(t *testing.T, text string) *State {
+	t.Helper()
+	st := &State{Name: "pod web", Plan: planned(t, text)}
+	if err := w.Player.store.save(st); err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.Pods.Create(t.Context(), spec.Pod{Name: "web"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infra := exec.Command("sleep", "600")
+	if err := infra.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = infra.Process.Kill()
+		_ = infra.Wait()
+	})
+	path := filepath.Join(w.Pods.Dir(r.ID), "status.json")
+	runs := pod.Status{InfraPID: infra.Process.Pid, StartTicks: process.StartTicks(infra.Process.Pid)}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), runner.WriteJSON(path, runs)); err != nil {
+		t.Fatal(err)
+	}
+	w.manager.active["web-pod.service"] = true
+	for _, c := range st.Plan.Pods[0].Containers {
+		w.manager.active[c.Unit] = true
+	}
+	return st
+}
+
+const (
+	twoContainers = `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  hostNetwork: true
+  containers:
+  - {name: a, image: quay.io/x/a:1}
+  - {name: b, image: quay.io/x/b:1, lifecycle: {preStop: {sleep: {seconds: 1}}}}
+`
+	otherContainers = `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  hostNetwork: true
+  containers:
+  - {name: a, image: quay.io/x/a:2}
+  - {name: c, image: quay.io/x/c:1}
+`
+)
+
+// replacing is a play in place of what st has.
+func (w *world) replacing(t *testing.T, st *State, text string) *work {
+	t.Helper()
+	plan := planned(t, text)
+	return &work{Player: w.Player, old: st, st: &State{Name: st.Name, Plan: plan}, plan: plan, seen: map[string]string{}, Options: Options{Replace: true}}
+}
+
+// TestFailedChangeIsUndone: a play that fails in a pod which goes on leaves it as it was: what it has
+// started is stopped, what it has stopped is started, and the note has the old containers.
+func TestFailedChangeIsUndone(t *testing.T) {
+	world := newWorld(t)
+	st := world.playing(t, twoContainers)
+	w := world.replacing(t, st, otherContainers)
+	if err := w.begin(); err != nil {
+		t.Fatal(err)
+	}
+	world.manager.fails["start web-c.service"] = errors.New("no such image")
+	if err := w.makePod(t.Context(), w.plan.Pods[0]); err == nil || !strings.Contains(err.Error(), "no such image") {
+		t.Fatalf("%v", err)
+	}
+	if err := w.undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]bool{"web-a.service": true, "web-b.service": true, "web-c.service": false, "web-pod.service": true} {
+		if world.manager.active[name] != want {
+			t.Errorf("%s is active: %v", name, !want)
+		}
+	}
+	if starts := world.manager.asked("start"); len(starts) != 4 || !slices.Contains(starts[2:], "web-a.service") || !slices.Contains(starts[2:], "web-b.service") {
+		t.Errorf("started: %q", starts)
+	}
+	if world.manager.failed["web-c.service"] {
+		t.Error("the unit of the new container is not forgotten")
+	}
+	now, err := world.Player.store.load(st.Name)
+	if err != nil || container(now.Plan.Pods[0], "b") == nil || container(now.Plan.Pods[0], "a").Spec.Image != "quay.io/x/a:1" {
+		t.Errorf("noted: %+v, %v", now, err)
+	}
+}
+
+// TestFailedPlayAndSecrets: what goes on after a play that has failed keeps its secrets, and of a play that
+// could not even begin nothing stays.
+func TestFailedPlayAndSecrets(t *testing.T) {
+	world := newWorld(t)
+	st := world.playing(t, twoContainers)
+	secret := func(value string) *kube.Plan {
+		return &kube.Plan{Secrets: []kube.Secret{{Name: "s", Data: map[string][]byte{"k": []byte(value)}}}}
+	}
+	for _, before := range []string{"", "old"} {
+		if before != "" {
+			if err := world.Player.store.keepSecrets(st.Name, secret(before)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := world.replacing(t, st, otherContainers)
+		w.plan.Secrets = secret("new").Secrets
+		if err := errors.Join(w.look(t.Context()), w.begin(), w.undo(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		got, err := world.Player.store.secrets(st.Name)
+		if string(got["s"]["k"]) != before || (err != nil) != (before == "") {
+			t.Errorf("%q became %q, %v", before, got, err)
+		}
+	}
+	fresh := &State{Name: "pod fresh", Plan: secret("new")}
+	blocked := world.Player.store.path(fresh.Name)
+	if err := os.MkdirAll(filepath.Join(blocked, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w := &work{Player: world.Player, st: fresh, plan: fresh.Plan}
+	if err := w.begin(); err == nil {
+		t.Error("a note was written where it cannot be")
+	}
+	_ = os.RemoveAll(blocked)
+	if err := w.undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(world.Player.store.dir(fresh.Name)); !os.IsNotExist(err) {
+		t.Errorf("its secrets are still there: %v", err)
+	}
+}
+
+// TestPodOfSomebodyElse: a pod that somebody makes while images are pulled stays, and so it does when the
+// play that fails for it is undone.
+func TestPodOfSomebodyElse(t *testing.T) {
+	world := newWorld(t)
+	plan := planned(t, twoContainers)
+	w := &work{Player: world.Player, st: &State{Name: "pod web", Plan: plan}, plan: plan, seen: map[string]string{}}
+	if err := errors.Join(w.inTheWay(t.Context(), nil, plan.Pods[0]), w.begin()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := world.Pods.Create(t.Context(), spec.Pod{Name: "web"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.makePod(t.Context(), plan.Pods[0]); err == nil || !strings.Contains(err.Error(), "pod already exists") {
+		t.Errorf("%v", err)
+	}
+	if err := w.undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if r, err := world.Pods.LookupExact("web"); err != nil || r.ID != other.ID {
+		t.Errorf("%s, %v, and not %s", r.ID, err, other.ID)
+	}
+}
+
+// TestReplaceWithoutStart: --replace --start=false starts no container, of a pod that runs neither.
+func TestReplaceWithoutStart(t *testing.T) {
+	world := newWorld(t)
+	w := world.replacing(t, world.playing(t, twoContainers), otherContainers)
+	w.Create = true
+	for i := range w.plan.Pods {
+		if err := errors.Join(w.look(t.Context()), w.begin(), w.makePod(t.Context(), w.plan.Pods[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if starts := world.manager.asked("start"); len(starts) != 0 {
+		t.Errorf("started: %q", starts)
+	}
+	if r, err := world.Pods.LookupExact("web"); err != nil || world.Pods.Status(r).InfraPID != 0 {
+		t.Errorf("the pod: %+v, %v", r, err)
+	}
+}
+
+// TestOneFailureEndsAll: a pod that fails ends the wait for one that never gets ready, and only its own
+// error is told.
+func TestOneFailureEndsAll(t *testing.T) {
+	waits := make(chan struct{})
+	err := allOrNone(t.Context(), []string{"waits", "fails"}, 2, func(ctx context.Context, name string) error {
+		if name == "waits" {
+			close(waits)
+			<-ctx.Done()
+			return fmt.Errorf("pod waits: %w", ctx.Err())
+		}
+		<-waits
+		return errors.New("pod fails: no such image")
+	})
+	if err == nil || err.Error() != "pod fails: no such image" {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := allOrNone(ctx, []string{"a"}, 1, func(ctx context.Context, _ string) error { return ctx.Err() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a play that somebody ends: %v", err)
+	}
+}
+
+// TestStoppedContainersAreFound: while a container that the new documents do not have, or have otherwise,
+// is stopped, its unit finds it in the note as it was started, preStop included.
+func TestStoppedContainersAreFound(t *testing.T) {
+	world := newWorld(t)
+	st := world.playing(t, twoContainers)
+	w := world.replacing(t, st, otherContainers)
+	stops := 0
+	world.manager.does = func(call string) {
+		name, found := strings.CutPrefix(call, "stop web-")
+		name, _ = strings.CutSuffix(name, ".service")
+		if !found || name == "c" {
+			return
+		}
+		stops++
+		_, _, c, err := world.find(st.Name, "web", name)
+		if err != nil || c.Spec.Image != "quay.io/x/"+name+":1" || (c.PreStop != nil) != (name == "b") {
+			t.Errorf("%s at its stop: %+v, %v", name, c, err)
+		}
+	}
+	if err := errors.Join(w.begin(), w.makePod(t.Context(), w.plan.Pods[0])); err != nil {
+		t.Fatal(err)
+	}
+	if stops != 2 {
+		t.Errorf("%d were stopped", stops)
+	}
+	if _, _, c, err := world.find(st.Name, "web", "a"); err != nil || c.Spec.Image != "quay.io/x/a:2" {
+		t.Errorf("at its start: %+v, %v", c, err)
+	}
+	if _, _, _, err := world.find(st.Name, "web", "b"); err == nil {
+		t.Error("b is still noted")
+	}
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/volume"
+)
+
+// going is what a volume goes together with: what these say of the volume does not keep it.
+type going struct {
+	pods  []*kube.Pod
+	units []string // services of .kube files
+}
+
+// goingOf are pods of a play.
+func goingOf(st *State, pods []*kube.Pod) going {
+	return going{pods, []string{st.Unit}}
+}
+
+// has tells whether a pod goes. There is one of a name.
+func (g going) has(one *kube.Pod) bool {
+	return slices.ContainsFunc(g.pods, func(q *kube.Pod) bool { return q.Name == one.Name })
+}
+
+// runs tells whether a unit goes.
+func (g going) runs(unit string) bool {
+	return slices.Contains(g.units, unit) || slices.ContainsFunc(g.pods, func(one *kube.Pod) bool {
+		return one.Unit == unit || slices.ContainsFunc(one.Containers, func(c *kube.Container) bool { return c.Unit == unit })
+	})
+}
+
+// usedError says who keeps a volume.
+type usedError struct{ by string }
+
+func (e usedError) Error() string { return "it is in use by " + e.by }
+
+// dropVolume removes a named volume. One that another container, play or unit has stays, and so does
+// one that is not podunit's: a warning says so.
+func (p *Player) dropVolume(ctx context.Context, name string, g going, gone *Gone) error {
+	v, err := p.volumes.Get(name)
+	if errors.Is(err, volume.ErrNotFound) || gone.has(&gone.kept, name) {
+		return nil
+	}
+	if err == nil {
+		if v.Foreign {
+			err = usedError{"another tool, which has made it"}
+		} else if v.Damaged != nil {
+			err = usedError{"nobody knows whom: " + v.Damaged.Error()}
+		}
+	}
+	if err == nil {
+		err = p.volumes.Remove(ctx, name, func() error { return p.unused(name, g) })
+	}
+	if errors.As(err, new(usedError)) {
+		gone.add(&gone.kept, name)
+		p.Warn(fmt.Sprintf("volume %s stays: %v; to remove it nonetheless: podunit volume rm %s", name, err, name))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("volume %s: %w", name, err)
+	}
+	gone.add(&gone.Volume, name)
+	return nil
+}
+
+// unused is a usedError if somebody has a volume besides what goes. A pod that is noted counts whether
+// it runs or not: it may be a CronJob's.
+func (p *Player) unused(name string, g going) error {
+	users, err := p.VolumeUsers()
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		if slices.Contains(u.Volumes, name) {
+			return usedError{"container " + u.Name}
+		}
+	}
+	all, err := p.store.all()
+	if err != nil {
+		return err
+	}
+	for _, st := range all {
+		for _, one := range st.Plan.Pods {
+			if !g.has(one) && claims(one, name) {
+				return usedError{"pod " + one.Name}
+			}
+		}
+	}
+	units, err := p.VolumeClaims()
+	if err != nil {
+		return err
+	}
+	for _, unit := range units.Of(name) {
+		if !g.runs(unit) {
+			return usedError{unit}
+		}
+	}
+	return nil
+}
+
+// claims tells whether a pod has a named volume.
+func claims(one *kube.Pod, name string) bool {
+	return slices.ContainsFunc(one.Volumes, func(v *kube.Volume) bool { return v.Kind == kube.VolumeClaim && v.Claim == name })
+}
