@@ -110,16 +110,41 @@ type rest struct {
 func Dir(graphRoot string) string { return filepath.Join(graphRoot, "podunit", "update") }
 
 // Open reads the ledger of a directory; one that is not there is empty. A file that cannot be
-// understood is moved aside, since no update must fail for it, and the error says so; the ledger
-// is usable all the same.
-func Open(dir string) (*Ledger, error) {
-	b := &Ledger{dir: dir}
+// understood is moved aside, since no update must fail for it: the ledger is usable then, and damage
+// says what was lost. Where a file cannot be read, or not be moved aside, there is no ledger: to save
+// one would lose what the file has.
+func Open(dir string) (b *Ledger, damage, err error) {
+	b = &Ledger{dir: dir}
 	var r rest
-	err := errors.Join(read(filepath.Join(dir, heldFile), &b.Held), read(filepath.Join(dir, restFile), &r))
+	damaged := new(damagedError)
+	for name, v := range map[string]any{heldFile: &b.Held, restFile: &r} {
+		e := read(filepath.Join(dir, name), v)
+		if errors.As(e, damaged) {
+			damage = errors.Join(damage, e)
+		} else {
+			err = errors.Join(err, e)
+		}
+	}
+	if err != nil {
+		return nil, damage, err
+	}
 	b.Trials, b.Kept, b.Refused, b.History = r.Trials, r.Kept, r.Refused, r.History
-	return b, err
+	return b, damage, nil
 }
 
+// damagedError is of a file that was moved aside.
+type damagedError struct {
+	path, aside string
+	err         error
+}
+
+func (e damagedError) Error() string {
+	return fmt.Sprintf("%s: %v; it is now %s", e.path, e.err, e.aside)
+}
+
+func (e damagedError) Unwrap() error { return e.err }
+
+// read reads a file, if it is there.
 func read(path string, v any) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +155,10 @@ func read(path string, v any) error {
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		aside := path + ".damaged"
-		return errors.Join(fmt.Errorf("%s: %w; it is now %s", path, err, aside), os.Rename(path, aside))
+		if rerr := os.Rename(path, aside); rerr != nil {
+			return fmt.Errorf("%s: %w: %w", path, err, rerr)
+		}
+		return damagedError{path, aside, err}
 	}
 	return nil
 }

@@ -16,21 +16,38 @@ func TestDamagedFileIsMovedAside(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b, err := Open(dir)
-	if err == nil || b == nil || len(b.Trials) > 0 {
-		t.Errorf("%+v, %v", b, err)
+	b, damage, err := Open(dir)
+	if damage == nil || err != nil || b == nil || len(b.Trials) > 0 {
+		t.Errorf("%+v, %v, %v", b, damage, err)
 	}
 	if _, err := os.Stat(path + ".damaged"); err != nil {
 		t.Error(err)
 	}
-	if b, err = Open(dir); err != nil || b == nil {
-		t.Error(err)
+	if b, damage, err = Open(dir); damage != nil || err != nil || b == nil {
+		t.Error(damage, err)
+	}
+}
+
+// A file that cannot be read may be whole: nothing is moved, and there is no ledger that could be saved over it.
+func TestUnreadableFileStays(t *testing.T) {
+	for _, name := range []string{heldFile, restFile} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, 0o700); err != nil { // a read gives an error, to root too
+			t.Fatal(err)
+		}
+		if b, damage, err := Open(dir); b != nil || damage != nil || err == nil {
+			t.Errorf("%s: %+v, %v, %v", name, b, damage, err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 func TestInstead(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "update")
-	b, err := Open(dir)
+	b, _, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +77,7 @@ func TestInstead(t *testing.T) {
 // A digest that failed a unit is refused also when another has failed it since.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
-	b, err := Open(dir)
+	b, _, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +90,7 @@ func TestRefused(t *testing.T) {
 	if err := b.Save(); err != nil {
 		t.Fatal(err)
 	}
-	if b, err = Open(dir); err != nil {
+	if b, _, err = Open(dir); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]bool{"first": true, "second": true, "third": false} {

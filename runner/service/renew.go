@@ -14,6 +14,8 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/ledger"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/step"
 )
@@ -23,22 +25,27 @@ import (
 // is gone, as with every update of a container.
 //
 // What the container is lies in a file of its own until that is done: a cut in between is completed
-// by FinishRenewals.
+// by FinishRenewals. After an error the file stays only where the container itself is gone.
 func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) error {
-	img, err := e.Images.Pull(ctx, imageID, image.PullOptions{Policy: image.PullNever})
-	if err != nil {
+	renewed := r
+	if err := e.setImage(ctx, &renewed, imageID); err != nil {
 		return err
 	}
-	renewed := r
-	renewed.ImageID, renewed.Digest, renewed.Config = img.ID, img.Digest.String(), img.Config.Config
 	if err := e.noteRenewal(renewed); err != nil {
 		return err
 	}
 	step.Crash("renewal noted")
-	if err := e.StopUnit(ctx, serviceName(r)); err != nil {
+	err := e.StopUnit(ctx, serviceName(r))
+	if err == nil {
+		err = e.finishRenewal(ctx, renewed)
+	}
+	if err == nil {
+		return nil
+	}
+	if now, lerr := e.Containers.Lookup(r.ID); lerr == nil && now.ImageID != renewed.ImageID {
 		return errors.Join(err, e.dropRenewal(r.ID))
 	}
-	return e.finishRenewal(ctx, renewed)
+	return err
 }
 
 // FinishRenewals completes what a cut has left of Renew.
@@ -66,13 +73,61 @@ func (e *Engine) FinishRenewals(ctx context.Context) error {
 			continue
 		}
 		n.Record.ID, n.Record.Name = id, n.Name
-		if s, err := e.Containers.Status(id); err == nil && s.PID != 0 {
-			errs = append(errs, e.dropRenewal(id)) // it runs: nothing was taken from it yet
-			continue
+		late, err := e.overtaken(n.Record)
+		switch {
+		case err != nil:
+		case late:
+			err = e.dropRenewal(id)
+		default:
+			if err = e.obey(ctx, &n.Record); err == nil {
+				err = e.finishRenewal(ctx, n.Record)
+			}
 		}
-		errs = append(errs, e.finishRenewal(ctx, n.Record))
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// overtaken reports whether a renewal that was cut is not to be completed: the container runs, so that
+// nothing was taken from it yet, or somebody has given its name to another one or removed its pod.
+func (e *Engine) overtaken(r container.Record) (bool, error) {
+	s, err := e.Containers.Status(r.ID)
+	if err != nil || s.PID != 0 {
+		return err == nil, err
+	}
+	if r.PodID != "" {
+		if _, err := e.Pods.Lookup(r.PodID); errors.Is(err, pod.ErrNotFound) {
+			return true, nil
+		}
+	}
+	named, err := e.Containers.LookupExact(r.Name)
+	if errors.Is(err, container.ErrNotFound) {
+		return false, nil
+	}
+	return named.ID != r.ID, err
+}
+
+// obey has a renewal that was cut end with the image before, if an update has found since that the unit fails
+// with the new one.
+func (e *Engine) obey(ctx context.Context, r *container.Record) error {
+	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), serviceName(*r), r.Spec.Image, r.ImageID)
+	if id == "" {
+		return nil
+	}
+	if err := e.setImage(ctx, r, id); err != nil {
+		return fmt.Errorf("%s fails with its new image, and the one before: %w", r.Name, err)
+	}
+	return nil
+}
+
+// setImage has a record stand on another image of the storage.
+func (e *Engine) setImage(ctx context.Context, r *container.Record, imageID string) error {
+	img, err := e.Images.Pull(ctx, imageID, image.PullOptions{Policy: image.PullNever})
+	if err != nil {
+		return err
+	}
+	r.ImageID, r.Digest, r.Config = img.ID, img.Digest.String(), img.Config.Config
+	return nil
 }
 
 // finishRenewal makes the container anew and starts its service. The note of it goes as soon as

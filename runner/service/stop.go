@@ -97,6 +97,9 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 	if err != nil {
 		return err
 	}
+	if err := e.dropRenewal(r.ID); err != nil { // it goes on with the image that it has
+		return err
+	}
 	if name := cmp.Or(s.Unit, r.Unit); name != "" {
 		restarts, err := e.restarts(ctx, r, name)
 		if err != nil {
@@ -147,6 +150,13 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err
+	}
+	if e.Own.Name != serviceName(r) { // whose end may be a part of the renewal
+		defer func() {
+			if err == nil {
+				err = e.dropRenewal(r.ID)
+			}
+		}()
 	}
 	if s.Unit == e.Own.Name {
 		e.tellPodOfEnd(ctx, r) // we are what cleans up after it

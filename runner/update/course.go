@@ -36,6 +36,8 @@ type course struct {
 
 	lost    map[string]int       // how often a unit on trial was started too often
 	ended   map[string]time.Time // when a unit on trial was first seen to have ended by itself
+	unclear map[string]time.Time // since when it cannot be told how a unit on trial does
+	left    map[string]bool      // units on trial that the next run judges, because of that
 	settled []settled
 	errs    []error // of units that are not on trial
 	halt    error   // why no more units are judged
@@ -73,6 +75,7 @@ func (r *Runner) newCourse() *course {
 	return &course{
 		Runner: r, works: make(map[string][]*work), states: make(map[string]State), since: make(map[string]time.Time), wanted: make(map[string]bool),
 		flying: make(map[string]flight), landed: make(chan flight, restartsAtOnce), lost: make(map[string]int), ended: make(map[string]time.Time),
+		unclear: make(map[string]time.Time), left: make(map[string]bool),
 	}
 }
 
@@ -85,7 +88,7 @@ func (c *course) run(ctx context.Context, judging bool) {
 			continue // at once
 		}
 		restarting := len(c.next)+len(c.flying)+len(c.waiting) > 0
-		if !restarting && (!judging || c.halt != nil || len(c.Ledger.Trials) == 0) {
+		if !restarting && (!judging || c.halt != nil || !c.mayJudge()) {
 			return
 		}
 		select {
@@ -94,6 +97,11 @@ func (c *course) run(ctx context.Context, judging bool) {
 		case <-time.After(look):
 		}
 	}
+}
+
+// mayJudge reports whether a unit is on trial that is not left to the next run.
+func (c *course) mayJudge() bool {
+	return slices.ContainsFunc(c.Ledger.Trials, func(t ledger.Trial) bool { return !c.left[t.Unit] })
 }
 
 // busy reports whether a restart of the unit goes on or is to come.
@@ -255,7 +263,8 @@ func (r *Runner) restartWithin(ctx context.Context, unit string, k Known, before
 		}
 		s, err := r.Units.State(ctx, unit)
 		switch {
-		case err != nil, s.Active == "deactivating":
+		case err != nil: // the next look tells
+		case s.Active == "deactivating":
 			begun = time.Time{}
 		case s.Invocation == before.Invocation && s.Active != "activating":
 		case begun.IsZero():
@@ -278,7 +287,10 @@ func (c *course) beginTrials(ctx context.Context, units []string) error {
 		if err != nil {
 			return err
 		}
-		needy := c.needy(ctx, unit, s)
+		needy, err := c.needy(ctx, unit, s)
+		if err != nil {
+			return err
+		}
 		for _, w := range c.works[unit] {
 			t := c.trial(w, s)
 			t.Made, t.NeededBy = made, needy
@@ -292,7 +304,7 @@ func (c *course) beginTrials(ctx context.Context, units []string) error {
 }
 
 // needy finds the units that are up and that the manager takes down with a unit, and raises with it.
-func (c *course) needy(ctx context.Context, unit string, s State) map[string]string {
+func (c *course) needy(ctx context.Context, unit string, s State) (map[string]string, error) {
 	found := make(map[string]string)
 	for ask := s.NeededBy; len(ask) > 0; {
 		name := ask[0]
@@ -301,13 +313,16 @@ func (c *course) needy(ctx context.Context, unit string, s State) map[string]str
 			continue
 		}
 		n, err := c.Units.State(ctx, name)
-		if err != nil || n.Active != "active" || n.Health == "unhealthy" {
+		if err != nil {
+			return nil, err
+		}
+		if n.Active != "active" || n.Health == "unhealthy" {
 			continue
 		}
 		found[name] = n.Invocation
 		ask = append(ask, n.NeededBy...)
 	}
-	return found
+	return found, nil
 }
 
 // land notes how a restart has ended.
@@ -405,7 +420,9 @@ func (c *course) isBack(ctx context.Context, f flight) {
 	for _, unit := range slices.Sorted(maps.Keys(neededBy(f.trials))) {
 		s, err := c.Units.State(context.WithoutCancel(ctx), unit)
 		switch {
-		case err != nil || s.Active != "inactive" && s.Active != "failed" || s.Asked:
+		case err != nil:
+			c.errs = append(c.errs, fmt.Errorf("%s may be down with %s: %w", unit, f.unit, err))
+		case s.Active != "inactive" && s.Active != "failed" || s.Asked:
 		case slices.Contains(c.waiting, unit):
 			c.wanted[unit] = true
 		case !c.busy(unit):

@@ -113,13 +113,13 @@ func (h *Host) unitOf(r container.Record) (name string, matters bool) {
 }
 
 // containers finds the containers of a unit, in a list that is not older than age.
-func (h *Host) containers(name string, age time.Duration) []container.Record {
+func (h *Host) containers(name string, age time.Duration) ([]container.Record, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.read.IsZero() || time.Since(h.read) > age {
 		all, err := h.Engine.Containers.List()
 		if err != nil {
-			return nil
+			return nil, fmt.Errorf("containers of %s: %w", name, err)
 		}
 		h.records, h.read, h.units = all, time.Now(), make([]string, len(all))
 		for i, r := range all {
@@ -132,10 +132,10 @@ func (h *Host) containers(name string, age time.Duration) []container.Record {
 			out = append(out, r)
 		}
 	}
-	return out
+	return out, nil
 }
 
-// State tells how a unit does.
+// State tells how a unit does. What cannot be read of it is an error, since it may be what is wrong.
 func (h *Host) State(ctx context.Context, name string) (State, error) {
 	p, err := h.Manager.Properties(ctx, name)
 	if err != nil {
@@ -151,13 +151,21 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 	if s.Active == "failed" && (journal.Reader{Command: "journalctl"}).Stopped(ctx, p.InvocationID) {
 		s.Active = "inactive" // somebody stopped it, and it had to be killed
 	}
-	for _, r := range h.containers(name, look/2) {
+	list, err := h.containers(name, look/2)
+	if err != nil {
+		return State{}, err
+	}
+	for _, r := range list {
 		s.Images[r.Name] = r.ImageID
 		if p.ActiveState != "active" {
 			continue
 		}
+		state, err := h.health(r)
+		if err != nil {
+			return State{}, fmt.Errorf("health of %s: %w", r.Name, err)
+		}
 		// The worst of several counts.
-		if state := h.health(r); s.Health == "" || state == "unhealthy" || state == "starting" && s.Health == "healthy" {
+		if s.Health == "" || state == "unhealthy" || state == "starting" && s.Health == "healthy" {
 			s.Health = state
 		}
 	}
@@ -165,15 +173,17 @@ func (h *Host) State(ctx context.Context, name string) (State, error) {
 }
 
 // Ended reports whether a unit has ended by itself.
-func (h *Host) Ended(ctx context.Context, name string) bool {
+func (h *Host) Ended(ctx context.Context, name string) (bool, error) {
 	p, err := h.Manager.Properties(ctx, name)
 	switch {
-	case err != nil || p.ActiveState != "inactive" || p.Type == "oneshot" || len(p.TriggeredBy) > 0 || p.HasJob:
-		return false
+	case err != nil:
+		return false, err
+	case p.ActiveState != "inactive" || p.Type == "oneshot" || len(p.TriggeredBy) > 0 || p.HasJob:
+		return false, nil
 	case p.InvocationID != "":
-		return p.EndedItself
+		return p.EndedItself, nil
 	}
-	return journal.Reader{Command: "journalctl"}.Ended(ctx, h.Engine.User.UID, name)
+	return journal.Reader{Command: "journalctl"}.Ended(ctx, h.Engine.User.UID, name), nil
 }
 
 // Stopping reports whether the manager is going down.
@@ -187,7 +197,10 @@ type made struct {
 
 // Remember describes the container of a transient service that is gone with its end; empty for all others.
 func (h *Host) Remember(name string) (json.RawMessage, error) {
-	list := h.containers(name, 0)
+	list, err := h.containers(name, 0)
+	if err != nil {
+		return nil, err
+	}
 	if len(list) != 1 || list[0].Unit == name || !list[0].Spec.Remove {
 		return nil, nil
 	}
@@ -196,20 +209,20 @@ func (h *Host) Remember(name string) (json.RawMessage, error) {
 
 // health is what a container's check has come to: starting, healthy or unhealthy. It is empty for
 // a container without a check, and for one whose check nobody has run and only a person would.
-func (h *Host) health(r container.Record) string {
+func (h *Host) health(r container.Record) (string, error) {
 	s, err := h.Engine.Health(r)
 	if err != nil || s == nil {
-		return ""
+		return "", err
 	}
 	switch s.Status {
 	case health.Healthy, health.Unhealthy:
-		return string(s.Status)
+		return string(s.Status), nil
 	case health.Starting, health.Reset:
 		if s.Current(*r.Health).Interval > 0 {
-			return string(health.Starting)
+			return string(health.Starting), nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // Restart restarts a unit. A container that somebody made by hand is made anew on the image that
@@ -228,7 +241,11 @@ func (h *Host) Restart(ctx context.Context, name string, k Known) error {
 }
 
 func (h *Host) restart(ctx context.Context, name string, k Known) error {
-	r, byHand, err := h.byHand(name, k)
+	list, err := h.containers(name, 0)
+	if err != nil {
+		return HinderedError{err}
+	}
+	r, byHand, err := byHand(name, list, k)
 	if err != nil {
 		return err
 	}
@@ -253,10 +270,10 @@ func (h *Host) restart(ctx context.Context, name string, k Known) error {
 	return h.Engine.Renew(ctx, r, id)
 }
 
-// byHand finds the container of a transient service: the one that is there, or the one that was
-// there before the update.
-func (h *Host) byHand(name string, k Known) (container.Record, bool, error) {
-	for _, r := range h.containers(name, 0) {
+// byHand finds the container of a transient service: the one that is there, as the list has it, or the
+// one that was there before the update.
+func byHand(name string, list []container.Record, k Known) (container.Record, bool, error) {
+	for _, r := range list {
 		return r, r.Unit != name, nil
 	}
 	if len(k.Made) == 0 {

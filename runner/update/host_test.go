@@ -3,8 +3,11 @@
 package update
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/service"
+	"go.podman.io/storage"
 )
 
 // TestHealth is what an update makes of the checks of a container that runs.
@@ -57,9 +61,55 @@ func TestHealth(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := (&Host{Engine: &service.Engine{Containers: x}}).health(r); got != c.want {
-				t.Errorf("%q, want %q", got, c.want)
+			got, err := (&Host{Engine: &service.Engine{Containers: x}}).health(r)
+			if got != c.want || err != nil {
+				t.Errorf("%q, %v, want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A check whose result cannot be read has not passed.
+func TestUnreadableHealth(t *testing.T) {
+	x := &container.Engine{RunDir: t.TempDir()}
+	r := container.Record{ID: strings.Repeat("a", 64), Health: &health.Config{}}
+	files := x.HealthFiles(r.ID)
+	if err := os.MkdirAll(files.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Begin(health.Plan{ID: r.ID}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadDir(files.Dir)
+	if err != nil || len(written) == 0 {
+		t.Fatal(written, err)
+	}
+	for _, f := range written { // a directory in the place of a file gives an error to root too
+		path := filepath.Join(files.Dir, f.Name())
+		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := (&Host{Engine: &service.Engine{Containers: x}}).health(r); err == nil {
+		t.Errorf("it is %q, and no error", got)
+	}
+}
+
+// brokenStore cannot list containers.
+type brokenStore struct{ storage.Store }
+
+func (brokenStore) Containers() ([]storage.Container, error) { return nil, syscall.EMFILE }
+
+// A unit whose containers cannot be listed has not none, and its restart is not held against its image.
+func TestUnreadableContainers(t *testing.T) {
+	h := &Host{Engine: &service.Engine{Containers: &container.Engine{Store: brokenStore{}}}}
+	if list, err := h.containers("web.service", 0); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("containers: %v, %v", list, err)
+	}
+	if _, err := h.Remember("web.service"); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("remember: %v", err)
+	}
+	if err := h.Restart(t.Context(), "web.service", Known{}); !errors.As(err, new(HinderedError)) {
+		t.Errorf("restart: %v", err)
 	}
 }

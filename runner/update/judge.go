@@ -15,6 +15,9 @@ import (
 // look is how often units on trial are looked at.
 const look = 500 * time.Millisecond
 
+// unclearFor is how long it may be impossible to tell how a unit does before the next run is left to judge it.
+const unclearFor = time.Minute
+
 // endedFor is how long a unit must seem to have ended by itself.
 const endedFor = 3 * time.Second
 
@@ -90,20 +93,22 @@ func (c *course) judge(ctx context.Context) {
 		if c.halt != nil {
 			return
 		}
-		if !c.busy(unit) {
+		if !c.busy(unit) && !c.left[unit] {
 			c.halt = c.judgeOne(ctx, unit)
 		}
 	}
 }
 
-// judgeOne looks at a unit on trial. An error says that nothing can be judged now.
+// judgeOne looks at a unit on trial. One that cannot be looked at is not judged this time. An error says
+// that nothing can be judged now.
 func (c *course) judgeOne(ctx context.Context, unit string) error {
 	s, err := c.Units.State(ctx, unit)
-	if err != nil {
-		return err
+	if err == nil && s.Active == "inactive" && !s.Gone {
+		s.Ended, err = c.Units.Ended(ctx, unit)
 	}
-	if s.Active == "inactive" && !s.Gone {
-		s.Ended = c.Units.Ended(ctx, unit)
+	if err != nil {
+		c.doubt(unit, err)
+		return nil
 	}
 	goesOn, changed := c.follow(unit, s)
 	if changed {
@@ -117,10 +122,16 @@ func (c *course) judgeOne(ctx context.Context, unit string) error {
 	trials := c.trialsOf(unit)
 	v, why := judge(trials[0], s, c.now())
 	if v == open || v == good {
-		if bad := c.ailing(ctx, trials); bad != "" {
+		bad, err := c.ailing(ctx, trials)
+		if err != nil {
+			c.doubt(unit, err)
+			return nil
+		}
+		if bad != "" {
 			v, why = failing, bad
 		}
 	}
+	delete(c.unclear, unit)
 	if c.Ledger.Instead(unit, trials[0].Reference, trials[0].NewID) != "" {
 		v, why = failing, "its rollback was cut short"
 	}
@@ -157,15 +168,31 @@ func (c *course) judgeOne(ctx context.Context, unit string) error {
 	return nil
 }
 
+// doubt notes that it cannot be told how a unit does. If that lasts, the unit stays on trial for the next run.
+func (c *course) doubt(unit string, err error) {
+	since, seen := c.unclear[unit]
+	if !seen {
+		since = c.now()
+		c.unclear[unit] = since
+	}
+	if c.now().Sub(since) >= unclearFor {
+		c.left[unit] = true
+		c.errs = append(c.errs, fmt.Errorf("%s: how it does cannot be told, so the next update judges it: %w", unit, err))
+	}
+}
+
 // ailing finds a unit that was taken down and raised with one on trial and does not do well since, and says
 // what is wrong with it. One that is on trial itself is judged for itself.
-func (c *course) ailing(ctx context.Context, trials []ledger.Trial) string {
+func (c *course) ailing(ctx context.Context, trials []ledger.Trial) (string, error) {
 	for name, before := range neededBy(trials) {
 		if c.busy(name) || len(c.trialsOf(name)) > 0 {
 			continue
 		}
 		s, err := c.Units.State(ctx, name)
-		if err != nil || s.Asked || s.Invocation == before {
+		if err != nil {
+			return "", err
+		}
+		if s.Asked || s.Invocation == before {
 			continue
 		}
 		what := ""
@@ -179,10 +206,10 @@ func (c *course) ailing(ctx context.Context, trials []ledger.Trial) string {
 			what = "is unhealthy"
 		}
 		if what != "" {
-			return fmt.Sprintf("%s, which needs it, %s", name, what)
+			return fmt.Sprintf("%s, which needs it, %s", name, what), nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // forget ends the trial of a unit without a verdict.

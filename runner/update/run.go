@@ -49,6 +49,7 @@ type work struct {
 	q     Question
 	newer Answer
 	take  bool // the newer image is to run
+	begun bool // its trial is noted
 	errs  []error
 }
 
@@ -199,6 +200,7 @@ func (r *Runner) intend(ctx context.Context, all []*work) {
 			var s State
 			if s, err = r.Units.State(ctx, w.Unit); err == nil && s.runs() {
 				r.Ledger.Begin(r.trial(w, s))
+				w.begun = true
 			}
 		}
 		if err != nil {
@@ -271,7 +273,7 @@ func (r *Runner) pull(ctx context.Context, all []*work) {
 
 // giveUp forgets what was intended for a target and is not tried. A trial of an earlier run goes on.
 func (r *Runner) giveUp(w *work) {
-	if t := r.Ledger.Trial(w.Unit, w.Container); t != nil && t.Invocation == "" {
+	if t := r.Ledger.Trial(w.Unit, w.Container); w.begun && t != nil && t.Invocation == "" {
 		r.Ledger.End(*t)
 	}
 }

@@ -167,7 +167,7 @@ type Units interface {
 	Restart(ctx context.Context, unit string, k Known) error
 	// Ended reports whether a unit that is inactive has ended by itself, and is not a job that something such as
 	// a timer starts each time.
-	Ended(ctx context.Context, unit string) bool
+	Ended(ctx context.Context, unit string) (bool, error)
 	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again from there.
 	Remember(unit string) (json.RawMessage, error)
 	// Stopping reports whether the manager, or the machine, is going down.

@@ -43,6 +43,8 @@ type world struct {
 	ledger  *ledger.Ledger
 	dir     string
 
+	unclear  map[string]error // State fails, by unit
+	unsure   map[string]error // Ended fails, by unit
 	stopping bool
 	always   bool   // the registry's image is newer, whatever is there
 	hangs    string // ID of an image with which no unit gets ready
@@ -63,7 +65,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) reopen() {
 	var err error
-	if w.ledger, err = ledger.Open(w.dir); err != nil {
+	if w.ledger, _, err = ledger.Open(w.dir); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -141,6 +143,9 @@ func (w *world) Drop(id string) error {
 func (w *world) State(_ context.Context, unit string) (State, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err := w.unclear[unit]; err != nil {
+		return State{}, err
+	}
 	s := *w.units[unit]
 	s.Images, s.Ended = map[string]string{"c-" + unit: w.runs[unit]}, false
 	return s, nil
@@ -182,10 +187,10 @@ func (w *world) Restart(ctx context.Context, unit string, k Known) error {
 	return nil
 }
 
-func (w *world) Ended(_ context.Context, unit string) bool {
+func (w *world) Ended(_ context.Context, unit string) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.units[unit].Ended
+	return w.units[unit].Ended, w.unsure[unit]
 }
 
 func (w *world) Remember(string) (json.RawMessage, error) { return nil, nil }
@@ -975,6 +980,79 @@ func TestCutBeforeThePullOfAHeldUnit(t *testing.T) {
 			t.Errorf("%v, restarts %v", err, w.restarts)
 		}
 		if got, err := w.run(w.runner()); err != nil || got != "web:true:c" {
+			t.Error(got, err)
+		}
+	})
+}
+
+// webAndAPI has newer images for two units that have nothing to do with each other: b for a, and d for c.
+func webAndAPI(t *testing.T) *world {
+	const api = "registry.test/api:latest"
+	w := newWorld(t)
+	w.local[nginx], w.remote[nginx] = img("a"), img("b")
+	w.local[api], w.remote[api] = img("c"), img("d")
+	w.unit("web", nginx, "active")
+	w.unit("api", api, "active")
+	return w
+}
+
+// For ten seconds nobody can tell how a unit does with its new image, which is bad for it. Nothing is concluded from
+// that, and the other unit is judged meanwhile.
+func TestUnclearForAMoment(t *testing.T) {
+	for name, c := range map[string]struct {
+		unclear, unsure bool
+		becomes         func(*State)
+	}{
+		"its state":                       {unclear: true, becomes: func(s *State) { s.Health = "unhealthy" }},
+		"whether it has ended":            {unsure: true, becomes: func(s *State) { s.Active, s.Ended = "inactive", true }},
+		"the state of what it takes down": {becomes: func(*State) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := webAndAPI(t)
+				w.units["needy"] = &State{Active: "active", Invocation: "needy-1"}
+				w.units["web"].NeededBy = []string{"needy"}
+				w.becomes["web b"] = func(s *State) {
+					c.becomes(s)
+					failed := map[string]error{"web": errors.New("too many open files")}
+					switch {
+					case c.unclear:
+						w.unclear = failed
+					case c.unsure:
+						w.unsure = failed
+					default:
+						w.units["needy"].Active, w.units["needy"].Invocation = "failed", "needy-2"
+						w.unclear = map[string]error{"needy": failed["web"]}
+					}
+					time.AfterFunc(10*time.Second, func() { w.mu.Lock(); defer w.mu.Unlock(); w.unclear, w.unsure = nil, nil })
+				}
+				r := w.runner()
+				r.Window = 5 * time.Second
+				if got, err := w.run(r); err != nil || got != "api:true:d web:rolled back:a" {
+					t.Error(got, err)
+				}
+			})
+		})
+	}
+}
+
+// Where it never can be told how a unit does, that is an error, and the unit stays on trial. The others are judged.
+func TestUnclear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := webAndAPI(t)
+		broken := errors.New("status.json: input/output error")
+		w.becomes["web b"] = func(*State) { w.unclear = map[string]error{"web": broken} }
+		got, err := w.run(w.runner())
+		if got != "api:true:d web:true:b" || !errors.Is(err, broken) {
+			t.Error(got, err)
+		}
+		if units := trialUnits(w.ledger.Trials); !slices.Equal(units, []string{"web"}) {
+			t.Errorf("on trial: %v", units)
+		}
+		w.unclear = nil
+		w.units["web"].Active = "failed"
+		w.becomes = nil
+		if got, err := w.run(w.runner()); err != nil || w.runs["web"] != img("a").ID {
 			t.Error(got, err)
 		}
 	})

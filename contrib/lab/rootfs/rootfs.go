@@ -29,7 +29,7 @@ const Suite = "trixie"
 func packages() []string {
 	return strings.Fields(`
 		systemd systemd-sysv dbus dbus-user-session libpam-systemd
-		uidmap passt runc crun conmon netavark aardvark-dns catatonit nftables fuse-overlayfs podman
+		uidmap passt runc crun conmon buildah netavark aardvark-dns catatonit nftables fuse-overlayfs podman
 		iproute2 procps util-linux bsdutils curl ca-certificates less docker-registry skopeo strace jq netcat-openbsd
 		bash-completion zsh fish make`)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -51,23 +52,7 @@ another machine as well: podunit save app | ssh host podunit load.`,
 			if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
 			}
-			// The libraries write archives to files only.
-			dir, drop, err := im.Scratch(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer drop()
-			path := filepath.Join(dir, "archive")
-			if err := im.Save(cmd.Context(), args, format, path, o); err != nil {
-				return err
-			}
-			f, err := os.Open(path)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = io.Copy(e.Stdout, f)
-			return err
+			return toStdout(cmd.Context(), e, im, func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -79,6 +64,52 @@ another machine as well: podunit save app | ssh host podunit load.`,
 	f.BoolVar(&uncompressed, "uncompressed", false, "do not compress the layers of an OCI archive or directory")
 	cli.Complete(cmd, "format", "docker-archive", "oci-archive", "docker-dir", "oci-dir")
 	return cmd
+}
+
+// toStdout passes on what is written to a path: the libraries write archives to files only.
+func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, write func(ctx context.Context, path string) error) error {
+	dir, drop, err := im.Scratch(ctx)
+	if err != nil {
+		return err
+	}
+	defer drop()
+	return throughPipe(ctx, filepath.Join(dir, "archive"), e.Stdout, write)
+}
+
+// throughPipe makes a pipe at a path and copies to out what is written to it, so that an archive needs no room on the
+// disk.
+func throughPipe(ctx context.Context, path string, out io.Writer, write func(ctx context.Context, path string) error) error {
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return err
+	}
+	from, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	// While nobody has begun to write, the pipe is not at its end.
+	to, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		from.Close()
+		return err
+	}
+	defer from.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(out, from)
+		if err != nil {
+			// The libraries hold both ends of the pipe: full, it would keep them for ever.
+			cancel()
+			_, _ = io.Copy(io.Discard, from)
+		}
+		copied <- err
+	}()
+	err = errors.Join(write(ctx, path), to.Close())
+	if failed := <-copied; failed != nil {
+		return failed // the reason of the other
+	}
+	return err
 }
 
 // NewLoad makes podunit load.

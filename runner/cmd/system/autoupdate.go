@@ -115,9 +115,9 @@ func (a *autoUpdate) run(ctx context.Context) error {
 	}
 	dir := ledger.Dir(x.Containers.Store.GraphRoot())
 	if a.history {
-		b, err := ledger.Open(dir)
+		b, err := a.openLedger(dir)
 		if err != nil {
-			a.env.Warn(err.Error())
+			return err
 		}
 		return a.showHistory(b)
 	}
@@ -144,9 +144,9 @@ func (a *autoUpdate) run(ctx context.Context) error {
 
 // update does the run itself. Nobody else's goes on meanwhile.
 func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) error {
-	b, err := ledger.Open(dir)
+	b, err := a.openLedger(dir)
 	if err != nil {
-		a.env.Warn(err.Error())
+		return err
 	}
 	m, err := a.env.Manager(ctx)
 	if err != nil {
@@ -168,10 +168,10 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 	if x.InService() {
 		r.Jitter = a.settings.Jitter
 	}
-	errs := []error{x.FinishRenewals(ctx)}
+	var errs []error
 	if !a.dryRun {
-		// What an earlier run was cut from judging comes first.
-		errs = append(errs, a.judge(ctx, r))
+		// What an earlier run was cut from comes first.
+		errs = append(errs, x.FinishRenewals(ctx), a.judge(ctx, r))
 	}
 	if !a.resume {
 		targets, err := host.Find(ctx)
@@ -191,6 +191,15 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		}
 	}
 	return errors.Join(append(errs, a.tell(ctx, x, m, b))...)
+}
+
+// openLedger reads the ledger, and warns of what is lost of it.
+func (a *autoUpdate) openLedger(dir string) (*ledger.Ledger, error) {
+	b, damage, err := ledger.Open(dir)
+	if damage != nil {
+		a.env.Warn(damage.Error())
+	}
+	return b, err
 }
 
 // judge watches what is on trial. What it says of a target takes the place of what was said before.

@@ -792,6 +792,38 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// fadingStore is a storage whose directory cannot be found any more once a pull has begun in it.
+type fadingStore struct{ storage.Store }
+
+func (s fadingStore) pulls() []string {
+	found, _ := filepath.Glob(filepath.Join(s.Store.GraphRoot(), "tmp", "podunit-*", "pull-*"))
+	return found
+}
+
+func (s fadingStore) GraphRoot() string {
+	if len(s.pulls()) > 0 {
+		return "/proc/none"
+	}
+	return s.Store.GraphRoot()
+}
+
+// However a pull ends, its directory and the lock on that end with it, and not with the process.
+func TestPullLeavesNoDirectory(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("TMPDIR", filepath.Join(w.dir, "none")) // so that downloads lie in the storage
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	store := fadingStore{w.store}
+	images := New(store, filepath.Join(w.dir, "run"))
+	images.base = w.base
+	_, err := images.Pull(t.Context(), w.name("app:1"), w.options())
+	if left := store.pulls(); len(left) > 0 {
+		t.Errorf("the pull ended with %v, and left %v", err, left)
+	}
+	if _, err := os.Stat(filepath.Join(w.store.GraphRoot(), "tmp")); err != nil {
+		t.Errorf("no pull began there: %v", err)
+	}
+}
+
 func TestBrokenConnectionIsRetried(t *testing.T) {
 	w := newWorld(t)
 	p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"a": random(1, 100_000)})

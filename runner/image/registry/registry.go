@@ -145,7 +145,12 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	}
 	im.collectOld(ctx)
 	begun := time.Now()
-	work, err := download.NewDir(ctx, im.store)
+	var work *download.Dir // last, for whoever makes it closes it
+	own, err := download.Open(im.store)
+	if err == nil {
+		defer own.Close()
+		work, err = download.NewDir(ctx, im.store)
+	}
 	if err != nil {
 		if isFull(err) {
 			err = &image.FullError{Dir: im.store.GraphRoot()}
@@ -154,11 +159,6 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	}
 	step.Crash("pull begun")
 	sys.BigFilesTemporaryDir = work.Path
-	own, err := download.Open(im.store)
-	if err != nil {
-		return nil, err
-	}
-	defer own.Close()
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
 	m.layers = download.Begin(own)
 	report := func(p image.Progress) {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// full is a disk without room.
+type full struct{}
+
+var errFull = errors.New("no room")
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+// TestThroughPipe: all comes out, also where the writer holds both ends, as the library does; an output that fails is the
+// error, and nobody waits for it; and a writer that fails before it begins is not waited for.
+func TestThroughPipe(t *testing.T) {
+	archive := bytes.Repeat([]byte("podunit"), 100_000)
+	write := func(_ context.Context, path string) error {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(archive)
+		return errors.Join(err, f.Close())
+	}
+	var out bytes.Buffer
+	if err := throughPipe(t.Context(), filepath.Join(t.TempDir(), "archive"), &out, write); err != nil || !bytes.Equal(out.Bytes(), archive) {
+		t.Errorf("%v: %d of %d bytes", err, out.Len(), len(archive))
+	}
+	if err := throughPipe(t.Context(), filepath.Join(t.TempDir(), "archive"), full{}, write); !errors.Is(err, errFull) {
+		t.Errorf("an output without room: %v", err)
+	}
+	none := errors.New("no such image")
+	if err := throughPipe(t.Context(), filepath.Join(t.TempDir(), "archive"), &out, func(context.Context, string) error { return none }); !errors.Is(err, none) {
+		t.Errorf("a writer that fails: %v", err)
+	}
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package labtest
+
+import (
+	"strings"
+	"testing"
+)
+
+// upkeep is looking after a storage: a layer that lost a file is found, taken away and pulled again; and in the end
+// everything goes.
+func upkeep(t *testing.T, l *Lab) {
+	const user = "alice"
+	l = l.on(t)
+	l.MustRun(user, "podunit pull -q localhost:5000/nginx; podunit volume create kept")
+	l.MustRun(user, "podunit unshare sh -c 'rm ~/.local/share/containers/storage/overlay/*/diff/usr/sbin/nginx'")
+	if out, _, code := l.Run(user, "podunit doctor"); code == 0 || !strings.Contains(out, "podunit doctor --repair") {
+		t.Errorf("a layer that lost a file: status %d\n%s", code, out)
+	}
+	if out, _, code := l.Run(user, "podunit system check"); code == 0 {
+		t.Errorf("system check finds nothing: %s", out)
+	}
+	l.MustRun(user, "podunit doctor --repair >/dev/null; podunit system check")
+	if got := l.MustRun(user, "podunit run --rm --network none localhost:5000/nginx nginx -v 2>&1 | grep -o nginx/"); got != "nginx/" {
+		t.Errorf("the image that was pulled again: %q", got)
+	}
+	out := l.MustRun(user, "podunit create --name idle localhost:5000/busybox >/dev/null; podunit system prune -f -a")
+	for _, want := range []string{"Deleted Containers", "Deleted Images", "Total reclaimed space: "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("system prune says no %q:\n%s", want, out)
+		}
+	}
+	l.MustRun(user, "podunit volume exists kept; podunit pull -q localhost:5000/busybox; podunit run -d --name goes localhost:5000/busybox sleep 1000; podunit system reset -f")
+	if got := l.MustRun(user, "podunit ps -aq; podunit pod ps -q; podunit images -q; podunit volume ls -q; systemctl --user list-units --plain --no-legend 'goes*'"); got != "" {
+		t.Errorf("after a reset there is %q", got)
+	}
+	l.MustRun(user, "podunit run --rm --network none localhost:5000/busybox true")
+}
