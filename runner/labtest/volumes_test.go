@@ -51,7 +51,7 @@ func TestLabMounts(t *testing.T) {
 			"1\n2\nsmall\n41\nstdout F here"},
 		{"an option of the log that is none", "alice", run + "--log-opt mode=non-blocking $I echo fine", "podunit: warning: --log-opt mode has no effect: tag, label, path, max-size, max-file are the options\nfine"},
 		{"a device of a vendor", "alice root", "podunit run --rm --network none --device example.org/thing=one $I sh -c 'echo $ONE; test -c /dev/thing && echo node; cat /opt/thing'; podunit run --rm --network none --gpus all $I true 2>&1 | grep -c 'nvidia.com/gpu=all: no specification'; " +
-			unitOf("vd", "AddDevice=example.org/thing=one\\n") + "podunit check >/dev/null; $S daemon-reload; $S start vd; podunit exec systemd-vd sh -c 'echo $ONE'; $S restart vd; podunit exec systemd-vd sh -c 'echo $ONE'; $S stop vd; rm $D/vd.container; $S daemon-reload", "1\nnode\nthing\n1\n1\n1"},
+			unitOf("vd", "AddDevice=example.org/thing=one\\n") + "podunit check >/dev/null 2>&1 || echo faults; $S daemon-reload; $S start vd; podunit exec systemd-vd sh -c 'echo $ONE'; $S restart vd; podunit exec systemd-vd sh -c 'echo $ONE'; $S stop vd; rm $D/vd.container; $S daemon-reload", "1\nnode\nthing\n1\n1\n1"},
 		{"a .volume file", "alice root", "mkdir -p $D; printf '[Volume]\\nDevice=tmpfs\\nType=tmpfs\\nOptions=size=1m\\n' >$D/vv.volume; " + unitOf("vc", "Volume=vv.volume:/v\\n") +
 			"podunit check; $S daemon-reload; $S start vc; podunit exec systemd-vc sh -c 'df -k /v | tail -1 | tr -s \" \" | cut -d\" \" -f1,2'; $S stop vc vv-volume; rm $D/vc.container $D/vv.volume; $S daemon-reload; podunit volume rm systemd-vv", "~tmpfs 1024\nsystemd-vv"},
 	} {
