@@ -30,9 +30,7 @@ func (v *Volume) What() (What, bool) { return what(v.Options) }
 func what(options map[string]string) (What, bool) {
 	w := What{Type: options["type"], Device: options["device"], Image: options["image"]}
 	for o := range strings.SplitSeq(options["o"], ",") {
-		switch {
-		case o == "", o == "copy", o == "nocopy":
-		default:
+		if o != "" && o != "copy" && o != "nocopy" {
 			w.Data = append(w.Data, o)
 		}
 	}
