@@ -221,6 +221,7 @@ func TestLabFaults(t *testing.T) {
 	l.units()
 	l.MustRun("alice", works)
 	l.MustRun("root", "loginctl disable-linger dave; "+hold+"; "+dave+"podunit pull -q "+image+"; systemctl stop holds-1003")
+	l.MustRun("alice", "podunit rm $(podunit create "+image+" true)") // the storage keeps its list of containers from then on
 	l.begin("one")
 	l.MustRun("alice", stories["one"].end)
 	before := l.settled()

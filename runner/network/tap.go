@@ -5,6 +5,7 @@ package network
 import (
 	"cmp"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -58,5 +59,11 @@ func makeTap(name string) error {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return err
 	}
-	return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1)
+	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
+		return err
+	}
+	// Nobody else is on this link, so no address can be there twice. While the kernel looks, for a second or two, it
+	// answers nobody, and pasta gives up the first connections to ::1. A kernel without IPv6 has no such file.
+	_ = os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, "accept_dad"), []byte("0"), 0)
+	return nil
 }

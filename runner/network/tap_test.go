@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 
@@ -49,6 +50,10 @@ func TestTapIsFree(t *testing.T) {
 			}
 			if err := makeTap(name); err != nil { // as pasta opens it
 				return fmt.Errorf("%s is taken: %w", name, err)
+			}
+			dad, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/accept_dad")
+			if err == nil && strings.TrimSpace(string(dad)) != "0" {
+				return fmt.Errorf("%s looks for its addresses elsewhere: accept_dad is %s", name, dad)
 			}
 		}
 		return nil

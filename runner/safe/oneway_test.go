@@ -31,6 +31,7 @@ var otherWays = map[string]string{
 	"network/joined.go":          "the runtime directory",
 	"network/netavark/shared.go": "mount points below a /run of its own",
 	"network/network.go":         "the runtime directory",
+	"network/tap.go":             "the kernel's files",
 	"pod/start.go":               "the runtime directory",
 	"rootless/rootless.go":       "the runtime directory, under the lock of the list",
 	"runc":                       "the runtime directory",
