@@ -120,6 +120,7 @@ bench: lab ## podunit beside Podman in the lab: a table, bench/bench.json, drawi
 
 .PHONY: bench-compare
 bench-compare: lab ## the last bench beside the committed base line; fails where podunit got slower
+	@[ -e contrib/lab/bench/testdata/bench.json ] || { echo "there is no base line yet: make bench-page makes one of the last bench" >&2; exit 1; }
 	bin/podunit-lab bench-compare contrib/lab/bench/testdata/bench.json bench/bench.json
 
 .PHONY: bench-page
