@@ -4,6 +4,7 @@ package netavark
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -69,8 +70,9 @@ func (s *Store) served(n types.Network) error {
 	if n.IPAMOptions[types.Driver] != types.DHCPIPAMDriver {
 		return nil
 	}
-	if st, err := os.Stat(dhcpSocket); err != nil || st.Mode().Type() != fs.ModeSocket {
-		return NoDHCPError{dhcpSocket}
+	socket := cmp.Or(s.DHCP, dhcpSocket)
+	if st, err := os.Stat(socket); err != nil || st.Mode().Type() != fs.ModeSocket {
+		return NoDHCPError{socket}
 	}
 	return nil
 }

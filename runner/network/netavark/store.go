@@ -30,6 +30,7 @@ type Store struct {
 	Run      string // runtime state on a tmpfs: leases, and the files of aardvark-dns
 	Records  string // what is connected: a file for each container or pod
 	Rootless bool
+	DHCP     string         // socket of netavark's DHCP client; empty for its usual place
 	Config   *config.Config // containers.conf(5): default network, pools of subnets, plug-ins
 }
 

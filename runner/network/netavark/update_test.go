@@ -118,19 +118,36 @@ nsenter --net="$last" unshare --mount sh -c 'mount -t sysfs sys /sys && cat /sys
 	}
 }
 
-// TestNoDHCP has nobody who asks for addresses.
+// TestNoDHCP has nobody who asks for addresses: no socket, or a file in its place. With a socket it is netavark's turn.
 func TestNoDHCP(t *testing.T) {
-	if _, err := os.Stat(dhcpSocket); err == nil {
-		t.Skip("this machine runs netavark's DHCP client")
-	}
 	s := newStore(t, version114)
 	s.Rootless = false
 	n, err := s.Create(New{Name: "lan", Driver: Macvlan, Interface: "lo"})
 	if err != nil || n.IPAMOptions[types.Driver] != types.DHCPIPAMDriver {
 		t.Fatalf("%+v, %v", n, err)
 	}
-	_, err = s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "lan"}}})
-	if no := (NoDHCPError{}); !errors.As(err, &no) || !strings.Contains(no.Hint(), "netavark-dhcp-proxy.socket") {
-		t.Errorf("%v", err)
+	s.DHCP = filepath.Join(t.TempDir(), "socket")
+	refused := func(what string) {
+		t.Helper()
+		_, err = s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "lan"}}})
+		if no := (NoDHCPError{}); !errors.As(err, &no) || no.Socket != s.DHCP || !strings.Contains(no.Hint(), "netavark-dhcp-proxy.socket") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("nothing")
+	if err := os.WriteFile(s.DHCP, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("a file")
+	if err := os.Remove(s.DHCP); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", s.DHCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "lan"}}}); err != nil {
+		t.Errorf("a socket: %v", err)
 	}
 }
