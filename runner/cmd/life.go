@@ -8,6 +8,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd/container"
 	"github.com/podunit/podunit/runner/cmd/healthcheck"
+	"github.com/podunit/podunit/runner/cmd/network"
 	"github.com/podunit/podunit/runner/cmd/pod"
 	"github.com/podunit/podunit/runner/cmd/volume"
 )
@@ -23,6 +24,7 @@ func Life() []cli.Verb {
 		{Name: "healthcheck", New: healthcheck.New},
 		{Name: "kill", New: container.NewKill},
 		{Name: "logs", New: container.NewLogs},
+		{Name: "network", New: network.New},
 		{Name: "pod", New: pod.New, Part: true},
 		{Name: "ps", New: container.NewPs},
 		{Name: "restart", New: container.NewRestart},

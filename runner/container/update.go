@@ -29,11 +29,7 @@ func (e *Engine) Limit(ctx context.Context, r Record, limits spec.Limits) ([]str
 	if err != nil || change == nil {
 		return warnings, err
 	}
-	runtime := e.Runtime
-	if r.Runtime != "" {
-		runtime.Command = r.Runtime
-	}
-	if err := runtime.Update(ctx, r.ID, change); err != nil {
+	if err := e.Runtime.Update(ctx, r.ID, change); err != nil {
 		return warnings, fmt.Errorf("container %s: %w", r.Name, err)
 	}
 	return warnings, nil

@@ -14,7 +14,6 @@ import (
 	"github.com/podunit/podunit/runner/cmd/generate"
 	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/cmd/kube"
-	"github.com/podunit/podunit/runner/cmd/network"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
@@ -74,7 +73,6 @@ func others() []cli.Verb {
 		{Name: "login", New: image.NewLogin},
 		{Name: "logout", New: image.NewLogout},
 		{Name: "manifest", New: image.NewManifest},
-		{Name: "network", New: network.New},
 		{Name: "pause", New: byhand.NewPause},
 		{Name: "play", New: kube.NewPlayGroup},
 		{Name: "pod", New: newPod},

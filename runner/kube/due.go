@@ -5,7 +5,6 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +31,12 @@ func LastDue(schedule, zone string, now time.Time, most time.Duration) (time.Tim
 		if at[i], err = u.set(fields[i]); err != nil {
 			return time.Time{}, false
 		}
-		all[i] = !slices.Contains(at[i][u.first:], false)
+		// What counts is how it is written: 1-31 restricts, * does not.
+		word, err := u.parse(fields[i])
+		if err != nil {
+			return time.Time{}, false
+		}
+		all[i] = word == "*"
 	}
 	begin := now.Truncate(time.Minute)
 	for t := begin; now.Sub(t) <= most; t = t.Add(-time.Minute) {

@@ -22,6 +22,7 @@ import (
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
 )
 
 // Units of named networks. The namespace is a user's only: root's networks are the machine's.
@@ -92,15 +93,18 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 func (e *Engine) servers() netavark.Servers {
 	return netavark.Servers{Namespace: NamespaceUnit, DNS: DNSUnit, Start: func(ctx context.Context, name string) error {
 		m, err := e.Connect(ctx)
-		if err != nil {
+		if err != nil && e.User.Rootless() {
 			return hint.With(fmt.Errorf("%s is a unit of the user's manager, which is not there: %w", name, err), "as root: loginctl enable-linger %d", e.User.UID)
 		}
+		if err != nil {
+			return fmt.Errorf("%s is a unit of the system's manager: %w", name, err)
+		}
 		defer m.Close()
-		p, err := m.Properties(ctx, name)
-		if err == nil && p.LoadState == "not-found" {
+		err = m.Start(ctx, name)
+		if unit.IsGone(err) {
 			return hint.With(fmt.Errorf("the unit %s is not installed", name), "make install puts it into lib/systemd/user and lib/systemd/system; then systemctl --user daemon-reload")
 		}
-		return m.Start(ctx, name)
+		return err
 	}}
 }
 

@@ -11,10 +11,7 @@ import (
 // Exec runs another command in a running container and returns its exit status; with x.Detach it
 // does not wait.
 func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec) (int, error) {
-	if e.Runtime == "" {
-		e.Containers.Runtime.Command = r.Runtime
-	}
-	if err := e.needRuntime(); err != nil {
+	if err := e.findRuntime(r); err != nil {
 		return 0, err
 	}
 	// A process may move only within what its user owns; a shell's cgroup is the
@@ -29,11 +26,16 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 
 // Check runs a command in a container that runs, for so long as it may take: see container.Engine.Check.
 func (e *Engine) Check(ctx context.Context, r container.Record, c container.Check) (container.CheckResult, error) {
-	if e.Runtime == "" {
-		e.Containers.Runtime.Command = r.Runtime
-	}
-	if err := e.needRuntime(); err != nil {
+	if err := e.findRuntime(r); err != nil {
 		return container.CheckResult{}, err
 	}
 	return e.Containers.Check(ctx, r, c)
+}
+
+// findRuntime finds the OCI runtime of a container that runs: its own, unless --runtime names another.
+func (e *Engine) findRuntime(r container.Record) error {
+	if e.Runtime == "" {
+		e.Containers.Runtime.Command = r.Runtime
+	}
+	return e.needRuntime()
 }

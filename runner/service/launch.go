@@ -66,7 +66,7 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	if l.Network, err = e.network(r, l.Join); err != nil {
 		return 0, err
 	}
-	if l.Sockets, err = e.takeSockets(r); err != nil {
+	if l.Sockets, err = e.takeSockets(r, l.Join); err != nil {
 		return 0, err
 	}
 	manager := e.takeNotify()

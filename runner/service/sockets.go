@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ const firstSocket = 3
 // takeSockets takes the files that are for the container: those that the manager handed to this process
 // for the unit's .socket files, as many more as --preserve-fds says, and those that --preserve-fd names. No other
 // child gets them.
-func (e *Engine) takeSockets(r *container.Record) (container.Sockets, error) {
+func (e *Engine) takeSockets(r *container.Record, join *container.Join) (container.Sockets, error) {
 	var s container.Sockets
 	if pid, _ := e.Lookup("LISTEN_PID"); pid == strconv.Itoa(os.Getpid()) {
 		text, _ := e.Lookup("LISTEN_FDS")
@@ -66,23 +67,9 @@ func (e *Engine) takeSockets(r *container.Record) (container.Sockets, error) {
 	if s.Listening == 0 {
 		return s, nil
 	}
-	if mode := r.Spec.PIDNS.Mode; mode != "" && mode != "private" || r.PodID != "" && e.sharesPIDs(r.PodID) {
+	if mode := r.Spec.PIDNS.Mode; mode != "" && mode != "private" || join != nil && slices.Contains(join.Share, "pid") {
 		return s, hint.With(errors.New("the sockets of the unit are for a process whose number the container knows beforehand, which takes a PID namespace of its own"),
 			"leave --pid out, or take %s.socket away", strings.TrimSuffix(e.Own.Name, ".service"))
 	}
 	return s, nil
-}
-
-// sharesPIDs tells whether the containers of a pod are in one PID namespace.
-func (e *Engine) sharesPIDs(podID string) bool {
-	p, err := e.Pods.Lookup(podID)
-	if err != nil {
-		return false
-	}
-	for _, kind := range p.Spec.Share {
-		if kind == "pid" {
-			return true
-		}
-	}
-	return false
 }

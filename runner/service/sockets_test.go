@@ -26,7 +26,7 @@ func TestNamedDescriptors(t *testing.T) {
 	e := &Engine{Config: Config{Lookup: func(string) (string, bool) { return "", false }}}
 	record := &container.Record{}
 	record.Spec.PreserveFD = []int{number}
-	s, err := e.takeSockets(record)
+	s, err := e.takeSockets(record, nil)
 	if err != nil || len(s.Files) != number-firstSocket+1 {
 		t.Fatalf("%d files, %v", len(s.Files), err)
 	}
@@ -43,7 +43,7 @@ func TestNamedDescriptors(t *testing.T) {
 		t.Errorf("what the container writes to it: %d, %v", n, err)
 	}
 	record.Spec.PreserveFD = []int{number + 1}
-	if _, err := e.takeSockets(record); err == nil {
+	if _, err := e.takeSockets(record, nil); err == nil {
 		t.Error("a descriptor that nobody opened is no error")
 	}
 }

@@ -35,8 +35,16 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 		if err != nil {
 			return err
 		}
-		if c.Restarts && (now.Unit != "" || now.Spec.Remove) {
+		if c.Restarts && now.Unit == "" && now.Spec.Remove {
+			return hint.With(fmt.Errorf("--restart: the container %s was made with --rm and goes with its end", now.Name), "make it again without --rm")
+		}
+		if c.Restarts && now.Unit != "" {
 			return hint.With(errors.New("--restart: the container "+now.Name+" is made by "+now.Unit+" and goes with its end"), "Restart= in the [Service] section of its file")
+		}
+		if s.PID != 0 {
+			if err := e.findRuntime(now); err != nil {
+				return err
+			}
 		}
 		warnings, err := e.Containers.Limit(ctx, now, c.Limits)
 		for _, w := range warnings {

@@ -146,5 +146,5 @@ func inspect(ctx context.Context, e *cli.Env, x *service.Engine, name, kind stri
 			return view.InspectPod(x, p)
 		}
 	}
-	return nil, hint.With(fmt.Errorf("no such object: %q", name), "there is no container, image, volume, network or pod of the name")
+	return nil, hint.With(fmt.Errorf("no such object: %q", name), "there is no container, image, volume or pod of the name; podunit network inspect shows networks")
 }

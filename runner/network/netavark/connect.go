@@ -291,7 +291,9 @@ func (c *Connection) request() request {
 }
 
 // store has what of the Store is noted.
-func (c *Connection) store() *Store { return &Store{LockFile: c.LockFile, Run: c.Run} }
+func (c *Connection) store() *Store {
+	return &Store{LockFile: c.LockFile, Run: c.Run, Rootless: c.Rootless}
+}
 
 func (c *Connection) link() string { return filepath.Join(c.Records, c.ID) }
 
