@@ -54,6 +54,9 @@ func (g *gate) start() error {
 	return g.cmd.Start()
 }
 
+// ErrNotBegun says that a container was killed before it executed its command.
+var ErrNotBegun = errors.New("the container did not come to it")
+
 func (g *gate) open() error {
 	// If the keeper has died, the far end has no holder left, and we read the end.
 	err := closeFile(&g.far)
@@ -63,7 +66,7 @@ func (g *gate) open() error {
 		g.cmd = nil
 	} else if err == nil {
 		if _, err = g.near.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
-			err = errors.New("the container did not come to it")
+			err = ErrNotBegun
 		}
 	}
 	if err = errors.Join(err, closeFile(&g.near)); err != nil {

@@ -306,6 +306,22 @@ func TestTheLastContainerEndsItsPod(t *testing.T) {
 	}
 }
 
+// TestAContainerThatHasNotBegunEndsItsPod: its start has removed it, and what cleans up after the unit does not know of the
+// pod any more.
+func TestAContainerThatHasNotBegunEndsItsPod(t *testing.T) {
+	for restart, ends := range map[string]bool{"no": true, "on-failure": false, "on-success": true} {
+		t.Run(restart, func(t *testing.T) {
+			w := newWorld(t)
+			w.inService("web.service")
+			p, runs := w.podWith("web")
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", Restart: restart})
+			if err := w.settleNotBegun(t.Context(), container.Record{PodID: p.ID}); err != nil || runs() == ends {
+				t.Errorf("%v; the pod runs: %t", err, runs())
+			}
+		})
+	}
+}
+
 func TestStopPod(t *testing.T) {
 	w := newWorld(t)
 	p, runs := w.podWith("web")

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
@@ -58,6 +59,9 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 		return err
 	})
 	e.tellPod(ctx, c.Pod, err)
+	if errors.Is(err, runc.ErrNotBegun) {
+		err = errors.Join(err, e.settleNotBegun(context.WithoutCancel(ctx), r))
+	}
 	return r, code, err
 }
 

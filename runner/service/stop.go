@@ -237,6 +237,18 @@ func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID)
 }
 
+// settleNotBegun is settlePod for a container that somebody killed when its unit had started and it had not
+// executed its command yet. Its start has removed it, so the unit's ExecStopPost= does not know of its pod.
+func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
+	if r.PodID == "" || !e.InService() {
+		return nil
+	}
+	if p, err := e.Unit(ctx, e.Own.Name); err != nil || willRestart(p.Restart, "signal", "killed") {
+		return err
+	}
+	return e.Pods.Settle(ctx, r.PodID)
+}
+
 // startsAgain reports whether we clean up in a unit which systemd is about to start again:
 // then a pod is not at its end although its last container is gone. During
 // ExecStopPost= the unit has a job only if somebody asked for the stop.
