@@ -106,17 +106,9 @@ func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Recor
 		}
 		return []container.Record{last}, nil
 	}
-	var errs []error
-	for _, path := range s.CIDFiles {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			if !s.Ignore && !s.Force || !errors.Is(err, os.ErrNotExist) {
-				errs = append(errs, err)
-			}
-			continue
-		}
-		args = append(args, strings.TrimSpace(string(b)))
-	}
+	ids, err := IDsOf(s.CIDFiles, s.Ignore || s.Force)
+	args = slices.Concat(args, ids)
+	errs := []error{err}
 	var out []container.Record
 	s.given = map[string]string{}
 	for _, name := range args {
@@ -136,6 +128,23 @@ func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Recor
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// IDsOf reads IDs from files that --cidfile or --pod-id-file has written. A file that does not exist is no error
+// with ignore; faults come back together, beside the IDs that could be read.
+func IDsOf(files []string, ignore bool) ([]string, error) {
+	var ids []string
+	var errs []error
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		switch {
+		case err == nil:
+			ids = append(ids, strings.TrimSpace(string(b)))
+		case !ignore || !errors.Is(err, os.ErrNotExist):
+			errs = append(errs, err)
+		}
+	}
+	return ids, errors.Join(errs...)
 }
 
 // Given is what the command line calls a container; its ID where it means all, or the latest.

@@ -24,7 +24,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pods, _, err := resolve(x, args, false, false, false)
+			pods, _, err := resolve(x, args, nil, false, false, false)
 			errs := []error{err}
 			var all []view.Pod
 			for _, p := range pods {

@@ -7,8 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
+	"slices"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
@@ -36,37 +35,26 @@ type called map[string]string
 // of is what it calls a pod; the ID where it means all.
 func (c called) of(p pod.Record) string { return cmp.Or(c[p.ID], p.ID) }
 
-// fromFiles reads the IDs of pods that pod create --pod-id-file has written.
-func fromFiles(files []string, ignore bool) ([]string, error) {
-	var ids []string
-	for _, path := range files {
-		b, err := os.ReadFile(path)
-		switch {
-		case err == nil:
-			ids = append(ids, strings.TrimSpace(string(b)))
-		case !ignore || !errors.Is(err, os.ErrNotExist):
-			return nil, fmt.Errorf("reading pod ID file: %w", err)
-		}
-	}
-	return ids, nil
-}
-
-// resolve finds the pods that a verb means, and what they are called. Units say --ignore, and then
-// the names are exact.
-func resolve(x *service.Engine, args []string, all, ignore, force bool) ([]pod.Record, called, error) {
+// resolve finds the pods that a verb means, by name or by what pod create --pod-id-file has written, and what they
+// are called. Units say --ignore: then the names are exact, and the file may be gone.
+func resolve(x *service.Engine, args, files []string, all, ignore, force bool) ([]pod.Record, called, error) {
 	switch {
-	case all && len(args) > 0:
+	case all && len(args)+len(files) > 0:
 		return nil, nil, errors.New("--all and names exclude each other")
 	case all:
 		pods, err := x.Pods.List()
 		return pods, nil, err
-	case len(args) == 0:
+	case len(args)+len(files) == 0:
 		return nil, nil, hint.With(errors.New("you must provide at least one name or id"), "a name or ID of a pod, or --all")
+	}
+	ids, err := cli.IDsOf(files, ignore || force)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading pod ID file: %w", err)
 	}
 	var out []pod.Record
 	names := called{}
 	var errs []error
-	for _, name := range args {
+	for _, name := range slices.Concat(args, ids) {
 		find := x.FindPod
 		if ignore {
 			find = x.Pods.LookupExact

@@ -28,11 +28,7 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 			if err != nil {
 				return err
 			}
-			more, err := fromFiles(files, ignore || force)
-			if err != nil {
-				return err
-			}
-			pods, names, err := resolve(x, append(args, more...), all, ignore, force)
+			pods, names, err := resolve(x, args, files, all, ignore, force)
 			d := timeout.Or(pod.OwnTimes)
 			err = cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.RemovePod(ctx, p, force, d) })
 			return cli.Removed(err,

@@ -24,11 +24,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			more, err := fromFiles(files, false)
-			if err != nil {
-				return err
-			}
-			pods, names, err := resolve(x, append(args, more...), all, false, false)
+			pods, names, err := resolve(x, args, files, all, false, false)
 			errs := []error{err}
 			for _, p := range pods {
 				if err := x.StartPod(ctx, p); err != nil {

@@ -23,11 +23,7 @@ func NewStop(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			more, err := fromFiles(files, ignore)
-			if err != nil {
-				return err
-			}
-			pods, names, err := resolve(x, append(args, more...), all, ignore, false)
+			pods, names, err := resolve(x, args, files, all, ignore, false)
 			d := timeout.Or(pod.OwnTimes)
 			return cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
 		},
