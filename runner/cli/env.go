@@ -172,7 +172,7 @@ func smallOf(full string) string {
 // RemoveContainer stops and removes a container that is in the way of something. The time between the stop
 // signal and SIGKILL is the container's own where the command line has none; nil is a verb that takes none.
 func (e *Env) RemoveContainer(ctx context.Context, id string, t *StopTimeout) error {
-	x, err := e.Open(ctx)
+	x, err := e.OpenToRun(ctx)
 	if err != nil {
 		return err
 	}

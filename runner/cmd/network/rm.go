@@ -6,10 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/network/netavark"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
@@ -25,10 +26,8 @@ func (e inUseError) Error() string {
 
 // NewRm makes podunit network rm.
 func NewRm(e *cli.Env) *cobra.Command {
-	var (
-		force   bool
-		timeout int
-	)
+	var force bool
+	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
 		Use:     "rm [flags] NETWORK...",
 		Aliases: []string{"remove"},
@@ -45,16 +44,11 @@ Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another
 			}
 			var faults []error
 			for _, name := range args {
-				wait := x.StopTimeout()
-				if cmd.Flags().Changed("time") {
-					wait = time.Duration(timeout) * time.Second
-				}
-				_, gone := x.Networks().Get(name)
-				if err := remove(cmd.Context(), x, name, force, wait); err != nil {
+				removed, err := remove(cmd.Context(), e, x, name, force, &timeout)
+				switch {
+				case err != nil:
 					faults = append(faults, err)
-					continue
-				}
-				if !errors.As(gone, &netavark.NotFoundError{}) {
+				case removed:
 					fmt.Fprintln(e.Stdout, name)
 				}
 			}
@@ -62,32 +56,32 @@ Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "remove containers and pods that are on it; a network that isn't there is no error")
-	cmd.Flags().IntVarP(&timeout, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL, with --force")
+	timeout.Flag(cmd)
 	return cmd
 }
 
-// remove removes a network, with force who is on it as well.
-func remove(ctx context.Context, x *service.Engine, name string, force bool, wait time.Duration) error {
+// remove removes a network, with force who is on it as well. One that isn't there is not removed, which with force
+// is no error.
+func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, force bool, timeout *cli.StopTimeout) (removed bool, err error) {
 	n, err := x.Networks().Get(name)
-	if errors.As(err, &netavark.NotFoundError{}) {
-		if force {
-			return nil
-		}
-		return cli.WithStatus(err, exitUnknown)
-	}
-	if err != nil {
-		return err
+	switch {
+	case errors.As(err, &netavark.NotFoundError{}) && force:
+		return false, nil
+	case errors.As(err, &netavark.NotFoundError{}):
+		return false, cli.WithStatus(err, exitUnknown)
+	case err != nil:
+		return false, err
 	}
 	if force && n.Name != x.Networks().Default() {
-		if err := evict(ctx, x, n, wait); err != nil {
-			return err
+		if err := evict(ctx, e, x, n, timeout); err != nil {
+			return false, err
 		}
 	}
 	err = x.Networks().Remove(n.Name, unused(x))
 	if errors.As(err, &inUseError{}) {
-		return cli.WithStatus(err, exitInUse)
+		err = cli.WithStatus(err, exitInUse)
 	}
-	return err
+	return err == nil, err
 }
 
 // usersOf are who is on a network.
@@ -107,29 +101,25 @@ func unused(x *service.Engine) func(types.Network) error {
 	}
 }
 
-// evict removes who is on a network.
-func evict(ctx context.Context, x *service.Engine, n types.Network, wait time.Duration) error {
+// evict removes who is on a network, and is content with those that went meanwhile.
+func evict(ctx context.Context, e *cli.Env, x *service.Engine, n types.Network, timeout *cli.StopTimeout) error {
 	users, err := usersOf(x, n)
 	if err != nil {
 		return err
 	}
 	for _, u := range users {
-		if u.Pod {
-			p, err := x.Pods.Lookup(u.ID)
-			if err == nil {
-				err = x.RemovePod(ctx, p, true, wait)
-			}
-			if err != nil {
-				return fmt.Errorf("pod %s: %w", u.Name, err)
+		if !u.Pod {
+			if err := e.RemoveContainer(ctx, u.ID, timeout); err != nil && !errors.Is(err, container.ErrNotFound) {
+				return fmt.Errorf("container %s: %w", u.Name, err)
 			}
 			continue
 		}
-		r, err := x.Containers.Lookup(u.ID)
+		p, err := x.Pods.Lookup(u.ID)
 		if err == nil {
-			err = x.Remove(ctx, r, service.Removal{Force: true, Timeout: wait})
+			err = x.RemovePod(ctx, p, true, timeout.Or(pod.OwnTimes))
 		}
-		if err != nil {
-			return fmt.Errorf("container %s: %w", u.Name, err)
+		if err != nil && !errors.Is(err, pod.ErrNotFound) {
+			return fmt.Errorf("pod %s: %w", u.Name, err)
 		}
 	}
 	return nil
