@@ -55,6 +55,7 @@ type ContainerRow struct {
 	Exposed    map[uint16][]string `json:"ExposedPorts"`
 	Published  []PublishedPorts    `json:"Ports"`
 	Namespaces Namespaces          // those of its first process, with ps --namespace
+	layer      string              // the ID of its own
 	record     container.Record
 	health     string // of one that runs and is checked
 }
@@ -142,27 +143,6 @@ func namespacesOf(pid int) Namespaces {
 	}
 }
 
-// AddSizes finds the sizes of containers.
-func AddSizes(x *service.Engine, rows []ContainerRow) error {
-	images := map[string]int64{}
-	for i := range rows {
-		r := &rows[i]
-		own, err := x.Containers.Store.DiffSize("", r.IDFull)
-		if err != nil {
-			return err
-		}
-		below, known := images[r.record.ImageID]
-		if !known && r.record.ImageID != "" {
-			if below, err = x.Containers.Store.ImageSize(r.record.ImageID); err != nil {
-				return err
-			}
-			images[r.record.ImageID] = below
-		}
-		r.Sizes = &Sizes{RootFs: below + own, Rw: own}
-	}
-	return nil
-}
-
 // AddNamespaces finds the namespaces of containers that run.
 func AddNamespaces(rows []ContainerRow) {
 	for i := range rows {
@@ -226,7 +206,7 @@ func containerRow(x *service.Engine, r container.Record, p pod.Record, short boo
 		Command: strings.Join(command, " "), Cmd: command, Unix: r.Created.Unix(),
 		CreatedAt:  r.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"),
 		AutoRemove: r.Spec.Remove, CIDFile: r.Spec.CIDFile, Mounts: Names{}, Networks: Names{},
-		Labels: r.Labels(), PodName: p.Name, Pod: r.PodID, Pid: s.PID, Unit: s.Unit, record: r,
+		Labels: r.Labels(), PodName: p.Name, Pod: r.PodID, Pid: s.PID, Unit: s.Unit, layer: r.ID, record: r,
 	}
 	if row.Unit == "" {
 		row.Unit = r.Unit

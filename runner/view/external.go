@@ -35,7 +35,7 @@ func External(x *service.Engine, short bool) ([]ContainerRow, error) {
 			ID: c.ID, IDFull: c.ID, NameList: c.Names, Names: strings.Join(c.Names, ","), ImageID: c.ImageID, Image: c.ImageID,
 			Command: "storage", Cmd: []string{"storage"}, Unix: c.Created.Unix(), Created: units.HumanDuration(time.Since(c.Created)) + " ago",
 			CreatedAt: c.Created.Local().Format("2006-01-02 15:04:05 -0700 MST"), State: "unknown", Status: "Storage",
-			Labels: Labels{}, Networks: Names{}, Mounts: Names{}, record: container.Record{ID: c.ID, ImageID: c.ImageID, Created: c.Created},
+			Labels: Labels{}, Networks: Names{}, Mounts: Names{}, layer: c.LayerID, record: container.Record{ID: c.ID, ImageID: c.ImageID, Created: c.Created},
 		}
 		row.RunningFor = row.Created
 		if strings.Contains(c.Metadata, "buildah") {

@@ -330,23 +330,6 @@ func (in *Container) graphDriver(x *service.Engine) {
 	}
 }
 
-// AddSize tells how many bytes the container takes.
-func (in *Container) AddSize(x *service.Engine) error {
-	own, err := x.Containers.Store.DiffSize("", in.ID)
-	if err != nil {
-		return err
-	}
-	in.SizeRw, in.SizeRootFs = &own, own
-	if in.Image != "" {
-		size, err := x.Containers.Store.ImageSize(in.Image)
-		if err != nil {
-			return err
-		}
-		in.SizeRootFs += size
-	}
-	return nil
-}
-
 // extraHosts are the values of --add-host, one for each name.
 func extraHosts(entries []spec.HostEntry) []string {
 	var all []string

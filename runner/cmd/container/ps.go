@@ -99,7 +99,7 @@ func (l *listing) rows(x *service.Engine) ([]view.ContainerRow, error) {
 		return !match(r) || !any && r.State != string(container.Running) && r.State != string(container.Stopping)
 	})
 	if l.size || l.sort == "size" {
-		if err := view.AddSizes(x, rows); err != nil {
+		if rows, err = view.AddSizes(x, rows); err != nil {
 			return nil, err
 		}
 	}

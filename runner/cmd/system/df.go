@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -161,8 +160,8 @@ func (d *stock) countContainers(x *service.Engine) error {
 		return err
 	}
 	for _, r := range rows {
-		n, err := written(x, r.IDFull)
-		if errors.Is(err, fs.ErrNotExist) {
+		n, err := view.Written(x, r.IDFull)
+		if view.Gone(err) {
 			continue // it went just now
 		}
 		if err != nil {
@@ -174,15 +173,6 @@ func (d *stock) countContainers(x *service.Engine) error {
 		})
 	}
 	return nil
-}
-
-// written is how much a container has written over its image, in bytes.
-func written(x *service.Engine, id string) (int64, error) {
-	s := x.Containers.Store
-	if s.GraphDriverName() != "overlay" {
-		return s.DiffSize("", id)
-	}
-	return safe.Size(filepath.Join(s.GraphRoot(), "overlay", id, "diff"))
 }
 
 func (d stock) rows() []used {
