@@ -15,6 +15,7 @@ import (
 
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/volume"
+	"github.com/podunit/podunit/runner/volume/claim"
 )
 
 // VolumeRow is a volume as podman's verbs show it.
@@ -61,6 +62,15 @@ func VolumeNamed(rows []VolumeRow, name string) (VolumeRow, error) {
 
 // Volumes describes the volumes that pass all filters.
 func Volumes(x *service.Engine, filters []string) ([]VolumeRow, error) {
+	units, err := x.VolumeClaims()
+	if err != nil {
+		return nil, err
+	}
+	return VolumesNamedBy(x, units, filters)
+}
+
+// VolumesNamedBy is Volumes for who has read already which units name volumes.
+func VolumesNamedBy(x *service.Engine, units claim.Units, filters []string) ([]VolumeRow, error) {
 	match, err := volumeFilters.Read(filters)
 	if err != nil {
 		return nil, err
@@ -70,10 +80,6 @@ func Volumes(x *service.Engine, filters []string) ([]VolumeRow, error) {
 		return nil, err
 	}
 	users, err := x.VolumeUsers()
-	if err != nil {
-		return nil, err
-	}
-	units, err := x.VolumeClaims()
 	if err != nil {
 		return nil, err
 	}

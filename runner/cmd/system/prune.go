@@ -91,14 +91,8 @@ func prune(cmd *cobra.Command, e *cli.Env, all, volumes bool, filters []string) 
 	}
 	list("Deleted Images", images, err)
 	if volumes {
-		var names strings.Builder
-		stdout := e.Stdout
-		e.Stdout = &names
-		sub := volume.NewPrune(e)
-		sub.SetContext(ctx)
-		err := errors.Join(sub.Flags().Set("force", "true"), sub.RunE(sub, nil))
-		e.Stdout = stdout
-		list("Deleted Volumes", strings.Fields(names.String()), err)
+		names, err := volume.Prune(ctx, e, x, nil)
+		list("Deleted Volumes", names, err)
 	}
 	after, err := takeStock(ctx, e, x)
 	if err != nil {

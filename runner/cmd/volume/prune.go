@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/podunit/podunit/runner/volume"
 	"github.com/spf13/cobra"
@@ -30,11 +32,12 @@ Those that people have given a name are told on stderr, too.
 Filters: those of podunit volume ls.`,
 		Args: cli.WantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := rows(cmd.Context(), e, append(filters, "dangling=true"))
+			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if err := unknown(cmd.Context(), e); err != nil {
+			list, err := dangling(e, x, filters)
+			if err != nil {
 				return err
 			}
 			if !force {
@@ -45,7 +48,11 @@ Filters: those of podunit volume ls.`,
 					return err
 				}
 			}
-			return prune(cmd.Context(), e, list)
+			gone, err := prune(cmd.Context(), e, x, list)
+			for _, name := range gone {
+				fmt.Fprintln(e.Stdout, name)
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -54,17 +61,29 @@ Filters: those of podunit volume ls.`,
 	return cmd
 }
 
-// unknown tells which units keep all volumes, as nobody knows what they name.
-func unknown(ctx context.Context, e *cli.Env) error {
-	x, err := e.Open(ctx)
+// Prune removes the volumes that match the filters and that no container mounts and no unit names, and returns
+// their names.
+func Prune(ctx context.Context, e *cli.Env, x *service.Engine, filters []string) (gone []string, err error) {
+	list, err := dangling(e, x, filters)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return prune(ctx, e, x, list)
+}
+
+// dangling describes the volumes that nobody uses, and tells which units keep all others that have names, as nobody
+// knows what those units name.
+func dangling(e *cli.Env, x *service.Engine, filters []string) ([]view.VolumeRow, error) {
 	claims, err := x.VolumeClaims()
-	if units := claims.Unknown(); len(units) > 0 {
+	if err != nil {
+		return nil, err
+	}
+	list, err := view.VolumesNamedBy(x, claims, slices.Concat(filters, []string{"dangling=true"}))
+	tellDamaged(e, list)
+	if units := claims.Unknown(); err == nil && len(units) > 0 {
 		fmt.Fprintf(e.Stderr, "podunit: volumes with names are kept: what %s names cannot be read\n", strings.Join(units, ", "))
 	}
-	return err
+	return list, err
 }
 
 // question lists what would be removed.
@@ -94,22 +113,19 @@ func givenNames(list []view.VolumeRow) []string {
 // errInUse is of a volume that came into use since it was looked at.
 var errInUse = errors.New("it is in use")
 
-// prune removes those of the volumes that nobody uses by now. What somebody fills or removes
+// prune removes those of the volumes that nobody uses by now, and returns their names. What somebody fills or removes
 // just now is left to him.
-func prune(ctx context.Context, e *cli.Env, list []view.VolumeRow) error {
-	v, err := open(e)
-	if err != nil {
-		return err
-	}
-	var gone []view.VolumeRow
+func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.VolumeRow) (gone []string, err error) {
+	v := volume.New(x.Containers.Store.GraphRoot())
 	var faults []error
+	var removed []view.VolumeRow
 	for _, r := range list {
 		if got, err := v.Get(r.Name); err != nil || got.Foreign || got.Damaged != nil {
 			continue // it went just now, or is not for us to judge
 		}
 		once, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		err := v.Remove(once, r.Name, func() error {
-			users, units, err := uses(ctx, e, r.Name)
+			users, units, err := uses(x, r.Name)
 			if err == nil && len(users)+len(units) > 0 {
 				err = errInUse
 			}
@@ -121,12 +137,11 @@ func prune(ctx context.Context, e *cli.Env, list []view.VolumeRow) error {
 		case err != nil:
 			faults = append(faults, err)
 		default:
-			gone = append(gone, r)
-			fmt.Fprintln(e.Stdout, r.Name)
+			removed, gone = append(removed, r), append(gone, r.Name)
 		}
 	}
-	if names := givenNames(gone); len(names) > 0 {
+	if names := givenNames(removed); len(names) > 0 {
 		fmt.Fprintf(e.Stderr, "podunit: removed with what was in them, although they had names: %s\n", strings.Join(names, ", "))
 	}
-	return errors.Join(faults...)
+	return gone, errors.Join(faults...)
 }

@@ -84,7 +84,11 @@ func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all
 	if got.Foreign && !force {
 		return hint.With(fmt.Errorf("volume %s was made by another tool, whose containers may use it", name), "podman volume rm %s; --force removes it nonetheless", name)
 	}
-	users, units, err := uses(ctx, e, name)
+	x, err := e.Open(ctx)
+	if err != nil {
+		return err
+	}
+	users, units, err := uses(x, name)
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	err = v.Remove(wait, name, func() error {
-		users, _, err := uses(ctx, e, name)
+		users, _, err := uses(x, name)
 		if err == nil && len(users) > 0 {
 			u := users[0].Name
 			err = cli.WithStatus(hint.With(fmt.Errorf("volume %s is in use by container %s", name, u), "podunit rm -f %s, or --force, which does that", u), exitVolumeInUse)
@@ -123,11 +127,7 @@ func named(volume string, units []string) error {
 }
 
 // uses asks which containers mount a volume now, and which units name it.
-func uses(ctx context.Context, e *cli.Env, name string) (users []service.VolumeUser, units []string, err error) {
-	x, err := e.Open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
+func uses(x *service.Engine, name string) (users []service.VolumeUser, units []string, err error) {
 	all, err := x.VolumeUsers()
 	if err != nil {
 		return nil, nil, err

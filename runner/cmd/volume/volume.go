@@ -55,12 +55,17 @@ func rows(ctx context.Context, e *cli.Env, filters []string) ([]view.VolumeRow, 
 		return nil, err
 	}
 	list, err := view.Volumes(x, filters)
+	tellDamaged(e, list)
+	return list, err
+}
+
+// tellDamaged tells of the volumes whose record cannot be read.
+func tellDamaged(e *cli.Env, list []view.VolumeRow) {
 	for _, r := range list {
 		if r.Damaged != nil {
 			fmt.Fprintf(e.Stderr, "podunit: volume %s: its record cannot be read: %v\n", r.Name, r.Damaged)
 		}
 	}
-	return list, err
 }
 
 // complete offers the names of volumes to the shell.
