@@ -133,13 +133,9 @@ func newArtifactAdd(e *cli.Env) *cobra.Command {
 		Example: "  podunit artifact add registry.example/model:1 model.gguf",
 		Args:    cli.WantArgs(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Annotations = map[string]string{}
-			for _, a := range annotations {
-				name, value, ok := strings.Cut(a, "=")
-				if !ok || name == "" {
-					return fmt.Errorf("--annotation %q: want NAME=VALUE", a)
-				}
-				o.Annotations[name] = value
+			var err error
+			if o.Annotations, err = cli.Assignments("--annotation", annotations, true); err != nil {
+				return err
 			}
 			ref, err := libartifact.NewArtifactReference(args[0])
 			if err != nil {
@@ -165,7 +161,7 @@ func newArtifactAdd(e *cli.Env) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&annotations, "annotation", nil, "`NAME=VALUE` of the artifact")
+	f.StringArrayVar(&annotations, "annotation", nil, "`KEY=VALUE` of the artifact")
 	f.BoolVarP(&o.Append, "append", "a", false, "add the files to an artifact that is there")
 	f.BoolVar(&o.Replace, "replace", false, "remove an artifact of the name first")
 	f.StringVar(&o.FileMIMEType, "file-type", "", "media `TYPE` of the files instead of the one they look like")

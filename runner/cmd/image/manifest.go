@@ -5,7 +5,6 @@ package image
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
@@ -35,20 +34,7 @@ func listedFlags(cmd *cobra.Command, i *registry.Listed, annotations *[]string) 
 	f.StringVar(&i.Arch, "arch", "", "it is for `ARCH`")
 	f.StringVar(&i.Variant, "variant", "", "it is for `VARIANT` of the architecture")
 	f.StringVar(&i.OSVersion, "os-version", "", "it is for `VERSION` of the system")
-	f.StringArrayVar(annotations, "annotation", nil, "`NAME=VALUE`, an annotation of it")
-}
-
-// annotated reads annotations into i.
-func annotated(i *registry.Listed, annotations []string) error {
-	i.Annotations = map[string]string{}
-	for _, a := range annotations {
-		name, value, ok := strings.Cut(a, "=")
-		if !ok {
-			return fmt.Errorf("--annotation %q: want NAME=VALUE", a)
-		}
-		i.Annotations[name] = value
-	}
-	return nil
+	f.StringArrayVar(annotations, "annotation", nil, "`KEY=VALUE`, an annotation of it")
 }
 
 func newManifestCreate(e *cli.Env) *cobra.Command {
@@ -104,8 +90,8 @@ func newManifestAdd(e *cli.Env) *cobra.Command {
 			if cmd.Flags().Changed("tls-verify") {
 				i.TLSVerify = &tlsVerify
 			}
-			err := annotated(&i, annotations)
-			if err != nil {
+			var err error
+			if i.Annotations, err = cli.Assignments("--annotation", annotations, true); err != nil {
 				return err
 			}
 			if i.User, i.Secret, err = credentials(e, creds); err != nil {
@@ -144,7 +130,8 @@ func newManifestAnnotate(e *cli.Env) *cobra.Command {
 		Short: "Say something of an image in a list of manifests",
 		Args:  cli.WantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := annotated(&i, annotations); err != nil {
+			var err error
+			if i.Annotations, err = cli.Assignments("--annotation", annotations, true); err != nil {
 				return err
 			}
 			im, err := open(cmd.Context(), e)

@@ -89,10 +89,10 @@ func (c *creation) read() error {
 	if c.ask.DNS, err = addresses("--dns", c.dns); err != nil {
 		return err
 	}
-	if c.ask.Labels, err = assignments("--label", c.labels, false); err != nil {
+	if c.ask.Labels, err = cli.Assignments("--label", c.labels, false); err != nil {
 		return err
 	}
-	if c.ask.Options, err = assignments("--opt", c.options, true); err != nil {
+	if c.ask.Options, err = cli.Assignments("--opt", c.options, true); err != nil {
 		return err
 	}
 	for _, r := range c.routes {
@@ -192,17 +192,4 @@ func readRoute(word string) (types.Route, error) {
 		r.Metric = &m
 	}
 	return r, nil
-}
-
-// assignments reads KEY=VALUE; valued tells whether the value must be there.
-func assignments(flag string, words []string, valued bool) (map[string]string, error) {
-	out := map[string]string{}
-	for _, w := range words {
-		k, v, ok := strings.Cut(w, "=")
-		if k == "" || valued && !ok {
-			return nil, fmt.Errorf("%s %q: want KEY=VALUE", flag, w)
-		}
-		out[k] = v
-	}
-	return out, nil
 }

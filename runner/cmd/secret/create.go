@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
@@ -42,7 +41,7 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 			if err != nil {
 				return err
 			}
-			if o.Labels, err = assignments(labels, "--label"); err != nil {
+			if o.Labels, err = cli.Assignments("--label", labels, false); err != nil {
 				return err
 			}
 			conf, err := config.New(&config.Options{SetDefault: true, Modules: e.Modules})
@@ -102,16 +101,4 @@ func read(e *cli.Env, from string, variable bool) ([]byte, error) {
 		return nil, errors.New("standard input is a terminal, which would show the secret: pipe it in, or name a file")
 	}
 	return io.ReadAll(io.LimitReader(in, secret.MaxSize))
-}
-
-func assignments(given []string, flag string) (map[string]string, error) {
-	all := map[string]string{}
-	for _, g := range given {
-		k, v, _ := strings.Cut(g, "=")
-		if k == "" {
-			return nil, fmt.Errorf("%s %q: want KEY[=VALUE]", flag, g)
-		}
-		all[k] = v
-	}
-	return all, nil
 }

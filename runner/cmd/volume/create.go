@@ -5,7 +5,6 @@ package volume
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
@@ -16,11 +15,10 @@ import (
 // NewCreate makes podunit volume create.
 func NewCreate(e *cli.Env) *cobra.Command {
 	var (
-		driver            string
-		ignore            bool
-		given, options    []string
-		uid, gid          int
-		labelled, drivers = map[string]string{}, map[string]string{}
+		driver         string
+		ignore         bool
+		given, options []string
+		uid, gid       int
 	)
 	cmd := &cobra.Command{
 		Use:   "create [flags] [NAME]",
@@ -35,7 +33,9 @@ anything else for root. The driver image takes image=NAME.`,
 			if err := volume.CheckDriver(driver); err != nil {
 				return err
 			}
-			if err := errors.Join(assign(labelled, given, "--label"), assign(drivers, options, "--opt")); err != nil {
+			labelled, err := cli.Assignments("--label", given, false)
+			drivers, fault := cli.Assignments("--opt", options, false)
+			if err := errors.Join(err, fault); err != nil {
 				return err
 			}
 			o := volume.Options{Labels: labelled, UID: uid, GID: gid, Anonymous: len(args) == 0}
@@ -69,15 +69,4 @@ anything else for root. The driver image takes image=NAME.`,
 	f.StringArrayVarP(&options, "opt", "o", nil, "`KEY[=VALUE]` for the driver")
 	f.IntVar(&uid, "uid", 0, "owner of the volume, as containers count")
 	return cmd
-}
-
-func assign(to map[string]string, given []string, flag string) error {
-	for _, g := range given {
-		k, v, _ := strings.Cut(g, "=")
-		if k == "" {
-			return fmt.Errorf("%s %q: want KEY[=VALUE]", flag, g)
-		}
-		to[k] = v
-	}
-	return nil
 }
