@@ -14,9 +14,7 @@ import (
 
 // Change is what a container gets other than it was made with.
 type Change struct {
-	// Limits are those that a container gets which runs.
-	Limits spec.Limits
-	// Apply writes all of it into what the container asks for.
+	// Apply writes all of it into what the container asks for, and nothing else.
 	Apply func(*spec.Container)
 	// Restarts says that the restart policy is among it. The service of a container that runs keeps the
 	// one that it was started with.
@@ -46,7 +44,9 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 				return err
 			}
 		}
-		warnings, err := e.Containers.Limit(ctx, now, c.Limits)
+		var given spec.Container // of what the change does not name it has no limits: those stay
+		c.Apply(&given)
+		warnings, err := e.Containers.Limit(ctx, now, given.Limits)
 		for _, w := range warnings {
 			e.Warn(w)
 		}

@@ -51,21 +51,11 @@ file makes is made anew at each start: there, MemoryMax= and Restart= in the [Se
 		if err != nil {
 			return err
 		}
-		x, err := e.Open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		r, rest, err := one(x, latest, args)
-		if err == nil && len(rest) > 0 {
-			err = fmt.Errorf("update takes one container: %q", rest[0])
-		}
+		x, r, err := only(cmd, e, latest, args)
 		if err != nil {
 			return err
 		}
 		c := service.Change{Apply: func(to *spec.Container) { take(cmd.Flags(), to, asked) }, Restarts: cmd.Flags().Changed("restart")}
-		limits := spec.Container{}
-		c.Apply(&limits)
-		c.Limits = limits.Limits
 		if err := x.Update(cmd.Context(), r, c); err != nil {
 			return err
 		}
