@@ -283,7 +283,7 @@ func (r *ContainerRow) state(x *service.Engine, s container.Status, exit *contai
 
 // shorten leaves of IDs and the command what fits in a table.
 func (r *ContainerRow) shorten() {
-	r.ID, r.ImageID = r.ID[:12], r.ImageID[:min(12, len(r.ImageID))]
+	r.ID, r.ImageID = r.ID[:min(12, len(r.ID))], r.ImageID[:min(12, len(r.ImageID))]
 	r.Pod = r.Pod[:min(12, len(r.Pod))]
 	if len(r.Command) > 20 {
 		r.Command = r.Command[:17] + "..."

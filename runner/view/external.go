@@ -45,7 +45,7 @@ func External(x *service.Engine, short bool) ([]ContainerRow, error) {
 			row.Image = img.Names[0]
 		}
 		if short {
-			row.ID, row.ImageID = row.ID[:min(12, len(row.ID))], row.ImageID[:min(12, len(row.ImageID))]
+			row.shorten()
 		}
 		rows = append(rows, row)
 	}

@@ -401,13 +401,6 @@ func namespaceMode(r container.Record, ns spec.Namespace, kind, usual string) st
 	return cmp.Or(ns.Mode, usual)
 }
 
-func deref(p *int64) int64 {
-	if p == nil {
-		return 0
-	}
-	return *p
-}
-
 func networkMode(r container.Record) string {
 	if r.Spec.Named() {
 		return spec.NetBridge

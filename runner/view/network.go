@@ -4,7 +4,6 @@ package view
 
 import (
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 
@@ -117,14 +116,9 @@ var networkFilters = Filters[NetworkRow]{
 	"driver": Any(func(r NetworkRow, v string) bool { return r.Driver == v }),
 	"label":  All(func(r NetworkRow, v string) bool { return hasLabel(r.Labels, v) }),
 	"label!": All(func(r NetworkRow, v string) bool { return !hasLabel(r.Labels, v) }),
-	"until": AnyOf(func(v string) (func(NetworkRow) bool, error) {
-		t, err := pointInTime(v)
-		return func(r NetworkRow) bool { return r.Created.Before(t) }, err
-	}),
-	"dangling": AnyOf(func(v string) (func(NetworkRow) bool, error) {
-		b, err := strconv.ParseBool(v)
-		return func(r NetworkRow) bool { return (len(r.Users) == 0 && r.Created != time.Time{}) == b }, err
-	}),
+	"until":  made(func(r NetworkRow) time.Time { return r.Created }, time.Time.Before),
+	// A network without a time is there of itself: the default one.
+	"dangling": truth(func(r NetworkRow) bool { return len(r.Users) == 0 && !r.Created.IsZero() }),
 }
 
 // InspectNetwork is a network as podman network inspect shows it.

@@ -163,9 +163,9 @@ const defaultShmSize = 65536000
 // limits are the resources that were asked for.
 func limits(l spec.Limits) HostLimits {
 	out := HostLimits{
-		Memory: deref(l.Memory), MemorySwap: deref(l.MemorySwap), MemoryReservation: deref(l.MemoryReservation),
-		PidsLimit: deref(l.PidsLimit), CpuShares: orZero(l.CPUShares), CpuQuota: deref(l.CPUQuota), CpuPeriod: orZero(l.CPUPeriod),
-		CpuRealtimePeriod: orZero(l.CPURTPeriod), CpuRealtimeRuntime: deref(l.CPURTRuntime), CpusetCpus: l.CpusetCPUs, CpusetMems: l.CpusetMems,
+		Memory: orZero(l.Memory), MemorySwap: orZero(l.MemorySwap), MemoryReservation: orZero(l.MemoryReservation),
+		PidsLimit: orZero(l.PidsLimit), CpuShares: orZero(l.CPUShares), CpuQuota: orZero(l.CPUQuota), CpuPeriod: orZero(l.CPUPeriod),
+		CpuRealtimePeriod: orZero(l.CPURTPeriod), CpuRealtimeRuntime: orZero(l.CPURTRuntime), CpusetCpus: l.CpusetCPUs, CpusetMems: l.CpusetMems,
 		BlkioWeight: orZero(l.BlkioWeight), OomKillDisable: l.OOMKillDisable, CgroupConf: l.CgroupConf, Devices: []DeviceOf{}, Ulimits: []Limit{},
 		BlkioDeviceReadBps: rates(l.DeviceReadBPS), BlkioDeviceWriteBps: rates(l.DeviceWriteBPS),
 		BlkioDeviceReadIOps: rates(l.DeviceReadIOPS), BlkioDeviceWriteIOps: rates(l.DeviceWriteIOPS),

@@ -126,13 +126,13 @@ var volumeFilters = Filters[VolumeRow]{
 }
 
 // truth is a key whose value is true or false.
-func truth(is func(VolumeRow) bool) Filter[VolumeRow] {
-	return AnyOf(func(value string) (func(VolumeRow) bool, error) {
+func truth[T any](is func(T) bool) Filter[T] {
+	return AnyOf(func(value string) (func(T) bool, error) {
 		want, err := strconv.ParseBool(value)
 		if err != nil {
 			return nil, errors.New("want true or false")
 		}
-		return func(r VolumeRow) bool { return is(r) == want }, nil
+		return func(r T) bool { return is(r) == want }, nil
 	})
 }
 
