@@ -79,9 +79,15 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 	return hint.With(err, "%s --help lists the verbs", cmd.CommandPath())
 }
 
-// NoVerb is the RunE of a command that has verbs: without one it shows them, and has not done what was
-// asked for.
-func NoVerb(cmd *cobra.Command, _ []string) error {
+// Group makes a command of which everything is done by its verbs. Without one it shows them, and has not done what
+// was asked for.
+func Group(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: WantVerb, RunE: noVerb}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+func noVerb(cmd *cobra.Command, _ []string) error {
 	return errors.Join(cmd.Help(), fmt.Errorf("missing command %q", cmd.CommandPath()+" COMMAND"))
 }
 

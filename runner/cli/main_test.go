@@ -188,8 +188,7 @@ func TestTheStatusOfAnEnd(t *testing.T) {
 // TestAGroupWithoutAVerb shows the verbs and is an error: a script that lost its word has done nothing.
 func TestAGroupWithoutAVerb(t *testing.T) {
 	var out bytes.Buffer
-	cmd := &cobra.Command{Use: "group", RunE: NoVerb}
-	cmd.AddCommand(&cobra.Command{Use: "verb", Run: func(*cobra.Command, []string) {}})
+	cmd := Group("group", "", &cobra.Command{Use: "verb", Run: func(*cobra.Command, []string) {}})
 	cmd.SetOut(&out)
 	cmd.SetArgs(nil)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true

@@ -13,12 +13,7 @@ import (
 
 // newContainer makes podunit container: all verbs with containers, for those who write the word.
 func newContainer(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "container COMMAND",
-		Short: "Manage containers: each verb with containers is there without this word, too",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
+	cmd := cli.Group("container COMMAND", "Manage containers: each verb with containers is there without this word, too")
 	for _, v := range []func(*cli.Env) *cobra.Command{
 		container.NewCleanup, container.NewCreate, container.NewExec, container.NewKill, container.NewLogs, container.NewPs,
 		container.NewRestart, container.NewRm, container.NewRun, container.NewStart, container.NewStop,

@@ -27,14 +27,9 @@ import (
 
 // New makes podunit generate.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "generate COMMAND", Short: "Write what runs as files: unit files, services, Kubernetes YAML", Args: cli.WantVerb,
-		RunE: cli.NoVerb,
-	}
 	yaml := kube.NewGenerate(e)
 	yaml.Use = "kube [flags] NAME..."
-	cmd.AddCommand(yaml, NewQuadlet(e), NewSystemd(e))
-	return cmd
+	return cli.Group("generate COMMAND", "Write what runs as files: unit files, services, Kubernetes YAML", yaml, NewQuadlet(e), NewSystemd(e))
 }
 
 // source is what names on a command line mean.

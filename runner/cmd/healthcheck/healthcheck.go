@@ -10,12 +10,5 @@ import (
 
 // New makes podunit healthcheck.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "healthcheck",
-		Short: "Check the health of containers",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(NewRun(e))
-	return cmd
+	return cli.Group("healthcheck", "Check the health of containers", NewRun(e))
 }

@@ -20,14 +20,8 @@ import (
 
 // NewArtifact makes podunit artifact.
 func NewArtifact(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "artifact",
-		Short: "Manage OCI artifacts: files that a registry keeps",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(newArtifactAdd(e), newArtifactExtract(e), newArtifactInspect(e), newArtifactLs(e), newArtifactPull(e), newArtifactPush(e), newArtifactRm(e))
-	return cmd
+	return cli.Group("artifact", "Manage OCI artifacts: files that a registry keeps",
+		newArtifactAdd(e), newArtifactExtract(e), newArtifactInspect(e), newArtifactLs(e), newArtifactPull(e), newArtifactPush(e), newArtifactRm(e))
 }
 
 // artifacts opens the store of artifacts.

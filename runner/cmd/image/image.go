@@ -20,15 +20,9 @@ const (
 
 // New makes podunit image.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "image",
-		Short: "Manage images",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
 	rm := NewRmi(e)
 	rm.Use, rm.Aliases = "rm [flags] IMAGE...", []string{"remove"}
-	cmd.AddCommand(
+	return cli.Group("image", "Manage images",
 		NewBuild(e),
 		NewDiff(e),
 		NewExists(e),
@@ -47,7 +41,6 @@ func New(e *cli.Env) *cobra.Command {
 		NewTree(e),
 		NewUntag(e),
 	)
-	return cmd
 }
 
 // open opens the storage for verbs that need nothing but images.

@@ -15,16 +15,10 @@ import (
 
 // NewManifest makes podunit manifest.
 func NewManifest(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "manifest COMMAND",
-		Short: "Manage lists of manifests: one name for the images of several platforms",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
 	rm := NewRmi(e)
 	rm.Use, rm.Short = "rm [flags] LIST...", "Remove lists of manifests from the storage"
-	cmd.AddCommand(newManifestCreate(e), newManifestAdd(e), newManifestAnnotate(e), newManifestExists(e), newManifestInspect(e), newManifestPush(e), newManifestRemove(e), rm)
-	return cmd
+	return cli.Group("manifest COMMAND", "Manage lists of manifests: one name for the images of several platforms",
+		newManifestCreate(e), newManifestAdd(e), newManifestAnnotate(e), newManifestExists(e), newManifestInspect(e), newManifestPush(e), newManifestRemove(e), rm)
 }
 
 // listedFlags are what is said of an image in a list.

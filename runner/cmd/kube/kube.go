@@ -22,25 +22,15 @@ import (
 
 // New makes podunit kube.
 func New(e *cli.Env) *cobra.Command {
-	cmd := group("kube COMMAND", "Play Kubernetes YAML, and take it down")
-	cmd.AddCommand(NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newExpire(e))
-	return cmd
+	return cli.Group("kube COMMAND", "Play Kubernetes YAML, and take it down",
+		NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newExpire(e))
 }
 
 // NewPlayGroup makes podunit play, whose only verb is kube.
 func NewPlayGroup(e *cli.Env) *cobra.Command {
-	cmd := group("play COMMAND", "Play Kubernetes YAML: podunit kube play")
 	play := NewPlay(e)
 	play.Use = strings.Replace(play.Use, "play", "kube", 1)
-	cmd.AddCommand(play)
-	return cmd
-}
-
-func group(use, short string) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Short: short, Args: cli.WantVerb,
-		RunE: cli.NoVerb,
-	}
+	return cli.Group("play COMMAND", "Play Kubernetes YAML: podunit kube play", play)
 }
 
 // Limits of what is read.

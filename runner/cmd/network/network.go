@@ -21,13 +21,7 @@ const (
 
 // New makes podunit network.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "network",
-		Short: "Manage named networks",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(
+	return cli.Group("network", "Manage named networks",
 		NewConnect(e),
 		NewCreate(e),
 		NewDisconnect(e),
@@ -41,7 +35,6 @@ func New(e *cli.Env) *cobra.Command {
 		NewRm(e),
 		NewUpdate(e),
 	)
-	return cmd
 }
 
 // rows describes the networks that pass all filters.

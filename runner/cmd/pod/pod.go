@@ -18,15 +18,9 @@ import (
 
 // New makes podunit pod.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "pod COMMAND",
-		Short: "Manage pods: containers that share a network",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(NewCreate(e), NewStart(e), NewStop(e), NewRm(e),
+	return cli.Group("pod COMMAND", "Manage pods: containers that share a network",
+		NewCreate(e), NewStart(e), NewStop(e), NewRm(e),
 		NewPs(e), NewInspect(e), NewExists(e))
-	return cmd
 }
 
 // called is what a command line calls pods, by their IDs.

@@ -16,14 +16,8 @@ import (
 
 // New makes podunit quadlet.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "quadlet",
-		Short: "Install, list, show, edit and remove unit files",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(NewInstall(e), NewList(e), NewPrint(e), NewRm(e), NewEdit(e))
-	return cmd
+	return cli.Group("quadlet", "Install, list, show, edit and remove unit files",
+		NewInstall(e), NewList(e), NewPrint(e), NewRm(e), NewEdit(e))
 }
 
 // openStore is where this user's unit files are; root's are the system's.

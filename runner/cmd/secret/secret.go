@@ -14,20 +14,13 @@ import (
 
 // New makes podunit secret.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "secret",
-		Short: "Manage secrets",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(
+	return cli.Group("secret", "Manage secrets",
 		NewCreate(e),
 		NewExists(e),
 		NewInspect(e),
 		NewLs(e),
 		NewRm(e),
 	)
-	return cmd
 }
 
 // open opens the secrets beside the storage, which is not opened for that.

@@ -21,14 +21,8 @@ import (
 
 // New makes podunit system.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "system COMMAND",
-		Short: "Look after the machine's containers as a whole",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(NewCheck(e), NewDf(e), NewInfo(e), NewPrune(e), NewReset(e))
-	return cmd
+	return cli.Group("system COMMAND", "Look after the machine's containers as a whole",
+		NewCheck(e), NewDf(e), NewInfo(e), NewPrune(e), NewReset(e))
 }
 
 // errDamage says that the storage is damaged.

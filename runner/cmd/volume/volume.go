@@ -22,13 +22,7 @@ const (
 
 // New makes podunit volume.
 func New(e *cli.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "volume",
-		Short: "Manage named volumes",
-		Args:  cli.WantVerb,
-		RunE:  cli.NoVerb,
-	}
-	cmd.AddCommand(
+	return cli.Group("volume", "Manage named volumes",
 		NewCreate(e),
 		NewExists(e),
 		NewInspect(e),
@@ -36,7 +30,6 @@ func New(e *cli.Env) *cobra.Command {
 		NewPrune(e),
 		NewRm(e),
 	)
-	return cmd
 }
 
 // open opens the volumes of the storage, which is not opened for that.
