@@ -12,14 +12,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
@@ -190,8 +191,8 @@ func (e *Engine) reconnect(ctx context.Context) {
 
 // connected is a container or pod that runs and is on named networks.
 type connected struct {
-	id, name, dir string
-	pid           int
+	id, dir string
+	pid     int
 }
 
 // onNetworks are all who run and are on named networks. With an error, those that could be read.
@@ -204,17 +205,34 @@ func (e *Engine) onNetworks() (all []connected, err error) {
 		}
 		s, err := e.Containers.Status(r.ID)
 		if errs = append(errs, err); s.PID != 0 {
-			all = append(all, connected{r.ID, r.Name, e.Containers.Dir(r.ID), s.PID})
+			all = append(all, connected{r.ID, e.Containers.Dir(r.ID), s.PID})
 		}
 	}
 	pods, err := e.Pods.List()
 	errs = append(errs, err)
 	for _, p := range pods {
 		if s := e.Pods.Status(p); s.InfraPID != 0 && p.Spec.Named() {
-			all = append(all, connected{p.ID, p.Name, e.Pods.Dir(p.ID), s.InfraPID})
+			all = append(all, connected{p.ID, e.Pods.Dir(p.ID), s.InfraPID})
 		}
 	}
 	return all, errors.Join(errs...)
+}
+
+// findOnNetworks is the ID of a container or pod, as people name it. The name of a pod goes before the
+// beginning of a container's ID.
+func (e *Engine) findOnNetworks(name string) (string, error) {
+	p, err := e.Pods.LookupExact(name)
+	if !errors.Is(err, pod.ErrNotFound) {
+		return p.ID, err
+	}
+	r, err := e.Find(name)
+	if !errors.Is(err, container.ErrNotFound) {
+		return r.ID, err
+	}
+	if p, perr := e.FindPod(name); !errors.Is(perr, pod.ErrNotFound) {
+		return p.ID, perr
+	}
+	return "", err
 }
 
 // ReloadNetworks makes the links and the rules of the firewall of containers and pods again, of all that
@@ -228,7 +246,12 @@ func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, 
 	if len(names) > 0 {
 		var chosen []connected
 		for _, name := range names {
-			i := slices.IndexFunc(all, func(c connected) bool { return c.name == name || len(name) >= 3 && strings.HasPrefix(c.id, name) })
+			id, err := e.findOnNetworks(name)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			i := slices.IndexFunc(all, func(c connected) bool { return c.id == id })
 			if i < 0 {
 				errs = append(errs, fmt.Errorf("%s is no container that runs and is on a named network", name))
 				continue

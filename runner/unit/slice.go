@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
@@ -48,7 +47,8 @@ func (m *Manager) StartSlice(ctx context.Context, name string, s Slice) error {
 // limits are the settings of a service that a slice can have as well, for the sum of what is in it.
 var limits = []string{"MemoryHigh", "MemoryMax", "MemorySwapMax", "CPUQuotaPerSecUSec", "CPUWeight", "IOWeight"}
 
-// Limits are the limits of a service that somebody has set, as settings of a slice.
+// Limits are the limits of a service, as settings of a slice. What nobody has set is math.MaxUint64, which is no
+// limit: a slice that is up loses by it what the unit file had before.
 func (m *Manager) Limits(ctx context.Context, service string) (map[string]any, error) {
 	raw, err := m.conn.GetUnitTypePropertiesContext(ctx, service, "Service")
 	if err != nil {
@@ -56,7 +56,7 @@ func (m *Manager) Limits(ctx context.Context, service string) (map[string]any, e
 	}
 	out := map[string]any{}
 	for _, name := range limits {
-		if n, ok := raw[name].(uint64); ok && n != math.MaxUint64 {
+		if n, ok := raw[name].(uint64); ok {
 			out[name] = n
 		}
 	}

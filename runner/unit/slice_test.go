@@ -28,11 +28,11 @@ func TestStartSlice(t *testing.T) {
 	}
 }
 
-// TestLimits: what a unit file sets counts, and what it leaves open does not.
+// TestLimits: what a unit file sets counts, and what it leaves open is no limit, also for a slice that had one.
 func TestLimits(t *testing.T) {
 	f := &fake{service: map[string]any{"MemoryMax": uint64(1 << 20), "MemoryHigh": uint64(math.MaxUint64), "CPUWeight": uint64(50), "TasksMax": uint64(7)}}
 	got, err := (&Manager{conn: f}).Limits(context.Background(), "tv.service")
-	if want := map[string]any{"MemoryMax": uint64(1 << 20), "CPUWeight": uint64(50)}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := map[string]any{"MemoryMax": uint64(1 << 20), "MemoryHigh": uint64(math.MaxUint64), "CPUWeight": uint64(50)}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 }

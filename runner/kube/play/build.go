@@ -77,8 +77,11 @@ func (w *work) build(ctx context.Context) error {
 // buildOne has buildah build an image; the manager waits as long as it takes.
 func (w *work) buildOne(ctx context.Context, name, dir string) error {
 	words, err := service.Builder(w.User)
-	if err != nil {
+	if errors.As(err, new(service.NoBuilderError)) {
 		return hint.With(err, "apt install buildah, or leave the directory %s alone with --build=false", dir)
+	}
+	if err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, words[0], append(words[1:], "-t", name, dir)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stderr, os.Stderr // standard output is for what was made

@@ -67,7 +67,7 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 		return gone, err
 	}
 	var errs []error
-	documents := going{pods: plan.Pods}
+	documents := p.going(plan.Pods)
 	for _, st := range all {
 		var pods []string
 		for _, one := range plan.Pods {
@@ -145,11 +145,12 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	if err != nil {
 		return err
 	}
+	g := p.going(pods, st.Unit)
 	if force {
 		for _, one := range pods {
 			for _, v := range one.Volumes {
 				if v.Kind == kube.VolumeClaim {
-					err = errors.Join(err, p.dropVolume(ctx, v.Claim, goingOf(st, pods), gone))
+					err = errors.Join(err, p.dropVolume(ctx, v.Claim, g, gone))
 				}
 			}
 		}
@@ -161,7 +162,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 	if force {
 		for _, c := range st.Plan.Claims {
 			if c.Host == "" {
-				err = errors.Join(err, p.dropVolume(ctx, c.Name, goingOf(st, pods), gone))
+				err = errors.Join(err, p.dropVolume(ctx, c.Name, g, gone))
 			}
 		}
 	}
@@ -201,9 +202,10 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 		err = errors.Join(err, p.store.lives(st.Name, one.Name, c.Name))
 	}
 	p.ForgetUnit(ctx, one.Unit)
+	g := p.going([]*kube.Pod{one}, st.Unit)
 	for _, v := range one.Volumes {
 		if v.Kind == kube.VolumeClaim && v.Ephemeral {
-			err = errors.Join(err, p.dropVolume(ctx, v.Claim, goingOf(st, []*kube.Pod{one}), gone))
+			err = errors.Join(err, p.dropVolume(ctx, v.Claim, g, gone))
 		}
 	}
 	return errors.Join(err, p.store.lives(st.Name, one.Name))

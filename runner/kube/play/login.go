@@ -22,7 +22,15 @@ const (
 // logins is how the images of a pod are pulled by a play: with the secrets that it names. A secret that is
 // missing is only a warning.
 func (w *work) logins(p *kube.Pod) (Registry, error) {
-	return w.writeLogins(w.st.Name, p, w.Options.Registry, w.value, w.Warn)
+	stored := Stored(w.Engine)
+	return w.writeLogins(w.st.Name, p, w.Options.Registry, func(name, key string) ([]byte, bool) {
+		if v, ok := w.st.Plan.Secret(name, key); ok {
+			return v, true
+		}
+		all, _ := stored(name)
+		v, ok := all[key]
+		return v, ok
+	}, w.Warn)
 }
 
 // loginsOf is how an image of a pod is pulled by a start: with the logins that the play has written, which

@@ -571,9 +571,10 @@ func (w *work) undo(ctx context.Context) error {
 
 // dropVolumes removes the volumes that this play has made, with pods.
 func (w *work) dropVolumes(ctx context.Context, pods []*kube.Pod) error {
+	g := w.going(pods, w.st.Unit)
 	var errs []error
 	for _, name := range w.volumes {
-		errs = append(errs, w.dropVolume(ctx, name, goingOf(w.st, pods), &Gone{}))
+		errs = append(errs, w.dropVolume(ctx, name, g, &Gone{}))
 	}
 	return errors.Join(errs...)
 }

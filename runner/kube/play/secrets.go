@@ -60,23 +60,33 @@ func values(data []byte) map[string][]byte {
 
 // Stored looks up secrets that somebody has stored: documents that were played, or single values.
 func Stored(x *service.Engine) func(name string) (map[string][]byte, bool) {
+	once := lookUp(x)
 	return func(name string) (map[string][]byte, bool) {
-		_, data, err := x.Containers.Secrets.Store.Value(name)
-		if err != nil {
-			return nil, false
-		}
-		return values(data), true
+		s := once(name)
+		return s.keys, s.err == nil
 	}
 }
 
-// value is a key of a secret, from the documents or else from the store.
-func (w *work) value(name, key string) ([]byte, bool) {
-	if v, ok := w.st.Plan.Secret(name, key); ok {
-		return v, true
+// stored is a secret as it was found in the store.
+type stored struct {
+	data []byte
+	keys map[string][]byte // of a document; see values
+	err  error
+}
+
+// lookUp looks each stored secret up once, for one goroutine: a driver may start a program for it.
+func lookUp(x *service.Engine) func(name string) stored {
+	found := map[string]stored{}
+	return func(name string) stored {
+		s, ok := found[name]
+		if !ok {
+			if _, s.data, s.err = x.Containers.Secrets.Store.Value(name); s.err == nil {
+				s.keys = values(s.data)
+			}
+			found[name] = s
+		}
+		return s
 	}
-	stored, _ := Stored(w.Engine)(name)
-	v, ok := stored[key]
-	return v, ok
 }
 
 // immutables refuses to replace secrets that were stored to stay.

@@ -4,12 +4,15 @@ package play
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/service"
 )
@@ -99,5 +102,46 @@ func TestKeepSecrets(t *testing.T) {
 	}
 	if stored, ok := Stored(e)("a"); !ok || string(stored["k"]) != "2" {
 		t.Errorf("%q", stored)
+	}
+}
+
+// TestSecretsLookedUpOnce: a start asks the store once for each secret, whatever it takes of it, with the same
+// answer for all keys.
+func TestSecretsLookedUpOnce(t *testing.T) {
+	w := newWorld(t)
+	asked := filepath.Join(t.TempDir(), "asked")
+	document := "kind: Secret\nstringData: {a: one, b: two, .dockerconfigjson: '{\"auths\":{\"r\":{}}}'}\n"
+	o := secret.Options{Driver: "shell", DriverOptions: map[string]string{
+		"lookup": "echo >>" + asked + "; echo '" + strings.ReplaceAll(document, "'", `'\''`) + "'", "store": "cat >/dev/null", "delete": "true", "list": "true",
+	}}
+	if _, err := w.Containers.Secrets.Store.Create("keys", []byte("x"), o); err != nil {
+		t.Fatal(err)
+	}
+	times := func() int {
+		t.Helper()
+		data, err := os.ReadFile(asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(data)
+	}
+	one := &kube.Pod{Name: "web", PullSecrets: []string{"keys"}}
+	f := w.facts(&State{Name: "pod web"}, pod.Record{ID: runner.NewID()}, one)
+	for key, want := range map[string]string{"a": "one", "b": "two", "": document + "\n"} {
+		if v, err := f.Secret("keys", key); err != nil || string(v) != want {
+			t.Errorf("%q: %q, %v", key, v, err)
+		}
+	}
+	if _, err := f.Secret("keys", "c"); err == nil {
+		t.Error("there is no key c")
+	}
+	if n := times(); n != 1 {
+		t.Errorf("looked up %d times for its keys", n)
+	}
+	if r, err := w.loginsOf(&State{Name: "pod web"}, one); err != nil || r.AuthFile == "" {
+		t.Errorf("logins: %+v, %v", r, err)
+	}
+	if n := times(); n != 2 {
+		t.Errorf("looked up %d times for logins", n-1)
 	}
 }

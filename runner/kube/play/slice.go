@@ -4,6 +4,7 @@ package play
 
 import (
 	"context"
+	"math"
 	"path"
 	"strings"
 
@@ -70,9 +71,11 @@ func (w *work) startPodSlice(ctx context.Context, one *kube.Pod) error {
 	return w.StartSlice(ctx, name, unit.Slice{Description: "Pod " + one.Name, Settings: sliceSettings(one.Limits)})
 }
 
-// sliceSettings are limits as settings of a slice.
+// sliceSettings are limits as settings of a slice. A limit that a pod has not is written as well: a slice that is up
+// may have it from the last play.
 func sliceSettings(r kube.Resources) map[string]any {
-	set := map[string]any{}
+	const none = uint64(math.MaxUint64)
+	set := map[string]any{"MemoryMax": none, "MemoryLow": uint64(0), "CPUQuotaPerSecUSec": none, "CPUWeight": none}
 	resources(set, r)
 	if r.MemoryMax > 0 {
 		set["MemoryMax"] = uint64(r.MemoryMax)

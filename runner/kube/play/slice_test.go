@@ -3,6 +3,8 @@
 package play
 
 import (
+	"maps"
+	"math"
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
@@ -39,5 +41,22 @@ func TestSliceNames(t *testing.T) {
 	}
 	if got := podSlice(st, &kube.Pod{Name: "web"}); got != st.Slice {
 		t.Error(got)
+	}
+}
+
+// TestSliceLosesLimits: a limit that a pod has no more is taken off its slice, which may be up.
+func TestSliceLosesLimits(t *testing.T) {
+	const none = uint64(math.MaxUint64)
+	for _, c := range []struct {
+		limits kube.Resources
+		want   map[string]any
+	}{
+		{kube.Resources{MemoryMax: 1 << 20}, map[string]any{"MemoryMax": uint64(1 << 20), "MemoryLow": uint64(0), "CPUQuotaPerSecUSec": none, "CPUWeight": none}},
+		{kube.Resources{CPUQuota: 500, CPUWeight: 20}, map[string]any{"MemoryMax": none, "MemoryLow": uint64(0), "CPUQuotaPerSecUSec": uint64(500000), "CPUWeight": uint64(20)}},
+		{kube.Resources{MemoryLow: 4096}, map[string]any{"MemoryMax": none, "MemoryLow": uint64(4096), "CPUQuotaPerSecUSec": none, "CPUWeight": none}},
+	} {
+		if got := sliceSettings(c.limits); !maps.Equal(got, c.want) {
+			t.Errorf("%+v: %v", c.limits, got)
+		}
 	}
 }

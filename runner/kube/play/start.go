@@ -207,10 +207,11 @@ func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 		f.PodIP = f.HostIP
 	}
 	var own hidden
+	stored := lookUp(p.Engine)
 	f.Secret = func(name, key string) ([]byte, error) {
 		if key == "" { // it was stored as one value
-			_, value, err := p.Containers.Secrets.Store.Value(name)
-			return value, err
+			s := stored(name)
+			return s.data, s.err
 		}
 		if own == nil {
 			// After a boot there are none; those that the play has stored are the same.
@@ -222,11 +223,11 @@ func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 		if v, ok := own[name][key]; ok {
 			return v, nil
 		}
-		_, data, err := p.Containers.Secrets.Store.Value(name)
-		if err != nil {
-			return nil, err
+		s := stored(name)
+		if s.err != nil {
+			return nil, s.err
 		}
-		v, ok := values(data)[key]
+		v, ok := s.keys[key]
 		if !ok {
 			return nil, fmt.Errorf("secret %s has no key %s", name, key)
 		}

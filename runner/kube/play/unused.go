@@ -7,20 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/volume"
+	"github.com/podunit/podunit/runner/volume/claim"
 )
 
 // going is what a volume goes together with: what these say of the volume does not keep it.
 type going struct {
 	pods  []*kube.Pod
 	units []string // services of .kube files
+	// claims reads all unit files once, when the first of the volumes is to go.
+	claims func() (claim.Units, error)
 }
 
-// goingOf are pods of a play.
-func goingOf(st *State, pods []*kube.Pod) going {
-	return going{pods, []string{st.Unit}}
+// going is what pods and services of .kube files are for their volumes.
+func (p *Player) going(pods []*kube.Pod, units ...string) going {
+	return going{pods, units, sync.OnceValues(p.VolumeClaims)}
 }
 
 // has tells whether a pod goes. There is one of a name.
@@ -92,7 +96,7 @@ func (p *Player) unused(name string, g going) error {
 			}
 		}
 	}
-	units, err := p.VolumeClaims()
+	units, err := g.claims()
 	if err != nil {
 		return err
 	}

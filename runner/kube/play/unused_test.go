@@ -12,7 +12,8 @@ import (
 )
 
 // TestForcedDownLeavesOthersVolumes: kube down --force removes the volumes of what it takes down, and no
-// volume that a container, a pod of another play, a unit or another tool has besides.
+// volume that a container, a pod of another play, a unit or another tool has besides. It reads the unit files
+// once.
 func TestForcedDownLeavesOthersVolumes(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("an owner can be given by root only")
@@ -54,12 +55,22 @@ func TestForcedDownLeavesOthersVolumes(t *testing.T) {
 	if err := os.Remove(record("foreign")); err != nil {
 		t.Fatal(err)
 	}
+	reads, lookup := 0, w.Lookup
+	w.Lookup = func(name string) (string, bool) {
+		if name == "XDG_CONFIG_HOME" {
+			reads++
+		}
+		return lookup(name)
+	}
 	gone, err := w.Down(t.Context(), &kube.Plan{Pods: []*kube.Pod{one}}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(gone.Volume) != 1 || gone.Volume[0] != "own" {
 		t.Errorf("removed: %q", gone.Volume)
+	}
+	if reads != 1 {
+		t.Errorf("the unit files were read %d times", reads)
 	}
 	for _, name := range names {
 		if w.exists(t, name) != (name != "own") {
