@@ -86,6 +86,25 @@ func TestOptionsOfAContainer(t *testing.T) {
 	}
 }
 
+// TestVersionOnce has two networks that need something newer: netavark is asked for its version once.
+func TestVersionOnce(t *testing.T) {
+	asked := filepath.Join(t.TempDir(), "asked")
+	s := newStore(t, `[ "$1" = --version ] && echo >>`+asked+` && echo netavark 1.14.0`)
+	c := Connection{ID: "0123456789abcdef", Name: "c"}
+	for _, name := range []string{"a", "b"} {
+		if _, err := s.Create(New{Name: name, Options: map[string]string{"isolate": "strict"}}); err != nil {
+			t.Fatal(err)
+		}
+		c.Networks = append(c.Networks, Endpoint{Name: name})
+	}
+	if _, err := s.Prepare(c); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(asked); err != nil || string(got) != "\n" {
+		t.Errorf("asked %d times, %v", len(got), err)
+	}
+}
+
 // TestDHCPOpensTheNamespace: the DHCP client of netavark is another process, to which /proc/self is its own. What takes
 // the connection back shows the device with its address, or the client keeps the lease.
 func TestDHCPOpensTheNamespace(t *testing.T) {
