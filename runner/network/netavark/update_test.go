@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/hint"
 	"go.podman.io/common/libnetwork/types"
 )
 
@@ -168,5 +169,19 @@ func TestNoDHCP(t *testing.T) {
 	defer l.Close()
 	if _, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "lan"}}}); err != nil {
 		t.Errorf("a socket: %v", err)
+	}
+}
+
+// TestNoNamespace has a user whose networks have no network namespace.
+func TestNoNamespace(t *testing.T) {
+	c := &Connection{LockFile: filepath.Join(t.TempDir(), "lock"), Rootless: true, Shared: t.TempDir()}
+	servers := Servers{Namespace: "netns.service"}
+	for verb, err := range map[string]error{
+		"connect":    c.Add(t.Context(), t.TempDir(), nil, nil, servers),
+		"disconnect": c.Leave(t.Context(), t.TempDir(), nil, "a", servers),
+	} {
+		if !errors.As(err, new(NoNamespaceError)) || hint.Of(err) != "systemctl --user start netns.service" {
+			t.Errorf("%s: %v (%s)", verb, err, hint.Of(err))
+		}
 	}
 }
