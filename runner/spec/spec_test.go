@@ -304,7 +304,7 @@ func TestFaults(t *testing.T) {
 		"a network and a mode":             {"--network web --network host x", []string{"--network is given 2 times with modes that cannot be joined: host and web"}},
 		"an address of no network":         {"--ip 10.89.0.7 --ip6 fd00::7 --mac-address 92:d0:c6:0a:29:33 --network-alias db x", []string{"--ip needs a named network", "--ip6 needs", "--mac-address needs", "--network-alias needs"}},
 		"an address of two networks":       {"--network a --network b --ip 10.89.0.7 x", []string{"--ip is for one network, and there are 2"}},
-		"options of a network":             {"--network a:ip=x --network b:mac=1 --network c:ip --network d:alias=x,interface_name=a234567890123456 x", []string{`option ip of network a: "x" is not an IP address`, `option mac of network b: "1"`, `option "ip" of network c`, "option interface_name of network d"}},
+		"options of a network":             {"--network a:ip=x --network b:mac=1 --network c:ip --network d:alias=x,interface_name=a234567890123456 --network bridge:interface_name=.. x", []string{`option ip of network a: "x" is not an IP address`, `option mac of network b: "1"`, `option "ip" of network c`, "option interface_name of network d", `option interface_name of network bridge: interface name ".."`}},
 		"a network's name":                 {"--network a/b x", []string{`"a/b" is neither a mode nor the name of a network`}},
 		"a port twice":                     {"-p 80-82:80-82 -p 127.0.0.1:80:1 -p 82:9 x", []string{"host port 82/tcp is given twice, by 80-82:80-82/tcp and by 82:9/tcp"}},
 		"a destination twice":              {"-v /a:/c --tmpfs /c/ x", []string{"/c is mounted on twice"}},
