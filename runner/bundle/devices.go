@@ -81,13 +81,7 @@ func (b *builder) devices() error {
 			continue // a mount that was asked for brings it
 		}
 		if user {
-			write := "rw"
-			if !strings.Contains(d.Permissions, "w") {
-				write = "ro"
-			}
-			b.g.Config.Mounts = append(b.g.Config.Mounts, rspec.Mount{
-				Destination: d.Container, Type: "bind", Source: d.Host, Options: []string{"bind", "rprivate", "nosuid", "noexec", write},
-			})
+			b.g.Config.Mounts = append(b.g.Config.Mounts, DeviceMount(d.Host, d.Container, d.Permissions))
 			continue
 		}
 		if err := b.node(d); err != nil {
@@ -95,6 +89,15 @@ func (b *builder) devices() error {
 		}
 	}
 	return nil
+}
+
+// DeviceMount binds a device of the host where no node can be made; permissions are of the letters r, w and m.
+func DeviceMount(host, inside, permissions string) rspec.Mount {
+	write := "rw"
+	if !strings.Contains(permissions, "w") {
+		write = "ro"
+	}
+	return rspec.Mount{Destination: inside, Type: "bind", Source: host, Options: []string{"bind", "rprivate", "nosuid", "noexec", write}}
 }
 
 // deviceRules allows devices that have no node yet. A user's container has what the user may open.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 )
@@ -96,11 +97,14 @@ func TestCheckGivenUp(t *testing.T) {
 
 func TestCheckOfWhatDoesNotRun(t *testing.T) {
 	e, r := checked(t, "")
+	if err := e.Remove(context.Background(), r, false, false, 0); !errors.Is(err, ErrRunning) || hint.Of(err) != "podunit stop "+r.Name+", or --force" {
+		t.Errorf("the removal of one that runs: %v (%s)", err, hint.Of(err))
+	}
 	if err := e.saveStatus(r.ID, Status{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Check(context.Background(), r, Check{Command: []string{"true"}}); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("%v", err)
+	if _, err := e.Check(context.Background(), r, Check{Command: []string{"true"}}); !errors.Is(err, ErrNotRunning) || !strings.Contains(hint.Of(err), "podunit start "+r.Name) {
+		t.Errorf("%v (%s)", err, hint.Of(err))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/volume"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -49,16 +50,16 @@ type Engine struct {
 
 // Volumes is what a container needs of named volumes.
 type Volumes interface {
-	// Ensure returns the directory of the volume, made if it does not exist, and
+	// Ensure returns the volume, made if it does not exist, and
 	// whether it was made now. Who has noted before that a container uses the volume may
 	// rely on it: nobody removes it.
-	Ensure(ctx context.Context, name string, labels map[string]string) (dir string, made bool, err error)
+	Ensure(ctx context.Context, name string, labels map[string]string) (got *volume.Volume, made bool, err error)
 	// Fill fills an empty volume that is to be filled; from puts what it finds into dir,
 	// and reports whether there was anything.
-	Fill(ctx context.Context, name string, from func(dir string) (bool, error)) error
+	Fill(ctx context.Context, got *volume.Volume, from func(dir string) (bool, error)) error
 	// Mount mounts what the volume stands for, if anything, on its directory, in our mount
 	// namespace. See volume.Volumes.
-	Mount(ctx context.Context, name string, join func(target string) (bool, error), image func(name, upper, work, target string) error) (bool, error)
+	Mount(ctx context.Context, got *volume.Volume, join func(target string) (bool, error), image func(name, upper, work, target string) error) (bool, error)
 	// Remove removes the volume; none of that name is no error. Where unused is not nil, an
 	// error of it stays the removal.
 	Remove(ctx context.Context, name string, unused func() error) error

@@ -16,6 +16,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -81,8 +82,12 @@ func (e *Engine) job(r Record, x Exec) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.PID == 0 || cgroup.Frozen(s.Cgroup) {
-		return nil, stateError("can only create exec sessions on running containers")
+	const words = stateError("can only create exec sessions on running containers")
+	switch {
+	case s.PID == 0:
+		return nil, hint.With(words, "container %s does not run: podunit start %s", r.Name, r.Name)
+	case cgroup.Frozen(s.Cgroup):
+		return nil, hint.With(words, "container %s is paused: podunit unpause %s", r.Name, r.Name)
 	}
 	config, err := e.OCI(r.ID)
 	if err != nil {

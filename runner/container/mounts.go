@@ -120,27 +120,27 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	if slices.Contains(r.AnonymousVolumes, m.Source) {
 		labels = map[string]string{"podunit.anonymous": "true"}
 	}
-	dir, mounted, err := e.volumeDir(ctx, r, m.Source, labels)
+	got, mounted, err := e.ensureVolume(ctx, r, m.Source, labels)
 	if err != nil {
 		return err
 	}
 	if rootfs != "" {
 		filled := mounted // what it stands for has its own content
 		if !m.NoCopy && !mounted {
-			err = e.Volumes.Fill(ctx, m.Source, func(into string) (_ bool, err error) {
+			err = e.Volumes.Fill(ctx, got, func(into string) (_ bool, err error) {
 				filled, err = copyUp(rootfs, m.Destination, into)
 				return filled, err
 			})
 		}
 		if err == nil && !filled {
-			err = giveNew(dir, who)
+			err = giveNew(got.Dir, who)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	m.Options = m.VolumeOptions()
-	m.Type, m.Source = spec.MountBind, dir
+	m.Type, m.Source = spec.MountBind, got.Dir
 	return nil
 }
 

@@ -43,9 +43,11 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 			source := m.Source
 			switch m.Type {
 			case spec.MountVolume:
-				if source, _, err = e.volumeDir(ctx, r, m.Source, nil); err != nil {
+				got, _, err := e.ensureVolume(ctx, r, m.Source, nil)
+				if err != nil {
 					return err
 				}
+				source = got.Dir
 			case spec.MountBind:
 			default:
 				continue

@@ -74,10 +74,11 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 		"in-use": {spec.Mount{Destination: "/elsewhere"}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "x"), nil, 0o600) }, owner{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, _, err := e.Volumes.Ensure(t.Context(), name, nil)
+			made, _, err := e.Volumes.Ensure(t.Context(), name, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
+			dir := made.Dir
 			if tc.before != nil {
 				if err := tc.before(dir); err != nil {
 					t.Fatal(err)

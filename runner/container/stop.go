@@ -13,6 +13,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/secret"
@@ -191,7 +192,7 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 		return err
 	}
 	if s.PID != 0 && !force {
-		return fmt.Errorf("cannot remove container %s as it is running - %w: %w", r.ID, ErrRunning, ErrState)
+		return hint.With(fmt.Errorf("cannot remove container %s as it is running - %w: %w", r.ID, ErrRunning, ErrState), "podunit stop %s, or --force", r.Name)
 	}
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err

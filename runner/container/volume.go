@@ -23,14 +23,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// volumeDir gives the directory of a volume, and reports whether what the volume stands for is mounted there now, for us
+// ensureVolume gives a volume, and reports whether what the volume stands for is mounted there now, for us
 // and the container that we start.
-func (e *Engine) volumeDir(ctx context.Context, r Record, name string, labels map[string]string) (dir string, mounted bool, err error) {
-	dir, _, err = e.Volumes.Ensure(ctx, name, labels)
+func (e *Engine) ensureVolume(ctx context.Context, r Record, name string, labels map[string]string) (got *volume.Volume, mounted bool, err error) {
+	got, _, err = e.Volumes.Ensure(ctx, name, labels)
 	if err != nil {
-		return "", false, err
+		return nil, false, err
 	}
-	mounted, err = e.Volumes.Mount(ctx, name, func(target string) (bool, error) { return e.joinVolume(r, name, target) },
+	mounted, err = e.Volumes.Mount(ctx, got, func(target string) (bool, error) { return e.joinVolume(r, name, target) },
 		func(img, upper, work, target string) error {
 			lower, err := e.imageFiles(ctx, r, "volume-"+name, img)
 			if err != nil {
@@ -38,7 +38,7 @@ func (e *Engine) volumeDir(ctx context.Context, r Record, name string, labels ma
 			}
 			return mountOverlay(lower, upper, work, target, e.User.Rootless())
 		})
-	return dir, mounted, err
+	return got, mounted, err
 }
 
 // joinVolume mounts on target what another container that runs has of a volume, and reports whether there is one.

@@ -307,7 +307,7 @@ func (e *Engine) ServeNames(ctx context.Context) error {
 	if store.Rootless {
 		shared, ok := netavark.ReadShared(e.sharedDir())
 		if !ok {
-			return hint.With(errors.New("the network namespace of the user's networks is not there"), "systemctl --user start %s", NamespaceUnit)
+			return netavark.NoNamespaceError{Unit: NamespaceUnit}
 		}
 		start = func() error {
 			return shared.Within(cmd.Start, [2]string{filepath.Join(e.sharedDir(), "resolv.conf"), "/etc/resolv.conf"})

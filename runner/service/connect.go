@@ -85,7 +85,7 @@ func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, netw
 		defer ns.Close()
 		before := *c
 		before.Answer = maps.Clone(c.Answer) // Leave changes it
-		if err := c.Leave(ctx, e.Containers.Dir(r.ID), ns, name); err != nil {
+		if err := c.Leave(ctx, e.Containers.Dir(r.ID), ns, name, e.servers()); err != nil {
 			return err
 		}
 		return e.tellFiles(*r, &before, c)

@@ -39,6 +39,8 @@ func (c *Container) Check() error {
 	}
 	if l := c.Log; l.Driver != LogFile && (l.Path != "" || l.MaxSize != 0 || l.MaxFiles != 0) {
 		c.warn("--log-opt path, max-size and max-file have no effect without --log-driver %s", LogFile)
+	} else if l.MaxFiles > 1 && l.MaxSize == 0 {
+		c.warn("--log-opt max-file has no effect without max-size: the first file is never full")
 	}
 	c.checkAttach(add)
 	c.Networking.check(add, c.warn)

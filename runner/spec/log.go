@@ -45,7 +45,7 @@ func (l *Log) option(name, value, dir string) error {
 	case "max-file":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > 1000 {
-			return fmt.Errorf("max-file=%q is not a number of at least 1", value)
+			return fmt.Errorf("max-file=%q is not a number from 1 to 1000", value)
 		}
 		l.MaxFiles = n
 	}

@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -104,44 +105,52 @@ type Endpoint struct {
 // Endpoint reads the options of a named network. Source: podman-run(1), --network.
 func (n Network) Endpoint() (Endpoint, error) {
 	var e Endpoint
+	network := cmp.Or(n.Name, n.Mode)
 	for _, o := range n.Options {
 		key, value, ok := strings.Cut(o, "=")
 		if !ok || key == "" || value == "" {
-			return e, fmt.Errorf("option %q of network %s: want ip=, ip6=, mac=, alias=, interface_name= or KEY=VALUE", o, n.Name)
+			return e, fmt.Errorf("option %q of network %s: want ip=, ip6=, mac=, alias=, interface_name= or KEY=VALUE", o, network)
 		}
 		switch key {
 		case "ip", "ip6":
 			ip, err := netip.ParseAddr(value)
 			if err != nil || ip.Zone() != "" {
-				return e, fmt.Errorf("option %s of network %s: %q is not an IP address", key, n.Name, value)
+				return e, fmt.Errorf("option %s of network %s: %q is not an IP address", key, network, value)
 			}
 			e.IPs = append(e.IPs, ip.Unmap())
 		case "mac":
 			mac, err := net.ParseMAC(value)
 			if err != nil || len(mac) != 6 {
-				return e, fmt.Errorf("option mac of network %s: %q is not a MAC address", n.Name, value)
+				return e, fmt.Errorf("option mac of network %s: %q is not a MAC address", network, value)
 			}
 			e.MAC = mac
 		case "alias":
 			if strings.ContainsAny(value, " \t\n,") {
-				return e, fmt.Errorf("option alias of network %s: %q is not a name", n.Name, value)
+				return e, fmt.Errorf("option alias of network %s: %q is not a name", network, value)
 			}
 			e.Aliases = append(e.Aliases, value)
-		case "interface_name":
-			if len(value) > 15 || strings.ContainsAny(value, "/: \t\n") {
-				return e, fmt.Errorf("option interface_name of network %s: %q is longer than 15 characters, or has / or :", n.Name, value)
+		case "interface_name", "host_interface_name":
+			if err := CheckDevice(value); err != nil {
+				return e, fmt.Errorf("option %s of network %s: %w", key, network, err)
 			}
-			e.Interface = value
-		case "host_interface_name":
-			if len(value) > 15 || strings.ContainsAny(value, "/: \t\n") {
-				return e, fmt.Errorf("option host_interface_name of network %s: %q is longer than 15 characters, or has / or :", n.Name, value)
+			if key == "interface_name" {
+				e.Interface = value
+			} else {
+				e.option(key, value)
 			}
-			e.option(key, value)
 		default:
 			e.option(key, value)
 		}
 	}
 	return e, nil
+}
+
+// CheckDevice judges the name of a network device. Source: dev_valid_name in the kernel, to which a % counts up.
+func CheckDevice(name string) error {
+	if len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/:% \t\n\v\f\r") {
+		return fmt.Errorf("interface name %q: it has at most 15 characters, without /, :, %% and white space", name)
+	}
+	return nil
 }
 
 func (e *Endpoint) option(key, value string) {

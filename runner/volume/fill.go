@@ -26,16 +26,15 @@ const (
 // or reports that there is nothing. That directory no container sees. What is in it is then
 // moved, by renames below a descriptor of the volume: other containers may have the volume
 // mounted and put links into it at the same time, which lead nowhere.
-func (v *Volumes) Fill(ctx context.Context, name string, from func(dir string) (bool, error)) error {
-	got, err := v.Get(name)
-	if err != nil || got.NoCopy() {
-		return err
+func (v *Volumes) Fill(ctx context.Context, got *Volume, from func(dir string) (bool, error)) error {
+	if got.NoCopy() {
+		return nil
 	}
 	// Most volumes have been filled long ago: those need no lock.
 	if empty, err := isEmpty(got.Dir); err != nil || !empty && !isDir(filepath.Join(filepath.Dir(got.Dir), filled)) {
 		return err
 	}
-	err = v.WithLock(ctx, name, func() error {
+	err := v.WithLock(ctx, got.Name, func() error {
 		base, err := os.OpenRoot(filepath.Dir(got.Dir))
 		if err != nil {
 			return err
@@ -44,7 +43,7 @@ func (v *Volumes) Fill(ctx context.Context, name string, from func(dir string) (
 		return fill(base, got.Anonymous, from)
 	})
 	if err != nil {
-		return fmt.Errorf("fill volume %s: %w", name, err)
+		return fmt.Errorf("fill volume %s: %w", got.Name, err)
 	}
 	return nil
 }

@@ -23,11 +23,12 @@ func content(dir string) (bool, error) {
 func TestFill(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	dir, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Fill(t.Context(), "x", content); err != nil {
+	dir := x.Dir
+	if err := v.Fill(t.Context(), x, content); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "conf", "main")); err != nil || string(b) != "image" {
@@ -40,7 +41,7 @@ func TestFill(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 2 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	err = v.Fill(t.Context(), "x", func(string) (bool, error) {
+	err = v.Fill(t.Context(), x, func(string) (bool, error) {
 		t.Error("a volume with something in it is filled again")
 		return false, nil
 	})
@@ -54,16 +55,17 @@ func TestFill(t *testing.T) {
 func TestFillBesideStranger(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	dir, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := x.Dir
 	outside := t.TempDir()
 	precious := filepath.Join(outside, "authorized_keys")
 	if err := os.WriteFile(precious, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = v.Fill(t.Context(), "x", func(into string) (bool, error) {
+	err = v.Fill(t.Context(), x, func(into string) (bool, error) {
 		if _, err := os.Lstat(filepath.Join(dir, "authorized_keys")); err == nil {
 			t.Error("the volume is filled where containers see it")
 		}
@@ -105,12 +107,14 @@ func TestFillCut(t *testing.T) {
 		},
 	} {
 		v := New(t.TempDir())
-		dir, _, err := v.Ensure(t.Context(), "x", nil)
-		if err == nil {
-			err = cut(filepath.Dir(dir))
+		x, _, err := v.Ensure(t.Context(), "x", nil)
+		if err != nil {
+			t.Fatal(err)
 		}
+		dir := x.Dir
+		err = cut(filepath.Dir(dir))
 		if err == nil {
-			err = v.Fill(t.Context(), "x", content)
+			err = v.Fill(t.Context(), x, content)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -131,20 +135,22 @@ func TestFillCut(t *testing.T) {
 func TestFillNothing(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	dir, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Fill(t.Context(), "x", func(string) (bool, error) { return false, nil }); err != nil {
+	dir := x.Dir
+	if err := v.Fill(t.Context(), x, func(string) (bool, error) { return false, nil }); err != nil {
 		t.Error(err)
 	}
-	if _, err := v.Create("no", Options{Options: map[string]string{"nocopy": ""}}); err != nil {
+	no, err := v.Create("no", Options{Options: map[string]string{"nocopy": ""}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Fill(t.Context(), "no", content); err != nil {
+	if err := v.Fill(t.Context(), no, content); err != nil {
 		t.Error(err)
 	}
-	for _, d := range []string{dir, filepath.Join(v.dir, "no", data)} {
+	for _, d := range []string{dir, no.Dir} {
 		if got, err := os.ReadDir(d); err != nil || len(got) != 0 {
 			t.Errorf("%s: %v, %v", d, got, err)
 		}
@@ -168,10 +174,11 @@ func ownerOf(t *testing.T, path string) (uid, gid, mode uint32) {
 func TestFillElsewhere(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	dir, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := x.Dir
 	elsewhere, err := os.MkdirTemp("/dev/shm", "podunit-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +187,7 @@ func TestFillElsewhere(t *testing.T) {
 	if err := errors.Join(os.Remove(dir), os.Symlink(elsewhere, dir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Fill(t.Context(), "x", content); err != nil {
+	if err := v.Fill(t.Context(), x, content); err != nil {
 		t.Error(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(elsewhere, "conf", "main")); err != nil || string(b) != "image" {

@@ -63,10 +63,10 @@ func TestRemoveAsksAgain(t *testing.T) {
 		var wait sync.WaitGroup
 		wait.Go(func() {
 			used.Add(1)
-			dir, _, err := v.Ensure(t.Context(), "x", nil)
+			got, _, err := v.Ensure(t.Context(), "x", nil)
 			if err == nil {
 				time.Sleep(time.Duration(round%3) * 100 * time.Microsecond)
-				err = os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
+				err = os.WriteFile(filepath.Join(got.Dir, "file"), nil, 0o600)
 			}
 			if err != nil {
 				t.Errorf("round %d: the volume went while it was in use: %v", round, err)

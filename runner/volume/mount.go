@@ -69,16 +69,12 @@ func (w What) check(rootless bool) error {
 // that has it. It reports whether there is anything to mount. What must be one and the same for all, join looks for at
 // others that have it, and mounts; image mounts the files of one under a
 // layer.
-func (v *Volumes) Mount(ctx context.Context, name string, join func(target string) (bool, error), image func(name, upper, work, target string) error) (bool, error) {
-	got, err := v.Get(name)
-	if err != nil {
-		return false, err
-	}
+func (v *Volumes) Mount(ctx context.Context, got *Volume, join func(target string) (bool, error), image func(name, upper, work, target string) error) (bool, error) {
 	w, any := got.What()
 	if !any || IsMounted(got.Dir) {
 		return any, nil
 	}
-	return true, v.WithLock(ctx, name, func() error { // two that start at once
+	return true, v.WithLock(ctx, got.Name, func() error { // two that start at once
 		if w.Shared() {
 			if joined, err := join(got.Dir); joined || err != nil {
 				return err
@@ -87,7 +83,7 @@ func (v *Volumes) Mount(ctx context.Context, name string, join func(target strin
 		if w.Image != "" {
 			return got.mountImage(w.Image, image)
 		}
-		return w.mount(ctx, name, got.Dir)
+		return w.mount(ctx, got.Name, got.Dir)
 	})
 }
 

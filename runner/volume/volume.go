@@ -147,21 +147,21 @@ func (v *Volumes) makeDir() error {
 	return safe.Sync(filepath.Dir(v.dir))
 }
 
-// Ensure gives the directory of a volume, and whether it was made now because there
+// Ensure gives a volume, and whether it was made now because there
 // was none. It waits for whoever is about to remove the volume. Labels with
 // podunit.anonymous=true mark it as made for one container.
-func (v *Volumes) Ensure(ctx context.Context, name string, labels map[string]string) (dir string, made bool, err error) {
+func (v *Volumes) Ensure(ctx context.Context, name string, labels map[string]string) (got *Volume, made bool, err error) {
 	err = v.WithLock(ctx, name, func() error { return nil })
 	if errors.Is(err, ErrNotFound) {
 		got, err := v.Create(name, Options{Labels: labels, Anonymous: labels["podunit.anonymous"] == "true"})
 		if err == nil || !errors.Is(err, ErrExists) {
-			return dirOf(got), err == nil, err
+			return got, err == nil, err
 		}
 	} else if err != nil {
-		return "", false, err
+		return nil, false, err
 	}
-	got, err := v.Get(name)
-	return dirOf(got), false, err
+	got, err = v.Get(name)
+	return got, false, err
 }
 
 // Get finds a volume by its name. The error is ErrNotFound if there is none; a record that
@@ -248,11 +248,4 @@ func (v *Volumes) sweep() {
 func isDir(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.IsDir()
-}
-
-func dirOf(v *Volume) string {
-	if v == nil {
-		return ""
-	}
-	return v.Dir
 }

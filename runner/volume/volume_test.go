@@ -32,8 +32,8 @@ func TestVolumes(t *testing.T) {
 	if _, err := v.Create("web", o); !errors.Is(err, ErrExists) {
 		t.Errorf("made twice: %v", err)
 	}
-	if dir, isNew, err := v.Ensure(t.Context(), "web", nil); err != nil || isNew || dir != made.Dir {
-		t.Errorf("ensure one that is there: %s, %v, %v", dir, isNew, err)
+	if got, isNew, err := v.Ensure(t.Context(), "web", nil); err != nil || isNew || got.Dir != made.Dir || !got.NoCopy() {
+		t.Errorf("ensure one that is there: %+v, %v, %v", got, isNew, err)
 	}
 	if err := os.MkdirAll(filepath.Join(root, "volumes", "theirs", "_data"), 0o755); err != nil {
 		t.Fatal(err)

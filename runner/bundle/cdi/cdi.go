@@ -6,12 +6,14 @@
 package cdi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
 	"tags.cncf.io/container-device-interface/pkg/cdi"
 )
@@ -37,14 +39,33 @@ func Inject(config *rspec.Spec, dirs, names []string, user bool) error {
 	if !user {
 		return nil
 	}
+	binds := mounts(cache, names)
 	for _, d := range config.Linux.Devices[before:] {
-		config.Mounts = append(config.Mounts, rspec.Mount{Destination: d.Path, Type: "bind", Source: d.Path, Options: []string{"bind", "rprivate", "nosuid", "noexec", "rw"}})
+		config.Mounts = append(config.Mounts, binds[d.Path])
 	}
 	config.Linux.Devices = config.Linux.Devices[:before]
 	if r := config.Linux.Resources; r != nil {
 		r.Devices = r.Devices[:min(rules, len(r.Devices))]
 	}
 	return nil
+}
+
+// mounts are the device nodes of known devices as mounts, by their path inside. Of two for one path the later is stronger,
+// and what all devices of a specification have comes once. Source: cdi.Cache.InjectDevices.
+func mounts(cache *cdi.Cache, names []string) map[string]rspec.Mount {
+	all, seen := map[string]rspec.Mount{}, map[*cdi.Spec]bool{}
+	for _, name := range names {
+		d := cache.GetDevice(name)
+		nodes := d.ContainerEdits.DeviceNodes
+		if s := d.GetSpec(); !seen[s] {
+			seen[s] = true
+			nodes = slices.Concat(s.ContainerEdits.DeviceNodes, nodes)
+		}
+		for _, n := range nodes {
+			all[n.Path] = bundle.DeviceMount(cmp.Or(n.HostPath, n.Path), n.Path, cmp.Or(n.Permissions, "rwm"))
+		}
+	}
+	return all
 }
 
 // notFound is the error for devices that no specification has, with what is wrong with the specifications.

@@ -23,8 +23,10 @@ devices:
     env: [ONE=1]
     deviceNodes:
     - {path: /dev/null, permissions: rw}
+    - {path: /dev/nothing, hostPath: /dev/zero, permissions: r}
+    - {path: /dev/full}
     mounts:
-    - {hostPath: /usr/share/thing, containerPath: /opt/thing, options: [ro, bind]}
+    - {hostPath: /usr/share/thing, containerPath: /opt/thing, options: [bind, ro]}
     hooks:
     - {hookName: createContainer, path: /usr/bin/hook, args: [hook, update]}
 - name: two
@@ -49,13 +51,13 @@ func TestInject(t *testing.T) {
 		}
 		var mounts []string
 		for _, m := range config.Mounts {
-			mounts = append(mounts, m.Source+":"+m.Destination)
+			mounts = append(mounts, m.Source+":"+m.Destination+":"+m.Options[len(m.Options)-1])
 		}
 		nodes, rules := len(config.Linux.Devices), len(config.Linux.Resources.Devices)
-		if user && (!slices.Equal(mounts, []string{"/usr/share/thing:/opt/thing", "/dev/null:/dev/null"}) || nodes != 0 || rules != 1) {
+		if user && (!slices.Equal(mounts, []string{"/usr/share/thing:/opt/thing:ro", "/dev/null:/dev/null:rw", "/dev/zero:/dev/nothing:ro", "/dev/full:/dev/full:rw"}) || nodes != 0 || rules != 1) {
 			t.Errorf("a user's has mounts %q, %d nodes, %d rules", mounts, nodes, rules)
 		}
-		if !user && (!slices.Equal(mounts, []string{"/usr/share/thing:/opt/thing"}) || nodes != 1 || rules != 2 || *config.Linux.Resources.Devices[1].Minor != 3) {
+		if !user && (!slices.Equal(mounts, []string{"/usr/share/thing:/opt/thing:ro"}) || nodes != 3 || rules != 4 || *config.Linux.Resources.Devices[1].Minor != 3) {
 			t.Errorf("root's has mounts %q, %d nodes, %d rules", mounts, nodes, rules)
 		}
 	}

@@ -166,7 +166,7 @@ func own(dir string, p *kube.Pod, v *kube.Volume, mode uint32) error {
 
 // makeClaim makes the volume of a claim without a document.
 func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error {
-	dir, made, err := w.Player.volumes.Ensure(ctx, v.Claim, nil)
+	got, made, err := w.Player.volumes.Ensure(ctx, v.Claim, nil)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error
 	if p.FSGroup == nil || !v.FSGroup {
 		return nil
 	}
-	return giveGroup(dir, int(*p.FSGroup), p.FSGroupOnRootMismatch)
+	return giveGroup(got.Dir, int(*p.FSGroup), p.FSGroupOnRootMismatch)
 }
 
 // giveGroup gives a tree to a group that may write all of it, as Kubernetes does. Links are not
@@ -273,8 +273,11 @@ func (p *Player) place(ctx context.Context, r pod.Record, v *kube.Volume) (strin
 	case kube.VolumeHost:
 		return v.Path, nil
 	case kube.VolumeClaim:
-		dir, _, err := p.volumes.Ensure(ctx, v.Claim, nil)
-		return dir, err
+		got, _, err := p.volumes.Ensure(ctx, v.Claim, nil)
+		if err != nil {
+			return "", err
+		}
+		return got.Dir, nil
 	}
 	return "", fmt.Errorf("volume %s: nothing here is of kind %s", v.Name, v.Kind)
 }

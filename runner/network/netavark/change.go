@@ -32,7 +32,7 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("%s is not up", servers.Namespace)
+			return NoNamespaceError{servers.Namespace}
 		}
 		more.Routed = c.Routed
 		name := more.Networks[0].Name
@@ -74,14 +74,14 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 }
 
 // Leave disconnects somebody who runs from one of several networks.
-func (c *Connection) Leave(ctx context.Context, dir string, ns *os.File, name string) error {
+func (c *Connection) Leave(ctx context.Context, dir string, ns *os.File, name string, servers Servers) error {
 	return c.store().withLock(func() error {
 		within, ok, err := c.host()
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return errors.New("the network namespace of the user's networks is not there")
+			return NoNamespaceError{servers.Namespace}
 		}
 		return c.leave(ctx, dir, ns, name, within)
 	})

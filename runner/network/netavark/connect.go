@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
@@ -185,7 +186,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			break
 		}
 		if tries == 3 {
-			return fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace)
+			return hint.With(fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace), "systemctl --user restart %s", servers.Namespace)
 		}
 		if err := servers.Start(ctx, servers.Namespace); err != nil {
 			return fmt.Errorf("networks of this user: %w", err)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/vishvananda/netlink"
 	"go.podman.io/common/libnetwork/types"
 )
@@ -128,7 +129,7 @@ func (s *Store) device(n *types.Network, all []types.Network, links []net.Interf
 			n.NetworkInterface = s.freeDevice(all, links)
 			return nil
 		}
-		if err := checkDevice(n.NetworkInterface); err != nil {
+		if err := spec.CheckDevice(n.NetworkInterface); err != nil {
 			return err
 		}
 		if n.Options["vlan"] != "" || n.Options["mode"] == "unmanaged" {
@@ -156,14 +157,6 @@ func (s *Store) device(n *types.Network, all []types.Network, links []net.Interf
 			}
 		}
 		return fmt.Errorf("unsupported driver %s: invalid argument; drivers are bridge, macvlan and ipvlan", n.Driver)
-	}
-	return nil
-}
-
-// checkDevice judges the name of a new device. Source: dev_valid_name in the kernel.
-func checkDevice(name string) error {
-	if len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n%") {
-		return fmt.Errorf("interface name %q: it has at most 15 characters, without /, :, %% and white space", name)
 	}
 	return nil
 }

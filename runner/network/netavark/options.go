@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/libnetwork/types"
 )
 
@@ -78,10 +79,8 @@ func checkOption(driver, key, value string) error {
 		return yesno()
 	case "bridge mode":
 		return oneOf("managed", "unmanaged")
-	case "bridge vrf":
-		return checkDevice(value)
-	case "bridge bridge.name", "macvlan parent", "ipvlan parent":
-		return checkDevice(value)
+	case "bridge vrf", "bridge bridge.name", "macvlan parent", "ipvlan parent":
+		return spec.CheckDevice(value)
 	case "macvlan mode":
 		return oneOf("bridge", "private", "vepa", "passthru")
 	case "macvlan bclim":
@@ -140,7 +139,7 @@ func checkEndpoint(n types.Network, e Endpoint) error {
 	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
 		switch n.Driver + " " + key {
 		case "bridge " + hostDevice:
-			if err := checkDevice(e.Options[key]); err != nil {
+			if err := spec.CheckDevice(e.Options[key]); err != nil {
 				return err
 			}
 		default:

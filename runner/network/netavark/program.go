@@ -77,7 +77,13 @@ func (s *Store) served(n types.Network) error {
 	return nil
 }
 
+// version asks netavark for its version, once for all networks of a start.
 func (s *Store) version() (version, error) {
+	s.asked.Do(func() { s.installed, s.askErr = s.askVersion() })
+	return s.installed, s.askErr
+}
+
+func (s *Store) askVersion() (version, error) {
 	path, err := s.Program("netavark")
 	if err != nil {
 		return version{}, err

@@ -45,6 +45,16 @@ func ReadShared(dir string) (h Shared, ok bool) {
 	return h, h.PID != 0 && process.Alive(h.PID, h.Ticks)
 }
 
+// NoNamespaceError says that there is no network namespace of a user's networks.
+type NoNamespaceError struct{ Unit string } // which makes it
+
+func (e NoNamespaceError) Error() string {
+	return "the network namespace of the user's networks is not there"
+}
+
+// Hint is the way out.
+func (e NoNamespaceError) Hint() string { return "systemctl --user start " + e.Unit }
+
 // host finds the side of the host: within runs something there. ok is false if a user's namespace has
 // yet to be made.
 func (c *Connection) host() (within func(func() error) error, ok bool, err error) {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/libnetwork/types"
@@ -32,6 +33,10 @@ type Store struct {
 	Rootless bool
 	DHCP     string         // socket of netavark's DHCP client; empty for its usual place
 	Config   *config.Config // containers.conf(5): default network, pools of subnets, plug-ins
+
+	asked     sync.Once // see version
+	installed version
+	askErr    error
 }
 
 // defaultID is that of the default network, which needs no file. Source: Podman, which has it since

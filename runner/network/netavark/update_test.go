@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/hint"
 	"go.podman.io/common/libnetwork/types"
 )
 
@@ -86,6 +87,25 @@ func TestOptionsOfAContainer(t *testing.T) {
 	}
 }
 
+// TestVersionOnce has two networks that need something newer: netavark is asked for its version once.
+func TestVersionOnce(t *testing.T) {
+	asked := filepath.Join(t.TempDir(), "asked")
+	s := newStore(t, `[ "$1" = --version ] && echo >>`+asked+` && echo netavark 1.14.0`)
+	c := Connection{ID: "0123456789abcdef", Name: "c"}
+	for _, name := range []string{"a", "b"} {
+		if _, err := s.Create(New{Name: name, Options: map[string]string{"isolate": "strict"}}); err != nil {
+			t.Fatal(err)
+		}
+		c.Networks = append(c.Networks, Endpoint{Name: name})
+	}
+	if _, err := s.Prepare(c); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(asked); err != nil || string(got) != "\n" {
+		t.Errorf("asked %d times, %v", len(got), err)
+	}
+}
+
 // TestDHCPOpensTheNamespace: the DHCP client of netavark is another process, to which /proc/self is its own. What takes
 // the connection back shows the device with its address, or the client keeps the lease.
 func TestDHCPOpensTheNamespace(t *testing.T) {
@@ -149,5 +169,19 @@ func TestNoDHCP(t *testing.T) {
 	defer l.Close()
 	if _, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "lan"}}}); err != nil {
 		t.Errorf("a socket: %v", err)
+	}
+}
+
+// TestNoNamespace has a user whose networks have no network namespace.
+func TestNoNamespace(t *testing.T) {
+	c := &Connection{LockFile: filepath.Join(t.TempDir(), "lock"), Rootless: true, Shared: t.TempDir()}
+	servers := Servers{Namespace: "netns.service"}
+	for verb, err := range map[string]error{
+		"connect":    c.Add(t.Context(), t.TempDir(), nil, nil, servers),
+		"disconnect": c.Leave(t.Context(), t.TempDir(), nil, "a", servers),
+	} {
+		if !errors.As(err, new(NoNamespaceError)) || hint.Of(err) != "systemctl --user start netns.service" {
+			t.Errorf("%s: %v (%s)", verb, err, hint.Of(err))
+		}
 	}
 }
