@@ -4,12 +4,10 @@ package runc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -64,7 +62,7 @@ func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.F
 
 // Exec runs another process in the container, attached, and returns its status.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
-	err := x.untilTold(ctx, func() error { return r.attached(ctx, x) })
+	err := untilTold(ctx, x.log(), func() error { return r.attached(ctx, x) })
 	return r.status(err, x.log())
 }
 
@@ -90,7 +88,7 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 // ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be
 // there yet. A runtime that does not notice its end is killed after two seconds.
 func (r Runtime) ExecWithin(ctx context.Context, x Execution, kill func()) (int, error) {
-	err := x.untilTold(ctx, func() error { return r.within(ctx, x, kill) })
+	err := untilTold(ctx, x.log(), func() error { return r.within(ctx, x, kill) })
 	return r.status(err, x.log())
 }
 
@@ -123,7 +121,7 @@ func (r Runtime) within(ctx context.Context, x Execution, kill func()) error {
 
 // ExecDetached starts another process in the container and does not wait for it.
 func (r Runtime) ExecDetached(ctx context.Context, x Execution) error {
-	err := x.untilTold(ctx, func() error {
+	err := untilTold(ctx, x.log(), func() error {
 		cmd := r.exec(ctx, x, "--detach")
 		if err := x.start(cmd); err != nil {
 			return err
@@ -134,24 +132,4 @@ func (r Runtime) ExecDetached(ctx context.Context, x Execution) error {
 		return r.explain("exec", err, x.log())
 	}
 	return nil
-}
-
-// untoldTries is how often an exec is tried whose process was not told what to do.
-const untoldTries = 3
-
-// untilTold does the same again if the process that runc made ended before runc told it what to do: nothing was
-// executed then, and nothing of the input read. That process copies runc's program, executes the copy, and only then
-// reads which namespaces it is to join; runc sends the command after that. Why it ended, its own words in the log may
-// tell; on a busy machine it was seen without any.
-// Source: runc, setnsProcess.start in libcontainer/process_linux.go, nsexec in libcontainer/nsenter/nsexec.c.
-func (x Execution) untilTold(ctx context.Context, once func() error) error {
-	for try := 1; ; try++ {
-		err := once()
-		if err == nil || try == untoldTries || ctx.Err() != nil || !strings.Contains(lastError(x.log()), "waiting for init preliminary setup") {
-			return err
-		}
-		if failed := x.Log.Truncate(0); failed != nil {
-			return errors.Join(err, failed)
-		}
-	}
 }

@@ -160,8 +160,28 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	if err := removeFile(pidFile); err != nil { // of an earlier start
 		return 0, err
 	}
-	// Not bound to ctx: the caller passes signals on to the container itself.
-	cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
+	told := false
+	tell := func() bool {
+		if pid, err := ReadPID(pidFile); err == nil && !told {
+			told = true
+			_ = keep() // told at the end
+			if started != nil {
+				started(pid)
+			}
+		}
+		return told
+	}
+	err = untilTold(ctx, log, func() error {
+		// Not bound to ctx: the caller passes signals on to the container itself.
+		cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
+		return s.foreground(cmd, log, tell)
+	})
+	return r.status(err, log)
+}
+
+// foreground runs the runtime. tell is called again and again until it says that it has told of the
+// container's first process, or the runtime has ended.
+func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
 	s.wire(cmd)
 	if s.AlsoStdout != nil {
 		cmd.Stdout = &besides{s.Stdout, s.AlsoStdout}
@@ -175,12 +195,12 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	if s.TTY && s.needsTerminal() {
 		var err error
 		if release, err = lendTerminal(cmd, words); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if err := cmd.Start(); err != nil {
 		release()
-		return 0, fmt.Errorf("%s: %w", r.Command, err)
+		return err
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -195,21 +215,15 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	// The runtime has no other way to say "it is there" while it stays attached.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	tell := func() {
-		if pid, err := ReadPID(pidFile); err == nil && started != nil {
-			tick.Stop()
-			_ = keep() // told at the end
-			started(pid)
-			started = nil
-		}
-	}
 	for {
 		select {
 		case err := <-ended:
 			tell() // it may have lived for less than a tick
-			return r.status(err, log)
+			return err
 		case <-tick.C:
-			tell()
+			if tell() {
+				tick.Stop()
+			}
 		}
 	}
 }

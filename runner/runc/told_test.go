@@ -37,6 +37,9 @@ func TestUntold(t *testing.T) {
 			"attached": func(r Runtime, x Execution) (int, error) { return r.Exec(context.Background(), x) },
 			"within":   func(r Runtime, x Execution) (int, error) { return r.ExecWithin(context.Background(), x, func() {}) },
 			"detached": func(r Runtime, x Execution) (int, error) { return c.code, r.ExecDetached(context.Background(), x) },
+			"a container": func(r Runtime, x Execution) (int, error) {
+				return r.Foreground(context.Background(), "x", t.TempDir(), Config{}, Streams{}, nil)
+			},
 		} {
 			if verb == "detached" && c.code != 0 {
 				continue // there the status is the runtime's own
