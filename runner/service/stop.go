@@ -231,10 +231,10 @@ func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Remo
 
 // settlePod ends the pod of a container that has ended, if it was the last one that ran.
 func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
-	if r.PodID == "" || e.startsAgain(ctx) {
+	if r.PodID == "" {
 		return nil
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, func() bool { return e.startsAgain(ctx) })
 }
 
 // settleNotBegun is settlePod for a container that somebody killed when its unit had started and it had not
@@ -246,7 +246,7 @@ func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
 	if p, err := e.Unit(ctx, e.Own.Name); err != nil || willRestart(p.Restart, "signal", "killed") {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // startsAgain reports whether we clean up in a unit which systemd is about to start again:
