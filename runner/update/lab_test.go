@@ -55,7 +55,7 @@ var media = []string{"down", "movies", "series"}
 
 // pods makes the media pod in each of the three ways.
 func (l lab) pods() {
-	yaml := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: tv\n  annotations: {io.containers.autoupdate: registry}\nspec:\n  containers:\n"
+	yaml := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: tv\n  labels: {io.containers.autoupdate: registry}\nspec:\n  containers:\n"
 	byHand := "podunit pod create --name hand -p 8989:8989"
 	l.WriteFile("alice", dir+"media.pod", "[Pod]\nPodName=media\nPublishPort=8988:8988\n[Install]\nWantedBy=default.target\n")
 	for _, name := range media {
@@ -109,7 +109,6 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: login
-  annotations: {io.containers.autoupdate: registry}
 spec:
   imagePullSecrets: [{name: login}]
   containers:
@@ -117,7 +116,7 @@ spec:
   - {name: loop, image: "localhost:5000/loop:1"}
 `)
 	l.push("loop:1", "1", "sleep 2; exit 3")
-	l.WriteFile("alice", dir+"login.kube", "[Kube]\nYaml=%h/login.yaml\n[Install]\nWantedBy=default.target\n")
+	l.WriteFile("alice", dir+"login.kube", "[Kube]\nYaml=%h/login.yaml\nAutoUpdate=registry\n[Install]\nWantedBy=default.target\n")
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start login")
 }
 
@@ -182,6 +181,10 @@ func TestLabAutoUpdate(t *testing.T) {
 	}
 	if got := l.MustRun("alice", "journalctl --user -o json PODUNIT_UPDATE_RESULT=true | jq -r .PODUNIT_UPDATE_CONTAINER | sort"); got != strings.Join(renewed, "\n") {
 		t.Errorf("in the journal: %s", got)
+	}
+	fields := "journalctl --user -o json PODUNIT_UPDATE_CONTAINER=media-movies | jq -r '[.PODUNIT_UPDATE_UNIT, .PODUNIT_UPDATE_IMAGE, .PODUNIT_UPDATE_OLD, .PODUNIT_UPDATE_NEW] | join(\" \")'"
+	if got, want := l.MustRun("alice", fields), "movies.service localhost:5000/movies:1 "+ids["media-movies"]+" "+l.image("media-movies"); got != want {
+		t.Errorf("in the journal: %s; want %s", got, want)
 	}
 	l.areAt("2", renewed)
 	t.Run("boot", func(t *testing.T) {
@@ -312,9 +315,57 @@ func TestLabRollback(t *testing.T) {
 			t.Error(got)
 		}
 	})
+	t.Run("policies", l.policies)
 	if got := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}' | sort | uniq -c"); !strings.Contains(got, "2 web.service rolled back") {
 		t.Errorf("history:\n%s", got)
 	}
+}
+
+// policies: what units ask for, and what the settings allow. Oneshot units and those of .image files take part.
+func (l lab) policies(t *testing.T) {
+	l = lab{l.For(t)}
+	declare := func(name, image, policy, more string) {
+		l.WriteFile("alice", dir+name+".container", "[Container]\nContainerName="+name+"\nImage="+image+"\nNetwork=none\nAutoUpdate="+policy+"\n"+more)
+	}
+	for _, name := range []string{"pcheck", "ppull", "plocal", "ponce", "pimage"} {
+		l.pushOwn(name, "1")
+	}
+	l.push("ponce:1", "1", "true")
+	l.WriteFile("alice", dir+"p.image", "[Image]\nImage=localhost:5000/pimage:1\n")
+	declare("pcheck", "localhost:5000/pcheck:1", "check", "")
+	declare("ppull", "localhost:5000/ppull:1", "pull", "")
+	declare("plocal", "localhost:5000/plocal:1", "local", "")
+	declare("pimage", "p.image", "registry", "")
+	declare("ponce", "localhost:5000/ponce:1", "registry", "[Service]\nType=oneshot\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start pcheck ppull plocal pimage ponce")
+	for _, name := range []string{"pcheck", "ppull", "plocal", "pimage"} {
+		l.pushOwn(name, "2")
+	}
+	l.push("ponce:1", "2", "exit 7")
+	const wait = "--wait | grep ^p"
+	l.WriteFile("alice", ".config/podunit/podunit.conf.d/check.conf", "[AutoUpdate]\nPolicy=check\n")
+	is := func(when, want string) {
+		t.Helper()
+		if got, _ := l.updates(wait); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", when, got, want)
+		}
+	}
+	is("the settings allow a check", "pcheck.service pending\npimage.service pending\nplocal.service false\nponce.service pending\nppull.service pending")
+	l.MustRun("alice", "rm .config/podunit/podunit.conf.d/check.conf; podunit pull -q localhost:5000/plocal:1")
+	is("anything goes", "pcheck.service pending\npimage.service true\nplocal.service true\nponce.service pending\nppull.service pending")
+	for name, want := range map[string]string{"pcheck": "1", "ppull": "1", "plocal": "2", "pimage": "2"} {
+		if v := l.version(name); v != want {
+			t.Errorf("%s runs %s", name, v)
+		}
+	}
+	const there = `podunit image inspect -f '{{index .Labels "version"}}' localhost:5000/pcheck:1 localhost:5000/ppull:1`
+	if got := l.MustRun("alice", there); got != "1\n2" {
+		t.Errorf("images: %s", got)
+	}
+	if _, _, code := l.Run("alice", "systemctl --user start ponce"); code == 0 {
+		t.Error("the next run of ponce has the old image")
+	}
+	l.MustRun("alice", "systemctl --user stop pcheck ppull plocal pimage; rm "+dir+"p*; systemctl --user daemon-reload; systemctl --user reset-failed")
 }
 
 // TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.
