@@ -30,6 +30,7 @@ type Images struct {
 	runDir  string
 	base    types.SystemContext
 	runtime func() (*libimage.Runtime, error)
+	digests digests
 }
 
 // New gives access to the images in store. The run directory, of rootless.Identity,
