@@ -79,7 +79,7 @@ func keepLinks(o storage.StoreOptions, runDir string) error {
 	if err := os.MkdirAll(filepath.Dir(note), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(note, []byte(identity(filepath.Join(home, linkDir))), 0o600)
+	return safe.Replace(note, []byte(identity(filepath.Join(home, linkDir))), 0o600)
 }
 
 // identity tells a directory from another that has its place, and perhaps its inode; "" if there is none.
