@@ -475,13 +475,20 @@ spec:
     command: [sh, -c, "(sleep 2; touch /tmp/up) & exec /health"]
     volumeMounts: [{name: health, mountPath: /health}]
     readinessProbe: {grpc: {port: 9000}, periodSeconds: 1}
+  - name: again
+    image: localhost:5000/busybox:1
+    command: [sh, -c, "[ ! -e /data/first ] || touch /data/ok; touch /data/first; exec sleep 600"]
+    volumeMounts: [{name: data, mountPath: /data, subPath: again}]
+    startupProbe: {exec: {command: [test, -e, /data/ok]}, periodSeconds: 1, failureThreshold: 2}
   volumes:
   - {name: health, hostPath: {path: /home/alice/health, type: File}}
   - {name: data, emptyDir: {}}
 `)
 	l.MustRun("alice", "chmod 755 health && podunit kube play probes.yaml")
+	// Of the one whose startup probe failed at first that is the second start.
+	l.is(t, "systemctl --user is-active web-again; systemctl --user show -P NRestarts web-again", "active\n1")
 	// It came back when all were ready: the files that say so are there.
-	l.is(t, "podunit exec web-slow sh -c 'ls /data; stat -c \"%g %A\" /data; id -G'; podunit exec web-grpc ls /tmp/up", "started\n2000 drwxrwsrwx\n0 2000\n/tmp/up")
+	l.is(t, "podunit exec web-slow sh -c 'ls /data; stat -c \"%g %A\" /data; id -G'; podunit exec web-grpc ls /tmp/up", "again\nstarted\n2000 drwxrwsrwx\n0 2000\n/tmp/up")
 	l.MustRun("alice", "podunit kube down probes.yaml")
 	job := func(name, script, more string) {
 		l.WriteFile("alice", name+".yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: web-"+name+"}\nspec:\n  backoffLimit: 1\n"+more+"  template:\n    spec:\n      restartPolicy: Never\n"+
@@ -542,6 +549,12 @@ spec:
 	// A change of the schedule changes the timer; the stop takes a run along.
 	l.MustRun("alice", "touch ticks/hold; sed -i 's/5 4 /6 4 /' cron.yaml && systemctl --user restart tick && systemctl --user start web-tick-cron && podunit pod ps -q | grep -q .")
 	l.is(t, "systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -c 04:06:00; systemctl --user stop tick; ls ~/.local/share/systemd/timers | grep tick; true", "1")
+	// The timer elapses by itself, and what it starts takes the place of a run that goes on.
+	l.MustRun("alice", "rm ticks/runs; sed -i 's/6 4 . . 0/* * * * */; s/Forbid/Replace/' cron.yaml && systemctl --user start tick && systemctl --user start web-tick-cron")
+	first := l.MustRun("alice", "podunit pod ps --format '{{.Name}}' | head -n 1")
+	l.Eventually("alice", "[ $(wc -l <ticks/runs) -ge 2 ] && podunit pod ps --format '{{.Name}}' | grep web-tick", 3*time.Minute)
+	l.is(t, "head -n 1 ticks/runs; podunit pod ps --format '{{.Name}}' | grep -c "+first+"; podunit pod ps -q | wc -l", first+"\n0\n1")
+	l.MustRun("alice", "systemctl --user stop tick")
 	l.MustRun("alice", "rm "+units+"tick.kube && systemctl --user daemon-reload; rm -f ticks/*")
 	l.nothing(t)
 }
