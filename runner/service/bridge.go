@@ -144,7 +144,7 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 		return errors.Join(err, n.Close())
 	}
 	e.reconnect(ctx)
-	return nil
+	return e.Networks().EndUnused(dir)
 }
 
 // OnlyOnce is a fault of a unit's start which the manager is not to repeat: nobody waits for it.

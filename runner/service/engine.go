@@ -61,6 +61,8 @@ type Config struct {
 	Warn, Log func(message string)
 	// Tell writes a message into the log of another unit, which the fields name; nil for none.
 	Tell func(fields map[string]string, message string)
+	// Event gets what happens to containers, pods, volumes and images; nil for nobody.
+	Event func(journal.Event)
 }
 
 // rootPoint is where the installation has an empty directory, below its prefix. See container.Engine.RootPoint.
@@ -134,10 +136,17 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 			Command: c.Runtime,
 			Root:    filepath.Join(run, "runc"),
 		},
-		Volumes: volume.New(s.GraphRoot()),
+		Volumes: volumes(c, s.GraphRoot()),
 		Secrets: secretSource(c, s.GraphRoot()),
 	}
 	return newEngine(c, containers, own), nil
+}
+
+// volumes are those of the storage.
+func volumes(c Config, graphRoot string) *volume.Volumes {
+	v := volume.New(graphRoot)
+	v.Event = c.Event
+	return v
 }
 
 // secretSource is where the secrets and credentials of this user's containers come from.
@@ -178,6 +187,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.lingers = lingers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
+	containers.Event, containers.HowEnded = c.Event, e.howEnded
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
 		img, err := e.Images.Pull(ctx, name, image.PullOptions{Policy: image.PullNever})
 		if err != nil {

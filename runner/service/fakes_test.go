@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
@@ -234,6 +236,28 @@ type world struct {
 	env      map[string]string
 	warnings []string
 	complain string // what podunit said in a unit that failed
+
+	mu     sync.Mutex
+	events []journal.Event
+}
+
+// happened are the events up to now, and how what has ended did, if that is known; then they are forgotten.
+func (w *world) happened() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var words []string
+	for _, e := range w.events {
+		word := e.Type + " " + e.Status
+		if !e.Made.IsZero() {
+			word += " made"
+		}
+		if e.ExitCode != nil {
+			word += " " + strconv.Itoa(*e.ExitCode)
+		}
+		words = append(words, word)
+	}
+	w.events = nil
+	return strings.Join(words, ", ")
 }
 
 // newWorld makes an engine as a shell's child has it.
@@ -258,6 +282,11 @@ func newWorld(t *testing.T) *world {
 		OpenImages: func(storage.Store, string) Images { return images{} },
 		Warn:       func(message string) { w.warnings = append(w.warnings, message) },
 		Log:        func(string) {},
+		Event: func(event journal.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, event)
+		},
 	}, containers, unit.Own{})
 	w.Connect = func(context.Context) (Manager, error) { return w.manager, nil }
 	w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) {

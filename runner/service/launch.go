@@ -218,7 +218,7 @@ func (e *Engine) afterForeground(r container.Record) error {
 	if err != nil || r.PodID == "" {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // cgroup gives the container a cgroup below the unit's own, if that is ours to divide.

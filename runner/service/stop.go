@@ -231,10 +231,10 @@ func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Remo
 
 // settlePod ends the pod of a container that has ended, if it was the last one that ran.
 func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
-	if r.PodID == "" || e.startsAgain(ctx) || e.isRestarted(ctx) {
+	if r.PodID == "" {
 		return nil
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, func() bool { return e.startsAgain(ctx) || e.isRestarted(ctx) })
 }
 
 // isRestarted reports whether we clean up in a unit that somebody restarts: the manager does not begin the start that
@@ -260,7 +260,7 @@ func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
 	if p, err := e.ownProperties(ctx); err != nil || willRestart(p.Restart, "signal", "killed") {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // startsAgain reports whether we clean up in a unit which systemd is about to start again:

@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
@@ -146,7 +147,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := &update.Host{Engine: x, Manager: m}
+	host := &update.Host{Engine: x, Manager: m, Declared: played(x)}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")
@@ -184,6 +185,18 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		}
 	}
 	return errors.Join(append(errs, a.tell(ctx, x, m, b))...)
+}
+
+// played finds the containers that plays declare.
+func played(x *service.Engine) func() ([]update.Declared, error) {
+	return func() ([]update.Declared, error) {
+		all, err := play.New(x).Declared()
+		out := make([]update.Declared, 0, len(all))
+		for _, d := range all {
+			out = append(out, update.Declared(d))
+		}
+		return out, err
+	}
 }
 
 // openLedger reads the ledger, and warns of what is lost of it.
