@@ -23,6 +23,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -217,6 +218,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 		return r, err
 	}
 	step.Crash("pod noted")
+	e.Tell(r, "create")
 	return r, nil
 }
 
@@ -351,7 +353,12 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 		all = append(all, <-errs)
 	}
 	step.Crash("members stopped")
-	all = append(all, e.stopInfra(e.Status(r)))
+	infra := e.Status(r)
+	err = e.stopInfra(infra)
+	if err == nil && infra.InfraPID != 0 {
+		e.Tell(r, "stop")
+	}
+	all = append(all, err)
 	step.Crash("infra stopped")
 	all = append(all, network.Release(e.Dir(r.ID)))
 	step.Crash("pod network released")
@@ -452,7 +459,17 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err == nil {
+		e.Tell(r, "remove")
+	}
 	return err
+}
+
+// Tell notes that something has happened to a pod, in the words of podman-events(1).
+func (e *Engine) Tell(r Record, status string) {
+	if e.Containers.Event != nil {
+		e.Containers.Event(journal.Event{Type: "pod", Status: status, Time: time.Now(), ID: r.ID, Name: r.Name, Labels: r.Spec.Labels})
+	}
 }
 
 // Settle ends a pod of exit policy stop when its last container has ended. again, if set, tells whether that one is
