@@ -162,6 +162,10 @@ func TestDamagedFilesAreLeftOut(t *testing.T) {
 	if _, err := s.Create(New{Name: "bad"}); !errors.As(err, &ExistsError{}) {
 		t.Errorf("a damaged file is overwritten: %v", err)
 	}
+	var exists ExistsError
+	if _, err := s.Create(New{Name: "podman"}); !errors.As(err, &exists) || strings.Contains(exists.Hint(), "network rm") {
+		t.Errorf("the default network: %v (%s), which cannot be removed", err, exists.Hint())
+	}
 }
 
 func TestLeasesGoRound(t *testing.T) {
