@@ -297,12 +297,16 @@ func (e *Engine) Ended(r Record, code int) error {
 	if err != nil {
 		return err
 	}
+	untold := e.untold(r, s)
 	err = e.saveExit(r, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
 		OOMKilled: code == 128+int(unix.SIGKILL) && cgroup.OOMKilled(s.Cgroup),
 	})
 	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err == nil && untold {
+		e.tellEnd(r, "died", &code)
 	}
 	return err
 }

@@ -60,6 +60,7 @@ func others() []cli.Verb {
 		{Name: "cp", New: byhand.NewCp},
 		{Name: "diff", New: byhand.NewDiff},
 		{Name: "doctor", New: system.NewDoctor},
+		{Name: "events", New: system.NewEvents},
 		{Name: "export", New: byhand.NewExport},
 		{Name: "generate", New: generate.New},
 		{Name: "history", New: image.NewHistory},

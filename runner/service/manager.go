@@ -73,6 +73,20 @@ func (e *Engine) withManager(ctx context.Context, do func(Manager) error) error 
 	return do(m)
 }
 
+// ofOwn asks the manager of the unit that we are in: of one with User= that is the system's, whether its user has
+// a manager or not.
+func (e *Engine) ofOwn(ctx context.Context, do func(Manager) error) error {
+	if e.Own.User || e.User.UID == 0 {
+		return e.withManager(ctx, do)
+	}
+	m, err := e.ConnectSystem(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return do(m)
+}
+
 // startTransient starts a transient service whose name may still be that of one which has ended. If
 // the service fails, the error says what podunit said in it, and the service is over, unless it is to
 // try again.

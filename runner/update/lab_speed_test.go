@@ -42,7 +42,7 @@ ExecStop=/usr/bin/podman rm -f -i -t 1 p$i
 END
 	done; systemctl --user daemon-reload; for i in $(seq 0 %[1]d); do systemctl --user start p$i || exit; done`, units-1, images))
 	l.MustRun("root", "systemd-run --quiet --collect --unit faults podunit-lab throttle --delay 50ms")
-	l.Eventually("root", "curl -fsS localhost:5001/v2/_catalog", 20*time.Second)
+	l.Eventually("root", "curl -fsS localhost:5001/v2/_catalog", time.Minute)
 	requests := func() int {
 		n, err := strconv.Atoi(l.MustRun("root", "journalctl -q -b -u faults -o cat | grep -c /manifests/ || true"))
 		if err != nil {

@@ -179,6 +179,7 @@ func TestLabAutoUpdate(t *testing.T) {
 			t.Errorf("main process of %s: %s, then %s", unit, before[unit], pid)
 		}
 	}
+	l.Eventually("alice", fmt.Sprintf("[ $(journalctl --user -o cat PODUNIT_UPDATE_RESULT=true | wc -l) -ge %d ]", len(renewed)), time.Minute) // journald may be behind
 	if got := l.MustRun("alice", "journalctl --user -o json PODUNIT_UPDATE_RESULT=true | jq -r .PODUNIT_UPDATE_CONTAINER | sort"); got != strings.Join(renewed, "\n") {
 		t.Errorf("in the journal: %s", got)
 	}
