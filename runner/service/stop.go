@@ -145,6 +145,9 @@ type Removal struct {
 // removes what is left and ends the pod if it was the last of it. One whose namespaces others use
 // is a DependentsError, except at the end of its own unit: systemd stops units in their order.
 func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
+	if err := e.ableToRemove(&r.Spec); err != nil {
+		return err
+	}
 	if !e.InService() {
 		if err := e.needed(r); err != nil {
 			return err
@@ -201,6 +204,7 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	if err != nil || gone {
 		return err
 	}
+	e.dropImage(ctx, r)
 	return e.settlePod(ctx, r)
 }
 
