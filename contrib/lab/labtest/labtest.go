@@ -30,6 +30,8 @@ type Options struct {
 	NoRoute  bool   // no default route
 	NoImages bool   // an empty registry
 	Off      bool   // do not boot
+	VM       string // the Debian release of a virtual machine; empty: a container of nspawn
+	Seed     uint64 // of what the virtual machine loses at a power cut
 }
 
 // Lab is a booted machine that ends with its test. Its methods fail the test when the lab itself fails; what a command
@@ -65,7 +67,7 @@ func Boot(t testing.TB, opt Options) *Lab {
 		t.Fatal(err)
 	}
 	helper := filepath.Join(dir, "bin/podunit-lab")
-	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, Owner: os.Getpid(), Helper: helper}
+	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, VM: opt.VM, Seed: opt.Seed, Owner: os.Getpid(), Helper: helper}
 	if !opt.Bare {
 		mopt.Fill = func(upper string) error {
 			return run(dir, "make", "-o", "build", "install", "PREFIX=/usr", "DESTDIR="+upper)
