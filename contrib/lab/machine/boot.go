@@ -101,6 +101,12 @@ func (m *Machine) nspawn() []string {
 		"--bind=" + m.dir + "/home:/home", "--bind=" + m.dir + "/roothome:/root", "--bind=" + m.dir + "/containers:/var/lib/containers"}
 }
 
+// Console is the end of what the lab wrote on its console since it got power.
+func (m *Machine) Console() string {
+	data, _ := os.ReadFile(m.console()) // none before the first boot
+	return string(last(data, 2000))
+}
+
 func (m *Machine) console() string { return filepath.Join(m.dir, "console.log") }
 
 // await waits for the lab's first process, then for the end of its boot.
@@ -114,8 +120,7 @@ func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) e
 	pause := func() error {
 		select {
 		case <-died:
-			tail, _ := os.ReadFile(m.console())
-			return fmt.Errorf("it ended: %s", last(tail, 2000))
+			return fmt.Errorf("it ended: %s", m.Console())
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):

@@ -70,7 +70,7 @@ func (m *Machine) qemu() []string {
 	base := rootfs.DiskIn(m.spec.Lower[0])
 	argv := []string{filepath.Join(m.dir, "upper/usr/local/bin/podunit-lab"), "disk",
 		"--seed=" + strconv.FormatUint(m.spec.Seed+uint64(m.boots()), 10), m.disk(),
-		"nice", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"}
+		"nice", "-n", "5", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"}
 	return append(argv,
 		"-accel", accelerator(),
 		// Without five levels of page tables, which cost an emulator, and the register of mitigations, which nested
