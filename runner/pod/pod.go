@@ -472,9 +472,9 @@ func (e *Engine) Tell(r Record, status string) {
 	}
 }
 
-// Settle ends a pod of exit policy stop when its last container has ended. The caller
-// says whether the container is about to be started again by its unit.
-func (e *Engine) Settle(ctx context.Context, podID string) error {
+// Settle ends a pod of exit policy stop when its last container has ended. again, if set, tells whether that one is
+// about to be started again by its unit. The manager has to be asked for that, so it is called only where it matters.
+func (e *Engine) Settle(ctx context.Context, podID string, again func() bool) error {
 	r, err := e.Lookup(podID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -494,6 +494,9 @@ func (e *Engine) Settle(ctx context.Context, podID string) error {
 		if s.PID != 0 {
 			return nil
 		}
+	}
+	if again != nil && again() {
+		return nil
 	}
 	return e.stopInfra(e.Status(r))
 }

@@ -139,7 +139,7 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 		return errors.Join(err, n.Close())
 	}
 	e.reconnect(ctx)
-	return nil
+	return e.Networks().EndUnused(dir)
 }
 
 func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.Socket) error {

@@ -86,6 +86,8 @@ type Engine struct {
 	Own unit.Own
 	// Connect connects to the manager of this user's units.
 	Connect func(ctx context.Context) (Manager, error)
+	// ConnectSystem connects to the system's manager, whose units with User= are this user's.
+	ConnectSystem func(ctx context.Context) (Manager, error)
 	// Complaint finds what podunit said in a unit since a time, and the way out. It waits that long
 	// for the journal.
 	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
@@ -177,6 +179,9 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		Images:     c.OpenImages(containers.Store, c.User.RunDir),
 		Own:        own,
 		Connect:    func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+		ConnectSystem: func(ctx context.Context) (Manager, error) {
+			return unit.Connect(ctx, unit.Config{UID: c.User.UID, System: true})
+		},
 		Complaint: func(ctx context.Context, unit string, since time.Time, wait time.Duration) (string, string) {
 			return journal.Complaint(ctx, c.User.UID, unit, since, wait)
 		},

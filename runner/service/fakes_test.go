@@ -123,6 +123,7 @@ func (*fakeStore) Images() ([]storage.Image, error) { return nil, nil }
 
 // fakeManager is a service manager that notes what it is asked for.
 type fakeManager struct {
+	jobs  map[string]string // what is asked of units
 	mu    sync.Mutex
 	calls []string
 	units map[string]unit.Properties
@@ -202,7 +203,7 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
 
-func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
+func (m *fakeManager) Job(_ context.Context, name string) (string, error) { return m.jobs[name], nil }
 
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 

@@ -150,23 +150,13 @@ const defaultTimeout = 90 * time.Second
 // ownProperties are those of the service that this process is in, which may be one of the
 // system with User=.
 func (e *Engine) ownProperties(ctx context.Context) (p unit.Properties, err error) {
-	if !e.InService() {
+	if !e.Own.Service() {
 		return p, errors.New("not in a service")
 	}
-	ask := func(m Manager) error {
+	err = e.ofOwn(ctx, func(m Manager) error {
 		p, err = m.Properties(ctx, e.Own.Name)
 		return err
-	}
-	if e.Own.User || !e.User.Rootless() {
-		err = e.withManager(ctx, ask)
-		return p, err
-	}
-	m, err := unit.Connect(ctx, unit.Config{UID: e.User.UID, System: true})
-	if err != nil {
-		return p, err
-	}
-	defer m.Close()
-	err = ask(m)
+	})
 	return p, err
 }
 
@@ -270,7 +260,7 @@ func (e *Engine) afterForeground(r container.Record) error {
 	if err != nil || r.PodID == "" {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // cgroup gives the container a cgroup below the unit's own, if that is ours to divide.

@@ -235,10 +235,24 @@ func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Remo
 
 // settlePod ends the pod of a container that has ended, if it was the last one that ran.
 func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
-	if r.PodID == "" || e.startsAgain(ctx) {
+	if r.PodID == "" {
 		return nil
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, func() bool { return e.startsAgain(ctx) || e.isRestarted(ctx) })
+}
+
+// isRestarted reports whether we clean up in a unit that somebody restarts: the manager does not begin the start that
+// follows once the pod, to which the unit is bound, has ended.
+func (e *Engine) isRestarted(ctx context.Context) bool {
+	if _, stopping := e.Lookup("SERVICE_RESULT"); !stopping || !e.Own.Service() {
+		return false
+	}
+	var job string
+	err := e.ofOwn(ctx, func(m Manager) (err error) {
+		job, err = m.Job(ctx, e.Own.Name)
+		return err
+	})
+	return err == nil && job == "restart"
 }
 
 // settleNotBegun is settlePod for a container that somebody killed when its unit had started and it had not
@@ -247,10 +261,10 @@ func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
 	if r.PodID == "" || !e.InService() {
 		return nil
 	}
-	if p, err := e.Unit(ctx, e.Own.Name); err != nil || willRestart(p.Restart, "signal", "killed") {
+	if p, err := e.ownProperties(ctx); err != nil || willRestart(p.Restart, "signal", "killed") {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // startsAgain reports whether we clean up in a unit which systemd is about to start again:
@@ -262,7 +276,7 @@ func (e *Engine) startsAgain(ctx context.Context) bool {
 	if !stopping || !e.Own.Service() {
 		return false
 	}
-	p, err := e.Unit(ctx, e.Own.Name)
+	p, err := e.ownProperties(ctx)
 	if err != nil || !p.Exists() || p.HasJob {
 		return false
 	}

@@ -32,6 +32,7 @@ type Images struct {
 	runDir  string
 	base    types.SystemContext
 	runtime func() (*libimage.Runtime, error)
+	digests digests
 	// event notes what happens to images.
 	event func(journal.Event)
 }

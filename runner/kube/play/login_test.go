@@ -38,6 +38,22 @@ func TestLoginsOutliveTheFirstPull(t *testing.T) {
 	if len(w.warnings) != 0 {
 		t.Errorf("%q", w.warnings)
 	}
+	// A login that somebody has replaced is used from now on, by updates too.
+	const rotated = `{"auths":{"registry.example":{"auth":"dTp4"}}}`
+	if data, err = document(&kube.Secret{Name: "login", Type: "kubernetes.io/dockerconfigjson", Data: map[string][]byte{dockerConfig: []byte(rotated)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Containers.Secrets.Store.Create("login", data, secret.Options{Driver: "file", Replace: true}); err != nil {
+		t.Fatal(err)
+	}
+	st.pod("web").PullSecrets = []string{"login"}
+	if err := w.Player.store.save(st); err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.Declared()
+	if text, ferr := os.ReadFile(file); err != nil || len(all) != 2 || all[0].Unit != "web-a.service" || all[0].Spec.Pull.AuthFile != file || ferr != nil || string(text) != rotated {
+		t.Errorf("%+v, %v: the logins are %s, %v", all, err, text, ferr)
+	}
 	st.Registry.AuthFile = "/mine.json"
 	if err := w.Player.store.save(st); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/hint"
@@ -59,6 +60,9 @@ type Connection struct {
 	Rootless               bool
 	Firewall               string `json:",omitempty"`
 	DNSPort                uint16 `json:",omitempty"`
+
+	// started waits for the start of the user's namespace that Begin has asked for; nil if it has not.
+	started func() error
 }
 
 // recordFile is the name of a Connection's file in a runtime directory.
@@ -154,18 +158,50 @@ type Servers struct {
 	DNS       string // the unit of aardvark-dns
 }
 
-// Connect makes the links of the connection in the container's network namespace ns, and notes it in
-// dir, the runtime directory. What a failure leaves, Disconnect takes back.
-func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, servers Servers) error {
-	if err := c.save(dir); err != nil {
+// Begin notes the connection in dir, the runtime directory, and has the user's namespace started where it is not
+// there: that takes as long as the rest of a container's start, and goes on beside it. Disconnect takes it
+// back, once Settle has returned.
+func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) error {
+	if err := c.note(dir); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Records, 0o700); err != nil {
+	if _, ok, err := c.host(); ok || err != nil {
+		return err
+	}
+	c.started = sync.OnceValue(func() error { return servers.Start(ctx, servers.Namespace) })
+	go c.started()
+	return nil
+}
+
+// Settle waits until nothing goes on any more that Begin has begun.
+func (c *Connection) Settle() {
+	if c.started != nil {
+		_ = c.started() // Connect has told
+	}
+}
+
+// note says on disk that somebody is connected, or about to be.
+func (c *Connection) note(dir string) error {
+	if err := errors.Join(c.save(dir), os.MkdirAll(c.Records, 0o700)); err != nil {
 		return err
 	}
 	// The link says that somebody needs the user's namespace from now on.
 	if err := os.Symlink(filepath.Join(dir, recordFile), c.link()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
+	}
+	return nil
+}
+
+// Connect makes the links of the connection in the container's network namespace ns, and notes it in
+// dir, the runtime directory. What a failure leaves, Disconnect takes back.
+func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, servers Servers) error {
+	if err := c.note(dir); err != nil {
+		return err
+	}
+	if c.started != nil {
+		if err := c.started(); err != nil {
+			return fmt.Errorf("networks of this user: %w", err)
+		}
 	}
 	for tries := 0; ; tries++ {
 		missing := false
