@@ -114,7 +114,8 @@ func TestLabNetworks(t *testing.T) {
 		pid := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' app db")
 		for _, kill := range []string{
 			"kill -9 $(cat $XDG_RUNTIME_DIR/podunit/networks/netns/pasta.pid)",
-			"kill -9 $(systemctl --user show -P MainPID podunit-dns)",
+			// It may still be starting again after the first fault.
+			"until p=$(systemctl --user show -P MainPID podunit-dns) && [ $p != 0 ]; do sleep 0.1; done; kill -9 $p",
 			"kill -9 $(systemctl --user show -P MainPID podunit-netns)",
 			"systemctl --user restart podunit-netns",
 		} {

@@ -331,7 +331,8 @@ func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop [
 }
 
 // ServeNames runs aardvark-dns, which goes to the background and is then the main process of our unit.
-// A user's is in the namespace of the networks, with the name servers of that.
+// A user's is in the namespace of the networks, with the name servers of that. Whoever wanted it may be writing the first
+// names still; if there are none after that, it has failed or left, and the unit ends.
 func (e *Engine) ServeNames(ctx context.Context) error {
 	if err := e.onlyIn(DNSUnit); err != nil {
 		return err
@@ -345,23 +346,28 @@ func (e *Engine) serveNames(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(store.Run, "aardvark-dns")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
+	return store.WithNames(func(dir string) error { return e.startNames(ctx, program, dir) }, func() error {
+		// Else the manager would try again and again.
+		return e.AskUnit(ctx, "stop", DNSUnit)
+	})
+}
+
+// startNames starts aardvark-dns with the names in dir.
+func (e *Engine) startNames(ctx context.Context, program, dir string) error {
 	// A file of one that was killed would be believed if the number had another owner.
 	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	rootless := e.User.Rootless()
 	port := uint16(53)
-	if p := e.Containers.Config.Network.DNSBindPort; p != 0 && !store.Rootless {
+	if p := e.Containers.Config.Network.DNSBindPort; p != 0 && !rootless {
 		port = p
 	}
 	cmd := exec.CommandContext(ctx, program, "--config", dir, "-p", fmt.Sprint(port), "run")
 	cmd.Env = []string{"RUST_LOG=error"}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	start := cmd.Start
-	if store.Rootless {
+	if rootless {
 		shared, ok := netavark.ReadShared(e.sharedDir())
 		if !ok {
 			return netavark.NoNamespaceError{Unit: NamespaceUnit}

@@ -51,12 +51,17 @@ type Config struct {
 	// Environ what this process has in its environment: they get a part of it.
 	Program, Directory string
 	Environ            []string
+	// Full is the absolute path of the program with all verbs, for services that execute one which the other has not; empty
+	// where only that other one is installed.
+	Full string
 	// Stdin is what an attached container may read.
 	Stdin *os.File
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) Images
 	// InjectDevices is container.Engine's; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
+	// RemoveImage removes an image, or the name it is called by, unless somebody uses it; nil in the small program.
+	RemoveImage func(ctx context.Context, s storage.Store, runDir, name string) error
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
 	// Tell writes a message into the log of another unit, which the fields name; nil for none.
