@@ -140,6 +140,9 @@ func TestQuadletVerbs(t *testing.T) {
 	if status, _, stderr := verb(home, "quadlet", "print", "none.container"); status != 125 || !strings.Contains(stderr, "could not locate none.container") {
 		t.Errorf("print: %d %q", status, stderr)
 	}
+	if status, _, stderr := verb(home, "quadlet", "print", "web"); status != 125 || !strings.Contains(stderr, "did you mean web.container?") {
+		t.Errorf("print without its ending: %d %q", status, stderr)
+	}
 	t.Setenv("LINE", "Image=localhost/edited")
 	if status, stdout, stderr := verb(home, "quadlet", "edit", "--reload-systemd=false", "web.container"); status != 0 || stdout != dir+"/web.container\n" {
 		t.Errorf("edit: %d\n%s%s", status, stdout, stderr)

@@ -169,7 +169,7 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 		return err
 	}
 	c.started = sync.OnceValue(func() error { return servers.Start(ctx, servers.Namespace) })
-	go c.started()
+	go func() { _ = c.started() }() // Connect tells
 	return nil
 }
 
