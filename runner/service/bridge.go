@@ -139,7 +139,8 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 		return errors.Join(err, n.Close())
 	}
 	e.reconnect(ctx)
-	return e.Networks().EndUnused(dir)
+	// The holder has the namespace; a mount in its directory would only be in the way.
+	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
 }
 
 func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.Socket) error {

@@ -535,6 +535,10 @@ func TestUnusedNamespace(t *testing.T) {
 	if err := os.Mkdir(shared, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	// While it is being made, nobody takes its directory away.
+	if err := errors.Join(os.MkdirAll(s.Records, 0o700), s.EndUnused(shared), os.Remove(s.Records)); err != nil {
+		t.Fatal(err)
+	}
 	holder := exec.Command("sleep", "1000")
 	if err := holder.Start(); err != nil {
 		t.Fatal(err)
