@@ -146,7 +146,7 @@ func (e *Env) Service() (service.Config, error) {
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
 		Program: program, Full: full, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
-		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices,
+		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices, RemoveImage: e.Program.RemoveImage,
 		Warn: e.Warn, Event: Event,
 		Tell: func(fields map[string]string, message string) {
 			// The message is in our own log as well.

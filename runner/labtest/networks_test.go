@@ -186,6 +186,20 @@ func TestLabNetworks(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a namespace that cannot be made", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("root", "mkdir /root/p; mv /usr/bin/pas{st,ta}{,.avx2} /root/p")
+		_, stderr, code := l.Run("alice", "podunit network create n && podunit run --rm --network n localhost:5000/busybox true")
+		if code != 125 || !strings.Contains(stderr, "the network needs pasta") {
+			t.Errorf("status %d, %s", code, stderr)
+		}
+		// Nobody runs who needs it, so it is not tried again.
+		if got := l.MustRun("alice", "systemctl --user show -P NRestarts podunit-netns; systemctl --user is-failed podunit-netns"); got != "0\nfailed" {
+			t.Errorf("the unit: %s", got)
+		}
+		l.MustRun("root", "mv /root/p/* /usr/bin; rmdir /root/p")
+		l.MustRun("alice", "podunit run --rm --network n localhost:5000/busybox true && podunit network rm n")
+	})
 }
 
 // manyOnNetworks starts 40 containers on four networks in one transaction. Each finds all of its own network by name, and

@@ -60,6 +60,8 @@ type Config struct {
 	OpenImages func(s storage.Store, runDir string) Images
 	// InjectDevices is container.Engine's; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
+	// RemoveImage removes an image, or the name it is called by, unless somebody uses it; nil in the small program.
+	RemoveImage func(ctx context.Context, s storage.Store, runDir, name string) error
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
 	// Tell writes a message into the log of another unit, which the fields name; nil for none.

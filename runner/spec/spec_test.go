@@ -294,7 +294,7 @@ func TestFaults(t *testing.T) {
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
 		"what is not built yet":            {"--userns ns:/x x", []string{`--userns ns is not built yet: it comes with the issue "user namespaces"`}},
-		"what is refused for good":         {"--rmi x", []string{"--rmi: images are removed with podunit image rm"}},
+		"what is refused for good":         {"--requires a x", []string{"--requires: set Requires= and After="}},
 		"devices of vendors":               {"--device nvidia/gpu= --device no.slash=x --gpus a/b x", []string{"nvidia/gpu=", "no.slash=x", "nvidia.com/gpu=a/b"}},
 		"rules of devices":                 {"--device-cgroup-rule c --device-cgroup-rule x_1:1_r x", []string{"a type, numbers and an access"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},

@@ -142,17 +142,24 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 	}
 	c.Writer = o.Progress
 	var full, ids []string
+	var images []archived
 	for _, name := range names {
 		stored, found, err := im.Find(name)
 		if err != nil {
 			return err
 		}
+		images = addArchived(images, stored.ID, found)
 		if found == "" {
 			found = stored.ID
 		}
 		full, ids = append(full, found), append(ids, stored.ID)
 	}
-	if err := runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c}); err != nil {
+	if format == "docker-archive" && len(names) > 0 && onDisk(path) && !im.anyList(ids) {
+		err = im.saveArchive(ctx, images, path, o.Progress)
+	} else {
+		err = runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
+	}
+	if err != nil {
 		return err
 	}
 	for i, id := range ids {
@@ -178,7 +185,7 @@ func (im *Images) LoadArchive(ctx context.Context, path string, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	names, err := runtime.Load(ctx, path, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
+	names, err := im.load(ctx, runtime, path, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
 	for _, name := range names {
 		if stored, _, ferr := im.Find(name); ferr == nil {
 			im.tell("loadfromarchive", stored.ID, name)
