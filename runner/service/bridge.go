@@ -144,7 +144,8 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 		return errors.Join(err, n.Close())
 	}
 	e.reconnect(ctx)
-	return e.Networks().EndUnused(dir)
+	// The holder has the namespace; a mount in its directory would only be in the way.
+	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
 }
 
 // OnlyOnce is a fault of a unit's start which the manager is not to repeat: nobody waits for it.

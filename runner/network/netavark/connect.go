@@ -204,7 +204,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 		}
 	}
 	var names func() error // has the name server started and waits for it
-	for tries := 0; ; tries++ {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
 		err := c.store().withLock(func() error {
 			within, ok, err := c.host()
@@ -230,7 +230,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 		if !missing {
 			break
 		}
-		if tries == 3 {
+		if time.Since(began) > noticeTime {
 			return hint.With(fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace), "systemctl --user restart %s", servers.Namespace)
 		}
 		if err := servers.Start(ctx, servers.Namespace); err != nil {
@@ -245,6 +245,10 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 	}
 	return nil
 }
+
+// noticeTime is how long the manager may take to notice that the process of a unit has ended: until then the unit is up,
+// and its namespace is not there.
+const noticeTime = 10 * time.Second
 
 // setup leases the addresses and calls netavark.
 func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within func(func() error) error) error {

@@ -367,17 +367,9 @@ echo '{}'`)
 	}
 }
 
-// TestTheLastEndsTheNamespace has two connections leave. A child stands for the holder of the namespace.
-func TestTheLastEndsTheNamespace(t *testing.T) {
-	s := newStore(t, version114)
-	n, err := s.Create(New{Name: "a"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	shared := filepath.Join(t.TempDir(), "netns")
-	if err := os.Mkdir(shared, 0o700); err != nil {
-		t.Fatal(err)
-	}
+// held has a child stand for the holder of the namespace. It tells how that ends.
+func held(t *testing.T, shared string) <-chan error {
+	t.Helper()
 	holder := exec.Command("sleep", "1000")
 	if err := holder.Start(); err != nil {
 		t.Fatal(err)
@@ -388,6 +380,21 @@ func TestTheLastEndsTheNamespace(t *testing.T) {
 	if err := (Shared{PID: holder.Process.Pid, Ticks: process.StartTicks(holder.Process.Pid)}).Save(shared); err != nil {
 		t.Fatal(err)
 	}
+	return ended
+}
+
+// TestTheLastEndsTheNamespace has two connections leave.
+func TestTheLastEndsTheNamespace(t *testing.T) {
+	s := newStore(t, version114)
+	n, err := s.Create(New{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := filepath.Join(t.TempDir(), "netns")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ended := held(t, shared)
 	if err := os.MkdirAll(s.Records, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -535,16 +542,11 @@ func TestUnusedNamespace(t *testing.T) {
 	if err := os.Mkdir(shared, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	holder := exec.Command("sleep", "1000")
-	if err := holder.Start(); err != nil {
+	// While it is being made, nobody takes its directory away.
+	if err := errors.Join(os.MkdirAll(s.Records, 0o700), s.EndUnused(shared), os.Remove(s.Records)); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- holder.Wait() }()
-	t.Cleanup(func() { _ = holder.Process.Kill() })
-	if err := (Shared{PID: holder.Process.Pid, Ticks: process.StartTicks(holder.Process.Pid)}).Save(shared); err != nil {
-		t.Fatal(err)
-	}
+	ended := held(t, shared)
 	coming := filepath.Join(s.Records, "coming")
 	for _, step := range []struct {
 		what string

@@ -4,7 +4,6 @@ package netavark
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -156,14 +155,15 @@ func (s *Store) EndUnused(shared string) error {
 }
 
 // endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock: who
-// comes next finds no namespace, and has the unit started.
+// comes next finds no namespace, and has the unit started. One that is being made has no holder yet, and looks itself
+// whether anybody is there when it is: see EndUnused.
 func (c *Connection) endShared() error {
 	h, ok := ReadShared(c.Shared)
-	if err := errors.Join(os.RemoveAll(c.Shared), os.RemoveAll(c.dnsDir())); err != nil {
+	if err := os.RemoveAll(c.dnsDir()); err != nil || !ok {
 		return err
 	}
-	if !ok {
-		return nil
+	if err := os.RemoveAll(c.Shared); err != nil {
+		return err
 	}
 	p, err := process.Open(h.PID, h.Ticks)
 	if p == nil || err != nil {
