@@ -21,13 +21,15 @@ import (
 
 	"github.com/podunit/podunit/contrib/lab/bench"
 	"github.com/podunit/podunit/contrib/lab/cache"
+	"github.com/podunit/podunit/contrib/lab/disk"
 	"github.com/podunit/podunit/contrib/lab/machine"
+	"github.com/podunit/podunit/contrib/lab/rootfs"
 	"github.com/podunit/podunit/contrib/lab/throttle"
 )
 
 const usage = `Usage: lab VERB [FLAGS] [ARGUMENTS]
 
-A lab is a Debian 13 machine with a real systemd, in systemd-nspawn. It needs root.
+A lab is a Debian 13 machine with a real systemd, in systemd-nspawn, or with --vm in qemu. It needs root.
 
   up                 make the lab if there is none, boot it if it is off
   run CMD [ARG...]   run a command in it, as alice; one argument alone is a bash script
@@ -45,6 +47,8 @@ A lab is a Debian 13 machine with a real systemd, in systemd-nspawn. It needs ro
   prepare            make the cached root filesystem and images, no lab
   prune              remove cached file systems and images of older recipes that no lab stands on
   throttle           (inside a lab) a slow TCP proxy, for slow pulls
+  agent              (inside a virtual machine) runs what the host asks for
+  disk FILE CMD...   serve the disk of a virtual machine to CMD, with a cache that is lost when this process is killed
   bench [GROUP...]   podunit beside Podman, in a lab of its own: see --rounds, --out, --plant
   bench-compare BASE NEW
                      two bench.json: fails where NEW is slower beyond noise
@@ -75,6 +79,7 @@ type settings struct {
 	timeout           time.Duration
 	tty, cut, all     bool
 	noRoute, noImages bool
+	vm                string
 	owner             int
 	throttle          throttle.Options
 	registry          throttle.Registry
@@ -97,6 +102,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.BoolVar(&s.all, "all", false, "rm: every lab")
 	flags.BoolVar(&s.noRoute, "no-route", false, "up: a new lab has no default route")
 	flags.BoolVar(&s.noImages, "no-images", false, "up: a new lab has an empty registry")
+	flags.StringVar(&s.vm, "vm", "", "up: a new lab is a virtual machine with this Debian: "+strings.Join(rootfs.Suites(), ", "))
 	flags.IntVar(&s.owner, "owner", 0, "up: a new lab belongs to this process; gc removes it when that has died")
 	flags.StringVar(&s.throttle.Listen, "listen", "127.0.0.1:5001", "throttle: where to listen")
 	flags.StringVar(&s.throttle.To, "to", "127.0.0.1:5000", "throttle: where connections go")
@@ -105,7 +111,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.DurationVar(&s.registry.Delay, "delay", 0, "throttle: wait this long before each answer of a registry")
 	flags.StringToStringVar(&s.registry.Faults, "fault", nil, "throttle: REPOSITORY=FAULT, may be repeated: "+strings.Join(throttle.Faults, ", "))
 	flags.IntVar(&s.bench.Rounds, "rounds", 20, "bench: how often contenders take turns")
-	flags.Uint64Var(&s.bench.Seed, "seed", uint64(time.Now().UnixNano()), "bench: of the order of turns")
+	flags.Uint64Var(&s.bench.Seed, "seed", uint64(time.Now().UnixNano()), "bench: of the order of turns; disk: of what is lost")
 	flags.StringVar(&s.out, "out", "bench", "bench: directory for bench.json and a drawing of each group")
 	flags.Float64Var(&s.bench.Plant, "plant", 0, "bench: a part that podunit is made slower by, as 0.1, to prove bench-compare")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
@@ -130,6 +136,10 @@ func run(ctx context.Context, args []string) (int, error) {
 			return 0, s.registry.Serve(ctx)
 		}
 		return 0, throttle.Serve(ctx, s.throttle)
+	case "agent":
+		return 0, machine.ServeAgent(ctx)
+	case "disk":
+		return 0, s.disk(flags.Args())
 	case "watch":
 		// Started by labtest with a pipe as standard input: its end is the end of the test.
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -248,7 +258,7 @@ func (s settings) up(ctx context.Context, c cache.Dir, log io.Writer) error {
 	}
 	m, err := machine.Open(c, s.name, log)
 	if errors.Is(err, machine.ErrNone) {
-		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, Owner: s.owner}, log)
+		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, VM: s.vm, Seed: s.bench.Seed, Owner: s.owner}, log)
 	}
 	if err != nil || m.Running() {
 		return err
@@ -277,6 +287,11 @@ func (s settings) install(ctx context.Context, m *machine.Machine, args []string
 		dir = args[0]
 	}
 	root, err := m.Root()
+	if m.Virtual() {
+		if root, err = os.MkdirTemp("", "podunit-install-"); err == nil {
+			defer os.RemoveAll(root)
+		}
+	}
 	if err != nil {
 		return 125, err
 	}
@@ -284,7 +299,24 @@ func (s settings) install(ctx context.Context, m *machine.Machine, args []string
 	if out, err := mk.CombinedOutput(); err != nil {
 		return 125, fmt.Errorf("make install: %w\n%s", err, out)
 	}
+	if m.Virtual() {
+		if err := m.Copy(ctx, root); err != nil {
+			return 125, err
+		}
+	}
 	return 0, m.Reload(ctx)
+}
+
+// disk executes a command, qemu, with a disk that forgets.
+func (s settings) disk(args []string) error {
+	if len(args) < 2 {
+		return errors.New("disk: say the file of the disk and the command that uses it")
+	}
+	d, err := disk.Open(args[0], s.bench.Seed)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Run(args[1:]), d.Close())
 }
 
 func list(c cache.Dir, log io.Writer) error {
@@ -300,12 +332,15 @@ func list(c cache.Dir, log io.Writer) error {
 }
 
 func (s settings) status(ctx context.Context, m *machine.Machine) (int, error) {
-	root, err := m.Root()
-	if err != nil {
+	if !m.Running() {
 		fmt.Printf("%s is off\n", m.Name)
 		return 3, nil // as systemctl status
 	}
-	fmt.Printf("%s runs at %s; its root is %s\n", m.Name, m.Address(), filepath.Clean(root))
+	fmt.Printf("%s runs at %s", m.Name, m.Address())
+	if root, err := m.Root(); err == nil {
+		fmt.Printf("; its root is %s", filepath.Clean(root))
+	}
+	fmt.Println()
 	res, err := m.Run(ctx, machine.Command{User: "root", Args: []string{"systemctl", "--no-pager", "--failed", "status"}})
 	fmt.Print(res.Stdout, res.Stderr)
 	return 0, err

@@ -35,6 +35,8 @@ func TestLabBehaviour(t *testing.T) {
 		{"restart of one that has ended", detach + "--name re $I sh -c 'echo run' > /dev/null; until [ \"$(podunit inspect -f '{{.State.Status}}' re)" + "\" = exited ]; do sleep 0.1; done; " +
 			"podunit restart re; until [ $(podunit logs re | grep -c run) = 2 ]; do sleep 0.1; done; podunit rm -f re", "re\nre"},
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
+		{"restarts by hand use up no tries", detach + "--restart on-failure:1 --name rh $I sh -c 'echo run; sleep 99' > /dev/null; for i in 1 2 3 4 5 6 7; do podunit restart -t 0 rh; done | uniq -c | sed 's/^ *//'; " +
+			"podunit kill rh > /dev/null; until [ $(podunit logs rh | grep -c run) = 9 ]; do sleep 0.1; done; podunit rm -f -t 0 rh", "7 rh\nrh"},
 		// What attached containers write.
 		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2' 2>&1 | sort; logged at 2; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; logged at 4; podunit logs at 2>/dev/null; podunit rm at", "err\nout\nerr\nout\nout\nout\nat"},
 		{"whose reader goes away", run + "--name yes $I yes 2> /dev/null | head -n 1; podunit inspect -f '{{.State.Status}}' yes; podunit rm yes", "y\nexited\nyes"},

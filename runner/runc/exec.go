@@ -62,7 +62,15 @@ func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.F
 
 // Exec runs another process in the container, attached, and returns its status.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
-	err := untilTold(ctx, x.log(), func() error { return r.attached(ctx, x) })
+	again := false
+	err := untilTold(ctx, x.log(), func() error {
+		if again && x.Streams.Stderr != nil {
+			// runc has said there that it failed.
+			fmt.Fprintln(x.Streams.Stderr, "podunit: nothing was executed; trying again")
+		}
+		again = true
+		return r.attached(ctx, x)
+	})
 	return r.status(err, x.log())
 }
 

@@ -4,6 +4,7 @@ package runc
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,7 @@ func TestUntold(t *testing.T) {
 				for _, f := range []struct {
 					to         **os.File
 					name, text string
-				}{{&x.Process, "process", "{}"}, {&x.Log, "log", ""}, {new(*os.File), "count", "0"}} {
+				}{{&x.Process, "process", "{}"}, {&x.Log, "log", ""}, {&x.Streams.Stderr, "said", ""}, {new(*os.File), "count", "0"}} {
 					path := filepath.Join(dir, f.name)
 					err := os.WriteFile(path, []byte(f.text), 0o600)
 					if err == nil {
@@ -69,6 +70,10 @@ func TestUntold(t *testing.T) {
 				}
 				if tries, err := os.ReadFile(count); err != nil || strings.TrimSpace(string(tries)) != c.tries {
 					t.Errorf("tried %s times, want %s; %v", tries, c.tries, err)
+				}
+				said, err := os.ReadFile(filepath.Join(dir, "said"))
+				if n := strings.Count(string(said), "nothing was executed"); verb == "attached" && fmt.Sprint(n+1) != c.tries || err != nil {
+					t.Errorf("said of %d tries: %s; %v", n, said, err)
 				}
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -57,7 +58,8 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 	if err != nil {
 		return err
 	}
-	defer e.warnLate(r, s, min(d, e.StopTimeoutOf(r)))()
+	warn, pass := e.warnLate(r, s, min(d, e.StopTimeoutOf(r)))
+	defer pass()
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
@@ -65,27 +67,28 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 		return err
 	case <-time.After(d):
 	}
+	warn() // as long as there is something to be seen
 	// What the unit waits for, and nothing that it has started since.
 	err = process.End(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
 	return errors.Join(<-done, err)
 }
 
-// warnLate warns if the process of a container lives on after d, when it gets SIGKILL: from us, or
-// from the command that its unit stops it with. That is over when the function it returns is.
-func (e *Engine) warnLate(r container.Record, s container.Status, d time.Duration) (stop func()) {
+// warnLate warns if the process of a container lives on after d, when it gets SIGKILL: from us, who
+// call warn before that, or from the command that its unit stops it with. pass ends that; it
+// returns when a warning that is due has been given.
+func (e *Engine) warnLate(r container.Record, s container.Status, d time.Duration) (warn, pass func()) {
 	if d <= 0 || s.PID == 0 {
-		return func() {}
+		return func() {}, func() {}
 	}
-	done := make(chan struct{})
-	late := time.AfterFunc(d, func() {
-		defer close(done)
+	warn = sync.OnceFunc(func() {
 		if process.Alive(s.PID, s.StartTicks) {
 			e.Warn(container.LateWarning(r, d))
 		}
 	})
-	return func() {
+	late := time.AfterFunc(d, warn)
+	return warn, func() {
 		if !late.Stop() {
-			<-done
+			warn()
 		}
 	}
 }

@@ -95,8 +95,8 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 type Host struct {
 	Engine  *service.Engine
 	Manager *unit.Manager
-	// Declared finds what plays declare; nil finds nothing.
-	Declared func() ([]Declared, error)
+	// Declared finds what plays declare, and what the services with these commands would play; nil finds nothing.
+	Declared func(commands []unit.Command) ([]Declared, error)
 
 	mu      sync.Mutex
 	records []container.Record // as of read
@@ -291,7 +291,7 @@ func byHand(name string, list []container.Record, k Known) (container.Record, bo
 
 // Find lists what is to be looked after.
 func (h *Host) Find(ctx context.Context) ([]Target, error) {
-	commands, err := h.Manager.Commands(ctx, Label+"=", "podunit pull ", "podunit image pull ")
+	commands, err := h.Manager.Commands(ctx, Label+"=", "podunit pull ", "podunit image pull ", " kube play ")
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +304,7 @@ func (h *Host) Find(ctx context.Context) ([]Target, error) {
 	}
 	var declared []Declared
 	if h.Declared != nil {
-		if declared, err = h.Declared(); err != nil {
+		if declared, err = h.Declared(commands); err != nil {
 			return nil, err
 		}
 	}

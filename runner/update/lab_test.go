@@ -202,8 +202,17 @@ func TestLabAutoUpdate(t *testing.T) {
 		second := map[string]string{"known": l.image("known"), "movies": l.image("media-movies"), "web-1": l.image("web-1")}
 		l.MustRun("alice", "podunit create --name user --network none "+ids["known"]+" && podunit tag "+ids["web-1"]+" localhost/mine:1")
 		l.MustRun("alice", "podunit image exists "+ids["media-movies"]) // for a rollback
+		l.MustRun("alice", "systemctl --user stop login")               // its next start has the new images
 		renew("3")
-		l.Run("alice", "podunit auto-update --wait")
+		if _, _, code := l.Run("alice", "podunit auto-update --wait"); code != 125 { // for the image that wants a login
+			t.Errorf("status %d", code)
+		}
+		for _, name := range []string{"localhost:5002/behind:1", "localhost:5000/loop:1"} {
+			if got := l.MustRun("alice", "podunit image inspect -f '{{index .Labels \"version\"}}' "+name); got != "3" {
+				t.Errorf("of the unit that is stopped, %s has version %s", name, got)
+			}
+		}
+		l.MustRun("alice", "! systemctl --user is-active login; systemctl --user start login")
 		l.areAt("3", renewed)
 		for _, id := range []string{second["known"], second["movies"], second["web-1"], ids["known"], ids["web-1"]} {
 			if _, _, code := l.Run("alice", "podunit image exists "+id); code != 0 {

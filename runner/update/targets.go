@@ -4,6 +4,7 @@ package update
 
 import (
 	"cmp"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,7 +47,11 @@ func Targets(commands []unit.Command, declared []Declared, containers []containe
 	}
 	for _, d := range declared {
 		t := Target{Unit: d.Unit, Container: d.Spec.Name, Image: d.Spec.Image, Access: accessOf(d.Spec.Pull), Ends: d.Ends}
-		if t, wanted := t.labelled(d.Spec.Labels); wanted {
+		t, wanted := t.labelled(d.Spec.Labels)
+		if short := (shortNameError{}); d.Ends && errors.As(t.Problem, &short) {
+			continue // what all containers of the pod were asked for is not meant for a helper
+		}
+		if wanted {
 			all = append(all, t)
 		}
 	}

@@ -41,11 +41,13 @@ func TestTargetsOfPlays(t *testing.T) {
 		s.Pull.AuthFile = "/run/logins-tv.json"
 		return Declared{Unit: name + ".service", Spec: s, Ends: ends}
 	}
+	short := declared("tv-helper", "registry", true)
+	short.Spec.Image = "busybox" // which nobody means to be renewed
 	r := container.Record{ID: "1", Name: "tv-up", Unit: "tv-up.service", ImageID: "id"}
 	r.Spec = spec.Container{Image: "quay.io/tv-up", Labels: map[string]string{Label: "registry"}}
 	r.Spec.Pull.AuthFile = "/run/old.json"
 	all := Targets(nil, []Declared{
-		declared("tv-up", "registry", false), declared("tv-crashing", "registry", false), declared("tv-init", "registry", true), declared("tv-off", "", false),
+		short, declared("tv-up", "registry", false), declared("tv-crashing", "registry", false), declared("tv-init", "registry", true), declared("tv-off", "", false),
 	}, []container.Record{r}, func(r container.Record) (string, bool) { return r.Unit, true })
 	var got []string
 	for _, x := range all {

@@ -24,13 +24,25 @@ func programs() [][2]string {
 	}
 }
 
-// Prepare installs what is missing with apt-get. It fails when that is not allowed here, and says what to install.
-func Prepare(ctx context.Context, log io.Writer) error {
+// Prepare installs what a lab needs and is missing, with apt-get. It fails when that is not allowed here, and says what to
+// install.
+func Prepare(ctx context.Context, log io.Writer) error { return prepare(ctx, log, programs()) }
+
+// PrepareVM is Prepare for what a virtual machine needs besides.
+func PrepareVM(ctx context.Context, log io.Writer) error {
+	return prepare(ctx, log, [][2]string{
+		{"qemu-system-x86_64", "qemu-system-x86"},
+		{"mke2fs", "e2fsprogs"},
+		{"tar", "tar"},
+	})
+}
+
+func prepare(ctx context.Context, log io.Writer, programs [][2]string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("a lab needs root, this is uid %d: run it with sudo", os.Geteuid())
 	}
 	var missing []string
-	for _, p := range programs() {
+	for _, p := range programs {
 		if _, err := exec.LookPath(p[0]); err != nil {
 			missing = append(missing, p[1])
 		}

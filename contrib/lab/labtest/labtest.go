@@ -30,6 +30,8 @@ type Options struct {
 	NoRoute  bool   // no default route
 	NoImages bool   // an empty registry
 	Off      bool   // do not boot
+	VM       string // the Debian release of a virtual machine; empty: a container of nspawn
+	Seed     uint64 // of what the virtual machine loses at a power cut
 }
 
 // Lab is a booted machine that ends with its test. Its methods fail the test when the lab itself fails; what a command
@@ -65,7 +67,7 @@ func Boot(t testing.TB, opt Options) *Lab {
 		t.Fatal(err)
 	}
 	helper := filepath.Join(dir, "bin/podunit-lab")
-	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, Owner: os.Getpid(), Helper: helper}
+	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, VM: opt.VM, Seed: opt.Seed, Owner: os.Getpid(), Helper: helper}
 	if !opt.Bare {
 		mopt.Fill = func(upper string) error {
 			return run(dir, "make", "-o", "build", "install", "PREFIX=/usr", "DESTDIR="+upper)
@@ -95,7 +97,7 @@ func Boot(t testing.TB, opt Options) *Lab {
 	}
 	if !opt.Off && !opt.NoImages {
 		// Its unit is up before it listens.
-		l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", time.Minute)
+		l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", l.patience())
 	}
 	return l
 }
@@ -169,6 +171,7 @@ func (l *Lab) For(t testing.TB) *Lab { return &Lab{Machine: l.Machine, t: t} }
 // dump shows what a failed test's reader asks first.
 func (l *Lab) dump() {
 	if !l.Machine.Running() {
+		l.t.Logf("the lab is off; its console says:\n%s", l.Machine.Console())
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -178,8 +181,16 @@ func (l *Lab) dump() {
 	l.t.Logf("the lab's last words:\n%s%s", res.Stdout, res.Stderr)
 }
 
-// Run runs a bash script as user and returns what it wrote and its exit status. After two minutes it is killed, and the
-// test fails.
+// patience is how long a test waits for what takes moments on an idle machine. An emulated processor is many times slower.
+func (l *Lab) patience() time.Duration {
+	if l.Machine.Virtual() {
+		return 10 * time.Minute
+	}
+	return time.Minute
+}
+
+// Run runs a bash script as user and returns what it wrote and its exit status. After two minutes, twenty in a virtual
+// machine, it is killed, and the test fails.
 func (l *Lab) Run(user, script string) (stdout, stderr string, code int) {
 	l.t.Helper()
 	return l.Command(machine.Command{User: user, Args: []string{script}})
@@ -189,7 +200,7 @@ func (l *Lab) Run(user, script string) (stdout, stderr string, code int) {
 func (l *Lab) Command(c machine.Command) (stdout, stderr string, code int) {
 	l.t.Helper()
 	if c.Timeout == 0 {
-		c.Timeout = 2 * time.Minute
+		c.Timeout = 2 * l.patience()
 	}
 	res, err := l.Machine.Run(context.Background(), c)
 	if err != nil {
@@ -248,26 +259,27 @@ func (l *Lab) Eventually(user, script string, within time.Duration) string {
 	}
 }
 
-// Active waits up to a minute until each of the units is active. What systemctl itself says of several is true when one is.
+// Active waits up to a minute, ten in a virtual machine, until each of the units is active. What systemctl itself says of
+// several is true when one is.
 func (l *Lab) Active(user string, units ...string) {
 	l.t.Helper()
 	l.Eventually(user, `for unit in `+strings.Join(units, " ")+`; do
 		[ $(id -u) = 0 ] && state=$(systemctl is-active $unit) || state=$(systemctl --user is-active $unit)
 		[ "$state" = active ] || { echo $unit is $state; exit 1; }
-		done`, time.Minute)
+		done`, l.patience())
 }
 
-// Gone waits up to a minute until a script prints nothing, whatever its status: what ends may take its time. The test
-// fails with what is printed then.
+// Gone waits up to a minute, ten in a virtual machine, until a script prints nothing, whatever its status: what ends may take
+// its time. The test fails with what is printed then.
 func (l *Lab) Gone(user, script string) {
 	l.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(l.patience()); ; time.Sleep(50 * time.Millisecond) {
 		stdout, _, _ := l.Run(user, script)
 		if strings.TrimSpace(stdout) == "" {
 			return
 		}
 		if time.Now().After(deadline) {
-			l.t.Errorf("as %s, after a minute, still there by %s:\n%s", user, script, stdout)
+			l.t.Errorf("as %s, after %v, still there by %s:\n%s", user, l.patience(), script, stdout)
 			return
 		}
 	}
@@ -308,7 +320,7 @@ func (l *Lab) Boot() {
 // Poweroff shuts down in order.
 func (l *Lab) Poweroff() {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*l.patience())
 	defer cancel()
 	if err := l.Machine.Poweroff(ctx); err != nil {
 		l.t.Fatal(err)

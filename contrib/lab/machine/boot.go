@@ -60,13 +60,11 @@ func (m *Machine) Boot(ctx context.Context) error {
 			return err
 		}
 	}
-	argv = append(argv, "unshare", "--mount", "--propagation", "private", "sh", "-c", keeper, "sh",
-		"systemd-nspawn", "--quiet", "--boot", "--directory="+m.dir+"/root", "--machine="+m.Name, "--hostname="+m.Name,
-		"--capability=all", "--keep-unit", "--register=no", "--console=read-only", "--settings=no",
-		"--resolv-conf=off", "--timezone=off", "--link-journal=no",
-		"--network-veth-extra="+m.link()+":host0",
-		"--system-call-filter=@known add_key keyctl bpf",
-		"--bind="+m.dir+"/home:/home", "--bind="+m.dir+"/roothome:/root", "--bind="+m.dir+"/containers:/var/lib/containers")
+	if m.spec.VM != "" {
+		argv = append(append(argv, "sh", "-c", keeperVM, "sh"), m.qemu()...)
+	} else {
+		argv = append(argv, m.nspawn()...)
+	}
 	console, err := os.Create(m.console())
 	if err != nil {
 		return err
@@ -92,17 +90,37 @@ func (m *Machine) Boot(ctx context.Context) error {
 	return nil
 }
 
+// nspawn is the command of a lab in a container.
+func (m *Machine) nspawn() []string {
+	return []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", keeper, "sh",
+		"systemd-nspawn", "--quiet", "--boot", "--directory=" + m.dir + "/root", "--machine=" + m.Name, "--hostname=" + m.Name,
+		"--capability=all", "--keep-unit", "--register=no", "--console=read-only", "--settings=no",
+		"--resolv-conf=off", "--timezone=off", "--link-journal=no",
+		"--network-veth-extra=" + m.link() + ":host0",
+		"--system-call-filter=@known add_key keyctl bpf",
+		"--bind=" + m.dir + "/home:/home", "--bind=" + m.dir + "/roothome:/root", "--bind=" + m.dir + "/containers:/var/lib/containers"}
+}
+
+// Console is the end of what the lab wrote on its console since it got power.
+func (m *Machine) Console() string {
+	data, _ := os.ReadFile(m.console()) // none before the first boot
+	return string(last(data, 2000))
+}
+
 func (m *Machine) console() string { return filepath.Join(m.dir, "console.log") }
 
 // await waits for the lab's first process, then for the end of its boot.
 func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	limit := 90 * time.Second
+	if m.spec.VM != "" {
+		limit = 10 * time.Minute // without KVM, on a busy machine
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	pause := func() error {
 		select {
 		case <-died:
-			tail, _ := os.ReadFile(m.console())
-			return fmt.Errorf("nspawn ended: %s", last(tail, 2000))
+			return fmt.Errorf("it ended: %s", m.Console())
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):
@@ -110,7 +128,7 @@ func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) e
 		}
 	}
 	leader := 0
-	for leader == 0 {
+	for leader == 0 && m.spec.VM == "" {
 		if err := pause(); err != nil {
 			return err
 		}
@@ -127,12 +145,25 @@ func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) e
 	if err := os.WriteFile(filepath.Join(m.dir, "run.json"), data, 0o644); err != nil {
 		return err
 	}
+	for m.spec.VM != "" { // qemu makes the link
+		if _, err := os.Stat("/sys/class/net/" + m.link()); err == nil {
+			break
+		}
+		if err := pause(); err != nil {
+			return err
+		}
+	}
 	for _, args := range [][]string{
 		{"address", "replace", m.peer() + "/30", "dev", m.link()},
 		{"link", "set", m.link(), "up"},
 	} {
 		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	if m.spec.VM != "" {
+		if err := m.awaitAgent(ctx, pause); err != nil {
+			return err
 		}
 	}
 	// The manager's private socket is there before anything can be asked; --wait then blocks until the boot is over.
@@ -157,6 +188,9 @@ func last(b []byte, n int) []byte {
 
 // state of the running lab; ok is false when it does not run.
 func (m *Machine) state() (r run, ok bool) {
+	if m.inside {
+		return run{Leader: 1}, true
+	}
 	data, err := os.ReadFile(filepath.Join(m.dir, "run.json"))
 	if err != nil || json.Unmarshal(data, &r) != nil {
 		return r, false
@@ -172,6 +206,9 @@ func (m *Machine) Running() bool {
 
 // Root is the running lab's root directory as the host reaches it. Links in it that are absolute lead to the host.
 func (m *Machine) Root() (string, error) {
+	if m.spec.VM != "" {
+		return "", fmt.Errorf("lab %s is a virtual machine: its files are not the host's to reach, except by commands", m.Name)
+	}
 	r, ok := m.state()
 	if !ok {
 		return "", m.notRunning()
@@ -189,10 +226,21 @@ func (m *Machine) Poweroff(ctx context.Context) error {
 	if !ok {
 		return m.PowerCut()
 	}
+	if m.spec.VM != "" {
+		if _, err := m.Run(ctx, Command{User: "root", Args: []string{"systemctl", "poweroff", "--no-block"}}); err != nil && m.Running() {
+			return err
+		}
+		return m.awaitOff(ctx)
+	}
 	// SIGRTMIN+4 asks for poweroff.target: systemd(1). Go numbers real-time signals as the kernel does, glibc's 34 first.
 	if err := unix.Kill(r.Leader, unix.Signal(34+4)); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
+	return m.awaitOff(ctx)
+}
+
+// awaitOff waits for the end of a lab that was told to shut down.
+func (m *Machine) awaitOff(ctx context.Context) error {
 	for m.Running() {
 		select {
 		case <-ctx.Done():

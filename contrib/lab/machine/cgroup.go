@@ -98,6 +98,15 @@ func (m *Machine) unified() (string, error) {
 	return filepath.Join(mounts[0], m.group()), nil
 }
 
+// payload is the directory of the cgroup that the lab's systemd has for its root.
+func (m *Machine) payload() (string, error) {
+	if m.inside {
+		return "/sys/fs/cgroup", nil
+	}
+	dir, err := m.unified()
+	return filepath.Join(dir, "payload"), err
+}
+
 // killGroup ends every process of the lab at once and returns when they are gone.
 func (m *Machine) killGroup() error {
 	dir, err := m.unified()

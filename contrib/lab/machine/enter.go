@@ -50,6 +50,9 @@ func (m *Machine) Run(ctx context.Context, c Command) (Result, error) {
 	if c.User == "" {
 		c.User = "alice"
 	}
+	if m.spec.VM != "" {
+		return m.remote(ctx, c)
+	}
 	r, ok := m.state()
 	if !ok {
 		return Result{}, m.notRunning()
@@ -92,13 +95,13 @@ func lookup(passwd, name string) (user, error) {
 
 // session returns the cgroup of the user's commands, opened.
 func (m *Machine) session(ctx context.Context, r run, u user) (*os.File, error) {
-	dir, err := m.unified()
+	dir, err := m.payload()
 	if err != nil {
 		return nil, err
 	}
 	slice := fmt.Sprintf("user-%d.slice", u.uid)
 	scope := "lab-" + u.name + ".scope"
-	path := filepath.Join(dir, "payload/user.slice", slice, scope)
+	path := filepath.Join(dir, "user.slice", slice, scope)
 	f, err := os.Open(path)
 	if !errors.Is(err, os.ErrNotExist) {
 		return f, err

@@ -39,6 +39,11 @@ type Options struct {
 	NoRoute bool
 	// NoImages leaves the registry empty, so that the images need not be made.
 	NoImages bool
+	// VM is the Debian release of a virtual machine, one of rootfs.Suites; empty is a container of nspawn. A virtual
+	// machine always has the images.
+	VM string
+	// Seed chooses which unflushed writes a virtual machine loses at a power cut.
+	Seed uint64
 	// Owner is the process that the lab belongs to, zero for nobody. GC removes labs whose owner has died.
 	Owner int
 	// Helper is the lab program to put into the lab; empty means the running one.
@@ -49,7 +54,9 @@ type Options struct {
 
 // spec is spec.json: what a lab was made with.
 type spec struct {
-	Lower      []string // directories of the root filesystem, uppermost first
+	Lower      []string // directories of the root filesystem, uppermost first; of a virtual machine that of its disk
+	VM         string   `json:",omitempty"` // Debian release of a virtual machine
+	Seed       uint64   `json:",omitempty"` // of what it loses
 	Index      int      // number of its /30 network
 	Owner      int      // process id, or 0
 	OwnerStart string   // start time of Owner in clock ticks after boot, so a reused process id is told apart
@@ -62,6 +69,8 @@ type Machine struct {
 	dir  string
 	spec spec
 	log  io.Writer
+	// inside is set in the agent of a virtual machine: the machine is the one we run on.
+	inside bool
 }
 
 // ErrNone is returned for a lab that does not exist.
@@ -100,17 +109,9 @@ func New(ctx context.Context, c cache.Dir, name string, opt Options, log io.Writ
 	if err := host.Prepare(ctx, log); err != nil {
 		return nil, err
 	}
-	root, err := rootfs.Make(ctx, c, log)
+	lower, err := makeLower(ctx, c, opt, log)
 	if err != nil {
 		return nil, err
-	}
-	lower := []string{root}
-	if !opt.NoImages {
-		images, err := image.Make(ctx, c, log)
-		if err != nil {
-			return nil, err
-		}
-		lower = []string{images, root}
 	}
 	release, err := c.Lock("labs")
 	if err != nil {
@@ -132,23 +133,51 @@ func New(ctx context.Context, c cache.Dir, name string, opt Options, log io.Writ
 	if err != nil {
 		return nil, err
 	}
-	m.spec = spec{Lower: lower, Index: index, Owner: opt.Owner}
+	m.spec = spec{Lower: lower, VM: opt.VM, Seed: opt.Seed, Index: index, Owner: opt.Owner}
 	if opt.Owner != 0 {
 		m.spec.OwnerStart = startTime(opt.Owner)
 	}
-	if err := m.make(root, opt); err != nil {
+	if err := m.make(opt); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(m.dir))
 	}
 	return m, nil
 }
 
-func (m *Machine) make(root string, opt Options) error {
+// makeLower makes what a lab shares with others.
+func makeLower(ctx context.Context, c cache.Dir, opt Options, log io.Writer) ([]string, error) {
+	var images string
+	var err error
+	if !opt.NoImages || opt.VM != "" {
+		if images, err = image.Make(ctx, c, log); err != nil {
+			return nil, err
+		}
+	}
+	if opt.VM != "" {
+		if err := host.PrepareVM(ctx, log); err != nil {
+			return nil, err
+		}
+		base, err := rootfs.MakeDisk(ctx, c, opt.VM, images, log)
+		return []string{base}, err
+	}
+	root, err := rootfs.Make(ctx, c, log)
+	if err != nil || images == "" {
+		return []string{root}, err
+	}
+	return []string{images, root}, nil
+}
+
+func (m *Machine) make(opt Options) error {
 	for _, d := range []string{"", "upper", "upper/etc", "upper/etc/podunit-lab", "upper/usr", "upper/usr/local", "upper/usr/local/bin", "work", "root", "containers", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(m.dir, d), 0o755); err != nil {
 			return err
 		}
 	}
-	for from, to := range map[string]string{"home": "home", "root": "roothome"} {
+	homes := map[string]string{"home": "home", "root": "roothome"}
+	if opt.VM != "" {
+		homes = nil // they are on its disk
+	}
+	root := m.spec.Lower[len(m.spec.Lower)-1]
+	for from, to := range homes {
 		out, err := exec.Command("cp", "-a", "--reflink=auto", filepath.Join(root, from), filepath.Join(m.dir, to)).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("copy /%s of the lab: %w: %s", from, err, bytes.TrimSpace(out))
@@ -174,6 +203,11 @@ func (m *Machine) make(root string, opt Options) error {
 	}
 	if opt.Fill != nil {
 		if err := opt.Fill(filepath.Join(m.dir, "upper")); err != nil {
+			return err
+		}
+	}
+	if opt.VM != "" {
+		if err := m.makeDisks(m.spec.Lower[0]); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,11 @@ func Prune(c cache.Dir, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.Prune(images, used), c.Prune(rootfs.Key(), used))
+	all := []error{c.Prune(images, used), c.Prune(rootfs.Key(), used)}
+	for _, suite := range rootfs.Suites() {
+		all = append(all, c.Prune(rootfs.DiskKey(suite, images), used))
+	}
+	return errors.Join(all...)
 }
 
 // script runs a script of our own as root, where any failure is an error.

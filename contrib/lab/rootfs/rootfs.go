@@ -60,6 +60,10 @@ func Make(ctx context.Context, c cache.Dir, log io.Writer) (string, error) {
 // Bootstrap runs mmdebstrap for the lab's suite: variant and packages as its manual has them, extra options last. The
 // host's settings for reaching its package mirror (proxies, retries, dates that cannot be trusted) are passed on.
 func Bootstrap(ctx context.Context, log io.Writer, dir, variant string, packages []string, extra ...string) error {
+	return bootstrap(ctx, log, Suite, dir, variant, packages, extra...)
+}
+
+func bootstrap(ctx context.Context, log io.Writer, suite, dir, variant string, packages []string, extra ...string) error {
 	args := []string{
 		"--quiet", "--mode=root", "--format=directory", "--variant=" + variant,
 		"--include=" + strings.Join(packages, ","),
@@ -77,7 +81,7 @@ func Bootstrap(ctx context.Context, log io.Writer, dir, variant string, packages
 		args = append(args, "--aptopt="+o)
 	}
 	args = append(args, extra...)
-	args = append(args, Suite, dir, "http://deb.debian.org/debian")
+	args = append(args, suite, dir, "http://deb.debian.org/debian")
 	if err := host.Command(ctx, log, "mmdebstrap", args...).Run(); err != nil {
 		return fmt.Errorf("mmdebstrap %s: %w", filepath.Base(dir), err)
 	}

@@ -7,14 +7,11 @@
 package stories
 
 import (
-	_ "embed"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
-	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
 // TestLabStories is all that one machine can tell without being switched off.
@@ -64,23 +61,8 @@ func property(l *labtest.Lab, user, unit, name string) string {
 	return l.MustRun(user, fmt.Sprintf("systemctl %s show -P %s %s", mode, name, unit))
 }
 
-//go:embed leftovers.py
-var leftovers string
-
 // nothingLeft fails the test unless, within some seconds, there is nothing of the user's containers but what runs.
 func nothingLeft(t *testing.T, l *labtest.Lab, user string) {
 	t.Helper()
-	var out string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		var stderr string
-		var code int
-		out, stderr, code = l.Command(machine.Command{User: "root", Args: []string{"python3", "-", user}, Stdin: strings.NewReader(leftovers)})
-		if code != 0 {
-			t.Fatalf("leftovers.py: %s", stderr)
-		}
-		if out == "" {
-			return
-		}
-	}
-	t.Errorf("left over of %s:\n%s", user, out)
+	l.For(t).NothingLeft(user, 30*time.Second)
 }

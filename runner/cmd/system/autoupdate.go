@@ -15,6 +15,7 @@ import (
 	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/generator/settings"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/kube"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
@@ -147,7 +148,15 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := &update.Host{Engine: x, Manager: m, Declared: played(x)}
+	forget := func() error { return nil }
+	host := &update.Host{Engine: x, Manager: m, Declared: func(commands []unit.Command) (out []update.Declared, err error) {
+		var all []play.Declared
+		all, forget, err = kube.Declared(a.env, x, commands)
+		for _, d := range all {
+			out = append(out, update.Declared(d))
+		}
+		return out, err
+	}}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")
@@ -173,7 +182,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 			return errors.Join(append(errs, err)...)
 		}
 		rows, err := r.Run(ctx, a.settings.Limit(targets))
-		errs = append(errs, err)
+		errs = append(errs, err, forget())
 		a.rows = append(a.rows, rows...)
 		a.logFailures()
 		switch {
@@ -185,18 +194,6 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		}
 	}
 	return errors.Join(append(errs, a.tell(ctx, x, m, b))...)
-}
-
-// played finds the containers that plays declare.
-func played(x *service.Engine) func() ([]update.Declared, error) {
-	return func() ([]update.Declared, error) {
-		all, err := play.New(x).Declared()
-		out := make([]update.Declared, 0, len(all))
-		for _, d := range all {
-			out = append(out, update.Declared(d))
-		}
-		return out, err
-	}
 }
 
 // openLedger reads the ledger, and warns of what is lost of it.

@@ -3,6 +3,8 @@
 package play
 
 import (
+	"os"
+
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -42,4 +44,30 @@ func (p *Player) Declared() ([]Declared, error) {
 		}
 	}
 	return out, nil
+}
+
+// Waiting lists the containers of the service of a .kube file that is stopped: its next start takes their new images.
+func (p *Player) Waiting(service string, plan *kube.Plan, how Registry) []Declared {
+	value := p.secretOf(plan)
+	var out []Declared
+	for _, one := range plan.Pods {
+		asked, err := p.writeLogins(waiting(service), one, how, value, func(string) {}) // its start warns
+		if err != nil {
+			p.Warn(err.Error())
+		}
+		for _, c := range one.Containers {
+			d := Declared{Unit: service, Spec: c.Spec, Ends: true}
+			asked.apply(&d.Spec.Pull)
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// waiting is the name under which the logins of a stopped service are written.
+func waiting(service string) string { return "update of " + service }
+
+// ForgetWaiting removes what Waiting has written.
+func (p *Player) ForgetWaiting(service string) error {
+	return os.RemoveAll(p.store.dir(waiting(service)))
 }

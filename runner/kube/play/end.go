@@ -170,9 +170,16 @@ func (p *Player) settlePod(st *State, one *kube.Pod) error {
 	return p.Pods.EndInfra(r)
 }
 
-// PodEnded is what the service of a pod executes when it has ended. It ends the unit of the play if
-// this was its last pod.
+// PodEnded is what the service of a pod executes when it has ended. It stops what is left of the pod, and ends the unit of
+// the play if this was its last pod.
 func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
+	r, err := p.Pods.LookupExact(podName)
+	if err == nil {
+		err = p.Pods.Stop(ctx, r, pod.OwnTimes)
+	}
+	if err != nil && !errors.Is(err, pod.ErrNotFound) {
+		p.Warn(fmt.Sprintf("pod %s: %v", podName, err)) // its next start, or its removal, tries again
+	}
 	st, err := p.store.load(play)
 	if errors.Is(err, ErrNotFound) {
 		return nil

@@ -23,15 +23,20 @@ const (
 // logins is how the images of a pod are pulled by a play: with the secrets that it names. A secret that is
 // missing is only a warning.
 func (w *work) logins(p *kube.Pod) (Registry, error) {
-	stored := Stored(w.Engine)
-	return w.writeLogins(w.st.Name, p, w.Options.Registry, func(name, key string) ([]byte, bool) {
-		if v, ok := w.st.Plan.Secret(name, key); ok {
+	return w.writeLogins(w.st.Name, p, w.Options.Registry, w.secretOf(w.st.Plan), w.Warn)
+}
+
+// secretOf finds a value of a secret: of the plan's, or of one that is stored.
+func (p *Player) secretOf(plan *kube.Plan) func(name, key string) ([]byte, bool) {
+	stored := Stored(p.Engine)
+	return func(name, key string) ([]byte, bool) {
+		if v, ok := plan.Secret(name, key); ok {
 			return v, true
 		}
 		all, _ := stored(name)
 		v, ok := all[key]
 		return v, ok
-	}, w.Warn)
+	}
 }
 
 // loginsOf is how an image of a pod is pulled after its play: with the logins of its secrets as they are stored

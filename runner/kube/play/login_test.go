@@ -62,3 +62,27 @@ func TestLoginsOutliveTheFirstPull(t *testing.T) {
 		t.Errorf("pulled with %q, %v", asked.o.AuthFile, err)
 	}
 }
+
+// TestWaiting: for a .kube unit that is stopped the update has the logins of its document's own secrets, and leaves no file.
+func TestWaiting(t *testing.T) {
+	w := newWorld(t)
+	plan := planned(t, strings.Replace(twoContainers, "spec:\n", "spec:\n  imagePullSecrets: [{name: login}]\n", 1))
+	const logins = `{"auths":{"registry.example":{"auth":"dTpw"}}}`
+	plan.Secrets = []kube.Secret{{Name: "login", Type: "kubernetes.io/dockerconfigjson", Data: map[string][]byte{dockerConfig: []byte(logins)}}}
+	all := w.Waiting("tv.service", plan, Registry{})
+	if len(all) != 2 || all[1].Unit != "tv.service" || all[1].Spec.Name != "web-b" || !all[1].Ends {
+		t.Fatalf("%+v", all)
+	}
+	if text, err := os.ReadFile(all[0].Spec.Pull.AuthFile); err != nil || string(text) != logins {
+		t.Errorf("%s, %v", text, err)
+	}
+	if err := w.ForgetWaiting("tv.service"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(all[0].Spec.Pull.AuthFile); !os.IsNotExist(err) {
+		t.Errorf("the logins stay: %v", err)
+	}
+	if own := w.Waiting("tv.service", plan, Registry{AuthFile: "/mine.json"}); own[0].Spec.Pull.AuthFile != "/mine.json" {
+		t.Errorf("%+v", own[0].Spec.Pull)
+	}
+}

@@ -203,6 +203,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
+	var names func() error // has the name server started and waits for it
 	for tries := 0; ; tries++ {
 		missing := false
 		err := c.store().withLock(func() error {
@@ -213,9 +214,17 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			if missing = !ok; missing {
 				return nil
 			}
+			if c.HasDNS() && !c.dnsRuns() {
+				// Its unit waits for our lock before it reads the names, and has all else done by then.
+				names = sync.OnceValue(func() error { return servers.Start(ctx, servers.DNS) })
+				go names()
+			}
 			return c.setup(ctx, dir, ns, within)
 		})
 		if err != nil {
+			if names != nil {
+				_ = names() // without names it ends
+			}
 			return err
 		}
 		if !missing {
@@ -228,10 +237,10 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
-	if !c.HasDNS() || c.dnsRuns() {
+	if names == nil {
 		return nil
 	}
-	if err := servers.Start(ctx, servers.DNS); err != nil {
+	if err := names(); err != nil {
 		return fmt.Errorf("names on networks: %w", err)
 	}
 	return nil
@@ -527,6 +536,18 @@ func (c *Connection) served(network string) bool {
 		}
 	}
 	return false
+}
+
+// WithNames does something with the names of containers, which are files in dir, while nobody changes them; if there are
+// none, it does without.
+func (s *Store) WithNames(do func(dir string) error, without func() error) error {
+	c := &Connection{Run: s.Run}
+	return s.withLock(func() error {
+		if len(c.namesServed()) == 0 {
+			return without()
+		}
+		return do(c.dnsDir())
+	})
 }
 
 // namesServed are the files of networks that aardvark-dns reads.

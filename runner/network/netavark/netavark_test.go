@@ -478,6 +478,56 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestNameServerStartsBeside has netavark, a script, wait until the name server is asked for, which waits in turn until netavark has
+// written names.
+func TestNameServerStartsBeside(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	at := t.TempDir()
+	s := newStore(t, `[ "$1" = --version ] && { echo netavark 1.14.0; exit; }
+for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01; done
+[ -e `+at+`/asked ] || { echo '{"error":"nobody starts the name server"}'; exit 1; }
+/bin/mkdir -p `+at+`/run/aardvark-dns; : >`+at+`/run/aardvark-dns/a; echo '{}'`)
+	s.Run, s.Rootless = filepath.Join(at, "run"), false
+	if _, err := s.Create(New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
+	if err != nil || !c.HasDNS() {
+		t.Fatal(err)
+	}
+	ns, err := netns.Anonymous()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := 0
+	servers := Servers{DNS: "dns.service", Start: func(_ context.Context, unit string) error {
+		if unit != "dns.service" {
+			t.Errorf("%s is started", unit)
+		}
+		if err := os.WriteFile(filepath.Join(at, "asked"), nil, 0o600); err != nil {
+			return err
+		}
+		return s.WithNames(func(string) error { served++; return nil }, func() error { return errors.New("there are no names") })
+	}}
+	if err := c.Connect(context.Background(), t.TempDir(), ns, servers); err != nil || served != 1 {
+		t.Errorf("%v; served %d times", err, served)
+	}
+	if err := os.RemoveAll(c.dnsDir()); err != nil {
+		t.Fatal(err)
+	}
+	without := errors.New("without")
+	if err := s.WithNames(func(string) error { return nil }, func() error { return without }); err != without {
+		t.Errorf("where there is no name: %v", err)
+	}
+}
+
 // TestUnusedNamespace has a namespace come up for somebody who has left.
 func TestUnusedNamespace(t *testing.T) {
 	s := newStore(t, version114)

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package labtest
+
+import (
+	_ "embed"
+	"strings"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/machine"
+)
+
+//go:embed leftovers.py
+var leftovers string
+
+// NothingLeft fails the test unless, within some time, there is nothing of the user's containers but what runs.
+func (l *Lab) NothingLeft(user string, within time.Duration) {
+	l.t.Helper()
+	var out string
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		var stderr string
+		var code int
+		out, stderr, code = l.Command(machine.Command{User: "root", Args: []string{"python3", "-", user}, Stdin: strings.NewReader(leftovers)})
+		if code != 0 {
+			l.t.Fatalf("leftovers.py: %s", stderr)
+		}
+		if out == "" {
+			return
+		}
+	}
+	l.t.Errorf("left over of %s:\n%s", user, out)
+}
