@@ -18,7 +18,7 @@ import (
 // absent are verbs of podman and docker that are not ours, and what does the same. In the
 // place of an answer may be an issue: then the verb is to come.
 var absent = map[string]struct{ instead, issue string }{
-	"attach":  {instead: "podunit logs -f CONTAINER follows its output, podunit exec -it CONTAINER sh opens a shell in it"},
+	"attach":  {instead: "podunit logs -f CONTAINER follows its output, podunit wait CONTAINER waits for its end, podunit exec -it CONTAINER sh opens a shell in it; podunit start -a is attached"},
 	"buildx":  {instead: "podunit build"},
 	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
 	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},

@@ -21,6 +21,9 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		Args:              cli.WantArgs(0, -1),
 		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !last && len(args) == 0 {
+				return cli.WantArgs(1, -1)(cmd, args)
+			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/podunit/podunit/runner/cli"
 )
 
 // The services that Podman generates end with pod rm --ignore --pod-id-file FILE, whether the pod was made or not.
@@ -26,5 +29,16 @@ func TestAnIDFileThatIsMissingNamesNothing(t *testing.T) {
 	}
 	if _, _, err := resolve(nil, nil, nil, false, true, false); err == nil {
 		t.Error("no name at all is no error")
+	}
+}
+
+// TestInspectOfNothing shows nothing: an empty list would be an answer.
+func TestInspectOfNothing(t *testing.T) {
+	var out strings.Builder
+	cmd := NewInspect(&cli.Env{Stdout: &out})
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs([]string{})
+	if err := cmd.Execute(); err == nil || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
 	}
 }

@@ -58,6 +58,8 @@ Filters: those of podunit volume ls.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&filters, "filter", nil, "only volumes that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
+	f.BoolP("all", "a", false, "no effect: named ones go as well in any case")
+	_ = f.MarkHidden("all") // podman 6 takes only anonymous ones without it
 	return cmd
 }
 

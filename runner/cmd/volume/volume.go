@@ -25,6 +25,8 @@ func New(e *cli.Env) *cobra.Command {
 	return cli.Group("volume", "Manage named volumes",
 		NewCreate(e),
 		NewExists(e),
+		NewExport(e),
+		NewImport(e),
 		NewInspect(e),
 		NewLs(e),
 		NewPrune(e),

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/spf13/cobra"
+)
+
+// NewExport makes podunit volume export.
+func NewExport(e *cli.Env) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:               "export [flags] VOLUME",
+		Short:             "Write the files of a volume as a tar archive",
+		Example:           "  podunit volume export data -o data.tar\n  podunit volume export data | ssh host podunit volume import data -",
+		Args:              cli.WantArgs(1, 1),
+		ValidArgsFunction: complete(e),
+		RunE: func(_ *cobra.Command, args []string) error {
+			v, err := open(e)
+			if err != nil {
+				return err
+			}
+			if _, err := v.Get(args[0]); err != nil { // before there is a file
+				return err
+			}
+			return e.ToFile(output, func(w io.Writer) error { return v.Export(args[0], w) })
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, not to stdout")
+	return cmd
+}
+
+// NewImport makes podunit volume import.
+func NewImport(e *cli.Env) *cobra.Command {
+	return &cobra.Command{
+		Use:               "import VOLUME FILE",
+		Short:             "Unpack a tar archive into a volume",
+		Long:              "Unpack a tar archive, compressed or not, into a volume that exists, over what is there; - is stdin.",
+		Args:              cli.WantArgs(2, 2),
+		ValidArgsFunction: cli.CompleteFirst(complete(e)),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			v, err := open(e)
+			if err != nil {
+				return err
+			}
+			in := e.Stdin
+			if args[1] != "-" {
+				if in, err = os.Open(args[1]); err != nil {
+					return err
+				}
+				defer in.Close()
+			}
+			if in == nil || cli.IsTerminal(in) {
+				return hint.With(errors.New("cannot read an archive from a terminal"), "give a FILE, or a redirection")
+			}
+			return v.Import(cmd.Context(), args[0], in)
+		},
+	}
+}

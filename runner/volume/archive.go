@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/podunit/podunit/runner/hint"
+	"go.podman.io/storage/pkg/archive"
+	"go.podman.io/storage/pkg/chrootarchive"
+	"go.podman.io/storage/pkg/unshare"
+)
+
+// Export writes the files of a volume as an uncompressed tar archive. The error is ErrNotFound if there is no such volume.
+func (v *Volumes) Export(name string, w io.Writer) (err error) {
+	got, err := v.own(name)
+	if err != nil {
+		return err
+	}
+	// Containers may put links there: what is read is read by a process whose root directory is the volume.
+	content, err := chrootarchive.Tar(got.Dir, &archive.TarOptions{Compression: archive.Uncompressed, InUserNS: unshare.IsRootless()}, got.Dir)
+	if err != nil {
+		return fmt.Errorf("export volume %s: %w", name, err)
+	}
+	_, err = io.Copy(w, content)
+	return errors.Join(err, content.Close())
+}
+
+// Import unpacks a tar archive, which may be compressed, into a volume, over what is there. The error is ErrNotFound if there is
+// no such volume.
+func (v *Volumes) Import(ctx context.Context, name string, r io.Reader) error {
+	got, err := v.own(name)
+	if err != nil {
+		return err
+	}
+	plain, err := archive.DecompressStream(r)
+	if err != nil {
+		return fmt.Errorf("import volume %s: %w", name, err)
+	}
+	defer plain.Close()
+	// A new container that has the volume would fill it with what its image has there, or find half of it.
+	err = v.WithLock(ctx, name, func() error {
+		return chrootarchive.UntarUncompressed(plain, got.Dir, &archive.TarOptions{InUserNS: unshare.IsRootless()})
+	})
+	if err != nil {
+		return fmt.Errorf("import volume %s: %w", name, err)
+	}
+	return nil
+}
+
+// own is a volume whose files lie in the storage.
+func (v *Volumes) own(name string) (*Volume, error) {
+	got, err := v.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, mounts := got.What(); mounts {
+		return nil, hint.With(fmt.Errorf("volume %s stands for something that is mounted where a container has it", name), "podunit cp, from or to a container that has it")
+	}
+	return got, nil
+}
