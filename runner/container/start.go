@@ -300,7 +300,8 @@ func (e *Engine) Ended(r Record, code int) error {
 	untold := e.untold(r, s)
 	err = e.saveExit(r, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
-		OOMKilled: code == 128+int(unix.SIGKILL) && cgroup.OOMKilled(s.Cgroup),
+		// As podman has it: the kernel killed any of its processes, not only the first one.
+		OOMKilled: cgroup.OOMKilled(s.Cgroup),
 	})
 	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return nil
