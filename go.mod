@@ -34,6 +34,7 @@ require (
 	gopkg.in/ini.v1 v1.67.0
 	k8s.io/api v0.35.0
 	k8s.io/apimachinery v0.35.0
+	oras.land/oras-go/v2 v2.6.0
 	sigs.k8s.io/yaml v1.6.0
 	tags.cncf.io/container-device-interface v1.1.0
 )

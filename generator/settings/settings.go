@@ -83,10 +83,10 @@ func (w Where) Read() (Settings, []error) {
 	s := Settings{Generator: Yield}
 	var errs []error
 	for _, path := range w.Files() {
-		if target, err := os.Readlink(path); err == nil && target == "/dev/null" {
+		if Hides(path) {
 			continue
 		}
-		text, err := readFile(path)
+		text, err := ReadFile(path)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -111,9 +111,15 @@ func (w Where) Read() (Settings, []error) {
 // maxSize is the most bytes that a file of settings may have.
 const maxSize = 1 << 20
 
-// readFile reads a regular file. Of a pipe or an endless device the generator would hold up the boot: it is
-// looked at before it is opened, and again once it is open.
-func readFile(path string) ([]byte, error) {
+// Hides tells of a link to /dev/null, which only hides other files of its name.
+func Hides(path string) bool {
+	target, err := os.Readlink(path)
+	return err == nil && target == "/dev/null"
+}
+
+// ReadFile reads a regular file of at most 1 MiB. Of a pipe or an endless device the generator would hold up the boot:
+// it is looked at before it is opened, and again once it is open. The error is a *fs.PathError.
+func ReadFile(path string) ([]byte, error) {
 	fault := func(err error) ([]byte, error) { return nil, &os.PathError{Op: "read", Path: path, Err: err} }
 	if st, err := os.Stat(path); err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ var effects = map[string]effect{
 	"name": at("container", "s.Name"), "replace": at("service", ".Replace"), "rm": at("service", "Spec.Remove", "container", "Spec.Remove"), "detach": at("cmd/container", ".Detach"),
 	"interactive": at("service", ".Interactive"), "tty": {}, "sig-proxy": at("service", ".SigProxy"), "cgroups": at("service", ".Cgroups"), "sdnotify": at("service", ".SdNotify"),
 	"preserve-fds": at("service", ".PreserveFDs"), "preserve-fd": at("service", ".PreserveFD"), "systemd": {with: "--systemd=always"}, "restart": at("service", "Spec.Restart"), "cidfile": at("service", ".CIDFile"), "pidfile": at("service", ".PIDFile"),
-	"attach": at("spec", "len(c.Attach)"), "conmon-pidfile": at("service", ".MainPIDFile"), "stop-signal": at("container", ".StopSignal"), "stop-timeout": at("container", ".StopTimeout", "service", ".StopTimeout"),
+	"attach": at("spec", "len(c.Attach)"), "conmon-pidfile": at("service", ".MainPIDFile"), "rmi": at("service", "Spec.RemoveImage"), "timeout": at("service", "Spec.MaxRun"), "stop-signal": at("container", ".StopSignal"), "stop-timeout": at("container", ".StopTimeout", "service", ".StopTimeout"),
 	"label": at("container", "r.Spec.Labels"), "label-file": at("spec", `"label-file"`, "container", "r.Spec.Labels"), "annotation": {with: "--annotation=a=b"}, "log-driver": at("container", ".Log.Driver"),
 	"log-opt": at("container", ".MaxSize"),
 	"rootfs":  at("container", ".Rootfs"), "pull": at("service", ".Policy"), "retry": at("image/registry", ".Retry"), "retry-delay": at("image/registry", ".RetryDelay"), "platform": at("spec", `"platform"`, "image/registry", ".Variant"),

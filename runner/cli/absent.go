@@ -22,7 +22,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"buildx":  {instead: "podunit build"},
 	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
 	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
-	"events":  {instead: "journalctl --user -f"},
 	"init":    {instead: "podunit start CONTAINER"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
@@ -35,7 +34,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
-	"system events":     {instead: "journalctl --user -f"},
 	"system migrate":    {instead: "nothing is to migrate: the storage is shared, and each start begins with what it finds"},
 	"system renumber":   {instead: "there are no lock numbers"},
 	"system service":    {instead: "there is no socket: each podunit does its work and ends"},

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/service"
@@ -135,17 +137,35 @@ func (e *Env) Service() (service.Config, error) {
 	if err != nil {
 		return service.Config{}, err
 	}
+	full := ""
+	if !e.Program.Small {
+		if full, err = os.Executable(); err != nil {
+			return service.Config{}, err
+		}
+	}
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
-		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
-		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices,
-		Warn: e.Warn,
+		Program: program, Full: full, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
+		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices, RemoveImage: e.Program.RemoveImage,
+		Warn: e.Warn, Event: Event,
 		Tell: func(fields map[string]string, message string) {
 			// The message is in our own log as well.
 			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)
 		},
 		Log: func(line string) { fmt.Fprintf(e.Stderr, "podunit: %s\n", line) },
 	}, nil
+}
+
+// Event notes in the journal what has happened, for podunit events. Where nobody listens to it, nobody can ask.
+func Event(event journal.Event) { _ = journal.Note(event) }
+
+// Happened is Event for what happens now to what is no container, pod or volume: kind is image, network or secret.
+func Happened(kind, status, id, name string) {
+	event := journal.Event{Type: kind, Status: status, Time: time.Now(), ID: id, Name: name}
+	if kind == "network" {
+		event.Name, event.Network = "", name
+	}
+	Event(event)
 }
 
 // executed is the program that services execute.

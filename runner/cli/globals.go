@@ -17,14 +17,22 @@ import (
 // The value of some is what is the case anyway.
 var elsewhere = map[string]struct{ fits, instead string }{
 	"connection":         {"", "podunit works on this machine only: ssh HOST podunit ..."},
+	"cdi-spec-dir":       {"", "cdi_spec_dirs in containers.conf(5)"},
+	"config":             {"", "--authfile of the verb, or REGISTRY_AUTH_FILE=FILE in front of the command"},
 	"hooks-dir":          {"", "an OCI runtime of your own runs hooks: --runtime"},
+	"identity":           {"", "podunit works on this machine only: ssh -i FILE HOST podunit ..."},
+	"imagestore":         {"", "imagestore in storage.conf: units that start containers must find the same storage"},
 	"network-cmd-path":   {"", "pasta and netavark are looked for where containers.conf(5) says, helper_binaries_dir"},
 	"network-config-dir": {"", "network_config_dir in containers.conf(5)"},
+	"pull-option":        {"", "pull_options of [storage.options] in storage.conf"},
+	"remote":             {"false", "podunit works on this machine only: ssh HOST podunit ..."},
 	"root":               {"", "graphroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command: units that start containers must find the same storage"},
 	"runroot":            {"", "runroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command"},
 	"runtime-flag":       {"", "--runtime PATH of a script that adds it"},
+	"ssh":                {"", "podunit works on this machine only: ssh HOST podunit ..."},
 	"storage-driver":     {"overlay", "driver in storage.conf"},
 	"storage-opt":        {"", "[storage.options] in storage.conf, such as additionalimagestores = [\"/srv/images\"]"},
+	"transient-store":    {"false", "transient_store in storage.conf"},
 	"url":                {"", "podunit works on this machine only: ssh HOST podunit ..."},
 	"volumepath":         {"", "volumes lie in the storage: graphroot in storage.conf"},
 }
@@ -35,6 +43,8 @@ var void = map[string]struct{ fits, instead string }{
 	"cgroup-manager": {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
 	"conmon":         {"", "there is no conmon: systemd watches containers"},
 	"events-backend": {"journald", "events are in the journal"},
+	"syslog":         {"false", "what podunit says goes to stderr, and in a unit to the journal"},
+	"trace":          {"false", "--log-level trace"},
 	"tmpdir":         {"", "XDG_RUNTIME_DIR is where runtime state goes"},
 }
 
@@ -43,11 +53,19 @@ var void = map[string]struct{ fits, instead string }{
 func (e *Env) others(set *pflag.FlagSet) {
 	for _, name := range slices.Sorted(maps.Keys(void)) {
 		set.String(name, "", "no effect: "+void[name].instead)
-		_ = set.MarkHidden(name) // it is there
+		hide(set, name, void[name].fits)
 	}
 	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
 		set.String(name, "", "refused: "+elsewhere[name].instead)
-		_ = set.MarkHidden(name) // it is there
+		hide(set, name, elsewhere[name].fits)
+	}
+}
+
+// hide takes a flag out of the help. One that fits when it is false needs no value.
+func hide(set *pflag.FlagSet, name, fits string) {
+	_ = set.MarkHidden(name) // it is there
+	if fits == "false" {
+		set.Lookup(name).NoOptDefVal = "true"
 	}
 }
 

@@ -44,6 +44,9 @@ func TestGlobalsOfPodman(t *testing.T) {
 		"--storage-opt a=b version":          "--storage-opt a=b: not here",
 		"--runtime-flag debug version":       "--runtime-flag debug: not here",
 		"--url ssh://me@there/x version":     "--url ssh://me@there/x: not here",
+		"--remote version":                   "--remote true: not here\n  hint: podunit works on this machine only",
+		"--imagestore /x version":            "--imagestore /x: not here\n  hint: imagestore in storage.conf",
+		"--transient-store version":          "--transient-store true: not here\n  hint: transient_store in storage.conf",
 		"version --root /x":                  "--root /x: not here",
 		"--out /nonexistent/dir/f version":   "--out: open /nonexistent/dir/f",
 		"--runtime=crun --root /x frobnicat": "there is no podunit frobnicat",
@@ -52,12 +55,12 @@ func TestGlobalsOfPodman(t *testing.T) {
 			t.Errorf("%s: %d %s", line, status, got)
 		}
 	}
-	for line, want := range map[string]string{"--cgroup-manager=cgroupfs version": "--cgroup-manager cgroupfs has no effect: each container", "--events-backend file version": "--events-backend file has no effect", "--conmon /x --tmpdir /y version": "--conmon /x has no effect"} {
+	for line, want := range map[string]string{"--cgroup-manager=cgroupfs version": "--cgroup-manager cgroupfs has no effect: each container", "--events-backend file version": "--events-backend file has no effect", "--syslog version": "--syslog true has no effect: what podunit says", "--conmon /x --tmpdir /y version": "--conmon /x has no effect"} {
 		if status, out, got := answer("podunit", strings.Fields(line)...); status != 0 || out == "" || !strings.HasPrefix(got, "podunit: warning: "+want) {
 			t.Errorf("%s: %d %s%s", line, status, out, got)
 		}
 	}
-	for _, line := range []string{"--cgroup-manager=systemd version", "--cgroup-manager systemd --events-backend journald version"} {
+	for _, line := range []string{"--remote=false --syslog=false version", "--cgroup-manager=systemd version", "--cgroup-manager systemd --events-backend journald version"} {
 		if status, out, got := answer("podunit", strings.Fields(line)...); status != 0 || out == "" {
 			t.Errorf("%s: %d %s", line, status, got)
 		}

@@ -49,6 +49,8 @@ type Program struct {
 	OpenImages func(s storage.Store, runDir string) service.Images
 	// InjectDevices adds devices of the container device interface; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
+	// RemoveImage removes an image that nobody uses; nil in the small program.
+	RemoveImage func(ctx context.Context, s storage.Store, runDir, name string) error
 	// ImageNames lists the images in the storage for the shell; nil if the program cannot.
 	ImageNames func(ctx context.Context, e *Env) ([]string, error)
 	// Small tells that this is the program which services execute. The full one takes over what this

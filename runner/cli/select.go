@@ -169,6 +169,13 @@ type StopTimeout struct {
 func (t *StopTimeout) Flag(cmd *cobra.Command) {
 	cmd.Flags().IntVarP(&t.seconds, "time", "t", 10, "`SECONDS` between the stop signal and SIGKILL; -1 waits for ever")
 	t.set = cmd.Flags().Lookup("time")
+	// Podman takes either word, and so do scripts.
+	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "timeout" {
+			name = "time"
+		}
+		return pflag.NormalizedName(name)
+	})
 }
 
 // Or is what was asked for, else d.

@@ -130,7 +130,16 @@ func (s *start) letBegin(context.Context) error {
 		return err
 	}
 	if s.ask.Ready == nil {
-		return s.creation.Open()
+		return s.begin()
 	}
-	return s.ask.Ready(s.status, s.creation.Open)
+	return s.ask.Ready(s.status, s.begin)
+}
+
+// begin lets the container begin, and notes that it has: nobody waits for that.
+func (s *start) begin() error {
+	err := s.creation.Open()
+	if err == nil {
+		s.tellStart()
+	}
+	return err
 }

@@ -49,6 +49,10 @@ func (s *start) run(ctx context.Context) error {
 		if failed == nil && s.ask.Ready != nil {
 			failed = s.ask.Ready(s.status, func() error { return nil })
 		}
+		if failed == nil {
+			s.tellStart()
+			s.Tell(*r, "attach")
+		}
 		if failed != nil && s.status.StartTicks != 0 { // else it has ended
 			failed = errors.Join(failed, process.End(pid, s.status.StartTicks, unix.SIGKILL, process.KillWait))
 		}

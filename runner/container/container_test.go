@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -141,6 +143,25 @@ func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
 	}
 	if s, err := e.Status("x"); err != nil || s.PID != 0 {
 		t.Errorf("cut: %+v, %v", s, err)
+	}
+}
+
+// TestALostStatus: a container whose status somebody has removed, or a full disk has cut, runs on, and is stopped as others
+// are. It is not one that was never started.
+func TestALostStatus(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir(), Runtime: runc.Runtime{Root: t.TempDir()}}
+	pid, ticks := os.Getpid(), process.StartTicks(os.Getpid())
+	for id, started := range map[string]uint64{"lives": ticks, "ended": ticks - 1} {
+		state := fmt.Sprintf(`{"id":%q,"init_process_pid":%d,"init_process_start":%d,"created":"2026-01-02T03:04:05Z"}`, id, pid, started)
+		if err := errors.Join(os.MkdirAll(filepath.Join(e.Runtime.Root, id), 0o700), os.WriteFile(filepath.Join(e.Runtime.Root, id, "state.json"), []byte(state), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := e.Status("lives"); err != nil || s.PID != pid || s.StartTicks != ticks || s.StartedAt.Year() != 2026 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, err := e.Status("ended"); err != nil || s.PID != 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

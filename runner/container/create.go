@@ -105,10 +105,14 @@ type adding struct {
 // Create adds the container to the storage without starting it.
 func (e *Engine) Create(ctx context.Context, r *Record) error {
 	a := &adding{Engine: e, record: r}
-	return step.Run(ctx, undoGrace, []step.Step{
+	err := step.Run(ctx, undoGrace, []step.Step{
 		{Name: "mark", Do: a.mark, Undo: a.unmark},
 		{Name: "layer", Do: a.addLayer},
 	})
+	if err == nil {
+		e.Tell(*r, "create")
+	}
+	return err
 }
 
 // mark takes the lock of the ID and notes that there is about to be a container.

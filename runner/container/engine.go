@@ -16,6 +16,7 @@ import (
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
@@ -46,6 +47,10 @@ type Engine struct {
 	FindImage func(ctx context.Context, name string) (id string, err error)
 	// Warn gets what went wrong without being an error; it may be nil.
 	Warn func(message string)
+	// Event gets what happens to containers; it may be nil.
+	Event func(journal.Event)
+	// HowEnded is the exit status of the first process of a run that is over, if somebody knows it; it may be nil.
+	HowEnded func(Status) (code int, known bool)
 }
 
 // Volumes is what a container needs of named volumes.

@@ -59,10 +59,13 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	code := 0
 	err = e.joined(r.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
 		var err error
+		e.Tell(r, "exec")
 		if x.Detach {
 			return runtime.ExecDetached(ctx, j.Execution)
 		}
-		code, err = runtime.Exec(ctx, j.Execution)
+		if code, err = runtime.Exec(ctx, j.Execution); err == nil {
+			e.tellEnd(r, "exec_died", &code)
+		}
 		return err
 	})
 	return code, err

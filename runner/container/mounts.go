@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 
@@ -67,6 +69,10 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 			var globbed []spec.Mount
 			globbed, err = glob(m)
 			out = append(out, globbed...)
+		case spec.MountArtifact:
+			var files []spec.Mount
+			files, err = artifact(e.Store.GraphRoot(), m, rootfs)
+			out = append(out, files...)
 		}
 		if err == nil && m.Subpath != "" {
 			var part string
@@ -84,7 +90,7 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 		if err != nil {
 			return nil, &sourceError{m, err}
 		}
-		if m.Type != spec.MountGlob {
+		if m.Type != spec.MountGlob && m.Type != spec.MountArtifact {
 			out = append(out, m)
 		}
 	}
@@ -111,6 +117,51 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 		out = append(out, b)
 	}
 	return out, nil
+}
+
+// artifact are the mounts of the files of an artifact: one takes the place of a file of the image, or of nothing, and in a
+// directory they go by their titles. Source: podman-run(1), --mount.
+func artifact(graphRoot string, m spec.Mount, rootfs string) ([]spec.Mount, error) {
+	blobs, err := image.Blobs(graphRoot, m.Source, m.Blob.Title, m.Blob.Digest)
+	if err != nil {
+		return nil, err
+	}
+	there, isDir := inImage(rootfs, m.Destination)
+	inDir := isDir || !there && len(blobs) > 1
+	if !inDir && len(blobs) > 1 {
+		return nil, hint.With(fmt.Errorf("artifact %q contains more than one blob and container path %q is a file", m.Source, m.Destination), "title= or digest= takes one of them")
+	}
+	var out []spec.Mount
+	for i, blob := range blobs {
+		// Always read-only: what is written to such a file damages the storage.
+		one := spec.Mount{Type: spec.MountBind, Source: blob.Path, Destination: m.Destination, Options: []string{"bind", "ro"}}
+		if inDir {
+			name := blob.Name
+			if m.Blob.Name != "" {
+				name = m.Blob.Name
+				if len(blobs) > 1 {
+					name += fmt.Sprintf("-%d", i)
+				}
+			}
+			one.Destination = filepath.Join(m.Destination, name)
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// inImage looks what the image has at a path.
+func inImage(rootfs, path string) (there, isDir bool) {
+	if rootfs == "" {
+		return false, false
+	}
+	f, err := safe.OpenIn(rootfs, path, unix.O_PATH)
+	if err != nil {
+		return false, false
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	return err == nil, err == nil && st.IsDir()
 }
 
 // volume turns a volume into a bind mount of its directory. A new one begins with what

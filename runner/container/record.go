@@ -128,14 +128,13 @@ func (e *Engine) saveStatus(id string, s Status) error {
 func (e *Engine) Status(id string) (Status, error) {
 	var s Status
 	b, err := os.ReadFile(filepath.Join(e.dir(id), "status.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
-	if err := json.Unmarshal(b, &s); err != nil {
-		return Status{}, nil // cut by a crash in the middle of a start: not running
+	if err != nil || json.Unmarshal(b, &s) != nil {
+		// It never ran, or a crash in the middle of a start has cut the file; if it was lost, the runtime knows.
+		s = Status{}
+		s.PID, s.StartTicks, s.StartedAt = e.Runtime.Begun(id)
 	}
 	// No ticks: it had ended before they could be noted.
 	if s.StartTicks == 0 || process.StartTicks(s.PID) != s.StartTicks {

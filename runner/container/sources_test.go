@@ -102,7 +102,8 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 // TestSubpath: a missing part is made where that is asked for, and a link that leads out is refused.
 func TestSubpath(t *testing.T) {
 	dir := t.TempDir()
-	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "out")), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
+	mode := os.ModeDir | os.ModeSetgid | 0o775
+	if err := errors.Join(os.Chmod(dir, mode), os.Symlink("/etc", filepath.Join(dir, "out")), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	open := func(sub string, missing bool) error {
@@ -122,6 +123,11 @@ func TestSubpath(t *testing.T) {
 	}
 	if err := errors.Join(open("/a/b", true), open("/", true), open("/file", true), open("/pipe", true), open("/pipe", false)); err != nil {
 		t.Error(err)
+	}
+	for _, made := range []string{"a", "a/b"} {
+		if st, err := os.Stat(filepath.Join(dir, made)); err != nil || st.Mode() != mode {
+			t.Errorf("%s was made as %s, %v", made, st.Mode(), err)
+		}
 	}
 	for _, sub := range []string{"/out", "/out/passwd", "/none"} {
 		if open(sub, false) == nil || sub != "/none" && open(sub, true) == nil {

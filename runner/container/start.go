@@ -297,6 +297,7 @@ func (e *Engine) Ended(r Record, code int) error {
 	if err != nil {
 		return err
 	}
+	untold := e.untold(r, s)
 	err = e.saveExit(r, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
 		// As podman has it: the kernel killed any of its processes, not only the first one.
@@ -304,6 +305,9 @@ func (e *Engine) Ended(r Record, code int) error {
 	})
 	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err == nil && untold {
+		e.tellEnd(r, "died", &code)
 	}
 	return err
 }

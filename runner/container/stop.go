@@ -83,6 +83,7 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 			return fmt.Errorf("signal container %s: %w", r.Name, err)
 		}
 		if p.Wait(ctx, timeout) {
+			e.Tell(r, "stop")
 			return nil
 		}
 		if ctx.Err() == nil && e.Warn != nil {
@@ -92,6 +93,7 @@ func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout ti
 	if err := p.Kill(); err != nil {
 		return fmt.Errorf("kill container %s, first process %d: %w", r.Name, s.PID, err)
 	}
+	e.Tell(r, "stop")
 	return nil
 }
 
@@ -120,7 +122,11 @@ func (e *Engine) Kill(r Record, sig unix.Signal) error {
 	if sig != unix.SIGKILL {
 		process.AwaitProgram(context.Background(), s.PID)
 	}
-	return p.Signal(sig)
+	if err := p.Signal(sig); err != nil {
+		return err
+	}
+	e.Tell(r, "kill")
+	return nil
 }
 
 // notRunning is the error of what needs a container that runs, in podman's words.
@@ -198,7 +204,14 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 		return err
 	}
 	step.Crash("stopped")
-	return e.remove(ctx, r, volumes || r.Spec.Remove)
+	told := e.tellLateEnd(r, s)
+	err = e.remove(ctx, r, volumes || r.Spec.Remove)
+	told()
+	if err != nil {
+		return err
+	}
+	e.Tell(r, "remove")
+	return nil
 }
 
 // Release frees what only a running container needs, and what a start that was cut short has left.

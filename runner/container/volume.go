@@ -173,14 +173,30 @@ func openSubpath(m spec.Mount) (*os.File, error) {
 	return f, err
 }
 
-// makeBelow makes a directory below another one.
+// makeBelow makes a directory below another one, with the mode that that has, as the kubelet does: who may write to a
+// volume may write to its parts.
 func makeBelow(dir, name string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	return root.MkdirAll(name, 0o750)
+	top, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	made := ""
+	for part := range strings.SplitSeq(name, "/") {
+		made = filepath.Join(made, part)
+		err := root.Mkdir(made, 0o700)
+		if err == nil {
+			err = root.Chmod(made, top.Mode())
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // idmapped mounts a source so that its owners are those of the container's user namespace.

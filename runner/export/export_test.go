@@ -16,7 +16,7 @@ var shell = Container{Name: "web", StopTimeout: 10, Args: strings.Fields(
 
 var media = Pod{
 	Name: "media", Args: strings.Fields("podunit pod create -p 8989:8989 --name media"),
-	Containers: []Container{{Name: "tv", StopTimeout: 10, Args: strings.Fields("podunit run -d --pod media --name tv --restart=unless-stopped --init quay.io/x/tv:1")}},
+	Containers: []Container{{Name: "tv", StopTimeout: 10, Args: strings.Fields("podunit run -d --pod media --name tv --restart=unless-stopped --timeout=60 --init quay.io/x/tv:1")}},
 }
 
 // has looks for lines of a file.
@@ -52,7 +52,10 @@ func TestQuadlet(t *testing.T) {
 	has(t, files["web.container"], "Image=quay.io/x/web:1", "ContainerName=web", "PublishPort=8080:80", "Volume=data:/data:Z", "AutoUpdate=registry",
 		"Environment=A=50%%", "PodmanArgs=--privileged", "Exec=serve $$HOME", "Restart=on-failure", "StartLimitBurst=3", "WantedBy=default.target")
 	has(t, files["media.pod"], "PodName=media", "PublishPort=8989:8989")
-	has(t, files["tv.container"], "Pod=media.pod", "Restart=always", "RunInit=true")
+	has(t, files["tv.container"], "Pod=media.pod", "Restart=always", "RuntimeMaxSec=60", "RunInit=true")
+	if text := files["tv.container"].Text; strings.Contains(text, "PodmanArgs") {
+		t.Errorf("what the unit says itself is a word for the runner:\n%s", text)
+	}
 	has(t, files["shop.kube"], "Yaml=shop.yaml")
 	if files["shop.yaml"].Mode != 0o600 {
 		t.Error("YAML may hold secrets")

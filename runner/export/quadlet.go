@@ -55,7 +55,8 @@ func quadletContainer(c Container, pod string) (File, error) {
 	}
 	policy, _ := l.last("restart")
 	_, rootfs := l.last("rootfs")
-	l = l.without("detach", "rm", "replace", "name", "restart", "cgroups", "cidfile", "pod", "sdnotify", "pidfile", "conmon-pidfile", "rootfs", "interactive")
+	longest, _ := l.last("timeout")
+	l = l.without("detach", "rm", "rmi", "replace", "name", "restart", "timeout", "cgroups", "cidfile", "pod", "sdnotify", "pidfile", "conmon-pidfile", "rootfs", "interactive")
 	w := &writer{section: keys.Lookup("Container")}
 	w.line("[Unit]")
 	w.line("Description=Container " + specifier.Escape(c.Name))
@@ -77,7 +78,7 @@ func quadletContainer(c Container, pod string) (File, error) {
 		}
 		w.line("Exec=" + strings.Join(words, " "))
 	}
-	w.service(policy)
+	w.service(policy, longest)
 	return File{base(c.Name) + ".container", w.String(), 0o644}, nil
 }
 
@@ -94,7 +95,7 @@ func quadletPod(p Pod) (File, error) {
 	w.line("\n[Pod]")
 	w.set("PodName", p.Name)
 	w.flags(l)
-	w.service(policy)
+	w.service(policy, "")
 	return File{base(p.Name) + ".pod", w.String(), 0o644}, nil
 }
 
@@ -163,13 +164,21 @@ func (w *writer) key(s said) string {
 	return k.Name + "=" + value
 }
 
-// service writes what follows the end, and that it starts at boot.
-func (w *writer) service(policy string) {
-	if word, tries := restart(policy); word != "no" {
+// service writes what follows the end, how many seconds it may run at most, and that it starts at boot.
+func (w *writer) service(policy, longest string) {
+	word, tries := restart(policy)
+	limited := longest != "" && longest != "0"
+	if word != "no" || limited {
 		if tries != "" {
 			w.WriteString(strings.Replace(w.swap(), "[Unit]\n", fmt.Sprintf("[Unit]\nStartLimitIntervalSec=infinity\nStartLimitBurst=%s\n", tries), 1))
 		}
-		w.line("\n[Service]\nRestart=" + word)
+		w.line("\n[Service]")
+		if word != "no" {
+			w.line("Restart=" + word)
+		}
+		if limited {
+			w.line("RuntimeMaxSec=" + longest)
+		}
 	}
 	w.line("\n[Install]\nWantedBy=default.target")
 }

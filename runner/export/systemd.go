@@ -110,10 +110,13 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	if notify == "" || notify == "ignore" {
 		notify = "conmon"
 	}
-	if _, removed := l.last("rm"); removed && o.Existing {
+	_, removed := l.last("rm")
+	_, image := l.last("rmi")
+	if (removed || image) && o.Existing {
 		return File{}, fmt.Errorf("container %s: it is removed at its end (--rm), and there would be nothing to start", c.Name)
 	}
-	l = l.without("detach", "rm", "replace", "name", "restart", "cgroups", "cidfile", "pod", "pod-id-file", "sdnotify")
+	longest, _ := l.last("timeout")
+	l = l.without("detach", "rm", "rmi", "replace", "name", "restart", "timeout", "cgroups", "cidfile", "pod", "pod-id-file", "sdnotify")
 	unit := o.name(o.ContainerPrefix, c.Name)
 	run := []string{"run", "--cidfile=%t/%n.ctr-id", "--cgroups=split", "--rm", "--sdnotify=" + notify, "-d", "--replace", "--name=" + specifier.EscapeExec(c.Name)}
 	if pod != "" {
@@ -129,6 +132,9 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 	}
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
+	if longest != "" && longest != "0" {
+		w.line("RuntimeMaxSec=" + longest)
+	}
 	if o.Existing {
 		name := specifier.EscapeExec(c.Name)
 		w.line("ExecStart=" + o.words([]string{"start", name}))

@@ -5,6 +5,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle/cdi"
@@ -17,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
+	images "github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
 	"go.podman.io/storage"
@@ -37,7 +40,17 @@ func program() cli.Program {
 		ImageNames: image.Names,
 
 		InjectDevices: cdi.Inject,
+		RemoveImage:   removeImage,
 	}
+}
+
+// removeImage removes an image, or the name it is called by. One that somebody uses stays, and one that is gone is no error.
+func removeImage(ctx context.Context, s storage.Store, runDir, name string) error {
+	_, err := registry.New(s, runDir).Remove(ctx, name, registry.RemoveOptions{})
+	if errors.As(err, new(*registry.InUseError)) || errors.Is(err, images.ErrUnknown) {
+		return nil
+	}
+	return err
 }
 
 // whole are the verbs of both lists; of one that is in both, there is more in the second.
@@ -60,6 +73,7 @@ func others() []cli.Verb {
 		{Name: "cp", New: byhand.NewCp},
 		{Name: "diff", New: byhand.NewDiff},
 		{Name: "doctor", New: system.NewDoctor},
+		{Name: "events", New: system.NewEvents},
 		{Name: "export", New: byhand.NewExport},
 		{Name: "generate", New: generate.New},
 		{Name: "history", New: image.NewHistory},

@@ -27,6 +27,7 @@ const (
 type Plan struct {
 	Config
 	ID, Name string
+	Image    string `json:",omitempty"` // the name of the container's image
 	Runtime  string // path of the OCI runtime
 	// Unit watches the container; it is empty if no manager that listens to us does.
 	Unit string `json:",omitempty"`

@@ -101,22 +101,45 @@ type LogFile struct {
 	Files int
 }
 
-// maxLogPath is the longest path of a log file. Source: PODUNIT_LOG_PATH in helper.h.
-const maxLogPath = C.PODUNIT_LOG_PATH
+// maxLogName is the longest name of a log file; one that is full gets up to five bytes more.
+const maxLogName = unix.NAME_MAX - len(".1000")
 
-// open opens the file. Somebody else may be able to write in its directory: a link is an error.
-func (l LogFile) open() (*os.File, error) {
-	if len(l.Path) >= maxLogPath {
-		return nil, fmt.Errorf("log file: its path has more than %d bytes", maxLogPath)
+// open opens the file and its directory. Somebody else may be able to write there: what is not a
+// regular file is an error, also one that would have us wait, and so is a file of somebody else's,
+// who could read all that we write. The copier looks no name up outside of the directory.
+func (l LogFile) open() (file, dir *os.File, err error) {
+	name := filepath.Base(l.Path)
+	if len(name) > maxLogName {
+		return nil, nil, fmt.Errorf("log file %s: its name has more than %d bytes", l.Path, maxLogName)
 	}
-	f, err := os.OpenFile(l.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o640)
+	dir, err = os.OpenFile(filepath.Dir(l.Path), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("log file: %w", err)
+		return nil, nil, fmt.Errorf("log file: %w", err)
 	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, errors.Join(fmt.Errorf("log file %s: it is not a regular file", l.Path), err, f.Close())
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("log file: %w", &fs.PathError{Op: "open", Path: l.Path, Err: err}), dir.Close())
 	}
-	return f, nil
+	file = os.NewFile(uintptr(fd), l.Path)
+	if err := l.judge(file, dir); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("log file %s: %w", l.Path, err), file.Close(), dir.Close())
+	}
+	return file, dir, nil
+}
+
+// judge says what is wrong with a file that was there already.
+func (l LogFile) judge(file, dir *os.File) error {
+	var f, d unix.Stat_t
+	if err := errors.Join(unix.Fstat(int(file.Fd()), &f), unix.Fstat(int(dir.Fd()), &d)); err != nil {
+		return err
+	}
+	if f.Mode&unix.S_IFMT != unix.S_IFREG {
+		return errors.New("it is not a regular file")
+	}
+	if int(f.Uid) != os.Geteuid() && f.Uid != d.Uid && d.Mode&0o022 != 0 {
+		return fmt.Errorf("it belongs to user %d, and others can write in its directory", f.Uid)
+	}
+	return nil
 }
 
 // Running is a Log that was started.
@@ -168,16 +191,19 @@ func (l Log) Start() (*Running, error) {
 	} else {
 		files = append(files, nil)
 	}
+	name := ""
 	if l.File.Path != "" {
-		f, err := l.File.open()
+		f, dir, err := l.File.open()
 		if err != nil {
 			return nil, errors.Join(err, near.Close())
 		}
 		defer f.Close()
-		files = append(files, f)
+		defer dir.Close()
+		files = append(files, f, dir)
+		name = filepath.Base(l.File.Path)
 	}
 	args := []string{l.Rootfs, l.FIFO, l.Manager, microseconds(l.StartLimit), microseconds(l.StopLimit),
-		l.File.Path, strconv.FormatInt(l.File.Size, 10), strconv.Itoa(l.File.Files)}
+		name, strconv.FormatInt(l.File.Size, 10), strconv.Itoa(l.File.Files)}
 	cmd := command("podunit-log", append(args, l.Fields...), nil, files...)
 	// Lines that the journal does not take go where the unit's own do.
 	cmd.Stderr = os.Stderr

@@ -37,10 +37,9 @@ int podunit_drop_privileges(void);
  * the mount namespace, beside that directory (confine.c). */
 int podunit_leave_root(const char *shm);
 
-/* A log file beside the journal (logfile.c): fd is open to append to path, or -1. max is its size in
- * bytes, 0 for no limit, and files how many of that size are kept. */
-enum { PODUNIT_LOG_PATH = 4096 };
-void podunit_log_file(int fd, const char *path, long long max, int files);
+/* A log file beside the journal (logfile.c): fd is open to append, or -1, to what has the name in the
+ * directory dir. max is its size in bytes, 0 for no limit, and files how many of that size are kept. */
+void podunit_log_file(int fd, int dir, const char *name, long long max, int files);
 void podunit_log_line(int is_stderr, const char *line, size_t len, int cut);
 
 /* Receive what Go sends with descriptors: a byte into what and up to max descriptors. How

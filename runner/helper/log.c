@@ -20,9 +20,9 @@
  * Its own death is noticed by its guard: a second process with the same memory and the same
  * descriptors, which goes on where it was. So no line is lost.
  *
- * usage: podunit-log ROOTFS FIFO MANAGER START STOP FILE SIZE FILES FIELD=VALUE...
+ * usage: podunit-log ROOTFS FIFO MANAGER START STOP NAME SIZE FILES FIELD=VALUE...
  * ROOTFS is unmounted in our mount namespace. MANAGER, START and STOP are those of struct
- * podunit_relay. FILE, SIZE and FILES are those of podunit_log_file. The fields are added to every entry.
+ * podunit_relay. NAME, SIZE and FILES are those of podunit_log_file. The fields are added to every entry.
  * File descriptors, each of which may be closed:
  * 3 and 4  read as stdout and stderr; 3 may be the near end of a terminal
  * 5        the latch of the gate at FIFO, see gate.c; once the gate is open, it gets a byte. When
@@ -33,6 +33,7 @@
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  * 9        the log file
+ * 10       its directory
  *
  * It ends when both streams are at their end and, if it was told of it, the container.
  *
@@ -287,8 +288,8 @@ static int copy(struct stream *s)
 	return 1;
 }
 
-/* What poll(2) looks at, and others. The first seven are descriptors that we are executed with. */
-enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, LOGFILE, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
+/* What poll(2) looks at, and others. The first eight are descriptors that we are executed with. */
+enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, LOGFILE, LOGDIR, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
 enum { FIRST = 3 };
 
 /* All that the process knows: its guard has it, too. */
@@ -519,7 +520,7 @@ static int work(void)
 		int n, silent = fds[NOTIFY] >= 0 && !may_speak();
 
 		for (int i = 0; i < DESCRIPTORS; i++)
-			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == LOGFILE || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
+			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == LOGFILE || i == LOGDIR || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
 		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
 			polls[STDOUT].fd = polls[STDERR].fd = -1;
 		n = poll(polls, DESCRIPTORS, silent || lost || !idle ? QUIET : -1);
@@ -586,7 +587,7 @@ int podunit_log_main(int argc, char **argv)
 		fields[fields_len++] = '\n';
 	}
 	for (int i = 0; i < DESCRIPTORS; i++)
-		fds[i] = i <= LOGFILE && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
+		fds[i] = i <= LOGDIR && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
 	for (int i = 0; i < 2; i++) {
 		streams[i].fd = fds[i];
 		streams[i].terminal = isatty(fds[i]);
@@ -594,7 +595,7 @@ int podunit_log_main(int argc, char **argv)
 		streams[i].buf = streams[i].small;
 		streams[i].size = SMALL;
 	}
-	podunit_log_file(fds[LOGFILE], argv[6], strtoll(argv[7], NULL, 10), atoi(argv[8]));
+	podunit_log_file(fds[LOGFILE], fds[LOGDIR], argv[6], strtoll(argv[7], NULL, 10), atoi(argv[8]));
 	connect_journal();
 	if (fds[LATCH] < 0)
 		settle();

@@ -225,7 +225,7 @@ func (r Reader) follow(ctx context.Context, q Query, from following, each func(E
 func (q Query) args(extra []string) []string {
 	out := []string{
 		"--quiet", "--no-pager", "--all", "--output=export",
-		"--output-fields=MESSAGE,PRIORITY," + FieldIDFull + "," + FieldPartial + ",_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT",
+		"--output-fields=MESSAGE,PRIORITY," + FieldIDFull + "," + FieldPartial + "," + fieldEvent + ",_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT",
 	}
 	if !q.Since.IsZero() {
 		out = append(out, "--since="+stamp(q.Since))
@@ -256,9 +256,14 @@ func stamp(t time.Time) string {
 
 // run runs journalctl once.
 func (r Reader) run(ctx context.Context, q Query, extra []string, each func(Entry) error) error {
+	return r.execute(ctx, q.args(extra), func(out io.Reader) error { return parse(out, q.Sources, each) })
+}
+
+// execute runs journalctl with arguments and has its output read. It ends when that has an error.
+func (r Reader) execute(ctx context.Context, args []string, read func(io.Reader) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	cmd := exec.CommandContext(ctx, r.Command, q.args(extra)...)
+	cmd := exec.CommandContext(ctx, r.Command, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its complaints are read below
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -272,7 +277,7 @@ func (r Reader) run(ctx context.Context, q Query, extra []string, each func(Entr
 		}
 		return fmt.Errorf("read the journal: %w", err)
 	}
-	perr := parse(out, q.Sources, each)
+	perr := read(out)
 	if perr != nil {
 		stop(perr)
 	}
@@ -361,6 +366,7 @@ type draft struct {
 	entry              Entry
 	id, unit, userUnit string
 	some               bool // it has a field
+	event              bool // podunit wrote it, not the container
 }
 
 func (d *draft) set(name string, value []byte) error {
@@ -384,6 +390,8 @@ func (d *draft) set(name string, value []byte) error {
 		d.entry.Partial = string(value) == "true"
 	case FieldIDFull:
 		d.id = string(value)
+	case fieldEvent:
+		d.event = true
 	case "_SYSTEMD_UNIT":
 		d.unit = string(value)
 	case "_SYSTEMD_USER_UNIT":
@@ -394,7 +402,7 @@ func (d *draft) set(name string, value []byte) error {
 
 // give hands the entry to each, with the source that it came from.
 func (d *draft) give(sources []Source, each func(Entry) error) error {
-	if !d.some {
+	if !d.some || d.event {
 		return nil
 	}
 	i := slices.IndexFunc(sources, func(s Source) bool {

@@ -197,7 +197,7 @@ func containerFields() []Field {
 		{"ObjectFieldSelector", "fieldPath", h, "metadata.name, .namespace, .uid, .labels, .annotations, spec.nodeName, spec.serviceAccountName, status.hostIP, .hostIPs, .podIP, .podIPs"},
 		{"ResourceFieldSelector", "containerName", h, ""}, {"ResourceFieldSelector", "resource", h, "limits and requests of cpu, memory, ephemeral-storage, hugepages-SIZE"},
 		{"ResourceFieldSelector", "divisor", h, "the value is rounded up"},
-		{"ResourceRequirements", "limits", h, "cpu is CPUQuota=, memory is MemoryMax=; hugepages-SIZE; devices as VENDOR/CLASS=NAME or podman.io/device=PATH; ephemeral-storage has no meaning; others are noted"},
+		{"ResourceRequirements", "limits", h, "cpu is CPUQuota=, memory is MemoryMax=; devices as VENDOR/CLASS=NAME or podman.io/device=PATH; ephemeral-storage has no meaning; others, and hugepages-SIZE, are noted"},
 		{"ResourceRequirements", "requests", h, "cpu is CPUWeight= (100 for each CPU), memory is MemoryLow="},
 		{"ResourceRequirements", "claims", r, "devices that a cluster allocates are not there; name the device, such as podman.io/device=/dev/dri: 1 below resources.limits"},
 		{"ContainerRestartRule", "action", h, "Restart; RestartAllContainers restarts the pod"}, {"ContainerRestartRule", "exitCodes", h, ""},

@@ -32,7 +32,7 @@ func leftOut() []left {
 		{"DeviceReadBPS", "--device-read-bps"}, {"DeviceWriteBPS", "--device-write-bps"}, {"DeviceReadIOPS", "--device-read-iops"}, {"DeviceWriteIOPS", "--device-write-iops"},
 		{"CgroupConf", "--cgroup-conf"}, {"ShmSize", "--shm-size"}, {"HostUlimits", "--ulimit host"},
 		{"PublishAll", "--publish-all"}, {"Expose", "--expose"}, {"NoHosts", "--no-hosts"}, {"NoHostname", "--no-hostname"}, {"HostsFile", "--hosts-file"},
-		{"IP", "--ip"}, {"IP6", "--ip6"}, {"MAC", "--mac-address"}, {"Aliases", "--network-alias"}, {"PreserveFDs", "--preserve-fds"}, {"PreserveFD", "--preserve-fd"},
+		{"IP", "--ip"}, {"IP6", "--ip6"}, {"MAC", "--mac-address"}, {"Aliases", "--network-alias"}, {"PreserveFDs", "--preserve-fds"}, {"MaxRun", "--timeout"}, {"RemoveImage", "--rmi"}, {"PreserveFD", "--preserve-fd"},
 	}
 }
 

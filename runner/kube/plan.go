@@ -151,8 +151,6 @@ type Container struct {
 	// MessageLogs takes the end of its log when the file is empty and the exit was an error.
 	MessagePath string
 	MessageLogs bool `json:",omitempty"`
-	// CDI are devices of the container device interface, VENDOR/CLASS=NAME.
-	CDI []string `json:",omitempty"`
 	// VolumesFrom are other containers whose mounts it gets, with options.
 	VolumesFrom []VolumesFrom `json:",omitempty"`
 	// ImageVolumesFrom are images whose VOLUME directories it gets, read-only.
@@ -291,7 +289,6 @@ type Resources struct {
 	CPUWeight uint64            `json:",omitempty"` // CPUWeight=, 1 to 10000
 	MemoryMax int64             `json:",omitempty"` // MemoryMax=, bytes
 	MemoryLow int64             `json:",omitempty"` // MemoryLow=, bytes
-	HugePages map[string]int64  `json:",omitempty"` // bytes by size: 2Mi, 1Gi
 	TasksMax  int64             `json:",omitempty"` // TasksMax=
 	CPUs      string            `json:",omitempty"` // AllowedCPUs=
 	Mems      string            `json:",omitempty"` // AllowedMemoryNodes=
@@ -341,7 +338,6 @@ const (
 	VolumeClaim  VolumeKind = "claim"  // a named volume; Ephemeral goes with the pod
 	VolumeFiles  VolumeKind = "files"  // files in memory, below a fresh directory, mounted read-only
 	VolumeImage  VolumeKind = "image"  // the tree of an image, read-only, noexec
-	VolumeNFS    VolumeKind = "nfs"
 )
 
 // Volume is one volume of a pod.
@@ -363,8 +359,8 @@ type Volume struct {
 	// Image and Pull are the image and its pull policy.
 	Image string `json:",omitempty"`
 	Pull  string `json:",omitempty"`
-	// Server is the NFS server; Path is the directory there.
-	Server string `json:",omitempty"`
+	// Options are those of the volume of a claim that is made for the pod, as for volume create.
+	Options map[string]string `json:",omitempty"`
 	// FSGroup says that the pod's fsGroup owns it.
 	FSGroup bool `json:",omitempty"`
 }

@@ -42,10 +42,7 @@ func (p *planner) resources(in corev1.ResourceRequirements, at place, c *Contain
 			p.memory(q, one)
 			out.MemoryMax = q.Value()
 		case strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix):
-			if out.HugePages == nil {
-				out.HugePages = map[string]int64{}
-			}
-			out.HugePages[strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix)] = q.Value()
+			one.note("kube-resources", "vm.nr_hugepages of sysctl(8) says how many the machine has", "systemd sets no limit for huge pages: the machine's are there for all")
 		case name == corev1.ResourceEphemeralStorage:
 		default:
 			p.device(string(name), one, c)
@@ -135,7 +132,7 @@ func (p *planner) device(name string, at place, c *Container) {
 		}
 		c.Spec.Devices = append(c.Spec.Devices, d)
 	case strings.Contains(name, "=") && strings.Contains(name, "/"):
-		c.CDI = append(c.CDI, name)
+		c.Spec.Devices = append(c.Spec.Devices, spec.Device{Host: name, CDI: true})
 	default:
 		at.note("kube-resources", "name a device: VENDOR/CLASS=NAME: 1 of the container device interface, or podman.io/device=PATH: 1",
 			"no device plugin serves %s here", name)

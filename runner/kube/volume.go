@@ -95,7 +95,7 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 		}
 	}
 	if is(in.NFS != nil) {
-		p.nfs(v, in.NFS, at.in("nfs"))
+		p.nfs(d, v, in.NFS, at.in("nfs"))
 	}
 	switch {
 	case given > 1:
@@ -115,12 +115,17 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 	}
 }
 
-func (p *planner) nfs(v *Volume, in *corev1.NFSVolumeSource, at place) {
-	v.Kind, v.Server, v.Path, v.ReadOnly = VolumeNFS, in.Server, in.Path, in.ReadOnly
+// nfs makes a volume of the pod that stands for a directory of a server.
+func (p *planner) nfs(d *draft, v *Volume, in *corev1.NFSVolumeSource, at place) {
+	v.Kind, v.Claim, v.Ephemeral, v.ReadOnly = VolumeClaim, d.Name+"-"+v.Name, true, in.ReadOnly
+	v.Options = map[string]string{"type": "nfs", "device": in.Server + ":" + in.Path}
+	if in.ReadOnly {
+		v.Options["o"] = "ro"
+	}
 	if p.Rootless {
 		at.fault("kube-refused", "mount it on the machine, and use hostPath", "only root can mount NFS")
 	}
-	if v.Server == "" || !path.IsAbs(v.Path) {
+	if in.Server == "" || !path.IsAbs(in.Path) {
 		at.fault("kube-volume", "", "it needs a server and an absolute path")
 	}
 }

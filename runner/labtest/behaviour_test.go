@@ -21,6 +21,8 @@ func TestLabBehaviour(t *testing.T) {
 	}
 	const run = "podunit run --network none "
 	const detach = run + "-d "
+	// logged waits until a container has logged so many lines: journald may be behind.
+	const logged = "logged() { for i in $(seq 600); do [ $(podunit logs $1 2>&1 | grep -c .) -ge $2 ] && return; sleep 0.1; done; }\n"
 	for _, c := range []struct {
 		name, script string
 		want         string // what stdout and stderr are, less white space at their ends; ~ begins a part of it
@@ -33,8 +35,10 @@ func TestLabBehaviour(t *testing.T) {
 		{"restart of one that has ended", detach + "--name re $I sh -c 'echo run' > /dev/null; until [ \"$(podunit inspect -f '{{.State.Status}}' re)" + "\" = exited ]; do sleep 0.1; done; " +
 			"podunit restart re; until [ $(podunit logs re | grep -c run) = 2 ]; do sleep 0.1; done; podunit rm -f re", "re\nre"},
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
+		{"restarts by hand use up no tries", detach + "--restart on-failure:1 --name rh $I sh -c 'echo run; sleep 99' > /dev/null; for i in 1 2 3 4 5 6 7; do podunit restart -t 0 rh; done | uniq -c | sed 's/^ *//'; " +
+			"podunit kill rh > /dev/null; until [ $(podunit logs rh | grep -c run) = 9 ]; do sleep 0.1; done; podunit rm -f -t 0 rh", "7 rh\nrh"},
 		// What attached containers write.
-		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2' 2>&1 | sort; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; podunit logs at 2>/dev/null; podunit rm at", "err\nout\nerr\nout\nout\nout\nat"},
+		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2' 2>&1 | sort; logged at 2; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; logged at 4; podunit logs at 2>/dev/null; podunit rm at", "err\nout\nerr\nout\nout\nout\nat"},
 		{"whose reader goes away", run + "--name yes $I yes 2> /dev/null | head -n 1; podunit inspect -f '{{.State.Status}}' yes; podunit rm yes", "y\nexited\nyes"},
 		{"a terminal for who has none", run + "--rm -t $I sh -c 'test -t 1 && echo yes' < /dev/null | tr -d '\\r'", "yes"},
 		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got", "yes\ngot word"},
@@ -65,7 +69,7 @@ func TestLabBehaviour(t *testing.T) {
 		{"volumes that would go", "podunit volume create --label x=y keep > /dev/null; echo n | podunit volume prune; echo; podunit volume ls -q --filter 'name=k.+p'; podunit volume rm keep", "~  keep\nAre you sure"},
 		{"an image by its digest", "d=$(podunit image inspect -f '{{.Digest}}' $I); podunit pull -q localhost:5000/busybox@$d > /dev/null; podunit images --format '{{.Repository}}:{{.Tag}}' | grep busybox", "localhost:5000/busybox:latest"},
 		{"a service's name", "mkdir -p $D; printf '[Container]\\nImage=%s\\nNetwork=none\\nExec=sh -c \"echo hi; exec sleep 99\"\\n' $I > $D/web.container; $S daemon-reload; $S start web; " +
-			"podunit exec web echo in; podunit inspect -f '{{.Name}}' web; podunit logs web; podunit stop -t 0 web; rm $D/web.container; $S daemon-reload", "in\nsystemd-web\nhi\nweb"},
+			"podunit exec web echo in; podunit inspect -f '{{.Name}}' web; logged web 1; podunit logs web; podunit stop -t 0 web; rm $D/web.container; $S daemon-reload", "in\nsystemd-web\nhi\nweb"},
 		{"a pod whose containers fail", "mkdir -p $D; printf '[Pod]\\nPodName=media\\nNetwork=none\\n' > $D/media.pod; printf '[Container]\\nImage=%s\\nPod=media.pod\\nVolume=/nosuch/dir:/x\\n[Service]\\nRestart=always\\n' $I > $D/qb.container; " +
 			"$S daemon-reload; $S start media-pod; echo $?; until $S status media-pod 2>&1 | grep -q /nosuch/dir; do sleep 0.2; done; $S status media-pod | grep -c 'podunit: qb.service: .*/nosuch/dir'; $S stop media-pod; rm $D/qb.container $D/media.pod; $S daemon-reload; $S reset-failed", "0\n1"},
 	} {
@@ -75,7 +79,7 @@ func TestLabBehaviour(t *testing.T) {
 				if user == "root" {
 					env = "exec 2>&1; I=" + image + "; S=systemctl; D=/etc/containers/systemd\n"
 				}
-				out, _, _ := l.on(t).Run(user, "timeout 110 bash <<'SCRIPT'\n"+env+c.script+"\nSCRIPT\n")
+				out, _, _ := l.on(t).Run(user, "timeout 110 bash <<'SCRIPT'\n"+env+logged+c.script+"\nSCRIPT\n")
 				got := strings.TrimSpace(out)
 				if part, some := strings.CutPrefix(c.want, "~"); some && !strings.Contains(got, part) || !some && got != c.want {
 					t.Errorf("%s\ngave\n%s\nand not\n%s", c.script, got, c.want)

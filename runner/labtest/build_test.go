@@ -32,5 +32,13 @@ func realBuild(t *testing.T, l *Lab) {
 	if !strings.HasPrefix(got, "localhost:5000/alice/unit ") {
 		t.Errorf("an .artifact file gives %q", got)
 	}
-	l.MustRun(user, "rm "+dir+"made.* "+dir+"art.artifact out; systemctl --user daemon-reload; podunit artifact rm -a; podunit rmi by-hand localhost/by-unit")
+	// The container's unit has the artifact pulled.
+	l.WriteFile(user, dir+"reads.container", "[Container]\nImage=localhost:5000/busybox\nNetwork=none\nMount=type=artifact,source=art.artifact,destination=/model\nExec=tail -n 1 /model\n[Service]\nType=oneshot\n")
+	l.MustRun(user, "podunit artifact rm -a; systemctl --user stop art-artifact; systemctl --user daemon-reload; systemctl --user start reads")
+	l.Eventually(user, `journalctl --user -q -o cat -u reads | grep -xF 'CMD ["cat", "/made"]'`, time.Minute)
+	got = l.MustRun(user, `podunit run --rm --network none --userns keep-id --mount type=artifact,source=localhost:5000/alice/unit:1,destination=/etc,name=made localhost:5000/busybox sh -c 'head -n 1 /etc/made; echo x 2>/dev/null >/etc/made || id -u'`)
+	if got != "FROM localhost:5000/busybox\n1000" {
+		t.Errorf("an artifact in a directory: %q", got)
+	}
+	l.MustRun(user, "rm "+dir+"made.* "+dir+"reads.container "+dir+"art.artifact out; systemctl --user daemon-reload; podunit artifact rm -a; podunit rmi by-hand localhost/by-unit")
 }

@@ -84,7 +84,7 @@ func TestLabEnds(t *testing.T) {
 		l.MustRun("alice", "systemctl --user start writes")
 		l.Eventually("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x up", time.Minute)
 		l.MustRun("alice", "systemctl --user stop writes || true")
-		l.MustRun("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x written") // beside what its shell says of the signal
+		l.Eventually("alice", "journalctl --user CONTAINER_NAME=writes -o cat | grep -x written", time.Minute) // beside what its shell says of the signal
 		l.MustRun("alice", "systemctl --user reset-failed")
 		l.Gone("alice", "pgrep -a -x podunit-log")
 	})

@@ -51,6 +51,8 @@ func TestLabInside(t *testing.T) {
 		{"name servers of a network that is joined", "alice", "podunit run -d --name vpn --dns 9.9.9.9 --add-host extra:10.1.1.1 --hostname vpnhost $I sleep 100 > /dev/null; " +
 			run + "--network container:vpn --name app $I sh -c 'grep nameserver /etc/resolv.conf; grep -cE \"extra|vpnhost|host.containers.internal|app\" /etc/hosts'; podunit rm -f -t 0 vpn > /dev/null",
 			"nameserver 9.9.9.9\n4"},
+		{"the hosts of the image", "alice", "podunit create --name hi $I > /dev/null; echo 10.9.9.9 fromimage > /tmp/hosts; podunit cp /tmp/hosts hi:/etc/hosts; podunit commit -q hi localhost/hosts > /dev/null; " +
+			run + "--hosts-file image localhost/hosts sh -c 'grep -c fromimage /etc/hosts; grep -c host.containers.internal /etc/hosts'; podunit rm hi > /dev/null; podunit rmi localhost/hosts > /dev/null", "1\n1"},
 		// Hostile files.
 		{"a pipe for variables", "alice", "mkfifo /tmp/pipe; " + run + "--env-file /tmp/pipe $I true", "~not a regular file but a pipe"},
 		{"a device for labels", "alice", run + "--label-file /dev/zero $I true", "~not a regular file but a device"},

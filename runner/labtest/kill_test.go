@@ -330,6 +330,18 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			t.Errorf("units are left: %s", left)
 		}
 	})
+	t.Run("in the middle of a layer", func(t *testing.T) {
+		// No crash point is there, so the storage is made as it is then: the layer is begun, the file for its short name
+		// is empty, and there is no container. See runner/store/links.go.
+		l := l.on(t)
+		l.MustRun("alice", `cd .local/share/containers/storage
+			PODUNIT_CRASH_AFTER=layer podunit run --rm --name hand `+image+` true || [ $? = 137 ] || exit
+			id=$(jq -re '.[].id' overlay-layers/volatile-layers.json) && truncate -s 0 overlay/$id/link
+			jq -c 'map(.flags.incomplete = true)' overlay-layers/volatile-layers.json >~/layers && mv ~/layers overlay-layers/volatile-layers.json
+			echo '[]' >overlay-containers/volatile-containers.json
+			podunit run --rm --replace --name hand `+image+` true`)
+		l.same(t, stopped, "after it")
+	})
 	t.Run("at random moments", func(t *testing.T) {
 		l := l.on(t)
 		for _, whom := range []string{"main", "all"} {

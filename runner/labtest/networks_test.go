@@ -114,7 +114,8 @@ func TestLabNetworks(t *testing.T) {
 		pid := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' app db")
 		for _, kill := range []string{
 			"kill -9 $(cat $XDG_RUNTIME_DIR/podunit/networks/netns/pasta.pid)",
-			"kill -9 $(systemctl --user show -P MainPID podunit-dns)",
+			// It may still be starting again after the first fault.
+			"until p=$(systemctl --user show -P MainPID podunit-dns) && [ $p != 0 ]; do sleep 0.1; done; kill -9 $p",
 			"kill -9 $(systemctl --user show -P MainPID podunit-netns)",
 			"systemctl --user restart podunit-netns",
 		} {
@@ -184,6 +185,20 @@ func TestLabNetworks(t *testing.T) {
 				t.Errorf("left over: %s", line)
 			}
 		}
+	})
+	t.Run("a namespace that cannot be made", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("root", "mkdir /root/p; mv /usr/bin/pas{st,ta}{,.avx2} /root/p")
+		_, stderr, code := l.Run("alice", "podunit network create n && podunit run --rm --network n localhost:5000/busybox true")
+		if code != 125 || !strings.Contains(stderr, "the network needs pasta") {
+			t.Errorf("status %d, %s", code, stderr)
+		}
+		// Nobody runs who needs it, so it is not tried again.
+		if got := l.MustRun("alice", "systemctl --user show -P NRestarts podunit-netns; systemctl --user is-failed podunit-netns"); got != "0\nfailed" {
+			t.Errorf("the unit: %s", got)
+		}
+		l.MustRun("root", "mv /root/p/* /usr/bin; rmdir /root/p")
+		l.MustRun("alice", "podunit run --rm --network n localhost:5000/busybox true && podunit network rm n")
 	})
 }
 

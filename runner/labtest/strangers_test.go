@@ -30,6 +30,8 @@ func TestLabStrangers(t *testing.T) {
 		{"a disk that is full under pasta", fullForPasta},
 		{"escape sequences", escapes},
 		{"a layer that is lost", lostLayer},
+		{"a status that is lost", lostStatus},
+		{"an exec that is killed", killedExec},
 		{"lists that are damaged", damagedLists},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.play(t, l.For(t)) })
@@ -154,6 +156,22 @@ func lostLayer(t *testing.T, l *labtest.Lab) {
 	if !strings.Contains(out, "is damaged") || !strings.Contains(out, "; pulling it anew") || !strings.Contains(out, "nginx version") {
 		t.Errorf("%s", out)
 	}
+}
+
+// lostStatus: what runs is shown, and is stopped and removed as ever.
+func lostStatus(t *testing.T, l *labtest.Lab) {
+	out := l.MustRun("bob", "podunit run -d --name lost -p 18098:80 "+image+" sleep 1000 >/dev/null; rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json; podunit ps --format '{{.Names}} {{.State}}'; podunit exec lost echo in it")
+	if out != "lost running\nin it" {
+		t.Errorf("%s", out)
+	}
+	l.MustRun("bob", "podunit stop -t 0 lost && podunit start lost && rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json && podunit rm -f -t 0 lost")
+	l.Gone("bob", "pgrep -u bob -a pasta; podunit ps -aq; systemctl --user is-active lost | grep -x active")
+}
+
+// killedExec: neither its scope stays, nor a file, nor does it hold up the container's end.
+func killedExec(t *testing.T, l *labtest.Lab) {
+	l.MustRun("bob", "podunit run -d --name ke --network none "+image+" sleep 1000 >/dev/null; podunit exec ke sleep 2001 & until pgrep -x -f 'sleep 2001'; do sleep 0.1; done; kill -9 $!; wait; podunit exec ke true && podunit rm -f -t 0 ke")
+	l.Gone("bob", "systemctl --user list-units --all --plain --no-legend 'podunit-*.scope'; pgrep -x -f 'sleep 2001'; ls $XDG_RUNTIME_DIR/podunit/containers")
 }
 
 // damagedLists: an empty list of images is told, with a way out that works.

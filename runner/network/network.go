@@ -142,6 +142,11 @@ func Start(ctx context.Context, req Request) (*Network, error) {
 	if err == nil {
 		err = n.emptyFiles()
 	}
+	if err == nil && n.bridge != nil {
+		if err = n.bridge.Begin(ctx, req.Dir, req.Bridge.Servers); err != nil {
+			err = errors.Join(err, Release(req.Dir))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -281,6 +286,9 @@ func (n *Network) Close() error {
 		}
 	})
 	<-n.done
+	if n.bridge != nil {
+		n.bridge.Settle()
+	}
 	_ = n.Made() // a fault of a network that nobody wants
 	return Release(n.req.Dir)
 }

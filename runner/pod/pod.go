@@ -23,6 +23,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
@@ -217,6 +218,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 		return r, err
 	}
 	step.Crash("pod noted")
+	e.Tell(r, "create")
 	return r, nil
 }
 
@@ -351,7 +353,12 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 		all = append(all, <-errs)
 	}
 	step.Crash("members stopped")
-	all = append(all, e.stopInfra(e.Status(r)))
+	infra := e.Status(r)
+	err = e.stopInfra(infra)
+	if err == nil && infra.InfraPID != 0 {
+		e.Tell(r, "stop")
+	}
+	all = append(all, err)
 	step.Crash("infra stopped")
 	all = append(all, network.Release(e.Dir(r.ID)))
 	step.Crash("pod network released")
@@ -452,12 +459,22 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err == nil {
+		e.Tell(r, "remove")
+	}
 	return err
 }
 
-// Settle ends a pod of exit policy stop when its last container has ended. The caller
-// says whether the container is about to be started again by its unit.
-func (e *Engine) Settle(ctx context.Context, podID string) error {
+// Tell notes that something has happened to a pod, in the words of podman-events(1).
+func (e *Engine) Tell(r Record, status string) {
+	if e.Containers.Event != nil {
+		e.Containers.Event(journal.Event{Type: "pod", Status: status, Time: time.Now(), ID: r.ID, Name: r.Name, Labels: r.Spec.Labels})
+	}
+}
+
+// Settle ends a pod of exit policy stop when its last container has ended. again, if set, tells whether that one is
+// about to be started again by its unit. The manager has to be asked for that, so it is called only where it matters.
+func (e *Engine) Settle(ctx context.Context, podID string, again func() bool) error {
 	r, err := e.Lookup(podID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -477,6 +494,9 @@ func (e *Engine) Settle(ctx context.Context, podID string) error {
 		if s.PID != 0 {
 			return nil
 		}
+	}
+	if again != nil && again() {
+		return nil
 	}
 	return e.stopInfra(e.Status(r))
 }

@@ -53,6 +53,9 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 		{Name: "pod connected", Do: s.connect},
 		{Name: "pid file", Do: s.writePIDFile},
 	})
+	if err == nil {
+		e.Tell(r, "start")
+	}
 	return s.status, err
 }
 

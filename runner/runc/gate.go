@@ -32,7 +32,7 @@ func (r Runtime) newGate(id string) (*gate, error) {
 	}
 	g := &gate{far: os.NewFile(uintptr(fds[0]), "gate"), near: os.NewFile(uintptr(fds[1]), "latch"), runtime: r, id: id}
 	if filepath.Base(r.Command) == "runc" {
-		g.fifo = filepath.Join(r.Root, id, "exec.fifo")
+		g.fifo = filepath.Join(r.Root, id, fifoName)
 	}
 	return g, nil
 }

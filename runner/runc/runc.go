@@ -160,8 +160,28 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	if err := removeFile(pidFile); err != nil { // of an earlier start
 		return 0, err
 	}
-	// Not bound to ctx: the caller passes signals on to the container itself.
-	cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
+	told := false
+	tell := func() bool {
+		if pid, err := ReadPID(pidFile); err == nil && !told {
+			told = true
+			_ = keep() // told at the end
+			if started != nil {
+				started(pid)
+			}
+		}
+		return told
+	}
+	err = untilTold(ctx, log, func() error {
+		// Not bound to ctx: the caller passes signals on to the container itself.
+		cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
+		return s.foreground(cmd, log, tell)
+	})
+	return r.status(err, log)
+}
+
+// foreground runs the runtime. tell is called again and again until it says that it has told of the
+// container's first process, or the runtime has ended.
+func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
 	s.wire(cmd)
 	if s.AlsoStdout != nil {
 		cmd.Stdout = &besides{s.Stdout, s.AlsoStdout}
@@ -175,12 +195,12 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	if s.TTY && s.needsTerminal() {
 		var err error
 		if release, err = lendTerminal(cmd, words); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	if err := cmd.Start(); err != nil {
 		release()
-		return 0, fmt.Errorf("%s: %w", r.Command, err)
+		return err
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -195,134 +215,17 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	// The runtime has no other way to say "it is there" while it stays attached.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	tell := func() {
-		if pid, err := ReadPID(pidFile); err == nil && started != nil {
-			tick.Stop()
-			_ = keep() // told at the end
-			started(pid)
-			started = nil
-		}
-	}
 	for {
 		select {
 		case err := <-ended:
 			tell() // it may have lived for less than a tick
-			return r.status(err, log)
+			return err
 		case <-tick.C:
-			tell()
+			if tell() {
+				tick.Stop()
+			}
 		}
 	}
-}
-
-// An Execution is another process in a running container.
-type Execution struct {
-	ID      string
-	Process *os.File // its section of the configuration, to be read from the beginning
-	Log     *os.File // an empty file that gets the runtime's log
-	TTY     bool
-	Streams Streams
-	// Cgroup is one below the container's, which exists; empty means the container's.
-	Cgroup string
-	// PIDFile receives the ID of the process; empty means none.
-	PIDFile string
-	// Umask is the mask of the process; nil means the usual one. A runtime has that of the
-	// container's first process from the configuration, and leaves its own to what comes later.
-	Umask *uint32
-}
-
-// start starts the runtime with the mask that the process is to have, which only a whole process
-// can have: for this moment it is ours.
-func (x Execution) start(cmd *exec.Cmd) error {
-	mask := 0o022
-	if x.Umask != nil {
-		mask = int(*x.Umask)
-	}
-	defer syscall.Umask(syscall.Umask(mask))
-	return cmd.Start()
-}
-
-// exec is the runtime's command, which has the process and the log as descriptors 3 and 4.
-func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.Cmd {
-	args := append([]string{"exec", "--process", "/proc/self/fd/3"}, flags...)
-	if x.TTY {
-		args = append(args, "--tty")
-	}
-	if x.Cgroup != "" {
-		args = append(args, "--cgroup", x.Cgroup)
-	}
-	if x.PIDFile != "" {
-		args = append(args, "--pid-file", x.PIDFile)
-	}
-	cmd := r.command(ctx, "/proc/self/fd/4", append(args, x.ID)...)
-	x.Streams.wire(cmd)
-	cmd.ExtraFiles = []*os.File{x.Process, x.Log}
-	return cmd
-}
-
-// log is the path of the log, to be read from its beginning.
-func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
-
-// Exec runs another process in the container, attached, and returns its status.
-func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
-	cmd := r.exec(context.WithoutCancel(ctx), x)
-	if x.TTY && x.Streams.needsTerminal() {
-		said := io.Discard
-		if x.Streams.Stderr != nil {
-			said = x.Streams.Stderr
-		}
-		release, err := lendTerminal(cmd, said)
-		if err != nil {
-			return 0, err
-		}
-		defer release()
-	}
-	err := x.start(cmd)
-	if err == nil {
-		err = cmd.Wait()
-	}
-	return r.status(err, x.log())
-}
-
-// ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be
-// there yet. A runtime that does not notice its end is killed after two seconds.
-func (r Runtime) ExecWithin(ctx context.Context, x Execution, kill func()) (int, error) {
-	cmd := r.exec(context.WithoutCancel(ctx), x)
-	if err := x.start(cmd); err != nil {
-		return 0, fmt.Errorf("%s: %w", r.Command, err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err := <-ended:
-		return r.status(err, x.log())
-	case <-ctx.Done():
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(2 * time.Second)
-	for {
-		kill()
-		select {
-		case err := <-ended:
-			return r.status(err, x.log())
-		case <-late:
-			_ = cmd.Process.Kill() // it may have ended by now
-		case <-tick.C:
-		}
-	}
-}
-
-// ExecDetached starts another process in the container and does not wait for it.
-func (r Runtime) ExecDetached(ctx context.Context, x Execution) error {
-	cmd := r.exec(ctx, x, "--detach")
-	err := x.start(cmd)
-	if err == nil {
-		err = cmd.Wait()
-	}
-	if err != nil {
-		return r.explain("exec", err, x.log())
-	}
-	return nil
 }
 
 // Update gives a container that runs other limits.
@@ -417,6 +320,10 @@ func (r Runtime) explain(verb string, err error, log string) error {
 		kind = ErrNoContainer
 	}
 	if kind == nil {
+		// What it made says why it ended, before the runtime says that it has.
+		if all := errorsIn(log); len(all) > 1 {
+			msg += " (" + strings.Join(all[:len(all)-1], "; ") + ")"
+		}
 		return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, err)
 	}
 	// What the runtime puts in front says how it is built, not what is wrong.
@@ -428,21 +335,29 @@ func (r Runtime) explain(verb string, err error, log string) error {
 
 // lastError is the last message of level error in a log of JSON lines.
 func lastError(path string) string {
+	if all := errorsIn(path); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return ""
+}
+
+// errorsIn lists the messages of level error in a log of JSON lines.
+func errorsIn(path string) []string {
 	f, err := os.Open(path)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer f.Close()
-	var last string
+	var all []string
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var entry struct{ Level, Msg string }
-		if json.Unmarshal(lines.Bytes(), &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") {
-			last = entry.Msg
+		if json.Unmarshal(lines.Bytes(), &entry) == nil && (entry.Level == "error" || entry.Level == "fatal") && entry.Msg != "" {
+			all = append(all, entry.Msg)
 		}
 	}
-	return last
+	return all
 }
 
 // wire leaves a stream that is nil to os/exec, for which nil is /dev/null; a nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,8 +81,22 @@ func sealedCopy(program string) (fd int, err error) {
 		}
 		left -= int64(max(n, 0))
 	}
-	if _, err := unix.FcntlInt(to.Fd(), unix.F_ADD_SEALS, allSeals); err != nil {
+	if err := addSeals(fd); err != nil {
 		return 0, err
 	}
 	return unix.FcntlInt(to.Fd(), unix.F_DUPFD_CLOEXEC, farAway)
+}
+
+// sealWait is how long the seals of a copy are tried for.
+const sealWait = 2 * time.Second
+
+// addSeals seals a file in memory. The kernel refuses for as long as something else holds one of
+// its pages, for which it waits 150 ms by itself: see untilTold.
+func addSeals(fd int) error {
+	for deadline := time.Now().Add(sealWait); ; time.Sleep(time.Millisecond) {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals)
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }

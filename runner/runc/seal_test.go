@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +52,35 @@ func TestSeal(t *testing.T) {
 	cmd.Args = []string{"runc", "/proc/self/exe"}
 	if out, err := cmd.Output(); err != nil || string(out) != string(content) {
 		t.Errorf("it runs from %d bytes, want %d: %v", len(out), len(content), err)
+	}
+}
+
+// TestSealLater seals a file that something else holds at first: a mapping that may be written to
+// does so for as long as we want, and the kernel refuses as it does for a page that it moves.
+func TestSealLater(t *testing.T) {
+	fd, err := unix.MemfdCreate("held", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Ftruncate(fd, 4096); err != nil {
+		t.Fatal(err)
+	}
+	held, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals); !errors.Is(err, unix.EBUSY) {
+		t.Fatalf("the kernel says %v", err)
+	}
+	sealed := make(chan error)
+	go func() { sealed <- addSeals(fd) }()
+	time.Sleep(50 * time.Millisecond)
+	if err := unix.Munmap(held); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sealed; err != nil {
+		t.Error(err)
 	}
 }
 

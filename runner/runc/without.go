@@ -14,6 +14,9 @@ import (
 // stateName is what runc keeps of a container in the directory that is named after it.
 const stateName = "state.json"
 
+// fifoName is where a container's first process waits, in the same directory, until its command may begin.
+const fifoName = "exec.fifo"
+
 // runcNamespaces are runc's words for namespaces of the OCI specification.
 var runcNamespaces = map[string]string{"network": "NEWNET", "ipc": "NEWIPC", "uts": "NEWUTS", "cgroup": "NEWCGROUP"}
 

@@ -65,6 +65,17 @@ func (e *Engine) StartUnit(ctx context.Context, name string, s unit.Service) err
 	return e.startTransient(ctx, name, s, false)
 }
 
+// TryUnit is StartUnit for a service that the manager starts again by its own settings where its start fails: then
+// again is called with the reason, and if that returns an error, the service is ended.
+func (e *Engine) TryUnit(ctx context.Context, name string, s unit.Service, again func(error) error) error {
+	return e.tryTransient(ctx, name, s, func(m Manager, err error) error {
+		if err = again(err); err != nil {
+			err = errors.Join(err, giveUp(context.WithoutCancel(ctx), m, name))
+		}
+		return err
+	})
+}
+
 // ServiceEnvironment is the environment of a transient service.
 func (e *Engine) ServiceEnvironment(name string) []string { return e.serviceEnvironment(name) }
 

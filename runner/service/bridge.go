@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/helper"
@@ -118,9 +119,13 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if !e.User.Rootless() {
 		return errors.New("root's networks are in the namespace of the machine")
 	}
-	if !e.InService() {
-		return hint.With(errors.New("this makes the network namespace of a unit"), "systemctl --user start %s", NamespaceUnit)
+	if err := e.onlyIn(NamespaceUnit); err != nil {
+		return err
 	}
+	return e.again(ctx, e.holdNetworks(ctx))
+}
+
+func (e *Engine) holdNetworks(ctx context.Context) error {
 	dir := e.sharedDir()
 	err := errors.Join(network.Release(dir), os.RemoveAll(dir), os.RemoveAll(filepath.Join(e.Networks().Run, "aardvark-dns")), os.MkdirAll(dir, 0o700))
 	if err != nil {
@@ -139,7 +144,52 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 		return errors.Join(err, n.Close())
 	}
 	e.reconnect(ctx)
-	return nil
+	return e.Networks().EndUnused(dir)
+}
+
+// OnlyOnce is a fault of a unit's start which the manager is not to repeat: nobody waits for it.
+type OnlyOnce struct{ error }
+
+func (o OnlyOnce) Unwrap() error { return o.error }
+
+// again says how a unit of the networks goes on that could not be started. Who runs needs it, so it is tried again, but
+// less and less often; without anybody who runs, whoever asked for it has been told of the fault.
+func (e *Engine) again(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if all, lerr := e.onNetworks(); len(all) == 0 && lerr == nil {
+		return OnlyOnce{err}
+	}
+	if own, oerr := e.ownProperties(ctx); oerr == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pauseAfter(own.Restarts)):
+		}
+	}
+	return err
+}
+
+// pauseAfter is how long to wait after so many restarts, beside what the unit itself waits.
+func pauseAfter(restarts int) time.Duration {
+	const none, most = 3, 10 * time.Second
+	if restarts < none {
+		return 0
+	}
+	return min(most, 100*time.Millisecond<<min(restarts-none, 10))
+}
+
+// onlyIn is an error unless we are what a unit executes: what its work replaces, all who are on the networks are using,
+// and only the manager sees to it that there is no second one.
+func (e *Engine) onlyIn(name string) error {
+	if e.InService() && e.Own.Name == name {
+		return nil
+	}
+	systemctl := "systemctl"
+	if e.User.Rootless() {
+		systemctl += " --user"
+	}
+	return hint.With(fmt.Errorf("this is the work of %s", name), "%s start %s", systemctl, name)
 }
 
 func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.Socket) error {
@@ -281,30 +331,43 @@ func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop [
 }
 
 // ServeNames runs aardvark-dns, which goes to the background and is then the main process of our unit.
-// A user's is in the namespace of the networks, with the name servers of that.
+// A user's is in the namespace of the networks, with the name servers of that. Whoever wanted it may be writing the first
+// names still; if there are none after that, it has failed or left, and the unit ends.
 func (e *Engine) ServeNames(ctx context.Context) error {
+	if err := e.onlyIn(DNSUnit); err != nil {
+		return err
+	}
+	return e.again(ctx, e.serveNames(ctx))
+}
+
+func (e *Engine) serveNames(ctx context.Context) error {
 	store := e.Networks()
 	program, err := store.Program("aardvark-dns")
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(store.Run, "aardvark-dns")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
+	return store.WithNames(func(dir string) error { return e.startNames(ctx, program, dir) }, func() error {
+		// Else the manager would try again and again.
+		return e.AskUnit(ctx, "stop", DNSUnit)
+	})
+}
+
+// startNames starts aardvark-dns with the names in dir.
+func (e *Engine) startNames(ctx context.Context, program, dir string) error {
 	// A file of one that was killed would be believed if the number had another owner.
 	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	rootless := e.User.Rootless()
 	port := uint16(53)
-	if p := e.Containers.Config.Network.DNSBindPort; p != 0 && !store.Rootless {
+	if p := e.Containers.Config.Network.DNSBindPort; p != 0 && !rootless {
 		port = p
 	}
 	cmd := exec.CommandContext(ctx, program, "--config", dir, "-p", fmt.Sprint(port), "run")
 	cmd.Env = []string{"RUST_LOG=error"}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	start := cmd.Start
-	if store.Rootless {
+	if rootless {
 		shared, ok := netavark.ReadShared(e.sharedDir())
 		if !ok {
 			return netavark.NoNamespaceError{Unit: NamespaceUnit}

@@ -3,17 +3,78 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
 )
+
+// TestOnlyTheirUnits: outside of its unit, what makes the namespace or serves names takes away nothing that others use.
+func TestOnlyTheirUnits(t *testing.T) {
+	for _, name := range []string{"", "web.service", DNSUnit, NamespaceUnit} {
+		w := newWorld(t)
+		w.User.UID = 1000
+		if name != "" {
+			w.inService(name)
+		}
+		shared, pids := w.sharedDir(), filepath.Join(w.Networks().Run, "aardvark-dns", "aardvark.pid")
+		if err := errors.Join(os.MkdirAll(shared, 0o700), os.MkdirAll(filepath.Dir(pids), 0o700), os.WriteFile(pids, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		for own, do := range map[string]func(context.Context) error{NamespaceUnit: w.HoldNetworks, DNSUnit: w.ServeNames} {
+			if name == own {
+				continue
+			}
+			if err := do(t.Context()); err == nil || err.Error() != "this is the work of "+own || hint.Of(err) != "systemctl --user start "+own {
+				t.Errorf("%s in %q: %v", own, name, err)
+			}
+		}
+		if _, err := os.Stat(pids); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAgain: a unit of the networks whose start fails is not started again for nobody, and for others less and less often.
+func TestAgain(t *testing.T) {
+	w := newWorld(t)
+	w.inService(DNSUnit)
+	fault := errors.New("no pasta")
+	var once OnlyOnce
+	if err := w.again(t.Context(), fault); !errors.As(err, &once) || !errors.Is(err, fault) || err.Error() != "no pasta" {
+		t.Errorf("with nobody: %v", err)
+	}
+	if err := w.again(t.Context(), nil); err != nil {
+		t.Errorf("without a fault: %v", err)
+	}
+	r := w.made("web", func(r *container.Record) {
+		r.Spec.Networking = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "front"}}}
+	})
+	w.running(r, "web.service")
+	w.manager.set(DNSUnit, unit.Properties{LoadState: "loaded", Restarts: 1})
+	if err := w.again(t.Context(), fault); errors.As(err, &once) || !errors.Is(err, fault) {
+		t.Errorf("with somebody: %v", err)
+	}
+	var pauses []time.Duration
+	for _, n := range []int{0, 2, 3, 4, 8, 9, 10, 1 << 20} {
+		pauses = append(pauses, pauseAfter(n))
+	}
+	if want := []time.Duration{0, 0, 100 * time.Millisecond, 200 * time.Millisecond, 3200 * time.Millisecond, 6400 * time.Millisecond, 10 * time.Second, 10 * time.Second}; !slices.Equal(pauses, want) {
+		t.Errorf("it waits %v, want %v", pauses, want)
+	}
+}
 
 // TestReloadFindsByName: network reload takes the names that every verb takes, and of a name that is also the beginning of
 // an ID the one that has it.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"go.podman.io/common/pkg/signal"
@@ -41,6 +42,27 @@ func (e *Engine) Cleanup(ctx context.Context, name string) error {
 	}
 	return e.settlePod(ctx, r)
 }
+
+// howEnded is how the main process of our unit has ended that was a container's first one. What is executed after the end
+// gets it from the manager, and what stops the unit asks: nobody else is told of a process that is not his child.
+func (e *Engine) howEnded(s container.Status) (code int, known bool) {
+	if !e.InService() || s.Unit != e.Own.Name {
+		return 0, false
+	}
+	if code, known = e.exitCode(); known {
+		return code, true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askWait)
+	defer cancel()
+	p, err := e.ownProperties(ctx)
+	if err != nil || p.Ended == 0 || p.MainPID != 0 {
+		return 0, false
+	}
+	return p.ExitCode, true
+}
+
+// askWait is how long a manager may take to say how a process has ended.
+const askWait = time.Second
 
 // exitCode is how the main process of the unit ended, as systemd tells ExecStopPost=.
 // Source: systemd.exec(5), $EXIT_CODE and $EXIT_STATUS.

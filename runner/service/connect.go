@@ -13,9 +13,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/process"
@@ -28,7 +30,7 @@ var ErrConnected = errors.New("network is already connected")
 
 // ConnectNetwork connects a container to one more network, at once if it runs, and for its later starts.
 func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.Network) error {
-	return e.changeNetworks(ctx, r, n.Name, func(r *container.Record, name string, on int, s container.Status) error {
+	return e.changeNetworks(ctx, r, n.Name, "connect", func(r *container.Record, name string, on int, s container.Status) error {
 		if on >= 0 && s.PID != 0 {
 			return fmt.Errorf("container %s is already connected to network %s: %w", r.Name, name, ErrConnected)
 		}
@@ -67,7 +69,7 @@ func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.
 
 // DisconnectNetwork takes a container from one of its networks.
 func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, network string) error {
-	return e.changeNetworks(ctx, r, network, func(r *container.Record, name string, on int, s container.Status) error {
+	return e.changeNetworks(ctx, r, network, "disconnect", func(r *container.Record, name string, on int, s container.Status) error {
 		if on < 0 {
 			return fmt.Errorf("container %s is not connected to network %s", r.Name, name)
 		}
@@ -92,9 +94,9 @@ func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, netw
 	})
 }
 
-// changeNetworks changes the networks of a container under its lock, and notes them. change gets the name
+// changeNetworks changes the networks of a container under its lock, and notes them. status is the word of podman-events(1) for it. change gets the name
 // of the network, and where it is among those of the container, or -1.
-func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrID string, change func(r *container.Record, name string, on int, s container.Status) error) error {
+func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrID, status string, change func(r *container.Record, name string, on int, s container.Status) error) error {
 	store := e.Networks()
 	n, err := store.Get(nameOrID)
 	if err != nil {
@@ -127,7 +129,11 @@ func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrI
 		if err := change(&r, n.Name, on, s); err != nil {
 			return err
 		}
-		return e.Containers.Note(r)
+		if err := e.Containers.Note(r); err != nil || e.Event == nil {
+			return err
+		}
+		e.Event(journal.Event{Type: "network", Status: status, Time: time.Now(), ID: r.ID, Network: n.Name})
+		return nil
 	})
 }
 

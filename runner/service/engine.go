@@ -51,16 +51,23 @@ type Config struct {
 	// Environ what this process has in its environment: they get a part of it.
 	Program, Directory string
 	Environ            []string
+	// Full is the absolute path of the program with all verbs, for services that execute one which the other has not; empty
+	// where only that other one is installed.
+	Full string
 	// Stdin is what an attached container may read.
 	Stdin *os.File
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) Images
 	// InjectDevices is container.Engine's; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
+	// RemoveImage removes an image, or the name it is called by, unless somebody uses it; nil in the small program.
+	RemoveImage func(ctx context.Context, s storage.Store, runDir, name string) error
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
 	// Tell writes a message into the log of another unit, which the fields name; nil for none.
 	Tell func(fields map[string]string, message string)
+	// Event gets what happens to containers, pods, volumes and images; nil for nobody.
+	Event func(journal.Event)
 }
 
 // rootPoint is where the installation has an empty directory, below its prefix. See container.Engine.RootPoint.
@@ -82,6 +89,8 @@ type Engine struct {
 	Own unit.Own
 	// Connect connects to the manager of this user's units.
 	Connect func(ctx context.Context) (Manager, error)
+	// ConnectSystem connects to the system's manager, whose units with User= are this user's.
+	ConnectSystem func(ctx context.Context) (Manager, error)
 	// Complaint finds what podunit said in a unit since a time, and the way out. It waits that long
 	// for the journal.
 	Complaint func(ctx context.Context, unit string, since time.Time, wait time.Duration) (message, hint string)
@@ -132,10 +141,17 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 			Command: c.Runtime,
 			Root:    filepath.Join(run, "runc"),
 		},
-		Volumes: volume.New(s.GraphRoot()),
+		Volumes: volumes(c, s.GraphRoot()),
 		Secrets: secretSource(c, s.GraphRoot()),
 	}
 	return newEngine(c, containers, own), nil
+}
+
+// volumes are those of the storage.
+func volumes(c Config, graphRoot string) *volume.Volumes {
+	v := volume.New(graphRoot)
+	v.Event = c.Event
+	return v
 }
 
 // secretSource is where the secrets and credentials of this user's containers come from.
@@ -166,6 +182,9 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		Images:     c.OpenImages(containers.Store, c.User.RunDir),
 		Own:        own,
 		Connect:    func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+		ConnectSystem: func(ctx context.Context) (Manager, error) {
+			return unit.Connect(ctx, unit.Config{UID: c.User.UID, System: true})
+		},
 		Complaint: func(ctx context.Context, unit string, since time.Time, wait time.Duration) (string, string) {
 			return journal.Complaint(ctx, c.User.UID, unit, since, wait)
 		},
@@ -173,6 +192,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.lingers = lingers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
+	containers.Event, containers.HowEnded = c.Event, e.howEnded
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
 		img, err := e.Images.Pull(ctx, name, image.PullOptions{Policy: image.PullNever})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
@@ -121,6 +123,7 @@ func (*fakeStore) Images() ([]storage.Image, error) { return nil, nil }
 
 // fakeManager is a service manager that notes what it is asked for.
 type fakeManager struct {
+	jobs  map[string]string // what is asked of units
 	mu    sync.Mutex
 	calls []string
 	units map[string]unit.Properties
@@ -200,7 +203,7 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
 
-func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
+func (m *fakeManager) Job(_ context.Context, name string) (string, error) { return m.jobs[name], nil }
 
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 
@@ -233,6 +236,28 @@ type world struct {
 	env      map[string]string
 	warnings []string
 	complain string // what podunit said in a unit that failed
+
+	mu     sync.Mutex
+	events []journal.Event
+}
+
+// happened are the events up to now, and how what has ended did, if that is known; then they are forgotten.
+func (w *world) happened() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var words []string
+	for _, e := range w.events {
+		word := e.Type + " " + e.Status
+		if !e.Made.IsZero() {
+			word += " made"
+		}
+		if e.ExitCode != nil {
+			word += " " + strconv.Itoa(*e.ExitCode)
+		}
+		words = append(words, word)
+	}
+	w.events = nil
+	return strings.Join(words, ", ")
 }
 
 // newWorld makes an engine as a shell's child has it.
@@ -257,6 +282,11 @@ func newWorld(t *testing.T) *world {
 		OpenImages: func(storage.Store, string) Images { return images{} },
 		Warn:       func(message string) { w.warnings = append(w.warnings, message) },
 		Log:        func(string) {},
+		Event: func(event journal.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.events = append(w.events, event)
+		},
 	}, containers, unit.Own{})
 	w.Connect = func(context.Context) (Manager, error) { return w.manager, nil }
 	w.Complaint = func(context.Context, string, time.Time, time.Duration) (string, string) {

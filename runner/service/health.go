@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/health"
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
@@ -34,6 +35,7 @@ type Checks struct {
 	program string
 	environ []string
 	handed  bool // the start-up check has passed in this process
+	event   func(journal.Event)
 }
 
 // OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it has none, or has
@@ -49,7 +51,7 @@ func OpenChecks(c Config, id string) (*Checks, error) {
 	containers.Secrets.Store = secret.At(plan.SecretDir)
 	containers.Runtime = runc.Runtime{Command: plan.Runtime, Root: filepath.Join(run, "runc")}
 	return &Checks{
-		plan: plan, files: files, containers: containers, program: c.Program, environ: c.Environ,
+		plan: plan, files: files, containers: containers, program: c.Program, environ: c.Environ, event: c.Event,
 		connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
 	}, nil
 }
@@ -61,7 +63,7 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 		return &Checks{}, files.Remove()
 	}
 	plan := health.Plan{
-		Config: *r.Health, ID: r.ID, Name: r.Name, Runtime: e.Containers.Runtime.Command, Journal: l.JournalFields,
+		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command, Journal: l.JournalFields,
 		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(*r), Waits: l.Foreground == nil, Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
 	}
 	// Of a system unit with User=, the system's manager takes no orders from us.
@@ -72,7 +74,7 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 	if l.Cgroup != "" && (own.User || !e.User.Rootless()) {
 		plan.Unit = own.Name
 	}
-	c := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ}
+	c := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
 	return c, files.WithLock(func() error { return files.Begin(plan, s.StartedAt) })
 }
 
@@ -196,17 +198,14 @@ func (c *Checks) tell(before, after health.State) {
 		return
 	}
 	fields := map[string]string{
-		"PODMAN_HEALTH_STATUS":         string(after.Status),
-		"PODMAN_HEALTH_FAILING_STREAK": strconv.Itoa(after.FailingStreak),
-		"CONTAINER_NAME":               c.plan.Name,
-		"CONTAINER_ID_FULL":            c.plan.ID,
+		"CONTAINER_NAME":    c.plan.Name,
+		"CONTAINER_ID_FULL": c.plan.ID,
 	}
 	for k, v := range c.plan.Journal {
 		fields[k] = v
 	}
-	if c.plan.LogDestination == health.LogEvents && len(after.Log) > 0 {
-		fields["PODMAN_HEALTH_LOG"] = after.Log[len(after.Log)-1].Output
-	}
+	event := c.happened(after)
+	maps.Copy(fields, event.Fields())
 	priority, text := journald.PriNotice, fmt.Sprintf("container %s is %s", c.plan.Name, after.Status)
 	if after.Status == health.Unhealthy {
 		priority = journald.PriWarning
@@ -217,9 +216,24 @@ func (c *Checks) tell(before, after health.State) {
 		// Of a process that is gone the journal does not find out the unit, and what follows may end us.
 		// This stream is the unit's. Source: sd-daemon(3), the prefix.
 		fmt.Fprintf(os.Stderr, "<%d>%s\n", priority, text)
+		if c.event != nil {
+			c.event(event)
+		}
 		return
 	}
 	_ = journald.Send(text, priority, fields) // who listens to no journal asks inspect
+}
+
+// happened is the event of a change of the status.
+func (c *Checks) happened(after health.State) journal.Event {
+	event := journal.Event{
+		Type: "container", Status: "health_status", Time: time.Now(), ID: c.plan.ID, Name: c.plan.Name, Image: c.plan.Image,
+		Health: &journal.Health{Status: string(after.Status), FailingStreak: after.FailingStreak},
+	}
+	if c.plan.LogDestination == health.LogEvents && len(after.Log) > 0 {
+		event.Health.Log = after.Log[len(after.Log)-1].Output
+	}
+	return event
 }
 
 // log writes the log to a directory, if that was asked for.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -17,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -27,18 +29,36 @@ type launch struct {
 	more               Addition
 }
 
-// canInject is an error where only the full program knows the container's devices.
-func (e *Engine) canInject(c *spec.Container) error {
+// able is an error where only the full program can do what a container needs: it knows devices, and removes images.
+func (e *Engine) able(c *spec.Container) error {
 	if e.InjectDevices == nil && len(c.CDI()) > 0 {
 		return &image.BeyondError{What: "--device " + c.CDI()[0]}
 	}
+	return e.ableToRemove(c)
+}
+
+// ableToRemove is able for the end of a container.
+func (e *Engine) ableToRemove(c *spec.Container) error {
+	if c.RemoveImage && e.RemoveImage == nil {
+		return &image.BeyondError{What: "--rmi"}
+	}
 	return nil
+}
+
+// dropImage removes the image of a container that has gone with --rmi, unless others use it.
+func (e *Engine) dropImage(ctx context.Context, r container.Record) {
+	if !r.Spec.RemoveImage || r.ImageName == "" {
+		return
+	}
+	if err := e.RemoveImage(ctx, e.Containers.Store, e.User.RunDir, r.ImageName); err != nil {
+		e.Warn(fmt.Sprintf("--rmi: %v", err))
+	}
 }
 
 // launch starts a container in our own cgroup: as the main process of the service we
 // are in, or attached; then it returns the container's exit status.
 func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (code int, err error) {
-	if err := e.canInject(&r.Spec); err != nil {
+	if err := e.able(&r.Spec); err != nil {
 		return 0, err
 	}
 	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret}
@@ -130,23 +150,13 @@ const defaultTimeout = 90 * time.Second
 // ownProperties are those of the service that this process is in, which may be one of the
 // system with User=.
 func (e *Engine) ownProperties(ctx context.Context) (p unit.Properties, err error) {
-	if !e.InService() {
+	if !e.Own.Service() {
 		return p, errors.New("not in a service")
 	}
-	ask := func(m Manager) error {
+	err = e.ofOwn(ctx, func(m Manager) error {
 		p, err = m.Properties(ctx, e.Own.Name)
 		return err
-	}
-	if e.Own.User || !e.User.Rootless() {
-		err = e.withManager(ctx, ask)
-		return p, err
-	}
-	m, err := unit.Connect(ctx, unit.Config{UID: e.User.UID, System: true})
-	if err != nil {
-		return p, err
-	}
-	defer m.Close()
-	err = ask(m)
+	})
 	return p, err
 }
 
@@ -194,11 +204,20 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 	starts := context.AfterFunc(starting, giveUp)
 	pass, stop := e.proxySignals(*r)
 	defer stop()
+	var limit *time.Timer
+	var late atomic.Bool // it ran for too long
 	l.Ready = func(s container.Status, _ func() error) error {
 		if !starts() {
 			return context.Cause(starting) // what came while the runtime was at work ends the start, too
 		}
 		defer pass()
+		if r.Spec.MaxRun > 0 {
+			limit = time.AfterFunc(r.Spec.MaxRun, func() {
+				if err := e.Containers.Kill(*r, unix.SIGKILL); err == nil {
+					late.Store(true)
+				}
+			})
+		}
 		how.lock.Release() // or nobody could stop it
 		checks, err := e.planChecks(r, l, s)
 		if err != nil {
@@ -207,10 +226,19 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 		return errors.Join(writePIDFiles(r, s.PID), checks.repeat(ctx, 0))
 	}
 	code, err := e.Containers.Start(ctx, l)
+	if limit != nil {
+		limit.Stop()
+	}
+	if late.Load() && err == nil {
+		code = exitLate
+	}
 	e.User.Leave()
 	how.lock.Release()
 	return code, errors.Join(err, e.afterForeground(*r))
 }
+
+// exitLate is the exit status of a container in the foreground that ran for too long. Source: podman-run(1), --timeout.
+const exitLate = 255
 
 // afterForeground tidies up what a service would tidy up in ExecStopPost=.
 func (e *Engine) afterForeground(r container.Record) error {
@@ -221,14 +249,18 @@ func (e *Engine) afterForeground(r container.Record) error {
 			return lock.Drop()
 		}
 		if r.Spec.Remove {
-			return errors.Join(e.Containers.Remove(ctx, r, true, true, 0), lock.Drop())
+			err := errors.Join(e.Containers.Remove(ctx, r, true, true, 0), lock.Drop())
+			if err == nil {
+				e.dropImage(ctx, r)
+			}
+			return err
 		}
 		return e.Containers.Release(ctx, r)
 	})
 	if err != nil || r.PodID == "" {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // cgroup gives the container a cgroup below the unit's own, if that is ours to divide.

@@ -285,12 +285,15 @@ func TestTheLastContainerEndsItsPod(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		unit   unit.Properties
+		job    string
 		result string
 		ends   bool
 	}{
-		{"and is not started again", unit.Properties{Restart: "on-failure"}, "success", true},
-		{"unless systemd starts it again", unit.Properties{Restart: "on-failure"}, "exit-code", false},
-		{"if somebody asked for the stop", unit.Properties{Restart: "always", HasJob: true}, "success", true},
+		{"and is not started again", unit.Properties{Restart: "on-failure"}, "", "success", true},
+		{"unless systemd starts it again", unit.Properties{Restart: "on-failure"}, "", "exit-code", false},
+		{"if somebody asked for the stop", unit.Properties{Restart: "always", HasJob: true}, "stop", "success", true},
+		{"unless somebody restarts it", unit.Properties{Restart: "no", HasJob: true}, "restart", "success", false},
+		{"and its restart comes to nothing", unit.Properties{Restart: "no", HasJob: true}, "start", "exit-code", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -299,10 +302,27 @@ func TestTheLastContainerEndsItsPod(t *testing.T) {
 			w.env["SERVICE_RESULT"], w.env["EXIT_CODE"] = c.result, "exited"
 			c.unit.LoadState = "loaded"
 			w.manager.set("web.service", c.unit)
+			w.manager.jobs = map[string]string{"web.service": c.job}
 			if err := w.Cleanup(context.Background(), "web"); err != nil || runs() == c.ends {
 				t.Errorf("%v; the pod runs: %t", err, runs())
 			}
 		})
+	}
+}
+
+// TestAUsersUnitOfTheSystem: what becomes of a unit with User= is asked of the manager that has it, not of the user's,
+// which may not be there.
+func TestAUsersUnitOfTheSystem(t *testing.T) {
+	w := newWorld(t)
+	w.inService("web.service")
+	_, runs := w.podWith("web")
+	w.env["SERVICE_RESULT"], w.env["EXIT_CODE"] = "exit-code", "exited"
+	system := &fakeManager{units: map[string]unit.Properties{"web.service": {LoadState: "loaded", Restart: "on-failure"}}}
+	w.User.UID = 1003
+	w.Connect = func(context.Context) (Manager, error) { return nil, errors.New("he has no manager") }
+	w.ConnectSystem = func(context.Context) (Manager, error) { return system, nil }
+	if err := w.Cleanup(context.Background(), "web"); err != nil || !runs() {
+		t.Errorf("%v; the pod runs: %t", err, runs())
 	}
 }
 

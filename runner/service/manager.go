@@ -73,21 +73,43 @@ func (e *Engine) withManager(ctx context.Context, do func(Manager) error) error 
 	return do(m)
 }
 
+// ofOwn asks the manager of the unit that we are in: of one with User= that is the system's, whether its user has
+// a manager or not.
+func (e *Engine) ofOwn(ctx context.Context, do func(Manager) error) error {
+	if e.Own.User || e.User.UID == 0 {
+		return e.withManager(ctx, do)
+	}
+	m, err := e.ConnectSystem(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return do(m)
+}
+
 // startTransient starts a transient service whose name may still be that of one which has ended. If
 // the service fails, the error says what podunit said in it, and the service is over, unless it is to
 // try again.
 func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service, retry bool) error {
+	if retry {
+		return e.tryTransient(ctx, name, s, func(_ Manager, err error) error { return err })
+	}
+	return e.tryTransient(ctx, name, s, func(m Manager, err error) error {
+		return errors.Join(err, giveUp(context.WithoutCancel(ctx), m, name))
+	})
+}
+
+// tryTransient starts a transient service. If its start fails, failed decides what becomes of it, which the manager
+// may be starting again.
+func (e *Engine) tryTransient(ctx context.Context, name string, s unit.Service, failed func(m Manager, err error) error) error {
 	return e.withManager(ctx, func(m Manager) error {
 		if err := free(ctx, m, name); err != nil {
 			return err
 		}
 		since := time.Now()
 		err := m.StartService(ctx, name, s)
-		if failed := (unit.JobError{}); errors.As(err, &failed) {
-			err = e.explain(ctx, failed, since)
-			if !retry {
-				err = errors.Join(err, giveUp(context.WithoutCancel(ctx), m, name))
-			}
+		if job := (unit.JobError{}); errors.As(err, &job) {
+			err = failed(m, e.explain(ctx, job, since))
 		}
 		return err
 	})

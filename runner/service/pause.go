@@ -28,6 +28,7 @@ func (e *Engine) Pause(ctx context.Context, r container.Record) error {
 	} else if err != nil {
 		return fmt.Errorf("pause container %s: %w", r.Name, err)
 	}
+	e.Containers.Tell(r, "pause")
 	return nil
 }
 
@@ -40,5 +41,9 @@ func (e *Engine) Unpause(r container.Record) error {
 	case s.PID == 0 || !cgroup.Frozen(s.Cgroup):
 		return fmt.Errorf("%q is not paused, can't unpause: %w", r.ID, container.ErrState)
 	}
-	return cgroup.Thaw(s.Cgroup)
+	if err := cgroup.Thaw(s.Cgroup); err != nil {
+		return err
+	}
+	e.Containers.Tell(r, "unpause")
+	return nil
 }

@@ -140,6 +140,7 @@ func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error
 	}
 	// What is waited for, and nothing that is started meanwhile.
 	running := map[int]uint64{}
+	var warn []func()
 	for _, m := range members {
 		s, err := e.Containers.Status(m.ID)
 		if err != nil {
@@ -151,7 +152,9 @@ func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error
 			if d != pod.OwnTimes {
 				own = min(own, d)
 			}
-			defer e.warnLate(m, s, own)()
+			late, pass := e.warnLate(m, s, own)
+			defer pass()
+			warn = append(warn, late)
 		}
 	}
 	if d == pod.OwnTimes {
@@ -163,6 +166,9 @@ func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error
 	case err := <-done:
 		return err
 	case <-time.After(d):
+	}
+	for _, late := range warn {
+		late()
 	}
 	for pid, ticks := range running {
 		err = errors.Join(err, process.End(pid, ticks, unix.SIGKILL, lockWait))

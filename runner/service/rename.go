@@ -35,7 +35,12 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 			} else if s.PID != 0 && s.Unit != "" {
 				now.Service = s.Unit
 			}
-			return e.Containers.Rename(now, name)
+			if err := e.Containers.Rename(now, name); err != nil {
+				return err
+			}
+			now.Name = name
+			e.Containers.Tell(now, "rename")
+			return nil
 		})
 		if err != nil {
 			return err

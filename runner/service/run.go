@@ -116,8 +116,11 @@ func (e *Engine) startingUnit() string {
 // the way; then makes what is to be made of it, under the lock. unit is the service that it belongs
 // to, if any.
 func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, unit string, then func(*container.Record, *container.Lock) error) error {
-	if err := e.canInject(c); err != nil {
+	if err := e.able(c); err != nil {
 		return err
+	}
+	if e.InService() && c.MaxRun > 0 {
+		return hint.With(errors.New("--timeout: a unit says itself how long it may run"), "RuntimeMaxSec= in its [Service] section")
 	}
 	img, err := e.findImage(ctx, c)
 	if more := (*image.BeyondError)(nil); !errors.As(err, &more) { // another program would say it again

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -57,7 +58,8 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 	if err != nil {
 		return err
 	}
-	defer e.warnLate(r, s, min(d, e.StopTimeoutOf(r)))()
+	warn, pass := e.warnLate(r, s, min(d, e.StopTimeoutOf(r)))
+	defer pass()
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
@@ -65,27 +67,28 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 		return err
 	case <-time.After(d):
 	}
+	warn() // as long as there is something to be seen
 	// What the unit waits for, and nothing that it has started since.
 	err = process.End(s.PID, s.StartTicks, unix.SIGKILL, lockWait)
 	return errors.Join(<-done, err)
 }
 
-// warnLate warns if the process of a container lives on after d, when it gets SIGKILL: from us, or
-// from the command that its unit stops it with. That is over when the function it returns is.
-func (e *Engine) warnLate(r container.Record, s container.Status, d time.Duration) (stop func()) {
+// warnLate warns if the process of a container lives on after d, when it gets SIGKILL: from us, who
+// call warn before that, or from the command that its unit stops it with. pass ends that; it
+// returns when a warning that is due has been given.
+func (e *Engine) warnLate(r container.Record, s container.Status, d time.Duration) (warn, pass func()) {
 	if d <= 0 || s.PID == 0 {
-		return func() {}
+		return func() {}, func() {}
 	}
-	done := make(chan struct{})
-	late := time.AfterFunc(d, func() {
-		defer close(done)
+	warn = sync.OnceFunc(func() {
 		if process.Alive(s.PID, s.StartTicks) {
 			e.Warn(container.LateWarning(r, d))
 		}
 	})
-	return func() {
+	late := time.AfterFunc(d, warn)
+	return warn, func() {
 		if !late.Stop() {
-			<-done
+			warn()
 		}
 	}
 }
@@ -142,6 +145,9 @@ type Removal struct {
 // removes what is left and ends the pod if it was the last of it. One whose namespaces others use
 // is a DependentsError, except at the end of its own unit: systemd stops units in their order.
 func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
+	if err := e.ableToRemove(&r.Spec); err != nil {
+		return err
+	}
 	if !e.InService() {
 		if err := e.needed(r); err != nil {
 			return err
@@ -198,6 +204,7 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	if err != nil || gone {
 		return err
 	}
+	e.dropImage(ctx, r)
 	return e.settlePod(ctx, r)
 }
 
@@ -231,10 +238,24 @@ func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Remo
 
 // settlePod ends the pod of a container that has ended, if it was the last one that ran.
 func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
-	if r.PodID == "" || e.startsAgain(ctx) {
+	if r.PodID == "" {
 		return nil
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, func() bool { return e.startsAgain(ctx) || e.isRestarted(ctx) })
+}
+
+// isRestarted reports whether we clean up in a unit that somebody restarts: the manager does not begin the start that
+// follows once the pod, to which the unit is bound, has ended.
+func (e *Engine) isRestarted(ctx context.Context) bool {
+	if _, stopping := e.Lookup("SERVICE_RESULT"); !stopping || !e.Own.Service() {
+		return false
+	}
+	var job string
+	err := e.ofOwn(ctx, func(m Manager) (err error) {
+		job, err = m.Job(ctx, e.Own.Name)
+		return err
+	})
+	return err == nil && job == "restart"
 }
 
 // settleNotBegun is settlePod for a container that somebody killed when its unit had started and it had not
@@ -243,10 +264,10 @@ func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
 	if r.PodID == "" || !e.InService() {
 		return nil
 	}
-	if p, err := e.Unit(ctx, e.Own.Name); err != nil || willRestart(p.Restart, "signal", "killed") {
+	if p, err := e.ownProperties(ctx); err != nil || willRestart(p.Restart, "signal", "killed") {
 		return err
 	}
-	return e.Pods.Settle(ctx, r.PodID)
+	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
 // startsAgain reports whether we clean up in a unit which systemd is about to start again:
@@ -258,7 +279,7 @@ func (e *Engine) startsAgain(ctx context.Context) bool {
 	if !stopping || !e.Own.Service() {
 		return false
 	}
-	p, err := e.Unit(ctx, e.Own.Name)
+	p, err := e.ownProperties(ctx)
 	if err != nil || !p.Exists() || p.HasJob {
 		return false
 	}

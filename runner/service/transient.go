@@ -81,6 +81,9 @@ func (e *Engine) containerService(r container.Record) unit.Service {
 		s.Stop = []string{e.Program, "stop", "-i", r.ID}
 		s.StopPost = []string{e.Program, "cleanup", r.ID}
 	}
+	if r.Spec.MaxRun > 0 {
+		s.Settings = map[string]any{"RuntimeMaxUSec": uint64(r.Spec.MaxRun.Microseconds())}
+	}
 	if name := cmp.Or(e.Runtime, r.Runtime); name != "" {
 		s.Start = slices.Insert(s.Start, 1, "--runtime="+name)
 	}

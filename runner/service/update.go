@@ -63,6 +63,7 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 		case c.Restarts && s.PID != 0:
 			e.Warn("--restart holds from the next start of container " + now.Name)
 		}
+		e.Containers.Tell(now, "update")
 		return nil
 	})
 }

@@ -39,12 +39,15 @@ type Container struct {
 
 	Replace     bool // remove a container of this name first
 	Remove      bool // remove the container and its anonymous volumes at the end
+	RemoveImage bool `json:",omitempty"` // and then the image, unless others use it
 	Detach      bool
 	Interactive bool
 	TTY         bool
 	// Attach names the streams that a container in the foreground has of ours; none means all that there
 	// are.
 	Attach []string `json:",omitempty"`
+	// MaxRun is how long the container may run before it is killed; zero is no limit.
+	MaxRun time.Duration `json:",omitempty"`
 	// SigProxy says that signals the attached runner gets are the container's.
 	SigProxy bool
 	// Cgroups is split, enabled, no-conmon or disabled; empty means the default.

@@ -16,7 +16,6 @@ import (
 // Issues that bring what is refused today.
 const (
 	IssueNetworks       = "networks"
-	IssueBuild          = "build and artifacts"
 	IssueUserNamespaces = "user namespaces"
 	IssueVolumes        = "volumes"
 )

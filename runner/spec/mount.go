@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -24,13 +25,16 @@ const (
 	MountDevpts = "devpts"
 	MountGlob   = "glob"  // all files of the host that match Source
 	MountImage  = "image" // the files of an image of the storage
+
+	// MountArtifact are the files of an artifact of the storage, which nobody can change.
+	MountArtifact = "artifact"
 )
 
 // Mount is one --volume, --mount or --tmpfs.
 type Mount struct {
 	// Type is one of the Mount constants.
 	Type string
-	// Source is a path of the host, a volume's name, an image or a pattern; it
+	// Source is a path of the host, a volume's name, an image, an artifact or a pattern; it
 	// is empty for an anonymous volume and for file systems made on the spot.
 	Source string `json:",omitempty"`
 	// Destination is an absolute path in the container.
@@ -57,8 +61,18 @@ type Mount struct {
 	Subpath string `json:",omitempty"`
 	// MakeSubpath makes a directory of it where there is nothing.
 	MakeSubpath bool `json:",omitempty"`
+	// Blob says which file of an artifact is mounted, and what it is called there.
+	Blob Blob `json:",omitzero"`
 	// IDMap shows the source's owners through the container's user namespace.
 	IDMap bool `json:",omitempty"`
+}
+
+// Blob is a file of an artifact. Source: podman-run(1), --mount.
+type Blob struct {
+	Title  string `json:",omitempty"` // the file with that title
+	Digest string `json:",omitempty"` // the file with that digest, "sha256:" and 64 digits
+	// Name is what the file is called in a directory; of several each gets a number after it.
+	Name string `json:",omitempty"`
 }
 
 // ReadOnly reports whether ro is among the options.
@@ -226,11 +240,9 @@ func ParseMount(s, dir string) (Mount, error) {
 		}
 	}
 	switch m.Type {
-	case MountBind, MountVolume, MountTmpfs, MountRamfs, MountDevpts, MountGlob, MountImage:
-	case "artifact":
-		return m, &NotBuilt{What: "--mount type=artifact", Issue: IssueBuild}
+	case MountBind, MountVolume, MountTmpfs, MountRamfs, MountDevpts, MountGlob, MountImage, MountArtifact:
 	default:
-		return m, fmt.Errorf("%q is not a type; bind, volume, tmpfs, ramfs, devpts, glob and image are", m.Type)
+		return m, fmt.Errorf("%q is not a type; artifact, bind, volume, tmpfs, ramfs, devpts, glob and image are", m.Type)
 	}
 	for _, f := range fields {
 		if err := m.field(f, dir); err != nil {
@@ -243,7 +255,7 @@ func ParseMount(s, dir string) (Mount, error) {
 	case m.Destination == "":
 		return m, errors.New("destination= is missing")
 	}
-	if m.Source == "" && (m.Type == MountBind || m.Type == MountGlob || m.Type == MountImage) {
+	if m.Source == "" && slices.Contains([]string{MountBind, MountGlob, MountImage, MountArtifact}, m.Type) {
 		return m, errors.New("source= is missing")
 	}
 	return m, m.finish()
@@ -254,7 +266,9 @@ func ParseMount(s, dir string) (Mount, error) {
 func fieldTypes(name string) []string {
 	switch name {
 	case "source", "src":
-		return []string{MountBind, MountVolume, MountGlob, MountImage}
+		return []string{MountBind, MountVolume, MountGlob, MountImage, MountArtifact}
+	case "title", "digest", "name":
+		return []string{MountArtifact}
 	case "relabel":
 		return []string{MountBind, MountVolume, MountGlob}
 	case "subpath":
@@ -286,6 +300,9 @@ func (m *Mount) field(f, dir string) error {
 	name, value, given := strings.Cut(f, "=")
 	if types := fieldTypes(name); types != nil && !slices.Contains(types, m.Type) {
 		return fmt.Errorf("%s is not an option of type %s", name, m.Type)
+	}
+	if m.Type == MountArtifact {
+		return m.artifact(name, value, given)
 	}
 	switch name {
 	case "type":
@@ -348,6 +365,40 @@ func (m *Mount) source(value, dir string) error {
 		if err := CheckName(value); err != nil {
 			return fmt.Errorf("volume %q: %w", value, err)
 		}
+	}
+	return nil
+}
+
+// artifact takes one NAME[=VALUE] of a --mount of an artifact, of which title, digest and name say which file is meant.
+func (m *Mount) artifact(name, value string, given bool) error {
+	if given && value == "" {
+		return fmt.Errorf("%s= is empty", name)
+	}
+	switch name {
+	case "type":
+	case "source", "src":
+		m.Source = value
+	case "destination", "dst", "dest", "target":
+		return m.destination(value)
+	case "readonly", "ro", "rw", "readwrite":
+		readOnly := name == "readonly" || name == "ro"
+		if on, err := strconv.ParseBool(cmp.Or(value, "true")); err != nil || on != readOnly {
+			return errors.New("nobody can write to an artifact: it is always read-only")
+		}
+	case "title":
+		m.Blob.Title = value
+	case "digest":
+		m.Blob.Digest = value
+	case "name":
+		if strings.Contains(value, "/") || value == "." || value == ".." {
+			return fmt.Errorf("name=%q is no name of a file", value)
+		}
+		m.Blob.Name = value
+	default:
+		return fmt.Errorf("%s is not an option of type artifact", name)
+	}
+	if m.Blob.Title != "" && m.Blob.Digest != "" {
+		return errors.New("title and digest exclude each other")
 	}
 	return nil
 }

@@ -48,6 +48,19 @@ func lifeRows() []row {
 			}},
 		{name: "rm", on: onContainer, kind: yesno, usage: "Remove the container and its anonymous volumes at its end",
 			set: boolean(func(c *Container) *bool { return &c.Remove })},
+		{name: "rmi", on: onContainer, kind: yesno, usage: "As --rm, and remove the image unless others use it",
+			set: func(t *target, v string) error {
+				t.container.RemoveImage = v == "true"
+				t.container.Remove = t.container.Remove || t.container.RemoveImage
+				return nil
+			}},
+		{name: "timeout", on: onContainer, kind: value, word: "SECONDS", usage: "How long it may run before it is killed; 0 is no limit",
+			form: "a number of seconds", example: "60",
+			set: func(t *target, v string) error {
+				n, err := strconv.ParseUint(v, 10, 31)
+				t.container.MaxRun = time.Duration(n) * time.Second
+				return err
+			}},
 		{name: "detach", short: "d", on: onContainer, kind: yesno, usage: "Return once it runs, and print its ID",
 			set: boolean(func(c *Container) *bool { return &c.Detach })},
 		{name: "interactive", short: "i", on: onContainer, kind: yesno, usage: "Pass standard input on",
@@ -996,9 +1009,7 @@ func laterRows() []row {
 	never := func(on on, kind kind, name, why string) {
 		rows = append(rows, row{name: name, on: on, kind: kind, refused: why})
 	}
-	never(onContainer, yesno, "rmi", "images are removed with podunit image rm, or podunit image prune")
 	never(onContainer, value, "detach-keys", "there is no detaching from a terminal; start it with --detach and use podunit logs and podunit exec")
-	never(onContainer, value, "timeout", "set RuntimeMaxSec= in the [Service] section of the unit")
 	never(onContainer, value, "requires", "set Requires= and After= in the [Unit] section of the unit")
 	never(onContainer, value, "rdt-class", "cache allocation classes are not supported")
 	never(onContainer, value, "personality", "execution domains are not supported")

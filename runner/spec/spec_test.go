@@ -216,7 +216,15 @@ func TestMounts(t *testing.T) {
 		"--mount glob in place":       {"--mount", "type=glob,src=/usr/lib/a*", Mount{Type: "glob", Source: "/usr/lib/a*"}, ""},
 		"--mount by docker's words":   {"--mount", "type=bind,src=/a,dest=/b,readonly", Mount{Type: "bind", Source: "/a", Destination: "/b", Options: []string{"ro"}}, ""},
 		"--mount of an image":         {"--mount", "type=image,source=x,destination=/d,subpath=a/../b", Mount{Type: "image", Source: "x", Destination: "/d", Subpath: "/b"}, ""},
-		"--mount of an artifact":      {"--mount", "type=artifact,source=x,destination=/d", Mount{}, `comes with the issue "build and artifacts"`},
+		"--mount of an artifact":      {"--mount", "type=artifact,source=x,destination=/d", Mount{Type: "artifact", Source: "x", Destination: "/d"}, ""},
+		"--mount of a title":          {"--mount", "type=artifact,source=x,destination=/d,title=t,name=n,ro", Mount{Type: "artifact", Source: "x", Destination: "/d", Blob: Blob{Title: "t", Name: "n"}}, ""},
+		"--mount of two titles":       {"--mount", "type=artifact,source=x,destination=/d,title=t,digest=sha256:1", Mount{}, "title and digest exclude each other"},
+		"--mount by a path":           {"--mount", "type=artifact,source=x,destination=/d,name=../n", Mount{}, "is no name of a file"},
+		"--mount to write":            {"--mount", "type=artifact,source=x,destination=/d,rw", Mount{}, "nobody can write to an artifact"},
+		"--mount with an option":      {"--mount", "type=artifact,source=x,destination=/d,ro=false", Mount{}, "nobody can write to an artifact"},
+		"--mount not to execute":      {"--mount", "type=artifact,source=x,destination=/d,noexec", Mount{}, "noexec is not an option of type artifact"},
+		"--mount of no artifact":      {"--mount", "type=artifact,destination=/d", Mount{}, "source= is missing"},
+		"--mount of titles elsewhere": {"--mount", "type=image,source=x,destination=/d,title=t", Mount{}, "title is not an option of type image"},
 		"--mount of a type unknown":   {"--mount", "type=nfs,source=x,destination=/d", Mount{}, `"nfs" is not a type`},
 		"--mount without a place":     {"--mount", "type=bind,source=/x", Mount{}, "destination= is missing"},
 		"--mount without a source":    {"--mount", "type=bind,destination=/x", Mount{}, "source= is missing"},
@@ -286,7 +294,7 @@ func TestFaults(t *testing.T) {
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
 		"what is not built yet":            {"--userns ns:/x x", []string{`--userns ns is not built yet: it comes with the issue "user namespaces"`}},
-		"what is refused for good":         {"--rmi x", []string{"--rmi: images are removed with podunit image rm"}},
+		"what is refused for good":         {"--requires a x", []string{"--requires: set Requires= and After="}},
 		"devices of vendors":               {"--device nvidia/gpu= --device no.slash=x --gpus a/b x", []string{"nvidia/gpu=", "no.slash=x", "nvidia.com/gpu=a/b"}},
 		"rules of devices":                 {"--device-cgroup-rule c --device-cgroup-rule x_1:1_r x", []string{"a type, numbers and an access"}},
 		"an empty name":                    {"--name _ x", []string{"the value is empty"}},
@@ -645,7 +653,7 @@ func TestGenerator(t *testing.T) {
 
 // TestEachFlagHasAnEffectOrAReason has each flag either do something or say why not.
 func TestEachFlagHasAnEffectOrAReason(t *testing.T) {
-	issues := []string{IssueNetworks, IssueBuild, IssueUserNamespaces, IssueVolumes}
+	issues := []string{IssueNetworks, IssueUserNamespaces, IssueVolumes}
 	seen := map[string]on{}
 	for _, r := range rows() {
 		if (r.set == nil) == (r.issue == "" && r.refused == "") {

@@ -69,6 +69,7 @@ func Open(ctx context.Context, c Config) (storage.Store, error) {
 	if err := checkLists(options, c.Rootless); err != nil {
 		return nil, err
 	}
+	_ = keepLinks(options, c.RunDir) // on a disk that is full or read-only, what follows tells
 	// When a podunit is killed, the process that unpacks for it lives on for a moment and
 	// goes on writing into a directory that the library, here, wants to remove.
 	store, err := storage.GetStore(options)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
@@ -102,7 +103,10 @@ func Connect(ctx context.Context, c Config) (*Manager, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		sc, err := systemd.NewConnection(func() (*dbus.Conn, error) { return dial(a, c.UID) })
+		// The library asks for two, one of them for signals. The manager sends its signals, all of them, to each
+		// connection to its own socket: a second one would be for nothing but to read them once more.
+		one := sync.OnceValues(func() (*dbus.Conn, error) { return dial(a, c.UID) })
+		sc, err := systemd.NewConnection(one)
 		if err == nil {
 			return &Manager{conn: sc, system: c.System}, nil
 		}
@@ -520,8 +524,13 @@ func (m *Manager) taken(ctx context.Context, name string) error {
 }
 
 // Free makes sure that a transient unit of the name can be started: what is left
-// of one that has ended is removed, any other is a NameTakenError.
+// of one that has ended is removed, any other that is loaded is a NameTakenError. A file of that name
+// is one when the unit is started.
 func (m *Manager) Free(ctx context.Context, name string) error {
+	// Most names are new. To ask for the properties of such a one has the manager look through all unit files.
+	if loaded, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{name}); err == nil && len(loaded) == 0 {
+		return nil
+	}
 	p, err := m.Properties(ctx, name)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type fake struct {
 	result  string // of jobs; empty: they never end
 	unit    map[string]any
 	service map[string]any
+	looked  int      // how often it was asked for properties
 	listed  []string // answer to any pattern
 	files   []string // unit files
 }
@@ -95,6 +96,7 @@ func (f *fake) SystemStateContext(context.Context) (*systemd.Property, error) {
 
 func (f *fake) ReloadContext(context.Context) error { return nil }
 func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
+	f.looked++
 	return f.unit, nil
 }
 func (f *fake) GetUnitTypePropertiesContext(context.Context, string, string) (map[string]any, error) {
@@ -252,7 +254,8 @@ func TestFree(t *testing.T) {
 		asked string
 		taken bool
 	}{
-		{"nobody has it", map[string]any{"LoadState": "not-found"}, "", false},
+		{"nobody has it", nil, "", false},
+		{"nobody has it any more", map[string]any{"LoadState": "not-found"}, "", false},
 		{"a failed transient one", map[string]any{"LoadState": "loaded", "Transient": true, "ActiveState": "failed"}, "reset a.service", false},
 		{"a running transient one", map[string]any{"LoadState": "loaded", "Transient": true, "ActiveState": "active"}, "", true},
 		{"one with a file, stopped", map[string]any{"LoadState": "loaded", "ActiveState": "inactive", "FragmentPath": "/f"}, "", true},
@@ -260,13 +263,19 @@ func TestFree(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fake{unit: tt.unit}
+			if tt.unit != nil {
+				f.listed = []string{"a.service"}
+			}
 			err := (&Manager{conn: f}).Free(context.Background(), "a.service")
 			var taken NameTakenError
 			if errors.As(err, &taken) != tt.taken || (err != nil) != tt.taken {
 				t.Errorf("got %v", err)
 			}
-			if got := strings.Join(f.asked, ","); got != tt.asked {
+			if got := strings.Join(f.asked, ","); got != strings.TrimSuffix("list a.service,"+tt.asked, ",") {
 				t.Errorf("asked %s", got)
+			}
+			if tt.unit == nil && f.looked != 0 {
+				t.Error("the manager was asked for the properties of a unit that it has not loaded")
 			}
 		})
 	}

@@ -95,6 +95,8 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 type Host struct {
 	Engine  *service.Engine
 	Manager *unit.Manager
+	// Declared finds what plays declare, and what the services with these commands would play; nil finds nothing.
+	Declared func(commands []unit.Command) ([]Declared, error)
 
 	mu      sync.Mutex
 	records []container.Record // as of read
@@ -289,7 +291,7 @@ func byHand(name string, list []container.Record, k Known) (container.Record, bo
 
 // Find lists what is to be looked after.
 func (h *Host) Find(ctx context.Context) ([]Target, error) {
-	commands, err := h.Manager.Commands(ctx, Label+"=", "podunit pull ", "podunit image pull ")
+	commands, err := h.Manager.Commands(ctx, Label+"=", "podunit pull ", "podunit image pull ", " kube play ")
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +302,13 @@ func (h *Host) Find(ctx context.Context) ([]Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Targets(commands, records, h.unitOf), nil
+	var declared []Declared
+	if h.Declared != nil {
+		if declared, err = h.Declared(commands); err != nil {
+			return nil, err
+		}
+	}
+	return Targets(commands, declared, records, h.unitOf), nil
 }
 
 // foreign reports whether a command is another program than podunit, such as a podman that is there

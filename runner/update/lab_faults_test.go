@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 // proxy puts a registry with faults at port 5001, and says where its log is.
 func (l lab) proxy(flags string) {
 	l.MustRun("root", "systemctl stop faults 2>/dev/null; systemd-run --quiet --collect --unit faults podunit-lab throttle --delay 1ms "+flags)
-	l.Eventually("root", "curl -fsS localhost:5001/v2/_catalog", 20*time.Second)
+	l.Eventually("root", "curl -fsS localhost:5001/v2/_catalog", time.Minute)
 }
 
 // declare writes a .container file and starts its unit.
@@ -72,9 +73,7 @@ func TestLabFaultyRegistry(t *testing.T) {
 		t.Error("the unit of a good registry is not updated")
 	}
 	l.Active("alice", strings.Fields(all)...)
-	if got := l.MustRun("alice", "journalctl --user -o cat -p err PODUNIT_UPDATE_RESULT=failed | wc -l"); got != "7" {
-		t.Errorf("%s errors in the journal", got)
-	}
+	l.Eventually("alice", "n=$(journalctl --user -o cat -p err PODUNIT_UPDATE_RESULT=failed | wc -l); echo $n errors in the journal; [ $n = 7 ]", time.Minute)
 	l.proxy("")
 	l.Run("alice", "podunit auto-update --wait")
 	for _, f := range faults {
@@ -168,7 +167,8 @@ func TestLabTogether(t *testing.T) {
 		l.declare(name, "localhost:5000/"+name+":1", always)
 	}
 	for _, meanwhile := range []string{
-		"podunit auto-update --wait 2>second; grep -q 'another auto-update goes on' second",
+		// Which of two comes first is not said; one of them goes on, and the other says so.
+		"podunit auto-update --wait >second 2>&1; wait; cat first second | grep -c 'another auto-update goes on' | grep -qx 1",
 		"for i in 1 2 3 4 5; do systemctl --user restart one two; sleep 0.2; done",
 		"for i in $(seq 20); do systemctl --user daemon-reload; sleep 0.1; done",
 		"podunit pull -q localhost:5000/one:1; podunit pull -q localhost:5000/two:1",
@@ -214,9 +214,13 @@ func TestLabTogether(t *testing.T) {
 	})
 }
 
-// The power fails 20 times in an update, and each time the units have one of their images
+// The power fails in an update, PODUNIT_LAB_CUTS times, and each time the units have one of their images
 // afterwards; the next update ends as if nothing had been.
 func TestLabPowerCuts(t *testing.T) {
+	cuts := 8
+	if n, err := strconv.Atoi(os.Getenv("PODUNIT_LAB_CUTS")); err == nil {
+		cuts = n
+	}
 	l := boot(t)
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
 	names := []string{"one", "two"}
@@ -226,7 +230,7 @@ func TestLabPowerCuts(t *testing.T) {
 		l.push(name+":1", "0", sleeps)
 		l.declare(name, "localhost:5000/"+name+":1", always)
 	}
-	for i := range 20 {
+	for i := range cuts {
 		now := fmt.Sprint(i + 1)
 		bad := i%4 == 3 // two gets an image that crashes
 		l.push("one:1", now, sleeps)
@@ -270,9 +274,9 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 8080), H).serve_forever()
 `)
 	l.MustRun("root", "chmod 755 /usr/sbin/sendmail; systemd-run --quiet --collect python3 /root/hook.py")
-	for user, s := range map[string]struct{ systemctl, conf, quadlets, units, hook, told string }{
-		"alice": {"systemctl --user", ".config/podunit/podunit.conf", dir, ".config/systemd/user/", "mail-update.service", "ofalice.service (localhost:5000/ofalice:1): true"},
-		"root":  {"systemctl", "/etc/podunit/podunit.conf", "/etc/containers/systemd/", "/etc/systemd/system/", "webhook-update.service", `"Unit": "ofroot.service"`},
+	for user, s := range map[string]struct{ systemctl, conf, quadlets, units, stamps, hook, told string }{
+		"alice": {"systemctl --user", ".config/podunit/podunit.conf", dir, ".config/systemd/user/", ".local/share/systemd/timers/", "mail-update.service", "ofalice.service (localhost:5000/ofalice:1): true"},
+		"root":  {"systemctl", "/etc/podunit/podunit.conf", "/etc/containers/systemd/", "/etc/systemd/system/", "/var/lib/systemd/timers/", "webhook-update.service", `"Unit": "ofroot.service"`},
 	} {
 		t.Run(user, func(t *testing.T) {
 			l := lab{l.For(t)}
@@ -287,11 +291,19 @@ http.server.HTTPServer(("127.0.0.1", 8080), H).serve_forever()
 			l.WriteFile(user, s.quadlets+name+".container", "[Container]\nContainerName="+name+"\nImage=localhost:5000/"+name+":1\nNetwork=none\nAutoUpdate=registry\n"+always)
 			l.MustRun(user, s.systemctl+" daemon-reload && "+s.systemctl+" start "+name)
 			l.push(name+":1", "2", sleeps)
-			timer := l.MustRun(user, s.systemctl+" enable --now podunit-auto-update.timer && "+s.systemctl+" is-active podunit-auto-update.timer; "+s.systemctl+" show -P Id podman-auto-update.timer")
-			t.Logf("timers: %s", timer)
-			// As if a day had gone by.
-			l.WriteFile(user, s.units+"podunit-auto-update.timer.d/now.conf", "[Timer]\nRandomizedDelaySec=0\nOnActiveSec=1\n")
-			l.MustRun(user, s.systemctl+" daemon-reload && "+s.systemctl+" restart podunit-auto-update.timer")
+			// Root has the habit of another name, which is ours where Podman has not brought its own.
+			timer := "podunit-auto-update.timer"
+			if user == "root" {
+				l.MustRun("root", "cd /usr/lib/systemd/system && for u in timer service; do ln -sf podunit-auto-update.$u podman-auto-update.$u; done && systemctl daemon-reload")
+				timer = "podman-auto-update.timer"
+			}
+			l.MustRun(user, s.systemctl+" enable --now "+timer+" && "+s.systemctl+" is-active podunit-auto-update.timer && "+s.systemctl+" is-enabled podunit-auto-update.timer")
+			if got := l.MustRun(user, s.systemctl+" show -P RandomizedDelayUSec -P Persistent podunit-auto-update.timer"); got != "15min\nyes" {
+				t.Errorf("the timer: %s", got)
+			}
+			// As if the machine had been off at the time when it was due: that is made up for.
+			l.WriteFile(user, s.units+"podunit-auto-update.timer.d/now.conf", "[Timer]\nRandomizedDelaySec=0\n")
+			l.MustRun(user, s.systemctl+" stop podunit-auto-update.timer && touch -d '25 hours ago' "+s.stamps+"stamp-podunit-auto-update.timer && "+s.systemctl+" daemon-reload && "+s.systemctl+" start podunit-auto-update.timer")
 			l.Eventually(user, `podunit inspect -f '{{index .Config.Labels "version"}}' `+name+` | grep -x 2`, time.Minute)
 			l.Eventually(user, "grep -F '"+s.told+"' /tmp/mail-$(id -u)", time.Minute)
 			if got := l.MustRun(user, "podunit auto-update --history --format '{{.Unit}} {{.Result}}'"); got != name+".service true" {
@@ -313,4 +325,20 @@ http.server.HTTPServer(("127.0.0.1", 8080), H).serve_forever()
 			}
 		})
 	}
+	// A service of the system's that runs as alice: her update pulls, and its next start takes the image.
+	t.Run("a system service of a user", func(t *testing.T) {
+		l := lab{l.For(t)}
+		l.push("both:1", "1", sleeps)
+		l.WriteFile("root", "/etc/containers/systemd/both.container", "[Container]\nContainerName=both\nImage=localhost:5000/both:1\nNetwork=none\nAutoUpdate=registry\n[Service]\nUser=alice\n")
+		l.MustRun("root", "systemctl daemon-reload && systemctl start both")
+		l.push("both:1", "2", sleeps)
+		got, stderr, code := l.Run("alice", "podunit auto-update --wait --format '{{.Unit}} {{.Updated}}' | grep both")
+		if strings.TrimSpace(got) != "both.service pending" || !strings.Contains(stderr, "the next start takes it") || l.version("both") != "1" {
+			t.Errorf("%s, %d; version %s: %s", got, code, l.version("both"), stderr)
+		}
+		l.MustRun("root", "systemctl restart both")
+		if v := l.version("both"); v != "2" {
+			t.Errorf("after its restart it runs %s", v)
+		}
+	})
 }

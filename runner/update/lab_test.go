@@ -55,7 +55,7 @@ var media = []string{"down", "movies", "series"}
 
 // pods makes the media pod in each of the three ways.
 func (l lab) pods() {
-	yaml := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: tv\n  annotations: {io.containers.autoupdate: registry}\nspec:\n  containers:\n"
+	yaml := "apiVersion: v1\nkind: Pod\nmetadata:\n  name: tv\n  labels: {io.containers.autoupdate: registry}\nspec:\n  containers:\n"
 	byHand := "podunit pod create --name hand -p 8989:8989"
 	l.WriteFile("alice", dir+"media.pod", "[Pod]\nPodName=media\nPublishPort=8988:8988\n[Install]\nWantedBy=default.target\n")
 	for _, name := range media {
@@ -97,9 +97,32 @@ auth: {htpasswd: {realm: lab, path: /root/htpasswd}}
 	l.Eventually("root", "curl -fsS -u alice:secret localhost:5002/v2/_catalog", time.Minute)
 }
 
-// pushPrivate pushes a version of both images of the private registry.
+// login plays a pod whose image is behind the login that its YAML has as a secret, beside a container that crashes again and again.
+func (l lab) login() {
+	l.WriteFile("alice", "login.yaml", `apiVersion: v1
+kind: Secret
+metadata: {name: login}
+type: kubernetes.io/dockerconfigjson
+data: {.dockerconfigjson: `+base64.StdEncoding.EncodeToString([]byte(l.ReadFile("alice", "login.json")))+`}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: login
+spec:
+  imagePullSecrets: [{name: login}]
+  containers:
+  - {name: behind, image: "localhost:5002/behind:1"}
+  - {name: loop, image: "localhost:5000/loop:1"}
+`)
+	l.push("loop:1", "1", "sleep 2; exit 3")
+	l.WriteFile("alice", dir+"login.kube", "[Kube]\nYaml=%h/login.yaml\nAutoUpdate=registry\n[Install]\nWantedBy=default.target\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start login")
+}
+
+// pushPrivate pushes a version of the images of the private registry.
 func (l lab) pushPrivate(version string) {
-	for _, name := range []string{"known", "unknown"} {
+	for _, name := range []string{"known", "unknown", "behind"} {
 		l.pushOwn(name, version)
 		l.MustRun("alice", "skopeo copy -q --dest-authfile login.json docker://localhost:5000/"+name+":1 docker://localhost:5002/"+name+":1")
 	}
@@ -120,19 +143,21 @@ func TestLabAutoUpdate(t *testing.T) {
 	l.MustRun("alice", "podunit pull -q --authfile login.json localhost:5002/known:1 localhost:5002/unknown:1")
 	l.declare("known", "localhost:5002/known:1", "Label=io.containers.autoupdate.authfile=/home/alice/login.json\n"+always)
 	l.declare("unknown", "localhost:5002/unknown:1", always)
+	l.login()
 	l.MustRun("alice", "systemctl --user start web@1 web@2")
 	const table = "podunit auto-update --dry-run --format '{{.ContainerName}} {{.Updated}}' 2>dry | sort"
-	nothing := "hand-down false\nhand-movies false\nhand-series false\nknown false\nmedia-down false\nmedia-movies false\nmedia-series false\n" +
+	nothing := "hand-down false\nhand-movies false\nhand-series false\nknown false\nlogin-behind false\nlogin-loop false\nmedia-down false\nmedia-movies false\nmedia-series false\n" +
 		"tv-down false\ntv-movies false\ntv-series false\nunknown failed\nweb-1 false\nweb-2 false"
 	if got := l.MustRun("alice", table); got != nothing {
 		t.Errorf("nothing new:\n%s\n%s", got, l.ReadFile("alice", "dry"))
 	}
 	renew := func(version string) {
+		l.pushOwn("loop", version)
 		l.pushOwn("movies", version)
 		l.pushOwn("web-1", version)
 		l.pushPrivate(version)
 	}
-	renewed := []string{"hand-movies", "known", "media-movies", "tv-movies", "web-1"}
+	renewed := []string{"hand-movies", "known", "login-behind", "login-loop", "media-movies", "tv-movies", "web-1"}
 	renew("2")
 	pending := nothing
 	for _, name := range renewed {
@@ -143,7 +168,9 @@ func TestLabAutoUpdate(t *testing.T) {
 	}
 	before, ids := l.pids(), make(map[string]string)
 	for _, name := range renewed {
-		ids[name] = l.image(name)
+		if name != "login-loop" { // which may be between two runs
+			ids[name] = l.image(name)
+		}
 	}
 	// The service of the timer; it fails for the image that wants a login.
 	l.Run("alice", "systemctl --user start podunit-auto-update.service")
@@ -152,14 +179,19 @@ func TestLabAutoUpdate(t *testing.T) {
 			t.Errorf("main process of %s: %s, then %s", unit, before[unit], pid)
 		}
 	}
+	l.Eventually("alice", fmt.Sprintf("[ $(journalctl --user -o cat PODUNIT_UPDATE_RESULT=true | wc -l) -ge %d ]", len(renewed)), time.Minute) // journald may be behind
 	if got := l.MustRun("alice", "journalctl --user -o json PODUNIT_UPDATE_RESULT=true | jq -r .PODUNIT_UPDATE_CONTAINER | sort"); got != strings.Join(renewed, "\n") {
 		t.Errorf("in the journal: %s", got)
+	}
+	fields := "journalctl --user -o json PODUNIT_UPDATE_CONTAINER=media-movies | jq -r '[.PODUNIT_UPDATE_UNIT, .PODUNIT_UPDATE_IMAGE, .PODUNIT_UPDATE_OLD, .PODUNIT_UPDATE_NEW] | join(\" \")'"
+	if got, want := l.MustRun("alice", fields), "movies.service localhost:5000/movies:1 "+ids["media-movies"]+" "+l.image("media-movies"); got != want {
+		t.Errorf("in the journal: %s; want %s", got, want)
 	}
 	l.areAt("2", renewed)
 	t.Run("boot", func(t *testing.T) {
 		l := lab{l.For(t)}
 		l.Reboot()
-		l.Active("alice", "down", "movies", "series", "tv-down", "tv-movies", "tv-series", "hand-down", "hand-movies", "hand-series", "known", "unknown")
+		l.Active("alice", "down", "movies", "series", "tv-down", "tv-movies", "tv-series", "hand-down", "hand-movies", "hand-series", "known", "unknown", "login-behind", "login-loop")
 		l.MustRun("alice", "systemctl --user start web@1 web@2")
 		l.areAt("2", renewed)
 		l.MustRun("root", "systemd-run --quiet --collect --unit private docker-registry serve /root/private.yml")
@@ -170,8 +202,17 @@ func TestLabAutoUpdate(t *testing.T) {
 		second := map[string]string{"known": l.image("known"), "movies": l.image("media-movies"), "web-1": l.image("web-1")}
 		l.MustRun("alice", "podunit create --name user --network none "+ids["known"]+" && podunit tag "+ids["web-1"]+" localhost/mine:1")
 		l.MustRun("alice", "podunit image exists "+ids["media-movies"]) // for a rollback
+		l.MustRun("alice", "systemctl --user stop login")               // its next start has the new images
 		renew("3")
-		l.Run("alice", "podunit auto-update --wait")
+		if _, _, code := l.Run("alice", "podunit auto-update --wait"); code != 125 { // for the image that wants a login
+			t.Errorf("status %d", code)
+		}
+		for _, name := range []string{"localhost:5002/behind:1", "localhost:5000/loop:1"} {
+			if got := l.MustRun("alice", "podunit image inspect -f '{{index .Labels \"version\"}}' "+name); got != "3" {
+				t.Errorf("of the unit that is stopped, %s has version %s", name, got)
+			}
+		}
+		l.MustRun("alice", "! systemctl --user is-active login; systemctl --user start login")
 		l.areAt("3", renewed)
 		for _, id := range []string{second["known"], second["movies"], second["web-1"], ids["known"], ids["web-1"]} {
 			if _, _, code := l.Run("alice", "podunit image exists "+id); code != 0 {
@@ -284,9 +325,57 @@ func TestLabRollback(t *testing.T) {
 			t.Error(got)
 		}
 	})
+	t.Run("policies", l.policies)
 	if got := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}' | sort | uniq -c"); !strings.Contains(got, "2 web.service rolled back") {
 		t.Errorf("history:\n%s", got)
 	}
+}
+
+// policies: what units ask for, and what the settings allow. Oneshot units and those of .image files take part.
+func (l lab) policies(t *testing.T) {
+	l = lab{l.For(t)}
+	declare := func(name, image, policy, more string) {
+		l.WriteFile("alice", dir+name+".container", "[Container]\nContainerName="+name+"\nImage="+image+"\nNetwork=none\nAutoUpdate="+policy+"\n"+more)
+	}
+	for _, name := range []string{"pcheck", "ppull", "plocal", "ponce", "pimage"} {
+		l.pushOwn(name, "1")
+	}
+	l.push("ponce:1", "1", "true")
+	l.WriteFile("alice", dir+"p.image", "[Image]\nImage=localhost:5000/pimage:1\n")
+	declare("pcheck", "localhost:5000/pcheck:1", "check", "")
+	declare("ppull", "localhost:5000/ppull:1", "pull", "")
+	declare("plocal", "localhost:5000/plocal:1", "local", "")
+	declare("pimage", "p.image", "registry", "")
+	declare("ponce", "localhost:5000/ponce:1", "registry", "[Service]\nType=oneshot\n")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start pcheck ppull plocal pimage ponce")
+	for _, name := range []string{"pcheck", "ppull", "plocal", "pimage"} {
+		l.pushOwn(name, "2")
+	}
+	l.push("ponce:1", "2", "exit 7")
+	const wait = "--wait | grep ^p"
+	l.WriteFile("alice", ".config/podunit/podunit.conf.d/check.conf", "[AutoUpdate]\nPolicy=check\n")
+	is := func(when, want string) {
+		t.Helper()
+		if got, _ := l.updates(wait); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", when, got, want)
+		}
+	}
+	is("the settings allow a check", "pcheck.service pending\npimage.service pending\nplocal.service false\nponce.service pending\nppull.service pending")
+	l.MustRun("alice", "rm .config/podunit/podunit.conf.d/check.conf; podunit pull -q localhost:5000/plocal:1")
+	is("anything goes", "pcheck.service pending\npimage.service true\nplocal.service true\nponce.service pending\nppull.service pending")
+	for name, want := range map[string]string{"pcheck": "1", "ppull": "1", "plocal": "2", "pimage": "2"} {
+		if v := l.version(name); v != want {
+			t.Errorf("%s runs %s", name, v)
+		}
+	}
+	const there = `podunit image inspect -f '{{index .Labels "version"}}' localhost:5000/pcheck:1 localhost:5000/ppull:1`
+	if got := l.MustRun("alice", there); got != "1\n2" {
+		t.Errorf("images: %s", got)
+	}
+	if _, _, code := l.Run("alice", "systemctl --user start ponce"); code == 0 {
+		t.Error("the next run of ponce has the old image")
+	}
+	l.MustRun("alice", "systemctl --user stop pcheck ppull plocal pimage; rm "+dir+"p*; systemctl --user daemon-reload; systemctl --user reset-failed")
 }
 
 // TestLabRollbackOfHealth: an image whose check fails, or never passes, is no good one.

@@ -53,6 +53,9 @@ type work struct {
 	errs  []error
 }
 
+// restarts reports whether the unit is restarted for a new image.
+func (w *work) restarts() bool { return w.Policy != Pull && !w.Ends }
+
 func (w *work) fail(err error) {
 	w.row.Updated = Failed
 	w.errs = append(w.errs, err)
@@ -196,7 +199,7 @@ func (r *Runner) intend(ctx context.Context, all []*work) {
 			continue
 		}
 		err := r.keepOld(w)
-		if err == nil && w.Policy != Pull {
+		if err == nil && w.restarts() {
 			var s State
 			if s, err = r.Units.State(ctx, w.Unit); err == nil && s.runs() {
 				r.Ledger.Begin(r.trial(w, s))
@@ -262,7 +265,7 @@ func (r *Runner) pull(ctx context.Context, all []*work) {
 		}
 	}
 	for _, w := range all {
-		if w.take && w.Policy == Pull {
+		if w.take && !w.restarts() {
 			w.take, w.row.Note = false, "pulled; the next start takes it"
 		}
 		if !w.take {

@@ -5,7 +5,7 @@ package update
 import (
 	"errors"
 	"fmt"
-	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +31,18 @@ type Settings struct {
 	Jitter time.Duration
 }
 
+// hookName is the name of a unit that can be started. Source: systemd.unit(5), unit_name_is_valid.
+var hookName = regexp.MustCompile(`^[a-zA-Z0-9:_.\\-]+(@[a-zA-Z0-9:_.\\@-]+)?\.(service|target|socket|path|timer)$`)
+
+// maxUnitName is the longest name of a unit. Source: UNIT_NAME_MAX of systemd.
+const maxUnitName = 255
+
+// WatchUnit watches units after an update from a shell.
+const WatchUnit = "podunit-auto-update-watch.service"
+
+// ownUnits would wait for themselves.
+var ownUnits = []string{"podunit-auto-update.service", WatchUnit}
+
 // section of podunit.conf.
 const section = "AutoUpdate"
 
@@ -40,10 +52,15 @@ func ReadSettings(where settings.Where) (Settings, error) {
 	s := Settings{Policy: Registry, Keep: 1}
 	var errs []error
 	for _, path := range where.Files() {
-		if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-			continue // a link to /dev/null hides one of its name
+		if settings.Hides(path) {
+			continue
 		}
-		f, err := ini.Load(path)
+		text, err := settings.ReadFile(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f, err := ini.Load(text)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			continue
@@ -78,8 +95,11 @@ func (s *Settings) set(name, value string) (err error) {
 		}
 		s.Keep = n
 	case "OnUpdate":
-		if value != "" && !strings.Contains(value, ".") {
+		if value != "" && !hookName.MatchString(value) || len(value) > maxUnitName {
 			return errors.New("it is the name of a unit with its suffix, as in mail-update.service")
+		}
+		if slices.Contains(ownUnits, value) {
+			return errors.New("that is the update itself; it is a unit to be started after it")
 		}
 		s.OnUpdate = value
 	default:

@@ -3,6 +3,7 @@
 package update
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/generator/settings"
+	"golang.org/x/sys/unix"
 )
 
 func TestSettings(t *testing.T) {
@@ -37,6 +39,29 @@ func TestSettings(t *testing.T) {
 		if !strings.Contains(fmt.Sprint(err), part) {
 			t.Errorf("%v; want %q", err, part)
 		}
+	}
+}
+
+// TestSettingsOfAStranger: what is no file of settings is told, and never waited for or read without end.
+func TestSettingsOfAStranger(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "etc/podunit/podunit.conf.d")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), unix.Mkfifo(filepath.Join(dir, "1.conf"), 0o644), os.Symlink("/dev/zero", filepath.Join(dir, "2.conf")),
+		os.WriteFile(filepath.Join(dir, "3.conf"), []byte(strings.Repeat("#\n", 1<<20)), 0o644), os.Symlink("/dev/null", filepath.Join(dir, "4.conf")),
+		os.WriteFile(filepath.Join(dir, "5.conf"), []byte("[AutoUpdate]\nKeep=7\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadSettings(settings.Where{Root: root})
+	if got.Keep != 7 {
+		t.Errorf("%+v", got)
+	}
+	for _, part := range []string{"1.conf: it is not a regular file", "2.conf: it is not a regular file", "3.conf: it is larger than 1 MiB"} {
+		if !strings.Contains(fmt.Sprint(err), part) {
+			t.Errorf("%v; want %q", err, part)
+		}
+	}
+	if strings.Contains(fmt.Sprint(err), "4.conf") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ package update
 
 import (
 	"cmp"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,11 +17,20 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Targets joins what unit files say with the containers that exist. Of a service with User= in
+// Declared is a container that something else than the command line of a service declares, such as the
+// YAML that was played. It need not be there now.
+type Declared struct {
+	Unit string
+	Spec spec.Container
+	// Ends is of a container that runs to its end: its next run takes the new image.
+	Ends bool
+}
+
+// Targets joins what unit files and plays say with the containers that exist. Of a service with User= in
 // the system's manager the containers are that user's, and so is their update. unitOf names the
 // unit that starts a container, if there is one, and says whether the container matters: one that
 // neither runs nor belongs to a unit is nobody's to renew.
-func Targets(commands []unit.Command, containers []container.Record, unitOf func(container.Record) (name string, matters bool)) []Target {
+func Targets(commands []unit.Command, declared []Declared, containers []container.Record, unitOf func(container.Record) (name string, matters bool)) []Target {
 	var all []Target
 	pulls := make(map[string]Access)
 	for _, c := range commands {
@@ -33,6 +43,16 @@ func Targets(commands []unit.Command, containers []container.Record, unitOf func
 			} else if reference, access, ok := fromPull(words); ok {
 				pulls[reference] = access
 			}
+		}
+	}
+	for _, d := range declared {
+		t := Target{Unit: d.Unit, Container: d.Spec.Name, Image: d.Spec.Image, Access: accessOf(d.Spec.Pull), Ends: d.Ends}
+		t, wanted := t.labelled(d.Spec.Labels)
+		if short := (shortNameError{}); d.Ends && errors.As(t.Problem, &short) {
+			continue // what all containers of the pod were asked for is not meant for a helper
+		}
+		if wanted {
+			all = append(all, t)
 		}
 	}
 	for _, r := range containers {

@@ -23,12 +23,39 @@ func TestAccess(t *testing.T) {
 	r := container.Record{ID: "1", Name: "podunit-1", Unit: "noname.service", ImageID: "id"}
 	r.Spec = spec.Container{Image: "quay.io/n:2", Labels: map[string]string{Label: "registry"}}
 	var got []string
-	for _, x := range Targets(commands, []container.Record{r}, func(r container.Record) (string, bool) { return r.Unit, true }) {
+	for _, x := range Targets(commands, nil, []container.Record{r}, func(r container.Record) (string, bool) { return r.Unit, true }) {
 		got = append(got, fmt.Sprintf("%s %s %s %+v", x.Unit, x.Container, x.Image, x.Access))
 	}
 	want := `own.service own quay.io/own {AuthFile:/own.json CertDir: Creds: TLSVerify:false}
 web.service web quay.io/web {AuthFile:/image.json CertDir:/certs Creds:u:p TLSVerify:}
 noname.service podunit-1 quay.io/n:2 {AuthFile: CertDir: Creds: TLSVerify:}`
+	if s := strings.Join(got, "\n"); s != want {
+		t.Errorf("got\n%s\nwant\n%s", s, want)
+	}
+}
+
+// What plays declare is looked after whether it runs or not, with the logins that the play has.
+func TestTargetsOfPlays(t *testing.T) {
+	declared := func(name, policy string, ends bool) Declared {
+		s := spec.Container{Name: name, Image: "quay.io/" + name, Labels: map[string]string{Label: policy}}
+		s.Pull.AuthFile = "/run/logins-tv.json"
+		return Declared{Unit: name + ".service", Spec: s, Ends: ends}
+	}
+	short := declared("tv-helper", "registry", true)
+	short.Spec.Image = "busybox" // which nobody means to be renewed
+	r := container.Record{ID: "1", Name: "tv-up", Unit: "tv-up.service", ImageID: "id"}
+	r.Spec = spec.Container{Image: "quay.io/tv-up", Labels: map[string]string{Label: "registry"}}
+	r.Spec.Pull.AuthFile = "/run/old.json"
+	all := Targets(nil, []Declared{
+		short, declared("tv-up", "registry", false), declared("tv-crashing", "registry", false), declared("tv-init", "registry", true), declared("tv-off", "", false),
+	}, []container.Record{r}, func(r container.Record) (string, bool) { return r.Unit, true })
+	var got []string
+	for _, x := range all {
+		got = append(got, fmt.Sprintf("%s %s %s runs=%s auth=%s ends=%v", x.Unit, x.Container, x.Image, x.Runs, x.AuthFile, x.Ends))
+	}
+	want := `tv-up.service tv-up quay.io/tv-up runs=id auth=/run/logins-tv.json ends=false
+tv-crashing.service tv-crashing quay.io/tv-crashing runs= auth=/run/logins-tv.json ends=false
+tv-init.service tv-init quay.io/tv-init runs= auth=/run/logins-tv.json ends=true`
 	if s := strings.Join(got, "\n"); s != want {
 		t.Errorf("got\n%s\nwant\n%s", s, want)
 	}
@@ -64,7 +91,7 @@ func TestTargets(t *testing.T) {
 	}
 	units := map[string]string{"systemd-web": "web.service", "hand": "hand.service"}
 	var got []string
-	for _, x := range Targets(commands, records, func(r container.Record) (string, bool) { return units[r.Name], r.Name != "ended" }) {
+	for _, x := range Targets(commands, nil, records, func(r container.Record) (string, bool) { return units[r.Name], r.Name != "ended" }) {
 		got = append(got, fmt.Sprintf("%s %s %s %s runs=%s auth=%s %v", x.Unit, x.Container, x.Image, x.Policy, x.Runs, x.AuthFile, x.Problem))
 	}
 	want := `web.service systemd-web docker.io/library/nginx:latest registry runs=id-systemd-web auth= <nil>

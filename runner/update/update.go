@@ -71,6 +71,8 @@ type Target struct {
 	// StorageOnly is of a container whose policy is local where the settings allow no restart: the
 	// storage tells whether there is something newer, and that is reported.
 	StorageOnly bool
+	// Ends is of a container that runs to its end, and is not restarted.
+	Ends bool
 	// Problem is why the container cannot be looked after, such as a policy that is none.
 	Problem error
 }

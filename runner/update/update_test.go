@@ -742,25 +742,26 @@ func cutAt(t *testing.T, w *world, r *Runner, at string) {
 	_, _ = w.run(r)
 }
 
-// A dry run and the policies check and pull restart nothing.
+// A dry run and the policies check and pull restart nothing, and nothing that runs to its end is restarted.
 func TestReportOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		dry    bool
 		policy Policy
+		ends   bool
 		pulls  int
 	}{
-		"dry run": {true, Registry, 0}, "check": {false, Check, 0}, "pull": {false, Pull, 1},
+		"dry run": {true, Registry, false, 0}, "check": {false, Check, false, 0}, "pull": {false, Pull, false, 1}, "a job": {false, Registry, true, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.local[nginx], w.remote[nginx] = img("a"), img("b")
 			w.unit("web", nginx, "active")
 			targets := w.targets()
-			targets[0].Policy = c.policy
+			targets[0].Policy, targets[0].Ends = c.policy, c.ends
 			r := w.runner()
 			r.DryRun = c.dry
 			rows, err := r.Run(context.Background(), targets)
-			if err != nil || rows[0].Updated != Pending || len(w.restarts) > 0 || len(w.pulls) != c.pulls {
+			if err != nil || rows[0].Updated != Pending || len(w.restarts)+len(w.ledger.Trials) > 0 || len(w.pulls) != c.pulls {
 				t.Errorf("%+v, %v; restarts %v, pulls %v", rows, err, w.restarts, w.pulls)
 			}
 		})

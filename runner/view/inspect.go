@@ -190,7 +190,7 @@ type Settings struct {
 	Umask         string
 	Timezone      string `json:",omitempty"`
 	Passwd        bool
-	Timeout       uint   // always 0: RuntimeMaxSec= of the unit is how long it may run
+	Timeout       uint   // seconds, 0 for no limit; RuntimeMaxSec= of a unit is not among it
 	SdNotifyMode  string `json:"sdNotifyMode"`
 
 	Healthcheck                *HealthCheck `json:",omitempty"`
@@ -230,7 +230,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 			Hostname: r.Hostname(), User: cmp.Or(r.Spec.User, r.Config.User), Cmd: r.Spec.Command, Entrypoint: r.Spec.Entrypoint,
 			Image: r.ImageName, Labels: r.Labels(), Annotations: orEmpty(r.Spec.Annotations),
 			WorkingDir: cmp.Or(r.Spec.WorkDir, r.Config.WorkingDir, "/"), StopSignal: container.SignalName(r.StopSignal()),
-			StopTimeout: x.StopTimeoutOf(r).Seconds(), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
+			StopTimeout: x.StopTimeoutOf(r).Seconds(), Timeout: uint(r.Spec.MaxRun / time.Second), Tty: r.Spec.TTY, OpenStdin: r.Spec.Interactive,
 			ExposedPorts: r.Config.ExposedPorts, Timezone: r.Spec.Timezone, CreateCommand: r.Args, SdNotifyMode: r.Spec.SdNotify,
 		},
 		HostConfig: hostSettings(r), ExecIDs: []string{}, Dependencies: dependencies(x, r), Mounts: []Mount{}, KubeExitCodePropagation: "invalid",

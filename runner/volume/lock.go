@@ -99,6 +99,7 @@ func (v *Volumes) Remove(ctx context.Context, name string, unused func() error) 
 	if err != nil {
 		return err
 	}
+	v.tell("remove", name)
 	return os.RemoveAll(tmp)
 }
 

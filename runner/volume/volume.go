@@ -29,6 +29,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/safe"
 )
 
@@ -67,7 +68,17 @@ func (v *Volume) NoCopy() bool {
 }
 
 // Volumes is the volumes of one storage.
-type Volumes struct{ dir string }
+type Volumes struct {
+	dir string
+	// Event gets what happens to volumes; nil for nobody.
+	Event func(journal.Event)
+}
+
+func (v *Volumes) tell(status, name string) {
+	if v.Event != nil {
+		v.Event(journal.Event{Type: "volume", Status: status, Time: time.Now(), Name: name})
+	}
+}
 
 const (
 	data   = "_data"
@@ -78,7 +89,7 @@ const (
 )
 
 // New gives the volumes of the storage at graphRoot. It touches nothing.
-func New(graphRoot string) *Volumes { return &Volumes{filepath.Join(graphRoot, "volumes")} }
+func New(graphRoot string) *Volumes { return &Volumes{dir: filepath.Join(graphRoot, "volumes")} }
 
 // Options says how a volume is made.
 type Options struct {
@@ -133,6 +144,7 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 		}
 		return nil, err
 	}
+	v.tell("create", name)
 	return made, safe.Sync(v.dir)
 }
 

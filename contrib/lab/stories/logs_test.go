@@ -100,6 +100,26 @@ func journal(t *testing.T, l *labtest.Lab) {
 			complete(t, said(t, l, user, unit))
 		})
 	}
+	story("log keys of systemd hold for a container that has the service's output", func(t *testing.T, l *labtest.Lab) {
+		for name, keys := range map[string]string{
+			"copied": "[Service]\nStandardOutput=append:%h/copied.log\nSyslogIdentifier=myid\n",
+			"filed":  "LogDriver=passthrough\n[Service]\nStandardOutput=append:%h/filed.log\n",
+			"named":  "LogDriver=passthrough\n[Service]\nSyslogIdentifier=myid\n",
+		} {
+			quadlet(l, user, name+".container", "[Container]\nImage=localhost:5000/busybox\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'echo said; exec sleep 1000'\n"+keys)
+		}
+		l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start copied filed named")
+		json := func(unit string) string {
+			return "journalctl --user -q -o json -u " + unit + ` MESSAGE=said | jq -r '"\(.SYSLOG_IDENTIFIER) \(.CONTAINER_NAME)"'`
+		}
+		l.Eventually(user, json("copied")+" | grep -x 'copied systemd-copied'", time.Minute)
+		l.Eventually(user, json("named")+" | grep -x 'myid null'", time.Minute)
+		l.Eventually(user, "grep -x said filed.log", time.Minute)
+		l.MustRun(user, "systemctl --user stop copied filed named; systemctl --user reset-failed")
+		if out := l.MustRun(user, json("filed")+"; grep -h said copied.log; podunit check .config/containers/systemd/{copied,filed,named}.container 2>&1; true"); strings.Count(out, "has no effect") != 2 || strings.Count(out, "copied.container:") != 2 || strings.Contains(out, "said") {
+			t.Errorf("%s", out)
+		}
+	})
 	story("podunit logs -f follows", func(t *testing.T, l *labtest.Lab) {
 		out := l.MustRun(user, `podunit logs -f --tail 1 systemd-web >followed 2>errors &
 			for i in $(seq 300); do [ -s followed ] || [ -s errors ] && break; sleep 0.1; done

@@ -66,6 +66,7 @@ made again belongs into a Containerfile.`,
 			if err != nil {
 				return err
 			}
+			x.Containers.Tell(r, "commit")
 			if c.idFile != "" {
 				if err := safe.Replace(c.idFile, []byte(id), 0o644); err != nil {
 					return err

@@ -27,7 +27,11 @@ func NewExport(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return ToFile(e, output, func(w io.Writer) error { return x.Containers.Export(r, w) })
+			if err := ToFile(e, output, func(w io.Writer) error { return x.Containers.Export(r, w) }); err != nil {
+				return err
+			}
+			x.Containers.Tell(r, "export")
+			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, not to stdout")

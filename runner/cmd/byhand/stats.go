@@ -5,9 +5,6 @@ package byhand
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"time"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
@@ -15,7 +12,6 @@ import (
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // Stats is how numbers of containers are shown, once or again and again.
@@ -98,13 +94,8 @@ func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
 // Show shows the numbers of the containers that list gives, each time, of those that run. It ends
 // with ctx.
 func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
-	if s.interval < 1 {
-		return fmt.Errorf("--interval %d: want a number of seconds, 1 or more", s.interval)
-	}
-	f, isFile := e.Stdout.(*os.File)
-	clear := !s.noReset && !s.noStream && s.out == "" && isFile && term.IsTerminal(int(f.Fd()))
 	before := map[string]view.Sample{}
-	for {
+	show := func() error {
 		records, err := list()
 		if err != nil {
 			return err
@@ -114,21 +105,12 @@ func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list fu
 			return err
 		}
 		before = now
-		if clear {
-			fmt.Fprint(f, "\x1b[2J\x1b[1;1H")
-		}
-		if err := s.draw(e, rows); err != nil {
-			return err
-		}
-		if s.noStream {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Duration(s.interval) * time.Second):
-		}
+		return s.draw(e, rows)
 	}
+	if s.noStream {
+		return show()
+	}
+	return e.Watch(ctx, s.interval, !s.noReset && s.out == "", show)
 }
 
 func (s *Stats) measure(x *service.Engine, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {

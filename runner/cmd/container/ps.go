@@ -22,6 +22,8 @@ type listing struct {
 	all, quiet, noTrunc, noHeading, pod, latest, size, namespaces, external bool
 
 	last      int
+	watch     int // seconds between two tables
+	sync      bool
 	out, sort string
 	filters   []string
 }
@@ -38,16 +40,23 @@ func NewPs(e *cli.Env) *cobra.Command {
 			if l.last > 0 && l.latest {
 				return errors.New("--last and --latest exclude each other")
 			}
-			x, err := e.Open(cmd.Context())
+			ctx := cmd.Context()
+			x, err := e.Open(ctx)
 			if err != nil {
 				return err
 			}
-			e.Sweep(cmd.Context(), x)
-			rows, err := l.rows(x)
-			if err != nil {
-				return err
+			show := func() error {
+				e.Sweep(ctx, x)
+				rows, err := l.rows(x)
+				if err != nil {
+					return err
+				}
+				return l.draw(ctx, e, x, rows)
 			}
-			return l.draw(cmd.Context(), e, x, rows)
+			if !cmd.Flags().Changed("watch") {
+				return show()
+			}
+			return e.Watch(ctx, l.watch, true, show)
 		},
 	}
 	f := cmd.Flags()
@@ -60,6 +69,9 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.BoolVarP(&l.size, "size", "s", false, "show how much of the disk they take")
 	f.BoolVar(&l.namespaces, "namespace", false, "show the numbers of their namespaces")
 	f.BoolVar(&l.namespaces, "ns", false, "the same as --namespace")
+	f.BoolVar(&l.sync, "sync", false, "no effect: what is shown is always how it is")
+	_ = f.MarkHidden("sync") // it is there
+	f.IntVarP(&l.watch, "watch", "w", 0, "show it anew every `SECONDS`, until Ctrl-C")
 	f.BoolVarP(&l.latest, "latest", "l", false, "the one made last")
 	f.IntVarP(&l.last, "last", "n", 0, "the `N` made last, running or not")
 	f.StringVar(&l.out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")

@@ -27,7 +27,11 @@ func NewRestart(e *cli.Env) *cobra.Command {
 			}
 			records, err := sel.Resolve(x, args)
 			return cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
-				return x.Restart(ctx, r, timeout.Or(x.StopTimeoutOf(r)))
+				if err := x.Restart(ctx, r, timeout.Or(x.StopTimeoutOf(r))); err != nil {
+					return err
+				}
+				x.Containers.Tell(r, "restart")
+				return nil
 			})
 		},
 	}

@@ -5,6 +5,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -148,6 +149,25 @@ func NewLoad(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
+// pathOf is where an open file lies that nobody has read from yet, "" of what is no file or has no name any more.
+func pathOf(f *os.File) string {
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return ""
+	}
+	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
+		return ""
+	}
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return ""
+	}
+	if named, err := os.Stat(path); err != nil || !os.SameFile(st, named) {
+		return ""
+	}
+	return path
+}
+
 // inFile is a file with what is to be read: the libraries read archives from files only. What drop
 // removes is a copy of stdin.
 func inFile(ctx context.Context, e *cli.Env, im *registry.Images, path string) (file string, drop func(), err error) {
@@ -157,6 +177,9 @@ func inFile(ctx context.Context, e *cli.Env, im *registry.Images, path string) (
 	}
 	if e.Stdin == nil || term.IsTerminal(int(e.Stdin.Fd())) {
 		return "", nil, hint.With(errors.New("cannot read an archive from a terminal"), "--input FILE, or a redirection")
+	}
+	if path := pathOf(e.Stdin); path != "" {
+		return path, func() {}, nil
 	}
 	dir, drop, err := im.Scratch(ctx)
 	if err != nil {

@@ -42,3 +42,43 @@ func TestThroughPipe(t *testing.T) {
 		t.Errorf("a writer that fails: %v", err)
 	}
 }
+
+// TestPathOf: an archive that is a file needs no copy, unless something of it has been read.
+func TestPathOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "archive")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got := pathOf(f); got != path {
+		t.Errorf("got %q, want %q", got, path)
+	}
+	if _, err := f.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := pathOf(f); got != "" {
+		t.Errorf("half read, it is %q", got)
+	}
+	if _, err := f.Seek(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := pathOf(f); got != "" {
+		t.Errorf("without a name, it is %q", got)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if got := pathOf(r); got != "" {
+		t.Errorf("a pipe is %q", got)
+	}
+}

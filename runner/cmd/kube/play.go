@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
@@ -28,7 +29,7 @@ type playFlags struct {
 	authFile, creds, certDir, logDriver, userNS, seccompRoot, validate, exit         string
 	contextDir, signaturePolicy, subUID, subGID                                      string
 	replace, start, wait, down, force, quiet, noHosts, noHostname, noTrunc, strict   bool
-	publishAll, noPodPrefix, service, tlsVerify, build                               bool
+	publishAll, noPodPrefix, service, tlsVerify, tlsGiven, build                     bool
 }
 
 // NewPlay makes podunit kube play.
@@ -104,6 +105,7 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 		return down(cmd.Context(), e, args, f.force)
 	}
 	given := cmd.Flags().Changed
+	f.tlsGiven = given("tls-verify")
 	switch {
 	case f.force:
 		return hint.With(errors.New("--force is for --down"), "leave it out")
@@ -136,10 +138,7 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	}
 	how := play.Options{
 		Replace: f.replace, Create: !f.start, Service: f.service, Exit: f.exit,
-		Registry: play.Registry{AuthFile: f.authFile, CertDir: f.certDir, Creds: f.creds},
-	}
-	if given("tls-verify") {
-		how.Registry.TLSVerify = &f.tlsVerify
+		Registry: f.registry(),
 	}
 	if how.Build.Dir = e.Host().Dir; f.contextDir != "" {
 		if how.Build.Dir, err = filepath.Abs(f.contextDir); err != nil {
@@ -226,21 +225,39 @@ func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
 	return o, nil
 }
 
+// registry is how images are pulled.
+func (f *playFlags) registry() play.Registry {
+	r := play.Registry{AuthFile: f.authFile, CertDir: f.certDir, Creds: f.creds}
+	if f.tlsGiven {
+		r.TLSVerify = &f.tlsVerify
+	}
+	return r
+}
+
 // read makes the plan, and says what is wrong with the documents.
 func (f *playFlags) read(e *cli.Env, args []string, o kube.Options) (*kube.Plan, error) {
-	files, err := sources(e, args)
+	plan, list, err := f.plan(e, args, o)
 	if err != nil {
 		return nil, err
+	}
+	return plan, say(e, list)
+}
+
+// plan makes the plan.
+func (f *playFlags) plan(e *cli.Env, args []string, o kube.Options) (*kube.Plan, report.List, error) {
+	files, err := sources(e, args)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, name := range f.configMaps {
 		more, err := sources(e, []string{name})
 		if err != nil {
-			return nil, fmt.Errorf("--configmap: %w", err)
+			return nil, nil, fmt.Errorf("--configmap: %w", err)
 		}
 		o.ConfigMaps = append(o.ConfigMaps, more...)
 	}
 	plan, list := kube.Read(files, o)
-	return plan, say(e, list)
+	return plan, list, nil
 }
 
 // await waits for the end of all pods, or of our patience, and takes them down with their volumes.

@@ -50,11 +50,13 @@ What the installed netavark lacks is refused.`,
 			}
 			made, err := x.Networks().Create(c.ask)
 			if exists := (netavark.ExistsError{}); errors.As(err, &exists) && c.ignore {
-				made.Name, err = exists.Name, nil
+				_, err = fmt.Fprintln(e.Stdout, exists.Name)
+				return err
 			}
 			if err != nil {
 				return err
 			}
+			cli.Happened("network", "create", made.ID, made.Name)
 			_, err = fmt.Fprintln(e.Stdout, made.Name)
 			return err
 		},

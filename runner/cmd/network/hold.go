@@ -4,6 +4,7 @@ package network
 
 import (
 	"context"
+	"errors"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/service"
@@ -14,6 +15,9 @@ import (
 func NewHold(e *cli.Env) *cobra.Command {
 	return ofUnit(e, "hold", "Make the network namespace of the user's networks", (*service.Engine).HoldNetworks)
 }
+
+// exitOnce is the exit status of a start that the manager does not repeat; the units have it in RestartPreventExitStatus=.
+const exitOnce = 3
 
 // ofUnit makes a verb that only a unit executes.
 func ofUnit(e *cli.Env, name, short string, do func(*service.Engine, context.Context) error) *cobra.Command {
@@ -27,7 +31,11 @@ func ofUnit(e *cli.Env, name, short string, do func(*service.Engine, context.Con
 			if err != nil {
 				return err
 			}
-			return do(x, cmd.Context())
+			err = do(x, cmd.Context())
+			if once := (service.OnlyOnce{}); errors.As(err, &once) {
+				return cli.WithStatus(err, exitOnce)
+			}
+			return err
 		},
 	}
 }

@@ -81,6 +81,9 @@ func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, for
 	if errors.As(err, &inUseError{}) {
 		err = cli.WithStatus(err, exitInUse)
 	}
+	if err == nil {
+		cli.Happened("network", "remove", n.ID, n.Name)
+	}
 	return err == nil, err
 }
 

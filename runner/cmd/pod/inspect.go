@@ -14,15 +14,21 @@ import (
 // NewInspect makes podunit pod inspect.
 func NewInspect(e *cli.Env) *cobra.Command {
 	var out string
+	var last bool
 	cmd := &cobra.Command{
 		Use:               "inspect [flags] POD...",
 		Short:             "Show all there is to know about pods",
-		Args:              cli.WantArgs(1, -1),
+		Args:              cli.WantArgs(0, -1),
 		ValidArgsFunction: cli.CompletePods(e, cli.Whatever),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if last {
+				if args, err = latest(x, args, false); err != nil {
+					return err
+				}
 			}
 			pods, _, err := resolve(x, args, nil, false, false, false)
 			errs := []error{err}
@@ -43,5 +49,6 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
+	latestFlag(cmd, &last)
 	return cmd
 }

@@ -29,6 +29,23 @@ type called map[string]string
 // of is what it calls a pod; the ID where it means all.
 func (c called) of(p pod.Record) string { return cmp.Or(c[p.ID], p.ID) }
 
+// latest are the arguments of a verb with --latest: the pod made last, by its ID.
+func latest(x *service.Engine, args []string, others bool) ([]string, error) {
+	if len(args) > 0 || others {
+		return nil, errors.New("--all, --latest and names exclude each other")
+	}
+	pods, err := x.Pods.List()
+	if err != nil || len(pods) == 0 {
+		return nil, cmp.Or(err, errors.New("there is no pod"))
+	}
+	return []string{slices.MaxFunc(pods, func(a, b pod.Record) int { return a.Created.Compare(b.Created) }).ID}, nil
+}
+
+// latestFlag registers the flag.
+func latestFlag(cmd *cobra.Command, is *bool) {
+	cmd.Flags().BoolVarP(is, "latest", "l", false, "the pod made last")
+}
+
 // resolve finds the pods that a verb means, by name or by what pod create --pod-id-file has written, and what they
 // are called. Units say --ignore: then the names are exact, and the file may be gone.
 func resolve(x *service.Engine, args, files []string, all, ignore, force bool) ([]pod.Record, called, error) {

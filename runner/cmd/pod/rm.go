@@ -13,6 +13,7 @@ import (
 // NewRm makes podunit pod rm.
 func NewRm(e *cli.Env) *cobra.Command {
 	var files []string
+	var last bool
 	var all, force, ignore bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
@@ -28,6 +29,11 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 			if err != nil {
 				return err
 			}
+			if last {
+				if args, err = latest(x, args, all || len(files) > 0); err != nil {
+					return err
+				}
+			}
 			pods, names, err := resolve(x, args, files, all, ignore, force)
 			d := timeout.Or(pod.OwnTimes)
 			err = cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.RemovePod(ctx, p, force, d) })
@@ -41,5 +47,6 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "stop a running pod first and remove its containers")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
 	timeout.Flag(cmd)
+	latestFlag(cmd, &last)
 	return cmd
 }

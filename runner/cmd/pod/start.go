@@ -13,6 +13,7 @@ import (
 // NewStart makes podunit pod start.
 func NewStart(e *cli.Env) *cobra.Command {
 	var files []string
+	var last bool
 	var all bool
 	cmd := &cobra.Command{
 		Use:               "start [flags] POD...",
@@ -23,6 +24,11 @@ func NewStart(e *cli.Env) *cobra.Command {
 			x, err := e.OpenToRun(ctx)
 			if err != nil {
 				return err
+			}
+			if last {
+				if args, err = latest(x, args, all || len(files) > 0); err != nil {
+					return err
+				}
 			}
 			pods, names, err := resolve(x, args, files, all, false, false)
 			errs := []error{err}
@@ -41,5 +47,6 @@ func NewStart(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&files, "pod-id-file", nil, "read the ID of a pod from `FILE`")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "start all pods")
+	latestFlag(cmd, &last)
 	return cmd
 }

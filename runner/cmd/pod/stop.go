@@ -11,6 +11,7 @@ import (
 // NewStop makes podunit pod stop.
 func NewStop(e *cli.Env) *cobra.Command {
 	var files []string
+	var last bool
 	var all, ignore bool
 	var timeout cli.StopTimeout
 	cmd := &cobra.Command{
@@ -23,6 +24,11 @@ func NewStop(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if last {
+				if args, err = latest(x, args, all || len(files) > 0); err != nil {
+					return err
+				}
+			}
 			pods, names, err := resolve(x, args, files, all, ignore, false)
 			d := timeout.Or(pod.OwnTimes)
 			return cli.ForEach(e, pods, err, names.of, func(p pod.Record) error { return x.StopPod(ctx, p, d) })
@@ -32,5 +38,6 @@ func NewStop(e *cli.Env) *cobra.Command {
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stop all pods")
 	cmd.Flags().BoolVarP(&ignore, "ignore", "i", false, "a pod that does not exist is no error")
 	timeout.Flag(cmd)
+	latestFlag(cmd, &last)
 	return cmd
 }

@@ -15,9 +15,11 @@ import (
 	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/generator/settings"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/kube"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/ledger"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
@@ -34,13 +36,6 @@ const (
 	exitRolledBack = 20
 )
 
-// hookPatience is how long the end of the unit of OnUpdate= is waited for. The next update waits for
-// this one.
-const hookPatience = time.Minute
-
-// watchService watches units after an update from a shell.
-const watchService = "podunit-auto-update-watch.service"
-
 // NewAutoUpdate makes podunit auto-update.
 func NewAutoUpdate(e *cli.Env) *cobra.Command {
 	var a autoUpdate
@@ -55,7 +50,7 @@ restart) and check (report only).
 All images are asked for and pulled before the first unit is restarted. A unit counts as updated
 when it is up, stays up for a while and is healthy; otherwise it runs its old image again, and what
 failed it is not tried a second time. From a shell the units are watched in the background, by
-` + watchService + `; --wait waits for that.
+` + update.WatchUnit + `; --wait waits for that.
 
 How long units are watched, how many replaced images stay, and a unit to be started with the report
 are settings of the section [AutoUpdate] in podunit.conf: HealthWindow=, Keep=, OnUpdate=.
@@ -153,7 +148,15 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 		return err
 	}
 	defer m.Close()
-	host := &update.Host{Engine: x, Manager: m}
+	forget := func() error { return nil }
+	host := &update.Host{Engine: x, Manager: m, Declared: func(commands []unit.Command) (out []update.Declared, err error) {
+		var all []play.Declared
+		all, forget, err = kube.Declared(a.env, x, commands)
+		for _, d := range all {
+			out = append(out, update.Declared(d))
+		}
+		return out, err
+	}}
 	images, ok := x.Images.(*registry.Images)
 	if !ok {
 		return errors.New("this program cannot ask registries; that is a fault of podunit's")
@@ -179,7 +182,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 			return errors.Join(append(errs, err)...)
 		}
 		rows, err := r.Run(ctx, a.settings.Limit(targets))
-		errs = append(errs, err)
+		errs = append(errs, err, forget())
 		a.rows = append(a.rows, rows...)
 		a.logFailures()
 		switch {
@@ -227,14 +230,14 @@ func (a *autoUpdate) pullOptions(x *service.Engine) image.PullOptions {
 
 // watch has a service of its own watch the units, so that the shell goes on.
 func (a *autoUpdate) watch(ctx context.Context, x *service.Engine, m *unit.Manager) error {
-	if err := m.Free(ctx, watchService); err != nil {
+	if err := m.Free(ctx, update.WatchUnit); err != nil {
 		return nil //nolint:nilerr // it runs, and sees what is new when it has done
 	}
 	words := []string{x.Program, "auto-update", "--resume"}
 	if !a.rollback {
 		words = append(words, "--rollback=false")
 	}
-	return m.Launch(ctx, watchService, unit.Service{
+	return m.Launch(ctx, update.WatchUnit, unit.Service{
 		Description: "Watch units after an update of their images",
 		Type:        "oneshot", Start: words, Environment: unit.Environment(os.Environ()),
 		Directory: "/", Collect: true, StartTimeout: -1,
@@ -293,17 +296,11 @@ func (a *autoUpdate) tell(ctx context.Context, x *service.Engine, m *unit.Manage
 	if err := safe.Replace(filepath.Join(x.Containers.RunDir, "auto-update.json"), append(data, '\n'), 0o600); err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, hookPatience)
-	defer cancel()
-	err = m.Start(limit, a.settings.OnUpdate)
-	if ctx.Err() == nil && limit.Err() != nil {
-		a.env.Warn(fmt.Sprintf("OnUpdate=%s has not ended within %s, and goes on by itself", a.settings.OnUpdate, hookPatience))
-		return nil
+	warning, err := update.Hook(ctx, m, a.settings.OnUpdate)
+	if warning != "" {
+		a.env.Warn(warning)
 	}
-	if err != nil {
-		return fmt.Errorf("OnUpdate=%s: %w", a.settings.OnUpdate, err)
-	}
-	return nil
+	return err
 }
 
 func (a *autoUpdate) show() error {

@@ -38,7 +38,9 @@ func open(e *cli.Env) (*volume.Volumes, error) {
 	if err != nil {
 		return nil, err
 	}
-	return volume.New(o.GraphRoot), nil
+	v := volume.New(o.GraphRoot)
+	v.Event = cli.Event
+	return v, nil
 }
 
 // rows describes the volumes that pass all filters.

@@ -4,7 +4,6 @@ package registry
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/podunit/podunit/runner/image"
 	"go.podman.io/common/libimage"
@@ -18,7 +17,7 @@ func (im *Images) Artifacts() (*libartifact.ArtifactStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return libartifact.NewArtifactStore(filepath.Join(im.store.GraphRoot(), "artifacts"), sys)
+	return libartifact.NewArtifactStore(image.ArtifactDir(im.store.GraphRoot()), sys)
 }
 
 // PullArtifact fetches an artifact and returns its digest as hexadecimal digits.

@@ -12,9 +12,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
+	"github.com/podunit/podunit/runner/journal"
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/pkg/shortnames"
@@ -30,12 +32,33 @@ type Images struct {
 	runDir  string
 	base    types.SystemContext
 	runtime func() (*libimage.Runtime, error)
+	digests digests
+	// event notes what happens to images.
+	event func(journal.Event)
+}
+
+// tell notes that something has happened to an image, in the words of podman-events(1).
+func (im *Images) tell(status, id, name string) {
+	im.event(journal.Event{Type: "image", Status: status, Time: time.Now(), ID: id, Name: name})
+}
+
+// tellRemoved notes what has become of images.
+func (im *Images) tellRemoved(reports []*Removed) {
+	for _, r := range reports {
+		for _, name := range r.Untagged {
+			im.tell("untag", r.ID, name)
+		}
+		if r.Removed {
+			im.tell("remove", r.ID, firstOf(r.Untagged))
+		}
+	}
 }
 
 // New gives access to the images in store. The run directory, of rootless.Identity,
 // holds the locks of pulls; "" means none are taken.
 func New(store storage.Store, runDir string) *Images {
-	im := &Images{store: store, runDir: runDir}
+	// Where nobody listens to the journal, nobody can ask it.
+	im := &Images{store: store, runDir: runDir, event: func(e journal.Event) { _ = journal.Note(e) }}
 	im.Images = image.With(store, runDir, ecosystem{im})
 	im.runtime = sync.OnceValues(func() (*libimage.Runtime, error) {
 		// What is set here is only where libimage puts archives while it reads them.

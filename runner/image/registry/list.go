@@ -171,6 +171,7 @@ func (im *Images) Tag(name string, targets ...string) error {
 		if err := img.Tag(target); err != nil {
 			return &image.Error{Name: target, Err: err, Way: "a name is [REGISTRY/]REPOSITORY[:TAG], in lower case"}
 		}
+		im.tell("tag", stored.ID, target)
 	}
 	return nil
 }
@@ -192,6 +193,7 @@ func (im *Images) Untag(name string, names ...string) error {
 		if err := img.Untag(n); err != nil {
 			return &image.Error{Name: n, Err: err, Way: "its names are " + strings.Join(img.Names(), ", ")}
 		}
+		im.tell("untag", stored.ID, n)
 	}
 	return nil
 }

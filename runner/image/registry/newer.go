@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
@@ -36,12 +38,28 @@ func (im *Images) Newer(ctx context.Context, name string, local *image.Image, o 
 	if err != nil {
 		return "", false, err
 	}
+	elsewhere, err := redirected(sys, named)
+	if err != nil {
+		return "", false, explain(named.String(), reference.Domain(named), err)
+	}
 	var (
 		d     digest.Digest
 		newer bool
 	)
+	if !elsewhere {
+		if d, err = im.quick(ctx, sys, named); d != "" && local != nil && has(local, d) {
+			return d, false, nil
+		}
+		if ctx.Err() != nil {
+			return "", false, explain(named.String(), reference.Domain(named), errors.Join(context.Cause(ctx), err))
+		}
+	}
+	// What the short way has an answer to is read, and not asked for again. An answer without a digest tells
+	// least, and the manifest, or the error in its place, tells more.
+	said := (*statusError)(nil)
+	ask := !elsewhere && d == "" && !(errors.As(err, &said) && said.status < http.StatusInternalServerError && said.after == 0)
 	err = retry.IfNecessary(ctx, func() error {
-		d, newer, err = compare(ctx, sys, src, named, local)
+		d, newer, err = compare(ctx, sys, src, named, local, ask)
 		return err
 	}, &retry.Options{MaxRetry: 2, IsErrorRetryable: func(err error) bool { return passing(o, err) }})
 	if err != nil {
@@ -50,12 +68,21 @@ func (im *Images) Newer(ctx context.Context, name string, local *image.Image, o 
 	return d, newer, nil
 }
 
-func compare(ctx context.Context, sys *types.SystemContext, src types.ImageReference, named reference.Named, local *image.Image) (digest.Digest, bool, error) {
-	elsewhere, err := redirected(sys, named)
-	if err != nil {
-		return "", false, err
+// quick asks for a digest by the short way. A registry that is asked too often is left alone for a while.
+func (im *Images) quick(ctx context.Context, sys *types.SystemContext, named reference.Named) (digest.Digest, error) {
+	d, err := im.digests.ask(ctx, sys, named)
+	if busy := (*statusError)(nil); errors.As(err, &busy) && busy.after > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(busy.after):
+		}
 	}
-	if !elsewhere {
+	return d, err
+}
+
+// compare asks the library: for the digest, if ask, and for the manifest if that is unknown here.
+func compare(ctx context.Context, sys *types.SystemContext, src types.ImageReference, named reference.Named, local *image.Image, ask bool) (digest.Digest, bool, error) {
+	if ask {
 		d, err := docker.GetDigest(ctx, sys, src)
 		if err != nil && !errors.Is(err, digest.ErrDigestInvalidFormat) {
 			return "", false, err

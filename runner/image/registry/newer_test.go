@@ -4,8 +4,11 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image"
@@ -36,6 +39,89 @@ func TestNewer(t *testing.T) {
 	if newer, _ := ask("app:1", local); !newer || w.registry.total() != sent {
 		t.Errorf("another one: newer %v, %d bytes of blobs sent", newer, w.registry.total()-sent)
 	}
+}
+
+// Each of many names is asked for once, with no other question to the registry, and with a login, too.
+func TestNewerAsksOnce(t *testing.T) {
+	for _, login := range []string{"", "me:secret"} {
+		w := newWorld(t)
+		names := []string{"a:1", "b:1", "c:2", "d/e:1"}
+		locals := make(map[string]*image.Image)
+		for _, name := range names {
+			w.registry.push(t, name, "", v1.ImageConfig{Cmd: []string{name}}, one())
+			locals[name] = w.pull(name)
+		}
+		w.registry.set(func() { w.registry.user, w.registry.pings, w.registry.heads = login, 0, map[string]int{} })
+		o := w.options()
+		o.User, o.Secret, _ = strings.Cut(login, ":")
+		var all sync.WaitGroup
+		for _, name := range names {
+			all.Go(func() {
+				if _, newer, err := w.Newer(t.Context(), w.name(name), locals[name], o); err != nil || newer {
+					t.Errorf("%s: newer %v, %v", name, newer, err)
+				}
+			})
+		}
+		all.Wait()
+		w.registry.set(func() {
+			for _, name := range names {
+				if n := w.registry.heads[name]; n != 1 {
+					t.Errorf("login %q: %s was asked for %d times", login, name, n)
+				}
+			}
+			if w.registry.pings != 0 {
+				t.Errorf("login %q: %d pings", login, w.registry.pings)
+			}
+		})
+	}
+}
+
+// What the short way cannot tell, the library does: its errors are those that are explained, and a registry that
+// has had too many questions is asked again when it said.
+func TestNewerTheLongWay(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	local := w.pull("app:1")
+	w.registry.set(func() { w.registry.busy = 1 })
+	begun := time.Now()
+	if _, newer, err := w.Newer(t.Context(), w.name("app:1"), local, w.options()); err != nil || newer || time.Since(begun) < time.Second {
+		t.Errorf("after %s: newer %v, %v", time.Since(begun), newer, err)
+	}
+	if _, _, err := w.Newer(t.Context(), w.name("none:1"), nil, w.options()); err == nil || !strings.Contains(err.Error(), "does not have it") {
+		t.Errorf("one that is not there: %v", err)
+	}
+	w.registry.set(func() { w.registry.user = "me:secret" })
+	if _, _, err := w.Newer(t.Context(), w.name("app:1"), local, w.options()); err == nil || !strings.Contains(err.Error(), "denies access") {
+		t.Errorf("without a login: %v", err)
+	}
+	w.registry.set(func() { w.registry.user, w.registry.mute = "", true })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, _, err := w.Newer(ctx, w.name("app:1"), local, w.options()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one that says nothing: %v", err)
+	}
+}
+
+// A first question that hangs does not keep the others.
+func TestNewerBehindOneThatHangs(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	local := w.pull("app:1")
+	w.registry.set(func() { w.registry.slow = "hangs:1" })
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _, _ = w.Newer(ctx, w.name("hangs:1"), nil, w.options())
+	}()
+	for asked := 0; asked == 0; time.Sleep(time.Millisecond) {
+		w.registry.set(func() { asked = w.registry.heads["hangs:1"] })
+	}
+	if _, newer, err := w.Newer(t.Context(), w.name("app:1"), local, w.options()); err != nil || newer {
+		t.Errorf("newer %v, %v", newer, err)
+	}
+	cancel()
+	<-gone
 }
 
 // The index is another one when any platform's entry has changed; the image is not.

@@ -102,6 +102,7 @@ func (im ecosystem) PullNamed(ctx context.Context, name string, local *image.Ima
 			if err := candidate.Record(); err != nil {
 				o.Logf("the short name is not remembered: %v", err)
 			}
+			im.tell("pull", img.ID, candidate.Value.String())
 			return img, nil
 		}
 		faults = append(faults, explain(candidate.Value.String(), reference.Domain(candidate.Value), err))
@@ -370,6 +371,7 @@ func (im *Images) read(ctx context.Context, name string, o image.PullOptions) (*
 	if len(images) == 0 {
 		return nil, &image.Error{Name: name, Err: errors.New("there is no image in it")}
 	}
+	im.tell("pull", images[0].ID(), name)
 	return im.Load(images[0].StorageImage(), firstOf(images[0].Names()))
 }
 

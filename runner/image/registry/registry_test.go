@@ -35,6 +35,10 @@ type registry struct {
 	types     map[string]string
 	sent      map[digest.Digest]int64 // bytes of each blob
 	asked     int                     // manifests served, HEAD requests not counted
+	heads     map[string]int          // HEAD requests for manifests, by REPOSITORY:TAG
+	pings     int                     // GET /v2/
+	slow      string                  // REPOSITORY:TAG that has no answer
+	busy      int                     // how many requests for manifests are answered with 429
 	rate      int                     // bytes per second of a blob; 0 is no limit
 	hang      map[digest.Digest]int   // a blob after so many bytes of which nothing comes
 	mute      bool                    // nothing comes at all
@@ -47,6 +51,7 @@ func newRegistry(t *testing.T) *registry {
 	r := &registry{
 		blobs: map[digest.Digest][]byte{}, manifests: map[string][]byte{}, types: map[string]string{},
 		sent: map[digest.Digest]int64{}, hang: map[digest.Digest]int{}, breaks: map[digest.Digest]int{},
+		heads: map[string]int{},
 	}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(func() {
@@ -81,6 +86,9 @@ func (r *registry) total() int64 {
 func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	mute, user := r.mute, r.user
+	if req.URL.Path == "/v2/" {
+		r.pings++
+	}
 	r.mu.Unlock()
 	if mute {
 		<-req.Context().Done()
@@ -127,10 +135,27 @@ func (r *registry) manifest(w http.ResponseWriter, req *http.Request, key string
 	r.mu.Lock()
 	data, ok := r.manifests[key]
 	mime := r.types[key]
-	if ok && req.Method == http.MethodGet {
+	switch {
+	case req.Method == http.MethodHead:
+		r.heads[key]++
+	case ok && req.Method == http.MethodGet:
 		r.asked++
 	}
+	slow := key == r.slow
+	busy := r.busy > 0
+	if busy {
+		r.busy--
+	}
 	r.mu.Unlock()
+	if slow {
+		<-req.Context().Done()
+		return
+	}
+	if busy {
+		w.Header().Set("Retry-After", "1")
+		fault(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many requests")
+		return
+	}
 	if !ok {
 		fault(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
 		return

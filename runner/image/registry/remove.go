@@ -77,6 +77,7 @@ func (im *Images) Remove(ctx context.Context, name string, o RemoveOptions) ([]*
 			LookupManifest: im.isList(stored),
 		})
 	})
+	im.tellRemoved(reports)
 	return reports, remaining(faults)
 }
 
@@ -210,6 +211,7 @@ func (im *Images) prune(ctx context.Context, o *libimage.RemoveImagesOptions) ([
 	var reports []*Removed
 	var faults []error
 	im.noting(images, func() { reports, faults = runtime.RemoveImages(ctx, nil, o) })
+	im.tellRemoved(reports)
 	return reports, remaining(faults)
 }
 

@@ -117,6 +117,7 @@ func (im *Images) Push(ctx context.Context, name, to string, o SendOptions) (dig
 	if err != nil {
 		return "", explain(to, hostOf(to), err)
 	}
+	im.tell("push", stored.ID, to)
 	return manifest.Digest(raw)
 }
 
@@ -140,18 +141,31 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		return err
 	}
 	c.Writer = o.Progress
-	var full []string
+	var full, ids []string
+	var images []archived
 	for _, name := range names {
 		stored, found, err := im.Find(name)
 		if err != nil {
 			return err
 		}
+		images = addArchived(images, stored.ID, found)
 		if found == "" {
 			found = stored.ID
 		}
-		full = append(full, found)
+		full, ids = append(full, found), append(ids, stored.ID)
 	}
-	return runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
+	if format == "docker-archive" && len(names) > 0 && onDisk(path) && !im.anyList(ids) {
+		err = im.saveArchive(ctx, images, path, o.Progress)
+	} else {
+		err = runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
+	}
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		im.tell("save", id, full[i])
+	}
+	return nil
 }
 
 // Scratch makes a directory for an archive on its way, where nobody else can take its name, and which
@@ -171,7 +185,13 @@ func (im *Images) LoadArchive(ctx context.Context, path string, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	return runtime.Load(ctx, path, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
+	names, err := im.load(ctx, runtime, path, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
+	for _, name := range names {
+		if stored, _, ferr := im.Find(name); ferr == nil {
+			im.tell("loadfromarchive", stored.ID, name)
+		}
+	}
+	return names, err
 }
 
 // Imported says what an image is called and how it runs that is made of an archive of files.
@@ -199,6 +219,7 @@ func (im *Images) Import(ctx context.Context, path string, o Imported) (string, 
 	if err != nil {
 		return "", err
 	}
+	im.tell("import", stored.ID, path)
 	return stored.ID, nil
 }
 

@@ -7,6 +7,7 @@ package documents
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	_ "embed"
 	"os"
 	"path"
@@ -27,13 +28,10 @@ var playScript []byte
 // atOnce is how many documents are played side by side.
 const atOnce = "3"
 
-// TestLabDocuments plays documents, as alice and some as root, and looks inside. PODUNIT_DOCUMENTS says which: ci is those
-// that say so, else it holds patterns of names, such as * or "probe-* env-order".
+// TestLabDocuments plays documents, as alice and some as root, and looks inside. PODUNIT_DOCUMENTS says which, by
+// patterns of names such as * or "probe-* env-order". Without it, or for ci, it is those that say so.
 func TestLabDocuments(t *testing.T) {
-	patterns := strings.Fields(os.Getenv("PODUNIT_DOCUMENTS"))
-	if len(patterns) == 0 {
-		t.Skip("PODUNIT_DOCUMENTS names no documents: run make test-kubernetes, or set it to ci")
-	}
+	patterns := strings.Fields(cmp.Or(os.Getenv("PODUNIT_DOCUMENTS"), "ci"))
 	var chosen []document
 	for _, d := range load(t) {
 		match := slices.Contains(patterns, "ci") && d.ci

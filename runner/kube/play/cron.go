@@ -47,8 +47,13 @@ func (w *work) makeCron(ctx context.Context, one *kube.Pod) error {
 		return err
 	}
 	if w.old != nil {
-		if was := w.old.pod(one.Name); was != nil && was.Cron != nil && was.Digest == one.Digest && u.ActiveState == "active" {
-			return nil
+		if was := w.old.pod(one.Name); was != nil && was.Cron != nil && u.ActiveState == "active" {
+			if was.Digest == one.Digest {
+				return nil
+			}
+			w.mu.Lock()
+			w.ended = append(w.ended, was)
+			w.mu.Unlock()
 		}
 	}
 	if err := errors.Join(w.StopUnit(ctx, name), w.StopUnit(ctx, cronUnit(one)+".service")); err != nil {

@@ -39,10 +39,10 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	again, err := p.startsAgain(ctx, c)
-	if err != nil {
-		return err
+	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" {
+		return err // somebody else has it in hand: its stop, or its next start
 	}
+	again := p.startsAgain(ctx, c)
 	spent := false
 	if again {
 		if spent, err = p.spent(ctx, st, one, c, code); err != nil {
@@ -57,7 +57,7 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return nil
 	}
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" || c.Role != kube.Ordinary {
-		return err // somebody else has it in hand, or it does not keep the pod alive
+		return err // somebody has taken it in hand meanwhile, or it does not keep the pod alive
 	}
 	if spent {
 		// Else the manager would try once more, start the pod for it, and only then find that it may not.
@@ -74,17 +74,16 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	return p.settlePod(st, one)
 }
 
-// startsAgain reports whether the manager starts the unit of a container again: what its lists say of the exit status
-// comes before Restart=, and a stop that somebody has asked for before both.
-func (p *Player) startsAgain(ctx context.Context, c *kube.Container) (bool, error) {
+// startsAgain reports whether the manager starts the unit of a container again where nobody has asked for something
+// else: what its lists say of the exit status comes before Restart=.
+func (p *Player) startsAgain(ctx context.Context, c *kube.Container) bool {
 	code, _ := p.Lookup("EXIT_CODE")
 	status, _ := p.Lookup("EXIT_STATUS")
 	again, said := byStatus(c.Restart, code, status)
 	if !said {
-		return p.StartsAgain(ctx), nil
+		return p.StartsAgain(ctx)
 	}
-	job, err := p.Asked(ctx, p.Own.Name)
-	return again && job == "", err
+	return again
 }
 
 // byStatus is what a container's lists say of an end: whether it starts again, and whether they say anything. code and
@@ -171,9 +170,16 @@ func (p *Player) settlePod(st *State, one *kube.Pod) error {
 	return p.Pods.EndInfra(r)
 }
 
-// PodEnded is what the service of a pod executes when it has ended. It ends the unit of the play if
-// this was its last pod.
+// PodEnded is what the service of a pod executes when it has ended. It stops what is left of the pod, and ends the unit of
+// the play if this was its last pod.
 func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
+	r, err := p.Pods.LookupExact(podName)
+	if err == nil {
+		err = p.Pods.Stop(ctx, r, pod.OwnTimes)
+	}
+	if err != nil && !errors.Is(err, pod.ErrNotFound) {
+		p.Warn(fmt.Sprintf("pod %s: %v", podName, err)) // its next start, or its removal, tries again
+	}
 	st, err := p.store.load(play)
 	if errors.Is(err, ErrNotFound) {
 		return nil

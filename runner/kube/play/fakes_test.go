@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/image"
@@ -62,6 +63,8 @@ type fakeManager struct {
 	active map[string]bool
 	failed map[string]bool
 	fails  map[string]error // by the call
+	// state, if it is set, tells the ActiveState of a unit; empty for what the rest says.
+	state func(name string) string
 	// does, if it is set, is what a call does.
 	does func(call string)
 }
@@ -125,6 +128,11 @@ func (m *fakeManager) ResetFailed(_ context.Context, name string) error {
 }
 
 func (m *fakeManager) Properties(_ context.Context, name string) (unit.Properties, error) {
+	if m.state != nil {
+		if state := m.state(name); state != "" {
+			return unit.Properties{LoadState: "loaded", ActiveState: state, Transient: true}, nil
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.active[name] {
@@ -175,7 +183,8 @@ func newWorld(t *testing.T) *world {
 			},
 		},
 		Containers: containers, Pods: &pod.Engine{Containers: containers},
-		Connect: func(context.Context) (service.Manager, error) { return w.manager, nil },
+		Connect:   func(context.Context) (service.Manager, error) { return w.manager, nil },
+		Complaint: func(context.Context, string, time.Time, time.Duration) (string, string) { return "", "" },
 	})
 	return w
 }

@@ -25,7 +25,7 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 	if c.PostStart == nil && c.Startup == nil && c.Readiness == nil && c.Liveness == nil {
 		return nil
 	}
-	return func(ctx context.Context, made runner.Record, s runner.Status) error {
+	begun := func(ctx context.Context, made runner.Record, s runner.Status) error {
 		if c.PostStart != nil {
 			if err := p.act(ctx, r, made, *c.PostStart, "postStart"); err != nil {
 				return fmt.Errorf("container %s: postStart: %w", c.Name, err)
@@ -46,6 +46,10 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 		}
 		return nil
 	}
+	if !restarted(one, c) {
+		return begun
+	}
+	return p.beginsNoted(st.Name, one.Name, c.Name, begun)
 }
 
 // await probes until the verdict is good. With strict, so many failures in a row as the probe allows

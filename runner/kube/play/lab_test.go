@@ -78,8 +78,8 @@ func (l lab) is(t *testing.T, script, want string) {
 // nothing is what is left of a play.
 func (l lab) nothing(t *testing.T) {
 	t.Helper()
-	l.is(t, `podunit ps -aq; podunit pod ps -q; systemctl --user list-units --all --plain --no-legend 'media*' 'web*' 'podunit-probe*' 'app-kube-*' 'app-pod-*'
-		find ~/.local/share/containers/storage/podunit/kube $XDG_RUNTIME_DIR/podunit/kube -mindepth 2 2>/dev/null; pgrep -u alice -a podunit || true`, "")
+	l.Gone("alice", `podunit ps -aq; podunit pod ps -q; systemctl --user list-units --all --plain --no-legend 'media*' 'web*' 'podunit-probe*' 'app-kube-*' 'app-pod-*'
+		find ~/.local/share/containers/storage/podunit/kube $XDG_RUNTIME_DIR/podunit/kube -mindepth 2 2>/dev/null; pgrep -u alice -a podunit`)
 }
 
 func TestLabKube(t *testing.T) {
@@ -115,7 +115,7 @@ func (l lab) fromFile(t *testing.T) {
 		"media-down.service\nmedia-movies.service\nmedia-pod.service\nmedia-series.service\npods: media; all of it: systemctl --user status app-kube-tv.slice")
 	before := l.pids()
 	l.MustRun("alice", "podunit kill -s KILL media-movies")
-	l.Eventually("alice", "systemctl --user is-active media-movies && [ $(systemctl --user show -P NRestarts media-movies) = 1 ]", 10*time.Second)
+	l.Eventually("alice", "systemctl --user is-active media-movies && [ $(systemctl --user show -P NRestarts media-movies) = 1 ]", time.Minute)
 	if got := other(before, l.pids()); got != "movies" {
 		t.Errorf("killing one restarts %s", got)
 	}
@@ -364,20 +364,21 @@ spec:
   volumes: [{name: s, hostPath: {path: %[2]s, type: DirectoryOrCreate}}]
 `, sleeps, "/home/alice/hooks.d"))
 	l.MustRun("alice", "podunit kube play life.yaml")
-	l.Eventually("alice", "systemctl --user is-failed web-job && [ $(systemctl --user show -P ExecMainStatus web-job) = 3 ]", 10*time.Second)
+	l.Eventually("alice", "systemctl --user is-failed web-job && [ $(systemctl --user show -P ExecMainStatus web-job) = 3 ]", time.Minute)
 	side := l.MustRun("alice", "systemctl --user show -P MainPID web-side")
 	was := l.MustRun("alice", "systemctl --user show -P MainPID web-live; podunit exec web-live touch /bad")
-	l.Eventually("alice", "p=$(systemctl --user show -P MainPID web-live); [ $p != "+was+" ] && [ $p != 0 ] && systemctl --user is-active web-live", 20*time.Second)
+	l.Eventually("alice", "p=$(systemctl --user show -P MainPID web-live); [ $p != "+was+" ] && [ $p != 0 ] && systemctl --user is-active web-live", time.Minute)
 	l.is(t, "cat hooks.d/hooks; systemctl --user show -P MainPID web-side", "post\npre\npost\n"+side)
 	l.MustRun("alice", "podunit kube down life.yaml")
 	l.is(t, "cat hooks.d/hooks", "post\npre\npost\npre")
 	l.nothing(t)
 	// A .kube unit ends with its pods, as ExitCodePropagation= says.
-	l.WriteFile("alice", "end.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  restartPolicy: Never\n  containers:\n  - {name: a, image: localhost:5000/busybox:1, command: [sh, -c, \"sleep 2; exit 4\"]}\n")
+	l.WriteFile("alice", "end.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  restartPolicy: Never\n  containers:\n  - {name: a, image: localhost:5000/busybox:1, command: [sh, -c, \"until test -e /go; do sleep 0.1; done; exit 4\"]}\n")
 	for mode, want := range map[string]string{"none": "inactive", "any": "failed"} {
 		l.WriteFile("alice", units+"end.kube", "[Kube]\nYaml=%h/end.yaml\nExitCodePropagation="+mode+"\n")
 		l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start end && systemctl --user is-active end")
-		l.Eventually("alice", "[ $(systemctl --user show -P ActiveState end) = "+want+" ]", 20*time.Second)
+		l.Run("alice", "podunit exec web-a touch /go") // which ends the container, and what is executed in it
+		l.Eventually("alice", "[ $(systemctl --user show -P ActiveState end) = "+want+" ]", time.Minute)
 		l.MustRun("alice", "systemctl --user reset-failed end; true")
 		l.nothing(t)
 	}
@@ -392,7 +393,7 @@ func (l lab) toBoot(t *testing.T) {
 		podunit run -d --pod multi --name box --restart=unless-stopped --label io.containers.autoupdate=registry localhost:5000/busybox:1 sh -c 'trap exit TERM; while :; do sleep 0.1; done'`)
 	l.is(t, "podunit generate quadlet multi | grep -c AutoUpdate=registry; podunit ps -ap --format '{{.Names}} {{.PodName}}' | sort", "2\nbox multi\nweb multi")
 	l.MustRun("alice", "podunit generate kube multi > multi.yaml && podunit pod rm -f multi && podunit play kube multi.yaml")
-	l.Eventually("alice", "curl -sf http://127.0.0.1:18091/", 30*time.Second) // it has no probe
+	l.Eventually("alice", "curl -sf http://127.0.0.1:18091/", time.Minute) // it has no probe
 	l.is(t, "podunit generate systemd --new --files --name multi", "/home/alice/pod-multi.service\n/home/alice/multi.yaml")
 	l.MustRun("alice", "mkdir -p .config/systemd/user && mv pod-multi.service multi.yaml .config/systemd/user && systemctl --user daemon-reload && systemctl --user enable --now pod-multi.service")
 	l.Reboot()
@@ -474,13 +475,20 @@ spec:
     command: [sh, -c, "(sleep 2; touch /tmp/up) & exec /health"]
     volumeMounts: [{name: health, mountPath: /health}]
     readinessProbe: {grpc: {port: 9000}, periodSeconds: 1}
+  - name: again
+    image: localhost:5000/busybox:1
+    command: [sh, -c, "[ ! -e /data/first ] || touch /data/ok; touch /data/first; exec sleep 600"]
+    volumeMounts: [{name: data, mountPath: /data, subPath: again}]
+    startupProbe: {exec: {command: [test, -e, /data/ok]}, periodSeconds: 1, failureThreshold: 4, timeoutSeconds: 20}
   volumes:
   - {name: health, hostPath: {path: /home/alice/health, type: File}}
   - {name: data, emptyDir: {}}
 `)
 	l.MustRun("alice", "chmod 755 health && podunit kube play probes.yaml")
+	// The one whose startup probe failed at its first start has been started again.
+	l.is(t, "systemctl --user is-active web-again; [ $(systemctl --user show -P NRestarts web-again) -ge 1 ] && echo again", "active\nagain")
 	// It came back when all were ready: the files that say so are there.
-	l.is(t, "podunit exec web-slow sh -c 'ls /data; stat -c \"%g %A\" /data; id -G'; podunit exec web-grpc ls /tmp/up", "started\n2000 drwxrwsrwx\n0 2000\n/tmp/up")
+	l.is(t, "podunit exec web-slow sh -c 'ls /data; stat -c \"%g %A\" /data; id -G'; podunit exec web-grpc ls /tmp/up", "again\nstarted\n2000 drwxrwsrwx\n0 2000\n/tmp/up")
 	l.MustRun("alice", "podunit kube down probes.yaml")
 	job := func(name, script, more string) {
 		l.WriteFile("alice", name+".yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: web-"+name+"}\nspec:\n  backoffLimit: 1\n"+more+"  template:\n    spec:\n      restartPolicy: Never\n"+
@@ -541,6 +549,11 @@ spec:
 	// A change of the schedule changes the timer; the stop takes a run along.
 	l.MustRun("alice", "touch ticks/hold; sed -i 's/5 4 /6 4 /' cron.yaml && systemctl --user restart tick && systemctl --user start web-tick-cron && podunit pod ps -q | grep -q .")
 	l.is(t, "systemctl --user show -P TimersCalendar web-tick-cron.timer | grep -c 04:06:00; systemctl --user stop tick; ls ~/.local/share/systemd/timers | grep tick; true", "1")
+	// The timer elapses by itself, and what it starts takes the place of a run that goes on.
+	l.MustRun("alice", "rm ticks/runs; sed -i 's/6 4 . . 0/* * * * */; s/Forbid/Replace/' cron.yaml && systemctl --user start tick && systemctl --user start web-tick-cron")
+	first := l.Eventually("alice", "head -n 1 ticks/runs | grep .", time.Minute)
+	l.Eventually("alice", "[ $(wc -l <ticks/runs) -ge 2 ] && pods=$(podunit pod ps --format '{{.Name}}') && [ $(echo \"$pods\" | grep -c web-tick) = 1 ] && [ \"$pods\" != "+first+" ]", 3*time.Minute)
+	l.MustRun("alice", "systemctl --user stop tick")
 	l.MustRun("alice", "rm "+units+"tick.kube && systemctl --user daemon-reload; rm -f ticks/*")
 	l.nothing(t)
 }
@@ -562,7 +575,13 @@ func (l lab) root(t *testing.T) {
 		}
 	}
 	l.WriteFile("root", dir+"media.yaml", media+"---\n{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: a, image: \"localhost:5000/busybox:1\", command: "+sleeps+
-		", env: [{name: PW, valueFrom: {secretKeyRef: {name: keys, key: pass}}}]}]}}\n---\n{apiVersion: v1, kind: Secret, metadata: {name: keys}, stringData: {pass: hunter4}}\n")
+		", env: [{name: PW, valueFrom: {secretKeyRef: {name: keys, key: pass}}}], resources: {limits: {example.org/thing=one: 1}}, volumeMounts: [{name: nas, mountPath: /nas}, {name: ram, mountPath: /ram}]}]"+
+		", volumes: [{name: nas, nfs: {server: nas.example.org, path: /srv}}, {name: ram, persistentVolumeClaim: {claimName: ram}}]}}\n---\n{apiVersion: v1, kind: Secret, metadata: {name: keys}, stringData: {pass: hunter4}}\n"+
+		"---\n{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: ram, annotations: {volume.podman.io/type: tmpfs, volume.podman.io/mount-options: size=1m}}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}\n")
+	// A server of files, as far as mount(8) sees one, and a device of a vendor.
+	l.WriteFile("root", "/sbin/mount.nfs", "#!/bin/sh\n[ \"$1\" = nas.example.org:/srv ] && exec mount --bind /srv/nas \"$2\"\n")
+	l.WriteFile("root", "/etc/cdi/thing.yaml", "cdiVersion: 0.6.0\nkind: example.org/thing\ndevices: [{name: one, containerEdits: {env: [ONE=1]}}]\n")
+	l.MustRun("root", "chmod 755 /sbin/mount.nfs; mkdir -p /srv/nas; echo served >/srv/nas/file")
 	l.WriteFile("root", dir+"tv.kube", "[Kube]\nYaml=media.yaml\n[Install]\nWantedBy=multi-user.target\n")
 	l.MustRun("root", "systemctl daemon-reload && systemctl start tv")
 	pids := func() []string {
@@ -570,6 +589,7 @@ func (l lab) root(t *testing.T) {
 	}
 	is("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18090/; echo; systemctl is-active tv media-pod media-down web-a; systemctl show -P Slice media-down", "200\nactive\nactive\nactive\nactive\nsystem-kube-tv.slice")
 	is("podunit exec web-a sh -c 'echo $PW; wget -q -T 10 -O /dev/null http://media/ && wget -q -T 10 -O /dev/null http://down/ && echo found'; podunit secret ls --format '{{.Name}}'", "hunter4\nfound\nkeys")
+	is("podunit exec web-a sh -c 'cat /nas/file; grep \" /ram \" /proc/mounts | cut -d \" \" -f 3; echo $ONE'; podunit volume ls -q", "served\ntmpfs\n1\nram\nweb-nas")
 	before := pids()
 	l.MustRun("root", "podunit kill -s KILL media-movies")
 	l.Eventually("root", "systemctl is-active media-movies && [ $(systemctl show -P NRestarts media-movies) = 1 ]", time.Minute)
@@ -585,9 +605,10 @@ func (l lab) root(t *testing.T) {
 	l.Eventually("root", "systemctl is-active tv && curl -sf http://127.0.0.1:18090/", time.Minute)
 	l.MustRun("root", "systemctl stop tv && rm "+dir+"tv.kube && systemctl daemon-reload")
 	left()
+	is("podunit volume ls -q", "ram")
 	// By hand, there and back again.
 	l.MustRun("root", "podunit kube play "+dir+"media.yaml && podunit kube generate media > /root/again.yaml && podunit kube down "+dir+"media.yaml && podunit kube play /root/again.yaml")
 	l.Eventually("root", "curl -sf http://127.0.0.1:18090/", time.Minute)
-	l.MustRun("root", "podunit kube down /root/again.yaml")
+	l.MustRun("root", "podunit kube down /root/again.yaml && podunit volume rm ram")
 	left()
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/safe"
@@ -22,28 +23,40 @@ const (
 // logins is how the images of a pod are pulled by a play: with the secrets that it names. A secret that is
 // missing is only a warning.
 func (w *work) logins(p *kube.Pod) (Registry, error) {
-	stored := Stored(w.Engine)
-	return w.writeLogins(w.st.Name, p, w.Options.Registry, func(name, key string) ([]byte, bool) {
-		if v, ok := w.st.Plan.Secret(name, key); ok {
+	return w.writeLogins(w.st.Name, p, w.Options.Registry, w.secretOf(w.st.Plan), w.Warn)
+}
+
+// secretOf finds a value of a secret: of the plan's, or of one that is stored.
+func (p *Player) secretOf(plan *kube.Plan) func(name, key string) ([]byte, bool) {
+	stored := Stored(p.Engine)
+	return func(name, key string) ([]byte, bool) {
+		if v, ok := plan.Secret(name, key); ok {
 			return v, true
 		}
 		all, _ := stored(name)
 		v, ok := all[key]
 		return v, ok
-	}, w.Warn)
+	}
 }
 
-// loginsOf is how an image of a pod is pulled by a start: with the logins that the play has written, which
-// after a boot are those of the secrets that are stored.
+// loginsOf is how an image of a pod is pulled after its play: with the logins of its secrets as they are stored
+// now, since somebody may have replaced one. While one of them is missing it is those that the play has written.
 func (p *Player) loginsOf(st *State, one *kube.Pod) (Registry, error) {
 	r := st.Registry
-	if path := p.store.loginsPath(st.Name, one.Name); r.AuthFile == "" && r.Creds == "" {
+	if r.AuthFile != "" || r.Creds != "" {
+		return r, nil
+	}
+	stored := Stored(p.Engine)
+	missing := slices.ContainsFunc(one.PullSecrets, func(name string) bool {
+		all, _ := stored(name)
+		return all[dockerConfig] == nil && all[dockerConfigOld] == nil
+	})
+	if path := p.store.loginsPath(st.Name, one.Name); missing {
 		if _, err := os.Stat(path); err == nil {
 			r.AuthFile = path
 			return r, nil
 		}
 	}
-	stored := Stored(p.Engine)
 	return p.writeLogins(st.Name, one, r, func(name, key string) ([]byte, bool) {
 		all, _ := stored(name)
 		v, ok := all[key]

@@ -38,11 +38,51 @@ func TestLoginsOutliveTheFirstPull(t *testing.T) {
 	if len(w.warnings) != 0 {
 		t.Errorf("%q", w.warnings)
 	}
+	// A login that somebody has replaced is used from now on, by updates too.
+	const rotated = `{"auths":{"registry.example":{"auth":"dTp4"}}}`
+	if data, err = document(&kube.Secret{Name: "login", Type: "kubernetes.io/dockerconfigjson", Data: map[string][]byte{dockerConfig: []byte(rotated)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Containers.Secrets.Store.Create("login", data, secret.Options{Driver: "file", Replace: true}); err != nil {
+		t.Fatal(err)
+	}
+	st.pod("web").PullSecrets = []string{"login"}
+	if err := w.Player.store.save(st); err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.Declared()
+	if text, ferr := os.ReadFile(file); err != nil || len(all) != 2 || all[0].Unit != "web-a.service" || all[0].Spec.Pull.AuthFile != file || ferr != nil || string(text) != rotated {
+		t.Errorf("%+v, %v: the logins are %s, %v", all, err, text, ferr)
+	}
 	st.Registry.AuthFile = "/mine.json"
 	if err := w.Player.store.save(st); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.StartContainer(t.Context(), st.Name, "web", "a"); err == nil || asked.o.AuthFile != "/mine.json" {
 		t.Errorf("pulled with %q, %v", asked.o.AuthFile, err)
+	}
+}
+
+// TestWaiting: for a .kube unit that is stopped the update has the logins of its document's own secrets, and leaves no file.
+func TestWaiting(t *testing.T) {
+	w := newWorld(t)
+	plan := planned(t, strings.Replace(twoContainers, "spec:\n", "spec:\n  imagePullSecrets: [{name: login}]\n", 1))
+	const logins = `{"auths":{"registry.example":{"auth":"dTpw"}}}`
+	plan.Secrets = []kube.Secret{{Name: "login", Type: "kubernetes.io/dockerconfigjson", Data: map[string][]byte{dockerConfig: []byte(logins)}}}
+	all := w.Waiting("tv.service", plan, Registry{})
+	if len(all) != 2 || all[1].Unit != "tv.service" || all[1].Spec.Name != "web-b" || !all[1].Ends {
+		t.Fatalf("%+v", all)
+	}
+	if text, err := os.ReadFile(all[0].Spec.Pull.AuthFile); err != nil || string(text) != logins {
+		t.Errorf("%s, %v", text, err)
+	}
+	if err := w.ForgetWaiting("tv.service"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(all[0].Spec.Pull.AuthFile); !os.IsNotExist(err) {
+		t.Errorf("the logins stay: %v", err)
+	}
+	if own := w.Waiting("tv.service", plan, Registry{AuthFile: "/mine.json"}); own[0].Spec.Pull.AuthFile != "/mine.json" {
+		t.Errorf("%+v", own[0].Spec.Pull)
 	}
 }

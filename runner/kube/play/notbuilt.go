@@ -19,7 +19,6 @@ type Lack struct {
 	What      string // as the manual says it
 	issue     string
 	pod       func(*kube.Pod) bool
-	volume    func(*kube.Volume) bool
 	container func(*kube.Container) bool
 	claim     func(*kube.Claim) bool
 }
@@ -28,10 +27,6 @@ type Lack struct {
 func Lacks() []Lack {
 	return []Lack{
 		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
-		{What: "hugepages of the pod as a whole", issue: IssueKube, pod: func(p *kube.Pod) bool { return len(p.Limits.HugePages) > 0 }},
-		{What: "a volume of type nfs", issue: IssueKube, volume: func(v *kube.Volume) bool { return v.Kind == kube.VolumeNFS }},
-		{What: "devices of the container device interface", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.CDI) > 0 }},
-		{What: "hugepages", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Resources.HugePages) > 0 }},
 		{What: "supplementalGroupsPolicy: Strict", issue: IssueKube, container: func(c *kube.Container) bool { return c.GroupsStrict }},
 		{What: "volumes of another container or image", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.VolumesFrom)+len(c.ImageVolumesFrom) > 0 }},
 		{What: "the action RestartAllContainers", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }},
@@ -43,14 +38,7 @@ func Lacks() []Lack {
 			}
 			return false
 		}},
-		{What: "a claim with a driver, a device, a type, mount options, an image or an archive", issue: IssueKube, claim: func(c *kube.Claim) bool {
-			for _, o := range []string{"device", "type", "o", "image"} {
-				if c.Options[o] != "" {
-					return true
-				}
-			}
-			return c.Import != "" || c.Driver != "" && c.Driver != "local"
-		}},
+		{What: "a claim with an archive", issue: IssueKube, claim: func(c *kube.Claim) bool { return c.Import != "" }},
 	}
 }
 
@@ -66,9 +54,6 @@ func notBuilt(plan *kube.Plan) error {
 		for _, p := range plan.Pods {
 			who := "pod " + p.Name
 			say(l.pod != nil && l.pod(p), who)
-			for _, v := range p.Volumes {
-				say(l.volume != nil && l.volume(v), who+", volume "+v.Name)
-			}
 			for _, c := range p.Containers {
 				say(l.container != nil && l.container(c), who+", container "+c.Name)
 			}

@@ -174,6 +174,7 @@ type work struct {
 	mu      sync.Mutex
 	made    []*kube.Pod // begun by this play: what was there before is gone
 	created []*kube.Pod // of those
+	ended   []*kube.Pod // of old: they ran, and this play has taken them down for those of their name in made
 	changed []*exchange
 	volumes []string // made by this play
 }
@@ -200,7 +201,7 @@ func (w *work) look(ctx context.Context) error {
 	for _, pod := range w.st.Plan.Pods {
 		errs = append(errs, w.inTheWay(ctx, all, pod))
 	}
-	errs = append(errs, hostPaths(w.st.Plan), w.networks(), w.immutables())
+	errs = append(errs, hostPaths(w.st.Plan, w.User.Rootless()), w.networks(), w.immutables())
 	return errors.Join(errs...)
 }
 
@@ -421,6 +422,11 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 			if r, keep := w.kept(ctx, was, p); keep && !w.Create {
 				return w.change(ctx, r, was, p)
 			}
+			if r, err := w.Pods.LookupExact(was.Name); err == nil && w.Pods.Status(r).InfraPID != 0 {
+				w.mu.Lock()
+				w.ended = append(w.ended, was)
+				w.mu.Unlock()
+			}
 			if err := w.takeDown(ctx, w.old, was, &Gone{}); err != nil {
 				return err
 			}
@@ -539,7 +545,8 @@ func (w *work) stopStarted(ctx context.Context, x *exchange) error {
 	return errors.Join(errs...)
 }
 
-// undo takes away what this play has made, and starts again what it has stopped in pods that go on.
+// undo takes away what this play has made, and starts again what it has stopped: containers of pods that go on, and pods
+// that it has replaced.
 func (w *work) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -562,11 +569,31 @@ func (w *work) undo(ctx context.Context) error {
 	})
 	old.Plan = &plan
 	errs = append(errs, w.store.restoreSecrets(old.Name, w.former), w.store.save(&old), w.dropVolumes(ctx, w.made))
-	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan}
+	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan, alone: w.alone}
 	for _, x := range w.changed {
 		errs = append(errs, before.start(ctx, x.pod, x.was, x.stopped))
 	}
+	for _, p := range w.ended {
+		errs = append(errs, before.bringBack(ctx, p))
+	}
 	return errors.Join(errs...)
+}
+
+// bringBack makes a pod again that ran before a play which has failed. One that does not start any more is gone.
+func (w *work) bringBack(ctx context.Context, p *kube.Pod) error {
+	plan := *w.st.Plan
+	plan.Pods = append(slices.Clone(plan.Pods), p)
+	w.st.Plan, w.plan = &plan, &plan
+	err := w.store.save(w.st)
+	if err == nil {
+		err = w.makePod(ctx, p)
+	}
+	if err == nil {
+		return nil
+	}
+	err = errors.Join(fmt.Errorf("pod %s, as it was before: %w", p.Name, err), w.takeDown(ctx, w.st, p, &Gone{}))
+	plan.Pods = plan.Pods[:len(plan.Pods)-1]
+	return errors.Join(err, w.store.save(w.st))
 }
 
 // dropVolumes removes the volumes that this play has made, with pods.

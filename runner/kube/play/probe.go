@@ -40,6 +40,7 @@ type verdict struct {
 	ID        string // of the container; another one begins anew
 	Good, Bad int    // results in a row
 	Ready     bool   `json:",omitempty"`
+	Why       string `json:",omitempty"` // the last result is bad
 }
 
 func (s store) verdictPath(play string, words []string) string {

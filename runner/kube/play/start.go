@@ -65,11 +65,20 @@ func (w *work) startContainer(ctx context.Context, p *kube.Pod, c *kube.Containe
 	if _, plain := w.plain.Load(true); plain {
 		steady(&s)
 	}
-	err := w.StartUnit(ctx, c.Unit, s)
+	start := w.StartUnit
+	if restarted(p, c) {
+		if err := w.store.setVerdict(w.st.Name, verdict{}, p.Name, c.Name, beginning); err != nil {
+			return err
+		}
+		start = func(ctx context.Context, name string, s unit.Service) error {
+			return w.TryUnit(ctx, name, s, func(err error) error { return w.untilBegun(ctx, p, c, err) })
+		}
+	}
+	err := start(ctx, c.Unit, s)
 	if failed := (unit.JobError{}); err != nil && s.Settings["RestartSteps"] != nil && !errors.As(err, &failed) && unknownSetting(err) {
 		w.plain.Store(true, true)
 		steady(&s)
-		err = w.StartUnit(ctx, c.Unit, s)
+		err = start(ctx, c.Unit, s)
 	}
 	if err != nil {
 		return fmt.Errorf("container %s of pod %s: %w", c.Name, p.Name, err)

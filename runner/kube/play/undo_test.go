@@ -113,6 +113,44 @@ func TestFailedChangeIsUndone(t *testing.T) {
 	}
 }
 
+// TestFailedReplacementIsUndone: a play that replaces a pod as a whole and fails brings the old one back; one that
+// cannot be brought back is gone from the note, too.
+func TestFailedReplacementIsUndone(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		world := newWorld(t)
+		st := world.playing(t, twoContainers)
+		w := world.replacing(t, st, strings.Replace(otherContainers, "spec:\n", "spec:\n  hostIPC: true\n", 1))
+		if err := errors.Join(w.look(t.Context()), w.begin()); err != nil {
+			t.Fatal(err)
+		}
+		world.manager.fails["start web-c.service"] = errors.New("no such image")
+		if err := w.makePod(t.Context(), w.plan.Pods[0]); err == nil {
+			t.Fatal("it has not failed")
+		}
+		if fails {
+			world.manager.fails["start web-b.service"] = errors.New("no memory")
+		}
+		if err := w.undo(t.Context()); (err != nil) != fails {
+			t.Errorf("%v", err)
+		}
+		for name, want := range map[string]bool{"web-a.service": true, "web-b.service": true, "web-c.service": false, "web-pod.service": true} {
+			if world.manager.active[name] != want && !fails {
+				t.Errorf("%s is active: %v", name, !want)
+			}
+		}
+		now, err := world.Player.store.load(st.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one := now.pod("web"); (one == nil) != fails || one != nil && container(one, "b") == nil {
+			t.Errorf("noted: %+v", one)
+		}
+		if _, err := world.Pods.LookupExact("web"); (err != nil) != fails {
+			t.Errorf("the pod: %v", err)
+		}
+	}
+}
+
 // TestFailedPlayAndSecrets: what goes on after a play that has failed keeps its secrets, and of a play that
 // could not even begin nothing stays.
 func TestFailedPlayAndSecrets(t *testing.T) {

@@ -3,6 +3,7 @@
 package play
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -20,9 +21,13 @@ const (
 	stopMargin = 32 * time.Second
 )
 
-// command is podunit with the global flags that this process got.
+// command is podunit with the global flags that this process got. Only the full program has the verbs of kube, and to
+// start with the other one, which hands over, would be to start two.
 func (p *Player) command(runtime string, words ...string) []string {
 	out := []string{p.Program}
+	if words[0] == "kube" {
+		out[0] = cmp.Or(p.Full, p.Program)
+	}
 	for _, m := range p.Modules {
 		out = append(out, "--module="+m)
 	}
@@ -84,6 +89,7 @@ func (p *Player) podUnit(u *unit.Service, st *State, one *kube.Pod) {
 	play := st.Name
 	u.Slice = podSlice(st, one)
 	u.Restart = "no"
+	u.Stop = nil // the manager ends its first process, and PodEnded does the rest
 	u.StopPost = p.command("", "kube", "ended", play, one.Name)
 	for _, v := range one.Volumes {
 		if word := "--volume=" + v.Claim + ":"; v.Kind == kube.VolumeClaim && !slices.Contains(u.StopPost, word) {

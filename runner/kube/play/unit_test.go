@@ -88,11 +88,19 @@ func TestContainerUnit(t *testing.T) {
 	} else if !strings.Contains(b.stop, "kube stop-container tv.service web b") {
 		t.Errorf("b stops with %q", b.stop)
 	}
-	var u unit.Service
+	u := unit.Service{Stop: []string{"/bin/podunit", "pod", "stop", "1"}}
 	p.podUnit(&u, st, pod)
+	if u.Stop != nil { // its end does all
+		t.Errorf("the pod is stopped by %q", u.Stop)
+	}
 	if want := "/bin/podunit --module=m kube ended tv.service web --volume=kept:"; strings.Join(u.StopPost, " ") != want {
 		t.Errorf("the pod ends with %q", u.StopPost)
 	}
+	p.Full = "/libexec/podunit"
+	if full := unitOf("a"); full.start != "/libexec/podunit --module=m kube start-container tv.service web a" || full.stop != a.stop {
+		t.Errorf("with two programs a starts with %q and stops with %q", full.start, full.stop)
+	}
+	p.Full = ""
 	if first := unitOf("first"); first.kind != "oneshot" || first.restart != "" {
 		t.Errorf("first: %+v", first)
 	}

@@ -3,15 +3,16 @@
 package play
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
@@ -22,9 +23,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostPaths looks at the paths of the machine that a plan needs. It makes nothing.
-func hostPaths(plan *kube.Plan) error {
+// claimOptions are those of the volume of a claim.
+func claimOptions(c *kube.Claim) (volume.Options, error) {
+	o := volume.Options{Labels: c.Labels}
+	return o, o.Read(c.Options)
+}
+
+// hostPaths looks at the paths of the machine that a plan needs, and at what its claims stand for. It makes nothing.
+func hostPaths(plan *kube.Plan, rootless bool) error {
 	var errs []error
+	for i := range plan.Claims {
+		c := &plan.Claims[i]
+		o, err := claimOptions(c)
+		driver := cmp.Or(c.Driver, "local")
+		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless)); err != nil {
+			errs = append(errs, fmt.Errorf("claim %s: %w", c.Name, err))
+		}
+	}
 	for _, p := range plan.Pods {
 		for _, v := range p.Volumes {
 			if v.Kind == kube.VolumeHost {
@@ -96,13 +111,15 @@ func makeHostPath(v *kube.Volume) error {
 
 // claims makes the named volumes that are missing.
 func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
-	for _, c := range plan.Claims {
+	for i := range plan.Claims {
+		c := &plan.Claims[i]
 		if c.Host != "" {
 			continue
 		}
-		uid, _ := strconv.Atoi(c.Options["uid"])
-		gid, _ := strconv.Atoi(c.Options["gid"])
-		_, err := w.Player.volumes.Create(c.Name, volume.Options{Labels: c.Labels, UID: uid, GID: gid})
+		o, err := claimOptions(c)
+		if err == nil {
+			_, err = w.Player.volumes.Create(c.Name, o)
+		}
 		if errors.Is(err, volume.ErrExists) {
 			continue
 		}
@@ -166,7 +183,7 @@ func own(dir string, p *kube.Pod, v *kube.Volume, mode uint32) error {
 
 // makeClaim makes the volume of a claim without a document.
 func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error {
-	got, made, err := w.Player.volumes.Ensure(ctx, v.Claim, nil)
+	got, made, err := w.ensureClaim(ctx, v)
 	if err != nil {
 		return err
 	}
@@ -179,6 +196,21 @@ func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error
 		return nil
 	}
 	return giveGroup(got.Dir, int(*p.FSGroup), p.FSGroupOnRootMismatch)
+}
+
+// ensureClaim gives the volume of a claim.
+func (w *work) ensureClaim(ctx context.Context, v *kube.Volume) (got *volume.Volume, made bool, err error) {
+	if len(v.Options) == 0 {
+		return w.Player.volumes.Ensure(ctx, v.Claim, nil)
+	}
+	got, err = w.Player.volumes.Create(v.Claim, volume.Options{Options: v.Options})
+	if errors.Is(err, volume.ErrExists) {
+		if got, err = w.Player.volumes.Get(v.Claim); err == nil && !maps.Equal(got.Options, v.Options) {
+			err = hint.With(fmt.Errorf("the volume %s is there, and stands for something else", v.Claim), "podunit volume rm %s, or give the pod's volume another name", v.Claim)
+		}
+		return got, false, err
+	}
+	return got, err == nil, err
 }
 
 // giveGroup gives a tree to a group that may write all of it, as Kubernetes does. Links are not

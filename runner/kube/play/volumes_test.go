@@ -173,3 +173,36 @@ func TestImageMount(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// TestClaimsThatStandForSomething: what a claim's annotations and nfs ask for becomes options of the volume, is judged before
+// anything is made, and a volume of that name that stands for something else is not taken for it.
+func TestClaimsThatStandForSomething(t *testing.T) {
+	w := newWorld(t)
+	plan := &kube.Plan{Claims: []kube.Claim{{Name: "ram", Options: map[string]string{"type": "tmpfs", "o": "size=1m"}}, {Name: "mine", Options: map[string]string{"uid": "7"}}}}
+	work := &work{Player: w.Player, st: &State{Name: "x", Plan: plan}, plan: plan}
+	if err := errors.Join(hostPaths(plan, true), work.claims(t.Context(), plan)); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := w.volumes.Get("ram"); err != nil || v.Options["type"] != "tmpfs" || v.Options["o"] != "size=1m" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	for want, c := range map[string]kube.Claim{
+		"for root only":     {Name: "disk", Options: map[string]string{"type": "ext4", "device": "/dev/sda"}},
+		"needs --opt image": {Name: "image", Driver: "image"},
+		"volume driver":     {Name: "other", Driver: "other"},
+	} {
+		if err := hostPaths(&kube.Plan{Claims: []kube.Claim{c}}, true); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "claim "+c.Name) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	nfs := &kube.Volume{Name: "v", Kind: kube.VolumeClaim, Claim: "web-v", Ephemeral: true, Options: map[string]string{"type": "nfs", "device": "nas:/srv"}}
+	for _, made := range []bool{true, false} {
+		if v, is, err := work.ensureClaim(t.Context(), nfs); err != nil || is != made || v.Options["device"] != "nas:/srv" {
+			t.Errorf("%+v, made %v, %v", v, is, err)
+		}
+	}
+	nfs.Options = map[string]string{"type": "nfs", "device": "nas:/other"}
+	if _, _, err := work.ensureClaim(t.Context(), nfs); err == nil || !strings.Contains(err.Error(), "something else") {
+		t.Errorf("%v", err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/podunit/podunit/runner/hint"
@@ -59,6 +60,9 @@ type Connection struct {
 	Rootless               bool
 	Firewall               string `json:",omitempty"`
 	DNSPort                uint16 `json:",omitempty"`
+
+	// started waits for the start of the user's namespace that Begin has asked for; nil if it has not.
+	started func() error
 }
 
 // recordFile is the name of a Connection's file in a runtime directory.
@@ -154,19 +158,52 @@ type Servers struct {
 	DNS       string // the unit of aardvark-dns
 }
 
-// Connect makes the links of the connection in the container's network namespace ns, and notes it in
-// dir, the runtime directory. What a failure leaves, Disconnect takes back.
-func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, servers Servers) error {
-	if err := c.save(dir); err != nil {
+// Begin notes the connection in dir, the runtime directory, and has the user's namespace started where it is not
+// there: that takes as long as the rest of a container's start, and goes on beside it. Disconnect takes it
+// back, once Settle has returned.
+func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) error {
+	if err := c.note(dir); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Records, 0o700); err != nil {
+	if _, ok, err := c.host(); ok || err != nil {
+		return err
+	}
+	c.started = sync.OnceValue(func() error { return servers.Start(ctx, servers.Namespace) })
+	go c.started()
+	return nil
+}
+
+// Settle waits until nothing goes on any more that Begin has begun.
+func (c *Connection) Settle() {
+	if c.started != nil {
+		_ = c.started() // Connect has told
+	}
+}
+
+// note says on disk that somebody is connected, or about to be.
+func (c *Connection) note(dir string) error {
+	if err := errors.Join(c.save(dir), os.MkdirAll(c.Records, 0o700)); err != nil {
 		return err
 	}
 	// The link says that somebody needs the user's namespace from now on.
 	if err := os.Symlink(filepath.Join(dir, recordFile), c.link()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return nil
+}
+
+// Connect makes the links of the connection in the container's network namespace ns, and notes it in
+// dir, the runtime directory. What a failure leaves, Disconnect takes back.
+func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, servers Servers) error {
+	if err := c.note(dir); err != nil {
+		return err
+	}
+	if c.started != nil {
+		if err := c.started(); err != nil {
+			return fmt.Errorf("networks of this user: %w", err)
+		}
+	}
+	var names func() error // has the name server started and waits for it
 	for tries := 0; ; tries++ {
 		missing := false
 		err := c.store().withLock(func() error {
@@ -177,9 +214,17 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			if missing = !ok; missing {
 				return nil
 			}
+			if c.HasDNS() && !c.dnsRuns() {
+				// Its unit waits for our lock before it reads the names, and has all else done by then.
+				names = sync.OnceValue(func() error { return servers.Start(ctx, servers.DNS) })
+				go names()
+			}
 			return c.setup(ctx, dir, ns, within)
 		})
 		if err != nil {
+			if names != nil {
+				_ = names() // without names it ends
+			}
 			return err
 		}
 		if !missing {
@@ -192,10 +237,10 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
-	if !c.HasDNS() || c.dnsRuns() {
+	if names == nil {
 		return nil
 	}
-	if err := servers.Start(ctx, servers.DNS); err != nil {
+	if err := names(); err != nil {
 		return fmt.Errorf("names on networks: %w", err)
 	}
 	return nil
@@ -491,6 +536,18 @@ func (c *Connection) served(network string) bool {
 		}
 	}
 	return false
+}
+
+// WithNames does something with the names of containers, which are files in dir, while nobody changes them; if there are
+// none, it does without.
+func (s *Store) WithNames(do func(dir string) error, without func() error) error {
+	c := &Connection{Run: s.Run}
+	return s.withLock(func() error {
+		if len(c.namesServed()) == 0 {
+			return without()
+		}
+		return do(c.dnsDir())
+	})
 }
 
 // namesServed are the files of networks that aardvark-dns reads.

@@ -46,14 +46,8 @@ func (s *Store) Create(ask New) (types.Network, error) {
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(all, func(n types.Network) bool { return n.Name == ask.Name }) && ask.Name != s.Default() {
-			return ExistsError{Name: ask.Name}
-		}
-		if _, err := os.Stat(filepath.Join(s.Dir, ask.Name+".json")); err == nil && ask.Name != "" {
-			return ExistsError{Name: ask.Name} // one that cannot be read as well
-		}
-		if ask.Name == s.Default() {
-			return ExistsError{Name: ask.Name}
+		if s.taken(ask.Name, all) {
+			return ExistsError{Name: ask.Name, Default: ask.Name == s.Default()}
 		}
 		if made, err = s.complete(ask, all); err != nil {
 			return err
@@ -64,6 +58,16 @@ func (s *Store) Create(ask New) (types.Network, error) {
 		return s.save(made)
 	})
 	return made, err
+}
+
+// taken reports whether there is a network of that name. The default one is there without a file, and a file that
+// cannot be read takes its name as well.
+func (s *Store) taken(name string, all []types.Network) bool {
+	if name == s.Default() || slices.ContainsFunc(all, func(n types.Network) bool { return n.Name == name }) {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(s.Dir, name+".json"))
+	return err == nil && name != ""
 }
 
 // complete fills in what a network needs.

@@ -162,6 +162,10 @@ func TestDamagedFilesAreLeftOut(t *testing.T) {
 	if _, err := s.Create(New{Name: "bad"}); !errors.As(err, &ExistsError{}) {
 		t.Errorf("a damaged file is overwritten: %v", err)
 	}
+	var exists ExistsError
+	if _, err := s.Create(New{Name: "podman"}); !errors.As(err, &exists) || strings.Contains(exists.Hint(), "network rm") {
+		t.Errorf("the default network: %v (%s), which cannot be removed", err, exists.Hint())
+	}
 }
 
 func TestLeasesGoRound(t *testing.T) {
@@ -436,6 +440,131 @@ func TestTheLastEndsTheNamespace(t *testing.T) {
 	})
 	if err != nil {
 		t.Errorf("an address of one that left: %v", err)
+	}
+}
+
+// TestBegin has the namespace started before there is anything to connect.
+func TestBegin(t *testing.T) {
+	s := newStore(t, version114)
+	if _, err := s.Create(New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: filepath.Join(t.TempDir(), "netns"), Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, asked, answer := t.TempDir(), make(chan bool, 9), make(chan error)
+	servers := Servers{Namespace: "ns.service", Start: func(_ context.Context, unit string) error {
+		_, err := os.Stat(c.link()) // whoever leaves meanwhile must find that somebody comes
+		asked <- unit == "ns.service" && err == nil
+		return <-answer
+	}}
+	if err := c.Begin(context.Background(), dir, servers); err != nil {
+		t.Fatal(err)
+	}
+	if !<-asked {
+		t.Error("another unit, or the connection was not noted before")
+	}
+	go func() { answer <- errors.New("no pasta") }()
+	c.Settle()
+	if err := c.Connect(context.Background(), dir, nil, servers); err == nil || err.Error() != "networks of this user: no pasta" || len(asked) > 0 {
+		t.Errorf("%v; asked %d times more", err, len(asked))
+	}
+	if err := Disconnect(dir); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(s.Records); err != nil || len(left) > 0 {
+		t.Errorf("records left: %v, %v", left, err)
+	}
+}
+
+// TestNameServerStartsBeside has netavark, a script, wait until the name server is asked for, which waits in turn until netavark has
+// written names.
+func TestNameServerStartsBeside(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	at := t.TempDir()
+	s := newStore(t, `[ "$1" = --version ] && { echo netavark 1.14.0; exit; }
+for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01; done
+[ -e `+at+`/asked ] || { echo '{"error":"nobody starts the name server"}'; exit 1; }
+/bin/mkdir -p `+at+`/run/aardvark-dns; : >`+at+`/run/aardvark-dns/a; echo '{}'`)
+	s.Run, s.Rootless = filepath.Join(at, "run"), false
+	if _, err := s.Create(New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Networks: []Endpoint{{Name: "a"}}})
+	if err != nil || !c.HasDNS() {
+		t.Fatal(err)
+	}
+	ns, err := netns.Anonymous()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := 0
+	servers := Servers{DNS: "dns.service", Start: func(_ context.Context, unit string) error {
+		if unit != "dns.service" {
+			t.Errorf("%s is started", unit)
+		}
+		if err := os.WriteFile(filepath.Join(at, "asked"), nil, 0o600); err != nil {
+			return err
+		}
+		return s.WithNames(func(string) error { served++; return nil }, func() error { return errors.New("there are no names") })
+	}}
+	if err := c.Connect(context.Background(), t.TempDir(), ns, servers); err != nil || served != 1 {
+		t.Errorf("%v; served %d times", err, served)
+	}
+	if err := os.RemoveAll(c.dnsDir()); err != nil {
+		t.Fatal(err)
+	}
+	without := errors.New("without")
+	if err := s.WithNames(func(string) error { return nil }, func() error { return without }); err != without {
+		t.Errorf("where there is no name: %v", err)
+	}
+}
+
+// TestUnusedNamespace has a namespace come up for somebody who has left.
+func TestUnusedNamespace(t *testing.T) {
+	s := newStore(t, version114)
+	shared := filepath.Join(t.TempDir(), "netns")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command("sleep", "1000")
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Wait() }()
+	t.Cleanup(func() { _ = holder.Process.Kill() })
+	if err := (Shared{PID: holder.Process.Pid, Ticks: process.StartTicks(holder.Process.Pid)}).Save(shared); err != nil {
+		t.Fatal(err)
+	}
+	coming := filepath.Join(s.Records, "coming")
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"nobody ever came", func() error { return nil }},
+		{"somebody comes", func() error { return errors.Join(os.MkdirAll(s.Records, 0o700), os.Symlink(shared, coming)) }},
+	} {
+		if err := errors.Join(step.do(), s.EndUnused(shared)); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := ReadShared(shared); !ok {
+			t.Fatalf("%s: the namespace has ended", step.what)
+		}
+	}
+	if err := errors.Join(os.Remove(coming), s.EndUnused(shared)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the holder: %v", err)
 	}
 }
 

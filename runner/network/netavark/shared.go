@@ -143,6 +143,18 @@ func ownRun(do func() error) error {
 	return do()
 }
 
+// EndUnused ends the user's namespace, whose directory is shared, if nobody is connected or about to be: who wanted it was
+// killed, and has left, before it was there. A namespace that nobody ever wanted was started by hand, and stays.
+func (s *Store) EndUnused(shared string) error {
+	c := &Connection{Records: s.Records, Run: s.Run, Shared: shared}
+	return s.withLock(func() error {
+		if !c.last() {
+			return nil
+		}
+		return c.endShared()
+	})
+}
+
 // endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock: who
 // comes next finds no namespace, and has the unit started.
 func (c *Connection) endShared() error {

@@ -63,12 +63,18 @@ func (e NotFoundError) Hint() string {
 }
 
 // ExistsError says that a name of a network is taken.
-type ExistsError struct{ Name string }
+type ExistsError struct {
+	Name    string
+	Default bool // the name is that of the default network, which nobody can remove
+}
 
 func (e ExistsError) Error() string { return "network already exists " + e.Name }
 
 // Hint is the way out.
 func (e ExistsError) Hint() string {
+	if e.Default {
+		return "it is the default network: choose another name, or leave it as it is with --ignore"
+	}
 	return fmt.Sprintf("--ignore leaves it as it is; podunit network rm %s removes it", e.Name)
 }
 

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"time"
+
+	"github.com/podunit/podunit/runner/journal"
+)
+
+// event is what has happened to the container.
+func (r Record) event(status string) journal.Event {
+	return journal.Event{
+		Type: "container", Status: status, Time: time.Now(), ID: r.ID, Name: r.Name, Image: r.ImageName, PodID: r.PodID, Labels: r.Labels(),
+	}
+}
+
+// Tell notes that something has happened to a container, in the words of podman-events(1).
+func (e *Engine) Tell(r Record, status string) { e.tell(r.event(status)) }
+
+// tellEnd notes that something in a container has ended, or the container itself, and how; nil if nobody knows.
+func (e *Engine) tellEnd(r Record, status string, code *int) {
+	event := r.event(status)
+	event.ExitCode = code
+	e.tell(event)
+}
+
+// tellStart notes that a container has begun. One that the start has made is told of in the same breath.
+func (s *start) tellStart() {
+	event := s.record.event("start")
+	if s.ask.New {
+		event.Made = s.record.Created
+	}
+	s.tell(event)
+}
+
+func (e *Engine) tell(event journal.Event) {
+	if e.Event != nil {
+		e.Event(event)
+	}
+}
+
+// untold reports whether the end of a container's last run is still to be noted: that run has begun, and Ended has not
+// been called for it.
+func (e *Engine) untold(r Record, s Status) bool {
+	if e.Event == nil || s.StartedAt.IsZero() {
+		return false
+	}
+	x, err := e.Exit(r.ID)
+	return err == nil && (x == nil || !x.StartedAt.Equal(s.StartedAt))
+}
+
+// tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. It asks how while the
+// container is removed; what it returns waits for the answer.
+func (e *Engine) tellLateEnd(r Record, s Status) (told func()) {
+	if !e.untold(r, s) {
+		return func() {}
+	}
+	event := r.event("died")
+	answer := make(chan *int, 1)
+	go func() {
+		if e.HowEnded != nil {
+			if code, ok := e.HowEnded(s); ok {
+				answer <- &code
+				return
+			}
+		}
+		answer <- nil
+	}()
+	return func() {
+		event.ExitCode = <-answer
+		e.tell(event)
+	}
+}

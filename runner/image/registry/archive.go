@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+
+	"go.podman.io/common/libimage"
+	"go.podman.io/image/v5/copy"
+	"go.podman.io/image/v5/docker/archive"
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/manifest"
+	"go.podman.io/image/v5/signature"
+	istorage "go.podman.io/image/v5/storage"
+	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
+	layers "go.podman.io/storage/pkg/archive"
+)
+
+// The libraries read a layer from the storage into a file of its own before they copy it, and unpack an archive as one of
+// OCI's before they look whether it is one of docker's. Of 500 MB that is 500 MB written once more, each time.
+
+// onDisk reports whether an archive is to be a file: what else a path names may be as slow as whoever reads from it, and
+// would keep the storage waiting.
+func onDisk(path string) bool {
+	st, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist) || err == nil && st.Mode().IsRegular()
+}
+
+// archived is an image for an archive, with its names.
+type archived struct {
+	id   string
+	tags []reference.NamedTagged
+}
+
+// addArchived adds an image by a name, which is empty or has a digest where it has no tag to be noted.
+func addArchived(images []archived, id, name string) []archived {
+	i := slices.IndexFunc(images, func(a archived) bool { return a.id == id })
+	if i < 0 {
+		i, images = len(images), append(images, archived{id: id})
+	}
+	named, err := reference.ParseNamed(name)
+	tagged, ok := named.(reference.NamedTagged)
+	same := func(t reference.NamedTagged) bool { return t.String() == name }
+	if err == nil && ok && !slices.ContainsFunc(images[i].tags, same) {
+		images[i].tags = append(images[i].tags, tagged)
+	}
+	return images
+}
+
+// anyList reports whether one of the images is a list of manifests, of which the libraries know what goes into an archive.
+func (im *Images) anyList(ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool {
+		stored, err := im.store.Image(id)
+		return err != nil || im.isList(stored)
+	})
+}
+
+// saveArchive writes images to a docker-archive, layers straight from the storage.
+func (im *Images) saveArchive(ctx context.Context, images []archived, path string, progress io.Writer) error {
+	sys := im.base
+	w, err := archive.NewWriter(&sys, path)
+	if err != nil {
+		return err
+	}
+	// What is in our own storage has been judged when it came.
+	allowed, err := signature.NewPolicyContext(&signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}})
+	if err != nil {
+		return errors.Join(err, w.Close())
+	}
+	for _, one := range images {
+		if err = im.saveOne(ctx, w, allowed, one, progress); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, w.Close(), allowed.Destroy())
+}
+
+func (im *Images) saveOne(ctx context.Context, w *archive.Writer, allowed *signature.PolicyContext, one archived, progress io.Writer) error {
+	src, err := istorage.Transport.ParseStoreReference(im.store, "@"+one.id)
+	if err != nil {
+		return err
+	}
+	dst, err := w.NewReference(nil)
+	if err != nil {
+		return err
+	}
+	to := im.base
+	to.DockerArchiveAdditionalTags = one.tags
+	_, err = copy.Image(ctx, allowed, dst, streamed{src, im.store}, &copy.Options{
+		SourceCtx: &im.base, DestinationCtx: &to, ReportWriter: progress, ForceManifestMIMEType: manifest.DockerV2Schema2MediaType,
+	})
+	return err
+}
+
+// streamed is an image of the storage whose layers are read where they lie.
+type streamed struct {
+	types.ImageReference
+	store storage.Store
+}
+
+// NewImageSource opens the image.
+func (s streamed) NewImageSource(ctx context.Context, sys *types.SystemContext) (types.ImageSource, error) {
+	src, err := s.ImageReference.NewImageSource(ctx, sys)
+	if err != nil {
+		return nil, err
+	}
+	return &streamedSource{src, s.store}, nil
+}
+
+type streamedSource struct {
+	types.ImageSource
+	store storage.Store
+}
+
+// GetBlob gives a layer, whose digest whoever copies it verifies, or another blob.
+func (s *streamedSource) GetBlob(ctx context.Context, info types.BlobInfo, cache types.BlobInfoCache) (io.ReadCloser, int64, error) {
+	if info.Digest != "" {
+		same, err := s.store.LayersByUncompressedDigest(info.Digest)
+		if err == nil && len(same) > 0 && same[0].UncompressedSize >= 0 {
+			plain := layers.Uncompressed
+			diff, err := s.store.Diff("", same[0].ID, &storage.DiffOptions{Compression: &plain})
+			return diff, same[0].UncompressedSize, err
+		}
+	}
+	return s.ImageSource.GetBlob(ctx, info, cache)
+}
+
+// load reads the images of an archive or a directory.
+func (im *Images) load(ctx context.Context, runtime *libimage.Runtime, path string, o *libimage.LoadOptions) ([]string, error) {
+	if isDockerArchive(path) {
+		ref, err := archive.ParseReference(path)
+		if err == nil { // else there is a colon in the path
+			return runtime.LoadReference(ctx, ref, o)
+		}
+	}
+	return runtime.Load(ctx, path, o)
+}
+
+// isDockerArchive reports whether a file is an archive of docker's that is none of OCI's as well. It skips what the files in it
+// hold, and of a compressed one it does not know.
+func isDockerArchive(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return false
+	}
+	docker := false
+	for in := tar.NewReader(f); ; {
+		h, err := in.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return docker
+		case err != nil, h.Name == "oci-layout", h.Name == "./oci-layout":
+			return false
+		case h.Name == "manifest.json":
+			docker = true
+		}
+	}
+}

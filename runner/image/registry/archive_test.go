@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	istorage "go.podman.io/image/v5/storage"
+)
+
+// TestSaveIsTheLibrarys: an archive written straight from the storage has the bytes that the library's has, and is read again.
+func TestSaveIsTheLibrarys(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"/hello"}}, one(), map[string][]byte{"more": random(1, 100_000)})
+	w.registry.push(t, "other:1", "", v1.ImageConfig{}, one(), map[string][]byte{"else": random(2, 1000)})
+	app, other := w.pull("app:1"), w.pull("other:1")
+	if err := w.Tag(app.ID, "mine:2"); err != nil {
+		t.Fatal(err)
+	}
+	runtime, err := w.runtime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, names := range [][]string{{app.ID}, {w.name("app:1")}, {w.name("app:1"), "localhost/mine:2", w.name("app:1"), w.name("other:1")}, {other.ID, app.ID}} {
+		ours, theirs := filepath.Join(w.dir, "ours.tar"), filepath.Join(w.dir, "theirs.tar")
+		if err := errors.Join(w.Save(ctx, names, "docker-archive", ours, SendOptions{}), runtime.Save(ctx, names, "docker-archive", theirs, nil)); err != nil {
+			t.Fatal(err)
+		}
+		a, aerr := os.ReadFile(ours)
+		b, berr := os.ReadFile(theirs)
+		if aerr != nil || berr != nil || len(a) < 100_000 && i != 3 || !bytes.Equal(a, b) {
+			t.Errorf("%v: %d bytes, the library's %d; %v %v", names, len(a), len(b), aerr, berr)
+		}
+		if !isDockerArchive(ours) {
+			t.Errorf("%v: it is not known again", names)
+		}
+		if err := errors.Join(os.Remove(theirs), os.Remove(ours)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Save(ctx, []string{"nosuch"}, "docker-archive", filepath.Join(w.dir, "x"), SendOptions{}); err == nil {
+		t.Error("what is not there was saved")
+	}
+}
+
+// TestLayersAreStreamed: the library would want a file of its own.
+func TestLayersAreStreamed(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	img := w.pull("app:1")
+	ref, err := istorage.Transport.ParseStoreReference(w.store, "@"+img.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.base.BigFilesTemporaryDir = filepath.Join(w.dir, "nosuch")
+	src, err := streamed{ref, w.store}.NewImageSource(ctx, &w.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	layers, err := src.LayerInfosForCopy(ctx, nil)
+	if err != nil || len(layers) != 1 {
+		t.Fatal(layers, err)
+	}
+	blob, size, err := src.GetBlob(ctx, layers[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	if b, err := io.ReadAll(blob); err != nil || int64(len(b)) != size || digest.FromBytes(b) != layers[0].Digest {
+		t.Errorf("%d bytes of %d, %v", len(b), size, err)
+	}
+}
+
+// TestWhatIsADockerArchive: anything else is left to the library, which tries everything.
+func TestWhatIsADockerArchive(t *testing.T) {
+	dir := t.TempDir()
+	for content, want := range map[string]bool{"manifest.json": true, "a.tar manifest.json repositories": true, "oci-layout index.json": false, "manifest.json oci-layout": false, "a b": false, "": false} {
+		path := filepath.Join(dir, "archive.tar")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tw := tar.NewWriter(f)
+		for _, name := range strings.Fields(content) {
+			data := slices.Repeat([]byte{'x'}, 10_000)
+			err := tw.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o600})
+			if _, werr := tw.Write(data); err != nil || werr != nil {
+				t.Fatal(err, werr)
+			}
+		}
+		if err := errors.Join(tw.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if isDockerArchive(path) != want {
+			t.Errorf("%q: %t", content, !want)
+		}
+	}
+	if isDockerArchive(dir) || isDockerArchive(filepath.Join(dir, "nosuch")) {
+		t.Error("a directory, or nothing, is an archive")
+	}
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"os"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// Declared is a container that a play starts, whether it is there now or not.
+type Declared struct {
+	// Unit is the service that starts it: of a CronJob's the one that its timer starts.
+	Unit string
+	// Spec has its name, labels and image, and how that is pulled.
+	Spec spec.Container
+	// Ends is of a container that runs to its end, such as a job's: nobody restarts it for a new image.
+	Ends bool
+}
+
+// Declared lists the containers of all plays. A play whose logins for registries cannot be read is in it
+// without them, and with a warning.
+func (p *Player) Declared() ([]Declared, error) {
+	plays, err := p.store.all()
+	if err != nil {
+		return nil, err
+	}
+	var out []Declared
+	for _, st := range plays {
+		for _, one := range st.Plan.Pods {
+			how, err := p.loginsOf(st, one)
+			if err != nil {
+				p.Warn(err.Error())
+			}
+			for _, c := range one.Containers {
+				d := Declared{Unit: c.Unit, Spec: c.Spec, Ends: c.Role == kube.Init || one.Job != nil}
+				if one.Cron != nil {
+					d.Unit, d.Ends = cronUnit(one)+".service", true
+				}
+				how.apply(&d.Spec.Pull)
+				out = append(out, d)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Waiting lists the containers of the service of a .kube file that is stopped: its next start takes their new images.
+func (p *Player) Waiting(service string, plan *kube.Plan, how Registry) []Declared {
+	value := p.secretOf(plan)
+	var out []Declared
+	for _, one := range plan.Pods {
+		asked, err := p.writeLogins(waiting(service), one, how, value, func(string) {}) // its start warns
+		if err != nil {
+			p.Warn(err.Error())
+		}
+		for _, c := range one.Containers {
+			d := Declared{Unit: service, Spec: c.Spec, Ends: true}
+			asked.apply(&d.Spec.Pull)
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// waiting is the name under which the logins of a stopped service are written.
+func waiting(service string) string { return "update of " + service }
+
+// ForgetWaiting removes what Waiting has written.
+func (p *Player) ForgetWaiting(service string) error {
+	return os.RemoveAll(p.store.dir(waiting(service)))
+}

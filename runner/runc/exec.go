@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// An Execution is another process in a running container.
+type Execution struct {
+	ID      string
+	Process *os.File // its section of the configuration, to be read from the beginning
+	Log     *os.File // an empty file that gets the runtime's log
+	TTY     bool
+	Streams Streams
+	// Cgroup is one below the container's, which exists; empty means the container's.
+	Cgroup string
+	// PIDFile receives the ID of the process; empty means none.
+	PIDFile string
+	// Umask is the mask of the process; nil means the usual one. A runtime has that of the
+	// container's first process from the configuration, and leaves its own to what comes later.
+	Umask *uint32
+}
+
+// start starts the runtime with the mask that the process is to have, which only a whole process
+// can have: for this moment it is ours.
+func (x Execution) start(cmd *exec.Cmd) error {
+	mask := 0o022
+	if x.Umask != nil {
+		mask = int(*x.Umask)
+	}
+	defer syscall.Umask(syscall.Umask(mask))
+	return cmd.Start()
+}
+
+// exec is the runtime's command, which has the process and the log as descriptors 3 and 4.
+func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.Cmd {
+	args := append([]string{"exec", "--process", "/proc/self/fd/3"}, flags...)
+	if x.TTY {
+		args = append(args, "--tty")
+	}
+	if x.Cgroup != "" {
+		args = append(args, "--cgroup", x.Cgroup)
+	}
+	if x.PIDFile != "" {
+		args = append(args, "--pid-file", x.PIDFile)
+	}
+	cmd := r.command(ctx, "/proc/self/fd/4", append(args, x.ID)...)
+	x.Streams.wire(cmd)
+	cmd.ExtraFiles = []*os.File{x.Process, x.Log}
+	return cmd
+}
+
+// log is the path of the log, to be read from its beginning.
+func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
+
+// Exec runs another process in the container, attached, and returns its status.
+func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
+	again := false
+	err := untilTold(ctx, x.log(), func() error {
+		if again && x.Streams.Stderr != nil {
+			// runc has said there that it failed.
+			fmt.Fprintln(x.Streams.Stderr, "podunit: nothing was executed; trying again")
+		}
+		again = true
+		return r.attached(ctx, x)
+	})
+	return r.status(err, x.log())
+}
+
+func (r Runtime) attached(ctx context.Context, x Execution) error {
+	cmd := r.exec(context.WithoutCancel(ctx), x)
+	if x.TTY && x.Streams.needsTerminal() {
+		said := io.Discard
+		if x.Streams.Stderr != nil {
+			said = x.Streams.Stderr
+		}
+		release, err := lendTerminal(cmd, said)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	if err := x.start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be
+// there yet. A runtime that does not notice its end is killed after two seconds.
+func (r Runtime) ExecWithin(ctx context.Context, x Execution, kill func()) (int, error) {
+	err := untilTold(ctx, x.log(), func() error { return r.within(ctx, x, kill) })
+	return r.status(err, x.log())
+}
+
+func (r Runtime) within(ctx context.Context, x Execution, kill func()) error {
+	cmd := r.exec(context.WithoutCancel(ctx), x)
+	if err := x.start(cmd); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(2 * time.Second)
+	for {
+		kill()
+		select {
+		case err := <-ended:
+			return err
+		case <-late:
+			_ = cmd.Process.Kill() // it may have ended by now
+		case <-tick.C:
+		}
+	}
+}
+
+// ExecDetached starts another process in the container and does not wait for it.
+func (r Runtime) ExecDetached(ctx context.Context, x Execution) error {
+	err := untilTold(ctx, x.log(), func() error {
+		cmd := r.exec(ctx, x, "--detach")
+		if err := x.start(cmd); err != nil {
+			return err
+		}
+		return cmd.Wait()
+	})
+	if err != nil {
+		return r.explain("exec", err, x.log())
+	}
+	return nil
+}
