@@ -105,6 +105,13 @@ unit: ## unit tests, golden cases and fuzz seeds; no root, no network
 lab-test: lab ## tests in booted Debian machines (contrib/lab); root only, skipped otherwise
 	$(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -timeout 80m -run '^TestLab' $(call packages,^//go:build lab)
 
+# Apart from make test: without KVM a part takes from minutes to an hour. contrib/doc/lab.md names the parts.
+empty :=
+PART  ?=
+.PHONY: test-vm
+test-vm: lab ## limits and what else needs a kernel, in virtual machines; PART=Limits for a part; root only
+	$(GO) test -tags "$(TAGS) lab" -count=1 -v -timeout 24h -run '^TestVM($(subst $(empty) ,|,$(strip $(PART))))' ./contrib/lab/vm
+
 # Everything of the module with the same flags, or its hundreds of packages are compiled twice.
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *

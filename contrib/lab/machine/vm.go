@@ -26,6 +26,7 @@ import (
 const (
 	vmMemory     = "2048" // MiB
 	vmProcessors = "2"
+	vmPatience   = "900" // seconds, for whatever systemd waits for
 )
 
 // Virtual tells whether the lab is a virtual machine.
@@ -50,6 +51,14 @@ func (m *Machine) Copy(ctx context.Context, dir string) error {
 
 // makeDisks makes the two disks of a virtual machine.
 func (m *Machine) makeDisks(base string) error {
+	// Where the emulator and its host are slow, waiting helps. The kernel's command line says the same to the system's manager.
+	conf := filepath.Join(m.dir, "upper/etc/systemd/user.conf.d")
+	if err := os.MkdirAll(conf, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(conf, "lab.conf"), []byte("[Manager]\nDefaultTimeoutStartSec="+vmPatience+"\n"), 0o644); err != nil {
+		return err
+	}
 	for _, args := range [][]string{
 		{"cp", "--sparse=always", "--reflink=auto", rootfs.DiskIn(base).Image, m.disk()},
 		{"tar", "--create", "--owner=0", "--group=0", "--file=" + m.layer(), "--directory=" + filepath.Join(m.dir, "upper"), "."},
@@ -73,13 +82,14 @@ func (m *Machine) qemu() []string {
 		"nice", "-n", "5", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"}
 	return append(argv,
 		"-accel", accelerator(),
-		// Without five levels of page tables, which cost an emulator, and the register of mitigations, which nested
-		// virtualization may not have.
-		"-cpu", "max,la57=off,arch-capabilities=off",
+		// Without what costs an emulator much: five levels of page tables, string instructions, and below the clearing of
+		// every page. So a start of a container takes half the time. Nested virtualization may lack arch-capabilities.
+		"-cpu", "max,la57=off,arch-capabilities=off,erms=off,fsrm=off",
 		"-m", vmMemory, "-smp", vmProcessors,
 		"-serial", "stdio",
 		"-kernel", base.Kernel, "-initrd", base.Initrd,
-		"-append", "root=/dev/vda rw init=/usr/local/sbin/lab-init console=ttyS0 panic=-1 mitigations=off fsck.repair=yes quiet",
+		"-append", "root=/dev/vda rw init=/usr/local/sbin/lab-init console=ttyS0 panic=-1 mitigations=off init_on_alloc=0 clearcpuid=rep_good fsck.repair=yes "+
+			"systemd.default_timeout_start_sec="+vmPatience+" systemd.default_device_timeout_sec="+vmPatience+" quiet",
 		"-blockdev", "nbd,node-name=root,server.type=unix,server.path="+disk.Socket,
 		"-device", "virtio-blk-pci,drive=root,write-cache=on",
 		"-blockdev", "file,node-name=layer,read-only=on,filename=layer.tar",

@@ -23,7 +23,7 @@ import (
 var vmRecipe string
 
 // Suites are the Debian releases that a virtual machine can have.
-func Suites() []string { return []string{Suite, "bookworm"} }
+func Suites() []string { return []string{Suite} }
 
 // diskSize is of a virtual machine's disk. The file has holes: it takes what is in it, 1.5 GB.
 const diskSize = "12G"
