@@ -16,7 +16,7 @@ import (
 var otherWays = map[string]string{
 	"cgroup":                     "the kernel's files",
 	"netns":                      "the kernel's files",
-	"cmd/byhand/export.go":       "an archive that somebody asked for, as it comes",
+	"cli/file.go":                "archives, for whom they are written",
 	"cmd/quadlet/edit.go":        "a draft, for an editor",
 	"container/check.go":         "the kernel's files",
 	"container/create.go":        "markers, empty or in the runtime directory",
