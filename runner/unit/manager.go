@@ -433,7 +433,7 @@ func (m *Manager) Instances(ctx context.Context, template string) ([]string, err
 		return nil, fmt.Errorf("%s is not a template", template)
 	}
 	before, after = before+"@", "."+after
-	list, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{literally(before) + "*" + literally(after)})
+	list, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{before + "*" + after})
 	if err != nil {
 		return nil, fmt.Errorf("instances of %s: %w", template, err)
 	}
@@ -523,15 +523,12 @@ func (m *Manager) taken(ctx context.Context, name string) error {
 	return p.takes(name)
 }
 
-// literally is the pattern that only this name matches: names have backslashes where they are escaped.
-func literally(name string) string { return strings.ReplaceAll(name, `\`, `\\`) }
-
 // Free makes sure that a transient unit of the name can be started: what is left
 // of one that has ended is removed, any other that is loaded is a NameTakenError. A file of that name
 // is one when the unit is started.
 func (m *Manager) Free(ctx context.Context, name string) error {
 	// Most names are new. To ask for the properties of such a one has the manager look through all unit files.
-	if loaded, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{literally(name)}); err == nil && len(loaded) == 0 {
+	if loaded, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{name}); err == nil && len(loaded) == 0 {
 		return nil
 	}
 	p, err := m.Properties(ctx, name)

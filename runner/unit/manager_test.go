@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -323,19 +322,5 @@ func TestNoStartLimit(t *testing.T) {
 		if !found {
 			t.Errorf("Restart=%q leaves the manager's limit of five starts in ten seconds", restart)
 		}
-	}
-}
-
-// The manager matches names as patterns, in which a backslash is not itself.
-func TestNamesWithBackslashes(t *testing.T) {
-	f := &fake{}
-	if err := (&Manager{conn: f}).Free(t.Context(), `a\x2db.service`); err != nil {
-		t.Error(err)
-	}
-	if _, err := (&Manager{conn: f}).Instances(t.Context(), `a\x2db@.service`); err != nil {
-		t.Error(err)
-	}
-	if want := []string{`list a\\x2db.service`, `list a\\x2db@*.service`}; !slices.Equal(f.asked, want) {
-		t.Errorf("asked %q, want %q", f.asked, want)
 	}
 }
