@@ -214,7 +214,11 @@ func (s settings) on(ctx context.Context, m *machine.Machine, verb string, args 
 	case "rm":
 		return 0, m.Remove()
 	case "down":
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		patience := 2 * time.Minute
+		if m.Virtual() {
+			patience = 20 * time.Minute
+		}
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		return 0, m.Poweroff(ctx)
 	case "kill":

@@ -181,6 +181,7 @@ func TestRefusals(t *testing.T) {
 		{"a value rewritten", "[Container]\nImage=a.b/c\nMount=type=bind,src=./a,dst=/a\nMount=type=bind,src=./b,dst=b\n", "4:7: error: Mount=type=bind,src=./b,dst=b is"},
 		{"a security option", "[Container]\nImage=a.b/c\nMask=/a\nSeccompProfile=\n", "4:1: error: SeccompProfile= is"},
 		{"free arguments", "[Container]\nImage=a.b/c\nPodmanArgs=--init --nit=c\n", "3:19: error: PodmanArgs=--nit=c is refused by the runner: unknown flag --nit"},
+		{"a limit that is the unit's", "[Container]\nImage=a.b/c\nPodmanArgs=--timeout=60\n", "3:12: error: PodmanArgs=--timeout=60 is refused by the runner: --timeout: a unit says itself how long it may run"},
 		{"a flag without its value", "[Container]\nImage=a.b/c\nPodmanArgs=--ulimit nofile=5:4 --init\n", "3:12: error: PodmanArgs=--ulimit is refused"},
 		{"the last of a flag that counts once", "[Container]\nImage=a.b/c\nMemory=1g\nPodmanArgs=--memory=x\n", "4:12: error: PodmanArgs=--memory=x is refused"},
 		{"flags that do not go together", "[Container]\nImage=a.b/c\nUserNS=keep-id\nUIDMap=0:1:2\n", "3:8: error: UserNS=keep-id is refused by the runner: --userns and --uidmap or --gidmap exclude each other"},

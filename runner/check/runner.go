@@ -213,6 +213,9 @@ func (j judge) container(list []occurrence, operands []string) spec.Faults {
 	if c == nil {
 		return faults
 	}
+	if c.MaxRun > 0 { // see service.Prepare
+		faults = append(faults, errors.New("--timeout: a unit says itself how long it may run: RuntimeMaxSec= in its [Service] section"))
+	}
 	for _, err := range bundle.Refused(c, j.rootless, nil) {
 		faults = append(faults, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // absent are verbs of podman and docker that are not ours, and what does the same. In the
@@ -126,6 +127,12 @@ func WantArgs(least, most int) cobra.PositionalArgs {
 func FlagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return WantVerb(cmd, words)
+	}
+	var bad *pflag.InvalidValueError
+	if errors.As(err, &bad) {
+		if instead, ok := bad.GetFlag().Value.(refused); ok {
+			return hint.With(fmt.Errorf("--%s: not here", bad.GetFlag().Name), "%s", string(instead))
+		}
 	}
 	return spec.FlagError(cmd.Flags(), err)
 }

@@ -63,7 +63,7 @@ func (e *Env) others(set *pflag.FlagSet) {
 
 // hide takes a flag out of the help. One that fits when it is false needs no value.
 func hide(set *pflag.FlagSet, name, fits string) {
-	_ = set.MarkHidden(name) // it is there
+	_ = set.MarkHidden(name) // fails only for a flag that does not exist
 	if fits == "false" {
 		set.Lookup(name).NoOptDefVal = "true"
 	}

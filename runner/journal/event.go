@@ -65,8 +65,8 @@ const (
 	fieldMade    = "PODUNIT_MADE"
 )
 
-// Note writes an event to the journal, in one datagram. It is a line at debug level: whoever looks at a unit sees it in
-// the dark, if at all.
+// Note writes an event to the journal, in one datagram, at the level debug: journalctl shows it dimmed, and a
+// MaxLevelStore= below debug in journald.conf(5) drops it.
 func Note(e Event) error {
 	fields := e.Fields()
 	fields["SYSLOG_IDENTIFIER"] = "podunit"

@@ -242,7 +242,8 @@ func (q Query) args(extra []string) []string {
 		if s.Unit == "" {
 			out = append(out, uid, FieldIDFull+"="+s.ID)
 		} else {
-			out = append(out, uid, "_SYSTEMD_USER_UNIT="+s.Unit, "+", uid, "_SYSTEMD_UNIT="+s.Unit)
+			const own = "_TRANSPORT=stdout" // what the container wrote, and not what podunit notes in its unit
+			out = append(out, uid, own, "_SYSTEMD_USER_UNIT="+s.Unit, "+", uid, own, "_SYSTEMD_UNIT="+s.Unit)
 		}
 	}
 	return out

@@ -102,7 +102,7 @@ func TestArgs(t *testing.T) {
 	got := strings.Join(q.args([]string{"--lines=3"}), " ")
 	want := "--quiet --no-pager --all --output=export " +
 		"--output-fields=MESSAGE,PRIORITY,CONTAINER_ID_FULL,CONTAINER_PARTIAL_MESSAGE,PODMAN_EVENT,_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT " +
-		"--since=@5.000001 --lines=3 _UID=1000 CONTAINER_ID_FULL=" + one.ID + " + _UID=1000 _SYSTEMD_USER_UNIT=u.service + _UID=1000 _SYSTEMD_UNIT=u.service"
+		"--since=@5.000001 --lines=3 _UID=1000 CONTAINER_ID_FULL=" + one.ID + " + _UID=1000 _TRANSPORT=stdout _SYSTEMD_USER_UNIT=u.service + _UID=1000 _TRANSPORT=stdout _SYSTEMD_UNIT=u.service"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -197,10 +197,8 @@ func (c *Checks) tell(before, after health.State) {
 	if before.Status == after.Status {
 		return
 	}
-	fields := map[string]string{
-		"CONTAINER_NAME":    c.plan.Name,
-		"CONTAINER_ID_FULL": c.plan.ID,
-	}
+	// Without CONTAINER_ID_FULL, by which podunit logs asks: journalctl would count this entry among the last lines.
+	fields := map[string]string{"CONTAINER_NAME": c.plan.Name}
 	for k, v := range c.plan.Journal {
 		fields[k] = v
 	}

@@ -174,7 +174,7 @@ func (l *Lab) dump() {
 		l.t.Logf("the lab is off; its console says:\n%s", l.Machine.Console())
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), l.patience()/6)
 	defer cancel()
 	res, _ := l.Machine.Run(ctx, machine.Command{User: "root", Args: []string{
 		"journalctl -b --no-pager -o short-precise | tail -n 60; loginctl list-users; systemctl --user -M alice@ --no-pager list-units --failed"}})

@@ -134,10 +134,13 @@ func ServeAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var address string
+	var address, peer string
 	for line := range strings.Lines(string(network)) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "ADDRESS="); ok {
 			address, _, _ = strings.Cut(value, "/")
+		}
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PEER="); ok {
+			peer = value
 		}
 	}
 	host, err := os.Hostname()
@@ -158,6 +161,10 @@ func ServeAgent(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if from, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err != nil || from != peer {
+			conn.Close() // nobody but the host gives orders here
+			continue
 		}
 		go m.serve(ctx, conn)
 	}

@@ -70,7 +70,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.BoolVar(&l.namespaces, "namespace", false, "show the numbers of their namespaces")
 	f.BoolVar(&l.namespaces, "ns", false, "the same as --namespace")
 	f.BoolVar(&l.sync, "sync", false, "no effect: what is shown is always how it is")
-	_ = f.MarkHidden("sync") // it is there
+	_ = f.MarkHidden("sync") // fails only for a flag that does not exist
 	f.IntVarP(&l.watch, "watch", "w", 0, "show it anew every `SECONDS`, until Ctrl-C")
 	f.BoolVarP(&l.latest, "latest", "l", false, "the one made last")
 	f.IntVarP(&l.last, "last", "n", 0, "the `N` made last, running or not")

@@ -55,7 +55,7 @@ key are alternatives, and labels add up.`,
 				q.Follow = q.Follow && q.Until.After(now)
 			}
 			if out != "" && !format.IsJSON(out) { // before anybody waits for an event
-				if err := format.Rows(io.Discard, format.Table{Format: out}, []view.EventRow{{}}); err != nil {
+				if err := format.Rows(io.Discard, format.Table{Format: out, NoHeading: true}, []view.EventRow{{}}); err != nil {
 					return err
 				}
 			}

@@ -119,6 +119,7 @@ var errInUse = errors.New("it is in use")
 // just now is left to him.
 func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.VolumeRow) (gone []string, err error) {
 	v := volume.New(x.Containers.Store.GraphRoot())
+	v.Event = cli.Event
 	var faults []error
 	var removed []view.VolumeRow
 	for _, r := range list {

@@ -47,8 +47,10 @@ type Player struct {
 // New makes a player.
 func New(e *service.Engine) *Player {
 	graph := e.Containers.Store.GraphRoot()
+	volumes := volume.New(graph)
+	volumes.Event = e.Event
 	return &Player{
-		Engine: e, volumes: volume.New(graph),
+		Engine: e, volumes: volumes,
 		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube"), warn: e.Warn},
 	}
 }
