@@ -285,10 +285,10 @@ func (n *Network) Close() error {
 			n.ns.Close() // pasta would have had it
 		}
 	})
-	<-n.done
 	if n.bridge != nil {
-		n.bridge.Settle()
+		n.bridge.Settle() // or what is under way would wait for the namespace of all networks
 	}
+	<-n.done
 	_ = n.Made() // a fault of a network that nobody wants
 	return Release(n.req.Dir)
 }

@@ -170,13 +170,21 @@ func (e *Engine) Members(r Record) ([]container.Record, error) {
 
 // Status reads whether the pod's infra runs: then InfraPID is not 0.
 func (e *Engine) Status(r Record) Status {
-	var s Status
-	b, err := os.ReadFile(filepath.Join(e.Dir(r.ID), "status.json"))
-	if err != nil || json.Unmarshal(b, &s) != nil {
-		return Status{}
-	}
+	s := e.noted(r)
 	if s.InfraPID != 0 && !process.Alive(s.InfraPID, s.StartTicks) {
 		s.InfraPID = 0
+	}
+	return s
+}
+
+func (e *Engine) statusPath(r Record) string { return filepath.Join(e.Dir(r.ID), "status.json") }
+
+// noted is the status as the start and the stop have noted it: the infra process may have ended since.
+func (e *Engine) noted(r Record) Status {
+	var s Status
+	b, err := os.ReadFile(e.statusPath(r))
+	if err != nil || json.Unmarshal(b, &s) != nil {
+		return Status{}
 	}
 	return s
 }
@@ -318,8 +326,24 @@ func (e *Engine) stopInfra(s Status) error {
 	return process.End(s.InfraPID, s.StartTicks, unix.SIGTERM, time.Second)
 }
 
-// EndInfra ends the infra process, and with it the pod's unit.
+// EndInfra ends the infra process, and with it the pod's unit, which then calls Stop.
 func (e *Engine) EndInfra(r Record) error { return e.stopInfra(e.Status(r)) }
+
+// infraStopped ends the infra process, and tells of the end of the pod: also when the process has ended before, by EndInfra
+// or through the manager, and only once. The caller has the lock of the pod.
+func (e *Engine) infraStopped(r Record) error {
+	s := e.noted(r)
+	if s.InfraPID == 0 {
+		return nil
+	}
+	if err := e.EndInfra(r); err != nil {
+		return err
+	}
+	s.InfraPID = 0
+	_ = container.WriteJSON(e.statusPath(r), s) // without it a later stop tells once more
+	e.Tell(r, "stop")
+	return nil
+}
 
 // OwnTimes stands in place of the time between the stop signal and SIGKILL: each container has its own.
 const OwnTimes time.Duration = -1
@@ -353,12 +377,7 @@ func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) erro
 		all = append(all, <-errs)
 	}
 	step.Crash("members stopped")
-	infra := e.Status(r)
-	err = e.stopInfra(infra)
-	if err == nil && infra.InfraPID != 0 {
-		e.Tell(r, "stop")
-	}
-	all = append(all, err)
+	all = append(all, e.infraStopped(r))
 	step.Crash("infra stopped")
 	all = append(all, network.Release(e.Dir(r.ID)))
 	step.Crash("pod network released")
@@ -482,23 +501,19 @@ func (e *Engine) Settle(ctx context.Context, podID string, again func() bool) er
 	if err != nil || r.Spec.ExitPolicy != "stop" {
 		return err
 	}
-	members, err := e.Members(r)
-	if err != nil {
+	if running, err := e.Running(r); err != nil || len(running) > 0 {
 		return err
 	}
-	for _, m := range members {
-		s, err := e.Containers.Status(m.ID)
-		if err != nil {
-			return err
-		}
-		if s.PID != 0 {
+	if again != nil {
+		if again() {
 			return nil
 		}
+		// To ask takes its time, and somebody may have started one meanwhile.
+		if running, err := e.Running(r); err != nil || len(running) > 0 {
+			return err
+		}
 	}
-	if again != nil && again() {
-		return nil
-	}
-	return e.stopInfra(e.Status(r))
+	return e.EndInfra(r)
 }
 
 // Join is what a container of the pod shares.

@@ -117,7 +117,7 @@ func (s *start) connect(ctx context.Context) error {
 	if err := s.infra.WatchNetwork(n.PastaPID); err != nil {
 		return err
 	}
-	return container.WriteJSON(filepath.Join(s.dir, "status.json"), s.status)
+	return container.WriteJSON(s.statusPath(s.pod), s.status)
 }
 
 // writePIDFile writes the file that says, to systemd as well, that all is ready.

@@ -138,8 +138,8 @@ func (e *Engine) StartSlice(ctx context.Context, name string, s unit.Slice) erro
 	return e.withManager(ctx, func(m Manager) error { return m.StartSlice(ctx, name, s) })
 }
 
-// Limits are the limits that somebody has set of the unit that this process is in, as settings of a
-// slice.
+// Limits are the limits of the unit that this process is in, as settings of a slice; what nobody has set is
+// math.MaxUint64, no limit.
 func (e *Engine) Limits(ctx context.Context) (all map[string]any, err error) {
 	err = e.withManager(ctx, func(m Manager) error {
 		all, err = m.Limits(ctx, e.Own.Name)

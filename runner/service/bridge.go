@@ -148,25 +148,26 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
 }
 
-// OnlyOnce is a fault of a unit's start which the manager is not to repeat: nobody waits for it.
+// OnlyOnce is a fault of a unit's start which the manager need not repeat: nobody who runs needs the unit.
 type OnlyOnce struct{ error }
 
 func (o OnlyOnce) Unwrap() error { return o.error }
 
-// again says how a unit of the networks goes on that could not be started. Who runs needs it, so it is tried again, but
-// less and less often; without anybody who runs, whoever asked for it has been told of the fault.
+// again says how a unit of the networks goes on that could not be started: the manager tries again, but less and less
+// often. Without anybody who runs it need not, as whoever asked for it has been told of the fault; it heeds that for the
+// namespace only, see exitOnce of the verbs.
 func (e *Engine) again(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
-	}
-	if all, lerr := e.onNetworks(); len(all) == 0 && lerr == nil {
-		return OnlyOnce{err}
 	}
 	if own, oerr := e.ownProperties(ctx); oerr == nil {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pauseAfter(own.Restarts)):
 		}
+	}
+	if all, lerr := e.onNetworks(); len(all) == 0 && lerr == nil {
+		return OnlyOnce{err}
 	}
 	return err
 }

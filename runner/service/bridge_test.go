@@ -59,6 +59,11 @@ func TestAgain(t *testing.T) {
 	if err := w.again(t.Context(), nil); err != nil {
 		t.Errorf("without a fault: %v", err)
 	}
+	// The name server's unit is restarted all the same, so it waits with nobody as well.
+	w.manager.set(DNSUnit, unit.Properties{LoadState: "loaded", Restarts: 5})
+	if began := time.Now(); !errors.As(w.again(t.Context(), fault), &once) || time.Since(began) < pauseAfter(5) {
+		t.Errorf("with nobody, it waited %v", time.Since(began))
+	}
 	r := w.made("web", func(r *container.Record) {
 		r.Spec.Networking = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "front"}}}
 	})

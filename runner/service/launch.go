@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -205,7 +204,7 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 	pass, stop := e.proxySignals(*r)
 	defer stop()
 	var limit *time.Timer
-	var late atomic.Bool // it ran for too long
+	killed := make(chan bool, 1) // by limit: it ran for too long
 	l.Ready = func(s container.Status, _ func() error) error {
 		if !starts() {
 			return context.Cause(starting) // what came while the runtime was at work ends the start, too
@@ -213,9 +212,7 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 		defer pass()
 		if r.Spec.MaxRun > 0 {
 			limit = time.AfterFunc(r.Spec.MaxRun, func() {
-				if err := e.Containers.Kill(*r, unix.SIGKILL); err == nil {
-					late.Store(true)
-				}
+				killed <- e.Containers.Kill(*r, unix.SIGKILL) == nil
 			})
 		}
 		how.lock.Release() // or nobody could stop it
@@ -226,10 +223,8 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 		return errors.Join(writePIDFiles(r, s.PID), checks.repeat(ctx, 0))
 	}
 	code, err := e.Containers.Start(ctx, l)
-	if limit != nil {
-		limit.Stop()
-	}
-	if late.Load() && err == nil {
+	// The container may have ended before Kill returns.
+	if limit != nil && !limit.Stop() && <-killed && err == nil {
 		code = exitLate
 	}
 	e.User.Leave()

@@ -39,7 +39,7 @@ type Manager interface {
 	StartTimer(ctx context.Context, name string, t unit.Timer) error
 	// StartSlice starts a transient slice, or gives one that is up its settings.
 	StartSlice(ctx context.Context, name string, s unit.Slice) error
-	// Limits are the limits that somebody has set of a service, as settings of a slice.
+	// Limits are the limits of a service, as settings of a slice; what nobody has set is math.MaxUint64, no limit.
 	Limits(ctx context.Context, service string) (map[string]any, error)
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)

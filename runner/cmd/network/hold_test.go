@@ -9,14 +9,25 @@ import (
 	"testing"
 )
 
-// TestUnitsKnowTheStatus: the units are not restarted after the status that says so.
+// TestUnitsKnowTheStatus: the unit of the namespace is not restarted after the status that says so. Those whose main process
+// is another one do not claim to heed it.
 func TestUnitsKnowTheStatus(t *testing.T) {
-	for _, unit := range []string{"user/podunit-netns", "user/podunit-dns", "system/podunit-dns"} {
+	for unit, heeds := range map[string]bool{"user/podunit-netns": true, "user/podunit-dns": false, "system/podunit-dns": false} {
 		text, err := os.ReadFile("../../../units/" + unit + ".service")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf("\nRestartPreventExitStatus=%d\n", exitOnce); !strings.Contains(string(text), want) {
+		if strings.Contains(string(text), "\nType=forking\n") == heeds {
+			t.Errorf("%s has another type", unit)
+		}
+		word := "\nRestartPreventExitStatus="
+		if !heeds {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s has RestartPreventExitStatus=", unit)
+			}
+			continue
+		}
+		if want := fmt.Sprintf("%s%d\n", word, exitOnce); !strings.Contains(string(text), want) {
 			t.Errorf("%s lacks %s", unit, want)
 		}
 	}

@@ -35,6 +35,7 @@ type fakeStore struct {
 
 	mu         sync.Mutex
 	containers []storage.Container
+	fault      error // that of reading it
 }
 
 func (s *fakeStore) GraphRoot() string { return s.root }
@@ -42,7 +43,14 @@ func (s *fakeStore) GraphRoot() string { return s.root }
 func (s *fakeStore) Containers() ([]storage.Container, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.containers), nil
+	return slices.Clone(s.containers), s.fault
+}
+
+// breaks gives the storage a fault, or takes it back.
+func (s *fakeStore) breaks(fault error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
 }
 
 func (s *fakeStore) Container(nameOrID string) (*storage.Container, error) {

@@ -176,7 +176,7 @@ type work struct {
 	mu      sync.Mutex
 	made    []*kube.Pod // begun by this play: what was there before is gone
 	created []*kube.Pod // of those
-	ended   []*kube.Pod // of old: they ran, and this play has taken them down for those of their name in made
+	ended   []*kube.Pod // of old: they ran, and this play has taken them down, or was about to
 	changed []*exchange
 	volumes []string // made by this play
 }
@@ -374,7 +374,7 @@ func (w *work) make(ctx context.Context) error {
 			if slices.ContainsFunc(w.plan.Pods, func(q *kube.Pod) bool { return q.Name == p.Name }) {
 				continue
 			}
-			if err := w.takeDown(ctx, w.old, p, &Gone{}); err != nil {
+			if err := w.takeAway(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -424,12 +424,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 			if r, keep := w.kept(ctx, was, p); keep && !w.Create {
 				return w.change(ctx, r, was, p)
 			}
-			if r, err := w.Pods.LookupExact(was.Name); err == nil && w.Pods.Status(r).InfraPID != 0 {
-				w.mu.Lock()
-				w.ended = append(w.ended, was)
-				w.mu.Unlock()
-			}
-			if err := w.takeDown(ctx, w.old, was, &Gone{}); err != nil {
+			if err := w.takeAway(ctx, was); err != nil {
 				return err
 			}
 			if err := w.noted(p); err != nil {
@@ -458,6 +453,33 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	}
 	step.Crash("pod of a play started")
 	return w.start(ctx, r, p, p.Containers)
+}
+
+// takeAway takes down a pod of what is replaced. undo brings it back if it ran.
+func (w *work) takeAway(ctx context.Context, was *kube.Pod) error {
+	ran, err := w.runs(ctx, was)
+	if err != nil {
+		return err
+	}
+	if ran {
+		w.mu.Lock()
+		w.ended = append(w.ended, was)
+		w.mu.Unlock()
+	}
+	return w.takeDown(ctx, w.old, was, &Gone{})
+}
+
+// runs tells whether a pod runs; of a CronJob, whether its timer does.
+func (w *work) runs(ctx context.Context, one *kube.Pod) (bool, error) {
+	if one.Cron != nil {
+		u, err := w.Unit(ctx, cronUnit(one)+".timer")
+		return u.ActiveState == "active", err
+	}
+	r, err := w.Pods.LookupExact(one.Name)
+	if errors.Is(err, pod.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && w.Pods.Status(r).InfraPID != 0, err
 }
 
 // kept tells whether a pod goes on: it runs, and nothing of what all its containers share has
@@ -563,15 +585,17 @@ func (w *work) undo(ctx context.Context) error {
 	for _, x := range w.changed {
 		errs = append(errs, w.stopStarted(ctx, x))
 	}
-	// What goes on is as it was.
+	// What goes on is as it was. What has ended comes into the note when it is brought back.
 	old := *w.old
 	plan := *w.old.Plan
+	gone := slices.Concat(w.made, w.ended)
 	plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool {
-		return slices.ContainsFunc(w.made, func(q *kube.Pod) bool { return q.Name == p.Name })
+		return slices.ContainsFunc(gone, func(q *kube.Pod) bool { return q.Name == p.Name })
 	})
 	old.Plan = &plan
 	errs = append(errs, w.store.restoreSecrets(old.Name, w.former), w.store.save(&old), w.dropVolumes(ctx, w.made))
 	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan, alone: w.alone}
+	before.Create = false // what ran runs again
 	for _, x := range w.changed {
 		errs = append(errs, before.start(ctx, x.pod, x.was, x.stopped))
 	}
@@ -581,19 +605,29 @@ func (w *work) undo(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// bringBack makes a pod again that ran before a play which has failed. One that does not start any more is gone.
+// bringBack makes a pod again that ran before a play which has failed. One that does not start any more is gone; one that
+// cannot be taken down either stays in the note, so that podunit kube down finds it.
 func (w *work) bringBack(ctx context.Context, p *kube.Pod) error {
 	plan := *w.st.Plan
 	plan.Pods = append(slices.Clone(plan.Pods), p)
 	w.st.Plan, w.plan = &plan, &plan
 	err := w.store.save(w.st)
+	if err == nil && p.Cron == nil {
+		err = w.takeDown(ctx, w.st, p, &Gone{}) // the play may have been interrupted at that
+	}
 	if err == nil {
 		err = w.makePod(ctx, p)
 	}
 	if err == nil {
 		return nil
 	}
-	err = errors.Join(fmt.Errorf("pod %s, as it was before: %w", p.Name, err), w.takeDown(ctx, w.st, p, &Gone{}))
+	err = fmt.Errorf("pod %s, as it was before: %w", p.Name, err)
+	// The time that undo has may be what has run out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	if derr := w.takeDown(ctx, w.st, p, &Gone{}); derr != nil {
+		return errors.Join(err, derr)
+	}
 	plan.Pods = plan.Pods[:len(plan.Pods)-1]
 	return errors.Join(err, w.store.save(w.st))
 }

@@ -290,3 +290,123 @@ func TestStoppedContainersAreFound(t *testing.T) {
 		t.Error("b is still noted")
 	}
 }
+
+// otherPod is a document of another pod.
+const otherPod = `apiVersion: v1
+kind: Pod
+metadata: {name: db}
+spec:
+  hostNetwork: true
+  containers:
+  - {name: d, image: quay.io/x/d:1}
+`
+
+// otherPodSettings is otherContainers with a change that all of the pod shares.
+var otherPodSettings = strings.Replace(otherContainers, "spec:\n", "spec:\n  hostIPC: true\n", 1)
+
+// broughtBack checks that web runs as it did, and is noted once.
+func (w *world) broughtBack(t *testing.T, st *State) {
+	t.Helper()
+	if _, err := w.Pods.LookupExact("web"); err != nil {
+		t.Errorf("the pod: %v", err)
+	}
+	for _, name := range []string{"web-a.service", "web-b.service", "web-pod.service"} {
+		if !w.manager.active[name] {
+			t.Errorf("%s is not active", name)
+		}
+	}
+	now, err := w.Player.store.load(st.Name)
+	if err != nil || len(now.Plan.Pods) != 1 || now.pod("web") == nil || container(now.pod("web"), "b") == nil {
+		t.Errorf("noted: %+v, %v", now, err)
+	}
+}
+
+// TestCutShortIsUndone: a play that ends while it takes a pod down leaves it as it was, noted once. It runs again also
+// where the play was to start nothing.
+func TestCutShortIsUndone(t *testing.T) {
+	for _, create := range []bool{false, true} {
+		world := newWorld(t)
+		st := world.playing(t, twoContainers)
+		w := world.replacing(t, st, otherPodSettings)
+		w.Create = create
+		if err := errors.Join(w.look(t.Context()), w.begin()); err != nil {
+			t.Fatal(err)
+		}
+		world.manager.does = func(call string) {
+			if call == "stop web-pod.service" {
+				world.storage.breaks(context.Canceled)
+			}
+		}
+		if err := w.makePod(t.Context(), w.plan.Pods[0]); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v", err)
+		}
+		world.manager.does = nil
+		world.storage.breaks(nil)
+		if err := w.undo(t.Context()); err != nil {
+			t.Error(err)
+		}
+		world.broughtBack(t, st)
+	}
+}
+
+// TestRemovedPodComesBack: a pod that the new documents do not have runs again when the play of them fails.
+func TestRemovedPodComesBack(t *testing.T) {
+	world := newWorld(t)
+	st := world.playing(t, twoContainers)
+	w := world.replacing(t, st, otherPod)
+	if err := errors.Join(w.look(t.Context()), w.begin()); err != nil {
+		t.Fatal(err)
+	}
+	world.manager.fails["start db-d.service"] = errors.New("no such image")
+	if err := w.make(t.Context()); err == nil || !strings.Contains(err.Error(), "no such image") {
+		t.Fatalf("%v", err)
+	}
+	if world.manager.active["web-pod.service"] {
+		t.Error("web still runs")
+	}
+	if err := w.undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	world.broughtBack(t, st)
+	if _, err := world.Pods.LookupExact("db"); !errors.Is(err, pod.ErrNotFound) {
+		t.Errorf("db: %v", err)
+	}
+}
+
+// TestNoOrphan: what cannot be brought back is taken down also when undo has no time left, and stays in the note if that
+// fails.
+func TestNoOrphan(t *testing.T) {
+	for _, stays := range []bool{false, true} {
+		world := newWorld(t)
+		st := world.playing(t, twoContainers)
+		w := world.replacing(t, st, otherPodSettings)
+		if err := errors.Join(w.look(t.Context()), w.begin()); err != nil {
+			t.Fatal(err)
+		}
+		world.manager.fails["start web-c.service"] = errors.New("no such image")
+		if err := w.makePod(t.Context(), w.plan.Pods[0]); err == nil {
+			t.Fatal("it has not failed")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		world.manager.fails["start web-b.service"] = context.Canceled
+		world.manager.does = func(call string) {
+			if call != "start web-b.service" {
+				return
+			}
+			cancel()
+			if stays {
+				world.storage.breaks(errors.New("it cannot be read"))
+			}
+		}
+		if err := w.undo(ctx); err == nil || !strings.Contains(err.Error(), "as it was before") {
+			t.Errorf("%v", err)
+		}
+		now, err := world.Player.store.load(st.Name)
+		if err != nil || (now.pod("web") != nil) != stays {
+			t.Errorf("noted: %+v, %v", now, err)
+		}
+		if _, err := world.Pods.LookupExact("web"); (err == nil) != stays {
+			t.Errorf("the pod: %v", err)
+		}
+	}
+}

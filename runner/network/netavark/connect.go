@@ -63,6 +63,8 @@ type Connection struct {
 
 	// started waits for the start of the user's namespace that Begin has asked for; nil if it has not.
 	started func() error
+	// giveUp ends the wait of started for that.
+	giveUp context.CancelFunc
 }
 
 // recordFile is the name of a Connection's file in a runtime directory.
@@ -168,14 +170,20 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 	if _, ok, err := c.host(); ok || err != nil {
 		return err
 	}
-	c.started = sync.OnceValue(func() error { return servers.Start(ctx, servers.Namespace) })
+	ctx, c.giveUp = context.WithCancel(ctx)
+	c.started = sync.OnceValue(func() error {
+		defer c.giveUp()
+		return servers.Start(ctx, servers.Namespace)
+	})
 	go func() { _ = c.started() }() // Connect tells
 	return nil
 }
 
-// Settle waits until nothing goes on any more that Begin has begun.
+// Settle gives up what Begin has begun, and waits until nothing of it goes on any more. It does not wait for the user's
+// namespace: one that comes up all the same finds that nobody is there, see EndUnused.
 func (c *Connection) Settle() {
 	if c.started != nil {
+		c.giveUp()
 		_ = c.started() // Connect has told
 	}
 }

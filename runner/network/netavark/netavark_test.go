@@ -485,6 +485,42 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestSettleGivesUp: whoever leaves does not wait for a namespace that does not come up.
+func TestSettleGivesUp(t *testing.T) {
+	s := newStore(t, version114)
+	if _, err := s.Create(New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: filepath.Join(t.TempDir(), "netns"), Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, over := t.TempDir(), make(chan error, 1)
+	servers := Servers{Namespace: "ns.service", Start: func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+		over <- ctx.Err()
+		return ctx.Err()
+	}}
+	if err := c.Begin(t.Context(), dir, servers); err != nil {
+		t.Fatal(err)
+	}
+	c.Settle() // on its own; else the test never ends
+	select {
+	case err := <-over:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	default:
+		t.Error("it has not waited for the end of what it gave up")
+	}
+	if err := c.Connect(t.Context(), dir, nil, servers); !errors.Is(err, context.Canceled) {
+		t.Errorf("after that it is connected: %v", err)
+	}
+	if err := Disconnect(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestNameServerStartsBeside has netavark, a script, wait until the name server is asked for, which waits in turn until netavark has
 // written names.
 func TestNameServerStartsBeside(t *testing.T) {

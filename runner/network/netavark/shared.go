@@ -143,7 +143,8 @@ func ownRun(do func() error) error {
 }
 
 // EndUnused ends the user's namespace, whose directory is shared, if nobody is connected or about to be: who wanted it was
-// killed, and has left, before it was there. A namespace that nobody ever wanted was started by hand, and stays.
+// killed, and has left, before it was there. Before the first connection of this boot there is no directory of records: then
+// it stays, whoever started it.
 func (s *Store) EndUnused(shared string) error {
 	c := &Connection{Records: s.Records, Run: s.Run, Shared: shared}
 	return s.withLock(func() error {
