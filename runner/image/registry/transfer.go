@@ -141,7 +141,7 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		return err
 	}
 	c.Writer = o.Progress
-	c.RemoveSignatures = true // for which an archive has no place
+	c.RemoveSignatures = true // archives have no place for them; a directory would, but goes without as with podman
 	var full, ids []string
 	var images []archived
 	for _, name := range names {
