@@ -188,7 +188,7 @@ func makeBelow(dir, name string) error {
 	made := ""
 	for part := range strings.SplitSeq(name, "/") {
 		made = filepath.Join(made, part)
-		err := root.Mkdir(made, 0o700)
+		err := root.Mkdir(made, top.Mode().Perm()) // of which the umask takes its part; who is killed here leaves it as that
 		if err == nil {
 			err = root.Chmod(made, top.Mode())
 		}

@@ -10,11 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/hint"
-	"go.podman.io/storage/pkg/lockfile"
 )
 
 // ArtifactDir is where a storage keeps artifacts: an OCI layout, as podman has it.
@@ -77,14 +77,8 @@ func artifact(dir, name string) (m v1.Manifest, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return m, unknown
 	}
-	lock, err := lockfile.GetLockFile(filepath.Join(dir, "index.lock"))
-	if err != nil {
-		return m, err
-	}
-	lock.RLock() // who changes the index writes it in place
-	defer lock.Unlock()
 	var index v1.Index
-	if err := readJSON(filepath.Join(dir, v1.ImageIndexFile), &index); errors.Is(err, fs.ErrNotExist) {
+	if err := readIndex(filepath.Join(dir, v1.ImageIndexFile), &index); errors.Is(err, fs.ErrNotExist) {
 		return m, unknown
 	} else if err != nil {
 		return m, err
@@ -124,6 +118,27 @@ func blobPath(dir string, d digest.Digest) (string, error) {
 		return "", err
 	}
 	return filepath.Join(dir, v1.ImageBlobsDir, d.Algorithm().String(), d.Encoded()), nil
+}
+
+const (
+	// indexReads is how often an index that is no JSON is read.
+	indexReads = 100
+	// indexWait is the time between two reads of it.
+	indexWait = 10 * time.Millisecond
+)
+
+// readIndex reads the index of the artifacts without its lock: who pulls an artifact, of whatever size, holds that until all
+// is here, and a start must not wait for that. Who changes the index writes it in place, and half of it is no JSON: then it
+// is read again.
+func readIndex(path string, into *v1.Index) error {
+	for n := 1; ; n++ {
+		*into = v1.Index{}
+		err := readJSON(path, into)
+		if err == nil || errors.Is(err, fs.ErrNotExist) || n == indexReads {
+			return err
+		}
+		time.Sleep(indexWait)
+	}
 }
 
 func readJSON(path string, into any) error {

@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"go.podman.io/storage/pkg/lockfile"
+	"golang.org/x/sys/unix"
 )
 
 // putBlob adds a blob to a layout.
@@ -95,5 +98,70 @@ func TestBlobs(t *testing.T) {
 		if got := strings.Join(names, " "); got != c.want || (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
 			t.Errorf("%s title=%s digest=%s: %q, %v", c.name, c.title, c.digest, got, err)
 		}
+	}
+}
+
+// TestBlobsDuringAPull: who pulls holds the lock of the index, and nobody who starts a container waits for it. An index of
+// which one half is written is read again.
+func TestBlobsDuringAPull(t *testing.T) {
+	top := t.TempDir()
+	dir := ArtifactDir(top)
+	file := putBlob(t, dir, []byte("file"))
+	manifest := putBlob(t, dir, asJSON(t, v1.Manifest{Layers: []v1.Descriptor{{Digest: file}}}))
+	index := asJSON(t, v1.Index{Manifests: []v1.Descriptor{{Digest: manifest, Annotations: map[string]string{v1.AnnotationRefName: "r.example/a:1"}}}})
+	path := filepath.Join(dir, "index.json")
+	lock, err := lockfile.GetLockFile(filepath.Join(dir, "index.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	got := make(chan error, 1)
+	ask := func() {
+		blobs, err := Blobs(top, "r.example/a:1", "", "")
+		if err == nil && len(blobs) != 1 {
+			err = errors.New("another number of files")
+		}
+		got <- err
+	}
+	wait := func() error {
+		select {
+		case err := <-got:
+			return err
+		case <-time.After(time.Minute):
+			return errors.New("it waits for who pulls")
+		}
+	}
+	if err := os.WriteFile(path, index, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go ask()
+	if err := wait(); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever opens the pipe has one half of the index, and finds all of it afterwards.
+	if err := errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	go ask()
+	half, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(dir, "whole")
+	_, err = half.Write(index[:len(index)/2])
+	if err := errors.Join(err, os.WriteFile(whole, index, 0o600), os.Rename(whole, path), half.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+	// What stays broken is an error in the end.
+	if err := os.WriteFile(path, index[:len(index)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go ask()
+	if err := wait(); err == nil || !strings.Contains(err.Error(), "index.json") {
+		t.Errorf("half an index: %v", err)
 	}
 }

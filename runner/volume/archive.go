@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/podunit/podunit/runner/hint"
 	"go.podman.io/storage/pkg/archive"
@@ -20,6 +22,9 @@ func (v *Volumes) Export(name string, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := readable(got.Dir); err != nil {
+		return fmt.Errorf("export volume %s: %w", name, err)
+	}
 	// Containers may put links there: what is read is read by a process whose root directory is the volume.
 	content, err := chrootarchive.Tar(got.Dir, &archive.TarOptions{Compression: archive.Uncompressed, InUserNS: unshare.IsRootless()}, got.Dir)
 	if err != nil {
@@ -27,6 +32,31 @@ func (v *Volumes) Export(name string, w io.Writer) (err error) {
 	}
 	_, err = io.Copy(w, content)
 	return errors.Join(err, content.Close())
+}
+
+// readable looks for what cannot be read in a directory. The library that packs a volume leaves that out, and only logs it.
+func readable(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return readableFS(root.FS())
+}
+
+func readableFS(files fs.FS) error {
+	return fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var f fs.File
+			if f, err = files.Open(path); err == nil {
+				err = f.Close()
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a container has removed it meanwhile
+		}
+		return err
+	})
 }
 
 // Import unpacks a tar archive, which may be compressed, into a volume, over what is there. The error is ErrNotFound if there is

@@ -9,10 +9,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"go.podman.io/storage/pkg/reexec"
 )
@@ -103,5 +105,59 @@ func TestExportAndImport(t *testing.T) {
 	}
 	if err := v.Export("bound", io.Discard); err == nil || !strings.Contains(err.Error(), "stands for something") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// faulty are files of which one name cannot be opened.
+type faulty struct {
+	fstest.MapFS
+	name string
+	err  error
+}
+
+func (f faulty) Open(name string) (fs.File, error) {
+	if name == f.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: f.err}
+	}
+	return f.MapFS.Open(name)
+}
+
+func (f faulty) ReadDir(name string) ([]fs.DirEntry, error) {
+	if name == f.name {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: f.err}
+	}
+	return f.MapFS.ReadDir(name)
+}
+
+// TestReadable: a file or a directory that cannot be read is an error, one that is gone by now is none.
+func TestReadable(t *testing.T) {
+	files := fstest.MapFS{"a": {}, "d/b": {}, "link": {Mode: fs.ModeSymlink, Data: []byte("nowhere")}, "pipe": {Mode: fs.ModeNamedPipe}}
+	for _, name := range []string{"none", "link", "pipe", "a", "d/b", "d"} {
+		opened := name == "a" || name == "d/b" || name == "d"
+		for _, fault := range []error{fs.ErrPermission, errors.New("input/output error"), fs.ErrNotExist} {
+			err := readableFS(faulty{files, name, fault})
+			if want := opened && !errors.Is(fault, fs.ErrNotExist); (err != nil) != want || want && (!errors.Is(err, fault) || !strings.Contains(err.Error(), name)) {
+				t.Errorf("%s with %q: got %v", name, fault, err)
+			}
+		}
+	}
+}
+
+// TestExportOfWhatCannotBeRead: what would miss in the archive fails the export, before anything is written.
+func TestExportOfWhatCannotBeRead(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root reads everything")
+	}
+	v := New(t.TempDir())
+	vol, err := v.Create("v", Options{UID: os.Getuid(), GID: os.Getgid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(vol.Dir, "closed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := v.Export("v", &out); !errors.Is(err, fs.ErrPermission) || out.Len() > 0 || !strings.Contains(err.Error(), "export volume v: ") {
+		t.Errorf("got %v and %d bytes", err, out.Len())
 	}
 }

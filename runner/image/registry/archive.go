@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"go.podman.io/common/libimage"
@@ -20,16 +21,24 @@ import (
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 	layers "go.podman.io/storage/pkg/archive"
+	"golang.org/x/sys/unix"
 )
 
 // The libraries read a layer from the storage into a file of its own before they copy it, and unpack an archive as one of
 // OCI's before they look whether it is one of docker's. Of 500 MB that is 500 MB written once more, each time.
 
-// onDisk reports whether an archive is to be a file: what else a path names may be as slow as whoever reads from it, and
-// would keep the storage waiting.
-func onDisk(path string) bool {
-	st, err := os.Stat(path)
-	return errors.Is(err, os.ErrNotExist) || err == nil && st.Mode().IsRegular()
+// onDisk reports whether an archive is to be a file on the file system of the storage, which waits while a layer is read from
+// it: what else a path names may be as slow as whoever reads from it, or as its disk or its server.
+func onDisk(path, storage string) bool {
+	var at, home unix.Stat_t
+	err := unix.Stat(path, &at)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		err = unix.Stat(filepath.Dir(path), &at)
+	case err == nil && at.Mode&unix.S_IFMT != unix.S_IFREG:
+		return false
+	}
+	return err == nil && unix.Stat(storage, &home) == nil && at.Dev == home.Dev
 }
 
 // archived is an image for an archive, with its names.
@@ -62,9 +71,8 @@ func (im *Images) anyList(ids []string) bool {
 }
 
 // saveArchive writes images to a docker-archive, layers straight from the storage.
-func (im *Images) saveArchive(ctx context.Context, images []archived, path string, progress io.Writer) error {
-	sys := im.base
-	w, err := archive.NewWriter(&sys, path)
+func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, images []archived, path string, progress io.Writer) error {
+	w, err := archive.NewWriter(sys, path)
 	if err != nil {
 		return err
 	}
@@ -74,14 +82,14 @@ func (im *Images) saveArchive(ctx context.Context, images []archived, path strin
 		return errors.Join(err, w.Close())
 	}
 	for _, one := range images {
-		if err = im.saveOne(ctx, w, allowed, one, progress); err != nil {
+		if err = im.saveOne(ctx, sys, w, allowed, one, progress); err != nil {
 			break
 		}
 	}
 	return errors.Join(err, w.Close(), allowed.Destroy())
 }
 
-func (im *Images) saveOne(ctx context.Context, w *archive.Writer, allowed *signature.PolicyContext, one archived, progress io.Writer) error {
+func (im *Images) saveOne(ctx context.Context, sys *types.SystemContext, w *archive.Writer, allowed *signature.PolicyContext, one archived, progress io.Writer) error {
 	src, err := istorage.Transport.ParseStoreReference(im.store, "@"+one.id)
 	if err != nil {
 		return err
@@ -90,10 +98,11 @@ func (im *Images) saveOne(ctx context.Context, w *archive.Writer, allowed *signa
 	if err != nil {
 		return err
 	}
-	to := im.base
+	to := *sys
 	to.DockerArchiveAdditionalTags = one.tags
 	_, err = copy.Image(ctx, allowed, dst, streamed{src, im.store}, &copy.Options{
-		SourceCtx: &im.base, DestinationCtx: &to, ReportWriter: progress, ForceManifestMIMEType: manifest.DockerV2Schema2MediaType,
+		SourceCtx: sys, DestinationCtx: &to, ReportWriter: progress, ForceManifestMIMEType: manifest.DockerV2Schema2MediaType,
+		RemoveSignatures: true, // for which an archive has no place
 	})
 	return err
 }

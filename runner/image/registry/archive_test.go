@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	istorage "go.podman.io/image/v5/storage"
+	"golang.org/x/sys/unix"
 )
 
 // TestSaveIsTheLibrarys: an archive written straight from the storage has the bytes that the library's has, and is read again.
@@ -111,5 +112,25 @@ func TestWhatIsADockerArchive(t *testing.T) {
 	}
 	if isDockerArchive(dir) || isDockerArchive(filepath.Join(dir, "nosuch")) {
 		t.Error("a directory, or nothing, is an archive")
+	}
+}
+
+// TestOnDisk: only a file beside the storage is as fast as the storage.
+func TestOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	file, pipe, link := filepath.Join(dir, "file"), filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), unix.Mkfifo(pipe, 0o600), os.Symlink("/dev/full", link)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		file: true, filepath.Join(dir, "new"): true, pipe: false, link: false, dir: false,
+		filepath.Join(dir, "nosuch", "new"): false, "/dev/stdout": false, "/proc/version": false, "/proc/new": false,
+	} {
+		if onDisk(path, dir) != want {
+			t.Errorf("%s: %t", path, !want)
+		}
+	}
+	if onDisk(file, "/proc") || onDisk(file, filepath.Join(dir, "nosuch")) {
+		t.Error("a file on another file system than the storage")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -33,6 +34,8 @@ import (
 // what the first answer tells (HTTPS or not, how to log in) serves all. It is no more than a short way:
 // what it cannot tell is asked again by the library, which has the errors, the retries and the mirrors.
 type digests struct {
+	patience time.Duration // how long questions wait for the answer to the first one; 0 is firstAnswer
+
 	mu    sync.Mutex
 	hosts map[visit]*host
 }
@@ -47,7 +50,9 @@ type visit struct {
 // host is one registry as one login sees it.
 type host struct {
 	visit
-	client auth.Client
+	client   auth.Client
+	ear      *ear
+	patience time.Duration
 
 	mu      sync.Mutex
 	asked   bool          // somebody asks the first question
@@ -123,6 +128,7 @@ func (d *digests) host(sys *types.SystemContext, named reference.Named) (*host, 
 		if d.hosts == nil {
 			d.hosts = make(map[visit]*host)
 		}
+		h.patience = cmp.Or(d.patience, firstAnswer)
 		d.hosts[v] = h
 	}
 	return h, nil
@@ -137,13 +143,37 @@ func newHost(v visit) (*host, error) {
 			return nil, err
 		}
 	}
-	h := &host{visit: v, settled: make(chan struct{})}
+	h := &host{visit: v, ear: &ear{RoundTripper: transport, host: v.host}, settled: make(chan struct{})}
 	h.client = auth.Client{
-		Client: &http.Client{Transport: transport}, Cache: auth.NewCache(), ClientID: "podunit",
+		Client: &http.Client{Transport: h.ear}, Cache: auth.NewCache(), ClientID: "podunit",
 		Header:     http.Header{"User-Agent": {"podunit"}},
 		Credential: auth.StaticCredential(v.host, auth.Credential{Username: v.login.Username, Password: v.login.Password, RefreshToken: v.login.IdentityToken}),
 	}
 	return h, nil
+}
+
+// ear hears who asks for a login. Only the registry itself may: the library would send its login to wherever the answer says,
+// also if that is the answer of another server, to which the registry has sent us on.
+type ear struct {
+	http.RoundTripper
+	host  string
+	heard atomic.Bool // the registry speaks HTTPS: from now on nothing is believed that comes without
+}
+
+// RoundTrip takes the question for a login from answers that may not ask it.
+func (e *ear) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := e.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	mine, safe := r.URL.Host == e.host, r.URL.Scheme == "https"
+	if mine && safe {
+		e.heard.Store(true)
+	}
+	if !mine || !safe && e.heard.Load() {
+		answer.Header.Del("Www-Authenticate")
+	}
+	return answer, nil
 }
 
 // certDir is the directory with certificates for a registry, empty if there is none. Source:
@@ -182,7 +212,7 @@ func (h *host) first(ctx context.Context) (scheme string, mine bool, err error) 
 	case <-h.settled:
 	case <-ctx.Done():
 		return "", false, ctx.Err()
-	case <-time.After(firstAnswer):
+	case <-time.After(h.patience):
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -192,13 +222,14 @@ func (h *host) first(ctx context.Context) (scheme string, mine bool, err error) 
 	return h.scheme, false, nil
 }
 
-// settle asks the first question.
+// settle asks the first question. A registry that has answered once with HTTPS is not asked without, whatever comes then: the
+// login that its answer has asked for would go in the clear.
 func (h *host) settle(ctx context.Context, path string) (digest.Digest, error) {
 	defer close(h.settled)
 	scheme := "https"
 	d, err := h.head(ctx, scheme+"://"+path)
 	refused := (*statusError)(nil)
-	if err != nil && !errors.As(err, &refused) && h.insecure && ctx.Err() == nil {
+	if err != nil && !errors.As(err, &refused) && h.insecure && !h.ear.heard.Load() && ctx.Err() == nil {
 		scheme = "http"
 		d, err = h.head(ctx, scheme+"://"+path)
 	}
@@ -255,5 +286,8 @@ func retryAfter(answer *http.Response) time.Duration {
 	} else if at, err := http.ParseTime(text); err == nil {
 		wait = time.Until(at)
 	}
-	return min(max(cmp.Or(wait, firstAnswer), 0), maxDelay)
+	if wait <= 0 { // it says nothing that can be read, or a time that has passed by our clock
+		wait = firstAnswer
+	}
+	return min(wait, maxDelay)
 }

@@ -45,6 +45,7 @@ func TestNewer(t *testing.T) {
 func TestNewerAsksOnce(t *testing.T) {
 	for _, login := range []string{"", "me:secret"} {
 		w := newWorld(t)
+		w.digests.patience = time.Minute // what is judged is the number of questions
 		names := []string{"a:1", "b:1", "c:2", "d/e:1"}
 		locals := make(map[string]*image.Image)
 		for _, name := range names {

@@ -108,7 +108,7 @@ func TestSignatures(t *testing.T) {
 	write("home/.config/containers/policy.json", fmt.Appendf(nil, `{"default":[{"type":"reject"}],"transports":{"docker":{
 		"%[1]s/simple":[{"type":"signedBy","keyType":"GPGKeys","keyPath":%[2]q}],
 		"%[1]s/cosigned":[{"type":"sigstoreSigned","keyPath":%[3]q,"signedIdentity":{"type":"matchRepository"}}],
-		"%[1]s/open":[{"type":"insecureAcceptAnything"}]}}}`, w.registry.host, keyring, key))
+		"%[1]s/open":[{"type":"insecureAcceptAnything"}]},"containers-storage":{"":[{"type":"insecureAcceptAnything"}]}}}`, w.registry.host, keyring, key))
 
 	images := map[string]digest.Digest{}
 	for _, repository := range []string{"simple", "cosigned"} {
@@ -147,6 +147,23 @@ func TestSignatures(t *testing.T) {
 		}
 		if _, err := w.Lookup(context.Background(), w.name(name)); (err == nil) != (want == "") {
 			t.Errorf("%s, in the storage: %v", name, err)
+		}
+	}
+
+	// Archives have no place for signatures, and are made without.
+	for _, name := range []string{"simple:good", "cosigned:good"} {
+		stored, _, err := w.Find(w.name(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stored.Metadata) == 0 || !strings.Contains(stored.Metadata, "signatures-sizes") {
+			t.Errorf("%s has no signature in the storage: %s", name, stored.Metadata)
+		}
+		for _, to := range []string{filepath.Join(w.dir, "new.tar"), "/dev/null"} {
+			if err := w.Save(context.Background(), []string{w.name(name)}, "docker-archive", to, SendOptions{}); err != nil {
+				t.Errorf("%s, to %s: %v", name, to, err)
+			}
+			_ = os.Remove(filepath.Join(w.dir, "new.tar"))
 		}
 	}
 }

@@ -141,6 +141,7 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		return err
 	}
 	c.Writer = o.Progress
+	c.RemoveSignatures = true // archives have no place for them; a directory would, but goes without as with podman
 	var full, ids []string
 	var images []archived
 	for _, name := range names {
@@ -154,8 +155,8 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		}
 		full, ids = append(full, found), append(ids, stored.ID)
 	}
-	if format == "docker-archive" && len(names) > 0 && onDisk(path) && !im.anyList(ids) {
-		err = im.saveArchive(ctx, images, path, o.Progress)
+	if format == "docker-archive" && len(names) > 0 && onDisk(path, im.store.GraphRoot()) && !im.anyList(ids) {
+		err = im.saveArchive(ctx, runtime.SystemContext(), images, path, o.Progress)
 	} else {
 		err = runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
 	}
