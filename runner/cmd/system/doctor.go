@@ -316,7 +316,7 @@ func storageHealth(ctx context.Context, e *cli.Env, repair bool) []finding {
 // whole looks for damaged layers and images.
 func whole(s storage.Store, repair bool) finding {
 	const check = "layers and images"
-	report, err := s.Check(storage.CheckMost())
+	report, err := store.Check(s, storage.CheckMost())
 	if err != nil {
 		return finding{check, fault, err.Error(), ""}
 	}

@@ -44,7 +44,7 @@ func NewCheck(e *cli.Env) *cobra.Command {
 			if quick {
 				o = storage.CheckMost()
 			}
-			report, err := s.Check(o)
+			report, err := store.Check(s, o)
 			if err != nil {
 				return err
 			}

@@ -48,10 +48,11 @@ Filters: those of podunit volume ls.`,
 					return err
 				}
 			}
-			gone, err := prune(cmd.Context(), e, x, list)
-			for _, name := range gone {
+			removed, err := prune(cmd.Context(), e, x, list)
+			for _, name := range namesOf(removed) {
 				fmt.Fprintln(e.Stdout, name)
 			}
+			tellNamed(e, removed)
 			return err
 		},
 	}
@@ -70,7 +71,23 @@ func Prune(ctx context.Context, e *cli.Env, x *service.Engine, filters []string)
 	if err != nil {
 		return nil, err
 	}
-	return prune(ctx, e, x, list)
+	removed, err := prune(ctx, e, x, list)
+	tellNamed(e, removed)
+	return namesOf(removed), err
+}
+
+func namesOf(rows []view.VolumeRow) (names []string) {
+	for _, r := range rows {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// tellNamed tells which of the volumes that went people had given a name.
+func tellNamed(e *cli.Env, removed []view.VolumeRow) {
+	if names := givenNames(removed); len(names) > 0 {
+		fmt.Fprintf(e.Stderr, "podunit: removed with what was in them, although they had names: %s\n", strings.Join(names, ", "))
+	}
 }
 
 // dangling describes the volumes that nobody uses, and tells which units keep all others that have names, as nobody
@@ -115,13 +132,12 @@ func givenNames(list []view.VolumeRow) []string {
 // errInUse is of a volume that came into use since it was looked at.
 var errInUse = errors.New("it is in use")
 
-// prune removes those of the volumes that nobody uses by now, and returns their names. What somebody fills or removes
+// prune removes those of the volumes that nobody uses by now, and returns them. What somebody fills or removes
 // just now is left to him.
-func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.VolumeRow) (gone []string, err error) {
+func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.VolumeRow) (removed []view.VolumeRow, err error) {
 	v := volume.New(x.Containers.Store.GraphRoot())
 	v.Event = cli.Event
 	var faults []error
-	var removed []view.VolumeRow
 	for _, r := range list {
 		if got, err := v.Get(r.Name); err != nil || got.Foreign || got.Damaged != nil {
 			continue // it went just now, or is not for us to judge
@@ -140,11 +156,8 @@ func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.Volum
 		case err != nil:
 			faults = append(faults, err)
 		default:
-			removed, gone = append(removed, r), append(gone, r.Name)
+			removed = append(removed, r)
 		}
 	}
-	if names := givenNames(removed); len(names) > 0 {
-		fmt.Fprintf(e.Stderr, "podunit: removed with what was in them, although they had names: %s\n", strings.Join(names, ", "))
-	}
-	return gone, errors.Join(faults...)
+	return removed, errors.Join(faults...)
 }

@@ -12,13 +12,14 @@ ctl() {
 logs() {
 	if [ "$(id -u)" = 0 ]; then journalctl -q -o cat -u "$1"; else journalctl --user -q -o cat -u "$1"; fi
 }
-# await SCRIPT: until SCRIPT succeeds, for two minutes.
+# await SCRIPT: until SCRIPT succeeds, for two minutes. What it prints then is printed, not what it printed before.
 await() {
-	local end=$((SECONDS + 120))
-	until eval "$1"; do
+	local end=$((SECONDS + 120)) out
+	until out=$(eval "$1"); do
 		[ $SECONDS -lt $end ] || { echo "in vain: $1"; return 1; }
 		sleep 0.1
 	done
+	[ -z "$out" ] || echo "$out"
 }
 # pid UNIT: the main process of a unit.
 pid() { ctl show -P MainPID "$1"; }
