@@ -95,8 +95,8 @@ func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, netw
 }
 
 // changeNetworks changes the networks of a container under its lock, and notes them. status is the word of
-// podman-events(1) for it. change gets the name
-// of the network, and where it is among those of the container, or -1.
+// podman-events(1) for it. change gets the name of the network, and where it is among those of the
+// container, or -1.
 func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrID, status string, change func(r *container.Record, name string, on int, s container.Status) error) error {
 	store := e.Networks()
 	n, err := store.Get(nameOrID)
