@@ -422,6 +422,7 @@ func (c *course) isBack(ctx context.Context, f flight) {
 		switch {
 		case err != nil:
 			c.errs = append(c.errs, fmt.Errorf("%s may be down with %s: %w", unit, f.unit, err))
+		case s.Gone: // a transient one, such as the timer of a health check: the start has made another
 		case s.Active != "inactive" && s.Active != "failed" || s.Asked:
 		case slices.Contains(c.waiting, unit):
 			c.wanted[unit] = true

@@ -36,7 +36,7 @@ const always = "[Service]\nRestart=always\nRestartSec=1\n[Install]\nWantedBy=def
 func TestLabFaultyRegistry(t *testing.T) {
 	l := boot(t)
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
-	faults := []string{"429", "500", "401", "hang", "digest", "lie", "break", "refused"}
+	faults := []string{"429", "500", "401", "hang", "slow", "digest", "lie", "break", "refused"}
 	l.proxy("")
 	var flags, all, want string
 	for _, f := range append(slices.Clone(faults), "fine") {
@@ -58,7 +58,7 @@ func TestLabFaultyRegistry(t *testing.T) {
 	t.Logf("after %s, status %d:\n%s%s", time.Since(begun).Round(time.Second), code, stdout, stderr)
 	for _, f := range faults {
 		outcome, version := "failed", "1"
-		if f == "lie" { // the manifest has the right one
+		if f == "lie" || f == "slow" { // the manifest has the right one, and who waits gets an answer
 			outcome, version = "true", "2"
 		}
 		if !strings.Contains(stdout, "u"+f+" "+outcome) {
@@ -121,7 +121,7 @@ func TestLabBadImages(t *testing.T) {
 	l.push("limit:1", "2", sleeps)
 	l.push("deaf:1", "2", sleeps)
 	// Stopped by somebody in its window.
-	l.MustRun("alice", `(until podunit inspect -f '{{index .Config.Labels "version"}}' bstop | grep -qx 2; do sleep 0.2; done; systemctl --user stop bstop) >/dev/null 2>&1 &`)
+	l.MustRun("alice", `(until podunit inspect -f '{{index .Config.Labels "version"}}' bstop | grep -qx 2 && systemctl --user is-active -q bstop; do sleep 0.2; done; systemctl --user stop bstop) >/dev/null 2>&1 &`)
 	begun := time.Now()
 	got, code := l.updates("--wait --exit-code")
 	took := time.Since(begun)

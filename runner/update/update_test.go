@@ -468,6 +468,22 @@ func TestRun(t *testing.T) {
 				}
 			},
 		},
+		"a transient unit that needs it is gone with it": {
+			prepare: func(w *world) {
+				w.remote[nginx] = img("b")
+				w.unit("timer", "", "active")
+				w.units["web"].NeededBy = []string{"timer"}
+				w.becomes["web b"] = func(s *State) {
+					s.Active, w.units["timer"].Active, w.units["timer"].Gone = "failed", "inactive", true
+				}
+			},
+			want: "web:rolled back:a",
+			check: func(t *testing.T, w *world) {
+				if slices.Contains(w.restarts, "timer") {
+					t.Errorf("restarts %v", w.restarts)
+				}
+			},
+		},
 		"one crashes while another hangs at its start": {
 			prepare: func(w *world) {
 				other := "registry.test/redis"

@@ -22,11 +22,15 @@ var Faults = []string{
 	"500",     // internal server error
 	"401",     // the token has expired, and there is no other
 	"hang",    // no answer
+	"slow",    // each answer takes three seconds
 	"digest",  // blobs that are not what their digest says
 	"lie",     // a header with the digest of something else
 	"break",   // layers end in the middle
 	"refused", // connections are closed without an answer
 }
+
+// slow is how long an answer of such a registry takes.
+const slow = 3 * time.Second
 
 // Registry is a proxy before a registry that knows HTTP.
 type Registry struct {
@@ -84,6 +88,9 @@ func (r Registry) handler() http.Handler {
 			panic(http.ErrAbortHandler)
 		case fault == "lie" && kind == "manifests" && req.Method == http.MethodHead:
 			proxy.ServeHTTP(changed{w, strings.Repeat("0", 64), 0}, req)
+		case fault == "slow":
+			time.Sleep(slow)
+			proxy.ServeHTTP(w, req)
 		case fault == "digest" && kind == "blobs" && req.Method == http.MethodGet:
 			// A byte more, which its digest does not know.
 			proxy.ServeHTTP(changed{w, "", 1}, req)
