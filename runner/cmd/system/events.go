@@ -55,7 +55,7 @@ key are alternatives, and labels add up.`,
 				q.Follow = q.Follow && q.Until.After(now)
 			}
 			if out != "" && !format.IsJSON(out) { // before anybody waits for an event
-				if err := format.Rows(io.Discard, format.Table{Format: out, NoHeading: true}, []view.EventRow{{}}); err != nil {
+				if err := format.Rows(io.Discard, format.Table{Format: out}, []view.EventRow{{}}); err != nil {
 					return err
 				}
 			}
@@ -83,7 +83,7 @@ func printEvent(e *cli.Env, event journal.Event, out string, short bool) error {
 	case format.IsJSON(out):
 		return json.NewEncoder(e.Stdout).Encode(view.Event(event))
 	case out != "":
-		return format.Rows(e.Stdout, format.Table{Format: out}, []view.EventRow{view.Event(event)})
+		return format.Rows(e.Stdout, format.Table{Format: out, NoHeading: true}, []view.EventRow{view.Event(event)})
 	}
 	_, err := fmt.Fprintln(e.Stdout, terminal.Line(event.Text(short)))
 	return err
