@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/safe"
@@ -34,8 +34,11 @@ const (
 	linkFile = "link"
 )
 
-// shortName matches such a name. A power cut may leave zeros in its place.
-var shortName = regexp.MustCompile(`^[A-Z0-9]{4,64}$`)
+// isShortName reports whether name is such a name. A power cut may leave zeros in its place.
+func isShortName(name string) bool {
+	other := func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') }
+	return len(name) >= 4 && len(name) <= 64 && !strings.ContainsFunc(name, other)
+}
 
 // linkWait is how long keepLinks waits for the lock of the layers, which readers hold for a moment.
 const linkWait = 20 * time.Millisecond
@@ -153,7 +156,7 @@ func relinkLayer(home, id, linked string) error {
 		return err
 	}
 	name := string(text)
-	if !shortName.MatchString(name) {
+	if !isShortName(name) {
 		if name = linked; name == "" {
 			name = rand.Text() // as long as the driver's own
 		}
