@@ -369,6 +369,28 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	return p, nil
 }
 
+// Ended asks which main process of a service has ended last, and how, as Properties has it; 0 while one
+// runs, and if there was none. It asks for these few alone: for all of a service, which are some hundreds,
+// the manager needs a millisecond and we another, and each stop asks.
+func (m *Manager) Ended(ctx context.Context, name string) (pid, code int, err error) {
+	raw := map[string]any{}
+	for _, property := range []string{"ExecMainCode", "ExecMainStatus", "ExecMainPID", "MainPID"} {
+		p, err := m.conn.GetUnitTypePropertyContext(ctx, name, "Service", property)
+		if err != nil {
+			return 0, 0, fmt.Errorf("unit %s: %w", name, err)
+		}
+		raw[property] = p.Value.Value()
+		if property == "ExecMainCode" && raw[property] == int32(0) {
+			return 0, 0, nil
+		}
+	}
+	if running, _ := raw["MainPID"].(uint32); running != 0 {
+		return 0, 0, nil
+	}
+	pid, code = ended(raw)
+	return pid, code, nil
+}
+
 // ended reads which main process has ended last, and how. Source: org.freedesktop.systemd1(5),
 // ExecMainCode, which is si_code of sigaction(2).
 func ended(raw map[string]any) (pid, code int) {
