@@ -125,7 +125,54 @@ func TestLabEnds(t *testing.T) {
 		l.Eventually("alice", "podunit exec own test -d /sys/fs/cgroup/a/b", time.Minute)
 		l.MustRun("alice", "podunit stop -t 0 own; podunit rm own")
 	})
+	t.Run("while the runtime hangs", func(t *testing.T) { givenUp(t, l.on(t)) })
 	if left := l.MustRun("alice", "podunit ps -a --format '{{.Names}}'"); left != "" {
 		t.Errorf("left over: %s", left)
 	}
+}
+
+// hangingRuntime is a runc that hears no signal when the word in the file hang/on is among its own, and has made a process
+// by then that does not either. It leaves the file hang/there.
+const hangingRuntime = `#!/bin/sh
+case " $* " in *" $(cat ~/hang/on) "*) ;; *) exec /usr/sbin/runc "$@" ;; esac
+trap '' TERM INT HUP
+sh -c 'trap "" TERM INT HUP; while :; do sleep 1; done' hung-init &
+: >~/hang/there
+while :; do sleep 1; done
+`
+
+// givenUp gives up commands whose runtime hangs, as systemd, a shell and a terminal do. Each of them ends, with the
+// runtime and with what that has made.
+func givenUp(t *testing.T, l *Lab) {
+	l.WriteFile("alice", "hang/runc", hangingRuntime)
+	l.MustRun("alice", "chmod +x hang/runc; echo nothing >hang/on; podunit run -d --name up --runtime ~/hang/runc --stop-signal KILL "+image+" sleep 1000")
+	const begin = "rm -f ~/hang/there; " // and set -m, or SIGINT is ignored
+	const wait = " & p=$!; for i in $(seq 600); do [ -e ~/hang/there ] && break; sleep 0.1; done; [ -e ~/hang/there ]; "
+	for _, c := range []struct{ name, on, command, kill, want string }{
+		{"exec", "exec", "podunit exec up true", "kill -TERM $p", "143"},
+		{"exec, Ctrl-C", "exec", "podunit exec up true", "kill -INT -- -$p", "130"},
+		{"exec on a terminal that goes", "exec", "script -qec 'podunit exec -it up true' /dev/null", "pkill -HUP -f '^podunit exec -it up'", ""},
+		{"run", "run", "podunit run --rm --name r --network none --runtime ~/hang/runc " + image + " true", "kill -TERM $p", "143"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := l.on(t)
+			script := "set -m; echo " + c.on + " >~/hang/on; " + begin + c.command + wait + c.kill + "; wait $p; echo $?; rm -f ~/hang/there; echo nothing >~/hang/on"
+			out := l.MustRun("alice", script)
+			if got := out[strings.LastIndex(out, "\n")+1:]; c.want != "" && got != c.want {
+				t.Errorf("it ended with %s, want %s:\n%s", got, c.want, out)
+			}
+			l.Gone("alice", "pgrep -a -f 'hang/runc|hung-init'")
+		})
+	}
+	t.Run("stop", func(t *testing.T) {
+		l := l.on(t)
+		l.MustRun("alice", "podunit run -d --name deaf --network none --runtime ~/hang/runc --stop-timeout 600 "+image+" sh -c 'trap : TERM; while :; do sleep 1; done'")
+		const stop = "set -m; echo --root >~/hang/on; podunit stop deaf & p=$!; for i in $(seq 600); do systemctl --user show -P ActiveState deaf | grep -q deactivating && break; sleep 0.1; done; "
+		if got := l.MustRun("alice", stop+"kill -TERM $p; wait $p; echo $?"); got != "143" {
+			t.Errorf("it ended with %s", got)
+		}
+		// No runtime is needed to end a container.
+		l.MustRun("alice", "podunit ps -q --filter name=deaf | grep . && podunit rm -f -t 0 deaf up && ! podunit ps -aq | grep . && ! [ -e ~/hang/there ]")
+	})
+	l.MustRun("alice", "rm -r hang")
 }
