@@ -7,6 +7,8 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,5 +79,44 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 	if functions < 3000 {
 		t.Errorf("%d functions were counted: the trees are not where they are looked for", functions)
+	}
+}
+
+// TestNothingIsCompiledAtLoad reads the packages of the program that services execute: a start loads them all, and a
+// stop twice more, so that a regular expression is compiled when it is first needed, if it is.
+func TestNothingIsCompiledAtLoad(t *testing.T) {
+	list := exec.Command("go", "list", "-tags", buildTags, "-deps", "-f", `{{if not .Standard}}{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, ".")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", list, err)
+	}
+	set := token.NewFileSet()
+	files := 0
+	for line := range strings.Lines(string(out)) {
+		name, path, ours := strings.Cut(strings.TrimSpace(line), " ")
+		if !ours || !strings.HasPrefix(name, module) && name+"/" != module {
+			continue
+		}
+		files++
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if _, ok := decl.(*ast.FuncDecl); ok {
+				continue
+			}
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if at, ok := n.(*ast.SelectorExpr); ok && at.Sel.Name == "MustCompile" {
+					t.Errorf("%s: it is compiled at each start: sync.OnceValue makes it wait", set.Position(at.Pos()))
+				}
+				_, function := n.(*ast.FuncLit)
+				return !function
+			})
+		}
+	}
+	if files < 100 {
+		t.Errorf("go list knows %d files", files)
 	}
 }
