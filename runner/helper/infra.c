@@ -86,6 +86,7 @@ int podunit_infra_main(int argc, char **argv)
 				polls[2].fd = -1;
 			close(4);
 			polls[1].fd = -1;
+			podunit_slim(-1, 0); /* only what is not written to */
 		}
 	}
 }
