@@ -130,8 +130,13 @@ func FlagError(cmd *cobra.Command, err error) error {
 	}
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
-		if instead, ok := bad.GetFlag().Value.(refused); ok {
-			return hint.With(fmt.Errorf("--%s: not here", bad.GetFlag().Name), "%s", string(instead))
+		flag := bad.GetFlag()
+		if r, ok := flag.Value.(refused); ok {
+			said := flag.Name
+			if flag.NoOptDefVal == "" {
+				said += " " + bad.GetValue()
+			}
+			return hint.With(fmt.Errorf("--%s: not here", said), "%s", r.instead)
 		}
 	}
 	return spec.FlagError(cmd.Flags(), err)
