@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/cmd/byhand"
+	"github.com/podunit/podunit/runner/cmd/container"
 	"github.com/podunit/podunit/runner/cmd/generate"
 	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/cmd/kube"
@@ -65,6 +66,7 @@ func whole(some, more []cli.Verb) []cli.Verb {
 func others() []cli.Verb {
 	return []cli.Verb{
 		{Name: "artifact", New: image.NewArtifact},
+		{Name: "attach", New: container.NewAttach},
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "build", New: image.NewBuild},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},

@@ -25,9 +25,10 @@ import (
 func TestVerbsOfOthers(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // there is no buildah in it
 	for line, want := range map[string]string{
-		"attach web":                "there is no podunit attach\n  hint: podunit logs -f CONTAINER",
+		"farm build":                "there is no podunit farm\n  hint: podunit works on this machine only",
 		"container checkpoint web":  "there is no podunit container checkpoint\n  hint: a service that keeps its state",
-		"container attach web":      "there is no podunit container attach\n  hint: podunit logs -f CONTAINER",
+		"container init web":        "there is no podunit container init\n  hint: podunit start CONTAINER",
+		"volume mount x":            "there is no podunit volume mount\n  hint: podunit volume inspect",
 		"network update a":          "network update wants --dns-add or --dns-drop",
 		"system service":            "there is no podunit system service\n  hint: there is no socket",
 		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",

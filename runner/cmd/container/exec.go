@@ -57,7 +57,7 @@ with --detach nothing waits for it.`,
 	f.StringVar(&x.cidFile, "cidfile", "", "in the container whose ID is in `FILE`; no CONTAINER is named then")
 	f.UintVar(&x.row, "preserve-fds", 0, "how many open files it gets, from descriptor 3 on")
 	f.IntSliceVar(&x.numbers, "preserve-fd", nil, "`DESCRIPTORS` that it gets, each under its own number")
-	cli.Refuse(f, "detach-keys", "", "there is no detaching from a terminal: exec --detach does not wait")
+	cli.Refuse(f, "detach-keys", "", noDetaching+"; exec --detach does not wait")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return x.run(cmd.Context(), e, args) }
 	return cmd
 }
