@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/libartifact"
 	libartifacttypes "go.podman.io/common/pkg/libartifact/types"
@@ -110,11 +111,17 @@ func newArtifactPush(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return noArtifact(args[0], err)
 			}
+			if flags.digestFile != "" {
+				if err := safe.Replace(flags.digestFile, []byte("sha256:"+id), 0o644); err != nil {
+					return err
+				}
+			}
 			_, err = fmt.Fprintln(e.Stdout, id)
 			return err
 		},
 	}
 	flags.registerRegistry(cmd)
+	flags.registerSigning()
 	return cmd
 }
 

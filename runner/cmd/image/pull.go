@@ -201,10 +201,16 @@ func credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	if e.Stdin == nil || !term.IsTerminal(int(e.Stdin.Fd())) {
 		return "", "", hint.With(errors.New("--creds has no password, and there is no terminal to ask for it"), "--creds USER:PASSWORD, or --authfile")
 	}
-	fmt.Fprint(e.Stderr, "Password: ")
+	text, err := secretOf(e, "Password")
+	return user, string(text), err
+}
+
+// secretOf asks for something on the terminal that our input is, and does not show it.
+func secretOf(e *cli.Env, what string) ([]byte, error) {
+	fmt.Fprint(e.Stderr, what+": ")
 	text, err := term.ReadPassword(int(e.Stdin.Fd()))
 	fmt.Fprintln(e.Stderr)
-	return user, string(text), err
+	return text, err
 }
 
 func splitPlatform(text string) (osName, arch, variant string, err error) {

@@ -3,6 +3,8 @@
 package image
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,15 +25,39 @@ type sendFlags struct {
 	format, compression, digestFile          string
 	retries                                  uint
 	dropSignatures, uncompressed, compressed bool
+	compress                                 bool
+	level                                    int
+	signKey, passphraseFile                  string
+	encryptionKeys                           []string
+	encryptLayers                            []int
 }
 
 func (s *sendFlags) register(cmd *cobra.Command) {
 	s.registerRegistry(cmd)
 	s.set.StringVar(&s.compression, "compression-format", "", "compress layers with gzip, zstd or zstd:chunked")
 	s.set.BoolVar(&s.compressed, "force-compression", false, "also those that the registry has in another compression")
-	s.set.StringVar(&s.digestFile, "digestfile", "", "write the digest of the manifest to `FILE`")
+	s.set.IntVar(&s.level, "compression-level", 0, "how hard to compress, as the format counts: 1 to 9 of gzip, 1 to 20 of zstd")
 	s.set.BoolVar(&s.dropSignatures, "remove-signatures", false, "leave signatures behind")
+	s.registerSigning()
 	cli.Complete(cmd, "compression-format", "gzip", "zstd", "zstd:chunked")
+}
+
+// registerSigning registers the flags that sign what goes to a registry, and tell its digest.
+func (s *sendFlags) registerSigning() {
+	s.set.StringVar(&s.digestFile, "digestfile", "", "write the digest of the manifest to `FILE`")
+	s.set.StringVar(&s.signKey, "sign-by-sigstore-private-key", "", "sign with the sigstore private key in `FILE`")
+	s.set.StringVar(&s.passphraseFile, "sign-passphrase-file", "", "`FILE` with the passphrase of that key")
+	cli.Refuse(s.set, "sign-by", "", "podunit has no GPG in it: skopeo copy --sign-by KEY, or --sign-by-sigstore-private-key FILE")
+	cli.Refuse(s.set, "sign-by-sigstore", "", "skopeo copy --sign-by-sigstore FILE, or --sign-by-sigstore-private-key FILE")
+}
+
+// registerEncryption registers the flags of a push that encrypt layers, and compress those of a directory.
+func (s *sendFlags) registerEncryption() {
+	s.set.StringArrayVar(&s.encryptionKeys, "encryption-key", nil, "encrypt layers for `PROTOCOL:KEYFILE`, as in jwe:/path/public.pem")
+	s.set.IntSliceVar(&s.encryptLayers, "encrypt-layer", nil, "only these `LAYERS`, from 0, or from -1 backwards")
+	s.set.BoolVar(&s.compress, "compress", false, "compress the layers of a dir: destination")
+	cli.Refuse(s.set, "disable-content-trust", "true", "signatures are judged when an image is pulled, by containers-policy.json(5)")
+	s.set.Lookup("disable-content-trust").NoOptDefVal = "true"
 }
 
 // registerRegistry registers the flags that say how a registry is asked.
@@ -65,7 +91,14 @@ func (s *sendFlags) options(e *cli.Env) (registry.SendOptions, error) {
 		n := int(min(s.retries, 1000))
 		o.Retries = &n
 	}
+	if s.set.Changed("compression-level") {
+		o.CompressionLevel = &s.level
+	}
+	o.Compressed, o.EncryptionKeys, o.EncryptLayers = s.compress, s.encryptionKeys, s.encryptLayers
 	var err error
+	if o.SignKey, o.Passphrase, err = s.signing(e); err != nil {
+		return o, err
+	}
 	if s.backoff != "" {
 		if o.RetryDelay, err = time.ParseDuration(s.backoff); err != nil || o.RetryDelay < 0 {
 			return o, fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", s.backoff)
@@ -76,6 +109,24 @@ func (s *sendFlags) options(e *cli.Env) (registry.SendOptions, error) {
 	}
 	o.User, o.Secret, err = credentials(e, s.creds)
 	return o, err
+}
+
+// signing is the key to sign with, and its passphrase, which it asks for on a terminal. A key may have none.
+func (s *sendFlags) signing(e *cli.Env) (key string, passphrase []byte, err error) {
+	switch {
+	case s.signKey == "" && s.passphraseFile != "":
+		return "", nil, errors.New("--sign-passphrase-file is for --sign-by-sigstore-private-key")
+	case s.signKey == "":
+		return "", nil, nil
+	case s.passphraseFile != "":
+		text, err := os.ReadFile(s.passphraseFile)
+		first, _, _ := bytes.Cut(text, []byte("\n"))
+		return s.signKey, first, err
+	case !cli.IsTerminal(e.Stdin):
+		return s.signKey, []byte{}, nil
+	}
+	passphrase, err = secretOf(e, "Passphrase of "+s.signKey)
+	return s.signKey, passphrase, err
 }
 
 // NewPush makes podunit push.
@@ -110,6 +161,7 @@ transport: docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:
 		},
 	}
 	flags.register(cmd)
+	flags.registerEncryption()
 	cmd.Flags().StringVarP(&flags.format, "format", "f", "", "`FORMAT` of the manifest: oci, v2s2 or v2s1")
 	cli.Complete(cmd, "format", "oci", "v2s2", "v2s1")
 	return cmd

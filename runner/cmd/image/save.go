@@ -54,7 +54,8 @@ another machine as well: podunit save app | ssh host podunit load.`,
 			if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
 			}
-			return toStdout(cmd.Context(), e, im, func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) })
+			save := func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) }
+			return toStdout(cmd.Context(), e, im, save)
 		},
 	}
 	f := cmd.Flags()
@@ -68,14 +69,33 @@ another machine as well: podunit save app | ssh host podunit load.`,
 	return cmd
 }
 
-// toStdout passes on what is written to a path: the libraries write archives to files only.
+// toStdout passes on what is written to a path: the libraries write archives to files only. An empty file that stdout leads
+// to is one: where it lies beside the storage, layers go there straight. Into a pipe they do not, since the storage waits
+// while a layer is read, for as long as whoever reads from the pipe may take.
 func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, write func(ctx context.Context, path string) error) error {
+	if f, ok := e.Stdout.(*os.File); ok {
+		if path := emptyFile(f); path != "" {
+			err := write(ctx, path)
+			_, serr := f.Seek(0, io.SeekEnd) // what comes after us goes on there
+			return errors.Join(err, serr)
+		}
+	}
 	dir, drop, err := im.Scratch(ctx)
 	if err != nil {
 		return err
 	}
 	defer drop()
 	return throughPipe(ctx, filepath.Join(dir, "archive"), e.Stdout, write)
+}
+
+// emptyFile is a path that leads to an open file which is regular, empty and ours to open again, "" of any other.
+func emptyFile(f *os.File) string {
+	st, err := f.Stat()
+	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if err != nil || !st.Mode().IsRegular() || st.Size() > 0 || unix.Access(path, unix.R_OK|unix.W_OK) != nil {
+		return ""
+	}
+	return path
 }
 
 // throughPipe makes a pipe at a path and copies to out what is written to it, so that an archive needs no room on the
