@@ -3,8 +3,6 @@
 package image
 
 import (
-	"errors"
-
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/spf13/cobra"
@@ -30,25 +28,6 @@ that stays is --authfile ~/.config/containers/auth.json.`,
 	}
 	cmd.Flags().AddFlagSet(auth.GetLoginFlags(&o))
 	cmd.Flags().BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-	return cmd
-}
-
-// NewLogout makes podunit logout.
-func NewLogout(e *cli.Env) *cobra.Command {
-	var o auth.LogoutOptions
-	cmd := &cobra.Command{
-		Use:   "logout [flags] [REGISTRY]",
-		Short: "Forget the credentials for a registry",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.All && len(args) > 0 {
-				return errors.New("--all takes no arguments")
-			}
-			o.Stdout = e.Stdout
-			o.AcceptUnspecifiedRegistry, o.AcceptRepositories = true, true
-			return auth.Logout(authenticated(cmd, true), &o, args)
-		},
-	}
-	cmd.Flags().AddFlagSet(auth.GetLogoutFlags(&o))
 	return cmd
 }
 

@@ -33,7 +33,7 @@ Filters: until=TIME, label=KEY[=VALUE], and those of podunit images.`,
 					return err
 				}
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}

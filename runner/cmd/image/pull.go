@@ -44,7 +44,7 @@ pull that ended early is not downloaded again by the next one.`,
 			if err != nil {
 				return err
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ func (p *pullFlags) options(e *cli.Env) (image.PullOptions, error) {
 			return o, fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", p.backoff)
 		}
 	}
-	o.User, o.Secret, err = credentials(e, p.creds)
+	o.User, o.Secret, err = Credentials(e, p.creds)
 	return o, err
 }
 
@@ -186,8 +186,8 @@ func drawPull(e *cli.Env, o image.PullOptions) (image.PullOptions, func()) {
 	return o, clear
 }
 
-// credentials splits USER[:PASSWORD] and asks for a password that is missing.
-func credentials(e *cli.Env, creds string) (user, secret string, err error) {
+// Credentials splits USER[:PASSWORD] and asks for a password that is missing.
+func Credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	if creds == "" {
 		return "", "", nil
 	}
