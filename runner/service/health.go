@@ -80,6 +80,7 @@ func (e *Engine) checksOf(r container.Record) *Checks {
 	plan := health.Plan{
 		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command,
 		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(r), Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
+		NoEvents: e.Containers.Config != nil && !journal.Wanted(e.Containers.Config.Engine.EventsLogger),
 	}
 	return &Checks{plan: plan, files: e.Containers.HealthFiles(r.ID), containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
 }
@@ -209,7 +210,9 @@ func (c *Checks) tell(before, after health.State) {
 		fields[k] = v
 	}
 	event := c.happened(after)
-	maps.Copy(fields, event.Fields())
+	if !c.plan.NoEvents {
+		maps.Copy(fields, event.Fields())
+	}
 	priority, text := journald.PriNotice, fmt.Sprintf("container %s is %s", c.plan.Name, after.Status)
 	if after.Status == health.Unhealthy {
 		priority = journald.PriWarning
