@@ -82,7 +82,7 @@ func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, for
 		err = cli.WithStatus(err, exitInUse)
 	}
 	if err == nil {
-		cli.Happened("network", "remove", n.ID, n.Name)
+		e.Happened("network", "remove", n.ID, n.Name)
 	}
 	return err == nil, err
 }

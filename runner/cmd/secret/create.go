@@ -65,7 +65,7 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 			if err != nil {
 				return err
 			}
-			cli.Happened("secret", "create", id, args[0])
+			e.Happened("secret", "create", id, args[0])
 			_, err = fmt.Fprintln(e.Stdout, id)
 			return err
 		},

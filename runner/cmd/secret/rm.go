@@ -42,7 +42,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 				id, err := s.Remove(name)
 				switch {
 				case err == nil:
-					cli.Happened("secret", "remove", id, name)
+					e.Happened("secret", "remove", id, name)
 					fmt.Fprintln(e.Stdout, id)
 				case !ignore || !errors.Is(err, secret.ErrNotFound):
 					faults = append(faults, err)
