@@ -88,10 +88,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err := giveFiles(&in); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
-	if r.Spec.Rootfs == nil || r.Spec.Rootfs.Overlay { // a directory of somebody else's stays as it is
-		if err := linkMtab(s.rootfs, &in); err != nil {
-			return nil, fmt.Errorf("container %s: %w", r.Name, err)
-		}
+	if err := linkMtab(&in); err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
 	if err := e.giveSecrets(*r, &in); err != nil {
 		return nil, err
@@ -110,8 +108,12 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 }
 
 // linkMtab gives a root that has no /etc/mtab the link that programs such as df look for. It belongs to the container's root.
-func linkMtab(rootfs string, in *bundle.Input) error {
-	etc, err := safe.OpenIn(rootfs, "etc", unix.O_RDONLY|unix.O_DIRECTORY)
+// A directory of somebody else's stays as it is.
+func linkMtab(in *bundle.Input) error {
+	if in.Spec.Rootfs != nil && !in.Spec.Rootfs.Overlay {
+		return nil
+	}
+	etc, err := safe.OpenIn(in.Rootfs, "etc", unix.O_RDONLY|unix.O_DIRECTORY)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil // what lists mounts is not there either
 	}

@@ -17,7 +17,7 @@ func TestLinkMtab(t *testing.T) {
 	root, elsewhere := t.TempDir(), t.TempDir()
 	link := func() {
 		t.Helper()
-		if err := linkMtab(root, &bundle.Input{}); err != nil {
+		if err := linkMtab(&bundle.Input{Rootfs: root, Spec: &spec.Container{}}); err != nil {
 			t.Error(err)
 		}
 	}
