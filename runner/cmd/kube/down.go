@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/podunit/podunit/runner/cli"
-	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/spf13/cobra"
 )
@@ -46,7 +46,7 @@ func down(ctx context.Context, e *cli.Env, args []string, force bool) error {
 		return err
 	}
 	// What else they say does not matter any more.
-	plan, list := kube.Read(files, kube.Options{Validate: kube.ValidateIgnore, Partial: true, Dir: e.Host().Dir})
+	plan, list := manifest.Read(files, manifest.Options{Validate: manifest.ValidateIgnore, Partial: true, Dir: e.Host().Dir})
 	if plan == nil {
 		return say(e, list)
 	}

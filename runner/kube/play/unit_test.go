@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
@@ -18,7 +19,7 @@ import (
 // planned reads documents that are without fault.
 func planned(t *testing.T, text string) *kube.Plan {
 	t.Helper()
-	plan, list := kube.Read([]yaml.Source{{Name: "f.yaml", Data: []byte(text)}}, kube.Options{Dir: "/", Validate: kube.ValidateIgnore})
+	plan, list := manifest.Read([]yaml.Source{{Name: "f.yaml", Data: []byte(text)}}, manifest.Options{Dir: "/", Validate: manifest.ValidateIgnore})
 	if plan == nil {
 		t.Fatal(list)
 	}

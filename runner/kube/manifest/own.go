@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -76,7 +77,7 @@ func (p *planner) mountAnnotation(d *draft) {
 			if !ok {
 				continue
 			}
-			if !m.podman(words) {
+			if !podman(m, words) {
 				p.annotation(d, annMounts).fault("kube-annotation", "such as Z,U", "%q are no options of a mount", words)
 			}
 		}
@@ -84,7 +85,7 @@ func (p *planner) mountAnnotation(d *draft) {
 }
 
 // podman applies options of --volume; false if they are none.
-func (m *Mount) podman(options string) bool {
+func podman(m *kube.Mount, options string) bool {
 	parsed, err := spec.ParseVolume("volume:"+m.Path+":"+options, "/")
 	if err != nil {
 		return false

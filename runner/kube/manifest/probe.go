@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"strings"
@@ -10,17 +10,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/podunit/podunit/generator/spelling"
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
 // lifecycle reads the hooks of a container and its stop signal.
-func (p *planner) lifecycle(d *draft, c *Container, in *corev1.Container, at place) {
+func (p *planner) lifecycle(d *draft, c *kube.Container, in *corev1.Container, at place) {
 	c.Spec.StopTimeout = &c.Grace
 	if in.Lifecycle == nil {
 		return
 	}
 	at = at.in("lifecycle")
-	if c.Role == Init && (in.Lifecycle.PostStart != nil || in.Lifecycle.PreStop != nil) {
+	if c.Role == kube.Init && (in.Lifecycle.PostStart != nil || in.Lifecycle.PreStop != nil) {
 		at.fault("kube-init", "leave it out, or make it a sidecar with restartPolicy: Always", "an init container has no hooks")
 		return
 	}
@@ -38,11 +39,11 @@ func (p *planner) lifecycle(d *draft, c *Container, in *corev1.Container, at pla
 	}
 }
 
-func (p *planner) hook(in *corev1.LifecycleHandler, c *corev1.Container, at place) *Handler {
+func (p *planner) hook(in *corev1.LifecycleHandler, c *corev1.Container, at place) *kube.Handler {
 	if in == nil {
 		return nil
 	}
-	var h Handler
+	var h kube.Handler
 	kinds := 0
 	if in.Exec != nil {
 		h.Exec = p.command(in.Exec, at)
@@ -72,8 +73,8 @@ func (p *planner) command(in *corev1.ExecAction, at place) []string {
 	return in.Command
 }
 
-func (p *planner) http(in *corev1.HTTPGetAction, c *corev1.Container, at place) *HTTP {
-	out := &HTTP{Scheme: "http", Host: in.Host, Path: in.Path}
+func (p *planner) http(in *corev1.HTTPGetAction, c *corev1.Container, at place) *kube.HTTP {
+	out := &kube.HTTP{Scheme: "http", Host: in.Host, Path: in.Path}
 	if at.in("scheme").oneOf(string(in.Scheme), "HTTP", "HTTPS") && in.Scheme != "" {
 		out.Scheme = strings.ToLower(string(in.Scheme))
 	}
@@ -85,7 +86,7 @@ func (p *planner) http(in *corev1.HTTPGetAction, c *corev1.Container, at place) 
 		if header.Name == "" || strings.ContainsAny(header.Name, " :\r\n\t") || strings.ContainsAny(header.Value, "\r\n") {
 			at.in("httpHeaders", i).fault("kube-value", "", "%q is no header", header.Name)
 		}
-		out.Headers = append(out.Headers, Header{header.Name, header.Value})
+		out.Headers = append(out.Headers, kube.Header{Name: header.Name, Value: header.Value})
 	}
 	return out
 }
@@ -121,30 +122,30 @@ func (p *planner) port(in intstr.IntOrString, c *corev1.Container, at place) uin
 }
 
 // probes reads the three probes of a container.
-func (p *planner) probes(d *draft, c *Container, in *corev1.Container, at place) {
+func (p *planner) probes(d *draft, c *kube.Container, in *corev1.Container, at place) {
 	for _, one := range []struct {
 		field string
 		in    *corev1.Probe
-		to    **Probe
+		to    **kube.Probe
 	}{{"startupProbe", in.StartupProbe, &c.Startup}, {"livenessProbe", in.LivenessProbe, &c.Liveness}, {"readinessProbe", in.ReadinessProbe, &c.Readiness}} {
 		if one.in == nil {
 			continue
 		}
-		if c.Role == Init {
+		if c.Role == kube.Init {
 			at.in(one.field).fault("kube-init", "leave it out, or make it a sidecar with restartPolicy: Always", "an init container has no probes")
 			continue
 		}
 		*one.to = p.probe(one.in, in, at.in(one.field), one.field == "readinessProbe")
 	}
-	for _, probe := range []*Probe{c.Startup, c.Readiness} {
+	for _, probe := range []*kube.Probe{c.Startup, c.Readiness} {
 		if probe != nil {
 			c.StartTimeout += probe.Delay + probe.Period*time.Duration(max(probe.Failure, probe.Success)) + probe.Timeout
 		}
 	}
 }
 
-func (p *planner) probe(in *corev1.Probe, c *corev1.Container, at place, readiness bool) *Probe {
-	out := &Probe{}
+func (p *planner) probe(in *corev1.Probe, c *corev1.Container, at place, readiness bool) *kube.Probe {
+	out := &kube.Probe{}
 	kinds := 0
 	if in.Exec != nil {
 		out.Exec = p.command(in.Exec, at)
@@ -155,11 +156,11 @@ func (p *planner) probe(in *corev1.Probe, c *corev1.Container, at place, readine
 		kinds++
 	}
 	if in.TCPSocket != nil {
-		out.TCP = &TCP{Host: in.TCPSocket.Host, Port: p.port(in.TCPSocket.Port, c, at.in("tcpSocket", "port"))}
+		out.TCP = &kube.TCP{Host: in.TCPSocket.Host, Port: p.port(in.TCPSocket.Port, c, at.in("tcpSocket", "port"))}
 		kinds++
 	}
 	if in.GRPC != nil {
-		out.GRPC = &GRPC{Port: p.port(intstr.FromInt32(in.GRPC.Port), c, at.in("grpc", "port"))}
+		out.GRPC = &kube.GRPC{Port: p.port(intstr.FromInt32(in.GRPC.Port), c, at.in("grpc", "port"))}
 		if in.GRPC.Service != nil {
 			out.GRPC.Service = *in.GRPC.Service
 		}

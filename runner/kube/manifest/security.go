@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"path"
@@ -10,6 +10,8 @@ import (
 
 	"go.podman.io/common/pkg/capabilities"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podunit/podunit/runner/kube"
 )
 
 // podSecurity reads what the pod says for itself; what it says for its containers is read with
@@ -62,7 +64,7 @@ func (p *planner) id(n int64, at place) {
 
 // security settles what a container says against what its pod says: field by field, the container
 // is stronger.
-func (p *planner) security(d *draft, c *Container, in *corev1.Container, at place) {
+func (p *planner) security(d *draft, c *kube.Container, in *corev1.Container, at place) {
 	pod, own := d.spec.SecurityContext, in.SecurityContext
 	if pod == nil {
 		pod = &corev1.PodSecurityContext{}
@@ -144,7 +146,7 @@ func or[T any](own, above *T) *T {
 	return above
 }
 
-func (p *planner) capabilities(c *Container, in *corev1.Capabilities, at place) {
+func (p *planner) capabilities(c *kube.Container, in *corev1.Capabilities, at place) {
 	if in == nil {
 		return
 	}
@@ -187,7 +189,7 @@ func (p *planner) seccomp(in *corev1.SeccompProfile, at place) string {
 	case corev1.SeccompProfileTypeUnconfined:
 		return "unconfined"
 	case corev1.SeccompProfileTypeLocalhost:
-		if in.LocalhostProfile == nil || !below(*in.LocalhostProfile) {
+		if in.LocalhostProfile == nil || !kube.Below(*in.LocalhostProfile) {
 			at.in("localhostProfile").fault("kube-seccomp", "", "Localhost needs a path below %s, without .. in it", p.SeccompRoot)
 			return ""
 		}
@@ -212,9 +214,4 @@ func (p *planner) appArmor(in *corev1.AppArmorProfile, at place) string {
 		return *in.LocalhostProfile
 	}
 	return ""
-}
-
-// below tells whether a path stays below where it starts: relative, and without "..".
-func below(s string) bool {
-	return s != "" && !path.IsAbs(s) && !slices.Contains(strings.Split(s, "/"), "..")
 }

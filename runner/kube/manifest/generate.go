@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -57,7 +58,7 @@ type GenerateOptions struct {
 	PathType func(path string) string
 	// Claims describe volumes that containers use; one that is not among them is written with its
 	// name alone.
-	Claims []Claim
+	Claims []kube.Claim
 }
 
 // Generate writes what was made by hand as Kubernetes YAML. What Kubernetes cannot hold is kept in
@@ -95,7 +96,7 @@ func Generate(made []Made, o GenerateOptions) ([]byte, error) {
 // Rewrite writes the pods of a plan back, by their names; none means all. With each pod go the
 // ConfigMaps, claims, secrets and services that it uses. Values of secrets come from secret; if it
 // is nil, secrets are only named in a comment.
-func Rewrite(objects []Object, pods []string, o GenerateOptions, secret func(name string) (map[string][]byte, bool)) ([]byte, error) {
+func Rewrite(objects []kube.Object, pods []string, o GenerateOptions, secret func(name string) (map[string][]byte, bool)) ([]byte, error) {
 	w := &writer{GenerateOptions: o}
 	var workloads, others []metav1.Object
 	for _, obj := range objects {

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/podunit/podunit/runner/kube"
 )
+
+// timeZone is what a name of the time zone database looks like.
+var timeZone = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
 
 // defaultBackoffLimit is how often a job may fail if it does not say.
 const defaultBackoffLimit = 6
 
 // job reads what ends a job's pod.
 func (p *planner) job(d *draft, name string, in *batchv1.JobSpec, at place) {
-	j := &Job{Name: name, BackoffLimit: defaultBackoffLimit}
+	j := &kube.Job{Name: name, BackoffLimit: defaultBackoffLimit}
 	d.Job = j
 	policy := d.spec.RestartPolicy
 	for _, p := range []corev1.RestartPolicy{corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever} {
@@ -80,7 +86,7 @@ func (p *planner) job(d *draft, name string, in *batchv1.JobSpec, at place) {
 		if len(codes.Values) == 0 {
 			one.in("onExitCodes", "values").fault("kube-job", "", "there are no values")
 		}
-		r := FailureRule{Action: string(rule.Action), Not: codes.Operator == batchv1.PodFailurePolicyOnExitCodesOpNotIn, Codes: codes.Values}
+		r := kube.FailureRule{Action: string(rule.Action), Not: codes.Operator == batchv1.PodFailurePolicyOnExitCodesOpNotIn, Codes: codes.Values}
 		if codes.ContainerName != nil {
 			r.Container = *codes.ContainerName
 		}
@@ -91,7 +97,7 @@ func (p *planner) job(d *draft, name string, in *batchv1.JobSpec, at place) {
 // cron reads when a job is to run.
 func (p *planner) cron(d *draft, v *batchv1.CronJob) {
 	at := d.o.at("spec")
-	c := &Cron{Name: v.Name, Schedule: v.Spec.Schedule, Concurrency: "Allow", Suspended: isTrue(v.Spec.Suspend)}
+	c := &kube.Cron{Name: v.Name, Schedule: v.Spec.Schedule, Concurrency: "Allow", Suspended: isTrue(v.Spec.Suspend)}
 	d.Cron = c
 	zone := ""
 	if v.Spec.TimeZone != nil {
@@ -102,7 +108,7 @@ func (p *planner) cron(d *draft, v *batchv1.CronJob) {
 		}
 	}
 	c.Zone = zone
-	calendar, err := Calendar(v.Spec.Schedule, zone)
+	calendar, err := kube.Calendar(v.Spec.Schedule, zone)
 	if err != nil {
 		at.in("schedule").fault("kube-schedule", "five fields: minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly", "%v", err)
 	}

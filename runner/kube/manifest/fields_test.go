@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"encoding/json"
@@ -65,7 +65,7 @@ func TestFieldsAreComplete(t *testing.T) {
 
 // TestFieldsAreShown wants a golden case for each field that has an effect or a report.
 func TestFieldsAreShown(t *testing.T) {
-	cases, err := filepath.Glob("../../testdata/kube/*.txtar")
+	cases, err := filepath.Glob("../../../testdata/kube/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}

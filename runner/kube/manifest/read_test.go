@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -29,7 +30,7 @@ var update = flag.Bool("update", false, "rewrite the golden cases")
 // there, says what to resolve against, and resolved is the outcome. Of a plan only what differs
 // from a plain pod is written; the case plan-whole writes everything.
 func TestGolden(t *testing.T) {
-	cases, err := filepath.Glob("../../testdata/kube/*.txtar")
+	cases, err := filepath.Glob("../../../testdata/kube/*.txtar")
 	if err != nil || len(cases) < 150 {
 		t.Fatalf("%d cases: %v", len(cases), err)
 	}
@@ -106,7 +107,7 @@ func write(t *testing.T, file string, comment []byte, given []txtar.File, got ma
 }
 
 // contradictions: what a plan asks for is what a command line could ask for, built or not.
-func contradictions(t *testing.T, p *Plan) {
+func contradictions(t *testing.T, p *kube.Plan) {
 	t.Helper()
 	judge := func(who string, err error) {
 		var faults spec.Faults
@@ -218,7 +219,7 @@ func options(t *testing.T, text string, o *Options) {
 const plain = "apiVersion: v1\nkind: Pod\nmetadata: {name: plain}\nspec: {containers: [{name: c, image: 'docker.io/library/busybox:1'}]}\n"
 
 // render writes a plan as lines PATH = VALUE.
-func render(t *testing.T, p *Plan, whole bool) string {
+func render(t *testing.T, p *kube.Plan, whole bool) string {
 	t.Helper()
 	base, list := Read([]yaml.Source{{Name: "plain", Data: []byte(plain)}}, Options{})
 	if base == nil {
@@ -332,9 +333,9 @@ func flat(t *testing.T, v any) []string {
 
 // resolved resolves every container against the image and machine that the lines describe:
 // image-env, image-user, user.
-func resolved(t *testing.T, p *Plan, text string) string {
+func resolved(t *testing.T, p *kube.Plan, text string) string {
 	t.Helper()
-	img := Image{LookUp: func(name string) (int64, error) {
+	img := kube.Image{LookUp: func(name string) (int64, error) {
 		if name == "app" {
 			return 1000, nil
 		}
@@ -343,7 +344,7 @@ func resolved(t *testing.T, p *Plan, text string) string {
 		}
 		return 0, fmt.Errorf("there is no user %s in the image", name)
 	}}
-	facts := Facts{
+	facts := kube.Facts{
 		UID: "uid-1", Node: "box", HostIP: []string{"192.0.2.1"}, PodIP: []string{"10.0.0.2", "fd00::2"}, CPU: 4, Memory: 8 << 30,
 		Secret: func(name, key string) ([]byte, error) {
 			if v, ok := p.Secret(name, key); ok {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/spf13/pflag"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -50,7 +51,7 @@ func words(t *testing.T, data []byte, pod bool) (*spec.Container, *spec.Pod) {
 // yaml is what comes out, error what is wrong, played the plan of it. Writing the played pod again
 // gives the same.
 func TestGenerate(t *testing.T) {
-	cases, err := filepath.Glob("../../testdata/kube/generate/*.txtar")
+	cases, err := filepath.Glob("../../../testdata/kube/generate/*.txtar")
 	if err != nil || len(cases) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
@@ -165,7 +166,7 @@ func generateOptions(t *testing.T, text string, o *GenerateOptions) {
 			o.Service = true
 		case "claim": // NAME DRIVER OPTION=VALUE
 			f := strings.Fields(value)
-			c := Claim{Name: f[0], Driver: f[1], Options: map[string]string{}}
+			c := kube.Claim{Name: f[0], Driver: f[1], Options: map[string]string{}}
 			for _, kv := range f[2:] {
 				k, v, _ := strings.Cut(kv, "=")
 				c.Options[k] = v
@@ -337,7 +338,7 @@ func FuzzExpand(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if got := expand(literal(s), func(string) (string, bool) { return "known", true }); got != s {
+		if got := kube.Expand(literal(s), func(string) (string, bool) { return "known", true }); got != s {
 			t.Errorf("%q comes back as %q by %q", s, got, literal(s))
 		}
 	})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"encoding/json"
@@ -10,13 +10,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
 // FuzzRead: whatever the documents are, there is a plan or an error, and a plan can be recorded
 // and written back.
 func FuzzRead(f *testing.F) {
-	files, err := filepath.Glob("../../testdata/kube/*.txtar")
+	files, err := filepath.Glob("../../../testdata/kube/*.txtar")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -43,20 +44,20 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(data, &Plan{}); err != nil {
+		if err := json.Unmarshal(data, &kube.Plan{}); err != nil {
 			t.Fatal(err)
 		}
-		out, err := Rewrite(plan.Objects, nil, GenerateOptions{}, plan.values)
+		out, err := Rewrite(plan.Objects, nil, GenerateOptions{}, values(plan))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if again, list := Read([]yaml.Source{{Name: "again", Data: out}}, Options{NoPodPrefix: true}); again == nil {
 			t.Fatalf("written back it is refused: %v\n%s", list, out)
 		}
-		facts := Facts{Secret: func(string, string) ([]byte, error) { return nil, nil }, File: func(string, string) ([]byte, error) { return nil, nil }}
+		facts := kube.Facts{Secret: func(string, string) ([]byte, error) { return nil, nil }, File: func(string, string) ([]byte, error) { return nil, nil }}
 		for _, pod := range plan.Pods {
 			for _, c := range pod.Containers {
-				if _, err := c.Resolve(Image{}, facts); err != nil && err.Error() == "" {
+				if _, err := c.Resolve(kube.Image{}, facts); err != nil && err.Error() == "" {
 					t.Fatal("an error without words")
 				}
 			}
@@ -64,14 +65,16 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// values are those of a secret of the plan.
-func (p *Plan) values(name string) (map[string][]byte, bool) {
-	for _, s := range p.Secrets {
-		if s.Name == name {
-			return s.Data, true
+// values are those of the secrets of a plan.
+func values(p *kube.Plan) func(name string) (map[string][]byte, bool) {
+	return func(name string) (map[string][]byte, bool) {
+		for _, s := range p.Secrets {
+			if s.Name == name {
+				return s.Data, true
+			}
 		}
+		return nil, false
 	}
-	return nil, false
 }
 
 func BenchmarkRead(b *testing.B) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -22,15 +23,15 @@ const maxData = 1 << 20
 
 // storage reads the objects that pods refer to; where they stand in the stream does not matter.
 func (p *planner) storage(objects, extra []*object) {
-	hosts := map[string]Volume{} // of PersistentVolumes
+	hosts := map[string]kube.Volume{} // of PersistentVolumes
 	for _, o := range objects {
 		if v, ok := o.value.(*corev1.PersistentVolume); ok {
 			switch {
 			case v.Spec.HostPath != nil:
 				at := o.at("spec", "hostPath")
-				hosts[v.Name] = Volume{Path: p.volumePath(v.Spec.HostPath.Path, at.in("path")), Check: hostCheck(v.Spec.HostPath, at)}
+				hosts[v.Name] = kube.Volume{Path: p.volumePath(v.Spec.HostPath.Path, at.in("path")), Check: hostCheck(v.Spec.HostPath, at)}
 			case v.Spec.Local != nil:
-				hosts[v.Name] = Volume{Path: p.volumePath(v.Spec.Local.Path, o.at("spec", "local", "path"))}
+				hosts[v.Name] = kube.Volume{Path: p.volumePath(v.Spec.Local.Path, o.at("spec", "local", "path"))}
 			}
 		}
 	}
@@ -53,7 +54,7 @@ func (p *planner) storage(objects, extra []*object) {
 					o.at("spec", "volumeName").note("kube-claim", "", "there is no PersistentVolume %s here; a volume of the machine is used", v.Spec.VolumeName)
 				}
 				c.Host = host.Path
-				if host.Check != HostExists {
+				if host.Check != kube.HostExists {
 					c.Check = host.Check
 				}
 			}
@@ -126,7 +127,7 @@ func secretKeys(t corev1.SecretType) []string {
 }
 
 func (p *planner) addSecret(o *object, v *corev1.Secret) {
-	s := &Secret{Name: v.Name, Type: string(v.Type), Labels: v.Labels, Immutable: isTrue(v.Immutable), Data: map[string][]byte{}}
+	s := &kube.Secret{Name: v.Name, Type: string(v.Type), Labels: v.Labels, Immutable: isTrue(v.Immutable), Data: map[string][]byte{}}
 	size := 0
 	for key, value := range v.Data {
 		s.Data[key] = value

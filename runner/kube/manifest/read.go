@@ -1,39 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kube turns Kubernetes YAML into a Plan, and what was played or made by hand back into
+// Package manifest turns Kubernetes YAML into a kube.Plan, and what was played or made by hand back into
 // YAML.
 //
 // Read takes the documents and gives the Plan, or a report of everything that is wrong with them:
-// file, line, column, field and the way out. Each container of the Plan is a spec.Container with
-// what its unit needs besides. Resolve adds what depends on the image and the machine. Generate
-// and Rewrite write YAML.
+// file, line, column, field and the way out. Generate and Rewrite write YAML.
 //
 // The package touches no disk, no network and no manager. What Kubernetes has and this does not is
 // in Fields: every field of every kind has a verdict there, by which documents are judged and of
-// which the manual is made.
-//
-// # Playing a plan
-//
-// Nothing is made before Read has given a plan without errors. Whoever plays it then
-//
-//   - makes the Claims that are missing and stores the Secrets (Claim.Host stays a directory,
-//     Secret.Immutable is not replaced), and pulls the images of all containers, so that a failure
-//     leaves what ran before alone;
-//   - for each Pod makes its Spec, under the unit Pod.Unit, then its Volumes: HostCheck says what
-//     must be at a path, File.Content gives the files of a VolumeFiles, written below a fresh
-//     directory in memory;
-//   - for each Container, in order, calls Resolve with the image's configuration and the Facts of
-//     the pod, adds a mount for each of Resolved.Mounts by Mount.Spec with the place of its
-//     volume, and starts the unit Container.Unit, bound to Pod.Unit and ordered after the units of
-//     Container.After. An Init container is a oneshot that must succeed; the unit of the others is
-//     ready as Container.Readiness says. Restart, Grace, Resources are settings of the unit;
-//   - stops the ordinary containers together, then the sidecars in reverse order, each by PreStop,
-//     the stop signal, and KILL after Grace.
-//
-// For a replacement, units whose Container.Digest is that of the plan that runs are left alone, as
-// long as Pod.Digest is the same. A plan is recorded as JSON, so that what was played can be taken
-// down and written back whatever has become of its files; values of secrets are not in it.
-package kube
+// which the manual is made. It needs Kubernetes' own types, which the small program does not link: what
+// services execute works from the Plan alone.
+package manifest
 
 import (
 	"cmp"
@@ -47,6 +24,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podunit/podunit/generator/report"
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -105,10 +83,10 @@ const DefaultSeccompRoot = "/var/lib/kubelet/seccomp"
 
 // Read plans the documents of the sources. The report holds errors and warnings, in order of files
 // and lines; with an error the plan is nil.
-func Read(sources []yaml.Source, o Options) (*Plan, report.List) {
+func Read(sources []yaml.Source, o Options) (*kube.Plan, report.List) {
 	p := &planner{
-		judge: judge{validate: o.Validate}, Options: o, plan: &Plan{},
-		configMaps: map[string]*corev1.ConfigMap{}, secrets: map[string]*Secret{}, claims: map[string]*Claim{}, hostPorts: map[string][]port{},
+		judge: judge{validate: o.Validate}, Options: o, plan: &kube.Plan{},
+		configMaps: map[string]*corev1.ConfigMap{}, secrets: map[string]*kube.Secret{}, claims: map[string]*kube.Claim{}, hostPorts: map[string][]port{},
 		volumesOf: map[string]*object{},
 	}
 	if p.SeccompRoot == "" {
@@ -158,10 +136,10 @@ func Check(path string, data []byte) report.List {
 type planner struct {
 	judge
 	Options
-	plan       *Plan
+	plan       *kube.Plan
 	configMaps map[string]*corev1.ConfigMap
-	secrets    map[string]*Secret
-	claims     map[string]*Claim
+	secrets    map[string]*kube.Secret
+	claims     map[string]*kube.Claim
 	pods       []*draft
 	hostPorts  map[string][]port
 	volumesOf  map[string]*object
@@ -169,7 +147,7 @@ type planner struct {
 
 // draft is a pod with the places that later checks report on.
 type draft struct {
-	*Pod
+	*kube.Pod
 	o    *object
 	at   place // of the pod's spec
 	meta corev1.PodTemplateSpec
@@ -239,7 +217,7 @@ func (p *planner) annotate(o *object) {
 
 // workload makes the pod of an object.
 func (p *planner) workload(o *object) {
-	pod := &Pod{Kind: o.kind.name, Object: o.name(), Name: o.name() + "-pod", Start: true}
+	pod := &kube.Pod{Kind: o.kind.name, Object: o.name(), Name: o.name() + "-pod", Start: true}
 	d := &draft{Pod: pod, o: o}
 	replicas := func(n *int32) {
 		at := o.at("spec", "replicas")
@@ -382,7 +360,7 @@ func (p *planner) keep(o *object) {
 		o.at().fault("kube-object", "", "the object cannot be written: %v", err)
 		return
 	}
-	p.plan.Objects = append(p.plan.Objects, Object{Kind: o.kind.name, Name: o.name(), Source: data})
+	p.plan.Objects = append(p.plan.Objects, kube.Object{Kind: o.kind.name, Name: o.name(), Source: data})
 }
 
 // subdomain tells what Kubernetes has against a name of an object, or "".

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"maps"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/spelling"
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -208,7 +209,7 @@ func (p *planner) bindOptions(d *draft) {
 	}
 	for _, c := range d.Containers {
 		for k := range c.Mounts {
-			if vol := d.volume(c.Mounts[k].Volume); vol != nil && vol.Kind == VolumeHost && vol.Path == path.Clean(v[:i]) {
+			if vol := d.volume(c.Mounts[k].Volume); vol != nil && vol.Kind == kube.VolumeHost && vol.Path == path.Clean(v[:i]) {
 				c.Mounts[k].Relabel = v[i+1:]
 			}
 		}
@@ -216,7 +217,7 @@ func (p *planner) bindOptions(d *draft) {
 }
 
 // annotateContainer honours the annotations of one container.
-func (p *planner) annotateContainer(d *draft, c *Container) {
+func (p *planner) annotateContainer(d *draft, c *kube.Container) {
 	// get finds KEY/CTR, else KEY where that is for all.
 	get := func(key string, all bool) (string, place, bool) {
 		if v, ok := d.annotations[key+"/"+c.Name]; ok {
@@ -296,18 +297,18 @@ func (p *planner) annotateContainer(d *draft, c *Container) {
 	}
 }
 
-func (p *planner) volumesFrom(d *draft, c *Container, v string, at place) {
+func (p *planner) volumesFrom(d *draft, c *kube.Container, v string, at place) {
 	for word := range strings.SplitSeq(v, ";") {
 		name, options, _ := strings.Cut(word, ":")
 		if name == "" || name == c.Name {
 			at.fault("kube-annotation", "name an earlier container of the pod", "%q is no other container", name)
 			continue
 		}
-		from := VolumesFrom{Container: name, Outside: true}
+		from := kube.VolumesFrom{Container: name, Outside: true}
 		if options != "" {
 			from.Options = strings.Split(options, ",")
 		}
-		own := slices.IndexFunc(d.Containers, func(o *Container) bool { return o.Name == name })
+		own := slices.IndexFunc(d.Containers, func(o *kube.Container) bool { return o.Name == name })
 		switch {
 		case own > slices.Index(d.Containers, c):
 			at.fault("kube-annotation", "put it first", "container %s starts later", name)
@@ -319,7 +320,7 @@ func (p *planner) volumesFrom(d *draft, c *Container, v string, at place) {
 }
 
 // oldSeccomp reads the annotations that came before the field seccompProfile.
-func (p *planner) oldSeccomp(d *draft, c *Container) {
+func (p *planner) oldSeccomp(d *draft, c *kube.Container) {
 	key := annSeccompCtr + "/" + c.Name
 	v, ok := d.annotations[key]
 	if !ok {
@@ -331,14 +332,14 @@ func (p *planner) oldSeccomp(d *draft, c *Container) {
 	case !ok || v == "runtime/default" || v == "docker/default":
 	case v == "unconfined":
 		c.Spec.Seccomp = v
-	case local && below(file):
+	case local && kube.Below(file):
 		c.Spec.Seccomp = path.Join(p.SeccompRoot, file)
 	default:
 		p.annotation(d, key).fault("kube-annotation", "runtime/default, unconfined and localhost/FILE are", "%q is no profile", v)
 	}
 }
 
-func (p *planner) oldAppArmor(d *draft, c *Container) {
+func (p *planner) oldAppArmor(d *draft, c *kube.Container) {
 	key := annAppArmor + "/" + c.Name
 	v, ok := d.annotations[key]
 	name, local := strings.CutPrefix(v, "localhost/")
@@ -357,8 +358,8 @@ func (p *planner) oldAppArmor(d *draft, c *Container) {
 const annVolume = "volume.podman.io/"
 
 // newClaim makes a volume of a claim's labels and annotations.
-func (p *planner) newClaim(name string, labels, annotations map[string]string, at place) *Claim {
-	c := &Claim{Name: name, Labels: labels}
+func (p *planner) newClaim(name string, labels, annotations map[string]string, at place) *kube.Claim {
+	c := &kube.Claim{Name: name, Labels: labels}
 	option := func(name, v string) {
 		if c.Options == nil {
 			c.Options = map[string]string{}

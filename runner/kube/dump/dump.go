@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package play
+// Package dump writes what there is as Kubernetes YAML: the documents of what was played, and documents of what
+// somebody has made by hand.
+package dump
 
 import (
 	"errors"
@@ -11,6 +13,8 @@ import (
 	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
+	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/volume"
@@ -18,22 +22,22 @@ import (
 
 // Generate writes containers, pods and volumes as Kubernetes YAML. Pods that were played give their
 // own documents back.
-func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error) {
-	all, err := p.store.all()
+func Generate(p *play.Player, names []string, o manifest.GenerateOptions) ([]byte, error) {
+	all, err := p.Noted()
 	if err != nil {
 		return nil, err
 	}
 	o.PathType = pathType
-	var alone []kube.MadeContainer
-	var made []kube.Made
-	played := map[*State][]string{}
+	var alone []manifest.MadeContainer
+	var made []manifest.Made
+	played := map[*play.State][]string{}
 	for _, name := range names {
 		r, err := p.Containers.Lookup(name)
 		if err == nil {
 			if r.PodID != "" {
 				return nil, hint.With(fmt.Errorf("container %s belongs to the pod %s", r.Name, r.Spec.Pod), "podunit kube generate %s", r.Spec.Pod)
 			}
-			alone = append(alone, p.madeContainer(r))
+			alone = append(alone, madeContainer(p, r))
 			continue
 		}
 		if !errors.Is(err, runner.ErrNotFound) {
@@ -45,7 +49,7 @@ func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error
 				played[st] = append(played[st], name)
 				continue
 			}
-			m, err := p.madePod(one)
+			m, err := madePod(p, one)
 			if err != nil {
 				return nil, err
 			}
@@ -59,23 +63,25 @@ func (p *Player) Generate(names []string, o kube.GenerateOptions) ([]byte, error
 			played[st] = append(played[st], name)
 			continue
 		}
-		v, err := p.volumes.Get(name)
+		v, err := volumes(p).Get(name)
 		if err != nil {
 			return nil, fmt.Errorf("there is no container, pod or volume %s", name)
 		}
 		o.Claims = append(o.Claims, claimOf(v))
 	}
 	if len(alone) > 0 {
-		made = append(made, kube.Made{Containers: alone})
+		made = append(made, manifest.Made{Containers: alone})
 	}
-	o.Claims = append(o.Claims, p.claimsOf(made, o.Claims)...)
-	return p.write(all, played, made, o)
+	o.Claims = append(o.Claims, claimsOf(p, made, o.Claims)...)
+	return write(p, all, played, made, o)
 }
+
+func volumes(p *play.Player) *volume.Volumes { return volume.New(p.Containers.Store.GraphRoot()) }
 
 // documented finds the play that has the document of a pod, and the pod's name there: that of a run of
 // a CronJob is the CronJob's.
-func documented(all []*State, name string) (*State, string) {
-	st := owner(all, name)
+func documented(all []*play.State, name string) (*play.State, string) {
+	st := play.Owner(all, name)
 	if st == nil || st.Of == "" {
 		return st, name
 	}
@@ -93,7 +99,7 @@ func documented(all []*State, name string) (*State, string) {
 }
 
 // cronJob finds the play that has a CronJob, and the name of its pod there.
-func cronJob(all []*State, name string) (*State, string) {
+func cronJob(all []*play.State, name string) (*play.State, string) {
 	for _, st := range all {
 		for _, one := range st.Plan.Pods {
 			if one.Cron != nil && (one.Cron.Name == name || one.Name == name) {
@@ -105,20 +111,20 @@ func cronJob(all []*State, name string) (*State, string) {
 }
 
 // write writes what was played and what was made.
-func (p *Player) write(all []*State, played map[*State][]string, made []kube.Made, o kube.GenerateOptions) ([]byte, error) {
+func write(p *play.Player, all []*play.State, played map[*play.State][]string, made []manifest.Made, o manifest.GenerateOptions) ([]byte, error) {
 	var out []byte
 	for _, st := range all {
 		if len(played[st]) == 0 {
 			continue
 		}
-		text, err := kube.Rewrite(st.Plan.Objects, played[st], o, p.secretsOf(st))
+		text, err := manifest.Rewrite(st.Plan.Objects, played[st], o, secretsOf(p, st))
 		if err != nil {
 			return nil, err
 		}
 		out = join(out, text)
 	}
 	if len(made) > 0 || len(out) == 0 {
-		text, err := kube.Generate(made, o)
+		text, err := manifest.Generate(made, o)
 		if err != nil {
 			return nil, err
 		}
@@ -135,13 +141,13 @@ func join(a, b []byte) []byte {
 }
 
 // secretsOf finds the values of a play's secrets: in memory, else those that are stored.
-func (p *Player) secretsOf(st *State) func(string) (map[string][]byte, bool) {
-	own, _ := p.store.secrets(st.Name) // none after a boot
+func secretsOf(p *play.Player, st *play.State) func(string) (map[string][]byte, bool) {
+	own := p.Secrets(st.Name)
 	return func(name string) (map[string][]byte, bool) {
 		if v, ok := own[name]; ok {
 			return v, true
 		}
-		v, ok := Stored(p.Engine)(name)
+		v, ok := play.Stored(p.Engine)(name)
 		if _, single := v[""]; single {
 			return nil, false // somebody has put another one in its place
 		}
@@ -149,24 +155,24 @@ func (p *Player) secretsOf(st *State) func(string) (map[string][]byte, bool) {
 	}
 }
 
-func (p *Player) madePod(r pod.Record) (kube.Made, error) {
+func madePod(p *play.Player, r pod.Record) (manifest.Made, error) {
 	members, err := p.Pods.Members(r)
 	if err != nil {
-		return kube.Made{}, err
+		return manifest.Made{}, err
 	}
 	if len(members) == 0 {
-		return kube.Made{}, fmt.Errorf("pod %s has no containers", r.Name)
+		return manifest.Made{}, fmt.Errorf("pod %s has no containers", r.Name)
 	}
 	s := r.Spec
 	s.Name = r.Name
-	m := kube.Made{Pod: &s}
+	m := manifest.Made{Pod: &s}
 	for _, c := range members {
-		m.Containers = append(m.Containers, p.madeContainer(c))
+		m.Containers = append(m.Containers, madeContainer(p, c))
 	}
 	return m, nil
 }
 
-func (p *Player) madeContainer(r runner.Record) kube.MadeContainer {
+func madeContainer(p *play.Player, r runner.Record) manifest.MadeContainer {
 	s := r.Spec
 	s.Name = r.Name
 	s.Mounts = slices.Clone(s.Mounts)
@@ -175,7 +181,7 @@ func (p *Player) madeContainer(r runner.Record) kube.MadeContainer {
 			s.Mounts[i].Source = "" // its name is nobody's wish
 		}
 	}
-	out := kube.MadeContainer{Spec: s, Image: r.Config}
+	out := manifest.MadeContainer{Spec: s, Image: r.Config}
 	if now, err := p.Containers.Status(r.ID); err == nil {
 		out.Ports = now.Ports
 	}
@@ -183,7 +189,7 @@ func (p *Player) madeContainer(r runner.Record) kube.MadeContainer {
 }
 
 // claimsOf describes the named volumes that containers use.
-func (p *Player) claimsOf(made []kube.Made, have []kube.Claim) []kube.Claim {
+func claimsOf(p *play.Player, made []manifest.Made, have []kube.Claim) []kube.Claim {
 	var out []kube.Claim
 	for _, m := range made {
 		for _, c := range m.Containers {
@@ -192,7 +198,7 @@ func (p *Player) claimsOf(made []kube.Made, have []kube.Claim) []kube.Claim {
 				if mount.Type != spec.MountVolume || mount.Source == "" || slices.ContainsFunc(have, known) || slices.ContainsFunc(out, known) {
 					continue
 				}
-				if v, err := p.volumes.Get(mount.Source); err == nil {
+				if v, err := volumes(p).Get(mount.Source); err == nil {
 					out = append(out, claimOf(v))
 				}
 			}
@@ -227,8 +233,8 @@ func pathType(path string) string {
 }
 
 // YAML gives the documents of a pod that was played, as they were played; false if it was not.
-func (p *Player) YAML(podName string) (text []byte, played bool, err error) {
-	all, err := p.store.all()
+func YAML(p *play.Player, podName string) (text []byte, played bool, err error) {
+	all, err := p.Noted()
 	if err != nil {
 		return nil, false, err
 	}
@@ -236,12 +242,6 @@ func (p *Player) YAML(podName string) (text []byte, played bool, err error) {
 	if st == nil {
 		return nil, false, nil
 	}
-	text, err = kube.Rewrite(st.Plan.Objects, []string{podName}, kube.GenerateOptions{}, p.secretsOf(st))
+	text, err = manifest.Rewrite(st.Plan.Objects, []string{podName}, manifest.GenerateOptions{}, secretsOf(p, st))
 	return text, true, err
-}
-
-// Of tells whether a container was played.
-func (p *Player) Of(r runner.Record) bool {
-	all, err := p.store.all()
-	return err == nil && r.Spec.Pod != "" && owner(all, r.Spec.Pod) != nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"crypto/sha256"
@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/podunit/podunit/runner/kube"
 )
 
 // digest gives each pod and container the sum of what makes it what it is. A pod's leaves out what
@@ -33,7 +35,7 @@ func (p *planner) digest() {
 			}
 			parts := []any{inner}
 			for _, v := range pod.Volumes {
-				if !slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Volume == v.Name }) {
+				if !slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name }) {
 					continue
 				}
 				parts = append(parts, v)
@@ -51,7 +53,7 @@ func (p *planner) digest() {
 
 // secretSum is the sum of one value of a secret. It is salted with the secret's name and key, and
 // enters another sum, so that equal values do not show.
-func (p *planner) secretSum(ref *KeyRef) string {
+func (p *planner) secretSum(ref *kube.KeyRef) string {
 	if ref == nil {
 		return ""
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/podunit/podunit/generator/spelling"
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -32,13 +33,13 @@ func (p *planner) volumes(d *draft) {
 		if wrong := dnsLabel(in.Name); wrong != "" {
 			at.in("name").note("kube-name", "", "Kubernetes refuses the name %q: %s", in.Name, wrong)
 		}
-		v := &Volume{Name: in.Name}
+		v := &kube.Volume{Name: in.Name}
 		p.source(d, v, &in.VolumeSource, at)
 		d.Volumes = append(d.Volumes, v)
 	}
 }
 
-func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place) {
+func (p *planner) source(d *draft, v *kube.Volume, in *corev1.VolumeSource, at place) {
 	given := 0
 	is := func(b bool) bool {
 		if b {
@@ -56,7 +57,7 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 		p.claim(v, in.PersistentVolumeClaim, at.in("persistentVolumeClaim"))
 	}
 	if is(in.Ephemeral != nil) {
-		v.Kind, v.Claim, v.Ephemeral, v.FSGroup = VolumeClaim, d.Name+"-"+v.Name, true, true
+		v.Kind, v.Claim, v.Ephemeral, v.FSGroup = kube.VolumeClaim, d.Name+"-"+v.Name, true, true
 		if in.Ephemeral.VolumeClaimTemplate == nil {
 			at.in("ephemeral").fault("kube-volume", "", "there is no volumeClaimTemplate")
 		} else {
@@ -67,26 +68,26 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 		}
 	}
 	if is(in.ConfigMap != nil) {
-		v.Kind, v.FSGroup = VolumeFiles, true
+		v.Kind, v.FSGroup = kube.VolumeFiles, true
 		c := in.ConfigMap
 		v.Files = p.configMapFiles(c.Name, c.Items, mode(c.DefaultMode, at.in("configMap", "defaultMode")), isTrue(c.Optional), at.in("configMap"))
 	}
 	if is(in.Secret != nil) {
-		v.Kind, v.FSGroup = VolumeFiles, true
+		v.Kind, v.FSGroup = kube.VolumeFiles, true
 		s := in.Secret
 		v.Files = p.secretFiles(s.SecretName, s.Items, mode(s.DefaultMode, at.in("secret", "defaultMode")), isTrue(s.Optional), at.in("secret"), "secretName")
 	}
 	if is(in.DownwardAPI != nil) {
-		v.Kind, v.FSGroup = VolumeFiles, true
+		v.Kind, v.FSGroup = kube.VolumeFiles, true
 		v.Files = p.downwardFiles(d, in.DownwardAPI.Items, mode(in.DownwardAPI.DefaultMode, at.in("downwardAPI", "defaultMode")), at.in("downwardAPI"))
 	}
 	if is(in.Projected != nil) {
-		v.Kind, v.FSGroup = VolumeFiles, true
+		v.Kind, v.FSGroup = kube.VolumeFiles, true
 		v.Files = p.projected(d, in.Projected, at.in("projected"))
 	}
 	if is(in.Image != nil) {
 		one := at.in("image")
-		v.Kind, v.Image = VolumeImage, in.Image.Reference
+		v.Kind, v.Image = kube.VolumeImage, in.Image.Reference
 		one.in("pullPolicy").oneOf(string(in.Image.PullPolicy), "Always", "IfNotPresent", "Never")
 		if v.Image == "" {
 			one.fault("kube-image", "write reference: REFERENCE", "there is no reference")
@@ -101,7 +102,7 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 	case given > 1:
 		at.fault("kube-volume", "make two volumes of it", "the volume has %d sources", given)
 	case given == 0 && v.Kind == "":
-		v.Kind, v.FSGroup = VolumeEmpty, true // as Kubernetes has it
+		v.Kind, v.FSGroup = kube.VolumeEmpty, true // as Kubernetes has it
 		node, _ := at.o.doc.Root.At(at.path)
 		for _, f := range node.Fields {
 			if _, known := verdicts()["VolumeSource."+f.Name]; !known && f.Name != "name" {
@@ -116,8 +117,8 @@ func (p *planner) source(d *draft, v *Volume, in *corev1.VolumeSource, at place)
 }
 
 // nfs makes a volume of the pod that stands for a directory of a server.
-func (p *planner) nfs(d *draft, v *Volume, in *corev1.NFSVolumeSource, at place) {
-	v.Kind, v.Claim, v.Ephemeral, v.ReadOnly = VolumeClaim, d.Name+"-"+v.Name, true, in.ReadOnly
+func (p *planner) nfs(d *draft, v *kube.Volume, in *corev1.NFSVolumeSource, at place) {
+	v.Kind, v.Claim, v.Ephemeral, v.ReadOnly = kube.VolumeClaim, d.Name+"-"+v.Name, true, in.ReadOnly
 	v.Options = map[string]string{"type": "nfs", "device": in.Server + ":" + in.Path}
 	if in.ReadOnly {
 		v.Options["o"] = "ro"
@@ -130,8 +131,8 @@ func (p *planner) nfs(d *draft, v *Volume, in *corev1.NFSVolumeSource, at place)
 	}
 }
 
-func (p *planner) emptyDir(v *Volume, in *corev1.EmptyDirVolumeSource, at place) {
-	v.Kind, v.FSGroup = VolumeEmpty, true
+func (p *planner) emptyDir(v *kube.Volume, in *corev1.EmptyDirVolumeSource, at place) {
+	v.Kind, v.FSGroup = kube.VolumeEmpty, true
 	if in.SizeLimit != nil {
 		if p.amount(*in.SizeLimit, at.in("sizeLimit")) {
 			p.memory(*in.SizeLimit, at.in("sizeLimit"))
@@ -142,7 +143,7 @@ func (p *planner) emptyDir(v *Volume, in *corev1.EmptyDirVolumeSource, at place)
 	case strings.HasPrefix(string(in.Medium), "HugePages"):
 		at.in("medium").fault("kube-refused", "use Memory", "there are no volumes of huge pages here")
 	case in.Medium == corev1.StorageMediumMemory:
-		v.Kind = VolumeMemory
+		v.Kind = kube.VolumeMemory
 	case in.Medium != "":
 		at.in("medium").oneOf(string(in.Medium), "Memory", "HugePages")
 	case v.Size > 0:
@@ -151,22 +152,22 @@ func (p *planner) emptyDir(v *Volume, in *corev1.EmptyDirVolumeSource, at place)
 }
 
 // hostCheck is what the type of a hostPath asks for.
-func hostCheck(in *corev1.HostPathVolumeSource, at place) HostCheck {
+func hostCheck(in *corev1.HostPathVolumeSource, at place) kube.HostCheck {
 	kind := ""
 	if in.Type != nil {
 		kind = string(*in.Type)
 	}
 	if !at.in("type").oneOf(kind, "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice") || kind == "" {
-		return HostExists
+		return kube.HostExists
 	}
-	return map[string]HostCheck{
-		"DirectoryOrCreate": HostMakeDir, "Directory": HostDir, "FileOrCreate": HostMakeFile, "File": HostFile,
-		"Socket": HostSocket, "CharDevice": HostCharDevice, "BlockDevice": HostBlockDev,
+	return map[string]kube.HostCheck{
+		"DirectoryOrCreate": kube.HostMakeDir, "Directory": kube.HostDir, "FileOrCreate": kube.HostMakeFile, "File": kube.HostFile,
+		"Socket": kube.HostSocket, "CharDevice": kube.HostCharDevice, "BlockDevice": kube.HostBlockDev,
 	}[kind]
 }
 
-func (p *planner) hostPath(v *Volume, in *corev1.HostPathVolumeSource, at place) {
-	v.Kind, v.Check = VolumeHost, hostCheck(in, at)
+func (p *planner) hostPath(v *kube.Volume, in *corev1.HostPathVolumeSource, at place) {
+	v.Kind, v.Check = kube.VolumeHost, hostCheck(in, at)
 	switch {
 	case in.Path == "":
 		at.fault("kube-volume", "write path: /DIRECTORY", "there is no path")
@@ -184,13 +185,13 @@ func (p *planner) hostPath(v *Volume, in *corev1.HostPathVolumeSource, at place)
 			return
 		}
 		at.in("path").note("kube-volume", "write ./"+in.Path+" for a directory, or use persistentVolumeClaim", "a path without a slash is the name of a volume")
-		v.Kind, v.Claim, v.Check, v.FSGroup = VolumeClaim, in.Path, "", true
+		v.Kind, v.Claim, v.Check, v.FSGroup = kube.VolumeClaim, in.Path, "", true
 	}
 }
 
 // claim is a named volume, or the directory that a PersistentVolume binds it to.
-func (p *planner) claim(v *Volume, in *corev1.PersistentVolumeClaimVolumeSource, at place) {
-	v.Kind, v.Claim, v.ReadOnly, v.FSGroup = VolumeClaim, in.ClaimName, in.ReadOnly, true
+func (p *planner) claim(v *kube.Volume, in *corev1.PersistentVolumeClaimVolumeSource, at place) {
+	v.Kind, v.Claim, v.ReadOnly, v.FSGroup = kube.VolumeClaim, in.ClaimName, in.ReadOnly, true
 	if err := spec.CheckName(in.ClaimName); err != nil {
 		at.in("claimName").fault("kube-volume", "write claimName: NAME", "%q: %v", in.ClaimName, err)
 		return
@@ -204,7 +205,7 @@ func (p *planner) claim(v *Volume, in *corev1.PersistentVolumeClaimVolumeSource,
 		v.Claim = c.Name
 	}
 	if c != nil && c.Host != "" {
-		v.Kind, v.Path, v.Check, v.FSGroup = VolumeHost, c.Host, cmp.Or(c.Check, HostExists), false
+		v.Kind, v.Path, v.Check, v.FSGroup = kube.VolumeHost, c.Host, cmp.Or(c.Check, kube.HostExists), false
 	}
 }
 
@@ -225,11 +226,11 @@ func mode(m *int32, at place) uint32 {
 }
 
 // keyed are contents by their keys.
-type keyed map[string]File
+type keyed map[string]kube.File
 
 // items picks keys and places them; without a choice every key is a file.
-func (p *planner) items(all keyed, items []corev1.KeyToPath, def uint32, optional bool, what string, at place) []File {
-	var files []File
+func (p *planner) items(all keyed, items []corev1.KeyToPath, def uint32, optional bool, what string, at place) []kube.File {
+	var files []kube.File
 	if len(items) == 0 {
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			f := all[key]
@@ -251,7 +252,7 @@ func (p *planner) items(all keyed, items []corev1.KeyToPath, def uint32, optiona
 			}
 			continue
 		}
-		if !below(item.Path) {
+		if !kube.Below(item.Path) {
 			one.in("path").fault("kube-volume", "", "%q is no path below the volume", item.Path)
 			continue
 		}
@@ -264,7 +265,7 @@ func (p *planner) items(all keyed, items []corev1.KeyToPath, def uint32, optiona
 	return files
 }
 
-func (p *planner) configMapFiles(name string, items []corev1.KeyToPath, def uint32, optional bool, at place) []File {
+func (p *planner) configMapFiles(name string, items []corev1.KeyToPath, def uint32, optional bool, at place) []kube.File {
 	m := p.configMaps[name]
 	if m == nil {
 		p.missing(optional, "ConfigMap", name, at.in("name"))
@@ -272,15 +273,15 @@ func (p *planner) configMapFiles(name string, items []corev1.KeyToPath, def uint
 	}
 	all := keyed{}
 	for k, v := range m.Data {
-		all[k] = File{Data: []byte(v)}
+		all[k] = kube.File{Data: []byte(v)}
 	}
 	for k, v := range m.BinaryData {
-		all[k] = File{Data: v}
+		all[k] = kube.File{Data: v}
 	}
 	return p.items(all, items, def, optional, "ConfigMap "+name, at)
 }
 
-func (p *planner) secretFiles(name string, items []corev1.KeyToPath, def uint32, optional bool, at place, field string) []File {
+func (p *planner) secretFiles(name string, items []corev1.KeyToPath, def uint32, optional bool, at place, field string) []kube.File {
 	s, stored := p.secret(name)
 	if s == nil {
 		p.missing(optional, "Secret", name, at.in(field))
@@ -292,20 +293,20 @@ func (p *planner) secretFiles(name string, items []corev1.KeyToPath, def uint32,
 		if key == "" {
 			at.note("kube-secret", "", "the stored secret %s is one value, which becomes the file %s", name, name)
 		}
-		all[file] = File{Value: Value{Secret: &KeyRef{name, key, stored}}}
+		all[file] = kube.File{Value: kube.Value{Secret: &kube.KeyRef{Secret: name, Key: key, Stored: stored}}}
 	}
 	return p.items(all, items, def, optional, "Secret "+name, at)
 }
 
-func (p *planner) downwardFiles(d *draft, items []corev1.DownwardAPIVolumeFile, def uint32, at place) []File {
-	var files []File
+func (p *planner) downwardFiles(d *draft, items []corev1.DownwardAPIVolumeFile, def uint32, at place) []kube.File {
+	var files []kube.File
 	for i := range items {
 		item, one := &items[i], at.in("items", i)
-		f := File{Path: path.Clean(item.Path), Mode: def}
+		f := kube.File{Path: path.Clean(item.Path), Mode: def}
 		if item.Mode != nil {
 			f.Mode = mode(item.Mode, one.in("mode"))
 		}
-		if !below(item.Path) {
+		if !kube.Below(item.Path) {
 			one.in("path").fault("kube-volume", "", "%q is no path below the volume", item.Path)
 			continue
 		}
@@ -329,13 +330,13 @@ func (p *planner) downwardFiles(d *draft, items []corev1.DownwardAPIVolumeFile, 
 }
 
 // projected puts several sources into one tree.
-func (p *planner) projected(d *draft, in *corev1.ProjectedVolumeSource, at place) []File {
+func (p *planner) projected(d *draft, in *corev1.ProjectedVolumeSource, at place) []kube.File {
 	def := mode(in.DefaultMode, at.in("defaultMode"))
-	var files []File
+	var files []kube.File
 	from := map[string]int{}
 	for i := range in.Sources {
 		s, one := &in.Sources[i], at.in("sources", i)
-		var some []File
+		var some []kube.File
 		given := 0
 		if s.ConfigMap != nil {
 			given++
@@ -365,7 +366,7 @@ func (p *planner) projected(d *draft, in *corev1.ProjectedVolumeSource, at place
 }
 
 // mounts reads the mounts of a container.
-func (p *planner) mounts(d *draft, c *Container, in *corev1.Container, at place) {
+func (p *planner) mounts(d *draft, c *kube.Container, in *corev1.Container, at place) {
 	names := make([]string, len(d.spec.Volumes))
 	for i := range d.spec.Volumes {
 		names[i] = d.spec.Volumes[i].Name
@@ -390,14 +391,14 @@ func (p *planner) mounts(d *draft, c *Container, in *corev1.Container, at place)
 			continue
 		}
 		seen[out.Path] = true
-		if v := d.volume(m.Name); v != nil && (v.ReadOnly || v.Kind == VolumeFiles || v.Kind == VolumeImage) {
+		if v := d.volume(m.Name); v != nil && (v.ReadOnly || v.Kind == kube.VolumeFiles || v.Kind == kube.VolumeImage) {
 			out.ReadOnly = true
 		}
 		c.Mounts = append(c.Mounts, out)
 	}
 }
 
-func (d *draft) volume(name string) *Volume {
+func (d *draft) volume(name string) *kube.Volume {
 	for _, v := range d.Volumes {
 		if v.Name == name {
 			return v
@@ -408,8 +409,8 @@ func (d *draft) volume(name string) *Volume {
 
 // mount reads one mount. podman allows its options after the path, behind a colon, and people use
 // :Z and :U.
-func (p *planner) mount(in *corev1.VolumeMount, privileged bool, at place) (Mount, bool) {
-	out := Mount{Volume: in.Name, ReadOnly: in.ReadOnly, SubPath: in.SubPath, Propagation: "rprivate"}
+func (p *planner) mount(in *corev1.VolumeMount, privileged bool, at place) (kube.Mount, bool) {
+	out := kube.Mount{Volume: in.Name, ReadOnly: in.ReadOnly, SubPath: in.SubPath, Propagation: "rprivate"}
 	dir, options, found := strings.Cut(in.MountPath, ":")
 	if !path.IsAbs(dir) || path.Clean(dir) == "/" {
 		at.in("mountPath").fault("kube-volume", "begin it with a slash", "%q is no absolute path in the container, other than / itself", in.MountPath)
@@ -418,7 +419,7 @@ func (p *planner) mount(in *corev1.VolumeMount, privileged bool, at place) (Moun
 	out.Path = path.Clean(dir)
 	if found {
 		at.in("mountPath").note("kube-volume", "", "Kubernetes refuses options in mountPath; podman's are taken here")
-		if !out.podman(options) {
+		if !podman(&out, options) {
 			at.in("mountPath").fault("kube-volume", "such as /data:Z", "%q are no options of a mount", options)
 			return out, false
 		}
@@ -447,7 +448,7 @@ func (p *planner) mount(in *corev1.VolumeMount, privileged bool, at place) (Moun
 		}
 		out.SubPath, out.Expand = in.SubPathExpr, true
 	}
-	if out.SubPath != "" && !below(out.SubPath) {
+	if out.SubPath != "" && !kube.Below(out.SubPath) {
 		field := "subPath"
 		if out.Expand {
 			field = "subPathExpr"

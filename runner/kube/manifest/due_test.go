@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
@@ -33,7 +34,7 @@ func TestLastDue(t *testing.T) {
 		{"* * * * *", "No/Where", "", week},
 	} {
 		got := ""
-		if at, ok := LastDue(c.schedule, c.zone, now, c.most); ok {
+		if at, ok := kube.LastDue(c.schedule, c.zone, now, c.most); ok {
 			got = at.UTC().Format("2006-01-02 15:04")
 		}
 		if got != c.want {
@@ -76,7 +77,7 @@ spec:
 	if p.Name != "backup-pod" || p.Containers[0].Spec.Name != "backup-pod-a" {
 		t.Errorf("the CronJob itself has become %s", p.Name)
 	}
-	r, err := c.Resolve(Image{}, Facts{Name: one.Name})
+	r, err := c.Resolve(kube.Image{}, kube.Facts{Name: one.Name})
 	if err != nil || r.Spec.Env["ME"] != one.Name {
 		t.Errorf("%q, %v", r.Spec.Env, err)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -29,9 +30,9 @@ func (p *planner) containers(d *draft) {
 	last := "" // what the next one starts after
 	for i := range s.InitContainers {
 		c := &s.InitContainers[i]
-		role := Init
+		role := kube.Init
 		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			role = Sidecar
+			role = kube.Sidecar
 		}
 		made := p.container(d, c, d.at.in("initContainers", i), role, first)
 		if last != "" {
@@ -42,7 +43,7 @@ func (p *planner) containers(d *draft) {
 	before := ""
 	for i := range s.Containers {
 		c := &s.Containers[i]
-		made := p.container(d, c, d.at.in("containers", i), Ordinary, first)
+		made := p.container(d, c, d.at.in("containers", i), kube.Ordinary, first)
 		for _, name := range []string{last, before} {
 			if name != "" {
 				made.After = append(made.After, name)
@@ -58,8 +59,8 @@ func (p *planner) containers(d *draft) {
 	}
 }
 
-func (p *planner) container(d *draft, in *corev1.Container, at place, role Role, first map[string]place) *Container {
-	c := &Container{Name: in.Name, Role: role, Spec: spec.Defaults(), Grace: d.Grace}
+func (p *planner) container(d *draft, in *corev1.Container, at place, role kube.Role, first map[string]place) *kube.Container {
+	c := &kube.Container{Name: in.Name, Role: role, Spec: spec.Defaults(), Grace: d.Grace}
 	d.Containers = append(d.Containers, c)
 	p.containerName(d, c, at, first)
 	c.Spec.Pod = d.Name
@@ -70,7 +71,7 @@ func (p *planner) container(d *draft, in *corev1.Container, at place, role Role,
 	// Kubernetes knows nothing of a check that an image brings, and the unit has probes of its own.
 	c.Spec.Health = &spec.HealthCheck{Test: []string{spec.TestNone}}
 	p.image(c, in, at)
-	c.Process = Process{Command: in.Command, Args: in.Args}
+	c.Process = kube.Process{Command: in.Command, Args: in.Args}
 	if in.WorkingDir != "" {
 		if !path.IsAbs(in.WorkingDir) {
 			at.in("workingDir").fault("kube-value", "begin it with a slash", "%q is not an absolute path in the container", in.WorkingDir)
@@ -109,11 +110,10 @@ func (p *planner) container(d *draft, in *corev1.Container, at place, role Role,
 const (
 	labelPod       = "io.kubernetes.pod.name"
 	labelNamespace = "io.kubernetes.pod.namespace"
-	labelUID       = "io.kubernetes.pod.uid"
 	labelContainer = "io.kubernetes.container.name"
 )
 
-func (p *planner) containerName(d *draft, c *Container, at place, first map[string]place) {
+func (p *planner) containerName(d *draft, c *kube.Container, at place, first map[string]place) {
 	name := at.in("name")
 	switch other, double := first[c.Name]; {
 	case c.Name == "":
@@ -142,7 +142,7 @@ func (p *planner) containerName(d *draft, c *Container, at place, first map[stri
 var imageID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
 
 // image decides what to run and when to pull it.
-func (p *planner) image(c *Container, in *corev1.Container, at place) {
+func (p *planner) image(c *kube.Container, in *corev1.Container, at place) {
 	c.Spec.Image = in.Image
 	at.in("imagePullPolicy").oneOf(string(in.ImagePullPolicy), "Always", "IfNotPresent", "Never", "missing", "newer", "always", "never", "ifnotpresent", "Missing", "Newer")
 	if in.Image == "" {
@@ -192,22 +192,22 @@ const (
 )
 
 // restart is what follows the end of a container.
-func (p *planner) restart(d *draft, c *Container, in *corev1.Container, at place) {
+func (p *planner) restart(d *draft, c *kube.Container, in *corev1.Container, at place) {
 	policy := d.Restart
 	switch c.Role {
-	case Init:
+	case kube.Init:
 		// A failed init container is tried again, a successful one is done.
 		if policy == "Always" {
 			policy = "OnFailure"
 		}
-	case Sidecar:
+	case kube.Sidecar:
 		policy = "Always"
 	}
 	if in.RestartPolicy != nil {
 		at.in("restartPolicy").oneOf(string(*in.RestartPolicy), "Always", "OnFailure", "Never")
 		policy = string(*in.RestartPolicy)
 	}
-	r := Restart{Policy: "no", First: restartFirst, Max: restartMax, Calm: restartCalm, Steps: restartSteps}
+	r := kube.Restart{Policy: "no", First: restartFirst, Max: restartMax, Calm: restartCalm, Steps: restartSteps}
 	switch policy {
 	case "Always":
 		r.Policy = "always"
@@ -271,7 +271,7 @@ type port struct {
 }
 
 // ports gathers what a container publishes.
-func (p *planner) ports(d *draft, c *Container, in *corev1.Container, at place) {
+func (p *planner) ports(d *draft, c *kube.Container, in *corev1.Container, at place) {
 	at = at.in("ports")
 	names := map[string]bool{}
 	for i, cp := range in.Ports {
@@ -297,10 +297,10 @@ func (p *planner) ports(d *draft, c *Container, in *corev1.Container, at place) 
 			one.in("protocol").fault("kube-port", "only TCP and UDP are forwarded", "SCTP cannot be published here")
 			continue
 		}
-		if c.Role == Init && cp.HostPort > 0 {
+		if c.Role == kube.Init && cp.HostPort > 0 {
 			one.in("hostPort").note("kube-init", "", "an init container is gone when the pod serves, and its port is not published")
 		}
-		if c.Role == Init {
+		if c.Role == kube.Init {
 			continue
 		}
 		if cp.HostPort == 0 && p.PublishAll {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
@@ -43,7 +44,7 @@ spec:
     volumeMounts: [{name: keys, mountPath: /keys}]
 `
 
-func planned(t *testing.T, text string) *Plan {
+func planned(t *testing.T, text string) *kube.Plan {
 	t.Helper()
 	p, list := Read([]yaml.Source{{Name: "f", Data: []byte(text)}}, Options{})
 	if p == nil {
@@ -107,7 +108,7 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%s %s shows the secret", o.Kind, o.Name)
 		}
 	}
-	var after Plan
+	var after kube.Plan
 	if err := json.Unmarshal(data, &after); err != nil {
 		t.Fatal(err)
 	}

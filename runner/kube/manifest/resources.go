@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package manifest
 
 import (
 	"maps"
@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -18,8 +19,8 @@ import (
 const deviceResource = "podman.io/device="
 
 // resources reads limits and requests. c is nil for those of a pod as a whole.
-func (p *planner) resources(in corev1.ResourceRequirements, at place, c *Container) Resources {
-	out := Resources{}
+func (p *planner) resources(in corev1.ResourceRequirements, at place, c *kube.Container) kube.Resources {
+	out := kube.Resources{}
 	show := func(kind string, list corev1.ResourceList) {
 		for name, q := range list {
 			if out.Shown == nil {
@@ -81,7 +82,7 @@ func (p *planner) resources(in corev1.ResourceRequirements, at place, c *Contain
 }
 
 // limits sets what run would be asked.
-func limits(to *spec.Limits, r Resources) {
+func limits(to *spec.Limits, r kube.Resources) {
 	if r.CPUQuota > 0 {
 		cpus := float64(r.CPUQuota) / 1000
 		to.CPUs = &cpus
@@ -116,7 +117,7 @@ func (p *planner) memory(q resource.Quantity, at place) {
 
 // device reads a resource that is a device: VENDOR/CLASS=NAME of the container device interface,
 // or a path.
-func (p *planner) device(name string, at place, c *Container) {
+func (p *planner) device(name string, at place, c *kube.Container) {
 	dev, isPath := strings.CutPrefix(name, deviceResource)
 	switch {
 	case c == nil:
