@@ -10,7 +10,7 @@ import (
 // Groups are all that make bench measures. A later one may use what an earlier one has left in the lab, but none needs
 // it: each can run alone.
 func Groups() []Group {
-	return []Group{generator(), start(), stop(), many(), memory(), idle(), logs(), pull(), verbs(), update()}
+	return []Group{generator(), start(), stop(), many(), memory(), idle(), logs(), pull(), verbs(), update(), throughput()}
 }
 
 // Podman with each of its runtimes.
@@ -358,6 +358,33 @@ for i in $(seq %d); do printf '[Service]\nEnvironment=PODMAN_SYSTEMD_UNIT=%%%%n\
 systemctl --user daemon-reload; for i in $(seq %d); do systemctl --user start update$i; done`, n, n),
 				Run: "podman auto-update --dry-run", After: fmt.Sprintf("systemctl --user stop $(printf 'update%%d ' $(seq %d))", n)},
 		}})
+	}
+	return g
+}
+
+// throughput sends to a container for two seconds through a port of loopback that it publishes, and tells how long a gigabyte
+// takes. Both have the same parts of Debian: what differs is how they are put together.
+func throughput() Group {
+	g := Group{Name: "throughput", Title: "through a published port, TCP"}
+	for i, k := range []struct{ title, user, network string }{
+		{"a user's default network", "alice", ""},
+		{"a user's named network", "alice", "--network bench"},
+		{"root's named network", "root", "--network bench"},
+	} {
+		c := Case{Name: k.title, Unit: "s per GB", Share: 0.5, Targets: map[string]float64{withRunc: 1}}
+		for j, who := range []struct{ name, program, flags string }{{Ours, "podunit", ""}, {withRunc, "podman --runtime runc", "--pids-limit 0"}} {
+			port := 18500 + 2*i + j
+			c.Contenders = append(c.Contenders, Contender{
+				Name: who.name, User: k.user,
+				Prepare: fmt.Sprintf(`%[1]s image exists %[2]s || %[1]s pull -q %[2]s
+[ -z "%[3]s" ] || %[1]s network exists bench || %[1]s network create bench
+%[1]s run -d --name throughput %[3]s %[4]s -p 127.0.0.1:%[5]d:5201 -v /usr:/usr:ro %[2]s iperf3 -s
+for i in $(seq 100); do iperf3 -c 127.0.0.1 -p %[5]d -n 1 && break; sleep 0.1; done`, who.program, image, k.network, who.flags, port),
+				Run:   fmt.Sprintf("iperf3 -c 127.0.0.1 -p %d -t 2 -J | jq '8e9 / .end.sum_received.bits_per_second'", port),
+				After: who.program + " rm -f -t 0 throughput",
+			})
+		}
+		g.Cases = append(g.Cases, c)
 	}
 	return g
 }
