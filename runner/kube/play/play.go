@@ -307,6 +307,9 @@ func (w *work) pull(ctx context.Context) error {
 		}
 		for _, c := range p.Containers {
 			add(c.Spec.Image, c.Spec.Pull, r)
+			for _, name := range c.ImageVolumesFrom {
+				add(name, localImage(name).Pull, r)
+			}
 		}
 		for _, v := range p.Volumes {
 			if v.Kind == kube.VolumeImage {
