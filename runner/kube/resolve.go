@@ -79,7 +79,7 @@ func (e *NonRootError) Hint() string { return "set securityContext.runAsUser to 
 // environment with $(NAME) expanded as Kubernetes does, the user, the paths of its mounts. The
 // container is left as it is.
 func (c *Container) Resolve(img Image, f Facts) (*Resolved, error) {
-	out := &Resolved{Spec: c.Spec, Mounts: slices.Clone(c.Mounts), SecretEnv: map[string]string{}}
+	out := &Resolved{Spec: c.Spec, SecretEnv: map[string]string{}}
 	s := &out.Spec
 	s.Labels = maps.Clone(c.Spec.Labels)
 	if f.UID != "" {
@@ -98,20 +98,38 @@ func (c *Container) Resolve(img Image, f Facts) (*Resolved, error) {
 		}
 	}
 	c.words(out, env, img)
-	for i, m := range out.Mounts {
-		if !m.Expand {
-			continue
-		}
-		if out.Mounts[i].SubPath, err = subPath(m, env); err != nil {
-			return nil, fmt.Errorf("container %s: mount at %s: %w", c.Name, m.Path, err)
-		}
-		out.Mounts[i].Expand = false
+	if out.Mounts, err = c.expandMounts(env); err != nil {
+		return nil, err
 	}
 	s.User = c.user(img.Config.User)
 	if c.NonRoot {
 		if err := c.nonRoot(img); err != nil {
 			return nil, err
 		}
+	}
+	return out, nil
+}
+
+// ResolveMounts gives the mounts of a container with $(NAME) expanded.
+func (c *Container) ResolveMounts(f Facts) ([]Mount, error) {
+	env, err := c.environment(f)
+	if err != nil {
+		return nil, err
+	}
+	return c.expandMounts(env)
+}
+
+func (c *Container) expandMounts(env map[string]known) ([]Mount, error) {
+	out := slices.Clone(c.Mounts)
+	for i, m := range out {
+		if !m.Expand {
+			continue
+		}
+		var err error
+		if out[i].SubPath, err = subPath(m, env); err != nil {
+			return nil, fmt.Errorf("container %s: mount at %s: %w", c.Name, m.Path, err)
+		}
+		out[i].Expand = false
 	}
 	return out, nil
 }
@@ -374,6 +392,9 @@ func (m Mount) Spec(source string) spec.Mount {
 	out := spec.Mount{Type: spec.MountBind, Source: source, Destination: m.Path, Relabel: m.Relabel, Chown: m.Chown, Options: []string{"rbind", m.Propagation}}
 	if m.ReadOnly {
 		out.Options = append(out.Options, "ro")
+	}
+	if m.RecursiveReadOnly == "Enabled" {
+		out.Options = append(out.Options, "rro") // the runtime fails where the kernel cannot
 	}
 	for _, o := range m.Options {
 		switch o {

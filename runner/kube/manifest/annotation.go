@@ -306,7 +306,12 @@ func (p *planner) volumesFrom(d *draft, c *kube.Container, v string, at place) {
 		}
 		from := kube.VolumesFrom{Container: name, Outside: true}
 		if options != "" {
-			from.Options = strings.Split(options, ",")
+			asked, err := spec.ParseVolumesFrom(word)
+			if err != nil {
+				at.fault("kube-annotation", "known are ro, rw, z and Z", "%v", err)
+				continue
+			}
+			from.Options = asked.Options
 		}
 		own := slices.IndexFunc(d.Containers, func(o *kube.Container) bool { return o.Name == name })
 		switch {

@@ -421,19 +421,31 @@ func (l lab) broken(t *testing.T) {
 	l.MustRun("alice", "podunit kube play media.yaml")
 	before := l.pids()
 	const head = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n"
-	for name, c := range map[string]struct{ yaml, want string }{
-		"a tab":                {"apiVersion: v1\n\tkind: Pod\n", "b.yaml:2"},
-		"a duplicate key":      {head + "  - {name: a, name: b, image: x}\n", "b.yaml:6"},
-		"an unknown field":     {head + "  - {name: a, imagee: x}\n", "did you mean image?"},
-		"no such image":        {head + "  - {name: a, image: \"localhost:5000/none:1\"}\n", "localhost:5000/none:1"},
-		"no such ConfigMap":    {head + "  - {name: a, image: \"localhost:5000/busybox:1\", envFrom: [{configMapRef: {name: none}}]}\n", "there is no ConfigMap none"},
-		"no such path":         {head + "  - {name: a, image: \"localhost:5000/busybox:1\", volumeMounts: [{name: v, mountPath: /v}]}\n  volumes: [{name: v, hostPath: {path: /none, type: Directory}}]\n", "DirectoryOrCreate"},
-		"a port that is taken": {head + "  - {name: a, image: \"localhost:5000/busybox:1\", ports: [{containerPort: 80, hostPort: 18090}]}\n", "18090"},
-		"a command that fails": {head + "  - {name: a, image: \"localhost:5000/busybox:1\", command: [/none]}\n", "/none"},
+	const one = head + "  - {name: a, image: \"localhost:5000/busybox:1\""
+	bomb := "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nx:\n  a: &a [x]\n"
+	for c := 'b'; c < 'j'; c++ {
+		bomb += fmt.Sprintf("  %c: &%[1]c [%s]\n", c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", c-1), 10), ", "))
+	}
+	for name, c := range map[string]struct{ yaml, want, place string }{
+		"a tab":                  {"apiVersion: v1\n\tkind: Pod\n", "tab", "b.yaml:2"},
+		"a duplicate key":        {head + "  - {name: a, name: b, image: x}\n", "name", "b.yaml:6"},
+		"a wrong type":           {one + ", command: no}\n", "spec.containers[0].command", "b.yaml:6"},
+		"an unknown field":       {head + "  - {name: a, imagee: x}\n", "did you mean image?", "b.yaml:6"},
+		"an alias bomb":          {bomb, "more than 200000 values", "b.yaml:"},
+		"10 MB":                  {one + "}\n" + strings.Repeat("# "+strings.Repeat("x", 97)+"\n", 100000), "bytes", "b.yaml:"},
+		"two of one name":        {one + "}\n  - {name: a, image: x}\n", "spec.containers[1].name", "b.yaml:7"},
+		"a port twice":           {one + ", ports: [{containerPort: 80, hostPort: 18099}, {containerPort: 81, hostPort: 18099}]}\n", "spec.containers[0].ports[1]", "b.yaml:6"},
+		"no such image":          {head + "  - {name: a, image: \"localhost:5000/none:1\"}\n", "localhost:5000/none:1", ""},
+		"no such ConfigMap":      {one + ", envFrom: [{configMapRef: {name: none}}]}\n", "there is no ConfigMap none", "b.yaml:6"},
+		"no such secret":         {one + ", env: [{name: A, valueFrom: {secretKeyRef: {name: none, key: a}}}]}\n", "none", "b.yaml:6"},
+		"no such path":           {one + ", volumeMounts: [{name: v, mountPath: /v}]}\n  volumes: [{name: v, hostPath: {path: /none, type: Directory}}]\n", "DirectoryOrCreate", ""},
+		"a path of another kind": {one + ", volumeMounts: [{name: v, mountPath: /v}]}\n  volumes: [{name: v, hostPath: {path: /etc, type: Socket}}]\n", "/etc is not a socket", ""},
+		"a port that is taken":   {one + ", ports: [{containerPort: 80, hostPort: 18090}]}\n", "18090", ""},
+		"a command that fails":   {one + ", command: [/none]}\n", "/none", ""},
 	} {
 		l.WriteFile("alice", "b.yaml", c.yaml)
 		stdout, stderr, code := l.Run("alice", "podunit kube play b.yaml")
-		if code != 125 || stdout != "" || !strings.Contains(stderr, c.want) {
+		if code != 125 || stdout != "" || !strings.Contains(stderr, c.want) || !strings.Contains(stderr, c.place) {
 			t.Errorf("%s: status %d\n%s%s", name, code, stdout, stderr)
 		}
 		l.is(t, "podunit pod ps --format '{{.Name}}'; podunit ps -a --format '{{.Names}}' | grep web; systemctl --user list-units --all --plain --no-legend 'web*'; true", "media")

@@ -162,10 +162,13 @@ spec:
         spec:
           restartPolicy: Never
           hostUsers: false
-          securityContext: {supplementalGroupsPolicy: Strict}
-          containers: [{name: a, image: quay.io/x/a:1}]
+          containers:
+          - name: a
+            image: quay.io/x/a:1
+            restartPolicy: Never
+            restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]
 `))
-	if err == nil || !strings.Contains(err.Error(), "supplementalGroupsPolicy: Strict") || !strings.Contains(err.Error(), "hostUsers") {
+	if err == nil || !strings.Contains(err.Error(), "RestartAllContainers") || !strings.Contains(err.Error(), "hostUsers") {
 		t.Errorf("%v", err)
 	}
 }
