@@ -10,7 +10,7 @@ import (
 // Groups are all that make bench measures. A later one may use what an earlier one has left in the lab, but none needs
 // it: each can run alone.
 func Groups() []Group {
-	return []Group{generator(), start(), stop(), many(), memory(), idle(), logs(), pull(), verbs(), update(), throughput()}
+	return []Group{generator(), start(), stop(), many(), boot(), memory(), idle(), logs(), pull(), verbs(), update(), throughput(), soak()}
 }
 
 // Podman with each of its runtimes.
@@ -177,7 +177,7 @@ func many() Group {
 	return g
 }
 
-// generator converts files without a manager.
+// generator converts files, without a manager and at its reload.
 func generator() Group {
 	g := Group{Name: "generator", Title: "unit files become units", Setup: `set -e
 for n in 1 100 1000 5000; do
@@ -198,6 +198,9 @@ done
 			{Name: Ours, Prepare: "rm -rf $XDG_RUNTIME_DIR/generated; mkdir $XDG_RUNTIME_DIR/generated", Run: by("/usr/lib/systemd/user-generators/podunit-user-generator")},
 			{Name: "podman", Prepare: "rm -rf $XDG_RUNTIME_DIR/generated; mkdir $XDG_RUNTIME_DIR/generated", Run: by("/usr/libexec/podman/quadlet")},
 		}})
+	}
+	for _, n := range []int{1, 100, 1000} {
+		g.Cases = append(g.Cases, reload(n))
 	}
 	return g
 }
@@ -292,23 +295,6 @@ done
 	}
 	if g.Cases[0].Name == "read with logs" {
 		g.Cases[0], g.Cases[1] = g.Cases[1], g.Cases[0]
-	}
-	return g
-}
-
-// pull fetches an image of 40 MB that does not compress, and one whose lower layer is there.
-func pull() Group {
-	g := Group{Name: "pull", Title: "images from a registry on loopback"}
-	for _, k := range []struct{ title, ref, before string }{{"cold, 40 MB", "localhost:5000/big:1", ""}, {"one layer is new", "localhost:5000/big:2", "localhost:5000/big:1"}} {
-		c := Case{Name: k.title, Unit: "ms", Share: 0.5, Targets: map[string]float64{"podman": 1}}
-		for _, who := range []struct{ name, user, program string }{{Ours, "alice", "podunit"}, {"podman", "bob", "podman"}} {
-			prepare := who.program + " rmi -f -i localhost:5000/big:1 localhost:5000/big:2"
-			if k.before != "" {
-				prepare += "; " + who.program + " pull -q " + k.before
-			}
-			c.Contenders = append(c.Contenders, Contender{Name: who.name, User: who.user, Prepare: prepare, Run: who.program + " pull -q " + k.ref})
-		}
-		g.Cases = append(g.Cases, c)
 	}
 	return g
 }
