@@ -92,12 +92,6 @@ ln -s ../lab-network.service "$root/etc/systemd/system/multi-user.target.wants/l
 # A machine on a network reaches this target; some service always wants it.
 ln -s /usr/lib/systemd/system/network-online.target "$root/etc/systemd/system/multi-user.target.wants/network-online.target"
 
-# Debian 12's Podman chooses vfs where it may not mount an overlay, as root of this lab's kind; podunit and it are to share a
-# storage.
-if grep -q '^12' "$root/etc/debian_version"; then
-	printf '[storage]\ndriver = "overlay"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' >"$root/etc/containers/storage.conf"
-fi
-
 # The registry: plain HTTP on loopback, anonymous.
 cat >"$root/etc/docker/registry/config.yml" <<'END'
 version: 0.1

@@ -24,6 +24,17 @@ import (
 //go:embed recipe.sh
 var recipe string
 
+//go:embed bookworm.sh
+var bookworm string
+
+// recipes are the scripts that finish the root filesystem of a release.
+func recipes(release string) []string {
+	if release == "bookworm" {
+		return []string{recipe, bookworm}
+	}
+	return []string{recipe}
+}
+
 // Suite is the Debian release of a lab for which nobody asks for another, and of the packages that images are made from.
 const Suite = "trixie"
 
@@ -59,7 +70,7 @@ func packages(release string) []string {
 
 // Key names the recipe: the same packages and the same script give the same key.
 func Key(release string) string {
-	sum := sha256.Sum256([]byte(release + "\n" + strings.Join(packages(release), " ") + "\n" + recipe))
+	sum := sha256.Sum256([]byte(release + "\n" + strings.Join(packages(release), " ") + "\n" + strings.Join(recipes(release), "")))
 	if release == Suite {
 		return "rootfs-" + hex.EncodeToString(sum[:6])
 	}
@@ -74,12 +85,16 @@ func Make(ctx context.Context, c cache.Dir, release string, log io.Writer) (stri
 	}
 	return c.Make(Key(release), func(dir string) error {
 		fmt.Fprintf(log, "making the Debian %s root filesystem (cached afterwards)\n", release)
-		hook := dir + ".recipe"
-		if err := os.WriteFile(hook, []byte(recipe), 0o755); err != nil {
-			return err
+		var hooks []string
+		for i, text := range recipes(release) {
+			hook := fmt.Sprintf("%s.recipe%d", dir, i)
+			if err := os.WriteFile(hook, []byte(text), 0o755); err != nil {
+				return err
+			}
+			defer os.Remove(hook)
+			hooks = append(hooks, "--customize-hook="+hook)
 		}
-		defer os.Remove(hook)
-		if err := bootstrap(ctx, log, release, dir, "minbase", packages(release), "--customize-hook="+hook); err != nil {
+		if err := bootstrap(ctx, log, release, dir, "minbase", packages(release), hooks...); err != nil {
 			return err
 		}
 		return os.Chmod(dir, 0o755)

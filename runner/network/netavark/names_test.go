@@ -119,3 +119,18 @@ func TestRequestOfIpvlan(t *testing.T) {
 		t.Errorf("a kernel without: %q", hint)
 	}
 }
+
+// TestKept: the namespace is found in the /run of Within, also where a system unit with User= has given the user a runtime
+// directory of its own.
+func TestKept(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+	for dir, want := range map[string]string{
+		"/run/user/1000/podunit/networks/netns":         "[/run/user/1000]",
+		"/run/podunit-user/1000/podunit/networks/netns": "[/run/user/1000 /run/podunit-user/1000]",
+		"/home/a/run/podunit/networks/netns":            "[/run/user/1000]",
+	} {
+		if got := fmt.Sprint(Shared{dir: dir}.kept()); got != want {
+			t.Errorf("%s: %s, want %s", dir, got, want)
+		}
+	}
+}
