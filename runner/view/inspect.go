@@ -417,6 +417,9 @@ func networkMode(r container.Record) string {
 // health fills in how a container is checked, and how it is.
 func (in *Container) health(x *service.Engine, r container.Record) error {
 	h, err := x.Health(r)
+	if h == nil && r.Spec.Health.None() {
+		in.Config.Healthcheck = &HealthCheck{Test: r.Spec.Health.Test}
+	}
 	if h == nil || err != nil {
 		return err
 	}
