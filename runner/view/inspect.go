@@ -107,10 +107,10 @@ type Health struct {
 type HealthCheck struct {
 	Test        []string
 	StartPeriod time.Duration `json:",omitempty"`
-	Interval    time.Duration
-	Timeout     time.Duration
-	Retries     int
-	Successes   int `json:",omitempty"`
+	Interval    time.Duration `json:",omitempty"`
+	Timeout     time.Duration `json:",omitempty"`
+	Retries     int           `json:",omitempty"`
+	Successes   int           `json:",omitempty"`
 }
 
 // Mount is a mount of a container, in inspect.
