@@ -130,7 +130,7 @@ func (b *builder) kernelMounts() ([]rspec.Mount, error) {
 	case b.Shm != "":
 		all = append(all, rspec.Mount{Destination: "/dev/shm", Type: "bind", Source: b.Shm, Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}})
 	case b.Namespaces.IPC == HostNS:
-		all = append(all, rspec.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "noexec", "nodev"}})
+		all = append(all, rspec.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}})
 	default:
 		size, err := b.shmSize()
 		if err != nil {
