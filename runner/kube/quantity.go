@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// suffixes are the letters at the end of a quantity and what they multiply by, the longer ones first. Source:
+// suffixes are the letters at the end of a quantity and the power that they stand for, the longer ones first. Source:
 // kubernetes.io, Quantity.
 var suffixes = []struct {
-	letters string
-	times   *big.Rat
+	letters        string
+	base, exponent int64
 }{
-	{"Ki", power(2, 10)}, {"Mi", power(2, 20)}, {"Gi", power(2, 30)}, {"Ti", power(2, 40)}, {"Pi", power(2, 50)}, {"Ei", power(2, 60)},
-	{"n", power(10, -9)}, {"u", power(10, -6)}, {"m", power(10, -3)}, {"k", power(10, 3)}, {"M", power(10, 6)},
-	{"G", power(10, 9)}, {"T", power(10, 12)}, {"P", power(10, 15)}, {"E", power(10, 18)}, {"", power(10, 0)},
+	{"Ki", 2, 10}, {"Mi", 2, 20}, {"Gi", 2, 30}, {"Ti", 2, 40}, {"Pi", 2, 50}, {"Ei", 2, 60},
+	{"n", 10, -9}, {"u", 10, -6}, {"m", 10, -3}, {"k", 10, 3}, {"M", 10, 6}, {"G", 10, 9}, {"T", 10, 12}, {"P", 10, 15}, {"E", 10, 18}, {"", 10, 0},
 }
 
 func power(base, exponent int64) *big.Rat {
@@ -35,7 +34,7 @@ func divided(amount int64, divisor string) (string, error) {
 	for _, s := range suffixes {
 		if number, found := strings.CutSuffix(divisor, s.letters); found && strings.Trim(number, "0123456789.") == "" {
 			if by, found = new(big.Rat).SetString(number); found {
-				by.Mul(by, s.times)
+				by.Mul(by, power(s.base, s.exponent))
 			}
 			break
 		}

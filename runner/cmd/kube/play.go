@@ -15,6 +15,7 @@ import (
 
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/kube/manifest"
@@ -103,7 +104,7 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 
 func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	if f.down {
-		return down(cmd.Context(), e, args, f.force)
+		return served.Down(cmd.Context(), e, args, f.force, documents(e))
 	}
 	given := cmd.Flags().Changed
 	f.tlsGiven = given("tls-verify")

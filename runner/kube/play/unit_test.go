@@ -97,11 +97,6 @@ func TestContainerUnit(t *testing.T) {
 	if want := "/bin/podunit --module=m kube ended tv.service web --volume=kept:"; strings.Join(u.StopPost, " ") != want {
 		t.Errorf("the pod ends with %q", u.StopPost)
 	}
-	p.Full = "/libexec/podunit"
-	if full := unitOf("a"); full.start != "/libexec/podunit --module=m kube start-container tv.service web a" || full.stop != a.stop {
-		t.Errorf("with two programs a starts with %q and stops with %q", full.start, full.stop)
-	}
-	p.Full = ""
 	if first := unitOf("first"); first.kind != "oneshot" || first.restart != "" {
 		t.Errorf("first: %+v", first)
 	}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+// Package served holds those verbs of podunit kube that the services of plays execute: what each start and stop of a
+// container waits for. It needs no YAML, so that the small program has them.
+package served
 
 import (
 	"context"
@@ -11,6 +13,13 @@ import (
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/spf13/cobra"
 )
+
+// New makes podunit kube with the verbs of services. documents takes down what files name; it is nil where that is
+// beyond this program.
+func New(e *cli.Env, documents Documents) *cobra.Command {
+	return cli.Group("kube COMMAND", "Play Kubernetes YAML, and take it down",
+		newDown(e, documents), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newExpire(e))
+}
 
 // newStartContainer makes what the service of a container executes.
 func newStartContainer(e *cli.Env) *cobra.Command {
@@ -26,8 +35,8 @@ func newStartContainer(e *cli.Env) *cobra.Command {
 	}
 }
 
-// served makes a command that services and timers execute.
-func served(e *cli.Env, use, short string, least, most int, do func(context.Context, *play.Player, []string) error) *cobra.Command {
+// Served makes a command that services and timers execute.
+func Served(e *cli.Env, use, short string, least, most int, do func(context.Context, *play.Player, []string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Hidden: true, Args: cli.WantArgs(least, most),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +51,7 @@ func served(e *cli.Env, use, short string, least, most int, do func(context.Cont
 
 // newEnded makes what those services execute at their end.
 func newEnded(e *cli.Env) *cobra.Command {
-	cmd := served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
+	cmd := Served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
 		if len(args) == 2 {
 			return p.PodEnded(ctx, args[0], args[1])
 		}
@@ -54,14 +63,14 @@ func newEnded(e *cli.Env) *cobra.Command {
 
 // newStopContainer makes what stops a container that has a hook for it.
 func newStopContainer(e *cli.Env) *cobra.Command {
-	return served(e, "stop-container PLAY POD CONTAINER", "For services of kube play: stop a container", 3, 3, func(ctx context.Context, p *play.Player, args []string) error {
+	return Served(e, "stop-container PLAY POD CONTAINER", "For services of kube play: stop a container", 3, 3, func(ctx context.Context, p *play.Player, args []string) error {
 		return p.StopContainer(ctx, args[0], args[1], args[2])
 	})
 }
 
 // newProbe makes what the timers of probes execute.
 func newProbe(e *cli.Env) *cobra.Command {
-	return served(e, "probe PLAY POD CONTAINER KIND ID", "For timers of kube play: probe a container", 5, 5, func(ctx context.Context, p *play.Player, args []string) error {
+	return Served(e, "probe PLAY POD CONTAINER KIND ID", "For timers of kube play: probe a container", 5, 5, func(ctx context.Context, p *play.Player, args []string) error {
 		err := p.Probe(ctx, args[0], args[1], args[2], args[3], args[4])
 		if errors.Is(err, container.ErrNotRunning) || errors.Is(err, play.ErrNotFound) {
 			return p.EndTimer(context.WithoutCancel(ctx))
@@ -72,21 +81,14 @@ func newProbe(e *cli.Env) *cobra.Command {
 
 // newHold makes what holds the volumes of a pod that are in memory.
 func newHold(e *cli.Env) *cobra.Command {
-	return served(e, "hold PLAY POD", "For services of kube play: hold volumes in memory", 2, 2, func(_ context.Context, p *play.Player, args []string) error {
+	return Served(e, "hold PLAY POD", "For services of kube play: hold volumes in memory", 2, 2, func(_ context.Context, p *play.Player, args []string) error {
 		return p.Hold(args[0], args[1])
-	})
-}
-
-// newCron makes what the timer of a CronJob executes.
-func newCron(e *cli.Env) *cobra.Command {
-	return served(e, "cron PLAY POD", "For timers of kube play: begin a run of a CronJob", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
-		return p.Cron(ctx, args[0], args[1])
 	})
 }
 
 // newExpire makes what removes a pod that has ended.
 func newExpire(e *cli.Env) *cobra.Command {
-	return served(e, "expire PLAY POD", "For timers of kube play: remove a pod that has ended", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
+	return Served(e, "expire PLAY POD", "For timers of kube play: remove a pod that has ended", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
 		return p.Expire(ctx, args[0], args[1])
 	})
 }
