@@ -23,7 +23,7 @@ import (
 // New makes podunit kube.
 func New(e *cli.Env) *cobra.Command {
 	return cli.Group("kube COMMAND", "Play Kubernetes YAML, and take it down",
-		NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newExpire(e))
+		NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newAgain(e), newExpire(e))
 }
 
 // NewPlayGroup makes podunit play, whose only verb is kube.

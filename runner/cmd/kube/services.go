@@ -84,6 +84,13 @@ func newCron(e *cli.Env) *cobra.Command {
 	})
 }
 
+// newAgain makes what starts all containers of a pod anew.
+func newAgain(e *cli.Env) *cobra.Command {
+	return served(e, "again PLAY POD", "For timers of kube play: start all containers of a pod anew", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
+		return p.Again(ctx, args[0], args[1])
+	})
+}
+
 // newExpire makes what removes a pod that has ended.
 func newExpire(e *cli.Env) *cobra.Command {
 	return served(e, "expire PLAY POD", "For timers of kube play: remove a pod that has ended", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
