@@ -39,7 +39,7 @@ func leftOut() []left {
 // written are the fields of a container that a document holds, or that say nothing about what runs.
 func written() []string {
 	return []string{
-		"Name", "Image", "Rootfs", "Command", "Entrypoint", "Env", "User", "Groups", "OnlyGroups", "KeepGroups", "WorkDir", "StopSignal", "StopTimeout", "Labels", "Annotations",
+		"Name", "Image", "Rootfs", "Command", "Entrypoint", "Env", "User", "Groups", "OnlyGroups", "KeepGroups", "WorkDir", "MakeWorkDir", "StopSignal", "StopTimeout", "Labels", "Annotations",
 		"ReadOnly", "Init", "Mounts", "VolumesFrom", "Devices", "DeviceRules", "Secrets", "Health", "StartupHealth", "OnUnhealthy", "Interactive", "TTY", "Restart", "Pull", "Remove",
 		"PIDNS", "IPCNS", "Privileged", "CapAdd", "CapDrop", "AppArmor", "Seccomp", "NoNewPrivileges", "SELinux", "Unmask", "Sysctls",
 		"Memory", "MemoryReservation", "CPUs", "CPUShares", "CPUQuota", "CPUPeriod", "CpusetCPUs", "CpusetMems", "PidsLimit", "Ulimits",

@@ -26,7 +26,7 @@ type Lack struct {
 func Lacks() []Lack {
 	return []Lack{
 		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
-		{What: "the action RestartAllContainers", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }},
+		{What: "the action RestartAllContainers of an init container", issue: IssueKube, container: func(c *kube.Container) bool { return c.Role == kube.Init && len(c.Restart.PodOn) > 0 }},
 	}
 }
 

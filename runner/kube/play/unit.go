@@ -115,6 +115,7 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	if (s.Restart == "no" || s.Restart == "") && len(c.Restart.Force) == 0 {
 		return
 	}
+	prevent := slices.Concat(c.Restart.Prevent, c.Restart.PodOn) // of these, Again starts it
 	// The manager starts again after what is forced, whatever Restart= says.
 	set := s.Settings
 	if c.Restart.First > 0 {
@@ -127,8 +128,8 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	if len(c.Restart.Force) > 0 {
 		set["RestartForceExitStatus"] = statuses(c.Restart.Force)
 	}
-	if len(c.Restart.Prevent) > 0 {
-		set["RestartPreventExitStatus"] = statuses(c.Restart.Prevent)
+	if len(prevent) > 0 {
+		set["RestartPreventExitStatus"] = statuses(prevent)
 	}
 }
 

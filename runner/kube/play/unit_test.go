@@ -157,11 +157,12 @@ spec:
         spec:
           restartPolicy: Never
           hostUsers: false
-          containers:
+          initContainers:
           - name: a
             image: quay.io/x/a:1
             restartPolicy: Never
             restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]
+          containers: [{name: b, image: quay.io/x/a:1}]
 `))
 	if err == nil || !strings.Contains(err.Error(), "RestartAllContainers") || !strings.Contains(err.Error(), "hostUsers") {
 		t.Errorf("%v", err)

@@ -18,7 +18,7 @@ import (
 // beyond this program.
 func New(e *cli.Env, documents Documents) *cobra.Command {
 	return cli.Group("kube COMMAND", "Play Kubernetes YAML, and take it down",
-		newDown(e, documents), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newExpire(e))
+		newDown(e, documents), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newAgain(e), newExpire(e))
 }
 
 // newStartContainer makes what the service of a container executes.
@@ -83,6 +83,13 @@ func newProbe(e *cli.Env) *cobra.Command {
 func newHold(e *cli.Env) *cobra.Command {
 	return Served(e, "hold PLAY POD", "For services of kube play: hold volumes in memory", 2, 2, func(_ context.Context, p *play.Player, args []string) error {
 		return p.Hold(args[0], args[1])
+	})
+}
+
+// newAgain makes what starts all containers of a pod anew.
+func newAgain(e *cli.Env) *cobra.Command {
+	return Served(e, "again PLAY POD", "For timers of kube play: start all containers of a pod anew", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
+		return p.Again(ctx, args[0], args[1])
 	})
 }
 
