@@ -392,11 +392,28 @@ func (e *Engine) serveNames(ctx context.Context) error {
 	})
 }
 
+// pointTo makes unitDir, where the unit has its PIDFile=, lead to dir where that is elsewhere: in the runtime directory that a
+// system unit with User= has given the user, of which the user's manager does not know.
+func pointTo(dir, unitDir string) error {
+	if dir == unitDir {
+		return nil
+	}
+	if err := errors.Join(os.RemoveAll(unitDir), os.MkdirAll(filepath.Dir(unitDir), 0o700)); err != nil {
+		return err
+	}
+	return os.Symlink(dir, unitDir)
+}
+
 // startNames starts aardvark-dns with the names in dir.
 func (e *Engine) startNames(ctx context.Context, program, dir string) error {
 	// A file of one that was killed would be believed if the number had another owner.
 	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if e.User.Rootless() {
+		if err := pointTo(dir, filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "podunit/networks/aardvark-dns")); err != nil {
+			return err
+		}
 	}
 	rootless := e.User.Rootless()
 	port := uint16(53)
