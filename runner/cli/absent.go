@@ -41,7 +41,6 @@ var absent = map[string]struct{ instead, issue string }{
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
-	"system migrate":    {instead: "nothing is to migrate: the storage is shared, and each start begins with what it finds"},
 	"system renumber":   {instead: "there are no lock numbers"},
 	"system service":    {instead: "there is no socket: each podunit does its work and ends"},
 	"machine":           {instead: "podunit runs where systemd is: in a virtual machine with Linux"},

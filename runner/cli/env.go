@@ -17,8 +17,10 @@ import (
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
@@ -198,6 +200,15 @@ func smallOf(full string) string {
 		}
 	}
 	return full
+}
+
+// Secrets opens the secrets beside the storage, which is not opened for that.
+func (e *Env) Secrets() (secret.Store, error) {
+	o, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	if err != nil {
+		return secret.Store{}, err
+	}
+	return secret.New(o.GraphRoot), nil
 }
 
 // RemoveContainer stops and removes a container that is in the way of something. The time between the stop

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -58,6 +59,46 @@ func TestEachDailyVerbHasACase(t *testing.T) {
 	}
 	if err := lines.Err(); err != nil || seen < 200 {
 		t.Errorf("%d of the list, %v", seen, err)
+	}
+}
+
+// ours are verbs that Podman has not.
+var ours = []string{
+	"check", "cleanup", "completion bash", "completion fish", "completion powershell", "completion zsh", "doctor", "generate quadlet", "help",
+	"play kube", "quadlet edit", "quadlet install", "quadlet list", "quadlet print", "quadlet rm",
+}
+
+// TestEachVerbIsBesidePodman: each verb that Podman has, too, is executed by both in a test that compares what they say.
+func TestEachVerbIsBesidePodman(t *testing.T) {
+	compared := map[string]bool{}
+	for where, text := range caseTexts(t) {
+		if !strings.Contains(where, "testdata/beside/") && !strings.HasPrefix(where, "runner/labtest/verbs_test.go:") {
+			continue
+		}
+		for _, words := range commandsIn(text) {
+			for _, one := range whatIsUsed(words) {
+				compared[one] = true
+			}
+		}
+	}
+	e := &cli.Env{Program: program(), Stdout: io.Discard, Stderr: io.Discard, Lookup: func(string) (string, bool) { return "", false }}
+	var walk func(cmd *cobra.Command)
+	seen := 0
+	walk = func(cmd *cobra.Command) {
+		for _, one := range cmd.Commands() {
+			walk(one)
+		}
+		if cmd.HasSubCommands() || cmd.Hidden {
+			return
+		}
+		seen++
+		if path := pathOf(cmd); !compared[path] && !slices.Contains(ours, path) {
+			t.Errorf("podunit %s is compared with Podman nowhere", path)
+		}
+	}
+	walk(e.Root(""))
+	if seen < 100 {
+		t.Errorf("only %d verbs", seen)
 	}
 }
 
@@ -153,7 +194,20 @@ func commandsIn(script string) [][]string {
 // synonyms are verbs with a word before them that are the same as others.
 var synonyms = map[string]string{
 	"image ls": "images", "image list": "images", "image rm": "rmi", "image pull": "pull", "image push": "push", "image save": "save", "image load": "load",
+	"image build": "build", "image history": "history", "image import": "import", "image tag": "tag", "image untag": "untag",
 	"container ls": "ps", "container list": "ps", "container ps": "ps", "system info": "info", "system events": "events",
+}
+
+// pathOf is what a verb is called, without podunit and without a word before it that changes nothing.
+func pathOf(cmd *cobra.Command) string {
+	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
+	if short, ok := strings.CutPrefix(path, "container "); ok && short != "exists" && short != "prune" {
+		return short
+	}
+	if same, ok := synonyms[path]; ok {
+		return same
+	}
+	return path
 }
 
 // whatIsUsed is the verb of a command and each of its flags.
@@ -167,13 +221,7 @@ func whatIsUsed(words []string) []string {
 	if err != nil || !cmd.HasParent() {
 		return nil
 	}
-	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
-	if short, ok := strings.CutPrefix(path, "container "); ok && short != "exists" && short != "prune" {
-		path = short
-	}
-	if same, ok := synonyms[path]; ok {
-		path = same
-	}
+	path := pathOf(cmd)
 	used := []string{path}
 	if cmd.DisableFlagParsing {
 		// buildah's: what is a flag of its is so by its looks.

@@ -57,3 +57,15 @@ func noArtifact(name string, err error) error {
 	}
 	return err
 }
+
+// complete offers the names of artifacts to the shell.
+func complete(e *cli.Env) cobra.CompletionFunc {
+	return cli.CompleteNames(func(ctx context.Context) ([]string, error) {
+		store, err := artifacts(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		all, err := store.List(ctx)
+		return cli.NamesOf(all, func(a *libartifact.Artifact) string { return a.Name }), err
+	})
+}

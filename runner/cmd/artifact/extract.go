@@ -12,9 +12,10 @@ import (
 func NewExtract(e *cli.Env) *cobra.Command {
 	var o libartifacttypes.ExtractOptions
 	cmd := &cobra.Command{
-		Use:   "extract [flags] ARTIFACT PATH",
-		Short: "Write the files of an artifact to a file or a directory",
-		Args:  cli.WantArgs(2, 2),
+		Use:               "extract [flags] ARTIFACT PATH",
+		ValidArgsFunction: cli.CompleteFirst(complete(e)),
+		Short:             "Write the files of an artifact to a file or a directory",
+		Args:              cli.WantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			store, ref, err := find(cmd.Context(), e, args[0])
 			if err != nil {

@@ -13,9 +13,10 @@ import (
 func NewInspect(e *cli.Env) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:   "inspect [flags] ARTIFACT",
-		Short: "Show all there is to know of an artifact",
-		Args:  cli.WantArgs(1, 1),
+		Use:               "inspect [flags] ARTIFACT",
+		ValidArgsFunction: complete(e),
+		Short:             "Show all there is to know of an artifact",
+		Args:              cli.WantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			store, ref, err := find(cmd.Context(), e, args[0])
 			if err != nil {

@@ -15,9 +15,10 @@ import (
 func NewPush(e *cli.Env) *cobra.Command {
 	var flags image.SendFlags
 	cmd := &cobra.Command{
-		Use:   "push [flags] ARTIFACT",
-		Short: "Push an artifact to the registry that its name says",
-		Args:  cli.WantArgs(1, 1),
+		Use:               "push [flags] ARTIFACT",
+		ValidArgsFunction: complete(e),
+		Short:             "Push an artifact to the registry that its name says",
+		Args:              cli.WantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := flags.Options(e)
 			if err != nil {

@@ -15,9 +15,10 @@ import (
 func NewRm(e *cli.Env) *cobra.Command {
 	var all, ignore bool
 	cmd := &cobra.Command{
-		Use:     "rm [flags] ARTIFACT...",
-		Aliases: []string{"remove"},
-		Short:   "Remove artifacts from the storage",
+		Use:               "rm [flags] ARTIFACT...",
+		ValidArgsFunction: complete(e),
+		Aliases:           []string{"remove"},
+		Short:             "Remove artifacts from the storage",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return errors.New("artifact rm wants artifacts, or --all")

@@ -7,8 +7,6 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/image/registry"
-	"github.com/podunit/podunit/runner/secret"
-	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/auth"
 	"go.podman.io/image/v5/types"
@@ -47,11 +45,11 @@ func fromSecret(e *cli.Env, name string, o *auth.LoginOptions) error {
 	if o.Password != "" || o.StdinPassword {
 		return errors.New("--secret is a password: --password and --password-stdin exclude it")
 	}
-	at, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	secrets, err := e.Secrets()
 	if err != nil {
 		return err
 	}
-	found, value, err := secret.New(at.GraphRoot).Value(name)
+	found, value, err := secrets.Value(name)
 	if err != nil {
 		return err
 	}

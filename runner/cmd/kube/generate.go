@@ -23,8 +23,9 @@ func NewGenerate(e *cli.Env) *cobra.Command {
 	var file string
 	var podmanOnly bool
 	cmd := &cobra.Command{
-		Use:   "generate [flags] NAME...",
-		Short: "Write containers, pods and volumes as Kubernetes YAML",
+		Use:               "generate [flags] NAME...",
+		ValidArgsFunction: cli.CompleteAny(cli.CompleteContainers(e, cli.Whatever), cli.CompletePods(e, cli.Whatever)),
+		Short:             "Write containers, pods and volumes as Kubernetes YAML",
 		Long: `Write containers, pods and volumes as Kubernetes YAML, to the standard output or a file.
 
 Pods that kube play has made give their own documents back.`,

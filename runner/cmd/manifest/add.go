@@ -18,9 +18,10 @@ func NewAdd(e *cli.Env) *cobra.Command {
 	var creds string
 	var tlsVerify bool
 	cmd := &cobra.Command{
-		Use:   "add [flags] LIST IMAGE...",
-		Short: "Add images to a list of manifests",
-		Args:  cli.WantArgs(2, -1),
+		Use:               "add [flags] LIST IMAGE...",
+		ValidArgsFunction: cli.CompleteImages(e),
+		Short:             "Add images to a list of manifests",
+		Args:              cli.WantArgs(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("tls-verify") {
 				i.TLSVerify = &tlsVerify

@@ -16,9 +16,10 @@ func NewAnnotate(e *cli.Env) *cobra.Command {
 	var i registry.Listed
 	var annotations []string
 	cmd := &cobra.Command{
-		Use:   "annotate [flags] LIST DIGEST",
-		Short: "Say something of an image in a list of manifests",
-		Args:  cli.WantArgs(2, 2),
+		Use:               "annotate [flags] LIST DIGEST",
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
+		Short:             "Say something of an image in a list of manifests",
+		Args:              cli.WantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if i.Annotations, err = cli.Assignments("--annotation", annotations, true); err != nil {

@@ -15,9 +15,10 @@ import (
 func NewCreate(e *cli.Env) *cobra.Command {
 	var all, amend, tlsVerify bool
 	cmd := &cobra.Command{
-		Use:   "create [flags] LIST [IMAGE...]",
-		Short: "Make a list of manifests",
-		Args:  cli.WantArgs(1, -1),
+		Use:               "create [flags] LIST [IMAGE...]",
+		ValidArgsFunction: cli.CompleteImages(e),
+		Short:             "Make a list of manifests",
+		Args:              cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := image.Open(cmd.Context(), e)
 			if err != nil {

@@ -11,9 +11,10 @@ import (
 // NewExists makes podunit manifest exists.
 func NewExists(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "exists LIST",
-		Short: "Tell by the exit status whether a list of manifests exists: 0 or 1",
-		Args:  cli.WantArgs(1, 1),
+		Use:               "exists LIST",
+		ValidArgsFunction: cli.CompleteImages(e),
+		Short:             "Tell by the exit status whether a list of manifests exists: 0 or 1",
+		Args:              cli.WantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := image.Open(cmd.Context(), e)
 			if err != nil {

@@ -12,9 +12,10 @@ import (
 // NewInspect makes podunit manifest inspect.
 func NewInspect(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "inspect LIST",
-		Short: "Show a list of manifests",
-		Args:  cli.WantArgs(1, 1),
+		Use:               "inspect LIST",
+		ValidArgsFunction: cli.CompleteImages(e),
+		Short:             "Show a list of manifests",
+		Args:              cli.WantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := image.Open(cmd.Context(), e)
 			if err != nil {

@@ -17,9 +17,10 @@ func NewPush(e *cli.Env) *cobra.Command {
 	var flags image.SendFlags
 	var all, rm bool
 	cmd := &cobra.Command{
-		Use:   "push [flags] LIST [DESTINATION]",
-		Short: "Copy a list of manifests, with its images, to a registry",
-		Args:  cli.WantArgs(1, 2),
+		Use:               "push [flags] LIST [DESTINATION]",
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
+		Short:             "Copy a list of manifests, with its images, to a registry",
+		Args:              cli.WantArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !all {
 				return errors.New("--all=false: a list without its images is of no use to anybody")

@@ -13,9 +13,10 @@ import (
 // NewRemove makes podunit manifest remove.
 func NewRemove(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove LIST DIGEST",
-		Short: "Take an image from a list of manifests",
-		Args:  cli.WantArgs(2, 2),
+		Use:               "remove LIST DIGEST",
+		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
+		Short:             "Take an image from a list of manifests",
+		Args:              cli.WantArgs(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			im, err := image.Open(cmd.Context(), e)
 			if err != nil {

@@ -36,7 +36,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 
 Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another error.`,
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToRun(cmd.Context())
 			if err != nil {

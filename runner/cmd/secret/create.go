@@ -54,7 +54,7 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 			if len(o.DriverOptions) == 0 {
 				o.DriverOptions = conf.Secrets.Opts
 			}
-			s, err := open(e)
+			s, err := e.Secrets()
 			if err != nil {
 				return err
 			}
