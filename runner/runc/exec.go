@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -40,9 +41,11 @@ func (x Execution) start(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// exec is the runtime's command, which has the process and the log as descriptors 3 and 4.
+// exec is the runtime's command, which has the process and the log as descriptors behind those that are handed on.
 func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.Cmd {
-	args := append([]string{"exec", "--process", "/proc/self/fd/3"}, flags...)
+	next := 3 + len(x.Streams.Files)
+	args := append([]string{"exec", "--process", fmt.Sprintf("/proc/self/fd/%d", next)}, flags...)
+	args = append(args, x.Streams.preserve()...)
 	if x.TTY {
 		args = append(args, "--tty")
 	}
@@ -52,9 +55,9 @@ func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.C
 	if x.PIDFile != "" {
 		args = append(args, "--pid-file", x.PIDFile)
 	}
-	cmd := r.command(ctx, "/proc/self/fd/4", append(args, x.ID)...)
+	cmd := r.command(ctx, fmt.Sprintf("/proc/self/fd/%d", next+1), append(args, x.ID)...)
 	x.Streams.wire(cmd)
-	cmd.ExtraFiles = []*os.File{x.Process, x.Log}
+	cmd.ExtraFiles = append(slices.Clone(x.Streams.Files), x.Process, x.Log)
 	return cmd
 }
 

@@ -34,10 +34,9 @@ const (
 	linkFile = "link"
 )
 
-// isShortName reports whether name is such a name. A power cut may leave zeros in its place.
+// isShortName tells whether it is such a name. A power cut may leave zeros in its place.
 func isShortName(name string) bool {
-	other := func(c rune) bool { return (c < 'A' || c > 'Z') && (c < '0' || c > '9') }
-	return len(name) >= 4 && len(name) <= 64 && !strings.ContainsFunc(name, other)
+	return len(name) >= 4 && len(name) <= 64 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 }
 
 // linkWait is how long keepLinks waits for the lock of the layers, which readers hold for a moment.
