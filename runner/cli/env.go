@@ -141,15 +141,9 @@ func (e *Env) Service() (service.Config, error) {
 	if err != nil {
 		return service.Config{}, err
 	}
-	full := ""
-	if !e.Program.Small {
-		if full, err = os.Executable(); err != nil {
-			return service.Config{}, err
-		}
-	}
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
-		Program: program, Full: full, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
+		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices, RemoveImage: e.Program.RemoveImage,
 		Warn: e.Warn, Event: e.Event,
 		Tell: func(fields map[string]string, message string) {

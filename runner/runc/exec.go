@@ -4,6 +4,7 @@ package runc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -63,7 +64,8 @@ func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.C
 // log is the path of the log, to be read from its beginning.
 func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
 
-// Exec runs another process in the container, attached, and returns its status.
+// Exec runs another process in the container, attached, and returns its status. Signals that end us
+// are the process's; if the runtime has not ended some seconds after ctx, both are killed.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 	again := false
 	err := untilTold(ctx, x.log(), func() error {
@@ -78,7 +80,11 @@ func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 }
 
 func (r Runtime) attached(ctx context.Context, x Execution) error {
-	cmd := r.exec(context.WithoutCancel(ctx), x)
+	cmd := r.exec(ctx, x)
+	cmd.Cancel = func() error {
+		killLate(cmd)
+		return os.ErrProcessDone // how it ends is told as if nobody had asked
+	}
 	if x.TTY && x.Streams.needsTerminal() {
 		said := io.Discard
 		if x.Streams.Stderr != nil {
@@ -93,7 +99,13 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 	if err := x.start(cmd); err != nil {
 		return err
 	}
-	return cmd.Wait()
+	defer passSignals(cmd.Process)()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() != nil && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return ctx.Err() // nobody asked the process
+	}
+	return err
 }
 
 // ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be

@@ -10,7 +10,7 @@ import (
 // Groups are all that make bench measures. A later one may use what an earlier one has left in the lab, but none needs
 // it: each can run alone.
 func Groups() []Group {
-	return []Group{generator(), start(), stop(), many(), memory(), idle(), logs(), pull(), archives(), verbs(), stats(), update()}
+	return []Group{generator(), start(), stop(), many(), boot(), memory(), idle(), logs(), pull(), archives(), verbs(), stats(), update(), throughput(), soak()}
 }
 
 // Podman with each of its runtimes.
@@ -177,7 +177,7 @@ func many() Group {
 	return g
 }
 
-// generator converts files without a manager.
+// generator converts files, without a manager and at its reload.
 func generator() Group {
 	g := Group{Name: "generator", Title: "unit files become units", Setup: `set -e
 for n in 1 100 1000 5000; do
@@ -198,6 +198,9 @@ done
 			{Name: Ours, Prepare: "rm -rf $XDG_RUNTIME_DIR/generated; mkdir $XDG_RUNTIME_DIR/generated", Run: by("/usr/lib/systemd/user-generators/podunit-user-generator")},
 			{Name: "podman", Prepare: "rm -rf $XDG_RUNTIME_DIR/generated; mkdir $XDG_RUNTIME_DIR/generated", Run: by("/usr/libexec/podman/quadlet")},
 		}})
+	}
+	for _, n := range []int{1, 100, 1000} {
+		g.Cases = append(g.Cases, reload(n))
 	}
 	return g
 }
@@ -292,23 +295,6 @@ done
 	}
 	if g.Cases[0].Name == "read with logs" {
 		g.Cases[0], g.Cases[1] = g.Cases[1], g.Cases[0]
-	}
-	return g
-}
-
-// pull fetches an image of 40 MB that does not compress, and one whose lower layer is there.
-func pull() Group {
-	g := Group{Name: "pull", Title: "images from a registry on loopback"}
-	for _, k := range []struct{ title, ref, before string }{{"cold, 40 MB", "localhost:5000/big:1", ""}, {"one layer is new", "localhost:5000/big:2", "localhost:5000/big:1"}} {
-		c := Case{Name: k.title, Unit: "ms", Share: 0.5, Targets: map[string]float64{"podman": 1}}
-		for _, who := range []struct{ name, user, program string }{{Ours, "alice", "podunit"}, {"podman", "bob", "podman"}} {
-			prepare := who.program + " rmi -f -i localhost:5000/big:1 localhost:5000/big:2"
-			if k.before != "" {
-				prepare += "; " + who.program + " pull -q " + k.before
-			}
-			c.Contenders = append(c.Contenders, Contender{Name: who.name, User: who.user, Prepare: prepare, Run: who.program + " pull -q " + k.ref})
-		}
-		g.Cases = append(g.Cases, c)
 	}
 	return g
 }
@@ -410,6 +396,34 @@ for i in $(seq %d); do printf '[Service]\nEnvironment=PODMAN_SYSTEMD_UNIT=%%%%n\
 systemctl --user daemon-reload; for i in $(seq %d); do systemctl --user start update$i; done`, n, n),
 				Run: "podman auto-update --dry-run", After: fmt.Sprintf("systemctl --user stop $(printf 'update%%d ' $(seq %d))", n)},
 		}})
+	}
+	return g
+}
+
+// throughput sends to a container for two seconds through a port of loopback that it publishes, and tells how long a gigabyte
+// takes. Both have the same parts of Debian: what differs is how they are put together.
+func throughput() Group {
+	g := Group{Name: "throughput", Title: "through a published port, TCP"}
+	for i, k := range []struct{ title, user, network string }{
+		{"a user's default network", "alice", ""},
+		{"a user's named network", "alice", "--network bench"},
+		{"root's named network", "root", "--network bench"},
+	} {
+		c := Case{Name: k.title, Unit: "s per GB", Share: 0.5, Targets: map[string]float64{withRunc: 1}}
+		for j, who := range []struct{ name, program, flags string }{{Ours, "podunit", ""}, {withRunc, "podman --runtime runc", "--pids-limit 0"}} {
+			port := 18500 + 2*i + j
+			c.Contenders = append(c.Contenders, Contender{
+				Name: who.name, User: k.user,
+				Prepare: fmt.Sprintf(`%[1]s image exists %[2]s || %[1]s pull -q %[2]s
+[ -z "%[3]s" ] || %[1]s network exists bench || %[1]s network create bench
+%[1]s run -d --name throughput %[3]s %[4]s -p 127.0.0.1:%[5]d:5201 -v /usr:/usr:ro %[2]s iperf3 -s
+# It serves one client at a time, and answers an early one not at all.
+until [ "$(iperf3 -c 127.0.0.1 -p %[5]d -t 1 -J | jq '.end.sum_received.bits_per_second > 0')" = true ]; do sleep 0.5; done`, who.program, image, k.network, who.flags, port),
+				Run:   fmt.Sprintf("until iperf3 -c 127.0.0.1 -p %d -t 2 -J | jq -e '.end.sum_received.bits_per_second | if . then 8e9 / . else null end'; do sleep 0.5; done | tail -n 1", port),
+				After: who.program + " rm -f -t 0 throughput",
+			})
+		}
+		g.Cases = append(g.Cases, c)
 	}
 	return g
 }
