@@ -23,7 +23,7 @@ func upkeep(t *testing.T, l *Lab) {
 	if out, _, code := l.Run(user, "podunit system check"); code == 0 {
 		t.Errorf("system check finds nothing: %s", out)
 	}
-	l.MustRun(user, "podunit doctor --repair >/dev/null; podunit system check")
+	l.MustRun(user, "podunit doctor --repair >/dev/null; podunit system check; podunit image exists localhost:5000/nginx")
 	if got := l.MustRun(user, "podunit run --rm --network none localhost:5000/nginx nginx -v 2>&1 | grep -o nginx/"); got != "nginx/" {
 		t.Errorf("the image that was pulled again: %q", got)
 	}

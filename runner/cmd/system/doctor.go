@@ -19,6 +19,8 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
@@ -68,7 +70,7 @@ Exit status: 0 nothing is in the way of containers, 1 something is.`,
 		},
 	}
 	cmd.Flags().StringVar(&out, "format", "", "json, or nothing for people")
-	cmd.Flags().BoolVar(&repair, "repair", false, "remove damaged layers and images; the next start pulls them again")
+	cmd.Flags().BoolVar(&repair, "repair", false, "remove damaged layers and images, and pull them again")
 	cli.Complete(cmd, "format", "json")
 	return cmd
 }
@@ -309,12 +311,12 @@ func storageHealth(ctx context.Context, e *cli.Env, repair bool) []finding {
 	if s.GraphDriverName() == "vfs" {
 		all = append(all, finding{"storage driver", warning, "vfs copies each image for each container", "driver = \"overlay\" in storage.conf, after podunit system reset"})
 	}
-	all = append(all, whole(s, repair), room("room in the storage", s.GraphRoot(), "podunit system prune -a"), room("room in the runtime directory", e.User.RunDir, "du -xa "+e.User.RunDir+" | sort -n | tail"))
+	all = append(all, whole(ctx, e, s, repair), room("room in the storage", s.GraphRoot(), "podunit system prune -a"), room("room in the runtime directory", e.User.RunDir, "du -xa "+e.User.RunDir+" | sort -n | tail"))
 	return all
 }
 
-// whole looks for damaged layers and images.
-func whole(s storage.Store, repair bool) finding {
+// whole looks for damaged layers and images. A repair removes them, and pulls the images again.
+func whole(ctx context.Context, e *cli.Env, s storage.Store, repair bool) finding {
 	const check = "layers and images"
 	report, err := store.Check(s, storage.CheckMost())
 	if err != nil {
@@ -327,10 +329,38 @@ func whole(s storage.Store, repair bool) finding {
 	case !repair:
 		return finding{check, fault, fmt.Sprintf("%d are damaged; podunit system check lists them", n), "podunit doctor --repair"}
 	}
+	im := registry.New(s, e.User.RunDir)
+	before, err := im.Names()
+	if err != nil {
+		return finding{check, fault, err.Error(), ""}
+	}
 	if errs := s.Repair(report, &storage.RepairOptions{}); len(errs) > 0 {
 		return finding{check, fault, fmt.Sprintf("%d are damaged, and not mended: %v", n, errs[0]), "podunit system check --force, which removes the containers that stand on them, too"}
 	}
-	return finding{check, warning, fmt.Sprintf("%d were damaged and are removed; the next start pulls them again", n), ""}
+	text := fmt.Sprintf("%d were damaged and are removed", n)
+	after, err := im.Names()
+	if err != nil {
+		return finding{check, fault, text + "; " + err.Error(), ""}
+	}
+	var pulled, missing []string
+	for _, name := range before {
+		if slices.Contains(after, name) {
+			continue
+		}
+		if _, err := im.Pull(ctx, name, image.PullOptions{Policy: image.PullMissing}); err != nil {
+			missing = append(missing, name)
+			text += "; " + err.Error()
+			continue
+		}
+		pulled = append(pulled, name)
+	}
+	if len(pulled) > 0 {
+		text += "; pulled again: " + strings.Join(pulled, ", ")
+	}
+	if len(missing) > 0 {
+		return finding{check, fault, text, "podunit pull " + strings.Join(missing, " ") + ", or build them again"}
+	}
+	return finding{check, warning, text, ""}
 }
 
 // little is how much room must be left, in bytes.

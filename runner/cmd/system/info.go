@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package system holds verbs about the machine, and about objects of any kind, a file for each.
 package system
 
 import (
