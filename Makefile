@@ -115,8 +115,10 @@ test-vm: lab ## limits and what else needs a kernel, in virtual machines; PART=L
 # Everything of the module with the same flags, or its hundreds of packages are compiled twice.
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *
-test-kubernetes: lab ## what a real API server says of our YAML, and all of it played in a lab; long the first time
-	cd contrib/lab/kubernetes && export CGO_ENABLED=0 GOFLAGS=-trimpath && $(GO) vet ./... && $(GO) test -count=1 -timeout 3h ./...
+test-kubernetes: lab ## a real API server and a kubelet have our YAML, and all of it is played in a lab; long the first time
+	cd contrib/lab/kubernetes && export CGO_ENABLED=0 GOFLAGS=-trimpath && $(GO) vet ./... && $(GO) test -count=1 -timeout 3h ./... && \
+		$(GO) build -ldflags '-s -w' -o $(CURDIR)/bin/kubelet k8s.io/kubernetes/cmd/kubelet
+	PODUNIT_KUBELET=$(CURDIR)/bin/kubelet $(GO) test -tags "$(TAGS) lab" -count=1 -timeout 30m -v -run '^TestKubelet$$' ./contrib/lab/kubelet
 	$(GO) test -tags "$(TAGS) lab" -count=1 -timeout 80m -run '^TestLabDocuments$$' ./runner/kube/documents
 
 # An hour or more; GROUP=start, or several in quotes, measures a part. ROUNDS=5 is a first look.

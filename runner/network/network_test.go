@@ -722,3 +722,24 @@ func TestPingers(t *testing.T) {
 		t.Errorf("configured: %q", got)
 	}
 }
+
+// TestOldPasta: an option of ours that the program does not have in it is not tried, and the host has no address then.
+func TestOldPasta(t *testing.T) {
+	dir := t.TempDir()
+	for name, tc := range map[string]struct{ text, want string }{
+		"old": {"", "-q"}, "new": {"# map-guest-addr\n", "--map-guest-addr 169.254.1.2 -q"},
+	} {
+		program := filepath.Join(dir, name)
+		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+tc.text+"echo \"$@\" >>"+program+".args\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		a := pastaArgs{words: []string{"--map-guest-addr", guestAddr, "-q"}, host: []string{guestAddr}}
+		if err := runPasta(context.Background(), program, &a); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(program + ".args")
+		if err != nil || string(got) != tc.want+"\n" || (len(a.host) == 0) != (name == "old") {
+			t.Errorf("%s: %q, %v, host %v", name, got, err, a.host)
+		}
+	}
+}

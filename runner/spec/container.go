@@ -85,6 +85,10 @@ type Container struct {
 	User string
 	// Groups are supplementary groups, names or numbers.
 	Groups []string
+	// MakeWorkDir has the runtime make a working directory that is missing, as Kubernetes does (kube play).
+	MakeWorkDir bool `json:",omitempty"`
+	// OnlyGroups leaves out the groups that the image's /etc/group gives the user (kube play).
+	OnlyGroups bool `json:",omitempty"`
 	// KeepGroups keeps the runner's own supplementary groups (--group-add keep-groups).
 	KeepGroups bool
 	// WorkDir is an absolute path; empty means the image's.
