@@ -131,7 +131,7 @@ func TestLabNetworksOfRoot(t *testing.T) {
 				t.Errorf("%s is up", unit)
 			}
 			l.Eventually("root", "journalctl -b -o cat | grep -E 'kernel lacks what the network is made of|needs netavark 1.5, and 1.4 is installed'", time.Minute)
-			l.MustRun("root", "systemctl reset-failed "+unit)
+			l.Run("root", "systemctl reset-failed "+unit) // it may not have come to a start
 		}
 	})
 	t.Run("as Podman has it", func(t *testing.T) {
@@ -154,6 +154,12 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		}
 		l.MustRun("root", "podunit exec near ip link show eth0 | grep 'mtu 1300'")
 		l.Eventually("root", "curl -gs -m 5 -o /dev/null http://[fd98::40]/ && podunit logs near 2>&1 | grep -F 'fd98::1]:'", time.Minute)
+		if labtest.Release() == "bookworm" {
+			if _, stderr, code := l.Run("root", "podunit network create -d macvlan -o parent=port leased"); code == 0 || !strings.Contains(stderr, "ipam driver dhcp needs netavark 1.6, and 1.4 is installed") {
+				t.Errorf("status %d: %s", code, stderr)
+			}
+			return
+		}
 		l.MustRun("root", "podunit network create -d macvlan -o parent=port leased")
 		if _, stderr, code := l.Run("root", "podunit run --rm --network leased localhost:5000/busybox true"); code == 0 || !strings.Contains(stderr, "ipam driver dhcp needs netavark's DHCP client") || !strings.Contains(stderr, "netavark-dhcp-proxy.socket") {
 			t.Errorf("status %d: %s", code, stderr)
@@ -166,8 +172,18 @@ func TestLabNetworksOfRoot(t *testing.T) {
 	t.Run("update", func(t *testing.T) {
 		l := lab.on(t)
 		l.MustRun("root", "podunit network update front --dns-add 192.0.2.2")
-		l.MustRun("root", "grep 192.0.2.2 /run/containers/networks/aardvark-dns/front && podman network inspect front | grep 192.0.2.2")
+		reader := "podman"
+		if labtest.Release() == "bookworm" {
+			reader = "podunit" // Debian 12's Podman does not know of them
+		}
+		l.MustRun("root", "grep 192.0.2.2 /run/containers/networks/aardvark-dns/front && "+reader+" network inspect front | grep 192.0.2.2")
 		gets(l, "proxy", "app")
+		if labtest.Release() == "bookworm" {
+			if _, stderr, code := l.Run("root", "podunit network update front --dns-drop 192.0.2.2"); code != 125 || !strings.Contains(stderr, "while the network is in use, needs netavark 1.14, and 1.4 is installed") {
+				t.Errorf("status %d: %s", code, stderr)
+			}
+			return
+		}
 		l.MustRun("root", "podunit network update front --dns-drop 192.0.2.2 && ! grep 192.0.2.2 /run/containers/networks/aardvark-dns/front")
 	})
 	t.Run("faults", func(t *testing.T) {
