@@ -125,8 +125,10 @@ test-releases: lab ## the network tests with the programs of Debian 12 and of th
 
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *
-test-kubernetes: lab ## what a real API server says of our YAML, and all of it played in a lab; long the first time
-	cd contrib/lab/kubernetes && export CGO_ENABLED=0 GOFLAGS=-trimpath && $(GO) vet ./... && $(GO) test -count=1 -timeout 3h ./...
+test-kubernetes: lab ## a real API server and a kubelet have our YAML, and all of it is played in a lab; long the first time
+	cd contrib/lab/kubernetes && export CGO_ENABLED=0 GOFLAGS=-trimpath && $(GO) vet ./... && $(GO) test -count=1 -timeout 3h ./... && \
+		$(GO) build -ldflags '-s -w' -o $(CURDIR)/bin/kubelet k8s.io/kubernetes/cmd/kubelet
+	PODUNIT_KUBELET=$(CURDIR)/bin/kubelet $(GO) test -tags "$(TAGS) lab" -count=1 -timeout 30m -v -run '^TestKubelet$$' ./contrib/lab/kubelet
 	$(GO) test -tags "$(TAGS) lab" -count=1 -timeout 80m -run '^TestLabDocuments$$' ./runner/kube/documents
 
 # An hour or more; GROUP=start, or several in quotes, measures a part. ROUNDS=5 is a first look.

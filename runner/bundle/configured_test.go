@@ -154,6 +154,10 @@ func TestAWorkingDirectoryThatIsNotThere(t *testing.T) {
 			if c.ok && err != nil || !c.ok && !errors.Is(err, ErrNoWorkDir) {
 				t.Error(err)
 			}
+			in.Spec.MakeWorkDir = true
+			if _, _, err := Build(in); err != nil {
+				t.Errorf("where it is to be made: %v", err)
+			}
 		})
 	}
 }

@@ -26,10 +26,9 @@ const (
 	// notifyPath is where sd_notify's socket appears, as with podman.
 	notifyPath = "/run/notify/notify.sock"
 
-	// manager is the value of the variable container, by which systemd and
-	// others know that they are in one. It is a word of systemd-detect-virt(1)
-	// for any OCI runtime; podman's own word would have scripts look for podman.
-	manager = "oci"
+	// manager is the value of the variable container, by which systemd and others know that they are
+	// in one. Programs and the scripts of images compare it with podman's word.
+	manager = "podman"
 )
 
 // ErrNoCommand says that nobody names a command for a root that no image belongs to.
@@ -39,11 +38,11 @@ var ErrNoCommand = errors.New("there is nothing to run: --rootfs")
 var ErrNoWorkDir = errors.New("working directory does not exist in the container")
 
 // findWorkDir makes sure that a working directory of the command line exists: the image's own is made,
-// one that somebody wrote may be a mistake. Below a mount, and below what the runtime mounts, nobody
+// one that somebody wrote may be a mistake, unless it is to be made. Below a mount, and below what the runtime mounts, nobody
 // looks. Source: podman-run(1), --workdir.
 func (b *builder) findWorkDir() error {
 	dir := b.workDir()
-	if b.Spec.WorkDir == "" || b.mounted(dir) || b.Image != nil && dir == path.Clean("/"+b.Image.WorkingDir) {
+	if b.Spec.WorkDir == "" || b.Spec.MakeWorkDir || b.mounted(dir) || b.Image != nil && dir == path.Clean("/"+b.Image.WorkingDir) {
 		return nil
 	}
 	for _, own := range []string{"/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/tmp/"} {

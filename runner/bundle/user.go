@@ -202,7 +202,9 @@ func ResolveUser(rootfs string, c *spec.Container, image *v1.ImageConfig, keepID
 	}
 	u.Groups = []uint32{u.GID}
 	for _, g := range exec.Sgids {
-		u.Groups = append(u.Groups, uint32(g))
+		if !c.OnlyGroups {
+			u.Groups = append(u.Groups, uint32(g))
+		}
 	}
 	extra, err := user.GetAdditionalGroups(c.Groups, bytes.NewReader(group))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,6 +89,15 @@ func TestResolveUser(t *testing.T) {
 				t.Errorf("got  %+v, %v\nwant %+v", got, err, tc.want)
 			}
 		})
+	}
+}
+
+// TestOnlyGroups: what the image says of a user's groups is left out, its main group is not.
+func TestOnlyGroups(t *testing.T) {
+	dir := root(t, map[string]string{"etc/passwd": passwdFile, "etc/group": groupFile})
+	got, err := ResolveUser(dir, &spec.Container{User: "app", Groups: []string{"99"}, OnlyGroups: true}, nil, nil)
+	if want := []uint32{1001, 99}; err != nil || !slices.Equal(got.Groups, want) {
+		t.Errorf("%v, %v; want %v", got.Groups, err, want)
 	}
 }
 

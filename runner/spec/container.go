@@ -85,6 +85,10 @@ type Container struct {
 	User string
 	// Groups are supplementary groups, names or numbers.
 	Groups []string
+	// MakeWorkDir has the runtime make a working directory that is missing, as Kubernetes does (kube play).
+	MakeWorkDir bool `json:",omitempty"`
+	// OnlyGroups leaves out the groups that the image's /etc/group gives the user (kube play).
+	OnlyGroups bool `json:",omitempty"`
 	// KeepGroups keeps the runner's own supplementary groups (--group-add keep-groups).
 	KeepGroups bool
 	// WorkDir is an absolute path; empty means the image's.
@@ -368,6 +372,11 @@ type Networking struct {
 	// OwnDNS leaves the name servers and search domains of named networks out: it is DNS and
 	// DNSSearch that count, and else the machine's. Only Kubernetes YAML has it: dnsPolicy.
 	OwnDNS bool `json:",omitempty"`
+}
+
+// HostNetwork reports whether the network is the machine's.
+func (n *Networking) HostNetwork() bool {
+	return slices.ContainsFunc(n.Networks, func(one Network) bool { return one.Mode == NetHost })
 }
 
 // Named tells whether the container or pod is on named networks.

@@ -42,6 +42,9 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" {
 		return err // somebody else has it in hand: its stop, or its next start
 	}
+	if p.endsAll(c) {
+		return p.again(ctx, st, one, c)
+	}
 	again := p.startsAgain(ctx, c)
 	spent := false
 	if again {

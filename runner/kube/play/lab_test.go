@@ -388,18 +388,31 @@ spec:
 // toBoot: a pod made in a shell becomes YAML, is played, and becomes services that start at boot; and
 // the same with unit files.
 func (l lab) toBoot(t *testing.T) {
-	l.MustRun("alice", `podunit pod create -p 18091:80 --name multi
-		podunit run -d --pod multi --name web --restart=unless-stopped --label io.containers.autoupdate=registry localhost:5000/nginx:1
-		podunit run -d --pod multi --name box --restart=unless-stopped --label io.containers.autoupdate=registry localhost:5000/busybox:1 sh -c 'trap exit TERM; while :; do sleep 0.1; done'`)
-	l.is(t, "podunit generate quadlet multi | grep -c AutoUpdate=registry; podunit ps -ap --format '{{.Names}} {{.PodName}}' | sort", "2\nbox multi\nweb multi")
-	l.MustRun("alice", "podunit generate kube multi > multi.yaml && podunit pod rm -f multi && podunit play kube multi.yaml")
-	l.Eventually("alice", "curl -sf http://127.0.0.1:18091/", time.Minute) // it has no probe
-	l.is(t, "podunit generate systemd --new --files --name multi", "/home/alice/pod-multi.service\n/home/alice/multi.yaml")
-	l.MustRun("alice", "mkdir -p .config/systemd/user && mv pod-multi.service multi.yaml .config/systemd/user && systemctl --user daemon-reload && systemctl --user enable --now pod-multi.service")
+	// Word for word what people do, and where Podman gives up.
+	const (
+		run    = "podunit run -d --pod multimediacenter --restart=unless-stopped --label io.containers.autoupdate=registry "
+		answer = "for port in 8988 7878 8989; do curl -sfL -o /dev/null http://127.0.0.1:$port/ || exit 1; done"
+	)
+	l.MustRun("alice", "podunit pod create -p 8988:8988 -p 7878:7878 -p 8989:8989 --name multimediacenter && "+run+"--name qbittorrent localhost:5000/qbittorrent:1 && "+
+		run+"--name transmission localhost:5000/transmission:1 && "+run+"--name lighttpd localhost:5000/lighttpd:1")
+	l.is(t, "podunit generate quadlet multimediacenter | grep -c AutoUpdate=registry; podunit ps -ap --format '{{.Names}} {{.PodName}}' | sort",
+		"3\nlighttpd multimediacenter\nqbittorrent multimediacenter\ntransmission multimediacenter")
+	l.MustRun("alice", "podunit ps -ap && podunit generate kube multimediacenter > center.yaml && podunit pod rm -f multimediacenter && podunit play kube center.yaml")
+	l.Eventually("alice", answer, time.Minute) // they have no probes
+	l.is(t, "podunit generate systemd --new --files --name multimediacenter", "/home/alice/pod-multimediacenter.service\n/home/alice/multimediacenter.yaml")
+	l.MustRun("alice", `mkdir -p .config/systemd/user && cp pod-multimediacenter.service multimediacenter.yaml .config/systemd/user && systemctl --user daemon-reload &&
+		systemctl --user enable --now pod-multimediacenter.service`)
+	l.MustRun("root", "loginctl enable-linger alice") // polkit, which would let her do it, is not here
 	l.Reboot()
-	const up = "systemctl --user is-active pod-multi && curl -sf http://127.0.0.1:18091/ && podunit inspect -f '{{.Config.Labels}}' web | grep autoupdate:registry"
-	l.Eventually("alice", up, time.Minute)
-	l.MustRun("alice", "systemctl --user disable --now pod-multi.service && rm .config/systemd/user/*multi* && systemctl --user daemon-reload")
+	l.Eventually("alice", "systemctl --user is-active pod-multimediacenter && "+answer, time.Minute)
+	l.is(t, "for c in qbittorrent transmission lighttpd; do podunit inspect -f '{{.Config.Labels}}' $c | grep -c autoupdate:registry; done", "1\n1\n1")
+	l.MustRun("alice", "systemctl --user disable --now pod-multimediacenter.service && rm .config/systemd/user/*multimediacenter* *multimediacenter* && systemctl --user daemon-reload")
+	l.nothing(t)
+	// And with one command in place of the last three.
+	l.MustRun("alice", "podunit play kube center.yaml && podunit generate quadlet --install multimediacenter && systemctl --user start multimediacenter")
+	l.Reboot()
+	l.Eventually("alice", "systemctl --user is-active multimediacenter && "+answer, time.Minute)
+	l.MustRun("alice", "systemctl --user stop multimediacenter && rm "+units+"multimediacenter.* && systemctl --user daemon-reload")
 	l.nothing(t)
 	// What there is, started and stopped by services, which keep what the container has written.
 	l.MustRun("alice", `podunit pod create --name multi && podunit run -d --pod multi --name box localhost:5000/busybox:1 sh -c 'trap exit TERM; while :; do sleep 0.1; done'
@@ -408,12 +421,6 @@ func (l lab) toBoot(t *testing.T) {
 	l.is(t, "systemctl --user is-active pod-multi container-box; podunit exec box ls /kept; systemctl --user stop container-box pod-multi; podunit ps -a --format '{{.Names}} {{.State}}'", "active\nactive\n/kept\nbox exited")
 	l.MustRun("alice", "podunit pod rm -f multi && rm .config/systemd/user/{pod-multi,container-box}.service && systemctl --user daemon-reload")
 	l.nothing(t)
-	// Unit files, with one command.
-	l.MustRun("alice", "printf '%s' '"+strings.ReplaceAll(media, "'", `'\''`)+"' | podunit kube play - && podunit generate quadlet --install media && systemctl --user start media")
-	l.Reboot()
-	l.Eventually("alice", "systemctl --user is-active media && curl -sf http://127.0.0.1:18090/", time.Minute)
-	l.MustRun("alice", "systemctl --user stop media && rm "+units+"media.* && systemctl --user daemon-reload")
-	l.nothing(t)
 }
 
 // broken: nothing is made of what is wrong, and what runs goes on.
@@ -421,19 +428,31 @@ func (l lab) broken(t *testing.T) {
 	l.MustRun("alice", "podunit kube play media.yaml")
 	before := l.pids()
 	const head = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n"
-	for name, c := range map[string]struct{ yaml, want string }{
-		"a tab":                {"apiVersion: v1\n\tkind: Pod\n", "b.yaml:2"},
-		"a duplicate key":      {head + "  - {name: a, name: b, image: x}\n", "b.yaml:6"},
-		"an unknown field":     {head + "  - {name: a, imagee: x}\n", "did you mean image?"},
-		"no such image":        {head + "  - {name: a, image: \"localhost:5000/none:1\"}\n", "localhost:5000/none:1"},
-		"no such ConfigMap":    {head + "  - {name: a, image: \"localhost:5000/busybox:1\", envFrom: [{configMapRef: {name: none}}]}\n", "there is no ConfigMap none"},
-		"no such path":         {head + "  - {name: a, image: \"localhost:5000/busybox:1\", volumeMounts: [{name: v, mountPath: /v}]}\n  volumes: [{name: v, hostPath: {path: /none, type: Directory}}]\n", "DirectoryOrCreate"},
-		"a port that is taken": {head + "  - {name: a, image: \"localhost:5000/busybox:1\", ports: [{containerPort: 80, hostPort: 18090}]}\n", "18090"},
-		"a command that fails": {head + "  - {name: a, image: \"localhost:5000/busybox:1\", command: [/none]}\n", "/none"},
+	const one = head + "  - {name: a, image: \"localhost:5000/busybox:1\""
+	bomb := "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nx:\n  a: &a [x]\n"
+	for c := 'b'; c < 'j'; c++ {
+		bomb += fmt.Sprintf("  %c: &%[1]c [%s]\n", c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", c-1), 10), ", "))
+	}
+	for name, c := range map[string]struct{ yaml, want, place string }{
+		"a tab":                  {"apiVersion: v1\n\tkind: Pod\n", "tab", "b.yaml:2"},
+		"a duplicate key":        {head + "  - {name: a, name: b, image: x}\n", "name", "b.yaml:6"},
+		"a wrong type":           {one + ", command: no}\n", "spec.containers[0].command", "b.yaml:6"},
+		"an unknown field":       {head + "  - {name: a, imagee: x}\n", "did you mean image?", "b.yaml:6"},
+		"an alias bomb":          {bomb, "more than 200000 values", "b.yaml:"},
+		"10 MB":                  {one + "}\n" + strings.Repeat("# "+strings.Repeat("x", 97)+"\n", 100000), "bytes", "b.yaml:"},
+		"two of one name":        {one + "}\n  - {name: a, image: x}\n", "spec.containers[1].name", "b.yaml:7"},
+		"a port twice":           {one + ", ports: [{containerPort: 80, hostPort: 18099}, {containerPort: 81, hostPort: 18099}]}\n", "spec.containers[0].ports[1]", "b.yaml:6"},
+		"no such image":          {head + "  - {name: a, image: \"localhost:5000/none:1\"}\n", "localhost:5000/none:1", ""},
+		"no such ConfigMap":      {one + ", envFrom: [{configMapRef: {name: none}}]}\n", "there is no ConfigMap none", "b.yaml:6"},
+		"no such secret":         {one + ", env: [{name: A, valueFrom: {secretKeyRef: {name: none, key: a}}}]}\n", "none", "b.yaml:6"},
+		"no such path":           {one + ", volumeMounts: [{name: v, mountPath: /v}]}\n  volumes: [{name: v, hostPath: {path: /none, type: Directory}}]\n", "DirectoryOrCreate", ""},
+		"a path of another kind": {one + ", volumeMounts: [{name: v, mountPath: /v}]}\n  volumes: [{name: v, hostPath: {path: /etc, type: Socket}}]\n", "/etc is not a socket", ""},
+		"a port that is taken":   {one + ", ports: [{containerPort: 80, hostPort: 18090}]}\n", "18090", ""},
+		"a command that fails":   {one + ", command: [/none]}\n", "/none", ""},
 	} {
 		l.WriteFile("alice", "b.yaml", c.yaml)
 		stdout, stderr, code := l.Run("alice", "podunit kube play b.yaml")
-		if code != 125 || stdout != "" || !strings.Contains(stderr, c.want) {
+		if code != 125 || stdout != "" || !strings.Contains(stderr, c.want) || !strings.Contains(stderr, c.place) {
 			t.Errorf("%s: status %d\n%s%s", name, code, stdout, stderr)
 		}
 		l.is(t, "podunit pod ps --format '{{.Name}}'; podunit ps -a --format '{{.Names}}' | grep web; systemctl --user list-units --all --plain --no-legend 'web*'; true", "media")

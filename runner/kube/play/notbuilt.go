@@ -20,25 +20,13 @@ type Lack struct {
 	issue     string
 	pod       func(*kube.Pod) bool
 	container func(*kube.Container) bool
-	claim     func(*kube.Claim) bool
 }
 
 // Lacks are the things that are refused because they are not played yet, in the order of the manual.
 func Lacks() []Lack {
 	return []Lack{
 		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
-		{What: "supplementalGroupsPolicy: Strict", issue: IssueKube, container: func(c *kube.Container) bool { return c.GroupsStrict }},
-		{What: "volumes of another container or image", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.VolumesFrom)+len(c.ImageVolumesFrom) > 0 }},
-		{What: "the action RestartAllContainers", issue: IssueKube, container: func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }},
-		{What: "recursiveReadOnly: Enabled", issue: IssueKube, container: func(c *kube.Container) bool {
-			for _, m := range c.Mounts {
-				if m.RecursiveReadOnly == "Enabled" {
-					return true
-				}
-			}
-			return false
-		}},
-		{What: "a claim with an archive", issue: IssueKube, claim: func(c *kube.Claim) bool { return c.Import != "" }},
+		{What: "the action RestartAllContainers of an init container", issue: IssueKube, container: func(c *kube.Container) bool { return c.Role == kube.Init && len(c.Restart.PodOn) > 0 }},
 	}
 }
 
@@ -57,9 +45,6 @@ func notBuilt(plan *kube.Plan) error {
 			for _, c := range p.Containers {
 				say(l.container != nil && l.container(c), who+", container "+c.Name)
 			}
-		}
-		for i := range plan.Claims {
-			say(l.claim != nil && l.claim(&plan.Claims[i]), "claim "+plan.Claims[i].Name)
 		}
 	}
 	return errors.Join(errs...)

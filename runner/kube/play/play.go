@@ -167,7 +167,8 @@ type work struct {
 	// former is what was noted of the secrets of old, nil if nothing was.
 	former []byte
 	// took are pods of other plays that are replaced.
-	took map[*State][]string
+	took  map[*State][]string
+	taken []*taken
 	// seen are the IDs of pods that are there at first, by name.
 	seen map[string]string
 	// alone says that there is no default network: the programs of named networks are missing.
@@ -209,7 +210,7 @@ func (w *work) look(ctx context.Context) error {
 
 // inTheWay finds what has the names of a pod, and is not to be replaced.
 func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
-	other := owner(all, p.Name)
+	other := Owner(all, p.Name)
 	r, err := w.Pods.LookupExact(p.Name)
 	if err == nil {
 		w.seen[p.Name] = r.ID
@@ -306,6 +307,9 @@ func (w *work) pull(ctx context.Context) error {
 		}
 		for _, c := range p.Containers {
 			add(c.Spec.Image, c.Spec.Pull, r)
+			for _, name := range c.ImageVolumesFrom {
+				add(name, localImage(name).Pull, r)
+			}
 		}
 		for _, v := range p.Volumes {
 			if v.Kind == kube.VolumeImage {
@@ -395,22 +399,6 @@ func (w *work) make(ctx context.Context) error {
 	}
 	w.st.Plan = w.plan
 	return w.store.save(w.st)
-}
-
-// maxWait is how long a play waits for another one whose pods it replaces: that one may wait for this one.
-const maxWait = time.Minute
-
-// takeOver takes down pods of other plays that are replaced.
-func (w *work) takeOver(ctx context.Context) error {
-	for s, names := range w.took {
-		wait, cancel := context.WithTimeout(ctx, maxWait)
-		err := w.locked(wait, s.Name, func(s *State) error { return w.down(ctx, s, names, false, &Gone{}) })
-		cancel()
-		if err != nil {
-			return fmt.Errorf("replace pods of the play %s: %w", s.Name, err)
-		}
-	}
-	return nil
 }
 
 // makePod brings a pod to what the plan says. One that runs and has not changed goes on, and of its
@@ -570,10 +558,21 @@ func (w *work) stopStarted(ctx context.Context, x *exchange) error {
 }
 
 // undo takes away what this play has made, and starts again what it has stopped: containers of pods that go on, and pods
-// that it has replaced.
+// that it has replaced, its own and those of other plays.
 func (w *work) undo(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	short, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	errs := []error{w.undoOwn(short)}
+	for _, t := range w.taken {
+		short, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		errs = append(errs, w.giveBack(short, t))
+		cancel()
+	}
+	return errors.Join(errs...)
+}
+
+// undoOwn is undo for the pods of this play.
+func (w *work) undoOwn(ctx context.Context) error {
 	var errs []error
 	for _, p := range w.created {
 		errs = append(errs, w.takeDown(ctx, w.st, p, &Gone{}))

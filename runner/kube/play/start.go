@@ -167,6 +167,10 @@ func (p *Player) StartContainer(ctx context.Context, play, podName, name string)
 	if s.Mounts, err = p.mounts(ctx, r, one, c, resolved.Mounts); err != nil {
 		return 0, err
 	}
+	if err := p.inherit(ctx, r, one, c, facts, &s); err != nil {
+		return 0, err
+	}
+	s.OnlyGroups, s.MakeWorkDir = c.GroupsStrict, true
 	more := service.Addition{Secret: runner.Secret{Env: resolved.SecretEnv}}
 	if resolved.SecretWords {
 		if more.Secret.Args, err = bundle.Args(&s, &img.Config); err != nil {

@@ -410,3 +410,70 @@ func TestNoOrphan(t *testing.T) {
 		}
 	}
 }
+
+// TestTakenPodComesBack: a play that replaces a pod of another play and fails brings it back as a part of that one, with
+// its secrets. A pod that somebody has made under the name meanwhile stays.
+func TestTakenPodComesBack(t *testing.T) {
+	for name, c := range map[string]struct{ more, other bool }{
+		"its only pod": {}, "one of two": {more: true}, "somebody was faster": {other: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world := newWorld(t)
+			st := world.playing(t, twoContainers)
+			if c.more {
+				st.Plan.Pods = append(st.Plan.Pods, &kube.Pod{Name: "mail", Unit: "mail-pod.service"})
+			}
+			st.Plan.Secrets = []kube.Secret{{Name: "s", Data: map[string][]byte{"k": []byte("old")}}}
+			first := &work{Player: world.Player, st: st, plan: st.Plan}
+			if err := errors.Join(world.Player.store.keepSecrets(st.Name, st.Plan), world.Player.store.save(st), first.keepSecrets()); err != nil {
+				t.Fatal(err)
+			}
+			plan := planned(t, otherPod+"---\n"+otherPodSettings)
+			w := &work{Player: world.Player, st: &State{Name: "pod db", Plan: plan}, plan: plan, seen: map[string]string{}, Options: Options{Replace: true}}
+			if err := errors.Join(w.look(t.Context()), w.begin()); err != nil {
+				t.Fatal(err)
+			}
+			world.manager.fails["start db-d.service"] = errors.New("no such image")
+			world.manager.fails["start web-c.service"] = errors.New("no such image")
+			if err := w.make(t.Context()); err == nil || !strings.Contains(err.Error(), "no such image") {
+				t.Fatalf("%v", err)
+			}
+			if now, err := world.Player.store.load(st.Name); c.more != (err == nil) || c.more && now.pod("web") != nil {
+				t.Fatalf("web is not taken: %+v, %v", now, err)
+			}
+			if c.other {
+				r, err := world.Pods.LookupExact("web")
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.created = slices.DeleteFunc(w.created, func(p *kube.Pod) bool { return p.Name == "web" })
+				if err := w.undo(t.Context()); err == nil || !strings.Contains(err.Error(), "pod already exists") {
+					t.Errorf("%v", err)
+				}
+				if now, err := world.Pods.LookupExact("web"); err != nil || now.ID != r.ID {
+					t.Errorf("%s, %v, and not %s", now.ID, err, r.ID)
+				}
+				return
+			}
+			if err := w.undo(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for _, name := range []string{"web-a.service", "web-b.service", "web-pod.service"} {
+				if !world.manager.active[name] {
+					t.Errorf("%s is not active", name)
+				}
+			}
+			now, err := world.Player.store.load(st.Name)
+			if err != nil || now.pod("web") == nil || container(now.pod("web"), "b") == nil || (now.pod("mail") != nil) != c.more {
+				t.Errorf("noted: %+v, %v", now, err)
+			}
+			hidden, err := world.Player.store.secrets(st.Name)
+			if stored, ok := Stored(world.Engine)("s"); err != nil || string(hidden["s"]["k"]) != "old" || !ok || string(stored["k"]) != "old" {
+				t.Errorf("its secrets: %q, %q, %v", hidden, stored, err)
+			}
+			if _, err := world.Player.store.load("pod db"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("the play that failed: %v", err)
+			}
+		})
+	}
+}

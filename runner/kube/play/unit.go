@@ -3,7 +3,6 @@
 package play
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -21,13 +20,9 @@ const (
 	stopMargin = 32 * time.Second
 )
 
-// command is podunit with the global flags that this process got. Only the full program has the verbs of kube, and to
-// start with the other one, which hands over, would be to start two.
+// command is podunit with the global flags that this process got.
 func (p *Player) command(runtime string, words ...string) []string {
 	out := []string{p.Program}
-	if words[0] == "kube" {
-		out[0] = cmp.Or(p.Full, p.Program)
-	}
 	for _, m := range p.Modules {
 		out = append(out, "--module="+m)
 	}
@@ -120,6 +115,7 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	if (s.Restart == "no" || s.Restart == "") && len(c.Restart.Force) == 0 {
 		return
 	}
+	prevent := slices.Concat(c.Restart.Prevent, c.Restart.PodOn) // of these, Again starts it
 	// The manager starts again after what is forced, whatever Restart= says.
 	set := s.Settings
 	if c.Restart.First > 0 {
@@ -132,8 +128,8 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	if len(c.Restart.Force) > 0 {
 		set["RestartForceExitStatus"] = statuses(c.Restart.Force)
 	}
-	if len(c.Restart.Prevent) > 0 {
-		set["RestartPreventExitStatus"] = statuses(c.Restart.Prevent)
+	if len(prevent) > 0 {
+		set["RestartPreventExitStatus"] = statuses(prevent)
 	}
 }
 

@@ -36,7 +36,7 @@ func hostPaths(plan *kube.Plan, rootless bool) error {
 		c := &plan.Claims[i]
 		o, err := claimOptions(c)
 		driver := cmp.Or(c.Driver, "local")
-		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless)); err != nil {
+		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless), archive(c)); err != nil {
 			errs = append(errs, fmt.Errorf("claim %s: %w", c.Name, err))
 		}
 	}
@@ -128,11 +128,39 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 		}
 		w.volumes = append(w.volumes, c.Name)
 		w.st.Volumes = append(w.st.Volumes, c.Name)
+		if err := w.unpack(ctx, c); err != nil {
+			return fmt.Errorf("claim %s: %w", c.Name, err) // undo removes the volume
+		}
 	}
 	if len(w.volumes) > 0 {
 		return w.store.save(w.st)
 	}
 	return ctx.Err()
+}
+
+// unpack fills the volume of a claim, which has just been made, from the archive that the claim names.
+func (w *work) unpack(ctx context.Context, c *kube.Claim) error {
+	if c.Import == "" {
+		return nil
+	}
+	f, err := os.Open(c.Import)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return w.Player.volumes.Import(ctx, c.Name, f)
+}
+
+// archive looks at the archive that a claim names, before anything is made.
+func archive(c *kube.Claim) error {
+	if c.Import == "" {
+		return nil
+	}
+	st, err := os.Stat(c.Import)
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", c.Import)
+	}
+	return err
 }
 
 // prepareVolumes makes the volumes of a pod that these containers use, and that are not there yet.
@@ -328,8 +356,17 @@ func (p *Player) readIn(r pod.Record, one *kube.Pod, name, file string) ([]byte,
 	return nil, fmt.Errorf("there is no volume %s", name)
 }
 
-// mounts are those of a container, with the places of their volumes.
+// mounts are those of a container, with the places of their volumes and the file for its last words.
 func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, list []kube.Mount) ([]spec.Mount, error) {
+	out, err := p.volumeMounts(ctx, r, one, c, list)
+	if err != nil {
+		return nil, err
+	}
+	return p.messageMount(r, c, out)
+}
+
+// volumeMounts are the mounts of a container, with the places of their volumes.
+func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, list []kube.Mount) ([]spec.Mount, error) {
 	out := slices.Clone(c.Spec.Mounts)
 	for _, m := range list {
 		i := slices.IndexFunc(one.Volumes, func(v *kube.Volume) bool { return v.Name == m.Volume })
@@ -350,7 +387,7 @@ func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kub
 		}
 		out = append(out, volumeMount(m, v, dir))
 	}
-	return p.messageMount(r, c, out)
+	return out, nil
 }
 
 // imageMount is the mount of an image's files: nobody writes or executes them. Source: kubernetes.io,

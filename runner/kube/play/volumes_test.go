@@ -3,6 +3,8 @@
 package play
 
 import (
+	"archive/tar"
+	"bytes"
 	"errors"
 	"io/fs"
 	"net"
@@ -17,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/storage/pkg/reexec"
 )
 
 // TestHostPath: each type of hostPath takes what it names, refuses the rest, and makes nothing
@@ -206,3 +209,66 @@ func TestClaimsThatStandForSomething(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestMain is another process's beginning, too: archives are unpacked by one that has a root directory of its own.
+func TestMain(m *testing.M) {
+	if reexec.Init() {
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestClaimWithAnArchive: a volume begins with what the archive of its claim has, once; without the archive, or with one that
+// is damaged, there is no volume.
+func TestClaimWithAnArchive(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("unpacking needs root, or a user namespace")
+	}
+	w := newWorld(t)
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a.tar")
+	var b bytes.Buffer
+	tw := tar.NewWriter(&b)
+	if err := errors.Join(tw.WriteHeader(&tar.Header{Name: "file", Mode: 0o644, Size: 3}), second(tw.Write([]byte("old"))), tw.Close(), os.WriteFile(name, b.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(dir, "damaged.tar")
+	if err := os.WriteFile(damaged, bytes.Repeat([]byte("x"), 600), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	play := func(archive string) error {
+		plan := &kube.Plan{Claims: []kube.Claim{{Name: "data", Import: archive}}}
+		work := &work{Player: w.Player, st: &State{Name: "x", Plan: plan}, plan: plan}
+		err := hostPaths(plan, true)
+		if err == nil {
+			err = work.claims(t.Context(), plan)
+		}
+		if err != nil {
+			err = errors.Join(err, work.dropVolumes(t.Context(), nil))
+		}
+		return err
+	}
+	for archive, want := range map[string]string{dir + "/none.tar": "no such file", dir: "is not a file", damaged: "claim data"} {
+		if err := play(archive); err == nil || !strings.Contains(err.Error(), want) || w.exists(t, "data") {
+			t.Errorf("%s: %v; want %q; the volume is there: %v", archive, err, want, w.exists(t, "data"))
+		}
+	}
+	for _, text := range []string{"old", "new"} { // the second play unpacks nothing
+		if err := play(name); err != nil {
+			t.Fatal(err)
+		}
+		v, err := w.volumes.Get("data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(v.Dir, "file")
+		if got, err := os.ReadFile(file); err != nil || string(got) != text {
+			t.Errorf("%q, %v; want %q", got, err, text)
+		}
+		if err := os.WriteFile(file, []byte("new"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const restartsAll = `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  hostNetwork: true
+  initContainers:
+  - {name: i, image: quay.io/x/a:1}
+  - {name: s, image: quay.io/x/a:1, restartPolicy: Always}
+  containers:
+  - name: a
+    image: quay.io/x/a:1
+    restartPolicy: Always
+    restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]
+  - {name: b, image: quay.io/x/b:1}
+`
+
+// TestRestartAllContainers: an end that a rule names has all containers of the pod started anew by somebody else, once,
+// sidecars stopped last and init containers first at the start; the manager does not start the unit by itself. Another end
+// does nothing of it. If the start fails, the pod has failed.
+func TestRestartAllContainers(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		w := newWorld(t)
+		st := w.playing(t, restartsAll)
+		a := container(st.Plan.Pods[0], "a")
+		if got := w.containerUnit(st, st.Plan.Pods[0], a).Settings["RestartPreventExitStatus"]; !slices.Equal(got.(exitStatuses).Codes, []int32{42}) {
+			t.Errorf("RestartPreventExitStatus=%v", got)
+		}
+		timers := func() (n int) {
+			for _, name := range w.manager.asked("start") {
+				if strings.HasPrefix(name, "podunit-again-") {
+					n++
+				}
+			}
+			return n
+		}
+		w.Own.Name = a.Unit
+		for i, status := range []string{"41", "42", "42"} { // the second time while the first is waited for
+			w.env["EXIT_CODE"], w.env["EXIT_STATUS"] = "exited", status
+			if err := w.ContainerEnded(t.Context(), st.Name, "web", "a"); err != nil {
+				t.Fatal(err)
+			}
+			if timers() != i {
+				t.Errorf("after %s: %d timers", status, timers())
+			}
+			if _, over := w.Player.store.endOf(st.Name, "web", "a"); over != (status == "41") {
+				t.Errorf("after %s it is noted as ended for good: %v", status, over)
+			}
+			if err := w.Player.store.lives(st.Name, "web", "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.manager.calls = nil
+		if fails {
+			w.manager.fails["start web-b.service"] = errors.New("no memory")
+		}
+		if err := w.Again(t.Context(), st.Name, "web"); (err != nil) != fails {
+			t.Fatal(err)
+		}
+		stops, starts := w.manager.asked("stop"), w.manager.asked("start")
+		if i := slices.Index(stops, "web-s.service"); i < 2 || !slices.Contains(stops[:i], "web-a.service") || !slices.Contains(stops[:i], "web-b.service") {
+			t.Errorf("stopped: %q", stops)
+		}
+		if len(starts) != 4 || starts[0] != "web-i.service" || starts[1] != "web-s.service" {
+			t.Errorf("started: %q", starts)
+		}
+		e, over := w.Player.store.endOf(st.Name, "web", "b")
+		if over != fails || e.Broken != fails || w.manager.active["web-a.service"] == fails {
+			t.Errorf("b has ended: %+v, %v; a is active: %v", e, over, w.manager.active["web-a.service"])
+		}
+		w.manager.calls = nil
+		if err := w.Again(t.Context(), st.Name, "web"); err != nil || len(w.manager.calls) != 0 {
+			t.Errorf("a second time: %q, %v", w.manager.calls, err)
+		}
+	}
+}
