@@ -113,6 +113,16 @@ test-vm: lab ## limits and what else needs a kernel, in virtual machines; PART=L
 	$(GO) test -tags "$(TAGS) lab" -count=1 -v -timeout 24h -run '^TestVM($(subst $(empty) ,|,$(strip $(PART))))' ./contrib/lab/vm
 
 # Everything of the module with the same flags, or its hundreds of packages are compiled twice.
+# Debian 12 has programs of 2023, newest the ones of Debian's next release. Its network cases apart, much of a lab's other tests
+# holds Podman 5 or systemd 257 against podunit.
+RELEASES ?= bookworm newest
+.PHONY: test-releases
+test-releases: lab ## the network tests with the programs of Debian 12 and of the next release; RELEASES=bookworm for one; root only
+	for release in $(RELEASES); do \
+		PODUNIT_LAB_DEBIAN=$$release $(GO) test -tags "$(TAGS) lab" -count=1 -p 1 -v -timeout 80m \
+			-run '^TestLab(Networks|NetworksOfRoot|NetworkOptions|Edge|Pasta)$$' ./runner/labtest ./runner/network || exit 1; \
+	done
+
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *
 test-kubernetes: lab ## a real API server and a kubelet have our YAML, and all of it is played in a lab; long the first time

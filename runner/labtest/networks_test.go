@@ -6,7 +6,9 @@ package labtest
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -157,10 +159,20 @@ func TestLabNetworks(t *testing.T) {
 		l.MustRun("bob", "podunit rm -a -f -t 0 && podunit network rm front && podunit rmi -a -f")
 	})
 	t.Run("power cuts", func(t *testing.T) {
-		for connected := range 2 {
+		cuts := 2
+		if n, err := strconv.Atoi(os.Getenv("PODUNIT_LAB_CUTS")); err == nil {
+			cuts = n
+		}
+		for cut := range cuts {
 			l := lab.on(t)
-			l.MustRun("alice", "systemctl --user stop "+networkUnits+" && systemctl --user start --no-block "+networkUnits)
-			l.Eventually("alice", fmt.Sprintf("(($(ls $XDG_RUNTIME_DIR/podunit/networks/connected | wc -l) > %d))", 2*connected), time.Minute)
+			l.MustRun("alice", "systemctl --user stop "+networkUnits)
+			if cut%2 == 1 {
+				// The networks themselves are made anew, too.
+				l.MustRun("alice", "systemctl --user stop front-network inner-network && podunit network rm front inner")
+			}
+			l.MustRun("alice", "systemctl --user start --no-block "+networkUnits)
+			// Each time a little later.
+			l.Eventually("alice", fmt.Sprintf("(($(ls $XDG_RUNTIME_DIR/podunit/networks/connected | wc -l) > %d))", cut%4), time.Minute)
 			l.PowerCut()
 			l.Boot()
 			l.MustRun("root", neighbour)
@@ -225,5 +237,5 @@ func manyOnNetworks(l *Lab) {
 			l.Gone("alice", fmt.Sprintf("podunit exec m%dc%d sh -c '%s'", n, c, script)) // what it doesn't find, or shouldn't
 		}
 	}
-	l.MustRun("alice", "systemctl --user stop "+strings.Join(append(units, stop...), " ")+" && rm .config/containers/systemd/m[0-9]* && podunit network rm m0 m1 m2 m3 && systemctl --user daemon-reload")
+	l.MustRun("alice", "systemctl --user stop "+strings.Join(append(units, stop...), " ")+" && rm .config/containers/systemd/m[0-9]* && { podunit network rm m0 m1 m2 m3 || { podunit ps -a; journalctl --user -p warning -n 50; exit 1; }; } && systemctl --user daemon-reload")
 }

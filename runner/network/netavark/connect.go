@@ -483,7 +483,14 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		r.Info[name] = &plain
 	}
 	server := c.server()
-	if _, err := c.call(ctx, "teardown", r, ns, within); err != nil {
+	if _, err := c.call(ctx, "teardown", r, ns, within); isGone(err) {
+		if err := errors.Join(c.forgetNames(), within(c.sweep)); err != nil {
+			return err
+		}
+		if server != nil {
+			_ = server.Signal(unix.SIGHUP) // it has ended by itself, else
+		}
+	} else if err != nil {
 		return err
 	}
 	if server != nil {
@@ -491,6 +498,35 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		// It ends by itself when it knows no name any more. Whoever comes next must not take it for one that runs.
 		if len(c.namesServed()) == 0 {
 			server.Wait(ctx, serverEnd)
+		}
+	}
+	return nil
+}
+
+// isGone reports whether netavark complains that rules of a network are gone already. With iptables it takes them away with the
+// first of those who leave at once if the kernel has taken the links of the others by then, and fails for these.
+func isGone(err error) bool {
+	var e Error
+	return errors.As(err, &e) && e.Verb == "teardown" && strings.Contains(e.Said, "iptables: No chain/target/match by that name")
+}
+
+// sweep removes the bridges of the connection that nobody is on. netavark leaves them where it has failed.
+func (c *Connection) sweep() error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("links: %w", err)
+	}
+	for _, n := range c.Info {
+		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == n.NetworkInterface })
+		if i < 0 || n.Driver != Bridge || n.Options["mode"] == "unmanaged" {
+			continue
+		}
+		bridge := links[i]
+		if slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == bridge.Attrs().Index }) {
+			continue
+		}
+		if err := netlink.LinkDel(bridge); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("remove bridge %s: %w", n.NetworkInterface, err)
 		}
 	}
 	return nil
@@ -604,6 +640,13 @@ func (c *Connection) forgetNames() error {
 			}
 		}
 		if rest.Len() == len(data) {
+			continue
+		}
+		if strings.Count(rest.String(), "\n") <= 1 {
+			// Its first line is about the network. netavark writes it again for who comes next.
+			if err := os.Remove(path); err != nil {
+				return err
+			}
 			continue
 		}
 		made := filepath.Join(c.Run, ".names-"+c.ID)

@@ -3,13 +3,16 @@
 package netavark
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"go.podman.io/common/libnetwork/types"
 )
 
@@ -26,6 +29,7 @@ func TestNamesAreForgotten(t *testing.T) {
 	for name, text := range map[string]string{
 		"front":        "10.89.0.1\n11 10.89.0.2  web,11\n111 10.89.0.3  other\n11 10.89.0.2  web,11\n",
 		"back%int":     "10.89.1.1 192.0.2.1\n22 10.89.1.2  11 db\n",
+		"last":         "10.89.2.1\n11 10.89.2.2  web\n",
 		"aardvark.pid": "11 ",
 	} {
 		if err := os.WriteFile(filepath.Join(c.dnsDir(), name), []byte(text), 0o644); err != nil {
@@ -132,5 +136,33 @@ func TestKept(t *testing.T) {
 		if got := fmt.Sprint(Shared{dir: dir}.kept()); got != want {
 			t.Errorf("%s: %s, want %s", dir, got, want)
 		}
+	}
+}
+
+// TestLeavingAfterTheRules: of those who leave a network at once, the first takes its iptables rules away, and netavark fails
+// for the others. Their names and the bridge go all the same; any other complaint is an error.
+func TestLeavingAfterTheRules(t *testing.T) {
+	const said = `code: 1, msg: iptables: No chain/target/match by that name.`
+	c, within := leaver(t, `echo '{"error":"`+said+`"}'; exit 1`, "tb2")
+	name := c.Networks[0].Name
+	if err := errors.Join(os.MkdirAll(c.dnsDir(), 0o700), os.WriteFile(filepath.Join(c.dnsDir(), name), []byte("10.89.0.1\n"+c.ID+" 10.89.0.2  web\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.teardown(context.Background(), within); err != nil {
+		t.Fatal(err)
+	}
+	err := within(func() error {
+		_, err := netlink.LinkByName("tb2")
+		return err
+	})
+	if !errors.As(err, &netlink.LinkNotFoundError{}) {
+		t.Errorf("the bridge: %v", err)
+	}
+	if left := c.namesServed(); len(left) > 0 {
+		t.Errorf("names: %v", left)
+	}
+	c, within = leaver(t, `echo '{"error":"iptables: Permission denied"}'; exit 1`, "tb3")
+	if err := c.teardown(context.Background(), within); err == nil {
+		t.Error("another complaint is no error")
 	}
 }

@@ -134,7 +134,7 @@ func (e Error) Hint() string {
 	case strings.Contains(e.Said, "iptables"):
 		return "apt install iptables; and the kernel needs its modules: modprobe ip_tables as root"
 	case strings.Contains(e.Said, "Operation not supported"):
-		return "the kernel lacks what the network is made of: modprobe macvlan, ipvlan or vrf as root; or it was built without"
+		return "the kernel lacks what the network is made of: modprobe macvlan, ipvlan or vrf as root; or it was built without, as without CONFIG_BRIDGE_VLAN_FILTERING for the VLAN of a bridge"
 	}
 	return ""
 }

@@ -32,12 +32,28 @@ func (s *Store) Update(ctx context.Context, nameOrID, shared string, add, drop [
 				servers = append(servers, ip.String())
 			}
 		}
+		if err := s.canTell(n.Name, servers); err != nil {
+			return err
+		}
 		n.NetworkDNSServers = servers
 		if err := s.save(n); err != nil {
 			return err
 		}
 		return errors.Join(s.noteServers(n), s.tellServer(ctx, n, shared))
 	})
+}
+
+// canTell is an error where netavark cannot tell aardvark-dns that a network that somebody is on has no servers of its own any
+// more: 1.4 takes no empty list. Since when it does, its notes do not say; 1.14 does.
+func (s *Store) canTell(network string, servers []string) error {
+	if len(servers) > 0 || !(&Connection{Run: s.Run}).served(network) {
+		return nil
+	}
+	v, err := s.version()
+	if err == nil && v.less(version{1, 14}) {
+		err = TooOldError{What: "--dns-drop of the last server, while the network is in use,", Installed: v.String(), Need: version{1, 14}.String()}
+	}
+	return err
 }
 
 // noteServers writes the name servers of a network into the connections that have it, so that one that is made again

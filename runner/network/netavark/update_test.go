@@ -53,6 +53,17 @@ echo "$@" >>`+dir+`/args`)
 	if want := "--config " + s.Run + " --rootless=false --aardvark-binary=/bin/true update --network-dns-servers 192.0.2.2,192.0.2.3 a\n"; string(args) != want {
 		t.Errorf("netavark was called with\n%swant\n%s", args, want)
 	}
+	// The last ones: 1.4 cannot tell aardvark-dns, if that serves the network.
+	both := []net.IP{net.IPv4(192, 0, 2, 2), net.IPv4(192, 0, 2, 3)}
+	if err := s.Update(context.Background(), "a", "", nil, both); !errors.As(err, &TooOldError{}) {
+		t.Errorf("a, in use: %v", err)
+	}
+	if n, err := s.Get("a"); err != nil || len(n.NetworkDNSServers) != 2 {
+		t.Errorf("a refused change: %v, %v", n.NetworkDNSServers, err)
+	}
+	if err := s.Update(context.Background(), "idle", "", nil, both); err != nil {
+		t.Errorf("idle: %v", err)
+	}
 	for name, want := range map[string]string{"mute": "has no name server", "nowhere": "network not found"} {
 		if err := s.Update(context.Background(), name, "", []net.IP{net.IPv4(192, 0, 2, 2)}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
