@@ -26,7 +26,7 @@ func TestTheSmallProgramIsSmall(t *testing.T) {
 		"google.golang.org/", "go.opentelemetry.io/", "github.com/sigstore/", "github.com/ProtonMail/", "github.com/distribution/",
 		"github.com/docker/distribution/", "github.com/moby/moby/api/", "github.com/containers/ocicrypt", "go.podman.io/image/",
 		"go.podman.io/common/libimage", "github.com/podunit/podunit/generator/keys",
-		"github.com/podunit/podunit/runner/image/registry", "sigs.k8s.io/yaml",
+		"github.com/podunit/podunit/runner/image/registry", "github.com/podunit/podunit/runner/kube/manifest", "sigs.k8s.io/", "k8s.io/",
 	} {
 		for _, p := range linked {
 			if p == heavy || strings.HasSuffix(heavy, "/") && strings.HasPrefix(p, heavy) {

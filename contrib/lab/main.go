@@ -29,7 +29,8 @@ import (
 
 const usage = `Usage: lab VERB [FLAGS] [ARGUMENTS]
 
-A lab is a Debian 13 machine with a real systemd, in systemd-nspawn, or with --vm in qemu. It needs root.
+A lab is a Debian 13 machine with a real systemd, in systemd-nspawn, or with --vm in qemu. It needs root. With --debian it
+has another release.
 
   up                 make the lab if there is none, boot it if it is off
   run CMD [ARG...]   run a command in it, as alice; one argument alone is a bash script
@@ -79,7 +80,7 @@ type settings struct {
 	timeout           time.Duration
 	tty, cut, all     bool
 	noRoute, noImages bool
-	vm                string
+	release, vm       string
 	owner             int
 	throttle          throttle.Options
 	registry          throttle.Registry
@@ -102,6 +103,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.BoolVar(&s.all, "all", false, "rm: every lab")
 	flags.BoolVar(&s.noRoute, "no-route", false, "up: a new lab has no default route")
 	flags.BoolVar(&s.noImages, "no-images", false, "up: a new lab has an empty registry")
+	flags.StringVar(&s.release, "debian", rootfs.Suite, "up: a new lab has this release of Debian: "+strings.Join(rootfs.Releases(), ", "))
 	flags.StringVar(&s.vm, "vm", "", "up: a new lab is a virtual machine with this Debian: "+strings.Join(rootfs.Suites(), ", "))
 	flags.IntVar(&s.owner, "owner", 0, "up: a new lab belongs to this process; gc removes it when that has died")
 	flags.StringVar(&s.throttle.Listen, "listen", "127.0.0.1:5001", "throttle: where to listen")
@@ -262,7 +264,7 @@ func (s settings) up(ctx context.Context, c cache.Dir, log io.Writer) error {
 	}
 	m, err := machine.Open(c, s.name, log)
 	if errors.Is(err, machine.ErrNone) {
-		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, VM: s.vm, Seed: s.bench.Seed, Owner: s.owner}, log)
+		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, Release: s.release, VM: s.vm, Seed: s.bench.Seed, Owner: s.owner}, log)
 	}
 	if err != nil || m.Running() {
 		return err

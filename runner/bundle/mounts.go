@@ -104,12 +104,12 @@ func (b *builder) kernelMounts() ([]rspec.Mount, error) {
 	}
 	cgroup := rspec.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
 		Options: []string{"rprivate", "nosuid", "noexec", "nodev", "relatime", write}}
-	if b.systemd && b.Namespaces.Cgroup == Private {
+	if (b.systemd || b.unmasked("/sys/fs/cgroup")) && b.Namespaces.Cgroup == Private {
 		cgroup.Options[len(cgroup.Options)-1] = "rw" // it manages the cgroups below
 	}
 
 	dev := rspec.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs",
-		Options: []string{"nosuid", "noexec", "strictatime", "mode=755", "size=65536k"}}
+		Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}} // some programs map /dev/zero to execute it
 	if b.readOnly() && !b.Spec.ReadOnlyTmpfs {
 		dev.Options = append(dev.Options, "ro")
 	}
@@ -121,7 +121,7 @@ func (b *builder) kernelMounts() ([]rspec.Mount, error) {
 	}
 	mqueue := rspec.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}}
 	if !b.controlsIPC() {
-		mqueue = rspec.Mount{Destination: "/dev/mqueue", Type: "bind", Source: "/dev/mqueue", Options: []string{"rbind", "nosuid", "noexec", "nodev"}}
+		mqueue = rspec.Mount{Destination: "/dev/mqueue", Type: "bind", Source: "/dev/mqueue", Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}}
 	}
 	all := []rspec.Mount{proc, sys, cgroup, dev, pts, mqueue}
 
@@ -130,7 +130,7 @@ func (b *builder) kernelMounts() ([]rspec.Mount, error) {
 	case b.Shm != "":
 		all = append(all, rspec.Mount{Destination: "/dev/shm", Type: "bind", Source: b.Shm, Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}})
 	case b.Namespaces.IPC == HostNS:
-		all = append(all, rspec.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "noexec", "nodev"}})
+		all = append(all, rspec.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}})
 	default:
 		size, err := b.shmSize()
 		if err != nil {
@@ -195,7 +195,7 @@ func (b *builder) fileMounts() ([]rspec.Mount, error) {
 			return fmt.Errorf("mount %s on %s: %w", source, destination, err)
 		}
 		m := rspec.Mount{Destination: destination, Type: "bind", Source: source, Options: []string{"bind", "rprivate", "nosuid", "nodev"}}
-		if slices.Contains(flags, "noexec") { // locked inside a user namespace
+		if slices.Contains(flags, "noexec") || b.readOnly() && source != b.Init { // the first is locked inside a user namespace
 			m.Options = append(m.Options, "noexec")
 		}
 		if !write {
@@ -315,20 +315,22 @@ func isPropagation(o string) bool {
 	return false
 }
 
+// unmasked tells whether a path that is hidden or protected by default is not to be.
+func (b *builder) unmasked(p string) bool {
+	for _, u := range b.Spec.Unmask {
+		if strings.EqualFold(u, "all") || u == p {
+			return true
+		}
+		if ok, err := path.Match(u, p); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
 // paths hides and protects what of the kernel's files is not the container's.
 func (b *builder) paths() {
 	l := b.g.Config.Linux
-	unmasked := func(p string) bool {
-		for _, u := range b.Spec.Unmask {
-			if strings.EqualFold(u, "all") || u == p {
-				return true
-			}
-			if ok, err := path.Match(u, p); err == nil && ok {
-				return true
-			}
-		}
-		return false
-	}
 	// A sysfs or procfs that is bound from the host has the same files.
 	masked := b.Host.MaskedPaths
 	if !b.controlsNet() && b.Sys == "" {
@@ -336,12 +338,12 @@ func (b *builder) paths() {
 		masked = append(slices.Clone(masked), "/sys/kernel")
 	}
 	for _, p := range masked {
-		if !unmasked(p) {
+		if !b.unmasked(p) {
 			l.MaskedPaths = append(l.MaskedPaths, p)
 		}
 	}
 	for _, p := range b.Host.ReadOnlyPaths {
-		if !unmasked(p) {
+		if !b.unmasked(p) {
 			l.ReadonlyPaths = append(l.ReadonlyPaths, p)
 		}
 	}

@@ -26,10 +26,9 @@ const (
 	// notifyPath is where sd_notify's socket appears, as with podman.
 	notifyPath = "/run/notify/notify.sock"
 
-	// manager is the value of the variable container, by which systemd and
-	// others know that they are in one. It is a word of systemd-detect-virt(1)
-	// for any OCI runtime; podman's own word would have scripts look for podman.
-	manager = "oci"
+	// manager is the value of the variable container, by which systemd and others know that they are
+	// in one. Programs and the scripts of images compare it with podman's word.
+	manager = "podman"
 )
 
 // ErrNoCommand says that nobody names a command for a root that no image belongs to.

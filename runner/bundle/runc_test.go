@@ -135,7 +135,7 @@ func TestRunc(t *testing.T) {
 		},
 		"a user has none, but may keep one that was added": {
 			args: []string{"--user", "app", "--cap-add", "net_raw", "x", "sh", "-c", "id; grep Cap /proc/self/status; env"},
-			want: []string{"uid=1000(app) gid=1000(app) groups=44(video),1000(app)", "CapEff:\t0000000000002000", "CapAmb:\t0000000000002000", "HOME=/home/app", "container=oci"},
+			want: []string{"uid=1000(app) gid=1000(app) groups=44(video),1000(app)", "CapEff:\t0000000000002000", "CapAmb:\t0000000000002000", "HOME=/home/app", "container=podman"},
 		},
 		"everything dropped": {
 			args: []string{"--cap-drop", "all", "--security-opt", "no-new-privileges", "x", "grep", "-E", "Cap|NoNew|Seccomp", "/proc/self/status"},

@@ -21,11 +21,15 @@ type Usage struct {
 	Read, Written uint64
 }
 
-// Used reads what the processes of a cgroup use. A cgroup that is gone, or an empty name, is an error.
-// Source: cgroup-v2.rst, cpu.stat, memory.current, memory.max, pids.current and io.stat.
-func Used(cgroup string) (Usage, error) { return machine.used(cgroup) }
+// Limits are the limits of memory, in bytes, 0 for none, of cgroups that have been looked at: many are below the same ones.
+type Limits map[string]uint64
 
-func (t tree) used(cgroup string) (Usage, error) {
+// Used reads what the processes of a cgroup use. A cgroup that is gone, or an empty name, is an error. What it learns
+// of limits it notes in seen, for who asks about many cgroups at the same time.
+// Source: cgroup-v2.rst, cpu.stat, memory.current, memory.max, pids.current and io.stat.
+func Used(cgroup string, seen Limits) (Usage, error) { return machine.used(cgroup, seen) }
+
+func (t tree) used(cgroup string, seen Limits) (Usage, error) {
 	if cgroup == "" {
 		return Usage{}, ErrNoCgroup
 	}
@@ -44,11 +48,7 @@ func (t tree) used(cgroup string) (Usage, error) {
 			u.PIDs = uint64(len(pids))
 		}
 	}
-	for above := cgroup; above != "/" && above != "."; above = filepath.Dir(above) {
-		if limit := number(filepath.Join(t.path(above), "memory.max")); limit > 0 && (u.MemoryLimit == 0 || limit < u.MemoryLimit) {
-			u.MemoryLimit = limit
-		}
-	}
+	u.MemoryLimit = t.limit(filepath.Clean(cgroup), seen)
 	io, err := os.ReadFile(filepath.Join(dir, "io.stat"))
 	if err != nil {
 		return u, nil //nolint:nilerr // there is no such controller
@@ -64,6 +64,22 @@ func (t tree) used(cgroup string) (Usage, error) {
 		}
 	}
 	return u, nil
+}
+
+// limit is the lowest limit of memory of a cgroup and those above it.
+func (t tree) limit(cgroup string, seen Limits) uint64 {
+	if cgroup == "/" || cgroup == "." {
+		return 0
+	}
+	if known, ok := seen[cgroup]; ok {
+		return known
+	}
+	own, lowest := number(filepath.Join(t.path(cgroup), "memory.max")), t.limit(filepath.Dir(cgroup), seen)
+	if own > 0 && (lowest == 0 || own < lowest) {
+		lowest = own
+	}
+	seen[cgroup] = lowest
+	return lowest
 }
 
 // number reads a file of the kernel's with one number in it; 0 if there is none, or it says "max".

@@ -23,15 +23,15 @@ func TestUsed(t *testing.T) {
 		}
 	}
 	const payload = "app.slice/web.service/payload/"
-	if _, err := tree(root).used("app.slice/gone.service"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := tree(root).used("app.slice/gone.service", Limits{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a cgroup that is gone: %v", err)
 	}
-	if _, err := tree(root).used(""); !errors.Is(err, ErrNoCgroup) {
+	if _, err := tree(root).used("", Limits{}); !errors.Is(err, ErrNoCgroup) {
 		t.Errorf("no cgroup: %v", err)
 	}
 	write(payload+"cpu.stat", "usage_usec 1500000\nuser_usec 1000000\n")
 	write(payload+"cgroup.procs", "1\n2\n")
-	got, err := tree(root).used("/app.slice/web.service/payload")
+	got, err := tree(root).used("/app.slice/web.service/payload", Limits{})
 	if want := (Usage{CPU: 1500 * time.Millisecond, PIDs: 2}); err != nil || got != want {
 		t.Errorf("without controllers %+v, %v; want %+v", got, err, want)
 	}
@@ -41,7 +41,7 @@ func TestUsed(t *testing.T) {
 	write("app.slice/memory.max", "16777216\n")
 	write(payload+"pids.current", "7\n")
 	write(payload+"io.stat", "8:0 rbytes=100 wbytes=20 rios=3 wios=4 dbytes=0 dios=0\n8:16 rbytes=1 wbytes=2\n")
-	got, err = tree(root).used("/app.slice/web.service/payload")
+	got, err = tree(root).used("/app.slice/web.service/payload", Limits{})
 	want := Usage{CPU: 1500 * time.Millisecond, Memory: 1 << 20, MemoryLimit: 8 << 20, PIDs: 7, Read: 101, Written: 22}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)

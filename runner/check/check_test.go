@@ -14,7 +14,7 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
-	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 )
 
 // files are unit files by name.
@@ -151,7 +151,7 @@ func TestCheck(t *testing.T) {
 		{"a misspelt target", files{"a.container": container("[Install]", "WantedBy=defualt.target", "WantedBy=mine.target")}, false, []string{"warning: there is no defualt.target on this machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: kube.Check})
+			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: manifest.Check})
 			for _, want := range c.want {
 				found := false
 				for _, d := range list {

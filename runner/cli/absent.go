@@ -19,10 +19,10 @@ import (
 // absent are verbs of podman and docker that are not ours, and what does the same. In the
 // place of an answer may be an issue: then the verb is to come.
 var absent = map[string]struct{ instead, issue string }{
-	"attach":  {instead: "podunit logs -f CONTAINER follows its output, podunit wait CONTAINER waits for its end, podunit exec -it CONTAINER sh opens a shell in it; podunit start -a is attached"},
 	"buildx":  {instead: "podunit build"},
 	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
 	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
+	"farm":    {instead: "podunit works on this machine only: podunit build --platform builds for others"},
 	"init":    {instead: "podunit start CONTAINER"},
 
 	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
@@ -30,12 +30,17 @@ var absent = map[string]struct{ instead, issue string }{
 	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
 	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
 
+	"pod clone": {instead: "podunit generate quadlet --help: what runs, as unit files to copy"},
+
+	"volume mount":   {instead: "podunit volume inspect -f '{{.Mountpoint}}' VOLUME is where it lies; podunit unshare goes there"},
+	"volume reload":  {instead: "there are no plugins"},
+	"volume unmount": {instead: "nothing is mounted: see podunit volume mount"},
+
 	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
 
 	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
-	"system migrate":    {instead: "nothing is to migrate: the storage is shared, and each start begins with what it finds"},
 	"system renumber":   {instead: "there are no lock numbers"},
 	"system service":    {instead: "there is no socket: each podunit does its work and ends"},
 	"machine":           {instead: "podunit runs where systemd is: in a virtual machine with Linux"},
@@ -130,8 +135,13 @@ func FlagError(cmd *cobra.Command, err error) error {
 	}
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
-		if instead, ok := bad.GetFlag().Value.(refused); ok {
-			return hint.With(fmt.Errorf("--%s: not here", bad.GetFlag().Name), "%s", string(instead))
+		flag := bad.GetFlag()
+		if r, ok := flag.Value.(refused); ok {
+			said := flag.Name
+			if flag.NoOptDefVal == "" {
+				said += " " + bad.GetValue()
+			}
+			return hint.With(fmt.Errorf("--%s: not here", said), "%s", r.instead)
 		}
 	}
 	return spec.FlagError(cmd.Flags(), err)

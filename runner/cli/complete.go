@@ -10,6 +10,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -53,6 +54,62 @@ func CompletePods(e *Env, which Which) cobra.CompletionFunc {
 	})
 }
 
+// CompleteNetworks offers the names of networks to the shell.
+func CompleteNetworks(e *Env) cobra.CompletionFunc {
+	return CompleteNames(func(ctx context.Context) ([]string, error) {
+		x, err := e.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var names []string
+		all, _, err := x.Networks().List()
+		for _, n := range all {
+			names = append(names, n.Name)
+		}
+		return names, err
+	})
+}
+
+// CompleteSecrets offers the names of secrets to the shell.
+func CompleteSecrets(e *Env) cobra.CompletionFunc {
+	return CompleteNames(func(context.Context) ([]string, error) {
+		s, err := e.Secrets()
+		if err != nil {
+			return nil, err
+		}
+		all, err := s.List()
+		return NamesOf(all, func(one secret.Secret) string { return one.Name }), err
+	})
+}
+
+// CompleteAny offers what any of the functions offers. One that cannot say offers nothing.
+func CompleteAny(all ...cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		var words []string
+		for _, one := range all {
+			some, _ := one(cmd, args, word)
+			words = append(words, some...)
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// CompletePaths offers the names of containers, each with the colon that a path in it follows, and files of the host where the
+// word begins as one.
+func CompletePaths(e *Env) cobra.CompletionFunc {
+	names := CompleteContainers(e, Whatever)
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if strings.ContainsAny(word, "/.~:") {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		words, _ := names(cmd, args, word)
+		for i := range words {
+			words[i] += ":"
+		}
+		return words, cobra.ShellCompDirectiveNoSpace
+	}
+}
+
 // CompleteFirst offers something for the first argument only: what follows is a command and its
 // arguments, which may be names of files.
 func CompleteFirst(first cobra.CompletionFunc) cobra.CompletionFunc {
@@ -74,7 +131,7 @@ var values = map[string][]string{
 	"health-on-failure": {"none", "kill", "restart", "stop"},
 	"image-volume":      {"anonymous", "ignore", "tmpfs"},
 	"ipc":               {"private", "shareable", "host", "none", "container:"},
-	"log-driver":        {"journald", "k8s-file", "passthrough", "none"},
+	"log-driver":        {"journald", "k8s-file", "json-file", "passthrough", "none"},
 	"log-level":         {"trace", "debug", "info", "warn", "error", "fatal", "panic"},
 	"network":           {"pasta", "none", "host", "container:", "ns:"},
 	"pid":               {"private", "host", "container:"},
@@ -85,7 +142,7 @@ var values = map[string][]string{
 	"stop-signal":       {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "WINCH"},
 	"systemd":           {"true", "false", "always"},
 	"type":              {"all", "container", "image", "pod", "volume"},
-	"userns":            {"host", "keep-id"},
+	"userns":            {"host", "keep-id", "auto", "nomap"},
 	"uts":               {"private", "host", "container:"},
 }
 
@@ -100,6 +157,10 @@ func completeFlags(e *Env, cmd *cobra.Command) {
 		switch {
 		case f.Name == "pod" && f.NoOptDefVal == "":
 			complete = CompletePods(e, Whatever)
+		case f.Name == "network":
+			complete = CompleteAny(complete, CompleteNetworks(e))
+		case f.Name == "secret":
+			complete = CompleteSecrets(e)
 		case values[f.Name] == nil && takesFile(f):
 			return
 		}

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,11 +13,14 @@ import (
 	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
@@ -137,17 +141,11 @@ func (e *Env) Service() (service.Config, error) {
 	if err != nil {
 		return service.Config{}, err
 	}
-	full := ""
-	if !e.Program.Small {
-		if full, err = os.Executable(); err != nil {
-			return service.Config{}, err
-		}
-	}
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
-		Program: program, Full: full, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
+		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
 		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices, RemoveImage: e.Program.RemoveImage,
-		Warn: e.Warn, Event: Event,
+		Warn: e.Warn, Event: e.Event,
 		Tell: func(fields map[string]string, message string) {
 			// The message is in our own log as well.
 			_ = journald.Send(terminal.Text("podunit: "+message), journald.PriErr, fields)
@@ -156,16 +154,31 @@ func (e *Env) Service() (service.Config, error) {
 	}, nil
 }
 
-// Event notes in the journal what has happened, for podunit events. Where nobody listens to it, nobody can ask.
-func Event(event journal.Event) { _ = journal.Note(event) }
+// Event notes in the journal what has happened, for podunit events, unless containers.conf(5) wants none. Where nobody
+// listens to the journal, nobody can ask.
+func (e *Env) Event(event journal.Event) {
+	if conf, err := e.readConf(); err == nil && !journal.Wanted(conf.Engine.EventsLogger) {
+		return
+	}
+	_ = journal.Note(event)
+}
 
 // Happened is Event for what happens now to what is no container, pod or volume: kind is image, network or secret.
-func Happened(kind, status, id, name string) {
+func (e *Env) Happened(kind, status, id, name string) {
 	event := journal.Event{Type: kind, Status: status, Time: time.Now(), ID: id, Name: name}
 	if kind == "network" {
 		event.Name, event.Network = "", name
 	}
-	Event(event)
+	e.Event(event)
+}
+
+// NoEvents is an error where containers.conf(5) wants no events.
+func (e *Env) NoEvents() error {
+	conf, err := e.readConf()
+	if err != nil || journal.Wanted(conf.Engine.EventsLogger) {
+		return err
+	}
+	return hint.With(errors.New("events_logger = \"none\": nothing that happens is noted"), "take it out of containers.conf(5)")
 }
 
 // executed is the program that services execute.
@@ -187,6 +200,15 @@ func smallOf(full string) string {
 		}
 	}
 	return full
+}
+
+// Secrets opens the secrets beside the storage, which is not opened for that.
+func (e *Env) Secrets() (secret.Store, error) {
+	o, err := store.Locate(store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
+	if err != nil {
+		return secret.Store{}, err
+	}
+	return secret.New(o.GraphRoot), nil
 }
 
 // RemoveContainer stops and removes a container that is in the way of something. The time between the stop

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/podunit/podunit/runner/hint"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
@@ -53,35 +52,24 @@ var void = map[string]struct{ fits, instead string }{
 func (e *Env) others(set *pflag.FlagSet) {
 	for _, name := range slices.Sorted(maps.Keys(void)) {
 		set.String(name, "", "no effect: "+void[name].instead)
-		hide(set, name, void[name].fits)
+		f := set.Lookup(name)
+		f.Hidden = true
+		if void[name].fits == "false" {
+			f.NoOptDefVal = "true"
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
-		set.String(name, "", "refused: "+elsewhere[name].instead)
-		hide(set, name, elsewhere[name].fits)
+		Refuse(set, name, elsewhere[name].fits, elsewhere[name].instead)
 	}
 }
 
-// hide takes a flag out of the help. One that fits when it is false needs no value.
-func hide(set *pflag.FlagSet, name, fits string) {
-	_ = set.MarkHidden(name) // fails only for a flag that does not exist
-	if fits == "false" {
-		set.Lookup(name).NoOptDefVal = "true"
-	}
-}
-
-// refusedFlag says what does the same as a flag of podman's that was given, and warns of one without effect.
-func (e *Env) refusedFlag() (err error) {
+// warnVoid warns of each flag of podman's that was given and has no effect.
+func (e *Env) warnVoid() {
 	e.globals().VisitAll(func(f *pflag.Flag) {
 		if v, ok := void[f.Name]; ok && f.Changed && (v.fits == "" || f.Value.String() != v.fits) {
 			e.Warn(fmt.Sprintf("--%s %s has no effect: %s", f.Name, f.Value, v.instead))
 		}
-		known, ok := elsewhere[f.Name]
-		if !ok || !f.Changed || err != nil || known.fits != "" && f.Value.String() == known.fits {
-			return
-		}
-		err = hint.With(fmt.Errorf("--%s %s: not here", f.Name, f.Value), "%s", known.instead)
 	})
-	return err
 }
 
 // redirect has stdout lead to where --noout and --out say, for us and for what we execute.

@@ -44,12 +44,13 @@ func TestGlobalsOfPodman(t *testing.T) {
 		"--storage-opt a=b version":          "--storage-opt a=b: not here",
 		"--runtime-flag debug version":       "--runtime-flag debug: not here",
 		"--url ssh://me@there/x version":     "--url ssh://me@there/x: not here",
-		"--remote version":                   "--remote true: not here\n  hint: podunit works on this machine only",
+		"--remote version":                   "--remote: not here\n  hint: podunit works on this machine only",
 		"--imagestore /x version":            "--imagestore /x: not here\n  hint: imagestore in storage.conf",
-		"--transient-store version":          "--transient-store true: not here\n  hint: transient_store in storage.conf",
+		"--transient-store version":          "--transient-store: not here\n  hint: transient_store in storage.conf",
 		"version --root /x":                  "--root /x: not here",
 		"--out /nonexistent/dir/f version":   "--out: open /nonexistent/dir/f",
-		"--runtime=crun --root /x frobnicat": "there is no podunit frobnicat",
+		"--runtime=crun --root /x frobnicat": "--root /x: not here",
+		"--runtime=crun frobnicat":           "there is no podunit frobnicat",
 	} {
 		if status, _, got := answer("podunit", strings.Fields(line)...); status != ExitRunner || !strings.HasPrefix(got, "podunit: error: "+want) {
 			t.Errorf("%s: %d %s", line, status, got)

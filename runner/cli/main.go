@@ -194,9 +194,7 @@ func (e *Env) Root(verb string) *cobra.Command {
 			return WithStatus(fmt.Errorf("log level %q is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic", e.logLevel), 1)
 		}
 		logrus.SetLevel(l)
-		if err := e.refusedFlag(); err != nil {
-			return err
-		}
+		e.warnVoid()
 		if err := e.redirect(); err != nil {
 			return err
 		}

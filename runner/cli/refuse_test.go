@@ -11,16 +11,20 @@ import (
 )
 
 func TestRefuse(t *testing.T) {
-	for _, words := range []string{"", "--build", "--build=x"} {
+	for words, want := range map[string]string{
+		"": "", "--build": "--build: not here", "--build=x": "--build: not here", "--build=false": "",
+		"--keys a": "--keys a: not here", "--keys=": "",
+	} {
 		cmd := &cobra.Command{Use: "prune", RunE: func(*cobra.Command, []string) error { return nil }, SilenceErrors: true, SilenceUsage: true}
-		Refuse(cmd, "build", "buildah prune")
+		Refuse(cmd.Flags(), "build", "false", "buildah prune")
+		Refuse(cmd.Flags(), "keys", "", "buildah prune")
 		cmd.SetFlagErrorFunc(FlagError)
 		cmd.SetArgs(strings.Fields(words))
 		err := cmd.Execute()
-		if words == "" && err != nil || words != "" && (err == nil || err.Error() != "--build: not here" || hint.Of(err) != "buildah prune") {
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want || hint.Of(err) != "buildah prune") {
 			t.Errorf("%q: %v", words, err)
 		}
-		if strings.Contains(cmd.UsageString(), "build") {
+		if text := cmd.UsageString(); strings.Contains(text, "build") || strings.Contains(text, "keys") {
 			t.Error("the help offers it")
 		}
 	}

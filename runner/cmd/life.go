@@ -8,9 +8,11 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd/container"
 	"github.com/podunit/podunit/runner/cmd/healthcheck"
+	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/cmd/network"
 	"github.com/podunit/podunit/runner/cmd/pod"
 	"github.com/podunit/podunit/runner/cmd/volume"
+	"github.com/spf13/cobra"
 )
 
 // Life are the verbs that services use, and those who look at them.
@@ -23,6 +25,7 @@ func Life() []cli.Verb {
 		{Name: "fault", New: container.NewFault, Plain: true},
 		{Name: "healthcheck", New: healthcheck.New},
 		{Name: "kill", New: container.NewKill},
+		{Name: "kube", New: func(e *cli.Env) *cobra.Command { return served.New(e, nil) }, Part: true},
 		{Name: "logs", New: container.NewLogs},
 		{Name: "network", New: network.New},
 		{Name: "pod", New: pod.New, Part: true},

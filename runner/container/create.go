@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 
@@ -273,6 +275,25 @@ func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err erro
 	}
 	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
 	return m.Resolve(own, spec.Outer{UIDs: ranges(ours), GIDs: ranges(theirs), Subordinate: subordinate})
+}
+
+// RootGroup is what the group 0 of a container is in our own user namespace. Where that is not known yet, with auto, it is
+// the last group that it can be.
+func (e *Engine) RootGroup(m spec.IDMapping) (int, error) {
+	if m.UserNS.Mode == spec.UserAuto {
+		_, ours, err := unshare.GetHostIDMappings("")
+		all := 0
+		for _, m := range ours {
+			all += int(m.Size)
+		}
+		return min(all-1, math.MaxInt32), err
+	}
+	_, gids, err := e.Mappings(m)
+	if err != nil {
+		return 0, err
+	}
+	_, gid := (&bundle.Input{GIDMap: gids}).Outside(0, 0)
+	return gid, nil
 }
 
 // subordinate are the ranges of a name in /etc/subuid and of one in /etc/subgid, mapped from 0 on.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -62,7 +64,7 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if in.Namespaces, err = s.namespaces(); err != nil {
 		return nil, err
 	}
-	if in.Hostname, err = hostname(r, in.Namespaces); err != nil {
+	if in.Hostname, err = s.hostname(in.Namespaces); err != nil {
 		return nil, err
 	}
 	if err := e.confine(&in, mounts, s.label); err != nil {
@@ -86,6 +88,9 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err := giveFiles(&in); err != nil {
 		return nil, fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	if err := linkMtab(&in); err != nil {
+		return nil, fmt.Errorf("container %s: %w", r.Name, err)
+	}
 	if err := e.giveSecrets(*r, &in); err != nil {
 		return nil, err
 	}
@@ -100,6 +105,33 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 		fmt.Fprintf(os.Stderr, "podunit: warning: %s\n", w)
 	}
 	return config, nil
+}
+
+// linkMtab gives a root that has no /etc/mtab the link that programs such as df look for. It belongs to the container's root.
+// A directory of somebody else's stays as it is.
+func linkMtab(in *bundle.Input) error {
+	if in.Spec.Rootfs != nil && !in.Spec.Rootfs.Overlay {
+		return nil
+	}
+	etc, err := safe.OpenIn(in.Rootfs, "etc", unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil // what lists mounts is not there either
+	}
+	if err != nil {
+		return fmt.Errorf("/etc/mtab: %w", err)
+	}
+	defer etc.Close()
+	err = unix.Symlinkat("/proc/mounts", int(etc.Fd()), "mtab")
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if uid, gid := in.Outside(0, 0); err == nil && (uid != 0 || gid != 0) {
+		err = unix.Fchownat(int(etc.Fd()), "mtab", uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return fmt.Errorf("/etc/mtab: %w", err)
+	}
+	return nil
 }
 
 // sysfs mounts a sysfs for a container whose user namespace does not own its network namespace: it cannot
@@ -147,10 +179,15 @@ func giveFiles(in *bundle.Input) error {
 	return in.SetTimezone(uid, gid)
 }
 
-// Hostname is what was asked for, else the first 12 digits of the ID.
+// Hostname is what was asked for, else the machine's with its network or its name, else the first 12 digits of the ID.
 func (r Record) Hostname() string {
 	if r.Spec.Hostname != "" {
 		return r.Spec.Hostname
+	}
+	if r.Spec.HostNetwork() || r.Spec.UTSNS.Mode == "host" {
+		if name, err := os.Hostname(); err == nil {
+			return name
+		}
 	}
 	return r.ID[:12]
 }
@@ -211,12 +248,26 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 	return n, nil
 }
 
-// hostname is the container's, or the machine's where it has that namespace.
-func hostname(r *Record, n bundle.Namespaces) (string, error) {
-	if n.UTS == bundle.HostNS {
+// hostname is what a container's name is inside: its own, or that of whoever's UTS namespace it is in.
+func (s *start) hostname(n bundle.Namespaces) (string, error) {
+	r := s.ask.Record
+	mode := r.Spec.UTSNS.Mode
+	switch {
+	case n.UTS == bundle.HostNS:
 		return os.Hostname()
+	case mode == "container":
+		other, err := s.Lookup(r.Spec.UTSNS.Container)
+		return other.Hostname(), err
+	case s.sharesUTS() && (mode == "" || mode == "pod"):
+		name, err := os.ReadFile(filepath.Join(s.ask.Join.Files, "hostname"))
+		return strings.TrimSpace(string(name)), err
 	}
 	return r.Hostname(), nil
+}
+
+// sharesUTS reports whether the pod has a name for all its containers.
+func (s *start) sharesUTS() bool {
+	return s.ask.Join != nil && slices.Contains(s.ask.Join.Share, "uts")
 }
 
 // files are resolv.conf, hosts, hostname and .containerenv; a pod's are shared.
@@ -232,7 +283,7 @@ func (s *start) files(dir string, in *bundle.Input) error {
 		if err := os.WriteFile(path, []byte(in.Hostname+"\n"), 0o644); err != nil {
 			return err
 		}
-		if l.Join != nil && slices.Contains(l.Join.Share, "uts") {
+		if s.sharesUTS() {
 			path = filepath.Join(l.Join.Files, "hostname")
 		}
 		in.Files = append(in.Files, bundle.File{Source: path, Destination: "/etc/hostname"})
@@ -285,7 +336,7 @@ func (e *Engine) userFiles(r Record, rootfs, dir string, mounts []spec.Mount, in
 	if err := giveSources(mounts, uid, gid); err != nil {
 		return err
 	}
-	if !r.Spec.Passwd || u.UID == 0 && u.Name != "" || r.Spec.ReadOnly && len(in.UIDMap) == 0 {
+	if !r.Spec.Passwd || u.UID == 0 && u.Name != "" {
 		return nil
 	}
 	for name, content := range map[string][]byte{"passwd": passwd, "group": group} {

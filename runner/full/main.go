@@ -12,10 +12,13 @@ import (
 	"github.com/podunit/podunit/runner/bundle/cdi"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd"
+	"github.com/podunit/podunit/runner/cmd/artifact"
 	"github.com/podunit/podunit/runner/cmd/byhand"
+	"github.com/podunit/podunit/runner/cmd/container"
 	"github.com/podunit/podunit/runner/cmd/generate"
 	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/cmd/kube"
+	"github.com/podunit/podunit/runner/cmd/manifest"
 	"github.com/podunit/podunit/runner/cmd/quadlet"
 	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
@@ -64,7 +67,8 @@ func whole(some, more []cli.Verb) []cli.Verb {
 // others are the verbs that no service uses.
 func others() []cli.Verb {
 	return []cli.Verb{
-		{Name: "artifact", New: image.NewArtifact},
+		{Name: "artifact", New: artifact.New},
+		{Name: "attach", New: container.NewAttach},
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "build", New: image.NewBuild},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
@@ -86,7 +90,7 @@ func others() []cli.Verb {
 		{Name: "load", New: image.NewLoad},
 		{Name: "login", New: image.NewLogin},
 		{Name: "logout", New: image.NewLogout},
-		{Name: "manifest", New: image.NewManifest},
+		{Name: "manifest", New: manifest.New},
 		{Name: "pause", New: byhand.NewPause},
 		{Name: "play", New: kube.NewPlayGroup},
 		{Name: "pod", New: newPod},

@@ -25,10 +25,13 @@ import (
 func TestVerbsOfOthers(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // there is no buildah in it
 	for line, want := range map[string]string{
-		"attach web":                "there is no podunit attach\n  hint: podunit logs -f CONTAINER",
+		"farm build":                "there is no podunit farm\n  hint: podunit works on this machine only",
 		"container checkpoint web":  "there is no podunit container checkpoint\n  hint: a service that keeps its state",
-		"container attach web":      "there is no podunit container attach\n  hint: podunit logs -f CONTAINER",
+		"container init web":        "there is no podunit container init\n  hint: podunit start CONTAINER",
+		"volume mount x":            "there is no podunit volume mount\n  hint: podunit volume inspect",
 		"network update a":          "network update wants --dns-add or --dns-drop",
+		"attach --detach-keys a x":  "--detach-keys a: not here\n  hint: nothing that is typed leaves a container alone",
+		"push --sign-by me x":       "--sign-by me: not here\n  hint: podunit has no GPG in it: skopeo copy --sign-by",
 		"system service":            "there is no podunit system service\n  hint: there is no socket",
 		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",
 		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",

@@ -42,6 +42,8 @@ type Plan struct {
 	Journal map[string]string `json:",omitempty"`
 	// Secrets are those that the container has as variables: their values are in no file.
 	Secrets []spec.Secret `json:",omitempty"`
+	// NoEvents says that a change of the status is no event.
+	NoEvents bool `json:",omitempty"`
 	// SecretDir is the store of the secrets.
 	SecretDir string `json:",omitempty"`
 }

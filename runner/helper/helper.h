@@ -21,9 +21,9 @@ int podunit_await_latch(int fd);
 int podunit_open_gate(const char *fifo, int container);
 
 /* Give back the memory that a small program needed to start (slim.c); pagemap is that of
- * /proc/self, open. */
+ * /proc/self, open. Where last is set it is closed, and the caller touches as little as it can after that. */
 #define PODUNIT_PAGEMAP "/proc/self/pagemap"
-void podunit_slim(int pagemap);
+void podunit_slim(int pagemap, int last);
 
 /* Survive every signal but SIGKILL; children that end leave nothing to wait for (confine.c). */
 void podunit_ignore_signals(void);

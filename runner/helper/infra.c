@@ -67,9 +67,8 @@ int podunit_infra_main(int argc, char **argv)
 	close(1);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || podunit_allow_only(calls, sizeof calls / sizeof *calls) < 0)
 		return 1;
-	podunit_slim(pagemap); /* last: each page that is touched comes back with those around it */
-	close(pagemap);
 	close(3);
+	podunit_slim(pagemap, 1); /* last: each page that is touched comes back with those around it */
 	for (;;) {
 		if (poll(polls, 3, -1) <= 0)
 			continue;

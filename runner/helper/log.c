@@ -76,12 +76,12 @@ enum {
 struct stream {
 	int fd;
 	const char *priority;
-	char small[SMALL];
 	char *volatile buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
 	/* Volatile, as a guard must find them as they are: up to begun it is handed over, up to used it was
 	 * read, and up to next it is about to be. */
 	volatile size_t size, used, begun, next;
 	int terminal;
+	char small[SMALL]; /* last: of a stream with few lines, all that is written to is one page */
 };
 
 static struct stream streams[2];
@@ -231,7 +231,7 @@ static void slim(void)
 {
 	const int pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
 
-	podunit_slim(pagemap);
+	podunit_slim(pagemap, 0);
 	if (pagemap >= 0)
 		close(pagemap);
 }

@@ -43,7 +43,7 @@ static void drop_unwritten(int pagemap, uintptr_t from, uintptr_t to, uintptr_t 
 	}
 }
 
-void podunit_slim(int pagemap)
+void podunit_slim(int pagemap, int last)
 {
 	const uintptr_t page = sysconf(_SC_PAGESIZE);
 	const ElfW(Phdr) *ph = (const ElfW(Phdr) *)getauxval(AT_PHDR);
@@ -54,7 +54,7 @@ void podunit_slim(int pagemap)
 	for (unsigned long i = 0; ph && i < n; i++)
 		if (ph[i].p_type == PT_LOAD && ph[i].p_offset == 0)
 			base = (uintptr_t)ph - sizeof(ElfW(Ehdr)) - ph[i].p_vaddr;
-	/* Backwards: dropping must not map again what was just dropped. */
+	/* Backwards: dropping must not map again what was just dropped. The segments that can be written come last. */
 	for (unsigned long i = n; ph && i-- > 0;) {
 		uintptr_t from, to;
 
@@ -62,9 +62,15 @@ void podunit_slim(int pagemap)
 			continue;
 		from = (base + ph[i].p_vaddr) & ~(page - 1);
 		to = (base + ph[i].p_vaddr + ph[i].p_filesz + page - 1) & ~(page - 1);
-		if (ph[i].p_flags & PF_W)
+		if (ph[i].p_flags & PF_W) {
 			drop_unwritten(pagemap, from, to, page);
-		else /* what cannot be dropped stays; nothing depends on it */
-			madvise((void *)from, to - from, MADV_DONTNEED);
+			continue;
+		}
+		if (last) { /* the page with close(2) would come back */
+			close(pagemap);
+			last = 0;
+		}
+		/* What cannot be dropped stays; nothing depends on it. */
+		madvise((void *)from, to - from, MADV_DONTNEED);
 	}
 }

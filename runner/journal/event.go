@@ -65,6 +65,10 @@ const (
 	fieldMade    = "PODUNIT_MADE"
 )
 
+// Wanted tells whether events are to be noted, by what events_logger in containers.conf(5) says: whatever it is but none, since
+// there is no other place for them than the journal.
+func Wanted(logger string) bool { return logger != "none" }
+
 // Note writes an event to the journal, in one datagram, at the level debug: journalctl shows it dimmed, and a
 // MaxLevelStore= below debug in journald.conf(5) drops it.
 func Note(e Event) error {

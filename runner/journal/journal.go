@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -71,6 +72,8 @@ func Read(ctx context.Context, q Query, each func(Entry) error) error {
 // Reader reads with a journalctl of one's choice.
 type Reader struct {
 	Command string
+	// Apart gives it a process group of its own, so that Ctrl-C on a terminal is for us alone.
+	Apart bool
 }
 
 // Read is as the function Read.
@@ -266,6 +269,7 @@ func (r Reader) execute(ctx context.Context, args []string, read func(io.Reader)
 	defer stop(nil)
 	cmd := exec.CommandContext(ctx, r.Command, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C") // its complaints are read below
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: r.Apart}
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()

@@ -1,5 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package kube is the Plan: what Kubernetes YAML asks for, in the terms of this program. Package manifest
+// reads it from documents, package play makes units of it. Each container of the Plan is a spec.Container
+// with what its unit needs besides. Resolve adds what depends on the image and the machine. It touches no
+// disk, no network and no manager.
+//
+// # Playing a plan
+//
+// Nothing is made before manifest.Read has given a plan without errors. Whoever plays it then
+//
+//   - makes the Claims that are missing and stores the Secrets (Claim.Host stays a directory,
+//     Secret.Immutable is not replaced), and pulls the images of all containers, so that a failure
+//     leaves what ran before alone;
+//   - for each Pod makes its Spec, under the unit Pod.Unit, then its Volumes: HostCheck says what
+//     must be at a path, File.Content gives the files of a VolumeFiles, written below a fresh
+//     directory in memory;
+//   - for each Container, in order, calls Resolve with the image's configuration and the Facts of
+//     the pod, adds a mount for each of Resolved.Mounts by Mount.Spec with the place of its
+//     volume, and starts the unit Container.Unit, bound to Pod.Unit and ordered after the units of
+//     Container.After. An Init container is a oneshot that must succeed; the unit of the others is
+//     ready as Container.Readiness says. Restart, Grace, Resources are settings of the unit;
+//   - stops the ordinary containers together, then the sidecars in reverse order, each by PreStop,
+//     the stop signal, and KILL after Grace.
+//
+// For a replacement, units whose Container.Digest is that of the plan that runs are left alone, as
+// long as Pod.Digest is the same. A plan is recorded as JSON, so that what was played can be taken
+// down and written back whatever has become of its files; values of secrets are not in it.
 package kube
 
 import (

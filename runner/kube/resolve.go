@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -53,6 +53,9 @@ type Resolved struct {
 	Mounts []Mount
 }
 
+// LabelUID is the label of a container that has the UID of its pod.
+const LabelUID = "io.kubernetes.pod.uid"
+
 // NonRootError is the refusal to start as root what asked not to be.
 type NonRootError struct {
 	Container, User string
@@ -80,7 +83,7 @@ func (c *Container) Resolve(img Image, f Facts) (*Resolved, error) {
 	s := &out.Spec
 	s.Labels = maps.Clone(c.Spec.Labels)
 	if f.UID != "" {
-		s.Labels[labelUID] = f.UID
+		s.Labels[LabelUID] = f.UID
 	}
 	env, err := c.environment(f)
 	if err != nil {
@@ -139,7 +142,7 @@ type known struct {
 
 func subPath(m Mount, env map[string]known) (string, error) {
 	var missing []string
-	p := expand(m.SubPath, func(name string) (string, bool) {
+	p := Expand(m.SubPath, func(name string) (string, bool) {
 		v, ok := env[name]
 		if !ok {
 			missing = append(missing, name)
@@ -149,7 +152,7 @@ func subPath(m Mount, env map[string]known) (string, error) {
 	if len(missing) > 0 {
 		return "", fmt.Errorf("subPathExpr: there is no variable %s", strings.Join(missing, ", "))
 	}
-	if !below(p) {
+	if !Below(p) {
 		return "", errors.New("subPathExpr leads out of the volume, or is empty")
 	}
 	return p, nil
@@ -169,7 +172,7 @@ func (c *Container) environment(f Facts) (map[string]known, error) {
 		}
 		value := known{text: text, secret: v.Secret != nil}
 		if v.Expand {
-			value.text = expand(text, func(name string) (string, bool) {
+			value.text = Expand(text, func(name string) (string, bool) {
 				k, ok := env[name]
 				value.secret = value.secret || k.secret
 				return k.text, ok
@@ -192,15 +195,12 @@ func (v Value) resolve(f Facts) (text string, ok bool, err error) {
 	case v.Fact != "":
 		return f.fact(v.Fact), true, nil
 	case v.Capacity != nil:
-		divisor, err := resource.ParseQuantity(v.Capacity.Divisor)
-		if err != nil {
-			return "", false, err
-		}
 		amount := f.Memory
 		if v.Capacity.Resource == "cpu" {
 			amount = f.CPU
 		}
-		return divide(*resource.NewQuantity(amount, resource.DecimalSI), divisor), true, nil
+		text, err := divided(amount, v.Capacity.Divisor)
+		return text, true, err
 	case v.File != nil:
 		return v.File.resolve(f)
 	}
@@ -289,7 +289,7 @@ func (c *Container) words(out *Resolved, env map[string]known, img Image) {
 	all := func(words []string) []string {
 		var list []string
 		for _, w := range words {
-			list = append(list, expand(w, look))
+			list = append(list, Expand(w, look))
 		}
 		return list
 	}
@@ -303,9 +303,9 @@ func (c *Container) words(out *Resolved, env map[string]known, img Image) {
 	}
 }
 
-// expand replaces $(NAME) by what look knows. Unknown names, and what is no name, stay as written;
+// Expand replaces $(NAME) by what look knows. Unknown names, and what is no name, stay as written;
 // $$ is one $. Source: kubernetes.io, Define Dependent Environment Variables.
-func expand(s string, look func(string) (string, bool)) string {
+func Expand(s string, look func(string) (string, bool)) string {
 	if !strings.Contains(s, "$") {
 		return s
 	}
@@ -418,4 +418,9 @@ func (p *Plan) Secret(name, key string) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Below tells whether a path stays below where it starts: relative, and without "..".
+func Below(s string) bool {
+	return s != "" && !path.IsAbs(s) && !slices.Contains(strings.Split(s, "/"), "..")
 }

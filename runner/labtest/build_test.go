@@ -15,7 +15,7 @@ func realBuild(t *testing.T, l *Lab) {
 	const user, dir = "alice", ".config/containers/systemd/"
 	l = l.on(t)
 	l.WriteFile(user, "context/Containerfile", "FROM localhost:5000/busybox\nARG WORD\nRUN echo $WORD >/made; id -u >>/made\nCMD [\"cat\", \"/made\"]\n")
-	got := l.MustRun(user, "podunit pull -q localhost:5000/busybox >/dev/null; podunit build -q -t by-hand --build-arg WORD=hand context >/dev/null && podunit run --rm by-hand")
+	got := l.MustRun(user, "podunit pull -q localhost:5000/busybox >/dev/null; podunit build -q -t by-hand --file context/Containerfile --build-arg WORD=hand context >/dev/null && podunit run --rm by-hand")
 	if got != "hand\n0" {
 		t.Errorf("the image that was built says %q", got)
 	}

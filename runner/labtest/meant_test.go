@@ -40,3 +40,31 @@ func TestMeantDifferencesAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestProbesDifferencesAreDocumented: the same of the sets of options that are given to the probe. A reason stands in the
+// documents once, however many sets have it.
+func TestProbesDifferencesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../contrib/doc/podman.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("testdata/probe/sets.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	meant := 0
+	for line := range strings.Lines(string(text)) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "~ ")
+		if !ok {
+			continue
+		}
+		meant++
+		_, why, ok := strings.Cut(rest, ": ")
+		if !ok || !strings.Contains(string(doc), "| "+why+" |\n") {
+			t.Errorf("podman.md lacks the reason of\n%s", line)
+		}
+	}
+	if meant == 0 {
+		t.Error("no difference is said to be meant")
+	}
+}

@@ -69,7 +69,7 @@ var contests = []contest{
 		round: `for n in 1 2 3; do podunit pull -q localhost:5000/layers >/dev/null 2>>said || echo "round $i: pull $n: $?" >>said & done
 			podunit rmi -f -i localhost:5000/layers >/dev/null 2>>said & podunit image prune -f >/dev/null 2>>said & (timeout -s KILL 0.$((RANDOM % 5 + 1)) podunit pull -q localhost:5000/layers >/dev/null 2>&1; true) & wait
 			podunit run --rm --network none localhost:5000/layers >/dev/null 2>>said || { echo "round $i"; cat said; exit 1; }; podunit rmi -f localhost:5000/layers >/dev/null 2>>said`,
-		end: `podunit image prune -f >/dev/null; [ $(layers) = $before ] || { echo "$before layers before, $(layers) after"; exit 1; }; if grep . said; then exit 1; fi`,
+		end: `podunit image prune -f >/dev/null; [ $(layers) = $before ] || { echo "$before layers before, $(layers) after"; exit 1; }; if grep -v 'interrupted pulls had left' said; then exit 1; fi`,
 	},
 	{
 		name: "a volume that is filled beside a stranger",

@@ -39,6 +39,10 @@ func inShells(t *testing.T, l *Lab) {
 		{"podunit rmi localhost/tab-i", "localhost/tab-image"},
 		{"podunit secret rm tab-s", "tab-secret"},
 		{"podunit run --pull alw", "always"},
+		{"podunit run --network tab-n", "tab-network"},
+		{"podunit run --secret tab-s", "tab-secret"},
+		{"podunit cp tab-c", "tab-container"},
+		{"podunit kube generate tab-p", "tab-pod"},
 	}
 	for shell, script := range map[string]string{"bash": tabInBash, "fish": tabInFish, "zsh": tabInZsh} {
 		t.Run(shell, func(t *testing.T) {

@@ -42,8 +42,16 @@ func TestLabWhole(t *testing.T) {
 			l.MustRun(user, "podunit rm -f -t 0 made; podunit rmi registry.example/some/where:1")
 		})
 	}
+	// What the services of a play execute is in the other as well.
+	l.WriteFile("alice", "kp.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: kp}\nspec:\n  hostNetwork: true\n  terminationGracePeriodSeconds: 0\n  containers:\n"+
+		"  - {name: c, image: '"+image+"', command: [sleep, infinity], livenessProbe: {exec: {command: ['true']}, periodSeconds: 1}}\n")
+	l.MustRun("alice", "podunit kube play kp.yaml")
 	whole := "/usr/libexec/podunit/podunit"
 	l.MustRun("root", "mv "+whole+" "+whole+".away")
+	l.MustRun("alice", "systemctl --user restart kp-c && systemctl --user is-active kp-c kp-pod && systemctl --user stop kp-pod")
+	if got, _, code := l.Run("alice", "journalctl --user -u kp-c -u kp-pod -u 'podunit-probe-*' | grep -F 'installed in part'"); code != 1 {
+		t.Errorf("a service of a play wants the whole program, or the journal cannot be read (%d):\n%s", code, got)
+	}
 	l.MustRun("alice", "systemctl --user restart w; podunit ps; podunit exec systemd-w true; podunit run --rm --network none "+image+" true")
 	for _, verb := range []string{"images", "run --rm --network none --pull always " + image + " true"} {
 		_, stderr, code := l.Run("alice", "podunit "+verb)
@@ -52,7 +60,7 @@ func TestLabWhole(t *testing.T) {
 		}
 	}
 	l.MustRun("root", "mv "+whole+".away "+whole+"; systemctl stop w")
-	l.MustRun("alice", "systemctl --user stop w")
+	l.MustRun("alice", "systemctl --user stop w; podunit kube down kp.yaml")
 	l.MustRun("alice", "test -e $XDG_RUNTIME_DIR/podunit/userns/lock")
 	l.Gone("alice", "ls $XDG_RUNTIME_DIR/podunit/userns | grep -v -x lock") // nobody is left in the namespace
 }

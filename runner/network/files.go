@@ -81,9 +81,9 @@ func (h Hosts) write(path string, r Result, rootfs string, conf *config.Config) 
 		p.ExtraHosts = append(p.ExtraHosts, strings.Join(e.Names, ";")+":"+ip)
 	}
 	if len(h.Names) > 0 {
-		// A container without an address resolves its own name to loopback, as a
-		// machine that is not on any network does.
-		ip := netip.AddrFrom4([4]byte{127, 0, 1, 1})
+		// A container without an address resolves its own name to the address at which its programs
+		// find each other as localhost.
+		ip := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		if len(r.IPs) > 0 {
 			ip = r.IPs[0]
 		}

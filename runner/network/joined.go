@@ -41,7 +41,7 @@ func (j Joined) WriteHosts(path string, entries []spec.HostEntry, names []string
 	data = append(data, theirs...)
 	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "" || known(data, n) })
 	if len(names) > 0 {
-		ip := netip.AddrFrom4([4]byte{127, 0, 1, 1})
+		ip := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		if len(ips) > 0 {
 			ip = ips[0]
 		}

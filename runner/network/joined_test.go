@@ -34,7 +34,7 @@ func TestJoined(t *testing.T) {
 	}{
 		{Joined{}, entries, []string{"a"}, ip, "fd00::1\ta b\n169.254.1.2\tgw\n"},
 		{j, nil, []string{"web", "systemd-web"}, ip, "10.0.0.1\tdb # web\n10.0.2.15\tvpn\n10.0.2.15\tweb systemd-web\n"},
-		{j, nil, []string{"db", "web"}, nil, "10.0.0.1\tdb # web\n10.0.2.15\tvpn\n127.0.1.1\tweb\n"},
+		{j, nil, []string{"db", "web"}, nil, "10.0.0.1\tdb # web\n10.0.2.15\tvpn\n127.0.0.1\tweb\n"},
 		{j, nil, []string{"db"}, ip, "10.0.0.1\tdb # web\n10.0.2.15\tvpn"},
 		{Joined{}, nil, []string{"web"}, ip, "10.0.2.15\tweb\n"},
 	} {

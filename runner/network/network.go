@@ -47,6 +47,8 @@ type Request struct {
 	Online func(context.Context) error
 	// Started, if set, is told of pasta's process as soon as there is one.
 	Started func(pid int) error
+	// Ping is the last group that may ping, by its number in our user namespace; the first is 0.
+	Ping int
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
 	// Config is containers.conf(5): helper_binaries_dir, pasta_options,
@@ -176,7 +178,7 @@ func (n *Network) join(path string) error {
 
 func (n *Network) makeNS() {
 	defer close(n.made)
-	ns, err := netns.New(n.result.Path, sysctls(n.req.Config))
+	ns, err := netns.New(n.result.Path, sysctls(n.req.Config, n.req.Ping))
 	if err != nil {
 		n.nsErr = err
 		return

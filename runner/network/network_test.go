@@ -694,3 +694,52 @@ func TestNoPasta(t *testing.T) {
 		t.Errorf("left over: %v, %v", entries, err)
 	}
 }
+
+// TestPingers: what the containers.conf that everybody has says of the container's root is meant of the root of its own user
+// namespace; what somebody has written is meant as it stands.
+func TestPingers(t *testing.T) {
+	last := func(conf *config.Config, ping int) (value string) {
+		for _, s := range sysctls(conf, ping) {
+			if s[0] == "net/ipv4/ping_group_range" {
+				value = s[1]
+			}
+		}
+		return value
+	}
+	conf, err := config.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf.Containers.DefaultSysctls.Set([]string{"net.ipv4.ping_group_range=0 0"})
+	if got := last(conf, 0); got != "0 0" {
+		t.Errorf("in our own user namespace: %q", got)
+	}
+	if got := last(conf, 7); got != "0 7" {
+		t.Errorf("in one where 7 is root: %q", got)
+	}
+	conf.Containers.DefaultSysctls.Set([]string{"net.ipv4.ping_group_range=0 100"})
+	if got := last(conf, 7); got != "0 100" {
+		t.Errorf("configured: %q", got)
+	}
+}
+
+// TestOldPasta: an option of ours that the program does not have in it is not tried, and the host has no address then.
+func TestOldPasta(t *testing.T) {
+	dir := t.TempDir()
+	for name, tc := range map[string]struct{ text, want string }{
+		"old": {"", "-q"}, "new": {"# map-guest-addr\n", "--map-guest-addr 169.254.1.2 -q"},
+	} {
+		program := filepath.Join(dir, name)
+		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+tc.text+"echo \"$@\" >>"+program+".args\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		a := pastaArgs{words: []string{"--map-guest-addr", guestAddr, "-q"}, host: []string{guestAddr}}
+		if err := runPasta(context.Background(), program, &a); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(program + ".args")
+		if err != nil || string(got) != tc.want+"\n" || (len(a.host) == 0) != (name == "old") {
+			t.Errorf("%s: %q, %v, host %v", name, got, err, a.host)
+		}
+	}
+}

@@ -250,9 +250,19 @@ func portProblem(ports []spec.PortMapping) error {
 	return nil
 }
 
+// mentions reports whether a program has the name of an option in it. Debian 12's pasta writes its whole usage to the journal when
+// it gets one that it does not know. Where the file cannot be read, the answer is yes, and runPasta finds out.
+func mentions(program, option string) bool {
+	data, err := os.ReadFile(program)
+	return err != nil || bytes.Contains(data, []byte(option))
+}
+
 // runPasta executes pasta until it has gone to the background. Options that this
 // version does not know, and a host that it does not like, cost another attempt.
 func runPasta(ctx context.Context, program string, a *pastaArgs) error {
+	if slices.Contains(a.words, "--map-guest-addr") && !mentions(program, "map-guest-addr") {
+		a.words, a.host = without(a.words, "--map-guest-addr"), nil
+	}
 	for {
 		cmd := exec.CommandContext(ctx, program, a.words...)
 		// Nothing of ours is meant for it, NOTIFY_SOCKET least of all.

@@ -3,6 +3,7 @@
 package network
 
 import (
+	"fmt"
 	"strings"
 
 	"go.podman.io/common/pkg/config"
@@ -10,16 +11,19 @@ import (
 
 // sysctls are those every new namespace gets, as paths below /proc/sys. Ports
 // below 1024 are nobody's privilege in a namespace that holds one application,
-// and its root may ping. Source: ip_sysctl in the kernel's documentation;
-// containers.conf(5), default_sysctls, which come last and so win.
-func sysctls(conf *config.Config) [][2]string {
+// and its root may ping. ping is the group of that root. Source: ip_sysctl in the kernel's documentation; containers.conf(5), default_sysctls, which come last and so win.
+func sysctls(conf *config.Config, ping int) [][2]string {
+	const pingers = "net/ipv4/ping_group_range"
 	out := [][2]string{
 		{"net/ipv4/ip_unprivileged_port_start", "0"},
-		{"net/ipv4/ping_group_range", "0 0"},
+		{pingers, fmt.Sprint(0, ping)},
 	}
 	for _, s := range conf.Sysctls() {
 		if name, value, ok := strings.Cut(s, "="); ok && strings.HasPrefix(name, "net.") {
-			out = append(out, [2]string{strings.ReplaceAll(name, ".", "/"), value})
+			if name = strings.ReplaceAll(name, ".", "/"); name == pingers && value == "0 0" {
+				continue // the default, and the container's root: we have it
+			}
+			out = append(out, [2]string{name, value})
 		}
 	}
 	return out

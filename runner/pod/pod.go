@@ -315,9 +315,7 @@ func sysIDs(ranges []spec.IDRange) []syscall.SysProcIDMap {
 func (r Record) Hostname() string { return cmp.Or(r.Spec.Hostname, r.Name) }
 
 // HostNetwork reports whether the pod uses the host's network.
-func (r Record) HostNetwork() bool {
-	return slices.ContainsFunc(r.Spec.Networks, func(n spec.Network) bool { return n.Mode == spec.NetHost })
-}
+func (r Record) HostNetwork() bool { return r.Spec.HostNetwork() }
 
 func (e *Engine) stopInfra(s Status) error {
 	if s.InfraPID == 0 {

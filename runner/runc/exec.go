@@ -4,10 +4,12 @@ package runc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -39,9 +41,11 @@ func (x Execution) start(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// exec is the runtime's command, which has the process and the log as descriptors 3 and 4.
+// exec is the runtime's command, which has the process and the log as descriptors behind those that are handed on.
 func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.Cmd {
-	args := append([]string{"exec", "--process", "/proc/self/fd/3"}, flags...)
+	next := 3 + len(x.Streams.Files)
+	args := append([]string{"exec", "--process", fmt.Sprintf("/proc/self/fd/%d", next)}, flags...)
+	args = append(args, x.Streams.preserve()...)
 	if x.TTY {
 		args = append(args, "--tty")
 	}
@@ -51,16 +55,17 @@ func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.C
 	if x.PIDFile != "" {
 		args = append(args, "--pid-file", x.PIDFile)
 	}
-	cmd := r.command(ctx, "/proc/self/fd/4", append(args, x.ID)...)
+	cmd := r.command(ctx, fmt.Sprintf("/proc/self/fd/%d", next+1), append(args, x.ID)...)
 	x.Streams.wire(cmd)
-	cmd.ExtraFiles = []*os.File{x.Process, x.Log}
+	cmd.ExtraFiles = append(slices.Clone(x.Streams.Files), x.Process, x.Log)
 	return cmd
 }
 
 // log is the path of the log, to be read from its beginning.
 func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
 
-// Exec runs another process in the container, attached, and returns its status.
+// Exec runs another process in the container, attached, and returns its status. Signals that end us
+// are the process's; if the runtime has not ended some seconds after ctx, both are killed.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 	again := false
 	err := untilTold(ctx, x.log(), func() error {
@@ -75,7 +80,11 @@ func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 }
 
 func (r Runtime) attached(ctx context.Context, x Execution) error {
-	cmd := r.exec(context.WithoutCancel(ctx), x)
+	cmd := r.exec(ctx, x)
+	cmd.Cancel = func() error {
+		killLate(cmd)
+		return os.ErrProcessDone // how it ends is told as if nobody had asked
+	}
 	if x.TTY && x.Streams.needsTerminal() {
 		said := io.Discard
 		if x.Streams.Stderr != nil {
@@ -90,7 +99,13 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 	if err := x.start(cmd); err != nil {
 		return err
 	}
-	return cmd.Wait()
+	defer passSignals(cmd.Process)()
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() != nil && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return ctx.Err() // nobody asked the process
+	}
+	return err
 }
 
 // ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be

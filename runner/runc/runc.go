@@ -119,9 +119,8 @@ func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.
 	}
 	cmd := exec.CommandContext(ctx, r.Command, append(base, args...)...)
 	cmd.Env = environment()
-	// A runtime that is cut short leaves half a container; let it tidy up first.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.Cancel = func() error { return giveUp(cmd) }
+	cmd.WaitDelay = 2 * endWait // for its output, which a child of its child may hold
 	return cmd
 }
 
@@ -160,10 +159,15 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	if err := removeFile(pidFile); err != nil { // of an earlier start
 		return 0, err
 	}
+	// Once there is a process, the caller passes signals on to the container itself.
+	starting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	begun := context.AfterFunc(ctx, giveUp)
 	told := false
 	tell := func() bool {
 		if pid, err := ReadPID(pidFile); err == nil && !told {
 			told = true
+			begun()
 			_ = keep() // told at the end
 			if started != nil {
 				started(pid)
@@ -172,8 +176,7 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 		return told
 	}
 	err = untilTold(ctx, log, func() error {
-		// Not bound to ctx: the caller passes signals on to the container itself.
-		cmd := r.command(context.WithoutCancel(ctx), log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
+		cmd := r.command(starting, log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
 		return s.foreground(cmd, log, tell)
 	})
 	return r.status(err, log)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
@@ -23,6 +24,7 @@ import (
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -60,6 +62,9 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 	c := netavark.Connection{ID: w.id, Name: w.name, Hostname: w.hostname}
 	if store.Rootless {
 		c.Shared = e.sharedDir()
+		if err := e.together(); err != nil {
+			return nil, err
+		}
 	}
 	for _, n := range asked.Networks {
 		want, err := n.Endpoint()
@@ -112,6 +117,39 @@ func (e *Engine) servers() netavark.Servers {
 
 // sharedDir is the runtime directory of the namespace of the user's networks.
 func (e *Engine) sharedDir() string { return filepath.Join(e.Containers.RunDir, "networks", "netns") }
+
+// together is an error while the user's networks are those of another runtime directory: a network namespace belongs to the
+// user namespace of one of them, and who is in the other's cannot enter it.
+func (e *Engine) together() error {
+	uid := strconv.Itoa(e.User.UID)
+	if _, ok := netavark.ReadShared(e.sharedDir()); ok {
+		return nil
+	}
+	for _, dir := range []string{filepath.Join("/run/user", uid), filepath.Join(rootless.UnitsDir, uid)} {
+		other := filepath.Join(dir, "podunit")
+		if _, ok := netavark.ReadShared(filepath.Join(other, "networks", "netns")); ok && other != e.Containers.RunDir {
+			return ApartError{UID: e.User.UID, There: dir, Here: filepath.Dir(e.Containers.RunDir)}
+		}
+	}
+	return nil
+}
+
+// ApartError says that the user's named networks are in use with another runtime directory.
+type ApartError struct {
+	UID         int
+	There, Here string // runtime directories: that of the networks, and ours
+}
+
+func (e ApartError) Error() string {
+	return fmt.Sprintf("the named networks of user %d are in use by containers of the runtime directory %s, and this container's is %s", e.UID, e.There, e.Here)
+}
+
+// Hint is the way out.
+func (e ApartError) Hint() string {
+	return fmt.Sprintf("as root, have all of the user's containers in one from the boot on: "+
+		"printf 'd %s 0755 root root\nd %s/%d 0700 %d %d\n' >/etc/tmpfiles.d/podunit-%d.conf; systemd-tmpfiles --create; systemctl restart user@%d.service",
+		rootless.UnitsDir, rootless.UnitsDir, e.UID, e.UID, e.UID, e.UID, e.UID)
+}
 
 // HoldNetworks makes the network namespace of the user's named networks, with a process that holds it as
 // the main process of our unit, and connects again who was connected to one that was lost.
@@ -354,11 +392,28 @@ func (e *Engine) serveNames(ctx context.Context) error {
 	})
 }
 
+// pointTo makes unitDir, where the unit has its PIDFile=, lead to dir where that is elsewhere: in the runtime directory that a
+// system unit with User= has given the user, of which the user's manager does not know.
+func pointTo(dir, unitDir string) error {
+	if dir == unitDir {
+		return nil
+	}
+	if err := errors.Join(os.RemoveAll(unitDir), os.MkdirAll(filepath.Dir(unitDir), 0o700)); err != nil {
+		return err
+	}
+	return os.Symlink(dir, unitDir)
+}
+
 // startNames starts aardvark-dns with the names in dir.
 func (e *Engine) startNames(ctx context.Context, program, dir string) error {
 	// A file of one that was killed would be believed if the number had another owner.
 	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if e.User.Rootless() {
+		if err := pointTo(dir, filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "podunit/networks/aardvark-dns")); err != nil {
+			return err
+		}
 	}
 	rootless := e.User.Rootless()
 	port := uint16(53)

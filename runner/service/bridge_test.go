@@ -126,3 +126,29 @@ func TestReloadFindsByName(t *testing.T) {
 		t.Errorf("all: %q, %v", got, err)
 	}
 }
+
+// TestPIDFileOfNames: the unit of the name server finds its PID file also where the networks are in another directory.
+func TestPIDFileOfNames(t *testing.T) {
+	top := t.TempDir()
+	dir, unit := filepath.Join(top, "units", "aardvark-dns"), filepath.Join(top, "login", "networks", "aardvark-dns")
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "aardvark.pid"), []byte("7"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(unit, 0o700), os.WriteFile(filepath.Join(unit, "aardvark.pid"), []byte("6"), 0o600)); err != nil {
+		t.Fatal(err) // of before
+	}
+	for range 2 {
+		if err := pointTo(dir, unit); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(unit, "aardvark.pid")); err != nil || string(got) != "7" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if err := pointTo(dir, dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "aardvark.pid")); err != nil {
+		t.Errorf("the usual place: %v", err)
+	}
+}

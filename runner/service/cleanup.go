@@ -54,11 +54,12 @@ func (e *Engine) howEnded(s container.Status) (code int, known bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askWait)
 	defer cancel()
-	p, err := e.ownProperties(ctx)
-	if err != nil || p.Ended == 0 || p.MainPID != 0 {
-		return 0, false
-	}
-	return p.ExitCode, true
+	pid := 0
+	err := e.ofOwn(ctx, func(m Manager) (err error) {
+		pid, code, err = m.Ended(ctx, e.Own.Name)
+		return err
+	})
+	return code, err == nil && pid != 0
 }
 
 // askWait is how long a manager may take to say how a process has ended.

@@ -51,9 +51,6 @@ type Config struct {
 	// Environ what this process has in its environment: they get a part of it.
 	Program, Directory string
 	Environ            []string
-	// Full is the absolute path of the program with all verbs, for services that execute one which the other has not; empty
-	// where only that other one is installed.
-	Full string
 	// Stdin is what an attached container may read.
 	Stdin *os.File
 	// OpenImages gives access to the images of a storage.

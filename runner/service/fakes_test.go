@@ -203,6 +203,14 @@ func (m *fakeManager) Properties(_ context.Context, name string) (unit.Propertie
 	return unit.Properties{LoadState: "not-found", ActiveState: "inactive"}, nil
 }
 
+func (m *fakeManager) Ended(ctx context.Context, name string) (pid, code int, err error) {
+	p, err := m.Properties(ctx, name)
+	if p.MainPID != 0 {
+		return 0, 0, err
+	}
+	return p.Ended, p.ExitCode, err
+}
+
 func (m *fakeManager) Job(_ context.Context, name string) (string, error) { return m.jobs[name], nil }
 
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }

@@ -62,20 +62,27 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 	if r.Health == nil {
 		return &Checks{}, files.Remove()
 	}
-	plan := health.Plan{
-		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command, Journal: l.JournalFields,
-		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(*r), Waits: l.Foreground == nil, Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
-	}
+	c := e.checksOf(*r)
+	c.plan.Journal, c.plan.Waits = l.JournalFields, l.Foreground == nil
 	// Of a system unit with User=, the system's manager takes no orders from us.
 	own, err := unit.CurrentUnit(e.Lookup)
 	if err != nil {
 		return nil, err
 	}
 	if l.Cgroup != "" && (own.User || !e.User.Rootless()) {
-		plan.Unit = own.Name
+		c.plan.Unit = own.Name
 	}
-	c := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
-	return c, files.WithLock(func() error { return files.Begin(plan, s.StartedAt) })
+	return c, files.WithLock(func() error { return files.Begin(c.plan, s.StartedAt) })
+}
+
+// checksOf are the checks that a container is to have, of which nobody knows yet.
+func (e *Engine) checksOf(r container.Record) *Checks {
+	plan := health.Plan{
+		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command,
+		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(r), Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
+		NoEvents: e.Containers.Config != nil && !journal.Wanted(e.Containers.Config.Engine.EventsLogger),
+	}
+	return &Checks{plan: plan, files: e.Containers.HealthFiles(r.ID), containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
 }
 
 // lastWords is what the last check came to, for people.
@@ -203,7 +210,9 @@ func (c *Checks) tell(before, after health.State) {
 		fields[k] = v
 	}
 	event := c.happened(after)
-	maps.Copy(fields, event.Fields())
+	if !c.plan.NoEvents {
+		maps.Copy(fields, event.Fields())
+	}
 	priority, text := journald.PriNotice, fmt.Sprintf("container %s is %s", c.plan.Name, after.Status)
 	if after.Status == health.Unhealthy {
 		priority = journald.PriWarning

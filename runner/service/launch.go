@@ -24,6 +24,7 @@ import (
 // launch says how a container is started.
 type launch struct {
 	new, attach, stdin bool
+	sigProxy           *bool           // as in Attachment
 	lock               *container.Lock // of its name
 	more               Addition
 }
@@ -201,7 +202,11 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 	ctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	starts := context.AfterFunc(starting, giveUp)
-	pass, stop := e.proxySignals(*r)
+	signalled := *r
+	if how.sigProxy != nil {
+		signalled.Spec.SigProxy = *how.sigProxy
+	}
+	pass, stop := e.proxySignals(signalled)
 	defer stop()
 	var limit *time.Timer
 	killed := make(chan bool, 1) // by limit: it ran for too long
@@ -289,6 +294,8 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 type Attachment struct {
 	Attach bool // to its output, until its end
 	Stdin  bool // pass our input on
+	// SigProxy says whether signals that we get are the container's; nil is as it was made.
+	SigProxy *bool
 }
 
 // Start starts a container that exists: right here in a service or attached, else as a transient
@@ -326,7 +333,7 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 				return err
 			}
 		}
-		code, err = e.launch(ctx, &r, launch{attach: a.Attach, stdin: a.Stdin, lock: lock})
+		code, err = e.launch(ctx, &r, launch{attach: a.Attach, stdin: a.Stdin, sigProxy: a.SigProxy, lock: lock})
 		return err
 	})
 	e.tellPod(ctx, r.PodID, err)

@@ -523,6 +523,15 @@ func TestANetworkOfAContainer(t *testing.T) {
 	if err != nil || req.Network.Mode != spec.NetHost || req.Hosts != nil || req.Resolver != nil {
 		t.Errorf("%+v, %v", req, err)
 	}
+	// Without a network no name server is of use, but one that was asked for.
+	asked = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNone}}}
+	if req, err := w.networkRequest(asked, who{}); err != nil || req.Resolver != nil || req.Hosts == nil {
+		t.Errorf("none: %+v, %v", req, err)
+	}
+	asked.DNSSearch = []string{"a.example"}
+	if req, err := w.networkRequest(asked, who{}); err != nil || req.Resolver == nil {
+		t.Errorf("none, with a search domain: %+v, %v", req, err)
+	}
 	asked = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "web", Options: []string{"ip=10.89.7.7", "alias=db"}}, {Mode: spec.NetBridge}}, Aliases: []string{"x"}}
 	req, err = w.networkRequest(asked, who{"0123456789abcdef", "c", "0123456789ab"})
 	if err != nil || req.Network.Mode != spec.NetBridge {

@@ -43,6 +43,9 @@ type Manager interface {
 	Limits(ctx context.Context, service string) (map[string]any, error)
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
+	// Ended asks which main process of a service has ended last, and how: 128+N is a death by signal N. It is
+	// 0 while one runs, and if there was none.
+	Ended(ctx context.Context, name string) (pid, code int, err error)
 	// Job is what is asked of a unit at the moment: start, stop, restart ..., empty for nothing.
 	Job(ctx context.Context, name string) (string, error)
 	// Free makes sure that a transient unit of the name can be started, else it is a

@@ -22,7 +22,11 @@ func (e *Engine) network(r *container.Record, join *container.Join) (*network.Re
 		return nil, nil
 	}
 	req, err := e.networkRequest(r.Spec.Networking, who{r.ID, r.Name, r.Hostname()})
+	if err != nil {
+		return nil, err
+	}
 	req.Ports = append(req.Ports, exposed(r, r.Spec.Named() && !e.User.Rootless())...)
+	req.Ping, err = e.Containers.RootGroup(r.Spec.IDMapping)
 	return &req, err
 }
 
@@ -32,7 +36,12 @@ func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 	if !slices.Contains(p.Spec.Share, "net") {
 		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
 	}
-	return e.networkRequest(asked, who{p.ID, p.Name, p.Hostname()})
+	req, err := e.networkRequest(asked, who{p.ID, p.Name, p.Hostname()})
+	if err != nil {
+		return req, err
+	}
+	req.Ping, err = e.Containers.RootGroup(p.Spec.IDMapping)
+	return req, err
 }
 
 // who is on a network.
@@ -79,7 +88,13 @@ func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, 
 		if req.Joined.ResolvConf == "" && len(asked.DNS)+len(asked.DNSSearch)+len(asked.DNSOptions) == 0 {
 			req.Resolver = nil
 		}
-	case spec.NetNone, spec.NetHost, spec.NetNS:
+	case spec.NetNone:
+		req.Network = n
+		conf := e.Containers.Config.Containers
+		if len(asked.DNS)+len(asked.DNSSearch)+len(asked.DNSOptions)+len(conf.DNSServers.Get())+len(conf.DNSSearches.Get())+len(conf.DNSOptions.Get()) == 0 {
+			req.Resolver = nil // no server could be reached: it keeps what the image has
+		}
+	case spec.NetHost, spec.NetNS:
 		req.Network = n
 	case spec.NetBridge, spec.NetNamed:
 		req.Network = spec.Network{Mode: spec.NetBridge}

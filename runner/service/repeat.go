@@ -155,13 +155,7 @@ func (c *Checks) handOver(ctx context.Context) error {
 	if err := c.repeat(ctx, 0); err != nil {
 		return err
 	}
-	m, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	// Its service may be us; that ends by itself.
-	return m.Ask(ctx, "stop", old)
+	return c.stopTimer(ctx, old) // its service may be us; that ends by itself
 }
 
 // readyPoll is how often a start that waits looks whether the container has ended, or is healthy

@@ -22,9 +22,18 @@ func (e *Engine) proxySignals(r container.Record) (pass, stop func()) {
 		return func() {}, func() {}
 	}
 	wanted := []os.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
-	if !term.IsTerminal(int(e.Stdin.Fd())) {
+	if !e.atTerminal() {
 		wanted = append(wanted, unix.SIGINT)
 	}
+	return e.passSignals(r, wanted, r.Spec.TTY)
+}
+
+// atTerminal tells whether our input is a terminal.
+func (e *Engine) atTerminal() bool { return e.Stdin != nil && term.IsTerminal(int(e.Stdin.Fd())) }
+
+// passSignals hands signals of a kind that we get to a container, until stop is called: those that came before pass was
+// called, too. Where the terminal is the only way to the container, its end stops the container.
+func (e *Engine) passSignals(r container.Record, wanted []os.Signal, terminal bool) (pass, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, wanted...)
@@ -41,7 +50,7 @@ func (e *Engine) proxySignals(r container.Record) (pass, stop func()) {
 			case <-ctx.Done():
 				return
 			case s := <-signals:
-				if s == unix.SIGHUP && r.Spec.TTY {
+				if s == unix.SIGHUP && terminal {
 					// The terminal is gone, and with it the way to the container.
 					if err := e.Containers.Stop(ctx, r, e.StopTimeoutOf(r)); err != nil {
 						e.Warn(fmt.Sprintf("stop container %s: %v", r.Name, err))

@@ -35,34 +35,9 @@ func (e *Engine) takeSockets(r *container.Record, join *container.Join) (contain
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		os.Unsetenv(name)
 	}
-	wanted := map[int]bool{}
-	for i := range s.Listening + r.Spec.PreserveFDs {
-		wanted[firstSocket+i] = true
-	}
-	for _, fd := range r.Spec.PreserveFD {
-		wanted[fd] = true
-	}
-	for fd := range wanted {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			return s, hint.With(fmt.Errorf("descriptor %d, which the container is to get, is not open: %w", fd, err),
-				"--preserve-fds counts what is open from %d on, behind the sockets of the unit, and --preserve-fd names what is", firstSocket)
-		}
-	}
-	var gap *os.File
-	for fd := firstSocket; len(wanted) > 0; fd++ {
-		if wanted[fd] {
-			s.Files = append(s.Files, os.NewFile(uintptr(fd), "socket"+strconv.Itoa(fd-firstSocket)))
-			delete(wanted, fd)
-			continue
-		}
-		if gap == nil {
-			// The runtime takes a row without gaps. What nobody asked for is an empty file.
-			var err error
-			if gap, err = os.Open(os.DevNull); err != nil {
-				return s, err
-			}
-		}
-		s.Files = append(s.Files, gap)
+	var err error
+	if s.Files, err = Handed(s.Listening+r.Spec.PreserveFDs, r.Spec.PreserveFD); err != nil {
+		return s, err
 	}
 	if s.Listening == 0 {
 		return s, nil
@@ -72,4 +47,47 @@ func (e *Engine) takeSockets(r *container.Record, join *container.Join) (contain
 			"leave --pid out, or take %s.socket away", strings.TrimSuffix(e.Own.Name, ".service"))
 	}
 	return s, nil
+}
+
+// Handed takes files that this process was started with: so many from descriptor 3 on, and those of the numbers. They
+// come as a row from 3 on, in which an empty file stands for what nobody asked for. No other child gets them.
+func Handed(row int, numbers []int) ([]*os.File, error) {
+	wanted := map[int]bool{}
+	for i := range row {
+		wanted[firstSocket+i] = true
+	}
+	for _, fd := range numbers {
+		wanted[fd] = true
+	}
+	for fd := range wanted {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC != 0 {
+			err = unix.EBADF // we opened it ourselves, since it was free
+		}
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+		}
+		if err != nil {
+			return nil, hint.With(fmt.Errorf("descriptor %d, which the container is to get, is not open: %w", fd, err),
+				"--preserve-fds counts what is open from %d on, behind the sockets of the unit, and --preserve-fd names what is", firstSocket)
+		}
+	}
+	var files []*os.File
+	var gap *os.File
+	for fd := firstSocket; len(wanted) > 0; fd++ {
+		if wanted[fd] {
+			files = append(files, os.NewFile(uintptr(fd), "socket"+strconv.Itoa(fd-firstSocket)))
+			delete(wanted, fd)
+			continue
+		}
+		if gap == nil {
+			// The runtime takes a row without gaps.
+			var err error
+			if gap, err = os.Open(os.DevNull); err != nil {
+				return nil, err
+			}
+		}
+		files = append(files, gap)
+	}
+	return files, nil
 }

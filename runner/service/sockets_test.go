@@ -46,4 +46,8 @@ func TestNamedDescriptors(t *testing.T) {
 	if _, err := e.takeSockets(record, nil); err == nil {
 		t.Error("a descriptor that nobody opened is no error")
 	}
+	// What is open is ours, and not for a container.
+	if _, err := Handed(0, []int{int(r.Fd())}); err == nil {
+		t.Error("a descriptor that this process has opened is handed on")
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -19,6 +20,8 @@ type Change struct {
 	// Restarts says that the restart policy is among it. The service of a container that runs keeps the
 	// one that it was started with.
 	Restarts bool
+	// Checks says that something of the health checks is among it.
+	Checks bool
 }
 
 // Update changes a container, at once and for each start to come. What a unit file makes is made anew at the
@@ -54,10 +57,27 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 			return err
 		}
 		c.Apply(&now.Spec)
+		if c.Checks {
+			if now.Health, err = health.Change(now.Health, now.Spec.SdNotify == "healthy", c.Apply); err != nil {
+				return fmt.Errorf("container %s: %w", now.Name, err)
+			}
+			if now.Health != nil {
+				if err := canLog(now.Health.LogDestination); err != nil {
+					return err
+				}
+			}
+		}
 		if err := e.Containers.Note(now); err != nil {
 			return err
 		}
+		if c.Checks && s.PID != 0 {
+			if err := e.recheck(ctx, now, s); err != nil {
+				return err
+			}
+		}
 		switch {
+		case now.Unit != "" && c.Checks:
+			e.Warn(fmt.Sprintf("%s makes the container as its file says at each start; HealthCmd= and the like in it stay", now.Unit))
 		case now.Unit != "":
 			e.Warn(fmt.Sprintf("%s makes the container as its file says at each start; MemoryMax= and the like in its [Service] section stay", now.Unit))
 		case c.Restarts && s.PID != 0:

@@ -374,6 +374,11 @@ type Networking struct {
 	OwnDNS bool `json:",omitempty"`
 }
 
+// HostNetwork reports whether the network is the machine's.
+func (n *Networking) HostNetwork() bool {
+	return slices.ContainsFunc(n.Networks, func(one Network) bool { return one.Mode == NetHost })
+}
+
 // Named tells whether the container or pod is on named networks.
 func (n *Networking) Named() bool { return len(n.Networks) > 0 && n.Networks[0].IsNamed() }
 

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"sync"
 
 	"go.podman.io/storage"
 )
 
 // onlyTime is how the library tells of a file of which nothing but the time of its change is another than in
 // the layer's archive. Source: compareFileInfo in check.go of go.podman.io/storage.
-var onlyTime = regexp.MustCompile(`\(mtime:[^,()]*\), [^()]*$`)
+// It is compiled when it is needed: each start of a service loads this package.
+var onlyTime = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(mtime:[^,()]*\), [^()]*$`) })
 
 // Check looks for damaged layers, images and containers, as the library does, and leaves out times: a directory that
 // a layer's archive does not have itself, since it is of the layer below, gets the time of its pull, and so do some in
@@ -30,7 +32,7 @@ func Check(s storage.Store, o *storage.CheckOptions) (storage.CheckReport, error
 func dropTimes(all map[string][]error) {
 	for id, errs := range all {
 		left := slices.DeleteFunc(errs, func(err error) bool {
-			return errors.Is(err, storage.ErrLayerContentModified) && onlyTime.MatchString(err.Error())
+			return errors.Is(err, storage.ErrLayerContentModified) && onlyTime().MatchString(err.Error())
 		})
 		if all[id] = left; len(left) == 0 {
 			delete(all, id)

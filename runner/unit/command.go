@@ -196,7 +196,7 @@ func environment(set, from any) map[string]string {
 }
 
 // variable is $$, ${NAME}, or $NAME as a word of its own. Source: systemd.service(5), command lines.
-var variable = regexp.MustCompile(`\$\$|\$\{(\w+)\}|^\$(\w+)$`)
+var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\$|\$\{(\w+)\}|^\$(\w+)$`) })
 
 // expanded replaces the variables in the words of commands. One that nobody has set stays as it is:
 // it may come from where only the start can look.
@@ -206,7 +206,7 @@ func expanded(lines [][]string, env map[string]string) [][]string {
 			if !strings.Contains(w, "$") {
 				continue
 			}
-			words[i] = variable.ReplaceAllStringFunc(w, func(v string) string {
+			words[i] = variable().ReplaceAllStringFunc(w, func(v string) string {
 				if v == "$$" {
 					return "$"
 				}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -49,25 +50,30 @@ func (c Config) addresses() []address {
 	if c.System {
 		var out []address
 		if c.UID == 0 {
-			out = append(out, address{"unix:path=/run/systemd/private", true})
+			out = append(out, address{direct: "/run/systemd/private"})
 		}
-		return append(out, address{"unix:path=/run/dbus/system_bus_socket", false})
+		return append(out, address{bus: "unix:path=/run/dbus/system_bus_socket"})
 	}
 	dir := c.RuntimeDir
 	if dir == "" {
 		dir = filepath.Join("/run/user", strconv.Itoa(c.UID))
 	}
-	dir = (&url.URL{Path: dir}).EscapedPath() // D-Bus addresses escape in the same way
-	out := []address{{"unix:path=" + dir + "/systemd/private", true}, {"unix:path=" + dir + "/bus", false}}
+	escaped := (&url.URL{Path: dir}).EscapedPath() // D-Bus addresses escape in the same way
+	out := []address{{direct: dir + "/systemd/private"}, {bus: "unix:path=" + escaped + "/bus"}}
 	if c.SessionBus != "" {
-		out = append(out, address{c.SessionBus, false})
+		out = append(out, address{bus: c.SessionBus})
 	}
 	return out
 }
 
-type address struct {
-	dbus   string
-	direct bool // the manager itself, no bus: nobody to say Hello to
+// address is where a manager can be reached: the path of its own socket, or the D-Bus address of a bus.
+type address struct{ direct, bus string }
+
+func (a address) String() string {
+	if a.direct != "" {
+		return a.direct
+	}
+	return a.bus
 }
 
 // A Manager is a connection to a service manager.
@@ -103,14 +109,13 @@ func Connect(ctx context.Context, c Config) (*Manager, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		// The library asks for two, one of them for signals. The manager sends its signals, all of them, to each
-		// connection to its own socket: a second one would be for nothing but to read them once more.
+		// The library asks for two, one of them for signals, which come on the first as well: see jobsOnly.
 		one := sync.OnceValues(func() (*dbus.Conn, error) { return dial(a, c.UID) })
 		sc, err := systemd.NewConnection(one)
 		if err == nil {
 			return &Manager{conn: sc, system: c.System}, nil
 		}
-		missing.Tried = append(missing.Tried, fmt.Errorf("%s: %w", a.dbus, err))
+		missing.Tried = append(missing.Tried, fmt.Errorf("%s: %w", a, err))
 	}
 	return nil, missing
 }
@@ -118,12 +123,21 @@ func Connect(ctx context.Context, c Config) (*Manager, error) {
 // dial does not take a context: the connection outlives what it was made for, so
 // that a unit can be stopped when that is given up.
 func dial(a address, uid int) (*dbus.Conn, error) {
-	c, err := dbus.Dial(a.dbus)
+	var c *dbus.Conn
+	var err error
+	if a.direct != "" {
+		var socket net.Conn
+		if socket, err = net.Dial("unix", a.direct); err == nil {
+			c, err = dbus.NewConn(newJobsOnly(socket))
+		}
+	} else {
+		c, err = dbus.Dial(a.bus)
+	}
 	if err != nil {
 		return nil, err
 	}
 	err = c.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(uid))})
-	if err == nil && !a.direct {
+	if err == nil && a.direct == "" { // of the manager itself there is nobody to say Hello to
 		err = c.Hello()
 	}
 	if err != nil {
@@ -367,6 +381,28 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	exit, _ := raw["ExecMainExitTimestampMonotonic"].(uint64)
 	p.EndedItself = exit != 0 && exit <= down
 	return p, nil
+}
+
+// Ended asks which main process of a service has ended last, and how, as Properties has it; 0 while one
+// runs, and if there was none. It asks for these few alone: for all of a service, which are some hundreds,
+// the manager needs a millisecond and we another, and each stop asks.
+func (m *Manager) Ended(ctx context.Context, name string) (pid, code int, err error) {
+	raw := map[string]any{}
+	for _, property := range []string{"ExecMainCode", "ExecMainStatus", "ExecMainPID", "MainPID"} {
+		p, err := m.conn.GetUnitTypePropertyContext(ctx, name, "Service", property)
+		if err != nil {
+			return 0, 0, fmt.Errorf("unit %s: %w", name, err)
+		}
+		raw[property] = p.Value.Value()
+		if property == "ExecMainCode" && raw[property] == int32(0) {
+			return 0, 0, nil
+		}
+	}
+	if running, _ := raw["MainPID"].(uint32); running != 0 {
+		return 0, 0, nil
+	}
+	pid, code = ended(raw)
+	return pid, code, nil
 }
 
 // ended reads which main process has ended last, and how. Source: org.freedesktop.systemd1(5),

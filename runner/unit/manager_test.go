@@ -100,6 +100,7 @@ func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any
 	return f.unit, nil
 }
 func (f *fake) GetUnitTypePropertiesContext(context.Context, string, string) (map[string]any, error) {
+	f.looked++
 	return f.service, nil
 }
 

@@ -107,10 +107,10 @@ type Health struct {
 type HealthCheck struct {
 	Test        []string
 	StartPeriod time.Duration `json:",omitempty"`
-	Interval    time.Duration
-	Timeout     time.Duration
-	Retries     int
-	Successes   int `json:",omitempty"`
+	Interval    time.Duration `json:",omitempty"`
+	Timeout     time.Duration `json:",omitempty"`
+	Retries     int           `json:",omitempty"`
+	Successes   int           `json:",omitempty"`
 }
 
 // Mount is a mount of a container, in inspect.
@@ -417,6 +417,9 @@ func networkMode(r container.Record) string {
 // health fills in how a container is checked, and how it is.
 func (in *Container) health(x *service.Engine, r container.Record) error {
 	h, err := x.Health(r)
+	if h == nil && r.Spec.Health.None() {
+		in.Config.Healthcheck = &HealthCheck{Test: r.Spec.Health.Test}
+	}
 	if h == nil || err != nil {
 		return err
 	}

@@ -60,14 +60,26 @@ type Sample struct {
 	machine        uint64 // bytes of memory that there are
 }
 
+// A Measurer measures many containers at about the same time: what it has read of the machine and of cgroups that they share
+// counts for all.
+type Measurer struct {
+	engine  *service.Engine
+	machine uint64
+	limits  cgroup.Limits
+}
+
+// NewMeasurer makes one, for one round.
+func NewMeasurer(x *service.Engine) Measurer { return Measurer{x, memTotal(), cgroup.Limits{}} }
+
 // Measure reads what a container has used since its start. False is of one that does not run.
-func Measure(x *service.Engine, r container.Record) (Sample, bool, error) {
+func (a Measurer) Measure(r container.Record) (Sample, bool, error) {
+	x := a.engine
 	s, err := x.Containers.Status(r.ID)
 	if err != nil || s.PID == 0 {
 		return Sample{}, false, err
 	}
-	m := Sample{record: r, at: time.Now(), started: s.StartedAt, machine: memTotal()}
-	if m.used, err = cgroup.Used(s.Cgroup); err != nil {
+	m := Sample{record: r, at: time.Now(), started: s.StartedAt, machine: a.machine}
+	if m.used, err = cgroup.Used(s.Cgroup, a.limits); err != nil {
 		if now, serr := x.Containers.Status(r.ID); serr == nil && now.PID == 0 {
 			return Sample{}, false, nil // it has ended just now
 		}

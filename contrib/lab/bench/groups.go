@@ -10,7 +10,7 @@ import (
 // Groups are all that make bench measures. A later one may use what an earlier one has left in the lab, but none needs
 // it: each can run alone.
 func Groups() []Group {
-	return []Group{generator(), start(), stop(), many(), memory(), idle(), logs(), pull(), verbs(), update()}
+	return []Group{generator(), start(), stop(), many(), boot(), memory(), idle(), logs(), pull(), archives(), verbs(), stats(), update(), throughput(), soak()}
 }
 
 // Podman with each of its runtimes.
@@ -177,7 +177,7 @@ func many() Group {
 	return g
 }
 
-// generator converts files without a manager.
+// generator converts files, without a manager and at its reload.
 func generator() Group {
 	g := Group{Name: "generator", Title: "unit files become units", Setup: `set -e
 for n in 1 100 1000 5000; do
@@ -198,6 +198,9 @@ done
 			{Name: Ours, Prepare: "rm -rf $XDG_RUNTIME_DIR/generated; mkdir $XDG_RUNTIME_DIR/generated", Run: by("/usr/lib/systemd/user-generators/podunit-user-generator")},
 			{Name: "podman", Prepare: "rm -rf $XDG_RUNTIME_DIR/generated; mkdir $XDG_RUNTIME_DIR/generated", Run: by("/usr/libexec/podman/quadlet")},
 		}})
+	}
+	for _, n := range []int{1, 100, 1000} {
+		g.Cases = append(g.Cases, reload(n))
 	}
 	return g
 }
@@ -296,21 +299,56 @@ done
 	return g
 }
 
-// pull fetches an image of 40 MB that does not compress, and one whose lower layer is there.
-func pull() Group {
-	g := Group{Name: "pull", Title: "images from a registry on loopback"}
-	for _, k := range []struct{ title, ref, before string }{{"cold, 40 MB", "localhost:5000/big:1", ""}, {"one layer is new", "localhost:5000/big:2", "localhost:5000/big:1"}} {
-		c := Case{Name: k.title, Unit: "ms", Share: 0.5, Targets: map[string]float64{"podman": 1}}
+// archives writes an image of 500 MB that does not compress to an archive, and reads it.
+func archives() Group {
+	fill := func(program string) string {
+		return "set -e; " + program + " image exists localhost/half:1 && test -s ~/half.tar || { head -c 500000000 /dev/urandom >half; tar -c half | " +
+			program + " import -q - localhost/half:1 >/dev/null; rm half; " + program + " save -q -o half.tar localhost/half:1; }"
+	}
+	g := Group{Name: "archives", Title: "an image of 500 MB", Setup: fill("podunit"), Root: asBob(fill("podman"))}
+	for _, k := range []struct{ title, before, run string }{
+		{"save to a file", "rm -f ~/out.tar", "save -q -o ~/out.tar localhost/half:1"},
+		{"save to stdout", "rm -f ~/out.tar", "save -q localhost/half:1 >~/out.tar"},
+		{"load", "P rmi -f -i localhost/half:1 >/dev/null; sync", "load -q -i ~/half.tar >/dev/null"},
+	} {
+		c := Case{Name: k.title, Unit: "ms", Share: 0.3, Targets: map[string]float64{"podman": 1}}
 		for _, who := range []struct{ name, user, program string }{{Ours, "alice", "podunit"}, {"podman", "bob", "podman"}} {
-			prepare := who.program + " rmi -f -i localhost:5000/big:1 localhost:5000/big:2"
-			if k.before != "" {
-				prepare += "; " + who.program + " pull -q " + k.before
-			}
-			c.Contenders = append(c.Contenders, Contender{Name: who.name, User: who.user, Prepare: prepare, Run: who.program + " pull -q " + k.ref})
+			c.Contenders = append(c.Contenders, Contender{Name: who.name, User: who.user, Prepare: strings.ReplaceAll(k.before, "P ", who.program+" "), Run: who.program + " " + k.run})
 		}
 		g.Cases = append(g.Cases, c)
 	}
 	return g
+}
+
+// stats is the time of the processors that it takes to look at 100 containers, once and every second.
+func stats() Group {
+	fill := func(program string) string {
+		return fmt.Sprintf(`[ $(%[1]s ps -q --filter name=stat- | wc -l) = 100 ] || {
+	%[1]s pull -q %[2]s
+	for i in $(seq 100); do %[1]s run -d --replace --network none --name stat-$i %[2]s sleep infinity; done
+} >/dev/null 2>&1`, program, image)
+	}
+	g := Group{Name: "stats", Title: "stats of 100 containers", Setup: fill("podunit"), Root: asBob(fill("podman"))}
+	for _, k := range []struct{ title, run string }{
+		{"once", "P stats --no-stream"},
+		{"every second, for ten", "timeout --preserve-status 10 P stats --interval 1"},
+	} {
+		c := Case{Name: k.title, Unit: "ms of CPU", Share: 0.3, Targets: map[string]float64{"podman": 0.33}}
+		for _, who := range []struct{ name, user, program string }{{Ours, "alice", "podunit"}, {"podman", "bob", "podman"}} {
+			run := strings.ReplaceAll(k.run, "P ", who.program+" ")
+			c.Contenders = append(c.Contenders, Contender{Name: who.name, User: who.user,
+				Run: `TIMEFORMAT='%U %S'; { time ` + run + ` >~/stats.out 2>&1 || :; } 2>&1 | awk '{ printf "%.1f", ($1 + $2) * 1000 }'
+[ $(wc -l <~/stats.out) -gt 100 ] || { tail -n 3 ~/stats.out >&2; exit 1; }`})
+		}
+		g.Cases = append(g.Cases, c)
+	}
+	return g
+}
+
+// asBob is a script of root's that has bob do something, with few limits: the lab has no controller for them.
+func asBob(script string) string {
+	script = "mkdir -p ~/.config/containers; printf \"[containers]\\npids_limit=0\\n\" >~/.config/containers/containers.conf; cd; " + script
+	return "runuser -u bob -- env XDG_RUNTIME_DIR=/run/user/$(id -u bob) DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$(id -u bob)/bus bash -lc '" + strings.ReplaceAll(script, "'", `'\''`) + "'"
 }
 
 // verbs are what people and scripts call all day. Podman is bob's, so that each sees its own 100 containers.
@@ -324,7 +362,7 @@ func verbs() Group {
 } >/dev/null 2>&1`, program, image)
 	}
 	g := Group{Name: "verbs", Title: "with 101 containers and 50 images", Setup: fill("podunit"),
-		Root: "runuser -u bob -- env XDG_RUNTIME_DIR=/run/user/$(id -u bob) DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$(id -u bob)/bus bash -lc 'mkdir -p ~/.config/containers; printf \"[containers]\\npids_limit=0\\n\" >~/.config/containers/containers.conf; " + strings.ReplaceAll(fill("podman"), "'", `'\''`) + "'"}
+		Root: asBob(fill("podman"))}
 	for _, verb := range []string{"ps -a", "inspect c50", "images", "exec runs true", "run --rm --network none " + image + " true"} {
 		g.Cases = append(g.Cases, Case{Name: strings.Replace(verb, " "+image, "", 1), Unit: "ms", Targets: map[string]float64{"podman": 0.5}, Contenders: []Contender{
 			{Name: Ours, Run: "podunit " + verb}, {Name: "podman", User: "bob", Run: "podman " + verb},
@@ -358,6 +396,34 @@ for i in $(seq %d); do printf '[Service]\nEnvironment=PODMAN_SYSTEMD_UNIT=%%%%n\
 systemctl --user daemon-reload; for i in $(seq %d); do systemctl --user start update$i; done`, n, n),
 				Run: "podman auto-update --dry-run", After: fmt.Sprintf("systemctl --user stop $(printf 'update%%d ' $(seq %d))", n)},
 		}})
+	}
+	return g
+}
+
+// throughput sends to a container for two seconds through a port of loopback that it publishes, and tells how long a gigabyte
+// takes. Both have the same parts of Debian: what differs is how they are put together.
+func throughput() Group {
+	g := Group{Name: "throughput", Title: "through a published port, TCP"}
+	for i, k := range []struct{ title, user, network string }{
+		{"a user's default network", "alice", ""},
+		{"a user's named network", "alice", "--network bench"},
+		{"root's named network", "root", "--network bench"},
+	} {
+		c := Case{Name: k.title, Unit: "s per GB", Share: 0.5, Targets: map[string]float64{withRunc: 1}}
+		for j, who := range []struct{ name, program, flags string }{{Ours, "podunit", ""}, {withRunc, "podman --runtime runc", "--pids-limit 0"}} {
+			port := 18500 + 2*i + j
+			c.Contenders = append(c.Contenders, Contender{
+				Name: who.name, User: k.user,
+				Prepare: fmt.Sprintf(`%[1]s image exists %[2]s || %[1]s pull -q %[2]s
+[ -z "%[3]s" ] || %[1]s network exists bench || %[1]s network create bench
+%[1]s run -d --name throughput %[3]s %[4]s -p 127.0.0.1:%[5]d:5201 -v /usr:/usr:ro %[2]s iperf3 -s
+# It serves one client at a time, and answers an early one not at all.
+until [ "$(iperf3 -c 127.0.0.1 -p %[5]d -t 1 -J | jq '.end.sum_received.bits_per_second > 0')" = true ]; do sleep 0.5; done`, who.program, image, k.network, who.flags, port),
+				Run:   fmt.Sprintf("until iperf3 -c 127.0.0.1 -p %d -t 2 -J | jq -e '.end.sum_received.bits_per_second | if . then 8e9 / . else null end'; do sleep 0.5; done | tail -n 1", port),
+				After: who.program + " rm -f -t 0 throughput",
+			})
+		}
+		g.Cases = append(g.Cases, c)
 	}
 	return g
 }

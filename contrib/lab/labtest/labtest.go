@@ -6,6 +6,7 @@ package labtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/podunit/podunit/contrib/lab/cache"
 	"github.com/podunit/podunit/contrib/lab/machine"
+	"github.com/podunit/podunit/contrib/lab/rootfs"
 )
 
 // Options of a lab for a test.
@@ -33,6 +35,9 @@ type Options struct {
 	VM       string // the Debian release of a virtual machine; empty: a container of nspawn
 	Seed     uint64 // of what the virtual machine loses at a power cut
 }
+
+// Release is the Debian release of the labs that tests boot: what PODUNIT_LAB_DEBIAN says, else rootfs.Suite.
+func Release() string { return cmp.Or(os.Getenv("PODUNIT_LAB_DEBIAN"), rootfs.Suite) }
 
 // Lab is a booted machine that ends with its test. Its methods fail the test when the lab itself fails; what a command
 // returns is for the test to judge.
@@ -67,7 +72,7 @@ func Boot(t testing.TB, opt Options) *Lab {
 		t.Fatal(err)
 	}
 	helper := filepath.Join(dir, "bin/podunit-lab")
-	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, VM: opt.VM, Seed: opt.Seed, Owner: os.Getpid(), Helper: helper}
+	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, Release: Release(), VM: opt.VM, Seed: opt.Seed, Owner: os.Getpid(), Helper: helper}
 	if !opt.Bare {
 		mopt.Fill = func(upper string) error {
 			return run(dir, "make", "-o", "build", "install", "PREFIX=/usr", "DESTDIR="+upper)

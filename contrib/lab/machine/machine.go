@@ -11,6 +11,7 @@ package machine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -39,6 +40,8 @@ type Options struct {
 	NoRoute bool
 	// NoImages leaves the registry empty, so that the images need not be made.
 	NoImages bool
+	// Release is the Debian release of a container of nspawn, one of rootfs.Releases; empty is rootfs.Suite.
+	Release string
 	// VM is the Debian release of a virtual machine, one of rootfs.Suites; empty is a container of nspawn. A virtual
 	// machine always has the images.
 	VM string
@@ -159,7 +162,7 @@ func makeLower(ctx context.Context, c cache.Dir, opt Options, log io.Writer) ([]
 		base, err := rootfs.MakeDisk(ctx, c, opt.VM, images, log)
 		return []string{base}, err
 	}
-	root, err := rootfs.Make(ctx, c, log)
+	root, err := rootfs.Make(ctx, c, cmp.Or(opt.Release, rootfs.Suite), log)
 	if err != nil || images == "" {
 		return []string{root}, err
 	}

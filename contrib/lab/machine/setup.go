@@ -20,7 +20,7 @@ func Prepare(ctx context.Context, c cache.Dir, log io.Writer) error {
 	if err := host.Prepare(ctx, log); err != nil {
 		return err
 	}
-	if _, err := rootfs.Make(ctx, c, log); err != nil {
+	if _, err := rootfs.Make(ctx, c, rootfs.Suite, log); err != nil {
 		return err
 	}
 	_, err := image.Make(ctx, c, log)
@@ -48,7 +48,10 @@ func Prune(c cache.Dir, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	all := []error{c.Prune(images, used), c.Prune(rootfs.Key(), used)}
+	all := []error{c.Prune(images, used)}
+	for _, release := range rootfs.Releases() {
+		all = append(all, c.Prune(rootfs.Key(release), used))
+	}
 	for _, suite := range rootfs.Suites() {
 		all = append(all, c.Prune(rootfs.DiskKey(suite, images), used))
 	}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rootfs makes the Debian 13 root filesystem that every lab boots: systemd 257, the programs podunit stands on,
-// Podman 5.4.2 as the peer, a registry, and the users of the tests. What is in it, recipe.sh says.
+// Package rootfs makes the Debian root filesystem that a lab boots: systemd, the programs podunit stands on, Podman as the
+// peer, a registry, and the users of the tests. What is in it, recipe.sh says. A lab is Debian 13 (systemd 257, Podman
+// 5.4.2) unless somebody asks for another release.
 package rootfs
 
 import (
@@ -13,6 +14,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/podunit/podunit/contrib/lab/cache"
@@ -22,42 +24,84 @@ import (
 //go:embed recipe.sh
 var recipe string
 
-// Suite is the Debian release of the lab, and of the packages that images are made from.
+//go:embed bookworm.sh
+var bookworm string
+
+// recipes are the scripts that finish the root filesystem of a release.
+func recipes(release string) []string {
+	if release == "bookworm" {
+		return []string{recipe, bookworm}
+	}
+	return []string{recipe}
+}
+
+// Suite is the Debian release of a lab for which nobody asks for another, and of the packages that images are made from.
 const Suite = "trixie"
 
+// Newest is Suite with the programs that containers stand on, netavark, aardvark-dns, passt and runc, of Debian's
+// next release.
+const Newest = "newest"
+
+// next is that release. Its systemd demands of a kernel and of nspawn what not every host has.
+const next = "forky"
+
+// Releases are what a lab in a container can be: the Debian release before Suite, Suite, and Newest.
+func Releases() []string { return []string{"bookworm", Suite, Newest} }
+
 // packages of the lab, beyond what is essential to Debian.
-func packages() []string {
-	return strings.Fields(`
+func packages(release string) []string {
+	all := strings.Fields(`
 		systemd systemd-sysv dbus dbus-user-session libpam-systemd
 		uidmap passt runc crun conmon buildah netavark aardvark-dns catatonit nftables fuse-overlayfs podman
-		iproute2 procps util-linux bsdutils curl ca-certificates less docker-registry skopeo strace jq netcat-openbsd
+		iproute2 procps util-linux bsdutils curl ca-certificates less docker-registry skopeo strace jq netcat-openbsd iperf3
 		bash-completion zsh fish make`)
+	switch release {
+	case "bookworm":
+		all = append(all, "iptables") // its netavark knows no other firewall
+	case Newest:
+		for i, name := range all {
+			if slices.Contains([]string{"passt", "runc", "netavark", "aardvark-dns"}, name) {
+				all[i] = name + "/" + next
+			}
+		}
+	}
+	return all
 }
 
 // Key names the recipe: the same packages and the same script give the same key.
-func Key() string {
-	sum := sha256.Sum256([]byte(Suite + "\n" + strings.Join(packages(), " ") + "\n" + recipe))
-	return "rootfs-" + hex.EncodeToString(sum[:6])
+func Key(release string) string {
+	sum := sha256.Sum256([]byte(release + "\n" + strings.Join(packages(release), " ") + "\n" + strings.Join(recipes(release), "")))
+	if release == Suite {
+		return "rootfs-" + hex.EncodeToString(sum[:6])
+	}
+	return "rootfs-" + release + "-" + hex.EncodeToString(sum[:6])
 }
 
-// Make returns the path of the root filesystem, made first if the cache has none for this recipe. It takes about half
-// a minute; progress and mmdebstrap's own messages go to log. The directory is shared by all labs: never write to it.
-func Make(ctx context.Context, c cache.Dir, log io.Writer) (string, error) {
-	return c.Make(Key(), func(dir string) error {
-		fmt.Fprintf(log, "making the Debian %s root filesystem (cached afterwards)\n", Suite)
-		hook := dir + ".recipe"
-		if err := os.WriteFile(hook, []byte(recipe), 0o755); err != nil {
-			return err
+// Make returns the path of a release's root filesystem, made first if the cache has none for this recipe. It takes about
+// half a minute; progress and mmdebstrap's own messages go to log. The directory is shared by all labs: never write to it.
+func Make(ctx context.Context, c cache.Dir, release string, log io.Writer) (string, error) {
+	if !slices.Contains(Releases(), release) {
+		return "", fmt.Errorf("no lab with Debian %q: it is one of %s", release, strings.Join(Releases(), ", "))
+	}
+	return c.Make(Key(release), func(dir string) error {
+		fmt.Fprintf(log, "making the Debian %s root filesystem (cached afterwards)\n", release)
+		var hooks []string
+		for i, text := range recipes(release) {
+			hook := fmt.Sprintf("%s.recipe%d", dir, i)
+			if err := os.WriteFile(hook, []byte(text), 0o755); err != nil {
+				return err
+			}
+			defer os.Remove(hook)
+			hooks = append(hooks, "--customize-hook="+hook)
 		}
-		defer os.Remove(hook)
-		if err := Bootstrap(ctx, log, dir, "minbase", packages(), "--customize-hook="+hook); err != nil {
+		if err := bootstrap(ctx, log, release, dir, "minbase", packages(release), hooks...); err != nil {
 			return err
 		}
 		return os.Chmod(dir, 0o755)
 	})
 }
 
-// Bootstrap runs mmdebstrap for the lab's suite: variant and packages as its manual has them, extra options last. The
+// Bootstrap runs mmdebstrap for Suite: variant and packages as its manual has them, extra options last. The
 // host's settings for reaching its package mirror (proxies, retries, dates that cannot be trusted) are passed on.
 func Bootstrap(ctx context.Context, log io.Writer, dir, variant string, packages []string, extra ...string) error {
 	return bootstrap(ctx, log, Suite, dir, variant, packages, extra...)
@@ -81,7 +125,13 @@ func bootstrap(ctx context.Context, log io.Writer, suite, dir, variant string, p
 		args = append(args, "--aptopt="+o)
 	}
 	args = append(args, extra...)
-	args = append(args, suite, dir, "http://deb.debian.org/debian")
+	const mirror = "http://deb.debian.org/debian"
+	if suite == Newest {
+		// What is asked of the next release comes from there, all else from ours if it has it.
+		args = append(args, "--aptopt=APT::Default-Release \""+Suite+"\"", Suite, dir, mirror, "deb "+mirror+" "+next+" main")
+	} else {
+		args = append(args, suite, dir, mirror)
+	}
 	if err := host.Command(ctx, log, "mmdebstrap", args...).Run(); err != nil {
 		return fmt.Errorf("mmdebstrap %s: %w", filepath.Base(dir), err)
 	}

@@ -30,7 +30,7 @@ const diskSize = "12G"
 
 // vmPackages are what a machine needs and nspawn's guest does not.
 func vmPackages() []string {
-	return append(packages(), "linux-image-cloud-amd64", "initramfs-tools", "zstd", "udev", "kmod", "e2fsprogs", "apparmor")
+	return append(packages(Suite), "linux-image-cloud-amd64", "initramfs-tools", "zstd", "udev", "kmod", "e2fsprogs", "apparmor")
 }
 
 // Disk is what boots as a virtual machine.

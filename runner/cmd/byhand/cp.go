@@ -21,8 +21,9 @@ func NewCp(e *cli.Env) *cobra.Command {
 	var archive bool
 	var o container.CopyOptions
 	cmd := &cobra.Command{
-		Use:   "cp [flags] [CONTAINER:]SOURCE [CONTAINER:]TARGET",
-		Short: "Copy files from and to containers",
+		Use:               "cp [flags] [CONTAINER:]SOURCE [CONTAINER:]TARGET",
+		ValidArgsFunction: cli.CompletePaths(e),
+		Short:             "Copy files from and to containers",
 		Long: `Copy a file or a directory between a container and the host, or between two containers, running
 or not. Into a directory that exists it is copied with its name; else TARGET is its new name. Of
 DIRECTORY/. what is in it is copied. A - on the side of the host is a tar archive on stdin or stdout.`,

@@ -115,8 +115,9 @@ func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list fu
 
 func (s *Stats) measure(x *service.Engine, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {
 	rows, now := []view.Stat{}, map[string]view.Sample{}
+	measurer := view.NewMeasurer(x)
 	for _, r := range records {
-		m, runs, err := view.Measure(x, r)
+		m, runs, err := measurer.Measure(r)
 		if err != nil {
 			return nil, nil, err
 		}

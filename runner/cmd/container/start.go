@@ -14,7 +14,7 @@ import (
 
 // NewStart makes podunit start.
 func NewStart(e *cli.Env) *cobra.Command {
-	var attach, interactive bool
+	var attach, interactive, sigProxy bool
 	var sel cli.Selection
 	cmd := &cobra.Command{
 		Use:   "start [flags] CONTAINER...",
@@ -27,8 +27,14 @@ func NewStart(e *cli.Env) *cobra.Command {
 		},
 		ValidArgsFunction: cli.CompleteContainers(e, cli.EndedOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if attach && len(args) > 1 {
+			a := service.Attachment{Attach: attach, Stdin: interactive}
+			switch given := cmd.Flags().Changed("sig-proxy"); {
+			case attach && len(args) > 1:
 				return errors.New("--attach takes one container")
+			case given && sigProxy && !attach:
+				return errors.New("--sig-proxy is for --attach")
+			case given:
+				a.SigProxy = &sigProxy
 			}
 			x, err := e.OpenToStart(cmd.Context())
 			if err != nil {
@@ -41,7 +47,7 @@ func NewStart(e *cli.Env) *cobra.Command {
 			}
 			var errs []error
 			for _, name := range args {
-				code, err := start(cmd.Context(), e, x, name, service.Attachment{Attach: attach, Stdin: interactive})
+				code, err := start(cmd.Context(), e, x, name, a)
 				if err == nil && code != 0 {
 					return cli.ExitStatus(code)
 				}
@@ -52,6 +58,8 @@ func NewStart(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&attach, "attach", "a", false, "attach to its output and wait for its end")
 	cmd.Flags().BoolVarP(&interactive, "interactive", "i", false, "with --attach: pass our stdin on")
+	cmd.Flags().BoolVar(&sigProxy, "sig-proxy", true, "with --attach: pass signals on to it")
+	cli.Refuse(cmd.Flags(), "detach-keys", "", noDetaching)
 	cmd.Flags().BoolVar(&sel.All, "all", false, "start all containers that do not run")
 	cmd.Flags().BoolVarP(&sel.Latest, "latest", "l", false, "start the container made last")
 	sel.FilterFlag(cmd)
@@ -79,6 +87,9 @@ func start(ctx context.Context, e *cli.Env, x *service.Engine, name string, a se
 	r, err := find(name)
 	if err != nil {
 		return 0, err
+	}
+	if s, err := x.Containers.Status(r.ID); a.Attach && err == nil && s.PID != 0 {
+		return follow(ctx, e, x, r, following{stdin: a.Stdin, proxy: a.SigProxy == nil || *a.SigProxy})
 	}
 	code, err := x.Start(ctx, r, a)
 	if err == nil && !a.Attach && !x.InService() {

@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/export"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/kube/dump"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/safe"
@@ -65,7 +66,7 @@ func find(x *service.Engine, names []string) (source, error) {
 		if err != nil {
 			return out, err
 		}
-		yaml, played, err := p.YAML(one.Name)
+		yaml, played, err := dump.YAML(p, one.Name)
 		if err != nil {
 			return out, err
 		}

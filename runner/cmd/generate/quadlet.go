@@ -16,8 +16,9 @@ import (
 func NewQuadlet(e *cli.Env) *cobra.Command {
 	var files, install bool
 	cmd := &cobra.Command{
-		Use:   "quadlet [flags] NAME...",
-		Short: "Write unit files that make containers and pods again",
+		Use:               "quadlet [flags] NAME...",
+		ValidArgsFunction: cli.CompleteAny(cli.CompleteContainers(e, cli.Whatever), cli.CompletePods(e, cli.Whatever)),
+		Short:             "Write unit files that make containers and pods again",
 		Long: `Write unit files that make containers and pods again.
 
 What a shell made becomes .container and .pod files of the same command lines; what kube play made

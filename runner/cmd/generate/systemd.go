@@ -26,8 +26,9 @@ func NewSystemd(e *cli.Env) *cobra.Command {
 	var files, fresh, name, noHeader, install bool
 	var format string
 	cmd := &cobra.Command{
-		Use:   "systemd [flags] NAME",
-		Short: "Write plain services of a container or pod",
+		Use:               "systemd [flags] NAME",
+		ValidArgsFunction: cli.CompleteAny(cli.CompleteContainers(e, cli.Whatever), cli.CompletePods(e, cli.Whatever)),
+		Short:             "Write plain services of a container or pod",
 		Long: `Write plain services of a container or pod. They start and stop the one that there is; with --new they
 make it anew at each start, and remove it at its end. Of a pod that comes from YAML the service plays it in
 either case, and the YAML is written beside it.

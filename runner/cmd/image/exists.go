@@ -19,7 +19,7 @@ func NewExists(e *cli.Env) *cobra.Command {
 		Args:              cli.WantArgs(1, 1),
 		ValidArgsFunction: cli.CompleteImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}

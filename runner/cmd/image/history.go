@@ -85,7 +85,7 @@ func NewHistory(e *cli.Env) *cobra.Command {
 		Args:              cli.WantArgs(1, 1),
 		ValidArgsFunction: cli.CompleteImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ func NewTree(e *cli.Env) *cobra.Command {
 		Args:              cli.WantArgs(1, 1),
 		ValidArgsFunction: cli.CompleteImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}

@@ -43,8 +43,8 @@ func New(e *cli.Env) *cobra.Command {
 	)
 }
 
-// open opens the storage for verbs that need nothing but images.
-func open(ctx context.Context, e *cli.Env) (*registry.Images, error) {
+// Open opens the storage for verbs that need nothing but images.
+func Open(ctx context.Context, e *cli.Env) (*registry.Images, error) {
 	s, err := store.Open(ctx, store.Config{RunDir: e.User.RunDir, Rootless: e.User.Rootless()})
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func open(ctx context.Context, e *cli.Env) (*registry.Images, error) {
 
 // Names lists the names of images in the storage, for the shell.
 func Names(ctx context.Context, e *cli.Env) ([]string, error) {
-	im, err := open(ctx, e)
+	im, err := Open(ctx, e)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ Fields: ` + strings.Join(format.Fields[imageRow](), ", ") + ".",
 		Args:              cli.WantArgs(0, 1),
 		ValidArgsFunction: cli.CompleteImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}

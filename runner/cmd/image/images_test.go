@@ -61,7 +61,7 @@ func TestCredentials(t *testing.T) {
 		{"joe", "", "", "no terminal"},
 		{":secret", "", "", "USER[:PASSWORD]"},
 	} {
-		user, secret, err := credentials(e, c.creds)
+		user, secret, err := Credentials(e, c.creds)
 		if user != c.user || secret != c.secret || (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
 			t.Errorf("%q: %q, %q, %v", c.creds, user, secret, err)
 		}

@@ -25,7 +25,7 @@ func NewImport(e *cli.Env) *cobra.Command {
 				o.Name = args[1]
 			}
 			o.Progress = progress(e, quiet)
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}

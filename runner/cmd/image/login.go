@@ -16,6 +16,7 @@ import (
 func NewLogin(e *cli.Env) *cobra.Command {
 	var o auth.LoginOptions
 	var tlsVerify bool
+	var secretName string
 	cmd := &cobra.Command{
 		Use:   "login [flags] [REGISTRY]",
 		Short: "Log in to a registry",
@@ -25,31 +26,38 @@ that stays is --authfile ~/.config/containers/auth.json.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Stdin, o.Stdout = e.Stdin, e.Stdout
 			o.AcceptUnspecifiedRegistry, o.AcceptRepositories = true, true
+			if secretName != "" {
+				if err := fromSecret(e, secretName, &o); err != nil {
+					return err
+				}
+			}
 			return auth.Login(cmd.Context(), authenticated(cmd, tlsVerify), &o, args)
 		},
 	}
 	cmd.Flags().AddFlagSet(auth.GetLoginFlags(&o))
 	cmd.Flags().BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
+	cmd.Flags().StringVar(&secretName, "secret", "", "the password is the value of this `SECRET`, whose name is the user's where --username names none")
 	return cmd
 }
 
-// NewLogout makes podunit logout.
-func NewLogout(e *cli.Env) *cobra.Command {
-	var o auth.LogoutOptions
-	cmd := &cobra.Command{
-		Use:   "logout [flags] [REGISTRY]",
-		Short: "Forget the credentials for a registry",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.All && len(args) > 0 {
-				return errors.New("--all takes no arguments")
-			}
-			o.Stdout = e.Stdout
-			o.AcceptUnspecifiedRegistry, o.AcceptRepositories = true, true
-			return auth.Logout(authenticated(cmd, true), &o, args)
-		},
+// fromSecret takes the password of a login from a secret.
+func fromSecret(e *cli.Env, name string, o *auth.LoginOptions) error {
+	if o.Password != "" || o.StdinPassword {
+		return errors.New("--secret is a password: --password and --password-stdin exclude it")
 	}
-	cmd.Flags().AddFlagSet(auth.GetLogoutFlags(&o))
-	return cmd
+	secrets, err := e.Secrets()
+	if err != nil {
+		return err
+	}
+	found, value, err := secrets.Value(name)
+	if err != nil {
+		return err
+	}
+	o.Password = string(value)
+	if o.Username == "" {
+		o.Username = found.Name
+	}
+	return nil
 }
 
 // authenticated is what the libraries are told of the registry.

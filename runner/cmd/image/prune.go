@@ -33,7 +33,7 @@ Filters: until=TIME, label=KEY[=VALUE], and those of podunit images.`,
 					return err
 				}
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ Filters: until=TIME, label=KEY[=VALUE], and those of podunit images.`,
 	f.BoolVarP(&all, "all", "a", false, "also images with a name")
 	f.StringArrayVar(&filters, "filter", nil, "only images that match `KEY=VALUE`")
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
-	cli.Refuse(cmd, "build-cache", "buildah prune")
-	cli.Refuse(cmd, "external", "the tool that made such containers removes them: buildah rm --all")
+	cli.Refuse(cmd.Flags(), "build-cache", "false", "buildah prune")
+	cli.Refuse(cmd.Flags(), "external", "false", "the tool that made such containers removes them: buildah rm --all")
 	return cmd
 }

@@ -44,7 +44,7 @@ pull that ended early is not downloaded again by the next one.`,
 			if err != nil {
 				return err
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ func (p *pullFlags) options(e *cli.Env) (image.PullOptions, error) {
 			return o, fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", p.backoff)
 		}
 	}
-	o.User, o.Secret, err = credentials(e, p.creds)
+	o.User, o.Secret, err = Credentials(e, p.creds)
 	return o, err
 }
 
@@ -186,8 +186,8 @@ func drawPull(e *cli.Env, o image.PullOptions) (image.PullOptions, func()) {
 	return o, clear
 }
 
-// credentials splits USER[:PASSWORD] and asks for a password that is missing.
-func credentials(e *cli.Env, creds string) (user, secret string, err error) {
+// Credentials splits USER[:PASSWORD] and asks for a password that is missing.
+func Credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	if creds == "" {
 		return "", "", nil
 	}
@@ -201,10 +201,16 @@ func credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	if e.Stdin == nil || !term.IsTerminal(int(e.Stdin.Fd())) {
 		return "", "", hint.With(errors.New("--creds has no password, and there is no terminal to ask for it"), "--creds USER:PASSWORD, or --authfile")
 	}
-	fmt.Fprint(e.Stderr, "Password: ")
+	text, err := secretOf(e, "Password")
+	return user, string(text), err
+}
+
+// secretOf asks for something on the terminal that our input is, and does not show it.
+func secretOf(e *cli.Env, what string) ([]byte, error) {
+	fmt.Fprint(e.Stderr, what+": ")
 	text, err := term.ReadPassword(int(e.Stdin.Fd()))
 	fmt.Fprintln(e.Stderr)
-	return user, string(text), err
+	return text, err
 }
 
 func splitPlatform(text string) (osName, arch, variant string, err error) {

@@ -3,84 +3,16 @@
 package image
 
 import (
-	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"github.com/podunit/podunit/runner/cli"
-	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
-
-// sendFlags are the flags of verbs by which images leave the storage.
-type sendFlags struct {
-	set                                      *pflag.FlagSet
-	quiet, tlsVerify                         bool
-	authfile, creds, certDir, backoff        string
-	format, compression, digestFile          string
-	retries                                  uint
-	dropSignatures, uncompressed, compressed bool
-}
-
-func (s *sendFlags) register(cmd *cobra.Command) {
-	s.registerRegistry(cmd)
-	s.set.StringVar(&s.compression, "compression-format", "", "compress layers with gzip, zstd or zstd:chunked")
-	s.set.BoolVar(&s.compressed, "force-compression", false, "also those that the registry has in another compression")
-	s.set.StringVar(&s.digestFile, "digestfile", "", "write the digest of the manifest to `FILE`")
-	s.set.BoolVar(&s.dropSignatures, "remove-signatures", false, "leave signatures behind")
-	cli.Complete(cmd, "compression-format", "gzip", "zstd", "zstd:chunked")
-}
-
-// registerRegistry registers the flags that say how a registry is asked.
-func (s *sendFlags) registerRegistry(cmd *cobra.Command) {
-	s.set = cmd.Flags()
-	s.set.StringVar(&s.authfile, "authfile", "", "`FILE` with credentials; $REGISTRY_AUTH_FILE is another way to say it")
-	s.set.StringVar(&s.certDir, "cert-dir", "", "`DIR` with certificates for the registry")
-	s.set.StringVar(&s.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
-	s.set.BoolVarP(&s.quiet, "quiet", "q", false, "say nothing of the progress")
-	s.set.UintVar(&s.retries, "retry", 3, "tries after the first one")
-	s.set.StringVar(&s.backoff, "retry-delay", "", "`TIME` between tries")
-	s.set.BoolVar(&s.tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-}
-
-// options makes of the flags what the storage takes. It asks for a password that is missing.
-func (s *sendFlags) options(e *cli.Env) (registry.SendOptions, error) {
-	o := registry.SendOptions{Format: s.format, Compression: s.compression, ForceCompression: s.compressed, DropSignatures: s.dropSignatures, Uncompressed: s.uncompressed}
-	o.AuthFile, o.CertDir = s.authfile, s.certDir
-	for _, path := range []string{s.authfile, s.certDir} {
-		if path == "" {
-			continue
-		}
-		if _, err := os.Stat(path); err != nil {
-			return o, err
-		}
-	}
-	if s.set.Changed("tls-verify") {
-		o.TLSVerify = &s.tlsVerify
-	}
-	if s.set.Changed("retry") {
-		n := int(min(s.retries, 1000))
-		o.Retries = &n
-	}
-	var err error
-	if s.backoff != "" {
-		if o.RetryDelay, err = time.ParseDuration(s.backoff); err != nil || o.RetryDelay < 0 {
-			return o, fmt.Errorf("--retry-delay %s: want a duration like 500ms or 5s", s.backoff)
-		}
-	}
-	if !s.quiet {
-		o.Progress = e.Stderr
-	}
-	o.User, o.Secret, err = credentials(e, s.creds)
-	return o, err
-}
 
 // NewPush makes podunit push.
 func NewPush(e *cli.Env) *cobra.Command {
-	var flags sendFlags
+	var flags SendFlags
 	cmd := &cobra.Command{
 		Use:   "push [flags] IMAGE [DESTINATION]",
 		Short: "Copy an image to a registry",
@@ -90,11 +22,11 @@ transport: docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:
 		Args:              cli.WantArgs(1, 2),
 		ValidArgsFunction: cli.CompleteImages(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := flags.options(e)
+			o, err := flags.Options(e)
 			if err != nil {
 				return err
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -103,14 +35,15 @@ transport: docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:
 				to = args[1]
 			}
 			d, err := im.Push(cmd.Context(), args[0], to, o)
-			if err != nil || flags.digestFile == "" {
+			if err != nil || flags.DigestFile == "" {
 				return err
 			}
-			return safe.Replace(flags.digestFile, []byte(d.String()), 0o644)
+			return safe.Replace(flags.DigestFile, []byte(d.String()), 0o644)
 		},
 	}
-	flags.register(cmd)
-	cmd.Flags().StringVarP(&flags.format, "format", "f", "", "`FORMAT` of the manifest: oci, v2s2 or v2s1")
+	flags.Register(cmd)
+	flags.registerEncryption()
+	cmd.Flags().StringVarP(&flags.Format, "format", "f", "", "`FORMAT` of the manifest: oci, v2s2 or v2s1")
 	cli.Complete(cmd, "format", "oci", "v2s2", "v2s1")
 	return cmd
 }

@@ -28,7 +28,7 @@ Exit status: 0 done, 1 an image isn't there, 2 an image is in use, 125 another e
 				return errors.New("rmi wants images, or --all")
 			}
 			ctx := cmd.Context()
-			im, err := open(ctx, e)
+			im, err := Open(ctx, e)
 			if err != nil {
 				return err
 			}

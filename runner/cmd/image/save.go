@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
@@ -40,7 +39,7 @@ another machine as well: podunit save app | ssh host podunit load.`,
 			case len(args) > 1 && format != "docker-archive":
 				return errors.New("several images go into a docker-archive only")
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -54,7 +53,8 @@ another machine as well: podunit save app | ssh host podunit load.`,
 			if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
 			}
-			return toStdout(cmd.Context(), e, im, func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) })
+			save := func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) }
+			return toStdout(cmd.Context(), e, im, save)
 		},
 	}
 	f := cmd.Flags()
@@ -68,14 +68,33 @@ another machine as well: podunit save app | ssh host podunit load.`,
 	return cmd
 }
 
-// toStdout passes on what is written to a path: the libraries write archives to files only.
+// toStdout passes on what is written to a path: the libraries write archives to files only. An empty file that stdout leads
+// to is one: where it lies beside the storage, layers go there straight. Into a pipe they do not, since the storage waits
+// while a layer is read, for as long as whoever reads from the pipe may take.
 func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, write func(ctx context.Context, path string) error) error {
+	if f, ok := e.Stdout.(*os.File); ok {
+		if path := emptyFile(f); path != "" {
+			err := write(ctx, path)
+			_, serr := f.Seek(0, io.SeekEnd) // what comes after us goes on there
+			return errors.Join(err, serr)
+		}
+	}
 	dir, drop, err := im.Scratch(ctx)
 	if err != nil {
 		return err
 	}
 	defer drop()
 	return throughPipe(ctx, filepath.Join(dir, "archive"), e.Stdout, write)
+}
+
+// emptyFile is a path that leads to an open file which is regular, empty and ours to open again, "" of any other.
+func emptyFile(f *os.File) string {
+	st, err := f.Stat()
+	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if err != nil || !st.Mode().IsRegular() || st.Size() > 0 || unix.Access(path, unix.R_OK|unix.W_OK) != nil {
+		return ""
+	}
+	return path
 }
 
 // throughPipe makes a pipe at a path and copies to out what is written to it, so that an archive needs no room on the
@@ -112,93 +131,4 @@ func throughPipe(ctx context.Context, path string, out io.Writer, write func(ctx
 		return failed // the reason of the other
 	}
 	return err
-}
-
-// NewLoad makes podunit load.
-func NewLoad(e *cli.Env) *cobra.Command {
-	var input string
-	var quiet bool
-	cmd := &cobra.Command{
-		Use:     "load [flags]",
-		Short:   "Read images from an archive or a directory",
-		Example: "  podunit load -i app.tar",
-		Args:    cli.WantArgs(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			im, err := open(cmd.Context(), e)
-			if err != nil {
-				return err
-			}
-			path, drop, err := inFile(cmd.Context(), e, im, input)
-			if err != nil {
-				return err
-			}
-			defer drop()
-			names, err := im.LoadArchive(cmd.Context(), path, progress(e, quiet))
-			if err != nil {
-				return err
-			}
-			for _, name := range names {
-				if _, err := io.WriteString(e.Stdout, "Loaded image: "+name+"\n"); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVarP(&input, "input", "i", "", "read from `FILE`, or from a directory, not from stdin")
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
-	return cmd
-}
-
-// pathOf is where an open file lies that nobody has read from yet, "" of what is no file or has no name any more.
-func pathOf(f *os.File) string {
-	st, err := f.Stat()
-	if err != nil || !st.Mode().IsRegular() {
-		return ""
-	}
-	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
-		return ""
-	}
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
-	if err != nil {
-		return ""
-	}
-	if named, err := os.Stat(path); err != nil || !os.SameFile(st, named) {
-		return ""
-	}
-	// The libraries take what follows a colon for a reference, and who has opened the file may be allowed more than we.
-	if strings.Contains(path, ":") || unix.Access(path, unix.R_OK) != nil {
-		return ""
-	}
-	return path
-}
-
-// inFile is a file with what is to be read: the libraries read archives from files only. What drop
-// removes is a copy of stdin.
-func inFile(ctx context.Context, e *cli.Env, im *registry.Images, path string) (file string, drop func(), err error) {
-	if path != "" && path != "-" {
-		_, err := os.Stat(path)
-		return path, func() {}, err
-	}
-	if e.Stdin == nil || term.IsTerminal(int(e.Stdin.Fd())) {
-		return "", nil, hint.With(errors.New("cannot read an archive from a terminal"), "--input FILE, or a redirection")
-	}
-	if path := pathOf(e.Stdin); path != "" {
-		return path, func() {}, nil
-	}
-	dir, drop, err := im.Scratch(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	file = filepath.Join(dir, "archive")
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err == nil {
-		_, err = io.Copy(f, e.Stdin)
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
-		drop()
-		return "", nil, err
-	}
-	return file, drop, nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/podunit/podunit/runner/cli"
 )
 
 // full is a disk without room.
@@ -40,6 +42,38 @@ func TestThroughPipe(t *testing.T) {
 	none := errors.New("no such image")
 	if err := throughPipe(t.Context(), filepath.Join(t.TempDir(), "archive"), &out, func(context.Context, string) error { return none }); !errors.Is(err, none) {
 		t.Errorf("a writer that fails: %v", err)
+	}
+}
+
+// TestEmptyFile: an archive goes straight into the file that stdout leads to, if there is nothing in it.
+func TestEmptyFile(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	e := &cli.Env{Stdout: f}
+	straight := func(_ context.Context, path string) error { return os.WriteFile(path, []byte("archive"), 0) }
+	if err := toStdout(t.Context(), e, nil, straight); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(", and more"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(f.Name()); err != nil || string(got) != "archive, and more" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if path := emptyFile(f); path != "" {
+		t.Errorf("what is in the file would be lost: %s", path)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if path := emptyFile(w); path != "" {
+		t.Errorf("a pipe is no file: %s", path)
 	}
 }
 

@@ -47,7 +47,7 @@ func NewSearch(e *cli.Env) *cobra.Command {
 				}
 				o.Filter = *f
 			}
-			im, err := open(cmd.Context(), e)
+			im, err := Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,8 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
-	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/dump"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
@@ -18,12 +19,13 @@ import (
 
 // NewGenerate makes podunit kube generate.
 func NewGenerate(e *cli.Env) *cobra.Command {
-	var o kube.GenerateOptions
+	var o manifest.GenerateOptions
 	var file string
 	var podmanOnly bool
 	cmd := &cobra.Command{
-		Use:   "generate [flags] NAME...",
-		Short: "Write containers, pods and volumes as Kubernetes YAML",
+		Use:               "generate [flags] NAME...",
+		ValidArgsFunction: cli.CompleteAny(cli.CompleteContainers(e, cli.Whatever), cli.CompletePods(e, cli.Whatever)),
+		Short:             "Write containers, pods and volumes as Kubernetes YAML",
 		Long: `Write containers, pods and volumes as Kubernetes YAML, to the standard output or a file.
 
 Pods that kube play has made give their own documents back.`,
@@ -52,7 +54,7 @@ Pods that kube play has made give their own documents back.`,
 			for _, name := range args {
 				o.Command += " " + name
 			}
-			text, err := play.New(x).Generate(args, o)
+			text, err := dump.Generate(play.New(x), args, o)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/spf13/cobra"
@@ -22,8 +23,9 @@ import (
 
 // New makes podunit kube.
 func New(e *cli.Env) *cobra.Command {
-	return cli.Group("kube COMMAND", "Play Kubernetes YAML, and take it down",
-		NewPlay(e), NewDown(e), NewGenerate(e), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newCron(e), newAgain(e), newExpire(e))
+	cmd := served.New(e, documents(e))
+	cmd.AddCommand(NewPlay(e), NewGenerate(e), newCron(e))
+	return cmd
 }
 
 // NewPlayGroup makes podunit play, whose only verb is kube.

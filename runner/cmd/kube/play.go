@@ -15,8 +15,10 @@ import (
 
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
@@ -76,7 +78,7 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.publishAll, "publish-all", false, "publish every containerPort under its own number")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of pulls")
 	fs.BoolVar(&f.replace, "replace", false, "take the place of what was played before; what has not changed goes on")
-	fs.StringVar(&f.seccompRoot, "seccomp-profile-root", kube.DefaultSeccompRoot, "`DIR` of seccomp profiles of type Localhost")
+	fs.StringVar(&f.seccompRoot, "seccomp-profile-root", manifest.DefaultSeccompRoot, "`DIR` of seccomp profiles of type Localhost")
 	fs.BoolVar(&f.service, "service-container", false, "for .kube files: the unit lives as long as the pods")
 	fs.StringVar(&f.exit, "service-exit-code-propagation", "none", "for .kube files: the unit fails with none, any or all of the pods")
 	fs.StringVar(&f.signaturePolicy, "signature-policy", "", "accepted as podman does; policy.json(5) counts")
@@ -102,7 +104,7 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 
 func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	if f.down {
-		return down(cmd.Context(), e, args, f.force)
+		return served.Down(cmd.Context(), e, args, f.force, documents(e))
 	}
 	given := cmd.Flags().Changed
 	f.tlsGiven = given("tls-verify")
@@ -168,9 +170,9 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 }
 
 // options turns flags into those of a read.
-func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
+func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	host := e.Host()
-	o := kube.Options{
+	o := manifest.Options{
 		PublishAll: f.publishAll, IPs: f.ips, MACs: f.macs, NoHosts: f.noHosts, NoHostname: f.noHostname,
 		NoPodPrefix: f.noPodPrefix, SeccompRoot: f.seccompRoot, Dir: host.Dir, Rootless: e.User.Rootless(),
 		SystemdUnit: e.Getenv("PODMAN_SYSTEMD_UNIT"), Annotations: map[string]string{},
@@ -178,14 +180,14 @@ func (f *playFlags) options(e *cli.Env) (kube.Options, error) {
 	switch f.validate {
 	case "warn":
 	case "ignore":
-		o.Validate = kube.ValidateIgnore
+		o.Validate = manifest.ValidateIgnore
 	case "strict":
-		o.Validate = kube.ValidateStrict
+		o.Validate = manifest.ValidateStrict
 	default:
 		return o, fmt.Errorf("--validate %q is none of ignore, warn, strict", f.validate)
 	}
 	if f.strict {
-		o.Validate = kube.ValidateStrict
+		o.Validate = manifest.ValidateStrict
 	}
 	for _, kv := range f.annotations {
 		name, value, ok := strings.Cut(kv, "=")
@@ -235,7 +237,7 @@ func (f *playFlags) registry() play.Registry {
 }
 
 // read makes the plan, and says what is wrong with the documents.
-func (f *playFlags) read(e *cli.Env, args []string, o kube.Options) (*kube.Plan, error) {
+func (f *playFlags) read(e *cli.Env, args []string, o manifest.Options) (*kube.Plan, error) {
 	plan, list, err := f.plan(e, args, o)
 	if err != nil {
 		return nil, err
@@ -244,7 +246,7 @@ func (f *playFlags) read(e *cli.Env, args []string, o kube.Options) (*kube.Plan,
 }
 
 // plan makes the plan.
-func (f *playFlags) plan(e *cli.Env, args []string, o kube.Options) (*kube.Plan, report.List, error) {
+func (f *playFlags) plan(e *cli.Env, args []string, o manifest.Options) (*kube.Plan, report.List, error) {
 	files, err := sources(e, args)
 	if err != nil {
 		return nil, nil, err
@@ -256,7 +258,7 @@ func (f *playFlags) plan(e *cli.Env, args []string, o kube.Options) (*kube.Plan,
 		}
 		o.ConfigMaps = append(o.ConfigMaps, more...)
 	}
-	plan, list := kube.Read(files, o)
+	plan, list := manifest.Read(files, o)
 	return plan, list, nil
 }
 

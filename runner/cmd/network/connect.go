@@ -18,7 +18,7 @@ func NewConnect(e *cli.Env) *cobra.Command {
 		Long: `Connect a container that is on named networks to one more: at once if it runs, and for its later starts. A
 container that a unit makes anew at each start has the networks of its file then.`,
 		Args:              cli.WantArgs(2, 2),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := spec.Network{Mode: spec.NetNamed, Name: args[0]}
 			for _, o := range []struct{ key, value string }{{"ip", ip}, {"ip6", ip6}, {"mac", mac}} {

@@ -56,7 +56,7 @@ What the installed netavark lacks is refused.`,
 			if err != nil {
 				return err
 			}
-			cli.Happened("network", "create", made.ID, made.Name)
+			e.Happened("network", "create", made.ID, made.Name)
 			_, err = fmt.Fprintln(e.Stdout, made.Name)
 			return err
 		},

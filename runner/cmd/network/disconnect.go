@@ -19,7 +19,7 @@ func NewDisconnect(e *cli.Env) *cobra.Command {
 		Long: `Take a container from one of several named networks: at once if it runs, and for its later starts. A container
 that a unit makes anew at each start has the networks of its file then.`,
 		Args:              cli.WantArgs(2, 2),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -17,7 +17,7 @@ func NewExists(e *cli.Env) *cobra.Command {
 		Short:             "Tell by the exit status whether a network exists",
 		Long:              "Exit status: 0 it is there, 1 it isn't, 125 an error.",
 		Args:              cli.WantArgs(1, 1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -18,7 +18,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		Use:               "inspect [flags] NETWORK...",
 		Short:             "Show all there is to know of networks",
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := rows(cmd.Context(), e, nil)
 			if err != nil {

@@ -50,22 +50,6 @@ func rows(ctx context.Context, e *cli.Env, filters []string) ([]view.NetworkRow,
 	return list, err
 }
 
-// complete offers the names of networks to the shell.
-func complete(e *cli.Env) cobra.CompletionFunc {
-	return cli.CompleteNames(func(ctx context.Context) ([]string, error) {
-		x, err := e.Open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all, _, err := x.Networks().List()
-		var names []string
-		for _, n := range all {
-			names = append(names, n.Name)
-		}
-		return names, err
-	})
-}
-
 // named finds networks by name or ID among rows.
 func named(x *netavark.Store, list []view.NetworkRow, nameOrID string) (view.NetworkRow, error) {
 	n, err := x.Get(nameOrID)

@@ -46,7 +46,7 @@ Filters: label, label!=KEY[=VALUE]; until=TIME.`,
 				case err != nil:
 					faults = append(faults, err)
 				default:
-					cli.Happened("network", "remove", r.Network.ID, r.Name)
+					e.Happened("network", "remove", r.Network.ID, r.Name)
 					fmt.Fprintln(e.Stdout, r.Name)
 				}
 			}

@@ -36,7 +36,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 
 Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another error.`,
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x, err := e.OpenToRun(cmd.Context())
 			if err != nil {
@@ -82,7 +82,7 @@ func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, for
 		err = cli.WithStatus(err, exitInUse)
 	}
 	if err == nil {
-		cli.Happened("network", "remove", n.ID, n.Name)
+		e.Happened("network", "remove", n.ID, n.Name)
 	}
 	return err == nil, err
 }

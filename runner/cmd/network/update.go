@@ -19,7 +19,7 @@ func NewUpdate(e *cli.Env) *cobra.Command {
 		Long: `Change whom the name server of a network asks for names that it does not know itself: at once for containers that
 run, and for later ones. One that a .network unit makes has the servers of its file again when it is made anew.`,
 		Args:              cli.WantArgs(1, 1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteNetworks(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(add)+len(drop) == 0 {
 				return errors.New("network update wants --dns-add or --dns-drop")

@@ -54,7 +54,7 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 			if len(o.DriverOptions) == 0 {
 				o.DriverOptions = conf.Secrets.Opts
 			}
-			s, err := open(e)
+			s, err := e.Secrets()
 			if err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 			if err != nil {
 				return err
 			}
-			cli.Happened("secret", "create", id, args[0])
+			e.Happened("secret", "create", id, args[0])
 			_, err = fmt.Fprintln(e.Stdout, id)
 			return err
 		},

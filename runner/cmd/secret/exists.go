@@ -20,9 +20,9 @@ func NewExists(e *cli.Env) *cobra.Command {
 		Short:             "Tell by the exit status whether a secret exists",
 		Long:              "Exit status: 0 it is there, 1 it isn't, 125 an error.",
 		Args:              cli.WantArgs(1, 1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteSecrets(e),
 		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := open(e)
+			s, err := e.Secrets()
 			if err != nil {
 				return err
 			}

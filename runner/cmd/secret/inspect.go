@@ -32,7 +32,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		Use:               "inspect [flags] SECRET...",
 		Short:             "Show all there is to know of secrets, but for their values",
 		Args:              cli.WantArgs(1, -1),
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteSecrets(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if forPeople {
 				if out != "" {
@@ -40,7 +40,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 				}
 				out = pretty
 			}
-			s, err := open(e)
+			s, err := e.Secrets()
 			if err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func NewLs(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := open(e)
+			s, err := e.Secrets()
 			if err != nil {
 				return err
 			}

@@ -19,12 +19,12 @@ func NewRm(e *cli.Env) *cobra.Command {
 		Aliases:           []string{"remove"},
 		Short:             "Remove secrets",
 		Long:              "Remove secrets, and print their IDs. A container that has one keeps it, and does not start again.",
-		ValidArgsFunction: complete(e),
+		ValidArgsFunction: cli.CompleteSecrets(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return errors.New("secret rm wants secrets, or --all")
 			}
-			s, err := open(e)
+			s, err := e.Secrets()
 			if err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ func NewRm(e *cli.Env) *cobra.Command {
 				id, err := s.Remove(name)
 				switch {
 				case err == nil:
-					cli.Happened("secret", "remove", id, name)
+					e.Happened("secret", "remove", id, name)
 					fmt.Fprintln(e.Stdout, id)
 				case !ignore || !errors.Is(err, secret.ErrNotFound):
 					faults = append(faults, err)

@@ -59,6 +59,9 @@ key are alternatives, and labels add up.`,
 					return err
 				}
 			}
+			if err := e.NoEvents(); err != nil {
+				return err
+			}
 			return journal.Reader{Command: "journalctl"}.Events(cmd.Context(), q, func(event journal.Event) error {
 				if !match(event) {
 					return nil

@@ -43,8 +43,8 @@ func NewPrune(e *cli.Env) *cobra.Command {
 	f.BoolVarP(&force, "force", "f", false, "do not ask")
 	f.BoolVar(&volumes, "volumes", false, "also volumes, with what is in them")
 	f.StringArrayVar(&filters, "filter", nil, "only what matches `KEY=VALUE`: until=TIME, label=NAME[=VALUE]")
-	cli.Refuse(cmd, "build", "buildah rm --all, and buildah prune")
-	cli.Refuse(cmd, "external", "the tool that made such containers removes them: buildah rm --all")
+	cli.Refuse(cmd.Flags(), "build", "false", "buildah rm --all, and buildah prune")
+	cli.Refuse(cmd.Flags(), "external", "false", "the tool that made such containers removes them: buildah rm --all")
 	return cmd
 }
 

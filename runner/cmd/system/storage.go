@@ -22,7 +22,7 @@ import (
 // New makes podunit system.
 func New(e *cli.Env) *cobra.Command {
 	return cli.Group("system COMMAND", "Look after the machine's containers as a whole",
-		NewCheck(e), NewDf(e), NewEvents(e), NewInfo(e), NewPrune(e), NewReset(e))
+		NewCheck(e), NewDf(e), NewEvents(e), NewInfo(e), NewMigrate(e), NewPrune(e), NewReset(e))
 }
 
 // errDamage says that the storage is damaged.

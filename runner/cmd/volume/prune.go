@@ -136,7 +136,7 @@ var errInUse = errors.New("it is in use")
 // just now is left to him.
 func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.VolumeRow) (removed []view.VolumeRow, err error) {
 	v := volume.New(x.Containers.Store.GraphRoot())
-	v.Event = cli.Event
+	v.Event = e.Event
 	var faults []error
 	for _, r := range list {
 		if got, err := v.Get(r.Name); err != nil || got.Foreign || got.Damaged != nil {

@@ -41,7 +41,7 @@ func open(e *cli.Env) (*volume.Volumes, error) {
 		return nil, err
 	}
 	v := volume.New(o.GraphRoot)
-	v.Event = cli.Event
+	v.Event = e.Event
 	return v, nil
 }
 

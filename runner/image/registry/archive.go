@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,9 +14,12 @@ import (
 
 	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/copy"
+	"go.podman.io/image/v5/directory"
 	"go.podman.io/image/v5/docker/archive"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
+	ociarchive "go.podman.io/image/v5/oci/archive"
+	"go.podman.io/image/v5/oci/layout"
 	"go.podman.io/image/v5/signature"
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
@@ -70,41 +74,87 @@ func (im *Images) anyList(ids []string) bool {
 	})
 }
 
-// saveArchive writes images to a docker-archive, layers straight from the storage.
-func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, images []archived, path string, progress io.Writer) error {
+// saveArchive writes images to a docker-archive; straight takes layers straight from the storage.
+func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, images []archived, path string, straight bool, progress io.Writer) error {
+	if len(images) == 0 {
+		return errors.New("no image is to be saved")
+	}
 	w, err := archive.NewWriter(sys, path)
 	if err != nil {
 		return err
 	}
-	// What is in our own storage has been judged when it came.
-	allowed, err := signature.NewPolicyContext(&signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}})
-	if err != nil {
-		return errors.Join(err, w.Close())
-	}
 	for _, one := range images {
-		if err = im.saveOne(ctx, sys, w, allowed, one, progress); err != nil {
+		to := *sys
+		to.DockerArchiveAdditionalTags = one.tags
+		var dst types.ImageReference
+		if dst, err = w.NewReference(nil); err == nil {
+			err = im.saveOne(ctx, one.id, dst, straight, copy.Options{
+				SourceCtx: sys, DestinationCtx: &to, ReportWriter: progress, ForceManifestMIMEType: manifest.DockerV2Schema2MediaType,
+			})
+		}
+		if err != nil {
 			break
 		}
 	}
-	return errors.Join(err, w.Close(), allowed.Destroy())
+	return errors.Join(err, w.Close())
 }
 
-func (im *Images) saveOne(ctx context.Context, sys *types.SystemContext, w *archive.Writer, allowed *signature.PolicyContext, one archived, progress io.Writer) error {
-	src, err := istorage.Transport.ParseStoreReference(im.store, "@"+one.id)
-	if err != nil {
-		return err
+// saveSingle writes an image to what has place for one only, and for one name.
+func (im *Images) saveSingle(ctx context.Context, sys *types.SystemContext, images []archived, names []string, format, path string, o SendOptions) error {
+	if len(images) != 1 {
+		return fmt.Errorf("a save as %s is of one image, not of %d", format, len(images))
 	}
-	dst, err := w.NewReference(nil)
+	name := names[0]
+	if name == images[0].id {
+		name = ""
+	}
+	c, err := o.copying()
 	if err != nil {
 		return err
 	}
 	to := *sys
-	to.DockerArchiveAdditionalTags = one.tags
-	_, err = copy.Image(ctx, allowed, dst, streamed{src, im.store}, &copy.Options{
-		SourceCtx: sys, DestinationCtx: &to, ReportWriter: progress, ForceManifestMIMEType: manifest.DockerV2Schema2MediaType,
-		RemoveSignatures: true, // for which an archive has no place
-	})
-	return err
+	to.DirForceCompress, to.OCIAcceptUncompressedLayers = c.DirForceCompress, c.OciAcceptUncompressedLayers
+	if c.CompressionFormat != nil {
+		to.CompressionFormat = c.CompressionFormat
+	}
+	var dst types.ImageReference
+	var kind string
+	switch format {
+	case "oci-archive":
+		dst, err = ociarchive.NewReference(path, name)
+	case "oci-dir":
+		dst, err = layout.NewReference(path, name)
+		kind = imgspecManifest
+	case "docker-dir":
+		dst, err = directory.NewReference(path)
+		kind = manifest.DockerV2Schema2MediaType
+	default:
+		err = fmt.Errorf("unknown format %q: want docker-archive, oci-archive, docker-dir or oci-dir", format)
+	}
+	if err != nil {
+		return err
+	}
+	return im.saveOne(ctx, images[0].id, dst, false, copy.Options{SourceCtx: sys, DestinationCtx: &to, ReportWriter: o.Progress, ForceManifestMIMEType: kind})
+}
+
+// saveOne copies an image of the storage to where it is saved, without its signatures: archives have no place for them;
+// a directory would, but goes without as with podman.
+func (im *Images) saveOne(ctx context.Context, id string, dst types.ImageReference, straight bool, o copy.Options) error {
+	src, err := istorage.Transport.ParseStoreReference(im.store, "@"+id)
+	if err != nil {
+		return err
+	}
+	allowed, err := signature.NewPolicyContext(&signature.Policy{Default: signature.PolicyRequirements{signature.NewPRInsecureAcceptAnything()}})
+	if err != nil {
+		return err
+	}
+	o.RemoveSignatures = true
+	from := types.ImageReference(src)
+	if straight {
+		from = streamed{src, im.store}
+	}
+	_, err = copy.Image(ctx, allowed, dst, from, &o)
+	return errors.Join(err, allowed.Destroy())
 }
 
 // streamed is an image of the storage whose layers are read where they lie.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,66 @@ func TestSaveIsTheLibrarys(t *testing.T) {
 	}
 	if err := w.Save(ctx, []string{"nosuch"}, "docker-archive", filepath.Join(w.dir, "x"), SendOptions{}); err == nil {
 		t.Error("what is not there was saved")
+	}
+}
+
+// TestSaveIsNotJudged: whatever policy.json says of what may come, what is there may be saved, in each format, and is what
+// the library writes.
+func TestSaveIsNotJudged(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"/hello"}}, one(), map[string][]byte{"more": random(1, 100_000)})
+	w.pull("app:1")
+	names := []string{w.name("app:1")}
+	runtime, err := w.runtime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := func(dir string) map[string]string {
+		all := map[string]string{}
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			name, _ := filepath.Rel(dir, path)
+			all[name] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return all
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(w.dir, "ours"), 0o700), os.Mkdir(filepath.Join(w.dir, "theirs"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	formats := []string{"docker-archive", "oci-archive", "oci-dir", "docker-dir"}
+	for _, format := range formats {
+		if err := runtime.Save(ctx, names, format, filepath.Join(w.dir, "theirs", format), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	policy := filepath.Join(w.dir, "home", ".config", "containers", "policy.json")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(policy), 0o700), os.WriteFile(policy, []byte(`{"default":[{"type":"reject"}]}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := runtime.Save(ctx, names, "oci-dir", filepath.Join(w.dir, "refused"), nil); err == nil {
+		t.Fatal("the policy rejects nothing")
+	}
+	for _, format := range formats {
+		if err := w.Save(ctx, names, format, filepath.Join(w.dir, "ours", format), SendOptions{}); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+	for _, format := range []string{"oci-dir", "docker-dir"} {
+		ours, theirs := files(filepath.Join(w.dir, "ours", format)), files(filepath.Join(w.dir, "theirs", format))
+		if len(theirs) < 3 || !maps.Equal(ours, theirs) {
+			t.Errorf("%s: %d files, the library's %d", format, len(ours), len(theirs))
+		}
+	}
+	if err := w.Save(ctx, names, "bogus", filepath.Join(w.dir, "x"), SendOptions{}); err == nil {
+		t.Error("a format that nobody knows")
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/image/download"
 	"github.com/podunit/podunit/runner/journal"
 	"go.podman.io/common/libimage"
+	"go.podman.io/common/pkg/config"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/pkg/shortnames"
 	istorage "go.podman.io/image/v5/storage"
@@ -54,11 +55,19 @@ func (im *Images) tellRemoved(reports []*Removed) {
 	}
 }
 
+// note notes an event in the journal, unless containers.conf(5) wants none. Where nobody listens to the journal, nobody can
+// ask it.
+func note(e journal.Event) {
+	if conf, err := config.Default(); err == nil && !journal.Wanted(conf.Engine.EventsLogger) {
+		return
+	}
+	_ = journal.Note(e)
+}
+
 // New gives access to the images in store. The run directory, of rootless.Identity,
 // holds the locks of pulls; "" means none are taken.
 func New(store storage.Store, runDir string) *Images {
-	// Where nobody listens to the journal, nobody can ask it.
-	im := &Images{store: store, runDir: runDir, event: func(e journal.Event) { _ = journal.Note(e) }}
+	im := &Images{store: store, runDir: runDir, event: note}
 	im.Images = image.With(store, runDir, ecosystem{im})
 	im.runtime = sync.OnceValues(func() (*libimage.Runtime, error) {
 		// What is set here is only where libimage puts archives while it reads them.

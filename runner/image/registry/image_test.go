@@ -23,12 +23,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containers/ocicrypt/helpers"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
-	"go.podman.io/common/libimage"
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/reexec"
@@ -448,18 +446,8 @@ func TestEncryptedLayers(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	crypto, err := helpers.CreateCryptoConfig([]string{"jwe:" + filepath.Join(w.dir, "public.pem")}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	runtime, err := w.runtime()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := filepath.Join(w.dir, "secret")
-	if _, err := runtime.Push(ctx, plain.ID, "oci:"+dir, &libimage.PushOptions{CopyOptions: libimage.CopyOptions{
-		OciEncryptConfig: crypto.EncryptConfig, OciEncryptLayers: &[]int{},
-	}}); err != nil {
+	if _, err := w.Push(ctx, plain.ID, "oci:"+dir, SendOptions{EncryptionKeys: []string{"jwe:" + filepath.Join(w.dir, "public.pem")}}); err != nil {
 		t.Fatal(err)
 	}
 	w.serve("secret:1", dir)

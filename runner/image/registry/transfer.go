@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/containers/ocicrypt/helpers"
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
@@ -25,13 +26,22 @@ import (
 
 // SendOptions say how images leave the storage. The zero value takes the ecosystem's configuration.
 type SendOptions struct {
-	image.PullOptions           // credentials, certificates, TLS and retries
-	Format            string    // oci, v2s2 or v2s1; "" leaves it as it is
-	Compression       string    // gzip, zstd, zstd:chunked; "" is what containers.conf says
-	ForceCompression  bool      // also of layers that the registry has in another one
-	DropSignatures    bool      // those that the image has
-	Uncompressed      bool      // layers of a dir: or oci: destination
-	Progress          io.Writer // what is copied, a line each; nil for nothing
+	image.PullOptions        // credentials, certificates, TLS and retries
+	Format            string // oci, v2s2 or v2s1; "" leaves it as it is
+	Compression       string // gzip, zstd, zstd:chunked; "" is what containers.conf says
+	ForceCompression  bool   // also of layers that the registry has in another one
+	DropSignatures    bool   // those that the image has
+	Uncompressed      bool   // layers of a dir: or oci: destination
+	Compressed        bool   // layers of a dir: destination
+	CompressionLevel  *int   // what the algorithm makes of it; nil is its usual one
+	// SignKey is the path of a sigstore private key that signs, Passphrase what it is encrypted with.
+	SignKey    string
+	Passphrase []byte
+	// EncryptionKeys are whom layers are encrypted for, PROTOCOL:KEYFILE as in podman-push(1), and EncryptLayers
+	// which: numbers from 0, or from -1 backwards; none is all.
+	EncryptionKeys []string
+	EncryptLayers  []int
+	Progress       io.Writer // what is copied, a line each; nil for nothing
 }
 
 // copying makes of the options what the library takes.
@@ -39,7 +49,11 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	c := libimage.CopyOptions{
 		AuthFilePath: o.AuthFile, CertDirPath: o.CertDir, Username: o.User, Password: o.Secret,
 		RemoveSignatures: o.DropSignatures, OciAcceptUncompressedLayers: o.Uncompressed, Writer: o.Progress,
-		DirForceCompress: !o.Uncompressed && o.Compression != "",
+		DirForceCompress: !o.Uncompressed && (o.Compressed || o.Compression != ""), CompressionLevel: o.CompressionLevel,
+		SignBySigstorePrivateKeyFile: o.SignKey, SignSigstorePrivateKeyPassphrase: o.Passphrase,
+	}
+	if err := o.encryption(&c); err != nil {
+		return c, err
 	}
 	if o.TLSVerify != nil {
 		c.InsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
@@ -74,6 +88,23 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	}
 	c.ForceCompressionFormat = o.ForceCompression
 	return c, nil
+}
+
+// encryption has layers encrypted.
+func (o SendOptions) encryption(c *libimage.CopyOptions) error {
+	if len(o.EncryptionKeys) == 0 {
+		if len(o.EncryptLayers) > 0 {
+			return errors.New("to encrypt layers, say for whom: --encryption-key")
+		}
+		return nil
+	}
+	crypto, err := helpers.CreateCryptoConfig(o.EncryptionKeys, nil)
+	if err != nil {
+		return fmt.Errorf("encryption keys: %w", err)
+	}
+	c.OciEncryptConfig = crypto.EncryptConfig
+	c.OciEncryptLayers = &o.EncryptLayers
+	return nil
 }
 
 // imgspecManifest is the media type of an OCI image's manifest.
@@ -130,18 +161,13 @@ func hostOf(to string) string {
 	return reference.Domain(named)
 }
 
-// Save writes images to an archive or a directory: docker-archive, oci-archive, docker-dir, oci-dir.
+// Save writes images to an archive or a directory: docker-archive, oci-archive, docker-dir, oci-dir. What is in our own
+// storage has been judged when it came: policy.json has no say in it.
 func (im *Images) Save(ctx context.Context, names []string, format, path string, o SendOptions) error {
 	runtime, err := im.runtime()
 	if err != nil {
 		return err
 	}
-	c, err := o.copying()
-	if err != nil {
-		return err
-	}
-	c.Writer = o.Progress
-	c.RemoveSignatures = true // archives have no place for them; a directory would, but goes without as with podman
 	var full, ids []string
 	var images []archived
 	for _, name := range names {
@@ -155,10 +181,11 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		}
 		full, ids = append(full, found), append(ids, stored.ID)
 	}
-	if format == "docker-archive" && len(names) > 0 && onDisk(path, im.store.GraphRoot()) && !im.anyList(ids) {
-		err = im.saveArchive(ctx, runtime.SystemContext(), images, path, o.Progress)
+	if format == "docker-archive" {
+		straight := len(names) > 0 && onDisk(path, im.store.GraphRoot()) && !im.anyList(ids)
+		err = im.saveArchive(ctx, runtime.SystemContext(), images, path, straight, o.Progress)
 	} else {
-		err = runtime.Save(ctx, full, format, path, &libimage.SaveOptions{CopyOptions: c})
+		err = im.saveSingle(ctx, runtime.SystemContext(), images, full, format, path, o)
 	}
 	if err != nil {
 		return err

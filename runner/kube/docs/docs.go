@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs draws the tables of package kube as a page of the manual: which kinds, fields and
+// Package docs draws the tables of package manifest as a page of the manual: which kinds, fields and
 // annotations of Kubernetes have an effect on one machine.
 package docs
 
@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
 )
 
@@ -23,7 +23,7 @@ func Files() map[string][]byte {
 
 const intro = `# Kubernetes YAML
 
-<!-- Made from the tables in runner/kube by: go run ./runner/kube/docs/write -->
+<!-- Made from the tables in runner/kube/manifest by: go run ./runner/kube/docs/write -->
 
 ` + "`podunit kube play`" + `, ` + "`.kube`" + ` files and ` + "`podunit check`" + ` judge documents by these tables. A field is
 
@@ -52,7 +52,7 @@ func page() []byte {
 func kinds(b *strings.Builder) {
 	b.WriteString("## Kinds\n\n| Kind | apiVersion | What it is here |\n|---|---|---|\n")
 	var silent []string
-	for _, k := range kube.Kinds() {
+	for _, k := range manifest.Kinds() {
 		if len(k.Versions) == 0 {
 			silent = append(silent, k.Name)
 			continue
@@ -65,9 +65,9 @@ func kinds(b *strings.Builder) {
 
 func fields(b *strings.Builder) {
 	b.WriteString("## Fields\n\n")
-	rows := kube.Fields()
-	for _, p := range kube.Places() {
-		if !slices.ContainsFunc(rows, func(f kube.Field) bool { return f.Type == p.Type }) {
+	rows := manifest.Fields()
+	for _, p := range manifest.Places() {
+		if !slices.ContainsFunc(rows, func(f manifest.Field) bool { return f.Type == p.Type }) {
 			continue
 		}
 		where := p.Kind
@@ -88,7 +88,7 @@ func annotations(b *strings.Builder) {
 	b.WriteString("## Annotations\n\nThose of a pod may stand in its own metadata, in its template's, which are stronger, or in its " +
 		"controller's. `CTR` is the name of a container; what is in brackets may be left out, and the annotation is then for all containers.\n\n" +
 		"| Annotation | On | Effect |\n|---|---|---|\n")
-	for _, a := range kube.Annotations() {
+	for _, a := range manifest.Annotations() {
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", a.Key, a.On, strings.ReplaceAll(a.Doc, "|", "\\|"))
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 )
 
 func TestFilesAreFresh(t *testing.T) {
@@ -23,7 +23,7 @@ func TestFilesAreFresh(t *testing.T) {
 // TestEveryRowIsDrawn: a type that no kind leads to would vanish from the page.
 func TestEveryRowIsDrawn(t *testing.T) {
 	text := string(page())
-	if got, want := strings.Count(text, "\n| `"), len(kube.Fields())+len(kube.Annotations()); got != want {
+	if got, want := strings.Count(text, "\n| `"), len(manifest.Fields())+len(manifest.Annotations()); got != want {
 		t.Errorf("%d rows are drawn, there are %d", got, want)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/podunit/podunit/generator/report"
-	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
@@ -126,14 +126,14 @@ func TestDocuments(t *testing.T) {
 				t.Error("what is slow is not for a short run")
 			}
 			sole(t, d, owner)
-			o := kube.Options{Dir: "/home/alice", Rootless: true, NoPodPrefix: slices.Contains(d.args, "--no-pod-prefix")}
+			o := manifest.Options{Dir: "/home/alice", Rootless: true, NoPodPrefix: slices.Contains(d.args, "--no-pod-prefix")}
 			o.Stored = func(name string) (map[string][]byte, bool) {
 				return map[string][]byte{"": nil}, strings.Contains(d.parts["setup"], "podunit secret create "+name)
 			}
 			if slices.Contains(d.args, "--strict") {
-				o.Validate = kube.ValidateStrict
+				o.Validate = manifest.ValidateStrict
 			}
-			plan, list := kube.Read(d.sources(), o)
+			plan, list := manifest.Read(d.sources(), o)
 			if (plan == nil) != (refused && !d.atPlay) {
 				t.Errorf("there is a plan: %v\n%s", plan != nil, said(list))
 			}
@@ -147,7 +147,7 @@ func TestDocuments(t *testing.T) {
 			}
 			var checked report.List
 			for _, s := range d.sources() {
-				checked = append(checked, kube.Check(s.Name, s.Data)...)
+				checked = append(checked, manifest.Check(s.Name, s.Data)...)
 			}
 			if d.elsewhere {
 				announced = nil
@@ -160,7 +160,7 @@ func TestDocuments(t *testing.T) {
 // sole: documents are played side by side, so no two may have a pod of one name or a port of the machine in common.
 func sole(t *testing.T, d document, owner map[string]string) {
 	t.Helper()
-	plan, _ := kube.Read(d.sources(), kube.Options{Dir: "/", Validate: kube.ValidateIgnore, Partial: true})
+	plan, _ := manifest.Read(d.sources(), manifest.Options{Dir: "/", Validate: manifest.ValidateIgnore, Partial: true})
 	if plan == nil {
 		return
 	}

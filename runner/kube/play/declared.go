@@ -5,6 +5,7 @@ package play
 import (
 	"os"
 
+	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -70,4 +71,22 @@ func waiting(service string) string { return "update of " + service }
 // ForgetWaiting removes what Waiting has written.
 func (p *Player) ForgetWaiting(service string) error {
 	return os.RemoveAll(p.store.dir(waiting(service)))
+}
+
+// Noted are all plays, by name.
+func (p *Player) Noted() ([]*State, error) { return p.store.all() }
+
+// Secrets are the values of a play's own secrets, by secret and key. They are in memory: after a boot there are none.
+func (p *Player) Secrets(play string) map[string]map[string][]byte {
+	own, err := p.store.secrets(play)
+	if err != nil {
+		return nil
+	}
+	return own
+}
+
+// Of tells whether a container was played.
+func (p *Player) Of(r runner.Record) bool {
+	all, err := p.store.all()
+	return err == nil && r.Spec.Pod != "" && Owner(all, r.Spec.Pod) != nil
 }

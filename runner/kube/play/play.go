@@ -210,7 +210,7 @@ func (w *work) look(ctx context.Context) error {
 
 // inTheWay finds what has the names of a pod, and is not to be replaced.
 func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
-	other := owner(all, p.Name)
+	other := Owner(all, p.Name)
 	r, err := w.Pods.LookupExact(p.Name)
 	if err == nil {
 		w.seen[p.Name] = r.ID

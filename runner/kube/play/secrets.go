@@ -14,9 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/step"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 const (
@@ -27,14 +25,26 @@ const (
 	ofPlay = "podunit.play"
 )
 
+// secretDocument is a Secret of Kubernetes with the fields that matter here. Its JSON is, byte by byte, that of
+// corev1.Secret, which each start of a container would have to load with all else that Kubernetes has.
+type secretDocument struct {
+	Kind       string `json:"kind"`
+	APIVersion string `json:"apiVersion"`
+	Metadata   struct {
+		Name   string            `json:"name,omitempty"`
+		Labels map[string]string `json:"labels,omitempty"`
+	} `json:"metadata"`
+	Immutable  *bool             `json:"immutable,omitempty"`
+	Data       map[string][]byte `json:"data,omitempty"`
+	StringData map[string]string `json:"stringData,omitempty"`
+	Type       string            `json:"type,omitempty"`
+}
+
 // document is a secret as the store keeps it: podman stores the whole document, and reads it back as
 // YAML, which JSON is.
 func document(s *kube.Secret) ([]byte, error) {
-	out := corev1.Secret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Labels: s.Labels},
-		Type:       corev1.SecretType(s.Type), Data: s.Data,
-	}
+	out := secretDocument{Kind: "Secret", APIVersion: "v1", Type: s.Type, Data: s.Data}
+	out.Metadata.Name, out.Metadata.Labels = s.Name, s.Labels
 	if s.Immutable {
 		out.Immutable = &s.Immutable
 	}
@@ -44,8 +54,17 @@ func document(s *kube.Secret) ([]byte, error) {
 // values are those of a stored secret by their keys; one that is no document has one value, under the
 // empty key.
 func values(data []byte) map[string][]byte {
-	var s corev1.Secret
-	if yaml.Unmarshal(data, &s) != nil || s.Kind != "Secret" {
+	var s secretDocument
+	if json.Unmarshal(data, &s) != nil {
+		s = secretDocument{}
+		var document any
+		if yaml.Unmarshal(data, &document) == nil {
+			if text, err := json.Marshal(document); err != nil || json.Unmarshal(text, &s) != nil {
+				s = secretDocument{}
+			}
+		}
+	}
+	if s.Kind != "Secret" {
 		return map[string][]byte{"": data}
 	}
 	out := map[string][]byte{}

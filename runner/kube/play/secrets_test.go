@@ -3,6 +3,8 @@
 package play
 
 import (
+	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,7 +17,29 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/service"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// TestSecretIsTheClusters: a stored document has the bytes that Kubernetes' own type gives, as those have that older
+// versions of this program have stored.
+func TestSecretIsTheClusters(t *testing.T) {
+	yes := true
+	for _, s := range []kube.Secret{
+		{Name: "plain"},
+		{Name: "full", Type: "kubernetes.io/tls", Labels: map[string]string{"b": "<>&", "a": "1"}, Immutable: true, Data: map[string][]byte{"z": {0, 255}, "a": []byte("x"), "": nil}},
+	} {
+		got, err := document(&s)
+		want := corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: s.Name, Labels: s.Labels}, Type: corev1.SecretType(s.Type), Data: s.Data}
+		if s.Immutable {
+			want.Immutable = &yes
+		}
+		text, werr := json.Marshal(want)
+		if err := errors.Join(err, werr); err != nil || string(got) != string(text) {
+			t.Errorf("%s, %v, want\n%s", got, err, text)
+		}
+	}
+}
 
 // TestSecretDocuments: what is stored of a document reads back as its values, and so does what podman
 // has stored, and a value that is no document.

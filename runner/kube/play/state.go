@@ -231,8 +231,8 @@ func (s store) lives(play string, words ...string) error {
 	return err
 }
 
-// owner finds the play that has a pod.
-func owner(all []*State, pod string) *State {
+// Owner finds the play that has a pod, nil if none has.
+func Owner(all []*State, pod string) *State {
 	i := slices.IndexFunc(all, func(s *State) bool { return s.pod(pod) != nil })
 	if i < 0 {
 		return nil

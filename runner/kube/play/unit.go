@@ -3,7 +3,6 @@
 package play
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -21,13 +20,9 @@ const (
 	stopMargin = 32 * time.Second
 )
 
-// command is podunit with the global flags that this process got. Only the full program has the verbs of kube, and to
-// start with the other one, which hands over, would be to start two.
+// command is podunit with the global flags that this process got.
 func (p *Player) command(runtime string, words ...string) []string {
 	out := []string{p.Program}
-	if words[0] == "kube" {
-		out[0] = cmp.Or(p.Full, p.Program)
-	}
 	for _, m := range p.Modules {
 		out = append(out, "--module="+m)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/unit"
@@ -18,7 +19,7 @@ import (
 // planned reads documents that are without fault.
 func planned(t *testing.T, text string) *kube.Plan {
 	t.Helper()
-	plan, list := kube.Read([]yaml.Source{{Name: "f.yaml", Data: []byte(text)}}, kube.Options{Dir: "/", Validate: kube.ValidateIgnore})
+	plan, list := manifest.Read([]yaml.Source{{Name: "f.yaml", Data: []byte(text)}}, manifest.Options{Dir: "/", Validate: manifest.ValidateIgnore})
 	if plan == nil {
 		t.Fatal(list)
 	}
@@ -96,11 +97,6 @@ func TestContainerUnit(t *testing.T) {
 	if want := "/bin/podunit --module=m kube ended tv.service web --volume=kept:"; strings.Join(u.StopPost, " ") != want {
 		t.Errorf("the pod ends with %q", u.StopPost)
 	}
-	p.Full = "/libexec/podunit"
-	if full := unitOf("a"); full.start != "/libexec/podunit --module=m kube start-container tv.service web a" || full.stop != a.stop {
-		t.Errorf("with two programs a starts with %q and stops with %q", full.start, full.stop)
-	}
-	p.Full = ""
 	if first := unitOf("first"); first.kind != "oneshot" || first.restart != "" {
 		t.Errorf("first: %+v", first)
 	}

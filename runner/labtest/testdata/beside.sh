@@ -5,10 +5,10 @@ while IFS= read -r line || [ -n "$line" ]; do
 	n=$((n + 1))
 	case $line in
 	'' | '#'* | '~'*) ;;
-	'+ '*) timeout 60 bash -c "${line#+ }" >/dev/null 2>&1 </dev/null ;;
+	'+ '*) timeout -k 10 60 bash -c "${line#+ }" >/dev/null 2>&1 </dev/null ;;
 	*)
 		case $line in '= '* | '> '*) line=${line#? } ;; esac
-		timeout 60 bash -c "$line" >"$tmp.out" 2>"$tmp.err" </dev/null
+		timeout -k 10 60 bash -c "$line" >"$tmp.out" 2>"$tmp.err" </dev/null
 		status=$?
 		printf 'C %s\n' "$n"
 		sed 's/^/O /; $a\' "$tmp.out"

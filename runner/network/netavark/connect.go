@@ -46,6 +46,8 @@ type Connection struct {
 	DNS []string `json:",omitempty"`
 	// Routed tells that something else than a bridge has the default route.
 	Routed bool `json:",omitempty"`
+	// Plain tells that names are to be asked for without the domain of the name server: see plainNames.
+	Plain bool `json:",omitempty"`
 
 	// What Connect fills in.
 	Info   map[string]*types.Network    // the networks as they were
@@ -115,6 +117,9 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 		}
 	}
 	c.Networks = networks
+	if c.Plain, err = s.plainNames(c.Info); err != nil {
+		return nil, err
+	}
 	c.LockFile, c.Run, c.Records, c.Rootless = s.LockFile, s.Run, s.Records, s.Rootless
 	c.Firewall, c.DNSPort = s.Config.Network.FirewallDriver, s.Config.Network.DNSBindPort
 	return &c, nil
@@ -276,6 +281,12 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 	})
 	if err != nil {
 		return err
+	}
+	if c.Begun {
+		// netavark adds lines to the files of names, and looks for none of an earlier setup.
+		if err := c.forgetNames(); err != nil {
+			return err
+		}
 	}
 	c.Begun = true
 	if err := c.save(dir); err != nil {
@@ -577,6 +588,35 @@ func (c *Connection) namesServed() []string {
 	return names
 }
 
+// forgetNames takes the names of the container out of the files that aardvark-dns reads. The caller has the lock. Each file is
+// replaced as a whole; the new one is made elsewhere, since aardvark-dns takes all files of its directory for networks.
+func (c *Connection) forgetNames() error {
+	for _, name := range c.namesServed() {
+		path := filepath.Join(c.dnsDir(), name)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var rest strings.Builder
+		for line := range strings.Lines(string(data)) {
+			if !strings.HasPrefix(line, c.ID+" ") {
+				rest.WriteString(line)
+			}
+		}
+		if rest.Len() == len(data) {
+			continue
+		}
+		made := filepath.Join(c.Run, ".names-"+c.ID)
+		if err := os.WriteFile(made, []byte(rest.String()), 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(made, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Connected are all connections that there are, or are about to be.
 func (s *Store) Connected() []*Connection { return slices.Collect(maps.Values(s.connections())) }
 
@@ -629,8 +669,29 @@ func (c *Connection) Nameservers() []net.IP {
 	return out
 }
 
+// plainNames tells whether the resolver of a container on these networks must not add the name server's domain to names.
+// aardvark-dns before 1.12 answers a query with its domain from the network of the asked server only, and says that a name
+// of the others does not exist, where resolvers stop. A query for the plain name it answers from all. Source:
+// aardvark-dns#403. netavark has the same version.
+func (s *Store) plainNames(networks map[string]*types.Network) (bool, error) {
+	named := 0
+	for _, n := range networks {
+		if n.DNSEnabled {
+			named++
+		}
+	}
+	if named < 2 {
+		return false, nil
+	}
+	v, err := s.version()
+	return v.less(version{1, 12}), err
+}
+
 // Search are the search domains, in the order of the networks.
 func (c *Connection) Search() []string {
+	if c.Plain {
+		return nil
+	}
 	var out []string
 	for _, e := range c.Networks {
 		for _, d := range c.Answer[e.Name].DNSSearchDomains {

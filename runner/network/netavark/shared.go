@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/podunit/podunit/runner/netns"
@@ -22,6 +23,7 @@ type Shared struct {
 	Ticks uint64 // tells it from a later process of the same PID
 	DNS   []string
 	Host  string // the address of the machine as seen from inside
+	dir   string // where it was read
 }
 
 const sharedFile = "shared.json"
@@ -41,6 +43,7 @@ func ReadShared(dir string) (h Shared, ok bool) {
 	if err != nil || json.Unmarshal(data, &h) != nil {
 		return Shared{}, false
 	}
+	h.dir = dir
 	return h, h.PID != 0 && process.Alive(h.PID, h.Ticks)
 }
 
@@ -87,7 +90,7 @@ func (h Shared) Within(do func() error, files ...[2]string) error {
 			}
 			targets = append(targets, path)
 		}
-		return ownRun(func() error {
+		return ownRun(h.kept(), func() error {
 			for i, f := range files {
 				if err := cover(f[0], targets[i]); err != nil {
 					return err
@@ -114,29 +117,39 @@ func cover(file, target string) error {
 	return nil
 }
 
-// ownRun mounts a /run that has the user's runtime directory only.
-func ownRun(do func() error) error {
-	keep := os.Getenv("XDG_RUNTIME_DIR")
-	if !strings.HasPrefix(keep, "/run/") {
-		keep = ""
+// kept are the directories that the /run of Within has from the machine's: the user's runtime directory, and that of the
+// namespace where it is another one, see find_run_dir.
+func (h Shared) kept() []string {
+	var all []string
+	// The namespace has podunit/networks/netns in a runtime directory.
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), filepath.Dir(filepath.Dir(filepath.Dir(h.dir)))} {
+		if strings.HasPrefix(dir, "/run/") && !slices.Contains(all, dir) {
+			all = append(all, dir)
+		}
 	}
-	tree := -1
-	if keep != "" {
-		var err error
-		if tree, err = unix.OpenTree(unix.AT_FDCWD, keep, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE); err != nil {
-			return fmt.Errorf("open %s: %w", keep, err)
+	return all
+}
+
+// ownRun mounts a /run that has these directories of the machine's only.
+func ownRun(keep []string, do func() error) error {
+	trees := map[string]int{}
+	for _, dir := range keep {
+		tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", dir, err)
 		}
 		defer unix.Close(tree)
+		trees[dir] = tree
 	}
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=1m"); err != nil {
 		return fmt.Errorf("mount /run: %w", err)
 	}
-	if keep != "" {
-		if err := os.MkdirAll(keep, 0o700); err != nil {
+	for dir, tree := range trees {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, keep, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-			return fmt.Errorf("mount %s: %w", keep, err)
+		if err := unix.MoveMount(tree, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return fmt.Errorf("mount %s: %w", dir, err)
 		}
 	}
 	return do()

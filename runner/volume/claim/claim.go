@@ -49,14 +49,16 @@ type entry struct {
 	volumes *regexp.Regexp // nil: nobody tells, it may be any
 }
 
-// made is the name of a volume that nobody has given one: no unit names it.
-var made = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// made reports whether a volume has the name of one that nobody has given one: no unit names it.
+func made(volume string) bool {
+	return len(volume) == 64 && strings.Trim(volume, "0123456789abcdef") == ""
+}
 
 // Of lists the units that name a volume, or that may, sorted.
 func (u Units) Of(volume string) []string {
 	var names []string
 	for _, e := range u.all {
-		if e.volumes == nil && !made.MatchString(volume) {
+		if e.volumes == nil && !made(volume) {
 			names = append(names, e.unit+" (which cannot be read)")
 		} else if e.volumes != nil && e.volumes.MatchString(volume) {
 			names = append(names, e.unit)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // named lists the volumes that a command line names, as they are written there: -v and
@@ -69,7 +70,9 @@ func mounted(value string) []string {
 }
 
 // claimName is where a pod of Kubernetes names a volume.
-var claimName = regexp.MustCompile(`"?claimName"?\s*:\s*["']?([a-zA-Z0-9][a-zA-Z0-9_.-]*)`)
+var claimName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`"?claimName"?\s*:\s*["']?([a-zA-Z0-9][a-zA-Z0-9_.-]*)`)
+})
 
 // maxYAML is the size from which a file of Kubernetes is not looked at: none is that long.
 const maxYAML = 16 << 20
@@ -89,7 +92,7 @@ func claims(words []string) []string {
 		if err != nil {
 			continue // the unit cannot read it either
 		}
-		for _, m := range claimName.FindAllSubmatch(text, -1) {
+		for _, m := range claimName().FindAllSubmatch(text, -1) {
 			names = append(names, string(m[1]))
 		}
 	}
@@ -101,7 +104,7 @@ func claims(words []string) []string {
 // Source: systemd.unit(5), specifiers; systemd.service(5), command lines.
 func pattern(word, unit string, variables map[string]string) *regexp.Regexp {
 	for range 10 { // a variable may lead to another only where Environment= has one, and not for ever
-		expanded := variable.ReplaceAllStringFunc(word, func(v string) string {
+		expanded := variable().ReplaceAllStringFunc(word, func(v string) string {
 			if v == "$$" {
 				return v
 			}
@@ -126,7 +129,7 @@ func pattern(word, unit string, variables map[string]string) *regexp.Regexp {
 		case c == '$' && strings.HasPrefix(word[i:], "$$"):
 			return nil
 		case c == '$':
-			v := variable.FindString(word[i:])
+			v := variable().FindString(word[i:])
 			i += max(len(v), 1) - 1
 			b.WriteString(".*")
 		default:
@@ -140,7 +143,9 @@ func pattern(word, unit string, variables map[string]string) *regexp.Regexp {
 	return re
 }
 
-var variable = regexp.MustCompile(`\$\$|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
+var variable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$\$|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$[A-Za-z_][A-Za-z0-9_]*`)
+})
 
 // specified is the pattern of one specifier.
 func specified(c byte, bare, prefix, instance string, templated bool) string {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package served
+
+import (
+	"context"
+
+	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/spf13/cobra"
+)
+
+// Documents takes down what files name.
+type Documents func(ctx context.Context, x *service.Engine, files []string, force bool) error
+
+// newDown makes podunit kube down.
+func newDown(e *cli.Env, documents Documents) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "down [flags] FILE...",
+		Short: "Stop and remove what kube play has made of YAML",
+		Long: `Stop and remove what kube play has made of YAML.
+
+The documents only name what is to go. What goes is what was played, whatever has become of the files.
+Volumes of claims stay, unless --force is given; also then stays one that another container, play or unit has,
+or that another tool has made.`,
+		Args: cli.WantArgs(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error { return Down(cmd.Context(), e, args, force, documents) },
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "remove the volumes, too")
+	return cmd
+}
+
+// Down takes down what files name; in the service that has played them, all that it has played.
+func Down(ctx context.Context, e *cli.Env, files []string, force bool, documents Documents) error {
+	x, err := e.OpenToRun(ctx)
+	if err != nil {
+		return err
+	}
+	p := play.New(x)
+	if x.InService() && p.Plays(x.Own.Name) {
+		_, err := p.DownUnit(ctx, force)
+		return err
+	}
+	if documents == nil {
+		return &image.BeyondError{What: "YAML"}
+	}
+	return documents(ctx, x, files, force)
+}

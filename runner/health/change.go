@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"fmt"
+
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// Change is what becomes of the checks of a container, which are nil if it has none, when apply writes other wishes into
+// what they say. ready says that the container's start waits for its health. The result is nil if
+// no check is left.
+func Change(c *Config, ready bool, apply func(*spec.Container)) (*Config, error) {
+	asked := c.asked()
+	if ready {
+		asked.SdNotify = "healthy"
+	}
+	apply(asked)
+	if c == nil && asked.Health.Test == nil {
+		return nil, fmt.Errorf("%w, and nothing of it can be changed: give --health-cmd", ErrNone)
+	}
+	changed, err := Resolve(asked, nil)
+	if changed != nil && c != nil {
+		changed.Delayed = c.Delayed
+	}
+	return changed, err
+}
+
+// asked are the flags that say the same as c.
+func (c *Config) asked() *spec.Container {
+	asked := &spec.Container{Health: &spec.HealthCheck{}}
+	if c == nil {
+		return asked
+	}
+	asked.Health = c.Regular.asked()
+	if c.Startup != nil {
+		asked.StartupHealth = c.Startup.asked()
+	}
+	asked.OnUnhealthy = c.OnFailure
+	count, size := uint(c.MaxLogCount), uint(c.MaxLogSize)
+	asked.HealthLog = spec.HealthLog{Destination: c.LogDestination, Count: &count, Size: &size}
+	return asked
+}
+
+func (c Check) asked() *spec.HealthCheck {
+	retries, successes := uint(c.Retries), uint(c.Successes)
+	return &spec.HealthCheck{
+		Test: c.Test, Interval: &c.Interval, Timeout: &c.Timeout, StartPeriod: &c.StartPeriod, Retries: &retries, Successes: &successes,
+	}
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netavark
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.podman.io/common/libnetwork/types"
+)
+
+// TestNamesAreForgotten: a connection that is made again has its names once. Those of others stay, and no other file comes
+// into the directory, in which aardvark-dns would take it for a network.
+func TestNamesAreForgotten(t *testing.T) {
+	c := &Connection{ID: "11", Run: t.TempDir()}
+	if err := c.forgetNames(); err != nil {
+		t.Errorf("nobody has names: %v", err)
+	}
+	if err := os.Mkdir(c.dnsDir(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"front":        "10.89.0.1\n11 10.89.0.2  web,11\n111 10.89.0.3  other\n11 10.89.0.2  web,11\n",
+		"back%int":     "10.89.1.1 192.0.2.1\n22 10.89.1.2  11 db\n",
+		"aardvark.pid": "11 ",
+	} {
+		if err := os.WriteFile(filepath.Join(c.dnsDir(), name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.forgetNames(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(c.dnsDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(c.dnsDir(), e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&got, "%s: %q\n", e.Name(), data)
+	}
+	want := `aardvark.pid: "11 "
+back%int: "10.89.1.1 192.0.2.1\n22 10.89.1.2  11 db\n"
+front: "10.89.0.1\n111 10.89.0.3  other\n"
+`
+	if got.String() != want {
+		t.Errorf("%s", got.String())
+	}
+	if left, err := os.ReadDir(c.Run); err != nil || len(left) != 1 {
+		t.Errorf("left in the directory above: %v, %v", left, err)
+	}
+}
+
+// TestPlainNames: with Debian 12's aardvark-dns the resolver of a container on two networks asks for plain names only.
+func TestPlainNames(t *testing.T) {
+	for version, plain := range map[string]bool{"1.4.0": true, "1.11.0": true, "1.12.0": false, "1.14.0": false, "2.0.0": false} {
+		s := newStore(t, `[ "$1" = --version ] && echo netavark `+version)
+		for name, mute := range map[string]bool{"a": false, "b": false, "mute": true} {
+			if _, err := s.Create(New{Name: name, DisableDNS: mute}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for networks, want := range map[string]bool{"a": false, "a mute": false, "a b": plain} {
+			ask := Connection{ID: "0123456789abcdef", Name: "c"}
+			for _, name := range strings.Fields(networks) {
+				ask.Networks = append(ask.Networks, Endpoint{Name: name})
+			}
+			c, err := s.Prepare(ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Answer = map[string]types.StatusBlock{"a": {DNSSearchDomains: []string{"dns.podman"}}}
+			if got := len(c.Search()) == 0; got != want {
+				t.Errorf("%s on %s searches %v", version, networks, c.Search())
+			}
+		}
+	}
+}
+
+// TestRequestOfIpvlan: netavark takes the device of the host from network_interface, and the options as they are. No
+// kernel of the lab has it.
+func TestRequestOfIpvlan(t *testing.T) {
+	s := newStore(t, version114)
+	s.Rootless = false
+	if _, err := s.Create(New{Name: "flat", Driver: Ipvlan, Options: map[string]string{"parent": "lo", "mode": "l3s", "mtu": "1400", "metric": "7"}, Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "0123456789abcdef", Name: "c", Networks: []Endpoint{{Name: "flat"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(c.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Info map[string]struct {
+			Driver    string            `json:"driver"`
+			Interface string            `json:"network_interface"`
+			DNS       bool              `json:"dns_enabled"`
+			Options   map[string]string `json:"options"`
+		} `json:"network_info"`
+	}
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(got); text != "{map[flat:{ipvlan lo false map[metric:7 mode:l3s mtu:1400]}]}" {
+		t.Errorf("%s of %s", text, data)
+	}
+	if hint := (Error{Verb: "setup", Said: "create ipvlan interface eth0: Operation not supported (os error 95)"}).Hint(); !strings.Contains(hint, "the kernel lacks") || !strings.Contains(hint, "modprobe") {
+		t.Errorf("a kernel without: %q", hint)
+	}
+}
+
+// TestKept: the namespace is found in the /run of Within, also where a system unit with User= has given the user a runtime
+// directory of its own.
+func TestKept(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+	for dir, want := range map[string]string{
+		"/run/user/1000/podunit/networks/netns":         "[/run/user/1000]",
+		"/run/podunit-user/1000/podunit/networks/netns": "[/run/user/1000 /run/podunit-user/1000]",
+		"/home/a/run/podunit/networks/netns":            "[/run/user/1000]",
+	} {
+		if got := fmt.Sprint(Shared{dir: dir}.kept()); got != want {
+			t.Errorf("%s: %s, want %s", dir, got, want)
+		}
+	}
+}

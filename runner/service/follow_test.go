@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestFollow: whoever stays beside a container ends with its status, and what it writes is read until nothing more can come.
+func TestFollow(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	never := func(context.Context, func() bool) error { t.Error("there is nothing to read"); return nil }
+	if _, err := w.Follow(t.Context(), r, false, never); err == nil || err.Error() != "you can only attach to running containers" {
+		t.Errorf("one that does not run: %v", err)
+	}
+	cmd := w.running(r, "")
+	code, err := w.Follow(t.Context(), r, false, func(_ context.Context, ended func() bool) error {
+		if ended() {
+			t.Error("ended while it runs")
+		}
+		_ = w.Containers.Ended(r, 7)
+		_ = cmd.Process.Kill()
+		for !ended() {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	if code != 7 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+	if got := w.happened(); !strings.Contains(got, "attach") {
+		t.Errorf("events: %s", got)
+	}
+}
+
+// TestFollowAndLeave: without signals for the container, one ends the follower only.
+func TestFollowAndLeave(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.running(r, "")
+	ctx, leave := context.WithCancel(t.Context())
+	code, err := w.Follow(ctx, r, false, func(ctx context.Context, _ func() bool) error {
+		leave()
+		<-ctx.Done()
+		return nil
+	})
+	if code != 0 || err != nil || !w.alive(r) {
+		t.Errorf("%d, %v, alive %v", code, err, w.alive(r))
+	}
+}
+
+// TestFollowPassesSignals: those that we get are the container's.
+func TestFollowPassesSignals(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.running(r, "") // USR1 ends it
+	ctx, leave := context.WithCancel(t.Context())
+	code, err := w.Follow(ctx, r, true, func(_ context.Context, ended func() bool) error {
+		leave() // what a signal does to the context of a verb
+		if err := unix.Kill(os.Getpid(), unix.SIGUSR1); err != nil {
+			return err
+		}
+		for w.alive(r) {
+			time.Sleep(time.Millisecond)
+		}
+		_ = w.Containers.Ended(r, 138)
+		for !ended() {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	if code != 138 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+}
