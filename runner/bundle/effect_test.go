@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -157,4 +158,35 @@ func inCode(t *testing.T, dir, text string) bool {
 		}
 	}
 	return false
+}
+
+// TestMountMap: what the option idmap maps a file system's IDs to.
+func TestMountMap(t *testing.T) {
+	container := []spec.IDRange{{Container: 0, Host: 100, Size: 10}, {Container: 10, Host: 500, Size: 10}}
+	for _, c := range []struct {
+		own  []spec.MountIDs
+		want []spec.IDRange // nil is an error
+	}{
+		{nil, container},
+		{[]spec.MountIDs{{FS: 0, To: 7, Size: 3}}, []spec.IDRange{{Container: 0, Host: 7, Size: 3}}},
+		{[]spec.MountIDs{{FS: 1000, To: 8, Size: 4, Inside: true}}, []spec.IDRange{{Container: 1000, Host: 108, Size: 2}, {Container: 1002, Host: 500, Size: 2}}},
+		{[]spec.MountIDs{{FS: 0, To: 18, Size: 4, Inside: true}}, nil},
+	} {
+		got, err := MountMap(c.own, container)
+		if !slices.Equal(got, c.want) || (err != nil) != (c.want == nil) {
+			t.Errorf("%v: %v, %v, want %v", c.own, got, err, c.want)
+		}
+	}
+	own := spec.Mount{IDMap: true, UIDMap: []spec.MountIDs{{Size: 1}}, GIDMap: []spec.MountIDs{{Size: 1}}}
+	if err := CheckIDMap(own, false, false); err != nil {
+		t.Errorf("of the machine's IDs, in no user namespace: %v", err)
+	}
+	own.GIDMap[0].Inside = true
+	for name, err := range map[string]error{
+		"of the container's": CheckIDMap(own, false, false), "a user's": CheckIDMap(own, true, true), "without mappings": CheckIDMap(spec.Mount{IDMap: true}, false, false),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
 }

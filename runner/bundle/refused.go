@@ -56,10 +56,39 @@ func CheckIDMap(m spec.Mount, rootless, nested bool) error {
 	case !m.IDMap:
 	case rootless:
 		return fmt.Errorf("mount on %s: option idmap: the kernel maps a mount for root only; give the source to the container's user with the option U, or keep your own ID with UserNS=keep-id", m.Destination)
-	case !nested:
-		return fmt.Errorf("mount on %s: option idmap: it maps to the container's user namespace, and the container has none of its own; set UserNS=, or leave it out", m.Destination)
+	case !nested && (len(m.UIDMap) == 0 || len(m.GIDMap) == 0 || slices.ContainsFunc(slices.Concat(m.UIDMap, m.GIDMap), func(ids spec.MountIDs) bool { return ids.Inside })):
+		return fmt.Errorf("mount on %s: option idmap: it maps to the container's user namespace, and the container has none of its own; set UserNS=, give uids= and gids= of the machine, or leave it out", m.Destination)
 	}
 	return nil
+}
+
+// MountMap is what a mount maps the IDs of its file system to, in our own user namespace: own where it has mappings, else those
+// of the container's user namespace, which are container.
+func MountMap(own []spec.MountIDs, container []spec.IDRange) ([]spec.IDRange, error) {
+	if len(own) == 0 {
+		return container, nil
+	}
+	var out []spec.IDRange
+	for _, ids := range own {
+		if !ids.Inside {
+			out = append(out, spec.IDRange{Container: ids.FS, Host: ids.To, Size: ids.Size})
+			continue
+		}
+		missing := ids.Size
+		for _, r := range container {
+			from, to := max(ids.To, r.Container), min(uint64(ids.To)+uint64(ids.Size), uint64(r.Container)+uint64(r.Size))
+			if uint64(from) >= to {
+				continue
+			}
+			n := uint32(to - uint64(from))
+			out = append(out, spec.IDRange{Container: ids.FS + from - ids.To, Host: r.Host + from - r.Container, Size: n})
+			missing -= n
+		}
+		if missing > 0 {
+			return nil, fmt.Errorf("idmap: the user namespace of the container has not all IDs from %d to %d", ids.To, ids.To+ids.Size-1)
+		}
+	}
+	return out, nil
 }
 
 // asked is which of the host's namespaces a container shares.

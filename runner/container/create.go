@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -249,15 +250,55 @@ const undoGrace = 30 * time.Second
 // IDMappings is the container's own user namespace relative to the one we are in; nil
 // if it needs none.
 func (e *Engine) IDMappings(r Record) (uids, gids []spec.IDRange, err error) {
-	if r.Spec.UserNS.Mode != spec.UserAuto {
-		return e.Mappings(r.Spec.IDMapping)
+	return e.MappingsOf(r.ID, r.Spec.IDMapping)
+}
+
+// MappingsOf is IDMappings of a container or a pod by its ID: with auto the storage has found IDs for it.
+func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
+	if m.UserNS.Mode != spec.UserAuto {
+		return e.Mappings(m)
 	}
-	c, err := e.Store.Container(r.ID) // the storage has found them
+	c, err := e.Store.Container(id)
 	if err != nil {
-		return nil, nil, fmt.Errorf("user namespace of container %s: %w", r.Name, err)
+		return nil, nil, fmt.Errorf("user namespace of %s: %w", id[:12], err)
 	}
 	return idRanges(c.UIDMap), idRanges(c.GIDMap), nil
 }
+
+// heldIDs begins what the storage notes of an entry that only holds IDs, for a pod. The rest is the pod's name.
+const heldIDs = "podunit: the IDs of pod "
+
+// HoldIDs finds IDs for a pod with --userns auto that nobody else has, and holds them until ReleaseIDs. The storage shares
+// them out to its containers, so the pod is one there, without an image. Where the pod has its IDs already, it keeps them.
+func (e *Engine) HoldIDs(id, name string, m spec.IDMapping) error {
+	if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
+		return err
+	}
+	options, err := e.mappingOptions(m)
+	if err != nil {
+		return err
+	}
+	_, err = e.Store.CreateContainer(id, nil, "", id, heldIDs+name, &storage.ContainerOptions{IDMappingOptions: options})
+	if err != nil {
+		err = &noIDsError{fmt.Errorf("user namespace of pod %s: %w", name, err), e.User.Rootless()}
+	}
+	return err
+}
+
+// ReleaseIDs gives back what HoldIDs holds for a pod, if it does.
+func (e *Engine) ReleaseIDs(id string) error {
+	c, err := e.Store.Container(id)
+	if errors.Is(err, storage.ErrContainerUnknown) {
+		return nil
+	}
+	if err != nil || !HoldsIDs(c) {
+		return err
+	}
+	return e.Store.DeleteContainer(id)
+}
+
+// HoldsIDs reports whether a container of the storage is none, but holds the IDs of a pod.
+func HoldsIDs(c *storage.Container) bool { return strings.HasPrefix(c.Metadata, heldIDs) }
 
 // Mappings resolves what a command line says about IDs to mappings relative to our own
 // user namespace; nil if no other namespace is wanted.
@@ -277,8 +318,8 @@ func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err erro
 	return m.Resolve(own, spec.Outer{UIDs: ranges(ours), GIDs: ranges(theirs), Subordinate: subordinate})
 }
 
-// RootGroup is what the group 0 of a container is in our own user namespace. Where that is not known yet, with auto, it is
-// the last group that it can be.
+// RootGroup is what the group 0 of a container or pod is in our own user namespace. Where that is not known yet, with auto,
+// it is the last group that it can be.
 func (e *Engine) RootGroup(m spec.IDMapping) (int, error) {
 	if m.UserNS.Mode == spec.UserAuto {
 		_, ours, err := unshare.GetHostIDMappings("")

@@ -3,12 +3,17 @@
 package container
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/idtools"
 )
 
 // TestLinkMtab: programs that list mounts find them in an image that has no /etc/mtab; a file of the image's stays, and a
@@ -87,5 +92,68 @@ func TestHostname(t *testing.T) {
 		if got, err := s.hostname(bundle.Namespaces{UTS: c.ns}); err != nil || got != c.want {
 			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
 		}
+	}
+}
+
+// ids is a storage that shares IDs out.
+type ids struct {
+	nowhere
+	made map[string]*storage.Container
+}
+
+func (i ids) Container(id string) (*storage.Container, error) {
+	if c, ok := i.made[id]; ok {
+		return c, nil
+	}
+	return nil, storage.ErrContainerUnknown
+}
+
+func (i ids) CreateContainer(id string, _ []string, image, layer, metadata string, o *storage.ContainerOptions) (*storage.Container, error) {
+	if !o.AutoUserNs || o.AutoUserNsOpts.Size == 99 || image != "" || layer != id {
+		return nil, errors.New("refused")
+	}
+	m := []idtools.IDMap{{ContainerID: 0, HostID: 10, Size: int(o.AutoUserNsOpts.Size)}}
+	i.made[id] = &storage.Container{ID: id, Metadata: metadata, UIDMap: m, GIDMap: m}
+	return i.made[id], nil
+}
+
+func (i ids) DeleteContainer(id string) error {
+	delete(i.made, id)
+	return nil
+}
+
+// TestHoldIDs: a pod with --userns auto has its IDs once, until it is removed, and nothing else is removed with it.
+func TestHoldIDs(t *testing.T) {
+	s := ids{made: map[string]*storage.Container{}}
+	e := &Engine{Store: s, User: rootless.Identity{UID: 1000}}
+	auto := func(size uint32) spec.IDMapping {
+		return spec.IDMapping{UserNS: spec.UserNS{Mode: spec.UserAuto, Size: size}}
+	}
+	id, other := NewID(), NewID()
+	for range 2 {
+		if err := e.HoldIDs(id, "web", auto(50)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uids, gids, err := e.MappingsOf(id, auto(50))
+	want := []spec.IDRange{{Host: 10, Size: 50}}
+	if err != nil || !slices.Equal(uids, want) || !slices.Equal(gids, want) {
+		t.Errorf("%v, %v, %v", uids, gids, err)
+	}
+	if c, err := s.Container(id); err != nil || !HoldsIDs(c) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	var none *noIDsError
+	if err := e.HoldIDs(other, "db", auto(99)); !errors.As(err, &none) {
+		t.Errorf("where there are none: %v", err)
+	}
+	s.made[other] = &storage.Container{ID: other, Metadata: "somebody's"}
+	for _, id := range []string{id, other, id} {
+		if err := e.ReleaseIDs(id); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, ok := s.made[other]; !ok || len(s.made) != 1 {
+		t.Errorf("left is %v", s.made)
 	}
 }

@@ -85,6 +85,19 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 	})
 }
 
+// Reachable calls do with a place where a process in a user namespace of a pod finds a directory of ours; see reachable.
+func (e *Engine) Reachable(dir string, uids, gids []spec.IDRange, do func(dir string) error) error {
+	place, err := e.reachable(dir, uids, gids)
+	if err != nil {
+		return err
+	}
+	err = do(place)
+	if place != dir {
+		err = errors.Join(err, unix.Unmount(place, unix.MNT_DETACH))
+	}
+	return err
+}
+
 // reachable is where the runtime finds a root. It enters the container's user namespace first, and where our own ID is
 // mapped to none of that, its root is a stranger to the directories above the storage, which are open to their owner only.
 // So the root gets a second place in our mount namespace, which is gone with us.

@@ -199,7 +199,7 @@ func makeBelow(dir, name string) error {
 	return nil
 }
 
-// idmapped mounts a source so that its owners are those of the container's user namespace.
+// idmapped mounts a source so that its owners are those of the container's user namespace, or those of its own mappings.
 func (e *Engine) idmapped(r Record, place string, m spec.Mount) (string, error) {
 	uids, gids, err := e.IDMappings(r)
 	if err == nil {
@@ -210,6 +210,12 @@ func (e *Engine) idmapped(r Record, place string, m spec.Mount) (string, error) 
 	}
 	at, err := e.place(r, place, m.Source)
 	if err != nil {
+		return "", err
+	}
+	if uids, err = bundle.MountMap(m.UIDMap, uids); err != nil {
+		return "", err
+	}
+	if gids, err = bundle.MountMap(m.GIDMap, gids); err != nil {
 		return "", err
 	}
 	pid, end, err := idmap.CreateUsernsProcess(idMap(uids), idMap(gids))

@@ -37,7 +37,17 @@ func TestLabUserNS(t *testing.T) {
 		{"/dev/stdout of a stranger", "alice", "podunit run -d --name out --network none --userns nomap --user 9 $I sh -c 'echo said >/dev/stdout; sleep 1000' >/dev/null; for i in $(seq 600); do podunit logs out 2>&1 | grep -q said && break; sleep 0.1; done; podunit logs out; podunit rm -f -t 0 out >/dev/null", "said"},
 		{"a volume of a stranger", "alice", run + "--userns nomap -v un:/data:U $I touch /data/x; " + run + "--userns nomap --user 0 -v un:/data $I sh -c 'rm /data/x && echo removed'; podunit volume rm un >/dev/null", "removed"},
 		{"a health check", "alice", "podunit run -d --name hc --network none --userns nomap --health-cmd 'id -u' $I sleep 1000 >/dev/null; podunit healthcheck run hc; echo $?; podunit rm -f -t 0 hc >/dev/null", "0"},
-		{"a pod of strangers", "alice", "podunit pod create --network none --userns nomap --name pu", "~not built yet"},
+		{"a pod of strangers", "alice", "podunit pod create --network none --userns nomap --name pu >/dev/null; podunit run -d --name pm --pod pu $I sh -c 'touch /dev/shm/of-pm; sleep 1000' >/dev/null; " +
+			"podunit run --rm --pod pu $I sh -c 'hostname; id -u; until [ -e /dev/shm/of-pm ]; do sleep 0.1; done; stat -c %u /dev/shm/of-pm /etc/hosts'; podunit exec pm " + ids + "podunit pod rm -f -t 0 pu >/dev/null", "pu\n0\n0\n0\n0 1 65536;"},
+		{"a pod with auto", "alice", "podunit pod create --userns auto:size=2000 --name pa >/dev/null; podunit run --rm --pod pa $I " + ids + "podunit run -d --name am --stop-signal KILL --pod pa $I sleep 1000 >/dev/null; " +
+			run + "--userns auto:size=1500 $I " + ids + "podunit exec am " + ids + "podunit ps -a --external --format '{{.Names}}'; podunit pod rm -f -t 0 pa >/dev/null; " +
+			run + "--userns auto:size=1500 $I " + ids, "0 1 2000;0 2001 1500;0 1 2000;am\n0 1 1500;"},
+		{"more than there is for a pod", "alice", "podunit pod create --userns auto:size=100000 --name pa; podunit pod ps -q | wc -l", "~hint: the containers share the ranges"},
+		{"a .pod with auto", "alice", "mkdir -p $D; printf '[Pod]\\nUserNS=auto:size=1700\\nNetwork=none\\n' >$D/qp.pod; " + unitOf("qm", "Pod=qp.pod\\n") + "$S daemon-reload; $S start qm; podunit exec systemd-qm " + ids +
+			"$S stop qp-pod; rm $D/qm.container $D/qp.pod; $S daemon-reload; podunit ps -a --external -q", "0 1 1700;"},
+		{"a pod's mounts for others", "alice", "mkdir -p ~/d; echo x >~/d/f; podunit create --name owner -v ~/d:/d $I true >/dev/null; podunit pod create --network none --infra-name pv-infra --volumes-from owner:ro --name pv >/dev/null; " +
+			"podunit run --rm --pod pv $I sh -c 'cat /d/f; touch /d/g'; " + run + "--volumes-from pv-infra $I cat /d/f; podunit pod rm -f -t 0 pv >/dev/null; podunit rm owner >/dev/null", "x\ntouch: /d/g: Read-only file system\nx"},
+		{"a pod with ranges of a name", "root", "podunit pod create --network none --subuidname dave --name pd >/dev/null; podunit run --rm --pod pd $I sh -c 'touch /dev/shm/x && hostname'; podunit run --rm --pod pd $I " + ids + "podunit pod rm -f -t 0 pd >/dev/null", "pd\n0 300000 65536;"},
 		{"root's map", "root", run + "--uidmap 0:100000:65536 $I " + ids, "0 100000 65536;"},
 		{"root without ranges for auto", "root", "rm -f /etc/subuid.kept; " + run + "--userns auto $I true", "~hint: they come from the ranges of containers"},
 		{"root with them", "root", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; " + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},

@@ -226,8 +226,32 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 		return r, err
 	}
 	step.Crash("pod noted")
+	if s.UserNS.Mode == spec.UserAuto {
+		if err := e.Containers.HoldIDs(r.ID, r.Name, s.IDMapping); err != nil {
+			return r, errors.Join(err, e.remove(ctx, r, true, 0))
+		}
+	}
 	e.Tell(r, "create")
 	return r, nil
+}
+
+// IDMapping is what a container of the pod is to ask for, so that it has the pod's IDs.
+func (e *Engine) IDMapping(r Record) (spec.IDMapping, error) {
+	m := r.Spec.IDMapping
+	if m.UserNS.Mode != spec.UserAuto {
+		return m, nil
+	}
+	uids, gids, err := e.Containers.MappingsOf(r.ID, m)
+	if err != nil {
+		return m, err
+	}
+	written := func(ranges []spec.IDRange) (all []spec.IDMap) {
+		for _, one := range ranges {
+			all = append(all, spec.IDMap{IDRange: one})
+		}
+		return all
+	}
+	return spec.IDMapping{UIDMap: written(uids), GIDMap: written(gids)}, nil
 }
 
 func (e *Engine) save(r Record) error {
@@ -265,13 +289,9 @@ func (e *Engine) mountShm(r Record, dir string) error {
 }
 
 func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
-	uids, gids, err := e.Containers.Mappings(r.Spec.IDMapping)
+	uids, gids, err := e.Containers.MappingsOf(r.ID, r.Spec.IDMapping)
 	if err != nil {
 		return nil, err
-	}
-	if len(uids) > 0 && !(spec.MapsOwner(uids) && spec.MapsOwner(gids)) {
-		// It could not reach what it is to hold.
-		return nil, &spec.NotBuilt{What: "a pod in whose user namespace its owner has no ID", Issue: spec.IssueUserNamespaces}
 	}
 	infra := helper.Infra{UIDs: sysIDs(uids), GIDs: sysIDs(gids)}
 	for _, name := range r.Spec.Share {
@@ -280,10 +300,17 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	if infra.Namespaces&unix.CLONE_NEWUTS != 0 {
 		infra.Hostname = r.Hostname()
 	}
-	if infra.Namespaces&unix.CLONE_NEWIPC != 0 {
-		infra.Shm = filepath.Join(e.Dir(r.ID), "shm")
+	var running *helper.Running
+	start := func(shm string) (err error) {
+		infra.Shm = shm
+		running, err = infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+		return err
 	}
-	running, err := infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+	if infra.Namespaces&unix.CLONE_NEWIPC != 0 {
+		err = e.Containers.Reachable(filepath.Join(e.Dir(r.ID), "shm"), uids, gids, start)
+	} else {
+		err = start("")
+	}
 	if err == nil && !process.Alive(running.PID, 0) {
 		err = errors.Join(errors.New("it ended at once"), running.Close())
 	}
@@ -472,6 +499,9 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 		return err
 	}
 	step.Crash("pod directory removed")
+	if err := e.Containers.ReleaseIDs(r.ID); err != nil {
+		return err
+	}
 	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"golang.org/x/sys/unix"
 )
@@ -91,6 +92,9 @@ func (s *start) closeNetwork(context.Context) error { return s.network.Close() }
 
 func (s *start) beginInfra(ctx context.Context) error {
 	err := s.network.Made()
+	if err == nil && s.pod.Spec.UserNS.Mode == spec.UserAuto {
+		err = s.Containers.HoldIDs(s.pod.ID, s.pod.Name, s.pod.Spec.IDMapping) // who made the pod may have been killed before
+	}
 	if err != nil {
 		return err
 	}

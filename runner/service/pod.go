@@ -23,6 +23,10 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	if err := freeIDFile("pod-id-file", p.PodIDFile); err != nil {
 		return pod.Record{}, err
 	}
+	var err error
+	if p.Mounts, err = e.mountsFrom(p.VolumesFrom, p.Mounts); err != nil {
+		return pod.Record{}, err
+	}
 	r, err := e.Pods.Create(ctx, p, e.startingUnit(), args)
 	if errors.Is(err, pod.ErrNameInUse) {
 		return r, hint.With(err, "podunit pod rm %s, or --replace", r.Name)

@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
@@ -175,16 +177,44 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	})
 }
 
-// takeMounts gives a container what others have mounted. Their anonymous volumes stay theirs: they go with them.
-func (e *Engine) takeMounts(r *container.Record) error {
-	for _, from := range r.Spec.VolumesFrom {
+// takeMounts gives a container what others have mounted.
+func (e *Engine) takeMounts(r *container.Record) (err error) {
+	r.Spec.Mounts, err = e.mountsFrom(r.Spec.VolumesFrom, r.Spec.Mounts)
+	return err
+}
+
+// mountsFrom are the mounts of a container or pod with those that others have. Their anonymous volumes stay theirs: they go
+// with them. The infra container of a pod has the pod's.
+func (e *Engine) mountsFrom(others []spec.VolumesFrom, mounts []spec.Mount) ([]spec.Mount, error) {
+	for _, from := range others {
+		var theirs []spec.Mount
 		other, err := e.Containers.Lookup(from.Container)
-		if err != nil {
-			return fmt.Errorf("--volumes-from %s: %w", from.Container, err)
+		if errors.Is(err, container.ErrNotFound) {
+			if p, ok := e.podOfInfra(from.Container); ok {
+				theirs, err = p.Spec.Mounts, nil
+			}
+		} else {
+			theirs = other.Spec.Mounts
 		}
-		r.Spec.Mounts = append(r.Spec.Mounts, from.Apply(other.Spec.Mounts, r.Spec.Mounts)...)
+		if err != nil {
+			return nil, fmt.Errorf("--volumes-from %s: %w", from.Container, err)
+		}
+		mounts = append(mounts, from.Apply(theirs, mounts)...)
 	}
-	return nil
+	return mounts, nil
+}
+
+// podOfInfra finds a pod by the name that its infra container has, or would have with Podman.
+func (e *Engine) podOfInfra(name string) (pod.Record, bool) {
+	all, err := e.Pods.List()
+	if err != nil {
+		return pod.Record{}, false
+	}
+	i := slices.IndexFunc(all, func(p pod.Record) bool { return name == cmp.Or(p.Spec.InfraName, p.ID[:12]+"-infra") })
+	if i < 0 {
+		return pod.Record{}, false
+	}
+	return all[i], true
 }
 
 // joinPod makes a container one of the pod that it asks for, which runs then.
@@ -214,9 +244,9 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 		r.Spec.Restart = p.Spec.Restart
 	}
 	if !r.Spec.IDMapping.Said() {
-		r.Spec.IDMapping = p.Spec.IDMapping
+		r.Spec.IDMapping, err = e.Pods.IDMapping(p)
 	}
-	return nil
+	return err
 }
 
 // clear makes the name free: with --replace, and for what an earlier start of the same

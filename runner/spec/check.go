@@ -134,9 +134,6 @@ func (p *Pod) Check() error {
 		add("--replace needs --name: it removes the pod of that name first")
 	}
 	p.IDMapping.check(add)
-	if m := p.UserNS.Mode; m == UserAuto || m == UserNoMap {
-		faults = append(faults, &NotBuilt{What: "--userns " + m + " for a pod", Issue: IssueUserNamespaces})
-	}
 	if !p.Infra {
 		if len(p.Share) > 0 {
 			add("--infra=false and --share exclude each other: the infra process holds the shared namespaces")

@@ -108,9 +108,6 @@ func (p *Pod) Complete(conf *config.Config, environ []string) error {
 		return nil // it has no namespaces of its own
 	}
 	faults := p.IDMapping.complete(conf, environ)
-	if m := p.UserNS.Mode; m == UserAuto || m == UserNoMap { // Check has refused it in a command line
-		faults = append(faults, &NotBuilt{What: "userns=" + m + " of containers.conf or " + userNSVariable + " for a pod", Issue: IssueUserNamespaces})
-	}
 	if conf != nil && conf.Containers.NoHosts && len(p.AddHosts) == 0 {
 		p.NoHosts = true
 	}

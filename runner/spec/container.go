@@ -194,7 +194,9 @@ type Pod struct {
 	// What follows goes into every container of the pod; see Container.Inherit.
 
 	Security
-	Mounts       []Mount
+	Mounts []Mount
+	// VolumesFrom are containers whose mounts become the pod's, too.
+	VolumesFrom  []VolumesFrom `json:",omitempty"`
 	Devices      []Device
 	PIDNS, UTSNS Namespace
 

@@ -65,6 +65,8 @@ type Mount struct {
 	Blob Blob `json:",omitzero"`
 	// IDMap shows the source's owners through the container's user namespace.
 	IDMap bool `json:",omitempty"`
+	// UIDMap and GIDMap are mappings of its own, in place of the container's; see MountIDs.
+	UIDMap, GIDMap []MountIDs `json:",omitempty"`
 }
 
 // Blob is a file of an artifact. Source: podman-run(1), --mount.
@@ -473,7 +475,7 @@ func (m *Mount) option(opt string) error {
 		m.NoCopy = true
 		return nil
 	case onHost && name == "idmap":
-		return m.mapped(given)
+		return m.mapped(value, given)
 	}
 	return m.newOption(opt)
 }
@@ -521,13 +523,55 @@ func (m *Mount) newOption(opt string) error {
 	return fmt.Errorf("%q is not an option of a %s mount", opt, m.Type)
 }
 
-// mapped takes the option idmap. given says that it has mappings of its own.
-func (m *Mount) mapped(given bool) error {
-	if given {
-		return &NotBuilt{What: "idmap with mappings of its own, on a mount", Issue: IssueUserNamespaces}
-	}
+// MountIDs maps Size IDs of a file system, from FS on, to others for a mount: to the machine's from To on, or, with Inside, to
+// the container's.
+type MountIDs struct {
+	FS, To, Size uint32
+	Inside       bool `json:",omitempty"`
+}
+
+// mapped takes the option idmap. given says that it has mappings of its own: uids=[@]FS-TO-SIZE#... and gids=, with ; between.
+// Source: podman-run(1), --volume, idmap.
+func (m *Mount) mapped(value string, given bool) error {
 	m.IDMap = true
+	if !given {
+		return nil
+	}
+	for part := range strings.SplitSeq(value, ";") {
+		name, list, _ := strings.Cut(part, "=")
+		to := map[string]*[]MountIDs{"uids": &m.UIDMap, "gids": &m.GIDMap}[name]
+		if to == nil {
+			return fmt.Errorf("idmap: %q is neither uids= nor gids=", part)
+		}
+		for one := range strings.SplitSeq(list, "#") {
+			ids, err := parseMountIDs(one)
+			if err != nil {
+				return fmt.Errorf("idmap: %s: %w", name, err)
+			}
+			*to = append(*to, ids)
+		}
+	}
 	return nil
+}
+
+func parseMountIDs(s string) (ids MountIDs, err error) {
+	numbers, inside := strings.CutPrefix(s, "@")
+	ids.Inside = inside
+	parts := strings.Split(numbers, "-")
+	if len(parts) != 3 {
+		return ids, fmt.Errorf("%q is not [@]FROM-TO-SIZE, such as 0-1000-10", s)
+	}
+	for i, to := range []*uint32{&ids.FS, &ids.To, &ids.Size} {
+		n, err := strconv.ParseUint(parts[i], 10, 32)
+		if err != nil {
+			return ids, fmt.Errorf("%q is not a number in %q", parts[i], s)
+		}
+		*to = uint32(n)
+	}
+	if ids.Size == 0 || ids.FS+ids.Size-1 < ids.FS || ids.To+ids.Size-1 < ids.To {
+		return ids, fmt.Errorf("%q maps nothing, or goes beyond the last ID", s)
+	}
+	return ids, nil
 }
 
 func (m *Mount) destination(s string) error {

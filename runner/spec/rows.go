@@ -801,11 +801,15 @@ func mountRows() []row {
 		{name: "mount", on: onBoth, kind: values, word: "type=TYPE,...", usage: "Mount anything",
 			form: "type=TYPE,source=...,destination=...", example: "type=bind,source=/srv,destination=/srv",
 			set: func(t *target, v string) error { m, err := ParseMount(v, t.host.Dir); return t.mount(m, err) }},
-		{name: "volumes-from", on: onContainer, kind: values, word: "CONTAINER[:ro|rw]", usage: "Mount what another container has mounted",
+		{name: "volumes-from", on: onBoth, kind: values, word: "CONTAINER[:ro|rw]", usage: "Mount what another container has mounted",
 			form: "CONTAINER[:ro|rw|z|Z]", example: "web:ro",
 			set: func(t *target, v string) error {
 				from, err := ParseVolumesFrom(v)
-				t.container.VolumesFrom = append(t.container.VolumesFrom, from)
+				if t.pod != nil {
+					t.pod.VolumesFrom = append(t.pod.VolumesFrom, from)
+				} else {
+					t.container.VolumesFrom = append(t.container.VolumesFrom, from)
+				}
 				return err
 			}},
 		{name: "tmpfs", on: onContainer, kind: values, word: "DIR[:OPTIONS]", usage: "Mount an empty file system in memory",
@@ -1005,7 +1009,7 @@ func podRows() []row {
 // What is refused: for now, with the issue that brings it, or for good, with
 // the reason and what to do instead.
 func laterRows() []row {
-	rows := []row{{name: "volumes-from", on: onPod, kind: values, issue: IssueVolumes}}
+	var rows []row
 	never := func(on on, kind kind, name, why string) {
 		rows = append(rows, row{name: name, on: on, kind: kind, refused: why})
 	}

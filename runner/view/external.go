@@ -28,7 +28,7 @@ func External(x *service.Engine, short bool) ([]ContainerRow, error) {
 	}
 	var rows []ContainerRow
 	for _, c := range all {
-		if known[c.ID] {
+		if known[c.ID] || container.HoldsIDs(&c) {
 			continue
 		}
 		row := ContainerRow{
