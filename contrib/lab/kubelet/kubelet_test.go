@@ -50,7 +50,8 @@ const (
 	podIsOff = `[ -z "$(ctr -n k8s.io tasks ls -q)" ]`
 )
 
-// TestKubelet: the media pod answers on its ports when podunit plays it, and when a kubelet has the same file.
+// TestKubelet: the media pod answers on its ports when podunit plays it, when a kubelet has the same file, and when it has
+// what podunit kube generate writes of it.
 func TestKubelet(t *testing.T) {
 	program := os.Getenv("PODUNIT_KUBELET")
 	if program == "" {
@@ -63,19 +64,21 @@ func TestKubelet(t *testing.T) {
 	if got := l.Eventually("alice", answer, time.Minute); got != answers {
 		t.Errorf("podunit: %s", got)
 	}
-	l.MustRun("alice", "podunit kube down /srv/media.yaml && "+silence)
+	l.MustRun("alice", "podunit kube generate media >again.yaml && podunit kube down /srv/media.yaml && "+silence)
 
 	install(t, l, program)
-	l.MustRun("root", "cp /srv/media.yaml /etc/kubernetes/manifests/")
-	if got := l.Eventually("alice", answer, 5*time.Minute); got != answers {
-		t.Errorf("the kubelet: %s", got)
+	for _, file := range []string{"/srv/media.yaml", "/home/alice/again.yaml"} {
+		l.MustRun("root", "cp "+file+" /etc/kubernetes/manifests/media.yaml")
+		if got := l.Eventually("alice", answer, 5*time.Minute); got != answers {
+			t.Errorf("the kubelet with %s: %s", file, got)
+		}
+		if got := l.MustRun("root", "ctr -n k8s.io tasks ls -q | wc -l"); got != "4" {
+			t.Errorf("the pod has %s processes, not three and its pause", got)
+		}
+		l.MustRun("root", "rm /etc/kubernetes/manifests/media.yaml")
+		l.Eventually("root", podIsOff, 2*time.Minute)
+		l.MustRun("alice", silence)
 	}
-	if got := l.MustRun("root", "cmp /srv/media.yaml /etc/kubernetes/manifests/media.yaml && ctr -n k8s.io tasks ls -q | wc -l"); got != "4" {
-		t.Errorf("the pod has %s processes, not three and its pause", got)
-	}
-	l.MustRun("root", "rm /etc/kubernetes/manifests/media.yaml")
-	l.Eventually("root", podIsOff, 2*time.Minute)
-	l.MustRun("alice", silence)
 }
 
 // install makes the lab a node.

@@ -133,7 +133,7 @@ func (p *planner) namespaces(d *draft) {
 		}
 	}
 	if d.Spec.UserNS.Mode == spec.UserAuto { // with options
-		d.UserNSAuto, d.Spec.UserNS = true, spec.UserNS{}
+		d.UserNSAuto = true
 	}
 	i := len(p.plan.Pods) - 1
 	if i < len(p.IPs) {

@@ -56,7 +56,11 @@ func (p *Player) hold(r pod.Record, one *kube.Pod, v *kube.Volume) error {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return fmt.Errorf("mount a file system in memory: %w", err)
 	}
-	if err := own(dir, one, v, 0o777); err != nil {
+	m, err := p.idsOf(r, one)
+	if err == nil {
+		err = own(dir, one, v, m, 0o777)
+	}
+	if err != nil {
 		return err
 	}
 	holder, err := helper.Infra{Shm: dir}.Start(startHere)

@@ -18,14 +18,12 @@ const IssueKube = "Kubernetes YAML"
 type Lack struct {
 	What      string // as the manual says it
 	issue     string
-	pod       func(*kube.Pod) bool
 	container func(*kube.Container) bool
 }
 
 // Lacks are the things that are refused because they are not played yet, in the order of the manual.
 func Lacks() []Lack {
 	return []Lack{
-		{What: "hostUsers: false", issue: IssueKube, pod: func(p *kube.Pod) bool { return p.UserNSAuto }},
 		{What: "the action RestartAllContainers of an init container", issue: IssueKube, container: func(c *kube.Container) bool { return c.Role == kube.Init && len(c.Restart.PodOn) > 0 }},
 	}
 }
@@ -41,7 +39,6 @@ func notBuilt(plan *kube.Plan) error {
 		}
 		for _, p := range plan.Pods {
 			who := "pod " + p.Name
-			say(l.pod != nil && l.pod(p), who)
 			for _, c := range p.Containers {
 				say(l.container != nil && l.container(c), who+", container "+c.Name)
 			}

@@ -277,6 +277,9 @@ func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error
 	}
 	s.Replace = err == nil
 	s.ExitPolicy = "continue"
+	if p.UserNSAuto && s.UserNS.Mode == "" { // else with options
+		s.UserNS = spec.UserNS{Mode: spec.UserAuto, Size: idsNeeded(p)}
+	}
 	if r, err = w.Pods.Create(ctx, s, "", nil); err != nil {
 		return r, err
 	}

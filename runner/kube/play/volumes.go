@@ -181,7 +181,7 @@ func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, li
 		case kube.VolumeFiles:
 			err = w.writeVolume(r, p, v, w.facts(w.st, r, p))
 		case kube.VolumeClaim:
-			err = w.makeClaim(ctx, p, v)
+			err = w.makeClaim(ctx, r, p, v)
 		}
 		if err != nil {
 			return fmt.Errorf("volume %s: %w", v.Name, err)
@@ -195,22 +195,28 @@ func (w *work) makeEmpty(r pod.Record, p *kube.Pod, v *kube.Volume) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	return own(dir, p, v, 0o777)
+	m, err := w.idsOf(r, p)
+	if err != nil {
+		return err
+	}
+	return own(dir, p, v, m, 0o777)
 }
 
-// own gives a directory its mode, and to the pod's fsGroup if that is to have it.
-func own(dir string, p *kube.Pod, v *kube.Volume, mode uint32) error {
+// own gives a directory its mode, and to the pod's root, and its fsGroup if that is to have it.
+func own(dir string, p *kube.Pod, v *kube.Volume, m ids, mode uint32) error {
+	uid, gid := m.root()
 	if p.FSGroup != nil && v.FSGroup {
-		if err := os.Chown(dir, -1, int(*p.FSGroup)); err != nil {
-			return err
-		}
+		gid = m.group(p)
 		mode |= unix.S_ISGID
+	}
+	if err := os.Chown(dir, uid, gid); err != nil {
+		return err
 	}
 	return unix.Chmod(dir, mode)
 }
 
 // makeClaim makes the volume of a claim without a document.
-func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error {
+func (w *work) makeClaim(ctx context.Context, r pod.Record, p *kube.Pod, v *kube.Volume) error {
 	got, made, err := w.ensureClaim(ctx, v)
 	if err != nil {
 		return err
@@ -223,7 +229,11 @@ func (w *work) makeClaim(ctx context.Context, p *kube.Pod, v *kube.Volume) error
 	if p.FSGroup == nil || !v.FSGroup {
 		return nil
 	}
-	return giveGroup(got.Dir, int(*p.FSGroup), p.FSGroupOnRootMismatch)
+	m, err := w.idsOf(r, p)
+	if err != nil {
+		return err
+	}
+	return giveGroup(got.Dir, m.group(p), p.FSGroupOnRootMismatch)
 }
 
 // ensureClaim gives the volume of a claim.
@@ -279,6 +289,10 @@ func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	m, err := w.idsOf(r, p)
+	if err != nil {
+		return err
+	}
 	fresh, err := os.MkdirTemp(dir, ".new-")
 	if err != nil {
 		return err
@@ -301,17 +315,19 @@ func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube
 			return err
 		}
 		mode := fs.FileMode(f.Mode)
+		uid, gid := m.root()
 		if p.FSGroup != nil && v.FSGroup {
 			mode |= 0o440
-			if err := root.Chown(f.Path, -1, int(*p.FSGroup)); err != nil {
-				return err
-			}
+			gid = m.group(p)
+		}
+		if err := root.Chown(f.Path, uid, gid); err != nil {
+			return err
 		}
 		if err := root.Chmod(f.Path, mode); err != nil {
 			return err
 		}
 	}
-	if err := own(fresh, p, v, 0o755); err != nil {
+	if err := own(fresh, p, v, m, 0o755); err != nil {
 		return err
 	}
 	place := filepath.Join(dir, v.Name)

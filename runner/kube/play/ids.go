@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// leastIDs is how many IDs a pod gets that names none beyond.
+const leastIDs = 1024
+
+// idsNeeded is how many IDs a pod needs for those that its document names.
+func idsNeeded(one *kube.Pod) uint32 {
+	most := int64(leastIDs - 1)
+	if one.FSGroup != nil {
+		most = max(most, *one.FSGroup)
+	}
+	for _, c := range one.Containers {
+		if c.UserSet != nil {
+			most = max(most, *c.UserSet)
+		}
+		for _, g := range append(slices.Clone(c.Spec.Groups), strings.Split(c.Spec.User, ":")...) {
+			if id, err := strconv.ParseUint(g, 10, 31); err == nil {
+				most = max(most, int64(id))
+			}
+		}
+	}
+	return uint32(most + 1)
+}
+
+// ids are the users and groups of a pod, as they are out here.
+type ids struct{ uids, gids []spec.IDRange }
+
+// idsOf are those of a pod that has a user namespace of its own (hostUsers: false). Of any other the numbers are the same.
+func (p *Player) idsOf(r pod.Record, one *kube.Pod) (ids, error) {
+	if !one.UserNSAuto {
+		return ids{}, nil
+	}
+	m, err := p.Pods.IDMapping(r)
+	if err != nil {
+		return ids{}, fmt.Errorf("user namespace of pod %s: %w", one.Name, err)
+	}
+	var out ids
+	for _, one := range m.UIDMap {
+		out.uids = append(out.uids, one.IDRange)
+	}
+	for _, one := range m.GIDMap {
+		out.gids = append(out.gids, one.IDRange)
+	}
+	return out, nil
+}
+
+// outside is what an ID in the pod is out here; -1 if the pod has no such ID.
+func outside(ranges []spec.IDRange, id int) int {
+	if len(ranges) == 0 {
+		return id
+	}
+	for _, r := range ranges {
+		if at := id - int(r.Container); at >= 0 && at < int(r.Size) {
+			return int(r.Host) + at
+		}
+	}
+	return -1
+}
+
+// root is the pod's root, for what is made for it; -1, who changes nothing, where that is us.
+func (m ids) root() (uid, gid int) {
+	if len(m.uids) == 0 {
+		return -1, -1
+	}
+	return outside(m.uids, 0), outside(m.gids, 0)
+}
+
+// group is the fsGroup of a pod.
+func (m ids) group(one *kube.Pod) int { return outside(m.gids, int(*one.FSGroup)) }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package play
+
+import (
+	"testing"
+
+	"github.com/podunit/podunit/runner/spec"
+)
+
+// TestIDsOfAPod: a pod with hostUsers: false has as many IDs as its document names, and those of the pod are others out here.
+func TestIDsOfAPod(t *testing.T) {
+	const head = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  hostUsers: false\n"
+	for text, want := range map[string]uint32{
+		"  containers: [{name: a, image: quay.io/x/a:1}]\n":                                                                 1024,
+		"  containers: [{name: a, image: quay.io/x/a:1, securityContext: {runAsUser: 65534}}]\n":                            65535,
+		"  securityContext: {fsGroup: 5000, supplementalGroups: [7000]}\n  containers: [{name: a, image: quay.io/x/a:1}]\n": 7001,
+	} {
+		plan := planned(t, head+text)
+		if err := notBuilt(plan); err != nil {
+			t.Error(err)
+		}
+		if got := idsNeeded(plan.Pods[0]); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+	m := ids{uids: []spec.IDRange{{Container: 0, Host: 1, Size: 1024}}, gids: []spec.IDRange{{Container: 0, Host: 5, Size: 10}, {Container: 10, Host: 100, Size: 5}}}
+	if uid, gid := m.root(); uid != 1 || gid != 5 {
+		t.Errorf("root is %d:%d", uid, gid)
+	}
+	for id, want := range map[int]int{0: 5, 9: 14, 12: 102, 15: -1} {
+		if got := outside(m.gids, id); got != want {
+			t.Errorf("group %d is %d, want %d", id, got, want)
+		}
+	}
+	if uid, gid := (ids{}).root(); uid != -1 || gid != -1 || outside(nil, 7) != 7 {
+		t.Errorf("without a user namespace root is %d:%d", uid, gid)
+	}
+}
