@@ -472,6 +472,15 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	if err != nil {
 		return err
 	}
+	server := c.server()
+	if server == nil {
+		// netavark would look for its process to tell it, and fail.
+		if err := c.forgetNames(); err != nil {
+			return err
+		}
+	} else {
+		defer server.Close()
+	}
 	r := c.request()
 	r.Info = map[string]*types.Network{}
 	for name, n := range c.Info {
@@ -479,10 +488,9 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		plain.Routes = nil // the namespace that had them is gone
 		// netavark complains of names that are not there: of a setup that failed before it wrote them, or of a
 		// directory that somebody emptied.
-		plain.DNSEnabled = n.DNSEnabled && c.served(name)
+		plain.DNSEnabled = n.DNSEnabled && server != nil && c.served(name)
 		r.Info[name] = &plain
 	}
-	server := c.server()
 	if _, err := c.call(ctx, "teardown", r, ns, within); isGone(err) {
 		if err := errors.Join(c.forgetNames(), within(c.sweep)); err != nil {
 			return err
@@ -493,12 +501,9 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	} else if err != nil {
 		return err
 	}
-	if server != nil {
-		defer server.Close()
-		// It ends by itself when it knows no name any more. Whoever comes next must not take it for one that runs.
-		if len(c.namesServed()) == 0 {
-			server.Wait(ctx, serverEnd)
-		}
+	// It ends by itself when it knows no name any more. Whoever comes next must not take it for one that runs.
+	if server != nil && len(c.namesServed()) == 0 {
+		server.Wait(ctx, serverEnd)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -645,17 +646,41 @@ func TestLeavingAfterTheBridge(t *testing.T) {
 	}
 }
 
-// TestLeavingWithoutNames takes back a connection whose setup failed before there was a file of names. netavark, a
-// script here, refuses to remove names that are not there.
+// TestLeavingWithoutNames takes back connections whose names nobody serves. netavark, a script here, refuses to remove names
+// that are not there, or when there is no name server.
 func TestLeavingWithoutNames(t *testing.T) {
 	c, within := leaver(t, `case $(/bin/cat) in *'"dns_enabled":true'*) echo '{"error":"remove aardvark entries"}'; exit 1;; esac`, "tb1")
 	if err := c.teardown(context.Background(), within); err != nil {
-		t.Error(err)
+		t.Errorf("a setup that failed before there was a file of names: %v", err)
 	}
-	if err := errors.Join(os.MkdirAll(c.dnsDir(), 0o700), os.WriteFile(filepath.Join(c.dnsDir(), "a%int"), nil, 0o600)); err != nil {
+	names := filepath.Join(c.dnsDir(), "a%int")
+	if err := errors.Join(os.MkdirAll(c.dnsDir(), 0o700), os.WriteFile(names, []byte("10.0.0.1\none 10.0.0.2  one\ntwo 10.0.0.3  two\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.teardown(context.Background(), within); err != nil {
+		t.Errorf("a name server that has gone: %v", err)
+	}
+	if left, err := os.ReadFile(names); err != nil || string(left) != "10.0.0.1\ntwo 10.0.0.3  two\n" {
+		t.Errorf("names that nobody serves: %q, %v", left, err)
+	}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "aardvark-dns")
+	text, err := os.ReadFile(sleep)
+	if err := errors.Join(err, os.WriteFile(program, text, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command(program, "1000")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	if err := os.WriteFile(filepath.Join(c.dnsDir(), "aardvark.pid"), fmt.Append(nil, server.Process.Pid), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.teardown(context.Background(), within); err == nil {
-		t.Error("netavark is not told of names that are there")
+		t.Error("netavark is not told of names that are served")
 	}
 }
