@@ -346,7 +346,13 @@ func (w *world) made(name string, change func(*container.Record)) container.Reco
 // running gives a container a process that runs, watched by a unit.
 func (w *world) running(r container.Record, unit string) *exec.Cmd {
 	w.t.Helper()
-	cmd := exec.Command("sleep", "600")
+	return w.runningAs(r, unit, "sleep", "600")
+}
+
+// runningAs does that with a program.
+func (w *world) runningAs(r container.Record, unit, program string, args ...string) *exec.Cmd {
+	w.t.Helper()
+	cmd := exec.Command(program, args...)
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}

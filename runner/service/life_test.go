@@ -354,6 +354,43 @@ func TestStopPod(t *testing.T) {
 	}
 }
 
+// TestWhoGivesUpKillsNothing: an interrupted stop leaves a container that ends when it can. Only that of its own unit, whose
+// manager ends it in this way when the time is over, kills.
+func TestWhoGivesUpKillsNothing(t *testing.T) {
+	for _, c := range []struct {
+		name, unit, own string
+		alive           bool
+	}{
+		{"through a unit", "web.service", "", true},
+		{"without one", "", "", true},
+		{"in its unit", "web.service", "web.service", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Own.Name = c.own
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
+			r := w.made("web", nil)
+			deaf := filepath.Join(t.TempDir(), "deaf")
+			w.runningAs(r, c.unit, "sh", "-c", `trap : TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+				if _, err := os.Stat(deaf); err == nil {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("the shell does not begin")
+				}
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			w.manager.stops = func(string) error { <-ctx.Done(); return ctx.Err() }
+			time.AfterFunc(300*time.Millisecond, cancel)
+			err := w.Stop(ctx, r, never)
+			if alive := w.alive(r); alive != c.alive || alive && !errors.Is(err, context.Canceled) {
+				t.Errorf("alive %t, %v", alive, err)
+			}
+		})
+	}
+}
+
 // TestStopPodWithinATime kills what the unit waits for longer than was asked.
 func TestStopPodWithinATime(t *testing.T) {
 	w := newWorld(t)

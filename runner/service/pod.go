@@ -97,20 +97,22 @@ func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 }
 
 // StopPod stops through the pod's unit, which takes the units of its containers along,
-// unless that unit is asking. d is the time between the stop signal and SIGKILL, for all containers.
+// unless that unit is asking. d is the time between the stop signal and SIGKILL, for all containers. The end of ctx
+// means what it means for Stop.
 func (e *Engine) StopPod(ctx context.Context, p pod.Record, d time.Duration) error {
 	name := e.podUnit(p)
-	if name != e.Own.Name || name == "" {
-		if err := e.noteStoppedPod(p); err != nil {
+	if name != "" && name == e.Own.Name {
+		return e.Pods.Stop(ctx, p, d)
+	}
+	if err := e.noteStoppedPod(p); err != nil {
+		return err
+	}
+	if name != "" && (e.podRuns(p)() || e.comesBack(ctx, name, e.podRuns(p))) {
+		if err := e.withinPod(p, d, func() error { return e.StopUnit(ctx, name) }); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	if name != "" && name != e.Own.Name && (e.podRuns(p)() || e.comesBack(ctx, name, e.podRuns(p))) {
-		if err := e.withinPod(p, d, func() error { return e.StopUnit(ctx, name) }); err == nil {
-			return nil
-		}
-	}
-	return e.Pods.Stop(ctx, p, d)
+	return waitFor(ctx, func(ctx context.Context) error { return e.Pods.Stop(ctx, p, d) })
 }
 
 // noteStoppedPod notes that somebody stops the containers of a pod.

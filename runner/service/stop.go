@@ -18,24 +18,37 @@ import (
 )
 
 // Stop stops a container through the unit that watches it, unless that unit is asking. d is the time
-// between the stop signal and SIGKILL.
+// between the stop signal and SIGKILL. Who gives up waiting, by the end of ctx, leaves a container that
+// has its stop signal; if it is the unit, the manager's patience is over, and the container is killed.
 func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) error {
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return err
 	}
-	if s.Unit == "" || s.Unit != e.Own.Name {
-		if err := e.Containers.NoteStopped(r); err != nil {
+	if s.Unit != "" && s.Unit == e.Own.Name {
+		return e.Containers.Stop(ctx, r, d)
+	}
+	if err := e.Containers.NoteStopped(r); err != nil {
+		return err
+	}
+	if s.Unit != "" && (s.PID != 0 || e.comesBack(ctx, s.Unit, e.runs(r))) {
+		if err := e.stopWatched(ctx, r, s.Unit, d); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	if s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, e.runs(r)) {
-		return e.Containers.Stop(ctx, r, d)
+	return waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) })
+}
+
+// waitFor waits until do has ended, or ctx has. In the second case do goes on, as long as this process does.
+func waitFor(ctx context.Context, do func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- do(context.WithoutCancel(ctx)) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if err := e.stopWatched(ctx, r, s.Unit, d); err == nil {
-		return nil
-	}
-	return e.Containers.Stop(ctx, r, d)
 }
 
 // runs looks whether the container runs.
@@ -116,7 +129,7 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 			// A transient unit that has ended may be forgotten between the question and this.
 		}
 	}
-	if err := e.Containers.Stop(ctx, r, d); err != nil {
+	if err := waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) }); err != nil {
 		return err
 	}
 	return e.startService(ctx, r, Transient{})
