@@ -56,12 +56,14 @@ func TestStopDoesWithoutAManager(t *testing.T) {
 
 func TestStopOfOneThatComesBack(t *testing.T) {
 	for state, want := range map[string]bool{"activating": true, "inactive": false, "failed": false} {
-		w := newWorld(t)
-		r := w.made("web", nil)
-		w.status(r, container.Status{Unit: "web.service"})
-		w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: state})
-		if err := w.Stop(context.Background(), r, never); err != nil || w.manager.asked("stop web.service") != want {
-			t.Errorf("%s: %v; %v", state, err, w.manager.calls)
+		for what, noted := range map[string]string{"between two starts": "web.service", "before it has a process": ""} {
+			w := newWorld(t)
+			r := w.made("web", nil)
+			w.status(r, container.Status{Unit: noted})
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: state})
+			if err := w.Stop(context.Background(), r, never); err != nil || w.manager.asked("stop web.service") != want {
+				t.Errorf("%s, %s: %v; %v", what, state, err, w.manager.calls)
+			}
 		}
 	}
 }

@@ -31,8 +31,12 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 	if err := e.Containers.NoteStopped(r); err != nil {
 		return err
 	}
-	if s.Unit != "" && (s.PID != 0 || e.comesBack(ctx, s.Unit, e.runs(r))) {
-		if err := e.stopWatched(ctx, r, s.Unit, d); err == nil || ctx.Err() != nil {
+	name := s.Unit
+	if name == "" && s.PID == 0 {
+		name = serviceName(r) // which may be starting it: the runtime may hang
+	}
+	if name != "" && (s.PID != 0 || e.comesBack(ctx, name, e.runs(r))) {
+		if err := e.stopWatched(ctx, r, name, d); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
