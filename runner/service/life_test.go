@@ -68,6 +68,24 @@ func TestStopOfOneThatComesBack(t *testing.T) {
 	}
 }
 
+// TestRemoveOfOneThatIsStarting: who starts it has its lock, so its unit is stopped first.
+func TestRemoveOfOneThatIsStarting(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating"})
+	lock, err := w.Containers.Lock(context.Background(), r.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.manager.stops = func(string) error { lock.Release(); return nil }
+	if err := w.Remove(context.Background(), r, Removal{}); !errors.As(err, new(ComesBackError)) {
+		t.Errorf("without force: %v", err)
+	}
+	if err := w.Remove(context.Background(), r, Removal{Force: true}); err != nil || w.exists("web") {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+}
+
 func TestAUnitThatTakesLongerThanAskedIsKilled(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)

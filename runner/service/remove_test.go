@@ -3,6 +3,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -32,6 +33,7 @@ func TestRemoveTakesAnonymousVolumes(t *testing.T) {
 	root := t.TempDir()
 	volumes := volume.New(root)
 	e := &Engine{Containers: &container.Engine{RunDir: t.TempDir(), Store: empty{root: root}, Volumes: volumes}}
+	e.Connect = func(context.Context) (Manager, error) { return nil, errors.New("no manager") }
 	made, err := volumes.Create(container.NewID(), volume.Options{Anonymous: true})
 	if err != nil {
 		t.Fatal(err)

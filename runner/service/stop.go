@@ -31,16 +31,25 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 	if err := e.Containers.NoteStopped(r); err != nil {
 		return err
 	}
-	name := s.Unit
-	if name == "" && s.PID == 0 {
-		name = serviceName(r) // which may be starting it: the runtime may hang
-	}
-	if name != "" && (s.PID != 0 || e.comesBack(ctx, name, e.runs(r))) {
+	if name := e.watcher(ctx, r, s); name != "" {
 		if err := e.stopWatched(ctx, r, name, d); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
 	return waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) })
+}
+
+// watcher names the unit to stop so that a container ends and stays down, unless that is the one that asks. It is "" for one
+// that neither runs nor is about to.
+func (e *Engine) watcher(ctx context.Context, r container.Record, s container.Status) string {
+	name := s.Unit
+	if name == "" && s.PID == 0 {
+		name = serviceName(r) // which may be starting it: the runtime may hang
+	}
+	if name == e.Own.Name || name != "" && s.PID == 0 && !e.comesBack(ctx, name, e.runs(r)) {
+		return ""
+	}
+	return name
 }
 
 // waitFor waits until do has ended, or ctx has. In the second case do goes on, as long as this process does.
@@ -191,13 +200,17 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 			}
 		}()
 	}
-	watched := s.Unit != "" && s.Unit != e.Own.Name && (s.PID != 0 || e.comesBack(ctx, s.Unit, e.runs(r)))
-	if watched && s.PID == 0 && !how.Force {
-		return ComesBackError{"container " + r.Name, s.Unit}
+	watcher := e.watcher(ctx, r, s)
+	if watcher != "" && s.PID == 0 && !how.Force {
+		return ComesBackError{"container " + r.Name, watcher}
 	}
-	if watched && how.Force {
+	if watcher != "" && how.Force {
+		err := e.stopWatched(ctx, r, watcher, how.Timeout)
+		if ctx.Err() != nil {
+			return err
+		}
 		// A unit whose ExecStop removes the container has done all there is to do.
-		if err := e.stopWatched(ctx, r, s.Unit, how.Timeout); err == nil {
+		if err == nil {
 			if _, err := e.Containers.Lookup(r.ID); errors.Is(err, container.ErrNotFound) {
 				return e.dropAnonymous(ctx, r, how)
 			}
