@@ -142,7 +142,7 @@ func judgeBeside(t *testing.T, where string, c besideCase, ours, peers map[strin
 		case meant && same[part]:
 			t.Errorf("%s: %s\nthe %s is the same, and should not be: %s", where, c.command, part, why)
 		case !meant && !same[part]:
-			t.Errorf("%s: %s\n%s of podunit:\n%s\n%s of podman:\n%s", where, c.command, part, ours[part], part, peers[part])
+			t.Errorf("%s: %s\n%s of podunit:\n%s\n%s of podman:\n%s\nthe errors:\n%s%s", where, c.command, part, ours[part], part, peers[part], ours["error"], peers["error"])
 		}
 	}
 }
