@@ -90,6 +90,11 @@ func TestLabProbe(t *testing.T) {
 			continue
 		}
 		t.Run(s.user+" "+s.script, func(t *testing.T) {
+			t.Cleanup(func() {
+				if t.Failed() { // what a set leaves has the names of the next one's
+					l.on(t).Run(s.user, "for engine in podunit /usr/bin/podman; do $engine rm -f -t 0 probed; $engine pod rm -f -t 0 pp; done")
+				}
+			})
 			ours := runProbe(l.on(t), s, "podunit")
 			peers := runProbe(l.on(t), s, "/usr/bin/podman")
 			diff := missingLines("podunit", ours, peers) + missingLines("podman", peers, ours)

@@ -74,10 +74,10 @@ may() { name=$1; shift; if out=$("$@" 2>&1 </dev/null); then echo "$name yes"; e
 	may chown chown 12:12 /tmp/fifo
 	may setuid-bit chmod u+s /tmp/fifo
 	may chroot chroot / true
-	may set-time date -s @1
+	may set-time date -s @-2 # which no clock can have: who may is told that it is invalid
 	may kernel-log dmesg
 	may nice nice -n -5 true
-	may interface ip link add probe0 type dummy
+	may interface sh -c 'ip link add probe0 type dummy && ip link delete probe0'
 	may raw sh -c 'ping -c 1 -W 5 127.0.0.1 | grep -q "1 packets received"'
 	may low-port sh -c 'timeout 2 nc -l -p 79 -w 1 2>&1 | grep -q denied && echo denied && exit 1; exit 0'
 	may sysctl sh -c 'echo 100 >/proc/sys/net/core/somaxconn'
@@ -87,7 +87,7 @@ may() { name=$1; shift; if out=$("$@" 2>&1 </dev/null); then echo "$name yes"; e
 	may write-run touch /run/probe.made
 	may write-dev touch /dev/probe.made
 	may write-shm touch /dev/shm/probe.made
-	may write-sys sh -c 'echo 1 >/sys/kernel/mm/ksm/run'
+	may write-sys sh -c 'cat /sys/kernel/mm/ksm/run >/sys/kernel/mm/ksm/run'
 	may read-kcore head -c 1 /proc/kcore
 	may read-keys head -c 1 /proc/keys
 	may read-timers head -c 1 /proc/timer_list
