@@ -5,6 +5,7 @@
 package labtest
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -23,11 +24,16 @@ func upkeep(t *testing.T, l *Lab) {
 	if out, _, code := l.Run(user, "podunit system check"); code == 0 {
 		t.Errorf("system check finds nothing: %s", out)
 	}
-	l.MustRun(user, "podunit doctor --repair >/dev/null; podunit system check; podunit image exists localhost:5000/nginx")
+	// Each image comes again by its full name, once.
+	out, _, code := l.Run(user, "podunit doctor --repair")
+	if again := regexp.MustCompile(`pulled again: (\S+)\s*\n`).FindStringSubmatch(out); code != 0 || again == nil || again[1] != "localhost:5000/nginx:latest" {
+		t.Errorf("a repair: status %d\n%s", code, out)
+	}
+	l.MustRun(user, "podunit system check; podunit image exists localhost:5000/nginx")
 	if got := l.MustRun(user, "podunit run --rm --network none localhost:5000/nginx nginx -v 2>&1 | grep -o nginx/"); got != "nginx/" {
 		t.Errorf("the image that was pulled again: %q", got)
 	}
-	out := l.MustRun(user, "podunit create --name idle localhost:5000/busybox >/dev/null; podunit system prune -f -a")
+	out = l.MustRun(user, "podunit create --name idle localhost:5000/busybox >/dev/null; podunit system prune -f -a")
 	for _, want := range []string{"Deleted Containers", "Deleted Images", "Total reclaimed space: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("system prune says no %q:\n%s", want, out)

@@ -330,7 +330,7 @@ func whole(ctx context.Context, e *cli.Env, s storage.Store, repair bool) findin
 		return finding{check, fault, fmt.Sprintf("%d are damaged; podunit system check lists them", n), "podunit doctor --repair"}
 	}
 	im := registry.New(s, e.User.RunDir)
-	before, err := im.Names()
+	before, err := fullNames(s)
 	if err != nil {
 		return finding{check, fault, err.Error(), ""}
 	}
@@ -338,7 +338,7 @@ func whole(ctx context.Context, e *cli.Env, s storage.Store, repair bool) findin
 		return finding{check, fault, fmt.Sprintf("%d are damaged, and not mended: %v", n, errs[0]), "podunit system check --force, which removes the containers that stand on them, too"}
 	}
 	text := fmt.Sprintf("%d were damaged and are removed", n)
-	after, err := im.Names()
+	after, err := fullNames(s)
 	if err != nil {
 		return finding{check, fault, text + "; " + err.Error(), ""}
 	}
@@ -361,6 +361,16 @@ func whole(ctx context.Context, e *cli.Env, s storage.Store, repair bool) findin
 		return finding{check, fault, text, "podunit pull " + strings.Join(missing, " ") + ", or build them again"}
 	}
 	return finding{check, warning, text, ""}
+}
+
+// fullNames are the names of all images, each with its registry: only by such a name is what comes again what was there.
+func fullNames(s storage.Store) ([]string, error) {
+	images, err := s.Images()
+	var all []string
+	for _, i := range images {
+		all = append(all, i.Names...)
+	}
+	return all, err
 }
 
 // little is how much room must be left, in bytes.
