@@ -66,14 +66,6 @@ func addArchived(images []archived, id, name string) []archived {
 	return images
 }
 
-// anyList reports whether one of the images is a list of manifests, of which the libraries know what goes into an archive.
-func (im *Images) anyList(ids []string) bool {
-	return slices.ContainsFunc(ids, func(id string) bool {
-		stored, err := im.store.Image(id)
-		return err != nil || im.isList(stored)
-	})
-}
-
 // saveArchive writes images to a docker-archive; straight takes layers straight from the storage.
 func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, images []archived, path string, straight bool, progress io.Writer) error {
 	if len(images) == 0 {

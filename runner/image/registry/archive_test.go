@@ -57,6 +57,38 @@ func TestSaveIsTheLibrarys(t *testing.T) {
 	}
 }
 
+// TestSaveOfAList: of a list of manifests, this machine's image is saved, in each format, by the list's name.
+func TestSaveOfAList(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"/hello"}}, one())
+	app := w.pull("app:1")
+	if _, err := w.CreateList("localhost/list:1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Save(ctx, []string{"localhost/list:1"}, "docker-archive", filepath.Join(w.dir, "empty"), SendOptions{}); err == nil {
+		t.Error("an empty list was saved")
+	}
+	if _, err := w.AddToList(ctx, "localhost/list:1", Listed{Image: "docker://" + w.name("app:1"), PullOptions: w.options()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"docker-archive", "oci-archive", "oci-dir", "docker-dir"} {
+		if err := w.Save(ctx, []string{"localhost/list:1"}, format, filepath.Join(w.dir, format), SendOptions{}); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+	if _, err := w.Remove(ctx, "localhost/list:1", RemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	names, err := w.LoadArchive(ctx, filepath.Join(w.dir, "docker-archive"), nil)
+	if err != nil || !slices.Equal(names, []string{"localhost/list:1"}) {
+		t.Errorf("%q came, %v", names, err)
+	}
+	if back, _, err := w.Find("localhost/list:1"); err != nil || back.ID != app.ID {
+		t.Errorf("%v came, %v", back, err)
+	}
+}
+
 // TestSaveIsNotJudged: whatever policy.json says of what may come, what is there may be saved, in each format, and is what
 // the library writes.
 func TestSaveIsNotJudged(t *testing.T) {

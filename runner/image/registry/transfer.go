@@ -175,14 +175,22 @@ func (im *Images) Save(ctx context.Context, names []string, format, path string,
 		if err != nil {
 			return err
 		}
-		images = addArchived(images, stored.ID, found)
-		if found == "" {
-			found = stored.ID
+		id := stored.ID
+		if im.isList(stored) {
+			own, err := ecosystem{im}.Instance(stored, name)
+			if err != nil {
+				return err
+			}
+			id = own.ID
 		}
-		full, ids = append(full, found), append(ids, stored.ID)
+		images = addArchived(images, id, found)
+		if found == "" {
+			found = id
+		}
+		full, ids = append(full, found), append(ids, id)
 	}
 	if format == "docker-archive" {
-		straight := len(names) > 0 && onDisk(path, im.store.GraphRoot()) && !im.anyList(ids)
+		straight := len(names) > 0 && onDisk(path, im.store.GraphRoot())
 		err = im.saveArchive(ctx, runtime.SystemContext(), images, path, straight, o.Progress)
 	} else {
 		err = im.saveSingle(ctx, runtime.SystemContext(), images, full, format, path, o)
