@@ -3,6 +3,7 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/podunit/podunit/runner/spec"
@@ -19,6 +20,9 @@ func Change(c *Config, ready bool, apply func(*spec.Container)) (*Config, error)
 	apply(asked)
 	if c == nil && asked.Health.Test == nil {
 		return nil, fmt.Errorf("%w, and nothing of it can be changed: give --health-cmd", ErrNone)
+	}
+	if s := asked.StartupHealth; s != nil && s.Test == nil {
+		return nil, errors.New("there is no check at the start, and nothing of it can be changed: give --health-startup-cmd")
 	}
 	changed, err := Resolve(asked, nil)
 	if changed != nil && c != nil {

@@ -50,6 +50,10 @@ func TestChange(t *testing.T) {
 	if _, err := Change(nil, false, func(to *spec.Container) { to.Health.Interval = &pause }); !errors.Is(err, ErrNone) {
 		t.Errorf("an interval of no check: %v", err)
 	}
+	plain := with(func(c *Config) { c.Startup = nil })
+	if _, err := Change(plain, false, func(to *spec.Container) { to.StartupHealth = &spec.HealthCheck{Retries: &some} }); err == nil {
+		t.Error("tries of no check at the start")
+	}
 	got, err := Change(nil, false, func(to *spec.Container) { to.Health.Test = []string{spec.TestExec, "z"} })
 	if err != nil || got == nil || got.Regular.Interval != spec.HealthInterval || got.MaxLogCount != spec.HealthLogCount {
 		t.Errorf("a first check: %+v, %v", got, err)
