@@ -74,7 +74,7 @@ may() { name=$1; shift; if out=$("$@" 2>&1 </dev/null); then echo "$name yes"; e
 	may chown chown 12:12 /tmp/fifo
 	may setuid-bit chmod u+s /tmp/fifo
 	may chroot chroot / true
-	may set-time date -s @-2 # which no clock can have: who may is told that it is invalid
+	may set-time date -s @-2 # which no clock can have: what the filter lets through, the kernel calls invalid
 	may kernel-log dmesg
 	may nice nice -n -5 true
 	may interface sh -c 'ip link add probe0 type dummy && ip link delete probe0'
