@@ -54,7 +54,7 @@ another machine as well: podunit save app | ssh host podunit load.`,
 				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
 			}
 			save := func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) }
-			return toStdout(cmd.Context(), e, im, save)
+			return toStdout(cmd.Context(), e, im, format == "docker-archive", save)
 		},
 	}
 	f := cmd.Flags()
@@ -69,10 +69,10 @@ another machine as well: podunit save app | ssh host podunit load.`,
 }
 
 // toStdout passes on what is written to a path: the libraries write archives to files only. An empty file that stdout leads
-// to is one: where it lies beside the storage, layers go there straight. Into a pipe they do not, since the storage waits
-// while a layer is read, for as long as whoever reads from the pipe may take.
-func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, write func(ctx context.Context, path string) error) error {
-	if f, ok := e.Stdout.(*os.File); ok {
+// to is one, for a writer that opens a file in place: where it lies beside the storage, layers go there straight. Into a pipe
+// they do not, since the storage waits while a layer is read, for as long as whoever reads from the pipe may take.
+func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, inPlace bool, write func(ctx context.Context, path string) error) error {
+	if f, ok := e.Stdout.(*os.File); ok && inPlace {
 		if path := emptyFile(f); path != "" {
 			err := write(ctx, path)
 			_, serr := f.Seek(0, io.SeekEnd) // what comes after us goes on there

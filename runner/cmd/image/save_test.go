@@ -54,7 +54,7 @@ func TestEmptyFile(t *testing.T) {
 	defer f.Close()
 	e := &cli.Env{Stdout: f}
 	straight := func(_ context.Context, path string) error { return os.WriteFile(path, []byte("archive"), 0) }
-	if err := toStdout(t.Context(), e, nil, straight); err != nil {
+	if err := toStdout(t.Context(), e, nil, true, straight); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.WriteString(", and more"); err != nil {

@@ -88,7 +88,10 @@ func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, ima
 			break
 		}
 	}
-	return errors.Join(err, w.Close())
+	if cerr := w.Close(); err == nil { // else it removes what it has begun, which what stdout leads to does not let it
+		err = cerr
+	}
+	return err
 }
 
 // saveSingle writes an image to what has place for one only, and for one name.

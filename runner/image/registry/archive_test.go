@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -51,6 +52,17 @@ func TestSaveIsTheLibrarys(t *testing.T) {
 		if err := errors.Join(os.Remove(theirs), os.Remove(ours)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// What fails does so for its own reason, and not since the file that stdout leads to cannot be removed.
+	stdout, err := os.Create(filepath.Join(w.dir, "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdout.Close()
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := w.Save(gone, []string{app.ID}, "docker-archive", fmt.Sprintf("/proc/self/fd/%d", stdout.Fd()), SendOptions{}); !errors.Is(err, context.Canceled) || errors.Is(err, os.ErrPermission) {
+		t.Errorf("a save that is cancelled: %v", err)
 	}
 	if err := w.Save(ctx, []string{"nosuch"}, "docker-archive", filepath.Join(w.dir, "x"), SendOptions{}); err == nil {
 		t.Error("what is not there was saved")
