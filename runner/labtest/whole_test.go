@@ -44,11 +44,13 @@ func TestLabWhole(t *testing.T) {
 	}
 	// What the services of a play execute is in the other as well.
 	l.WriteFile("alice", "kp.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: kp}\nspec:\n  hostNetwork: true\n  terminationGracePeriodSeconds: 0\n  containers:\n"+
-		"  - {name: c, image: '"+image+"', command: [sleep, infinity], livenessProbe: {exec: {command: ['true']}, periodSeconds: 1}}\n")
+		"  - {name: c, image: '"+image+"', command: [sleep, infinity], livenessProbe: {exec: {command: [touch, /probed]}, periodSeconds: 1}}\n")
 	l.MustRun("alice", "podunit kube play kp.yaml")
 	whole := "/usr/libexec/podunit/podunit"
 	l.MustRun("root", "mv "+whole+" "+whole+".away")
-	l.MustRun("alice", "systemctl --user restart kp-c && systemctl --user is-active kp-c kp-pod && systemctl --user stop kp-pod")
+	l.MustRun("alice", "systemctl --user restart kp-c && systemctl --user is-active kp-c kp-pod && podunit exec kp-c rm -f /probed")
+	l.Eventually("alice", "podunit exec kp-c test -e /probed", time.Minute) // by a probe of after that
+	l.MustRun("alice", "systemctl --user stop kp-pod")
 	if got, _, code := l.Run("alice", "journalctl --user -u kp-c -u kp-pod -u 'podunit-probe-*' | grep -F 'installed in part'"); code != 1 {
 		t.Errorf("a service of a play wants the whole program, or the journal cannot be read (%d):\n%s", code, got)
 	}
