@@ -6,9 +6,7 @@ package labtest
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,11 +157,7 @@ func TestLabNetworks(t *testing.T) {
 		l.MustRun("bob", "podunit rm -a -f -t 0 && podunit network rm front && podunit rmi -a -f")
 	})
 	t.Run("power cuts", func(t *testing.T) {
-		cuts := 2
-		if n, err := strconv.Atoi(os.Getenv("PODUNIT_LAB_CUTS")); err == nil {
-			cuts = n
-		}
-		for cut := range cuts {
+		for cut := range labtest.Rounds(t, "PODUNIT_LAB_CUTS", 2) {
 			l := lab.on(t)
 			l.MustRun("alice", "systemctl --user stop "+networkUnits)
 			if cut%2 == 1 {

@@ -5,7 +5,6 @@
 package labtest
 
 import (
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,20 +94,17 @@ var contests = []contest{
 
 // TestLabRaces has happen at once what must not disturb each other: ten rounds, or PODUNIT_RACE_ROUNDS.
 func TestLabRaces(t *testing.T) {
-	rounds := 10
-	if text := os.Getenv("PODUNIT_RACE_ROUNDS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("PODUNIT_RACE_ROUNDS=%s: want a number", text)
-		}
-		rounds = n
-	}
+	rounds := labtest.Rounds(t, "PODUNIT_RACE_ROUNDS", 10)
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", works+"; podunit pull -q localhost:5000/nginx")
 	for _, r := range contests {
 		t.Run(r.name, func(t *testing.T) {
 			l := l.on(t)
-			stdout, stderr, code := l.Command(machine.Command{User: "alice", Args: []string{r.script(rounds)}, Timeout: 2*time.Minute + time.Duration(rounds)*30*time.Second})
+			limit := 2*time.Minute + time.Duration(rounds)*30*time.Second
+			if r.once != "" {
+				limit += time.Duration(rounds) * time.Minute // for 30 times as many, of which each is short
+			}
+			stdout, stderr, code := l.Command(machine.Command{User: "alice", Args: []string{r.script(rounds)}, Timeout: limit})
 			if code != 0 || strings.Contains(stderr, "panic") {
 				t.Errorf("status %d\n%s%s", code, stdout, stderr)
 				l.Run("alice", "podunit rm -f -a -t 0; podunit volume rm -f -a")

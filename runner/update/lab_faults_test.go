@@ -9,11 +9,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/contrib/lab/labtest"
 	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
@@ -217,10 +217,7 @@ func TestLabTogether(t *testing.T) {
 // The power fails in an update, PODUNIT_LAB_CUTS times, and each time the units have one of their images
 // afterwards; the next update ends as if nothing had been.
 func TestLabPowerCuts(t *testing.T) {
-	cuts := 8
-	if n, err := strconv.Atoi(os.Getenv("PODUNIT_LAB_CUTS")); err == nil {
-		cuts = n
-	}
+	cuts := labtest.Rounds(t, "PODUNIT_LAB_CUTS", 8)
 	l := boot(t)
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
 	names := []string{"one", "two"}

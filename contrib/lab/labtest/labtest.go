@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -168,6 +169,20 @@ func watch(t testing.TB, helper, name string) (stop func()) {
 			t.Error("lab watch:", err)
 		}
 	}
+}
+
+// Rounds is how often a test does what it does: as often as a variable of the environment says, or usually so.
+func Rounds(t testing.TB, variable string, usual int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s: want a number from 1 on", variable, text)
+	}
+	return n
 }
 
 // For is the same lab on behalf of a part of the test: what fails, fails that part.
