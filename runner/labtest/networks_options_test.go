@@ -24,7 +24,7 @@ while True:
 `
 
 // networkOptions are flags, options and keys of networks, by what a container sees. P is podunit, I the image, S systemctl
-// of the user, D the directory of Quadlet files. On what Debian 12 has, those with since are refused.
+// of the user, D the directory of Quadlet files; answers waits for the web server of a container at a port. On what Debian 12 has, those with since are refused.
 var networkOptions = []struct {
 	name, user string // no user: alice and root
 	since      string // the version of netavark that it takes, where it is newer than Debian 12's
@@ -43,11 +43,11 @@ var networkOptions = []struct {
 	{name: "whom the name server asks, for a network and for a container", script: "$P network create --subnet 10.90.2.0/24 --dns 10.90.2.53 asks; $P network create --subnet 10.90.4.0/24 plain; printf %s \"$ANSWERER\" >~/dns.py; $P run -d --name dnsd --network asks:ip=10.90.2.53 --network plain:ip=10.90.4.53 -v /usr:/usr:ro -v ~/dns.py:/dns.py:ro --stop-signal KILL $I python3 /dns.py >/dev/null; " +
 		"look() { $P run --rm \"$@\" $I sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do nslookup -type=a some.where.example. | grep -m 1 203.0.113.5 && break; sleep 1; done'; }; look --network asks; look --network plain --dns 10.90.4.53; $P network update asks --dns-drop 10.90.2.53 --dns-add 10.90.4.53 >/dev/null; look --network asks --network plain; $P rm -f -t 0 dnsd; $P network rm asks plain",
 		want: "asks\nplain\nAddress: 203.0.113.5\nAddress: 203.0.113.5\nAddress: 203.0.113.5\ndnsd\nasks\nplain"},
-	{name: "isolated from another", script: "$P network create -o isolate=true one; $P network create -o isolate=true two; $P run -d --name hermit --network one $I httpd -f -p 80 >/dev/null; a=$($P inspect hermit | jq -r '.[0].NetworkSettings.Networks.one.IPAddress'); " +
+	{name: "isolated from another", script: "$P network create -o isolate=true one; $P network create -o isolate=true two; $P run -d --name hermit --network one $I httpd -f -p 80 >/dev/null; answers hermit 80; a=$($P inspect hermit | jq -r '.[0].NetworkSettings.Networks.one.IPAddress'); " +
 		"$P run --rm --network one $I wget -qO- -T 5 http://$a/ 2>&1 | grep -o 404; $P run --rm --network two $I wget -qO- -T 2 http://$a/ 2>&1 | grep -o 404; $P rm -f -t 0 hermit; $P network rm one two",
 		want: "one\ntwo\n404\nhermit\none\ntwo"},
-	{name: "isolated from all", since: "1.7", script: "$P network create -o isolate=strict alone; $P run -d --name hermit --network alone $I httpd -f -p 80 >/dev/null; a=$($P inspect hermit | jq -r '.[0].NetworkSettings.Networks.alone.IPAddress'); $P run --rm --network wide $I wget -qO- -T 2 http://$a/ 2>&1 | grep -o 404; $P rm -f -t 0 hermit; $P network rm alone",
-		want: "alone\nhermit\nalone"},
+	{name: "isolated from all", since: "1.7", script: "$P network create -o isolate=strict alone; $P run -d --name hermit --network alone $I httpd -f -p 80 >/dev/null; answers hermit 80; a=$($P inspect hermit | jq -r '.[0].NetworkSettings.Networks.alone.IPAddress'); $P run --rm --network alone $I wget -qO- -T 5 http://$a/ 2>&1 | grep -o 404; $P run --rm --network wide $I wget -qO- -T 2 http://$a/ 2>&1 | grep -o 404; $P rm -f -t 0 hermit; $P network rm alone",
+		want: "alone\n404\nhermit\nalone"},
 	{name: "internal", script: "$P network create --internal shut; $P run --rm --network shut $I ip route | grep ^default; $P network rm shut", want: "shut\nshut"},
 	{name: "no default route", since: "1.7", script: "$P network create --subnet 10.90.5.0/24 -o no_default_route=true flat; $P run --rm --network flat $I ip route; $P network rm flat",
 		want: "flat\n10.90.5.0/24 dev eth0 scope link  src 10.90.5.2\nflat"},
@@ -68,13 +68,13 @@ var networkOptions = []struct {
 	{name: "options of pasta", user: "alice", script: "$P run --rm --network pasta:--mtu,1400,--ipv4-only,--address,10.66.0.2 $I sh -c 'cat /sys/class/net/[!l]*/mtu; ip -4 -o addr | grep -o 10.66.0.2; ip -6 -o addr | grep -c global'", want: "1400\n10.66.0.2\n0"},
 	{name: "the default network by its mode", script: "$P run --rm --network bridge:ip=10.88.0.99 $I sh -c 'ip -4 -o addr show eth0 | grep -o 10.88.0.99/16'", want: "10.88.0.99/16"},
 	{name: "that of a path", user: "root", script: "ip netns add alien; ip -n alien link add odd type bridge; $P run --rm --network ns:/run/netns/alien $I ls /sys/class/net; ip netns delete alien", want: "~odd"},
-	{name: "that of a container, in files", script: "printf '[Container]\\nContainerName=vpn\\nImage=%s\\nExec=httpd -f -p 81\\nNetwork=wide:ip=10.90.1.81\\nStopTimeout=0\\n' $I >$D/vpn.container; printf '[Container]\\nContainerName=rider\\nImage=%s\\nExec=sleep 1000\\nNetwork=vpn.container\\nStopTimeout=0\\n' $I >$D/rider.container; $S daemon-reload; $S start rider; " +
+	{name: "that of a container, in files", script: "printf '[Container]\\nContainerName=vpn\\nImage=%s\\nExec=httpd -f -p 81\\nNetwork=wide:ip=10.90.1.81\\nStopTimeout=0\\n' $I >$D/vpn.container; printf '[Container]\\nContainerName=rider\\nImage=%s\\nExec=sleep 1000\\nNetwork=vpn.container\\nStopTimeout=0\\n' $I >$D/rider.container; $S daemon-reload; $S start rider; answers vpn 81; " +
 		"$P exec rider sh -c 'ip -4 -o addr show eth0 | grep -o 10.90.1.81; wget -qO- http://127.0.0.1:81/ 2>&1 | grep -o 404'; $S stop vpn rider; rm $D/vpn.container $D/rider.container; $S daemon-reload", want: "10.90.1.81\n404"},
 	{name: "a bridge that somebody else has made", user: "root", since: "1.14", script: "ip link add own type bridge; ip address add 10.90.8.1/24 dev own; ip link set own up; $P network create -o mode=unmanaged --interface-name own --subnet 10.90.8.0/24 theirs; $P run --rm --network theirs $I wget -qO- -T 5 http://10.90.8.1:9/ 2>&1 | grep -c refused; ip -o link show own | wc -l; $P network rm theirs; ip link delete own", want: "theirs\n1\n1\ntheirs"},
 	{name: "a VLAN of a bridge, or a kernel without", user: "root", since: "1.14", script: "$P network create -o vlan=7 --interface-name tagged --subnet 10.90.9.0/24 seven; run() { $P run --rm --name v --network seven:host_interface_name=vport $I sleep ${1:-0}; }; " +
-		"if ip link add probe type bridge vlan_filtering 1 2>/dev/null; then ip link delete probe; run 1000 & until bridge -j vlan show dev vport 2>/dev/null | jq -c '[.[].vlans[] | select(.vlan == 7).flags[]]' | grep -q PVID; do sleep 0.1; done; $P rm -f -t 0 v >/dev/null; wait; else run 2>&1 | grep -q 'the kernel lacks what the network is made of' || echo no error; fi; $P network rm seven",
+		"if ip link add probe type bridge vlan_filtering 1 2>/dev/null; then ip link delete probe; run 1000 & until bridge -j vlan show dev vport 2>/dev/null | jq -c '[.[].vlans[] | select(.vlan == 7).flags[]]' | grep -q PVID; do kill -0 $! || break; sleep 0.1; done; $P rm -f -t 0 v >/dev/null; wait; else run 2>&1 | grep -q 'the kernel lacks what the network is made of' || echo no error; fi; $P network rm seven",
 		want: "seven\nseven"},
-	{name: "names are served once, also after a reload", user: "root", script: "$P run -d --name app --network wide $I httpd -f -p 80 >/dev/null; $P network reload app >/dev/null; $P network reload -a >/dev/null; sort /run/containers/networks/aardvark-dns/wide | uniq -d; $P run --rm --network wide $I sh -c 'nslookup -type=a app | grep -c \"^Address: \\|^Address:.*10.90.1.13[0-9]$\"; wget -qO- -T 5 http://app/ 2>&1 | grep -o 404'; $P rm -f -t 0 app", want: "1\n404\napp"},
+	{name: "names are served once, also after a reload", user: "root", script: "$P run -d --name app --network wide $I httpd -f -p 80 >/dev/null; answers app 80; $P network reload app >/dev/null; $P network reload -a >/dev/null; sort /run/containers/networks/aardvark-dns/wide | uniq -d; $P run --rm --network wide $I sh -c 'nslookup -type=a app | grep -c \"^Address: \\|^Address:.*10.90.1.13[0-9]$\"; wget -qO- -T 5 http://app/ 2>&1 | grep -o 404'; $P rm -f -t 0 app", want: "1\n404\napp"},
 	{name: "SCTP", user: "alice", script: "$P run --rm --network wide -p 9998:99/sctp $I true; echo $?", want: "~pasta can't forward protocol: sctp"},
 	{name: "a low port", user: "alice", script: "$P run --rm -p 80:80 $I true; echo $?", want: "~net.ipv4.ip_unprivileged_port_start"},
 	{name: "nothing is left", script: "$P network rm wide; $P network ls -q --format '{{.Name}}'", want: "wide\npodman"},
@@ -90,7 +90,7 @@ func TestLabNetworkOptions(t *testing.T) {
 				continue
 			}
 			t.Run(user+"/"+c.name, func(t *testing.T) {
-				env := "exec 2>&1; P=podunit; I=" + image + "; S='systemctl --user'; D=$HOME/.config/containers/systemd; ANSWERER='" + answerer + "'\n"
+				env := "answers() { for i in $(seq 300); do $P exec $1 wget -qO- -T 5 http://127.0.0.1:$2/ 2>&1 | grep -q 404 && return; $P container exists $1 || break; sleep 0.1; done; echo $1 does not answer; }; exec 2>&1; P=podunit; I=" + image + "; S='systemctl --user'; D=$HOME/.config/containers/systemd; ANSWERER='" + answerer + "'\n"
 				if user == "root" {
 					env = strings.Replace(strings.Replace(env, "$HOME/.config", "/etc", 1), "systemctl --user", "systemctl", 1)
 				}
