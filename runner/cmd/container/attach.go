@@ -4,6 +4,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,6 +35,9 @@ podunit exec -it CONTAINER sh opens a shell in it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 || latest && len(args) > 0 {
 				return hint.With(fmt.Errorf("attach takes one container: %q", args[len(args)-1]), "%s", cmd.UseLine())
+			}
+			if !latest && len(args) == 0 {
+				return hint.With(errors.New("attach needs a container"), "%s", cmd.UseLine())
 			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {

@@ -5,8 +5,10 @@ package system
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/spf13/cobra"
 )
@@ -24,23 +26,28 @@ runs: what starts afterwards has the IDs that /etc/subuid and /etc/subgid say th
 			if err != nil {
 				return err
 			}
-			pods, err := x.Pods.List()
+			containers, err := x.Containers.List()
 			errs := []error{err}
+			runs := func(r container.Record) bool {
+				s, err := x.Containers.Status(r.ID)
+				return err != nil || s.PID != 0 // the stop tells what is wrong with it
+			}
+			containers = slices.DeleteFunc(containers, func(r container.Record) bool { return !runs(r) })
+			pods, err := x.Pods.List()
+			errs = append(errs, err)
 			for _, p := range pods {
 				if x.Pods.Status(p).InfraPID != 0 {
 					errs = append(errs, x.StopPod(cmd.Context(), p, pod.OwnTimes))
 				}
 			}
-			containers, err := x.Containers.List()
-			errs = append(errs, err)
 			for _, r := range containers {
-				s, err := x.Containers.Status(r.ID)
-				if err == nil && s.PID != 0 {
-					if err = x.Stop(cmd.Context(), r, x.StopTimeoutOf(r)); err == nil {
-						fmt.Fprintln(e.Stdout, "stopped "+r.ID)
+				if runs(r) { // else it went with its pod
+					if err := x.Stop(cmd.Context(), r, x.StopTimeoutOf(r)); err != nil {
+						errs = append(errs, err)
+						continue
 					}
 				}
-				errs = append(errs, err)
+				fmt.Fprintln(e.Stdout, "stopped "+r.ID)
 			}
 			return errors.Join(errs...)
 		},
