@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -280,10 +281,12 @@ func ofEarlierBoot(r Record, now string) bool {
 }
 
 // BootID tells one boot from another; "" where that cannot be read. Source: proc_sys_kernel(5), random/boot_id.
-func BootID() string {
+func BootID() string { return bootID() }
+
+var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
-}
+})

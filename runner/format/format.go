@@ -13,6 +13,7 @@
 package format
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +68,9 @@ func Rows[T any](w io.Writer, t Table, rows []T) error {
 		// Docker's inspect has Id, and so people write it; podman takes both.
 		t.Format = regexp.MustCompile(`\.Id\b`).ReplaceAllString(t.Format, ".ID")
 	}
-	f := report.New(terminal.Filter(w), "--format")
+	buffered := bufio.NewWriter(w) // or each cell of a table is a system call of its own
+	defer buffered.Flush()         // what an error leaves of the rows
+	f := report.New(terminal.Filter(buffered), "--format")
 	origin, text := report.OriginUser, t.Format
 	if text == "" {
 		origin, text = report.OriginPodman, report.EnforceRange(t.Default+"\n")
@@ -87,7 +90,7 @@ func Rows[T any](w io.Writer, t Table, rows []T) error {
 	if err := f.Execute(rows); err != nil {
 		return fault[T](t.Format, err)
 	}
-	return f.Flush()
+	return errors.Join(f.Flush(), buffered.Flush())
 }
 
 // Each runs a template on every value, a line each, or writes all of them as JSON when

@@ -48,6 +48,7 @@ func TestLabUserNS(t *testing.T) {
 		{"a pod's mounts for others", "alice", "mkdir -p ~/d; echo x >~/d/f; podunit create --name owner -v ~/d:/d $I true >/dev/null; podunit pod create --network none --infra-name pv-infra --volumes-from owner:ro --name pv >/dev/null; " +
 			"podunit run --rm --pod pv $I sh -c 'cat /d/f; touch /d/g'; " + run + "--volumes-from pv-infra $I cat /d/f; podunit pod rm -f -t 0 pv >/dev/null; podunit rm owner >/dev/null", "x\ntouch: /d/g: Read-only file system\nx"},
 		{"a pod with ranges of a name", "root", "podunit pod create --network none --subuidname dave --name pd >/dev/null; podunit run --rm --pod pd $I sh -c 'touch /dev/shm/x && hostname'; podunit run --rm --pod pd $I " + ids + "podunit pod rm -f -t 0 pd >/dev/null", "pd\n0 300000 65536;"},
+		{"a mount with mappings of its own", "root", "mkdir -p /root/ids; chown 5:6 /root/ids; " + run + "-v '/root/ids:/d:idmap=uids=5-77-1;gids=0-100-10' $I stat -c %u:%g /d; " + run + "--uidmap 0:100000:65536 -v '/root/ids:/d:idmap=uids=@0-50-10;gids=@6-8-1' $I stat -c %u:%g /d", "77:106\n55:8"},
 		{"root's map", "root", run + "--uidmap 0:100000:65536 $I " + ids, "0 100000 65536;"},
 		{"root without ranges for auto", "root", "rm -f /etc/subuid.kept; " + run + "--userns auto $I true", "~hint: they come from the ranges of containers"},
 		{"root with them", "root", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; " + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},

@@ -230,7 +230,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			if c.HasDNS() && !c.dnsRuns() {
 				// Its unit waits for our lock before it reads the names, and has all else done by then.
 				names = sync.OnceValue(func() error { return servers.Start(ctx, servers.DNS) })
-				go names()
+				go func() { _ = names() }() // what it says is asked below
 			}
 			return c.setup(ctx, dir, ns, within)
 		})

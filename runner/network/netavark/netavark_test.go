@@ -567,7 +567,7 @@ for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01;
 		t.Fatal(err)
 	}
 	without := errors.New("without")
-	if err := s.WithNames(func(string) error { return nil }, func() error { return without }); err != without {
+	if err := s.WithNames(func(string) error { return nil }, func() error { return without }); !errors.Is(err, without) {
 		t.Errorf("where there is no name: %v", err)
 	}
 }
