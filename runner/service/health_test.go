@@ -135,6 +135,23 @@ func TestChecksHandOver(t *testing.T) {
 	}
 }
 
+// TestChecksHandOverBesideAnUpdate: what was changed while the start-up check ran stays.
+func TestChecksHandOverBesideAnUpdate(t *testing.T) {
+	c, m, _ := checksOf(t, oneCheck(""), "exit 0")
+	if err := c.repeat(context.Background(), 0); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := c.files.Plan()
+	plan.OnFailure, plan.Regular.Interval, plan.Timer = "kill", time.Hour, "other.timer"
+	if err := errors.Join(err, c.files.Replan(plan), c.handOver(context.Background())); err != nil {
+		t.Fatal(err)
+	}
+	after, err := c.files.Plan()
+	if err != nil || after.OnFailure != "kill" || after.Regular.Interval != time.Hour || m.timers[1].Pause != time.Hour || !m.asked("ask stop other.timer") {
+		t.Errorf("%+v, %v, timers %+v, asked %v", after, err, m.timers, m.calls)
+	}
+}
+
 func TestChecksWithoutAnInterval(t *testing.T) {
 	config := oneCheck("")
 	config.Regular.Interval = 0
