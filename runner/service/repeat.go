@@ -24,8 +24,8 @@ func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
 		return nil // the container has none
 	}
 	// New each time: the last start's may still be on its way out.
-	timer := fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], strconv.FormatInt(time.Now().UnixNano(), 36))
-	var old string
+	number := strconv.FormatInt(time.Now().UnixNano(), 36)
+	var old, timer, clock string
 	var check health.Check
 	err := c.files.WithLock(func() error {
 		plan, err := c.files.Plan()
@@ -38,14 +38,15 @@ func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
 		}
 		// Since we have read it, podunit update may have changed all of it but the unit.
 		c.plan.Config, old = plan.Config, plan.Timer
-		if check = s.Current(plan.Config); check.Interval == 0 || c.plan.Unit == "" {
-			timer = ""
+		switch check = s.Current(plan.Config); {
+		case check.Interval == 0:
+		case c.plan.Unit == "":
+			clock = number
+		default:
+			timer = fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], number)
 		}
-		if timer == old {
-			return nil
-		}
-		plan.Timer, plan.Waits = timer, c.plan.Waits
-		c.plan.Timer = timer
+		plan.Timer, plan.Clock, plan.Waits = timer, clock, c.plan.Waits
+		c.plan.Timer, c.plan.Clock = timer, clock
 		return c.files.Replan(plan)
 	})
 	switch {
@@ -53,7 +54,7 @@ func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
 		return nil // nothing is left to check
 	case err != nil:
 		return err
-	case check.Interval > 0 && c.plan.Unit == "":
+	case clock != "":
 		return c.startClock(first)
 	case timer != "":
 		err = c.startTimer(ctx, first, check)
@@ -111,7 +112,7 @@ func (c *Checks) startClock(first time.Duration) error {
 			env = append(env, kv) // they have our standard error, and are to know what it is: see tell
 		}
 	}
-	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID, env)
+	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID+"."+c.plan.Clock, env)
 	if c.silent {
 		cmd.Stderr = nil
 	}
@@ -166,14 +167,18 @@ func RunForTimer(ctx context.Context, c Config, id string) error {
 }
 
 // RunForClock runs a check for podunit-clock, and writes when it is to come again, in milliseconds; nothing, if there is
-// nothing left to check.
-func RunForClock(ctx context.Context, c Config, id string, out io.Writer) error {
+// nothing left to check, or another clock has it checked by now. clock is the container's ID, a dot and the clock's number.
+func RunForClock(ctx context.Context, c Config, clock string, out io.Writer) error {
+	id, number, _ := strings.Cut(clock, ".")
 	checks, err := OpenChecks(c, id)
 	if errors.Is(err, health.ErrNone) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if checks.plan.Clock != number {
+		return nil
 	}
 	_, err = checks.Run(ctx, true)
 	if errors.Is(err, health.ErrNone) || errors.Is(err, health.ErrStopped) || ctx.Err() != nil {
