@@ -58,11 +58,16 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	defer j.close()
 	code := 0
 	err = e.joined(r.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
-		var err error
 		e.Tell(r, "exec")
 		if x.Detach {
 			return runtime.ExecDetached(ctx, j.Execution)
 		}
+		dir, drop, err := e.execDir(r.ID)
+		if err != nil {
+			return err
+		}
+		defer drop()
+		j.PIDFile = filepath.Join(dir, "pid")
 		if code, err = runtime.Exec(ctx, j.Execution); err == nil {
 			e.tellEnd(r, "exec_died", &code)
 		}
@@ -175,17 +180,11 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 	if len(kinds) == 0 {
 		return do(e.Runtime)
 	}
-	e.sweepExecs(id)
-	dir, err := os.MkdirTemp(e.dir(id), execState)
+	dir, drop, err := e.execDir(id)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) // what stays goes with the next one
-	held, err := lock(dir, unix.LOCK_SH)
-	if err != nil {
-		return err
-	}
-	defer held.Close()
+	defer drop()
 	runtime, err := e.Runtime.Without(id, dir, kinds)
 	if err != nil {
 		return err
@@ -193,9 +192,25 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 	return netns.Inside(paths, func() error { return do(runtime) })
 }
 
-// execState is how the names of directories begin that have a state of their own for the runtime
-// of an exec. Each is locked as long as its process lives.
+// execState is how the names of directories begin that are of one exec: with the ID of its process,
+// or with a state of its own for the runtime. Each is locked as long as it is in use.
 const execState = "exec-"
+
+// execDir makes one, which is there until drop is called.
+func (e *Engine) execDir(id string) (dir string, drop func(), err error) {
+	e.sweepExecs(id)
+	if dir, err = os.MkdirTemp(e.dir(id), execState); err != nil {
+		return "", nil, err
+	}
+	held, err := lock(dir, unix.LOCK_SH)
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, func() {
+		_ = os.RemoveAll(dir) // what stays goes with the next one
+		held.Close()
+	}, nil
+}
 
 // sweepExecs removes what execs that were killed have left.
 func (e *Engine) sweepExecs(id string) {

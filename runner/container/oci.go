@@ -257,7 +257,15 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 		return os.Hostname()
 	case mode == "container":
 		other, err := s.Lookup(r.Spec.UTSNS.Container)
-		return other.Hostname(), err
+		if err != nil {
+			return "", err
+		}
+		// What it is called since its start: it may share the name of a pod.
+		name, err := os.ReadFile(filepath.Join(s.dir(other.ID), "hostname"))
+		if errors.Is(err, fs.ErrNotExist) { // --no-hostname
+			return other.Hostname(), nil
+		}
+		return strings.TrimSpace(string(name)), err
 	case s.sharesUTS() && (mode == "" || mode == "pod"):
 		name, err := os.ReadFile(filepath.Join(s.ask.Join.Files, "hostname"))
 		return strings.TrimSpace(string(name)), err

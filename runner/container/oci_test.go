@@ -93,6 +93,21 @@ func TestHostname(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
 		}
 	}
+	r := &Record{ID: "0123456789abcdef", Spec: spec.Container{UTSNS: spec.Namespace{Mode: "container", Container: "other"}}}
+	s := &start{ask: Launch{Record: r}, adding: adding{Engine: &Engine{RunDir: t.TempDir(), Store: shelf{}}}}
+	if _, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("with one that is gone: %v", err)
+	}
+	s.Store = shelf{all: []storage.Container{{ID: "fedcba9876543210", Names: []string{"other"}, Metadata: `{"Podunit":1}`}}}
+	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
+		t.Errorf("with one that has no file: %q, %v", got, err)
+	}
+	if err := errors.Join(os.MkdirAll(s.dir("fedcba9876543210"), 0o700), os.WriteFile(filepath.Join(s.dir("fedcba9876543210"), "hostname"), []byte("podbox\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "podbox" {
+		t.Errorf("with one that has the name of a pod: %q, %v", got, err)
+	}
 }
 
 // ids is a storage that shares IDs out.

@@ -35,6 +35,8 @@ type Plan struct {
 	Waits bool `json:",omitempty"`
 	// Timer is the transient timer that repeats the check whose turn it is; empty if there is none.
 	Timer string `json:",omitempty"`
+	// Clock is the number of the podunit-clock that does so where there is no timer; empty if there is none.
+	Clock string `json:",omitempty"`
 	// StopSignal is what ends the container, and Stop the time between it and SIGKILL.
 	StopSignal int
 	Stop       time.Duration

@@ -9,7 +9,8 @@
  * usage: podunit-clock PID MILLISECONDS PROGRAM ID
  * PID is the container's first process. After the milliseconds it executes PROGRAM
  * healthcheck run --clock ID, again and again. What that writes is the pause until the
- * next run in milliseconds; when it writes nothing, there is nothing left to do.
+ * next run in milliseconds; when it writes nothing, there is nothing left to do. ID is the
+ * container's and, after a dot, this clock's number.
  */
 #define _GNU_SOURCE
 #include "helper.h"

@@ -5,6 +5,7 @@ package network
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -251,10 +252,11 @@ func portProblem(ports []spec.PortMapping) error {
 }
 
 // mentions reports whether a program has the name of an option in it. Debian 12's pasta writes its whole usage to the journal when
-// it gets one that it does not know. Where the file cannot be read, the answer is yes, and runPasta finds out.
+// it gets one that it does not know. Where the file cannot be read, or is a script around another program, the answer is yes, and
+// runPasta finds out.
 func mentions(program, option string) bool {
 	data, err := os.ReadFile(program)
-	return err != nil || bytes.Contains(data, []byte(option))
+	return err != nil || !bytes.HasPrefix(data, []byte(elf.ELFMAG)) || bytes.Contains(data, []byte(option))
 }
 
 // runPasta executes pasta until it has gone to the background. Options that this

@@ -11,7 +11,8 @@ import (
 
 // sysctls are those every new namespace gets, as paths below /proc/sys. Ports
 // below 1024 are nobody's privilege in a namespace that holds one application,
-// and its root may ping. ping is the group of that root. Source: ip_sysctl in the kernel's documentation; containers.conf(5), default_sysctls, which come last and so win.
+// and its root may ping. ping is the group of that root. default_sysctls of containers.conf come
+// last and so win. Source: ip_sysctl in the kernel's documentation; containers.conf(5).
 func sysctls(conf *config.Config, ping int) [][2]string {
 	const pingers = "net/ipv4/ping_group_range"
 	out := [][2]string{
@@ -21,7 +22,7 @@ func sysctls(conf *config.Config, ping int) [][2]string {
 	for _, s := range conf.Sysctls() {
 		if name, value, ok := strings.Cut(s, "="); ok && strings.HasPrefix(name, "net.") {
 			if name = strings.ReplaceAll(name, ".", "/"); name == pingers && value == "0 0" {
-				continue // the default, and the container's root: we have it
+				continue // the default, which means the container's root: in our user namespace, that is ping
 			}
 			out = append(out, [2]string{name, value})
 		}

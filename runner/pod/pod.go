@@ -312,7 +312,10 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 		err = start("")
 	}
 	if err == nil && !process.Alive(running.PID, 0) {
-		err = errors.Join(errors.New("it ended at once"), running.Close())
+		return nil, errors.Join(errors.New("it ended at once"), running.Close())
+	}
+	if err != nil && running != nil { // it has begun, and what it was begun with cannot be tidied up
+		return nil, errors.Join(err, running.Close(), process.End(running.PID, process.StartTicks(running.PID), unix.SIGKILL, process.KillWait))
 	}
 	return running, err
 }
@@ -499,8 +502,10 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 		return err
 	}
 	step.Crash("pod directory removed")
-	if err := e.Containers.ReleaseIDs(r.ID); err != nil {
-		return err
+	if r.Spec.UserNS.Mode == spec.UserAuto {
+		if err := e.Containers.ReleaseIDs(r.ID); err != nil {
+			return err
+		}
 	}
 	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
 	if errors.Is(err, fs.ErrNotExist) {

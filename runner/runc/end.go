@@ -23,13 +23,17 @@ const endWait = 5 * time.Second
 // giveUp asks the runtime to end. A runtime that is cut short leaves half a container; it tidies
 // up first, unless it hangs.
 func giveUp(cmd *exec.Cmd) error {
-	killLate(cmd)
+	killLate(cmd, func() bool { return false })
 	return cmd.Process.Signal(unix.SIGTERM)
 }
 
-// killLate kills the runtime and its children after endWait, if it has not ended by then.
-func killLate(cmd *exec.Cmd) {
+// killLate kills the runtime and its children after endWait, if it has not ended by then, and spare
+// does not say that it goes on.
+func killLate(cmd *exec.Cmd, spare func() bool) {
 	time.AfterFunc(endWait, func() {
+		if spare() {
+			return
+		}
 		for _, p := range children(cmd.Process) {
 			_ = p.Signal(unix.SIGKILL) // it may have ended
 			p.Close()
@@ -72,20 +76,23 @@ func children(parent *os.Process) []*process.Process {
 }
 
 // passSignals hands the signals that end us to the runtime, which passes them on, until stop is
-// called. Ctrl-C on a terminal goes to the whole process group: the runtime has it already.
-func passSignals(runtime *os.Process) (stop func()) {
+// called; those that came before pass, then. Ctrl-C on a terminal goes to the whole process group:
+// the runtime has it already.
+func passSignals() (pass func(runtime *os.Process), stop func()) {
 	wanted := []os.Signal{unix.SIGTERM, unix.SIGHUP}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		wanted = append(wanted, unix.SIGINT)
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, wanted...)
-	go func() {
-		for s := range signals {
-			_ = runtime.Signal(s) // it may have ended
-		}
-	}()
-	return func() {
+	pass = func(runtime *os.Process) {
+		go func() {
+			for s := range signals {
+				_ = runtime.Signal(s) // it may have ended
+			}
+		}()
+	}
+	return pass, func() {
 		signal.Stop(signals)
 		close(signals)
 	}

@@ -34,7 +34,7 @@ func execution(t *testing.T) Execution {
 // hang is a runtime that hears no signal, and has started a process that does not either, as runc
 // has its init. It writes the process ID of that into a file.
 const hang = `trap '' TERM INT HUP
-sh -c 'trap "" TERM INT HUP; while :; do sleep 1000; done' & echo $! >"$HERE.new"; mv "$HERE.new" "$HERE"
+(trap '' TERM INT HUP; exec sleep 1000) & echo $! >"$HERE.new"; mv "$HERE.new" "$HERE"
 while :; do wait; sleep 1; done`
 
 // hanging returns such a runtime, and what waits for the process that it starts.
@@ -57,50 +57,80 @@ func hanging(t *testing.T) (r Runtime, initPID func() int) {
 	}
 }
 
-// TestAHangingRuntime ends with its init when its command is given up.
+// commands are those that are given up.
+var commands = map[string]func(ctx context.Context, r Runtime, x Execution, dir string) error{
+	"exec": func(ctx context.Context, r Runtime, x Execution, dir string) error {
+		_, err := r.Exec(ctx, x)
+		return err
+	},
+	"exec -d": func(ctx context.Context, r Runtime, x Execution, dir string) error { return r.ExecDetached(ctx, x) },
+	"run": func(ctx context.Context, r Runtime, x Execution, dir string) error {
+		code, err := r.Foreground(ctx, "x", dir, Config{}, Streams{}, nil)
+		if err == nil && code == 128+int(syscall.SIGKILL) {
+			return ctx.Err() // the caller knows that there was no container
+		}
+		return err
+	},
+	"create": func(ctx context.Context, r Runtime, x Execution, dir string) error {
+		c, err := r.Create(ctx, "x", dir, Streams{})
+		if err != nil {
+			return err
+		}
+		if err := c.Configure(Config{}); err != nil {
+			return err
+		}
+		_, err = c.Wait()
+		return errors.Join(err, c.Discard())
+	},
+	"delete": func(ctx context.Context, r Runtime, x Execution, dir string) error {
+		if err := os.MkdirAll(filepath.Join(r.Root, "x"), 0o700); err != nil {
+			return err
+		}
+		if err := r.Delete(ctx, "x"); err != nil {
+			return err
+		}
+		return ctx.Err() // it has removed the directory itself
+	},
+	"update": func(ctx context.Context, r Runtime, x Execution, dir string) error { return r.Update(ctx, "x", nil) },
+}
+
+// TestAHangingRuntime ends with its init when its command is given up. One whose process is there does not hang.
 func TestAHangingRuntime(t *testing.T) {
-	for name, do := range map[string]func(ctx context.Context, r Runtime) error{
-		"exec": func(ctx context.Context, r Runtime) error {
-			_, err := r.Exec(ctx, execution(t))
-			return err
-		},
-		"exec -d": func(ctx context.Context, r Runtime) error { return r.ExecDetached(ctx, execution(t)) },
-		"run": func(ctx context.Context, r Runtime) error {
-			code, err := r.Foreground(ctx, "x", t.TempDir(), Config{}, Streams{}, nil)
-			if err == nil && code == 128+int(syscall.SIGKILL) {
-				return ctx.Err() // the caller knows that there was no container
+	type hung struct {
+		r       Runtime
+		initPID func() int
+	}
+	// All are made before the first is executed: one that is open for writing while somebody forks cannot be.
+	runtimes := map[string]hung{}
+	for name := range commands {
+		r, initPID := hanging(t)
+		runtimes[name] = hung{r, initPID}
+	}
+	x, here := execution(t), filepath.Join(t.TempDir(), "here")
+	x.PIDFile = here
+	begun := fake(t, "echo 1 >"+here+".new; mv "+here+".new "+here+"; sleep "+strconv.Itoa(int(endWait/time.Second)+2)+"; exit 7")
+	t.Run("exec, with a process", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			defer cancel()
+			for deadline := time.Now().Add(time.Minute); !x.begun() && time.Now().Before(deadline); {
+				time.Sleep(5 * time.Millisecond)
 			}
-			return err
-		},
-		"create": func(ctx context.Context, r Runtime) error {
-			c, err := r.Create(ctx, "x", t.TempDir(), Streams{})
-			if err != nil {
-				return err
-			}
-			if err := c.Configure(Config{}); err != nil {
-				return err
-			}
-			_, err = c.Wait()
-			return errors.Join(err, c.Discard())
-		},
-		"delete": func(ctx context.Context, r Runtime) error {
-			if err := os.MkdirAll(filepath.Join(r.Root, "x"), 0o700); err != nil {
-				return err
-			}
-			if err := r.Delete(ctx, "x"); err != nil {
-				return err
-			}
-			return ctx.Err() // it has removed the directory itself
-		},
-		"update": func(ctx context.Context, r Runtime) error { return r.Update(ctx, "x", nil) },
-	} {
+		}()
+		if code, err := begun.Exec(ctx, x); code != 7 || err != nil {
+			t.Errorf("%d, %v", code, err)
+		}
+	})
+	for name, do := range commands {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, initPID := hanging(t)
+			r, initPID := runtimes[name].r, runtimes[name].initPID
+			x, dir := execution(t), t.TempDir()
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			ended := make(chan error, 1)
-			go func() { ended <- do(ctx, r) }()
+			go func() { ended <- do(ctx, r, x, dir) }()
 			pid := initPID()
 			defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }() // it has ended, if all is well
 			select {

@@ -23,7 +23,7 @@ type Execution struct {
 	Streams Streams
 	// Cgroup is one below the container's, which exists; empty means the container's.
 	Cgroup string
-	// PIDFile receives the ID of the process; empty means none.
+	// PIDFile receives the ID of the process once there is one; empty means none.
 	PIDFile string
 	// Umask is the mask of the process; nil means the usual one. A runtime has that of the
 	// container's first process from the configuration, and leaves its own to what comes later.
@@ -65,7 +65,8 @@ func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.C
 func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
 
 // Exec runs another process in the container, attached, and returns its status. Signals that end us
-// are the process's; if the runtime has not ended some seconds after ctx, both are killed.
+// are the process's. If there is still no process some seconds after the end of ctx, the runtime and
+// what it has made are killed; without PIDFile, nobody knows that there is one.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 	again := false
 	err := untilTold(ctx, x.log(), func() error {
@@ -80,11 +81,10 @@ func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 }
 
 func (r Runtime) attached(ctx context.Context, x Execution) error {
-	cmd := r.exec(ctx, x)
-	cmd.Cancel = func() error {
-		killLate(cmd)
-		return os.ErrProcessDone // how it ends is told as if nobody had asked
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
+	cmd := r.exec(context.WithoutCancel(ctx), x)
 	if x.TTY && x.Streams.needsTerminal() {
 		said := io.Discard
 		if x.Streams.Stderr != nil {
@@ -96,16 +96,29 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 		}
 		defer release()
 	}
+	// From here on, so that a signal while it starts is not lost.
+	pass, stop := passSignals()
+	defer stop()
 	if err := x.start(cmd); err != nil {
 		return err
 	}
-	defer passSignals(cmd.Process)()
+	pass(cmd.Process)
+	defer context.AfterFunc(ctx, func() { killLate(cmd, x.begun) })()
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && ctx.Err() != nil && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
 		return ctx.Err() // nobody asked the process
 	}
 	return err
+}
+
+// begun reports whether the runtime has said that there is a process.
+func (x Execution) begun() bool {
+	if x.PIDFile == "" {
+		return false
+	}
+	_, err := ReadPID(x.PIDFile)
+	return err == nil
 }
 
 // ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be

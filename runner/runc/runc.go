@@ -160,14 +160,14 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 		return 0, err
 	}
 	// Once there is a process, the caller passes signals on to the container itself.
-	starting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	begun := context.AfterFunc(ctx, giveUp)
+	starting, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	goesOn := context.AfterFunc(ctx, end)
 	told := false
 	tell := func() bool {
 		if pid, err := ReadPID(pidFile); err == nil && !told {
 			told = true
-			begun()
+			goesOn()
 			_ = keep() // told at the end
 			if started != nil {
 				started(pid)

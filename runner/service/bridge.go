@@ -147,7 +147,7 @@ func (e ApartError) Error() string {
 // Hint is the way out.
 func (e ApartError) Hint() string {
 	return fmt.Sprintf("as root, have all of the user's containers in one from the boot on: "+
-		"printf 'd %s 0755 root root\nd %s/%d 0700 %d %d\n' >/etc/tmpfiles.d/podunit-%d.conf; systemd-tmpfiles --create; systemctl restart user@%d.service",
+		"printf 'd %s 0755 root root\\nd %s/%d 0700 %d %d\\n' >/etc/tmpfiles.d/podunit-%d.conf; systemd-tmpfiles --create; systemctl restart user@%d.service",
 		rootless.UnitsDir, rootless.UnitsDir, e.UID, e.UID, e.UID, e.UID, e.UID)
 }
 
@@ -395,7 +395,12 @@ func (e *Engine) serveNames(ctx context.Context) error {
 // pointTo makes unitDir, where the unit has its PIDFile=, lead to dir where that is elsewhere: in the runtime directory that a
 // system unit with User= has given the user, of which the user's manager does not know.
 func pointTo(dir, unitDir string) error {
-	if dir == unitDir {
+	there, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	// Also by another path, or by the link that an earlier start has made.
+	if found, err := os.Stat(unitDir); err == nil && os.SameFile(there, found) {
 		return nil
 	}
 	if err := errors.Join(os.RemoveAll(unitDir), os.MkdirAll(filepath.Dir(unitDir), 0o700)); err != nil {

@@ -145,7 +145,8 @@ func TestPIDFileOfNames(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	if err := pointTo(dir, dir); err != nil {
+	other := filepath.Join(top, "link")
+	if err := errors.Join(os.Symlink(filepath.Join(top, "units"), other), pointTo(dir, dir), pointTo(dir, filepath.Join(other, "aardvark-dns"))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "aardvark.pid")); err != nil {

@@ -42,6 +42,8 @@ func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, rea
 		defer stop()
 		pass()
 	}
+	leave, cancel := context.WithCancel(leave)
+	defer cancel()
 	e.Containers.Tell(r, "attach")
 	code, werr := 0, error(nil)
 	over := make(chan struct{})
@@ -58,6 +60,8 @@ func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, rea
 		}
 	})
 	if err != nil {
+		cancel()
+		<-over
 		return 0, err
 	}
 	<-over

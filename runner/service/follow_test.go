@@ -4,6 +4,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -25,9 +26,10 @@ func TestFollow(t *testing.T) {
 		if ended() {
 			t.Error("ended while it runs")
 		}
+		deadline := time.Now().Add(time.Minute)
 		_ = w.Containers.Ended(r, 7)
 		_ = cmd.Process.Kill()
-		for !ended() {
+		for !ended() && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
 		return nil
@@ -63,20 +65,32 @@ func TestFollowPassesSignals(t *testing.T) {
 	w.running(r, "") // USR1 ends it
 	ctx, leave := context.WithCancel(t.Context())
 	code, err := w.Follow(ctx, r, true, func(_ context.Context, ended func() bool) error {
+		deadline := time.Now().Add(time.Minute)
 		leave() // what a signal does to the context of a verb
 		if err := unix.Kill(os.Getpid(), unix.SIGUSR1); err != nil {
 			return err
 		}
-		for w.alive(r) {
+		for w.alive(r) && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
 		_ = w.Containers.Ended(r, 138)
-		for !ended() {
+		for !ended() && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
 		return nil
 	})
 	if code != 138 || err != nil {
 		t.Errorf("%d, %v", code, err)
+	}
+}
+
+// TestFollowWhatCannotBeRead ends with the fault, and nothing goes on.
+func TestFollowWhatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.running(r, "")
+	unread := errors.New("unread")
+	if _, err := w.Follow(t.Context(), r, false, func(context.Context, func() bool) error { return unread }); !errors.Is(err, unread) || !w.alive(r) {
+		t.Errorf("%v, alive %v", err, w.alive(r))
 	}
 }

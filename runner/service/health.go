@@ -35,6 +35,7 @@ type Checks struct {
 	program string
 	environ []string
 	handed  bool // the start-up check has passed in this process
+	silent  bool // our standard error is not the container's unit's: a clock may not have it
 	event   func(journal.Event)
 }
 

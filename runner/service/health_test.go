@@ -135,6 +135,23 @@ func TestChecksHandOver(t *testing.T) {
 	}
 }
 
+// TestChecksHandOverBesideAnUpdate: what was changed while the start-up check ran stays.
+func TestChecksHandOverBesideAnUpdate(t *testing.T) {
+	c, m, _ := checksOf(t, oneCheck(""), "exit 0")
+	if err := c.repeat(context.Background(), 0); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := c.files.Plan()
+	plan.OnFailure, plan.Regular.Interval, plan.Timer = "kill", time.Hour, "other.timer"
+	if err := errors.Join(err, c.files.Replan(plan), c.handOver(context.Background())); err != nil {
+		t.Fatal(err)
+	}
+	after, err := c.files.Plan()
+	if err != nil || after.OnFailure != "kill" || after.Regular.Interval != time.Hour || m.timers[1].Pause != time.Hour || !m.asked("ask stop other.timer") {
+		t.Errorf("%+v, %v, timers %+v, asked %v", after, err, m.timers, m.calls)
+	}
+}
+
 func TestChecksWithoutAnInterval(t *testing.T) {
 	config := oneCheck("")
 	config.Regular.Interval = 0
@@ -167,9 +184,35 @@ echo "$* $JOURNAL_STREAM $OTHER" >>` + dir + `/runs
 	for deadline := time.Now().Add(20 * time.Second); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		got, _ = os.ReadFile(filepath.Join(dir, "ran"))
 	}
-	line := "healthcheck run --clock " + c.plan.ID + " 8:47 \n"
+	plan, err := c.files.Plan()
+	if err != nil || plan.Clock == "" {
+		t.Fatalf("the plan's clock: %q, %v", plan.Clock, err)
+	}
+	line := "healthcheck run --clock " + c.plan.ID + "." + plan.Clock + " 8:47 \n"
 	if string(got) != line+line {
 		t.Errorf("it executed\n%s, want this twice\n%s", got, line)
+	}
+}
+
+// TestOneClock: a clock that another one has taken the place of checks nothing more, and ends.
+func TestOneClock(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.running(r, "")
+	config := w.Config
+	config.User = w.Containers.User
+	files := w.Containers.HealthFiles(r.ID)
+	if err := files.Begin(health.Plan{Config: oneCheck(""), ID: r.ID, Name: "web", Clock: "2"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for clock, runs := range map[string]int{"1": 0, "2": 1} {
+		var said strings.Builder
+		if err := RunForClock(context.Background(), config, r.ID+"."+clock, &said); err != nil || (said.Len() > 0) != (runs > 0) {
+			t.Errorf("clock %s: said %q, %v", clock, &said, err)
+		}
+	}
+	if s, err := files.State(); err != nil || len(s.Log) != 1 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

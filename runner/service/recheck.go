@@ -14,9 +14,24 @@ import (
 // recheck has a container that runs checked as its record says now. What its checks have come to stays, where
 // it had some; a new start-up check waits for the next start.
 func (e *Engine) recheck(ctx context.Context, r container.Record, s container.Status) error {
-	files := e.Containers.HealthFiles(r.ID)
-	plan, err := files.Plan()
-	before := &Checks{plan: plan, files: files, containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
+	c := &Checks{files: e.Containers.HealthFiles(r.ID), containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
+	var had, has health.Check
+	// A check that runs may change the timer, too.
+	err := c.files.WithLock(func() (err error) {
+		if c.plan, err = c.files.Plan(); err != nil {
+			return err
+		}
+		if r.Health == nil {
+			return c.files.Remove()
+		}
+		state, err := c.files.State()
+		if err != nil || state == nil {
+			return err
+		}
+		had, has = state.Current(c.plan.Config), state.Current(*r.Health)
+		c.plan.Config = *r.Health
+		return c.files.Replan(c.plan)
+	})
 	switch {
 	case errors.Is(err, health.ErrNone) && r.Health == nil:
 		return nil
@@ -25,37 +40,14 @@ func (e *Engine) recheck(ctx context.Context, r container.Record, s container.St
 	case err != nil:
 		return err
 	case r.Health == nil:
-		if err := before.files.WithLock(before.files.Remove); err != nil {
-			return err
-		}
-		return before.stopTimer(ctx, before.plan.Timer) // a clock finds nothing left to check
-	}
-	after := *before
-	after.plan.Config = *r.Health
-	var had, has health.Check
-	err = before.files.WithLock(func() error {
-		state, err := before.files.State()
-		if err != nil || state == nil {
-			return err
-		}
-		had, has = state.Current(before.plan.Config), state.Current(after.plan.Config)
-		return before.files.Replan(after.plan)
-	})
-	switch {
-	case err != nil:
-		return err
+		return c.stopTimer(ctx, c.plan.Timer) // a clock finds nothing left to check
 	case had.Interval == has.Interval && had.Timeout == has.Timeout:
 		return nil // the timer knows of these two only
-	case before.plan.Unit == "" && had.Interval > 0:
+	case c.plan.Unit == "" && had.Interval > 0:
 		return nil // the clock asks each time
-	case has.Interval == 0:
-		after.plan.Timer = ""
-		err = after.files.Replan(after.plan)
-	default:
-		after.plan.Waits = false // the unit is up
-		err = after.repeat(ctx, has.Interval)
 	}
-	return errors.Join(err, before.stopTimer(ctx, before.plan.Timer))
+	c.plan.Waits = false // the container runs
+	return c.repeat(ctx, has.Interval)
 }
 
 // beginChecks begins with the checks of a container that runs and had none.
@@ -69,11 +61,15 @@ func (e *Engine) beginChecks(ctx context.Context, r container.Record, s containe
 		}
 		p, err := m.Properties(ctx, s.Unit)
 		m.Close()
-		if err != nil || p.ActiveState != "active" {
+		if err != nil {
+			return err
+		}
+		if !p.Exists() {
 			own.Name = ""
 		}
 	}
 	c := e.checksOf(r)
+	c.silent = true
 	c.plan.Unit, c.plan.Journal = own.Name, own.JournalFields(e.User.Rootless())
 	if err := c.files.WithLock(func() error { return c.files.Begin(c.plan, s.StartedAt) }); err != nil {
 		return err

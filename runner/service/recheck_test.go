@@ -16,7 +16,7 @@ import (
 // and what the checks have come to stays.
 func TestRecheck(t *testing.T) {
 	w := newWorld(t)
-	w.manager.set("web.service", unit.Properties{ActiveState: "active"})
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "reloading"})
 	r := w.made("web", nil)
 	w.running(r, "web.service")
 	s, err := w.Containers.Status(r.ID)
@@ -77,6 +77,17 @@ func TestRecheck(t *testing.T) {
 		t.Error("the old timer goes on")
 	}
 	second, _ := files.Plan()
+	refused := errors.New("refused")
+	timer := "timer podunit-health-" + r.ID[:12]
+	w.manager.fails = map[string]error{timer: refused}
+	r.Health = with(func(c *health.Config) { c.Regular.Interval = time.Hour })
+	if err := w.recheck(t.Context(), r, s); !errors.Is(err, refused) || w.manager.asked("ask stop "+second.Timer) {
+		t.Errorf("a timer that cannot be started: %v, asked %v", err, w.manager.calls)
+	}
+	if plan, err := files.Plan(); err != nil || plan.Timer != second.Timer {
+		t.Errorf("the timer that goes on is %s, the plan's %s, %v", second.Timer, plan.Timer, err)
+	}
+	w.manager.fails = nil
 	if got := change("no interval", with(func(c *health.Config) { c.Regular.Interval = 0 })); len(got) != 0 || !w.manager.asked("ask stop "+second.Timer) {
 		t.Errorf("without an interval: %+v", got)
 	}

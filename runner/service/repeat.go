@@ -17,29 +17,73 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// repeat has the check whose turn it is run again and again, for the first time after a pause.
+// repeat has the check whose turn it is run again and again, for the first time after a pause, and ends the timer that had it
+// run until now.
 func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
-	s, err := c.files.State()
-	if err != nil || s == nil {
+	if c.plan.ID == "" {
+		return nil // the container has none
+	}
+	// New each time: the last start's may still be on its way out.
+	number := strconv.FormatInt(time.Now().UnixNano(), 36)
+	var old, timer, clock string
+	var check health.Check
+	err := c.files.WithLock(func() error {
+		plan, err := c.files.Plan()
+		if err != nil {
+			return err
+		}
+		s, err := c.files.State()
+		if err != nil || s == nil {
+			return err
+		}
+		// Since we have read it, podunit update may have changed all of it but the unit.
+		c.plan.Config, old = plan.Config, plan.Timer
+		switch check = s.Current(plan.Config); {
+		case check.Interval == 0:
+		case c.plan.Unit == "":
+			clock = number
+		default:
+			timer = fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], number)
+		}
+		plan.Timer, plan.Clock, plan.Waits = timer, clock, c.plan.Waits
+		c.plan.Timer, c.plan.Clock = timer, clock
+		return c.files.Replan(plan)
+	})
+	switch {
+	case errors.Is(err, health.ErrNone):
+		return nil // nothing is left to check
+	case err != nil:
 		return err
-	}
-	check := s.Current(c.plan.Config)
-	if check.Interval == 0 {
-		return nil
-	}
-	if c.plan.Unit == "" {
+	case clock != "":
 		return c.startClock(first)
+	case timer != "":
+		err = c.startTimer(ctx, first, check)
 	}
+	if err != nil {
+		return errors.Join(err, c.keepTimer(old))
+	}
+	return c.stopTimer(ctx, old)
+}
+
+// keepTimer notes that the timer is the old one still: the plan's could not be started.
+func (c *Checks) keepTimer(old string) error {
+	return c.files.WithLock(func() error {
+		plan, err := c.files.Plan()
+		if err != nil || plan.Timer != c.plan.Timer {
+			return err
+		}
+		plan.Timer, c.plan.Timer = old, old
+		return c.files.Replan(plan)
+	})
+}
+
+// startTimer starts the timer of the plan.
+func (c *Checks) startTimer(ctx context.Context, first time.Duration, check health.Check) error {
 	m, err := c.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
 	}
 	defer m.Close()
-	// New each time: the last start's may still be on its way out.
-	c.plan.Timer = fmt.Sprintf("podunit-health-%s-%s.timer", c.plan.ID[:12], strconv.FormatInt(time.Now().UnixNano(), 36))
-	if err := c.files.Replan(c.plan); err != nil {
-		return err
-	}
 	return m.StartTimer(ctx, c.plan.Timer, unit.Timer{
 		Description: "Health checks of " + c.plan.Name,
 		First:       first,
@@ -68,7 +112,10 @@ func (c *Checks) startClock(first time.Duration) error {
 			env = append(env, kv) // they have our standard error, and are to know what it is: see tell
 		}
 	}
-	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID, env)
+	cmd := helper.Clock(s.PID, first, c.program, c.plan.ID+"."+c.plan.Clock, env)
+	if c.silent {
+		cmd.Stderr = nil
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("health checks of %s: %w", c.plan.Name, err)
 	}
@@ -120,14 +167,18 @@ func RunForTimer(ctx context.Context, c Config, id string) error {
 }
 
 // RunForClock runs a check for podunit-clock, and writes when it is to come again, in milliseconds; nothing, if there is
-// nothing left to check.
-func RunForClock(ctx context.Context, c Config, id string, out io.Writer) error {
+// nothing left to check, or another clock has it checked by now. clock is the container's ID, a dot and the clock's number.
+func RunForClock(ctx context.Context, c Config, clock string, out io.Writer) error {
+	id, number, _ := strings.Cut(clock, ".")
 	checks, err := OpenChecks(c, id)
 	if errors.Is(err, health.ErrNone) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if checks.plan.Clock != number {
+		return nil
 	}
 	_, err = checks.Run(ctx, true)
 	if errors.Is(err, health.ErrNone) || errors.Is(err, health.ErrStopped) || ctx.Err() != nil {
@@ -148,14 +199,11 @@ func (c *Checks) handOver(ctx context.Context) error {
 		return err
 	}
 	c.handed = true
-	old := plan.Timer
-	if old == "" { // none of its own accord: the start waits for it, or somebody checks by hand
+	if plan.Timer == "" { // none of its own accord: the start waits for it, or somebody checks by hand
 		return nil
 	}
-	if err := c.repeat(ctx, 0); err != nil {
-		return err
-	}
-	return c.stopTimer(ctx, old) // its service may be us; that ends by itself
+	c.plan.Waits = plan.Waits
+	return c.repeat(ctx, 0) // the old timer's service may be us; that ends by itself
 }
 
 // readyPoll is how often a start that waits looks whether the container has ended, or is healthy

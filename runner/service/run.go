@@ -190,8 +190,9 @@ func (e *Engine) mountsFrom(others []spec.VolumesFrom, mounts []spec.Mount) ([]s
 		var theirs []spec.Mount
 		other, err := e.Containers.Lookup(from.Container)
 		if errors.Is(err, container.ErrNotFound) {
-			if p, ok := e.podOfInfra(from.Container); ok {
-				theirs, err = p.Spec.Mounts, nil
+			var p pod.Record
+			if p, err = e.podOfInfra(from.Container, err); err == nil {
+				theirs = p.Spec.Mounts
 			}
 		} else {
 			theirs = other.Spec.Mounts
@@ -204,17 +205,18 @@ func (e *Engine) mountsFrom(others []spec.VolumesFrom, mounts []spec.Mount) ([]s
 	return mounts, nil
 }
 
-// podOfInfra finds a pod by the name that its infra container has, or would have with Podman.
-func (e *Engine) podOfInfra(name string) (pod.Record, bool) {
+// podOfInfra finds a pod by the name that its infra container has, or would have with Podman. If there is none, it
+// returns the error notFound.
+func (e *Engine) podOfInfra(name string, notFound error) (pod.Record, error) {
 	all, err := e.Pods.List()
 	if err != nil {
-		return pod.Record{}, false
+		return pod.Record{}, err
 	}
 	i := slices.IndexFunc(all, func(p pod.Record) bool { return name == cmp.Or(p.Spec.InfraName, p.ID[:12]+"-infra") })
 	if i < 0 {
-		return pod.Record{}, false
+		return pod.Record{}, notFound
 	}
-	return all[i], true
+	return all[i], nil
 }
 
 // joinPod makes a container one of the pod that it asks for, which runs then.

@@ -42,6 +42,16 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 		if c.Restarts && now.Unit != "" {
 			return hint.With(errors.New("--restart: the container "+now.Name+" is made by "+now.Unit+" and goes with its end"), "Restart= in the [Service] section of its file")
 		}
+		if c.Checks {
+			if now.Health, err = health.Change(now.Health, now.Spec.SdNotify == "healthy", c.Apply); err != nil {
+				return fmt.Errorf("container %s: %w", now.Name, err)
+			}
+			if now.Health != nil {
+				if err := canLog(now.Health.LogDestination); err != nil {
+					return err
+				}
+			}
+		}
 		if s.PID != 0 {
 			if err := e.findRuntime(now); err != nil {
 				return err
@@ -57,16 +67,6 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 			return err
 		}
 		c.Apply(&now.Spec)
-		if c.Checks {
-			if now.Health, err = health.Change(now.Health, now.Spec.SdNotify == "healthy", c.Apply); err != nil {
-				return fmt.Errorf("container %s: %w", now.Name, err)
-			}
-			if now.Health != nil {
-				if err := canLog(now.Health.LogDestination); err != nil {
-					return err
-				}
-			}
-		}
 		if err := e.Containers.Note(now); err != nil {
 			return err
 		}

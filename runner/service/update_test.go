@@ -3,9 +3,12 @@
 package service
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -24,5 +27,18 @@ func TestUpdate(t *testing.T) {
 	owned := w.made("owned", func(r *container.Record) { r.Unit = "owned.service" })
 	if err := w.Update(t.Context(), owned, c); err == nil {
 		t.Error("the restart policy of a unit file's container was changed")
+	}
+	// What is refused changes nothing: the runtime is not asked, and there is none.
+	running := w.made("running", nil)
+	w.running(running, "")
+	interval := time.Second
+	c = Change{Checks: true, Apply: func(to *spec.Container) {
+		to.Limits.CPUShares = new(uint64)
+		if to.Health != nil {
+			to.Health.Interval = &interval
+		}
+	}}
+	if err := w.Update(t.Context(), running, c); !errors.Is(err, health.ErrNone) {
+		t.Errorf("an interval without a check: %v", err)
 	}
 }

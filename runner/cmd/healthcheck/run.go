@@ -58,7 +58,7 @@ not count yet) or stopped; 125 there is no check, or the container does not run.
 	}
 	cmd.Flags().BoolVar(&ignore, "ignore-result", false, "exit with 0 also if it does not pass")
 	cmd.Flags().BoolVar(&timer, "timer", false, "say nothing; CONTAINER is a whole ID")
-	cmd.Flags().BoolVar(&clock, "clock", false, "say only when to come again, in milliseconds; CONTAINER is a whole ID")
+	cmd.Flags().BoolVar(&clock, "clock", false, "say only when to come again, in milliseconds; CONTAINER is a whole ID, a dot and the clock's number")
 	_ = cmd.Flags().MarkHidden("timer")
 	_ = cmd.Flags().MarkHidden("clock")
 	return cmd

@@ -496,7 +496,7 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 			return err
 		}
 		if server != nil {
-			_ = server.Signal(unix.SIGHUP) // it has ended by itself, else
+			_ = server.Signal(unix.SIGHUP) // it reads the names again; an error says that it has ended
 		}
 	} else if err != nil {
 		return err

@@ -33,6 +33,9 @@ func (s *Store) Update(ctx context.Context, nameOrID, shared string, add, drop [
 			}
 		}
 		if err := s.canTell(n.Name, servers); err != nil {
+			if len(n.NetworkDNSServers) == 0 {
+				return nil // it had none: there is nothing to tell
+			}
 			return err
 		}
 		n.NetworkDNSServers = servers

@@ -64,6 +64,12 @@ echo "$@" >>`+dir+`/args`)
 	if err := s.Update(context.Background(), "idle", "", nil, both); err != nil {
 		t.Errorf("idle: %v", err)
 	}
+	if err := os.WriteFile(filepath.Join(c.dnsDir(), "idle"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(context.Background(), "idle", "", nil, both); err != nil {
+		t.Errorf("in use, and there is nothing to drop: %v", err)
+	}
 	for name, want := range map[string]string{"mute": "has no name server", "nowhere": "network not found"} {
 		if err := s.Update(context.Background(), name, "", []net.IP{net.IPv4(192, 0, 2, 2)}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
