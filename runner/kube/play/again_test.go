@@ -3,6 +3,7 @@
 package play
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -82,5 +83,61 @@ func TestRestartAllContainers(t *testing.T) {
 		if err := w.Again(t.Context(), st.Name, "web"); err != nil || len(w.manager.calls) != 0 {
 			t.Errorf("a second time: %q, %v", w.manager.calls, err)
 		}
+	}
+}
+
+// TestDownEndsANewStart: who takes a pod down, or plays it anew, does not wait for a new start of its containers that goes on
+// for as long as an init container fails. A play that fails then has asked for it again.
+func TestDownEndsANewStart(t *testing.T) {
+	for name, take := range map[string]func(*world, *State) error{
+		"down": func(w *world, st *State) error {
+			_, err := w.Down(t.Context(), st.Plan, false)
+			return err
+		},
+		"play": func(w *world, _ *State) error {
+			w.Images = &pulls{}
+			_, err := w.Play(t.Context(), planned(t, restartsAll), Options{Replace: true})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			st := w.playing(t, restartsAll)
+			r, err := w.Pods.LookupExact("web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Player.store.setVerdict(st.Name, verdict{ID: r.ID, Why: "podunit-again-0-0"}, "web", all); err != nil {
+				t.Fatal(err)
+			}
+			started, stop := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			w.manager.fails["start web-i.service"] = errors.New("it fails")
+			w.manager.does = func(call string) {
+				switch call {
+				case "start web-i.service":
+					stop()
+				case "stop podunit-again-0-1.service":
+					cancel()
+				}
+			}
+			engine := *w.Engine
+			engine.Own.Name = "podunit-again-0-1.service"
+			other := &Player{Engine: &engine, store: w.Player.store, volumes: w.Player.volumes}
+			ended := make(chan error, 1)
+			go func() { ended <- other.Again(ctx, st.Name, "web") }()
+			<-started.Done()
+			if err := take(w, st); (err != nil) != (name == "play") {
+				t.Errorf("%v", err)
+			}
+			if err := <-ended; err == nil {
+				t.Error("the new start has not been ended")
+			}
+			asked := slices.ContainsFunc(w.manager.asked("start"), func(name string) bool { return strings.HasPrefix(name, "podunit-again-") })
+			if asked != (name == "play") {
+				t.Errorf("it is asked for again: %v", asked)
+			}
+		})
 	}
 }

@@ -106,12 +106,26 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		return nil, err
 	}
 	defer done()
+	old, err := p.store.load(st.Name)
+	if err != nil || !o.Replace && !o.Service {
+		return p.playLocked(ctx, st, o, nil)
+	}
+	halted, err := p.halt(ctx, old, nil)
+	var out *Played
+	if err == nil {
+		out, err = p.playLocked(ctx, st, o, halted)
+	}
+	return out, errors.Join(err, p.resume(context.WithoutCancel(ctx), old, halted))
+}
+
+// playLocked plays what st has while nobody else plays something of that name.
+func (p *Player) playLocked(ctx context.Context, st *State, o Options, halted map[string]string) (*Played, error) {
 	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Release()
-	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, Options: o}
+	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, halted: halted, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
@@ -169,6 +183,8 @@ type work struct {
 	// took are pods of other plays that are replaced.
 	took  map[*State][]string
 	taken []*taken
+	// halted are the IDs of pods, by name, whose new start of all containers this play has ended: they are made anew.
+	halted map[string]string
 	// seen are the IDs of pods that are there at first, by name.
 	seen map[string]string
 	// alone says that there is no default network: the programs of named networks are missing.
@@ -477,7 +493,7 @@ func (w *work) runs(ctx context.Context, one *kube.Pod) (bool, error) {
 // changed, nor any of those that run before the others.
 func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) {
 	r, err := w.Pods.LookupExact(now.Name)
-	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest {
+	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest || w.halted[now.Name] == r.ID {
 		return r, false
 	}
 	first := func(p *kube.Pod) (out []string) {

@@ -38,7 +38,7 @@ type storedSecret struct {
 func (w *work) takeOver(ctx context.Context) error {
 	for s, names := range w.took {
 		wait, cancel := context.WithTimeout(ctx, maxWait)
-		err := w.locked(wait, s.Name, func(s *State) error { return w.take(ctx, s, names) })
+		err := w.instead(wait, s, names, func(s *State) error { return w.take(ctx, s, names) })
 		cancel()
 		if err != nil {
 			return fmt.Errorf("replace pods of the play %s: %w", s.Name, err)
