@@ -166,10 +166,10 @@ func archive(c *kube.Claim) error {
 // prepareVolumes makes the volumes of a pod that these containers use, and that are not there yet.
 func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
 	for _, v := range p.Volumes {
-		used := slices.ContainsFunc(list, func(c *kube.Container) bool {
+		has := func(c *kube.Container) bool {
 			return slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name })
-		})
-		if !used {
+		}
+		if !slices.ContainsFunc(list, has) {
 			continue
 		}
 		var err error
@@ -179,6 +179,13 @@ func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, li
 		case kube.VolumeHost:
 			err = makeHostPath(v)
 		case kube.VolumeFiles:
+			_, lerr := os.Lstat(filepath.Join(w.store.podFiles(r.ID), v.Name))
+			goesOn := slices.ContainsFunc(p.Containers, func(c *kube.Container) bool {
+				return c.Role != kube.Init && !slices.Contains(list, c) && slices.ContainsFunc(append(p.Givers(c), c), has)
+			})
+			if lerr == nil && goesOn {
+				continue // it has the old directory mounted, and would lose its files, which are the same
+			}
 			err = w.writeVolume(r, p, v, w.facts(w.st, r, p))
 		case kube.VolumeClaim:
 			err = w.makeClaim(ctx, r, p, v)

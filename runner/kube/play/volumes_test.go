@@ -272,3 +272,51 @@ func TestClaimWithAnArchive(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestFilesOfWhatGoesOn: where one container of a pod is made anew, another one that goes on keeps the files of a volume that
+// both have, or that it gets from the first one: it has that directory mounted.
+func TestFilesOfWhatGoesOn(t *testing.T) {
+	const head = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {a: alpha}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, annotations: {io.podman.annotations.volumes-from/b: a}}
+spec:
+  hostNetwork: true
+  volumes: [{name: files, configMap: {name: conf}}]
+  containers:
+  - {name: a, image: "quay.io/x/a:1", volumeMounts: [{name: files, mountPath: /files}]}
+  - {name: b, image: "quay.io/x/b:1"`
+	for _, text := range []string{head + "}\n", strings.Replace(head, ", annotations: {io.podman.annotations.volumes-from/b: a}", "", 1) + ", volumeMounts: [{name: files, mountPath: /files}]}\n"} {
+		world := newWorld(t)
+		st := world.playing(t, text)
+		one := st.Plan.Pods[0]
+		r, err := world.Pods.LookupExact("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&work{Player: world.Player, st: st, plan: st.Plan}).prepareVolumes(t.Context(), r, one, one.Containers); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(world.Player.store.podFiles(r.ID), "files")
+		before, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range []string{"x/a:1 x/a:2", "alpha beta"} {
+			from, to, _ := strings.Cut(change, " ")
+			same := from != "alpha"
+			w := world.replacing(t, st, strings.Replace(text, from, to, 1))
+			if err := errors.Join(w.begin(), w.makePod(t.Context(), w.plan.Pods[0])); err != nil {
+				t.Fatal(err)
+			}
+			after, err := os.Stat(dir)
+			if err != nil || os.SameFile(before, after) != same {
+				t.Errorf("%s: the directory is the same: %v, %v", change, !same, err)
+			}
+		}
+	}
+}
