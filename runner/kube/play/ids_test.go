@@ -3,6 +3,7 @@
 package play
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/podunit/podunit/runner/spec"
@@ -14,6 +15,7 @@ func TestIDsOfAPod(t *testing.T) {
 	for text, want := range map[string]uint32{
 		"  containers: [{name: a, image: quay.io/x/a:1}]\n":                                                                 1024,
 		"  containers: [{name: a, image: quay.io/x/a:1, securityContext: {runAsUser: 65534}}]\n":                            65535,
+		"  containers: [{name: a, image: quay.io/x/a:1, securityContext: {runAsUser: 7, runAsGroup: 3000}}]\n":              3001,
 		"  securityContext: {fsGroup: 5000, supplementalGroups: [7000]}\n  containers: [{name: a, image: quay.io/x/a:1}]\n": 7001,
 	} {
 		plan := planned(t, head+text)
@@ -35,5 +37,18 @@ func TestIDsOfAPod(t *testing.T) {
 	}
 	if uid, gid := (ids{}).root(); uid != -1 || gid != -1 || outside(nil, 7) != 7 {
 		t.Errorf("without a user namespace root is %d:%d", uid, gid)
+	}
+}
+
+// TestPodWithTooFewIDs: a pod that runs is made anew where its document names a user that it has not got.
+func TestPodWithTooFewIDs(t *testing.T) {
+	const text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  hostUsers: false\n  containers: [{name: a, image: quay.io/x/a:1, securityContext: {runAsUser: 2000}}]\n"
+	world := newWorld(t)
+	st := world.playing(t, text)
+	for user, want := range map[string]bool{"2000": true, "7": true, "2001": false} {
+		w := world.replacing(t, st, strings.Replace(text, "2000", user, 1))
+		if _, keep := w.kept(t.Context(), st.Plan.Pods[0], w.plan.Pods[0]); keep != want {
+			t.Errorf("with user %s it goes on: %v", user, keep)
+		}
 	}
 }

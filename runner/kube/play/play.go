@@ -293,7 +293,7 @@ func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error
 	}
 	s.Replace = err == nil
 	s.ExitPolicy = "continue"
-	if p.UserNSAuto && s.UserNS.Mode == "" { // else with options
+	if ownIDs(p) {
 		s.UserNS = spec.UserNS{Mode: spec.UserAuto, Size: idsNeeded(p)}
 	}
 	if r, err = w.Pods.Create(ctx, s, "", nil); err != nil {
@@ -489,11 +489,12 @@ func (w *work) runs(ctx context.Context, one *kube.Pod) (bool, error) {
 	return err == nil && w.Pods.Status(r).InfraPID != 0, err
 }
 
-// kept tells whether a pod goes on: it runs, and nothing of what all its containers share has
-// changed, nor any of those that run before the others.
+// kept tells whether a pod goes on: it runs, has the IDs that its document needs, and nothing of what all its containers
+// share has changed, nor any of those that run before the others.
 func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) {
 	r, err := w.Pods.LookupExact(now.Name)
-	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest || w.halted[now.Name] == r.ID {
+	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest || w.halted[now.Name] == r.ID ||
+		ownIDs(now) && idsNeeded(now) > idsNeeded(was) {
 		return r, false
 	}
 	first := func(p *kube.Pod) (out []string) {
