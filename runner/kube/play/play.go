@@ -220,7 +220,7 @@ func (w *work) look(ctx context.Context) error {
 	for _, pod := range w.st.Plan.Pods {
 		errs = append(errs, w.inTheWay(ctx, all, pod))
 	}
-	errs = append(errs, hostPaths(w.st.Plan, w.User.Rootless()), w.networks(), w.immutables())
+	errs = append(errs, hostPaths(w.st.Plan, w.User.Rootless()), w.archives(w.st.Plan), w.networks(), w.immutables())
 	return errors.Join(errs...)
 }
 

@@ -36,7 +36,7 @@ func hostPaths(plan *kube.Plan, rootless bool) error {
 		c := &plan.Claims[i]
 		o, err := claimOptions(c)
 		driver := cmp.Or(c.Driver, "local")
-		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless), archive(c)); err != nil {
+		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless)); err != nil {
 			errs = append(errs, fmt.Errorf("claim %s: %w", c.Name, err))
 		}
 	}
@@ -109,6 +109,25 @@ func makeHostPath(v *kube.Volume) error {
 	return nil
 }
 
+// archives looks at the archives that claims name whose volumes are to be made, before anything is made.
+func (w *work) archives(plan *kube.Plan) error {
+	var errs []error
+	for i := range plan.Claims {
+		c := &plan.Claims[i]
+		if _, err := w.Player.volumes.Get(c.Name); c.Import == "" || err == nil {
+			continue
+		}
+		st, err := os.Stat(c.Import)
+		if err == nil && !st.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a file", c.Import)
+		}
+		if err != nil {
+			errs = append(errs, hint.With(fmt.Errorf("claim %s: %w", c.Name, err), "put the archive there, or take volume.podman.io/import-source out"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // claims makes the named volumes that are missing.
 func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 	for i := range plan.Claims {
@@ -117,6 +136,9 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 			continue
 		}
 		o, err := claimOptions(c)
+		if c.Import != "" {
+			o.Fill = func(dir string) error { return unpack(dir, c.Import) }
+		}
 		if err == nil {
 			_, err = w.Player.volumes.Create(c.Name, o)
 		}
@@ -128,9 +150,6 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 		}
 		w.volumes = append(w.volumes, c.Name)
 		w.st.Volumes = append(w.st.Volumes, c.Name)
-		if err := w.unpack(ctx, c); err != nil {
-			return fmt.Errorf("claim %s: %w", c.Name, err) // undo removes the volume
-		}
 	}
 	if len(w.volumes) > 0 {
 		return w.store.save(w.st)
@@ -138,29 +157,14 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 	return ctx.Err()
 }
 
-// unpack fills the volume of a claim, which has just been made, from the archive that the claim names.
-func (w *work) unpack(ctx context.Context, c *kube.Claim) error {
-	if c.Import == "" {
-		return nil
-	}
-	f, err := os.Open(c.Import)
+// unpack unpacks an archive into a directory.
+func unpack(dir, archive string) error {
+	f, err := os.Open(archive)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return w.Player.volumes.Import(ctx, c.Name, f)
-}
-
-// archive looks at the archive that a claim names, before anything is made.
-func archive(c *kube.Claim) error {
-	if c.Import == "" {
-		return nil
-	}
-	st, err := os.Stat(c.Import)
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", c.Import)
-	}
-	return err
+	return volume.Unpack(dir, f)
 }
 
 // prepareVolumes makes the volumes of a pod that these containers use, and that are not there yet.

@@ -239,22 +239,18 @@ func TestClaimWithAnArchive(t *testing.T) {
 	play := func(archive string) error {
 		plan := &kube.Plan{Claims: []kube.Claim{{Name: "data", Import: archive}}}
 		work := &work{Player: w.Player, st: &State{Name: "x", Plan: plan}, plan: plan}
-		err := hostPaths(plan, true)
-		if err == nil {
-			err = work.claims(t.Context(), plan)
+		if err := work.archives(plan); err != nil {
+			return err
 		}
-		if err != nil {
-			err = errors.Join(err, work.dropVolumes(t.Context(), nil))
-		}
-		return err
+		return work.claims(t.Context(), plan)
 	}
 	for archive, want := range map[string]string{dir + "/none.tar": "no such file", dir: "is not a file", damaged: "claim data"} {
 		if err := play(archive); err == nil || !strings.Contains(err.Error(), want) || w.exists(t, "data") {
 			t.Errorf("%s: %v; want %q; the volume is there: %v", archive, err, want, w.exists(t, "data"))
 		}
 	}
-	for _, text := range []string{"old", "new"} { // the second play unpacks nothing
-		if err := play(name); err != nil {
+	for _, text := range []string{"old", "new"} { // the second play unpacks nothing, and needs no archive
+		if err := errors.Join(play(name), os.RemoveAll(name)); err != nil {
 			t.Fatal(err)
 		}
 		v, err := w.volumes.Get("data")
