@@ -35,6 +35,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// IssueKube brings what of Kubernetes YAML is not played yet.
+const IssueKube = "Kubernetes YAML"
+
 // Player plays on the units of this user.
 type Player struct {
 	*service.Engine
@@ -93,9 +96,6 @@ func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played,
 		st.Unit = p.Own.Name
 	}
 	st.Slice = sliceName(p.Own, st.Name, p.User.Rootless())
-	if err := notBuilt(plan); err != nil {
-		return nil, err
-	}
 	return p.play(ctx, st, o)
 }
 
