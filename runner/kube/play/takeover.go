@@ -117,6 +117,9 @@ func (w *work) giveBack(ctx context.Context, t *taken) error {
 func (w *work) giveBackLocked(ctx context.Context, t *taken) error {
 	now, err := w.store.load(t.before.Name)
 	if errors.Is(err, ErrNotFound) {
+		if len(t.ran) == 0 {
+			return nil // nothing of it comes back, and nobody would ever remove its secrets
+		}
 		// It had no pod left, and is forgotten.
 		one, plan := t.before, *t.before.Plan
 		plan.Pods, one.Plan = nil, &plan
