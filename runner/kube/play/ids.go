@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
@@ -83,4 +84,10 @@ func (m ids) root() (uid, gid int) {
 }
 
 // group is the fsGroup of a pod.
-func (m ids) group(one *kube.Pod) int { return outside(m.gids, int(*one.FSGroup)) }
+func (m ids) group(one *kube.Pod) (int, error) {
+	gid := outside(m.gids, int(*one.FSGroup))
+	if gid < 0 {
+		return gid, hint.With(fmt.Errorf("pod %s has no group %d, which is its fsGroup", one.Name, *one.FSGroup), "--userns auto:size=%d, or a lower fsGroup", *one.FSGroup+1)
+	}
+	return gid, nil
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -30,6 +31,11 @@ func TestIDsOfAPod(t *testing.T) {
 	for id, want := range map[int]int{0: 5, 9: 14, 12: 102, 15: -1} {
 		if got := outside(m.gids, id); got != want {
 			t.Errorf("group %d is %d, want %d", id, got, want)
+		}
+	}
+	for id, want := range map[int64]int{12: 102, 15: -1} {
+		if gid, err := m.group(&kube.Pod{FSGroup: &id}); gid != want || (err != nil) != (want < 0) {
+			t.Errorf("fsGroup %d is %d, %v", id, gid, err)
 		}
 	}
 	if uid, gid := (ids{}).root(); uid != -1 || gid != -1 || outside(nil, 7) != 7 {

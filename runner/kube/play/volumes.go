@@ -217,7 +217,10 @@ func (w *work) makeEmpty(r pod.Record, p *kube.Pod, v *kube.Volume) error {
 func own(dir string, p *kube.Pod, v *kube.Volume, m ids, mode uint32) error {
 	uid, gid := m.root()
 	if p.FSGroup != nil && v.FSGroup {
-		gid = m.group(p)
+		var err error
+		if gid, err = m.group(p); err != nil {
+			return err
+		}
 		mode |= unix.S_ISGID
 	}
 	if err := os.Chown(dir, uid, gid); err != nil {
@@ -244,7 +247,11 @@ func (w *work) makeClaim(ctx context.Context, r pod.Record, p *kube.Pod, v *kube
 	if err != nil {
 		return err
 	}
-	return giveGroup(got.Dir, m.group(p), p.FSGroupOnRootMismatch)
+	gid, err := m.group(p)
+	if err != nil {
+		return err
+	}
+	return giveGroup(got.Dir, gid, p.FSGroupOnRootMismatch)
 }
 
 // ensureClaim gives the volume of a claim.
@@ -329,7 +336,9 @@ func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube
 		uid, gid := m.root()
 		if p.FSGroup != nil && v.FSGroup {
 			mode |= 0o440
-			gid = m.group(p)
+			if gid, err = m.group(p); err != nil {
+				return err
+			}
 		}
 		if err := root.Chown(f.Path, uid, gid); err != nil {
 			return err
