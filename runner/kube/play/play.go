@@ -312,11 +312,15 @@ func (w *work) pull(ctx context.Context) error {
 		r Registry
 	}
 	seen := map[string]bool{}
-	var jobs []job
+	var jobs, local []job // local are those that are not pulled: one of the others may bring them
 	add := func(image string, how spec.Pull, r Registry) {
 		if key := image + " " + how.Policy; !seen[key] {
 			seen[key] = true
-			jobs = append(jobs, job{spec.Container{Image: image, Pull: how}, r})
+			list := &jobs
+			if how.Policy == "never" {
+				list = &local
+			}
+			*list = append(*list, job{spec.Container{Image: image, Pull: how}, r})
 		}
 	}
 	for _, p := range w.st.Plan.Pods {
@@ -338,11 +342,15 @@ func (w *work) pull(ctx context.Context) error {
 			}
 		}
 	}
-	return allOrNone(ctx, jobs, 3, func(ctx context.Context, j job) error {
+	get := func(ctx context.Context, j job) error {
 		j.r.apply(&j.s.Pull)
 		_, err := w.FindImage(ctx, &j.s)
 		return err
-	})
+	}
+	if err := allOrNone(ctx, jobs, 3, get); err != nil {
+		return err
+	}
+	return allOrNone(ctx, local, 3, get)
 }
 
 // begin notes what is about to be made.
