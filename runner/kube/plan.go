@@ -346,7 +346,7 @@ type Mount struct {
 	// Path is absolute, in the container.
 	Path     string
 	ReadOnly bool `json:",omitempty"`
-	// RecursiveReadOnly is empty, IfPossible or Enabled.
+	// RecursiveReadOnly is empty, IfPossible (Enabled where the kernel can) or Enabled.
 	RecursiveReadOnly string `json:",omitempty"`
 	// SubPath is relative to the volume; on a writable volume a missing one is made as a
 	// directory. With Expand, $(NAME) in it stands for a variable, and Resolve expands it. Links

@@ -413,6 +413,9 @@ func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, 
 		if v.ReadOnly || v.Kind == kube.VolumeFiles {
 			m.ReadOnly = true
 		}
+		if m.RecursiveReadOnly == "IfPossible" && recursive() {
+			m.RecursiveReadOnly = "Enabled"
+		}
 		if v.Kind == kube.VolumeImage {
 			out = append(out, imageMount(m, v))
 			continue
@@ -424,6 +427,11 @@ func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, 
 		out = append(out, volumeMount(m, v, dir))
 	}
 	return out, nil
+}
+
+// recursive tells whether the kernel can make a mount and all below it read-only in one call: Linux 5.12.
+func recursive() bool {
+	return !errors.Is(unix.MountSetattr(-1, "", 0, &unix.MountAttr{}), unix.ENOSYS) // which changes nothing
 }
 
 // imageMount is the mount of an image's files: nobody writes or executes them. Source: kubernetes.io,

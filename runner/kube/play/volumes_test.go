@@ -316,3 +316,15 @@ spec:
 		}
 	}
 }
+
+// TestRecursiveReadOnly: what is below a volume is read-only with it where the document asks for that and the kernel can.
+func TestRecursiveReadOnly(t *testing.T) {
+	w := newWorld(t)
+	one := &kube.Pod{Volumes: []*kube.Volume{{Name: "v", Kind: kube.VolumeHost, Path: "/srv"}}}
+	for asked, want := range map[string]bool{"": false, "IfPossible": recursive(), "Enabled": true} {
+		list, err := w.volumeMounts(t.Context(), pod.Record{}, one, &kube.Container{}, []kube.Mount{{Volume: "v", Path: "/v", ReadOnly: true, RecursiveReadOnly: asked}})
+		if err != nil || slices.Contains(list[0].Options, "rro") != want {
+			t.Errorf("%q: %+v, %v", asked, list, err)
+		}
+	}
+}
