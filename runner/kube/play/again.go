@@ -20,6 +20,8 @@ const (
 	// all is the name of the note that all containers of a pod are to start anew, underWay of the one that somebody is at
 	// it. A note has the pod's ID, and as Why the timer's name without suffix.
 	all, underWay = "all", "again"
+	// alls is the name of the note that counts them, as Bad; Good is the time before the last one, in seconds.
+	alls = "alls"
 	// againUnits begins the names of the timers.
 	againUnits = "podunit-again-"
 )
@@ -33,16 +35,40 @@ func (p *Player) endsAll(c *kube.Container) bool {
 }
 
 // again has all containers of a pod started anew, after a moment. The service of a container executes this, so
-// somebody else has to do it.
-func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Container) error {
+// somebody else has to do it. over tells that the pod's job may fail no more, and nothing is started.
+func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Container) (over bool, err error) {
 	r, err := p.Pods.LookupExact(one.Name)
 	if errors.Is(err, pod.ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return p.askAgain(ctx, st, r, one, c.Restart.First)
+	v := p.store.verdict(st.Name, one.Name, alls)
+	seen, err := os.Stat(p.store.verdictPath(st.Name, []string{one.Name, alls}))
+	if v.ID != r.ID || err == nil && time.Since(seen.ModTime()) > c.Restart.Calm+time.Duration(v.Good)*time.Second {
+		v = verdict{ID: r.ID} // the pod is new, or was calm for long
+	}
+	if p.store.verdict(st.Name, one.Name, all).ID != r.ID { // else another container has asked for the same one
+		if one.Job != nil && c.Role == kube.Ordinary && v.Bad >= one.Job.BackoffLimit {
+			return true, nil
+		}
+		wait := againAfter(c.Restart, v.Bad)
+		v.Bad, v.Good = v.Bad+1, int(wait/time.Second)
+		if err := p.store.setVerdict(st.Name, v, one.Name, alls); err != nil {
+			return false, err
+		}
+	}
+	return false, p.askAgain(ctx, st, r, one, time.Duration(v.Good)*time.Second)
+}
+
+// againAfter is the time before a new start of all containers that so many came before, which doubles.
+func againAfter(r kube.Restart, before int) time.Duration {
+	wait := r.First
+	for ; before > 0 && wait < r.Max; before-- {
+		wait *= 2
+	}
+	return max(r.First, min(wait, r.Max))
 }
 
 // askAgain starts the timer for that.

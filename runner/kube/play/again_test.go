@@ -5,9 +5,13 @@ package play
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/kube"
 )
 
 const restartsAll = `apiVersion: v1
@@ -139,5 +143,49 @@ func TestDownEndsANewStart(t *testing.T) {
 				t.Errorf("it is asked for again: %v", asked)
 			}
 		})
+	}
+}
+
+// TestAgainWaitsLonger: the time before a new start of all containers doubles up to five minutes, and begins anew when the pod
+// was calm. A job that may fail no more has no further one.
+func TestAgainWaitsLonger(t *testing.T) {
+	w := newWorld(t)
+	st := w.playing(t, restartsAll)
+	one, a := st.Plan.Pods[0], container(st.Plan.Pods[0], "a")
+	counts, pending := w.Player.store.verdictPath(st.Name, []string{"web", alls}), w.Player.store.verdictPath(st.Name, []string{"web", all})
+	ask := func(want int, wantOver bool) {
+		t.Helper()
+		over, err := w.Player.again(t.Context(), st, one, a)
+		if got := w.Player.store.verdict(st.Name, "web", alls).Good; err != nil || over != wantOver || got != want {
+			t.Errorf("after %d s, over: %v, %v; want %d s, %v", got, over, err, want, wantOver)
+		}
+	}
+	for _, want := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		ask(want, false)
+		ask(want, false) // another container at the same time
+		if err := os.Remove(pending); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-a.Restart.Calm - 301*time.Second)
+	if err := os.Chtimes(counts, long, long); err != nil {
+		t.Fatal(err)
+	}
+	one.Job = &kube.Job{BackoffLimit: 1}
+	ask(1, false)
+	if err := os.Remove(pending); err != nil {
+		t.Fatal(err)
+	}
+	ask(1, true)
+	if err := w.Player.store.save(st); err != nil {
+		t.Fatal(err)
+	}
+	w.Own.Name = a.Unit
+	w.env["EXIT_CODE"], w.env["EXIT_STATUS"] = "exited", "42"
+	if err := w.ContainerEnded(t.Context(), st.Name, "web", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if e, over := w.Player.store.endOf(st.Name, "web", "a"); !over || e.Code == 0 {
+		t.Errorf("the job's container has ended: %v, %+v", over, e)
 	}
 }
