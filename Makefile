@@ -112,7 +112,6 @@ PART  ?=
 test-vm: lab ## limits and what else needs a kernel, in virtual machines; PART=Limits for a part; root only
 	$(GO) test -tags "$(TAGS) lab" -count=1 -v -timeout 24h -run '^TestVM($(subst $(empty) ,|,$(strip $(PART))))' ./contrib/lab/vm
 
-# Everything of the module with the same flags, or its hundreds of packages are compiled twice.
 # Debian 12 has programs of 2023, newest the ones of Debian's next release. Its network cases apart, much of a lab's other tests
 # holds Podman 5 or systemd 257 against podunit.
 RELEASES ?= bookworm newest
@@ -123,6 +122,7 @@ test-releases: lab ## the network tests with the programs of Debian 12 and of th
 			-run '^TestLab(Networks|NetworksOfRoot|NetworkOptions|Edge|Pasta)$$' ./runner/labtest ./runner/network || exit 1; \
 	done
 
+# Everything of the module with the same flags, or its hundreds of packages are compiled twice.
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *
 test-kubernetes: lab ## a real API server and a kubelet have our YAML, and all of it is played in a lab; long the first time

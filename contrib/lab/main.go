@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.BoolVar(&s.all, "all", false, "rm: every lab")
 	flags.BoolVar(&s.noRoute, "no-route", false, "up: a new lab has no default route")
 	flags.BoolVar(&s.noImages, "no-images", false, "up: a new lab has an empty registry")
-	flags.StringVar(&s.release, "debian", rootfs.Suite, "up: a new lab has this release of Debian: "+strings.Join(rootfs.Releases(), ", "))
+	flags.StringVar(&s.release, "debian", "", "up: a new lab has this release of Debian: "+strings.Join(rootfs.Releases(), ", ")+"; "+rootfs.Suite+" if absent")
 	flags.StringVar(&s.vm, "vm", "", "up: a new lab is a virtual machine with this Debian: "+strings.Join(rootfs.Suites(), ", "))
 	flags.IntVar(&s.owner, "owner", 0, "up: a new lab belongs to this process; gc removes it when that has died")
 	flags.StringVar(&s.throttle.Listen, "listen", "127.0.0.1:5001", "throttle: where to listen")
@@ -259,10 +259,16 @@ func (s settings) on(ctx context.Context, m *machine.Machine, verb string, args 
 }
 
 func (s settings) up(ctx context.Context, c cache.Dir, log io.Writer) error {
+	if s.release != "" && s.vm != "" {
+		return errors.New("up: --vm names the release of Debian itself, leave --debian out")
+	}
 	if _, err := machine.GC(c, log); err != nil {
 		return err
 	}
 	m, err := machine.Open(c, s.name, log)
+	if err == nil && s.release != "" {
+		return fmt.Errorf("up: the lab %s is there, and --debian is for a new one: leave it out, or remove the lab with: lab rm --name %s", s.name, s.name)
+	}
 	if errors.Is(err, machine.ErrNone) {
 		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, Release: s.release, VM: s.vm, Seed: s.bench.Seed, Owner: s.owner}, log)
 	}

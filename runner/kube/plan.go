@@ -29,6 +29,7 @@
 package kube
 
 import (
+	"slices"
 	"time"
 
 	"github.com/podunit/podunit/runner/spec"
@@ -58,9 +59,8 @@ type Pod struct {
 	// Unit is the service of its infra process, NAME-pod.service, as for every pod. The services
 	// of its containers are bound to it.
 	Unit string
-	// Spec is what pod create would be asked: name, labels, network, published ports, shared
-	// namespaces. Named networks and user namespaces are in it even where the command line still
-	// refuses them.
+	// Spec is what pod create would be asked: name, labels, networks, user namespace, published ports, shared
+	// namespaces.
 	Spec spec.Pod
 	// Start is false for a pod that is only made: replicas 0, a suspended job.
 	Start bool
@@ -98,6 +98,24 @@ type Pod struct {
 	// Digest changes when anything of the pod itself changes, that is when all its containers must
 	// be made anew. What belongs to one container is in that container's digest.
 	Digest string
+}
+
+// Givers are the containers of the pod whose mounts one of them gets (VolumesFrom), also by way of others.
+func (p *Pod) Givers(c *Container) []*Container {
+	var out []*Container
+	var add func(c *Container)
+	add = func(c *Container) {
+		for _, from := range c.VolumesFrom {
+			for _, other := range p.Containers {
+				if !from.Outside && other.Name == from.Container && !slices.Contains(out, other) {
+					out = append(out, other)
+					add(other)
+				}
+			}
+		}
+	}
+	add(c)
+	return out
 }
 
 // Network is what a pod's network needs beyond spec.Networking.
@@ -257,7 +275,7 @@ type Restart struct {
 	// names of signals.
 	Force   []string `json:",omitempty"`
 	Prevent []string `json:",omitempty"`
-	// PodOn are exit statuses after which the whole pod restarts (RestartAllContainers).
+	// PodOn are exit statuses after which all containers of the pod start anew (RestartAllContainers).
 	PodOn []string `json:",omitempty"`
 	// First, Steps and Max are RestartSec=, RestartSteps= and RestartMaxDelaySec=; there is no
 	// limit to the number of starts. When a container that ran for Calm ends, the counter begins
@@ -328,7 +346,7 @@ type Mount struct {
 	// Path is absolute, in the container.
 	Path     string
 	ReadOnly bool `json:",omitempty"`
-	// RecursiveReadOnly is empty, IfPossible or Enabled.
+	// RecursiveReadOnly is empty, IfPossible (Enabled where the kernel can) or Enabled.
 	RecursiveReadOnly string `json:",omitempty"`
 	// SubPath is relative to the volume; on a writable volume a missing one is made as a
 	// directory. With Expand, $(NAME) in it stands for a variable, and Resolve expands it. Links

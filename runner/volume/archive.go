@@ -14,6 +14,7 @@ import (
 	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/chrootarchive"
 	"go.podman.io/storage/pkg/unshare"
+	"golang.org/x/sys/unix"
 )
 
 // Export writes the files of a volume as an uncompressed tar archive. The error is ErrNotFound if there is no such volume.
@@ -66,19 +67,21 @@ func (v *Volumes) Import(ctx context.Context, name string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	plain, err := archive.DecompressStream(r)
-	if err != nil {
-		return fmt.Errorf("import volume %s: %w", name, err)
-	}
-	defer plain.Close()
 	// A new container that has the volume would fill it with what its image has there, or find half of it.
-	err = v.WithLock(ctx, name, func() error {
-		return chrootarchive.UntarUncompressed(plain, got.Dir, &archive.TarOptions{InUserNS: unshare.IsRootless()})
-	})
-	if err != nil {
+	if err := v.WithLock(ctx, name, func() error { return Unpack(got.Dir, r) }); err != nil {
 		return fmt.Errorf("import volume %s: %w", name, err)
 	}
 	return nil
+}
+
+// Unpack unpacks a tar archive, which may be compressed, into a directory, over what is there, and nowhere else.
+func Unpack(dir string, r io.Reader) error {
+	plain, err := archive.DecompressStream(r)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	return chrootarchive.UntarUncompressed(plain, dir, &archive.TarOptions{InUserNS: unshare.IsRootless()})
 }
 
 // own is a volume whose files lie in the storage.
@@ -91,4 +94,26 @@ func (v *Volumes) own(name string) (*Volume, error) {
 		return nil, hint.With(fmt.Errorf("volume %s stands for something that is mounted where a container has it", name), "podunit cp, from or to a container that has it")
 	}
 	return got, nil
+}
+
+// fill fills the directory of a new volume, and waits until all of it is on the disk.
+func (o *Options) fill(dir string) error {
+	if o.Fill == nil {
+		return nil
+	}
+	if _, mounts := what(o.Options); mounts {
+		return errors.New("it stands for something that is mounted where a container has it")
+	}
+	if err := o.Fill(dir); err != nil {
+		return err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return &fs.PathError{Op: "sync", Path: dir, Err: err}
+	}
+	return nil
 }

@@ -97,6 +97,9 @@ type Options struct {
 	Options   map[string]string
 	UID, GID  int // owner of the directory, as containers count; 0 is root
 	Anonymous bool
+	// Fill, if it is set, puts files into the directory of the volume before anybody finds the volume. If it fails, there
+	// is no volume.
+	Fill func(dir string) error
 }
 
 // CheckName reports what is wrong with a name for a volume.
@@ -137,6 +140,9 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 		safe.Write(filepath.Join(tmp, record), append(text, '\n'), 0o600),
 	); err != nil {
 		return nil, err
+	}
+	if err := o.fill(filepath.Join(tmp, data)); err != nil {
+		return nil, fmt.Errorf("fill volume %s: %w", name, err)
 	}
 	if err := os.Rename(tmp, path); err != nil {
 		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist) {

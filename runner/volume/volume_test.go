@@ -103,3 +103,31 @@ func TestEnsureAtOnce(t *testing.T) {
 		t.Errorf("made %d times", made)
 	}
 }
+
+// TestCreateFilled: a volume that is filled as it is made is not there before it is full, and not at all if that fails.
+func TestCreateFilled(t *testing.T) {
+	v := New(t.TempDir())
+	fault := errors.New("half an archive")
+	for _, want := range []error{fault, nil} {
+		got, err := v.Create("v", Options{Fill: func(dir string) error {
+			if _, err := v.Get("v"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("it is there before it is full: %v", err)
+			}
+			return errors.Join(want, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+		}})
+		if !errors.Is(err, want) {
+			t.Fatal(err)
+		}
+		if want == nil {
+			_, err = os.Stat(filepath.Join(got.Dir, "file"))
+		} else if _, err = v.Get("v"); errors.Is(err, ErrNotFound) {
+			err = nil
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := v.Create("m", Options{Options: map[string]string{"type": "tmpfs", "device": "tmpfs"}, Fill: func(string) error { return nil }}); err == nil {
+		t.Error("a volume that stands for something was filled")
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -52,6 +53,9 @@ func Make(ctx context.Context, c cache.Dir, log io.Writer) (string, error) {
 			found, err := filepath.Glob(filepath.Join(work, pattern))
 			if err != nil {
 				return err
+			}
+			if len(found) == 0 {
+				return fmt.Errorf("the packages %s have nothing like %s", packages, pattern)
 			}
 			for _, path := range found {
 				args = append(args, "./"+strings.TrimPrefix(path, work+"/"))

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/runner/kube/manifest"
-	"github.com/podunit/podunit/runner/kube/play"
 )
 
 // Files gives the pages by their paths from the root of the tree.
@@ -44,7 +43,6 @@ func page() []byte {
 	kinds(&b)
 	fields(&b)
 	annotations(&b)
-	lacks(&b)
 	b.WriteString(notes)
 	return []byte(b.String())
 }
@@ -90,13 +88,6 @@ func annotations(b *strings.Builder) {
 		"| Annotation | On | Effect |\n|---|---|---|\n")
 	for _, a := range manifest.Annotations() {
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", a.Key, a.On, strings.ReplaceAll(a.Doc, "|", "\\|"))
-	}
-}
-
-func lacks(b *strings.Builder) {
-	b.WriteString("\n## Not played yet\n\nThe tables above are what documents are judged by. `podunit kube play` refuses these, before it makes anything:\n\n")
-	for _, l := range play.Lacks() {
-		fmt.Fprintf(b, "- %s\n", l.What)
 	}
 }
 

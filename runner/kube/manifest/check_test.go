@@ -58,9 +58,12 @@ func TestCheck(t *testing.T) {
 		"not an object":               {"- a\n", "f:1:1: error: the document is not an object"},
 		"no name":                     {strings.Replace(whole, "  name: web\n  labels", "  labels", 1), "f:3:1: error: metadata.name: the Pod has no name"},
 		"no containers":               {"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n", "the pod has no containers"},
-		"no image":                    {strings.Replace(whole, "    image: docker.io/library/nginx\n", "", 1), "f:9:5: error: spec.containers[0].image: the container has no image"},
-		"a deployment without pod":    {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 1}\n", "the Deployment has no pod template"},
-		"a missing key of this file":  {strings.Replace(whole, "{name: A, value: \"1\"}", "{name: A, valueFrom: {configMapKeyRef: {name: c, key: z}}}", 1), "ConfigMap c has no key \"z\"|it has a"},
+		"an init container starts all anew": {strings.Replace(whole, "  containers:", "  initContainers:\n  - name: i\n    image: quay.io/x/a:1\n    restartPolicy: Never\n"+
+			"    restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]\n  containers:", 1),
+			"f:12:35: error: spec.initContainers[0].restartPolicyRules[0].action: RestartAllContainers of an init container|write action: Restart"},
+		"no image":                   {strings.Replace(whole, "    image: docker.io/library/nginx\n", "", 1), "f:9:5: error: spec.containers[0].image: the container has no image"},
+		"a deployment without pod":   {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 1}\n", "the Deployment has no pod template"},
+		"a missing key of this file": {strings.Replace(whole, "{name: A, value: \"1\"}", "{name: A, valueFrom: {configMapKeyRef: {name: c, key: z}}}", 1), "ConfigMap c has no key \"z\"|it has a"},
 		"merged fields": {"apiVersion: v1\nkind: ConfigMap\nmetadata: &m {name: a}\n---\n" +
 			"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostAliases: &x []\n  containers:\n  - &c {name: a, image: b}\n  - {<<: *c, name: b}\n  - {<<: [{image: b}, *c], name: c}\n", ""},
 		"merged fields miss one":   {"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {<<: {image: b}}\n", "f:6:5: error: spec.containers[0].name: the container has no name"},

@@ -225,6 +225,10 @@ func (p *planner) restart(d *draft, c *kube.Container, in *corev1.Container, at 
 	decided := map[int32]bool{}
 	for i, rule := range in.RestartPolicyRules {
 		rules.in(i, "action").oneOf(string(rule.Action), "Restart", "RestartAllContainers")
+		if rule.Action != corev1.ContainerRestartRuleActionRestart && c.Role == kube.Init {
+			rules.in(i, "action").fault("kube-restart", "write action: Restart, or give the rule to another container",
+				"RestartAllContainers of an init container is not played yet")
+		}
 		if rule.ExitCodes == nil {
 			rules.in(i).fault("kube-restart", "write exitCodes: {operator: In, values: [CODE]}", "the rule has no exitCodes")
 			continue

@@ -34,8 +34,13 @@ func (p *planner) digest() {
 				inner.Spec.Annotations = nil
 			}
 			parts := []any{inner}
+			mounts := c.Mounts
+			for _, other := range pod.Givers(c) {
+				parts = append(parts, other.Mounts, other.VolumesFrom, other.Spec.Mounts)
+				mounts = slices.Concat(mounts, other.Mounts)
+			}
 			for _, v := range pod.Volumes {
-				if !slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name }) {
+				if !slices.ContainsFunc(mounts, func(m kube.Mount) bool { return m.Volume == v.Name }) {
 					continue
 				}
 				parts = append(parts, v)

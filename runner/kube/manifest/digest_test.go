@@ -90,6 +90,18 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// TestDigestOfTakenVolumes: a container that gets the mounts of another one, which has got them of a third one, must be made
+// anew when their files change: those are new files then.
+func TestDigestOfTakenVolumes(t *testing.T) {
+	taking := strings.Replace(pair, "labels: {app: web}", "annotations: {io.podman.annotations.volumes-from/c: b, io.podman.annotations.volumes-from/b: a}", 1)
+	before, after := planned(t, taking), planned(t, strings.Replace(taking, "a: alpha", "a: beta", 1))
+	for i, c := range before.Pods[0].Containers {
+		if now := after.Pods[0].Containers[i]; now.Digest == c.Digest {
+			t.Errorf("%s is left as it is", c.Name)
+		}
+	}
+}
+
 // TestRecord: a plan comes back from its record as it was, and no value of a secret is in it.
 func TestRecord(t *testing.T) {
 	text := strings.ReplaceAll(pair, "p: one", "p: hunter2")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/kube"
@@ -15,8 +16,15 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// all is the name of the note that all containers of a pod are to start anew.
-const all = "all"
+const (
+	// all is the name of the note that all containers of a pod are to start anew, underWay of the one that somebody is at
+	// it. A note has the pod's ID, and as Why the timer's name without suffix.
+	all, underWay = "all", "again"
+	// alls is the name of the note that counts them, as Bad; Good is the time before the last one, in seconds.
+	alls = "alls"
+	// againUnits begins the names of the timers.
+	againUnits = "podunit-again-"
+)
 
 // endsAll tells whether a rule of a container has all containers of its pod started anew after this end of it
 // (RestartAllContainers).
@@ -27,21 +35,51 @@ func (p *Player) endsAll(c *kube.Container) bool {
 }
 
 // again has all containers of a pod started anew, after a moment. The service of a container executes this, so
-// somebody else has to do it.
-func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Container) error {
+// somebody else has to do it. over tells that the pod's job may fail no more, and nothing is started.
+func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Container) (over bool, err error) {
 	r, err := p.Pods.LookupExact(one.Name)
 	if errors.Is(err, pod.ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
+		return false, err
+	}
+	v := p.store.verdict(st.Name, one.Name, alls)
+	seen, err := os.Stat(p.store.verdictPath(st.Name, []string{one.Name, alls}))
+	if v.ID != r.ID || err == nil && time.Since(seen.ModTime()) > c.Restart.Calm+time.Duration(v.Good)*time.Second {
+		v = verdict{ID: r.ID} // the pod is new, or was calm for long
+	}
+	if p.store.verdict(st.Name, one.Name, all).ID != r.ID { // else another container has asked for the same one
+		if one.Job != nil && c.Role == kube.Ordinary && v.Bad >= one.Job.BackoffLimit {
+			return true, nil
+		}
+		wait := againAfter(c.Restart, v.Bad)
+		v.Bad, v.Good = v.Bad+1, int(wait/time.Second)
+		if err := p.store.setVerdict(st.Name, v, one.Name, alls); err != nil {
+			return false, err
+		}
+	}
+	return false, p.askAgain(ctx, st, r, one, time.Duration(v.Good)*time.Second)
+}
+
+// againAfter is the time before a new start of all containers that so many came before, which doubles.
+func againAfter(r kube.Restart, before int) time.Duration {
+	wait := r.First
+	for ; before > 0 && wait < r.Max; before-- {
+		wait *= 2
+	}
+	return max(r.First, min(wait, r.Max))
+}
+
+// askAgain starts the timer for that.
+func (p *Player) askAgain(ctx context.Context, st *State, r pod.Record, one *kube.Pod, after time.Duration) error {
+	name := fmt.Sprintf("%s%s-%x", againUnits, r.ID[:12], time.Now().UnixNano())
+	if err := p.store.setVerdict(st.Name, verdict{ID: r.ID, Why: name}, one.Name, all); err != nil {
 		return err
 	}
-	if err := p.store.setVerdict(st.Name, verdict{ID: r.ID}, one.Name, all); err != nil {
-		return err
-	}
-	return p.StartTimer(ctx, fmt.Sprintf("podunit-again-%s-%x.timer", r.ID[:12], time.Now().UnixNano()), unit.Timer{
+	return p.StartTimer(ctx, name+".timer", unit.Timer{
 		Description: "New start of all containers of pod " + one.Name,
-		First:       c.Restart.First,
+		First:       after,
 		Command:     p.command(one.Runtime, "kube", "again", st.Name, one.Name),
 		Environment: p.ServiceEnvironment(one.Unit),
 		Limit:       -1, // init containers may take as long as they need
@@ -66,6 +104,10 @@ func (p *Player) Again(ctx context.Context, play, podName string) error {
 		if errors.Is(err, pod.ErrNotFound) || err == nil && p.Pods.Status(r).InfraPID == 0 {
 			return nil
 		}
+		if name, ours := strings.CutSuffix(p.Own.Name, ".service"); err == nil && ours && strings.HasPrefix(name, againUnits) {
+			err = p.store.setVerdict(play, verdict{ID: r.ID, Why: name}, podName, underWay)
+			defer os.Remove(p.store.verdictPath(play, []string{podName, underWay}))
+		}
 		if err == nil {
 			err = p.stopAll(ctx, one)
 		}
@@ -74,10 +116,54 @@ func (p *Player) Again(ctx context.Context, play, podName string) error {
 			err = w.start(ctx, r, one, one.Containers)
 		}
 		if err == nil || ctx.Err() != nil {
-			return err // where somebody ends this, the pod ends
+			return err // who ends this takes the pod in hand: see halt
 		}
 		return errors.Join(err, p.broken(ctx, st, one))
 	})
+}
+
+// halt ends the new starts of pods of a play that are asked for or under way, of all its pods if none are named. Such a
+// start has the play's lock as long as its init containers take and fail, so whoever takes the pods in hand ends it
+// before waiting for the lock. It gives the IDs of those pods by name.
+func (p *Player) halt(ctx context.Context, st *State, names []string) (map[string]string, error) {
+	halted := map[string]string{}
+	for _, one := range st.Plan.Pods {
+		if len(names) > 0 && !slices.Contains(names, one.Name) {
+			continue
+		}
+		for _, note := range []string{all, underWay} {
+			v := p.store.verdict(st.Name, one.Name, note)
+			if v.ID == "" {
+				continue
+			}
+			if err := errors.Join(p.StopUnit(ctx, v.Why+".timer"), p.StopUnit(ctx, v.Why+".service")); err != nil {
+				return halted, err
+			}
+			_ = os.Remove(p.store.verdictPath(st.Name, []string{one.Name, note})) // it may have done so itself
+			halted[one.Name] = v.ID
+		}
+	}
+	return halted, nil
+}
+
+// resume asks again for the new starts that halt has ended, of pods that are still there.
+func (p *Player) resume(ctx context.Context, st *State, halted map[string]string) error {
+	var errs []error
+	for name, id := range halted {
+		one := st.pod(name)
+		if r, err := p.Pods.LookupExact(name); err == nil && r.ID == id && one != nil && p.Pods.Status(r).InfraPID != 0 {
+			errs = append(errs, p.askAgain(ctx, st, r, one, 0))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// instead is locked for who takes pods of a play in hand, all if none are named.
+func (p *Player) instead(ctx context.Context, st *State, names []string, do func(st *State) error) error {
+	if _, err := p.halt(ctx, st, names); err != nil {
+		return err
+	}
+	return p.locked(ctx, st.Name, do)
 }
 
 // stopAll stops the containers of a pod, sidecars last and in reverse.

@@ -3,10 +3,15 @@
 package play
 
 import (
+	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/podunit/podunit/runner/kube"
 )
 
 const restartsAll = `apiVersion: v1
@@ -82,5 +87,105 @@ func TestRestartAllContainers(t *testing.T) {
 		if err := w.Again(t.Context(), st.Name, "web"); err != nil || len(w.manager.calls) != 0 {
 			t.Errorf("a second time: %q, %v", w.manager.calls, err)
 		}
+	}
+}
+
+// TestDownEndsANewStart: who takes a pod down, or plays it anew, does not wait for a new start of its containers that goes on
+// for as long as an init container fails. A play that fails then has asked for it again.
+func TestDownEndsANewStart(t *testing.T) {
+	for name, take := range map[string]func(*world, *State) error{
+		"down": func(w *world, st *State) error {
+			_, err := w.Down(t.Context(), st.Plan, false)
+			return err
+		},
+		"play": func(w *world, _ *State) error {
+			w.Images = &pulls{}
+			_, err := w.Play(t.Context(), planned(t, restartsAll), Options{Replace: true})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			st := w.playing(t, restartsAll)
+			r, err := w.Pods.LookupExact("web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Player.store.setVerdict(st.Name, verdict{ID: r.ID, Why: "podunit-again-0-0"}, "web", all); err != nil {
+				t.Fatal(err)
+			}
+			started, stop := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			w.manager.fails["start web-i.service"] = errors.New("it fails")
+			w.manager.does = func(call string) {
+				switch call {
+				case "start web-i.service":
+					stop()
+				case "stop podunit-again-0-1.service":
+					cancel()
+				}
+			}
+			engine := *w.Engine
+			engine.Own.Name = "podunit-again-0-1.service"
+			other := &Player{Engine: &engine, store: w.Player.store, volumes: w.Player.volumes}
+			ended := make(chan error, 1)
+			go func() { ended <- other.Again(ctx, st.Name, "web") }()
+			<-started.Done()
+			if err := take(w, st); (err != nil) != (name == "play") {
+				t.Errorf("%v", err)
+			}
+			if err := <-ended; err == nil {
+				t.Error("the new start has not been ended")
+			}
+			asked := slices.ContainsFunc(w.manager.asked("start"), func(name string) bool { return strings.HasPrefix(name, "podunit-again-") })
+			if asked != (name == "play") {
+				t.Errorf("it is asked for again: %v", asked)
+			}
+		})
+	}
+}
+
+// TestAgainWaitsLonger: the time before a new start of all containers doubles up to five minutes, and begins anew when the pod
+// was calm. A job that may fail no more has no further one.
+func TestAgainWaitsLonger(t *testing.T) {
+	w := newWorld(t)
+	st := w.playing(t, restartsAll)
+	one, a := st.Plan.Pods[0], container(st.Plan.Pods[0], "a")
+	counts, pending := w.Player.store.verdictPath(st.Name, []string{"web", alls}), w.Player.store.verdictPath(st.Name, []string{"web", all})
+	ask := func(want int, wantOver bool) {
+		t.Helper()
+		over, err := w.Player.again(t.Context(), st, one, a)
+		if got := w.Player.store.verdict(st.Name, "web", alls).Good; err != nil || over != wantOver || got != want {
+			t.Errorf("after %d s, over: %v, %v; want %d s, %v", got, over, err, want, wantOver)
+		}
+	}
+	for _, want := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		ask(want, false)
+		ask(want, false) // another container at the same time
+		if err := os.Remove(pending); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-a.Restart.Calm - 301*time.Second)
+	if err := os.Chtimes(counts, long, long); err != nil {
+		t.Fatal(err)
+	}
+	one.Job = &kube.Job{BackoffLimit: 1}
+	ask(1, false)
+	if err := os.Remove(pending); err != nil {
+		t.Fatal(err)
+	}
+	ask(1, true)
+	if err := w.Player.store.save(st); err != nil {
+		t.Fatal(err)
+	}
+	w.Own.Name = a.Unit
+	w.env["EXIT_CODE"], w.env["EXIT_STATUS"] = "exited", "42"
+	if err := w.ContainerEnded(t.Context(), st.Name, "web", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if e, over := w.Player.store.endOf(st.Name, "web", "a"); !over || e.Code == 0 {
+		t.Errorf("the job's container has ended: %v, %+v", over, e)
 	}
 }

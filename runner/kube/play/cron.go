@@ -89,7 +89,7 @@ func (p *Player) stopCron(ctx context.Context, st *State, one *kube.Pod, gone *G
 		return err
 	}
 	for _, run := range runs {
-		if err := p.locked(ctx, run.Name, func(run *State) error { return p.down(ctx, run, nil, false, gone) }); err != nil {
+		if err := p.instead(ctx, run, nil, func(run *State) error { return p.down(ctx, run, nil, false, gone) }); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (p *Player) among(ctx context.Context, st *State, one *kube.Pod) (bool, err
 		case alive && one.Cron.Concurrency == "Allow":
 			continue
 		}
-		if err := p.locked(ctx, run.Name, func(run *State) error { return p.down(ctx, run, nil, false, &Gone{}) }); err != nil {
+		if err := p.instead(ctx, run, nil, func(run *State) error { return p.down(ctx, run, nil, false, &Gone{}) }); err != nil {
 			return false, err
 		}
 	}

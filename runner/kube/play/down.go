@@ -39,8 +39,12 @@ func (g *Gone) has(list *[]string, what string) bool {
 // goes on: the start that follows finds what has changed.
 func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	gone := &Gone{}
-	if _, err := p.store.load(p.Own.Name); errors.Is(err, ErrNotFound) {
+	st, err := p.store.load(p.Own.Name)
+	if errors.Is(err, ErrNotFound) {
 		return gone, nil
+	}
+	if err != nil {
+		return gone, err
 	}
 	done, err := p.ShareManager(ctx)
 	if err != nil {
@@ -50,7 +54,7 @@ func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	if job, err := p.Asked(ctx, p.Own.Name); err == nil && job == "restart" {
 		return gone, nil
 	}
-	return gone, p.locked(ctx, p.Own.Name, func(st *State) error { return p.down(ctx, st, nil, force, gone) })
+	return gone, p.instead(ctx, st, nil, func(st *State) error { return p.down(ctx, st, nil, force, gone) })
 }
 
 // Down takes down what documents name: their pods as they were played, and with force their volumes.
@@ -92,7 +96,7 @@ func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, 
 				continue
 			}
 		}
-		errs = append(errs, p.locked(ctx, st.Name, func(st *State) error {
+		errs = append(errs, p.instead(ctx, st, pods, func(st *State) error {
 			if len(pods) == 0 && len(st.Plan.Pods) > 0 {
 				return nil // another play by now
 			}

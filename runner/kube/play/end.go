@@ -42,10 +42,14 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" {
 		return err // somebody else has it in hand: its stop, or its next start
 	}
+	again := false
 	if p.endsAll(c) {
-		return p.again(ctx, st, one, c)
+		if over, err := p.again(ctx, st, one, c); err != nil || !over {
+			return err
+		}
+	} else {
+		again = p.startsAgain(ctx, c)
 	}
-	again := p.startsAgain(ctx, c)
 	spent := false
 	if again {
 		if spent, err = p.spent(ctx, st, one, c, code); err != nil {

@@ -4,10 +4,9 @@ package play
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
@@ -26,7 +25,10 @@ func idsNeeded(one *kube.Pod) uint32 {
 		if c.UserSet != nil {
 			most = max(most, *c.UserSet)
 		}
-		for _, g := range append(slices.Clone(c.Spec.Groups), strings.Split(c.Spec.User, ":")...) {
+		if c.GroupSet != nil {
+			most = max(most, *c.GroupSet)
+		}
+		for _, g := range c.Spec.Groups {
 			if id, err := strconv.ParseUint(g, 10, 31); err == nil {
 				most = max(most, int64(id))
 			}
@@ -34,6 +36,9 @@ func idsNeeded(one *kube.Pod) uint32 {
 	}
 	return uint32(most + 1)
 }
+
+// ownIDs tells whether a pod has a user namespace of the size that its document needs.
+func ownIDs(one *kube.Pod) bool { return one.UserNSAuto && one.Spec.UserNS.Mode == "" } // else with options
 
 // ids are the users and groups of a pod, as they are out here.
 type ids struct{ uids, gids []spec.IDRange }
@@ -79,4 +84,10 @@ func (m ids) root() (uid, gid int) {
 }
 
 // group is the fsGroup of a pod.
-func (m ids) group(one *kube.Pod) int { return outside(m.gids, int(*one.FSGroup)) }
+func (m ids) group(one *kube.Pod) (int, error) {
+	gid := outside(m.gids, int(*one.FSGroup))
+	if gid < 0 {
+		return gid, hint.With(fmt.Errorf("pod %s has no group %d, which is its fsGroup", one.Name, *one.FSGroup), "--userns auto:size=%d, or a lower fsGroup", *one.FSGroup+1)
+	}
+	return gid, nil
+}

@@ -3,12 +3,18 @@
 package play
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/secret"
+	"go.podman.io/common/pkg/config"
 )
 
 // TestLoginsOutliveTheFirstPull: the start of a container pulls with the logins of the play, also after a boot
@@ -84,5 +90,30 @@ func TestWaiting(t *testing.T) {
 	}
 	if own := w.Waiting("tv.service", plan, Registry{AuthFile: "/mine.json"}); own[0].Spec.Pull.AuthFile != "/mine.json" {
 		t.Errorf("%+v", own[0].Spec.Pull)
+	}
+}
+
+// slowPulls has an image only when it has been pulled, which takes a moment.
+type slowPulls struct{ done atomic.Bool }
+
+func (p *slowPulls) Pull(_ context.Context, name string, o image.PullOptions) (*image.Image, error) {
+	if o.Policy == config.PullPolicyNever && !p.done.Load() {
+		return nil, fmt.Errorf("%s: %w", name, image.ErrUnknown)
+	}
+	time.Sleep(20 * time.Millisecond)
+	p.done.Store(true)
+	return &image.Image{Names: []string{name}}, nil
+}
+
+// TestPullBeforeLook: an image whose volumes a container gets is not pulled for that, but it may be that of a container.
+func TestPullBeforeLook(t *testing.T) {
+	w := newWorld(t)
+	w.Images = &slowPulls{}
+	plan := planned(t, strings.Replace(twoContainers, "{name: web}", "{name: web, annotations: {io.podman.annotations.kube.image.volumes.mount/a: \"quay.io/x/b:1\"}}", 1))
+	if names := plan.Pods[0].Containers[0].ImageVolumesFrom; len(names) != 1 {
+		t.Fatalf("%q", names)
+	}
+	if err := (&work{Player: w.Player, st: &State{Name: "pod web", Plan: plan}, plan: plan}).pull(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

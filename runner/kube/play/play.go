@@ -35,6 +35,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// IssueKube brings what of Kubernetes YAML is not played yet.
+const IssueKube = "Kubernetes YAML"
+
 // Player plays on the units of this user.
 type Player struct {
 	*service.Engine
@@ -93,9 +96,6 @@ func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played,
 		st.Unit = p.Own.Name
 	}
 	st.Slice = sliceName(p.Own, st.Name, p.User.Rootless())
-	if err := notBuilt(plan); err != nil {
-		return nil, err
-	}
 	return p.play(ctx, st, o)
 }
 
@@ -106,12 +106,26 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 		return nil, err
 	}
 	defer done()
+	old, err := p.store.load(st.Name)
+	if err != nil || !o.Replace && !o.Service {
+		return p.playLocked(ctx, st, o, nil)
+	}
+	halted, err := p.halt(ctx, old, nil)
+	var out *Played
+	if err == nil {
+		out, err = p.playLocked(ctx, st, o, halted)
+	}
+	return out, errors.Join(err, p.resume(context.WithoutCancel(ctx), old, halted))
+}
+
+// playLocked plays what st has while nobody else plays something of that name.
+func (p *Player) playLocked(ctx context.Context, st *State, o Options, halted map[string]string) (*Played, error) {
 	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Release()
-	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, Options: o}
+	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, halted: halted, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
@@ -169,6 +183,8 @@ type work struct {
 	// took are pods of other plays that are replaced.
 	took  map[*State][]string
 	taken []*taken
+	// halted are the IDs of pods, by name, whose new start of all containers this play has ended: they are made anew.
+	halted map[string]string
 	// seen are the IDs of pods that are there at first, by name.
 	seen map[string]string
 	// alone says that there is no default network: the programs of named networks are missing.
@@ -204,7 +220,7 @@ func (w *work) look(ctx context.Context) error {
 	for _, pod := range w.st.Plan.Pods {
 		errs = append(errs, w.inTheWay(ctx, all, pod))
 	}
-	errs = append(errs, hostPaths(w.st.Plan, w.User.Rootless()), w.networks(), w.immutables())
+	errs = append(errs, hostPaths(w.st.Plan, w.User.Rootless()), w.archives(w.st.Plan), w.networks(), w.immutables())
 	return errors.Join(errs...)
 }
 
@@ -277,7 +293,7 @@ func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error
 	}
 	s.Replace = err == nil
 	s.ExitPolicy = "continue"
-	if p.UserNSAuto && s.UserNS.Mode == "" { // else with options
+	if ownIDs(p) {
 		s.UserNS = spec.UserNS{Mode: spec.UserAuto, Size: idsNeeded(p)}
 	}
 	if r, err = w.Pods.Create(ctx, s, "", nil); err != nil {
@@ -296,11 +312,15 @@ func (w *work) pull(ctx context.Context) error {
 		r Registry
 	}
 	seen := map[string]bool{}
-	var jobs []job
+	var jobs, local []job // local are those that are not pulled: one of the others may bring them
 	add := func(image string, how spec.Pull, r Registry) {
 		if key := image + " " + how.Policy; !seen[key] {
 			seen[key] = true
-			jobs = append(jobs, job{spec.Container{Image: image, Pull: how}, r})
+			list := &jobs
+			if how.Policy == "never" {
+				list = &local
+			}
+			*list = append(*list, job{spec.Container{Image: image, Pull: how}, r})
 		}
 	}
 	for _, p := range w.st.Plan.Pods {
@@ -322,11 +342,15 @@ func (w *work) pull(ctx context.Context) error {
 			}
 		}
 	}
-	return allOrNone(ctx, jobs, 3, func(ctx context.Context, j job) error {
+	get := func(ctx context.Context, j job) error {
 		j.r.apply(&j.s.Pull)
 		_, err := w.FindImage(ctx, &j.s)
 		return err
-	})
+	}
+	if err := allOrNone(ctx, jobs, 3, get); err != nil {
+		return err
+	}
+	return allOrNone(ctx, local, 3, get)
 }
 
 // begin notes what is about to be made.
@@ -473,11 +497,12 @@ func (w *work) runs(ctx context.Context, one *kube.Pod) (bool, error) {
 	return err == nil && w.Pods.Status(r).InfraPID != 0, err
 }
 
-// kept tells whether a pod goes on: it runs, and nothing of what all its containers share has
-// changed, nor any of those that run before the others.
+// kept tells whether a pod goes on: it runs, has the IDs that its document needs, and nothing of what all its containers
+// share has changed, nor any of those that run before the others.
 func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) {
 	r, err := w.Pods.LookupExact(now.Name)
-	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest {
+	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest || w.halted[now.Name] == r.ID ||
+		ownIDs(now) && idsNeeded(now) > idsNeeded(was) {
 		return r, false
 	}
 	first := func(p *kube.Pod) (out []string) {

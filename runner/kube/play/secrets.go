@@ -4,6 +4,7 @@ package play
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,16 +52,29 @@ func document(s *kube.Secret) ([]byte, error) {
 	return json.Marshal(out)
 }
 
+// looseDocument is what of a stored document matters for its values. As Kubernetes' own reader does, it takes numbers and
+// truth values, as they are written, for texts.
+type looseDocument struct {
+	Kind       string            `yaml:"kind"`
+	Data       map[string]string `yaml:"data"`
+	StringData map[string]string `yaml:"stringData"`
+}
+
 // values are those of a stored secret by their keys; one that is no document has one value, under the
 // empty key.
 func values(data []byte) map[string][]byte {
 	var s secretDocument
 	if json.Unmarshal(data, &s) != nil {
 		s = secretDocument{}
-		var document any
-		if yaml.Unmarshal(data, &document) == nil {
-			if text, err := json.Marshal(document); err != nil || json.Unmarshal(text, &s) != nil {
-				s = secretDocument{}
+		var document looseDocument
+		if yaml.Unmarshal(data, &document) == nil && document.Kind == "Secret" {
+			s = secretDocument{Kind: document.Kind, Data: map[string][]byte{}, StringData: document.StringData}
+			for key, text := range document.Data {
+				value, err := base64.StdEncoding.DecodeString(text)
+				if err != nil {
+					return map[string][]byte{"": data}
+				}
+				s.Data[key] = value
 			}
 		}
 	}

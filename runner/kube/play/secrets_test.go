@@ -50,10 +50,13 @@ func TestSecretDocuments(t *testing.T) {
 	}
 	for in, want := range map[string]map[string]string{
 		string(data): {"pass": "hunter2\n", "none": ""},
-		"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {a: YQ==, b: YQ==}\nstringData: {b: plain}\n": {"a": "a", "b": "plain"},
-		"hunter3":            {"": "hunter3"},
-		"kind: ConfigMap\n":  {"": "kind: ConfigMap\n"},
-		"\x00\x01: [\tbytes": {"": "\x00\x01: [\tbytes"},
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {a: YQ==, b: YQ==}\nstringData: {b: plain}\n":   {"a": "a", "b": "plain"},
+		"kind: Secret\nmetadata: {name: a, labels: {n: 1, 2: x}}\nstringData: {port: 8080, on: true, 7: seven}\n": {"port": "8080", "on": "true", "7": "seven"},
+		"{\"kind\": \"Secret\", \"stringData\": {\"port\": 8080}}":                                                {"port": "8080"},
+		"kind: Secret\ndata: {a: \"%\"}\n": {"": "kind: Secret\ndata: {a: \"%\"}\n"},
+		"hunter3":                          {"": "hunter3"},
+		"kind: ConfigMap\n":                {"": "kind: ConfigMap\n"},
+		"\x00\x01: [\tbytes":               {"": "\x00\x01: [\tbytes"},
 	} {
 		got := map[string]string{}
 		for k, v := range values([]byte(in)) {

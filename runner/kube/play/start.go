@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -93,6 +94,11 @@ func steady(s *unit.Service) {
 		delete(s.Settings, "RestartMaxDelayUSec")
 		s.Settings["RestartUSec"] = uint64((5 * time.Second).Microseconds())
 	}
+}
+
+// unknownSetting tells that the manager does not know one of the settings of a growing delay.
+func unknownSetting(err error) bool {
+	return strings.Contains(err.Error(), "RestartSteps") || strings.Contains(err.Error(), "RestartMaxDelay")
 }
 
 const (

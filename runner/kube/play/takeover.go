@@ -38,7 +38,7 @@ type storedSecret struct {
 func (w *work) takeOver(ctx context.Context) error {
 	for s, names := range w.took {
 		wait, cancel := context.WithTimeout(ctx, maxWait)
-		err := w.locked(wait, s.Name, func(s *State) error { return w.take(ctx, s, names) })
+		err := w.instead(wait, s, names, func(s *State) error { return w.take(ctx, s, names) })
 		cancel()
 		if err != nil {
 			return fmt.Errorf("replace pods of the play %s: %w", s.Name, err)
@@ -117,6 +117,9 @@ func (w *work) giveBack(ctx context.Context, t *taken) error {
 func (w *work) giveBackLocked(ctx context.Context, t *taken) error {
 	now, err := w.store.load(t.before.Name)
 	if errors.Is(err, ErrNotFound) {
+		if len(t.ran) == 0 {
+			return nil // nothing of it comes back, and nobody would ever remove its secrets
+		}
 		// It had no pod left, and is forgotten.
 		one, plan := t.before, *t.before.Plan
 		plan.Pods, one.Plan = nil, &plan

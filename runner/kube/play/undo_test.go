@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -414,8 +415,8 @@ func TestNoOrphan(t *testing.T) {
 // TestTakenPodComesBack: a play that replaces a pod of another play and fails brings it back as a part of that one, with
 // its secrets. A pod that somebody has made under the name meanwhile stays.
 func TestTakenPodComesBack(t *testing.T) {
-	for name, c := range map[string]struct{ more, other bool }{
-		"its only pod": {}, "one of two": {more: true}, "somebody was faster": {other: true},
+	for name, c := range map[string]struct{ more, other, stopped bool }{
+		"its only pod": {}, "one of two": {more: true}, "somebody was faster": {other: true}, "it did not run": {stopped: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			world := newWorld(t)
@@ -427,6 +428,12 @@ func TestTakenPodComesBack(t *testing.T) {
 			first := &work{Player: world.Player, st: st, plan: st.Plan}
 			if err := errors.Join(world.Player.store.keepSecrets(st.Name, st.Plan), world.Player.store.save(st), first.keepSecrets()); err != nil {
 				t.Fatal(err)
+			}
+			if c.stopped {
+				r, err := world.Pods.LookupExact("web")
+				if err = errors.Join(err, os.Remove(filepath.Join(world.Pods.Dir(r.ID), "status.json"))); err != nil {
+					t.Fatal(err)
+				}
 			}
 			plan := planned(t, otherPod+"---\n"+otherPodSettings)
 			w := &work{Player: world.Player, st: &State{Name: "pod db", Plan: plan}, plan: plan, seen: map[string]string{}, Options: Options{Replace: true}}
@@ -457,6 +464,14 @@ func TestTakenPodComesBack(t *testing.T) {
 			}
 			if err := w.undo(t.Context()); err != nil {
 				t.Error(err)
+			}
+			if c.stopped {
+				_, err := world.Player.store.load(st.Name)
+				_, hidden := os.Stat(world.Player.store.secretsPath(st.Name))
+				if stored, ok := Stored(world.Engine)("s"); ok || !errors.Is(err, ErrNotFound) || !errors.Is(hidden, fs.ErrNotExist) {
+					t.Errorf("left of the play that is forgotten, %v: %q, %v", err, stored, hidden)
+				}
+				return
 			}
 			for _, name := range []string{"web-a.service", "web-b.service", "web-pod.service"} {
 				if !world.manager.active[name] {

@@ -140,30 +140,3 @@ spec:
 		}
 	}
 }
-
-// TestNotBuilt: what is not played yet is refused, all of it at once.
-func TestNotBuilt(t *testing.T) {
-	if err := notBuilt(planned(t, whole)); err != nil {
-		t.Error(err)
-	}
-	err := notBuilt(planned(t, `apiVersion: batch/v1
-kind: CronJob
-metadata: {name: c}
-spec:
-  schedule: "@daily"
-  jobTemplate:
-    spec:
-      template:
-        spec:
-          restartPolicy: Never
-          initContainers:
-          - name: a
-            image: quay.io/x/a:1
-            restartPolicy: Never
-            restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]
-          containers: [{name: b, image: quay.io/x/a:1}]
-`))
-	if err == nil || !strings.Contains(err.Error(), "RestartAllContainers") {
-		t.Errorf("%v", err)
-	}
-}

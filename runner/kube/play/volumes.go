@@ -36,7 +36,7 @@ func hostPaths(plan *kube.Plan, rootless bool) error {
 		c := &plan.Claims[i]
 		o, err := claimOptions(c)
 		driver := cmp.Or(c.Driver, "local")
-		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless), archive(c)); err != nil {
+		if err := errors.Join(err, volume.CheckDriver(driver), o.Check(driver, rootless)); err != nil {
 			errs = append(errs, fmt.Errorf("claim %s: %w", c.Name, err))
 		}
 	}
@@ -109,6 +109,25 @@ func makeHostPath(v *kube.Volume) error {
 	return nil
 }
 
+// archives looks at the archives that claims name whose volumes are to be made, before anything is made.
+func (w *work) archives(plan *kube.Plan) error {
+	var errs []error
+	for i := range plan.Claims {
+		c := &plan.Claims[i]
+		if _, err := w.Player.volumes.Get(c.Name); c.Import == "" || err == nil {
+			continue
+		}
+		st, err := os.Stat(c.Import)
+		if err == nil && !st.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a file", c.Import)
+		}
+		if err != nil {
+			errs = append(errs, hint.With(fmt.Errorf("claim %s: %w", c.Name, err), "put the archive there, or take volume.podman.io/import-source out"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // claims makes the named volumes that are missing.
 func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 	for i := range plan.Claims {
@@ -117,6 +136,9 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 			continue
 		}
 		o, err := claimOptions(c)
+		if c.Import != "" {
+			o.Fill = func(dir string) error { return unpack(dir, c.Import) }
+		}
 		if err == nil {
 			_, err = w.Player.volumes.Create(c.Name, o)
 		}
@@ -128,9 +150,6 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 		}
 		w.volumes = append(w.volumes, c.Name)
 		w.st.Volumes = append(w.st.Volumes, c.Name)
-		if err := w.unpack(ctx, c); err != nil {
-			return fmt.Errorf("claim %s: %w", c.Name, err) // undo removes the volume
-		}
 	}
 	if len(w.volumes) > 0 {
 		return w.store.save(w.st)
@@ -138,38 +157,23 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 	return ctx.Err()
 }
 
-// unpack fills the volume of a claim, which has just been made, from the archive that the claim names.
-func (w *work) unpack(ctx context.Context, c *kube.Claim) error {
-	if c.Import == "" {
-		return nil
-	}
-	f, err := os.Open(c.Import)
+// unpack unpacks an archive into a directory.
+func unpack(dir, archive string) error {
+	f, err := os.Open(archive)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return w.Player.volumes.Import(ctx, c.Name, f)
-}
-
-// archive looks at the archive that a claim names, before anything is made.
-func archive(c *kube.Claim) error {
-	if c.Import == "" {
-		return nil
-	}
-	st, err := os.Stat(c.Import)
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", c.Import)
-	}
-	return err
+	return volume.Unpack(dir, f)
 }
 
 // prepareVolumes makes the volumes of a pod that these containers use, and that are not there yet.
 func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
 	for _, v := range p.Volumes {
-		used := slices.ContainsFunc(list, func(c *kube.Container) bool {
+		has := func(c *kube.Container) bool {
 			return slices.ContainsFunc(c.Mounts, func(m kube.Mount) bool { return m.Volume == v.Name })
-		})
-		if !used {
+		}
+		if !slices.ContainsFunc(list, has) {
 			continue
 		}
 		var err error
@@ -179,6 +183,13 @@ func (w *work) prepareVolumes(ctx context.Context, r pod.Record, p *kube.Pod, li
 		case kube.VolumeHost:
 			err = makeHostPath(v)
 		case kube.VolumeFiles:
+			_, lerr := os.Lstat(filepath.Join(w.store.podFiles(r.ID), v.Name))
+			goesOn := slices.ContainsFunc(p.Containers, func(c *kube.Container) bool {
+				return c.Role != kube.Init && !slices.Contains(list, c) && slices.ContainsFunc(append(p.Givers(c), c), has)
+			})
+			if lerr == nil && goesOn {
+				continue // it has the old directory mounted, and would lose its files, which are the same
+			}
 			err = w.writeVolume(r, p, v, w.facts(w.st, r, p))
 		case kube.VolumeClaim:
 			err = w.makeClaim(ctx, r, p, v)
@@ -206,7 +217,10 @@ func (w *work) makeEmpty(r pod.Record, p *kube.Pod, v *kube.Volume) error {
 func own(dir string, p *kube.Pod, v *kube.Volume, m ids, mode uint32) error {
 	uid, gid := m.root()
 	if p.FSGroup != nil && v.FSGroup {
-		gid = m.group(p)
+		var err error
+		if gid, err = m.group(p); err != nil {
+			return err
+		}
 		mode |= unix.S_ISGID
 	}
 	if err := os.Chown(dir, uid, gid); err != nil {
@@ -233,7 +247,11 @@ func (w *work) makeClaim(ctx context.Context, r pod.Record, p *kube.Pod, v *kube
 	if err != nil {
 		return err
 	}
-	return giveGroup(got.Dir, m.group(p), p.FSGroupOnRootMismatch)
+	gid, err := m.group(p)
+	if err != nil {
+		return err
+	}
+	return giveGroup(got.Dir, gid, p.FSGroupOnRootMismatch)
 }
 
 // ensureClaim gives the volume of a claim.
@@ -318,7 +336,9 @@ func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube
 		uid, gid := m.root()
 		if p.FSGroup != nil && v.FSGroup {
 			mode |= 0o440
-			gid = m.group(p)
+			if gid, err = m.group(p); err != nil {
+				return err
+			}
 		}
 		if err := root.Chown(f.Path, uid, gid); err != nil {
 			return err
@@ -393,6 +413,9 @@ func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, 
 		if v.ReadOnly || v.Kind == kube.VolumeFiles {
 			m.ReadOnly = true
 		}
+		if m.RecursiveReadOnly == "IfPossible" && recursive() {
+			m.RecursiveReadOnly = "Enabled"
+		}
 		if v.Kind == kube.VolumeImage {
 			out = append(out, imageMount(m, v))
 			continue
@@ -404,6 +427,11 @@ func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, 
 		out = append(out, volumeMount(m, v, dir))
 	}
 	return out, nil
+}
+
+// recursive tells whether the kernel can make a mount and all below it read-only in one call: Linux 5.12.
+func recursive() bool {
+	return !errors.Is(unix.MountSetattr(-1, "", 0, &unix.MountAttr{}), unix.ENOSYS) // which changes nothing
 }
 
 // imageMount is the mount of an image's files: nobody writes or executes them. Source: kubernetes.io,

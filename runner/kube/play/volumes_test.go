@@ -239,22 +239,18 @@ func TestClaimWithAnArchive(t *testing.T) {
 	play := func(archive string) error {
 		plan := &kube.Plan{Claims: []kube.Claim{{Name: "data", Import: archive}}}
 		work := &work{Player: w.Player, st: &State{Name: "x", Plan: plan}, plan: plan}
-		err := hostPaths(plan, true)
-		if err == nil {
-			err = work.claims(t.Context(), plan)
+		if err := work.archives(plan); err != nil {
+			return err
 		}
-		if err != nil {
-			err = errors.Join(err, work.dropVolumes(t.Context(), nil))
-		}
-		return err
+		return work.claims(t.Context(), plan)
 	}
 	for archive, want := range map[string]string{dir + "/none.tar": "no such file", dir: "is not a file", damaged: "claim data"} {
 		if err := play(archive); err == nil || !strings.Contains(err.Error(), want) || w.exists(t, "data") {
 			t.Errorf("%s: %v; want %q; the volume is there: %v", archive, err, want, w.exists(t, "data"))
 		}
 	}
-	for _, text := range []string{"old", "new"} { // the second play unpacks nothing
-		if err := play(name); err != nil {
+	for _, text := range []string{"old", "new"} { // the second play unpacks nothing, and needs no archive
+		if err := errors.Join(play(name), os.RemoveAll(name)); err != nil {
 			t.Fatal(err)
 		}
 		v, err := w.volumes.Get("data")
@@ -272,3 +268,63 @@ func TestClaimWithAnArchive(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestFilesOfWhatGoesOn: where one container of a pod is made anew, another one that goes on keeps the files of a volume that
+// both have, or that it gets from the first one: it has that directory mounted.
+func TestFilesOfWhatGoesOn(t *testing.T) {
+	const head = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {a: alpha}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, annotations: {io.podman.annotations.volumes-from/b: a}}
+spec:
+  hostNetwork: true
+  volumes: [{name: files, configMap: {name: conf}}]
+  containers:
+  - {name: a, image: "quay.io/x/a:1", volumeMounts: [{name: files, mountPath: /files}]}
+  - {name: b, image: "quay.io/x/b:1"`
+	for _, text := range []string{head + "}\n", strings.Replace(head, ", annotations: {io.podman.annotations.volumes-from/b: a}", "", 1) + ", volumeMounts: [{name: files, mountPath: /files}]}\n"} {
+		world := newWorld(t)
+		st := world.playing(t, text)
+		one := st.Plan.Pods[0]
+		r, err := world.Pods.LookupExact("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&work{Player: world.Player, st: st, plan: st.Plan}).prepareVolumes(t.Context(), r, one, one.Containers); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(world.Player.store.podFiles(r.ID), "files")
+		before, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range []string{"x/a:1 x/a:2", "alpha beta"} {
+			from, to, _ := strings.Cut(change, " ")
+			same := from != "alpha"
+			w := world.replacing(t, st, strings.Replace(text, from, to, 1))
+			if err := errors.Join(w.begin(), w.makePod(t.Context(), w.plan.Pods[0])); err != nil {
+				t.Fatal(err)
+			}
+			after, err := os.Stat(dir)
+			if err != nil || os.SameFile(before, after) != same {
+				t.Errorf("%s: the directory is the same: %v, %v", change, !same, err)
+			}
+		}
+	}
+}
+
+// TestRecursiveReadOnly: what is below a volume is read-only with it where the document asks for that and the kernel can.
+func TestRecursiveReadOnly(t *testing.T) {
+	w := newWorld(t)
+	one := &kube.Pod{Volumes: []*kube.Volume{{Name: "v", Kind: kube.VolumeHost, Path: "/srv"}}}
+	for asked, want := range map[string]bool{"": false, "IfPossible": recursive(), "Enabled": true} {
+		list, err := w.volumeMounts(t.Context(), pod.Record{}, one, &kube.Container{}, []kube.Mount{{Volume: "v", Path: "/v", ReadOnly: true, RecursiveReadOnly: asked}})
+		if err != nil || slices.Contains(list[0].Options, "rro") != want {
+			t.Errorf("%q: %+v, %v", asked, list, err)
+		}
+	}
+}
