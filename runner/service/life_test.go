@@ -60,11 +60,17 @@ func TestStopOfOneThatComesBack(t *testing.T) {
 			w := newWorld(t)
 			r := w.made("web", nil)
 			w.status(r, container.Status{Unit: noted})
-			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: state})
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: state, Transient: noted == ""})
 			if err := w.Stop(context.Background(), r, never); err != nil || w.manager.asked("stop web.service") != want {
 				t.Errorf("%s, %s: %v; %v", what, state, err, w.manager.calls)
 			}
 		}
+	}
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating"})
+	if err := w.Stop(context.Background(), r, never); err != nil || w.manager.asked("stop web.service") {
+		t.Errorf("a unit of somebody else's, which has the name by chance: %v; %v", err, w.manager.calls)
 	}
 }
 
@@ -72,7 +78,7 @@ func TestStopOfOneThatComesBack(t *testing.T) {
 func TestRemoveOfOneThatIsStarting(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
-	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating"})
+	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating", Transient: true})
 	lock, err := w.Containers.Lock(context.Background(), r.Name)
 	if err != nil {
 		t.Fatal(err)

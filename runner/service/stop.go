@@ -44,12 +44,24 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 func (e *Engine) watcher(ctx context.Context, r container.Record, s container.Status) string {
 	name := s.Unit
 	if name == "" && s.PID == 0 {
-		name = serviceName(r) // which may be starting it: the runtime may hang
+		name = e.starter(ctx, r)
 	}
 	if name == e.Own.Name || name != "" && s.PID == 0 && !e.comesBack(ctx, name, e.runs(r)) {
 		return ""
 	}
 	return name
+}
+
+// starter names the unit that may be starting a container that has no process yet: its runtime may hang. A unit of
+// somebody else's that has the name by chance is none.
+func (e *Engine) starter(ctx context.Context, r container.Record) string {
+	if name := cmp.Or(r.Unit, serviceName(r)); r.Unit != "" || name == e.Own.Name {
+		return name
+	}
+	if p, err := e.Unit(ctx, serviceName(r)); err != nil || !p.Transient {
+		return ""
+	}
+	return serviceName(r)
 }
 
 // waitFor waits until do has ended, or ctx has. In the second case do goes on, as long as this process does.
