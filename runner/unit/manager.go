@@ -69,9 +69,10 @@ func (c Config) addresses() []address {
 // address is where a manager can be reached: the path of its own socket, or the D-Bus address of a bus.
 type address struct{ direct, bus string }
 
+// String is the D-Bus address.
 func (a address) String() string {
 	if a.direct != "" {
-		return a.direct
+		return "unix:path=" + (&url.URL{Path: a.direct}).EscapedPath()
 	}
 	return a.bus
 }
