@@ -40,28 +40,26 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 }
 
 // watcher names the unit to stop so that a container ends and stays down, unless that is the one that asks. It is "" for one
-// that neither runs nor is about to.
+// that neither runs nor is about to. A container that has no process yet has a unit that may be starting it, for its runtime
+// may hang; one of somebody else's that has the name by chance is none.
 func (e *Engine) watcher(ctx context.Context, r container.Record, s container.Status) string {
 	name := s.Unit
-	if name == "" && s.PID == 0 {
-		name = e.starter(ctx, r)
+	if s.PID == 0 {
+		name = cmp.Or(s.Unit, r.Unit, serviceName(r))
 	}
-	if name == e.Own.Name || name != "" && s.PID == 0 && !e.comesBack(ctx, name, e.runs(r)) {
+	switch {
+	case name == e.Own.Name:
+		return ""
+	case s.PID != 0:
+		return name
+	case s.Unit == "" && r.Unit == "":
+		if p, err := e.Unit(ctx, name); err != nil || !p.Transient || !starts(p) {
+			return ""
+		}
+	case !e.comesBack(ctx, name, e.runs(r)):
 		return ""
 	}
 	return name
-}
-
-// starter names the unit that may be starting a container that has no process yet: its runtime may hang. A unit of
-// somebody else's that has the name by chance is none.
-func (e *Engine) starter(ctx context.Context, r container.Record) string {
-	if name := cmp.Or(r.Unit, serviceName(r)); r.Unit != "" || name == e.Own.Name {
-		return name
-	}
-	if p, err := e.Unit(ctx, serviceName(r)); err != nil || !p.Transient {
-		return ""
-	}
-	return serviceName(r)
 }
 
 // waitFor waits until do has ended, or ctx has. In the second case do goes on, as long as this process does.
