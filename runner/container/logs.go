@@ -26,7 +26,7 @@ const (
 // journalSocket is where journald takes entries.
 const journalSocket = "/run/systemd/journal/socket"
 
-// output is where a container writes that runs on its own.
+// output is where a container that runs on its own writes to.
 type output struct {
 	runc.Streams
 	// stdout and stderr are the ends that a process of ours reads; nil if none is needed.
@@ -76,8 +76,8 @@ func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
 	return f, nil
 }
 
-// give gives the pipes to the container's user, who opens /dev/stdout. The runtime does so, too, but not where our own ID
-// is none of the container's.
+// give makes the container's user the owner of the pipes, so that it can open /dev/stdout. The
+// runtime does so, too, except where our own ID is not mapped in the container.
 func (o *output) give(who *owner) error {
 	if o.stdout == nil || who == nil {
 		return nil
