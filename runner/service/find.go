@@ -67,5 +67,23 @@ func (e *Engine) FindPod(name string) (pod.Record, error) {
 	return p, err
 }
 
+// NameOf is the name of the container or pod that people mean: the word itself, unless there is no
+// container or pod of that name or ID, and a service of that name has one.
+func (e *Engine) NameOf(word string) string {
+	if _, err := e.Containers.Lookup(word); !errors.Is(err, container.ErrNotFound) {
+		return word
+	}
+	if _, err := e.Pods.Lookup(word); !errors.Is(err, pod.ErrNotFound) {
+		return word
+	}
+	if r, err := e.Find(word); err == nil {
+		return r.Name
+	}
+	if p, err := e.FindPod(word); err == nil {
+		return p.Name
+	}
+	return word
+}
+
 // serviceFile is the name of a service with its suffix.
 func serviceFile(name string) string { return strings.TrimSuffix(name, ".service") + ".service" }

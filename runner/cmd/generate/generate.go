@@ -44,7 +44,8 @@ type source struct {
 func find(x *service.Engine, names []string) (source, error) {
 	var out source
 	p := play.New(x)
-	for _, name := range names {
+	for _, word := range names {
+		name := x.NameOf(word)
 		r, err := x.Containers.Lookup(name)
 		if err == nil {
 			if p.Of(r) {
