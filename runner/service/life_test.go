@@ -99,7 +99,7 @@ func TestAUnitThatTakesLongerThanAskedIsKilled(t *testing.T) {
 	first := w.running(r, "web.service")
 	pid := first.Process.Pid
 	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(30 * time.Second); process.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
+		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
 			if time.Now().After(deadline) {
 				return errors.New("it does not end")
 			}
@@ -430,7 +430,7 @@ func TestStopPodWithinATime(t *testing.T) {
 	}
 	pid := w.running(r, "web.service").Process.Pid
 	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(30 * time.Second); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				return errors.New("it does not end")
 			}
@@ -519,7 +519,7 @@ func TestWhoIsKilledIsToldOf(t *testing.T) {
 	r := w.made("web", nil)
 	cmd := w.running(r, "web.service")
 	w.manager.stops = func(string) error { // as long as the process lives
-		for deadline := time.Now().Add(30 * time.Second); process.Alive(cmd.Process.Pid, 0); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); process.Alive(cmd.Process.Pid, 0); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				return errors.New("it does not end")
 			}
