@@ -28,7 +28,7 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.closeStreams() }() // only our copies
-	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
+	if out.copied() || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (s *start) attachLog(streams *runc.Streams) (*output, error) {
 	if r.Spec.TTY || r.Spec.Remove && !instead && s.logFile.Path == "" {
 		return &output{}, nil
 	}
-	out, err := openOutput(r)
+	out, err := openOutput(r, s.ask.Unit)
 	if err != nil {
 		return nil, err
 	}
