@@ -156,6 +156,9 @@ func TestContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if get[tc.get] == nil {
+				t.Fatalf("get reads no field %q", tc.get)
+			}
 			if got := get[tc.get](c); !reflect.DeepEqual(got, tc.want) {
 				t.Errorf("got  %#v\nwant %#v", got, tc.want)
 			}
