@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestDependencies keeps what is linked into the generator small: it starts at every boot and daemon-reload.
+// TestDependencies keeps what is linked into the generator small: it starts at every boot and
+// daemon-reload.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	if err != nil {
@@ -33,7 +34,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestDirection: nothing below generator/ knows the runner, tests included. The runner uses the generator's packages.
+// TestDirection: nothing below generator/ knows the runner, tests included. The runner uses the
+// generator's packages.
 func TestDirection(t *testing.T) {
 	out, err := exec.Command("go", "list", "-tags", "lab", "-f", "{{.ImportPath}}{{range .Imports}} {{.}}{{end}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}", "./...").Output()
 	if err != nil {

@@ -23,14 +23,15 @@ const casesDir = "../testdata/generator"
 
 var update = flag.Bool("update", false, "rewrite the expected part of the golden cases")
 
-// world is the directory that a case's files are laid out in. Its path is written as / in what is compared.
+// world is the directory that a case's files are laid out in. Its path is written as / in what is
+// compared.
 type world struct {
 	root string
 	out  string
 }
 
-// layOut writes the files of a case. A file under in/ is one of /etc/containers/systemd; one under root/ stands for an
-// absolute path; a name ending in " -> TARGET" is a symlink.
+// layOut writes the files of a case. A file under in/ is one of /etc/containers/systemd; one under
+// root/ stands for an absolute path; a name ending in " -> TARGET" is a symlink.
 func layOut(t *testing.T, files []txtar.File) world {
 	t.Helper()
 	w := world{root: t.TempDir()}
@@ -68,7 +69,8 @@ func layOut(t *testing.T, files []txtar.File) world {
 	return w
 }
 
-// directives are the lines "name: value" of a case's comment: args, and env, where ROOT is the root of the files.
+// directives are the lines "name: value" of a case's comment: args, and env, where ROOT is the root
+// of the files.
 func directives(comment []byte) (args []string, env map[string]string) {
 	env = map[string]string{}
 	for line := range strings.SplitSeq(string(comment), "\n") {
@@ -215,7 +217,8 @@ func TestGoldenStable(t *testing.T) {
 	}
 }
 
-// TestGoldenCoversKeys checks the cases against the key table: each key is used in a case that converts.
+// TestGoldenCoversKeys checks the cases against the key table: each key is used in a case that
+// converts.
 func TestGoldenCoversKeys(t *testing.T) {
 	used := map[string]bool{}
 	for _, a := range goldenCases(t) {
@@ -240,7 +243,8 @@ func TestGoldenCoversKeys(t *testing.T) {
 	}
 }
 
-// TestGoldenCoversReports checks that each error and warning of the reference's section 7 is seen in some case.
+// TestGoldenCoversReports checks that each error and warning of the reference's section 7 is seen
+// in some case.
 func TestGoldenCoversReports(t *testing.T) {
 	var logs strings.Builder
 	for _, a := range goldenCases(t) {

@@ -10,10 +10,12 @@ import (
 	"github.com/podunit/podunit/generator/report"
 )
 
-// maxKmsg is the longest record that the kernel log takes: PRINTKRB_RECORD_MAX less room for its prefix.
+// maxKmsg is the longest record that the kernel log takes: PRINTKRB_RECORD_MAX less room for its
+// prefix.
 const maxKmsg = 960
 
-// logger writes lines to the kernel log, or to standard error when that is wanted or the kernel log is not to be had.
+// logger writes lines to the kernel log, or to standard error when that is wanted or the kernel log
+// is not to be had.
 type logger struct {
 	prefix  string
 	verbose bool
@@ -36,7 +38,8 @@ func (l *logger) close() {
 	}
 }
 
-// print logs one line. The kernel log gets the severity as its priority: err for errors, warning for warnings.
+// print logs one line. The kernel log gets the severity as its priority: err for errors, warning
+// for warnings.
 func (l *logger) print(s report.Severity, text string) {
 	priority := "<3>"
 	if s == report.Warning {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command podunit-generator is a systemd generator: it turns Quadlet files into service units at every daemon-reload.
-// See systemd.generator(7) for how it is called, and podunit.unit(5) for the files that it reads.
+// Command podunit-generator is a systemd generator: it turns Quadlet files into service units at
+// every daemon-reload. See systemd.generator(7) for how it is called, and podunit.unit(5) for the
+// files that it reads.
 package main
 
 import (
@@ -110,7 +111,8 @@ func run(e env) int {
 		log.print(report.Error, "Missing output directory argument (hint: -dryrun prints the units instead)")
 		return 1
 	}
-	// systemd passes three directories. One directory and a search path of its own is a call by hand or by a test.
+	// systemd passes three directories. One directory and a search path of its own is a call by
+	// hand or by a test.
 	byHand := len(o.dirs) == 1 && e.getenv("QUADLET_UNIT_DIRS") != ""
 	if !o.dryrun && !byHand && yields(e, o, log) {
 		return 0
@@ -123,7 +125,8 @@ func run(e env) int {
 		defer unlock()
 	}
 	dirs, faults := search(e, o).Dirs()
-	// Podman's own test suite calls a generator by hand with PODMAN set, and wants no unit for a file with an error.
+	// Podman's own test suite calls a generator by hand with PODMAN set, and wants no unit for a
+	// file with an error.
 	lax := byHand && !o.dryrun && e.getenv("PODMAN") != ""
 	load := source.Load
 	if lax {

@@ -79,8 +79,8 @@ func TestModeByName(t *testing.T) {
 	}
 }
 
-// TestPeer: called as Podman's test suite does, a faulty file leaves no unit, and the later of two files that claim
-// one name wins.
+// TestPeer: called as Podman's test suite does, a faulty file leaves no unit, and the later of two
+// files that claim one name wins.
 func TestPeer(t *testing.T) {
 	q, out := t.TempDir(), t.TempDir()
 	put(t, q+"/bad.container", "[Container]\nBOGUS=1\n")
@@ -189,7 +189,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestConcurrentRuns: two runs that write into one directory do not mix, and the last to write has read last.
+// TestConcurrentRuns: two runs that write into one directory do not mix, and the last to write has
+// read last.
 func TestConcurrentRuns(t *testing.T) {
 	q, out := t.TempDir(), t.TempDir()
 	set := func(n int) {
@@ -273,7 +274,8 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// TestMode: what a unit file hides from others, its unit hides too, whichever of its sources hides it.
+// TestMode: what a unit file hides from others, its unit hides too, whichever of its sources hides
+// it.
 func TestMode(t *testing.T) {
 	root := t.TempDir()
 	in := root + "/etc/containers/systemd/"

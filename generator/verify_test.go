@@ -17,7 +17,8 @@ import (
 	"github.com/podunit/podunit/generator/keys"
 )
 
-// TestSystemdLoads has systemd itself load what the golden cases give: not a word from `systemd-analyze verify`.
+// TestSystemdLoads has systemd itself load what the golden cases give: not a word from
+// `systemd-analyze verify`.
 func TestSystemdLoads(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -26,7 +27,8 @@ func TestSystemdLoads(t *testing.T) {
 	for path, a := range goldenCases(t) {
 		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
 		t.Run(name, func(t *testing.T) {
-			// The programs must exist to be loaded without complaint; the working directories of a case do not.
+			// The programs must exist to be loaded without complaint; the working directories of a
+			// case do not.
 			w := layOut(t, a.Files)
 			w.result(t, append(a.Comment, "\nenv: PODUNIT=/bin/true\n"...))
 			units, err := filepath.Glob(w.out + "/*.service")
@@ -70,7 +72,8 @@ func verify(t *testing.T, analyze string, w world, units []string) {
 	}
 }
 
-// expectedOfSystemd are complaints that a case asks for, or that come from the machine the test runs on.
+// expectedOfSystemd are complaints that a case asks for, or that come from the machine the test
+// runs on.
 func expectedOfSystemd(line string) bool {
 	for _, s := range []string{
 		"Unknown key name 'Foo'", "Unknown key 'UpheldBy'", "Unknown key 'Foo'", "Unknown key 'WantedBY'", "/%p-other.service: Invalid argument", "Unknown section '", "is not executable: No such file",
@@ -82,7 +85,8 @@ func expectedOfSystemd(line string) bool {
 	return false
 }
 
-// TestSystemdLoadsAnything gives every key values of all kinds; whatever the generator lets pass, systemd loads.
+// TestSystemdLoadsAnything gives every key values of all kinds; whatever the generator lets pass,
+// systemd loads.
 func TestSystemdLoadsAnything(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {

@@ -26,8 +26,8 @@ var tables = map[string]bool{
 	"runner/spec/rows.go networkRows":   true,
 }
 
-// TestFunctionsAreShort counts the lines of all functions outside tests, whose stories are read from top to
-// bottom. What is longer than a page does more than one thing: give the parts names.
+// TestFunctionsAreShort counts the lines of all functions outside tests, whose stories are read
+// from top to bottom. What is longer than a page does more than one thing: give the parts names.
 func TestFunctionsAreShort(t *testing.T) {
 	set := token.NewFileSet()
 	functions, long := 0, map[string]bool{}
@@ -82,8 +82,9 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
-// TestNothingIsCompiledAtLoad reads the packages of the program that services execute: a start loads them all, and a
-// stop twice more, so that a regular expression is compiled when it is first needed, if it is.
+// TestNothingIsCompiledAtLoad reads the packages of the program that services execute: a start
+// loads them all, and a stop twice more, so that a regular expression is compiled when it is first
+// needed, if it is.
 func TestNothingIsCompiledAtLoad(t *testing.T) {
 	list := exec.Command("go", "list", "-tags", buildTags, "-deps", "-f", `{{if not .Standard}}{{range .GoFiles}}{{$.ImportPath}} {{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, ".")
 	list.Stderr = os.Stderr

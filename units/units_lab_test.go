@@ -42,7 +42,8 @@ func TestLabVerify(t *testing.T) {
 // TestLabBurst writes 100,000 lines faster than journald's default limit allows.
 func TestLabBurst(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{Bare: true, NoImages: true})
-	// The lab's own journald has no limit; give it Debian's, for a time that no machine is too slow for.
+	// The lab's own journald has no limit; give it Debian's, for a time that no machine is too slow
+	// for.
 	l.MustRun("root", `mkdir -p /etc/systemd/journald.conf.d
 printf '[Journal]\nRateLimitIntervalSec=1h\nRateLimitBurst=10000\n' >/etc/systemd/journald.conf.d/zz-limit.conf
 systemctl restart systemd-journald`)

@@ -284,7 +284,8 @@ func (s settings) run(ctx context.Context, m *machine.Machine, args []string) (i
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 	if fd := int(os.Stdin.Fd()); s.tty && term.IsTerminal(fd) {
-		// Keys are for the lab's terminal to interpret; script(1) puts ours back at its end, a killed one does not.
+		// Keys are for the lab's terminal to interpret; script(1) puts ours back at its end, a
+		// killed one does not.
 		if old, err := term.GetState(fd); err == nil {
 			defer func() { _ = term.Restore(fd, old) }()
 		}

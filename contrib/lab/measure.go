@@ -15,7 +15,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
-// measure runs groups of benches in a new lab with the podunit of the source tree in the working directory.
+// measure runs groups of benches in a new lab with the podunit of the source tree in the working
+// directory.
 func (s settings) measure(ctx context.Context, c cache.Dir, names []string) (err error) {
 	groups, err := bench.Named(names)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // Command is one command of a generated service.
 type Command struct {
 	Key string // of [Service], as ExecStart
-	// Words are the arguments, the program first. Each knows the word of the unit file that it comes from; Line is nil
-	// for those that the generator writes by itself.
+	// Words are the arguments, the program first. Each knows the word of the unit file that it
+	// comes from; Line is nil for those that the generator writes by itself.
 	Words []quadlet.WordOf
 	Verb  int // which of Words is the first one of the verb; global arguments stand before it
 }

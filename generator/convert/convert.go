@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package convert turns Quadlet files into service units and the symlinks that [Install] asks for. It reads and
-// writes nothing: files come in, units go out, and the same files give the same units byte for byte.
+// Package convert turns Quadlet files into service units and the symlinks that [Install] asks for.
+// It reads and writes nothing: files come in, units go out, and the same files give the same units
+// byte for byte.
 package convert
 
 import (
@@ -21,7 +22,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// Options are the facts about the run that shape the units. The zero value is a system run with the default runner.
+// Options are the facts about the run that shape the units. The zero value is a system run with the
+// default runner.
 type Options struct {
 	// Runner is the path of the program in generated command lines; empty means /usr/bin/podunit.
 	Runner string
@@ -29,8 +31,8 @@ type Options struct {
 	Reporter string
 	// User tells units for user managers from those for the system's.
 	User bool
-	// Lax makes faulty files behave as in Podman: they yield no unit, and two files that claim one service name are
-	// not an error, the one that is converted later wins.
+	// Lax makes faulty files behave as in Podman: they yield no unit, and two files that claim one
+	// service name are not an error, the one that is converted later wins.
 	Lax bool
 	// UID looks up the ID of an account, for system units with User=. Nil knows of none.
 	UID func(name string) (uid int, ok bool)
@@ -47,7 +49,8 @@ type Unit struct {
 	Hidden uint32 // read permissions of group and others that the file must not have, as one of its sources has not
 }
 
-// Link is a symlink to be made; both paths are relative, Path to the directory of the units, Target to the link's.
+// Link is a symlink to be made; both paths are relative, Path to the directory of the units, Target
+// to the link's.
 type Link struct{ Path, Target string }
 
 // Output is what a run writes.
@@ -58,8 +61,9 @@ type Output struct {
 	asked []asked        // the links before clashes are settled
 }
 
-// Generate turns unit files, their drop-ins merged, into service units and symlinks. A file with an error yields a
-// unit of the same name that fails to start and says why. Faults of all files come in one list, sorted.
+// Generate turns unit files, their drop-ins merged, into service units and symlinks. A file with an
+// error yields a unit of the same name that fails to start and says why. Faults of all files come
+// in one list, sorted.
 func Generate(files []quadlet.Input, opt Options) (Output, report.List) {
 	set, _, out := generate(files, opt, false)
 	var all report.List
@@ -76,8 +80,8 @@ type Service struct {
 	Commands []Command // of the unit; with an error, those that can be told in spite of it
 }
 
-// Convert does the work of Generate for a check: it returns the decoded units with their reports, and the service of
-// each with its commands.
+// Convert does the work of Generate for a check: it returns the decoded units with their reports,
+// and the service of each with its commands.
 func Convert(files []quadlet.Input, opt Options) (*link.Set, []Service) {
 	set, services, _ := generate(files, opt, true)
 	return set, services
@@ -114,8 +118,8 @@ func generate(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 	return set, made, out
 }
 
-// settle takes the links that are asked for, but for those that would overwrite a unit or another link, or that need a
-// directory where a unit is to be.
+// settle takes the links that are asked for, but for those that would overwrite a unit or another
+// link, or that need a directory where a unit is to be.
 func (o *Output) settle() {
 	if len(o.asked) == 0 {
 		return
@@ -125,7 +129,8 @@ func (o *Output) settle() {
 	for i := range o.Units {
 		taken[o.Units[i].Name] = unit
 	}
-	// All directories come before all links: one file's Alias=default.target.wants must not cost the others their links.
+	// All directories come before all links: one file's Alias=default.target.wants must not cost
+	// the others their links.
 	const directory = "a directory of other links"
 	for _, a := range o.asked {
 		for dir := range parents(a.Path) {
@@ -205,7 +210,8 @@ func services(files []quadlet.Input, opt Options, commands bool) (*link.Set, []S
 	return set, out
 }
 
-// processingOrder sorts by type: types that others refer to come first. Within a type the order of loading stays.
+// processingOrder sorts by type: types that others refer to come first. Within a type the order of
+// loading stays.
 func processingOrder(units []*quadlet.Unit) []int {
 	rank := func(t string) int {
 		switch t {
@@ -251,10 +257,12 @@ type converter struct {
 	commands []Command
 }
 
-// convert returns the text of the service, without the header of the file. It is worthless if the unit has failed.
+// convert returns the text of the service, without the header of the file. It is worthless if the
+// unit has failed.
 func (c *converter) convert() []byte {
 	if c.Broken {
-		// The parser did not understand a part of the file, and that part may hold what the rest lacks.
+		// The parser did not understand a part of the file, and that part may hold what the rest
+		// lacks.
 		return nil
 	}
 	if !plainPath(c.Path) {
@@ -308,9 +316,9 @@ func (c *converter) convert() []byte {
 	return c.out.Append(make([]byte, 0, c.out.Size()))
 }
 
-// abs resolves a path against the directory of the unit file. escape writes that directory as systemd wants it:
-// specifier.Escape for a key that takes a path, specifier.EscapeExec for a word of a command, where systemd also expands
-// variables.
+// abs resolves a path against the directory of the unit file. escape writes that directory as
+// systemd wants it: specifier.Escape for a key that takes a path, specifier.EscapeExec for a word
+// of a command, where systemd also expands variables.
 func (c *converter) abs(path string, escape func(string) string) string {
 	return specifier.Absolute(path, escape(c.Dir))
 }
@@ -329,8 +337,8 @@ func (c *converter) require(u *quadlet.Unit) {
 	c.unit.Append("After", u.Service+".service")
 }
 
-// mounted makes the service wait for the file system that holds an absolute path, named in l. systemd takes clean
-// paths only.
+// mounted makes the service wait for the file system that holds an absolute path, named in l.
+// systemd takes clean paths only.
 func (c *converter) mounted(l *unitfile.Line, path string) {
 	if filepath.IsAbs(path) {
 		c.mountsFor(l, filepath.Clean(path))
@@ -395,7 +403,8 @@ func (c *converter) translateDependencies() {
 			texts = append(texts, u.Service+".service")
 		}
 		g.Remove(key)
-		// Unit names take no quotes: systemd reads a backslash as a part of the name, as in dev-disk-by\x2dlabel-x.device.
+		// Unit names take no quotes: systemd reads a backslash as a part of the name, as in
+		// dev-disk-by\x2dlabel-x.device.
 		g.Append(key, strings.Join(texts, " "))
 	}
 }
@@ -403,16 +412,16 @@ func (c *converter) translateDependencies() {
 // needs tells a dependency without which systemd does not start a unit.
 func needs(key string) bool { return key == "Requires" || key == "Requisite" || key == "BindsTo" }
 
-// writable tells a word that can stand in a list of unit names. Such a list has no quotes, and a backslash at its end
-// would continue the line.
+// writable tells a word that can stand in a list of unit names. Such a list has no quotes, and a
+// backslash at its end would continue the line.
 func writable(word string) bool {
 	return word != "" && !strings.HasSuffix(word, `\`) && !strings.ContainsFunc(word, func(r rune) bool {
 		return r == '"' || r == '\'' || unicode.IsSpace(r) || unicode.IsControl(r)
 	})
 }
 
-// warnUser warns about User= and its kin in [Service]: Podman's generator cannot have them. podunit can, in the system
-// manager.
+// warnUser warns about User= and its kin in [Service]: Podman's generator cannot have them. podunit
+// can, in the system manager.
 func (c *converter) warnUser() {
 	hint := "podunit runs the unit rootless as that user, other Quadlet generators do not"
 	if c.opt.User {
@@ -466,9 +475,9 @@ func (c *converter) resource(cmd *Command, remain bool) {
 	}
 }
 
-// stopLimit has the manager's patience with a stop follow the container's, unless the file settles it.
-// It must exceed the runner's own, and is all that counts if the command that stops the container
-// is killed.
+// stopLimit has the manager's patience with a stop follow the container's, unless the file settles
+// it. It must exceed the runner's own, and is all that counts if the command that stops the
+// container is killed.
 func (c *converter) stopLimit() {
 	const margin = 30 // seconds
 	_, own := c.ServiceKey("TimeoutStopSec")
@@ -496,7 +505,8 @@ func (c *converter) killMode(usual string) {
 	}
 }
 
-// serviceType checks Type= of units that run containers. It tells whether the user wants a oneshot service.
+// serviceType checks Type= of units that run containers. It tells whether the user wants a oneshot
+// service.
 func (c *converter) serviceType() (oneshot bool) {
 	l, ok := c.ServiceKey("Type")
 	switch {

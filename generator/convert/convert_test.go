@@ -21,8 +21,8 @@ func input(name, text string) quadlet.Input {
 	return in
 }
 
-// TestFlagOrFunction: a key is emitted by its flag or by a function of its own, and each one is emitted somehow.
-// A unit that lacks the key must differ from one that has it.
+// TestFlagOrFunction: a key is emitted by its flag or by a function of its own, and each one is
+// emitted somehow. A unit that lacks the key must differ from one that has it.
 func TestFlagOrFunction(t *testing.T) {
 	needs := map[string]string{
 		"Container": "Image=localhost/a\n", "Kube": "Yaml=a.yml\n", "Image": "Image=localhost/a\n",
@@ -165,10 +165,11 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// TestProvenance: each key that the example of a row sets is known to be where some word of a command comes from, and
-// the words are those of the unit.
+// TestProvenance: each key that the example of a row sets is known to be where some word of a
+// command comes from, and the words are those of the unit.
 func TestProvenance(t *testing.T) {
-	// What a key of these needs beside itself, and the keys that shape the unit without a word of a command.
+	// What a key of these needs beside itself, and the keys that shape the unit without a word of a
+	// command.
 	beside := map[string]string{
 		"Group": "User=a\n", "Gateway": "Subnet=10.0.0.0/8\n", "IPRange": "Subnet=10.0.0.0/8\n", "RemapUid": "RemapUsers=manual\n", "RemapGid": "RemapUsers=manual\n",
 		"Type": "Device=/a\n", "SetWorkingDirectory": "File=a\n",
@@ -213,7 +214,8 @@ func TestProvenance(t *testing.T) {
 	}
 }
 
-// FuzzGenerate: no input panics; what comes out parses again, has a name that systemd takes, and is always the same.
+// FuzzGenerate: no input panics; what comes out parses again, has a name that systemd takes, and is
+// always the same.
 func FuzzGenerate(f *testing.F) {
 	f.Add("a.container", "[Container]\nImage=b.image\nVolume=c.volume:/d\nNetwork=a.container\nPod=p.pod\n", "b.image", "[Image]\nImage=x\n")
 	f.Add("a@.container", "[Container]\nImage=x\nMount=type=bind,source=\"a\n[Install]\nWantedBy=x\nAlias=../y", "p.pod", "[Pod]\n")
@@ -296,7 +298,8 @@ func BenchmarkGenerate(b *testing.B) {
 	}
 }
 
-// TestManyFaults: what is wrong a hundred thousand times is told in bounded time, and not a hundred thousand times.
+// TestManyFaults: what is wrong a hundred thousand times is told in bounded time, and not a hundred
+// thousand times.
 func TestManyFaults(t *testing.T) {
 	var files []quadlet.Input
 	for i := range 1000 {

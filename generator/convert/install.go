@@ -13,7 +13,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// wanted are the keys of [Install] that make links in directories, with the ends of the directories' names.
+// wanted are the keys of [Install] that make links in directories, with the ends of the
+// directories' names.
 var wanted = [...]struct{ key, dir string }{{"WantedBy", ".wants/"}, {"RequiredBy", ".requires/"}, {"UpheldBy", ".upholds/"}}
 
 // asked is a link together with the word that asks for it.
@@ -28,8 +29,8 @@ func (a asked) warn(message, hint string) {
 	a.unit.WarnWord(a.word.Line, a.word.Word, "install", a.word.Line.Key+"="+message, hint)
 }
 
-// installLinks makes the links that `systemctl enable` would make for the service of that name, without .service.
-// Instances tells whether there is a file for an instance of the unit's template.
+// installLinks makes the links that `systemctl enable` would make for the service of that name,
+// without .service. Instances tells whether there is a file for an instance of the unit's template.
 func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 	install := u.File.Group("Install")
 	if install == nil {
@@ -106,7 +107,8 @@ func installLinks(u *quadlet.Unit, service string, instances bool) []asked {
 	return links
 }
 
-// unknownInstall complains about keys of [Install] that nobody reads: a slip there means a unit that is not started.
+// unknownInstall complains about keys of [Install] that nobody reads: a slip there means a unit
+// that is not started.
 func unknownInstall(u *quadlet.Unit, install *unitfile.Group) {
 	known := []string{"WantedBy", "RequiredBy", "UpheldBy", "Alias", "Also", "DefaultInstance"}
 	for i := range install.Lines {

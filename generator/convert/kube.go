@@ -62,8 +62,8 @@ func (c *converter) kube() {
 	c.kubeDirectory(dirs)
 }
 
-// kubeDirectory handles SetWorkingDirectory=, given the directories of the YAML files; a directory in [Service] is left
-// alone.
+// kubeDirectory handles SetWorkingDirectory=, given the directories of the YAML files; a directory
+// in [Service] is left alone.
 func (c *converter) kubeDirectory(dirs []string) {
 	mode := c.Str("SetWorkingDirectory")
 	if mode == "" {

@@ -12,7 +12,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// imageOperand resolves Image=: the name of an .image or .build file stands for the image that it provides.
+// imageOperand resolves Image=: the name of an .image or .build file stands for the image that it
+// provides.
 func (c *converter) imageOperand(key, ref string) string {
 	if !strings.HasSuffix(ref, ".image") && !strings.HasSuffix(ref, ".build") {
 		return ref
@@ -28,7 +29,8 @@ func (c *converter) imageOperand(key, ref string) string {
 	return u.Resource
 }
 
-// networks emits Network=: modes and names as they are, .network and .container files as what they stand for.
+// networks emits Network=: modes and names as they are, .network and .container files as what they
+// stand for.
 func (c *converter) networks(cmd *Command) {
 	for _, l := range c.Lines("Network") {
 		name, options, _ := strings.Cut(l.Value, ":")
@@ -63,8 +65,8 @@ func (c *converter) networks(cmd *Command) {
 	}
 }
 
-// source resolves the source of a volume or mount to a word of the command: unit files, paths relative to the unit
-// file, host paths.
+// source resolves the source of a volume or mount to a word of the command: unit files, paths
+// relative to the unit file, host paths.
 func (c *converter) source(l *unitfile.Line, source string, exts ...string) string {
 	word := c.dotted(source, specifier.EscapeExec)
 	for _, ext := range exts {
@@ -146,7 +148,8 @@ func (c *converter) mount(w quadlet.WordOf) (string, bool) {
 	for i, f := range fields {
 		name, value, has := strings.Cut(f, "=")
 		if !has && strings.HasPrefix(f, "/") {
-			// SOURCE:PATH belongs into Volume=. No runner takes it here, and Podman 5 refuses it with this message.
+			// SOURCE:PATH belongs into Volume=. No runner takes it here, and Podman 5 refuses it
+			// with this message.
 			c.FaultWord(w.Line, w.Word, "mount", "source cannot be empty", "write type=bind,source=PATH,destination=PATH, or Volume=SOURCE:PATH")
 			return "", false
 		}

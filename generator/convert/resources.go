@@ -12,7 +12,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// network writes the service of a .network file. The order of everything is the reference's, section 6.5.
+// network writes the service of a .network file. The order of everything is the reference's,
+// section 6.5.
 func (c *converter) network() {
 	if c.Switch("NetworkDeleteOnStop") {
 		remove := c.runner("network", "rm")
@@ -56,7 +57,8 @@ func (c *converter) subnets(create *Command) {
 	}
 }
 
-// volume writes the service of a .volume file. The order of everything is the reference's, section 6.6.
+// volume writes the service of a .volume file. The order of everything is the reference's, section
+// 6.6.
 func (c *converter) volume() {
 	create := c.runner("volume", "create", "--ignore")
 	c.flags(create, "UID", "GID", "Driver")
@@ -115,7 +117,8 @@ func (c *converter) volumeOptions(create *Command) {
 	}
 }
 
-// image writes the service of an .image file. The order of everything is the reference's, section 6.7.
+// image writes the service of an .image file. The order of everything is the reference's, section
+// 6.7.
 func (c *converter) image() {
 	ref := c.value("Image")
 	if ref.Text == "" {
@@ -128,7 +131,8 @@ func (c *converter) image() {
 	c.resource(pull, true)
 }
 
-// artifact writes the service of an .artifact file. The order of everything is the reference's, section 6.9.
+// artifact writes the service of an .artifact file. The order of everything is the reference's,
+// section 6.9.
 func (c *converter) artifact() {
 	ref := c.value("Artifact")
 	if ref.Text == "" {
@@ -162,8 +166,8 @@ func (c *converter) build() {
 	c.resource(build, false)
 }
 
-// buildContext sets WorkingDirectory= and returns the context of the build, "" when the runner derives it from the
-// Containerfile. The rules are the reference's, section 6.8.1.
+// buildContext sets WorkingDirectory= and returns the context of the build, "" when the runner
+// derives it from the Containerfile. The rules are the reference's, section 6.8.1.
 func (c *converter) buildContext() string {
 	file, set := c.Str("File"), c.Str("SetWorkingDirectory")
 	line := c.Last("SetWorkingDirectory")

@@ -14,14 +14,16 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// maxStubLines bounds what a failing unit says when it is started; podunit check has the whole report.
+// maxStubLines bounds what a failing unit says when it is started; podunit check has the whole
+// report.
 const maxStubLines = 20
 
-// maxDescription is the length of a description, in bytes; systemctl cuts longer ones at the width of the terminal.
+// maxDescription is the length of a description, in bytes; systemctl cuts longer ones at the width
+// of the terminal.
 const maxDescription = 900
 
-// stub is the unit that stands for files with an error. It has the name that people expect, and starting it fails
-// with the report: `systemctl status` shows the place, the message and the hint.
+// stub is the unit that stands for files with an error. It has the name that people expect, and
+// starting it fails with the report: `systemctl status` shows the place, the message and the hint.
 func stub(owners []*quadlet.Unit, opt Options) Unit {
 	first := owners[0]
 	name := first.Service + ".service"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keys is the registry of Quadlet's keys: one table per section, one row a key, data only. Decoding, checking,
-// completion, editor syntax and the reference pages all read these rows, in this order.
+// Package keys is the registry of Quadlet's keys: one table per section, one row a key, data only.
+// Decoding, checking, completion, editor syntax and the reference pages all read these rows, in
+// this order.
 package keys
 
 // Kind names how the assignments to a key become its value.
@@ -102,7 +103,8 @@ func (s *Section) Key(name string) *Key {
 	return nil
 }
 
-// Sections returns all tables, in the order of the reference. The rows are shared and must not be changed.
+// Sections returns all tables, in the order of the reference. The rows are shared and must not be
+// changed.
 func Sections() []*Section { return sections }
 
 // Lookup finds a table by section name, nil if there is none.
@@ -128,7 +130,8 @@ func ByExt(ext string) *Section {
 	return nil
 }
 
-// Newer finds a key that a version of Podman newer than the reference has and podunit does not, nil if there is none.
+// Newer finds a key that a version of Podman newer than the reference has and podunit does not, nil
+// if there is none.
 func (s *Section) Newer(name string) *Key {
 	for i := range newer {
 		if newer[i].Name == name && s.Name == "Container" {

@@ -7,8 +7,8 @@ var sections = []*Section{
 	container, pod, kube, volume, network, image, build, artifact, quadlet,
 }
 
-// common are the keys that every type has. serviceName is the default of ServiceName; conf and args are the first
-// versions that had ContainersConfModule, GlobalArgs and PodmanArgs in this section.
+// common are the keys that every type has. serviceName is the default of ServiceName; conf and args
+// are the first versions that had ContainersConfModule, GlobalArgs and PodmanArgs in this section.
 func common(serviceName, conf, args string) []Key {
 	return []Key{
 		{Name: "ContainersConfModule", Kind: List, Form: Path, Value: "MODULE", Since: conf, Example: "/etc/nvidia.conf",

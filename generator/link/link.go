@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package link knows what unit files say about each other: which file a name refers to, which containers belong to a
-// pod, which two files claim one service, and which units cannot work because one they need has an error.
+// Package link knows what unit files say about each other: which file a name refers to, which
+// containers belong to a pod, which two files claim one service, and which units cannot work
+// because one they need has an error.
 package link
 
 import (
@@ -33,7 +34,8 @@ type Set struct {
 	refs   map[*quadlet.Unit]*[]Ref
 }
 
-// New collects units. Of two with the same file name the first counts; the search path has seen to that already.
+// New collects units. Of two with the same file name the first counts; the search path has seen to
+// that already.
 func New(units []*quadlet.Unit) *Set {
 	s := &Set{
 		Units:  units,
@@ -67,7 +69,8 @@ func (s *Set) Members(pod *quadlet.Unit) []*quadlet.Unit { return s.pods[pod] }
 // Refs lists what a unit mentions, in the order of conversion.
 func (s *Set) Refs(u *quadlet.Unit) []Ref { return *s.refs[u] }
 
-// Mention records that from names to in a line. It may be called for different units at the same time.
+// Mention records that from names to in a line. It may be called for different units at the same
+// time.
 func (s *Set) Mention(from, to *quadlet.Unit, l *unitfile.Line, hard bool) {
 	s.MentionWord(from, to, l, unitfile.Word{End: len(l.Value)}, hard)
 }
@@ -84,7 +87,8 @@ func IsUnit(word string) bool {
 	return i >= 0 && keys.ByExt(word[i:]) != nil
 }
 
-// Missing is the hint for a reference to a file that is not there. It offers the name that is spelled most alike.
+// Missing is the hint for a reference to a file that is not there. It offers the name that is
+// spelled most alike.
 func (s *Set) Missing(base string) string {
 	stem, ext := base, ""
 	if i := strings.LastIndexByte(base, '.'); i >= 0 {
@@ -108,10 +112,10 @@ func (s *Set) Missing(base string) string {
 	return "references are by file name; there must be a file " + base + " in one of the search directories"
 }
 
-// Claims finds service names that several files claim. Call it after the conversion, which finds the files with errors. If
-// exactly one of the files has no error, it gets the service and a warning, and the other files get one more error. If not,
-// all of them get an error that names the others; with lax that is a warning. Claims returns true if a file that had no
-// error has one now.
+// Claims finds service names that several files claim. Call it after the conversion, which finds
+// the files with errors. If exactly one of the files has no error, it gets the service and a
+// warning, and the other files get one more error. If not, all of them get an error that names the
+// others; with lax that is a warning. Claims returns true if a file that had no error has one now.
 func (s *Set) Claims(lax bool) (spread bool) {
 	owners := make(map[string][]*quadlet.Unit, len(s.Units))
 	clash := false
@@ -144,7 +148,8 @@ func (s *Set) Claims(lax bool) (spread bool) {
 	return spread && !lax
 }
 
-// claim reports on a file that other files claim the same service name; has says that this file gets the service.
+// claim reports on a file that other files claim the same service name; has says that this file
+// gets the service.
 func claim(u *quadlet.Unit, owners []*quadlet.Unit, lax, has bool) {
 	var others []string
 	for _, o := range owners {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package output writes units and links into the directory that systemd gave. It is one of the two packages of the
-// generator that touch the disk.
+// Package output writes units and links into the directory that systemd gave. It is one of the two
+// packages of the generator that touch the disk.
 package output
 
 import (
@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// lockPatience is how long a run waits for another one to finish writing. A run takes milliseconds; one that was
-// stopped in the middle must not stop the boot.
+// lockPatience is how long a run waits for another one to finish writing. A run takes milliseconds;
+// one that was stopped in the middle must not stop the boot.
 const lockPatience = 5 * time.Second
 
-// Lock makes runs that write into one directory follow each other. It must be taken before the sources are read: the
-// last to write is then the last to have read. A directory that does not exist yet is not locked.
+// Lock makes runs that write into one directory follow each other. It must be taken before the
+// sources are read: the last to write is then the last to have read. A directory that does not
+// exist yet is not locked.
 func Lock(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -22,8 +22,8 @@ type Result struct {
 	Links []error // a link could not be made
 }
 
-// Write puts units and links into dir, which it creates. Each appears whole or not at all: it gets its name only when
-// it is complete.
+// Write puts units and links into dir, which it creates. Each appears whole or not at all: it gets
+// its name only when it is complete.
 func Write(dir, header string, out convert.Output) (Result, error) {
 	var res Result
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -44,7 +44,8 @@ func Write(dir, header string, out convert.Output) (Result, error) {
 		}
 	}
 	units, links := make([]error, len(out.Units)), make([]error, len(out.Links))
-	// Units and links by turns: they lie in different directories, and whoever changes a directory locks it.
+	// Units and links by turns: they lie in different directories, and whoever changes a directory
+	// locks it.
 	parallel.Each(max(len(units), len(links)), func(i int) {
 		if i < len(units) {
 			units[i] = w.unit(&out.Units[i], w.tag+strconv.Itoa(i)+".tmp")
@@ -70,7 +71,8 @@ func present(errs []error) []error {
 	return out
 }
 
-// writer writes into one directory. Names are relative to it: its path is walked once, not three times a file.
+// writer writes into one directory. Names are relative to it: its path is walked once, not three
+// times a file.
 type writer struct {
 	path, tag, header string
 	dir               int // descriptor
@@ -118,8 +120,9 @@ func (w *writer) unit(u *convert.Unit, temp string) error {
 	return nil
 }
 
-// nameless writes a file that gets its name at the end: that locks the directory once instead of twice. The error is
-// ErrUnsupported where that does not work: on some file systems, and before Linux 6.10 without CAP_DAC_READ_SEARCH.
+// nameless writes a file that gets its name at the end: that locks the directory once instead of
+// twice. The error is ErrUnsupported where that does not work: on some file systems, and before
+// Linux 6.10 without CAP_DAC_READ_SEARCH.
 func (w *writer) nameless(name, temp string, text []byte, mode uint32) error {
 	fd, err := rawfs.Open(w.dir, ".", rawfs.Nameless|syscall.O_WRONLY, mode)
 	if err != nil {

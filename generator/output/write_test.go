@@ -13,7 +13,8 @@ import (
 
 const fullText = "# head\n[Unit]\n"
 
-// TestUnit writes a unit where all kinds of things are in the way, with and without files that have no name yet.
+// TestUnit writes a unit where all kinds of things are in the way, with and without files that have
+// no name yet.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package peer tells whether Podman's own generator is at work on this machine. Two generators that read the same
-// files would write the same units, and which of the two wins would be chance.
+// Package peer tells whether Podman's own generator is at work on this machine. Two generators that
+// read the same files would write the same units, and which of the two wins would be chance.
 package peer
 
 import (
@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Generator returns the path of Podman's generator for system or user managers, "" when there is none or it is
-// masked. The directories and the way to mask are those of systemd.generator(7). Root is put before each directory.
+// Generator returns the path of Podman's generator for system or user managers, "" when there is
+// none or it is masked. The directories and the way to mask are those of systemd.generator(7). Root
+// is put before each directory.
 func Generator(root string, user bool) string {
 	kind := "system"
 	if user {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rawfs is the system calls of openat(2) and its kin for thousands of small files at boot. They are raw: the Go
-// scheduler is not told, which has nothing else to run, and a call on a file of a few lines is shorter than telling it.
+// Package rawfs is the system calls of openat(2) and its kin for thousands of small files at boot.
+// They are raw: the Go scheduler is not told, which has nothing else to run, and a call on a file
+// of a few lines is shorter than telling it.
 package rawfs
 
 import (
@@ -76,8 +77,8 @@ func Close(fd int) error {
 	return nil
 }
 
-// Name gives the file behind a descriptor a name in the directory dir. Without CAP_DAC_READ_SEARCH that is ENOENT
-// before Linux 6.10.
+// Name gives the file behind a descriptor a name in the directory dir. Without CAP_DAC_READ_SEARCH
+// that is ENOENT before Linux 6.10.
 func Name(fd, dir int, name string) error {
 	p, err := syscall.BytePtrFromString(name)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Line draws a diagnostic as one line without a newline, for the kernel log and the journal. The wording begins as
-// users of other Quadlet generators know it, so that what looks for it in a log keeps finding it.
+// Line draws a diagnostic as one line without a newline, for the kernel log and the journal. The
+// wording begins as users of other Quadlet generators know it, so that what looks for it in a log
+// keeps finding it.
 func (d Diagnostic) Line() string {
 	var b strings.Builder
 	if d.Severity == Warning {
@@ -49,7 +50,8 @@ func (d Diagnostic) Place() string {
 	return printable(s)
 }
 
-// printable keeps control characters of somebody's file from reaching a terminal or starting a second log line.
+// printable keeps control characters of somebody's file from reaching a terminal or starting a
+// second log line.
 func printable(s string) string {
 	clean := true
 	for i := 0; i < len(s); i++ {
@@ -97,7 +99,8 @@ func Colours() Palette {
 // excerptWidth is how many columns of a source line are shown; a longer one is cut around the caret.
 const excerptWidth = 110
 
-// Terminal draws the list for people: the place, the message, the source line with a caret, and the hint.
+// Terminal draws the list for people: the place, the message, the source line with a caret, and the
+// hint.
 func (l List) Terminal(w io.Writer, p Palette) error {
 	var b strings.Builder
 	for _, d := range l {
@@ -138,8 +141,9 @@ func (d Diagnostic) terminal(b *strings.Builder, p Palette) {
 	}
 }
 
-// excerpt cuts a source line to what fits around byte column col (from 1) and tells how far to indent the caret, and
-// how many carets to draw, in columns. Tabs become blanks, so that the two lines stay aligned.
+// excerpt cuts a source line to what fits around byte column col (from 1) and tells how far to
+// indent the caret, and how many carets to draw, in columns. Tabs become blanks, so that the two
+// lines stay aligned.
 func excerpt(line string, col, width int) (text string, pad, carets int) {
 	at := min(max(col-1, 0), len(line))
 	end := min(at+max(width, 1), len(line))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report holds what podunit has to say about somebody's files: positions, diagnostics, and their drawings
-// for a terminal, for one line of a log, and for programs (JSON, SARIF). What is wrong is decided elsewhere.
+// Package report holds what podunit has to say about somebody's files: positions, diagnostics, and
+// their drawings for a terminal, for one line of a log, and for programs (JSON, SARIF). What is
+// wrong is decided elsewhere.
 package report
 
 import (
@@ -27,7 +28,8 @@ func (s Severity) String() string {
 	return "error"
 }
 
-// Position is a place in a file. Line and Col start at 1; Col counts bytes. A zero Line means the whole file.
+// Position is a place in a file. Line and Col start at 1; Col counts bytes. A zero Line means the
+// whole file.
 type Position struct {
 	File string
 	Line int
@@ -63,7 +65,8 @@ type Diagnostic struct {
 // List is a collection of diagnostics.
 type List []Diagnostic
 
-// Sort orders by file, line, column, severity and text, so that a report of the same files is always the same.
+// Sort orders by file, line, column, severity and text, so that a report of the same files is
+// always the same.
 func (l List) Sort() {
 	slices.SortStableFunc(l, func(a, b Diagnostic) int {
 		return cmp.Or(
@@ -88,8 +91,8 @@ func (l List) Errors() int {
 	return n
 }
 
-// Dedup folds findings of a sorted list that differ only in the unit: a drop-in that a hundred units read is
-// complained about once. The list is changed in place.
+// Dedup folds findings of a sorted list that differ only in the unit: a drop-in that a hundred
+// units read is complained about once. The list is changed in place.
 func (l List) Dedup() List {
 	out := l[:0]
 	for _, d := range l {

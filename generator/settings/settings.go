@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package settings reads podunit.conf, podunit's own settings, with drop-ins in the manner of journald.conf(5).
+// Package settings reads podunit.conf, podunit's own settings, with drop-ins in the manner of
+// journald.conf(5).
 package settings
 
 import (
@@ -31,9 +32,9 @@ type Where struct {
 	Config string // the user's configuration directory, as ~/.config; empty for none
 }
 
-// Files lists the files that count, those read first first: the most important main file of the system, the user's,
-// then the drop-ins of all directories in the order of their names. Of drop-ins with one name the most important counts, and one that is a
-// link to /dev/null hides the others.
+// Files lists the files that count, those read first first: the most important main file of the
+// system, the user's, then the drop-ins of all directories in the order of their names. Of drop-ins
+// with one name the most important counts, and one that is a link to /dev/null hides the others.
 func (w Where) Files() []string {
 	dirs := []string{w.Root + "/usr/lib/podunit", w.Root + "/run/podunit", w.Root + "/etc/podunit"}
 	var files []string
@@ -117,8 +118,9 @@ func Hides(path string) bool {
 	return err == nil && target == "/dev/null"
 }
 
-// ReadFile reads a regular file of at most 1 MiB. Of a pipe or an endless device the generator would hold up the boot:
-// it is looked at before it is opened, and again once it is open. The error is a *fs.PathError.
+// ReadFile reads a regular file of at most 1 MiB. Of a pipe or an endless device the generator
+// would hold up the boot: it is looked at before it is opened, and again once it is open. The error
+// is a *fs.PathError.
 func ReadFile(path string) ([]byte, error) {
 	fault := func(err error) ([]byte, error) { return nil, &os.PathError{Op: "read", Path: path, Err: err} }
 	if st, err := os.Stat(path); err != nil {

@@ -40,12 +40,13 @@ type Loaded struct {
 	Debug  []string        // what was read, one line each
 }
 
-// Load reads the unit files in dirs with their drop-ins. Of files with the same name the first counts. With debug the
-// result tells what was read. A drop-in with an error is an error of each of its units: without it they might run in a
-// way that it is there to prevent.
+// Load reads the unit files in dirs with their drop-ins. Of files with the same name the first
+// counts. With debug the result tells what was read. A drop-in with an error is an error of each of
+// its units: without it they might run in a way that it is there to prevent.
 func Load(dirs []Dir, debug bool) Loaded { return load(dirs, debug, false) }
 
-// LoadLax is Load for Podman's own tests: a drop-in with an error is left out, and only the run has an error.
+// LoadLax is Load for Podman's own tests: a drop-in with an error is left out, and only the run has
+// an error.
 func LoadLax(dirs []Dir, debug bool) Loaded { return load(dirs, debug, true) }
 
 func load(dirs []Dir, debug, lax bool) Loaded {
@@ -83,8 +84,8 @@ func load(dirs []Dir, debug, lax bool) Loaded {
 	return out
 }
 
-// LoadFiles reads single unit files, for checks of files outside of the search path. Drop-ins are looked for beside
-// each file. A file that is not a unit's is an error.
+// LoadFiles reads single unit files, for checks of files outside of the search path. Drop-ins are
+// looked for beside each file. A file that is not a unit's is an error.
 func LoadFiles(paths []string) Loaded {
 	var out Loaded
 	for _, path := range paths {
@@ -173,7 +174,8 @@ func find(dirs []Dir, out *Loaded) []found {
 // maxShared is how many faults of a .quadlets file each of its units shows.
 const maxShared = 5
 
-// splitFile reads a .quadlets file. A fault in it is a fault of all its units: where one of them ends may be in question.
+// splitFile reads a .quadlets file. A fault in it is a fault of all its units: where one of them
+// ends may be in question.
 func splitFile(path, dir string, out *Loaded) ([]found, report.List) {
 	out.Debug = append(out.Debug, "Loading source unit file "+path)
 	data, hidden, err := read(path)
@@ -277,8 +279,9 @@ func indexDropIns(dirs []Dir) *dropIns {
 	return d
 }
 
-// merge adds its drop-ins to a unit, in the order of their file names; of one name the most specific counts. With lax
-// those with faults are left out, and their faults are returned instead of being the unit's.
+// merge adds its drop-ins to a unit, in the order of their file names; of one name the most
+// specific counts. With lax those with faults are left out, and their faults are returned instead
+// of being the unit's.
 func (d *dropIns) merge(in *quadlet.Input, lax bool) (debug []string, left report.List) {
 	if len(d.dirs) == 0 {
 		return nil, nil
@@ -320,8 +323,8 @@ func (d *dropIns) merge(in *quadlet.Input, lax bool) (debug []string, left repor
 	return debug, left
 }
 
-// list reads a directory once. That it cannot be read is told to every unit that looks into it: a drop-in there may say
-// what the unit must not run without.
+// list reads a directory once. That it cannot be read is told to every unit that looks into it: a
+// drop-in there may say what the unit must not run without.
 func (d *dropIns) list(path string) dropInDir {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -359,8 +362,8 @@ type Section struct {
 	Source *unitfile.Source
 }
 
-// Split takes a .quadlets file apart: units between lines of three dashes, each with a comment "# FileName=NAME" and
-// a section that tells its type. A fault in any of them rejects them all.
+// Split takes a .quadlets file apart: units between lines of three dashes, each with a comment "#
+// FileName=NAME" and a section that tells its type. A fault in any of them rejects them all.
 func Split(path string, data []byte) ([]Section, report.List) {
 	sections, faults := split(path, data)
 	if len(faults) > 0 {

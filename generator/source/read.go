@@ -16,8 +16,8 @@ var (
 	errSpecial   = errors.New("is not a regular file")
 )
 
-// Read returns the content of a regular file, up to one byte more than a unit file may have; /dev/null is an empty
-// file. It never waits: a FIFO given a unit's name must not stop the boot.
+// Read returns the content of a regular file, up to one byte more than a unit file may have;
+// /dev/null is an empty file. It never waits: a FIFO given a unit's name must not stop the boot.
 func Read(path string) ([]byte, error) {
 	data, _, err := read(path)
 	return data, err
@@ -68,8 +68,8 @@ func read(path string) (data []byte, hidden uint32, err error) {
 // small is a buffer that most unit files fit into.
 const small = 4096
 
-// readRegular is Read for what the directory says is a regular file, with as few calls to the kernel as can be: there
-// may be thousands of files, and the boot waits.
+// readRegular is Read for what the directory says is a regular file, with as few calls to the
+// kernel as can be: there may be thousands of files, and the boot waits.
 func readRegular(path string, buf *[small]byte) (text string, hidden uint32, err error) {
 	fd, err := rawfs.Open(rawfs.Here, path, syscall.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -92,7 +92,8 @@ func slow(path string) (string, uint32, error) {
 	return string(data), hidden, err
 }
 
-// hide is the read permissions of group and others that a mode does not have. The unit must not have them either.
+// hide is the read permissions of group and others that a mode does not have. The unit must not
+// have them either.
 func hide(mode uint32) uint32 { return ^mode & 0o044 }
 
 func retry(call func() (int, error)) (int, error) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package source finds and reads unit files: the search path, subdirectories, drop-ins, and .quadlets files that hold
-// several units. It is one of the two packages of the generator that touch the disk; it only reads.
+// Package source finds and reads unit files: the search path, subdirectories, drop-ins, and
+// .quadlets files that hold several units. It is one of the two packages of the generator that
+// touch the disk; it only reads.
 package source
 
 import (
@@ -41,7 +42,8 @@ type walker struct {
 	full   bool
 }
 
-// Dirs returns the search path, highest precedence first, subdirectories included, and what was wrong with it.
+// Dirs returns the search path, highest precedence first, subdirectories included, and what was
+// wrong with it.
 func (s Search) Dirs() ([]Dir, report.List) {
 	w := &walker{seen: map[string]bool{}}
 	if list := s.Getenv("QUADLET_UNIT_DIRS"); list != "" {
@@ -132,8 +134,8 @@ func resolve(path string) string {
 	return path
 }
 
-// walk adds a directory and those below it, depth first in the order of names. A directory for which keep is false,
-// and all below it, is left out; so are drop-in directories.
+// walk adds a directory and those below it, depth first in the order of names. A directory for
+// which keep is false, and all below it, is left out; so are drop-in directories.
 func (w *walker) walk(path string, keep func(string) bool) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

@@ -106,7 +106,8 @@ func TestSplitRejects(t *testing.T) {
 	}
 }
 
-// TestManySections: a file with many units and many faults says each fault to a bounded number of readers.
+// TestManySections: a file with many units and many faults says each fault to a bounded number of
+// readers.
 func TestManySections(t *testing.T) {
 	root := t.TempDir()
 	var b strings.Builder

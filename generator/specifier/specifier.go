@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package specifier knows the names of unit files: template and instance parts, drop-in directories, which names
-// systemd accepts, and what its %-specifiers do to paths and text. Source: systemd.unit(5).
+// Package specifier knows the names of unit files: template and instance parts, drop-in
+// directories, which names systemd accepts, and what its %-specifiers do to paths and text. Source:
+// systemd.unit(5).
 package specifier
 
 import (
@@ -9,7 +10,8 @@ import (
 	"strings"
 )
 
-// Led tells whether a path begins with a specifier: "%h/x" does, "%%h/x" does not. Such a path counts as absolute.
+// Led tells whether a path begins with a specifier: "%h/x" does, "%%h/x" does not. Such a path
+// counts as absolute.
 func Led(path string) bool {
 	return len(path) > 1 && path[0] == '%' && path[1] != '%'
 }
@@ -51,8 +53,8 @@ func Parse(base string) Name {
 // Template tells "base@.ext", of which systemd makes instances.
 func (n Name) Template() bool { return n.At && n.Instance == "" }
 
-// DropInDirs lists the names of the directories whose *.conf files are added to a unit file, most specific first.
-// Dashes in the instance part make none.
+// DropInDirs lists the names of the directories whose *.conf files are added to a unit file, most
+// specific first. Dashes in the instance part make none.
 func (n Name) DropInDirs() []string {
 	out := []string{n.Stem + n.Ext + ".d"}
 	if n.At && n.Instance != "" {
@@ -70,10 +72,12 @@ func (n Name) DropInDirs() []string {
 	return append(out, strings.TrimPrefix(n.Ext, ".")+".d")
 }
 
-// MaxName is the longest name of a unit that systemd accepts, in bytes (UNIT_NAME_MAX less its final NUL).
+// MaxName is the longest name of a unit that systemd accepts, in bytes (UNIT_NAME_MAX less its
+// final NUL).
 const MaxName = 255
 
-// Problem says what is wrong with the full name of a unit, as "web.service", or "" when systemd accepts it.
+// Problem says what is wrong with the full name of a unit, as "web.service", or "" when systemd
+// accepts it.
 func Problem(unit string) string {
 	stem := strings.TrimSuffix(unit, ".service")
 	switch {

@@ -5,8 +5,8 @@ package spelling
 
 import "strings"
 
-// Nearest finds the name closest to a misspelt one, or "". It accepts a slip, one more for each four letters, and
-// other case.
+// Nearest finds the name closest to a misspelt one, or "". It accepts a slip, one more for each
+// four letters, and other case.
 func Nearest(name string, candidates []string) string {
 	best, bestDistance := "", min(len(name)/4+2, len(name))
 	if len(name) > 64 {

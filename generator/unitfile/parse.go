@@ -12,14 +12,17 @@ import (
 )
 
 const (
-	// MaxSize is the largest file that is parsed, in bytes. Nobody writes such a unit; a log file given a unit's name
-	// is refused before it is read into memory at early boot.
+	// MaxSize is the largest file that is parsed, in bytes. Nobody writes such a unit; a log file
+	// given a unit's name is refused before it is read into memory at early boot.
 	MaxSize = 4 << 20
-	// MaxLine is the longest line, in bytes: what systemd itself reads (LONG_LINE_MAX in its basic/def.h).
+	// MaxLine is the longest line, in bytes: what systemd itself reads (LONG_LINE_MAX in its
+	// basic/def.h).
 	MaxLine = 1<<20 - 1
-	// maxSections is how many different sections a file may have: each is looked for among all when it is met.
+	// maxSections is how many different sections a file may have: each is looked for among all when
+	// it is met.
 	maxSections = 256
-	// maxFaults bounds the report of one file: whoever gives a binary file a unit's name needs one screen, not a million.
+	// maxFaults bounds the report of one file: whoever gives a binary file a unit's name needs one
+	// screen, not a million.
 	maxFaults = 20
 )
 
@@ -32,8 +35,8 @@ type parser struct {
 	faults report.List
 }
 
-// Parse reads a unit file. It returns what it understood together with every fault found; with an error among them
-// the file must not be used as if it were whole. The path serves positions only.
+// Parse reads a unit file. It returns what it understood together with every fault found; with an
+// error among them the file must not be used as if it were whole. The path serves positions only.
 func Parse(path string, data []byte) (*File, report.List) {
 	return ParseSource(&Source{Path: path, Text: string(data)})
 }
@@ -81,7 +84,8 @@ func ParseSource(src *Source) (*File, report.List) {
 		line := strings.TrimRightFunc(left, unicode.IsSpace)
 		col := len(raw) - len(left) + 1
 		if line == "" || line[0] == '#' || line[0] == ';' {
-			// Also between the parts of a continued line, where systemd would stop at a blank one: files rely on it.
+			// Also between the parts of a continued line, where systemd would stop at a blank one:
+			// files rely on it.
 			if !pending {
 				p.comment(line)
 			}
@@ -205,7 +209,8 @@ func (p *parser) statement(text string, start piece, pieces []piece) {
 	p.group.Lines = append(p.group.Lines, l)
 }
 
-// settle leaves those pending comments to the section before a header that a blank line parts from it.
+// settle leaves those pending comments to the section before a header that a blank line parts from
+// it.
 func (p *parser) settle() {
 	if p.group == nil {
 		return

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package unitfile models the syntax of systemd's unit files as Quadlet reads it: sections, assignments, comments and
-// continued lines, each with the place it was written at, which survives the merging of drop-ins. It knows nothing of
-// what the keys mean. Source: systemd.syntax(7), and where Quadlet differs from it, that is said beside the code.
+// Package unitfile models the syntax of systemd's unit files as Quadlet reads it: sections,
+// assignments, comments and continued lines, each with the place it was written at, which survives
+// the merging of drop-ins. It knows nothing of what the keys mean. Source: systemd.syntax(7), and
+// where Quadlet differs from it, that is said beside the code.
 package unitfile
 
 import (
@@ -45,7 +46,8 @@ type piece struct {
 	col int // byte column there, from 1
 }
 
-// Line is an assignment, or a comment (Key empty, Value the comment with its mark; an empty Value is a blank line).
+// Line is an assignment, or a comment (Key empty, Value the comment with its mark; an empty Value
+// is a blank line).
 type Line struct {
 	Key, Value string
 
@@ -236,7 +238,8 @@ func (g *Group) absorb(o *Group) {
 	g.Lines = append(g.Lines, o.Lines...)
 }
 
-// Merge adds the text of a drop-in as if it followed this file's. The drop-in's lines keep their own positions.
+// Merge adds the text of a drop-in as if it followed this file's. The drop-in's lines keep their
+// own positions.
 func (f *File) Merge(dropin *File) {
 	f.Hidden |= dropin.Hidden
 	for _, d := range dropin.Groups {
@@ -250,8 +253,8 @@ func (f *File) Merge(dropin *File) {
 	}
 }
 
-// Copy is a copy that a generator may add lines to. It has a [Unit] and a [Service] section with lines of their own and
-// room for more; other sections share their lines with f until one is added.
+// Copy is a copy that a generator may add lines to. It has a [Unit] and a [Service] section with
+// lines of their own and room for more; other sections share their lines with f until one is added.
 func (f *File) Copy() *File {
 	c := &File{Source: f.Source, Tail: f.Tail, Groups: make([]*Group, 0, len(f.Groups)+2)}
 	add := func(g Group) {
@@ -303,8 +306,8 @@ func (f *File) Size() int {
 	return n
 }
 
-// Append prints the file after b: sections in order with one blank line between, `Key=Value` without blanks,
-// continued lines joined, comments where they were.
+// Append prints the file after b: sections in order with one blank line between, `Key=Value`
+// without blanks, continued lines joined, comments where they were.
 func (f *File) Append(b []byte) []byte {
 	for _, c := range f.Tail {
 		b = append(append(b, c...), '\n')

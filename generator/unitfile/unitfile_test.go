@@ -286,7 +286,8 @@ func TestHostileTextTakesNoTime(t *testing.T) {
 	} {
 		took, got := parse(c.text(c.n))
 		if took > 5*time.Second {
-			// On a slow machine a quarter takes a quarter of that; where time grows with the square, a sixteenth.
+			// On a slow machine a quarter takes a quarter of that; where time grows with the
+			// square, a sixteenth.
 			if quarter, _ := parse(c.text(c.n / 4)); took > 8*quarter {
 				t.Errorf("%s: took %v, and a quarter of it %v", name, took, quarter)
 			}

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Word is one word of a value, with quotes and escapes resolved. Off and End delimit it in the value as written.
+// Word is one word of a value, with quotes and escapes resolved. Off and End delimit it in the
+// value as written.
 type Word struct {
 	Text     string
 	Off, End int
@@ -44,8 +45,8 @@ var (
 
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// SplitWords splits at blanks. Single and double quotes group, anywhere in a word, and are removed; a backslash is an
-// ordinary character. A quote left open is an error.
+// SplitWords splits at blanks. Single and double quotes group, anywhere in a word, and are removed;
+// a backslash is an ordinary character. A quote left open is an error.
 func SplitWords(s string) ([]Word, error) {
 	var out []Word
 	for i := 0; i < len(s); {
@@ -85,9 +86,9 @@ func SplitWords(s string) ([]Word, error) {
 	return out, nil
 }
 
-// SplitArgs splits as a command line: blanks, both kinds of quotes, and C escapes inside and outside of either. An
-// open quote reaches to the end, a backslash at the very end is dropped; any other backslash that begins no known
-// escape is an error. An empty word, written "" or ”, is kept.
+// SplitArgs splits as a command line: blanks, both kinds of quotes, and C escapes inside and
+// outside of either. An open quote reaches to the end, a backslash at the very end is dropped; any
+// other backslash that begins no known escape is an error. An empty word, written "" or ”, is kept.
 func SplitArgs(s string) ([]Word, error) {
 	var out []Word
 	for i := 0; i < len(s); {
@@ -147,8 +148,8 @@ func plainRun(s string) int {
 	return len(s)
 }
 
-// unescape reads what follows a backslash; n is zero for an escape that does not exist. Hexadecimal and octal escapes
-// name a code point, not a byte.
+// unescape reads what follows a backslash; n is zero for an escape that does not exist. Hexadecimal
+// and octal escapes name a code point, not a byte.
 func unescape(s string) (r rune, n int) {
 	switch s[0] {
 	case 'a':
@@ -197,7 +198,8 @@ func number(s string, from, digits, base int) (rune, int) {
 	return rune(v), from + digits
 }
 
-// Quote writes a word so that systemd and SplitArgs read it back as it is. A word of plain characters stays bare.
+// Quote writes a word so that systemd and SplitArgs read it back as it is. A word of plain
+// characters stays bare.
 func Quote(word string) string {
 	if !needsQuotes(word) {
 		return word
@@ -249,8 +251,9 @@ func Quote(word string) string {
 	return string(append(b, '"'))
 }
 
-// QuotePath writes a word for RequiresMountsFor=. systemd knows quotes there but no escapes: a backslash stands for the
-// character after it, whichever that is. A line break cannot be written; ok is false then.
+// QuotePath writes a word for RequiresMountsFor=. systemd knows quotes there but no escapes: a
+// backslash stands for the character after it, whichever that is. A line break cannot be written;
+// ok is false then.
 func QuotePath(word string) (text string, ok bool) {
 	if strings.ContainsAny(word, "\n\r\x00") {
 		return "", false

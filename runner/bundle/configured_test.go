@@ -98,7 +98,8 @@ func TestNoSwap(t *testing.T) {
 	}
 }
 
-// TestSocketsAreAnnounced has the container told of sockets under the number that its process will have.
+// TestSocketsAreAnnounced has the container told of sockets under the number that its process will
+// have.
 func TestSocketsAreAnnounced(t *testing.T) {
 	for name, tc := range map[string]struct {
 		args []string

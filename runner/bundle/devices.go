@@ -91,7 +91,8 @@ func (b *builder) devices() error {
 	return nil
 }
 
-// DeviceMount binds a device of the host where no node can be made; permissions are of the letters r, w and m.
+// DeviceMount binds a device of the host where no node can be made; permissions are of the letters
+// r, w and m.
 func DeviceMount(host, inside, permissions string) rspec.Mount {
 	write := "rw"
 	if !strings.Contains(permissions, "w") {

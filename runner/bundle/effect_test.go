@@ -17,11 +17,11 @@ import (
 
 // effect is what shows that a flag of run does something.
 type effect struct {
-	// with and without are command lines, without the image, whose configurations must differ. Empty is the
-	// bare flag with a value of true, and nothing.
+	// with and without are command lines, without the image, whose configurations must differ.
+	// Empty is the bare flag with a value of true, and nothing.
 	with, without string
-	// elsewhere names packages that do it, where the configuration of the runtime does not show it: each must have this text
-	// in its code, as package "service" with " .Replace".
+	// elsewhere names packages that do it, where the configuration of the runtime does not show it:
+	// each must have this text in its code, as package "service" with " .Replace".
 	elsewhere map[string]string
 }
 
@@ -68,8 +68,8 @@ var effects = map[string]effect{
 	"health-startup-retries": at("health", ".Retries"), "health-startup-success": at("health", ".Success"), "no-healthcheck": at("spec", "noHealth", "health", ".Health"),
 }
 
-// TestEveryFlagHasAnEffect walks the flags of run: each that is not refused changes the runtime's configuration, or is read
-// where it acts.
+// TestEveryFlagHasAnEffect walks the flags of run: each that is not refused changes the runtime's
+// configuration, or is read where it acts.
 func TestEveryFlagHasAnEffect(t *testing.T) {
 	if err := os.WriteFile("testdata-env", []byte("FROM=file\n"), 0o600); err != nil {
 		t.Fatal(err)

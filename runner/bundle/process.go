@@ -37,9 +37,9 @@ var ErrNoCommand = errors.New("there is nothing to run: --rootfs")
 // ErrNoWorkDir says that a working directory which the command line names is not there.
 var ErrNoWorkDir = errors.New("working directory does not exist in the container")
 
-// findWorkDir makes sure that a working directory of the command line exists: the image's own is made,
-// one that somebody wrote may be a mistake, unless it is to be made. Below a mount, and below what the runtime mounts, nobody
-// looks. Source: podman-run(1), --workdir.
+// findWorkDir makes sure that a working directory of the command line exists: the image's own is
+// made, one that somebody wrote may be a mistake, unless it is to be made. Below a mount, and below
+// what the runtime mounts, nobody looks. Source: podman-run(1), --workdir.
 func (b *builder) findWorkDir() error {
 	dir := b.workDir()
 	if b.Spec.WorkDir == "" || b.Spec.MakeWorkDir || b.mounted(dir) || b.Image != nil && dir == path.Clean("/"+b.Image.WorkingDir) {

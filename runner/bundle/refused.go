@@ -12,8 +12,9 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Refused lists what Build, or a start, would refuse of a container whatever its image is: kernel parameters that are the
-// host's, groups that cannot be kept, mounts that the kernel maps for root only, and resource limits above those in limits, which are the runner's own by their short names.
+// Refused lists what Build, or a start, would refuse of a container whatever its image is: kernel
+// parameters that are the host's, groups that cannot be kept, mounts that the kernel maps for root
+// only, and resource limits above those in limits, which are the runner's own by their short names.
 // Nil limits are not judged.
 func Refused(c *spec.Container, rootless bool, limits map[string]Rlimit) []error {
 	var out []error
@@ -49,8 +50,8 @@ func Refused(c *spec.Container, rootless bool, limits map[string]Rlimit) []error
 	return out
 }
 
-// CheckIDMap says why the option idmap of a mount cannot be, or nothing. nested says that the container has a user
-// namespace of its own. Source: mount_setattr(2), MOUNT_ATTR_IDMAP.
+// CheckIDMap says why the option idmap of a mount cannot be, or nothing. nested says that the
+// container has a user namespace of its own. Source: mount_setattr(2), MOUNT_ATTR_IDMAP.
 func CheckIDMap(m spec.Mount, rootless, nested bool) error {
 	switch {
 	case !m.IDMap:
@@ -62,8 +63,8 @@ func CheckIDMap(m spec.Mount, rootless, nested bool) error {
 	return nil
 }
 
-// MountMap is what a mount maps the IDs of its file system to, in our own user namespace: own where it has mappings, else those
-// of the container's user namespace, which are container.
+// MountMap is what a mount maps the IDs of its file system to, in our own user namespace: own where
+// it has mappings, else those of the container's user namespace, which are container.
 func MountMap(own []spec.MountIDs, container []spec.IDRange) ([]spec.IDRange, error) {
 	if len(own) == 0 {
 		return container, nil

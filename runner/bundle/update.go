@@ -7,8 +7,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Update turns limits into what the runtime is to change of a container that runs in a cgroup; nil where
-// nothing is to be changed there. The warnings are of what has no effect.
+// Update turns limits into what the runtime is to change of a container that runs in a cgroup; nil
+// where nothing is to be changed there. The warnings are of what has no effect.
 func Update(limits spec.Limits, cgroup Cgroup) (*rspec.LinuxResources, []string, error) {
 	b := &builder{Input: Input{Spec: &spec.Container{Limits: limits}, Config: defaults(), Cgroup: cgroup}}
 	b.Config.PidsLimit = 0 // only what was asked for

@@ -351,8 +351,8 @@ func (in *Input) KeepID() *User {
 	return &u
 }
 
-// keepGroups tells whether the groups of the user can be kept. Inside the user namespace they have no number; leaving
-// them alone is up to the runtime, and only crun can do it.
+// keepGroups tells whether the groups of the user can be kept. Inside the user namespace they have
+// no number; leaving them alone is up to the runtime, and only crun can do it.
 func (b *builder) keepGroups() error {
 	if !b.Rootless {
 		return nil

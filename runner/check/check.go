@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check finds faults that the generator does not look for: values that the runner will refuse, things that are
-// missing on this machine, and units that get in each other's way. It begins with the generator's own report, and judges
-// values with the runner's own grammar, so it never contradicts either. It asks about the machine through Host, which tests
-// replace.
+// Package check finds faults that the generator does not look for: values that the runner will
+// refuse, things that are missing on this machine, and units that get in each other's way. It
+// begins with the generator's own report, and judges values with the runner's own grammar, so it
+// never contradicts either. It asks about the machine through Host, which tests replace.
 package check
 
 import (
@@ -18,7 +18,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// Host answers questions about the machine. A nil function or an empty name leaves out the checks that need it.
+// Host answers questions about the machine. A nil function or an empty name leaves out the checks
+// that need it.
 type Host struct {
 	Exists   func(path string) bool
 	ReadFile func(path string) ([]byte, error)
@@ -44,7 +45,8 @@ type Options struct {
 	Host    Host
 	// Kube checks the content of a Kubernetes YAML file; nil leaves it unread. Package kube has one.
 	Kube func(path string, data []byte) report.List
-	// Verbs finds the runner's verbs; with nil only containers and pods are judged by the runner's grammar.
+	// Verbs finds the runner's verbs; with nil only containers and pods are judged by the runner's
+	// grammar.
 	Verbs Verbs
 }
 
@@ -60,8 +62,9 @@ type checker struct {
 // maxSaid is how many findings about its values are kept of one unit.
 const maxSaid = 200
 
-// Check reports on unit files: what the generator says about them, then values, then how they fit together and on the
-// machine. The list is sorted, and says a thing once however many units it concerns.
+// Check reports on unit files: what the generator says about them, then values, then how they fit
+// together and on the machine. The list is sorted, and says a thing once however many units it
+// concerns.
 func Check(files []quadlet.Input, opt Options) report.List {
 	if opt.Convert.Exists == nil {
 		opt.Convert.Exists = opt.Host.Exists
@@ -192,8 +195,8 @@ func (c *checker) values(u *quadlet.Unit) {
 	}
 }
 
-// quadletSection checks [Quadlet]. The generator reads every value there that is not true as false, and then leaves out
-// the order after the network.
+// quadletSection checks [Quadlet]. The generator reads every value there that is not true as false,
+// and then leaves out the order after the network.
 func (c *checker) quadletSection(u *quadlet.Unit) {
 	l := u.File.Group("Quadlet").Last("DefaultDependencies")
 	if l == nil {

@@ -17,8 +17,8 @@ import (
 	"go.podman.io/image/v5/transports/alltransports"
 )
 
-// form says what is wrong with a value that no flag's grammar judges: the names of images, of resources, and the addresses
-// of a network. The message is empty when the value is well-formed.
+// form says what is wrong with a value that no flag's grammar judges: the names of images, of
+// resources, and the addresses of a network. The message is empty when the value is well-formed.
 func form(k *keys.Key, v string) (message, hint string) {
 	switch k.Form {
 	case keys.Reference:
@@ -53,7 +53,8 @@ func form(k *keys.Key, v string) (message, hint string) {
 
 const nameHint = "names begin with a letter or digit; letters, digits and _.- may follow"
 
-// validName tells whether the runner takes a name for a container, a pod, a volume or a network; the rule is the same.
+// validName tells whether the runner takes a name for a container, a pod, a volume or a network;
+// the rule is the same.
 func validName(name string) bool {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags := spec.ContainerFlags(set)
@@ -64,8 +65,8 @@ func validName(name string) bool {
 	return err == nil
 }
 
-// image checks what Image= and its kin take: the name of an image or of a unit file that makes one, an ID, or a place of
-// another transport.
+// image checks what Image= and its kin take: the name of an image or of a unit file that makes one,
+// an ID, or a place of another transport.
 func image(v string) (message, hint string) {
 	if strings.HasSuffix(v, ".image") || strings.HasSuffix(v, ".build") || regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`).MatchString(v) {
 		return "", ""

@@ -22,7 +22,8 @@ import (
 // maxRead bounds what is read of a file that a unit names, in bytes.
 const maxRead = 16 << 20
 
-// ThisHost asks the machine that the program runs on. The units of a user run are those of the current user.
+// ThisHost asks the machine that the program runs on. The units of a user run are those of the
+// current user.
 func ThisHost(userRun bool) Host {
 	h := Host{
 		Exists: func(path string) bool {
@@ -89,7 +90,8 @@ func ThisHost(userRun bool) Host {
 	return h
 }
 
-// limits are the resource limits of this process. A user's services and shells begin with the same hard ones.
+// limits are the resource limits of this process. A user's services and shells begin with the same
+// hard ones.
 func limits() Limits {
 	h, err := bundle.Probe(false, false)
 	if err != nil {
@@ -248,7 +250,8 @@ func (c *checker) mounted(u *quadlet.Unit, k *keys.Key, v value) {
 	}
 }
 
-// buildPaths checks the Containerfile and the context of a build, as far as they do not depend on [Service].
+// buildPaths checks the Containerfile and the context of a build, as far as they do not depend on
+// [Service].
 func (c *checker) buildPaths(u *quadlet.Unit, k *keys.Key, v value, missing func(report.Severity, string, string)) {
 	path, ok := c.expand(u, v.text)
 	if l, own := u.ServiceKey("WorkingDirectory"); !ok || own && l.Value != "" || u.Type.Name != "Build" || strings.Contains(path, ":") || strings.HasPrefix(path, "http") || strings.Contains(path, "github.com/") {
@@ -278,7 +281,8 @@ func mountField(spec string, names ...string) string {
 	return ""
 }
 
-// unitDirs are the directories of unit files that count more than those of a generator, and those that count less.
+// unitDirs are the directories of unit files that count more than those of a generator, and those
+// that count less.
 func (c *checker) unitDirs() (above, below []string) {
 	above, below = []string{"/etc/systemd/system/", "/run/systemd/system/"}, []string{"/usr/local/lib/systemd/system/", "/usr/lib/systemd/system/"}
 	if c.Convert.User {
@@ -291,8 +295,8 @@ func (c *checker) unitDirs() (above, below []string) {
 	return above, below
 }
 
-// shadows finds units of other origin with the name of a service: one in /etc counts more than what a generator makes,
-// one in /usr less. Source: systemd.unit(5), UNIT FILE LOAD PATH.
+// shadows finds units of other origin with the name of a service: one in /etc counts more than what
+// a generator makes, one in /usr less. Source: systemd.unit(5), UNIT FILE LOAD PATH.
 func (c *checker) shadows() {
 	if c.Host.Exists == nil {
 		return

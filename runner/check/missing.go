@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// missingPath is the way out for a host path that is not there, mounted at inside. A directory can just be made; an empty
-// directory in the place of a file or a socket would only hide the mistake.
+// missingPath is the way out for a host path that is not there, mounted at inside. A directory can
+// just be made; an empty directory in the place of a file or a socket would only hide the mistake.
 func missingPath(host, inside string) string {
 	switch {
 	case socket(host) || socket(inside):
@@ -31,8 +31,8 @@ func socket(p string) bool {
 		strings.HasPrefix(p, "/var/run/")
 }
 
-// file tells a path that people use for a file: by a known name, or by an extension that is no version and not that of a
-// directory of snippets.
+// file tells a path that people use for a file: by a known name, or by an extension that is no
+// version and not that of a directory of snippets.
 func file(p string) bool {
 	if strings.HasSuffix(p, "/") {
 		return false

@@ -37,7 +37,8 @@ func TestMissingPath(t *testing.T) {
 	}
 }
 
-// TestMissingPlaces: each directory of the README's pod that is not there is told with its mkdir, in the words of the user.
+// TestMissingPlaces: each directory of the README's pod that is not there is told with its mkdir,
+// in the words of the user.
 func TestMissingPlaces(t *testing.T) {
 	list := Check(files{
 		"media.pod": "[Pod]\nPodName=media\n", "q.container": "[Container]\nImage=localhost/a\nPod=media.pod\nVolume=%h/config/q:/config\nVolume=%h/media:/m\nMount=type=bind,src=/srv/a.conf,dst=/etc/a.conf\n",

@@ -15,9 +15,10 @@ import (
 	"github.com/podunit/podunit/generator/source"
 )
 
-// Paths checks the unit files, Kubernetes YAML files and directories that somebody names, or the whole search path when
-// there are none. It judges a single unit file with the files beside it in mind, but reports only on the named ones. The
-// second result is the number of files that were read.
+// Paths checks the unit files, Kubernetes YAML files and directories that somebody names, or the
+// whole search path when there are none. It judges a single unit file with the files beside it in
+// mind, but reports only on the named ones. The second result is the number of files that were
+// read.
 func Paths(paths []string, search source.Search, opt Options) (report.List, int) {
 	list, paths, documents := documents(paths, opt)
 	if documents == 0 || len(paths) > 0 {
@@ -31,8 +32,8 @@ func Paths(paths []string, search source.Search, opt Options) (report.List, int)
 	return list.Dedup(), documents
 }
 
-// documents judges the Kubernetes YAML files among paths, each for itself, and returns the other paths and how many there
-// were.
+// documents judges the Kubernetes YAML files among paths, each for itself, and returns the other
+// paths and how many there were.
 func documents(paths []string, opt Options) (list report.List, others []string, n int) {
 	for _, path := range paths {
 		if opt.Kube == nil || !IsKubernetes(path) {
@@ -102,7 +103,8 @@ func load(paths []string, search source.Search) source.Loaded {
 	return shortPaths(all, paths)
 }
 
-// loadDirectory reads one directory and those below it, as the generator would if it were the search path.
+// loadDirectory reads one directory and those below it, as the generator would if it were the
+// search path.
 func loadDirectory(path string) source.Loaded {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -119,8 +121,8 @@ func loadDirectory(path string) source.Loaded {
 	return loaded
 }
 
-// beside reads the unit files that named single files may refer to: the rest of their directories, and the whole search
-// path when they are in it.
+// beside reads the unit files that named single files may refer to: the rest of their directories,
+// and the whole search path when they are in it.
 func beside(paths []string, named source.Loaded, search source.Search) []quadlet.Input {
 	seen := map[string]bool{}
 	for _, in := range named.Units {
@@ -179,7 +181,8 @@ func about(named source.Loaded, others []quadlet.Input, list report.List) report
 	})
 }
 
-// shortPaths writes places as the user wrote the path, when that was a relative one: editors and code scanning expect it.
+// shortPaths writes places as the user wrote the path, when that was a relative one: editors and
+// code scanning expect it.
 func shortPaths(l source.Loaded, paths []string) source.Loaded {
 	if slices.ContainsFunc(paths, filepath.IsAbs) {
 		return l

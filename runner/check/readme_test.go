@@ -48,8 +48,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestReadmeDirectories: the steps of the README make every directory of the host that its unit files mount, and those of
-// the media pod in full.
+// TestReadmeDirectories: the steps of the README make every directory of the host that its unit
+// files mount, and those of the media pod in full.
 func TestReadmeDirectories(t *testing.T) {
 	data, err := os.ReadFile("../../README.md")
 	if err != nil {

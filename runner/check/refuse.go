@@ -15,8 +15,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// refused reports what the runner would refuse when the unit starts, each at the word of the unit file that the argument
-// comes from.
+// refused reports what the runner would refuse when the unit starts, each at the word of the unit
+// file that the argument comes from.
 func (c *checker) refused(u *quadlet.Unit, s convert.Service) {
 	j := c.judge(u)
 	absent := false
@@ -62,7 +62,8 @@ func (c *checker) judge(u *quadlet.Unit) judge {
 	return j
 }
 
-// variables reads a file of variables or labels. That one is missing is told with the other missing files.
+// variables reads a file of variables or labels. That one is missing is told with the other missing
+// files.
 func (c *checker) variables(path string) ([]byte, error) {
 	if c.Host.ReadFile == nil {
 		return nil, nil
@@ -91,7 +92,8 @@ func severity(r refusal) report.Severity {
 	return report.Error
 }
 
-// refusal reports one refusal at a word of a unit file, unless something is said about that place already.
+// refusal reports one refusal at a word of a unit file, unless something is said about that place
+// already.
 func (c *checker) refusal(u *quadlet.Unit, w quadlet.WordOf, r refusal) {
 	pos := w.Line.ValuePos(w.Off)
 	if w.Line.Value == "" {

@@ -89,7 +89,8 @@ func overlap(a, b netip.Addr) bool {
 		a.IsUnspecified() && (a.Is6() || b.Is4()) || b.IsUnspecified() && (b.Is6() || a.Is4())
 }
 
-// conflicting tells whether one of two units has the other in Conflicts=, so that systemd never runs both.
+// conflicting tells whether one of two units has the other in Conflicts=, so that systemd never
+// runs both.
 func conflicting(a, b *quadlet.Unit) bool {
 	says := func(a, b *quadlet.Unit) bool {
 		for _, w := range a.UnitWords("Conflicts") {
@@ -336,7 +337,8 @@ func (c *checker) cycles() {
 	}
 }
 
-// components finds the sets of nodes that can reach each other, and nodes with an edge to themselves (Tarjan 1972).
+// components finds the sets of nodes that can reach each other, and nodes with an edge to
+// themselves (Tarjan 1972).
 func components(edges [][]int) [][]int {
 	n := len(edges)
 	order, low := make([]int, n), make([]int, n)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Assignments reads the words of a flag, KEY=VALUE each; the last of a key wins. Unless valued is set, KEY alone
-// stands for an empty value.
+// Assignments reads the words of a flag, KEY=VALUE each; the last of a key wins. Unless valued is
+// set, KEY alone stands for an empty value.
 func Assignments(flag string, words []string, valued bool) (map[string]string, error) {
 	out := map[string]string{}
 	for _, w := range words {

@@ -94,8 +94,8 @@ func CompleteAny(all ...cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
-// CompletePaths offers the names of containers, each with the colon that a path in it follows, and files of the host where the
-// word begins as one.
+// CompletePaths offers the names of containers, each with the colon that a path in it follows, and
+// files of the host where the word begins as one.
 func CompletePaths(e *Env) cobra.CompletionFunc {
 	names := CompleteContainers(e, Whatever)
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {

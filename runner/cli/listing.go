@@ -17,8 +17,8 @@ type Listing struct {
 	quiet, noHeading bool
 }
 
-// ListingFlags adds the flags. A row of the list is an R; what names it for people, in the plural; key says
-// what remains of a row with --quiet, in the plural.
+// ListingFlags adds the flags. A row of the list is an R; what names it for people, in the plural;
+// key says what remains of a row with --quiet, in the plural.
 func ListingFlags[R any](cmd *cobra.Command, l *Listing, what, key string) {
 	f := cmd.Flags()
 	f.StringArrayVarP(&l.Filters, "filter", "f", nil, "only "+what+" that match `KEY=VALUE`")
@@ -31,7 +31,8 @@ func ListingFlags[R any](cmd *cobra.Command, l *Listing, what, key string) {
 // IsJSON tells that the rows are for a program: nothing in them may be shortened.
 func (l Listing) IsJSON() bool { return format.IsJSON(l.out) }
 
-// PrintRows prints the rows. Of the table, Default and Headings are used; key is what remains of a row with --quiet.
+// PrintRows prints the rows. Of the table, Default and Headings are used; key is what remains of a
+// row with --quiet.
 func PrintRows[R any](e *Env, l Listing, rows []R, key func(R) string, t format.Table) error {
 	switch {
 	case l.quiet:

@@ -92,7 +92,8 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
-// TestWhatIsHandedOver: the full program is not there in a test, and the error says which it would be.
+// TestWhatIsHandedOver: the full program is not there in a test, and the error says which it would
+// be.
 func TestWhatIsHandedOver(t *testing.T) {
 	fifo, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -185,7 +186,8 @@ func TestTheStatusOfAnEnd(t *testing.T) {
 	}
 }
 
-// TestAGroupWithoutAVerb shows the verbs and is an error: a script that lost its word has done nothing.
+// TestAGroupWithoutAVerb shows the verbs and is an error: a script that lost its word has done
+// nothing.
 func TestAGroupWithoutAVerb(t *testing.T) {
 	var out bytes.Buffer
 	cmd := Group("group", "", &cobra.Command{Use: "verb", Run: func(*cobra.Command, []string) {}})

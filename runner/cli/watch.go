@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Watch shows something anew every so many seconds, until ctx ends. With clear a terminal is cleared each time before.
+// Watch shows something anew every so many seconds, until ctx ends. With clear a terminal is
+// cleared each time before.
 func (e *Env) Watch(ctx context.Context, seconds int, clear bool, show func() error) error {
 	if seconds < 1 {
 		return fmt.Errorf("an interval of %d: want a number of seconds, 1 or more", seconds)

@@ -15,7 +15,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestArtifactMounts: where a file of an artifact goes depends on what the image has there. Source: podman-run(1).
+// TestArtifactMounts: where a file of an artifact goes depends on what the image has there. Source:
+// podman-run(1).
 func TestArtifactMounts(t *testing.T) {
 	top, rootfs := t.TempDir(), t.TempDir()
 	dir := image.ArtifactDir(top)

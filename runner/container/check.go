@@ -42,9 +42,9 @@ type CheckResult struct {
 // cgroup is that of a check, below the container's: its limits hold, and it can be killed whole.
 func (c Check) cgroup() string { return "podunit-check" + c.Name }
 
-// Check runs a command as Exec does, with the rights of the container's first process and no more, until it ends, its
-// time is over or ctx ends. What it has started does not outlive it. The caller sees to it that there is no other
-// check of this name at the same time.
+// Check runs a command as Exec does, with the rights of the container's first process and no more,
+// until it ends, its time is over or ctx ends. What it has started does not outlive it. The caller
+// sees to it that there is no other check of this name at the same time.
 func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, error) {
 	var result CheckResult
 	j, err := e.job(r, Exec{Command: c.Command, Env: c.Env})

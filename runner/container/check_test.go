@@ -16,7 +16,8 @@ import (
 	"github.com/podunit/podunit/runner/runc"
 )
 
-// checked is an engine with one container, which is this process, and a runtime that is a shell script.
+// checked is an engine with one container, which is this process, and a runtime that is a shell
+// script.
 func checked(t *testing.T, script string) (*Engine, Record) {
 	t.Helper()
 	e := &Engine{RunDir: t.TempDir()}

@@ -146,8 +146,8 @@ func TestAStatusCutByACrashIsNotRunning(t *testing.T) {
 	}
 }
 
-// TestALostStatus: a container whose status somebody has removed, or a full disk has cut, runs on, and is stopped as others
-// are. It is not one that was never started.
+// TestALostStatus: a container whose status somebody has removed, or a full disk has cut, runs on,
+// and is stopped as others are. It is not one that was never started.
 func TestALostStatus(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir(), Runtime: runc.Runtime{Root: t.TempDir()}}
 	pid, ticks := os.Getpid(), process.StartTicks(os.Getpid())

@@ -43,8 +43,8 @@ func (p Place) inside() string {
 
 // CopyOptions say how files are copied.
 type CopyOptions struct {
-	// KeepOwners leaves files in a container the owners that they have; otherwise they get the user of
-	// its first process.
+	// KeepOwners leaves files in a container the owners that they have; otherwise they get the user
+	// of its first process.
 	KeepOwners bool
 	// Overwrite lets a file take the place of a directory, and a directory that of a file.
 	Overwrite bool
@@ -215,8 +215,8 @@ func (e *Engine) unpack(content io.Reader, root, dir string, to Place, o CopyOpt
 		how.ChownOpts = &idtools.IDPair{UID: uid, GID: gid}
 	}
 	if to.Container == nil {
-		// The container may have made of a directory a link while it was read: what then comes below the
-		// link must not lie where it leads.
+		// The container may have made of a directory a link while it was read: what then comes
+		// below the link must not lie where it leads.
 		return chrootarchive.UntarWithRoot(content, dir, how, dir)
 	}
 	// The library makes the directory that it is given where it does not find it, and looks for it as

@@ -38,8 +38,8 @@ func archived(t *testing.T, headers ...tar.Header) *bytes.Buffer {
 	return &b
 }
 
-// TestUnpackInside: a link of the container's leads where it leads inside, and has nothing made on the
-// machine.
+// TestUnpackInside: a link of the container's leads where it leads inside, and has nothing made on
+// the machine.
 func TestUnpackInside(t *testing.T) {
 	needsRoot(t)
 	root, machine := t.TempDir(), t.TempDir()

@@ -255,7 +255,8 @@ func (e *Engine) IDMappings(r Record) (uids, gids []spec.IDRange, err error) {
 	return e.MappingsOf(r.ID, r.Spec.IDMapping)
 }
 
-// MappingsOf is IDMappings of a container or a pod by its ID: with auto the storage has found IDs for it.
+// MappingsOf is IDMappings of a container or a pod by its ID: with auto the storage has found IDs
+// for it.
 func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
 	if m.UserNS.Mode != spec.UserAuto {
 		return e.Mappings(m)
@@ -271,8 +272,9 @@ func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRa
 // is the pod's name.
 const heldIDs = "podunit: the IDs of pod "
 
-// HoldIDs finds IDs for a pod with --userns auto that nobody else has, and holds them until ReleaseIDs. The storage shares
-// them out to its containers, so the pod is one there, without an image. Where the pod has its IDs already, it keeps them.
+// HoldIDs finds IDs for a pod with --userns auto that nobody else has, and holds them until
+// ReleaseIDs. The storage shares them out to its containers, so the pod is one there, without an
+// image. Where the pod has its IDs already, it keeps them.
 func (e *Engine) HoldIDs(id, name string, m spec.IDMapping) error {
 	if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
 		return err

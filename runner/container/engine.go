@@ -35,22 +35,26 @@ type Engine struct {
 	RunDir  string // podunit's own, on a tmpfs, 0700
 	Store   storage.Store
 	Runtime runc.Runtime
-	// RootPoint is an empty directory that everybody may enter, as the installation makes it: see reachable.
+	// RootPoint is an empty directory that everybody may enter, as the installation makes it: see
+	// reachable.
 	RootPoint string
 	Config    *config.Config // containers.conf(5)
 	Volumes   Volumes
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit    string
 	Secrets secret.Source
-	// InjectDevices adds devices of the container device interface to a configuration; nil in a program without them.
+	// InjectDevices adds devices of the container device interface to a configuration; nil in a
+	// program without them.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
-	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is none.
+	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is
+	// none.
 	FindImage func(ctx context.Context, name string) (id string, err error)
 	// Warn gets what went wrong without being an error; it may be nil.
 	Warn func(message string)
 	// Event gets what happens to containers; it may be nil.
 	Event func(journal.Event)
-	// HowEnded is the exit status of the first process of a run that is over, if somebody knows it; it may be nil.
+	// HowEnded is the exit status of the first process of a run that is over, if somebody knows it;
+	// it may be nil.
 	HowEnded func(Status) (code int, known bool)
 }
 
@@ -280,7 +284,8 @@ func ofEarlierBoot(r Record, now string) bool {
 	return now != "" && r.BootID != "" && r.BootID != now
 }
 
-// BootID tells one boot from another; "" where that cannot be read. Source: proc_sys_kernel(5), random/boot_id.
+// BootID tells one boot from another; "" where that cannot be read. Source: proc_sys_kernel(5),
+// random/boot_id.
 func BootID() string { return bootID() }
 
 var bootID = sync.OnceValue(func() string {

@@ -18,7 +18,8 @@ func (r Record) event(status string) journal.Event {
 // Tell notes that something has happened to a container, in the words of podman-events(1).
 func (e *Engine) Tell(r Record, status string) { e.tell(r.event(status)) }
 
-// tellEnd notes that something in a container has ended, or the container itself, and how; nil if nobody knows.
+// tellEnd notes that something in a container has ended, or the container itself, and how; nil if
+// nobody knows.
 func (e *Engine) tellEnd(r Record, status string, code *int) {
 	event := r.event(status)
 	event.ExitCode = code
@@ -40,8 +41,8 @@ func (e *Engine) tell(event journal.Event) {
 	}
 }
 
-// untold reports whether the end of a container's last run is still to be noted: that run has begun, and Ended has not
-// been called for it.
+// untold reports whether the end of a container's last run is still to be noted: that run has
+// begun, and Ended has not been called for it.
 func (e *Engine) untold(r Record, s Status) bool {
 	if e.Event == nil || s.StartedAt.IsZero() {
 		return false

@@ -33,9 +33,9 @@ type output struct {
 	stdout, stderr *os.File
 }
 
-// openOutput makes the streams of a container. unit is the unit that we are the start of, or empty. If
-// StandardOutput= or StandardError= of the unit leads elsewhere than to the journal, and no driver is
-// asked for, the container gets that stream as it is.
+// openOutput makes the streams of a container. unit is the unit that we are the start of, or empty.
+// If StandardOutput= or StandardError= of the unit leads elsewhere than to the journal, and no
+// driver is asked for, the container gets that stream as it is.
 func openOutput(r Record, unit string) (*output, error) {
 	driver := r.Spec.Log.Driver
 	if driver == "" {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAStreamOfTheUnitsThatIsNotTheJournals is handed on with StandardOutput=append:, and nothing of it is
-// copied; the journal's is, for a program could not open such a /dev/stdout.
+// TestAStreamOfTheUnitsThatIsNotTheJournals is handed on with StandardOutput=append:, and nothing
+// of it is copied; the journal's is, for a program could not open such a /dev/stdout.
 func TestAStreamOfTheUnitsThatIsNotTheJournals(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {

@@ -107,8 +107,8 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	return config, nil
 }
 
-// linkMtab gives a root that has no /etc/mtab the link that programs such as df look for. It belongs to the container's root.
-// A directory of somebody else's stays as it is.
+// linkMtab gives a root that has no /etc/mtab the link that programs such as df look for. It
+// belongs to the container's root. A directory of somebody else's stays as it is.
 func linkMtab(in *bundle.Input) error {
 	if in.Spec.Rootfs != nil && !in.Spec.Rootfs.Overlay {
 		return nil
@@ -134,8 +134,8 @@ func linkMtab(in *bundle.Input) error {
 	return nil
 }
 
-// sysfs mounts a sysfs for a container whose user namespace does not own its network namespace: it cannot
-// mount one of its own, and must not see ours.
+// sysfs mounts a sysfs for a container whose user namespace does not own its network namespace: it
+// cannot mount one of its own, and must not see ours.
 func (s *start) sysfs(in *bundle.Input) error {
 	net := in.Namespaces.Net
 	if len(in.UIDMap) == 0 || !strings.HasPrefix(net, "/") {
@@ -249,7 +249,8 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 	return n, nil
 }
 
-// hostname is what a container's name is inside: its own, or that of whoever's UTS namespace it is in.
+// hostname is what a container's name is inside: its own, or that of whoever's UTS namespace it is
+// in.
 func (s *start) hostname(n bundle.Namespaces) (string, error) {
 	r := s.ask.Record
 	mode := r.Spec.UTSNS.Mode

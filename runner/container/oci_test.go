@@ -16,8 +16,8 @@ import (
 	"go.podman.io/storage/pkg/idtools"
 )
 
-// TestLinkMtab: programs that list mounts find them in an image that has no /etc/mtab; a file of the image's stays, and a
-// link leads nowhere out of it.
+// TestLinkMtab: programs that list mounts find them in an image that has no /etc/mtab; a file of
+// the image's stays, and a link leads nowhere out of it.
 func TestLinkMtab(t *testing.T) {
 	root, elsewhere := t.TempDir(), t.TempDir()
 	link := func() {
@@ -60,8 +60,8 @@ func TestLinkMtab(t *testing.T) {
 	}
 }
 
-// TestHostname: a container has the name of whoever's UTS namespace it is in, the machine's with the machine's network, and
-// else its own.
+// TestHostname: a container has the name of whoever's UTS namespace it is in, the machine's with
+// the machine's network, and else its own.
 func TestHostname(t *testing.T) {
 	machine, err := os.Hostname()
 	if err != nil {
@@ -137,7 +137,8 @@ func (i ids) DeleteContainer(id string) error {
 	return nil
 }
 
-// TestHoldIDs: a pod with --userns auto has its IDs once, until it is removed, and nothing else is removed with it.
+// TestHoldIDs: a pod with --userns auto has its IDs once, until it is removed, and nothing else is
+// removed with it.
 func TestHoldIDs(t *testing.T) {
 	s := ids{made: map[string]*storage.Container{}}
 	e := &Engine{Store: s, User: rootless.Identity{UID: 1000}}

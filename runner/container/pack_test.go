@@ -49,8 +49,8 @@ func needsRoot(t *testing.T) {
 	}
 }
 
-// TestPack reads a layer as the storage does: what is removed, what takes the place of a directory, and
-// what has changed.
+// TestPack reads a layer as the storage does: what is removed, what takes the place of a directory,
+// and what has changed.
 func TestPack(t *testing.T) {
 	needsRoot(t)
 	own, below := t.TempDir(), t.TempDir()

@@ -15,7 +15,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// secretDir is where the file system in memory with a container's secrets is mounted, for the runner that starts it.
+// secretDir is where the file system in memory with a container's secrets is mounted, for the
+// runner that starts it.
 func (e *Engine) secretDir(id string) string { return filepath.Join(e.dir(id), "secrets") }
 
 // giveSecrets reads the secrets of a start and puts them where the container finds them.

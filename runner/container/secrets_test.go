@@ -27,8 +27,8 @@ func TestMasked(t *testing.T) {
 	}
 }
 
-// TestUnmask has one secret as the first process has it, one from the store because that has written over it, one that
-// is nowhere any more, and a value that was asked for.
+// TestUnmask has one secret as the first process has it, one from the store because that has
+// written over it, one that is nowhere any more, and a value that was asked for.
 func TestUnmask(t *testing.T) {
 	first := exec.Command("sleep", "1000")
 	first.Env = []string{"KEPT=from the process", "GIVEN=no"}

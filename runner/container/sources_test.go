@@ -139,8 +139,9 @@ func TestSubpath(t *testing.T) {
 	}
 }
 
-// TestSubpathOfABind mounts a part of a directory of the machine that another container is at work in: with
-// the place where it was a link to elsewhere, what was there is not seen. U is no way to give away the system.
+// TestSubpathOfABind mounts a part of a directory of the machine that another container is at work
+// in: with the place where it was a link to elsewhere, what was there is not seen. U is no way to
+// give away the system.
 func TestSubpathOfABind(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs to mount")

@@ -146,11 +146,12 @@ const (
 	sigRTMax = unix.Signal(64)
 )
 
-// sigHalt has systemd end all services and then itself. On SIGTERM it would begin anew. Source: systemd(1), SIGNALS.
+// sigHalt has systemd end all services and then itself. On SIGTERM it would begin anew. Source:
+// systemd(1), SIGNALS.
 const sigHalt = sigRTMin + 3
 
-// StopSignal is what was asked for, else the image's, else what systemd wants where that is the first process,
-// else SIGTERM.
+// StopSignal is what was asked for, else the image's, else what systemd wants where that is the
+// first process, else SIGTERM.
 func (r Record) StopSignal() unix.Signal {
 	if r.Spec.StopSignal != 0 {
 		return unix.Signal(r.Spec.StopSignal)

@@ -93,7 +93,8 @@ func (e *Engine) place(r Record, name, like string) (string, error) {
 	return path, os.WriteFile(path, nil, 0o600)
 }
 
-// image turns the files of an image into a bind mount of a directory. With rw changes are discarded at the end.
+// image turns the files of an image into a bind mount of a directory. With rw changes are discarded
+// at the end.
 func (e *Engine) image(ctx context.Context, r Record, place string, m *spec.Mount) error {
 	files, err := e.imageFiles(ctx, r, place, m.Source)
 	if err != nil {
@@ -130,7 +131,8 @@ func (e *Engine) imageFiles(ctx context.Context, r Record, place, name string) (
 	return dir, errors.Join(err, uerr)
 }
 
-// subpath mounts a part of what a mount has as its source. Containers that have it may put links there, which lead nowhere.
+// subpath mounts a part of what a mount has as its source. Containers that have it may put links
+// there, which lead nowhere.
 func (e *Engine) subpath(r Record, place string, m spec.Mount, who owner) (string, error) {
 	f, err := openSubpath(m)
 	if err != nil {
@@ -176,8 +178,8 @@ func openSubpath(m spec.Mount) (*os.File, error) {
 	return f, err
 }
 
-// makeBelow makes a directory below another one, with the mode that that has, as the kubelet does: who may write to a
-// volume may write to its parts.
+// makeBelow makes a directory below another one, with the mode that that has, as the kubelet does:
+// who may write to a volume may write to its parts.
 func makeBelow(dir, name string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -202,7 +204,8 @@ func makeBelow(dir, name string) error {
 	return nil
 }
 
-// idmapped mounts a source so that its owners are those of the container's user namespace, or those of its own mappings.
+// idmapped mounts a source so that its owners are those of the container's user namespace, or those
+// of its own mappings.
 func (e *Engine) idmapped(r Record, place string, m spec.Mount) (string, error) {
 	uids, gids, err := e.IDMappings(r)
 	if err == nil {

@@ -164,7 +164,8 @@ func (w *writer) key(s said) string {
 	return k.Name + "=" + value
 }
 
-// service writes what follows the end, how many seconds it may run at most, and that it starts at boot.
+// service writes what follows the end, how many seconds it may run at most, and that it starts at
+// boot.
 func (w *writer) service(policy, longest string) {
 	word, tries := restart(policy)
 	limited := longest != "" && longest != "0"

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files in a container's runtime directory. All are gone after a reboot, like the container's processes.
+// The files in a container's runtime directory. All are gone after a reboot, like the container's
+// processes.
 const (
 	stateName = "health.json"
 	planName  = "health-plan.json"
@@ -54,7 +55,8 @@ type Plan struct {
 // Files are those of one container.
 type Files struct{ Dir string }
 
-// State reads the health of the container; nil if it has no check, or has not been started since the machine was.
+// State reads the health of the container; nil if it has no check, or has not been started since
+// the machine was.
 func (f Files) State() (*State, error) {
 	var s State
 	if ok, err := f.read(stateName, &s); !ok || err != nil {

@@ -5,9 +5,9 @@
 // directory, a tmpfs, and ends with it (files.go). How a check is run is package container's
 // affair, when and what follows package service's.
 //
-// The words, the defaults and the rules are podman's, see podman-healthcheck-run(1), except for these:
-// a start-up check shows healthy only when it has passed as often as it must, its own time limit counts, and a
-// check that goes beyond its limit is killed with all that it has started.
+// The words, the defaults and the rules are podman's, see podman-healthcheck-run(1), except for
+// these: a start-up check shows healthy only when it has passed as often as it must, its own time
+// limit counts, and a check that goes beyond its limit is killed with all that it has started.
 package health
 
 import (
@@ -56,7 +56,8 @@ type Config struct {
 	Regular Check
 	// Startup runs in the place of the regular check until it has passed; nil if there is none.
 	Startup *Check `json:",omitempty"`
-	// OnFailure is what to do each time that a check finds the container unhealthy: kill, restart, stop or nothing.
+	// OnFailure is what to do each time that a check finds the container unhealthy: kill, restart,
+	// stop or nothing.
 	OnFailure string
 	// Delayed says that no check runs in the start period, as for the probes of
 	// Kubernetes' YAML, where that is initialDelaySeconds.
@@ -68,7 +69,8 @@ type Config struct {
 	MaxLogCount, MaxLogSize int
 }
 
-// DelayedAnnotation marks, if it is true, a container of Kubernetes' YAML, whose probes begin after the start period.
+// DelayedAnnotation marks, if it is true, a container of Kubernetes' YAML, whose probes begin after
+// the start period.
 const DelayedAnnotation = "io.podman.annotations.kube.health.check"
 
 // Where the log goes, if it is not a directory.
@@ -83,9 +85,10 @@ var ErrNone = errors.New("it has no health check")
 // ErrStopped says that the container is not running, or ended during the wait for its health.
 var ErrStopped = errors.New("container is not running")
 
-// Resolve joins what was asked for, what the image says, which is nil if it says nothing, and the defaults. It is nil
-// if there is no check. With a command of its own a container takes nothing from its image; without one it takes the
-// image's check, less what was asked for. Source: podman-run(1), --health-cmd.
+// Resolve joins what was asked for, what the image says, which is nil if it says nothing, and the
+// defaults. It is nil if there is no check. With a command of its own a container takes nothing
+// from its image; without one it takes the image's check, less what was asked for. Source:
+// podman-run(1), --health-cmd.
 func Resolve(c *spec.Container, img *spec.HealthCheck) (*Config, error) {
 	var asked spec.HealthCheck
 	if c.Health != nil {

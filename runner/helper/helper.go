@@ -97,7 +97,8 @@ type Log struct {
 // LogFile is a file that gets each line of a container, in the format of CRI logs.
 type LogFile struct {
 	Path string // absolute; empty for none
-	// Size is the most bytes that the file may have, and Files how many of that size are kept; a Size of zero is no limit.
+	// Size is the most bytes that the file may have, and Files how many of that size are kept; a
+	// Size of zero is no limit.
 	Size  int64
 	Files int
 }

@@ -312,7 +312,8 @@ func TestNoLineIsLost(t *testing.T) {
 	got := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 	next, twice := 0, 0
 	for i, line := range got[:len(got)-1] {
-		// To a file, unlike to a journal, the beginning of a line may be written by one that is killed.
+		// To a file, unlike to a journal, the beginning of a line may be written by one that is
+		// killed.
 		switch {
 		case strings.HasSuffix(line, fmt.Sprintf("line %d", next)):
 			next++
@@ -414,7 +415,8 @@ func TestAContainerThatIsToldToEndMayWrite(t *testing.T) {
 	}
 }
 
-// TestWhatAContainerLeavesEnds by its cgroup, where the kernel kills nobody: with the host's process IDs.
+// TestWhatAContainerLeavesEnds by its cgroup, where the kernel kills nobody: with the host's
+// process IDs.
 func TestWhatAContainerLeavesEnds(t *testing.T) {
 	cgroup, container := t.TempDir(), sleeper(t)
 	kills := filepath.Join(cgroup, "cgroup.kill")

@@ -51,8 +51,8 @@ func writeLog(t *testing.T, f LogFile, stdout, stderr string) {
 	}
 }
 
-// TestLogFile has the copier write files: the format, a line that is too long for one entry, and what becomes of a file
-// that is full.
+// TestLogFile has the copier write files: the format, a line that is too long for one entry, and
+// what becomes of a file that is full.
 func TestLogFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ctr.log")
@@ -193,8 +193,9 @@ func has(text string) func(string) bool {
 	return func(content string) bool { return strings.Contains(content, text) }
 }
 
-// TestLogFileInItsDirectory: who can write above the directory of the file, as a container with a volume
-// there, and puts a link in the directory's place, has nothing made or renamed where that leads.
+// TestLogFileInItsDirectory: who can write above the directory of the file, as a container with a
+// volume there, and puts a link in the directory's place, has nothing made or renamed where that
+// leads.
 func TestLogFileInItsDirectory(t *testing.T) {
 	dir := t.TempDir()
 	logs, held, victim := filepath.Join(dir, "logs"), filepath.Join(dir, "held"), filepath.Join(dir, "victim")
@@ -216,8 +217,8 @@ func TestLogFileInItsDirectory(t *testing.T) {
 	}
 }
 
-// TestLogFileOnAFullDisk: where there is no room for a new file, the old ones stay, and where there is none for a
-// line, no half of it is written. It goes on when there is room.
+// TestLogFileOnAFullDisk: where there is no room for a new file, the old ones stay, and where there
+// is none for a line, no half of it is written. It goes on when there is room.
 func TestLogFileOnAFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can mount a small disk")

@@ -22,14 +22,16 @@ func ArtifactDir(graphRoot string) string { return filepath.Join(graphRoot, "art
 
 // Blob is one file of an artifact.
 type Blob struct {
-	// Name is its title, or its digest with a dash for the colon if it has none: a word without slashes.
+	// Name is its title, or its digest with a dash for the colon if it has none: a word without
+	// slashes.
 	Name string
 	// Path is the file. Its name is its digest: whoever writes to it damages the storage.
 	Path string
 }
 
-// Blobs are the files of an artifact in the storage, of those with a title or a digest only that one. The artifact goes by
-// its name, by that without :latest, by NAME@DIGEST, or by the beginning of its digest. The error is ErrUnknown if there is none.
+// Blobs are the files of an artifact in the storage, of those with a title or a digest only that
+// one. The artifact goes by its name, by that without :latest, by NAME@DIGEST, or by the beginning
+// of its digest. The error is ErrUnknown if there is none.
 func Blobs(graphRoot, name, title, of string) ([]Blob, error) {
 	dir := ArtifactDir(graphRoot)
 	m, err := artifact(dir, name)
@@ -127,9 +129,9 @@ const (
 	indexWait = 10 * time.Millisecond
 )
 
-// readIndex reads the index of the artifacts without its lock: who pulls an artifact, of whatever size, holds that until all
-// is here, and a start must not wait for that. Who changes the index writes it in place, and half of it is no JSON: then it
-// is read again.
+// readIndex reads the index of the artifacts without its lock: who pulls an artifact, of whatever
+// size, holds that until all is here, and a start must not wait for that. Who changes the index
+// writes it in place, and half of it is no JSON: then it is read again.
 func readIndex(path string, into *v1.Index) error {
 	for n := 1; ; n++ {
 		*into = v1.Index{}

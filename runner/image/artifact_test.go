@@ -101,8 +101,8 @@ func TestBlobs(t *testing.T) {
 	}
 }
 
-// TestBlobsDuringAPull: who pulls holds the lock of the index, and nobody who starts a container waits for it. An index of
-// which one half is written is read again.
+// TestBlobsDuringAPull: who pulls holds the lock of the index, and nobody who starts a container
+// waits for it. An index of which one half is written is read again.
 func TestBlobsDuringAPull(t *testing.T) {
 	top := t.TempDir()
 	dir := ArtifactDir(top)

@@ -15,8 +15,8 @@ import (
 	"github.com/podunit/podunit/runner/terminal"
 )
 
-// EventID marks what podunit notes of the life of containers, images, pods, volumes, networks and secrets. Source:
-// systemd.journal-fields(7), MESSAGE_ID=.
+// EventID marks what podunit notes of the life of containers, images, pods, volumes, networks and
+// secrets. Source: systemd.journal-fields(7), MESSAGE_ID=.
 const EventID = "5c1f6e0f2a0b4d9c8f2d3b7a90e4c6d1"
 
 // Event is something that has happened. Source of its words: podman-events(1).
@@ -34,7 +34,8 @@ type Event struct {
 	ExitCode *int
 	// Labels are those of a container or pod.
 	Labels map[string]string
-	// Made is set if a container was made in the start that this event is: then no other event tells of it.
+	// Made is set if a container was made in the start that this event is: then no other event
+	// tells of it.
 	Made time.Time
 	// Health is set on health_status.
 	Health *Health
@@ -65,12 +66,12 @@ const (
 	fieldMade    = "PODUNIT_MADE"
 )
 
-// Wanted tells whether events are to be noted, by what events_logger in containers.conf(5) says: whatever it is but none, since
-// there is no other place for them than the journal.
+// Wanted tells whether events are to be noted, by what events_logger in containers.conf(5) says:
+// whatever it is but none, since there is no other place for them than the journal.
 func Wanted(logger string) bool { return logger != "none" }
 
-// Note writes an event to the journal, in one datagram, at the level debug: journalctl shows it dimmed, and a
-// MaxLevelStore= below debug in journald.conf(5) drops it.
+// Note writes an event to the journal, in one datagram, at the level debug: journalctl shows it
+// dimmed, and a MaxLevelStore= below debug in journald.conf(5) drops it.
 func Note(e Event) error {
 	fields := e.Fields()
 	fields["SYSLOG_IDENTIFIER"] = "podunit"
@@ -153,8 +154,8 @@ func eventOf(f map[string]string) (Event, error) {
 	return e, err
 }
 
-// all are the events that one entry of the journal stands for: a start that has made its container is a create, too, and
-// the runtime has initialized the container before each start.
+// all are the events that one entry of the journal stands for: a start that has made its container
+// is a create, too, and the runtime has initialized the container before each start.
 func (e Event) all() []Event {
 	if e.Type != "container" || e.Status != "start" {
 		return []Event{e}
@@ -172,7 +173,8 @@ func (e Event) all() []Event {
 	return append(out, ready, e)
 }
 
-// Text is an event as a line for people, with 12 digits of its ID if short is set. Source: podman-events(1).
+// Text is an event as a line for people, with 12 digits of its ID if short is set. Source:
+// podman-events(1).
 func (e Event) Text(short bool) string {
 	id := e.ID
 	if short && len(id) > 12 {

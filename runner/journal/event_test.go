@@ -81,7 +81,8 @@ func TestEventText(t *testing.T) {
 	}
 }
 
-// TestEvents: a start stands for three, an entry that is none is left out, and what comes after the end, too.
+// TestEvents: a start stands for three, an entry that is none is left out, and what comes after the
+// end, too.
 func TestEvents(t *testing.T) {
 	dir := t.TempDir()
 	noEvent := record(2, Source{}, "MESSAGE=x", fieldType+"=container")
@@ -134,7 +135,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestAnEventIsNoLineOfAContainer: a container whose output is its unit's shares the unit with podunit.
+// TestAnEventIsNoLineOfAContainer: a container whose output is its unit's shares the unit with
+// podunit.
 func TestAnEventIsNoLineOfAContainer(t *testing.T) {
 	var got []string
 	of := "_SYSTEMD_USER_UNIT=web.service"

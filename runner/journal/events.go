@@ -22,8 +22,8 @@ type EventQuery struct {
 	Follow bool
 }
 
-// Events gives events to each, oldest first. It returns nil at the end, and when ctx ends while following; otherwise the
-// error of ctx, of each, or of the journal.
+// Events gives events to each, oldest first. It returns nil at the end, and when ctx ends while
+// following; otherwise the error of ctx, of each, or of the journal.
 func (r Reader) Events(ctx context.Context, q EventQuery, each func(Event) error) error {
 	if q.Follow && !q.Until.IsZero() { // journalctl has no --until with --follow
 		var cancel context.CancelFunc
@@ -58,8 +58,8 @@ func (q EventQuery) args() []string {
 	return append(out, "_UID="+strconv.Itoa(q.UID), "MESSAGE_ID="+EventID)
 }
 
-// parseEvents reads the journal export format; see parse. An entry that is no event, because somebody else wrote it in our
-// name, is left out.
+// parseEvents reads the journal export format; see parse. An entry that is no event, because
+// somebody else wrote it in our name, is left out.
 func parseEvents(r io.Reader, q EventQuery, each func(Event) error) error {
 	in := bufio.NewReaderSize(r, 1<<16)
 	fields := map[string]string{}

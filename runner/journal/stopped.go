@@ -29,9 +29,10 @@ func (r Reader) Stopped(ctx context.Context, invocation string) bool {
 // unitStarted is the manager's message that a unit is up. Source: sd-messages.h.
 const unitStarted = "39f53479d3a045ac8e11786248231fbf"
 
-// Ended reports whether a unit that is not up any more has ended by itself: the last that the manager, which runs as
-// the user uid, said of its being started or stopped is that it is up. The manager forgets units that are
-// down. Where the journal cannot be read nobody knows, and it has not; it may be some moments behind.
+// Ended reports whether a unit that is not up any more has ended by itself: the last that the
+// manager, which runs as the user uid, said of its being started or stopped is that it is up. The
+// manager forgets units that are down. Where the journal cannot be read nobody knows, and it has
+// not; it may be some moments behind.
 func (r Reader) Ended(ctx context.Context, uid int, unit string) bool {
 	started, stopped, user := "MESSAGE_ID="+unitStarted, "MESSAGE_ID="+unitStopped, "_UID="+strconv.Itoa(uid)
 	// The user's manager and the system's name it differently.

@@ -27,7 +27,8 @@ func TestStopped(t *testing.T) {
 }
 
 func TestEnded(t *testing.T) {
-	// It answers with the last message about the unit, if it is asked for those of the manager of user 1000.
+	// It answers with the last message about the unit, if it is asked for those of the manager of
+	// user 1000.
 	command := filepath.Join(t.TempDir(), "journalctl")
 	script := `#!/bin/sh
 case "$*" in

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kube is the Plan: what Kubernetes YAML asks for, in the terms of this program. Package manifest
-// reads it from documents, package play makes units of it. Each container of the Plan is a spec.Container
-// with what its unit needs besides. Resolve adds what depends on the image and the machine. It touches no
-// disk, no network and no manager.
+// Package kube is the Plan: what Kubernetes YAML asks for, in the terms of this program. Package
+// manifest reads it from documents, package play makes units of it. Each container of the Plan is a
+// spec.Container with what its unit needs besides. Resolve adds what depends on the image and the
+// machine. It touches no disk, no network and no manager.
 //
 // # Playing a plan
 //
@@ -59,8 +59,8 @@ type Pod struct {
 	// Unit is the service of its infra process, NAME-pod.service, as for every pod. The services
 	// of its containers are bound to it.
 	Unit string
-	// Spec is what pod create would be asked: name, labels, networks, user namespace, published ports, shared
-	// namespaces.
+	// Spec is what pod create would be asked: name, labels, networks, user namespace, published
+	// ports, shared namespaces.
 	Spec spec.Pod
 	// Start is false for a pod that is only made: replicas 0, a suspended job.
 	Start bool
@@ -100,7 +100,8 @@ type Pod struct {
 	Digest string
 }
 
-// Givers are the containers of the pod whose mounts one of them gets (VolumesFrom), also by way of others.
+// Givers are the containers of the pod whose mounts one of them gets (VolumesFrom), also by way of
+// others.
 func (p *Pod) Givers(c *Container) []*Container {
 	var out []*Container
 	var add func(c *Container)
@@ -275,7 +276,8 @@ type Restart struct {
 	// names of signals.
 	Force   []string `json:",omitempty"`
 	Prevent []string `json:",omitempty"`
-	// PodOn are exit statuses after which all containers of the pod start anew (RestartAllContainers).
+	// PodOn are exit statuses after which all containers of the pod start anew
+	// (RestartAllContainers).
 	PodOn []string `json:",omitempty"`
 	// First, Steps and Max are RestartSec=, RestartSteps= and RestartMaxDelaySec=; there is no
 	// limit to the number of starts. When a container that ran for Calm ends, the counter begins

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// suffixes are the letters at the end of a quantity and the power that they stand for, the longer ones first. Source:
-// kubernetes.io, Quantity.
+// suffixes are the letters at the end of a quantity and the power that they stand for, the longer
+// ones first. Source: kubernetes.io, Quantity.
 var suffixes = []struct {
 	letters        string
 	base, exponent int64
@@ -26,9 +26,9 @@ func power(base, exponent int64) *big.Rat {
 	return new(big.Rat).SetInt(n)
 }
 
-// divided rounds amount / divisor up. The divisor is a quantity as package manifest has read and written it. It is
-// taken in thousandths, rounded up, as Kubernetes does. Documents are read with Kubernetes' own code; this is for the
-// starts of containers, which need no more of it.
+// divided rounds amount / divisor up. The divisor is a quantity as package manifest has read and
+// written it. It is taken in thousandths, rounded up, as Kubernetes does. Documents are read with
+// Kubernetes' own code; this is for the starts of containers, which need no more of it.
 func divided(amount int64, divisor string) (string, error) {
 	var by *big.Rat
 	for _, s := range suffixes {

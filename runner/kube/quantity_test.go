@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// TestDivided: the quotient is that of Kubernetes' own arithmetic, for whatever it writes as a divisor.
+// TestDivided: the quotient is that of Kubernetes' own arithmetic, for whatever it writes as a
+// divisor.
 func TestDivided(t *testing.T) {
 	for _, text := range []string{
 		"1", "2", "3", "1000", "1k", "5M", "2G", "1T", "1P", "1Ki", "1Mi", "1.5Gi", "3Ti", "1Pi", "1m", "3m", "250m", "0.5", "1.25", "100u", "1n", "1e3", "12E2", "1536Mi",

@@ -131,8 +131,8 @@ func TestLabEnds(t *testing.T) {
 	}
 }
 
-// hangingRuntime is a runc that hears no signal when the word in the file hang/on is among its own, and has made a process
-// by then that does not either. It leaves the file hang/there.
+// hangingRuntime is a runc that hears no signal when the word in the file hang/on is among its own,
+// and has made a process by then that does not either. It leaves the file hang/there.
 const hangingRuntime = `#!/bin/sh
 case " $* " in *" $(cat ~/hang/on) "*) ;; *) exec /usr/sbin/runc "$@" ;; esac
 trap '' TERM INT HUP
@@ -141,8 +141,8 @@ sh -c 'trap "" TERM INT HUP; while :; do sleep 1; done' hung-init &
 while :; do sleep 1; done
 `
 
-// givenUp gives up commands whose runtime hangs, as systemd, a shell and a terminal do. Each of them ends, with the
-// runtime and with what that has made.
+// givenUp gives up commands whose runtime hangs, as systemd, a shell and a terminal do. Each of
+// them ends, with the runtime and with what that has made.
 func givenUp(t *testing.T, l *Lab) {
 	l.WriteFile("alice", "hang/runc", hangingRuntime)
 	l.MustRun("alice", "chmod +x hang/runc; echo nothing >hang/on; podunit run -d --name up --runtime ~/hang/runc --stop-signal KILL "+image+" sleep 1000")

@@ -17,16 +17,19 @@ const (
 	works = run + "echo it works"
 	// dave is a login without a service manager: what cron, sudo and su without PAM leave.
 	dave = "setpriv --reuid dave --regid dave --init-groups env -i -C /home/dave HOME=/home/dave USER=dave PATH=/usr/bin:/bin "
-	// hold is a unit that has the directory made which a login of dave's would make, who never logs in.
+	// hold is a unit that has the directory made which a login of dave's would make, who never logs
+	// in.
 	hold = "systemd-run --quiet --unit holds-1003 -p Requires=user-runtime-dir@1003.service -p After=user-runtime-dir@1003.service sleep infinity"
 	// unit starts one and shows what its user would look at.
 	unit = hinted + "systemctl --user start one 2>&1; hinted one; "
-	// hinted is a shell function that shows the status of a unit that gives a hint: journald may be behind the unit.
+	// hinted is a shell function that shows the status of a unit that gives a hint: journald may be
+	// behind the unit.
 	hinted = `hinted() { for i in $(seq 600); do systemctl --user status $1 | grep -q '  hint: ' && break; sleep 0.1; done; systemctl --user status $1; }
 `
 )
 
-// faults are machines that lack something, each with what a user is told, or that it works all the same.
+// faults are machines that lack something, each with what a user is told, or that it works all the
+// same.
 var faults = []struct {
 	name       string
 	set, unset string // as root, before and after

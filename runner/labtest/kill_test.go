@@ -23,8 +23,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// crashPoints reads from the source at which points PODUNIT_CRASH_AFTER can kill the runner: the names of steps, and
-// calls of step.Crash.
+// crashPoints reads from the source at which points PODUNIT_CRASH_AFTER can kill the runner: the
+// names of steps, and calls of step.Crash.
 func crashPoints(t *testing.T) []string {
 	t.Helper()
 	names := map[string]bool{}
@@ -208,8 +208,8 @@ spec:
 const answers = `answers() { for i in $(seq 600); do [ "$(curl -s localhost:$1)" = hello ] && return; sleep 0.05; done; echo "port $1 does not answer"; false; }
 `
 
-// story is what a user does with some units: start, look, stop. How the machine looks meanwhile and afterwards is to
-// be the same each time.
+// story is what a user does with some units: start, look, stop. How the machine looks meanwhile and
+// afterwards is to be the same each time.
 type story struct{ begin, answers, end string }
 
 var stories = map[string]story{
@@ -263,7 +263,8 @@ func TestLabKilledAtEachStep(t *testing.T) {
 			if strings.HasPrefix(name, "pull ") {
 				l.MustRun("alice", "podunit rmi "+image)
 			}
-			// In the environment of every service of alice's, also of the ExecStopPost= of the same unit.
+			// In the environment of every service of alice's, also of the ExecStopPost= of the same
+			// unit.
 			const set, unset = `systemctl --user set-environment "PODUNIT_CRASH_AFTER=$name"; `, `systemctl --user unset-environment PODUNIT_CRASH_AFTER; `
 			start, stop := `systemctl --user start $unit 2>/dev/null; echo start $?; `, ""
 			if k.when == atStop {
@@ -331,8 +332,8 @@ func TestLabKilledAtEachStep(t *testing.T) {
 		}
 	})
 	t.Run("in the middle of a layer", func(t *testing.T) {
-		// No crash point is there, so the storage is made as it is then: the layer is begun, the file for its short name
-		// is empty, and there is no container. See runner/store/links.go.
+		// No crash point is there, so the storage is made as it is then: the layer is begun, the
+		// file for its short name is empty, and there is no container. See runner/store/links.go.
 		l := l.on(t)
 		l.MustRun("alice", `cd .local/share/containers/storage
 			PODUNIT_CRASH_AFTER=layer podunit run --rm --name hand `+image+` true || [ $? = 137 ] || exit

@@ -27,10 +27,10 @@ func boot(t testing.TB, opt labtest.Options) *Lab {
 // on is the lab for a subtest.
 func (l *Lab) on(t testing.TB) *Lab { return &Lab{l.For(t), t} }
 
-// traces lists, a line each, all that podunit can leave on a machine: files of the storage and of the runtime
-// directories, processes, namespaces, mounts, cgroups, containers and layers the storage knows. IDs, PIDs and
-// random names are left out, so two lists of like states are the same. What lies inside layers and volumes is not
-// looked at.
+// traces lists, a line each, all that podunit can leave on a machine: files of the storage and of
+// the runtime directories, processes, namespaces, mounts, cgroups, containers and layers the
+// storage knows. IDs, PIDs and random names are left out, so two lists of like states are the same.
+// What lies inside layers and volumes is not looked at.
 const traces = `
 storage=/home/alice/.local/share/containers/storage run=/run/user/1000
 find $storage $run/podunit $run/containers \( -path '*/diff/*' -o -path '*/_data/*' -o -path "$run/*/merged/*" \) -prune -o -printf 'file %p\n'

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestMeantDifferencesAreDocumented: whoever finds that a line does something else than with Podman finds the line, and
-// why, in the documents.
+// TestMeantDifferencesAreDocumented: whoever finds that a line does something else than with Podman
+// finds the line, and why, in the documents.
 func TestMeantDifferencesAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../contrib/doc/podman.md")
 	if err != nil {
@@ -41,8 +41,8 @@ func TestMeantDifferencesAreDocumented(t *testing.T) {
 	}
 }
 
-// TestProbesDifferencesAreDocumented: the same of the sets of options that are given to the probe. A reason stands in the
-// documents once, however many sets have it.
+// TestProbesDifferencesAreDocumented: the same of the sets of options that are given to the probe.
+// A reason stands in the documents once, however many sets have it.
 func TestProbesDifferencesAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../contrib/doc/podman.md")
 	if err != nil {

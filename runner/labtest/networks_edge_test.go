@@ -57,8 +57,8 @@ var edgeUnits = map[string]string{
 	"/etc/podunit-lab/podunit-1000.tmpfiles.txt": "d /run/podunit-user 0755 root root\nd /run/podunit-user/1000 0700 1000 1000\n",
 }
 
-// TestLabEdge has a user without rights serve ports 80 and 443 from a proxy that stands before applications on named
-// networks, from the boot on.
+// TestLabEdge has a user without rights serve ports 80 and 443 from a proxy that stands before
+// applications on named networks, from the boot on.
 func TestLabEdge(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", "podunit pull -q "+image)

@@ -23,8 +23,9 @@ while True:
     s.sendto(q[:2] + b"\x81\x80\0\x01" + (b"\0\x01" if four else b"\0\0") + b"\0\0\0\0" + q[12:end] + (b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\xcb\0\x71\x05" if four else b""), who)
 `
 
-// networkOptions are flags, options and keys of networks, by what a container sees. P is podunit, I the image, S systemctl
-// of the user, D the directory of Quadlet files; answers waits for the web server of a container at a port. On what Debian 12 has, those with since are refused.
+// networkOptions are flags, options and keys of networks, by what a container sees. P is podunit, I
+// the image, S systemctl of the user, D the directory of Quadlet files; answers waits for the web
+// server of a container at a port. On what Debian 12 has, those with since are refused.
 var networkOptions = []struct {
 	name, user string // no user: alice and root
 	since      string // the version of netavark that it takes, where it is newer than Debian 12's

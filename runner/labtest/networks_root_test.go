@@ -33,7 +33,8 @@ var rootNetworkFiles = map[string]string{
 
 const rootNetworkUnits = "proxy default app db hermit nun"
 
-// rootNetworksOf are the files for a release: what Debian 12's netavark lacks, it refuses, which TestLabNetworkOptions looks at.
+// rootNetworksOf are the files for a release: what Debian 12's netavark lacks, it refuses, which
+// TestLabNetworkOptions looks at.
 func rootNetworksOf(release string) map[string]string {
 	files := maps.Clone(rootNetworkFiles)
 	if release == "bookworm" {
@@ -43,7 +44,8 @@ func rootNetworksOf(release string) map[string]string {
 	return files
 }
 
-// TestLabNetworksOfRoot runs a set of services on all kinds of root's networks, through faults and a power cut.
+// TestLabNetworksOfRoot runs a set of services on all kinds of root's networks, through faults and
+// a power cut.
 func TestLabNetworksOfRoot(t *testing.T) {
 	lab := boot(t, labtest.Options{})
 	// port is a device of the machine that leads to another one, 198.51.100.1, over a cable.

@@ -78,8 +78,8 @@ func readProbeSets(t *testing.T, text string) (sets []*probeSet, everywhere []me
 	return sets, everywhere
 }
 
-// TestLabProbe compares, fact by fact, what containers of podunit and of Podman are from inside. PODUNIT_LAB_PROBE=all has
-// it take all sets of options; else it takes those that have a star.
+// TestLabProbe compares, fact by fact, what containers of podunit and of Podman are from inside.
+// PODUNIT_LAB_PROBE=all has it take all sets of options; else it takes those that have a star.
 func TestLabProbe(t *testing.T) {
 	sets, everywhere := readProbeSets(t, probeSets)
 	whole := os.Getenv("PODUNIT_LAB_PROBE") == "all"
@@ -137,7 +137,8 @@ func makeProbe(l *Lab) {
 	}
 }
 
-// runProbe returns what the probe prints under an engine: lines that begin with a word that says what they tell of.
+// runProbe returns what the probe prints under an engine: lines that begin with a word that says
+// what they tell of.
 func runProbe(l *Lab, s *probeSet, engine string) []string {
 	l.t.Helper()
 	env := "P=" + probeImage + "; podman() { B=passed " + engine + " \"$@\"; }; cd\n"
@@ -180,7 +181,8 @@ var probeVaries = []struct {
 	{regexp.MustCompile(`\b(pipe|socket):\[\d+\]`), "$1"},
 	{regexp.MustCompile(`fe80::[0-9a-f:]+(.*?)(?: tentative)?( \\)?$`), "fe80::X$1"},
 	{regexp.MustCompile(`\b(group|session)=\d{3,}`), "$1=of the machine"}, // with --pid host
-	// These are kept beside the container, wherever that is; the other flags are those of the file system there.
+	// These are kept beside the container, wherever that is; the other flags are those of the file
+	// system there.
 	{regexp.MustCompile(`^(mount /(?:etc/(?:hosts|hostname|resolv\.conf|passwd|group|localtime)|run/\.containerenv)) \w+ (r[ow])(?:,nosuid,nodev)?(,noexec)?.*`), "$1 $2$3"},
 }
 

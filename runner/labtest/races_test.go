@@ -92,7 +92,8 @@ var contests = []contest{
 	},
 }
 
-// TestLabRaces has happen at once what must not disturb each other: ten rounds, or PODUNIT_RACE_ROUNDS.
+// TestLabRaces has happen at once what must not disturb each other: ten rounds, or
+// PODUNIT_RACE_ROUNDS.
 func TestLabRaces(t *testing.T) {
 	rounds := labtest.Rounds(t, "PODUNIT_RACE_ROUNDS", 10)
 	l := boot(t, labtest.Options{})

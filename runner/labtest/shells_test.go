@@ -14,7 +14,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
-// Scripts that tell what Tab gives after each line that they get; the one for zsh gets what is waited for, too.
+// Scripts that tell what Tab gives after each line that they get; the one for zsh gets what is
+// waited for, too.
 var (
 	//go:embed testdata/tab.bash
 	tabInBash string

@@ -15,8 +15,9 @@ import (
 	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
-// race makes six units, of podunit and of Podman with each runtime, with and without a published port, then starts and
-// stops them by turns and prints a line for each: the unit, then what its start and its stop took in microseconds.
+// race makes six units, of podunit and of Podman with each runtime, with and without a published
+// port, then starts and stops them by turns and prints a line for each: the unit, then what its
+// start and its stop took in microseconds.
 const race = `set -e
 image=localhost:5000/busybox:latest
 quadlets=~/.config/containers/systemd units=~/.config/systemd/user peers=~/peers
@@ -59,9 +60,10 @@ for round in $(seq ROUNDS); do
 	done
 done`
 
-// TestLabSpeed compares what a start and a stop take with the peer, whose programs do the same beside it. The numbers
-// are in the log; judged is only what holds on a machine that is not idle either. What its host takes away leaves no
-// trace in the load, so ours is slower if it loses three races.
+// TestLabSpeed compares what a start and a stop take with the peer, whose programs do the same
+// beside it. The numbers are in the log; judged is only what holds on a machine that is not idle
+// either. What its host takes away leaves no trace in the load, so ours is slower if it loses three
+// races.
 func TestLabSpeed(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	var lost []string

@@ -32,14 +32,15 @@ const traced = `is() { grep -q '^TracerPid:[[:space:]]*[1-9]' /proc/$1/status; }
 touch /tmp/ask/$$; until is $$ && is %s; do sleep 0.02; done
 `
 
-// furtherVerbs are scripts as verbCases are, of what those do not do. $S is systemctl with the manager,
-// $Q the directory of unit files.
+// furtherVerbs are scripts as verbCases are, of what those do not do. $S is systemctl with the
+// manager, $Q the directory of unit files.
 var furtherVerbs = []string{
 	`printf s3cret | $P secret create s - && $P secret ls && $P secret inspect s && $P secret exists s`,
 	`$P network create n1 && $P network ls && $P network inspect n1 && $P network exists n1 && $P network connect n1 $N-web; $P network disconnect n1 $N-web; $P network reload -a; $P network update --dns-add 10.0.0.1 n1; $P network prune -f`,
 	`$P volume create v && $P volume ls && $P volume inspect v && $P volume exists v && $P volume export -o v.tar v && $P volume import v v.tar && $P volume rm v && $P volume prune -f`,
 	`$P events --stream=false --since 1h; $P system events --stream=false --since 1h`,
-	// A volume that is filled, one that is given away, one with a layer above it, and all that is made for a container.
+	// A volume that is filled, one that is given away, one with a layer above it, and all that is
+	// made for a container.
 	`echo A=b >env; mkdir -p dir; $P run --rm -v filled:/etc -v given:/given:U -v filled:/over:O -v $PWD/dir:/dir --tmpfs /t --read-only --secret s --env-file env --user 1000 --init --pidfile $PWD/pid --mount type=image,source=localhost:5000/busybox:latest,target=/image localhost:5000/busybox:latest true`,
 	`$P run --rm --network n1 --userns auto -v auto:/auto localhost:5000/busybox:latest true; $P run --rm --userns keep-id localhost:5000/busybox:latest true; $P run --rm --ipc private --uts host --pid host --cgroupns host localhost:5000/busybox:latest true`,
 	`$P run -d --name $N-h --health-cmd true --health-interval 1h localhost:5000/busybox:latest sleep 1000 && $P healthcheck run $N-h; $P logs $N-h; $P exec -u nobody $N-h true; $P kill $N-h; $P rm -f -t 0 $N-h; $P run -d --name $N-at localhost:5000/busybox:latest sleep 5; $P attach $N-at; $P rm $N-at`,
@@ -74,16 +75,16 @@ var (
 	containers = regexp.MustCompile(`/podunit/containers/([0-9a-f]{64})(/|$)`)
 )
 
-// everyVerb lists the verbs, and those of groups; not those of container and image that are there without the
-// word, too, nor those that only print what the program knows.
+// everyVerb lists the verbs, and those of groups; not those of container and image that are there
+// without the word, too, nor those that only print what the program knows.
 const everyVerb = `of() { podunit $1 --help | awk '/^Available Commands:/ {p = 1; next} /^$/ {p = 0} p {print $1}' | grep -v -x -e help -e completion; }
 for v in $(of); do case $v in artifact|image|kube|manifest|network|pod|quadlet|secret|system|volume|generate|play|healthcheck) for w in $(of $v); do [ $v = image ] && of | grep -qx $w || echo $v $w; done ;; container) ;; *) echo $v ;; esac; done`
 
 // taken is a name that safe.Take has made root's before it is relied on; the directory is sticky.
 const taken = "/run/lock/netavark.lock"
 
-// unitsOfDave are those of a user without a login, and then with one: what they do at a start, a restart, a
-// stop and a start that fails, and what he does to them.
+// unitsOfDave are those of a user without a login, and then with one: what they do at a start, a
+// restart, a stop and a start that fails, and what he does to them.
 var unitsOfDave = []string{
 	`cd $Q; for n in a b c; do printf '[Container]\nContainerName=d%s\nImage=localhost:5000/busybox:latest\nExec=sleep 1000\nStopTimeout=1\nVolume=d%s:/data\nEnvironmentFile=/home/dave/env\n[Service]\nUser=dave\n' $n $n >d$n.container; done
 	printf 'PublishPort=8601:80\n' | sed -i '/StopTimeout/r /dev/stdin' da.container; printf '[Pod]\n[Service]\nUser=dave\n' >dp.pod; sed -i '/StopTimeout/aPod=dp.pod' db.container; sed -i 's/Exec=.*/Exec=nothing/' dc.container
@@ -94,9 +95,9 @@ var unitsOfDave = []string{
 	`loginctl disable-linger dave; $S stop da dp-pod db; rm $Q/d?.*; $S daemon-reload`,
 }
 
-// TestLabNamesOfOthers runs every verb under strace, and judges each open, link, removal, renaming and
-// change of owner: none by name below a directory that another user or a container can write. Of dave, who has
-// only units of the system's manager, it runs these.
+// TestLabNamesOfOthers runs every verb under strace, and judges each open, link, removal, renaming
+// and change of owner: none by name below a directory that another user or a container can write.
+// Of dave, who has only units of the system's manager, it runs these.
 func TestLabNamesOfOthers(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	for _, user := range []string{"alice", "root", "dave"} {
@@ -133,8 +134,8 @@ func TestLabNamesOfOthers(t *testing.T) {
 	}
 }
 
-// tracedCases are those of verbCases that are traced: all with PODUNIT_TRACE=all. Without it alice runs
-// each verb once, and root those that read and write the trees of containers.
+// tracedCases are those of verbCases that are traced: all with PODUNIT_TRACE=all. Without it alice
+// runs each verb once, and root those that read and write the trees of containers.
 func tracedCases(user string) []verbCase {
 	if tracesAll() {
 		return verbCases
@@ -158,7 +159,8 @@ func scriptsOf(cases []verbCase) []string {
 
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// judgeNames reads what strace has written of a user's programs; every says that each verb must have run.
+// judgeNames reads what strace has written of a user's programs; every says that each verb must
+// have run.
 func judgeNames(t *testing.T, l *Lab, id string, every bool) {
 	root, err := l.Machine.Root()
 	if err != nil {

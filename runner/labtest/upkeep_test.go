@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// upkeep is looking after a storage: a layer that lost a file is found, taken away and pulled again; and in the end
-// everything goes.
+// upkeep is looking after a storage: a layer that lost a file is found, taken away and pulled
+// again; and in the end everything goes.
 func upkeep(t *testing.T, l *Lab) {
 	const user = "alice"
 	l = l.on(t)

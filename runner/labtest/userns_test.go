@@ -11,8 +11,9 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// TestLabUserNS looks from inside at user namespaces of every kind, those above all in which who started the container
-// has no ID: then its root can reach neither the storage nor what others have made for it.
+// TestLabUserNS looks from inside at user namespaces of every kind, those above all in which who
+// started the container has no ID: then its root can reach neither the storage nor what others have
+// made for it.
 func TestLabUserNS(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	for _, user := range []string{"alice", "root"} {

@@ -11,7 +11,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// TestLabMounts looks from inside at volumes that mount something, at images as mounts, at parts of both, and at mapped mounts.
+// TestLabMounts looks from inside at volumes that mount something, at images as mounts, at parts of
+// both, and at mapped mounts.
 func TestLabMounts(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	for _, user := range []string{"alice", "root"} {

@@ -28,7 +28,8 @@ func TestDamagedFileIsMovedAside(t *testing.T) {
 	}
 }
 
-// A file that cannot be read may be whole: nothing is moved, and there is no ledger that could be saved over it.
+// A file that cannot be read may be whole: nothing is moved, and there is no ledger that could be
+// saved over it.
 func TestUnreadableFileStays(t *testing.T) {
 	for _, name := range []string{heldFile, restFile} {
 		dir := t.TempDir()

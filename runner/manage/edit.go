@@ -21,9 +21,9 @@ type Place struct {
 	replace bool        // the file is there already
 }
 
-// Place tells where an edited unit file goes. One below the install directory stays where it is. Any other one is
-// copied to the install directory, where the copy hides it; when it would not, the error is a HiddenError. A unit file
-// that is new has an Entry with nothing but a name.
+// Place tells where an edited unit file goes. One below the install directory stays where it is.
+// Any other one is copied to the install directory, where the copy hides it; when it would not, the
+// error is a HiddenError. A unit file that is new has an Entry with nothing but a name.
 func (s Store) Place(e Entry) (Place, error) {
 	p := Place{Dir: s.Dir, Path: filepath.Join(s.Dir, e.Name)}
 	if e.Path == "" {
@@ -68,8 +68,8 @@ func (s Store) own(dir string) bool {
 	return slices.ContainsFunc(below, func(d source.Dir) bool { return d.Path == dir })
 }
 
-// counts tells whether unit files in one directory of the search path count more than those in another. A directory
-// that is not searched counts nothing.
+// counts tells whether unit files in one directory of the search path count more than those in
+// another. A directory that is not searched counts nothing.
 func counts(dirs []source.Dir, one, other string) bool {
 	for _, d := range dirs {
 		switch d.Path {
@@ -107,8 +107,8 @@ func (e hinted) Unwrap() error { return e.error }
 // Hint is the way out.
 func (e hinted) Hint() string { return e.hint }
 
-// Put writes the text of one unit file to its place. A file that is replaced keeps its mode, and when root writes it
-// its owner.
+// Put writes the text of one unit file to its place. A file that is replaced keeps its mode, and
+// when root writes it its owner.
 func (s Store) Put(p Place, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
 		return err

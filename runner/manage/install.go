@@ -29,8 +29,8 @@ type File struct {
 	From string // path or URL it comes from
 	Data []byte
 	Dir  string // where it is found; empty means the install directory
-	// Hidden is the read permissions of group and others that the original does not have. The installed file must not have
-	// them either.
+	// Hidden is the read permissions of group and others that the original does not have. The
+	// installed file must not have them either.
 	Hidden fs.FileMode
 }
 
@@ -44,7 +44,8 @@ type Plan struct {
 // Fetch downloads a URL and says what the file is called.
 type Fetch func(url string) (name string, data []byte, err error)
 
-// Plan reads what is to be installed. Faults of single arguments do not keep the others back; they are in the plan.
+// Plan reads what is to be installed. Faults of single arguments do not keep the others back; they
+// are in the plan.
 func (s Store) Plan(args []string, fetch Fetch) Plan {
 	var p Plan
 	for i, arg := range args {
@@ -93,7 +94,8 @@ func (p *Plan) add(f File) {
 	p.Files = append(p.Files, f)
 }
 
-// recordOf names the record of files that are installed with one of that name; it is empty when no file can have it.
+// recordOf names the record of files that are installed with one of that name; it is empty when no
+// file can have it.
 func recordOf(name string) string {
 	switch {
 	case name == "" || strings.ContainsAny(name, "/\x00\n"):
@@ -183,8 +185,9 @@ func (p *Plan) directory(dir string) {
 	}
 }
 
-// Check says what would be wrong with the files of a plan once they are installed beside those that are there, with the
-// drop-ins that are there. Only findings that concern the plan's files are returned.
+// Check says what would be wrong with the files of a plan once they are installed beside those that
+// are there, with the drop-ins that are there. Only findings that concern the plan's files are
+// returned.
 func (s Store) Check(p Plan, opt check.Options) report.List {
 	dirs, _ := s.Search.Dirs()
 	units, out := s.parse(p)
@@ -227,7 +230,8 @@ func (s Store) Check(p Plan, opt check.Options) report.List {
 		}
 	}
 	for _, d := range check.Check(all, opt) {
-		// Check folds a finding about several units into one, perhaps under the name of an installed unit.
+		// Check folds a finding about several units into one, perhaps under the name of an
+		// installed unit.
 		if planned[d.Unit] || d.Also > 0 && sources[d.Pos.File] {
 			out = append(out, d)
 		}
@@ -289,7 +293,8 @@ func (s Store) path(f File) string {
 	return filepath.Join(s.Dir, f.Name)
 }
 
-// paths is the files of a plan by where they will be, also as a search writes it: with no link in the directory.
+// paths is the files of a plan by where they will be, also as a search writes it: with no link in
+// the directory.
 func (s Store) paths(p Plan) map[string]*File {
 	out := map[string]*File{}
 	for i := range p.Files {
@@ -300,8 +305,8 @@ func (s Store) paths(p Plan) map[string]*File {
 	return out
 }
 
-// Diff is a unified diff of what an installation would change; it is empty when nothing would. The errors are those
-// that the installation would meet.
+// Diff is a unified diff of what an installation would change; it is empty when nothing would. The
+// errors are those that the installation would meet.
 func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 	for _, f := range p.Files {
 		path := s.path(f)
@@ -329,8 +334,8 @@ func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 	return out, errs
 }
 
-// Install writes the files of a plan, and their record. It returns the paths that were written; errors of single files
-// do not keep the others back.
+// Install writes the files of a plan, and their record. It returns the paths that were written;
+// errors of single files do not keep the others back.
 func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 	if len(p.Files) == 0 {
 		return nil, nil

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manage installs, lists, shows and removes unit files: the library behind `podunit quadlet`. It keeps two
-// kinds of records in the install directory, as Podman does: .NAME.app for files installed together, and .NAME.asset
-// for files that came with one. A record holds one base name a line.
+// Package manage installs, lists, shows and removes unit files: the library behind `podunit
+// quadlet`. It keeps two kinds of records in the install directory, as Podman does: .NAME.app for
+// files installed together, and .NAME.asset for files that came with one. A record holds one base
+// name a line.
 package manage
 
 import (
@@ -112,8 +113,8 @@ func (s Store) Find(name string) (Entry, error) {
 	return Entry{}, notFound(name, list)
 }
 
-// notFound is the error for a name that is no unit file's. People give the name of the service, or of the container, for
-// that of the file.
+// notFound is the error for a name that is no unit file's. People give the name of the service, or
+// of the container, for that of the file.
 func notFound(name string, list []Entry) error {
 	err := fmt.Errorf("could not locate %s: %w", name, ErrNotFound)
 	if !IsUnit(name) {
@@ -163,8 +164,8 @@ type record struct {
 	files []string
 }
 
-// records reads the bookkeeping files of the install directory. A line with a slash does not count: no record may have
-// files removed elsewhere.
+// records reads the bookkeeping files of the install directory. A line with a slash does not count:
+// no record may have files removed elsewhere.
 func (s Store) records() ([]record, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -224,8 +225,8 @@ func (s Store) addToRecord(name string, files []string) error {
 	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), nil, true)
 }
 
-// writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace it leaves an existing one
-// alone.
+// writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace it
+// leaves an existing one alone.
 func writeFile(path string, data []byte, like fs.FileInfo, replace bool) error {
 	return writeHidden(path, data, like, 0, replace)
 }

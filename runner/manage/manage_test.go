@@ -184,8 +184,8 @@ func TestCheckOfPlan(t *testing.T) {
 	}
 }
 
-// TestCheckLikeTheGenerator: what is installed is checked with the drop-ins that it will get, and a .quadlets file that
-// is installed as it is section by section.
+// TestCheckLikeTheGenerator: what is installed is checked with the drop-ins that it will get, and a
+// .quadlets file that is installed as it is section by section.
 func TestCheckLikeTheGenerator(t *testing.T) {
 	s := newStore(t)
 	lay := func(name, text string) {

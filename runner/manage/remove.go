@@ -19,8 +19,8 @@ type RemoveOptions struct {
 	Ignore bool // a name that is not there counts as removed
 }
 
-// Remove deletes unit files, with the application they belong to and the assets that came with them. It returns what
-// was removed; errors of single files do not keep the others back.
+// Remove deletes unit files, with the application they belong to and the assets that came with
+// them. It returns what was removed; errors of single files do not keep the others back.
 func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed []string, errs []error) {
 	list, err := s.List()
 	if err != nil {
@@ -131,8 +131,8 @@ func (m *removal) addUnit(e Entry) {
 	}
 }
 
-// removeUnit stops what may be stopped and deletes the file of a unit. A section of a .quadlets file goes with its
-// application, when that has no other unit to keep.
+// removeUnit stops what may be stopped and deletes the file of a unit. A section of a .quadlets
+// file goes with its application, when that has no other unit to keep.
 func (s Store) removeUnit(e Entry, inApp bool, services map[string]bool, opt RemoveOptions, sv Services) error {
 	if e.text != nil && !inApp {
 		return hinted{fmt.Errorf("%s is a section of %s", e.Name, e.Path), "edit that file"}
@@ -155,8 +155,9 @@ func (s Store) removeUnit(e Entry, inApp bool, services map[string]bool, opt Rem
 	return os.Remove(e.Path)
 }
 
-// removeRecord deletes the other files that a record lists, and the record. While a unit stays, so does what was
-// installed with it: its service may be running on it. It returns the files that it deleted.
+// removeRecord deletes the other files that a record lists, and the record. While a unit stays, so
+// does what was installed with it: its service may be running on it. It returns the files that it
+// deleted.
 func (s Store) removeRecord(r record, kept map[string]bool) (gone []string, err error) {
 	keep := slices.ContainsFunc(r.files, func(name string) bool { return kept[name] })
 	var errs []error

@@ -7,12 +7,14 @@ import "github.com/podunit/podunit/generator/specifier"
 // Services answers for the services of unit files. Package manage itself talks to no service manager.
 type Services struct {
 	State func(service string) (State, error)
-	// Instances names what the manager has loaded of a template, as "web@one.service" of "web@.service".
+	// Instances names what the manager has loaded of a template, as "web@one.service" of
+	// "web@.service".
 	Instances func(template string) ([]string, error)
 	Stop      func(service string) error // returns when the service has stopped
 }
 
-// State is what the service manager says of a service. Source: org.freedesktop.systemd1(5), ActiveState and SubState.
+// State is what the service manager says of a service. Source: org.freedesktop.systemd1(5),
+// ActiveState and SubState.
 type State struct {
 	Loaded      bool // its unit was found
 	Active, Sub string
@@ -43,8 +45,8 @@ const notLoaded = "Not loaded"
 
 func isTemplate(service string) bool { return specifier.Parse(service).Template() }
 
-// active names the services of a unit file that are up: its own, or the instances of a template. Those in others have
-// a unit file of their own.
+// active names the services of a unit file that are up: its own, or the instances of a template.
+// Those in others have a unit file of their own.
 func (sv Services) active(e Entry, others map[string]bool) ([]string, error) {
 	if e.Service == "" {
 		return nil, nil

@@ -9,8 +9,9 @@ import (
 	"github.com/podunit/podunit/generator/source"
 )
 
-// Changes names the installed unit files that an installation will change. When it changes a file that is no unit file, such
-// as an environment file, all unit files of the plan count as changed, since each may read it. Call it before Install.
+// Changes names the installed unit files that an installation will change. When it changes a file
+// that is no unit file, such as an environment file, all unit files of the plan count as changed,
+// since each may read it. Call it before Install.
 func (s Store) Changes(p Plan) []string {
 	var units, changed []string
 	beside := false
@@ -35,8 +36,8 @@ func (s Store) Changes(p Plan) []string {
 	return changed
 }
 
-// Stale names the running services of changed unit files. They run as the old files said until they are restarted. The names
-// are sorted.
+// Stale names the running services of changed unit files. They run as the old files said until they
+// are restarted. The names are sorted.
 func (s Store) Stale(names []string, sv Services) ([]string, error) {
 	if len(names) == 0 {
 		return nil, nil

@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownTap makes the device that pasta will use and returns the options that say so; none if the user names devices, or
-// if it cannot be made, which pasta can explain better.
+// ownTap makes the device that pasta will use and returns the options that say so; none if the user
+// names devices, or if it cannot be made, which pasta can explain better.
 //
-// A device that pasta makes itself goes with pasta's last file descriptor, and pasta's end waits for the kernel to take
-// it apart: 25 ms of every stop. Ours is persistent: it goes with the namespace, later, in the kernel's own time.
+// A device that pasta makes itself goes with pasta's last file descriptor, and pasta's end waits
+// for the kernel to take it apart: 25 ms of every stop. Ours is persistent: it goes with the
+// namespace, later, in the kernel's own time.
 func ownTap(ns *os.File, words []string, name string) []string {
 	for _, w := range words {
 		name, _, _ := strings.Cut(w, "=")
@@ -32,8 +33,8 @@ func ownTap(ns *os.File, words []string, name string) []string {
 	return []string{"-I", name}
 }
 
-// tapName names the device as pasta would: like the one that leads out of the machine. Beside those of
-// named networks, which are eth0 and so on, it has a name of its own.
+// tapName names the device as pasta would: like the one that leads out of the machine. Beside those
+// of named networks, which are eth0 and so on, it has a name of its own.
 func tapName(req Request, r routes) string {
 	if req.Bridge != nil {
 		return "pasta0"
@@ -62,8 +63,9 @@ func makeTap(name string) error {
 	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
 		return err
 	}
-	// Nobody else is on this link, so no address can be there twice. While the kernel looks, for a second or two, it
-	// answers nobody, and pasta gives up the first connections to ::1. A kernel without IPv6 has no such file.
+	// Nobody else is on this link, so no address can be there twice. While the kernel looks, for a
+	// second or two, it answers nobody, and pasta gives up the first connections to ::1. A kernel
+	// without IPv6 has no such file.
 	_ = os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, "accept_dad"), []byte("0"), 0)
 	return nil
 }

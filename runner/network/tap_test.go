@@ -15,7 +15,8 @@ import (
 	"github.com/podunit/podunit/runner/netns"
 )
 
-// TestTapIsFree: nobody holds a device that was made, although other threads start programs all the time.
+// TestTapIsFree: nobody holds a device that was made, although other threads start programs all the
+// time.
 func TestTapIsFree(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("a network namespace needs root")

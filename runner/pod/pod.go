@@ -179,7 +179,8 @@ func (e *Engine) Status(r Record) Status {
 
 func (e *Engine) statusPath(r Record) string { return filepath.Join(e.Dir(r.ID), "status.json") }
 
-// noted is the status as the start and the stop have noted it: the infra process may have ended since.
+// noted is the status as the start and the stop have noted it: the infra process may have ended
+// since.
 func (e *Engine) noted(r Record) Status {
 	var s Status
 	b, err := os.ReadFile(e.statusPath(r))
@@ -375,7 +376,8 @@ func (e *Engine) infraStopped(r Record) error {
 	return nil
 }
 
-// OwnTimes stands in place of the time between the stop signal and SIGKILL: each container has its own.
+// OwnTimes stands in place of the time between the stop signal and SIGKILL: each container has its
+// own.
 const OwnTimes time.Duration = -1
 
 // Stop stops all members, then the infra process. timeout counts for all of them.
@@ -526,8 +528,9 @@ func (e *Engine) Tell(r Record, status string) {
 	}
 }
 
-// Settle ends a pod of exit policy stop when its last container has ended. again, if set, tells whether that one is
-// about to be started again by its unit. The manager has to be asked for that, so it is called only where it matters.
+// Settle ends a pod of exit policy stop when its last container has ended. again, if set, tells
+// whether that one is about to be started again by its unit. The manager has to be asked for that,
+// so it is called only where it matters.
 func (e *Engine) Settle(ctx context.Context, podID string, again func() bool) error {
 	r, err := e.Lookup(podID)
 	if errors.Is(err, ErrNotFound) {

@@ -91,7 +91,8 @@ func sleeps(t *testing.T) (pid int) {
 	return cmd.Process.Pid
 }
 
-// TestSettleLooksAgain: a container that somebody starts while the manager is asked keeps the pod alive.
+// TestSettleLooksAgain: a container that somebody starts while the manager is asked keeps the pod
+// alive.
 func TestSettleLooksAgain(t *testing.T) {
 	e, m, r, _ := running(t)
 	ask := func() bool {
@@ -113,7 +114,8 @@ func TestSettleLooksAgain(t *testing.T) {
 	}
 }
 
-// TestEndIsToldOnce: whoever ends a pod's first process, the stop that follows tells of it, and no later one.
+// TestEndIsToldOnce: whoever ends a pod's first process, the stop that follows tells of it, and no
+// later one.
 func TestEndIsToldOnce(t *testing.T) {
 	for name, first := range map[string]func(e *Engine, r Record) error{
 		"a stop":             func(*Engine, Record) error { return nil },

@@ -45,8 +45,8 @@ func Open(pid int, ticks uint64) (*Process, error) {
 	return &Process{fd}, nil
 }
 
-// Descriptor returns a pidfd to hand on to another program; the caller closes it. The error is ESRCH if
-// there is no such process.
+// Descriptor returns a pidfd to hand on to another program; the caller closes it. The error is
+// ESRCH if there is no such process.
 func Descriptor(pid int) (int, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

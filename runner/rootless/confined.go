@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// confinement names the keys of systemd that keep newuidmap from its work, given /proc/self/status and /proc/self/uid_map;
-// it is empty when nothing there does. With no_new_privs the setuid bit of newuidmap has no effect, and in a user namespace
-// that systemd made there is no ID to map but the user's own. Source: systemd.exec(5), NoNewPrivileges= and PrivateUsers=.
+// confinement names the keys of systemd that keep newuidmap from its work, given /proc/self/status
+// and /proc/self/uid_map; it is empty when nothing there does. With no_new_privs the setuid bit of
+// newuidmap has no effect, and in a user namespace that systemd made there is no ID to map but the
+// user's own. Source: systemd.exec(5), NoNewPrivileges= and PrivateUsers=.
 func confinement(status, uidMap string) string {
 	for line := range strings.Lines(status) {
 		if name, value, _ := strings.Cut(line, ":"); name == "NoNewPrivs" && strings.TrimSpace(value) == "1" {

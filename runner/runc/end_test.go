@@ -94,13 +94,15 @@ var commands = map[string]func(ctx context.Context, r Runtime, x Execution, dir 
 	"update": func(ctx context.Context, r Runtime, x Execution, dir string) error { return r.Update(ctx, "x", nil) },
 }
 
-// TestAHangingRuntime ends with its init when its command is given up. One whose process is there does not hang.
+// TestAHangingRuntime ends with its init when its command is given up. One whose process is there
+// does not hang.
 func TestAHangingRuntime(t *testing.T) {
 	type hung struct {
 		r       Runtime
 		initPID func() int
 	}
-	// All are made before the first is executed: one that is open for writing while somebody forks cannot be.
+	// All are made before the first is executed: one that is open for writing while somebody forks
+	// cannot be.
 	runtimes := map[string]hung{}
 	for name := range commands {
 		r, initPID := hanging(t)

@@ -41,7 +41,8 @@ func (x Execution) start(cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// exec is the runtime's command, which has the process and the log as descriptors behind those that are handed on.
+// exec is the runtime's command, which has the process and the log as descriptors behind those that
+// are handed on.
 func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.Cmd {
 	next := 3 + len(x.Streams.Files)
 	args := append([]string{"exec", "--process", fmt.Sprintf("/proc/self/fd/%d", next)}, flags...)
@@ -122,8 +123,8 @@ func (x Execution) begun() bool {
 	return err == nil
 }
 
-// ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the process may not be
-// there yet. A runtime that does not notice its end is killed after two seconds.
+// ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the
+// process may not be there yet. A runtime that does not notice its end is killed after two seconds.
 func (r Runtime) ExecWithin(ctx context.Context, x Execution, kill func()) (int, error) {
 	err := untilTold(ctx, x.log(), func() error { return r.within(ctx, x, kill) })
 	return r.status(err, x.log())

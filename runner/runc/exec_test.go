@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestFilesOfAnExec: what is handed on has the numbers from 3 on, and the runtime still finds the process and its log.
+// TestFilesOfAnExec: what is handed on has the numbers from 3 on, and the runtime still finds the
+// process and its log.
 func TestFilesOfAnExec(t *testing.T) {
 	dir := t.TempDir()
 	runtime := filepath.Join(dir, "runtime")

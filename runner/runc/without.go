@@ -14,7 +14,8 @@ import (
 // stateName is what runc keeps of a container in the directory that is named after it.
 const stateName = "state.json"
 
-// fifoName is where a container's first process waits, in the same directory, until its command may begin.
+// fifoName is where a container's first process waits, in the same directory, until its command may
+// begin.
 const fifoName = "exec.fifo"
 
 // runcNamespaces are runc's words for namespaces of the OCI specification.

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Decrypter asks systemd to decrypt the credentials of a user. A user's manager cannot decrypt what its units load
-// before systemd 258; the service behind this socket, of the system, can since 256.
+// Decrypter asks systemd to decrypt the credentials of a user. A user's manager cannot decrypt what
+// its units load before systemd 258; the service behind this socket, of the system, can since 256.
 // Source: systemd-creds(1), io.systemd.Credentials.
 type Decrypter struct {
 	UID    int      // of the user, on the host
@@ -31,7 +31,8 @@ const credentialsSocket = "/run/systemd/io.systemd.Credentials"
 // decryptWait is how long systemd may take. A TPM needs a second or two.
 const decryptWait = 30 * time.Second
 
-// NewDecrypter looks where a user keeps encrypted credentials. Source: systemd.exec(5), ImportCredential=.
+// NewDecrypter looks where a user keeps encrypted credentials. Source: systemd.exec(5),
+// ImportCredential=.
 func NewDecrypter(uid int, lookup func(string) (string, bool)) Decrypter {
 	d := Decrypter{UID: uid}
 	config, ok := lookup("XDG_CONFIG_HOME")

@@ -110,8 +110,8 @@ type Bind struct {
 	ReadOnly            bool
 }
 
-// Place mounts a file system in memory on the directory dir, which only this process and its children see, and writes
-// the files. After an error it is unmounted.
+// Place mounts a file system in memory on the directory dir, which only this process and its
+// children see, and writes the files. After an error it is unmounted.
 func (g Given) Place(dir string, own Owners) (binds []Bind, err error) {
 	if len(g.Files) == 0 {
 		return nil, nil

@@ -15,7 +15,8 @@ import (
 
 const labImage = "localhost:5000/busybox"
 
-// TestLabSecret gives secrets and credentials to the containers of a user, of root, and of a system unit with User=.
+// TestLabSecret gives secrets and credentials to the containers of a user, of root, and of a system
+// unit with User=.
 func TestLabSecret(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
 	for _, w := range []struct{ user, systemctl, dir string }{

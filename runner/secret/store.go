@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package secret keeps the secrets of containers: podman's store, the same files under the same locks, so that either
-// program reads what the other has written; and it puts values where a container finds them.
+// Package secret keeps the secrets of containers: podman's store, the same files under the same
+// locks, so that either program reads what the other has written; and it puts values where a
+// container finds them.
 //
-// podman rewrites its files in place, and a power cut then leaves half of one. Here each is replaced in one step, and
-// in an order in which no cut loses a secret: its value comes before its name, and a value that is replaced goes last.
+// podman rewrites its files in place, and a power cut then leaves half of one. Here each is
+// replaced in one step, and in an order in which no cut loses a secret: its value comes before its
+// name, and a value that is replaced goes last.
 package secret
 
 import (
@@ -138,7 +140,8 @@ func (s Store) Create(name string, value []byte, o Options) (string, error) {
 			l.drop(old)
 		}
 		l.Secrets[made.ID], l.NameToID[name], l.IDToName[made.ID] = made, made.ID, name
-		// After an error nobody knows which list a power cut would leave: the value stays until the next sweep.
+		// After an error nobody knows which list a power cut would leave: the value stays until the
+		// next sweep.
 		if err := s.saveList(l); err != nil {
 			return err
 		}

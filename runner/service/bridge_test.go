@@ -83,8 +83,8 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// TestReloadFindsByName: network reload takes the names that every verb takes, and of a name that is also the beginning of
-// an ID the one that has it.
+// TestReloadFindsByName: network reload takes the names that every verb takes, and of a name that
+// is also the beginning of an ID the one that has it.
 func TestReloadFindsByName(t *testing.T) {
 	w := newWorld(t)
 	w.User.UID = 1000 // whose networks are in the storage
@@ -129,7 +129,8 @@ func TestReloadFindsByName(t *testing.T) {
 	}
 }
 
-// TestPIDFileOfNames: the unit of the name server finds its PID file also where the networks are in another directory.
+// TestPIDFileOfNames: the unit of the name server finds its PID file also where the networks are in
+// another directory.
 func TestPIDFileOfNames(t *testing.T) {
 	top := t.TempDir()
 	dir, unit := filepath.Join(top, "units", "aardvark-dns"), filepath.Join(top, "login", "networks", "aardvark-dns")

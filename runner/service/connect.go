@@ -28,7 +28,8 @@ import (
 // ErrConnected is the error for a running container that is on the network already.
 var ErrConnected = errors.New("network is already connected")
 
-// ConnectNetwork connects a container to one more network, at once if it runs, and for its later starts.
+// ConnectNetwork connects a container to one more network, at once if it runs, and for its later
+// starts.
 func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.Network) error {
 	return e.changeNetworks(ctx, r, n.Name, "connect", func(r *container.Record, name string, on int, s container.Status) error {
 		if on >= 0 && s.PID != 0 {
@@ -94,9 +95,9 @@ func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, netw
 	})
 }
 
-// changeNetworks changes the networks of a container under its lock, and notes them. status is the word of
-// podman-events(1) for it. change gets the name of the network, and where it is among those of the
-// container, or -1.
+// changeNetworks changes the networks of a container under its lock, and notes them. status is the
+// word of podman-events(1) for it. change gets the name of the network, and where it is among those
+// of the container, or -1.
 func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrID, status string, change func(r *container.Record, name string, on int, s container.Status) error) error {
 	store := e.Networks()
 	n, err := store.Get(nameOrID)

@@ -60,7 +60,8 @@ func TestEventsOfAUnit(t *testing.T) {
 	w.wants("container stop, container died 143, container remove")
 }
 
-// TestEventsAfterTheEnd: ExecStopPost= is told how the process has ended, whether it removes the container or keeps it.
+// TestEventsAfterTheEnd: ExecStopPost= is told how the process has ended, whether it removes the
+// container or keeps it.
 func TestEventsAfterTheEnd(t *testing.T) {
 	for name, end := range map[string]func(*world, container.Record) error{
 		"container died 3, container remove": func(w *world, r container.Record) error {

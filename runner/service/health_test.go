@@ -25,7 +25,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checksOf makes the checks of a container whose first process is a sleep, and whose runtime is a script.
+// checksOf makes the checks of a container whose first process is a sleep, and whose runtime is a
+// script.
 func checksOf(t *testing.T, config health.Config, script string) (*Checks, *fakeManager, *exec.Cmd) {
 	t.Helper()
 	first := exec.Command("sleep", "1000")
@@ -242,7 +243,8 @@ func TestAwaitReadyOfWhatEnds(t *testing.T) {
 	}
 }
 
-// TestAwaitReadyOfAStartThatIsGivenUp: the manager stops the unit, and the container does not listen to its SIGTERM.
+// TestAwaitReadyOfAStartThatIsGivenUp: the manager stops the unit, and the container does not
+// listen to its SIGTERM.
 func TestAwaitReadyOfAStartThatIsGivenUp(t *testing.T) {
 	c, m, first := checksOf(t, oneCheck(""), "echo no table; exit 1")
 	c.plan.Stop, c.plan.StopSignal = 10*time.Second, int(unix.SIGINT)

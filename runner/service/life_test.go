@@ -292,7 +292,8 @@ func TestCleanupNotesTheEnd(t *testing.T) {
 	}
 }
 
-// podWith makes a pod whose infra runs, and a container in it that has ended. The function tells whether the pod runs.
+// podWith makes a pod whose infra runs, and a container in it that has ended. The function tells
+// whether the pod runs.
 func (w *world) podWith(name string) (pod.Record, func() bool) {
 	w.t.Helper()
 	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media", ExitPolicy: "stop", Restart: spec.Restart{Policy: "on-failure"}}, nil)

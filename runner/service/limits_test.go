@@ -40,7 +40,8 @@ func TestAContainerThatRunsForTooLong(t *testing.T) {
 	}
 }
 
-// TestTheImageGoesWithTheContainer: only the full program can do it, and the container goes in any case.
+// TestTheImageGoesWithTheContainer: only the full program can do it, and the container goes in any
+// case.
 func TestTheImageGoesWithTheContainer(t *testing.T) {
 	w := newWorld(t)
 	w.shell()

@@ -9,9 +9,9 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// exposed are the ports that --publish-all publishes: those the image and the command
-// line expose and that are not published already, each on any free port. sctp tells whether the network can forward
-// SCTP; an image that exposes such a port runs without it where it cannot.
+// exposed are the ports that --publish-all publishes: those the image and the command line expose
+// and that are not published already, each on any free port. sctp tells whether the network can
+// forward SCTP; an image that exposes such a port runs without it where it cannot.
 func exposed(r *container.Record, sctp bool) []spec.PortMapping {
 	if !r.Spec.PublishAll || !r.Spec.Publishes() {
 		return nil

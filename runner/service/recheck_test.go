@@ -12,8 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// TestRecheck changes the checks of a container that runs: the timer is another one where it has to know of the change,
-// and what the checks have come to stays.
+// TestRecheck changes the checks of a container that runs: the timer is another one where it has to
+// know of the change, and what the checks have come to stays.
 func TestRecheck(t *testing.T) {
 	w := newWorld(t)
 	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "reloading"})

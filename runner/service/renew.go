@@ -89,8 +89,9 @@ func (e *Engine) FinishRenewals(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// overtaken reports whether a renewal that was cut is not to be completed: the container runs, so that
-// nothing was taken from it yet, or somebody has given its name to another one or removed its pod.
+// overtaken reports whether a renewal that was cut is not to be completed: the container runs, so
+// that nothing was taken from it yet, or somebody has given its name to another one or removed its
+// pod.
 func (e *Engine) overtaken(r container.Record) (bool, error) {
 	s, err := e.Containers.Status(r.ID)
 	if err != nil || s.PID != 0 {

@@ -31,8 +31,8 @@ func (w *world) notes() int {
 // made by hand from the image "old".
 func old(r *container.Record) { r.ImageID, r.Service, r.Spec.Image = "old", r.Name+".service", "r/a:1" }
 
-// A renewal that fails before it has taken anything must not be completed by the next update: the new image
-// may have been found bad since.
+// A renewal that fails before it has taken anything must not be completed by the next update: the
+// new image may have been found bad since.
 func TestFailedRenewalLeavesNoNote(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", old)
@@ -94,8 +94,8 @@ func TestCutRenewalIsOvertaken(t *testing.T) {
 	}
 }
 
-// The end of its own unit removes a container that was made with --rm, in the middle of its renewal: only the note
-// has what it is then.
+// The end of its own unit removes a container that was made with --rm, in the middle of its
+// renewal: only the note has what it is then.
 func TestRenewalOfOneThatGoesWithItsUnit(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", func(r *container.Record) { old(r); r.Spec.Remove = true })

@@ -205,8 +205,8 @@ func (e *Engine) mountsFrom(others []spec.VolumesFrom, mounts []spec.Mount) ([]s
 	return mounts, nil
 }
 
-// podOfInfra finds a pod by the name that its infra container has, or would have with Podman. If there is none, it
-// returns the error notFound.
+// podOfInfra finds a pod by the name that its infra container has, or would have with Podman. If
+// there is none, it returns the error notFound.
 func (e *Engine) podOfInfra(name string, notFound error) (pod.Record, error) {
 	all, err := e.Pods.List()
 	if err != nil {

@@ -103,7 +103,8 @@ func TestAContainerInAServiceOfItsOwnName(t *testing.T) {
 	}
 }
 
-// TestAContainerThatGoesWithItsEnd: the words are those that end early, see runner/constructor_test.go.
+// TestAContainerThatGoesWithItsEnd: the words are those that end early, see
+// runner/constructor_test.go.
 func TestAContainerThatGoesWithItsEnd(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", func(r *container.Record) { r.Spec.Remove = true })

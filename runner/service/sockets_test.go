@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNamedDescriptors hands on one descriptor by its number: the container has it under that number, and empty files
-// where nobody asked for anything.
+// TestNamedDescriptors hands on one descriptor by its number: the container has it under that
+// number, and empty files where nobody asked for anything.
 func TestNamedDescriptors(t *testing.T) {
 	const number = 90
 	r, w, err := os.Pipe()

@@ -64,7 +64,8 @@ func (e *Engine) watcher(ctx context.Context, r container.Record, s container.St
 	return name
 }
 
-// waitFor waits until do has ended, or ctx has. In the second case do goes on, as long as this process does.
+// waitFor waits until do has ended, or ctx has. In the second case do goes on, as long as this
+// process does.
 func waitFor(ctx context.Context, do func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() { done <- do(context.WithoutCancel(ctx)) }()

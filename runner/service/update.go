@@ -24,8 +24,8 @@ type Change struct {
 	Checks bool
 }
 
-// Update changes a container, at once and for each start to come. What a unit file makes is made anew at the
-// next start, as the file says.
+// Update changes a container, at once and for each start to come. What a unit file makes is made
+// anew at the next start, as the file says.
 func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error {
 	return e.WithLock(ctx, r.Name, func(*container.Lock) error {
 		now, err := e.Containers.Lookup(r.ID)

@@ -12,8 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestUpdate: what is changed of a container is kept for its next start; the policy of one that a unit
-// file makes is not podunit's to change.
+// TestUpdate: what is changed of a container is kept for its next start; the policy of one that a
+// unit file makes is not podunit's to change.
 func TestUpdate(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)

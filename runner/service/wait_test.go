@@ -44,7 +44,8 @@ func TestWaitForWhatIsSo(t *testing.T) {
 	}
 }
 
-// TestWaitForTheEnd: how a container ended is in its directory, or the manager tells, whoever is first.
+// TestWaitForTheEnd: how a container ended is in its directory, or the manager tells, whoever is
+// first.
 func TestWaitForTheEnd(t *testing.T) {
 	t.Run("it is noted", func(t *testing.T) {
 		w := newWorld(t)

@@ -56,8 +56,8 @@ type Mount struct {
 	// NoCopy leaves a new volume or a tmpfs empty, where it otherwise begins with
 	// what the image has at the destination.
 	NoCopy bool `json:",omitempty"`
-	// Subpath is what of the source is mounted, an absolute path in it; empty is all. Each start looks
-	// it up anew, and links that others put there lead nowhere else.
+	// Subpath is what of the source is mounted, an absolute path in it; empty is all. Each start
+	// looks it up anew, and links that others put there lead nowhere else.
 	Subpath string `json:",omitempty"`
 	// MakeSubpath makes a directory of it where there is nothing.
 	MakeSubpath bool `json:",omitempty"`
@@ -167,7 +167,8 @@ func ParseVolume(s, dir string) (Mount, error) {
 	return m, m.finish()
 }
 
-// VolumesFrom is one --volumes-from: all that another container has mounted from the host or a volume.
+// VolumesFrom is one --volumes-from: all that another container has mounted from the host or a
+// volume.
 type VolumesFrom struct {
 	Container string // name or ID
 	// Options, such as ro, take the place of what the other one has.
@@ -371,7 +372,8 @@ func (m *Mount) source(value, dir string) error {
 	return nil
 }
 
-// artifact takes one NAME[=VALUE] of a --mount of an artifact, of which title, digest and name say which file is meant.
+// artifact takes one NAME[=VALUE] of a --mount of an artifact, of which title, digest and name say
+// which file is meant.
 func (m *Mount) artifact(name, value string, given bool) error {
 	if given && value == "" {
 		return fmt.Errorf("%s= is empty", name)
@@ -523,15 +525,15 @@ func (m *Mount) newOption(opt string) error {
 	return fmt.Errorf("%q is not an option of a %s mount", opt, m.Type)
 }
 
-// MountIDs maps Size IDs of a file system, from FS on, to others for a mount: to the machine's from To on, or, with Inside, to
-// the container's.
+// MountIDs maps Size IDs of a file system, from FS on, to others for a mount: to the machine's from
+// To on, or, with Inside, to the container's.
 type MountIDs struct {
 	FS, To, Size uint32
 	Inside       bool `json:",omitempty"`
 }
 
-// mapped takes the option idmap. given says that it has mappings of its own: uids=[@]FS-TO-SIZE#... and gids=, with ; between.
-// Source: podman-run(1), --volume, idmap.
+// mapped takes the option idmap. given says that it has mappings of its own: uids=[@]FS-TO-SIZE#...
+// and gids=, with ; between. Source: podman-run(1), --volume, idmap.
 func (m *Mount) mapped(value string, given bool) error {
 	m.IDMap = true
 	if !given {

@@ -145,7 +145,8 @@ func (n Network) Endpoint() (Endpoint, error) {
 	return e, nil
 }
 
-// CheckDevice judges the name of a network device. Source: dev_valid_name in the kernel, to which a % counts up.
+// CheckDevice judges the name of a network device. Source: dev_valid_name in the kernel, to which a
+// % counts up.
 func CheckDevice(name string) error {
 	if len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/:% \t\n\v\f\r") {
 		return fmt.Errorf("interface name %q: it has at most 15 characters, without /, :, %% and white space", name)

@@ -14,8 +14,8 @@ import (
 // slirp is the mode in whose place pasta connects the container.
 const slirp = "slirp4netns"
 
-// parseSlirp turns the options of slirp4netns into those of pasta that do the same. Source: podman-run(1) of
-// Podman 5, --network.
+// parseSlirp turns the options of slirp4netns into those of pasta that do the same. Source:
+// podman-run(1) of Podman 5, --network.
 func parseSlirp(options []string) (Network, error) {
 	n := Network{Mode: NetPasta}
 	cidr, host := "", false
@@ -84,8 +84,8 @@ func outbound(key, value string) []string {
 	return []string{"--outbound-if4", value}
 }
 
-// slirpSubnet are the addresses that slirp4netns has in a subnet: the container is the 100th, the gateway the second.
-// Source: slirp4netns(1), --cidr.
+// slirpSubnet are the addresses that slirp4netns has in a subnet: the container is the 100th, the
+// gateway the second. Source: slirp4netns(1), --cidr.
 func slirpSubnet(cidr string) ([]string, error) {
 	p, err := netip.ParsePrefix(cidr)
 	if err != nil || !p.Addr().Is4() || p.Bits() > 25 || p.Masked() != p {

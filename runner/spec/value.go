@@ -37,7 +37,8 @@ type DeviceRule struct {
 	Access       string // made of r, w and m
 }
 
-// ParseDeviceRule reads TYPE MAJOR:MINOR ACCESS, such as c 188:* rwm. Source: podman-run(1), --device-cgroup-rule.
+// ParseDeviceRule reads TYPE MAJOR:MINOR ACCESS, such as c 188:* rwm. Source: podman-run(1),
+// --device-cgroup-rule.
 func ParseDeviceRule(s string) (DeviceRule, error) {
 	f := strings.Fields(s)
 	if len(f) != 3 {
@@ -90,7 +91,8 @@ type Ulimit struct {
 	Soft, Hard int64
 }
 
-// ParseGPUs reads --gpus: all, or numbers and names of GPUs. They are devices of the container device interface.
+// ParseGPUs reads --gpus: all, or numbers and names of GPUs. They are devices of the container
+// device interface.
 func ParseGPUs(s string) ([]Device, error) {
 	var all []Device
 	for _, gpu := range strings.Split(strings.TrimPrefix(s, "device="), ",") {
@@ -202,7 +204,8 @@ func parseList(s string) ([]string, error) {
 
 var errName = errors.New("a name begins with a letter or digit and goes on with letters, digits, _, . and -")
 
-// maxName leaves room for -pod.service, as a unit's name has up to 255 bytes. Source: systemd.unit(5).
+// maxName leaves room for -pod.service, as a unit's name has up to 255 bytes. Source:
+// systemd.unit(5).
 const maxName = 240
 
 // CheckName is podman's rule for names of containers, pods and volumes.

@@ -11,15 +11,15 @@ import (
 	"go.podman.io/storage"
 )
 
-// onlyTime is how the library tells of a file of which nothing but the time of its change is another than in
-// the layer's archive. Source: compareFileInfo in check.go of go.podman.io/storage.
+// onlyTime is how the library tells of a file of which nothing but the time of its change is
+// another than in the layer's archive. Source: compareFileInfo in check.go of go.podman.io/storage.
 // It is compiled when it is needed: each start of a service loads this package.
 var onlyTime = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\(mtime:[^,()]*\), [^()]*$`) })
 
-// Check looks for damaged layers, images and containers, as the library does, and leaves out times: a directory that
-// a layer's archive does not have itself, since it is of the layer below, gets the time of its pull, and so do some in
-// the copy of a layer that is made for other user IDs. What is in the files is compared by their sizes, and by
-// the digest of the layer.
+// Check looks for damaged layers, images and containers, as the library does, and leaves out times:
+// a directory that a layer's archive does not have itself, since it is of the layer below, gets the
+// time of its pull, and so do some in the copy of a layer that is made for other user IDs. What is
+// in the files is compared by their sizes, and by the digest of the layer.
 func Check(s storage.Store, o *storage.CheckOptions) (storage.CheckReport, error) {
 	r, err := s.Check(o)
 	for _, all := range []map[string][]error{r.Layers, r.ROLayers, r.Images, r.ROImages, r.Containers} {

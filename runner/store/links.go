@@ -84,7 +84,8 @@ func keepLinks(o storage.StoreOptions, runDir string) error {
 	return safe.Replace(note, []byte(identity(filepath.Join(home, linkDir))), 0o600)
 }
 
-// identity tells a directory from another that has its place, and perhaps its inode; "" if there is none.
+// identity tells a directory from another that has its place, and perhaps its inode; "" if there is
+// none.
 func identity(dir string) string {
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
@@ -93,8 +94,8 @@ func identity(dir string) string {
 	return fmt.Sprintf("%d:%d %d %d.%d\n", st.Dev_major, st.Dev_minor, st.Ino, st.Btime.Sec, st.Btime.Nsec)
 }
 
-// anyIncomplete reports whether the lists have layers that somebody has begun to add or to remove. Source:
-// go.podman.io/storage, layers.go.
+// anyIncomplete reports whether the lists have layers that somebody has begun to add or to remove.
+// Source: go.podman.io/storage, layers.go.
 func anyIncomplete(lists string) bool {
 	for _, name := range []string{"layers.json", "volatile-layers.json"} {
 		text, err := os.ReadFile(filepath.Join(lists, name))

@@ -23,8 +23,8 @@ type linked struct {
 	run     string
 }
 
-// newLinked makes one. Of each layer, by its ID, files has what its file holds, "-" for none; links are short names with the
-// ID of their layer.
+// newLinked makes one. Of each layer, by its ID, files has what its file holds, "-" for none; links
+// are short names with the ID of their layer.
 func newLinked(t *testing.T, files, links map[string]string) linked {
 	t.Helper()
 	root := t.TempDir()
@@ -88,8 +88,8 @@ func (l linked) file(id string) string {
 	return string(text)
 }
 
-// TestLinksOfAKilledCreate: the driver removes l/NAME with a layer, and all of l where the file with the name is empty, as
-// it is when its writer was killed.
+// TestLinksOfAKilledCreate: the driver removes l/NAME with a layer, and all of l where the file
+// with the name is empty, as it is when its writer was killed.
 func TestLinksOfAKilledCreate(t *testing.T) {
 	l := newLinked(t, map[string]string{"image": "IMAGE", "begun": "IMAGE2"}, map[string]string{"IMAGE": "image", "IMAGE2": "begun"})
 	l.keep() // what follows is seen by the list alone

@@ -11,14 +11,17 @@ import (
 	"net"
 )
 
-// The manager sends every signal about every unit to all who are connected to its own socket, wanted or not: some
-// kilobytes for each step of a start or stop, of other units too. The D-Bus library makes values of all that, and throws
-// them away. Of the signals it needs JobRemoved; what a jobsOnly leaves out is never decoded.
+// The manager sends every signal about every unit to all who are connected to its own socket,
+// wanted or not: some kilobytes for each step of a start or stop, of other units too. The D-Bus
+// library makes values of all that, and throws them away. Of the signals it needs JobRemoved; what
+// a jobsOnly leaves out is never decoded.
 //
-// Price: this file. Gain: 7 ms of the 36 that kube down took of the processors for a pod of three, 12 of the 57 of kube
-// play. Source: bus_foreach_bus in systemd's src/core/dbus.c; D-Bus Specification, Message Format.
+// Price: this file. Gain: 7 ms of the 36 that kube down took of the processors for a pod of three,
+// 12 of the 57 of kube play. Source: bus_foreach_bus in systemd's src/core/dbus.c; D-Bus
+// Specification, Message Format.
 
-// jobsOnly is a connection to the manager's own socket from which signals other than JobRemoved are left out.
+// jobsOnly is a connection to the manager's own socket from which signals other than JobRemoved are
+// left out.
 type jobsOnly struct {
 	net.Conn
 	from *bufio.Reader
@@ -66,8 +69,8 @@ func (j *jobsOnly) Read(p []byte) (int, error) {
 }
 
 const (
-	// fixedHeader is the part of a message's header that all have: byte order, type, flags, version, length of the
-	// body, serial number, length of the fields.
+	// fixedHeader is the part of a message's header that all have: byte order, type, flags,
+	// version, length of the body, serial number, length of the fields.
 	fixedHeader = 16
 	typeSignal  = 4
 	// maxMessage is how long a message may be, in bytes. Source: D-Bus Specification, Message Format.

@@ -49,7 +49,8 @@ type reads struct {
 func (r reads) Read(p []byte) (int, error)  { return r.Reader.Read(p) }
 func (r reads) Write(p []byte) (int, error) { return len(p), nil }
 
-// TestJobsOnly: whatever else the manager sends, the library gets the replies and the ends of jobs, whole and in order.
+// TestJobsOnly: whatever else the manager sends, the library gets the replies and the ends of jobs,
+// whole and in order.
 func TestJobsOnly(t *testing.T) {
 	long := strings.Repeat("x", 20<<10) // longer than what is looked at at once
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {

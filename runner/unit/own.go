@@ -34,10 +34,10 @@ type Own struct {
 // a main process for MAINPID= to name.
 func (o Own) Service() bool { return strings.HasSuffix(o.Name, ".service") }
 
-// JournalFields are those with which an entry is found by the unit's name even if its sender had ended before the
-// journal looked at it: the name of the program, and what systemd itself says about a unit, which counts if the user
-// manager's user sends it, or root. For other units there is none of these. Source: systemd, add_matches_for_unit in
-// logs-show.c.
+// JournalFields are those with which an entry is found by the unit's name even if its sender had
+// ended before the journal looked at it: the name of the program, and what systemd itself says
+// about a unit, which counts if the user manager's user sends it, or root. For other units there is
+// none of these. Source: systemd, add_matches_for_unit in logs-show.c.
 func (o Own) JournalFields(rootless bool) map[string]string {
 	if o.Name == "" {
 		return nil

@@ -13,8 +13,8 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 )
 
-// Timer is a transient timer and the service that it starts again and again. Both go with the unit that they are bound
-// to.
+// Timer is a transient timer and the service that it starts again and again. Both go with the unit
+// that they are bound to.
 type Timer struct {
 	Description string
 	// First is when the first run begins, and Pause the time from the end of one run to the
@@ -38,8 +38,9 @@ type Timer struct {
 	Waits bool
 }
 
-// StartTimer starts a timer in one call, and does not wait until it runs: with Waits, that may be after the caller's
-// own end. name is the timer's, and new. The unit that it is bound to is not started, should it have ended by now.
+// StartTimer starts a timer in one call, and does not wait until it runs: with Waits, that may be
+// after the caller's own end. name is the timer's, and new. The unit that it is bound to is not
+// started, should it have ended by now.
 func (m *Manager) StartTimer(ctx context.Context, name string, t Timer) error {
 	service, ok := strings.CutSuffix(name, ".timer")
 	if !ok {
@@ -119,17 +120,19 @@ const accuracy = time.Second
 // logNotice is a level of syslog(3).
 const logNotice = 5
 
-// trigger is one of the times of a timer, signature (st). Source: org.freedesktop.systemd1(5), TimersMonotonic.
+// trigger is one of the times of a timer, signature (st). Source: org.freedesktop.systemd1(5),
+// TimersMonotonic.
 type trigger struct {
 	Base string
 	USec uint64
 }
 
-// calendar is a time of the calendar, signature (ss). Source: org.freedesktop.systemd1(5), TimersCalendar.
+// calendar is a time of the calendar, signature (ss). Source: org.freedesktop.systemd1(5),
+// TimersCalendar.
 type calendar struct{ Base, Spec string }
 
-// Ask queues a job and does not wait for its end, which may be the caller's own. verb is stop or restart. A unit that
-// does not exist is stopped already.
+// Ask queues a job and does not wait for its end, which may be the caller's own. verb is stop or
+// restart. A unit that does not exist is stopped already.
 func (m *Manager) Ask(ctx context.Context, verb, name string) error {
 	do := m.conn.StopUnitContext
 	if verb == "restart" {

@@ -25,10 +25,10 @@ type answered struct {
 	err error
 }
 
-// askAll asks every question once, each with the image that is here: registries side by side, and of each at most perRegistry
-// questions at a time. jitter delays the first question to each registry by a random part of
-// itself, so that machines whose timers fire together do not ask together. A registry that is
-// not done within registryTimeout fails the rest of its questions.
+// askAll asks every question once, each with the image that is here: registries side by side, and
+// of each at most perRegistry questions at a time. jitter delays the first question to each
+// registry by a random part of itself, so that machines whose timers fire together do not ask
+// together. A registry that is not done within registryTimeout fails the rest of its questions.
 func askAll(ctx context.Context, images Images, questions map[Question]*Image, jitter time.Duration) map[Question]answered {
 	byRegistry := make(map[string][]Question)
 	for q := range questions {

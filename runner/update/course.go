@@ -16,12 +16,13 @@ import (
 // restartsAtOnce is how many units are restarted side by side.
 const restartsAtOnce = 8
 
-// mostAgain is how often a unit is started again that somebody else's restarts have used up the tries of.
+// mostAgain is how often a unit is started again that somebody else's restarts have used up the
+// tries of.
 const mostAgain = 5
 
-// A course restarts units and watches those that are up, all side by side: a unit waits for those that it
-// is ordered after, and for no others. The restarts are on goroutines of their own; only the one that
-// runs the course uses the ledger.
+// A course restarts units and watches those that are up, all side by side: a unit waits for those
+// that it is ordered after, and for no others. The restarts are on goroutines of their own; only
+// the one that runs the course uses the ledger.
 type course struct {
 	*Runner
 	waiting []string // units that are to be restarted with their new images
@@ -168,8 +169,8 @@ func inTurn(waiting, underWay []string, states map[string]State) []string {
 	return free
 }
 
-// mayDepart reports whether a unit is to be restarted now, and drops those that are not to be restarted at all. One that
-// somebody stops or restarts is waited for.
+// mayDepart reports whether a unit is to be restarted now, and drops those that are not to be
+// restarted at all. One that somebody stops or restarts is waited for.
 func (c *course) mayDepart(ctx context.Context, unit string) bool {
 	s, err := c.Units.State(ctx, unit)
 	if err != nil {
@@ -372,8 +373,9 @@ func (c *course) arrive(ctx context.Context, f flight) {
 	}
 }
 
-// goBack has a unit run its old image again and remembers the digest that failed it; why says what is wrong
-// with it. Without Rollback, or without an old image, a unit is left as it is: its own Restart= stands.
+// goBack has a unit run its old image again and remembers the digest that failed it; why says what
+// is wrong with it. Without Rollback, or without an old image, a unit is left as it is: its own
+// Restart= stands.
 func (c *course) goBack(unit string, why error) {
 	r, trials := c.Runner, c.trialsOf(unit)
 	if slices.ContainsFunc(trials, func(t ledger.Trial) bool { return t.OldID == "" || t.OldID == t.NewID }) || !c.Rollback {

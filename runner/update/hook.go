@@ -20,15 +20,16 @@ type Starter interface {
 	Start(ctx context.Context, name string) error
 }
 
-// Hook starts the unit of OnUpdate=, which reads the report, and waits for it, but not for ever. One that is
-// still at work on an earlier report is started once more when it has ended. The warning tells why the
-// unit may not have seen the report.
+// Hook starts the unit of OnUpdate=, which reads the report, and waits for it, but not for ever.
+// One that is still at work on an earlier report is started once more when it has ended. The
+// warning tells why the unit may not have seen the report.
 func Hook(ctx context.Context, m Starter, name string) (warning string, err error) {
 	limit, cancel := context.WithTimeout(ctx, hookPatience)
 	defer cancel()
 	before, err := m.Properties(limit, name)
 	if err == nil && (before.ActiveState == "activating" || before.HasJob) {
-		// To start it would be to wait for the start that goes on. How that ends was told by who began it.
+		// To start it would be to wait for the start that goes on. How that ends was told by who
+		// began it.
 		_ = m.Start(limit, name)
 	}
 	if err == nil && limit.Err() == nil {

@@ -95,7 +95,8 @@ func (s Storage) Pull(ctx context.Context, q Question) (*Image, error) {
 type Host struct {
 	Engine  *service.Engine
 	Manager *unit.Manager
-	// Declared finds what plays declare, and what the services with these commands would play; nil finds nothing.
+	// Declared finds what plays declare, and what the services with these commands would play; nil
+	// finds nothing.
 	Declared func(commands []unit.Command) ([]Declared, error)
 
 	mu      sync.Mutex
@@ -197,7 +198,8 @@ type made struct {
 	Record   container.Record
 }
 
-// Remember describes the container of a transient service that is gone with its end; empty for all others.
+// Remember describes the container of a transient service that is gone with its end; empty for all
+// others.
 func (h *Host) Remember(name string) (json.RawMessage, error) {
 	list, err := h.containers(name, 0)
 	if err != nil {
@@ -252,8 +254,8 @@ func (h *Host) restart(ctx context.Context, name string, k Known) error {
 		return err
 	}
 	if !byHand {
-		// A unit that was started too often is refused until its failure is forgotten; a transient one
-		// would be gone with that.
+		// A unit that was started too often is refused until its failure is forgotten; a transient
+		// one would be gone with that.
 		if p, err := h.Manager.Properties(ctx, name); err == nil && p.ActiveState == "failed" && !p.Transient {
 			if err := h.Manager.ResetFailed(ctx, name); err != nil {
 				return err
@@ -272,8 +274,8 @@ func (h *Host) restart(ctx context.Context, name string, k Known) error {
 	return h.Engine.Renew(ctx, r, id)
 }
 
-// byHand finds the container of a transient service: the one that is there, as the list has it, or the
-// one that was there before the update.
+// byHand finds the container of a transient service: the one that is there, as the list has it, or
+// the one that was there before the update.
 func byHand(name string, list []container.Record, k Known) (container.Record, bool, error) {
 	for _, r := range list {
 		return r, r.Unit != name, nil

@@ -100,7 +100,8 @@ type brokenStore struct{ storage.Store }
 
 func (brokenStore) Containers() ([]storage.Container, error) { return nil, syscall.EMFILE }
 
-// A unit whose containers cannot be listed has not none, and its restart is not held against its image.
+// A unit whose containers cannot be listed has not none, and its restart is not held against its
+// image.
 func TestUnreadableContainers(t *testing.T) {
 	h := &Host{Engine: &service.Engine{Containers: &container.Engine{Store: brokenStore{}}}}
 	if list, err := h.containers("web.service", 0); !errors.Is(err, syscall.EMFILE) {

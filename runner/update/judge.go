@@ -15,7 +15,8 @@ import (
 // look is how often units on trial are looked at.
 const look = 500 * time.Millisecond
 
-// unclearFor is how long it may be impossible to tell how a unit does before the next run is left to judge it.
+// unclearFor is how long it may be impossible to tell how a unit does before the next run is left
+// to judge it.
 const unclearFor = time.Minute
 
 // endedFor is how long a unit must seem to have ended by itself.
@@ -99,8 +100,8 @@ func (c *course) judge(ctx context.Context) {
 	}
 }
 
-// judgeOne looks at a unit on trial. One that cannot be looked at is not judged this time. An error says
-// that nothing can be judged now.
+// judgeOne looks at a unit on trial. One that cannot be looked at is not judged this time. An error
+// says that nothing can be judged now.
 func (c *course) judgeOne(ctx context.Context, unit string) error {
 	s, err := c.Units.State(ctx, unit)
 	if err == nil && s.Active == "inactive" && !s.Gone {
@@ -168,7 +169,8 @@ func (c *course) judgeOne(ctx context.Context, unit string) error {
 	return nil
 }
 
-// doubt notes that it cannot be told how a unit does. If that lasts, the unit stays on trial for the next run.
+// doubt notes that it cannot be told how a unit does. If that lasts, the unit stays on trial for
+// the next run.
 func (c *course) doubt(unit string, err error) {
 	since, seen := c.unclear[unit]
 	if !seen {
@@ -181,8 +183,8 @@ func (c *course) doubt(unit string, err error) {
 	}
 }
 
-// ailing finds a unit that was taken down and raised with one on trial and does not do well since, and says
-// what is wrong with it. One that is on trial itself is judged for itself.
+// ailing finds a unit that was taken down and raised with one on trial and does not do well since,
+// and says what is wrong with it. One that is on trial itself is judged for itself.
 func (c *course) ailing(ctx context.Context, trials []ledger.Trial) (string, error) {
 	for name, before := range neededBy(trials) {
 		if c.busy(name) || len(c.trialsOf(name)) > 0 {
@@ -221,9 +223,9 @@ func (r *Runner) forget(trials []ledger.Trial) error {
 }
 
 // follow has the trials of a unit know which run of it they are about. The run that began them may
-// have been cut before it saw the restart; a boot, or somebody's restart by hand, begins another run of the unit,
-// which gets a window of its own. Trials of a unit that still is as it was before end without a
-// verdict: what it runs is compared again.
+// have been cut before it saw the restart; a boot, or somebody's restart by hand, begins another
+// run of the unit, which gets a window of its own. Trials of a unit that still is as it was before
+// end without a verdict: what it runs is compared again.
 func (r *Runner) follow(unit string, s State) (goesOn, changed bool) {
 	for _, t := range r.trialsOf(unit) {
 		mine := r.Ledger.Trial(unit, t.Container)

@@ -31,8 +31,8 @@ func (l lab) declare(name, image, more string) {
 
 const always = "[Service]\nRestart=always\nRestartSec=1\n[Install]\nWantedBy=default.target\n"
 
-// Each way in which a registry can fail fails its own unit alone, which goes on with what it has; when the
-// registry is well again, the next run takes the new image.
+// Each way in which a registry can fail fails its own unit alone, which goes on with what it has;
+// when the registry is well again, the next run takes the new image.
 func TestLabFaultyRegistry(t *testing.T) {
 	l := boot(t)
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
@@ -132,7 +132,8 @@ func TestLabBadImages(t *testing.T) {
 	if took > (window+window+10)*time.Second && !busy { // at the most; most of it goes on side by side
 		t.Errorf("it took %s", took)
 	}
-	// None waits for another: the one that crashes at once is back before the window of those others is over.
+	// None waits for another: the one that crashes at once is back before the window of those
+	// others is over.
 	history := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}'")
 	t.Logf("after %s:\n%s", took.Round(time.Second), history)
 	before := func(a, b string) bool { return strings.Index(history, a) < strings.Index(history, b) }
@@ -194,7 +195,8 @@ func TestLabTogether(t *testing.T) {
 			}
 		})
 	}
-	// While the update watches one, somebody restarts it until systemd refuses: that says nothing of its image.
+	// While the update watches one, somebody restarts it until systemd refuses: that says nothing
+	// of its image.
 	t.Run("start limit", func(t *testing.T) {
 		l := lab{l.For(t)}
 		l.WriteFile("alice", ".config/systemd/user/one.service.d/limit.conf", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n")
@@ -214,8 +216,8 @@ func TestLabTogether(t *testing.T) {
 	})
 }
 
-// The power fails in an update, PODUNIT_LAB_CUTS times, and each time the units have one of their images
-// afterwards; the next update ends as if nothing had been.
+// The power fails in an update, PODUNIT_LAB_CUTS times, and each time the units have one of their
+// images afterwards; the next update ends as if nothing had been.
 func TestLabPowerCuts(t *testing.T) {
 	cuts := labtest.Rounds(t, "PODUNIT_LAB_CUTS", 8)
 	l := boot(t)
@@ -322,7 +324,8 @@ http.server.HTTPServer(("127.0.0.1", 8080), H).serve_forever()
 			}
 		})
 	}
-	// A service of the system's that runs as alice: her update pulls, and its next start takes the image.
+	// A service of the system's that runs as alice: her update pulls, and its next start takes the
+	// image.
 	t.Run("a system service of a user", func(t *testing.T) {
 		l := lab{l.For(t)}
 		l.push("both:1", "1", sleeps)

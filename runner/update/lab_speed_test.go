@@ -91,7 +91,8 @@ END
 	mine, theirs := best["alice"], best["bob"]
 	load, busy := l.Busy()
 	t.Logf("a dry run: %.3f of Podman's time, %.2f of its processors', load %.1f", mine.wall/theirs.wall, mine.cpu/theirs.cpu, load)
-	// A busy machine makes us wait for processors, and Podman for the registry: there only those count.
+	// A busy machine makes us wait for processors, and Podman for the registry: there only those
+	// count.
 	if mine.cpu > theirs.cpu || !busy && mine.wall > theirs.wall/8 { // the aim is a tenth; the rest is noise
 		t.Errorf("a dry run takes %.2f s, %.2f s of processors; Podman's %.2f and %.2f", mine.wall, mine.cpu, theirs.wall, theirs.cpu)
 	}

@@ -83,7 +83,8 @@ func (l lab) pids() map[string]string {
 	return pids
 }
 
-// private starts a registry that wants a login, at port 5002, and gives an image of the other one to it.
+// private starts a registry that wants a login, at port 5002, and gives an image of the other one
+// to it.
 func (l lab) private() {
 	l.WriteFile("root", "/root/private.yml", `version: 0.1
 storage: {filesystem: {rootdirectory: /root/private}}
@@ -97,7 +98,8 @@ auth: {htpasswd: {realm: lab, path: /root/htpasswd}}
 	l.Eventually("root", "curl -fsS -u alice:secret localhost:5002/v2/_catalog", time.Minute)
 }
 
-// login plays a pod whose image is behind the login that its YAML has as a secret, beside a container that crashes again and again.
+// login plays a pod whose image is behind the login that its YAML has as a secret, beside a
+// container that crashes again and again.
 func (l lab) login() {
 	l.WriteFile("alice", "login.yaml", `apiVersion: v1
 kind: Secret
@@ -128,9 +130,10 @@ func (l lab) pushPrivate(version string) {
 	}
 }
 
-// The story of most people. The media pod, declared, played from a .kube file and made by hand, instances of a template, and
-// images behind a login: a new image for one of three containers of a pod restarts that one alone, and it is still there after a
-// boot. Replaced images go, unless they are needed.
+// The story of most people. The media pod, declared, played from a .kube file and made by hand,
+// instances of a template, and images behind a login: a new image for one of three containers of a
+// pod restarts that one alone, and it is still there after a boot. Replaced images go, unless they
+// are needed.
 func TestLabAutoUpdate(t *testing.T) {
 	l := boot(t)
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=8s\n")
@@ -331,7 +334,8 @@ func TestLabRollback(t *testing.T) {
 	}
 }
 
-// policies: what units ask for, and what the settings allow. Oneshot units and those of .image files take part.
+// policies: what units ask for, and what the settings allow. Oneshot units and those of .image
+// files take part.
 func (l lab) policies(t *testing.T) {
 	l = lab{l.For(t)}
 	declare := func(name, image, policy, more string) {

@@ -305,8 +305,8 @@ func (r *Runner) keepOld(w *work) error {
 	return err
 }
 
-// restart restarts the units of what is to be taken: first those that others are ordered
-// after, and side by side those that have nothing to do with each other. Those that are up are watched
+// restart restarts the units of what is to be taken: first those that others are ordered after, and
+// side by side those that have nothing to do with each other. Those that are up are watched
 // meanwhile. The rows are of units of an earlier run that were judged on the way.
 func (r *Runner) restart(ctx context.Context, all []*work) ([]Row, error) {
 	c := r.newCourse()

@@ -42,7 +42,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestSettingsOfAStranger: what is no file of settings is told, and never waited for or read without end.
+// TestSettingsOfAStranger: what is no file of settings is told, and never waited for or read
+// without end.
 func TestSettingsOfAStranger(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "etc/podunit/podunit.conf.d")

@@ -90,8 +90,9 @@ type Image struct {
 type Images interface {
 	// Local finds an image in the storage by its reference or ID; nil if it is not there.
 	Local(reference string) (*Image, error)
-	// Newer tells the digest that the registry has for the reference, and whether the image in
-	// the storage, as Local has found it, is another one. It asks as little as it can, and downloads no layer.
+	// Newer tells the digest that the registry has for the reference, and whether the image in the
+	// storage, as Local has found it, is another one. It asks as little as it can, and downloads no
+	// layer.
 	Newer(ctx context.Context, q Question, local *Image) (Answer, error)
 	// Pull gets what the registry has for the reference.
 	Pull(ctx context.Context, q Question) (*Image, error)
@@ -155,8 +156,8 @@ func (s State) runs() bool {
 	return slices.Contains([]string{"active", "activating", "reloading", "failed"}, s.Active)
 }
 
-// refused reports whether the unit is down because it was started too often, and not by the manager itself,
-// which has restarted it as often as before. That says nothing of its image.
+// refused reports whether the unit is down because it was started too often, and not by the manager
+// itself, which has restarted it as often as before. That says nothing of its image.
 func (s State) refused(restarts int) bool {
 	return s.Active == "failed" && s.Refused && s.Restarts <= restarts
 }
@@ -164,13 +165,15 @@ func (s State) refused(restarts int) bool {
 // Units is the service manager.
 type Units interface {
 	State(ctx context.Context, unit string) (State, error)
-	// Restart restarts the unit and returns when it is up, or with the reason why it is not.
-	// An error that says nothing of the unit is a HinderedError. Several units may be restarted at once.
+	// Restart restarts the unit and returns when it is up, or with the reason why it is not. An
+	// error that says nothing of the unit is a HinderedError. Several units may be restarted at
+	// once.
 	Restart(ctx context.Context, unit string, k Known) error
-	// Ended reports whether a unit that is inactive has ended by itself, and is not a job that something such as
-	// a timer starts each time.
+	// Ended reports whether a unit that is inactive has ended by itself, and is not a job that
+	// something such as a timer starts each time.
 	Ended(ctx context.Context, unit string) (bool, error)
-	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again from there.
+	// Remember describes what is gone when the unit ends, for the ledger; Restart makes it again
+	// from there.
 	Remember(unit string) (json.RawMessage, error)
 	// Stopping reports whether the manager, or the machine, is going down.
 	Stopping(ctx context.Context) bool

@@ -758,7 +758,8 @@ func cutAt(t *testing.T, w *world, r *Runner, at string) {
 	_, _ = w.run(r)
 }
 
-// A dry run and the policies check and pull restart nothing, and nothing that runs to its end is restarted.
+// A dry run and the policies check and pull restart nothing, and nothing that runs to its end is
+// restarted.
 func TestReportOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		dry    bool
@@ -784,8 +785,8 @@ func TestReportOnly(t *testing.T) {
 	}
 }
 
-// Where the settings allow no restart, a container with the policy local is reported, and no registry is
-// asked for it.
+// Where the settings allow no restart, a container with the policy local is reported, and no
+// registry is asked for it.
 func TestLimitedLocal(t *testing.T) {
 	for _, policy := range []Policy{Check, Pull} {
 		w := newWorld(t)
@@ -1002,7 +1003,8 @@ func TestCutBeforeThePullOfAHeldUnit(t *testing.T) {
 	})
 }
 
-// webAndAPI has newer images for two units that have nothing to do with each other: b for a, and d for c.
+// webAndAPI has newer images for two units that have nothing to do with each other: b for a, and d
+// for c.
 func webAndAPI(t *testing.T) *world {
 	const api = "registry.test/api:latest"
 	w := newWorld(t)
@@ -1013,8 +1015,8 @@ func webAndAPI(t *testing.T) *world {
 	return w
 }
 
-// For ten seconds nobody can tell how a unit does with its new image, which is bad for it. Nothing is concluded from
-// that, and the other unit is judged meanwhile.
+// For ten seconds nobody can tell how a unit does with its new image, which is bad for it. Nothing
+// is concluded from that, and the other unit is judged meanwhile.
 func TestUnclearForAMoment(t *testing.T) {
 	for name, c := range map[string]struct {
 		unclear, unsure bool
@@ -1053,7 +1055,8 @@ func TestUnclearForAMoment(t *testing.T) {
 	}
 }
 
-// Where it never can be told how a unit does, that is an error, and the unit stays on trial. The others are judged.
+// Where it never can be told how a unit does, that is an error, and the unit stays on trial. The
+// others are judged.
 func TestUnclear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := webAndAPI(t)

@@ -343,8 +343,8 @@ var containerFilters = Filters[ContainerRow]{
 	}),
 }
 
-// states are podman's words for where a container is in its life; there is nothing here in some of them.
-// Source: podman-ps(1), --filter status.
+// states are podman's words for where a container is in its life; there is nothing here in some of
+// them. Source: podman-ps(1), --filter status.
 var states = []string{"configured", "created", "exited", "initialized", "paused", "removing", "running", "stopped", "stopping", "unknown"}
 
 // ContainerFilters reads --filter of podunit ps.

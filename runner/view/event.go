@@ -38,7 +38,8 @@ func Event(e journal.Event) EventRow {
 	return row
 }
 
-// of is a filter of events of one type by the name or the beginning of the ID of what they happened to.
+// of is a filter of events of one type by the name or the beginning of the ID of what they happened
+// to.
 func of(kind string) Filter[journal.Event] {
 	return Any(func(e journal.Event, value string) bool {
 		return e.Type == kind && (e.Name == value || e.Network == value && kind == "network" || e.ID != "" && strings.HasPrefix(e.ID, value))

@@ -11,8 +11,9 @@ import (
 	"github.com/podunit/podunit/runner/service"
 )
 
-// External describes the containers of other tools in the storage, such as those that buildah works in: their
-// images are in use. Nothing is known of their processes. Source: podman-ps(1), --external.
+// External describes the containers of other tools in the storage, such as those that buildah works
+// in: their images are in use. Nothing is known of their processes. Source: podman-ps(1),
+// --external.
 func External(x *service.Engine, short bool) ([]ContainerRow, error) {
 	all, err := x.Containers.Store.Containers()
 	if err != nil {

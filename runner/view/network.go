@@ -79,7 +79,8 @@ func NetworkUsers(x *service.Engine) (map[string][]NetworkUser, error) {
 	return users, nil
 }
 
-// Networks describes the networks that pass all filters, by name. faults are of files that are left out.
+// Networks describes the networks that pass all filters, by name. faults are of files that are left
+// out.
 func Networks(x *service.Engine, filters []string) (rows []NetworkRow, faults []error, err error) {
 	match, err := networkFilters.Read(filters)
 	if err != nil {
@@ -147,8 +148,8 @@ func (r NetworkRow) Inspect() *InspectNetwork {
 	return out
 }
 
-// onNetworks are the names of the named networks that a container or pod is on while it runs, in their
-// order; nil for none.
+// onNetworks are the names of the named networks that a container or pod is on while it runs, in
+// their order; nil for none.
 func onNetworks(x *service.Engine, asked spec.Networking, running bool, dir string) []string {
 	if !running || !asked.Named() {
 		return nil

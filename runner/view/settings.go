@@ -11,8 +11,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// HostSettings is how a container is confined and connected, in inspect. What podunit has nothing like
-// (links, volume drivers, Windows) is there with the value that podman shows for nothing.
+// HostSettings is how a container is confined and connected, in inspect. What podunit has nothing
+// like (links, volume drivers, Windows) is there with the value that podman shows for nothing.
 type HostSettings struct {
 	Binds           []string
 	CgroupManager   string
@@ -70,8 +70,8 @@ type LogConfig struct {
 	Size   string
 }
 
-// HostLimits are the resources of a container, in inspect: 0 is no limit, times are in microseconds and
-// sizes in bytes.
+// HostLimits are the resources of a container, in inspect: 0 is no limit, times are in microseconds
+// and sizes in bytes.
 type HostLimits struct {
 	CpuShares            uint64 //nolint:revive,staticcheck // docker's and podman's spelling, so all below
 	Memory               int64

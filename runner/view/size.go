@@ -12,8 +12,8 @@ import (
 	"go.podman.io/storage"
 )
 
-// Written is how much a container has written over its image, in bytes. The layer of a container of podunit has
-// the ID of the container. Gone knows the error of a layer that is not there.
+// Written is how much a container has written over its image, in bytes. The layer of a container of
+// podunit has the ID of the container. Gone knows the error of a layer that is not there.
 func Written(x *service.Engine, layerID string) (int64, error) {
 	s := x.Containers.Store
 	if s.GraphDriverName() != "overlay" {

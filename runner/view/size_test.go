@@ -31,8 +31,8 @@ func (layers) ImageSize(id string) (int64, error) {
 	return 100, nil
 }
 
-// TestSizesOfContainers: the layer of a container of buildah has another ID than the container. One that goes
-// while we look is left out; the others are told.
+// TestSizesOfContainers: the layer of a container of buildah has another ID than the container. One
+// that goes while we look is left out; the others are told.
 func TestSizesOfContainers(t *testing.T) {
 	l := layers{root: t.TempDir(), containers: []storage.Container{
 		{ID: "theirs", LayerID: "layer", ImageID: "image", Metadata: "buildah"}, {ID: "gone", LayerID: "gone", ImageID: "image"},

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Export writes the files of a volume as an uncompressed tar archive. The error is ErrNotFound if there is no such volume.
+// Export writes the files of a volume as an uncompressed tar archive. The error is ErrNotFound if
+// there is no such volume.
 func (v *Volumes) Export(name string, w io.Writer) (err error) {
 	got, err := v.own(name)
 	if err != nil {
@@ -26,7 +27,8 @@ func (v *Volumes) Export(name string, w io.Writer) (err error) {
 	if err := readable(got.Dir); err != nil {
 		return fmt.Errorf("export volume %s: %w", name, err)
 	}
-	// Containers may put links there: what is read is read by a process whose root directory is the volume.
+	// Containers may put links there: what is read is read by a process whose root directory is the
+	// volume.
 	content, err := chrootarchive.Tar(got.Dir, &archive.TarOptions{Compression: archive.Uncompressed, InUserNS: unshare.IsRootless()}, got.Dir)
 	if err != nil {
 		return fmt.Errorf("export volume %s: %w", name, err)
@@ -35,7 +37,8 @@ func (v *Volumes) Export(name string, w io.Writer) (err error) {
 	return errors.Join(err, content.Close())
 }
 
-// readable looks for what cannot be read in a directory. The library that packs a volume leaves that out, and only logs it.
+// readable looks for what cannot be read in a directory. The library that packs a volume leaves
+// that out, and only logs it.
 func readable(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -60,21 +63,23 @@ func readableFS(files fs.FS) error {
 	})
 }
 
-// Import unpacks a tar archive, which may be compressed, into a volume, over what is there. The error is ErrNotFound if there is
-// no such volume.
+// Import unpacks a tar archive, which may be compressed, into a volume, over what is there. The
+// error is ErrNotFound if there is no such volume.
 func (v *Volumes) Import(ctx context.Context, name string, r io.Reader) error {
 	got, err := v.own(name)
 	if err != nil {
 		return err
 	}
-	// A new container that has the volume would fill it with what its image has there, or find half of it.
+	// A new container that has the volume would fill it with what its image has there, or find half
+	// of it.
 	if err := v.WithLock(ctx, name, func() error { return Unpack(got.Dir, r) }); err != nil {
 		return fmt.Errorf("import volume %s: %w", name, err)
 	}
 	return nil
 }
 
-// Unpack unpacks a tar archive, which may be compressed, into a directory, over what is there, and nowhere else.
+// Unpack unpacks a tar archive, which may be compressed, into a directory, over what is there, and
+// nowhere else.
 func Unpack(dir string, r io.Reader) error {
 	plain, err := archive.DecompressStream(r)
 	if err != nil {

@@ -131,7 +131,8 @@ func (f faulty) ReadDir(name string) ([]fs.DirEntry, error) {
 	return f.MapFS.ReadDir(name)
 }
 
-// TestReadable: a file or a directory that cannot be read is an error, one that is gone by now is none.
+// TestReadable: a file or a directory that cannot be read is an error, one that is gone by now is
+// none.
 func TestReadable(t *testing.T) {
 	files := fstest.MapFS{"a": {}, "d/b": {}, "link": {Mode: fs.ModeSymlink, Data: []byte("nowhere")}, "pipe": {Mode: fs.ModeNamedPipe}}
 	for _, name := range []string{"none", "link", "pipe", "a", "d/b", "d"} {
@@ -145,7 +146,8 @@ func TestReadable(t *testing.T) {
 	}
 }
 
-// TestExportOfWhatCannotBeRead: what would miss in the archive fails the export, before anything is written.
+// TestExportOfWhatCannotBeRead: what would miss in the archive fails the export, before anything is
+// written.
 func TestExportOfWhatCannotBeRead(t *testing.T) {
 	top := t.TempDir()
 	v := New(top)
@@ -165,8 +167,8 @@ func TestExportOfWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// asNobody gives a directory with all that is in it to nobody, and makes root be nobody for files until the test ends: root
-// reads everything. It is so for the test's own thread only.
+// asNobody gives a directory with all that is in it to nobody, and makes root be nobody for files
+// until the test ends: root reads everything. It is so for the test's own thread only.
 func asNobody(t *testing.T, dir string) {
 	t.Helper()
 	const nobody = 65534

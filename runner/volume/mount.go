@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is what a volume stands for, where that is not a directory of the storage: the words of mount(8).
+// What is what a volume stands for, where that is not a directory of the storage: the words of
+// mount(8).
 type What struct {
 	Type   string   // of the file system; empty is left to mount(8)
 	Device string   // or the directory of a bind
@@ -24,7 +25,8 @@ type What struct {
 	Image  string   // of the driver image: its files, with what containers change kept in the volume
 }
 
-// What reports what the options of a volume have mounted, if anything. Source: podman-volume-create(1), --opt.
+// What reports what the options of a volume have mounted, if anything. Source:
+// podman-volume-create(1), --opt.
 func (v *Volume) What() (What, bool) { return what(v.Options) }
 
 func what(options map[string]string) (What, bool) {
@@ -65,10 +67,10 @@ func (w What) check(rootless bool) error {
 	return nil
 }
 
-// Mount mounts what a volume stands for on its directory, in our own mount namespace: it goes with us and with the container
-// that has it. It reports whether there is anything to mount. What must be one and the same for all, join looks for at
-// others that have it, and mounts; image mounts the files of one under a
-// layer.
+// Mount mounts what a volume stands for on its directory, in our own mount namespace: it goes with
+// us and with the container that has it. It reports whether there is anything to mount. What must
+// be one and the same for all, join looks for at others that have it, and mounts; image mounts the
+// files of one under a layer.
 func (v *Volumes) Mount(ctx context.Context, got *Volume, join func(target string) (bool, error), image func(name, upper, work, target string) error) (bool, error) {
 	w, any := got.What()
 	if !any || IsMounted(got.Dir) {

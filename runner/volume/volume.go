@@ -6,8 +6,8 @@
 //	GRAPHROOT/volumes/NAME/_data          what containers see
 //	GRAPHROOT/volumes/NAME/podunit.json   labels and options, see Volume
 //
-// A volume without podunit.json was made by another tool; it can be used, not removed.
-// A volume may stand for something else, which is mounted on its directory whenever a container uses it: see
+// A volume without podunit.json was made by another tool; it can be used, not removed. A volume may
+// stand for something else, which is mounted on its directory whenever a container uses it: see
 // mount.go. Which containers do is not known here, which units name one tells package claim.
 //
 // Who fills or removes a volume holds the lock of its directory GRAPHROOT/volumes/NAME,
@@ -97,8 +97,8 @@ type Options struct {
 	Options   map[string]string
 	UID, GID  int // owner of the directory, as containers count; 0 is root
 	Anonymous bool
-	// Fill, if it is set, puts files into the directory of the volume before anybody finds the volume. If it fails, there
-	// is no volume.
+	// Fill, if it is set, puts files into the directory of the volume before anybody finds the
+	// volume. If it fails, there is no volume.
 	Fill func(dir string) error
 }
 

@@ -104,7 +104,8 @@ func TestEnsureAtOnce(t *testing.T) {
 	}
 }
 
-// TestCreateFilled: a volume that is filled as it is made is not there before it is full, and not at all if that fails.
+// TestCreateFilled: a volume that is filled as it is made is not there before it is full, and not
+// at all if that fails.
 func TestCreateFilled(t *testing.T) {
 	v := New(t.TempDir())
 	fault := errors.New("half an archive")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bench measures podunit beside Podman in a lab. A Group is a list of cases, a Case what two or more contenders
-// do for the same end. They take turns in random order, so what else the machine does hits all of them, and only
-// ratios of one run are compared with those of another.
+// Package bench measures podunit beside Podman in a lab. A Group is a list of cases, a Case what
+// two or more contenders do for the same end. They take turns in random order, so what else the
+// machine does hits all of them, and only ratios of one run are compared with those of another.
 package bench
 
 import (
@@ -36,7 +36,8 @@ type Case struct {
 	Name string
 	// Unit is ms, or what the Run scripts print a number of. Less is better.
 	Unit string
-	// Share is the part of a full run's rounds that this case takes, 1 if zero; at least one round is made.
+	// Share is the part of a full run's rounds that this case takes, 1 if zero; at least one round
+	// is made.
 	Share      float64
 	Contenders []Contender
 	// Targets are the ratios to reach, by the peer's name.
@@ -89,8 +90,8 @@ type Report struct {
 type Options struct {
 	Rounds int
 	Seed   uint64 // of the order of turns
-	// Plant is a part of each start that podunit is made slower by: 0.1 is a tenth. The harness proves
-	// itself with it.
+	// Plant is a part of each start that podunit is made slower by: 0.1 is a tenth. The harness
+	// proves itself with it.
 	Plant float64
 	Log   io.Writer // gets a line a case
 }
@@ -131,7 +132,8 @@ func Run(ctx context.Context, m *machine.Machine, groups []Group, o Options) (Re
 	return r, nil
 }
 
-// measure has the contenders take turns. The first turn of each warms what is cached and does not count.
+// measure has the contenders take turns. The first turn of each warms what is cached and does not
+// count.
 func (c Case) measure(ctx context.Context, m *machine.Machine, turns *rand.Rand, o Options) (Measured, error) {
 	got := Measured{Case: c.Name, Unit: c.Unit, Targets: c.Targets}
 	for _, who := range c.Contenders {

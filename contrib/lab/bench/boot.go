@@ -4,8 +4,8 @@ package bench
 
 import "fmt"
 
-// reload is a manager's daemon-reload with n unit files, all else alike: each contender's generator takes its turn as the
-// only one for users.
+// reload is a manager's daemon-reload with n unit files, all else alike: each contender's generator
+// takes its turn as the only one for users.
 func reload(n int) Case {
 	c := Case{Name: fmt.Sprintf("daemon-reload, %d files", n), Unit: "ms", Targets: map[string]float64{"podman": 1}}
 	files := "~alice/.config/containers/systemd/reloaded"
@@ -28,7 +28,8 @@ rm %[3]s; %[1]s daemon-reload`, systemctl, n, files),
 	return c
 }
 
-// boot starts a lingering user's manager that has nothing but the disk, as a boot does: 20 units that default.target wants.
+// boot starts a lingering user's manager that has nothing but the disk, as a boot does: 20 units
+// that default.target wants.
 func boot() Group {
 	const n = 20
 	g := Group{Name: "boot", Title: "a user's manager starts, until 20 units are active", Setup: common + fmt.Sprintf(`for i in $(seq %d); do kind=boot$i
@@ -59,8 +60,9 @@ uid=$(id -u alice); systemctl stop user@$uid; systemctl stop user-runtime-dir@$u
 	return g
 }
 
-// soak starts and stops ten units 2,000 times in all, and makes as many health checks as a day has at one every 30 s.
-// The number is what is there afterwards in percent of what was there before: 100 where nothing grows.
+// soak starts and stops ten units 2,000 times in all, and makes as many health checks as a day has
+// at one every 30 s. The number is what is there afterwards in percent of what was there before:
+// 100 where nothing grows.
 func soak() Group {
 	const units, cycles, checks = 10, 200, 2880
 	g := Group{Name: "soak", Title: "2,000 starts and stops, a day of health checks: what is left, in percent", Setup: common + fmt.Sprintf("for i in $(seq %d); do kind=soak$i\n", units) +

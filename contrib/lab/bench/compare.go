@@ -23,8 +23,8 @@ func Read(name string) (r Report, err error) {
 	return r, nil
 }
 
-// A group is slower when its mean ratio has grown by more than slower, and by more than noise standard
-// deviations of what chance does to that mean.
+// A group is slower when its mean ratio has grown by more than slower, and by more than noise
+// standard deviations of what chance does to that mean.
 const (
 	slower = 0.045
 	noise  = 2
@@ -39,8 +39,9 @@ type Verdict struct {
 	Slower bool
 }
 
-// Compare holds a run against another, the base line, group by group, in what both measured with more than one
-// round. Only ratios to a peer of the same run count, so neither the machine nor what else it did matters much.
+// Compare holds a run against another, the base line, group by group, in what both measured with
+// more than one round. Only ratios to a peer of the same run count, so neither the machine nor what
+// else it did matters much.
 func Compare(base, now Report) (verdicts []Verdict, err error) {
 	type key struct{ group, name string }
 	before := map[key]Measured{}
@@ -66,7 +67,8 @@ func Compare(base, now Report) (verdicts []Verdict, err error) {
 			order = append(order, m.Group)
 		}
 		s.cases++
-		// Peers share our samples, so their changes are not independent: one mean and one deviation a case.
+		// Peers share our samples, so their changes are not independent: one mean and one deviation
+		// a case.
 		var change, deviate float64
 		n := 0
 		for _, peer := range m.peers() {

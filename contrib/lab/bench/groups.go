@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Groups are all that make bench measures. A later one may use what an earlier one has left in the lab, but none needs
-// it: each can run alone.
+// Groups are all that make bench measures. A later one may use what an earlier one has left in the
+// lab, but none needs it: each can run alone.
 func Groups() []Group {
 	return []Group{generator(), start(), stop(), many(), boot(), memory(), idle(), logs(), pull(), archives(), verbs(), stats(), update(), throughput(), soak()}
 }
@@ -27,8 +27,8 @@ const image = "localhost:5000/busybox:latest"
 // ends is a command that ends at the stop signal, as the first process of a container.
 const ends = `sh -c 'trap "exit 0" TERM; sleep infinity & wait'`
 
-// common is what each set-up of alice's begins with. A file is written for podunit, and with Podman's generator
-// for each of its runtimes: write KIND TEXT has @ for what tells them apart.
+// common is what each set-up of alice's begins with. A file is written for podunit, and with
+// Podman's generator for each of its runtimes: write KIND TEXT has @ for what tells them apart.
 const common = `set -e
 image=` + image + `
 quadlets=~/.config/containers/systemd units=~/.config/systemd/user
@@ -54,7 +54,8 @@ convert() {
 }
 `
 
-// kinds are the units of one start or stop each: what its name begins with, what systemctl starts, and the file.
+// kinds are the units of one start or stop each: what its name begins with, what systemctl starts,
+// and the file.
 var kinds = []struct{ name, title, suffix, script string }{
 	{"none", "no network", "", container("Network=none")},
 	{"port", "published port", "", container("PublishPort=127.0.0.1:%PORT:80")},
@@ -92,7 +93,8 @@ END
 `},
 }
 
-// container is a script that writes a .container file of a kind, whose name it takes from the variable kind.
+// container is a script that writes a .container file of a kind, whose name it takes from the
+// variable kind.
 func container(keys string) string {
 	return "write $kind container <<'END'\n[Container]\nImage=" + image + "\nExec=" + ends + "\n" + keys + "\nEND\n"
 }
@@ -208,7 +210,8 @@ done
 // systemctl is the command with which root acts on alice's units.
 const systemctl = "runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/$(id -u alice) systemctl --user"
 
-// memory is what stays beside containers, in MB. Pages that processes share are divided among them (PSS).
+// memory is what stays beside containers, in MB. Pages that processes share are divided among them
+// (PSS).
 func memory() Group {
 	g := Group{Name: "memory", Title: "helpers of running containers", Setup: lifeSetup() + "for i in $(seq 100); do kind=many$i; " + container("Network=none") + "\ndone\nconvert\n", Root: `cat >/usr/local/bin/bench-pss <<'END'
 #!/bin/bash
@@ -243,8 +246,8 @@ chmod +x /usr/local/bin/bench-pss
 	return g
 }
 
-// idle is the time that containers take in a minute in which they do nothing, in ms of a processor. It includes that
-// of alice's manager.
+// idle is the time that containers take in a minute in which they do nothing, in ms of a processor.
+// It includes that of alice's manager.
 func idle() Group {
 	g := Group{Name: "idle", Title: "50 containers that do nothing for a minute", Setup: common + "for i in $(seq 50); do kind=many$i; " + container("Network=none") + "\nkind=checked$i; " +
 		container("Network=none\nHealthCmd=true\nHealthInterval=10s") + "\ndone\nconvert\n"}
@@ -345,13 +348,15 @@ func stats() Group {
 	return g
 }
 
-// asBob is a script of root's that has bob do something, with few limits: the lab has no controller for them.
+// asBob is a script of root's that has bob do something, with few limits: the lab has no controller
+// for them.
 func asBob(script string) string {
 	script = "mkdir -p ~/.config/containers; printf \"[containers]\\npids_limit=0\\n\" >~/.config/containers/containers.conf; cd; " + script
 	return "runuser -u bob -- env XDG_RUNTIME_DIR=/run/user/$(id -u bob) DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$(id -u bob)/bus bash -lc '" + strings.ReplaceAll(script, "'", `'\''`) + "'"
 }
 
-// verbs are what people and scripts call all day. Podman is bob's, so that each sees its own 100 containers.
+// verbs are what people and scripts call all day. Podman is bob's, so that each sees its own 100
+// containers.
 func verbs() Group {
 	fill := func(program string) string {
 		return fmt.Sprintf(`[ $(%[1]s ps -aq | wc -l) -gt 100 ] || {
@@ -400,8 +405,9 @@ systemctl --user daemon-reload; for i in $(seq %d); do systemctl --user start up
 	return g
 }
 
-// throughput sends to a container for two seconds through a port of loopback that it publishes, and tells how long a gigabyte
-// takes. Both have the same parts of Debian: what differs is how they are put together.
+// throughput sends to a container for two seconds through a port of loopback that it publishes, and
+// tells how long a gigabyte takes. Both have the same parts of Debian: what differs is how they are
+// put together.
 func throughput() Group {
 	g := Group{Name: "throughput", Title: "through a published port, TCP"}
 	for i, k := range []struct{ title, user, network string }{

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// hugeScript pushes an image of 20 layers that do not compress, 25 MB each, and a second one that differs in the last; the
-// first one once more with layers of zstd, and of zstd:chunked.
+// hugeScript pushes an image of 20 layers that do not compress, 25 MB each, and a second one that
+// differs in the last; the first one once more with layers of zstd, and of zstd:chunked.
 const hugeScript = `set -e
 if ! skopeo inspect docker://localhost:5000/chunked:2 >/dev/null 2>&1; then
 	dir=$(mktemp -d); cd $dir; mkdir -p huge/blobs/sha256; echo '{"imageLayoutVersion":"1.0.0"}' >huge/oci-layout
@@ -36,7 +36,8 @@ fi`
 // pullNames are the repositories of these images.
 var pullNames = []string{"big", "huge", "zstd", "chunked"}
 
-// pull fetches images whose layers do not compress, and ones of which all but the last layer are there.
+// pull fetches images whose layers do not compress, and ones of which all but the last layer are
+// there.
 func pull() Group {
 	g := Group{Name: "pull", Title: "images from a registry on loopback", Root: hugeScript}
 	for _, k := range []struct{ title, name string }{{"40 MB", "big"}, {"500 MB in 20 layers", "huge"}, {"500 MB in 20 layers, zstd", "zstd"}, {"500 MB in 20 layers, zstd:chunked", "chunked"}} {
@@ -53,7 +54,8 @@ func pull() Group {
 	return g
 }
 
-// pulled is the pull of an image by each program, after another one where the title says so; what it took, or what it wrote.
+// pulled is the pull of an image by each program, after another one where the title says so; what
+// it took, or what it wrote.
 func pulled(title, unit string, share float64, ref, other string) Case {
 	c := Case{Name: title, Unit: unit, Share: share, Targets: map[string]float64{"podman": 1}}
 	for _, who := range []struct{ name, user, program string }{{Ours, "alice", "podunit"}, {"podman", "bob", "podman"}} {
@@ -74,8 +76,8 @@ func pulled(title, unit string, share float64, ref, other string) Case {
 	return c
 }
 
-// written is a script that prints the megabytes that a command and its children have written to files, as the kernel
-// counts them.
+// written is a script that prints the megabytes that a command and its children have written to
+// files, as the kernel counts them.
 func written(command string) string {
 	return `bash -c '` + command + ` >/dev/null; awk "/^write_bytes/ { printf \"%.2f\", \$2 / 1e6 }" /proc/$$/io'`
 }

@@ -73,7 +73,8 @@ func (r Report) Page() string {
 	return b.String()
 }
 
-// draw is a group as bars, each case on a scale of its own, with a line over the middle half of the samples.
+// draw is a group as bars, each case on a scale of its own, with a line over the middle half of the
+// samples.
 func (r Report) draw(group string) string {
 	const left, width, bar, gap = 210, 420, 14, 12
 	var b strings.Builder

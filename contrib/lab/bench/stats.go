@@ -77,8 +77,8 @@ func short(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// logRatios draws the logarithm of the ratio to a peer again and again from the samples (a bootstrap), which
-// shows how far the ratio is by chance alone.
+// logRatios draws the logarithm of the ratio to a peer again and again from the samples (a
+// bootstrap), which shows how far the ratio is by chance alone.
 func (m Measured) logRatios(peer string, draws int, from *rand.Rand) []float64 {
 	again := func(values []float64) float64 {
 		drawn := make([]float64, len(values))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cache keeps what is dear to make (root filesystems, images) outside the source tree, one directory a key.
+// Package cache keeps what is dear to make (root filesystems, images) outside the source tree, one
+// directory a key.
 package cache
 
 import (
@@ -37,7 +38,8 @@ func Open() (Dir, error) {
 // Path is where key lies or would lie.
 func (d Dir) Path(key string) string { return filepath.Join(string(d), key) }
 
-// Lock takes the named lock of the cache, waiting for whoever has it. It is gone with the process at the latest.
+// Lock takes the named lock of the cache, waiting for whoever has it. It is gone with the process
+// at the latest.
 func (d Dir) Lock(name string) (release func(), err error) {
 	f, err := os.OpenFile(d.Path(name+".lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o644)
 	if err != nil {
@@ -56,9 +58,9 @@ func (d Dir) Lock(name string) (release func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// Make returns the directory of key, calling fill to make it when there is none. A fill that fails, or is killed, leaves
-// nothing under the key: the directory gets its name last. Older keys of the same kind (the part before the last dash)
-// that no lab uses any more are Prune's.
+// Make returns the directory of key, calling fill to make it when there is none. A fill that fails,
+// or is killed, leaves nothing under the key: the directory gets its name last. Older keys of the
+// same kind (the part before the last dash) that no lab uses any more are Prune's.
 func (d Dir) Make(key string, fill func(dir string) error) (string, error) {
 	path := d.Path(key)
 	if _, err := os.Stat(path); err == nil {

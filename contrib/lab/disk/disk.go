@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package disk is the disk of a virtual machine, with a cache that loses its content when the power fails: a file served by
-// the protocol of network block devices, as the specification in the nbd project's doc/proto.md has it.
+// Package disk is the disk of a virtual machine, with a cache that loses its content when the power
+// fails: a file served by the protocol of network block devices, as the specification in the nbd
+// project's doc/proto.md has it.
 //
-// What the machine writes goes to the file at its next flush, as on a disk with a write-back cache. Until then half of the
-// blocks, by chance, are in the file already and the others only in this process: so killing it loses writes, and not in the
-// order in which they came. What was flushed, and what was written with "force unit access", is never lost.
+// What the machine writes goes to the file at its next flush, as on a disk with a write-back cache.
+// Until then half of the blocks, by chance, are in the file already and the others only in this
+// process: so killing it loses writes, and not in the order in which they came. What was flushed,
+// and what was written with "force unit access", is never lost.
 package disk
 
 import (
@@ -17,7 +19,8 @@ import (
 // block is what is kept or lost as one piece, in bytes: sectors of that size are not torn.
 const block = 4096
 
-// Disk is a file with a cache above it. It serves one machine: its methods are not for several goroutines.
+// Disk is a file with a cache above it. It serves one machine: its methods are not for several
+// goroutines.
 type Disk struct {
 	file *os.File
 	size int64
@@ -126,7 +129,8 @@ func (d *Disk) release(number int64) error {
 	return nil
 }
 
-// Flush writes everything that is held to the file. The host's own power does not fail, so the file is not synced.
+// Flush writes everything that is held to the file. The host's own power does not fail, so the file
+// is not synced.
 func (d *Disk) Flush() error {
 	for number := range d.held {
 		if err := d.release(number); err != nil {

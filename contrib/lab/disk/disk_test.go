@@ -25,8 +25,8 @@ func file(t *testing.T, blocks int64) string {
 	return path
 }
 
-// TestPowerCut writes blocks and flushes now and then. A cut is another look at the file: what was flushed and not written
-// again must be there, and of the rest some and not all.
+// TestPowerCut writes blocks and flushes now and then. A cut is another look at the file: what was
+// flushed and not written again must be there, and of the rest some and not all.
 func TestPowerCut(t *testing.T) {
 	const blocks = 64
 	path := file(t, blocks)

@@ -44,7 +44,8 @@ const (
 	commandFlush = 3
 	flagFUA      = 1
 
-	// longest is the longest request that is served, in bytes: what the specification promises to every client.
+	// longest is the longest request that is served, in bytes: what the specification promises to
+	// every client.
 	longest = 32 << 20
 )
 
@@ -105,7 +106,8 @@ func (d *Disk) negotiate(r io.Reader, w *bufio.Writer) (bool, error) {
 			}
 			return true, err
 		case optionInfo, optionGo:
-			// The information with number 0: the size of the export in bytes, and what the server can do.
+			// The information with number 0: the size of the export in bytes, and what the server
+			// can do.
 			info := struct {
 				Kind  uint16
 				Size  uint64

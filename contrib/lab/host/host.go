@@ -24,8 +24,8 @@ func programs() [][2]string {
 	}
 }
 
-// Prepare installs what a lab needs and is missing, with apt-get. It fails when that is not allowed here, and says what to
-// install.
+// Prepare installs what a lab needs and is missing, with apt-get. It fails when that is not allowed
+// here, and says what to install.
 func Prepare(ctx context.Context, log io.Writer) error { return prepare(ctx, log, programs()) }
 
 // PrepareVM is Prepare for what a virtual machine needs besides.
@@ -47,7 +47,8 @@ func prepare(ctx context.Context, log io.Writer, programs [][2]string) error {
 			missing = append(missing, p[1])
 		}
 	}
-	// Modules that the kernel may load only when asked; one that is built in, or that we may not load, shows itself later.
+	// Modules that the kernel may load only when asked; one that is built in, or that we may not
+	// load, shows itself later.
 	if _, err := exec.LookPath("modprobe"); err == nil {
 		_ = exec.CommandContext(ctx, "modprobe", "-q", "-a", "tun", "fuse", "overlay", "veth").Run()
 	}
@@ -66,7 +67,8 @@ func prepare(ctx context.Context, log io.Writer, programs [][2]string) error {
 	return nil
 }
 
-// Command is a command without standard input whose output goes to log, in a plain English environment.
+// Command is a command without standard input whose output goes to log, in a plain English
+// environment.
 func Command(ctx context.Context, log io.Writer, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = log, log

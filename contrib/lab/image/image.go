@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image makes the container images of the lab from Debian packages and lays them into the directory that the
-// lab's registry serves: real programs, with the traits of the official images that make trouble (logs that are links
-// to /dev/stdout, a user other than root, volumes, health checks, whiteouts, stop signals).
+// Package image makes the container images of the lab from Debian packages and lays them into the
+// directory that the lab's registry serves: real programs, with the traits of the official images
+// that make trouble (logs that are links to /dev/stdout, a user other than root, volumes, health
+// checks, whiteouts, stop signals).
 //
 //	busybox       static busybox, one small layer
 //	nginx         logs through /dev/stdout and /dev/stderr, ENTRYPOINT with CMD, STOPSIGNAL SIGQUIT, port 80
@@ -14,8 +15,8 @@
 //	layers        several layers with whiteouts; its command checks what must be left
 //	big           busybox and 40 MiB that do not compress
 //
-// Each has the tag latest, which is 1, and a tag 2 with one more layer (/etc/image-version) for updates. nginx also has
-// a tag broken, whose command fails at once.
+// Each has the tag latest, which is 1, and a tag 2 with one more layer (/etc/image-version) for
+// updates. nginx also has a tag broken, whose command fails at once.
 package image
 
 import (
@@ -63,9 +64,9 @@ func Key() (string, error) {
 	return "images-" + hex.EncodeToString(h.Sum(nil)[:6]), nil
 }
 
-// Make returns a directory to lay over the root filesystem: the registry's data below /var/lib/docker-registry. The
-// images are made first if the cache has none for this recipe, which takes about a minute. It is shared by all labs:
-// never write to it.
+// Make returns a directory to lay over the root filesystem: the registry's data below
+// /var/lib/docker-registry. The images are made first if the cache has none for this recipe, which
+// takes about a minute. It is shared by all labs: never write to it.
 func Make(ctx context.Context, c cache.Dir, log io.Writer) (string, error) {
 	k, err := Key()
 	if err != nil {
@@ -194,7 +195,8 @@ func (b builder) busybox(ctx context.Context) (layer, error) {
 	return b.layer(content{name: "busybox-static", tree: tree, keep: only, entries: entries})
 }
 
-// base is what programs that are linked dynamically stand on; tzdata makes TZ= work, libc-bin has the locale C.UTF-8.
+// base is what programs that are linked dynamically stand on; tzdata makes TZ= work, libc-bin has
+// the locale C.UTF-8.
 func (b builder) base(ctx context.Context, busybox layer) (layer, error) {
 	tree, err := b.unpack(ctx, "base", "libc6 libc-bin libgcc-s1 libstdc++6 zlib1g libssl3t64 tzdata netbase")
 	if err != nil {

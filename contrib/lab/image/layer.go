@@ -28,7 +28,8 @@ type layer struct {
 	paths          map[string]bool // what it holds, without leading slash
 }
 
-// entry is a file that is made here. A name that ends in a slash is a directory, a target makes a symbolic link.
+// entry is a file that is made here. A name that ends in a slash is a directory, a target makes a
+// symbolic link.
 type entry struct {
 	name, target string
 	data         []byte

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// registry writes images into the directory that the docker-registry program serves, so that none has to run for it.
-// Its layout: blobs by digest, and in each repository links to the blobs it has, its manifests and what tags point to.
+// registry writes images into the directory that the docker-registry program serves, so that none
+// has to run for it. Its layout: blobs by digest, and in each repository links to the blobs it has,
+// its manifests and what tags point to.
 type registry string
 
 func (r registry) v2(elem ...string) string {
@@ -149,7 +150,8 @@ func (r registry) push(repo, tag string, run runConfig, docker bool, layers []la
 		r.link(d.Digest, "repositories", repo, "_manifests/tags", tag, "current"))...)
 }
 
-// epoch is the time of everything that is made here and not taken from a package, so that equal input gives equal digests.
+// epoch is the time of everything that is made here and not taken from a package, so that equal
+// input gives equal digests.
 func epoch() time.Time { return time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // open makes everything below dir readable for whoever serves it.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubelet makes a lab a node of Kubernetes that has no cluster: a real kubelet runs the pods of
-// /etc/kubernetes/manifests, with containerd, runc and the network plugins of Debian. Its test plays a document with
-// podunit and gives it to the kubelet as it is. Run it with: make test-kubernetes, which builds the kubelet.
+// Package kubelet makes a lab a node of Kubernetes that has no cluster: a real kubelet runs the
+// pods of /etc/kubernetes/manifests, with containerd, runc and the network plugins of Debian. Its
+// test plays a document with podunit and gives it to the kubelet as it is. Run it with: make
+// test-kubernetes, which builds the kubelet.
 package kubelet
 
 import (

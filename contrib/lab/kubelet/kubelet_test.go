@@ -50,8 +50,8 @@ const (
 	podIsOff = `[ -z "$(ctr -n k8s.io tasks ls -q)" ]`
 )
 
-// TestKubelet: the media pod answers on its ports when podunit plays it, when a kubelet has the same file, and when it has
-// what podunit kube generate writes of it.
+// TestKubelet: the media pod answers on its ports when podunit plays it, when a kubelet has the
+// same file, and when it has what podunit kube generate writes of it.
 func TestKubelet(t *testing.T) {
 	program := os.Getenv("PODUNIT_KUBELET")
 	if program == "" {

@@ -28,7 +28,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestKubernetes applies documents to a real API server, as kubectl apply --dry-run=server --validate=strict does.
+// TestKubernetes applies documents to a real API server, as kubectl apply --dry-run=server
+// --validate=strict does.
 func TestKubernetes(t *testing.T) {
 	c, err := connect(start(t))
 	if err != nil {
@@ -54,7 +55,8 @@ func (c *cluster) generated(t *testing.T) {
 	}
 }
 
-// documents: the server takes those that say nothing else, and refuses the others with the words that they say.
+// documents: the server takes those that say nothing else, and refuses the others with the words
+// that they say.
 func (c *cluster) documents(t *testing.T) {
 	for name, archive := range archives(t, "../../../testdata/kube/documents/*.txtar", 150) {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +121,8 @@ func connect(config *rest.Config) (*cluster, error) {
 	return &cluster{client: client, mapper: restmapper.NewDiscoveryRESTMapper(groups)}, nil
 }
 
-// apply sends every object of a stream of documents, and makes none of them. All that the server refuses is said.
+// apply sends every object of a stream of documents, and makes none of them. All that the server
+// refuses is said.
 func (c *cluster) apply(text []byte) error {
 	var errs []error
 	r := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))

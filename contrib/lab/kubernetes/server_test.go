@@ -25,14 +25,15 @@ import (
 )
 
 const (
-	// buildTime is what building the server may take the first time, on a machine that has other work.
+	// buildTime is what building the server may take the first time, on a machine that has other
+	// work.
 	buildTime = 2 * time.Hour
 	// startTime is what it may take until the server is ready.
 	startTime = 5 * time.Minute
 )
 
-// built is the program of package server, out of the lab's cache. The first time it is built, which takes a quarter of
-// an hour on two cores.
+// built is the program of package server, out of the lab's cache. The first time it is built, which
+// takes a quarter of an hour on two cores.
 func built(t *testing.T) string {
 	t.Helper()
 	h := sha256.New()
@@ -118,7 +119,8 @@ func start(t *testing.T) *rest.Config {
 	}
 	ended := make(chan error, 1)
 	t.Cleanup(func() {
-		// It ends with its standard input. Leaving in order takes it a minute, and nothing of it is kept.
+		// It ends with its standard input. Leaving in order takes it a minute, and nothing of it is
+		// kept.
 		in.Close()
 		_ = cmd.Process.Kill()
 		<-ended

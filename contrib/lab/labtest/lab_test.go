@@ -79,7 +79,8 @@ func TestLabCommands(t *testing.T) {
 	if got := l.ReadFile("alice", "a/b/c"); got != "text\n" {
 		t.Errorf("file: %q", got)
 	}
-	// At their best, beside what a shell takes where nothing is entered: a busy machine makes both slow.
+	// At their best, beside what a shell takes where nothing is entered: a busy machine makes both
+	// slow.
 	enter, shell := time.Hour, time.Hour
 	for range 20 {
 		start := time.Now()

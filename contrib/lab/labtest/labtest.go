@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package labtest boots labs for Go tests. Such tests carry the build tag lab and names that start with TestLab; make
-// lab-test runs them. A lab boots in about half a second, so each test has its own.
+// Package labtest boots labs for Go tests. Such tests carry the build tag lab and names that start
+// with TestLab; make lab-test runs them. A lab boots in about half a second, so each test has its
+// own.
 package labtest
 
 import (
@@ -37,19 +38,21 @@ type Options struct {
 	Seed     uint64 // of what the virtual machine loses at a power cut
 }
 
-// Release is the Debian release of the labs that tests boot: what PODUNIT_LAB_DEBIAN says, else rootfs.Suite.
+// Release is the Debian release of the labs that tests boot: what PODUNIT_LAB_DEBIAN says, else
+// rootfs.Suite.
 func Release() string { return cmp.Or(os.Getenv("PODUNIT_LAB_DEBIAN"), rootfs.Suite) }
 
-// Lab is a booted machine that ends with its test. Its methods fail the test when the lab itself fails; what a command
-// returns is for the test to judge.
+// Lab is a booted machine that ends with its test. Its methods fail the test when the lab itself
+// fails; what a command returns is for the test to judge.
 type Lab struct {
 	Machine *machine.Machine
 	t       testing.TB
 }
 
-// Boot makes a lab, with podunit as it is in the source tree, boots it, and waits for its registry. The lab is removed
-// when the test ends, and also when the test's process is killed. With PODUNIT_LAB_KEEP set, the lab of a failed test
-// stays: lab ls lists it. Without root the test is skipped.
+// Boot makes a lab, with podunit as it is in the source tree, boots it, and waits for its registry.
+// The lab is removed when the test ends, and also when the test's process is killed. With
+// PODUNIT_LAB_KEEP set, the lab of a failed test stays: lab ls lists it. Without root the test is
+// skipped.
 func Boot(t testing.TB, opt Options) *Lab {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -151,7 +154,8 @@ func name(test string) string {
 	return strings.TrimPrefix(fmt.Sprintf("%s-%d", s, os.Getpid()), "-")
 }
 
-// watch starts a process that removes the lab when this one dies, however it dies: then the pipe between them closes.
+// watch starts a process that removes the lab when this one dies, however it dies: then the pipe
+// between them closes.
 func watch(t testing.TB, helper, name string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command(helper, "watch", "--name", name)
@@ -171,7 +175,8 @@ func watch(t testing.TB, helper, name string) (stop func()) {
 	}
 }
 
-// Rounds is how often a test does what it does: as often as a variable of the environment says, or usually so.
+// Rounds is how often a test does what it does: as often as a variable of the environment says, or
+// usually so.
 func Rounds(t testing.TB, variable string, usual int) int {
 	t.Helper()
 	text := os.Getenv(variable)
@@ -201,7 +206,8 @@ func (l *Lab) dump() {
 	l.t.Logf("the lab's last words:\n%s%s", res.Stdout, res.Stderr)
 }
 
-// patience is how long a test waits for what takes moments on an idle machine. An emulated processor is many times slower.
+// patience is how long a test waits for what takes moments on an idle machine. An emulated
+// processor is many times slower.
 func (l *Lab) patience() time.Duration {
 	if l.Machine.Virtual() {
 		return 10 * time.Minute
@@ -209,8 +215,8 @@ func (l *Lab) patience() time.Duration {
 	return time.Minute
 }
 
-// Run runs a bash script as user and returns what it wrote and its exit status. After two minutes, twenty in a virtual
-// machine, it is killed, and the test fails.
+// Run runs a bash script as user and returns what it wrote and its exit status. After two minutes,
+// twenty in a virtual machine, it is killed, and the test fails.
 func (l *Lab) Run(user, script string) (stdout, stderr string, code int) {
 	l.t.Helper()
 	return l.Command(machine.Command{User: user, Args: []string{script}})
@@ -264,8 +270,8 @@ func (l *Lab) Promptly() time.Duration {
 	return 2 * time.Second
 }
 
-// Eventually repeats a script until it succeeds, and returns its output. The test fails when that takes longer than
-// within.
+// Eventually repeats a script until it succeeds, and returns its output. The test fails when that
+// takes longer than within.
 func (l *Lab) Eventually(user, script string, within time.Duration) string {
 	l.t.Helper()
 	for deadline := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
@@ -279,8 +285,8 @@ func (l *Lab) Eventually(user, script string, within time.Duration) string {
 	}
 }
 
-// Active waits up to a minute, ten in a virtual machine, until each of the units is active. What systemctl itself says of
-// several is true when one is.
+// Active waits up to a minute, ten in a virtual machine, until each of the units is active. What
+// systemctl itself says of several is true when one is.
 func (l *Lab) Active(user string, units ...string) {
 	l.t.Helper()
 	l.Eventually(user, `for unit in `+strings.Join(units, " ")+`; do
@@ -289,8 +295,8 @@ func (l *Lab) Active(user string, units ...string) {
 		done`, l.patience())
 }
 
-// Gone waits up to a minute, ten in a virtual machine, until a script prints nothing, whatever its status: what ends may take
-// its time. The test fails with what is printed then.
+// Gone waits up to a minute, ten in a virtual machine, until a script prints nothing, whatever its
+// status: what ends may take its time. The test fails with what is printed then.
 func (l *Lab) Gone(user, script string) {
 	l.t.Helper()
 	for deadline := time.Now().Add(l.patience()); ; time.Sleep(50 * time.Millisecond) {

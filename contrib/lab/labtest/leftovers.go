@@ -13,7 +13,8 @@ import (
 //go:embed leftovers.py
 var leftovers string
 
-// NothingLeft fails the test unless, within some time, there is nothing of the user's containers but what runs.
+// NothingLeft fails the test unless, within some time, there is nothing of the user's containers
+// but what runs.
 func (l *Lab) NothingLeft(user string, within time.Duration) {
 	l.t.Helper()
 	var out string

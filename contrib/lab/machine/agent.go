@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// frame is what host and agent say to each other once the command is sent: a piece of standard input, output or error, or
-// the end of one. The last one of the agent is the end of the command.
+// frame is what host and agent say to each other once the command is sent: a piece of standard
+// input, output or error, or the end of one. The last one of the agent is the end of the command.
 type frame struct {
 	Stream stream
 	Data   []byte
@@ -99,7 +99,8 @@ func (m *Machine) remote(ctx context.Context, c Command) (Result, error) {
 	}
 }
 
-// closeWithPower closes a connection when the machine has no power any more: nobody is left to say so on the wire.
+// closeWithPower closes a connection when the machine has no power any more: nobody is left to say
+// so on the wire.
 func (m *Machine) closeWithPower(conn net.Conn) (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -128,7 +129,8 @@ func (f *framer) Write(p []byte) (int, error) {
 	return len(p), f.enc.Encode(frame{Stream: f.stream, Data: p})
 }
 
-// ServeAgent runs commands for the host, inside a virtual machine as root, on the machine's own address only.
+// ServeAgent runs commands for the host, inside a virtual machine as root, on the machine's own
+// address only.
 func ServeAgent(ctx context.Context) error {
 	network, err := os.ReadFile("/etc/podunit-lab/network")
 	if err != nil {

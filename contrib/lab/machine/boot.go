@@ -25,7 +25,8 @@ type run struct {
 	Leader      int    // the lab's process 1, as the host numbers it
 }
 
-// keeper is what becomes nspawn. It has a mount namespace of its own, which holds the overlay and ends with the lab.
+// keeper is what becomes nspawn. It has a mount namespace of its own, which holds the overlay and
+// ends with the lab.
 const keeper = `set -e
 for g in $GROUPS_; do echo $$ >"$g/cgroup.procs"; done
 if ! mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$DIR/upper,workdir=$DIR/work" "$DIR/root"; then
@@ -40,8 +41,9 @@ func (m *Machine) link() string { return linkName(m.spec.Index) }
 
 func linkName(index int) string { return "pl" + strconv.Itoa(index) }
 
-// Boot starts the lab and returns when its systemd has finished starting and the users that linger have their managers.
-// It takes two to three seconds. The lab goes on when the calling process ends.
+// Boot starts the lab and returns when its systemd has finished starting and the users that linger
+// have their managers. It takes two to three seconds. The lab goes on when the calling process
+// ends.
 func (m *Machine) Boot(ctx context.Context) error {
 	if m.Running() {
 		return fmt.Errorf("lab %s is running", m.Name)
@@ -166,7 +168,8 @@ func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) e
 			return err
 		}
 	}
-	// The manager's private socket is there before anything can be asked; --wait then blocks until the boot is over.
+	// The manager's private socket is there before anything can be asked; --wait then blocks until
+	// the boot is over.
 	for {
 		out, _ := m.Run(ctx, Command{User: "root", Args: []string{"systemctl", "is-system-running", "--wait"}})
 		switch strings.TrimSpace(out.Stdout) {
@@ -204,7 +207,8 @@ func (m *Machine) Running() bool {
 	return ok
 }
 
-// Root is the running lab's root directory as the host reaches it. Links in it that are absolute lead to the host.
+// Root is the running lab's root directory as the host reaches it. Links in it that are absolute
+// lead to the host.
 func (m *Machine) Root() (string, error) {
 	if m.spec.VM != "" {
 		return "", fmt.Errorf("lab %s is a virtual machine: its files are not the host's to reach, except by commands", m.Name)
@@ -232,7 +236,8 @@ func (m *Machine) Poweroff(ctx context.Context) error {
 		}
 		return m.awaitOff(ctx)
 	}
-	// SIGRTMIN+4 asks for poweroff.target: systemd(1). Go numbers real-time signals as the kernel does, glibc's 34 first.
+	// SIGRTMIN+4 asks for poweroff.target: systemd(1). Go numbers real-time signals as the kernel
+	// does, glibc's 34 first.
 	if err := unix.Kill(r.Leader, unix.Signal(34+4)); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
@@ -251,8 +256,8 @@ func (m *Machine) awaitOff(ctx context.Context) error {
 	return m.PowerCut()
 }
 
-// PowerCut kills everything of the lab at once, as a power failure does, and clears away what is left of the run. What
-// was written stays. A lab that is off is left so.
+// PowerCut kills everything of the lab at once, as a power failure does, and clears away what is
+// left of the run. What was written stays. A lab that is off is left so.
 func (m *Machine) PowerCut() error {
 	if err := m.killGroup(); err != nil {
 		return err
@@ -260,7 +265,8 @@ func (m *Machine) PowerCut() error {
 	for deadline := time.Now().Add(5 * time.Second); m.Running() && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
-	// The link goes with the network namespace, which the kernel takes down in the background; a quick boot would clash.
+	// The link goes with the network namespace, which the kernel takes down in the background; a
+	// quick boot would clash.
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat("/sys/class/net/" + m.link()); err != nil {
 			break

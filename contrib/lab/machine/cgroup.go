@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// hierarchies are the cgroup mounts in which a lab has a group: the unified one first, then systemd's own v1 one on
-// hosts that have both ("hybrid"), where nspawn keeps the two in step.
+// hierarchies are the cgroup mounts in which a lab has a group: the unified one first, then
+// systemd's own v1 one on hosts that have both ("hybrid"), where nspawn keeps the two in step.
 func hierarchies() ([]string, error) {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -44,8 +44,8 @@ func hierarchies() ([]string, error) {
 	return []string{unified, named}, nil
 }
 
-// group is the lab's cgroup below the mount point of each hierarchy. Where the host's manager is systemd, it is a scope
-// that systemd was asked for; anywhere else the lab makes it.
+// group is the lab's cgroup below the mount point of each hierarchy. Where the host's manager is
+// systemd, it is a scope that systemd was asked for; anywhere else the lab makes it.
 func (m *Machine) group() string {
 	if hostSystemd() {
 		return filepath.Join("machine.slice", m.scope())
@@ -82,7 +82,8 @@ func (m *Machine) makeGroups() ([]string, error) {
 			return nil, err
 		}
 		for _, c := range strings.Fields(string(controllers)) {
-			// A group with processes of its own cannot pass controllers on; the lab then goes without.
+			// A group with processes of its own cannot pass controllers on; the lab then goes
+			// without.
 			_ = os.WriteFile(filepath.Join(mount, "cgroup.subtree_control"), []byte("+"+c), 0o644)
 		}
 	}

@@ -39,13 +39,14 @@ type Result struct {
 	Code           int
 }
 
-// Run runs a command in the lab as one of its users and returns when it has ended. An exit status other than zero is no
-// error; not being able to run it, and the timeout, are.
+// Run runs a command in the lab as one of its users and returns when it has ended. An exit status
+// other than zero is no error; not being able to run it, and the timeout, are.
 //
-// The process is what a login shell would be: in the lab's namespaces, without the host's environment, with the user's
-// runtime directory and bus if there is a manager, and in a cgroup that systemd knows, the scope lab-USER.scope in the
-// user's slice (made at the first command of a boot). So journal entries carry a unit, and a user manager may take the
-// process into a scope of its own. Entering costs some ten milliseconds.
+// The process is what a login shell would be: in the lab's namespaces, without the host's
+// environment, with the user's runtime directory and bus if there is a manager, and in a cgroup
+// that systemd knows, the scope lab-USER.scope in the user's slice (made at the first command of a
+// boot). So journal entries carry a unit, and a user manager may take the process into a scope of
+// its own. Entering costs some ten milliseconds.
 func (m *Machine) Run(ctx context.Context, c Command) (Result, error) {
 	if c.User == "" {
 		c.User = "alice"
@@ -141,7 +142,8 @@ func (m *Machine) enter(ctx context.Context, r run, u user, group *os.File, c Co
 		script = []string{"bash", "-c", script[0]}
 	}
 	if c.Terminal {
-		// A terminal of the host has no name in the lab; script(1) makes one there and follows its size.
+		// A terminal of the host has no name in the lab; script(1) makes one there and follows its
+		// size.
 		script = []string{"script", "--quiet", "--return", "--flush", "--command", quote(script), "/dev/null"}
 	}
 	cmd := exec.CommandContext(ctx, "nsenter", append(argv, script...)...)
@@ -158,8 +160,8 @@ func (m *Machine) enter(ctx context.Context, r run, u user, group *os.File, c Co
 		cmd.SysProcAttr.UseCgroupFD = true
 		cmd.SysProcAttr.CgroupFD = int(group.Fd())
 	}
-	// nsenter forks to enter the process namespace: end both. Whoever left the process group and still holds the output
-	// is not waited for.
+	// nsenter forks to enter the process namespace: end both. Whoever left the process group and
+	// still holds the output is not waited for.
 	cmd.Cancel = func() error {
 		if c.Terminal {
 			return cmd.Process.Kill()

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machine keeps labs: Debian machines with a real systemd, booted by systemd-nspawn from a shared root
-// filesystem with a writable layer of their own. A lab is a directory; what runs of it is found from the kernel
-// (cgroup, process, mount namespace), so a lab whose maker died is still known and can be removed.
+// Package machine keeps labs: Debian machines with a real systemd, booted by systemd-nspawn from a
+// shared root filesystem with a writable layer of their own. A lab is a directory; what runs of it
+// is found from the kernel (cgroup, process, mount namespace), so a lab whose maker died is still
+// known and can be removed.
 //
-// The overlay mount lives in the mount namespace of nspawn and ends with it: a dead lab leaves no mount behind. /home,
-// /root and /var/lib/containers are plain directories of the host's disk, because an overlay's upper layer, which
-// container storage needs there, cannot itself lie on an overlay.
+// The overlay mount lives in the mount namespace of nspawn and ends with it: a dead lab leaves no
+// mount behind. /home, /root and /var/lib/containers are plain directories of the host's disk,
+// because an overlay's upper layer, which container storage needs there, cannot itself lie on an
+// overlay.
 package machine
 
 import (
@@ -40,18 +42,21 @@ type Options struct {
 	NoRoute bool
 	// NoImages leaves the registry empty, so that the images need not be made.
 	NoImages bool
-	// Release is the Debian release of a container of nspawn, one of rootfs.Releases; empty is rootfs.Suite.
+	// Release is the Debian release of a container of nspawn, one of rootfs.Releases; empty is
+	// rootfs.Suite.
 	Release string
-	// VM is the Debian release of a virtual machine, one of rootfs.Suites; empty is a container of nspawn. A virtual
-	// machine always has the images.
+	// VM is the Debian release of a virtual machine, one of rootfs.Suites; empty is a container of
+	// nspawn. A virtual machine always has the images.
 	VM string
 	// Seed chooses which unflushed writes a virtual machine loses at a power cut.
 	Seed uint64
-	// Owner is the process that the lab belongs to, zero for nobody. GC removes labs whose owner has died.
+	// Owner is the process that the lab belongs to, zero for nobody. GC removes labs whose owner
+	// has died.
 	Owner int
 	// Helper is the lab program to put into the lab; empty means the running one.
 	Helper string
-	// Fill, if set, is called with the directory that becomes the lab's own layer, to add files before the first boot.
+	// Fill, if set, is called with the directory that becomes the lab's own layer, to add files
+	// before the first boot.
 	Fill func(dir string) error
 }
 
@@ -103,8 +108,8 @@ func Open(c cache.Dir, name string, log io.Writer) (*Machine, error) {
 	return m, nil
 }
 
-// New makes a lab that is not booted yet, root filesystem and images included. A stale one of that name is removed; one
-// that is in use is an error.
+// New makes a lab that is not booted yet, root filesystem and images included. A stale one of that
+// name is removed; one that is in use is an error.
 func New(ctx context.Context, c cache.Dir, name string, opt Options, log io.Writer) (*Machine, error) {
 	if !nameRE.MatchString(name) {
 		return nil, fmt.Errorf("lab name %q: use 1 to 32 of a-z, 0-9 and -", name)
@@ -304,7 +309,8 @@ func (m *Machine) stale() bool {
 	return m.spec.Owner != 0 && startTime(m.spec.Owner) != m.spec.OwnerStart
 }
 
-// GC removes the labs whose owner died, and what a lab cut short left in the kernel. It returns their names.
+// GC removes the labs whose owner died, and what a lab cut short left in the kernel. It returns
+// their names.
 func GC(c cache.Dir, log io.Writer) ([]string, error) {
 	release, err := c.Lock("labs")
 	if err != nil {

@@ -67,7 +67,8 @@ func (m *Machine) script(ctx context.Context, lines string) error {
 	return err
 }
 
-// Reload has the system manager and every running user manager read their units again, generators included.
+// Reload has the system manager and every running user manager read their units again, generators
+// included.
 func (m *Machine) Reload(ctx context.Context) error {
 	return m.script(ctx, `systemctl daemon-reload
 for u in $(systemctl list-units --plain --no-legend --state=active 'user@*.service' | sed 's/^user@\([0-9]*\).*/\1/'); do
@@ -85,12 +86,14 @@ func (m *Machine) SetRoute(ctx context.Context, on bool) error {
 while ip route del default 2>/dev/null; do :; done`)
 }
 
-// SetPeer unmasks Podman's generators and gives it settings that suit this kernel, or takes both away again.
+// SetPeer unmasks Podman's generators and gives it settings that suit this kernel, or takes both
+// away again.
 func (m *Machine) SetPeer(ctx context.Context, on bool) error {
 	lines := `for k in system user; do ln -sfn /dev/null /etc/systemd/$k-generators/podman-$k-generator; done
 rm -f /etc/containers/containers.conf.d/lab-peer.conf`
 	if on {
-		// Where the host keeps its controllers in v1 hierarchies, a pids limit makes every start of Podman's fail.
+		// Where the host keeps its controllers in v1 hierarchies, a pids limit makes every start of
+		// Podman's fail.
 		lines = `rm -f /etc/systemd/*-generators/podman-*-generator
 if ! grep -qw pids /sys/fs/cgroup/cgroup.controllers; then
 	mkdir -p /etc/containers/containers.conf.d

@@ -19,9 +19,10 @@ import (
 	"github.com/podunit/podunit/contrib/lab/rootfs"
 )
 
-// A virtual machine is a lab with a kernel of its own: Debian's, in qemu, with all controllers of cgroup v2. Its disk is a
-// copy of a cached one, served by the lab program, which loses unflushed writes at a power cut (package disk). A second disk
-// is a tar archive of the lab's own layer, which is unpacked at the first boot.
+// A virtual machine is a lab with a kernel of its own: Debian's, in qemu, with all controllers of
+// cgroup v2. Its disk is a copy of a cached one, served by the lab program, which loses unflushed
+// writes at a power cut (package disk). A second disk is a tar archive of the lab's own layer,
+// which is unpacked at the first boot.
 
 const (
 	vmMemory     = "2048" // MiB
@@ -51,7 +52,8 @@ func (m *Machine) Copy(ctx context.Context, dir string) error {
 
 // makeDisks makes the two disks of a virtual machine.
 func (m *Machine) makeDisks(base string) error {
-	// Where the emulator and its host are slow, waiting helps. The kernel's command line says the same to the system's manager.
+	// Where the emulator and its host are slow, waiting helps. The kernel's command line says the
+	// same to the system's manager.
 	conf := filepath.Join(m.dir, "upper/etc/systemd/user.conf.d")
 	if err := os.MkdirAll(conf, 0o755); err != nil {
 		return err
@@ -73,8 +75,8 @@ func (m *Machine) makeDisks(base string) error {
 func (m *Machine) disk() string  { return filepath.Join(m.dir, "disk.ext4") }
 func (m *Machine) layer() string { return filepath.Join(m.dir, "layer.tar") }
 
-// qemu is the command of a virtual machine: the lab program, which serves the disk and executes qemu. It is started in the
-// lab's directory.
+// qemu is the command of a virtual machine: the lab program, which serves the disk and executes
+// qemu. It is started in the lab's directory.
 func (m *Machine) qemu() []string {
 	base := rootfs.DiskIn(m.spec.Lower[0])
 	argv := []string{filepath.Join(m.dir, "upper/usr/local/bin/podunit-lab"), "disk",
@@ -82,8 +84,9 @@ func (m *Machine) qemu() []string {
 		"nice", "-n", "5", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"}
 	return append(argv,
 		"-accel", accelerator(),
-		// Without what costs an emulator much: five levels of page tables, string instructions, and below the clearing of
-		// every page. So a start of a container takes half the time. Nested virtualization may lack arch-capabilities.
+		// Without what costs an emulator much: five levels of page tables, string instructions, and
+		// below the clearing of every page. So a start of a container takes half the time. Nested
+		// virtualization may lack arch-capabilities.
 		"-cpu", "max,la57=off,arch-capabilities=off,erms=off,fsrm=off",
 		"-m", vmMemory, "-smp", vmProcessors,
 		"-serial", "stdio",
@@ -99,8 +102,9 @@ func (m *Machine) qemu() []string {
 		"-device", "virtio-rng-pci")
 }
 
-// accelerator is KVM where the processor has what KVM is made for, and qemu's emulator elsewhere: some hosts have a /dev/kvm
-// that opens, and cannot execute the kernel. PODUNIT_VM_ACCEL says another.
+// accelerator is KVM where the processor has what KVM is made for, and qemu's emulator elsewhere:
+// some hosts have a /dev/kvm that opens, and cannot execute the kernel. PODUNIT_VM_ACCEL says
+// another.
 func accelerator() string {
 	if a := os.Getenv("PODUNIT_VM_ACCEL"); a != "" {
 		return a

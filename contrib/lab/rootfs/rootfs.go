@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rootfs makes the Debian root filesystem that a lab boots: systemd, the programs podunit stands on, Podman as the
-// peer, a registry, and the users of the tests. What is in it, recipe.sh says. A lab is Debian 13 (systemd 257, Podman
-// 5.4.2) unless somebody asks for another release.
+// Package rootfs makes the Debian root filesystem that a lab boots: systemd, the programs podunit
+// stands on, Podman as the peer, a registry, and the users of the tests. What is in it, recipe.sh
+// says. A lab is Debian 13 (systemd 257, Podman 5.4.2) unless somebody asks for another release.
 package rootfs
 
 import (
@@ -35,11 +35,12 @@ func recipes(release string) []string {
 	return []string{recipe}
 }
 
-// Suite is the Debian release of a lab for which nobody asks for another, and of the packages that images are made from.
+// Suite is the Debian release of a lab for which nobody asks for another, and of the packages that
+// images are made from.
 const Suite = "trixie"
 
-// Newest is Suite with the programs that containers stand on, netavark, aardvark-dns, passt and runc, of Debian's
-// next release.
+// Newest is Suite with the programs that containers stand on, netavark, aardvark-dns, passt and
+// runc, of Debian's next release.
 const Newest = "newest"
 
 // next is that release. Its systemd demands of a kernel and of nspawn what not every host has.
@@ -77,8 +78,9 @@ func Key(release string) string {
 	return "rootfs-" + release + "-" + hex.EncodeToString(sum[:6])
 }
 
-// Make returns the path of a release's root filesystem, made first if the cache has none for this recipe. It takes about
-// half a minute; progress and mmdebstrap's own messages go to log. The directory is shared by all labs: never write to it.
+// Make returns the path of a release's root filesystem, made first if the cache has none for this
+// recipe. It takes about half a minute; progress and mmdebstrap's own messages go to log. The
+// directory is shared by all labs: never write to it.
 func Make(ctx context.Context, c cache.Dir, release string, log io.Writer) (string, error) {
 	if !slices.Contains(Releases(), release) {
 		return "", fmt.Errorf("no lab with Debian %q: it is one of %s", release, strings.Join(Releases(), ", "))
@@ -101,8 +103,9 @@ func Make(ctx context.Context, c cache.Dir, release string, log io.Writer) (stri
 	})
 }
 
-// Bootstrap runs mmdebstrap for Suite: variant and packages as its manual has them, extra options last. The
-// host's settings for reaching its package mirror (proxies, retries, dates that cannot be trusted) are passed on.
+// Bootstrap runs mmdebstrap for Suite: variant and packages as its manual has them, extra options
+// last. The host's settings for reaching its package mirror (proxies, retries, dates that cannot be
+// trusted) are passed on.
 func Bootstrap(ctx context.Context, log io.Writer, dir, variant string, packages []string, extra ...string) error {
 	return bootstrap(ctx, log, Suite, dir, variant, packages, extra...)
 }

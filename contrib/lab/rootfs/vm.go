@@ -50,9 +50,10 @@ func DiskKey(suite, images string) string {
 	return "vm-" + suite + "-" + hex.EncodeToString(sum[:6])
 }
 
-// MakeDisk returns the directory of a disk with a Debian release and its kernel, made first if the cache has none for this
-// recipe, which takes two or three minutes. images is a directory to lay over the root, as image.Make returns. The files
-// are shared by all machines: copy the image, and never write to it.
+// MakeDisk returns the directory of a disk with a Debian release and its kernel, made first if the
+// cache has none for this recipe, which takes two or three minutes. images is a directory to lay
+// over the root, as image.Make returns. The files are shared by all machines: copy the image, and
+// never write to it.
 func MakeDisk(ctx context.Context, c cache.Dir, suite, images string, log io.Writer) (string, error) {
 	if !slices.Contains(Suites(), suite) {
 		return "", fmt.Errorf("no virtual machine with Debian %q: it is one of %s", suite, strings.Join(Suites(), ", "))

@@ -19,7 +19,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// TestLabPower: the media pod, and a container beside it, are up after a boot, whatever happened before.
+// TestLabPower: the media pod, and a container beside it, are up after a boot, whatever happened
+// before.
 func TestLabPower(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
 	writeMedia(t, l, "alice", ".config/containers/systemd", nil)

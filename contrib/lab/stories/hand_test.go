@@ -69,7 +69,8 @@ func byHand(t *testing.T, l *labtest.Lab) {
 	})
 	t.Run("a signal during an attached start ends it", func(t *testing.T) {
 		l := l.For(t)
-		// The program itself ends by TERM, as soon as it is there; process 1 of a namespace would not.
+		// The program itself ends by TERM, as soon as it is there; process 1 of a namespace would
+		// not.
 		l.MustRun("hanna", `for ms in 010 020 030 040 050 060 070 080 100; do
 	podunit run --rm --name given-up --pid host -p 9300:80 localhost:5000/busybox sleep 1000 >/dev/null 2>&1 & pid=$!
 	sleep 0.$ms; kill $pid

@@ -55,7 +55,8 @@ func said(t *testing.T, l *labtest.Lab, user, unit string) (list []entry) {
 	return list
 }
 
-// burst is what a container writes to test its logs. Between the last line and its end there is nothing.
+// burst is what a container writes to test its logs. Between the last line and its end there is
+// nothing.
 const burst = `seq 1 100000 | sed "s/^/out /"
 seq 1 1000 | sed "s/^/err /" >&2
 echo "by name" >/dev/stderr
@@ -72,7 +73,8 @@ func journal(t *testing.T, l *labtest.Lab) {
 	quadlet(l, user, "web.container", "[Container]\nImage=localhost:5000/nginx\nPublishPort=8080:80\n")
 	loud := "[Container]\nImage=localhost:5000/%s\nNetwork=none\nVolume=%%h/burst.sh:/burst.sh:ro\nEntrypoint=sh\nExec=/burst.sh\n[Service]\nRemainAfterExit=yes\n"
 	quadlet(l, user, "burst.container", fmt.Sprintf(loud, "busybox"))
-	// USER redis. The image's check asks a server that does not run here, and what it comes to is told in the journal.
+	// USER redis. The image's check asks a server that does not run here, and what it comes to is
+	// told in the journal.
 	quadlet(l, user, "burst-redis.container", fmt.Sprintf(loud, "redis")+"[Container]\nHealthCmd=none\n")
 	l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start web")
 	story := func(name string, tell func(*testing.T, *labtest.Lab)) {

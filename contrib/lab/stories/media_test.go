@@ -24,8 +24,9 @@ var (
 	mediaPorts   = []int{7878, 8988, 8989}
 )
 
-// writeMedia puts the media pod's files where user's manager, or the system's for root, reads them. edit may change a
-// file on its way. Its services get a minute to end: one that has to be killed on a busy machine would be a failed unit.
+// writeMedia puts the media pod's files where user's manager, or the system's for root, reads them.
+// edit may change a file on its way. Its services get a minute to end: one that has to be killed on
+// a busy machine would be a failed unit.
 func writeMedia(t *testing.T, l *labtest.Lab, user, dir string, edit func(string) string) {
 	t.Helper()
 	files, err := filepath.Glob("../../../testdata/media/*.*")
@@ -48,7 +49,8 @@ func writeMedia(t *testing.T, l *labtest.Lab, user, dir string, edit func(string
 	}
 }
 
-// answers waits until each port of the media pod answers on each address, asked by a program in the lab.
+// answers waits until each port of the media pod answers on each address, asked by a program in the
+// lab.
 func answers(l *labtest.Lab, user string, within time.Duration) {
 	l.Eventually(user, fmt.Sprintf(`for host in localhost 127.0.0.1 %s; do for port in 7878 8988 8989; do
 		curl -fsSL --max-time 5 -o /dev/null "http://$host:$port/" || exit; done; done`, l.Machine.Address()), within)

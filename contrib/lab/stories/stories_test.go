@@ -2,8 +2,8 @@
 
 //go:build lab
 
-// Package stories shows in booted machines what podunit promises to its user: each test is what somebody does, and
-// what they then see.
+// Package stories shows in booted machines what podunit promises to its user: each test is what
+// somebody does, and what they then see.
 package stories
 
 import (
@@ -61,7 +61,8 @@ func property(l *labtest.Lab, user, unit, name string) string {
 	return l.MustRun(user, fmt.Sprintf("systemctl %s show -P %s %s", mode, name, unit))
 }
 
-// nothingLeft fails the test unless, within some seconds, there is nothing of the user's containers but what runs.
+// nothingLeft fails the test unless, within some seconds, there is nothing of the user's containers
+// but what runs.
 func nothingLeft(t *testing.T, l *labtest.Lab, user string) {
 	t.Helper()
 	l.For(t).NothingLeft(user, 30*time.Second)

@@ -14,8 +14,9 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// systemManager: the same files in /etc/containers/systemd, run by root, and with User= by somebody who is not logged
-// in, does not linger and so has no manager of his own (dave), or has one beside (grace).
+// systemManager: the same files in /etc/containers/systemd, run by root, and with User= by somebody
+// who is not logged in, does not linger and so has no manager of his own (dave), or has one beside
+// (grace).
 func systemManager(t *testing.T, l *labtest.Lab) {
 	const dir = "/etc/containers/systemd/"
 	newUser(l, "grace")

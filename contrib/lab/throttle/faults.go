@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// Faults are the ways in which a registry can fail one repository. Each is a value of Registry.Faults.
+// Faults are the ways in which a registry can fail one repository. Each is a value of
+// Registry.Faults.
 var Faults = []string{
 	"429",     // too many requests, come back in a second
 	"500",     // internal server error

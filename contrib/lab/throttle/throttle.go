@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package throttle is a TCP proxy that passes bytes slowly, or stops passing them, so that pulls can be slow or stall.
+// Package throttle is a TCP proxy that passes bytes slowly, or stops passing them, so that pulls
+// can be slow or stall.
 package throttle
 
 import (
@@ -18,8 +19,8 @@ type Options struct {
 	Listen, To string // host:port
 	// Rate is in bytes per second from To to all clients together; zero is no limit.
 	Rate int
-	// StallAfter is how many bytes reach clients before the proxy passes no more, and keeps connections open; zero is
-	// never.
+	// StallAfter is how many bytes reach clients before the proxy passes no more, and keeps
+	// connections open; zero is never.
 	StallAfter int64
 }
 

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// serve starts a server that sends data to whoever connects, and a proxy before it; it returns the proxy's address.
+// serve starts a server that sends data to whoever connects, and a proxy before it; it returns the
+// proxy's address.
 func serve(t *testing.T, data []byte, opt Options) string {
 	t.Helper()
 	server, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,11 +12,13 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// TestVMDisk proves that the machines' disk is what the power cuts need: it loses what was not flushed, and nothing else.
+// TestVMDisk proves that the machines' disk is what the power cuts need: it loses what was not
+// flushed, and nothing else.
 func TestVMDisk(t *testing.T) {
 	l := boot(t, labtest.Options{Seed: 1})
 	const blocks = 512
-	// A commit of the file system's journal flushes all: none may come between the last write and the cut.
+	// A commit of the file system's journal flushes all: none may come between the last write and
+	// the cut.
 	l.MustRun("root", fmt.Sprintf(`mount -o remount,commit=600 /; cd /var/tmp; dd if=/dev/zero of=old bs=4096 count=%d conv=fsync 2>/dev/null
 tr '\0' B </dev/zero | dd of=flushed bs=4096 count=%[1]d iflag=fullblock conv=fsync 2>/dev/null
 sync

@@ -10,7 +10,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// unit writes a unit with lines of [Container] and of [Service], and starts it in the background of what follows.
+// unit writes a unit with lines of [Container] and of [Service], and starts it in the background of
+// what follows.
 const unit = `unit() {
 	mkdir -p $D && printf '[Container]\nImage=%s\nNetwork=none\n%b\n[Service]\n%b\n' $I "$2" "$3" > $D/$1.container
 	$S daemon-reload; $S start --no-block $1; U=$1
@@ -20,8 +21,8 @@ journal() { until journalctl $([ $(id -u) = 0 ] || echo --user) -u $1 | grep -o 
 cg() { echo /sys/fs/cgroup$(podunit inspect -f '{{.State.CgroupPath}}' $1); }
 `
 
-// failed waits until the last unit has failed. Without OOMPolicy=stop a delegated cgroup goes on after a kill, and the
-// result is how the first process ended: systemd.service(5).
+// failed waits until the last unit has failed. Without OOMPolicy=stop a delegated cgroup goes on
+// after a kill, and the result is how the first process ended: systemd.service(5).
 const failed = "until $S is-failed -q $U; do sleep 0.5; done; "
 
 // run is a container of one command; rund one that stays, by name.

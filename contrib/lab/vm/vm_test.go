@@ -2,8 +2,8 @@
 
 //go:build lab
 
-// Package vm tests what needs a kernel of its own, in virtual machines: make test-vm. Its tests are not named TestLab, and
-// so are no part of make test.
+// Package vm tests what needs a kernel of its own, in virtual machines: make test-vm. Its tests are
+// not named TestLab, and so are no part of make test.
 package vm
 
 import (
@@ -33,12 +33,13 @@ type step struct {
 	name   string
 	user   string // empty: alice and then root
 	script string
-	// want is the output, error output included, less white space at its ends. A ~ begins a part of it.
+	// want is the output, error output included, less white space at its ends. A ~ begins a part of
+	// it.
 	want string
 }
 
-// play executes steps in turn. Scripts have $I, the image, $S, systemctl of the user, $D, the directory of the user's Quadlet
-// files, and $M, the major number of the machine's disk.
+// play executes steps in turn. Scripts have $I, the image, $S, systemctl of the user, $D, the
+// directory of the user's Quadlet files, and $M, the major number of the machine's disk.
 func play(t *testing.T, l *labtest.Lab, steps []step) {
 	t.Helper()
 	for _, s := range steps {

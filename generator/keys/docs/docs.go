@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs draws the key table: as text for `podunit help keys`, as the manual page podunit.unit(5), as a Markdown
-// reference, as Vim syntax, and as JSON for editors. The files under contrib are written by `go run
-// ./generator/keys/docs/write`, and a test fails when they are stale.
+// Package docs draws the key table: as text for `podunit help keys`, as the manual page
+// podunit.unit(5), as a Markdown reference, as Vim syntax, and as JSON for editors. The files under
+// contrib are written by `go run ./generator/keys/docs/write`, and a test fails when they are
+// stale.
 package docs
 
 //go:generate sh -c "cd ../../.. && go run ./generator/keys/docs/write"
@@ -27,8 +28,8 @@ func Files() map[string][]byte {
 	}
 }
 
-// Help explains a key in all sections that have it, or lists the keys of a section, or of all when name is empty.
-// An unknown name gives an error with the nearest one.
+// Help explains a key in all sections that have it, or lists the keys of a section, or of all when
+// name is empty. An unknown name gives an error with the nearest one.
 func Help(name string) (string, error) {
 	name = strings.TrimSuffix(strings.Trim(name, "[]"), "=")
 	var b strings.Builder

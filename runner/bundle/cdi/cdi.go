@@ -18,8 +18,9 @@ import (
 	"tags.cncf.io/container-device-interface/pkg/cdi"
 )
 
-// Inject adds the devices of these names, as the specifications in dirs have them; a later directory is stronger. Without
-// rights, user, no device can be made: each node is bound from the host then, as other devices are.
+// Inject adds the devices of these names, as the specifications in dirs have them; a later
+// directory is stronger. Without rights, user, no device can be made: each node is bound from the
+// host then, as other devices are.
 func Inject(config *rspec.Spec, dirs, names []string, user bool) error {
 	cache, err := cdi.NewCache(cdi.WithSpecDirs(dirs...), cdi.WithAutoRefresh(false))
 	if err != nil {
@@ -50,8 +51,9 @@ func Inject(config *rspec.Spec, dirs, names []string, user bool) error {
 	return nil
 }
 
-// mounts are the device nodes of known devices as mounts, by their path inside. Of two for one path the later is stronger,
-// and what all devices of a specification have comes once. Source: cdi.Cache.InjectDevices.
+// mounts are the device nodes of known devices as mounts, by their path inside. Of two for one path
+// the later is stronger, and what all devices of a specification have comes once. Source:
+// cdi.Cache.InjectDevices.
 func mounts(cache *cdi.Cache, names []string) map[string]rspec.Mount {
 	all, seen := map[string]rspec.Mount{}, map[*cdi.Spec]bool{}
 	for _, name := range names {
@@ -68,7 +70,8 @@ func mounts(cache *cdi.Cache, names []string) map[string]rspec.Mount {
 	return all
 }
 
-// notFound is the error for devices that no specification has, with what is wrong with the specifications.
+// notFound is the error for devices that no specification has, with what is wrong with the
+// specifications.
 func notFound(err error, cache *cdi.Cache, dirs, unknown []string) error {
 	var faults []error
 	for path, all := range cache.GetErrors() {

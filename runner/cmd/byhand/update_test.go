@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestUpdateTakesWhatIsGiven: a container keeps what the command line does not name, and has no limit on
-// its processors in two words.
+// TestUpdateTakesWhatIsGiven: a container keeps what the command line does not name, and has no
+// limit on its processors in two words.
 func TestUpdateTakesWhatIsGiven(t *testing.T) {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags := spec.ContainerFlags(set)

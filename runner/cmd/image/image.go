@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image holds the verbs of podunit image, and those with images of their own, a file for each.
+// Package image holds the verbs of podunit image, and those with images of their own, a file for
+// each.
 package image
 
 import (

@@ -99,8 +99,8 @@ func emptyFile(f *os.File) string {
 	return path
 }
 
-// throughPipe makes a pipe at a path and copies to out what is written to it, so that an archive needs no room on the
-// disk.
+// throughPipe makes a pipe at a path and copies to out what is written to it, so that an archive
+// needs no room on the disk.
 func throughPipe(ctx context.Context, path string, out io.Writer, write func(ctx context.Context, path string) error) error {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		return err

@@ -20,8 +20,9 @@ var errFull = errors.New("no room")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
-// TestThroughPipe: all comes out, also where the writer holds both ends, as the library does; an output that fails is the
-// error, and nobody waits for it; and a writer that fails before it begins is not waited for.
+// TestThroughPipe: all comes out, also where the writer holds both ends, as the library does; an
+// output that fails is the error, and nobody waits for it; and a writer that fails before it begins
+// is not waited for.
 func TestThroughPipe(t *testing.T) {
 	archive := bytes.Repeat([]byte("podunit"), 100_000)
 	write := func(_ context.Context, path string) error {
@@ -45,7 +46,8 @@ func TestThroughPipe(t *testing.T) {
 	}
 }
 
-// TestEmptyFile: an archive goes straight into the file that stdout leads to, if there is nothing in it.
+// TestEmptyFile: an archive goes straight into the file that stdout leads to, if there is nothing
+// in it.
 func TestEmptyFile(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
 	if err != nil {

@@ -16,9 +16,10 @@ func NewHold(e *cli.Env) *cobra.Command {
 	return ofUnit(e, "hold", "Make the network namespace of the user's networks", (*service.Engine).HoldNetworks)
 }
 
-// exitOnce is the exit status of a start that the manager does not repeat: podunit-netns.service has it in
-// RestartPreventExitStatus=. For podunit-dns.service that would have no effect, as the manager looks only at the status of
-// the main process, and with Type=forking ours is not that one. Source: systemd.service(5).
+// exitOnce is the exit status of a start that the manager does not repeat: podunit-netns.service
+// has it in RestartPreventExitStatus=. For podunit-dns.service that would have no effect, as the
+// manager looks only at the status of the main process, and with Type=forking ours is not that one.
+// Source: systemd.service(5).
 const exitOnce = 3
 
 // ofUnit makes a hidden verb that only a unit executes.

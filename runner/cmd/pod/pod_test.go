@@ -12,7 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 )
 
-// The services that Podman generates end with pod rm --ignore --pod-id-file FILE, whether the pod was made or not.
+// The services that Podman generates end with pod rm --ignore --pod-id-file FILE, whether the pod
+// was made or not.
 func TestAnIDFileThatIsMissingNamesNothing(t *testing.T) {
 	missing := []string{filepath.Join(t.TempDir(), "pod.id")}
 	for name, force := range map[string]bool{"--ignore": false, "--force": true} {

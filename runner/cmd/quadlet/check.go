@@ -36,7 +36,8 @@ func VerbFlags(e *cli.Env) check.Verbs {
 		if len(words) > 0 {
 			verb = words[0]
 		}
-		// Parsing changes what the flags are bound to, so the commands get an environment of their own.
+		// Parsing changes what the flags are bound to, so the commands get an environment of their
+		// own.
 		root := (&cli.Env{Program: e.Program, Stdout: io.Discard, Stderr: io.Discard, Lookup: e.Lookup, User: e.User}).Root(verb)
 		cmd, rest, err := root.Find(words)
 		if err == nil && (cmd == root || cmd.HasSubCommands()) {

@@ -88,7 +88,8 @@ func toReplace(errs []error) []error {
 	return errs
 }
 
-// fetch downloads a unit file. Its name is the server's word for it, else the last part of the URL's path.
+// fetch downloads a unit file. Its name is the server's word for it, else the last part of the
+// URL's path.
 func fetch(ctx context.Context, url string) (name string, data []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()

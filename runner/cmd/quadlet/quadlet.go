@@ -45,7 +45,8 @@ func sayAllButLast(e *cli.Env, errs []error) error {
 	return nil
 }
 
-// reloadFor has systemd run its generators, and tells which services of changed unit files must be restarted.
+// reloadFor has systemd run its generators, and tells which services of changed unit files must be
+// restarted.
 func reloadFor(ctx context.Context, e *cli.Env, s manage.Store, changed []string) error {
 	m, err := e.Manager(ctx)
 	if err != nil {

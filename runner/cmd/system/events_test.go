@@ -10,7 +10,8 @@ import (
 	"github.com/podunit/podunit/runner/journal"
 )
 
-// TestEventsHaveNoHeadings: each event is printed when it comes, and has no line of headings above it.
+// TestEventsHaveNoHeadings: each event is printed when it comes, and has no line of headings above
+// it.
 func TestEventsHaveNoHeadings(t *testing.T) {
 	var out bytes.Buffer
 	e := &cli.Env{Stdout: &out}

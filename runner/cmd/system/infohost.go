@@ -92,8 +92,8 @@ func (h *hostInfo) more(e *cli.Env) {
 	}
 }
 
-// cpuUseOf reads the first line of /proc/stat: the time spent for users, nice ones, the system, and idle.
-// Source: proc_stat(5).
+// cpuUseOf reads the first line of /proc/stat: the time spent for users, nice ones, the system, and
+// idle. Source: proc_stat(5).
 func cpuUseOf(stat string) cpuUse {
 	first, _, _ := strings.Cut(stat, "\n")
 	f := strings.Fields(first)

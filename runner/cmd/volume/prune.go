@@ -64,8 +64,8 @@ Filters: those of podunit volume ls.`,
 	return cmd
 }
 
-// Prune removes the volumes that match the filters and that no container mounts and no unit names, and returns
-// their names.
+// Prune removes the volumes that match the filters and that no container mounts and no unit names,
+// and returns their names.
 func Prune(ctx context.Context, e *cli.Env, x *service.Engine, filters []string) (gone []string, err error) {
 	list, err := dangling(e, x, filters)
 	if err != nil {

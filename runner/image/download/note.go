@@ -36,7 +36,8 @@ func Begin(own *os.Root) *Note {
 	return &Note{own: own, name: fmt.Sprintf("%s/%d-%d", notes, os.Getpid(), time.Now().UnixNano())}
 }
 
-// Add notes a layer: its ID, or the digest of the blob it is made of. Where that fails, on a full disk, the layer waits for its age.
+// Add notes a layer: its ID, or the digest of the blob it is made of. Where that fails, on a full
+// disk, the layer waits for its age.
 func (n *Note) Add(layer string) {
 	if n == nil {
 		return

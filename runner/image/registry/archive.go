@@ -28,8 +28,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The libraries read a layer from the storage into a file of its own before they copy it, and unpack an archive as one of
-// OCI's before they look whether it is one of docker's. Of 500 MB that is 500 MB written once more, each time.
+// The libraries read a layer from the storage into a file of its own before they copy it, and
+// unpack an archive as one of OCI's before they look whether it is one of docker's. Of 500 MB that
+// is 500 MB written once more, each time.
 
 // onDisk reports whether an archive will be a file on the file system of the storage. The storage
 // is locked while a layer is read from it, and any other destination may be slow: a pipe as slow as
@@ -52,7 +53,8 @@ type archived struct {
 	tags []reference.NamedTagged
 }
 
-// addArchived adds an image by a name, which is empty or has a digest where it has no tag to be noted.
+// addArchived adds an image by a name, which is empty or has a digest where it has no tag to be
+// noted.
 func addArchived(images []archived, id, name string) []archived {
 	i := slices.IndexFunc(images, func(a archived) bool { return a.id == id })
 	if i < 0 {
@@ -133,8 +135,8 @@ func (im *Images) saveSingle(ctx context.Context, sys *types.SystemContext, imag
 	return im.saveOne(ctx, images[0].id, dst, false, copy.Options{SourceCtx: sys, DestinationCtx: &to, ReportWriter: o.Progress, ForceManifestMIMEType: kind})
 }
 
-// saveOne copies an image of the storage to where it is saved, without its signatures: archives have no place for them;
-// a directory would, but goes without as with podman.
+// saveOne copies an image of the storage to where it is saved, without its signatures: archives
+// have no place for them; a directory would, but goes without as with podman.
 func (im *Images) saveOne(ctx context.Context, id string, dst types.ImageReference, straight bool, o copy.Options) error {
 	src, err := istorage.Transport.ParseStoreReference(im.store, "@"+id)
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSaveIsTheLibrarys: an archive written straight from the storage has the bytes that the library's has, and is read again.
+// TestSaveIsTheLibrarys: an archive written straight from the storage has the bytes that the
+// library's has, and is read again.
 func TestSaveIsTheLibrarys(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -53,7 +54,8 @@ func TestSaveIsTheLibrarys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What fails does so for its own reason, and not since the file that stdout leads to cannot be removed.
+	// What fails does so for its own reason, and not since the file that stdout leads to cannot be
+	// removed.
 	stdout, err := os.Create(filepath.Join(w.dir, "stdout"))
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +71,8 @@ func TestSaveIsTheLibrarys(t *testing.T) {
 	}
 }
 
-// TestSaveOfAList: of a list of manifests, this machine's image is saved, in each format, by the list's name.
+// TestSaveOfAList: of a list of manifests, this machine's image is saved, in each format, by the
+// list's name.
 func TestSaveOfAList(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -101,8 +104,8 @@ func TestSaveOfAList(t *testing.T) {
 	}
 }
 
-// TestSaveIsNotJudged: whatever policy.json says of what may come, what is there may be saved, in each format, and is what
-// the library writes.
+// TestSaveIsNotJudged: whatever policy.json says of what may come, what is there may be saved, in
+// each format, and is what the library writes.
 func TestSaveIsNotJudged(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()

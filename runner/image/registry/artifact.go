@@ -10,8 +10,8 @@ import (
 	"go.podman.io/common/pkg/libartifact"
 )
 
-// Artifacts are files that registries keep as they keep images. They lie beside the images of the storage,
-// where podman has them, too.
+// Artifacts are files that registries keep as they keep images. They lie beside the images of the
+// storage, where podman has them, too.
 func (im *Images) Artifacts() (*libartifact.ArtifactStore, error) {
 	sys, err := systemContext(image.PullOptions{}, im.base)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"go.podman.io/common/pkg/libartifact/types"
 )
 
-// TestArtifacts: what a registry has is fetched into the place where podman keeps artifacts, files come out as they went in,
-// and what is not there is told by its name.
+// TestArtifacts: what a registry has is fetched into the place where podman keeps artifacts, files
+// come out as they went in, and what is not there is told by its name.
 func TestArtifacts(t *testing.T) {
 	w, ctx := newWorld(t), context.Background()
 	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())

@@ -69,9 +69,10 @@ func (im *Images) Commit(c Commit) (string, error) {
 	return id, err
 }
 
-// putLayer stores a layer under the ID that it gets when it is pulled: by another one, an image that comes
-// back from a registry would be refused, as its layers would not be those that its ID has. It tells whether
-// the layer is new. Source: go.podman.io/image, storage/storage_dest.go, layerID.
+// putLayer stores a layer under the ID that it gets when it is pulled: by another one, an image
+// that comes back from a registry would be refused, as its layers would not be those that its ID
+// has. It tells whether the layer is new. Source: go.podman.io/image, storage/storage_dest.go,
+// layerID.
 func (im *Images) putLayer(parent string, diff io.Reader) (layer *storage.Layer, made bool, err error) {
 	own, err := download.Open(im.store)
 	if err != nil {

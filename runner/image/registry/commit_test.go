@@ -92,8 +92,8 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
-// TestCommittedLayersHaveTheIDsOfPulledOnes: an image that was committed and pushed can be pulled again, which
-// fails where the layer of its ID is another one.
+// TestCommittedLayersHaveTheIDsOfPulledOnes: an image that was committed and pushed can be pulled
+// again, which fails where the layer of its ID is another one.
 func TestCommittedLayersHaveTheIDsOfPulledOnes(t *testing.T) {
 	w := newWorld(t)
 	w.registry.push(t, "app:1", "", ispec.ImageConfig{}, one())

@@ -29,10 +29,11 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
-// digests asks registries which digests names have now. The library that pulls opens a connection and
-// asks GET /v2/ for each name anew; many names of one registry are asked here over the same connections, and
-// what the first answer tells (HTTPS or not, how to log in) serves all. It is no more than a short way:
-// what it cannot tell is asked again by the library, which has the errors, the retries and the mirrors.
+// digests asks registries which digests names have now. The library that pulls opens a connection
+// and asks GET /v2/ for each name anew; many names of one registry are asked here over the same
+// connections, and what the first answer tells (HTTPS or not, how to log in) serves all. It is no
+// more than a short way: what it cannot tell is asked again by the library, which has the errors,
+// the retries and the mirrors.
 type digests struct {
 	patience time.Duration // how long questions wait for the answer to the first one; 0 is firstAnswer
 
@@ -72,7 +73,8 @@ const (
 // errUnsettled is of a registry whose first question has no answer.
 var errUnsettled = errors.New("its first question has no answer yet")
 
-// ask asks the registry of a name that is sent nowhere else. Any error only means that the answer is not here.
+// ask asks the registry of a name that is sent nowhere else. Any error only means that the answer
+// is not here.
 func (d *digests) ask(ctx context.Context, sys *types.SystemContext, named reference.Named) (digest.Digest, error) {
 	h, err := d.host(sys, named)
 	if err != nil {
@@ -152,8 +154,9 @@ func newHost(v visit) (*host, error) {
 	return h, nil
 }
 
-// ear hears who asks for a login. Only the registry itself may: the library would send its login to wherever the answer says,
-// also if that is the answer of another server, to which the registry has sent us on.
+// ear hears who asks for a login. Only the registry itself may: the library would send its login to
+// wherever the answer says, also if that is the answer of another server, to which the registry has
+// sent us on.
 type ear struct {
 	http.RoundTripper
 	host  string
@@ -222,8 +225,8 @@ func (h *host) first(ctx context.Context) (scheme string, mine bool, err error) 
 	return h.scheme, false, nil
 }
 
-// settle asks the first question. A registry that has answered once with HTTPS is not asked without, whatever comes then: the
-// login that its answer has asked for would go in the clear.
+// settle asks the first question. A registry that has answered once with HTTPS is not asked
+// without, whatever comes then: the login that its answer has asked for would go in the clear.
 func (h *host) settle(ctx context.Context, path string) (digest.Digest, error) {
 	defer close(h.settled)
 	scheme := "https"

@@ -32,7 +32,8 @@ func asHost(t *testing.T, address string) *host {
 	return h
 }
 
-// TestSettleStaysWithHTTPS: a registry that asks with HTTPS for a login and then is gone does not get it in the clear.
+// TestSettleStaysWithHTTPS: a registry that asks with HTTPS for a login and then is gone does not
+// get it in the clear.
 func TestSettleStaysWithHTTPS(t *testing.T) {
 	certified := httptest.NewTLSServer(nil)
 	defer certified.Close()
@@ -80,8 +81,8 @@ type peeked struct {
 
 func (p peeked) Read(b []byte) (int, error) { return p.in.Read(b) }
 
-// TestOnlyTheRegistryAsksForALogin: a server to which the registry sends us on cannot name a place for our login. The
-// registry can, and has the token sent to another server.
+// TestOnlyTheRegistryAsksForALogin: a server to which the registry sends us on cannot name a place
+// for our login. The registry can, and has the token sent to another server.
 func TestOnlyTheRegistryAsksForALogin(t *testing.T) {
 	for _, asks := range []string{"the registry", "another"} {
 		var logins atomic.Int32
@@ -119,7 +120,8 @@ func TestOnlyTheRegistryAsksForALogin(t *testing.T) {
 	}
 }
 
-// TestNothingIsBelievedInTheClear: once a registry has answered with HTTPS, an answer without cannot ask for a login.
+// TestNothingIsBelievedInTheClear: once a registry has answered with HTTPS, an answer without
+// cannot ask for a login.
 func TestNothingIsBelievedInTheClear(t *testing.T) {
 	e := &ear{host: "r.example:5000", RoundTripper: answers(http.StatusUnauthorized)}
 	for i, c := range []struct {
@@ -151,8 +153,8 @@ func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: int(a), Header: http.Header{"Www-Authenticate": {"Basic"}}, Body: http.NoBody}, nil
 }
 
-// TestRetryAfter: what cannot be read, and a time that has passed, is a wait all the same: else the registry would be asked
-// at once what it has just refused.
+// TestRetryAfter: what cannot be read, and a time that has passed, is a wait all the same: else the
+// registry would be asked at once what it has just refused.
 func TestRetryAfter(t *testing.T) {
 	for after, want := range map[string]time.Duration{
 		"": firstAnswer, "soon": firstAnswer, "0": firstAnswer, "-5": firstAnswer, "7": 7 * time.Second, "86400": maxDelay,

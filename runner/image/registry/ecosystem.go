@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registry pulls, lists, tags and removes images. It follows the ecosystem's rules and files
-// (registries.conf, policy.json, auth.json, certs.d) and adds what a unit needs: a pull that tells how
-// it gets on, gives up on a registry that falls silent, ends at once when it is told to, and goes on
-// next time where it ended.
+// Package registry pulls, lists, tags and removes images. It follows the ecosystem's rules and
+// files (registries.conf, policy.json, auth.json, certs.d) and adds what a unit needs: a pull that
+// tells how it gets on, gives up on a registry that falls silent, ends at once when it is told to,
+// and goes on next time where it ended.
 package registry
 
 import (
@@ -55,8 +55,8 @@ func (im *Images) tellRemoved(reports []*Removed) {
 	}
 }
 
-// note notes an event in the journal, unless containers.conf(5) wants none. Where nobody listens to the journal, nobody can
-// ask it.
+// note notes an event in the journal, unless containers.conf(5) wants none. Where nobody listens to
+// the journal, nobody can ask it.
 func note(e journal.Event) {
 	if conf, err := config.Default(); err == nil && !journal.Wanted(conf.Engine.EventsLogger) {
 		return

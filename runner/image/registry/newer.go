@@ -54,8 +54,8 @@ func (im *Images) Newer(ctx context.Context, name string, local *image.Image, o 
 			return "", false, explain(named.String(), reference.Domain(named), errors.Join(context.Cause(ctx), err))
 		}
 	}
-	// What the short way has an answer to is read, and not asked for again. An answer without a digest tells
-	// least, and the manifest, or the error in its place, tells more.
+	// What the short way has an answer to is read, and not asked for again. An answer without a
+	// digest tells least, and the manifest, or the error in its place, tells more.
 	said := (*statusError)(nil)
 	ask := !elsewhere && d == "" && !(errors.As(err, &said) && said.status < http.StatusInternalServerError && said.after == 0)
 	err = retry.IfNecessary(ctx, func() error {
@@ -68,7 +68,8 @@ func (im *Images) Newer(ctx context.Context, name string, local *image.Image, o 
 	return d, newer, nil
 }
 
-// quick asks for a digest by the short way. A registry that is asked too often is left alone for a while.
+// quick asks for a digest by the short way. A registry that is asked too often is left alone for a
+// while.
 func (im *Images) quick(ctx context.Context, sys *types.SystemContext, named reference.Named) (digest.Digest, error) {
 	d, err := im.digests.ask(ctx, sys, named)
 	if busy := (*statusError)(nil); errors.As(err, &busy) && busy.after > 0 {

@@ -41,7 +41,8 @@ func TestNewer(t *testing.T) {
 	}
 }
 
-// Each of many names is asked for once, with no other question to the registry, and with a login, too.
+// Each of many names is asked for once, with no other question to the registry, and with a login,
+// too.
 func TestNewerAsksOnce(t *testing.T) {
 	for _, login := range []string{"", "me:secret"} {
 		w := newWorld(t)
@@ -77,8 +78,8 @@ func TestNewerAsksOnce(t *testing.T) {
 	}
 }
 
-// What the short way cannot tell, the library does: its errors are those that are explained, and a registry that
-// has had too many questions is asked again when it said.
+// What the short way cannot tell, the library does: its errors are those that are explained, and a
+// registry that has had too many questions is asked again when it said.
 func TestNewerTheLongWay(t *testing.T) {
 	w := newWorld(t)
 	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())

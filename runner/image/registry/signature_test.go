@@ -26,7 +26,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// payload is what a signature signs: an image by its manifest, and its name. Source: containers-signature(5).
+// payload is what a signature signs: an image by its manifest, and its name. Source:
+// containers-signature(5).
 func payload(kind, name string, manifest digest.Digest) []byte {
 	return fmt.Appendf(nil, `{"critical":{"type":%q,"image":{"docker-manifest-digest":%q},"identity":{"docker-reference":%q}},"optional":{"creator":"a test","timestamp":1700000000}}`, kind, manifest, name)
 }
@@ -48,7 +49,8 @@ func simple(t *testing.T, key *openpgp.Entity, name string, manifest digest.Dige
 	return out.Bytes()
 }
 
-// attach puts a signature with a key beside an image, as cosign does. Source: cosign, SIGNATURE_SPEC.md.
+// attach puts a signature with a key beside an image, as cosign does. Source: cosign,
+// SIGNATURE_SPEC.md.
 func (w *world) attach(key *ecdsa.PrivateKey, repository, name string, signed, at digest.Digest) {
 	w.t.Helper()
 	blob := payload("cosign container image signature", name, signed)
@@ -69,8 +71,8 @@ func (w *world) attach(key *ecdsa.PrivateKey, repository, name string, signed, a
 	}))
 }
 
-// TestSignatures: what policy.json wants signed is pulled if the right key has signed this image by this name, and not when
-// nobody has, somebody else has, or what was signed is another image.
+// TestSignatures: what policy.json wants signed is pulled if the right key has signed this image by
+// this name, and not when nobody has, somebody else has, or what was signed is another image.
 func TestSignatures(t *testing.T) {
 	w := newWorld(t)
 	write := func(name string, data []byte) string {

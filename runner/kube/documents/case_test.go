@@ -107,8 +107,8 @@ func load(t *testing.T) []document {
 	return out
 }
 
-// TestDocuments reads them: each warning and each refusal is one that the document announces. What check, which is
-// strict, says of them is the same.
+// TestDocuments reads them: each warning and each refusal is one that the document announces. What
+// check, which is strict, says of them is the same.
 func TestDocuments(t *testing.T) {
 	documents := load(t)
 	owner := map[string]string{}
@@ -157,7 +157,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// sole: documents are played side by side, so no two may have a pod of one name or a port of the machine in common.
+// sole: documents are played side by side, so no two may have a pod of one name or a port of the
+// machine in common.
 func sole(t *testing.T, d document, owner map[string]string) {
 	t.Helper()
 	plan, _ := manifest.Read(d.sources(), manifest.Options{Dir: "/", Validate: manifest.ValidateIgnore, Partial: true})

@@ -28,8 +28,9 @@ var playScript []byte
 // atOnce is how many documents are played side by side.
 const atOnce = "3"
 
-// TestLabDocuments plays documents, as alice and some as root, and looks inside. PODUNIT_DOCUMENTS says which, by
-// patterns of names such as * or "probe-* env-order". Without it, or for ci, it is those that say so.
+// TestLabDocuments plays documents, as alice and some as root, and looks inside. PODUNIT_DOCUMENTS
+// says which, by patterns of names such as * or "probe-* env-order". Without it, or for ci, it is
+// those that say so.
 func TestLabDocuments(t *testing.T) {
 	patterns := strings.Fields(cmp.Or(os.Getenv("PODUNIT_DOCUMENTS"), "ci"))
 	var chosen []document

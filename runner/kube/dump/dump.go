@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dump writes what there is as Kubernetes YAML: the documents of what was played, and documents of what
-// somebody has made by hand.
+// Package dump writes what there is as Kubernetes YAML: the documents of what was played, and
+// documents of what somebody has made by hand.
 package dump
 
 import (
@@ -82,8 +82,8 @@ func Generate(p *play.Player, names []string, o manifest.GenerateOptions) ([]byt
 
 func volumes(p *play.Player) *volume.Volumes { return volume.New(p.Containers.Store.GraphRoot()) }
 
-// documented finds the play that has the document of a pod, and the pod's name there: that of a run of
-// a CronJob is the CronJob's.
+// documented finds the play that has the document of a pod, and the pod's name there: that of a run
+// of a CronJob is the CronJob's.
 func documented(all []*play.State, name string) (*play.State, string) {
 	st := play.Owner(all, name)
 	if st == nil || st.Of == "" {

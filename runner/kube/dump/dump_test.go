@@ -9,7 +9,8 @@ import (
 	"github.com/podunit/podunit/runner/kube/play"
 )
 
-// TestDocumented: the document of a CronJob's run is the CronJob's, which is found by its own name, too.
+// TestDocumented: the document of a CronJob's run is the CronJob's, which is found by its own name,
+// too.
 func TestDocumented(t *testing.T) {
 	tv := &play.State{Name: "tv.service", Plan: &kube.Plan{Pods: []*kube.Pod{{Name: "web"}, {Name: "tick-pod", Cron: &kube.Cron{Name: "tick"}}}}}
 	run := &play.State{Name: "cron tick-7", Of: "tv.service", Cron: "tick", Plan: &kube.Plan{Pods: []*kube.Pod{{Name: "tick-7-pod"}}}}

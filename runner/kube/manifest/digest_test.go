@@ -90,8 +90,8 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestDigestOfTakenVolumes: a container that gets the mounts of another one, which has got them of a third one, must be made
-// anew when their files change: those are new files then.
+// TestDigestOfTakenVolumes: a container that gets the mounts of another one, which has got them of
+// a third one, must be made anew when their files change: those are new files then.
 func TestDigestOfTakenVolumes(t *testing.T) {
 	taking := strings.Replace(pair, "labels: {app: web}", "annotations: {io.podman.annotations.volumes-from/c: b, io.podman.annotations.volumes-from/b: a}", 1)
 	before, after := planned(t, taking), planned(t, strings.Replace(taking, "a: alpha", "a: beta", 1))

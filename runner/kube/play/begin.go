@@ -13,10 +13,10 @@ import (
 	"github.com/podunit/podunit/runner/notify"
 )
 
-// A container whose hook or startup probe fails, or that ends before it is ready, is started again as its
-// restart policy says, at its first start too. The service of the container notes why it did not begin; the play
-// reads that, and waits for the manager's next try. A start that fails for another reason, such as an image that is
-// not there, ends the play.
+// A container whose hook or startup probe fails, or that ends before it is ready, is started again
+// as its restart policy says, at its first start too. The service of the container notes why it did
+// not begin; the play reads that, and waits for the manager's next try. A start that fails for
+// another reason, such as an image that is not there, ends the play.
 
 // beginning is the name of the note on how the start of a container went: Bad counts the tries that
 // failed.

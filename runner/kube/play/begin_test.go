@@ -21,8 +21,9 @@ spec:
   - {name: a, image: quay.io/x/a:1, startupProbe: {exec: {command: [never]}}}
 `
 
-// A container whose startup probe fails at its first start is left to the manager, which starts it again, until it has
-// begun. At a shell that is waited for some tries, and a start that fails otherwise is not left to anybody.
+// A container whose startup probe fails at its first start is left to the manager, which starts it
+// again, until it has begun. At a shell that is waited for some tries, and a start that fails
+// otherwise is not left to anybody.
 func TestStartupProbeFailsAtFirst(t *testing.T) {
 	for name, c := range map[string]struct {
 		service  bool

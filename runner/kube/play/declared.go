@@ -48,7 +48,8 @@ func (p *Player) Declared() ([]Declared, error) {
 	return out, nil
 }
 
-// Waiting lists the containers of the service of a .kube file that is stopped: its next start takes their new images.
+// Waiting lists the containers of the service of a .kube file that is stopped: its next start takes
+// their new images.
 func (p *Player) Waiting(service string, plan *kube.Plan, how Registry) []Declared {
 	value := p.secretOf(plan)
 	var out []Declared
@@ -77,7 +78,8 @@ func (p *Player) ForgetWaiting(service string) error {
 // Noted are all plays, by name.
 func (p *Player) Noted() ([]*State, error) { return p.store.all() }
 
-// Secrets are the values of a play's own secrets, by secret and key. They are in memory: after a boot there are none.
+// Secrets are the values of a play's own secrets, by secret and key. They are in memory: after a
+// boot there are none.
 func (p *Player) Secrets(play string) map[string]map[string][]byte {
 	own, err := p.store.secrets(play)
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 	"github.com/podunit/podunit/runner/kube"
 )
 
-// TestDownReadsUnderTheLock: who takes down a play, by hand or in place of another's pods, waits until nobody
-// else is at it, and works with what is noted then. Of one that is gone nothing is left to do.
+// TestDownReadsUnderTheLock: who takes down a play, by hand or in place of another's pods, waits
+// until nobody else is at it, and works with what is noted then. Of one that is gone nothing is
+// left to do.
 func TestDownReadsUnderTheLock(t *testing.T) {
 	pods := func(names ...string) *kube.Plan {
 		plan := &kube.Plan{}

@@ -14,7 +14,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestPodEnded: the unit of a pod has no ExecStop=, so its end stops what is left of the pod, also of one whose play is forgotten.
+// TestPodEnded: the unit of a pod has no ExecStop=, so its end stops what is left of the pod, also
+// of one whose play is forgotten.
 func TestPodEnded(t *testing.T) {
 	w := newWorld(t)
 	r, err := w.Pods.Create(t.Context(), spec.Pod{Name: "web", ExitPolicy: "continue"}, "", nil)

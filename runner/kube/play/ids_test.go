@@ -10,7 +10,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestIDsOfAPod: a pod with hostUsers: false has as many IDs as its document names, and those of the pod are others out here.
+// TestIDsOfAPod: a pod with hostUsers: false has as many IDs as its document names, and those of
+// the pod are others out here.
 func TestIDsOfAPod(t *testing.T) {
 	const head = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  hostUsers: false\n"
 	for text, want := range map[string]uint32{
@@ -43,7 +44,8 @@ func TestIDsOfAPod(t *testing.T) {
 	}
 }
 
-// TestPodWithTooFewIDs: a pod that runs is made anew where its document names a user that it has not got.
+// TestPodWithTooFewIDs: a pod that runs is made anew where its document names a user that it has
+// not got.
 func TestPodWithTooFewIDs(t *testing.T) {
 	const text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  hostUsers: false\n  containers: [{name: a, image: quay.io/x/a:1, securityContext: {runAsUser: 2000}}]\n"
 	world := newWorld(t)

@@ -13,8 +13,9 @@ import (
 	runner "github.com/podunit/podunit/runner/container"
 )
 
-// TestMountsOfOthers: a container has the mounts of earlier ones of its pod, by way of others too, with the options that the
-// annotation gives; its own stay where they are, and one outside is left to the start.
+// TestMountsOfOthers: a container has the mounts of earlier ones of its pod, by way of others too,
+// with the options that the annotation gives; its own stay where they are, and one outside is left
+// to the start.
 func TestMountsOfOthers(t *testing.T) {
 	w := newWorld(t)
 	one := planned(t, `apiVersion: v1

@@ -281,7 +281,8 @@ spec:
 	l.nothing(t)
 }
 
-// names: pods of a play and of another one find each other by name, and the command line gives addresses.
+// names: pods of a play and of another one find each other by name, and the command line gives
+// addresses.
 func (l lab) names(t *testing.T) {
 	l.WriteFile("alice", "shop.yaml", `apiVersion: v1
 kind: Pod

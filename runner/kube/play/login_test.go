@@ -17,8 +17,8 @@ import (
 	"go.podman.io/common/pkg/config"
 )
 
-// TestLoginsOutliveTheFirstPull: the start of a container pulls with the logins of the play, also after a boot
-// which has taken their file away, and with none where somebody has said how to pull.
+// TestLoginsOutliveTheFirstPull: the start of a container pulls with the logins of the play, also
+// after a boot which has taken their file away, and with none where somebody has said how to pull.
 func TestLoginsOutliveTheFirstPull(t *testing.T) {
 	w := newWorld(t)
 	asked := &pulls{}
@@ -69,7 +69,8 @@ func TestLoginsOutliveTheFirstPull(t *testing.T) {
 	}
 }
 
-// TestWaiting: for a .kube unit that is stopped the update has the logins of its document's own secrets, and leaves no file.
+// TestWaiting: for a .kube unit that is stopped the update has the logins of its document's own
+// secrets, and leaves no file.
 func TestWaiting(t *testing.T) {
 	w := newWorld(t)
 	plan := planned(t, strings.Replace(twoContainers, "spec:\n", "spec:\n  imagePullSecrets: [{name: login}]\n", 1))
@@ -105,7 +106,8 @@ func (p *slowPulls) Pull(_ context.Context, name string, o image.PullOptions) (*
 	return &image.Image{Names: []string{name}}, nil
 }
 
-// TestPullBeforeLook: an image whose volumes a container gets is not pulled for that, but it may be that of a container.
+// TestPullBeforeLook: an image whose volumes a container gets is not pulled for that, but it may be
+// that of a container.
 func TestPullBeforeLook(t *testing.T) {
 	w := newWorld(t)
 	w.Images = &slowPulls{}

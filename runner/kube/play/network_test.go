@@ -10,7 +10,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestNetworking: what a pod's documents and the command line say becomes what its network is asked for.
+// TestNetworking: what a pod's documents and the command line say becomes what its network is asked
+// for.
 func TestNetworking(t *testing.T) {
 	p := &kube.Pod{Name: "web", Network: kube.Network{Default: true, Aliases: []string{"a", "db"}, IP: "10.89.0.7", MAC: "92:d0:c6:0a:29:33", FQDN: "web.sub.default.svc.cluster.local"}}
 	n, err := networking(p, true)
@@ -32,7 +33,8 @@ func TestNetworking(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	// dnsPolicy: None takes nothing of the machine's, ClusterFirst the network's, Default the machine's.
+	// dnsPolicy: None takes nothing of the machine's, ClusterFirst the network's, Default the
+	// machine's.
 	if n, _ = networking(&kube.Pod{Network: kube.Network{Default: true, DNSOnly: true}}, true); !n.OwnDNS || strings.Join(n.DNSSearch, " ") != "." {
 		t.Errorf("None: %+v", n)
 	}

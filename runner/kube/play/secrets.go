@@ -26,8 +26,9 @@ const (
 	ofPlay = "podunit.play"
 )
 
-// secretDocument is a Secret of Kubernetes with the fields that matter here. Its JSON is, byte by byte, that of
-// corev1.Secret, which each start of a container would have to load with all else that Kubernetes has.
+// secretDocument is a Secret of Kubernetes with the fields that matter here. Its JSON is, byte by
+// byte, that of corev1.Secret, which each start of a container would have to load with all else
+// that Kubernetes has.
 type secretDocument struct {
 	Kind       string `json:"kind"`
 	APIVersion string `json:"apiVersion"`

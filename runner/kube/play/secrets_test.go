@@ -21,8 +21,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestSecretIsTheClusters: a stored document has the bytes that Kubernetes' own type gives, as those have that older
-// versions of this program have stored.
+// TestSecretIsTheClusters: a stored document has the bytes that Kubernetes' own type gives, as
+// those have that older versions of this program have stored.
 func TestSecretIsTheClusters(t *testing.T) {
 	yes := true
 	for _, s := range []kube.Secret{
@@ -68,8 +68,8 @@ func TestSecretDocuments(t *testing.T) {
 	}
 }
 
-// TestKeepSecrets: a play stores its secrets, replaces those of others but no immutable one, and takes
-// away its own and no others.
+// TestKeepSecrets: a play stores its secrets, replaces those of others but no immutable one, and
+// takes away its own and no others.
 func TestKeepSecrets(t *testing.T) {
 	store := secret.New(t.TempDir())
 	e := &service.Engine{Containers: &runner.Engine{Secrets: secret.Source{Store: store}}}
@@ -132,8 +132,8 @@ func TestKeepSecrets(t *testing.T) {
 	}
 }
 
-// TestSecretsLookedUpOnce: a start asks the store once for each secret, whatever it takes of it, with the same
-// answer for all keys.
+// TestSecretsLookedUpOnce: a start asks the store once for each secret, whatever it takes of it,
+// with the same answer for all keys.
 func TestSecretsLookedUpOnce(t *testing.T) {
 	w := newWorld(t)
 	asked := filepath.Join(t.TempDir(), "asked")

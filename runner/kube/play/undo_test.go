@@ -114,8 +114,8 @@ func TestFailedChangeIsUndone(t *testing.T) {
 	}
 }
 
-// TestFailedReplacementIsUndone: a play that replaces a pod as a whole and fails brings the old one back; one that
-// cannot be brought back is gone from the note, too.
+// TestFailedReplacementIsUndone: a play that replaces a pod as a whole and fails brings the old one
+// back; one that cannot be brought back is gone from the note, too.
 func TestFailedReplacementIsUndone(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		world := newWorld(t)
@@ -152,8 +152,8 @@ func TestFailedReplacementIsUndone(t *testing.T) {
 	}
 }
 
-// TestFailedPlayAndSecrets: what goes on after a play that has failed keeps its secrets, and of a play that
-// could not even begin nothing stays.
+// TestFailedPlayAndSecrets: what goes on after a play that has failed keeps its secrets, and of a
+// play that could not even begin nothing stays.
 func TestFailedPlayAndSecrets(t *testing.T) {
 	world := newWorld(t)
 	st := world.playing(t, twoContainers)
@@ -194,8 +194,8 @@ func TestFailedPlayAndSecrets(t *testing.T) {
 	}
 }
 
-// TestPodOfSomebodyElse: a pod that somebody makes while images are pulled stays, and so it does when the
-// play that fails for it is undone.
+// TestPodOfSomebodyElse: a pod that somebody makes while images are pulled stays, and so it does
+// when the play that fails for it is undone.
 func TestPodOfSomebodyElse(t *testing.T) {
 	world := newWorld(t)
 	plan := planned(t, twoContainers)
@@ -236,8 +236,8 @@ func TestReplaceWithoutStart(t *testing.T) {
 	}
 }
 
-// TestOneFailureEndsAll: a pod that fails ends the wait for one that never gets ready, and only its own
-// error is told.
+// TestOneFailureEndsAll: a pod that fails ends the wait for one that never gets ready, and only its
+// own error is told.
 func TestOneFailureEndsAll(t *testing.T) {
 	waits := make(chan struct{})
 	err := allOrNone(t.Context(), []string{"waits", "fails"}, 2, func(ctx context.Context, name string) error {
@@ -259,8 +259,8 @@ func TestOneFailureEndsAll(t *testing.T) {
 	}
 }
 
-// TestStoppedContainersAreFound: while a container that the new documents do not have, or have otherwise,
-// is stopped, its unit finds it in the note as it was started, preStop included.
+// TestStoppedContainersAreFound: while a container that the new documents do not have, or have
+// otherwise, is stopped, its unit finds it in the note as it was started, preStop included.
 func TestStoppedContainersAreFound(t *testing.T) {
 	world := newWorld(t)
 	st := world.playing(t, twoContainers)
@@ -322,8 +322,8 @@ func (w *world) broughtBack(t *testing.T, st *State) {
 	}
 }
 
-// TestCutShortIsUndone: a play that ends while it takes a pod down leaves it as it was, noted once. It runs again also
-// where the play was to start nothing.
+// TestCutShortIsUndone: a play that ends while it takes a pod down leaves it as it was, noted once.
+// It runs again also where the play was to start nothing.
 func TestCutShortIsUndone(t *testing.T) {
 	for _, create := range []bool{false, true} {
 		world := newWorld(t)
@@ -350,7 +350,8 @@ func TestCutShortIsUndone(t *testing.T) {
 	}
 }
 
-// TestRemovedPodComesBack: a pod that the new documents do not have runs again when the play of them fails.
+// TestRemovedPodComesBack: a pod that the new documents do not have runs again when the play of
+// them fails.
 func TestRemovedPodComesBack(t *testing.T) {
 	world := newWorld(t)
 	st := world.playing(t, twoContainers)
@@ -374,8 +375,8 @@ func TestRemovedPodComesBack(t *testing.T) {
 	}
 }
 
-// TestNoOrphan: what cannot be brought back is taken down also when undo has no time left, and stays in the note if that
-// fails.
+// TestNoOrphan: what cannot be brought back is taken down also when undo has no time left, and
+// stays in the note if that fails.
 func TestNoOrphan(t *testing.T) {
 	for _, stays := range []bool{false, true} {
 		world := newWorld(t)
@@ -412,8 +413,8 @@ func TestNoOrphan(t *testing.T) {
 	}
 }
 
-// TestTakenPodComesBack: a play that replaces a pod of another play and fails brings it back as a part of that one, with
-// its secrets. A pod that somebody has made under the name meanwhile stays.
+// TestTakenPodComesBack: a play that replaces a pod of another play and fails brings it back as a
+// part of that one, with its secrets. A pod that somebody has made under the name meanwhile stays.
 func TestTakenPodComesBack(t *testing.T) {
 	for name, c := range map[string]struct{ more, other, stopped bool }{
 		"its only pod": {}, "one of two": {more: true}, "somebody was faster": {other: true}, "it did not run": {stopped: true},

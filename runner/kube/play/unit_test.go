@@ -105,8 +105,8 @@ func TestContainerUnit(t *testing.T) {
 	}
 }
 
-// TestExitStatuses: what rules say of an exit status is in the unit of a container that is never restarted otherwise, and
-// its end knows it.
+// TestExitStatuses: what rules say of an exit status is in the unit of a container that is never
+// restarted otherwise, and its end knows it.
 func TestExitStatuses(t *testing.T) {
 	plan := planned(t, `apiVersion: v1
 kind: Pod

@@ -11,9 +11,9 @@ import (
 	"github.com/podunit/podunit/runner/volume"
 )
 
-// TestForcedDownLeavesOthersVolumes: kube down --force removes the volumes of what it takes down, and no
-// volume that a container, a pod of another play, a unit or another tool has besides. It reads the unit files
-// once.
+// TestForcedDownLeavesOthersVolumes: kube down --force removes the volumes of what it takes down,
+// and no volume that a container, a pod of another play, a unit or another tool has besides. It
+// reads the unit files once.
 func TestForcedDownLeavesOthersVolumes(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("an owner can be given by root only")

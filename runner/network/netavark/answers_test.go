@@ -15,8 +15,9 @@ import (
 	"go.podman.io/common/libnetwork/types"
 )
 
-// TestAnswers reads answers to a setup: the one that Debian 12's netavark gave, with the search domain of its time, and
-// one without search domain and gateway, as the release notes say that 1.15 and later give it for an internal network.
+// TestAnswers reads answers to a setup: the one that Debian 12's netavark gave, with the search
+// domain of its time, and one without search domain and gateway, as the release notes say that 1.15
+// and later give it for an internal network.
 func TestAnswers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")

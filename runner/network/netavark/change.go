@@ -23,8 +23,8 @@ func (s *Store) NextDevice(network string, c *Connection) (string, error) {
 	}), nil
 }
 
-// Add connects somebody who runs to one more network, which is what more is prepared for. ns is his network
-// namespace.
+// Add connects somebody who runs to one more network, which is what more is prepared for. ns is his
+// network namespace.
 func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Connection, servers Servers) error {
 	err := c.store().withLock(func() error {
 		within, ok, err := c.host()

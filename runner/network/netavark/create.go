@@ -60,8 +60,8 @@ func (s *Store) Create(ask New) (types.Network, error) {
 	return made, err
 }
 
-// taken reports whether there is a network of that name. The default one is there without a file, and a file that
-// cannot be read takes its name as well.
+// taken reports whether there is a network of that name. The default one is there without a file,
+// and a file that cannot be read takes its name as well.
 func (s *Store) taken(name string, all []types.Network) bool {
 	if name == s.Default() || slices.ContainsFunc(all, func(n types.Network) bool { return n.Name == name }) {
 		return true

@@ -16,8 +16,8 @@ import (
 	"go.podman.io/common/libnetwork/types"
 )
 
-// TestNamesAreForgotten: a connection that is made again has its names once. Those of others stay, and no other file comes
-// into the directory, in which aardvark-dns would take it for a network.
+// TestNamesAreForgotten: a connection that is made again has its names once. Those of others stay,
+// and no other file comes into the directory, in which aardvark-dns would take it for a network.
 func TestNamesAreForgotten(t *testing.T) {
 	c := &Connection{ID: "11", Run: t.TempDir()}
 	if err := c.forgetNames(); err != nil {
@@ -63,7 +63,8 @@ front: "10.89.0.1\n111 10.89.0.3  other\n"
 	}
 }
 
-// TestPlainNames: with Debian 12's aardvark-dns the resolver of a container on two networks asks for plain names only.
+// TestPlainNames: with Debian 12's aardvark-dns the resolver of a container on two networks asks
+// for plain names only.
 func TestPlainNames(t *testing.T) {
 	for version, plain := range map[string]bool{"1.4.0": true, "1.11.0": true, "1.12.0": false, "1.14.0": false, "2.0.0": false} {
 		s := newStore(t, `[ "$1" = --version ] && echo netavark `+version)
@@ -89,8 +90,8 @@ func TestPlainNames(t *testing.T) {
 	}
 }
 
-// TestRequestOfIpvlan: netavark takes the device of the host from network_interface, and the options as they are. No
-// kernel of the lab has it.
+// TestRequestOfIpvlan: netavark takes the device of the host from network_interface, and the
+// options as they are. No kernel of the lab has it.
 func TestRequestOfIpvlan(t *testing.T) {
 	s := newStore(t, version114)
 	s.Rootless = false
@@ -124,8 +125,8 @@ func TestRequestOfIpvlan(t *testing.T) {
 	}
 }
 
-// TestKept: the namespace is found in the /run of Within, also where a system unit with User= has given the user a runtime
-// directory of its own.
+// TestKept: the namespace is found in the /run of Within, also where a system unit with User= has
+// given the user a runtime directory of its own.
 func TestKept(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1000")
 	for dir, want := range map[string]string{
@@ -139,8 +140,9 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestLeavingAfterTheRules: of those who leave a network at once, the first takes its iptables rules away, and netavark fails
-// for the others. Their names and the bridge go all the same; any other complaint is an error.
+// TestLeavingAfterTheRules: of those who leave a network at once, the first takes its iptables
+// rules away, and netavark fails for the others. Their names and the bridge go all the same; any
+// other complaint is an error.
 func TestLeavingAfterTheRules(t *testing.T) {
 	const said = `code: 1, msg: iptables: No chain/target/match by that name.`
 	c, within := leaver(t, `echo '{"error":"`+said+`"}'; exit 1`, "tb2")

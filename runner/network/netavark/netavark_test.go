@@ -522,8 +522,8 @@ func TestSettleGivesUp(t *testing.T) {
 	}
 }
 
-// TestNameServerStartsBeside has netavark, a script, wait until the name server is asked for, which waits in turn until netavark has
-// written names.
+// TestNameServerStartsBeside has netavark, a script, wait until the name server is asked for, which
+// waits in turn until netavark has written names.
 func TestNameServerStartsBeside(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")
@@ -607,8 +607,8 @@ func TestUnusedNamespace(t *testing.T) {
 	}
 }
 
-// leaver is a connection to a network, with what runs in the namespace where its bridge device would be. script is
-// netavark.
+// leaver is a connection to a network, with what runs in the namespace where its bridge device
+// would be. script is netavark.
 func leaver(t *testing.T, script, device string) (*Connection, func(func() error) error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -630,8 +630,8 @@ func leaver(t *testing.T, script, device string) (*Connection, func(func() error
 	return c, func(do func() error) error { return netns.Do(host, do) }
 }
 
-// TestLeavingAfterTheBridge takes back a connection whose bridge has gone with another one's. netavark, a
-// script here, refuses that: it must find a bridge.
+// TestLeavingAfterTheBridge takes back a connection whose bridge has gone with another one's.
+// netavark, a script here, refuses that: it must find a bridge.
 func TestLeavingAfterTheBridge(t *testing.T) {
 	c, within := leaver(t, "true", "tb0")
 	if err := c.teardown(context.Background(), within); err != nil {
@@ -646,8 +646,8 @@ func TestLeavingAfterTheBridge(t *testing.T) {
 	}
 }
 
-// TestLeavingWithoutNames takes back connections whose names nobody serves. netavark, a script here, refuses to remove names
-// that are not there, or when there is no name server.
+// TestLeavingWithoutNames takes back connections whose names nobody serves. netavark, a script
+// here, refuses to remove names that are not there, or when there is no name server.
 func TestLeavingWithoutNames(t *testing.T) {
 	c, within := leaver(t, `case $(/bin/cat) in *'"dns_enabled":true'*) echo '{"error":"remove aardvark entries"}'; exit 1;; esac`, "tb1")
 	if err := c.teardown(context.Background(), within); err != nil {

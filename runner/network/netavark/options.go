@@ -122,8 +122,8 @@ func needs(n types.Network) []need {
 	return all
 }
 
-// needsOf lists what a container wants on a network beyond version 1.4. Since when netavark knows the name of the device
-// on the host, its notes do not say; 1.14 does.
+// needsOf lists what a container wants on a network beyond version 1.4. Since when netavark knows
+// the name of the device on the host, its notes do not say; 1.14 does.
 func needsOf(e Endpoint) []need {
 	if e.Options[hostDevice] == "" {
 		return nil
@@ -134,7 +134,8 @@ func needsOf(e Endpoint) []need {
 // hostDevice is the option of a container on a bridge that names the device on the side of the host.
 const hostDevice = "host_interface_name"
 
-// checkEndpoint judges the options of a container on a network: netavark knows few, and says nothing of others.
+// checkEndpoint judges the options of a container on a network: netavark knows few, and says
+// nothing of others.
 func checkEndpoint(n types.Network, e Endpoint) error {
 	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
 		switch n.Driver + " " + key {

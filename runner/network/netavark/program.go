@@ -49,8 +49,9 @@ func (s *Store) Program(name string) (string, error) {
 	return path, nil
 }
 
-// dhcpSocket is where netavark reaches its DHCP client, which it starts for nobody: systemd does, by the socket.
-// Source: netavark-dhcp-proxy.socket, which Debian's package has and does not enable.
+// dhcpSocket is where netavark reaches its DHCP client, which it starts for nobody: systemd does,
+// by the socket. Source: netavark-dhcp-proxy.socket, which Debian's package has and does not
+// enable.
 const dhcpSocket = "/run/podman/nv-proxy.sock"
 
 // NoDHCPError says that nobody asks for an address by DHCP.
@@ -170,9 +171,10 @@ func (c *Connection) call(ctx context.Context, verb string, r request, ns *os.Fi
 	return output(ctx, cmd, verb, within)
 }
 
-// nsPath is the container's network namespace as netavark finds it: the file that it inherits. Its DHCP client is another
-// process, which opens the path by itself; ours has it open as long as that takes. What the client would do there
-// later is to set another address if the server gives one, which it then cannot.
+// nsPath is the container's network namespace as netavark finds it: the file that it inherits. Its
+// DHCP client is another process, which opens the path by itself; ours has it open as long as that
+// takes. What the client would do there later is to set another address if the server gives one,
+// which it then cannot.
 func nsPath(r request, ns *os.File) string {
 	for _, n := range r.Info {
 		if n.IPAMOptions[types.Driver] == types.DHCPIPAMDriver {

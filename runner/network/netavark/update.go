@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Update changes the name servers that the name server of a network asks: drop goes, add comes. It holds at once for who
-// is on the network, and for its later users. What is there already, and what is not there, is no error. shared is
-// the directory of the user's namespace; empty as root.
+// Update changes the name servers that the name server of a network asks: drop goes, add comes. It
+// holds at once for who is on the network, and for its later users. What is there already, and what
+// is not there, is no error. shared is the directory of the user's namespace; empty as root.
 func (s *Store) Update(ctx context.Context, nameOrID, shared string, add, drop []net.IP) error {
 	return s.withLock(func() error {
 		n, err := s.Get(nameOrID)
@@ -46,8 +46,9 @@ func (s *Store) Update(ctx context.Context, nameOrID, shared string, add, drop [
 	})
 }
 
-// canTell is an error where netavark cannot tell aardvark-dns that a network that somebody is on has no servers of its own any
-// more: 1.4 takes no empty list. Since when it does, its notes do not say; 1.14 does.
+// canTell is an error where netavark cannot tell aardvark-dns that a network that somebody is on
+// has no servers of its own any more: 1.4 takes no empty list. Since when it does, its notes do not
+// say; 1.14 does.
 func (s *Store) canTell(network string, servers []string) error {
 	if len(servers) > 0 || !(&Connection{Run: s.Run}).served(network) {
 		return nil
@@ -59,8 +60,8 @@ func (s *Store) canTell(network string, servers []string) error {
 	return err
 }
 
-// noteServers writes the name servers of a network into the connections that have it, so that one that is made again
-// has them.
+// noteServers writes the name servers of a network into the connections that have it, so that one
+// that is made again has them.
 func (s *Store) noteServers(n Network) error {
 	var errs []error
 	for dir, c := range s.connections() {

@@ -16,7 +16,8 @@ import (
 	"go.podman.io/common/libnetwork/types"
 )
 
-// TestUpdate changes the name servers of a network that a container is on, and of one that nobody is on.
+// TestUpdate changes the name servers of a network that a container is on, and of one that nobody
+// is on.
 func TestUpdate(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(t, `[ "$1" = --version ] && { echo netavark 1.4.0; exit; }
@@ -77,7 +78,8 @@ echo "$@" >>`+dir+`/args`)
 	}
 }
 
-// TestOptionsOfAContainer has the options that a container gives on a network, by the version of netavark.
+// TestOptionsOfAContainer has the options that a container gives on a network, by the version of
+// netavark.
 func TestOptionsOfAContainer(t *testing.T) {
 	one := func(key, value string) Connection {
 		e := Endpoint{Name: "a"}
@@ -123,8 +125,9 @@ func TestVersionOnce(t *testing.T) {
 	}
 }
 
-// TestDHCPOpensTheNamespace: the DHCP client of netavark is another process, to which /proc/self is its own. What takes
-// the connection back shows the device with its address, or the client keeps the lease.
+// TestDHCPOpensTheNamespace: the DHCP client of netavark is another process, to which /proc/self is
+// its own. What takes the connection back shows the device with its address, or the client keeps
+// the lease.
 func TestDHCPOpensTheNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")
@@ -155,7 +158,8 @@ nsenter --net="$last" unshare --mount sh -c 'mount -t sysfs sys /sys && cat /sys
 	}
 }
 
-// TestNoDHCP has nobody who asks for addresses: no socket, or a file in its place. With a socket it is netavark's turn.
+// TestNoDHCP has nobody who asks for addresses: no socket, or a file in its place. With a socket it
+// is netavark's turn.
 func TestNoDHCP(t *testing.T) {
 	s := newStore(t, version114)
 	s.Rootless = false

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command server runs a kube-apiserver and the etcd that it stores in, on loopback, until its standard input ends. It
-// is a program of its own, because linking it takes minutes: the tests build it once and keep it.
+// Command server runs a kube-apiserver and the etcd that it stores in, on loopback, until its
+// standard input ends. It is a program of its own, because linking it takes minutes: the tests
+// build it once and keep it.
 //
-// Usage: server DIRECTORY. It keeps everything in DIRECTORY, reads there the file tokens (kube-apiserver's
-// --token-auth-file), writes there apiserver.crt, and prints one line, the address, before it serves.
+// Usage: server DIRECTORY. It keeps everything in DIRECTORY, reads there the file tokens
+// (kube-apiserver's --token-auth-file), writes there apiserver.crt, and prints one line, the
+// address, before it serves.
 package main
 
 import (

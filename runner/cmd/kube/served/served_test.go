@@ -9,7 +9,8 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 )
 
-// TestVerbsOfServices: the program that services execute has what they execute, and leaves the rest to the full one.
+// TestVerbsOfServices: the program that services execute has what they execute, and leaves the rest
+// to the full one.
 func TestVerbsOfServices(t *testing.T) {
 	for line, want := range map[string]bool{
 		"start-container tv.service web a": true, "stop-container tv.service web a": true, "ended tv.service web a": true,

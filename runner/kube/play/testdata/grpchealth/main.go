@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A server of grpc.health.v1, without TLS, as a gRPC probe expects it: it serves once the file /tmp/up is
-// there.
+// A server of grpc.health.v1, without TLS, as a gRPC probe expects it: it serves once the file
+// /tmp/up is there.
 package main
 
 import (
