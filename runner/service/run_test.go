@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
@@ -163,6 +164,46 @@ func TestReplaceStopsTheUnitFirst(t *testing.T) {
 	r, err := w.Create(context.Background(), c, nil)
 	if err != nil || !w.manager.asked("stop other.service") || w.exists(old.ID) || !w.exists(r.ID) {
 		t.Errorf("%v; %v; old %t, new %t", err, w.manager.calls, w.exists(old.ID), w.exists(r.ID))
+	}
+}
+
+// TestAReplacementThatFails leaves the container that was to go as it was, running, and no lock.
+func TestAReplacementThatFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(w *world, c *spec.Container)
+		want    string
+		stops   bool
+	}{
+		"its image is nowhere": {func(w *world, c *spec.Container) {
+			c.Rootfs, c.Image = nil, "localhost/nosuch"
+			w.Images = images{err: errors.New("no registry")}
+		}, "no registry", false},
+		"a service may not limit its time": {func(w *world, c *spec.Container) {
+			w.inService("web.service")
+			c.MaxRun = time.Second
+		}, "--timeout", false},
+		"the unit cannot be stopped": {func(w *world, _ *spec.Container) {
+			w.manager.fails["stop other.service"] = unit.JobError{Verb: "stop", Unit: "other.service", Job: "timeout"}
+		}, "other.service", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			old := w.made("web", nil)
+			w.running(old, "other.service")
+			asked := w.asked("web")
+			asked.Replace = true
+			c.prepare(w, asked)
+			_, err := w.Create(context.Background(), asked, nil)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if w.manager.asked("stop other.service") != c.stops || !w.free("web") {
+				t.Errorf("%v; the lock is free: %t", w.manager.calls, w.free("web"))
+			}
+			if !w.alive(old) || !w.exists(old.ID) {
+				t.Errorf("alive %t, there %t", w.alive(old), w.exists(old.ID))
+			}
+		})
 	}
 }
 
