@@ -239,3 +239,26 @@ func TestContainersByTheirServices(t *testing.T) {
 		t.Errorf("the name of a pod comes before that of a service: %s", got)
 	}
 }
+
+// TestNamespacesByService: who joins the container of a service by the service's name depends on it, whatever
+// the command line calls it.
+func TestNamespacesByService(t *testing.T) {
+	w := newWorld(t)
+	vpn := w.made("systemd-vpn", func(r *container.Record) { r.Unit = "vpn.service" })
+	c := w.asked("app")
+	c.Networks = []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}}
+	c.PIDNS = spec.Namespace{Mode: "container", Container: "vpn.service"}
+	c.IPCNS = spec.Namespace{Mode: "container", Container: vpn.ID[:12]}
+	c.VolumesFrom = []spec.VolumesFrom{{Container: "vpn"}}
+	r, err := w.Create(context.Background(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.Spec
+	if s.Networks[0].Name != "systemd-vpn" || s.PIDNS.Container != "systemd-vpn" || s.IPCNS.Container != vpn.ID[:12] || s.VolumesFrom[0].Container != "systemd-vpn" {
+		t.Errorf("%+v %+v %+v %+v", s.Networks, s.PIDNS, s.IPCNS, s.VolumesFrom)
+	}
+	if err := w.needed(vpn); !errors.As(err, new(DependentsError)) {
+		t.Errorf("it may be removed: %v", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/spec"
 )
 
 // Find finds a container as people name it: by its name, its ID or the beginning of it, else by the
@@ -83,6 +84,33 @@ func (e *Engine) NameOf(word string) string {
 		return p.Name
 	}
 	return word
+}
+
+// nameContainers puts the names of containers where a command line has those of their services, in what
+// a container shares with others: its later starts, and the search for dependents, go by the former.
+func (e *Engine) nameContainers(c *spec.Container) {
+	name := func(word *string) {
+		if *word == "" {
+			return
+		}
+		if _, err := e.Containers.Lookup(*word); !errors.Is(err, container.ErrNotFound) {
+			return
+		}
+		if r, err := e.Find(*word); err == nil {
+			*word = r.Name
+		}
+	}
+	for i := range c.Networks {
+		if c.Networks[i].Mode == spec.NetContainer {
+			name(&c.Networks[i].Name)
+		}
+	}
+	for _, ns := range []*spec.Namespace{&c.PIDNS, &c.IPCNS, &c.UTSNS, &c.CgroupNS} {
+		name(&ns.Container)
+	}
+	for i := range c.VolumesFrom {
+		name(&c.VolumesFrom[i].Container)
+	}
 }
 
 // serviceFile is the name of a service with its suffix.

@@ -144,6 +144,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if err != nil {
 		return err
 	}
+	e.nameContainers(c)
 	r := e.Containers.Prepare(*c, img, args)
 	r.Unit, r.Health = unit, checks
 	if r.Runtime, err = e.newRuntime(); err != nil {
