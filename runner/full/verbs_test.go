@@ -55,6 +55,16 @@ func TestVerbsOfOthers(t *testing.T) {
 	}
 }
 
+// TestDoctorHeedsGlobalFlags, though it begins where no other verb would.
+func TestDoctorHeedsGlobalFlags(t *testing.T) {
+	var out bytes.Buffer
+	e := &cli.Env{Program: program(), Stdout: &out, Stderr: &out, Lookup: func(string) (string, bool) { return "", false }}
+	code := cli.Run(context.Background(), e, []string{"--log-level", "bogus", "doctor"})
+	if code != 1 || !strings.Contains(out.String(), `log level "bogus" is not supported`) {
+		t.Errorf("status %d: %s", code, &out)
+	}
+}
+
 // TestTheShellIsOffered no files where none are meant.
 func TestTheShellIsOffered(t *testing.T) {
 	for line, want := range map[string]string{

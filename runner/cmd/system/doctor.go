@@ -57,7 +57,7 @@ room on disks, the clock. Podunit check does that for unit files.
 Exit status: 0 nothing is in the way of containers, 1 something is.`,
 		Args: cli.WantArgs(0, 0),
 		// What keeps other verbs from beginning is what this one is to tell.
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return e.Begin() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all := examine(cmd.Context(), e, repair)
 			if err := printFindings(e, out, all); err != nil {
