@@ -258,9 +258,10 @@ func lowPorts(proc string, rootless bool) finding {
 // programs looks for what podunit runs.
 func programs(rootless bool, look func(string) (string, error)) []finding {
 	type program struct{ name, pkg, use string }
-	wanted := []program{{"runc", "runc", "starts containers"}}
+	// Root's containers without --network are connected by pasta, too.
+	wanted := []program{{"runc", "runc", "starts containers"}, {"pasta", "passt", "connects containers"}}
 	if rootless {
-		wanted = append(wanted, program{"pasta", "passt", "connects containers"}, program{"newuidmap", "uidmap", "maps IDs"}, program{"newgidmap", "uidmap", "maps IDs"})
+		wanted = append(wanted, program{"newuidmap", "uidmap", "maps IDs"}, program{"newgidmap", "uidmap", "maps IDs"})
 	}
 	var all []finding
 	found := []string{}
