@@ -19,8 +19,8 @@ import (
 // absent are verbs of podman and docker that are not ours, and what does the same. In the
 // place of an answer may be an issue: then the verb is to come.
 var absent = map[string]struct{ instead, issue string }{
-	"buildx":  {instead: "podunit build"},
-	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
+	"builder prune": {instead: "buildah prune removes what builds keep"},
+
 	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"farm":    {instead: "podunit works on this machine only: podunit build --platform builds for others"},
 	"init":    {instead: "podunit start CONTAINER"},
