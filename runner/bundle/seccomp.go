@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/seccomp"
 	"golang.org/x/sys/unix"
 )
+
+// maxProfile is the most bytes of a seccomp profile: the built-in one has 20 kB.
+const maxProfile = 4 << 20
 
 // seccomp sets the filter of system calls: a profile named on the command line,
 // else that of containers.conf, else the ecosystem's built-in one.
@@ -41,7 +44,7 @@ func (b *builder) seccomp() error {
 		places = []string{file}
 	}
 	for _, place := range places {
-		data, err := os.ReadFile(place)
+		data, err := safe.ReadLinked(place, maxProfile)
 		if errors.Is(err, fs.ErrNotExist) && (file == "" || !asked && slices.Contains(b.Host.SeccompProfiles, place)) {
 			continue // where a package may put one
 		}

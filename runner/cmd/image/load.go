@@ -52,7 +52,7 @@ func NewLoad(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "read from `FILE`, or from a directory, not from stdin")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // pathOf is where an open file lies that nobody has read from yet, "" of what is no file or has no name any more.
