@@ -271,3 +271,33 @@ func TestUnitsDir(t *testing.T) {
 		t.Errorf("the runner looks in %s; want %q in\n%s", rootless.UnitsDir, want, out.Units[0].Text)
 	}
 }
+
+// TestVerbsFindByService reads the verbs: where one takes a container or pod as people name it, the name
+// of a service will do, so it calls Find, FindPod or NameOf. Lookup is for IDs, for names from NameOf, and
+// for exists, which answers whether there is a container or pod of that name.
+func TestVerbsFindByService(t *testing.T) {
+	lookup := regexp.MustCompile(`\.(?:Containers|Pods)\.Lookup\(([^)]*)\)`)
+	ids := regexp.MustCompile(`\bid$|\.ID$`)
+	found := 0
+	for _, tree := range []string{"../cmd", "../cli", "../kube/dump"} {
+		err := filepath.WalkDir(tree, func(path string, _ os.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "exists.go" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range lookup.FindAllStringSubmatch(string(text), -1) {
+				found++
+				if !ids.MatchString(m[1]) && !strings.Contains(string(text), ".NameOf(") {
+					t.Errorf("%s: Lookup(%s) knows no services: Find, FindPod and NameOf do", path, m[1])
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found == 0 {
+		t.Error("no call was found: they are looked for in the wrong place")
+	}
+}

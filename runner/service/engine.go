@@ -107,7 +107,8 @@ var Programs = map[string]string{"runc": "runc", "crun": "crun", "pasta": "passt
 // containers.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	if !c.User.Entered {
-		// The storage would take it for a kernel without overlay, and note that for ever.
+		// The storage library would take this failure for a kernel without overlay, and remember
+		// that for ever.
 		return nil, errors.New("this process is not in the namespaces of the user's containers; that is a fault of podunit's")
 	}
 	conf := c.Conf
@@ -151,7 +152,7 @@ func volumes(c Config, graphRoot string) *volume.Volumes {
 	return v
 }
 
-// secretSource is where the secrets and credentials of this user's containers come from.
+// secretSource reads the secrets and credentials of this user's containers.
 func secretSource(c Config, graphRoot string) secret.Source {
 	s := secret.Source{Store: secret.New(graphRoot)}
 	s.Credentials, _ = c.Lookup("CREDENTIALS_DIRECTORY")

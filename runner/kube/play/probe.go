@@ -35,7 +35,7 @@ const (
 	readiness = "readiness"
 )
 
-// verdict is what a probe has found so far.
+// verdict is the result of a probe so far.
 type verdict struct {
 	ID        string // of the container; another one begins anew
 	Good, Bad int    // results in a row
@@ -79,8 +79,8 @@ func (s store) graceOf(play string, words ...string) (time.Duration, bool) {
 	return time.Duration(v.Good) * time.Second, os.Remove(s.verdictPath(play, words)) == nil
 }
 
-// Probe is what the timer of a probe executes. The error is runner.ErrNotRunning when there is
-// nothing to probe any more.
+// Probe is what the timer of a probe executes. The error is runner.ErrNotRunning if the container
+// does not run any more.
 func (p *Player) Probe(ctx context.Context, play, podName, name, kind, id string) error {
 	st, _, c, err := p.find(play, podName, name)
 	if err != nil {
@@ -132,8 +132,8 @@ func (p *Player) Probe(ctx context.Context, play, podName, name, kind, id string
 	return p.unhealthy(ctx, st, podName, c, probe, s)
 }
 
-// unhealthy ends a container whose liveness probe has failed, and starts it again whatever its exit
-// status, unless it is never to be.
+// unhealthy ends a container whose liveness probe has failed. It starts again whatever its exit
+// status, unless its restart policy is Never.
 func (p *Player) unhealthy(ctx context.Context, st *State, podName string, c *kube.Container, probe *kube.Probe, s runner.Status) error {
 	grace := c.Grace
 	if probe.Grace != nil {
@@ -153,8 +153,8 @@ func (p *Player) EndTimer(ctx context.Context) error {
 	return p.AskUnit(ctx, "stop", strings.TrimSuffix(p.Own.Name, ".service")+".timer")
 }
 
-// dial connects from the network of the pod. Without a host it is the pod itself: its address, and
-// where nobody listens there, the loopback, where podman would have looked.
+// dial connects from the network of the pod. Without a host it connects to the pod itself: to its
+// address, and if nobody listens there, to the loopback, where podman looks.
 func (p *Player) dial(ctx context.Context, r pod.Record, host string, port uint16) (net.Conn, error) {
 	s := p.Pods.Status(r)
 	if s.InfraPID == 0 {
@@ -201,7 +201,7 @@ const (
 	maxRedirects = 10
 )
 
-// get asks a server of the pod. Good is what 200 to 399 says; a hook takes any answer.
+// get asks a server of the pod. A status from 200 to 399 is good; a hook takes any answer.
 func (p *Player) get(ctx context.Context, r pod.Record, h *kube.HTTP, hook bool) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
