@@ -285,10 +285,10 @@ func containerTarget(c *Container, host Host) *target {
 	}
 }
 
-// podTarget is what the rows write to for a pod, which has of Limits the size of /dev/shm alone.
+// podTarget is what the rows write to for a pod.
 func podTarget(p *Pod, host Host) *target {
 	return &target{
-		host: host, pod: p, security: &p.Security, limits: &Limits{}, net: &p.Networking, ids: &p.IDMapping,
+		host: host, pod: p, security: &p.Security, limits: &p.Limits, net: &p.Networking, ids: &p.IDMapping,
 		mounts: &p.Mounts, devices: &p.Devices, labels: p.Labels,
 	}
 }
@@ -313,7 +313,7 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 			faults = append(faults, fmt.Errorf("pod name %q: %w", p.Name, err))
 		}
 	}
-	p.ShmSize = t.limits.ShmSize
+	p.ShmSize, p.Limits.ShmSize = p.Limits.ShmSize, nil
 	systemdUnit(host, p.Labels)
 	faults = append(faults, all(p.Complete(host.Config, host.Environ))...)
 	return &p, faults.and(p.Check())

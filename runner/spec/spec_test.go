@@ -464,20 +464,28 @@ func TestPod(t *testing.T) {
 	if p, err := parsePod("--share", "none", "web"); err != nil || p.Name != "web" || len(p.Share) != 0 || p.ExitPolicy != "continue" {
 		t.Errorf("got %+v, %v", p, err)
 	}
+	p, err = parsePod(strings.Fields("--memory 1g --cpus 1.5 --blkio-weight 500 --device-read-bps /dev/sda:1mb --shm-size 1m media")...)
+	if err != nil || !p.Limits.Any() || *p.Limits.Memory != 1<<30 || *p.Limits.CPUs != 1.5 || len(p.Limits.DeviceReadBPS) != 1 || p.Limits.ShmSize != nil || *p.ShmSize != 1<<20 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if p, err := parsePod("--shm-size", "1m", "--memory", "0", "media"); err != nil || p.Limits.Any() {
+		t.Errorf("%+v, %v", p, err)
+	}
 	for args, want := range map[string]string{
 		"a b":                                   "takes one name",
 		"--name a b":                            "two names",
 		"--infra=false --publish 80:80":         "--infra=false and --publish exclude each other",
 		"--infra-image x":                       "built in",
 		"--share net,user":                      `"user" is not a namespace`,
-		"--memory 1g --name x":                  "MemoryMax= in the slice",
+		"--memory 1g --memory-swap 1m --name x": "cannot be less than --memory",
+		"--memory-reservation 1g --name x":      "unknown flag --memory-reservation",
 		"--share cgroup --name x":               "leave cgroup out",
 		"--exit-policy never":                   "expected stop or continue",
 		"--network web:host_interface_name=a/b": "option host_interface_name of network web",
 		"--replace":                             "--replace needs --name",
 		"--name x --hosts-file image":           "a pod has no image",
 		"--rm":                                  "unknown flag --rm",
-		"--name x --share-parent":               "Slice=",
+		"--name x --share-parent":               "are in one slice",
 		"--dns none --dns 1.1.1.1 --name x":     "--dns none",
 	} {
 		if _, err := parsePod(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {

@@ -625,14 +625,17 @@ func (p Properties) takes(name string) error {
 }
 
 // StartScope moves this process into a transient scope of its own, whose cgroup
-// is ours to divide, and returns where that is.
-func (m *Manager) StartScope(ctx context.Context, name, description string) (Own, error) {
+// is ours to divide, and returns where that is. An empty slice is the manager's default.
+func (m *Manager) StartScope(ctx context.Context, name, description, slice string) (Own, error) {
 	props := []systemd.Property{
 		prop("Description", description),
 		prop("PIDs", []uint32{uint32(os.Getpid())}),
 		prop("Delegate", true),
 		prop("CollectMode", "inactive-or-failed"),
 		prop("TimeoutStopUSec", usec(stopGrace)),
+	}
+	if slice != "" {
+		props = append(props, prop("Slice", slice))
 	}
 	// We may be in it already if ctx ends: its stop would wait for us, who wait for it.
 	if err := m.startTransient(ctx, name, props, false); err != nil {
