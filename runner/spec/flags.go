@@ -68,7 +68,7 @@ type target struct {
 	container *Container // nil for a pod
 	pod       *Pod       // nil for a container
 	security  *Security
-	limits    *Limits // for a pod, only ShmSize can be set
+	limits    *Limits
 	net       *Networking
 	ids       *IDMapping
 	mounts    *[]Mount
@@ -76,6 +76,7 @@ type target struct {
 	labels    map[string]string
 	env       environment
 	noHealth  bool // --no-healthcheck
+	private   bool // --userns private
 }
 
 // Host is what a command line draws from its surroundings.
@@ -238,6 +239,9 @@ func (f *Flags) Container(args []string, host Host) (*Container, error) {
 		}
 		c.Health = &HealthCheck{Test: []string{TestNone}}
 	}
+	if t.private && !c.Explicit() {
+		faults = append(faults, fmt.Errorf("--userns %w", errPrivate))
+	}
 	if len(args) > 0 {
 		c.Image, c.Command = args[0], args[1:]
 		if c.Rootfs != nil {
@@ -299,6 +303,9 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 	p := PodConfigured(host.Config)
 	t := podTarget(&p, host)
 	faults := f.apply(t)
+	if t.private && !p.Explicit() {
+		faults = append(faults, fmt.Errorf("--userns %w", errPrivate))
+	}
 	if !p.Infra && f.Defaulted("share") {
 		p.Share = nil // nobody holds the namespaces
 	}

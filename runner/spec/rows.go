@@ -735,6 +735,9 @@ func namespaceRows() []row {
 		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], auto[:size=], nomap",
 			form: "host, keep-id[:uid=U,gid=G,size=N], auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N] or nomap", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
+				if t.private = v == userPrivate; t.private {
+					return nil
+				}
 				u, err := ParseUserNS(v)
 				t.ids.UserNS = u
 				return err
