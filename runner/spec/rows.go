@@ -1033,6 +1033,7 @@ func laterRows() []row {
 	never(onContainer, list, "link-local-ip", "link-local addresses are not supported")
 	never(onContainer, value, "pod-id-file", "name the pod with --pod")
 	never(onContainer, value, "volume-driver", "drivers of volumes are given to podunit volume create")
+	never(onContainer, list, "storage-opt", "no container has a quota of its own; --read-only with --tmpfs DIR:size=SIZE and volumes says how much it can write, and size in [storage.options.overlay] of storage.conf is for all of root's, on xfs with pquota")
 	never(onContainer, yesno, "disable-content-trust", "image signatures are judged by policy.json; see containers-policy.json(5)")
 	never(onBoth, value, "cgroup-parent", "a container is in the cgroup of its unit; set Slice= in the [Service] section of the unit")
 	never(onPod, yesno, "share-parent", "each container of a pod is a unit of its own; the units of a pod with limits are in one slice")
