@@ -144,6 +144,8 @@ func TestCheck(t *testing.T) {
 			[]string{"error: NoNewPrivileges= in the service of a user takes away", "error: ProtectHome= in a user's service makes systemd", "error: SystemCallFilter= in the service of a user"}},
 		{"a sandbox in root's service", files{"a.container": container("[Service]", "NoNewPrivileges=yes", "PrivateTmp=yes")}, true, nil},
 		{"a sandbox in the service of an account", files{"a.container": container("[Service]", "User=alice", "LockPersonality=yes", "PrivateTmp=yes")}, true, []string{"warning: using key User", "error: LockPersonality= in the service of a user"}},
+		{"limits of a pod's service", files{"a.pod": "[Pod]\nPodmanArgs=--memory=1g\n[Service]\nMemoryMax=1g\nTasksMax=9\n", "b.container": container("[Service]", "MemoryMax=1g")}, false,
+			[]string{"warning: MemoryMax= of a pod's service is for the first process of the pod alone"}},
 		{"keys of the log", files{"a.container": container("[Service]", "StandardOutput=append:/a", "SyslogIdentifier=me", "StandardError=journal"), "b.container": container("LogDriver=passthrough", "[Service]", "StandardOutput=null")}, false,
 			[]string{"warning: StandardOutput= has no effect", "warning: SyslogIdentifier= has no effect"}},
 		{"an environment split at blanks", files{"a.container": container("Environment=ARGS=--one --two=2", "Environment=MSG=hello world", `Environment="A=b c" D=e TZ=x`, "Environment=HOME")}, false,
