@@ -233,6 +233,47 @@ func TestRunnerTakesGeneratedFlags(t *testing.T) {
 	}
 }
 
+// TestLimitsOfPodsAreKnown: the flags that make the generator give a pod a slice are those that pod create has for its limits.
+func TestLimitsOfPodsAreKnown(t *testing.T) {
+	flags := pflag.NewFlagSet("pod create", pflag.ContinueOnError)
+	spec.PodFlags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Value.Type() == "bool" {
+			return
+		}
+		one := pflag.NewFlagSet("one", pflag.ContinueOnError)
+		asked := spec.PodFlags(one)
+		for _, value := range []string{"1", "100", "1g", "0-1", "/dev/sda:100"} {
+			if one.Parse([]string{"--" + f.Name + "=" + value}) != nil {
+				continue
+			}
+			p, err := asked.Pod([]string{"media"}, spec.Host{Dir: "/"})
+			if p == nil || !p.Limits.Any() {
+				continue
+			}
+			t.Logf("--%s=%s: %v", f.Name, value, err)
+			names := []string{"--" + f.Name}
+			if f.Shorthand != "" {
+				names = append(names, "-"+f.Shorthand)
+			}
+			for _, name := range names {
+				if !slices.Contains(convert.PodLimits, name) {
+					t.Errorf("the generator does not know %s", name)
+				}
+			}
+		}
+	})
+	for _, name := range convert.PodLimits {
+		name = strings.TrimLeft(name, "-")
+		if f := flags.Lookup(name); f != nil && !f.Hidden {
+			continue
+		}
+		if len(name) > 1 || flags.ShorthandLookup(name) == nil {
+			t.Errorf("pod create has no %s", name)
+		}
+	}
+}
+
 // TestPlainVerbs: the constructor in runner/rootless/enter.c and Go are of one mind about verbs that
 // need no namespaces.
 func TestPlainVerbs(t *testing.T) {

@@ -94,6 +94,9 @@ type Engine struct {
 
 	// divide divides the cgroup of a unit into one for helpers and one for a container.
 	divide func(unitCgroup string) (cgroup.Payload, error)
+	// unitOf finds the unit of a process, controllers what can be used in a cgroup.
+	unitOf      func(pid int) (unit.Own, error)
+	controllers func(cgroup string) ([]string, error)
 	// lingers reports whether a user's units run while nobody is logged in.
 	lingers func(user string) bool
 	home    string // the user's, if not that of the account
@@ -188,7 +191,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
-	e.lingers = lingers
+	e.lingers, e.unitOf, e.controllers = lingers, unit.Of, cgroup.Controllers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
 	containers.Event, containers.HowEnded = c.Event, e.howEnded
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
