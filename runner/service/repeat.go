@@ -89,12 +89,16 @@ func (c *Checks) startTimer(ctx context.Context, first time.Duration, check heal
 		First:       first,
 		Pause:       check.Interval,
 		Command:     []string{c.program, "healthcheck", "run", "--timer", c.plan.ID},
-		Environment: unit.Environment(c.environ),
+		Environment: OneThread(unit.Environment(c.environ)),
 		Limit:       check.Timeout + runMargin,
 		BoundTo:     c.plan.Unit,
 		Waits:       c.plan.Waits,
 	})
 }
+
+// OneThread is an environment with which podunit needs less of the processors: a check waits nearly all of its time, and
+// more threads would only be made and looked after. Source: Go's runtime, GOMAXPROCS.
+func OneThread(env []string) []string { return append(env, "GOMAXPROCS=1") }
 
 // startClock starts podunit-clock, which has the checks run where no manager takes orders from us: in a unit of the
 // system with User=, and where there is none.
@@ -106,7 +110,7 @@ func (c *Checks) startClock(first time.Duration) error {
 	// The container may be about to begin, and what does not run yet fails.
 	first = max(first, time.Second)
 	// It stays in the namespaces that we are in, and so do the runs.
-	env := append(unit.Environment(c.environ), c.containers.User.Handed()...)
+	env := append(OneThread(unit.Environment(c.environ)), c.containers.User.Handed()...)
 	for _, kv := range c.environ {
 		if strings.HasPrefix(kv, "JOURNAL_STREAM=") {
 			env = append(env, kv) // they have our standard error, and are to know what it is: see tell

@@ -121,6 +121,8 @@ func (m *fakeManager) StartTimer(_ context.Context, name string, _ unit.Timer) e
 
 func (m *fakeManager) Stop(_ context.Context, name string) error { return m.call("stop", name) }
 
+func (m *fakeManager) Ask(_ context.Context, verb, name string) error { return m.call(verb, name) }
+
 func (m *fakeManager) StartSlice(_ context.Context, name string, _ unit.Slice) error {
 	return m.call("slice", name)
 }
