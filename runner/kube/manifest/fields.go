@@ -200,7 +200,7 @@ func containerFields() []Field {
 		{"ResourceRequirements", "limits", h, "cpu is CPUQuota=, memory is MemoryMax=; devices as VENDOR/CLASS=NAME or podman.io/device=PATH; ephemeral-storage has no meaning; others, and hugepages-SIZE, are noted"},
 		{"ResourceRequirements", "requests", h, "cpu is CPUWeight= (100 for each CPU), memory is MemoryLow="},
 		{"ResourceRequirements", "claims", r, "devices that a cluster allocates are not there; name the device, such as podman.io/device=/dev/dri: 1 below resources.limits"},
-		{"ContainerRestartRule", "action", h, "Restart; RestartAllContainers, not yet of an init container, starts all containers of the pod anew"}, {"ContainerRestartRule", "exitCodes", h, ""},
+		{"ContainerRestartRule", "action", h, "Restart; RestartAllContainers starts all containers of the pod anew"}, {"ContainerRestartRule", "exitCodes", h, ""},
 		{"ContainerRestartRuleOnExitCodes", "operator", h, "In, NotIn"}, {"ContainerRestartRuleOnExitCodes", "values", h, ""},
 		{"VolumeMount", "name", h, ""}, {"VolumeMount", "readOnly", h, ""}, {"VolumeMount", "recursiveReadOnly", h, ""},
 		{"VolumeMount", "mountPath", h, "podman's options after a colon (:Z, :U, ...) are honoured, and noted: Kubernetes refuses them"},
