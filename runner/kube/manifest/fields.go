@@ -105,7 +105,7 @@ func objectFields() []Field {
 		{"TypeMeta", "kind", h, "which object it is"},
 		{"TypeMeta", "apiVersion", h, "a version that does not belong to the kind is noted"},
 		{"ObjectMeta", "name", h, "needed; names of units, volumes and secrets are made from it"},
-		{"ObjectMeta", "generateName", r, "give the object a metadata.name: names are not made up, or a later play could not find it"},
+		{"ObjectMeta", "generateName", h, "beside a name it means nothing, as the output of kubectl get has it; alone it is refused: names are not made up, or a later play could not find it"},
 		{"ObjectMeta", "namespace", h, "only seen by fieldRef; two objects of one kind and name are refused whatever their namespaces"},
 		{"ObjectMeta", "labels", h, "those of the pod become labels of every container"},
 		{"ObjectMeta", "annotations", h, "those of the pod and of its controller; see the table of annotations"},
