@@ -104,7 +104,6 @@ var ofPod = map[string]string{
 	"IOReadBandwidthMax": "--device-read-bps=DEVICE:RATE", "IOWriteBandwidthMax": "--device-write-bps=DEVICE:RATE",
 }
 
-
 // log warns about a key that holds for the lines of podunit but not for those of the container, which
 // podunit-log writes to the journal.
 func (c *checker) log(u *quadlet.Unit, l *unitfile.Line) {

@@ -217,6 +217,26 @@ func OpenToRun(ctx context.Context, c Config) (*Engine, error) {
 	return e, e.needRuntime()
 }
 
+// OpenToProbe is for what looks at containers that run: it may ask how they and their pods are, run checks in them, and
+// ask the manager. It opens no storage, for it is there again every few seconds.
+func OpenToProbe(c Config) (*Engine, error) {
+	own, err := unit.CurrentUnit(c.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	containers := running(c)
+	return &Engine{
+		Config: c, Containers: containers, Own: own, Pods: &pod.Engine{Containers: containers},
+		Connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+	}, nil
+}
+
+// running gives access to containers that run, without a storage.
+func running(c Config) *container.Engine {
+	run := filepath.Join(c.User.RunDir, "podunit")
+	return &container.Engine{User: c.User, RunDir: run, Runtime: runc.Runtime{Command: c.Runtime, Root: filepath.Join(run, "runc")}}
+}
+
 // OpenToStart is OpenToRun for the start of a container. A process that the manager executed
 // starts one itself, and begins with what it can do before all is open.
 func OpenToStart(ctx context.Context, c Config) (*Engine, error) {
