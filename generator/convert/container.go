@@ -252,5 +252,6 @@ func (c *converter) joinPod(run *Command) {
 	c.set.Mention(c.Unit, u, l, true)
 	c.unit.Append("BindsTo", u.Service+".service")
 	c.unit.Append("After", u.Service+".service")
+	c.limitMember(u)
 	run.from(quadlet.Whole(l, name), "--pod", u.Resource)
 }

@@ -19,8 +19,8 @@ import (
 // absent are the verbs of podman and docker that podunit does not have, each with what does the
 // same here, or with the issue that will bring it.
 var absent = map[string]struct{ instead, issue string }{
-	"buildx":  {instead: "podunit build"},
-	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
+	"builder prune": {instead: "buildah prune removes what builds keep"},
+
 	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"farm":    {instead: "podunit works on this machine only: podunit build --platform builds for others"},
 	"init":    {instead: "podunit start CONTAINER"},

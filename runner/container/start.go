@@ -269,13 +269,13 @@ func (s *start) configure(ctx context.Context) error {
 	}
 	s.ask.Secret.mask(spec.Process)
 	kept := masked(spec, s.ask.Record.Spec.Secrets)
-	if s.config.Kept, err = json.Marshal(kept); err != nil {
+	if s.config.Kept, err = json.Marshal(forLinux(kept)); err != nil {
 		return err
 	}
 	s.config.Read = s.config.Kept
 	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
 		s.ask.Secret.give(spec.Process)
-		s.config.Read, err = json.Marshal(spec)
+		s.config.Read, err = json.Marshal(forLinux(spec))
 	}
 	return err
 }
@@ -315,6 +315,6 @@ func (e *Engine) Ended(r Record, code int) error {
 // Warm has package json prepare the types that a start writes, which it otherwise does at their
 // first use. The two take half a millisecond; a start calls this beside other work.
 func Warm() {
-	_, _ = json.Marshal(Record{})     // nothing that could fail
-	_, _ = json.Marshal(rspec.Spec{}) // likewise
+	_, _ = json.Marshal(Record{})  // nothing that could fail
+	_, _ = json.Marshal(onLinux{}) // likewise
 }

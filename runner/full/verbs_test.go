@@ -34,6 +34,9 @@ func TestVerbsOfOthers(t *testing.T) {
 		"push --sign-by me x":       "--sign-by me: not here\n  hint: podunit has no GPG in it: skopeo copy --sign-by",
 		"system service":            "there is no podunit system service\n  hint: there is no socket",
 		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",
+		"buildx build -t x .":       "buildah, which builds images, is not installed\n  hint: apt install buildah",
+		"builder build .":           "buildah, which builds images, is not installed\n  hint: apt install buildah",
+		"builder prune":             "there is no podunit builder prune\n  hint: buildah prune",
 		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",
 		"image pul x":               "there is no podunit image pul\n  hint: did you mean podunit image pull?",
 		"frobnicate":                "there is no podunit frobnicate\n  hint: podunit --help lists the verbs",
@@ -49,6 +52,16 @@ func TestVerbsOfOthers(t *testing.T) {
 		if code := cli.Run(context.Background(), e, strings.Fields(line)); code != cli.ExitRunner || !strings.HasPrefix(stderr.String(), "podunit: error: "+want) {
 			t.Errorf("%s: exit status %d\n%s\nwant %s", line, code, &stderr, want)
 		}
+	}
+}
+
+// TestDoctorHeedsGlobalFlags, though it begins where no other verb would.
+func TestDoctorHeedsGlobalFlags(t *testing.T) {
+	var out bytes.Buffer
+	e := &cli.Env{Program: program(), Stdout: &out, Stderr: &out, Lookup: func(string) (string, bool) { return "", false }}
+	code := cli.Run(context.Background(), e, []string{"--log-level", "bogus", "doctor"})
+	if code != 1 || !strings.Contains(out.String(), `log level "bogus" is not supported`) {
+		t.Errorf("status %d: %s", code, &out)
 	}
 }
 
@@ -216,6 +229,47 @@ func TestRunnerTakesGeneratedFlags(t *testing.T) {
 			if err := sub.ParseFlags(args); err != nil {
 				t.Errorf("%s: %v", command, err)
 			}
+		}
+	}
+}
+
+// TestLimitsOfPodsAreKnown: the flags that make the generator give a pod a slice are those that pod create has for its limits.
+func TestLimitsOfPodsAreKnown(t *testing.T) {
+	flags := pflag.NewFlagSet("pod create", pflag.ContinueOnError)
+	spec.PodFlags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Value.Type() == "bool" {
+			return
+		}
+		one := pflag.NewFlagSet("one", pflag.ContinueOnError)
+		asked := spec.PodFlags(one)
+		for _, value := range []string{"1", "100", "1g", "0-1", "/dev/sda:100"} {
+			if one.Parse([]string{"--" + f.Name + "=" + value}) != nil {
+				continue
+			}
+			p, err := asked.Pod([]string{"media"}, spec.Host{Dir: "/"})
+			if p == nil || !p.Limits.Any() {
+				continue
+			}
+			t.Logf("--%s=%s: %v", f.Name, value, err)
+			names := []string{"--" + f.Name}
+			if f.Shorthand != "" {
+				names = append(names, "-"+f.Shorthand)
+			}
+			for _, name := range names {
+				if !slices.Contains(convert.PodLimits, name) {
+					t.Errorf("the generator does not know %s", name)
+				}
+			}
+		}
+	})
+	for _, name := range convert.PodLimits {
+		name = strings.TrimLeft(name, "-")
+		if f := flags.Lookup(name); f != nil && !f.Hidden {
+			continue
+		}
+		if len(name) > 1 || flags.ShorthandLookup(name) == nil {
+			t.Errorf("pod create has no %s", name)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/sys/unix"
@@ -283,6 +284,13 @@ func TestFiles(t *testing.T) {
 
 // TestHostileHostsOfTheImage has an image whose file is none: a pipe would hold the start for ever.
 func TestHostileHostsOfTheImage(t *testing.T) {
+	given := filepath.Join(t.TempDir(), "given")
+	if err := unix.Mkfifo(given, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Hosts{Base: given}).write(filepath.Join(t.TempDir(), "hosts"), Result{}, "", &config.Config{}); !errors.Is(err, safe.ErrNotRegular) {
+		t.Errorf("a file that is given: %v", err)
+	}
 	dir, rootfs := t.TempDir(), t.TempDir()
 	if err := errors.Join(os.Mkdir(filepath.Join(rootfs, "etc"), 0o755), unix.Mkfifo(filepath.Join(rootfs, "etc/hosts"), 0o644)); err != nil {
 		t.Fatal(err)
@@ -300,7 +308,7 @@ func TestHostileHostsOfTheImage(t *testing.T) {
 	if err := (Hosts{Base: "image"}).write(filepath.Join(dir, "hosts"), Result{}, rootfs, &config.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "*"+imageHosts)); err != nil || len(left) != 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "*"+givenHosts)); err != nil || len(left) != 0 {
 		t.Errorf("left is %q, %v", left, err)
 	}
 }

@@ -5,7 +5,6 @@ package network
 import (
 	"bytes"
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -257,7 +256,7 @@ func portProblem(ports []spec.PortMapping) error {
 // runPasta finds out.
 func mentions(program, option string) bool {
 	data, err := os.ReadFile(program)
-	return err != nil || !bytes.HasPrefix(data, []byte(elf.ELFMAG)) || bytes.Contains(data, []byte(option))
+	return err != nil || !bytes.HasPrefix(data, []byte("\x7fELF")) || bytes.Contains(data, []byte(option))
 }
 
 // runPasta executes pasta until it has gone to the background. Options that this

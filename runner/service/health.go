@@ -42,15 +42,14 @@ type Checks struct {
 // OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it has none, or has
 // not been started since the machine was.
 func OpenChecks(c Config, id string) (*Checks, error) {
-	run := filepath.Join(c.User.RunDir, "podunit")
-	containers := &container.Engine{User: c.User, RunDir: run}
+	containers := running(c)
 	files := containers.HealthFiles(id)
 	plan, err := files.Plan()
 	if err != nil {
 		return nil, err
 	}
 	containers.Secrets.Store = secret.At(plan.SecretDir)
-	containers.Runtime = runc.Runtime{Command: plan.Runtime, Root: filepath.Join(run, "runc")}
+	containers.Runtime.Command = plan.Runtime
 	return &Checks{
 		plan: plan, files: files, containers: containers, program: c.Program, environ: c.Environ, event: c.Event,
 		connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },

@@ -284,6 +284,9 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 		}
 		own = scope
 	}
+	if err := e.withinLimits(*r, own); err != nil {
+		return err
+	}
 	payload, err := e.divide(own.Cgroup)
 	if err != nil {
 		return err

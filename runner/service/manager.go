@@ -25,8 +25,8 @@ type Manager interface {
 	// StartService starts a transient service and waits until it is up; a failure of the unit is a
 	// unit.JobError.
 	StartService(ctx context.Context, name string, s unit.Service) error
-	// StartScope moves this process into a transient scope of its own.
-	StartScope(ctx context.Context, name, description string) (unit.Own, error)
+	// StartScope moves this process into a transient scope of its own; an empty slice is the manager's default.
+	StartScope(ctx context.Context, name, description, slice string) (unit.Own, error)
 	// Start starts a unit and waits until it is up; a failure of the unit is a unit.JobError.
 	Start(ctx context.Context, name string) error
 	// Stop stops a unit and waits until it is down; one that does not exist is down.
@@ -209,8 +209,12 @@ func (q quoted) Unwrap() error { return q.cause }
 // ownScope moves this process into a scope of its own, whose cgroup is ours to divide. A
 // shell's cgroup belongs to the system.
 func (e *Engine) ownScope(ctx context.Context, r *container.Record) (own unit.Own, err error) {
+	slice, err := e.sliceOf(*r)
+	if err != nil {
+		return own, err
+	}
 	err = e.withManager(ctx, func(m Manager) error {
-		own, err = m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name)
+		own, err = m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name, slice)
 		return err
 	})
 	return own, err

@@ -72,6 +72,9 @@ func (e *Engine) StartPod(ctx context.Context, p pod.Record) error {
 		}
 		return err
 	}
+	if err := e.limitPod(ctx, p); err != nil {
+		return err
+	}
 	_, err := e.Pods.Start(ctx, p, e.Own.Name)
 	e.User.Leave()
 	return err
@@ -211,7 +214,7 @@ func (e *Engine) RemovePod(ctx context.Context, p pod.Record, force bool, d time
 	for _, name := range units {
 		e.forgetUnit(ctx, name)
 	}
-	return nil
+	return e.endSlice(ctx, p)
 }
 
 // idle returns an error if a container of the pod runs, or if a unit is about to start one, or the

@@ -90,12 +90,16 @@ func (c *Checks) startTimer(ctx context.Context, first time.Duration, check heal
 		First:       first,
 		Pause:       check.Interval,
 		Command:     []string{c.program, "healthcheck", "run", "--timer", c.plan.ID},
-		Environment: unit.Environment(c.environ),
+		Environment: OneThread(unit.Environment(c.environ)),
 		Limit:       check.Timeout + runMargin,
 		BoundTo:     c.plan.Unit,
 		Waits:       c.plan.Waits,
 	})
 }
+
+// OneThread is an environment with which podunit needs less of the processors: a check waits nearly all of its time, and
+// more threads would only be made and looked after. Source: Go's runtime, GOMAXPROCS.
+func OneThread(env []string) []string { return append(env, "GOMAXPROCS=1") }
 
 // startClock starts podunit-clock, which runs the checks where no manager takes orders from us: in
 // a system unit with User=, and where there is no manager.
@@ -107,7 +111,7 @@ func (c *Checks) startClock(first time.Duration) error {
 	// The container may not have begun yet, and a check of it would fail then.
 	first = max(first, time.Second)
 	// The clock stays in our namespaces, and so do the checks that it runs.
-	env := append(unit.Environment(c.environ), c.containers.User.Handed()...)
+	env := append(OneThread(unit.Environment(c.environ)), c.containers.User.Handed()...)
 	for _, kv := range c.environ {
 		if strings.HasPrefix(kv, "JOURNAL_STREAM=") {
 			env = append(env, kv) // they have our standard error, and are to know what it is: see tell

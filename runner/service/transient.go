@@ -54,6 +54,9 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 		if name := e.Pods.Status(p).Unit; name != "" {
 			s.BindsTo, s.After = []string{name}, []string{name}
 		}
+		if s.Slice, err = e.sliceOf(r); err != nil {
+			return err
+		}
 	}
 	if t.Adjust != nil {
 		t.Adjust(&s)
@@ -117,6 +120,12 @@ func (e *Engine) StartPodService(ctx context.Context, p pod.Record, t Transient)
 		Restart:     unit.RestartFor(p.Spec.Restart.Policy),
 		MaxRestarts: p.Spec.Restart.Max,
 		StopTimeout: e.StopTimeout() + stopMargin,
+	}
+	if p.Spec.Limits.Any() {
+		s.Slice = PodSlice(p.Name, e.User.Rootless())
+		if err := e.withManager(ctx, func(m Manager) error { return m.StartSlice(ctx, s.Slice, limitedSlice(p)) }); err != nil {
+			return err
+		}
 	}
 	if t.Adjust != nil {
 		t.Adjust(&s)

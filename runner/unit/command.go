@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // Command is what a service executes at its start.
@@ -150,18 +151,14 @@ func alias(path string) bool {
 	return name != target && (!template || !strings.HasPrefix(name, before+"@") || !strings.HasSuffix(name, "."+after))
 }
 
+// maxFile is the most bytes of a unit file or a file of EnvironmentFile= that is read: none has as many.
+const maxFile = 4 << 20
+
 // holds reports whether a file has one of the texts in it. A mask, which is a link to /dev/null
 // or an empty file, has none, and a file that is gone by now has none either.
 func holds(path string, texts []string) (bool, error) {
-	st, err := os.Stat(path)
-	if err == nil && !st.Mode().IsRegular() {
-		return false, nil
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	data, err := safe.ReadLinked(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, safe.ErrNotRegular) {
 		return false, nil
 	}
 	if err != nil {
@@ -182,10 +179,7 @@ func environment(set, from any) map[string]string {
 			continue
 		}
 		path, _ := f[0].(string)
-		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
-			continue
-		}
-		data, _ := os.ReadFile(path)
+		data, _ := safe.ReadLinked(path, maxFile)
 		list = append(list, strings.Split(string(data), "\n")...)
 	}
 	for _, entry := range list {

@@ -629,14 +629,17 @@ func (p Properties) takes(name string) error {
 }
 
 // StartScope moves this process into a transient scope of its own, whose cgroup
-// is ours to divide, and returns where that is.
-func (m *Manager) StartScope(ctx context.Context, name, description string) (Own, error) {
+// is ours to divide, and returns where that is. An empty slice is the manager's default.
+func (m *Manager) StartScope(ctx context.Context, name, description, slice string) (Own, error) {
 	props := []systemd.Property{
 		prop("Description", description),
 		prop("PIDs", []uint32{uint32(os.Getpid())}),
 		prop("Delegate", true),
 		prop("CollectMode", "inactive-or-failed"),
 		prop("TimeoutStopUSec", usec(stopGrace)),
+	}
+	if slice != "" {
+		props = append(props, prop("Slice", slice))
 	}
 	// If ctx ends, this process may be in the scope already: a stop of the scope would wait for
 	// this process, which waits for the stop.

@@ -107,7 +107,7 @@ func TestRealManager(t *testing.T) {
 
 	// A scope of our own, whose cgroup we may divide.
 	scope := fmt.Sprintf("podunit-real-test-%d.scope", os.Getpid())
-	own, err := m.StartScope(ctx, scope, "a test")
+	own, err := m.StartScope(ctx, scope, "a test", "")
 	if err != nil || own.Name != scope || own.Sub != "" {
 		t.Fatalf("scope %+v, %v", own, err)
 	}

@@ -14,14 +14,24 @@ import (
 // Slice is a transient slice.
 type Slice struct {
 	Description string
-	// Settings are limits, by the names and with the types that they have on D-Bus.
+	// Settings are limits, by the names and with the types that they have on D-Bus. A list of OfDevice takes the place of the one
+	// that was there.
 	Settings map[string]any
+}
+
+// OfDevice is a setting for one device, by the path of its file: a weight, or bytes a second.
+type OfDevice struct {
+	Path  string
+	Value uint64
 }
 
 // StartSlice starts a transient slice and waits until it is up. One that is up gets the settings.
 func (m *Manager) StartSlice(ctx context.Context, name string, s Slice) error {
 	var set []systemd.Property
 	for _, key := range slices.Sorted(maps.Keys(s.Settings)) {
+		if _, ok := s.Settings[key].([]OfDevice); ok {
+			set = append(set, prop(key, []OfDevice{})) // or those of before stay: the manager adds to them
+		}
 		set = append(set, prop(key, s.Settings[key]))
 	}
 	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)

@@ -46,3 +46,12 @@ takes the same words: buildah build --help lists them.`,
 	}
 	return cmd
 }
+
+// NewBuildGroup makes podunit buildx or builder, words that people with Docker put before build.
+func NewBuildGroup(word string) func(*cli.Env) *cobra.Command {
+	return func(e *cli.Env) *cobra.Command {
+		cmd := cli.Group(word, "Build an image from a Containerfile, with buildah", NewBuild(e))
+		cmd.Hidden = true
+		return cmd
+	}
+}

@@ -52,7 +52,7 @@ func NewLoad(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "read from `FILE`, or from a directory, not from stdin")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // pathOf is the path of an open file from which nothing has been read yet; "" for what is no file

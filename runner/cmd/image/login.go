@@ -37,7 +37,7 @@ that stays is --authfile ~/.config/containers/auth.json.`,
 	cmd.Flags().AddFlagSet(auth.GetLoginFlags(&o))
 	cmd.Flags().BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
 	cmd.Flags().StringVar(&secretName, "secret", "", "the password is the value of this `SECRET`, whose name is the user's where --username names none")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // fromSecret takes the password of a login from a secret.

@@ -10,13 +10,18 @@ import (
 	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/service"
 )
 
 // documents takes down what files name.
 func documents(e *cli.Env) served.Documents {
 	return func(ctx context.Context, x *service.Engine, names []string, force bool) error {
-		files, err := sources(e, names)
+		var files []yaml.Source
+		err := cli.Interruptible(ctx, func() (err error) {
+			files, err = sources(e, names)
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -134,7 +134,11 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 		return err
 	}
 	o.Stored = play.Stored(x)
-	plan, err := f.read(e, args, o)
+	var plan *kube.Plan
+	err = cli.Interruptible(cmd.Context(), func() (err error) {
+		plan, err = f.read(e, args, o)
+		return err
+	})
 	if err != nil {
 		return err
 	}

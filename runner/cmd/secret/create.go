@@ -77,7 +77,7 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 	f.BoolVar(&o.Ignore, "ignore", false, "a secret of that name stays, and is no error")
 	f.StringArrayVarP(&labels, "label", "l", nil, "`KEY[=VALUE]` to find it by")
 	f.BoolVar(&o.Replace, "replace", false, "a secret of that name goes")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // read reads the value: from a variable, standard input or a file. A value that is too long is not

@@ -56,9 +56,9 @@ room on disks, the clock. Podunit check does that for unit files.
 
 Exit status: 0 nothing is in the way of containers, 1 something is.`,
 		Args: cli.WantArgs(0, 0),
-		// Doctor reports the faults that keep other verbs from beginning, so it must begin
-		// nonetheless.
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
+		// Doctor reports the faults that keep other verbs from beginning, so it looks for none of
+		// them before it begins.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return e.Begin() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all := examine(cmd.Context(), e, repair)
 			if err := printFindings(e, out, all); err != nil {
@@ -259,9 +259,10 @@ func lowPorts(proc string, rootless bool) finding {
 // programs looks for the programs that podunit executes.
 func programs(rootless bool, look func(string) (string, error)) []finding {
 	type program struct{ name, pkg, use string }
-	wanted := []program{{"runc", "runc", "starts containers"}}
+	// Root's containers without --network are connected by pasta, too.
+	wanted := []program{{"runc", "runc", "starts containers"}, {"pasta", "passt", "connects containers"}}
 	if rootless {
-		wanted = append(wanted, program{"pasta", "passt", "connects containers"}, program{"newuidmap", "uidmap", "maps IDs"}, program{"newgidmap", "uidmap", "maps IDs"})
+		wanted = append(wanted, program{"newuidmap", "uidmap", "maps IDs"}, program{"newgidmap", "uidmap", "maps IDs"})
 	}
 	var all []finding
 	found := []string{}

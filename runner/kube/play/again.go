@@ -65,6 +65,55 @@ func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 	return false, p.askAgain(ctx, st, r, one, time.Duration(v.Good)*time.Second)
 }
 
+// start starts containers of a pod that runs. Where a container ends before that is done, so that all are to start anew, it
+// does that itself: the timer's service waits for the play's lock, which we have.
+func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
+	// A replacement that starts only some has the others' state to give back: if it fails, the pod is as it was.
+	if len(list) < len(p.Containers) || !slices.ContainsFunc(list, func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }) {
+		return w.startOnce(ctx, r, p, list)
+	}
+	for try := 1; ; try++ {
+		once, cancel := context.WithCancel(ctx)
+		go w.untilAsked(once, r, p, cancel)
+		err := w.startOnce(once, r, p, list)
+		cancel()
+		if err == nil || !w.allAsked(r, p) || ctx.Err() != nil {
+			return err
+		}
+		after, herr := w.ahead(ctx, r, p)
+		if herr != nil || !w.Service && try == initTries {
+			return errors.Join(err, herr)
+		}
+		w.Warn(fmt.Sprintf("pod %s: a container has ended so that all are started anew, in %s", p.Name, after))
+		if err := errors.Join(w.stopAll(ctx, p), pause(ctx, after)); err != nil {
+			return err
+		}
+	}
+}
+
+// allAsked reports whether a container has ended so that all of its pod are to start anew.
+func (w *work) allAsked(r pod.Record, p *kube.Pod) bool {
+	return w.store.verdict(w.st.Name, p.Name, all).ID == r.ID
+}
+
+// untilAsked calls stop when that is so: what starts meanwhile may wait for one that has ended.
+func (w *work) untilAsked(ctx context.Context, r pod.Record, p *kube.Pod, stop func()) {
+	for pause(ctx, beginLook) == nil {
+		if w.allAsked(r, p) {
+			stop()
+			return
+		}
+	}
+}
+
+// ahead does in the place of the timer what it is to do, and gives the time before that.
+func (w *work) ahead(ctx context.Context, r pod.Record, p *kube.Pod) (time.Duration, error) {
+	timer := w.store.verdict(w.st.Name, p.Name, all).Why
+	after := time.Duration(w.store.verdict(w.st.Name, p.Name, alls).Good) * time.Second
+	return after, errors.Join(os.Remove(w.store.verdictPath(w.st.Name, []string{p.Name, all})),
+		w.StopUnit(ctx, timer+".timer"), w.StopUnit(ctx, timer+".service"))
+}
+
 // againAfter is the time before a new start of all containers that so many came before, which doubles.
 func againAfter(r kube.Restart, before int) time.Duration {
 	wait := r.First

@@ -39,8 +39,14 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" {
-		return err // somebody else has it in hand: its stop, or its next start
+	if c.Role == kube.Init {
+		if err := p.noteExit(play, podName, name); err != nil {
+			return err
+		}
+	}
+	// Somebody else may have it in hand: its stop, or its next start. Of a start that it fails itself, its rules count.
+	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" && (job != "start" || !p.endsAll(c)) {
+		return err
 	}
 	again := false
 	if p.endsAll(c) {

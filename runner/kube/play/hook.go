@@ -37,7 +37,7 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 				return fmt.Errorf("container %s: startupProbe: %w", c.Name, err)
 			}
 		}
-		if err := p.watch(ctx, st, one, c, made.ID, s.StartedAt); err != nil {
+		if err := p.watch(ctx, st, r, one, c, made, s.StartedAt); err != nil {
 			return err
 		}
 		if c.Readiness != nil {
@@ -176,21 +176,27 @@ func (p *Player) StopContainer(ctx context.Context, play, podName, name string) 
 }
 
 // watch starts the timers of a container's liveness and readiness probes, which end with its unit.
-func (p *Player) watch(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, id string, started time.Time) error {
+func (p *Player) watch(ctx context.Context, st *State, r pod.Record, one *kube.Pod, c *kube.Container, made runner.Record, started time.Time) error {
 	for kind, probe := range map[string]*kube.Probe{liveness: c.Liveness, readiness: c.Readiness} {
 		if probe == nil {
 			continue
 		}
-		if err := p.store.setVerdict(st.Name, verdict{ID: id}, one.Name, c.Name, kind); err != nil {
+		if err := p.store.setVerdict(st.Name, verdict{ID: made.ID}, one.Name, c.Name, kind); err != nil {
 			return err
 		}
-		name := fmt.Sprintf("podunit-probe-%s-%s-%x.timer", id[:12], kind, time.Now().UnixNano())
+		if err := p.store.setWatched(st.Name, watched{
+			ID: made.ID, Name: made.Name, Secrets: made.Spec.Secrets, Hidden: made.Hidden, SecretDir: p.Containers.Secrets.Store.Dir(),
+			Runtime: made.Runtime, Pod: r.ID, PodName: r.Name, Unit: c.Unit, Probe: probe, Grace: c.Grace, Never: c.Restart.Policy == "no",
+		}, one.Name, c.Name, kind); err != nil {
+			return err
+		}
+		name := fmt.Sprintf("podunit-probe-%s-%s-%x.timer", made.ID[:12], kind, time.Now().UnixNano())
 		err := p.StartTimer(ctx, name, unit.Timer{
 			Description: "The " + kind + "Probe of container " + c.Name + " of pod " + one.Name,
 			First:       max(time.Until(started.Add(probe.Delay)), 0),
 			Pause:       probe.Period,
-			Command:     p.command(one.Runtime, "kube", "probe", st.Name, one.Name, c.Name, kind, id),
-			Environment: p.ServiceEnvironment(c.Unit),
+			Command:     p.command(one.Runtime, "kube", "probe", st.Name, one.Name, c.Name, kind, made.ID),
+			Environment: service.OneThread(p.ServiceEnvironment(c.Unit)),
 			Limit:       probe.Timeout + stopMargin,
 			BoundTo:     c.Unit,
 			Waits:       true,

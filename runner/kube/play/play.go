@@ -54,9 +54,12 @@ func New(e *service.Engine) *Player {
 	volumes.Event = e.Event
 	return &Player{
 		Engine: e, volumes: volumes,
-		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube"), warn: e.Warn},
+		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: runDir(e), warn: e.Warn},
 	}
 }
+
+// runDir is where plays have what does not survive a boot.
+func runDir(e *service.Engine) string { return filepath.Join(e.Containers.RunDir, "kube") }
 
 // Options says how a plan is played.
 type Options struct {

@@ -27,9 +27,9 @@ import (
 
 func startHere(cmd *exec.Cmd) error { return cmd.Start() }
 
-// start starts containers of a pod that runs: init containers and sidecars one after the other, then
+// startOnce starts containers of a pod that runs: init containers and sidecars one after the other, then
 // the ordinary ones in their order.
-func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
+func (w *work) startOnce(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
 	if err := w.prepareVolumes(ctx, r, p, list); err != nil {
 		return fmt.Errorf("pod %s: %w", p.Name, err)
 	}
@@ -42,7 +42,7 @@ func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kub
 		}
 		switch {
 		case c.Role == kube.Init:
-			if err := w.runInit(ctx, p, c); err != nil {
+			if err := w.runInit(ctx, r, p, c); err != nil {
 				return err
 			}
 		case c.Role == kube.Sidecar, c.PostStart != nil:
@@ -110,8 +110,8 @@ const (
 	initTries = 5
 )
 
-// runInit runs an init container until it has succeeded.
-func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) error {
+// runInit runs an init container until it has succeeded, or until all containers are to start anew.
+func (w *work) runInit(ctx context.Context, r pod.Record, p *kube.Pod, c *kube.Container) error {
 	delay := initFirst
 	for try := 1; ; try++ {
 		_ = w.Notify.Send(notify.Status("init container " + c.Name + " of pod " + p.Name)) // only a line less
@@ -119,7 +119,7 @@ func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) erro
 		if err == nil {
 			return nil
 		}
-		if c.Restart.Policy == "no" || ctx.Err() != nil || !w.Service && try == initTries {
+		if !w.triesAgain(p, c) || w.allAsked(r, p) || ctx.Err() != nil || !w.Service && try == initTries {
 			return err
 		}
 		w.Warn(fmt.Sprintf("init container %s of pod %s failed, and is tried again in %s", c.Name, p.Name, delay))
@@ -130,6 +130,26 @@ func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) erro
 		}
 		delay = min(2*delay, initMost)
 	}
+}
+
+// lastExit is the name of the note on the last end of an init container: as Why, $EXIT_CODE and $EXIT_STATUS.
+const lastExit = "exit"
+
+// noteExit notes how an init container has ended, for the play that waits for it.
+func (p *Player) noteExit(play, podName, name string) error {
+	code, _ := p.Lookup("EXIT_CODE")
+	status, _ := p.Lookup("EXIT_STATUS")
+	return p.store.setVerdict(play, verdict{Why: code + " " + status}, podName, name, lastExit)
+}
+
+// triesAgain reports whether an init container that has failed is tried again: what its rules say of the exit status
+// comes before its policy.
+func (w *work) triesAgain(p *kube.Pod, c *kube.Container) bool {
+	code, status, _ := strings.Cut(w.store.verdict(w.st.Name, p.Name, c.Name, lastExit).Why, " ")
+	if again, said := byStatus(c.Restart, code, status); said {
+		return again
+	}
+	return c.Restart.Policy != "no"
 }
 
 // StartContainer is what the service of a container executes.

@@ -101,7 +101,11 @@ func makeHostPath(v *kube.Volume) error {
 	case kube.HostMakeDir:
 		return os.MkdirAll(v.Path, 0o755)
 	case kube.HostMakeFile:
-		f, err := os.OpenFile(v.Path, os.O_CREATE|os.O_RDONLY, 0o644)
+		// What is there, perhaps since a moment ago, is not opened: it may be a pipe, or a link to elsewhere.
+		f, err := os.OpenFile(v.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -160,11 +164,15 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 
 // unpack unpacks an archive into a directory.
 func unpack(dir, archive string) error {
-	f, err := os.Open(archive)
+	// Not one that has become a pipe since somebody looked.
+	f, err := os.OpenFile(archive, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return errors.Join(err, fmt.Errorf("%s: %w", archive, safe.ErrNotRegular))
+	}
 	return volume.Unpack(dir, f)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
 
@@ -70,13 +71,25 @@ func newStopContainer(e *cli.Env) *cobra.Command {
 
 // newProbe makes the verb that the timers of probes execute.
 func newProbe(e *cli.Env) *cobra.Command {
-	return Served(e, "probe PLAY POD CONTAINER KIND ID", "For timers of kube play: probe a container", 5, 5, func(ctx context.Context, p *play.Player, args []string) error {
-		err := p.Probe(ctx, args[0], args[1], args[2], args[3], args[4])
-		if errors.Is(err, container.ErrNotRunning) || errors.Is(err, play.ErrNotFound) {
-			return p.EndTimer(context.WithoutCancel(ctx))
-		}
-		return err
-	})
+	return &cobra.Command{
+		Use: "probe PLAY POD CONTAINER KIND ID", Short: "For timers of kube play: probe a container", Hidden: true, Args: cli.WantArgs(5, 5),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := e.Service()
+			if err != nil {
+				return err
+			}
+			x, err := service.OpenToProbe(c)
+			if err != nil {
+				return err
+			}
+			p := play.NewProber(x)
+			err = p.Probe(cmd.Context(), args[0], args[1], args[2], args[3], args[4])
+			if errors.Is(err, container.ErrNotRunning) {
+				return p.EndTimer(context.WithoutCancel(cmd.Context()))
+			}
+			return err
+		},
+	}
 }
 
 // newHold makes the verb that holds the volumes of a pod that are in memory.
