@@ -62,7 +62,7 @@ func masked(config *rspec.Spec, secrets []spec.Secret) *rspec.Spec {
 	return &out
 }
 
-// variables are the names of those that are secrets.
+// variables are the names of the variables whose values are secrets.
 func variables(secrets []spec.Secret) []string {
 	var names []string
 	for _, s := range secrets {
@@ -95,8 +95,9 @@ func (e *Engine) handed(id string) map[string]string {
 	return variables
 }
 
-// unmask gives the environment of another process in a container the secrets of the first one: as that has them, or
-// has had them and overwritten, from the store, or from what the start was handed. One that is in no such place is left out.
+// unmask gives another process in a container the variables with secrets that the first process has. It reads them from
+// that process, or, if the process has overwritten them, from the store or from what the start was handed. One that is in
+// no such place is left out.
 func (e *Engine) unmask(env []string, id string, pid int, secrets []spec.Secret) []string {
 	if len(variables(secrets)) == 0 {
 		return env

@@ -17,12 +17,14 @@ import (
 )
 
 const (
-	// all is the name of the note that all containers of a pod are to start anew, underWay of the one that somebody is at
-	// it. A note has the pod's ID, and as Why the timer's name without suffix.
+	// all is the name of the note that all containers of a pod are to start anew; underWay is that
+	// of the note that a process has begun with it. Such a note has the pod's ID, and in Why the
+	// timer's name without its suffix.
 	all, underWay = "all", "again"
-	// alls is the name of the note that counts them, as Bad; Good is the time before the last one, in seconds.
+	// alls is the name of the note that counts these new starts in Bad; Good is the delay before
+	// the last one, in seconds.
 	alls = "alls"
-	// againUnits begins the names of the timers.
+	// againUnits is the prefix of the timers' names.
 	againUnits = "podunit-again-"
 )
 
@@ -34,8 +36,9 @@ func (p *Player) endsAll(c *kube.Container) bool {
 	return code == "exited" && slices.Contains(c.Restart.PodOn, status)
 }
 
-// again has all containers of a pod started anew, after a moment. The service of a container executes this, so
-// somebody else has to do it. over tells that the pod's job may fail no more, and nothing is started.
+// again has all containers of a pod started anew, after a moment. The service of a container
+// executes this and will be stopped itself, so a timer's service does it. over tells that the pod's
+// job may fail no more, and nothing is started.
 func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Container) (over bool, err error) {
 	r, err := p.Pods.LookupExact(one.Name)
 	if errors.Is(err, pod.ErrNotFound) {
@@ -120,7 +123,7 @@ func againAfter(r kube.Restart, before int) time.Duration {
 	return max(r.First, min(wait, r.Max))
 }
 
-// askAgain starts the timer for that.
+// askAgain starts the timer whose service executes Again.
 func (p *Player) askAgain(ctx context.Context, st *State, r pod.Record, one *kube.Pod, after time.Duration) error {
 	name := fmt.Sprintf("%s%s-%x", againUnits, r.ID[:12], time.Now().UnixNano())
 	if err := p.store.setVerdict(st.Name, verdict{ID: r.ID, Why: name}, one.Name, all); err != nil {
@@ -171,9 +174,10 @@ func (p *Player) Again(ctx context.Context, play, podName string) error {
 	})
 }
 
-// halt ends the new starts of pods of a play that are asked for or under way, of all its pods if none are named. Such a
-// start has the play's lock as long as its init containers take and fail, so whoever takes the pods in hand ends it
-// before waiting for the lock. It gives the IDs of those pods by name.
+// halt ends the new starts (see Again) that are asked for or under way, of the named pods of a
+// play, or of all its pods. Such a start holds the play's lock as long as its init containers take
+// and fail, so a play or a down that needs the lock calls halt before it waits. halt returns the
+// IDs of those pods by name.
 func (p *Player) halt(ctx context.Context, st *State, names []string) (map[string]string, error) {
 	halted := map[string]string{}
 	for _, one := range st.Plan.Pods {
@@ -195,7 +199,7 @@ func (p *Player) halt(ctx context.Context, st *State, names []string) (map[strin
 	return halted, nil
 }
 
-// resume asks again for the new starts that halt has ended, of pods that are still there.
+// resume asks once more for the new starts that halt has ended, if the pods still exist.
 func (p *Player) resume(ctx context.Context, st *State, halted map[string]string) error {
 	var errs []error
 	for name, id := range halted {
@@ -207,7 +211,8 @@ func (p *Player) resume(ctx context.Context, st *State, halted map[string]string
 	return errors.Join(errs...)
 }
 
-// instead is locked for who takes pods of a play in hand, all if none are named.
+// instead is locked for a caller that changes or removes the named pods of a play, or all: it ends
+// their new starts first.
 func (p *Player) instead(ctx context.Context, st *State, names []string, do func(st *State) error) error {
 	if _, err := p.halt(ctx, st, names); err != nil {
 		return err
@@ -237,7 +242,7 @@ func (p *Player) stopAll(ctx context.Context, one *kube.Pod) error {
 	return together(ctx, rest, 1, stop)
 }
 
-// broken ends a pod whose containers do not start any more.
+// broken ends a pod whose containers cannot be started anew: the pod has failed.
 func (p *Player) broken(ctx context.Context, st *State, one *kube.Pod) error {
 	errs := []error{p.stopAll(ctx, one)}
 	for _, c := range one.Containers {

@@ -40,7 +40,7 @@ const (
 	readiness = "readiness"
 )
 
-// verdict is what a probe has found so far.
+// verdict is the result of a probe so far.
 type verdict struct {
 	ID        string // of the container; another one begins anew
 	Good, Bad int    // results in a row
@@ -205,8 +205,8 @@ func (v verdict) after(found error, probe *kube.Probe, id, kind string) (next ve
 	return v, failed
 }
 
-// unhealthy ends a container whose liveness probe has failed, and starts it again whatever its exit
-// status, unless it is never to be.
+// unhealthy ends a container whose liveness probe has failed. It starts again whatever its exit
+// status, unless its restart policy is Never.
 func (p *Player) unhealthy(ctx context.Context, play, name string, w *watched, s runner.Status) error {
 	grace := w.Grace
 	if w.Probe.Grace != nil {
@@ -226,8 +226,8 @@ func (o *Prober) EndTimer(ctx context.Context) error {
 	return o.player.AskUnit(ctx, "stop", strings.TrimSuffix(o.player.Own.Name, ".service")+".timer")
 }
 
-// dial connects from the network of the pod. Without a host it is the pod itself: its address, and
-// where nobody listens there, the loopback, where podman would have looked.
+// dial connects from the network of the pod. Without a host it connects to the pod itself: to its
+// address, and if nobody listens there, to the loopback, where podman looks.
 func (p *Player) dial(ctx context.Context, r pod.Record, host string, port uint16) (net.Conn, error) {
 	s := p.Pods.Status(r)
 	if s.InfraPID == 0 {
@@ -274,7 +274,7 @@ const (
 	maxRedirects = 10
 )
 
-// get asks a server of the pod. Good is what 200 to 399 says; a hook takes any answer.
+// get asks a server of the pod. A status from 200 to 399 is good; a hook takes any answer.
 func (p *Player) get(ctx context.Context, r pod.Record, h *kube.HTTP, hook bool) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,

@@ -87,7 +87,8 @@ func (w *work) startContainer(ctx context.Context, p *kube.Pod, c *kube.Containe
 	return nil
 }
 
-// steady takes the growing delay out, which systemd has since version 254.
+// steady takes the settings of a growing delay out of a service: systemd knows them since version
+// 254.
 func steady(s *unit.Service) {
 	if s.Settings["RestartSteps"] != nil {
 		delete(s.Settings, "RestartSteps")
@@ -104,7 +105,8 @@ func unknownSetting(err error) bool {
 const (
 	// initFirst and initMost are the delays between the tries of an init container, which double.
 	initFirst, initMost = time.Second, 5 * time.Minute
-	// initTries is how often somebody at a shell waits for one; a service has its start timeout.
+	// initTries is how many tries of an init container a play from a shell waits for; in a service
+	// the start timeout ends the wait.
 	initTries = 5
 )
 
@@ -231,7 +233,7 @@ func (p *Player) find(play, podName, name string) (*State, *kube.Pod, *kube.Cont
 	return st, one, c, nil
 }
 
-// facts are what a pod learns of its machine.
+// facts are what a pod can learn of its machine by the downward API.
 func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 	f := kube.Facts{Name: one.Name, UID: uid(r.ID), CPU: int64(runtime.NumCPU()), PodIP: p.Pods.Status(r).IPs}
 	f.Node, _ = os.Hostname()
@@ -253,7 +255,8 @@ func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 			return s.data, s.err
 		}
 		if own == nil {
-			// After a boot there are none; those that the play has stored are the same.
+			// After a boot there are no noted values; those that the play has put into the store
+			// are the same.
 			var err error
 			if own, err = p.store.secrets(st.Name); err != nil {
 				own = hidden{}
@@ -281,7 +284,7 @@ func uid(id string) string {
 	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:32]
 }
 
-// apply says how an image is pulled.
+// apply writes into a pull how an image is pulled.
 func (r Registry) apply(p *spec.Pull) {
 	p.AuthFile, p.CertDir = cmp.Or(r.AuthFile, p.AuthFile), cmp.Or(r.CertDir, p.CertDir)
 	p.Creds = cmp.Or(r.Creds, p.Creds)
