@@ -140,7 +140,7 @@ func memory(name string) (*os.File, error) {
 func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspec.Process, error) {
 	p := *first
 	p.Args, p.Terminal, p.ConsoleSize = x.Command, x.TTY, nil
-	p.Env = append(e.unmask(append([]string{}, p.Env...), pid, r.secrets()), x.Env...)
+	p.Env = append(e.unmask(append([]string{}, p.Env...), r.ID, pid, r.secrets()), x.Env...)
 	if x.TTY && !hasName(p.Env, "TERM") {
 		p.Env = append(p.Env, "TERM=xterm")
 	}

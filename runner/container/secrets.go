@@ -3,6 +3,7 @@
 package container
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -72,10 +74,32 @@ func variables(secrets []spec.Secret) []string {
 	return names
 }
 
-// unmask gives another process in a container the variables with secrets that the first process
-// has. It reads them from that process, or from the store if the process has overwritten them. One
-// that is in neither place is left out.
-func (e *Engine) unmask(env []string, pid int, secrets []spec.Secret) []string {
+// handedPath is the file in memory with the variables that a start was handed and that are in no store: see unmask. It goes
+// with the container.
+func (e *Engine) handedPath(id string) string { return filepath.Join(e.dir(id), "variables.json") }
+
+// keepHanded notes them.
+func (e *Engine) keepHanded(id string, variables map[string]string) error {
+	b, err := json.Marshal(variables)
+	if err != nil {
+		return err
+	}
+	return safe.Replace(e.handedPath(id), b, 0o600)
+}
+
+// handed reads them; without the file there are none.
+func (e *Engine) handed(id string) map[string]string {
+	var variables map[string]string
+	if b, err := os.ReadFile(e.handedPath(id)); err == nil {
+		_ = json.Unmarshal(b, &variables) // there are none then
+	}
+	return variables
+}
+
+// unmask gives another process in a container the variables with secrets that the first process has. It reads them from
+// that process, or, if the process has overwritten them, from the store or from what the start was handed. One that is in
+// no such place is left out.
+func (e *Engine) unmask(env []string, id string, pid int, secrets []spec.Secret) []string {
 	if len(variables(secrets)) == 0 {
 		return env
 	}
@@ -95,6 +119,10 @@ func (e *Engine) unmask(env []string, pid int, secrets []spec.Secret) []string {
 		}
 		if j := slices.IndexFunc(has, func(kv string) bool { return strings.HasPrefix(kv, name+"=") }); j >= 0 {
 			out = append(out, has[j])
+		} else if secrets[i].Name == "" {
+			if value, known := e.handed(id)[name]; known {
+				out = append(out, name+"="+value)
+			}
 		} else if _, value, err := e.Secrets.Store.Value(secrets[i].Name); err == nil {
 			out = append(out, name+"="+string(value))
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -47,11 +48,38 @@ func TestUnmask(t *testing.T) {
 	}
 	secrets := []spec.Secret{env("kept", "KEPT"), env("over", "OVER"), env("gone", "GONE"), env("kept", "GIVEN")}
 	given := []string{"A=b", "KEPT=" + secret.Masked, "OVER=" + secret.Masked, "GONE=" + secret.Masked, "GIVEN=yes"}
-	got := e.unmask(given, first.Process.Pid, secrets)
+	got := e.unmask(given, "x", first.Process.Pid, secrets)
 	if want := []string{"A=b", "KEPT=from the process", "OVER=from the store", "GIVEN=yes"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := e.unmask(given, os.Getpid(), nil); !slices.Equal(got, given) {
+	if got := e.unmask(given, "x", os.Getpid(), nil); !slices.Equal(got, given) {
 		t.Errorf("without a secret: %q", got)
+	}
+}
+
+// TestUnmaskWhatAStartWasHanded has variables that are in no store, of a first process that has written over them: nginx,
+// PostgreSQL and Redis do.
+func TestUnmaskWhatAStartWasHanded(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir()}
+	r := Record{ID: "x", Hidden: []string{"PW", "GONE"}}
+	if err := os.MkdirAll(e.dir(r.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	given := []string{"A=b", "PW=" + secret.Masked, "GONE=" + secret.Masked}
+	for want, handed := range map[string]map[string]string{"A=b": nil, "A=b PW=hunter2": {"PW": "hunter2"}} {
+		if handed != nil {
+			if err := e.keepHanded(r.ID, handed); err != nil {
+				t.Fatal(err)
+			}
+			st, err := os.Stat(e.handedPath(r.ID))
+			if err != nil || st.Mode() != 0o600 {
+				t.Errorf("%v, %v", st.Mode(), err)
+			}
+		} else if err := os.RemoveAll(e.handedPath(r.ID)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(e.unmask(given, r.ID, os.Getpid(), r.secrets()), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

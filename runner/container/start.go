@@ -65,7 +65,7 @@ type Launch struct {
 }
 
 // Secret are variables and words that hold values which are not to be recorded. They are in what the
-// runtime reads, and in no file.
+// runtime reads; the variables are also in a file in memory, for what is executed later, and both are on no disk.
 type Secret struct {
 	Env map[string]string
 	// Args, unless nil, take the place of the words that the record has.
@@ -276,6 +276,9 @@ func (s *start) configure(ctx context.Context) error {
 	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
 		s.ask.Secret.give(spec.Process)
 		s.config.Read, err = json.Marshal(forLinux(spec))
+	}
+	if len(s.ask.Secret.Env) > 0 {
+		err = errors.Join(err, s.keepHanded(s.ask.Record.ID, s.ask.Secret.Env))
 	}
 	return err
 }
