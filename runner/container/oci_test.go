@@ -3,6 +3,7 @@
 package container
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -94,21 +95,38 @@ func TestHostname(t *testing.T) {
 		}
 	}
 	r := &Record{ID: "0123456789abcdef", Spec: spec.Container{UTSNS: spec.Namespace{Mode: "container", Container: "other"}}}
-	s := &start{ask: Launch{Record: r}, adding: adding{Engine: &Engine{RunDir: t.TempDir(), Store: shelf{}}}}
+	disk := rooted{root: t.TempDir()}
+	s := &start{ask: Launch{Record: r}, adding: adding{Engine: &Engine{RunDir: t.TempDir(), Store: disk}}}
 	if _, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("with one that is gone: %v", err)
 	}
-	s.Store = shelf{all: []storage.Container{{ID: "fedcba9876543210", Names: []string{"other"}, Metadata: `{"Podunit":1}`}}}
+	disk.all = []storage.Container{{ID: "fedcba9876543210", Names: []string{"other"}, Metadata: `{"Podunit":1}`}}
+	s.Store = disk
 	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
 		t.Errorf("with one that has no file: %q, %v", got, err)
 	}
-	if err := errors.Join(os.MkdirAll(s.dir("fedcba9876543210"), 0o700), os.WriteFile(filepath.Join(s.dir("fedcba9876543210"), "hostname"), []byte("podbox\n"), 0o600)); err != nil {
+	other := s.Files("fedcba9876543210")
+	if err := errors.Join(os.MkdirAll(other, 0o700), os.WriteFile(filepath.Join(other, "hostname"), []byte("podbox\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "podbox" {
 		t.Errorf("with one that has the name of a pod: %q, %v", got, err)
 	}
+	if err := os.WriteFile(filepath.Join(other, "hostname"), bytes.Repeat([]byte("x"), 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
+		t.Errorf("with one that has written a megabyte: %.20q, %v", got, err)
+	}
 }
+
+// rooted is a shelf on a disk.
+type rooted struct {
+	shelf
+	root string
+}
+
+func (r rooted) GraphRoot() string { return r.root }
 
 // ids is a storage that shares IDs out.
 type ids struct {
