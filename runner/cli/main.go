@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -24,6 +25,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/notify"
@@ -47,6 +49,8 @@ type Program struct {
 	Help func(*Env) *cobra.Command
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) service.Images
+	// DrawPull has a pull show how it gets on where the writer is a terminal; nil shows nothing.
+	DrawPull func(w io.Writer, o image.PullOptions) (_ image.PullOptions, done func(), terminal bool)
 	// InjectDevices adds devices of the container device interface; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
 	// RemoveImage removes an image that nobody uses; nil in the small program.
