@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package byhand
+package container
 
 import (
 	"context"
@@ -61,21 +61,15 @@ the same of all units.`,
 			if len(args) == 0 && !latest {
 				return s.Show(cmd.Context(), e, x, x.Containers.Lister())
 			}
-			chosen, err := chosen(x, cli.Selection{Latest: latest}, args)
+			records, err := (&cli.Selection{Latest: latest}).Resolve(x, args)
 			if err != nil {
 				return err
 			}
-			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) {
-				var records []container.Record
-				for _, m := range chosen {
-					records = append(records, m.record)
-				}
-				return records, nil
-			})
+			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) { return records, nil })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "of all containers that run, as without a name")
-	latestFlag(cmd, &latest)
+	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	s.Flags(cmd)
 	return cmd
 }
