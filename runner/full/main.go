@@ -107,7 +107,6 @@ func others() []cli.Verb {
 		{Name: "save", New: image.NewSave},
 		{Name: "search", New: image.NewSearch},
 		{Name: "secret", New: secret.New},
-		{Name: "stats", New: byhand.NewStats},
 		{Name: "system", New: system.New},
 		{Name: "tag", New: image.NewTag},
 		{Name: "top", New: byhand.NewTop},

@@ -1033,6 +1033,7 @@ func laterRows() []row {
 	never(onContainer, yesno, "disable-content-trust", "image signatures are judged by policy.json; see containers-policy.json(5)")
 	const slice = "each container of a pod is a unit of its own; put the units into one slice with Slice= and set %s in the slice"
 	never(onBoth, value, "cgroup-parent", "a container is in the cgroup of its unit; set Slice= in the [Service] section of the unit")
+	never(onPod, values, "gpus", "give it to the containers that need it, with --gpus of run and create")
 	never(onPod, yesno, "share-parent", fmt.Sprintf(slice, "limits"))
 	for _, l := range [][2]string{
 		{"memory", "MemoryMax="}, {"memory-swap", "MemorySwapMax="}, {"cpus", "CPUQuota="}, {"cpu-shares", "CPUWeight="},
@@ -1040,6 +1041,7 @@ func laterRows() []row {
 		{"blkio-weight-device", "IODeviceWeight="}, {"device-read-bps", "IOReadBandwidthMax="}, {"device-write-bps", "IOWriteBandwidthMax="},
 	} {
 		never(onPod, value, l[0], fmt.Sprintf(slice, l[1]))
+		rows[len(rows)-1].short = map[string]string{"cpu-shares": "c", "memory": "m"}[l[0]]
 	}
 	return rows
 }

@@ -76,9 +76,9 @@ func follow(ctx context.Context, e *cli.Env, x *service.Engine, r container.Reco
 		return 0, err
 	}
 	q := journal.Query{UID: e.User.UID, Sources: []journal.Source{source}, Tail: -1, Since: time.Now(), Follow: true}
-	return x.Follow(ctx, r, how.proxy, func(ctx context.Context, ended func() bool) error {
-		q.Ended = ended
+	return x.Follow(ctx, r, how.proxy, func(ctx context.Context, over <-chan struct{}) error {
+		q.Over = over
 		printer := journal.NewPrinter(e.Stdout, e.Stderr, journal.Style{}, q.Sources)
-		return journal.Reader{Command: "journalctl", Apart: how.proxy}.Read(ctx, q, printer.Print)
+		return journal.Reader{Command: "journalctl", Apart: how.proxy, Mark: journal.Mark}.Read(ctx, q, printer.Print)
 	})
 }

@@ -79,6 +79,7 @@ func (p *pullFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&p.certDir, "cert-dir", "", "`DIR` with certificates for the registry")
 	set.StringVar(&p.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
 	set.StringArrayVar(&p.keys, "decryption-key", nil, "private `KEY[:PASSPHRASE]` for encrypted layers")
+	RefuseTrust(set)
 	set.StringVar(&p.osName, "os", "", "the image for `OS` instead of this machine's")
 	set.StringVar(&p.platform, "platform", "", "the image for `OS/ARCH[/VARIANT]`")
 	set.StringVar(&p.policy, "policy", "always", "when to pull: always, missing, newer or never")

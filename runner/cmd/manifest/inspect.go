@@ -11,7 +11,7 @@ import (
 
 // NewInspect makes podunit manifest inspect.
 func NewInspect(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:               "inspect LIST",
 		ValidArgsFunction: cli.CompleteImages(e),
 		Short:             "Show a list of manifests",
@@ -28,4 +28,9 @@ func NewInspect(e *cli.Env) *cobra.Command {
 			return format.JSON(e.Stdout, list)
 		},
 	}
+	const instead = "lists in the storage are shown; skopeo inspect --raw docker://NAME shows one of a registry"
+	cli.Refuse(cmd.Flags(), "authfile", "", instead)
+	cli.Refuse(cmd.Flags(), "tls-verify", "true", instead)
+	cmd.Flags().Lookup("tls-verify").NoOptDefVal = "true"
+	return cmd
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package byhand
+package container
 
 import (
 	"context"
@@ -59,23 +59,17 @@ the same of all units.`,
 				return err
 			}
 			if len(args) == 0 && !latest {
-				return s.Show(cmd.Context(), e, x, x.Containers.List)
+				return s.Show(cmd.Context(), e, x, x.Containers.Lister())
 			}
-			chosen, err := chosen(x, cli.Selection{Latest: latest}, args)
+			records, err := (&cli.Selection{Latest: latest}).Resolve(x, args)
 			if err != nil {
 				return err
 			}
-			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) {
-				var records []container.Record
-				for _, m := range chosen {
-					records = append(records, m.record)
-				}
-				return records, nil
-			})
+			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) { return records, nil })
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "of all containers that run, as without a name")
-	latestFlag(cmd, &latest)
+	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	s.Flags(cmd)
 	return cmd
 }
@@ -95,12 +89,14 @@ func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
 // with ctx.
 func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
 	before := map[string]view.Sample{}
+	measurer := view.NewMeasurer(x, !s.noStream)
+	defer measurer.Close()
 	show := func() error {
 		records, err := list()
 		if err != nil {
 			return err
 		}
-		rows, now, err := s.measure(x, records, before)
+		rows, now, err := s.measure(measurer, records, before)
 		if err != nil {
 			return err
 		}
@@ -113,9 +109,9 @@ func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list fu
 	return e.Watch(ctx, s.interval, !s.noReset && s.out == "", show)
 }
 
-func (s *Stats) measure(x *service.Engine, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {
+func (s *Stats) measure(measurer *view.Measurer, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {
 	rows, now := []view.Stat{}, map[string]view.Sample{}
-	measurer := view.NewMeasurer(x)
+	measurer.Begin()
 	for _, r := range records {
 		m, runs, err := measurer.Measure(r)
 		if err != nil {
