@@ -33,7 +33,7 @@ takes the same words: buildah build --help lists them.`,
 			return fmt.Errorf("%s: %w", words[0], err)
 		},
 	}
-	// For help and the shell only: it is buildah that reads them.
+	// These flags are declared for help and completion only: buildah reads them.
 	for _, s := range keys.Sections() {
 		if s.Name != "Build" {
 			continue

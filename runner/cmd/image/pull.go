@@ -187,7 +187,7 @@ func Credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	return user, string(text), err
 }
 
-// secretOf asks for something on the terminal that our input is, and does not show it.
+// secretOf asks for a text on the terminal that is our input, without showing what is typed.
 func secretOf(e *cli.Env, what string) ([]byte, error) {
 	fmt.Fprint(e.Stderr, what+": ")
 	text, err := term.ReadPassword(int(e.Stdin.Fd()))

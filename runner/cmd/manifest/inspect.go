@@ -50,7 +50,7 @@ so is what has docker:// before it.`,
 	}
 	cmd.Flags().StringVar(&o.AuthFile, "authfile", "", "`FILE` with credentials")
 	cmd.Flags().BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // remote shows a manifest of a registry.
