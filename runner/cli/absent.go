@@ -13,7 +13,6 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // absent are the verbs of podman and docker that podunit does not have, each with what does the
@@ -133,16 +132,8 @@ func FlagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return WantVerb(cmd, words)
 	}
-	var bad *pflag.InvalidValueError
-	if errors.As(err, &bad) {
-		flag := bad.GetFlag()
-		if r, ok := flag.Value.(refused); ok {
-			said := flag.Name
-			if flag.NoOptDefVal == "" {
-				said += " " + bad.GetValue()
-			}
-			return hint.With(fmt.Errorf("--%s: not here", said), "%s", r.instead)
-		}
+	if said := refusal(err); said != nil {
+		return said
 	}
 	return spec.FlagError(cmd.Flags(), err)
 }

@@ -14,6 +14,7 @@ import (
 
 	journald "github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/rootless"
@@ -141,10 +142,17 @@ func (e *Env) Service() (service.Config, error) {
 	if err != nil {
 		return service.Config{}, err
 	}
+	var draw func(image.PullOptions) (image.PullOptions, func())
+	if e.Program.DrawPull != nil {
+		draw = func(o image.PullOptions) (image.PullOptions, func()) {
+			o, done, _ := e.Program.DrawPull(e.Stderr, o)
+			return o, done
+		}
+	}
 	return service.Config{
 		User: e.User, Lookup: e.Lookup, Notify: e.Notify, Modules: e.Modules, Runtime: e.Runtime,
 		Program: program, Directory: directory(), Environ: os.Environ(), Stdin: e.Stdin,
-		OpenImages: e.Program.OpenImages, InjectDevices: e.Program.InjectDevices, RemoveImage: e.Program.RemoveImage,
+		OpenImages: e.Program.OpenImages, DrawPull: draw, InjectDevices: e.Program.InjectDevices, RemoveImage: e.Program.RemoveImage,
 		Warn: e.Warn, Event: e.Event,
 		Tell: func(fields map[string]string, message string) {
 			// The message is in our own log as well.

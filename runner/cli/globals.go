@@ -36,6 +36,9 @@ var elsewhere = map[string]struct{ fits, instead string }{
 	"volumepath":         {"", "volumes lie in the storage: graphroot in storage.conf"},
 }
 
+// shorts are short names of theirs. They are not those of verbs, which have others of the same letter.
+var shorts = map[string]string{"connection": "c", "remote": "r"}
+
 // void are podman's flags before the verb about parts of it that podunit does not have, each with what there is. Nothing depends
 // on them, so they are taken with a word.
 var void = map[string]struct{ fits, instead string }{
@@ -59,7 +62,7 @@ func (e *Env) others(set *pflag.FlagSet) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(elsewhere)) {
-		Refuse(set, name, elsewhere[name].fits, elsewhere[name].instead)
+		RefuseShort(set, name, shorts[name], elsewhere[name].fits, elsewhere[name].instead)
 	}
 }
 

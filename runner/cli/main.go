@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -24,6 +25,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/notify"
@@ -47,6 +49,8 @@ type Program struct {
 	Help func(*Env) *cobra.Command
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) service.Images
+	// DrawPull has a pull show how it gets on where the writer is a terminal; nil shows nothing.
+	DrawPull func(w io.Writer, o image.PullOptions) (_ image.PullOptions, done func(), terminal bool)
 	// InjectDevices adds devices of the container device interface; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
 	// RemoveImage removes an image that nobody uses; nil in the small program.
@@ -117,8 +121,10 @@ func Main(p Program) {
 
 // Run executes one command line and returns the exit status.
 func Run(ctx context.Context, e *Env, args []string) int {
-	verb, rest := e.globalFlags(args)
-	err := e.handOver(verb, args, nil)
+	verb, rest, err := e.globalFlags(args)
+	if err == nil {
+		err = e.handOver(verb, args, nil)
+	}
 	if err == nil {
 		root := e.Root(verb)
 		root.SetArgs(rest)
@@ -161,19 +167,19 @@ func (e *Env) globals() *pflag.FlagSet {
 
 // globalFlags reads the flags before the verb and returns the verb, and the words from it on. Where
 // there is none, or a flag that is not for all verbs, it returns all words, and leaves it to cobra
-// what to say of them.
-func (e *Env) globalFlags(args []string) (verb string, rest []string) {
+// what to say of them. A flag that is refused is an error.
+func (e *Env) globalFlags(args []string) (verb string, rest []string, err error) {
 	set := e.globals()
 	set.SetInterspersed(false)
 	set.Usage = func() {}
-	err := set.Parse(args)
+	err = set.Parse(args)
 	set.SetInterspersed(true)
 	if words := set.Args(); err == nil && len(words) > 0 {
-		return words[0], words
+		return words[0], words, nil
 	}
 	e.flags = nil
 	e.Modules, e.Runtime = nil, ""
-	return "", args
+	return "", args, refusal(err)
 }
 
 // Begin does what the global flags ask for: what the libraries say, and where stdout goes. An unknown level is an error with
@@ -209,7 +215,13 @@ func (e *Env) Root(verb string) *cobra.Command {
 		}
 		return nil
 	}
-	root.PersistentFlags().AddFlagSet(e.globals())
+	e.globals().VisitAll(func(f *pflag.Flag) {
+		if shorts[f.Name] != "" {
+			long := *f
+			long.Shorthand, f = "", &long
+		}
+		root.PersistentFlags().AddFlag(f)
+	})
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
 	root.SetVersionTemplate("podunit version {{.Version}}\n")

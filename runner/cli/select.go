@@ -67,7 +67,7 @@ func (s *Selection) Resolve(x *service.Engine, args []string) ([]container.Recor
 
 // matching are the rows of the containers that match filters, by their IDs.
 func matching(x *service.Engine, filters []string) (map[string]view.ContainerRow, error) {
-	match, err := view.ContainerFilters(filters)
+	match, err := view.ContainerFilters(filters, x.Find)
 	if err != nil {
 		return nil, err
 	}

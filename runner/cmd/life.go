@@ -34,6 +34,7 @@ func Life() []cli.Verb {
 		{Name: "rm", New: container.NewRm},
 		{Name: "run", New: container.NewRun},
 		{Name: "start", New: container.NewStart},
+		{Name: "stats", New: container.NewStats},
 		{Name: "stop", New: container.NewStop},
 		{Name: "version", New: cli.NewVersion, Plain: true},
 		{Name: "volume", New: volume.New},

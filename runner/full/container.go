@@ -16,9 +16,9 @@ func newContainer(e *cli.Env) *cobra.Command {
 	cmd := cli.Group("container COMMAND", "Manage containers: each verb with containers is there without this word, too")
 	for _, v := range []func(*cli.Env) *cobra.Command{
 		container.NewAttach, container.NewCleanup, container.NewCreate, container.NewExec, container.NewKill, container.NewLogs, container.NewPs,
-		container.NewRestart, container.NewRm, container.NewRun, container.NewStart, container.NewStop,
+		container.NewRestart, container.NewRm, container.NewRun, container.NewStart, container.NewStats, container.NewStop,
 		byhand.NewCommit, byhand.NewCp, byhand.NewDiff, byhand.NewExists, byhand.NewExport, byhand.NewPause, byhand.NewPort,
-		byhand.NewPrune, byhand.NewRename, byhand.NewStats, byhand.NewTop, byhand.NewUnpause, byhand.NewUpdate, byhand.NewWait,
+		byhand.NewPrune, byhand.NewRename, byhand.NewTop, byhand.NewUnpause, byhand.NewUpdate, byhand.NewWait,
 	} {
 		cmd.AddCommand(v(e))
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/podunit/podunit/runner/cmd/secret"
 	"github.com/podunit/podunit/runner/cmd/system"
 	images "github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/image/bars"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
 	"go.podman.io/storage"
@@ -40,6 +41,7 @@ func program() cli.Program {
 		Verbs:      whole(cmd.Life(), others()),
 		Help:       system.NewHelp,
 		OpenImages: func(s storage.Store, runDir string) service.Images { return registry.New(s, runDir) },
+		DrawPull:   bars.Draw,
 		ImageNames: image.Names,
 
 		InjectDevices: cdi.Inject,
@@ -105,7 +107,6 @@ func others() []cli.Verb {
 		{Name: "save", New: image.NewSave},
 		{Name: "search", New: image.NewSearch},
 		{Name: "secret", New: secret.New},
-		{Name: "stats", New: byhand.NewStats},
 		{Name: "system", New: system.New},
 		{Name: "tag", New: image.NewTag},
 		{Name: "top", New: byhand.NewTop},

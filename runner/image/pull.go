@@ -20,6 +20,9 @@ import (
 // Progress is how far a pull has come.
 type Progress = download.Progress
 
+// Part is how far a part of it has come.
+type Part = download.Part
+
 // Policy says when to pull. Its zero value is PullAlways.
 type Policy = config.PullPolicy
 

@@ -93,7 +93,7 @@ func TestLabEveryday(t *testing.T) {
 	l.MustRun("alice", "ln -s $(command -v podunit) bin/podman")
 	t.Run("beside podman", func(t *testing.T) { besidePodman(t, l) })
 	t.Run("a build", func(t *testing.T) { realBuild(t, l) })
-	t.Run("documented lines", func(t *testing.T) { documentedLines(t, l) })
+	t.Run("documented lines", func(t *testing.T) { documentedLines(t, l, "alice") })
 	t.Run("in shells", func(t *testing.T) { inShells(t, l) })
 	t.Run("upkeep", func(t *testing.T) { upkeep(t, l) })
 }
@@ -111,7 +111,7 @@ func besidePodman(t *testing.T, l *Lab) {
 }
 
 // TestLabEverydayOfRoot gives the lines to root, who has podunit in one lab, by the name podman, and Podman in another.
-// PODUNIT_LAB_EVERYDAY=all has it take all of them; else it takes those that are for root alone.
+// PODUNIT_LAB_EVERYDAY=all has it take all of them, and those of popular images' pages; else it takes those that are for root alone.
 func TestLabEverydayOfRoot(t *testing.T) {
 	ours := boot(t, labtest.Options{})
 	peers := boot(t, labtest.Options{Name: fmt.Sprintf("everydayofroot-peer-%d", os.Getpid()), Bare: true})
@@ -125,6 +125,9 @@ func TestLabEverydayOfRoot(t *testing.T) {
 				compareBeside(t, file, besideSide{ours, "root", 1}, besideSide{peers, "root", 1})
 			})
 		}
+	}
+	if everydayWhole() {
+		t.Run("documented lines", func(t *testing.T) { documentedLines(t, ours, "root") })
 	}
 }
 

@@ -59,8 +59,7 @@ podunit commit -q -c 'ENTRYPOINT ["/entry"]' -c 'CMD ["serve"]' -c 'STOPSIGNAL S
 `
 
 // documentedLines runs the lines of popular images' pages.
-func documentedLines(t *testing.T, l *Lab) {
-	const user = "alice"
+func documentedLines(t *testing.T, l *Lab, user string) {
 	l = l.on(t)
 	// Their names, wherever they lead to, lead to the lab's registry.
 	conf := "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"disabled\"\n"

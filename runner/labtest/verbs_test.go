@@ -107,6 +107,7 @@ func TestLabVerbs(t *testing.T) {
 					t.Errorf("%q", got)
 				}
 			})
+			t.Run("called podman in a unit", func(t *testing.T) { podmanInUnit(l.on(t), user) })
 			t.Run("doctor", func(t *testing.T) {
 				l := l.on(t)
 				got := l.MustRun(user, `podunit doctor --format json | jq -r '.[] | select(.state == "error")'; podunit doctor 2>&1 | grep -c -e '^ok *storage: ' -e level=`)
@@ -125,6 +126,26 @@ func TestLabVerbs(t *testing.T) {
 			l.Eventually(user, "[ -z \"$(podunit ps -aq; podunit pod ps -q)\" ]", time.Minute)
 		})
 	}
+}
+
+// podmanInUnit has a unit call podunit by the name podman, before its start and when it is reloaded.
+func podmanInUnit(l *Lab, user string) {
+	l.t.Helper()
+	l.MustRun("root", "ln -s $(command -v podunit) /usr/local/bin/podman")
+	l.t.Cleanup(func() { l.MustRun("root", "rm /usr/local/bin/podman") })
+	systemctl, dir := "systemctl --user", ".config/containers/systemd/"
+	if user == "root" {
+		systemctl, dir = "systemctl", "/etc/containers/systemd/"
+	}
+	l.WriteFile(user, dir+"called.container", "[Container]\nImage="+image+"\nContainerName=called\nNetwork=none\nVolume=called-pre:/pre\n"+
+		`Exec=sh -c 'trap "echo reloaded" HUP; while :; do sleep 0.1; done'`+"\n"+
+		"[Service]\nExecStartPre=podman volume create --label by=podman called-pre\nExecReload=podman exec called kill -HUP 1\n")
+	l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start called; "+systemctl+" reload called")
+	l.Eventually(user, "podunit logs called | grep -x reloaded", time.Minute)
+	if got := l.MustRun(user, "podunit volume ls -q --filter label=by=podman; "+systemctl+" is-active called"); got != "called-pre\nactive" {
+		l.t.Errorf("%q", got)
+	}
+	l.MustRun(user, "podunit stop -t 0 called; rm "+dir+"called.container; "+systemctl+" daemon-reload; podunit volume rm called-pre")
 }
 
 // varying are what differs between two programs that do the same.

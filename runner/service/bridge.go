@@ -116,7 +116,11 @@ func (e *Engine) servers() netavark.Servers {
 }
 
 // sharedDir is the runtime directory of the namespace of the user's networks.
-func (e *Engine) sharedDir() string { return filepath.Join(e.Containers.RunDir, "networks", "netns") }
+func (e *Engine) sharedDir() string { return SharedDir(e.Containers.RunDir) }
+
+// SharedDir is the directory, in podunit's runtime directory, of the network namespace of the user's named networks: see
+// netavark.ReadShared.
+func SharedDir(runDir string) string { return filepath.Join(runDir, "networks", "netns") }
 
 // together returns an ApartError while the user's networks are in use with another runtime
 // directory. Each runtime directory has a user namespace of its own, the network namespace belongs

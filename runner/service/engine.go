@@ -55,6 +55,9 @@ type Config struct {
 	Stdin *os.File
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) Images
+	// DrawPull has a pull for a run or a create by hand show on a terminal how it gets on; nil shows nothing. The function that
+	// it returns takes the drawing away.
+	DrawPull func(image.PullOptions) (image.PullOptions, func())
 	// InjectDevices is container.Engine's; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
 	// RemoveImage removes an image, or the name it is called by, unless somebody uses it; nil in the small program.

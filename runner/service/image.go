@@ -46,6 +46,11 @@ func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Im
 	}
 	if !p.Quiet {
 		o.Report = ReportPull(e.Notify)
+		if o.Report == nil && e.DrawPull != nil {
+			var done func()
+			o, done = e.DrawPull(o)
+			defer done()
+		}
 	}
 	img, err := e.Images.Pull(ctx, c.Image, o)
 	if err != nil {

@@ -1037,6 +1037,7 @@ func laterRows() []row {
 	never(onContainer, list, "storage-opt", "no container has a quota of its own; --read-only with --tmpfs DIR:size=SIZE and volumes says how much it can write, and size in [storage.options.overlay] of storage.conf is for all of root's, on xfs with pquota")
 	never(onContainer, yesno, "disable-content-trust", "image signatures are judged by policy.json; see containers-policy.json(5)")
 	never(onBoth, value, "cgroup-parent", "a container is in the cgroup of its unit; set Slice= in the [Service] section of the unit")
+	never(onPod, values, "gpus", "give it to the containers that need it, with --gpus of run and create")
 	never(onPod, yesno, "share-parent", "each container of a pod is a unit of its own; the units of a pod with limits are in one slice")
 	return rows
 }

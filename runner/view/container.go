@@ -6,9 +6,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -320,8 +322,11 @@ var containerFilters = Filters[ContainerRow]{
 	"id":      Any(func(r ContainerRow, v string) bool { return matchesID(r.IDFull, v) }),
 	"command": Any(func(r ContainerRow, v string) bool { return len(r.Cmd) > 0 && strings.HasPrefix(r.Cmd[0], v) }),
 	"until":   made(func(r ContainerRow) time.Time { return r.record.Created }, time.Time.Before),
-	"restart-policy": Any(func(r ContainerRow, v string) bool {
-		return cmp.Or(r.record.Spec.Restart.Policy, "no") == v
+	"restart-policy": AnyOf(func(v string) (func(ContainerRow) bool, error) {
+		if !slices.Contains(restartPolicies, v) {
+			return nil, fmt.Errorf("invalid restart policy: it is one of %s", strings.Join(restartPolicies, ", "))
+		}
+		return func(r ContainerRow) bool { return cmp.Or(r.record.Spec.Restart.Policy, "no") == v }, nil
 	}),
 	"status": AnyOf(func(v string) (func(ContainerRow) bool, error) {
 		if !slices.Contains(states, v) {
@@ -329,7 +334,13 @@ var containerFilters = Filters[ContainerRow]{
 		}
 		return func(r ContainerRow) bool { return r.State == v || v == "stopped" && r.State == "exited" }, nil
 	}),
-	"exited":  Any(func(r ContainerRow, v string) bool { return r.Exited && fmt.Sprint(r.ExitCode) == v }),
+	"exited": AnyOf(func(v string) (func(ContainerRow) bool, error) {
+		code, err := strconv.Atoi(v)
+		if err != nil {
+			return nil, errors.New("want an exit status, a number")
+		}
+		return func(r ContainerRow) bool { return r.Exited && r.ExitCode == code }, nil
+	}),
 	"label":   All(func(r ContainerRow, v string) bool { return hasLabel(r.Labels, v) }),
 	"label!":  All(func(r ContainerRow, v string) bool { return !hasLabel(r.Labels, v) }),
 	"pod":     Any(func(r ContainerRow, v string) bool { return r.PodName == v || strings.HasPrefix(r.record.PodID, v) }),
@@ -347,9 +358,23 @@ var containerFilters = Filters[ContainerRow]{
 // them. Source: podman-ps(1), --filter status.
 var states = []string{"configured", "created", "exited", "initialized", "paused", "removing", "running", "stopped", "stopping", "unknown"}
 
-// ContainerFilters reads --filter of podunit ps.
-func ContainerFilters(filters []string) (func(ContainerRow) bool, error) {
-	return containerFilters.Read(filters)
+// restartPolicies are the words of --restart.
+var restartPolicies = []string{"no", "on-failure", "always", "unless-stopped"}
+
+// ContainerFilters reads --filter of podunit ps; find finds the container that others are older or younger than.
+func ContainerFilters(filters []string, find func(name string) (container.Record, error)) (func(ContainerRow) bool, error) {
+	than := func(first func(time.Time, time.Time) bool) Filter[ContainerRow] {
+		return AnyOf(func(v string) (func(ContainerRow) bool, error) {
+			other, err := find(v)
+			if err != nil {
+				return nil, err
+			}
+			return func(r ContainerRow) bool { return !r.record.Created.IsZero() && first(r.record.Created, other.Created) }, nil
+		})
+	}
+	known := maps.Clone(containerFilters)
+	known["before"], known["since"] = than(time.Time.Before), than(time.Time.After)
+	return known.Read(filters)
 }
 
 func usesVolume(r container.Record, want string) bool {

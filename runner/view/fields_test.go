@@ -63,7 +63,7 @@ func TestSizes(t *testing.T) {
 
 // TestStatesOfFilters: a state that there is not is an error, not an empty list.
 func TestStatesOfFilters(t *testing.T) {
-	if _, err := ContainerFilters([]string{"status=bogus"}); err == nil || !strings.Contains(err.Error(), "unknown container state: bogus") {
+	if _, err := ContainerFilters([]string{"status=bogus"}, nil); err == nil || !strings.Contains(err.Error(), "unknown container state: bogus") {
 		t.Error(err)
 	}
 	if _, err := PodFilters([]string{"status=bogus"}); err == nil || !strings.Contains(err.Error(), "bogus is not a valid pod status") {

@@ -53,7 +53,7 @@ func TestLabelsAddUp(t *testing.T) {
 	labels := map[string]string{"app": "web", "tier": "front"}
 	for text, want := range map[string]bool{"label=app label=tier=front": true, "label=app label=none": false, "label!=none": true, "label!=app=web label!=none": false} {
 		filters := strings.Fields(text)
-		c, err := ContainerFilters(filters)
+		c, err := ContainerFilters(filters, nil)
 		if err != nil || c(ContainerRow{Labels: labels}) != want {
 			t.Errorf("containers, %s: %v", text, err)
 		}

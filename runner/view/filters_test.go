@@ -3,6 +3,7 @@
 package view
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestContainerFilters(t *testing.T) {
 		{[]string{"until=1h"}, true},
 		{[]string{"until=1999-01-01"}, false},
 	} {
-		match, err := ContainerFilters(c.filters)
+		match, err := ContainerFilters(c.filters, nil)
 		if err != nil {
 			t.Fatalf("%v: %v", c.filters, err)
 		}
@@ -60,10 +61,39 @@ func TestContainerFilters(t *testing.T) {
 			t.Errorf("%v: got %t", c.filters, got)
 		}
 	}
-	for _, bad := range []string{"name", "name=", "nosuch=1"} {
-		if _, err := ContainerFilters([]string{bad}); err == nil {
+	for _, bad := range []string{"name", "name=", "nosuch=1", "exited=x", "restart-policy=bogus"} {
+		if _, err := ContainerFilters([]string{bad}, nil); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
+	}
+}
+
+// TestOlderAndYounger: the containers that were made before another one, and after it.
+func TestOlderAndYounger(t *testing.T) {
+	now := time.Now()
+	find := func(name string) (container.Record, error) {
+		if name != "middle" {
+			return container.Record{}, container.ErrNotFound
+		}
+		return container.Record{Created: now}, nil
+	}
+	for filter, want := range map[string]string{"before=middle": "old", "since=middle": "young"} {
+		match, err := ContainerFilters([]string{filter}, find)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for name, created := range map[string]time.Time{"old": now.Add(-time.Second), "middle": now, "young": now.Add(time.Second)} {
+			if match(ContainerRow{record: container.Record{Created: created}}) {
+				got += name
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s", filter, got)
+		}
+	}
+	if _, err := ContainerFilters([]string{"before=nosuch"}, find); !errors.Is(err, container.ErrNotFound) {
+		t.Errorf("an unknown one: %v", err)
 	}
 }
 

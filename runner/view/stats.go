@@ -34,6 +34,30 @@ type Stat struct {
 
 	MemUsageBytes string `json:"-"`
 	ContainerID   string `json:"-"`
+
+	cgroup string // path below /sys/fs/cgroup; empty of one that does not run
+}
+
+// CPUPressure is for how much of the last ten seconds some process of the container waited for a processor; -- if the kernel
+// does not tell.
+func (s Stat) CPUPressure() string { return s.pressure("cpu") }
+
+// MemPressure is the same of memory.
+func (s Stat) MemPressure() string { return s.pressure("memory") }
+
+// IOPressure is the same of disks.
+func (s Stat) IOPressure() string { return s.pressure("io") }
+
+// pressure reads a file only where a template asks for it.
+func (s Stat) pressure(kind string) string {
+	if s.cgroup == "" {
+		return "--"
+	}
+	share, err := cgroup.Pressure(s.cgroup, kind)
+	if err != nil {
+		return "--"
+	}
+	return fmt.Sprintf("%.2f%%", share)
 }
 
 // PodStat is a row of the stats of pods in JSON, which has other names there.
@@ -60,6 +84,7 @@ type Sample struct {
 	used           cgroup.Usage
 	received, sent uint64 // bytes, of all devices but the loopback
 	machine        uint64 // bytes of memory that there are
+	cgroup         string // path below /sys/fs/cgroup
 }
 
 // A Measurer measures many containers, again and again. What it has read of the machine and of cgroups that many share counts
@@ -77,6 +102,7 @@ type Measurer struct {
 // watched is a container that runs.
 type watched struct {
 	started time.Time
+	cgroup  string
 	proc    int // directory of its first process
 	meter   *cgroup.Meter
 }
@@ -138,7 +164,7 @@ func (a *Measurer) Measure(r container.Record) (Sample, bool, error) {
 
 // first takes the numbers of a container that is not watched yet.
 func (a *Measurer) first(r container.Record, s container.Status) (Sample, error) {
-	w := watched{started: s.StartedAt}
+	w := watched{started: s.StartedAt, cgroup: s.Cgroup}
 	var err error
 	if w.meter, err = a.survey.Open(s.Cgroup); err != nil {
 		return Sample{}, err
@@ -160,7 +186,7 @@ func (a *Measurer) first(r container.Record, s container.Status) (Sample, error)
 // sample takes the numbers of a container. It is an error if its cgroup is gone; alive is whether its first process tells of
 // its network.
 func (a *Measurer) sample(r container.Record, w watched) (m Sample, alive bool, err error) {
-	m = Sample{record: r, at: time.Now(), started: w.started, machine: a.machine}
+	m = Sample{record: r, at: time.Now(), started: w.started, machine: a.machine, cgroup: w.cgroup}
 	if m.used, err = a.survey.Usage(w.meter); err != nil {
 		return m, false, err
 	}
@@ -194,7 +220,7 @@ func (m Sample) Row(before Sample, short bool) Stat {
 	row := Stat{
 		ID: m.record.ID, Name: m.record.Name, UpTime: m.used.CPU.String(), CPUPerc: sinceStart, AVGCPU: sinceStart,
 		NetIO: both(m.received, m.sent), BlockIO: both(m.used.Read, m.used.Written), PIDS: "--", Pod: m.record.PodID,
-		ContainerID: m.record.ID,
+		ContainerID: m.record.ID, cgroup: m.cgroup,
 	}
 	if before.started.Equal(m.started) {
 		row.CPUPerc = percent(m.used.CPU-before.used.CPU, m.at.Sub(before.at))
@@ -211,11 +237,26 @@ func (m Sample) Row(before Sample, short bool) Stat {
 	if m.used.PIDs > 0 {
 		row.PIDS = strconv.FormatUint(m.used.PIDs, 10)
 	}
-	if short {
-		row.ID, row.Pod = row.ID[:12], row.Pod[:min(12, len(row.Pod))]
+	return row.named(short)
+}
+
+// Idle is the row of a container that does not run.
+func Idle(r container.Record, short bool) Stat {
+	const none, share = "-- / --", "0.00%"
+	row := Stat{
+		ID: r.ID, Name: r.Name, UpTime: "0s", CPUPerc: share, AVGCPU: share, MemUsage: none, MemPerc: share, NetIO: none, BlockIO: none, PIDS: "0",
+		Pod: r.PodID, ContainerID: r.ID, MemUsageBytes: none,
 	}
-	row.CID = row.ID
-	return row
+	return row.named(short)
+}
+
+// named gives a row its IDs, short or whole.
+func (s Stat) named(short bool) Stat {
+	if short {
+		s.ID, s.Pod = s.ID[:min(12, len(s.ID))], s.Pod[:min(12, len(s.Pod))]
+	}
+	s.CID = s.ID
+	return s
 }
 
 func percent(part, whole time.Duration) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/format"
 )
 
 func TestStatRow(t *testing.T) {
@@ -38,6 +39,17 @@ func TestStatRow(t *testing.T) {
 	}
 	if got := (Sample{record: first.record}).Row(Sample{}, true); got.MemUsage != "-- / --" || got.PIDS != "--" || got.NetIO != "-- / --" {
 		t.Errorf("without controllers: %+v", got)
+	}
+}
+
+// TestIdle: a container that does not run has a row of stats --all, with nothing in it, and no pressure.
+func TestIdle(t *testing.T) {
+	id := strings.Repeat("a", 64)
+	var b strings.Builder
+	template := "{{.ID}} {{.CID}} {{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDS}} {{.CPUPressure}} {{.MemPressure}} {{.IOPressure}}"
+	err := format.Rows(&b, format.Table{Format: template}, []Stat{Idle(container.Record{ID: id, Name: "web"}, true)})
+	if want := id[:12] + " " + id[:12] + " web 0.00% -- / -- 0 -- -- --\n"; err != nil || b.String() != want {
+		t.Errorf("%q, %v\nwant %q", b.String(), err, want)
 	}
 }
 

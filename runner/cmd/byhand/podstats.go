@@ -4,6 +4,7 @@ package byhand
 
 import (
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/container"
 	of "github.com/podunit/podunit/runner/container"
 	"github.com/spf13/cobra"
 )
@@ -11,9 +12,9 @@ import (
 // NewPodStats makes podunit pod stats.
 func NewPodStats(e *cli.Env) *cobra.Command {
 	var sel podSelection
-	s := Stats{
+	s := container.Stats{
 		Columns:  "{{.Pod}}\t{{.CID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}",
-		Headings: PodHeadings(),
+		Headings: container.PodHeadings(),
 		Pods:     true,
 	}
 	cmd := &cobra.Command{

@@ -52,7 +52,7 @@ Filters: those of podunit ps.`,
 // Prune removes all containers that do not run and match the filters, and returns their IDs. Their
 // anonymous volumes stay, as with podman.
 func Prune(ctx context.Context, x *service.Engine, filters []string) (gone []string, err error) {
-	match, err := view.ContainerFilters(filters)
+	match, err := view.ContainerFilters(filters, x.Find)
 	if err != nil {
 		return nil, err
 	}

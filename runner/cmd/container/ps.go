@@ -76,13 +76,13 @@ func NewPs(e *cli.Env) *cobra.Command {
 	f.IntVarP(&l.last, "last", "n", 0, "the `N` made last, running or not")
 	f.StringVar(&l.out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")
 	f.StringVar(&l.sort, "sort", "created", "by command, created, id, image, names, runningfor, size or status")
-	f.StringArrayVarP(&l.filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, health, volume, network, unit, restart-policy, command, until")
+	f.StringArrayVarP(&l.filters, "filter", "f", nil, "`KEY=VALUE`: name, id, status, label, ancestor, pod, exited, health, volume, network, unit, restart-policy, command, until, before, since")
 	return cmd
 }
 
 // rows are the containers to show, in order.
 func (l *listing) rows(x *service.Engine) ([]view.ContainerRow, error) {
-	match, err := view.ContainerFilters(l.filters)
+	match, err := view.ContainerFilters(l.filters, x.Find)
 	if err != nil {
 		return nil, err
 	}

@@ -66,12 +66,13 @@ func NewStart(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// stopped are the IDs of the containers that are chosen by anything but their names and do not run.
+// stopped are the IDs of the containers that are chosen by anything but their names and do not run. The one made last is
+// among them if it runs, too: to start it is no error, and prints its ID.
 func stopped(x *service.Engine, sel *cli.Selection, args []string) ([]string, error) {
 	records, err := sel.Resolve(x, args)
 	var ids []string
 	for _, r := range records {
-		if s, err := x.Containers.Status(r.ID); err == nil && s.PID == 0 {
+		if s, err := x.Containers.Status(r.ID); err == nil && (s.PID == 0 || sel.Latest) {
 			ids = append(ids, r.ID)
 		}
 	}

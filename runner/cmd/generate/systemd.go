@@ -85,6 +85,7 @@ podunit generate quadlet writes what is easier to change.`,
 	f.StringVar(&o.PodPrefix, "pod-prefix", "pod", "`PREFIX` of the names of pods' services")
 	f.StringVar(&o.Separator, "separator", "-", "`TEXT` between prefix and name")
 	_ = f.MarkHidden("format") // it is there
+	cli.Refuse(f, "template", "false", "podunit generate quadlet writes NAME.container; renamed NAME@.container it is a template, in which %i is the instance")
 	return cmd
 }
 

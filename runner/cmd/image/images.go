@@ -87,7 +87,7 @@ Fields: ` + strings.Join(format.Fields[imageRow](), ", ") + ".",
 			if len(args) > 0 {
 				filters = append(filters, "reference="+args[0])
 			}
-			if !all {
+			if !all && !slices.ContainsFunc(filters, func(f string) bool { return strings.HasPrefix(f, "intermediate=") }) {
 				filters = append(filters, "intermediate=false")
 			}
 			summaries, err := im.List(cmd.Context(), filters)

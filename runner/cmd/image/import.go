@@ -51,6 +51,7 @@ func NewImport(e *cli.Env) *cobra.Command {
 	f.StringVarP(&o.Message, "message", "m", "", "comment in the history")
 	f.StringVar(&o.OS, "os", "", "the image is for `OS`")
 	f.StringVar(&o.Arch, "arch", "", "the image is for `ARCH`")
+	cli.Refuse(f, "variant", "", "podunit build --platform OS/ARCH/VARIANT, of a Containerfile with FROM scratch and ADD ARCHIVE /")
 	f.BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
 	return cli.Waits(cmd)
 }

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/image/bars"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
@@ -79,6 +79,7 @@ func (p *pullFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&p.certDir, "cert-dir", "", "`DIR` with certificates for the registry")
 	set.StringVar(&p.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
 	set.StringArrayVar(&p.keys, "decryption-key", nil, "private `KEY[:PASSPHRASE]` for encrypted layers")
+	RefuseTrust(set)
 	set.StringVar(&p.osName, "os", "", "the image for `OS` instead of this machine's")
 	set.StringVar(&p.platform, "platform", "", "the image for `OS/ARCH[/VARIANT]`")
 	set.StringVar(&p.policy, "policy", "always", "when to pull: always, missing, newer or never")
@@ -151,39 +152,20 @@ func pull(ctx context.Context, e *cli.Env, im *registry.Images, name string, o i
 	return err
 }
 
-// drawPull draws progress in one line of a terminal; without a terminal it writes a line for each
-// name that is tried. The function it returns clears the line.
+// drawPull draws progress on a terminal, and says once what it does where there is none. The
+// function it returns takes the drawing away.
 func drawPull(e *cli.Env, o image.PullOptions) (image.PullOptions, func()) {
-	f, ok := e.Stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	drawn, done, ok := bars.Draw(e.Stderr, o)
+	if !ok {
 		said := ""
-		o.Report = func(p image.Progress) {
+		drawn.Report = func(p image.Progress) {
 			if p.Name != said {
 				said = p.Name
 				fmt.Fprintf(e.Stderr, "Trying to pull %s...\n", p.Name)
 			}
 		}
-		return o, func() {}
 	}
-	o.Interval = 200 * time.Millisecond
-	begun := time.Now()
-	clear := func() { fmt.Fprint(f, "\r\x1b[K") }
-	o.Report = func(p image.Progress) {
-		text := p.String()
-		if s := time.Since(begun).Seconds(); s > 1 && p.Done > 0 && p.Done < p.Total {
-			text += fmt.Sprintf(", %d%%, %.1f MB/s", p.Done*100/p.Total, float64(p.Done)/1e6/s)
-		}
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && len(text) >= width {
-			text = text[:max(width-1, 0)]
-		}
-		fmt.Fprint(f, "\r\x1b[K"+text)
-	}
-	log := o.Log
-	o.Log = func(line string) {
-		clear()
-		log(line)
-	}
-	return o, clear
+	return drawn, done
 }
 
 // Credentials splits USER[:PASSWORD] and asks for a password that is missing.

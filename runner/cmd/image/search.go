@@ -26,6 +26,7 @@ func NewSearch(e *cli.Env) *cobra.Command {
 		out       string
 		filters   []string
 		tlsVerify bool
+		docker    bool
 	)
 	cmd := &cobra.Command{
 		Use:     "search [flags] TERM",
@@ -59,6 +60,9 @@ func NewSearch(e *cli.Env) *cobra.Command {
 				return format.JSON(e.Stdout, tagsOf(found))
 			}
 			columns := "{{.Name}}\t{{.Description}}"
+			if docker {
+				columns += "\t{{.Stars}}\t{{.Official}}\t{{.Automated}}"
+			}
 			if o.ListTags {
 				columns = "{{.Name}}\t{{.Tag}}"
 			}
@@ -71,6 +75,7 @@ func NewSearch(e *cli.Env) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.Authfile, "authfile", "", "`FILE` with credentials")
 	f.StringVar(&o.CertDirPath, "cert-dir", "", "`DIR` with certificates for the registry")
+	f.BoolVar(&docker, "compatible", false, "as docker's table: also stars, and whether it is official and automated")
 	f.StringVar(&o.Credentials, "creds", "", "`USER:PASSWORD` for the registry")
 	f.StringArrayVarP(&filters, "filter", "f", nil, "only what matches `KEY=VALUE`: stars=N, is-official, is-automated")
 	f.StringVar(&out, "format", "", "Go `TEMPLATE`, table TEMPLATE, or json")

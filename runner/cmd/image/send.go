@@ -62,8 +62,13 @@ func (s *SendFlags) registerEncryption() {
 	s.set.StringArrayVar(&s.encryptionKeys, "encryption-key", nil, "encrypt layers for `PROTOCOL:KEYFILE`, as in jwe:/path/public.pem")
 	s.set.IntSliceVar(&s.encryptLayers, "encrypt-layer", nil, "only these `LAYERS`, from 0, or from -1 backwards")
 	s.set.BoolVar(&s.compress, "compress", false, "compress the layers of a dir: destination")
-	cli.Refuse(s.set, "disable-content-trust", "true", "signatures are judged when an image is pulled, by containers-policy.json(5)")
-	s.set.Lookup("disable-content-trust").NoOptDefVal = "true"
+	RefuseTrust(s.set)
+}
+
+// RefuseTrust registers the switch of docker's for its own kind of signatures, of which only off fits.
+func RefuseTrust(set *pflag.FlagSet) {
+	cli.Refuse(set, "disable-content-trust", "true", "signatures are judged when an image is pulled, by containers-policy.json(5)")
+	set.Lookup("disable-content-trust").NoOptDefVal = "true"
 }
 
 // RegisterRegistry registers the flags that say how a registry is asked.

@@ -55,5 +55,11 @@ func NewAdd(e *cli.Env) *cobra.Command {
 	f.StringVar(&i.CertDir, "cert-dir", "", "`DIR` with certificates for the registry")
 	f.StringVar(&creds, "creds", "", "`USER[:PASSWORD]` for the registry")
 	f.BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
+	for _, flag := range []struct{ name, fits string }{
+		{"artifact", "false"}, {"artifact-config", ""}, {"artifact-config-type", ""}, {"artifact-exclude-titles", "false"}, {"artifact-layer-type", ""},
+		{"artifact-subject", ""}, {"artifact-type", ""},
+	} {
+		cli.Refuse(f, flag.name, flag.fits, "podunit artifact add makes an artifact of files, and podunit artifact push copies it to a registry")
+	}
 	return cli.Waits(cmd)
 }

@@ -14,12 +14,17 @@ import (
 // NewCreate makes podunit manifest create.
 func NewCreate(e *cli.Env) *cobra.Command {
 	var all, amend, tlsVerify bool
+	var annotations []string
 	cmd := &cobra.Command{
 		Use:               "create [flags] LIST [IMAGE...]",
 		ValidArgsFunction: cli.CompleteImages(e),
 		Short:             "Make a list of manifests",
 		Args:              cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			said, err := cli.Assignments("--annotation", annotations, true)
+			if err != nil {
+				return err
+			}
 			im, err := image.Open(cmd.Context(), e)
 			if err != nil {
 				return err
@@ -30,6 +35,11 @@ func NewCreate(e *cli.Env) *cobra.Command {
 			}
 			if id == "" || !amend {
 				if id, err = im.CreateList(args[0]); err != nil {
+					return err
+				}
+			}
+			if len(said) > 0 {
+				if id, err = im.AnnotateList(args[0], "", registry.Listed{IndexAnnotations: said}); err != nil {
 					return err
 				}
 			}
@@ -48,6 +58,7 @@ func NewCreate(e *cli.Env) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&all, "all", false, "of images that are lists, all images")
+	f.StringArrayVar(&annotations, "annotation", nil, "`KEY=VALUE`, an annotation of the list")
 	f.BoolVarP(&amend, "amend", "a", false, "add to the list if it is there")
 	f.BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
 	return cmd

@@ -25,5 +25,6 @@ func listedFlags(cmd *cobra.Command, i *registry.Listed, annotations *[]string) 
 	f.StringVar(&i.Arch, "arch", "", "it is for `ARCH`")
 	f.StringVar(&i.Variant, "variant", "", "it is for `VARIANT` of the architecture")
 	f.StringVar(&i.OSVersion, "os-version", "", "it is for `VERSION` of the system")
+	f.StringSliceVar(&i.Features, "features", nil, "it needs `FEATURES` of the processor")
 	f.StringArrayVar(annotations, "annotation", nil, "`KEY=VALUE`, an annotation of it")
 }

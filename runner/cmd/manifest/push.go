@@ -16,6 +16,7 @@ import (
 func NewPush(e *cli.Env) *cobra.Command {
 	var flags image.SendFlags
 	var all, rm bool
+	var variants []string
 	cmd := &cobra.Command{
 		Use:               "push [flags] LIST [DESTINATION]",
 		ValidArgsFunction: cli.CompleteFirst(cli.CompleteImages(e)),
@@ -37,7 +38,7 @@ func NewPush(e *cli.Env) *cobra.Command {
 			if len(args) > 1 {
 				to = args[1]
 			}
-			d, err := im.PushList(cmd.Context(), args[0], to, o)
+			d, err := im.PushList(cmd.Context(), args[0], to, variants, o)
 			if err != nil {
 				return err
 			}
@@ -55,6 +56,8 @@ func NewPush(e *cli.Env) *cobra.Command {
 	}
 	flags.Register(cmd)
 	cmd.Flags().StringVarP(&flags.Format, "format", "f", "", "`FORMAT` of the manifests: oci or v2s2")
+	cmd.Flags().StringSliceVar(&variants, "add-compression", nil, "also put images into the list whose layers are compressed with these `FORMATS`")
+	cli.Complete(cmd, "add-compression", "gzip", "zstd", "zstd:chunked")
 	cmd.Flags().BoolVar(&all, "all", true, "also the images")
 	cmd.Flags().BoolVar(&rm, "rm", false, "remove the list from the storage afterwards")
 	return cli.Waits(cmd)

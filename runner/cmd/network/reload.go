@@ -12,7 +12,7 @@ import (
 
 // NewReload makes podunit network reload.
 func NewReload(e *cli.Env) *cobra.Command {
-	var all bool
+	var all, latest bool
 	cmd := &cobra.Command{
 		Use:   "reload [flags] CONTAINER...",
 		Short: "Make the rules of the firewall again that somebody flushed",
@@ -23,12 +23,21 @@ user's networks are in a namespace of their own, which nobody flushes.`,
 			if e.User.Rootless() {
 				return errors.New("network reload is for root; systemctl --user restart podunit-netns.service makes all links of this user again")
 			}
-			if all == (len(args) > 0) {
-				return errors.New("network reload wants containers, or --all")
+			if all && (latest || len(args) > 0) || latest && len(args) > 0 || !all && !latest && len(args) == 0 {
+				return errors.New("network reload wants containers, or --latest, or --all")
 			}
 			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if latest {
+				records, err := (&cli.Selection{Latest: true}).Resolve(x, nil)
+				if err != nil {
+					return err
+				}
+				for _, r := range records {
+					args = append(args, r.Name)
+				}
 			}
 			ids, err := x.ReloadNetworks(cmd.Context(), args)
 			for _, id := range ids {
@@ -38,5 +47,6 @@ user's networks are in a namespace of their own, which nobody flushes.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all containers that run")
+	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "of the container made last")
 	return cmd
 }

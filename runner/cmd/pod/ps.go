@@ -12,9 +12,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// newest leaves the pod that was made last, if there is one.
+func newest(rows []view.PodRow) []view.PodRow {
+	if len(rows) == 0 {
+		return rows
+	}
+	return []view.PodRow{slices.MaxFunc(rows, func(a, b view.PodRow) int { return a.CreatedAt.Compare(b.CreatedAt) })}
+}
+
 // NewPs makes podunit pod ps.
 func NewPs(e *cli.Env) *cobra.Command {
-	var quiet, noTrunc, noHeading, ids, names, status, namespaces bool
+	var quiet, noTrunc, noHeading, latest, ids, names, status, namespaces bool
 	var out, sort string
 	var filters []string
 	cmd := &cobra.Command{
@@ -36,6 +44,9 @@ func NewPs(e *cli.Env) *cobra.Command {
 				return err
 			}
 			rows = slices.DeleteFunc(rows, func(r view.PodRow) bool { return !match(r) })
+			if latest {
+				rows = newest(rows)
+			}
 			if err := view.SortPods(rows, sort); err != nil {
 				return err
 			}
@@ -74,6 +85,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&quiet, "quiet", "q", false, "only IDs")
+	f.BoolVarP(&latest, "latest", "l", false, "only the pod made last")
 	f.BoolVar(&noTrunc, "no-trunc", false, "whole IDs")
 	f.BoolVarP(&noHeading, "noheading", "n", false, "no line of headings")
 	f.BoolVar(&ids, "ctr-ids", false, "show the IDs of the containers")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
@@ -21,6 +22,7 @@ var errDamage = errors.New("damage detected in local storage")
 // NewCheck makes podunit system check.
 func NewCheck(e *cli.Env) *cobra.Command {
 	var quick, repair, force bool
+	var oldest time.Duration
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
 		Short: "Look whether images and layers in the storage are whole",
@@ -34,6 +36,7 @@ func NewCheck(e *cli.Env) *cobra.Command {
 			if quick {
 				o = storage.CheckMost()
 			}
+			o.LayerUnreferencedMaximumAge = &oldest
 			report, err := store.Check(s, o)
 			if err != nil {
 				return err
@@ -53,6 +56,7 @@ func NewCheck(e *cli.Env) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	f.DurationVarP(&oldest, "max", "m", 24*time.Hour, "a layer that nobody needs is damage when it is older than this `TIME`")
 	f.BoolVarP(&quick, "quick", "q", false, "leave out what takes long: the contents of layers")
 	f.BoolVarP(&repair, "repair", "r", false, "remove what is damaged")
 	f.BoolVarP(&force, "force", "f", false, "remove what is damaged, and the containers that stand on it")

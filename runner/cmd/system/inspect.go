@@ -84,7 +84,7 @@ func NewInspect(e *cli.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&out, "format", "f", "", "Go `TEMPLATE`, or json")
-	cmd.Flags().StringVar(&kind, "type", "all", "only a container, image, pod or volume of the name")
+	cmd.Flags().StringVarP(&kind, "type", "t", "all", "only a container, image, pod or volume of the name")
 	cmd.Flags().BoolVarP(&size, "size", "s", false, "how much of the disk a container takes, too")
 	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	return cmd

@@ -10,13 +10,18 @@ import (
 	"syscall"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/network/netavark"
+	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
 
 // NewUnshare makes podunit unshare, which shows the user's files as the user's containers see them.
 func NewUnshare(e *cli.Env) *cobra.Command {
+	var network bool
 	cmd := &cobra.Command{
-		Use:   "unshare [COMMAND [ARG...]]",
+		Use:   "unshare [flags] [COMMAND [ARG...]]",
 		Short: "Run a command in the user namespace of your containers",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -35,9 +40,18 @@ func NewUnshare(e *cli.Env) *cobra.Command {
 				}
 				return cli.ExitStatus(cli.ExitNotExecutable)
 			}
-			return syscall.Exec(path, args, os.Environ())
+			run := func() error { return syscall.Exec(path, args, os.Environ()) }
+			if !network {
+				return run()
+			}
+			shared, ok := netavark.ReadShared(service.SharedDir(e.User.RunDir))
+			if !ok {
+				return netavark.NoNamespaceError{Unit: service.NamespaceUnit}
+			}
+			return netns.Inside([]string{process.Namespace(shared.PID, "net")}, run)
 		},
 	}
+	cmd.Flags().BoolVar(&network, "rootless-netns", false, "in the network namespace of your named networks, too")
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }

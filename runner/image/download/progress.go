@@ -22,6 +22,17 @@ type Progress struct {
 	LayersDone int    // of those, complete
 	Waiting    bool   // another podunit pulls it, and this one waits for that
 	Moved      bool   // something has happened since the last report: bytes came, or were unpacked
+	// Parts are what comes, in the order in which it was begun; those who wait for another podunit are not told.
+	Parts []Part `json:"-"`
+}
+
+// Part is how far a layer, or what describes the image, has come.
+type Part struct {
+	Digest   string
+	Done     int64 // bytes received
+	Total    int64 // bytes; -1 if nobody knows
+	Complete bool  // it is in the storage
+	There    bool  // and it was there before
 }
 
 // String is one line for a status: "pulling localhost:5000/x: 12.3 of 45.6 MB".

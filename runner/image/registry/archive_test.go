@@ -242,3 +242,25 @@ func TestOnDisk(t *testing.T) {
 		t.Error("a file on another file system than the storage")
 	}
 }
+
+// TestRemoteManifest: a list of manifests is read where it is, and nothing is pulled; a single image is told from a list.
+func TestRemoteManifest(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{Cmd: []string{"/hello"}}, one())
+	const list = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"a":"b"}}`
+	w.registry.put("app:all", v1.MediaTypeImageIndex, []byte(list))
+	text, isList, err := w.RemoteManifest(ctx, "docker://"+w.name("app:all"), w.options())
+	if err != nil || !isList || string(text) != list {
+		t.Errorf("a list: %s, %t, %v", text, isList, err)
+	}
+	if text, isList, err := w.RemoteManifest(ctx, w.name("app:1"), w.options()); err != nil || isList || !strings.Contains(string(text), `"layers"`) {
+		t.Errorf("an image: %s, %t, %v", text, isList, err)
+	}
+	if _, _, err := w.RemoteManifest(ctx, w.name("app:none"), w.options()); err == nil {
+		t.Error("what is not there was read")
+	}
+	if names, err := w.Names(); err != nil || len(names) > 0 {
+		t.Errorf("pulled: %q, %v", names, err)
+	}
+}

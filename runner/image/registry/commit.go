@@ -270,7 +270,7 @@ func changed(c ispec.ImageConfig, changes []string) (libimage.ImageConfig, error
 	}
 	out := libimage.ImageConfig{ImageConfig: c, OnBuild: asked.OnBuild}
 	out.User, out.WorkingDir = cmp.Or(asked.User, c.User), cmp.Or(asked.WorkingDir, c.WorkingDir)
-	out.StopSignal = cmp.Or(asked.StopSignal, c.StopSignal)
+	out.StopSignal = cmp.Or(stopSignal(changes), c.StopSignal)
 	if asked.Entrypoint != nil {
 		out.Entrypoint = asked.Entrypoint
 		out.Cmd = nil // it was that of the other entrypoint
@@ -285,6 +285,21 @@ func changed(c ispec.ImageConfig, changes []string) (libimage.ImageConfig, error
 	out.Labels = merged(c.Labels, asked.Labels)
 	out.Volumes, out.ExposedPorts = merged(c.Volumes, asked.Volumes), merged(c.ExposedPorts, asked.ExposedPorts)
 	return out, nil
+}
+
+// stopSignal is the signal of the last STOPSIGNAL, as it was written: the library has judged it, and makes a number of it.
+func stopSignal(changes []string) string {
+	said := ""
+	for _, change := range changes {
+		key, value, ok := strings.Cut(change, " ")
+		if !ok {
+			key, value, _ = strings.Cut(change, "=")
+		}
+		if strings.EqualFold(strings.TrimSpace(key), "STOPSIGNAL") {
+			said = strings.TrimSpace(value)
+		}
+	}
+	return said
 }
 
 // merged is what is in either map; the second wins.

@@ -56,6 +56,11 @@ func TestConfigured(t *testing.T) {
 	if len(got.RootFS.DiffIDs) != 1 || got.RootFS.DiffIDs[0] != d || len(got.History) != 2 {
 		t.Errorf("%s", blob)
 	}
+	for change, want := range map[string]string{"STOPSIGNAL KILL": "KILL", "stopsignal=SIGTERM": "SIGTERM", "STOPSIGNAL 9": "9", "USER me": "INT"} {
+		if c, err := changed(ispec.ImageConfig{StopSignal: "INT"}, []string{change}); err != nil || c.StopSignal != want {
+			t.Errorf("%s: the stop signal is %q, %v", change, c.StopSignal, err)
+		}
+	}
 	if _, err := configured(Commit{Changes: []string{"COPY a b"}}, parent, nil, time.Now()); err == nil {
 		t.Error("COPY is no change")
 	}

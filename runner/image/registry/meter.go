@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -65,7 +66,7 @@ func newMeter(w *download.Dir, name, host string, limit time.Duration) *meter {
 func (m *meter) attempt() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.p.Done, m.p.Total, m.p.Layers, m.p.LayersDone = 0, 0, 0, 0
+	m.p.Done, m.p.Total, m.p.Layers, m.p.LayersDone, m.p.Parts = 0, 0, 0, 0, nil
 	m.started = false
 	clear(m.begun)
 	clear(m.apart)
@@ -177,21 +178,35 @@ func (m *meter) event(e types.ProgressProperties) {
 		m.layers.Add(d.String())
 		m.p.Layers++
 		m.p.Total += max(e.Artifact.Size, 0)
+		m.p.Parts = append(m.p.Parts, image.Part{Digest: d.String(), Total: e.Artifact.Size})
 	case types.ProgressEventRead:
 		// It may be a while until so little gets to the file.
 		m.drips = m.drips || m.silent > 0 && int64(e.Offset) > m.offsets[d]
 		m.offsets[d] = int64(e.Offset)
+		m.blob(d).Done = m.offsets[d]
 	case types.ProgressEventDone:
 		delete(m.begun, d)
 		m.offsets[d] = max(e.Artifact.Size, int64(e.Offset))
 		m.p.LayersDone++
+		m.blob(d).Done, m.blob(d).Complete = m.offsets[d], true
 		m.excuse(perBlob)
 	case types.ProgressEventSkipped:
 		m.excuse(perBlob)
 		m.all = append(m.all, d) // an earlier pull may have left the blob
 		m.p.Layers++
 		m.p.LayersDone++
+		m.p.Parts = append(m.p.Parts, image.Part{Digest: d.String(), Total: e.Artifact.Size, Complete: true, There: true})
 	}
+}
+
+// blob is the last one with a digest that was begun, to write down how far it has come.
+func (m *meter) blob(d digest.Digest) *image.Part {
+	for i := len(m.p.Parts) - 1; i >= 0; i-- {
+		if m.p.Parts[i].Digest == d.String() {
+			return &m.p.Parts[i]
+		}
+	}
+	return &image.Part{} // of an attempt before
 }
 
 // A registry may be slow, but not so slow that a pull never ends: below floor bytes a
@@ -264,6 +279,7 @@ func (m *meter) progress() image.Progress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.p
+	p.Parts = slices.Clone(m.p.Parts)
 	p.Moved, m.moved = m.moved, false
 	return p
 }

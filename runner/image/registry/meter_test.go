@@ -7,10 +7,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/image/v5/types"
 )
@@ -100,4 +102,35 @@ func TestAbandon(t *testing.T) {
 	}
 	close(release)
 	<-ended
+}
+
+// TestMeterTellsOfEachPart, in the order in which they were begun.
+func TestMeterTellsOfEachPart(t *testing.T) {
+	m := newMeter(nil, "x", "host", 0)
+	part := func(e types.ProgressEvent, name string, size int64, offset uint64) {
+		m.event(types.ProgressProperties{Event: e, Artifact: types.BlobInfo{Digest: digest.FromString(name), Size: size}, Offset: offset})
+	}
+	part(types.ProgressEventNewArtifact, "one", 100, 0)
+	part(types.ProgressEventSkipped, "two", 50, 0)
+	part(types.ProgressEventNewArtifact, "three", 30, 0)
+	part(types.ProgressEventRead, "one", 100, 40)
+	part(types.ProgressEventDone, "three", 30, 30)
+	want := []image.Part{
+		{Digest: digest.FromString("one").String(), Done: 40, Total: 100},
+		{Digest: digest.FromString("two").String(), Total: 50, Complete: true, There: true},
+		{Digest: digest.FromString("three").String(), Done: 30, Total: 30, Complete: true},
+	}
+	got := m.progress().Parts
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+	part(types.ProgressEventDone, "one", 100, 100)
+	if got[0].Complete {
+		t.Error("what was told changes afterwards")
+	}
+	m.attempt()
+	part(types.ProgressEventRead, "one", 100, 50) // late
+	if got := m.progress().Parts; len(got) != 0 {
+		t.Errorf("at a new attempt: %+v", got)
+	}
 }

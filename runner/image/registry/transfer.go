@@ -139,7 +139,7 @@ func (im *Images) Push(ctx context.Context, name, to string, o SendOptions) (dig
 	if isList, err := wrapped.IsManifestList(ctx); err != nil {
 		return "", err
 	} else if isList {
-		return im.PushList(ctx, stored.ID, to, o)
+		return im.PushList(ctx, stored.ID, to, nil, o)
 	}
 	source := found
 	if source == "" {
@@ -378,7 +378,13 @@ type Listed struct {
 	All               bool   // all images, if it is a list itself
 	OS, Arch, Variant string // "" for what the image says
 	OSVersion         string
-	Annotations       map[string]string
+	// Features and OSFeatures are what it needs of the processor and of the system.
+	Features, OSFeatures []string
+	Annotations          map[string]string
+	// IndexAnnotations are those of the list itself.
+	IndexAnnotations map[string]string
+	// Subject is the name of the image that the list is about; "" for none.
+	Subject string
 	image.PullOptions
 }
 
@@ -407,11 +413,12 @@ func (im *Images) AddToList(ctx context.Context, name string, i Listed) (string,
 
 // annotate changes the description of an image in a list.
 func (im *Images) annotate(list *libimage.ManifestList, of digest.Digest, i Listed) error {
-	if i.OS+i.Arch+i.Variant+i.OSVersion == "" && len(i.Annotations) == 0 {
+	if i.OS+i.Arch+i.Variant+i.OSVersion+i.Subject == "" && len(i.Annotations)+len(i.IndexAnnotations)+len(i.Features)+len(i.OSFeatures) == 0 {
 		return nil
 	}
 	return list.AnnotateInstance(of, &libimage.ManifestListAnnotateOptions{
-		OS: i.OS, Architecture: i.Arch, Variant: i.Variant, OSVersion: i.OSVersion, Annotations: i.Annotations,
+		OS: i.OS, Architecture: i.Arch, Variant: i.Variant, OSVersion: i.OSVersion, Features: i.Features, OSFeatures: i.OSFeatures,
+		Annotations: i.Annotations, IndexAnnotations: i.IndexAnnotations, Subject: i.Subject,
 	})
 }
 
@@ -421,6 +428,9 @@ func (im *Images) AnnotateList(name, of string, i Listed) (string, error) {
 	list, err := im.list(name)
 	if err != nil {
 		return "", err
+	}
+	if of == "" {
+		return list.ID(), im.annotate(list, "", i)
 	}
 	d, err := digest.Parse(of)
 	if err != nil {
@@ -452,7 +462,7 @@ func (im *Images) InspectList(name string) (*define.ManifestListData, error) {
 }
 
 // PushList copies a list of manifests, with its images, to a registry or another transport.
-func (im *Images) PushList(ctx context.Context, name, to string, o SendOptions) (digest.Digest, error) {
+func (im *Images) PushList(ctx context.Context, name, to string, variants []string, o SendOptions) (digest.Digest, error) {
 	list, err := im.list(name)
 	if err != nil {
 		return "", err
@@ -464,7 +474,7 @@ func (im *Images) PushList(ctx context.Context, name, to string, o SendOptions) 
 	if err != nil {
 		return "", err
 	}
-	d, err := list.Push(ctx, to, &libimage.ManifestListPushOptions{CopyOptions: c, ImageListSelection: copy.CopyAllImages})
+	d, err := list.Push(ctx, to, &libimage.ManifestListPushOptions{CopyOptions: c, ImageListSelection: copy.CopyAllImages, AddCompression: variants})
 	if err != nil {
 		return "", explain(to, hostOf(to), err)
 	}

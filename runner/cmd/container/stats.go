@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package byhand
+package container
 
 import (
 	"context"
@@ -24,6 +24,8 @@ type Stats struct {
 	Headings map[string]string
 	// Pods says that the JSON has the field names of pod stats.
 	Pods bool
+	// all says that containers that do not run have a row, too.
+	all bool
 }
 
 // Flags registers the flags.
@@ -39,7 +41,7 @@ func (s *Stats) Flags(cmd *cobra.Command) {
 
 // NewStats makes podunit stats.
 func NewStats(e *cli.Env) *cobra.Command {
-	var all, latest bool
+	var latest bool
 	s := Stats{
 		Columns:  "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDS}}\t{{.UpTime}}\t{{.AVGCPU}}",
 		Headings: statHeadings("MEM USAGE / LIMIT"),
@@ -48,10 +50,15 @@ func NewStats(e *cli.Env) *cobra.Command {
 		Use:   "stats [flags] [CONTAINER...]",
 		Short: "Show what containers use: processors, memory, network, disks",
 		Long: `Show what containers use, from their cgroups; all that run, where none is named. systemd-cgtop shows
-the same of all units.`,
+the same of all units.
+
+A template has the pressure, too: for how much of the last ten seconds some process waited for a processor, memory
+or a disk. That is CPUPressure, MemPressure and IOPressure.`,
+		Example: "  podunit stats web db\n" +
+			"  podunit stats --no-stream --format 'table {{.Name}}\\t{{.CPUPressure}}\\t{{.MemPressure}}\\t{{.IOPressure}}'",
 		ValidArgsFunction: cli.CompleteContainers(e, cli.RunningOnly),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if all && len(args) > 0 || all && latest || latest && len(args) > 0 {
+			if s.all && len(args) > 0 || s.all && latest || latest && len(args) > 0 {
 				return errors.New("--all, --latest and names exclude each other")
 			}
 			x, err := e.Open(cmd.Context())
@@ -61,21 +68,15 @@ the same of all units.`,
 			if len(args) == 0 && !latest {
 				return s.Show(cmd.Context(), e, x, x.Containers.Lister())
 			}
-			chosen, err := chosen(x, cli.Selection{Latest: latest}, args)
+			records, err := (&cli.Selection{Latest: latest}).Resolve(x, args)
 			if err != nil {
 				return err
 			}
-			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) {
-				var records []container.Record
-				for _, m := range chosen {
-					records = append(records, m.record)
-				}
-				return records, nil
-			})
+			return s.Show(cmd.Context(), e, x, func() ([]container.Record, error) { return records, nil })
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "of all containers that run, as without a name")
-	latestFlag(cmd, &latest)
+	cmd.Flags().BoolVarP(&s.all, "all", "a", false, "of containers that do not run, too")
+	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	s.Flags(cmd)
 	return cmd
 }
@@ -85,6 +86,7 @@ func statHeadings(memory string) map[string]string {
 	return map[string]string{
 		"CPUPerc": "CPU %", "MemUsage": memory, "MemPerc": "MEM %", "NetIO": "NET IO", "BlockIO": "BLOCK IO", "PIDS": "PIDS",
 		"UpTime": "CPU TIME", "AVGCPU": "AVG CPU %", "CID": "CID", "MemUsageBytes": memory,
+		"CPUPressure": "CPU PRESSURE", "MemPressure": "MEM PRESSURE", "IOPressure": "IO PRESSURE",
 	}
 }
 
@@ -94,6 +96,9 @@ func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
 // Show shows the numbers of the running ones among the containers that list returns; it calls list
 // each time. It ends with ctx.
 func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
+	if s.interval <= 0 {
+		return errors.New("invalid interval, must be a positive number greater zero")
+	}
 	before := map[string]view.Sample{}
 	measurer := view.NewMeasurer(x, !s.noStream)
 	defer measurer.Close()
@@ -122,6 +127,9 @@ func (s *Stats) measure(measurer *view.Measurer, records []container.Record, bef
 		m, runs, err := measurer.Measure(r)
 		if err != nil {
 			return nil, nil, err
+		}
+		if !runs && s.all {
+			rows = append(rows, view.Idle(r, !s.noTrunc))
 		}
 		if !runs {
 			continue
