@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
 	"go.podman.io/storage"
 )
@@ -67,7 +68,7 @@ func printDamage(e *cli.Env, r storage.CheckReport) bool {
 			found = true
 			fmt.Fprintf(e.Stdout, "Damaged %s %s:\n", kind, id)
 			for _, err := range all[id] {
-				fmt.Fprintf(e.Stdout, "  %v\n", err)
+				fmt.Fprintf(e.Stdout, "  %s\n", terminal.Line(err.Error())) // it names files of an image
 			}
 		}
 	}
