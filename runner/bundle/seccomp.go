@@ -38,8 +38,8 @@ func (b *builder) seccomp() error {
 		}
 		return nil
 	}
-	profile, builtIn := seccomp.DefaultProfile(), true
-	places := b.Host.SeccompProfiles
+	var profile *seccomp.Seccomp
+	builtIn, places := true, b.Host.SeccompProfiles
 	if file != "" {
 		places = []string{file}
 	}
@@ -59,6 +59,9 @@ func (b *builder) seccomp() error {
 			return fmt.Errorf("seccomp profile %s: %w", file, err)
 		}
 		break
+	}
+	if profile == nil {
+		profile = seccomp.DefaultProfile()
 	}
 	filter, err := convert(profile, b.Host.Arch, b.g.Config.Process.Capabilities.Bounding)
 	if err != nil {

@@ -127,10 +127,10 @@ type Resolver struct {
 	Own bool
 }
 
-// write writes a container's /etc/resolv.conf to path; r is the network of the container, or of
-// its pod. Without servers asked for, those of the host are used; one on the host's loopback
-// device, such as systemd-resolved's, is reached through pasta. A host that has none gives none:
-// the ecosystem's library would then ask a public one.
+// write writes a container's /etc/resolv.conf to path; r is the network of the container, or of its
+// pod. Without servers asked for, those of the host are used; one on the host's loopback device,
+// such as systemd-resolved's, is reached through pasta. If the host has none, the container gets
+// none either, where the ecosystem's library would give it public ones.
 func (d Resolver) write(path string, r Result, conf *config.Config) error {
 	v6 := hasIPv6(r.IPs)
 	servers := given(d.Servers, conf.Containers.DNSServers.Get())
@@ -160,7 +160,7 @@ func (d Resolver) write(path string, r Result, conf *config.Config) error {
 	return nil
 }
 
-// given is what was asked for, or else what is configured.
+// given returns what was asked for, else what is configured.
 func given(asked, configured []string) []string {
 	if len(asked) > 0 {
 		return asked
@@ -168,9 +168,9 @@ func given(asked, configured []string) []string {
 	return configured
 }
 
-// hostServers lists the host's name servers that can be reached from another
-// network namespace. Where resolv.conf names a local stub only, its maker says
-// elsewhere whom that asks. Source: systemd-resolved(8), NetworkManager.conf(5).
+// hostServers lists the host's name servers that can be reached from another network namespace. If
+// resolv.conf names a local stub only, the program that runs the stub has another file with the
+// servers that it asks. Source: systemd-resolved(8), NetworkManager.conf(5).
 func hostServers(read func(string) ([]byte, error), v6 bool) []string {
 	for _, path := range []string{resolvconf.DefaultResolvConf, "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf"} {
 		data, err := read(path)

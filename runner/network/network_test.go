@@ -576,12 +576,12 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 		if r.Host != guestAddr && !p.HostIP.IsLoopback() {
 			continue // Debian 12's pasta: from the machine itself through loopback only
 		}
-		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(p.HostIP, p.HostPort).String(), 5*time.Second)
+		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(p.HostIP, p.HostPort).String(), time.Minute)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		if got, err := bufio.NewReader(c).ReadString('\n'); err != nil || got != "hello\n" {
 			t.Errorf("through pasta on %s: %q, %v", p.HostIP, got, err)
 		}

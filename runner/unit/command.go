@@ -117,7 +117,7 @@ func (m *Manager) command(ctx context.Context, name string) (Command, error) {
 // executed are the properties with the commands of a service, at its start and otherwise.
 var executed = []string{"ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"}
 
-// instance is one that nobody has, to ask about a template.
+// instance is a name that no real instance has, to ask the manager about a template.
 const instance = "podunit-asks-for-any"
 
 // Executes tells as which user a service runs, and all that it executes, word by word: specifiers
@@ -167,8 +167,9 @@ func holds(path string, texts []string) (bool, error) {
 	return slices.ContainsFunc(texts, func(t string) bool { return bytes.Contains(data, []byte(t)) }), nil
 }
 
-// environment is what Environment= and the files of EnvironmentFile= say, files last, as the manager
-// has it. Of a file these are the plain lines NAME=VALUE; one that cannot be read has none.
+// environment is what Environment= and the files of EnvironmentFile= set, files last, as the
+// manager does it. Only plain lines NAME=VALUE of a file count; a file that cannot be read sets
+// nothing.
 func environment(set, from any) map[string]string {
 	env := make(map[string]string)
 	list, _ := set.([]string)

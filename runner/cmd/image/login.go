@@ -60,7 +60,7 @@ func fromSecret(e *cli.Env, name string, o *auth.LoginOptions) error {
 	return nil
 }
 
-// authenticated is what the libraries are told of the registry.
+// authenticated tells the libraries about the registry.
 func authenticated(cmd *cobra.Command, tlsVerify bool) *types.SystemContext {
 	if f := cmd.Flags().Lookup("tls-verify"); f != nil && f.Changed {
 		return registry.ContextFor(&tlsVerify)

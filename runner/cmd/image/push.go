@@ -48,7 +48,7 @@ transport: docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:
 	return cli.Waits(cmd)
 }
 
-// progress is where the progress of a copy is said, unless quiet.
+// progress is where the progress of a copy is written; nowhere with quiet.
 func progress(e *cli.Env, quiet bool) io.Writer {
 	if quiet {
 		return nil

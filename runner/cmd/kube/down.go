@@ -25,7 +25,7 @@ func documents(e *cli.Env) served.Documents {
 		if err != nil {
 			return err
 		}
-		// What else they say does not matter any more.
+		// Other faults of the documents do not matter to a down.
 		plan, list := manifest.Read(files, manifest.Options{Validate: manifest.ValidateIgnore, Partial: true, Dir: e.Host().Dir})
 		if plan == nil {
 			return say(e, list)

@@ -83,7 +83,7 @@ func fetch(address string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, maxBytes))
 }
 
-// say shows what is wrong with documents; with errors among it, it returns one.
+// say prints a report on documents, and returns an error if the report has errors.
 func say(e *cli.Env, list report.List) error {
 	for _, d := range list {
 		lines := []string{"podunit: " + d.Severity.String() + ": " + d.Pos.String() + ": " + d.Message}
