@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/storage/pkg/archive"
 )
 
@@ -14,7 +15,7 @@ func Changes(w io.Writer, format string, changes []archive.Change) error {
 	switch {
 	case format == "":
 		for _, c := range changes {
-			if _, err := fmt.Fprintf(w, "%s %s\n", c.Kind, c.Path); err != nil {
+			if _, err := fmt.Fprintf(w, "%s %s\n", c.Kind, terminal.Line(c.Path)); err != nil {
 				return err
 			}
 		}

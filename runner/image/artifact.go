@@ -20,6 +20,9 @@ import (
 // ArtifactDir is where a storage keeps artifacts: an OCI layout, as podman has it.
 func ArtifactDir(graphRoot string) string { return filepath.Join(graphRoot, "artifacts") }
 
+// KeptList is the copy of a list of artifacts from before it was changed last.
+func KeptList(list string) string { return list + ".kept" }
+
 // Blob is one file of an artifact.
 type Blob struct {
 	// Name is its title, or its digest with a dash for the colon if it has none: a word without
@@ -131,12 +134,19 @@ const (
 
 // readIndex reads the index of the artifacts without its lock: who pulls an artifact, of whatever
 // size, holds that until all is here, and a start must not wait for that. Who changes the index
-// writes it in place, and half of it is no JSON: then it is read again.
+// writes it in place, and half of it is no JSON: then it is read again. If it stays so, a power cut
+// has torn it, and its copy is read instead.
 func readIndex(path string, into *v1.Index) error {
 	for n := 1; ; n++ {
 		*into = v1.Index{}
 		err := readJSON(path, into)
-		if err == nil || errors.Is(err, fs.ErrNotExist) || n == indexReads {
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if n == indexReads {
+			if readJSON(KeptList(path), into) == nil {
+				return nil
+			}
 			return err
 		}
 		time.Sleep(indexWait)

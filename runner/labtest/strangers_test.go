@@ -33,6 +33,7 @@ func TestLabStrangers(t *testing.T) {
 		{"a status that is lost", lostStatus},
 		{"an exec that is killed", killedExec},
 		{"lists that are damaged", damagedLists},
+		{"pipes in place of files", pipes},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.play(t, l.For(t)) })
 	}
@@ -194,5 +195,18 @@ func damagedLists(t *testing.T, l *labtest.Lab) {
 	}
 	if out := l.MustRun("bob", hint+" && podunit run --rm "+image+" true && podunit volume ls -q"); !strings.Contains(out, "kept") {
 		t.Errorf("the volume went: %s", out)
+	}
+}
+
+// pipes: where a file is expected lies a pipe that nobody writes. It is refused, or SIGTERM ends the verb.
+func pipes(t *testing.T, l *labtest.Lab) {
+	out := l.MustRun("bob", `mkdir pipes; cd pipes; mkfifo p; podunit pull -q `+image+` >/dev/null; podunit volume create piped >/dev/null
+		t() { timeout -k 60 2 podunit "$@" >/dev/null 2>&1 </dev/null; s=$?; [ $s = 124 ] || [ $s = 125 ] || echo "[$s] $*"; }
+		t rm --cidfile p & t pod rm --pod-id-file p & t run --rm --security-opt seccomp=$PWD/p `+image+` true & t run --rm --hosts-file $PWD/p `+image+` true &
+		t kube play p & t kube down p & t secret create piped p & t volume import piped p & t load -i p & t import p & t login --authfile p -u a -p b localhost:5000 &
+		t push --sign-by-sigstore-private-key p `+image+` & t artifact add localhost:5000/piped:1 p & t manifest add --authfile p list docker://`+image+` &
+		wait; podunit volume rm piped >/dev/null; podunit ps -aq`)
+	if out != "" {
+		t.Errorf("%s", out)
 	}
 }

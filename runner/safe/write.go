@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,17 +24,17 @@ const making = ".new"
 // content back; one that comes before leaves the old content. Of several at once the last
 // wins, and none sees half of another's.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	return put(disk{}, path, data, mode, true)
+	return put(disk{lockWait}, path, data, mode, true)
 }
 
 // Replace replaces a file in one step, as Write does, but waits for no disk: for what lies
 // in the runtime directory, or goes in a moment.
 func Replace(path string, data []byte, mode fs.FileMode) error {
-	return put(disk{}, path, data, mode, false)
+	return put(disk{lockWait}, path, data, mode, false)
 }
 
 // Sync waits until the entries of a directory are on the disk.
-func Sync(dir string) error { return disk{}.syncDir(dir) }
+func Sync(dir string) error { return disk{lockWait}.syncDir(dir) }
 
 // medium is what put needs of a disk, so that a test can cut its power.
 type medium interface {
@@ -74,16 +75,16 @@ func put(m medium, path string, data []byte, mode fs.FileMode, durable bool) (er
 	return nil
 }
 
-// disk is the real one.
-type disk struct{}
+// disk is the real one. wait is the longest wait for the lock of a file.
+type disk struct{ wait time.Duration }
 
-func (disk) create(path string, mode fs.FileMode) (file, error) {
+func (d disk) create(path string, mode fs.FileMode) (file, error) {
 	for range 1000 {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, mode)
 		if err != nil {
 			return nil, err
 		}
-		if ours, err := own(f, path); err != nil || ours {
+		if ours, err := d.own(f, path); err != nil || ours {
 			if err == nil {
 				err = errors.Join(f.Truncate(0), f.Chmod(mode))
 			}
@@ -98,11 +99,12 @@ func (disk) create(path string, mode fs.FileMode) (file, error) {
 	return nil, fmt.Errorf("%s: %w", path, unix.EBUSY)
 }
 
+// lockWait is the longest wait for another who writes the same file: who writes holds the lock for the time of a
+// write. Where a container can write, it may hold the lock for ever.
+const lockWait = 30 * time.Second
+
 // own waits for the lock of a file, and reports whether it is still what path names.
-func own(f *os.File, path string) (bool, error) {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return false, &fs.PathError{Op: "lock", Path: path, Err: err}
-	}
+func (d disk) own(f *os.File, path string) (bool, error) {
 	ours, err := f.Stat()
 	if err != nil {
 		return false, err
@@ -111,6 +113,15 @@ func own(f *os.File, path string) (bool, error) {
 	sys := ours.Sys().(*syscall.Stat_t)
 	if !ours.Mode().IsRegular() || int(sys.Uid) != os.Geteuid() || sys.Nlink > 1 {
 		return false, fmt.Errorf("%s: %w", path, ErrNotOurs)
+	}
+	for end := time.Now().Add(d.wait); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
+			return false, &fs.PathError{Op: "lock", Path: path, Err: err}
+		}
 	}
 	there, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

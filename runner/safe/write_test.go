@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -233,5 +234,38 @@ func TestWriteAtOnce(t *testing.T) {
 	wait.Wait()
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestWriteBesideLock: a container that can write in the directory may hold the lock of the file that is written aside. That
+// is an error in the end, and of somebody else's file at once.
+func TestWriteBesideLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	held, err := os.Create(path + making)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	write := func() { ended <- put(disk{20 * time.Millisecond}, path, []byte("1"), 0o600, false) }
+	for _, want := range []error{unix.EWOULDBLOCK, ErrNotOurs} {
+		go write()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("it waits for the lock")
+		}
+		if err := os.Link(path+making, path+".second"); err != nil && want == unix.EWOULDBLOCK {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Remove(path+".second"), held.Close(), put(disk{time.Minute}, path, []byte("1"), 0o600, false)); err != nil {
+		t.Error(err)
 	}
 }

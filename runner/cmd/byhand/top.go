@@ -5,6 +5,7 @@ package byhand
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
 )
 
@@ -96,8 +98,16 @@ func Top(e *cli.Env, pids, columns []string) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(e.Stdout, 12, 1, 3, ' ', 0) // podman's widths
+	return printProcesses(e.Stdout, rows)
+}
+
+// printProcesses prints a table. What a process calls itself, and its arguments, are the container's text.
+func printProcesses(out io.Writer, rows [][]string) error {
+	w := tabwriter.NewWriter(out, 12, 1, 3, ' ', 0) // podman's widths
 	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = terminal.Line(cell)
+		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()

@@ -12,6 +12,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
 	"go.podman.io/storage"
 )
@@ -71,7 +72,7 @@ func printDamage(e *cli.Env, r storage.CheckReport) bool {
 			found = true
 			fmt.Fprintf(e.Stdout, "Damaged %s %s:\n", kind, id)
 			for _, err := range all[id] {
-				fmt.Fprintf(e.Stdout, "  %v\n", err)
+				fmt.Fprintf(e.Stdout, "  %s\n", terminal.Line(err.Error())) // it names files of an image
 			}
 		}
 	}

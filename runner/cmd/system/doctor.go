@@ -23,6 +23,7 @@ import (
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -84,9 +85,9 @@ func printFindings(e *cli.Env, out string, all []finding) error {
 		return fmt.Errorf("--format %q: only json is known", out)
 	}
 	for _, f := range all {
-		fmt.Fprintf(e.Stdout, "%-7s  %s: %s\n", f.State, f.Check, f.Text)
+		fmt.Fprintf(e.Stdout, "%-7s  %s: %s\n", f.State, f.Check, terminal.Line(f.Text))
 		if f.Mend != "" {
-			fmt.Fprintf(e.Stdout, "         mend: %s\n", f.Mend)
+			fmt.Fprintf(e.Stdout, "         mend: %s\n", terminal.Text(f.Mend))
 		}
 	}
 	return nil

@@ -4,8 +4,11 @@ package registry
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/pkg/libartifact"
 )
@@ -17,7 +20,15 @@ func (im *Images) Artifacts() (*libartifact.ArtifactStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return libartifact.NewArtifactStore(image.ArtifactDir(im.store.GraphRoot()), sys)
+	dir := image.ArtifactDir(im.store.GraphRoot())
+	said, err := keepArtifacts(dir)
+	for _, line := range said {
+		fmt.Fprintln(os.Stderr, "podunit: warning: "+terminal.Line(line))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list of artifacts: %w", err)
+	}
+	return libartifact.NewArtifactStore(dir, sys)
 }
 
 // PullArtifact fetches an artifact and returns its digest as hexadecimal digits.

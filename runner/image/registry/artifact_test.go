@@ -7,8 +7,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image"
@@ -67,5 +69,107 @@ func TestArtifacts(t *testing.T) {
 	}
 	if _, err := w.PullArtifact(ctx, "short", o); err == nil || !strings.Contains(err.Error(), "short") {
 		t.Errorf("a name without a registry: %v", err)
+	}
+}
+
+// TestArtifactsAfterACut: a torn list of artifacts, and a lost manifest, hold up neither those that are whole nor a pull. A copy
+// tells what there was before.
+func TestArtifactsAfterACut(t *testing.T) {
+	w, ctx := newWorld(t), context.Background()
+	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
+	w.registry.push(t, "model:2", "", v1.ImageConfig{}, map[string][]byte{"two": []byte("two")})
+	o := SendOptions{PullOptions: w.options()}
+	dir := image.ArtifactDir(filepath.Join(w.dir, "graph"))
+	list := filepath.Join(dir, "index.json")
+	names := func() (names []string) {
+		store, err := w.Artifacts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := store.List(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			names = append(names, strings.TrimPrefix(a.Name, w.registry.host))
+		}
+		return names
+	}
+	pull := func(name string) string {
+		t.Helper()
+		id, err := w.PullArtifact(ctx, w.name(name), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first := pull("model:1")
+	if got := names(); len(got) != 1 {
+		t.Fatalf("%q", got)
+	}
+	// A cut in the middle of the next change.
+	second := pull("model:2")
+	if err := os.Truncate(list, 20); err != nil {
+		t.Fatal(err)
+	}
+	if blobs, err := image.Blobs(filepath.Join(w.dir, "graph"), w.name("model:1"), "", ""); err != nil || len(blobs) != 1 {
+		t.Errorf("a start finds %v, %v", blobs, err)
+	}
+	if got := names(); len(got) != 1 || got[0] != "/model:1" {
+		t.Errorf("after a cut: %q", got)
+	}
+	pull("model:2")
+	if err := os.Truncate(filepath.Join(dir, "blobs/sha256", second), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); len(got) != 1 || got[0] != "/model:1" {
+		t.Errorf("without the second's manifest: %q", got)
+	}
+	if err := errors.Join(os.Truncate(list, 0), os.Truncate(image.KeptList(list), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); len(got) != 0 {
+		t.Errorf("without both: %q", got)
+	}
+	if again := pull("model:1"); again != first || len(names()) != 1 {
+		t.Errorf("%s, %q", again, names())
+	}
+}
+
+// TestArtifactLeftovers: a prune takes what a killed pull has left of an artifact, and neither what an artifact has nor what
+// may be one's in a moment.
+func TestArtifactLeftovers(t *testing.T) {
+	w, ctx := newWorld(t), context.Background()
+	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
+	if _, err := w.PullArtifact(ctx, w.name("model:1"), SendOptions{PullOptions: w.options()}); err != nil {
+		t.Fatal(err)
+	}
+	dir := image.ArtifactDir(filepath.Join(w.dir, "graph"))
+	before, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
+	if err != nil || len(before) < 3 {
+		t.Fatalf("%v, %v", before, err)
+	}
+	old := time.Now().Add(-2 * asideAge)
+	for _, path := range append(before, filepath.Join(dir, "oci-put-blob1"), filepath.Join(dir, "blobs/sha256/dead")) {
+		if _, err := os.Stat(path); err != nil {
+			if err := os.WriteFile(path, make([]byte, 1000), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	young := filepath.Join(dir, "blobs/sha256/young")
+	if err := os.WriteFile(young, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, freed, err := w.Prune(ctx, false, nil); err != nil || freed != 2000 {
+		t.Errorf("%d, %v", freed, err)
+	}
+	after, err := filepath.Glob(filepath.Join(dir, "*blob*"))
+	blobs, berr := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
+	if err := errors.Join(err, berr); err != nil || len(after) != 1 || !slices.Equal(slices.Sorted(slices.Values(blobs)), slices.Sorted(slices.Values(append(before, young)))) {
+		t.Errorf("%v, %v, %v", after, blobs, err)
 	}
 }

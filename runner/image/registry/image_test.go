@@ -955,6 +955,19 @@ func TestInterruptAlways(t *testing.T) {
 	}
 }
 
+// TestStagingTaken knows the fault that a layer has whose directory somebody else has removed, and no other.
+func TestStagingTaken(t *testing.T) {
+	for text, want := range map[string]bool{
+		`writing blob: adding layer with blob "sha256:43"/""/"sha256:20": unpacking failed (error: exit status 1; output: mkdir /data: no such file or directory)`: true,
+		`writing blob: adding layer with blob "sha256:43": unpacking failed (error: exit status 1; output: no space left on device)`:                               false,
+		"open /etc/containers/policy.json: no such file or directory":                                                                                              false,
+	} {
+		if got := stagingTaken(errors.New(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
 // TestEmptyIndex says what is wrong with a list of images without one.
 func TestEmptyIndex(t *testing.T) {
 	w := newWorld(t)

@@ -250,7 +250,7 @@ func (im *Images) attempts(ctx context.Context, src, dst types.ImageReference, s
 		return nil, err
 	}
 	tries, delay := retries(o, conf)
-	for n := 0; ; n++ {
+	for n, taken := 0, 0; ; n++ {
 		m.attempt()
 		from := src
 		if m.work.Resume() {
@@ -265,6 +265,10 @@ func (im *Images) attempts(ctx context.Context, src, dst types.ImageReference, s
 		}
 		if strings.Contains(err.Error(), "no image found in ") {
 			return nil, im.platforms(ctx, src, sys, o, err)
+		}
+		if ctx.Err() == nil && taken < maxTaken && stagingTaken(err) {
+			n, taken = n-1, taken+1
+			continue
 		}
 		if ctx.Err() != nil || n >= tries || !passing(o, err) {
 			return nil, err
@@ -281,6 +285,18 @@ func (im *Images) attempts(ctx context.Context, src, dst types.ImageReference, s
 		case <-time.After(wait):
 		}
 	}
+}
+
+// maxTaken is how often one pull goes on after its layer was taken away.
+const maxTaken = 3
+
+// stagingTaken reports whether somebody else has removed the directory into which a layer was being unpacked. The library
+// makes it beside a lock; between the lock's file and the lock on it, who tidies up takes the file for one that is left
+// over, and the next one then the directory. The process that unpacks tells as text that its root directory is gone: one
+// pull of 600 beside removals, in the lab.
+func stagingTaken(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "unpacking failed") && strings.Contains(text, unix.ENOENT.Error())
 }
 
 // passing reports whether it is worth trying again. A refused connection and an

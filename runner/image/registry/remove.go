@@ -196,7 +196,8 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 		return reports, freed, err
 	}
 	layers, err := im.collect(ctx, 0, 24*time.Hour)
-	return reports, freed + layers, err
+	artifacts, aerr := dropArtifactFiles(image.ArtifactDir(im.store.GraphRoot()), asideAge)
+	return reports, freed + layers + artifacts, errors.Join(err, aerr)
 }
 
 func (im *Images) prune(ctx context.Context, o *libimage.RemoveImagesOptions) ([]*Removed, error) {
