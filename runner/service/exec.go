@@ -17,7 +17,7 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 	// A process may move only within what its user owns; a shell's cgroup is the
 	// system's, so go through a scope of the user's manager.
 	if !x.Detach && !e.InService() {
-		if _, err := e.ownScope(ctx, &r); err != nil && e.User.Rootless() {
+		if _, err := e.ownScope(ctx, &r, ""); err != nil && e.User.Rootless() {
 			e.Warn(err.Error())
 		}
 	}
