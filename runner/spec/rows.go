@@ -11,17 +11,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.podman.io/common/pkg/capabilities"
 )
 
-// rows is the table of all flags of run and pod create, by concern. What a row
-// does is in set; a row with issue or refused does nothing.
-func rows() []row {
+// rows is the table of all flags of run and pod create, by concern. What a row does is in set; a
+// row with issue or refused does nothing. The table is made once, and nobody changes it.
+var rows = sync.OnceValue(func() []row {
 	return slices.Concat(lifeRows(), imageRows(), processRows(), securityRows(), limitRows(), networkRows(), namespaceRows(),
 		mountRows(), secretRows(), healthRows(), podRows(), laterRows())
-}
+})
 
 // The name, the life and the place in systemd of a container.
 func lifeRows() []row {

@@ -80,7 +80,7 @@ func TestRealManager(t *testing.T) {
 	if err := errors.Join(m.StartService(ctx, name, lasting), m.StartService(ctx, bound, deaf)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // until it is deaf
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // until it is deaf
 		if _, err := os.Stat(trapped); err == nil || time.Now().After(deadline) {
 			break
 		}

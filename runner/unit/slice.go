@@ -54,11 +54,13 @@ func (m *Manager) StartSlice(ctx context.Context, name string, s Slice) error {
 	})
 }
 
-// limits are the settings of a service that a slice can have as well, for the sum of what is in it.
+// limits are the settings of a service that a slice can have as well, for all of its units
+// together.
 var limits = []string{"MemoryHigh", "MemoryMax", "MemorySwapMax", "CPUQuotaPerSecUSec", "CPUWeight", "IOWeight"}
 
-// Limits are the limits of a service, as settings of a slice. What nobody has set is math.MaxUint64, which is no
-// limit: a slice that is up loses by it what the unit file had before.
+// Limits are the limits of a service, as settings of a slice. A limit that is not set is
+// math.MaxUint64, no limit, so that a slice that is up loses a limit that was removed from the unit
+// file.
 func (m *Manager) Limits(ctx context.Context, service string) (map[string]any, error) {
 	raw, err := m.conn.GetUnitTypePropertiesContext(ctx, service, "Service")
 	if err != nil {
