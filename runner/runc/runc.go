@@ -23,6 +23,7 @@ import (
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/hint"
 )
 
 // Runtime is one OCI runtime and the directory where it keeps its state.
@@ -327,7 +328,12 @@ func (r Runtime) explain(verb string, err error, log string) error {
 		if all := errorsIn(log); len(all) > 1 {
 			msg += " (" + strings.Join(all[:len(all)-1], "; ") + ")"
 		}
-		return fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, err)
+		err = fmt.Errorf("%s %s: %s: %w", filepath.Base(r.Command), verb, msg, err)
+		if strings.Contains(lower, "keyring") && strings.Contains(lower, "disk quota exceeded") {
+			// keyrings(7): each container takes a key of its user, who has 200 of them.
+			err = hint.With(err, "more keys for each user, as root: sysctl kernel.keys.maxkeys=2000 kernel.keys.maxbytes=200000")
+		}
+		return err
 	}
 	// What the runtime puts in front says how it is built, not what is wrong.
 	for _, prefix := range []string{"runc run failed: ", "runc create failed: ", "exec failed: ", "unable to start container process: "} {

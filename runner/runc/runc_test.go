@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/podunit/podunit/runner/hint"
 )
 
 // fake is a runtime made of a shell script; $LOG is where it may complain.
@@ -45,6 +47,15 @@ func TestWhatTheRuntimeSaysBecomesOneOfOurErrors(t *testing.T) {
 				t.Errorf("it tells how the runtime is built: %v", err)
 			}
 		})
+	}
+}
+
+// TestTooManyKeys: what the kernel calls a disk is a limit of the user's.
+func TestTooManyKeys(t *testing.T) {
+	r := fake(t, `printf '{"level":"error","msg":"runc run failed: unable to start container process: error during container init: unable to join session keyring: unable to create session key: disk quota exceeded"}\n' >"$LOG"; exit 1`)
+	_, err := r.Foreground(context.Background(), "x", t.TempDir(), Config{}, Streams{}, nil)
+	if err == nil || !strings.Contains(hint.Of(err), "kernel.keys.maxkeys") {
+		t.Errorf("%v", err)
 	}
 }
 

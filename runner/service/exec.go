@@ -17,7 +17,7 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 	// The kernel lets a process move only between cgroups that its user owns. A shell's cgroup
 	// belongs to the system, so the way leads through a scope of the user's manager.
 	if !x.Detach && !e.InService() {
-		if _, err := e.ownScope(ctx, &r); err != nil && e.User.Rootless() {
+		if _, err := e.ownScope(ctx, &r, ""); err != nil && e.User.Rootless() {
 			e.Warn(err.Error())
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/notify"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
@@ -72,14 +73,16 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 			return 0, err
 		}
 	}
-	if err := e.cgroup(ctx, r, &l); err != nil {
+	var p pod.Record
+	if r.PodID != "" {
+		if p, err = e.Pods.Lookup(r.PodID); err != nil {
+			return 0, err
+		}
+	}
+	if err := e.cgroup(ctx, r, p, &l); err != nil {
 		return 0, err
 	}
 	if r.PodID != "" {
-		p, err := e.Pods.Lookup(r.PodID)
-		if err != nil {
-			return 0, err
-		}
 		if l.Join, err = e.Pods.Join(p); err != nil {
 			return 0, err
 		}
@@ -266,15 +269,19 @@ func (e *Engine) afterForeground(r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
-// cgroup gives the container a cgroup below the unit's own, if the unit's is delegated to us.
-func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.Launch) error {
+// cgroup gives the container a cgroup below the unit's own, if the unit's is delegated to us. p is its pod, if it has one.
+func (e *Engine) cgroup(ctx context.Context, r *container.Record, p pod.Record, l *container.Launch) error {
 	if r.Spec.Cgroups == "disabled" {
 		return hint.With(errors.New("--cgroups=disabled: runc always makes a cgroup"), "leave it out")
 	}
 	own := e.Own
 	if !e.InService() {
 		// A shell's cgroup is not ours; a scope of our own is, if there is a manager.
-		scope, err := e.ownScope(ctx, r)
+		slice, err := e.sliceOf(p)
+		if err != nil {
+			return err
+		}
+		scope, err := e.ownScope(ctx, r, slice)
 		if err != nil {
 			if r.Spec.Cgroups == "split" || ctx.Err() != nil {
 				return err
@@ -284,7 +291,7 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 		}
 		own = scope
 	}
-	if err := e.withinLimits(*r, own); err != nil {
+	if err := e.withinLimits(p, own); err != nil {
 		return err
 	}
 	payload, err := e.divide(own.Cgroup)

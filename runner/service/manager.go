@@ -207,12 +207,8 @@ type quoted struct {
 func (q quoted) Unwrap() error { return q.cause }
 
 // ownScope moves this process into a scope of its own, whose cgroup is ours to divide. A
-// shell's cgroup belongs to the system.
-func (e *Engine) ownScope(ctx context.Context, r *container.Record) (own unit.Own, err error) {
-	slice, err := e.sliceOf(*r)
-	if err != nil {
-		return own, err
-	}
+// shell's cgroup belongs to the system. An empty slice is the manager's default.
+func (e *Engine) ownScope(ctx context.Context, r *container.Record, slice string) (own unit.Own, err error) {
 	err = e.withManager(ctx, func(m Manager) error {
 		own, err = m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name, slice)
 		return err

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	escape "github.com/coreos/go-systemd/v22/unit"
-	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
@@ -74,23 +73,19 @@ func limitedSlice(p pod.Record) unit.Slice {
 	return unit.Slice{Description: "Pod " + p.Name, Settings: podSettings(p.Spec.Limits)}
 }
 
-// sliceOf is the slice of a container's unit that we make: that of its pod, if the pod has limits.
-func (e *Engine) sliceOf(r container.Record) (string, error) {
-	above, err := e.podCgroup(r)
+// sliceOf is the slice for the unit of a container that we make in a pod; empty if the pod has no limits, or is none.
+func (e *Engine) sliceOf(p pod.Record) (string, error) {
+	above, err := e.podCgroup(p)
 	if err != nil || above == "" {
 		return "", err
 	}
 	return path.Base(above), nil
 }
 
-// podCgroup is the cgroup of the slice of the pod of a container; empty without a pod, or if the pod has no limits.
-func (e *Engine) podCgroup(r container.Record) (string, error) {
-	if r.PodID == "" {
+// podCgroup is the cgroup of a pod's slice; empty if the pod has no limits.
+func (e *Engine) podCgroup(p pod.Record) (string, error) {
+	if !p.Spec.Limits.Any() {
 		return "", nil
-	}
-	p, err := e.Pods.Lookup(r.PodID)
-	if err != nil || !p.Spec.Limits.Any() {
-		return "", err
 	}
 	pid := e.Pods.Status(p).InfraPID
 	if pid == 0 {
@@ -103,14 +98,13 @@ func (e *Engine) podCgroup(r container.Record) (string, error) {
 	return path.Dir(first.Cgroup), nil
 }
 
-// withinLimits is an error if a cgroup is not one that the limits of the container's pod hold for.
-func (e *Engine) withinLimits(r container.Record, own unit.Own) error {
-	above, err := e.podCgroup(r)
+// withinLimits is an error if the unit that a container of a pod is to start in is not one that the pod's limits hold for.
+func (e *Engine) withinLimits(p pod.Record, own unit.Own) error {
+	above, err := e.podCgroup(p)
 	if err != nil || above == "" || strings.HasPrefix(own.Cgroup, above+"/") {
 		return err
 	}
-	return hint.With(fmt.Errorf("the pod of container %s has limits, which do not hold for %s", r.Name, own.Name),
-		"Slice=%s in its [Service] section", path.Base(above))
+	return hint.With(fmt.Errorf("pod %s has limits, which do not hold for %s", p.Name, own.Name), "Slice=%s in its [Service] section", path.Base(above))
 }
 
 // podSettings are limits as settings of a slice. One that a pod has not is written as well: a slice that is up may have

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
@@ -65,8 +66,13 @@ func TestAPodWithLimitsHasASlice(t *testing.T) {
 	if s := w.manager.services["tv.service"]; s.Slice != slice {
 		t.Errorf("%+v", s)
 	}
-	if own, err := w.ownScope(context.Background(), &r); err != nil || !strings.HasPrefix(own.Cgroup, "/"+slice+"/") {
-		t.Errorf("attached: %+v, %v", own, err)
+	var in string
+	w.divide = func(unitCgroup string) (cgroup.Payload, error) { in = unitCgroup; return cgroup.Payload{}, nil }
+	w.unitOf = func(int) (unit.Own, error) {
+		return unit.Own{Name: "media-pod.service", Cgroup: "/" + slice + "/media-pod.service"}, nil
+	}
+	if err := w.cgroup(context.Background(), &r, p, &container.Launch{}); err != nil || !strings.HasPrefix(in, "/"+slice+"/") {
+		t.Errorf("attached: %q, %v", in, err)
 	}
 	if err := w.RemovePod(context.Background(), p, true, 0); err != nil || !w.manager.asked("stop "+slice) {
 		t.Errorf("%v; %q", err, w.manager.calls)
@@ -84,7 +90,7 @@ func TestAPodWithoutLimitsHasNoSlice(t *testing.T) {
 	if err := w.startService(context.Background(), r, Transient{}); err != nil || w.manager.services["web.service"].Slice != "" {
 		t.Errorf("%v, %+v", err, w.manager.services)
 	}
-	if err := errors.Join(w.limitPod(context.Background(), p), w.withinLimits(r, unit.Own{}), w.RemovePod(context.Background(), p, true, 0)); err != nil {
+	if err := errors.Join(w.limitPod(context.Background(), p), w.withinLimits(p, unit.Own{}), w.RemovePod(context.Background(), p, true, 0)); err != nil {
 		t.Error(err)
 	}
 	for _, c := range w.manager.calls {
@@ -113,12 +119,11 @@ func TestUnitsOfAPodWithLimits(t *testing.T) {
 		t.Errorf("without the controller: %v, %q", err, w.warnings)
 	}
 	w.up(p, w.Own)
-	r := w.made("tv", func(r *container.Record) { r.PodID = p.ID })
-	if err := w.withinLimits(r, unit.Own{Name: "tv.service", Cgroup: "/home.slice/tv.service"}); err == nil || !strings.Contains(hint.Of(err), `Slice=home-pods-media\x2dbox.slice`) {
+	if err := w.withinLimits(p, unit.Own{Name: "tv.service", Cgroup: "/home.slice/tv.service"}); err == nil || !strings.Contains(hint.Of(err), `Slice=home-pods-media\x2dbox.slice`) {
 		t.Errorf("a container outside: %v", err)
 	}
 	for _, in := range []string{"/tv.service", "/x.slice/tv.service"} {
-		if err := w.withinLimits(r, unit.Own{Name: "tv.service", Cgroup: `/home.slice/home-pods.slice/home-pods-media\x2dbox.slice` + in}); err != nil {
+		if err := w.withinLimits(p, unit.Own{Name: "tv.service", Cgroup: `/home.slice/home-pods.slice/home-pods-media\x2dbox.slice` + in}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -54,7 +54,7 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 		if name := e.Pods.Status(p).Unit; name != "" {
 			s.BindsTo, s.After = []string{name}, []string{name}
 		}
-		if s.Slice, err = e.sliceOf(r); err != nil {
+		if s.Slice, err = e.sliceOf(p); err != nil {
 			return err
 		}
 	}
