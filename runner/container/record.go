@@ -17,6 +17,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -295,4 +296,36 @@ func (e *Engine) Note(r Record) error {
 	}
 	// The ID is its layer's, too, and the storage would take that first.
 	return e.Store.SetMetadata(r.Name, string(metadata))
+}
+
+// Lister returns a List for who asks again and again: a record that has not changed is not decoded again. Records share what is
+// in them, so they are not to be changed. It is for one goroutine.
+func (e *Engine) Lister() func() ([]Record, error) {
+	type decoded struct {
+		text string
+		r    Record
+	}
+	known := map[string]decoded{}
+	return func() ([]Record, error) {
+		all, err := e.Store.Containers()
+		if err != nil {
+			return nil, err
+		}
+		var out []Record
+		now := map[string]decoded{}
+		for i := range all {
+			c := &all[i]
+			d, ok := known[c.ID]
+			if !ok || d.text != c.Metadata || !slices.Contains(c.Names, d.r.Name) {
+				if d.r, ok = decode(c); !ok {
+					continue
+				}
+				d.text = c.Metadata
+			}
+			now[c.ID] = d
+			out = append(out, d.r)
+		}
+		known = now
+		return out, nil
+	}
 }

@@ -8,7 +8,9 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +20,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	journald "github.com/coreos/go-systemd/v22/journal"
 )
 
 // Fields that podunit's log copier adds to each line, the same as elsewhere.
@@ -51,6 +56,11 @@ type Query struct {
 	// Ended tells, while following, that no more lines will come. It is asked
 	// now and then; nil means never.
 	Ended func() bool
+	// Over is closed when no more lines will come; it is in the place of Ended for who knows at once. It may be nil.
+	Over <-chan struct{}
+
+	mark    string // also wanted is the entry that Reader.mark writes with it
+	reached func() // is called when that was read
 }
 
 // Entry is one line of a container.
@@ -61,12 +71,13 @@ type Entry struct {
 	Stderr  bool
 	Partial bool // the line goes on in the next entry of the same source and stream
 	cursor  string
+	mark    bool // it is no line, but what Reader.mark has written
 }
 
 // Read gives the entries to each, oldest first. It returns nil at the end, and
 // when ctx ends while following; otherwise the error of ctx, of each, or of the journal.
 func Read(ctx context.Context, q Query, each func(Entry) error) error {
-	return Reader{Command: "journalctl"}.Read(ctx, q, each)
+	return Reader{Command: "journalctl", Mark: Mark}.Read(ctx, q, each)
 }
 
 // Reader reads with a journalctl of one's choice.
@@ -74,6 +85,19 @@ type Reader struct {
 	Command string
 	// Apart gives it a process group of its own, so that Ctrl-C on a terminal is for us alone.
 	Apart bool
+	// Mark writes an entry to the journal for a reader who wants to know that it has all entries before it; nil if
+	// nothing can. See Mark.
+	Mark func(fields map[string]string) error
+
+	patience time.Duration // for news after the end; quiet if zero
+}
+
+// fieldMark marks an entry that is none of the container's, but a reader's own.
+const fieldMark = "PODUNIT_MARK"
+
+// Mark writes one, at the level debug, as events are.
+func Mark(fields map[string]string) error {
+	return journald.Send("the log of a container was followed to its end", journald.PriDebug, fields)
 }
 
 // Read is as the function Read.
@@ -134,8 +158,8 @@ func (r Reader) tails(ctx context.Context, q Query, each func(Entry) error) erro
 	return nil
 }
 
-// errEnded ends following from inside.
-var errEnded = errors.New("ended")
+// What ends following from inside: no more lines will come, and with errComplete all have been read.
+var errEnded, errComplete = errors.New("ended"), errors.New("complete")
 
 const (
 	endPoll = 250 * time.Millisecond // how often Ended is asked
@@ -177,22 +201,24 @@ func (r Reader) follow(ctx context.Context, q Query, from following, each func(E
 	}
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	reached := make(chan struct{})
+	q.mark, q.reached = rand.Text(), sync.OnceFunc(func() { close(reached) })
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for q.Ended != nil && !q.Ended() {
+		if !q.awaitEnd(running) {
+			return
+		}
+		r.mark(q)
+		for {
 			select {
 			case <-running.Done():
 				return
-			case <-time.After(endPoll):
-			}
-		}
-		for q.Ended != nil {
-			select {
-			case <-running.Done():
+			case <-reached:
+				stop(errComplete)
 				return
 			case <-news:
-			case <-time.After(quiet):
+			case <-time.After(cmp.Or(r.patience, quiet)):
 				stop(errEnded)
 				return
 			}
@@ -204,6 +230,8 @@ func (r Reader) follow(ctx context.Context, q Query, from following, each func(E
 	stop(nil)
 	<-ended
 	switch {
+	case errors.Is(err, errComplete):
+		return nil
 	case errors.Is(err, errEnded):
 		// What journald wrote between our last look and the end; journalctl may be behind, too.
 		for {
@@ -223,12 +251,45 @@ func (r Reader) follow(ctx context.Context, q Query, from following, each func(E
 	return err
 }
 
+// awaitEnd waits until no more lines will come; it is false if ctx ends before.
+func (q Query) awaitEnd(ctx context.Context) bool {
+	for q.Over == nil && q.Ended != nil && !q.Ended() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(endPoll):
+		}
+	}
+	if q.Over == nil && q.Ended != nil {
+		return true
+	}
+	select { // a channel that is nil never comes
+	case <-ctx.Done():
+		return false
+	case <-q.Over:
+		return true
+	}
+}
+
+// mark writes an entry that comes after all lines of the containers: who wrote those sent them to the same socket of
+// journald's, which reads it in order. What came by a service's own output took another way; there, nothing is marked.
+func (r Reader) mark(q Query) {
+	if r.Mark == nil || slices.ContainsFunc(q.Sources, func(s Source) bool { return s.Unit != "" }) {
+		return
+	}
+	// It has no FieldIDFull: journalctl would count it among the last lines. If it fails, a time without news is the end.
+	_ = r.Mark(map[string]string{fieldMark: q.mark, "SYSLOG_IDENTIFIER": "podunit"})
+}
+
 // args are journalctl's. Matches of one field are alternatives, of different
 // fields conditions; a plus parts whole alternatives.
 func (q Query) args(extra []string) []string {
 	out := []string{
 		"--quiet", "--no-pager", "--all", "--output=export",
 		"--output-fields=MESSAGE,PRIORITY," + FieldIDFull + "," + FieldPartial + "," + fieldEvent + ",_SYSTEMD_UNIT,_SYSTEMD_USER_UNIT",
+	}
+	if q.mark != "" {
+		out[len(out)-1] += "," + fieldMark
 	}
 	if !q.Since.IsZero() {
 		out = append(out, "--since="+stamp(q.Since))
@@ -249,6 +310,9 @@ func (q Query) args(extra []string) []string {
 			out = append(out, uid, own, "_SYSTEMD_USER_UNIT="+s.Unit, "+", uid, own, "_SYSTEMD_UNIT="+s.Unit)
 		}
 	}
+	if q.mark != "" {
+		out = append(out, "+", "_UID="+strconv.Itoa(q.UID), fieldMark+"="+q.mark)
+	}
 	return out
 }
 
@@ -260,7 +324,14 @@ func stamp(t time.Time) string {
 
 // run runs journalctl once.
 func (r Reader) run(ctx context.Context, q Query, extra []string, each func(Entry) error) error {
-	return r.execute(ctx, q.args(extra), func(out io.Reader) error { return parse(out, q.Sources, each) })
+	lines := func(e Entry) error {
+		if e.mark {
+			q.reached()
+			return nil
+		}
+		return each(e)
+	}
+	return r.execute(ctx, q.args(extra), func(out io.Reader) error { return parse(out, q.Sources, lines) })
 }
 
 // execute runs journalctl with arguments and has its output read. It ends when that has an error.
@@ -397,6 +468,8 @@ func (d *draft) set(name string, value []byte) error {
 		d.id = string(value)
 	case fieldEvent:
 		d.event = true
+	case fieldMark:
+		d.entry.mark = true
 	case "_SYSTEMD_UNIT":
 		d.unit = string(value)
 	case "_SYSTEMD_USER_UNIT":
@@ -407,8 +480,11 @@ func (d *draft) set(name string, value []byte) error {
 
 // give hands the entry to each, with the source that it came from.
 func (d *draft) give(sources []Source, each func(Entry) error) error {
-	if !d.some || d.event {
+	switch {
+	case !d.some || d.event:
 		return nil
+	case d.entry.mark:
+		return each(d.entry)
 	}
 	i := slices.IndexFunc(sources, func(s Source) bool {
 		if s.Unit == "" {

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -129,6 +131,7 @@ for a in "$@"; do
 	CONTAINER_ID_FULL=*) test $name = tail && name=tail-$(printf %.1s "${a#*=}") ;;
 	esac
 done
+test -p ` + dir + `/$name && exec cat ` + dir + `/$name
 test -e ` + dir + `/$name && cat ` + dir + `/$name
 test $name = follow && exec sleep 60
 test $name = rest && cd ` + dir + ` && rm -f rest && test -e late && mv late rest
@@ -186,6 +189,48 @@ func TestFollowUntilTheEnd(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(string(asked)), "\n")
 	if len(lines) != 5 || !strings.Contains(lines[1], "--after-cursor=s=1 --follow") || !strings.Contains(lines[2], "--after-cursor=s=2 ") || !strings.Contains(lines[4], "--after-cursor=s=4 ") {
 		t.Errorf("asked %s", asked)
+	}
+}
+
+// TestFollowToTheMark: once nothing more will come, an entry of our own tells when all of it has been read; no time has to pass.
+func TestFollowToTheMark(t *testing.T) {
+	r := fake(t, map[string]string{})
+	dir := filepath.Dir(r.Command)
+	follow := filepath.Join(dir, "follow")
+	if err := unix.Mkfifo(follow, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	journald, err := os.OpenFile(follow, os.O_RDWR, 0) // and cat reads on
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer journald.Close()
+	write := func(text string) {
+		if _, err := journald.WriteString(text); err != nil {
+			t.Error(err)
+		}
+	}
+	over := make(chan struct{})
+	r.patience = time.Minute
+	r.Mark = func(fields map[string]string) error {
+		// What was on its way comes before the mark, and what somebody else writes later does not count.
+		write(record(3, one, "MESSAGE=c") + record(4, Source{}, "MESSAGE=followed", fieldMark+"="+fields[fieldMark]) + record(5, one, "MESSAGE=d"))
+		return nil
+	}
+	write(record(2, one, "MESSAGE=b"))
+	var got []string
+	err = r.Read(t.Context(), Query{Sources: []Source{one}, Tail: -1, Follow: true, Over: over}, func(e Entry) error {
+		if got = append(got, string(e.Message)); string(e.Message) == "b" {
+			close(over)
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []string{"b", "c"}) && !slices.Equal(got, []string{"b", "c", "d"}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+	if err != nil || strings.Count(string(asked), "\n") != 2 || !strings.Contains(string(asked), " + _UID=0 "+fieldMark+"=") {
+		t.Errorf("asked %s, %v", asked, err)
 	}
 }
 

@@ -15,10 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Follow stays beside a container that runs until it ends, and returns its exit status. read shows what it writes, and
-// returns soon after ended says that nothing more will come. With proxy, signals that this process gets
-// are the container's; without it, one ends Follow, which is then no error and has status 0.
-func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, read func(ctx context.Context, ended func() bool) error) (int, error) {
+// Follow waits until a running container ends and returns its exit status. read shows the
+// container's output, and returns soon after ended is closed: then no more will come. With proxy,
+// signals that this process gets go to the container; without, a signal ends Follow, which then
+// returns status 0 and no error.
+func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, read func(ctx context.Context, ended <-chan struct{}) error) (int, error) {
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return 0, err
@@ -49,16 +50,11 @@ func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, rea
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		code, werr = e.Wait(leave, r, []string{"exited", "stopped"}, time.Second)
-	}()
-	err = read(leave, func() bool {
-		select {
-		case <-over:
-			return s.LogPID == 0 || !process.Alive(s.LogPID, s.LogTicks)
-		default:
-			return false
+		if code, werr = e.Wait(leave, r, []string{"exited", "stopped"}, time.Second); werr == nil {
+			awaitLog(leave, s)
 		}
-	})
+	}()
+	err = read(leave, over)
 	if err != nil {
 		cancel()
 		<-over
@@ -69,4 +65,15 @@ func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, rea
 		return 0, nil
 	}
 	return code, werr
+}
+
+// awaitLog waits until the log copier of a container that has ended has passed everything on.
+func awaitLog(ctx context.Context, s container.Status) {
+	p, err := process.Open(s.LogPID, s.LogTicks)
+	if p == nil || err != nil {
+		return
+	}
+	defer p.Close()
+	for ctx.Err() == nil && !p.Wait(ctx, time.Second) {
+	}
 }

@@ -17,12 +17,13 @@ import (
 func TestFollow(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
-	never := func(context.Context, func() bool) error { t.Error("there is nothing to read"); return nil }
+	never := func(context.Context, <-chan struct{}) error { t.Error("there is nothing to read"); return nil }
 	if _, err := w.Follow(t.Context(), r, false, never); err == nil || err.Error() != "you can only attach to running containers" {
 		t.Errorf("one that does not run: %v", err)
 	}
 	cmd := w.running(r, "")
-	code, err := w.Follow(t.Context(), r, false, func(_ context.Context, ended func() bool) error {
+	code, err := w.Follow(t.Context(), r, false, func(_ context.Context, over <-chan struct{}) error {
+		ended := func() bool { return closed(over) }
 		if ended() {
 			t.Error("ended while it runs")
 		}
@@ -48,7 +49,7 @@ func TestFollowAndLeave(t *testing.T) {
 	r := w.made("web", nil)
 	w.running(r, "")
 	ctx, leave := context.WithCancel(t.Context())
-	code, err := w.Follow(ctx, r, false, func(ctx context.Context, _ func() bool) error {
+	code, err := w.Follow(ctx, r, false, func(ctx context.Context, _ <-chan struct{}) error {
 		leave()
 		<-ctx.Done()
 		return nil
@@ -64,7 +65,8 @@ func TestFollowPassesSignals(t *testing.T) {
 	r := w.made("web", nil)
 	w.running(r, "") // USR1 ends it
 	ctx, leave := context.WithCancel(t.Context())
-	code, err := w.Follow(ctx, r, true, func(_ context.Context, ended func() bool) error {
+	code, err := w.Follow(ctx, r, true, func(_ context.Context, over <-chan struct{}) error {
+		ended := func() bool { return closed(over) }
 		deadline := time.Now().Add(time.Minute)
 		leave() // what a signal does to the context of a verb
 		if err := unix.Kill(os.Getpid(), unix.SIGUSR1); err != nil {
@@ -90,7 +92,17 @@ func TestFollowWhatCannotBeRead(t *testing.T) {
 	r := w.made("web", nil)
 	w.running(r, "")
 	unread := errors.New("unread")
-	if _, err := w.Follow(t.Context(), r, false, func(context.Context, func() bool) error { return unread }); !errors.Is(err, unread) || !w.alive(r) {
+	if _, err := w.Follow(t.Context(), r, false, func(context.Context, <-chan struct{}) error { return unread }); !errors.Is(err, unread) || !w.alive(r) {
 		t.Errorf("%v, alive %v", err, w.alive(r))
+	}
+}
+
+// closed reports whether a channel is closed.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }

@@ -3,6 +3,7 @@
 package view
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/service"
+	"golang.org/x/sys/unix"
 )
 
 // Stat is a row of stats; the names of fields are podman's, and so are the texts.
@@ -60,36 +62,129 @@ type Sample struct {
 	machine        uint64 // bytes of memory that there are
 }
 
-// A Measurer measures many containers at about the same time: what it has read of the machine and of cgroups that they share
-// counts for all.
+// A Measurer measures many containers, again and again. What it has read of the machine and of cgroups that many share counts
+// for all of a round, and what it has opened of a container is open in the next round.
 type Measurer struct {
 	engine  *service.Engine
+	survey  *cgroup.Survey
 	machine uint64
-	limits  cgroup.Limits
+	// now are the containers that this round has looked at, before those that only the last one has.
+	now, before map[string]watched
+	most        int // containers whose files stay open
+	text        []byte
 }
 
-// NewMeasurer makes one, for one round.
-func NewMeasurer(x *service.Engine) Measurer { return Measurer{x, memTotal(), cgroup.Limits{}} }
+// watched is a container that runs.
+type watched struct {
+	started time.Time
+	proc    int // directory of its first process
+	meter   *cgroup.Meter
+}
+
+func (w watched) close() {
+	unix.Close(w.proc)
+	w.meter.Close()
+}
+
+// NewMeasurer makes one, for the caller to close. With again there is more than one round.
+func NewMeasurer(x *service.Engine, again bool) *Measurer {
+	a := &Measurer{engine: x, survey: cgroup.NewSurvey(), now: map[string]watched{}, text: make([]byte, 8<<10)}
+	var files unix.Rlimit
+	if again && unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		a.most = int(min(files.Cur/2, 1<<16)) / (cgroup.Descriptors + 1)
+	}
+	return a
+}
+
+// Close closes what is open.
+func (a *Measurer) Close() {
+	a.Begin()
+	a.Begin()
+}
+
+// Begin begins a round.
+func (a *Measurer) Begin() {
+	for _, w := range a.before {
+		w.close()
+	}
+	a.now, a.before = map[string]watched{}, a.now
+	a.machine = memTotal()
+	a.survey.Begin()
+}
 
 // Measure reads what a container has used since its start. False is of one that does not run.
-func (a Measurer) Measure(r container.Record) (Sample, bool, error) {
-	x := a.engine
-	s, err := x.Containers.Status(r.ID)
+func (a *Measurer) Measure(r container.Record) (Sample, bool, error) {
+	if w, known := a.before[r.ID]; known {
+		delete(a.before, r.ID)
+		if m, alive, err := a.sample(r, w); alive && err == nil {
+			a.now[r.ID] = w
+			return m, true, nil
+		}
+		w.close() // it has ended, and may run again
+	}
+	s, err := a.engine.Containers.Status(r.ID)
 	if err != nil || s.PID == 0 {
 		return Sample{}, false, err
 	}
-	m := Sample{record: r, at: time.Now(), started: s.StartedAt, machine: a.machine}
-	if m.used, err = cgroup.Used(s.Cgroup, a.limits); err != nil {
-		if now, serr := x.Containers.Status(r.ID); serr == nil && now.PID == 0 {
-			return Sample{}, false, nil // it has ended just now
-		}
-		return Sample{}, false, fmt.Errorf("container %s: %w", r.Name, err)
-	}
-	net, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", s.PID))
+	m, err := a.first(r, s)
 	if err == nil {
-		m.received, m.sent = traffic(string(net))
+		return m, true, nil
 	}
-	return m, true, nil
+	if now, serr := a.engine.Containers.Status(r.ID); serr == nil && now.PID == 0 {
+		return Sample{}, false, nil // it has ended just now
+	}
+	return Sample{}, false, fmt.Errorf("container %s: %w", r.Name, err)
+}
+
+// first takes the numbers of a container that is not watched yet.
+func (a *Measurer) first(r container.Record, s container.Status) (Sample, error) {
+	w := watched{started: s.StartedAt}
+	var err error
+	if w.meter, err = a.survey.Open(s.Cgroup); err != nil {
+		return Sample{}, err
+	}
+	w.proc, err = unix.Open(fmt.Sprintf("/proc/%d", s.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		w.meter.Close()
+		return Sample{}, err
+	}
+	m, alive, err := a.sample(r, w)
+	if alive && err == nil && len(a.now) < a.most {
+		a.now[r.ID] = w
+	} else {
+		w.close()
+	}
+	return m, err
+}
+
+// sample takes the numbers of a container. It is an error if its cgroup is gone; alive is whether its first process tells of
+// its network.
+func (a *Measurer) sample(r container.Record, w watched) (m Sample, alive bool, err error) {
+	m = Sample{record: r, at: time.Now(), started: w.started, machine: a.machine}
+	if m.used, err = a.survey.Usage(w.meter); err != nil {
+		return m, false, err
+	}
+	devices, err := a.read(w.proc, "net/dev")
+	m.received, m.sent = traffic(devices)
+	return m, err == nil, nil
+}
+
+// read reads a file of a process. What it returns is good until the next read.
+func (a *Measurer) read(proc int, name string) ([]byte, error) {
+	fd, err := unix.Openat(proc, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	for all := 0; ; {
+		n, err := unix.Read(fd, a.text[all:])
+		if err != nil || n == 0 {
+			return a.text[:all], err
+		}
+		if all += n; all == len(a.text) {
+			a.text = append(a.text, make([]byte, all)...)
+		}
+	}
 }
 
 // Row draws a sample. The share of a processor is that since the sample before it, or since the
@@ -139,15 +234,18 @@ func both(a, b uint64) string {
 }
 
 // traffic adds up what /proc/PID/net/dev says. Source: proc_pid_net(5).
-func traffic(text string) (received, sent uint64) {
-	for line := range strings.Lines(text) {
-		device, numbers, ok := strings.Cut(line, ":")
-		f := strings.Fields(numbers)
-		if !ok || strings.TrimSpace(device) == "lo" || len(f) < 9 {
+func traffic(text []byte) (received, sent uint64) {
+	for line := range bytes.Lines(text) {
+		device, numbers, ok := bytes.Cut(line, []byte(":"))
+		if !ok || string(bytes.TrimSpace(device)) == "lo" {
 			continue
 		}
-		in, _ := strconv.ParseUint(f[0], 10, 64) // the kernel writes numbers
-		out, _ := strconv.ParseUint(f[8], 10, 64)
+		f := bytes.Fields(numbers)
+		if len(f) < 9 {
+			continue
+		}
+		in, _ := strconv.ParseUint(string(f[0]), 10, 64) // the kernel writes numbers
+		out, _ := strconv.ParseUint(string(f[8]), 10, 64)
 		received, sent = received+in, sent+out
 	}
 	return received, sent

@@ -42,10 +42,10 @@ func TestStatRow(t *testing.T) {
 }
 
 func TestTraffic(t *testing.T) {
-	in, out := traffic("Inter-|   Receive                                                |  Transmit\n" +
+	in, out := traffic([]byte("Inter-|   Receive                                                |  Transmit\n" +
 		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n" +
 		"    lo: 999 1 0 0 0 0 0 0 999 1 0 0 0 0 0 0\n" +
-		"  eth0:1340 1 0 0 0 0 0 0 816 1 0 0 0 0 0 0\n  eth1: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n")
+		"  eth0:1340 1 0 0 0 0 0 0 816 1 0 0 0 0 0 0\n  eth1: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n"))
 	if in != 1350 || out != 836 {
 		t.Errorf("%d received, %d sent", in, out)
 	}

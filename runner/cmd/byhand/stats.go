@@ -14,15 +14,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Stats is how numbers of containers are shown, once or again and again.
+// Stats shows the use of resources of containers, once or again and again.
 type Stats struct {
 	noStream, noReset, noTrunc bool
 	interval                   int
 	out                        string
-	// Columns is the table's own template, Headings what its columns are called.
+	// Columns is the table's own template, Headings its headings.
 	Columns  string
 	Headings map[string]string
-	// Pods says that JSON has the names of the stats of pods.
+	// Pods says that the JSON has the field names of pod stats.
 	Pods bool
 }
 
@@ -59,7 +59,7 @@ the same of all units.`,
 				return err
 			}
 			if len(args) == 0 && !latest {
-				return s.Show(cmd.Context(), e, x, x.Containers.List)
+				return s.Show(cmd.Context(), e, x, x.Containers.Lister())
 			}
 			chosen, err := chosen(x, cli.Selection{Latest: latest}, args)
 			if err != nil {
@@ -91,16 +91,18 @@ func statHeadings(memory string) map[string]string {
 // PodHeadings are those of the stats of pods, in podman's spelling.
 func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
 
-// Show shows the numbers of the containers that list gives, each time, of those that run. It ends
-// with ctx.
+// Show shows the numbers of the running ones among the containers that list returns; it calls list
+// each time. It ends with ctx.
 func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
 	before := map[string]view.Sample{}
+	measurer := view.NewMeasurer(x, !s.noStream)
+	defer measurer.Close()
 	show := func() error {
 		records, err := list()
 		if err != nil {
 			return err
 		}
-		rows, now, err := s.measure(x, records, before)
+		rows, now, err := s.measure(measurer, records, before)
 		if err != nil {
 			return err
 		}
@@ -113,9 +115,9 @@ func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list fu
 	return e.Watch(ctx, s.interval, !s.noReset && s.out == "", show)
 }
 
-func (s *Stats) measure(x *service.Engine, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {
+func (s *Stats) measure(measurer *view.Measurer, records []container.Record, before map[string]view.Sample) ([]view.Stat, map[string]view.Sample, error) {
 	rows, now := []view.Stat{}, map[string]view.Sample{}
-	measurer := view.NewMeasurer(x)
+	measurer.Begin()
 	for _, r := range records {
 		m, runs, err := measurer.Measure(r)
 		if err != nil {

@@ -52,5 +52,5 @@ func NewImport(e *cli.Env) *cobra.Command {
 	f.StringVar(&o.OS, "os", "", "the image is for `OS`")
 	f.StringVar(&o.Arch, "arch", "", "the image is for `ARCH`")
 	f.BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
-	return cmd
+	return cli.Waits(cmd)
 }

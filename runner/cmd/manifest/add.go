@@ -55,5 +55,5 @@ func NewAdd(e *cli.Env) *cobra.Command {
 	f.StringVar(&i.CertDir, "cert-dir", "", "`DIR` with certificates for the registry")
 	f.StringVar(&creds, "creds", "", "`USER[:PASSWORD]` for the registry")
 	f.BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -57,5 +57,5 @@ func NewPush(e *cli.Env) *cobra.Command {
 	cmd.Flags().StringVarP(&flags.Format, "format", "f", "", "`FORMAT` of the manifests: oci or v2s2")
 	cmd.Flags().BoolVar(&all, "all", true, "also the images")
 	cmd.Flags().BoolVar(&rm, "rm", false, "remove the list from the storage afterwards")
-	return cmd
+	return cli.Waits(cmd)
 }
