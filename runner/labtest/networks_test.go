@@ -24,11 +24,13 @@ var networkFiles = map[string]string{
 	"db.container":     "[Container]\nContainerName=db\nImage=localhost:5000/redis\nNetwork=inner.network\n[Service]\nRestart=always\nRestartSec=0\n[Install]\nWantedBy=default.target\n",
 	"plain.container":  "[Container]\nContainerName=plain\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nPublishPort=8082:80\nStopTimeout=0\n",
 	"six.container":    "[Container]\nContainerName=six\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=front.network\nPublishPort=8083:80\nStopTimeout=0\n",
+	"dual.network":     "[Network]\nNetworkName=dual\nIPv6=true\n",
+	"dual.container":   "[Container]\nContainerName=dual\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=dual.network\nPublishPort=8084:80\nStopTimeout=0\n",
 	"group.pod":        "[Pod]\nPodName=group\nNetwork=front.network\n[Install]\nWantedBy=default.target\n",
 	"member.container": "[Container]\nContainerName=member\nImage=localhost:5000/busybox\nExec=sleep 1000\nPod=group.pod\nStopTimeout=0\n",
 }
 
-const networkUnits = "proxy app db group-pod member plain six"
+const networkUnits = "proxy app db group-pod member plain six dual"
 
 // neighbour gives the machine another one as its neighbour, 192.0.2.2 and fd10::2, on a cable of its own. The machine is
 // 192.0.2.1 and fd10::1.
@@ -87,6 +89,9 @@ func TestLabNetworks(t *testing.T) {
 		peer := l.MustRun("root", "ip route show default | awk '{print $3}'")
 		l.seen("alice", "plain", "8082")
 		l.seen("alice", "six", "8083")
+		l.seen("alice", "dual", "8084")
+		// A passt that has pesto needs no pasta for the last one.
+		l.MustRun("alice", "! command -v pesto >/dev/null || ! pgrep -af pasta | grep -F $(podunit inspect -f '{{.Id}}' dual)")
 		// The other end of the lab's cable is another machine's network namespace.
 		if out, err := exec.Command("curl", "-sf", "-m", "60", "http://"+strings.TrimSpace(address)+":8081/client").CombinedOutput(); err != nil && !strings.Contains(err.Error(), "22") {
 			t.Fatalf("%v: %s", err, out)
@@ -122,6 +127,13 @@ func TestLabNetworks(t *testing.T) {
 			l.MustRun("alice", kill)
 			all(l)
 		}
+		// Its ports came back, too.
+		for address, path := range map[string]string{"192.0.2.1": "/four", "[fd10::1]": "/six"} {
+			l.Eventually("root", "ip netns exec neighbour curl -gs -m 5 -o /dev/null http://"+address+":8084"+path, time.Minute)
+			l.Eventually("alice", "podunit logs dual 2>&1 | grep -w "+path, time.Minute)
+		}
+		l.MustRun("alice", "systemctl --user restart dual")
+		l.seen("alice", "dual", "8084")
 		if now := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' app db"); now != pid {
 			t.Errorf("containers were restarted: %s, before %s", now, pid)
 		}
@@ -183,7 +195,7 @@ func TestLabNetworks(t *testing.T) {
 	})
 	t.Run("nothing is left", func(t *testing.T) {
 		l := lab.on(t)
-		l.MustRun("alice", "systemctl --user stop "+networkUnits+" front-network inner-network && podunit network rm front inner && podunit rmi -a -f && rm -r .config/containers/systemd && systemctl --user daemon-reload")
+		l.MustRun("alice", "systemctl --user stop "+networkUnits+" front-network inner-network dual-network && podunit network rm front inner dual && podunit rmi -a -f && rm -r .config/containers/systemd && systemctl --user daemon-reload")
 		l.Eventually("alice", "! systemctl --user is-active podunit-netns podunit-dns", time.Minute)
 		l.Gone("root", "ls -A /run/user/1000/podunit/networks/connected; pgrep -a -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra'; ip -o link show type bridge")
 		for _, line := range added(before, l.settled()) {
