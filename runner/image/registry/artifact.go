@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/pkg/libartifact"
@@ -47,9 +48,15 @@ func (im *Images) PushArtifact(ctx context.Context, name string, o SendOptions) 
 	if err != nil {
 		return "", &image.Error{Name: name, Err: err}
 	}
-	d, err := store.Push(ctx, ref, ref, c)
+	d, err := im.signing(ctx, name, o, func() (digest.Digest, error) {
+		sent, err := store.Push(ctx, ref, ref, c)
+		if err != nil {
+			return "", explain(name, hostOf(name), err)
+		}
+		return sent, nil
+	})
 	if err != nil {
-		return "", explain(name, hostOf(name), err)
+		return "", err
 	}
 	return d.Encoded(), nil
 }
