@@ -151,7 +151,7 @@ func TestHostileTree(t *testing.T) {
 	}
 	start := time.Now()
 	status, _, stderr := call("", map[string]string{"QUADLET_UNIT_DIRS": q}, "g", "-no-kmsg-log", out, out, out)
-	if status != 1 || time.Since(start) > 10*time.Second {
+	if status != 1 || time.Since(start) > time.Minute {
 		t.Errorf("status %d after %s", status, time.Since(start))
 	}
 	for _, want := range []string{

@@ -58,6 +58,7 @@ func (c *converter) run(image string, oneshot bool) {
 	run.flag("--name", c.named())
 	run.add("--replace", "--rm")
 	c.flags(run, "LogDriver", "LogOpt")
+	c.identifier(run)
 	if mode := c.value("CgroupsMode"); mode.Text != "" {
 		run.flag("--cgroups", mode)
 	} else {
@@ -145,6 +146,22 @@ func (c *converter) sdnotify() string {
 		return "container"
 	}
 	return "conmon"
+}
+
+// identifier gives the container's lines, which the runner writes to the journal itself, the name that
+// SyslogIdentifier= gives those of the service. A tag of LogOpt= is stronger.
+func (c *converter) identifier(run *Command) {
+	l, ok := c.ServiceKey("SyslogIdentifier")
+	driver := c.value("LogDriver").Text
+	if !ok || l.Value == "" || driver != "" && driver != "journald" || c.opt.Lax {
+		return
+	}
+	for _, w := range c.Words("LogOpt") {
+		if strings.HasPrefix(w.Text, "tag=") {
+			return
+		}
+	}
+	run.from(quadlet.Whole(l, l.Value), "--log-opt", "tag="+strings.ReplaceAll(l.Value, "$", "$$"))
 }
 
 func (c *converter) security(run *Command) {
@@ -235,5 +252,6 @@ func (c *converter) joinPod(run *Command) {
 	c.set.Mention(c.Unit, u, l, true)
 	c.unit.Append("BindsTo", u.Service+".service")
 	c.unit.Append("After", u.Service+".service")
+	c.limitMember(u)
 	run.from(quadlet.Whole(l, name), "--pod", u.Resource)
 }

@@ -314,7 +314,7 @@ func TestManyFaults(t *testing.T) {
 	}
 	start := time.Now()
 	out, faults := Generate(files, Options{})
-	if took := time.Since(start); took > 20*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("took %s", took)
 	}
 	if len(faults) > 2000 || len(out.Units) != 1005 {

@@ -31,6 +31,7 @@ func (c *converter) pod() {
 	}
 	c.service.Default("SyslogIdentifier", "%N")
 	c.stopLimit()
+	c.limitPod()
 	start := c.runner("pod", "start")
 	start.words(name)
 	c.line("ExecStart", "", start)

@@ -22,6 +22,7 @@ func TestUnknownKeyHint(t *testing.T) {
 		{"Network", "External", "leave the file out"},
 		{"Volume", "External", "leave the file out"},
 		{"Container", "CPUShares", "CPUWeight= in [Service]"},
+		{"Pod", "Memory", "PodmanArgs=--memory=SIZE"}, {"Pod", "CPUs", "PodmanArgs=--cpus=N"},
 		{"Container", "CPUs", "CPUQuota=150% in [Service]"},
 		{"Container", "MemorySwap", "MemorySwapMax= in [Service]"},
 		{"Container", "MemoryLimit", "the key is Memory="},

@@ -305,11 +305,20 @@ func unknownKeyHint(name string, s *keys.Section) string {
 	return "podunit help keys lists the keys of [" + s.Name + "]; a newer Podman may have more"
 }
 
+// podLimits are flags of pod create by the keys that people expect for them.
+var podLimits = map[string]string{
+	"memory": "--memory=SIZE", "memoryswap": "--memory-swap=SIZE", "cpus": "--cpus=N", "cpushares": "--cpu-shares=N",
+}
+
 // instead tells what does the work of a key that people expect, from compose files, docker run or systemd, and that does
 // not exist.
 func instead(name string, s *keys.Section) string {
 	var key string // of this section
-	switch strings.ToLower(strings.ReplaceAll(name, "_", "")) {
+	word := strings.ToLower(strings.ReplaceAll(name, "_", ""))
+	if flag, ok := podLimits[word]; ok && s.Name == "Pod" {
+		return "PodmanArgs=" + flag + " does it, for all containers of the pod together"
+	}
+	switch word {
 	case "name":
 		key = s.Name + "Name"
 		if s.Name == "Image" || s.Name == "Build" {

@@ -98,7 +98,7 @@ func runc(t *testing.T, config *rspec.Spec) string {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	id := fmt.Sprintf("podunit-bundle-test-%d-%d", os.Getpid(), time.Now().UnixNano())
 	cmd := exec.CommandContext(ctx, "runc", "--root", filepath.Join(dir, "state"), "run", "--bundle", dir, id)

@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/seccomp"
 	"golang.org/x/sys/unix"
 )
+
+// maxProfile is the most bytes of a seccomp profile: the built-in one has 20 kB.
+const maxProfile = 4 << 20
 
 // seccomp sets the filter of system calls: a profile named on the command line,
 // else that of containers.conf, else the ecosystem's built-in one.
@@ -35,13 +38,13 @@ func (b *builder) seccomp() error {
 		}
 		return nil
 	}
-	profile, builtIn := seccomp.DefaultProfile(), true
-	places := b.Host.SeccompProfiles
+	var profile *seccomp.Seccomp
+	builtIn, places := true, b.Host.SeccompProfiles
 	if file != "" {
 		places = []string{file}
 	}
 	for _, place := range places {
-		data, err := os.ReadFile(place)
+		data, err := safe.ReadLinked(place, maxProfile)
 		if errors.Is(err, fs.ErrNotExist) && (file == "" || !asked && slices.Contains(b.Host.SeccompProfiles, place)) {
 			continue // where a package may put one
 		}
@@ -56,6 +59,9 @@ func (b *builder) seccomp() error {
 			return fmt.Errorf("seccomp profile %s: %w", file, err)
 		}
 		break
+	}
+	if profile == nil {
+		profile = seccomp.DefaultProfile()
 	}
 	filter, err := convert(profile, b.Host.Arch, b.g.Config.Process.Capabilities.Bounding)
 	if err != nil {

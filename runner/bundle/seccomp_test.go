@@ -3,6 +3,7 @@
 package bundle
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/seccomp"
 	"golang.org/x/sys/unix"
 )
@@ -97,6 +99,10 @@ func TestProfileFile(t *testing.T) {
 	c := container(t, "--security-opt", "seccomp=/nowhere/p.json", "x", "sh")
 	if _, _, err := Build(Input{Spec: c, Rootfs: t.TempDir(), Host: machine()}); err == nil {
 		t.Error("a profile that is not there is no error")
+	}
+	c = container(t, "--security-opt", "seccomp=/dev/zero", "x", "sh") // which has no end
+	if _, _, err := Build(Input{Spec: c, Rootfs: t.TempDir(), Host: machine()}); !errors.Is(err, safe.ErrNotRegular) {
+		t.Errorf("a profile that is a device: %v", err)
 	}
 }
 

@@ -267,9 +267,26 @@ func (j judge) made(words []string, set *pflag.FlagSet, verb func([]occurrence, 
 	if len(bad) > 0 {
 		return bad
 	}
+	own := pflag.NewFlagSet("own", pflag.ContinueOnError)
+	if set.Lookup("infra") != nil {
+		spec.PodFlags(own)
+	} else {
+		spec.ContainerFlags(own)
+	}
+	var out []refusal
+	for _, o := range list {
+		if own.Lookup(o.flag.Name) != nil {
+			continue
+		}
+		if err := o.flag.Value.Set(o.value); err != nil { // one for all verbs
+			r := said(err)
+			r.about(o)
+			out = append(out, r)
+		}
+	}
 	faults := verb(list, operands)
 	if len(faults) == 0 {
-		return nil
+		return out
 	}
 	alone := make([]spec.Faults, len(list))
 	for i, o := range list {
@@ -279,7 +296,6 @@ func (j judge) made(words []string, set *pflag.FlagSet, verb func([]occurrence, 
 		}
 		alone[i] = verb([]occurrence{o}, operand)
 	}
-	var out []refusal
 	for _, err := range faults {
 		r := said(err)
 		// Of a flag that counts once the last one is judged, so the last one is looked at first.
@@ -313,7 +329,11 @@ func mentioned(message string, list []occurrence) []int {
 
 // said is a fault as it is told of a key.
 func said(err error) refusal {
-	r := refusal{message: err.Error(), later: notBuilt(err)}
+	r := refusal{message: err.Error()}
+	var later *spec.NotBuilt
+	if errors.As(err, &later) {
+		r.later, r.hint = true, later.Way
+	}
 	var here onMachine
 	r.here = errors.As(err, &here)
 	var f *spec.Fault

@@ -39,6 +39,9 @@ func (c *checker) systemd(u *quadlet.Unit) {
 				"remove it; ReadOnly=, Mask= and Network= in [Container] confine the container")
 		case slices.Contains(logs, l.Key):
 			c.log(u, l)
+		case u.Type.Name == "Pod" && ofPod[l.Key] != "":
+			c.warn(u, l, "pod-limit", l.Key+"= of a pod's service is for the first process of the pod alone: its containers have services of their own",
+				"PodmanArgs="+ofPod[l.Key]+" in [Pod] is for all of them together")
 		}
 	}
 }
@@ -91,20 +94,24 @@ var userNamespaces = []string{
 	"BindPaths", "BindReadOnlyPaths", "MountImages", "ExtensionImages", "RootDirectory", "RootImage", "MountFlags",
 }
 
-// logs are the keys of systemd about what a service prints.
-var logs = []string{"StandardOutput", "StandardError", "SyslogIdentifier", "SyslogFacility", "LogExtraFields", "LogLevelMax"}
+// logs are the keys of systemd about what a service prints that the container's lines do not heed.
+var logs = []string{"SyslogFacility", "LogExtraFields", "LogLevelMax"}
 
-// log warns about a key that holds for the lines of podunit but not for those of the container, which are written to the
-// journal under the name of the unit.
+// ofPod are limits of a service that people expect to hold for a whole pod, and what does.
+var ofPod = map[string]string{
+	"MemoryMax": "--memory=SIZE", "MemorySwapMax": "--memory-swap=SIZE", "CPUQuota": "--cpus=N", "CPUWeight": "--cpu-shares=N",
+	"AllowedCPUs": "--cpuset-cpus=LIST", "AllowedMemoryNodes": "--cpuset-mems=LIST", "IOWeight": "--blkio-weight=N",
+	"IOReadBandwidthMax": "--device-read-bps=DEVICE:RATE", "IOWriteBandwidthMax": "--device-write-bps=DEVICE:RATE",
+}
+
+// log warns about a key that holds for the lines of podunit but not for those of the container, which
+// podunit-log writes to the journal.
 func (c *checker) log(u *quadlet.Unit, l *unitfile.Line) {
 	driver := u.Str("LogDriver")
 	if u.Type.Name != "Container" || driver == "passthrough" || driver == "none" || driver == "k8s-file" || driver == "json-file" {
 		return
 	}
-	if strings.HasPrefix(l.Key, "Standard") && (l.Value == "journal" || l.Value == "inherit") {
-		return
-	}
-	c.warn(u, l, "log-key", l.Key+"= has no effect on what the container prints: that goes to the journal with the name of the unit",
+	c.warn(u, l, "log-key", l.Key+"= has no effect on what the container prints: podunit writes that to the journal",
 		"LogDriver=passthrough in [Container] gives the container the output of the service itself")
 }
 

@@ -15,11 +15,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// absent are verbs of podman and docker that are not ours, and what does the same. In the
-// place of an answer may be an issue: then the verb is to come.
+// absent are the verbs of podman and docker that podunit does not have, each with what does the
+// same here, or with the issue that will bring it.
 var absent = map[string]struct{ instead, issue string }{
-	"buildx":  {instead: "podunit build"},
-	"builder": {instead: "podunit build; buildah prune removes what it keeps"},
+	"builder prune": {instead: "buildah prune removes what builds keep"},
+
 	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
 	"farm":    {instead: "podunit works on this machine only: podunit build --platform builds for others"},
 	"init":    {instead: "podunit start CONTAINER"},
@@ -82,8 +82,8 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 	return hint.With(err, "%s --help lists the verbs", cmd.CommandPath())
 }
 
-// Group makes a command of which everything is done by its verbs. Without one it shows them, and has not done what
-// was asked for.
+// Group makes a command that does nothing but hold verbs. Called without one it lists them, and
+// fails.
 func Group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: WantVerb, RunE: noVerb}
 	cmd.AddCommand(verbs...)

@@ -28,7 +28,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Env is what a verb may ask of the world, so that a test is a call.
+// Env is all that a verb may use of the process and the machine, so that a test can call a verb.
 type Env struct {
 	Program        Program
 	Stdin          *os.File
@@ -59,7 +59,7 @@ func (e *Env) Getenv(name string) string {
 	return v
 }
 
-// Warn says what went wrong without being an error.
+// Warn prints a warning.
 func (e *Env) Warn(message string) { fmt.Fprintf(e.Stderr, "podunit: warning: %s\n", message) }
 
 // Status sets the unit's status line, where there is a unit.
@@ -71,13 +71,13 @@ func (e *Env) Status(text string) {
 	_ = sock.Send(notify.Status(text)) // only a line less
 }
 
-// Host is what a command line may draw from its surroundings.
+// Host is what the meaning of a command line depends on besides its words.
 func (e *Env) Host() spec.Host {
 	conf, _ := e.readConf() // what is wrong with it, Open says
 	return spec.Host{Environ: os.Environ(), Dir: directory(), Config: conf}
 }
 
-// directory is where we are.
+// directory is the working directory.
 func directory() string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -135,7 +135,7 @@ func (e *Env) open(ctx context.Context, open func(context.Context, service.Confi
 	return open(ctx, c)
 }
 
-// Service is what package service must know of this process, without containers.conf(5).
+// Service is the service.Config of this process, without containers.conf(5).
 func (e *Env) Service() (service.Config, error) {
 	program, err := e.executed()
 	if err != nil {
@@ -154,8 +154,8 @@ func (e *Env) Service() (service.Config, error) {
 	}, nil
 }
 
-// Event notes in the journal what has happened, for podunit events, unless containers.conf(5) wants none. Where nobody
-// listens to the journal, nobody can ask.
+// Event notes in the journal what has happened, for podunit events, unless containers.conf(5) wants
+// none. Without a journal the event is lost, and podunit events could not show it.
 func (e *Env) Event(event journal.Event) {
 	if conf, err := e.readConf(); err == nil && !journal.Wanted(conf.Engine.EventsLogger) {
 		return
@@ -163,7 +163,8 @@ func (e *Env) Event(event journal.Event) {
 	_ = journal.Note(event)
 }
 
-// Happened is Event for what happens now to what is no container, pod or volume: kind is image, network or secret.
+// Happened is Event for something that happens now to an image, a network or a secret, as kind
+// says.
 func (e *Env) Happened(kind, status, id, name string) {
 	event := journal.Event{Type: kind, Status: status, Time: time.Now(), ID: id, Name: name}
 	if kind == "network" {
@@ -172,7 +173,7 @@ func (e *Env) Happened(kind, status, id, name string) {
 	e.Event(event)
 }
 
-// NoEvents is an error where containers.conf(5) wants no events.
+// NoEvents returns an error if containers.conf(5) turns events off.
 func (e *Env) NoEvents() error {
 	conf, err := e.readConf()
 	if err != nil || journal.Wanted(conf.Engine.EventsLogger) {
@@ -211,8 +212,9 @@ func (e *Env) Secrets() (secret.Store, error) {
 	return secret.New(o.GraphRoot), nil
 }
 
-// RemoveContainer stops and removes a container that is in the way of something. The time between the stop
-// signal and SIGKILL is the container's own where the command line has none; nil is a verb that takes none.
+// RemoveContainer stops and removes a container, for verbs that remove what uses something else. t
+// is the verb's flag for the time between the stop signal and SIGKILL; if it was not given, or is
+// nil, the container's own time counts.
 func (e *Env) RemoveContainer(ctx context.Context, id string, t *StopTimeout) error {
 	x, err := e.OpenToRun(ctx)
 	if err != nil {

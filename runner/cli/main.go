@@ -178,6 +178,18 @@ func (e *Env) globalFlags(args []string) (verb string, rest []string, err error)
 	return "", args, refusal(err)
 }
 
+// Begin does what the global flags ask for: what the libraries say, and where stdout goes. An unknown level is an error with
+// podman's exit status, 1.
+func (e *Env) Begin() error {
+	l, err := logrus.ParseLevel(e.logLevel)
+	if err != nil {
+		return WithStatus(fmt.Errorf("log level %q is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic", e.logLevel), 1)
+	}
+	logrus.SetLevel(l)
+	e.warnVoid()
+	return e.redirect()
+}
+
 // Root makes the command line of a verb, or of all verbs if the word is none.
 func (e *Env) Root(verb string) *cobra.Command {
 	root := &cobra.Command{
@@ -191,13 +203,7 @@ func (e *Env) Root(verb string) *cobra.Command {
 	}
 	// A verb that needs namespaces and did not get them says why, once, here.
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		l, err := logrus.ParseLevel(e.logLevel)
-		if err != nil {
-			return WithStatus(fmt.Errorf("log level %q is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic", e.logLevel), 1)
-		}
-		logrus.SetLevel(l)
-		e.warnVoid()
-		if err := e.redirect(); err != nil {
+		if err := e.Begin(); err != nil {
 			return err
 		}
 		if err := e.User.Error(); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/view"
 	"github.com/spf13/cobra"
@@ -130,13 +131,16 @@ func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Recor
 	return out, errors.Join(errs...)
 }
 
+// maxID is the most bytes of a file with an ID: 64 digits, and what an editor may have put around them.
+const maxID = 1024
+
 // IDsOf reads IDs from files that --cidfile or --pod-id-file has written. A file that does not exist is no error
 // with ignore; faults come back together, beside the IDs that could be read.
 func IDsOf(files []string, ignore bool) ([]string, error) {
 	var ids []string
 	var errs []error
 	for _, path := range files {
-		b, err := os.ReadFile(path)
+		b, err := safe.ReadGiven(path, maxID)
 		switch {
 		case err == nil:
 			ids = append(ids, strings.TrimSpace(string(b)))

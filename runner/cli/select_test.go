@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 func TestANegativeTimeoutWaitsForEver(t *testing.T) {
@@ -36,5 +39,14 @@ func TestIDsOf(t *testing.T) {
 	}
 	if _, err := IDsOf([]string{dir}, true); err == nil {
 		t.Error("a directory can be read")
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, "/dev/zero"} { // of which one keeps the reader waiting, and one has no end
+		if _, err := IDsOf([]string{path}, true); !errors.Is(err, safe.ErrNotRegular) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cmd lists the verbs of a container's life, which both programs have. Whatever its packages
-// import, each start of a service loads and initializes.
+// Package cmd lists the verbs of a container's life, which both programs have. Each start of a
+// service loads and initializes everything that these packages import.
 package cmd
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Life are the verbs that services use, and those who look at them.
+// Life are the verbs that services execute, and those with which people look at services.
 func Life() []cli.Verb {
 	return []cli.Verb{
 		{Name: "boot", New: container.NewBoot},

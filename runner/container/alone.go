@@ -26,7 +26,7 @@ func (s *start) beginRuntime(ctx context.Context) (err error) {
 			return err
 		}
 	} else {
-		if s.output, err = openOutput(r); err != nil {
+		if s.output, err = openOutput(r, s.ask.Unit); err != nil {
 			return err
 		}
 		streams = s.output.Streams
@@ -38,7 +38,7 @@ func (s *start) beginRuntime(ctx context.Context) (err error) {
 	return nil
 }
 
-// discardRuntime undoes beginRuntime: a container that has not begun never will.
+// discardRuntime undoes beginRuntime: the runtime ends without having created a container.
 func (s *start) discardRuntime(context.Context) error {
 	return errors.Join(s.creation.Discard(), s.closeStreams())
 }
@@ -106,7 +106,7 @@ func (s *start) created(ctx context.Context) error {
 // keepGate starts the process that will let the container begin: the helper, if there is one
 // and the runtime is runc. For a terminal it is started when the terminal has arrived.
 func (s *start) keepGate() error {
-	helped := s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.Mode() == spec.NetPasta
+	helped := s.console != nil || s.output.copied() || s.notify != nil || s.network != nil && s.network.Mode() == spec.NetPasta
 	if helped && s.console == nil {
 		if err := s.startHelper(s.output.stdout, s.output.stderr); err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *start) deleteCreated(ctx context.Context) error {
 	return errors.Join(s.creation.Discard(), s.helper.Close(), s.deleteFromRuntime(ctx))
 }
 
-// letBegin tells who waits that the container is ready, and lets it begin.
+// letBegin calls Ready, which tells the manager of the container, and lets it begin.
 func (s *start) letBegin(context.Context) error {
 	// The manager takes no notice of the end of a process that is not its child.
 	if err := errors.Join(s.creation.Close(), s.watch()); err != nil {
@@ -135,7 +135,7 @@ func (s *start) letBegin(context.Context) error {
 	return s.ask.Ready(s.status, s.begin)
 }
 
-// begin lets the container begin, and notes that it has: nobody waits for that.
+// begin lets the container begin, and notes that it has; no caller waits for the note.
 func (s *start) begin() error {
 	err := s.creation.Open()
 	if err == nil {

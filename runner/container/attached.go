@@ -28,7 +28,7 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.closeStreams() }() // only our copies
-	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
+	if out.copied() || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err
 		}
@@ -58,7 +58,8 @@ func (s *start) run(ctx context.Context) error {
 		}
 	})
 	if !there && err == nil {
-		// Its status is none of the container's. At a terminal it gets the signal that we got.
+		// There was no container, so the status is the runtime's own. At a terminal the runtime
+		// gets the same signals as we do.
 		if failed = ctx.Err(); failed == nil {
 			failed = fmt.Errorf("the runtime ended with status %d before there was a container", code)
 		}
@@ -71,15 +72,15 @@ func (s *start) run(ctx context.Context) error {
 }
 
 // attachLog has what an attached container writes go to the journal: instead of to our streams
-// where a program that opens /dev/stdout could not have them, else besides. A terminal belongs to
-// whoever sits at it, and of a container that goes with its end nobody can ask for the log.
+// where a program that opens /dev/stdout could not have them, else besides. A container on a
+// terminal is not logged, nor is one made with --rm, whose log nobody could ask for after its end.
 func (s *start) attachLog(streams *runc.Streams) (*output, error) {
 	r := *s.ask.Record
 	instead := isSocket(streams.Stdout) || isSocket(streams.Stderr)
 	if r.Spec.TTY || r.Spec.Remove && !instead && s.logFile.Path == "" {
 		return &output{}, nil
 	}
-	out, err := openOutput(r)
+	out, err := openOutput(r, s.ask.Unit)
 	if err != nil {
 		return nil, err
 	}

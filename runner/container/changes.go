@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Changes are the files in which a container differs from its image, by path. What a start makes or
-// mounts is none of them.
+// Changes are the files in which a container differs from its image, by path. Files that a start
+// makes or mounts do not count.
 func (e *Engine) Changes(r Record) ([]archive.Change, error) {
 	if r.Spec.Rootfs != nil {
 		return nil, errors.New("container " + r.Name + " has no image (--rootfs), so there is nothing to compare it with")
@@ -45,7 +45,7 @@ func (e *Engine) Changes(r Record) ([]archive.Change, error) {
 	return all, nil
 }
 
-// changes of a tree, of which the container may make more.
+// changes lists the changes of a tree, to which a running container may add.
 func changes(t tree) (all []archive.Change, err error) {
 	list, err := packed(t)
 	if err != nil {
@@ -59,7 +59,8 @@ func changes(t tree) (all []archive.Change, err error) {
 	return all, json.Unmarshal(text, &all)
 }
 
-// Diff is what a container has of its own, as the archive of a layer. The caller closes it.
+// Diff returns the files in which a container differs from its image, as the archive of a layer.
+// The caller closes it.
 func (e *Engine) Diff(r Record) (io.ReadCloser, error) {
 	c, err := e.Store.Container(r.ID)
 	if err != nil {
@@ -90,9 +91,9 @@ func orNone(m []idtools.IDMap) []idtools.IDMap {
 	return m
 }
 
-// layerDirs are the directories of a layer and of those below it, nearest first, where the driver is
-// overlay. They are read as they lie on the disk: for a container that runs, the layer would have to
-// be mounted a second time else. Source: go.podman.io/storage/drivers/overlay.
+// layerDirs are the directories of a layer and of those below it, nearest first, where the driver
+// is overlay. They are read as they lie on the disk: otherwise the layer of a running container
+// would have to be mounted a second time. Source: go.podman.io/storage/drivers/overlay.
 func (e *Engine) layerDirs(id string) (own string, below []string, ok bool, err error) {
 	if e.Store.GraphDriverName() != "overlay" {
 		return "", nil, false, nil

@@ -20,15 +20,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Check is a command that looks how a container is.
+// A Check is a command that finds out whether a container is healthy.
 type Check struct {
 	Command []string
 	Env     []string      // NAME=VALUE, over the container's own
 	Limit   time.Duration // after which all of it is killed; zero means none
 	// MaxOutput is how many bytes of its output are kept; zero means all.
 	MaxOutput int
-	// Name tells it apart from others that look at the container at the same time; it is part of a file's name. Of
-	// one name there is one at a time.
+	// Name tells it apart from other checks that run in the container at the same time, as part of
+	// a file's name. Only one check of a name runs at a time.
 	Name string
 }
 
@@ -61,7 +61,7 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	go func() { kept <- keep(out, c.MaxOutput) }()
 
 	group := checkGroup{pidFile: filepath.Join(e.dir(r.ID), "check"+c.Name+".pid")}
-	// Others may not know the flag.
+	// Runtimes other than runc and crun may not know the flag.
 	if name := filepath.Base(e.Runtime.Command); j.status.Cgroup != "" && (name == "runc" || name == "crun") {
 		group.dir = filepath.Join(cgroup.Path(j.status.Cgroup), c.cgroup())
 	}
@@ -86,7 +86,7 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	})
 	in.Close()
 	group.kill()
-	// Who has left the cgroup may still hold the pipe.
+	// A process that has left the cgroup may still hold the pipe.
 	_ = out.SetReadDeadline(time.Now().Add(time.Second))
 	result.Output = <-kept
 	if cause := ctx.Err(); cause != nil {
@@ -149,7 +149,7 @@ func (g checkGroup) make() error {
 	return nil
 }
 
-// kill kills what is in the cgroup. It says nothing: the caller waits for the end.
+// kill kills the processes in the cgroup. It returns no error: the caller waits for their end.
 func (g checkGroup) kill() {
 	if g.dir == "" {
 		return
@@ -166,8 +166,9 @@ func (g checkGroup) kill() {
 	}
 }
 
-// killAll kills also what is not in the cgroup, while the runtime runs: one that may not move the process there leaves
-// it where it is. It leads a session, so its children are in its process group unless they have left it.
+// killAll kills what kill does and, while the runtime runs, the check's process outside of the
+// cgroup: a runtime that may not move the process there leaves it where it is. The process leads a
+// session, so its children are in its process group unless they have left it.
 func (g checkGroup) killAll() {
 	g.kill()
 	if pid, err := runc.ReadPID(g.pidFile); err == nil {

@@ -161,8 +161,8 @@ func (a *adding) addLayer(context.Context) error {
 	return nil
 }
 
-// mappingOptions are what the storage is told of a container's user namespace. With auto it finds IDs that no other of its
-// containers has.
+// mappingOptions are what the storage is told of a container's user namespace. With auto the
+// storage finds IDs that none of its other containers has.
 func (e *Engine) mappingOptions(m spec.IDMapping) (types.IDMappingOptions, error) {
 	if u := m.UserNS; u.Mode == spec.UserAuto {
 		if !e.User.Rootless() {
@@ -182,7 +182,8 @@ func (e *Engine) mappingOptions(m spec.IDMapping) (types.IDMappingOptions, error
 	return types.IDMappingOptions{UIDMap: idMap(uids), GIDMap: idMap(gids)}, nil
 }
 
-// autoUser is whose ranges root's containers with --userns auto share out. Source: podman-run(1), --userns auto.
+// autoUser is the name in /etc/subuid whose ranges are shared out among root's containers with
+// --userns auto. Source: podman-run(1), --userns auto.
 const autoUser = storage.RootAutoUserNsUser
 
 // noIDsError is a container for which --userns auto found no IDs.
@@ -211,7 +212,8 @@ func (e *Engine) mark(r *Record) error {
 			return err
 		}
 	}
-	// On a disk with room for an empty file only it stays empty, and tells less.
+	// A full disk may have room for an empty file only: then the marker stays empty and names no
+	// container.
 	_ = os.WriteFile(e.marker(r.ID), []byte(e.RunDir), 0o600)
 	return e.makeDirs(r.ID)
 }
@@ -265,7 +267,8 @@ func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRa
 	return idRanges(c.UIDMap), idRanges(c.GIDMap), nil
 }
 
-// heldIDs begins what the storage notes of an entry that only holds IDs, for a pod. The rest is the pod's name.
+// heldIDs is the prefix of the metadata of a storage entry that only holds IDs for a pod. The rest
+// is the pod's name.
 const heldIDs = "podunit: the IDs of pod "
 
 // HoldIDs finds IDs for a pod with --userns auto that nobody else has, and holds them until ReleaseIDs. The storage shares
@@ -297,7 +300,7 @@ func (e *Engine) ReleaseIDs(id string) error {
 	return e.Store.DeleteContainer(id)
 }
 
-// HoldsIDs reports whether a container of the storage is none, but holds the IDs of a pod.
+// HoldsIDs reports whether a container of the storage is only an entry that holds the IDs of a pod.
 func HoldsIDs(c *storage.Container) bool { return strings.HasPrefix(c.Metadata, heldIDs) }
 
 // Mappings resolves what a command line says about IDs to mappings relative to our own
@@ -318,8 +321,8 @@ func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err erro
 	return m.Resolve(own, spec.Outer{UIDs: ranges(ours), GIDs: ranges(theirs), Subordinate: subordinate})
 }
 
-// RootGroup is what the group 0 of a container or pod is in our own user namespace. Where that is not known yet, with auto,
-// it is the last group that it can be.
+// RootGroup is the group of our own user namespace that is group 0 of a container or pod. With
+// auto, where it is not known yet, it is the highest one possible.
 func (e *Engine) RootGroup(m spec.IDMapping) (int, error) {
 	if m.UserNS.Mode == spec.UserAuto {
 		_, ours, err := unshare.GetHostIDMappings("")

@@ -165,24 +165,24 @@ func (e *Engine) tryLock(name string) (*Lock, error) {
 	return &Lock{file: f, path: path}, nil
 }
 
-// marker notes that a container of that ID is being made. The storage adds the layer
-// first and the container after it; a runner killed in between leaves a layer that
-// nobody names. The marker outlives a power cut and says which.
+// marker is the path of the file that notes that a container of that ID is being made. The storage
+// adds the layer first and the container after it, and a runner killed in between leaves a layer
+// that belongs to no container. The marker outlives a power cut and names that layer.
 func (e *Engine) marker(id string) string {
 	return filepath.Join(e.Store.GraphRoot(), "podunit", "containers", id)
 }
 
 // Files is the directory of the files that are bound into a container, or of a pod into all of its
-// containers. They lie on the disk, as all else does that a container writes: in a runtime
-// directory it could fill the memory that is the whole user's.
+// containers. They lie on the disk, like everything else that a container writes: in a runtime
+// directory, which is in memory, it could use up what all of the user's services share.
 func (e *Engine) Files(id string) string {
 	return filepath.Join(e.Store.GraphRoot(), "podunit", "files", id)
 }
 
 // SweepOrphans removes what killed runners have left of containers that the storage does not know
-// and of its lists. It also removes containers that were to go with their end and have not: those
-// of an earlier boot, and those that our own unit had under another name, by which its commands
-// do not know them any more.
+// and of its lists. It also removes containers made with --rm that have ended and are still there:
+// those of an earlier boot, and those that our own unit had under another name, which its ExecStop=
+// and ExecStopPost= do not know any more.
 func (e *Engine) SweepOrphans(ctx context.Context) error {
 	ids, err := e.traces()
 	if err != nil {
@@ -221,8 +221,8 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// traces are the IDs for which there is a marker or a lock. A container has both before it has
-// anything else.
+// traces are the IDs for which there is a marker or a lock: both are made before anything else of a
+// container.
 func (e *Engine) traces() ([]string, error) {
 	var ids []string
 	for _, dir := range []string{filepath.Dir(e.marker("x")), filepath.Dir(e.lockPath("x"))} {
@@ -253,8 +253,8 @@ func (e *Engine) Sweep(ctx context.Context, r Record) error {
 	return errors.Join(e.remove(ctx, r, true), lock.Drop())
 }
 
-// Forsaken are the containers that were to go with their end, have ended, and whose unit is not
-// ours: if that unit is gone, or does not run, nobody else removes them.
+// Forsaken are the ended containers made with --rm by another unit than ours: if that unit is gone
+// or does not run, nothing else removes them.
 func (e *Engine) Forsaken() ([]Record, error) {
 	all, err := e.List()
 	if err != nil {
@@ -274,8 +274,8 @@ func (e *Engine) Forsaken() ([]Record, error) {
 	return out, nil
 }
 
-// ofEarlierBoot reports whether nothing of a container can run any more. Of a boot that is
-// not known nothing is said.
+// ofEarlierBoot reports whether a container was made in an earlier boot, so that nothing of it can
+// run any more. It is false if this boot or that of the container is not known.
 func ofEarlierBoot(r Record, now string) bool {
 	return now != "" && r.BootID != "" && r.BootID != now
 }

@@ -35,7 +35,7 @@ func (e *Engine) tellExec(r Record, status, session string, code *int) {
 	e.tell(event)
 }
 
-// tellStart notes that a container has begun. One that the start has made is told of in the same breath.
+// tellStart notes that a container has begun, and that it was created if this start has made it.
 func (s *start) tellStart() {
 	event := s.record.event("start")
 	if s.ask.New {
@@ -60,8 +60,8 @@ func (e *Engine) untold(r Record, s Status) bool {
 	return err == nil && (x == nil || !x.StartedAt.Equal(s.StartedAt))
 }
 
-// tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. It asks how while the
-// container is removed; what it returns waits for the answer.
+// tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. It
+// finds out how while the container is removed; the function that it returns waits for the answer.
 func (e *Engine) tellLateEnd(r Record, s Status) (told func()) {
 	if !e.untold(r, s) {
 		return func() {}

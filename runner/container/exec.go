@@ -43,7 +43,8 @@ type Exec struct {
 // ErrNotRunning says that the container has no process to join.
 var ErrNotRunning = errors.New("container is not running")
 
-// stateError is ErrNotRunning of a verb that has words of its own for it. Source: podman-exec(1).
+// stateError is an ErrNotRunning with the words that Podman has for it at one verb. Source:
+// podman-exec(1).
 type stateError string
 
 func (e stateError) Error() string { return string(e) + ": " + ErrState.Error() }
@@ -128,7 +129,7 @@ func (j *job) close() error {
 	return err
 }
 
-// memory is a file in memory.
+// memory makes a file that exists in memory only.
 func memory(name string) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
@@ -137,7 +138,7 @@ func memory(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// process is the process section of x, made of that of the container's first process, pid.
+// process makes the process section for x from that of the container's first process, pid.
 func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspec.Process, error) {
 	p := *first
 	p.Args, p.Terminal, p.ConsoleSize = x.Command, x.TTY, nil
@@ -163,9 +164,9 @@ func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspe
 	return &p, nil
 }
 
-// joined does something with the runtime that joins the container's namespaces. Those that were
-// made for a container with a user namespace of its own, but not by it, are joined here, where we
-// may: see runc.Runtime.Without.
+// joined calls do with a runtime that will join the container's namespaces. If a container has a
+// user namespace of its own, this process joins those of its namespaces that lie outside of that
+// user namespace, since the runtime would not be allowed to: see runc.Runtime.Without.
 func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Runtime) error) error {
 	var kinds, paths []string
 	if config.Linux != nil && len(config.Linux.UIDMappings) > 0 {
@@ -194,11 +195,11 @@ func (e *Engine) joined(id string, pid int, config *rspec.Spec, do func(runc.Run
 	return netns.Inside(paths, func() error { return do(runtime) })
 }
 
-// execState is how the names of directories begin that are of one exec: with the ID of its process,
-// or with a state of its own for the runtime. Each is locked as long as it is in use.
+// execState is the prefix of the names of directories that belong to one exec: it holds the process
+// ID or a state directory of its own for the runtime. Each is locked as long as it is in use.
 const execState = "exec-"
 
-// execDir makes one, which is there until drop is called.
+// execDir makes such a directory; drop removes it.
 func (e *Engine) execDir(id string) (dir string, drop func(), err error) {
 	e.sweepExecs(id)
 	if dir, err = os.MkdirTemp(e.dir(id), execState); err != nil {
@@ -273,7 +274,7 @@ func (e *Engine) OCI(id string) (*rspec.Spec, error) {
 	return &s, nil
 }
 
-// FilesOf are the files of a running container that one which joins its network shares.
+// FilesOf are the files of a running container that a container which joins its network shares.
 func (e *Engine) FilesOf(r Record) (network.Joined, error) {
 	var j network.Joined
 	config, err := e.OCI(r.ID)

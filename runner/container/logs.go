@@ -26,15 +26,17 @@ const (
 // journalSocket is where journald takes entries.
 const journalSocket = "/run/systemd/journal/socket"
 
-// output is where a container writes that runs on its own.
+// output is where a container that runs on its own writes to.
 type output struct {
 	runc.Streams
 	// stdout and stderr are the ends that a process of ours reads; nil if none is needed.
 	stdout, stderr *os.File
 }
 
-// openOutput makes the streams of a container.
-func openOutput(r Record) (*output, error) {
+// openOutput makes the streams of a container. unit is the unit that we are the start of, or empty. If
+// StandardOutput= or StandardError= of the unit leads elsewhere than to the journal, and no driver is
+// asked for, the container gets that stream as it is.
+func openOutput(r Record, unit string) (*output, error) {
 	driver := r.Spec.Log.Driver
 	if driver == "" {
 		driver = logJournald
@@ -42,25 +44,41 @@ func openOutput(r Record) (*output, error) {
 			driver = logPassthrough
 		}
 	}
+	passed := runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
 	switch driver {
 	case logNone:
 		return &output{}, nil
 	case logPassthrough:
-		return &output{Streams: runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}}, nil
+		return &output{Streams: passed}, nil
 	case logJournald, spec.LogFile:
 	default:
 		return nil, fmt.Errorf("log driver %q is not one of journald, passthrough, none, %s", driver, spec.LogFile)
 	}
+	return pipes(passed, r.Spec.Log.Driver == "" && unit != "")
+}
+
+// pipes makes a pipe for each stream; with direct, only for those of ours that are sockets, as the
+// journal's are. The others are handed on.
+func pipes(ours runc.Streams, direct bool) (*output, error) {
 	var o output
 	var err error
-	if o.stdout, o.Stdout, err = os.Pipe(); err != nil {
-		return nil, err
-	}
-	if o.stderr, o.Stderr, err = os.Pipe(); err != nil {
-		return nil, errors.Join(err, o.close())
+	for _, one := range []struct {
+		far, near **os.File
+		ours      *os.File
+	}{{&o.Stdout, &o.stdout, ours.Stdout}, {&o.Stderr, &o.stderr, ours.Stderr}} {
+		if direct && !isSocket(one.ours) {
+			*one.far = one.ours
+			continue
+		}
+		if *one.near, *one.far, err = os.Pipe(); err != nil {
+			return nil, errors.Join(err, o.close())
+		}
 	}
 	return &o, nil
 }
+
+// copied reports whether a process of ours reads one of the streams.
+func (o *output) copied() bool { return o.stdout != nil || o.stderr != nil }
 
 // LogFile is the file that a container's lines go to besides the journal; the zero value for none.
 func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
@@ -76,24 +94,31 @@ func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
 	return f, nil
 }
 
-// give gives the pipes to the container's user, who opens /dev/stdout. The runtime does so, too, but not where our own ID
-// is none of the container's.
+// give makes the container's user the owner of the pipes, so that it can open /dev/stdout. The
+// runtime does so, too, except where our own ID is not mapped in the container.
 func (o *output) give(who *owner) error {
-	if o.stdout == nil || who == nil {
+	if who == nil {
 		return nil
 	}
-	return errors.Join(o.Stdout.Chown(who.uid, who.gid), o.Stderr.Chown(who.uid, who.gid))
+	var errs []error
+	if o.stdout != nil {
+		errs = append(errs, o.Stdout.Chown(who.uid, who.gid))
+	}
+	if o.stderr != nil {
+		errs = append(errs, o.Stderr.Chown(who.uid, who.gid))
+	}
+	return errors.Join(errs...)
 }
 
 // close drops our copies, once the container and the copier have theirs. It may be called
 // again.
 func (o *output) close() error {
-	if o.stdout == nil {
-		return nil // nothing of our own
-	}
 	var errs []error
-	for _, f := range []**os.File{&o.stdout, &o.stderr, &o.Stdout, &o.Stderr} {
-		if *f != nil {
+	for _, pipe := range [][2]**os.File{{&o.stdout, &o.Stdout}, {&o.stderr, &o.Stderr}} {
+		if *pipe[0] == nil {
+			continue // none, or a stream of this process's own
+		}
+		for _, f := range pipe {
 			errs = append(errs, (*f).Close())
 			*f = nil
 		}

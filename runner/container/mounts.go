@@ -119,8 +119,9 @@ func glob(m spec.Mount) ([]spec.Mount, error) {
 	return out, nil
 }
 
-// artifact are the mounts of the files of an artifact: one takes the place of a file of the image, or of nothing, and in a
-// directory they go by their titles. Source: podman-run(1), --mount.
+// artifact returns the mounts of the files of an artifact. A single file is mounted on the
+// destination if that is a file of the image or does not exist; in a directory the files have their
+// titles as names. Source: podman-run(1), --mount.
 func artifact(graphRoot string, m spec.Mount, rootfs string) ([]spec.Mount, error) {
 	blobs, err := image.Blobs(graphRoot, m.Source, m.Blob.Title, m.Blob.Digest)
 	if err != nil {
@@ -195,8 +196,8 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	return nil
 }
 
-// giveNew gives a volume that is as it was made, empty and ours, to the container's user, who
-// could not write into it else.
+// giveNew makes the container's user the owner of a volume that is empty and still ours, or the
+// user could not write into it.
 func giveNew(dir string, who owner) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 || st.Gid != 0 || who == (owner{}) {
@@ -229,10 +230,9 @@ func copyUp(rootfs, destination, into string) (bool, error) {
 	return true, errors.Join(unix.Lchown(into, int(st.Uid), int(st.Gid)), unix.Chmod(into, st.Mode&0o7777))
 }
 
-// copyTree copies a directory. It is read by a process whose root directory is the image's,
-// where links lead nowhere else: with --rootfs another container may be at work in there.
-// And so it is written, although most targets are nobody else's: one on another disk is the
-// volume itself.
+// copyTree copies a directory. A process whose root directory is the image reads it, so that links
+// lead nowhere else: with --rootfs another container may be at work in there. Another such process
+// writes the copy, since the target may be a volume that others use.
 func copyTree(rootfs, dir, into string) error {
 	src, err := securejoin.SecureJoin(rootfs, dir)
 	if err != nil {
@@ -255,8 +255,8 @@ func (e *Engine) overlay(r Record, name string, m spec.Mount) (string, error) {
 	}
 	base = filepath.Join(base, name)
 	upper, work := m.Upper, m.Work
-	// Not below the container's directory: who removes that with all that is in it would, in our mount namespace, also
-	// remove what the upper directory keeps.
+	// It is not below the container's directory: to remove that directory in our mount namespace
+	// would also remove the files in the upper directory.
 	merged, err := e.place(r, name, m.Source)
 	if err != nil {
 		return "", err

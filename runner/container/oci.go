@@ -150,8 +150,8 @@ func (s *start) sysfs(in *bundle.Input) error {
 	return errors.Join(os.MkdirAll(in.Sys, 0o755), netns.Sysfs(net, in.Sys))
 }
 
-// complete adds to a configuration what depends on this machine: devices of vendors, and where the runtime finds the root. It
-// notes who the container is to us.
+// complete adds to a configuration what depends on this machine: devices of vendors, and where the
+// runtime finds the root. It notes which of our IDs is the container's root.
 func (s *start) complete(config *rspec.Spec, uids, gids []spec.IDRange, who owner) (err error) {
 	if names := s.ask.Record.Spec.CDI(); len(names) > 0 {
 		if err := s.InjectDevices(config, s.Config.Engine.CdiSpecDirs.Get(), names, s.User.Rootless() || len(uids) > 0); err != nil {
@@ -165,8 +165,8 @@ func (s *start) complete(config *rspec.Spec, uids, gids []spec.IDRange, who owne
 	return err
 }
 
-// giveFiles gives what is made for the container to its root. Made by us, it would be the user's with
-// keep-id.
+// giveFiles makes the container's root the owner of the files that are made for it. As we make
+// them, they would belong to the container's user with keep-id.
 func giveFiles(in *bundle.Input) error {
 	uid, gid := in.Outside(0, 0)
 	if uid != 0 || gid != 0 {
@@ -179,7 +179,8 @@ func giveFiles(in *bundle.Input) error {
 	return in.SetTimezone(uid, gid)
 }
 
-// Hostname is what was asked for, else the machine's with its network or its name, else the first 12 digits of the ID.
+// Hostname is what was asked for; else the machine's, if the container has the machine's network;
+// else its name, if containers.conf says so; else the first 12 digits of the ID.
 func (r Record) Hostname() string {
 	if r.Spec.Hostname != "" {
 		return r.Spec.Hostname
@@ -192,8 +193,8 @@ func (r Record) Hostname() string {
 	return r.ID[:12]
 }
 
-// namespaces are the pod's where it shares them, those of another container or a path
-// where asked for, and else new.
+// namespaces are the pod's where the pod shares them, those of another container or of a path where
+// asked for, and new ones otherwise.
 func (s *start) namespaces() (bundle.Namespaces, error) {
 	var n bundle.Namespaces
 	e, l := s.Engine, s.ask
@@ -260,7 +261,7 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		// What it is called since its start: it may share the name of a pod.
+		// The file has the name since its start, which may be that of a pod.
 		name, err := os.ReadFile(filepath.Join(s.dir(other.ID), "hostname"))
 		if errors.Is(err, fs.ErrNotExist) { // --no-hostname
 			return other.Hostname(), nil
@@ -315,8 +316,8 @@ func (s *start) files(dir string, in *bundle.Input) error {
 	}
 	in.Files = append(in.Files, bundle.File{Source: env, Destination: "/run/.containerenv"})
 	if l.Join != nil && slices.Contains(l.Join.Share, "ipc") && (r.Spec.IPCNS.Mode == "" || r.Spec.IPCNS.Mode == "pod") {
-		// POSIX shared memory lives in a file system, which a namespace does not share.
-		// The infra process holds it.
+		// POSIX shared memory is a file system, which is not part of an IPC namespace. The infra
+		// process holds the pod's.
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
 		if err := netns.Tree(l.Join.PID, helper.HeldShm, in.Shm); err != nil {
 			return err

@@ -21,7 +21,7 @@ import (
 )
 
 // packer is the name under which this program reads a tree that a container may change meanwhile.
-// Names that begin so are of processes that are inside already: see runner/rootless/enter.c.
+// Processes with names that begin so are in the namespaces already: see runner/rootless/enter.c.
 const packer = "storage-podunit-pack"
 
 //nolint:gochecknoinits // reexec finds what is registered before main asks it
@@ -141,7 +141,7 @@ func pack(order io.Reader, out io.Writer) error {
 // confine makes a root directory in which there is the tree and nothing else, and has the paths say
 // where.
 func confine(t *tree) error {
-	// Any directory that is there will do to mount on: the mount namespace is our own.
+	// Any existing directory will do as mount point: the mount namespace is our own.
 	const place = "/proc"
 	dirs := append([]string{t.Own}, t.Below...)
 	held := make([]*os.File, len(dirs))

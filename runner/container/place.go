@@ -13,8 +13,8 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 )
 
-// ElsewhereError is a container whose state lies in another runtime directory: what runs
-// there is not seen from here, and must not be taken for something that does not run.
+// ElsewhereError says that a container's state lies in another runtime directory. What runs there
+// cannot be seen from here, and must not be taken for stopped.
 type ElsewhereError struct {
 	Name   string // of the container
 	RunDir string // podunit's own, where it was made
@@ -44,8 +44,8 @@ func (e *Engine) here(r Record) error {
 	return &ElsewhereError{Name: r.Name, RunDir: r.RunDir, Here: e.RunDir}
 }
 
-// StatusOf is Status, also of a container in another runtime directory: what runs there is shown as
-// running, although it is not ours to act on.
+// StatusOf is Status for showing: it also reads the status of a container in another runtime
+// directory, which cannot be acted on from here.
 func (e *Engine) StatusOf(r Record) (Status, error) {
 	if e.here(r) != nil {
 		return (&Engine{RunDir: r.RunDir}).Status(r.ID)
@@ -64,7 +64,7 @@ func (e *Engine) elsewhere(dir, id string) bool {
 		return false
 	}
 	// A user's directory changes once, when the first system unit with User= is started: see
-	// find_run_dir. A container that has ended since then is nobody's any more.
+	// find_run_dir. A container that has ended in the old directory since then belongs to this one.
 	s, err := there.Status(id)
 	return err != nil || s.StartedAt.IsZero() || s.PID != 0
 }

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WithRoot does something with the file system of a container as the container sees it, its volumes
-// included: of one that runs, with its own; of another, with what is mounted for us alone.
+// WithRoot calls do with the file system of a container as the container sees it, volumes included.
+// A running container's own is used; that of another is mounted for this process alone.
 func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) error) error {
 	if err := e.here(r); err != nil {
 		return err
@@ -85,7 +85,8 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 	})
 }
 
-// Reachable calls do with a place where a process in a user namespace of a pod finds a directory of ours; see reachable.
+// Reachable calls do with a path by which a process in a pod's user namespace can reach a directory
+// of ours; see reachable.
 func (e *Engine) Reachable(dir string, uids, gids []spec.IDRange, do func(dir string) error) error {
 	place, err := e.reachable(dir, uids, gids)
 	if err != nil {
@@ -98,9 +99,10 @@ func (e *Engine) Reachable(dir string, uids, gids []spec.IDRange, do func(dir st
 	return err
 }
 
-// reachable is where the runtime finds a root. It enters the container's user namespace first, and where our own ID is
-// mapped to none of that, its root is a stranger to the directories above the storage, which are open to their owner only.
-// So the root gets a second place in our mount namespace, which is gone with us.
+// reachable returns a path by which the runtime can reach a root. The runtime enters the
+// container's user namespace first. If our own ID is not mapped there, it may not pass the
+// directories above the storage, which are open to their owner only. So the root is mounted a
+// second time in our mount namespace, which is gone with us.
 func (e *Engine) reachable(root string, uids, gids []spec.IDRange) (string, error) {
 	if len(uids) == 0 || spec.MapsOwner(uids) && spec.MapsOwner(gids) {
 		return root, nil
@@ -181,7 +183,7 @@ func (e *Engine) Owner(r Record) (uid, gid int, err error) {
 	return outside(uids, u), outside(gids, g), nil
 }
 
-// outside is what an ID of a container is in our user namespace.
+// outside translates an ID of a container to our user namespace.
 func outside(ranges []spec.IDRange, id uint32) int {
 	for _, m := range ranges {
 		if id >= m.Container && id-m.Container < m.Size {

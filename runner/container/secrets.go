@@ -60,7 +60,7 @@ func masked(config *rspec.Spec, secrets []spec.Secret) *rspec.Spec {
 	return &out
 }
 
-// variables are the names of those that are secrets.
+// variables are the names of the variables whose values are secrets.
 func variables(secrets []spec.Secret) []string {
 	var names []string
 	for _, s := range secrets {
@@ -71,8 +71,9 @@ func variables(secrets []spec.Secret) []string {
 	return names
 }
 
-// unmask gives the environment of another process in a container the secrets of the first one: as that has them, or
-// has had them and overwritten, from the store. One that is in neither place is left out.
+// unmask gives another process in a container the variables with secrets that the first process
+// has. It reads them from that process, or from the store if the process has overwritten them. One
+// that is in neither place is left out.
 func (e *Engine) unmask(env []string, pid int, secrets []spec.Secret) []string {
 	if len(variables(secrets)) == 0 {
 		return env

@@ -181,8 +181,8 @@ func (s *start) alone() []step.Step {
 	}
 }
 
-// attached are the steps of a container that is attached to us. Nobody holds it back, so its
-// network works before it runs.
+// attached are the steps of a container that is attached to us. Nothing holds it back before its
+// command, so its network works before it runs.
 func (s *start) attached() []step.Step {
 	return []step.Step{
 		{Name: "mark", Skip: !s.ask.New, Do: s.mark, Undo: s.unmark},
@@ -227,7 +227,7 @@ func (s *start) awaitNetwork(ctx context.Context) error {
 }
 
 // removeContainer undoes addLayer. The network goes first: it has files in the container's
-// directory, and a pasta that is still starting is known to nobody but us.
+// directory, and only this process knows of a pasta that is still starting.
 func (s *start) removeContainer(ctx context.Context) error {
 	return errors.Join(s.closeNetwork(ctx), s.remove(ctx, *s.ask.Record, true))
 }
@@ -269,13 +269,13 @@ func (s *start) configure(ctx context.Context) error {
 	}
 	s.ask.Secret.mask(spec.Process)
 	kept := masked(spec, s.ask.Record.Spec.Secrets)
-	if s.config.Kept, err = json.Marshal(kept); err != nil {
+	if s.config.Kept, err = json.Marshal(forLinux(kept)); err != nil {
 		return err
 	}
 	s.config.Read = s.config.Kept
 	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
 		s.ask.Secret.give(spec.Process)
-		s.config.Read, err = json.Marshal(spec)
+		s.config.Read, err = json.Marshal(forLinux(spec))
 	}
 	return err
 }
@@ -290,8 +290,8 @@ func (s *start) began(pid int) error {
 	return errors.Join(s.User.Keep(pid), s.saveStatus(s.ask.Record.ID, s.status))
 }
 
-// Ended notes how the container ended; 128+N is a death by signal N. Of one that somebody has
-// removed by now nothing is noted.
+// Ended notes how the container ended; 128+N is a death by signal N. If the container was removed
+// meanwhile, nothing is noted.
 func (e *Engine) Ended(r Record, code int) error {
 	s, err := e.Status(r.ID)
 	if err != nil {
@@ -312,9 +312,9 @@ func (e *Engine) Ended(r Record, code int) error {
 	return err
 }
 
-// Warm has package json look at what a start writes. It does so at the first use of a type,
-// and needs half a millisecond for the two; a start calls this beside other work.
+// Warm has package json prepare the types that a start writes, which it otherwise does at their
+// first use. The two take half a millisecond; a start calls this beside other work.
 func Warm() {
-	_, _ = json.Marshal(Record{})     // nothing that could fail
-	_, _ = json.Marshal(rspec.Spec{}) // likewise
+	_, _ = json.Marshal(Record{})  // nothing that could fail
+	_, _ = json.Marshal(onLinux{}) // likewise
 }

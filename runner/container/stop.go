@@ -37,7 +37,8 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 	if err := e.stopProcess(ctx, r, s, timeout); err != nil || s.StartTicks == 0 {
 		return err
 	}
-	// Whoever holds the lock starts the container again, or takes it away with all that is left.
+	// The process that holds the lock starts the container again, or removes it with all that is
+	// left.
 	lock, err := e.tryLock(r.Name)
 	if err != nil || lock == nil {
 		return err
@@ -46,7 +47,8 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 	if now, err := e.Status(r.ID); err != nil || now.StartTicks != s.StartTicks {
 		return err // it has been started again
 	}
-	// Without a PID namespace of its own something may live on and keep the copier waiting.
+	// If the container has no PID namespace of its own, processes of it may live on and keep the
+	// copier waiting.
 	if err := cgroup.Kill(s.Cgroup); err != nil {
 		return err
 	}
@@ -185,10 +187,10 @@ func (r Record) StopTimeout(otherwise time.Duration) time.Duration {
 // ErrRunning says that a container which is to be removed runs.
 var ErrRunning = errors.New("running or paused containers cannot be removed without force")
 
-// Remove takes the container away: stopped if force is set and it runs, its layer, its
-// runtime files and, if volumes is set or it was made with --rm, its anonymous
-// volumes. The caller holds the lock of its name, and drops it unless the name gets another
-// container at once.
+// Remove takes the container away: stopped if force is set and it runs, its layer, its runtime
+// files and, if volumes is set or it was made with --rm, its anonymous volumes. The caller holds
+// the lock of its name, and drops the lock file afterwards unless another container gets the name
+// at once.
 func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, timeout time.Duration) error {
 	if err := e.here(r); err != nil {
 		return err

@@ -27,8 +27,9 @@ func (e *Engine) Stopping(id string, s Status) bool {
 	return err == nil && s.StartTicks != 0 && strings.TrimSpace(string(b)) == strconv.FormatUint(s.StartTicks, 10)
 }
 
-// stoppedPath is a file in the storage's directory for the container that says that somebody stopped
-// it. It survives a reboot: what has the restart policy unless-stopped is not started then.
+// stoppedPath is a file in the storage's directory for the container that says that somebody
+// stopped it. It survives a reboot: a container with the restart policy unless-stopped is not
+// started then.
 func (e *Engine) stoppedPath(id string) (string, error) {
 	dir, err := e.Store.ContainerDirectory(id)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Limit gives a container that runs other limits at once; for one that does not run there is nothing to
-// do. The warnings are of what has no effect.
+// Limit changes the limits of a running container at once; for one that does not run there is
+// nothing to do. The warnings name the limits that have no effect.
 func (e *Engine) Limit(ctx context.Context, r Record, limits spec.Limits) ([]string, error) {
 	s, err := e.Status(r.ID)
 	if err != nil || s.PID == 0 {

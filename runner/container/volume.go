@@ -23,8 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ensureVolume gives a volume, and reports whether what the volume stands for is mounted there now, for us
-// and the container that we start.
+// ensureVolume returns a volume, made if need be, and reports whether the file system that it
+// stands for, if any, is mounted there now for us and the container that we start.
 func (e *Engine) ensureVolume(ctx context.Context, r Record, name string, labels map[string]string) (got *volume.Volume, mounted bool, err error) {
 	got, _, err = e.Volumes.Ensure(ctx, name, labels)
 	if err != nil {
@@ -41,7 +41,8 @@ func (e *Engine) ensureVolume(ctx context.Context, r Record, name string, labels
 	return got, mounted, err
 }
 
-// joinVolume mounts on target what another container that runs has of a volume, and reports whether there is one.
+// joinVolume mounts on target what another running container has mounted of the volume, and reports
+// whether there is such a container.
 func (e *Engine) joinVolume(r Record, name, target string) (bool, error) {
 	all, err := e.List()
 	if err != nil {
@@ -67,8 +68,9 @@ func (e *Engine) joinVolume(r Record, name, target string) (bool, error) {
 	return false, nil
 }
 
-// place makes an empty directory or file to mount like, a path, on. It is on a tmpfs of our own mount namespace, and never
-// in a directory that is removed with a container: what is mounted there is somebody's.
+// place makes an empty directory or file to mount like, a path, on. It is on a tmpfs of our own
+// mount namespace, and never in a directory that is removed with a container, since the removal
+// would reach the files that are mounted there.
 func (e *Engine) place(r Record, name, like string) (string, error) {
 	st, err := os.Stat(like)
 	if err != nil {
@@ -153,8 +155,9 @@ func (e *Engine) subpath(r Record, place string, m spec.Mount, who owner) (strin
 	return at, err
 }
 
-// openSubpath opens a part of what a mount has as its source, without reading it: a pipe would keep us waiting. What is held
-// stays the same, whoever renames it. Where the part is to be made, a link that leads out of the source is refused.
+// openSubpath opens a part of what a mount has as its source, without reading it: a pipe would keep
+// us waiting. The open descriptor stays the same part, whatever is renamed meanwhile. Where the
+// part is to be made, a link that leads out of the source is refused.
 func openSubpath(m spec.Mount) (*os.File, error) {
 	if !m.MakeSubpath {
 		return safe.OpenIn(m.Source, m.Subpath, unix.O_PATH)

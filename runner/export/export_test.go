@@ -3,6 +3,7 @@
 package export
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,14 @@ func TestSystemd(t *testing.T) {
 	has(t, out[0], "Wants=container-tv.service", "Before=container-tv.service", "PIDFile=%t/pod-media.pid", "Type=forking",
 		"ExecStartPre=/usr/bin/podunit pod create --infra-conmon-pidfile=%t/pod-media.pid --exit-policy=stop --replace --publish=8989:8989 media")
 	has(t, out[1], "BindsTo=pod-media.service", "After=pod-media.service", "Restart=always", "KillMode=control-group")
+	limited := media
+	limited.Args = append(slices.Clone(media.Args), "--memory=1g")
+	with, err := o.Pod(limited)
+	if err != nil || len(with) != 2 || strings.Contains(out[0].Text+out[1].Text, "Slice=") {
+		t.Fatal(with, err)
+	}
+	has(t, with[0], "Slice=app-pods-media.slice")
+	has(t, with[1], "Slice=app-pods-media.slice")
 	played := o.Play(Play{Name: "shop", YAML: []byte("kind: Pod\n")})
 	has(t, played[0], "ExecStart=/usr/bin/podunit kube play --replace --service-container=true %E/systemd/user/shop.yaml", "Type=notify", "KillMode=mixed")
 	if played[1].Name != "shop.yaml" || played[1].Mode != 0o600 {

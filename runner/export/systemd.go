@@ -4,11 +4,14 @@ package export
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/generator/convert"
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/service"
 )
 
 // Systemd is how plain services are written: the flags of generate systemd.
@@ -40,7 +43,7 @@ func (o Systemd) name(prefix, what string) string {
 }
 
 // Container writes the service of a container that is made and removed with it.
-func (o Systemd) Container(c Container) (File, error) { return o.container(c, "", "") }
+func (o Systemd) Container(c Container) (File, error) { return o.container(c, "", "", "") }
 
 // Pod writes the services of a pod and its containers.
 func (o Systemd) Pod(p Pod) ([]File, error) {
@@ -51,10 +54,14 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 	policy, _ := l.last("restart")
 	l = l.without("name", "replace", "infra-conmon-pidfile", "pod-id-file", "exit-policy", "restart")
 	unit := o.name(o.PodPrefix, p.Name)
+	slice := ""
+	if slices.ContainsFunc(l.flags, func(s said) bool { return slices.Contains(convert.PodLimits, "--"+s.name) }) {
+		slice = service.PodSlice(p.Name, o.User)
+	}
 	var members []string
 	var out []File
 	for _, c := range p.Containers {
-		f, err := o.container(c, unit, p.Name)
+		f, err := o.container(c, unit, p.Name, slice)
 		if err != nil {
 			return nil, err
 		}
@@ -71,6 +78,7 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 		w.unit("Wants=" + strings.Join(members, " "))
 		w.unit("Before=" + strings.Join(members, " "))
 	}
+	w.slice(slice)
 	w.line("Type=forking")
 	w.line("PIDFile=" + pid)
 	if !o.Existing {
@@ -100,7 +108,7 @@ func (o Systemd) Play(p Play) []File {
 	return []File{{unit + ".service", w.end(o.stop(30)), 0o644}, {yaml, string(p.YAML), 0o600}}
 }
 
-func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
+func (o Systemd) container(c Container, podUnit, pod, slice string) (File, error) {
 	l, err := readContainer(c)
 	if err != nil {
 		return File{}, err
@@ -130,6 +138,7 @@ func (o Systemd) container(c Container, podUnit, pod string) (File, error) {
 		w.unit("BindsTo=" + podUnit + ".service")
 		w.unit("After=" + podUnit + ".service")
 	}
+	w.slice(slice)
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
 	if longest != "" && longest != "0" {
@@ -182,18 +191,25 @@ func (o Systemd) words(list []string) string {
 	return strings.Join(out, " ")
 }
 
-// service is a service being written: its two sections.
-type service struct {
+// text is a service being written: its two sections.
+type text struct {
 	head, body strings.Builder
 	o          Systemd
 }
 
-func (w *service) unit(text string) { w.head.WriteString(text + "\n") }
-func (w *service) line(text string) { w.body.WriteString(text + "\n") }
+func (w *text) unit(l string) { w.head.WriteString(l + "\n") }
+func (w *text) line(l string) { w.body.WriteString(l + "\n") }
+
+// slice writes the slice of a pod with limits; empty is none.
+func (w *text) slice(name string) {
+	if name != "" {
+		w.line("Slice=" + name)
+	}
+}
 
 // begin writes what all services have.
-func (o Systemd) begin(unit, policy, killMode string) *service {
-	w := &service{o: o}
+func (o Systemd) begin(unit, policy, killMode string) *text {
+	w := &text{o: o}
 	if o.Header {
 		w.unit("# " + unit + ".service")
 		w.unit("# written by podunit " + o.Version + "; podunit generate quadlet writes what is easier to change")
@@ -241,7 +257,7 @@ func (o Systemd) begin(unit, policy, killMode string) *service {
 }
 
 // end completes it; seconds is what a container has to stop.
-func (w *service) end(seconds int) string {
+func (w *text) end(seconds int) string {
 	w.line(fmt.Sprintf("TimeoutStopSec=%d", seconds+60))
 	w.line("\n[Install]\nWantedBy=default.target")
 	return w.head.String() + w.body.String()

@@ -57,7 +57,7 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 // TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
 func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nImage=localhost/a\nUserNS=ns:/run/x\n"))
+	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nExec=true\nRootfs=/x:idmap\n"))
 	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
 	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
 		t.Errorf("%v", list)
@@ -70,7 +70,7 @@ func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 	}{
 		"x.network": {"[Unit]\nDescription=x\n[Network]\nNetworkDeleteOnStop=true\n", 3, []string{"network", "create"}}, "x.kube": {"[Kube]\nYaml=/a.yml\n", 1, []string{"kube", "play"}},
 		"x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", 1, []string{"build"}}, "x.artifact": {"[Artifact]\nArtifact=localhost/a\n", 1, []string{"artifact", "pull"}},
-		"x.volume": {"[Volume]\nOptions=size=1g\n", 2, nil}, "y.volume": {"[Volume]\nDriver=rclone\n", 2, nil},
+		"x.volume": {"[Volume]\nOptions=size=1g\n", 2, nil}, "z.volume": {"[Volume]\nPodmanArgs=--opt inodes=5\n", 2, nil}, "y.volume": {"[Volume]\nDriver=rclone\n", 2, nil},
 	} {
 		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(c.text))
@@ -86,6 +86,24 @@ func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 		}
 		if !found || list.Errors() > 0 {
 			t.Errorf("%s: %v", name, list)
+		}
+	}
+}
+
+// TestCheckOfQuotas: what the runner refuses has a way out; a flag of the whole program is judged behind the verb as well.
+func TestCheckOfQuotas(t *testing.T) {
+	for text, want := range map[string]string{
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-opt size=1g\n": "size in [storage.options.overlay]",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--root /x\n":             "graphroot in storage.conf",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--log-level debug\n":     "",
+		"[Volume]\nOptions=size=1g\n":                                        "--opt type=tmpfs",
+		"[Volume]\nOptions=noquota\n":                                        "",
+	} {
+		in := quadlet.Input{Path: "/q/x." + strings.ToLower(text[1:strings.Index(text, "]")]), Dir: "/q"}
+		in.File, _ = unitfile.Parse(in.Path, []byte(text))
+		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
+		if want == "" && len(list) > 0 || want != "" && (len(list) != 1 || !strings.Contains(list[0].Message+list[0].Hint, want)) {
+			t.Errorf("%q: %v", text, list)
 		}
 	}
 }

@@ -197,7 +197,7 @@ func commandsIn(script string) [][]string {
 // synonyms are verbs with a word before them that are the same as others.
 var synonyms = map[string]string{
 	"image ls": "images", "image list": "images", "image rm": "rmi", "image pull": "pull", "image push": "push", "image save": "save", "image load": "load",
-	"image build": "build", "image history": "history", "image import": "import", "image tag": "tag", "image untag": "untag",
+	"image build": "build", "builder build": "build", "buildx build": "build", "image history": "history", "image import": "import", "image tag": "tag", "image untag": "untag",
 	"container ls": "ps", "container list": "ps", "container ps": "ps", "system info": "info", "system events": "events",
 }
 

@@ -71,6 +71,8 @@ func others() []cli.Verb {
 		{Name: "attach", New: container.NewAttach},
 		{Name: "auto-update", New: system.NewAutoUpdate},
 		{Name: "build", New: image.NewBuild},
+		{Name: "builder", New: image.NewBuildGroup("builder")},
+		{Name: "buildx", New: image.NewBuildGroup("buildx")},
 		{Name: "check", New: quadlet.NewCheck, Plain: true},
 		{Name: "commit", New: byhand.NewCommit},
 		{Name: "container", New: newContainer},

@@ -34,6 +34,9 @@ func TestVerbsOfOthers(t *testing.T) {
 		"push --sign-by-sigstore a": "--sign-by-sigstore a: not here\n  hint: skopeo copy --sign-by-sigstore",
 		"system service":            "there is no podunit system service\n  hint: there is no socket",
 		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",
+		"buildx build -t x .":       "buildah, which builds images, is not installed\n  hint: apt install buildah",
+		"builder build .":           "buildah, which builds images, is not installed\n  hint: apt install buildah",
+		"builder prune":             "there is no podunit builder prune\n  hint: buildah prune",
 		"stopp web":                 "there is no podunit stopp\n  hint: did you mean podunit stop?",
 		"image pul x":               "there is no podunit image pul\n  hint: did you mean podunit image pull?",
 		"frobnicate":                "there is no podunit frobnicate\n  hint: podunit --help lists the verbs",
@@ -49,6 +52,16 @@ func TestVerbsOfOthers(t *testing.T) {
 		if code := cli.Run(context.Background(), e, strings.Fields(line)); code != cli.ExitRunner || !strings.HasPrefix(stderr.String(), "podunit: error: "+want) {
 			t.Errorf("%s: exit status %d\n%s\nwant %s", line, code, &stderr, want)
 		}
+	}
+}
+
+// TestDoctorHeedsGlobalFlags, though it begins where no other verb would.
+func TestDoctorHeedsGlobalFlags(t *testing.T) {
+	var out bytes.Buffer
+	e := &cli.Env{Program: program(), Stdout: &out, Stderr: &out, Lookup: func(string) (string, bool) { return "", false }}
+	code := cli.Run(context.Background(), e, []string{"--log-level", "bogus", "doctor"})
+	if code != 1 || !strings.Contains(out.String(), `log level "bogus" is not supported`) {
+		t.Errorf("status %d: %s", code, &out)
 	}
 }
 
@@ -220,6 +233,47 @@ func TestRunnerTakesGeneratedFlags(t *testing.T) {
 	}
 }
 
+// TestLimitsOfPodsAreKnown: the flags that make the generator give a pod a slice are those that pod create has for its limits.
+func TestLimitsOfPodsAreKnown(t *testing.T) {
+	flags := pflag.NewFlagSet("pod create", pflag.ContinueOnError)
+	spec.PodFlags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Value.Type() == "bool" {
+			return
+		}
+		one := pflag.NewFlagSet("one", pflag.ContinueOnError)
+		asked := spec.PodFlags(one)
+		for _, value := range []string{"1", "100", "1g", "0-1", "/dev/sda:100"} {
+			if one.Parse([]string{"--" + f.Name + "=" + value}) != nil {
+				continue
+			}
+			p, err := asked.Pod([]string{"media"}, spec.Host{Dir: "/"})
+			if p == nil || !p.Limits.Any() {
+				continue
+			}
+			t.Logf("--%s=%s: %v", f.Name, value, err)
+			names := []string{"--" + f.Name}
+			if f.Shorthand != "" {
+				names = append(names, "-"+f.Shorthand)
+			}
+			for _, name := range names {
+				if !slices.Contains(convert.PodLimits, name) {
+					t.Errorf("the generator does not know %s", name)
+				}
+			}
+		}
+	})
+	for _, name := range convert.PodLimits {
+		name = strings.TrimLeft(name, "-")
+		if f := flags.Lookup(name); f != nil && !f.Hidden {
+			continue
+		}
+		if len(name) > 1 || flags.ShorthandLookup(name) == nil {
+			t.Errorf("pod create has no %s", name)
+		}
+	}
+}
+
 // TestPlainVerbs: the constructor in runner/rootless/enter.c and Go are of one mind about verbs that
 // need no namespaces.
 func TestPlainVerbs(t *testing.T) {
@@ -256,5 +310,35 @@ func TestUnitsDir(t *testing.T) {
 	out, _ := convert.Generate([]quadlet.Input{in}, convert.Options{})
 	if want := "\nRuntimeDirectory=" + filepath.Base(rootless.UnitsDir) + "/1234\n"; filepath.Dir(rootless.UnitsDir) != "/run" || !strings.Contains(string(out.Units[0].Text), want) {
 		t.Errorf("the runner looks in %s; want %q in\n%s", rootless.UnitsDir, want, out.Units[0].Text)
+	}
+}
+
+// TestVerbsFindByService reads the verbs: where one takes a container or pod as people name it, the name
+// of a service will do, so it calls Find, FindPod or NameOf. Lookup is for IDs, for names from NameOf, and
+// for exists, which answers whether there is a container or pod of that name.
+func TestVerbsFindByService(t *testing.T) {
+	lookup := regexp.MustCompile(`\.(?:Containers|Pods)\.Lookup\(([^)]*)\)`)
+	ids := regexp.MustCompile(`\bid$|\.ID$`)
+	found := 0
+	for _, tree := range []string{"../cmd", "../cli", "../kube/dump"} {
+		err := filepath.WalkDir(tree, func(path string, _ os.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "exists.go" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range lookup.FindAllStringSubmatch(string(text), -1) {
+				found++
+				if !ids.MatchString(m[1]) && !strings.Contains(string(text), ".NameOf(") {
+					t.Errorf("%s: Lookup(%s) knows no services: Find, FindPod and NameOf do", path, m[1])
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found == 0 {
+		t.Error("no call was found: they are looked for in the wrong place")
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Change is what becomes of the checks of a container, which are nil if it has none, when apply writes other wishes into
-// what they say. ready says that the container's start waits for its health. The result is nil if
-// no check is left.
+// Change returns the checks of a container after podunit update: apply writes what changes into the
+// flags that the checks were made of. checks is nil if the container has none, and the result is
+// nil if none is left. ready says that the container's start waits for its health.
 func Change(c *Config, ready bool, apply func(*spec.Container)) (*Config, error) {
 	asked := c.asked()
 	if ready {
@@ -31,7 +31,7 @@ func Change(c *Config, ready bool, apply func(*spec.Container)) (*Config, error)
 	return changed, err
 }
 
-// asked are the flags that say the same as c.
+// asked returns the flags that would make the checks in c.
 func (c *Config) asked() *spec.Container {
 	asked := &spec.Container{Health: &spec.HealthCheck{}}
 	if c == nil {

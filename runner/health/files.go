@@ -29,20 +29,21 @@ type Plan struct {
 	ID, Name string
 	Image    string `json:",omitempty"` // the name of the container's image
 	Runtime  string // path of the OCI runtime
-	// Unit watches the container; it is empty if no manager that listens to us does.
+	// Unit is the unit of the container; empty if its manager takes no orders from us.
 	Unit string `json:",omitempty"`
 	// Waits says that the timer begins when the unit is up; without it, at once.
 	Waits bool `json:",omitempty"`
 	// Timer is the transient timer that repeats the check whose turn it is; empty if there is none.
 	Timer string `json:",omitempty"`
-	// Clock is the number of the podunit-clock that does so where there is no timer; empty if there is none.
+	// Clock is the number of the podunit-clock that repeats the check where there is no timer;
+	// empty if there is none.
 	Clock string `json:",omitempty"`
 	// StopSignal is what ends the container, and Stop the time between it and SIGKILL.
 	StopSignal int
 	Stop       time.Duration
 	// Journal are the fields that make an entry one of the container's unit.
 	Journal map[string]string `json:",omitempty"`
-	// Secrets are those that the container has as variables: their values are in no file.
+	// Secrets are those that the container has as variables. Their values are not in this file.
 	Secrets []spec.Secret `json:",omitempty"`
 	// NoEvents says that a change of the status is no event.
 	NoEvents bool `json:",omitempty"`
@@ -83,7 +84,7 @@ func (f Files) Replan(p Plan) error { return f.write(planName, p) }
 // Save writes the state. The caller holds the lock.
 func (f Files) Save(s State) error { return f.write(stateName, s) }
 
-// Remove removes what an earlier start of a container that has no check any more has left.
+// Remove removes the files of an earlier start, for a container that has no check any more.
 func (f Files) Remove() error {
 	var errs []error
 	for _, name := range []string{stateName, planName} {
@@ -119,8 +120,8 @@ func replace(path string, v any) error {
 	return safe.Replace(path, b, 0o600)
 }
 
-// WithLock does something that no other run of a check may do at the same time. The kernel gives the lock back when
-// the process dies.
+// WithLock calls do while no other process of this container's checks is in WithLock. The kernel
+// gives the lock back when the process dies.
 func (f Files) WithLock(do func() error) error {
 	path := filepath.Join(f.Dir, lockName)
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health models the health of a container: what its checks are and what their results make of it. The rules
-// (state.go) are pure; the state lies in the container's runtime directory, a tmpfs, and ends with it (files.go). How a
-// check is run is package container's affair, when and what follows package service's.
+// Package health models the health of a container: its checks, and the status that follows from
+// their results. The rules (state.go) are pure; the state lies in the container's runtime
+// directory, a tmpfs, and ends with it (files.go). How a check is run is package container's
+// affair, when and what follows package service's.
 //
 // The words, the defaults and the rules are podman's, see podman-healthcheck-run(1), except for these:
 // a start-up check shows healthy only when it has passed as often as it must, its own time limit counts, and a
@@ -79,7 +80,7 @@ const (
 // ErrNone says that the container has no health check.
 var ErrNone = errors.New("it has no health check")
 
-// ErrStopped says that the container is not running, or stopped while it was waited for.
+// ErrStopped says that the container is not running, or ended during the wait for its health.
 var ErrStopped = errors.New("container is not running")
 
 // Resolve joins what was asked for, what the image says, which is nil if it says nothing, and the defaults. It is nil
@@ -131,7 +132,7 @@ func Resolve(c *spec.Container, img *spec.HealthCheck) (*Config, error) {
 	return config, nil
 }
 
-// needsCheck is the error that something was asked for which makes sense only with a check.
+// needsCheck is the error for a flag that makes sense only with a check.
 func needsCheck(c *spec.Container) error {
 	var what string
 	switch {
@@ -147,7 +148,7 @@ func needsCheck(c *spec.Container) error {
 	return fmt.Errorf("%s needs a health check, and the image has none: give --health-cmd", what)
 }
 
-// first is what was said first.
+// first returns the first value that is set.
 func first[T any](all ...*T) *T {
 	for _, p := range all {
 		if p != nil {
@@ -157,7 +158,7 @@ func first[T any](all ...*T) *T {
 	return nil
 }
 
-// or is what was said, else the default.
+// or returns the value if it is set, else the default.
 func or[T any](p *T, otherwise T) T {
 	if p == nil {
 		return otherwise

@@ -64,7 +64,7 @@ func (s State) Resumed() State {
 	return s
 }
 
-// A Result is what one run of a check came to.
+// A Result is the outcome of one run of a check.
 type Result struct {
 	Entry
 	// Stopped says that the container ended under the check.
@@ -85,7 +85,8 @@ const (
 	Restart
 )
 
-// Outcome is what one run came to, for who asked for it: a failure that does not count is starting.
+// Outcome is the result of one run as podunit healthcheck run tells it: a failure that does not
+// count is "starting".
 func Outcome(before, after State) Status {
 	switch {
 	case after.Status == Stopped:
@@ -151,7 +152,7 @@ func (s State) afterStartup(c Check, success bool) (State, Action) {
 	return s, Nothing
 }
 
-// appendEntry adds to a copy of the log, of which the newest entries stay.
+// appendEntry returns a copy of the log with one more entry; the oldest are dropped.
 func appendEntry(log []Entry, e Entry, c Config) []Entry {
 	if c.MaxLogSize > 0 && len(e.Output) > c.MaxLogSize {
 		e.Output = cut(e.Output, c.MaxLogSize)

@@ -28,6 +28,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
@@ -161,9 +162,9 @@ func (r *Running) Network(pid int) error {
 	if r.control == nil {
 		return nil
 	}
-	fd, err := unix.PidfdOpen(pid, 0)
+	fd, err := process.Descriptor(pid)
 	if err != nil {
-		return fmt.Errorf("watch process %d: %w", pid, err)
+		return fmt.Errorf("watch: %w", err)
 	}
 	defer unix.Close(fd)
 	return send(r.control, 'n', fd)
@@ -232,12 +233,12 @@ func (r *Running) Watch(pid, network int, cgroup string) error {
 		if p == 0 {
 			continue
 		}
-		fd, err := unix.PidfdOpen(p, 0)
+		fd, err := process.Descriptor(p)
 		if errors.Is(err, unix.ESRCH) && p == pid {
 			return r.Close() // it has ended, and is not missed
 		}
 		if err != nil {
-			return errors.Join(fmt.Errorf("watch process %d: %w", p, err), r.Close())
+			return errors.Join(fmt.Errorf("watch: %w", err), r.Close())
 		}
 		fds = append(fds, fd)
 	}
@@ -418,9 +419,9 @@ func (r *Running) WatchNetwork(pid int) error {
 	if pid == 0 {
 		return r.Close()
 	}
-	fd, err := unix.PidfdOpen(pid, 0)
+	fd, err := process.Descriptor(pid)
 	if err != nil {
-		return errors.Join(fmt.Errorf("watch process %d: %w", pid, err), r.Close())
+		return errors.Join(fmt.Errorf("watch: %w", err), r.Close())
 	}
 	defer unix.Close(fd)
 	return errors.Join(send(r.control, 'w', fd), r.Close())

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is for what takes milliseconds on a machine that is not busy.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // relay is a helper that passes on what comes to a container's socket.
 type relay struct {

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"embed"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ import (
 //	> COMMAND         is judged; podunit may print lines that Podman does not
 //	~ WHAT: REASON    below a command: what of it (output, error, status, with commas between) is
 //	                  meant to be otherwise, and why. It fails the test when nothing is otherwise.
+//	                  "~ root WHAT: REASON" is so for root alone, "~ user WHAT: REASON" for all others.
+//
+// The lines of root.txt are for root alone; those of more.txt run with PODUNIT_LAB_EVERYDAY=all only.
 //
 //go:embed testdata/beside/*.txt
 var beside embed.FS
@@ -42,8 +46,9 @@ type besideCase struct {
 	meant   map[string]string // what is meant to be otherwise, and why
 }
 
-// readBeside gives the cases of a file by the number of their lines.
-func readBeside(t *testing.T, text string) map[int]besideCase {
+// readBeside gives the cases of a file by the number of their lines, with what is meant to be otherwise for root or for
+// another user.
+func readBeside(t *testing.T, text string, root bool) map[int]besideCase {
 	t.Helper()
 	cases := map[int]besideCase{}
 	last := 0
@@ -54,6 +59,11 @@ func readBeside(t *testing.T, text string) map[int]besideCase {
 			what, why, ok := strings.Cut(strings.TrimPrefix(line, "~ "), ": ")
 			if !ok || last == 0 {
 				t.Fatalf("line %d: %q is not WHAT: REASON below a command", i+1, line)
+			}
+			what, forRoot := strings.CutPrefix(what, "root ")
+			what, forUsers := strings.CutPrefix(what, "user ")
+			if forRoot && !root || forUsers && root {
+				continue
 			}
 			for part := range strings.SplitSeq(what, ", ") {
 				if !slices.Contains(besideParts, part) {
@@ -78,11 +88,8 @@ var besideParts = []string{"output", "error", "status"}
 // TestLabEveryday is what people do all day, in one lab.
 func TestLabEveryday(t *testing.T) {
 	l := boot(t, labtest.Options{})
-	for _, user := range []string{"alice", "bob"} {
-		l.WriteFile(user, ".config/containers/containers.conf", "[containers]\npids_limit=0\n[engine]\nruntime=\"runc\"\n")
-		l.WriteFile(user, "beside.sh", besideScript)
-		l.MustRun(user, "mkdir -p work bin")
-	}
+	prepareBeside(l, "alice")
+	prepareBeside(l, "bob")
 	l.MustRun("alice", "ln -s $(command -v podunit) bin/podman")
 	t.Run("beside podman", func(t *testing.T) { besidePodman(t, l) })
 	t.Run("a build", func(t *testing.T) { realBuild(t, l) })
@@ -94,29 +101,81 @@ func TestLabEveryday(t *testing.T) {
 // besidePodman gives the same lines to podunit, which alice calls podman, and to Podman, which bob does: each
 // of the two has a storage of its own.
 func besidePodman(t *testing.T, l *Lab) {
+	for _, file := range besideFiles(t) {
+		if file != "root.txt" && (file != "more.txt" || everydayWhole()) {
+			t.Run(strings.TrimSuffix(file, ".txt"), func(t *testing.T) {
+				compareBeside(t, file, besideSide{l, "alice", 1}, besideSide{l, "bob", 2})
+			})
+		}
+	}
+}
+
+// TestLabEverydayOfRoot gives the lines to root, who has podunit in one lab, by the name podman, and Podman in another.
+// PODUNIT_LAB_EVERYDAY=all has it take all of them; else it takes those that are for root alone.
+func TestLabEverydayOfRoot(t *testing.T) {
+	ours := boot(t, labtest.Options{})
+	peers := boot(t, labtest.Options{Name: fmt.Sprintf("everydayofroot-peer-%d", os.Getpid()), Bare: true})
+	for _, l := range []*Lab{ours, peers} {
+		prepareBeside(l, "root")
+	}
+	ours.MustRun("root", "ln -s $(command -v podunit) bin/podman")
+	for _, file := range besideFiles(t) {
+		if file == "root.txt" || everydayWhole() {
+			t.Run(strings.TrimSuffix(file, ".txt"), func(t *testing.T) {
+				compareBeside(t, file, besideSide{ours, "root", 1}, besideSide{peers, "root", 1})
+			})
+		}
+	}
+}
+
+// everydayWhole tells whether all lines are asked for, and not only those of CI.
+func everydayWhole() bool { return os.Getenv("PODUNIT_LAB_EVERYDAY") == "all" }
+
+// prepareBeside makes what the lines need in a user's home directory.
+func prepareBeside(l *Lab, user string) {
+	l.WriteFile(user, ".config/containers/containers.conf", "[containers]\npids_limit=0\n[engine]\nruntime=\"runc\"\n")
+	l.WriteFile(user, "beside.sh", besideScript)
+	l.MustRun(user, "mkdir -p work bin")
+}
+
+// besideFiles are the files with lines, in their order.
+func besideFiles(t *testing.T) []string {
+	t.Helper()
 	files, err := beside.ReadDir("testdata/beside")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var names []string
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(file.Name(), ".txt"), func(t *testing.T) {
-			text, err := beside.ReadFile("testdata/beside/" + file.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			cases := readBeside(t, string(text))
-			var ours, peers map[int]map[string]string
-			var wg sync.WaitGroup
-			wg.Go(func() { ours = runBeside(l.on(t), "alice", 1, string(text)) })
-			wg.Go(func() { peers = runBeside(l.on(t), "bob", 2, string(text)) })
-			wg.Wait()
-			for n, c := range cases {
-				judgeBeside(t, fmt.Sprintf("%s:%d", file.Name(), n), c, ours[n], peers[n])
-			}
-			for _, user := range []string{"alice", "bob"} {
-				l.on(t).MustRun(user, "PATH=~/bin:$PATH; podman pod rm -fa -t 0; podman rm -fa -t 0")
-			}
-		})
+		names = append(names, file.Name())
+	}
+	return names
+}
+
+// A besideSide is one of the two that the lines are given to: a user, and the digit that his ports begin with.
+type besideSide struct {
+	lab   *Lab
+	user  string
+	digit int
+}
+
+// compareBeside gives the lines of a file to both, at the same time, and judges what they said.
+func compareBeside(t *testing.T, file string, ours, peers besideSide) {
+	text, err := beside.ReadFile("testdata/beside/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said [2]map[int]map[string]string
+	var wg sync.WaitGroup
+	for i, side := range []besideSide{ours, peers} {
+		wg.Go(func() { said[i] = runBeside(side.lab.on(t), side.user, side.digit, string(text)) })
+	}
+	wg.Wait()
+	for n, c := range readBeside(t, string(text), ours.user == "root") {
+		judgeBeside(t, fmt.Sprintf("%s:%d", file, n), c, said[0][n], said[1][n])
+	}
+	for _, side := range []besideSide{ours, peers} {
+		side.lab.on(t).MustRun(side.user, "PATH=~/bin:$PATH; podman pod rm -fa -t 0; podman rm -fa -t 0")
 	}
 }
 

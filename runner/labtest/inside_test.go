@@ -76,6 +76,14 @@ func TestLabInside(t *testing.T) {
 		{"runtime", "alice", conf("engine", "runtime='nosuch'") + run + "$I true", "~runtime of containers.conf: the OCI runtime nosuch is not installed"},
 		{"pull_policy", "alice", conf("engine", "pull_policy='never'") + run + "localhost:5000/layers:1 true", "~image not known"},
 		{"env of the engine", "alice", conf("engine", "env=['HTTP_PROXY=http://px:1']") + run + "$I sh -c 'echo $HTTP_PROXY'", "http://px:1"},
+		// A pod with limits: its units, its containers and what is started in it by hand are in one slice. The lab has no
+		// controllers, which a line says.
+		{"limits of a pod from a file", "alice", limits("~/.config/containers/systemd", "--user"), limited("app")},
+		{"limits of a pod from a file, as root", "root", limits("/etc/containers/systemd", "--system"), limited("system")},
+		{"limits of a pod by hand", "alice", "podunit pod create --network none --memory 64m --device-write-bps /dev/null:1mb --cpuset-cpus 0 lh >/dev/null 2>&1; podunit run -d --name lhc --pod lh $I sleep 1000 >/dev/null 2>&1; " +
+			"podunit pod inspect -f '{{.MemoryLimit}}' lh; systemctl --user show -P AllowedCPUs -P IOWriteBandwidthMax -P MemoryMax -P MemorySwapMax app-pods-lh.slice; " +
+			run + "--pod lh --cgroupns host $I grep -c /app-pods-lh.slice/podunit- /proc/self/cgroup; " +
+			"podunit pod rm -f -t 0 lh >/dev/null; systemctl --user is-active app-pods-lh.slice", "67108864\n0\n/dev/null 1048576\n67108864\n67108864\n1\ninactive"},
 		{"PODMAN_USERNS", "alice", "rm -f ~/.config/containers/containers.conf; PODMAN_USERNS=keep-id " + run + "$I id -u", "1000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -86,6 +94,29 @@ func TestLabInside(t *testing.T) {
 			}
 		})
 	}
+}
+
+// limits has a pod with limits from files, and looks where its units are, what the slice has, what is said of controllers
+// that the lab has not, and what a unit is told that is not in the slice.
+func limits(dir, manager string) string {
+	return "dir=" + dir + "; m=" + manager + `; mkdir -p $dir
+		printf '[Pod]\nNetwork=none\nPodmanArgs=--memory=64m --cpus=0.5\n' >$dir/lim.pod
+		printf '[Container]\nImage=%s\nPod=lim.pod\nStopSignal=KILL\nExec=sleep 1000\n' $I >$dir/limc.container
+		systemctl $m daemon-reload; systemctl $m start limc; s=$(systemctl $m show -P Slice limc); echo $s
+		systemctl $m show -P Slice lim-pod; systemctl $m show -P CPUQuotaPerSecUSec -P MemoryMax -P MemorySwapMax $s
+		grep -cF /$s/limc.service/ /proc/$(systemctl $m show -P MainPID limc)/cgroup
+		podunit run -d --name limh --stop-signal KILL --pod systemd-lim $I sleep 1000 >/dev/null; systemctl $m show -P Slice limh; podunit rm -f limh >/dev/null
+		systemd-run $m -q --pipe --wait -p Delegate=yes podunit run --rm --cgroups=split --pod systemd-lim $I true 2>&1 | grep -o 'Slice=[^ ]*'
+		grep -qw memory /sys/fs/cgroup/cgroup.controllers && echo 2 || for i in $(seq 60); do
+			n=$(journalctl $m -q -o cat -u lim-pod | grep -c 'has no effect: the cgroup has no'); [ $n = 2 ] && echo $n && break; sleep 1
+		done
+		systemctl $m stop lim-pod; rm $dir/lim.pod $dir/limc.container; systemctl $m daemon-reload`
+}
+
+// limited is what limits prints.
+func limited(base string) string {
+	slice := base + `-pods-systemd\x2dlim.slice`
+	return strings.Join([]string{slice, slice, "500ms", "67108864", "67108864", "1", slice, "Slice=" + slice, "2"}, "\n")
 }
 
 // conf is the shell's way to write a key of alice's containers.conf.

@@ -160,7 +160,8 @@ func lostLayer(t *testing.T, l *labtest.Lab) {
 
 // lostStatus: what runs is shown, and is stopped and removed as ever.
 func lostStatus(t *testing.T, l *labtest.Lab) {
-	out := l.MustRun("bob", "podunit run -d --name lost -p 18098:80 "+image+" sleep 1000 >/dev/null; rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json; podunit ps --format '{{.Names}} {{.State}}'; podunit exec lost echo in it")
+	// The service is up a moment before the command begins, and until then the container is one that never ran.
+	out := l.MustRun("bob", "podunit run -d --name lost -p 18098:80 "+image+" sh -c 'echo begun; exec sleep 1000' >/dev/null; until podunit logs lost | grep -q begun; do sleep 0.1; done; rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json; podunit ps --format '{{.Names}} {{.State}}'; podunit exec lost echo in it")
 	if out != "lost running\nin it" {
 		t.Errorf("%s", out)
 	}

@@ -109,7 +109,7 @@ func TestLabVerbs(t *testing.T) {
 			})
 			t.Run("doctor", func(t *testing.T) {
 				l := l.on(t)
-				got := l.MustRun(user, `podunit doctor --format json | jq -r '.[] | select(.state == "error")'; podunit doctor | grep -c '^ok *storage: '`)
+				got := l.MustRun(user, `podunit doctor --format json | jq -r '.[] | select(.state == "error")'; podunit doctor 2>&1 | grep -c -e '^ok *storage: ' -e level=`)
 				if got != "1" {
 					t.Errorf("%s", got)
 				}

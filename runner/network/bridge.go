@@ -16,13 +16,13 @@ import (
 	"go.podman.io/common/libnetwork/types"
 )
 
-// Bridge is what a container or pod on named networks needs beyond others.
+// Bridge is the part of a Request that only a container or pod on named networks has.
 type Bridge struct {
 	// Store is where the networks are kept.
 	Store *netavark.Store
 	// Connection has the names of the container and its networks.
 	Connection netavark.Connection
-	// Servers start what a network needs besides links.
+	// Servers start the units that a network needs besides links.
 	Servers netavark.Servers
 }
 
@@ -62,8 +62,8 @@ func (n *Network) prepareBridge(ctx context.Context) error {
 	return nil
 }
 
-// free makes sure that no other container has a port by a rule of the firewall: nobody binds it, so that
-// AssignPorts does not see it.
+// free makes sure that no other container has a port by a rule of the firewall. No process binds
+// such a port, so AssignPorts does not see it.
 func free(s *netavark.Store, id string, ports []spec.PortMapping) error {
 	if len(ports) == 0 {
 		return nil
@@ -164,9 +164,9 @@ func addresses(all []net.IP) []netip.Addr {
 	return out
 }
 
-// Reconnect makes the links of a container or pod again after the namespace of its networks was lost. Its
-// own is at path. What of the old links is left there goes first. One that is on no named network,
-// or has yet to be connected, is left alone.
+// Reconnect makes the links of a container or pod again after the namespace of its networks was
+// lost. Its own is at path. The remains of the old links are removed first. A container or pod that
+// is on no named network, or has yet to be connected, is left alone.
 func Reconnect(ctx context.Context, dir, path string, servers netavark.Servers) error {
 	c, err := netavark.Read(dir)
 	if err != nil || c == nil || c.Answer == nil {

@@ -33,30 +33,40 @@ type Hosts struct {
 	Names []string
 }
 
-// imageHosts ends the name of a copy of an image's /etc/hosts, beside the file that is made of it.
-const imageHosts = ".image"
+// givenHosts ends the name of a copy of an image's /etc/hosts, or of the file that people name, beside
+// the file that is made of it.
+const givenHosts = ".image"
 
 // maxHosts is the largest /etc/hosts or resolv.conf of an image or of a container that is read, in bytes.
 const maxHosts = 1 << 20
 
-// base is the file that hosts start from; empty for none. The library would open an image's own as
-// it stands, which may be a pipe, and without a root it would take the host's.
+// base is the file that hosts start from; empty for none. The library would open an image's own, or one
+// that people name, as it stands, which may be a pipe, and without a root it would take the host's.
 func (h Hosts) base(path, rootfs string, conf *config.Config) (string, error) {
 	from := cmp.Or(h.Base, conf.Containers.BaseHostsFile)
-	if from != "image" {
+	var data []byte
+	switch from {
+	case "", "none":
 		return etchosts.GetBaseHostFile(from, "")
+	case "image":
+		if rootfs == "" {
+			return "", nil
+		}
+		var err error
+		data, err = safe.ReadInRoot(rootfs, config.DefaultHostsFile, maxHosts)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil // not every image has one
+		}
+		if err != nil {
+			return "", fmt.Errorf("of the image: %w", err)
+		}
+	default:
+		var err error
+		if data, err = safe.ReadLinked(from, maxHosts); err != nil {
+			return "", err
+		}
 	}
-	if rootfs == "" {
-		return "", nil
-	}
-	data, err := safe.ReadInRoot(rootfs, config.DefaultHostsFile, maxHosts)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil // not every image has one
-	}
-	if err != nil {
-		return "", fmt.Errorf("of the image: %w", err)
-	}
-	return path + imageHosts, os.WriteFile(path+imageHosts, data, 0o600)
+	return path + givenHosts, os.WriteFile(path+givenHosts, data, 0o600)
 }
 
 // write writes a container's /etc/hosts to path. r is the network of the container, or of its
@@ -66,7 +76,7 @@ func (h Hosts) write(path string, r Result, rootfs string, conf *config.Config) 
 	if err != nil {
 		return fmt.Errorf("hosts: %w", err)
 	}
-	if base == path+imageHosts {
+	if base == path+givenHosts {
 		defer os.Remove(base)
 	}
 	p := &etchosts.Params{BaseFile: base, HostContainersInternalIP: r.Host, TargetFile: path}
@@ -117,10 +127,10 @@ type Resolver struct {
 	Own bool
 }
 
-// write writes a container's /etc/resolv.conf to path; r is the network of the container, or of
-// its pod. Without servers asked for, those of the host are used; one on the host's loopback
-// device, such as systemd-resolved's, is reached through pasta. A host that has none gives none:
-// the ecosystem's library would then ask a public one.
+// write writes a container's /etc/resolv.conf to path; r is the network of the container, or of its
+// pod. Without servers asked for, those of the host are used; one on the host's loopback device,
+// such as systemd-resolved's, is reached through pasta. If the host has none, the container gets
+// none either, where the ecosystem's library would give it public ones.
 func (d Resolver) write(path string, r Result, conf *config.Config) error {
 	v6 := hasIPv6(r.IPs)
 	servers := given(d.Servers, conf.Containers.DNSServers.Get())
@@ -150,7 +160,7 @@ func (d Resolver) write(path string, r Result, conf *config.Config) error {
 	return nil
 }
 
-// given is what was asked for, or else what is configured.
+// given returns what was asked for, else what is configured.
 func given(asked, configured []string) []string {
 	if len(asked) > 0 {
 		return asked
@@ -158,9 +168,9 @@ func given(asked, configured []string) []string {
 	return configured
 }
 
-// hostServers lists the host's name servers that can be reached from another
-// network namespace. Where resolv.conf names a local stub only, its maker says
-// elsewhere whom that asks. Source: systemd-resolved(8), NetworkManager.conf(5).
+// hostServers lists the host's name servers that can be reached from another network namespace. If
+// resolv.conf names a local stub only, the program that runs the stub has another file with the
+// servers that it asks. Source: systemd-resolved(8), NetworkManager.conf(5).
 func hostServers(read func(string) ([]byte, error), v6 bool) []string {
 	for _, path := range []string{resolvconf.DefaultResolvConf, "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf"} {
 		data, err := read(path)

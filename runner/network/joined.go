@@ -14,9 +14,9 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Joined are files of the container whose network another one joins. Who shares a network asks the
-// same name servers, or a container behind the network of a VPN would tell others what it looks
-// for, and knows the same names. Empty is for a file that the other one has from its image.
+// Joined are the files of the container whose network another one joins. The two ask the same name
+// servers, or a container behind a VPN's network would ask servers outside of it, and know the same
+// names. A path is empty if the other container has that file from its image.
 type Joined struct {
 	Hosts, ResolvConf string
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package network gives a container or a pod its network: a namespace of its own, without
-// anything (none) or connected through pasta, or somebody else's; and the files hosts and
-// resolv.conf that say what is in it. It knows paths and names, not containers. What it makes it
-// can take away again, also in another process and after a crash: all it needs to know lies in
-// the runtime directory of whom the network is for.
+// Package network gives a container or a pod its network: a namespace of its own, without anything
+// (none) or connected through pasta, or somebody else's; and the files hosts and resolv.conf that
+// say what is in it. It knows paths and names, not containers. It can take away what it has made,
+// also in another process and after a crash: all it needs to know lies in the runtime directory of
+// the container or pod.
 package network
 
 import (
@@ -28,7 +28,7 @@ type Request struct {
 	// Network has mode none, host, pasta, bridge or ns. The caller has turned the
 	// others, which need to know other containers, into one of these.
 	Network spec.Network
-	// Bridge is what mode bridge is about.
+	// Bridge is set in mode bridge only.
 	Bridge *Bridge
 	// Ports to publish; only pasta and bridges can.
 	Ports []spec.PortMapping
@@ -45,7 +45,7 @@ type Request struct {
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
 	// machine's addresses and routes over as they are when it starts.
 	Online func(context.Context) error
-	// Started, if set, is told of pasta's process as soon as there is one.
+	// Started, if set, is called with pasta's process ID as soon as there is one.
 	Started func(pid int) error
 	// Ping is the last group that may ping, by its number in our user namespace; the first is 0.
 	Ping int
@@ -56,7 +56,7 @@ type Request struct {
 	Config *config.Config
 }
 
-// Result is the network as it has come to be.
+// Result is the network as it was made.
 type Result struct {
 	// Mode is none, host, pasta, bridge or ns.
 	Mode string
@@ -68,8 +68,8 @@ type Result struct {
 	Ports []spec.PortMapping
 	// DNS are addresses inside that lead to the host's resolver.
 	DNS []string
-	// Nameservers and Search are those of named networks. Where there are name servers, they are
-	// asked and nobody else: they know whom to ask further.
+	// Nameservers and Search are those of named networks. If there are name servers, the container
+	// asks only them: they forward what they do not know.
 	Nameservers, Search []string
 	// Host is the address of the host as seen from inside; empty if none is known.
 	Host string
@@ -210,8 +210,8 @@ func (n *Network) Mode() string { return n.req.Network.Mode }
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (n *Network) Path() string { return n.result.Path }
 
-// Made returns when the namespace is there, or cannot be made. Whether the network in it comes to
-// work, Wait tells.
+// Made returns when the namespace is there, or cannot be made. Wait tells whether the network in it
+// works.
 func (n *Network) Made() error {
 	<-n.made
 	return n.nsErr
@@ -266,9 +266,9 @@ func (n *Network) writeFiles(rootfs string) error {
 	return nil
 }
 
-// Wait returns when the network works and its files have their contents, or when it cannot be
-// made to; it calls Connect. What there is after an error is Close's to take down: somebody may
-// be using the namespace.
+// Wait returns when the network works and its files have their contents, or when it cannot be made
+// to; it calls Connect. After an error Close takes down what there is: a process may be using the
+// namespace.
 func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 	n.Connect(ctx, rootfs)
 	<-n.done
@@ -278,8 +278,8 @@ func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 	return n.result, nil
 }
 
-// Close takes the network down, whatever has become of it. It waits for what is under way, or
-// pasta would come up after it. Safe to repeat.
+// Close takes the network down, whether it works or not. It waits for a pasta that is starting,
+// which would come up after it otherwise. Safe to repeat.
 func (n *Network) Close() error {
 	n.begin.Do(func() { // and now nothing begins any more
 		defer close(n.done)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/common/pkg/config"
 	"golang.org/x/sys/unix"
@@ -283,6 +284,13 @@ func TestFiles(t *testing.T) {
 
 // TestHostileHostsOfTheImage has an image whose file is none: a pipe would hold the start for ever.
 func TestHostileHostsOfTheImage(t *testing.T) {
+	given := filepath.Join(t.TempDir(), "given")
+	if err := unix.Mkfifo(given, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Hosts{Base: given}).write(filepath.Join(t.TempDir(), "hosts"), Result{}, "", &config.Config{}); !errors.Is(err, safe.ErrNotRegular) {
+		t.Errorf("a file that is given: %v", err)
+	}
 	dir, rootfs := t.TempDir(), t.TempDir()
 	if err := errors.Join(os.Mkdir(filepath.Join(rootfs, "etc"), 0o755), unix.Mkfifo(filepath.Join(rootfs, "etc/hosts"), 0o644)); err != nil {
 		t.Fatal(err)
@@ -300,7 +308,7 @@ func TestHostileHostsOfTheImage(t *testing.T) {
 	if err := (Hosts{Base: "image"}).write(filepath.Join(dir, "hosts"), Result{}, rootfs, &config.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "*"+imageHosts)); err != nil || len(left) != 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "*"+givenHosts)); err != nil || len(left) != 0 {
 		t.Errorf("left is %q, %v", left, err)
 	}
 }
@@ -568,12 +576,12 @@ func pastaStory(t *testing.T, dir string, v6 bool, also ...string) {
 		if r.Host != guestAddr && !p.HostIP.IsLoopback() {
 			continue // Debian 12's pasta: from the machine itself through loopback only
 		}
-		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(p.HostIP, p.HostPort).String(), 5*time.Second)
+		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(p.HostIP, p.HostPort).String(), time.Minute)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		if got, err := bufio.NewReader(c).ReadString('\n'); err != nil || got != "hello\n" {
 			t.Errorf("through pasta on %s: %q, %v", p.HostIP, got, err)
 		}

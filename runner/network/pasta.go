@@ -5,7 +5,6 @@ package network
 import (
 	"bytes"
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,7 +80,7 @@ func fitting(ports []spec.PortMapping, extra []string, r routes) []string {
 	return out
 }
 
-// pastaArgs are pasta's arguments, and what its user may know of them.
+// pastaArgs are pasta's arguments, and the addresses and files that follow from them.
 type pastaArgs struct {
 	words []string
 	dns   []string // addresses inside that lead to the host's resolver
@@ -90,8 +89,9 @@ type pastaArgs struct {
 	own   bool     // it is root's and runs as pastaUser
 }
 
-// own reports whether a pasta runs as pastaUser: root's, unless the configuration or the user says as
-// whom. Nobody, which pasta would make itself of root, may neither open the namespace nor low ports.
+// own reports whether pasta runs as pastaUser. Root's does, unless the configuration or the user
+// names another account. By itself pasta would become nobody, who may open neither the namespace
+// nor low ports.
 func own(extra []string, root bool) bool {
 	return root && !slices.ContainsFunc(extra, func(w string) bool { return w == "--runas" || strings.HasPrefix(w, "--runas=") })
 }
@@ -154,8 +154,8 @@ func args(extra []string, ports []spec.PortMapping, netns, pid string, root bool
 		a.words = append(a.words, "--quiet")
 	}
 	a.own = own(extra, root)
-	// We end it; that it also watches the path of the namespace costs 14 ms of every stop, for which the kernel makes
-	// sure that nobody looks at the watch any more.
+	// podunit ends pasta, so pasta need not watch the path of the namespace. The watch would cost
+	// 14 ms of every stop, in which the kernel waits until nothing reads the watch any more.
 	a.words = append(a.words, "--no-netns-quit", "--pid", pid, "--netns", netns)
 	return a
 }
@@ -256,7 +256,7 @@ func portProblem(ports []spec.PortMapping) error {
 // runPasta finds out.
 func mentions(program, option string) bool {
 	data, err := os.ReadFile(program)
-	return err != nil || !bytes.HasPrefix(data, []byte(elf.ELFMAG)) || bytes.Contains(data, []byte(option))
+	return err != nil || !bytes.HasPrefix(data, []byte("\x7fELF")) || bytes.Contains(data, []byte(option))
 }
 
 // runPasta executes pasta until it has gone to the background. Options that this
@@ -303,9 +303,8 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 	}
 }
 
-// lastWords is what pasta said, on one line. Old versions complain about every
-// line that they could not also send to syslog, and show their usage after
-// an unknown option.
+// lastWords is what pasta wrote, on one line. Old versions complain about every line that they
+// could not also send to syslog, and show their usage after an unknown option.
 func lastWords(out []byte) string {
 	var lines []string
 	for line := range strings.Lines(string(out)) {
@@ -391,15 +390,15 @@ func endAll(dir string) error {
 	return errors.Join(errs...)
 }
 
-// endPasta ends the process if it is the pasta of the request, and reports whether it was. It
-// has nothing to lose, and hears few other signals.
+// endPasta kills the process if it is the pasta of the request, and reports whether it was. pasta
+// has nothing to save, and ignores most other signals.
 func endPasta(pid int, dir string) (bool, error) {
 	p, err := process.Open(pid, 0)
 	if p == nil || err != nil {
 		return false, err
 	}
 	defer p.Close()
-	// Asked after the descriptor was taken: it holds the process, or its end.
+	// The command line is read after the pidfd was opened, so that both are of the same process.
 	if !isPasta(pid, dir) {
 		return false, nil
 	}

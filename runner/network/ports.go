@@ -235,7 +235,7 @@ func (e PortDeniedError) Hint() string {
 		"ListenStream=%d whose service has User=", e.Port, e.Port)
 }
 
-// holder finds who has the port, as far as this user may look; empty if not.
+// holder finds the program that has the port; empty if this user may not see it.
 func holder(port uint16, protocol string) string {
 	inodes := map[string]bool{}
 	for _, table := range []string{protocol, protocol + "6"} {

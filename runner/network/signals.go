@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutSignals starts a program that hears no signal but SIGTERM, SIGCHLD and SIGKILL: systemctl kill
-// sends to all processes of a unit what is meant for the container. pasta would end of SIGQUIT, for which it
-// sets a handler; it leaves alone which signals are blocked. SIGTERM is how systemd ends what is left
-// of a unit, and it would wait long for a program that does not hear it. SIGCHLD tells pasta that a
-// process it made to act inside the namespace has ended; those that it is not told of stay as zombies.
+// withoutSignals starts a program with all signals blocked but SIGTERM, SIGCHLD and SIGKILL:
+// systemctl kill sends a signal that is meant for the container to all processes of its unit.
+// SIGQUIT would end pasta, which handles it, but pasta does not change which signals are blocked.
+// With SIGTERM systemd ends what is left of a unit, and it would wait long for a program that
+// blocks it. SIGCHLD tells pasta that a process it made to act inside the namespace has ended;
+// without it those would stay as zombies.
 func withoutSignals(start func() error) error {
 	// The thread that forks hands its mask on.
 	runtime.LockOSThread()

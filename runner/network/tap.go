@@ -42,8 +42,8 @@ func tapName(req Request, r routes) string {
 }
 
 func makeTap(name string) error {
-	// A child that another thread of ours has just forked has our descriptor until it executes its program: so long the
-	// device is taken, and pasta finds it busy.
+	// A child that another thread of ours has just forked has our descriptor until it executes its
+	// program: until then the device is in use, and pasta finds it busy.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)

@@ -50,8 +50,8 @@ func inView(dir string, do func() error) error {
 	})
 }
 
-// pastaUser is whom root's pasta runs as: a user ID that nobody has, as Debian and systemd give it
-// out to none. With that of nobody, whatever else runs so could end it.
+// pastaUser is the user ID that root's pasta runs with. Debian and systemd give it to no account.
+// With the ID of nobody, other processes of that account could kill pasta.
 const pastaUser = 65533
 
 // inRootView is inView for root's pasta, which is not root and may reach no directory of root's: it
@@ -89,9 +89,9 @@ func inRootView(dir string, do func() error) error {
 	})
 }
 
-// furnish makes a directory of the name in what is mounted on viewed, with the namespace and the file for
-// the process ID from another one. No name in viewed is looked up twice: people and tests that judge
-// names need not know that nobody else sees it.
+// furnish makes a directory of the name in what is mounted on viewed, with the namespace and the
+// file for the process ID from another one. No name in viewed is looked up twice, so a test that
+// looks for names which others could exchange between two look-ups finds none here.
 func furnish(from *os.File, name string) error {
 	view, err := os.OpenRoot(viewed)
 	if err != nil {

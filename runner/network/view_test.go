@@ -167,7 +167,7 @@ func TestPastaWithoutPID(t *testing.T) {
 			t.Fatal(err)
 		}
 		for begun := time.Now(); !strings.Contains("ZX", procState(pid)); time.Sleep(time.Millisecond) {
-			if time.Since(begun) > 5*time.Second {
+			if time.Since(begun) > time.Minute {
 				t.Errorf("status %s: pasta %d lives on", status, pid)
 				_ = unix.Kill(pid, unix.SIGKILL)
 				break

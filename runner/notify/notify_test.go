@@ -30,7 +30,7 @@ func listen(t *testing.T, name string) *net.UnixConn {
 func receive(t *testing.T, c *net.UnixConn) (string, int) {
 	t.Helper()
 	buf, oob := make([]byte, 4096), make([]byte, 256)
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	n, oobn, _, _, err := c.ReadMsgUnix(buf, oob)
 	if err != nil {
 		t.Fatal(err)

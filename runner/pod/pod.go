@@ -235,7 +235,8 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	return r, nil
 }
 
-// IDMapping is what a container of the pod is to ask for, so that it has the pod's IDs.
+// IDMapping is the user namespace that a container of the pod asks for, so that it has the pod's
+// IDs.
 func (e *Engine) IDMapping(r Record) (spec.IDMapping, error) {
 	m := r.Spec.IDMapping
 	if m.UserNS.Mode != spec.UserAuto {
@@ -357,8 +358,9 @@ func (e *Engine) stopInfra(s Status) error {
 // EndInfra ends the infra process, and with it the pod's unit, which then calls Stop.
 func (e *Engine) EndInfra(r Record) error { return e.stopInfra(e.Status(r)) }
 
-// infraStopped ends the infra process, and tells of the end of the pod: also when the process has ended before, by EndInfra
-// or through the manager, and only once. The caller has the lock of the pod.
+// infraStopped ends the infra process and notes the event of the pod's end. It notes it once, also
+// if the process has ended before, by EndInfra or through the manager. The caller has the lock of
+// the pod.
 func (e *Engine) infraStopped(r Record) error {
 	s := e.noted(r)
 	if s.InfraPID == 0 {
@@ -449,7 +451,7 @@ func (e *Engine) Running(r Record) ([]string, error) {
 	return e.running(members)
 }
 
-// Remove takes the pod away, with its containers; force counts for those that run.
+// Remove removes the pod with its containers; running ones only with force.
 func (e *Engine) Remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
 	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
@@ -484,7 +486,7 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 		if err != nil {
 			return err
 		}
-		// By now it may have been removed by its own unit.
+		// The container may have been removed by its own unit meanwhile.
 		if m, err = e.Containers.Lookup(m.ID); err == nil {
 			err = e.Containers.Remove(ctx, m, true, true, 0)
 		} else if errors.Is(err, container.ErrNotFound) {
@@ -541,7 +543,7 @@ func (e *Engine) Settle(ctx context.Context, podID string, again func() bool) er
 		if again() {
 			return nil
 		}
-		// To ask takes its time, and somebody may have started one meanwhile.
+		// The question takes time, and a container may have been started meanwhile.
 		if running, err := e.Running(r); err != nil || len(running) > 0 {
 			return err
 		}
@@ -549,7 +551,7 @@ func (e *Engine) Settle(ctx context.Context, podID string, again func() bool) er
 	return e.EndInfra(r)
 }
 
-// Join is what a container of the pod shares.
+// Join returns what a container shares with the pod.
 func (e *Engine) Join(r Record) (*container.Join, error) {
 	s := e.Status(r)
 	if s.InfraPID == 0 {

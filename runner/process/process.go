@@ -46,6 +46,16 @@ func Open(pid int, ticks uint64) (*Process, error) {
 	return &Process{fd}, nil
 }
 
+// Descriptor returns a pidfd to hand on to another program; the caller closes it. The error is ESRCH if
+// there is no such process.
+func Descriptor(pid int) (int, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1, fmt.Errorf("pidfd_open %d: %w", pid, err)
+	}
+	return fd, nil
+}
+
 // gone tells whether pidfd_open said that there is no such process. Where a thread has the
 // number, older kernels say EINVAL and newer ones ENOENT.
 func gone(err error) bool {

@@ -30,8 +30,8 @@ type Execution struct {
 	Umask *uint32
 }
 
-// start starts the runtime with the mask that the process is to have, which only a whole process
-// can have: for this moment it is ours.
+// start starts the runtime with the mask that the process is to have. A mask belongs to a whole
+// process, not to a thread, so ours is changed for that moment.
 func (x Execution) start(cmd *exec.Cmd) error {
 	mask := 0o022
 	if x.Umask != nil {
@@ -64,9 +64,10 @@ func (r Runtime) exec(ctx context.Context, x Execution, flags ...string) *exec.C
 // log is the path of the log, to be read from its beginning.
 func (x Execution) log() string { return fmt.Sprintf("/proc/self/fd/%d", x.Log.Fd()) }
 
-// Exec runs another process in the container, attached, and returns its status. Signals that end us
-// are the process's. If there is still no process some seconds after the end of ctx, the runtime and
-// what it has made are killed; without PIDFile, nobody knows that there is one.
+// Exec runs another process in the container, attached, and returns its status. Signals that would
+// end us are passed on to the process. If there is still no process some seconds after the end of
+// ctx, the runtime and what it has made are killed; without PIDFile, nobody knows that there is
+// one.
 func (r Runtime) Exec(ctx context.Context, x Execution) (int, error) {
 	again := false
 	err := untilTold(ctx, x.log(), func() error {
@@ -96,7 +97,7 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 		}
 		defer release()
 	}
-	// From here on, so that a signal while it starts is not lost.
+	// Signals are taken from here on, so that one that comes during the start is not lost.
 	pass, stop := passSignals()
 	defer stop()
 	if err := x.start(cmd); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -31,14 +32,48 @@ var (
 // error, as whoever may write there could have it lead to a file that only we may read. limit
 // is the most bytes it may have. The error is a *fs.PathError.
 func ReadFile(path string, limit int64) ([]byte, error) {
+	return readNamed(path, unix.O_NOFOLLOW, limit)
+}
+
+// ReadLinked is ReadFile for a file that may be reached by a link, such as a unit file or a profile
+// that a package has put elsewhere.
+func ReadLinked(path string, limit int64) ([]byte, error) { return readNamed(path, 0, limit) }
+
+// ReadGiven is ReadLinked for a file that a command line names. That may be a descriptor of this
+// process, too, as a shell writes --cidfile <(COMMAND), which nobody else can have put there: it is
+// read to its end.
+func ReadGiven(path string, limit int64) ([]byte, error) {
+	if !Own(path) {
+		return ReadLinked(path, limit)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+	}
+	return data, err
+}
+
+// Own tells whether a path means a descriptor of this process.
+func Own(path string) bool {
+	dir, _ := filepath.Split(path)
+	return dir == "/dev/fd/" || dir == "/proc/self/fd/" || path == "/dev/stdin"
+}
+
+// readNamed reads a regular file; flags are those of open(2) that say how the name is looked up.
+func readNamed(path string, flags int, limit int64) ([]byte, error) {
 	// O_PATH looks at what is there without opening it. Source: open(2).
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
 	data, err := readPath(fd, limit)
-	if errors.Is(err, ErrNotRegular) {
+	if errors.Is(err, ErrNotRegular) && flags&unix.O_NOFOLLOW != 0 {
 		if to, lerr := os.Readlink(path); lerr == nil {
 			err = fmt.Errorf("%w; name the file itself, %s", err, to)
 		}

@@ -4,6 +4,7 @@ package safe
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,6 +42,41 @@ func TestReadFile(t *testing.T) {
 	// A file of procfs says that it has no bytes.
 	if _, err := ReadFile("/proc/self/status", 10); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a file that has more bytes than it says: %v", err)
+	}
+}
+
+// TestReadGiven: a file that a command line names may be reached by a link, or be a descriptor of ours. What
+// could keep the reader waiting, or has no end, is an error at once.
+func TestReadGiven(t *testing.T) {
+	dir := t.TempDir()
+	name := func(s string) string { return filepath.Join(dir, s) }
+	if err := errors.Join(os.WriteFile(name("id"), []byte("abc"), 0o600), syscall.Mkfifo(name("pipe"), 0o600), os.Symlink("id", name("link")), os.Symlink("pipe", name("to-pipe"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"id", "link"} {
+		if data, err := ReadGiven(name(file), 3); err != nil || string(data) != "abc" {
+			t.Errorf("%s: %q, %v", file, data, err)
+		}
+		if _, err := ReadGiven(name(file), 2); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for _, path := range []string{name("pipe"), name("to-pipe"), "/dev/zero", dir} {
+		if data, err := ReadGiven(path, 3); !errors.Is(err, ErrNotRegular) {
+			t.Errorf("%s: %d bytes, %v", path, len(data), err)
+		}
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	if _, err := to.WriteString("piped"); err != nil {
+		t.Fatal(err)
+	}
+	to.Close()
+	if data, err := ReadGiven(fmt.Sprintf("/dev/fd/%d", from.Fd()), 5); err != nil || string(data) != "piped" {
+		t.Errorf("%q, %v", data, err)
 	}
 }
 

@@ -19,8 +19,9 @@ import (
 // Addition is what a start has besides the container's record.
 type Addition struct {
 	Secret container.Secret
-	// Begun, if set, is called when the container runs and before its unit is ready. Its error ends
-	// the container, and the start. Others may act on the container meanwhile.
+	// Begun, if set, is called once the container runs and before its unit is ready. An error of it
+	// ends the container and fails the start. The container's name is not locked meanwhile: other
+	// commands may act on it.
 	Begun func(ctx context.Context, r container.Record, s container.Status) error
 }
 
@@ -59,14 +60,14 @@ func (e *Engine) FindImage(ctx context.Context, c *spec.Container) (container.Im
 	return e.findImage(ctx, c)
 }
 
-// StartUnit starts a transient service and waits until it is up. What is left of one of that name
-// which has ended goes first. If the service fails, the error says what podunit said in it.
+// StartUnit starts a transient service and waits until it is up. A service of the same name that
+// has ended is removed first. If the service fails, the error says what podunit said in it.
 func (e *Engine) StartUnit(ctx context.Context, name string, s unit.Service) error {
 	return e.startTransient(ctx, name, s, false)
 }
 
-// TryUnit is StartUnit for a service that the manager starts again by its own settings where its start fails: then
-// again is called with the reason, and if that returns an error, the service is ended.
+// TryUnit is StartUnit for a service that the manager starts again when its start fails. It calls
+// again with the reason of each such failure, and ends the service if again returns an error.
 func (e *Engine) TryUnit(ctx context.Context, name string, s unit.Service, again func(error) error) error {
 	return e.tryTransient(ctx, name, s, func(m Manager, err error) error {
 		if err = again(err); err != nil {
@@ -86,7 +87,8 @@ func (e *Engine) ForgetUnit(ctx context.Context, name string) { e.forgetUnit(ctx
 // again by its own setting.
 func (e *Engine) StartsAgain(ctx context.Context) bool { return e.startsAgain(ctx) }
 
-// Asked is what somebody asks of a unit at the moment: start, stop, restart; empty for nothing.
+// Asked returns the job that is queued for a unit at the moment: start, stop, restart; empty for
+// none.
 func (e *Engine) Asked(ctx context.Context, name string) (job string, err error) {
 	err = e.withManager(ctx, func(m Manager) error {
 		job, err = m.Job(ctx, name)
@@ -109,7 +111,7 @@ func (e *Engine) ShareManager(ctx context.Context) (done func(), err error) {
 	}, nil
 }
 
-// shared is a connection that others close.
+// shared is a connection that its users cannot close: ShareManager's done does.
 type shared struct{ Manager }
 
 func (shared) Close() {}
@@ -138,8 +140,8 @@ func (e *Engine) StartSlice(ctx context.Context, name string, s unit.Slice) erro
 	return e.withManager(ctx, func(m Manager) error { return m.StartSlice(ctx, name, s) })
 }
 
-// Limits are the limits of the unit that this process is in, as settings of a slice; what nobody has set is
-// math.MaxUint64, no limit.
+// Limits are the limits of the unit that this process is in, as settings of a slice; a limit that
+// nobody has set is math.MaxUint64.
 func (e *Engine) Limits(ctx context.Context) (all map[string]any, err error) {
 	err = e.withManager(ctx, func(m Manager) error {
 		all, err = m.Limits(ctx, e.Own.Name)

@@ -17,11 +17,12 @@ import (
 	"github.com/podunit/podunit/runner/safe"
 )
 
-// bootUnit starts, after a boot, what has a restart policy that says so. Source: units/.
+// bootUnit starts, after a boot, the containers whose restart policy asks for it. Source: units/.
 const bootUnit = "podunit-restart.service"
 
-// bootNote tells bootUnit that there is something to start: users who have nothing of the kind do not
-// wait for it. The unit's ConditionPathExists= names the same file.
+// bootNote is the path of a file whose presence tells bootUnit that there is something to start:
+// users without such containers do not wait for it at boot. The unit's ConditionPathExists= names
+// the same file.
 func (e *Engine) bootNote() string {
 	home, _ := e.Lookup("HOME")
 	if u, err := user.LookupId(strconv.Itoa(e.User.UID)); err == nil && e.home == "" {
@@ -34,8 +35,8 @@ func (e *Engine) bootNote() string {
 	return filepath.Join(home, ".local", "share", "podunit", "start-at-boot")
 }
 
-// startsAtBoot reports whether a container is to be started after a boot: transient services are
-// gone then, and what was made with a unit is that unit's business.
+// startsAtBoot reports whether podunit has to start a container after a boot, since its transient
+// service is gone then. A container that a unit made is that unit's business.
 func (e *Engine) startsAtBoot(r container.Record) (bool, error) {
 	if r.Unit != "" || r.Spec.Remove {
 		return false, nil
@@ -50,8 +51,8 @@ func (e *Engine) startsAtBoot(r container.Record) (bool, error) {
 	return false, nil
 }
 
-// noteForBoot notes that a container is to be started after a boot, if it is, and warns where nobody
-// would.
+// noteForBoot writes bootNote if the container is to be started after a boot, and warns if the unit
+// that would start it is not installed or is masked.
 func (e *Engine) noteForBoot(ctx context.Context, r container.Record) {
 	starts, err := e.startsAtBoot(r)
 	if err == nil && !starts {
@@ -83,8 +84,9 @@ func (e *Engine) writeBootNote(ctx context.Context) error {
 	return safe.Write(path, []byte("Containers with --restart always or unless-stopped start at boot: see "+bootUnit+".\n"), 0o600)
 }
 
-// Boot starts what is to run after a boot, in the order in which it was made. One whose start fails
-// is left to its service, which tries again. Without any, the next boot does not ask.
+// Boot starts the containers that are to run after a boot, in the order in which they were made. A
+// container whose start fails is left to its service, which tries again. If there is no such
+// container, Boot removes bootNote, so that the next boot does not ask.
 func (e *Engine) Boot(ctx context.Context) error {
 	all, err := e.Containers.List()
 	if err != nil {
@@ -115,8 +117,8 @@ func (e *Engine) Boot(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// warnOfSession says, once a login, that what was started by hand ends with the user's last session.
-// Source: loginctl(1), enable-linger: a file of the user's name.
+// warnOfSession warns, once in a login, that a container that was started by hand ends with the
+// user's last session. Source: loginctl(1), enable-linger: a file of the user's name.
 func (e *Engine) warnOfSession(what string) {
 	if !e.User.Rootless() || e.InService() {
 		return

@@ -227,4 +227,15 @@ func TestContainersByTheirServices(t *testing.T) {
 			t.Errorf("pod %s: %s, %v", name, got.Name, err)
 		}
 	}
+	for word, want := range map[string]string{"store": "db", "systemd-media": "systemd-media", "media": "systemd-media", "web": "web", "job": "job", "nosuch": "nosuch"} {
+		if got := w.NameOf(word); got != want {
+			t.Errorf("%s is the name of %s, want %s", word, got, want)
+		}
+	}
+	if _, err := w.Pods.Create(context.Background(), spec.Pod{Name: "store"}, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.NameOf("store"); got != "store" {
+		t.Errorf("the name of a pod comes before that of a service: %s", got)
+	}
 }

@@ -56,7 +56,7 @@ func (e *Engine) Networks() *netavark.Store {
 	return s
 }
 
-// bridge is what somebody on named networks needs.
+// bridge describes how a container or pod is connected to named networks.
 func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 	store := e.Networks()
 	c := netavark.Connection{ID: w.id, Name: w.name, Hostname: w.hostname}
@@ -96,7 +96,7 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 	return &network.Bridge{Store: store, Connection: c, Servers: e.servers()}, nil
 }
 
-// servers start the units that networks need.
+// servers returns the functions that start and stop the units which named networks need.
 func (e *Engine) servers() netavark.Servers {
 	return netavark.Servers{Namespace: NamespaceUnit, DNS: DNSUnit, Start: func(ctx context.Context, name string) error {
 		m, err := e.Connect(ctx)
@@ -122,8 +122,9 @@ func (e *Engine) sharedDir() string { return SharedDir(e.Containers.RunDir) }
 // netavark.ReadShared.
 func SharedDir(runDir string) string { return filepath.Join(runDir, "networks", "netns") }
 
-// together is an error while the user's networks are those of another runtime directory: a network namespace belongs to the
-// user namespace of one of them, and who is in the other's cannot enter it.
+// together returns an ApartError while the user's networks are in use with another runtime
+// directory. Each runtime directory has a user namespace of its own, the network namespace belongs
+// to one of them, and processes in the other cannot enter it.
 func (e *Engine) together() error {
 	uid := strconv.Itoa(e.User.UID)
 	if _, ok := netavark.ReadShared(e.sharedDir()); ok {
@@ -186,18 +187,21 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 		return errors.Join(err, n.Close())
 	}
 	e.reconnect(ctx)
-	// The holder has the namespace; a mount in its directory would only be in the way.
+	// The process that holds the namespace keeps it alive; a mount of it in its directory would
+	// only be in the way.
 	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
 }
 
-// OnlyOnce is a fault of a unit's start which the manager need not repeat: nobody who runs needs the unit.
+// OnlyOnce is the error of a unit's start that the manager need not try again, since no running
+// container needs the unit.
 type OnlyOnce struct{ error }
 
 func (o OnlyOnce) Unwrap() error { return o.error }
 
-// again says how a unit of the networks goes on that could not be started: the manager tries again, but less and less
-// often. Without anybody who runs it need not, as whoever asked for it has been told of the fault; it heeds that for the
-// namespace only, see exitOnce of the verbs.
+// again decides what follows when a unit of the networks could not be started. While a running
+// container needs it, the manager tries again, with pauses that grow. Otherwise the error becomes
+// OnlyOnce: the command that asked for the unit has reported the fault. The manager heeds that for
+// the namespace's unit only, see exitOnce of the verbs.
 func (e *Engine) again(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -223,8 +227,9 @@ func pauseAfter(restarts int) time.Duration {
 	return min(most, 100*time.Millisecond<<min(restarts-none, 10))
 }
 
-// onlyIn is an error unless we are what a unit executes: what its work replaces, all who are on the networks are using,
-// and only the manager sees to it that there is no second one.
+// onlyIn returns an error unless this process is executed by the unit of that name: its work
+// replaces what all containers on the networks are using, and only the manager sees to it that no
+// second process does so at the same time.
 func (e *Engine) onlyIn(name string) error {
 	if e.InService() && e.Own.Name == name {
 		return nil
@@ -269,8 +274,8 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 	return err
 }
 
-// reconnect makes the links of all who run and were connected to a namespace that was lost. One that
-// cannot be is a warning: the others go on.
+// reconnect connects again the running containers and pods that were connected to a namespace that
+// was lost. If one of them cannot be connected, that is a warning, and the others follow.
 func (e *Engine) reconnect(ctx context.Context) {
 	all, err := e.onNetworks()
 	if err != nil {
@@ -289,7 +294,8 @@ type connected struct {
 	pid     int
 }
 
-// onNetworks are all who run and are on named networks. With an error, those that could be read.
+// onNetworks lists the running containers and pods that are on named networks. With an error it
+// returns those that could be read.
 func (e *Engine) onNetworks() (all []connected, err error) {
 	containers, err := e.Containers.List()
 	errs := []error{err}
@@ -329,8 +335,8 @@ func (e *Engine) findOnNetworks(name string) (string, error) {
 	return "", err
 }
 
-// ReloadNetworks makes the links and the rules of the firewall of containers and pods again, of all that
-// run if none is named, and returns the IDs of those for whom it did.
+// ReloadNetworks makes the links and the firewall rules of the named containers and pods again, or
+// of all that run if none is named. It returns the IDs of those for which it did.
 func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, error) {
 	all, err := e.onNetworks()
 	if err != nil {
@@ -365,7 +371,8 @@ func (e *Engine) ReloadNetworks(ctx context.Context, names []string) ([]string, 
 	return done, errors.Join(errs...)
 }
 
-// UpdateNetwork changes whom the name server of a network asks, at once for those who are on it.
+// UpdateNetwork changes which servers the name server of a network asks, at once for the containers
+// on it.
 func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop []net.IP) error {
 	shared := ""
 	if e.User.Rootless() {
@@ -374,9 +381,10 @@ func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop [
 	return e.Networks().Update(ctx, nameOrID, shared, add, drop)
 }
 
-// ServeNames runs aardvark-dns, which goes to the background and is then the main process of our unit.
-// A user's is in the namespace of the networks, with the name servers of that. Whoever wanted it may be writing the first
-// names still; if there are none after that, it has failed or left, and the unit ends.
+// ServeNames runs aardvark-dns, which goes to the background and is then the main process of our
+// unit. A user's runs in the namespace of the networks and asks the name servers of that namespace.
+// The start that wanted it may still be writing the first names. If there are none after a while,
+// that start has failed or its container is gone, and the unit ends.
 func (e *Engine) ServeNames(ctx context.Context) error {
 	if err := e.onlyIn(DNSUnit); err != nil {
 		return err
@@ -415,7 +423,7 @@ func pointTo(dir, unitDir string) error {
 
 // startNames starts aardvark-dns with the names in dir.
 func (e *Engine) startNames(ctx context.Context, program, dir string) error {
-	// A file of one that was killed would be believed if the number had another owner.
+	// The PID file of a killed aardvark-dns would be believed once another process has its number.
 	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// TestOnlyTheirUnits: outside of its unit, what makes the namespace or serves names takes away nothing that others use.
+// TestOnlyTheirUnits: outside of their units, the verbs that make the namespace or serve names are
+// refused and take away nothing that others use.
 func TestOnlyTheirUnits(t *testing.T) {
 	for _, name := range []string{"", "web.service", DNSUnit, NamespaceUnit} {
 		w := newWorld(t)
@@ -47,7 +48,8 @@ func TestOnlyTheirUnits(t *testing.T) {
 	}
 }
 
-// TestAgain: a unit of the networks whose start fails is not started again for nobody, and for others less and less often.
+// TestAgain: a unit of the networks whose start fails is started again only while a container needs
+// it, and less and less often.
 func TestAgain(t *testing.T) {
 	w := newWorld(t)
 	w.inService(DNSUnit)

@@ -13,7 +13,8 @@ import (
 )
 
 // Cleanup is what the ExecStopPost= of a container's transient service does: it notes how the
-// container ended and frees what only a running one needs. One that is gone needs nothing.
+// container ended and frees what only a running container needs. For a container that was removed
+// there is nothing to do.
 func (e *Engine) Cleanup(ctx context.Context, name string) error {
 	r, err := e.Containers.Lookup(name)
 	if errors.Is(err, container.ErrNotFound) {
@@ -43,8 +44,9 @@ func (e *Engine) Cleanup(ctx context.Context, name string) error {
 	return e.settlePod(ctx, r)
 }
 
-// howEnded is how the main process of our unit has ended that was a container's first one. What is executed after the end
-// gets it from the manager, and what stops the unit asks: nobody else is told of a process that is not his child.
+// howEnded tells how the first process of a container, the main process of our unit, has ended.
+// That process is no child of podunit, so only the manager knows: it tells ExecStopPost= in its
+// environment, and ExecStop= has to ask it.
 func (e *Engine) howEnded(s container.Status) (code int, known bool) {
 	if !e.InService() || s.Unit != e.Own.Name {
 		return 0, false

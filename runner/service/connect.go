@@ -25,7 +25,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// ErrConnected is of a running container that is on a network already.
+// ErrConnected is the error for a running container that is on the network already.
 var ErrConnected = errors.New("network is already connected")
 
 // ConnectNetwork connects a container to one more network, at once if it runs, and for its later starts.
@@ -151,8 +151,8 @@ func (e *Engine) running(r container.Record, s container.Status) (*netavark.Conn
 	return c, ns, err
 }
 
-// tellFiles brings resolv.conf and hosts of a running container up to date: what the connection had before
-// goes, what it has now comes. before is nil where nothing goes.
+// tellFiles brings resolv.conf and hosts of a running container up to date: it removes the lines of
+// the connection before and adds those of the connection now. before is nil if no line goes.
 func (e *Engine) tellFiles(r container.Record, before, now *netavark.Connection) error {
 	lines := func(c *netavark.Connection) (servers, hosts []string) {
 		if c == nil {
@@ -178,16 +178,17 @@ func (e *Engine) tellFiles(r container.Record, before, now *netavark.Connection)
 // maxLines is the largest file of a container's that is read to replace lines in it, in bytes.
 const maxLines = 1 << 20
 
-// replaceLines writes a file anew, in place since it is bound into a container: without the lines that
-// went, and with those that are missing at its end. One that the container does not have stays away. The
-// container may have made it as large as it likes: of such a one nothing stays.
+// replaceLines writes a file anew, in place since it is bound into a container: without the lines
+// that went, and with those that are missing at its end. It makes no file that the container does
+// not have. The container may have made the file as large as it likes: one larger than maxLines is
+// replaced as a whole.
 func replaceLines(path string, gone, there []string) error {
 	data, err := safe.ReadFile(path, maxLines)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, safe.ErrTooLarge):
-		// Then it has no more than what is needed now.
+		// A file that is too large is written anew with nothing but the lines of now.
 	case err != nil:
 		return err
 	}

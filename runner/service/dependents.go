@@ -69,7 +69,8 @@ func (e *Engine) WithDependents(records []container.Record) ([]container.Record,
 	return records, nil
 }
 
-// sharedWith are the containers whose namespaces one asks for, by what was written.
+// sharedWith lists the containers whose namespaces a container shares, as the command line names
+// them.
 func sharedWith(s spec.Container) []string {
 	var names []string
 	for _, n := range s.Networks {
@@ -85,7 +86,7 @@ func sharedWith(s spec.Container) []string {
 	return names
 }
 
-// means tells whether a word, a name or the beginning of an ID, is that of the container.
+// means reports whether a word is the container's name or the beginning of its ID.
 func means(word string, r container.Record) bool {
 	return word == r.Name || word != "" && strings.HasPrefix(r.ID, word)
 }

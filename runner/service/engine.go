@@ -94,6 +94,9 @@ type Engine struct {
 
 	// divide divides the cgroup of a unit into one for helpers and one for a container.
 	divide func(unitCgroup string) (cgroup.Payload, error)
+	// unitOf finds the unit of a process, controllers what can be used in a cgroup.
+	unitOf      func(pid int) (unit.Own, error)
+	controllers func(cgroup string) ([]string, error)
 	// lingers reports whether a user's units run while nobody is logged in.
 	lingers func(user string) bool
 	home    string // the user's, if not that of the account
@@ -107,7 +110,8 @@ var Programs = map[string]string{"runc": "runc", "crun": "crun", "pasta": "passt
 // containers.
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	if !c.User.Entered {
-		// The storage would take it for a kernel without overlay, and note that for ever.
+		// The storage library would take this failure for a kernel without overlay, and remember
+		// that for ever.
 		return nil, errors.New("this process is not in the namespaces of the user's containers; that is a fault of podunit's")
 	}
 	conf := c.Conf
@@ -151,7 +155,7 @@ func volumes(c Config, graphRoot string) *volume.Volumes {
 	return v
 }
 
-// secretSource is where the secrets and credentials of this user's containers come from.
+// secretSource reads the secrets and credentials of this user's containers.
 func secretSource(c Config, graphRoot string) secret.Source {
 	s := secret.Source{Store: secret.New(graphRoot)}
 	s.Credentials, _ = c.Lookup("CREDENTIALS_DIRECTORY")
@@ -187,7 +191,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
-	e.lingers = lingers
+	e.lingers, e.unitOf, e.controllers = lingers, unit.Of, cgroup.Controllers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
 	containers.Event, containers.HowEnded = c.Event, e.howEnded
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
@@ -211,6 +215,26 @@ func OpenToRun(ctx context.Context, c Config) (*Engine, error) {
 		return nil, err
 	}
 	return e, e.needRuntime()
+}
+
+// OpenToProbe is for what looks at containers that run: it may ask how they and their pods are, run checks in them, and
+// ask the manager. It opens no storage, for it is there again every few seconds.
+func OpenToProbe(c Config) (*Engine, error) {
+	own, err := unit.CurrentUnit(c.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	containers := running(c)
+	return &Engine{
+		Config: c, Containers: containers, Own: own, Pods: &pod.Engine{Containers: containers},
+		Connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
+	}, nil
+}
+
+// running gives access to containers that run, without a storage.
+func running(c Config) *container.Engine {
+	run := filepath.Join(c.User.RunDir, "podunit")
+	return &container.Engine{User: c.User, RunDir: run, Runtime: runc.Runtime{Command: c.Runtime, Root: filepath.Join(run, "runc")}}
 }
 
 // OpenToStart is OpenToRun for the start of a container. A process that the manager executed

@@ -14,8 +14,8 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 	if err := e.findRuntime(r); err != nil {
 		return 0, err
 	}
-	// A process may move only within what its user owns; a shell's cgroup is the
-	// system's, so go through a scope of the user's manager.
+	// The kernel lets a process move only between cgroups that its user owns. A shell's cgroup
+	// belongs to the system, so the way leads through a scope of the user's manager.
 	if !x.Detach && !e.InService() {
 		if _, err := e.ownScope(ctx, &r); err != nil && e.User.Rootless() {
 			e.Warn(err.Error())

@@ -132,6 +132,7 @@ type fakeManager struct {
 	starts   func(name string, s unit.Service) error
 	stops    func(name string) error
 	services map[string]unit.Service
+	slice    unit.Slice // the last one that was started
 	timers   []unit.Timer
 }
 
@@ -162,8 +163,8 @@ func (m *fakeManager) StartService(_ context.Context, name string, s unit.Servic
 	return m.starts(name, s)
 }
 
-func (m *fakeManager) StartScope(context.Context, string, string) (unit.Own, error) {
-	return unit.Own{Name: "podunit-x.scope", Cgroup: "/podunit-x.scope"}, m.call("scope")
+func (m *fakeManager) StartScope(_ context.Context, _, _, slice string) (unit.Own, error) {
+	return unit.Own{Name: "podunit-x.scope", Cgroup: "/" + slice + "/podunit-x.scope"}, m.call("scope")
 }
 
 func (m *fakeManager) Start(_ context.Context, name string) error { return m.call("start", name) }
@@ -181,7 +182,8 @@ func (m *fakeManager) Ask(_ context.Context, verb, name string) error {
 	return m.call("ask", verb, name)
 }
 
-func (m *fakeManager) StartSlice(_ context.Context, name string, _ unit.Slice) error {
+func (m *fakeManager) StartSlice(_ context.Context, name string, s unit.Slice) error {
+	m.slice = s
 	return m.call("start slice", name)
 }
 

@@ -14,7 +14,8 @@ import (
 
 // Find finds a container as people name it: by its name, its ID or the beginning of it, else by the
 // service that it belongs to, with or without the suffix. The container of web.container is
-// systemd-web, and its service is web.service. An error of no container is container.ErrNotFound.
+// systemd-web, and its service is web.service. If there is none, the error is
+// container.ErrNotFound.
 func (e *Engine) Find(name string) (container.Record, error) {
 	r, err := e.Containers.Lookup(name)
 	if !errors.Is(err, container.ErrNotFound) {
@@ -45,8 +46,8 @@ func (e *Engine) Find(name string) (container.Record, error) {
 }
 
 // FindPod finds a pod as people name it: by its name, its ID or the beginning of it, else by its
-// service, with or without the suffixes. The service of web.pod is web-pod.service. An error of no
-// pod is pod.ErrNotFound.
+// service, with or without the suffixes. The service of web.pod is web-pod.service. If there is
+// none, the error is pod.ErrNotFound.
 func (e *Engine) FindPod(name string) (pod.Record, error) {
 	p, err := e.Pods.Lookup(name)
 	if !errors.Is(err, pod.ErrNotFound) {
@@ -64,6 +65,24 @@ func (e *Engine) FindPod(name string) (pod.Record, error) {
 		}
 	}
 	return p, err
+}
+
+// NameOf is the name of the container or pod that people mean: the word itself, unless there is no
+// container or pod of that name or ID, and a service of that name has one.
+func (e *Engine) NameOf(word string) string {
+	if _, err := e.Containers.Lookup(word); !errors.Is(err, container.ErrNotFound) {
+		return word
+	}
+	if _, err := e.Pods.Lookup(word); !errors.Is(err, pod.ErrNotFound) {
+		return word
+	}
+	if r, err := e.Find(word); err == nil {
+		return r.Name
+	}
+	if p, err := e.FindPod(word); err == nil {
+		return p.Name
+	}
+	return word
 }
 
 // serviceFile is the name of a service with its suffix.

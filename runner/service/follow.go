@@ -15,10 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Follow stays beside a container that runs until it ends, and returns its exit status. read shows what it writes, and
-// returns soon after over is closed: then nothing more will come. With proxy, signals that this process gets
-// are the container's; without it, one ends Follow, which is then no error and has status 0.
-func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, read func(ctx context.Context, over <-chan struct{}) error) (int, error) {
+// Follow waits until a running container ends and returns its exit status. read shows the
+// container's output, and returns soon after ended is closed: then no more will come. With proxy,
+// signals that this process gets go to the container; without, a signal ends Follow, which then
+// returns status 0 and no error.
+func (e *Engine) Follow(ctx context.Context, r container.Record, proxy bool, read func(ctx context.Context, ended <-chan struct{}) error) (int, error) {
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
 		return 0, err

@@ -31,7 +31,7 @@ type Checks struct {
 	files      health.Files
 	containers *container.Engine
 	connect    func(context.Context) (Manager, error)
-	// program, environ: what a timer executes, and with what.
+	// program is what a timer executes, environ its environment.
 	program string
 	environ []string
 	handed  bool // the start-up check has passed in this process
@@ -42,15 +42,14 @@ type Checks struct {
 // OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it has none, or has
 // not been started since the machine was.
 func OpenChecks(c Config, id string) (*Checks, error) {
-	run := filepath.Join(c.User.RunDir, "podunit")
-	containers := &container.Engine{User: c.User, RunDir: run}
+	containers := running(c)
 	files := containers.HealthFiles(id)
 	plan, err := files.Plan()
 	if err != nil {
 		return nil, err
 	}
 	containers.Secrets.Store = secret.At(plan.SecretDir)
-	containers.Runtime = runc.Runtime{Command: plan.Runtime, Root: filepath.Join(run, "runc")}
+	containers.Runtime.Command = plan.Runtime
 	return &Checks{
 		plan: plan, files: files, containers: containers, program: c.Program, environ: c.Environ, event: c.Event,
 		connect: func(ctx context.Context) (Manager, error) { return Connect(ctx, c.User, c.Lookup) },
@@ -65,7 +64,7 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 	}
 	c := e.checksOf(*r)
 	c.plan.Journal, c.plan.Waits = l.JournalFields, l.Foreground == nil
-	// Of a system unit with User=, the system's manager takes no orders from us.
+	// The system's manager takes no orders from the user of a system unit with User=.
 	own, err := unit.CurrentUnit(e.Lookup)
 	if err != nil {
 		return nil, err
@@ -76,7 +75,8 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 	return c, files.WithLock(func() error { return files.Begin(c.plan, s.StartedAt) })
 }
 
-// checksOf are the checks that a container is to have, of which nobody knows yet.
+// checksOf returns the checks of a container that is about to begin; nothing of them is on disk
+// yet.
 func (e *Engine) checksOf(r container.Record) *Checks {
 	plan := health.Plan{
 		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command,
@@ -86,7 +86,7 @@ func (e *Engine) checksOf(r container.Record) *Checks {
 	return &Checks{plan: plan, files: e.Containers.HealthFiles(r.ID), containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
 }
 
-// lastWords is what the last check came to, for people.
+// lastWords is the result of the last check in words for people.
 func lastWords(s health.State) string {
 	if len(s.Log) == 0 {
 		return ""
@@ -118,9 +118,10 @@ func (c *Checks) running() (bool, error) {
 	return s.PID != 0, err
 }
 
-// Run runs the check whose turn it is and does what follows from it; outcome is what the run came to. quiet says that a check which is not to run now
-// (in the time before the first one, or while the container is paused) is no error. The error is health.ErrStopped if
-// the container does not run, or ended under the check.
+// Run runs the check whose turn it is and does what follows from its result, which is outcome. With
+// quiet, it is no error if no check is to run now: before the first one is due, or while the
+// container is paused. The error is health.ErrStopped if the container does not run, or ended under
+// the check.
 func (c *Checks) Run(ctx context.Context, quiet bool) (outcome health.Status, err error) {
 	var after health.State
 	var action health.Action
@@ -188,7 +189,8 @@ func (c *Checks) once(ctx context.Context, check health.Check) (health.Result, e
 	if result.ExitCode == health.CodeSuccess {
 		return result, nil
 	}
-	// A container that ends takes the check along, and is itself the last to be gone.
+	// The end of a container ends a running check, too, and the container's own process may be the
+	// last to go.
 	wait := time.Duration(0)
 	if got.Code == 128+int(unix.SIGKILL) && !got.TimedOut {
 		wait = endWait
@@ -221,8 +223,9 @@ func (c *Checks) tell(before, after health.State) {
 	}
 	text += lastWords(after)
 	if stream, _ := journald.StderrIsJournalStream(); stream && c.plan.Unit == "" {
-		// Of a process that is gone the journal does not find out the unit, and what follows may end us.
-		// This stream is the unit's. Source: sd-daemon(3), the prefix.
+		// journald cannot find out the unit of a process that has gone by the time it reads the
+		// line, and what follows may end this process. This stream is the unit's. Source:
+		// sd-daemon(3), the prefix.
 		fmt.Fprintf(os.Stderr, "<%d>%s\n", priority, text)
 		if c.event != nil {
 			c.event(event)
@@ -244,7 +247,7 @@ func (c *Checks) happened(after health.State) journal.Event {
 	return event
 }
 
-// log writes the log to a directory, if that was asked for.
+// log writes the log of the checks to a directory, if --health-log-destination names one.
 func (c *Checks) log(s health.State) error {
 	if d := c.plan.LogDestination; d != health.LogLocal && d != health.LogEvents {
 		return health.WriteLog(filepath.Join(d, c.plan.ID+"-healthcheck.log"), s)
@@ -257,7 +260,8 @@ func (c *Checks) record() container.Record {
 	return container.Record{ID: c.plan.ID, Name: c.plan.Name, Spec: spec.Container{Secrets: c.plan.Secrets, StopSignal: c.plan.StopSignal}}
 }
 
-// act does what follows from a check.
+// act does what follows from a check's result: the regular check takes the place of the start-up
+// check, or the container is restarted, stopped or killed, as --health-on-failure says.
 func (c *Checks) act(ctx context.Context, action health.Action) error {
 	verb := ""
 	switch action {
@@ -304,8 +308,8 @@ func (e *Engine) Health(r container.Record) (*health.State, error) {
 	return s, err
 }
 
-// CheckByHand runs the check of a container for somebody who asks. A process may move only within what its user owns:
-// from a shell it goes through a scope of the user's manager.
+// CheckByHand runs the check of a container for a user who asks. From a shell it moves to a scope
+// of the user's manager first, as Exec does.
 func (e *Engine) CheckByHand(ctx context.Context, r container.Record) (health.Status, error) {
 	if r.Health == nil {
 		return "", fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
@@ -329,7 +333,7 @@ func (e *Engine) CheckByHand(ctx context.Context, r container.Record) (health.St
 	return c.Run(ctx, false)
 }
 
-// canLog looks whether a log can be where it is to go.
+// canLog returns an error if the log of the checks cannot be written to its destination.
 func canLog(destination string) error {
 	if destination == health.LogLocal || destination == health.LogEvents {
 		return nil

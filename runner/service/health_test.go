@@ -181,7 +181,7 @@ echo "$* $JOURNAL_STREAM $OTHER" >>` + dir + `/runs
 		t.Fatalf("%v, asked %v", err, m.calls)
 	}
 	var got []byte
-	for deadline := time.Now().Add(20 * time.Second); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); got == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		got, _ = os.ReadFile(filepath.Join(dir, "ran"))
 	}
 	plan, err := c.files.Plan()

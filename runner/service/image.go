@@ -61,7 +61,7 @@ func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Im
 	return container.Image{ID: img.ID, Name: name, Digest: img.Digest.String(), Config: img.Config.Config, Health: imageHealth(img.Health)}, nil
 }
 
-// imageHealth is the check of an image, where zero means that nothing was said.
+// imageHealth is the health check of an image; a zero field was not set there.
 func imageHealth(h *image.HealthCheck) *spec.HealthCheck {
 	if h == nil || len(h.Test) == 0 {
 		return nil
@@ -80,8 +80,8 @@ func imageHealth(h *image.HealthCheck) *spec.HealthCheck {
 	return check
 }
 
-// instead is the image that a unit is to run for the one that its reference means: usually that
-// one, and an older one where an update has found that the unit fails with it.
+// instead returns the image that a unit is to run. It is the one that its reference means, except
+// where an update has found that the unit fails with it: then it is the one before.
 func (e *Engine) instead(ctx context.Context, unit, reference string, current *image.Image) *image.Image {
 	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), unit, reference, current.ID)
 	if id == "" {
@@ -106,7 +106,7 @@ func ReportPull(manager notify.Socket) func(image.Progress) {
 		if p.Moved {
 			extend = notify.ExtendTimeout(startWindow)
 		}
-		// A lost message costs a line of status; the next comes in a second.
+		// If the message is lost, one line of status is missing; the next comes in a second.
 		_ = manager.Send(notify.Status(p.String()), extend)
 	}
 }

@@ -29,7 +29,8 @@ type launch struct {
 	more               Addition
 }
 
-// able is an error where only the full program can do what a container needs: it knows devices, and removes images.
+// able returns an error if the container needs what only the full program has: devices of vendors,
+// and the removal of images.
 func (e *Engine) able(c *spec.Container) error {
 	if e.InjectDevices == nil && len(c.CDI()) > 0 {
 		return &image.BeyondError{What: "--device " + c.CDI()[0]}
@@ -37,7 +38,7 @@ func (e *Engine) able(c *spec.Container) error {
 	return e.ableToRemove(c)
 }
 
-// ableToRemove is able for the end of a container.
+// ableToRemove is able for what the end of a container needs.
 func (e *Engine) ableToRemove(c *spec.Container) error {
 	if c.RemoveImage && e.RemoveImage == nil {
 		return &image.BeyondError{What: "--rmi"}
@@ -106,7 +107,8 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 			return err
 		}
 		if r.Spec.SdNotify != "healthy" {
-			// Before it is said that all is well: without its timer no check would ever run.
+			// The timer comes before the manager hears that all is well: without it no check would
+			// ever run.
 			if err := checks.repeat(ctx, 0); err != nil {
 				return err
 			}
@@ -124,9 +126,10 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	return 0, err
 }
 
-// readiness is who tells the manager that the container is ready: "container", which gets a way
-// to the manager in l, "conmon" for ourselves, or nobody. In the service of a container that was
-// started by hand nobody but us has asked the manager to wait; Podman's would have no socket.
+// readiness says who tells the manager that the container is ready: "container" itself, which gets
+// a way to the manager in l; "conmon", which is this process; or nobody (""). In the transient
+// service of a container that was started by hand only podunit itself has asked the manager to
+// wait: with Podman such a container has no socket.
 func (e *Engine) readiness(ctx context.Context, manager notify.Socket, l *container.Launch) string {
 	r := l.Record
 	if r.Spec.SdNotify != "container" || !manager.Present() {
@@ -143,8 +146,8 @@ func (e *Engine) readiness(ctx context.Context, manager notify.Socket, l *contai
 	return r.Spec.SdNotify
 }
 
-// defaultTimeout is what a unit has to start and to stop where it does not say otherwise, and
-// its manager cannot be asked. Source: systemd-system.conf(5), DefaultTimeoutStartSec=.
+// defaultTimeout is the time a unit has to start and to stop, where the unit does not set it and
+// the manager cannot be asked. Source: systemd-system.conf(5), DefaultTimeoutStartSec=.
 const defaultTimeout = 90 * time.Second
 
 // ownProperties are those of the service that this process is in, which may be one of the
@@ -168,8 +171,8 @@ func tellManager(ctx context.Context, manager notify.Socket, mode string, pid in
 	}
 	say := []string{notify.MainPID(pid)}
 	if mode == "conmon" {
-		// In one message, so that there is no state between. One that ends before it is
-		// ready is a failure whatever its status.
+		// Both are one message, so that there is no state in between. A service whose main process
+		// ends before it is ready has failed, whatever its status.
 		say = append(say, notify.Ready("")...)
 	}
 	// The manager must know the process before it can end.
@@ -193,11 +196,11 @@ func writePIDFiles(r *container.Record, pid int) error {
 func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (int, error) {
 	r := l.Record
 	l.Foreground = &runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
-	// A terminal that nobody sits at gets no input, unless it is asked for.
+	// A container gets our input with -i, and with -t where our input is a terminal.
 	if how.stdin || r.Spec.TTY && e.Stdin != nil && term.IsTerminal(int(e.Stdin.Fd())) {
 		l.Foreground.Stdin = e.Stdin
 	}
-	// Signals end the start; once there is a container, they are the container's.
+	// Signals end the start; once there is a container, they are passed on to it.
 	starting := ctx
 	ctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -263,7 +266,7 @@ func (e *Engine) afterForeground(r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
-// cgroup gives the container a cgroup below the unit's own, if that is ours to divide.
+// cgroup gives the container a cgroup below the unit's own, if the unit's is delegated to us.
 func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.Launch) error {
 	if r.Spec.Cgroups == "disabled" {
 		return hint.With(errors.New("--cgroups=disabled: runc always makes a cgroup"), "leave it out")
@@ -281,6 +284,9 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 		}
 		own = scope
 	}
+	if err := e.withinLimits(*r, own); err != nil {
+		return err
+	}
 	payload, err := e.divide(own.Cgroup)
 	if err != nil {
 		return err
@@ -289,8 +295,7 @@ func (e *Engine) cgroup(ctx context.Context, r *container.Record, l *container.L
 	return nil
 }
 
-// Attachment says how a container that exists is attached to this process; the zero value means not
-// at all.
+// Attachment says how Start attaches a container to this process; the zero value means not at all.
 type Attachment struct {
 	Attach bool // to its output, until its end
 	Stdin  bool // pass our input on

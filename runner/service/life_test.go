@@ -74,7 +74,8 @@ func TestStopOfOneThatComesBack(t *testing.T) {
 	}
 }
 
-// TestRemoveOfOneThatIsStarting: who starts it has its lock, so its unit is stopped first.
+// TestRemoveOfOneThatIsStarting: the start holds the container's lock, so its unit is stopped
+// first.
 func TestRemoveOfOneThatIsStarting(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
@@ -98,7 +99,7 @@ func TestAUnitThatTakesLongerThanAskedIsKilled(t *testing.T) {
 	first := w.running(r, "web.service")
 	pid := first.Process.Pid
 	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(30 * time.Second); process.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
+		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
 			if time.Now().After(deadline) {
 				return errors.New("it does not end")
 			}
@@ -201,7 +202,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartOfOneThatFailed makes the service anew: what has used up its restarts starts no more.
+// TestRestartOfOneThatFailed makes the service anew: one that has used up its restarts does not
+// start any more.
 func TestRestartOfOneThatFailed(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
@@ -336,8 +338,8 @@ func TestTheLastContainerEndsItsPod(t *testing.T) {
 	}
 }
 
-// TestAUsersUnitOfTheSystem: what becomes of a unit with User= is asked of the manager that has it, not of the user's,
-// which may not be there.
+// TestAUsersUnitOfTheSystem: the fate of a system unit with User= is asked of the system's manager,
+// not of the user's, which may not be there.
 func TestAUsersUnitOfTheSystem(t *testing.T) {
 	w := newWorld(t)
 	w.inService("web.service")
@@ -352,8 +354,8 @@ func TestAUsersUnitOfTheSystem(t *testing.T) {
 	}
 }
 
-// TestAContainerThatHasNotBegunEndsItsPod: its start has removed it, and what cleans up after the unit does not know of the
-// pod any more.
+// TestAContainerThatHasNotBegunEndsItsPod: its start has removed the container, and the command
+// that cleans up after the unit does not know of its pod any more.
 func TestAContainerThatHasNotBegunEndsItsPod(t *testing.T) {
 	for restart, ends := range map[string]bool{"no": true, "on-failure": false, "on-success": true} {
 		t.Run(restart, func(t *testing.T) {
@@ -380,8 +382,9 @@ func TestStopPod(t *testing.T) {
 	}
 }
 
-// TestWhoGivesUpKillsNothing: an interrupted stop leaves a container that ends when it can. Only that of its own unit, whose
-// manager ends it in this way when the time is over, kills.
+// TestWhoGivesUpKillsNothing: an interrupted stop leaves a container that ends when it can. Only
+// the stop by the container's own unit kills it, as the manager interrupts that when its time is
+// over.
 func TestWhoGivesUpKillsNothing(t *testing.T) {
 	for _, c := range []struct {
 		name, unit, own string
@@ -427,7 +430,7 @@ func TestStopPodWithinATime(t *testing.T) {
 	}
 	pid := w.running(r, "web.service").Process.Pid
 	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(30 * time.Second); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				return errors.New("it does not end")
 			}
@@ -510,13 +513,13 @@ func TestAContainerInheritsTheRestartsOfItsPod(t *testing.T) {
 	}
 }
 
-// TestWhoIsKilledIsToldOf warns when the stop signal did not do.
+// TestWhoIsKilledIsToldOf warns when the stop signal did not end the container.
 func TestWhoIsKilledIsToldOf(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
 	cmd := w.running(r, "web.service")
 	w.manager.stops = func(string) error { // as long as the process lives
-		for deadline := time.Now().Add(30 * time.Second); process.Alive(cmd.Process.Pid, 0); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); process.Alive(cmd.Process.Pid, 0); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				return errors.New("it does not end")
 			}
@@ -556,8 +559,8 @@ func TestStartMembers(t *testing.T) {
 	}
 }
 
-// TestAServiceInAPodOfAnother: what a service makes another service of does not end up in it, nor does
-// its pod.
+// TestAServiceInAPodOfAnother: a container for which a service makes another service does not end
+// up in the first one, nor does its pod.
 func TestAServiceInAPodOfAnother(t *testing.T) {
 	w := newWorld(t)
 	p, err := w.CreatePod(context.Background(), spec.Pod{Name: "media"}, nil)

@@ -25,8 +25,8 @@ type Manager interface {
 	// StartService starts a transient service and waits until it is up; a failure of the unit is a
 	// unit.JobError.
 	StartService(ctx context.Context, name string, s unit.Service) error
-	// StartScope moves this process into a transient scope of its own.
-	StartScope(ctx context.Context, name, description string) (unit.Own, error)
+	// StartScope moves this process into a transient scope of its own; an empty slice is the manager's default.
+	StartScope(ctx context.Context, name, description, slice string) (unit.Own, error)
 	// Start starts a unit and waits until it is up; a failure of the unit is a unit.JobError.
 	Start(ctx context.Context, name string) error
 	// Stop stops a unit and waits until it is down; one that does not exist is down.
@@ -76,8 +76,8 @@ func (e *Engine) withManager(ctx context.Context, do func(Manager) error) error 
 	return do(m)
 }
 
-// ofOwn asks the manager of the unit that we are in: of one with User= that is the system's, whether its user has
-// a manager or not.
+// ofOwn asks the manager of the unit that this process is in. For a system unit with User= that is
+// the system's manager, even if the user has a manager, too.
 func (e *Engine) ofOwn(ctx context.Context, do func(Manager) error) error {
 	if e.Own.User || e.User.UID == 0 {
 		return e.withManager(ctx, do)
@@ -90,9 +90,9 @@ func (e *Engine) ofOwn(ctx context.Context, do func(Manager) error) error {
 	return do(m)
 }
 
-// startTransient starts a transient service whose name may still be that of one which has ended. If
-// the service fails, the error says what podunit said in it, and the service is over, unless it is to
-// try again.
+// startTransient starts a transient service. An ended service of the same name makes way. If the
+// start fails, the error says what podunit wrote in the service, and the service is over when
+// startTransient returns, unless it is to try again.
 func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service, retry bool) error {
 	if retry {
 		return e.tryTransient(ctx, name, s, func(_ Manager, err error) error { return err })
@@ -102,8 +102,8 @@ func (e *Engine) startTransient(ctx context.Context, name string, s unit.Service
 	})
 }
 
-// tryTransient starts a transient service. If its start fails, failed decides what becomes of it, which the manager
-// may be starting again.
+// tryTransient starts a transient service. If its start fails, failed decides what becomes of the
+// service, which the manager may already be starting again.
 func (e *Engine) tryTransient(ctx context.Context, name string, s unit.Service, failed func(m Manager, err error) error) error {
 	return e.withManager(ctx, func(m Manager) error {
 		if err := free(ctx, m, name); err != nil {
@@ -134,8 +134,8 @@ func (e *Engine) StopUnit(ctx context.Context, name string) error {
 	return e.withManager(ctx, func(m Manager) error { return m.Stop(ctx, name) })
 }
 
-// RestartUnit asks systemd to restart a unit and waits until it is up: until it is ready, of one
-// that tells. If it fails, the error says what podunit said in it.
+// RestartUnit asks systemd to restart a unit and waits until it is up, or ready if it tells of its
+// readiness. If that fails, the error says what podunit wrote in the unit.
 func (e *Engine) RestartUnit(ctx context.Context, name string) error {
 	since := time.Now()
 	err := e.withManager(ctx, func(m Manager) error { return m.Restart(ctx, name) })
@@ -155,7 +155,7 @@ func (e *Engine) Unit(ctx context.Context, name string) (p unit.Properties, err 
 }
 
 // Restarts is how often the manager restarted a unit by itself since somebody started it. It is 0
-// where the user's manager does not know: not there, or the unit is another's.
+// if the user's manager cannot be reached or does not have the unit.
 func (e *Engine) Restarts(ctx context.Context, name string) int {
 	if name == "" {
 		return 0
@@ -167,9 +167,11 @@ func (e *Engine) Restarts(ctx context.Context, name string) int {
 	return p.Restarts
 }
 
-// explain says why a job has failed: in the words that podunit left in the journal, if it did.
+// explain says why a job has failed, in the words that podunit left in the journal, if there are
+// any.
 func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.Time) error {
-	// Only by an exit does podunit say why; a unit that is gone does not tell how it ended.
+	// Podunit writes its reason only where it exits; killed, it writes none. A unit that is gone
+	// does not tell how it ended.
 	wait := time.Second
 	if failed.Job == "failed" && (failed.Result == "exit-code" || failed.Result == "") {
 		wait = 5 * time.Second // journald may be behind
@@ -179,7 +181,7 @@ func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.T
 		return failed
 	}
 	err := fmt.Errorf("%s: %s", failed.Unit, message)
-	// What comes out of the journal is words only.
+	// The journal gives plain text: the error it was made of is lost.
 	for _, cause := range []error{runc.ErrNotFound, runc.ErrNotExecutable, runc.ErrNoDirectory, bundle.ErrNoCommand} {
 		if strings.HasPrefix(message, cause.Error()) {
 			err = quoted{err, cause}
@@ -196,7 +198,7 @@ func (e *Engine) explain(ctx context.Context, failed unit.JobError, since time.T
 	return err
 }
 
-// quoted is an error in the words of another process, and what it was there.
+// quoted is an error that another process has written, with the class that it had there.
 type quoted struct {
 	error
 	cause error
@@ -207,8 +209,12 @@ func (q quoted) Unwrap() error { return q.cause }
 // ownScope moves this process into a scope of its own, whose cgroup is ours to divide. A
 // shell's cgroup belongs to the system.
 func (e *Engine) ownScope(ctx context.Context, r *container.Record) (own unit.Own, err error) {
+	slice, err := e.sliceOf(*r)
+	if err != nil {
+		return own, err
+	}
 	err = e.withManager(ctx, func(m Manager) error {
-		own, err = m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name)
+		own, err = m.StartScope(ctx, fmt.Sprintf("podunit-%s-%d.scope", r.ID[:12], os.Getpid()), "podunit "+r.Name, slice)
 		return err
 	})
 	return own, err
@@ -217,7 +223,7 @@ func (e *Engine) ownScope(ctx context.Context, r *container.Record) (own unit.Ow
 // forgetUnit takes a transient service that failed off the manager's list, once its
 // container is gone.
 func (e *Engine) forgetUnit(ctx context.Context, name string) {
-	// Without a manager nothing is listed, and a unit that runs is somebody else's by now.
+	// An unreachable manager lists nothing, and a unit that runs by now is somebody else's.
 	_ = e.withManager(ctx, func(m Manager) error { return free(ctx, m, name) })
 }
 
@@ -227,7 +233,7 @@ func free(ctx context.Context, m Manager, name string) error {
 	if taken := (unit.NameTakenError{}); !errors.As(err, &taken) {
 		return err
 	}
-	// By one that has ended, perhaps, and has not done yet what comes after.
+	// The name may be held by a unit that has ended and whose ExecStopPost= still runs.
 	if _, err := settled(ctx, m, name); err != nil {
 		return err
 	}
@@ -255,8 +261,8 @@ func await(ctx context.Context, m Manager, name string, d time.Duration, wanted 
 	}
 }
 
-// ending reports whether a unit has yet to come to its end, or to its next start: its process
-// has ended, and the manager has not noticed, or does what comes after.
+// ending reports whether a unit is between the end of its process and its own end or next start:
+// the manager has not noticed yet, or executes what follows the end.
 func ending(p unit.Properties) bool {
 	switch p.ActiveState {
 	case "active":
@@ -278,8 +284,9 @@ func starts(p unit.Properties) bool {
 	return ending(p)
 }
 
-// comesBack reports whether the unit of what does not run is about to start it, or has by now,
-// as runs tells: between two restarts there is nothing but the unit to stop.
+// comesBack reports whether the unit of a container or pod that does not run is about to start it,
+// or has started it by now, as runs tells. Between two restarts there is no process to stop, only
+// the unit.
 func (e *Engine) comesBack(ctx context.Context, name string, runs func() bool) (back bool) {
 	// Without a manager nothing comes back.
 	_ = e.withManager(ctx, func(m Manager) error {

@@ -16,7 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// network is what a container is to be connected to; nil where its pod has a network for it.
+// network describes what a container is to be connected to; nil if it shares its pod's network.
 func (e *Engine) network(r *container.Record, join *container.Join) (*network.Request, error) {
 	if join != nil && slices.Contains(join.Share, "net") {
 		return nil, nil
@@ -30,7 +30,7 @@ func (e *Engine) network(r *container.Record, join *container.Join) (*network.Re
 	return &req, err
 }
 
-// podNetwork is what a pod is to be connected to.
+// podNetwork describes what a pod is to be connected to.
 func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 	asked := p.Spec.Networking
 	if !slices.Contains(p.Spec.Share, "net") {
@@ -44,7 +44,7 @@ func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 	return req, err
 }
 
-// who is on a network.
+// who identifies the container or pod that a network is for.
 type who struct{ id, name, hostname string }
 
 // ownNames are the names of its own address, the full one first as hosts(5) wants it.
@@ -107,7 +107,8 @@ func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, 
 	return req, nil
 }
 
-// networkOf is the network of a container that runs, with the files that it shares.
+// networkOf returns the network of a running container, with the files that whoever joins it
+// shares.
 func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
 	other, err := e.Containers.Lookup(name)
 	if err != nil {
@@ -131,7 +132,7 @@ func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
 	return spec.Network{Mode: spec.NetNS, Path: path}, &files, nil
 }
 
-// Online returns when the machine is on the network, or will not be soon.
+// Online returns when the machine is on the network, or after a while without one.
 func (e *Engine) Online(ctx context.Context) error { return e.waitOnline(ctx) }
 
 // waitOnline waits for a route that is about to come, in a unit of a user: such a unit

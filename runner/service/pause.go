@@ -12,7 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 )
 
-// Pause has all processes of a running container stand still. What runs beside it, as its log, goes on.
+// Pause freezes all processes of a running container. Its helpers go on, such as the one that
+// copies its log.
 func (e *Engine) Pause(ctx context.Context, r container.Record) error {
 	s, err := e.Containers.Status(r.ID)
 	switch {
@@ -32,7 +33,7 @@ func (e *Engine) Pause(ctx context.Context, r container.Record) error {
 	return nil
 }
 
-// Unpause has the processes of a paused container go on.
+// Unpause thaws the processes of a paused container.
 func (e *Engine) Unpause(r container.Record) error {
 	s, err := e.Containers.Status(r.ID)
 	switch {

@@ -40,7 +40,7 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	return r, nil
 }
 
-// joinable is a pod whose infra runs; one that does not is started.
+// joinable returns a pod whose infra process runs, which it starts if need be.
 func (e *Engine) joinable(ctx context.Context, name string) (pod.Record, error) {
 	find := e.Pods.Lookup
 	if e.InService() {
@@ -72,12 +72,15 @@ func (e *Engine) StartPod(ctx context.Context, p pod.Record) error {
 		}
 		return err
 	}
+	if err := e.limitPod(ctx, p); err != nil {
+		return err
+	}
 	_, err := e.Pods.Start(ctx, p, e.Own.Name)
 	e.User.Leave()
 	return err
 }
 
-// StartMembers starts containers that were made in the pod and are no unit's business.
+// StartMembers starts the containers of a pod that were made by hand: units start their own.
 func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 	if e.InService() {
 		return nil // the service orders its own
@@ -125,8 +128,8 @@ func (e *Engine) noteStoppedPod(p pod.Record) error {
 	return errors.Join(errs...)
 }
 
-// podUnit is the unit that the pod runs in, or may be about to: one whose start has failed is in
-// none, and yet its transient service may try again.
+// podUnit is the unit that the pod runs in, or may be about to run in: after a failed start the pod
+// runs in none, and yet its transient service may try again.
 func (e *Engine) podUnit(p pod.Record) string {
 	if name := e.Pods.Status(p).Unit; name != "" {
 		return name
@@ -144,7 +147,7 @@ func (e *Engine) withinPod(p pod.Record, d time.Duration, do func() error) error
 	if err != nil {
 		return err
 	}
-	// What is waited for, and nothing that is started meanwhile.
+	// Only the processes that run now: not those of containers that are started meanwhile.
 	running := map[int]uint64{}
 	var warn []func()
 	for _, m := range members {
@@ -211,11 +214,11 @@ func (e *Engine) RemovePod(ctx context.Context, p pod.Record, force bool, d time
 	for _, name := range units {
 		e.forgetUnit(ctx, name)
 	}
-	return nil
+	return e.endSlice(ctx, p)
 }
 
-// idle is an error if a container of the pod runs, or a unit is about to start one, or the pod
-// itself. A pod whose first process alone is left has nothing to lose.
+// idle returns an error if a container of the pod runs, or if a unit is about to start one, or the
+// pod itself. A pod of which only the infra process runs counts as idle.
 func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 	running, err := e.Pods.Running(p)
 	if err != nil {

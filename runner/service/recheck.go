@@ -11,12 +11,12 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// recheck has a container that runs checked as its record says now. What its checks have come to stays, where
-// it had some; a new start-up check waits for the next start.
+// recheck changes the checks of a running container to what its record says now. The results of
+// earlier checks stay; a new start-up check waits for the next start.
 func (e *Engine) recheck(ctx context.Context, r container.Record, s container.Status) error {
 	c := &Checks{files: e.Containers.HealthFiles(r.ID), containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
 	var had, has health.Check
-	// A check that runs may change the timer, too.
+	// A check that runs meanwhile may change the timer, too.
 	err := c.files.WithLock(func() (err error) {
 		if c.plan, err = c.files.Plan(); err != nil {
 			return err
@@ -50,7 +50,7 @@ func (e *Engine) recheck(ctx context.Context, r container.Record, s container.St
 	return c.repeat(ctx, has.Interval)
 }
 
-// beginChecks begins with the checks of a container that runs and had none.
+// beginChecks starts the checks of a running container that had none.
 func (e *Engine) beginChecks(ctx context.Context, r container.Record, s container.Status) error {
 	own := unit.Own{Name: s.Unit, User: e.User.Rootless()}
 	if s.Unit != "" {
@@ -77,7 +77,7 @@ func (e *Engine) beginChecks(ctx context.Context, r container.Record, s containe
 	return c.repeat(ctx, 0)
 }
 
-// stopTimer ends a timer that another one has taken the place of; empty is none.
+// stopTimer stops a timer that another one has replaced; an empty name means that there was none.
 func (c *Checks) stopTimer(ctx context.Context, timer string) error {
 	if timer == "" {
 		return nil

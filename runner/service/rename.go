@@ -12,8 +12,9 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 )
 
-// Rename gives a container another name. One that runs keeps the name of its service until it is
-// removed. The container of a unit file has its name from there, and would have it again.
+// Rename gives a container another name. A running container keeps the name of its service until it
+// is removed. The container of a unit file is refused: it has its name from the file and would get
+// it again at the next start.
 func (e *Engine) Rename(ctx context.Context, r container.Record, name string) error {
 	if r.Unit != "" {
 		return hint.With(fmt.Errorf("container %s has its name from %s", r.Name, r.Unit), "ContainerName= in its file gives another")

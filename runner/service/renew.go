@@ -20,12 +20,13 @@ import (
 	"github.com/podunit/podunit/runner/step"
 )
 
-// Renew has a container that somebody made by hand stand on another image, and starts its service
-// again. It keeps its ID, its name, its settings and its volumes; what it wrote outside of volumes
-// is gone, as with every update of a container.
+// Renew gives a container that was made by hand another image and starts its service again. The
+// container keeps its ID, name, settings and volumes. What it wrote outside of volumes is gone, as
+// with every update of a container.
 //
-// What the container is lies in a file of its own until that is done: a cut in between is completed
-// by FinishRenewals. After an error the file stays only where the container itself is gone.
+// Until that is done, a note on disk has all that the container is, so that FinishRenewals can
+// complete a renewal that was cut. After an error the note stays only if the container itself is
+// gone.
 func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) error {
 	renewed := r
 	if err := e.setImage(ctx, &renewed, imageID); err != nil {
@@ -48,7 +49,7 @@ func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) 
 	return err
 }
 
-// FinishRenewals completes what a cut has left of Renew.
+// FinishRenewals completes renewals that were cut.
 func (e *Engine) FinishRenewals(ctx context.Context) error {
 	files, err := os.ReadDir(e.renewals())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,8 +108,8 @@ func (e *Engine) overtaken(r container.Record) (bool, error) {
 	return named.ID != r.ID, err
 }
 
-// obey has a renewal that was cut end with the image before, if an update has found since that the unit fails
-// with the new one.
+// obey completes a cut renewal with the image before, if an update has found since that the unit
+// fails with the new one.
 func (e *Engine) obey(ctx context.Context, r *container.Record) error {
 	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), serviceName(*r), r.Spec.Image, r.ImageID)
 	if id == "" {
@@ -120,7 +121,7 @@ func (e *Engine) obey(ctx context.Context, r *container.Record) error {
 	return nil
 }
 
-// setImage has a record stand on another image of the storage.
+// setImage changes the image in a record to another one of the storage.
 func (e *Engine) setImage(ctx context.Context, r *container.Record, imageID string) error {
 	img, err := e.Images.Pull(ctx, imageID, image.PullOptions{Policy: image.PullNever})
 	if err != nil {

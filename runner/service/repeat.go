@@ -17,13 +17,13 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// repeat has the check whose turn it is run again and again, for the first time after a pause, and ends the timer that had it
-// run until now.
+// repeat starts a timer for the check whose turn it is, which first runs after a pause, and stops
+// the timer that there was until now.
 func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
 	if c.plan.ID == "" {
 		return nil // the container has none
 	}
-	// New each time: the last start's may still be on its way out.
+	// The timer gets a new name each time: that of the last start may still be on its way out.
 	number := strconv.FormatInt(time.Now().UnixNano(), 36)
 	var old, timer, clock string
 	var check health.Check
@@ -36,7 +36,7 @@ func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
 		if err != nil || s == nil {
 			return err
 		}
-		// Since we have read it, podunit update may have changed all of it but the unit.
+		// Since the plan was read, podunit update may have changed all of it but the unit.
 		c.plan.Config, old = plan.Config, plan.Timer
 		switch check = s.Current(plan.Config); {
 		case check.Interval == 0:
@@ -65,7 +65,8 @@ func (c *Checks) repeat(ctx context.Context, first time.Duration) error {
 	return c.stopTimer(ctx, old)
 }
 
-// keepTimer notes that the timer is the old one still: the plan's could not be started.
+// keepTimer notes that the old timer is still the one in use, since the plan's new one could not be
+// started.
 func (c *Checks) keepTimer(old string) error {
 	return c.files.WithLock(func() error {
 		plan, err := c.files.Plan()
@@ -89,24 +90,28 @@ func (c *Checks) startTimer(ctx context.Context, first time.Duration, check heal
 		First:       first,
 		Pause:       check.Interval,
 		Command:     []string{c.program, "healthcheck", "run", "--timer", c.plan.ID},
-		Environment: unit.Environment(c.environ),
+		Environment: OneThread(unit.Environment(c.environ)),
 		Limit:       check.Timeout + runMargin,
 		BoundTo:     c.plan.Unit,
 		Waits:       c.plan.Waits,
 	})
 }
 
-// startClock starts podunit-clock, which has the checks run where no manager takes orders from us: in a unit of the
-// system with User=, and where there is none.
+// OneThread is an environment with which podunit needs less of the processors: a check waits nearly all of its time, and
+// more threads would only be made and looked after. Source: Go's runtime, GOMAXPROCS.
+func OneThread(env []string) []string { return append(env, "GOMAXPROCS=1") }
+
+// startClock starts podunit-clock, which runs the checks where no manager takes orders from us: in
+// a system unit with User=, and where there is no manager.
 func (c *Checks) startClock(first time.Duration) error {
 	s, err := c.containers.Status(c.plan.ID)
 	if err != nil {
 		return err
 	}
-	// The container may be about to begin, and what does not run yet fails.
+	// The container may not have begun yet, and a check of it would fail then.
 	first = max(first, time.Second)
-	// It stays in the namespaces that we are in, and so do the runs.
-	env := append(unit.Environment(c.environ), c.containers.User.Handed()...)
+	// The clock stays in our namespaces, and so do the checks that it runs.
+	env := append(OneThread(unit.Environment(c.environ)), c.containers.User.Handed()...)
 	for _, kv := range c.environ {
 		if strings.HasPrefix(kv, "JOURNAL_STREAM=") {
 			env = append(env, kv) // they have our standard error, and are to know what it is: see tell
@@ -122,7 +127,7 @@ func (c *Checks) startClock(first time.Duration) error {
 	return nil
 }
 
-// pause is the time until the next run, for a clock; false if there is none.
+// pause is the time until a clock's next run; false means that there is none.
 func (c *Checks) pause() (time.Duration, bool) {
 	s, err := c.files.State()
 	if err != nil || s == nil {
@@ -138,8 +143,9 @@ func (c *Checks) pause() (time.Duration, bool) {
 // runMargin is by how much systemd's patience with a run exceeds our own, which must end first.
 const runMargin = 30 * time.Second
 
-// RunForTimer runs a check that nobody waits for. A timer of a container that does not run any more, or that has another
-// timer by now, ends: systemd restarts what is bound to a unit together with it, and a start has made a new one.
+// RunForTimer runs a check that nobody waits for. The timer of a container that does not run any
+// more, or has another timer by now, is stopped: when systemd restarts a unit, it restarts the
+// timers bound to it, too, and the start has made a new one already.
 func RunForTimer(ctx context.Context, c Config, id string) error {
 	own, err := unit.CurrentUnit(c.Lookup)
 	if err != nil {
@@ -166,8 +172,9 @@ func RunForTimer(ctx context.Context, c Config, id string) error {
 	return m.Ask(ctx, "stop", timer)
 }
 
-// RunForClock runs a check for podunit-clock, and writes when it is to come again, in milliseconds; nothing, if there is
-// nothing left to check, or another clock has it checked by now. clock is the container's ID, a dot and the clock's number.
+// RunForClock runs a check for podunit-clock and writes the time until the next one, in
+// milliseconds. It writes nothing if there is nothing left to check, or if another clock has taken
+// over. clock is the container's ID, a dot and the clock's number.
 func RunForClock(ctx context.Context, c Config, clock string, out io.Writer) error {
 	id, number, _ := strings.Cut(clock, ".")
 	checks, err := OpenChecks(c, id)
@@ -184,7 +191,7 @@ func RunForClock(ctx context.Context, c Config, clock string, out io.Writer) err
 	if errors.Is(err, health.ErrNone) || errors.Is(err, health.ErrStopped) || ctx.Err() != nil {
 		return nil
 	}
-	// Also after a fault: it may be better next time.
+	// The clock goes on after an error, too: the next run may succeed.
 	if pause, again := checks.pause(); again {
 		_, werr := fmt.Fprintln(out, pause.Milliseconds())
 		err = errors.Join(err, werr)
@@ -213,8 +220,9 @@ const readyPoll = 250 * time.Millisecond
 // stopPoll is how often a start that waits asks the manager whether it is to go on.
 const stopPoll = time.Second
 
-// stopping reports whether the manager stops the unit, because its time to start is over, say. It sends the container's
-// first process SIGTERM, which a process 1 may not listen to, and us nothing.
+// stopping reports whether the manager is stopping the unit, for example because its time to start
+// is over. Then the manager sends SIGTERM to the container's first process, which may ignore it as
+// process 1 does by default, and nothing to us.
 func (c *Checks) stopping(ctx context.Context) bool {
 	if c.plan.Unit == "" {
 		return false
@@ -233,8 +241,8 @@ func (c *Checks) ended(s health.State) error {
 	return fmt.Errorf("container %s ended before it was healthy%s", c.plan.Name, lastWords(s))
 }
 
-// givenUp is the error of a start that is given up. When the container has ended, the manager sends
-// SIGTERM to all that is left of the unit, and so to us: then its end is what there is to tell.
+// givenUp is the error of a start that is given up. Where the container has ended, that is what the
+// error says: the manager sends SIGTERM to all that is left of the unit then, and so to us.
 func (c *Checks) givenUp(ctx context.Context, s health.State, err error) error {
 	if ctx.Err() == nil {
 		return err

@@ -34,8 +34,9 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 	return e.StartMembers(ctx, p)
 }
 
-// membersSettled waits until no unit of a pod's containers is about to start one: a manager restarts
-// what is bound to a unit with it, if it was running, and says so of that unit only.
+// membersSettled waits until no unit of the pod's containers is about to start. When the manager
+// restarts a pod's unit, it also restarts the running units that are bound to it, but its answer is
+// only about the pod's.
 func (e *Engine) membersSettled(ctx context.Context, p pod.Record) error {
 	members, err := e.Pods.Members(p)
 	if err != nil {

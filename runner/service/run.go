@@ -84,8 +84,8 @@ func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []stri
 		err = run()
 		return r, err
 	}
-	// Until the service runs, another start of that name would take the container that the service
-	// is to start for one that stands in the way.
+	// Until the service runs, another start with that name would take this container for the
+	// remains of an earlier one, and remove it.
 	err = e.withLock(ctx, 0, "hand@"+c.Name, func(turn *container.Lock) error { return errors.Join(run(), turn.Drop()) })
 	return r, err
 }
@@ -106,7 +106,7 @@ func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, u
 	return r, err
 }
 
-// startingUnit is the service whose start we are, or "".
+// startingUnit is the service whose ExecStart= this process is, or "".
 func (e *Engine) startingUnit() string {
 	if e.InService() {
 		return e.Own.Name
@@ -115,8 +115,8 @@ func (e *Engine) startingUnit() string {
 }
 
 // prepare finds the image of a new container, takes the lock of its name and removes what stands in
-// the way; then makes what is to be made of it, under the lock. unit is the service that it belongs
-// to, if any.
+// its way. Then it calls then, under the lock. unit is the service that the container belongs to,
+// if any.
 func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, unit string, then func(*container.Record, *container.Lock) error) error {
 	if err := e.able(c); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 			e.Warn(fmt.Sprintf("remains of other units: %v", err))
 		}
 	}
-	// Before the lock, which that unit takes to tidy up.
+	// The unit that has the name takes the lock to tidy up, so it is stopped before.
 	if err := e.stopHolder(ctx, r); err != nil {
 		return err
 	}
@@ -177,14 +177,14 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	})
 }
 
-// takeMounts gives a container what others have mounted.
+// takeMounts gives a container the mounts of others that --volumes-from names.
 func (e *Engine) takeMounts(r *container.Record) (err error) {
 	r.Spec.Mounts, err = e.mountsFrom(r.Spec.VolumesFrom, r.Spec.Mounts)
 	return err
 }
 
-// mountsFrom are the mounts of a container or pod with those that others have. Their anonymous volumes stay theirs: they go
-// with them. The infra container of a pod has the pod's.
+// mountsFrom are the mounts of a container or pod with those that others have. Anonymous volumes of
+// the others are removed with the others. The infra container of a pod has the pod's mounts.
 func (e *Engine) mountsFrom(others []spec.VolumesFrom, mounts []spec.Mount) ([]spec.Mount, error) {
 	for _, from := range others {
 		var theirs []spec.Mount
@@ -241,7 +241,8 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 	// What the pod mounts goes into each of its containers.
 	r.Spec.Mounts = append(r.Spec.Mounts, p.Spec.Mounts...)
 	r.Spec.Inherit(&p.Spec)
-	// In a service, that of the unit counts; and what goes with its end cannot be started again.
+	// In a service the unit's own restart policy counts, and a container made with --rm cannot be
+	// started again.
 	if r.Spec.Restart.Policy == "" && !e.InService() && !r.Spec.Remove {
 		r.Spec.Restart = p.Spec.Restart
 	}
@@ -251,10 +252,10 @@ func (e *Engine) joinPod(ctx context.Context, r *container.Record) error {
 	return err
 }
 
-// clear makes the name free: with --replace, and for what an earlier start of the same
-// unit has left. A name that somebody else has is an error.
+// clear makes the name free: it removes a container of that name with --replace, and what an
+// earlier start of the same unit has left. If somebody else has the name, that is an error.
 func (e *Engine) clear(ctx context.Context, r container.Record) error {
-	// Exactly: a name may also be how IDs of others begin.
+	// The look-up is exact, since a name may also be the beginning of another container's ID.
 	old, err := e.Containers.LookupExact(r.Name)
 	if errors.Is(err, container.ErrNotFound) {
 		if c, serr := e.Containers.Store.Container(r.Name); serr == nil && slices.Contains(c.Names, r.Name) {
@@ -283,8 +284,8 @@ func mayReplace(r, old container.Record) bool {
 	return r.Spec.Replace || old.Unit != "" && old.Unit == r.Unit
 }
 
-// stopHolder stops the unit of a container whose place is to be taken and that runs, or is
-// about to, so that it does not start again behind our back.
+// stopHolder stops the unit of a container that is to be replaced and runs, or is about to, so that
+// the unit does not start it again meanwhile.
 func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
 	old, err := e.Containers.LookupExact(r.Name)
 	if err != nil || old.Name != r.Name || !mayReplace(r, old) {
@@ -297,8 +298,9 @@ func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
 	return e.StopUnit(ctx, s.Unit)
 }
 
-// freeIDFile is an error if there is a file already at the path for an ID: another container may go
-// by it. It is looked for before anything is made. An empty path means that none is wanted.
+// freeIDFile returns an error if there is a file at the path for an ID already: another container
+// may be known by it. It is called before anything is made. An empty path means that none is
+// wanted.
 func freeIDFile(flag, path string) error {
 	if path == "" {
 		return nil

@@ -31,8 +31,9 @@ func (e *Engine) proxySignals(r container.Record) (pass, stop func()) {
 // atTerminal tells whether our input is a terminal.
 func (e *Engine) atTerminal() bool { return e.Stdin != nil && term.IsTerminal(int(e.Stdin.Fd())) }
 
-// passSignals hands signals of a kind that we get to a container, until stop is called: those that came before pass was
-// called, too. Where the terminal is the only way to the container, its end stops the container.
+// passSignals hands signals of a kind that we get to a container, until stop is called: those that
+// came before pass was called, too. If terminal is set, the terminal is the only way to the
+// container, and its end stops the container.
 func (e *Engine) passSignals(r container.Record, wanted []os.Signal, terminal bool) (pass, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 8)

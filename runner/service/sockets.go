@@ -18,9 +18,9 @@ import (
 // firstSocket is the descriptor at which handed files begin. Source: sd_listen_fds(3).
 const firstSocket = 3
 
-// takeSockets takes the files that are for the container: those that the manager handed to this process
-// for the unit's .socket files, as many more as --preserve-fds says, and those that --preserve-fd names. No other
-// child gets them.
+// takeSockets takes the open files that are meant for the container: those that the manager handed
+// to this process for the unit's .socket files, as many more as --preserve-fds says, and those that
+// --preserve-fd names. No other child process gets them.
 func (e *Engine) takeSockets(r *container.Record, join *container.Join) (container.Sockets, error) {
 	var s container.Sockets
 	if pid, _ := e.Lookup("LISTEN_PID"); pid == strconv.Itoa(os.Getpid()) {
@@ -49,8 +49,9 @@ func (e *Engine) takeSockets(r *container.Record, join *container.Join) (contain
 	return s, nil
 }
 
-// Handed takes files that this process was started with: so many from descriptor 3 on, and those of the numbers. They
-// come as a row from 3 on, in which an empty file stands for what nobody asked for. No other child gets them.
+// Handed takes files that this process was started with: row of them from descriptor 3 on, and
+// those with the given numbers. It returns them in order from descriptor 3 on, with an empty file
+// for each number that nobody asked for. No other child process gets them.
 func Handed(row int, numbers []int) ([]*os.File, error) {
 	wanted := map[int]bool{}
 	for i := range row {

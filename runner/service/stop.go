@@ -17,9 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stop stops a container through the unit that watches it, unless that unit is asking. d is the time
-// between the stop signal and SIGKILL. Who gives up waiting, by the end of ctx, leaves a container that
-// has its stop signal; if it is the unit, the manager's patience is over, and the container is killed.
+// Stop stops a container through the unit that watches it, unless that unit is asking. d is the
+// time between the stop signal and SIGKILL. At the end of ctx Stop gives up waiting. A container
+// that has its stop signal goes on ending by itself; but where the unit is asking, the manager's
+// time for the stop is over, and the container is killed.
 func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) error {
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
@@ -39,9 +40,10 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 	return waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) })
 }
 
-// watcher names the unit to stop so that a container ends and stays down, unless that is the one that asks. It is "" for one
-// that neither runs nor is about to. A container that has no process yet has a unit that may be starting it, for its runtime
-// may hang; one of somebody else's that has the name by chance is none.
+// watcher names the unit to stop so that a container ends and stays down, or "" if that unit is the
+// one that asks, or if the container neither runs nor is about to. A container without a process
+// may have a unit that is starting it, whose runtime may hang. A unit of somebody else's that has
+// the name by chance does not count.
 func (e *Engine) watcher(ctx context.Context, r container.Record, s container.Status) string {
 	name := s.Unit
 	if s.PID == 0 {
@@ -87,8 +89,8 @@ func (e *Engine) stopWatched(ctx context.Context, r container.Record, unit strin
 	return e.within(ctx, r, d, func() error { return e.StopUnit(ctx, unit) })
 }
 
-// within does something that waits for the end of a container. The unit knows how long the
-// container was to have when it was made; if that is more than d, d holds.
+// within does something that waits for the end of a container. The unit waits as long as the
+// container was to have when it was made; if d is shorter, the container is killed after d.
 func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration, do func() error) error {
 	s, err := e.Containers.Status(r.ID)
 	if err != nil {
@@ -109,9 +111,9 @@ func (e *Engine) within(ctx context.Context, r container.Record, d time.Duration
 	return errors.Join(<-done, err)
 }
 
-// warnLate warns if the process of a container lives on after d, when it gets SIGKILL: from us, who
-// call warn before that, or from the command that its unit stops it with. pass ends that; it
-// returns when a warning that is due has been given.
+// warnLate warns if the process of a container lives on after d and gets SIGKILL: from this
+// process, which calls warn before it does, or from the ExecStop= of the container's unit. The
+// caller calls pass at the end; it returns when a warning that is due has been given.
 func (e *Engine) warnLate(r container.Record, s container.Status, d time.Duration) (warn, pass func()) {
 	if d <= 0 || s.PID == 0 {
 		return func() {}, func() {}
@@ -149,7 +151,7 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 			if !unit.IsGone(err) {
 				return err
 			}
-			// A transient unit that has ended may be forgotten between the question and this.
+			// The manager may have forgotten an ended transient unit since restarts asked.
 		}
 	}
 	if err := waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) }); err != nil {
@@ -159,8 +161,8 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 }
 
 // restarts reports whether a unit can start a container again. The manager forgets a transient
-// service when it has ended, and one that has used up its restarts starts no more: those are made
-// anew.
+// service that has ended, and does not start one that has used up its restarts: in both cases the
+// service is made anew.
 func (e *Engine) restarts(ctx context.Context, r container.Record, name string) (bool, error) {
 	p, err := e.Unit(ctx, name)
 	if err != nil || !p.Exists() {
@@ -177,9 +179,9 @@ type Removal struct {
 	Timeout time.Duration // between the stop signal and SIGKILL
 }
 
-// Remove stops the unit that watches a running container, if that is not the one that asks,
-// removes what is left and ends the pod if it was the last of it. One whose namespaces others use
-// is a DependentsError, except at the end of its own unit: systemd stops units in their order.
+// Remove stops the unit that watches a running container, if that is not the one that asks, removes
+// what is left and ends the pod if it was the last of it. If other containers use its namespaces,
+// the error is a DependentsError, except at the end of its own unit: systemd orders those stops.
 func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (err error) {
 	if err := e.ableToRemove(&r.Spec); err != nil {
 		return err
@@ -258,14 +260,14 @@ func (e ComesBackError) Error() string {
 	return fmt.Sprintf("%s is about to be started again by %s: stop it first, or use --force", e.What, e.Unit)
 }
 
-// InUse reports whether a removal without force was refused as what was to go runs, or is about to:
-// a prune, which looked before, leaves that.
+// InUse reports whether a removal without force was refused because the container or pod runs or is
+// about to. A prune leaves such a one, though it did not run when the prune looked.
 func InUse(err error) bool {
 	return errors.Is(err, container.ErrRunning) || errors.As(err, new(ComesBackError)) || errors.As(err, new(pod.RunningError))
 }
 
 // dropAnonymous removes the anonymous volumes of a container that somebody else has removed,
-// and perhaps without them: nobody else knows of them any more.
+// perhaps without its volumes: nobody but us knows of them any more.
 func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Removal) error {
 	var errs []error
 	if how.Volumes || r.Spec.Remove {
@@ -276,7 +278,8 @@ func (e *Engine) dropAnonymous(ctx context.Context, r container.Record, how Remo
 	return errors.Join(errs...)
 }
 
-// settlePod ends the pod of a container that has ended, if it was the last one that ran.
+// settlePod ends the pod of a container that has ended, if that was the last running container of
+// the pod.
 func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
 	if r.PodID == "" {
 		return nil
@@ -284,8 +287,9 @@ func (e *Engine) settlePod(ctx context.Context, r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID, func() bool { return e.startsAgain(ctx) || e.isRestarted(ctx) })
 }
 
-// isRestarted reports whether we clean up in a unit that somebody restarts: the manager does not begin the start that
-// follows once the pod, to which the unit is bound, has ended.
+// isRestarted reports whether this process cleans up in a unit that somebody restarts. The pod must
+// not be ended then: the unit is bound to it, and the manager would drop the start that is to
+// follow.
 func (e *Engine) isRestarted(ctx context.Context) bool {
 	if _, stopping := e.Lookup("SERVICE_RESULT"); !stopping || !e.Own.Service() {
 		return false
@@ -298,8 +302,9 @@ func (e *Engine) isRestarted(ctx context.Context) bool {
 	return err == nil && job == "restart"
 }
 
-// settleNotBegun is settlePod for a container that somebody killed when its unit had started and it had not
-// executed its command yet. Its start has removed it, so the unit's ExecStopPost= does not know of its pod.
+// settleNotBegun is settlePod for a container that was killed after its unit had started and before
+// it executed its command. Its start has removed the container, so the unit's ExecStopPost= does
+// not know of its pod.
 func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
 	if r.PodID == "" || !e.InService() {
 		return nil
@@ -310,10 +315,10 @@ func (e *Engine) settleNotBegun(ctx context.Context, r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
-// startsAgain reports whether we clean up in a unit which systemd is about to start again:
-// then a pod is not at its end although its last container is gone. During
-// ExecStopPost= the unit has a job only if somebody asked for the stop.
-// Source: systemd.exec(5), $SERVICE_RESULT; systemd.service(5), Restart=.
+// startsAgain reports whether this process cleans up in a unit that systemd is about to start
+// again: then the pod goes on although its last container is gone. During ExecStopPost= the unit
+// has a job only if somebody asked for the stop. Source: systemd.exec(5), $SERVICE_RESULT;
+// systemd.service(5), Restart=.
 func (e *Engine) startsAgain(ctx context.Context) bool {
 	result, stopping := e.Lookup("SERVICE_RESULT")
 	if !stopping || !e.Own.Service() {

@@ -8,9 +8,9 @@ import (
 	"fmt"
 )
 
-// Sweep removes containers that were to go with their end, if the unit that would have removed them
-// does not run any more: its file was withdrawn, or names another container by now. It asks the
-// manager only if there is such a container.
+// Sweep removes ended containers made with --rm whose unit would have removed them, but does not
+// run any more: its file was withdrawn, or names another container by now. It asks the manager only
+// if there is such a container.
 func (e *Engine) Sweep(ctx context.Context) error {
 	forsaken, err := e.Containers.Forsaken()
 	if err != nil || len(forsaken) == 0 {
@@ -27,7 +27,7 @@ func (e *Engine) Sweep(ctx context.Context) error {
 			case err != nil:
 				errs = append(errs, err)
 			case p.HasJob || p.ActiveState != "inactive" && p.ActiveState != "failed":
-				// Its commands have yet to do it.
+				// The unit's own commands have yet to remove it.
 			default:
 				if err := e.Containers.Sweep(ctx, r); err != nil {
 					errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))

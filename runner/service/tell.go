@@ -12,9 +12,9 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// tellPod says in the log of a pod's unit that the service of one of its containers has failed, and
-// why: whoever starts the pod looks there, and its own start has not failed. Of the restarts that
-// follow nothing is said.
+// tellPod writes to the log of a pod's unit that the service of one of its containers has failed,
+// and why: the pod's own start has succeeded, and whoever started it looks there. It writes nothing
+// about the restarts that follow.
 func (e *Engine) tellPod(ctx context.Context, nameOrID string, why error) {
 	if nameOrID == "" || why == nil || e.Tell == nil || !e.InService() || ctx.Err() != nil {
 		return
@@ -37,8 +37,8 @@ func (e *Engine) tellPod(ctx context.Context, nameOrID string, why error) {
 	e.Tell(unit.Own{Name: name, User: e.Own.User}.JournalFields(e.User.Rootless()), message)
 }
 
-// tellPodOfEnd is tellPod for a container whose process has failed, if systemd says so to what cleans
-// up. Of a start that failed the process that started it has told.
+// tellPodOfEnd is tellPod for a container whose process has failed, as systemd tells the command
+// that cleans up. A failed start has been told of by the process that started the container.
 func (e *Engine) tellPodOfEnd(ctx context.Context, r container.Record) {
 	if r.PodID == "" || !e.InService() {
 		return

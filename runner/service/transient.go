@@ -14,8 +14,8 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// Transient says in which transient service something runs. The zero value is the one that it
-// gets from a shell: NAME.service of a container, NAME-pod.service of a pod.
+// Transient says in which transient service a container or pod runs. The zero value means the one
+// that it gets from a shell: NAME.service for a container, NAME-pod.service for a pod.
 type Transient struct {
 	// Name is that of the unit, with its suffix.
 	Name string
@@ -23,12 +23,12 @@ type Transient struct {
 	// after, its restarts, its timeouts.
 	Adjust func(*unit.Service)
 
-	// retry leaves a start that has failed to the restart policy: nobody waits for it.
+	// retry leaves a failed start to the restart policy, since nobody waits for it.
 	retry bool
 }
 
-// stopMargin is by how much the manager's patience with a stop exceeds the runner's own, which
-// must end first.
+// stopMargin is how much longer the manager waits for a stop than the runner does, whose wait must
+// end first.
 const stopMargin = 30 * time.Second
 
 // serviceName is the transient service of a container.
@@ -37,8 +37,8 @@ func serviceName(r container.Record) string { return cmp.Or(r.Service, r.Name+".
 // podServiceName is the transient service of a pod that was started by hand.
 func podServiceName(p pod.Record) string { return p.Name + "-pod.service" }
 
-// startService makes a service of a container that exists: systemd watches, restarts and
-// logs it as one from a file. What t says of the name is in the record already.
+// startService starts a transient service for a container that exists: systemd watches, restarts
+// and logs it like one from a file. The record already has the service name that t asks for.
 func (e *Engine) startService(ctx context.Context, r container.Record, t Transient) error {
 	s := e.containerService(r)
 	if r.PodID != "" {
@@ -53,6 +53,9 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 		}
 		if name := e.Pods.Status(p).Unit; name != "" {
 			s.BindsTo, s.After = []string{name}, []string{name}
+		}
+		if s.Slice, err = e.sliceOf(r); err != nil {
+			return err
 		}
 	}
 	if t.Adjust != nil {
@@ -117,6 +120,12 @@ func (e *Engine) StartPodService(ctx context.Context, p pod.Record, t Transient)
 		Restart:     unit.RestartFor(p.Spec.Restart.Policy),
 		MaxRestarts: p.Spec.Restart.Max,
 		StopTimeout: e.StopTimeout() + stopMargin,
+	}
+	if p.Spec.Limits.Any() {
+		s.Slice = PodSlice(p.Name, e.User.Rootless())
+		if err := e.withManager(ctx, func(m Manager) error { return m.StartSlice(ctx, s.Slice, limitedSlice(p)) }); err != nil {
+			return err
+		}
 	}
 	if t.Adjust != nil {
 		t.Adjust(&s)

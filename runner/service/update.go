@@ -17,10 +17,10 @@ import (
 type Change struct {
 	// Apply writes all of it into what the container asks for, and nothing else.
 	Apply func(*spec.Container)
-	// Restarts says that the restart policy is among it. The service of a container that runs keeps the
-	// one that it was started with.
+	// Restarts says that the restart policy changes. The service of a running container keeps the
+	// policy that it was started with.
 	Restarts bool
-	// Checks says that something of the health checks is among it.
+	// Checks says that something about the health checks changes.
 	Checks bool
 }
 

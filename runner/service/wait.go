@@ -24,9 +24,10 @@ const NoCode = -1
 // exitWait is how long it may take from the end of a process until it is known how it ended.
 const exitWait = 10 * time.Second
 
-// Wait returns when a container is in one of the states, and its exit status; NoCode for states other than exited
-// and stopped. It looks that often; the end of a process it notices at once. A container that is
-// removed meanwhile is a container.ErrNotFound, unless how it ended is known.
+// Wait returns when a container is in one of the states, and its exit status; NoCode for states
+// other than exited and stopped. It looks once an interval, but notices the end of the container's
+// process at once. A container that is removed meanwhile is a container.ErrNotFound, unless how it
+// ended is known.
 func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, interval time.Duration) (int, error) {
 	end := slices.Contains(states, "exited") || slices.Contains(states, "stopped")
 	var manager Manager // connected before the end: a unit that goes with it is soon gone
@@ -115,8 +116,8 @@ func (e *Engine) state(r container.Record, s container.Status) (container.State,
 	return container.Created, nil
 }
 
-// codeOf is how a container that does not run ended last. What cleans up after its end may not have
-// noted that yet.
+// codeOf returns how a container that does not run ended last. The command that cleans up after it
+// may not have noted that yet.
 func (e *Engine) codeOf(ctx context.Context, r container.Record, s container.Status) (int, error) {
 	x, err := e.Containers.Exit(r.ID)
 	switch {
@@ -135,8 +136,8 @@ func (e *Engine) codeOf(ctx context.Context, r container.Record, s container.Sta
 	return e.awaitCode(ctx, m, r, s)
 }
 
-// awaitCode is how the process of a start has ended, which nobody may have noted yet. Of one that
-// goes with its end, the manager tells until its unit is gone; m may be nil.
+// awaitCode returns how the process of one start has ended, which may not be noted yet. For a
+// container made with --rm the manager can tell, until the unit is gone; m may be nil.
 func (e *Engine) awaitCode(ctx context.Context, m Manager, r container.Record, s container.Status) (int, error) {
 	for deadline := time.Now().Add(exitWait); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		x, err := e.Containers.Exit(r.ID)

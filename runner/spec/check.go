@@ -134,6 +134,7 @@ func (p *Pod) Check() error {
 		add("--replace needs --name: it removes the pod of that name first")
 	}
 	p.IDMapping.check(add)
+	p.Limits.check(add)
 	if !p.Infra {
 		if len(p.Share) > 0 {
 			add("--infra=false and --share exclude each other: the infra process holds the shared namespaces")

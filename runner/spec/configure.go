@@ -3,7 +3,6 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -197,10 +196,6 @@ func (c *Container) completeMounts(cc *config.ContainersConfig) Faults {
 
 // confFault says that a value of containers.conf is at fault, and not the command line.
 func confFault(key, value string, err error) error {
-	var later *NotBuilt
-	if errors.As(err, &later) {
-		return &NotBuilt{What: fmt.Sprintf("%s = %q of containers.conf", key, value), Issue: later.Issue}
-	}
 	return fmt.Errorf("%s = %q of containers.conf: %w", key, value, err)
 }
 

@@ -17,6 +17,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -191,6 +192,9 @@ type Pod struct {
 	// zero means no limit, nil the configured size.
 	ShmSize *int64
 
+	// Limits are for all containers of the pod together. Of its fields those have a meaning that are flags of pod create.
+	Limits Limits `json:",omitzero"`
+
 	// What follows goes into every container of the pod; see Container.Inherit.
 
 	Security
@@ -340,6 +344,9 @@ type Limits struct {
 	// HostUlimits takes the runner's own limits over (--ulimit host).
 	HostUlimits bool
 }
+
+// Any tells whether anything was asked for.
+func (l *Limits) Any() bool { return !reflect.ValueOf(l).Elem().IsZero() }
 
 // Networking is how a container or pod meets the network.
 type Networking struct {

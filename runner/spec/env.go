@@ -6,9 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path"
 	"strings"
 
@@ -127,24 +124,10 @@ func (h Host) readFile(file string) ([]byte, error) {
 	if h.ReadFile != nil {
 		return h.ReadFile(file)
 	}
-	if own, _ := path.Split(file); own == "/dev/fd/" || own == "/proc/self/fd/" || file == "/dev/stdin" {
-		return readOwn(file) // as a shell writes --env-file <(COMMAND): nobody else can have put it there
+	if safe.Own(file) {
+		return safe.ReadGiven(file, maxFile)
 	}
 	return safe.ReadFile(file, maxFile)
-}
-
-// readOwn reads a descriptor that this process was given, to its end.
-func readOwn(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = &fs.PathError{Op: "read", Path: file, Err: safe.ErrTooLarge}
-	}
-	return data, err
 }
 
 func lookup(environ []string, name string) (string, bool) {

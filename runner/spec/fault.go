@@ -49,7 +49,12 @@ type NotBuilt struct {
 	What string
 	// Issue names the issue it comes with.
 	Issue string
+	// Way is what does something like it today, empty if nothing does.
+	Way string
 }
+
+// Hint is the way out.
+func (n *NotBuilt) Hint() string { return n.Way }
 
 func (n *NotBuilt) Error() string {
 	return fmt.Sprintf("%s is not built yet: it comes with the issue %q", n.What, n.Issue)

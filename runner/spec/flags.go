@@ -68,7 +68,7 @@ type target struct {
 	container *Container // nil for a pod
 	pod       *Pod       // nil for a container
 	security  *Security
-	limits    *Limits // for a pod, only ShmSize can be set
+	limits    *Limits
 	net       *Networking
 	ids       *IDMapping
 	mounts    *[]Mount
@@ -76,6 +76,7 @@ type target struct {
 	labels    map[string]string
 	env       environment
 	noHealth  bool // --no-healthcheck
+	private   bool // --userns private
 }
 
 // Host is what a command line draws from its surroundings.
@@ -238,6 +239,9 @@ func (f *Flags) Container(args []string, host Host) (*Container, error) {
 		}
 		c.Health = &HealthCheck{Test: []string{TestNone}}
 	}
+	if t.private && !c.Explicit() {
+		faults = append(faults, fmt.Errorf("--userns %w", errPrivate))
+	}
 	if len(args) > 0 {
 		c.Image, c.Command = args[0], args[1:]
 		if c.Rootfs != nil {
@@ -285,10 +289,10 @@ func containerTarget(c *Container, host Host) *target {
 	}
 }
 
-// podTarget is what the rows write to for a pod, which has of Limits the size of /dev/shm alone.
+// podTarget is what the rows write to for a pod.
 func podTarget(p *Pod, host Host) *target {
 	return &target{
-		host: host, pod: p, security: &p.Security, limits: &Limits{}, net: &p.Networking, ids: &p.IDMapping,
+		host: host, pod: p, security: &p.Security, limits: &p.Limits, net: &p.Networking, ids: &p.IDMapping,
 		mounts: &p.Mounts, devices: &p.Devices, labels: p.Labels,
 	}
 }
@@ -299,6 +303,9 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 	p := PodConfigured(host.Config)
 	t := podTarget(&p, host)
 	faults := f.apply(t)
+	if t.private && !p.Explicit() {
+		faults = append(faults, fmt.Errorf("--userns %w", errPrivate))
+	}
 	if !p.Infra && f.Defaulted("share") {
 		p.Share = nil // nobody holds the namespaces
 	}
@@ -313,7 +320,7 @@ func (f *Flags) Pod(args []string, host Host) (*Pod, error) {
 			faults = append(faults, fmt.Errorf("pod name %q: %w", p.Name, err))
 		}
 	}
-	p.ShmSize = t.limits.ShmSize
+	p.ShmSize, p.Limits.ShmSize = p.Limits.ShmSize, nil
 	systemdUnit(host, p.Labels)
 	faults = append(faults, all(p.Complete(host.Config, host.Environ))...)
 	return &p, faults.and(p.Check())

@@ -69,6 +69,14 @@ type IDMap struct {
 	NoUsers, NoGroups bool `json:",omitempty"`
 }
 
+// userPrivate says no more than that there are mappings.
+const userPrivate = "private"
+
+// sameIDs is what does instead of somebody else's user namespace.
+const sameIDs = "containers of one pod have the same IDs, as pod create --userns or UserNS= of a .pod file says, or --uidmap and --gidmap say them for each"
+
+var errPrivate = errors.New("private is for mappings that are written out; give --uidmap and --gidmap, or auto for IDs that no other container has")
+
 // ParseUserNS reads host, nomap, keep-id[:uid=U,gid=G,size=N] or
 // auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N].
 func ParseUserNS(s string) (UserNS, error) {
@@ -81,8 +89,10 @@ func ParseUserNS(s string) (UserNS, error) {
 			return UserNS{}, fmt.Errorf("%s takes no options", mode)
 		}
 		return UserNS{Mode: mode}, nil
-	case "ns", "container", "private":
-		return UserNS{}, &NotBuilt{What: "--userns " + mode, Issue: IssueUserNamespaces}
+	case "ns", "container":
+		return UserNS{}, fmt.Errorf("%s: a container gets a user namespace of its own, which goes with it; %s", mode, sameIDs)
+	case userPrivate:
+		return UserNS{}, errPrivate
 	case UserKeepID, UserAuto:
 	default:
 		return UserNS{}, fmt.Errorf("%q is not a mode", mode)

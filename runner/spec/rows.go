@@ -11,17 +11,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.podman.io/common/pkg/capabilities"
 )
 
-// rows is the table of all flags of run and pod create, by concern. What a row
-// does is in set; a row with issue or refused does nothing.
-func rows() []row {
+// rows is the table of all flags of run and pod create, by concern. What a row does is in set; a
+// row with issue or refused does nothing. The table is made once, and nobody changes it.
+var rows = sync.OnceValue(func() []row {
 	return slices.Concat(lifeRows(), imageRows(), processRows(), securityRows(), limitRows(), networkRows(), namespaceRows(),
 		mountRows(), secretRows(), healthRows(), podRows(), laterRows())
-}
+})
 
 // The name, the life and the place in systemd of a container.
 func lifeRows() []row {
@@ -467,9 +468,9 @@ func limitRows() []row {
 	bytes := func(s string) (uint64, error) { n, err := ParseSize(s); return uint64(n), err }
 	const sizeForm, rateForm = "a size in bytes, or with the suffix b, k, m or g", "DEVICE:RATE"
 	return []row{
-		{name: "memory", short: "m", on: onContainer, kind: value, word: "SIZE", usage: "Memory limit", form: sizeForm, example: "512m",
+		{name: "memory", short: "m", on: onBoth, kind: value, word: "SIZE", usage: "Memory limit", form: sizeForm, example: "512m",
 			set: size(func(l *Limits) **int64 { return &l.Memory })},
-		{name: "memory-swap", on: onContainer, kind: value, word: "SIZE", usage: "Limit of memory and swap together, -1 for none",
+		{name: "memory-swap", on: onBoth, kind: value, word: "SIZE", usage: "Limit of memory and swap together, -1 for none",
 			form: sizeForm + ", or -1", example: "1g",
 			set: func(t *target, v string) error {
 				if v == "-1" {
@@ -506,7 +507,7 @@ func limitRows() []row {
 				t.limits.OOMScoreAdj = &n
 				return nil
 			}},
-		{name: "cpus", on: onContainer, kind: value, word: "N", usage: "Number of cores", form: "a number of cores", example: "1.5",
+		{name: "cpus", on: onBoth, kind: value, word: "N", usage: "Number of cores", form: "a number of cores", example: "1.5",
 			set: func(t *target, v string) error {
 				n, err := strconv.ParseFloat(v, 64)
 				if err != nil || n < 0 || n > 1e5 || n != n {
@@ -519,7 +520,7 @@ func limitRows() []row {
 				t.limits.CPUs = &n
 				return nil
 			}},
-		{name: "cpu-shares", short: "c", on: onContainer, kind: value, word: "N", usage: "Weight among others, default 1024", form: "a number", example: "512",
+		{name: "cpu-shares", short: "c", on: onBoth, kind: value, word: "N", usage: "Weight among others, default 1024", form: "a number", example: "512",
 			set: limit(func(l *Limits) **uint64 { return &l.CPUShares })},
 		{name: "cpu-quota", on: onContainer, kind: value, word: "N", usage: "Microseconds of CPU in a period", form: "a number", example: "50000",
 			set: limit(func(l *Limits) **int64 { return &l.CPUQuota })},
@@ -529,17 +530,17 @@ func limitRows() []row {
 			set: limit(func(l *Limits) **int64 { return &l.CPURTRuntime })},
 		{name: "cpu-rt-period", on: onContainer, kind: value, word: "N", usage: "Microseconds of a real-time period (cgroup v1)", form: "a number", example: "1000000",
 			set: limit(func(l *Limits) **uint64 { return &l.CPURTPeriod })},
-		{name: "cpuset-cpus", on: onContainer, kind: value, word: "LIST", usage: "Cores to run on", form: "a list of numbers and ranges", example: "0-2,4",
+		{name: "cpuset-cpus", on: onBoth, kind: value, word: "LIST", usage: "Cores to run on", form: "a list of numbers and ranges", example: "0-2,4",
 			set: numberList(func(l *Limits) *string { return &l.CpusetCPUs })},
-		{name: "cpuset-mems", on: onContainer, kind: value, word: "LIST", usage: "Memory nodes to use", form: "a list of numbers and ranges", example: "0,1",
+		{name: "cpuset-mems", on: onBoth, kind: value, word: "LIST", usage: "Memory nodes to use", form: "a list of numbers and ranges", example: "0,1",
 			set: numberList(func(l *Limits) *string { return &l.CpusetMems })},
-		{name: "blkio-weight", on: onContainer, kind: value, word: "N", usage: "Weight of its disk access, 10 to 1000", form: "a number from 10 to 1000", example: "500",
+		{name: "blkio-weight", on: onBoth, kind: value, word: "N", usage: "Weight of its disk access, 10 to 1000", form: "a number from 10 to 1000", example: "500",
 			set: func(t *target, v string) error {
 				w, err := weight(v)
 				t.limits.BlkioWeight = &w
 				return err
 			}},
-		{name: "blkio-weight-device", on: onContainer, kind: list, word: "DEVICE:N", usage: "Weight of its access to a disk", form: "DEVICE:WEIGHT", example: "/dev/sda:500",
+		{name: "blkio-weight-device", on: onBoth, kind: list, word: "DEVICE:N", usage: "Weight of its access to a disk", form: "DEVICE:WEIGHT", example: "/dev/sda:500",
 			set: func(t *target, v string) error {
 				dev, n, _ := strings.Cut(v, ":")
 				w, err := weight(n)
@@ -549,9 +550,9 @@ func limitRows() []row {
 				t.limits.BlkioWeightDevice = append(t.limits.BlkioWeightDevice, DeviceWeight{dev, w})
 				return err
 			}},
-		{name: "device-read-bps", on: onContainer, kind: list, word: "DEVICE:RATE", usage: "Bytes it may read in a second", form: rateForm, example: "/dev/sda:10mb",
+		{name: "device-read-bps", on: onBoth, kind: list, word: "DEVICE:RATE", usage: "Bytes it may read in a second", form: rateForm, example: "/dev/sda:10mb",
 			set: rate(func(l *Limits) *[]DeviceRate { return &l.DeviceReadBPS }, bytes)},
-		{name: "device-write-bps", on: onContainer, kind: list, word: "DEVICE:RATE", usage: "Bytes it may write in a second", form: rateForm, example: "/dev/sda:10mb",
+		{name: "device-write-bps", on: onBoth, kind: list, word: "DEVICE:RATE", usage: "Bytes it may write in a second", form: rateForm, example: "/dev/sda:10mb",
 			set: rate(func(l *Limits) *[]DeviceRate { return &l.DeviceWriteBPS }, bytes)},
 		{name: "device-read-iops", on: onContainer, kind: list, word: "DEVICE:RATE", usage: "Reads in a second", form: rateForm, example: "/dev/sda:1000",
 			set: rate(func(l *Limits) *[]DeviceRate { return &l.DeviceReadIOPS }, number[uint64])},
@@ -735,6 +736,9 @@ func namespaceRows() []row {
 		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], auto[:size=], nomap",
 			form: "host, keep-id[:uid=U,gid=G,size=N], auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N] or nomap", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
+				if t.private = v == userPrivate; t.private {
+					return nil
+				}
 				u, err := ParseUserNS(v)
 				t.ids.UserNS = u
 				return err
@@ -1030,19 +1034,11 @@ func laterRows() []row {
 	never(onContainer, list, "link-local-ip", "link-local addresses are not supported")
 	never(onContainer, value, "pod-id-file", "name the pod with --pod")
 	never(onContainer, value, "volume-driver", "drivers of volumes are given to podunit volume create")
+	never(onContainer, list, "storage-opt", "no container has a quota of its own; --read-only with --tmpfs DIR:size=SIZE and volumes says how much it can write, and size in [storage.options.overlay] of storage.conf is for all of root's, on xfs with pquota")
 	never(onContainer, yesno, "disable-content-trust", "image signatures are judged by policy.json; see containers-policy.json(5)")
-	const slice = "each container of a pod is a unit of its own; put the units into one slice with Slice= and set %s in the slice"
 	never(onBoth, value, "cgroup-parent", "a container is in the cgroup of its unit; set Slice= in the [Service] section of the unit")
 	never(onPod, values, "gpus", "give it to the containers that need it, with --gpus of run and create")
-	never(onPod, yesno, "share-parent", fmt.Sprintf(slice, "limits"))
-	for _, l := range [][2]string{
-		{"memory", "MemoryMax="}, {"memory-swap", "MemorySwapMax="}, {"cpus", "CPUQuota="}, {"cpu-shares", "CPUWeight="},
-		{"cpuset-cpus", "AllowedCPUs="}, {"cpuset-mems", "AllowedMemoryNodes="}, {"blkio-weight", "IOWeight="},
-		{"blkio-weight-device", "IODeviceWeight="}, {"device-read-bps", "IOReadBandwidthMax="}, {"device-write-bps", "IOWriteBandwidthMax="},
-	} {
-		never(onPod, value, l[0], fmt.Sprintf(slice, l[1]))
-		rows[len(rows)-1].short = map[string]string{"cpu-shares": "c", "memory": "m"}[l[0]]
-	}
+	never(onPod, yesno, "share-parent", "each container of a pod is a unit of its own; the units of a pod with limits are in one slice")
 	return rows
 }
 

@@ -126,6 +126,7 @@ func TestContainer(t *testing.T) {
 		"the network":                               {"--network pasta:-4,--mtu,1500 -p 80 --expose 53/udp -h box --dns 1.1.1.1,9.9.9.9 --dns-search . --dns-option ndots:1 --no-hostname x", "net", Networking{Networks: []Network{{Mode: NetPasta, Options: []string{"-4", "--mtu", "1500"}}}, Publish: []PortMapping{{ContainerPort: 80, Range: 1, Protocol: "tcp"}}, Expose: []PortRange{{53, 1, "udp"}}, Hostname: "box", DNS: []string{"1.1.1.1", "9.9.9.9"}, DNSSearch: []string{"."}, DNSOptions: []string{"ndots:1"}, NoHostname: true}},
 		"the older name of --network":               {"--net container:db x", "net", Networking{Networks: []Network{{Mode: NetContainer, Name: "db"}}}},
 		"mapped IDs":                                {"--uidmap 0:1:1000,1000:0:1 --gidmap 0:0 x", "ids", IDMapping{UIDMap: written("0:1:1000", "1000:0:1"), GIDMap: written("0:0:1")}},
+		"private":                                   {"--userns private --uidmap 0:1:5 x", "ids", IDMapping{UIDMap: []IDMap{{IDRange: IDRange{0, 1, 5}}}}},
 		"keep-id":                                   {"--userns keep-id:uid=33,gid=34,size=500 x", "ids", IDMapping{UserNS: UserNS{Mode: "keep-id", UID: ptr(uint32(33)), GID: ptr(uint32(34)), Size: 500}}},
 		"devices":                                   {"--device /dev/a --device /dev/b:/dev/c:rw --device /dev/d:r x", "devices", []Device{{Host: "/dev/a", Container: "/dev/a", Permissions: "rwm"}, {Host: "/dev/b", Container: "/dev/c", Permissions: "rw"}, {Host: "/dev/d", Container: "/dev/d", Permissions: "r"}}},
 		"namespaces":                                {"--pid host --ipc container:a --uts ns:/proc/1/ns/uts --cgroupns private x", "ns", []Namespace{{Mode: "host"}, {Mode: "container", Container: "a"}, {Mode: "ns", Path: "/proc/1/ns/uts"}, {Mode: "private"}}},
@@ -298,7 +299,10 @@ func TestFaults(t *testing.T) {
 			`--pull "sometimes"`, `--publish "80:http"`, "the image is missing"}},
 		"an unknown flag":                  {"--volum /a:/b x", []string{"unknown flag --volum; did you mean --volume?"}},
 		"a flag that nothing is like":      {"--frobnicate x", []string{"unknown flag --frobnicate"}},
-		"what is not built yet":            {"--userns ns:/x x", []string{`--userns ns is not built yet: it comes with the issue "user namespaces"`}},
+		"what is not built yet":            {"--rootfs /x:idmap", []string{`--rootfs with idmap is not built yet: it comes with the issue "user namespaces"`}},
+		"somebody else's user namespace":   {"--userns ns:/x x", []string{"ns: a container gets a user namespace of its own", "containers of one pod have the same IDs"}},
+		"another container's":              {"--userns container:db x", []string{"container: a container gets a user namespace of its own"}},
+		"private without mappings":         {"--userns private x", []string{"--userns private is for mappings that are written out; give --uidmap and --gidmap"}},
 		"what is refused for good":         {"--requires a x", []string{"--requires: set Requires= and After="}},
 		"devices of vendors":               {"--device nvidia/gpu= --device no.slash=x --gpus a/b x", []string{"nvidia/gpu=", "no.slash=x", "nvidia.com/gpu=a/b"}},
 		"rules of devices":                 {"--device-cgroup-rule c --device-cgroup-rule x_1:1_r x", []string{"a type, numbers and an access"}},
@@ -464,20 +468,28 @@ func TestPod(t *testing.T) {
 	if p, err := parsePod("--share", "none", "web"); err != nil || p.Name != "web" || len(p.Share) != 0 || p.ExitPolicy != "continue" {
 		t.Errorf("got %+v, %v", p, err)
 	}
+	p, err = parsePod(strings.Fields("--memory 1g --cpus 1.5 --blkio-weight 500 --device-read-bps /dev/sda:1mb --shm-size 1m media")...)
+	if err != nil || !p.Limits.Any() || *p.Limits.Memory != 1<<30 || *p.Limits.CPUs != 1.5 || len(p.Limits.DeviceReadBPS) != 1 || p.Limits.ShmSize != nil || *p.ShmSize != 1<<20 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if p, err := parsePod("--shm-size", "1m", "--memory", "0", "media"); err != nil || p.Limits.Any() {
+		t.Errorf("%+v, %v", p, err)
+	}
 	for args, want := range map[string]string{
 		"a b":                                   "takes one name",
 		"--name a b":                            "two names",
 		"--infra=false --publish 80:80":         "--infra=false and --publish exclude each other",
 		"--infra-image x":                       "built in",
 		"--share net,user":                      `"user" is not a namespace`,
-		"--memory 1g --name x":                  "MemoryMax= in the slice",
+		"--memory 1g --memory-swap 1m --name x": "cannot be less than --memory",
+		"--memory-reservation 1g --name x":      "unknown flag --memory-reservation",
 		"--share cgroup --name x":               "leave cgroup out",
 		"--exit-policy never":                   "expected stop or continue",
 		"--network web:host_interface_name=a/b": "option host_interface_name of network web",
 		"--replace":                             "--replace needs --name",
 		"--name x --hosts-file image":           "a pod has no image",
 		"--rm":                                  "unknown flag --rm",
-		"--name x --share-parent":               "Slice=",
+		"--name x --share-parent":               "are in one slice",
 		"--dns none --dns 1.1.1.1 --name x":     "--dns none",
 	} {
 		if _, err := parsePod(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {

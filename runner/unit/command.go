@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // Command is what a service executes at its start.
@@ -116,7 +117,7 @@ func (m *Manager) command(ctx context.Context, name string) (Command, error) {
 // executed are the properties with the commands of a service, at its start and otherwise.
 var executed = []string{"ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"}
 
-// instance is one that nobody has, to ask about a template.
+// instance is a name that no real instance has, to ask the manager about a template.
 const instance = "podunit-asks-for-any"
 
 // Executes tells as which user a service runs, and all that it executes, word by word: specifiers
@@ -150,18 +151,14 @@ func alias(path string) bool {
 	return name != target && (!template || !strings.HasPrefix(name, before+"@") || !strings.HasSuffix(name, "."+after))
 }
 
+// maxFile is the most bytes of a unit file or a file of EnvironmentFile= that is read: none has as many.
+const maxFile = 4 << 20
+
 // holds reports whether a file has one of the texts in it. A mask, which is a link to /dev/null
 // or an empty file, has none, and a file that is gone by now has none either.
 func holds(path string, texts []string) (bool, error) {
-	st, err := os.Stat(path)
-	if err == nil && !st.Mode().IsRegular() {
-		return false, nil
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	data, err := safe.ReadLinked(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, safe.ErrNotRegular) {
 		return false, nil
 	}
 	if err != nil {
@@ -170,8 +167,9 @@ func holds(path string, texts []string) (bool, error) {
 	return slices.ContainsFunc(texts, func(t string) bool { return bytes.Contains(data, []byte(t)) }), nil
 }
 
-// environment is what Environment= and the files of EnvironmentFile= say, files last, as the manager
-// has it. Of a file these are the plain lines NAME=VALUE; one that cannot be read has none.
+// environment is what Environment= and the files of EnvironmentFile= set, files last, as the
+// manager does it. Only plain lines NAME=VALUE of a file count; a file that cannot be read sets
+// nothing.
 func environment(set, from any) map[string]string {
 	env := make(map[string]string)
 	list, _ := set.([]string)
@@ -181,10 +179,7 @@ func environment(set, from any) map[string]string {
 			continue
 		}
 		path, _ := f[0].(string)
-		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
-			continue
-		}
-		data, _ := os.ReadFile(path)
+		data, _ := safe.ReadLinked(path, maxFile)
 		list = append(list, strings.Split(string(data), "\n")...)
 	}
 	for _, entry := range list {

@@ -22,10 +22,10 @@ import (
 type jobsOnly struct {
 	net.Conn
 	from *bufio.Reader
-	// messages says that the lines of the authentication are over. Both sides send messages from then on.
+	// messages says that the authentication is over, and both sides send messages.
 	messages bool
-	// message is what of the current one has not been read yet. The library panics where one ends in the middle, so it
-	// gets whole ones only.
+	// message is the unread part of the current message. The library panics if a message ends in
+	// the middle, so it gets whole ones only.
 	message []byte
 }
 

@@ -44,8 +44,8 @@ func ConfigFor(uid int, lookup func(string) (string, bool)) Config {
 	return c
 }
 
-// addresses lists where the manager can be reached, best first. Its own socket
-// needs no bus daemon and is one hop; the bus is for whoever may not use that.
+// addresses lists where the manager can be reached, best first. Its own socket needs no bus daemon
+// and is one hop; the bus serves users who may not use the socket.
 func (c Config) addresses() []address {
 	if c.System {
 		var out []address
@@ -110,7 +110,8 @@ func Connect(ctx context.Context, c Config) (*Manager, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		// The library asks for two, one of them for signals, which come on the first as well: see jobsOnly.
+		// The library asks for two connections, one of them for signals, which come on the first as
+		// well: see jobsOnly.
 		one := sync.OnceValues(func() (*dbus.Conn, error) { return dial(a, c.UID) })
 		sc, err := systemd.NewConnection(one)
 		if err == nil {
@@ -121,8 +122,8 @@ func Connect(ctx context.Context, c Config) (*Manager, error) {
 	return nil, missing
 }
 
-// dial does not take a context: the connection outlives what it was made for, so
-// that a unit can be stopped when that is given up.
+// dial does not take a context: the connection must outlive the context of a start, so that the
+// unit can be stopped when the start is given up.
 func dial(a address, uid int) (*dbus.Conn, error) {
 	var c *dbus.Conn
 	var err error
@@ -215,7 +216,8 @@ func (e JobError) Hint() string {
 
 // job does one job and waits until it is done.
 func (m *Manager) job(ctx context.Context, verb, name string, start func(ctx context.Context, done chan<- string) error) error {
-	// One place, so that a job that ends after we gave up blocks nobody.
+	// The channel has room for one result, so that the end of a job that we no longer wait for does
+	// not block its sender.
 	done := make(chan string, 1)
 	if err := start(ctx, done); err != nil {
 		if ctx.Err() != nil {
@@ -305,7 +307,7 @@ func isError(err error, name string) bool {
 	return errors.As(err, &e) && e.Name == name
 }
 
-// Properties is what is known of a unit. Source: org.freedesktop.systemd1(5).
+// Properties are the facts that the manager tells of a unit. Source: org.freedesktop.systemd1(5).
 type Properties struct {
 	LoadState    string // loaded, not-found, masked …
 	ActiveState  string // active, activating, inactive, failed …
@@ -358,7 +360,8 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	if !p.Exists() || !strings.HasSuffix(name, ".service") {
 		return p, nil
 	}
-	// With a limit that never forgets, the manager also counts the restart that the limit refused.
+	// With a start limit whose interval never ends, the manager also counts the restart that the
+	// limit refused.
 	tries := math.MaxInt
 	if forget, _ := raw["StartLimitIntervalUSec"].(uint64); forget == math.MaxUint64 {
 		if burst, ok := raw["StartLimitBurst"].(uint32); ok && burst > 0 {
@@ -406,8 +409,8 @@ func (m *Manager) Ended(ctx context.Context, name string) (pid, code int, err er
 	return pid, code, nil
 }
 
-// ended reads which main process has ended last, and how. Source: org.freedesktop.systemd1(5),
-// ExecMainCode, which is si_code of sigaction(2).
+// ended reads from properties which main process has ended last, and how. Source:
+// org.freedesktop.systemd1(5), ExecMainCode, which is si_code of sigaction(2).
 func ended(raw map[string]any) (pid, code int) {
 	how, _ := raw["ExecMainCode"].(int32)
 	status, _ := raw["ExecMainStatus"].(int32)
@@ -422,8 +425,8 @@ func ended(raw map[string]any) (pid, code int) {
 	return 0, 0 // it runs, or there was none
 }
 
-// Job is what is asked of a unit at the moment: start, stop, restart ... It is empty if nothing is. During the stop of a
-// restart it is restart.
+// Job is the job that is queued for a unit at the moment: start, stop, restart ...; empty for none.
+// While a restart stops the unit, the job is restart.
 func (m *Manager) Job(ctx context.Context, name string) (string, error) {
 	jobs, err := m.conn.ListJobsContext(ctx)
 	if err != nil {
@@ -437,7 +440,7 @@ func (m *Manager) Job(ctx context.Context, name string) (string, error) {
 	return "", nil
 }
 
-// properties are those that every kind of unit has.
+// properties are the facts that every kind of unit has.
 func properties(raw map[string]any) Properties {
 	p := Properties{
 		LoadState:    text(raw, "LoadState"),
@@ -560,11 +563,12 @@ func (m *Manager) taken(ctx context.Context, name string) error {
 	return p.takes(name)
 }
 
-// Free makes sure that a transient unit of the name can be started: what is left
-// of one that has ended is removed, any other that is loaded is a NameTakenError. A file of that name
-// is one when the unit is started.
+// Free makes sure that a transient unit of the name can be started: what is left of one that has
+// ended is removed, any other that is loaded is a NameTakenError. For a unit file of that name the
+// start fails with a NameTakenError.
 func (m *Manager) Free(ctx context.Context, name string) error {
-	// Most names are new. To ask for the properties of such a one has the manager look through all unit files.
+	// Most names are new, and to ask for the properties of a unit that is not loaded makes the
+	// manager look through all unit files.
 	if loaded, err := m.conn.ListUnitsByPatternsContext(ctx, []string{}, []string{name}); err == nil && len(loaded) == 0 {
 		return nil
 	}
@@ -615,8 +619,8 @@ func (m *Manager) unpin(ctx context.Context, name string) error {
 	}
 }
 
-// takes is the error that a unit has the name. The file of a transient one is the
-// manager's own note and would only mislead.
+// takes is the error that a unit has the name. It leaves out the file of a transient unit, which is
+// the manager's own note and would mislead.
 func (p Properties) takes(name string) error {
 	if p.Transient {
 		return NameTakenError{Unit: name}
@@ -625,8 +629,8 @@ func (p Properties) takes(name string) error {
 }
 
 // StartScope moves this process into a transient scope of its own, whose cgroup
-// is ours to divide, and returns where that is.
-func (m *Manager) StartScope(ctx context.Context, name, description string) (Own, error) {
+// is ours to divide, and returns where that is. An empty slice is the manager's default.
+func (m *Manager) StartScope(ctx context.Context, name, description, slice string) (Own, error) {
 	props := []systemd.Property{
 		prop("Description", description),
 		prop("PIDs", []uint32{uint32(os.Getpid())}),
@@ -634,7 +638,11 @@ func (m *Manager) StartScope(ctx context.Context, name, description string) (Own
 		prop("CollectMode", "inactive-or-failed"),
 		prop("TimeoutStopUSec", usec(stopGrace)),
 	}
-	// We may be in it already if ctx ends: its stop would wait for us, who wait for it.
+	if slice != "" {
+		props = append(props, prop("Slice", slice))
+	}
+	// If ctx ends, this process may be in the scope already: a stop of the scope would wait for
+	// this process, which waits for the stop.
 	if err := m.startTransient(ctx, name, props, false); err != nil {
 		return Own{}, err
 	}

@@ -240,7 +240,7 @@ func TestStartServiceGivenUp(t *testing.T) {
 	}
 	// The scope that we are in, or nearly, is not for us to stop.
 	f = &fake{}
-	if _, err := (&Manager{conn: f}).StartScope(ctx, "web.scope", ""); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := (&Manager{conn: f}).StartScope(ctx, "web.scope", "", ""); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if got := strings.Join(f.asked, ","); got != "transient web.scope fail" {

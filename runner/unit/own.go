@@ -20,7 +20,7 @@ type Own struct {
 	// Cgroup is the unit's, relative to the mount of the hierarchy, as runc
 	// takes it: "/user.slice/…/web.service".
 	Cgroup string
-	// Sub is our place below Cgroup: empty, "runtime", ".control" …
+	// Sub is the path of this process's cgroup below Cgroup: empty, "runtime", ".control" …
 	Sub string
 	// Exec tells that the manager itself executed this process, so that it is
 	// the main process, or a control process, of the unit; a shell's child in

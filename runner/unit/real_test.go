@@ -80,7 +80,7 @@ func TestRealManager(t *testing.T) {
 	if err := errors.Join(m.StartService(ctx, name, lasting), m.StartService(ctx, bound, deaf)); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // until it is deaf
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // until it is deaf
 		if _, err := os.Stat(trapped); err == nil || time.Now().After(deadline) {
 			break
 		}
@@ -107,7 +107,7 @@ func TestRealManager(t *testing.T) {
 
 	// A scope of our own, whose cgroup we may divide.
 	scope := fmt.Sprintf("podunit-real-test-%d.scope", os.Getpid())
-	own, err := m.StartScope(ctx, scope, "a test")
+	own, err := m.StartScope(ctx, scope, "a test", "")
 	if err != nil || own.Name != scope || own.Sub != "" {
 		t.Fatalf("scope %+v, %v", own, err)
 	}

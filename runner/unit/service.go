@@ -26,7 +26,8 @@ type Service struct {
 	// Start, Stop and StopPost are commands, each word by word; the first word
 	// is an absolute path. Failures of Stop and StopPost are ignored.
 	Start, Stop, StopPost []string
-	// StartPost is executed when it is up, and what it starts stays. Its failure is one of the start.
+	// StartPost is executed when the service is up; processes that it starts stay. If it fails, so
+	// does the start.
 	StartPost []string
 	// Environment is all that the commands get besides what the manager has.
 	Environment []string
@@ -113,7 +114,7 @@ func (s Service) properties() ([]systemd.Property, error) {
 			props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 		}
 	} else {
-		// Only people start it, and they may as often as they like.
+		// Without a restart policy only people start it, and they may do so as often as they like.
 		props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 	}
 	add(s.StartTimeout != 0, prop("TimeoutStartUSec", usec(s.StartTimeout)))

@@ -14,14 +14,24 @@ import (
 // Slice is a transient slice.
 type Slice struct {
 	Description string
-	// Settings are limits, by the names and with the types that they have on D-Bus.
+	// Settings are limits, by the names and with the types that they have on D-Bus. A list of OfDevice takes the place of the one
+	// that was there.
 	Settings map[string]any
+}
+
+// OfDevice is a setting for one device, by the path of its file: a weight, or bytes a second.
+type OfDevice struct {
+	Path  string
+	Value uint64
 }
 
 // StartSlice starts a transient slice and waits until it is up. One that is up gets the settings.
 func (m *Manager) StartSlice(ctx context.Context, name string, s Slice) error {
 	var set []systemd.Property
 	for _, key := range slices.Sorted(maps.Keys(s.Settings)) {
+		if _, ok := s.Settings[key].([]OfDevice); ok {
+			set = append(set, prop(key, []OfDevice{})) // or those of before stay: the manager adds to them
+		}
 		set = append(set, prop(key, s.Settings[key]))
 	}
 	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
@@ -44,11 +54,13 @@ func (m *Manager) StartSlice(ctx context.Context, name string, s Slice) error {
 	})
 }
 
-// limits are the settings of a service that a slice can have as well, for the sum of what is in it.
+// limits are the settings of a service that a slice can have as well, for all of its units
+// together.
 var limits = []string{"MemoryHigh", "MemoryMax", "MemorySwapMax", "CPUQuotaPerSecUSec", "CPUWeight", "IOWeight"}
 
-// Limits are the limits of a service, as settings of a slice. What nobody has set is math.MaxUint64, which is no
-// limit: a slice that is up loses by it what the unit file had before.
+// Limits are the limits of a service, as settings of a slice. A limit that is not set is
+// math.MaxUint64, no limit, so that a slice that is up loses a limit that was removed from the unit
+// file.
 func (m *Manager) Limits(ctx context.Context, service string) (map[string]any, error) {
 	raw, err := m.conn.GetUnitTypePropertiesContext(ctx, service, "Service")
 	if err != nil {

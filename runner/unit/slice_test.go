@@ -28,6 +28,18 @@ func TestStartSlice(t *testing.T) {
 	}
 }
 
+// TestSettingsOfDevices: a list takes the place of the one that was there.
+func TestSettingsOfDevices(t *testing.T) {
+	f := &fake{unit: map[string]any{"LoadState": "loaded", "ActiveState": "active"}}
+	s := Slice{Settings: map[string]any{"IOReadBandwidthMax": []OfDevice{{"/dev/sda", 5}}}}
+	if err := (&Manager{conn: f}).StartSlice(context.Background(), "app-pods-tv.slice", s); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.props) != 2 || len(f.props[0].Value.Value().([]OfDevice)) != 0 || len(f.props[1].Value.Value().([]OfDevice)) != 1 || f.props[1].Value.Signature().String() != "a(st)" {
+		t.Errorf("%v", f.props)
+	}
+}
+
 // TestLimits: what a unit file sets counts, and what it leaves open is no limit, also for a slice that had one.
 func TestLimits(t *testing.T) {
 	f := &fake{service: map[string]any{"MemoryMax": uint64(1 << 20), "MemoryHigh": uint64(math.MaxUint64), "CPUWeight": uint64(50), "TasksMax": uint64(7)}}

@@ -18,7 +18,7 @@ import (
 type Timer struct {
 	Description string
 	// First is when the first run begins, and Pause the time from the end of one run to the
-	// beginning of the next one; without one there is one run, and the timer goes.
+	// beginning of the next one. Without Pause there is one run, and then the timer is gone.
 	First, Pause time.Duration
 	// Calendar are times of the calendar, in place of First and Pause: systemd.time(7). One that
 	// passes while the machine is off is made up when the timer is started again.
@@ -87,7 +87,7 @@ func (t Timer) timer() []systemd.Property {
 		props = append(props, prop("TimersMonotonic", []trigger{{"OnActiveSec", usec(t.First)}}), prop("RemainAfterElapse", false))
 	}
 	if t.BoundTo != "" {
-		// What begins after the unit has failed to start ends at once.
+		// A timer that is started after its unit has failed to start ends at once.
 		props = append(props, prop("BindsTo", []string{t.BoundTo}))
 	}
 	return props

@@ -5,13 +5,14 @@ package update
 import (
 	"cmp"
 	"errors"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/pflag"
@@ -169,13 +170,17 @@ func afterVerb(words []string, verb string) ([]string, bool) {
 	return nil, false
 }
 
+// maxFile is the most bytes of a file with labels or variables. Source: spec, which reads them in a start.
+const maxFile = 2 << 20
+
 // readIfThere reads a file with labels. One with variables does not matter here, and its absence
 // is the start's affair.
 func readIfThere(path string) ([]byte, error) {
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+	data, err := safe.ReadLinked(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, safe.ErrNotRegular) {
 		return nil, nil
 	}
-	return os.ReadFile(path)
+	return data, err
 }
 
 func fromRecord(r container.Record, service string) (Target, bool) {

@@ -73,7 +73,7 @@ type GraphDriver struct {
 	Data map[string]string
 }
 
-// State is how a container is, in inspect.
+// State is the state of a container, in inspect.
 type State struct {
 	OciVersion string
 	Status     string
@@ -92,11 +92,11 @@ type State struct {
 	Health     *Health `json:",omitempty"`
 	// Nobody checkpoints containers.
 	CheckpointedAt, RestoredAt time.Time
-	// StoppedByUser tells that it was asked to stop.
+	// StoppedByUser tells that a user stopped the container.
 	StoppedByUser bool
 }
 
-// Health is how a container is, in inspect.
+// Health is the health of a container, in inspect.
 type Health struct {
 	Status        health.Status
 	FailingStreak int
@@ -125,7 +125,7 @@ type Mount struct {
 
 // Network is the network of a container, in inspect.
 type Network struct {
-	// Link is that of the network podman, where it is the only one.
+	// Link is that of the network podman, if that is the only one.
 	Link
 	Bridge                 string
 	SandboxID              string
@@ -151,8 +151,8 @@ type Link struct {
 	MacAddress          string
 }
 
-// Endpoint is the end of a network in a container, in inspect. Of one that has no name there is its mode
-// and the address.
+// Endpoint is the end of a network in a container, in inspect. A network without a name has its
+// mode as name, and the address only.
 type Endpoint struct {
 	NetworkID string
 	Link
@@ -364,7 +364,7 @@ func (in *Container) addMounts(x *service.Engine, r container.Record) {
 	}
 }
 
-// addLastStart tells what the OCI configuration of the last start has.
+// addLastStart fills in what the OCI configuration of the last start has.
 func (in *Container) addLastStart(x *service.Engine) {
 	oci, err := x.Containers.OCI(in.ID)
 	if err != nil {
@@ -414,7 +414,7 @@ func networkMode(r container.Record) string {
 	return "pasta"
 }
 
-// health fills in how a container is checked, and how it is.
+// health fills in the checks of a container and its health.
 func (in *Container) health(x *service.Engine, r container.Record) error {
 	h, err := x.Health(r)
 	if h == nil && r.Spec.Health.None() {

@@ -220,6 +220,32 @@ type Pod struct {
 	InfraConfig      InfraConfig
 	IPAddresses      []string
 	Unit             string
+	PodLimits
+}
+
+// PodLimits are the limits of a pod, in pod inspect.
+type PodLimits struct {
+	CPUPeriod         uint64     `json:"cpu_period,omitempty"` // microseconds
+	CPUQuota          int64      `json:"cpu_quota,omitempty"`  // microseconds
+	CPUShares         uint64     `json:"cpu_shares,omitempty"`
+	CPUSetCPUs        string     `json:"cpuset_cpus,omitempty"`
+	CPUSetMems        string     `json:"cpuset_mems,omitempty"`
+	DeviceReadBPS     []RateOf   `json:"device_read_bps,omitempty"`
+	DeviceWriteBPS    []RateOf   `json:"device_write_bps,omitempty"`
+	BlkioWeight       uint16     `json:"blkio_weight,omitempty"`
+	BlkioWeightDevice []WeightOf `json:"blkio_weight_device,omitempty"`
+	MemoryLimit       int64      `json:"memory_limit,omitempty"` // bytes
+	MemorySwap        int64      `json:"memory_swap,omitempty"`  // bytes
+}
+
+// podLimits are the limits that a pod was given.
+func podLimits(p pod.Record) PodLimits {
+	l := limits(p.Spec.Limits)
+	return PodLimits{
+		CPUPeriod: l.CpuPeriod, CPUQuota: l.CpuQuota, CPUShares: l.CpuShares, CPUSetCPUs: l.CpusetCpus, CPUSetMems: l.CpusetMems,
+		DeviceReadBPS: l.BlkioDeviceReadBps, DeviceWriteBPS: l.BlkioDeviceWriteBps, BlkioWeight: l.BlkioWeight, BlkioWeightDevice: l.BlkioWeightDevice,
+		MemoryLimit: l.Memory, MemorySwap: l.MemorySwap,
+	}
 }
 
 // InfraConfig is how a pod is connected, in pod inspect.
@@ -277,7 +303,7 @@ func InspectPod(x *service.Engine, p pod.Record) (Pod, error) {
 		SharedNamespaces: p.Spec.Share, InfraPid: s.InfraPID, InfraContainerID: p.ID, NumContainers: len(row.Members),
 		IPAddresses: s.IPs, Unit: row.Unit,
 		InfraConfig: infraConfig(p), CreateInfra: p.Spec.Infra, CreateCgroup: p.Spec.Infra, CgroupPath: row.Cgroup,
-		RestartPolicy: p.Spec.Restart.Policy,
+		RestartPolicy: p.Spec.Restart.Policy, PodLimits: podLimits(p),
 	}
 	for _, m := range row.Members {
 		one.Containers = append(one.Containers, PodMember{m.ID, m.Names, m.Status})

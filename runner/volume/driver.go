@@ -45,14 +45,23 @@ func (o *Options) Read(given map[string]string) error {
 			}
 		case "uid", "gid":
 			errs = append(errs, o.own(k, v))
-		case "copy", "nocopy":
-		case "size", "inodes", "noquota":
-			errs = append(errs, &spec.NotBuilt{What: "a quota on a volume (" + k + ")", Issue: spec.IssueVolumes})
+		case "copy", "nocopy", "noquota":
+		case "size", "inodes":
+			errs = append(errs, quota(k))
 		default:
-			errs = append(errs, fmt.Errorf("volume option %s: type, device, o, image, uid, gid, copy and nocopy are", k))
+			errs = append(errs, fmt.Errorf("volume option %s: type, device, o, image, uid, gid, copy, nocopy and noquota are", k))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// quota is the error of a volume with a limit: a directory has none of its own but by project quotas, which are for root and
+// for file systems that were mounted with them.
+func quota(word string) error {
+	return &spec.NotBuilt{
+		What: "a quota on a volume (" + word + ")", Issue: spec.IssueVolumes,
+		Way: "a file system of its own has a size: --opt type=tmpfs --opt device=tmpfs --opt o=size=1g, which is memory, or as root a disk with type= and device=",
+	}
 }
 
 // own takes the owner of a volume. What other words of o= mean the file system knows.
@@ -82,9 +91,9 @@ func (o *Options) Check(driver string, rootless bool) error {
 	}
 	for _, word := range w.Data {
 		switch name, _, _ := strings.Cut(word, "="); name {
-		case "uid", "gid":
-		case "size", "inodes", "noquota":
-			return &spec.NotBuilt{What: "a quota on a volume (" + word + ")", Issue: spec.IssueVolumes}
+		case "uid", "gid", "noquota":
+		case "size", "inodes":
+			return quota(word)
 		default:
 			return fmt.Errorf("volume option o=%s: there is nothing to mount; it needs device=, and maybe type=", word)
 		}

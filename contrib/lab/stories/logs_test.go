@@ -100,23 +100,26 @@ func journal(t *testing.T, l *labtest.Lab) {
 			complete(t, said(t, l, user, unit))
 		})
 	}
-	story("log keys of systemd hold for a container that has the service's output", func(t *testing.T, l *labtest.Lab) {
+	story("log keys of systemd hold for a container", func(t *testing.T, l *labtest.Lab) {
 		for name, keys := range map[string]string{
-			"copied": "[Service]\nStandardOutput=append:%h/copied.log\nSyslogIdentifier=myid\n",
+			"apart":  "[Service]\nStandardOutput=append:%h/apart.log\nStandardError=journal\n",
+			"tagged": "[Service]\nSyslogIdentifier=myid\nLogLevelMax=debug\n",
 			"filed":  "LogDriver=passthrough\n[Service]\nStandardOutput=append:%h/filed.log\n",
 			"named":  "LogDriver=passthrough\n[Service]\nSyslogIdentifier=myid\n",
 		} {
-			quadlet(l, user, name+".container", "[Container]\nImage=localhost:5000/busybox\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'echo said; exec sleep 1000'\n"+keys)
+			quadlet(l, user, name+".container", "[Container]\nImage=localhost:5000/busybox\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'echo said; echo wrong >&2; exec sleep 1000'\n"+keys)
 		}
-		l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start copied filed named")
-		json := func(unit string) string {
-			return "journalctl --user -q -o json -u " + unit + ` MESSAGE=said | jq -r '"\(.SYSLOG_IDENTIFIER) \(.CONTAINER_NAME)"'`
+		l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start apart tagged filed named")
+		json := func(unit, message string) string {
+			return "journalctl --user -q -o json -u " + unit + " MESSAGE=" + message + ` | jq -r '"\(.SYSLOG_IDENTIFIER) \(.CONTAINER_NAME)"'`
 		}
-		l.Eventually(user, json("copied")+" | grep -x 'copied systemd-copied'", time.Minute)
-		l.Eventually(user, json("named")+" | grep -x 'myid null'", time.Minute)
-		l.Eventually(user, "grep -x said filed.log", time.Minute)
-		l.MustRun(user, "systemctl --user stop copied filed named; systemctl --user reset-failed")
-		if out := l.MustRun(user, json("filed")+"; grep -h said copied.log; podunit check .config/containers/systemd/{copied,filed,named}.container 2>&1; true"); strings.Count(out, "has no effect") != 2 || strings.Count(out, "copied.container:") != 2 || strings.Contains(out, "said") {
+		l.Eventually(user, json("apart", "wrong")+" | grep -x 'apart systemd-apart'", time.Minute)
+		l.Eventually(user, json("tagged", "said")+" | grep -x 'myid systemd-tagged'", time.Minute)
+		l.Eventually(user, json("named", "said")+" | grep -x 'myid null'", time.Minute)
+		l.Eventually(user, "grep -x said apart.log && grep -x said filed.log", time.Minute)
+		l.MustRun(user, "systemctl --user stop apart tagged filed named; systemctl --user reset-failed")
+		out := l.MustRun(user, json("apart", "said")+"; "+json("filed", "said")+"; podunit check .config/containers/systemd/{apart,tagged,filed,named}.container 2>&1; true")
+		if strings.Count(out, "has no effect") != 1 || strings.Count(out, "tagged.container:") != 1 || strings.Contains(out, "said") || strings.Contains(out, "systemd-") {
 			t.Errorf("%s", out)
 		}
 	})

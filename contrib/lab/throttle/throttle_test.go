@@ -52,7 +52,7 @@ func serve(t *testing.T, data []byte, opt Options) string {
 
 func dial(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	for range 100 {
+	for range 6000 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			t.Cleanup(func() { c.Close() })
 			return c
@@ -71,7 +71,7 @@ func TestRate(t *testing.T) {
 	if err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	if took := time.Since(start); took < 300*time.Millisecond || took > 20*time.Second {
+	if took := time.Since(start); took < 300*time.Millisecond || took > time.Minute {
 		t.Errorf("50 kB at 100 kB/s took %v", took)
 	}
 }

@@ -59,5 +59,5 @@ func NewAdd(e *cli.Env) *cobra.Command {
 	f.StringVar(&o.ArtifactMIMEType, "type", "", "media `TYPE` of the artifact")
 	cmd.MarkFlagsMutuallyExclusive("append", "replace")
 	cmd.MarkFlagsMutuallyExclusive("append", "type")
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -31,7 +31,7 @@ func artifacts(ctx context.Context, e *cli.Env) (*libartifact.ArtifactStore, err
 	return im.Artifacts()
 }
 
-// stored is what a name, or the beginning of a digest, means in the store.
+// stored is the artifact that a name, or the beginning of a digest, means in the store.
 func stored(name string) (libartifact.ArtifactStoreReference, error) {
 	ref, err := libartifact.NewArtifactStorageReference(name)
 	if err != nil {
@@ -50,7 +50,7 @@ func find(ctx context.Context, e *cli.Env, name string) (*libartifact.ArtifactSt
 	return store, ref, err
 }
 
-// noArtifact gives the error of an artifact that is not there the way out.
+// noArtifact adds the way out to the error of an artifact that does not exist.
 func noArtifact(name string, err error) error {
 	if errors.Is(err, libartifacttypes.ErrArtifactNotExist) {
 		return hint.With(fmt.Errorf("%s: %w", name, err), "podunit artifact ls lists them")

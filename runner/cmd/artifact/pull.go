@@ -39,5 +39,5 @@ func NewPull(e *cli.Env) *cobra.Command {
 	}
 	flags.RegisterRegistry(cmd)
 	cmd.Flags().StringArrayVar(&keys, "decryption-key", nil, "private `KEY[:PASSPHRASE]` for encrypted blobs")
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -43,5 +43,5 @@ func NewPush(e *cli.Env) *cobra.Command {
 	}
 	flags.RegisterRegistry(cmd)
 	flags.RegisterSigning()
-	return cmd
+	return cli.Waits(cmd)
 }

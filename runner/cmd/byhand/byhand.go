@@ -15,14 +15,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// meant are the containers that a verb means, with what the command line calls each.
+// meant are the containers that a verb acts on, with the word of the command line for each.
 type meant struct {
 	name   string
 	record container.Record
 }
 
-// chosen finds the containers that a verb means, in the order of its words. What goes wrong comes
-// back with those that were found.
+// chosen finds the containers that a verb acts on, in the order of its words. With an error it
+// returns those that were found.
 func chosen(x *service.Engine, sel cli.Selection, args []string) ([]meant, error) {
 	records, err := sel.Resolve(x, args)
 	var all []meant
@@ -32,7 +32,8 @@ func chosen(x *service.Engine, sel cli.Selection, args []string) ([]meant, error
 	return all, err
 }
 
-// one finds the container that a verb means, of a name or of --latest, and the words after the name.
+// one finds the container that a verb acts on, by its name or --latest, and returns the words after
+// the name.
 func one(x *service.Engine, latest bool, args []string) (container.Record, []string, error) {
 	var names []string
 	if !latest {
@@ -51,7 +52,7 @@ func one(x *service.Engine, latest bool, args []string) (container.Record, []str
 	return found[0].record, args, nil
 }
 
-// only finds the one container that a verb means, of a name or of --latest, where nothing may follow it.
+// only is one for a verb that takes no words after the name.
 func only(cmd *cobra.Command, e *cli.Env, latest bool, args []string) (*service.Engine, container.Record, error) {
 	x, err := e.Open(cmd.Context())
 	if err != nil {
@@ -64,7 +65,8 @@ func only(cmd *cobra.Command, e *cli.Env, latest bool, args []string) (*service.
 	return x, r, err
 }
 
-// forEach does something to each container that a verb means and prints what it was called.
+// forEach calls do with each container that a verb acts on and prints the word that the command
+// line had for it.
 func forEach(e *cli.Env, all []meant, err error, do func(container.Record) error) error {
 	errs := []error{err}
 	for _, m := range all {

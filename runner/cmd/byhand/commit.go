@@ -23,7 +23,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// committing is what a command line says of an image to be made of a container.
+// committing are the flags and words of a command line of commit.
 type committing struct {
 	registry.Commit
 	format, idFile                string
@@ -118,8 +118,8 @@ func (c *committing) commit(ctx context.Context, x *service.Engine, im *registry
 	return im.Commit(c.Commit)
 }
 
-// runsAs is how an image runs that is made of a container: as its own, with what the command line
-// said.
+// runsAs is the configuration of an image that is made of a container: that of the container's
+// image, changed by the container's own command line.
 func runsAs(r container.Record, volumes bool) ispec.ImageConfig {
 	c := r.Config
 	if r.Spec.Entrypoint != nil {

@@ -27,13 +27,14 @@ func NewUnpause(e *cli.Env) *cobra.Command {
 		func(_ context.Context, x *service.Engine, r container.Record) error { return x.Unpause(r) })
 }
 
-// frozen reports whether a container runs and its processes stand still, or do not.
+// frozen reports whether a container runs and its processes are frozen, or not frozen, as want
+// says.
 func frozen(x *service.Engine, r container.Record, want bool) bool {
 	s, err := x.Containers.Status(r.ID)
 	return err == nil && s.PID != 0 && cgroup.Frozen(s.Cgroup) == want
 }
 
-// freezer makes one of the two; all are those that fit.
+// freezer makes one of the two verbs. all selects the containers that --all means.
 func freezer(e *cli.Env, verb, short string, fits func(*service.Engine, container.Record) bool, do func(context.Context, *service.Engine, container.Record) error) *cobra.Command {
 	var sel cli.Selection
 	cmd := &cobra.Command{

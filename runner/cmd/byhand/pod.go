@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// podSelection says which pods a verb means.
+// podSelection says which pods a verb acts on.
 type podSelection struct{ all, latest bool }
 
 func (s *podSelection) flags(cmd *cobra.Command, what string) {
@@ -49,7 +49,7 @@ func (s *podSelection) resolve(x *service.Engine, args []string) ([]pod.Record, 
 	return found, errors.Join(errs...)
 }
 
-// running are the containers of a pod that run.
+// running are the running containers of a pod.
 func running(x *service.Engine, p pod.Record) ([]of.Record, error) {
 	members, err := x.Pods.Members(p)
 	if err != nil {
@@ -61,7 +61,7 @@ func running(x *service.Engine, p pod.Record) ([]of.Record, error) {
 	}), nil
 }
 
-// podVerb makes a verb that does something to each pod that is meant and prints its ID.
+// podVerb makes a verb that calls do with each pod that it acts on and prints the pod's ID.
 func podVerb(e *cli.Env, verb, short string, do func(context.Context, *service.Engine, pod.Record) error) *cobra.Command {
 	var sel podSelection
 	cmd := &cobra.Command{

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// topColumns are those of top where none are named. Source: podman-top(1).
+// topColumns are the columns of top if none are named. Source: podman-top(1).
 var topColumns = []string{"user", "pid", "ppid", "pcpu", "etime", "tty", "time", "args"}
 
 // NewTop makes podunit top.
@@ -80,7 +80,7 @@ func firstProcess(x *service.Engine, r container.Record) (string, error) {
 	return strconv.Itoa(s.PID), nil
 }
 
-// Top shows the processes in the PID namespaces of processes, each namespace once.
+// Top shows all processes in the PID namespaces of the given processes, each namespace once.
 func Top(e *cli.Env, pids, columns []string) error {
 	var words []string
 	for _, c := range columns {

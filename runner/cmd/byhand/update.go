@@ -13,7 +13,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// updates are the flags of run that a container can get anew, and what each of them sets.
+// updates are the flags of run that can be changed for an existing container, with what each of
+// them sets.
 var updates = map[string]func(to, from *spec.Container){
 	"blkio-weight":       func(to, from *spec.Container) { to.BlkioWeight = from.BlkioWeight },
 	"cpu-period":         func(to, from *spec.Container) { to.CPUPeriod = from.CPUPeriod },
@@ -53,7 +54,7 @@ func check(c *spec.Container) *spec.HealthCheck {
 	return c.Health
 }
 
-// startup is check of the one at the start.
+// startup is check for the start-up check.
 func startup(c *spec.Container) *spec.HealthCheck {
 	if c.StartupHealth == nil {
 		c.StartupHealth = &spec.HealthCheck{}
@@ -61,14 +62,14 @@ func startup(c *spec.Container) *spec.HealthCheck {
 	return c.StartupHealth
 }
 
-// noCheck takes all checks from a container, if that is what h says.
+// noCheck removes all checks of a container, if h says so.
 func noCheck(c *spec.Container, h *spec.HealthCheck) {
 	if h.None() {
 		c.Health, c.StartupHealth, c.OnUnhealthy = h, nil, ""
 	}
 }
 
-// onlyV1 is said of limits that cgroup v2 does not have.
+// onlyV1 is the warning for limits that cgroup v2 does not have.
 const onlyV1 = "cgroup v2, which podunit needs, has no such limit"
 
 // NewUpdate makes podunit update.
@@ -118,7 +119,8 @@ start on. What a unit file makes is made anew at each start: there, HealthCmd= i
 	return cmd
 }
 
-// take takes over what was given on the command line. What says the same in other words goes.
+// take writes the flags that were given into the container's. A flag that sets the same in other
+// words is removed.
 func take(given *pflag.FlagSet, to, from *spec.Container) {
 	for name, set := range updates {
 		if given.Changed(name) {

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// noDetaching is what there is in the place of keys that detach.
+// noDetaching is the hint for who asks for keys that detach.
 const noDetaching = "nothing that is typed leaves a container alone: podunit run --detach and start without --attach do not wait, and Ctrl-C ends attach --sig-proxy=false"
 
 // NewAttach makes podunit attach.
@@ -59,7 +59,7 @@ podunit exec -it CONTAINER sh opens a shell in it.`,
 	return cmd
 }
 
-// following says how a process stays beside a container that runs.
+// following says how a process attaches to a running container.
 type following struct {
 	stdin bool // its input is wanted, if it has one
 	proxy bool // signals are the container's

@@ -15,11 +15,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitNoSession is the exit status of a command that could not be begun for want of a container that
-// runs, or of its user. Source: seen with Podman 5.4.2.
+// exitNoSession is the exit status of a command that could not be begun, since the container does
+// not run or the user does not exist. Source: seen with Podman 5.4.2.
 const exitNoSession = 255
 
-// maxDescriptor is the greatest number of a file that is handed on: the usual limit of open files. Source: getrlimit(2).
+// maxDescriptor is the highest file descriptor that is handed on: the usual limit of open files.
+// Source: getrlimit(2).
 const maxDescriptor = 1023
 
 // execFlags are the flags of podunit exec.
@@ -118,7 +119,8 @@ func (x *execFlags) run(ctx context.Context, e *cli.Env, args []string) error {
 	return cli.Ended(code, err)
 }
 
-// takeFiles takes the files that the command gets of ours, before anything is opened in their place.
+// takeFiles takes those of our open files that the command gets, before anything else can have
+// their numbers.
 func (x *execFlags) takeFiles() (err error) {
 	if x.row > maxDescriptor {
 		return fmt.Errorf("--preserve-fds %d: want a number from 0 to %d", x.row, maxDescriptor)

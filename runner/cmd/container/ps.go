@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listing is what podunit ps is asked to show.
+// listing are the flags of podunit ps.
 type listing struct {
 	all, quiet, noTrunc, noHeading, pod, latest, size, namespaces, external bool
 

@@ -41,7 +41,8 @@ another error.`,
 				records, derr = x.WithDependents(records)
 				err = errors.Join(err, derr)
 			}
-			// What shares namespaces of another was made after it, and goes before it.
+			// A container that shares namespaces of another was made after it, and is removed
+			// before it.
 			slices.SortStableFunc(records, func(a, b container.Record) int { return b.Created.Compare(a.Created) })
 			err = cli.ForEach(e, records, err, sel.Given, func(r container.Record) error {
 				return x.Remove(ctx, r, service.Removal{Force: force, Volumes: volumes, Timeout: timeout.Or(x.StopTimeoutOf(r))})

@@ -78,7 +78,8 @@ func stopped(x *service.Engine, sel *cli.Selection, args []string) ([]string, er
 	return ids, err
 }
 
-// start starts a container that exists and prints its name, unless that becomes the process we are.
+// start starts a container that exists and prints its name, unless this process is to become the
+// container's.
 func start(ctx context.Context, e *cli.Env, x *service.Engine, name string, a service.Attachment) (int, error) {
 	find := x.Find
 	if x.InService() {

@@ -14,15 +14,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Stats is how numbers of containers are shown, once or again and again.
+// Stats shows the use of resources of containers, once or again and again.
 type Stats struct {
 	noStream, noReset, noTrunc bool
 	interval                   int
 	out                        string
-	// Columns is the table's own template, Headings what its columns are called.
+	// Columns is the table's own template, Headings its headings.
 	Columns  string
 	Headings map[string]string
-	// Pods says that JSON has the names of the stats of pods.
+	// Pods says that the JSON has the field names of pod stats.
 	Pods bool
 }
 
@@ -85,8 +85,8 @@ func statHeadings(memory string) map[string]string {
 // PodHeadings are those of the stats of pods, in podman's spelling.
 func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
 
-// Show shows the numbers of the containers that list gives, each time, of those that run. It ends
-// with ctx.
+// Show shows the numbers of the running ones among the containers that list returns; it calls list
+// each time. It ends with ctx.
 func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
 	before := map[string]view.Sample{}
 	measurer := view.NewMeasurer(x, !s.noStream)

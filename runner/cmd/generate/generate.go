@@ -33,7 +33,7 @@ func New(e *cli.Env) *cobra.Command {
 	return cli.Group("generate COMMAND", "Write what runs as files: unit files, services, Kubernetes YAML", yaml, NewQuadlet(e), NewSystemd(e))
 }
 
-// source is what names on a command line mean.
+// source are the containers and pods that the names on a command line mean.
 type source struct {
 	containers []export.Container
 	pods       []export.Pod
@@ -44,7 +44,8 @@ type source struct {
 func find(x *service.Engine, names []string) (source, error) {
 	var out source
 	p := play.New(x)
-	for _, name := range names {
+	for _, word := range names {
+		name := x.NameOf(word)
 		r, err := x.Containers.Lookup(name)
 		if err == nil {
 			if p.Of(r) {
@@ -129,7 +130,8 @@ func write(e *cli.Env, dir string, files []export.File, replace bool) error {
 	return nil
 }
 
-// reload has systemd read its files, and says what remains to be done for them to count at boot.
+// reload makes systemd read its files, and says what remains to be done so that the units start at
+// boot.
 func reload(ctx context.Context, e *cli.Env) error {
 	m, err := e.Manager(ctx)
 	if err != nil {

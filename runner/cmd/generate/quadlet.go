@@ -62,7 +62,7 @@ becomes a .kube file and its YAML.`,
 	return cmd
 }
 
-// takeOver says how the units take the place of what runs.
+// takeOver prints how the units can take the place of the containers that run.
 func takeOver(e *cli.Env, from source) {
 	scope := ""
 	if e.User.UID != 0 {

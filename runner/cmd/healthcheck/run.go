@@ -41,7 +41,7 @@ not count yet) or stopped; 125 there is no check, or the container does not run.
 			if err != nil {
 				return err
 			}
-			r, err := x.Containers.Lookup(args[0])
+			r, err := x.Find(args[0])
 			if err != nil {
 				return err
 			}

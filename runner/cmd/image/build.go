@@ -33,7 +33,7 @@ takes the same words: buildah build --help lists them.`,
 			return fmt.Errorf("%s: %w", words[0], err)
 		},
 	}
-	// For help and the shell only: it is buildah that reads them.
+	// These flags are declared for help and completion only: buildah reads them.
 	for _, s := range keys.Sections() {
 		if s.Name != "Build" {
 			continue
@@ -45,4 +45,13 @@ takes the same words: buildah build --help lists them.`,
 		}
 	}
 	return cmd
+}
+
+// NewBuildGroup makes podunit buildx or builder, words that people with Docker put before build.
+func NewBuildGroup(word string) func(*cli.Env) *cobra.Command {
+	return func(e *cli.Env) *cobra.Command {
+		cmd := cli.Group(word, "Build an image from a Containerfile, with buildah", NewBuild(e))
+		cmd.Hidden = true
+		return cmd
+	}
 }

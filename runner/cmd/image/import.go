@@ -53,5 +53,5 @@ func NewImport(e *cli.Env) *cobra.Command {
 	f.StringVar(&o.Arch, "arch", "", "the image is for `ARCH`")
 	cli.Refuse(f, "variant", "", "podunit build --platform OS/ARCH/VARIANT, of a Containerfile with FROM scratch and ADD ARCHIVE /")
 	f.BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
-	return cmd
+	return cli.Waits(cmd)
 }

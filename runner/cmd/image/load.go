@@ -52,10 +52,11 @@ func NewLoad(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "read from `FILE`, or from a directory, not from stdin")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "say nothing of the progress")
-	return cmd
+	return cli.Waits(cmd)
 }
 
-// pathOf is where an open file lies that nobody has read from yet, "" of what is no file or has no name any more.
+// pathOf is the path of an open file from which nothing has been read yet; "" for what is no file
+// or has no name any more.
 func pathOf(f *os.File) string {
 	st, err := f.Stat()
 	if err != nil || !st.Mode().IsRegular() {
@@ -71,7 +72,8 @@ func pathOf(f *os.File) string {
 	if named, err := os.Stat(path); err != nil || !os.SameFile(st, named) {
 		return ""
 	}
-	// The libraries take what follows a colon for a reference, and who has opened the file may be allowed more than we.
+	// The libraries take the part after a colon for a reference, and we may not be allowed to open
+	// a file that was opened for us.
 	if strings.Contains(path, ":") || unix.Access(path, unix.R_OK) != nil {
 		return ""
 	}

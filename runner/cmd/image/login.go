@@ -37,7 +37,7 @@ that stays is --authfile ~/.config/containers/auth.json.`,
 	cmd.Flags().AddFlagSet(auth.GetLoginFlags(&o))
 	cmd.Flags().BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
 	cmd.Flags().StringVar(&secretName, "secret", "", "the password is the value of this `SECRET`, whose name is the user's where --username names none")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // fromSecret takes the password of a login from a secret.
@@ -60,7 +60,7 @@ func fromSecret(e *cli.Env, name string, o *auth.LoginOptions) error {
 	return nil
 }
 
-// authenticated is what the libraries are told of the registry.
+// authenticated tells the libraries about the registry.
 func authenticated(cmd *cobra.Command, tlsVerify bool) *types.SystemContext {
 	if f := cmd.Flags().Lookup("tls-verify"); f != nil && f.Changed {
 		return registry.ContextFor(&tlsVerify)

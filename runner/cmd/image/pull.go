@@ -152,8 +152,8 @@ func pull(ctx context.Context, e *cli.Env, im *registry.Images, name string, o i
 	return err
 }
 
-// drawPull draws progress in one line of a terminal, and says once what it does where
-// there is none. The function it returns clears the line.
+// drawPull draws progress in one line of a terminal; without a terminal it writes a line for each
+// name that is tried. The function it returns clears the line.
 func drawPull(e *cli.Env, o image.PullOptions) (image.PullOptions, func()) {
 	f, ok := e.Stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -206,7 +206,7 @@ func Credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	return user, string(text), err
 }
 
-// secretOf asks for something on the terminal that our input is, and does not show it.
+// secretOf asks for a text on the terminal that is our input, without showing what is typed.
 func secretOf(e *cli.Env, what string) ([]byte, error) {
 	fmt.Fprint(e.Stderr, what+": ")
 	text, err := term.ReadPassword(int(e.Stdin.Fd()))

@@ -45,10 +45,10 @@ transport: docker://NAME, oci:DIR[:REFERENCE], oci-archive:FILE, docker-archive:
 	flags.registerEncryption()
 	cmd.Flags().StringVarP(&flags.Format, "format", "f", "", "`FORMAT` of the manifest: oci, v2s2 or v2s1")
 	cli.Complete(cmd, "format", "oci", "v2s2", "v2s1")
-	return cmd
+	return cli.Waits(cmd)
 }
 
-// progress is where the progress of a copy is said, unless quiet.
+// progress is where the progress of a copy is written; nowhere with quiet.
 func progress(e *cli.Env, quiet bool) io.Writer {
 	if quiet {
 		return nil

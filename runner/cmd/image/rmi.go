@@ -63,7 +63,7 @@ Exit status: 0 done, 1 an image isn't there, 2 an image is in use, 125 another e
 	return cmd
 }
 
-// printRemoved prints what became of images, in podman's words.
+// printRemoved prints which images and names were removed, in podman's words.
 func printRemoved(e *cli.Env, reports []*registry.Removed) {
 	for _, r := range reports {
 		for _, name := range r.Untagged {

@@ -68,9 +68,10 @@ another machine as well: podunit save app | ssh host podunit load.`,
 	return cmd
 }
 
-// toStdout passes on what is written to a path: the libraries write archives to files only. An empty file that stdout leads
-// to is one, for a writer that opens a file in place: where it lies beside the storage, layers go there straight. Into a pipe
-// they do not, since the storage waits while a layer is read, for as long as whoever reads from the pipe may take.
+// toStdout passes on what is written to a path: the libraries write archives to files only. If
+// stdout is an empty file and the writer writes in place, the path is that file, and layers go
+// there straight. Otherwise it is a pipe, and layers go through a copy first: the storage is locked
+// while a layer is read, and the reader of a pipe may take long.
 func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, inPlace bool, write func(ctx context.Context, path string) error) error {
 	if f, ok := e.Stdout.(*os.File); ok && inPlace {
 		if path := emptyFile(f); path != "" {
@@ -87,7 +88,8 @@ func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, inPlace bool
 	return throughPipe(ctx, filepath.Join(dir, "archive"), e.Stdout, write)
 }
 
-// emptyFile is a path that leads to an open file which is regular, empty and ours to open again, "" of any other.
+// emptyFile is a path to an open file that is regular, empty and may be opened again by us; "" for
+// any other.
 func emptyFile(f *os.File) string {
 	st, err := f.Stat()
 	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
@@ -107,7 +109,7 @@ func throughPipe(ctx context.Context, path string, out io.Writer, write func(ctx
 	if err != nil {
 		return err
 	}
-	// While nobody has begun to write, the pipe is not at its end.
+	// The pipe is not at its end before a writer has opened it.
 	to, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		from.Close()

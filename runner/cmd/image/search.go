@@ -84,7 +84,7 @@ func NewSearch(e *cli.Env) *cobra.Command {
 	f.BoolVar(&o.NoTrunc, "no-trunc", false, "whole descriptions")
 	f.BoolVar(&tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
 	cli.CompleteFormat[libimage.SearchResult](cmd)
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // tagsOf puts the tags of each repository together.

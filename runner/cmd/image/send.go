@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// SendFlags are the flags of verbs by which images leave the storage.
+// SendFlags are the flags of verbs that copy images out of the storage.
 type SendFlags struct {
 	// Format is that of the manifest, oci, v2s2 or v2s1; a verb that has the flag sets it.
 	Format string
@@ -83,7 +83,8 @@ func (s *SendFlags) RegisterRegistry(cmd *cobra.Command) {
 	s.set.BoolVar(&s.tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
 }
 
-// Options makes of the flags what the storage takes. It asks for a password that is missing.
+// Options turns the flags into the options of package image. It asks for a password that is
+// missing.
 func (s *SendFlags) Options(e *cli.Env) (registry.SendOptions, error) {
 	o := registry.SendOptions{Format: s.Format, Compression: s.compression, ForceCompression: s.forceCompressed, DropSignatures: s.dropSignatures}
 	o.AuthFile, o.CertDir = s.authfile, s.certDir
@@ -123,7 +124,8 @@ func (s *SendFlags) Options(e *cli.Env) (registry.SendOptions, error) {
 	return o, err
 }
 
-// signing is the key to sign with, and its passphrase, which it asks for on a terminal. A key may have none.
+// signing returns the key to sign with, and its passphrase, for which it asks on a terminal. A key
+// may have none.
 func (s *SendFlags) signing(e *cli.Env) (key string, passphrase []byte, err error) {
 	switch {
 	case s.signKey != "" && s.signBy != "":

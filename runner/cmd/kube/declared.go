@@ -14,9 +14,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Declared finds the containers that plays declare, for updates: of plays that are remembered, and of .kube units that
-// are stopped, whose services are among commands. Of the latter a fault in the YAML is told by their start. What
-// was written for the pulls of stopped units goes with forget.
+// Declared finds the containers that plays declare, for updates: of plays that are remembered, and
+// of .kube units that are stopped, whose services are among commands. A fault in the YAML of a
+// stopped unit is left out: its start will report it. forget removes what was written for the pulls
+// of stopped units.
 func Declared(e *cli.Env, x *service.Engine, commands []unit.Command) (all []play.Declared, forget func() error, err error) {
 	p := play.New(x)
 	all, err = p.Declared()

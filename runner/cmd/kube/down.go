@@ -10,17 +10,22 @@ import (
 	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/service"
 )
 
 // documents takes down what files name.
 func documents(e *cli.Env) served.Documents {
 	return func(ctx context.Context, x *service.Engine, names []string, force bool) error {
-		files, err := sources(e, names)
+		var files []yaml.Source
+		err := cli.Interruptible(ctx, func() (err error) {
+			files, err = sources(e, names)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		// What else they say does not matter any more.
+		// Other faults of the documents do not matter to a down.
 		plan, list := manifest.Read(files, manifest.Options{Validate: manifest.ValidateIgnore, Partial: true, Dir: e.Host().Dir})
 		if plan == nil {
 			return say(e, list)

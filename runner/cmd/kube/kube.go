@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/cmd/kube/served"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube/yaml"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/spf13/cobra"
 )
 
@@ -58,7 +58,7 @@ func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
 		case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
 			s.Data, err = fetch(name)
 		default:
-			s.Data, err = file(name)
+			s.Data, err = safe.ReadGiven(name, maxBytes)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -67,15 +67,6 @@ func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
 		out = append(out, s)
 	}
 	return out, errors.Join(errs...)
-}
-
-func file(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxBytes))
 }
 
 // fetch gets a document from the web.
@@ -92,7 +83,7 @@ func fetch(address string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, maxBytes))
 }
 
-// say shows what is wrong with documents; with errors among it, it returns one.
+// say prints a report on documents, and returns an error if the report has errors.
 func say(e *cli.Env, list report.List) error {
 	for _, d := range list {
 		lines := []string{"podunit: " + d.Severity.String() + ": " + d.Pos.String() + ": " + d.Message}

@@ -134,7 +134,11 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 		return err
 	}
 	o.Stored = play.Stored(x)
-	plan, err := f.read(e, args, o)
+	var plan *kube.Plan
+	err = cli.Interruptible(cmd.Context(), func() (err error) {
+		plan, err = f.read(e, args, o)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -169,7 +173,7 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	return nil
 }
 
-// options turns flags into those of a read.
+// options turns the flags into the options of the reader.
 func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	host := e.Host()
 	o := manifest.Options{
@@ -227,7 +231,7 @@ func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	return o, nil
 }
 
-// registry is how images are pulled.
+// registry turns the flags into the way images are pulled.
 func (f *playFlags) registry() play.Registry {
 	r := play.Registry{AuthFile: f.authFile, CertDir: f.certDir, Creds: f.creds}
 	if f.tlsGiven {
@@ -236,7 +240,7 @@ func (f *playFlags) registry() play.Registry {
 	return r
 }
 
-// read makes the plan, and says what is wrong with the documents.
+// read makes the plan, and prints what is wrong with the documents.
 func (f *playFlags) read(e *cli.Env, args []string, o manifest.Options) (*kube.Plan, error) {
 	plan, list, err := f.plan(e, args, o)
 	if err != nil {
@@ -262,7 +266,8 @@ func (f *playFlags) plan(e *cli.Env, args []string, o manifest.Options) (*kube.P
 	return plan, list, nil
 }
 
-// await waits for the end of all pods, or of our patience, and takes them down with their volumes.
+// await waits until all pods have ended, or the time for it is over, and takes them down with their
+// volumes.
 func (f *playFlags) await(ctx context.Context, e *cli.Env, p *play.Player, plan *kube.Plan) error {
 	fmt.Fprintln(e.Stderr, "podunit: waiting for the end of the pods; Ctrl-C takes them down")
 	signals := make(chan os.Signal, 1)

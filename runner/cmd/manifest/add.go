@@ -61,5 +61,5 @@ func NewAdd(e *cli.Env) *cobra.Command {
 	} {
 		cli.Refuse(f, flag.name, flag.fits, "podunit artifact add makes an artifact of files, and podunit artifact push copies it to a registry")
 	}
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -18,7 +18,7 @@ func New(e *cli.Env) *cobra.Command {
 		NewCreate(e), NewAdd(e), NewAnnotate(e), NewExists(e), NewInspect(e), NewPush(e), NewRemove(e), rm)
 }
 
-// listedFlags are what is said of an image in a list.
+// listedFlags are the flags that describe an image in a list.
 func listedFlags(cmd *cobra.Command, i *registry.Listed, annotations *[]string) {
 	f := cmd.Flags()
 	f.StringVar(&i.OS, "os", "", "it is for `OS`")

@@ -60,5 +60,5 @@ func NewPush(e *cli.Env) *cobra.Command {
 	cli.Complete(cmd, "add-compression", "gzip", "zstd", "zstd:chunked")
 	cmd.Flags().BoolVar(&all, "all", true, "also the images")
 	cmd.Flags().BoolVar(&rm, "rm", false, "remove the list from the storage afterwards")
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -36,7 +36,7 @@ container that a unit makes anew at each start has the networks of its file then
 			if err != nil {
 				return err
 			}
-			r, err := x.Containers.Lookup(args[1])
+			r, err := x.Find(args[1])
 			if err != nil {
 				return err
 			}

@@ -79,7 +79,7 @@ What the installed netavark lacks is refused.`,
 	return cmd
 }
 
-// read turns words into what they mean.
+// read turns the words of the flags into a network.
 func (c *creation) read() error {
 	if n, err := spec.ParseNetwork(c.ask.Name); c.ask.Name != "" && err == nil && n.Mode != spec.NetNamed {
 		return fmt.Errorf("cannot create network with name %q because it conflicts with a valid network mode", c.ask.Name)

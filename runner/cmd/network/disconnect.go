@@ -25,7 +25,7 @@ that a unit makes anew at each start has the networks of its file then.`,
 			if err != nil {
 				return err
 			}
-			r, err := x.Containers.Lookup(args[1])
+			r, err := x.Find(args[1])
 			if force && errors.Is(err, container.ErrNotFound) {
 				return nil
 			}

@@ -21,7 +21,7 @@ func NewHold(e *cli.Env) *cobra.Command {
 // the main process, and with Type=forking ours is not that one. Source: systemd.service(5).
 const exitOnce = 3
 
-// ofUnit makes a verb that only a unit executes.
+// ofUnit makes a hidden verb that only a unit executes.
 func ofUnit(e *cli.Env, name, short string, do func(*service.Engine, context.Context) error) *cobra.Command {
 	return &cobra.Command{
 		Use:    name,

@@ -17,7 +17,7 @@ import (
 	"go.podman.io/common/libnetwork/types"
 )
 
-// inUseError is of a network that containers or pods are on.
+// inUseError says that containers or pods are on a network that is to be removed.
 type inUseError struct{ name string }
 
 func (e inUseError) Error() string {
@@ -60,8 +60,8 @@ Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another
 	return cmd
 }
 
-// remove removes a network, with force who is on it as well. One that isn't there is not removed, which with force
-// is no error.
+// remove removes a network; with force also the containers and pods on it, and then a network that
+// does not exist is no error. It reports whether it removed one.
 func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, force bool, timeout *cli.StopTimeout) (removed bool, err error) {
 	n, err := x.Networks().Get(name)
 	switch {
@@ -87,13 +87,13 @@ func remove(ctx context.Context, e *cli.Env, x *service.Engine, name string, for
 	return err == nil, err
 }
 
-// usersOf are who is on a network.
+// usersOf are the containers and pods on a network.
 func usersOf(x *service.Engine, n types.Network) ([]view.NetworkUser, error) {
 	users, err := view.NetworkUsers(x)
 	return append(users[n.Name], users[n.ID]...), err
 }
 
-// unused makes sure that nobody is on a network.
+// unused returns an inUseError if a container or pod is on a network.
 func unused(x *service.Engine) func(types.Network) error {
 	return func(n types.Network) error {
 		users, err := usersOf(x, n)
@@ -104,7 +104,7 @@ func unused(x *service.Engine) func(types.Network) error {
 	}
 }
 
-// evict removes who is on a network, and is content with those that went meanwhile.
+// evict removes the containers and pods on a network. One that goes meanwhile is no error.
 func evict(ctx context.Context, e *cli.Env, x *service.Engine, n types.Network, timeout *cli.StopTimeout) error {
 	users, err := usersOf(x, n)
 	if err != nil {

@@ -23,13 +23,13 @@ func New(e *cli.Env) *cobra.Command {
 		NewPs(e), NewInspect(e), NewExists(e))
 }
 
-// called is what a command line calls pods, by their IDs.
+// called are the words of a command line for pods, by the pods' IDs.
 type called map[string]string
 
-// of is what it calls a pod; the ID where it means all.
+// of is the word for a pod; its ID if the command line says --all.
 func (c called) of(p pod.Record) string { return cmp.Or(c[p.ID], p.ID) }
 
-// latest are the arguments of a verb with --latest: the pod made last, by its ID.
+// latest returns the arguments for a verb with --latest: the ID of the pod that was made last.
 func latest(x *service.Engine, args []string, others bool) ([]string, error) {
 	if len(args) > 0 || others {
 		return nil, errors.New("--all, --latest and names exclude each other")
@@ -46,8 +46,9 @@ func latestFlag(cmd *cobra.Command, is *bool) {
 	cmd.Flags().BoolVarP(is, "latest", "l", false, "the pod made last")
 }
 
-// resolve finds the pods that a verb means, by name or by what pod create --pod-id-file has written, and what they
-// are called. Units say --ignore: then the names are exact, and the file may be gone.
+// resolve finds the pods that a verb acts on, by name or by a file that pod create --pod-id-file
+// has written, and the words for them. With --ignore, which units use, names must be exact, and the
+// file may be missing.
 func resolve(x *service.Engine, args, files []string, all, ignore, force bool) ([]pod.Record, called, error) {
 	switch {
 	case all && len(args)+len(files) > 0:

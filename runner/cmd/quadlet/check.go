@@ -19,12 +19,12 @@ import (
 	"golang.org/x/term"
 )
 
-// searchPath is where the unit files of this user are, or the system's.
+// searchPath are the directories of this user's unit files, or of the system's.
 func searchPath(e *cli.Env, system bool) source.Search {
 	return source.Search{User: !system, UID: e.User.UID, Getenv: e.Getenv}
 }
 
-// checkOptions are those of a run of the generator on this machine.
+// checkOptions are the options of a run of the generator on this machine.
 func checkOptions(e *cli.Env, system bool) check.Options {
 	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: manifest.Check, Verbs: VerbFlags(e)}
 }
@@ -50,7 +50,7 @@ func VerbFlags(e *cli.Env) check.Verbs {
 	}
 }
 
-// terminal tells whether something is drawn for people, in colours.
+// terminal tells whether a writer is a terminal, so that colours may be used.
 func terminal(e *cli.Env, w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"

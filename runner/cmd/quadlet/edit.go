@@ -106,7 +106,8 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 	}
 }
 
-// drafts makes a directory for one draft, which nobody else can take or foresee: not in /tmp.
+// drafts makes a directory for one draft. It is not in /tmp, where others could take or foresee its
+// name.
 func drafts() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -145,7 +146,7 @@ func editor(ctx context.Context, e *cli.Env, file string) error {
 	return nil
 }
 
-// ask puts a question to the terminal; without one the answer is q.
+// ask puts a question to the terminal; without a terminal the answer is q.
 func ask(e *cli.Env, question string) string {
 	if e.Stdin == nil || !term.IsTerminal(int(e.Stdin.Fd())) {
 		return "q"

@@ -34,7 +34,7 @@ func openStore(e *cli.Env) (manage.Store, error) {
 	return s, err
 }
 
-// sayAllButLast says every error, and returns the last one to be said in the usual way.
+// sayAllButLast prints every error but the last, which it returns to be printed in the usual way.
 func sayAllButLast(e *cli.Env, errs []error) error {
 	for i, err := range errs {
 		if i == len(errs)-1 {

@@ -77,10 +77,11 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 	f.BoolVar(&o.Ignore, "ignore", false, "a secret of that name stays, and is no error")
 	f.StringArrayVarP(&labels, "label", "l", nil, "`KEY[=VALUE]` to find it by")
 	f.BoolVar(&o.Replace, "replace", false, "a secret of that name goes")
-	return cmd
+	return cli.Waits(cmd)
 }
 
-// read reads the value: from a variable, standard input or a file. What is too much is not read to its end.
+// read reads the value: from a variable, standard input or a file. A value that is too long is not
+// read to its end.
 func read(e *cli.Env, from string, variable bool) ([]byte, error) {
 	if variable {
 		value, ok := e.Lookup(from)

@@ -137,7 +137,7 @@ func (a *autoUpdate) run(ctx context.Context) error {
 	return errors.Join(err, failed)
 }
 
-// update does the run itself. Nobody else's goes on meanwhile.
+// update does the run itself; no other run of this user goes on meanwhile.
 func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) error {
 	b, err := a.openLedger(dir)
 	if err != nil {
@@ -173,7 +173,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 	}
 	var errs []error
 	if !a.dryRun {
-		// What an earlier run was cut from comes first.
+		// The work of an earlier run that was cut is completed first.
 		errs = append(errs, x.FinishRenewals(ctx), a.judge(ctx, r))
 	}
 	if !a.resume {
@@ -196,7 +196,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 	return errors.Join(append(errs, a.tell(ctx, x, m, b))...)
 }
 
-// openLedger reads the ledger, and warns of what is lost of it.
+// openLedger reads the ledger, and warns if a part of it is lost.
 func (a *autoUpdate) openLedger(dir string) (*ledger.Ledger, error) {
 	b, damage, err := ledger.Open(dir)
 	if damage != nil {
@@ -205,7 +205,8 @@ func (a *autoUpdate) openLedger(dir string) (*ledger.Ledger, error) {
 	return b, err
 }
 
-// judge watches what is on trial. What it says of a target takes the place of what was said before.
+// judge watches the units that are on trial. Its result for a target replaces the one that the
+// target had.
 func (a *autoUpdate) judge(ctx context.Context, r *update.Runner) error {
 	rows, err := r.Judge(ctx)
 	for _, row := range rows {
@@ -228,7 +229,7 @@ func (a *autoUpdate) pullOptions(x *service.Engine) image.PullOptions {
 	return o
 }
 
-// watch has a service of its own watch the units, so that the shell goes on.
+// watch starts a service that watches the units, so that the shell can go on.
 func (a *autoUpdate) watch(ctx context.Context, x *service.Engine, m *unit.Manager) error {
 	if err := m.Free(ctx, update.WatchUnit); err != nil {
 		return nil //nolint:nilerr // it runs, and sees what is new when it has done
@@ -261,8 +262,8 @@ func (a *autoUpdate) log(ev ledger.Event) {
 	}
 }
 
-// logFailures writes a line for each target that could not be looked after. What became of a unit that
-// was restarted is in the ledger, and has its line.
+// logFailures writes a line for each target that could not be checked or pulled. The result of a
+// unit that was restarted is in the ledger, and has its own line.
 func (a *autoUpdate) logFailures() {
 	for _, r := range a.rows {
 		if r.Updated == update.Failed && r.New == "" && !a.dryRun {
@@ -281,7 +282,8 @@ func said(ev ledger.Event) string {
 	return "failed: " + ev.Why
 }
 
-// tell starts the unit that wants the report, once everything is judged and if there is news.
+// tell starts the unit that is configured to get the report, once everything is judged and if there
+// is news.
 func (a *autoUpdate) tell(ctx context.Context, x *service.Engine, m *unit.Manager, b *ledger.Ledger) error {
 	news := slices.ContainsFunc(a.rows, func(r update.Row) bool {
 		return r.Updated != update.Nothing && r.Updated != update.Pending
@@ -350,7 +352,7 @@ func (a *autoUpdate) status() error {
 	return nil
 }
 
-// withTurn does something while no other run of auto-update of this user goes on, and says so if it
+// withTurn calls do while no other run of auto-update of this user goes on, and prints a line if it
 // has to wait for one.
 func withTurn(ctx context.Context, e *cli.Env, dir string, do func() error) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -99,7 +99,7 @@ func NewDf(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// stock is what the storage holds.
+// stock are the images, containers and volumes of the storage, with their sizes.
 type stock struct {
 	images        []imageUse
 	containers    []containerUse
@@ -108,7 +108,7 @@ type stock struct {
 	size, free    int64 // of images, bytes
 }
 
-// takeStock asks how much everything takes.
+// takeStock finds out how much room everything takes.
 func takeStock(ctx context.Context, e *cli.Env, x *service.Engine) (stock, error) {
 	var d stock
 	images, total, err := registry.New(x.Containers.Store, e.User.RunDir).DiskUsage(ctx)

@@ -35,7 +35,7 @@ const (
 	fault   = "error"
 )
 
-// finding is one thing that doctor has looked at.
+// finding is the result of one check of doctor.
 type finding struct {
 	Check string `json:"check"`
 	State string `json:"state"` // ok, warning or error
@@ -56,8 +56,9 @@ room on disks, the clock. Podunit check does that for unit files.
 
 Exit status: 0 nothing is in the way of containers, 1 something is.`,
 		Args: cli.WantArgs(0, 0),
-		// What keeps other verbs from beginning is what this one is to tell.
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
+		// Doctor reports the faults that keep other verbs from beginning, so it looks for none of
+		// them before it begins.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return e.Begin() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all := examine(cmd.Context(), e, repair)
 			if err := printFindings(e, out, all); err != nil {
@@ -134,7 +135,7 @@ func ids(e *cli.Env) finding {
 	return finding{check, fine, fmt.Sprintf("%d and more", wantIDs), ""}
 }
 
-// mapped is how many IDs a map has. Source: user_namespaces(7).
+// mapped counts the IDs of a map. Source: user_namespaces(7).
 func mapped(lines []string) uint64 {
 	var n uint64
 	for _, line := range lines {
@@ -218,7 +219,7 @@ func controllers(dir, root string, rootless bool) finding {
 	return finding{check, fine, strings.Join(have, " "), ""}
 }
 
-// kernel looks at what the kernel can.
+// kernel checks the features of the kernel.
 func kernel(proc string) []finding {
 	var all []finding
 	if text := strings.Join(lines(filepath.Join(proc, "sys/user/max_user_namespaces")), ""); text == "0" {
@@ -255,12 +256,13 @@ func lowPorts(proc string, rootless bool) finding {
 	return finding{check, fine, "80 and above can be published", ""}
 }
 
-// programs looks for what podunit runs.
+// programs looks for the programs that podunit executes.
 func programs(rootless bool, look func(string) (string, error)) []finding {
 	type program struct{ name, pkg, use string }
-	wanted := []program{{"runc", "runc", "starts containers"}}
+	// Root's containers without --network are connected by pasta, too.
+	wanted := []program{{"runc", "runc", "starts containers"}, {"pasta", "passt", "connects containers"}}
 	if rootless {
-		wanted = append(wanted, program{"pasta", "passt", "connects containers"}, program{"newuidmap", "uidmap", "maps IDs"}, program{"newgidmap", "uidmap", "maps IDs"})
+		wanted = append(wanted, program{"newuidmap", "uidmap", "maps IDs"}, program{"newgidmap", "uidmap", "maps IDs"})
 	}
 	var all []finding
 	found := []string{}
@@ -363,7 +365,8 @@ func whole(ctx context.Context, e *cli.Env, s storage.Store, repair bool) findin
 	return finding{check, warning, text, ""}
 }
 
-// fullNames are the names of all images, each with its registry: only by such a name is what comes again what was there.
+// fullNames are the names of all images, each with its registry: a pull by a short name could bring
+// another image.
 func fullNames(s storage.Store) ([]string, error) {
 	images, err := s.Images()
 	var all []string
@@ -392,8 +395,8 @@ func room(check, dir, mend string) finding {
 	return finding{check, fine, text, ""}
 }
 
-// namespaces looks for entries of processes that were killed in the list of those that hold the
-// user namespace.
+// namespaces looks at the list of processes that hold the user namespace, for entries of processes
+// that were killed.
 func namespaces(dir string) finding {
 	const check = "stale namespaces"
 	entries, err := os.ReadDir(dir)
@@ -412,7 +415,8 @@ func namespaces(dir string) finding {
 	return finding{check, fine, "none", ""}
 }
 
-// clock looks whether the kernel's time is kept right: certificates are judged by it.
+// clock checks whether the machine's time is kept right: the validity of certificates depends on
+// it.
 func clock() finding {
 	const check = "clock"
 	if now := time.Now(); now.Year() < 2025 {

@@ -75,8 +75,12 @@ func TestPrograms(t *testing.T) {
 			t.Errorf("%+v lacks %+v", got, want)
 		}
 	}
-	if slices.ContainsFunc(programs(false, none), func(f finding) bool { return f.Check == "pasta" }) {
-		t.Error("root needs no pasta")
+	got = programs(false, none)
+	if !slices.ContainsFunc(got, func(f finding) bool { return f.Check == "pasta" && f.State == fault }) {
+		t.Errorf("root's containers are connected by pasta, too: %+v", got)
+	}
+	if slices.ContainsFunc(got, func(f finding) bool { return f.Check == "newuidmap" }) {
+		t.Error("root maps IDs himself")
 	}
 }
 

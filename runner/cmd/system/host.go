@@ -14,8 +14,8 @@ import (
 	"github.com/podunit/podunit/runner/service"
 )
 
-// confine tells what runs, connects and confines containers on this machine. The names of its fields
-// are those that scripts ask podman for.
+// confine fills in the runtime, the network programs and the security modules of this machine. The
+// names of its fields are those that scripts ask podman for.
 func (h *hostInfo) confine(x *service.Engine) error {
 	name, err := runc.Configured(x.Containers.Config, x.Modules)
 	if err != nil {
@@ -48,7 +48,7 @@ func (h *hostInfo) confine(x *service.Engine) error {
 	return nil
 }
 
-// firstLine is what a program says of its version.
+// firstLine is the first line of a program's answer to --version.
 func firstLine(program string) string {
 	text, err := exec.Command(program, "--version").Output()
 	if err != nil {

@@ -92,7 +92,7 @@ type idRange struct {
 	Size        int `json:"size"`
 }
 
-// runtimeInfo is the OCI runtime that a container gets which asks for none.
+// runtimeInfo is the OCI runtime of containers that ask for none.
 type runtimeInfo struct {
 	Name    string `json:"name"`
 	Package string `json:"package"`
@@ -116,7 +116,7 @@ type securityInfo struct {
 	SELinuxEnabled      bool   `json:"selinuxEnabled"`
 }
 
-// socketInfo is where programs written for a daemon would find it: there is none.
+// socketInfo is the socket of a daemon, for scripts that ask for it: there is none.
 type socketInfo struct {
 	Exists bool   `json:"exists"`
 	Path   string `json:"path"`
@@ -155,7 +155,7 @@ type imageCount struct {
 	Number int `json:"number"`
 }
 
-// pluginInfo is what there is of each kind.
+// pluginInfo are the drivers of each kind.
 type pluginInfo struct {
 	Log     []string `json:"log"`
 	Network []string `json:"network"`

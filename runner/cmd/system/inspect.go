@@ -135,7 +135,8 @@ func inspect(ctx context.Context, e *cli.Env, x *service.Engine, name, kind stri
 			return nil, err
 		}
 	}
-	// A service is none of these: what it runs is meant only if nothing has the name.
+	// The name of a service comes last: it means the service's container only if nothing else has
+	// the name.
 	if want("container") {
 		if r, err := x.Find(name); err == nil {
 			return view.InspectContainer(ctx, x, r)

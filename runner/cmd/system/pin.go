@@ -21,7 +21,7 @@ import (
 // pinFile is the drop-in that --pin writes.
 const pinFile = "50-podunit-pin.conf"
 
-// setPins writes and removes the drop-ins, and has the manager read them.
+// setPins writes and removes the drop-ins, and makes the manager read them.
 func (a *autoUpdate) setPins(ctx context.Context, x *service.Engine) error {
 	var errs []error
 	for _, name := range a.pin {
@@ -87,8 +87,8 @@ func (a *autoUpdate) removePin(ctx context.Context, x *service.Engine, unit stri
 	return nil
 }
 
-// pinPath is where the drop-in of a unit lies: beside the files of this user, for those of the
-// system are not his.
+// pinPath is the path of a unit's drop-in. It is always among this user's files, who may not write
+// the system's.
 func (a *autoUpdate) pinPath(ctx context.Context, x *service.Engine, unit string) (string, error) {
 	p, err := x.Unit(ctx, unit)
 	if err != nil {

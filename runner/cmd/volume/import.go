@@ -13,7 +13,7 @@ import (
 
 // NewImport makes podunit volume import.
 func NewImport(e *cli.Env) *cobra.Command {
-	return &cobra.Command{
+	return cli.Waits(&cobra.Command{
 		Use:               "import VOLUME FILE",
 		Short:             "Unpack a tar archive into a volume",
 		Long:              "Unpack a tar archive, compressed or not, into a volume that exists, over what is there; - is stdin.",
@@ -36,5 +36,5 @@ func NewImport(e *cli.Env) *cobra.Command {
 			}
 			return v.Import(cmd.Context(), args[0], in)
 		},
-	}
+	})
 }

@@ -83,15 +83,15 @@ func namesOf(rows []view.VolumeRow) (names []string) {
 	return names
 }
 
-// tellNamed tells which of the volumes that went people had given a name.
+// tellNamed tells which of the removed volumes had a name that people had given.
 func tellNamed(e *cli.Env, removed []view.VolumeRow) {
 	if names := givenNames(removed); len(names) > 0 {
 		fmt.Fprintf(e.Stderr, "podunit: removed with what was in them, although they had names: %s\n", strings.Join(names, ", "))
 	}
 }
 
-// dangling describes the volumes that nobody uses, and tells which units keep all others that have names, as nobody
-// knows what those units name.
+// dangling describes the volumes that nobody uses. It warns of units that cannot be read: while
+// there are such, all named volumes are kept, since these units may name them.
 func dangling(e *cli.Env, x *service.Engine, filters []string) ([]view.VolumeRow, error) {
 	claims, err := x.VolumeClaims()
 	if err != nil {
@@ -129,11 +129,11 @@ func givenNames(list []view.VolumeRow) []string {
 	return names
 }
 
-// errInUse is of a volume that came into use since it was looked at.
+// errInUse says that a volume came into use after it was looked at.
 var errInUse = errors.New("it is in use")
 
-// prune removes those of the volumes that nobody uses by now, and returns them. What somebody fills or removes
-// just now is left to him.
+// prune removes those of the volumes that are not in use by now, and returns them. It leaves a
+// volume that another process is filling or removing.
 func prune(ctx context.Context, e *cli.Env, x *service.Engine, list []view.VolumeRow) (removed []view.VolumeRow, err error) {
 	v := volume.New(x.Containers.Store.GraphRoot())
 	v.Event = e.Event

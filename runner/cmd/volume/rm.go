@@ -118,7 +118,7 @@ func remove(ctx context.Context, e *cli.Env, v *volume.Volumes, name string, all
 	return err
 }
 
-// lockWait is how long a removal waits for somebody who fills the volume.
+// lockWait is how long a removal waits for a process that fills the volume.
 const lockWait = 15 * time.Second
 
 // named says which units name a volume.

@@ -31,8 +31,9 @@ import (
 // The libraries read a layer from the storage into a file of its own before they copy it, and unpack an archive as one of
 // OCI's before they look whether it is one of docker's. Of 500 MB that is 500 MB written once more, each time.
 
-// onDisk reports whether an archive is to be a file on the file system of the storage, which waits while a layer is read from
-// it: what else a path names may be as slow as whoever reads from it, or as its disk or its server.
+// onDisk reports whether an archive will be a file on the file system of the storage. The storage
+// is locked while a layer is read from it, and any other destination may be slow: a pipe as slow as
+// its reader, another file system as slow as its disk or server.
 func onDisk(path, storage string) bool {
 	var at, home unix.Stat_t
 	err := unix.Stat(path, &at)
@@ -94,7 +95,7 @@ func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, ima
 	return err
 }
 
-// saveSingle writes an image to what has place for one only, and for one name.
+// saveSingle writes an image to a format that has room for one image with one name.
 func (im *Images) saveSingle(ctx context.Context, sys *types.SystemContext, images []archived, names []string, format, path string, o SendOptions) error {
 	if len(images) != 1 {
 		return fmt.Errorf("a save as %s is of one image, not of %d", format, len(images))
@@ -196,8 +197,8 @@ func (im *Images) load(ctx context.Context, runtime *libimage.Runtime, path stri
 	return runtime.Load(ctx, path, o)
 }
 
-// isDockerArchive reports whether a file is an archive of docker's that is none of OCI's as well. It skips what the files in it
-// hold, and of a compressed one it does not know.
+// isDockerArchive reports whether a file is an archive in docker's format and not in OCI's as well.
+// It reads only the names in the archive; for a compressed archive it is false.
 func isDockerArchive(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {

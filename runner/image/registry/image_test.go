@@ -684,7 +684,7 @@ func stalls(t *testing.T, w *world) *image.StallError {
 	if !errors.As(err, &stall) || stall.Host != w.registry.host {
 		t.Fatalf("error %v, want a image.StallError", err)
 	}
-	if took := time.Since(begun); took < 900*time.Millisecond || took > 10*time.Second {
+	if took := time.Since(begun); took < 900*time.Millisecond || took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	if left := w.files(); len(left) != 0 {
@@ -718,7 +718,7 @@ func TestInterruptAndResume(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Fatal(err)
 	}
-	if took := time.Since(<-ended); took > 10*time.Second {
+	if took := time.Since(<-ended); took > time.Minute {
 		t.Errorf("it took %s to end", took)
 	}
 	left := w.files()
@@ -953,7 +953,7 @@ func TestInterruptAlways(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "interrupted") {
 			t.Errorf("%v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it waits for ever")
 	}
 	// For the goroutine that is left, which this process, unlike a runner, outlives.

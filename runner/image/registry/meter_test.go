@@ -95,7 +95,7 @@ func TestAbandon(t *testing.T) {
 	if !errors.Is(err, errAbandoned) || !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	close(release)

@@ -24,7 +24,8 @@ import (
 	"go.podman.io/storage/pkg/archive"
 )
 
-// SendOptions say how images leave the storage. The zero value takes the ecosystem's configuration.
+// SendOptions say how images are copied out of the storage. With the zero value the ecosystem's
+// configuration counts.
 type SendOptions struct {
 	image.PullOptions        // credentials, certificates, TLS and retries
 	Format            string // oci, v2s2 or v2s1; "" leaves it as it is
@@ -46,7 +47,7 @@ type SendOptions struct {
 	Progress       io.Writer // what is copied, a line each; nil for nothing
 }
 
-// copying makes of the options what the library takes.
+// copying turns the options into those of the library.
 func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	c := libimage.CopyOptions{
 		AuthFilePath: o.AuthFile, CertDirPath: o.CertDir, Username: o.User, Password: o.Secret,
@@ -92,7 +93,7 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	return c, nil
 }
 
-// encryption has layers encrypted.
+// encryption writes into a copy's options which layers are encrypted, and for whom.
 func (o SendOptions) encryption(c *libimage.CopyOptions) error {
 	if len(o.EncryptionKeys) == 0 {
 		if len(o.EncryptLayers) > 0 {
@@ -234,7 +235,7 @@ func (im *Images) LoadArchive(ctx context.Context, path string, progress io.Writ
 	return names, err
 }
 
-// Imported says what an image is called and how it runs that is made of an archive of files.
+// Imported says how an image that is made of an archive of files is called and how it runs.
 type Imported struct {
 	Name     string   // "" for none
 	Changes  []string // Dockerfile instructions
@@ -375,7 +376,7 @@ func (im *Images) ListID(name string) (string, error) {
 	return list.ID(), nil
 }
 
-// Listed is an image in a list of manifests, and what is said of it there.
+// Listed is an image in a list of manifests, with the list's description of it.
 type Listed struct {
 	Image             string // a name in the storage, or for a registry
 	All               bool   // all images, if it is a list itself
@@ -414,7 +415,7 @@ func (im *Images) AddToList(ctx context.Context, name string, i Listed) (string,
 	return list.ID(), im.annotate(list, added, i)
 }
 
-// annotate says something of an image in a list.
+// annotate changes the description of an image in a list.
 func (im *Images) annotate(list *libimage.ManifestList, of digest.Digest, i Listed) error {
 	if i.OS+i.Arch+i.Variant+i.OSVersion+i.Subject == "" && len(i.Annotations)+len(i.IndexAnnotations)+len(i.Features)+len(i.OSFeatures) == 0 {
 		return nil
@@ -425,8 +426,8 @@ func (im *Images) annotate(list *libimage.ManifestList, of digest.Digest, i List
 	})
 }
 
-// AnnotateList says something of an image, named by its digest, in a list of manifests, and returns
-// the list's ID.
+// AnnotateList changes the description of an image, named by its digest, in a list of manifests,
+// and returns the list's ID.
 func (im *Images) AnnotateList(name, of string, i Listed) (string, error) {
 	list, err := im.list(name)
 	if err != nil {
@@ -486,8 +487,8 @@ func (im *Images) PushList(ctx context.Context, name, to string, variants []stri
 	})
 }
 
-// ContextFor is what the libraries are told of a registry: whether its certificate is to be
-// verified; nil leaves that to registries.conf.
+// ContextFor tells the libraries whether the certificate of a registry is to be verified; nil
+// leaves that to registries.conf.
 func ContextFor(tlsVerify *bool) *types.SystemContext {
 	sys := &types.SystemContext{}
 	if tlsVerify != nil {
@@ -496,7 +497,7 @@ func ContextFor(tlsVerify *bool) *types.SystemContext {
 	return sys
 }
 
-// oneLine is an error of several registries, which the library writes as a list, in one line.
+// oneLine puts the library's error for several registries, which has a line for each, in one line.
 func oneLine(err error) error {
 	_, list, ok := strings.Cut(err.Error(), "occurred:\n")
 	if !ok {

@@ -32,6 +32,10 @@ func Generate(p *play.Player, names []string, o manifest.GenerateOptions) ([]byt
 	var made []manifest.Made
 	played := map[*play.State][]string{}
 	for _, name := range names {
+		_, verr := volumes(p).Get(name)
+		if st, _ := cronJob(all, name); st == nil && verr != nil {
+			name = p.NameOf(name) // the name of a service comes last
+		}
 		r, err := p.Containers.Lookup(name)
 		if err == nil {
 			if r.PodID != "" {

@@ -225,10 +225,6 @@ func (p *planner) restart(d *draft, c *kube.Container, in *corev1.Container, at 
 	decided := map[int32]bool{}
 	for i, rule := range in.RestartPolicyRules {
 		rules.in(i, "action").oneOf(string(rule.Action), "Restart", "RestartAllContainers")
-		if rule.Action != corev1.ContainerRestartRuleActionRestart && c.Role == kube.Init {
-			rules.in(i, "action").fault("kube-restart", "write action: Restart, or give the rule to another container",
-				"RestartAllContainers of an init container is not played yet")
-		}
 		if rule.ExitCodes == nil {
 			rules.in(i).fault("kube-restart", "write exitCodes: {operator: In, values: [CODE]}", "the rule has no exitCodes")
 			continue
@@ -237,9 +233,13 @@ func (p *planner) restart(d *draft, c *kube.Container, in *corev1.Container, at 
 		if len(rule.ExitCodes.Values) > 255 {
 			rules.in(i, "exitCodes", "values").fault("kube-restart", "", "there are %d values, and may be 255", len(rule.ExitCodes.Values))
 		}
-		for _, code := range codes(rule.ExitCodes.Operator == corev1.ContainerRestartRuleOnExitCodesOpNotIn, rule.ExitCodes.Values) {
-			if decided[code] {
-				continue // an earlier rule has decided
+		not := rule.ExitCodes.Operator == corev1.ContainerRestartRuleOnExitCodesOpNotIn
+		if c.Role == kube.Init && !not && slices.Contains(rule.ExitCodes.Values, 0) {
+			rules.in(i, "exitCodes", "values").fault("kube-restart", "take 0 out", "an init container that succeeds would run for ever")
+		}
+		for _, code := range codes(not, rule.ExitCodes.Values) {
+			if decided[code] || code == 0 && c.Role == kube.Init {
+				continue // an earlier rule has decided, or it has succeeded
 			}
 			decided[code] = true
 			word := strconv.Itoa(int(code))

@@ -229,9 +229,28 @@ func (g *generator) namespaces() {
 		for name, v := range p.Sysctls {
 			g.sysctl(name, v)
 		}
+		g.podLimits(&p.Limits)
 	}
 	s.HostPID = pid == "host" && s.ShareProcessNamespace == nil
 	s.HostIPC = slices.ContainsFunc(g.made.Containers, func(c MadeContainer) bool { return c.Spec.IPCNS.Mode == "host" })
+}
+
+// podLimits are those of the pod, for all its containers together.
+func (g *generator) podLimits(l *spec.Limits) {
+	if r := amounts(l); len(r.Limits)+len(r.Requests) > 0 {
+		g.out.Spec.Resources = &r
+	}
+	for _, left := range []struct {
+		flag  string
+		asked bool
+	}{
+		{"memory-swap", l.MemorySwap != nil}, {"cpuset-cpus", l.CpusetCPUs != ""}, {"cpuset-mems", l.CpusetMems != ""}, {"blkio-weight", l.BlkioWeight != nil},
+		{"blkio-weight-device", l.BlkioWeightDevice != nil}, {"device-read-bps", l.DeviceReadBPS != nil}, {"device-write-bps", l.DeviceWriteBPS != nil},
+	} {
+		if left.asked {
+			g.note("--%s of pod %s: Kubernetes has nothing like it, and it is left out", left.flag, g.out.Name)
+		}
+	}
 }
 
 func userNSWord(u spec.UserNS) string {

@@ -124,7 +124,8 @@ func (g *generator) secrets(c *corev1.Container, s *spec.Container) {
 	}
 }
 
-func (g *generator) resources(c *corev1.Container, s *spec.Container) {
+// amounts are the limits that a document has words for.
+func amounts(s *spec.Limits) (out corev1.ResourceRequirements) {
 	limits, requests := corev1.ResourceList{}, corev1.ResourceList{}
 	milli := int64(0)
 	switch {
@@ -154,11 +155,16 @@ func (g *generator) resources(c *corev1.Container, s *spec.Container) {
 		requests[corev1.ResourceCPU] = *resource.NewMilliQuantity(max(share, 1), resource.DecimalSI)
 	}
 	if len(limits) > 0 {
-		c.Resources.Limits = limits
+		out.Limits = limits
 	}
 	if len(requests) > 0 {
-		c.Resources.Requests = requests
+		out.Requests = requests
 	}
+	return out
+}
+
+func (g *generator) resources(c *corev1.Container, s *spec.Container) {
+	c.Resources = amounts(&s.Limits)
 	if s.PidsLimit != nil && *s.PidsLimit > 0 {
 		g.ann[annPidsLimit+"/"+c.Name] = strconv.FormatInt(*s.PidsLimit, 10)
 	}

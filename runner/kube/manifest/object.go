@@ -229,6 +229,9 @@ func (j *judge) document(doc *yaml.Document, depth int) []*object {
 	case !slices.Contains(k.versions, version):
 		bare.at("apiVersion").note("kube-version", "write "+k.versions[0], "%s is not the version of a %s", version, name)
 	}
+	if name == "Pod" {
+		dropAccess(doc.Root)
+	}
 	o := &object{kind: k, doc: doc, value: k.make(), to: j}
 	severity, quiet := j.notes()
 	d := yaml.Decoder{Report: &j.report, Unknown: severity, Quiet: quiet, Visit: o.visit, Hide: name == "Secret", Special: special}

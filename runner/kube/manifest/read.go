@@ -166,7 +166,9 @@ func (p *planner) names(objects []*object) {
 	for _, o := range objects {
 		at := o.at("metadata", "name")
 		if o.name() == "" {
-			if o.value.GetGenerateName() == "" && !o.at("metadata", "generateName").has() {
+			if made := o.at("metadata", "generateName"); made.has() {
+				made.fault("kube-name", "give the object a metadata.name: names are not made up, or a later play could not find it", "this is not possible here")
+			} else {
 				at.fault("kube-name", "write metadata: {name: NAME}", "the %s has no name", o.kind.name)
 			}
 			continue

@@ -17,12 +17,14 @@ import (
 )
 
 const (
-	// all is the name of the note that all containers of a pod are to start anew, underWay of the one that somebody is at
-	// it. A note has the pod's ID, and as Why the timer's name without suffix.
+	// all is the name of the note that all containers of a pod are to start anew; underWay is that
+	// of the note that a process has begun with it. Such a note has the pod's ID, and in Why the
+	// timer's name without its suffix.
 	all, underWay = "all", "again"
-	// alls is the name of the note that counts them, as Bad; Good is the time before the last one, in seconds.
+	// alls is the name of the note that counts these new starts in Bad; Good is the delay before
+	// the last one, in seconds.
 	alls = "alls"
-	// againUnits begins the names of the timers.
+	// againUnits is the prefix of the timers' names.
 	againUnits = "podunit-again-"
 )
 
@@ -34,8 +36,9 @@ func (p *Player) endsAll(c *kube.Container) bool {
 	return code == "exited" && slices.Contains(c.Restart.PodOn, status)
 }
 
-// again has all containers of a pod started anew, after a moment. The service of a container executes this, so
-// somebody else has to do it. over tells that the pod's job may fail no more, and nothing is started.
+// again has all containers of a pod started anew, after a moment. The service of a container
+// executes this and will be stopped itself, so a timer's service does it. over tells that the pod's
+// job may fail no more, and nothing is started.
 func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Container) (over bool, err error) {
 	r, err := p.Pods.LookupExact(one.Name)
 	if errors.Is(err, pod.ErrNotFound) {
@@ -62,6 +65,55 @@ func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 	return false, p.askAgain(ctx, st, r, one, time.Duration(v.Good)*time.Second)
 }
 
+// start starts containers of a pod that runs. Where a container ends before that is done, so that all are to start anew, it
+// does that itself: the timer's service waits for the play's lock, which we have.
+func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
+	// A replacement that starts only some has the others' state to give back: if it fails, the pod is as it was.
+	if len(list) < len(p.Containers) || !slices.ContainsFunc(list, func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }) {
+		return w.startOnce(ctx, r, p, list)
+	}
+	for try := 1; ; try++ {
+		once, cancel := context.WithCancel(ctx)
+		go w.untilAsked(once, r, p, cancel)
+		err := w.startOnce(once, r, p, list)
+		cancel()
+		if err == nil || !w.allAsked(r, p) || ctx.Err() != nil {
+			return err
+		}
+		after, herr := w.ahead(ctx, r, p)
+		if herr != nil || !w.Service && try == initTries {
+			return errors.Join(err, herr)
+		}
+		w.Warn(fmt.Sprintf("pod %s: a container has ended so that all are started anew, in %s", p.Name, after))
+		if err := errors.Join(w.stopAll(ctx, p), pause(ctx, after)); err != nil {
+			return err
+		}
+	}
+}
+
+// allAsked reports whether a container has ended so that all of its pod are to start anew.
+func (w *work) allAsked(r pod.Record, p *kube.Pod) bool {
+	return w.store.verdict(w.st.Name, p.Name, all).ID == r.ID
+}
+
+// untilAsked calls stop when that is so: what starts meanwhile may wait for one that has ended.
+func (w *work) untilAsked(ctx context.Context, r pod.Record, p *kube.Pod, stop func()) {
+	for pause(ctx, beginLook) == nil {
+		if w.allAsked(r, p) {
+			stop()
+			return
+		}
+	}
+}
+
+// ahead does in the place of the timer what it is to do, and gives the time before that.
+func (w *work) ahead(ctx context.Context, r pod.Record, p *kube.Pod) (time.Duration, error) {
+	timer := w.store.verdict(w.st.Name, p.Name, all).Why
+	after := time.Duration(w.store.verdict(w.st.Name, p.Name, alls).Good) * time.Second
+	return after, errors.Join(os.Remove(w.store.verdictPath(w.st.Name, []string{p.Name, all})),
+		w.StopUnit(ctx, timer+".timer"), w.StopUnit(ctx, timer+".service"))
+}
+
 // againAfter is the time before a new start of all containers that so many came before, which doubles.
 func againAfter(r kube.Restart, before int) time.Duration {
 	wait := r.First
@@ -71,7 +123,7 @@ func againAfter(r kube.Restart, before int) time.Duration {
 	return max(r.First, min(wait, r.Max))
 }
 
-// askAgain starts the timer for that.
+// askAgain starts the timer whose service executes Again.
 func (p *Player) askAgain(ctx context.Context, st *State, r pod.Record, one *kube.Pod, after time.Duration) error {
 	name := fmt.Sprintf("%s%s-%x", againUnits, r.ID[:12], time.Now().UnixNano())
 	if err := p.store.setVerdict(st.Name, verdict{ID: r.ID, Why: name}, one.Name, all); err != nil {
@@ -122,9 +174,10 @@ func (p *Player) Again(ctx context.Context, play, podName string) error {
 	})
 }
 
-// halt ends the new starts of pods of a play that are asked for or under way, of all its pods if none are named. Such a
-// start has the play's lock as long as its init containers take and fail, so whoever takes the pods in hand ends it
-// before waiting for the lock. It gives the IDs of those pods by name.
+// halt ends the new starts (see Again) that are asked for or under way, of the named pods of a
+// play, or of all its pods. Such a start holds the play's lock as long as its init containers take
+// and fail, so a play or a down that needs the lock calls halt before it waits. halt returns the
+// IDs of those pods by name.
 func (p *Player) halt(ctx context.Context, st *State, names []string) (map[string]string, error) {
 	halted := map[string]string{}
 	for _, one := range st.Plan.Pods {
@@ -146,7 +199,7 @@ func (p *Player) halt(ctx context.Context, st *State, names []string) (map[strin
 	return halted, nil
 }
 
-// resume asks again for the new starts that halt has ended, of pods that are still there.
+// resume asks once more for the new starts that halt has ended, if the pods still exist.
 func (p *Player) resume(ctx context.Context, st *State, halted map[string]string) error {
 	var errs []error
 	for name, id := range halted {
@@ -158,7 +211,8 @@ func (p *Player) resume(ctx context.Context, st *State, halted map[string]string
 	return errors.Join(errs...)
 }
 
-// instead is locked for who takes pods of a play in hand, all if none are named.
+// instead is locked for a caller that changes or removes the named pods of a play, or all: it ends
+// their new starts first.
 func (p *Player) instead(ctx context.Context, st *State, names []string, do func(st *State) error) error {
 	if _, err := p.halt(ctx, st, names); err != nil {
 		return err
@@ -188,7 +242,7 @@ func (p *Player) stopAll(ctx context.Context, one *kube.Pod) error {
 	return together(ctx, rest, 1, stop)
 }
 
-// broken ends a pod whose containers do not start any more.
+// broken ends a pod whose containers cannot be started anew: the pod has failed.
 func (p *Player) broken(ctx context.Context, st *State, one *kube.Pod) error {
 	errs := []error{p.stopAll(ctx, one)}
 	for _, c := range one.Containers {

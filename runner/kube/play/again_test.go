@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -187,5 +188,114 @@ func TestAgainWaitsLonger(t *testing.T) {
 	}
 	if e, over := w.Player.store.endOf(st.Name, "web", "a"); !over || e.Code == 0 {
 		t.Errorf("the job's container has ended: %v, %+v", over, e)
+	}
+}
+
+// startsAnew plays ends of containers: where the unit of one is started, it ends with the status that stands for it, if one
+// does, and executes what its service executes then. Each status is used once.
+func (w *world) startsAnew(t *testing.T, st *State, ends map[string][]string) {
+	t.Helper()
+	w.manager.job = "start" // the service is being started
+	var mu sync.Mutex
+	w.manager.ends = func(call string) error {
+		unit, started := strings.CutPrefix(call, "start ")
+		mu.Lock()
+		statuses := ends[unit]
+		if started && len(statuses) > 0 {
+			ends[unit] = statuses[1:]
+		}
+		mu.Unlock()
+		if !started || len(statuses) == 0 {
+			return nil
+		}
+		engine := *w.Engine
+		engine.Own.Name = unit
+		engine.Lookup = func(name string) (string, bool) {
+			v, ok := map[string]string{"EXIT_CODE": "exited", "EXIT_STATUS": statuses[0]}[name]
+			return v, ok
+		}
+		service := &Player{Engine: &engine, store: w.Player.store, volumes: w.Player.volumes}
+		name := strings.TrimSuffix(strings.TrimPrefix(unit, "web-"), ".service")
+		if err := service.ContainerEnded(t.Context(), st.Name, "web", name); err != nil {
+			t.Error(err)
+		}
+		return errors.New("exit status " + statuses[0])
+	}
+}
+
+// TestRestartAllBeforeReady: a rule may name an end before the container is ready, and that of an init container: the start that
+// is under way begins anew with the first container, once the others are stopped, and the timer has nothing to do.
+func TestRestartAllBeforeReady(t *testing.T) {
+	yaml := strings.Replace(restartsAll, "{name: i, image: quay.io/x/a:1}",
+		"{name: i, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: NotIn, values: [3]}}]}", 1)
+	for name, c := range map[string]struct {
+		ends   map[string][]string
+		starts string // of i, s and a, in order
+		fails  bool
+	}{
+		"an init container": {map[string][]string{"web-i.service": {"7", "8"}}, "i i i s a", false},
+		"another end of it": {map[string][]string{"web-i.service": {"3"}}, "i", true},
+		"a container":       {map[string][]string{"web-a.service": {"42"}}, "i s a i s a", false},
+		"another end":       {map[string][]string{"web-a.service": {"1"}}, "i s a", true},
+		"again and again":   {map[string][]string{"web-i.service": {"7", "7", "7", "7", "7"}}, "i i i i i", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			st := w.playing(t, yaml)
+			one := st.Plan.Pods[0]
+			for _, c := range one.Containers {
+				c.Restart.First, c.Restart.Max = time.Millisecond, time.Millisecond
+			}
+			if err := w.Player.store.save(st); err != nil {
+				t.Fatal(err)
+			}
+			w.startsAnew(t, st, c.ends)
+			r, err := w.Pods.LookupExact("web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.manager.calls = nil
+			work := &work{Player: w.Player, st: st, plan: st.Plan, seen: map[string]string{}}
+			if err := work.start(t.Context(), r, one, one.Containers); (err != nil) != c.fails {
+				t.Errorf("it fails: %v", err)
+			}
+			var starts []string
+			for _, unit := range w.manager.asked("start") {
+				if name := strings.TrimSuffix(strings.TrimPrefix(unit, "web-"), ".service"); strings.Contains("isa", name) {
+					starts = append(starts, name)
+				}
+			}
+			if got := strings.Join(starts, " "); got != c.starts {
+				t.Errorf("started %s, want %s", got, c.starts)
+			}
+			if err := w.Again(t.Context(), st.Name, "web"); err != nil || w.Player.store.verdict(st.Name, "web", all).ID != "" {
+				t.Errorf("something is left for the timer: %v", err)
+			}
+		})
+	}
+}
+
+// TestRulesOfInitContainers: whether an init container that has failed is tried again is what its rules say, and then its policy.
+func TestRulesOfInitContainers(t *testing.T) {
+	yaml := strings.Replace(restartsAll, "{name: i, image: quay.io/x/a:1}",
+		"{name: i, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [7]}}]}", 1)
+	for status, want := range map[string]int{"7": 2, "8": 1} {
+		w := newWorld(t)
+		st := w.playing(t, yaml)
+		one := st.Plan.Pods[0]
+		w.startsAnew(t, st, map[string][]string{"web-i.service": {status}})
+		work := &work{Player: w.Player, st: st, plan: st.Plan, seen: map[string]string{}}
+		r, err := w.Pods.LookupExact("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.manager.calls = nil
+		if err := work.start(t.Context(), r, one, one.Containers); (err != nil) != (status == "8") {
+			t.Errorf("after %s: %v", status, err)
+		}
+		if got := len(w.manager.asked("start")); status == "8" && got != want || got < want {
+			t.Errorf("after %s: started %v", status, w.manager.asked("start"))
+		}
 	}
 }

@@ -18,13 +18,14 @@ import (
 // reads that, and waits for the manager's next try. A start that fails for another reason, such as an image that is
 // not there, ends the play.
 
-// beginning is the name of the verdict on how a container begins: Bad counts the tries that failed.
+// beginning is the name of the note on how the start of a container went: Bad counts the tries that
+// failed.
 const beginning = "begin"
 
-// beginLook is how often a play looks how a container does that did not begin at its first try.
+// beginLook is how often a play looks at a container that did not begin at its first try.
 const beginLook = 500 * time.Millisecond
 
-// restarted reports whether the manager starts a container again that does not begin.
+// restarted reports whether the manager starts a container again whose start has failed.
 func restarted(p *kube.Pod, c *kube.Container) bool {
 	return p.Job == nil && c.Role != kube.Init && c.Restart.Policy != "no" &&
 		(c.PostStart != nil || c.Startup != nil || c.Readiness != nil)
@@ -43,8 +44,8 @@ func (p *Player) beginsNoted(play, podName, name string, begun func(context.Cont
 	}
 }
 
-// untilBegun waits until a container is ready whose first start has failed with err. Somebody at a shell waits for
-// some tries; a service has its start timeout.
+// untilBegun waits until a container is ready whose first start has failed with err. A play from a
+// shell waits for some tries; in a service the start timeout ends the wait.
 func (w *work) untilBegun(ctx context.Context, p *kube.Pod, c *kube.Container, err error) error {
 	for seen := 0; ; {
 		v := w.store.verdict(w.st.Name, p.Name, c.Name, beginning)

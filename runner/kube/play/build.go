@@ -25,7 +25,7 @@ import (
 type Build struct {
 	// Asked is --build, nil if it was not given: then those are built that are not there.
 	Asked *bool
-	// Dir has the directories.
+	// Dir is where the directories of the images are.
 	Dir string
 }
 
@@ -45,7 +45,7 @@ func (b Build) directory(name string) string {
 	return ""
 }
 
-// build builds images, and has their containers take what was built.
+// build builds images, and changes their containers to the names of the built ones.
 func (w *work) build(ctx context.Context) error {
 	if w.Build.Asked != nil && !*w.Build.Asked {
 		return nil

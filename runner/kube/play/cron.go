@@ -93,7 +93,7 @@ func (p *Player) stopCron(ctx context.Context, st *State, one *kube.Pod, gone *G
 			return err
 		}
 	}
-	// When it was started the last time matters no more.
+	// The time of its last run is forgotten, too.
 	err = os.Remove(filepath.Join(p.stamps(), "stamp-"+name+".timer"))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -161,8 +161,8 @@ func (p *Player) Cron(ctx context.Context, play, podName string) error {
 	return err
 }
 
-// among judges whether a run may begin beside those that are there, and makes room for it. What is
-// left of runs that have ended goes.
+// among reports whether a run may begin beside those that are there, and makes room for it as the
+// concurrency policy says. It removes the remains of runs that have ended.
 func (p *Player) among(ctx context.Context, st *State, one *kube.Pod) (bool, error) {
 	runs, err := p.runs(st.Name, one)
 	if err != nil {
@@ -189,8 +189,8 @@ func (p *Player) among(ctx context.Context, st *State, one *kube.Pod) (bool, err
 	return true, nil
 }
 
-// expire has what is left of a pod that has ended taken down after a time. Its own unit executes this,
-// so somebody else has to do it.
+// expire starts a timer that takes down an ended pod after a time. The pod's own unit executes this
+// and will be removed, so a timer's service does it.
 func (p *Player) expire(ctx context.Context, st *State, one *kube.Pod) error {
 	after := time.Duration(0)
 	switch {

@@ -10,18 +10,19 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Declared is a container that a play starts, whether it is there now or not.
+// Declared is a container that a play starts, whether it exists now or not.
 type Declared struct {
-	// Unit is the service that starts it: of a CronJob's the one that its timer starts.
+	// Unit is the service that starts it; for a CronJob's container, the service of the timer.
 	Unit string
 	// Spec has its name, labels and image, and how that is pulled.
 	Spec spec.Container
-	// Ends is of a container that runs to its end, such as a job's: nobody restarts it for a new image.
+	// Ends says that the container runs to its end, like a job's: it is not restarted for a new
+	// image.
 	Ends bool
 }
 
-// Declared lists the containers of all plays. A play whose logins for registries cannot be read is in it
-// without them, and with a warning.
+// Declared lists the containers of all plays. If the logins of a play for registries cannot be
+// read, its containers come without them, and there is a warning.
 func (p *Player) Declared() ([]Declared, error) {
 	plays, err := p.store.all()
 	if err != nil {

@@ -35,8 +35,8 @@ func (g *Gone) has(list *[]string, what string) bool {
 	return slices.Contains(*list, what)
 }
 
-// DownUnit takes down what the service that this process is in has played. During a restart all
-// goes on: the start that follows finds what has changed.
+// DownUnit takes down what the service that this process is in has played. During a restart
+// everything goes on: the start that follows finds out what has changed.
 func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	gone := &Gone{}
 	st, err := p.store.load(p.Own.Name)
@@ -57,8 +57,8 @@ func (p *Player) DownUnit(ctx context.Context, force bool) (*Gone, error) {
 	return gone, p.instead(ctx, st, nil, func(st *State) error { return p.down(ctx, st, nil, force, gone) })
 }
 
-// Down takes down what documents name: their pods as they were played, and with force their volumes.
-// What is not there is no error.
+// Down takes down what documents name: their pods as they were played, and with force their
+// volumes. Objects that do not exist are no error.
 func (p *Player) Down(ctx context.Context, plan *kube.Plan, force bool) (*Gone, error) {
 	gone := &Gone{}
 	done, err := p.ShareManager(ctx)
@@ -118,8 +118,8 @@ func sameObjects(a, b *kube.Plan) bool {
 	return slices.EqualFunc(a.Objects, b.Objects, func(x, y kube.Object) bool { return x.Kind == y.Kind && x.Name == y.Name })
 }
 
-// locked does something with a play while nobody else does. What is noted of it is read under the lock:
-// somebody may have changed it while this one waited. There is nothing to do for one that is gone.
+// locked calls do with a play's note under the play's lock. It reads the note under the lock, since
+// another process may have changed it during the wait. If the play is gone, do is not called.
 func (p *Player) locked(ctx context.Context, name string, do func(st *State) error) error {
 	lock, err := p.Containers.Lock(ctx, "kube "+name)
 	if err != nil {
@@ -191,7 +191,7 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 		err = p.StopUnit(ctx, one.Unit)
 	case err == nil:
 		gone.add(&gone.Stopped, r.ID)
-		// Its unit takes those of its containers along, each with its own time.
+		// The stop of the pod's unit stops those of its containers, each within its own time.
 		if err = p.RemovePod(ctx, r, true, pod.OwnTimes); err == nil {
 			gone.add(&gone.Removed, r.ID)
 			step.Crash("pod of a play removed")
@@ -215,7 +215,7 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 	return errors.Join(err, p.store.lives(st.Name, one.Name))
 }
 
-// Plays reports whether a unit has played something that is remembered.
+// Plays reports whether there is a note of what a unit has played.
 func (p *Player) Plays(name string) bool {
 	_, err := p.store.load(name)
 	return err == nil

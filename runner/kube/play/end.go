@@ -39,8 +39,14 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err
 	}
 	defer done()
-	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" {
-		return err // somebody else has it in hand: its stop, or its next start
+	if c.Role == kube.Init {
+		if err := p.noteExit(play, podName, name); err != nil {
+			return err
+		}
+	}
+	// Somebody else may have it in hand: its stop, or its next start. Of a start that it fails itself, its rules count.
+	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" && (job != "start" || !p.endsAll(c)) {
+		return err
 	}
 	again := false
 	if p.endsAll(c) {
@@ -67,7 +73,8 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 		return err // somebody has taken it in hand meanwhile, or it does not keep the pod alive
 	}
 	if spent {
-		// Else the manager would try once more, start the pod for it, and only then find that it may not.
+		// Without this the manager would try once more, start the pod for that, and only then find
+		// that the container may not start.
 		if err := p.AskUnit(ctx, "stop", p.Own.Name); err != nil {
 			return err
 		}
@@ -81,8 +88,8 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 	return p.settlePod(st, one)
 }
 
-// startsAgain reports whether the manager starts the unit of a container again where nobody has asked for something
-// else: what its lists say of the exit status comes before Restart=.
+// startsAgain reports whether the manager starts the unit of a container again by itself. The
+// unit's lists of exit statuses come before its Restart=.
 func (p *Player) startsAgain(ctx context.Context, c *kube.Container) bool {
 	code, _ := p.Lookup("EXIT_CODE")
 	status, _ := p.Lookup("EXIT_STATUS")
@@ -93,9 +100,10 @@ func (p *Player) startsAgain(ctx context.Context, c *kube.Container) bool {
 	return again
 }
 
-// byStatus is what a container's lists say of an end: whether it starts again, and whether they say anything. code and
-// status are $EXIT_CODE and $EXIT_STATUS of systemd.exec(5): exited and a number, killed or dumped and a signal's name.
-// Source: systemd.service(5), RestartPreventExitStatus=, which is stronger than RestartForceExitStatus=.
+// byStatus looks up an exit status in a container's lists: whether the container starts again, and
+// whether a list has the status at all. code and status are $EXIT_CODE and $EXIT_STATUS of
+// systemd.exec(5): exited and a number, killed or dumped and a signal's name. Source:
+// systemd.service(5), RestartPreventExitStatus=, which is stronger than RestartForceExitStatus=.
 func byStatus(r kube.Restart, code, status string) (again, said bool) {
 	if code == "killed" || code == "dumped" {
 		status = "SIG" + status
@@ -109,7 +117,8 @@ func byStatus(r kube.Restart, code, status string) (again, said bool) {
 	return false, false
 }
 
-// spent tells whether a job's container has failed as often as it may, or so that a rule ends the job.
+// spent tells whether a job's container has failed as often as it may, or in a way for which a rule
+// ends the job.
 func (p *Player) spent(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, code int) (bool, error) {
 	if one.Job == nil || c.Role != kube.Ordinary {
 		return false, nil
@@ -121,7 +130,7 @@ func (p *Player) spent(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 	return err == nil && u.Restarts >= one.Job.BackoffLimit, nil
 }
 
-// remove removes the container, which goes with its end, and reports whether it ran for long.
+// remove removes the ended container and reports whether it had run for long.
 func (p *Player) remove(ctx context.Context, c *kube.Container) (calm bool) {
 	r, err := p.Containers.LookupExact(c.Spec.Name)
 	if err != nil || r.Unit != p.Own.Name {
@@ -140,7 +149,7 @@ func (p *Player) remove(ctx context.Context, c *kube.Container) (calm bool) {
 // Determine the Reason for Pod Failure.
 const maxMessage = 4096
 
-// lastWords shows what the container has written for its end.
+// lastWords makes what the container has written as its termination message the status of its unit.
 func (p *Player) lastWords(podName string, c *kube.Container) {
 	r, err := p.Pods.LookupExact(podName)
 	if err != nil {
@@ -229,7 +238,7 @@ func (s store) drop(podID string) error {
 	return errors.Join(os.RemoveAll(s.podData(podID)), os.RemoveAll(s.podFiles(podID)))
 }
 
-// sweep removes what lies outside of the records of pods that somebody has removed otherwise.
+// sweep removes what drop does, for pods that were removed by another way than a down.
 func (w *work) sweep() error {
 	var found []string
 	for _, dir := range []string{filepath.Dir(w.store.podData("x")), filepath.Dir(w.store.podFiles("x"))} {
@@ -241,7 +250,7 @@ func (w *work) sweep() error {
 			found = append(found, filepath.Join(dir, e.Name()))
 		}
 	}
-	// Only now: a pod that is being made has its record before the rest.
+	// The records are read only now: a pod that is being made has its record before the rest.
 	pods, err := w.Pods.List()
 	errs := []error{err}
 	for _, path := range found {

@@ -22,8 +22,8 @@ const (
 	countFail  = "Count"
 )
 
-// failure is what the exit status of a container means to its job: the first rule that fits, else it
-// counts.
+// failure is the action for an exit status of a job's container: that of the first rule that fits,
+// else it counts as a failure.
 func failure(j *kube.Job, name string, code int) string {
 	for _, r := range j.Rules {
 		if r.Container != "" && r.Container != name {

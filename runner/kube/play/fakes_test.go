@@ -73,18 +73,23 @@ type fakeManager struct {
 	fails  map[string]error // by the call
 	// state, if it is set, tells the ActiveState of a unit; empty for what the rest says.
 	state func(name string) string
-	// does, if it is set, is what a call does.
+	// does, if it is set, is what a call does, and ends how it fails.
 	does func(call string)
+	ends func(call string) error
+	job  string // that every unit has
 }
 
 func (m *fakeManager) call(verb, name string) error {
 	m.mu.Lock()
 	call := verb + " " + name
 	m.calls = append(m.calls, call)
-	does, err := m.does, m.fails[call]
+	does, ends, err := m.does, m.ends, m.fails[call]
 	m.mu.Unlock()
 	if does != nil {
 		does(call)
+	}
+	if ends != nil && err == nil {
+		err = ends(call)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,13 +126,15 @@ func (m *fakeManager) StartTimer(_ context.Context, name string, _ unit.Timer) e
 
 func (m *fakeManager) Stop(_ context.Context, name string) error { return m.call("stop", name) }
 
+func (m *fakeManager) Ask(_ context.Context, verb, name string) error { return m.call(verb, name) }
+
 func (m *fakeManager) StartSlice(_ context.Context, name string, _ unit.Slice) error {
 	return m.call("slice", name)
 }
 
 func (m *fakeManager) Limits(context.Context, string) (map[string]any, error) { return nil, nil }
 
-func (m *fakeManager) Job(context.Context, string) (string, error) { return "", nil }
+func (m *fakeManager) Job(context.Context, string) (string, error) { return m.job, nil }
 
 func (m *fakeManager) Free(_ context.Context, name string) error { return m.call("free", name) }
 

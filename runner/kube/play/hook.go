@@ -16,11 +16,12 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// lastChance is what a container still gets when its preStop has taken all the time that there is.
-// Source: kubernetes.io, Container Lifecycle Hooks.
+// lastChance is the time that a container gets to end after a preStop hook that has used up all of
+// its time. Source: kubernetes.io, Container Lifecycle Hooks.
 const lastChance = 2 * time.Second
 
-// begun is what lies between the start of a container and its readiness: its hook, its probes.
+// begun does what comes between the start of a container and its readiness: the postStart hook and
+// the startup and readiness probes.
 func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container) func(context.Context, runner.Record, runner.Status) error {
 	if c.PostStart == nil && c.Startup == nil && c.Readiness == nil && c.Liveness == nil {
 		return nil
@@ -36,7 +37,7 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 				return fmt.Errorf("container %s: startupProbe: %w", c.Name, err)
 			}
 		}
-		if err := p.watch(ctx, st, one, c, made.ID, s.StartedAt); err != nil {
+		if err := p.watch(ctx, st, r, one, c, made, s.StartedAt); err != nil {
 			return err
 		}
 		if c.Readiness != nil {
@@ -52,8 +53,8 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 	return p.beginsNoted(st.Name, one.Name, c.Name, begun)
 }
 
-// await probes until the verdict is good. With strict, so many failures in a row as the probe allows
-// are an error.
+// await probes until the verdict is good. With strict it is an error if as many probes fail in a
+// row as the probe's failureThreshold says.
 func (p *Player) await(ctx context.Context, r pod.Record, made runner.Record, s runner.Status, probe *kube.Probe, strict bool) error {
 	if err := pause(ctx, time.Until(s.StartedAt.Add(probe.Delay))); err != nil {
 		return err
@@ -92,7 +93,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// probe does what a probe does, once. Of one name there is one at a time.
+// probe runs a probe once. Only one probe of a name runs at a time.
 func (p *Player) probe(ctx context.Context, r pod.Record, made runner.Record, probe *kube.Probe, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, probe.Timeout)
 	defer cancel()
@@ -120,7 +121,7 @@ func (p *Player) execute(ctx context.Context, made runner.Record, command []stri
 // isHook tells whether it is a hook that acts, and no probe.
 func isHook(name string) bool { return name == "postStart" || name == "preStop" }
 
-// act does what a probe or a hook says. The answer of a server does not matter to a hook.
+// act does what a probe or a hook says. For a hook any answer of a server will do.
 func (p *Player) act(ctx context.Context, r pod.Record, made runner.Record, h kube.Handler, name string) error {
 	switch {
 	case h.Exec != nil:
@@ -174,23 +175,28 @@ func (p *Player) StopContainer(ctx context.Context, play, podName, name string) 
 	return p.Remove(ctx, made, service.Removal{Force: true, Volumes: true, Timeout: grace})
 }
 
-// watch has the liveness and the readiness of a container looked at from now on, by timers that go
-// with its unit.
-func (p *Player) watch(ctx context.Context, st *State, one *kube.Pod, c *kube.Container, id string, started time.Time) error {
+// watch starts the timers of a container's liveness and readiness probes, which end with its unit.
+func (p *Player) watch(ctx context.Context, st *State, r pod.Record, one *kube.Pod, c *kube.Container, made runner.Record, started time.Time) error {
 	for kind, probe := range map[string]*kube.Probe{liveness: c.Liveness, readiness: c.Readiness} {
 		if probe == nil {
 			continue
 		}
-		if err := p.store.setVerdict(st.Name, verdict{ID: id}, one.Name, c.Name, kind); err != nil {
+		if err := p.store.setVerdict(st.Name, verdict{ID: made.ID}, one.Name, c.Name, kind); err != nil {
 			return err
 		}
-		name := fmt.Sprintf("podunit-probe-%s-%s-%x.timer", id[:12], kind, time.Now().UnixNano())
+		if err := p.store.setWatched(st.Name, watched{
+			ID: made.ID, Name: made.Name, Secrets: made.Spec.Secrets, Hidden: made.Hidden, SecretDir: p.Containers.Secrets.Store.Dir(),
+			Runtime: made.Runtime, Pod: r.ID, PodName: r.Name, Unit: c.Unit, Probe: probe, Grace: c.Grace, Never: c.Restart.Policy == "no",
+		}, one.Name, c.Name, kind); err != nil {
+			return err
+		}
+		name := fmt.Sprintf("podunit-probe-%s-%s-%x.timer", made.ID[:12], kind, time.Now().UnixNano())
 		err := p.StartTimer(ctx, name, unit.Timer{
 			Description: "The " + kind + "Probe of container " + c.Name + " of pod " + one.Name,
 			First:       max(time.Until(started.Add(probe.Delay)), 0),
 			Pause:       probe.Period,
-			Command:     p.command(one.Runtime, "kube", "probe", st.Name, one.Name, c.Name, kind, id),
-			Environment: p.ServiceEnvironment(c.Unit),
+			Command:     p.command(one.Runtime, "kube", "probe", st.Name, one.Name, c.Name, kind, made.ID),
+			Environment: service.OneThread(p.ServiceEnvironment(c.Unit)),
 			Limit:       probe.Timeout + stopMargin,
 			BoundTo:     c.Unit,
 			Waits:       true,

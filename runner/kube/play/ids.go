@@ -12,10 +12,10 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// leastIDs is how many IDs a pod gets that names none beyond.
+// leastIDs is how many IDs a pod gets at least.
 const leastIDs = 1024
 
-// idsNeeded is how many IDs a pod needs for those that its document names.
+// idsNeeded is how many IDs a pod needs so that it has all that its document names.
 func idsNeeded(one *kube.Pod) uint32 {
 	most := int64(leastIDs - 1)
 	if one.FSGroup != nil {
@@ -40,10 +40,11 @@ func idsNeeded(one *kube.Pod) uint32 {
 // ownIDs tells whether a pod has a user namespace of the size that its document needs.
 func ownIDs(one *kube.Pod) bool { return one.UserNSAuto && one.Spec.UserNS.Mode == "" } // else with options
 
-// ids are the users and groups of a pod, as they are out here.
+// ids translates users and groups of a pod to our own user namespace.
 type ids struct{ uids, gids []spec.IDRange }
 
-// idsOf are those of a pod that has a user namespace of its own (hostUsers: false). Of any other the numbers are the same.
+// idsOf returns the translation for a pod with a user namespace of its own (hostUsers: false). For
+// any other pod the numbers stay the same.
 func (p *Player) idsOf(r pod.Record, one *kube.Pod) (ids, error) {
 	if !one.UserNSAuto {
 		return ids{}, nil
@@ -62,7 +63,7 @@ func (p *Player) idsOf(r pod.Record, one *kube.Pod) (ids, error) {
 	return out, nil
 }
 
-// outside is what an ID in the pod is out here; -1 if the pod has no such ID.
+// outside is an ID of the pod in our own user namespace; -1 if the pod has no such ID.
 func outside(ranges []spec.IDRange, id int) int {
 	if len(ranges) == 0 {
 		return id
@@ -75,7 +76,8 @@ func outside(ranges []spec.IDRange, id int) int {
 	return -1
 }
 
-// root is the pod's root, for what is made for it; -1, who changes nothing, where that is us.
+// root is the owner of files that are made for the pod; -1, which chown(2) leaves as it is, where
+// the pod's root is us.
 func (m ids) root() (uid, gid int) {
 	if len(m.uids) == 0 {
 		return -1, -1
@@ -83,7 +85,7 @@ func (m ids) root() (uid, gid int) {
 	return outside(m.uids, 0), outside(m.gids, 0)
 }
 
-// group is the fsGroup of a pod.
+// group is the fsGroup of a pod in our own user namespace.
 func (m ids) group(one *kube.Pod) (int, error) {
 	gid := outside(m.gids, int(*one.FSGroup))
 	if gid < 0 {

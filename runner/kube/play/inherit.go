@@ -14,8 +14,9 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// inherit gives a container, which has its own mounts already, those of other containers, and the volumes of images. Of
-// containers of the pod the mounts are those of the document: they need not run.
+// inherit adds to a container's own mounts those of other containers and of images that its
+// annotations name. Mounts of containers of the same pod are taken from the document, so these
+// containers need not run.
 func (p *Player) inherit(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, facts kube.Facts, s *spec.Container) error {
 	var err error
 	if s.Mounts, err = p.inPod(ctx, r, one, c, facts, s.Mounts); err != nil {
@@ -52,8 +53,8 @@ func localImage(name string) *spec.Container {
 	return c
 }
 
-// inPod adds to the mounts of a container those that it gets of earlier containers of the pod, which may have got some
-// themselves.
+// inPod adds to the mounts of a container those of earlier containers of the pod, which may have
+// mounts of others themselves.
 func (p *Player) inPod(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, facts kube.Facts, have []spec.Mount) ([]spec.Mount, error) {
 	for _, from := range c.VolumesFrom {
 		if from.Outside {

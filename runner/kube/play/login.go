@@ -20,8 +20,8 @@ const (
 	dockerConfigOld = ".dockercfg"
 )
 
-// logins is how the images of a pod are pulled by a play: with the secrets that it names. A secret that is
-// missing is only a warning.
+// logins returns how a play pulls the images of a pod: with the logins in the secrets that the pod
+// names. A missing secret is only a warning.
 func (w *work) logins(p *kube.Pod) (Registry, error) {
 	return w.writeLogins(w.st.Name, p, w.Options.Registry, w.secretOf(w.st.Plan), w.Warn)
 }
@@ -39,8 +39,9 @@ func (p *Player) secretOf(plan *kube.Plan) func(name, key string) ([]byte, bool)
 	}
 }
 
-// loginsOf is how an image of a pod is pulled after its play: with the logins of its secrets as they are stored
-// now, since somebody may have replaced one. While one of them is missing it is those that the play has written.
+// loginsOf returns how an image of a pod is pulled after its play: with the logins of its secrets
+// as they are stored now, since one may have been replaced. If one of the secrets is missing, the
+// logins that the play has written are used.
 func (p *Player) loginsOf(st *State, one *kube.Pod) (Registry, error) {
 	r := st.Registry
 	if r.AuthFile != "" || r.Creds != "" {

@@ -14,12 +14,12 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// DefaultNetwork is where pods are whose documents and command line say nothing of a network. It is
-// made when it is missing and never removed. Source: podman-kube-play(1).
+// DefaultNetwork is the network of pods whose documents and command line name none. It is made when
+// it is missing and never removed. Source: podman-kube-play(1).
 const DefaultNetwork = "podman-default-kube-network"
 
-// networking is what a pod is asked to have of networks, with its names and addresses there. Without
-// a default network, default is false: each pod then has a way out of its own.
+// networking is what a pod asks for as its network, with its names and addresses there. default is
+// false if there is no default network: then each pod has a pasta of its own.
 func networking(p *kube.Pod, withDefault bool) (spec.Networking, error) {
 	n := p.Spec.Networking
 	if p.Network.Default && withDefault {

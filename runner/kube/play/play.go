@@ -54,9 +54,12 @@ func New(e *service.Engine) *Player {
 	volumes.Event = e.Event
 	return &Player{
 		Engine: e, volumes: volumes,
-		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: filepath.Join(e.Containers.RunDir, "kube"), warn: e.Warn},
+		store: store{disk: filepath.Join(graph, "podunit", "kube"), run: runDir(e), warn: e.Warn},
 	}
 }
+
+// runDir is where plays have what does not survive a boot.
+func runDir(e *service.Engine) string { return filepath.Join(e.Containers.RunDir, "kube") }
 
 // Options says how a plan is played.
 type Options struct {
@@ -171,7 +174,7 @@ func (p *Player) playName(plan *kube.Plan, o Options) string {
 	return "nothing"
 }
 
-// work is one play under way.
+// work is one play while it is being made.
 type work struct {
 	*Player
 	Options
@@ -180,7 +183,7 @@ type work struct {
 	old  *State     // what is replaced, nil for nothing
 	// former is what was noted of the secrets of old, nil if nothing was.
 	former []byte
-	// took are pods of other plays that are replaced.
+	// took are the pods that this play replaces and other plays had.
 	took  map[*State][]string
 	taken []*taken
 	// halted are the IDs of pods, by name, whose new start of all containers this play has ended: they are made anew.
@@ -224,7 +227,8 @@ func (w *work) look(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// inTheWay finds what has the names of a pod, and is not to be replaced.
+// inTheWay finds containers and pods that have the names of a pod or of its containers and are not
+// to be replaced.
 func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	other := Owner(all, p.Name)
 	r, err := w.Pods.LookupExact(p.Name)
@@ -280,8 +284,8 @@ func podExists(p *kube.Pod) error {
 	return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
 }
 
-// create makes a pod in place of what a power cut has left of it, but not of one that somebody has made
-// since look: pulling takes its time.
+// create makes a pod. It replaces what a power cut has left of the same pod, but not a pod that
+// somebody has made since look, as pulling takes its time.
 func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error) {
 	s := p.Spec
 	if s.Networking, err = networking(p, !w.alone); err != nil {
@@ -363,8 +367,8 @@ func (w *work) begin() error {
 	return err
 }
 
-// merged is a plan with the pods of an old one as they were: until one is stopped, its units must find
-// themselves in the note, with the hooks that they were started with.
+// merged is a plan to which the pods of an old one are added as they were: until such a pod is
+// stopped, its units must find themselves in the note, with the hooks that they were started with.
 func merged(plan, old *kube.Plan) *kube.Plan {
 	out := *plan
 	out.Pods = slices.Clone(plan.Pods)
@@ -380,7 +384,8 @@ func merged(plan, old *kube.Plan) *kube.Plan {
 	return &out
 }
 
-// noted puts a pod into the note as the plan has it: what of it was to be stopped is.
+// noted puts a pod into the note as the plan has it, once the old containers that were to be
+// stopped are.
 func (w *work) noted(p *kube.Pod) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -395,7 +400,7 @@ func (w *work) noted(p *kube.Pod) error {
 	return w.store.save(w.st)
 }
 
-// make makes volumes and pods, and takes away what the plan has no more.
+// make makes volumes and pods, and takes down the old pods that the plan does not have any more.
 func (w *work) make(ctx context.Context) error {
 	if err := w.takeOver(ctx); err != nil {
 		return err
@@ -428,8 +433,8 @@ func (w *work) make(ctx context.Context) error {
 	return w.store.save(w.st)
 }
 
-// makePod brings a pod to what the plan says. One that runs and has not changed goes on, and of its
-// containers those that have not.
+// makePod brings a pod to what the plan says. A running pod that has not changed goes on, and so do
+// those of its containers that have not changed.
 func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	if p.Cron != nil {
 		return w.makeCron(ctx, p)
@@ -470,7 +475,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	return w.start(ctx, r, p, p.Containers)
 }
 
-// takeAway takes down a pod of what is replaced. undo brings it back if it ran.
+// takeAway takes down a pod of the old play. undo brings it back if it ran.
 func (w *work) takeAway(ctx context.Context, was *kube.Pod) error {
 	ran, err := w.runs(ctx, was)
 	if err != nil {
@@ -516,7 +521,7 @@ func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) 
 	return r, slices.Equal(first(was), first(now))
 }
 
-// exchange is what this play has done in a pod that goes on.
+// exchange records what this play has done in a pod that goes on.
 type exchange struct {
 	pod      pod.Record
 	was, now *kube.Pod
@@ -659,7 +664,7 @@ func (w *work) bringBack(ctx context.Context, p *kube.Pod) error {
 	return errors.Join(err, w.store.save(w.st))
 }
 
-// dropVolumes removes the volumes that this play has made, with pods.
+// dropVolumes removes the volumes that this play has made.
 func (w *work) dropVolumes(ctx context.Context, pods []*kube.Pod) error {
 	g := w.going(pods, w.st.Unit)
 	var errs []error
@@ -679,7 +684,8 @@ func (w *work) stay(ctx context.Context) error {
 	if u, err := w.Unit(ctx, w.Own.Name); err != nil || u.Type == "oneshot" {
 		return err
 	}
-	// A child of the manager's, and not ours: of others' it does not wait for the end, and kills.
+	// The process must be a child of the manager: the manager does not wait for the end of a main
+	// process that is not its child, and kills it.
 	infra, err := helper.Infra{Namespaces: unix.CLONE_PARENT}.Start(startHere)
 	if err != nil {
 		return fmt.Errorf("start the process of %s: %w", w.Own.Name, err)
@@ -702,7 +708,7 @@ func (w *work) stay(ctx context.Context) error {
 	return w.settle(w.st) // they may have ended meanwhile
 }
 
-// status is the line of the unit's status: where its pods are seen.
+// status is the unit's status line: it says how its pods can be looked at.
 func (w *work) status() string {
 	var names []string
 	for _, p := range w.st.Plan.Pods {
@@ -754,7 +760,7 @@ func (p *Player) settle(st *State) error {
 	return process.End(pid, ticks, sig, time.Second)
 }
 
-// played says what there is now.
+// played lists the pods and containers that there are now.
 func (w *work) played() (*Played, error) {
 	out := &Played{Name: w.st.Name}
 	for _, c := range w.st.Plan.Claims {
@@ -789,7 +795,7 @@ func (w *work) played() (*Played, error) {
 	return out, nil
 }
 
-// together does something for all, so many at once, and gives all errors.
+// together calls do for each of all, with a limit on how many at once, and joins their errors.
 func together[T any](ctx context.Context, all []T, most int, do func(context.Context, T) error) error {
 	errs := make([]error, len(all))
 	var wait sync.WaitGroup
@@ -807,8 +813,8 @@ func together[T any](ctx context.Context, all []T, most int, do func(context.Con
 	return errors.Join(errs...)
 }
 
-// allOrNone is together for what is of use only if all succeed: the first error ends the others, and what
-// they say of that is left out.
+// allOrNone is together for calls that are of use only if all succeed: the first error cancels the
+// others, and their errors of having been cancelled are left out.
 func allOrNone[T any](ctx context.Context, all []T, most int, do func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

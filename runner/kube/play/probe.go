@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,12 +21,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/cgroup"
 	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +40,7 @@ const (
 	readiness = "readiness"
 )
 
-// verdict is what a probe has found so far.
+// verdict is the result of a probe so far.
 type verdict struct {
 	ID        string // of the container; another one begins anew
 	Good, Bad int    // results in a row
@@ -79,82 +84,150 @@ func (s store) graceOf(play string, words ...string) (time.Duration, bool) {
 	return time.Duration(v.Good) * time.Second, os.Remove(s.verdictPath(play, words)) == nil
 }
 
-// Probe is what the timer of a probe executes. The error is runner.ErrNotRunning when there is
-// nothing to probe any more.
-func (p *Player) Probe(ctx context.Context, play, podName, name, kind, id string) error {
-	st, _, c, err := p.find(play, podName, name)
+// watched is what the timer of a probe needs to know of a container. It is noted when the container has begun, so that
+// a probe, which comes every few seconds, opens no storage and reads no plan.
+type watched struct {
+	ID, Name string        // of the container
+	Secrets  []spec.Secret `json:",omitempty"`
+	Hidden   []string      `json:",omitempty"` // as in the container's record
+	// SecretDir is the store of the secrets, Runtime the path or name of the OCI runtime.
+	SecretDir, Runtime string `json:",omitempty"`
+	Pod                string // the ID of the container's pod
+	PodName            string
+	Unit               string // the service that has the container
+	Probe              *kube.Probe
+	Grace              time.Duration // the container's time to stop
+	// Never says that the container is not started again.
+	Never bool `json:",omitempty"`
+}
+
+func (w *watched) record() runner.Record {
+	return runner.Record{ID: w.ID, Name: w.Name, Runtime: w.Runtime, Hidden: w.Hidden, Spec: spec.Container{Secrets: w.Secrets}}
+}
+
+func (s store) watchedPath(play string, words []string) string {
+	return s.verdictPath(play, words) + ".watched"
+}
+
+func (s store) setWatched(play string, w watched, words ...string) error {
+	data, err := json.Marshal(w)
 	if err != nil {
 		return err
 	}
-	probe := c.Liveness
-	if kind == readiness {
-		probe = c.Readiness
+	return safe.Replace(s.watchedPath(play, words), data, 0o600)
+}
+
+// watched reads what is noted; runner.ErrNotRunning if it is not of the container id.
+func (s store) watched(play, id string, words ...string) (*watched, error) {
+	path := s.watchedPath(play, words)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, runner.ErrNotRunning
 	}
-	v := p.store.verdict(st.Name, podName, name, kind)
-	made, err := p.Containers.LookupExact(c.Spec.Name)
-	if errors.Is(err, runner.ErrNotFound) || err == nil && made.ID != id || probe == nil {
+	if err != nil {
+		return nil, err
+	}
+	w := &watched{}
+	if err := json.Unmarshal(data, w); err != nil || w.Probe == nil {
+		return nil, fmt.Errorf("%s: the probe cannot be read: %w", path, errors.Join(err, fs.ErrInvalid))
+	}
+	if w.ID != id {
+		return nil, runner.ErrNotRunning
+	}
+	return w, nil
+}
+
+// A Prober is what the timers of probes execute.
+type Prober struct{ player *Player }
+
+// NewProber makes one of an engine that need not have a storage: see service.OpenToProbe.
+func NewProber(e *service.Engine) *Prober {
+	return &Prober{&Player{Engine: e, store: store{run: runDir(e), warn: e.Warn}}}
+}
+
+// Probe is one look of a probe at a container, and what follows from it. The error is runner.ErrNotRunning when there
+// is nothing to probe any more.
+func (o *Prober) Probe(ctx context.Context, play, podName, name, kind, id string) error {
+	p := o.player
+	w, err := p.store.watched(play, id, podName, name, kind)
+	if err != nil {
+		return err
+	}
+	p.Containers.Secrets.Store = secret.At(w.SecretDir)
+	s, err := p.Containers.Status(id)
+	switch {
+	case err != nil:
+		return err
+	case s.PID == 0:
 		return runner.ErrNotRunning
+	case cgroup.Frozen(s.Cgroup):
+		return nil // somebody has paused it, and it can answer nothing
 	}
-	if err != nil {
-		return err
-	}
-	r, err := p.Pods.LookupExact(podName)
-	if err != nil {
-		return err
-	}
-	found := p.probe(ctx, r, made, probe, kind)
+	found := p.probe(ctx, pod.Record{ID: w.Pod, Name: w.PodName}, w.record(), w.Probe, kind)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the unit stops, and that is no finding
 	}
-	s, err := p.Containers.Status(id)
+	s, err = p.Containers.Status(id)
 	if err != nil || s.PID == 0 {
 		return errors.Join(err, runner.ErrNotRunning)
 	}
+	was := p.store.verdict(play, podName, name, kind)
+	v, failed := was.after(found, w.Probe, id, kind)
+	if v != was {
+		if err := p.store.setVerdict(play, v, podName, name, kind); err != nil {
+			return err
+		}
+	}
+	switch {
+	case kind == readiness && was.Ready && !v.Ready:
+		p.Warn(fmt.Sprintf("container %s is not ready any more: %v", w.Name, found))
+	case kind == liveness && failed:
+		p.Warn(fmt.Sprintf("container %s: livenessProbe failed %d times: %v", w.Name, v.Bad, found))
+		return p.unhealthy(ctx, play, name, w, s)
+	}
+	return nil
+}
+
+// after is the verdict after one more look, and whether it failed as often as is too often. What succeeds again and
+// again is the same verdict.
+func (v verdict) after(found error, probe *kube.Probe, id, kind string) (next verdict, failed bool) {
+	enough := max(probe.Success, 1)
 	if found == nil {
-		v.Good, v.Bad = v.Good+1, 0
+		v.Good, v.Bad = min(v.Good+1, enough), 0
 	} else {
 		v.Good, v.Bad = 0, v.Bad+1
 	}
 	v.ID = id
-	failed := v.Bad >= max(probe.Failure, 1)
+	failed = v.Bad >= max(probe.Failure, 1)
 	if kind == readiness {
-		was := v.Ready
-		v.Ready = v.Good >= max(probe.Success, 1) || v.Ready && !failed
-		if was && !v.Ready {
-			p.Warn(fmt.Sprintf("container %s is not ready any more: %v", made.Name, found))
-		}
-		return p.store.setVerdict(st.Name, v, podName, name, kind)
+		v.Ready = v.Good >= enough || v.Ready && !failed
 	}
-	if err := p.store.setVerdict(st.Name, v, podName, name, kind); err != nil || !failed {
-		return err
-	}
-	p.Warn(fmt.Sprintf("container %s: livenessProbe failed %d times: %v", made.Name, v.Bad, found))
-	return p.unhealthy(ctx, st, podName, c, probe, s)
+	return v, failed
 }
 
-// unhealthy ends a container whose liveness probe has failed, and starts it again whatever its exit
-// status, unless it is never to be.
-func (p *Player) unhealthy(ctx context.Context, st *State, podName string, c *kube.Container, probe *kube.Probe, s runner.Status) error {
-	grace := c.Grace
-	if probe.Grace != nil {
-		grace = *probe.Grace
-		if err := p.store.setGrace(st.Name, grace, podName, c.Name); err != nil {
+// unhealthy ends a container whose liveness probe has failed. It starts again whatever its exit
+// status, unless its restart policy is Never.
+func (p *Player) unhealthy(ctx context.Context, play, name string, w *watched, s runner.Status) error {
+	grace := w.Grace
+	if w.Probe.Grace != nil {
+		grace = *w.Probe.Grace
+		if err := p.store.setGrace(play, grace, w.PodName, name); err != nil {
 			return err
 		}
 	}
-	if c.Restart.Policy != "no" {
-		return p.AskUnit(ctx, "restart", c.Unit)
+	if !w.Never {
+		return p.AskUnit(ctx, "restart", w.Unit)
 	}
 	return process.End(s.PID, s.StartTicks, unix.SIGTERM, grace)
 }
 
 // EndTimer ends the timer whose service this process is.
-func (p *Player) EndTimer(ctx context.Context) error {
-	return p.AskUnit(ctx, "stop", strings.TrimSuffix(p.Own.Name, ".service")+".timer")
+func (o *Prober) EndTimer(ctx context.Context) error {
+	return o.player.AskUnit(ctx, "stop", strings.TrimSuffix(o.player.Own.Name, ".service")+".timer")
 }
 
-// dial connects from the network of the pod. Without a host it is the pod itself: its address, and
-// where nobody listens there, the loopback, where podman would have looked.
+// dial connects from the network of the pod. Without a host it connects to the pod itself: to its
+// address, and if nobody listens there, to the loopback, where podman looks.
 func (p *Player) dial(ctx context.Context, r pod.Record, host string, port uint16) (net.Conn, error) {
 	s := p.Pods.Status(r)
 	if s.InfraPID == 0 {
@@ -201,7 +274,7 @@ const (
 	maxRedirects = 10
 )
 
-// get asks a server of the pod. Good is what 200 to 399 says; a hook takes any answer.
+// get asks a server of the pod. A status from 200 to 399 is good; a hook takes any answer.
 func (p *Player) get(ctx context.Context, r pod.Record, h *kube.HTTP, hook bool) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,

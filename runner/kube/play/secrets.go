@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// immutable is what podman notes of a secret that a later play does not replace.
+	// immutable is the label that podman gives a secret that a later play does not replace.
 	immutable = "immutable"
-	// ofPlay notes which play has stored a secret, and takes it away again. It is noted in the store
-	// itself, in the same step: no crash comes between.
+	// ofPlay is the label with the play that has stored a secret and will remove it. It is written
+	// to the store together with the secret, so that no crash comes in between.
 	ofPlay = "podunit.play"
 )
 
@@ -52,8 +52,8 @@ func document(s *kube.Secret) ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// looseDocument is what of a stored document matters for its values. As Kubernetes' own reader does, it takes numbers and
-// truth values, as they are written, for texts.
+// looseDocument is the part of a stored document that matters for its values. As Kubernetes' own
+// reader does, it takes numbers and truth values, as they are written, for texts.
 type looseDocument struct {
 	Kind       string            `yaml:"kind"`
 	Data       map[string]string `yaml:"data"`
@@ -166,8 +166,8 @@ func (w *work) keepSecrets() error {
 	return w.dropSecrets(w.st, stays, &Gone{})
 }
 
-// dropSecrets removes the secrets that a play has stored, but those that stay. One that somebody has
-// replaced since then is not the play's any more.
+// dropSecrets removes the secrets that a play has stored, except those in stay. A secret that
+// somebody has replaced since then is not the play's any more.
 func (p *Player) dropSecrets(st *State, stays func(name string) bool, gone *Gone) error {
 	all, err := p.Containers.Secrets.Store.List()
 	errs := []error{err}

@@ -14,7 +14,7 @@ import (
 )
 
 // All units of a play are in a slice of its own: systemctl status shows them as one tree there, and
-// limits of the play are for their sum.
+// limits of the play hold for all of them together.
 
 // sliceName is the slice of a play: app-kube-tv.slice for tv.service, below the slice that the
 // service is in; app-pod-tv.slice for a play from a shell, below that of all services.
@@ -45,7 +45,7 @@ func podSlice(st *State, one *kube.Pod) string {
 	return sliceBelow(st.Slice, one.Name)
 }
 
-// sliceBelow is the slice of something in another slice.
+// sliceBelow is the name of a slice in another slice.
 func sliceBelow(slice, name string) string {
 	return strings.TrimSuffix(slice, ".slice") + "-" + escape.UnitNameEscape(name) + ".slice"
 }
@@ -71,8 +71,8 @@ func (w *work) startPodSlice(ctx context.Context, one *kube.Pod) error {
 	return w.StartSlice(ctx, name, unit.Slice{Description: "Pod " + one.Name, Settings: sliceSettings(one.Limits)})
 }
 
-// sliceSettings are limits as settings of a slice. A limit that a pod has not is written as well: a slice that is up
-// may have it from the last play.
+// sliceSettings are limits as settings of a slice. A limit that a pod does not have is written as
+// well, as unlimited: a slice that is up may have it from the last play.
 func sliceSettings(r kube.Resources) map[string]any {
 	const none = uint64(math.MaxUint64)
 	set := map[string]any{"MemoryMax": none, "MemoryLow": uint64(0), "CPUQuotaPerSecUSec": none, "CPUWeight": none}

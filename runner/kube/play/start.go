@@ -27,9 +27,9 @@ import (
 
 func startHere(cmd *exec.Cmd) error { return cmd.Start() }
 
-// start starts containers of a pod that runs: init containers and sidecars one after the other, then
+// startOnce starts containers of a pod that runs: init containers and sidecars one after the other, then
 // the ordinary ones in their order.
-func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
+func (w *work) startOnce(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
 	if err := w.prepareVolumes(ctx, r, p, list); err != nil {
 		return fmt.Errorf("pod %s: %w", p.Name, err)
 	}
@@ -42,7 +42,7 @@ func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kub
 		}
 		switch {
 		case c.Role == kube.Init:
-			if err := w.runInit(ctx, p, c); err != nil {
+			if err := w.runInit(ctx, r, p, c); err != nil {
 				return err
 			}
 		case c.Role == kube.Sidecar, c.PostStart != nil:
@@ -87,7 +87,8 @@ func (w *work) startContainer(ctx context.Context, p *kube.Pod, c *kube.Containe
 	return nil
 }
 
-// steady takes the growing delay out, which systemd has since version 254.
+// steady takes the settings of a growing delay out of a service: systemd knows them since version
+// 254.
 func steady(s *unit.Service) {
 	if s.Settings["RestartSteps"] != nil {
 		delete(s.Settings, "RestartSteps")
@@ -104,12 +105,13 @@ func unknownSetting(err error) bool {
 const (
 	// initFirst and initMost are the delays between the tries of an init container, which double.
 	initFirst, initMost = time.Second, 5 * time.Minute
-	// initTries is how often somebody at a shell waits for one; a service has its start timeout.
+	// initTries is how many tries of an init container a play from a shell waits for; in a service
+	// the start timeout ends the wait.
 	initTries = 5
 )
 
-// runInit runs an init container until it has succeeded.
-func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) error {
+// runInit runs an init container until it has succeeded, or until all containers are to start anew.
+func (w *work) runInit(ctx context.Context, r pod.Record, p *kube.Pod, c *kube.Container) error {
 	delay := initFirst
 	for try := 1; ; try++ {
 		_ = w.Notify.Send(notify.Status("init container " + c.Name + " of pod " + p.Name)) // only a line less
@@ -117,7 +119,7 @@ func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) erro
 		if err == nil {
 			return nil
 		}
-		if c.Restart.Policy == "no" || ctx.Err() != nil || !w.Service && try == initTries {
+		if !w.triesAgain(p, c) || w.allAsked(r, p) || ctx.Err() != nil || !w.Service && try == initTries {
 			return err
 		}
 		w.Warn(fmt.Sprintf("init container %s of pod %s failed, and is tried again in %s", c.Name, p.Name, delay))
@@ -128,6 +130,26 @@ func (w *work) runInit(ctx context.Context, p *kube.Pod, c *kube.Container) erro
 		}
 		delay = min(2*delay, initMost)
 	}
+}
+
+// lastExit is the name of the note on the last end of an init container: as Why, $EXIT_CODE and $EXIT_STATUS.
+const lastExit = "exit"
+
+// noteExit notes how an init container has ended, for the play that waits for it.
+func (p *Player) noteExit(play, podName, name string) error {
+	code, _ := p.Lookup("EXIT_CODE")
+	status, _ := p.Lookup("EXIT_STATUS")
+	return p.store.setVerdict(play, verdict{Why: code + " " + status}, podName, name, lastExit)
+}
+
+// triesAgain reports whether an init container that has failed is tried again: what its rules say of the exit status
+// comes before its policy.
+func (w *work) triesAgain(p *kube.Pod, c *kube.Container) bool {
+	code, status, _ := strings.Cut(w.store.verdict(w.st.Name, p.Name, c.Name, lastExit).Why, " ")
+	if again, said := byStatus(c.Restart, code, status); said {
+		return again
+	}
+	return c.Restart.Policy != "no"
 }
 
 // StartContainer is what the service of a container executes.
@@ -211,7 +233,7 @@ func (p *Player) find(play, podName, name string) (*State, *kube.Pod, *kube.Cont
 	return st, one, c, nil
 }
 
-// facts are what a pod learns of its machine.
+// facts are what a pod can learn of its machine by the downward API.
 func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 	f := kube.Facts{Name: one.Name, UID: uid(r.ID), CPU: int64(runtime.NumCPU()), PodIP: p.Pods.Status(r).IPs}
 	f.Node, _ = os.Hostname()
@@ -233,7 +255,8 @@ func (p *Player) facts(st *State, r pod.Record, one *kube.Pod) kube.Facts {
 			return s.data, s.err
 		}
 		if own == nil {
-			// After a boot there are none; those that the play has stored are the same.
+			// After a boot there are no noted values; those that the play has put into the store
+			// are the same.
 			var err error
 			if own, err = p.store.secrets(st.Name); err != nil {
 				own = hidden{}
@@ -261,7 +284,7 @@ func uid(id string) string {
 	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:32]
 }
 
-// apply says how an image is pulled.
+// apply writes into a pull how an image is pulled.
 func (r Registry) apply(p *spec.Pull) {
 	p.AuthFile, p.CertDir = cmp.Or(r.AuthFile, p.AuthFile), cmp.Or(r.CertDir, p.CertDir)
 	p.Creds = cmp.Or(r.Creds, p.Creds)

@@ -111,8 +111,8 @@ func (s store) save(st *State) error {
 	return safe.Write(s.path(st.Name), data, 0o600)
 }
 
-// all are the plays by name. One that goes meanwhile is left out, and with a warning one that cannot be
-// read: it is no reason to fail for what has nothing to do with it.
+// all are the plays by name. A play that goes meanwhile is left out. One that cannot be read is
+// left out with a warning, since most callers have nothing to do with it.
 func (s store) all() ([]*State, error) {
 	entries, err := os.ReadDir(filepath.Dir(s.path("x")))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +192,7 @@ func (s store) restoreSecrets(name string, data []byte) error {
 	return err
 }
 
-// end is how something has ended for good.
+// end is how a container or a pod has ended for good.
 type end struct {
 	Code   int
 	Broken bool `json:",omitempty"` // not by its own exit

@@ -17,10 +17,11 @@ import (
 	"github.com/podunit/podunit/runner/secret"
 )
 
-// maxWait is how long a play waits for another one whose pods it replaces: that one may wait for this one.
+// maxWait is how long a play waits for the lock of another one whose pods it replaces. It is
+// limited, since that one may be waiting for this one.
 const maxWait = time.Minute
 
-// taken is what this play has taken down of another one.
+// taken records what this play has taken down of another one.
 type taken struct {
 	before State       // as it was noted, with all its pods
 	ran    []*kube.Pod // those that are to run again if this play fails
@@ -152,21 +153,21 @@ func (w *work) giveBackLocked(ctx context.Context, t *taken) error {
 	return errors.Join(errs...)
 }
 
-// leaveOut takes a pod out of what is to be noted.
+// leaveOut takes a pod out of a note.
 func (w *work) leaveOut(name string) {
 	plan := *w.st.Plan
 	plan.Pods = slices.DeleteFunc(slices.Clone(plan.Pods), func(p *kube.Pod) bool { return p.Name == name })
 	w.st.Plan = &plan
 }
 
-// restore puts back the secrets of a play that are gone.
+// restore puts back those secrets of a play that are gone.
 func (w *work) restore(t *taken) error {
 	var errs []error
 	if _, err := os.Stat(w.store.secretsPath(t.before.Name)); errors.Is(err, fs.ErrNotExist) && t.hidden != nil {
 		errs = append(errs, os.MkdirAll(w.store.dir(t.before.Name), 0o700), w.store.restoreSecrets(t.before.Name, t.hidden))
 	}
 	for _, s := range t.stored {
-		// One of that name which is there now is somebody else's.
+		// If there is a secret of that name now, it is somebody else's.
 		o := secret.Options{Driver: s.Driver, DriverOptions: s.DriverOptions, Labels: s.Labels, Metadata: maps.Clone(s.Metadata), Ignore: true}
 		if _, err := w.Containers.Secrets.Store.Create(s.Name, s.value, o); err != nil {
 			errs = append(errs, fmt.Errorf("secret %s: %w", s.Name, err))

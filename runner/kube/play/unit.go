@@ -15,8 +15,8 @@ import (
 const (
 	// startTime is what a container has to start, besides what its probes and hooks may take.
 	startTime = 90 * time.Second
-	// stopMargin is by how much the manager's patience with a stop exceeds the time that the
-	// container has, and preStop's two seconds more.
+	// stopMargin is how much longer the manager waits for a stop than the container's own time and
+	// the two seconds that a preStop hook may add.
 	stopMargin = 32 * time.Second
 )
 
@@ -103,7 +103,7 @@ func (p *Player) podUnit(u *unit.Service, st *State, one *kube.Pod) {
 	}
 }
 
-// restart sets what follows the end of a container.
+// restart sets the restart policy of a container's service.
 func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 	s.Restart = c.Restart.Policy
 	if pod.Job != nil && c.Role == kube.Ordinary && (pod.Job.BackoffLimit > 0 || len(pod.Job.Rules) > 0) {
@@ -116,7 +116,8 @@ func restart(s *unit.Service, pod *kube.Pod, c *kube.Container) {
 		return
 	}
 	prevent := slices.Concat(c.Restart.Prevent, c.Restart.PodOn) // of these, Again starts it
-	// The manager starts again after what is forced, whatever Restart= says.
+	// The manager starts the service again after an exit status in RestartForceExitStatus=,
+	// whatever Restart= says.
 	set := s.Settings
 	if c.Restart.First > 0 {
 		set["RestartUSec"] = uint64(c.Restart.First.Microseconds())
@@ -148,7 +149,7 @@ func statuses(words []string) exitStatuses {
 	return out
 }
 
-// resources sets what the runtime does not: limits are in the container's own cgroup.
+// resources sets what the runtime does not set; limits are in the container's own cgroup.
 func resources(set map[string]any, r kube.Resources) {
 	if r.CPUWeight > 0 {
 		set["CPUWeight"] = r.CPUWeight

@@ -14,7 +14,8 @@ import (
 	"github.com/podunit/podunit/runner/volume/claim"
 )
 
-// going is what a volume goes together with: what these say of the volume does not keep it.
+// going are the pods and services that are removed together with a volume: that they name the
+// volume does not keep it.
 type going struct {
 	pods  []*kube.Pod
 	units []string // services of .kube files
@@ -22,24 +23,24 @@ type going struct {
 	claims func() (claim.Units, error)
 }
 
-// going is what pods and services of .kube files are for their volumes.
+// going collects the pods and services of .kube files that are removed together with their volumes.
 func (p *Player) going(pods []*kube.Pod, units ...string) going {
 	return going{pods, units, sync.OnceValues(p.VolumeClaims)}
 }
 
-// has tells whether a pod goes. There is one of a name.
+// has tells whether a pod is among them; names of pods are unique.
 func (g going) has(one *kube.Pod) bool {
 	return slices.ContainsFunc(g.pods, func(q *kube.Pod) bool { return q.Name == one.Name })
 }
 
-// runs tells whether a unit goes.
+// runs tells whether a unit is among them.
 func (g going) runs(unit string) bool {
 	return slices.Contains(g.units, unit) || slices.ContainsFunc(g.pods, func(one *kube.Pod) bool {
 		return one.Unit == unit || slices.ContainsFunc(one.Containers, func(c *kube.Container) bool { return c.Unit == unit })
 	})
 }
 
-// usedError says who keeps a volume.
+// usedError says which container, pod or unit still needs a volume.
 type usedError struct{ by string }
 
 func (e usedError) Error() string { return "it is in use by " + e.by }
@@ -73,8 +74,8 @@ func (p *Player) dropVolume(ctx context.Context, name string, g going, gone *Gon
 	return nil
 }
 
-// unused is a usedError if somebody has a volume besides what goes. A pod that is noted counts whether
-// it runs or not: it may be a CronJob's.
+// unused returns a usedError if a container, pod or unit needs a volume that is not removed with
+// it. A pod in a note counts whether it runs or not, for it may be a CronJob's.
 func (p *Player) unused(name string, g going) error {
 	users, err := p.VolumeUsers()
 	if err != nil {

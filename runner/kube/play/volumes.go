@@ -29,7 +29,8 @@ func claimOptions(c *kube.Claim) (volume.Options, error) {
 	return o, o.Read(c.Options)
 }
 
-// hostPaths looks at the paths of the machine that a plan needs, and at what its claims stand for. It makes nothing.
+// hostPaths checks the paths of the machine that a plan needs, and the sources of its claims. It
+// makes nothing.
 func hostPaths(plan *kube.Plan, rootless bool) error {
 	var errs []error
 	for i := range plan.Claims {
@@ -52,7 +53,7 @@ func hostPaths(plan *kube.Plan, rootless bool) error {
 	return errors.Join(errs...)
 }
 
-// hostKinds are the modes that a path of the machine must have, and what they are called.
+// hostKinds are the file types that a hostPath can demand, with their names.
 var hostKinds = map[kube.HostCheck]struct {
 	want fs.FileMode
 	name string
@@ -91,7 +92,7 @@ func hostPath(v *kube.Volume) error {
 	return nil
 }
 
-// makeHostPath makes what is missing, as the root of the container.
+// makeHostPath makes a missing directory or file; the container's root owns it.
 func makeHostPath(v *kube.Volume) error {
 	if err := hostPath(v); err != nil {
 		return err
@@ -100,7 +101,11 @@ func makeHostPath(v *kube.Volume) error {
 	case kube.HostMakeDir:
 		return os.MkdirAll(v.Path, 0o755)
 	case kube.HostMakeFile:
-		f, err := os.OpenFile(v.Path, os.O_CREATE|os.O_RDONLY, 0o644)
+		// What is there, perhaps since a moment ago, is not opened: it may be a pipe, or a link to elsewhere.
+		f, err := os.OpenFile(v.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -159,11 +164,15 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 
 // unpack unpacks an archive into a directory.
 func unpack(dir, archive string) error {
-	f, err := os.Open(archive)
+	// Not one that has become a pipe since somebody looked.
+	f, err := os.OpenFile(archive, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return errors.Join(err, fmt.Errorf("%s: %w", archive, safe.ErrNotRegular))
+	}
 	return volume.Unpack(dir, f)
 }
 
@@ -357,7 +366,7 @@ func (w *work) writeVolume(r pod.Record, p *kube.Pod, v *kube.Volume, facts kube
 	return os.Rename(fresh, place)
 }
 
-// place is where a volume lies on this machine.
+// place is the path of a volume on this machine.
 func (p *Player) place(ctx context.Context, r pod.Record, v *kube.Volume) (string, error) {
 	switch v.Kind {
 	case kube.VolumeEmpty:
@@ -378,7 +387,7 @@ func (p *Player) place(ctx context.Context, r pod.Record, v *kube.Volume) (strin
 	return "", fmt.Errorf("volume %s: nothing here is of kind %s", v.Name, v.Kind)
 }
 
-// readIn reads a file of a volume. Links lead nowhere out of it.
+// readIn reads a file of a volume. It follows no link out of the volume.
 func (p *Player) readIn(r pod.Record, one *kube.Pod, name, file string) ([]byte, error) {
 	for _, v := range one.Volumes {
 		if v.Name == name {
@@ -392,7 +401,8 @@ func (p *Player) readIn(r pod.Record, one *kube.Pod, name, file string) ([]byte,
 	return nil, fmt.Errorf("there is no volume %s", name)
 }
 
-// mounts are those of a container, with the places of their volumes and the file for its last words.
+// mounts are the mounts of a container, with the paths of their volumes, and the file for its
+// termination message.
 func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, list []kube.Mount) ([]spec.Mount, error) {
 	out, err := p.volumeMounts(ctx, r, one, c, list)
 	if err != nil {
@@ -401,7 +411,7 @@ func (p *Player) mounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kub
 	return p.messageMount(r, c, out)
 }
 
-// volumeMounts are the mounts of a container, with the places of their volumes.
+// volumeMounts are the mounts of a container, with the paths of their volumes.
 func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, c *kube.Container, list []kube.Mount) ([]spec.Mount, error) {
 	out := slices.Clone(c.Spec.Mounts)
 	for _, m := range list {
@@ -451,8 +461,8 @@ func imageMount(m kube.Mount, v *kube.Volume) spec.Mount {
 	return s
 }
 
-// volumeMount is the mount of a volume that lies in dir. A part of it is only named here: whoever else has
-// the volume may put links there until it is mounted.
+// volumeMount is the mount of a volume that lies in dir. A subPath is only named here and opened
+// when it is mounted: other containers of the volume may put links there until then.
 func volumeMount(m kube.Mount, v *kube.Volume, dir string) spec.Mount {
 	s := m.Spec(dir)
 	if v.Kind == kube.VolumeClaim {
@@ -466,12 +476,12 @@ func volumeMount(m kube.Mount, v *kube.Volume, dir string) spec.Mount {
 	return s
 }
 
-// messagePath is the file for a container's last words.
+// messagePath is the file for a container's termination message.
 func (p *Player) messagePath(podID, name string) string {
 	return filepath.Join(p.store.podData(podID), "messages", name)
 }
 
-// messageMount gives a container the file for its last words, empty at each start.
+// messageMount mounts the file for a container's termination message, which is empty at each start.
 func (p *Player) messageMount(r pod.Record, c *kube.Container, all []spec.Mount) ([]spec.Mount, error) {
 	if c.MessagePath == "" || slices.ContainsFunc(all, func(m spec.Mount) bool { return path.Clean(m.Destination) == path.Clean(c.MessagePath) }) {
 		return all, nil

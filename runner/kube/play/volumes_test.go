@@ -15,11 +15,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage/pkg/reexec"
+	"golang.org/x/sys/unix"
 )
 
 // TestHostPath: each type of hostPath takes what it names, refuses the rest, and makes nothing
@@ -65,6 +68,56 @@ func TestHostPath(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMakeHostPathBesideStranger: where a container can write, too, what lies under the name of a file that is to be
+// made may be a pipe, which keeps its opener waiting, or a link to where none is to be made.
+func TestMakeHostPathBesideStranger(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link, outside := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(t.TempDir(), "outside")
+	if err := errors.Join(unix.Mkfifo(pipe, 0o600), os.Symlink(outside, link)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		var errs []error
+		for _, path := range []string{pipe, link, filepath.Join(dir, "file")} {
+			errs = append(errs, makeHostPath(&kube.Volume{Path: path, Check: kube.HostMakeFile}))
+		}
+		ended <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for who writes the pipe")
+	}
+	if _, err := os.Lstat(outside); err == nil {
+		t.Error("it made a file elsewhere")
+	}
+	if st, err := os.Lstat(filepath.Join(dir, "file")); err != nil || !st.Mode().IsRegular() {
+		t.Errorf("what is missing is made: %v", err)
+	}
+}
+
+// TestUnpackOfAPipe: an archive that has become a pipe holds nobody.
+func TestUnpackOfAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- unpack(t.TempDir(), pipe) }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, safe.ErrNotRegular) {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for who writes the pipe")
 	}
 }
 

@@ -44,7 +44,7 @@ type Connection struct {
 	Ports []types.PortMapping `json:",omitempty"`
 	// DNS are the name servers that aardvark-dns asks for this container.
 	DNS []string `json:",omitempty"`
-	// Routed tells that something else than a bridge has the default route.
+	// Routed tells that the default route leads over another device than a bridge.
 	Routed bool `json:",omitempty"`
 	// Plain tells that names are to be asked for without the domain of the name server: see plainNames.
 	Plain bool `json:",omitempty"`
@@ -125,8 +125,9 @@ func (s *Store) Prepare(c Connection) (*Connection, error) {
 	return &c, nil
 }
 
-// deviceOn is the name of a container's device on a network where it has not asked for one: ethN, the first that is not
-// taken; or that of the network's own device. Source: containers.conf(5), interface_name.
+// deviceOn is the name of a container's device on a network if the container has not asked for one:
+// the first ethN that is not taken, or the name of the network's own device. Source:
+// containers.conf(5), interface_name.
 func (s *Store) deviceOn(n types.Network, taken func(name string) bool) string {
 	if s.Config.Containers.InterfaceName == "device" && n.NetworkInterface != "" && !taken(n.NetworkInterface) {
 		return n.NetworkInterface
@@ -165,9 +166,9 @@ type Servers struct {
 	DNS       string // the unit of aardvark-dns
 }
 
-// Begin notes the connection in dir, the runtime directory, and has the user's namespace started where it is not
-// there: that takes as long as the rest of a container's start, and goes on beside it. Disconnect takes it
-// back, once Settle has returned.
+// Begin notes the connection in dir, the runtime directory, and starts the user's namespace if it
+// is not there. That takes as long as the rest of a container's start, and goes on beside it.
+// Disconnect takes it back, once Settle has returned.
 func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) error {
 	if err := c.note(dir); err != nil {
 		return err
@@ -184,8 +185,9 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 	return nil
 }
 
-// Settle gives up what Begin has begun, and waits until nothing of it goes on any more. It does not wait for the user's
-// namespace: one that comes up all the same finds that nobody is there, see EndUnused.
+// Settle gives up what Begin has begun, and waits until nothing of it goes on any more. It does not
+// wait for the user's namespace: if that comes up nonetheless, it ends when it finds no connection,
+// see EndUnused.
 func (c *Connection) Settle() {
 	if c.started != nil {
 		c.giveUp()
@@ -193,12 +195,12 @@ func (c *Connection) Settle() {
 	}
 }
 
-// note says on disk that somebody is connected, or about to be.
+// note writes down that this container or pod is connected, or about to be.
 func (c *Connection) note(dir string) error {
 	if err := errors.Join(c.save(dir), os.MkdirAll(c.Records, 0o700)); err != nil {
 		return err
 	}
-	// The link says that somebody needs the user's namespace from now on.
+	// From now on the link says that the user's namespace is needed.
 	if err := os.Symlink(filepath.Join(dir, recordFile), c.link()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -228,7 +230,8 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				return nil
 			}
 			if c.HasDNS() && !c.dnsRuns() {
-				// Its unit waits for our lock before it reads the names, and has all else done by then.
+				// The name server's unit does everything else meanwhile, and waits for our lock
+				// only before it reads the names.
 				names = sync.OnceValue(func() error { return servers.Start(ctx, servers.DNS) })
 				go func() { _ = names() }() // what it says is asked below
 			}
@@ -298,7 +301,7 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 	return c.save(dir)
 }
 
-// make has netavark make the links, and looks at what has come to be.
+// make calls netavark, which makes the links, and reads its answer.
 func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() error) error) error {
 	out, err := c.call(ctx, "setup", c.request(), ns, within)
 	if err != nil {
@@ -311,7 +314,8 @@ func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() e
 	return c.look(ns)
 }
 
-// look notes the other ends of the links, and takes default routes away that somebody else has.
+// look notes the other ends of the links, and removes default routes of the bridges where another
+// device has the default route.
 func (c *Connection) look(ns *os.File) error {
 	c.Peers = map[string]int{}
 	return netns.Do(ns, func() error {
@@ -359,7 +363,7 @@ func (c *Connection) request() request {
 	return r
 }
 
-// store has what of the Store is noted.
+// store is a Store with what the connection has noted of it.
 func (c *Connection) store() *Store {
 	return &Store{LockFile: c.LockFile, Run: c.Run, Rootless: c.Rootless}
 }
@@ -430,8 +434,8 @@ func Disconnect(dir string) error {
 // teardownTime is how long netavark may take to take something back.
 const teardownTime = 30 * time.Second
 
-// teardown has netavark take back its work. The container's namespace is gone or about to go, so
-// netavark gets another one with devices of the same names: what matters is the side of the host.
+// teardown calls netavark to take back its work. The container's namespace is gone or about to go,
+// so netavark gets another one with devices of the same names: only the side of the host matters.
 func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
 	err := within(func() error {
 		for name, index := range c.Peers {
@@ -461,7 +465,7 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		for _, e := range c.Networks {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = e.InterfaceName
-			// The DHCP client knows its leases by it.
+			// The DHCP client finds its lease by this address.
 			attrs.HardwareAddr = net.HardwareAddr(c.Answer[e.Name].Interfaces[e.InterfaceName].MacAddress)
 			if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 				return err
@@ -501,21 +505,24 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	} else if err != nil {
 		return err
 	}
-	// It ends by itself when it knows no name any more. Whoever comes next must not take it for one that runs.
+	// aardvark-dns ends by itself when it has no name any more. Wait for that, so that the next
+	// container does not take it for one that runs.
 	if server != nil && len(c.namesServed()) == 0 {
 		server.Wait(ctx, serverEnd)
 	}
 	return nil
 }
 
-// isGone reports whether netavark complains that rules of a network are gone already. With iptables it takes them away with the
-// first of those who leave at once if the kernel has taken the links of the others by then, and fails for these.
+// isGone reports whether netavark complains that rules of a network are gone already. When several
+// containers leave at the same moment, netavark with iptables removes the rules with the first one
+// if the kernel has removed the links of the others by then, and fails for those.
 func isGone(err error) bool {
 	var e Error
 	return errors.As(err, &e) && e.Verb == "teardown" && strings.Contains(e.Said, "iptables: No chain/target/match by that name")
 }
 
-// sweep removes the bridges of the connection that nobody is on. netavark leaves them where it has failed.
+// sweep removes those bridges of the connection that no container is on: netavark leaves them when
+// it fails.
 func (c *Connection) sweep() error {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -537,9 +544,10 @@ func (c *Connection) sweep() error {
 	return nil
 }
 
-// standIn makes bridges that are gone. When two leave at once, the kernel may have taken the link of the
-// second while netavark looks what the first one leaves, and so it removes the bridge with the first;
-// without one it would refuse the second, and keep its rules.
+// standIn makes bridges that are gone. When two containers leave at the same moment, the kernel may
+// have removed the link of the second one when netavark looks whether the first one was the last:
+// then it removes the bridge. Without a bridge it would refuse the teardown of the second, and keep
+// its rules.
 func (c *Connection) standIn() error {
 	for _, e := range c.Networks {
 		n := c.Info[e.Name]
@@ -591,8 +599,8 @@ func (c *Connection) dnsRuns() bool {
 	return true
 }
 
-// served tells whether aardvark-dns has a file for a network. The name of an internal one's has a suffix in newer
-// versions.
+// served tells whether aardvark-dns has a file for a network. In newer versions the file of an
+// internal network has a suffix.
 func (c *Connection) served(network string) bool {
 	for _, suffix := range []string{"", "%int"} {
 		if _, err := os.Stat(filepath.Join(c.dnsDir(), network+suffix)); err == nil {
@@ -602,8 +610,8 @@ func (c *Connection) served(network string) bool {
 	return false
 }
 
-// WithNames does something with the names of containers, which are files in dir, while nobody changes them; if there are
-// none, it does without.
+// WithNames calls do with the directory of the names of containers, while no other process changes
+// them; if there are no names, it calls without.
 func (s *Store) WithNames(do func(dir string) error, without func() error) error {
 	c := &Connection{Run: s.Run}
 	return s.withLock(func() error {
@@ -648,7 +656,7 @@ func (c *Connection) forgetNames() error {
 			continue
 		}
 		if strings.Count(rest.String(), "\n") <= 1 {
-			// Its first line is about the network. netavark writes it again for who comes next.
+			// The first line is about the network. netavark writes it again for the next container.
 			if err := os.Remove(path); err != nil {
 				return err
 			}
@@ -665,10 +673,10 @@ func (c *Connection) forgetNames() error {
 	return nil
 }
 
-// Connected are all connections that there are, or are about to be.
+// Connected are all connections that are made, or are about to be.
 func (s *Store) Connected() []*Connection { return slices.Collect(maps.Values(s.connections())) }
 
-// connections are the same, by the runtime directories of those whose they are.
+// connections are the same, by the runtime directories of their containers and pods.
 func (s *Store) connections() map[string]*Connection {
 	entries, err := os.ReadDir(s.Records)
 	if err != nil {
@@ -687,7 +695,7 @@ func (s *Store) connections() map[string]*Connection {
 	return all
 }
 
-// last tells whether nobody else is connected or about to be.
+// last tells whether no other container or pod is connected or about to be.
 func (c *Connection) last() bool {
 	entries, err := os.ReadDir(c.Records)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shared is the network namespace of a user's named networks. A process holds it, the main one of
-// its unit, and pasta connects it to the outside.
+// Shared is the network namespace of a user's named networks. The main process of its unit holds
+// it, and pasta connects it to the outside.
 type Shared struct {
 	PID   int    // of the holder, in the host's PID namespace
 	Ticks uint64 // tells it from a later process of the same PID
@@ -57,8 +57,8 @@ func (e NoNamespaceError) Error() string {
 // Hint is the way out.
 func (e NoNamespaceError) Hint() string { return "systemctl --user start " + e.Unit }
 
-// host finds the side of the host: within runs something there. ok is false if a user's namespace has
-// yet to be made.
+// host finds the namespace that has the host's ends of the links: within calls a function in it. ok
+// is false if a user's namespace has yet to be made.
 func (c *Connection) host() (within func(func() error) error, ok bool, err error) {
 	if !c.Rootless {
 		return func(do func() error) error { return do() }, true, nil
@@ -71,8 +71,8 @@ func (c *Connection) host() (within func(func() error) error, ok bool, err error
 	return within, true, nil
 }
 
-// Within runs something in the user's network namespace, in a mount namespace with a /run of its own:
-// what lies in the machine's is not for it, and iptables writes its lock there. Each of files is a
+// Within calls do in the user's network namespace, in a mount namespace with a /run of its own:
+// netavark must not see the machine's /run, and iptables writes its lock there. Each of files is a
 // file and the one that it is mounted on.
 func (h Shared) Within(do func() error, files ...[2]string) error {
 	return netns.Inside([]string{process.Namespace(h.PID, "net")}, func() error {
@@ -155,9 +155,10 @@ func ownRun(keep []string, do func() error) error {
 	return do()
 }
 
-// EndUnused ends the user's namespace, whose directory is shared, if nobody is connected or about to be: who wanted it was
-// killed, and has left, before it was there. Before the first connection of this boot there is no directory of records: then
-// it stays, whoever started it.
+// EndUnused ends the user's namespace, whose directory is shared, if nobody is connected or about
+// to be: the container that wanted it may have been killed, and have left, before the namespace was
+// there. Before the first connection of this boot there is no directory of records: then the
+// namespace stays, since it was started by hand.
 func (s *Store) EndUnused(shared string) error {
 	c := &Connection{Records: s.Records, Run: s.Run, Shared: shared}
 	return s.withLock(func() error {
@@ -168,9 +169,9 @@ func (s *Store) EndUnused(shared string) error {
 	})
 }
 
-// endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock: who
-// comes next finds no namespace, and has the unit started. One that is being made has no holder yet, and looks itself
-// whether anybody is there when it is: see EndUnused.
+// endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock,
+// so the next container finds no namespace and starts the unit. One that is being made has no
+// holder yet, and looks itself whether anybody is there when it is: see EndUnused.
 func (c *Connection) endShared() error {
 	h, ok := ReadShared(c.Shared)
 	if err := os.RemoveAll(c.dnsDir()); err != nil || !ok {

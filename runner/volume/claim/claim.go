@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/podunit/podunit/generator/unitfile"
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // Where says whose units count.
@@ -199,14 +200,10 @@ func (u *Units) read(dir string, counts func(*unitfile.File) bool) error {
 }
 
 func (u *Units) add(unit, path string, counts func(*unitfile.File) bool) error {
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() || st.Size() > unitfile.MaxSize {
-		return nil //nolint:nilerr // gone by now, masked, or nothing that the manager would read
-	}
-	text, err := os.ReadFile(path)
+	text, err := safe.ReadLinked(path, unitfile.MaxSize)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, safe.ErrNotRegular), errors.Is(err, safe.ErrTooLarge):
+		return nil // gone by now, masked, or nothing that the manager would read
 	case errors.Is(err, fs.ErrPermission):
 		u.unread[unit] = true
 		return nil

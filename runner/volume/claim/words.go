@@ -3,12 +3,13 @@
 package claim
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // named lists the volumes that a command line names, as they are written there: -v and
@@ -84,13 +85,9 @@ func claims(words []string) []string {
 		if !filepath.IsAbs(w) {
 			continue
 		}
-		st, err := os.Stat(w)
-		if err != nil || !st.Mode().IsRegular() || st.Size() > maxYAML {
-			continue
-		}
-		text, err := os.ReadFile(w)
+		text, err := safe.ReadLinked(w, maxYAML)
 		if err != nil {
-			continue // the unit cannot read it either
+			continue // the unit cannot read it either, or would not
 		}
 		for _, m := range claimName().FindAllSubmatch(text, -1) {
 			names = append(names, string(m[1]))

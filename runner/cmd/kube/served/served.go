@@ -11,17 +11,18 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
 )
 
-// New makes podunit kube with the verbs of services. documents takes down what files name; it is nil where that is
-// beyond this program.
+// New makes podunit kube with the verbs of services. documents takes down what files name; it is
+// nil in the small program, which cannot read them.
 func New(e *cli.Env, documents Documents) *cobra.Command {
 	return cli.Group("kube COMMAND", "Play Kubernetes YAML, and take it down",
 		newDown(e, documents), newStartContainer(e), newStopContainer(e), newEnded(e), newProbe(e), newHold(e), newAgain(e), newExpire(e))
 }
 
-// newStartContainer makes what the service of a container executes.
+// newStartContainer makes the verb that the service of a container executes.
 func newStartContainer(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "start-container PLAY POD CONTAINER", Short: "For services of kube play: start a container", Hidden: true, Args: cli.WantArgs(3, 3),
@@ -35,7 +36,7 @@ func newStartContainer(e *cli.Env) *cobra.Command {
 	}
 }
 
-// Served makes a command that services and timers execute.
+// Served makes a hidden verb that services and timers execute.
 func Served(e *cli.Env, use, short string, least, most int, do func(context.Context, *play.Player, []string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Hidden: true, Args: cli.WantArgs(least, most),
@@ -49,7 +50,7 @@ func Served(e *cli.Env, use, short string, least, most int, do func(context.Cont
 	}
 }
 
-// newEnded makes what those services execute at their end.
+// newEnded makes the verb that the services of containers and pods execute at their end.
 func newEnded(e *cli.Env) *cobra.Command {
 	cmd := Served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
 		if len(args) == 2 {
@@ -61,39 +62,51 @@ func newEnded(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// newStopContainer makes what stops a container that has a hook for it.
+// newStopContainer makes the verb that stops a container with a preStop hook.
 func newStopContainer(e *cli.Env) *cobra.Command {
 	return Served(e, "stop-container PLAY POD CONTAINER", "For services of kube play: stop a container", 3, 3, func(ctx context.Context, p *play.Player, args []string) error {
 		return p.StopContainer(ctx, args[0], args[1], args[2])
 	})
 }
 
-// newProbe makes what the timers of probes execute.
+// newProbe makes the verb that the timers of probes execute.
 func newProbe(e *cli.Env) *cobra.Command {
-	return Served(e, "probe PLAY POD CONTAINER KIND ID", "For timers of kube play: probe a container", 5, 5, func(ctx context.Context, p *play.Player, args []string) error {
-		err := p.Probe(ctx, args[0], args[1], args[2], args[3], args[4])
-		if errors.Is(err, container.ErrNotRunning) || errors.Is(err, play.ErrNotFound) {
-			return p.EndTimer(context.WithoutCancel(ctx))
-		}
-		return err
-	})
+	return &cobra.Command{
+		Use: "probe PLAY POD CONTAINER KIND ID", Short: "For timers of kube play: probe a container", Hidden: true, Args: cli.WantArgs(5, 5),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := e.Service()
+			if err != nil {
+				return err
+			}
+			x, err := service.OpenToProbe(c)
+			if err != nil {
+				return err
+			}
+			p := play.NewProber(x)
+			err = p.Probe(cmd.Context(), args[0], args[1], args[2], args[3], args[4])
+			if errors.Is(err, container.ErrNotRunning) {
+				return p.EndTimer(context.WithoutCancel(cmd.Context()))
+			}
+			return err
+		},
+	}
 }
 
-// newHold makes what holds the volumes of a pod that are in memory.
+// newHold makes the verb that holds the volumes of a pod that are in memory.
 func newHold(e *cli.Env) *cobra.Command {
 	return Served(e, "hold PLAY POD", "For services of kube play: hold volumes in memory", 2, 2, func(_ context.Context, p *play.Player, args []string) error {
 		return p.Hold(args[0], args[1])
 	})
 }
 
-// newAgain makes what starts all containers of a pod anew.
+// newAgain makes the verb that starts all containers of a pod anew.
 func newAgain(e *cli.Env) *cobra.Command {
 	return Served(e, "again PLAY POD", "For timers of kube play: start all containers of a pod anew", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
 		return p.Again(ctx, args[0], args[1])
 	})
 }
 
-// newExpire makes what removes a pod that has ended.
+// newExpire makes the verb that removes a pod that has ended.
 func newExpire(e *cli.Env) *cobra.Command {
 	return Served(e, "expire PLAY POD", "For timers of kube play: remove a pod that has ended", 2, 2, func(ctx context.Context, p *play.Player, args []string) error {
 		return p.Expire(ctx, args[0], args[1])

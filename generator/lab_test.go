@@ -3,7 +3,7 @@
 //go:build lab
 
 // Package labtest shows the generator at work under a real systemd.
-package labtest
+package main_test
 
 import (
 	"fmt"
