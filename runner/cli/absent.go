@@ -46,7 +46,7 @@ var absent = map[string]struct{ instead, issue string }{
 
 	"image mount":   {instead: "podunit create IMAGE, and podunit cp or podunit export of that container"},
 	"image scp":     {instead: "podunit save IMAGE | ssh HOST podunit load"},
-	"image sign":    {instead: "podunit push --help; skopeo copy --sign-by signs"},
+	"image sign":    {instead: "podunit push --sign-by KEY"},
 	"image trust":   {instead: "see containers-policy.json(5): /etc/containers/policy.json"},
 	"image unmount": {instead: "nothing is mounted: see podunit image mount"},
 	"image umount":  {instead: "nothing is mounted: see podunit image mount"},

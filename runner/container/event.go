@@ -26,6 +26,16 @@ func (e *Engine) tellEnd(r Record, status string, code *int) {
 	e.tell(event)
 }
 
+// tellExec notes that a command in a container has begun, or has ended and how. The label has the name that Podman's event has.
+func (e *Engine) tellExec(r Record, status, session string, code *int) {
+	event := r.event(status)
+	event.ExitCode = code
+	if session != "" {
+		event.Labels["execID"] = session
+	}
+	e.tell(event)
+}
+
 // tellStart notes that a container has begun, and that it was created if this start has made it.
 func (s *start) tellStart() {
 	event := s.record.event("start")

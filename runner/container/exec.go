@@ -36,6 +36,8 @@ type Exec struct {
 	Detach     bool
 	Privileged bool
 	Streams    runc.Streams
+	// Session is the ID that events of it have, as NewID makes one.
+	Session string
 }
 
 // ErrNotRunning says that the container has no process to join.
@@ -59,7 +61,7 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 	defer j.close()
 	code := 0
 	err = e.joined(r.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
-		e.Tell(r, "exec")
+		e.tellExec(r, "exec", x.Session, nil)
 		if x.Detach {
 			return runtime.ExecDetached(ctx, j.Execution)
 		}
@@ -70,7 +72,7 @@ func (e *Engine) Exec(ctx context.Context, r Record, x Exec) (int, error) {
 		defer drop()
 		j.PIDFile = filepath.Join(dir, "pid")
 		if code, err = runtime.Exec(ctx, j.Execution); err == nil {
-			e.tellEnd(r, "exec_died", &code)
+			e.tellExec(r, "exec_died", x.Session, &code)
 		}
 		return err
 	})

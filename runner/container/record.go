@@ -128,7 +128,7 @@ func (e *Engine) saveStatus(id string, s Status) error {
 // Status reads what is true of the container now; a zero PID means it is not running.
 func (e *Engine) Status(id string) (Status, error) {
 	var s Status
-	b, err := os.ReadFile(filepath.Join(e.dir(id), "status.json"))
+	b, err := safe.ReadSmall(filepath.Join(e.dir(id), "status.json"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}

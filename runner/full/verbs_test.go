@@ -31,7 +31,7 @@ func TestVerbsOfOthers(t *testing.T) {
 		"volume mount x":            "there is no podunit volume mount\n  hint: podunit volume inspect",
 		"network update a":          "network update wants --dns-add or --dns-drop",
 		"attach --detach-keys a x":  "--detach-keys a: not here\n  hint: nothing that is typed leaves a container alone",
-		"push --sign-by me x":       "--sign-by me: not here\n  hint: podunit has no GPG in it: skopeo copy --sign-by",
+		"push --sign-by-sigstore a": "--sign-by-sigstore a: not here\n  hint: skopeo copy --sign-by-sigstore",
 		"system service":            "there is no podunit system service\n  hint: there is no socket",
 		"build -t x .":              "buildah, which builds images, is not installed\n  hint: apt install buildah",
 		"buildx build -t x .":       "buildah, which builds images, is not installed\n  hint: apt install buildah",

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
 
@@ -273,7 +274,7 @@ func (r *Running) Close() error {
 
 // Successor is the PID of the process that has gone on for one that has died, 0 if none has.
 func Successor(pidFile string) int {
-	b, err := os.ReadFile(pidFile)
+	b, err := safe.ReadSmall(pidFile)
 	if err != nil {
 		return 0
 	}

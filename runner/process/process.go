@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
 
@@ -134,7 +135,7 @@ func End(pid int, ticks uint64, sig unix.Signal, grace time.Duration) error {
 // StartTicks is the start time of a process in clock ticks since boot. It is 0 if there is no
 // such process or only its zombie. Source: proc_pid_stat(5), fields 3 and 22.
 func StartTicks(pid int) uint64 {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := safe.ReadSmall("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0
 	}

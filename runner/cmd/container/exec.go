@@ -40,7 +40,7 @@ func NewExec(e *cli.Env) *cobra.Command {
 		Use:   "exec [flags] CONTAINER COMMAND [ARG...]",
 		Short: "Run another command in a running container",
 		Long: `Run another command in a running container, and end with its status. There is no detaching from its terminal;
-with --detach nothing waits for it.`,
+with --detach nothing waits for it, and an ID is printed that its event has, too.`,
 		Example:           "  podunit exec -it web sh\n  podunit exec web nginx -s reload",
 		ValidArgsFunction: cli.CompleteFirst(cli.CompleteContainers(e, cli.RunningOnly)),
 	}
@@ -105,8 +105,12 @@ func (x *execFlags) run(ctx context.Context, e *cli.Env, args []string) error {
 			x.Streams.Stdin = e.Stdin
 		}
 	}
+	x.Session = container.NewID()
 	code, err := eng.Exec(ctx, records[0], x.Exec)
 	if x.Detach {
+		if err == nil {
+			fmt.Fprintln(e.Stdout, x.Session)
+		}
 		return err // the statuses of a command are for who waits for it
 	}
 	if errors.Is(err, container.ErrNotRunning) || errors.Is(err, bundle.ErrNoUser) || errors.Is(err, bundle.ErrNoGroup) {

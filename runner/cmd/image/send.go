@@ -32,9 +32,9 @@ type SendFlags struct {
 	level                     int
 	forceCompressed, compress bool
 
-	signKey, passphraseFile string
-	encryptionKeys          []string
-	encryptLayers           []int
+	signKey, signBy, passphraseFile string
+	encryptionKeys                  []string
+	encryptLayers                   []int
 }
 
 // Register registers all that have a meaning for images.
@@ -52,8 +52,8 @@ func (s *SendFlags) Register(cmd *cobra.Command) {
 func (s *SendFlags) RegisterSigning() {
 	s.set.StringVar(&s.DigestFile, "digestfile", "", "write the digest of the manifest to `FILE`")
 	s.set.StringVar(&s.signKey, "sign-by-sigstore-private-key", "", "sign with the sigstore private key in `FILE`")
-	s.set.StringVar(&s.passphraseFile, "sign-passphrase-file", "", "`FILE` with the passphrase of that key")
-	cli.Refuse(s.set, "sign-by", "", "podunit has no GPG in it: skopeo copy --sign-by KEY, or --sign-by-sigstore-private-key FILE")
+	s.set.StringVar(&s.passphraseFile, "sign-passphrase-file", "", "`FILE` with the passphrase of the key that signs")
+	s.set.StringVar(&s.signBy, "sign-by", "", "sign with this `KEY` of gpg's")
 	cli.Refuse(s.set, "sign-by-sigstore", "", "skopeo copy --sign-by-sigstore FILE, or --sign-by-sigstore-private-key FILE")
 }
 
@@ -107,6 +107,7 @@ func (s *SendFlags) Options(e *cli.Env) (registry.SendOptions, error) {
 		o.CompressionLevel = &s.level
 	}
 	o.Compressed, o.EncryptionKeys, o.EncryptLayers = s.compress, s.encryptionKeys, s.encryptLayers
+	o.SignBy = s.signBy
 	var err error
 	if o.SignKey, o.Passphrase, err = s.signing(e); err != nil {
 		return o, err
@@ -127,14 +128,16 @@ func (s *SendFlags) Options(e *cli.Env) (registry.SendOptions, error) {
 // may have none.
 func (s *SendFlags) signing(e *cli.Env) (key string, passphrase []byte, err error) {
 	switch {
-	case s.signKey == "" && s.passphraseFile != "":
-		return "", nil, errors.New("--sign-passphrase-file is for --sign-by-sigstore-private-key")
-	case s.signKey == "":
-		return "", nil, nil
+	case s.signKey != "" && s.signBy != "":
+		return "", nil, errors.New("only one of --sign-by and --sign-by-sigstore-private-key can be given")
+	case s.signKey+s.signBy == "" && s.passphraseFile != "":
+		return "", nil, errors.New("--sign-passphrase-file is for --sign-by and --sign-by-sigstore-private-key")
 	case s.passphraseFile != "":
 		text, err := os.ReadFile(s.passphraseFile)
 		first, _, _ := bytes.Cut(text, []byte("\n"))
 		return s.signKey, first, err
+	case s.signKey == "":
+		return "", nil, nil // gpg asks itself
 	case !cli.IsTerminal(e.Stdin):
 		return s.signKey, []byte{}, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage"
@@ -58,9 +59,15 @@ func (im *Images) PushArtifact(ctx context.Context, name string, o SendOptions) 
 	if err != nil {
 		return "", &image.Error{Name: name, Err: err}
 	}
-	d, err := store.Push(ctx, ref, ref, c)
+	d, err := im.signing(ctx, name, o, func() (digest.Digest, error) {
+		sent, err := store.Push(ctx, ref, ref, c)
+		if err != nil {
+			return "", explain(name, hostOf(name), err)
+		}
+		return sent, nil
+	})
 	if err != nil {
-		return "", explain(name, hostOf(name), err)
+		return "", err
 	}
 	return d.Encoded(), nil
 }

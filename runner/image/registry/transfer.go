@@ -35,8 +35,10 @@ type SendOptions struct {
 	Uncompressed      bool   // layers of a dir: or oci: destination
 	Compressed        bool   // layers of a dir: destination
 	CompressionLevel  *int   // what the algorithm makes of it; nil is its usual one
-	// SignKey is the path of a sigstore private key that signs, Passphrase what it is encrypted with.
+	// SignKey is the path of a sigstore private key that signs, SignBy the name of a key of gpg's, for a signature of the
+	// kind "simple signing"; Passphrase is what the key is encrypted with.
 	SignKey    string
+	SignBy     string
 	Passphrase []byte
 	// EncryptionKeys are whom layers are encrypted for, PROTOCOL:KEYFILE as in podman-push(1), and EncryptLayers
 	// which: numbers from 0, or from -1 backwards; none is all.
@@ -145,12 +147,14 @@ func (im *Images) Push(ctx context.Context, name, to string, o SendOptions) (dig
 	if source == "" {
 		source = stored.ID
 	}
-	raw, err := runtime.Push(ctx, source, to, &libimage.PushOptions{CopyOptions: c})
-	if err != nil {
-		return "", explain(to, hostOf(to), err)
-	}
-	im.tell("push", stored.ID, to)
-	return manifest.Digest(raw)
+	return im.signing(ctx, to, o, func() (digest.Digest, error) {
+		raw, err := runtime.Push(ctx, source, to, &libimage.PushOptions{CopyOptions: c})
+		if err != nil {
+			return "", explain(to, hostOf(to), err)
+		}
+		im.tell("push", stored.ID, to)
+		return manifest.Digest(raw)
+	})
 }
 
 // hostOf is the registry of a destination, for messages.
@@ -474,11 +478,13 @@ func (im *Images) PushList(ctx context.Context, name, to string, variants []stri
 	if err != nil {
 		return "", err
 	}
-	d, err := list.Push(ctx, to, &libimage.ManifestListPushOptions{CopyOptions: c, ImageListSelection: copy.CopyAllImages, AddCompression: variants})
-	if err != nil {
-		return "", explain(to, hostOf(to), err)
-	}
-	return d, nil
+	return im.signing(ctx, to, o, func() (digest.Digest, error) {
+		d, err := list.Push(ctx, to, &libimage.ManifestListPushOptions{CopyOptions: c, ImageListSelection: copy.CopyAllImages, AddCompression: variants})
+		if err != nil {
+			return "", explain(to, hostOf(to), err)
+		}
+		return d, nil
+	})
 }
 
 // ContextFor tells the libraries whether the certificate of a registry is to be verified; nil
