@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/podunit/podunit/runner/netns"
@@ -56,9 +55,6 @@ func (n *Network) prepareBridge(ctx context.Context) error {
 	}
 	if c.Routed && n.bridge.Internal() {
 		return InternalPortsError{}
-	}
-	if c.Routed && forward(n.bridge, b.Store, n.result.Ports, n.req.Config, readRoutes(os.ReadFile)) {
-		return nil // the namespace of the user's networks waits for a route itself
 	}
 	if c.Routed && n.req.Online != nil {
 		return n.req.Online(ctx)
@@ -131,9 +127,6 @@ func (n *Network) connectBridge(ctx context.Context) error {
 	if err := n.bridge.Connect(ctx, n.req.Dir, n.ns, b.Servers); err != nil {
 		return err
 	}
-	if err := listens(ctx, n.bridge); err != nil {
-		return err
-	}
 	ips := addresses(n.bridge.Addresses())
 	if n.bridge.Routed {
 		if err := n.pasta(ctx); err != nil {
@@ -187,5 +180,5 @@ func Reconnect(ctx context.Context, dir, path string, servers netavark.Servers) 
 	if err := errors.Join(c.Unlink(ns), c.Connect(ctx, dir, ns, servers)); err != nil {
 		return fmt.Errorf("connect %s again: %w", c.Name, err)
 	}
-	return listens(ctx, c)
+	return nil
 }

@@ -49,8 +49,6 @@ type Request struct {
 	Started func(pid int) error
 	// Ping is the last group that may ping, by its number in our user namespace; the first is 0.
 	Ping int
-	// Control asks for a pasta that can be told later which ports to forward, if the installed one can.
-	Control bool
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
 	// Config is containers.conf(5): helper_binaries_dir, pasta_options,
@@ -77,8 +75,6 @@ type Result struct {
 	Host string
 	// PastaPID is that of pasta, 0 if there is none.
 	PastaPID int
-	// Control is the socket at which pasta can be told which ports to forward; empty if it cannot.
-	Control string
 }
 
 // Addresses are the IPs as text.
@@ -96,7 +92,6 @@ const (
 	resolvFile = "resolv.conf"
 	netnsFile  = "netns"     // where the namespace is mounted, as far as the runner's mount namespace reaches
 	pidFile    = "pasta.pid" // decimal and a newline, written by pasta itself
-	control    = "pesto.sock"
 )
 
 // A Network is one that is being made while its user does other things.
@@ -324,7 +319,7 @@ func (n *Network) pasta(ctx context.Context) error {
 		return err
 	}
 	n.result.IPs = ips
-	n.result.PastaPID, n.result.Control = got.pid, got.control
+	n.result.PastaPID = got.pid
 	n.result.DNS = sameFamily(got.dns, ips)
 	host := ""
 	if same := sameFamily(got.host, ips); len(same) > 0 {

@@ -202,7 +202,6 @@ func without(words []string, option string) []string {
 type running struct {
 	pid       int
 	dns, host []string
-	control   string // see Result
 }
 
 // startPasta starts pasta and returns when it is ready.
@@ -220,11 +219,6 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 		seen, view = seenByRoots(req.Dir), inRootView
 	}
 	a := args(extra, addressed(ports, routes), filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
-	socket := ""
-	if req.Control && pesto(req.Config) != "" && mentions(program, "conf-path") {
-		socket = filepath.Join(req.Dir, control)
-		a.words = append([]string{"--conf-path", filepath.Join(seen, control)}, a.words...)
-	}
 	if err := view(req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {
 		err = errors.Join(err, endAll(req.Dir))
 		if problem := portProblem(ports); problem != nil {
@@ -244,7 +238,7 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 			return running{}, errors.Join(fmt.Errorf("--network pasta:--pid,%s: %w", path, err), endAll(req.Dir))
 		}
 	}
-	return running{pid: pid, dns: a.dns, host: a.host, control: socket}, nil
+	return running{pid: pid, dns: a.dns, host: a.host}, nil
 }
 
 // portProblem looks at the ports once more after pasta refused its job.

@@ -40,10 +40,8 @@ type Connection struct {
 	ID, Name, Hostname string
 	// Networks in their order. Once connected, each has its addresses and the name of its interface.
 	Networks []Endpoint
-	// Ports that netavark publishes: root's, and of a user's container those that Forward has.
+	// Ports that netavark publishes, which only root's can.
 	Ports []types.PortMapping `json:",omitempty"`
-	// Forward is how ports come to a user's container without a pasta of its own; nil if they do not.
-	Forward *Forward `json:",omitempty"`
 	// DNS are the name servers that aardvark-dns asks for this container.
 	DNS []string `json:",omitempty"`
 	// Routed tells that the default route leads over another device than a bridge.
@@ -293,9 +291,6 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 			return err
 		}
 	}
-	if err := c.forward(ctx); err != nil {
-		return err
-	}
 	c.Begun = true
 	if err := c.save(dir); err != nil {
 		return err
@@ -414,9 +409,6 @@ func Disconnect(dir string) error {
 		}
 		var errs []error
 		within, ok, err := c.host()
-		if ok {
-			c.unforward(ctx)
-		}
 		switch {
 		case err != nil:
 			errs = append(errs, err)

@@ -23,9 +23,7 @@ type Shared struct {
 	Ticks uint64 // tells it from a later process of the same PID
 	DNS   []string
 	Host  string // the address of the machine as seen from inside
-	// Control is the socket of a pasta that can be told which ports to forward; empty of one that cannot.
-	Control string `json:",omitempty"`
-	dir     string // where it was read
+	dir   string // where it was read
 }
 
 const sharedFile = "shared.json"
