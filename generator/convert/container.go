@@ -153,7 +153,7 @@ func (c *converter) sdnotify() string {
 func (c *converter) identifier(run *Command) {
 	l, ok := c.ServiceKey("SyslogIdentifier")
 	driver := c.value("LogDriver").Text
-	if !ok || l.Value == "" || driver != "" && driver != "journald" || c.opt.Lax {
+	if !ok || l.Value == "" || driver == "none" || strings.HasPrefix(driver, "passthrough") || c.opt.Lax {
 		return
 	}
 	for _, w := range c.Words("LogOpt") {

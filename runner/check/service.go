@@ -94,8 +94,9 @@ var userNamespaces = []string{
 	"BindPaths", "BindReadOnlyPaths", "MountImages", "ExtensionImages", "RootDirectory", "RootImage", "MountFlags",
 }
 
-// logs are the keys of systemd about what a service prints that the container's lines do not heed.
-var logs = []string{"SyslogFacility", "LogExtraFields", "LogLevelMax"}
+// logs are the keys of systemd about what a service prints that the container's lines do not heed,
+// or not always.
+var logs = []string{"SyslogFacility", "LogExtraFields", "LogLevelMax", "StandardOutput", "StandardError"}
 
 // ofPod are limits of a service that people expect to hold for a whole pod, and what does.
 var ofPod = map[string]string{
@@ -104,12 +105,19 @@ var ofPod = map[string]string{
 	"IOReadBandwidthMax": "--device-read-bps=DEVICE:RATE", "IOWriteBandwidthMax": "--device-write-bps=DEVICE:RATE",
 }
 
-// log warns about a key that holds for the lines of podunit but not for those of the container, which
-// podunit-log writes to the journal.
+// log warns about a key that holds for the lines of podunit but not for those of the container,
+// which podunit-log writes to the journal. StandardOutput= and StandardError= hold unless a log
+// driver is asked for; with kmsg and journal+console the service's socket looks like the journal's.
 func (c *checker) log(u *quadlet.Unit, l *unitfile.Line) {
 	driver := u.Str("LogDriver")
-	if u.Type.Name != "Container" || driver == "passthrough" || driver == "none" || driver == "k8s-file" || driver == "json-file" {
+	if u.Type.Name != "Container" || driver == "passthrough" || driver == "none" {
 		return
+	}
+	if strings.HasPrefix(l.Key, "Standard") {
+		shared := strings.HasPrefix(l.Value, "kmsg") || strings.HasSuffix(l.Value, "+console")
+		if l.Value == "journal" || l.Value == "inherit" || driver == "" && !shared {
+			return
+		}
 	}
 	c.warn(u, l, "log-key", l.Key+"= has no effect on what the container prints: podunit writes that to the journal",
 		"LogDriver=passthrough in [Container] gives the container the output of the service itself")

@@ -26,7 +26,7 @@ func (s *start) beginRuntime(ctx context.Context) (err error) {
 			return err
 		}
 	} else {
-		if s.output, err = openOutput(r, s.ask.Unit); err != nil {
+		if s.output, err = openOutput(r); err != nil {
 			return err
 		}
 		streams = s.output.Streams
@@ -106,7 +106,7 @@ func (s *start) created(ctx context.Context) error {
 // keepGate starts the process that will let the container begin: the helper, if there is one
 // and the runtime is runc. For a terminal it is started when the terminal has arrived.
 func (s *start) keepGate() error {
-	helped := s.console != nil || s.output.copied() || s.notify != nil || s.network != nil && s.network.Mode() == spec.NetPasta
+	helped := s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.Mode() == spec.NetPasta
 	if helped && s.console == nil {
 		if err := s.startHelper(s.output.stdout, s.output.stderr); err != nil {
 			return err

@@ -28,7 +28,7 @@ func (s *start) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.closeStreams() }() // only our copies
-	if out.copied() || s.notify != nil || s.status.PastaPID != 0 {
+	if out.stdout != nil || s.notify != nil || s.status.PastaPID != 0 {
 		if err := s.startHelper(out.stdout, out.stderr); err != nil {
 			return err
 		}
@@ -72,15 +72,16 @@ func (s *start) run(ctx context.Context) error {
 }
 
 // attachLog has what an attached container writes go to the journal: instead of to our streams
-// where a program that opens /dev/stdout could not have them, else besides. A container on a
-// terminal is not logged, nor is one made with --rm, whose log nobody could ask for after its end.
+// in a unit, whose files would become the container's user's, and where a program that opens
+// /dev/stdout could not have them; else besides. A container on a terminal is not logged, nor is
+// one made with --rm, whose log nobody could ask for after its end.
 func (s *start) attachLog(streams *runc.Streams) (*output, error) {
 	r := *s.ask.Record
-	instead := isSocket(streams.Stdout) || isSocket(streams.Stderr)
+	instead := s.ask.Unit != "" || isSocket(streams.Stdout) || isSocket(streams.Stderr)
 	if r.Spec.TTY || r.Spec.Remove && !instead && s.logFile.Path == "" {
 		return &output{}, nil
 	}
-	out, err := openOutput(r, s.ask.Unit)
+	out, err := openOutput(r)
 	if err != nil {
 		return nil, err
 	}

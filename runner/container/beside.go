@@ -18,7 +18,7 @@ const (
 )
 
 // startHelper starts what runs beside the container: it copies what is written to stdout and
-// stderr, which may be nil, to the journal and ends when the last writer has; it passes on what
+// stderr, which may be nil, to where the unit has it and ends when the last writer has; it passes on what
 // the container says to the service manager, and keeps the container's gate, if it can.
 func (s *start) startHelper(stdout, stderr *os.File) error {
 	h := helper.Log{
@@ -26,6 +26,13 @@ func (s *start) startHelper(stdout, stderr *os.File) error {
 		Notify: s.notify, Manager: s.ask.NotifySocket, StartLimit: s.ask.StartLimit, StopLimit: s.ask.StopLimit,
 		File:    s.logFile,
 		PIDFile: filepath.Join(s.dir(s.ask.Record.ID), successorName),
+	}
+	h.ToStdout, h.ToStderr = s.ask.elsewhere()
+	if h.ToStdout != nil {
+		s.status.Elsewhere = append(s.status.Elsewhere, "stdout")
+	}
+	if h.ToStderr != nil {
+		s.status.Elsewhere = append(s.status.Elsewhere, "stderr")
 	}
 	if s.creation != nil {
 		h.FIFO, h.Latch = s.creation.Gate()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
@@ -33,10 +34,8 @@ type output struct {
 	stdout, stderr *os.File
 }
 
-// openOutput makes the streams of a container. unit is the unit that we are the start of, or empty.
-// If StandardOutput= or StandardError= of the unit leads elsewhere than to the journal, and no
-// driver is asked for, the container gets that stream as it is.
-func openOutput(r Record, unit string) (*output, error) {
+// openOutput makes the streams of a container.
+func openOutput(r Record) (*output, error) {
 	driver := r.Spec.Log.Driver
 	if driver == "" {
 		driver = logJournald
@@ -44,41 +43,41 @@ func openOutput(r Record, unit string) (*output, error) {
 			driver = logPassthrough
 		}
 	}
-	passed := runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}
 	switch driver {
 	case logNone:
 		return &output{}, nil
 	case logPassthrough:
-		return &output{Streams: passed}, nil
+		return &output{Streams: runc.Streams{Stdout: os.Stdout, Stderr: os.Stderr}}, nil
 	case logJournald, spec.LogFile:
 	default:
 		return nil, fmt.Errorf("log driver %q is not one of journald, passthrough, none, %s", driver, spec.LogFile)
 	}
-	return pipes(passed, r.Spec.Log.Driver == "" && unit != "")
-}
-
-// pipes makes a pipe for each stream; with direct, only for those of ours that are sockets, as the
-// journal's are. The others are handed on.
-func pipes(ours runc.Streams, direct bool) (*output, error) {
 	var o output
 	var err error
-	for _, one := range []struct {
-		far, near **os.File
-		ours      *os.File
-	}{{&o.Stdout, &o.stdout, ours.Stdout}, {&o.Stderr, &o.stderr, ours.Stderr}} {
-		if direct && !isSocket(one.ours) {
-			*one.far = one.ours
-			continue
-		}
-		if *one.near, *one.far, err = os.Pipe(); err != nil {
-			return nil, errors.Join(err, o.close())
-		}
+	if o.stdout, o.Stdout, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	if o.stderr, o.Stderr, err = os.Pipe(); err != nil {
+		return nil, errors.Join(err, o.close())
 	}
 	return &o, nil
 }
 
-// copied reports whether a process of ours reads one of the streams.
-func (o *output) copied() bool { return o.stdout != nil || o.stderr != nil }
+// elsewhere are our streams that podunit-log writes to instead of the journal: those that
+// StandardOutput= or StandardError= of the unit leads elsewhere, unless a log driver is asked for.
+// Source: systemd.exec(5), $JOURNAL_STREAM.
+func (l Launch) elsewhere() (stdout, stderr *os.File) {
+	if l.Unit == "" || l.Record.Spec.Log.Driver != "" {
+		return nil, nil
+	}
+	if is, err := journal.StdoutIsJournalStream(); err == nil && !is {
+		stdout = os.Stdout
+	}
+	if is, err := journal.StderrIsJournalStream(); err == nil && !is {
+		stderr = os.Stderr
+	}
+	return stdout, stderr
+}
 
 // LogFile is the file that a container's lines go to besides the journal; the zero value for none.
 func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
@@ -97,28 +96,21 @@ func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
 // give makes the container's user the owner of the pipes, so that it can open /dev/stdout. The
 // runtime does so, too, except where our own ID is not mapped in the container.
 func (o *output) give(who *owner) error {
-	if who == nil {
+	if o.stdout == nil || who == nil {
 		return nil
 	}
-	var errs []error
-	if o.stdout != nil {
-		errs = append(errs, o.Stdout.Chown(who.uid, who.gid))
-	}
-	if o.stderr != nil {
-		errs = append(errs, o.Stderr.Chown(who.uid, who.gid))
-	}
-	return errors.Join(errs...)
+	return errors.Join(o.Stdout.Chown(who.uid, who.gid), o.Stderr.Chown(who.uid, who.gid))
 }
 
 // close drops our copies, once the container and the copier have theirs. It may be called
 // again.
 func (o *output) close() error {
+	if o.stdout == nil {
+		return nil // nothing of our own
+	}
 	var errs []error
-	for _, pipe := range [][2]**os.File{{&o.stdout, &o.Stdout}, {&o.stderr, &o.Stderr}} {
-		if *pipe[0] == nil {
-			continue // none, or a stream of this process's own
-		}
-		for _, f := range pipe {
+	for _, f := range []**os.File{&o.stdout, &o.stderr, &o.Stdout, &o.Stderr} {
+		if *f != nil {
 			errs = append(errs, (*f).Close())
 			*f = nil
 		}

@@ -3,71 +3,55 @@
 package container
 
 import (
-	"io"
+	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
 
-// TestAStreamOfTheUnitsThatIsNotTheJournals is handed on with StandardOutput=append:, and nothing
-// of it is copied; the journal's is, for a program could not open such a /dev/stdout.
-func TestAStreamOfTheUnitsThatIsNotTheJournals(t *testing.T) {
-	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
+// TestStreamsThatGoElsewhere: what is not the journal's stream gets the container's output, be it a socket, too.
+func TestStreamsThatGoElsewhere(t *testing.T) {
+	var st unix.Stat_t
+	if err := unix.Fstat(1, &st); err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	journal, other := os.NewFile(uintptr(fds[0]), "journal"), os.NewFile(uintptr(fds[1]), "other")
-	defer journal.Close()
-	defer other.Close()
+	own := fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 	for name, c := range map[string]struct {
-		ours               runc.Streams
-		direct             bool
-		stdoutIs, stderrIs bool // ours, not copied
-		copied             bool
+		unit, driver, stream string
+		is                   bool
 	}{
-		"both are the journal's":                  {runc.Streams{Stdout: journal, Stderr: journal}, true, false, false, true},
-		"stdout is a file":                        {runc.Streams{Stdout: file, Stderr: journal}, true, true, false, true},
-		"stderr is a file":                        {runc.Streams{Stdout: journal, Stderr: file}, true, false, true, true},
-		"both are files":                          {runc.Streams{Stdout: file, Stderr: file}, true, true, true, false},
-		"not in a unit, or a driver is asked for": {runc.Streams{Stdout: file, Stderr: file}, false, false, false, true},
+		"the journal's":         {"a.service", "", own, false},
+		"another inode":         {"a.service", "", fmt.Sprintf("%d:%d", st.Dev, st.Ino+1), true},
+		"another device":        {"a.service", "", fmt.Sprintf("%d:%d", st.Dev+1, st.Ino), true},
+		"none is the journal's": {"a.service", "", "", true},
+		"a driver is asked for": {"a.service", "journald", "", false},
+		"in no unit":            {"", "", "", false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			o, err := pipes(c.ours, c.direct)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if stdout, stderr := o.Stdout == c.ours.Stdout, o.Stderr == c.ours.Stderr; stdout != c.stdoutIs || stderr != c.stderrIs || o.copied() != c.copied {
-				t.Errorf("stdout handed on %t, stderr %t, copied %t", stdout, stderr, o.copied())
-			}
-			if o.stdout != nil {
-				if _, err := io.WriteString(o.Stdout, "x"); err != nil {
-					t.Error(err)
-				}
-				if n, err := o.stdout.Read(make([]byte, 2)); n != 1 || err != nil {
-					t.Errorf("%d bytes, %v", n, err)
-				}
-			}
-			if err := o.give(&owner{uid: os.Getuid(), gid: os.Getgid()}); err != nil {
-				t.Error(err)
-			}
-			for range 2 { // safe to repeat
-				if err := o.close(); err != nil {
-					t.Error(err)
-				}
-			}
-			for _, f := range []*os.File{file, journal} {
-				if _, err := f.Stat(); err != nil {
-					t.Errorf("a stream of ours was closed: %v", err)
-				}
-			}
-		})
+		t.Setenv("JOURNAL_STREAM", c.stream)
+		l := Launch{Unit: c.unit, Record: &Record{Spec: spec.Container{Log: spec.Log{Driver: c.driver}}}}
+		if stdout, _ := l.elsewhere(); (stdout == os.Stdout) != c.is || stdout != nil && !c.is {
+			t.Errorf("%s: %v", name, stdout)
+		}
+	}
+}
+
+// TestNoStreamOfOursIsTheContainers: the runtime makes the container's user the owner of what it gets.
+func TestNoStreamOfOursIsTheContainers(t *testing.T) {
+	if _, err := os.Stat(journalSocket); err != nil {
+		t.Skip("there is no journal")
+	}
+	o, err := openOutput(Record{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Stdout == os.Stdout || o.Stderr == os.Stderr || o.stdout == nil || o.stderr == nil {
+		t.Errorf("%+v", o)
+	}
+	for range 2 { // safe to repeat
+		if err := o.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

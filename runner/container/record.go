@@ -89,6 +89,8 @@ type Status struct {
 	IPs         []string           `json:",omitempty"`
 	Ports       []spec.PortMapping `json:",omitempty"` // as published
 	Unit        string             `json:",omitempty"` // systemd unit that watches it
+	// Elsewhere are the streams (stdout, stderr) that go where the unit leads them, not to the journal.
+	Elsewhere []string `json:",omitempty"`
 }
 
 // Exit is how a container ended last; it lies in the storage's directory for the

@@ -74,6 +74,9 @@ type Log struct {
 	// Stdout and Stderr are what it copies to the journal; Stdout may be the near end of a
 	// terminal.
 	Stdout, Stderr *os.File
+	// ToStdout and ToStderr get what comes from Stdout and Stderr instead of the journal, as it is;
+	// the journal gets what they do not take.
+	ToStdout, ToStderr *os.File
 	// Rootfs is where the container's root is mounted in our mount namespace; the copier
 	// lets go of it.
 	Rootfs string
@@ -204,7 +207,10 @@ func (l Log) Start() (*Running, error) {
 		defer dir.Close()
 		files = append(files, f, dir)
 		name = filepath.Base(l.File.Path)
+	} else {
+		files = append(files, nil, nil)
 	}
+	files = append(files, l.ToStdout, l.ToStderr)
 	args := []string{l.Rootfs, l.FIFO, l.Manager, microseconds(l.StartLimit), microseconds(l.StopLimit),
 		name, strconv.FormatInt(l.File.Size, 10), strconv.Itoa(l.File.Files)}
 	cmd := command("podunit-log", append(args, l.Fields...), nil, files...)

@@ -3,7 +3,9 @@
 /*
  * The process beside a container that runs on its own. Its first task gives it its name: what
  * the container writes to its stdout and stderr goes to the journal, a line an entry, stdout
- * at priority info and stderr at err.
+ * at priority info and stderr at err. A stream that the unit leads elsewhere (StandardOutput=
+ * append:FILE) gets it as it is instead. The container has a pipe then, too: the runtime would make
+ * the container's user the owner of the unit's file, and the container could open and empty it.
  *
  * Why pipes and a copier at all: with the journal's socket as stdout a container
  * cannot open /dev/stdout (ENXIO), which the official nginx image does. Why C: a
@@ -34,6 +36,7 @@
  * 8        a file that gets the PID of the process that goes on for one that has died
  * 9        the log file
  * 10       its directory
+ * 11 and 12  where stdout and stderr go instead of to the journal
  *
  * It ends when both streams are at their end and, if it was told of it, the container.
  *
@@ -75,6 +78,7 @@ enum {
 
 struct stream {
 	int fd;
+	int to; /* gets it instead of the journal, or -1 */
 	const char *priority;
 	char *volatile buf; /* small, or a mapping of LONGEST bytes while a long line lasts */
 	/* Volatile, as a guard must find them as they are: up to begun it is handed over, up to used it was
@@ -134,20 +138,48 @@ static int send_memfd(const struct iovec *iov, int n)
 	return r;
 }
 
-static void emit(const struct stream *s, const char *line, size_t len, int cut)
+/* What a piece of a stream is: a line, the beginning of a long one, or what comes last and has no end. */
+enum piece { LINE, CUT, LAST };
+
+/* Write a piece as it is: 0, or -1 if it cannot be written, as on a full disk. */
+static int pass_on(int to, const char *text, size_t len, enum piece piece)
+{
+	struct iovec iov[] = { { (char *)text, len }, { "\n", piece == LINE } };
+
+	while (iov[0].iov_len + iov[1].iov_len > 0) {
+		ssize_t n = writev(to, iov, 2);
+
+		if (n < 0 && errno == EAGAIN)
+			poll(&(struct pollfd){ .fd = to, .events = POLLOUT }, 1, -1);
+		else if (n < 0 && errno != EINTR)
+			return -1;
+		for (int i = 0; i < 2 && n > 0; i++) {
+			const size_t part = (size_t)n < iov[i].iov_len ? (size_t)n : iov[i].iov_len;
+
+			iov[i].iov_base = (char *)iov[i].iov_base + part;
+			iov[i].iov_len -= part;
+			n -= part;
+		}
+	}
+	return 0;
+}
+
+static void emit(const struct stream *s, const char *line, size_t len, enum piece piece)
 {
 	static const char mark[] = "CONTAINER_PARTIAL_MESSAGE=true\n";
 	struct iovec iov[] = {
 		{ fields, fields_len },
 		{ (char *)s->priority, strlen(s->priority) },
-		{ (char *)mark, cut ? sizeof mark - 1 : 0 },
+		{ (char *)mark, piece == CUT ? sizeof mark - 1 : 0 },
 		{ "MESSAGE=", 8 },
 		{ (char *)line, len },
 		{ "\n", 1 },
 	};
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = sizeof iov / sizeof *iov };
 
-	podunit_log_line(s == &streams[1], line, len, cut);
+	if (s->to >= 0 && pass_on(s->to, line, len, piece) == 0)
+		return;
+	podunit_log_line(s == &streams[1], line, len, piece == CUT);
 	/* journald may be restarting: its socket stays, but give it ten seconds. */
 	for (int tries = 0; tries < 200; tries++) {
 		if (journal >= 0 && sendmsg(journal, &msg, MSG_NOSIGNAL) >= 0)
@@ -184,7 +216,7 @@ static void hand_over(struct stream *s)
 		/* A terminal ends lines with two characters. */
 		if (s->terminal && len > 0 && line[len - 1] == '\r')
 			len--;
-		emit(s, line, len, 0);
+		emit(s, line, len, LINE);
 		s->begun = newline + 1 - s->buf;
 	}
 	if (s->begun >= s->used) {
@@ -206,7 +238,7 @@ static void make_room(struct stream *s)
 	char *more = s->buf == s->small ? mmap(NULL, LONGEST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
 
 	if (more == MAP_FAILED) {
-		emit(s, s->buf, s->used, 1);
+		emit(s, s->buf, s->used, CUT);
 		s->used = 0;
 	} else {
 		memcpy(more, s->buf, s->used);
@@ -278,7 +310,7 @@ static int copy(struct stream *s)
 		return 1;
 	if (n <= 0) { /* a terminal ends with EIO */
 		if (s->used > s->begun)
-			emit(s, s->buf + s->begun, s->used - s->begun, 0);
+			emit(s, s->buf + s->begun, s->used - s->begun, LAST);
 		return 0;
 	}
 	s->used += n;
@@ -288,8 +320,8 @@ static int copy(struct stream *s)
 	return 1;
 }
 
-/* What poll(2) looks at, and others. The first eight are descriptors that we are executed with. */
-enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, LOGFILE, LOGDIR, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
+/* What poll(2) looks at, and others. Up to TO_STDERR they are descriptors that we are executed with. */
+enum { STDOUT, STDERR, LATCH, CONTROL, NOTIFY, PIDFILE, LOGFILE, LOGDIR, TO_STDOUT, TO_STDERR, CONTAINER, NETWORK, KILL, GUARD, DESCRIPTORS };
 enum { FIRST = 3 };
 
 /* All that the process knows: its guard has it, too. */
@@ -473,7 +505,7 @@ static void end_container(void)
 	if (fds[CONTAINER] < 0 || ready(fds[CONTAINER]))
 		return; /* before the container begins, the start sees it */
 	kill_container();
-	emit(&streams[1], word, sizeof word - 1, 0);
+	emit(&streams[1], word, sizeof word - 1, LINE);
 }
 
 /* What the container has to say is passed on while it may. */
@@ -520,7 +552,7 @@ static int work(void)
 		int n, silent = fds[NOTIFY] >= 0 && !may_speak();
 
 		for (int i = 0; i < DESCRIPTORS; i++)
-			polls[i] = (struct pollfd){ .fd = i == PIDFILE || i == LOGFILE || i == LOGDIR || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
+			polls[i] = (struct pollfd){ .fd = (i >= PIDFILE && i <= TO_STDERR) || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
 		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
 			polls[STDOUT].fd = polls[STDERR].fd = -1;
 		n = poll(polls, DESCRIPTORS, silent || lost || !idle ? QUIET : -1);
@@ -587,9 +619,10 @@ int podunit_log_main(int argc, char **argv)
 		fields[fields_len++] = '\n';
 	}
 	for (int i = 0; i < DESCRIPTORS; i++)
-		fds[i] = i <= LOGDIR && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
+		fds[i] = i <= TO_STDERR && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
 	for (int i = 0; i < 2; i++) {
 		streams[i].fd = fds[i];
+		streams[i].to = fds[TO_STDOUT + i];
 		streams[i].terminal = isatty(fds[i]);
 		streams[i].priority = i ? "PRIORITY=3\n" : "PRIORITY=6\n";
 		streams[i].buf = streams[i].small;

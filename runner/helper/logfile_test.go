@@ -18,6 +18,11 @@ import (
 // writeLog has a copier write what comes on two streams, and waits for its end.
 func writeLog(t *testing.T, f LogFile, stdout, stderr string) {
 	t.Helper()
+	copied(t, Log{File: f}, stdout, stderr)
+}
+
+func copied(t *testing.T, l Log, stdout, stderr string) {
+	t.Helper()
 	out, outFar, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +33,8 @@ func writeLog(t *testing.T, f LogFile, stdout, stderr string) {
 	}
 	defer out.Close()
 	defer errs.Close()
-	r, err := Log{Stdout: out, Stderr: errs, File: f}.Start()
+	l.Stdout, l.Stderr = out, errs
+	r, err := l.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,5 +266,33 @@ func TestLogFileOnAFullDisk(t *testing.T) {
 	writeLog(t, LogFile{Path: path, Files: 1}, strings.Repeat("y", 10000)+"\nfour\n", "")
 	if got := lines(path); got != "three\nfour\n" {
 		t.Errorf("with a line between for which there is no room, the file is %.100q", got)
+	}
+}
+
+// TestElsewhere has the copier write elsewhere than to the journal, byte by byte. What cannot be
+// written there goes to the journal, and so to a log file as well.
+func TestElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for range 2 { // as at two starts of a unit with append:
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, Log{ToStdout: f, ToStderr: full, File: LogFile{Path: filepath.Join(dir, "ctr.log")}}, "one\n\n\xff\x00two\r\n"+strings.Repeat("x", 50000)+"\nno end", "lost\n")
+		f.Close()
+		full.Close()
+	}
+	want := "one\n\n\xff\x00two\r\n" + strings.Repeat("x", 50000) + "\nno end"
+	if content, err := os.ReadFile(path); err != nil || string(content) != want+want {
+		t.Errorf("%d bytes: %.100q, %v", len(content), content, err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "ctr.log"))
+	if got := regexp.MustCompile(`(?m)^\S+ `).ReplaceAllString(string(content), ""); err != nil || got != "stderr F lost\nstderr F lost\n" {
+		t.Errorf("the log file is %q, %v", got, err)
 	}
 }

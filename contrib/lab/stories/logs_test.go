@@ -104,14 +104,15 @@ func journal(t *testing.T, l *labtest.Lab) {
 	}
 	story("log keys of systemd hold for a container", func(t *testing.T, l *labtest.Lab) {
 		for name, keys := range map[string]string{
-			"apart":  "[Service]\nStandardOutput=append:%h/apart.log\nStandardError=journal\n",
+			"apart":  "User=1000\n[Service]\nStandardOutput=append:%h/apart.log\nStandardError=journal\n",
+			"lone":   "User=1000\n[Service]\nStandardOutput=append:%h/lone.log\n",
 			"tagged": "[Service]\nSyslogIdentifier=myid\nLogLevelMax=debug\n",
 			"filed":  "LogDriver=passthrough\n[Service]\nStandardOutput=append:%h/filed.log\n",
 			"named":  "LogDriver=passthrough\n[Service]\nSyslogIdentifier=myid\n",
 		} {
 			quadlet(l, user, name+".container", "[Container]\nImage=localhost:5000/busybox\nNetwork=none\nStopSignal=KILL\nExec=sh -c 'echo said; echo wrong >&2; exec sleep 1000'\n"+keys)
 		}
-		l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start apart tagged filed named")
+		l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start apart lone tagged filed named")
 		json := func(unit, message string) string {
 			return "journalctl --user -q -o json -u " + unit + " MESSAGE=" + message + ` | jq -r '"\(.SYSLOG_IDENTIFIER) \(.CONTAINER_NAME)"'`
 		}
@@ -119,7 +120,19 @@ func journal(t *testing.T, l *labtest.Lab) {
 		l.Eventually(user, json("tagged", "said")+" | grep -x 'myid systemd-tagged'", time.Minute)
 		l.Eventually(user, json("named", "said")+" | grep -x 'myid null'", time.Minute)
 		l.Eventually(user, "grep -x said apart.log && grep -x said filed.log", time.Minute)
-		l.MustRun(user, "systemctl --user stop apart tagged filed named; systemctl --user reset-failed")
+		// The files stay the user's, and whoever stops a container can start it again.
+		l.MustRun(user, "systemctl --user restart apart lone")
+		l.Eventually(user, "[ $(grep -cx said apart.log) = 2 ] && [ $(grep -cx said lone.log) = 2 ] && [ $(grep -cx wrong lone.log) = 2 ]", time.Minute)
+		l.Eventually(user, "podunit logs systemd-apart 2>&1 | grep -x wrong", time.Minute)
+		if out := l.MustRun(user, "stat -c %U apart.log lone.log; podunit logs systemd-apart 2>&1; podunit logs systemd-lone 2>&1; true"); !strings.HasPrefix(out, user+"\n"+user+"\n") ||
+			!strings.Contains(out, "see StandardOutput= of apart.service\nwrong\n") || !strings.Contains(out, "see StandardOutput= of lone.service") {
+			t.Errorf("%s", out)
+		}
+		// One that the runner itself waits for.
+		quadlet(l, user, "once.container", "[Container]\nImage=localhost:5000/busybox\nNetwork=none\nUser=1000\nExec=echo done\n[Service]\nType=oneshot\nStandardOutput=append:%h/once.log\n")
+		l.MustRun(user, "systemctl --user daemon-reload; systemctl --user start once && systemctl --user start once")
+		l.Eventually(user, "[ $(grep -cx done once.log) = 2 ]", time.Minute)
+		l.MustRun(user, "systemctl --user stop apart lone tagged filed named; systemctl --user reset-failed")
 		out := l.MustRun(user, json("apart", "said")+"; "+json("filed", "said")+"; podunit check .config/containers/systemd/{apart,tagged,filed,named}.container 2>&1; true")
 		if strings.Count(out, "has no effect") != 1 || strings.Count(out, "tagged.container:") != 1 || strings.Contains(out, "said") || strings.Contains(out, "systemd-") {
 			t.Errorf("%s", out)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -101,7 +102,26 @@ func logSource(x *service.Engine, r container.Record) (journal.Source, error) {
 			return s, hint.With(errors.New("container "+r.Name+" wrote to the terminal it was started from (--log-driver passthrough)"), "start it with -d or without --log-driver")
 		}
 	}
-	return s, nil
+	missing, err := elsewhere(r.Name, status)
+	if missing != "" {
+		x.Warn(missing)
+	}
+	return s, err
+}
+
+// elsewhere says what of a container's lines is not in the journal, as its unit leads them
+// elsewhere; it is an error if that is all of them.
+func elsewhere(name string, s container.Status) (missing string, err error) {
+	switch {
+	case len(s.Elsewhere) > 1:
+		return "", hint.With(fmt.Errorf("container %s writes to where its unit leads its output, not to the journal", name),
+			"see StandardOutput= of %s", s.Unit)
+	case slices.Equal(s.Elsewhere, []string{"stdout"}):
+		return fmt.Sprintf("the stdout of container %s is not in the journal: see StandardOutput= of %s", name, s.Unit), nil
+	case slices.Equal(s.Elsewhere, []string{"stderr"}):
+		return fmt.Sprintf("the stderr of container %s is not in the journal: see StandardError= of %s", name, s.Unit), nil
+	}
+	return "", nil
 }
 
 // ended reports whether nothing more can come: the first process and the log copier
