@@ -87,6 +87,7 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 		return ctx.Err()
 	}
 	cmd := r.exec(context.WithoutCancel(ctx), x)
+	x.Streams.keepFiles(cmd)
 	if x.TTY && x.Streams.needsTerminal() {
 		said := io.Discard
 		if x.Streams.Stderr != nil {
@@ -107,6 +108,9 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 	pass(cmd.Process)
 	defer context.AfterFunc(ctx, func() { killLate(cmd, x.begun) })()
 	err := cmd.Wait()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the process has ended well, and something that it has started holds its output
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && ctx.Err() != nil && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
 		return ctx.Err() // nobody asked the process

@@ -187,6 +187,7 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 // container's first process, or the runtime has ended.
 func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
 	s.wire(cmd)
+	s.keepFiles(cmd)
 	if s.AlsoStdout != nil {
 		cmd.Stdout = &besides{s.Stdout, s.AlsoStdout}
 	}
@@ -209,7 +210,7 @@ func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
 	ended := make(chan error, 1)
 	go func() {
 		err := cmd.Wait()
-		if errors.Is(err, syscall.EPIPE) {
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, exec.ErrWaitDelay) {
 			err = nil // nobody reads our output any more, and the container has ended well
 		}
 		release()
@@ -382,6 +383,32 @@ func (s Streams) wire(cmd *exec.Cmd) {
 		cmd.Stderr = s.Stderr
 	}
 	cmd.ExtraFiles = s.Files
+}
+
+// keepFiles has a runtime that we wait for get pipes in the place of files, which we copy. The
+// runtime makes the container's user the owner of what it gets, and a file that a shell has opened
+// would no longer be the caller's. Source: runc, libcontainer/init_linux.go, fixStdioPermissions.
+func (s Streams) keepFiles(cmd *exec.Cmd) {
+	if s.TTY {
+		return
+	}
+	if isFile(s.Stdin) {
+		cmd.Stdin = struct{ io.Reader }{s.Stdin}
+	}
+	if isFile(s.Stdout) {
+		cmd.Stdout = struct{ io.Writer }{s.Stdout}
+	}
+	if isFile(s.Stderr) {
+		cmd.Stderr = struct{ io.Writer }{s.Stderr}
+	}
+}
+
+func isFile(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode().IsRegular()
 }
 
 // preserve is the option that has the runtime hand on the files.

@@ -5,6 +5,7 @@ package runc
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,5 +85,50 @@ func TestWhatIsLoggedAlso(t *testing.T) {
 	}
 	if log.String() != "out\n" {
 		t.Errorf("the log: %q", log.String())
+	}
+}
+
+// TestFilesStayTheCallers: runc makes the container's user the owner of each stream that it gets,
+// so a file that a shell has opened does not reach it.
+func TestFilesStayTheCallers(t *testing.T) {
+	dir := t.TempDir()
+	runtime := filepath.Join(dir, "runtime")
+	script := "#!/bin/sh\nfor n in 0 1 2; do readlink /proc/$$/fd/$n; done; cat; echo err >&2\n"
+	if err := os.WriteFile(runtime, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var files [5]*os.File
+	for i, name := range []string{"in", "out", "err", "process", "log"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("words"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, s := Runtime{Command: runtime, Root: dir}, Streams{Stdin: files[0], Stdout: files[1], Stderr: files[2]}
+	for what, run := range map[string]func() (int, error){
+		"run": func() (int, error) { return r.Foreground(context.Background(), "x", dir, Config{}, s, nil) },
+		"exec": func() (int, error) {
+			return r.Exec(context.Background(), Execution{ID: "x", Process: files[3], Log: files[4], Streams: s})
+		},
+	} {
+		for _, f := range files {
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, err := run(); err != nil || code != 0 {
+			t.Fatalf("%s: %d, %v", what, code, err)
+		}
+		text, err := os.ReadFile(files[1].Name())
+		if err != nil || strings.Count(string(text), "pipe:[") != 3 || !strings.HasSuffix(string(text), "words") {
+			t.Errorf("%s: %q, %v", what, text, err)
+		}
+		if text, err := os.ReadFile(files[2].Name()); err != nil || !strings.HasPrefix(string(text), "err\n") {
+			t.Errorf("%s: %q, %v", what, text, err)
+		}
 	}
 }
