@@ -122,6 +122,10 @@ test-releases: lab ## the network tests with the programs of Debian 12 and of th
 			-run '^TestLab(Networks|NetworksOfRoot|NetworkOptions|Edge|Pasta)$$' ./runner/labtest ./runner/network || exit 1; \
 	done
 
+.PHONY: test-keys
+test-keys: lab ## keys and flags that no other test sees from inside a container; root only
+	$(GO) test -tags "$(TAGS) lab" -count=1 -timeout 30m -v -run '^TestKeys$$' ./runner/labtest
+
 # Everything of the module with the same flags, or its hundreds of packages are compiled twice.
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *

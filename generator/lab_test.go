@@ -2,7 +2,7 @@
 
 //go:build lab
 
-// Package labtest shows the generator at work under a real systemd.
+// These tests show the generator at work under a real systemd.
 package main_test
 
 import (

@@ -26,6 +26,9 @@ func limited(pod *quadlet.Unit) *unitfile.Line {
 		}
 		for _, w := range words {
 			name, _, _ := strings.Cut(w.Text, "=")
+			if len(name) > 2 && !strings.HasPrefix(name, "--") {
+				name = name[:2] // -m512m is -m 512m
+			}
 			if slices.Contains(PodLimits, name) {
 				return l
 			}
@@ -55,7 +58,7 @@ func (c *converter) limitPod() {
 	}
 	slice := c.podSlice(c.Unit)
 	switch {
-	case strings.Contains(slice, "%"):
+	case strings.Contains(slice+c.Unit.Resource, "%"): // the slice has the name escaped
 		c.FaultAt(l, "pod-limits", "the limits of a pod are those of the slice "+slice+", whose name must not have specifiers",
 			"give each pod a file of its own, or the limits to its containers")
 	case c.runsAs() != "":

@@ -35,7 +35,10 @@ type refusal struct {
 
 // about makes o what the refusal is about.
 func (r *refusal) about(o occurrence) {
-	r.words, r.value = []int{o.at}, o.value
+	r.words = []int{o.at}
+	if f, ok := o.flag.Value.(interface{ Takes() string }); !ok || f.Takes() != "" { // else it is refused with any value
+		r.value = o.value
+	}
 	if near := nearest(o); near != "" {
 		r.hint = "did you mean " + near + "?"
 	}
@@ -286,7 +289,7 @@ func (j judge) made(words []string, set *pflag.FlagSet, verb func([]occurrence, 
 	}
 	faults := verb(list, operands)
 	if len(faults) == 0 {
-		return out
+		return slices.DeleteFunc(out, func(r refusal) bool { return open(r.value) })
 	}
 	alone := make([]spec.Faults, len(list))
 	for i, o := range list {

@@ -33,6 +33,9 @@ func (refused) String() string { return "" }
 // Type is what the flag takes, for help.
 func (refused) Type() string { return "" }
 
+// Takes is the one value that is not refused, empty for none.
+func (r refused) Takes() string { return r.fits }
+
 // Set says what does the same.
 func (r refused) Set(v string) error {
 	if v == r.fits {

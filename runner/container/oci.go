@@ -274,13 +274,19 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 const maxHostname = 64 + 1
 
 // readHostname reads the name in the files of a container or a pod, or takes the other name if there is no file. Containers
-// may write to it: what is longer than a name counts as none, too.
+// may write to it: what is no name of a machine counts as none, too.
 func readHostname(files, otherwise string) (string, error) {
 	name, err := safe.ReadFile(filepath.Join(files, "hostname"), maxHostname)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, safe.ErrTooLarge) {
 		return otherwise, nil
 	}
-	return strings.TrimSpace(string(name)), err
+	if err != nil {
+		return "", err
+	}
+	if n := strings.TrimSpace(string(name)); spec.CheckHostname(n) == nil {
+		return n, nil
+	}
+	return otherwise, nil
 }
 
 // sharesUTS reports whether the pod has a name for all its containers.

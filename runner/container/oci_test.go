@@ -3,11 +3,11 @@
 package container
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -112,11 +112,13 @@ func TestHostname(t *testing.T) {
 	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "podbox" {
 		t.Errorf("with one that has the name of a pod: %q, %v", got, err)
 	}
-	if err := os.WriteFile(filepath.Join(other, "hostname"), bytes.Repeat([]byte("x"), 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
-		t.Errorf("with one that has written a megabyte: %.20q, %v", got, err)
+	for _, bad := range []string{strings.Repeat("x", 1<<20), "", "\n", "a\nPATH=/evil", "a\x00b", "a b", "a\x1b[2J"} {
+		if err := os.WriteFile(filepath.Join(other, "hostname"), []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
+			t.Errorf("with one that has written %.20q: %.20q, %v", bad, got, err)
+		}
 	}
 }
 

@@ -96,8 +96,13 @@ func TestCheckOfQuotas(t *testing.T) {
 		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-opt size=1g\n": "size in [storage.options.overlay]",
 		"[Container]\nImage=localhost/a\nPodmanArgs=--root /x\n":             "graphroot in storage.conf",
 		"[Container]\nImage=localhost/a\nPodmanArgs=--log-level debug\n":     "",
-		"[Volume]\nOptions=size=1g\n":                                        "--opt type=tmpfs",
-		"[Volume]\nOptions=noquota\n":                                        "",
+		// What a value stands for is not known, but no value of --root will do.
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver $D\n":     "",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver zfs\n":    "driver in storage.conf",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--root %h/x --ulimit=$U\n": "graphroot in storage.conf",
+		"[Volume]\nPodmanArgs=--root %h/x\n":                                   "graphroot in storage.conf",
+		"[Volume]\nOptions=size=1g\n":                                          "--opt type=tmpfs",
+		"[Volume]\nOptions=noquota\n":                                          "",
 	} {
 		in := quadlet.Input{Path: "/q/x." + strings.ToLower(text[1:strings.Index(text, "]")]), Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(text))

@@ -227,16 +227,25 @@ func TestContainersByTheirServices(t *testing.T) {
 			t.Errorf("pod %s: %s, %v", name, got.Name, err)
 		}
 	}
-	for word, want := range map[string]string{"store": "db", "systemd-media": "systemd-media", "media": "systemd-media", "web": "web", "job": "job", "nosuch": "nosuch"} {
-		if got := w.NameOf(word); got != want {
-			t.Errorf("%s is the name of %s, want %s", word, got, want)
+	for word, want := range map[string]string{"store": "db", "systemd-media": "systemd-media", "media": "systemd-media", "web": "web", "nosuch": "nosuch"} {
+		if got, err := w.NameOf(word); err != nil || got != want {
+			t.Errorf("%s is the name of %s, %v, want %s", word, got, err, want)
 		}
+	}
+	if got, err := w.NameOf("job"); !errors.Is(err, container.ErrAmbiguous) {
+		t.Errorf("two are of job.service: %s, %v", got, err)
+	}
+	if _, err := w.Pods.Create(context.Background(), spec.Pod{Name: "jobs"}, "job.service", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.NameOf("job"); err != nil || got != "jobs" {
+		t.Errorf("two and their pod are of job.service: %s, %v", got, err)
 	}
 	if _, err := w.Pods.Create(context.Background(), spec.Pod{Name: "store"}, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.NameOf("store"); got != "store" {
-		t.Errorf("the name of a pod comes before that of a service: %s", got)
+	if got, err := w.NameOf("store"); err != nil || got != "store" {
+		t.Errorf("the name of a pod comes before that of a service: %s, %v", got, err)
 	}
 }
 
@@ -260,5 +269,20 @@ func TestNamespacesByService(t *testing.T) {
 	}
 	if err := w.needed(vpn); !errors.As(err, new(DependentsError)) {
 		t.Errorf("it may be removed: %v", err)
+	}
+	if len(w.warnings) != 2 || !strings.Contains(w.warnings[0], "there is no container vpn: systemd-vpn is joined, that of vpn.service") {
+		t.Errorf("twice somebody else could be meant: %q", w.warnings)
+	}
+	p, err := w.CreatePod(context.Background(), spec.Pod{
+		Name: "box", Infra: true, Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}}}, VolumesFrom: []spec.VolumesFrom{{Container: "vpn"}},
+	}, nil)
+	if err != nil || p.Spec.Networks[0].Name != "systemd-vpn" || p.Spec.VolumesFrom[0].Container != "systemd-vpn" {
+		t.Errorf("a pod: %v, %+v, %+v", err, p.Spec.Networks, p.Spec.VolumesFrom)
+	}
+	w.made("second", func(r *container.Record) { r.Unit = "vpn.service" })
+	c = w.asked("other")
+	c.PIDNS = spec.Namespace{Mode: "container", Container: "vpn"}
+	if _, err := w.Create(context.Background(), c, nil); !errors.Is(err, container.ErrAmbiguous) {
+		t.Errorf("two are of vpn.service: %v", err)
 	}
 }

@@ -69,48 +69,66 @@ func (e *Engine) FindPod(name string) (pod.Record, error) {
 }
 
 // NameOf is the name of the container or pod that people mean: the word itself, unless there is no
-// container or pod of that name or ID, and a service of that name has one.
-func (e *Engine) NameOf(word string) string {
+// container or pod of that name or ID, and a service of that name has one. If several are meant, the
+// error is container.ErrAmbiguous.
+func (e *Engine) NameOf(word string) (string, error) {
 	if _, err := e.Containers.Lookup(word); !errors.Is(err, container.ErrNotFound) {
-		return word
+		return word, err
 	}
 	if _, err := e.Pods.Lookup(word); !errors.Is(err, pod.ErrNotFound) {
-		return word
+		return word, err
 	}
-	if r, err := e.Find(word); err == nil {
-		return r.Name
+	r, err := e.Find(word)
+	if err == nil {
+		return r.Name, nil
 	}
-	if p, err := e.FindPod(word); err == nil {
-		return p.Name
+	// A service that has several containers may have them in one pod.
+	p, perr := e.FindPod(word)
+	switch {
+	case perr == nil:
+		return p.Name, nil
+	case !errors.Is(err, container.ErrNotFound):
+		return word, err
+	case !errors.Is(perr, pod.ErrNotFound):
+		return word, perr
 	}
-	return word
+	return word, nil
 }
 
 // nameContainers puts the names of containers where a command line has those of their services, in what
-// a container shares with others: its later starts, and the search for dependents, go by the former.
-func (e *Engine) nameContainers(c *spec.Container) {
-	name := func(word *string) {
+// a container or pod shares with others: its later starts, and the search for dependents, go by the former.
+func (e *Engine) nameContainers(networks []spec.Network, namespaces []*spec.Namespace, from []spec.VolumesFrom) error {
+	var words []*string
+	for i := range networks {
+		if networks[i].Mode == spec.NetContainer {
+			words = append(words, &networks[i].Name)
+		}
+	}
+	for _, ns := range namespaces {
+		words = append(words, &ns.Container)
+	}
+	for i := range from {
+		words = append(words, &from[i].Container)
+	}
+	for _, word := range words {
 		if *word == "" {
-			return
+			continue
 		}
 		if _, err := e.Containers.Lookup(*word); !errors.Is(err, container.ErrNotFound) {
-			return
+			continue // or who joins it says what is wrong
 		}
-		if r, err := e.Find(*word); err == nil {
-			*word = r.Name
+		r, err := e.Find(*word)
+		switch {
+		case errors.Is(err, container.ErrNotFound):
+			continue
+		case err != nil:
+			return err
+		case *word != serviceFile(*word):
+			e.Warn(fmt.Sprintf("there is no container %s: %s is joined, that of %s; name one of the two if it is meant", *word, r.Name, serviceFile(*word)))
 		}
+		*word = r.Name
 	}
-	for i := range c.Networks {
-		if c.Networks[i].Mode == spec.NetContainer {
-			name(&c.Networks[i].Name)
-		}
-	}
-	for _, ns := range []*spec.Namespace{&c.PIDNS, &c.IPCNS, &c.UTSNS, &c.CgroupNS} {
-		name(&ns.Container)
-	}
-	for i := range c.VolumesFrom {
-		name(&c.VolumesFrom[i].Container)
-	}
+	return nil
 }
 
 // serviceFile is the name of a service with its suffix.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	escape "github.com/coreos/go-systemd/v22/unit"
 	"github.com/podunit/podunit/runner/hint"
@@ -58,15 +59,35 @@ func (e *Engine) limitPod(ctx context.Context, p pod.Record) error {
 	if err != nil {
 		return fmt.Errorf("limits of pod %s: %w", p.Name, err)
 	}
-	there, err := e.controllers(above)
-	if err != nil {
-		return err
-	}
-	for _, w := range without(p.Spec.Limits, there) {
+	missing, err := e.missing(ctx, above, p.Spec.Limits)
+	for _, w := range missing {
 		e.Warn(w)
 	}
-	return nil
+	return err
 }
+
+// missing says which limits have no effect in a cgroup. The manager answers before it turns on the controllers of a
+// slice that is up, so it looks again until realized has passed.
+func (e *Engine) missing(ctx context.Context, in string, l spec.Limits) ([]string, error) {
+	for deadline := time.Now().Add(realized); ; {
+		there, err := e.controllers(in)
+		if err != nil {
+			return nil, err
+		}
+		missing := without(l, there)
+		if len(missing) == 0 || time.Now().After(deadline) {
+			return missing, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// realized is how long a manager may need to change a cgroup.
+const realized = time.Second
 
 // limitedSlice is the slice of a pod, with its limits.
 func limitedSlice(p pod.Record) unit.Slice {
@@ -203,12 +224,13 @@ func without(l spec.Limits, there []string) []string {
 	return all
 }
 
-// endSlice stops the slice of a pod that was started by hand and is gone now.
+// endSlice stops the slice of a pod that was started by hand and is gone now. A service of that slice would be stopped with it.
 func (e *Engine) endSlice(ctx context.Context, p pod.Record) error {
-	if !p.Spec.Limits.Any() || p.Unit != "" || e.InService() {
+	slice := PodSlice(p.Name, e.User.Rootless())
+	if !p.Spec.Limits.Any() || p.Unit != "" || slices.Contains(strings.Split(e.Own.Cgroup, "/"), slice) {
 		return nil
 	}
-	err := e.StopUnit(ctx, PodSlice(p.Name, e.User.Rootless()))
+	err := e.StopUnit(ctx, slice)
 	if errors.As(err, new(unit.NoManagerError)) {
 		return nil // then there is no slice
 	}

@@ -79,6 +79,20 @@ func TestAPodWithLimitsHasASlice(t *testing.T) {
 	}
 }
 
+// TestASliceGoesWithItsPodInAService: unless the service itself is in it.
+func TestASliceGoesWithItsPodInAService(t *testing.T) {
+	const slice = "system-pods-media.slice"
+	for cgroup, stops := range map[string]bool{"/system.slice/script.service": true, "/system.slice/system-pods.slice/" + slice + "/media-pod.service": false} {
+		w := newWorld(t)
+		p := w.limited("media")
+		w.inService("script.service")
+		w.Own.Cgroup = cgroup
+		if err := w.RemovePod(context.Background(), p, true, 0); err != nil || w.manager.asked("stop "+slice) != stops {
+			t.Errorf("%s: %v; %q", cgroup, err, w.manager.calls)
+		}
+	}
+}
+
 // TestAPodWithoutLimitsHasNoSlice of its own, and nobody asks the manager for one.
 func TestAPodWithoutLimitsHasNoSlice(t *testing.T) {
 	w := newWorld(t)
@@ -113,6 +127,16 @@ func TestUnitsOfAPodWithLimits(t *testing.T) {
 	w.Own.Cgroup = `/home.slice/home-pods.slice/home-pods-media\x2dbox.slice/media-pod.service`
 	if err := w.limitPod(context.Background(), p); err != nil || !w.manager.asked(`start slice home-pods-media\x2dbox.slice`) || len(w.warnings) > 0 {
 		t.Errorf("inside: %v, %q, %q", err, w.manager.calls, w.warnings)
+	}
+	looks := 0
+	w.controllers = func(string) ([]string, error) {
+		if looks++; looks < 3 {
+			return nil, nil // the manager is still at it
+		}
+		return there, nil
+	}
+	if err := w.limitPod(context.Background(), p); err != nil || len(w.warnings) > 0 {
+		t.Errorf("a controller that comes late: %v, %q", err, w.warnings)
 	}
 	there = nil
 	if err := w.limitPod(context.Background(), p); err != nil || len(w.warnings) != 1 || !strings.HasPrefix(w.warnings[0], "--memory has no effect: the cgroup has no memory controller") {

@@ -144,7 +144,9 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if err != nil {
 		return err
 	}
-	e.nameContainers(c)
+	if err := e.nameContainers(c.Networks, []*spec.Namespace{&c.PIDNS, &c.IPCNS, &c.UTSNS, &c.CgroupNS}, c.VolumesFrom); err != nil {
+		return err
+	}
 	r := e.Containers.Prepare(*c, img, args)
 	r.Unit, r.Health = unit, checks
 	if r.Runtime, err = e.newRuntime(); err != nil {

@@ -3,9 +3,11 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.podman.io/common/pkg/config"
 )
@@ -197,6 +199,15 @@ func (c *Container) completeMounts(cc *config.ContainersConfig) Faults {
 // confFault says that a value of containers.conf is at fault, and not the command line.
 func confFault(key, value string, err error) error {
 	return fmt.Errorf("%s = %q of containers.conf: %w", key, value, err)
+}
+
+// CheckHostname is an error if a name cannot be that of a machine. Source: gethostname(2), HOST_NAME_MAX.
+func CheckHostname(name string) error {
+	unfit := func(r rune) bool { return r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) }
+	if name == "" || len(name) > 64 || strings.ContainsFunc(name, unfit) {
+		return errors.New("it has 1 to 64 characters and no white space")
+	}
+	return nil
 }
 
 // hostname is a name with only what a host name may have, or empty if nothing is left. Source:

@@ -669,8 +669,8 @@ func networkRows() []row {
 			}},
 		{name: "hostname", short: "h", on: onBoth, kind: value, word: "NAME", usage: "Host name inside", form: "a host name", example: "web.example.org",
 			set: func(t *target, v string) error {
-				if v == "" || len(v) > 64 || strings.ContainsAny(v, " \t\n/\x00") {
-					return errors.New("it has 1 to 64 characters and no white space")
+				if err := CheckHostname(v); err != nil {
+					return err
 				}
 				t.net.Hostname = v
 				return nil

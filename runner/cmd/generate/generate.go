@@ -45,7 +45,10 @@ func find(x *service.Engine, names []string) (source, error) {
 	var out source
 	p := play.New(x)
 	for _, word := range names {
-		name := x.NameOf(word)
+		name, err := x.NameOf(word)
+		if err != nil {
+			return out, err
+		}
 		r, err := x.Containers.Lookup(name)
 		if err == nil {
 			if p.Of(r) {

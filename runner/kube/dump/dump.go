@@ -34,7 +34,9 @@ func Generate(p *play.Player, names []string, o manifest.GenerateOptions) ([]byt
 	for _, name := range names {
 		_, verr := volumes(p).Get(name)
 		if st, _ := cronJob(all, name); st == nil && verr != nil {
-			name = p.NameOf(name) // the name of a service comes last
+			if name, err = p.NameOf(name); err != nil { // the name of a service comes last
+				return nil, err
+			}
 		}
 		r, err := p.Containers.Lookup(name)
 		if err == nil {
