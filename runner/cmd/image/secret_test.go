@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,5 +67,23 @@ func TestSecretInterrupted(t *testing.T) {
 		}
 	case <-late:
 		t.Fatal("it still asks")
+	}
+}
+
+// TestPassphraseFile: its first line is the passphrase, and a file that has none that could be one is refused.
+func TestPassphraseFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pass")
+	long := strings.Repeat("x", maxPassphrase)
+	for text, want := range map[string]string{"": "", "secret": "secret", "secret\n" + long: "secret", long + "\n": long, long + "x": "-"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, got, err := (&SendFlags{signBy: "key", passphraseFile: path}).signing(&cli.Env{})
+		if want == "-" != (err != nil) || err == nil && string(got) != want {
+			t.Errorf("%d bytes: %q, %v", len(text), got, err)
+		}
+	}
+	if _, _, err := (&SendFlags{signBy: "key", passphraseFile: "/dev/zero"}).signing(&cli.Env{}); err == nil {
+		t.Error("of a file without an end")
 	}
 }
