@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -206,6 +207,15 @@ func TestArtifactsUnread(t *testing.T) {
 	}
 	if after, err := os.ReadFile(list); err != nil || string(after) != string(before) {
 		t.Errorf("the list is now %q, %v", after, err)
+	}
+	if err := os.WriteFile(list, bytes.Replace(before, []byte(`"manifests":[`), []byte(`"manifests":[{"digest":"odd"},`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := keepArtifacts(dir); err == nil || len(said) != 0 {
+		t.Errorf("beside one that is lost: %q, %v", said, err)
+	}
+	if err := os.WriteFile(list, before, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := errors.Join(os.Remove(blob), os.Rename(blob+".aside", blob), os.RemoveAll(image.KeptList(list)), os.Mkdir(image.KeptList(list), 0o700)); err != nil {
 		t.Fatal(err)

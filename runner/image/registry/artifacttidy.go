@@ -72,7 +72,7 @@ func keepArtifacts(dir string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		var whole []v1.Descriptor
+		whole := []v1.Descriptor{}
 		for _, d := range list.Manifests {
 			switch _, err := artifactOf(dir, d); {
 			case err == nil:
@@ -102,7 +102,10 @@ func keepArtifacts(dir string) ([]string, error) {
 		}
 		return nil
 	})
-	return said, err
+	if err != nil {
+		return nil, err // nothing has changed
+	}
+	return said, nil
 }
 
 // replaceList writes a list of artifacts, and keeps what it was.
