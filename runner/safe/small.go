@@ -13,7 +13,7 @@ import (
 // *fs.PathError.
 func ReadSmall(path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	for err == unix.EINTR { //nolint:errorlint // a system call's own
+	for err == unix.EINTR {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	if err != nil {
@@ -24,7 +24,7 @@ func ReadSmall(path string) ([]byte, error) {
 	for all := 0; ; {
 		n, err := unix.Read(fd, text[all:])
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // likewise
+		case err == unix.EINTR:
 			continue
 		case err != nil:
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}

@@ -75,16 +75,16 @@ func put(m medium, path string, data []byte, mode fs.FileMode, durable bool) (er
 	return nil
 }
 
-// disk is the real one. wait is the longest wait for the lock of a file.
+// disk is the real one. wait is the longest that create waits for the lock of a file, whoever has it meanwhile.
 type disk struct{ wait time.Duration }
 
 func (d disk) create(path string, mode fs.FileMode) (file, error) {
-	for range 1000 {
+	for end := time.Now().Add(d.wait); ; {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, mode)
 		if err != nil {
 			return nil, err
 		}
-		if ours, err := d.own(f, path); err != nil || ours {
+		if ours, err := own(f, path, end); err != nil || ours {
 			if err == nil {
 				err = errors.Join(f.Truncate(0), f.Chmod(mode))
 			}
@@ -95,16 +95,18 @@ func (d disk) create(path string, mode fs.FileMode) (file, error) {
 			return f, nil
 		}
 		f.Close() // its maker has renamed it
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("%s: %w", path, unix.EBUSY)
+		}
 	}
-	return nil, fmt.Errorf("%s: %w", path, unix.EBUSY)
 }
 
 // lockWait is the longest wait for another who writes the same file: who writes holds the lock for the time of a
 // write. Where a container can write, it may hold the lock for ever.
-const lockWait = 30 * time.Second
+const lockWait = time.Minute
 
-// own waits for the lock of a file, and reports whether it is still what path names.
-func (d disk) own(f *os.File, path string) (bool, error) {
+// own waits for the lock of a file until end, and reports whether it is still what path names.
+func own(f *os.File, path string, end time.Time) (bool, error) {
 	ours, err := f.Stat()
 	if err != nil {
 		return false, err
@@ -114,7 +116,7 @@ func (d disk) own(f *os.File, path string) (bool, error) {
 	if !ours.Mode().IsRegular() || int(sys.Uid) != os.Geteuid() || sys.Nlink > 1 {
 		return false, fmt.Errorf("%s: %w", path, ErrNotOurs)
 	}
-	for end := time.Now().Add(d.wait); ; time.Sleep(5 * time.Millisecond) {
+	for ; ; time.Sleep(5 * time.Millisecond) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break

@@ -261,7 +261,7 @@ func TestWriteBesideLock(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("it waits for the lock")
 		}
-		if err := os.Link(path+making, path+".second"); err != nil && want == unix.EWOULDBLOCK {
+		if err := os.Link(path+making, path+".second"); err != nil && errors.Is(want, unix.EWOULDBLOCK) {
 			t.Fatal(err)
 		}
 	}

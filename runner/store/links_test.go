@@ -178,6 +178,18 @@ func TestLinksWhileALayerIsAdded(t *testing.T) {
 	}
 }
 
+// TestLinksWithoutARunDir: no note is written where the process happens to be.
+func TestLinksWithoutARunDir(t *testing.T) {
+	l := newLinked(t, nil, nil)
+	t.Chdir(t.TempDir())
+	if err := keepLinks(l.options, ""); err == nil {
+		t.Error("it has a place for its note")
+	}
+	if got, err := os.ReadDir("."); err != nil || len(got) > 0 {
+		t.Errorf("made %v, %v", got, err)
+	}
+}
+
 // TestLinksOfNoStorage: nothing is made where there is no storage yet, or one of another driver.
 func TestLinksOfNoStorage(t *testing.T) {
 	for _, driver := range []string{"", "vfs"} {

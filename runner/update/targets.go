@@ -173,10 +173,10 @@ func afterVerb(words []string, verb string) ([]string, bool) {
 // maxFile is the most bytes of a file with labels or variables. Source: spec, which reads them in a start.
 const maxFile = 2 << 20
 
-// readIfThere reads a file with labels. One with variables does not matter here, and its absence
-// is the start's affair.
+// readIfThere reads a file with labels, as a start does: not by a link. One with variables does not matter here, and its
+// absence is the start's affair.
 func readIfThere(path string) ([]byte, error) {
-	data, err := safe.ReadLinked(path, maxFile)
+	data, err := safe.ReadFile(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, safe.ErrNotRegular) {
 		return nil, nil
 	}

@@ -3,7 +3,10 @@
 package update
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -104,5 +107,18 @@ hand.service hand docker.io/library/redis registry runs=id-hand auth= <nil>
  nobody docker.io/library/redis registry runs=id-nobody auth= no unit starts the container`
 	if s := strings.Join(got, "\n"); s != want {
 		t.Errorf("got\n%s\nwant\n%s", s, want)
+	}
+}
+
+// TestLabelsByALink: labels that a start does not read, since a link leads to them, are none here, too.
+func TestLabelsByALink(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "labels")
+	if err := errors.Join(os.WriteFile(file, []byte("a=b\n"), 0o600), os.Symlink(file, file+".link")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{file: "a=b\n", file + ".link": "", file + ".none": ""} {
+		if got, err := readIfThere(path); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
+	"go.podman.io/common/pkg/password"
 	"golang.org/x/term"
 )
 
@@ -187,10 +188,11 @@ func Credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	return user, string(text), err
 }
 
-// secretOf asks for a text on the terminal that is our input, without showing what is typed.
+// secretOf asks for a text on the terminal that is our input, without showing what is typed. Whoever ends that with Ctrl-C has
+// his terminal as it was.
 func secretOf(e *cli.Env, what string) ([]byte, error) {
 	fmt.Fprint(e.Stderr, what+": ")
-	text, err := term.ReadPassword(int(e.Stdin.Fd()))
+	text, err := password.Read(int(e.Stdin.Fd()))
 	fmt.Fprintln(e.Stderr)
 	return text, err
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -133,9 +134,8 @@ func (s *SendFlags) signing(e *cli.Env) (key string, passphrase []byte, err erro
 	case s.signKey+s.signBy == "" && s.passphraseFile != "":
 		return "", nil, errors.New("--sign-passphrase-file is for --sign-by and --sign-by-sigstore-private-key")
 	case s.passphraseFile != "":
-		text, err := os.ReadFile(s.passphraseFile)
-		first, _, _ := bytes.Cut(text, []byte("\n"))
-		return s.signKey, first, err
+		passphrase, err = firstLine(s.passphraseFile)
+		return s.signKey, passphrase, err
 	case s.signKey == "":
 		return "", nil, nil // gpg asks itself
 	case !cli.IsTerminal(e.Stdin):
@@ -143,4 +143,22 @@ func (s *SendFlags) signing(e *cli.Env) (key string, passphrase []byte, err erro
 	}
 	passphrase, err = secretOf(e, "Passphrase of "+s.signKey)
 	return s.signKey, passphrase, err
+}
+
+// maxPassphrase is the most bytes of a passphrase.
+const maxPassphrase = 4096
+
+// firstLine reads the first line of a file with a passphrase, which may be a pipe.
+func firstLine(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	if err == nil && len(first) > maxPassphrase {
+		return nil, fmt.Errorf("--sign-passphrase-file: the first line of %s has more than %d bytes", path, maxPassphrase)
+	}
+	return first, err
 }

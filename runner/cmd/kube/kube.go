@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -59,6 +61,9 @@ func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
 			s.Data, err = fetch(name)
 		default:
 			s.Data, err = safe.ReadGiven(name, maxBytes)
+			if st, serr := os.Stat(name); errors.Is(err, safe.ErrNotRegular) && serr == nil && st.Mode()&fs.ModeNamedPipe != 0 {
+				err = hint.With(err, "give - in its place, and the pipe as standard input: < %s", name)
+			}
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image"
 	"go.podman.io/common/pkg/libartifact"
@@ -122,8 +124,15 @@ func TestArtifactsAfterACut(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "blobs/sha256", second), 0); err != nil {
 		t.Fatal(err)
 	}
+	whole, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := names(); len(got) != 1 || got[0] != "/model:1" {
 		t.Errorf("without the second's manifest: %q", got)
+	}
+	if old, err := os.ReadFile(list + ".damaged"); err != nil || string(old) != string(whole) {
+		t.Errorf("the list as it was: %q, %v", old, err)
 	}
 	if err := errors.Join(os.Truncate(list, 0), os.Truncate(image.KeptList(list), 0)); err != nil {
 		t.Fatal(err)
@@ -171,5 +180,64 @@ func TestArtifactLeftovers(t *testing.T) {
 	blobs, berr := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
 	if err := errors.Join(err, berr); err != nil || len(after) != 1 || !slices.Equal(slices.Sorted(slices.Values(blobs)), slices.Sorted(slices.Values(append(before, young)))) {
 		t.Errorf("%v, %v, %v", after, blobs, err)
+	}
+}
+
+// TestArtifactsUnread: what cannot be read is not lost, and takes nothing from the list; what cannot be kept is a warning; what
+// is damaged holds up no prune.
+func TestArtifactsUnread(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
+	id, err := w.PullArtifact(t.Context(), w.name("model:1"), SendOptions{PullOptions: w.options()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := image.ArtifactDir(filepath.Join(w.dir, "graph"))
+	list, blob := filepath.Join(dir, "index.json"), filepath.Join(dir, "blobs/sha256", id)
+	before, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A directory stands for all that keeps a file from being read.
+	if err := errors.Join(os.Rename(blob, blob+".aside"), os.Mkdir(blob, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := keepArtifacts(dir); err == nil || !strings.Contains(err.Error(), "directory") || len(said) != 0 {
+		t.Errorf("a manifest that is not read: %q, %v", said, err)
+	}
+	if after, err := os.ReadFile(list); err != nil || string(after) != string(before) {
+		t.Errorf("the list is now %q, %v", after, err)
+	}
+	if err := os.WriteFile(list, bytes.Replace(before, []byte(`"manifests":[`), []byte(`"manifests":[{"digest":"odd"},`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := keepArtifacts(dir); err == nil || len(said) != 0 {
+		t.Errorf("beside one that is lost: %q, %v", said, err)
+	}
+	if err := os.WriteFile(list, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(blob), os.Rename(blob+".aside", blob), os.RemoveAll(image.KeptList(list)), os.Mkdir(image.KeptList(list), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := keepArtifacts(dir); err != nil || len(said) != 1 || !strings.Contains(said[0], "has no copy") {
+		t.Errorf("a copy that cannot be kept: %q, %v", said, err)
+	}
+	odd := []byte(`{"schemaVersion":2,"config":{"digest":"odd"},"layers":[{"digest":""}]}`)
+	d := digest.FromBytes(odd)
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "blobs/sha256", d.Encoded()), odd, 0o600),
+		os.WriteFile(list, []byte(`{"schemaVersion":2,"manifests":[{"digest":"`+d.String()+`"}]}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dropArtifactFiles(dir, asideAge); err != nil {
+		t.Errorf("a manifest with an odd digest: %v", err)
+	}
+	for _, text := range []string{`{"manifests":[{"digest":"odd"}]}`, `{"manifests":[{"digest":"` + strings.Replace(d.String(), d.Encoded()[:1], "g", 1) + `"}]}`, "{"} {
+		if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if freed, err := dropArtifactFiles(dir, 0); err != nil || freed != 0 {
+			t.Errorf("%s: %d freed, %v", text, freed, err)
+		}
 	}
 }

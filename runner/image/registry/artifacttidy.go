@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -47,6 +46,13 @@ func artifactLock(dir string, do func() error) error {
 	return do()
 }
 
+// errLost is what a power cut has torn: a list that is no JSON, or a manifest that is gone or another one. Whatever else keeps a
+// file from being read may pass.
+var errLost = errors.New("it is damaged or gone")
+
+// damagedList is the copy of a list of artifacts from before something that was lost went from it.
+func damagedList(list string) string { return list + ".damaged" }
+
 // keepArtifacts keeps a copy of the list of artifacts before something changes it: the library writes it in place, and
 // syncs neither it nor manifests. Of a list that a power cut has torn the copy takes the place, or an empty one; an artifact
 // whose manifest is lost goes from it. What is lost is said; what a registry has, the next pull brings back.
@@ -55,26 +61,34 @@ func keepArtifacts(dir string) ([]string, error) {
 	err := artifactLock(dir, func() error {
 		path := filepath.Join(dir, v1.ImageIndexFile)
 		list, err := readList(path)
-		torn := err != nil
+		torn := errors.Is(err, errLost)
 		if torn {
 			said = append(said, fmt.Sprintf("the list of artifacts was damaged, and is again what it was before the last change: %v", err))
-			if list, err = readList(image.KeptList(path)); err != nil {
-				list = v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex}
+			if list, err = readList(image.KeptList(path)); errors.Is(err, errLost) || errors.Is(err, fs.ErrNotExist) {
 				said[0] = fmt.Sprintf("the list of artifacts was damaged, and is empty now; pull them again: %v", err)
+				list, err = v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex}, nil
 			}
 		}
-		whole := slices.DeleteFunc(slices.Clone(list.Manifests), func(d v1.Descriptor) bool {
-			_, err := artifactOf(dir, d)
-			if err != nil {
+		if err != nil {
+			return err
+		}
+		whole := []v1.Descriptor{}
+		for _, d := range list.Manifests {
+			switch _, err := artifactOf(dir, d); {
+			case err == nil:
+				whole = append(whole, d)
+			case errors.Is(err, errLost):
 				said = append(said, fmt.Sprintf("artifact %s is lost: %v", d.Annotations[v1.AnnotationRefName], err))
+			default:
+				return fmt.Errorf("artifact %s: %w", d.Annotations[v1.AnnotationRefName], err)
 			}
-			return err != nil
-		})
+		}
 		changed := torn || len(whole) != len(list.Manifests)
 		list.Manifests = whole
 		data, err := json.Marshal(list)
 		if err == nil && changed {
-			err = safe.Write(path, data, 0o644)
+			err = replaceList(path, data)
+			said = append(said, "the list of artifacts as it was: "+damagedList(path))
 		}
 		if err != nil {
 			return err
@@ -82,53 +96,92 @@ func keepArtifacts(dir string) ([]string, error) {
 		if old, rerr := os.ReadFile(image.KeptList(path)); rerr == nil && string(old) == string(data) {
 			return nil
 		}
-		return safe.Write(image.KeptList(path), data, 0o644)
+		// A disk that is full is no reason to remove nothing from it.
+		if err := safe.Write(image.KeptList(path), data, 0o644); err != nil {
+			said = append(said, fmt.Sprintf("the list of artifacts has no copy, should the power fail now: %v", err))
+		}
+		return nil
 	})
-	return said, err
+	if err != nil {
+		return nil, err // nothing has changed
+	}
+	return said, nil
 }
 
+// replaceList writes a list of artifacts, and keeps what it was.
+func replaceList(path string, data []byte) error {
+	old, err := safe.ReadFile(path, maxList)
+	if err == nil {
+		err = safe.Write(damagedList(path), old, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	return safe.Write(path, data, 0o644)
+}
+
+// readList reads a list of artifacts. The error is errLost if it is torn.
 func readList(path string) (list v1.Index, err error) {
 	data, err := safe.ReadFile(path, maxList)
-	if err == nil {
-		err = json.Unmarshal(data, &list)
+	if err != nil {
+		return list, err
 	}
-	return list, err
+	if err := json.Unmarshal(data, &list); err != nil {
+		return list, fmt.Errorf("%s: %w: %w", path, errLost, err)
+	}
+	return list, nil
 }
 
 func blobOf(dir string, d digest.Digest) string {
 	return filepath.Join(dir, v1.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
-// artifactOf reads the manifest of an artifact of the list.
+// artifactOf reads the manifest of an artifact of the list. The error is errLost if that is not what the list means, and never
+// will be.
 func artifactOf(dir string, d v1.Descriptor) (m v1.Manifest, err error) {
 	if err := d.Digest.Validate(); err != nil {
-		return m, err
+		return m, fmt.Errorf("its digest %q: %w: %w", d.Digest, errLost, err)
 	}
 	data, err := safe.ReadFile(blobOf(dir, d.Digest), maxList)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return m, fmt.Errorf("its manifest: %w: %w", errLost, err)
+	case err != nil:
 		return m, err
+	case d.Digest.Algorithm().FromBytes(data) != d.Digest:
+		return m, fmt.Errorf("its manifest: %w", errLost)
 	}
-	if d.Digest.Algorithm().FromBytes(data) != d.Digest {
-		return m, errors.New("its manifest is damaged")
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("its manifest: %w: %w", errLost, err)
 	}
-	return m, json.Unmarshal(data, &m)
+	return m, nil
 }
 
 // dropArtifactFiles removes files of the artifacts in dir that no artifact refers to and that are older than age: a pull or an
-// addition that was killed has left them. It gives the bytes that were freed.
+// addition that was killed has left them. It gives the bytes that were freed. Where a list or a manifest is damaged, what that
+// refers to is not known, and all stays; the next command on artifacts says what is lost.
 func dropArtifactFiles(dir string, age time.Duration) (freed int64, err error) {
 	err = artifactLock(dir, func() error {
 		list, err := readList(filepath.Join(dir, v1.ImageIndexFile))
+		if errors.Is(err, errLost) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		used := map[string]bool{}
 		for _, d := range list.Manifests {
 			m, err := artifactOf(dir, d)
+			if errors.Is(err, errLost) {
+				return nil
+			}
 			if err != nil {
 				return fmt.Errorf("artifact %s: %w", d.Annotations[v1.AnnotationRefName], err)
 			}
 			for _, one := range append(m.Layers, d, m.Config) {
+				if one.Digest.Validate() != nil {
+					continue // no file has such a name
+				}
 				used[path.Join(v1.ImageBlobsDir, one.Digest.Algorithm().String(), one.Digest.Encoded())] = true
 			}
 		}

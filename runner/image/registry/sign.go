@@ -92,7 +92,8 @@ func (o SendOptions) signer(ctx context.Context, to string) (gpg, types.ImageRef
 	if ref.Transport().Name() != docker.Transport.Name() {
 		return g, nil, hint.With(fmt.Errorf("--sign-by signs what goes to a registry, and %s is none", to), "skopeo copy --sign-by signs in other places")
 	}
-	if _, err := g.run(nil, "--list-keys", o.SignBy); err != nil {
+	defer g.agent()() // gpg asks one which keys there are
+	if _, err := g.run(nil, "--list-secret-keys", "--", o.SignBy); err != nil {
 		return g, nil, err
 	}
 	g.SigningMechanism, _, err = signature.NewEphemeralGPGSigningMechanism(nil) // it is to verify nothing
@@ -117,6 +118,10 @@ func (im *Images) sign(g gpg, ref types.ImageReference, d digest.Digest, o SendO
 	text, before, err := signedSoFar(g.ctx, at, sys, o.DropSignatures)
 	if err != nil {
 		return err
+	}
+	// A registry, or a mirror that is asked first, may answer with whatever it wants to have signed.
+	if same, err := manifest.MatchesDigest(text, d); err != nil || !same {
+		return errors.Join(fmt.Errorf("--sign-by: the registry, or a mirror of it, answers with another manifest than %s", d), err)
 	}
 	signed, err := signature.SignDockerManifest(text, named.String(), g, o.SignBy)
 	if err != nil {

@@ -41,7 +41,10 @@ func asGPG(dir string, args []string) error {
 	if name != fingerprint(keys[0]) {
 		return fmt.Errorf("gpg: error reading key: No public key")
 	}
-	if slices.Contains(args, "--list-keys") {
+	if slices.Contains(args, "--list-secret-keys") {
+		if args[len(args)-2] != "--" {
+			return fmt.Errorf("gpg: %s may be an option", name)
+		}
 		return nil
 	}
 	if i := slices.Index(args, "--passphrase-fd"); i >= 0 {
@@ -168,5 +171,28 @@ func TestSignByFails(t *testing.T) {
 	}
 	if _, err := os.Stat(place); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there are signatures: %v", err)
+	}
+}
+
+// TestSignByOfALie: nothing is signed but what was sent, whatever the registry answers when it is asked for that.
+func TestSignByOfALie(t *testing.T) {
+	w, key, place := signingWorld(t)
+	arm := w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{}, one())
+	list := w.registry.list(t, "many:1", map[string]pushed{"arm64": arm})
+	other := w.registry.push(t, "other:1", "", v1.ImageConfig{}, map[string][]byte{"other": []byte("other")})
+	for _, lie := range []digest.Digest{arm.manifest, list} { // the second time nothing is signed at all
+		w.registry.set(func() {
+			key := "many@" + lie.String()
+			w.registry.manifests[key], w.registry.types[key] = w.registry.manifests["other@"+other.manifest.String()], v1.MediaTypeImageManifest
+		})
+		o := SendOptions{PullOptions: w.options(), SignBy: fingerprint(key)}
+		_, err := w.signing(t.Context(), w.name("many:1"), o, func() (digest.Digest, error) { return list, nil })
+		if err == nil || !strings.Contains(err.Error(), "answers with another manifest than "+lie.String()) {
+			t.Errorf("a lie about %s: %v", lie, err)
+		}
+		signed, err := filepath.Glob(filepath.Join(place, "many@*", "signature-*"))
+		if err != nil || len(signed) != 1 || !strings.Contains(signed[0], list.Encoded()) {
+			t.Errorf("a lie about %s: %q, %v", lie, signed, err)
+		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/safe"
+	"golang.org/x/sys/unix"
 )
 
 // Where says whose units count.
@@ -171,7 +172,7 @@ func (w Where) as(user string) bool {
 func (u *Units) read(dir string, counts func(*unitfile.File) bool) error {
 	entries, err := os.ReadDir(dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case gone(err):
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		u.all = append(u.all, entry{dir, nil})
@@ -199,10 +200,15 @@ func (u *Units) read(dir string, counts func(*unitfile.File) bool) error {
 	return errors.Join(errs...)
 }
 
+// gone tells whether nothing is where a name leads: it may be a link to itself, or past a file.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR)
+}
+
 func (u *Units) add(unit, path string, counts func(*unitfile.File) bool) error {
 	text, err := safe.ReadLinked(path, unitfile.MaxSize)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, safe.ErrNotRegular), errors.Is(err, safe.ErrTooLarge):
+	case gone(err), errors.Is(err, safe.ErrNotRegular), errors.Is(err, safe.ErrTooLarge):
 		return nil // gone by now, masked, or nothing that the manager would read
 	case errors.Is(err, fs.ErrPermission):
 		u.unread[unit] = true

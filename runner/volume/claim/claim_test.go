@@ -40,6 +40,12 @@ func TestUnits(t *testing.T) {
 	if err := os.Symlink("/dev/null", filepath.Join(root, "/etc/systemd/user/masked.service")); err != nil {
 		t.Fatal(err)
 	}
+	for name, to := range map[string]string{"loop.service": "loop.service", "past.service": "masked.service/x", "web.service.d/loop.conf": "loop.conf"} {
+		path := filepath.Join(root, "/etc/systemd/user", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(to, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.Symlink("/dev/zero", filepath.Join(root, "/etc/systemd/user/endless.service")); err != nil {
 		t.Fatal(err)
 	}
