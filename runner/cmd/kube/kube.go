@@ -60,7 +60,10 @@ func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
 		case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
 			s.Data, err = fetch(name)
 		default:
-			s.Data, err = safe.ReadGiven(name, maxBytes)
+			s.Data, err = safe.ReadGiven(name, yaml.MaxBytes)
+			if errors.Is(err, safe.ErrTooLarge) {
+				s.TooLarge, err = true, nil // the reader of YAML says so, with the way out
+			}
 			if st, serr := os.Stat(name); errors.Is(err, safe.ErrNotRegular) && serr == nil && st.Mode()&fs.ModeNamedPipe != 0 {
 				err = hint.With(err, "give - in its place, and the pipe as standard input: < %s", name)
 			}

@@ -31,6 +31,8 @@ const (
 type Source struct {
 	Name string // as reports show it
 	Data []byte
+	// TooLarge says that it has more than MaxBytes; then Data need not be there.
+	TooLarge bool
 }
 
 // Document is one document of a source that is not empty.
@@ -59,10 +61,10 @@ func Read(sources []Source, to *Report) []*Document {
 	var docs []*Document
 	for _, s := range sources {
 		f := &File{Name: s.Name}
-		if len(s.Data) > MaxBytes {
+		if s.TooLarge || len(s.Data) > MaxBytes {
 			to.Add(report.Diagnostic{
 				Code: "yaml-size", Pos: report.Position{File: s.Name},
-				Message: fmt.Sprintf("the file has %d bytes, and may have %d", len(s.Data), MaxBytes),
+				Message: fmt.Sprintf("the file has more than %d MiB", MaxBytes>>20),
 				Hint:    "split it, and keep data out of it",
 			})
 			continue

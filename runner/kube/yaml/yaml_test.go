@@ -34,7 +34,7 @@ func decode(t *testing.T, text string) (thing, report.List) {
 	t.Helper()
 	var r Report
 	var v thing
-	docs := Read([]Source{{"f", []byte(text)}}, &r)
+	docs := Read([]Source{{Name: "f", Data: []byte(text)}}, &r)
 	d := Decoder{Report: &r, Unknown: report.Warning}
 	for _, doc := range docs {
 		d.Decode(doc.Root, &v)
@@ -140,10 +140,10 @@ func prev(i int) string {
 
 func TestLimits(t *testing.T) {
 	var r Report
-	if docs := Read([]Source{{"big", bytes.Repeat([]byte("#\n"), 5<<20)}, {"small", []byte("a: b\n")}}, &r); len(docs) != 1 {
+	if docs := Read([]Source{{Name: "big", TooLarge: true}, {Name: "large", Data: bytes.Repeat([]byte("#\n"), 5<<20)}, {Name: "small", Data: []byte("a: b\n")}}, &r); len(docs) != 1 {
 		t.Errorf("%d documents", len(docs))
 	}
-	if l := r.List(); len(l) != 1 || l[0].Pos.String() != "big" || !strings.Contains(l[0].Message, "10485760 bytes, and may have 8388608") {
+	if l := r.List(); len(l) != 2 || l[0].Pos.String() != "big" || !strings.Contains(l[0].Message, "more than 8 MiB") || l[1].Message != l[0].Message {
 		t.Errorf("%v", l)
 	}
 	r = Report{}
@@ -157,7 +157,7 @@ func TestLimits(t *testing.T) {
 
 func TestHide(t *testing.T) {
 	var r Report
-	docs := Read([]Source{{"f", []byte("data: {k: hunter2}\n")}}, &r)
+	docs := Read([]Source{{Name: "f", Data: []byte("data: {k: hunter2}\n")}}, &r)
 	d := Decoder{Report: &r, Hide: true}
 	d.Decode(docs[0].Root, &thing{})
 	if l := r.List(); len(l) != 1 || l[0].Excerpt != "" || strings.Contains(l[0].Message, "hunter2") {
@@ -177,7 +177,7 @@ func TestFieldsOf(t *testing.T) {
 
 func TestAt(t *testing.T) {
 	var r Report
-	root := Read([]Source{{"f", []byte("a:\n  b:\n  - c: x\n")}}, &r)[0].Root
+	root := Read([]Source{{Name: "f", Data: []byte("a:\n  b:\n  - c: x\n")}}, &r)[0].Root
 	for _, c := range []struct {
 		path Path
 		line int
