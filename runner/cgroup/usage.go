@@ -58,11 +58,10 @@ const (
 	memoryMaxAbove
 	pidsCurrent
 	ioStat
-	cgroupProcs
 	lastFile
 )
 
-var fileNames = [lastFile]string{"cpu.stat", "memory.current", "memory.max", "../memory.max", "pids.current", "io.stat", "cgroup.procs"}
+var fileNames = [lastFile]string{"cpu.stat", "memory.current", "memory.max", "../memory.max", "pids.current", "io.stat"}
 
 // Descriptors is how many files a meter has open at most.
 const Descriptors = lastFile + 1
@@ -146,16 +145,8 @@ func (s *Survey) read(m *Meter, file int) ([]byte, error) {
 
 // processes counts the processes of a cgroup and of those below it.
 func (s *Survey) processes(m *Meter) uint64 {
-	var st unix.Stat_t
-	if err := unix.Fstat(m.dir, &st); err == nil && st.Nlink != 2 { // it has directories in it
-		pids, _ := livePIDs(s.tree.path(m.cgroup)) // none, if they are gone by now
-		return uint64(len(pids))
-	}
-	procs, err := s.read(m, cgroupProcs)
-	if err != nil {
-		return 0
-	}
-	return uint64(bytes.Count(procs, []byte("\n")))
+	pids, _ := livePIDs(s.tree.path(m.cgroup)) // none, if they are gone by now
+	return uint64(len(pids))
 }
 
 // limit is the lowest limit of memory of a cgroup and those above it.

@@ -203,7 +203,7 @@ func (e *Env) Root(verb string) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          WantVerb,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          noVerb,
 	}
 	// A verb that needs namespaces and did not get them says why, once, here.
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {

@@ -22,6 +22,7 @@ import (
 // TestGlobalFlagsAreReadOnce: before the verb and after it, and all of them count.
 func TestGlobalFlagsAreReadOnce(t *testing.T) {
 	for line, want := range map[string]string{
+		"":                                    "error",
 		"say":                                 "[] ",
 		"--module=a say":                      "[a] ",
 		"--module a say":                      "[a] ",

@@ -9,12 +9,17 @@ import (
 	"time"
 )
 
-// Watch shows something anew every so many seconds, until ctx ends. With clear a terminal is
+// WantInterval is an error where a flag's number of seconds between two pictures is none.
+func WantInterval(flag string, seconds int) error {
+	if seconds < 1 {
+		return fmt.Errorf("%s %d: want a number of seconds, 1 or more", flag, seconds)
+	}
+	return nil
+}
+
+// Watch shows something anew every so many seconds, 1 or more, until ctx ends. With clear a terminal is
 // cleared each time before.
 func (e *Env) Watch(ctx context.Context, seconds int, clear bool, show func() error) error {
-	if seconds < 1 {
-		return fmt.Errorf("an interval of %d: want a number of seconds, 1 or more", seconds)
-	}
 	f, isFile := e.Stdout.(*os.File)
 	clear = clear && isFile && IsTerminal(f)
 	for {

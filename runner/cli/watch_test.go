@@ -29,7 +29,7 @@ func TestWatch(t *testing.T) {
 	if err := e.Watch(context.Background(), 1, false, func() error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if err := e.Watch(ctx, 0, false, nil); err == nil || !strings.Contains(err.Error(), "1 or more") {
+	if err := WantInterval("--watch", 0); err == nil || err.Error() != "--watch 0: want a number of seconds, 1 or more" {
 		t.Errorf("got %v", err)
 	}
 }

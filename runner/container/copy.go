@@ -4,6 +4,7 @@ package container
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,10 @@ func (e *Engine) CopyOut(ctx context.Context, from Place, w io.Writer) error {
 	})
 }
 
-// CopyIn unpacks a tar archive into a directory of a container.
+// ErrNoArchive is podman's way to say that what comes from stdin is no archive.
+var ErrNoArchive = errors.New("source must be a (compressed) tar archive when copying from stdin")
+
+// CopyIn unpacks a tar archive into a directory of a container. Nothing at all is ErrNoArchive.
 func (e *Engine) CopyIn(ctx context.Context, archived io.Reader, to Place, o CopyOptions) error {
 	return e.at(ctx, to, func(root string) error {
 		st, err := stat(root, to.inside())
@@ -93,7 +97,11 @@ func (e *Engine) CopyIn(ctx context.Context, archived io.Reader, to Place, o Cop
 		case !st:
 			return fmt.Errorf("destination must be a directory when copying from stdin: %q", to.Path)
 		}
-		return e.unpack(archived, root, to.inside(), to, o)
+		content := bufio.NewReader(archived)
+		if _, err := content.Peek(1); errors.Is(err, io.EOF) {
+			return ErrNoArchive
+		}
+		return e.unpack(content, root, to.inside(), to, o)
 	})
 }
 
@@ -154,7 +162,10 @@ func (e *Engine) read(p Place, root string) (io.ReadCloser, archive.CopyInfo, er
 		InUserNS: unshare.IsRootless(),
 	}
 	content, err := chrootarchive.Tar(filepath.Join(root, dir), o, root)
-	return content, info, err
+	if err != nil {
+		return nil, info, err
+	}
+	return &whole{ReadCloser: content}, info, nil
 }
 
 // write unpacks what read has archived.

@@ -6,11 +6,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.podman.io/storage/pkg/archive"
 )
 
 // archived makes an archive of headers; files have their own names in them.
@@ -70,6 +73,33 @@ func TestUnpackInside(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "outside of the directory") {
 			t.Errorf("%s: %v", h.Name, err)
 		}
+	}
+}
+
+// TestCutArchive: a file that is shorter than its size says is an error that tells so, of a copy and of an archive; some of
+// /sys are. An archive that is to be unpacked has something in it.
+func TestCutArchive(t *testing.T) {
+	needsRoot(t)
+	from, target := Place{Path: "/sys/kernel/mm"}, Place{Path: t.TempDir()}
+	if err := (&Engine{}).Copy(t.Context(), from, target, CopyOptions{}); err == nil || !strings.Contains(err.Error(), ErrCut.Error()) {
+		t.Errorf("a copy: %v", err)
+	}
+	if err := (&Engine{}).CopyOut(t.Context(), from, io.Discard); !errors.Is(err, ErrCut) {
+		t.Errorf("an archive: %v", err)
+	}
+	content, err := packed(tree{Own: from.Path, Options: &archive.TarOptions{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	if _, err := io.Copy(io.Discard, content); err == nil || !strings.Contains(err.Error(), ErrCut.Error()) {
+		t.Errorf("a tree: %v", err)
+	}
+	if err := (&Engine{}).CopyIn(t.Context(), strings.NewReader(""), target, CopyOptions{}); !errors.Is(err, ErrNoArchive) {
+		t.Errorf("nothing at all: %v", err)
+	}
+	if err := (&Engine{}).CopyOut(t.Context(), Place{Path: target.Path + "/."}, io.Discard); err != nil {
+		t.Errorf("an empty directory: %v", err)
 	}
 }
 

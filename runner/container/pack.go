@@ -66,7 +66,7 @@ func packed(t tree) (io.ReadCloser, error) {
 		from.Close()
 		return nil, fmt.Errorf("read %s: %w", t.Own, err)
 	}
-	return &packing{File: from, wait: func() error {
+	return &packing{file: from, wait: func() error {
 		if err := cmd.Wait(); err != nil {
 			return fmt.Errorf("read %s: %w: %s", t.Own, err, strings.TrimSpace(said.String()))
 		}
@@ -74,9 +74,10 @@ func packed(t tree) (io.ReadCloser, error) {
 	}}, nil
 }
 
-// packing is what a process writes: at its end it tells whether that is all.
+// packing is what a process writes: at its end it tells whether that is all. The file is not embedded: io.Copy would take the
+// file's own way to write itself, which asks nothing of the process.
 type packing struct {
-	*os.File
+	file *os.File
 	wait func() error
 	err  error
 }
@@ -91,7 +92,7 @@ func (p *packing) end() error {
 
 // Read returns io.EOF only when the process has done all of its work.
 func (p *packing) Read(b []byte) (int, error) {
-	n, err := p.File.Read(b)
+	n, err := p.file.Read(b)
 	if errors.Is(err, io.EOF) {
 		if failed := p.end(); failed != nil {
 			return n, failed
@@ -102,7 +103,7 @@ func (p *packing) Read(b []byte) (int, error) {
 
 // Close ends the process if it has not ended.
 func (p *packing) Close() error {
-	err := p.File.Close()
+	err := p.file.Close()
 	if p.wait != nil {
 		p.end() //nolint:errcheck // nobody reads any more, of which it complains
 	}
@@ -134,8 +135,31 @@ func pack(order io.Reader, out io.Writer) error {
 		return err
 	}
 	defer content.Close()
-	_, err = io.Copy(out, content)
+	_, err = io.Copy(out, &whole{ReadCloser: content})
 	return err
+}
+
+// ErrCut says that an archive ends in the middle.
+var ErrCut = errors.New("a file could not be read to its end, or has changed meanwhile (files of /proc and /sys can't be copied)")
+
+// whole reads an archive, and returns ErrCut in place of io.EOF where that is not the end of an archive. The library that
+// writes it loses its errors, and ends the archive in the middle of a file.
+type whole struct {
+	io.ReadCloser
+	bytes, zeros int // that were read, and how many of them are zeros at the end
+}
+
+func (w *whole) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	rest := len(bytes.TrimRight(b[:n], "\x00"))
+	if rest > 0 {
+		w.zeros = 0
+	}
+	w.bytes, w.zeros = w.bytes+n, w.zeros+n-rest
+	if errors.Is(err, io.EOF) && (w.bytes%512 != 0 || w.zeros < 1024) { // see tar(5)
+		return n, ErrCut
+	}
+	return n, err
 }
 
 // confine makes a root directory in which there is the tree and nothing else, and has the paths say

@@ -74,6 +74,15 @@ func TestLabNetworks(t *testing.T) {
 		l.Eventually("alice", "podunit exec app wget -qO- -T 1 http://host.containers.internal:8081/ | grep -qi nginx", time.Minute)
 	}
 	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
+	t.Run("unshare", func(t *testing.T) {
+		l := lab.on(t)
+		if n := l.MustRun("alice", "podunit unshare --rootless-netns ip -o address | grep -c ' 10.89.9.1/24 '"); n != "1" {
+			t.Errorf("%s times the gateway of the network", n)
+		}
+		if _, stderr, code := l.Run("root", "podunit unshare --rootless-netns true"); code != 125 || !strings.Contains(stderr, "without root") {
+			t.Errorf("as root: %d, %s", code, stderr)
+		}
+	})
 	t.Run("internal", func(t *testing.T) {
 		l := lab.on(t)
 		if routes := l.MustRun("alice", "podunit exec db cat /proc/net/route"); strings.Contains(routes, "eth0\t00000000\t") {

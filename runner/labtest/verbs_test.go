@@ -138,9 +138,12 @@ func podmanInUnit(l *Lab, user string) {
 		systemctl, dir = "systemctl", "/etc/containers/systemd/"
 	}
 	l.WriteFile(user, dir+"called.container", "[Container]\nImage="+image+"\nContainerName=called\nNetwork=none\nVolume=called-pre:/pre\n"+
-		`Exec=sh -c 'trap "echo reloaded" HUP; while :; do sleep 0.1; done'`+"\n"+
+		`Exec=sh -c 'trap "echo reloaded" HUP; echo ready; while :; do sleep 0.1; done'`+"\n"+
 		"[Service]\nExecStartPre=podman volume create --label by=podman called-pre\nExecReload=podman exec called kill -HUP 1\n")
-	l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start called; "+systemctl+" reload called")
+	l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start called")
+	// Before it has said so, the signal is lost.
+	l.Eventually(user, "podunit logs called | grep -x ready", time.Minute)
+	l.MustRun(user, systemctl+" reload called")
 	l.Eventually(user, "podunit logs called | grep -x reloaded", time.Minute)
 	if got := l.MustRun(user, "podunit volume ls -q --filter label=by=podman; "+systemctl+" is-active called"); got != "called-pre\nactive" {
 		l.t.Errorf("%q", got)

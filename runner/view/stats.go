@@ -175,7 +175,7 @@ func (a *Measurer) first(r container.Record, s container.Status) (Sample, error)
 		return Sample{}, err
 	}
 	m, alive, err := a.sample(r, w)
-	if alive && err == nil && len(a.now) < a.most {
+	if alive && err == nil && len(a.now)+len(a.before) < a.most {
 		a.now[r.ID] = w
 	} else {
 		w.close()

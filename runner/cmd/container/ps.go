@@ -56,6 +56,9 @@ func NewPs(e *cli.Env) *cobra.Command {
 			if !cmd.Flags().Changed("watch") {
 				return show()
 			}
+			if err := cli.WantInterval("--watch", l.watch); err != nil {
+				return err
+			}
 			return e.Watch(ctx, l.watch, true, show)
 		},
 	}

@@ -96,8 +96,8 @@ func PodHeadings() map[string]string { return statHeadings("MEM USAGE/ LIMIT") }
 // Show shows the numbers of the running ones among the containers that list returns; it calls list
 // each time. It ends with ctx.
 func (s *Stats) Show(ctx context.Context, e *cli.Env, x *service.Engine, list func() ([]container.Record, error)) error {
-	if s.interval <= 0 {
-		return errors.New("invalid interval, must be a positive number greater zero")
+	if err := cli.WantInterval("--interval", s.interval); err != nil {
+		return err
 	}
 	before := map[string]view.Sample{}
 	measurer := view.NewMeasurer(x, !s.noStream)

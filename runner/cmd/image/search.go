@@ -41,6 +41,9 @@ func NewSearch(e *cli.Env) *cobra.Command {
 			if o.ListTags && len(filters) > 0 {
 				return errors.New("filters are not applicable to list tags result")
 			}
+			if docker && (o.ListTags || out != "") {
+				return errors.New("--compatible is about the table of images: it goes neither with --list-tags nor with --format")
+			}
 			if len(filters) > 0 {
 				f, err := filter.ParseSearchFilter(filters)
 				if err != nil {

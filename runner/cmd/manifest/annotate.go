@@ -28,7 +28,12 @@ func NewAnnotate(e *cli.Env) *cobra.Command {
 			if i.Annotations, err = cli.Assignments("--annotation", annotations, true); err != nil {
 				return err
 			}
-			if index {
+			switch {
+			case index && len(args) > 1:
+				return errors.New("--index means the list itself, and DIGEST an image in it: they exclude each other")
+			case index && len(annotations) == 0 && i.Subject == "":
+				return errors.New("--index: what is there to say of the list? --annotation or --subject is missing")
+			case index:
 				i.IndexAnnotations, i.Annotations = i.Annotations, nil
 			}
 			of := ""

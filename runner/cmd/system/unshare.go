@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -25,6 +26,9 @@ func NewUnshare(e *cli.Env) *cobra.Command {
 		Short: "Run a command in the user namespace of your containers",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if network && !e.User.Rootless() {
+				return errors.New("--rootless-netns is for a user without root: root's named networks are on the machine itself")
+			}
 			if len(args) == 0 {
 				shell, ok := e.Lookup("SHELL")
 				if !ok {
@@ -44,7 +48,7 @@ func NewUnshare(e *cli.Env) *cobra.Command {
 			if !network {
 				return run()
 			}
-			shared, ok := netavark.ReadShared(service.SharedDir(e.User.RunDir))
+			shared, ok := netavark.ReadShared(service.SharedDir(filepath.Join(e.User.RunDir, "podunit")))
 			if !ok {
 				return netavark.NoNamespaceError{Unit: service.NamespaceUnit}
 			}

@@ -104,6 +104,54 @@ func TestSaveOfAList(t *testing.T) {
 	}
 }
 
+// TestFeaturesOfAList: what an image needs of a processor is in the list, or an error says why it can't be.
+func TestFeaturesOfAList(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	app := Listed{Image: "docker://" + w.name("app:1"), PullOptions: w.options(), Features: []string{"sse4"}}
+	w.pull("app:1")
+	if _, err := w.CreateList("localhost/list:1"); err != nil {
+		t.Fatal(err)
+	}
+	add := func(annotations map[string]string) error {
+		app.Annotations = annotations
+		_, err := w.AddToList(ctx, "localhost/list:1", app)
+		return err
+	}
+	features := func() string {
+		list, err := w.InspectList("localhost/list:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := ""
+		for _, m := range list.Manifests {
+			all += strings.Join(m.Platform.Features, ",") + " " + m.Digest.String()
+		}
+		return all
+	}
+	if err := add(map[string]string{"a": "b"}); err == nil || features() != "" {
+		t.Errorf("features and an annotation: %v; %s", err, features())
+	}
+	if err := add(nil); err != nil || !strings.HasPrefix(features(), "sse4 ") {
+		t.Errorf("%v; %s", err, features())
+	}
+	_, digest, _ := strings.Cut(features(), " ")
+	annotated := Listed{Annotations: map[string]string{"a": "b"}}
+	if _, err := w.AnnotateList("localhost/list:1", digest, annotated); err == nil || !strings.HasPrefix(features(), "sse4 ") {
+		t.Errorf("an annotation beside features: %v; %s", err, features())
+	}
+	if _, err := w.RemoveFromList("localhost/list:1", digest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AnnotateList("localhost/list:1", "", Listed{IndexAnnotations: annotated.Annotations}); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(nil); err == nil || features() != "" {
+		t.Errorf("features in a list with an annotation: %v; %s", err, features())
+	}
+}
+
 // TestSaveIsNotJudged: whatever policy.json says of what may come, what is there may be saved, in
 // each format, and is what the library writes.
 func TestSaveIsNotJudged(t *testing.T) {

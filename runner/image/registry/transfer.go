@@ -11,6 +11,7 @@ import (
 
 	"github.com/containers/ocicrypt/helpers"
 	"github.com/opencontainers/go-digest"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage"
@@ -404,6 +405,9 @@ func (im *Images) AddToList(ctx context.Context, name string, i Listed) (string,
 			source = "containers-storage:" + stored.ID
 		}
 	}
+	if err := keepsFeatures(list, i); err != nil {
+		return "", err
+	}
 	o := libimage.ManifestListAddOptions{All: i.All, AuthFilePath: i.AuthFile, CertDirPath: i.CertDir, Username: i.User, Password: i.Secret}
 	if i.TLSVerify != nil {
 		o.InsecureSkipTLSVerify = types.NewOptionalBool(!*i.TLSVerify)
@@ -420,10 +424,33 @@ func (im *Images) annotate(list *libimage.ManifestList, of digest.Digest, i List
 	if i.OS+i.Arch+i.Variant+i.OSVersion+i.Subject == "" && len(i.Annotations)+len(i.IndexAnnotations)+len(i.Features)+len(i.OSFeatures) == 0 {
 		return nil
 	}
+	if err := keepsFeatures(list, i); err != nil {
+		return err
+	}
 	return list.AnnotateInstance(of, &libimage.ManifestListAnnotateOptions{
 		OS: i.OS, Architecture: i.Arch, Variant: i.Variant, OSVersion: i.OSVersion, Features: i.Features, OSFeatures: i.OSFeatures,
 		Annotations: i.Annotations, IndexAnnotations: i.IndexAnnotations, Subject: i.Subject,
 	})
+}
+
+// keepsFeatures is an error if features of a processor would be lost. The storage keeps a list in docker's format, which alone
+// has them, only while the list has nothing that only OCI's format has.
+func keepsFeatures(list *libimage.ManifestList, i Listed) error {
+	data, err := list.Inspect()
+	if err != nil {
+		return err
+	}
+	features := len(i.Features) > 0
+	oci := len(i.Annotations)+len(i.IndexAnnotations)+len(data.Annotations) > 0 || i.Subject != "" || data.Subject != nil || data.ArtifactType != ""
+	for _, m := range data.Manifests {
+		features = features || len(m.Platform.Features) > 0
+		oci = oci || len(m.Annotations) > 0 || m.ArtifactType != "" || len(m.Data) > 0
+	}
+	if features && oci {
+		return hint.With(errors.New("a list with features of a processor can't have annotations, a subject or artifacts: no format of lists has both"),
+			"leave out --features, or make a list without annotations for it")
+	}
+	return nil
 }
 
 // AnnotateList changes the description of an image, named by its digest, in a list of manifests,
