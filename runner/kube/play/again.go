@@ -96,6 +96,22 @@ func (w *work) allAsked(r pod.Record, p *kube.Pod) bool {
 	return w.store.verdict(w.st.Name, p.Name, all).ID == r.ID
 }
 
+// unask takes back that all containers of a pod that goes on are to start anew: what this play had started has asked for it,
+// and has been stopped. Where one that goes on has ended, it may have asked as well, and the new start stays.
+func (w *work) unask(ctx context.Context, x *exchange) error {
+	for _, c := range x.was.Containers {
+		touched := slices.Contains(x.stopped, c) || slices.ContainsFunc(x.started, func(s *kube.Container) bool { return s.Name == c.Name })
+		if touched || c.Role == kube.Init || len(c.Restart.PodOn) == 0 {
+			continue
+		}
+		if u, err := w.Unit(ctx, c.Unit); err != nil || u.ActiveState != "active" {
+			return err
+		}
+	}
+	_, err := w.halt(ctx, w.st, []string{x.now.Name})
+	return err
+}
+
 // untilAsked calls stop when that is so: what starts meanwhile may wait for one that has ended.
 func (w *work) untilAsked(ctx context.Context, r pod.Record, p *kube.Pod, stop func()) {
 	for pause(ctx, beginLook) == nil {
