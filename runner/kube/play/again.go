@@ -53,7 +53,7 @@ func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 		v = verdict{ID: r.ID} // the pod is new, or was calm for long
 	}
 	if p.store.verdict(st.Name, one.Name, all).ID != r.ID { // else another container has asked for the same one
-		if one.Job != nil && c.Role == kube.Ordinary && v.Bad >= one.Job.BackoffLimit {
+		if one.Job != nil && c.Role != kube.Sidecar && v.Bad >= one.Job.BackoffLimit {
 			return true, nil
 		}
 		wait := againAfter(c.Restart, v.Bad)
@@ -74,9 +74,14 @@ func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kub
 	}
 	for try := 1; ; try++ {
 		once, cancel := context.WithCancel(ctx)
-		go w.untilAsked(once, r, p, cancel)
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			w.untilAsked(once, r, p, cancel)
+		}()
 		err := w.startOnce(once, r, p, list)
 		cancel()
+		<-looked
 		if err == nil || !w.allAsked(r, p) || ctx.Err() != nil {
 			return err
 		}
