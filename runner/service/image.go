@@ -21,8 +21,12 @@ import (
 // its own error and not with systemd's.
 const startWindow = 90 * time.Second
 
-// findImage finds the image of a container, pulled by policy if need be.
-func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Image, error) {
+// drawing has a pull show on a terminal how it gets on. The function that it returns takes the drawing away.
+type drawing func(image.PullOptions) (image.PullOptions, func())
+
+// findImage finds the image of a container, pulled by policy if need be. draw shows a pull that no service manager is
+// told of; nil shows nothing.
+func (e *Engine) findImage(ctx context.Context, c *spec.Container, draw drawing) (container.Image, error) {
 	if c.Rootfs != nil {
 		return container.Image{}, nil
 	}
@@ -46,9 +50,9 @@ func (e *Engine) findImage(ctx context.Context, c *spec.Container) (container.Im
 	}
 	if !p.Quiet {
 		o.Report = ReportPull(e.Notify)
-		if o.Report == nil && e.DrawPull != nil {
+		if o.Report == nil && draw != nil {
 			var done func()
-			o, done = e.DrawPull(o)
+			o, done = draw(o)
 			defer done()
 		}
 	}

@@ -124,7 +124,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if e.InService() && c.MaxRun > 0 {
 		return hint.With(errors.New("--timeout: a unit says itself how long it may run"), "RuntimeMaxSec= in its [Service] section")
 	}
-	img, err := e.findImage(ctx, c)
+	img, err := e.findImage(ctx, c, e.DrawPull)
 	if more := (*image.BeyondError)(nil); !errors.As(err, &more) { // another program would say it again
 		for _, w := range c.Warnings {
 			e.Warn(w)

@@ -230,7 +230,7 @@ func (j *judge) document(doc *yaml.Document, depth int) []*object {
 		bare.at("apiVersion").note("kube-version", "write "+k.versions[0], "%s is not the version of a %s", version, name)
 	}
 	if name == "Pod" {
-		dropAccess(doc.Root)
+		dropAccess(bare)
 	}
 	o := &object{kind: k, doc: doc, value: k.make(), to: j}
 	severity, quiet := j.notes()

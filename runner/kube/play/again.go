@@ -53,7 +53,7 @@ func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 		v = verdict{ID: r.ID} // the pod is new, or was calm for long
 	}
 	if p.store.verdict(st.Name, one.Name, all).ID != r.ID { // else another container has asked for the same one
-		if one.Job != nil && c.Role == kube.Ordinary && v.Bad >= one.Job.BackoffLimit {
+		if one.Job != nil && c.Role != kube.Sidecar && v.Bad >= one.Job.BackoffLimit {
 			return true, nil
 		}
 		wait := againAfter(c.Restart, v.Bad)
@@ -74,9 +74,14 @@ func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kub
 	}
 	for try := 1; ; try++ {
 		once, cancel := context.WithCancel(ctx)
-		go w.untilAsked(once, r, p, cancel)
+		looked := make(chan struct{})
+		go func() {
+			defer close(looked)
+			w.untilAsked(once, r, p, cancel)
+		}()
 		err := w.startOnce(once, r, p, list)
 		cancel()
+		<-looked
 		if err == nil || !w.allAsked(r, p) || ctx.Err() != nil {
 			return err
 		}
@@ -94,6 +99,22 @@ func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kub
 // allAsked reports whether a container has ended so that all of its pod are to start anew.
 func (w *work) allAsked(r pod.Record, p *kube.Pod) bool {
 	return w.store.verdict(w.st.Name, p.Name, all).ID == r.ID
+}
+
+// unask takes back that all containers of a pod that goes on are to start anew: what this play had started has asked for it,
+// and has been stopped. Where one that goes on has ended, it may have asked as well, and the new start stays.
+func (w *work) unask(ctx context.Context, x *exchange) error {
+	for _, c := range x.was.Containers {
+		touched := slices.Contains(x.stopped, c) || slices.ContainsFunc(x.started, func(s *kube.Container) bool { return s.Name == c.Name })
+		if touched || c.Role == kube.Init || len(c.Restart.PodOn) == 0 {
+			continue
+		}
+		if u, err := w.Unit(ctx, c.Unit); err != nil || u.ActiveState != "active" {
+			return err
+		}
+	}
+	_, err := w.halt(ctx, w.st, []string{x.now.Name})
+	return err
 }
 
 // untilAsked calls stop when that is so: what starts meanwhile may wait for one that has ended.

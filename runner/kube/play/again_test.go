@@ -232,12 +232,14 @@ func TestRestartAllBeforeReady(t *testing.T) {
 		ends   map[string][]string
 		starts string // of i, s and a, in order
 		fails  bool
+		job    *kube.Job
 	}{
-		"an init container": {map[string][]string{"web-i.service": {"7", "8"}}, "i i i s a", false},
-		"another end of it": {map[string][]string{"web-i.service": {"3"}}, "i", true},
-		"a container":       {map[string][]string{"web-a.service": {"42"}}, "i s a i s a", false},
-		"another end":       {map[string][]string{"web-a.service": {"1"}}, "i s a", true},
-		"again and again":   {map[string][]string{"web-i.service": {"7", "7", "7", "7", "7"}}, "i i i i i", true},
+		"an init container": {map[string][]string{"web-i.service": {"7", "8"}}, "i i i s a", false, nil},
+		"another end of it": {map[string][]string{"web-i.service": {"3"}}, "i", true, nil},
+		"a container":       {map[string][]string{"web-a.service": {"42"}}, "i s a i s a", false, nil},
+		"another end":       {map[string][]string{"web-a.service": {"1"}}, "i s a", true, nil},
+		"again and again":   {map[string][]string{"web-i.service": {"7", "7", "7", "7", "7"}}, "i i i i i", true, nil},
+		"of a job":          {map[string][]string{"web-i.service": {"7", "7", "7"}}, "i i i", true, &kube.Job{BackoffLimit: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -246,6 +248,9 @@ func TestRestartAllBeforeReady(t *testing.T) {
 			one := st.Plan.Pods[0]
 			for _, c := range one.Containers {
 				c.Restart.First, c.Restart.Max = time.Millisecond, time.Millisecond
+			}
+			if one.Job = c.job; c.job != nil {
+				container(one, "i").Restart.Policy = "on-failure" // its rule comes first
 			}
 			if err := w.Player.store.save(st); err != nil {
 				t.Fatal(err)
@@ -273,6 +278,28 @@ func TestRestartAllBeforeReady(t *testing.T) {
 				t.Errorf("something is left for the timer: %v", err)
 			}
 		})
+	}
+}
+
+// TestStartWithoutAnEnd: where an init container does not even start, its policy decides, and not what its rules say of an
+// earlier end.
+func TestStartWithoutAnEnd(t *testing.T) {
+	yaml := strings.Replace(restartsAll, "{name: i, image: quay.io/x/a:1}",
+		"{name: i, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [7]}}]}", 1)
+	w := newWorld(t)
+	st := w.playing(t, yaml)
+	one := st.Plan.Pods[0]
+	r, err := w.Pods.LookupExact("web")
+	if err == nil {
+		err = w.Player.store.setVerdict(st.Name, verdict{Why: "exited 7"}, "web", "i", lastExit)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.manager.fails["start web-i.service"] = errors.New("no such image")
+	work := &work{Player: w.Player, st: st, plan: st.Plan, seen: map[string]string{}}
+	if err := work.start(t.Context(), r, one, one.Containers); err == nil || len(w.manager.asked("start")) != 1 {
+		t.Errorf("started %v: %v", w.manager.asked("start"), err)
 	}
 }
 

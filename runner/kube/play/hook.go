@@ -184,10 +184,7 @@ func (p *Player) watch(ctx context.Context, st *State, r pod.Record, one *kube.P
 		if err := p.store.setVerdict(st.Name, verdict{ID: made.ID}, one.Name, c.Name, kind); err != nil {
 			return err
 		}
-		if err := p.store.setWatched(st.Name, watched{
-			ID: made.ID, Name: made.Name, Secrets: made.Spec.Secrets, Hidden: made.Hidden, SecretDir: p.Containers.Secrets.Store.Dir(),
-			Runtime: made.Runtime, Pod: r.ID, PodName: r.Name, Unit: c.Unit, Probe: probe, Grace: c.Grace, Never: c.Restart.Policy == "no",
-		}, one.Name, c.Name, kind); err != nil {
+		if err := p.note(st.Name, r, c, made, probe, kind); err != nil {
 			return err
 		}
 		name := fmt.Sprintf("podunit-probe-%s-%s-%x.timer", made.ID[:12], kind, time.Now().UnixNano())

@@ -367,6 +367,8 @@ spec:
 	l.MustRun("alice", "podunit kube play life.yaml")
 	l.Eventually("alice", "systemctl --user is-failed web-job && [ $(systemctl --user show -P ExecMainStatus web-job) = 3 ]", time.Minute)
 	side := l.MustRun("alice", "systemctl --user show -P MainPID web-side")
+	// The timers of an older program have no such notes.
+	l.MustRun("alice", "rm \"$XDG_RUNTIME_DIR\"/podunit/kube/plays/*/probes/*.watched")
 	was := l.MustRun("alice", "systemctl --user show -P MainPID web-live; podunit exec web-live touch /bad")
 	l.Eventually("alice", "p=$(systemctl --user show -P MainPID web-live); [ $p != "+was+" ] && [ $p != 0 ] && systemctl --user is-active web-live", time.Minute)
 	l.is(t, "cat hooks.d/hooks; systemctl --user show -P MainPID web-side", "post\npre\npost\n"+side)

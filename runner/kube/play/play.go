@@ -615,7 +615,7 @@ func (w *work) undoOwn(ctx context.Context) error {
 		return errors.Join(append(errs, w.dropSecrets(w.st, nil, &Gone{}), w.stopSlices(ctx, w.st), w.store.forget(w.st.Name))...)
 	}
 	for _, x := range w.changed {
-		errs = append(errs, w.stopStarted(ctx, x))
+		errs = append(errs, w.stopStarted(ctx, x), w.unask(ctx, x))
 	}
 	// What goes on is as it was. What has ended comes into the note when it is brought back.
 	old := *w.old

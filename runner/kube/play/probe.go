@@ -117,12 +117,15 @@ func (s store) setWatched(play string, w watched, words ...string) error {
 	return safe.Replace(s.watchedPath(play, words), data, 0o600)
 }
 
-// watched reads what is noted; runner.ErrNotRunning if it is not of the container id.
+// ErrNotNoted says that nothing is noted of a probe, as an older program has started its timer: see Player.NoteProbe.
+var ErrNotNoted = fmt.Errorf("nothing is noted of its probe: %w", runner.ErrNotRunning)
+
+// watched reads what is noted; runner.ErrNotRunning if it is not of the container id, ErrNotNoted if there is no note.
 func (s store) watched(play, id string, words ...string) (*watched, error) {
 	path := s.watchedPath(play, words)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, runner.ErrNotRunning
+		return nil, ErrNotNoted
 	}
 	if err != nil {
 		return nil, err
@@ -137,6 +140,42 @@ func (s store) watched(play, id string, words ...string) (*watched, error) {
 	return w, nil
 }
 
+// note notes what the timer of a probe of a container needs to know.
+func (p *Player) note(play string, r pod.Record, c *kube.Container, made runner.Record, probe *kube.Probe, kind string) error {
+	return p.store.setWatched(play, watched{
+		ID: made.ID, Name: made.Name, Secrets: made.Spec.Secrets, Hidden: made.Hidden, SecretDir: p.Containers.Secrets.Store.Dir(),
+		Runtime: made.Runtime, Pod: r.ID, PodName: r.Name, Unit: c.Unit, Probe: probe, Grace: c.Grace, Never: c.Restart.Policy == "no",
+	}, r.Name, c.Name, kind)
+}
+
+// NoteProbe notes that of a container whose timers an older program has started, which noted nothing: they go on with
+// the present program. The error is runner.ErrNotRunning when there is nothing to probe any more.
+func (p *Player) NoteProbe(play, podName, name, kind, id string) error {
+	_, _, c, err := p.find(play, podName, name)
+	if errors.Is(err, ErrNotFound) {
+		return runner.ErrNotRunning
+	}
+	if err != nil {
+		return err
+	}
+	probe := c.Liveness
+	if kind == readiness {
+		probe = c.Readiness
+	}
+	made, err := p.Containers.LookupExact(c.Spec.Name)
+	if errors.Is(err, runner.ErrNotFound) || err == nil && made.ID != id || probe == nil {
+		return runner.ErrNotRunning
+	}
+	if err != nil {
+		return err
+	}
+	r, err := p.Pods.LookupExact(podName)
+	if err != nil {
+		return err
+	}
+	return p.note(play, r, c, made, probe, kind)
+}
+
 // A Prober is what the timers of probes execute.
 type Prober struct{ player *Player }
 
@@ -146,7 +185,7 @@ func NewProber(e *service.Engine) *Prober {
 }
 
 // Probe is one look of a probe at a container, and what follows from it. The error is runner.ErrNotRunning when there
-// is nothing to probe any more.
+// is nothing to probe any more, and ErrNotNoted, which is one of those, when there may be.
 func (o *Prober) Probe(ctx context.Context, play, podName, name, kind, id string) error {
 	p := o.player
 	w, err := p.store.watched(play, id, podName, name, kind)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,8 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/storage"
 )
 
 // looked is a prober without a storage, and a container that it looks at: a process that sleeps, with a runtime that
@@ -103,6 +106,55 @@ func TestProbeWithoutStorage(t *testing.T) {
 		if !errors.Is(gone, runner.ErrNotRunning) {
 			t.Errorf("%s: %v", name, gone)
 		}
+	}
+}
+
+// TestProbeThatAnOlderProgramHasStarted: of a container that began before an update nothing is noted. That is noted once, from
+// the plan and the storage, and the probe goes on; of a container that is not there, or is another one by now, it ends.
+func TestProbeThatAnOlderProgramHasStarted(t *testing.T) {
+	probe := &kube.Probe{Handler: kube.Handler{Exec: []string{"true"}}, Timeout: time.Minute, Failure: 1}
+	c := &kube.Container{Name: "a", Unit: "web-a.service", Liveness: probe, Restart: kube.Restart{Policy: "always"}, Spec: spec.Container{Name: "web-a"}}
+	o := newLooked(t, c)
+	store := o.world.store
+	words, id := []string{"web", "a", liveness}, strings.Repeat("a", 64)
+	noted, err := store.watched("p", id, words...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metadata, err := json.Marshal(runner.Record{Podunit: 1, Runtime: noted.Runtime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.storage.containers = append(o.storage.containers, storage.Container{ID: id, Names: []string{"web-a"}, Metadata: string(metadata)})
+	r, err := o.Pods.Create(t.Context(), spec.Pod{Name: "web"}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.save(&State{Name: "p", Plan: &kube.Plan{Pods: []*kube.Pod{{Name: "web", Containers: []*kube.Container{c}}}}}),
+		os.Remove(store.watchedPath("p", words))); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"another container": o.NoteProbe("p", "web", "a", liveness, strings.Repeat("b", 64)),
+		"another probe":     o.NoteProbe("p", "web", "a", readiness, id),
+		"another play":      o.NoteProbe("q", "web", "a", liveness, id),
+	} {
+		if !errors.Is(err, runner.ErrNotRunning) || errors.Is(err, ErrNotNoted) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := o.look(t, 1, liveness); !errors.Is(err, ErrNotNoted) {
+		t.Fatalf("without the note: %v", err)
+	}
+	if err := o.NoteProbe("p", "web", "a", liveness, id); err != nil {
+		t.Fatal(err)
+	}
+	now, err := store.watched("p", id, words...)
+	if noted.Pod = r.ID; err != nil || !reflect.DeepEqual(now, noted) {
+		t.Errorf("noted %+v, %v; want %+v", now, err, noted)
+	}
+	if err := o.look(t, 1, liveness); err != nil || !slices.Equal(o.manager.asked("restart"), []string{"web-a.service"}) {
+		t.Errorf("with the note: %v; restarted %v", err, o.manager.asked("restart"))
 	}
 }
 

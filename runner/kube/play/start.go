@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +117,9 @@ func (w *work) runInit(ctx context.Context, r pod.Record, p *kube.Pod, c *kube.C
 	delay := initFirst
 	for try := 1; ; try++ {
 		_ = w.Notify.Send(notify.Status("init container " + c.Name + " of pod " + p.Name)) // only a line less
+		if err := w.forgetExit(p, c); err != nil {
+			return err
+		}
 		err := w.startContainer(ctx, p, c)
 		if err == nil {
 			return nil
@@ -142,10 +147,22 @@ func (p *Player) noteExit(play, podName, name string) error {
 	return p.store.setVerdict(play, verdict{Why: code + " " + status}, podName, name, lastExit)
 }
 
+// forgetExit removes that note, so that a start which fails without an end of the container is not taken for the last end.
+func (w *work) forgetExit(p *kube.Pod, c *kube.Container) error {
+	err := os.Remove(w.store.verdictPath(w.st.Name, []string{p.Name, c.Name, lastExit}))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // triesAgain reports whether an init container that has failed is tried again: what its rules say of the exit status
-// comes before its policy.
+// comes before its policy. After an end for which all containers are to start anew, it alone is not.
 func (w *work) triesAgain(p *kube.Pod, c *kube.Container) bool {
 	code, status, _ := strings.Cut(w.store.verdict(w.st.Name, p.Name, c.Name, lastExit).Why, " ")
+	if code == "exited" && slices.Contains(c.Restart.PodOn, status) {
+		return false
+	}
 	if again, said := byStatus(c.Restart, code, status); said {
 		return again
 	}

@@ -114,6 +114,33 @@ func TestFailedChangeIsUndone(t *testing.T) {
 	}
 }
 
+// TestFailedChangeAsksForNothing: a container that a failed play has started may have asked for a new start of all containers.
+// That goes with it, unless one that goes on has ended meanwhile, and waits for that start.
+func TestFailedChangeAsksForNothing(t *testing.T) {
+	const rules = "restartPolicy: Always, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]"
+	was := strings.Replace(twoContainers, "b:1,", "b:1, "+rules+",", 1)
+	for waits, left := range map[string]bool{"": false, "web-b.service": true} {
+		world := newWorld(t)
+		st := world.playing(t, was)
+		world.startsAnew(t, st, map[string][]string{"web-a.service": {"42"}})
+		w := world.replacing(t, st, strings.Replace(was, "a:1}", "a:2, "+rules+"}", 1))
+		if err := w.begin(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.makePod(t.Context(), w.plan.Pods[0]); err == nil || len(w.changed) != 1 || !w.allAsked(w.changed[0].pod, w.plan.Pods[0]) {
+			t.Fatalf("a container of the play has not ended by its rule: %v", err)
+		}
+		world.manager.active[waits] = false
+		if err := w.undo(t.Context()); err != nil {
+			t.Error(err)
+		}
+		stopped := slices.ContainsFunc(world.manager.asked("stop"), func(name string) bool { return strings.HasPrefix(name, againUnits) })
+		if noted := w.allAsked(w.changed[0].pod, w.plan.Pods[0]); noted != left || stopped == left || !world.manager.active["web-a.service"] {
+			t.Errorf("%q has ended: noted %v, the timer stopped %v; active %v", waits, noted, stopped, world.manager.active)
+		}
+	}
+}
+
 // TestFailedReplacementIsUndone: a play that replaces a pod as a whole and fails brings the old one
 // back; one that cannot be brought back is gone from the note, too.
 func TestFailedReplacementIsUndone(t *testing.T) {

@@ -84,12 +84,25 @@ func newProbe(e *cli.Env) *cobra.Command {
 			}
 			p := play.NewProber(x)
 			err = p.Probe(cmd.Context(), args[0], args[1], args[2], args[3], args[4])
+			if errors.Is(err, play.ErrNotNoted) {
+				// The next tick finds the note.
+				err = noteProbe(cmd.Context(), e, args)
+			}
 			if errors.Is(err, container.ErrNotRunning) {
 				return p.EndTimer(context.WithoutCancel(cmd.Context()))
 			}
 			return err
 		},
 	}
+}
+
+// noteProbe notes what a probe needs to know, which takes the storage: once, after an update of podunit.
+func noteProbe(ctx context.Context, e *cli.Env, args []string) error {
+	x, err := e.OpenToRun(ctx)
+	if err != nil {
+		return err
+	}
+	return play.New(x).NoteProbe(args[0], args[1], args[2], args[3], args[4])
 }
 
 // newHold makes the verb that holds the volumes of a pod that are in memory.
