@@ -442,7 +442,7 @@ func (l lab) broken(t *testing.T) {
 		"a wrong type":           {one + ", command: no}\n", "spec.containers[0].command", "b.yaml:6"},
 		"an unknown field":       {head + "  - {name: a, imagee: x}\n", "did you mean image?", "b.yaml:6"},
 		"an alias bomb":          {bomb, "more than 200000 values", "b.yaml:"},
-		"10 MB":                  {one + "}\n" + strings.Repeat("# "+strings.Repeat("x", 97)+"\n", 100000), "bytes", "b.yaml:"},
+		"10 MB":                  {one + "}\n" + strings.Repeat("# "+strings.Repeat("x", 97)+"\n", 100000), "more than 8 MiB", "b.yaml:"},
 		"two of one name":        {one + "}\n  - {name: a, image: x}\n", "spec.containers[1].name", "b.yaml:7"},
 		"a port twice":           {one + ", ports: [{containerPort: 80, hostPort: 18099}, {containerPort: 81, hostPort: 18099}]}\n", "spec.containers[0].ports[1]", "b.yaml:6"},
 		"no such image":          {head + "  - {name: a, image: \"localhost:5000/none:1\"}\n", "localhost:5000/none:1", ""},
