@@ -89,6 +89,9 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	l.WriteFile(user, dir+"given.container", "[Container]\nImage="+labImage+"\nContainerName=given\nNetwork=none\nStopSignal=KILL\nUser=33:44\nExec=sleep infinity\n"+
 		"Secret=file\nSecret=file,target=/etc/other,uid=33,gid=44,mode=0440\nSecret=env,type=env,target=PASSWORD\nSecret=loaded,type=credential\nHealthCmd=test \"$PASSWORD\" = \"$(cat /tmp/env 2>/dev/null || echo \"$PASSWORD\")\" -a -n \"$PASSWORD\"\nHealthInterval=disable\n"+service)
 	l.MustRun(user, systemctl+" daemon-reload && "+systemctl+" start given")
+	// The service is up some milliseconds before the container's command has begun.
+	begun := func() { l.Eventually(runner, "podunit exec given grep -q sleep /proc/1/cmdline", time.Minute) }
+	begun()
 	look := func(script string) string {
 		return l.MustRun(runner, "podunit exec given sh -c '"+script+"'")
 	}
@@ -130,6 +133,7 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 		t.Errorf("what runs has %q", got)
 	}
 	l.MustRun(user, systemctl+" restart given")
+	begun()
 	if got := look(`tr "\0" "\n" </proc/1/environ | grep PASSWORD; echo $PASSWORD`); got != "PASSWORD=new-4711-value\nnew-4711-value" {
 		t.Errorf("the next start has %q", got)
 	}
