@@ -28,7 +28,7 @@ func (s Streams) needsTerminal() bool {
 // lendTerminal makes a new terminal the standard error of a command. What the command says there
 // goes to said until release is called, after the command's end.
 func lendTerminal(cmd *exec.Cmd, said io.Writer) (release func(), err error) {
-	near, far, err := openTerminal()
+	near, far, err := OpenTerminal()
 	if err != nil {
 		return nil, fmt.Errorf("make a terminal: %w", err)
 	}
@@ -45,8 +45,8 @@ func lendTerminal(cmd *exec.Cmd, said io.Writer) (release func(), err error) {
 	}, nil
 }
 
-// openTerminal opens a pseudoterminal of the usual size. Source: pty(7), ioctl_tty(2).
-func openTerminal() (near, far *os.File, err error) {
+// OpenTerminal opens a pseudoterminal of the usual size: near is our end, far a program's. Source: pty(7), ioctl_tty(2).
+func OpenTerminal() (near, far *os.File, err error) {
 	near, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, nil, err
