@@ -37,11 +37,22 @@ runner = CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" \
 	-ldflags '-s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static -Wl,-w"'
 
 .PHONY: build
-build: ## bin/podunit, libexec/podunit/podunit and bin/podunit-generator, static, for PREFIX
+build: checker ## bin/podunit, libexec/podunit/podunit and bin/podunit-generator, static, for PREFIX
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.bindir=$(PREFIX)/bin" -o bin/podunit-generator ./generator
 	@# What services execute, and the program with all verbs: see runner/cli/handover.go.
 	$(runner) -o bin/podunit ./runner
 	$(runner) -o libexec/podunit/podunit ./runner/full
+
+# What stays in a container for its checks. It does without a C library, of which it would hold more than of itself, and so
+# knows its machines one by one; on others the runtime executes each check.
+CHECKER := libexec/podunit/podunit-checker
+checkers = $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine))
+checkflags := -Os -Wall -Wextra -static -nostdlib -ffreestanding -fno-stack-protector -fno-pie -no-pie \
+	-fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noseparate-code -s
+.PHONY: checker
+checker:
+	@mkdir -p $(dir $(CHECKER))
+	$(if $(checkers),$(CC) $(checkflags) -o $(CHECKER) runner/helper/checker/checker.c)
 
 .PHONY: lab
 lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab help
@@ -53,6 +64,7 @@ lab: ## bin/podunit-lab, which boots and drives test machines: bin/podunit-lab h
 install: build ## build, then install below PREFIX (default /usr/local) and DESTDIR
 	install -D -m 755 bin/podunit $(DESTDIR)$(PREFIX)/bin/podunit
 	install -D -m 755 libexec/podunit/podunit $(DESTDIR)$(PREFIX)/libexec/podunit/podunit
+	$(if $(checkers),install -D -m 755 $(CHECKER) $(DESTDIR)$(PREFIX)/$(CHECKER))
 	@# Where a root is mounted that its container could not reach in the storage: see runner/container/root.go.
 	install -d -m 755 $(DESTDIR)$(PREFIX)/libexec/podunit/root
 	install -D -m 755 bin/podunit-generator $(DESTDIR)$(PREFIX)/lib/systemd/system-generators/podunit-system-generator

@@ -167,6 +167,10 @@ func (t tree) clear(ctx context.Context, cgroup string, wait time.Duration) erro
 	}
 }
 
+// Remove removes a cgroup without processes, and those below it. The error is unix.EBUSY if one has
+// some. That the cgroup is gone is no error.
+func Remove(cgroup string) error { return removeTree(machine.path(cgroup)) }
+
 // removeTree removes the directories of cgroups, deepest first. The files in them are the
 // kernel's and cannot be removed.
 func removeTree(dir string) error {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/cgroup"
+	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"golang.org/x/sys/unix"
@@ -30,6 +31,8 @@ type Check struct {
 	// Name tells it apart from other checks that run in the container at the same time, as part of
 	// a file's name. Only one check of a name runs at a time.
 	Name string
+	// Repeats says that it is run again and again: what executes it may stay in the container.
+	Repeats bool
 }
 
 // CheckResult is how a check ended.
@@ -39,53 +42,39 @@ type CheckResult struct {
 	Output   string // stdout and stderr
 }
 
-// cgroup is that of a check, below the container's: its limits hold, and it can be killed whole.
-func (c Check) cgroup() string { return "podunit-check" + c.Name }
-
 // Check runs a command as Exec does, with the rights of the container's first process and no more,
 // until it ends, its time is over or ctx ends. What it has started does not outlive it. The caller
 // sees to it that there is no other check of this name at the same time.
 func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, error) {
 	var result CheckResult
-	j, err := e.job(r, Exec{Command: c.Command, Env: c.Env})
+	s, err := e.joinable(r)
 	if err != nil {
 		return result, err
 	}
-	defer j.close()
 	out, in, err := os.Pipe()
 	if err != nil {
 		return result, err
 	}
 	defer out.Close()
+	defer in.Close()
 	kept := make(chan string, 1)
 	go func() { kept <- keep(out, c.MaxOutput) }()
-
-	group := checkGroup{pidFile: filepath.Join(e.dir(r.ID), "check"+c.Name+".pid")}
-	// Runtimes other than runc and crun may not know the flag.
-	if name := filepath.Base(e.Runtime.Command); j.status.Cgroup != "" && (name == "runc" || name == "crun") {
-		group.dir = filepath.Join(cgroup.Path(j.status.Cgroup), c.cgroup())
-	}
-	if err := group.make(); err != nil {
-		in.Close()
-		return result, err
-	}
-	defer group.remove()
 	limited, cancel := ctx, func() {}
 	if c.Limit > 0 {
 		limited, cancel = context.WithTimeout(ctx, c.Limit)
 	}
 	defer cancel()
-	j.PIDFile, j.Streams = group.pidFile, runc.Streams{Stdout: in, Stderr: in}
-	if group.dir != "" {
-		j.Cgroup = c.cgroup()
+
+	k := checking{Engine: e, record: r, check: c, out: in, group: e.checkGroup(r.ID, s, c.Name), ticks: s.StartTicks}
+	result.Code, err = k.byChecker(limited)
+	if errors.Is(err, errNoChecker) {
+		result.Code, err = k.byRuntime(limited)
 	}
-	err = e.joined(r.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
-		var err error
-		result.Code, err = runtime.ExecWithin(limited, j.Execution, group.killAll)
-		return err
-	})
 	in.Close()
-	group.kill()
+	if !k.stays || limited.Err() != nil || !k.group.alone() {
+		k.group.kill()
+		defer k.group.remove()
+	}
 	// A process that has left the cgroup may still hold the pipe.
 	_ = out.SetReadDeadline(time.Now().Add(time.Second))
 	result.Output = <-kept
@@ -96,6 +85,45 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 		result.TimedOut, err = true, nil
 	}
 	return result, err
+}
+
+// EndCheck ends what has stayed in a container for the checks of a name, which do not come again.
+func (e *Engine) EndCheck(r Record, name string) error {
+	s, err := e.Status(r.ID)
+	if err == nil {
+		e.checkGroup(r.ID, s, name).remove()
+	}
+	return err
+}
+
+// checking is a check that is being run.
+type checking struct {
+	*Engine
+	record Record
+	check  Check
+	out    *os.File // gets its output
+	group  checkGroup
+	ticks  uint64 // tell the container's run
+	stays  bool   // what has executed the check is there for the next one
+}
+
+// byRuntime has the runtime execute the check.
+func (k *checking) byRuntime(ctx context.Context) (code int, err error) {
+	j, err := k.job(k.record, Exec{Command: k.check.Command, Env: k.check.Env})
+	if err != nil {
+		return 0, err
+	}
+	defer j.close()
+	if err := k.group.make(); err != nil {
+		return 0, err
+	}
+	j.PIDFile, j.Cgroup, j.Streams = k.group.pidFile, k.group.sub(), runc.Streams{Stdout: k.out, Stderr: k.out}
+	err = k.joined(k.record.ID, j.status.PID, j.config, func(runtime runc.Runtime) error {
+		var err error
+		code, err = runtime.ExecWithin(ctx, j.Execution, k.group.killAll)
+		return err
+	})
+	return code, err
 }
 
 // EndsWithin reports whether the container's first process has ended, or does within d.
@@ -126,8 +154,48 @@ func keep(from io.Reader, limit int) string {
 
 // A checkGroup is the processes of a check.
 type checkGroup struct {
-	dir     string // the cgroup; empty where the container has none
+	cgroup  string // empty where the container has none
+	dir     string // of the cgroup
 	pidFile string // where the runtime writes the ID of the first
+	socket  string // where podunit-checker is asked
+}
+
+// checkGroup returns that of the checks of a name: below the container's cgroup, so that its limits
+// hold, and of its own, so that it can be killed whole.
+func (e *Engine) checkGroup(id string, s Status, name string) checkGroup {
+	g := checkGroup{
+		pidFile: filepath.Join(e.dir(id), "check"+name+".pid"),
+		socket:  filepath.Join(e.dir(id), helper.CheckSocketName(name)),
+	}
+	// Runtimes other than runc and crun may not know the flag.
+	if runtime := filepath.Base(e.Runtime.Command); s.Cgroup != "" && (runtime == "runc" || runtime == "crun") {
+		g.cgroup = filepath.Join(s.Cgroup, "podunit-check"+name)
+		g.dir = cgroup.Path(g.cgroup)
+	}
+	return g
+}
+
+// sub is the cgroup's path below the container's.
+func (g checkGroup) sub() string {
+	if g.cgroup == "" {
+		return ""
+	}
+	return filepath.Base(g.cgroup)
+}
+
+// alone reports whether there is one process in the cgroup and none below it.
+func (g checkGroup) alone() bool {
+	var st unix.Stat_t
+	if g.dir == "" || unix.Stat(g.dir, &st) != nil || st.Nlink > 2 {
+		return false // each directory below it is one more link
+	}
+	return len(g.processes()) == 1
+}
+
+// processes are those in the cgroup.
+func (g checkGroup) processes() []string {
+	b, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+	return strings.Fields(string(b))
 }
 
 // make makes the cgroup, empty also if an earlier check was cut short.
@@ -158,8 +226,7 @@ func (g checkGroup) kill() {
 	if err := os.WriteFile(filepath.Join(g.dir, "cgroup.kill"), []byte("1"), 0); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	b, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
-	for word := range strings.FieldsSeq(string(b)) {
+	for _, word := range g.processes() {
 		if pid, err := strconv.Atoi(word); err == nil && pid > 0 {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
@@ -179,12 +246,12 @@ func (g checkGroup) killAll() {
 
 // remove removes the cgroup once its processes are gone.
 func (g checkGroup) remove() {
-	_ = removeFile(g.pidFile)
+	_, _ = removeFile(g.pidFile), removeFile(g.socket)
 	if g.dir == "" {
 		return
 	}
 	for deadline := time.Now().Add(process.KillWait); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		if err := unix.Rmdir(g.dir); !errors.Is(err, unix.EBUSY) {
+		if err := cgroup.Remove(g.cgroup); !errors.Is(err, unix.EBUSY) {
 			return
 		}
 		g.kill()

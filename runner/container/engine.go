@@ -38,8 +38,11 @@ type Engine struct {
 	// RootPoint is an empty directory that everybody may enter, as the installation makes it: see
 	// reachable.
 	RootPoint string
-	Config    *config.Config // containers.conf(5)
-	Volumes   Volumes
+	// Checker is the path of podunit-checker, which stays in a container for its checks. Where it
+	// is not installed, each check is the runtime's.
+	Checker string
+	Config  *config.Config // containers.conf(5)
+	Volumes Volumes
 	// Unit is the systemd service that we start or end something for; empty outside of any.
 	Unit    string
 	Secrets secret.Source

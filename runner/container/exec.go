@@ -89,16 +89,9 @@ type job struct {
 // job makes one. What goes to the runtime is in memory: its environment is for nobody else to
 // read, and a runner that is killed leaves nothing.
 func (e *Engine) job(r Record, x Exec) (*job, error) {
-	s, err := e.Status(r.ID)
+	s, err := e.joinable(r)
 	if err != nil {
 		return nil, err
-	}
-	const words = stateError("can only create exec sessions on running containers")
-	switch {
-	case s.PID == 0:
-		return nil, hint.With(words, "container %s does not run: podunit start %s", r.Name, r.Name)
-	case cgroup.Frozen(s.Cgroup):
-		return nil, hint.With(words, "container %s is paused: podunit unpause %s", r.Name, r.Name)
 	}
 	config, err := e.OCI(r.ID)
 	if err != nil {
@@ -119,6 +112,21 @@ func (e *Engine) job(r Record, x Exec) (*job, error) {
 		return nil, errors.Join(err, j.close())
 	}
 	return j, nil
+}
+
+// joinable is the status of a container in which something can be executed now.
+func (e *Engine) joinable(r Record) (Status, error) {
+	s, err := e.Status(r.ID)
+	const words = stateError("can only create exec sessions on running containers")
+	switch {
+	case err != nil:
+		return s, err
+	case s.PID == 0:
+		return s, hint.With(words, "container %s does not run: podunit start %s", r.Name, r.Name)
+	case cgroup.Frozen(s.Cgroup):
+		return s, hint.With(words, "container %s is paused: podunit unpause %s", r.Name, r.Name)
+	}
+	return s, nil
 }
 
 func (j *job) close() error {

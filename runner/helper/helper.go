@@ -7,6 +7,8 @@
 // manager does (clock.c). They are written in C and live in this binary:
 // executed under their names, it never starts the Go runtime. What each holds is counted
 // against the unit that it is in, and is no more than a program such as cat(1) holds.
+// One more is inside a container, and so a file of its own, of two kilobytes:
+// podunit-checker executes its checks (check.go, checker/checker.c).
 package helper
 
 /*
@@ -308,22 +310,9 @@ func NotifySocket(path string) (*os.File, error) {
 		return nil, fmt.Errorf("notify socket: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), path)
-	err = func() error {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(dir)
-		// The whole path is too long for the name of a socket (unix(7): 108 bytes).
-		short := fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path))
-		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: short}); err != nil {
-			return err
-		}
-		return os.Chmod(path, 0o666)
-	}()
+	if err = bind(fd, path); err == nil {
+		err = os.Chmod(path, 0o666)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("notify socket %s: %w", path, err), f.Close())
 	}

@@ -44,6 +44,16 @@ func seal(program string) string {
 	return fmt.Sprintf("/proc/self/fd/%d", fd)
 }
 
+// Sealed returns a copy of a program that nobody can write to, in memory. A container that executes
+// it gets hold of no file of the machine.
+func Sealed(program string) (*os.File, error) {
+	fd, err := sealedCopy(program)
+	if err != nil {
+		return nil, fmt.Errorf("sealed copy of %s: %w", program, err)
+	}
+	return os.NewFile(uintptr(fd), program), nil
+}
+
 func sealedCopy(program string) (fd int, err error) {
 	from, err := os.Open(program)
 	if err != nil {
@@ -62,14 +72,15 @@ func sealedCopy(program string) (fd int, err error) {
 		return 0, errors.New("not an ELF file")
 	}
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err = unix.MemfdCreate("runc", flags|unix.MFD_EXEC)
+	name := filepath.Base(program)
+	fd, err = unix.MemfdCreate(name, flags|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) { // before Linux 6.3 all may be executed
-		fd, err = unix.MemfdCreate("runc", flags)
+		fd, err = unix.MemfdCreate(name, flags)
 	}
 	if err != nil {
 		return 0, err
 	}
-	to := os.NewFile(uintptr(fd), "runc")
+	to := os.NewFile(uintptr(fd), name)
 	defer to.Close()
 	for left := st.Size(); left > 0; {
 		n, err := unix.Sendfile(fd, int(from.Fd()), nil, int(left))

@@ -73,6 +73,12 @@ type Config struct {
 // rootPoint is where the installation has an empty directory, below its prefix. See container.Engine.RootPoint.
 const rootPoint = "libexec/podunit/root"
 
+// checker is the program that stays in a container for its checks, below the prefix too.
+const checker = "libexec/podunit/podunit-checker"
+
+// below is a path below the prefix of the installation.
+func (c Config) below(path string) string { return filepath.Join(filepath.Dir(c.Program), "..", path) }
+
 // Images finds images for containers.
 type Images interface {
 	// Pull finds the image of a name, pulled by policy if need be.
@@ -138,7 +144,8 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		RunDir: run,
 		Store:  s,
 
-		RootPoint: filepath.Join(filepath.Dir(c.Program), "..", rootPoint),
+		RootPoint: c.below(rootPoint),
+		Checker:   c.below(checker),
 
 		Config: conf,
 		Runtime: runc.Runtime{
@@ -237,7 +244,10 @@ func OpenToProbe(c Config) (*Engine, error) {
 // running gives access to containers that run, without a storage.
 func running(c Config) *container.Engine {
 	run := filepath.Join(c.User.RunDir, "podunit")
-	return &container.Engine{User: c.User, RunDir: run, Runtime: runc.Runtime{Command: c.Runtime, Root: filepath.Join(run, "runc")}}
+	return &container.Engine{
+		User: c.User, RunDir: run, Checker: c.below(checker),
+		Runtime: runc.Runtime{Command: c.Runtime, Root: filepath.Join(run, "runc")},
+	}
 }
 
 // OpenToStart is OpenToRun for the start of a container. A process that the manager executed

@@ -170,7 +170,7 @@ func (c *Checks) Run(ctx context.Context, quiet bool) (outcome health.Status, er
 func (c *Checks) once(ctx context.Context, check health.Check) (health.Result, error) {
 	result := health.Result{Entry: health.Entry{Start: time.Now()}}
 	got, err := c.containers.Check(ctx, c.record(), container.Check{
-		Command: check.Command(), Limit: check.Timeout, MaxOutput: c.plan.MaxLogSize,
+		Command: check.Command(), Limit: check.Timeout, MaxOutput: c.plan.MaxLogSize, Repeats: true,
 	})
 	if ctx.Err() != nil {
 		return result, context.Cause(ctx)

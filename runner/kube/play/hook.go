@@ -105,7 +105,7 @@ const maxHookOutput = 64 << 10
 
 // execute runs a command in a container until it ends or ctx does: then it is killed, with all that it has started.
 func (p *Player) execute(ctx context.Context, made runner.Record, command []string, name string) error {
-	got, err := p.Check(ctx, made, runner.Check{Command: command, MaxOutput: maxHookOutput, Name: "-" + name})
+	got, err := p.Check(ctx, made, runner.Check{Command: command, MaxOutput: maxHookOutput, Name: "-" + name, Repeats: !isHook(name)})
 	if isHook(name) {
 		_, _ = os.Stdout.WriteString(got.Output) // the log of the unit
 	}
