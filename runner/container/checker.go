@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,8 +124,8 @@ func (k *checking) startChecker(ctx context.Context) error {
 		return err
 	}
 	defer j.close()
-	if !ownPIDs(j.config) {
-		return errors.New("the container has no PID namespace of its own, with which all that is in it ends")
+	if err := mayStay(j.config); err != nil {
+		return err
 	}
 	socket, err := helper.CheckSocket(k.group.socket)
 	if err != nil {
@@ -149,18 +150,32 @@ func (k *checking) startChecker(ctx context.Context) error {
 	return removeFile(k.group.pidFile)
 }
 
+// mayStay returns an error if podunit-checker would outlive the container, or if it could be the
+// way out of it.
+func mayStay(config *rspec.Spec) error {
+	if !ownPIDs(config) {
+		return errors.New("the container has no PID namespace of its own, with which all that is in it ends")
+	}
+	// Who is asked can get a pidfd of who asks, which is podunit (unix(7), SO_PEERPIDFD), and
+	// whoever may trace that may take its files. Without this capability nobody may who has less of
+	// them than podunit. Source: ptrace(2), access mode checking.
+	const trace = "CAP_SYS_PTRACE"
+	if c := config.Process.Capabilities; c != nil {
+		for _, set := range [][]string{c.Bounding, c.Permitted, c.Effective, c.Inheritable, c.Ambient} {
+			if slices.Contains(set, trace) {
+				return fmt.Errorf("the container has %s", trace)
+			}
+		}
+	}
+	return nil
+}
+
 // ownPIDs reports whether a container has a PID namespace of its own: the kernel kills all that is in
 // it when its first process ends.
 func ownPIDs(config *rspec.Spec) bool {
-	if config.Linux == nil {
-		return false
-	}
-	for _, ns := range config.Linux.Namespaces {
-		if ns.Type == rspec.PIDNamespace {
-			return ns.Path == ""
-		}
-	}
-	return false
+	return config.Linux != nil && slices.ContainsFunc(config.Linux.Namespaces, func(ns rspec.LinuxNamespace) bool {
+		return ns.Type == rspec.PIDNamespace && ns.Path == ""
+	})
 }
 
 // decline notes that podunit-checker cannot be in this container as long as that runs.

@@ -32,6 +32,14 @@ func (e *Engine) Check(ctx context.Context, r container.Record, c container.Chec
 	return e.Containers.Check(ctx, r, c)
 }
 
+// EndCheck ends what has stayed in a container for the checks of a name, which do not come again.
+func (e *Engine) EndCheck(r container.Record, name string) error {
+	if err := e.findRuntime(r); err != nil {
+		return err
+	}
+	return e.Containers.EndCheck(r, name)
+}
+
 // findRuntime finds the OCI runtime of a container that runs: its own, unless --runtime names another.
 func (e *Engine) findRuntime(r container.Record) error {
 	if e.Runtime == "" {

@@ -26,7 +26,8 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 	if c.PostStart == nil && c.Startup == nil && c.Readiness == nil && c.Liveness == nil {
 		return nil
 	}
-	begun := func(ctx context.Context, made runner.Record, s runner.Status) error {
+	begun := func(ctx context.Context, made runner.Record, s runner.Status) (err error) {
+		defer func() { err = errors.Join(err, p.endStart(c, made)) }()
 		if c.PostStart != nil {
 			if err := p.act(ctx, r, made, *c.PostStart, "postStart"); err != nil {
 				return fmt.Errorf("container %s: postStart: %w", c.Name, err)
@@ -53,6 +54,19 @@ func (p *Player) begun(st *State, r pod.Record, one *kube.Pod, c *kube.Container
 	return p.beginsNoted(st.Name, one.Name, c.Name, begun)
 }
 
+// endStart ends what has stayed in a container for the probes of its start.
+func (p *Player) endStart(c *kube.Container, made runner.Record) error {
+	for _, probe := range []*kube.Probe{c.Startup, c.Readiness} {
+		if probe != nil && probe.Exec != nil {
+			return p.EndCheck(made, "-"+atStart)
+		}
+	}
+	return nil
+}
+
+// atStart is the name of a probe that its container's start waits for.
+const atStart = "start"
+
 // await probes until the verdict is good. With strict it is an error if as many probes fail in a
 // row as the probe's failureThreshold says.
 func (p *Player) await(ctx context.Context, r pod.Record, made runner.Record, s runner.Status, probe *kube.Probe, strict bool) error {
@@ -60,7 +74,7 @@ func (p *Player) await(ctx context.Context, r pod.Record, made runner.Record, s 
 		return err
 	}
 	for good, bad := 0, 0; ; {
-		err := p.probe(ctx, r, made, probe, "start")
+		err := p.probe(ctx, r, made, probe, atStart)
 		if err == nil {
 			good, bad = good+1, 0
 		} else {
