@@ -203,11 +203,18 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	if s.PID != 0 && !force {
 		return hint.With(fmt.Errorf("cannot remove container %s as it is running - %w: %w", r.ID, ErrRunning, ErrState), "podunit stop %s, or --force", r.Name)
 	}
+	first, err := process.Open(s.PID, s.StartTicks)
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		defer first.Close()
+	}
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err
 	}
 	step.Crash("stopped")
-	told := e.tellLateEnd(r, s)
+	told := e.tellLateEnd(r, s, first)
 	err = e.remove(ctx, r, volumes || r.Spec.Remove)
 	told()
 	if err != nil {
