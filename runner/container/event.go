@@ -66,7 +66,10 @@ func (e *Engine) untold(r Record, s Status) bool {
 // finds out how while the container is removed, from the first process, if that ran until now, or
 // from HowEnded; the function that it returns waits for the answer.
 func (e *Engine) tellLateEnd(r Record, s Status, first *process.Process) (told func()) {
-	if !e.untold(r, s) {
+	// Where nobody is attached and the unit itself has stopped the process, nobody else has told. To
+	// ask would make a directory.
+	ours := e.Event != nil && !s.StartedAt.IsZero() && first != nil && s.LogPID != 0 && e.Unit != "" && s.Unit == e.Unit
+	if !ours && !e.untold(r, s) {
 		return func() {}
 	}
 	event := r.event("died")

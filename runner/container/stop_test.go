@@ -61,23 +61,35 @@ func TestStopOfWhatHasEnded(t *testing.T) {
 // kept is a storage with some containers, which have a directory.
 type kept struct {
 	several
-	dir string
+	dir   string
+	asked *bool // for the directory, which the storage makes then
 }
 
-func (k kept) ContainerDirectory(string) (string, error) { return k.dir, nil }
+func (k kept) ContainerDirectory(string) (string, error) {
+	*k.asked = true
+	return k.dir, nil
+}
 
-// TestTheEndOfWhatIsRemovedIsTold with its status, which the kernel knows: the manager is not asked.
+// TestTheEndOfWhatIsRemovedIsTold with its status, which the kernel knows: the manager is not
+// asked. Whether the end has been noted, the storage is asked only by others than the unit.
 func TestTheEndOfWhatIsRemovedIsTold(t *testing.T) {
+	t.Run("by its unit", func(t *testing.T) { endIsTold(t, "web.service", false) })
+	t.Run("by hand", func(t *testing.T) { endIsTold(t, "", true) })
+}
+
+func endIsTold(t *testing.T, unit string, asksStorage bool) {
+	t.Helper()
 	r := Record{ID: NewID(), Name: "web", BootID: BootID()}
-	store := kept{several{nowhere{root: t.TempDir()}, map[string]Record{r.ID: r}}, t.TempDir()}
-	e := &Engine{RunDir: t.TempDir(), Store: store, Runtime: runc.Runtime{Root: t.TempDir()}}
+	askedStorage := false
+	store := kept{several{nowhere{root: t.TempDir()}, map[string]Record{r.ID: r}}, t.TempDir(), &askedStorage}
+	e := &Engine{RunDir: t.TempDir(), Store: store, Runtime: runc.Runtime{Root: t.TempDir()}, Unit: unit}
 	first := exec.Command("sleep", "600")
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { _ = first.Wait() }() // as the manager does
 	pid := first.Process.Pid
-	status := Status{PID: pid, StartTicks: process.StartTicks(pid), StartedAt: time.Now()}
+	status := Status{PID: pid, StartTicks: process.StartTicks(pid), StartedAt: time.Now(), Unit: "web.service", LogPID: pid, LogTicks: 1}
 	if err := errors.Join(e.mark(&r), e.saveStatus(r.ID, status)); err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +108,9 @@ func TestTheEndOfWhatIsRemovedIsTold(t *testing.T) {
 	}
 	if asked && knows(t) {
 		t.Error("the manager was asked")
+	}
+	if askedStorage != asksStorage {
+		t.Errorf("the storage was asked: %v", askedStorage)
 	}
 }
 
