@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/process"
 )
 
 // event is what has happened to the container.
@@ -62,24 +63,33 @@ func (e *Engine) untold(r Record, s Status) bool {
 }
 
 // tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. It
-// finds out how while the container is removed; the function that it returns waits for the answer.
-func (e *Engine) tellLateEnd(r Record, s Status) (told func()) {
-	if !e.untold(r, s) {
+// finds out how while the container is removed, from the first process, if that ran until now, or
+// from HowEnded; the function that it returns waits for the answer.
+func (e *Engine) tellLateEnd(r Record, s Status, first *process.Process) (told func()) {
+	// Where nobody is attached and the unit itself has stopped the process, nobody else has told. To
+	// ask would make a directory.
+	ours := e.Event != nil && !s.StartedAt.IsZero() && first != nil && s.LogPID != 0 && e.Unit != "" && s.Unit == e.Unit
+	if !ours && !e.untold(r, s) {
 		return func() {}
 	}
 	event := r.event("died")
 	answer := make(chan *int, 1)
 	go func() {
-		if e.HowEnded != nil {
-			if code, ok := e.HowEnded(s); ok {
-				answer <- &code
-				return
-			}
+		code, known := first.Code(codeWait)
+		if !known && e.HowEnded != nil {
+			code, known = e.HowEnded(s)
 		}
-		answer <- nil
+		if !known {
+			answer <- nil
+			return
+		}
+		answer <- &code
 	}()
 	return func() {
 		event.ExitCode = <-answer
 		e.tell(event)
 	}
 }
+
+// codeWait is how long the parent of a first process may take to see that it has ended.
+const codeWait = time.Second

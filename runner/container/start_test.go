@@ -236,3 +236,40 @@ func TestSweepOfTheOwnUnit(t *testing.T) {
 		t.Errorf("forsaken: %+v, %v", f, err)
 	}
 }
+
+// BenchmarkSweepOrphans is what each start does where a hundred others run.
+func BenchmarkSweepOrphans(b *testing.B) {
+	store := several{nowhere{root: b.TempDir()}, map[string]Record{}}
+	e := &Engine{RunDir: b.TempDir(), Store: store, Unit: "web.service"}
+	for range 100 {
+		r := Record{ID: NewID(), Unit: "other.service", BootID: BootID(), Spec: spec.Container{Remove: true}}
+		r.Name = r.ID
+		if err := e.mark(&r); err != nil {
+			b.Fatal(err)
+		}
+		store.records[r.ID] = r
+	}
+	written := writtenOnce{several: store, all: map[string]*storage.Container{}}
+	for id, r := range store.records {
+		written.all[id] = store.metadata(r)
+	}
+	e.Store = written
+	for b.Loop() {
+		if err := e.SweepOrphans(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// writtenOnce does not encode its records again each time that somebody asks.
+type writtenOnce struct {
+	several
+	all map[string]*storage.Container
+}
+
+func (w writtenOnce) Container(id string) (*storage.Container, error) {
+	if c := w.all[id]; c != nil {
+		return c, nil
+	}
+	return nil, storage.ErrContainerUnknown
+}

@@ -203,18 +203,35 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	if s.PID != 0 && !force {
 		return hint.With(fmt.Errorf("cannot remove container %s as it is running - %w: %w", r.ID, ErrRunning, ErrState), "podunit stop %s, or --force", r.Name)
 	}
+	first, err := process.Open(s.PID, s.StartTicks)
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		defer first.Close()
+	}
 	if err := e.Stop(ctx, r, timeout); err != nil {
 		return err
 	}
 	step.Crash("stopped")
-	told := e.tellLateEnd(r, s)
+	e.quickenNext()
+	told := e.tellLateEnd(r, s, first)
 	err = e.remove(ctx, r, volumes || r.Spec.Remove)
 	told()
+	e.quickenNext()
 	if err != nil {
 		return err
 	}
 	e.Tell(r, "remove")
 	return nil
+}
+
+// quickenNext has the manager not wait for the move of what it executes next, ExecStopPost=. The
+// first time gains time for the second.
+func (e *Engine) quickenNext() {
+	if e.Unit != "" {
+		cgroup.QuickenMoves()
+	}
 }
 
 // Release frees what only a running container needs, and what a start that was cut short has left.

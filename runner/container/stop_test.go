@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/runc"
 )
 
 // TestStopOfWhatHasEnded waits for the log copier and takes the network down: what is left then,
@@ -54,4 +56,80 @@ func TestStopOfWhatHasEnded(t *testing.T) {
 	if _, err := os.Stat(netns); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the network is left: %v", err)
 	}
+}
+
+// kept is a storage with some containers, which have a directory.
+type kept struct {
+	several
+	dir   string
+	asked *bool // for the directory, which the storage makes then
+}
+
+func (k kept) ContainerDirectory(string) (string, error) {
+	*k.asked = true
+	return k.dir, nil
+}
+
+// TestTheEndOfWhatIsRemovedIsTold with its status, which the kernel knows: the manager is not
+// asked. Whether the end has been noted, the storage is asked only by others than the unit.
+func TestTheEndOfWhatIsRemovedIsTold(t *testing.T) {
+	t.Run("by its unit", func(t *testing.T) { endIsTold(t, "web.service", false) })
+	t.Run("by hand", func(t *testing.T) { endIsTold(t, "", true) })
+}
+
+func endIsTold(t *testing.T, unit string, asksStorage bool) {
+	t.Helper()
+	r := Record{ID: NewID(), Name: "web", BootID: BootID()}
+	askedStorage := false
+	store := kept{several{nowhere{root: t.TempDir()}, map[string]Record{r.ID: r}}, t.TempDir(), &askedStorage}
+	e := &Engine{RunDir: t.TempDir(), Store: store, Runtime: runc.Runtime{Root: t.TempDir()}, Unit: unit}
+	first := exec.Command("sleep", "600")
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = first.Wait() }() // as the manager does
+	pid := first.Process.Pid
+	status := Status{PID: pid, StartTicks: process.StartTicks(pid), StartedAt: time.Now(), Unit: "web.service", LogPID: pid, LogTicks: 1}
+	if err := errors.Join(e.mark(&r), e.saveStatus(r.ID, status)); err != nil {
+		t.Fatal(err)
+	}
+	var told []journal.Event
+	e.Event = func(event journal.Event) { told = append(told, event) }
+	asked := false
+	e.HowEnded = func(Status) (int, bool) { asked = true; return 128 + 15, true }
+	if err := e.Remove(context.Background(), r, true, false, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 3 || told[0].Status != "stop" || told[1].Status != "died" || told[2].Status != "remove" {
+		t.Fatalf("told %+v", told)
+	}
+	if code := told[1].ExitCode; code == nil || *code != 128+15 {
+		t.Errorf("it died with %v", code)
+	}
+	if asked && knows(t) {
+		t.Error("the manager was asked")
+	}
+	if askedStorage != asksStorage {
+		t.Errorf("the storage was asked: %v", askedStorage)
+	}
+}
+
+// knows reports whether this kernel tells how a process has ended.
+func knows(t *testing.T) bool {
+	t.Helper()
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err := errors.Join(err, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := process.Open(cmd.Process.Pid, 0)
+	if p == nil || err != nil {
+		t.Fatalf("cannot open it: %v", err)
+	}
+	defer p.Close()
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	_, known := p.Code(0)
+	return known
 }

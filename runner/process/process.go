@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
@@ -131,6 +132,50 @@ func End(pid int, ticks uint64, sig unix.Signal, grace time.Duration) error {
 	}
 	return nil
 }
+
+// info is struct pidfd_info as Linux 6.13 made it. Source: linux/pidfd.h.
+type info struct {
+	mask, _ uint64
+	_       [11]uint32
+	status  int32 // as of wait(2)
+}
+
+const (
+	getInfo  = 0xc040ff0b // PIDFD_GET_INFO, for an info of this size
+	infoExit = 1 << 3     // PIDFD_INFO_EXIT
+)
+
+// Code is the exit status of a process that has ended; 128+N is a death by signal N. Before Linux
+// 6.15 only the parent is told, and known is false; so it is where the parent has not asked for d
+// long, and where the process could not be opened. Source: pidfs in Linux, fs/pidfs.c.
+func (p *Process) Code(d time.Duration) (code int, known bool) {
+	if p == nil {
+		return 0, false
+	}
+	for deadline := time.Now().Add(d); ; {
+		ended := info{mask: infoExit}
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd), getInfo, uintptr(unsafe.Pointer(&ended))); errno != 0 {
+			return 0, false
+		}
+		status := unix.WaitStatus(ended.status)
+		switch {
+		case ended.mask&infoExit == 0:
+		case status.Signaled():
+			return 128 + int(status.Signal()), true
+		default:
+			return status.ExitStatus(), true
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return 0, false
+		}
+		// The kernel hangs up when the parent has asked.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(p.fd)}}, int(min(left, codeTick).Milliseconds())+1)
+	}
+}
+
+// codeTick is how often Code looks where the kernel wakes nobody.
+const codeTick = 10 * time.Millisecond
 
 // StartTicks is the start time of a process in clock ticks since boot. It is 0 if there is no
 // such process or only its zombie. Source: proc_pid_stat(5), fields 3 and 22.

@@ -3,6 +3,8 @@
 package process
 
 import (
+	"context"
+	"fmt"
 	"os/exec"
 	"testing"
 	"time"
@@ -32,4 +34,60 @@ func TestAProcessIsNotMistakenForALaterOne(t *testing.T) {
 	if err := End(pid, ticks, unix.SIGTERM, time.Second); err != nil {
 		t.Errorf("ending what has ended: %v", err)
 	}
+}
+
+// TestHowAProcessEndedIsKnown to others than its parent, once that has asked.
+func TestHowAProcessEndedIsKnown(t *testing.T) {
+	for script, want := range map[string]int{"read x; exit 7": 7, "read x; kill -KILL $$": 128 + 9, "read x; exit 0": 0} {
+		cmd := exec.Command("sh", "-c", script)
+		in, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(cmd.Process.Pid, 0)
+		if p == nil || err != nil {
+			t.Fatalf("cannot open it: %v", err)
+		}
+		defer p.Close()
+		if code, known := p.Code(0); known {
+			t.Errorf("%s: it runs, and has ended with %d", script, code)
+		}
+		in.Close()
+		if !p.Wait(context.Background(), time.Minute) {
+			t.Fatalf("%s: it does not end", script)
+		}
+		if code, known := p.Code(0); known {
+			t.Errorf("%s: its parent has not asked, and it has ended with %d", script, code)
+		}
+		asked := make(chan struct{})
+		go func() { defer close(asked); _ = cmd.Wait() }()
+		code, known := p.Code(time.Minute)
+		<-asked
+		if !known && older(t, 6, 15) {
+			t.Skip("before Linux 6.15 only the parent knows")
+		}
+		if code != want || !known {
+			t.Errorf("%s: got %d, %v", script, code, known)
+		}
+	}
+	if _, known := (*Process)(nil).Code(time.Minute); known {
+		t.Error("it knows how nobody ended")
+	}
+}
+
+// older reports whether this kernel is older than a release.
+func older(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	var has, hasMinor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &has, &hasMinor); err != nil {
+		t.Fatal(err)
+	}
+	return has < major || has == major && hasMinor < minor
 }
