@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,8 +120,9 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = giveUp
 	if out, err := cmd.CombinedOutput(); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("volume %s: mount: %s has not answered: %w", name, w.Device, ctx.Err())
+		// Where the manager gives up the start, mount(8) may hear of it before we do.
+		if ended := cmd.ProcessState; ctx.Err() != nil || ended != nil && ended.ExitCode() < 0 {
+			return fmt.Errorf("volume %s: mount: %s has not answered: %w", name, w.Device, cmp.Or(ctx.Err(), err))
 		}
 		said := strings.TrimSpace(strings.TrimPrefix(string(out), "mount: "))
 		if said == "" {
