@@ -10,8 +10,8 @@ CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)
 GO    ?= $(shell test -x $(CACHE)/podunit-go/go/bin/go && echo $(CACHE)/podunit-go/go/bin/go || echo go)
 
 # containers_image_openpgp and exclude_graphdriver_btrfs: no gpgme, no libbtrfs; netgo and osusergo: a static binary
-# must not load name service modules.
-TAGS := containers_image_openpgp exclude_graphdriver_btrfs netgo osusergo
+# must not load name service modules. apparmor: without it, the library says that no kernel has AppArmor.
+TAGS := apparmor containers_image_openpgp exclude_graphdriver_btrfs netgo osusergo
 
 # The zsh of Debian looks in another place for what packages bring.
 BASHCOMP ?= $(PREFIX)/share/bash-completion/completions

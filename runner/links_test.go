@@ -3,13 +3,30 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
 // buildTags are those of the Makefile.
-const buildTags = "containers_image_openpgp exclude_graphdriver_btrfs netgo osusergo"
+const buildTags = "apparmor containers_image_openpgp exclude_graphdriver_btrfs netgo osusergo"
+
+// TestAppArmorIsLinked: without a tag, the library that knows AppArmor says that no kernel has it,
+// and every profile is refused.
+func TestAppArmorIsLinked(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(makefile), "\nTAGS := "+buildTags+"\n") {
+		t.Errorf("the tags of the Makefile are not %q", buildTags)
+	}
+	out, err := exec.Command("go", "list", "-tags", buildTags, "-f", "{{.GoFiles}}", "go.podman.io/common/pkg/apparmor").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "apparmor_linux.go") {
+		t.Errorf("%s, %v", out, err)
+	}
+}
 
 // TestTheSmallProgramIsSmall lists what the program that services execute must not link in: each of
 // these initializes itself before main runs, in every start.

@@ -41,10 +41,10 @@ func (b *builder) labels() error {
 			p.ApparmorProfile = b.AppArmor
 		}
 		return nil
-	case !b.Host.AppArmor:
-		return fmt.Errorf("--security-opt apparmor=%s: AppArmor is not enabled on this machine", profile)
 	case b.Rootless:
 		return errors.New("--security-opt apparmor=" + profile + ": only root can confine a container with a profile; use AppArmorProfile= in a system unit")
+	case !b.Host.AppArmor:
+		return fmt.Errorf("--security-opt apparmor=%s: AppArmor is not enabled on this machine", profile)
 	}
 	p.ApparmorProfile = profile
 	return nil

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
@@ -420,12 +422,15 @@ func (e *Engine) confine(in *bundle.Input, mounts []spec.Mount, l labels) error 
 			return &sourceError{m, err}
 		}
 	}
-	if !in.Host.AppArmor || in.Spec.AppArmor != "" || in.Spec.Privileged {
+	asked := in.Spec.AppArmor
+	if !in.Host.AppArmor || asked == "unconfined" || asked == "" && in.Spec.Privileged {
 		return nil
 	}
-	profile, err := apparmor.CheckProfileAndLoadDefault(in.Config.ApparmorProfile)
+	// The runtime would say of one that is not loaded that the command was not found.
+	profile, err := apparmor.CheckProfileAndLoadDefault(cmp.Or(asked, in.Config.ApparmorProfile))
 	if err != nil {
-		return fmt.Errorf("apparmor profile %s: %w", in.Config.ApparmorProfile, err)
+		return hint.With(fmt.Errorf("--security-opt apparmor=%s: %w", cmp.Or(asked, in.Config.ApparmorProfile), err),
+			"root loads a profile: apparmor_parser --replace FILE")
 	}
 	in.AppArmor = profile
 	return nil

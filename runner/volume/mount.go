@@ -3,6 +3,7 @@
 package volume
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +12,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/podunit/podunit/runner/hint"
 	"golang.org/x/sys/unix"
 )
+
+// giveUp is how long we wait for what a killed mount(8) has said.
+const giveUp = time.Second
 
 // What is what a volume stands for, where that is not a directory of the storage: the words of
 // mount(8).
@@ -108,7 +114,16 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 	}
 	cmd := exec.CommandContext(ctx, "mount", append(args, "--", w.Device, dir)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	// A helper such as mount.nfs is a child of mount(8), and waits minutes for a server that does not
+	// answer. In a session of their own both are killed together.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = giveUp
 	if out, err := cmd.CombinedOutput(); err != nil {
+		// Where the manager gives up the start, mount(8) may hear of it before we do.
+		if ended := cmd.ProcessState; ctx.Err() != nil || ended != nil && ended.ExitCode() < 0 {
+			return fmt.Errorf("volume %s: mount: %s has not answered: %w", name, w.Device, cmp.Or(ctx.Err(), err))
+		}
 		said := strings.TrimSpace(strings.TrimPrefix(string(out), "mount: "))
 		if said == "" {
 			said = err.Error()

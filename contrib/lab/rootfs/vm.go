@@ -23,15 +23,19 @@ import (
 var vmRecipe string
 
 // Suites are the Debian releases that a virtual machine can have.
-func Suites() []string { return []string{Suite} }
+func Suites() []string { return []string{"bookworm", Suite} }
 
 // diskSize is of a virtual machine's disk. The file has holes: it takes what is in it, 1.5 GB.
 const diskSize = "12G"
 
-// vmPackages are what a machine needs and nspawn's guest does not.
-func vmPackages() []string {
-	return append(packages(Suite), "linux-image-cloud-amd64", "initramfs-tools", "zstd", "udev", "kmod", "e2fsprogs", "apparmor")
+// vmPackages are those of a lab, and what a machine needs and nspawn's guest does not.
+func vmPackages(suite string) []string {
+	return append(packages(suite), "linux-image-cloud-amd64", "initramfs-tools", "zstd", "udev", "kmod", "e2fsprogs", "apparmor",
+		"nfs-kernel-server", "nfs-common")
 }
+
+// vmRecipes are the scripts that finish the root filesystem of a machine.
+func vmRecipes(suite string) []string { return append(recipes(suite), vmRecipe) }
 
 // Disk is what boots as a virtual machine.
 type Disk struct {
@@ -46,7 +50,7 @@ func DiskIn(dir string) Disk {
 
 // DiskKey names the recipe of a disk; images is the key of the images in it.
 func DiskKey(suite, images string) string {
-	sum := sha256.Sum256([]byte(images + strings.Join(vmPackages(), " ") + recipe + vmRecipe + diskSize))
+	sum := sha256.Sum256([]byte(images + strings.Join(vmPackages(suite), " ") + strings.Join(vmRecipes(suite), "") + diskSize))
 	return "vm-" + suite + "-" + hex.EncodeToString(sum[:6])
 }
 
@@ -62,7 +66,7 @@ func MakeDisk(ctx context.Context, c cache.Dir, suite, images string, log io.Wri
 		fmt.Fprintf(log, "making the disk of a virtual machine with Debian %s (cached afterwards)\n", suite)
 		root := filepath.Join(dir, "root")
 		args := []string{"--customize-hook=cp -a " + images + "/. \"$1\""}
-		for i, text := range []string{recipe, vmRecipe} {
+		for i, text := range vmRecipes(suite) {
 			hook := fmt.Sprintf("%s/recipe%d", dir, i)
 			if err := os.WriteFile(hook, []byte(text), 0o755); err != nil {
 				return err
@@ -70,7 +74,7 @@ func MakeDisk(ctx context.Context, c cache.Dir, suite, images string, log io.Wri
 			defer os.Remove(hook)
 			args = append(args, "--customize-hook="+hook)
 		}
-		err := bootstrap(ctx, log, suite, root, "minbase", vmPackages(), args...)
+		err := bootstrap(ctx, log, suite, root, "minbase", vmPackages(suite), args...)
 		if err == nil {
 			err = fillDisk(ctx, dir, root, log)
 		}

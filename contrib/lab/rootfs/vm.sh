@@ -28,6 +28,11 @@ RestartSec=100ms
 END
 ln -s ../lab-agent.service "$root/etc/systemd/system/multi-user.target.wants/lab-agent.service"
 
+# The server of NFS is for the tests that start it; at a boot it takes an emulated processor seconds.
+for unit in nfs-server.service nfs-client.target nfs-blkmap.service rpcbind.service rpcbind.socket; do
+	rm -f "$root"/etc/systemd/system/*.wants/$unit
+done
+
 # AppArmor compiles its profiles at the first boot, which takes an emulated processor half a minute: of the hundred that come
 # with it, only those of programs in here stay.
 for profile in "$root"/etc/apparmor.d/*; do

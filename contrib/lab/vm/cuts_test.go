@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package vm
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+	"github.com/podunit/podunit/contrib/lab/machine"
+)
+
+// patience is how long an emulated processor on a busy machine may take to start what starts at boot.
+const patience = 10 * time.Minute
+
+// number is a setting of the environment.
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// phase is what the power fails in.
+type phase struct {
+	name    string
+	prepare string // before it, as alice
+	script  string // as alice
+	after   string // what must succeed after the boot, and again whenever it is called
+}
+
+func phases() []phase {
+	return []phase{
+		{"pull", "podunit rmi -f localhost:5000/big", "podunit pull -q localhost:5000/big", "podunit pull -q localhost:5000/big"},
+		{"first start", "systemctl --user stop first; podunit rmi -f localhost:5000/layers", "systemctl --user start first", "true"},
+		{"update", "version $((3 - $(version)))", "podunit auto-update --wait", `podunit auto-update --wait && podunit exec app sh -c "cat /etc/image-version 2>/dev/null || echo 1" | grep -x $(version)`},
+		{"play", "true", "systemctl --user restart tv", "true"},
+		{"play by hand", "true", "podunit kube play --replace hand.yaml", "podunit kube play --replace hand.yaml && podunit exec hand-c true"},
+		{"stop", "true", "systemctl --user stop pair-pod base tv", "true"},
+		{"restart", "true", "systemctl --user restart pair-pod base", "true"},
+	}
+}
+
+// functions for scripts: the version that the registry has of what is updated, 1 or 2, and how to change it. Its tag moves
+// without a transfer, and the registry does not sync.
+const functions = `R=localhost:5000/v2/busybox/manifests; A='Accept: application/vnd.oci.image.manifest.v1+json'
+digest() { curl -fsS -H "$A" $R/$1 | sha256sum; }
+version() {
+	if [ $# = 0 ]; then [ "$(digest app)" = "$(digest 2)" ] && echo 2 || echo 1; return; fi
+	curl -fsS -H "$A" $R/$1 -o manifest && curl -fsS -X PUT -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary @manifest $R/app
+}
+`
+
+const tv = `apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec:
+  restartPolicy: Always
+  containers:
+  - {name: c, image: localhost:5000/busybox, command: [sleep, "999999"], volumeMounts: [{name: v, mountPath: /v}]}
+  volumes:
+  - {name: v, persistentVolumeClaim: {claimName: %[1]s-data}}
+`
+
+// units of alice that must be active after every boot.
+const units = "base pair-pod a b first app tv"
+
+func declare(l *labtest.Lab) {
+	quadlet := func(name, text string) {
+		l.WriteFile("alice", ".config/containers/systemd/"+name, text+"\n[Install]\nWantedBy=default.target\n[Service]\nTimeoutStartSec=900\n")
+	}
+	sleeps := "[Container]\nExec=sleep infinity\nStopTimeout=1\nContainerName=%s\nImage=localhost:5000/%s\n%s"
+	quadlet("base.container", fmt.Sprintf(sleeps, "base", "busybox", "Volume=data.volume:/data\nNetwork=none\n"))
+	quadlet("data.volume", "[Volume]\nVolumeName=data\n")
+	quadlet("pair.pod", "[Pod]\nPodName=pair\n")
+	quadlet("a.container", fmt.Sprintf(sleeps, "a", "busybox", "Pod=pair.pod\n"))
+	quadlet("b.container", fmt.Sprintf(sleeps, "b", "busybox", "Pod=pair.pod\n"))
+	quadlet("first.container", fmt.Sprintf(sleeps, "first", "layers", "Network=none\n"))
+	quadlet("app.container", fmt.Sprintf(sleeps, "app", "busybox:app", "Network=none\nAutoUpdate=registry\n"))
+	quadlet("tv.kube", "[Kube]\nYaml=%h/tv.yaml\n")
+	l.WriteFile("alice", "tv.yaml", fmt.Sprintf(tv, "tv"))
+	l.WriteFile("alice", "hand.yaml", fmt.Sprintf(tv, "hand"))
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=3s\n")
+}
+
+// content sums up every file of an image, whichever layer it came in.
+const content = `sum() { podunit run --rm --network none --pull never localhost:5000/$1 sh -c 'cd /; find . -xdev -type f ! -path './etc/host*' ! -path ./etc/resolv.conf ! -path './run/*' ! -path './proc/*' ! -path './dev/*' ! -path './sys/*' | sort | xargs md5sum | md5sum'; }
+`
+
+// TestVMPowerCuts fails the power at random moments of what podunit does, with a disk that loses what was not flushed. After
+// each boot, without hands, every unit is active, nothing is left over, and every image and volume is whole.
+func TestVMPowerCuts(t *testing.T) {
+	cuts, seed := number(t, "PODUNIT_VM_CUTS", 20), number(t, "PODUNIT_VM_SEED", uint64(time.Now().Unix()))
+	t.Logf("%d cuts; the same phases and moments again: PODUNIT_VM_SEED=%d", cuts, seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	l := boot(t, labtest.Options{Seed: seed}, "alice")
+	c := cutter{l: l, t: t, took: map[string]time.Duration{}, sums: map[string]string{}, count: map[string]int{}, ended: map[string]int{}}
+	c.setUp()
+	all := phases()
+	var order []int
+	for i := range int(cuts) {
+		if len(order) == 0 {
+			order = random.Perm(len(all))
+		}
+		c.cut(i, all[order[0]], random.Float64())
+		order = order[1:]
+		if t.Failed() {
+			break // what is broken stays broken
+		}
+	}
+	for _, p := range all {
+		t.Logf("%-12s %3d cuts, of which %d came after its end; uncut it took %.1f s", p.name, c.count[p.name], c.ended[p.name], c.took[p.name].Seconds())
+	}
+}
+
+// cutter is one run.
+type cutter struct {
+	l     *labtest.Lab
+	t     *testing.T
+	took  map[string]time.Duration // of each phase, without a cut
+	sums  map[string]string        // of the content of each image
+	count map[string]int
+	ended map[string]int
+}
+
+// must runs a script that may take its time.
+func (c *cutter) must(user, script string) string {
+	c.t.Helper()
+	return c.l.MustRun(user, functions+content+script)
+}
+
+// setUp starts everything, and does each phase once without a cut.
+func (c *cutter) setUp() {
+	declare(c.l)
+	c.must("alice", "version 1 && for i in big layers busybox:app; do podunit pull -q localhost:5000/$i; done; systemctl --user daemon-reload && systemctl --user start "+units)
+	c.active()
+	for _, image := range []string{"big", "layers", "busybox"} {
+		c.sums[image] = c.must("alice", "sum "+image)
+	}
+	for _, p := range phases() {
+		c.must("alice", p.prepare)
+		start := time.Now()
+		c.must("alice", p.script)
+		c.took[p.name] = time.Since(start)
+		c.must("alice", p.after)
+	}
+	c.must("alice", "systemctl --user start "+units)
+	c.active()
+}
+
+// active waits until all units are.
+func (c *cutter) active() {
+	c.t.Helper()
+	c.l.Eventually("alice", `for unit in `+units+`; do
+		state=$(systemctl --user is-active $unit); [ "$state" = active ] || { echo $unit is $state; systemctl --user status --no-pager -n 20 $unit; exit 1; }
+	done`, patience)
+}
+
+// cut is one cut of the power, at a part of the time that the phase took, or a little later.
+func (c *cutter) cut(i int, p phase, part float64) {
+	wait := time.Duration(part * 1.1 * float64(c.took[p.name]))
+	c.must("alice", p.prepare+fmt.Sprintf("; podunit exec base sh -c 'echo %d >/data/n && fsync /data/n'", i))
+	// Longer than a disk's patience, so that more is lost; and what was prepared is not what is lost.
+	c.must("root", "mount -o remount,commit=60 / && sync")
+	images := c.must("alice", "podunit images --format '{{.Repository}}:{{.Tag}}' | sort")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.l.Machine.Run(context.Background(), machine.Command{User: "alice", Args: []string{functions + p.script}})
+		ended <- err
+	}()
+	time.Sleep(wait)
+	c.count[p.name]++
+	select {
+	case <-ended:
+		c.ended[p.name]++
+		ended <- nil
+	default:
+	}
+	c.l.PowerCut()
+	<-ended
+	start := time.Now()
+	c.l.Boot()
+	c.active()
+	c.t.Logf("cut %d: %s after %.1f s; all is active after %.0f s", i, p.name, wait.Seconds(), time.Since(start).Seconds())
+	c.judge(i, p, images)
+}
+
+// judge looks at what is there after a boot.
+func (c *cutter) judge(i int, p phase, images string) {
+	c.t.Helper()
+	now := c.must("alice", "podunit images --format '{{.Repository}}:{{.Tag}}' | sort")
+	for _, image := range strings.Fields(images) {
+		// Of an update, the old image may have lost its name already.
+		if !strings.Contains(now+"\n", image+"\n") && image != "<none>:<none>" {
+			c.t.Errorf("cut %d, %s: the image %s is lost", i, p.name, image)
+		}
+	}
+	if n := c.must("alice", "podunit exec base cat /data/n"); n != fmt.Sprint(i) {
+		c.t.Errorf("cut %d, %s: the volume has %q", i, p.name, n)
+	}
+	c.l.Eventually("root", "curl -fsS localhost:5000/v2/_catalog", patience)
+	c.must("alice", p.after)
+	for image, want := range c.sums {
+		if p.name == "pull" || image != "big" {
+			if got := c.must("alice", "sum "+image); got != want {
+				c.t.Errorf("cut %d, %s: the content of %s is damaged", i, p.name, image)
+			}
+		}
+	}
+	c.l.NothingLeft("alice", 2*time.Minute)
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build lab
+
+package vm
+
+import (
+	"testing"
+	"time"
+
+	"github.com/podunit/podunit/contrib/lab/labtest"
+)
+
+// TestVMLife is what happens to a machine and its users: logins, ends of sessions, clocks, disks.
+func TestVMLife(t *testing.T) {
+	l := boot(t, labtest.Options{}, "alice", "root")
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, *labtest.Lab)
+	}{
+		{"login and logout", logout},
+		{"terminate-user", terminate},
+		{"a clock that jumps", clock},
+		{"a disk that is full", full},
+		{"a read-only root", readOnly},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(t, l.For(t)) })
+	}
+}
+
+// stay declares a unit of a user that starts with the user's manager.
+func stay(l *labtest.Lab, user string) {
+	l.WriteFile(user, ".config/containers/systemd/stay.container",
+		"[Container]\nImage="+image+"\nNetwork=none\nExec=sleep infinity\nStopTimeout=1\n[Service]\nTimeoutStartSec=900\n[Install]\nWantedBy=default.target\n")
+}
+
+// logout: the containers of a user who does not linger end with the last session, and start with the next one.
+func logout(t *testing.T, l *labtest.Lab) {
+	stay(l, "dave")
+	const login = "systemd-run --quiet --unit=login-dave --property=PAMName=login --property=User=dave --service-type=exec sleep infinity"
+	for range 2 {
+		l.MustRun("root", login)
+		l.Eventually("dave", "systemctl --user is-active stay && podunit exec systemd-stay true", patience)
+		l.MustRun("root", "systemctl stop login-dave")
+		l.Eventually("root", "! systemctl is-active -q user@1003.service && ! pgrep -u dave && ! pgrep -U 300000-365535", patience)
+	}
+	l.NothingLeft("dave", time.Minute)
+}
+
+// terminate: loginctl terminate-user ends what a lingering user has, and leaves nothing; a new manager starts it all again.
+func terminate(t *testing.T, l *labtest.Lab) {
+	stay(l, "alice")
+	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start stay && podunit run -d --restart always --network none --name hand "+image+" sleep 999")
+	before := l.MustRun("root", "systemctl show -P MainPID user@1000")
+	l.MustRun("root", "loginctl terminate-user alice")
+	l.Eventually("root", `[ "$(systemctl show -P MainPID user@1000)" != `+before+` ]`, patience)
+	l.MustRun("root", "systemctl start user@1000.service")
+	l.Eventually("alice", "systemctl --user is-active stay && podunit exec systemd-stay true && podunit exec hand true", patience)
+	l.MustRun("alice", "podunit rm -f -t 0 hand")
+	l.NothingLeft("alice", time.Minute)
+}
+
+// clock: a day back and a day on, timers of health checks go on, and nothing restarts.
+func clock(t *testing.T, l *labtest.Lab) {
+	l.MustRun("alice", "podunit run -d --network none --name ticks --health-cmd 'echo x >>/checks' --health-interval 1s "+image+" sleep infinity")
+	before := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' ticks")
+	for _, jump := range []string{"- 1 day", "+ 2 days", "- 1 day"} {
+		l.MustRun("root", `date --set "$(date '+%F %T') `+jump+`"`)
+		count := l.MustRun("alice", "podunit exec ticks sh -c 'wc -l </checks'")
+		l.Eventually("alice", "[ $(podunit exec ticks sh -c 'wc -l </checks') -ge $(("+count+" + 3)) ]", patience)
+		l.MustRun("alice", "podunit ps --format '{{.Names}} {{.Status}}' | grep '^ticks Up .*healthy' && podunit run --rm --network none "+image+" true")
+	}
+	if after := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' ticks"); after != before {
+		t.Errorf("the container has process %s, had %s", after, before)
+	}
+	l.MustRun("alice", "podunit rm -f -t 0 ticks")
+}
+
+// full: a pull into a disk without room says so and leaves nothing, and what there is goes on.
+func full(t *testing.T, l *labtest.Lab) {
+	const store = "~bob/.local/share/containers"
+	l.MustRun("root", "truncate --size 64M /var/small && mkfs.ext4 -q /var/small && sudo=; runuser -u bob -- mkdir -p "+store+" && mount -o loop /var/small "+store+" && chown bob:bob "+store)
+	l.MustRun("bob", "podunit pull -q "+image+" && podunit run -d --network none --name stays "+image+" sleep infinity")
+	used := l.MustRun("bob", "df --output=used "+store+" | tail -n 1")
+	t.Log("used", used)
+	play(t, l.For(t), []step{
+		{name: "a pull", user: "bob", script: "podunit pull -q localhost:5000/big; echo $?", want: "~no space left on device"},
+		{name: "what there is", user: "bob", script: "podunit exec stays echo runs; " + run + "$I echo starts; podunit images -q | wc -l", want: "runs\nstarts\n1"},
+		{name: "no room at all", user: "bob", script: "dd if=/dev/zero of=" + store + "/fill bs=64k 2>/dev/null; " + run + "$I true; echo $?; podunit exec stays echo runs", want: "~runs"},
+		{name: "room again", user: "bob", script: "rm " + store + "/fill; " + run + "$I echo starts; podunit rm -f -t 0 stays; podunit ps -a -q", want: "starts\nstays"},
+	})
+	l.NothingLeft("bob", time.Minute)
+}
+
+// readOnly: with every file system read-only, as after an error of a disk, what runs can be seen and stopped.
+func readOnly(t *testing.T, l *labtest.Lab) {
+	l.MustRun("alice", "podunit run -d --network none --name ro "+image+" sleep infinity")
+	l.MustRun("root", "sync; echo u >/proc/sysrq-trigger")
+	l.Eventually("root", "grep ' / ext4 ro' /proc/mounts", patience)
+	play(t, l, []step{
+		{name: "seen", user: "alice", script: "podunit ps --format '{{.Names}} {{.State}}'; podunit exec ro echo runs", want: "ro running\nruns"},
+		{name: "refused", user: "alice", script: run + "$I true; echo $?", want: "~read-only file system"},
+	})
+	l.MustRun("root", "mount -o remount,rw /")
+	l.MustRun("alice", "podunit rm -f -t 0 ro")
+	l.NothingLeft("alice", time.Minute)
+}
