@@ -196,7 +196,11 @@ func (r Record) Hostname() string {
 // namespaces are the pod's where the pod shares them, those of another container or of a path where
 // asked for, and new ones otherwise.
 func (s *start) namespaces() (bundle.Namespaces, error) {
-	var n bundle.Namespaces
+	user, err := s.joinedUser()
+	n := bundle.Namespaces{User: user}
+	if err != nil {
+		return n, err
+	}
 	e, l := s.Engine, s.ask
 	shared := func(name string) bool { return l.Join != nil && slices.Contains(l.Join.Share, name) }
 	r := l.Record
@@ -246,7 +250,7 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 	case s.network != nil:
 		n.Net = s.network.Path()
 	}
-	return n, nil
+	return n, ownedBy(n.User, n.PID)
 }
 
 // hostname is what a container's name is inside: its own, or that of whoever's UTS namespace it is

@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
@@ -273,9 +274,13 @@ func (s *start) configure(ctx context.Context) error {
 		return err
 	}
 	s.config.Read = s.config.Kept
-	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
+	given, paths := s.Runtime.LeaveOut(spec)
+	if len(paths) > 0 {
+		s.config.Inside = func(execute func() error) error { return netns.Inside(paths, execute) }
+	}
+	if given != spec || kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
 		s.ask.Secret.give(spec.Process)
-		s.config.Read, err = json.Marshal(forLinux(spec))
+		s.config.Read, err = json.Marshal(forLinux(given))
 	}
 	if len(s.ask.Secret.Env) > 0 {
 		err = errors.Join(err, s.keepHanded(s.ask.Record.ID, s.ask.Secret.Env))

@@ -178,14 +178,14 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 	}
 	err = untilTold(ctx, log, func() error {
 		cmd := r.command(starting, log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
-		return s.foreground(cmd, log, tell)
+		return s.foreground(cmd, log, config.execute, tell)
 	})
 	return r.status(err, log)
 }
 
 // foreground runs the runtime. tell is called again and again until it says that it has told of the
-// container's first process, or the runtime has ended.
-func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
+// container's first process, or the runtime has ended. execute is that of the Config.
+func (s Streams) foreground(cmd *exec.Cmd, log string, execute func(func() error) error, tell func() bool) error {
 	s.wire(cmd)
 	s.keepFiles(cmd)
 	if s.AlsoStdout != nil {
@@ -203,7 +203,7 @@ func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
 			return err
 		}
 	}
-	if err := cmd.Start(); err != nil {
+	if err := execute(cmd.Start); err != nil {
 		release()
 		return err
 	}

@@ -94,7 +94,7 @@ func TestConfigured(t *testing.T) {
 // line for.
 func TestConfiguredFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"userns='ns:/x'":          `userns = "ns:/x" of containers.conf: ns: a container gets a user namespace of its own`,
+		"userns='ns:x'":           `userns = "ns:x" of containers.conf: ns: "x" is not an absolute path`,
 		"userns='private'":        `userns = "private" of containers.conf: private is for mappings that are written out`,
 		"userns='me'":             `userns = "me" of containers.conf: "me" is not a mode`,
 		"pidns='mine'":            `pidns = "mine" of containers.conf`,
