@@ -33,7 +33,7 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := bundle.Probe(apparmor.IsEnabled() && !e.User.Rootless(), selinuxEnabled())
+	host, err := bundle.Probe(apparmor.IsEnabled() && !e.User.Rootless(), e.labels())
 	if err != nil {
 		return nil, err
 	}
@@ -435,6 +435,7 @@ func (e *Engine) confine(in *bundle.Input, mounts []spec.Mount, l labels) error 
 	return nil
 }
 
-func selinuxEnabled() bool {
-	return unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
+// labels tells whether SELinux is there, and containers.conf(5) does not keep it out.
+func (e *Engine) labels() bool {
+	return e.Config.Containers.EnableLabeling && unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
 }

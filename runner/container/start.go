@@ -140,7 +140,7 @@ type start struct {
 // ended container as code.
 func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup}}
-	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, selinuxEnabled()); err != nil {
+	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, e.labels()); err != nil {
 		return 0, err
 	}
 	if err := e.here(*l.Record); err != nil {
@@ -260,6 +260,13 @@ func (s *start) mountRootfs(context.Context) error {
 func (s *start) unmountRootfs(context.Context) error {
 	_, err := s.Store.Unmount(s.ask.Record.ID, true)
 	return err
+}
+
+// asked is the runtime with what containers.conf(5) asks of it.
+func (s *start) asked() runc.Runtime {
+	r := s.Runtime
+	r.NoKeyring, r.NoPivot = !s.Config.Containers.EnableKeyring, s.Config.Engine.NoPivotRoot
+	return r
 }
 
 // configure makes the OCI configuration as the runtime reads it, and as it may lie in a file.

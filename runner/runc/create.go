@@ -59,7 +59,7 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, later
 	if err := removeFile(c.pid); err != nil {
 		return nil, err
 	}
-	args := []string{"create", "--bundle", bundle, "--pid-file", c.pid}
+	args := append([]string{"create", "--bundle", bundle, "--pid-file", c.pid}, r.asked()...)
 	if s.Console != "" {
 		args = append(args, "--console-socket", s.Console)
 	}
