@@ -140,10 +140,10 @@ type start struct {
 // ended container as code.
 func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup}}
-	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, e.labels()); err != nil {
+	if err := e.here(*l.Record); err != nil {
 		return 0, err
 	}
-	if err := e.here(*l.Record); err != nil {
+	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, e.labels()); err != nil {
 		return 0, err
 	}
 	if !l.New { // after a reboot it is gone
