@@ -91,6 +91,8 @@ const (
 // host's, or a path such as /proc/123/ns/net.
 type Namespaces struct {
 	PID, IPC, UTS, Net, Cgroup string
+	// User is that of a container with mappings, Private or a path.
+	User string
 }
 
 // Cgroup is the cgroup that the container will be in.

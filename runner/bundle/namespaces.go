@@ -17,7 +17,7 @@ import (
 func (b *builder) namespaces() error {
 	l := b.g.Config.Linux
 	if b.nested() {
-		l.Namespaces = append(l.Namespaces, rspec.LinuxNamespace{Type: rspec.UserNamespace})
+		l.Namespaces = append(l.Namespaces, rspec.LinuxNamespace{Type: rspec.UserNamespace, Path: b.Namespaces.User})
 		l.UIDMappings, l.GIDMappings = mappings(b.UIDMap), mappings(b.GIDMap)
 	}
 	l.Namespaces = append(l.Namespaces, rspec.LinuxNamespace{Type: rspec.MountNamespace})
@@ -84,10 +84,14 @@ func (b *builder) controlsNet() bool {
 	return true
 }
 
-// controlsPID is the same for the process namespace and procfs.
+// controlsPID is the same for the process namespace and procfs. A user namespace of somebody else's
+// goes only with a process namespace that it owns.
 func (b *builder) controlsPID() bool {
 	if !b.Rootless && !b.nested() {
 		return true
+	}
+	if b.nested() && b.Namespaces.User != Private {
+		return b.Namespaces.PID != HostNS // whose it is was asked before
 	}
 	return b.Namespaces.PID == Private || !b.nested() && b.Namespaces.PID != HostNS && b.Spec.PIDNS.Mode != "ns"
 }

@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 		{"a limit that is the unit's", "[Container]\nImage=a.b/c\nPodmanArgs=--timeout=60\n", "3:12: error: PodmanArgs=--timeout=60 is refused by the runner: --timeout: a unit says itself how long it may run"},
 		{"a flag without its value", "[Container]\nImage=a.b/c\nPodmanArgs=--ulimit nofile=5:4 --init\n", "3:12: error: PodmanArgs=--ulimit is refused"},
 		{"the last of a flag that counts once", "[Container]\nImage=a.b/c\nMemory=1g\nPodmanArgs=--memory=x\n", "4:12: error: PodmanArgs=--memory=x is refused"},
-		{"the user namespace of another", "[Container]\nImage=a.b/c\nUserNS=container:db\n", "3:8: error: UserNS=container:db is refused by the runner: container: a container gets a user namespace of its own"},
+		{"the user namespace of nobody", "[Container]\nImage=a.b/c\nUserNS=container:\n", "3:8: error: UserNS=container: is refused by the runner: container: the name of the container is missing"},
 		{"flags that do not go together", "[Container]\nImage=a.b/c\nUserNS=keep-id\nUIDMap=0:1:2\n", "3:8: error: UserNS=keep-id is refused by the runner: --userns and --uidmap or --gidmap exclude each other"},
 		{"what systemd will expand", "[Container]\nImage=a.b/c\nMemory=$MEM\nEntrypoint=%i\n", ""},
 		{"what check expands", "[Container]\nImage=a.b/c\nMask=%h/a\nWorkingDir=%N\n", `4:12: error: WorkingDir=%N is refused by the runner: "x" is not an absolute path`},

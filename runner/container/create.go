@@ -255,10 +255,10 @@ func (e *Engine) IDMappings(r Record) (uids, gids []spec.IDRange, err error) {
 	return e.MappingsOf(r.ID, r.Spec.IDMapping)
 }
 
-// MappingsOf is IDMappings of a container or a pod by its ID: with auto the storage has found IDs
-// for it.
+// MappingsOf is IDMappings of a container or a pod by its ID: the storage keeps the IDs that were
+// found for it.
 func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
-	if m.UserNS.Mode != spec.UserAuto {
+	if !m.UserNS.Found() {
 		return e.Mappings(m)
 	}
 	c, err := e.Store.Container(id)
@@ -308,6 +308,9 @@ func HoldsIDs(c *storage.Container) bool { return strings.HasPrefix(c.Metadata, 
 // Mappings resolves what a command line says about IDs to mappings relative to our own
 // user namespace; nil if no other namespace is wanted.
 func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
+	if m.UserNS.Joins() {
+		return e.theirs(m.UserNS)
+	}
 	ours, theirs, err := unshare.GetHostIDMappings("")
 	if err != nil {
 		return nil, nil, err

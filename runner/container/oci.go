@@ -35,7 +35,7 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := bundle.Probe(apparmor.IsEnabled() && !e.User.Rootless(), selinuxEnabled())
+	host, err := bundle.Probe(apparmor.IsEnabled() && !e.User.Rootless(), e.labels())
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,11 @@ func (r Record) Hostname() string {
 // namespaces are the pod's where the pod shares them, those of another container or of a path where
 // asked for, and new ones otherwise.
 func (s *start) namespaces() (bundle.Namespaces, error) {
-	var n bundle.Namespaces
+	user, err := s.joinedUser()
+	n := bundle.Namespaces{User: user}
+	if err != nil {
+		return n, err
+	}
 	e, l := s.Engine, s.ask
 	shared := func(name string) bool { return l.Join != nil && slices.Contains(l.Join.Share, name) }
 	r := l.Record
@@ -248,7 +252,7 @@ func (s *start) namespaces() (bundle.Namespaces, error) {
 	case s.network != nil:
 		n.Net = s.network.Path()
 	}
-	return n, nil
+	return n, ownedBy(n.User, n.PID)
 }
 
 // hostname is what a container's name is inside: its own, or that of whoever's UTS namespace it is
@@ -436,6 +440,7 @@ func (e *Engine) confine(in *bundle.Input, mounts []spec.Mount, l labels) error 
 	return nil
 }
 
-func selinuxEnabled() bool {
-	return unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
+// labels tells whether SELinux is there, and containers.conf(5) does not keep it out.
+func (e *Engine) labels() bool {
+	return e.Config.Containers.EnableLabeling && unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
 }

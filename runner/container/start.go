@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/helper"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
@@ -139,10 +140,10 @@ type start struct {
 // ended container as code.
 func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup}}
-	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, selinuxEnabled()); err != nil {
+	if err := e.here(*l.Record); err != nil {
 		return 0, err
 	}
-	if err := e.here(*l.Record); err != nil {
+	if s.label.process, s.label.mount, err = bundle.Labels(&l.Record.Spec.Security, e.labels()); err != nil {
 		return 0, err
 	}
 	if !l.New { // after a reboot it is gone
@@ -261,6 +262,13 @@ func (s *start) unmountRootfs(context.Context) error {
 	return err
 }
 
+// asked is the runtime with what containers.conf(5) asks of it.
+func (s *start) asked() runc.Runtime {
+	r := s.Runtime
+	r.NoKeyring, r.NoPivot = !s.Config.Containers.EnableKeyring, s.Config.Engine.NoPivotRoot
+	return r
+}
+
 // configure makes the OCI configuration as the runtime reads it, and as it may lie in a file.
 func (s *start) configure(ctx context.Context) error {
 	spec, err := s.oci(ctx)
@@ -273,9 +281,13 @@ func (s *start) configure(ctx context.Context) error {
 		return err
 	}
 	s.config.Read = s.config.Kept
-	if kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
+	given, paths := s.Runtime.LeaveOut(spec)
+	if len(paths) > 0 {
+		s.config.Inside = func(execute func() error) error { return netns.Inside(paths, execute) }
+	}
+	if given != spec || kept != spec || s.ask.Secret.Env != nil || s.ask.Secret.Args != nil {
 		s.ask.Secret.give(spec.Process)
-		s.config.Read, err = json.Marshal(forLinux(spec))
+		s.config.Read, err = json.Marshal(forLinux(given))
 	}
 	if len(s.ask.Secret.Env) > 0 {
 		err = errors.Join(err, s.keepHanded(s.ask.Record.ID, s.ask.Secret.Env))

@@ -84,6 +84,11 @@ func TestLabInside(t *testing.T) {
 			"podunit pod inspect -f '{{.MemoryLimit}}' lh; systemctl --user show -P AllowedCPUs -P IOWriteBandwidthMax -P MemoryMax -P MemorySwapMax app-pods-lh.slice; " +
 			run + "--pod lh --cgroupns host $I grep -c /app-pods-lh.slice/podunit- /proc/self/cgroup; " +
 			"podunit pod rm -f -t 0 lh >/dev/null; systemctl --user is-active app-pods-lh.slice", "67108864\n0\n/dev/null 1048576\n67108864\n67108864\n1\ninactive"},
+		{"keyring", "alice", conf("containers", "") + "for k in true false; do printf '[containers]\\nkeyring='$k'\\n' >~/.config/containers/containers.conf; " + run + "--security-opt unmask=/proc/keys $I sh -c 'grep -c _ses.$(hostname) /proc/keys'; done", "1\n0"},
+		{"no_pivot_root", "alice", conf("engine", "no_pivot_root=true") + run + "$I echo there", "there"},
+		{"default_host_ips", "alice", conf("network", "default_host_ips=['127.0.0.1']") + "podunit run -d --name dh -p 8096:80 --stop-signal KILL $I sleep 1000 >/dev/null; podunit port dh; ss -Hltn 'sport = :8096' | tr -s ' ' | cut -d' ' -f4; podunit rm -f -t 0 dh >/dev/null", "80/tcp -> 127.0.0.1:8096\n127.0.0.1:8096"},
+		{"log_driver", "alice", conf("containers", "log_driver='k8s-file'") + "podunit run -d --name lf --network none --stop-signal KILL $I sh -c 'echo said; sleep 1000' >/dev/null; F=~/.local/share/containers/storage/overlay-containers/$(podunit inspect -f '{{.Id}}' lf)/userdata/ctr.log; for i in $(seq 100); do grep -so said $F && break; sleep 0.1; done; podunit rm -f -t 0 lf >/dev/null", "said"},
+		{"what has no effect", "alice", conf("engine", "hooks_dir=['/x']") + "podunit doctor | grep -o 'no effect: hooks_dir of .engine.'", "no effect: hooks_dir of [engine]"},
 		{"PODMAN_USERNS", "alice", "rm -f ~/.config/containers/containers.conf; PODMAN_USERNS=keep-id " + run + "$I id -u", "1000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,21 +17,27 @@ func Configured(conf *config.Config, modules []string) (string, error) {
 	if name := conf.Engine.OCIRuntime; name == "" || name == "runc" {
 		return "", nil
 	}
-	var said struct {
-		Engine struct {
-			Runtime string `toml:"runtime"`
-		} `toml:"engine"`
-	}
-	err := configfile.ParseTOML(&said, &configfile.File{
-		Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: modules,
-	})
+	said, err := Said(modules)
 	if err != nil {
-		return "", fmt.Errorf("containers.conf: %w", err)
+		return "", err
 	}
-	for _, path := range conf.Engine.OCIRuntimes[said.Engine.Runtime] {
+	name := said.Engine.OCIRuntime
+	for _, path := range conf.Engine.OCIRuntimes[name] {
 		if isExecutable(path) {
 			return path, nil
 		}
 	}
-	return said.Engine.Runtime, nil
+	return name, nil
+}
+
+// Said is what the files of containers.conf(5) say, without what holds where they say nothing.
+func Said(modules []string) (*config.Config, error) {
+	var said config.Config
+	err := configfile.ParseTOML(&said, &configfile.File{
+		Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: modules,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("containers.conf: %w", err)
+	}
+	return &said, nil
 }

@@ -31,6 +31,7 @@ type Creation struct {
 	// feed is where runc, which was executed already, reads the configuration: both ends of a
 	// pipe, so that opening it waits for nobody, and runc reads the end if we are killed. It is
 	// nil for other runtimes, which may want a file of some size.
+	// It is nil also where the runtime is executed later.
 	feed    *os.File
 	started chan error
 	fed     bool   // the configuration is the runtime's
@@ -43,9 +44,9 @@ type Creation struct {
 
 // Create begins to create a container in the directory bundle. runc is executed at once and
 // waits for its configuration: what it needs to start, some milliseconds, passes while the
-// caller makes the configuration. The streams are the caller's to close, after Configure or
-// Discard.
-func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams) (*Creation, error) {
+// caller makes the configuration. With later it is executed when it has its configuration, as
+// Config.Inside needs. The streams are the caller's to close, after Configure or Discard.
+func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, later bool) (*Creation, error) {
 	c := &Creation{
 		runtime: r,
 		config:  filepath.Join(bundle, configName),
@@ -58,7 +59,7 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams) (*Cre
 	if err := removeFile(c.pid); err != nil {
 		return nil, err
 	}
-	args := []string{"create", "--bundle", bundle, "--pid-file", c.pid}
+	args := append([]string{"create", "--bundle", bundle, "--pid-file", c.pid}, r.asked()...)
 	if s.Console != "" {
 		args = append(args, "--console-socket", s.Console)
 	}
@@ -70,7 +71,7 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams) (*Cre
 	if c.gate, err = r.newGate(id); err != nil {
 		return nil, err
 	}
-	if filepath.Base(r.Command) != "runc" {
+	if later || filepath.Base(r.Command) != "runc" {
 		return c, nil
 	}
 	if err := c.makePipe(); err != nil {
@@ -123,6 +124,17 @@ func watchMoves(dir string) (*os.File, error) {
 type Config struct {
 	Read []byte // what the runtime reads
 	Kept []byte // what lies in the bundle afterwards: the same without what is secret in it
+	// Inside, if there is one, executes the runtime in namespaces that Read does not have, because
+	// the runtime could not join them: see LeaveOut.
+	Inside func(execute func() error) error
+}
+
+// execute starts the runtime where it must be.
+func (c Config) execute(start func() error) error {
+	if c.Inside == nil {
+		return start()
+	}
+	return c.Inside(start)
 }
 
 // Configure hands the configuration over. After an error nothing has been created.
@@ -131,7 +143,7 @@ func (c *Creation) Configure(config Config) error {
 		if err := os.WriteFile(c.config, config.Read, 0o600); err != nil {
 			return err
 		}
-		c.started <- c.start()
+		c.started <- config.execute(c.start)
 	}
 	if err := <-c.started; err != nil {
 		err = c.runtime.explain("create", err, c.log)

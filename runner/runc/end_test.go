@@ -72,7 +72,7 @@ var commands = map[string]func(ctx context.Context, r Runtime, x Execution, dir 
 		return err
 	},
 	"create": func(ctx context.Context, r Runtime, x Execution, dir string) error {
-		c, err := r.Create(ctx, "x", dir, Streams{})
+		c, err := r.Create(ctx, "x", dir, Streams{}, false)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,9 @@ import (
 type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
+	// NoKeyring and NoPivot are keyring=false and no_pivot_root=true of containers.conf(5): a container
+	// keeps the session keyring that it is started with; its root is moved to instead of pivoted to.
+	NoKeyring, NoPivot bool
 
 	// sealed, if there is one, returns what Create executes instead of Command: a sealed copy.
 	// A runtime that stays beside its container, or beside what it executes there, makes its own:
@@ -125,6 +128,17 @@ func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.
 	return cmd
 }
 
+// asked are the flags of a creation that containers.conf(5) asks for.
+func (r Runtime) asked() (flags []string) {
+	if r.NoKeyring {
+		flags = append(flags, "--no-new-keyring")
+	}
+	if r.NoPivot {
+		flags = append(flags, "--no-pivot")
+	}
+	return flags
+}
+
 // environment is the runtime's own; the container's is in config.json. A runtime written in Go
 // lives for milliseconds: one thread for Go and no garbage collection are a tenth faster. An
 // attached runc passes SIGURG on to the container like any other signal, and Go sends itself one
@@ -177,15 +191,16 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 		return told
 	}
 	err = untilTold(ctx, log, func() error {
-		cmd := r.command(starting, log, append(append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, s.preserve()...), id)...)
-		return s.foreground(cmd, log, tell)
+		args := append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, r.asked()...)
+		cmd := r.command(starting, log, append(append(args, s.preserve()...), id)...)
+		return s.foreground(cmd, log, config.execute, tell)
 	})
 	return r.status(err, log)
 }
 
 // foreground runs the runtime. tell is called again and again until it says that it has told of the
-// container's first process, or the runtime has ended.
-func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
+// container's first process, or the runtime has ended. execute is that of the Config.
+func (s Streams) foreground(cmd *exec.Cmd, log string, execute func(func() error) error, tell func() bool) error {
 	s.wire(cmd)
 	s.keepFiles(cmd)
 	if s.AlsoStdout != nil {
@@ -203,7 +218,7 @@ func (s Streams) foreground(cmd *exec.Cmd, log string, tell func() bool) error {
 			return err
 		}
 	}
-	if err := cmd.Start(); err != nil {
+	if err := execute(cmd.Start); err != nil {
 		release()
 		return err
 	}

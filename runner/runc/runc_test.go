@@ -172,7 +172,7 @@ func TestCreation(t *testing.T) {
 	// Without its PID nobody waits for it any more.
 	r := fake(t, `echo '{"id":"x"}' >.state && mv .state state; read config <config.json
 echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; echo "$config" >end`)
-	c, err := r.Create(context.Background(), "x", bundle, Streams{})
+	c, err := r.Create(context.Background(), "x", bundle, Streams{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestCreationFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, script+`printf '{"level":"error","msg":"boom"}\n' >"$LOG"; exit 1`)
-			c, err := r.Create(context.Background(), "x", t.TempDir(), Streams{})
+			c, err := r.Create(context.Background(), "x", t.TempDir(), Streams{}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +231,7 @@ func TestCreationFails(t *testing.T) {
 func TestDiscard(t *testing.T) {
 	bundle := t.TempDir()
 	r := fake(t, "read config <config.json; echo fed >fed")
-	c, err := r.Create(context.Background(), "x", bundle, Streams{})
+	c, err := r.Create(context.Background(), "x", bundle, Streams{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // stateName is what runc keeps of a container in the directory that is named after it.
@@ -21,7 +23,7 @@ const fifoName = "exec.fifo"
 // runcNamespaces are runc's words for namespaces of the OCI specification.
 var runcNamespaces = map[string]string{"network": "NEWNET", "ipc": "NEWIPC", "uts": "NEWUTS", "cgroup": "NEWCGROUP"}
 
-// CanLeaveOut tells whether Without can do it for this runtime and kind of namespace.
+// CanLeaveOut tells whether Without and LeaveOut can do it for this runtime and kind of namespace.
 func (r Runtime) CanLeaveOut(kind string) bool {
 	return filepath.Base(r.Command) == "runc" && runcNamespaces[kind] != ""
 }
@@ -47,6 +49,29 @@ func (r Runtime) Without(id, dir string, kinds []string) (Runtime, error) {
 		return r, err
 	}
 	return r, os.WriteFile(filepath.Join(dir, id, stateName), b, 0o600)
+}
+
+// LeaveOut is a configuration for a runtime that is executed in all namespaces of other people that
+// the container is to be in, but for the user and the process namespace; paths are theirs. It is
+// the configuration itself, and there are none, unless the container joins a user namespace: runc
+// before 1.2 joins that before all others, as Without says.
+func (r Runtime) LeaveOut(config *rspec.Spec) (left *rspec.Spec, paths []string) {
+	joins := slices.ContainsFunc(config.Linux.Namespaces, func(ns rspec.LinuxNamespace) bool {
+		return ns.Type == rspec.UserNamespace && ns.Path != ""
+	})
+	if !joins {
+		return config, nil
+	}
+	out, linux := *config, *config.Linux
+	out.Linux, linux.Namespaces = &linux, nil
+	for _, ns := range config.Linux.Namespaces {
+		if ns.Path != "" && r.CanLeaveOut(string(ns.Type)) {
+			paths = append(paths, ns.Path)
+		} else {
+			linux.Namespaces = append(linux.Namespaces, ns)
+		}
+	}
+	return &out, paths
 }
 
 // withoutNamespaces leaves namespaces out of a state; all else stays as it is.

@@ -5,7 +5,10 @@ package runc
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // TestWithout leaves everything but the namespaces as runc has written it, large numbers above all.
@@ -33,5 +36,26 @@ func TestWithout(t *testing.T) {
 	}
 	if _, err := r.Without("y", dir, nil); err == nil {
 		t.Error("a container that runc does not know")
+	}
+}
+
+// TestLeaveOut: only a container that joins a user namespace needs the runtime to be executed in
+// others, and not in a process namespace, which whoever enters it is not in.
+func TestLeaveOut(t *testing.T) {
+	config := &rspec.Spec{Linux: &rspec.Linux{Namespaces: []rspec.LinuxNamespace{
+		{Type: rspec.UserNamespace}, {Type: rspec.PIDNamespace, Path: "/p"}, {Type: rspec.NetworkNamespace, Path: "/n"}, {Type: rspec.UTSNamespace},
+	}}}
+	runc := Runtime{Command: "/usr/sbin/runc"}
+	if left, paths := runc.LeaveOut(config); left != config || paths != nil {
+		t.Errorf("one of its own: %v, %v", left.Linux.Namespaces, paths)
+	}
+	config.Linux.Namespaces[0].Path = "/u"
+	left, paths := runc.LeaveOut(config)
+	want := []rspec.LinuxNamespace{config.Linux.Namespaces[0], config.Linux.Namespaces[1], config.Linux.Namespaces[3]}
+	if !slices.Equal(left.Linux.Namespaces, want) || !slices.Equal(paths, []string{"/n"}) || len(config.Linux.Namespaces) != 4 {
+		t.Errorf("somebody else's: %v, %v", left.Linux.Namespaces, paths)
+	}
+	if left, paths := (Runtime{Command: "/usr/bin/crun"}).LeaveOut(config); len(left.Linux.Namespaces) != 4 || paths != nil {
+		t.Errorf("a runtime that can join: %v, %v", left.Linux.Namespaces, paths)
 	}
 }

@@ -78,7 +78,7 @@ func sharedWith(s spec.Container) []string {
 			names = append(names, n.Name)
 		}
 	}
-	for _, ns := range []spec.Namespace{s.PIDNS, s.IPCNS, s.UTSNS, s.CgroupNS} {
+	for _, ns := range []spec.Namespace{s.PIDNS, s.IPCNS, s.UTSNS, s.CgroupNS, s.UserNS.From} {
 		if ns.Mode == "container" {
 			names = append(names, ns.Container)
 		}

@@ -30,6 +30,7 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume"
@@ -181,6 +182,16 @@ func ReadConf(modules []string) (*config.Config, error) {
 	conf, err := config.New(&config.Options{SetDefault: true, Modules: modules})
 	if err != nil {
 		return nil, hint.With(err, "see containers.conf(5)")
+	}
+	if conf.Containers.LogDriver == spec.LogFile {
+		// It is also what a user has without a word who cannot read the journal's files.
+		said, err := runc.Said(modules)
+		if err != nil {
+			return nil, err
+		}
+		if said.Containers.LogDriver == "" {
+			conf.Containers.LogDriver = ""
+		}
 	}
 	return conf, nil
 }

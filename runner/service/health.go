@@ -81,7 +81,7 @@ func (e *Engine) checksOf(r container.Record) *Checks {
 	plan := health.Plan{
 		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command,
 		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(r), Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
-		NoEvents: e.Containers.Config != nil && !journal.Wanted(e.Containers.Config.Engine.EventsLogger),
+		NoEvents: e.Containers.Config != nil && (!journal.Wanted(e.Containers.Config.Engine.EventsLogger) || !e.Containers.Config.Engine.HealthcheckEvents),
 	}
 	return &Checks{plan: plan, files: e.Containers.HealthFiles(r.ID), containers: e.Containers, connect: e.Connect, program: e.Program, environ: e.Environ, event: e.Event}
 }
@@ -227,7 +227,7 @@ func (c *Checks) tell(before, after health.State) {
 		// line, and what follows may end this process. This stream is the unit's. Source:
 		// sd-daemon(3), the prefix.
 		fmt.Fprintf(os.Stderr, "<%d>%s\n", priority, text)
-		if c.event != nil {
+		if c.event != nil && !c.plan.NoEvents {
 			c.event(event)
 		}
 		return

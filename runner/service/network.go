@@ -25,7 +25,11 @@ func (e *Engine) network(r *container.Record, join *container.Join) (*network.Re
 	if err != nil {
 		return nil, err
 	}
-	req.Ports = append(req.Ports, exposed(r, r.Spec.Named() && !e.User.Rootless())...)
+	more, err := spec.OnDefaultHosts(exposed(r, r.Spec.Named() && !e.User.Rootless()), e.Containers.Config)
+	if err != nil {
+		return nil, err
+	}
+	req.Ports = append(req.Ports, more...)
 	req.Ping, err = e.Containers.RootGroup(r.Spec.IDMapping)
 	return &req, err
 }

@@ -144,7 +144,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if err != nil {
 		return err
 	}
-	if err := e.nameContainers(c.Networks, []*spec.Namespace{&c.PIDNS, &c.IPCNS, &c.UTSNS, &c.CgroupNS}, c.VolumesFrom); err != nil {
+	if err := e.nameContainers(c.Networks, []*spec.Namespace{&c.PIDNS, &c.IPCNS, &c.UTSNS, &c.CgroupNS, &c.UserNS.From}, c.VolumesFrom); err != nil {
 		return err
 	}
 	r := e.Containers.Prepare(*c, img, args)

@@ -134,6 +134,9 @@ func (p *Pod) Check() error {
 		add("--replace needs --name: it removes the pod of that name first")
 	}
 	p.IDMapping.check(add)
+	if err := p.UserNS.ForPod(); err != nil {
+		add("%v", err)
+	}
 	p.Limits.check(add)
 	if !p.Infra {
 		if len(p.Share) > 0 {

@@ -5,6 +5,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode"
@@ -82,6 +83,10 @@ func (c *Container) Complete(conf *config.Config, environ []string) error {
 			*ns.to = n
 		}
 	}
+	var err error
+	if c.Publish, err = OnDefaultHosts(c.Publish, conf); err != nil {
+		faults = append(faults, err)
+	}
 	if c.Pod == "" {
 		if err := c.completeNetwork(cc.NetNS); err != nil {
 			faults = append(faults, confFault("netns", cc.NetNS, err))
@@ -91,8 +96,19 @@ func (c *Container) Complete(conf *config.Config, environ []string) error {
 		}
 	}
 	faults = append(faults, c.completeMounts(cc)...)
-	if c.Log.Driver == "" && (cc.LogDriver == "none" || cc.LogDriver == "passthrough") {
-		c.Log.Driver = cc.LogDriver
+	if c.Log.Driver == "" {
+		switch cc.LogDriver {
+		case "none", "passthrough", "passthrough-tty", LogFile:
+			c.Log.Driver = cc.LogDriver
+		case "json-file":
+			c.Log.Driver = LogFile
+		}
+	}
+	if c.Log.Driver == LogFile && c.Log.MaxSize == 0 && cc.LogSizeMax > 0 {
+		c.Log.MaxSize = cc.LogSizeMax
+	}
+	if c.Cgroups == "" && cc.Cgroups == "disabled" { // the other modes are what there is anyway
+		c.Cgroups = cc.Cgroups
 	}
 	if c.Log.Tag == "" {
 		c.Log.Tag = cc.LogTag
@@ -111,6 +127,10 @@ func (p *Pod) Complete(conf *config.Config, environ []string) error {
 	faults := p.IDMapping.complete(conf, environ)
 	if conf != nil && conf.Containers.NoHosts && len(p.AddHosts) == 0 {
 		p.NoHosts = true
+	}
+	var err error
+	if p.Publish, err = OnDefaultHosts(p.Publish, conf); err != nil {
+		faults = append(faults, err)
 	}
 	if conf != nil && len(p.Networks) == 0 && slices.Contains(p.Share, "net") {
 		n, err := confNetwork(conf.Containers.NetNS)
@@ -170,6 +190,30 @@ func confNetwork(netns string) (*Network, error) {
 		return nil, nil
 	}
 	return &n, nil
+}
+
+// OnDefaultHosts binds ports for which nobody names an address of the machine to those of
+// default_host_ips in containers.conf(5): one mapping for each. conf may be nil.
+func OnDefaultHosts(ports []PortMapping, conf *config.Config) ([]PortMapping, error) {
+	if conf == nil || len(conf.Network.DefaultHostIPs.Get()) == 0 {
+		return ports, nil
+	}
+	var out []PortMapping
+	for _, p := range ports {
+		if p.HostIP.IsValid() {
+			out = append(out, p)
+			continue
+		}
+		for _, text := range conf.Network.DefaultHostIPs.Get() {
+			ip, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, confFault("default_host_ips", text, err)
+			}
+			p.HostIP = ip
+			out = append(out, p)
+		}
+	}
+	return out, nil
 }
 
 // completeMounts adds volumes and mounts; one that was asked for at the same place wins.

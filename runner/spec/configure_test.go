@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -62,7 +63,10 @@ func TestConfigured(t *testing.T) {
 		"env_host":              {conf: "[containers]\nenv_host=true", get: func(c *Container) any { return c.Env["LC_A"] }, want: "1", flags: "--env-host=false", flagged: ""},
 		"http_proxy":            {conf: "[containers]\nhttp_proxy=false", get: func(c *Container) any { return c.Env["http_proxy"] }, want: "", flags: "--http-proxy", flagged: "http://proxy"},
 		"a name for a host":     {conf: "[containers]\ncontainer_name_as_hostname=true", get: func(c *Container) any { return c.Hostname }, want: "", flags: "--name my_web.1-", flagged: "myweb.1"},
+		"default_host_ips":      {conf: "[network]\ndefault_host_ips=['127.0.0.1','::1']", get: func(c *Container) any { return c.Ports() }, want: []PortMapping(nil), flags: "-p 80:80 -p 0.0.0.0:81:81", flagged: []PortMapping{{netip.MustParseAddr("127.0.0.1"), 80, 80, 1, "tcp"}, {netip.IPv6Loopback(), 80, 80, 1, "tcp"}, {netip.IPv4Unspecified(), 81, 81, 1, "tcp"}}},
+		"cgroups":               {conf: "[containers]\ncgroups='disabled'", get: func(c *Container) any { return c.Cgroups }, want: "disabled", flags: "--cgroups split", flagged: "split"},
 		"log_driver":            {conf: "[containers]\nlog_driver='none'\nlog_tag='t'", get: func(c *Container) any { return c.Log }, want: Log{Driver: "none", Tag: "t"}, flags: "--log-driver journald --log-opt tag=x", flagged: Log{Driver: "journald", Tag: "x"}},
+		"log_driver of a file":  {conf: "[containers]\nlog_driver='json-file'\nlog_size_max=8192", get: func(c *Container) any { return c.Log }, want: Log{Driver: "k8s-file", MaxSize: 8192}, flags: "--log-opt max-size=9000", flagged: Log{Driver: "k8s-file", MaxSize: 9000}},
 		"pull_policy":           {conf: "[engine]\npull_policy='never'\nretry=7", get: func(c *Container) any { return []any{c.Pull.Policy, c.Pull.Retry} }, want: []any{"never", uint(7)}, flags: "--pull newer --retry 1", flagged: []any{"newer", uint(1)}},
 		"image_volume_mode":     {conf: "[engine]\nimage_volume_mode='tmpfs'", get: func(c *Container) any { return c.ImageVolumes }, want: "tmpfs", flags: "--image-volume ignore", flagged: "ignore"},
 	} {
@@ -94,7 +98,7 @@ func TestConfigured(t *testing.T) {
 // line for.
 func TestConfiguredFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"userns='ns:/x'":          `userns = "ns:/x" of containers.conf: ns: a container gets a user namespace of its own`,
+		"userns='ns:x'":           `userns = "ns:x" of containers.conf: ns: "x" is not an absolute path`,
 		"userns='private'":        `userns = "private" of containers.conf: private is for mappings that are written out`,
 		"userns='me'":             `userns = "me" of containers.conf: "me" is not a mode`,
 		"pidns='mine'":            `pidns = "mine" of containers.conf`,

@@ -16,6 +16,9 @@ const (
 	UserKeepID = "keep-id" // the user has the same ID inside as outside
 	UserNoMap  = "nomap"   // the user has no ID inside
 	UserAuto   = "auto"    // IDs that no other container has
+
+	UserContainer = "container" // the user namespace of another container
+	UserPath      = "ns"        // the user namespace at a path
 )
 
 // IDMapping is what a command line says about user and group IDs.
@@ -51,6 +54,54 @@ type UserNS struct {
 	Size uint32
 	// UIDMap and GIDMap are mappings that must be there with auto.
 	UIDMap, GIDMap []IDRange `json:",omitempty"`
+	// From is whose namespace it is with container and ns.
+	From Namespace `json:",omitzero"`
+}
+
+// Found reports whether no words tell the mappings: they are found when the container is made, and
+// the storage keeps them with its layer.
+func (u UserNS) Found() bool { return u.Mode == UserAuto || u.Joins() }
+
+// Joins reports whether it is a namespace that somebody else has made.
+func (u UserNS) Joins() bool { return u.Mode == UserContainer || u.Mode == UserPath }
+
+// ForPod says why a pod cannot have it, or nothing.
+func (u UserNS) ForPod() error {
+	if !u.Joins() {
+		return nil
+	}
+	return fmt.Errorf("--userns %s: a pod has a user namespace of its own, which its containers share and which goes with it; "+
+		"a container without a pod can join another, and --uidmap and --gidmap of the pod say the same IDs", u)
+}
+
+// String is the mode as --userns takes it, with its options.
+func (u UserNS) String() string {
+	switch u.Mode {
+	case UserContainer:
+		return u.Mode + ":" + u.From.Container
+	case UserPath:
+		return u.Mode + ":" + u.From.Path
+	}
+	var options []string
+	if u.UID != nil {
+		options = append(options, fmt.Sprintf("uid=%d", *u.UID))
+	}
+	if u.GID != nil {
+		options = append(options, fmt.Sprintf("gid=%d", *u.GID))
+	}
+	if u.Size != 0 {
+		options = append(options, fmt.Sprintf("size=%d", u.Size))
+	}
+	for _, r := range u.UIDMap {
+		options = append(options, fmt.Sprintf("uidmapping=%d:%d:%d", r.Container, r.Host, r.Size))
+	}
+	for _, r := range u.GIDMap {
+		options = append(options, fmt.Sprintf("gidmapping=%d:%d:%d", r.Container, r.Host, r.Size))
+	}
+	if len(options) == 0 {
+		return u.Mode
+	}
+	return u.Mode + ":" + strings.Join(options, ",")
 }
 
 // IDRange maps Size IDs of a container to IDs outside it.
@@ -72,13 +123,10 @@ type IDMap struct {
 // userPrivate says no more than that there are mappings.
 const userPrivate = "private"
 
-// sameIDs is what does instead of somebody else's user namespace.
-const sameIDs = "containers of one pod have the same IDs, as pod create --userns or UserNS= of a .pod file says, or --uidmap and --gidmap say them for each"
-
 var errPrivate = errors.New("private is for mappings that are written out; give --uidmap and --gidmap, or auto for IDs that no other container has")
 
-// ParseUserNS reads host, nomap, keep-id[:uid=U,gid=G,size=N] or
-// auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N].
+// ParseUserNS reads host, nomap, keep-id[:uid=U,gid=G,size=N],
+// auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N], container:NAME or ns:PATH.
 func ParseUserNS(s string) (UserNS, error) {
 	mode, rest, options := strings.Cut(s, ":")
 	switch mode {
@@ -89,8 +137,12 @@ func ParseUserNS(s string) (UserNS, error) {
 			return UserNS{}, fmt.Errorf("%s takes no options", mode)
 		}
 		return UserNS{Mode: mode}, nil
-	case "ns", "container":
-		return UserNS{}, fmt.Errorf("%s: a container gets a user namespace of its own, which goes with it; %s", mode, sameIDs)
+	case UserPath, UserContainer:
+		from, err := ParseNamespace(s)
+		if err != nil {
+			return UserNS{}, fmt.Errorf("%s: %w", mode, err)
+		}
+		return UserNS{Mode: mode, From: from}, nil
 	case userPrivate:
 		return UserNS{}, errPrivate
 	case UserKeepID, UserAuto:
@@ -205,8 +257,8 @@ type Outer struct {
 
 // Resolve gives the mappings of a container's own user namespace, relative to
 // the user namespace the runner is in, or nil if it needs none of its own. A user has ID 0 there,
-// and the subordinate IDs from 1. What auto means depends on other containers, and is no matter
-// of words: it is an error here. Source: podman-run(1), --userns.
+// and the subordinate IDs from 1. What auto, container and ns mean depends on others, and is no
+// matter of words: it is an error here. Source: podman-run(1), --userns.
 func (m IDMapping) Resolve(own Own, outer Outer) (uidMap, gidMap []IDRange, err error) {
 	uids, gids := total(outer.UIDs), total(outer.GIDs)
 	switch mode := m.UserNS.Mode; {
@@ -230,8 +282,8 @@ func (m IDMapping) Resolve(own Own, outer Outer) (uidMap, gidMap []IDRange, err 
 		return nil, nil, errors.New("--userns nomap needs subordinate IDs, and there are none")
 	case mode == UserNoMap:
 		return []IDRange{{0, 1, uids - 1}}, []IDRange{{0, 1, gids - 1}}, nil
-	case mode == UserAuto:
-		return nil, nil, errors.New("--userns auto: which IDs are free is found when the container is made")
+	case m.UserNS.Found():
+		return nil, nil, fmt.Errorf("--userns %s: its IDs are found when the container is made", mode)
 	case mode != UserKeepID:
 		return nil, nil, nil
 	case own.UID == 0 && m.UserNS.Size != 0:

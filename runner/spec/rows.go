@@ -733,8 +733,8 @@ func namespaceRows() []row {
 	}
 	const idMap = "[+][u][g]INSIDE:[@]OUTSIDE[:NUMBER]"
 	return []row{
-		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], auto[:size=], nomap",
-			form: "host, keep-id[:uid=U,gid=G,size=N], auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N] or nomap", example: "keep-id:uid=1000,gid=1000",
+		{name: "userns", on: onBoth, kind: value, word: "MODE", usage: "User namespace: host, keep-id[:uid=,gid=,size=], auto[:size=], nomap, container:NAME, ns:PATH",
+			form: "host, keep-id[:uid=U,gid=G,size=N], auto[:size=N,uidmapping=C:H:N,gidmapping=C:H:N], nomap, container:NAME or ns:PATH", example: "keep-id:uid=1000,gid=1000",
 			set: func(t *target, v string) error {
 				if t.private = v == userPrivate; t.private {
 					return nil

@@ -128,13 +128,21 @@ type Limit struct {
 	Soft, Hard int64
 }
 
+// usernsMode is the mode without its options, or whose namespace it is.
+func usernsMode(u spec.UserNS) string {
+	if u.Joins() {
+		return u.String()
+	}
+	return u.Mode
+}
+
 // hostSettings is how a container was to be confined and connected.
 func hostSettings(r container.Record) HostSettings {
 	out := HostSettings{
 		NetworkMode: networkMode(r), PortBindings: bindings(r.Spec.Ports()), AutoRemove: r.Spec.Remove,
 		RestartPolicy: map[string]any{"Name": cmp.Or(r.Spec.Restart.Policy, "no"), "MaximumRetryCount": r.Spec.Restart.Max},
 		Privileged:    r.Spec.Privileged, ReadonlyRootfs: r.Spec.ReadOnly, Init: r.Spec.Init, CapAdd: list(r.Spec.CapAdd),
-		CapDrop: list(r.Spec.CapDrop), SecurityOpt: list(r.Spec.Security.Options()), UsernsMode: r.Spec.UserNS.Mode,
+		CapDrop: list(r.Spec.CapDrop), SecurityOpt: list(r.Spec.Security.Options()), UsernsMode: usernsMode(r.Spec.UserNS),
 		ShmSize: defaultShmSize, Annotations: orEmpty(r.Spec.Annotations), CgroupManager: "systemd", Binds: []string{}, Links: []string{},
 		LogConfig: LogConfig{Type: cmp.Or(r.Spec.Log.Driver, "journald"), Tag: r.Spec.Log.Tag, Path: r.Spec.Log.Path, Size: strconv.FormatInt(r.Spec.Log.MaxSize, 10) + "B"},
 		Cgroups:   cmp.Or(r.Spec.Cgroups, "split"), Tmpfs: map[string]string{}, ContainerIDFile: r.Spec.CIDFile,

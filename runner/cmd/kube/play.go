@@ -224,6 +224,9 @@ func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	if err != nil {
 		return o, err
 	}
+	if err := c.UserNS.ForPod(); err != nil {
+		return o, err
+	}
 	if c.IDMapping.Explicit() {
 		return o, &spec.NotBuilt{What: "--uidmap, --gidmap, --subuidname and --subgidname", Issue: play.IssueKube}
 	}

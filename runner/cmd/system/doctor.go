@@ -95,7 +95,7 @@ func printFindings(e *cli.Env, out string, all []finding) error {
 
 // examine looks at everything.
 func examine(ctx context.Context, e *cli.Env, repair bool) []finding {
-	all := []finding{entered(e), ids(e), linger(e), manager(ctx, e)}
+	all := []finding{entered(e), ids(e), linger(e), manager(ctx, e), configuration(e)}
 	all = append(all, cgroups(e, "/sys/fs/cgroup")...)
 	all = append(all, kernel("/proc")...)
 	all = append(all, lowPorts("/proc", e.User.Rootless()))

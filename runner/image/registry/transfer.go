@@ -16,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/libimage/define"
+	"go.podman.io/common/pkg/config"
 	"go.podman.io/image/v5/copy"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/manifest"
@@ -80,18 +81,39 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	default:
 		return c, fmt.Errorf("unknown format %q. Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'", o.Format)
 	}
-	if o.Compression != "" {
-		algorithm, err := compression.AlgorithmByName(o.Compression)
-		if err != nil {
-			return c, fmt.Errorf("compression %q: %w", o.Compression, err)
-		}
-		c.CompressionFormat = &algorithm
+	if err := o.compress(&c); err != nil {
+		return c, err
 	}
 	if o.ForceCompression && o.Compression == "" {
 		return c, errors.New("to force a compression, say which")
 	}
 	c.ForceCompressionFormat = o.ForceCompression
 	return c, nil
+}
+
+// compress writes into a copy's options how layers are compressed.
+func (o SendOptions) compress(c *libimage.CopyOptions) error {
+	if o.Compression == "" {
+		return nil
+	}
+	algorithm, err := compression.AlgorithmByName(o.Compression)
+	if err != nil {
+		return fmt.Errorf("compression %q: %w", o.Compression, err)
+	}
+	c.CompressionFormat = &algorithm
+	return nil
+}
+
+// configured fills in what containers.conf(5) says of the compression of layers that are pushed, where
+// nobody else does. gzip is what there is anyway.
+func (o SendOptions) configured(conf *config.Config) SendOptions {
+	if format := conf.Engine.CompressionFormat; o.Compression == "" && !o.Uncompressed && format != compression.Gzip.Name() {
+		o.Compression = format
+	}
+	if o.CompressionLevel == nil {
+		o.CompressionLevel = conf.Engine.CompressionLevel
+	}
+	return o
 }
 
 // encryption writes into a copy's options which layers are encrypted, and for whom.
@@ -127,7 +149,11 @@ func (im *Images) Push(ctx context.Context, name, to string, o SendOptions) (dig
 			return "", &image.Error{Name: name, Err: errors.New("an ID says nothing of a registry"), Way: "podunit push " + name + " REGISTRY/REPOSITORY:TAG"}
 		}
 	}
-	c, err := o.copying()
+	conf, err := config.Default()
+	if err != nil {
+		return "", fmt.Errorf("containers.conf: %w", err)
+	}
+	c, err := o.configured(conf).copying()
 	if err != nil {
 		return "", err
 	}
@@ -501,7 +527,11 @@ func (im *Images) PushList(ctx context.Context, name, to string, variants []stri
 	if to == "" {
 		to = name
 	}
-	c, err := o.copying()
+	conf, err := config.Default()
+	if err != nil {
+		return "", fmt.Errorf("containers.conf: %w", err)
+	}
+	c, err := o.configured(conf).copying()
 	if err != nil {
 		return "", err
 	}

@@ -214,7 +214,7 @@ func (g *generator) namespaces() {
 		s.HostAliases = append(s.HostAliases, corev1.HostAlias{IP: h.IP.String(), Hostnames: h.Names})
 	}
 	if ids.UserNS.Mode != "" {
-		g.ann[annUserNS] = userNSWord(ids.UserNS)
+		g.ann[annUserNS] = ids.UserNS.String()
 	}
 	if ids.Explicit() {
 		g.note("the ID mapping of %s is left out", g.out.Name)
@@ -251,23 +251,6 @@ func (g *generator) podLimits(l *spec.Limits) {
 			g.note("--%s of pod %s: Kubernetes has nothing like it, and it is left out", left.flag, g.out.Name)
 		}
 	}
-}
-
-func userNSWord(u spec.UserNS) string {
-	var options []string
-	if u.UID != nil {
-		options = append(options, fmt.Sprintf("uid=%d", *u.UID))
-	}
-	if u.GID != nil {
-		options = append(options, fmt.Sprintf("gid=%d", *u.GID))
-	}
-	if u.Size != 0 {
-		options = append(options, fmt.Sprintf("size=%d", u.Size))
-	}
-	if len(options) > 0 {
-		return u.Mode + ":" + strings.Join(options, ",")
-	}
-	return u.Mode
 }
 
 func (g *generator) podSecurity() *corev1.PodSecurityContext {

@@ -184,7 +184,7 @@ func (p *planner) fold(d *draft) {
 		no := false
 		s.HostUsers = &no
 	case p.UserNS.Mode != "":
-		all[annUserNS] = userNSWord(p.UserNS)
+		all[annUserNS] = p.UserNS.String()
 	}
 	d.o.value.SetAnnotations(all)
 }

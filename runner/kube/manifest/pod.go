@@ -122,6 +122,9 @@ func (p *planner) namespaces(d *draft) {
 		d.UserNSAuto = true
 	case said:
 		u, err := spec.ParseUserNS(word)
+		if err == nil {
+			err = u.ForPod()
+		}
 		if err != nil {
 			p.annotation(d, annUserNS).fault("kube-annotation", "write host, auto or keep-id[:uid=U,gid=G]", "%v", err)
 		}

@@ -291,6 +291,9 @@ func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error
 	if s.Networking, err = networking(p, !w.alone); err != nil {
 		return r, err
 	}
+	if s.Publish, err = spec.OnDefaultHosts(s.Publish, w.Pods.Containers.Config); err != nil {
+		return r, err
+	}
 	r, err = w.Pods.LookupExact(p.Name)
 	if err == nil && r.ID != w.seen[p.Name] {
 		return r, podExists(p)
