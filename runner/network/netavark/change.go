@@ -70,7 +70,7 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 	if err != nil || !more.HasDNS() || c.dnsRuns() {
 		return err
 	}
-	return servers.Start(ctx, servers.DNS)
+	return servers.Names(ctx)
 }
 
 // Leave disconnects somebody who runs from one of several networks.

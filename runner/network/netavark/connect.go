@@ -159,11 +159,15 @@ func (c *Connection) HasDNS() bool {
 	return false
 }
 
-// Servers are what starts the units that networks need. start waits until a unit is up.
+// Servers are what starts the units that networks need.
 type Servers struct {
-	Start     func(ctx context.Context, unit string) error
-	Namespace string // the unit of the user's network namespace
-	DNS       string // the unit of aardvark-dns
+	// Start returns when a unit is up.
+	Start func(ctx context.Context, unit string) error
+	// Namespace is the unit of the user's network namespace.
+	Namespace string
+	// Names returns when the name server answers and knows the names that there were. Root's waits for
+	// our lock before it reads them, so that it can start meanwhile.
+	Names func(ctx context.Context) error
 }
 
 // Begin notes the connection in dir, the runtime directory, and starts the user's namespace if it
@@ -218,7 +222,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
-	var names func() error // has the name server started and waits for it
+	names := func() error { return nil } // has the name server started, and waits for it
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
 		err := c.store().withLock(func() error {
@@ -230,15 +234,22 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				return nil
 			}
 			if c.HasDNS() && !c.dnsRuns() {
-				// The name server's unit does everything else meanwhile, and waits for our lock
-				// only before it reads the names.
-				names = sync.OnceValue(func() error { return servers.Start(ctx, servers.DNS) })
-				go func() { _ = names() }() // what it says is asked below
+				names = sync.OnceValue(func() error { return servers.Names(ctx) })
+				if !c.Rootless {
+					go func() { _ = names() }() // what it says is asked below
+				}
 			}
-			return c.setup(ctx, dir, ns, within)
+			if err := c.setup(ctx, dir, ns, within); err != nil {
+				return err
+			}
+			if c.Rootless && c.HasDNS() && !c.dnsRuns() {
+				// Also where it was killed while netavark was about to tell it.
+				names = sync.OnceValue(func() error { return servers.Names(ctx) })
+			}
+			return nil
 		})
 		if err != nil {
-			if names != nil {
+			if !c.Rootless {
 				_ = names() // without names it ends
 			}
 			return err
@@ -246,15 +257,12 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 		if !missing {
 			break
 		}
-		if time.Since(began) > noticeTime {
+		if time.Since(began) > NoticeTime {
 			return hint.With(fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace), "systemctl --user restart %s", servers.Namespace)
 		}
 		if err := servers.Start(ctx, servers.Namespace); err != nil {
 			return fmt.Errorf("networks of this user: %w", err)
 		}
-	}
-	if names == nil {
-		return nil
 	}
 	if err := names(); err != nil {
 		return fmt.Errorf("names on networks: %w", err)
@@ -262,9 +270,9 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 	return nil
 }
 
-// noticeTime is how long the manager may take to notice that the process of a unit has ended: until then the unit is up,
+// NoticeTime is how long the manager may take to notice that the process of a unit has ended: until then the unit is up,
 // and its namespace is not there.
-const noticeTime = 10 * time.Second
+const NoticeTime = 10 * time.Second
 
 // setup leases the addresses and calls netavark.
 func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within func(func() error) error) error {
@@ -568,6 +576,9 @@ const serverEnd = 2 * time.Second
 
 // dnsDir is where aardvark-dns has its files.
 func (c *Connection) dnsDir() string { return filepath.Join(c.Run, "aardvark-dns") }
+
+// Names is the directory of the names that aardvark-dns serves.
+func (s *Store) Names() string { return (&Connection{Run: s.Run}).dnsDir() }
 
 // server is aardvark-dns, nil if it does not run.
 func (c *Connection) server() *process.Process {
