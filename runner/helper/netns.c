@@ -88,7 +88,7 @@ static int has_names(void)
 }
 
 /* The number in the server's PID file; 0 for none. */
-static pid_t noted(void)
+static pid_t read_pid(void)
 {
 	int dir = open(dns.names, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int fd = dir < 0 ? -1 : openat(dir, pid_file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -101,6 +101,18 @@ static pid_t noted(void)
 	if (dir >= 0)
 		close(dir);
 	return atoi(text) > 0 ? atoi(text) : 0;
+}
+
+/* The server's process ID. An old one notes it in the background only, perhaps after its first
+ * process has ended: wait a second for it. */
+static pid_t noted(void)
+{
+	const struct timespec step = { .tv_nsec = 10000000 };
+	pid_t pid;
+
+	for (int i = 0; !(pid = read_pid()) && i < 100; i++)
+		nanosleep(&step, NULL);
+	return pid;
 }
 
 static void start(void)
