@@ -80,13 +80,10 @@ func AskForNames(ctx context.Context, dir string) error {
 		return err
 	}
 	defer at.Close()
-	for {
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 		err = unix.Connect(fd, name)
-		if err != unix.EINTR {
-			break
-		}
 	}
-	if err == unix.ENOENT || err == unix.ECONNREFUSED {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
 		return ErrNoHolder
 	}
 	if err != nil {
@@ -96,7 +93,7 @@ func AskForNames(ctx context.Context, dir string) error {
 	for began := time.Now(); ; {
 		const step = 100 * time.Millisecond
 		switch n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(step.Milliseconds())); {
-		case err != nil && err != unix.EINTR:
+		case err != nil && !errors.Is(err, unix.EINTR):
 			return fmt.Errorf("ask for the name server: %w", err)
 		case n > 0:
 			if n, err := unix.Read(fd, status); n != 1 || err != nil {

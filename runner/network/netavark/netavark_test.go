@@ -542,15 +542,7 @@ for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01;
 	if err != nil || !c.HasDNS() {
 		t.Fatal(err)
 	}
-	ns, err := netns.Anonymous()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
-	err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	ns := inside(t)
 	served := 0
 	servers := Servers{Names: func(context.Context) error {
 		if err := os.WriteFile(filepath.Join(at, "asked"), nil, 0o600); err != nil {
@@ -670,6 +662,21 @@ func TestLeavingWithoutNames(t *testing.T) {
 	}
 }
 
+// inside is the network namespace of a container with a device eth0.
+func inside(t *testing.T) *os.File {
+	t.Helper()
+	ns, err := netns.Anonymous()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ns
+}
+
 // nameServer is the process ID of a program that is called as the name server is.
 func nameServer(t *testing.T) int {
 	t.Helper()
@@ -721,15 +728,7 @@ echo 10.89.0.1 >%[1]s/a; echo %[2]d >%[1]s/aardvark.pid; echo '{}'`, dns, test.a
 		if err != nil {
 			t.Fatal(err)
 		}
-		ns, err := netns.Anonymous()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ns.Close()
-		err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
-		if err != nil {
-			t.Fatal(err)
-		}
+		ns := inside(t)
 		asked, fault := 0, errors.New("it cannot start")
 		servers := Servers{Names: func(context.Context) error {
 			asked++
