@@ -3,8 +3,9 @@
 // Package helper has the small programs beside a container: podunit-log copies its lines to
 // the journal, passes on what it says to the service manager and notices that its network has
 // ended (log.c, relay.c), podunit-infra holds the namespaces of a pod (infra.c), podunit-gate
-// lets a container begin (gate.c), and podunit-clock has its health checks run where no service
-// manager does (clock.c). They are written in C and live in this binary:
+// lets a container begin (gate.c), podunit-clock has its health checks run where no service
+// manager does (clock.c), and podunit-netns holds the namespace of a user's named networks and
+// runs their name server (netns.c). They are written in C and live in this binary:
 // executed under their names, it never starts the Go runtime. What each holds is counted
 // against the unit that it is in, and is no more than a program such as cat(1) holds.
 // One more is inside a container, and so a file of its own, of two kilobytes:
@@ -305,16 +306,25 @@ func send(to *os.File, what byte, fds ...int) error {
 // NotifySocket makes the socket at path where a container says how it is. Every process of the
 // container may write to it; its directory must be closed to others.
 func NotifySocket(path string) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	f, err := boundSocket(path, unix.SOCK_DGRAM, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("notify socket: %w", err)
 	}
+	return f, nil
+}
+
+// boundSocket makes a socket of that type at path, in the place of one of an earlier process.
+func boundSocket(path string, kind int, mode os.FileMode) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
 	f := os.NewFile(uintptr(fd), path)
 	if err = bind(fd, path); err == nil {
-		err = os.Chmod(path, 0o666)
+		err = os.Chmod(path, mode)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("notify socket %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	return f, nil
 }
@@ -361,24 +371,11 @@ func readOnlyProgram() *os.File {
 // Start starts the process through start, which calls its argument's Start where the process
 // is to be, and returns once the process is all that it is to be.
 func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
-	ready, done, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer ready.Close()
-	defer done.Close()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("socketpair: %w", err)
-	}
-	near, far := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
-	defer far.Close()
-	cmd := command("podunit-infra", []string{i.Hostname, i.Shm}, nil, done, far)
+	cmd := command("podunit-infra", []string{i.Hostname, i.Shm}, nil)
 	if program := readOnlyProgram(); program != nil {
 		defer program.Close()
 		cmd.Path = fmt.Sprintf("/proc/self/fd/%d", program.Fd())
 	}
-	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr.Cloneflags = i.Namespaces
 	if len(i.UIDs) > 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
@@ -393,6 +390,26 @@ func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 			cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SETPCAP}
 		}
 	}
+	return startHolder(cmd, start)
+}
+
+// startHolder starts a process that closes descriptor 3 once it is all that it is to be, and is then
+// told at 4 of the network whose end it ends with. It returns once that is so.
+func startHolder(cmd *exec.Cmd, start func(*exec.Cmd) error) (*Running, error) {
+	ready, done, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	defer done.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	near, far := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
+	defer far.Close()
+	cmd.ExtraFiles = append([]*os.File{done, far}, cmd.ExtraFiles...)
+	cmd.Stderr = os.Stderr
 	if err := start(cmd); err != nil {
 		return nil, errors.Join(err, near.Close())
 	}
@@ -409,8 +426,8 @@ func maps(ranges []syscall.SysProcIDMap, id int) bool {
 	return slices.ContainsFunc(ranges, func(r syscall.SysProcIDMap) bool { return id >= r.ContainerID && id-r.ContainerID < r.Size })
 }
 
-// WatchNetwork tells the infra process of the process of the pod's network (0: none), with
-// whose end it ends as well, and fails.
+// WatchNetwork tells an infra process or a Netns of the process of its network (0: none), with whose
+// end it ends as well, and fails.
 func (r *Running) WatchNetwork(pid int) error {
 	if pid == 0 {
 		return r.Close()

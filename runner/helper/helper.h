@@ -13,6 +13,7 @@ int podunit_log_main(int argc, char **argv);
 int podunit_infra_main(int argc, char **argv);
 int podunit_gate_main(int argc, char **argv);
 int podunit_clock_main(int argc, char **argv);
+int podunit_netns_main(int argc, char **argv);
 
 /* Parts of the gate (gate.c): wait for the word, or for the end of who would say it; let the container
  * begin, 0 if it has. container is a pidfd of it, or -1: nobody waits for one that has ended. */

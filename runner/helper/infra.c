@@ -11,8 +11,7 @@
  * privilege, and all system calls but the few that it makes.
  *
  * When the pod's network has ended, it ends with status 1: the pod's unit fails, takes the
- * units of the containers along, and Restart= does what it says. In the same way it holds the
- * namespace of a user's named networks.
+ * units of the containers along, and Restart= does what it says.
  *
  * usage: podunit-infra HOSTNAME SHM
  * An empty HOSTNAME leaves the name alone. SHM is a mount that it holds for the containers

@@ -20,6 +20,7 @@ __attribute__((constructor(101))) static void become(int argc, char **argv)
 		{ "podunit-infra", podunit_infra_main },
 		{ "podunit-gate", podunit_gate_main },
 		{ "podunit-clock", podunit_clock_main },
+		{ "podunit-netns", podunit_netns_main },
 	};
 
 	for (size_t i = 0; argc > 0 && i < sizeof programs / sizeof *programs; i++)

@@ -100,6 +100,6 @@ func TestLabEdge(t *testing.T) {
 	l.Eventually("root", "ip netns exec neighbour curl -gs -m 20 http://192.0.2.1/shop | grep -x shop", time.Minute)
 	l.MustRun("root", "systemctl stop edge.socket edge")
 	l.MustRun("alice", "systemctl --user stop blog shop db cache chat group-pod")
-	l.Eventually("alice", "! systemctl --user is-active podunit-netns podunit-dns", time.Minute)
-	l.Gone("root", "ls -A /run/podunit-user/1000/podunit/networks/connected; pgrep -a -u alice -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra'")
+	l.Eventually("alice", "! systemctl --user is-active podunit-netns", time.Minute)
+	l.Gone("root", "ls -A /run/podunit-user/1000/podunit/networks/connected; pgrep -a -u alice -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra|podunit-netns'")
 }

@@ -126,8 +126,9 @@ func TestLabNetworks(t *testing.T) {
 		pid := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' app db")
 		for _, kill := range []string{
 			"kill -9 $(cat $XDG_RUNTIME_DIR/podunit/networks/netns/pasta.pid)",
-			// It may still be starting again after the first fault.
-			"until p=$(systemctl --user show -P MainPID podunit-dns) && [ $p != 0 ]; do sleep 0.1; done; kill -9 $p",
+			// It may still be starting again after the first fault. It comes back as another process of the unit.
+			"until p=$(pgrep -u alice -x aardvark-dns); do sleep 0.1; done; kill -9 $p; " +
+				"until n=$(pgrep -u alice -x aardvark-dns) && [ $n != $p ]; do sleep 0.1; done; grep podunit-netns.service /proc/$n/cgroup",
 			"kill -9 $(systemctl --user show -P MainPID podunit-netns)",
 			"systemctl --user restart podunit-netns",
 		} {
@@ -203,8 +204,8 @@ func TestLabNetworks(t *testing.T) {
 	t.Run("nothing is left", func(t *testing.T) {
 		l := lab.on(t)
 		l.MustRun("alice", "systemctl --user stop "+networkUnits+" front-network inner-network dual-network && podunit network rm front inner dual && podunit rmi -a -f && rm -r .config/containers/systemd && systemctl --user daemon-reload")
-		l.Eventually("alice", "! systemctl --user is-active podunit-netns podunit-dns", time.Minute)
-		l.Gone("root", "ls -A /run/user/1000/podunit/networks/connected; pgrep -a -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra'; ip -o link show type bridge")
+		l.Eventually("alice", "! systemctl --user is-active podunit-netns", time.Minute)
+		l.Gone("root", "ls -A /run/user/1000/podunit/networks/connected; pgrep -a -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra|podunit-netns'; ip -o link show type bridge")
 		for _, line := range added(before, l.settled()) {
 			if strings.HasPrefix(line, "process") || strings.HasPrefix(line, "mount") || strings.HasPrefix(line, "a network namespace") {
 				t.Errorf("left over: %s", line)

@@ -210,6 +210,9 @@ func (n *Network) Mode() string { return n.req.Network.Mode }
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (n *Network) Path() string { return n.result.Path }
 
+// ResolvConf is the file resolv.conf, which is there at once.
+func (n *Network) ResolvConf() string { return filepath.Join(n.req.Files, resolvFile) }
+
 // Made returns when the namespace is there, or cannot be made. Wait tells whether the network in it
 // works.
 func (n *Network) Made() error {

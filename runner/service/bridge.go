@@ -29,7 +29,8 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// Units of named networks. The namespace is a user's only: root's networks are the machine's.
+// Units of named networks. A user's has the namespace and the names; root's networks are the machine's,
+// and root's unit has the names only.
 const (
 	NamespaceUnit = "podunit-netns.service"
 	DNSUnit       = "podunit-dns.service"
@@ -98,7 +99,7 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 
 // servers returns the functions that start and stop the units which named networks need.
 func (e *Engine) servers() netavark.Servers {
-	return netavark.Servers{Namespace: NamespaceUnit, DNS: DNSUnit, Start: func(ctx context.Context, name string) error {
+	return netavark.Servers{Namespace: NamespaceUnit, Names: e.askForNames, Start: func(ctx context.Context, name string) error {
 		m, err := e.Connect(ctx)
 		if err != nil && e.User.Rootless() {
 			return hint.With(fmt.Errorf("%s is a unit of the user's manager, which is not there: %w", name, err), "as root: loginctl enable-linger %d", e.User.UID)
@@ -113,6 +114,30 @@ func (e *Engine) servers() netavark.Servers {
 		}
 		return err
 	}}
+}
+
+// askForNames returns when the name server of the networks answers. A namespace that was lost
+// meanwhile is made again by its unit, which connects all to it: also who asks.
+func (e *Engine) askForNames(ctx context.Context) error {
+	if !e.User.Rootless() {
+		return e.servers().Start(ctx, DNSUnit)
+	}
+	if _, err := e.Networks().Program("aardvark-dns"); err != nil {
+		return err
+	}
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := helper.AskForNames(ctx, e.sharedDir())
+		if !errors.Is(err, helper.ErrNoHolder) {
+			return err
+		}
+		if time.Since(began) > netavark.NoticeTime {
+			// It may be one that an older podunit has made, which had a unit for names.
+			return hint.With(fmt.Errorf("the process of %s serves no names", NamespaceUnit), "systemctl --user restart %s", NamespaceUnit)
+		}
+		if err := e.servers().Start(ctx, NamespaceUnit); err != nil {
+			return err
+		}
+	}
 }
 
 // sharedDir is the runtime directory of the namespace of the user's networks.
@@ -170,7 +195,7 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 
 func (e *Engine) holdNetworks(ctx context.Context) error {
 	dir := e.sharedDir()
-	err := errors.Join(network.Release(dir), os.RemoveAll(dir), os.RemoveAll(filepath.Join(e.Networks().Run, "aardvark-dns")), os.MkdirAll(dir, 0o700))
+	err := errors.Join(network.Release(dir), os.RemoveAll(dir), os.RemoveAll(e.Networks().Names()), os.MkdirAll(dir, 0o700))
 	if err != nil {
 		return err
 	}
@@ -246,12 +271,13 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 		return err
 	}
 	n.Connect(ctx, "")
-	ns, err := netns.Open(n.Path())
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	holder, err := helper.Infra{}.Start(func(cmd *exec.Cmd) error { return netns.Do(ns, cmd.Start) })
+	store := e.Networks()
+	// Who asks for names says so if it is not there.
+	program, _ := store.Program("aardvark-dns")
+	holder, err := helper.Netns{Program: program, Names: store.Names(), Dir: e.sharedDir()}.Start(func(cmd *exec.Cmd) error {
+		// The name server asks the servers of the namespace.
+		return netavark.Within(n.Path(), e.sharedDir(), cmd.Start, [2]string{n.ResolvConf(), "/etc/resolv.conf"})
+	})
 	if err != nil {
 		return fmt.Errorf("start the holder of the namespace: %w", err)
 	}
@@ -381,11 +407,15 @@ func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop [
 	return e.Networks().Update(ctx, nameOrID, shared, add, drop)
 }
 
-// ServeNames runs aardvark-dns, which goes to the background and is then the main process of our
-// unit. A user's runs in the namespace of the networks and asks the name servers of that namespace.
-// The start that wanted it may still be writing the first names. If there are none after a while,
-// that start has failed or its container is gone, and the unit ends.
+// ServeNames runs aardvark-dns for root's networks, which goes to the background and is then the main
+// process of our unit. A user's is in the unit of the namespace. The start that wanted it may still be
+// writing the first names. If there are none after a while, that start has failed or its container is
+// gone, and the unit ends.
 func (e *Engine) ServeNames(ctx context.Context) error {
+	if e.User.Rootless() {
+		// A unit that an older podunit has left is tried less and less often.
+		return e.again(ctx, hint.With(errors.New("the names of a user's networks are served in "+NamespaceUnit), "systemctl --user restart %s", NamespaceUnit))
+	}
 	if err := e.onlyIn(DNSUnit); err != nil {
 		return err
 	}
@@ -404,56 +434,20 @@ func (e *Engine) serveNames(ctx context.Context) error {
 	})
 }
 
-// pointTo makes unitDir, where the unit has its PIDFile=, lead to dir where that is elsewhere: in the runtime directory that a
-// system unit with User= has given the user, of which the user's manager does not know.
-func pointTo(dir, unitDir string) error {
-	there, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	// Also by another path, or by the link that an earlier start has made.
-	if found, err := os.Stat(unitDir); err == nil && os.SameFile(there, found) {
-		return nil
-	}
-	if err := errors.Join(os.RemoveAll(unitDir), os.MkdirAll(filepath.Dir(unitDir), 0o700)); err != nil {
-		return err
-	}
-	return os.Symlink(dir, unitDir)
-}
-
 // startNames starts aardvark-dns with the names in dir.
 func (e *Engine) startNames(ctx context.Context, program, dir string) error {
 	// The PID file of a killed aardvark-dns would be believed once another process has its number.
 	if err := os.Remove(filepath.Join(dir, "aardvark.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if e.User.Rootless() {
-		if err := pointTo(dir, filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "podunit/networks/aardvark-dns")); err != nil {
-			return err
-		}
-	}
-	rootless := e.User.Rootless()
 	port := uint16(53)
-	if p := e.Containers.Config.Network.DNSBindPort; p != 0 && !rootless {
+	if p := e.Containers.Config.Network.DNSBindPort; p != 0 {
 		port = p
 	}
 	cmd := exec.CommandContext(ctx, program, "--config", dir, "-p", fmt.Sprint(port), "run")
 	cmd.Env = []string{"RUST_LOG=error"}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	start := cmd.Start
-	if rootless {
-		shared, ok := netavark.ReadShared(e.sharedDir())
-		if !ok {
-			return netavark.NoNamespaceError{Unit: NamespaceUnit}
-		}
-		start = func() error {
-			return shared.Within(cmd.Start, [2]string{filepath.Join(e.sharedDir(), "resolv.conf"), "/etc/resolv.conf"})
-		}
-	}
-	if err := start(); err != nil {
-		return err
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", program, err)
 	}
 	return nil

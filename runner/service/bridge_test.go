@@ -3,7 +3,6 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -34,13 +33,22 @@ func TestOnlyTheirUnits(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(shared, 0o700), os.MkdirAll(filepath.Dir(pids), 0o700), os.WriteFile(pids, nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		for own, do := range map[string]func(context.Context) error{NamespaceUnit: w.HoldNetworks, DNSUnit: w.ServeNames} {
+		for own, uid := range map[string]int{NamespaceUnit: 1000, DNSUnit: 0} {
 			if name == own {
 				continue
 			}
-			if err := do(t.Context()); err == nil || err.Error() != "this is the work of "+own || hint.Of(err) != "systemctl --user start "+own {
-				t.Errorf("%s in %q: %v", own, name, err)
+			w.User.UID = uid
+			do, systemctl := w.HoldNetworks, "systemctl --user"
+			if uid == 0 {
+				do, systemctl = w.ServeNames, "systemctl"
 			}
+			if err := do(t.Context()); err == nil || err.Error() != "this is the work of "+own || hint.Of(err) != systemctl+" start "+own {
+				t.Errorf("%s in %q: %v (%s)", own, name, err, hint.Of(err))
+			}
+		}
+		w.User.UID = 1000
+		if err := w.ServeNames(t.Context()); err == nil || hint.Of(err) != "systemctl --user restart "+NamespaceUnit {
+			t.Errorf("a user's names: %v", err)
 		}
 		if _, err := os.Stat(pids); err != nil {
 			t.Error(err)
@@ -52,7 +60,7 @@ func TestOnlyTheirUnits(t *testing.T) {
 // it, and less and less often.
 func TestAgain(t *testing.T) {
 	w := newWorld(t)
-	w.inService(DNSUnit)
+	w.inService(DNSUnit) // root's
 	fault := errors.New("no pasta")
 	var once OnlyOnce
 	if err := w.again(t.Context(), fault); !errors.As(err, &once) || !errors.Is(err, fault) || err.Error() != "no pasta" {
@@ -126,33 +134,5 @@ func TestReloadFindsByName(t *testing.T) {
 	got, err = w.ReloadNetworks(t.Context(), nil)
 	if err != nil || len(got) != 5 || slices.Contains(got, off) {
 		t.Errorf("all: %q, %v", got, err)
-	}
-}
-
-// TestPIDFileOfNames: the unit of the name server finds its PID file also where the networks are in
-// another directory.
-func TestPIDFileOfNames(t *testing.T) {
-	top := t.TempDir()
-	dir, unit := filepath.Join(top, "units", "aardvark-dns"), filepath.Join(top, "login", "networks", "aardvark-dns")
-	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "aardvark.pid"), []byte("7"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.MkdirAll(unit, 0o700), os.WriteFile(filepath.Join(unit, "aardvark.pid"), []byte("6"), 0o600)); err != nil {
-		t.Fatal(err) // of before
-	}
-	for range 2 {
-		if err := pointTo(dir, unit); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(filepath.Join(unit, "aardvark.pid")); err != nil || string(got) != "7" {
-			t.Errorf("%q, %v", got, err)
-		}
-	}
-	other := filepath.Join(top, "link")
-	if err := errors.Join(os.Symlink(filepath.Join(top, "units"), other), pointTo(dir, dir), pointTo(dir, filepath.Join(other, "aardvark-dns"))); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "aardvark.pid")); err != nil {
-		t.Errorf("the usual place: %v", err)
 	}
 }

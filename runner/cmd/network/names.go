@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewNames makes podunit network names, the ExecStart= of podunit-dns.service.
+// NewNames makes podunit network names, the ExecStart= of root's podunit-dns.service.
 func NewNames(e *cli.Env) *cobra.Command {
-	return ofUnit(e, "names", "Serve the names of containers on networks", (*service.Engine).ServeNames)
+	return ofUnit(e, "names", "Serve the names of containers on root's networks", (*service.Engine).ServeNames)
 }

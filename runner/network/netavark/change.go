@@ -34,6 +34,7 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 		if !ok {
 			return NoNamespaceError{servers.Namespace}
 		}
+		before := c.dnsPID()
 		more.Routed = c.Routed
 		name := more.Networks[0].Name
 		if c.Info[name] != nil {
@@ -65,12 +66,15 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 			c.Peers = map[string]int{}
 		}
 		c.Peers[name] = more.Peers[name]
-		return c.save(dir)
+		if err := c.save(dir); err != nil {
+			return err
+		}
+		return more.serve(ctx, before, servers)
 	})
-	if err != nil || !more.HasDNS() || c.dnsRuns() {
+	if err != nil || c.Rootless || !more.HasDNS() || c.dnsPID() != 0 {
 		return err
 	}
-	return servers.Start(ctx, servers.DNS)
+	return servers.Names(ctx)
 }
 
 // Leave disconnects somebody who runs from one of several networks.

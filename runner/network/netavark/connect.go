@@ -159,11 +159,15 @@ func (c *Connection) HasDNS() bool {
 	return false
 }
 
-// Servers are what starts the units that networks need. start waits until a unit is up.
+// Servers are what starts the units that networks need.
 type Servers struct {
-	Start     func(ctx context.Context, unit string) error
-	Namespace string // the unit of the user's network namespace
-	DNS       string // the unit of aardvark-dns
+	// Start returns when a unit is up.
+	Start func(ctx context.Context, unit string) error
+	// Namespace is the unit of the user's network namespace.
+	Namespace string
+	// Names returns when the name server answers and knows the names that there were. Root's takes our
+	// lock before it reads them, so that it can start meanwhile. A user's takes none.
+	Names func(ctx context.Context) error
 }
 
 // Begin notes the connection in dir, the runtime directory, and starts the user's namespace if it
@@ -218,7 +222,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
-	var names func() error // has the name server started and waits for it
+	names := func() error { return nil } // has root's name server started, and waits for it
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
 		err := c.store().withLock(func() error {
@@ -229,42 +233,60 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			if missing = !ok; missing {
 				return nil
 			}
-			if c.HasDNS() && !c.dnsRuns() {
+			before := c.dnsPID()
+			if c.HasDNS() && before == 0 && !c.Rootless {
 				// The name server's unit does everything else meanwhile, and waits for our lock
 				// only before it reads the names.
-				names = sync.OnceValue(func() error { return servers.Start(ctx, servers.DNS) })
+				names = sync.OnceValue(func() error { return servers.Names(ctx) })
 				go func() { _ = names() }() // what it says is asked below
 			}
-			return c.setup(ctx, dir, ns, within)
+			if err := c.setup(ctx, dir, ns, within); err != nil {
+				return err
+			}
+			return c.serve(ctx, before, servers)
 		})
 		if err != nil {
-			if names != nil {
-				_ = names() // without names it ends
-			}
+			_ = names() // without names it ends
 			return err
 		}
 		if !missing {
 			break
 		}
-		if time.Since(began) > noticeTime {
+		if time.Since(began) > NoticeTime {
 			return hint.With(fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace), "systemctl --user restart %s", servers.Namespace)
 		}
 		if err := servers.Start(ctx, servers.Namespace); err != nil {
 			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
-	if names == nil {
-		return nil
-	}
 	if err := names(); err != nil {
-		return fmt.Errorf("names on networks: %w", err)
+		return namesError(err)
 	}
 	return nil
 }
 
-// noticeTime is how long the manager may take to notice that the process of a unit has ended: until then the unit is up,
+func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
+
+// serve has a user's name server started, once netavark has written names. It is asked also where it
+// is another one than before: it may have read the names already, and not have been there when
+// netavark wanted to tell it. The caller has the lock: a server that starts must not read a file that
+// netavark is writing.
+func (c *Connection) serve(ctx context.Context, before int, servers Servers) error {
+	if !c.Rootless || !c.HasDNS() {
+		return nil
+	}
+	if now := c.dnsPID(); now != 0 && now == before {
+		return nil
+	}
+	if err := servers.Names(ctx); err != nil {
+		return namesError(err)
+	}
+	return nil
+}
+
+// NoticeTime is how long the manager may take to notice that the process of a unit has ended: until then the unit is up,
 // and its namespace is not there.
-const noticeTime = 10 * time.Second
+const NoticeTime = 10 * time.Second
 
 // setup leases the addresses and calls netavark.
 func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within func(func() error) error) error {
@@ -476,7 +498,7 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	if err != nil {
 		return err
 	}
-	server := c.server()
+	server, _ := c.server()
 	if server == nil {
 		// netavark would look for its process to tell it, and fail.
 		if err := c.forgetNames(); err != nil {
@@ -569,34 +591,37 @@ const serverEnd = 2 * time.Second
 // dnsDir is where aardvark-dns has its files.
 func (c *Connection) dnsDir() string { return filepath.Join(c.Run, "aardvark-dns") }
 
-// server is aardvark-dns, nil if it does not run.
-func (c *Connection) server() *process.Process {
+// Names is the directory of the names that aardvark-dns serves.
+func (s *Store) Names() string { return (&Connection{Run: s.Run}).dnsDir() }
+
+// server is aardvark-dns and its process ID, nil and 0 if it does not run.
+func (c *Connection) server() (*process.Process, int) {
 	data, err := os.ReadFile(filepath.Join(c.dnsDir(), "aardvark.pid"))
 	if err != nil {
-		return nil
+		return nil, 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil {
-		return nil
+		return nil, 0
 	}
 	p, err := process.Open(pid, 0)
 	if err != nil || p == nil {
-		return nil
+		return nil, 0
 	}
 	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || !strings.HasPrefix(string(comm), "aardvark") {
 		p.Close()
-		return nil
+		return nil, 0
 	}
-	return p
+	return p, pid
 }
 
-func (c *Connection) dnsRuns() bool {
-	p := c.server()
-	if p == nil {
-		return false
+// dnsPID is the process ID of aardvark-dns, 0 if it does not run.
+func (c *Connection) dnsPID() int {
+	p, pid := c.server()
+	if p != nil {
+		p.Close()
 	}
-	p.Close()
-	return true
+	return pid
 }
 
 // served tells whether aardvark-dns has a file for a network. In newer versions the file of an

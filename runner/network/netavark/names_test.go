@@ -134,7 +134,7 @@ func TestKept(t *testing.T) {
 		"/run/podunit-user/1000/podunit/networks/netns": "[/run/user/1000 /run/podunit-user/1000]",
 		"/home/a/run/podunit/networks/netns":            "[/run/user/1000]",
 	} {
-		if got := fmt.Sprint(Shared{dir: dir}.kept()); got != want {
+		if got := fmt.Sprint(kept(dir)); got != want {
 			t.Errorf("%s: %s, want %s", dir, got, want)
 		}
 	}

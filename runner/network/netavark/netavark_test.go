@@ -21,6 +21,7 @@ import (
 	"go.etcd.io/bbolt"
 	"go.podman.io/common/libnetwork/types"
 	"go.podman.io/common/pkg/config"
+	"golang.org/x/sys/unix"
 )
 
 // newStore is a store in a directory of its own, of a user. Its netavark is a script.
@@ -541,20 +542,9 @@ for i in $(/usr/bin/seq 6000); do [ -e `+at+`/asked ] && break; /bin/sleep 0.01;
 	if err != nil || !c.HasDNS() {
 		t.Fatal(err)
 	}
-	ns, err := netns.Anonymous()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
-	err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	ns := inside(t)
 	served := 0
-	servers := Servers{DNS: "dns.service", Start: func(_ context.Context, unit string) error {
-		if unit != "dns.service" {
-			t.Errorf("%s is started", unit)
-		}
+	servers := Servers{Names: func(context.Context) error {
 		if err := os.WriteFile(filepath.Join(at, "asked"), nil, 0o600); err != nil {
 			return err
 		}
@@ -663,6 +653,33 @@ func TestLeavingWithoutNames(t *testing.T) {
 	if left, err := os.ReadFile(names); err != nil || string(left) != "10.0.0.1\ntwo 10.0.0.3  two\n" {
 		t.Errorf("names that nobody serves: %q, %v", left, err)
 	}
+	pid := nameServer(t)
+	if err := os.WriteFile(filepath.Join(c.dnsDir(), "aardvark.pid"), fmt.Append(nil, pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.teardown(context.Background(), within); err == nil {
+		t.Error("netavark is not told of names that are served")
+	}
+}
+
+// inside is the network namespace of a container with a device eth0.
+func inside(t *testing.T) *os.File {
+	t.Helper()
+	ns, err := netns.Anonymous()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	err = netns.Do(ns, func() error { return netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ns
+}
+
+// nameServer is the process ID of a program that is called as the name server is.
+func nameServer(t *testing.T) int {
+	t.Helper()
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
 		t.Fatal(err)
@@ -677,10 +694,62 @@ func TestLeavingWithoutNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
-	if err := os.WriteFile(filepath.Join(c.dnsDir(), "aardvark.pid"), fmt.Append(nil, server.Process.Pid), 0o600); err != nil {
-		t.Fatal(err)
+	return server.Process.Pid
+}
+
+// TestAUsersNameServer is asked for once netavark, a script, has written names, under the lock, so that
+// it reads no file that another netavark is writing. One that netavark has told of them is left alone.
+func TestAUsersNameServer(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
 	}
-	if err := c.teardown(context.Background(), within); err == nil {
-		t.Error("netavark is not told of names that are served")
+	one, two := nameServer(t), nameServer(t)
+	for name, test := range map[string]struct{ before, after, asked int }{
+		"none":                          {0, 0, 1},
+		"the same":                      {one, one, 0},
+		"killed":                        {one, 0, 1},
+		"killed and started":            {one, two, 1},
+		"started while netavark writes": {0, two, 1},
+	} {
+		at := t.TempDir()
+		dns := filepath.Join(at, "run", "aardvark-dns")
+		s := newStore(t, fmt.Sprintf(`[ "$1" = --version ] && { echo netavark 1.14.0; exit; }
+echo 10.89.0.1 >%[1]s/a; echo %[2]d >%[1]s/aardvark.pid; echo '{}'`, dns, test.after))
+		s.Run = filepath.Join(at, "run")
+		shared := filepath.Join(at, "netns")
+		if err := errors.Join(os.MkdirAll(dns, 0o700), os.Mkdir(shared, 0o700), os.WriteFile(filepath.Join(dns, "aardvark.pid"), fmt.Append(nil, test.before), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		held(t, shared)
+		if _, err := s.Create(New{Name: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns := inside(t)
+		asked, fault := 0, errors.New("it cannot start")
+		servers := Servers{Names: func(context.Context) error {
+			asked++
+			if _, err := os.Stat(filepath.Join(dns, "a")); err != nil {
+				t.Errorf("%s: asked before there are names: %v", name, err)
+			}
+			f, err := os.OpenFile(s.LockFile, os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); !errors.Is(err, unix.EAGAIN) {
+				t.Errorf("%s: asked without the lock: %v", name, err)
+			}
+			return fault
+		}}
+		if err := c.Connect(t.Context(), t.TempDir(), ns, servers); errors.Is(err, fault) != (test.asked > 0) || err != nil && !errors.Is(err, fault) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if asked != test.asked {
+			t.Errorf("%s: asked %d times, want %d", name, asked, test.asked)
+		}
 	}
 }

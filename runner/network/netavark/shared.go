@@ -67,15 +67,19 @@ func (c *Connection) host() (within func(func() error) error, ok bool, err error
 	if !ok {
 		return nil, false, nil
 	}
-	within = func(do func() error) error { return h.Within(do) }
-	return within, true, nil
+	return h.within, true, nil
 }
 
-// Within calls do in the user's network namespace, in a mount namespace with a /run of its own:
-// netavark must not see the machine's /run, and iptables writes its lock there. Each of files is a
-// file and the one that it is mounted on.
-func (h Shared) Within(do func() error, files ...[2]string) error {
-	return netns.Inside([]string{process.Namespace(h.PID, "net")}, func() error {
+// within calls do in the user's network namespace, in a mount namespace with a /run of its own:
+// netavark must not see the machine's /run, and iptables writes its lock there.
+func (h Shared) within(do func() error) error {
+	return Within(process.Namespace(h.PID, "net"), h.dir, do)
+}
+
+// Within calls do in the network namespace at path, whose directory is dir, in a mount namespace with
+// a /run of its own. Each of files is a file and the one that it is mounted on.
+func Within(path, dir string, do func() error, files ...[2]string) error {
+	return netns.Inside([]string{path}, func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("unshare the mount namespace: %w", err)
 		}
@@ -90,7 +94,7 @@ func (h Shared) Within(do func() error, files ...[2]string) error {
 			}
 			targets = append(targets, path)
 		}
-		return ownRun(h.kept(), func() error {
+		return ownRun(kept(dir), func() error {
 			for i, f := range files {
 				if err := cover(f[0], targets[i]); err != nil {
 					return err
@@ -118,11 +122,11 @@ func cover(file, target string) error {
 }
 
 // kept are the directories that the /run of Within has from the machine's: the user's runtime directory, and that of the
-// namespace where it is another one, see find_run_dir.
-func (h Shared) kept() []string {
+// namespace, whose directory is shared, where it is another one, see find_run_dir.
+func kept(shared string) []string {
 	var all []string
 	// The namespace has podunit/networks/netns in a runtime directory.
-	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), filepath.Dir(filepath.Dir(filepath.Dir(h.dir)))} {
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), filepath.Dir(filepath.Dir(filepath.Dir(shared)))} {
 		if strings.HasPrefix(dir, "/run/") && !slices.Contains(all, dir) {
 			all = append(all, dir)
 		}
