@@ -51,6 +51,11 @@ int podunit_drop_privileges(void)
 		;
 	if (syscall(SYS_capset, &head, none) < 0)
 		return -1;
+	/* Whoever has the same user may trace a process with no more capabilities than its own, and reach
+	 * all that it can through /proc/PID/root: so could a container that sees the machine's processes.
+	 * Source: ptrace(2), "Ptrace access mode checking". */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -1;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 

@@ -350,29 +350,55 @@ const exeDescriptor = 56
 
 // readOnlyProgram opens this program on a mount that cannot be written through. The program of
 // an infra process is in reach of root's containers that may trace it, and once the process has
-// ended they could write to the file (CVE-2019-5736). Needs Linux 5.12; before, it is nil.
-func readOnlyProgram() *os.File {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+// ended they could write to the file (CVE-2019-5736). Needs Linux 5.12; before, and where a filter
+// does not allow these calls, it is nil.
+//
+// It is looked up by its name: what /proc/self/exe leads to belongs to the mount namespace in which we
+// were executed, and from another one the kernel copies no mount.
+func readOnlyProgram() (*os.File, error) {
+	name, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return nil
+		return nil, err
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open_tree", Path: name, Err: err}
 	}
 	defer unix.Close(tree)
+	var named, ours unix.Stat_t
+	if err := errors.Join(unix.Fstat(tree, &named), unix.Stat("/proc/self/exe", &ours)); err != nil {
+		return nil, err
+	}
+	if named.Dev != ours.Dev || named.Ino != ours.Ino {
+		return nil, fmt.Errorf("%s is another program by now", name) // an update of podunit, just now
+	}
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return nil
+	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "mount_setattr", Path: name, Err: err}
 	}
 	fd, err := unix.FcntlInt(uintptr(tree), unix.F_DUPFD_CLOEXEC, exeDescriptor)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "program")
+	return os.NewFile(uintptr(fd), "program"), nil
 }
 
 // Start starts the process through start, which calls its argument's Start where the process
 // is to be, and returns once the process is all that it is to be.
 func (i Infra) Start(start func(*exec.Cmd) error) (*Running, error) {
 	cmd := command("podunit-infra", []string{i.Hostname, i.Shm}, nil)
-	if program := readOnlyProgram(); program != nil {
+	program, err := readOnlyProgram()
+	if err != nil {
+		return nil, fmt.Errorf("its program: %w", err)
+	}
+	if program != nil {
 		defer program.Close()
 		cmd.Path = fmt.Sprintf("/proc/self/fd/%d", program.Fd())
 	}

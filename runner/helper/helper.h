@@ -30,7 +30,8 @@ void podunit_slim(int pagemap, int last);
 void podunit_ignore_signals(void);
 void podunit_heed_signals(void); /* again, for a program to be executed */
 
-/* Give up every privilege for good: 0, or -1 if the kernel does not let us (confine.c). */
+/* Give up every privilege for good, and let nobody trace us who has none himself: 0, or -1 if the kernel
+ * does not let us. What is ours below /proc/self can be opened no more after it (confine.c). */
 int podunit_drop_privileges(void);
 
 /* Give up everything that is reached by a path: 0 if the root is an empty directory that

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -619,6 +620,7 @@ func TestAHelperGivesUpPrivileges(t *testing.T) {
 	r := startRelay(t, "")
 	for _, pid := range []int{r.PID, guardOf(t, r.PID)} {
 		confined(t, pid, 0)
+		untraceable(t, pid)
 	}
 }
 
@@ -643,6 +645,47 @@ func confined(t *testing.T, pid, seccomp int) {
 	}
 }
 
+// untraceable judges whether a process of the same user, with no capability either, reaches a process.
+func untraceable(t *testing.T, pid int) {
+	t.Helper()
+	for _, what := range []string{"root/", "exe"} {
+		path := fmt.Sprintf("/proc/%d/%s", pid, what)
+		if err := withoutCapabilities(func() error { _, err := os.Stat(path); return err }); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: a process of the same user sees %s: %v", name(pid), path, err)
+		}
+	}
+}
+
+// withoutCapabilities does something as a container's process may: as the same user, with no capability.
+func withoutCapabilities(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // it ends with this function
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&head, &none[0]); err != nil {
+			done <- err
+			return
+		}
+		done <- do()
+	}()
+	return <-done
+}
+
+// inMounts does something in a mount namespace of its own, as a start is in one.
+func inMounts(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // it ends with this function
+		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			done <- err
+			return
+		}
+		done <- do()
+	}()
+	return <-done
+}
+
 // TestInfraHasNothing looks at a pod's process from outside, with more power over it than any
 // container has.
 func TestInfraHasNothing(t *testing.T) {
@@ -651,9 +694,13 @@ func TestInfraHasNothing(t *testing.T) {
 	}
 	network := sleeper(t)
 	cmd := (*exec.Cmd)(nil)
-	r, err := Infra{Namespaces: unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Hostname: "box"}.Start(func(c *exec.Cmd) error {
-		cmd = c
-		return c.Start()
+	var r *Running
+	err := inMounts(func() (err error) {
+		r, err = Infra{Namespaces: unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Hostname: "box"}.Start(func(c *exec.Cmd) error {
+			cmd = c
+			return c.Start()
+		})
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -681,6 +728,7 @@ func TestInfraHasNothing(t *testing.T) {
 		t.Errorf("its program can be written to once it has ended: %v", err)
 	}
 	confined(t, r.PID, 2)
+	untraceable(t, r.PID)
 	mounts, err := os.ReadFile(proc + "mountinfo")
 	if err != nil {
 		t.Fatal(err)

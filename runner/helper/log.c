@@ -259,13 +259,11 @@ static void shrink(struct stream *s)
 	s->begun = 0;
 }
 
+static int pagemap = -1; /* opened while it still may be: see podunit_drop_privileges */
+
 static void slim(void)
 {
-	const int pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
-
 	podunit_slim(pagemap, 0);
-	if (pagemap >= 0)
-		close(pagemap);
 }
 
 /* Who is killed while it reads has what it read and cannot say so. So no more is asked for than is
@@ -630,6 +628,7 @@ int podunit_log_main(int argc, char **argv)
 	}
 	podunit_log_file(fds[LOGFILE], fds[LOGDIR], argv[6], strtoll(argv[7], NULL, 10), atoi(argv[8]));
 	connect_journal();
+	pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
 	if (fds[LATCH] < 0)
 		settle();
 	slim();

@@ -58,6 +58,11 @@ func TestLabHelpers(t *testing.T) {
 			if got := l.MustRun("root", "ls -A /proc/"+infra+"/root/ /proc/"+infra+"/cwd/"); strings.Trim(got, "/procwtd0123456789:\n ") != "" {
 				t.Errorf("the root of the pod's process holds %s", got)
 			}
+			l.MustRun("root", "! test -w /proc/"+infra+"/exe") // through which a container could write to podunit itself
+			// With the machine's process IDs a container of the same user finds nothing in them.
+			if got := l.MustRun(user, "podunit run --rm --pid host "+image+" sh -c 'for p in /proc/[0-9]*; do ls $p/root/ >/dev/null 2>&1 && cat $p/comm; done; true'"); strings.Contains(got, "podunit") {
+				t.Errorf("a container reaches the root of %s", got)
+			}
 		})
 		t.Run(user+"/signals to the whole unit", func(t *testing.T) {
 			l := l.on(t)

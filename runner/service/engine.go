@@ -179,7 +179,7 @@ func secretSource(c Config, graphRoot string) secret.Source {
 // ReadConf reads containers.conf(5) with modules. It sets variables that the file has for us, such as
 // those of proxies.
 func ReadConf(modules []string) (*config.Config, error) {
-	conf, err := config.New(&config.Options{SetDefault: true, Modules: modules})
+	conf, err := store.ReadConf(modules)
 	if err != nil {
 		return nil, hint.With(err, "see containers.conf(5)")
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/storage"
 	drivers "go.podman.io/storage/drivers"
 	"go.podman.io/storage/pkg/configfile"
@@ -187,12 +188,16 @@ func Locate(c Config) (storage.StoreOptions, error) {
 			os.Setenv("XDG_RUNTIME_DIR", c.RunDir)
 		}
 	}
+	file := storageConf()
+	if err := safe.Settings(file); err != nil {
+		return storage.StoreOptions{}, &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
+	}
 	options, err := types.LoadStoreOptions(types.LoadOptions{})
 	if err != nil {
 		return options, &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
 	}
 	if c.Rootless {
-		if err := keepPrivate(c, &options); err != nil {
+		if err := keepPrivate(c, &options, file); err != nil {
 			return options, err
 		}
 	}
@@ -205,13 +210,7 @@ func Locate(c Config) (storage.StoreOptions, error) {
 // /var/lib/containers/storage, and podman 5.4 does not follow it for a user, while
 // storage 1.64 does. Source: containers-storage.conf(5), graphroot and
 // rootless_storage_path.
-func keepPrivate(c Config, options *storage.StoreOptions) error {
-	file := configfile.File{
-		Name:            "storage",
-		Extension:       "conf",
-		EnvironmentName: "CONTAINERS_STORAGE_CONF",
-		UserId:          unshare.GetRootlessUID(),
-	}
+func keepPrivate(c Config, options *storage.StoreOptions, file configfile.File) error {
 	var graphRoot, runRoot, ownPath bool
 	var path string
 	for item, err := range configfile.Read(&file) {

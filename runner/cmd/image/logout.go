@@ -26,5 +26,5 @@ func NewLogout(e *cli.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().AddFlagSet(auth.GetLogoutFlags(&o))
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/secret"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/spf13/cobra"
-	"go.podman.io/common/pkg/config"
 	"golang.org/x/term"
 )
 
@@ -44,9 +44,9 @@ shell has commands of your own keep it. A container gets it with --secret NAME, 
 			if o.Labels, err = cli.Assignments("--label", labels, false); err != nil {
 				return err
 			}
-			conf, err := config.New(&config.Options{SetDefault: true, Modules: e.Modules})
+			conf, err := service.ReadConf(e.Modules)
 			if err != nil {
-				return hint.With(err, "see containers.conf(5)")
+				return err
 			}
 			if o.Driver == "" {
 				o.Driver = conf.Secrets.Driver

@@ -11,7 +11,9 @@ import (
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/cobra"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
@@ -236,6 +238,9 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 		return information{}, err
 	}
 	info.Host.more(e)
+	if err := store.JudgeRegistries(); err != nil {
+		return information{}, hint.With(err, "see containers-registries.conf(5)")
+	}
 	search, err := sysregistriesv2.UnqualifiedSearchRegistries(&types.SystemContext{})
 	if err != nil {
 		return information{}, err

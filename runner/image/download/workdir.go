@@ -18,7 +18,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/safe"
-	"go.podman.io/common/pkg/config"
+	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/unshare"
 	"golang.org/x/sys/unix"
@@ -115,7 +115,7 @@ func lockPulls(ctx context.Context, own *os.Root) (*os.File, error) {
 // to files that are not ours, so it never lies there.
 func Open(store storage.Store) (*os.Root, error) {
 	name := fmt.Sprintf("podunit-%d", unshare.GetRootlessUID())
-	conf, err := config.Default()
+	conf, err := ours.DefaultConf()
 	if err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
 	"github.com/podunit/podunit/runner/journal"
+	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/libimage"
-	"go.podman.io/common/pkg/config"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/pkg/shortnames"
 	istorage "go.podman.io/image/v5/storage"
@@ -58,7 +58,7 @@ func (im *Images) tellRemoved(reports []*Removed) {
 // note notes an event in the journal, unless containers.conf(5) wants none. Where nobody listens to
 // the journal, nobody can ask it.
 func note(e journal.Event) {
-	if conf, err := config.Default(); err == nil && !journal.Wanted(conf.Engine.EventsLogger) {
+	if conf, err := ours.DefaultConf(); err == nil && !journal.Wanted(conf.Engine.EventsLogger) {
 		return
 	}
 	_ = journal.Note(e)
@@ -153,7 +153,11 @@ func candidates(sys *types.SystemContext, name string) ([]reference.Named, error
 			name = strings.TrimSuffix(bare, image.TagOf(bare)) + name[len(bare):]
 		}
 	}
-	named, err := shortnames.ResolveLocally(sys, name)
+	err = ours.JudgeRegistries()
+	var named []reference.Named
+	if err == nil {
+		named, err = shortnames.ResolveLocally(sys, name)
+	}
 	if err != nil {
 		return nil, &image.Error{Name: name, Err: err, Way: "see containers-registries.conf(5)"}
 	}

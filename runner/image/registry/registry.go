@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
 	"github.com/podunit/podunit/runner/step"
+	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/libimage/platform"
 	"go.podman.io/common/pkg/config"
@@ -71,6 +72,9 @@ func (im ecosystem) PullNamed(ctx context.Context, name string, local *image.Ima
 		if err := im.dropDamaged(damaged); err != nil {
 			return nil, &image.Error{Name: name, Err: err, Way: damaged.Hint()}
 		}
+	}
+	if err := ours.JudgeRegistries(); err != nil {
+		return nil, &image.Error{Name: name, Err: err, Way: "see containers-registries.conf(5)"}
 	}
 	sys, err := systemContext(o, im.base)
 	if err != nil {
@@ -140,7 +144,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 			return img, nil
 		}
 	}
-	conf, err := config.Default()
+	conf, err := ours.DefaultConf()
 	if err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
