@@ -9,7 +9,9 @@
 package play
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/helper"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube"
@@ -199,6 +202,7 @@ type work struct {
 	ended   []*kube.Pod // of old: they ran, and this play has taken them down, or was about to
 	changed []*exchange
 	volumes []string // made by this play
+	note    []byte   // on disk, of this play
 }
 
 // look finds what stands in the way, before anything is made or pulled.
@@ -300,6 +304,8 @@ func (w *work) create(ctx context.Context, p *kube.Pod) (r pod.Record, err error
 	}
 	s.Replace = err == nil
 	s.ExitPolicy = "continue"
+	// Its service wants one. Chosen here, it does not have the record written twice.
+	s.MainPIDFile = filepath.Join(w.Containers.RunDir, "pods", runner.NewID()+".pid")
 	if ownIDs(p) {
 		s.UserNS = spec.UserNS{Mode: spec.UserAuto, Size: idsNeeded(p)}
 	}
@@ -365,9 +371,23 @@ func (w *work) begin() error {
 	if w.old != nil {
 		w.st.Plan = merged(w.plan, w.old.Plan)
 	}
-	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.store.save(w.st))
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.save())
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
+}
+
+// save notes the play. Each note costs two writes that wait for the disk, and at the end of a play that replaces nothing
+// it would be the one of the beginning again.
+func (w *work) save() error {
+	data, err := json.Marshal(w.st)
+	if err != nil || bytes.Equal(data, w.note) {
+		return err
+	}
+	if err := w.store.write(w.st.Name, data); err != nil {
+		return err
+	}
+	w.note = data
+	return nil
 }
 
 // merged is a plan to which the pods of an old one are added as they were: until such a pod is
@@ -400,7 +420,7 @@ func (w *work) noted(p *kube.Pod) error {
 		}
 	}
 	w.st.Plan = &plan
-	return w.store.save(w.st)
+	return w.save()
 }
 
 // make makes volumes and pods, and takes down the old pods that the plan does not have any more.
@@ -433,7 +453,7 @@ func (w *work) make(ctx context.Context) error {
 		return err
 	}
 	w.st.Plan = w.plan
-	return w.store.save(w.st)
+	return w.save()
 }
 
 // makePod brings a pod to what the plan says. A running pod that has not changed goes on, and so do

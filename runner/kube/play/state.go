@@ -105,10 +105,14 @@ func (s store) save(st *State) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(s.path(st.Name)), 0o700); err != nil {
+	return s.write(st.Name, data)
+}
+
+func (s store) write(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(s.path(name)), 0o700); err != nil {
 		return err
 	}
-	return safe.Write(s.path(st.Name), data, 0o600)
+	return safe.Write(s.path(name), data, 0o600)
 }
 
 // all are the plays by name. A play that goes meanwhile is left out. One that cannot be read is

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
@@ -28,5 +29,53 @@ func TestAllLeavesOut(t *testing.T) {
 	}
 	if !w.warned("cut.json") || w.warned("gone") {
 		t.Errorf("%q", w.warnings)
+	}
+}
+
+// TestNotedOnce: a play that replaces nothing writes its note and the record of its pod once each, as each write waits
+// for the disk; one that replaces a pod has a new note at its end.
+func TestNotedOnce(t *testing.T) {
+	for name, replaces := range map[string]bool{"nothing was there": false, "a container goes": true} {
+		t.Run(name, func(t *testing.T) {
+			world := newWorld(t)
+			plan := planned(t, otherContainers)
+			w := &work{Player: world.Player, st: &State{Name: "pod web", Plan: plan}, plan: plan, seen: map[string]string{}}
+			if replaces {
+				w = world.replacing(t, world.playing(t, twoContainers), otherContainers)
+			}
+			if err := w.begin(); err != nil {
+				t.Fatal(err)
+			}
+			number := func(path string) uint64 {
+				info, err := os.Stat(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return info.Sys().(*syscall.Stat_t).Ino
+			}
+			// A link keeps the number of the first file from being given to a second one.
+			path := w.store.path(w.st.Name)
+			if err := os.Link(path, filepath.Join(t.TempDir(), "note")); err != nil {
+				t.Fatal(err)
+			}
+			first := number(path)
+			if err := w.make(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if again := number(path) != first; again != replaces {
+				t.Errorf("the note is written again: %v", again)
+			}
+			now, err := w.store.load(w.st.Name)
+			if err != nil || container(now.Plan.Pods[0], "c") == nil || container(now.Plan.Pods[0], "b") != nil {
+				t.Errorf("noted: %+v, %v", now, err)
+			}
+		})
+	}
+	world := newWorld(t)
+	plan := planned(t, otherContainers)
+	w := &work{Player: world.Player, st: &State{Name: "pod web", Plan: plan}, plan: plan, seen: map[string]string{}}
+	r, err := w.create(t.Context(), plan.Pods[0])
+	if err != nil || r.Spec.MainPIDFile == "" {
+		t.Errorf("the record of the pod has no PID file yet: %+v, %v", r, err)
 	}
 }

@@ -157,7 +157,7 @@ func (w *work) claims(ctx context.Context, plan *kube.Plan) error {
 		w.st.Volumes = append(w.st.Volumes, c.Name)
 	}
 	if len(w.volumes) > 0 {
-		return w.store.save(w.st)
+		return w.save()
 	}
 	return ctx.Err()
 }
