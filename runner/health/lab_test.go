@@ -37,6 +37,8 @@ func TestLabHealth(t *testing.T) {
 			{"killed whole at its time limit", seeLimit},
 			{"with the rights of the container", seeRights},
 			{"in the namespaces of the container", seeNamespaces},
+			{"by a program that stays", seeChecker},
+			{"by the runtime each time", seeNoChecker},
 			{"a check at the start", seeStartup},
 			{"what waits for a healthy one", seeReadiness},
 			{"one that ends before it is healthy", seeEnd},
@@ -221,6 +223,121 @@ func seeRights(t *testing.T, l *labtest.Lab, w who) {
 		t.Errorf("the check differs from the container:\n%s", got)
 	}
 	w.forget(t, l, "rights")
+}
+
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// stays tells the processes of a container's check, which is at rest.
+func stays(l *labtest.Lab, name string) []string {
+	return strings.Fields(l.MustRun("root", "find /sys/fs/cgroup -path '*/"+name+".service/*/podunit-check' -exec cat {}/cgroup.procs ';' 2>/dev/null || true"))
+}
+
+// seeChecker runs checks again and again, with faults in between. Each writes a line into /tmp/n, so that none is executed twice.
+func seeChecker(t *testing.T, l *labtest.Lab, w who) {
+	const show = `cat /proc/self/cgroup | grep ^0: | tr -d '\n'; echo; cat /proc/self/attr/current; grep -v -E '^(Name|State|Tgid|Pid|PPid|NS|FDSize|Vm|Rss|Sig|Hug|volun|nonvol|Core)' /proc/self/status; cat /proc/self/limits; pwd; id; ls -l /proc/self/ns | sed 's/.* //' | sort; env | grep -v -E '^(PWD|SHLVL|_)=' | sort; umask`
+	l.WriteFile(w.user, "show", show+"\n")
+	numbers := ""
+	for i := range 500 {
+		numbers += fmt.Sprintln(i + 1)
+	}
+	runtime := "runc"
+	if w.user == "root" {
+		runtime = "crun"
+	}
+	w.unit(l, "stays", "GlobalArgs=--runtime="+runtime+"\nUser=1234\nWorkingDir=/tmp\nEnvironment=A=b\nNoNewPrivileges=yes\nAddCapability=NET_RAW\nUlimit=nofile=321:321\nSecret=word,type=env,target=WORD\n"+
+		"Volume=%h/show:/show:ro\nExec=sleep infinity\nHealthInterval=disable\nHealthRetries=1\nHealthCmd=echo x >>n; if test -e next; then . ./next; else . /show >check 2>&1; fi\n", "")
+	l.MustRun(w.user, "printf secret | podunit secret create --replace word - >/dev/null; "+w.systemctl+" start stays")
+	next := func(command string) {
+		l.MustRun(w.user, "podunit exec stays sh -c "+quoted("echo "+quoted(command)+" >next"))
+	}
+	runs := 0
+	check := func(want int, outcome string) []string {
+		t.Helper()
+		runs++
+		stdout, stderr, code := l.Run(w.user, "podunit healthcheck run stays")
+		log := l.MustRun(w.user, "podunit inspect stays | jq -r '.[0].State.Health.Log[-1] | \"\\(.ExitCode) \\(.Output)\"'")
+		if code != want || strings.TrimSpace(log) != strings.TrimSpace(outcome) {
+			t.Errorf("%s: check %d: %d, %s%s, %q; want %d, %q", runtime, runs, code, stdout, stderr, log, want, outcome)
+		}
+		if n := l.MustRun(w.user, "podunit exec stays grep -c . n"); n != fmt.Sprint(runs) {
+			t.Errorf("%s: %d checks have begun %s times", runtime, runs, n)
+		}
+		return stays(l, "stays")
+	}
+	first := check(0, "0")
+	if diff, _, code := l.Run(w.user, "podunit exec stays sh -c '. /show >exec 2>&1; grep -q WORD=secret exec && sed s,/podunit-check,/, check | diff exec -'"); code != 0 {
+		t.Errorf("%s: the check differs from exec:\n%s", runtime, diff)
+	}
+	if again := check(0, "0"); len(first) != 1 || len(again) != 1 || first[0] != again[0] {
+		t.Errorf("%s: after the first check %v is there, then %v", runtime, first, again)
+	}
+	if got := l.MustRun("root", "cat /proc/"+first[0]+"/comm; readlink /proc/"+first[0]+"/exe; ls /proc/"+first[0]+"/fd | wc -l"); got != "podunit-checker\n/memfd:podunit-checker (deleted)\n4" {
+		t.Errorf("%s: what stays is %q", runtime, got)
+	}
+	l.MustRun("root", "kill -9 "+first[0])
+	second := check(0, "0")
+	if len(second) != 1 || second[0] == first[0] {
+		t.Errorf("%s: after %v was killed, %v is there", runtime, first, second)
+	}
+	// Somebody who ends it under a check fails that check, which is not executed again.
+	next("kill -9 $PPID; sleep 4713")
+	if left := check(1, "1"); len(left) != 0 {
+		t.Errorf("%s: %v is left of a check that was cut", runtime, left)
+	}
+	next("setsid sleep 4713 >/dev/null 2>&1 & exit 3")
+	if left := check(1, "1"); len(left) != 0 {
+		t.Errorf("%s: %v is left of a check", runtime, left)
+	}
+	l.Gone("root", "pgrep -fa '^sleep 4713'")
+	next("seq 500000; exec nosuch")
+	third := check(1, "1 "+numbers[:500])
+	if len(third) != 1 {
+		t.Errorf("%s: %v", runtime, third)
+	}
+	l.MustRun(w.user, "podunit pause stays && podunit unpause stays")
+	if pids := check(1, "1 "+numbers[:500]); len(pids) != 1 || pids[0] != third[0] {
+		t.Errorf("%s: after a pause %v is there, before %v", runtime, pids, third)
+	}
+	for command, want := range map[string]string{
+		`["CMD","nosuch"]`:  `1 command not found in the container: exec: "nosuch": executable file not found in $PATH`,
+		`["CMD","/show/x"]`: `1 command not found in the container: exec: "/show/x"`,
+		`["CMD","/tmp"]`:    `1 command cannot be executed in the container: exec: "/tmp"`,
+	} {
+		l.Run(w.user, "podunit update --health-cmd "+quoted(command)+" stays && podunit healthcheck run stays")
+		if log := l.MustRun(w.user, "podunit inspect stays | jq -r '.[0].State.Health.Log[-1] | \"\\(.ExitCode) \\(.Output)\"'"); !strings.HasPrefix(log, want) {
+			t.Errorf("%s: %s: %q", runtime, command, log)
+		}
+	}
+	if pids := stays(l, "stays"); len(pids) != 1 || pids[0] != third[0] {
+		t.Errorf("%s: after what could not be executed, %v is there, before %v", runtime, pids, third)
+	}
+	l.MustRun(w.user, w.systemctl+" restart stays; podunit healthcheck run stays || true")
+	if pids := stays(l, "stays"); len(pids) != 1 || pids[0] == third[0] {
+		t.Errorf("%s: after a restart %v is there, before %v", runtime, pids, third)
+	}
+	w.forget(t, l, "stays")
+	l.Gone("root", "pgrep -xa podunit-checker")
+}
+
+// seeNoChecker has containers in which nothing may stay, or can.
+func seeNoChecker(t *testing.T, l *labtest.Lab, w who) {
+	// Whoever waits for questions gets an error, or is killed.
+	l.MustRun(w.user, `jq '.syscalls |= map(.names -= ["accept4"])' /usr/share/containers/seccomp.json >refuses.json; jq '.syscalls += [{"names": ["accept4"], "action": "SCMP_ACT_KILL_PROCESS"}]' refuses.json >kills.json`)
+	options := map[string]string{"tracer": "AddCapability=SYS_PTRACE", "refuses": "SeccompProfile=%h/refuses.json"}
+	if w.user == "root" {
+		options = map[string]string{"machine": "PodmanArgs=--pid=host", "kills": "SeccompProfile=%h/kills.json"}
+	}
+	for name, option := range options {
+		w.unit(l, name, option+"\nExec=sleep infinity\nHealthCmd=echo x >>/tmp/n; echo said\nHealthInterval=disable\n", "")
+		l.MustRun(w.user, w.systemctl+" start "+name+" && podunit healthcheck run "+name+" && podunit healthcheck run "+name)
+		if got := l.MustRun(w.user, "podunit inspect -f '{{range .State.Health.Log}}{{.ExitCode}} {{.Output}}{{end}}' "+name+"; podunit exec "+name+" grep -c . /tmp/n"); got != "0 said\n0 said\n\n2" {
+			t.Errorf("%s: %q", name, got)
+		}
+		if pids := stays(l, name); len(pids) > 0 {
+			t.Errorf("%s: %v stays", name, pids)
+		}
+		w.forget(t, l, name)
+	}
 }
 
 // seeNamespaces has a container with a user namespace of its own, which does not own all others.

@@ -13,26 +13,24 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// build makes podunit-checker as the Makefile does, once.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "podunit-checker-")
-	if err != nil {
-		return "", err
+// build makes podunit-checker as the Makefile does.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "podunit-checker")
+	if out, err := exec.Command("make", "--no-print-directory", "-C", "../..", "checker", "CHECKER="+path).CombinedOutput(); err != nil {
+		t.Fatalf("make checker: %v\n%s", err, out)
 	}
-	path := filepath.Join(dir, "podunit-checker")
-	out, err := exec.Command("make", "--no-print-directory", "-C", "../..", "checker", "CHECKER="+path).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("make checker: %w\n%s", err, out)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		t.Skip("podunit-checker does not know this machine")
 	}
-	return path, err
-})
+	return path
+}
 
 // checker is one that runs, outside of any container.
 type checker struct {
@@ -42,14 +40,9 @@ type checker struct {
 
 func startChecker(t *testing.T, dir string, env ...string) *checker {
 	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	heedHangup(t)
+	path := build(t)
 	program, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("podunit-checker does not know this machine")
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,18 +263,7 @@ func TestCheckerBuriesOrphans(t *testing.T) {
 // TestCheckerWithIgnoredSignals: a status is one also where the runtime was told to ignore the end of
 // children.
 func TestCheckerWithIgnoredSignals(t *testing.T) {
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sh := startChecker(t, "/", "PATH=/usr/bin:/bin")
-	_, _, err = sh.run(t, "sh", "-c", "trap '' CHLD; exec true")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("podunit-checker does not know this machine")
-	}
+	path := build(t)
 	socketPath := filepath.Join(t.TempDir(), "s")
 	socket, err := CheckSocket(socketPath)
 	if err != nil {
@@ -293,10 +275,7 @@ func TestCheckerWithIgnoredSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer program.Close()
-	cmd := exec.Command("python3", "-c", "import os, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv('"+path+"', ['/proc/self/fd/3'])")
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("no python3 to ignore a signal with")
-	}
+	cmd := exec.Command("env", "--ignore-signal=CHLD", "/proc/self/fd/3")
 	cmd.ExtraFiles = []*os.File{program, socket}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

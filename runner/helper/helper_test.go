@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -23,6 +24,15 @@ import (
 
 // patience is for what takes milliseconds on a machine that is not busy.
 const patience = time.Minute
+
+// heedHangup has programs of the test find SIGHUP as a manager's find it, also below nohup(1): what a
+// process ignores its children ignore, what it is told of they do not.
+func heedHangup(t *testing.T) {
+	t.Helper()
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, unix.SIGHUP)
+	t.Cleanup(func() { signal.Stop(told) })
+}
 
 // relay is a helper that passes on what comes to a container's socket.
 type relay struct {

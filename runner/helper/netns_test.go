@@ -25,6 +25,7 @@ type namesWorld struct {
 
 func startNetns(t *testing.T) *namesWorld {
 	t.Helper()
+	heedHangup(t)
 	w := &namesWorld{t: t, dir: t.TempDir()}
 	names := filepath.Join(w.dir, "names")
 	program := filepath.Join(w.dir, "aardvark-dns")
