@@ -24,6 +24,7 @@ func (l *Lab) unitsThatEnd() {
 		"fails-shared": {"(trap : TERM; while :; do sleep 1; done) >/dev/null 2>&1 & sleep 0.5; seq 5000; exit 3", "PodmanArgs=--pid=host\n"},
 		"fails-in-pod": {"sleep 0.5; seq 5000; exit 3", "Pod=p.pod\n"},
 		"fails-killed": {"seq 5000; sleep 1000", ""},
+		"stopped":      {"trap 'exit 5' TERM; echo up; while :; do sleep 0.1; done", "[Service]\nSuccessExitStatus=5\n"},
 		"writes":       {"trap 'sleep 5; echo written; exit' TERM; echo up; while :; do sleep 0.1; done", "[Service]\nExecStop=\nExecStop=/bin/sh -c 'kill -KILL $$$$'\n"},
 	} {
 		l.WriteFile("alice", dir+name+".container", "[Container]\nContainerName="+name+"\nImage="+image+"\nExec=sh -c \""+strings.ReplaceAll(c.script, "$", "$$")+"\"\n"+c.keys)
@@ -79,6 +80,17 @@ func TestLabEnds(t *testing.T) {
 			l.Gone("alice", "pgrep -a -x podunit-log")
 		})
 	}
+	t.Run("events tell how a unit's container ended", func(t *testing.T) {
+		l := l.on(t)
+		l.MustRun("alice", "systemctl --user start stopped")
+		l.Eventually("alice", "journalctl --user CONTAINER_NAME=stopped -o cat | grep -x up", time.Minute)
+		l.MustRun("alice", "systemctl --user stop stopped")
+		// journald may be behind
+		l.Eventually("alice", "podunit events --since 1h --stream=false --filter container=stopped --filter event=died --format '{{.ContainerExitCode}}' | tee -a told | grep -x 5", time.Minute)
+		if got := l.MustRun("alice", "sort -u told"); got != "5" {
+			t.Errorf("it died with %q", got)
+		}
+	})
 	t.Run("an ExecStop= that is killed leaves time to write", func(t *testing.T) {
 		l := l.on(t)
 		l.MustRun("alice", "systemctl --user start writes")
