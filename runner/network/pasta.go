@@ -214,12 +214,8 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	routes := readRoutes(os.ReadFile)
 	extra = append(fitting(ports, extra, routes), extra...)
 	extra = append(ownTap(ns, extra, tapName(req, routes)), extra...)
-	seen, view := seenDir(req.Dir), inView
-	if own(extra, req.Root) {
-		seen, view = seenByRoots(req.Dir), inRootView
-	}
-	a := args(extra, addressed(ports, routes), filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
-	if err := view(req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {
+	a, err := showPasta(ctx, req, program, extra, addressed(ports, routes))
+	if err != nil {
 		err = errors.Join(err, endAll(req.Dir))
 		if problem := portProblem(ports); problem != nil {
 			return running{}, problem // taken since it was looked at
@@ -239,6 +235,23 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 		}
 	}
 	return running{pid: pid, dns: a.dns, host: a.host}, nil
+}
+
+// showPasta executes pasta where AppArmor lets it find the namespace and the file for its process
+// ID. The profile that Debian 12 has for it lets it into fewer directories than later ones.
+func showPasta(ctx context.Context, req Request, program string, extra []string, ports []spec.PortMapping) (pastaArgs, error) {
+	seen, view, own := seenDir(req.Dir), inView, own(extra, req.Root)
+	if own {
+		seen, view = seenByRoots(req.Dir), inRootView
+	}
+	a := args(extra, ports, filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
+	err := view(req.Dir, func() error { return runPasta(ctx, program, &a) })
+	var refused PastaError
+	if errors.As(err, &refused) && strings.Contains(refused.Said, "Couldn't open network namespace") {
+		a = args(extra, ports, narrowName(req.Dir), filepath.Join(viewed, filepath.Base(req.Dir), pidFile), req.Root)
+		err = inNarrowView(own, req.Dir, func() error { return runPasta(ctx, program, &a) })
+	}
+	return a, err
 }
 
 // portProblem looks at the ports once more after pasta refused its job.
@@ -368,7 +381,7 @@ func isPasta(pid int, dir string) bool {
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	words := strings.Split(string(cmdline), "\x00")
 	return err == nil && slices.ContainsFunc([]string{dir, seenDir(dir), seenByRoots(dir)}, func(d string) bool {
-		return slices.Contains(words, filepath.Join(d, netnsFile))
+		return slices.Contains(words, filepath.Join(d, netnsFile)) || slices.Contains(words, narrowName(dir))
 	})
 }
 

@@ -34,6 +34,11 @@ func inView(dir string, do func() error) error {
 	if seenDir(dir) == dir {
 		return do()
 	}
+	return inOwnView(dir, do)
+}
+
+// inOwnView is inView for a directory that has another name there.
+func inOwnView(dir string, do func() error) error {
 	return onLostThread(func() error {
 		// Both changes are this thread's only: it has a mount namespace of its own, and the
 		// runner's takes no part in what is mounted here.
@@ -44,6 +49,39 @@ func inView(dir string, do func() error) error {
 			return err
 		}
 		if err := unix.Mount(filepath.Dir(dir), viewed, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return err
+		}
+		return do()
+	})
+}
+
+// narrow is where the profile of Debian 12's pasta lets it open a namespace, whichever user's number
+// stands there. It may write its process ID below viewed.
+const narrow = "/run/user/65533/netns"
+
+// narrowName is the name that such a pasta has for the namespace of a runtime directory.
+func narrowName(dir string) string { return filepath.Join(narrow, filepath.Base(dir)) }
+
+// inNarrowView is inView, or inRootView, for such a pasta: it finds the namespace at its narrowName,
+// and the directory below viewed.
+func inNarrowView(own bool, dir string, do func() error) error {
+	view := inOwnView
+	if own {
+		view = inRootView
+	}
+	return view(dir, func() error {
+		// The directory may itself be below what is hidden now, but not as viewed.
+		if err := unix.Mount("podunit-pasta", "/run/user", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=64k,nr_inodes=8,mode=755"); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(narrow, 0o755); err != nil {
+			return err
+		}
+		name := narrowName(dir)
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			return err
+		}
+		if err := unix.Mount(filepath.Join(viewed, filepath.Base(dir), netnsFile), name, "", unix.MS_BIND, ""); err != nil {
 			return err
 		}
 		return do()

@@ -199,3 +199,72 @@ func TestStrangersCommandLine(t *testing.T) {
 		t.Errorf("the file stays: %v", err)
 	}
 }
+
+// strict is a pasta under a profile that lets it open namespaces in one directory only, as Debian
+// 12's: it stays, with the namespace on its command line.
+const strict = `#!/bin/sh
+while [ $# -gt 0 ]; do
+	case $1 in
+	--pid) PID=$2 ;;
+	--netns) NETNS=$2 ;;
+	esac
+	shift
+done
+case $NETNS in
+/run/user/[0-9]*/netns/*) ;;
+*) echo "Couldn't open network namespace $NETNS" >&2; exit 1 ;;
+esac
+case $PID in
+/tmp/*) ;;
+*) echo "Couldn't open PID file $PID" >&2; exit 1 ;;
+esac
+[ "$(cat "$NETNS")" = "the namespace" ] && [ "$(ls /run/user)" = 65533 ] || exit 1
+sh -c 'echo $$ >"$1"; while :; do sleep 1; done' pasta "$PID" "$NETNS" >/dev/null 2>&1 </dev/null &
+while [ ! -s "$PID" ]; do :; done
+`
+
+// TestStrictProfile starts such a pasta, for root and otherwise, and ends it; of its view nothing is
+// to be seen by others.
+func TestStrictProfile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	if err := os.MkdirAll("/run/user", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []bool{false, true} {
+		// Not below /tmp, which the view hides, and the program with it.
+		base, err := os.MkdirTemp("/var/tmp", "podunit-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(base)
+		dir := filepath.Join(base, "0123abc")
+		program := filepath.Join(base, "pasta")
+		if err := errors.Join(os.Chmod(base, 0o755), os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, netnsFile), []byte("the namespace\n"), 0o644), os.WriteFile(program, []byte(strict), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		req := Request{Dir: dir, Root: root, Network: spec.Network{Mode: spec.NetPasta}}
+		if _, err := showPasta(t.Context(), req, program, nil, nil); err != nil {
+			t.Errorf("root %v: %v", root, err)
+			continue
+		}
+		pid, err := readPID(filepath.Join(dir, pidFile))
+		if err != nil || pid == 0 || !isPasta(pid, dir) {
+			t.Errorf("root %v: it is not known as %d, %v", root, pid, err)
+		}
+		if _, err := os.Lstat(narrow); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there for all to see: %v", narrow, err)
+		}
+		if err := stopPasta(dir); err != nil {
+			t.Error(err)
+		}
+		for begun := time.Now(); !strings.Contains("ZX", procState(pid)); time.Sleep(time.Millisecond) {
+			if time.Since(begun) > time.Minute {
+				t.Errorf("root %v: pasta %d lives on", root, pid)
+				_ = unix.Kill(pid, unix.SIGKILL)
+				break
+			}
+		}
+	}
+}
