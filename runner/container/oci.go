@@ -442,5 +442,5 @@ func (e *Engine) confine(in *bundle.Input, mounts []spec.Mount, l labels) error 
 
 // labels tells whether SELinux is there, and containers.conf(5) does not keep it out.
 func (e *Engine) labels() bool {
-	return e.Config.Containers.EnableLabeling && unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil
+	return unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil && (e.Config == nil || e.Config.Containers.EnableLabeling)
 }

@@ -265,7 +265,9 @@ func (s *start) unmountRootfs(context.Context) error {
 // asked is the runtime with what containers.conf(5) asks of it.
 func (s *start) asked() runc.Runtime {
 	r := s.Runtime
-	r.NoKeyring, r.NoPivot = !s.Config.Containers.EnableKeyring, s.Config.Engine.NoPivotRoot
+	if c := s.Config; c != nil { // nil is the built-in one
+		r.NoKeyring, r.NoPivot = !c.Containers.EnableKeyring, c.Engine.NoPivotRoot
+	}
 	return r
 }
 
