@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/hint"
 	"golang.org/x/sys/unix"
 )
 
@@ -103,7 +104,7 @@ func AskForNames(ctx context.Context, dir string) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("ask for the name server: %w", context.Cause(ctx))
 		case time.Since(began) > askLimit:
-			return fmt.Errorf("aardvark-dns has not started in %v", askLimit)
+			return hint.With(fmt.Errorf("aardvark-dns has not started in %v", askLimit), "systemctl --user restart podunit-netns.service")
 		}
 	}
 }
