@@ -58,3 +58,44 @@ func TestRemoveOnAFullDisk(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// ContainerDirectory fails as long as the disk is full: the directory is not there yet.
+func (f *full) ContainerDirectory(id string) (string, error) {
+	dir := filepath.Join(f.root, "overlay-containers", id, "userdata")
+	if _, err := os.Stat(f.file()); err == nil {
+		return "", &os.PathError{Op: "mkdir", Path: dir, Err: unix.ENOSPC}
+	}
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// TestLookOnAFullDisk: a container that was never started is shown, and can be stopped, where the
+// storage cannot even make a directory for it.
+func TestLookOnAFullDisk(t *testing.T) {
+	f := &full{root: t.TempDir()}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(f.file()), 0o700), os.WriteFile(f.file(), []byte("fill"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{Store: f}
+	if x, err := e.Exit("c"); x != nil || err != nil {
+		t.Errorf("how it ended: %v, %v", x, err)
+	}
+	if stopped, err := e.Stopped("c"); stopped || err != nil {
+		t.Errorf("stopped: %t, %v", stopped, err)
+	}
+	if err := e.forgetStopped("c"); err != nil {
+		t.Error(err)
+	}
+	r := Record{ID: "c"}
+	if err := e.NoteStopped(r); !errors.Is(err, ErrNoRoom) || !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("the note of a stop: %v", err)
+	}
+	if err := os.Remove(f.file()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.NoteStopped(r); err != nil {
+		t.Error(err)
+	}
+	if stopped, err := e.Stopped("c"); !stopped || err != nil {
+		t.Errorf("stopped, with room again: %t, %v", stopped, err)
+	}
+}

@@ -148,11 +148,18 @@ func (e *Engine) Status(id string) (Status, error) {
 }
 
 func (e *Engine) exitPath(id string) (string, error) {
+	dir, err := e.ownDir(id)
+	return filepath.Join(dir, "podunit-exit.json"), err
+}
+
+// ownDir is the storage's directory for a container. The storage makes it where it is not there, also
+// for who only reads: where the disk is full, it is returned with that error, and nothing is in it.
+func (e *Engine) ownDir(id string) (string, error) {
 	dir, err := e.Store.ContainerDirectory(id)
-	if err != nil {
-		return "", err
+	if isFull(err) {
+		dir = filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName()+"-containers", id, "userdata")
 	}
-	return filepath.Join(dir, "podunit-exit.json"), nil
+	return dir, err
 }
 
 // HealthFiles are the files with the container's health.
@@ -161,7 +168,7 @@ func (e *Engine) HealthFiles(id string) health.Files { return health.Files{Dir: 
 // Exit reads how the container ended last; nil if it never did.
 func (e *Engine) Exit(id string) (*Exit, error) {
 	path, err := e.exitPath(id)
-	if err != nil {
+	if err != nil && !isFull(err) {
 		return nil, err
 	}
 	b, err := os.ReadFile(path)

@@ -4,6 +4,7 @@ package container
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,17 +32,18 @@ func (e *Engine) Stopping(id string, s Status) bool {
 // stopped it. It survives a reboot: a container with the restart policy unless-stopped is not
 // started then.
 func (e *Engine) stoppedPath(id string) (string, error) {
-	dir, err := e.Store.ContainerDirectory(id)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "podunit-stopped"), nil
+	dir, err := e.ownDir(id)
+	return filepath.Join(dir, "podunit-stopped"), err
 }
 
 // NoteStopped notes that somebody, and not a unit or the end of the machine, stops a container; one
-// that is removed meanwhile needs no note.
+// that is removed meanwhile needs no note. A disk that is full is an error of its own, ErrNoRoom: the
+// container can be stopped all the same.
 func (e *Engine) NoteStopped(r Record) error {
 	path, err := e.stoppedPath(r.ID)
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
 	if err != nil {
 		return nil //nolint:nilerr // removed
 	}
@@ -53,13 +55,19 @@ func (e *Engine) NoteStopped(r Record) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
 	return err
 }
+
+// ErrNoRoom says that a full disk did not take the note of a stop.
+var ErrNoRoom = errors.New("it is not noted that the container was stopped")
 
 // forgetStopped takes the note back at a start.
 func (e *Engine) forgetStopped(id string) error {
 	path, err := e.stoppedPath(id)
-	if err != nil {
+	if err != nil && !isFull(err) {
 		return err
 	}
 	return removeFile(path)
@@ -68,7 +76,7 @@ func (e *Engine) forgetStopped(id string) error {
 // Stopped reports whether somebody has stopped a container since its last start.
 func (e *Engine) Stopped(id string) (bool, error) {
 	path, err := e.stoppedPath(id)
-	if err != nil {
+	if err != nil && !isFull(err) {
 		return false, err
 	}
 	if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

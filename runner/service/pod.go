@@ -126,7 +126,7 @@ func (e *Engine) noteStoppedPod(p pod.Record) error {
 	members, err := e.Pods.Members(p)
 	errs := []error{err}
 	for _, m := range members {
-		errs = append(errs, e.Containers.NoteStopped(m))
+		errs = append(errs, e.noteStopped(m))
 	}
 	return errors.Join(errs...)
 }

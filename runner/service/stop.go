@@ -29,7 +29,7 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 	if s.Unit != "" && s.Unit == e.Own.Name {
 		return e.Containers.Stop(ctx, r, d)
 	}
-	if err := e.Containers.NoteStopped(r); err != nil {
+	if err := e.noteStopped(r); err != nil {
 		return err
 	}
 	if name := e.watcher(ctx, r, s); name != "" {
@@ -38,6 +38,19 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 		}
 	}
 	return waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) })
+}
+
+// noteStopped notes that somebody stops a container. A full disk does not keep it from being stopped, with a word
+// where the note would have mattered.
+func (e *Engine) noteStopped(r container.Record) error {
+	err := e.Containers.NoteStopped(r)
+	if !errors.Is(err, container.ErrNoRoom) {
+		return err
+	}
+	if r.Spec.Restart.Policy == "unless-stopped" {
+		e.Warn(fmt.Sprintf("container %s: %v; the next boot starts it again", r.Name, err))
+	}
+	return nil
 }
 
 // watcher names the unit to stop so that a container ends and stays down, or "" if that unit is the

@@ -168,7 +168,11 @@ func (im *Images) Tag(name string, targets ...string) error {
 		return err
 	}
 	for _, target := range targets {
-		if err := img.Tag(target); err != nil {
+		err := img.Tag(target)
+		if err != nil && isFull(err) {
+			return &image.FullError{Dir: im.store.GraphRoot()}
+		}
+		if err != nil {
 			return &image.Error{Name: target, Err: err, Way: "a name is [REGISTRY/]REPOSITORY[:TAG], in lower case"}
 		}
 		im.tell("tag", stored.ID, target)
