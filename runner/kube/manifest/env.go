@@ -29,6 +29,7 @@ func (p *planner) env(d *draft, c *kube.Container, in *corev1.Container, at plac
 		}
 		p.envName(v.Name, one.in("name"))
 		if v.ValueFrom == nil {
+			p.envValue(v.Name, kube.Value{Text: v.Value}, one.in("value"))
 			c.Process.Env = append(c.Process.Env, kube.Variable{Name: v.Name, Value: kube.Value{Text: v.Value, Expand: strings.Contains(v.Value, "$")}})
 			continue
 		}
@@ -36,6 +37,7 @@ func (p *planner) env(d *draft, c *kube.Container, in *corev1.Container, at plac
 			one.in("value").fault("kube-env", "leave out one of them", "value does not go together with valueFrom")
 		}
 		if value, ok := p.valueFrom(d, in, v.ValueFrom, one.in("valueFrom")); ok {
+			p.envValue(v.Name, value, one.in("valueFrom"))
 			c.Process.Env = append(c.Process.Env, kube.Variable{Name: v.Name, Value: value})
 		}
 	}
@@ -54,10 +56,24 @@ func (p *planner) envName(name string, at place) {
 	}
 }
 
+// envValue refuses a value that no variable can hold, before a runtime does: it ends at its first NUL byte.
+func (p *planner) envValue(name string, v kube.Value, at place) {
+	text := v.Text
+	if v.Secret != nil {
+		if s, _ := p.secret(v.Secret.Secret); s != nil {
+			text = string(s.Data[v.Secret.Key])
+		}
+	}
+	if strings.Contains(text, "\x00") {
+		at.fault("kube-env", "take it from a file: mount the ConfigMap or Secret as a volume", "the value of %s has a NUL byte, which no variable can hold", name)
+	}
+}
+
 // envFrom takes all keys of a ConfigMap or Secret.
 func (p *planner) envFrom(c *kube.Container, from corev1.EnvFromSource, at place) {
 	add := func(key string, v kube.Value, at place) {
 		p.envName(from.Prefix+key, at)
+		p.envValue(from.Prefix+key, v, at)
 		c.Process.Env = append(c.Process.Env, kube.Variable{Name: from.Prefix + key, Value: v})
 	}
 	switch {
