@@ -57,6 +57,10 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	}
 	defer out.Close()
 	defer in.Close()
+	// For what opens /dev/stdout in the container. A runtime makes the container's user its owner.
+	if err := in.Chmod(0o666); err != nil {
+		return result, err
+	}
 	kept := make(chan string, 1)
 	go func() { kept <- keep(out, c.MaxOutput) }()
 	limited, cancel := ctx, func() {}

@@ -56,6 +56,9 @@ func (k *checking) byChecker(ctx context.Context) (int, error) {
 		if err == nil {
 			code, err = q.Answer(ctx, k.group.kill)
 		}
+		if not := (*helper.CheckError)(nil); errors.As(err, &not) && not.Process {
+			break // it is one process too many, and the runtime does with one less
+		}
 		if !errors.Is(err, helper.ErrNotAsked) {
 			return k.answered(code, err)
 		}
@@ -96,10 +99,7 @@ func (k *checking) answered(code int, err error) (int, error) {
 
 // notExecuted is the runtime's error for what podunit-checker could not execute; nil if it has none.
 func notExecuted(e *helper.CheckError) error {
-	switch {
-	case e.Process:
-		return nil
-	case e.Directory:
+	if e.Directory {
 		return runc.ErrNoDirectory
 	}
 	switch e.Err {

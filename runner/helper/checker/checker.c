@@ -37,7 +37,7 @@ struct answer {
 	int value; /* a status as of wait(2), or an error number */
 };
 
-static char name[] = "podunit-checker"; /* as long as /proc/self/fd/3 */
+static const char name[] = "podunit-checker"; /* as long as /proc/self/fd/3 */
 static char text[TEXT];
 static char *words[WORDS + 1];
 static char directory[PATH];

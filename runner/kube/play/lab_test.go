@@ -367,6 +367,8 @@ spec:
 	l.MustRun("alice", "podunit kube play life.yaml")
 	l.Eventually("alice", "systemctl --user is-failed web-job && [ $(systemctl --user show -P ExecMainStatus web-job) = 3 ]", time.Minute)
 	side := l.MustRun("alice", "systemctl --user show -P MainPID web-side")
+	// The first look of a probe leaves what executes the others.
+	l.Eventually("alice", "cat /proc/$(cat $(find /sys/fs/cgroup/user.slice -path '*/web-live.service/*' -name podunit-check-liveness)/cgroup.procs)/comm | grep -x podunit-checker", time.Minute)
 	// The timers of an older program have no such notes.
 	l.MustRun("alice", "rm \"$XDG_RUNTIME_DIR\"/podunit/kube/plays/*/probes/*.watched")
 	was := l.MustRun("alice", "systemctl --user show -P MainPID web-live; podunit exec web-live touch /bad")
@@ -511,6 +513,7 @@ spec:
 	l.is(t, "systemctl --user is-active web-again; [ $(systemctl --user show -P NRestarts web-again) -ge 1 ] && echo again", "active\nagain")
 	// It came back when all were ready: the files that say so are there.
 	l.is(t, "podunit exec web-slow sh -c 'ls /data; stat -c \"%g %A\" /data; id -G'; podunit exec web-grpc ls /tmp/up", "again\nstarted\n2000 drwxrwsrwx\n0 2000\n/tmp/up")
+	l.is(t, "find /sys/fs/cgroup/user.slice -name podunit-check-start", "") // its work is done
 	l.MustRun("alice", "podunit kube down probes.yaml")
 	job := func(name, script, more string) {
 		l.WriteFile("alice", name+".yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: web-"+name+"}\nspec:\n  backoffLimit: 1\n"+more+"  template:\n    spec:\n      restartPolicy: Never\n"+
