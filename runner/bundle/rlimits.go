@@ -73,3 +73,18 @@ func (b *builder) rlimits() error {
 
 // rlimit turns -1, no limit, into the kernel's word for it.
 func rlimit(u spec.Ulimit) Rlimit { return Rlimit{Soft: uint64(u.Soft), Hard: uint64(u.Hard)} }
+
+// WithinOwn cuts limits to the hard ones of this process, for a command in a container that was
+// started where they are higher: a user has no right to raise a hard limit.
+func WithinOwn(limits []rspec.POSIXRlimit) []rspec.POSIXRlimit {
+	out := slices.Clone(limits)
+	numbers := rlimitNumbers()
+	for i, l := range out {
+		number, ok := numbers[strings.ToLower(strings.TrimPrefix(l.Type, "RLIMIT_"))]
+		var own unix.Rlimit
+		if ok && unix.Getrlimit(number, &own) == nil {
+			out[i].Soft, out[i].Hard = min(l.Soft, own.Max), min(l.Hard, own.Max)
+		}
+	}
+	return out
+}

@@ -151,6 +151,9 @@ func (e *Engine) process(r Record, x Exec, first *rspec.Process, pid int) (*rspe
 	p := *first
 	p.Args, p.Terminal, p.ConsoleSize = x.Command, x.TTY, nil
 	p.Env = append(e.unmask(append([]string{}, p.Env...), r.ID, pid, r.secrets()), x.Env...)
+	if e.User.Rootless() {
+		p.Rlimits = bundle.WithinOwn(p.Rlimits)
+	}
 	if x.TTY && !hasName(p.Env, "TERM") {
 		p.Env = append(p.Env, "TERM=xterm")
 	}

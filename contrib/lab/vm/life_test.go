@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
+	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
-// TestVMLife is what happens to a machine and its users: logins, ends of sessions, clocks, disks.
+// TestVMLife is what happens to a machine and its users: logins, ends of sessions, clocks, disks,
+// sleep.
 func TestVMLife(t *testing.T) {
 	l := boot(t, labtest.Options{}, "alice", "root")
 	for _, part := range []struct {
@@ -23,6 +25,7 @@ func TestVMLife(t *testing.T) {
 		{"a clock that jumps", clock},
 		{"a disk that is full", full},
 		{"a read-only root", readOnly},
+		{"suspend", suspend},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, l.For(t)) })
 	}
@@ -42,7 +45,9 @@ func logout(t *testing.T, l *labtest.Lab) {
 		l.MustRun("root", login)
 		l.Eventually("dave", "systemctl --user is-active stay && podunit exec systemd-stay true", patience)
 		l.MustRun("root", "systemctl stop login-dave")
-		l.Eventually("root", "! systemctl is-active -q user@1003.service && ! pgrep -u dave && ! pgrep -U 300000-365535", patience)
+		// The scope of the commands that the lab runs as dave is none of a login.
+		l.Gone("root", `systemctl is-active user@1003.service | grep -v inactive
+			find /sys/fs/cgroup/user.slice/user-1003.slice -name 'lab-*' -prune -o -name cgroup.procs -exec cat {} +; pgrep -U $(seq -s , 300000 300100)`)
 	}
 	l.NothingLeft("dave", time.Minute)
 }
@@ -79,7 +84,7 @@ func clock(t *testing.T, l *labtest.Lab) {
 // full: a pull into a disk without room says so and leaves nothing, and what there is goes on.
 func full(t *testing.T, l *labtest.Lab) {
 	const store = "~bob/.local/share/containers"
-	l.MustRun("root", "truncate --size 64M /var/small && mkfs.ext4 -q /var/small && sudo=; runuser -u bob -- mkdir -p "+store+" && mount -o loop /var/small "+store+" && chown bob:bob "+store)
+	l.MustRun("root", "truncate --size 40M /var/small && mkfs.ext4 -q /var/small && runuser -u bob -- mkdir -p "+store+" && mount -o loop /var/small "+store+" && chown bob:bob "+store)
 	l.MustRun("bob", "podunit pull -q "+image+" && podunit run -d --network none --name stays "+image+" sleep infinity")
 	used := l.MustRun("bob", "df --output=used "+store+" | tail -n 1")
 	t.Log("used", used)
@@ -104,4 +109,20 @@ func readOnly(t *testing.T, l *labtest.Lab) {
 	l.MustRun("root", "mount -o remount,rw /")
 	l.MustRun("alice", "podunit rm -f -t 0 ro")
 	l.NothingLeft("alice", time.Minute)
+}
+
+// suspend: after a sleep of the machine the containers and their checks go on.
+func suspend(t *testing.T, l *labtest.Lab) {
+	l.MustRun("alice", "podunit run -d --network none --name naps --health-cmd 'echo x >>/checks' --health-interval 1s "+image+" sleep infinity")
+	before := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' naps")
+	l.Eventually("alice", "podunit exec naps test -s /checks", patience)
+	// The clock of the hardware wakes it.
+	t.Log(l.MustCommand(machine.Command{User: "root", Timeout: patience,
+		Args: []string{"cat /sys/power/state; rtcwake -m $(grep -ow mem /sys/power/state || echo freeze) -s 20 && journalctl -k -b --no-pager -g 'PM: suspend'"}}))
+	count := l.MustRun("alice", "podunit exec naps sh -c 'wc -l </checks'")
+	l.Eventually("alice", "[ $(podunit exec naps sh -c 'wc -l </checks') -ge $(("+count+" + 3)) ]", patience)
+	if after := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' naps"); after != before {
+		t.Errorf("the container has process %s, had %s", after, before)
+	}
+	l.MustRun("alice", "podunit rm -f -t 0 naps")
 }

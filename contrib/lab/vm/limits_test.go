@@ -5,6 +5,7 @@
 package vm
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
@@ -34,7 +35,7 @@ const (
 // TestVMLimits looks at what limits and rules do: the lab's containers have no controllers for them.
 func TestVMLimits(t *testing.T) {
 	l := boot(t, labtest.Options{}, "alice", "root")
-	play(t, l, append(memorySteps, append(otherLimits, deviceSteps...)...))
+	play(t, l, slices.Concat(memorySteps, podSteps, otherLimits, deviceSteps))
 }
 
 var memorySteps = []step{
@@ -68,12 +69,55 @@ var memorySteps = []step{
 		"printf '[Slice]\\nMemoryMax=64M\\nMemorySwapMax=0\\n' > $sd/lim.slice; unit part 'Exec=tail /dev/zero' 'Slice=lim.slice'; " +
 		failed + "$S show -P Result part; journal part; gone part; rm $sd/lim.slice",
 		want: "signal\nkilled by the OOM killer"},
-	{name: "the memory of a pod", script: "podunit pod create --memory 1g --name pm; echo $?",
-		want: "~MemoryMax="},
 	{name: "changed while it runs", script: rund + "live --memory 64m --pids-limit 50 $I sleep 999 >/dev/null; " +
 		"podunit update --memory 96m --memory-swap 96m --pids-limit 60 --cpus 0.5 live >/dev/null; cat $(cg live)/memory.max $(cg live)/memory.swap.max $(cg live)/pids.max $(cg live)/cpu.max; " +
 		"podunit inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' live; podunit stop -t 0 live; podunit start live; cat $(cg live)/memory.max; podunit rm -f -t 0 live",
 		want: "100663296\n0\n60\n50000 100000\n100663296 60\nlive\nlive\n100663296\nlive"},
+}
+
+// limit prints a file of the cgroup of a unit: limit UNIT FILE.
+const limit = `limit() { cat /sys/fs/cgroup$($S show -P ControlGroup $1)/$2; }; [ $(id -u) = 0 ] && P=system-pods || P=app-pods
+`
+
+// inPod is a pod with limits and a container in it that stays.
+const inPod = limit + "podunit pod create --network none --name pm "
+
+// The limits of a pod are those of a slice that all its units are in, and so hold for all of them
+// together.
+var podSteps = []step{
+	{name: "the memory of a pod", script: inPod + "--memory 64m --memory-swap 64m --cpus 0.5 --cpu-shares 512 >/dev/null; podunit run -d --pod pm --name stays $I sleep 999 >/dev/null; " +
+		"limit $P-pm.slice memory.max; limit $P-pm.slice memory.swap.max; limit $P-pm.slice cpu.max; limit $P-pm.slice cpu.weight; " +
+		"podunit run --pod pm --name greedy $I tail /dev/zero; echo $?; podunit inspect -f '{{.State.OOMKilled}}' greedy; podunit inspect -f '{{.State.Status}} {{.State.OOMKilled}}' stays; " +
+		"limit $P-pm.slice memory.events | grep -c '^oom_kill [1-9]'; podunit pod rm -f -t 0 pm >/dev/null; podunit ps -aq",
+		want: "67108864\n0\n50000 100000\n20\n137\ntrue\nrunning false\n1"},
+	{name: "two in a pod, neither too large alone", script: inPod + "--memory 80m --memory-swap 80m >/dev/null; podunit run -d --pod pm --name half $I sh -c 'x=$(head -c 50000000 /dev/zero | tr \"\\0\" a); echo has; sleep 999' >/dev/null; " +
+		"until podunit logs half 2>&1 | grep -q has || podunit inspect -f '{{.State.OOMKilled}}' half | grep -q true; do sleep 0.5; done; " +
+		"podunit run --pod pm --rm $I sh -c 'x=$(head -c 50000000 /dev/zero | tr \"\\0\" a); echo has too'; echo $?; podunit pod rm -f -t 0 pm >/dev/null",
+		want: "~137"},
+	{name: "a pod's units", script: limit + unit + "mkdir -p $D; printf '[Pod]\\nPodName=pu\\nNetwork=none\\nPodmanArgs=--memory 64m --memory-swap 64m\\n' >$D/pu.pod; " +
+		"printf '[Container]\\nImage=%s\\nPod=pu.pod\\nExec=sleep 999\\nStopTimeout=1\\n' $I >$D/calm.container; printf '[Container]\\nImage=%s\\nPod=pu.pod\\nExec=tail /dev/zero\\n[Service]\\nOOMPolicy=stop\\n' $I >$D/big.container; " +
+		"$S daemon-reload; $S start calm; limit $P-pu.slice memory.max; $S start --no-block big; U=big; " + failed + "$S show -P Result big; $S is-active calm; " +
+		"$S stop pu-pod; rm $D/pu.pod $D/calm.container $D/big.container; $S reset-failed; $S daemon-reload; podunit pod ps -q",
+		want: "67108864\noom-kill\nactive"},
+	{name: "the processors of a pod", user: "root", script: inPod + "--cpuset-cpus 1 >/dev/null; podunit run --pod pm --rm $I grep Cpus_allowed_list /proc/self/status; podunit pod rm -f -t 0 pm >/dev/null",
+		want: "Cpus_allowed_list:\t1"},
+	{name: "the disk of a pod", user: "root", script: inPod + "--device-read-bps /dev/vda:1mb --device-write-bps /dev/vda:2mb --blkio-weight 500 >/dev/null; podunit run -d --pod pm --name stays $I sleep 999 >/dev/null; " +
+		"limit $P-pm.slice io.max | sed s/^$M:0/vda/; podunit run --rm --pod pm --device /dev/vda $I sh -c 'a=$(date +%s); dd if=/dev/vda of=/dev/null bs=64k count=80 iflag=direct 2>/dev/null; b=$(date +%s); [ $((b - a)) -ge 3 ] && echo slow'; podunit pod rm -f -t 0 pm >/dev/null",
+		want: "vda rbps=1048576 wbps=2097152 riops=max wiops=max\nslow"},
+	{name: "the limits of a YAML", script: limit + unit + `printf '%s' '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"ky"},"spec":{"restartPolicy":"Never","terminationGracePeriodSeconds":1,"containers":[
+{"name":"calm","image":"localhost:5000/busybox","command":["sleep","999"],"resources":{"limits":{"memory":"96Mi","cpu":"250m"},"requests":{"cpu":"100m"}}},
+{"name":"big","image":"localhost:5000/busybox","command":["sh","-c","tail /dev/zero; exit 7"],"resources":{"limits":{"memory":"48Mi"}}},
+{"name":"shot","image":"localhost:5000/busybox","command":["tail","/dev/zero"],"resources":{"limits":{"memory":"48Mi"}}}]}}' >ky.yaml
+` + "podunit kube play --network none ky.yaml >/dev/null; cat $(cg ky-calm)/memory.max $(cg ky-calm)/cpu.max; " +
+		"for U in ky-big ky-shot; do " + failed + "journal $U; $S show -P Result -P ExecMainStatus $U; done; " +
+		"podunit inspect -f '{{.State.Status}}' ky-calm; podunit kube down ky.yaml >/dev/null; podunit ps -aq",
+		want: "100663296\n25000 100000\nkilled by the OOM killer\nexit-code\n7\nkilled by the OOM killer\nsignal\n9\nrunning"},
+	{name: "the limits of a whole pod of YAML", script: limit + unit + `printf '%s' '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"kp"},"spec":{"restartPolicy":"Never","terminationGracePeriodSeconds":1,"resources":{"limits":{"memory":"64Mi"}},"containers":[
+{"name":"calm","image":"localhost:5000/busybox","command":["sleep","999"]},
+{"name":"shot","image":"localhost:5000/busybox","command":["tail","/dev/zero"]}]}}' >kp.yaml
+` + "podunit kube play --network none kp.yaml >/dev/null; limit $($S show -P Slice kp-calm) memory.max; " +
+		"U=kp-shot; " + failed + "journal $U; $S show -P Result $U; podunit inspect -f '{{.State.Status}}' kp-calm; podunit kube down kp.yaml >/dev/null",
+		want: "67108864\nkilled by the OOM killer\nsignal\nrunning"},
 }
 
 var otherLimits = []step{
@@ -101,6 +145,10 @@ var otherLimits = []step{
 		want: "ice\nfrozen 1\n1\npaused true\nice\nfrozen 0\n0\nrunning\nice"},
 	{name: "stopped while frozen", script: rund + "cold $I sleep 999 >/dev/null; podunit pause cold; podunit stop -t 1 cold 2>/dev/null; podunit inspect -f '{{.State.Status}}' cold; podunit rm -f -t 0 cold",
 		want: "cold\ncold\nexited\ncold"},
+	// Columns: control group, tasks, CPU, memory, input, output.
+	{name: "systemd-cgtop", script: rund + "top $I sh -c 'while :; do :; done' >/dev/null; c=$(cg top); systemd-cgtop --batch --raw --iterations 3 --delay 2 --depth 20 | " +
+		"awk -v c=${c#/sys/fs/cgroup} '(\"/\" $1 == c || $1 == c) { n++; tasks = $2; cpu = $3; memory = $4 } END { print n, tasks, (cpu > 1), (memory > 100000) }'; podunit rm -f -t 0 top",
+		want: "3 1 1 1\ntop"},
 	{name: "numbers", script: rund + "num --memory 64m --pids-limit 33 $I sh -c 'x=$(head -c 8000000 /dev/zero | tr \"\\\\0\" a); while :; do :; done' >/dev/null; " +
 		"until [ $(cat $(cg num)/memory.current) -gt 8000000 ]; do sleep 0.5; done; sleep 2; " +
 		"podunit stats --no-stream --format '{{.Name}} {{.PIDS}}' num; " +

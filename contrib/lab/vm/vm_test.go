@@ -7,6 +7,7 @@
 package vm
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,10 @@ import (
 
 const image = "localhost:5000/busybox"
 
-// boot boots a machine where users have the small image.
+// boot boots a machine where users have the small image; it is rootfs.Suite if no other is asked for.
 func boot(t *testing.T, opt labtest.Options, users ...string) *labtest.Lab {
 	t.Helper()
-	opt.VM = rootfs.Suite
+	opt.VM = cmp.Or(opt.VM, rootfs.Suite)
 	l := labtest.Boot(t, opt)
 	for _, user := range users {
 		l.MustRun(user, "podunit pull -q "+image)
