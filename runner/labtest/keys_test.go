@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
@@ -41,6 +42,60 @@ var keyCases = []struct{ name, script, want string }{
 	{"mappings with a mode", `podunit run --rm --network none --userns private --uidmap 0:1:100 --gidmap 0:1:100 $I sh -c 'set -- $(cat /proc/self/uid_map); echo $1 $3'`, "0 100"},
 }
 
+// ofRegistry are those that need the registry of private: P is an image there, A a file with the login for it. Its certificate is
+// of an authority that nobody knows, and nobody is logged in, when a case begins.
+var ofRegistry = []struct{ name, script, want string }{
+	{"a certificate of an unknown authority", `podunit pull -q --creds me:secret $P 2>&1 | grep -oE 'unknown authority|certs.d/localhost:5003/ca.crt' | sort -u; podunit pull -q --tls-verify=false --creds me:secret $P >/dev/null && echo unverified`,
+		"certs.d/localhost:5003/ca.crt\nunknown authority\nunverified"},
+	{"certs.d", `trust; podunit pull -q --creds me:secret $P >/dev/null && echo trusted`, "trusted"},
+	{"another place of certificates", `mkdir -p ~/certs; cp /etc/private/ca.crt ~/certs; podunit pull -q --cert-dir ~/certs --creds me:secret $P >/dev/null && echo trusted`, "trusted"},
+	{"no login, and a wrong one", `trust; podunit pull -q $P 2>&1 | grep -o 'denies access'; podunit pull -q --creds me:wrong $P 2>&1 | grep -o 'denies access'`, "denies access\ndenies access"},
+	{"REGISTRY_AUTH_FILE", `trust; REGISTRY_AUTH_FILE=$A podunit pull -q $P >/dev/null && echo in`, "in"},
+	{"--authfile", `trust; podunit run --rm --network none --pull always --authfile $A $P echo in`, "in"},
+	{"login and logout", `trust; echo secret | podunit login -u me --password-stdin localhost:5003; podunit pull -q $P >/dev/null && echo in; podunit logout localhost:5003 >/dev/null; podunit rmi $P >/dev/null; podunit pull -q $P >/dev/null 2>&1 || echo out`, "Login Succeeded!\nin\nout"},
+	{"a helper for one registry", `trust; mkdir -p $C; echo '{"credHelpers":{"localhost:5003":"lab"}}' >$C/auth.json; podunit pull -q $P >/dev/null && echo in; cat $H; rm $C/auth.json`, "in\nget localhost:5003"},
+	{"a helper for all", `trust; export CONTAINERS_REGISTRIES_CONF=$(mktemp); echo 'credential-helpers = ["lab"]' >$CONTAINERS_REGISTRIES_CONF; podunit pull -q $P >/dev/null && echo in; cat $H; rm $CONTAINERS_REGISTRIES_CONF`, "in\nget localhost:5003"},
+	{"a login of Docker's", `trust; mkdir -p ~/.docker; cp $A ~/.docker/config.json; podunit pull -q $P >/dev/null && echo in; rm -r ~/.docker`, "in"},
+	{"a helper that is not there", `trust; mkdir -p $C; echo '{"credHelpers":{"localhost:5003":"nosuch"}}' >$C/auth.json; podunit pull $P 2>&1 | grep -o -m 1 docker-credential-nosuch; rm $C/auth.json`, "docker-credential-nosuch"},
+	{"AuthFile= of a .image, for a container, and a volume of it", `trust; printf '[Image]\nImage=%s\nAuthFile=%s\n' $P $A >$D/au.image; printf '[Container]\nImage=au.image\nNetwork=none\nStopSignal=KILL\nExec=sleep 1000\nVolume=au.volume:/v\n' >$D/auc.container
+		printf '[Volume]\nDriver=image\nImage=au.image\n' >$D/au.volume; $S daemon-reload; $S start auc; podunit exec systemd-auc sh -c 'test -x /v/bin/sh && echo there'; $S stop auc; $S stop au-volume; $S stop au-image; podunit volume rm systemd-au >/dev/null 2>&1; rm $D/au*; $S daemon-reload`, "there"},
+	{"--authfile of a .container", `trust; printf '[Container]\nImage=%s\nNetwork=none\nStopSignal=KILL\nExec=sleep 1000\nPodmanArgs=--authfile=%s\n' $P $A >$D/auc.container; $S daemon-reload; $S start auc; $S is-active auc; $S stop auc; rm $D/auc.container; $S daemon-reload`, "active"},
+	{"--authfile of a .kube", `trust; printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: auk}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "%s", command: [sleep, "1000"]}]}\n' $P >$D/auk.yaml; printf '[Kube]\nYaml=auk.yaml\nPodmanArgs=--authfile=%s\n' $A >$D/auk.kube
+		$S daemon-reload; $S start auk; $S is-active auk; $S stop auk; rm $D/auk*; $S daemon-reload`, "active"},
+	{"AuthFile= of a .build", `trust; mkdir -p ~/aub; printf 'FROM %s\nENV A=b\n' $P >~/aub/Containerfile; printf '[Build]\nImageTag=localhost/aub\nSetWorkingDirectory=%s\nAuthFile=%s\nNetwork=host\n' ~/aub $A >$D/aub.build; $S daemon-reload; $S start aub-build && podunit run --rm --network none localhost/aub echo built
+		$S stop aub-build; podunit rmi localhost/aub >/dev/null; rm -r $D/aub.build ~/aub; $S daemon-reload`, "built"},
+	{"a registry that fails at times", `trust; export CONTAINERS_REGISTRIES_CONF=$(mktemp); printf '[[registry]]\nlocation="localhost:5004"\ninsecure=true\n' >$CONTAINERS_REGISTRIES_CONF; podunit-lab throttle --listen 127.0.0.1:5004 --fault busybox=429 >/tmp/said-$(id -un) 2>&1 & t=$!
+		until curl -s localhost:5004/v2/ >/dev/null; do sleep 0.1; done; podunit pull -q --retry 2 --retry-delay 1s localhost:5004/busybox >/dev/null 2>&1; echo $?; kill $t; grep -c manifests /tmp/said-$(id -un); rm $CONTAINERS_REGISTRIES_CONF /tmp/said-$(id -un)`, "125\n5"},
+}
+
+// registryShell is what scripts of ofRegistry begin with: trust has the registry's authority known, and all that is left of another
+// case goes.
+const registryShell = `P=localhost:5003/busybox:1; A=/etc/private/$(id -un).json; C=~/.config/containers; H=~/asked
+	K=$C/certs.d/localhost:5003; [ $(id -u) = 0 ] && K=/etc/containers/certs.d/localhost:5003; trust() { mkdir -p $K; cp /etc/private/ca.crt $K; }; rm -rf $K $H ~/certs; podunit rmi -f $P >/dev/null 2>&1
+`
+
+// private starts a registry at port 5003 that wants a login and has a certificate of an authority of its own, and installs a helper
+// that knows the login.
+func private(l *Lab) {
+	l.WriteFile("root", "/etc/private/private.yml", `version: 0.1
+storage: {filesystem: {rootdirectory: /root/private}}
+http: {addr: "127.0.0.1:5003", tls: {certificate: /etc/private/tls.crt, key: /etc/private/tls.key}}
+auth: {htpasswd: {realm: lab, path: /etc/private/htpasswd}}
+`)
+	l.WriteFile("root", "/etc/private/htpasswd", "me:$2a$05$bKMS80IElMzImy7tLePaz.HKfevk5wqOHqzL.EnqHdr.q4RkWi/me\n") // secret
+	l.WriteFile("root", "/usr/local/bin/docker-credential-lab", `#!/bin/sh
+read server; echo "$1 $server" >>$HOME/asked
+[ "$1" = get ] && [ "$server" = localhost:5003 ] && echo '{"ServerURL":"localhost:5003","Username":"me","Secret":"secret"}' || { echo 'credentials not found in native keychain'; exit 1; }
+`)
+	l.MustRun("root", `chmod 755 /usr/local/bin/docker-credential-lab; cd /etc/private; openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=lab-authority -days 30 2>/dev/null
+		openssl req -newkey rsa:2048 -nodes -keyout tls.key -out tls.csr -subj /CN=localhost 2>/dev/null; echo subjectAltName=DNS:localhost >ext
+		openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out tls.crt 2>/dev/null
+		for u in alice root; do printf '{"auths":{"localhost:5003":{"auth":"%s"}}}' $(printf me:secret | base64) >$u.json; chown $u $u.json; chmod 600 $u.json; done
+		systemd-run --quiet --collect --unit private docker-registry serve /etc/private/private.yml`)
+	l.Eventually("root", "curl -fsS --cacert /etc/private/ca.crt -u me:secret https://localhost:5003/v2/_catalog", time.Minute)
+	l.MustRun("root", "skopeo copy -q --src-tls-verify=false --dest-tls-verify=false --dest-creds me:secret docker://localhost:5000/busybox:latest docker://localhost:5003/busybox:1")
+}
+
 // ofRoot are those that need the system's manager.
 var ofRoot = []struct{ name, script, want string }{
 	{"credentials that are imported and encrypted", `mkdir -p /etc/credstore; printf imported >/etc/credstore/im.one; printf sealed | systemd-creds encrypt --with-key=host --name=enc - /etc/enc.cred 2>/dev/null
@@ -51,11 +106,16 @@ var ofRoot = []struct{ name, script, want string }{
 // TestKeys looks at keys and flags from inside a container, as a user and as root. make test has no time for it.
 func TestKeys(t *testing.T) {
 	l := boot(t, labtest.Options{})
+	private(l)
 	for _, w := range []struct{ user, manager, dir string }{{"alice", "systemctl --user", "~/.config/containers/systemd"}, {"root", "systemctl", "/etc/containers/systemd"}} {
 		l.MustRun(w.user, "podunit pull -q "+image)
-		cases := keyCases
+		cases := slices.Clone(keyCases)
 		if w.user == "root" {
 			cases = slices.Concat(keyCases, ofRoot)
+		}
+		for _, c := range ofRegistry {
+			c.script = registryShell + c.script
+			cases = append(cases, c)
 		}
 		for _, c := range cases {
 			t.Run(w.user+"/"+c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ package runc
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.podman.io/common/pkg/config"
@@ -39,6 +40,43 @@ func TestConfigured(t *testing.T) {
 		}
 		if got, err := Configured(conf, nil); err != nil || got != want {
 			t.Errorf("%q: got %q, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
+// TestAsked: what containers.conf asks of the runtime reaches its command line, with both ways to
+// create a container.
+func TestAsked(t *testing.T) {
+	r := fake(t, `exit 1`)
+	if err := os.WriteFile(r.Command, []byte("#!/bin/sh\necho \"$@\" >>"+r.Command+".args; exit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{false, true} {
+		r.NoKeyring, r.NoPivot = want, want
+		_, _ = r.Foreground(t.Context(), "x", t.TempDir(), Config{}, Streams{}, nil)
+		c, err := r.Create(t.Context(), "x", t.TempDir(), Streams{}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Configure(Config{}); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+		text, err := os.ReadFile(r.Command + ".args")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		if len(lines) != 2 {
+			t.Fatalf("%q", lines)
+		}
+		for _, line := range lines {
+			if got := strings.Contains(line, " --no-new-keyring --no-pivot "); got != want {
+				t.Errorf("%v: %s", want, line)
+			}
+		}
+		if err := os.Remove(r.Command + ".args"); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
