@@ -123,7 +123,7 @@ func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 	if err := v.makeDir(); err != nil {
 		return nil, err
 	}
-	v.sweep()
+	v.Sweep()
 	tmp, err := os.MkdirTemp(v.dir, fmt.Sprintf("%s%d-", making, os.Getpid()))
 	if err != nil {
 		return nil, err
@@ -244,9 +244,9 @@ func (v *Volumes) List() ([]*Volume, error) {
 	return all, nil
 }
 
-// sweep removes what was being made or removed when a runner was killed or the machine
+// Sweep removes what was being made or removed when a runner was killed or the machine
 // went down.
-func (v *Volumes) sweep() {
+func (v *Volumes) Sweep() {
 	old, _ := filepath.Glob(filepath.Join(v.dir, removing+"*"))
 	for _, path := range old {
 		_ = os.RemoveAll(path) // the next one tries again; two at it do no harm

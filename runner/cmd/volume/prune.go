@@ -93,6 +93,7 @@ func tellNamed(e *cli.Env, removed []view.VolumeRow) {
 // dangling describes the volumes that nobody uses. It warns of units that cannot be read: while
 // there are such, all named volumes are kept, since these units may name them.
 func dangling(e *cli.Env, x *service.Engine, filters []string) ([]view.VolumeRow, error) {
+	volume.New(x.Containers.Store.GraphRoot()).Sweep() // nobody else looks for what a removal that was killed has left
 	claims, err := x.VolumeClaims()
 	if err != nil {
 		return nil, err

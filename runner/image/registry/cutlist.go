@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"slices"
+	"strings"
+
+	"go.podman.io/storage"
+)
+
+// What belongs to a list of manifests, beside its manifest. Source: go.podman.io/common/libimage/manifests.
+const instancesData = "instances.json"
+
+// mendLists makes good what is left of a list of manifests whose creation was killed: the storage notes the
+// image first, and its parts one by one. With such an image in it, the library can list no images at all. The storage
+// is locked meanwhile, so nobody sees what is about to be made.
+func mendLists(store storage.Store) error {
+	images, err := store.Images()
+	if err != nil {
+		return err
+	}
+	for _, img := range images {
+		if img.ReadOnly || img.TopLayer != "" {
+			continue
+		}
+		hasManifest := slices.ContainsFunc(img.BigDataNames, func(key string) bool {
+			return strings.HasPrefix(key, storage.ImageDigestManifestBigDataNamePrefix)
+		})
+		switch {
+		case len(img.BigDataNames) == 0: // it has no layer either: there is nothing of it
+			_, err = store.DeleteImage(img.ID, true)
+		case hasManifest && len(img.BigDataNames) == 1: // of an image, a configuration is there, too
+			err = store.SetImageBigData(img.ID, instancesData, []byte("{}"), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

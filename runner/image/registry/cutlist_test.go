@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.podman.io/common/libimage/manifests"
+	"go.podman.io/image/v5/manifest"
+	"go.podman.io/storage"
+)
+
+// TestListsThatWereCut: where the creation of a list of manifests was killed, images are listed, and
+// the list can be made.
+func TestListsThatWereCut(t *testing.T) {
+	whole, cut := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	for _, parts := range []int{0, 1, 2, 3} {
+		im := newWorld(t)
+		if _, err := manifests.Create().SaveToImage(im.store, whole, nil, manifest.DockerV2ListMediaType); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := im.store.CreateImage(cut, []string{"localhost/list:1"}, "", "", nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{storage.ImageDigestManifestBigDataNamePrefix, instancesData, "artifacts.json"}[:parts] {
+			data, err := im.store.ImageBigData(whole, key)
+			if err == nil {
+				err = im.store.SetImageBigData(cut, key, data, manifest.Digest)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		images, err := im.List(context.Background(), nil)
+		if err != nil {
+			t.Errorf("with %d parts: %v", parts, err)
+			continue
+		}
+		named := slices.ContainsFunc(images, func(s Summary) bool { return slices.Contains(s.Names, "localhost/list:1") })
+		if named != (parts > 0) {
+			t.Errorf("with %d parts: %v", parts, images)
+		}
+		if _, err := im.list("list:1"); (err == nil) != named {
+			t.Errorf("with %d parts, the list: %v", parts, err)
+		}
+		if named {
+			continue
+		}
+		if _, err := im.CreateList("list:1"); err != nil {
+			t.Errorf("made again: %v", err)
+		}
+	}
+}
