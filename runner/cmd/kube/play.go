@@ -179,7 +179,7 @@ func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	o := manifest.Options{
 		PublishAll: f.publishAll, IPs: f.ips, MACs: f.macs, NoHosts: f.noHosts, NoHostname: f.noHostname,
 		NoPodPrefix: f.noPodPrefix, SeccompRoot: f.seccompRoot, Dir: host.Dir, Rootless: e.User.Rootless(),
-		SystemdUnit: e.Getenv("PODMAN_SYSTEMD_UNIT"), Annotations: map[string]string{},
+		SystemdUnit: e.Getenv("PODMAN_SYSTEMD_UNIT"), NoZone: play.NoZone, Annotations: map[string]string{},
 	}
 	switch f.validate {
 	case "warn":

@@ -105,6 +105,9 @@ func (p *planner) cron(d *draft, v *batchv1.CronJob) {
 		if !timeZone.MatchString(zone) {
 			at.in("timeZone").fault("kube-schedule", "such as Europe/Zurich", "%q is no name of the time zone database", zone)
 			zone = ""
+		} else if p.NoZone != nil && p.NoZone(zone) {
+			at.in("timeZone").fault("kube-schedule", "such as Europe/Zurich; timedatectl list-timezones lists them", "this machine knows no time zone %q", zone)
+			zone = ""
 		}
 	}
 	c.Zone = zone

@@ -54,7 +54,7 @@ func (p *planner) hook(in *corev1.LifecycleHandler, c *corev1.Container, at plac
 		kinds++
 	}
 	if in.Sleep != nil {
-		if h.Sleep = time.Duration(in.Sleep.Seconds) * time.Second; in.Sleep.Seconds < 1 {
+		if h.Sleep = time.Duration(in.Sleep.Seconds) * time.Second; in.Sleep.Seconds < 0 {
 			at.in("sleep", "seconds").fault("kube-value", "", "%d is no time to sleep", in.Sleep.Seconds)
 		}
 		kinds++

@@ -76,6 +76,8 @@ type Options struct {
 	// value has it under the empty key. It may be nil. It is asked only for secrets that are not
 	// among the documents.
 	Stored func(name string) (map[string][]byte, bool)
+	// NoZone reports whether the machine lacks a time zone; nil knows nothing of zones.
+	NoZone func(name string) bool
 }
 
 // DefaultSeccompRoot is where the kubelet has seccomp profiles.

@@ -233,3 +233,16 @@ func (p *Player) Expire(ctx context.Context, play, podName string) error {
 		return p.down(ctx, st, []string{podName}, false, &Gone{})
 	})
 }
+
+// zones is the time zone database, where the manager looks zones up, too.
+const zones = "/usr/share/zoneinfo"
+
+// NoZone reports whether the machine's database lacks a zone: the manager would refuse its timer. Without a database
+// only the manager can tell.
+func NoZone(name string) bool {
+	if _, err := os.Stat(zones); err != nil || name == "UTC" {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(zones, name))
+	return err != nil || !info.Mode().IsRegular()
+}
