@@ -73,7 +73,7 @@ var oldSteps = []step{
 	{name: "the limits of a pod", script: inPod + "--memory 64m --memory-swap 64m >/dev/null; podunit run -d --pod pm --name stays $I sleep 999 >/dev/null; limit $P-pm.slice memory.max; podunit pod rm -f -t 0 pm >/dev/null",
 		want: "67108864"},
 	{name: "a YAML", script: `printf '%s' '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"y"},"spec":{"terminationGracePeriodSeconds":1,"containers":[{"name":"a","image":"localhost:5000/busybox","command":["sleep","999"],"readinessProbe":{"exec":{"command":["true"]},"periodSeconds":1}},{"name":"b","image":"localhost:5000/busybox","command":["sleep","999"]}]}}' >y.yaml
-podunit kube play y.yaml >/dev/null; $S is-active y-a y-b; podunit exec y-a echo inside; podunit kube down y.yaml >/dev/null; podunit ps -aq; rm y.yaml`,
+podunit kube play y.yaml >/dev/null; $S is-active y-a y-b; podunit exec y-a echo inside; podunit kube down y.yaml >/dev/null 2>&1; podunit ps -aq; rm y.yaml`,
 		want: "active\nactive\ninside"},
 	{name: "a secret", script: "printf word | podunit secret create sec - >/dev/null; " + run + "--secret sec $I cat /run/secrets/sec; echo; podunit secret rm sec >/dev/null", want: "word"},
 	{name: "a credential", user: "root", script: unit + "unit cred 'Secret=c,type=credential\\nExec=sh -c \"cat $$CREDENTIALS_DIRECTORY/c; echo; exec sleep 999\"\\nStopTimeout=1' 'SetCredential=c:given'; journal cred given; gone cred", want: "given"},

@@ -49,7 +49,7 @@ func phases() []phase {
 		{"first start", "systemctl --user stop first; podunit rmi -f localhost:5000/layers", "systemctl --user start first", "true"},
 		{"update", "version $((3 - $(version)))", "podunit auto-update --wait", `podunit auto-update --wait && podunit exec app sh -c "cat /etc/image-version 2>/dev/null || echo 1" | grep -x $(version)`},
 		{"play", "true", "systemctl --user restart tv", "true"},
-		{"play by hand", "true", "podunit kube play --replace hand.yaml", "podunit kube play --replace hand.yaml && podunit exec hand-c true"},
+		{"play by hand", "true", "podunit kube play --network none --replace hand.yaml", "podunit kube play --network none --replace hand.yaml && podunit exec hand-c true"},
 		{"stop", "true", "systemctl --user stop pair-pod base tv", "true"},
 		{"restart", "true", "systemctl --user restart pair-pod base", "true"},
 	}
@@ -91,7 +91,7 @@ func declare(l *labtest.Lab) {
 	quadlet("b.container", fmt.Sprintf(sleeps, "b", "busybox", "Pod=pair.pod\n"))
 	quadlet("first.container", fmt.Sprintf(sleeps, "first", "layers", "Network=none\n"))
 	quadlet("app.container", fmt.Sprintf(sleeps, "app", "busybox:app", "Network=none\nAutoUpdate=registry\n"))
-	quadlet("tv.kube", "[Kube]\nYaml=%h/tv.yaml\n")
+	quadlet("tv.kube", "[Kube]\nNetwork=none\nYaml=%h/tv.yaml\n")
 	l.WriteFile("alice", "tv.yaml", fmt.Sprintf(tv, "tv"))
 	l.WriteFile("alice", "hand.yaml", fmt.Sprintf(tv, "hand"))
 	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=40s\n")
@@ -191,14 +191,20 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	images := c.must("alice", "podunit images --format '{{.Repository}}:{{.Tag}}' | sort")
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.l.Machine.Run(context.Background(), machine.Command{User: "alice", Args: []string{functions + p.script}})
+		res, err := c.l.Machine.Run(context.Background(), machine.Command{User: "alice", Args: []string{functions + p.script}})
+		if err == nil && res.Code != 0 {
+			err = fmt.Errorf("status %d: %s%s", res.Code, res.Stdout, res.Stderr)
+		}
 		ended <- err
 	}()
 	time.Sleep(wait)
 	c.count[p.name]++
 	select {
-	case <-ended:
+	case err := <-ended:
 		c.ended[p.name]++
+		if err != nil {
+			c.t.Errorf("%s fails before the cut: %v", p.name, err)
+		}
 		ended <- nil
 	default:
 	}

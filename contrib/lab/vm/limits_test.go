@@ -110,13 +110,13 @@ var podSteps = []step{
 {"name":"shot","image":"localhost:5000/busybox","command":["tail","/dev/zero"],"resources":{"limits":{"memory":"48Mi"}}}]}}' >ky.yaml
 ` + "podunit kube play --network none ky.yaml >/dev/null; cat $(cg ky-calm)/memory.max $(cg ky-calm)/cpu.max; " +
 		"for U in ky-big ky-shot; do " + failed + "journal $U; $S show -P Result -P ExecMainStatus $U; done; " +
-		"podunit inspect -f '{{.State.Status}}' ky-calm; podunit kube down ky.yaml >/dev/null; podunit ps -aq",
+		"podunit inspect -f '{{.State.Status}}' ky-calm; podunit kube down ky.yaml >/dev/null 2>&1; podunit ps -aq",
 		want: "100663296\n25000 100000\nkilled by the OOM killer\nexit-code\n7\nkilled by the OOM killer\nsignal\n9\nrunning"},
 	{name: "the limits of a whole pod of YAML", script: limit + unit + `printf '%s' '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"kp"},"spec":{"restartPolicy":"Never","terminationGracePeriodSeconds":1,"resources":{"limits":{"memory":"64Mi"}},"containers":[
 {"name":"calm","image":"localhost:5000/busybox","command":["sleep","999"]},
 {"name":"shot","image":"localhost:5000/busybox","command":["tail","/dev/zero"]}]}}' >kp.yaml
 ` + "podunit kube play --network none kp.yaml >/dev/null; limit $($S show -P Slice kp-calm) memory.max; " +
-		"U=kp-shot; " + failed + "journal $U; $S show -P Result $U; podunit inspect -f '{{.State.Status}}' kp-calm; podunit kube down kp.yaml >/dev/null",
+		"U=kp-shot; " + failed + "journal $U; $S show -P Result $U; podunit inspect -f '{{.State.Status}}' kp-calm; podunit kube down kp.yaml >/dev/null 2>&1",
 		want: "67108864\nkilled by the OOM killer\nsignal\nrunning"},
 }
 
