@@ -125,12 +125,19 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 }
 
 // playLocked plays what st has while nobody else plays something of that name.
-func (p *Player) playLocked(ctx context.Context, st *State, o Options, halted map[string]string) (*Played, error) {
+func (p *Player) playLocked(ctx context.Context, st *State, o Options, halted map[string]string) (out *Played, err error) {
 	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Release()
+	defer func() {
+		if err != nil {
+			if _, gone := p.store.load(st.Name); errors.Is(gone, ErrNotFound) {
+				err = errors.Join(err, lock.Drop())
+			}
+		}
+		lock.Release()
+	}()
 	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, halted: halted, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err
