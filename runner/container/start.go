@@ -262,8 +262,8 @@ func (s *start) unmountRootfs(context.Context) error {
 	return err
 }
 
-// asked is the runtime with what containers.conf(5) asks of it.
-func (s *start) asked() runc.Runtime {
+// runtime is the runtime with what containers.conf(5) asks of it.
+func (s *start) runtime() runc.Runtime {
 	r := s.Runtime
 	if c := s.Config; c != nil { // nil is the built-in one
 		r.NoKeyring, r.NoPivot = !c.Containers.EnableKeyring, c.Engine.NoPivotRoot
