@@ -43,14 +43,14 @@ build: checker ## bin/podunit, libexec/podunit/podunit and bin/podunit-generator
 	$(runner) -o bin/podunit ./runner
 	$(runner) -o libexec/podunit/podunit ./runner/full
 
-# What stays in a container for its checks. It does without a C library, of which it would hold more than of itself, and so
-# knows its machines one by one; on others the runtime executes each check.
+# No C library: that alone would take more memory than the program. So it has system calls for x86-64 and arm64 only;
+# elsewhere the runtime executes each check.
 CHECKER := libexec/podunit/podunit-checker
 checkers = $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine))
 checkflags := -Os -Wall -Wextra -static -nostdlib -ffreestanding -fno-stack-protector -fno-pie -no-pie \
 	-fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noseparate-code -s
 .PHONY: checker
-checker:
+checker: ## libexec/podunit/podunit-checker, which stays in a container for its checks
 	@mkdir -p $(dir $(CHECKER))
 	$(if $(checkers),$(CC) $(checkflags) -o $(CHECKER) runner/helper/checker/checker.c)
 

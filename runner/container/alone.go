@@ -32,7 +32,7 @@ func (s *start) beginRuntime(ctx context.Context) (err error) {
 		streams = s.output.Streams
 	}
 	streams.Files = s.ask.Sockets.Files
-	if s.creation, err = s.asked().Create(ctx, r.ID, s.dir(r.ID), streams, r.Spec.UserNS.Joins()); err != nil {
+	if s.creation, err = s.runtime().Create(ctx, r.ID, s.dir(r.ID), streams, r.Spec.UserNS.Joins()); err != nil {
 		return errors.Join(err, s.closeStreams())
 	}
 	return nil

@@ -41,7 +41,7 @@ func (s *start) run(ctx context.Context) error {
 		defer signal.Stop(broken)
 	}
 	there, failed := false, error(nil)
-	code, err := s.asked().Foreground(ctx, r.ID, s.dir(r.ID), s.config, streams, func(pid int) {
+	code, err := s.runtime().Foreground(ctx, r.ID, s.dir(r.ID), s.config, streams, func(pid int) {
 		there = true
 		if failed = s.began(pid); failed == nil {
 			failed = s.watch()

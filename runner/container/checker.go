@@ -32,10 +32,14 @@ var errNoChecker = errors.New("nothing stays in the container to run its checks"
 // noChecker is a file in the runtime directory that says so of a run of the container.
 const noChecker = "checked-by-runtime"
 
+// mayAsk reports whether the check is one for podunit-checker.
+func (k *checking) mayAsk() bool {
+	return k.check.Repeats && len(k.check.Env) == 0 && k.Checker != "" && k.group.dir != "" && helper.CanAsk(k.check.Command)
+}
+
 // byChecker has podunit-checker execute the check. The error is errNoChecker if nothing was executed.
 func (k *checking) byChecker(ctx context.Context) (int, error) {
-	c := k.check
-	if !c.Repeats || len(c.Env) > 0 || k.Checker == "" || k.group.dir == "" || !helper.CanAsk(c.Command) {
+	if !k.mayAsk() {
 		return 0, errNoChecker
 	}
 	for try := range 2 {
@@ -51,13 +55,18 @@ func (k *checking) byChecker(ctx context.Context) (int, error) {
 				return 0, errNoChecker
 			}
 		}
-		q, err := helper.AskCheck(k.group.socket, c.Command, k.out)
+		q, err := helper.AskCheck(k.group.socket, k.check.Command, k.out)
 		code := 0
 		if err == nil {
 			code, err = q.Answer(ctx, k.group.kill)
 		}
 		if not := (*helper.CheckError)(nil); errors.As(err, &not) && not.Process {
-			break // it is one process too many, and the runtime does with one less
+			// It is one process too many, and the runtime does with one less. The limit of processes may
+			// have been reached for a moment only.
+			if not.Err != unix.EAGAIN {
+				k.decline()
+			}
+			return 0, errNoChecker
 		}
 		if !errors.Is(err, helper.ErrNotAsked) {
 			return k.answered(code, err)

@@ -4,8 +4,12 @@ package container
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"net"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,7 +65,6 @@ func TestAnswers(t *testing.T) {
 		{command: "/etc", err: &helper.CheckError{Err: unix.EACCES}, want: runc.ErrNotExecutable, text: `command cannot be executed in the container: exec: "/etc": permission denied`, stays: true},
 		{command: "x", err: &helper.CheckError{Err: unix.ENOEXEC}, want: runc.ErrNotExecutable, stays: true},
 		{command: "x", err: &helper.CheckError{Err: unix.ENOENT, Directory: true}, want: runc.ErrNoDirectory, stays: true},
-		{command: "x", err: &helper.CheckError{Err: unix.EAGAIN, Process: true}, want: unix.EAGAIN, text: "fork: resource temporarily unavailable", stays: true},
 		{command: "x", err: &helper.CheckError{Err: unix.E2BIG}, want: unix.E2BIG, stays: true},
 	} {
 		code := c.code
@@ -93,23 +96,76 @@ func TestDeclined(t *testing.T) {
 	}
 }
 
+// TestMayAsk: what is the runtime's from the beginning.
+func TestMayAsk(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*checking)
+		want   bool
+	}{
+		"as most are":                {change: func(*checking) {}, want: true},
+		"it comes once":              {change: func(k *checking) { k.check.Repeats = false }},
+		"it has variables":           {change: func(k *checking) { k.check.Env = []string{"A=b"} }},
+		"it has too many words":      {change: func(k *checking) { k.check.Command = slices.Repeat([]string{"true"}, 5000) }},
+		"it is not installed":        {change: func(k *checking) { k.Checker = "" }},
+		"the container has no group": {change: func(k *checking) { k.group.dir = "" }},
+	} {
+		k := checking{Engine: &Engine{Checker: "/nosuch"}, check: Check{Command: []string{"true"}, Repeats: true}, group: checkGroup{dir: "/nosuch"}}
+		c.change(&k)
+		if k.mayAsk() != c.want {
+			t.Errorf("%s: %t", name, !c.want)
+		}
+	}
+}
+
 // TestCheckWithoutChecker: where it cannot be, nothing of it is tried.
 func TestCheckWithoutChecker(t *testing.T) {
-	for name, c := range map[string]Check{
-		"it comes once":              {Command: []string{"true"}},
-		"it has variables":           {Command: []string{"true"}, Env: []string{"A=b"}, Repeats: true},
-		"it has too many words":      {Command: make([]string, 5000), Repeats: true},
-		"the container has no group": {Command: []string{"true"}, Repeats: true},
-	} {
-		e, r := checked(t, "echo by the runtime")
+	e, r := checked(t, "echo by the runtime")
+	e.Checker = "/nosuch"
+	got, err := e.Check(context.Background(), r, Check{Command: []string{"true"}, Repeats: true})
+	if err != nil || got.Output != "by the runtime\n" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(e.dir(r.ID), "check*")); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+}
+
+// TestCheckWithoutProcess has podunit-checker make no process: the runtime executes this check, and the
+// later ones only where it is not for a moment.
+func TestCheckWithoutProcess(t *testing.T) {
+	for number, declined := range map[unix.Errno]bool{unix.EAGAIN: false, unix.EMFILE: true} {
+		e, r := checked(t, "")
 		e.Checker = "/nosuch"
-		c.Command[0] = "true"
-		got, err := e.Check(context.Background(), r, c)
-		if err != nil || got.Output != "by the runtime\n" {
-			t.Errorf("%s: %+v, %v", name, got, err)
+		k := checking{Engine: e, record: r, check: Check{Command: []string{"true"}, Repeats: true}, out: os.Stderr, ticks: 4711}
+		k.group = checkGroup{dir: t.TempDir(), socket: filepath.Join(t.TempDir(), "s")}
+		if err := os.WriteFile(filepath.Join(k.group.dir, "cgroup.procs"), []byte("7\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if left, _ := filepath.Glob(filepath.Join(e.dir(r.ID), "check*")); len(left) > 0 {
-			t.Errorf("%s: left over: %v", name, left)
+		listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: k.group.socket, Net: "unixpacket"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan error, 1)
+		go func() {
+			const noProcess = 3
+			conn, err := listener.AcceptUnix()
+			if err == nil {
+				_, err = conn.Read(make([]byte, 64)) // else the question comes back
+				answer := binary.NativeEndian.AppendUint32(nil, noProcess)
+				_, werr := conn.Write(binary.NativeEndian.AppendUint32(answer, uint32(number)))
+				err = errors.Join(err, werr, conn.Close())
+			}
+			answered <- err
+		}()
+		if _, err := k.byChecker(context.Background()); !errors.Is(err, errNoChecker) {
+			t.Errorf("%v: %v", number, err)
+		}
+		listener.Close()
+		if err := <-answered; err != nil {
+			t.Fatal(err)
+		}
+		if k.declined() != declined {
+			t.Errorf("%v: declined: %t", number, !declined)
 		}
 	}
 }

@@ -136,14 +136,14 @@ func (a *adding) unmark(context.Context) error {
 }
 
 // addLayer adds the container with its layer, and gives the lock of the ID back.
-func (a *adding) addLayer(context.Context) error {
+func (a *adding) addLayer(ctx context.Context) error {
 	e, r := a.Engine, a.record
 	metadata, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	options := storage.ContainerOptions{Volatile: r.Spec.Remove}
-	if options.IDMappingOptions, err = e.mappingOptions(r.Spec.IDMapping); err != nil {
+	if options.IDMappingOptions, err = e.mappingOptions(ctx, r.Spec.IDMapping); err != nil {
 		return err
 	}
 	_, err = e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
@@ -163,7 +163,7 @@ func (a *adding) addLayer(context.Context) error {
 
 // mappingOptions are what the storage is told of a container's user namespace. With auto the
 // storage finds IDs that none of its other containers has.
-func (e *Engine) mappingOptions(m spec.IDMapping) (types.IDMappingOptions, error) {
+func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.IDMappingOptions, error) {
 	if u := m.UserNS; u.Mode == spec.UserAuto {
 		if !e.User.Rootless() {
 			// The storage would write a line of its own and go on.
@@ -175,7 +175,7 @@ func (e *Engine) mappingOptions(m spec.IDMapping) (types.IDMappingOptions, error
 			Size: u.Size, AdditionalUIDMappings: idMap(u.UIDMap), AdditionalGIDMappings: idMap(u.GIDMap),
 		}}, nil
 	}
-	uids, gids, err := e.Mappings(m)
+	uids, gids, err := e.Mappings(ctx, m)
 	if len(uids) == 0 || err != nil {
 		return types.IDMappingOptions{HostUIDMapping: true, HostGIDMapping: true}, err
 	}
@@ -259,7 +259,7 @@ func (e *Engine) IDMappings(r Record) (uids, gids []spec.IDRange, err error) {
 // found for it.
 func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
 	if !m.UserNS.Found() {
-		return e.Mappings(m)
+		return e.written(m)
 	}
 	c, err := e.Store.Container(id)
 	if err != nil {
@@ -275,11 +275,11 @@ const heldIDs = "podunit: the IDs of pod "
 // HoldIDs finds IDs for a pod with --userns auto that nobody else has, and holds them until
 // ReleaseIDs. The storage shares them out to its containers, so the pod is one there, without an
 // image. Where the pod has its IDs already, it keeps them.
-func (e *Engine) HoldIDs(id, name string, m spec.IDMapping) error {
+func (e *Engine) HoldIDs(ctx context.Context, id, name string, m spec.IDMapping) error {
 	if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
 		return err
 	}
-	options, err := e.mappingOptions(m)
+	options, err := e.mappingOptions(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -307,10 +307,15 @@ func HoldsIDs(c *storage.Container) bool { return strings.HasPrefix(c.Metadata, 
 
 // Mappings resolves what a command line says about IDs to mappings relative to our own
 // user namespace; nil if no other namespace is wanted.
-func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
+func (e *Engine) Mappings(ctx context.Context, m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
 	if m.UserNS.Joins() {
-		return e.theirs(m.UserNS)
+		return e.theirs(ctx, m.UserNS)
 	}
+	return e.written(m)
+}
+
+// written is Mappings where words tell them.
+func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
 	ours, theirs, err := unshare.GetHostIDMappings("")
 	if err != nil {
 		return nil, nil, err
@@ -328,7 +333,7 @@ func (e *Engine) Mappings(m spec.IDMapping) (uids, gids []spec.IDRange, err erro
 
 // RootGroup is the group of our own user namespace that is group 0 of a container or pod. With
 // auto, where it is not known yet, it is the highest one possible.
-func (e *Engine) RootGroup(m spec.IDMapping) (int, error) {
+func (e *Engine) RootGroup(ctx context.Context, m spec.IDMapping) (int, error) {
 	if m.UserNS.Mode == spec.UserAuto {
 		_, ours, err := unshare.GetHostIDMappings("")
 		all := 0
@@ -337,7 +342,7 @@ func (e *Engine) RootGroup(m spec.IDMapping) (int, error) {
 		}
 		return min(all-1, math.MaxInt32), err
 	}
-	_, gids, err := e.Mappings(m)
+	_, gids, err := e.Mappings(ctx, m)
 	if err != nil {
 		return 0, err
 	}

@@ -60,6 +60,8 @@ type Engine struct {
 	// HowEnded is the exit status of the first process of a run that is over, if somebody knows it;
 	// it may be nil.
 	HowEnded func(Status) (code int, known bool)
+
+	codeWait time.Duration // in place of the constant; zero means that
 }
 
 // Volumes is what a container needs of named volumes.

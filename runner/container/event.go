@@ -3,6 +3,11 @@
 package container
 
 import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/podunit/podunit/runner/journal"
@@ -62,20 +67,38 @@ func (e *Engine) untold(r Record, s Status) bool {
 	return err == nil && (x == nil || !x.StartedAt.Equal(s.StartedAt))
 }
 
+// toldPath is a file in the runtime directory of a container to which somebody is attached: the first
+// who creates it in a run tells the end of that.
+func (e *Engine) toldPath(id string) string { return filepath.Join(e.dir(id), "told") }
+
+// mayTellEnd reports whether the caller is to tell the end of a run that nobody seems to have told.
+// The podunit that is attached to a container sees its end at the same time as one that removes it.
+func (e *Engine) mayTellEnd(id string, s Status) bool {
+	if !s.Attached {
+		return true
+	}
+	f, err := os.OpenFile(e.toldPath(id), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	// Where the directory is gone, so is the container, and who has removed it has told.
+	return !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist)
+}
+
 // tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. It
 // finds out how while the container is removed, from the first process, if that ran until now, or
 // from HowEnded; the function that it returns waits for the answer.
 func (e *Engine) tellLateEnd(r Record, s Status, first *process.Process) (told func()) {
 	// Where nobody is attached and the unit itself has stopped the process, nobody else has told. To
 	// ask would make a directory.
-	ours := e.Event != nil && !s.StartedAt.IsZero() && first != nil && s.LogPID != 0 && e.Unit != "" && s.Unit == e.Unit
-	if !ours && !e.untold(r, s) {
+	ours := e.Event != nil && !s.StartedAt.IsZero() && first != nil && !s.Attached && e.Unit != "" && s.Unit == e.Unit
+	if !ours && (!e.untold(r, s) || !e.mayTellEnd(r.ID, s)) {
 		return func() {}
 	}
 	event := r.event("died")
 	answer := make(chan *int, 1)
 	go func() {
-		code, known := first.Code(codeWait)
+		code, known := first.Code(cmp.Or(e.codeWait, codeWait))
 		if !known && e.HowEnded != nil {
 			code, known = e.HowEnded(s)
 		}

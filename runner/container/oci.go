@@ -63,7 +63,7 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if in.NotifySocket, err = s.openNotify(); err != nil {
 		return nil, err
 	}
-	if in.Namespaces, err = s.namespaces(); err != nil {
+	if in.Namespaces, err = s.namespaces(ctx); err != nil {
 		return nil, err
 	}
 	if in.Hostname, err = s.hostname(in.Namespaces); err != nil {
@@ -197,8 +197,8 @@ func (r Record) Hostname() string {
 
 // namespaces are the pod's where the pod shares them, those of another container or of a path where
 // asked for, and new ones otherwise.
-func (s *start) namespaces() (bundle.Namespaces, error) {
-	user, err := s.joinedUser()
+func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
+	user, err := s.joinedUser(ctx)
 	n := bundle.Namespaces{User: user}
 	if err != nil {
 		return n, err

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -167,7 +168,7 @@ func TestHoldIDs(t *testing.T) {
 	}
 	id, other := NewID(), NewID()
 	for range 2 {
-		if err := e.HoldIDs(id, "web", auto(50)); err != nil {
+		if err := e.HoldIDs(context.Background(), id, "web", auto(50)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +181,7 @@ func TestHoldIDs(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	var none *noIDsError
-	if err := e.HoldIDs(other, "db", auto(99)); !errors.As(err, &none) {
+	if err := e.HoldIDs(context.Background(), other, "db", auto(99)); !errors.As(err, &none) {
 		t.Errorf("where there are none: %v", err)
 	}
 	s.made[other] = &storage.Container{ID: other, Metadata: "somebody's"}

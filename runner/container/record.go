@@ -89,6 +89,7 @@ type Status struct {
 	IPs         []string           `json:",omitempty"`
 	Ports       []spec.PortMapping `json:",omitempty"` // as published
 	Unit        string             `json:",omitempty"` // systemd unit that watches it
+	Attached    bool               `json:",omitempty"` // who has started it waits for its end, and tells it
 	// Elsewhere are the streams (stdout, stderr) that go where the unit leads them, not to the journal.
 	Elsewhere []string `json:",omitempty"`
 }

@@ -139,7 +139,7 @@ type start struct {
 // before, and one that was New does not exist. With Foreground it returns the status of the
 // ended container as code.
 func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
-	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup}}
+	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup, Attached: l.Foreground != nil}}
 	if err := e.here(*l.Record); err != nil {
 		return 0, err
 	}
@@ -150,7 +150,7 @@ func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
 		if err := e.makeDirs(l.Record.ID); err != nil {
 			return 0, err
 		}
-		if err := e.forgetStopped(l.Record.ID); err != nil {
+		if err := errors.Join(e.forgetStopped(l.Record.ID), removeFile(e.toldPath(l.Record.ID))); err != nil {
 			return 0, err
 		}
 	}
@@ -262,8 +262,8 @@ func (s *start) unmountRootfs(context.Context) error {
 	return err
 }
 
-// asked is the runtime with what containers.conf(5) asks of it.
-func (s *start) asked() runc.Runtime {
+// runtime is the runtime with what containers.conf(5) asks of it.
+func (s *start) runtime() runc.Runtime {
 	r := s.Runtime
 	if c := s.Config; c != nil { // nil is the built-in one
 		r.NoKeyring, r.NoPivot = !c.Containers.EnableKeyring, c.Engine.NoPivotRoot
@@ -314,17 +314,17 @@ func (e *Engine) Ended(r Record, code int) error {
 	if err != nil {
 		return err
 	}
-	untold := e.untold(r, s)
+	tell := e.untold(r, s) && e.mayTellEnd(r.ID, s)
 	err = e.saveExit(r, Exit{
 		StartedAt: s.StartedAt, FinishedAt: time.Now().UTC(), Code: code,
 		// As podman has it: the kernel killed any of its processes, not only the first one.
 		OOMKilled: cgroup.OOMKilled(s.Cgroup),
 	})
+	if tell && (err == nil || s.Attached) { // nobody else tells it of what is attached
+		e.tellEnd(r, "died", &code)
+	}
 	if errors.Is(err, storage.ErrContainerUnknown) || errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}
-	if err == nil && untold {
-		e.tellEnd(r, "died", &code)
 	}
 	return err
 }

@@ -156,7 +156,7 @@ func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
 	join := spec.Namespace{Mode: "container", Container: "other"}
 	r := Record{Spec: spec.Container{PIDNS: join, IPCNS: join, UTSNS: join, CgroupNS: join}}
 	s := &start{ask: Launch{Record: &r}, adding: adding{Engine: e}}
-	got, err := s.namespaces()
+	got, err := s.namespaces(context.Background())
 	want := bundle.Namespaces{PID: bundle.HostNS, IPC: bundle.HostNS, UTS: bundle.HostNS, Cgroup: bundle.HostNS}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)

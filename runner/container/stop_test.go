@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func endIsTold(t *testing.T, unit string, asksStorage bool) {
 	r := Record{ID: NewID(), Name: "web", BootID: BootID()}
 	askedStorage := false
 	store := kept{several{nowhere{root: t.TempDir()}, map[string]Record{r.ID: r}}, t.TempDir(), &askedStorage}
-	e := &Engine{RunDir: t.TempDir(), Store: store, Runtime: runc.Runtime{Root: t.TempDir()}, Unit: unit}
+	e := &Engine{RunDir: t.TempDir(), Store: store, Runtime: runc.Runtime{Root: t.TempDir()}, Unit: unit, codeWait: time.Minute}
 	first := exec.Command("sleep", "600")
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
@@ -111,6 +112,53 @@ func endIsTold(t *testing.T, unit string, asksStorage bool) {
 	}
 	if askedStorage != asksStorage {
 		t.Errorf("the storage was asked: %v", askedStorage)
+	}
+}
+
+// TestTheEndOfWhatIsAttachedIsToldOnce by the one who is attached or by the one who removes the
+// container, also where both are of its unit.
+func TestTheEndOfWhatIsAttachedIsToldOnce(t *testing.T) {
+	for _, attachedFirst := range []bool{true, false} {
+		r := Record{ID: NewID(), Name: "web", BootID: BootID()}
+		askedStorage := false
+		store := kept{several{nowhere{root: t.TempDir()}, map[string]Record{r.ID: r}}, t.TempDir(), &askedStorage}
+		e := &Engine{RunDir: t.TempDir(), Store: store, Runtime: runc.Runtime{Root: t.TempDir()}, Unit: "web.service"}
+		first := exec.Command("sleep", "600")
+		if err := first.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pid := first.Process.Pid
+		status := Status{PID: pid, StartTicks: process.StartTicks(pid), StartedAt: time.Now(), Unit: e.Unit, LogPID: pid, LogTicks: 1, Attached: true}
+		if err := errors.Join(e.mark(&r), e.saveStatus(r.ID, status)); err != nil {
+			t.Fatal(err)
+		}
+		died := 0
+		e.Event = func(event journal.Event) {
+			if event.Status == "died" {
+				died++
+			}
+		}
+		p, err := process.Open(pid, status.StartTicks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = first.Process.Kill()
+		_ = first.Wait()
+		ends := []func(){func() {
+			if err := e.Ended(r, 137); err != nil {
+				t.Error(err)
+			}
+		}, func() { e.tellLateEnd(r, status, p)() }}
+		if !attachedFirst {
+			slices.Reverse(ends)
+		}
+		for _, end := range ends {
+			end()
+		}
+		p.Close()
+		if died != 1 {
+			t.Errorf("attached first: %t: its end is told %d times", attachedFirst, died)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
@@ -22,14 +23,14 @@ import (
 
 // theirs is the mappings of a user namespace that somebody else has made, relative to our own; nil
 // if it is the one we are in.
-func (e *Engine) theirs(u spec.UserNS) (uids, gids []spec.IDRange, err error) {
+func (e *Engine) theirs(ctx context.Context, u spec.UserNS) (uids, gids []spec.IDRange, err error) {
 	if u.Mode == spec.UserContainer {
 		var other Record
 		if other, err = e.Lookup(u.From.Container); err == nil {
 			uids, gids, err = e.IDMappings(other)
 		}
 	} else {
-		uids, gids, err = mappingsAt(u.From.Path)
+		uids, gids, err = mappingsAt(ctx, u.From.Path)
 	}
 	if err != nil {
 		err = fmt.Errorf("--userns %s: %w", u, err)
@@ -39,11 +40,11 @@ func (e *Engine) theirs(u spec.UserNS) (uids, gids []spec.IDRange, err error) {
 
 // joinedUser is the path of the user namespace that a container joins, or bundle.Private. The
 // container's files belong to the IDs that were there when it was made.
-func (s *start) joinedUser() (string, error) {
+func (s *start) joinedUser(ctx context.Context) (string, error) {
 	r := s.ask.Record
 	u := r.Spec.UserNS
 	if !u.Joins() {
-		return "", nil
+		return bundle.Private, nil
 	}
 	path := u.From.Path
 	if u.Mode == spec.UserContainer {
@@ -60,7 +61,7 @@ func (s *start) joinedUser() (string, error) {
 		}
 		path = process.Namespace(status.PID, "user")
 	}
-	uids, gids, err := s.theirs(u)
+	uids, gids, err := s.theirs(ctx, u)
 	if err != nil {
 		return "", err
 	}
@@ -72,7 +73,7 @@ func (s *start) joinedUser() (string, error) {
 		return "", fmt.Errorf("--userns %s: that user namespace has other IDs than when this container was made, to whom its files belong: remove it and make it anew", u)
 	}
 	if len(uids) == 0 {
-		return "", nil // it is the one we are in
+		return bundle.Private, nil // it is the one we are in
 	}
 	return path, nil
 }
@@ -83,17 +84,18 @@ const enterWait = time.Minute
 // mappingsAt is the mappings of the user namespace at path, relative to our own; nil if it is our
 // own. The kernel shows them only of a process in the namespace, and there may be none: nsenter(1)
 // enters it, as the root of that namespace, for whom nobody in it could do more than he can already.
-func mappingsAt(path string) (uids, gids []spec.IDRange, err error) {
+func mappingsAt(ctx context.Context, path string) (uids, gids []spec.IDRange, err error) {
 	if process.IsOurs(path, "user") {
 		return nil, nil, nil
 	}
 	if err := enterable(path); err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), enterWait)
+	ctx, cancel := context.WithTimeout(ctx, enterWait)
 	defer cancel()
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, "nsenter", "--user="+path, "cat")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // whose namespace it is may read it
 	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -31,6 +31,7 @@ const (
 	checkNoProgram          // it could not be executed
 	checkNoDirectory        // its working directory could not be entered
 	checkNoProcess          // no process could be made
+	checkNoStatus           // it was executed, and how it ended is not known
 )
 
 // CheckerCommand is what a runtime executes, with two files: the program, and its socket.
@@ -192,6 +193,8 @@ func read(about, value uint32) (int, error) {
 		return 128 + int(status.Signal()), nil
 	case about > checkEnded && about <= checkNoProcess && value > 0 && value < 4096:
 		return 0, &CheckError{Directory: about == checkNoDirectory, Process: about == checkNoProcess, Err: unix.Errno(value)}
+	case about == checkNoStatus && value > 0 && value < 4096:
+		return 0, fmt.Errorf("how the check ended is not known: %w", unix.Errno(value))
 	}
 	return 0, fmt.Errorf("an answer without sense to a check: %d, %d", about, value)
 }

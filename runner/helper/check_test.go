@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,14 +41,27 @@ type checker struct {
 
 func startChecker(t *testing.T, dir string, env ...string) *checker {
 	t.Helper()
+	c := startCheckerAs(t, &exec.Cmd{Path: CheckerCommand()[0], Args: CheckerCommand(), Dir: dir, Env: append([]string{}, env...)})
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	return c
+}
+
+// startCheckerAs starts a command that is podunit-checker or becomes it. It gets one file more than
+// it needs, as if the runtime had left it open.
+func startCheckerAs(t *testing.T, cmd *exec.Cmd) *checker {
+	t.Helper()
 	heedHangup(t)
-	path := build(t)
-	program, err := os.Open(path)
+	program, err := os.Open(build(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer program.Close()
-	c := &checker{socket: filepath.Join(t.TempDir(), strings.Repeat("long", 40), CheckSocketName("-a"))}
+	extra, err := os.Open("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer extra.Close()
+	c := &checker{Cmd: cmd, socket: filepath.Join(t.TempDir(), strings.Repeat("long", 40), CheckSocketName("-a"))}
 	if err := os.Mkdir(filepath.Dir(c.socket), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +70,10 @@ func startChecker(t *testing.T, dir string, env ...string) *checker {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	c.Cmd = &exec.Cmd{Path: path, Args: CheckerCommand(), Dir: dir, Env: append([]string{}, env...), ExtraFiles: []*os.File{program, socket}}
+	c.ExtraFiles = []*os.File{program, socket, extra}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
 	return c
 }
 
@@ -201,11 +214,6 @@ func TestWhatCanBeAsked(t *testing.T) {
 
 // TestCheckerHolds looks at what it holds while it sleeps.
 func TestCheckerHolds(t *testing.T) {
-	extra, err := os.Open("/etc/passwd") // as if the runtime had left it open
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer extra.Close()
 	c := startChecker(t, t.TempDir(), "PATH=/usr/bin:/bin")
 	if _, _, err := c.run(t, "true"); err != nil {
 		t.Fatal(err)
@@ -276,26 +284,32 @@ func TestCheckerBuriesOrphans(t *testing.T) {
 // TestCheckerWithIgnoredSignals: a status is one also where the runtime was told to ignore the end of
 // children.
 func TestCheckerWithIgnoredSignals(t *testing.T) {
-	path := build(t)
-	socketPath := filepath.Join(t.TempDir(), "s")
-	socket, err := CheckSocket(socketPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	program, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer program.Close()
-	cmd := exec.Command("env", "--ignore-signal=CHLD", "/proc/self/fd/3")
-	cmd.ExtraFiles = []*os.File{program, socket}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	if code, _, err := (&checker{Cmd: cmd, socket: socketPath}).run(t, "/bin/sh", "-c", "exit 3"); code != 3 || err != nil {
+	c := startCheckerAs(t, exec.Command("env", "--ignore-signal=CHLD", "/proc/self/fd/3"))
+	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	if code, _, err := c.run(t, "/bin/sh", "-c", "exit 3"); code != 3 || err != nil {
 		t.Errorf("%d, %v", code, err)
+	}
+}
+
+// TestCheckerWithFewFiles works with as many as a check needs, and ends at once with fewer: a question
+// would be lost.
+func TestCheckerWithFewFiles(t *testing.T) {
+	limited := func(files int) *checker {
+		return startCheckerAs(t, exec.Command("sh", "-c", fmt.Sprintf("ulimit -n %d && exec /proc/self/fd/3", files)))
+	}
+	enough := limited(8)
+	t.Cleanup(func() { _ = enough.Process.Kill(); _ = enough.Wait() })
+	if code, _, err := enough.run(t, "/bin/sh", "-c", "exit 3"); code != 3 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+	few := limited(7)
+	end := time.AfterFunc(patience, func() { _ = few.Process.Kill() })
+	defer end.Stop()
+	if _ = few.Wait(); few.ProcessState.ExitCode() != 2 {
+		t.Errorf("with fewer: %v", few.ProcessState)
+	}
+	if _, _, err := few.run(t, "true"); !errors.Is(err, ErrNotAsked) {
+		t.Errorf("with fewer: %v", err)
 	}
 }
 
@@ -396,8 +410,9 @@ func TestLyingAnswers(t *testing.T) {
 	number := func(about, value byte) string { return string([]byte{about, 0, 0, 0, value, 0, 0, 0}) }
 	for _, lie := range []string{
 		"x", "1234567", "123456789", strings.Repeat("x", 100000), strings.Repeat("\xff", 8),
-		number(4, 1), number(1, 0), number(checkNoDirectory, 0),
-		number(checkEnded, 0x7f), // stopped
+		number(5, 1), number(1, 0), number(checkNoDirectory, 0), number(checkNoStatus, 0),
+		number(checkNoStatus, byte(unix.ECHILD)), // no lie, and it was executed
+		number(checkEnded, 0x7f),                 // stopped
 		string([]byte{0, 0, 0, 0, 0, 0, 1, 0}), string([]byte{1, 0, 0, 0, 0, 0x10, 0, 0}),
 	} {
 		q, err := AskCheck(path, []string{"true"}, os.Stderr)
@@ -438,6 +453,14 @@ func TestLyingAnswers(t *testing.T) {
 			t.Errorf("%q: %d, %v; want %d", answer, code, err, want)
 		}
 		conn.Close()
+	}
+}
+
+// TestCheckOfUnknownEnd: it was executed, so it is not for the runtime to execute it again.
+func TestCheckOfUnknownEnd(t *testing.T) {
+	_, err := read(checkNoStatus, uint32(unix.ECHILD))
+	if !errors.Is(err, unix.ECHILD) || errors.Is(err, ErrNotAsked) || errors.As(err, new(*CheckError)) {
+		t.Errorf("%v", err)
 	}
 }
 

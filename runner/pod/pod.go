@@ -36,7 +36,7 @@ import (
 type Engine struct {
 	Containers *container.Engine
 	// Network is what a pod is to be connected to. Start adds the directory.
-	Network func(p Record) (network.Request, error)
+	Network func(ctx context.Context, p Record) (network.Request, error)
 }
 
 // Record is what a pod is.
@@ -228,7 +228,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	}
 	step.Crash("pod noted")
 	if s.UserNS.Mode == spec.UserAuto {
-		if err := e.Containers.HoldIDs(r.ID, r.Name, s.IDMapping); err != nil {
+		if err := e.Containers.HoldIDs(ctx, r.ID, r.Name, s.IDMapping); err != nil {
 			return r, errors.Join(err, e.remove(ctx, r, true, 0))
 		}
 	}

@@ -76,7 +76,7 @@ func (s *start) beginNetwork(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(s.files, "hostname"), []byte(s.pod.Hostname()+"\n"), 0o644); err != nil {
 		return err
 	}
-	req, err := s.Network(s.pod)
+	req, err := s.Network(ctx, s.pod)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *start) closeNetwork(context.Context) error { return s.network.Close() }
 func (s *start) beginInfra(ctx context.Context) error {
 	err := s.network.Made()
 	if err == nil && s.pod.Spec.UserNS.Mode == spec.UserAuto {
-		err = s.Containers.HoldIDs(s.pod.ID, s.pod.Name, s.pod.Spec.IDMapping) // who made the pod may have been killed before
+		err = s.Containers.HoldIDs(ctx, s.pod.ID, s.pod.Name, s.pod.Spec.IDMapping) // who made the pod may have been killed before
 	}
 	if err != nil {
 		return err

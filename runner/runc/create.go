@@ -59,7 +59,7 @@ func (r Runtime) Create(ctx context.Context, id, bundle string, s Streams, later
 	if err := removeFile(c.pid); err != nil {
 		return nil, err
 	}
-	args := append([]string{"create", "--bundle", bundle, "--pid-file", c.pid}, r.asked()...)
+	args := append([]string{"create", "--bundle", bundle, "--pid-file", c.pid}, r.configuredFlags()...)
 	if s.Console != "" {
 		args = append(args, "--console-socket", s.Console)
 	}

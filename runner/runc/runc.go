@@ -128,8 +128,8 @@ func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.
 	return cmd
 }
 
-// asked are the flags of a creation that containers.conf(5) asks for.
-func (r Runtime) asked() (flags []string) {
+// configuredFlags are the flags of a creation that containers.conf(5) asks for.
+func (r Runtime) configuredFlags() (flags []string) {
 	if r.NoKeyring {
 		flags = append(flags, "--no-new-keyring")
 	}
@@ -191,7 +191,7 @@ func (r Runtime) Foreground(ctx context.Context, id, bundle string, config Confi
 		return told
 	}
 	err = untilTold(ctx, log, func() error {
-		args := append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, r.asked()...)
+		args := append([]string{"run", "--bundle", bundle, "--pid-file", pidFile}, r.configuredFlags()...)
 		cmd := r.command(starting, log, append(append(args, s.preserve()...), id)...)
 		return s.foreground(cmd, log, config.execute, tell)
 	})

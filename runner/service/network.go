@@ -17,7 +17,7 @@ import (
 )
 
 // network describes what a container is to be connected to; nil if it shares its pod's network.
-func (e *Engine) network(r *container.Record, join *container.Join) (*network.Request, error) {
+func (e *Engine) network(ctx context.Context, r *container.Record, join *container.Join) (*network.Request, error) {
 	if join != nil && slices.Contains(join.Share, "net") {
 		return nil, nil
 	}
@@ -30,12 +30,12 @@ func (e *Engine) network(r *container.Record, join *container.Join) (*network.Re
 		return nil, err
 	}
 	req.Ports = append(req.Ports, more...)
-	req.Ping, err = e.Containers.RootGroup(r.Spec.IDMapping)
+	req.Ping, err = e.Containers.RootGroup(ctx, r.Spec.IDMapping)
 	return &req, err
 }
 
 // podNetwork describes what a pod is to be connected to.
-func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
+func (e *Engine) podNetwork(ctx context.Context, p pod.Record) (network.Request, error) {
 	asked := p.Spec.Networking
 	if !slices.Contains(p.Spec.Share, "net") {
 		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
@@ -44,7 +44,7 @@ func (e *Engine) podNetwork(p pod.Record) (network.Request, error) {
 	if err != nil {
 		return req, err
 	}
-	req.Ping, err = e.Containers.RootGroup(p.Spec.IDMapping)
+	req.Ping, err = e.Containers.RootGroup(ctx, p.Spec.IDMapping)
 	return req, err
 }
 

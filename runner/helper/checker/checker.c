@@ -27,10 +27,10 @@
 #include <sys/wait.h>
 
 enum { VERSION = 1, TEXT = 32 * 1024, WORDS = 1024, PATH = 4096 };
-enum { LISTENER = 3, PASSED = 4 };
+enum { LISTENER = 3, PASSED = 4, HIGHEST = 7 };
 
 /* What an answer is about. */
-enum { ENDED, NO_PROGRAM, NO_DIRECTORY, NO_PROCESS };
+enum { ENDED, NO_PROGRAM, NO_DIRECTORY, NO_PROCESS, NO_STATUS };
 
 struct answer {
 	int about;
@@ -56,7 +56,7 @@ static long receive(int from, int *out)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = { text, sizeof text };
-	struct msghdr msg;
+	static struct msghdr msg; /* a C library may have more in it than is set here */
 	long n;
 
 	msg.msg_name = NULL;
@@ -186,7 +186,7 @@ static void run(char **env, int out, struct answer *a)
 			ended = call(SYS_wait4, -1, (long)&status, 0, 0, 0);
 		while (ended != child && (ended > 0 || ended == -EINTR));
 		if (ended < 0) {
-			a->about = NO_PROCESS;
+			a->about = NO_STATUS;
 			a->value = -ended;
 		} else if (a->about == ENDED) {
 			a->value = status;
@@ -235,10 +235,12 @@ void begin(long *stack)
 	await_children();
 	for (size_t i = 0; i < sizeof name && argv[0][i]; i++)
 		argv[0][i] = name[i];
-	if (call(SYS_dup3, PASSED, LISTENER, O_CLOEXEC, 0, 0) < 0)
+	/* A limit of files too low for a socket that asks, the output and a pipe: a question would be lost. */
+	if (call(SYS_dup3, PASSED, LISTENER, O_CLOEXEC, 0, 0) < 0 || call(SYS_dup3, LISTENER, HIGHEST, O_CLOEXEC, 0, 0) < 0)
 		quit(2);
 	call(SYS_close_range, PASSED, ~0U, 0, 0, 0);
 	call(SYS_close, PASSED, 0, 0, 0, 0); /* before Linux 5.9 */
+	call(SYS_close, HIGHEST, 0, 0, 0, 0);
 	call(SYS_chdir, (long)"/", 0, 0, 0, 0); /* a directory of the container's can be unmounted */
 	for (;;) {
 		asked = call(SYS_accept4, LISTENER, 0, 0, SOCK_CLOEXEC, 0);
