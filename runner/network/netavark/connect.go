@@ -227,7 +227,10 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
 		err := c.store().withLock(func() error {
-			first, _ := ReadShared(c.Shared)
+			var first Shared
+			if c.Rootless {
+				first, _ = ReadShared(c.Shared)
+			}
 			within, ok, err := c.host()
 			if err != nil {
 				return err
