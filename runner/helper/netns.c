@@ -8,10 +8,10 @@
  * unit fails, and the manager makes all again. It ends with status 0 on SIGTERM, SIGINT and SIGQUIT;
  * other signals it ignores.
  *
- * The name server, aardvark-dns, goes to the background by itself and ends with status 0 when there
- * are no names any more. Whoever has added the first names connects to a socket, and gets the byte 0
- * once the server answers, else the status of its start. A server that ends otherwise is started
- * again, after a pause, as long as there are names.
+ * The name server, aardvark-dns, goes to the background by itself, and ends when there are no names
+ * any more. Whoever has added the first names connects to a socket, and gets the byte 0 once the
+ * server answers, else the status of its start. A server that has ended is started again, after a
+ * pause, if there are names: somebody may have added them while it was ending for want of any.
  *
  * It keeps its privileges, which the server needs. No container shares its PID namespace.
  *
@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -42,6 +43,10 @@ enum { CONTROL = 4, ASKED = 5 };
 /* Milliseconds. A server that has served so long has had no fault that would be there at once again. */
 enum { FIRST_PAUSE = 100, LONGEST_PAUSE = 10000, SERVED_LONG = 10000 };
 
+/* Milliseconds: how long a server in the background may take to note its process ID, which is less
+ * than the asker waits, and how often we look. */
+enum { NOTE_LIMIT = 20000, LOOK = 10 };
+
 static const char pid_file[] = "aardvark.pid";
 
 static struct {
@@ -51,6 +56,7 @@ static struct {
 	int asker;     /* who waits for the start, or -1 */
 	int pause;     /* before the next start that nobody asks for */
 	long long due; /* the time of that start, 0 for none */
+	long long note_until; /* when a server that is in the background must have noted its ID; 0: none is awaited */
 	long long began;
 } dns = { .asker = -1, .pause = FIRST_PAUSE };
 
@@ -62,7 +68,7 @@ static long long now(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* Answer who waits, if anybody does. */
+/* Tell the asker how the start of the server went. Nobody has asked for one that is started again. */
 static void answer(int status)
 {
 	const unsigned char byte = status;
@@ -103,28 +109,22 @@ static pid_t read_pid(void)
 	return atoi(text) > 0 ? atoi(text) : 0;
 }
 
-/* The server's process ID. An old one notes it in the background only, perhaps after its first
- * process has ended: wait a second for it. */
-static pid_t noted(void)
+/* netavark would send SIGHUP to whoever has the number of a server that has ended. */
+static void drop_pid(void)
 {
-	const struct timespec step = { .tv_nsec = 10000000 };
-	pid_t pid;
+	int dir = open(dns.names, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	for (int i = 0; !(pid = read_pid()) && i < 100; i++)
-		nanosleep(&step, NULL);
-	return pid;
+	if (dir >= 0) {
+		unlinkat(dir, pid_file, 0);
+		close(dir);
+	}
 }
 
 static void start(void)
 {
 	char *argv[] = { dns.program, "--config", dns.names, "-p", "53", "run", NULL };
-	int dir = open(dns.names, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	/* netavark would believe the number of one that was killed once another process has it. */
-	if (dir >= 0) {
-		unlinkat(dir, pid_file, 0);
-		close(dir);
-	}
+	drop_pid();
 	dns.due = 0;
 	dns.began = now();
 	dns.first = vfork();
@@ -145,6 +145,7 @@ static void failed(void)
 	static const char word[] = "podunit: the name server of the networks has ended and is started again\n";
 
 	dns.server = 0;
+	drop_pid();
 	if (!has_names())
 		return;
 	(void)!write(2, word, sizeof word - 1);
@@ -152,6 +153,45 @@ static void failed(void)
 		dns.pause = FIRST_PAUSE;
 	dns.due = now() + dns.pause;
 	dns.pause = dns.pause * 2 > LONGEST_PAUSE ? LONGEST_PAUSE : dns.pause * 2;
+}
+
+/* Whether a process that we have started, or one that it has left to us, lives or is not buried yet. */
+static int has_children(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void kill_children(void)
+{
+	FILE *f = fopen("/proc/thread-self/children", "re");
+	int pid;
+
+	while (f && fscanf(f, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	if (f)
+		fclose(f);
+}
+
+/* The first process has ended with status 0: look for the process ID of the server that it has left in
+ * the background. An old server notes it there only, perhaps after its first process has ended. */
+static void look(void)
+{
+	pid_t pid = read_pid();
+
+	/* It may have ended already, and have been buried before. */
+	if (pid && kill(pid, 0) == 0) {
+		dns.note_until = 0;
+		dns.server = pid;
+		answer(0);
+	} else if (!has_children() || now() >= dns.note_until) {
+		/* One that lives on would keep the port from the next. */
+		kill_children();
+		dns.note_until = 0;
+		answer(125);
+		failed();
+	}
 }
 
 static void bury(void)
@@ -164,22 +204,17 @@ static void bury(void)
 		if (pid == dns.first) {
 			dns.first = 0;
 			if (code == 0) {
-				dns.server = noted();
-				/* It may have ended already, and have been buried before. */
-				if (dns.server && kill(dns.server, 0) == 0) {
-					answer(0);
-					continue;
-				}
-				code = 125;
+				dns.note_until = now() + NOTE_LIMIT;
+				continue;
 			}
 			answer(code);
 			failed();
 		} else if (pid == dns.server) {
-			dns.server = 0;
-			if (code != 0)
-				failed();
+			failed();
 		}
 	}
+	if (dns.note_until)
+		look();
 }
 
 /* Somebody has added names. */
@@ -230,14 +265,24 @@ int podunit_netns_main(int argc, char **argv)
 	for (;;) {
 		int n, wait = -1;
 
-		if (dns.due)
-			wait = dns.due > now() ? dns.due - now() : 0;
+		if (dns.due) {
+			const long long left = dns.due - now();
+
+			wait = left > 0 ? left : 0;
+		}
+		if (dns.note_until)
+			wait = LOOK;
 		/* One start at a time: who else asks waits for an answer to the first. */
-		polls[ASKERS].fd = dns.first ? -1 : ASKED;
-		podunit_slim(pagemap, 0);
+		polls[ASKERS].fd = dns.first || dns.note_until ? -1 : ASKED;
+		if (!dns.note_until)
+			podunit_slim(pagemap, 0);
 		n = poll(polls, ALL, wait);
 		if (n < 0)
 			continue;
+		if (n == 0 && dns.note_until) {
+			bury();
+			continue;
+		}
 		if (n == 0) {
 			if (has_names())
 				start();
@@ -262,7 +307,7 @@ int podunit_netns_main(int argc, char **argv)
 			close(CONTROL);
 			polls[NETWORK].fd = -1;
 		}
-		if (polls[ASKERS].revents && !dns.first)
+		if (polls[ASKERS].revents && !dns.first && !dns.note_until)
 			asked();
 	}
 }

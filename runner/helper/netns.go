@@ -35,7 +35,7 @@ func (n Netns) Start(start func(*exec.Cmd) error) (*Running, error) {
 		return nil, err
 	}
 	defer socket.Close()
-	// At most so many wait at once before the next one's connect(2) waits as well.
+	// At most so many wait at once; the next one tries again.
 	if err := unix.Listen(int(socket.Fd()), 128); err != nil {
 		return nil, fmt.Errorf("%s: %w", socket.Name(), err)
 	}
@@ -54,8 +54,14 @@ func (e NamesError) Error() string {
 	return fmt.Sprintf("aardvark-dns did not start, status %d", e.Status)
 }
 
-// Hint is where to look.
-func (e NamesError) Hint() string { return "journalctl --user -u podunit-netns.service says why" }
+// Hint is where to look. A program that could not be executed has said nothing: its path is that of the
+// time when the namespace was made.
+func (e NamesError) Hint() string {
+	if e.Status == 126 || e.Status == 127 {
+		return "if it was installed or moved meanwhile: systemctl --user restart podunit-netns.service"
+	}
+	return "journalctl --user -u podunit-netns.service says why"
+}
 
 // ErrNoHolder says that there is no process that holds the namespace, or that it has ended meanwhile.
 var ErrNoHolder = errors.New("nobody holds the network namespace")
@@ -63,34 +69,35 @@ var ErrNoHolder = errors.New("nobody holds the network namespace")
 // AskForNames returns once the name server of the Netns with the directory dir runs and knows the
 // names that there are.
 func AskForNames(ctx context.Context, dir string) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	// Where too many wait already, connect(2) waits for no longer than this.
-	limit := unix.NsecToTimeval(int64(askLimit))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return err
-	}
-	err = shortly(filepath.Join(dir, namesSocket), func(short string) error {
-		for {
-			err := unix.Connect(fd, &unix.SockaddrUnix{Name: short})
-			if !errors.Is(err, unix.EINTR) {
-				return err
-			}
-		}
-	})
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
-		return ErrNoHolder
-	}
-	if err != nil {
-		return fmt.Errorf("ask for the name server: %w", err)
+	connect := func() error {
+		return shortly(filepath.Join(dir, namesSocket), func(short string) error {
+			return unix.Connect(fd, &unix.SockaddrUnix{Name: short})
+		})
 	}
 	status := make([]byte, 1)
+	asked := false
 	for began := time.Now(); ; {
+		if !asked {
+			switch err := connect(); {
+			case err == nil:
+				asked = true
+			case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED):
+				return ErrNoHolder
+			case !errors.Is(err, unix.EAGAIN): // too many wait already
+				return fmt.Errorf("ask for the name server: %w", err)
+			}
+		}
+		polls := []unix.PollFd{{Fd: -1, Events: unix.POLLIN}}
+		if asked {
+			polls[0].Fd = int32(fd)
+		}
 		const step = 100 * time.Millisecond
-		switch n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(step.Milliseconds())); {
+		switch n, err := unix.Poll(polls, int(step.Milliseconds())); {
 		case err != nil && !errors.Is(err, unix.EINTR):
 			return fmt.Errorf("ask for the name server: %w", err)
 		case n > 0:

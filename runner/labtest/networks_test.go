@@ -128,7 +128,7 @@ func TestLabNetworks(t *testing.T) {
 			"kill -9 $(cat $XDG_RUNTIME_DIR/podunit/networks/netns/pasta.pid)",
 			// It may still be starting again after the first fault. It comes back as another process of the unit.
 			"until p=$(pgrep -u alice -x aardvark-dns); do sleep 0.1; done; kill -9 $p; " +
-				"until n=$(pgrep -u alice -x aardvark-dns) && [ $n != $p ]; do sleep 0.1; done; grep podunit-netns.service /proc/$n/cgroup",
+				"until n=$(pgrep -u alice -x aardvark-dns) && [ $n != $p ] && grep podunit-netns.service /proc/$n/cgroup; do sleep 0.1; done",
 			"kill -9 $(systemctl --user show -P MainPID podunit-netns)",
 			"systemctl --user restart podunit-netns",
 		} {

@@ -249,7 +249,9 @@ func showPasta(ctx context.Context, req Request, program string, extra []string,
 	var refused PastaError
 	if errors.As(err, &refused) && strings.Contains(refused.Said, "Couldn't open network namespace") {
 		a = args(extra, ports, narrowName(req.Dir), filepath.Join(viewed, filepath.Base(req.Dir), pidFile), req.Root)
-		err = inNarrowView(own, req.Dir, func() error { return runPasta(ctx, program, &a) })
+		if err = inNarrowView(own, req.Dir, func() error { return runPasta(ctx, program, &a) }); err != nil {
+			err = fmt.Errorf("%w; that was for an AppArmor profile as Debian 12's, after %w", err, refused)
+		}
 	}
 	return a, err
 }

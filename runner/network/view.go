@@ -42,17 +42,25 @@ func inOwnView(dir string, do func() error) error {
 	return onLostThread(func() error {
 		// Both changes are this thread's only: it has a mount namespace of its own, and the
 		// runner's takes no part in what is mounted here.
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return err
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		if err := ownMounts(); err != nil {
 			return err
 		}
 		if err := unix.Mount(filepath.Dir(dir), viewed, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return err
+			return fmt.Errorf("mount %s on %s: %w", filepath.Dir(dir), viewed, err)
 		}
 		return do()
 	})
+}
+
+// ownMounts gives this thread a mount namespace, which takes no part in what is mounted elsewhere.
+func ownMounts() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare the mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("part from the mounts of the host: %w", err)
+	}
+	return nil
 }
 
 // narrow is where the profile of Debian 12's pasta lets it open a namespace, whichever user's number
@@ -72,7 +80,7 @@ func inNarrowView(own bool, dir string, do func() error) error {
 	return view(dir, func() error {
 		// The directory may itself be below what is hidden now, but not as viewed.
 		if err := unix.Mount("podunit-pasta", "/run/user", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=64k,nr_inodes=8,mode=755"); err != nil {
-			return err
+			return fmt.Errorf("mount a directory on /run/user: %w", err)
 		}
 		if err := os.MkdirAll(narrow, 0o755); err != nil {
 			return err
@@ -82,7 +90,7 @@ func inNarrowView(own bool, dir string, do func() error) error {
 			return err
 		}
 		if err := unix.Mount(filepath.Join(viewed, filepath.Base(dir), netnsFile), name, "", unix.MS_BIND, ""); err != nil {
-			return err
+			return fmt.Errorf("mount the namespace on %s: %w", name, err)
 		}
 		return do()
 	})
@@ -105,10 +113,7 @@ func inRootView(dir string, do func() error) error {
 		return err
 	}
 	return onLostThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return err
-		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		if err := ownMounts(); err != nil {
 			return err
 		}
 		// The directory may itself be below what is hidden now.
@@ -118,7 +123,7 @@ func inRootView(dir string, do func() error) error {
 		}
 		defer from.Close()
 		if err := unix.Mount("podunit-pasta", viewed, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=64k,nr_inodes=8,mode=755"); err != nil {
-			return err
+			return fmt.Errorf("mount a directory on %s: %w", viewed, err)
 		}
 		if err := furnish(from, filepath.Base(dir)); err != nil {
 			return err
@@ -150,6 +155,9 @@ func furnish(from *os.File, name string) error {
 			return err
 		}
 		err = unix.Mount(fmt.Sprintf("/proc/thread-self/fd/%d/%s", from.Fd(), name), fmt.Sprintf("/proc/thread-self/fd/%d", f.Fd()), "", unix.MS_BIND, "")
+		if err != nil {
+			err = fmt.Errorf("mount %s for pasta to see: %w", filepath.Join(from.Name(), name), err)
+		}
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}

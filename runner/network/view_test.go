@@ -229,7 +229,9 @@ func TestStrictProfile(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root mounts")
 	}
-	if err := os.MkdirAll("/run/user", 0o755); err != nil {
+	if err := os.Mkdir("/run/user", 0o755); err == nil {
+		t.Cleanup(func() { _ = os.Remove("/run/user") })
+	} else if !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
 	for _, root := range []bool{false, true} {
@@ -266,5 +268,27 @@ func TestStrictProfile(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// TestRefusedTwice: the error tells both what pasta said first and why the second attempt failed.
+func TestRefusedTwice(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	base, err := os.MkdirTemp("/var/tmp", "podunit-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	dir, program := filepath.Join(base, "0123abc"), filepath.Join(base, "pasta")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(program, []byte("#!/bin/sh\necho \"Couldn't open network namespace: denied\" >&2; exit 1\n"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	// There is no namespace to be mounted for the second attempt.
+	_, err = showPasta(t.Context(), Request{Dir: dir, Network: spec.Network{Mode: spec.NetPasta}}, program, nil, nil)
+	var said PastaError
+	if !errors.As(err, &said) || !strings.Contains(said.Said, "denied") || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "mount ") {
+		t.Error(err)
 	}
 }

@@ -117,7 +117,8 @@ func (e *Engine) servers() netavark.Servers {
 }
 
 // askForNames returns when the name server of the networks answers. A namespace that was lost
-// meanwhile is made again by its unit, which connects all to it: also who asks.
+// meanwhile is made again by its unit, which connects all containers to it that run. One that starts
+// sees itself that its namespace is another one now: see netavark.Connection.Connect.
 func (e *Engine) askForNames(ctx context.Context) error {
 	if !e.User.Rootless() {
 		return e.servers().Start(ctx, DNSUnit)
@@ -272,7 +273,8 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 	}
 	n.Connect(ctx, "")
 	store := e.Networks()
-	// Who asks for names says so if it is not there.
+	// If aardvark-dns is not installed, networks without names work all the same; the start of a container
+	// on one with names says so, see askForNames.
 	program, _ := store.Program("aardvark-dns")
 	holder, err := helper.Netns{Program: program, Names: store.Names(), Dir: e.sharedDir()}.Start(func(cmd *exec.Cmd) error {
 		// The name server asks the servers of the namespace.

@@ -223,9 +223,14 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 		}
 	}
 	names := func() error { return nil } // has root's name server started, and waits for it
+	lost := false                        // links were made in a namespace that has ended
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
 		err := c.store().withLock(func() error {
+			var first Shared
+			if c.Rootless {
+				first, _ = ReadShared(c.Shared)
+			}
 			within, ok, err := c.host()
 			if err != nil {
 				return err
@@ -240,10 +245,21 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				names = sync.OnceValue(func() error { return servers.Names(ctx) })
 				go func() { _ = names() }() // what it says is asked below
 			}
-			if err := c.setup(ctx, dir, ns, within); err != nil {
-				return err
+			if lost {
+				if err := c.Unlink(ns); err != nil {
+					return err
+				}
 			}
-			return c.serve(ctx, before, servers)
+			err = c.setup(ctx, dir, ns, within)
+			if err == nil {
+				err = c.serve(ctx, before, servers)
+			}
+			// The unit that makes the namespace again connects only containers that have a process.
+			if missing = c.Rootless && !first.current(); missing {
+				lost, began = true, time.Now()
+				return nil
+			}
+			return err
 		})
 		if err != nil {
 			_ = names() // without names it ends
@@ -267,10 +283,10 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 
 func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
 
-// serve has a user's name server started, once netavark has written names. It is asked also where it
-// is another one than before: it may have read the names already, and not have been there when
-// netavark wanted to tell it. The caller has the lock: a server that starts must not read a file that
-// netavark is writing.
+// serve has a user's name server started, once netavark has written names. A server that runs is told of
+// them by netavark; if it has been started while netavark was at work, we tell it: it may have read the
+// names before they were all there, and netavark may not have found it. The caller has the lock: a server
+// that starts must not read a file that netavark is writing.
 func (c *Connection) serve(ctx context.Context, before int, servers Servers) error {
 	if !c.Rootless || !c.HasDNS() {
 		return nil

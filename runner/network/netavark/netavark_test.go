@@ -697,6 +697,41 @@ func nameServer(t *testing.T) int {
 	return server.Process.Pid
 }
 
+// TestNamespaceThatIsLost: where the namespace is lost and made again between netavark's setup and the
+// answer of the name server, the links are made again. netavark, a script, makes none, so its second
+// setup finds that the device of the first is gone.
+func TestNamespaceThatIsLost(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	at := t.TempDir()
+	s := newStore(t, fmt.Sprintf(`[ "$1" = --version ] && { echo netavark 1.14.0; exit; }
+echo setup >>%s/calls; echo '{}'`, at))
+	s.Run = filepath.Join(at, "run")
+	shared := filepath.Join(at, "netns")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held(t, shared)
+	if _, err := s.Create(New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := ""
+	servers := Servers{
+		Namespace: "netns.service",
+		Start:     func(_ context.Context, unit string) error { started += unit; return nil },
+		Names:     func(context.Context) error { held(t, shared); return nil },
+	}
+	err = c.Connect(t.Context(), t.TempDir(), inside(t), servers)
+	if calls, _ := os.ReadFile(filepath.Join(at, "calls")); !errors.As(err, new(netlink.LinkNotFoundError)) || string(calls) != "setup\nsetup\n" || started != "netns.service" {
+		t.Errorf("%v; netavark: %q; started %q", err, calls, started)
+	}
+}
+
 // TestAUsersNameServer is asked for once netavark, a script, has written names, under the lock, so that
 // it reads no file that another netavark is writing. One that netavark has told of them is left alone.
 func TestAUsersNameServer(t *testing.T) {

@@ -47,6 +47,12 @@ func ReadShared(dir string) (h Shared, ok bool) {
 	return h, h.PID != 0 && process.Alive(h.PID, h.Ticks)
 }
 
+// current reports whether a namespace that was read from a directory is still the one there, and lives.
+func (h Shared) current() bool {
+	now, ok := ReadShared(h.dir)
+	return ok && now.PID == h.PID && now.Ticks == h.Ticks
+}
+
 // NoNamespaceError says that there is no network namespace of a user's networks.
 type NoNamespaceError struct{ Unit string } // which makes it
 
@@ -83,8 +89,10 @@ func Within(path, dir string, do func() error, files ...[2]string) error {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("unshare the mount namespace: %w", err)
 		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return err
+		// What is mounted here is seen here only. What the host unmounts goes here as well: a holder
+		// of the namespace stays for long, and would keep a disk or a server of files in use.
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+			return fmt.Errorf("part from the mounts of the host: %w", err)
 		}
 		var targets []string
 		for _, f := range files {
