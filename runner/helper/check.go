@@ -85,16 +85,9 @@ func CanAsk(command []string) bool {
 // others. Questions wait in it until the program takes them; when the last who has it open ends,
 // they come back.
 func CheckSocket(path string) (*os.File, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	f, err := listening(path, 8)
 	if err != nil {
 		return nil, fmt.Errorf("socket of the checks: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), path)
-	if err = bind(fd, path); err == nil {
-		err = unix.Listen(fd, 8)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("socket of the checks %s: %w", path, err), f.Close())
 	}
 	return f, nil
 }

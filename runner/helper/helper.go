@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -313,6 +314,18 @@ func NotifySocket(path string) (*os.File, error) {
 	return f, nil
 }
 
+// listening makes a socket at path, of type SOCK_SEQPACKET, where up to backlog wait at once.
+func listening(path string, backlog int) (*os.File, error) {
+	f, err := boundSocket(path, unix.SOCK_SEQPACKET, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Listen(int(f.Fd()), backlog); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	return f, nil
+}
+
 // boundSocket makes a socket of that type at path, in the place of one of an earlier process.
 func boundSocket(path string, kind int, mode os.FileMode) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
@@ -360,6 +373,10 @@ func readOnlyProgram() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	const updated = "podunit was updated just now: start this again"
+	if strings.HasSuffix(name, " (deleted)") {
+		return nil, errors.New(updated)
+	}
 	tree, err := unix.OpenTree(unix.AT_FDCWD, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
 		return nil, nil
@@ -373,7 +390,7 @@ func readOnlyProgram() (*os.File, error) {
 		return nil, err
 	}
 	if named.Dev != ours.Dev || named.Ino != ours.Ino {
-		return nil, fmt.Errorf("%s is another program by now", name) // an update of podunit, just now
+		return nil, errors.New(updated)
 	}
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr)

@@ -13,7 +13,8 @@
  * server answers, else the status of its start. A server that has ended is started again, after a
  * pause, if there are names: somebody may have added them while it was ending for want of any.
  *
- * It keeps its privileges, which the server needs. No container shares its PID namespace.
+ * It keeps its privileges, which the server needs. A container may share its PID namespace (--pid host),
+ * but reaches nothing through it: it is not dumpable.
  *
  * usage: podunit-netns PROGRAM DIRECTORY
  * PROGRAM is aardvark-dns, DIRECTORY where its names are.
@@ -46,6 +47,10 @@ enum { FIRST_PAUSE = 100, LONGEST_PAUSE = 10000, SERVED_LONG = 10000 };
 /* Milliseconds: how long a server in the background may take to note its process ID, which is less
  * than the asker waits, and how often we look. */
 enum { NOTE_LIMIT = 20000, LOOK = 10 };
+
+/* Milliseconds after which a server that has not gone to the background is killed. The asker has given
+ * up by then. */
+enum { START_LIMIT = 30000 };
 
 static const char pid_file[] = "aardvark.pid";
 
@@ -270,6 +275,13 @@ int podunit_netns_main(int argc, char **argv)
 
 			wait = left > 0 ? left : 0;
 		}
+		if (dns.first) {
+			const long long left = dns.began + START_LIMIT - now();
+
+			if (left <= 0)
+				kill(dns.first, SIGKILL); /* bury() comes when it has ended */
+			wait = left > 0 ? left : START_LIMIT;
+		}
 		if (dns.note_until)
 			wait = LOOK;
 		/* One start at a time: who else asks waits for an answer to the first. */
@@ -283,6 +295,8 @@ int podunit_netns_main(int argc, char **argv)
 			bury();
 			continue;
 		}
+		if (n == 0 && dns.first)
+			continue;
 		if (n == 0) {
 			if (has_names())
 				start();

@@ -30,15 +30,12 @@ const namesSocket = "names.sock"
 // Start starts the process through start, which calls its argument's Start in the namespace that it
 // is to hold, and returns once those who want the name server can ask for it.
 func (n Netns) Start(start func(*exec.Cmd) error) (*Running, error) {
-	socket, err := boundSocket(filepath.Join(n.Dir, namesSocket), unix.SOCK_SEQPACKET, 0o600)
+	// The next one who asks tries again.
+	socket, err := listening(filepath.Join(n.Dir, namesSocket), 128)
 	if err != nil {
 		return nil, err
 	}
 	defer socket.Close()
-	// At most so many wait at once; the next one tries again.
-	if err := unix.Listen(int(socket.Fd()), 128); err != nil {
-		return nil, fmt.Errorf("%s: %w", socket.Name(), err)
-	}
 	cmd := command("podunit-netns", []string{n.Program, n.Names}, []string{"RUST_LOG=error"}, socket)
 	cmd.Stdout = os.Stderr
 	return startHolder(cmd, start)
