@@ -18,8 +18,8 @@ import (
 
 // TestLongHealth leaves many containers with checks alone for a while: what is there at the end is what was there at the
 // beginning, and nobody has told of anything. PODUNIT_HEALTH_LONG says for how long, and how many have a check how often:
-// 10m 100x5s is ten minutes, and a hundred containers with a check every five seconds, which takes more than a core. It
-// takes its time, so make test does not run it.
+// 10m 100x5s is ten minutes, and a hundred containers with a check every five seconds, which takes a quarter of a
+// core. It takes its time, so make test does not run it.
 func TestLongHealth(t *testing.T) {
 	words := strings.Fields(cmp.Or(os.Getenv("PODUNIT_HEALTH_LONG"), "10m 100x5s"))
 	last, err := time.ParseDuration(words[0])

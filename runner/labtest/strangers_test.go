@@ -208,7 +208,7 @@ func pipes(t *testing.T, l *labtest.Lab) {
 		t push --sign-by-sigstore-private-key p `+image+` & t artifact add localhost:5000/piped:1 p & t manifest add --authfile p list docker://`+image+` &
 		wait; podunit volume rm piped >/dev/null; podunit ps -aq
 		c=~/.config/containers; mkdir -p $c; for f in containers.conf storage.conf registries.conf policy.json auth.json; do
-			mkfifo $c/$f; for v in ps info 'rmi nosuch' 'logout localhost:5000'; do timeout -k 60 2 podunit $v >/dev/null 2>&1 || [ $? != 137 ] || echo "deaf: $f, $v" & done; wait; rm $c/$f
+			mkfifo $c/$f; for v in ps info doctor 'rmi nosuch' 'logout localhost:5000'; do timeout -k 60 2 podunit $v >/dev/null 2>&1 || [ $? != 137 ] || echo "deaf: $f, $v" & done; wait; rm $c/$f
 		done`)
 	if out != "" {
 		t.Errorf("%s", out)

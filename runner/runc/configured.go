@@ -5,6 +5,7 @@ package runc
 import (
 	"fmt"
 
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/storage/pkg/configfile"
 	"go.podman.io/storage/pkg/unshare"
@@ -30,13 +31,15 @@ func Configured(conf *config.Config, modules []string) (string, error) {
 	return name, nil
 }
 
-// Said is what the files of containers.conf(5) say, without what holds where they say nothing.
+// Said is what the files of containers.conf(5) say, without what holds where they say nothing. A file that would keep
+// the reader waiting is an error, see safe.Settings.
 func Said(modules []string) (*config.Config, error) {
 	var said config.Config
-	err := configfile.ParseTOML(&said, &configfile.File{
-		Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: modules,
-	})
-	if err != nil {
+	file := configfile.File{Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: modules}
+	if err := safe.Settings(file); err != nil {
+		return nil, err
+	}
+	if err := configfile.ParseTOML(&said, &file); err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
 	}
 	return &said, nil

@@ -3,12 +3,16 @@
 package runc
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/config"
+	"golang.org/x/sys/unix"
 )
 
 func TestConfigured(t *testing.T) {
@@ -41,6 +45,28 @@ func TestConfigured(t *testing.T) {
 		if got, err := Configured(conf, nil); err != nil || got != want {
 			t.Errorf("%q: got %q, %v, want %q", text, got, err, want)
 		}
+	}
+}
+
+// TestSaidByAPipe: who asks what containers.conf says does not wait for a writer.
+func TestSaidByAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "containers.conf")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_CONF", pipe)
+	said := make(chan error, 1)
+	go func() {
+		_, err := Said(nil)
+		said <- err
+	}()
+	select {
+	case err := <-said:
+		if !errors.Is(err, safe.ErrNotRegular) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits for the pipe")
 	}
 }
 

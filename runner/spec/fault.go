@@ -43,11 +43,12 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// NotBuilt is the error of a flag or value that a later issue brings.
+// NotBuilt is the error of a flag or value that is refused today.
 type NotBuilt struct {
 	// What is the flag or value, as a person writes it.
 	What string
-	// Issue names the issue it comes with.
+	// Why says what it would need. Where it is empty, Issue names the issue it comes with.
+	Why   string
 	Issue string
 	// Way is what does something like it today, empty if nothing does.
 	Way string
@@ -57,6 +58,9 @@ type NotBuilt struct {
 func (n *NotBuilt) Hint() string { return n.Way }
 
 func (n *NotBuilt) Error() string {
+	if n.Why != "" {
+		return fmt.Sprintf("%s is not built yet: %s", n.What, n.Why)
+	}
 	return fmt.Sprintf("%s is not built yet: it comes with the issue %q", n.What, n.Issue)
 }
 

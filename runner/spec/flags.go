@@ -17,7 +17,6 @@ import (
 const (
 	IssueNetworks       = "networks"
 	IssueUserNamespaces = "user namespaces"
-	IssueVolumes        = "volumes"
 )
 
 // kind tells how often a flag may stand and what its value is.

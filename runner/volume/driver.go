@@ -24,7 +24,7 @@ func CheckDriver(name string) error {
 	if name == DriverLocal || name == DriverImage {
 		return nil
 	}
-	return &spec.NotBuilt{What: "volume driver " + name, Issue: spec.IssueVolumes}
+	return &spec.NotBuilt{What: "volume driver " + name, Why: "it would need a plugin, and the drivers are local and image"}
 }
 
 // Read takes over what --opt says: NAME=VALUE for the driver local, where o=NAME[=VALUE],... stands for several. Source:
@@ -59,7 +59,7 @@ func (o *Options) Read(given map[string]string) error {
 // for file systems that were mounted with them.
 func quota(word string) error {
 	return &spec.NotBuilt{
-		What: "a quota on a volume (" + word + ")", Issue: spec.IssueVolumes,
+		What: "a quota on a volume (" + word + ")", Why: "it needs root, and a file system that was mounted with project quotas",
 		Way: "a file system of its own has a size: --opt type=tmpfs --opt device=tmpfs --opt o=size=1g, which is memory, or as root a disk with type= and device=",
 	}
 }

@@ -48,7 +48,7 @@ func TestWhat(t *testing.T) {
 		"a disk as root":             {map[string]string{"type": "ext4", "device": "/dev/x"}, "local", false, What{Type: "ext4", Device: "/dev/x"}, true, ""},
 		"a type alone":               {map[string]string{"type": "nfs"}, "local", false, What{Type: "nfs"}, true, "needs device="},
 		"options for nothing":        {map[string]string{"o": "ro"}, "local", false, What{Data: []string{"ro"}}, false, "there is nothing to mount"},
-		"a quota":                    {map[string]string{"o": "size=1g"}, "local", false, What{Data: []string{"size=1g"}}, false, "not built yet"},
+		"a quota":                    {map[string]string{"o": "size=1g"}, "local", false, What{Data: []string{"size=1g"}}, false, "not built yet: it needs root, and a file system that was mounted with project quotas"},
 		"an image":                   {map[string]string{"image": "a"}, "image", true, What{Image: "a"}, true, ""},
 		"an image of another driver": {map[string]string{"image": "a"}, "local", true, What{Image: "a"}, true, "--driver image"},
 		"no image":                   {nil, "image", true, What{}, false, "needs --opt image="},

@@ -63,12 +63,15 @@ var withoutEffect = map[string]map[string]string{
 		"default_rootless_network_cmd": "pasta connects",
 		"rootless_port_forwarder":      "pasta forwards ports",
 	},
-	"secrets":    {"driver": "podunit secret create --driver says it: file, pass and shell", "opts": "podunit secret create --driver-opts says it"},
 	"configmaps": {"driver": "ConfigMaps are files, --configmap", "opts": "ConfigMaps are files, --configmap"},
 	"machine":    {"*": "there are no machines: podunit works on this one"},
 	"farms":      {"*": "there are no farms: podunit works on this machine"},
 	"podmansh":   {"*": "there is no podmansh"},
 }
+
+// takenForGranted are values that say what holds here anyway: SECTION.KEY, and the value. Debian 12's Podman needs its
+// backend said, else it may take CNI.
+var takenForGranted = map[string]string{"network.network_backend": "netavark"}
 
 // configuration tells of what containers.conf(5) says and nobody does.
 func configuration(e *cli.Env) finding {
@@ -91,6 +94,9 @@ func saidInVain(said *config.Config) []string {
 		why, void := withoutEffect[section][key]
 		if !void {
 			why, void = withoutEffect[section]["*"]
+		}
+		if same, named := takenForGranted[section+"."+key]; named && value.String() == same {
+			return
 		}
 		empty := value.IsZero() || value.Kind() == reflect.Map && value.Len() == 0 // a section with comments only
 		if void && !empty {

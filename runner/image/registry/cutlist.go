@@ -5,6 +5,7 @@ package registry
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"go.podman.io/storage"
 )
@@ -12,10 +13,14 @@ import (
 // What belongs to a list of manifests, beside its manifest. Source: go.podman.io/common/libimage/manifests.
 const instancesData = "instances.json"
 
+// beingMade is how long an image without a layer and data is left alone: Podman 4.3 notes an image and its data in two
+// calls, between which the storage is not locked.
+const beingMade = 10 * time.Second
+
 // mendLists makes good what is left of a list of manifests whose creation was killed: the storage notes the
 // image first, and its parts one by one. With such an image in it, the library can list no images at all. The storage
 // is locked meanwhile, so nobody sees what is about to be made.
-func mendLists(store storage.Store) error {
+func mendLists(store storage.Store, now time.Time) error {
 	images, err := store.Images()
 	if err != nil {
 		return err
@@ -29,6 +34,9 @@ func mendLists(store storage.Store) error {
 		})
 		switch {
 		case len(img.BigDataNames) == 0: // it has no layer either: there is nothing of it
+			if age := now.Sub(img.Created); age >= 0 && age < beingMade {
+				continue
+			}
 			_, err = store.DeleteImage(img.ID, true)
 		case hasManifest && len(img.BigDataNames) == 1: // of an image, a configuration is there, too
 			err = store.SetImageBigData(img.ID, instancesData, []byte("{}"), nil)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.podman.io/common/libimage/manifests"
 	"go.podman.io/image/v5/manifest"
@@ -22,7 +23,7 @@ func TestListsThatWereCut(t *testing.T) {
 		if _, err := manifests.Create().SaveToImage(im.store, whole, nil, manifest.DockerV2ListMediaType); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := im.store.CreateImage(cut, []string{"localhost/list:1"}, "", "", nil); err != nil {
+		if _, err := im.store.CreateImage(cut, []string{"localhost/list:1"}, "", "", &storage.ImageOptions{CreationDate: time.Now().Add(-beingMade)}); err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range []string{storage.ImageDigestManifestBigDataNamePrefix, instancesData, "artifacts.json"}[:parts] {
@@ -52,5 +53,20 @@ func TestListsThatWereCut(t *testing.T) {
 		if _, err := im.CreateList("list:1"); err != nil {
 			t.Errorf("made again: %v", err)
 		}
+	}
+}
+
+// TestListsThatAreBeingMade: an image of another program that has no data yet stays.
+func TestListsThatAreBeingMade(t *testing.T) {
+	im := newWorld(t)
+	young, err := im.store.CreateImage("", []string{"localhost/list:1"}, "", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mendLists(im.store, young.Created.Add(beingMade-1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := im.store.Image(young.ID); err != nil {
+		t.Errorf("it is gone: %v", err)
 	}
 }

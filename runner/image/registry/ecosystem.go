@@ -76,7 +76,7 @@ func New(store storage.Store, runDir string) *Images {
 			return nil, err
 		}
 		defer own.Close()
-		_ = mendLists(store) // on a disk that is full or read-only, what follows tells
+		_ = mendLists(store, time.Now()) // on a disk that is full or read-only, what follows tells
 		sys := im.base
 		sys.BigFilesTemporaryDir = own.Name()
 		return libimage.RuntimeFromStore(store, &libimage.RuntimeOptions{SystemContext: &sys})

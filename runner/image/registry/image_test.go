@@ -830,6 +830,34 @@ func TestBrokenConnectionIsRetried(t *testing.T) {
 	}
 }
 
+// TestRetriesOfAPull: a registry that is overloaded is asked as often as --retry says. With 500 it says that it cannot do
+// it, and is not asked again, as with Podman.
+func TestRetriesOfAPull(t *testing.T) {
+	for _, c := range []struct {
+		fails   []int
+		retries int
+		ok      bool
+		left    int
+	}{
+		{[]int{502, 503}, 2, true, 0},
+		{[]int{503, 504, 503, 503}, 2, false, 1},
+		{[]int{503, 503}, 0, false, 1},
+		{[]int{500, 500}, 2, false, 1},
+	} {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+		w.registry.set(func() { w.registry.fails = c.fails })
+		o := w.options()
+		o.Retries, o.RetryDelay = &c.retries, time.Millisecond
+		_, err := w.Pull(t.Context(), w.name("app:1"), o)
+		w.registry.set(func() {
+			if left := len(w.registry.fails); (err == nil) != c.ok || left != c.left {
+				t.Errorf("%v with %d retries: %v, and %d requests too few", c.fails, c.retries, err, left-c.left)
+			}
+		})
+	}
+}
+
 // The second of two pulls of one image waits for the first and downloads nothing.
 func TestConcurrentPulls(t *testing.T) {
 	w := newWorld(t)

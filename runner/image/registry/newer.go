@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
+	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/pkg/retry"
 	"go.podman.io/image/v5/docker"
 	"go.podman.io/image/v5/docker/reference"
@@ -29,6 +30,9 @@ func (im *Images) Newer(ctx context.Context, name string, local *image.Image, o 
 	named, err := reference.ParseDockerRef(strings.TrimPrefix(name, "docker://"))
 	if err != nil {
 		return "", false, &image.Error{Name: name, Err: err, Way: "REGISTRY/REPOSITORY[:TAG]"}
+	}
+	if err := ours.JudgeRegistries(); err != nil {
+		return "", false, &image.Error{Name: name, Err: err, Way: "see containers-registries.conf(5)"}
 	}
 	sys, err := systemContext(o, im.base)
 	if err != nil {

@@ -5,6 +5,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/safe"
+	"golang.org/x/sys/unix"
 )
 
 func TestNewer(t *testing.T) {
@@ -38,6 +41,30 @@ func TestNewer(t *testing.T) {
 	sent := w.registry.total()
 	if newer, _ := ask("app:1", local); !newer || w.registry.total() != sent {
 		t.Errorf("another one: newer %v, %d bytes of blobs sent", newer, w.registry.total()-sent)
+	}
+}
+
+// TestNewerWithAPipe: where registries.conf cannot be read to its end, nobody waits for it.
+func TestNewerWithAPipe(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	pipe := filepath.Join(w.dir, "pipe.conf")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_REGISTRIES_CONF", pipe)
+	asked := make(chan error, 1)
+	go func() {
+		_, _, err := w.Newer(t.Context(), w.name("app:1"), nil, w.options())
+		asked <- err
+	}()
+	select {
+	case err := <-asked:
+		if !errors.Is(err, safe.ErrNotRegular) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits for the pipe")
 	}
 }
 

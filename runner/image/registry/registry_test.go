@@ -39,6 +39,7 @@ type registry struct {
 	pings     int                     // GET /v2/
 	slow      string                  // REPOSITORY:TAG that has no answer
 	busy      int                     // how many requests for manifests are answered with 429
+	fails     []int                   // statuses that requests for manifests get first
 	rate      int                     // bytes per second of a blob; 0 is no limit
 	hang      map[digest.Digest]int   // a blob after so many bytes of which nothing comes
 	mute      bool                    // nothing comes at all
@@ -146,7 +147,15 @@ func (r *registry) manifest(w http.ResponseWriter, req *http.Request, key string
 	if busy {
 		r.busy--
 	}
+	status := 0
+	if len(r.fails) > 0 {
+		status, r.fails = r.fails[0], r.fails[1:]
+	}
 	r.mu.Unlock()
+	if status != 0 {
+		http.Error(w, "no answer today", status)
+		return
+	}
 	if slow {
 		<-req.Context().Done()
 		return

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
+	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/libimage/define"
 	"go.podman.io/common/pkg/config"
@@ -149,7 +150,7 @@ func (im *Images) Push(ctx context.Context, name, to string, o SendOptions) (dig
 			return "", &image.Error{Name: name, Err: errors.New("an ID says nothing of a registry"), Way: "podunit push " + name + " REGISTRY/REPOSITORY:TAG"}
 		}
 	}
-	conf, err := config.Default()
+	conf, err := ours.DefaultConf()
 	if err != nil {
 		return "", fmt.Errorf("containers.conf: %w", err)
 	}
@@ -527,7 +528,7 @@ func (im *Images) PushList(ctx context.Context, name, to string, variants []stri
 	if to == "" {
 		to = name
 	}
-	conf, err := config.Default()
+	conf, err := ours.DefaultConf()
 	if err != nil {
 		return "", fmt.Errorf("containers.conf: %w", err)
 	}
