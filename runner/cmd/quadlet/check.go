@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/check"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/kube/manifest"
+	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -26,7 +27,7 @@ func searchPath(e *cli.Env, system bool) source.Search {
 
 // checkOptions are the options of a run of the generator on this machine.
 func checkOptions(e *cli.Env, system bool) check.Options {
-	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: manifest.Check, Verbs: VerbFlags(e)}
+	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: manifest.CheckWith(play.NoZone), Verbs: VerbFlags(e)}
 }
 
 // VerbFlags finds the flags of the verbs of a program for a check.

@@ -55,7 +55,8 @@ func TestCheckVerb(t *testing.T) {
 		"many/broken.volume": "[Volume]\nVolumName=x\n", "many/c.container": "[Container]\nImage=a.b/c\nVolume=broken.volume:/d\n",
 		"many/d.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n", "many/e.container": "[Container]\nImage=a.b/c\nPublishPort=8080:80\n",
 		"good/c.volume": "", "pod/bad.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: c, imagee: x}]\n",
-		"pod/good.yml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: c, image: a.b/c}]\n",
+		"pod/zone.yaml": "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec:\n  schedule: '@daily'\n  timeZone: Mars/Base\n  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: a.b/c}]}}}}\n",
+		"pod/good.yml":  "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: c, image: a.b/c}]\n",
 	})
 	for _, c := range []struct {
 		name           string
@@ -86,6 +87,12 @@ func TestCheckVerb(t *testing.T) {
 				t.Errorf("status %d\nstdout:\n%s\nstderr:\n%s", status, stdout, stderr)
 			}
 		})
+	}
+	if _, err := os.Stat("/usr/share/zoneinfo"); err == nil { // without the database only the manager can tell
+		status, stdout, _ := verb(t.TempDir(), "check", dir+"/pod/zone.yaml")
+		if status != 1 || !strings.Contains(stdout, `zone.yaml:6:13: error: spec.timeZone: this machine knows no time zone "Mars/Base"`) {
+			t.Errorf("a time zone that is nowhere: status %d\n%s", status, stdout)
+		}
 	}
 	var log struct {
 		Version string

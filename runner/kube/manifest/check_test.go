@@ -89,3 +89,22 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckWith: a time zone that the machine lacks is found where the machine is asked, and not where it isn't.
+func TestCheckWith(t *testing.T) {
+	const job = `apiVersion: batch/v1
+kind: CronJob
+metadata: {name: tick}
+spec:
+  schedule: "@daily"
+  timeZone: Mars/Base
+  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: a.b/c}]}}}}
+`
+	if list := Check("a.yaml", []byte(job)); len(list) > 0 {
+		t.Errorf("without a machine: %s", list[0].Place())
+	}
+	list := CheckWith(func(name string) bool { return name == "Mars/Base" })("a.yaml", []byte(job))
+	if len(list) != 1 || list[0].Pos.Line != 6 || !strings.Contains(list[0].Message, `this machine knows no time zone "Mars/Base"`) {
+		t.Errorf("with a machine: %v", list)
+	}
+}

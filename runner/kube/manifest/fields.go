@@ -329,7 +329,7 @@ func controllerFields() []Field {
 		Field{"PodFailurePolicy", "rules", h, ""}, Field{"PodFailurePolicyRule", "action", h, "FailJob, Ignore, Count; FailIndex is refused"}, Field{"PodFailurePolicyRule", "onExitCodes", h, ""},
 		Field{"PodFailurePolicyRule", "onPodConditions", m, "a cluster sets these"},
 		Field{"PodFailurePolicyOnExitCodesRequirement", "containerName", h, ""}, Field{"PodFailurePolicyOnExitCodesRequirement", "operator", h, ""}, Field{"PodFailurePolicyOnExitCodesRequirement", "values", h, ""},
-		Field{"CronJobSpec", "schedule", h, "OnCalendar= of a timer"}, Field{"CronJobSpec", "timeZone", h, "the machine's if absent"}, Field{"CronJobSpec", "startingDeadlineSeconds", h, "how late a missed run is made up"},
+		Field{"CronJobSpec", "schedule", h, "OnCalendar= of a timer"}, Field{"CronJobSpec", "timeZone", h, "the machine's if absent; one that the machine does not know is refused"}, Field{"CronJobSpec", "startingDeadlineSeconds", h, "how late a missed run is made up"},
 		Field{"CronJobSpec", "concurrencyPolicy", h, ""}, Field{"CronJobSpec", "suspend", h, "the timer is not started"}, Field{"CronJobSpec", "jobTemplate", h, ""},
 		Field{"CronJobSpec", "successfulJobsHistoryLimit", m, "the journal keeps the history"}, Field{"CronJobSpec", "failedJobsHistoryLimit", m, "the journal keeps the history"},
 		Field{"JobTemplateSpec", "metadata", m, "a run is a unit, and has no labels"}, Field{"JobTemplateSpec", "spec", h, ""},

@@ -297,9 +297,20 @@ func (o *object) visit(owner reflect.Type, name string, path yaml.Path, key, val
 	case Meaningless:
 		// What a cluster fills in is not kept. The rest is, so that a document that is written back
 		// means the same to a cluster as before.
+		if name == "creationTimestamp" || name == "deletionTimestamp" {
+			o.timestamp(path, value)
+		}
 		return name != "status" && owner.Name() != "ObjectMeta"
 	}
 	return true
+}
+
+// timestamp notes what is no time where a cluster writes one: nothing reads it here, but Kubernetes refuses the object.
+func (o *object) timestamp(path yaml.Path, value *yaml.Node) {
+	_, wrong, hint := yaml.TimeText(value)
+	if s, quiet := o.to.notes(); wrong != "" && !quiet {
+		o.to.report.At(s, value, path, false, "kube-value", "Kubernetes refuses the object: "+wrong, hint)
+	}
 }
 
 var (
