@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net"
 	"net/url"
@@ -580,7 +581,10 @@ func (m *Manager) Free(ctx context.Context, name string) error {
 	case !p.Exists():
 		return nil
 	case p.Transient && p.ActiveState == "failed" && !p.HasJob:
-		return m.ResetFailed(ctx, name)
+		if err := m.ResetFailed(ctx, name); err != nil {
+			return err
+		}
+		return m.uncover(ctx, p.FragmentPath)
 	case p.Transient && p.ActiveState == "inactive" && !p.HasJob:
 		return m.unpin(ctx, name)
 	}
@@ -592,8 +596,8 @@ func (m *Manager) Free(ctx context.Context, name string) error {
 const forgetWait = 5 * time.Second
 
 // unpin waits until a transient unit that has ended is forgotten. Units that failed and
-// were bound to it, a pod's containers that were killed, keep it: they go first. One that
-// still stays is needed by somebody else.
+// were bound to it, a pod's containers that were killed, keep it: they go first, and so does
+// its file where a generator has made another since. One that still stays is needed by somebody else.
 func (m *Manager) unpin(ctx context.Context, name string) error {
 	for deadline := time.Now().Add(forgetWait); ; {
 		raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
@@ -604,8 +608,11 @@ func (m *Manager) unpin(ctx context.Context, name string) error {
 		switch {
 		case !p.Exists():
 			return nil
-		case ctx.Err() != nil || time.Now().After(deadline):
+		case !p.Transient || ctx.Err() != nil || time.Now().After(deadline):
 			return p.takes(name)
+		}
+		if err := m.uncover(ctx, p.FragmentPath); err != nil {
+			return err
 		}
 		bound, _ := raw["BoundBy"].([]string)
 		for _, other := range bound {
@@ -617,6 +624,34 @@ func (m *Manager) unpin(ctx context.Context, name string) error {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// uncover takes away the file of a transient unit that has ended where a generator has made a unit of this name
+// since. The manager prefers the transient one, and keeps it as long as units that are enabled name it, which those of a
+// generator are: a start would be one of the container that is gone. With the other unit the name is taken, a NameTakenError.
+func (m *Manager) uncover(ctx context.Context, path string) error {
+	dir, name := filepath.Split(filepath.Clean(path))
+	dir = filepath.Clean(dir)
+	if filepath.Base(dir) != "transient" {
+		return nil
+	}
+	generated := filepath.Join(filepath.Dir(dir), "generator", name)
+	if _, err := os.Lstat(generated); err != nil {
+		return nil
+	}
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // another process does it, or the manager
+		}
+		return fmt.Errorf("the file of the transient unit %s: %w", name, err)
+	}
+	if err := os.RemoveAll(path + ".d"); err != nil {
+		return fmt.Errorf("the files of the transient unit %s: %w", name, err)
+	}
+	if err := m.Reload(ctx); err != nil {
+		return err
+	}
+	return NameTakenError{Unit: name, Path: generated}
 }
 
 // takes is the error that a unit has the name. It leaves out the file of a transient unit, which is

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +97,10 @@ func (f *fake) SystemStateContext(context.Context) (*systemd.Property, error) {
 	return &systemd.Property{Name: "SystemState", Value: dbus.MakeVariant("running")}, nil
 }
 
-func (f *fake) ReloadContext(context.Context) error { return nil }
+func (f *fake) ReloadContext(context.Context) error {
+	f.asked = append(f.asked, "reload")
+	return nil
+}
 func (f *fake) GetUnitPropertiesContext(context.Context, string) (map[string]any, error) {
 	f.looked++
 	return f.unit, nil
@@ -322,6 +328,46 @@ func TestNoStartLimit(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("Restart=%q leaves the manager's limit of five starts in ten seconds", restart)
+		}
+	}
+}
+
+// TestFreeOfGenerated: a transient unit that has ended or failed, and that a unit which is enabled names, stays in the
+// manager. Its file goes where a generator has made a unit of this name, and only there.
+func TestFreeOfGenerated(t *testing.T) {
+	for _, c := range []struct {
+		state     string
+		generated bool
+	}{{"inactive", true}, {"failed", true}, {"inactive", false}, {"failed", false}} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "transient", "web.service")
+		files := []string{path, filepath.Join(path+".d", "50.conf")}
+		if c.generated {
+			files = append(files, filepath.Join(dir, "generator", "web.service"))
+		}
+		for _, file := range files {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		if !c.generated {
+			cancel() // it would wait until the unit is gone
+		}
+		f := &fake{listed: []string{"web.service"}, unit: map[string]any{"LoadState": "loaded", "ActiveState": c.state, "Transient": true, "FragmentPath": path}}
+		err := (&Manager{conn: f}).Free(ctx, "web.service")
+		cancel()
+		var taken NameTakenError
+		if (errors.As(err, &taken) && taken.Path != "") != c.generated {
+			t.Errorf("%v: %v", c, err)
+		}
+		for _, file := range files[:2] {
+			if _, err := os.Lstat(file); (err == nil) == c.generated {
+				t.Errorf("%v: %s: %v", c, file, err)
+			}
+		}
+		if slices.Contains(f.asked, "reload") != c.generated {
+			t.Errorf("%v: asked %q", c, f.asked)
 		}
 	}
 }
