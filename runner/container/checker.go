@@ -97,9 +97,9 @@ func (k *checking) answered(code int, err error) (int, error) {
 	switch kind := notExecuted(not); {
 	case kind == nil:
 		return 0, err
-	case kind == runc.ErrNotFound && !strings.Contains(command, "/"):
+	case errors.Is(kind, runc.ErrNotFound) && !strings.Contains(command, "/"):
 		return 0, fmt.Errorf("%w: exec: %q: executable file not found in $PATH", kind, command)
-	case kind == runc.ErrNoDirectory:
+	case errors.Is(kind, runc.ErrNoDirectory):
 		return 0, fmt.Errorf("%w: %w", kind, not)
 	default:
 		return 0, fmt.Errorf("%w: exec: %q: %w", kind, command, not.Err)

@@ -209,7 +209,9 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	default:
 	}
 	c.l.PowerCut()
-	<-ended
+	if err := <-ended; err != nil {
+		c.t.Logf("%s, cut: %v", p.name, err)
+	}
 	start := time.Now()
 	c.l.Boot()
 	c.active()
