@@ -15,7 +15,7 @@ import (
 // tries to be; silent listens on a port and answers nothing. The kernel keeps a connection to it for
 // a while, so that each step has a port of its own.
 const nfs = unit + `left() { cat /proc/[0-9]*/mounts 2>/dev/null | grep -m 1 ' nfs4\? '; tail -n +2 /proc/fs/nfsfs/volumes; pgrep -ax 'mount(\.nfs4?)?'; }
-silent() { nc -lk $1 </dev/zero >/dev/null 2>&1 & trap "kill $!" EXIT; }
+silent() { nc -dlk $1 >/dev/null 2>&1 & trap "kill $!" EXIT; }
 yaml() { printf '%s' '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nas"},"spec":{"terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"localhost:5000/busybox","command":["sleep","999"],"volumeMounts":[{"name":"v","mountPath":"/nas"}]}],"volumes":[{"name":"v","nfs":{"server":"'$1'","path":"/srv/nas"'$2'}}]}}' >nas.yaml; }
 volume() { mkdir -p $D; printf '[Volume]\nVolumeName=far\nType=nfs\nDevice=127.0.0.1:/srv/nas\nOptions=%s\n' $1 >$D/far.volume; }
 `
