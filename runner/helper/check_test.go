@@ -214,9 +214,9 @@ func TestWhatCanBeAsked(t *testing.T) {
 
 // TestCheckerHolds looks at what it holds while it sleeps.
 func TestCheckerHolds(t *testing.T) {
-	c := startChecker(t, t.TempDir(), "PATH=/usr/bin:/bin")
-	if _, _, err := c.run(t, "true"); err != nil {
-		t.Fatal(err)
+	c := startChecker(t, t.TempDir(), "PATH=/usr/bin:/bin", "EMPTY=", "PASSWORD=secret")
+	if _, output, err := c.run(t, "sh", "-c", "echo $PASSWORD"); err != nil || output != "secret\n" {
+		t.Fatalf("%q, %v", output, err)
 	}
 	if got := name(c.Process.Pid); got != "podunit-checker" {
 		t.Errorf("its name is %q", got)
@@ -224,6 +224,9 @@ func TestCheckerHolds(t *testing.T) {
 	dir := fmt.Sprintf("/proc/%d/", c.Process.Pid)
 	if text, err := os.ReadFile(dir + "cmdline"); err != nil || string(text) != "podunit-checker\x00" {
 		t.Errorf("its command line is %q, %v", text, err)
+	}
+	if text, err := os.ReadFile(dir + "environ"); os.Geteuid() == 0 && (err != nil || strings.Trim(string(text), "\x00") != "") {
+		t.Errorf("its environment is to be seen: %q, %v", text, err)
 	}
 	if target, err := os.Readlink(dir + "cwd"); err != nil || target != "/" {
 		t.Errorf("it is in %s, %v", target, err)

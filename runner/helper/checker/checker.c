@@ -219,6 +219,30 @@ static void await_children(void)
 	call(SYS_rt_sigaction, SIGCHLD, (long)&heed, 0, sizeof heed.mask, 0);
 }
 
+/* Move the environment to where /proc/PID/environ does not show it: checks need it, and secrets of the
+ * container may be in it. Whether there was room. */
+static int hide(char **env)
+{
+	volatile char *from, *to; /* or the compiler wants memcpy(3) */
+	char **each;
+	long size = 0, room;
+
+	for (each = env; *each; each++)
+		for (from = *each, size++; *from; from++)
+			size++;
+	room = call(SYS_brk, 0, 0, 0, 0, 0);
+	if (call(SYS_brk, room + size, 0, 0, 0, 0) != room + size)
+		return 0;
+	to = (char *)room;
+	for (each = env; *each; each++) {
+		from = *each;
+		*each = (char *)to;
+		while ((*to++ = *from))
+			*from++ = 0;
+	}
+	return 1;
+}
+
 void begin(long *stack)
 {
 	char **argv = (char **)(stack + 1);
@@ -233,6 +257,8 @@ void begin(long *stack)
 	/* Else orphans of checks were the first process's to bury, and few do. */
 	call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	await_children();
+	if (!hide(env))
+		quit(2);
 	for (size_t i = 0; i < sizeof name && argv[0][i]; i++)
 		argv[0][i] = name[i];
 	/* A limit of files too low for a socket that asks, the output and a pipe: a question would be lost. */
