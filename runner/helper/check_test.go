@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,7 +28,7 @@ func build(t *testing.T) string {
 	if out, err := exec.Command("make", "--no-print-directory", "-C", "../..", "checker", "CHECKER="+path).CombinedOutput(); err != nil {
 		t.Fatalf("make checker: %v\n%s", err, out)
 	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("podunit-checker does not know this machine")
 	}
 	return path

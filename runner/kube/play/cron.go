@@ -239,10 +239,12 @@ const zones = "/usr/share/zoneinfo"
 
 // NoZone reports whether the machine's database lacks a zone: the manager would refuse its timer. Without a database
 // only the manager can tell.
-func NoZone(name string) bool {
-	if _, err := os.Stat(zones); err != nil || name == "UTC" {
+func NoZone(name string) bool { return noZone(zones, name) }
+
+func noZone(database, name string) bool {
+	if _, err := os.Stat(database); err != nil || name == "UTC" {
 		return false
 	}
-	info, err := os.Stat(filepath.Join(zones, name))
+	info, err := os.Stat(filepath.Join(database, name))
 	return err != nil || !info.Mode().IsRegular()
 }
