@@ -112,6 +112,7 @@ func (a *autoUpdate) run(ctx context.Context) error {
 		}
 		return a.showHistory(b)
 	}
+	a.env.Heal(ctx, x)
 	a.settings, err = update.ReadSettings(settings.Where{Config: configHome(a.env)})
 	if err != nil {
 		a.env.Warn(err.Error())
