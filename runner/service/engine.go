@@ -171,7 +171,7 @@ func secretSource(c Config, graphRoot string) secret.Source {
 	s := secret.Source{Store: secret.New(graphRoot)}
 	s.Credentials, _ = c.Lookup("CREDENTIALS_DIRECTORY")
 	if c.User.Rootless() {
-		s.Decrypt = secret.NewDecrypter(c.User.UID, c.Lookup).Decrypt
+		s.Find = secret.NewCredstore(c.User.UID, c.Lookup).Find
 	}
 	return s
 }
