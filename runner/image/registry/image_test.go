@@ -355,7 +355,7 @@ func TestPullFaults(t *testing.T) {
 		{
 			"an authfile that isn't there",
 			func(w *world, o *image.PullOptions) string { o.AuthFile = "/nowhere.json"; return w.name("app:1") },
-			"/nowhere.json: no such file or directory", "",
+			"--authfile: stat /nowhere.json: no such file or directory", "",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
