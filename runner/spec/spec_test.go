@@ -181,6 +181,25 @@ func TestContainer(t *testing.T) {
 	}
 }
 
+// TestTags: what a template shows, and what is wrong with one, is known before anything runs.
+func TestTags(t *testing.T) {
+	c := Tagged{ID: "0123", Name: "web", ImageName: "a/b:1"}
+	c.Config.Labels = map[string]string{"app": "shop"}
+	for tag, want := range map[string]string{"web": "web", "{{.Name}}/{{.ID}}": "web/0123", `{{index .Config.Labels "app"}}-{{.ImageName}}`: "shop-a/b:1"} {
+		if got, err := (Log{Tag: tag}).TagOf(c); got != want || err != nil {
+			t.Errorf("%s: %q, %v", tag, got, err)
+		}
+	}
+	for _, tag := range []string{"{{.Nmae}}", "{{.Name", "{{.Config.Nothing}}"} {
+		if _, err := parseContainer("--log-opt", "tag="+tag, "x"); err == nil || !strings.Contains(err.Error(), "such as {{.Name}}") {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
+	if _, err := parseContainer("--log-opt", "label=app=x", "x"); err == nil || !strings.Contains(err.Error(), "capital letters") {
+		t.Errorf("a field that the journal drops: %v", err)
+	}
+}
+
 func TestMounts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		flag, value string
