@@ -4,6 +4,7 @@ package check
 
 import (
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -68,6 +69,7 @@ func ThisHost(userRun bool) Host {
 		},
 		Limits:     limits,
 		LowPort:    lowPort(),
+		Systemd:    systemdVersion,
 		RuntimeDir: "/run",
 	}
 	if u, err := user.Current(); err == nil && userRun {
@@ -102,6 +104,20 @@ func lowPort() int {
 	if err != nil {
 		return 0
 	}
+	return n
+}
+
+// systemdVersion is the number in the first line of systemctl --version, zero when there is none.
+func systemdVersion() int {
+	out, err := exec.Command("systemctl", "--version").Output()
+	if err != nil {
+		return 0
+	}
+	words := strings.Fields(string(out))
+	if len(words) < 2 || words[0] != "systemd" {
+		return 0
+	}
+	n, _ := strconv.Atoi(words[1]) // 0 for what is no number
 	return n
 }
 

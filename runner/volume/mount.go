@@ -52,6 +52,15 @@ func what(options map[string]string) (What, bool) {
 // would have files of his own.
 func (w What) Shared() bool { return w.Type == "tmpfs" || w.Image != "" }
 
+// ReadOnly reports whether nobody may write to it. The last word counts, as for mount(8).
+func (w What) ReadOnly() bool {
+	only := false
+	for _, o := range w.Data {
+		only = o == "ro" || only && o != "rw"
+	}
+	return only
+}
+
 // isBind reports whether it is a directory of this machine.
 func (w What) isBind() bool {
 	return w.Type == "bind" || slices.Contains(w.Data, "bind") || slices.Contains(w.Data, "rbind")
