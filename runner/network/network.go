@@ -49,6 +49,8 @@ type Request struct {
 	Started func(pid int) error
 	// Ping is the last group that may ping, by its number in our user namespace; the first is 0.
 	Ping int
+	// Control asks for a pasta that pesto(1) can tell later on which ports to listen, if the installed one can.
+	Control bool
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
 	// Config is containers.conf(5): helper_binaries_dir, pasta_options,
@@ -75,6 +77,8 @@ type Result struct {
 	Host string
 	// PastaPID is that of pasta, 0 if there is none.
 	PastaPID int
+	// Control is the socket at which pesto(1) can tell pasta on which ports to listen; empty if it cannot.
+	Control string
 }
 
 // Addresses are the IPs as text.
@@ -92,6 +96,7 @@ const (
 	resolvFile = "resolv.conf"
 	netnsFile  = "netns"     // where the namespace is mounted, as far as the runner's mount namespace reaches
 	pidFile    = "pasta.pid" // decimal and a newline, written by pasta itself
+	pestoFile  = "pesto.sock"
 )
 
 // A Network is one that is being made while its user does other things.
@@ -322,7 +327,7 @@ func (n *Network) pasta(ctx context.Context) error {
 		return err
 	}
 	n.result.IPs = ips
-	n.result.PastaPID = got.pid
+	n.result.PastaPID, n.result.Control = got.pid, got.control
 	n.result.DNS = sameFamily(got.dns, ips)
 	host := ""
 	if same := sameFamily(got.host, ips); len(same) > 0 {

@@ -42,6 +42,8 @@ type Connection struct {
 	Networks []Endpoint
 	// Ports that netavark publishes, which only root's can.
 	Ports []types.PortMapping `json:",omitempty"`
+	// Forward is how ports come to a user's container without a pasta of its own; nil if they do not.
+	Forward *Forward `json:",omitempty"`
 	// DNS are the name servers that aardvark-dns asks for this container.
 	DNS []string `json:",omitempty"`
 	// Routed tells that the default route leads over another device than a bridge.
@@ -67,6 +69,8 @@ type Connection struct {
 	started func() error
 	// giveUp ends the wait of started for that.
 	giveUp context.CancelFunc
+	// read tells that it comes from its file, so that the container may run already.
+	read bool
 }
 
 // recordFile is the name of a Connection's file in a runtime directory.
@@ -329,14 +333,19 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 			return err
 		}
 	}
+	// Without its ports, a container that runs is connected all the same.
+	forwarded := c.forward(ctx, dir)
+	if forwarded != nil && !c.read {
+		return forwarded
+	}
 	c.Begun = true
 	if err := c.save(dir); err != nil {
-		return err
+		return errors.Join(forwarded, err)
 	}
 	if err := c.make(ctx, ns, within); err != nil {
-		return err
+		return errors.Join(forwarded, err)
 	}
-	return c.save(dir)
+	return errors.Join(forwarded, c.save(dir))
 }
 
 // make calls netavark, which makes the links, and reads its answer.
@@ -425,7 +434,7 @@ func Read(dir string) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Connection{}
+	c := &Connection{read: true}
 	if err := json.Unmarshal(data, c); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, recordFile), err)
 	}
@@ -445,7 +454,8 @@ func Disconnect(dir string) error {
 		if err := os.Remove(c.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		var errs []error
+		kept := c.unforward()
+		errs := []error{kept}
 		within, ok, err := c.host()
 		switch {
 		case err != nil:
@@ -454,6 +464,9 @@ func Disconnect(dir string) error {
 			errs = append(errs, c.endShared())
 		case ok && c.Begun:
 			errs = append(errs, c.teardown(ctx, within))
+		}
+		if kept != nil {
+			return errors.Join(errs...) // ports lead to the addresses: nobody else may get them
 		}
 		errs = append(errs, c.store().leases(func(tx *bbolt.Tx) error {
 			var errs []error
