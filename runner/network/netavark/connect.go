@@ -488,6 +488,7 @@ const teardownTime = 30 * time.Second
 // teardown calls netavark to take back its work. The container's namespace is gone or about to go,
 // so netavark gets another one with devices of the same names: only the side of the host matters.
 func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
+	onlyNames := false
 	err := within(func() error {
 		for name, index := range c.Peers {
 			link, err := netlink.LinkByIndex(index)
@@ -502,10 +503,17 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 				return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
 			}
 		}
+		var err error
+		if onlyNames, err = c.othersStay(); err != nil || onlyNames {
+			return err
+		}
 		return c.standIn()
 	})
 	if err != nil {
 		return err
+	}
+	if onlyNames {
+		return c.leaveNames(ctx)
 	}
 	ns, err := netns.Anonymous()
 	if err != nil {
@@ -547,12 +555,10 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		r.Info[name] = &plain
 	}
 	if _, err := c.call(ctx, "teardown", r, ns, within); isGone(err) {
-		if err := errors.Join(c.forgetNames(), within(c.sweep)); err != nil {
+		if err := within(c.sweep); err != nil {
 			return err
 		}
-		if server != nil {
-			_ = server.Signal(unix.SIGHUP) // it reads the names again; an error says that it has ended
-		}
+		return c.leaveNames(ctx)
 	} else if err != nil {
 		return err
 	}
@@ -560,6 +566,48 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	// container does not take it for one that runs.
 	if server != nil && len(c.namesServed()) == 0 {
 		server.Wait(ctx, serverEnd)
+	}
+	return nil
+}
+
+// othersStay reports whether all that netavark would take back are the connection's names: it
+// publishes no ports by rules and has no lease of a DHCP server, and others are on the bridges of all
+// its networks. netavark itself looks for them in the same way. A setup that was not finished may
+// have left a link of ours, which we would take for another's. Root's networks are also Podman's.
+func (c *Connection) othersStay() (bool, error) {
+	if !c.Rootless || len(c.Ports) > 0 {
+		return false, nil
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return false, fmt.Errorf("links: %w", err)
+	}
+	for _, e := range c.Networks {
+		n := c.Info[e.Name]
+		if _, known := c.Peers[e.Name]; !known || n.Driver != Bridge || n.Options["mode"] == "unmanaged" || n.IPAMOptions[types.Driver] == types.DHCPIPAMDriver {
+			return false, nil
+		}
+		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == n.NetworkInterface })
+		if i < 0 || !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == links[i].Attrs().Index }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// leaveNames takes the connection's names back without netavark.
+func (c *Connection) leaveNames(ctx context.Context) error {
+	if err := c.forgetNames(); err != nil {
+		return err
+	}
+	server, _ := c.server()
+	if server == nil {
+		return nil
+	}
+	defer server.Close()
+	_ = server.Signal(unix.SIGHUP) // it reads the names again; an error says that it has ended
+	if len(c.namesServed()) == 0 {
+		server.Wait(ctx, serverEnd) // as below
 	}
 	return nil
 }
