@@ -350,9 +350,18 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 
 // make calls netavark, which makes the links, and reads its answer.
 func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() error) error) error {
-	out, err := c.call(ctx, "setup", c.request(), ns, within)
+	var h Shared
+	if c.Rootless {
+		h, _ = ReadShared(c.Shared)
+	}
+	caller := *c
+	caller.Firewall = c.firewall(h)
+	out, err := caller.call(ctx, "setup", c.request(), ns, within)
 	if err != nil {
 		return err
+	}
+	if caller.Firewall != noFirewall {
+		c.noteRules(h)
 	}
 	c.Answer = nil
 	if err := json.Unmarshal(out, &c.Answer); err != nil {
