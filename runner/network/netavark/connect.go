@@ -499,18 +499,8 @@ const teardownTime = 30 * time.Second
 func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
 	onlyNames := false
 	err := within(func() error {
-		for name, index := range c.Peers {
-			link, err := netlink.LinkByIndex(index)
-			if err != nil {
-				continue // it went with the namespace
-			}
-			bridge, err := netlink.LinkByName(c.Info[name].NetworkInterface)
-			if err != nil || link.Type() != "veth" || link.Attrs().MasterIndex != bridge.Attrs().Index {
-				continue
-			}
-			if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
-				return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
-			}
+		if err := c.removePeers(); err != nil {
+			return err
 		}
 		var err error
 		if onlyNames, err = c.othersStay(); err != nil || onlyNames {
@@ -575,6 +565,24 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	// container does not take it for one that runs.
 	if server != nil && len(c.namesServed()) == 0 {
 		server.Wait(ctx, serverEnd)
+	}
+	return nil
+}
+
+// removePeers removes what is left of the links on the side of the host.
+func (c *Connection) removePeers() error {
+	for name, index := range c.Peers {
+		link, err := netlink.LinkByIndex(index)
+		if err != nil {
+			continue // it went with the namespace
+		}
+		bridge, err := netlink.LinkByName(c.Info[name].NetworkInterface)
+		if err != nil || link.Type() != "veth" || link.Attrs().MasterIndex != bridge.Attrs().Index {
+			continue
+		}
+		if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
+		}
 	}
 	return nil
 }
