@@ -283,6 +283,12 @@ func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 	if n.err != nil {
 		return Result{}, n.err
 	}
+	// Who makes the namespace of a user's networks again connects those that have a process. We may have had none then.
+	if n.bridge != nil && n.bridge.Lost() {
+		if err := Reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers); err != nil {
+			return Result{}, err
+		}
+	}
 	return n.result, nil
 }
 

@@ -71,6 +71,8 @@ type Connection struct {
 	giveUp context.CancelFunc
 	// read tells that it comes from its file, so that the container may run already.
 	read bool
+	// made is the user's namespace in which the links were made.
+	made Shared
 }
 
 // recordFile is the name of a Connection's file in a runtime directory.
@@ -287,6 +289,9 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 
 func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
 
+// Lost reports whether the user's namespace in which this process made the links is not there any more.
+func (c *Connection) Lost() bool { return c.made.PID != 0 && !c.made.current() }
+
 // serve has a user's name server started, once netavark has written names. A server that runs is told of
 // them by netavark; if it has been started while netavark was at work, we tell it: it may have read the
 // names before they were all there, and netavark may not have found it. The caller has the lock: a server
@@ -360,6 +365,7 @@ func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() e
 	if err != nil {
 		return err
 	}
+	c.made = h
 	if caller.Firewall != noFirewall {
 		c.noteRules(h)
 	}

@@ -54,7 +54,13 @@ case "$*" in *setup*) echo "$NETAVARK_FW" >%s/driver;; esac; echo '{}'`, tt.inst
 			setup("one", "the first", tt.first)
 			c := setup("two", "the second", tt.second)
 			setup("three", "the third", tt.second)
+			if c.Lost() {
+				t.Error("the namespace is lost")
+			}
 			held(t, shared)
+			if !c.Lost() {
+				t.Error("its links are in a namespace that was lost")
+			}
 			setup("four", "in another namespace", tt.first)
 			setup("five", "again there", tt.second)
 			if _, err := c.call(t.Context(), "teardown", c.request(), ns, here); err != nil {
