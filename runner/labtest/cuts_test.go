@@ -133,7 +133,7 @@ const cutJudge = `say() { echo "$@"; code=1; }
 code=0
 for v in 'ps -a' 'pod ps' images 'volume ls' 'network ls' 'secret ls' 'artifact ls' 'quadlet list' 'system df'; do podunit $v >/dev/null 2>said && [ ! -s said ] || say "podunit $v: $(cat said)"; done
 # What is young may be somebody's who is writing it.
-find $XDG_RUNTIME_DIR/containers -name '.tmp-auth.json*' -exec touch -d '2 minutes ago' {} +
+find $XDG_RUNTIME_DIR/containers ~/.local/share/containers/storage/artifacts -type f -exec touch -d '2 days ago' {} +
 (%s) >said 2>&1 || say "it does not keep: $(cat said)"
 if ! (%s) >said 2>&1; then
 	(%s) >again 2>&1
