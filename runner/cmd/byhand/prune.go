@@ -22,7 +22,7 @@ func NewPrune(e *cli.Env) *cobra.Command {
 		Use:   "prune [flags]",
 		Short: "Remove all containers that do not run",
 		Long: `Remove all containers that do not run, and print their IDs. One whose unit is about to start it
-again stays.
+again stays. What starts have left that were killed goes, too.
 
 Filters: those of podunit ps.`,
 		Args: cli.WantArgs(0, 0),
