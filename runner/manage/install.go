@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/generator/source"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/check"
+	"github.com/podunit/podunit/runner/terminal"
 )
 
 // File is a file to be installed.
@@ -127,13 +128,13 @@ func (p *Plan) url(from string, first bool, fetch Fetch) {
 		if u, e := url.Parse(from); first && e == nil {
 			p.Record = recordOf(path.Base(u.Path))
 		}
-		p.fail(fmt.Errorf("%s: %w", from, err))
+		p.fail(fmt.Errorf("%s: %w", terminal.Address(from), err))
 		return
 	}
 	if first && !p.first(name) {
 		return
 	}
-	p.add(File{Name: name, From: from, Data: data})
+	p.add(File{Name: name, From: terminal.Address(from), Data: data})
 }
 
 func (p *Plan) file(path string, first bool) {
