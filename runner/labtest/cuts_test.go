@@ -141,7 +141,8 @@ if ! (%s) >said 2>&1; then
 fi
 (set -e; %[4]s) >said 2>&1 || say "undo: $(cat said)"
 podunit system prune -f --volumes >/dev/null 2>said && podunit system check >/dev/null 2>>said && [ ! -s said ] || say "prune and check: $(cat said)"
-rm -f said again; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
+# The library makes one for each list of manifests, and removes none.
+rm -f said again $XDG_RUNTIME_DIR/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
 exit $code`
 
 // cut does a round of the case, and returns the call before which podunit was killed, or nothing if there were
