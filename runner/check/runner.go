@@ -20,7 +20,7 @@ import (
 )
 
 // Verbs finds the verb that a command begins with. It returns all flags that the verb takes, the global ones included, and
-// how many words name it. The error says that the runner does not have the verb.
+// how many words name it. The error says that the runner does not have the verb. Of no words it returns the global flags.
 type Verbs func(words []string) (flags *pflag.FlagSet, named int, err error)
 
 // refusal is what the runner says against a command.
@@ -83,10 +83,11 @@ func (j judge) command(words []string, verb int) []refusal {
 		return j.withoutVerb(words)
 	}
 	name := strings.Join(words[verb:verb+named], " ")
+	global, apart := j.globals(words[:verb])
 	// Flags may stand on both sides of the verb.
 	index := make([]int, 0, len(words))
 	for i := range words {
-		if i < verb || i >= verb+named {
+		if i < verb && !apart || i >= verb+named {
 			index = append(index, i)
 		}
 	}
@@ -115,7 +116,31 @@ func (j judge) command(words []string, verb int) []refusal {
 			r.words[i] = index[at]
 		}
 	}
-	return out
+	return slices.Concat(global, out)
+}
+
+// globals judges what stands before the verb as global flags, of which a verb may have others of the same name, and reports
+// whether it is nothing else.
+func (j judge) globals(words []string) (out []refusal, apart bool) {
+	if j.verbs == nil {
+		return nil, false
+	}
+	set, _, err := j.verbs(nil)
+	if err != nil {
+		return nil, false
+	}
+	list, operands, bad := occurrences(set, words, false)
+	if len(bad) > 0 || len(operands) > 0 {
+		return nil, false
+	}
+	for _, o := range list {
+		if err := o.flag.Value.Set(o.value); err != nil && !open(o.value) {
+			r := said(err)
+			r.about(o)
+			out = append(out, r)
+		}
+	}
+	return out, true
 }
 
 // find is Verbs, and does without it for the two verbs that make containers and pods.

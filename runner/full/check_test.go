@@ -29,6 +29,10 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 		"[Container]\nPodmanArgs=--no-such-flag": false, "[Container]\nPodmanArgs=--cpus=2": true, "[Container]\nNetwork=slirp4netns:mtu=1500": true, "[Container]\nNetwork=slirp4netns:x=1": false,
 		"[Container]\nPublishPort=80:80/sctp\nNetwork=podman": true, "[Container]\nMemory=$M": true,
 		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": false,
+		"[Container]\nGlobalArgs=--storage-opt additionalimagestore=/i --root /r --cgroup-manager=cgroupfs": true, "[Container]\nGlobalArgs=--root r": false, "[Container]\nPodmanArgs=--storage-opt size=1g": false,
+		"[Pod]\nGlobalArgs=--storage-opt additionalimagestore=/i": true, "[Volume]\nGlobalArgs=--root /r": true, "[Image]\nGlobalArgs=--remote": false,
+		"[Container]\nMount=source=a,destination=/b,volume-opt=type=tmpfs": true, "[Container]\nMount=source=a,destination=/b,volume-opt=devise=x": false, "[Container]\nVolume=a:/b:nocreate": true,
+		"[Container]\nLogOpt=tag={{.Name}}": true, "[Container]\nLogOpt=tag={{.Nmae}}": false,
 		"[Container]\nGlobalArgs=--log-level=debug": true, "[Container]\nGlobalArgs=--no-such-flag": false, "[Pod]\nGlobalArgs=--module=x": true,
 		"[Container]\nPodmanArgs=--runtime=crun --log-level debug": true, "[Container]\nPodmanArgs=--module x": true, "[Pod]\nPodmanArgs=--runtime crun": true,
 		"[Container]\nContainersConfModule=x.conf": true, "[Volume]\nPodmanArgs=--log-level=debug": true, "[Volume]\nPodmanArgs=--no-such": false, "[Volume]\nUser=0": true,
@@ -94,15 +98,16 @@ func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 func TestCheckOfQuotas(t *testing.T) {
 	for text, want := range map[string]string{
 		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-opt size=1g\n": "size in [storage.options.overlay]",
-		"[Container]\nImage=localhost/a\nPodmanArgs=--root /x\n":             "graphroot in storage.conf",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--root x\n":              "not an absolute path",
 		"[Container]\nImage=localhost/a\nPodmanArgs=--log-level debug\n":     "",
-		// What a value stands for is not known, but no value of --root will do.
-		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver $D\n":     "",
-		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver zfs\n":    "driver in storage.conf",
-		"[Container]\nImage=localhost/a\nPodmanArgs=--root %h/x --ulimit=$U\n": "graphroot in storage.conf",
-		"[Volume]\nPodmanArgs=--root %h/x\n":                                   "graphroot in storage.conf",
-		"[Volume]\nOptions=size=1g\n":                                          "--opt type=tmpfs",
-		"[Volume]\nOptions=noquota\n":                                          "",
+		// What a value stands for is not known, but no value of --url will do.
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver $D\n":    "",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver zfs\n":   "",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--url %h/x --ulimit=$U\n": "ssh HOST podunit",
+		"[Volume]\nPodmanArgs=--root %h/x\n":                                  "",
+		"[Volume]\nPodmanArgs=--url %h/x\n":                                   "ssh HOST podunit",
+		"[Volume]\nOptions=size=1g\n":                                         "--opt type=tmpfs",
+		"[Volume]\nOptions=noquota\n":                                         "",
 	} {
 		in := quadlet.Input{Path: "/q/x." + strings.ToLower(text[1:strings.Index(text, "]")]), Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(text))
