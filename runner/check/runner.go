@@ -28,7 +28,6 @@ type refusal struct {
 	words   []int // the words it is about, the likeliest first; they count from 0
 	message string
 	hint    string
-	later   bool // a later runner takes it: nothing is wrong with the file
 	here    bool // it depends on the machine
 	value   string
 }
@@ -77,7 +76,7 @@ type judge struct {
 func (j judge) command(words []string, verb int) []refusal {
 	set, named, err := j.find(words[verb:])
 	if err != nil {
-		return append(j.withoutVerb(words), refusal{message: err.Error(), later: notBuilt(err)})
+		return append(j.withoutVerb(words), refusal{message: err.Error()})
 	}
 	if set == nil {
 		return j.withoutVerb(words)
@@ -158,11 +157,6 @@ func (j judge) find(words []string) (*pflag.FlagSet, int, error) {
 		return set, 2, nil
 	}
 	return nil, 0, nil // nothing is known about any other
-}
-
-func notBuilt(err error) bool {
-	var n *spec.NotBuilt
-	return errors.As(err, &n)
 }
 
 // occurrence is a flag in a command.
@@ -326,6 +320,9 @@ func (j judge) made(words []string, set *pflag.FlagSet, verb func([]occurrence, 
 		var operand []string
 		if len(operands) > 0 {
 			operand = []string{"x"}
+			if o.flag.Name == "rootfs" {
+				operand = operands[:1] // it is what the flag is about
+			}
 		}
 		alone[i] = verb([]occurrence{o}, operand)
 	}
@@ -363,9 +360,9 @@ func mentioned(message string, list []occurrence) []int {
 // said is a fault as it is told of a key.
 func said(err error) refusal {
 	r := refusal{message: err.Error()}
-	var later *spec.NotBuilt
-	if errors.As(err, &later) {
-		r.later, r.hint = true, later.Way
+	var no *spec.Unsupported
+	if errors.As(err, &no) {
+		r.hint = no.Way
 	}
 	var here onMachine
 	r.here = errors.As(err, &here)
@@ -455,7 +452,7 @@ func (j judge) alike(flag, value string) error {
 		return nil
 	}
 	faults := j.container([]occurrence{{flag: &pflag.Flag{Name: own}, value: value}}, []string{"x"})
-	if len(faults) == 0 || notBuilt(faults[0]) {
+	if len(faults) == 0 {
 		return nil
 	}
 	return faults[0]

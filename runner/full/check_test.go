@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/generator/quadlet"
-	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/check"
 	"github.com/podunit/podunit/runner/cli"
@@ -58,37 +57,24 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 	}
 }
 
-// TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
-func TestCheckOfWhatIsNotBuilt(t *testing.T) {
-	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nExec=true\nRootfs=/x:idmap\n"))
-	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
-	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
-		t.Errorf("%v", list)
-	}
-	root := (&cli.Env{Program: program()}).Root("")
+// TestCheckOfWhatIsNotSupported: what cannot start is an error, where it stands, and each kind of unit has its verb.
+func TestCheckOfWhatIsNotSupported(t *testing.T) {
 	for name, c := range map[string]struct {
-		text string
-		line int
-		verb []string
+		text, want string
+		line       int
 	}{
-		"x.network": {"[Unit]\nDescription=x\n[Network]\nNetworkDeleteOnStop=true\n", 3, []string{"network", "create"}}, "x.kube": {"[Kube]\nYaml=/a.yml\n", 1, []string{"kube", "play"}},
-		"x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", 1, []string{"build"}}, "x.artifact": {"[Artifact]\nArtifact=localhost/a\n", 1, []string{"artifact", "pull"}},
-		"x.volume": {"[Volume]\nOptions=size=1g\n", 2, nil}, "z.volume": {"[Volume]\nPodmanArgs=--opt inodes=5\n", 2, nil}, "y.volume": {"[Volume]\nDriver=rclone\n", 2, nil},
+		"x.network": {"[Network]\nNetworkDeleteOnStop=true\n", "", 0}, "x.kube": {"[Kube]\nYaml=/a.yml\n", "", 0}, "x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", "", 0},
+		"x.artifact": {"[Artifact]\nArtifact=localhost/a\n", "", 0}, "x.volume": {"[Volume]\nOptions=size=1g\n", "not supported: it needs root, and a file system", 2},
+		"z.volume": {"[Volume]\nPodmanArgs=--opt inodes=5\n", "not supported", 2}, "y.volume": {"[Volume]\nDriver=rclone\n", "not supported: it would need a plugin", 2},
+		"y.kube":      {"[Kube]\nYaml=/a.yml\nPodmanArgs=--uidmap 0:1:5\n", "each pod has a user namespace of its own", 3},
+		"x.container": {"[Container]\nExec=true\nRootfs=/x:idmap\n", "for root only", 3},
 	} {
 		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(c.text))
-		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
-		if c.verb != nil {
-			if cmd, rest, err := root.Find(c.verb); err == nil && len(rest) == 0 && cmd != root {
-				continue // it is built
-			}
-		}
-		found := false
-		for _, d := range list {
-			found = found || d.Severity == report.Warning && strings.Contains(d.Message, "not built yet") && d.Pos.Line == c.line
-		}
-		if !found || list.Errors() > 0 {
+		o := check.Options{Verbs: knownVerbs()}
+		o.Convert.User = true
+		list := check.Check([]quadlet.Input{in}, o)
+		if c.want == "" && list.Errors() > 0 || c.want != "" && (list.Errors() != 1 || !strings.Contains(list[0].Message, c.want) || list[0].Pos.Line != c.line) {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
