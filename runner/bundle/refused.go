@@ -36,6 +36,9 @@ func Refused(c *spec.Container, rootless bool, limits map[string]Rlimit) []error
 	if c.KeepGroups {
 		try(func(*spec.Container) {}, (*builder).keepGroups)
 	}
+	if rootless && c.AppArmor != "" {
+		try(func(*spec.Container) {}, (*builder).labels)
+	}
 	if len(c.DeviceRules) > 0 {
 		try(func(*spec.Container) {}, (*builder).deviceRules)
 	}

@@ -164,7 +164,7 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 		}
 	case "SeccompProfile", "AuthFile", "CertDir", "IgnoreFile", "DecryptionKey":
 		path, _, _ := strings.Cut(v.text, ":")
-		if filepath.IsAbs(path) && !open(path) && !c.Host.Exists(path) {
+		if path, ok := c.expand(u, path); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
 			missing(report.Warning, path, "")
 		}
 	case "File", "SetWorkingDirectory":

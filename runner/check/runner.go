@@ -238,6 +238,7 @@ func (j judge) container(list []occurrence, operands []string) spec.Faults {
 	if c.MaxRun > 0 { // see service.Prepare
 		faults = append(faults, errors.New("--timeout: a unit says itself how long it may run: RuntimeMaxSec= in its [Service] section"))
 	}
+	faults = append(faults, atStart(c)...)
 	for _, err := range bundle.Refused(c, j.rootless, nil) {
 		faults = append(faults, err)
 	}
@@ -262,6 +263,21 @@ func (j judge) pod(list []occurrence, operands []string) spec.Faults {
 	flags := spec.PodFlags(set)
 	_, err := flags.Pod(operands, j.given(set, list))
 	return all(err)
+}
+
+// atStart is what a start would find out of a container that contradicts itself nowhere.
+func atStart(c *spec.Container) (faults spec.Faults) {
+	if c.Cgroups == "disabled" { // see service.Launch
+		faults = append(faults, errors.New("--cgroups=disabled: the OCI runtime always makes a cgroup; leave it out"))
+	}
+	if c.Pod != "" && c.Hostname != "" && c.UTSNS.Mode == "" { // a pod may share less than it does by itself
+		faults = append(faults, onMachine{errors.New("--hostname: the pod has one host name for all in it, unless it shares fewer namespaces: HostName= of the .pod file, or PodmanArgs=--uts=private here")})
+	}
+	none := len(c.Networks) == 1 && c.Networks[0].Mode == "none"
+	if none && slices.ContainsFunc(c.AddHosts, func(h spec.HostEntry) bool { return h.Gateway }) {
+		faults = append(faults, errors.New("--add-host with host-gateway: without a network there is no way to the host"))
+	}
+	return faults
 }
 
 // onMachine is an error that another machine may not have.
