@@ -114,6 +114,8 @@ func TestCheck(t *testing.T) {
 		{"a profile that is missing", files{"a.container": container("SeccompProfile=%h/none.json")}, false, []string{"warning: SeccompProfile=%h/none.json names a file that does not exist: /home/alice/none.json"}},
 		{"what a start would find out", files{"a.container": container("AppArmor=strict"), "b.container": container("CgroupsMode=disabled"), "c.container": container("Network=none", "AddHost=a:host-gateway"), "d.container": container("Pod=p.pod", "HostName=x"), "e.container": container("Pod=p.pod", "HostName=x", "PodmanArgs=--uts=private"), "p.pod": "[Pod]\n"}, false,
 			[]string{"error: AppArmor=strict is refused by the runner: --security-opt apparmor=strict: only root", "error: CgroupsMode=disabled is refused", "error: AddHost=a:host-gateway is refused", "warning: HostName=x is refused by the runner: --hostname: the pod has one host name"}},
+		{"a namespace for root", files{"a.container": container("UserNS=auto:size=2000")}, true, []string{"warning: UserNS=auto:size=2000 takes IDs of containers"}},
+		{"a namespace for a user", files{"a.container": container("UserNS=auto:size=2000")}, false, nil},
 		{"a profile of root's", files{"a.container": container("AppArmor=strict")}, true, nil},
 		{"what the YAML says", files{"a.kube": "[Kube]\nYaml=app.yml\n"}, false, []string{"error: spec.containers: the pod has no containers", "error: spec.container: unknown field"}},
 		{"a port published twice", files{"a.container": container("PublishPort=8080:80"), "b.pod": "[Pod]\nPublishPort=127.0.0.1:8080:81\n"}, false, []string{"error: host port 8080/tcp is published by a.container too"}},
