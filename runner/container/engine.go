@@ -53,6 +53,8 @@ type Engine struct {
 	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is
 	// none.
 	FindImage func(ctx context.Context, name string) (id string, err error)
+	// Copying does work in which the storage may copy an image, which takes its time; it may be nil.
+	Copying func(image string, work func() error) error
 	// Warn gets what went wrong without being an error; it may be nil.
 	Warn func(message string)
 	// Event gets what happens to containers; it may be nil.
