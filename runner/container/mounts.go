@@ -81,7 +81,10 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 			}
 		}
 		if err == nil && m.IDMap {
-			m.Source, err = e.idmapped(r, fmt.Sprintf("idmap-%d", i), m)
+			var mapped string
+			if mapped, err = e.idmapped(r, fmt.Sprintf("idmap-%d", i), m); err == nil {
+				m.Source = mapped
+			}
 		}
 		if err == nil && m.Overlay {
 			m.Source, err = e.overlay(r, fmt.Sprintf("mount-%d", i), m)
@@ -179,13 +182,16 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	if rootfs != "" {
 		filled := mounted // what it stands for has its own content
 		if !m.NoCopy && !mounted {
-			err = e.Volumes.Fill(ctx, got, func(into string) (_ bool, err error) {
-				filled, err = copyUp(rootfs, m.Destination, into)
+			err = e.Volumes.Fill(ctx, got, func(into string) (bool, error) {
+				err := e.through(r, *m, into, func(into string) (err error) {
+					filled, err = copyUp(rootfs, m.Destination, into)
+					return err
+				})
 				return filled, err
 			})
 		}
 		if err == nil && !filled {
-			err = giveNew(got.Dir, who)
+			err = e.giveNew(r, *m, got.Dir, who)
 		}
 		if err != nil {
 			return err
@@ -196,9 +202,23 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	return nil
 }
 
+// through does work on a directory as the container will have it. With the option idmap that is a
+// mount, through which the owners that are written become those that lie on the disk.
+func (e *Engine) through(r Record, m spec.Mount, dir string, work func(dir string) error) error {
+	if !m.IDMap {
+		return work(dir)
+	}
+	m.Source = dir
+	at, err := e.idmapped(r, "new", m)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(at), unix.Unmount(at, unix.MNT_DETACH))
+}
+
 // giveNew makes the container's user the owner of a volume that is empty and still ours, or the
 // user could not write into it.
-func giveNew(dir string, who owner) error {
+func (e *Engine) giveNew(r Record, m spec.Mount, dir string, who owner) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 || st.Gid != 0 || who == (owner{}) {
 		return err
@@ -207,7 +227,7 @@ func giveNew(dir string, who owner) error {
 	if err != nil || len(entries) > 0 {
 		return err
 	}
-	return unix.Lchown(dir, who.uid, who.gid)
+	return e.through(r, m, dir, func(dir string) error { return unix.Lchown(dir, who.uid, who.gid) })
 }
 
 // copyUp puts what lies at destination in the image into a new directory, owners and modes

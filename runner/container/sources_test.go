@@ -182,6 +182,44 @@ func TestSubpathOfABind(t *testing.T) {
 	}
 }
 
+// TestANewVolumeThatIsMapped is given to the container's user as the container will have it: on the
+// disk that is the ID inside.
+func TestANewVolumeThatIsMapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs to mount")
+	}
+	top := t.TempDir()
+	e := &Engine{RunDir: filepath.Join(top, "run")}
+	dir := filepath.Join(top, "volume")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := Record{ID: NewID()}
+	r.Spec.UIDMap = []spec.IDMap{{IDRange: spec.IDRange{Container: 0, Host: 100000, Size: 65536}}}
+	m := spec.Mount{Type: spec.MountVolume, Destination: "/d", IDMap: true}
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread goes with its mounts
+		result <- func() error {
+			if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+				return err
+			}
+			return e.giveNew(r, m, dir, owner{100007, 100000})
+		}()
+	}()
+	err := <-result
+	if errors.Is(err, unix.EINVAL) {
+		t.Skip("this file system maps no mounts")
+	}
+	var st unix.Stat_t
+	if err := errors.Join(err, unix.Stat(dir, &st)); err != nil {
+		t.Fatal(err)
+	}
+	if st.Uid != 7 || st.Gid != 0 {
+		t.Errorf("on the disk it belongs to %d:%d", st.Uid, st.Gid)
+	}
+}
+
 // TestOverlayOfAnOddName has the characters in a path that overlay takes for its own.
 func TestOverlayOfAnOddName(t *testing.T) {
 	if os.Getuid() != 0 {
