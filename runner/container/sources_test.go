@@ -182,41 +182,41 @@ func TestSubpathOfABind(t *testing.T) {
 	}
 }
 
-// TestANewVolumeThatIsMapped is given to the container's user as the container will have it: on the
-// disk that is the ID inside.
+// TestANewVolumeThatIsMapped belongs to the container's user as the container will have it: on the disk
+// that is the ID inside, also of what the image has there.
 func TestANewVolumeThatIsMapped(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs to mount")
+		t.Skip("only root maps mounts")
 	}
-	top := t.TempDir()
-	e := &Engine{RunDir: filepath.Join(top, "run")}
-	dir := filepath.Join(top, "volume")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	e := &Engine{}
 	r := Record{ID: NewID()}
 	r.Spec.UIDMap = []spec.IDMap{{IDRange: spec.IDRange{Container: 0, Host: 100000, Size: 65536}}}
-	m := spec.Mount{Type: spec.MountVolume, Destination: "/d", IDMap: true}
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and the thread goes with its mounts
-		result <- func() error {
-			if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
-				return err
-			}
-			return e.giveNew(r, m, dir, owner{100007, 100000})
-		}()
-	}()
-	err := <-result
-	if errors.Is(err, unix.EINVAL) {
-		t.Skip("this file system maps no mounts")
-	}
-	var st unix.Stat_t
-	if err := errors.Join(err, unix.Stat(dir, &st)); err != nil {
+	disk, err := e.onDisk(r, spec.Mount{IDMap: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if st.Uid != 7 || st.Gid != 0 {
-		t.Errorf("on the disk it belongs to %d:%d", st.Uid, st.Gid)
+	belongs := func(path string, uid, gid uint32) {
+		t.Helper()
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Uid != uid || st.Gid != gid {
+			t.Errorf("%s belongs to %d:%d, %v", path, st.Uid, st.Gid, err)
+		}
+	}
+	empty, filled, rootfs := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := giveNew(empty, owner{100007, 100000}, disk); err != nil {
+		t.Fatal(err)
+	}
+	belongs(empty, 7, 0)
+	if err := errors.Join(os.Mkdir(rootfs+"/data", 0o755), os.Symlink("x", rootfs+"/data/link"), os.Lchown(rootfs+"/data/link", 100009, 100008), os.Lchown(rootfs+"/data", 100003, 100004)); err != nil {
+		t.Fatal(err)
+	}
+	if some, err := copyUp(rootfs, "/data", filled, disk); !some || err != nil {
+		t.Fatal(some, err)
+	}
+	belongs(filled, 3, 4)
+	belongs(filled+"/link", 9, 8)
+	if plain, err := e.onDisk(r, spec.Mount{}); err != nil || !plain.Empty() {
+		t.Errorf("without the option: %v, %v", plain, err)
 	}
 }
 
