@@ -204,8 +204,9 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	return nil
 }
 
-// onDisk maps the IDs of a container's user namespace to those that lie on the disk below a mount. With
-// the option idmap these are the IDs inside; else, or with mappings of its own, nothing is mapped.
+// onDisk maps the IDs of a container's user namespace to those that lie on the disk below a mount.
+// With the option idmap these are the IDs inside; else, or with mappings of its own, nothing is
+// mapped.
 func (e *Engine) onDisk(r Record, m spec.Mount) (*idtools.IDMappings, error) {
 	if !m.IDMap || len(m.UIDMap)+len(m.GIDMap) > 0 {
 		return &idtools.IDMappings{}, nil

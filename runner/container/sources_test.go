@@ -182,8 +182,8 @@ func TestSubpathOfABind(t *testing.T) {
 	}
 }
 
-// TestANewVolumeThatIsMapped belongs to the container's user as the container will have it: on the disk
-// that is the ID inside, also of what the image has there.
+// TestANewVolumeThatIsMapped: it belongs to the container's user as the container will have it. On
+// the disk that is the ID inside, also of what the image has there.
 func TestANewVolumeThatIsMapped(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root maps mounts")
