@@ -5,6 +5,7 @@ package check
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/kube/manifest"
+	"golang.org/x/sys/unix"
 )
 
 // files are unit files by name.
@@ -296,6 +298,18 @@ func TestExamples(t *testing.T) {
 }
 
 // TestThisHost: the real machine answers without surprise.
+// TestYAMLOfAPipe: what nobody may ever write is told, and not waited for.
+func TestYAMLOfAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pod.yaml")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, _, n := documents([]string{pipe}, Options{Kube: func(string, []byte) report.List { return nil }})
+	if n != 1 || len(list) != 1 || !strings.Contains(list[0].Message, "cannot be read: it is not a regular file but a pipe") {
+		t.Errorf("%d: %v", n, list)
+	}
+}
+
 func TestThisHost(t *testing.T) {
 	h := ThisHost(os.Getuid() != 0)
 	if _, ok := h.UserHome("root"); !ok || !h.Exists("/") || h.SubIDs("nobody-has-this-name", true) {

@@ -18,9 +18,10 @@ import (
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/safe"
 )
 
-// maxRead bounds what is read of a file that a unit names, in bytes.
+// maxRead bounds what is read of a file that a unit or a command line names, in bytes.
 const maxRead = 16 << 20
 
 // ThisHost asks the machine that the program runs on. The units of a user run are those of the
@@ -31,16 +32,7 @@ func ThisHost(userRun bool) Host {
 			_, err := os.Stat(path)
 			return err == nil
 		},
-		ReadFile: func(path string) ([]byte, error) {
-			st, err := os.Stat(path)
-			if err != nil {
-				return nil, err
-			}
-			if !st.Mode().IsRegular() || st.Size() > maxRead {
-				return nil, &os.PathError{Op: "read", Path: path, Err: os.ErrInvalid}
-			}
-			return os.ReadFile(path)
-		},
+		ReadFile: func(path string) ([]byte, error) { return safe.ReadLinked(path, maxRead) },
 		UserHome: func(name string) (string, bool) {
 			u, err := user.Lookup(name)
 			if err != nil {
