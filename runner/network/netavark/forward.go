@@ -3,6 +3,7 @@
 package netavark
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,24 +57,38 @@ func (r rule) side(at netip.AddrPort) string {
 	return fmt.Sprintf("%s/%d", ip, at.Port())
 }
 
-// held counts the rule's ports on which a process listens.
-func (r rule) held(pid int) int {
-	n := 0
-	for i := range r.Range {
-		if sockets.Has(pid, netip.AddrPortFrom(r.Listen.Addr(), r.Listen.Port()+i), "tcp") {
-			n++
+// meets reports whether a port of the machine is in both rules.
+func (r rule) meets(o rule) bool {
+	ours, theirs := int(r.Listen.Port()), int(o.Listen.Port())
+	return r.Listen.Addr() == o.Listen.Addr() && ours < theirs+int(o.Range) && theirs < ours+int(r.Range)
+}
+
+// portsOf are the ports of the machine that rules lead on.
+func portsOf(rules []rule) (all []netip.AddrPort) {
+	for _, r := range rules {
+		for i := range r.Range {
+			all = append(all, netip.AddrPortFrom(r.Listen.Addr(), r.Listen.Port()+i))
 		}
 	}
-	return n
+	return all
 }
 
-// allHeld and noneHeld are what is waited for.
-func allHeld(rules []rule, pid int) bool {
-	return !slices.ContainsFunc(rules, func(r rule) bool { return r.held(pid) < int(r.Range) })
+// heldOf returns the first of the ports on which a process listens; not valid if there is none.
+func heldOf(ports []netip.AddrPort, pid int) netip.AddrPort {
+	return firstWhere(ports, sockets.Of(pid, "tcp").Has)
 }
 
-func noneHeld(rules []rule, pid int) bool {
-	return !slices.ContainsFunc(rules, func(r rule) bool { return r.held(pid) > 0 })
+// freeOf returns the first of the ports on which it does not.
+func freeOf(ports []netip.AddrPort, pid int) netip.AddrPort {
+	its := sockets.Of(pid, "tcp")
+	return firstWhere(ports, func(at netip.AddrPort) bool { return !its.Has(at) })
+}
+
+func firstWhere(ports []netip.AddrPort, is func(netip.AddrPort) bool) netip.AddrPort {
+	if i := slices.IndexFunc(ports, is); i >= 0 {
+		return ports[i]
+	}
+	return netip.AddrPort{}
 }
 
 // rules are those for the ports of a Forward, to the addresses that the container has.
@@ -111,7 +126,7 @@ func (f *Forward) tell(ctx context.Context, control, verb string, rules []rule, 
 		return err
 	}
 	const looks = 10
-	for range looks { // pasta is quick, but pesto does not wait for it
+	for i := 0; i < looks && ctx.Err() == nil; i++ { // pasta is quick, but pesto does not wait for it
 		if done() {
 			return nil
 		}
@@ -171,19 +186,33 @@ func (c *Connection) listen(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	ports := portsOf(rules)
+	// What is noted as told is ours alone, so that unforward can go by what pasta listens on. We have the
+	// lock: nobody else tells pasta meanwhile.
+	for _, other := range (&Store{Records: c.Records}).Connected() {
+		if other.ID == c.ID || other.Forward == nil {
+			continue
+		}
+		for _, r := range rules {
+			if slices.ContainsFunc(other.Forward.Told, r.meets) {
+				return fmt.Errorf("publish %s: pasta of the user's networks was told to listen on it for %s", r.side(r.Listen), other.Name)
+			}
+		}
+	}
+	if at := heldOf(ports, h.Pasta); at.IsValid() { // because of pasta_options
+		return fmt.Errorf("publish %s: pasta of the user's networks listens on it already", at)
+	}
 	c.Forward.Told = rules
 	if err := c.save(dir); err != nil { // whoever cleans up after us must know
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pestoTime)
 	defer cancel()
-	if err := c.Forward.tell(ctx, h.Control, "-A", rules, func() bool { return allHeld(rules, h.Pasta) }); err != nil {
+	if err := c.Forward.tell(ctx, h.Control, "-A", rules, func() bool { return !freeOf(ports, h.Pasta).IsValid() }); err != nil {
 		return err
 	}
-	for _, r := range rules {
-		if r.held(h.Pasta) < int(r.Range) { // somebody else may have taken it
-			return fmt.Errorf("publish %s: pasta of the user's networks could not listen on it", r.side(r.Listen))
-		}
+	if at := freeOf(ports, h.Pasta); at.IsValid() { // somebody else may have taken it
+		return fmt.Errorf("publish %s: pasta of the user's networks could not listen on it", at)
 	}
 	return nil
 }
@@ -203,20 +232,27 @@ func (c *Connection) unforward() error {
 	// The caller's time may be what has run out.
 	ctx, cancel := context.WithTimeout(context.Background(), pestoTime)
 	defer cancel()
-	free := func() bool { return noneHeld(told, h.Pasta) }
-	err := c.Forward.tell(ctx, h.Control, "-D", told, free)
+	tell := func(rules []rule) error {
+		return c.Forward.tell(ctx, h.Control, "-D", rules, func() bool { return !heldOf(portsOf(rules), h.Pasta).IsValid() })
+	}
+	err := tell(told)
 	if err != nil {
 		// pesto does nothing of what it is told if one part is not there.
 		for i := range told {
-			err = errors.Join(err, c.Forward.tell(ctx, h.Control, "-D", told[i:i+1], func() bool { return noneHeld(told[i:i+1], h.Pasta) }))
+			err = errors.Join(err, tell(told[i:i+1]))
 		}
 	}
-	if ctx.Err() != nil || !free() {
-		return hint.With(fmt.Errorf("pasta of the user's networks keeps published ports: %w", err),
-			"systemctl --user restart podunit-netns.service connects all containers again")
+	at := heldOf(portsOf(told), h.Pasta)
+	switch {
+	case at.IsValid():
+		err = fmt.Errorf("pasta of the user's networks keeps published ports, as %s: %w", at, cmp.Or(err, errors.New("it was told to let go of them")))
+	case err != nil && ctx.Err() != nil:
+		err = fmt.Errorf("pasta of the user's networks does not answer, and may yet listen on published ports: %w", err)
+	default:
+		c.Forward.Told = nil
+		return nil
 	}
-	c.Forward.Told = nil
-	return nil
+	return hint.With(err, "systemctl --user restart podunit-netns.service connects all containers again")
 }
 
 // SetForward has the ports of the connection come through the pasta of the user's networks, if that

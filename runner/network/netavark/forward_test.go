@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,7 +101,9 @@ func (p *pasta) serve(conn net.Conn) {
 	p.Lock()
 	defer p.Unlock()
 	words := strings.Fields(line)
-	p.said = append(p.said, strings.Join(words, " "))
+	if len(words) > 0 { // who is only waited for is shown the configuration, see tell
+		p.said = append(p.said, strings.Join(words, " "))
+	}
 	if p.mute != "" && slices.Contains(words, p.mute) {
 		p.open = append(p.open, conn) // nobody hangs up
 		return
@@ -128,6 +131,30 @@ func (p *pasta) serve(conn net.Conn) {
 		l, _ := net.Listen("tcp", at(r))
 		p.rules[r] = l
 	}
+}
+
+// listen has pasta listen for somebody else than the connection.
+func (p *pasta) listen(t *testing.T, c *Connection, port uint16) {
+	t.Helper()
+	other := rule{Listen: loopback(port), Target: netip.MustParseAddrPort("10.89.0.77:80"), Range: 1}
+	h, _ := ReadShared(c.Shared)
+	if err := c.Forward.tell(t.Context(), h.Control, "-A", []rule{other}, func() bool { return listens(port) }); err != nil || !listens(port) {
+		t.Fatal(err)
+	}
+}
+
+// told notes another connection, for which pasta was told of the port.
+func told(t *testing.T, c *Connection, port uint16) {
+	t.Helper()
+	other := *c
+	other.ID, other.Name, other.Forward = "other", "other", &Forward{Told: []rule{{Listen: loopback(port), Range: 1}}}
+	if err := other.note(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func loopback(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 }
 
 // at is where a rule has pasta listen.
@@ -253,9 +280,12 @@ func TestForwardElsewhere(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(t *testing.T, p *pasta, c *Connection, port uint16){
 		"another program has it": taken,
-		"a rule of another container": func(_ *testing.T, p *pasta, _ *Connection, port uint16) {
-			p.rules[fmt.Sprintf("127.0.0.1/%d:10.89.0.77/80", port)] = nil
+		"a rule of another container": func(t *testing.T, p *pasta, c *Connection, port uint16) {
+			p.listen(t, c, port)
+			told(t, c, port)
 		},
+		"another container was told, and pasta does not listen yet": func(t *testing.T, _ *pasta, c *Connection, port uint16) { told(t, c, port) },
+		"pasta listens by its options":                              func(t *testing.T, p *pasta, c *Connection, port uint16) { p.listen(t, c, port) },
 		"a pasta that takes no orders": func(t *testing.T, _ *pasta, c *Connection, _ uint16) {
 			h, _ := ReadShared(c.Shared)
 			h.Control = ""
@@ -325,6 +355,25 @@ func TestForwardThatStays(t *testing.T) {
 	}
 	if err := Disconnect(dir); err != nil || listens(port) {
 		t.Errorf("once it can: %v", err)
+	}
+}
+
+// TestForwardIgnored: pasta obeys, it says, and goes on listening.
+func TestForwardIgnored(t *testing.T) {
+	p := newPasta(t)
+	c, dir, port := forwarded(t, p)
+	if err := c.forward(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	p.Lock()
+	for rule, l := range p.rules {
+		p.rules[rule] = nil
+		t.Cleanup(func() { _ = l.Close() })
+	}
+	p.Unlock()
+	want := fmt.Sprintf("keeps published ports, as 127.0.0.1:%d: it was told to let go of them", port)
+	if err := c.unforward(); err == nil || !strings.Contains(err.Error(), want) || len(c.Forward.Told) != 1 {
+		t.Errorf("%v; %+v", err, c.Forward)
 	}
 }
 

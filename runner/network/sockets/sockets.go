@@ -6,6 +6,7 @@ package sockets
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"strings"
@@ -18,17 +19,36 @@ const listening = "0A"
 // On finds the sockets that listen on a port (TCP) or are bound to it (UDP), on any address. The
 // keys are as in the links of /proc/PID/fd. protocol is "tcp" or "udp"; of another there are none.
 func On(port uint16, protocol string) map[string]bool {
-	return find(protocol, func(local string) bool {
-		_, p, ok := strings.Cut(local, ":")
-		return ok && p == fmt.Sprintf("%04X", port)
-	})
+	all := map[string]bool{}
+	want := fmt.Sprintf("%04X", port)
+	for local, link := range table(protocol) {
+		if _, p, ok := strings.Cut(local, ":"); ok && p == want {
+			all[link] = true
+		}
+	}
+	return all
 }
 
-// Has reports whether a process has the socket that listens on a port (TCP) or is bound to it (UDP)
-// on exactly this address. It does not if it has ended, or if we may not look at its descriptors.
-func Has(pid int, at netip.AddrPort, protocol string) bool {
-	want := local(at)
-	return Among(pid, find(protocol, func(l string) bool { return l == want }))
+// A Set has the local addresses of sockets, as the kernel's table has them.
+type Set map[string]bool
+
+// Has reports whether one of the sockets is at exactly this address.
+func (s Set) Has(at netip.AddrPort) bool { return s[local(at)] }
+
+// Of are the sockets of a process that listen (TCP) or are bound (UDP). It has none if it has ended,
+// or if we may not look at its descriptors.
+func Of(pid int, protocol string) Set {
+	its := map[string]bool{}
+	for link := range descriptors(pid) {
+		its[link] = true
+	}
+	all := Set{}
+	for local, link := range table(protocol) {
+		if its[link] {
+			all[local] = true
+		}
+	}
+	return all
 }
 
 // Among reports whether a process has one of these sockets.
@@ -36,47 +56,61 @@ func Among(pid int, sockets map[string]bool) bool {
 	if len(sockets) == 0 {
 		return false
 	}
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		return false // not ours to look at, or gone
-	}
-	for _, fd := range fds {
-		if target, err := os.Readlink(dir + "/" + fd.Name()); err == nil && sockets[target] {
+	for link := range descriptors(pid) {
+		if sockets[link] {
 			return true
 		}
 	}
 	return false
 }
 
-func find(protocol string, wanted func(local string) bool) map[string]bool {
-	all := map[string]bool{}
-	for _, table := range []string{protocol, protocol + "6"} {
-		// thread-self, since the main thread may be in another namespace
-		data, err := os.ReadFile("/proc/thread-self/net/" + table)
+// descriptors are the targets of the links in a process's directory of descriptors.
+func descriptors(pid int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		dir := fmt.Sprintf("/proc/%d/fd", pid)
+		fds, err := os.ReadDir(dir)
 		if err != nil {
-			continue
+			return // not ours to look at, or gone
 		}
-		for _, inode := range inodes(string(data), protocol, wanted) {
-			all["socket:["+inode+"]"] = true
+		for _, fd := range fds {
+			if target, err := os.Readlink(dir + "/" + fd.Name()); err == nil && !yield(target) {
+				return
+			}
 		}
 	}
-	return all
 }
 
-// inodes are those of a table's sockets whose local address is wanted.
-func inodes(table, protocol string, wanted func(local string) bool) []string {
-	var out []string
-	for line := range strings.Lines(table) {
-		f := strings.Fields(line)
-		if len(f) < 10 || protocol == "tcp" && f[3] != listening {
-			continue
-		}
-		if wanted(f[1]) {
-			out = append(out, f[9])
+// table are the sockets of a protocol: the local address, and the link that a descriptor has.
+func table(protocol string) iter.Seq2[string, string] {
+	return func(yield func(local, link string) bool) {
+		for _, name := range []string{protocol, protocol + "6"} {
+			// thread-self, since the main thread may be in another namespace
+			data, err := os.ReadFile("/proc/thread-self/net/" + name)
+			if err != nil {
+				continue
+			}
+			for local, link := range entries(string(data), protocol) {
+				if !yield(local, link) {
+					return
+				}
+			}
 		}
 	}
-	return out
+}
+
+// entries are those of the text of a table.
+func entries(text, protocol string) iter.Seq2[string, string] {
+	return func(yield func(local, link string) bool) {
+		for line := range strings.Lines(text) {
+			f := strings.Fields(line)
+			if len(f) < 10 || protocol == "tcp" && f[3] != listening {
+				continue
+			}
+			if !yield(f[1], "socket:["+f[9]+"]") {
+				return
+			}
+		}
+	}
 }
 
 // local is an address as the table has it: groups of four bytes, each as a number of this machine.

@@ -3,6 +3,7 @@
 package sockets
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -10,20 +11,23 @@ import (
 	"testing"
 )
 
-func TestInodes(t *testing.T) {
+func TestEntries(t *testing.T) {
 	const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 111 1 0 100 0 0 10 0
    1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000  1000        0 222 1 0 20 4 30 10 -1
    2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 333 1 0 100 0 0 10 0
 `
-	got := inodes(tcp, "tcp", func(local string) bool { return strings.HasSuffix(local, ":1F90") })
-	if len(got) != 1 || got[0] != "111" {
+	got := map[string]string{}
+	for local, link := range entries(tcp, "tcp") {
+		got[local] = link
+	}
+	if want := map[string]string{"00000000:1F90": "socket:[111]", "0100007F:1F91": "socket:[333]"}; !maps.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
 }
 
-// TestHas looks for sockets of ours, by port, by address, and in another process.
-func TestHas(t *testing.T) {
+// TestOf looks for sockets of ours, by port, by address, and in another process.
+func TestOf(t *testing.T) {
 	for _, tt := range []struct{ network, protocol, on, other string }{
 		{"tcp4", "tcp", "127.0.0.1", "0.0.0.0"},
 		{"udp4", "udp", "127.0.0.1", "127.0.0.2"},
@@ -33,16 +37,16 @@ func TestHas(t *testing.T) {
 	} {
 		t.Run(tt.network+" "+tt.on, func(t *testing.T) {
 			at := netip.AddrPortFrom(netip.MustParseAddr(tt.on), listen(t, tt.network, tt.on))
-			if !Has(os.Getpid(), at, tt.protocol) {
+			if !Of(os.Getpid(), tt.protocol).Has(at) {
 				t.Errorf("we do not have %s", at)
 			}
 			if !Among(os.Getpid(), On(at.Port(), tt.protocol)) {
 				t.Errorf("we do not have port %d", at.Port())
 			}
-			if other := netip.AddrPortFrom(netip.MustParseAddr(tt.other), at.Port()); Has(os.Getpid(), other, tt.protocol) {
+			if other := netip.AddrPortFrom(netip.MustParseAddr(tt.other), at.Port()); Of(os.Getpid(), tt.protocol).Has(other) {
 				t.Errorf("we have %s", other)
 			}
-			if Has(os.Getppid(), at, tt.protocol) {
+			if Of(os.Getppid(), tt.protocol).Has(at) {
 				t.Errorf("another process has %s", at)
 			}
 		})
