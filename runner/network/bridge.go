@@ -191,7 +191,7 @@ func Reconnect(ctx context.Context, dir, path string, servers netavark.Servers) 
 		return err
 	}
 	defer ns.Close()
-	if err := errors.Join(c.Unlink(ns), c.Connect(ctx, dir, ns, servers)); err != nil {
+	if err := c.Connect(ctx, dir, ns, servers); err != nil {
 		return fmt.Errorf("connect %s again: %w", c.Name, err)
 	}
 	return nil

@@ -85,6 +85,14 @@ echo '{"a":{}}'
 			if calls, err := os.ReadFile(filepath.Join(at, "calls")); err != nil || string(calls) != want {
 				t.Errorf("%q, want %q (%v)", calls, want, err)
 			}
+			// Its start and the namespace's unit may both connect it again.
+			again := make(chan error)
+			for range 2 {
+				go func() { again <- Reconnect(t.Context(), dir, n.Path(), netavark.Servers{}) }()
+			}
+			if err := errors.Join(<-again, <-again); err != nil {
+				t.Errorf("connected again twice: %v", err)
+			}
 		})
 	}
 }

@@ -218,10 +218,13 @@ func (c *Connection) note(dir string) error {
 }
 
 // Connect makes the links of the connection in the container's network namespace ns, and notes it in
-// dir, the runtime directory. What a failure leaves, Disconnect takes back.
+// dir, the runtime directory. What a failure leaves, Disconnect takes back. Of a connection that was
+// read, the remains of the old links are removed first.
 func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, servers Servers) error {
-	if err := c.note(dir); err != nil {
-		return err
+	if !c.read {
+		if err := c.note(dir); err != nil {
+			return err
+		}
 	}
 	if c.started != nil {
 		if err := c.started(); err != nil {
@@ -233,6 +236,14 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		missing := false
 		err := c.store().withLock(func() error {
+			if c.read {
+				// Somebody else may have connected it again since, or disconnected it.
+				now, err := Read(dir)
+				if now == nil || err != nil {
+					return err
+				}
+				*c = *now
+			}
 			var first Shared
 			if c.Rootless {
 				first, _ = ReadShared(c.Shared)
@@ -251,7 +262,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				names = sync.OnceValue(func() error { return servers.Names(ctx) })
 				go func() { _ = names() }() // what it says is asked below
 			}
-			if lost {
+			if lost || c.read {
 				if err := c.Unlink(ns); err != nil {
 					return err
 				}
