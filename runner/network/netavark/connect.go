@@ -477,22 +477,29 @@ func Disconnect(dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), teardownTime)
 	defer cancel()
 	return c.store().withLock(func() error {
-		if err := os.Remove(c.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
 		kept := c.unforward()
+		last := c.Rootless && c.last()
+		if last {
+			kept = nil // the pasta ends with the namespace, and its ports with it
+		}
+		if kept == nil {
+			if err := os.Remove(c.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
 		errs := []error{kept}
 		within, ok, err := c.host()
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case c.Rootless && c.last():
+		case last:
 			errs = append(errs, c.endShared())
 		case ok && c.Begun:
 			errs = append(errs, c.teardown(ctx, within))
 		}
 		if kept != nil {
-			return errors.Join(errs...) // ports lead to the addresses: nobody else may get them
+			// The ports lead to the addresses: nobody else may get them. The link stays, and with it the namespace.
+			return errors.Join(errs...)
 		}
 		errs = append(errs, c.store().leases(func(tx *bbolt.Tx) error {
 			var errs []error
@@ -839,6 +846,9 @@ func (c *Connection) last() bool {
 	}
 	for _, e := range entries {
 		path := filepath.Join(c.Records, e.Name())
+		if path == c.link() {
+			continue
+		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			_ = os.Remove(path) // of a runtime directory that somebody removed
 			continue

@@ -333,14 +333,15 @@ func TestForwardUnanswered(t *testing.T) {
 	}
 }
 
-// TestForwardThatStays: while pasta cannot be told to let go of a port, the connection stays noted, and its addresses its own.
+// TestForwardThatStays: while pasta cannot be told to let go of a port, the connection stays noted, and
+// its addresses its own.
 func TestForwardThatStays(t *testing.T) {
 	p := newPasta(t)
 	c, dir, port := forwarded(t, p)
-	err := errors.Join(os.MkdirAll(c.Records, 0o700), os.WriteFile(filepath.Join(c.Records, "other"), nil, 0o600), c.forward(t.Context(), dir))
-	if err != nil {
+	if err := errors.Join(c.note(dir), c.forward(t.Context(), dir)); err != nil {
 		t.Fatal(err)
 	}
+	told(t, c, port+1)
 	if err := os.Rename(p.pesto, p.pesto+".gone"); err != nil {
 		t.Fatal(err)
 	}
@@ -350,11 +351,30 @@ func TestForwardThatStays(t *testing.T) {
 	if left, err := Read(dir); err != nil || left == nil || len(left.Forward.Told) != 1 || !listens(port) {
 		t.Errorf("%+v, %v", left, err)
 	}
+	if _, err := os.Lstat(c.link()); err != nil {
+		t.Error(err)
+	}
 	if err := os.Rename(p.pesto+".gone", p.pesto); err != nil {
 		t.Fatal(err)
 	}
 	if err := Disconnect(dir); err != nil || listens(port) {
 		t.Errorf("once it can: %v", err)
+	}
+}
+
+// TestForwardOfTheLast: pesto is gone, and whoever leaves last leaves all the same, as pasta ends.
+func TestForwardOfTheLast(t *testing.T) {
+	p := newPasta(t)
+	c, dir, _ := forwarded(t, p)
+	if err := errors.Join(c.note(dir), c.forward(t.Context(), dir), os.Rename(p.pesto, p.pesto+".gone")); err != nil {
+		t.Fatal(err)
+	}
+	if err := Disconnect(dir); err != nil {
+		t.Error(err)
+	}
+	left, err := Read(dir)
+	if _, alive := ReadShared(c.Shared); left != nil || err != nil || alive {
+		t.Errorf("left: %+v, %v; the namespace is there: %v", left, err, alive)
 	}
 }
 
