@@ -69,11 +69,7 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 		if err := c.save(dir); err != nil {
 			return err
 		}
-		var forwarded error
-		if c.Forward != nil && c.Forward.Network == name {
-			forwarded = errors.Join(c.forward(ctx, dir), c.save(dir))
-		}
-		return errors.Join(forwarded, more.serve(ctx, before, servers))
+		return more.serve(ctx, before, servers)
 	})
 	if err != nil || c.Rootless || !more.HasDNS() || c.dnsPID() != 0 {
 		return err
@@ -81,7 +77,8 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 	return servers.Names(ctx)
 }
 
-// Leave disconnects somebody who runs from one of several networks.
+// Leave disconnects somebody who runs from one of several networks. It is refused if his published
+// ports lead to that one, and can lead to no other.
 func (c *Connection) Leave(ctx context.Context, dir string, ns *os.File, name string, servers Servers) error {
 	return c.store().withLock(func() error {
 		within, ok, err := c.host()
@@ -91,6 +88,11 @@ func (c *Connection) Leave(ctx context.Context, dir string, ns *os.File, name st
 		if !ok {
 			return NoNamespaceError{servers.Namespace}
 		}
+		if c.Forward != nil && c.Forward.Network == name {
+			if err := c.moveForward(ctx, dir); err != nil {
+				return err
+			}
+		}
 		return c.leave(ctx, dir, ns, name, within)
 	})
 }
@@ -99,11 +101,6 @@ func (c *Connection) leave(ctx context.Context, dir string, ns *os.File, name st
 	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool { return e.Name == name })
 	if i < 0 {
 		return fmt.Errorf("%s is not on network %s", c.Name, name)
-	}
-	if c.Forward != nil && c.Forward.Network == name {
-		if err := errors.Join(c.unforward(), c.save(dir)); err != nil {
-			return err
-		}
 	}
 	one := *c
 	one.Networks = c.Networks[i : i+1]

@@ -180,7 +180,7 @@ func (c *Connection) listen(ctx context.Context, dir string) error {
 	}
 	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool { return e.Name == c.Forward.Network })
 	if i < 0 {
-		return nil // it has left that network
+		return fmt.Errorf("the published ports of %s lead to network %s, and it is not on it", c.Name, c.Forward.Network)
 	}
 	rules, err := c.Forward.rules(c.Networks[i].StaticIPs)
 	if err != nil {
@@ -253,6 +253,30 @@ func (c *Connection) unforward() error {
 		return nil
 	}
 	return hint.With(err, "systemctl --user restart podunit-netns.service connects all containers again")
+}
+
+// moveForward has the ports lead to another of the networks, since the connection is to leave the one to
+// which they lead. If none can take them, all stays as it is. The caller has the lock.
+func (c *Connection) moveForward(ctx context.Context, dir string) error {
+	from := c.Forward.Network
+	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool {
+		if n := c.Info[e.Name]; e.Name == from || n.Internal || !leased(*n) {
+			return false
+		}
+		_, err := c.Forward.rules(e.StaticIPs)
+		return err == nil
+	})
+	if i < 0 {
+		return hint.With(fmt.Errorf("the published ports of %s lead to network %s, and none of its other networks can take them", c.Name, from),
+			"connect it to one first that is not internal, and has IPv6 if %s has: podunit network connect NETWORK %s", from, c.Name)
+	}
+	c.Forward.Network = c.Networks[i].Name
+	err := c.listen(ctx, dir)
+	if err != nil {
+		c.Forward.Network = from
+		err = errors.Join(err, c.listen(ctx, dir))
+	}
+	return errors.Join(err, c.save(dir))
 }
 
 // SetForward has the ports of the connection come through the pasta of the user's networks, if that

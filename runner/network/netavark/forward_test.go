@@ -378,6 +378,42 @@ func TestForwardOfTheLast(t *testing.T) {
 	}
 }
 
+// TestForwardMoves: who leaves the network to which its ports lead has them on another, or stays.
+func TestForwardMoves(t *testing.T) {
+	for name, other := range map[string]struct {
+		network New
+		ip      net.IP
+		moves   bool
+	}{
+		"to a network":           {New{Name: "b"}, net.IPv4(10, 90, 0, 9), true},
+		"not to an internal one": {New{Name: "b", Internal: true}, net.IPv4(10, 90, 0, 9), false},
+		"not without its family": {New{Name: "b"}, net.ParseIP("fd00::9"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPasta(t)
+			c, dir, port := forwarded(t, p)
+			s := newStore(t, version114)
+			n, err := s.Create(other.network)
+			if err = errors.Join(err, c.forward(t.Context(), dir)); err != nil {
+				t.Fatal(err)
+			}
+			c.Networks = append(c.Networks, Endpoint{Name: "b", PerNetworkOptions: types.PerNetworkOptions{StaticIPs: []net.IP{other.ip}}})
+			c.Info["b"] = &n
+			want := fmt.Sprintf("127.0.0.1/%d:10.89.0.9/80", port)
+			if other.moves {
+				want = strings.Replace(want, "10.89", "10.90", 1)
+			}
+			if err := c.moveForward(t.Context(), dir); (err == nil) != other.moves {
+				t.Error(err)
+			}
+			noted, err := Read(dir)
+			if err != nil || !slices.Equal(p.kept(), []string{want}) || !listens(port) || fmt.Sprint(noted.Forward.Told) != "["+want+"]" || (noted.Forward.Network == "b") != other.moves {
+				t.Errorf("pasta has %v; noted: %+v, %v", p.kept(), noted.Forward, err)
+			}
+		})
+	}
+}
+
 // TestForwardIgnored: pasta obeys, it says, and goes on listening.
 func TestForwardIgnored(t *testing.T) {
 	p := newPasta(t)
