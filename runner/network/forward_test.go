@@ -85,6 +85,9 @@ while [ $# -gt 0 ]; do [ "$1" = --pid ] && echo $$ >"$2"; shift; done`
 			if base := filepath.Base(got.control); base != tt.want {
 				t.Errorf("its socket: %q", got.control)
 			}
+			if refused := tt.want != pestoFile; (got.refused != nil) != refused || refused && !strings.Contains(got.refused.Error(), "Permission denied") {
+				t.Errorf("why it has none: %v", got.refused)
+			}
 			got, err = startPasta(t.Context(), Request{Dir: dir, Config: conf}, ns, nil)
 			if err != nil || got.control != "" {
 				t.Errorf("one that is not asked for: %q, %v", got.control, err)

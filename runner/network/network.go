@@ -79,6 +79,8 @@ type Result struct {
 	PastaPID int
 	// Control is the socket at which pesto(1) can tell pasta on which ports to listen; empty if it cannot.
 	Control string
+	// Refused is why pasta has no such socket although it was asked for one and knows the option; nil else.
+	Refused error
 }
 
 // Addresses are the IPs as text.
@@ -333,7 +335,7 @@ func (n *Network) pasta(ctx context.Context) error {
 		return err
 	}
 	n.result.IPs = ips
-	n.result.PastaPID, n.result.Control = got.pid, got.control
+	n.result.PastaPID, n.result.Control, n.result.Refused = got.pid, got.control, got.refused
 	n.result.DNS = sameFamily(got.dns, ips)
 	host := ""
 	if same := sameFamily(got.host, ips); len(same) > 0 {

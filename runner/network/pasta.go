@@ -203,6 +203,7 @@ type running struct {
 	pid       int
 	dns, host []string
 	control   string // see Result
+	refused   error  // see Result
 }
 
 // startPasta starts pasta and returns when it is ready.
@@ -217,8 +218,9 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	extra = append(ownTap(ns, extra, tapName(req, routes)), extra...)
 	req.Control = req.Control && pesto(req.Config) != "" && mentions(program, "conf-path")
 	a, err := showPasta(ctx, req, program, extra, addressed(ports, routes))
+	var refused error
 	if req.Control && errors.As(err, &PastaError{}) {
-		req.Control = false // it may not make the socket, by the rules of AppArmor or others
+		req.Control, refused = false, err // it may not make the socket, by the rules of AppArmor or others
 		a, err = showPasta(ctx, req, program, extra, addressed(ports, routes))
 	}
 	if err != nil {
@@ -240,7 +242,7 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 			return running{}, errors.Join(fmt.Errorf("--network pasta:--pid,%s: %w", path, err), endAll(req.Dir))
 		}
 	}
-	got := running{pid: pid, dns: a.dns, host: a.host}
+	got := running{pid: pid, dns: a.dns, host: a.host, refused: refused}
 	if req.Control {
 		got.control = filepath.Join(req.Dir, pestoFile)
 	}

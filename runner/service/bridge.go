@@ -287,6 +287,9 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 		return errors.Join(err, holder.Close())
 	}
 	made, err := n.Wait(ctx, "")
+	if made.Refused != nil {
+		e.Warn(fmt.Sprintf("each container that publishes has a pasta of its own, as the one of all networks has no socket for pesto: %v", made.Refused))
+	}
 	if err == nil {
 		err = holder.WatchNetwork(made.PastaPID)
 	}
