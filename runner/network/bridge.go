@@ -29,7 +29,8 @@ type Bridge struct {
 
 // prepareBridge finds out whether the networks can be joined, before anything is made. A user's container
 // that publishes ports gets a pasta of its own for them and for the way out, so that it sees the
-// addresses of its clients; the bridges lead to its peers.
+// addresses of its clients; the bridges lead to its peers. Where pesto is, the pasta of the user's
+// networks may do for it, see forward.
 func (n *Network) prepareBridge(ctx context.Context) error {
 	b := n.req.Bridge
 	var err error

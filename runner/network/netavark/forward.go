@@ -176,7 +176,7 @@ func (c *Connection) listen(ctx context.Context, dir string) error {
 		return errors.New("the network namespace of the user's networks has ended")
 	}
 	if h.Control == "" {
-		return errors.New("pasta of the user's networks takes no orders: it was started before pesto was installed")
+		return errors.New("pasta of the user's networks takes no orders: it was started before pesto was installed, or may not make a socket for it")
 	}
 	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool { return e.Name == c.Forward.Network })
 	if i < 0 {
