@@ -22,6 +22,7 @@ import (
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
@@ -101,7 +102,7 @@ func examine(ctx context.Context, e *cli.Env, repair bool) []finding {
 	all = append(all, lowPorts("/proc", e.User.Rootless()))
 	all = append(all, programs(e.User.Rootless(), exec.LookPath)...)
 	if e.User.Rootless() {
-		all = append(all, published(exec.LookPath))
+		all = append(all, published(helpers(e)))
 	}
 	if e.User.Entered {
 		all = append(all, storageHealth(ctx, e, repair)...)
@@ -299,6 +300,16 @@ func published(look func(string) (string, error)) finding {
 		return finding{check, fine, path + " has one pasta listen for all whose clients it can lead to them", ""}
 	}
 	return finding{check, fine, "a container that publishes has a pasta of its own; since 2026-05, passt has pesto, which makes one do for all", ""}
+}
+
+// helpers finds a program where a container's start does: by helper_binaries_dir of containers.conf(5),
+// or in PATH.
+func helpers(e *cli.Env) func(string) (string, error) {
+	conf, err := service.ReadConf(e.Modules)
+	if err != nil {
+		return exec.LookPath // what is wrong with the file, configuration tells
+	}
+	return func(name string) (string, error) { return conf.FindHelperBinary(name, true) }
 }
 
 // helperPath finds a program that is in PATH or where Podman's packages put it.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/podunit/podunit/runner/cli"
 )
 
 // tree writes files below a directory of the test's.
@@ -88,6 +90,16 @@ func TestPublished(t *testing.T) {
 	none := func(string) (string, error) { return "", os.ErrNotExist }
 	if got := published(none); got.State != fine || !strings.Contains(got.Text, "a pasta of its own") {
 		t.Errorf("%+v", got)
+	}
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "containers.conf")
+	err := errors.Join(os.WriteFile(conf, []byte("[engine]\nhelper_binaries_dir = [\""+dir+"\"]\n"), 0o600), os.WriteFile(filepath.Join(dir, "pesto"), nil, 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_CONF", conf)
+	if got := published(helpers(&cli.Env{})); !strings.HasPrefix(got.Text, filepath.Join(dir, "pesto")) {
+		t.Errorf("where containers.conf says: %+v", got)
 	}
 	there := func(name string) (string, error) { return "/usr/bin/" + name, nil }
 	if got := published(there); got.State != fine || !strings.Contains(got.Text, "/usr/bin/pesto") {
