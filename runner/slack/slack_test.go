@@ -34,58 +34,6 @@ func of(t *testing.T, pid int) time.Duration {
 	return time.Duration(ns)
 }
 
-// TestMonitor: the monitor thread gets it, and neither another thread nor a process that we start.
-func TestMonitor(t *testing.T) {
-	own, err := Own()
-	if err != nil || own == Late {
-		t.Fatalf("%v, %v", own, err)
-	}
-	// The monitor of a process that does nothing is not woken, and this test does nothing but wait.
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	}()
-	thread := 0
-	for deadline := time.Now().Add(time.Minute); thread == 0 && time.Now().Before(deadline); thread = monitor() {
-	}
-	if thread == 0 {
-		t.Fatal("no thread waits in nanosleep(2)")
-	}
-	of(t, thread)
-	for got := 0; got == 0; {
-		Monitor()
-		threads, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range threads {
-			id, err := strconv.Atoi(e.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			switch d := of(t, id); {
-			case d == Late && id == thread:
-				got++
-			case d != own && d != 0:
-				t.Fatalf("thread %d, of which %d is the monitor: %v", id, thread, d)
-			}
-		}
-	}
-	for range 20 {
-		out, err := exec.Command("cat", "/proc/self/timerslack_ns").Output()
-		if want := strconv.FormatInt(own.Nanoseconds(), 10); err != nil || strings.TrimSpace(string(out)) != want {
-			t.Fatalf("a process of ours has %q, want %s: %v", out, want, err)
-		}
-	}
-}
-
 // TestStart: the command has it, and not the thread that started it.
 func TestStart(t *testing.T) {
 	runtime.LockOSThread()
