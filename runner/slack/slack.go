@@ -48,7 +48,11 @@ func Start(cmd *exec.Cmd) (usual time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	usual, err = Own()
-	if err != nil || usual == 0 || !allowed() || set(Late) != nil { // 0 of one with a realtime policy
+	if err != nil || usual == 0 || !allowed() { // 0 of one with a realtime policy
+		return 0, cmd.Start()
+	}
+	// Set writes a file, and /proc may be read-only: this changes nothing, and tells.
+	if Set(unix.Gettid(), usual) != nil || set(Late) != nil {
 		return 0, cmd.Start()
 	}
 	err = cmd.Start()

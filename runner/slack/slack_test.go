@@ -67,6 +67,38 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestStartReadOnly: where Set cannot write to /proc, the command has the usual slack.
+func TestStartReadOnly(t *testing.T) {
+	runtime.LockOSThread() // this thread alone has the mounts, and ends with the test
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		runtime.UnlockOSThread()
+		t.Skipf("who may not make a mount namespace: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("/proc", "/proc", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/proc", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	own, err := Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd := exec.Command("cat", "/proc/self/timerslack_ns")
+	cmd.Stdout = &out
+	usual, err := Start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil || usual != 0 || strings.TrimSpace(out.String()) != strconv.FormatInt(own.Nanoseconds(), 10) {
+		t.Errorf("it had %q, want %v; the usual one is %v, %v", out.String(), own, usual, err)
+	}
+}
+
 // TestSet changes another process.
 func TestSet(t *testing.T) {
 	cmd := exec.Command("sleep", "infinity")
