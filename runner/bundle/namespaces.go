@@ -138,9 +138,10 @@ func (b *builder) sysctls() error {
 	return nil
 }
 
-// NetSysctls are those of the kernel parameters asked for that the caller is to set in the network
-// namespace, before the container begins. The runtime sets parameters from inside the container's user
-// namespace, which has no power over a network namespace that was there before.
+// NetSysctls are those of the kernel parameters asked for that the caller is to set in a network
+// namespace that is there before the container, once the network works. The runtime sets parameters
+// earlier, when there may be no interfaces yet, and from inside the container's user namespace, which
+// has no power over that network namespace unless it is our own.
 func (in *Input) NetSysctls() map[string]string {
 	out := map[string]string{}
 	for name, value := range in.Spec.Sysctls {
@@ -153,7 +154,7 @@ func (in *Input) NetSysctls() map[string]string {
 
 // setsItself reports whether a kernel parameter is one of NetSysctls.
 func (in *Input) setsItself(name string) bool {
-	return strings.HasPrefix(name, "net.") && len(in.UIDMap) > 0 && strings.HasPrefix(in.Namespaces.Net, "/")
+	return strings.HasPrefix(name, "net.") && strings.HasPrefix(in.Namespaces.Net, "/")
 }
 
 // sysctlHost says why a parameter is the host's, or nothing if the container

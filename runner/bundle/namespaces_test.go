@@ -12,8 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestNetSysctls: the parameters of a network namespace that a container's own user namespace does not own are not the runtime's
-// to set, but the caller's.
+// TestNetSysctls: the parameters of a network namespace that is there before the container are not the runtime's to set, but the
+// caller's.
 func TestNetSysctls(t *testing.T) {
 	for name, c := range map[string]struct {
 		in      Input
@@ -22,7 +22,7 @@ func TestNetSysctls(t *testing.T) {
 	}{
 		"a user namespace of its own":  {Input{UIDMap: []spec.IDRange{{Size: 1}}, Namespaces: Namespaces{Net: "/run/net"}}, map[string]string{"net.a": "1"}, "map[kernel.msgmax:2]"},
 		"and a network of the runtime": {Input{UIDMap: []spec.IDRange{{Size: 1}}}, map[string]string{}, "map[kernel.msgmax:2 net.a:1]"},
-		"none":                         {Input{Namespaces: Namespaces{Net: "/run/net"}}, map[string]string{}, "map[kernel.msgmax:2 net.a:1]"},
+		"no user namespace":            {Input{Namespaces: Namespaces{Net: "/run/net"}}, map[string]string{"net.a": "1"}, "map[kernel.msgmax:2]"},
 	} {
 		c.in.Spec = &spec.Container{Security: spec.Security{Sysctls: map[string]string{"net.a": "1", "kernel.msgmax": "2"}}}
 		c.in.Config = defaults()
