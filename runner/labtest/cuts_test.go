@@ -70,9 +70,9 @@ var cutCases = []cutCase{
 	{name: "manifest add", before: "podunit manifest create cl", verb: "podunit manifest add --arch arm64 cl " + image, keeps: "podunit manifest inspect cl", done: "podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
 	{name: "manifest remove", before: "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image, verb: "podunit manifest remove cl $(podunit manifest inspect cl | jq -r '.manifests[0].digest')", keeps: "podunit manifest inspect cl", done: "! podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
 	{name: "manifest rm", before: "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image, verb: "podunit manifest rm cl", done: "! podunit manifest exists cl"},
-	{name: "artifact add", verb: "podunit artifact add ca:1 new", done: "podunit artifact inspect ca:1", undo: "podunit artifact rm ca:1"},
-	{name: "artifact rm", before: "podunit artifact add ca:1 new", verb: "podunit artifact rm ca:1", done: "! podunit artifact inspect ca:1"},
-	{name: "artifact extract", before: "podunit artifact add ca:1 new", verb: "podunit artifact extract ca:1 made/out", done: "grep new made/out", undo: "podunit artifact rm ca:1; rm made/out"},
+	{name: "artifact add", verb: "podunit artifact add localhost/ca:1 new", done: "podunit artifact inspect localhost/ca:1", undo: "podunit artifact rm localhost/ca:1"},
+	{name: "artifact rm", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact rm localhost/ca:1", done: "! podunit artifact inspect localhost/ca:1"},
+	{name: "artifact extract", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact extract localhost/ca:1 made/out", done: "grep new made/out", undo: "podunit artifact rm localhost/ca:1; rm made/out"},
 	{name: "login", before: "printf p >pass", verb: "podunit login -u u --password-stdin localhost:5000 <pass", done: "podunit login --get-login localhost:5000 | grep -x u", undo: "podunit logout localhost:5000"},
 	{name: "logout", before: "podunit login -u u -p p localhost:5000; podunit login -u u -p p localhost:5000/other", verb: "podunit logout localhost:5000", done: "! podunit login --get-login localhost:5000",
 		keeps: "podunit login --get-login localhost:5000/other | grep -x u", undo: "podunit logout localhost:5000/other"},
@@ -100,8 +100,6 @@ var cutCases = []cutCase{
 	{name: "generate quadlet --install", before: makeC, verb: "podunit generate quadlet --install xc", keeps: hasC, done: "systemctl --user cat xc.service", undo: "rm -f ~/.config/containers/systemd/xc.container; systemctl --user daemon-reload; " + noC},
 	{name: "kube play", verb: "podunit kube play k.yaml", done: "podunit exec kp-c cat /f/a | grep alpha", undo: "podunit kube down k.yaml"},
 	{name: "kube down", before: "podunit kube play k.yaml", verb: "podunit kube down k.yaml", done: "! podunit pod exists kp"},
-	{name: "system prune", before: makeC + "; podunit network create cn; podunit volume create cv2; " + load + "; podunit untag " + its, verb: "podunit system prune -f --volumes",
-		done: "! " + hasC + " && ! podunit network exists cn && ! podunit volume exists cv && ! podunit volume exists cv2 && [ -z \"$(podunit images -q -f dangling=true)\" ]"},
 }
 
 // cutUnit makes the unit file that the cases find, in their directory.
@@ -123,7 +121,7 @@ spec:
 {apiVersion: v1, kind: ConfigMap, metadata: {name: f}, data: {a: alpha}}
 E
 podunit run -d --rm --name c --network none ` + image + ` sleep 1000; podunit rm -f -t 0 c; podunit quadlet install q.container; podunit quadlet rm q.container; podunit login -u u -p p localhost:5000; podunit logout localhost:5000
-podunit artifact add ca:1 new; podunit artifact rm ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f`
+podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f`
 
 // cutShell is what root's script has before a round: alice has a script of hers run as after a login.
 const cutShell = `alice() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs
