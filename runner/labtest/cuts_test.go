@@ -63,8 +63,6 @@ var cutCases = []cutCase{
 	{name: "pull", verb: "podunit pull -q " + its, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
 	{name: "save", before: load, verb: "podunit save -q -o made/out " + its, done: "tar -tf made/out manifest.json", undo: "rm made/out; podunit rmi " + its},
 	{name: "save of a directory", before: load, verb: "podunit save -q --format oci-dir -o made/out " + its, done: "test -e made/out/index.json", undo: "rm -r made/out; podunit rmi " + its},
-	{name: "rmi", before: load, verb: "podunit rmi " + its, done: "! podunit image exists " + its},
-	{name: "image prune", before: load + "; podunit untag " + its, verb: "podunit image prune -f", done: "[ -z \"$(podunit images -q -f dangling=true)\" ]"},
 	{name: "import", verb: "podunit import -q tree.tar ci:1", done: "podunit image inspect ci:1", undo: "podunit rmi ci:1"},
 	{name: "manifest create", verb: "podunit manifest create cl", done: "podunit manifest inspect cl", undo: "podunit manifest rm cl"},
 	{name: "manifest add", before: "podunit manifest create cl", verb: "podunit manifest add --arch arm64 cl " + image, keeps: "podunit manifest inspect cl", done: "podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
