@@ -21,6 +21,7 @@ import (
 
 	"github.com/podunit/podunit/contrib/lab/bench"
 	"github.com/podunit/podunit/contrib/lab/cache"
+	"github.com/podunit/podunit/contrib/lab/cut"
 	"github.com/podunit/podunit/contrib/lab/disk"
 	"github.com/podunit/podunit/contrib/lab/machine"
 	"github.com/podunit/podunit/contrib/lab/rootfs"
@@ -48,6 +49,7 @@ has another release.
   prepare            make the cached root filesystem and images, no lab
   prune              remove cached file systems and images of older recipes that no lab stands on
   throttle           (inside a lab) a slow TCP proxy, for slow pulls
+  cut CMD [ARG...]   (inside a lab) run CMD, and kill podunit in it before its write number --at; see --log
   agent              (inside a virtual machine) runs what the host asks for
   disk FILE CMD...   serve the disk of a virtual machine to CMD, with a cache that is lost when this process is killed
   bench [GROUP...]   podunit beside Podman, in a lab of its own: see --rounds, --out, --plant
@@ -86,6 +88,8 @@ type settings struct {
 	registry          throttle.Registry
 	bench             bench.Options
 	out               string
+	at                int
+	log               string
 }
 
 func run(ctx context.Context, args []string) (int, error) {
@@ -116,6 +120,8 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.Uint64Var(&s.bench.Seed, "seed", uint64(time.Now().UnixNano()), "bench: of the order of turns; disk: of what is lost")
 	flags.StringVar(&s.out, "out", "bench", "bench: directory for bench.json and a drawing of each group")
 	flags.Float64Var(&s.bench.Plant, "plant", 0, "bench: a part that podunit is made slower by, as 0.1, to prove bench-compare")
+	flags.IntVar(&s.at, "at", 0, "cut: before which call that changes a file podunit is killed, from 1 on; 0 is never")
+	flags.StringVar(&s.log, "log", "", "cut: this file gets a line for each such call")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || args[0] == "help" {
 		flags.Usage()
@@ -133,11 +139,11 @@ func run(ctx context.Context, args []string) (int, error) {
 	}
 	switch verb {
 	case "throttle":
-		if s.registry.Delay > 0 || len(s.registry.Faults) > 0 {
-			s.registry.Listen, s.registry.To, s.registry.Log = s.throttle.Listen, s.throttle.To, os.Stdout
-			return 0, s.registry.Serve(ctx)
-		}
-		return 0, throttle.Serve(ctx, s.throttle)
+		return 0, s.slow(ctx)
+	case "cut":
+		return s.cutShort(ctx, flags.Args())
+	case "cut-child":
+		return 125, cut.Child(flags.Args())
 	case "agent":
 		return 0, machine.ServeAgent(ctx)
 	case "disk":
@@ -318,6 +324,30 @@ func (s settings) install(ctx context.Context, m *machine.Machine, args []string
 		}
 	}
 	return 0, m.Reload(ctx)
+}
+
+// slow serves as a slow registry, or as a slow way to one.
+func (s settings) slow(ctx context.Context) error {
+	if s.registry.Delay == 0 && len(s.registry.Faults) == 0 {
+		return throttle.Serve(ctx, s.throttle)
+	}
+	s.registry.Listen, s.registry.To, s.registry.Log = s.throttle.Listen, s.throttle.To, os.Stdout
+	return s.registry.Serve(ctx)
+}
+
+// cutShort runs a command, and kills podunit in it.
+func (s settings) cutShort(ctx context.Context, args []string) (int, error) {
+	if len(args) == 0 {
+		return 125, errors.New("cut: no command: lab cut --at N CMD [ARG...]")
+	}
+	res, err := cut.Run(ctx, "podunit", s.at, []string{"/proc/self/exe", "cut-child"}, args)
+	if err == nil && s.log != "" {
+		err = os.WriteFile(s.log, []byte(strings.Join(append(res.Calls, ""), "\n")), 0o644)
+	}
+	if err != nil {
+		return 125, err
+	}
+	return res.Code, nil
 }
 
 // disk executes a command, qemu, with a disk that forgets.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,6 +55,9 @@ func (in *Input) SetTimezone(uid, gid int) error {
 	return nil
 }
 
+// maxZone is the most bytes of a file of a time zone; the largest have four thousand.
+const maxZone = 1 << 20
+
 // setLocaltime writes below a descriptor of the root, so that no link of the image leads out of it.
 func setLocaltime(rootfs, zone, file string, uid, gid int) error {
 	root, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -76,7 +80,7 @@ func setLocaltime(rootfs, zone, file string, uid, gid int) error {
 	}
 	var content []byte
 	if link == "" {
-		if content, err = os.ReadFile(file); err != nil {
+		if content, err = safe.ReadLinked(file, maxZone); err != nil {
 			return err
 		}
 	}

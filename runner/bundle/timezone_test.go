@@ -13,6 +13,9 @@ import (
 
 func TestSetTimezone(t *testing.T) {
 	host := root(t, map[string]string{"zone/Asia/Tokyo": "TZif Tokyo", "zone/Etc/UTC": "TZif UTC", "etc/localtime": "->../zone/Asia/Tokyo"})
+	if err := unix.Mkfifo(filepath.Join(host, "zone/Pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	outside := filepath.Join(t.TempDir(), "etc")
 	if err := os.Mkdir(outside, 0o755); err != nil {
 		t.Fatal(err)
@@ -31,6 +34,8 @@ func TestSetTimezone(t *testing.T) {
 		"an image without /etc":               {nil, "Asia/Tokyo", nil, "", "TZif Tokyo"},
 		"a file that is there":                {map[string]string{"etc/localtime": "old and longer"}, "Etc/UTC", nil, "", "TZif UTC"},
 		"no zone":                             {database, "Asia/Nowhere", nil, "", "this machine does not have that time zone"},
+		"what nobody may ever write":          {nil, "Pipe", nil, "", "not a regular file but a pipe"},
+		"what has no end":                     {nil, "../../../../../../../../../dev/zero", nil, "", "not a regular file but a device"},
 		"/etc is a link out of the image":     {map[string]string{"etc": "->" + outside}, "Asia/Tokyo", nil, "", "/etc of the image"},
 		"somebody mounts a file there":        {database, "Asia/Tokyo", []string{"-v", "/a:/etc/localtime"}, "/usr/share/zoneinfo/Etc/UTC", "image UTC"},
 		"nothing asked for":                   {database, "", nil, "/usr/share/zoneinfo/Etc/UTC", "image UTC"},

@@ -171,3 +171,23 @@ func passOn(dir string, available []string) ([]string, error) {
 	}
 	return got, nil
 }
+
+// Beside is the directory of the cgroup for what runs beside a payload, in the cgroup that Split has
+// divided.
+func Beside(payload string) string { return machine.beside(payload) }
+
+func (t tree) beside(payload string) string {
+	dir := filepath.Dir(t.path(payload))
+	if run := filepath.Join(dir, runtimeCgroup); isDir(run) {
+		return run
+	}
+	return dir
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// Processes are those of a cgroup and of the cgroups below it. That there is none of the name is no error.
+func Processes(cgroup string) ([]int, error) { return livePIDs(machine.path(cgroup)) }

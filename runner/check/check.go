@@ -33,6 +33,8 @@ type Host struct {
 	Limits func() Limits
 	// LowPort is the first port that anybody may bind; zero when it is unknown.
 	LowPort int
+	// Systemd is the version of systemd; zero when it is unknown.
+	Systemd func() int
 
 	User       string // who runs the units of a user run
 	Home       string // of that user, for %h

@@ -5,6 +5,7 @@ package check
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/kube/manifest"
+	"golang.org/x/sys/unix"
 )
 
 // files are unit files by name.
@@ -43,6 +45,7 @@ func fakeHost() Host {
 		UserHome:   func(name string) (string, bool) { return "/home/" + name, name == "alice" || name == "bob" },
 		SubIDs:     func(name string, _ bool) bool { return name == "alice" },
 		Linger:     func(name string) bool { return name == "bob" },
+		Systemd:    func() int { return 257 },
 		User:       "alice",
 		Home:       "/home/alice",
 		RuntimeDir: "/run/user/1000",
@@ -142,6 +145,9 @@ func TestCheck(t *testing.T) {
 		{"policies of systemd's", files{"a.container": container("[Service]", "Restart=bad", "Restart=on-abnormal"), "b.container": container("[Service]", "Restart=")}, false, nil},
 		{"a sandbox in a user's service", files{"a.container": container("[Service]", "NoNewPrivileges=yes", "ProtectHome=read-only", "SystemCallFilter=@system-service", "PrivateTmp=no", "ProtectSystem=false"), "b.volume": "[Service]\nPrivateTmp=yes\n"}, false,
 			[]string{"error: NoNewPrivileges= in the service of a user takes away", "error: ProtectHome= in a user's service makes systemd", "error: SystemCallFilter= in the service of a user"}},
+		{"encrypted credentials of a user's service", files{"a.container": container("Secret=db,type=credential", "[Service]", "LoadCredentialEncrypted=db:/etc/db.cred"), "b.container": container("[Service]", "SetCredentialEncrypted=x: AAAA")}, false,
+			[]string{"error: LoadCredentialEncrypted= in the service of a user needs systemd 258, and this is 257", "error: SetCredentialEncrypted= in the service of a user"}},
+		{"an encrypted credential of an account's service", files{"a.container": container("Secret=db,type=credential", "[Service]", "User=alice", "LoadCredentialEncrypted=db:/etc/db.cred")}, true, []string{"warning: using key User"}},
 		{"a sandbox in root's service", files{"a.container": container("[Service]", "NoNewPrivileges=yes", "PrivateTmp=yes")}, true, nil},
 		{"a sandbox in the service of an account", files{"a.container": container("[Service]", "User=alice", "LockPersonality=yes", "PrivateTmp=yes")}, true, []string{"warning: using key User", "error: LockPersonality= in the service of a user"}},
 		{"keys of the log", files{"a.container": container("[Service]", "LogLevelMax=info", "LogExtraFields=A=b", "SyslogFacility=mail"), "b.container": container("LogDriver=passthrough", "[Service]", "LogLevelMax=info")}, false,
@@ -231,6 +237,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestManagersThatDecrypt: nothing is said where it works, or where nobody knows.
+func TestManagersThatDecrypt(t *testing.T) {
+	for _, version := range []int{0, managerDecrypts, 261} {
+		host := fakeHost()
+		host.Systemd = func() int { return version }
+		list := Check(files{"a.container": "[Container]\nImage=localhost/a\nSecret=db,type=credential\n[Service]\nLoadCredentialEncrypted=db:/etc/db.cred\n"}.inputs(), Options{Convert: convert.Options{User: true}, Host: host})
+		if len(list) > 0 {
+			t.Errorf("systemd %d: %v", version, list)
+		}
+	}
+}
+
 // TestPlaces: a finding about one word of several points at it.
 func TestPlaces(t *testing.T) {
 	const container = "[Container]\nImage=localhost/a\n"
@@ -280,6 +298,18 @@ func TestExamples(t *testing.T) {
 }
 
 // TestThisHost: the real machine answers without surprise.
+// TestYAMLOfAPipe: what nobody may ever write is told, and not waited for.
+func TestYAMLOfAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pod.yaml")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, _, n := documents([]string{pipe}, Options{Kube: func(string, []byte) report.List { return nil }})
+	if n != 1 || len(list) != 1 || !strings.Contains(list[0].Message, "cannot be read: it is not a regular file but a pipe") {
+		t.Errorf("%d: %v", n, list)
+	}
+}
+
 func TestThisHost(t *testing.T) {
 	h := ThisHost(os.Getuid() != 0)
 	if _, ok := h.UserHome("root"); !ok || !h.Exists("/") || h.SubIDs("nobody-has-this-name", true) {

@@ -4,6 +4,7 @@ package check
 
 import (
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -17,9 +18,10 @@ import (
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/safe"
 )
 
-// maxRead bounds what is read of a file that a unit names, in bytes.
+// maxRead bounds what is read of a file that a unit or a command line names, in bytes.
 const maxRead = 16 << 20
 
 // ThisHost asks the machine that the program runs on. The units of a user run are those of the
@@ -30,16 +32,7 @@ func ThisHost(userRun bool) Host {
 			_, err := os.Stat(path)
 			return err == nil
 		},
-		ReadFile: func(path string) ([]byte, error) {
-			st, err := os.Stat(path)
-			if err != nil {
-				return nil, err
-			}
-			if !st.Mode().IsRegular() || st.Size() > maxRead {
-				return nil, &os.PathError{Op: "read", Path: path, Err: os.ErrInvalid}
-			}
-			return os.ReadFile(path)
-		},
+		ReadFile: func(path string) ([]byte, error) { return safe.ReadLinked(path, maxRead) },
 		UserHome: func(name string) (string, bool) {
 			u, err := user.Lookup(name)
 			if err != nil {
@@ -76,6 +69,7 @@ func ThisHost(userRun bool) Host {
 		},
 		Limits:     limits,
 		LowPort:    lowPort(),
+		Systemd:    systemdVersion,
 		RuntimeDir: "/run",
 	}
 	if u, err := user.Current(); err == nil && userRun {
@@ -110,6 +104,20 @@ func lowPort() int {
 	if err != nil {
 		return 0
 	}
+	return n
+}
+
+// systemdVersion is the number in the first line of systemctl --version, zero when there is none.
+func systemdVersion() int {
+	out, err := exec.Command("systemctl", "--version").Output()
+	if err != nil {
+		return 0
+	}
+	words := strings.Fields(string(out))
+	if len(words) < 2 || words[0] != "systemd" {
+		return 0
+	}
+	n, _ := strconv.Atoi(words[1]) // 0 for what is no number
 	return n
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/generator/quadlet"
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/source"
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // Paths checks the unit files, Kubernetes YAML files and directories that somebody names, or the
@@ -41,7 +42,7 @@ func documents(paths []string, opt Options) (list report.List, others []string, 
 			continue
 		}
 		n++
-		data, err := os.ReadFile(path)
+		data, err := safe.ReadGiven(path, maxRead)
 		if err != nil {
 			list = append(list, unreadable(path, err))
 			continue

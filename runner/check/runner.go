@@ -222,6 +222,11 @@ func (j judge) container(list []occurrence, operands []string) spec.Faults {
 	for _, err := range bundle.Refused(c, j.rootless, nil) {
 		faults = append(faults, err)
 	}
+	for _, m := range c.Mounts {
+		if _, err := volume.OfMount(m, j.rootless); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	if j.limits != nil {
 		for _, err := range bundle.Refused(c, j.rootless, j.limits) {
 			if !slices.ContainsFunc(faults, func(f error) bool { return f.Error() == err.Error() }) {

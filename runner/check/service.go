@@ -3,6 +3,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,8 @@ func (c *checker) systemd(u *quadlet.Unit) {
 		case runs && c.Convert.User && slices.Contains(userNamespaces, l.Key):
 			c.fault(u, l, "sandbox", l.Key+"= in a user's service makes systemd enter a user namespace with a single user, in which no container starts",
 				"remove it; ReadOnly=, Mask= and Network= in [Container] confine the container")
+		case c.Convert.User && (l.Key == "LoadCredentialEncrypted" || l.Key == "SetCredentialEncrypted"):
+			c.encrypted(u, l)
 		case slices.Contains(logs, l.Key):
 			c.log(u, l)
 		case u.Type.Name == "Pod" && ofPod[l.Key] != "":
@@ -76,6 +79,24 @@ func (c *checker) restart(u *quadlet.Unit, l *unitfile.Line) {
 		hint = "did you mean Restart=" + near + "?"
 	}
 	c.warn(u, l, "service-value", "Restart="+l.Value+" is no value of systemd's: it drops the line, and the unit is not restarted", hint)
+}
+
+// managerDecrypts is the version of systemd from which on a user's manager decrypts credentials. Seen with 257.13, which
+// fails with the status 243.
+const managerDecrypts = 258
+
+// encrypted checks an encrypted credential of a user's service, which a manager that cannot decrypt it never starts.
+func (c *checker) encrypted(u *quadlet.Unit, l *unitfile.Line) {
+	if c.Host.Systemd == nil {
+		return
+	}
+	version := c.Host.Systemd()
+	if version == 0 || version >= managerDecrypts {
+		return
+	}
+	id, _, _ := strings.Cut(l.Value, ":")
+	c.fault(u, l, "credential", fmt.Sprintf("%s= in the service of a user needs systemd %d, and this is %d: the service fails with the status 243/CREDENTIALS", l.Key, managerDecrypts, version),
+		fmt.Sprintf("remove it, and put the encrypted file where Secret=%s,type=credential finds it: ~/.config/credstore.encrypted/%s", id, id))
 }
 
 // noNewPrivileges are the keys that set no_new_privs in a service that is not root's. Source: systemd.exec(5),

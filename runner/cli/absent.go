@@ -31,10 +31,6 @@ var absent = map[string]struct{ instead, issue string }{
 
 	"pod clone": {instead: "podunit generate quadlet --help: what runs, as unit files to copy"},
 
-	"volume mount":   {instead: "podunit volume inspect -f '{{.Mountpoint}}' VOLUME is where it lies; podunit unshare goes there"},
-	"volume reload":  {instead: "there are no plugins"},
-	"volume unmount": {instead: "nothing is mounted: see podunit volume mount"},
-
 	"generate spec": {instead: "podunit inspect CONTAINER"},
 
 	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},

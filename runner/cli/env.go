@@ -117,6 +117,27 @@ func (e *Env) OpenToStart(ctx context.Context) (*service.Engine, error) {
 	return e.open(ctx, service.OpenToStart)
 }
 
+// Heal gives containers that have lost it the process that copies their lines; see
+// service.Engine.Heal. What goes wrong is a warning.
+func (e *Env) Heal(ctx context.Context, x *service.Engine) {
+	if err := x.Heal(ctx); err != nil {
+		e.Warn(err.Error())
+	}
+}
+
+// HealAfter is Heal where a check of the container of that ID has not opened a storage.
+func (e *Env) HealAfter(ctx context.Context, c service.Config, id string) {
+	if !service.Unwatched(c, id) {
+		return
+	}
+	x, err := e.Open(ctx)
+	if err != nil {
+		e.Warn(err.Error())
+		return
+	}
+	e.Heal(ctx, x)
+}
+
 // Sweep removes what units that do not run any more have left; see service.Engine.Sweep. What goes
 // wrong is a warning.
 func (e *Env) Sweep(ctx context.Context, x *service.Engine) {

@@ -42,6 +42,7 @@ func (s *start) startHelper(stdout, stderr *os.File) error {
 		return err
 	}
 	s.status.LogPID, s.status.LogTicks = s.helper.PID, process.StartTicks(s.helper.PID)
+	s.status.LogPipes = [2]uint64{pipeNumber(stdout), pipeNumber(stderr)}
 	return nil
 }
 

@@ -146,7 +146,15 @@ func (a *adding) addLayer(ctx context.Context) error {
 	if options.IDMappingOptions, err = e.mappingOptions(ctx, r.Spec.IDMapping); err != nil {
 		return err
 	}
-	_, err = e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
+	create := func() error {
+		_, err := e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
+		return err
+	}
+	if mapped := options.AutoUserNs || len(options.UIDMap) > 0; mapped && r.ImageID != "" && e.Copying != nil {
+		err = e.Copying(r.ImageName, create)
+	} else {
+		err = create()
+	}
 	if errors.Is(err, storage.ErrDuplicateName) {
 		return fmt.Errorf("container %s: %w", r.Name, ErrNameInUse)
 	}

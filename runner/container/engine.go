@@ -53,6 +53,8 @@ type Engine struct {
 	// FindImage gives the ID of an image of the storage. The error is image.ErrUnknown if there is
 	// none.
 	FindImage func(ctx context.Context, name string) (id string, err error)
+	// Copying does work in which the storage may copy an image, which takes its time; it may be nil.
+	Copying func(image string, work func() error) error
 	// Warn gets what went wrong without being an error; it may be nil.
 	Warn func(message string)
 	// Event gets what happens to containers; it may be nil.
@@ -69,7 +71,8 @@ type Volumes interface {
 	// Ensure returns the volume, made if it does not exist, and
 	// whether it was made now. Who has noted before that a container uses the volume may
 	// rely on it: nobody removes it.
-	Ensure(ctx context.Context, name string, labels map[string]string) (got *volume.Volume, made bool, err error)
+	Get(name string) (*volume.Volume, error)
+	Ensure(ctx context.Context, name string, options volume.Options) (got *volume.Volume, made bool, err error)
 	// Fill fills an empty volume that is to be filled; from puts what it finds into dir,
 	// and reports whether there was anything.
 	Fill(ctx context.Context, got *volume.Volume, from func(dir string) (bool, error)) error

@@ -44,6 +44,8 @@ func TestRemoveOnAFullDisk(t *testing.T) {
 		os.MkdirAll(filepath.Dir(f.file()), 0o700), os.WriteFile(f.file(), []byte("fill"), 0o600),
 		os.Mkdir(precious, 0o700), os.WriteFile(filepath.Join(precious, "file"), nil, 0o600),
 		os.Symlink(precious, filepath.Join(f.root, "overlay", "layer", "diff", "link")),
+		os.WriteFile(filepath.Join(f.root, "overlay", "layer", "link"), []byte("SHORT"), 0o600), os.Mkdir(filepath.Join(f.root, "overlay", "l"), 0o700),
+		os.Symlink("../layer/diff", filepath.Join(f.root, "overlay", "l", "SHORT")), os.Symlink("../other/diff", filepath.Join(f.root, "overlay", "l", "OTHER")),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +56,13 @@ func TestRemoveOnAFullDisk(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(precious, "file")); err != nil {
 		t.Errorf("what a link of the container's leads to: %v", err)
 	}
-	if left, err := os.ReadDir(filepath.Join(f.root, "overlay", "layer", "diff")); err != nil || len(left) > 0 {
-		t.Errorf("left: %v, %v", left, err)
+	for _, name := range []string{"layer", "l/SHORT"} {
+		if _, err := os.Lstat(filepath.Join(f.root, "overlay", name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("left: %s, %v", name, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(f.root, "overlay", "l", "OTHER")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -130,7 +131,7 @@ func (l Launch) logFields() []string {
 		"IMAGE_NAME":        r.ImageName,
 	}
 	maps.Copy(fields, l.JournalFields)
-	if tag := r.Spec.Log.Tag; tag != "" {
+	if tag := tagOf(*r); tag != "" {
 		fields["SYSLOG_IDENTIFIER"], fields["CONTAINER_TAG"] = tag, tag
 	}
 	maps.Copy(fields, r.Spec.Log.Labels)
@@ -139,6 +140,19 @@ func (l Launch) logFields() []string {
 		all = append(all, name+"="+fields[name])
 	}
 	return all
+}
+
+// tagOf is the tag of a container's lines, empty if there is none. What is wrong with a template was said when the
+// container was made.
+func tagOf(r Record) string {
+	c := spec.Tagged{ID: r.ID, Name: r.Name, Image: r.ImageID, ImageName: r.ImageName, Pod: r.PodID, Created: r.Created}
+	c.Config.Hostname, c.Config.User, c.Config.Image = r.Hostname(), cmp.Or(r.Spec.User, r.Config.User), r.ImageName
+	c.Config.Labels = r.Labels()
+	tag, err := r.Spec.Log.TagOf(c)
+	if err != nil {
+		return r.Spec.Log.Tag
+	}
+	return tag
 }
 
 // isSocket reports whether a program that opens /dev/stdout again would fail (ENXIO).

@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"go.podman.io/common/pkg/chown"
 	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/chrootarchive"
@@ -58,6 +59,11 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 	var out []spec.Mount
 	for i, m := range mounts {
 		var err error
+		if linked, err := copyLink(rootfs, m); err != nil {
+			return nil, &sourceError{m, err}
+		} else if linked {
+			continue
+		}
 		switch m.Type {
 		case spec.MountVolume:
 			err = e.volume(ctx, r, &m, rootfs, who)
@@ -80,21 +86,59 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 				m.Source = part
 			}
 		}
+		mounted := m.Source
 		if err == nil && m.IDMap {
-			m.Source, err = e.idmapped(r, fmt.Sprintf("idmap-%d", i), m)
+			mounted, err = e.idmapped(r, fmt.Sprintf("idmap-%d", i), m)
 		}
 		if err == nil && m.Overlay {
-			m.Source, err = e.overlay(r, fmt.Sprintf("mount-%d", i), m)
-			m.Overlay = false // done; the rest is a bind mount
+			mounted, err = e.overlay(r, fmt.Sprintf("mount-%d", i), m)
 		}
 		if err != nil {
 			return nil, &sourceError{m, err}
 		}
+		m.Source, m.Overlay = mounted, false // the rest is a bind mount
 		if m.Type != spec.MountGlob && m.Type != spec.MountArtifact {
 			out = append(out, m)
 		}
 	}
 	return out, nil
+}
+
+// copyLink makes a link like the source of a mount that shall not be followed, and reports whether it did: the kernel
+// mounts nothing on a link. Source: podman-run(1), --mount, no-dereference.
+func copyLink(rootfs string, m spec.Mount) (bool, error) {
+	if !m.NoDereference || m.Type != spec.MountBind || rootfs == "" {
+		return false, nil
+	}
+	if !isLink(m.Source) {
+		return false, nil // or there is nothing
+	}
+	target, err := os.Readlink(m.Source)
+	if err != nil {
+		return false, err
+	}
+	root, err := os.OpenFile(rootfs, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	dir, err := pathrs.MkdirAllHandle(root, filepath.Dir(m.Destination), 0o755)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	err = unix.Symlinkat(target, int(dir.Fd()), filepath.Base(m.Destination))
+	if errors.Is(err, unix.EEXIST) {
+		if there, rerr := os.Readlink(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(m.Destination))); rerr == nil && there == target {
+			err = nil // of an earlier start
+		}
+	}
+	return err == nil, err
+}
+
+func isLink(path string) bool {
+	st, err := os.Lstat(path)
+	return err == nil && st.Mode()&fs.ModeSymlink != 0
 }
 
 func glob(m spec.Mount) ([]spec.Mount, error) {
@@ -168,11 +212,7 @@ func inImage(rootfs, path string) (there, isDir bool) {
 // volume turns a volume into a bind mount of its directory. A new one begins with what
 // the image has at the destination.
 func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs string, who owner) error {
-	labels := map[string]string(nil)
-	if slices.Contains(r.AnonymousVolumes, m.Source) {
-		labels = map[string]string{"podunit.anonymous": "true"}
-	}
-	got, mounted, err := e.ensureVolume(ctx, r, m.Source, labels)
+	got, mounted, err := e.ensureVolume(ctx, r, *m)
 	if err != nil {
 		return err
 	}
@@ -192,6 +232,10 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 		}
 	}
 	m.Options = m.VolumeOptions()
+	if w, _ := got.What(); w.ReadOnly() {
+		// The runtime mounts the directory once more, with the flags that it is given.
+		m.Options = append(slices.DeleteFunc(m.Options, func(o string) bool { return o == "rw" || o == "ro" }), "ro")
+	}
 	m.Type, m.Source = spec.MountBind, got.Dir
 	return nil
 }

@@ -221,6 +221,11 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 		case "host":
 			*ns.to = bundle.HostNS
 		case "ns":
+			f, err := process.OpenNamespace(ns.asked.Path)
+			if err != nil {
+				return n, fmt.Errorf("--%s ns: %w", ns.name, err)
+			}
+			_ = f.Close() // the runtime opens it again
 			*ns.to = ns.asked.Path
 		case "container":
 			other, err := e.Lookup(ns.asked.Container)

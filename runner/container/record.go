@@ -83,6 +83,7 @@ type Status struct {
 	StartedAt   time.Time
 	LogPID      int                `json:",omitempty"`      // of the log copier
 	LogTicks    uint64             `json:",omitempty"`      // as StartTicks; 0 in records of older versions
+	LogPipes    [2]uint64          `json:",omitzero"`       // inode numbers of the pipes that the container has as stdout and stderr, 0 for none
 	Cgroup      string             `json:",omitempty"`      // of the container, relative to the cgroup mount
 	NetworkMode string             `json:"NetNS,omitempty"` // none, host, pasta, ns; by the name it has in records of older versions
 	PastaPID    int                `json:",omitempty"`

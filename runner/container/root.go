@@ -43,12 +43,15 @@ func (e *Engine) WithRoot(ctx context.Context, r Record, do func(root string) er
 			source := m.Source
 			switch m.Type {
 			case spec.MountVolume:
-				got, _, err := e.ensureVolume(ctx, r, m.Source, nil)
+				got, _, err := e.ensureVolume(ctx, r, m)
 				if err != nil {
 					return err
 				}
 				source = got.Dir
 			case spec.MountBind:
+				if m.NoDereference && isLink(source) {
+					continue
+				}
 			default:
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
@@ -104,11 +105,10 @@ func (e *Engine) unmask(env []string, id string, pid int, secrets []spec.Secret)
 		return env
 	}
 	// A program that shows what it does in the list of processes writes over this.
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	has, err := process.Environ(pid)
 	if err != nil {
-		b = nil
+		has = nil
 	}
-	has := strings.Split(string(b), "\x00")
 	var out []string
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")

@@ -74,7 +74,7 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 		"in-use": {spec.Mount{Destination: "/elsewhere"}, func(dir string) error { return os.WriteFile(filepath.Join(dir, "x"), nil, 0o600) }, owner{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			made, _, err := e.Volumes.Ensure(t.Context(), name, nil)
+			made, _, err := e.Volumes.Ensure(t.Context(), name, volume.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,6 +96,55 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 				t.Errorf("mounted as %+v", m)
 			}
 		})
+	}
+}
+
+// TestMountsOfLinks: a link that shall not be followed is there as it is, at the next start, too, and what is no link is mounted.
+func TestMountsOfLinks(t *testing.T) {
+	dir, rootfs := t.TempDir(), t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := errors.Join(os.Symlink("/etc/nowhere", link), os.MkdirAll(filepath.Join(rootfs, "run"), 0o755), os.Symlink("/run", filepath.Join(rootfs, "var"))); err != nil {
+		t.Fatal(err)
+	}
+	at := func(source, destination string) ([]spec.Mount, error) {
+		return (&Engine{}).sources(t.Context(), Record{}, []spec.Mount{{Type: spec.MountBind, Source: source, Destination: destination, NoDereference: true}}, rootfs, owner{})
+	}
+	for range 2 {
+		if got, err := at(link, "/var/a/b"); err != nil || len(got) != 0 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if target, err := os.Readlink(filepath.Join(rootfs, "run/a/b")); target != "/etc/nowhere" {
+		t.Errorf("%q, %v", target, err)
+	}
+	if got, err := at(dir, "/d"); err != nil || len(got) != 1 || got[0].Source != dir {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := at(link, "/run/a"); !errors.Is(err, os.ErrExist) {
+		t.Errorf("in the place of a directory: %v", err)
+	}
+	if _, err := at(filepath.Join(dir, "nowhere"), "/d"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("nothing: %v", err)
+	}
+}
+
+// TestVolumesThatAreMade: one that must be there is not made, and one that a mount makes has its options.
+func TestVolumesThatAreMade(t *testing.T) {
+	e := &Engine{Volumes: volume.New(t.TempDir())}
+	m := spec.Mount{Type: spec.MountVolume, Source: "v", Destination: "/d", NoCreate: true}
+	if _, err := e.sources(t.Context(), Record{}, []spec.Mount{m}, "", owner{}); !errors.Is(err, volume.ErrNotFound) {
+		t.Errorf("without it: %v", err)
+	}
+	m.NoCreate, m.Driver = false, map[string]string{"nocopy": "", "uid": "0"}
+	if _, err := e.sources(t.Context(), Record{}, []spec.Mount{m}, "", owner{}); err != nil {
+		t.Error(err)
+	}
+	if got, err := e.Volumes.Get("v"); err != nil || !got.NoCopy() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	m.NoCreate = true
+	if _, err := e.sources(t.Context(), Record{}, []spec.Mount{m}, "", owner{}); err != nil {
+		t.Errorf("with it: %v", err)
 	}
 }
 

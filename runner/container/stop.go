@@ -16,6 +16,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/step"
 	"go.podman.io/storage"
@@ -296,7 +297,7 @@ func (e *Engine) deleteContainer(id string) error {
 	if cerr != nil {
 		return err
 	}
-	if eerr := e.emptyLayer(c.LayerID); eerr != nil {
+	if eerr := e.makeRoom(*c); eerr != nil {
 		return errors.Join(err, eerr)
 	}
 	return e.Store.DeleteContainer(id)
@@ -307,27 +308,25 @@ func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// emptyLayer removes what a container has written. Source: go.podman.io/storage/drivers,
-// overlay and vfs.
-func (e *Engine) emptyLayer(id string) error {
-	dir := filepath.Join(e.Store.GraphRoot(), "overlay", id, "diff")
-	if e.Store.GraphDriverName() == "vfs" {
-		dir = filepath.Join(e.Store.GraphRoot(), "vfs", "dir", id)
+// makeRoom removes the files of a container that is to be removed, all that it has but its places in the storage's
+// lists: to remove it, the storage makes up to seven files, for which there may be no room even where the container
+// has written nothing. Source: go.podman.io/storage, drivers/overlay, drivers/vfs and internal/tempdir.
+func (e *Engine) makeRoom(c storage.Container) error {
+	root, driver := e.Store.GraphRoot(), e.Store.GraphDriverName()
+	gone := []string{e.Files(c.ID), filepath.Join(root, driver+"-containers", c.ID)}
+	if driver == "vfs" {
+		gone = append(gone, filepath.Join(root, "vfs", "dir", c.LayerID))
+	} else {
+		layer := filepath.Join(root, "overlay", c.LayerID)
+		gone = append(gone, filepath.Join(layer, "diff"))
+		if short, err := safe.ReadSmall(filepath.Join(layer, "link")); err == nil && filepath.IsLocal(string(short)) {
+			gone = append(gone, filepath.Join(root, "overlay", "l", string(short)))
+		}
+		gone = append(gone, layer)
 	}
-	layer, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer layer.Close()
-	top, err := layer.Open(".")
-	if err != nil {
-		return err
-	}
-	defer top.Close()
-	names, err := top.Readdirnames(-1)
-	errs := []error{err}
-	for _, name := range names {
-		errs = append(errs, layer.RemoveAll(name))
+	var errs []error
+	for _, path := range gone {
+		errs = append(errs, os.RemoveAll(path)) // which follows no link
 	}
 	return errors.Join(errs...)
 }

@@ -131,16 +131,19 @@ func enterable(path string) error {
 		return fmt.Errorf("%s is not below the user namespace that podunit works in, and the kernel lets one enter only those: "+
 			"make it with podunit unshare unshare --user ..., or run the container as root", path)
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrPermission) {
+	other := fmt.Errorf("%s is no user namespace: it takes one such as /proc/PID/ns/user", path)
+	f, err := process.OpenNamespace(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return beyond()
-	}
-	if err != nil {
+	case errors.Is(err, process.ErrNotNamespace):
+		return other
+	case err != nil:
 		return err
 	}
 	defer f.Close()
 	if kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWUSER {
-		return fmt.Errorf("%s is no user namespace: it takes one such as /proc/PID/ns/user", path)
+		return other
 	}
 	switch parent, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_PARENT); {
 	case errors.Is(err, unix.EPERM):
@@ -185,7 +188,7 @@ func ownedBy(user, pid string) error {
 	if user == "" || !strings.HasPrefix(pid, "/") {
 		return nil
 	}
-	f, err := os.Open(pid)
+	f, err := process.OpenNamespace(pid)
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ensureVolume returns a volume, made if need be, and reports whether the file system that it
+// ensureVolume returns the volume of a mount, made if need be, and reports whether the file system that it
 // stands for, if any, is mounted there now for us and the container that we start.
-func (e *Engine) ensureVolume(ctx context.Context, r Record, name string, labels map[string]string) (got *volume.Volume, mounted bool, err error) {
-	got, _, err = e.Volumes.Ensure(ctx, name, labels)
+func (e *Engine) ensureVolume(ctx context.Context, r Record, m spec.Mount) (got *volume.Volume, mounted bool, err error) {
+	name := m.Source
+	if m.NoCreate {
+		if _, err := e.Volumes.Get(name); err != nil {
+			return nil, false, hint.With(err, "podunit volume create %s; without nocreate the first start makes it", name)
+		}
+	}
+	options, err := volume.OfMount(m, e.User.Rootless())
+	if err != nil {
+		return nil, false, err
+	}
+	if slices.Contains(r.AnonymousVolumes, name) {
+		options.Anonymous, options.Labels = true, map[string]string{"podunit.anonymous": "true"}
+	}
+	got, _, err = e.Volumes.Ensure(ctx, name, options)
 	if err != nil {
 		return nil, false, err
 	}

@@ -382,12 +382,10 @@ func seeStartup(t *testing.T, l *labtest.Lab, w who) {
 
 func seeReadiness(t *testing.T, l *labtest.Lab, w who) {
 	w.unit(l, "db", "Exec=sleep infinity\nNotify=healthy\nHealthCmd=test -e /ready || { echo the database is not ready; false; }\nHealthInterval=1s\n", "")
-	names := []string{}
-	for i := range 3 {
-		name := fmt.Sprintf("app%d", i)
-		w.unit(l, name, "Exec=sleep infinity\n", "[Unit]\nRequires=db.service\nAfter=db.service\n[Service]\nExecStartPre=podunit exec db test -e /ready\n")
-		names = append(names, name)
-	}
+	// Five that need it, of one file.
+	const needs = "[Unit]\nRequires=db.service\nAfter=db.service\n"
+	w.unit(l, "app@", "ContainerName=app-%i\nExec=sleep infinity\n", needs+"[Service]\nExecStartPre=podunit exec db test -e /ready\n")
+	names := strings.Fields("app@1 app@2 app@3 app@4 app@5")
 	l.MustRun(w.user, w.systemctl+" start --no-block "+strings.Join(names, " "))
 	l.Eventually(w.user, w.systemctl+" show -P StatusText db | grep -F 'not healthy yet; the last check failed: the database is not ready'", time.Minute)
 	if got := l.MustRun(w.user, w.systemctl+" show -P ActiveState db"); got != "activating" {
@@ -402,12 +400,12 @@ func seeReadiness(t *testing.T, l *labtest.Lab, w who) {
 	}
 	l.MustRun(w.user, "podunit exec db rm /ready")
 	w.becomes(l, "db", "unhealthy")
-	w.forget(t, l, append(names, "db")...)
+	w.forget(t, l, append(names, "app@", "db")...)
 
 	w.unit(l, "db", "Exec=sleep infinity\nNotify=healthy\nHealthCmd=echo no table; false\nHealthInterval=1s\n", "[Service]\nTimeoutStartSec=10\n")
-	w.unit(l, "app", "Exec=sleep infinity\n", "[Unit]\nRequires=db.service\nAfter=db.service\n")
-	if _, stderr, code := l.Run(w.user, w.systemctl+" start app"); code == 0 || !strings.Contains(stderr, "dependency") {
-		t.Errorf("it starts without its database: %d, %s", code, stderr)
+	w.unit(l, "app@", "ContainerName=app-%i\nExec=sleep infinity\n", needs)
+	if _, stderr, code := l.Run(w.user, w.systemctl+" start "+strings.Join(names, " ")); code == 0 || strings.Count(stderr, "A dependency job for app@") != len(names) {
+		t.Errorf("they start without their database: %d, %s", code, stderr)
 	}
 	if got, _, _ := l.Run(w.user, w.systemctl+" status db"); !strings.Contains(got, "the last check failed: no table") {
 		t.Errorf("the status does not say why:\n%s", got)
@@ -416,7 +414,7 @@ func seeReadiness(t *testing.T, l *labtest.Lab, w who) {
 	if got := l.MustRun(w.user, w.journalctl+" -q -o cat -u db | grep -i 'stop-sigterm. timed out' || true"); got != "" {
 		t.Errorf("the manager waits for the container: %s", got)
 	}
-	w.forget(t, l, "app", "db")
+	w.forget(t, l, append(names, "app@", "db")...)
 }
 
 func seeEnd(t *testing.T, l *labtest.Lab, w who) {

@@ -100,6 +100,9 @@ type Log struct {
 	PIDFile string
 	// File is a log file beside the journal.
 	File LogFile
+	// Cgroup is the directory of the cgroup that it is started in, open, by a process that is not of the
+	// container's unit and whose standard error it does not get; nil is our own. Needs Linux 5.7.
+	Cgroup *os.File
 }
 
 // LogFile is a file that gets each line of a container, in the format of CRI logs.
@@ -218,8 +221,12 @@ func (l Log) Start() (*Running, error) {
 	args := []string{l.Rootfs, l.FIFO, l.Manager, microseconds(l.StartLimit), microseconds(l.StopLimit),
 		name, strconv.FormatInt(l.File.Size, 10), strconv.Itoa(l.File.Files)}
 	cmd := command("podunit-log", append(args, l.Fields...), nil, files...)
-	// Lines that the journal does not take go where the unit's own do.
-	cmd.Stderr = os.Stderr
+	if l.Cgroup != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(l.Cgroup.Fd())
+	} else {
+		// Lines that the journal does not take go where the unit's own do.
+		cmd.Stderr = os.Stderr
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the log copier: %w", err), near.Close())
 	}

@@ -616,6 +616,8 @@ int podunit_log_main(int argc, char **argv)
 		fields_len += n;
 		fields[fields_len++] = '\n';
 	}
+	/* What a shell has left open for a verb that starts us, such as a lock, is not ours to hold. */
+	syscall(SYS_close_range, FIRST + TO_STDERR + 1, ~0U, 0);
 	for (int i = 0; i < DESCRIPTORS; i++)
 		fds[i] = i <= TO_STDERR && fcntl(FIRST + i, F_GETFD) >= 0 ? FIRST + i : -1;
 	for (int i = 0; i < 2; i++) {

@@ -22,6 +22,15 @@ func (l *Lab) helperOf(user, systemctl, unit, name string) string {
 	return l.Eventually(user, fmt.Sprintf("for p in $(find /sys/fs/cgroup$(%s show -P ControlGroup %s) -name cgroup.procs -exec cat {} +); do [[ $(cat /proc/$p/comm) != %s* ]] || echo $p; done | grep -x '[0-9]*'", systemctl, unit, name), time.Minute)
 }
 
+// killBeside kills the processes beside a container whose names begin with name, all at once, and again
+// who has gone on for one of them.
+func (l *Lab) killBeside(user, systemctl, unit, name string) {
+	l.t.Helper()
+	l.MustRun("root", "c=/sys/fs/cgroup"+l.MustRun(user, systemctl+" show -P ControlGroup "+unit)+
+		`; for i in {1..100}; do pids=$(for p in $(cat $c/cgroup.procs $c/runtime/cgroup.procs 2>/dev/null); do [[ $(cat /proc/$p/comm 2>/dev/null) != `+name+`* ]] || echo $p; done)
+		[ -n "$pids" ] || exit 0; kill -9 $pids; sleep 0.1; done; exit 1`)
+}
+
 // moreTicks waits for lines that are written from now on.
 func (l *Lab) moreTicks(user, journalctl, unit string) {
 	l.t.Helper()
@@ -97,6 +106,32 @@ func TestLabHelpers(t *testing.T) {
 			}
 			// Whoever stops the container waits for the process that goes on now.
 			l.MustRun(user, s.systemctl+" restart web")
+		})
+		t.Run(user+"/a copier that is killed with its guard", func(t *testing.T) {
+			l := l.on(t)
+			// Any look at containers starts another one, which is none of who looks: ps | cat has an end.
+			main := l.MustRun(user, s.systemctl+" show -P MainPID web")
+			l.killBeside(user, s.systemctl, "web", "podunit-")
+			l.MustRun(user, "exec 30<>/tmp/held-$USER; podunit ps | cat")
+			copier := l.helperOf(user, s.systemctl, "web", "podunit-log")
+			l.helperOf(user, s.systemctl, "web", "podunit-guard")
+			l.moreTicks(user, s.journalctl, "web")
+			l.Eventually(user, s.journalctl+" -u web -o cat | grep 'podunit-log was killed, and is started again'", time.Minute)
+			if now := l.MustRun(user, s.systemctl+" show -P MainPID web"); now != main {
+				t.Errorf("the container was %s, is %s", main, now)
+			}
+			if got := l.MustRun("root", "readlink /proc/"+copier+"/fd/*"); strings.Contains(got, "held") {
+				t.Errorf("it holds files of who looked:\n%s", got)
+			}
+			// Nobody noticed that the network ended, too.
+			before := l.MustRun(user, s.systemctl+" show -P NRestarts web")
+			l.killBeside(user, s.systemctl, "web", "")
+			l.MustRun(user, "podunit ps")
+			l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts web) -gt %s ] && %s is-active web", s.systemctl, before, s.systemctl), time.Minute)
+			// The next case sees that the new one watches the network.
+			l.killBeside(user, s.systemctl, "web", "podunit-")
+			l.MustRun(user, "podunit logs --tail 1 systemd-web")
+			l.moreTicks(user, s.journalctl, "web")
 		})
 		t.Run(user+"/a killed pasta", func(t *testing.T) {
 			l := l.on(t)

@@ -35,6 +35,11 @@ func TestLabInside(t *testing.T) {
 		{"a new named volume", "alice", run + "--user 1234:55 -v nv1:/elsewhere $I sh -c 'stat -c %u:%g /elsewhere; touch /elsewhere/x && echo written'; podunit volume rm nv1 > /dev/null", "1234:55\nwritten"},
 		{"an anonymous one", "alice", run + "--user 1234 -v /anon $I sh -c 'stat -c %u /anon; grep -c \" /anon .*nosuid,nodev\" /proc/mounts'", "1234\n1"},
 		{"one that was created", "alice", "podunit volume create nv2 > /dev/null; " + run + "--user 1234 -v nv2:/q $I touch /q/x && echo written; podunit volume rm nv2 > /dev/null", "written"},
+		{"one that nobody may write to, and one that a mount makes", "root", "podunit volume create -o type=bind -o device=/srv -o o=ro,bind nv3 >/dev/null; " + run + "-v nv3:/q $I touch /q/x; podunit volume mount nv3 2>&1 | grep -o 'for that container alone'; " +
+			run + "--mount source=nv4,dst=/q,volume-opt=type=tmpfs,volume-opt=o=size=1m $I sh -c 'df -k /q | grep -wo 1024 | head -1'; ls -d $(podunit volume mount nv4 2>/dev/null || echo none) 2>&1 | grep -c none; " + run + "-v nv5:/q:nocreate $I true; podunit volume rm nv3 nv4 >/dev/null",
+			"touch: /q/x: Read-only file system\nfor that container alone\n1024\n1\npodunit: error: mount nv5 at /q: nv5: no such volume\n  hint: podunit volume create nv5; without nocreate the first start makes it"},
+		{"a tag with a template", "alice", "podunit run -d --name tg --network none --log-opt 'tag={{.Name}}@{{.ImageName}}' --log-opt label=SHOP=x $I echo tagged-line >/dev/null; podunit wait tg >/dev/null; for i in $(seq 100); do journalctl --user -q -o json SHOP=x | jq -r .CONTAINER_TAG | grep . && break; sleep 0.1; done; podunit rm tg >/dev/null", "tg@" + image},
+		{"a link as it is", "alice", "ln -sfn /nowhere /tmp/al; " + run + "--mount type=bind,src=/tmp/al,dst=/a/b,no-dereference $I readlink /a/b; podunit volume create nv6; basename $(dirname $(podunit volume mount nv6)); podunit volume unmount nv6; podunit volume reload; podunit volume rm nv6", "/nowhere\nnv6\nnv6\nnv6\nnv6"},
 		{"a pattern", "alice", "touch /tmp/v1 /tmp/v2; " + run + "--mount 'type=glob,src=/tmp/v*' $I ls -d /tmp/v1 /tmp/v2", "/tmp/v1\n/tmp/v2"},
 		{"the same mount twice", "alice", run + "--tmpfs /x:size=1m --tmpfs /x:size=1m $I echo fine", "fine"},
 		// Time, names, rights.

@@ -83,19 +83,19 @@ func added(before, after []string) []string {
 	return more
 }
 
-// same fails unless the machine is as it was.
-func (l *Lab) same(t testing.TB, before []string, what string) {
+// same fails unless the machine is as it was, and says whether it is.
+func (l *Lab) same(t testing.TB, before []string, what string) bool {
 	t.Helper()
 	// A program that runs may just have a second process.
 	for patience := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		after := l.traces()
 		left, lost := added(before, after), added(after, before)
 		if len(left)+len(lost) == 0 {
-			return
+			return true
 		}
 		if time.Now().After(patience) {
 			t.Errorf("%s: left over:\n%s\nmissing:\n%s", what, strings.Join(left, "\n"), strings.Join(lost, "\n"))
-			return
+			return false
 		}
 	}
 }

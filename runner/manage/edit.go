@@ -113,5 +113,5 @@ func (s Store) Put(p Place, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
 		return err
 	}
-	return writeFile(p.Path, data, p.like, p.replace)
+	return withLock(filepath.Dir(p.Path), func() error { return writeFile(p.Path, data, p.like, p.replace) })
 }

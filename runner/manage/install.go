@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/generator/source"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/check"
+	"github.com/podunit/podunit/runner/terminal"
 )
 
 // File is a file to be installed.
@@ -127,13 +128,13 @@ func (p *Plan) url(from string, first bool, fetch Fetch) {
 		if u, e := url.Parse(from); first && e == nil {
 			p.Record = recordOf(path.Base(u.Path))
 		}
-		p.fail(fmt.Errorf("%s: %w", from, err))
+		p.fail(fmt.Errorf("%s: %w", terminal.Address(from), err))
 		return
 	}
 	if first && !p.first(name) {
 		return
 	}
-	p.add(File{Name: name, From: from, Data: data})
+	p.add(File{Name: name, From: terminal.Address(from), Data: data})
 }
 
 func (p *Plan) file(path string, first bool) {
@@ -343,18 +344,47 @@ func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, []error{err}
 	}
+	err := withLock(s.Dir, func() error {
+		paths, errs = s.install(p, replace)
+		return nil
+	})
+	if err != nil {
+		return nil, []error{err}
+	}
+	return paths, errs
+}
+
+// install is Install, under the lock.
+func (s Store) install(p Plan, replace bool) (paths []string, errs []error) {
+	// The record comes first: if podunit is killed before it has written all files, what removes those
+	// that are there finds them.
 	var names []string
+	for _, f := range p.Files {
+		if _, err := os.Lstat(s.path(f)); replace || errors.Is(err, os.ErrNotExist) {
+			names = append(names, f.Name)
+		}
+	}
+	var had []string
+	if p.Record != "" && len(names) > 0 {
+		var err error
+		if had, err = s.addToRecord(p.Record, names); err != nil {
+			return nil, []error{err}
+		}
+	}
+	var failed []string
 	for _, f := range p.Files {
 		path := s.path(f)
 		if err := writeHidden(path, f.Data, nil, f.Hidden, replace); err != nil {
 			errs = append(errs, err)
+			failed = append(failed, f.Name)
 			continue
 		}
 		paths = append(paths, path)
-		names = append(names, f.Name)
 	}
-	if p.Record != "" && len(names) > 0 {
-		if err := s.addToRecord(p.Record, names); err != nil {
+	// What could not be written is no part of it, unless it was before.
+	wrong := slices.DeleteFunc(failed, func(name string) bool { return slices.Contains(had, name) || !slices.Contains(names, name) })
+	if p.Record != "" && len(wrong) > 0 {
+		if err := s.takeFromRecord(p.Record, wrong); err != nil {
 			errs = append(errs, err)
 		}
 	}

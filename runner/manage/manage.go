@@ -202,38 +202,59 @@ func (s Store) records() ([]record, error) {
 	return out, nil
 }
 
-// addToRecord adds names to a bookkeeping file; those that are there stay as they are.
-func (s Store) addToRecord(name string, files []string) error {
-	records, err := s.records()
+// addToRecord adds names to a bookkeeping file, and returns those that it had.
+func (s Store) addToRecord(name string, files []string) (had []string, err error) {
+	had, err = s.record(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var have []string
-	for _, r := range records {
-		if r.name == name {
-			have = r.files
-		}
-	}
+	have := slices.Clone(had)
 	for _, f := range files {
 		if !slices.Contains(have, f) {
 			have = append(have, f)
 		}
 	}
-	if len(have) == 0 {
-		return nil
+	return had, s.writeRecord(name, have)
+}
+
+// takeFromRecord takes names out of a bookkeeping file, which goes when it has none left.
+func (s Store) takeFromRecord(name string, files []string) error {
+	have, err := s.record(name)
+	if err != nil {
+		return err
 	}
-	return writeFile(filepath.Join(s.Dir, name), []byte(strings.Join(have, "\n")+"\n"), nil, true)
+	return s.writeRecord(name, slices.DeleteFunc(have, func(f string) bool { return slices.Contains(files, f) }))
+}
+
+// record reads one bookkeeping file.
+func (s Store) record(name string) ([]string, error) {
+	records, err := s.records()
+	if i := slices.IndexFunc(records, func(r record) bool { return r.name == name }); i >= 0 {
+		return records[i].files, err
+	}
+	return nil, err
+}
+
+func (s Store) writeRecord(name string, files []string) error {
+	path := filepath.Join(s.Dir, name)
+	if len(files) > 0 {
+		return writeFile(path, []byte(strings.Join(files, "\n")+"\n"), nil, true)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // writeFile writes a file whole or not at all, with the mode of another or 0644. Without replace it
-// leaves an existing one alone.
+// leaves an existing one alone. The caller has the lock of the directory.
 func writeFile(path string, data []byte, like fs.FileInfo, replace bool) error {
 	return writeHidden(path, data, like, 0, replace)
 }
 
 // writeHidden is writeFile without the permissions in hidden.
 func writeHidden(path string, data []byte, like fs.FileInfo, hidden fs.FileMode, replace bool) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
+	f, err := os.CreateTemp(filepath.Dir(path), temporary)
 	if err != nil {
 		return err
 	}

@@ -51,35 +51,29 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 	for _, e := range list {
 		services[e.Service] = true
 	}
-	kept := map[string]bool{}      // files of the install directory that stay
-	parts := map[string][]string{} // of .quadlets files that go with their application
+	kept := map[string]bool{} // files of the install directory that stay
+	var stopped []Entry
 	for _, e := range want.units {
-		if err := s.removeUnit(e, want.drop[e.App], services, opt, sv); err != nil {
+		if err := stopUnit(e, want.drop[e.App], services, opt, sv); err != nil {
 			errs = append(errs, err)
 			if filepath.Dir(e.Path) == real(s.Dir) {
 				kept[filepath.Base(e.Path)] = true
 			}
 			continue
 		}
-		if e.text != nil {
-			parts[filepath.Base(e.Path)] = append(parts[filepath.Base(e.Path)], e.Name)
-			continue
-		}
-		removed = append(removed, e.Name)
+		stopped = append(stopped, e)
 	}
-	for _, r := range records {
-		assetOf := strings.TrimSuffix(strings.TrimPrefix(r.name, "."), ".asset")
-		isAsset := strings.HasSuffix(r.name, ".asset") && slices.Contains(removed, assetOf)
-		if !want.drop[r.name] && !isAsset {
-			continue
-		}
-		gone, err := s.removeRecord(r, kept)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		for _, name := range gone {
-			removed = append(removed, parts[name]...)
-		}
+	if _, err := os.Stat(s.Dir); errors.Is(err, fs.ErrNotExist) { // all units are elsewhere
+		gone, more := s.removeFiles(want, stopped, kept)
+		return append(removed, gone...), append(errs, more...)
+	}
+	err = withLock(s.Dir, func() error {
+		gone, more := s.removeFiles(want, stopped, kept)
+		removed, errs = append(removed, gone...), append(errs, more...)
+		return nil
+	})
+	if err != nil {
+		errs = append(errs, err)
 	}
 	return removed, errs
 }
@@ -91,6 +85,7 @@ type removal struct {
 	dir     string   // where podunit installs
 
 	units []Entry         // to delete, each once
+	gone  []string        // names of units that are deleted already, but not all that came with them
 	drop  map[string]bool // names of records that go with what they list
 }
 
@@ -106,13 +101,29 @@ func (m *removal) add(name string) error {
 	}
 	i := slices.IndexFunc(m.list, func(e Entry) bool { return e.Name == name })
 	if i < 0 {
-		return notFound(name, m.list)
+		return m.addRest(name)
 	}
 	e := m.list[i]
 	if e.App != "" {
 		m.addApp(m.records[slices.IndexFunc(m.records, func(r record) bool { return r.name == e.App })])
 	}
 	m.addUnit(e)
+	return nil
+}
+
+// addRest finds what a removal has left that was killed when the unit itself was gone.
+func (m *removal) addRest(name string) error {
+	found := false
+	for _, r := range m.records {
+		if r.name == "."+name+".asset" || strings.HasSuffix(r.name, ".app") && slices.Contains(r.files, name) {
+			m.addApp(r)
+			found = true
+		}
+	}
+	if !found {
+		return notFound(name, m.list)
+	}
+	m.gone = append(m.gone, name)
 	return nil
 }
 
@@ -131,9 +142,9 @@ func (m *removal) addUnit(e Entry) {
 	}
 }
 
-// removeUnit stops what may be stopped and deletes the file of a unit. A section of a .quadlets
-// file goes with its application, when that has no other unit to keep.
-func (s Store) removeUnit(e Entry, inApp bool, services map[string]bool, opt RemoveOptions, sv Services) error {
+// stopUnit stops what may be stopped of a unit that goes. A section of a .quadlets file goes with its
+// application, when that has no other unit to keep.
+func stopUnit(e Entry, inApp bool, services map[string]bool, opt RemoveOptions, sv Services) error {
 	if e.text != nil && !inApp {
 		return hinted{fmt.Errorf("%s is a section of %s", e.Name, e.Path), "edit that file"}
 	}
@@ -149,41 +160,64 @@ func (s Store) removeUnit(e Entry, inApp bool, services map[string]bool, opt Rem
 			return fmt.Errorf("%s: %w", e.Name, err)
 		}
 	}
-	if e.text != nil {
-		return nil
-	}
-	return os.Remove(e.Path)
+	return nil
 }
 
-// removeRecord deletes the other files that a record lists, and the record. While a unit stays, so
-// does what was installed with it: its service may be running on it. It returns the files that it
-// deleted.
-func (s Store) removeRecord(r record, kept map[string]bool) (gone []string, err error) {
-	keep := slices.ContainsFunc(r.files, func(name string) bool { return kept[name] })
-	var errs []error
-	var left []string
-	for _, name := range r.files {
-		path := filepath.Join(s.Dir, name)
-		if keep {
-			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-				left = append(left, name)
-			}
-			continue
+// removeFiles deletes units that have been stopped, and what came with them: that first, the units then,
+// and the records last, so that a removal that is killed can be done again. kept are files of units that
+// stay. While one stays, so does what was installed with it: its service may be running on it.
+func (s Store) removeFiles(want removal, units []Entry, kept map[string]bool) (removed []string, errs []error) {
+	removed = slices.Clone(want.gone)
+	var records []record
+	for _, r := range want.records {
+		asset := strings.TrimSuffix(strings.TrimPrefix(r.name, "."), ".asset")
+		of := func(e Entry) bool { return e.text == nil && r.name != "."+asset && e.Name == asset }
+		if want.drop[r.name] || slices.ContainsFunc(units, of) {
+			records = append(records, r)
 		}
-		switch err := os.Remove(path); {
-		case err == nil:
-			gone = append(gone, name)
-		case !errors.Is(err, fs.ErrNotExist):
+	}
+	stay := func(r record) bool { return slices.ContainsFunc(r.files, func(name string) bool { return kept[name] }) }
+	remove := func(path string) bool {
+		err := os.Remove(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+			kept[filepath.Base(path)] = true
+		}
+		return err == nil
+	}
+	for _, r := range records {
+		for _, name := range r.files {
+			if unit := IsUnit(name) || filepath.Ext(name) == ".quadlets"; !unit && !stay(r) {
+				remove(filepath.Join(s.Dir, name))
+			}
+		}
+	}
+	parts := map[string][]string{} // of .quadlets files that go with their application
+	for _, e := range units {
+		switch {
+		case e.text != nil:
+			parts[filepath.Base(e.Path)] = append(parts[filepath.Base(e.Path)], e.Name)
+		case remove(e.Path):
+			removed = append(removed, e.Name)
+		}
+	}
+	for _, r := range records {
+		var left []string
+		for _, name := range r.files {
+			path := filepath.Join(s.Dir, name)
+			if stay(r) {
+				if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+					left = append(left, name)
+				}
+				continue
+			}
+			if remove(path) {
+				removed = append(removed, parts[name]...)
+			}
+		}
+		if err := s.writeRecord(r.name, left); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	path := filepath.Join(s.Dir, r.name)
-	if len(left) > 0 {
-		errs = append(errs, writeFile(path, []byte(strings.Join(left, "\n")+"\n"), nil, true))
-		return gone, errors.Join(errs...)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, err)
-	}
-	return gone, errors.Join(errs...)
+	return removed, errs
 }

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/podunit/podunit/runner/process"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,7 +75,10 @@ func Anonymous() (ns *os.File, err error) {
 // Open opens a network namespace by its path, /run/netns/x or /proc/PID/ns/net. Anything else at
 // path is an error.
 func Open(path string) (*os.File, error) {
-	f, err := os.Open(path)
+	f, err := process.OpenNamespace(path)
+	if errors.Is(err, process.ErrNotNamespace) {
+		return nil, fmt.Errorf("%s is not a network namespace", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("network namespace: %w", err)
 	}

@@ -377,11 +377,13 @@ func readPID(path string) (int, error) {
 	}
 }
 
+// Runs reports whether a process is the pasta of the request whose Dir this is.
+func Runs(pid int, dir string) bool { return isPasta(pid, dir) }
+
 // isPasta reports whether a process is the pasta of the request whose Dir this is: its
 // command line names the namespace, and cannot be another's of the same PID.
 func isPasta(pid int, dir string) bool {
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	words := strings.Split(string(cmdline), "\x00")
+	words, err := process.CommandLine(pid)
 	return err == nil && slices.ContainsFunc([]string{dir, seenDir(dir), seenByRoots(dir)}, func(d string) bool {
 		return slices.Contains(words, filepath.Join(d, netnsFile)) || slices.Contains(words, narrowName(dir))
 	})

@@ -23,9 +23,9 @@ type Source struct {
 	// Credentials is the directory with the credentials of our unit, or empty.
 	// Source: systemd.exec(5), $CREDENTIALS_DIRECTORY.
 	Credentials string
-	// Decrypt finds and decrypts a credential that the manager did not give the unit, as a user's
+	// Find finds a credential of the user that the manager did not give the unit, as a user's
 	// manager cannot before systemd 258. fs.ErrNotExist says that there is none. It may be nil.
-	Decrypt func(name string) ([]byte, error)
+	Find func(name string) ([]byte, error)
 }
 
 // Given are the secrets of one start, with their values.
@@ -83,10 +83,10 @@ func (s Source) credential(name string) ([]byte, error) {
 			return b, err
 		}
 	}
-	if s.Decrypt == nil {
+	if s.Find == nil {
 		return nil, &MissingCredentialError{name}
 	}
-	b, err := s.Decrypt(name)
+	b, err := s.Find(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &MissingCredentialError{name}
 	}

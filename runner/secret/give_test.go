@@ -14,9 +14,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +37,7 @@ func parsed(t *testing.T, words ...string) []spec.Secret {
 }
 
 func TestGather(t *testing.T) {
-	source := Source{Store: New(t.TempDir()), Credentials: t.TempDir(), Decrypt: func(name string) ([]byte, error) {
+	source := Source{Store: New(t.TempDir()), Credentials: t.TempDir(), Find: func(name string) ([]byte, error) {
 		switch name {
 		case "sealed":
 			return []byte("opened"), nil
@@ -74,7 +76,7 @@ func TestGather(t *testing.T) {
 			t.Errorf("%s: %v", word, err)
 		}
 	}
-	source.Decrypt, source.Credentials = nil, ""
+	source.Find, source.Credentials = nil, ""
 	var missing *MissingCredentialError
 	if _, err := source.Gather(parsed(t, "a,type=credential")); !errors.As(err, &missing) || !strings.Contains(missing.Hint(), "LoadCredential=a:") {
 		t.Errorf("%v", err)
@@ -145,24 +147,34 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// TestDecrypt asks a service that answers like systemd's.
-func TestDecrypt(t *testing.T) {
+// TestCredstore looks where a user keeps credentials, and asks a service that answers like systemd's.
+func TestCredstore(t *testing.T) {
 	home := t.TempDir()
-	d := NewDecrypter(1000, func(name string) (string, bool) { return home, name == "HOME" })
-	if len(d.Dirs) != 1 || d.Dirs[0] != filepath.Join(home, ".config/credstore.encrypted") {
+	d := NewCredstore(1000, func(name string) (string, bool) { return home, name == "HOME" })
+	config := filepath.Join(home, ".config")
+	if want := []string{config, filepath.Join(home, ".local/lib")}; !slices.Equal(d.Dirs, want) {
 		t.Fatalf("%v", d.Dirs)
 	}
 	d.Socket = filepath.Join(t.TempDir(), "s")
-	if _, err := d.Decrypt("a"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := d.Find("a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what is not there: %v", err)
 	}
-	if err := os.MkdirAll(d.Dirs[0], 0o700); err != nil {
+	for name, content := range map[string]string{"credstore.encrypted/a": "QUJD\nREVG\n", "credstore/plain": "as it is\n"} {
+		name = filepath.Join(config, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mkfifo(filepath.Join(config, "credstore/pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(d.Dirs[0], "a"), []byte("QUJD\nREVG\n"), 0o600); err != nil {
-		t.Fatal(err)
+	if got, err := d.Find("plain"); err != nil || string(got) != "as it is\n" {
+		t.Errorf("one that is not encrypted: %q, %v", got, err)
 	}
-	if _, err := d.Decrypt("a"); err == nil || !strings.Contains(err.Error(), "takes version 256") {
+	if _, err := d.Find("pipe"); !errors.Is(err, safe.ErrNotRegular) {
+		t.Errorf("a pipe: %v", err)
+	}
+	if _, err := d.Find("a"); err == nil || !strings.Contains(err.Error(), "takes version 256") {
 		t.Errorf("nobody there: %v", err)
 	}
 	listener, err := net.Listen("unix", d.Socket)
@@ -185,7 +197,7 @@ func TestDecrypt(t *testing.T) {
 		}
 	}()
 	answers <- `{"parameters":{"data":"` + base64.StdEncoding.EncodeToString([]byte("opened")) + `"}}`
-	if got, err := d.Decrypt("a"); err != nil || string(got) != "opened" {
+	if got, err := d.Find("a"); err != nil || string(got) != "opened" {
 		t.Errorf("%q, %v", got, err)
 	}
 	var call struct {
@@ -197,7 +209,7 @@ func TestDecrypt(t *testing.T) {
 		t.Errorf("asked %+v, %v", call, err)
 	}
 	answers <- `{"error":"io.systemd.Credentials.BadFormat"}`
-	if _, err := d.Decrypt("a"); err == nil || !strings.Contains(err.Error(), "systemd says io.systemd.Credentials.BadFormat") {
+	if _, err := d.Find("a"); err == nil || !strings.Contains(err.Error(), "systemd says io.systemd.Credentials.BadFormat") {
 		t.Errorf("%v", err)
 	}
 }

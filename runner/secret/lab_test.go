@@ -111,6 +111,9 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	if got := l.MustRun(runner, "podunit healthcheck run given; podunit inspect given | jq -r '.[0].Config.Env[]' | grep PASSWORD"); got != "PASSWORD="+Masked {
 		t.Errorf("inspect shows %q", got)
 	}
+	if got := l.MustRun(runner, "podunit inspect -f '{{range .Config.Secrets}}{{.Name}} {{len .ID}} {{.UID}} {{.GID}} {{.Mode}};{{end}}' given"); got != "file 25 0 0 292;file 25 33 44 288;" {
+		t.Errorf("inspect lists %q", got)
+	}
 	// Nowhere but in the store, in the files they came from and in the environment of the container.
 	main := l.MustRun(user, systemctl+" show -P MainPID given")
 	got := l.MustRun("root", fmt.Sprintf(`journalctl --sync; cd /; pattern=4711-valu; pattern="${pattern}e"

@@ -171,7 +171,7 @@ func secretSource(c Config, graphRoot string) secret.Source {
 	s := secret.Source{Store: secret.New(graphRoot)}
 	s.Credentials, _ = c.Lookup("CREDENTIALS_DIRECTORY")
 	if c.User.Rootless() {
-		s.Decrypt = secret.NewDecrypter(c.User.UID, c.Lookup).Decrypt
+		s.Find = secret.NewCredstore(c.User.UID, c.Lookup).Find
 	}
 	return s
 }
@@ -214,7 +214,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
 	e.lingers, e.unitOf, e.controllers = lingers, unit.Of, cgroup.Controllers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
-	containers.Event, containers.HowEnded = c.Event, e.howEnded
+	containers.Event, containers.HowEnded, containers.Copying = c.Event, e.howEnded, e.copying
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
 		img, err := e.Images.Pull(ctx, name, image.PullOptions{Policy: image.PullNever})
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/podunit/podunit/runner/health"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/unit"
+	"github.com/podunit/podunit/runner/volume"
 )
 
 // wants compares what was told since the last time.
@@ -115,10 +116,10 @@ func TestEventsOfVerbs(t *testing.T) {
 	}
 	w.wants("pod create, pod remove")
 	v := volumes(w.Config, t.TempDir())
-	if _, made, err := v.Ensure(ctx, "data", nil); err != nil || !made {
+	if _, made, err := v.Ensure(ctx, "data", volume.Options{}); err != nil || !made {
 		t.Error(made, err)
 	}
-	if _, made, err := v.Ensure(ctx, "data", nil); err != nil || made {
+	if _, made, err := v.Ensure(ctx, "data", volume.Options{}); err != nil || made {
 		t.Error(made, err)
 	}
 	if err := v.Remove(ctx, "data", nil); err != nil {

@@ -27,9 +27,11 @@ const exitWait = 10 * time.Second
 // Wait returns when a container is in one of the states, and its exit status; NoCode for states
 // other than exited and stopped. It looks once an interval, but notices the end of the container's
 // process at once. A container that is removed meanwhile is a container.ErrNotFound, unless how it
-// ended is known.
+// ended is known. For one that has ended and is waited for to be healthy or unhealthy, nothing else,
+// the error is health.ErrStopped.
 func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, interval time.Duration) (int, error) {
 	end := slices.Contains(states, "exited") || slices.Contains(states, "stopped")
+	onlyHealth := !slices.ContainsFunc(states, func(s string) bool { return s != "healthy" && s != "unhealthy" })
 	var manager Manager // connected before the end: a unit that goes with it is soon gone
 	defer func() {
 		if manager != nil {
@@ -48,6 +50,8 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 		switch {
 		case state == container.Exited && end:
 			return e.codeOf(ctx, r, s)
+		case state == container.Exited && onlyHealth:
+			return NoCode, fmt.Errorf("container %s: %w", r.Name, health.ErrStopped)
 		case slices.Contains(states, string(state)), state == container.Created && slices.Contains(states, "configured"):
 			return NoCode, nil
 		case state == container.Running && (slices.Contains(states, "healthy") || slices.Contains(states, "unhealthy")):
@@ -58,7 +62,7 @@ func (e *Engine) Wait(ctx context.Context, r container.Record, states []string, 
 			switch {
 			case h != nil && slices.Contains(states, string(h.Status)):
 				return NoCode, nil
-			case h == nil && !slices.ContainsFunc(states, func(s string) bool { return s != "healthy" && s != "unhealthy" }):
+			case h == nil && onlyHealth:
 				return NoCode, fmt.Errorf("container %s: %w", r.Name, health.ErrNone)
 			}
 		}

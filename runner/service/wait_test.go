@@ -123,6 +123,20 @@ func TestWaitForHealth(t *testing.T) {
 	}
 }
 
+// TestWaitForTheHealthOfOneThatEnds: it will not become healthy, however long anybody waits.
+func TestWaitForTheHealthOfOneThatEnds(t *testing.T) {
+	w := newWorld(t)
+	config := oneCheck("")
+	r := w.made("web", func(r *container.Record) { r.Health = &config })
+	first := w.running(r, "")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	go func() { _ = first.Process.Kill() }()
+	if code, err := w.Wait(ctx, r, []string{"healthy", "unhealthy"}, time.Millisecond); !errors.Is(err, health.ErrStopped) || code != NoCode {
+		t.Errorf("%d, %v", code, err)
+	}
+}
+
 func TestRename(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)

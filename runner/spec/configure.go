@@ -112,6 +112,9 @@ func (c *Container) Complete(conf *config.Config, environ []string) error {
 	}
 	if c.Log.Tag == "" {
 		c.Log.Tag = cc.LogTag
+		if _, err := c.Log.TagOf(Tagged{}); err != nil {
+			faults = append(faults, confFault("log_tag", cc.LogTag, err))
+		}
 	}
 	if c.ImageVolumes == "" && conf.Engine.ImageVolumeMode != "anonymous" {
 		c.ImageVolumes = conf.Engine.ImageVolumeMode

@@ -56,6 +56,12 @@ type Mount struct {
 	// NoCopy leaves a new volume or a tmpfs empty, where it otherwise begins with
 	// what the image has at the destination.
 	NoCopy bool `json:",omitempty"`
+	// NoCreate refuses the start where there is no volume of that name.
+	NoCreate bool `json:",omitempty"`
+	// Driver are the options of the volume that is made where there is none of that name, as --opt of volume create.
+	Driver map[string]string `json:",omitempty"`
+	// NoDereference puts a link there that is like the source, if that is a link, and mounts nothing.
+	NoDereference bool `json:",omitempty"`
 	// Subpath is what of the source is mounted, an absolute path in it; empty is all. Each start
 	// looks it up anew, and links that others put there lead nowhere else.
 	Subpath string `json:",omitempty"`
@@ -284,8 +290,10 @@ func fieldTypes(name string) []string {
 		return []string{MountBind, MountVolume}
 	case "bind-propagation", "bind-nonrecursive":
 		return []string{MountBind, MountGlob}
-	case "volume-nocopy", "nocopy":
+	case "volume-nocopy", "nocopy", "nocreate", "volume-opt":
 		return []string{MountVolume}
+	case "no-dereference":
+		return []string{MountBind, MountGlob}
 	case "tmpfs-size", "size":
 		return []string{MountTmpfs, MountRamfs}
 	case "tmpfs-mode", "mode":
@@ -314,7 +322,7 @@ func (m *Mount) field(f, dir string) error {
 		return m.source(value, dir)
 	case "destination", "dst", "dest", "target":
 		return m.destination(value)
-	case "readonly", "ro", "rw", "readwrite", "bind-nonrecursive", "U", "chown", "volume-nocopy", "nocopy":
+	case "readonly", "ro", "rw", "readwrite", "bind-nonrecursive", "U", "chown", "volume-nocopy", "nocopy", "nocreate", "no-dereference":
 		return m.toggle(name, value, given)
 	case "bind-propagation":
 		return m.option(value)
@@ -340,8 +348,12 @@ func (m *Mount) field(f, dir string) error {
 		return m.option("size=" + value)
 	case "tmpfs-mode", "mode":
 		return m.option("mode=" + value)
+	case "volume-opt":
+		return m.driver(value)
+	case "volume-label":
+		return errors.New("labels are given to podunit volume create --label, or Label= of a .volume file")
 	case "consistency":
-		return errors.New("consistency is for other systems than Linux, leave it out")
+		return nil // of other systems than Linux; Podman takes it, too
 	}
 	if b, err := strconv.ParseBool(value); given && err == nil && isMountFlag(name) {
 		if !b {
@@ -407,6 +419,19 @@ func (m *Mount) artifact(name, value string, given bool) error {
 	return nil
 }
 
+// driver takes NAME[=VALUE], an option for the volume that the mount makes.
+func (m *Mount) driver(option string) error {
+	name, value, _ := strings.Cut(option, "=")
+	if name == "" {
+		return errors.New("volume-opt= is empty")
+	}
+	if m.Driver == nil {
+		m.Driver = map[string]string{}
+	}
+	m.Driver[name] = value
+	return nil
+}
+
 // toggle takes an option of --mount that is true alone, or true or false.
 func (m *Mount) toggle(name, value string, given bool) error {
 	on := true
@@ -433,6 +458,10 @@ func (m *Mount) toggle(name, value string, given bool) error {
 		m.Chown = on
 	case "volume-nocopy", "nocopy":
 		m.NoCopy = on
+	case "nocreate":
+		m.NoCreate = on
+	case "no-dereference":
+		m.NoDereference = on
 	}
 	return nil
 }
@@ -476,6 +505,11 @@ func (m *Mount) option(opt string) error {
 	case onHost && opt == "nocopy":
 		m.NoCopy = true
 		return nil
+	case m.Type == MountVolume && opt == "nocreate":
+		m.NoCreate = true
+		return nil
+	case onHost && slices.Contains([]string{"cached", "delegated", "consistent"}, opt):
+		return nil // of Docker on other systems than Linux; Podman takes them, too
 	case onHost && name == "idmap":
 		return m.mapped(value, given)
 	}
@@ -599,6 +633,12 @@ func (m *Mount) finish() error {
 	}
 	if m.Upper != "" && !m.Overlay {
 		return errors.New("upperdir= and workdir= need the option O")
+	}
+	if m.Source == "" && (m.NoCreate || len(m.Driver) > 0) {
+		return errors.New("nocreate and volume-opt are for a volume with a name")
+	}
+	if m.NoDereference && (m.IDMap || m.Overlay || m.Chown || m.Subpath != "") {
+		return errors.New("no-dereference does not go together with U, O, idmap and subpath")
 	}
 	if m.IDMap && (m.Chown || m.Overlay) {
 		return errors.New("idmap does not go together with U and O")

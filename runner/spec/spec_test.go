@@ -181,6 +181,25 @@ func TestContainer(t *testing.T) {
 	}
 }
 
+// TestTags: what a template shows, and what is wrong with one, is known before anything runs.
+func TestTags(t *testing.T) {
+	c := Tagged{ID: "0123", Name: "web", ImageName: "a/b:1"}
+	c.Config.Labels = map[string]string{"app": "shop"}
+	for tag, want := range map[string]string{"web": "web", "{{.Name}}/{{.ID}}": "web/0123", `{{index .Config.Labels "app"}}-{{.ImageName}}`: "shop-a/b:1"} {
+		if got, err := (Log{Tag: tag}).TagOf(c); got != want || err != nil {
+			t.Errorf("%s: %q, %v", tag, got, err)
+		}
+	}
+	for _, tag := range []string{"{{.Nmae}}", "{{.Name", "{{.Config.Nothing}}"} {
+		if _, err := parseContainer("--log-opt", "tag="+tag, "x"); err == nil || !strings.Contains(err.Error(), "such as {{.Name}}") {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
+	if _, err := parseContainer("--log-opt", "label=app=x", "x"); err == nil || !strings.Contains(err.Error(), "capital letters") {
+		t.Errorf("a field that the journal drops: %v", err)
+	}
+}
+
 func TestMounts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		flag, value string
@@ -203,6 +222,14 @@ func TestMounts(t *testing.T) {
 		"a bad name":                  {"-v", "a/b:/c", Mount{}, "no volume name and no path"},
 		"too many colons":             {"-v", "a:/b:ro:x", Mount{}, "more than two colons"},
 		"upperdir alone":              {"-v", "/a:/b:O,upperdir=/u", Mount{}, "go together"},
+		"one that must be there":      {"-v", "data:/b:nocreate,cached", Mount{Type: "volume", Source: "data", Destination: "/b", NoCreate: true}, ""},
+		"nocreate of a directory":     {"-v", "/a:/b:nocreate", Mount{}, "not an option of a bind mount"},
+		"--mount that makes nothing":  {"--mount", "source=data,destination=/b,nocreate=true,consistency=cached", Mount{Type: "volume", Source: "data", Destination: "/b", NoCreate: true}, ""},
+		"--mount that makes a volume": {"--mount", "source=data,destination=/b,volume-opt=type=tmpfs,volume-opt=o=size=1m", Mount{Type: "volume", Source: "data", Destination: "/b", Driver: map[string]string{"type": "tmpfs", "o": "size=1m"}}, ""},
+		"--mount that makes no name":  {"--mount", "destination=/b,volume-opt=type=tmpfs", Mount{}, "for a volume with a name"},
+		"--mount with a label":        {"--mount", "source=data,destination=/b,volume-label=a=b", Mount{}, "podunit volume create --label"},
+		"--mount of a link":           {"--mount", "type=bind,source=/l,destination=/b,no-dereference", Mount{Type: "bind", Source: "/l", Destination: "/b", NoDereference: true}, ""},
+		"--mount of a link to write":  {"--mount", "type=bind,source=/l,destination=/b,no-dereference,U", Mount{}, "does not go together"},
 		"mapped":                      {"-v", "/a:/b:idmap", Mount{Type: "bind", Source: "/a", Destination: "/b", IDMap: true}, ""},
 		"a tmpfs":                     {"--tmpfs", "/t:size=64m,mode=1777,noexec,notmpcopyup", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"size=64m", "mode=1777", "noexec"}, NoCopy: true}, ""},
 		"no swapping":                 {"--tmpfs", "/t:noswap", Mount{Type: "tmpfs", Destination: "/t", Options: []string{"noswap"}}, ""},

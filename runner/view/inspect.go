@@ -96,6 +96,9 @@ type State struct {
 	StoppedByUser bool
 }
 
+// Healthcheck is another name of Health, for templates. Source: podman-inspect(1).
+func (s State) Healthcheck() *Health { return s.Health }
+
 // Health is the health of a container, in inspect.
 type Health struct {
 	Status        health.Status
@@ -111,6 +114,14 @@ type HealthCheck struct {
 	Timeout     time.Duration `json:",omitempty"`
 	Retries     int           `json:",omitempty"`
 	Successes   int           `json:",omitempty"`
+}
+
+// SecretFile is a secret that a container has as a file, in inspect.
+type SecretFile struct {
+	Name     string
+	ID       string // empty if the store has none of the name any more
+	UID, GID uint32
+	Mode     uint32
 }
 
 // Mount is a mount of a container, in inspect.
@@ -190,8 +201,9 @@ type Settings struct {
 	Umask         string
 	Timezone      string `json:",omitempty"`
 	Passwd        bool
-	Timeout       uint   // seconds, 0 for no limit; RuntimeMaxSec= of a unit is not among it
-	SdNotifyMode  string `json:"sdNotifyMode"`
+	Timeout       uint         // seconds, 0 for no limit; RuntimeMaxSec= of a unit is not among it
+	SdNotifyMode  string       `json:"sdNotifyMode"`
+	Secrets       []SecretFile `json:",omitempty"` // those that are files
 
 	Healthcheck                *HealthCheck `json:",omitempty"`
 	StartupHealthCheck         *HealthCheck `json:",omitempty"`
@@ -246,6 +258,7 @@ func InspectContainer(ctx context.Context, x *service.Engine, r container.Record
 		}
 	}
 	in.addCommand(r)
+	in.Config.Secrets = secretsOf(x, r)
 	if r.Spec.Umask != nil {
 		in.Config.Umask = fmt.Sprintf("%04o", *r.Spec.Umask)
 	}
@@ -432,6 +445,22 @@ func (in *Container) health(x *service.Engine, r container.Record) error {
 	c.HealthcheckOnFailureAction, c.HealthLogDestination = cmp.Or(r.Health.OnFailure, "none"), r.Health.LogDestination
 	c.HealthcheckMaxLogCount, c.HealthcheckMaxLogSize = r.Health.MaxLogCount, r.Health.MaxLogSize
 	return nil
+}
+
+// secretsOf lists the secrets that a container has as files, as the store knows them now.
+func secretsOf(x *service.Engine, r container.Record) []SecretFile {
+	var list []SecretFile
+	for _, s := range r.Spec.Secrets {
+		if s.Type != spec.SecretMount {
+			continue
+		}
+		shown := SecretFile{Name: s.Name, UID: s.UID, GID: s.GID, Mode: s.Mode}
+		if known, err := x.Containers.Secrets.Store.Lookup(s.Name); err == nil {
+			shown.ID = known.ID
+		}
+		list = append(list, shown)
+	}
+	return list
 }
 
 func checkOf(c health.Check) *HealthCheck {

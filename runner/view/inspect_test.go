@@ -51,6 +51,19 @@ func TestHostSettings(t *testing.T) {
 	}
 }
 
+// TestHealthHasTwoNames: templates of either are in use, and the JSON has one of them.
+func TestHealthHasTwoNames(t *testing.T) {
+	in := Container{State: State{Health: &Health{Status: "healthy"}}}
+	var b strings.Builder
+	err := format.Rows(&b, format.Table{Format: "{{.State.Health.Status}} {{.State.Healthcheck.Status}}"}, []Container{in})
+	if want := "healthy healthy\n"; err != nil || b.String() != want {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+	if text, err := json.Marshal(in); err != nil || strings.Contains(string(text), `"Healthcheck":`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 func TestTemplatesOfPs(t *testing.T) {
 	row := ContainerRow{Names: "web", Labels: Labels{"b": "2", "a": "1"}, Networks: Names{"pasta"}, Mounts: Names{"/a", "/b"}}
 	var b strings.Builder

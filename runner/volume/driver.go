@@ -64,6 +64,17 @@ func quota(word string) error {
 	}
 }
 
+// OfMount are the options of the volume that a mount makes where there is none of its name.
+func OfMount(m spec.Mount, rootless bool) (o Options, err error) {
+	if err = o.Read(m.Driver); err == nil {
+		err = o.Check(DriverLocal, rootless)
+	}
+	if err != nil {
+		err = fmt.Errorf("mount on %s: %w", m.Destination, err)
+	}
+	return o, err
+}
+
 // own takes the owner of a volume. What other words of o= mean the file system knows.
 func (o *Options) own(name, value string) (err error) {
 	switch name {

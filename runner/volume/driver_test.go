@@ -30,6 +30,30 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestOfMount: what makes a volume says what is wrong with its options, and where.
+func TestOfMount(t *testing.T) {
+	m := spec.Mount{Type: spec.MountVolume, Source: "a", Destination: "/d", Driver: map[string]string{"type": "tmpfs", "o": "size=1m,uid=5"}}
+	if o, err := OfMount(m, true); err != nil || o.UID != 5 || !reflect.DeepEqual(o.Options, m.Driver) {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for name, value := range map[string]string{"devise": "/x", "type": "ext4", "o": "ro"} {
+		m.Driver = map[string]string{name: value}
+		if _, err := OfMount(m, true); err == nil || !strings.HasPrefix(err.Error(), "mount on /d: volume option ") {
+			t.Errorf("%s=%s: %v", name, value, err)
+		}
+	}
+}
+
+// TestReadOnly: the last word counts.
+func TestReadOnly(t *testing.T) {
+	for o, want := range map[string]bool{"": false, "ro": true, "ro,bind": true, "bind,ro": true, "ro,rw": false, "rw,noexec,ro": true, "error=ro": false} {
+		w, _ := what(map[string]string{"type": "bind", "device": "/x", "o": o})
+		if w.ReadOnly() != want {
+			t.Errorf("o=%s: %v", o, !want)
+		}
+	}
+}
+
 func TestWhat(t *testing.T) {
 	for name, c := range map[string]struct {
 		options  map[string]string

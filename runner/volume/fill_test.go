@@ -23,7 +23,7 @@ func content(dir string) (bool, error) {
 func TestFill(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	x, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestFill(t *testing.T) {
 func TestFillBesideStranger(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	x, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestFillCut(t *testing.T) {
 		},
 	} {
 		v := New(t.TempDir())
-		x, _, err := v.Ensure(t.Context(), "x", nil)
+		x, _, err := v.Ensure(t.Context(), "x", Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestFillCut(t *testing.T) {
 func TestFillNothing(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	x, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func ownerOf(t *testing.T, path string) (uid, gid, mode uint32) {
 func TestFillElsewhere(t *testing.T) {
 	needRoot(t)
 	v := New(t.TempDir())
-	x, _, err := v.Ensure(t.Context(), "x", nil)
+	x, _, err := v.Ensure(t.Context(), "x", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,13 +57,13 @@ func TestRemoveAsksAgain(t *testing.T) {
 	errUsed := errors.New("in use")
 	var used atomic.Int32
 	for round := range 200 {
-		if _, _, err := v.Ensure(t.Context(), "x", nil); err != nil {
+		if _, _, err := v.Ensure(t.Context(), "x", Options{}); err != nil {
 			t.Fatal(err)
 		}
 		var wait sync.WaitGroup
 		wait.Go(func() {
 			used.Add(1)
-			got, _, err := v.Ensure(t.Context(), "x", nil)
+			got, _, err := v.Ensure(t.Context(), "x", Options{})
 			if err == nil {
 				time.Sleep(time.Duration(round%3) * 100 * time.Microsecond)
 				err = os.WriteFile(filepath.Join(got.Dir, "file"), nil, 0o600)

@@ -52,6 +52,15 @@ func what(options map[string]string) (What, bool) {
 // would have files of his own.
 func (w What) Shared() bool { return w.Type == "tmpfs" || w.Image != "" }
 
+// ReadOnly reports whether nobody may write to it. The last word counts, as for mount(8).
+func (w What) ReadOnly() bool {
+	only := false
+	for _, o := range w.Data {
+		only = o == "ro" || only && o != "rw"
+	}
+	return only
+}
+
 // isBind reports whether it is a directory of this machine.
 func (w What) isBind() bool {
 	return w.Type == "bind" || slices.Contains(w.Data, "bind") || slices.Contains(w.Data, "rbind")
@@ -103,7 +112,7 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 		}
 	}
 	var args []string
-	data := w.Data
+	data, password := w.withoutPassword()
 	if w.Type == "bind" {
 		data = append([]string{"bind"}, data...)
 	} else if w.Type != "" {
@@ -113,7 +122,7 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 		args = append(args, "-o", strings.Join(data, ","))
 	}
 	cmd := exec.CommandContext(ctx, "mount", append(args, "--", w.Device, dir)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), password...)
 	// A helper such as mount.nfs is a child of mount(8), and waits minutes for a server that does not
 	// answer. In a session of their own both are killed together.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -131,6 +140,22 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 		return fmt.Errorf("volume %s: mount: %s", name, said)
 	}
 	return nil
+}
+
+// withoutPassword are the mount options as everybody may read them in the list of processes, and as a variable the
+// password that was among them, if any. Source: mount.cifs(8), $PASSWD.
+func (w What) withoutPassword() (data, variable []string) {
+	if w.Type != "cifs" && w.Type != "smb3" {
+		return w.Data, nil
+	}
+	for _, o := range w.Data {
+		if name, value, _ := strings.Cut(o, "="); name == "password" || name == "pass" {
+			variable = []string{"PASSWD=" + value}
+		} else {
+			data = append(data, o)
+		}
+	}
+	return data, variable
 }
 
 // mountImage has the files of an image mounted under a layer that lies beside what containers see.

@@ -64,3 +64,22 @@ func TestGivenUp(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestPasswordOfAMount: the list of processes, which everybody may read, does not show it.
+func TestPasswordOfAMount(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "mount"), []byte("#!/bin/sh\necho \"$PASSWD: $*\"\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	t.Setenv("PASSWD", "")
+	for kind, want := range map[string]string{
+		"cifs": "hid=den: -t cifs -o username=me,ro -- //nas/all /nowhere",
+		"nfs":  ": -t nfs -o username=me,password=hid=den,ro -- //nas/all /nowhere",
+	} {
+		err := What{Type: kind, Device: "//nas/all", Data: []string{"username=me", "password=hid=den", "ro"}}.mount(t.Context(), "far", "/nowhere")
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}

@@ -166,12 +166,11 @@ func (v *Volumes) makeDir() error {
 }
 
 // Ensure gives a volume, and whether it was made now because there
-// was none. It waits for whoever is about to remove the volume. Labels with
-// podunit.anonymous=true mark it as made for one container.
-func (v *Volumes) Ensure(ctx context.Context, name string, labels map[string]string) (got *Volume, made bool, err error) {
+// was none. It waits for whoever is about to remove the volume.
+func (v *Volumes) Ensure(ctx context.Context, name string, options Options) (got *Volume, made bool, err error) {
 	err = v.WithLock(ctx, name, func() error { return nil })
 	if errors.Is(err, ErrNotFound) {
-		got, err := v.Create(name, Options{Labels: labels, Anonymous: labels["podunit.anonymous"] == "true"})
+		got, err := v.Create(name, options)
 		if err == nil || !errors.Is(err, ErrExists) {
 			return got, err == nil, err
 		}

@@ -32,7 +32,7 @@ func TestVolumes(t *testing.T) {
 	if _, err := v.Create("web", o); !errors.Is(err, ErrExists) {
 		t.Errorf("made twice: %v", err)
 	}
-	if got, isNew, err := v.Ensure(t.Context(), "web", nil); err != nil || isNew || got.Dir != made.Dir || !got.NoCopy() {
+	if got, isNew, err := v.Ensure(t.Context(), "web", Options{}); err != nil || isNew || got.Dir != made.Dir || !got.NoCopy() {
 		t.Errorf("ensure one that is there: %+v, %v, %v", got, isNew, err)
 	}
 	if err := os.MkdirAll(filepath.Join(root, "volumes", "theirs", "_data"), 0o755); err != nil {
@@ -77,7 +77,7 @@ func TestEnsureAtOnce(t *testing.T) {
 	v := New(t.TempDir())
 	if os.Getuid() != 0 {
 		// An owner can be given by root only.
-		if _, _, err := v.Ensure(t.Context(), "x", nil); err == nil {
+		if _, _, err := v.Ensure(t.Context(), "x", Options{}); err == nil {
 			t.Error("a directory of root's was made by somebody else")
 		}
 		return
@@ -87,7 +87,7 @@ func TestEnsureAtOnce(t *testing.T) {
 	made := 0
 	for range 20 {
 		wg.Go(func() {
-			_, isNew, err := v.Ensure(t.Context(), "x", nil)
+			_, isNew, err := v.Ensure(t.Context(), "x", Options{})
 			if err != nil {
 				t.Error(err)
 			}

@@ -39,6 +39,7 @@ with all else that concerns the unit: journalctl --user -u UNIT.`,
 			if err != nil {
 				return err
 			}
+			e.Heal(ctx, x)
 			records, err := (&cli.Selection{Latest: latest}).Resolve(x, args)
 			if err != nil {
 				return err

@@ -47,6 +47,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 			}
 			show := func() error {
 				e.Sweep(ctx, x)
+				e.Heal(ctx, x)
 				rows, err := l.rows(x)
 				if err != nil {
 					return err

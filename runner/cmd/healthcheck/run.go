@@ -4,6 +4,7 @@ package healthcheck
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/health"
@@ -29,11 +30,13 @@ not count yet) or stopped; 125 there is no check, or the container does not run.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if timer || clock {
 				c, err := e.Service()
-				switch {
-				case err != nil:
+				if err != nil {
 					return err
-				case timer:
-					return service.RunForTimer(cmd.Context(), c, args[0])
+				}
+				id, _, _ := strings.Cut(args[0], ".")
+				defer e.HealAfter(cmd.Context(), c, id)
+				if timer {
+					return service.RunForTimer(cmd.Context(), c, id)
 				}
 				return service.RunForClock(cmd.Context(), c, args[0], e.Stdout)
 			}

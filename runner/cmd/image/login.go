@@ -31,6 +31,9 @@ that stays is --authfile ~/.config/containers/auth.json.`,
 					return err
 				}
 			}
+			if err := tidyCredentials(e, o.AuthFile, o.DockerCompatAuthFile); err != nil {
+				return err
+			}
 			return auth.Login(cmd.Context(), authenticated(cmd, tlsVerify), &o, args)
 		},
 	}

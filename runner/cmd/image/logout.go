@@ -22,6 +22,9 @@ func NewLogout(e *cli.Env) *cobra.Command {
 			}
 			o.Stdout = e.Stdout
 			o.AcceptUnspecifiedRegistry, o.AcceptRepositories = true, true
+			if err := tidyCredentials(e, o.AuthFile, o.DockerCompatAuthFile); err != nil {
+				return err
+			}
 			return auth.Logout(authenticated(cmd, true), &o, args)
 		},
 	}

@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,7 @@ import (
 // of .kube units that are stopped, whose services are among commands. A fault in the YAML of a
 // stopped unit is left out: its start will report it. forget removes what was written for the pulls
 // of stopped units.
-func Declared(e *cli.Env, x *service.Engine, commands []unit.Command) (all []play.Declared, forget func() error, err error) {
+func Declared(ctx context.Context, e *cli.Env, x *service.Engine, commands []unit.Command) (all []play.Declared, forget func() error, err error) {
 	p := play.New(x)
 	all, err = p.Declared()
 	if err != nil {
@@ -39,7 +40,7 @@ func Declared(e *cli.Env, x *service.Engine, commands []unit.Command) (all []pla
 				continue
 			}
 			o.Stored = play.Stored(x)
-			plan, list, err := f.plan(e, files, o)
+			plan, list, err := f.plan(ctx, e, files, o)
 			if err != nil || list.Errors() > 0 {
 				continue
 			}

@@ -19,7 +19,7 @@ func documents(e *cli.Env) served.Documents {
 	return func(ctx context.Context, x *service.Engine, names []string, force bool) error {
 		var files []yaml.Source
 		err := cli.Interruptible(ctx, func() (err error) {
-			files, err = sources(e, names)
+			files, err = sources(ctx, e, names)
 			return err
 		})
 		if err != nil {

@@ -5,14 +5,13 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/runner/cli"
@@ -20,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/kube/yaml"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
 )
 
@@ -37,14 +37,11 @@ func NewPlayGroup(e *cli.Env) *cobra.Command {
 	return cli.Group("play COMMAND", "Play Kubernetes YAML: podunit kube play", play)
 }
 
-// Limits of what is read.
-const (
-	maxBytes = yaml.MaxBytes + 1 // one more than is allowed, so that the reader says so
-	webWait  = time.Minute
-)
+// maxBytes is the most that is read: one byte more than is allowed, so that the reader says so.
+const maxBytes = yaml.MaxBytes + 1
 
 // sources reads files, addresses of the web, and - for the standard input.
-func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
+func sources(ctx context.Context, e *cli.Env, names []string) ([]yaml.Source, error) {
 	var out []yaml.Source
 	var errs []error
 	stdin := false
@@ -58,7 +55,8 @@ func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
 			stdin, s.Name = true, "standard input"
 			s.Data, err = io.ReadAll(io.LimitReader(e.Stdin, maxBytes))
 		case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
-			s.Data, err = fetch(name)
+			s.Name = terminal.Address(name)
+			s.Data, _, err = cli.Download(ctx, name, maxBytes)
 		default:
 			s.Data, err = safe.ReadGiven(name, yaml.MaxBytes)
 			if errors.Is(err, safe.ErrTooLarge) {
@@ -75,20 +73,6 @@ func sources(e *cli.Env, names []string) ([]yaml.Source, error) {
 		out = append(out, s)
 	}
 	return out, errors.Join(errs...)
-}
-
-// fetch gets a document from the web.
-func fetch(address string) ([]byte, error) {
-	client := http.Client{Timeout: webWait}
-	answer, err := client.Get(address)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: the server says %s", address, answer.Status)
-	}
-	return io.ReadAll(io.LimitReader(answer.Body, maxBytes))
 }
 
 // say prints a report on documents, and returns an error if the report has errors.

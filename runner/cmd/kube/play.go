@@ -136,7 +136,7 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 	o.Stored = play.Stored(x)
 	var plan *kube.Plan
 	err = cli.Interruptible(cmd.Context(), func() (err error) {
-		plan, err = f.read(e, args, o)
+		plan, err = f.read(cmd.Context(), e, args, o)
 		return err
 	})
 	if err != nil {
@@ -244,8 +244,8 @@ func (f *playFlags) registry() play.Registry {
 }
 
 // read makes the plan, and prints what is wrong with the documents.
-func (f *playFlags) read(e *cli.Env, args []string, o manifest.Options) (*kube.Plan, error) {
-	plan, list, err := f.plan(e, args, o)
+func (f *playFlags) read(ctx context.Context, e *cli.Env, args []string, o manifest.Options) (*kube.Plan, error) {
+	plan, list, err := f.plan(ctx, e, args, o)
 	if err != nil {
 		return nil, err
 	}
@@ -253,13 +253,13 @@ func (f *playFlags) read(e *cli.Env, args []string, o manifest.Options) (*kube.P
 }
 
 // plan makes the plan.
-func (f *playFlags) plan(e *cli.Env, args []string, o manifest.Options) (*kube.Plan, report.List, error) {
-	files, err := sources(e, args)
+func (f *playFlags) plan(ctx context.Context, e *cli.Env, args []string, o manifest.Options) (*kube.Plan, report.List, error) {
+	files, err := sources(ctx, e, args)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range f.configMaps {
-		more, err := sources(e, []string{name})
+		more, err := sources(ctx, e, []string{name})
 		if err != nil {
 			return nil, nil, fmt.Errorf("--configmap: %w", err)
 		}

@@ -9,9 +9,8 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/http"
+	"net/url"
 	"path"
-	"time"
 
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
@@ -20,9 +19,6 @@ import (
 	"github.com/podunit/podunit/runner/manage"
 	"github.com/spf13/cobra"
 )
-
-// fetchTimeout is how long the download of a unit file may take.
-const fetchTimeout = time.Minute
 
 // NewInstall makes podunit quadlet install.
 func NewInstall(e *cli.Env) *cobra.Command {
@@ -90,30 +86,18 @@ func toReplace(errs []error) []error {
 
 // fetch downloads a unit file. Its name is the server's word for it, else the last part of the
 // URL's path.
-func fetch(ctx context.Context, url string) (name string, data []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", nil, errors.New("the server says " + resp.Status)
-	}
-	data, err = io.ReadAll(io.LimitReader(resp.Body, unitfile.MaxSize+1))
+func fetch(ctx context.Context, address string) (name string, data []byte, err error) {
+	data, header, err := cli.Download(ctx, address, unitfile.MaxSize+1)
 	if err != nil {
 		return "", nil, err
 	}
 	if len(data) > unitfile.MaxSize {
 		return "", nil, fmt.Errorf("larger than %d MiB", unitfile.MaxSize>>20)
 	}
-	name = path.Base(req.URL.Path)
-	if _, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
+	if u, err := url.Parse(address); err == nil {
+		name = path.Base(u.Path)
+	}
+	if _, params, err := mime.ParseMediaType(header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
 		name = path.Base(params["filename"])
 	}
 	return name, data, nil

@@ -112,6 +112,7 @@ func (a *autoUpdate) run(ctx context.Context) error {
 		}
 		return a.showHistory(b)
 	}
+	a.env.Heal(ctx, x)
 	a.settings, err = update.ReadSettings(settings.Where{Config: configHome(a.env)})
 	if err != nil {
 		a.env.Warn(err.Error())
@@ -147,7 +148,7 @@ func (a *autoUpdate) update(ctx context.Context, x *service.Engine, dir string) 
 	forget := func() error { return nil }
 	host := &update.Host{Engine: x, Manager: m, Declared: func(commands []unit.Command) (out []update.Declared, err error) {
 		var all []play.Declared
-		all, forget, err = kube.Declared(a.env, x, commands)
+		all, forget, err = kube.Declared(ctx, a.env, x, commands)
 		for _, d := range all {
 			out = append(out, update.Declared(d))
 		}

@@ -4,6 +4,7 @@ package system
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 
@@ -73,6 +74,12 @@ var withoutEffect = map[string]map[string]string{
 // backend said, else it may take CNI.
 var takenForGranted = map[string]string{"network.network_backend": "netavark"}
 
+// ofTheKernel are keys that mean nothing without a part of the kernel, SECTION.KEY, with the file that is
+// there when that is, and what holds instead.
+var ofTheKernel = map[string]struct{ sign, why string }{
+	"containers.label": {"/sys/fs/selinux/enforce", "this kernel has no SELinux"},
+}
+
 // configuration tells of what containers.conf(5) says and nobody does.
 func configuration(e *cli.Env) finding {
 	const check = "containers.conf"
@@ -80,20 +87,29 @@ func configuration(e *cli.Env) finding {
 	if err != nil {
 		return finding{check, fault, err.Error(), "mend the file: containers.conf(5)"}
 	}
-	void := saidInVain(said)
+	void := saidInVain(said, exists)
 	if len(void) == 0 {
 		return finding{check, fine, "everything in it has an effect", ""}
 	}
 	return finding{check, warning, "no effect: " + strings.Join(void, "; "), "take them out of containers.conf, if no other program reads them there"}
 }
 
-// saidInVain lists the keys that have a value and no effect, each with what holds instead.
-func saidInVain(said *config.Config) []string {
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// saidInVain lists the keys that have a value and no effect, each with what holds instead. exists tells
+// whether there is a file.
+func saidInVain(said *config.Config, exists func(path string) bool) []string {
 	var out []string
 	eachKey(said, func(section, key, _ string, value reflect.Value) {
 		why, void := withoutEffect[section][key]
 		if !void {
 			why, void = withoutEffect[section]["*"]
+		}
+		if part, needed := ofTheKernel[section+"."+key]; needed && !exists(part.sign) {
+			why, void = part.why, true
 		}
 		if same, named := takenForGranted[section+"."+key]; named && value.String() == same {
 			return

@@ -89,7 +89,7 @@ func TestManualHasTheKeys(t *testing.T) {
 
 func TestSaidInVain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "containers.conf")
-	if err := os.WriteFile(file, []byte("[containers]\nkeyring=false\nlog_path='/x'\n[engine]\nhooks_dir=['/h']\n[machine]\ncpus=3\n[engine.volume_plugins]\n[network]\nnetwork_backend='netavark'\nrootless_port_forwarder='pasta'\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("[containers]\nkeyring=false\nlabel=true\nlog_path='/x'\n[engine]\nhooks_dir=['/h']\n[machine]\ncpus=3\n[engine.volume_plugins]\n[network]\nnetwork_backend='netavark'\nrootless_port_forwarder='pasta'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("CONTAINERS_CONF", file)
@@ -97,12 +97,18 @@ func TestSaidInVain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var keys []string
-	for _, one := range saidInVain(said) {
-		key, _, _ := strings.Cut(one, ":")
-		keys = append(keys, key)
-	}
-	if want := []string{"log_path of [containers]", "hooks_dir of [engine]", "cpus of [machine]", "rootless_port_forwarder of [network]"}; !slices.Equal(keys, want) {
-		t.Errorf("got %v, want %v", keys, want)
+	for _, selinux := range []bool{true, false} {
+		want := []string{"log_path of [containers]", "hooks_dir of [engine]", "cpus of [machine]", "rootless_port_forwarder of [network]"}
+		if !selinux {
+			want = slices.Insert(want, 0, "label of [containers]")
+		}
+		var keys []string
+		for _, one := range saidInVain(said, func(string) bool { return selinux }) {
+			key, _, _ := strings.Cut(one, ":")
+			keys = append(keys, key)
+		}
+		if !slices.Equal(keys, want) {
+			t.Errorf("with SELinux %t: got %v, want %v", selinux, keys, want)
+		}
 	}
 }

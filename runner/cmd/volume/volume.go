@@ -29,8 +29,11 @@ func New(e *cli.Env) *cobra.Command {
 		NewImport(e),
 		NewInspect(e),
 		NewLs(e),
+		NewMount(e),
 		NewPrune(e),
+		NewReload(e),
 		NewRm(e),
+		NewUnmount(e),
 	)
 }
 

@@ -32,6 +32,7 @@ const KeepFor = 7 * 24 * time.Hour
 //	BASE/podunit-UID/pull-*/        one per running pull, which holds the lock on it
 //	BASE/podunit-UID/blobs/DIGEST   complete blobs of pulls that ended early
 //	BASE/podunit-UID/layers/*       layers of pulls and removals, see note.go
+//	BASE/podunit-UID/*              what the library reads from archives, see scratch.go
 //
 // Who makes a pull's directory holds a lock on BASE/podunit-UID.
 //
@@ -44,6 +45,12 @@ type Dir struct {
 	Blobs string   // of earlier ones, by digest
 	Lock  *os.File // held on Path until the pull ends
 }
+
+// pull is how the name of a pull's directory begins.
+const pull = "pull-"
+
+// blobs is the directory of complete blobs.
+const blobs = "blobs"
 
 // Unverified marks a blob of the right length whose digest nobody has computed yet.
 const Unverified = ".Unverified"
@@ -60,14 +67,14 @@ func NewDir(ctx context.Context, store storage.Store) (*Dir, error) {
 		return nil, err
 	}
 	defer beginning.Close()
-	w := &Dir{Blobs: filepath.Join(own.Name(), "blobs")}
+	w := &Dir{Blobs: filepath.Join(own.Name(), blobs)}
 	sweep(own)
-	if err := own.Mkdir("blobs", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := own.Mkdir(blobs, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	// Between the directory's making and its locking a sweep may take it: try again.
 	for range 10 {
-		if w.Path, err = os.MkdirTemp(own.Name(), "pull-"); err != nil {
+		if w.Path, err = os.MkdirTemp(own.Name(), pull); err != nil {
 			return nil, err
 		}
 		w.Lock, err = os.Open(w.Path)
@@ -155,7 +162,7 @@ func entries(own *os.Root, dir string) []fs.DirEntry {
 func pulls(own *os.Root) []string {
 	var names []string
 	for _, e := range entries(own, ".") {
-		if e.IsDir() && strings.HasPrefix(e.Name(), "pull-") {
+		if e.IsDir() && strings.HasPrefix(e.Name(), pull) {
 			names = append(names, e.Name())
 		}
 	}
@@ -164,6 +171,7 @@ func pulls(own *os.Root) []string {
 
 // sweep removes what pulls left that did not end by themselves, and old blobs.
 func sweep(own *os.Root) {
+	sweepShared(own)
 	for _, name := range pulls(own) {
 		f, err := own.Open(name)
 		if err != nil {
@@ -174,9 +182,9 @@ func sweep(own *os.Root) {
 		}
 		f.Close()
 	}
-	for _, b := range entries(own, "blobs") {
+	for _, b := range entries(own, blobs) {
 		if info, err := b.Info(); err == nil && time.Since(info.ModTime()) > KeepFor {
-			_ = own.Remove("blobs/" + b.Name())
+			_ = own.Remove(blobs + "/" + b.Name())
 		}
 	}
 }
@@ -277,7 +285,7 @@ func Tidy(store storage.Store, runDir string) {
 	if len(pulls(own)) > 0 {
 		return // a running pull may be reading the blobs
 	}
-	for _, b := range entries(own, "blobs") {
+	for _, b := range entries(own, blobs) {
 		d := digest.Digest(strings.TrimSuffix(b.Name(), Unverified))
 		if d.Validate() != nil {
 			continue
@@ -285,7 +293,7 @@ func Tidy(store storage.Store, runDir string) {
 		layers, err := store.LayersByCompressedDigest(d)
 		_, missing := store.Image(d.Encoded()) // an image's ID is the digest of its configuration
 		if err == nil && len(layers) > 0 || missing == nil {
-			_ = own.Remove("blobs/" + b.Name()) // it is swept when it is old
+			_ = own.Remove(blobs + "/" + b.Name()) // it is swept when it is old
 		}
 	}
 }
@@ -300,8 +308,8 @@ func Leftovers(store storage.Store) (int64, error) {
 	defer own.Close()
 	sweep(own)
 	var freed int64
-	for _, b := range entries(own, "blobs") {
-		if info, err := b.Info(); err == nil && own.Remove("blobs/"+b.Name()) == nil {
+	for _, b := range entries(own, blobs) {
+		if info, err := b.Info(); err == nil && own.Remove(blobs+"/"+b.Name()) == nil {
 			freed += info.Size()
 		}
 	}

@@ -79,6 +79,11 @@ func (im *Images) putLayer(parent string, diff io.Reader) (layer *storage.Layer,
 		return nil, false, err
 	}
 	defer own.Close()
+	shared, err := download.Share(own)
+	if err != nil {
+		return nil, false, err
+	}
+	defer shared.Close()
 	f, err := os.CreateTemp(own.Name(), "commit-")
 	if err != nil {
 		return nil, false, err

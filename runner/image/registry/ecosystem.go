@@ -9,6 +9,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,8 @@ type Images struct {
 	base    types.SystemContext
 	runtime func() (*libimage.Runtime, error)
 	digests digests
+	// shared is the lock on the directory that runtime puts archives in. It ends with the process.
+	shared *os.File
 	// event notes what happens to images.
 	event func(journal.Event)
 }
@@ -76,7 +79,8 @@ func New(store storage.Store, runDir string) *Images {
 			return nil, err
 		}
 		defer own.Close()
-		_ = mendLists(store, time.Now()) // on a disk that is full or read-only, what follows tells
+		im.shared, _ = download.Share(own) // on a disk that is full or read-only, nothing can be put there
+		_ = mendLists(store, time.Now())   // on a disk that is full or read-only, what follows tells
 		sys := im.base
 		sys.BigFilesTemporaryDir = own.Name()
 		return libimage.RuntimeFromStore(store, &libimage.RuntimeOptions{SystemContext: &sys})

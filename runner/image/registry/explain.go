@@ -90,6 +90,8 @@ func explain(name, host string, err error) error {
 	case errors.As(err, &op):
 		e.Err = fmt.Errorf("registry %s is unreachable: %w", host, op)
 		e.Way = "is the network up? a unit can wait for it: After=network-online.target"
+	case strings.Contains(text, "invalid policy in"):
+		e.Way = "mend the file: containers-policy.json(5)"
 	case strings.Contains(text, "policy.json"):
 		e.Way = "without a signature policy nothing may be pulled; Debian: apt install golang-github-containers-common"
 	}

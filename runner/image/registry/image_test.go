@@ -353,9 +353,17 @@ func TestPullFaults(t *testing.T) {
 			"signature policy", "containers-policy.json(5)",
 		},
 		{
+			"a policy with a word that nobody knows",
+			func(w *world, _ *image.PullOptions) string {
+				_ = os.WriteFile(filepath.Join(w.dir, "home/.config/containers/policy.json"), []byte(`{"default":[{"type":"reject"}],"bogus":1}`), 0o600)
+				return w.name("app:1")
+			},
+			"invalid policy in", "mend the file: containers-policy.json(5)",
+		},
+		{
 			"an authfile that isn't there",
 			func(w *world, o *image.PullOptions) string { o.AuthFile = "/nowhere.json"; return w.name("app:1") },
-			"/nowhere.json: no such file or directory", "",
+			"--authfile: stat /nowhere.json: no such file or directory", "",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -347,15 +347,16 @@ func systemContext(o image.PullOptions, base types.SystemContext) (*types.System
 	if o.TLSVerify != nil {
 		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
 	}
+	said := "--authfile"
 	if sys.AuthFilePath == "" {
-		sys.AuthFilePath = os.Getenv("REGISTRY_AUTH_FILE")
+		said, sys.AuthFilePath = "REGISTRY_AUTH_FILE", os.Getenv("REGISTRY_AUTH_FILE")
 	}
-	for _, path := range []string{sys.AuthFilePath, sys.DockerCertPath} {
+	for said, path := range map[string]string{said: sys.AuthFilePath, "--cert-dir": sys.DockerCertPath} {
 		if path == "" {
 			continue
 		}
 		if _, err := os.Stat(path); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", said, err)
 		}
 	}
 	if o.User != "" {

@@ -266,7 +266,7 @@ func (w *work) makeClaim(ctx context.Context, r pod.Record, p *kube.Pod, v *kube
 // ensureClaim gives the volume of a claim.
 func (w *work) ensureClaim(ctx context.Context, v *kube.Volume) (got *volume.Volume, made bool, err error) {
 	if len(v.Options) == 0 {
-		return w.Player.volumes.Ensure(ctx, v.Claim, nil)
+		return w.Player.volumes.Ensure(ctx, v.Claim, volume.Options{})
 	}
 	got, err = w.Player.volumes.Create(v.Claim, volume.Options{Options: v.Options})
 	if errors.Is(err, volume.ErrExists) {
@@ -378,7 +378,7 @@ func (p *Player) place(ctx context.Context, r pod.Record, v *kube.Volume) (strin
 	case kube.VolumeHost:
 		return v.Path, nil
 	case kube.VolumeClaim:
-		got, _, err := p.volumes.Ensure(ctx, v.Claim, nil)
+		got, _, err := p.volumes.Ensure(ctx, v.Claim, volume.Options{})
 		if err != nil {
 			return "", err
 		}

@@ -82,6 +82,7 @@ func newProbe(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer e.HealAfter(cmd.Context(), c, args[4])
 			p := play.NewProber(x)
 			err = p.Probe(cmd.Context(), args[0], args[1], args[2], args[3], args[4])
 			if errors.Is(err, play.ErrNotNoted) {

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cut
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMain has the test be the program that is killed, and the one that executes it.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 2 && os.Args[1] == "child":
+		fmt.Fprintln(os.Stderr, Child(os.Args[2:]))
+		os.Exit(125)
+	case len(os.Args) > 2 && os.Args[1] == "victim":
+		if err := victim(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// victim changes something six times, with much between that changes nothing.
+func victim(dir string) error {
+	f, err := os.Create(filepath.Join(dir, "one"))
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		if _, err := f.WriteString("hello\n"); err != nil {
+			return err
+		}
+	}
+	_ = os.Mkdir(dir, 0o700)                     // it is there
+	_ = os.Remove(filepath.Join(dir, "nothing")) // it is not there
+	fmt.Fprint(os.Stderr)                        // no file
+	if _, err := os.ReadFile("/proc/self/status"); err != nil {
+		return err
+	}
+	done := make(chan error)
+	go func() { done <- os.Mkdir(filepath.Join(dir, "two"), 0o700) }()
+	if err := <-done; err != nil {
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return os.Rename(filepath.Join(dir, "one"), filepath.Join(dir, "three")) },
+		func() error { return os.Symlink("three", filepath.Join(dir, "four")) },
+		func() error { return os.Remove(filepath.Join(dir, "three")) },
+		f.Close,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gets a filter without no_new_privs")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const dir = "DIR"
+	calls := []string{"openat DIR/one", "write DIR/one", "mkdirat DIR/two", "renameat DIR/one DIR/three", "symlinkat DIR/four", "unlinkat DIR/three"}
+	left := []string{"", "one", "one", "one two", "three two", "four three two", "four two"}
+	for at := range len(calls) + 2 {
+		temp := t.TempDir()
+		res, err := Run(context.Background(), filepath.Base(self), at, []string{self, "child"}, []string{self, "victim", temp})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		entries, err := os.ReadDir(temp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		code, n := 128+9, at
+		if at == 0 || at > len(calls) {
+			code, n = 0, len(calls)
+		}
+		want := left[len(left)-1]
+		if code != 0 {
+			want = left[at-1]
+		}
+		got := strings.ReplaceAll(strings.Join(res.Calls, "\n"), temp, dir)
+		if res.Code != code || res.Killed != (code != 0) || got != strings.Join(calls[:n], "\n") || strings.Join(names, " ") != want {
+			t.Errorf("before %d: %+v\nleft %q, want %q and\n%s", at, res, names, want, strings.Join(calls[:n], "\n"))
+		}
+	}
+	if res, err := Run(context.Background(), "somebody", 1, []string{self, "child"}, []string{self, "victim", t.TempDir()}); err != nil || res.Code != 0 || len(res.Calls) > 0 {
+		t.Errorf("a program of another name: %+v, %v", res, err)
+	}
+}
