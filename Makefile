@@ -138,6 +138,12 @@ test-releases: lab ## the network tests with the programs of Debian 12 and of th
 test-keys: lab ## keys and flags that no other test sees from inside a container; root only
 	$(GO) test -tags "$(TAGS) lab" -count=1 -timeout 30m -v -run '^TestKeys$$' ./runner/labtest
 
+# An hour and more: fifty verbs, each as often as it writes. CUT='secret.*' for a part.
+CUT ?= .*
+.PHONY: test-cuts
+test-cuts: lab ## each verb is killed before each of its writes, and what is left is judged; CUT='secret.*' for a part; root only
+	$(GO) test -tags "$(TAGS) lab" -count=1 -timeout 8h -v -run '^TestCuts$$/^($(CUT))$$' ./runner/labtest
+
 # Everything of the module with the same flags, or its hundreds of packages are compiled twice.
 .PHONY: test-kubernetes
 test-kubernetes: export PODUNIT_DOCUMENTS = *

@@ -36,10 +36,17 @@ func Refused(c *spec.Container, rootless bool, limits map[string]Rlimit) []error
 	if c.KeepGroups {
 		try(func(*spec.Container) {}, (*builder).keepGroups)
 	}
+	if rootless && c.AppArmor != "" {
+		try(func(*spec.Container) {}, (*builder).labels)
+	}
 	if len(c.DeviceRules) > 0 {
 		try(func(*spec.Container) {}, (*builder).deviceRules)
 	}
-	for _, m := range c.Mounts {
+	mounts := slices.Clone(c.Mounts)
+	if c.Rootfs != nil {
+		mounts = append(mounts, c.Rootfs.Mount())
+	}
+	for _, m := range mounts {
 		if err := CheckIDMap(m, rootless, c.IDMapping.Said() && c.UserNS.Mode != spec.UserHost); err != nil {
 			out = append(out, err)
 		}

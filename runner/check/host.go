@@ -172,7 +172,7 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 		}
 	case "SeccompProfile", "AuthFile", "CertDir", "IgnoreFile", "DecryptionKey":
 		path, _, _ := strings.Cut(v.text, ":")
-		if filepath.IsAbs(path) && !open(path) && !c.Host.Exists(path) {
+		if path, ok := c.expand(u, path); ok && filepath.IsAbs(path) && !c.Host.Exists(path) {
 			missing(report.Warning, path, "")
 		}
 	case "File", "SetWorkingDirectory":
@@ -188,6 +188,11 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 	case "Timezone":
 		if v.text != "local" && !open(v.text) && c.Host.Exists("/usr/share/zoneinfo/UTC") && !c.Host.Exists("/usr/share/zoneinfo/"+v.text) {
 			c.add(report.Error, u, v.line, v.off, v.wide, "value", "Timezone="+v.text+" is not a known time zone", "timedatectl list-timezones lists them")
+		}
+	case "UserNS":
+		_, other := serviceUser(u, c.Convert)
+		if mode, _, _ := strings.Cut(v.text, ":"); mode == "auto" && !c.Convert.User && !other && c.Host.SubIDs != nil && !c.Host.SubIDs("containers", false) {
+			c.add(report.Warning, u, v.line, v.off, v.wide, "sub-ids", "UserNS="+v.text+" takes IDs of containers, who has no range in /etc/subuid", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid")
 		}
 	case "SubUIDMap", "SubGIDMap":
 		if c.Host.SubIDs != nil && !open(v.text) && !c.Host.SubIDs(v.text, k.Name == "SubGIDMap") {

@@ -19,7 +19,6 @@ import (
 // file that the argument comes from.
 func (c *checker) refused(u *quadlet.Unit, s convert.Service) {
 	j := c.judge(u)
-	absent := false
 	for _, cmd := range s.Commands {
 		words := make([]string, len(cmd.Words)-1) // without the program
 		for i, w := range cmd.Words[1:] {
@@ -37,11 +36,8 @@ func (c *checker) refused(u *quadlet.Unit, s convert.Service) {
 				// The unit lacks something, and the generator has told that.
 			case len(r.words) > 0 && strings.HasPrefix(r.value, c.resource(u)):
 				// The name comes from the file's; names has told that.
-			case len(r.words) > 0 || !r.later:
+			default:
 				c.whole(u, severity(r), "refused", r.message, r.hint)
-			case !absent:
-				absent = true
-				c.whole(u, report.Warning, "not-built", "a "+u.Ext+" file cannot start yet: "+r.message, "")
 			}
 		}
 	}
@@ -86,7 +82,7 @@ func origin(cmd convert.Command, words []int) quadlet.WordOf {
 }
 
 func severity(r refusal) report.Severity {
-	if r.later || r.here {
+	if r.here {
 		return report.Warning
 	}
 	return report.Error

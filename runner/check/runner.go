@@ -20,7 +20,7 @@ import (
 )
 
 // Verbs finds the verb that a command begins with. It returns all flags that the verb takes, the global ones included, and
-// how many words name it. The error says that the runner does not have the verb.
+// how many words name it. The error says that the runner does not have the verb. Of no words it returns the global flags.
 type Verbs func(words []string) (flags *pflag.FlagSet, named int, err error)
 
 // refusal is what the runner says against a command.
@@ -28,7 +28,6 @@ type refusal struct {
 	words   []int // the words it is about, the likeliest first; they count from 0
 	message string
 	hint    string
-	later   bool // a later runner takes it: nothing is wrong with the file
 	here    bool // it depends on the machine
 	value   string
 }
@@ -77,16 +76,17 @@ type judge struct {
 func (j judge) command(words []string, verb int) []refusal {
 	set, named, err := j.find(words[verb:])
 	if err != nil {
-		return append(j.withoutVerb(words), refusal{message: err.Error(), later: notBuilt(err)})
+		return append(j.withoutVerb(words), refusal{message: err.Error()})
 	}
 	if set == nil {
 		return j.withoutVerb(words)
 	}
 	name := strings.Join(words[verb:verb+named], " ")
+	global, apart := j.globals(words[:verb])
 	// Flags may stand on both sides of the verb.
 	index := make([]int, 0, len(words))
 	for i := range words {
-		if i < verb || i >= verb+named {
+		if i < verb && !apart || i >= verb+named {
 			index = append(index, i)
 		}
 	}
@@ -115,7 +115,31 @@ func (j judge) command(words []string, verb int) []refusal {
 			r.words[i] = index[at]
 		}
 	}
-	return out
+	return slices.Concat(global, out)
+}
+
+// globals judges what stands before the verb as global flags, of which a verb may have others of the same name, and reports
+// whether it is nothing else.
+func (j judge) globals(words []string) (out []refusal, apart bool) {
+	if j.verbs == nil {
+		return nil, false
+	}
+	set, _, err := j.verbs(nil)
+	if err != nil {
+		return nil, false
+	}
+	list, operands, bad := occurrences(set, words, false)
+	if len(bad) > 0 || len(operands) > 0 {
+		return nil, false
+	}
+	for _, o := range list {
+		if err := o.flag.Value.Set(o.value); err != nil && !open(o.value) {
+			r := said(err)
+			r.about(o)
+			out = append(out, r)
+		}
+	}
+	return out, true
 }
 
 // find is Verbs, and does without it for the two verbs that make containers and pods.
@@ -133,11 +157,6 @@ func (j judge) find(words []string) (*pflag.FlagSet, int, error) {
 		return set, 2, nil
 	}
 	return nil, 0, nil // nothing is known about any other
-}
-
-func notBuilt(err error) bool {
-	var n *spec.NotBuilt
-	return errors.As(err, &n)
 }
 
 // occurrence is a flag in a command.
@@ -219,6 +238,7 @@ func (j judge) container(list []occurrence, operands []string) spec.Faults {
 	if c.MaxRun > 0 { // see service.Prepare
 		faults = append(faults, errors.New("--timeout: a unit says itself how long it may run: RuntimeMaxSec= in its [Service] section"))
 	}
+	faults = append(faults, atStart(c)...)
 	for _, err := range bundle.Refused(c, j.rootless, nil) {
 		faults = append(faults, err)
 	}
@@ -243,6 +263,21 @@ func (j judge) pod(list []occurrence, operands []string) spec.Faults {
 	flags := spec.PodFlags(set)
 	_, err := flags.Pod(operands, j.given(set, list))
 	return all(err)
+}
+
+// atStart is what a start would find out of a container that contradicts itself nowhere.
+func atStart(c *spec.Container) (faults spec.Faults) {
+	if c.Cgroups == "disabled" { // see service.Launch
+		faults = append(faults, errors.New("--cgroups=disabled: the OCI runtime always makes a cgroup; leave it out"))
+	}
+	if c.Pod != "" && c.Hostname != "" && c.UTSNS.Mode == "" { // a pod may share less than it does by itself
+		faults = append(faults, onMachine{errors.New("--hostname: the pod has one host name for all in it, unless it shares fewer namespaces: HostName= of the .pod file, or PodmanArgs=--uts=private here")})
+	}
+	none := len(c.Networks) == 1 && c.Networks[0].Mode == "none"
+	if none && slices.ContainsFunc(c.AddHosts, func(h spec.HostEntry) bool { return h.Gateway }) {
+		faults = append(faults, errors.New("--add-host with host-gateway: without a network there is no way to the host"))
+	}
+	return faults
 }
 
 // onMachine is an error that another machine may not have.
@@ -301,6 +336,9 @@ func (j judge) made(words []string, set *pflag.FlagSet, verb func([]occurrence, 
 		var operand []string
 		if len(operands) > 0 {
 			operand = []string{"x"}
+			if o.flag.Name == "rootfs" {
+				operand = operands[:1] // it is what the flag is about
+			}
 		}
 		alone[i] = verb([]occurrence{o}, operand)
 	}
@@ -338,9 +376,9 @@ func mentioned(message string, list []occurrence) []int {
 // said is a fault as it is told of a key.
 func said(err error) refusal {
 	r := refusal{message: err.Error()}
-	var later *spec.NotBuilt
-	if errors.As(err, &later) {
-		r.later, r.hint = true, later.Way
+	var no *spec.Unsupported
+	if errors.As(err, &no) {
+		r.hint = no.Way
 	}
 	var here onMachine
 	r.here = errors.As(err, &here)
@@ -430,7 +468,7 @@ func (j judge) alike(flag, value string) error {
 		return nil
 	}
 	faults := j.container([]occurrence{{flag: &pflag.Flag{Name: own}, value: value}}, []string{"x"})
-	if len(faults) == 0 || notBuilt(faults[0]) {
+	if len(faults) == 0 {
 		return nil
 	}
 	return faults[0]

@@ -16,39 +16,39 @@ import (
 )
 
 // absent are the verbs of podman and docker that podunit does not have, each with what does the
-// same here, or with the issue that will bring it.
-var absent = map[string]struct{ instead, issue string }{
-	"builder prune": {instead: "buildah prune removes what builds keep"},
+// same here.
+var absent = map[string]string{
+	"builder prune": "buildah prune removes what builds keep",
 
-	"compose": {instead: "a service is a .container file and what belongs together a .pod file: see podunit help keys"},
-	"farm":    {instead: "podunit works on this machine only: podunit build --platform builds for others"},
-	"init":    {instead: "podunit start CONTAINER"},
+	"compose": "a service is a .container file and what belongs together a .pod file: see podunit help keys",
+	"farm":    "podunit works on this machine only: podunit build --platform builds for others",
+	"init":    "podunit start CONTAINER",
 
-	"container checkpoint": {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
-	"container clone":      {instead: "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it"},
-	"container restore":    {instead: "a service that keeps its state in a volume goes on after podunit stop and podunit start"},
-	"container runlabel":   {instead: "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand"},
+	"container checkpoint": "a service that keeps its state in a volume goes on after podunit stop and podunit start",
+	"container clone":      "podunit inspect -f '{{join .Config.CreateCommand \" \"}}' CONTAINER is the command that made it",
+	"container restore":    "a service that keeps its state in a volume goes on after podunit stop and podunit start",
+	"container runlabel":   "podunit image inspect -f '{{.Labels}}' IMAGE shows the command; run it by hand",
 
-	"pod clone": {instead: "podunit generate quadlet --help: what runs, as unit files to copy"},
+	"pod clone": "podunit generate quadlet --help: what runs, as unit files to copy",
 
-	"generate spec": {instead: "podunit inspect CONTAINER"},
+	"generate spec": "podunit inspect CONTAINER",
 
-	"kube apply": {instead: "podunit kube generate NAME | kubectl apply -f -"},
+	"kube apply": "podunit kube generate NAME | kubectl apply -f -",
 
-	"system connection": {instead: "podunit works on this machine only: ssh HOST podunit ..."},
-	"system renumber":   {instead: "there are no lock numbers"},
-	"system service":    {instead: "there is no socket: each podunit does its work and ends"},
-	"machine":           {instead: "podunit runs where systemd is: in a virtual machine with Linux"},
+	"system connection": "podunit works on this machine only: ssh HOST podunit ...",
+	"system renumber":   "there are no lock numbers",
+	"system service":    "there is no socket: each podunit does its work and ends",
+	"machine":           "podunit runs where systemd is: in a virtual machine with Linux",
 
-	"image mount":   {instead: "podunit create IMAGE, and podunit cp or podunit export of that container"},
-	"image scp":     {instead: "podunit save IMAGE | ssh HOST podunit load"},
-	"image sign":    {instead: "podunit push --sign-by KEY"},
-	"image trust":   {instead: "see containers-policy.json(5): /etc/containers/policy.json"},
-	"image unmount": {instead: "nothing is mounted: see podunit image mount"},
-	"image umount":  {instead: "nothing is mounted: see podunit image mount"},
-	"mount":         {instead: "podunit cp CONTAINER:PATH ., or podunit export CONTAINER: each podunit has its mounts for itself"},
-	"umount":        {instead: "nothing is mounted: see podunit mount"},
-	"unmount":       {instead: "nothing is mounted: see podunit mount"},
+	"image mount":   "podunit create IMAGE, and podunit cp or podunit export of that container",
+	"image scp":     "podunit save IMAGE | ssh HOST podunit load",
+	"image sign":    "podunit push --sign-by KEY",
+	"image trust":   "see containers-policy.json(5): /etc/containers/policy.json",
+	"image unmount": "nothing is mounted: see podunit image mount",
+	"image umount":  "nothing is mounted: see podunit image mount",
+	"mount":         "podunit cp CONTAINER:PATH ., or podunit export CONTAINER: each podunit has its mounts for itself",
+	"umount":        "nothing is mounted: see podunit mount",
+	"unmount":       "nothing is mounted: see podunit mount",
 }
 
 // AbsentVerbs lists the verbs that are not there.
@@ -65,13 +65,10 @@ func WantVerb(cmd *cobra.Command, args []string) error {
 	if !ok && group == "container" {
 		known, ok = absent[args[0]]
 	}
-	if ok && known.issue != "" {
-		return &spec.NotBuilt{What: "podunit " + verb, Issue: known.issue}
-	}
 	err := fmt.Errorf("there is no podunit %s", verb)
 	switch best := spelling.Nearest(args[0], verbsOf(cmd)); {
 	case ok:
-		return hint.With(err, "%s", known.instead)
+		return hint.With(err, "%s", known)
 	case best != "":
 		return hint.With(err, "did you mean podunit %s?", strings.TrimSpace(group+" "+best))
 	}

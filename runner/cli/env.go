@@ -41,11 +41,15 @@ type Env struct {
 	Notify         notify.Socket
 	Called         string // the name by which the program was called, with or without a path
 
-	conf     *config.Config // containers.conf(5), once it is read
-	flags    *pflag.FlagSet // those of all verbs
-	logLevel string
-	noOut    bool   // --noout
-	out      string // --out
+	conf   *config.Config // containers.conf(5), once it is read
+	flags  *pflag.FlagSet // those of all verbs
+	choice store.Choice   // --root, --storage-opt, ...
+	// transient and dockerConfig are --transient-store and --config.
+	transient    bool
+	dockerConfig string
+	logLevel     string
+	noOut        bool   // --noout
+	out          string // --out
 	// releaseSignals gives the signals back to the kernel, for a program that takes our place. The
 	// error is of a signal that came before.
 	releaseSignals func() error

@@ -3,10 +3,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -15,25 +18,11 @@ import (
 // elsewhere are podman's flags before the verb that have no meaning here, and what does the same.
 // The value of some is what is the case anyway.
 var elsewhere = map[string]struct{ fits, instead string }{
-	"connection":         {"", "podunit works on this machine only: ssh HOST podunit ..."},
-	"cdi-spec-dir":       {"", "cdi_spec_dirs in containers.conf(5)"},
-	"config":             {"", "--authfile of the verb, or REGISTRY_AUTH_FILE=FILE in front of the command"},
-	"hooks-dir":          {"", "an OCI runtime of your own runs hooks: --runtime"},
-	"identity":           {"", "podunit works on this machine only: ssh -i FILE HOST podunit ..."},
-	"imagestore":         {"", "imagestore in storage.conf: units that start containers must find the same storage"},
-	"network-cmd-path":   {"", "pasta and netavark are looked for where containers.conf(5) says, helper_binaries_dir"},
-	"network-config-dir": {"", "network_config_dir in containers.conf(5)"},
-	"pull-option":        {"", "pull_options of [storage.options] in storage.conf"},
-	"remote":             {"false", "podunit works on this machine only: ssh HOST podunit ..."},
-	"root":               {"", "graphroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command: units that start containers must find the same storage"},
-	"runroot":            {"", "runroot in storage.conf, or CONTAINERS_STORAGE_CONF=FILE in front of the command"},
-	"runtime-flag":       {"", "--runtime PATH of a script that adds it"},
-	"ssh":                {"", "podunit works on this machine only: ssh HOST podunit ..."},
-	"storage-driver":     {"overlay", "driver in storage.conf"},
-	"storage-opt":        {"", "[storage.options] in storage.conf, such as additionalimagestores = [\"/srv/images\"]"},
-	"transient-store":    {"false", "transient_store in storage.conf"},
-	"url":                {"", "podunit works on this machine only: ssh HOST podunit ..."},
-	"volumepath":         {"", "volumes lie in the storage: graphroot in storage.conf"},
+	"connection": {"", "podunit works on this machine only: ssh HOST podunit ..."},
+	"identity":   {"", "podunit works on this machine only: ssh -i FILE HOST podunit ..."},
+	"remote":     {"false", "podunit works on this machine only: ssh HOST podunit ..."},
+	"ssh":        {"", "podunit works on this machine only: ssh HOST podunit ..."},
+	"url":        {"", "podunit works on this machine only: ssh HOST podunit ..."},
 }
 
 // shorts are short names of theirs. They are not those of verbs, which have others of the same letter.
@@ -42,12 +31,72 @@ var shorts = map[string]string{"connection": "c", "remote": "r"}
 // void are podman's flags before the verb about parts of it that podunit does not have, each with what there is. Nothing depends
 // on them, so they are taken with a word.
 var void = map[string]struct{ fits, instead string }{
-	"cgroup-manager": {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
-	"conmon":         {"", "there is no conmon: systemd watches containers"},
-	"events-backend": {"journald", "events are in the journal"},
-	"syslog":         {"false", "what podunit says goes to stderr, and in a unit to the journal"},
-	"trace":          {"false", "--log-level trace"},
-	"tmpdir":         {"", "XDG_RUNTIME_DIR is where runtime state goes"},
+	"cgroup-manager":   {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
+	"conmon":           {"", "there is no conmon: systemd watches containers"},
+	"hooks-dir":        {"", "no hooks run: what they do stands in ExecStartPre= of the unit"},
+	"network-cmd-path": {"", "it is slirp4netns that it names; pasta is looked for where containers.conf(5) says, helper_binaries_dir"},
+	"volumepath":       {"", "volumes lie in the storage, --root"},
+	"events-backend":   {"journald", "events are in the journal"},
+	"syslog":           {"false", "what podunit says goes to stderr, and in a unit to the journal"},
+	"trace":            {"false", "--log-level trace"},
+	"tmpdir":           {"", "XDG_RUNTIME_DIR is where runtime state goes"},
+}
+
+// places are the settings that a directory takes the place of.
+var places = map[string]string{
+	"root": "graphroot in storage.conf(5)", "runroot": "runroot in storage.conf(5)", "imagestore": "imagestore in storage.conf(5)",
+	"network-config-dir": "network_config_dir in containers.conf(5)",
+}
+
+// choices registers podman's flags before the verb that say where the storage is, and what else files of configuration say.
+func (e *Env) choices(set *pflag.FlagSet) {
+	c := &e.choice
+	for name, to := range map[string]*string{"root": &c.Root, "runroot": &c.RunRoot, "imagestore": &c.ImageStore, "network-config-dir": &c.NetworkDir} {
+		set.Func(name, "`DIR` in place of "+places[name], func(v string) error {
+			if !filepath.IsAbs(v) {
+				return errors.New("it is not an absolute path")
+			}
+			*to = v
+			return nil
+		})
+	}
+	set.StringVar(&c.Driver, "storage-driver", "", "`NAME` of the storage's driver, in place of storage.conf(5)")
+	set.StringArrayVar(&c.Options, "storage-opt", nil, "`OPTION` of the storage's driver, such as additionalimagestore=DIR; \"\" discards those of storage.conf(5)")
+	set.Func("pull-option", "`NAME=VALUE` in place of pull_options in storage.conf(5)", func(v string) error {
+		if name, _, given := strings.Cut(v, "="); !given || name == "" {
+			return errors.New("it is not NAME=VALUE")
+		}
+		c.PullOptions = append(c.PullOptions, v)
+		return nil
+	})
+	set.BoolVar(&e.transient, "transient-store", false, "keep no container over a boot")
+	set.StringArrayVar(&c.CDIDirs, "cdi-spec-dir", nil, "`DIR` of CDI specifications, in place of containers.conf(5)")
+	set.StringArrayVar(&c.RuntimeFlags, "runtime-flag", nil, "`FLAG` of the OCI runtime, without its dashes")
+	set.StringVar(&e.dockerConfig, "config", "", "`DIR` with a config.json of logins, or that file")
+}
+
+// choose has this process, and what it starts, do as the flags before the verb say.
+func (e *Env) choose() error {
+	if e.dockerConfig != "" && e.Getenv("REGISTRY_AUTH_FILE") == "" {
+		path := e.dockerConfig
+		if filepath.Ext(path) != ".json" {
+			path = filepath.Join(path, "config.json")
+		}
+		if err := os.Setenv("REGISTRY_AUTH_FILE", path); err != nil {
+			return err
+		}
+	}
+	given := false
+	for _, name := range []string{"root", "runroot", "imagestore", "storage-driver", "storage-opt", "pull-option", "transient-store", "network-config-dir", "cdi-spec-dir", "runtime-flag"} {
+		given = given || e.globals().Changed(name)
+	}
+	if !given {
+		return nil
+	}
+	if e.globals().Changed("transient-store") {
+		e.choice.Transient = &e.transient
+	}
+	return e.choice.Carry()
 }
 
 // others registers podman's flags that have no meaning here, so that each is refused with what does the

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/podunit/podunit/runner/store"
 )
 
 // answer runs podunit version, or another plain verb, by a name.
@@ -40,17 +42,14 @@ func TestCalledPodman(t *testing.T) {
 
 func TestGlobalsOfPodman(t *testing.T) {
 	for line, want := range map[string]string{
-		"--root /x version":                  "--root /x: not here\n  hint: graphroot in storage.conf",
-		"--storage-opt a=b version":          "--storage-opt a=b: not here",
-		"--runtime-flag debug version":       "--runtime-flag debug: not here",
-		"--url ssh://me@there/x version":     "--url ssh://me@there/x: not here",
-		"--remote version":                   "--remote: not here\n  hint: podunit works on this machine only",
-		"--imagestore /x version":            "--imagestore /x: not here\n  hint: imagestore in storage.conf",
-		"--transient-store version":          "--transient-store: not here\n  hint: transient_store in storage.conf",
-		"version --root /x":                  "--root /x: not here",
-		"--out /nonexistent/dir/f version":   "--out: open /nonexistent/dir/f",
-		"--runtime=crun --root /x frobnicat": "--root /x: not here",
-		"--runtime=crun frobnicat":           "there is no podunit frobnicat",
+		"--root x version":                  "invalid argument \"x\" for \"--root\" flag: it is not an absolute path",
+		"--pull-option a version":           "invalid argument \"a\" for \"--pull-option\" flag: it is not NAME=VALUE",
+		"--url ssh://me@there/x version":    "--url ssh://me@there/x: not here",
+		"--remote version":                  "--remote: not here\n  hint: podunit works on this machine only",
+		"version --url x":                   "--url x: not here",
+		"--out /nonexistent/dir/f version":  "--out: open /nonexistent/dir/f",
+		"--runtime=crun --url /x frobnicat": "--url /x: not here",
+		"--runtime=crun frobnicat":          "there is no podunit frobnicat",
 	} {
 		if status, _, got := answer("podunit", strings.Fields(line)...); status != ExitRunner || !strings.HasPrefix(got, "podunit: error: "+want) {
 			t.Errorf("%s: %d %s", line, status, got)
@@ -65,6 +64,27 @@ func TestGlobalsOfPodman(t *testing.T) {
 		if status, out, got := answer("podunit", strings.Fields(line)...); status != 0 || out == "" {
 			t.Errorf("%s: %d %s", line, status, got)
 		}
+	}
+}
+
+// TestChoices: what the flags before the verb say of the storage is in the environment, for this process and what it starts.
+func TestChoices(t *testing.T) {
+	t.Setenv("REGISTRY_AUTH_FILE", "")
+	for line, want := range map[string]string{
+		"version": "",
+		"--root /x --storage-opt additionalimagestore=/i version":                `{"Root":"/x","Options":["additionalimagestore=/i"]}`,
+		"--runroot /r --imagestore /i --storage-driver overlay version":          `{"RunRoot":"/r","ImageStore":"/i","Driver":"overlay"}`,
+		"--pull-option a=b --transient-store=false version":                      `{"PullOptions":["a=b"],"Transient":false}`,
+		"--network-config-dir /n --cdi-spec-dir /c --runtime-flag debug version": `{"NetworkDir":"/n","CDIDirs":["/c"],"RuntimeFlags":["debug"]}`,
+		"--config /d version": "",
+	} {
+		t.Setenv(store.ChoiceVariable, "")
+		if status, out, errs := answer("podunit", strings.Fields(line)...); status != 0 || out == "" || errs != "" || os.Getenv(store.ChoiceVariable) != want {
+			t.Errorf("%s: %d %s%s, %s", line, status, out, errs, os.Getenv(store.ChoiceVariable))
+		}
+	}
+	if got := os.Getenv("REGISTRY_AUTH_FILE"); got != "/d/config.json" {
+		t.Errorf("--config: %q", got)
 	}
 }
 

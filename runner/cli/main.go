@@ -32,6 +32,8 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/slack"
+	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/sirupsen/logrus"
@@ -86,6 +88,9 @@ func Main(p Program) {
 	// nothing. The limit is for pulls, which do live.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(gcAbove)
+	if p.Small { // the full one may have a pull's work, for which the monitor must be awake
+		slack.Monitor()
+	}
 	// SIGTERM is what systemd sends when a start is to be given up.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -160,6 +165,7 @@ func (e *Env) globals() *pflag.FlagSet {
 		e.flags.StringVar(&e.Runtime, "runtime", "", "the OCI runtime: a `NAME` in PATH, or a path; runc if not given")
 		e.flags.BoolVar(&e.noOut, "noout", false, "write nothing to stdout")
 		e.flags.StringVar(&e.out, "out", "", "write to `FILE` what goes to stdout")
+		e.choices(e.flags)
 		e.others(e.flags)
 	}
 	return e.flags
@@ -178,7 +184,7 @@ func (e *Env) globalFlags(args []string) (verb string, rest []string, err error)
 		return words[0], words, nil
 	}
 	e.flags = nil
-	e.Modules, e.Runtime = nil, ""
+	e.Modules, e.Runtime, e.choice = nil, "", store.Choice{}
 	return "", args, refusal(err)
 }
 
@@ -191,7 +197,7 @@ func (e *Env) Begin() error {
 	}
 	logrus.SetLevel(l)
 	e.warnVoid()
-	return e.redirect()
+	return errors.Join(e.choose(), e.redirect())
 }
 
 // Root makes the command line of a verb, or of all verbs if the word is none.

@@ -21,6 +21,7 @@ type full struct {
 }
 
 func (f *full) GraphRoot() string     { return f.root }
+func (f *full) RunRoot() string       { return filepath.Join(f.root, "run") }
 func (*full) GraphDriverName() string { return "overlay" }
 func (f *full) file() string          { return filepath.Join(f.root, "overlay", "layer", "diff", "dir", "fill") }
 

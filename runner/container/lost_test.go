@@ -45,8 +45,10 @@ func TestPipesOfALostHelper(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer cmd.Wait() //nolint:errcheck // it is killed
-		defer cmd.Process.Kill()
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed
+		})
 		pids = append(pids, cmd.Process.Pid)
 	}
 	w1.Close()

@@ -22,6 +22,7 @@ import (
 	"go.podman.io/common/pkg/chown"
 	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/chrootarchive"
+	"go.podman.io/storage/pkg/idtools"
 	"go.podman.io/storage/pkg/unshare"
 	"golang.org/x/sys/unix"
 )
@@ -216,16 +217,20 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	if err != nil {
 		return err
 	}
+	disk, err := e.onDisk(r, *m)
+	if err != nil {
+		return err
+	}
 	if rootfs != "" {
 		filled := mounted // what it stands for has its own content
 		if !m.NoCopy && !mounted {
 			err = e.Volumes.Fill(ctx, got, func(into string) (_ bool, err error) {
-				filled, err = copyUp(rootfs, m.Destination, into)
+				filled, err = copyUp(rootfs, m.Destination, into, disk)
 				return filled, err
 			})
 		}
 		if err == nil && !filled {
-			err = giveNew(got.Dir, who)
+			err = giveNew(got.Dir, who, disk)
 		}
 		if err != nil {
 			return err
@@ -240,9 +245,20 @@ func (e *Engine) volume(ctx context.Context, r Record, m *spec.Mount, rootfs str
 	return nil
 }
 
+// onDisk maps the IDs of a container's user namespace to those that lie on the disk below a mount.
+// With the option idmap these are the IDs inside; else, or with mappings of its own, nothing is
+// mapped.
+func (e *Engine) onDisk(r Record, m spec.Mount) (*idtools.IDMappings, error) {
+	if !m.IDMap || len(m.UIDMap)+len(m.GIDMap) > 0 {
+		return &idtools.IDMappings{}, nil
+	}
+	uids, gids, err := e.IDMappings(r)
+	return idtools.NewIDMappingsFromMaps(orNone(idMap(uids)), orNone(idMap(gids))), err
+}
+
 // giveNew makes the container's user the owner of a volume that is empty and still ours, or the
 // user could not write into it.
-func giveNew(dir string, who owner) error {
+func giveNew(dir string, who owner, disk *idtools.IDMappings) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil || st.Uid != 0 || st.Gid != 0 || who == (owner{}) {
 		return err
@@ -251,12 +267,16 @@ func giveNew(dir string, who owner) error {
 	if err != nil || len(entries) > 0 {
 		return err
 	}
-	return unix.Lchown(dir, who.uid, who.gid)
+	uid, gid, err := disk.ToContainer(idtools.IDPair{UID: who.uid, GID: who.gid})
+	if err != nil {
+		return err
+	}
+	return unix.Lchown(dir, uid, gid)
 }
 
-// copyUp puts what lies at destination in the image into a new directory, owners and modes
-// included, its own as well. It reports whether there is anything.
-func copyUp(rootfs, destination, into string) (bool, error) {
+// copyUp puts what lies at destination in the image into a new directory, owners (as disk maps them)
+// and modes included, its own as well. It reports whether there is anything.
+func copyUp(rootfs, destination, into string, disk *idtools.IDMappings) (bool, error) {
 	src, err := safe.OpenIn(rootfs, destination, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return false, nil //nolint:nilerr // the image has nothing there
@@ -267,23 +287,27 @@ func copyUp(rootfs, destination, into string) (bool, error) {
 		return false, err
 	}
 	if names, _ := src.Readdirnames(1); len(names) > 0 {
-		if err := copyTree(rootfs, destination, into); err != nil {
+		if err := copyTree(rootfs, destination, into, disk); err != nil {
 			return false, err
 		}
 	}
-	return true, errors.Join(unix.Lchown(into, int(st.Uid), int(st.Gid)), unix.Chmod(into, st.Mode&0o7777))
+	uid, gid, err := disk.ToContainer(idtools.IDPair{UID: int(st.Uid), GID: int(st.Gid)})
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(unix.Lchown(into, uid, gid), unix.Chmod(into, st.Mode&0o7777))
 }
 
 // copyTree copies a directory. A process whose root directory is the image reads it, so that links
 // lead nowhere else: with --rootfs another container may be at work in there. Another such process
 // writes the copy, since the target may be a volume that others use.
-func copyTree(rootfs, dir, into string) error {
+func copyTree(rootfs, dir, into string, disk *idtools.IDMappings) error {
 	src, err := securejoin.SecureJoin(rootfs, dir)
 	if err != nil {
 		return err
 	}
 	ours := unshare.IsRootless()
-	content, err := chrootarchive.Tar(src, &archive.TarOptions{Compression: archive.Uncompressed, CopyPass: true, InUserNS: ours}, rootfs)
+	content, err := chrootarchive.Tar(src, &archive.TarOptions{Compression: archive.Uncompressed, CopyPass: true, InUserNS: ours, UIDMaps: disk.UIDs(), GIDMaps: disk.GIDs()}, rootfs)
 	if err != nil {
 		return err
 	}

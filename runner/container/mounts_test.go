@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.podman.io/storage/pkg/idtools"
 	"go.podman.io/storage/pkg/reexec"
 )
 
@@ -43,7 +44,7 @@ func TestCopyUp(t *testing.T) {
 		if err := os.Mkdir(into, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		some, err := copyUp(rootfs, destination, into)
+		some, err := copyUp(rootfs, destination, into, &idtools.IDMappings{})
 		if err != nil || some != want {
 			t.Errorf("%s: %v, %v", destination, some, err)
 		}

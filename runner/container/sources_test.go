@@ -231,6 +231,44 @@ func TestSubpathOfABind(t *testing.T) {
 	}
 }
 
+// TestANewVolumeThatIsMapped: it belongs to the container's user as the container will have it. On
+// the disk that is the ID inside, also of what the image has there.
+func TestANewVolumeThatIsMapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root maps mounts")
+	}
+	e := &Engine{}
+	r := Record{ID: NewID()}
+	r.Spec.UIDMap = []spec.IDMap{{IDRange: spec.IDRange{Container: 0, Host: 100000, Size: 65536}}}
+	disk, err := e.onDisk(r, spec.Mount{IDMap: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	belongs := func(path string, uid, gid uint32) {
+		t.Helper()
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Uid != uid || st.Gid != gid {
+			t.Errorf("%s belongs to %d:%d, %v", path, st.Uid, st.Gid, err)
+		}
+	}
+	empty, filled, rootfs := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := giveNew(empty, owner{100007, 100000}, disk); err != nil {
+		t.Fatal(err)
+	}
+	belongs(empty, 7, 0)
+	if err := errors.Join(os.Mkdir(rootfs+"/data", 0o755), os.Symlink("x", rootfs+"/data/link"), os.Lchown(rootfs+"/data/link", 100009, 100008), os.Lchown(rootfs+"/data", 100003, 100004)); err != nil {
+		t.Fatal(err)
+	}
+	if some, err := copyUp(rootfs, "/data", filled, disk); !some || err != nil {
+		t.Fatal(some, err)
+	}
+	belongs(filled, 3, 4)
+	belongs(filled+"/link", 9, 8)
+	if plain, err := e.onDisk(r, spec.Mount{}); err != nil || !plain.Empty() {
+		t.Errorf("without the option: %v, %v", plain, err)
+	}
+}
+
 // TestOverlayOfAnOddName has the characters in a path that overlay takes for its own.
 func TestOverlayOfAnOddName(t *testing.T) {
 	if os.Getuid() != 0 {

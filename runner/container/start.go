@@ -244,8 +244,11 @@ func (s *start) mountRootfs(context.Context) error {
 			return fmt.Errorf("--rootfs %s: %w", fs.Path, err)
 		}
 		s.rootfs = fs.Path
-		if fs.Overlay {
+		switch {
+		case fs.Overlay:
 			s.rootfs, err = s.overlay(r, "rootfs", spec.Mount{Source: fs.Path})
+		case fs.IDMap:
+			s.rootfs, err = s.idmapped(r, "rootfs", fs.Mount())
 		}
 		return err
 	}

@@ -29,6 +29,8 @@ type nowhere struct {
 
 func (n nowhere) GraphRoot() string { return n.root }
 
+func (n nowhere) RunRoot() string { return filepath.Join(n.root, "run") }
+
 func (nowhere) GraphDriverName() string { return "overlay" }
 
 func (nowhere) Container(string) (*storage.Container, error) { return nil, storage.ErrContainerUnknown }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/generator/quadlet"
-	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/check"
 	"github.com/podunit/podunit/runner/cli"
@@ -29,6 +28,10 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 		"[Container]\nPodmanArgs=--no-such-flag": false, "[Container]\nPodmanArgs=--cpus=2": true, "[Container]\nNetwork=slirp4netns:mtu=1500": true, "[Container]\nNetwork=slirp4netns:x=1": false,
 		"[Container]\nPublishPort=80:80/sctp\nNetwork=podman": true, "[Container]\nMemory=$M": true,
 		"[Container]\nContainerName=web-%i": true, "[Container]\nGlobalArgs=run --log-level debug": false,
+		"[Container]\nGlobalArgs=--storage-opt additionalimagestore=/i --root /r --cgroup-manager=cgroupfs": true, "[Container]\nGlobalArgs=--root r": false, "[Container]\nPodmanArgs=--storage-opt size=1g": false,
+		"[Pod]\nGlobalArgs=--storage-opt additionalimagestore=/i": true, "[Volume]\nGlobalArgs=--root /r": true, "[Image]\nGlobalArgs=--remote": false,
+		"[Container]\nMount=source=a,destination=/b,volume-opt=type=tmpfs": true, "[Container]\nMount=source=a,destination=/b,volume-opt=devise=x": false, "[Container]\nVolume=a:/b:nocreate": true,
+		"[Container]\nLogOpt=tag={{.Name}}": true, "[Container]\nLogOpt=tag={{.Nmae}}": false,
 		"[Container]\nGlobalArgs=--log-level=debug": true, "[Container]\nGlobalArgs=--no-such-flag": false, "[Pod]\nGlobalArgs=--module=x": true,
 		"[Container]\nPodmanArgs=--runtime=crun --log-level debug": true, "[Container]\nPodmanArgs=--module x": true, "[Pod]\nPodmanArgs=--runtime crun": true,
 		"[Container]\nContainersConfModule=x.conf": true, "[Volume]\nPodmanArgs=--log-level=debug": true, "[Volume]\nPodmanArgs=--no-such": false, "[Volume]\nUser=0": true,
@@ -54,37 +57,24 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 	}
 }
 
-// TestCheckOfWhatIsNotBuilt: it is said, but no fault of the file, which must remain installable.
-func TestCheckOfWhatIsNotBuilt(t *testing.T) {
-	in := quadlet.Input{Path: "/q/x.container", Dir: "/q"}
-	in.File, _ = unitfile.Parse(in.Path, []byte("[Container]\nExec=true\nRootfs=/x:idmap\n"))
-	list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
-	if len(list) != 1 || list[0].Severity != report.Warning || !strings.Contains(list[0].Message, "not built yet") || list[0].Pos.Line != 3 {
-		t.Errorf("%v", list)
-	}
-	root := (&cli.Env{Program: program()}).Root("")
+// TestCheckOfWhatIsNotSupported: what cannot start is an error, where it stands, and each kind of unit has its verb.
+func TestCheckOfWhatIsNotSupported(t *testing.T) {
 	for name, c := range map[string]struct {
-		text string
-		line int
-		verb []string
+		text, want string
+		line       int
 	}{
-		"x.network": {"[Unit]\nDescription=x\n[Network]\nNetworkDeleteOnStop=true\n", 3, []string{"network", "create"}}, "x.kube": {"[Kube]\nYaml=/a.yml\n", 1, []string{"kube", "play"}},
-		"x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", 1, []string{"build"}}, "x.artifact": {"[Artifact]\nArtifact=localhost/a\n", 1, []string{"artifact", "pull"}},
-		"x.volume": {"[Volume]\nOptions=size=1g\n", 2, nil}, "z.volume": {"[Volume]\nPodmanArgs=--opt inodes=5\n", 2, nil}, "y.volume": {"[Volume]\nDriver=rclone\n", 2, nil},
+		"x.network": {"[Network]\nNetworkDeleteOnStop=true\n", "", 0}, "x.kube": {"[Kube]\nYaml=/a.yml\n", "", 0}, "x.build": {"[Build]\nImageTag=localhost/a\nSetWorkingDirectory=unit\n", "", 0},
+		"x.artifact": {"[Artifact]\nArtifact=localhost/a\n", "", 0}, "x.volume": {"[Volume]\nOptions=size=1g\n", "not supported: it needs root, and a file system", 2},
+		"z.volume": {"[Volume]\nPodmanArgs=--opt inodes=5\n", "not supported", 2}, "y.volume": {"[Volume]\nDriver=rclone\n", "not supported: it would need a plugin", 2},
+		"y.kube":      {"[Kube]\nYaml=/a.yml\nPodmanArgs=--uidmap 0:1:5\n", "each pod has a user namespace of its own", 3},
+		"x.container": {"[Container]\nExec=true\nRootfs=/x:idmap\n", "for root only", 3},
 	} {
 		in := quadlet.Input{Path: "/q/" + name, Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(c.text))
-		list := check.Check([]quadlet.Input{in}, check.Options{Verbs: knownVerbs()})
-		if c.verb != nil {
-			if cmd, rest, err := root.Find(c.verb); err == nil && len(rest) == 0 && cmd != root {
-				continue // it is built
-			}
-		}
-		found := false
-		for _, d := range list {
-			found = found || d.Severity == report.Warning && strings.Contains(d.Message, "not built yet") && d.Pos.Line == c.line
-		}
-		if !found || list.Errors() > 0 {
+		o := check.Options{Verbs: knownVerbs()}
+		o.Convert.User = true
+		list := check.Check([]quadlet.Input{in}, o)
+		if c.want == "" && list.Errors() > 0 || c.want != "" && (list.Errors() != 1 || !strings.Contains(list[0].Message, c.want) || list[0].Pos.Line != c.line) {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
@@ -94,15 +84,16 @@ func TestCheckOfWhatIsNotBuilt(t *testing.T) {
 func TestCheckOfQuotas(t *testing.T) {
 	for text, want := range map[string]string{
 		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-opt size=1g\n": "size in [storage.options.overlay]",
-		"[Container]\nImage=localhost/a\nPodmanArgs=--root /x\n":             "graphroot in storage.conf",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--root x\n":              "not an absolute path",
 		"[Container]\nImage=localhost/a\nPodmanArgs=--log-level debug\n":     "",
-		// What a value stands for is not known, but no value of --root will do.
-		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver $D\n":     "",
-		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver zfs\n":    "driver in storage.conf",
-		"[Container]\nImage=localhost/a\nPodmanArgs=--root %h/x --ulimit=$U\n": "graphroot in storage.conf",
-		"[Volume]\nPodmanArgs=--root %h/x\n":                                   "graphroot in storage.conf",
-		"[Volume]\nOptions=size=1g\n":                                          "--opt type=tmpfs",
-		"[Volume]\nOptions=noquota\n":                                          "",
+		// What a value stands for is not known, but no value of --url will do.
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver $D\n":    "",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-driver zfs\n":   "",
+		"[Container]\nImage=localhost/a\nPodmanArgs=--url %h/x --ulimit=$U\n": "ssh HOST podunit",
+		"[Volume]\nPodmanArgs=--root %h/x\n":                                  "",
+		"[Volume]\nPodmanArgs=--url %h/x\n":                                   "ssh HOST podunit",
+		"[Volume]\nOptions=size=1g\n":                                         "--opt type=tmpfs",
+		"[Volume]\nOptions=noquota\n":                                         "",
 	} {
 		in := quadlet.Input{Path: "/q/x." + strings.ToLower(text[1:strings.Index(text, "]")]), Dir: "/q"}
 		in.File, _ = unitfile.Parse(in.Path, []byte(text))

@@ -29,7 +29,10 @@ type Plan struct {
 	Config
 	ID, Name string
 	Image    string `json:",omitempty"` // the name of the container's image
-	Runtime  string // path of the OCI runtime
+	// PodID and Labels are the container's, for events.
+	PodID   string            `json:",omitempty"`
+	Labels  map[string]string `json:",omitempty"`
+	Runtime string            // path of the OCI runtime
 	// Unit is the unit of the container; empty if its manager takes no orders from us.
 	Unit string `json:",omitempty"`
 	// Waits says that the timer begins when the unit is up; without it, at once.

@@ -100,10 +100,12 @@ var cutCases = []cutCase{
 		done: "! " + hasC + " && ! podunit network exists cn && ! podunit volume exists cv && ! podunit volume exists cv2 && [ -z \"$(podunit images -q -f dangling=true)\" ]"},
 }
 
-// cutDirectory makes what the cases find.
-const cutDirectory = `podunit pull -q ` + image + ` ` + its + `; mkdir -p cuts/made cuts/r; cd cuts; echo new >new; tar -cf tree.tar new
+// cutUnit makes the unit file that the cases find, in their directory.
+const cutUnit = `mkdir -p cuts/made cuts/r; cd cuts; printf '[Container]\nImage=` + image + `\nExec=sleep 1000\n' >q.container`
+
+// cutDirectory makes all that the cases find.
+const cutDirectory = cutUnit + `; podunit pull -q ` + image + ` ` + its + `; echo new >new; tar -cf tree.tar new
 podunit save -q -o layers.tar ` + its + `; podunit rmi ` + its + `
-printf '[Container]\nImage=` + image + `\nExec=sleep 1000\n' >q.container
 cat >k.yaml <<E
 apiVersion: v1
 kind: Pod
@@ -129,17 +131,18 @@ export -f alice
 // what it keeps, what shows that it is done, the verb, and how it is undone.
 const cutJudge = `say() { echo "$@"; code=1; }
 code=0
-look() { for v in 'ps -a' 'pod ps' images 'volume ls' 'network ls' 'secret ls' 'artifact ls' 'quadlet list' 'system df' 'images -f dangling=true'; do podunit $v >/dev/null 2>said && [ ! -s said ] || say "$1: podunit $v: $(cat said)"; done; }
-look 'after the kill'
+for v in 'ps -a' 'pod ps' images 'volume ls' 'network ls' 'secret ls' 'artifact ls' 'quadlet list' 'system df'; do podunit $v >/dev/null 2>said && [ ! -s said ] || say "podunit $v: $(cat said)"; done
+# What is young may be somebody's who is writing it.
+find $XDG_RUNTIME_DIR/containers ~/.local/share/containers/storage/artifacts -type f -exec touch -d '2 days ago' {} +
 (%s) >said 2>&1 || say "it does not keep: $(cat said)"
 if ! (%s) >said 2>&1; then
 	(%s) >again 2>&1
 	(%[2]s) >said 2>&1 || say "after it was done again: $(cat said; cat again)"
 fi
-look 'after it was done'
 (set -e; %[4]s) >said 2>&1 || say "undo: $(cat said)"
 podunit system prune -f --volumes >/dev/null 2>said && podunit system check >/dev/null 2>>said && [ ! -s said ] || say "prune and check: $(cat said)"
-rm -f said again; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
+# The library makes one for each list of manifests, and removes none.
+rm -f said again $XDG_RUNTIME_DIR/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
 exit $code`
 
 // cut does a round of the case, and returns the call before which podunit was killed, or nothing if there were

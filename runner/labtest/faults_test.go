@@ -119,12 +119,29 @@ var faults = []struct {
 		want: []string{"it works\nit works\n"},
 	},
 	{
+		// Where not one file can be made, what is going away gives up its own.
+		name: "a disk that has room for no file", set: small + "; mount -o remount,nr_inodes=1000 /mnt", unset: "umount /mnt",
+		script: `podunit create --name idle ` + image + ` true; podunit run -d --name ran ` + image + ` true; podunit wait ran; podunit run -d --name runs ` + image + ` sleep 1000
+			for name in idle ran runs; do for i in $(seq 1000); do : 2>/dev/null >/mnt/f$name$i || break; done; [ $(df --output=iavail /mnt | tail -1) = 0 ] || exit 1
+			podunit rm -f -t 0 $name || exit 1; done; podunit create --name last ` + image + ` true; for i in $(seq 1000); do : 2>/dev/null >/mnt/f$i || break; done
+			podunit system prune -f >/dev/null; echo pruned $?; podunit ps -aq`,
+		want: []string{"pruned 0\n"},
+	},
+	{
 		name: "a runtime directory that is full",
 		set: `runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 podunit run -d --name stays ` + image + ` sleep 1000
 			mount -o remount,size=8m /run/user/1000; dd if=/dev/zero of=/run/user/1000/fill bs=4k 2>/dev/null; dd if=/dev/zero of=/run/user/1000/fill2 bs=1 2>/dev/null; true`,
 		unset:  "rm -f /run/user/1000/fill*; mount -o remount,size=10% /run/user/1000",
 		script: works + `; s=$?; podunit rm -f -t 0 stays && [ -z "$(podunit ps -aq)" ] && rm $XDG_RUNTIME_DIR/fill* && ` + works + `; exit $s`, status: 125,
 		want: []string{"no space left on device\n", "hint: /run/user/1000, which is in memory, is full: du -xa /run/user/1000 | sort -n | tail shows of what\n", "stays\nit works\n"},
+	},
+	{
+		name: "a runtime directory that has room for no file",
+		set: `runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 podunit run -d --name stays ` + image + ` sleep 1000; cd /run/user/1000
+			mount -o remount,nr_inodes=$(($(df --output=iused . | tail -1) + 20)) .; for i in $(seq 100); do : 2>/dev/null >fill$i || break; done; df --output=iavail . | grep -wx ' *0'`,
+		unset:  "rm -f /run/user/1000/fill*; mount -o remount,nr_inodes=100000 /run/user/1000",
+		script: works + `; s=$?; podunit ps -q >/dev/null && podunit rm -f -t 0 stays && [ -z "$(podunit ps -aq)" ] && rm $XDG_RUNTIME_DIR/fill* && ` + works + `; exit $s`, status: 125,
+		want: []string{"no space left on device\n", "stays\nit works\n"},
 	},
 	{
 		name: "no runc", set: "mv /usr/sbin/runc /root", unset: "mv /root/runc /usr/sbin", script: works, status: 125,

@@ -21,6 +21,8 @@ var keyCases = []struct{ name, script, want string }{
 		podunit wait --condition=healthy hw >/dev/null; podunit inspect -f '{{.State.Health.Status}}' hw; podunit rm -f hw >/dev/null`, "healthy"},
 	{"a check at the start that takes too long", `podunit run -d --name hs --network none --stop-signal KILL --health-cmd true --health-startup-cmd 'sleep 99' --health-startup-timeout 1s --health-startup-interval 1s $I sleep 100 >/dev/null
 		for i in $(seq 60); do sleep 1; podunit inspect -f '{{range .State.Health.Log}}{{.ExitCode}}{{"\n"}}{{end}}' hs | grep -x -m 1 -- -1 && break; done; podunit rm -f hs >/dev/null`, "-1"},
+	{"events of checks, and none", `F=~/.config/containers/containers.conf; mkdir -p ~/.config/containers; for k in true false; do printf '[engine]\nhealthcheck_events='$k'\n' >$F; podunit run -d --name he$k --network none --stop-signal KILL --health-interval disable --health-cmd true $I sleep 1000 >/dev/null; podunit healthcheck run he$k; podunit rm -f he$k >/dev/null
+		seen() { podunit events --stream=false --since 10m --filter container=he$k --filter event=$1; }; until seen remove | grep -q remove; do sleep 0.1; done; seen health_status | wc -l; done; rm $F`, "1\n0"},
 	{"a credential that is set", `printf '[Container]\nImage=%s\nNetwork=none\nStopSignal=KILL\nContainerName=sc\nExec=sleep 1000\nSecret=set,type=credential\n[Service]\nSetCredential=set:given\n' $I >$D/sc.container
 		$S daemon-reload; $S start sc; podunit exec sc sh -c 'cd $CREDENTIALS_DIRECTORY; ls; cat set'; $S stop sc; $S reset-failed sc; rm $D/sc.container; $S daemon-reload`, "set\ngiven"},
 	{"a mirror, and a registry that is blocked", `export CONTAINERS_REGISTRIES_CONF=$(mktemp); printf '[[registry]]\nlocation="mirrored.test/lib"\n[[registry.mirror]]\nlocation="localhost:5000"\ninsecure=true\n[[registry]]\nlocation="blocked.test"\nblocked=true\n' >$CONTAINERS_REGISTRIES_CONF
@@ -28,10 +30,18 @@ var keyCases = []struct{ name, script, want string }{
 		podunit pull -q blocked.test/x 2>&1 | grep -o 'registry blocked.test is blocked'; rm $CONTAINERS_REGISTRIES_CONF`, "mirrored\nregistry blocked.test is blocked"},
 	{"signatures", `cd $(mktemp -d); C=~/.config/containers; mkdir -p $C/registries.d; printf 'docker:\n  localhost:5000:\n    use-sigstore-attachments: true\n' >$C/registries.d/lab.yaml; u=$(id -un)
 		printf secret >pass; for k in key other; do skopeo generate-sigstore-key --output-prefix $k --passphrase-file pass >/dev/null; done
-		push() { podunit push -q --tls-verify=false "$@" >/dev/null; }; sign() { push --sign-by-sigstore-private-key $1.private --sign-passphrase-file pass $I localhost:5000/$u-$2; }
+		push() { podunit push -q --tls-verify=false "$@" >/dev/null; }; digest() { skopeo inspect --tls-verify=false --format '{{.Digest}}' docker://localhost:5000/$u-$1 | tr : -; }; sign() { push --sign-by-sigstore-private-key $1.private --sign-passphrase-file pass $I localhost:5000/$u-$2; }
 		sign key good; sign other bad; push $I localhost:5000/$u-none
-		printf '{"default":[{"type":"insecureAcceptAnything"}],"transports":{"docker":{"localhost:5000":[{"type":"sigstoreSigned","keyPath":"%s/key.pub","signedIdentity":{"type":"matchRepository"}}]}}}' $PWD >$C/policy.json
-		for t in good bad none; do podunit pull -q --tls-verify=false localhost:5000/$u-$t >/dev/null 2>&1; echo $t $?; done; rm $C/policy.json $C/registries.d/lab.yaml; podunit rmi localhost:5000/$u-good >/dev/null`, "good 0\nbad 125\nnone 125"},
+		podunit pull -q localhost:5000/layers >/dev/null; push localhost:5000/layers localhost:5000/$u-changed; skopeo copy -q --src-tls-verify=false --dest-tls-verify=false docker://localhost:5000/$u-good:$(digest good).sig docker://localhost:5000/$u-changed:$(digest changed).sig
+		printf '{"default":[{"type":"insecureAcceptAnything"}],"transports":{"docker":{"localhost:5000":[{"type":"sigstoreSigned","keyPath":"%s/key.pub","signedIdentity":{"type":"remapIdentity","prefix":"localhost:5000/%s-changed","signedPrefix":"localhost:5000/%s-good"}}]}}}' $PWD $u $u >$C/policy.json
+		for t in good bad none changed; do podunit pull -q --policy always --tls-verify=false localhost:5000/$u-$t >/dev/null 2>out; echo $t $?; done; grep -o 'does not match' out; rm $C/policy.json $C/registries.d/lab.yaml; podunit rmi localhost:5000/$u-good >/dev/null`, "good 0\nbad 125\nnone 125\nchanged 125\ndoes not match"},
+	{"signatures of GnuPG", `cd $(mktemp -d); C=~/.config/containers; mkdir -p $C/registries.d look; export GNUPGHOME=$PWD/keys; mkdir -m 700 keys; u=$(id -un)
+		for k in good other; do gpg --batch --quiet --passphrase '' --quick-generate-key $k@lab default default never 2>/dev/null; done; gpg --export good@lab >good.pub
+		printf 'docker:\n  localhost:5000:\n    lookaside: file://%s/look\n' $PWD >$C/registries.d/lab.yaml; copy() { skopeo copy -q --src-tls-verify=false --dest-tls-verify=false "$@"; }
+		copy --sign-by good@lab docker://$I docker://localhost:5000/$u-good; copy --sign-by other@lab docker://$I docker://localhost:5000/$u-bad; copy docker://$I docker://localhost:5000/$u-none; copy docker://localhost:5000/layers docker://localhost:5000/$u-changed
+		d=look/$u-changed@$(skopeo inspect --tls-verify=false --format '{{.Digest}}' docker://localhost:5000/$u-changed | tr : =); mkdir $d; cp look/$u-good@*/signature-1 $d
+		printf '{"default":[{"type":"insecureAcceptAnything"}],"transports":{"docker":{"localhost:5000":[{"type":"signedBy","keyType":"GPGKeys","keyPath":"%s/good.pub","signedIdentity":{"type":"remapIdentity","prefix":"localhost:5000/%s-changed","signedPrefix":"localhost:5000/%s-good"}}]}}}' $PWD $u $u >$C/policy.json
+		for t in good bad none changed; do podunit pull -q --policy always --tls-verify=false localhost:5000/$u-$t >/dev/null 2>out; echo $t $?; grep -oE 'Key not found|no signature exists|does not match' out; done; gpgconf --kill all; rm $C/policy.json $C/registries.d/lab.yaml; podunit rmi localhost:5000/$u-good >/dev/null`, "good 0\nbad 125\nKey not found\nnone 125\nno signature exists\nchanged 125\ndoes not match"},
 	{"a volume of an image's files", `podunit volume create --driver image --opt image=$I vi >/dev/null; podunit run --rm --network none -v vi:/v $I sh -c 'test -x /v/bin/sh && echo there; touch /v/x 2>/dev/null || echo not written'; podunit volume rm vi >/dev/null`, "there"},
 	{"ramfs", `podunit run --rm --network none --mount type=ramfs,dst=/r $I sh -c "grep ' /r ' /proc/mounts | cut -d' ' -f3"`, "ramfs"},
 	{"an option of the log that nobody knows", `podunit run --rm --network none --log-opt foo=bar $I echo fine`, "~fine"},
@@ -96,6 +106,15 @@ read server; echo "$1 $server" >>$HOME/asked
 	l.MustRun("root", "skopeo copy -q --src-tls-verify=false --dest-tls-verify=false --dest-creds me:secret docker://localhost:5000/busybox:latest docker://localhost:5003/busybox:1")
 }
 
+// ofUser are those that a user's manager leaves to podunit.
+var ofUser = []struct{ name, script, want string }{
+	{"credentials of a user's own store", `s=~/.config/credstore; mkdir -p $s; printf imported >$s/im.one; printf '[Container]\nImage=%s\nNetwork=none\nStopSignal=KILL\nContainerName=ic\nUser=5\nExec=sleep 1000\nSecret=im.one,type=credential\n[Service]\nImportCredential=im.*\n' $I >$D/ic.container
+		$S daemon-reload; $S start ic; podunit exec ic sh -c 'cd $CREDENTIALS_DIRECTORY; cat im.one; stat -c " %a %u" im.one'; $S stop ic; $S reset-failed ic; rm -r $D/ic.container $s; $S daemon-reload`, "imported 400 5"},
+	{"a copy for a user namespace that takes longer than a start may", `mkdir -p $(seq -f 'big/%g' 50); for d in big/*; do for f in $(seq 60); do head -c 300k /dev/urandom >$d/$f; done; done; tar -C big -c . | podunit import -q - localhost/copied >/dev/null; rm -r big
+		printf '[Container]\nImage=localhost/copied\nUserNS=keep-id\nNetwork=none\nStopSignal=KILL\nVolume=/usr:/usr:ro\nVolume=/usr/lib:/lib:ro\nVolume=/usr/lib64:/lib64:ro\nExec=/usr/bin/sleep 1000\n[Service]\nTimeoutStartSec=2\n' >$D/co.container; $S daemon-reload; $S start co; $S is-active co
+		journalctl --user -q -o cat -u co | grep -c 'copying localhost/copied:latest for its user namespace, once'; $S restart co; $S is-active co; $S stop co; $S reset-failed co; rm $D/co.container; $S daemon-reload; podunit rmi localhost/copied >/dev/null`, "active\n1\nactive"},
+}
+
 // ofRoot are those that need the system's manager.
 var ofRoot = []struct{ name, script, want string }{
 	{"credentials that are imported and encrypted", `mkdir -p /etc/credstore; printf imported >/etc/credstore/im.one; printf sealed | systemd-creds encrypt --with-key=host --name=enc - /etc/enc.cred 2>/dev/null
@@ -109,7 +128,7 @@ func TestKeys(t *testing.T) {
 	private(l)
 	for _, w := range []struct{ user, manager, dir string }{{"alice", "systemctl --user", "~/.config/containers/systemd"}, {"root", "systemctl", "/etc/containers/systemd"}} {
 		l.MustRun(w.user, "podunit pull -q "+image)
-		cases := slices.Clone(keyCases)
+		cases := slices.Concat(keyCases, ofUser)
 		if w.user == "root" {
 			cases = slices.Concat(keyCases, ofRoot)
 		}

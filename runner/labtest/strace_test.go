@@ -235,6 +235,9 @@ func judgeNames(t *testing.T, l *Lab, id string, every bool) {
 	}
 	t.Logf("%d names in %d directories", len(list), len(dirs))
 	for _, v := range append(strings.Split(l.MustRun("root", everyVerb), "\n"), hiddenVerbs...) {
+		if v == "network hold" && id == "0" {
+			continue // root's links need no namespace that somebody holds
+		}
 		if every && !verbs[v] {
 			t.Errorf("podunit %s was not traced", v)
 		}

@@ -42,6 +42,9 @@ func TestLabMounts(t *testing.T) {
 		{"volumes of another", "alice root", "podunit run -d --name vf --network none -v vfv:/a -v /anon $I sleep 1000 >/dev/null; podunit exec vf touch /a/x /anon/y; " + run + "--volumes-from vf:ro $I sh -c '{ ls /a /anon; touch /a/z; } 2>&1'; podunit rm -f -v -t 0 vf >/dev/null; podunit volume rm vfv", "/a:\nx\n\n/anon:\ny\ntouch: /a/z: Read-only file system\nvfv"},
 		{"a mapped mount as a user", "alice", run + "--userns nomap -v /tmp:/t:idmap $I true", "~for root only"},
 		{"a mapped mount", "root", "mkdir -p ~/mapped; echo f >~/mapped/f; chown 33 ~/mapped/f; " + run + "--uidmap 0:100000:65536 -v ~/mapped:/m:idmap $I sh -c 'stat -c %u /m/f; touch /m/g'; stat -c %u ~/mapped/g", "33\n0"},
+		{"a new volume that is mapped", "root", run + "--uidmap 0:100000:65536 -v nm:/elsewhere:idmap $I sh -c 'touch /elsewhere/x && stat -c %u:%g /elsewhere /elsewhere/x'; D=$(podunit volume inspect -f '{{.Mountpoint}}' nm); stat -c %u:%g $D $D/x; podunit volume rm nm >/dev/null; " +
+			run + "--uidmap 0:100000:65536 --user 7 -v nm:/elsewhere:idmap $I sh -c 'touch /elsewhere/x && stat -c %u /elsewhere/x'; podunit volume rm nm >/dev/null; " +
+			run + "--uidmap 0:100000:65536 -v nm:/bin:idmap $I stat -c %u:%g /bin /bin/sh; stat -c %u:%g $D/sh; podunit volume rm nm >/dev/null", "0:0\n0:0\n0:0\n0:0\n7\n0:0\n0:0\n0:0"},
 		{"a mapped mount in no namespace", "root", run + "-v /tmp:/t:idmap $I true", "~has none of its own"},
 		{"the source of a mapped mount and of a part", "root", "mkdir -p ~/kept/part; echo 1 >~/kept/part/file; for i in 1 2; do " + run + "--uidmap 0:100000:65536 -v ~/kept:/m:idmap $I true; done; podunit volume create -o type=bind -o device=$HOME/kept kept >/dev/null; " +
 			run + "--mount type=volume,source=kept,destination=/p,subpath=part $I true; podunit volume rm kept >/dev/null; cat ~/kept/part/file", "1"},

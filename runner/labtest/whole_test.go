@@ -26,6 +26,14 @@ func TestLabWhole(t *testing.T) {
 			l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start w")
 			// It is ready a moment before it is executed.
 			l.Eventually(user, "exe=$(readlink /proc/$("+systemctl+" show -P MainPID w)/exe); echo $exe; [[ $exe = */busybox ]]", time.Minute)
+			// Neither the container nor what stays beside it has the timers of a start: see runner/slack.
+			pid := strings.TrimSpace(l.MustRun(user, systemctl+" show -P MainPID w"))
+			got := l.MustRun("root", "unit=$(sed -n 's|^0::\\(.*w.service\\).*|/sys/fs/cgroup\\1|p' /proc/"+pid+"/cgroup); "+
+				"for p in 1 $(find $unit -name cgroup.procs -exec cat {} +); do s=$(cat /proc/$p/timerslack_ns) && echo $(cat /proc/$p/comm) $s; done; true")
+			usual, rest, _ := strings.Cut(strings.TrimPrefix(got, "systemd ")+"\n", "\n")
+			if !strings.Contains(rest, "sleep ") || !strings.Contains(rest, "podunit-log ") || strings.Count(rest, "\n") != strings.Count(rest, " "+usual+"\n") {
+				t.Errorf("slack of the timers of the manager, and of the service's processes:\n%s", got)
+			}
 			// By a name without its registry, which the ecosystem alone finds.
 			l.MustRun(user, "podunit tag "+image+" registry.example/some/where:1")
 			if got := l.MustRun(user, "podunit run --rm --network none some/where:1 env; podunit images -q"); strings.Contains(got, "PODUNIT") {

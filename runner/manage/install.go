@@ -76,9 +76,10 @@ func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.Ha
 
 func (p *Plan) fail(err error) { p.Faults = append(p.Faults, err) }
 
-// add takes a file in. Its name must be one of a file in the install directory itself.
+// add takes a file in. Its name must be one of a file in the install directory itself, and act on no terminal: a
+// server may have chosen it.
 func (p *Plan) add(f File) {
-	if f.Name == "" || f.Name == "." || f.Name == ".." || strings.ContainsAny(f.Name, "/\x00\n") {
+	if f.Name == "" || f.Name == "." || f.Name == ".." || strings.Contains(f.Name, "/") || terminal.Line(f.Name) != f.Name {
 		p.fail(fmt.Errorf("%s: %q is not a file name", f.From, f.Name))
 		return
 	}

@@ -148,12 +148,17 @@ func TestInstallURL(t *testing.T) {
 			return "a.container", []byte(good), nil
 		case "https://x/evil":
 			return "../evil.container", []byte(good), nil
+		case "https://me:hidden@x/shown":
+			return "\x1b[2Kb.container", []byte(good), nil
 		}
 		return "", nil, errors.New("404 Not Found")
 	}
-	p := s.Plan([]string{"https://x/a.container", "https://x/evil", "https://x/none"}, fetch)
-	if len(p.Files) != 1 || len(p.Faults) != 2 {
+	p := s.Plan([]string{"https://x/a.container", "https://x/evil", "https://me:hidden@x/none", "https://me:hidden@x/shown"}, fetch)
+	if len(p.Files) != 1 || len(p.Faults) != 3 {
 		t.Errorf("files %v, faults %v", p.Files, p.Faults)
+	}
+	if said := errors.Join(p.Faults...).Error(); strings.Contains(said, "hidden") || strings.Contains(said, "\x1b") {
+		t.Errorf("%q", said)
 	}
 	for first, record := range map[string]string{"https://x/none.container": ".none.container.app", "https://x/": ".a.container.app", "https://x/evil": ".a.container.app"} {
 		if p := s.Plan([]string{first, "https://x/a.container"}, fetch); p.Record != record {

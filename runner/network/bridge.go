@@ -3,6 +3,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,9 @@ type Bridge struct {
 func (n *Network) prepareBridge(ctx context.Context) error {
 	b := n.req.Bridge
 	var err error
-	if n.result.Ports, err = AssignPorts(n.req.Ports); err != nil {
+	if n.result.Ports, err = AssignPorts(n.req.Ports); errors.Is(err, ErrPortInUse) {
+		return cmp.Or(free(b.Store, b.Connection.ID, n.req.Ports), err) // one pasta may listen for many
+	} else if err != nil {
 		return err
 	}
 	c := b.Connection
@@ -57,13 +60,19 @@ func (n *Network) prepareBridge(ctx context.Context) error {
 		return InternalPortsError{}
 	}
 	if c.Routed && n.req.Online != nil {
-		return n.req.Online(ctx)
+		if err := n.req.Online(ctx); err != nil {
+			return err
+		}
+	}
+	if c.Routed {
+		forward(n.bridge, n.result.Ports, n.req.Config)
 	}
 	return nil
 }
 
-// free makes sure that no other container has a port by a rule of the firewall. No process binds
-// such a port, so AssignPorts does not see it.
+// free makes sure that no other container has a port by a rule of the firewall, or through the pasta
+// of the user's networks. No process binds the first, so AssignPorts does not see it; it sees the
+// second, but not whose it is.
 func free(s *netavark.Store, id string, ports []spec.PortMapping) error {
 	if len(ports) == 0 {
 		return nil
@@ -72,12 +81,17 @@ func free(s *netavark.Store, id string, ports []spec.PortMapping) error {
 		if other.ID == id {
 			continue
 		}
-		for _, theirs := range other.Ports {
+		have := other.Ports
+		if other.Forward != nil {
+			have = other.Forward.Ports
+		}
+		for _, theirs := range have {
 			ip, _ := netip.ParseAddr(theirs.HostIP) // not valid for all addresses
-			have := spec.PortMapping{HostIP: ip, HostPort: theirs.HostPort, Range: theirs.Range, Protocol: theirs.Protocol}
+			their := spec.PortMapping{HostIP: ip, HostPort: theirs.HostPort, Range: max(1, theirs.Range), Protocol: theirs.Protocol}
 			for _, p := range ports {
-				if overlap(have, p) {
-					return PortInUseError{IP: p.HostIP, Port: max(p.HostPort, have.HostPort), Protocol: p.Protocol, Holder: "container " + other.Name}
+				p.Range = max(1, p.Range)
+				if overlap(their, p) {
+					return PortInUseError{IP: p.HostIP, Port: max(p.HostPort, their.HostPort), Protocol: p.Protocol, Holder: "container " + other.Name}
 				}
 			}
 		}

@@ -18,7 +18,8 @@ import (
 	"go.podman.io/common/pkg/config"
 )
 
-// TestPortsOfRules has root's containers on networks, whose ports nobody binds.
+// TestPortsOfRules has root's containers on networks, whose ports nobody binds, and a user's whose
+// port the pasta of all binds.
 func TestPortsOfRules(t *testing.T) {
 	s := &netavark.Store{Records: t.TempDir(), Config: &config.Config{}}
 	dir := t.TempDir()
@@ -29,20 +30,27 @@ func TestPortsOfRules(t *testing.T) {
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "networks.json"), data, 0o600), os.Symlink(filepath.Join(dir, "networks.json"), filepath.Join(s.Records, "one"))); err != nil {
 		t.Fatal(err)
 	}
+	data, err = json.Marshal(netavark.Connection{ID: "db", Name: "db", Forward: &netavark.Forward{Ports: []types.PortMapping{{HostIP: "127.0.0.1", HostPort: 5432, Protocol: "tcp"}}}})
+	other := t.TempDir()
+	if err := errors.Join(err, os.WriteFile(filepath.Join(other, "networks.json"), data, 0o600), os.Symlink(filepath.Join(other, "networks.json"), filepath.Join(s.Records, "db"))); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
-		id    string
-		port  spec.PortMapping
-		taken bool
+		id     string
+		port   spec.PortMapping
+		holder string
 	}{
-		"in the range":    {"two", spec.PortMapping{HostPort: 8009, Range: 1, Protocol: "tcp"}, true},
-		"on one address":  {"two", spec.PortMapping{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: 7999, Range: 2, Protocol: "tcp"}, true},
-		"behind it":       {"two", spec.PortMapping{HostPort: 8010, Range: 1, Protocol: "tcp"}, false},
-		"of another kind": {"two", spec.PortMapping{HostPort: 8000, Range: 1, Protocol: "udp"}, false},
-		"its own":         {"one", spec.PortMapping{HostPort: 8000, Range: 1, Protocol: "tcp"}, false},
+		"in the range":    {"two", spec.PortMapping{HostPort: 8009, Range: 1, Protocol: "tcp"}, "web"},
+		"on one address":  {"two", spec.PortMapping{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: 7999, Range: 2, Protocol: "tcp"}, "web"},
+		"behind it":       {"two", spec.PortMapping{HostPort: 8010, Range: 1, Protocol: "tcp"}, ""},
+		"of another kind": {"two", spec.PortMapping{HostPort: 8000, Range: 1, Protocol: "udp"}, ""},
+		"its own":         {"one", spec.PortMapping{HostPort: 8000, Range: 1, Protocol: "tcp"}, ""},
+		"pasta's":         {"two", spec.PortMapping{HostPort: 5432, Protocol: "tcp"}, "db"},
+		"beside pasta's":  {"two", spec.PortMapping{HostIP: netip.MustParseAddr("::1"), HostPort: 5432, Protocol: "tcp"}, ""},
 	} {
 		err := free(s, tc.id, []spec.PortMapping{tc.port})
 		var in PortInUseError
-		if errors.As(err, &in) != tc.taken || tc.taken && in.Holder != "container web" {
+		if errors.As(err, &in) != (tc.holder != "") || in.Holder != "" && in.Holder != "container "+tc.holder {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -49,6 +49,8 @@ type Request struct {
 	Started func(pid int) error
 	// Ping is the last group that may ping, by its number in our user namespace; the first is 0.
 	Ping int
+	// Control asks for a pasta that pesto(1) can tell later on which ports to listen, if the installed one can.
+	Control bool
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
 	// Config is containers.conf(5): helper_binaries_dir, pasta_options,
@@ -75,6 +77,8 @@ type Result struct {
 	Host string
 	// PastaPID is that of pasta, 0 if there is none.
 	PastaPID int
+	// Control is the socket at which pesto(1) can tell pasta on which ports to listen; empty if it cannot.
+	Control string
 }
 
 // Addresses are the IPs as text.
@@ -92,6 +96,7 @@ const (
 	resolvFile = "resolv.conf"
 	netnsFile  = "netns"     // where the namespace is mounted, as far as the runner's mount namespace reaches
 	pidFile    = "pasta.pid" // decimal and a newline, written by pasta itself
+	pestoFile  = "pesto.sock"
 )
 
 // A Network is one that is being made while its user does other things.
@@ -278,6 +283,12 @@ func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 	if n.err != nil {
 		return Result{}, n.err
 	}
+	// Who makes the namespace of a user's networks again connects those that have a process. We may have had none then.
+	if n.bridge != nil && n.bridge.Lost() {
+		if err := Reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers); err != nil {
+			return Result{}, err
+		}
+	}
 	return n.result, nil
 }
 
@@ -322,7 +333,7 @@ func (n *Network) pasta(ctx context.Context) error {
 		return err
 	}
 	n.result.IPs = ips
-	n.result.PastaPID = got.pid
+	n.result.PastaPID, n.result.Control = got.pid, got.control
 	n.result.DNS = sameFamily(got.dns, ips)
 	host := ""
 	if same := sameFamily(got.host, ips); len(same) > 0 {

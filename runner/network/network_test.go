@@ -225,17 +225,6 @@ func TestLowPort(t *testing.T) {
 	}
 }
 
-func TestSocketInodes(t *testing.T) {
-	const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 111 1 0 100 0 0 10 0
-   1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000  1000        0 222 1 0 20 4 30 10 -1
-   2: 0100007F:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 333 1 0 100 0 0 10 0
-`
-	if got := socketInodes(tcp, 8080, "tcp"); len(got) != 1 || got[0] != "111" {
-		t.Errorf("got %v", got)
-	}
-}
-
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	base := filepath.Join(dir, "base")

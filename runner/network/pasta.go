@@ -202,6 +202,7 @@ func without(words []string, option string) []string {
 type running struct {
 	pid       int
 	dns, host []string
+	control   string // see Result
 }
 
 // startPasta starts pasta and returns when it is ready.
@@ -214,7 +215,12 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 	routes := readRoutes(os.ReadFile)
 	extra = append(fitting(ports, extra, routes), extra...)
 	extra = append(ownTap(ns, extra, tapName(req, routes)), extra...)
+	req.Control = req.Control && pesto(req.Config) != "" && mentions(program, "conf-path")
 	a, err := showPasta(ctx, req, program, extra, addressed(ports, routes))
+	if req.Control && errors.As(err, &PastaError{}) {
+		req.Control = false // it may not make the socket, by the rules of AppArmor or others
+		a, err = showPasta(ctx, req, program, extra, addressed(ports, routes))
+	}
 	if err != nil {
 		err = errors.Join(err, endAll(req.Dir))
 		if problem := portProblem(ports); problem != nil {
@@ -234,7 +240,11 @@ func startPasta(ctx context.Context, req Request, ns *os.File, ports []spec.Port
 			return running{}, errors.Join(fmt.Errorf("--network pasta:--pid,%s: %w", path, err), endAll(req.Dir))
 		}
 	}
-	return running{pid: pid, dns: a.dns, host: a.host}, nil
+	got := running{pid: pid, dns: a.dns, host: a.host}
+	if req.Control {
+		got.control = filepath.Join(req.Dir, pestoFile)
+	}
+	return got, nil
 }
 
 // showPasta executes pasta where AppArmor lets it find the namespace and the file for its process
@@ -243,6 +253,9 @@ func showPasta(ctx context.Context, req Request, program string, extra []string,
 	seen, view, own := seenDir(req.Dir), inView, own(extra, req.Root)
 	if own {
 		seen, view = seenByRoots(req.Dir), inRootView
+	}
+	if req.Control {
+		extra = append([]string{"--conf-path", filepath.Join(seen, pestoFile)}, extra...)
 	}
 	a := args(extra, ports, filepath.Join(seen, netnsFile), filepath.Join(seen, pidFile), req.Root)
 	err := view(req.Dir, func() error { return runPasta(ctx, program, &a) })

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/runner/network/sockets"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"golang.org/x/sys/unix"
@@ -237,18 +238,8 @@ func (e PortDeniedError) Hint() string {
 
 // holder finds the program that has the port; empty if this user may not see it.
 func holder(port uint16, protocol string) string {
-	inodes := map[string]bool{}
-	for _, table := range []string{protocol, protocol + "6"} {
-		// thread-self, since the main thread may be in another namespace
-		data, err := os.ReadFile("/proc/thread-self/net/" + table)
-		if err != nil {
-			continue
-		}
-		for _, inode := range socketInodes(string(data), port, protocol) {
-			inodes["socket:["+inode+"]"] = true
-		}
-	}
-	if len(inodes) == 0 {
+	all := sockets.On(port, protocol)
+	if len(all) == 0 {
 		return ""
 	}
 	procs, err := filepath.Glob("/proc/[0-9]*")
@@ -256,46 +247,19 @@ func holder(port uint16, protocol string) string {
 		return ""
 	}
 	for _, proc := range procs {
-		fds, err := os.ReadDir(proc + "/fd")
-		if err != nil {
-			continue // not ours to look at, or gone
-		}
-		for _, fd := range fds {
-			target, err := os.Readlink(proc + "/fd/" + fd.Name())
-			if err != nil || !inodes[target] {
-				continue
-			}
-			comm, err := os.ReadFile(proc + "/comm")
-			if err != nil {
-				break
-			}
-			pid := filepath.Base(proc)
-			s := fmt.Sprintf("%s (PID %s)", strings.TrimSpace(string(comm)), pid)
-			if n, err := strconv.Atoi(pid); err == nil {
-				if own, err := unit.Of(n); err == nil && own.Name != "" {
-					s += " of " + own.Name
-				}
-			}
-			return s
-		}
-	}
-	return ""
-}
-
-// socketInodes finds listening TCP or bound UDP sockets on a port.
-// Source: proc_pid_net(5), tcp.
-func socketInodes(table string, port uint16, protocol string) []string {
-	const listening = "0A" // TCP_LISTEN; UDP has no such state
-	var out []string
-	want := fmt.Sprintf("%04X", port)
-	for line := range strings.Lines(table) {
-		f := strings.Fields(line)
-		if len(f) < 10 || protocol == "tcp" && f[3] != listening {
+		n, err := strconv.Atoi(filepath.Base(proc))
+		if err != nil || !sockets.Among(n, all) {
 			continue
 		}
-		if _, p, ok := strings.Cut(f[1], ":"); ok && p == want {
-			out = append(out, f[9])
+		comm, err := os.ReadFile(proc + "/comm")
+		if err != nil {
+			continue
 		}
+		s := fmt.Sprintf("%s (PID %d)", strings.TrimSpace(string(comm)), n)
+		if own, err := unit.Of(n); err == nil && own.Name != "" {
+			s += " of " + own.Name
+		}
+		return s
 	}
-	return out
+	return ""
 }

@@ -21,8 +21,10 @@ func TestWordsOfAProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() //nolint:errcheck // it is killed
-	defer cmd.Process.Kill()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	})
 	if got, err := CommandLine(cmd.Process.Pid); err != nil || !slices.Equal(got, []string{"sleep", "600", "0"}) {
 		t.Errorf("%q, %v", got, err)
 	}

@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
+	"github.com/podunit/podunit/runner/slack"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,6 +42,9 @@ type Creation struct {
 	// takes 10 ms, in which the kernel makes sure that nobody looks at it any more.
 	written *os.File
 	ended   chan error // gets what the command's Wait returns
+	// slack is what the container's timers get, after that of the runtime's; 0 if those have the
+	// usual one.
+	slack time.Duration
 }
 
 // Create begins to create a container in the directory bundle. runc is executed at once and
@@ -88,7 +93,12 @@ func (c *Creation) start() error {
 	if c.runtime.sealed != nil {
 		c.cmd.Path = c.runtime.sealed()
 	}
-	return c.cmd.Start()
+	if c.feed == nil || hasSELinux() { // whose policy may let us start a process and not change it
+		return c.cmd.Start()
+	}
+	var err error
+	c.slack, err = slack.Start(c.cmd)
+	return err
 }
 
 // makePipe puts a pipe in the place of the configuration.
@@ -162,8 +172,23 @@ func (c *Creation) Configure(config Config) error {
 // after Configure.
 func (c *Creation) Wait() (pid int, err error) {
 	pid, err = c.await()
+	if err == nil && c.slack != 0 {
+		err = c.endSlack(pid)
+	}
 	// A file again, or another one, for exec and for who wants to know.
 	return pid, errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.kept, 0o600))
+}
+
+// endSlack gives the container's first process, which has inherited the runtime's slack, the usual one:
+// what it executes and makes has that. Of what it was born with, only PR_SET_TIMERSLACK(2const) with 0
+// is left in that one process, which then gets slack.Late. A process that is gone needs nothing, and
+// why it is, Close tells.
+func (c *Creation) endSlack(pid int) error {
+	err := slack.Set(pid, c.slack)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // await returns the process ID. runc writes it when all is done, under another name first, and

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/podunit/podunit/runner/helper"
 	"golang.org/x/sys/unix"
@@ -47,7 +48,7 @@ func (c *Creation) KeepGate() error { return c.gate.start() }
 
 func (g *gate) start() error {
 	if g.fifo == "" {
-		g.cmd = helper.Gate("", g.far, environment(), g.runtime.Command, "--root", g.runtime.Root, "start", g.id)
+		g.cmd = helper.Gate("", g.far, environment(), slices.Concat([]string{g.runtime.Command}, g.runtime.base(), []string{"start", g.id})...)
 	} else {
 		g.cmd = helper.Gate(g.fifo, g.far, environment())
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ import (
 type Runtime struct {
 	Command string // path of the program
 	Root    string // --root: its state, on a tmpfs
+	// Flags are what a command line adds to each of its commands (--runtime-flag), with their dashes.
+	Flags []string
 	// NoKeyring and NoPivot are keyring=false and no_pivot_root=true of containers.conf(5): a container
 	// keeps the session keyring that it is started with; its root is moved to instead of pivoted to.
 	NoKeyring, NoPivot bool
@@ -116,8 +119,11 @@ func (b *besides) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// base is what each command of the runtime begins with.
+func (r Runtime) base() []string { return append(slices.Clone(r.Flags), "--root", r.Root) }
+
 func (r Runtime) command(ctx context.Context, log string, args ...string) *exec.Cmd {
-	base := []string{"--root", r.Root}
+	base := r.base()
 	if log != "" {
 		base = append(base, "--log", log, "--log-format", "json")
 	}

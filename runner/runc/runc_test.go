@@ -5,6 +5,7 @@ package runc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/slack"
 )
 
 // fake is a runtime made of a shell script; $LOG is where it may complain.
@@ -198,6 +200,44 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 		if text, err := os.ReadFile(file); err != nil || string(text) != want {
 			t.Errorf("%s: %q, %v", file, text, err)
 		}
+	}
+}
+
+// TestSlack: the runtime's timers have slack until there is a container, whose own have the usual one.
+func TestSlack(t *testing.T) {
+	own, err := slack.Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle := t.TempDir()
+	leavePID(t, bundle)
+	r := fake(t, `read config <config.json; cat /proc/self/timerslack_ns >slack
+echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done; cat /proc/self/timerslack_ns >>slack`)
+	c, err := r.Create(context.Background(), "x", bundle, Streams{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Configure(Config{Read: []byte("it\n"), Kept: []byte("it\n")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bundle, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Close(), c.Discard()); err != nil {
+		t.Error(err)
+	}
+	runtimes := own
+	if c.slack != 0 {
+		runtimes = slack.Late
+	} else if os.Geteuid() == 0 && !hasSELinux() {
+		t.Error("root may not change the slack")
+	}
+	want := fmt.Sprintf("%d\n%d\n", runtimes.Nanoseconds(), own.Nanoseconds())
+	if got, err := os.ReadFile(filepath.Join(bundle, "slack")); err != nil || string(got) != want {
+		t.Errorf("the slack of the runtime's timers, and of the container's: %q, want %q, %v", got, want, err)
 	}
 }
 

@@ -34,7 +34,7 @@ const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix
 // Other runtimes than runc are left alone, and so are scripts, and a machine with SELinux, whose
 // domains hang on the label of the file.
 func seal(program string) string {
-	if filepath.Base(program) != "runc" || unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil {
+	if filepath.Base(program) != "runc" || hasSELinux() {
 		return program
 	}
 	fd, err := sealedCopy(program)
@@ -43,6 +43,9 @@ func seal(program string) string {
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", fd)
 }
+
+// hasSELinux reports whether the kernel has SELinux on.
+func hasSELinux() bool { return unix.Access("/sys/fs/selinux/enforce", unix.F_OK) == nil }
 
 // Sealed returns a copy of a program that nobody can write to, in memory. A container that executes
 // it gets hold of no file of the machine.

@@ -79,15 +79,24 @@ func seeVerbs(t *testing.T, l *labtest.Lab, user string) {
 // give has a unit of the manager of user, whose containers are runner's.
 func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	// None of them in an argument, here or in the lab.
-	l.WriteFile(runner, "values", "file-4711-value\nenv-4711-value\ncred-4711-value\nset-4711-value\nnew-4711-value\n")
+	l.WriteFile(runner, "values", "file-4711-value\nenv-4711-value\ncred-4711-value\nset-4711-value\nnew-4711-value\nseal-4711-value\n")
 	l.MustRun(runner, "for i in file:1 env:2; do sed -n ${i#*:}p values | tr -d '\\n' | podunit secret create --replace ${i%:*} - >/dev/null; done; sed -n 3p values | tr -d '\\n' >cred; chmod 600 cred; podunit pull -q "+labImage)
 	home := l.MustRun(runner, "echo ~")
 	service := "[Service]\nLoadCredential=loaded:" + home + "/cred\n"
+	// Encrypted, for a manager that decrypts it, or where podunit finds it for a user.
+	sealed, how := "/etc/sealed.cred", "--with-key=host"
+	if user == "root" {
+		service += "LoadCredentialEncrypted=sealed:" + sealed + "\n"
+	} else {
+		sealed, how = home+"/.config/credstore.encrypted/sealed", "--user"
+	}
+	clear := l.MustRun(runner, "sed -n 6p values | tr -d '\\n' >clear; chmod 600 clear; echo ~/clear")
+	l.MustRun(user, "mkdir -p $(dirname "+sealed+") && systemd-creds encrypt "+how+" --name=sealed "+clear+" "+sealed+" && rm "+clear)
 	if runner != user {
 		service += "User=" + runner + "\n"
 	}
 	l.WriteFile(user, dir+"given.container", "[Container]\nImage="+labImage+"\nContainerName=given\nNetwork=none\nStopSignal=KILL\nUser=33:44\nExec=sleep infinity\n"+
-		"Secret=file\nSecret=file,target=/etc/other,uid=33,gid=44,mode=0440\nSecret=env,type=env,target=PASSWORD\nSecret=loaded,type=credential\nHealthCmd=test \"$PASSWORD\" = \"$(cat /tmp/env 2>/dev/null || echo \"$PASSWORD\")\" -a -n \"$PASSWORD\"\nHealthInterval=disable\n"+service)
+		"Secret=file\nSecret=file,target=/etc/other,uid=33,gid=44,mode=0440\nSecret=env,type=env,target=PASSWORD\nSecret=loaded,type=credential\nSecret=sealed,type=credential\nHealthCmd=test \"$PASSWORD\" = \"$(cat /tmp/env 2>/dev/null || echo \"$PASSWORD\")\" -a -n \"$PASSWORD\"\nHealthInterval=disable\n"+service)
 	l.MustRun(user, systemctl+" daemon-reload && "+systemctl+" start given")
 	// The service is up some milliseconds before the container's command has begun.
 	begun := func() { l.Eventually(runner, "podunit exec given grep -q sleep /proc/1/cmdline", time.Minute) }
@@ -100,7 +109,8 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 		`cat /etc/other; stat -c " %a %u %g" /etc/other`:                                                 "file-4711-value 440 33 44",
 		`tr "\0" "\n" </proc/1/environ | grep PASSWORD; echo $PASSWORD`:                                  "PASSWORD=env-4711-value\nenv-4711-value",
 		`cat $CREDENTIALS_DIRECTORY/loaded; stat -c " %a %u %g" $CREDENTIALS_DIRECTORY/loaded`:           "cred-4711-value 400 33 44",
-		`echo $CREDENTIALS_DIRECTORY; ls $CREDENTIALS_DIRECTORY; stat -c "%a %u" $CREDENTIALS_DIRECTORY`: "/run/host/credentials\nloaded\n500 33",
+		`echo $CREDENTIALS_DIRECTORY; ls $CREDENTIALS_DIRECTORY; stat -c "%a %u" $CREDENTIALS_DIRECTORY`: "/run/host/credentials\nloaded\nsealed\n500 33",
+		`cat $CREDENTIALS_DIRECTORY/sealed; stat -c " %a %u %g" $CREDENTIALS_DIRECTORY/sealed`:           "seal-4711-value 400 33 44",
 		`stat -f -c %T /run/secrets/file $CREDENTIALS_DIRECTORY`:                                         "tmpfs\ntmpfs",
 		`touch $CREDENTIALS_DIRECTORY/x 2>/dev/null; echo $?`:                                            "1",
 	} {
@@ -147,6 +157,7 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	l.Eventually(user, systemctl+` status given | grep 'no secret with name or id "file": no such secret'`, time.Minute)
 	l.MustRun(user, systemctl+" reset-failed given; rm "+dir+"given.container; "+systemctl+" daemon-reload")
 	l.MustRun(runner, "rm values cred")
+	l.MustRun(user, "rm "+sealed)
 }
 
 // seeEncrypted has a user's credential that only systemd can read, and no manager that hands it over.

@@ -202,7 +202,7 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 	}
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta}, Dir: dir, Files: dir, Resolver: &network.Resolver{},
-		Config: e.Containers.Config, Online: e.waitOnline,
+		Config: e.Containers.Config, Online: e.waitOnline, Control: true,
 	}
 	manager := e.takeNotify()
 	n, err := network.Start(ctx, req)
@@ -291,7 +291,7 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 		err = holder.WatchNetwork(made.PastaPID)
 	}
 	if err == nil {
-		err = netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), DNS: made.DNS, Host: made.Host}.Save(e.sharedDir())
+		err = netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), DNS: made.DNS, Host: made.Host, Pasta: made.PastaPID, Control: made.Control}.Save(e.sharedDir())
 	}
 	if err == nil {
 		err = tellManager(ctx, manager, "conmon", holder.PID)

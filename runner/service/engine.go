@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -135,6 +136,10 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	flags, err := runtimeFlags()
+	if err != nil {
+		return nil, err
+	}
 	own, err := unit.CurrentUnit(c.Lookup)
 	if err != nil {
 		return nil, err
@@ -152,11 +157,22 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		Runtime: runc.Runtime{
 			Command: c.Runtime,
 			Root:    filepath.Join(run, "runc"),
+			Flags:   flags,
 		},
 		Volumes: volumes(c, s.GraphRoot()),
 		Secrets: secretSource(c, s.GraphRoot()),
 	}
 	return newEngine(c, containers, own), nil
+}
+
+// runtimeFlags are those of --runtime-flag.
+func runtimeFlags() ([]string, error) {
+	chosen, err := store.Chosen()
+	var flags []string
+	for _, f := range chosen.RuntimeFlags {
+		flags = append(flags, "--"+strings.TrimLeft(f, "-"))
+	}
+	return flags, err
 }
 
 // volumes are those of the storage.
@@ -255,9 +271,10 @@ func OpenToProbe(c Config) (*Engine, error) {
 // running gives access to containers that run, without a storage.
 func running(c Config) *container.Engine {
 	run := filepath.Join(c.User.RunDir, "podunit")
+	flags, _ := runtimeFlags() // what is wrong with them, the start has said
 	return &container.Engine{
 		User: c.User, RunDir: run, Checker: c.below(checker),
-		Runtime: runc.Runtime{Command: c.Runtime, Root: filepath.Join(run, "runc")},
+		Runtime: runc.Runtime{Command: c.Runtime, Root: filepath.Join(run, "runc"), Flags: flags},
 	}
 }
 
@@ -292,6 +309,7 @@ func (e *Engine) needRuntime() error {
 	if err != nil {
 		return err
 	}
+	r.Flags = runtime.Flags
 	*runtime = r
 	return nil
 }
@@ -301,7 +319,7 @@ func (e *Engine) runtimeOf(r container.Record) error {
 	if e.Runtime != "" || r.Runtime == "" {
 		return nil
 	}
-	e.Containers.Runtime = runc.Runtime{Command: r.Runtime, Root: e.Containers.Runtime.Root}
+	e.Containers.Runtime = runc.Runtime{Command: r.Runtime, Root: e.Containers.Runtime.Root, Flags: e.Containers.Runtime.Flags}
 	return e.needRuntime()
 }
 
@@ -315,7 +333,7 @@ func (e *Engine) newRuntime() (string, error) {
 	if err != nil || name == "" {
 		return "", err
 	}
-	e.Containers.Runtime = runc.Runtime{Command: name, Root: e.Containers.Runtime.Root}
+	e.Containers.Runtime = runc.Runtime{Command: name, Root: e.Containers.Runtime.Root, Flags: e.Containers.Runtime.Flags}
 	if err := e.needRuntime(); err != nil {
 		return "", fmt.Errorf("runtime of containers.conf: %w", err)
 	}

@@ -137,6 +137,7 @@ func TestEventOfHealth(t *testing.T) {
 	w.shell()
 	r := w.made("web", func(r *container.Record) {
 		r.Health, r.ImageName = &health.Config{LogDestination: health.LogEvents}, "localhost/a:1"
+		r.Config.Labels, r.Spec.Labels, r.PodID = map[string]string{"of": "the image"}, map[string]string{"a": "b"}, "p1"
 	})
 	w.happened()
 	checks, err := w.planChecks(&r, container.Launch{Record: &r}, container.Status{StartedAt: time.Now()})
@@ -145,7 +146,7 @@ func TestEventOfHealth(t *testing.T) {
 	}
 	after := health.State{Status: health.Unhealthy, FailingStreak: 3, Log: []health.Entry{{Output: "no answer"}}}
 	checks.tell(health.State{Status: health.Unhealthy}, after)
-	if e := checks.happened(after); e.Health == nil || *e.Health != (journal.Health{Status: "unhealthy", FailingStreak: 3, Log: "no answer"}) || e.Image != "localhost/a:1" {
+	if e := checks.happened(after); e.Health == nil || *e.Health != (journal.Health{Status: "unhealthy", FailingStreak: 3, Log: "no answer"}) || e.Image != "localhost/a:1" || e.PodID != "p1" || len(e.Labels) != 2 || e.Labels["a"] != "b" {
 		t.Errorf("%+v", e)
 	}
 	w.wants("")

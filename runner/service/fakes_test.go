@@ -42,6 +42,8 @@ type fakeStore struct {
 
 func (s *fakeStore) GraphRoot() string { return s.root }
 
+func (s *fakeStore) RunRoot() string { return filepath.Join(s.root, "run") }
+
 func (*fakeStore) GraphDriverName() string { return "fake" }
 
 func (s *fakeStore) find(nameOrID string) int {

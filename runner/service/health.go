@@ -79,7 +79,7 @@ func (e *Engine) planChecks(r *container.Record, l container.Launch, s container
 // yet.
 func (e *Engine) checksOf(r container.Record) *Checks {
 	plan := health.Plan{
-		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, Runtime: e.Containers.Runtime.Command,
+		Config: *r.Health, ID: r.ID, Name: r.Name, Image: r.ImageName, PodID: r.PodID, Labels: r.Labels(), Runtime: e.Containers.Runtime.Command,
 		StopSignal: int(r.StopSignal()), Stop: e.StopTimeoutOf(r), Secrets: r.Spec.Secrets, SecretDir: e.Containers.Secrets.Store.Dir(),
 		NoEvents: e.Containers.Config != nil && (!journal.Wanted(e.Containers.Config.Engine.EventsLogger) || !e.Containers.Config.Engine.HealthcheckEvents),
 	}
@@ -239,7 +239,7 @@ func (c *Checks) tell(before, after health.State) {
 func (c *Checks) happened(after health.State) journal.Event {
 	event := journal.Event{
 		Type: "container", Status: "health_status", Time: time.Now(), ID: c.plan.ID, Name: c.plan.Name, Image: c.plan.Image,
-		Health: &journal.Health{Status: string(after.Status), FailingStreak: after.FailingStreak},
+		PodID: c.plan.PodID, Labels: c.plan.Labels, Health: &journal.Health{Status: string(after.Status), FailingStreak: after.FailingStreak},
 	}
 	if c.plan.LogDestination == health.LogEvents && len(after.Log) > 0 {
 		event.Health.Log = after.Log[len(after.Log)-1].Output

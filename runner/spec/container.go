@@ -240,11 +240,19 @@ func (c *Container) Inherit(p *Pod) {
 	c.Sysctls = sysctls
 }
 
-// Rootfs is a directory at the image's place: PATH[:O][:idmap].
+// Rootfs is a directory at the image's place: PATH[:O] or PATH[:idmap].
 type Rootfs struct {
 	Path string
 	// Overlay keeps the directory as it is: changes are discarded at the end.
 	Overlay bool
+	// IDMap and its mappings are as of a Mount.
+	IDMap          bool       `json:",omitempty"`
+	UIDMap, GIDMap []MountIDs `json:",omitempty"`
+}
+
+// Mount is the directory as what is mounted at the root.
+func (r *Rootfs) Mount() Mount {
+	return Mount{Type: MountBind, Source: r.Path, Destination: "/", IDMap: r.IDMap, UIDMap: r.UIDMap, GIDMap: r.GIDMap}
 }
 
 // CDI are the names of the devices of the container device interface.

@@ -43,26 +43,20 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// NotBuilt is the error of a flag or value that is refused today.
-type NotBuilt struct {
+// Unsupported is the error of a flag or value that podunit does not have, for a reason that will not change.
+type Unsupported struct {
 	// What is the flag or value, as a person writes it.
 	What string
-	// Why says what it would need. Where it is empty, Issue names the issue it comes with.
-	Why   string
-	Issue string
-	// Way is what does something like it today, empty if nothing does.
+	// Why says what it would need.
+	Why string
+	// Way is what does something like it, empty if nothing does.
 	Way string
 }
 
 // Hint is the way out.
-func (n *NotBuilt) Hint() string { return n.Way }
+func (u *Unsupported) Hint() string { return u.Way }
 
-func (n *NotBuilt) Error() string {
-	if n.Why != "" {
-		return fmt.Sprintf("%s is not built yet: %s", n.What, n.Why)
-	}
-	return fmt.Sprintf("%s is not built yet: it comes with the issue %q", n.What, n.Issue)
-}
+func (u *Unsupported) Error() string { return fmt.Sprintf("%s is not supported: %s", u.What, u.Why) }
 
 // Faults is everything wrong with a command line, in the order of its words.
 type Faults []error

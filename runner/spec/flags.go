@@ -3,7 +3,6 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,12 +10,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.podman.io/common/pkg/config"
-)
-
-// Issues that bring what is refused today.
-const (
-	IssueNetworks       = "networks"
-	IssueUserNamespaces = "user namespaces"
 )
 
 // kind tells how often a flag may stand and what its value is.
@@ -51,8 +44,8 @@ type row struct {
 	form, example string
 	// def is shown as the default.
 	def string
-	// issue and refused are as in Support.
-	issue, refused string
+	// refused says why the flag is not there, and what to do instead.
+	refused string
 	// secret tells that no record may keep the value; see Redact.
 	secret bool
 	set    func(t *target, v string) error
@@ -151,7 +144,7 @@ func register(fs *pflag.FlagSet, on on) *Flags {
 				short = "n"
 			}
 			pf := fs.VarPF(&flag{to: f, row: r}, name, short, r.usage)
-			pf.Hidden = j > 0 || r.issue != "" || r.refused != ""
+			pf.Hidden = j > 0 || r.refused != ""
 			if r.kind == yesno {
 				pf.NoOptDefVal = "true"
 			}
@@ -184,18 +177,9 @@ func (f *Flags) apply(t *target) Faults {
 			}
 		}
 		fault := func(v string, err error) {
-			var nb *NotBuilt
-			if errors.As(err, &nb) {
-				faults = append(faults, nb)
-				return
-			}
 			faults = append(faults, &Fault{Flag: r.name, Value: v, Err: err, Form: r.form, Example: r.example})
 		}
-		switch {
-		case r.issue != "":
-			faults = append(faults, &NotBuilt{What: "--" + r.name, Issue: r.issue})
-			continue
-		case r.refused != "":
+		if r.refused != "" {
 			faults = append(faults, fmt.Errorf("--%s: %s", r.name, r.refused))
 			continue
 		}
@@ -337,15 +321,20 @@ func systemdUnit(host Host, labels map[string]string) {
 
 func (r *Rootfs) parse(s, dir string) error {
 	p, opt, found := strings.Cut(s, ":")
-	if found && opt != "O" {
-		if strings.HasPrefix(opt, "idmap") {
-			return &NotBuilt{What: "--rootfs with idmap", Issue: IssueUserNamespaces}
+	const form, example = "PATH[:O|:idmap[=MAPPINGS]]", "/srv/root:O"
+	name, value, given := strings.Cut(opt, "=")
+	switch {
+	case p == "":
+		return &Fault{Flag: "rootfs", Value: s, Err: errEmpty, Form: form, Example: example}
+	case name == "idmap":
+		m := Mount{}
+		if err := m.mapped(value, given); err != nil {
+			return &Fault{Flag: "rootfs", Value: s, Err: err, Form: form, Example: example}
 		}
-		return &Fault{Flag: "rootfs", Value: s, Err: fmt.Errorf("%q is not an option", opt), Form: "PATH[:O]", Example: "/srv/root:O"}
+		r.IDMap, r.UIDMap, r.GIDMap = true, m.UIDMap, m.GIDMap
+	case found && opt != "O":
+		return &Fault{Flag: "rootfs", Value: s, Err: fmt.Errorf("%q is not an option", opt), Form: form, Example: example}
 	}
-	if p == "" {
-		return &Fault{Flag: "rootfs", Value: s, Err: errEmpty, Form: "PATH[:O]", Example: "/srv/root:O"}
-	}
-	r.Path, r.Overlay = absolute(p, dir), found
+	r.Path, r.Overlay = absolute(p, dir), opt == "O"
 	return nil
 }

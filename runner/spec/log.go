@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 
@@ -22,7 +23,7 @@ var logOptions = []string{"tag", "label", "path", "max-size", "max-file"}
 
 // journalName is a name of a field that others than journald may write. Source: systemd.journal-fields(7),
 // sd_journal_print(3).
-var journalName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
+var journalName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`) })
 
 // Tagged is what a template in a tag may show of a container, with the names that podman inspect has for it.
 type Tagged struct {
@@ -64,7 +65,7 @@ func (l *Log) option(name, value, dir string) error {
 		if name == "" || !found {
 			return errors.New("label= must have a name and a value")
 		}
-		if !journalName.MatchString(name) {
+		if !journalName().MatchString(name) {
 			return fmt.Errorf("label=%q: the journal takes no such name: capital letters, digits and _ are, and a letter comes first", name)
 		}
 		if l.Labels == nil {

@@ -18,10 +18,10 @@ import (
 )
 
 // rows is the table of all flags of run and pod create, by concern. What a row does is in set; a
-// row with issue or refused does nothing. The table is made once, and nobody changes it.
+// row with refused does nothing. The table is made once, and nobody changes it.
 var rows = sync.OnceValue(func() []row {
 	return slices.Concat(lifeRows(), imageRows(), processRows(), securityRows(), limitRows(), networkRows(), namespaceRows(),
-		mountRows(), secretRows(), healthRows(), podRows(), laterRows())
+		mountRows(), secretRows(), healthRows(), podRows(), refusedRows())
 })
 
 // The name, the life and the place in systemd of a container.
@@ -1010,9 +1010,8 @@ func podRows() []row {
 	}
 }
 
-// What is refused: for now, with the issue that brings it, or for good, with
-// the reason and what to do instead.
-func laterRows() []row {
+// What is refused, with the reason and what to do instead.
+func refusedRows() []row {
 	var rows []row
 	never := func(on on, kind kind, name, why string) {
 		rows = append(rows, row{name: name, on: on, kind: kind, refused: why})
@@ -1029,7 +1028,7 @@ func laterRows() []row {
 	never(onContainer, list, "env-merge", "write the whole value with --env")
 	never(onBoth, value, "shm-size-systemd", "give the size with --tmpfs /run:size=SIZE")
 	never(onContainer, value, "init-ctr", "order the units with After= and Requires=")
-	never(onContainer, values, "decryption-key", "encrypted images are not supported")
+	never(onContainer, values, "decryption-key", "pull the image before: podunit pull --decryption-key KEY IMAGE, or DecryptionKey= of a .image file")
 	rows[len(rows)-1].secret = true // FILE:PASSWORD
 	never(onContainer, list, "link-local-ip", "link-local addresses are not supported")
 	never(onContainer, value, "pod-id-file", "name the pod with --pod")

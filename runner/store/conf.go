@@ -15,7 +15,16 @@ func ReadConf(modules []string) (*config.Config, error) {
 	if err := judgeConf(modules); err != nil {
 		return nil, err
 	}
-	return config.New(&config.Options{SetDefault: true, Modules: modules})
+	conf, err := config.New(&config.Options{SetDefault: true, Modules: modules})
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := Chosen()
+	if err != nil {
+		return nil, err
+	}
+	chosen.conf(conf)
+	return conf, nil
 }
 
 // DefaultConf is what containers.conf(5) says to this process, as ReadConf has read it, or without modules.

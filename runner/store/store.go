@@ -201,6 +201,11 @@ func Locate(c Config) (storage.StoreOptions, error) {
 			return options, err
 		}
 	}
+	chosen, err := Chosen()
+	if err != nil {
+		return options, err
+	}
+	chosen.storage(&options)
 	return options, nil
 }
 

@@ -17,30 +17,39 @@ import (
 // Source: go.podman.io/storage/pkg/ioutils, NewAtomicFileWriter.
 const temporary = ".tmp-"
 
-// Sweep removes the lists of layers, containers and images that somebody was writing when
-// he was killed. Who holds the lock of a list writes it, and nobody else.
+// Sweep removes the lists of layers, their mounts, containers and images that somebody was writing
+// when he was killed. Who holds the lock of a list writes it, and nobody else.
 func Sweep(s storage.Store) error {
+	driver := s.GraphDriverName()
 	var errs []error
-	for _, kind := range []string{"layers", "containers", "images"} {
-		dir := filepath.Join(s.GraphRoot(), s.GraphDriverName()+"-"+kind)
-		if left, err := leftIn(dir); err != nil || len(left) == 0 {
-			errs = append(errs, err)
-			continue
-		}
-		lock, err := lockfile.GetLockFile(filepath.Join(dir, kind+".lock"))
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		lock.Lock()
-		left, err := leftIn(dir) // whose writer was alive is gone now
-		errs = append(errs, err)
-		for _, path := range left {
-			errs = append(errs, os.Remove(path))
-		}
-		lock.Unlock()
+	for _, lock := range []string{
+		filepath.Join(s.GraphRoot(), driver+"-layers", "layers.lock"),
+		filepath.Join(s.GraphRoot(), driver+"-containers", "containers.lock"),
+		filepath.Join(s.GraphRoot(), driver+"-images", "images.lock"),
+		filepath.Join(s.RunRoot(), driver+"-layers", "mountpoints.lock"),
+	} {
+		errs = append(errs, sweep(lock))
 	}
 	return errors.Join(errs...)
+}
+
+// sweep removes what was half-written in the directory of a lock.
+func sweep(path string) error {
+	left, err := leftIn(filepath.Dir(path))
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	lock, err := lockfile.GetLockFile(path)
+	if err != nil {
+		return err
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	left, err = leftIn(filepath.Dir(path)) // whose writer was alive is gone now
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // leftIn lists the temporary files in a directory.

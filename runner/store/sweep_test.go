@@ -20,6 +20,7 @@ type lists struct {
 }
 
 func (l lists) GraphRoot() string       { return l.root }
+func (l lists) RunRoot() string         { return filepath.Join(l.root, "run") }
 func (l lists) GraphDriverName() string { return "overlay" }
 
 // TestSweep removes what a dead writer has left, and leaves a living one alone.
@@ -34,6 +35,13 @@ func TestSweep(t *testing.T) {
 		if err := os.WriteFile(path, []byte("[]"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	mounts := filepath.Join(root, "run", "overlay-layers")
+	if err := os.MkdirAll(mounts, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(mounts, ".tmp-mountpoints.json7"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	lock, err := lockfile.GetLockFile(filepath.Join(dir, "layers.lock"))
 	if err != nil {
@@ -54,15 +62,17 @@ func TestSweep(t *testing.T) {
 	if err := <-swept; err != nil {
 		t.Error(err)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	if want := []string{"layers.json", "layers.lock"}; !slices.Equal(names, want) {
-		t.Errorf("there is %v, want %v", names, want)
+	for dir, want := range map[string][]string{dir: {"layers.json", "layers.lock"}, mounts: {"mountpoints.lock"}} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("in %s is %v, want %v", dir, names, want)
+		}
 	}
 }

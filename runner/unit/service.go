@@ -185,6 +185,7 @@ func Environment(environ []string) []string {
 		"SSL_CERT_FILE", "SSL_CERT_DIR",
 		"CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF",
 		"REGISTRY_AUTH_FILE", "DOCKER_CONFIG",
+		"_PODUNIT_CHOICE", // store.ChoiceVariable; no container gets it with --env-host
 	}
 	var out []string
 	for _, kv := range environ {

@@ -24,7 +24,7 @@ func CheckDriver(name string) error {
 	if name == DriverLocal || name == DriverImage {
 		return nil
 	}
-	return &spec.NotBuilt{What: "volume driver " + name, Why: "it would need a plugin, and the drivers are local and image"}
+	return &spec.Unsupported{What: "volume driver " + name, Why: "it would need a plugin, and the drivers are local and image"}
 }
 
 // Read takes over what --opt says: NAME=VALUE for the driver local, where o=NAME[=VALUE],... stands for several. Source:
@@ -58,7 +58,7 @@ func (o *Options) Read(given map[string]string) error {
 // quota is the error of a volume with a limit: a directory has none of its own but by project quotas, which are for root and
 // for file systems that were mounted with them.
 func quota(word string) error {
-	return &spec.NotBuilt{
+	return &spec.Unsupported{
 		What: "a quota on a volume (" + word + ")", Why: "it needs root, and a file system that was mounted with project quotas",
 		Way: "a file system of its own has a size: --opt type=tmpfs --opt device=tmpfs --opt o=size=1g, which is memory, or as root a disk with type= and device=",
 	}

@@ -16,17 +16,17 @@ func TestOptions(t *testing.T) {
 	if err := o.Read(map[string]string{"o": "uid=7,nocopy", "gid": "8"}); err != nil || o.UID != 7 || o.GID != 8 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	var later *spec.NotBuilt
-	if err := o.Read(map[string]string{"size": "1g"}); !errors.As(err, &later) {
-		t.Errorf("a quota, which is not built, is refused: %v", err)
+	var no *spec.Unsupported
+	if err := o.Read(map[string]string{"size": "1g"}); !errors.As(err, &no) {
+		t.Errorf("a quota is refused: %v", err)
 	}
 	for name, value := range map[string]string{"uid": "joe", "o": "gid=joe", "device": "", "devise": "/x"} {
 		if err := o.Read(map[string]string{name: value}); err == nil {
 			t.Errorf("%s=%s is taken", name, value)
 		}
 	}
-	if err := CheckDriver("rclone"); !errors.As(err, &later) {
-		t.Errorf("a driver that is not built: %v", err)
+	if err := CheckDriver("rclone"); !errors.As(err, &no) {
+		t.Errorf("a driver of a plugin: %v", err)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestWhat(t *testing.T) {
 		"a disk as root":             {map[string]string{"type": "ext4", "device": "/dev/x"}, "local", false, What{Type: "ext4", Device: "/dev/x"}, true, ""},
 		"a type alone":               {map[string]string{"type": "nfs"}, "local", false, What{Type: "nfs"}, true, "needs device="},
 		"options for nothing":        {map[string]string{"o": "ro"}, "local", false, What{Data: []string{"ro"}}, false, "there is nothing to mount"},
-		"a quota":                    {map[string]string{"o": "size=1g"}, "local", false, What{Data: []string{"size=1g"}}, false, "not built yet: it needs root, and a file system that was mounted with project quotas"},
+		"a quota":                    {map[string]string{"o": "size=1g"}, "local", false, What{Data: []string{"size=1g"}}, false, "not supported: it needs root, and a file system that was mounted with project quotas"},
 		"an image":                   {map[string]string{"image": "a"}, "image", true, What{Image: "a"}, true, ""},
 		"an image of another driver": {map[string]string{"image": "a"}, "local", true, What{Image: "a"}, true, "--driver image"},
 		"no image":                   {nil, "image", true, What{}, false, "needs --opt image="},

@@ -22,7 +22,7 @@ func NewPrune(e *cli.Env) *cobra.Command {
 		Use:   "prune [flags]",
 		Short: "Remove all containers that do not run",
 		Long: `Remove all containers that do not run, and print their IDs. One whose unit is about to start it
-again stays.
+again stays. What starts have left that were killed goes, too.
 
 Filters: those of podunit ps.`,
 		Args: cli.WantArgs(0, 0),
@@ -50,17 +50,17 @@ Filters: those of podunit ps.`,
 }
 
 // Prune removes all containers that do not run and match the filters, and returns their IDs. Their
-// anonymous volumes stay, as with podman.
+// anonymous volumes stay, as with podman. What killed runners have left of others goes as well.
 func Prune(ctx context.Context, x *service.Engine, filters []string) (gone []string, err error) {
 	match, err := view.ContainerFilters(filters, x.Find)
 	if err != nil {
 		return nil, err
 	}
+	errs := []error{x.Containers.SweepOrphans(ctx)}
 	rows, err := view.Containers(x, false)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(append(errs, err)...)
 	}
-	var errs []error
 	for _, row := range rows {
 		if row.State != string(container.Created) && row.State != string(container.Exited) || !match(row) {
 			continue

@@ -3,8 +3,10 @@
 package generate
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,8 +14,6 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/export"
-	"github.com/podunit/podunit/runner/kube/play"
-	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
 )
 
@@ -41,8 +41,10 @@ podunit generate quadlet writes what is easier to change.`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case format != "":
-			return &spec.NotBuilt{What: "--format", Issue: play.IssueKube}
+		case format != "" && format != "json":
+			return fmt.Errorf("--format %q: json is the only one", format)
+		case format != "" && install:
+			return errors.New("--format is for what is printed or written, and not for --install")
 		case o.RestartPolicy != "" && !slices.Contains(policies, o.RestartPolicy):
 			return fmt.Errorf("--restart-policy %q is none of %s", o.RestartPolicy, strings.Join(policies, ", "))
 		}
@@ -60,6 +62,8 @@ podunit generate quadlet writes what is easier to change.`,
 		switch {
 		case install:
 			return installServices(e, cmd, out)
+		case format == "json":
+			return list(e, out, files)
 		case files:
 			return write(e, e.Host().Dir, out, true)
 		}
@@ -72,7 +76,7 @@ podunit generate quadlet writes what is easier to change.`,
 	f.BoolVarP(&name, "name", "n", false, "name services by names; they always are")
 	f.BoolVar(&install, "install", false, "write files where systemd finds them, have it read them, and enable them")
 	f.BoolVar(&noHeader, "no-header", false, "leave out the comments at the top")
-	f.StringVar(&format, "format", "", "json")
+	f.StringVar(&format, "format", "", "`FORM` of what is printed: json, an object of names and texts, or with --files of names and paths")
 	f.StringVar(&o.RestartPolicy, "restart-policy", "", "`POLICY` of Restart=")
 	f.IntVar(&o.RestartSec, "restart-sec", -1, "`SECONDS` before a restart")
 	f.IntVar(&o.StartTimeout, "start-timeout", -1, "`SECONDS` that a start may take")
@@ -84,9 +88,31 @@ podunit generate quadlet writes what is easier to change.`,
 	f.StringVar(&o.ContainerPrefix, "container-prefix", "container", "`PREFIX` of the names of containers' services")
 	f.StringVar(&o.PodPrefix, "pod-prefix", "pod", "`PREFIX` of the names of pods' services")
 	f.StringVar(&o.Separator, "separator", "-", "`TEXT` between prefix and name")
-	_ = f.MarkHidden("format") // it is there
 	cli.Refuse(f, "template", "false", "podunit generate quadlet writes NAME.container; renamed NAME@.container it is a template, in which %i is the instance")
 	return cmd
+}
+
+// list prints services as JSON: an object with the text of each by its name, or with the path, once they are written.
+func list(e *cli.Env, services []export.File, files bool) error {
+	dir := e.Host().Dir
+	if files {
+		quiet := *e
+		quiet.Stdout = io.Discard
+		if err := write(&quiet, dir, services, true); err != nil {
+			return err
+		}
+	}
+	of := map[string]string{}
+	for _, f := range services {
+		name := strings.TrimSuffix(f.Name, ".service")
+		if of[name] = f.Text; files {
+			of[name] = filepath.Join(dir, f.Name)
+		}
+	}
+	out := json.NewEncoder(e.Stdout)
+	out.SetIndent("", "    ")
+	out.SetEscapeHTML(false)
+	return out.Encode(of)
 }
 
 // services writes the services of one container or pod.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/podunit/podunit/runner/cli"
@@ -20,7 +21,7 @@ const writing = time.Minute
 
 // tidyCredentials removes what a login or logout was writing beside the file with credentials when it was killed: it
 // holds passwords. files are those that flags name; without any, it is the usual one. Podman, buildah and skopeo write
-// it, too, and none of them takes a lock, so what is young stays.
+// it, too, and none of them takes a lock, so what is young stays. Files of others stay as well.
 // Source: go.podman.io/storage/pkg/ioutils, NewAtomicFileWriter.
 func tidyCredentials(e *cli.Env, files ...string) error {
 	path := ""
@@ -29,18 +30,25 @@ func tidyCredentials(e *cli.Env, files ...string) error {
 			path = f
 		}
 	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // what follows says so, where it matters
 	}
-	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".tmp-"+filepath.Base(path)) {
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	left, err := fs.Glob(dir.FS(), ".tmp-*")
+	for _, name := range left {
+		st, there := dir.Lstat(name)
+		if there != nil || !strings.HasPrefix(name, ".tmp-"+filepath.Base(path)) || !st.Mode().IsRegular() || time.Since(st.ModTime()) < writing {
 			continue
 		}
-		if st, statErr := entry.Info(); statErr != nil || !st.Mode().IsRegular() || time.Since(st.ModTime()) < writing {
+		// In a directory like /tmp it may be a stranger's.
+		if sys, ok := st.Sys().(*syscall.Stat_t); !ok || int(sys.Uid) != os.Geteuid() {
 			continue
 		}
-		if gone := os.Remove(filepath.Join(filepath.Dir(path), entry.Name())); !errors.Is(gone, fs.ErrNotExist) {
+		if gone := dir.Remove(name); !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
 	}

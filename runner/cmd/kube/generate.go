@@ -13,7 +13,6 @@ import (
 	"github.com/podunit/podunit/runner/kube/dump"
 	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
-	"github.com/podunit/podunit/runner/spec"
 	"github.com/spf13/cobra"
 )
 
@@ -21,7 +20,6 @@ import (
 func NewGenerate(e *cli.Env) *cobra.Command {
 	var o manifest.GenerateOptions
 	var file string
-	var podmanOnly bool
 	cmd := &cobra.Command{
 		Use:               "generate [flags] NAME...",
 		ValidArgsFunction: cli.CompleteAny(cli.CompleteContainers(e, cli.Whatever), cli.CompletePods(e, cli.Whatever)),
@@ -33,8 +31,6 @@ Pods that kube play has made give their own documents back.`,
 		Args:    cli.WantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case podmanOnly:
-				return &spec.NotBuilt{What: "--podman-only", Issue: play.IssueKube}
 			case !slices.Contains([]string{"pod", "deployment", "daemonset", "job"}, o.Type):
 				return fmt.Errorf("--type %q is none of pod, deployment, daemonset, job", o.Type)
 			case cmd.Flags().Changed("replicas") && o.Type != "deployment":
@@ -70,8 +66,7 @@ Pods that kube play has made give their own documents back.`,
 	f.BoolVarP(&o.Service, "service", "s", false, "write a Service for the ports, too")
 	f.StringVarP(&o.Type, "type", "t", "pod", "what to write: pod, deployment, daemonset or job")
 	f.Int32VarP(&o.Replicas, "replicas", "r", 1, "how many of a deployment")
-	f.BoolVar(&podmanOnly, "podman-only", false, "add what only podman reads")
-	_ = f.MarkHidden("podman-only") // it is there
+	cli.Refuse(f, "podman-only", "false", "podunit generate quadlet keeps what Kubernetes has no word for")
 	cli.Complete(cmd, "type", "pod", "deployment", "daemonset", "job")
 	return cmd
 }

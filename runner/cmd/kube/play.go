@@ -27,11 +27,11 @@ import (
 
 // playFlags are those of kube play. Those that a container has too are read by its own rules.
 type playFlags struct {
-	annotations, configMaps, ips, macs, networks, publish, logOpts, uidMaps, gidMaps []string
-	authFile, creds, certDir, logDriver, userNS, seccompRoot, validate, exit         string
-	contextDir, signaturePolicy, subUID, subGID                                      string
-	replace, start, wait, down, force, quiet, noHosts, noHostname, noTrunc, strict   bool
-	publishAll, noPodPrefix, service, tlsVerify, tlsGiven, build                     bool
+	annotations, configMaps, ips, macs, networks, publish, logOpts                 []string
+	authFile, creds, certDir, logDriver, userNS, seccompRoot, validate, exit       string
+	contextDir, signaturePolicy                                                    string
+	replace, start, wait, down, force, quiet, noHosts, noHostname, noTrunc, strict bool
+	publishAll, noPodPrefix, service, tlsVerify, tlsGiven, build                   bool
 }
 
 // NewPlay makes podunit kube play.
@@ -64,7 +64,6 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.creds, "creds", "", "`USER[:PASSWORD]` for the registry")
 	fs.BoolVar(&f.down, "down", false, "take down, as kube down does")
 	fs.BoolVar(&f.force, "force", false, "with --down: remove the volumes, too")
-	list(&f.gidMaps, "gidmap", "map group IDs, `INSIDE:OUTSIDE:N`")
 	list(&f.ips, "ip", "the `ADDRESS` of the first pod, the second one and so on")
 	fs.StringVar(&f.logDriver, "log-driver", "", "where output goes: `DRIVER` is journald, k8s-file, passthrough or none")
 	list(&f.logOpts, "log-opt", "`NAME=VALUE` for the log driver: tag=TEXT, label=NAME=VALUE, path=FILE, max-size=SIZE, max-file=N")
@@ -84,13 +83,13 @@ func (f *playFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.signaturePolicy, "signature-policy", "", "accepted as podman does; policy.json(5) counts")
 	fs.BoolVar(&f.start, "start", true, "start the pods")
 	fs.BoolVar(&f.strict, "strict", false, "what has no effect is an error: --validate=strict")
-	fs.StringVar(&f.subGID, "subgidname", "", "the `NAME` in subgid(5) to map from")
-	fs.StringVar(&f.subUID, "subuidname", "", "the `NAME` in subuid(5) to map from")
 	fs.BoolVar(&f.tlsVerify, "tls-verify", true, "want HTTPS and a valid certificate")
-	list(&f.uidMaps, "uidmap", "map user IDs, `INSIDE:OUTSIDE:N`")
 	fs.StringVar(&f.userNS, "userns", "", "the user namespace: `MODE` is host, auto or keep-id[:uid=U,gid=G]")
 	fs.StringVar(&f.validate, "validate", "warn", "what becomes of things without effect: ignore, warn or strict")
 	fs.BoolVarP(&f.wait, "wait", "w", false, "wait until the pods end, or Ctrl-C, and take them down with their volumes")
+	for _, name := range []string{"uidmap", "gidmap", "subuidname", "subgidname"} {
+		cli.Refuse(fs, name, "", "each pod has a user namespace of its own: --userns auto, keep-id or nomap, with their options")
+	}
 	for _, name := range []string{"down", "force", "service-container", "service-exit-code-propagation", "signature-policy", "no-trunc"} {
 		_ = fs.MarkHidden(name) // it is there
 	}
@@ -204,15 +203,13 @@ func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	fs := pflag.NewFlagSet("play", pflag.ContinueOnError)
 	flags := spec.ContainerFlags(fs)
 	words := []string{"--detach"}
-	for name, list := range map[string][]string{"network": f.networks, "publish": f.publish, "log-opt": f.logOpts, "uidmap": f.uidMaps, "gidmap": f.gidMaps} {
+	for name, list := range map[string][]string{"network": f.networks, "publish": f.publish, "log-opt": f.logOpts} {
 		for _, v := range list {
 			words = append(words, "--"+name+"="+v)
 		}
 	}
-	for name, v := range map[string]string{"log-driver": f.logDriver, "subuidname": f.subUID, "subgidname": f.subGID} {
-		if v != "" {
-			words = append(words, "--"+name+"="+v)
-		}
+	if f.logDriver != "" {
+		words = append(words, "--log-driver="+f.logDriver)
 	}
 	if o.UserNSAuto = f.userNS == "auto" || f.userNS == "private"; !o.UserNSAuto && f.userNS != "" {
 		words = append(words, "--userns="+f.userNS)
@@ -226,9 +223,6 @@ func (f *playFlags) options(e *cli.Env) (manifest.Options, error) {
 	}
 	if err := c.UserNS.ForPod(); err != nil {
 		return o, err
-	}
-	if c.IDMapping.Explicit() {
-		return o, &spec.NotBuilt{What: "--uidmap, --gidmap, --subuidname and --subgidname", Issue: play.IssueKube}
 	}
 	o.Networks, o.Publish, o.Log, o.UserNS = c.Networks, c.Publish, c.Log, c.UserNS
 	return o, nil

@@ -40,6 +40,9 @@ func VerbFlags(e *cli.Env) check.Verbs {
 		// Parsing changes what the flags are bound to, so the commands get an environment of their
 		// own.
 		root := (&cli.Env{Program: e.Program, Stdout: io.Discard, Stderr: io.Discard, Lookup: e.Lookup, User: e.User}).Root(verb)
+		if verb == "" {
+			return root.PersistentFlags(), 0, nil
+		}
 		cmd, rest, err := root.Find(words)
 		if err == nil && (cmd == root || cmd.HasSubCommands()) {
 			err = cli.WantVerb(cmd, rest)

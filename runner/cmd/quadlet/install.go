@@ -11,12 +11,14 @@ import (
 	"mime"
 	"net/url"
 	"path"
+	"strings"
 
 	"github.com/podunit/podunit/generator/report"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/manage"
+	harmless "github.com/podunit/podunit/runner/terminal"
 	"github.com/spf13/cobra"
 )
 
@@ -111,17 +113,24 @@ func drawTo(e *cli.Env, w io.Writer, list report.List) error {
 	return list.Terminal(w, p)
 }
 
-// drawDiff writes a unified diff, in colours for people.
+// drawDiff writes a unified diff, in colours for people. What was downloaded does nothing else to a terminal, such as
+// hiding lines of itself.
 func drawDiff(e *cli.Env, d []byte) error {
 	if !terminal(e, e.Stdout) {
-		_, err := e.Stdout.Write(d)
+		_, err := harmless.Filter(e.Stdout).Write(d)
 		return err
 	}
+	_, err := e.Stdout.Write(coloured(d))
+	return err
+}
+
+// coloured is a diff with the sequences that colour it, and with no others.
+func coloured(d []byte) []byte {
 	var b bytes.Buffer
-	for line := range bytes.Lines(d) {
+	for line := range strings.Lines(string(d)) {
 		colour := ""
 		switch {
-		case bytes.HasPrefix(line, []byte("+++")), bytes.HasPrefix(line, []byte("---")):
+		case strings.HasPrefix(line, "+++"), strings.HasPrefix(line, "---"):
 			colour = "\x1b[1m"
 		case line[0] == '+':
 			colour = "\x1b[32m"
@@ -131,12 +140,11 @@ func drawDiff(e *cli.Env, d []byte) error {
 			colour = "\x1b[36m"
 		}
 		b.WriteString(colour)
-		b.Write(bytes.TrimSuffix(line, []byte("\n")))
+		b.WriteString(harmless.Text(strings.TrimSuffix(line, "\n")))
 		if colour != "" {
 			b.WriteString("\x1b[0m")
 		}
 		b.WriteByte('\n')
 	}
-	_, err := e.Stdout.Write(b.Bytes())
-	return err
+	return b.Bytes()
 }

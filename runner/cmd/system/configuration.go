@@ -74,8 +74,8 @@ var withoutEffect = map[string]map[string]string{
 // backend said, else it may take CNI.
 var takenForGranted = map[string]string{"network.network_backend": "netavark"}
 
-// ofTheKernel are keys that mean nothing without a part of the kernel, SECTION.KEY, with the file that is
-// there when that is, and what holds instead.
+// ofTheKernel are keys that mean nothing without a part of the kernel, SECTION.KEY, with the file
+// that is there when that is, and what holds instead.
 var ofTheKernel = map[string]struct{ sign, why string }{
 	"containers.label": {"/sys/fs/selinux/enforce", "this kernel has no SELinux"},
 }

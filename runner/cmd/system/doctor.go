@@ -100,6 +100,9 @@ func examine(ctx context.Context, e *cli.Env, repair bool) []finding {
 	all = append(all, kernel("/proc")...)
 	all = append(all, lowPorts("/proc", e.User.Rootless()))
 	all = append(all, programs(e.User.Rootless(), exec.LookPath)...)
+	if e.User.Rootless() {
+		all = append(all, published(exec.LookPath))
+	}
 	if e.User.Entered {
 		all = append(all, storageHealth(ctx, e, repair)...)
 		all = append(all, namespaces(filepath.Join(e.User.RunDir, "podunit", "userns")))
@@ -287,6 +290,15 @@ func programs(rootless bool, look func(string) (string, error)) []finding {
 		return all
 	}
 	return append(all, finding{"programs", fine, strings.Join(found, ", "), ""})
+}
+
+// published tells who listens for a user's containers on named networks.
+func published(look func(string) (string, error)) finding {
+	const check = "published ports on named networks"
+	if path, ok := helperPath("pesto", look); ok {
+		return finding{check, fine, path + " has one pasta listen for all whose clients it can lead to them", ""}
+	}
+	return finding{check, fine, "a container that publishes has a pasta of its own; since 2026-05, passt has pesto, which makes one do for all", ""}
 }
 
 // helperPath finds a program that is in PATH or where Podman's packages put it.

@@ -84,6 +84,17 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+func TestPublished(t *testing.T) {
+	none := func(string) (string, error) { return "", os.ErrNotExist }
+	if got := published(none); got.State != fine || !strings.Contains(got.Text, "a pasta of its own") {
+		t.Errorf("%+v", got)
+	}
+	there := func(name string) (string, error) { return "/usr/bin/" + name, nil }
+	if got := published(there); got.State != fine || !strings.Contains(got.Text, "/usr/bin/pesto") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestMapped(t *testing.T) {
 	if n := mapped([]string{"0 1000 1", "1 100000 65536"}); n != 65537 {
 		t.Errorf("%d", n)

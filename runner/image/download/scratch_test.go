@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -19,12 +20,16 @@ func TestShare(t *testing.T) {
 	defer own.Close()
 	left := func() (names []string) {
 		for _, e := range entries(own, ".") {
-			names = append(names, e.Name())
+			name := e.Name()
+			if strings.HasPrefix(name, mark) {
+				name = mark
+			}
+			names = append(names, name)
 		}
 		slices.Sort(names)
 		return names
 	}
-	one, err := Share(own)
+	one, _, err := Share(own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +41,16 @@ func TestShare(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "container_images_oci2"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	two, err := Share(own)
+	two, made, err := Share(own)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := []string{"blobs", "container_images_oci2", "container_images_storage1", "layers", "pull-1"}
+	Mark(own)()
+	Mark(own) // and is killed
+	if len(made) > 0 {
+		t.Errorf("marks of the living: %q", made)
+	}
+	all := []string{"blobs", "container_images_oci2", "container_images_storage1", "layers", mark, "pull-1"}
 	if got := left(); !slices.Equal(got, all) {
 		t.Errorf("while another uses it: %q", got)
 	}
@@ -50,12 +60,12 @@ func TestShare(t *testing.T) {
 		t.Errorf("while the second one uses it: %q", got)
 	}
 	two.Close()
-	three, err := Share(own)
+	three, made, err := Share(own)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer three.Close()
-	if got := left(); !slices.Equal(got, []string{"blobs", "layers", "pull-1"}) {
+	if got := left(); !slices.Equal(got, []string{"blobs", "layers", mark, "pull-1"}) || len(made) != 1 {
 		t.Errorf("after both: %q", got)
 	}
 }

@@ -79,7 +79,7 @@ func (im *Images) putLayer(parent string, diff io.Reader) (layer *storage.Layer,
 		return nil, false, err
 	}
 	defer own.Close()
-	shared, err := download.Share(own)
+	shared, _, err := download.Share(own)
 	if err != nil {
 		return nil, false, err
 	}

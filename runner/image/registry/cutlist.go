@@ -19,8 +19,9 @@ const beingMade = 10 * time.Second
 
 // mendLists makes good what is left of a list of manifests whose creation was killed: the storage notes the
 // image first, and its parts one by one. With such an image in it, the library can list no images at all. The storage
-// is locked meanwhile, so nobody sees what is about to be made.
-func mendLists(store storage.Store, now time.Time) error {
+// is locked meanwhile, so nobody sees what is about to be made. What is younger than young may be Podman's that is
+// about to be made all the same; where one of us was killed that was making a list, nothing is too young.
+func mendLists(store storage.Store, now time.Time, young time.Duration) error {
 	images, err := store.Images()
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func mendLists(store storage.Store, now time.Time) error {
 		})
 		switch {
 		case len(img.BigDataNames) == 0: // it has no layer either: there is nothing of it
-			if age := now.Sub(img.Created); age >= 0 && age < beingMade {
+			if age := now.Sub(img.Created); age >= 0 && age < young {
 				continue
 			}
 			_, err = store.DeleteImage(img.ID, true)

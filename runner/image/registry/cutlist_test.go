@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage/manifests"
 	"go.podman.io/image/v5/manifest"
 	"go.podman.io/storage"
@@ -63,10 +64,40 @@ func TestListsThatAreBeingMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := mendLists(im.store, young.Created.Add(beingMade-1)); err != nil {
+	if err := mendLists(im.store, young.Created.Add(beingMade-1), beingMade); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := im.store.Image(young.ID); err != nil {
 		t.Errorf("it is gone: %v", err)
+	}
+}
+
+// TestListOfAKilledMaker: where one of us was killed that was making a list, nobody waits for what is left of it.
+func TestListOfAKilledMaker(t *testing.T) {
+	im := newWorld(t)
+	young, err := im.store.CreateImage("", []string{"localhost/list:1"}, "", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := download.Open(im.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	shared, _, err := download.Share(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	download.Mark(own)
+	shared.Close()
+	if _, err := im.List(context.Background(), nil); err != nil {
+		t.Errorf("listing images: %v", err)
+	}
+	if _, err := im.store.Image(young.ID); err == nil {
+		t.Error("it is there")
+	}
+	im.shared.Close()
+	if _, made, err := download.Share(own); err != nil || len(made) > 0 {
+		t.Errorf("the mark is there: %q, %v", made, err)
 	}
 }

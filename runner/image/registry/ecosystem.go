@@ -79,8 +79,18 @@ func New(store storage.Store, runDir string) *Images {
 			return nil, err
 		}
 		defer own.Close()
-		im.shared, _ = download.Share(own) // on a disk that is full or read-only, nothing can be put there
-		_ = mendLists(store, time.Now())   // on a disk that is full or read-only, what follows tells
+		// On a disk that is full or read-only, nothing can be put there, and what follows tells.
+		shared, made, _ := download.Share(own)
+		im.shared = shared
+		age := beingMade
+		if len(made) > 0 {
+			age = 0
+		}
+		if mendLists(store, time.Now(), age) == nil {
+			for _, name := range made {
+				_ = own.Remove(name)
+			}
+		}
 		sys := im.base
 		sys.BigFilesTemporaryDir = own.Name()
 		return libimage.RuntimeFromStore(store, &libimage.RuntimeOptions{SystemContext: &sys})

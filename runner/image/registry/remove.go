@@ -12,6 +12,7 @@ import (
 
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
+	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/libimage"
 	"go.podman.io/storage"
 )
@@ -190,6 +191,9 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 		if !slices.ContainsFunc(got, func(r *Removed) bool { return r.Removed }) {
 			break // with these gone, their parents may be without a name
 		}
+	}
+	if err := ours.Sweep(im.store); err != nil {
+		return reports, 0, err
 	}
 	freed, err := download.Leftovers(im.store)
 	if err != nil {

@@ -365,6 +365,12 @@ func (im *Images) CreateList(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	own, err := download.Open(im.store)
+	if err != nil {
+		return "", err
+	}
+	defer own.Close()
+	defer download.Mark(own)()
 	list, err := runtime.CreateManifestList(name)
 	if err != nil {
 		return "", err

@@ -106,7 +106,7 @@ func write(t *testing.T, file string, comment []byte, given []txtar.File, got ma
 	}
 }
 
-// contradictions: what a plan asks for is what a command line could ask for, built or not.
+// contradictions: what a plan asks for is what a command line could ask for.
 func contradictions(t *testing.T, p *kube.Plan) {
 	t.Helper()
 	judge := func(who string, err error) {
@@ -115,10 +115,7 @@ func contradictions(t *testing.T, p *kube.Plan) {
 			t.Errorf("%s: %v", who, err)
 		}
 		for _, f := range faults {
-			var later *spec.NotBuilt
-			if !errors.As(f, &later) {
-				t.Errorf("%s: %v", who, f)
-			}
+			t.Errorf("%s: %v", who, f)
 		}
 	}
 	for _, pod := range p.Pods {

@@ -38,9 +38,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IssueKube brings what of Kubernetes YAML is not played yet.
-const IssueKube = "Kubernetes YAML"
-
 // Player plays on the units of this user.
 type Player struct {
 	*service.Engine

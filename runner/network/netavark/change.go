@@ -69,7 +69,11 @@ func (c *Connection) Add(ctx context.Context, dir string, ns *os.File, more *Con
 		if err := c.save(dir); err != nil {
 			return err
 		}
-		return more.serve(ctx, before, servers)
+		var forwarded error
+		if c.Forward != nil && c.Forward.Network == name {
+			forwarded = errors.Join(c.forward(ctx, dir), c.save(dir))
+		}
+		return errors.Join(forwarded, more.serve(ctx, before, servers))
 	})
 	if err != nil || c.Rootless || !more.HasDNS() || c.dnsPID() != 0 {
 		return err
@@ -95,6 +99,11 @@ func (c *Connection) leave(ctx context.Context, dir string, ns *os.File, name st
 	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool { return e.Name == name })
 	if i < 0 {
 		return fmt.Errorf("%s is not on network %s", c.Name, name)
+	}
+	if c.Forward != nil && c.Forward.Network == name {
+		if err := errors.Join(c.unforward(), c.save(dir)); err != nil {
+			return err
+		}
 	}
 	one := *c
 	one.Networks = c.Networks[i : i+1]

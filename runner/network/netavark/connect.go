@@ -42,6 +42,8 @@ type Connection struct {
 	Networks []Endpoint
 	// Ports that netavark publishes, which only root's can.
 	Ports []types.PortMapping `json:",omitempty"`
+	// Forward is how ports come to a user's container without a pasta of its own; nil if they do not.
+	Forward *Forward `json:",omitempty"`
 	// DNS are the name servers that aardvark-dns asks for this container.
 	DNS []string `json:",omitempty"`
 	// Routed tells that the default route leads over another device than a bridge.
@@ -67,6 +69,10 @@ type Connection struct {
 	started func() error
 	// giveUp ends the wait of started for that.
 	giveUp context.CancelFunc
+	// read tells that it comes from its file, so that the container may run already.
+	read bool
+	// made is the user's namespace in which the links were made.
+	made Shared
 }
 
 // recordFile is the name of a Connection's file in a runtime directory.
@@ -283,6 +289,9 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 
 func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
 
+// Lost reports whether the user's namespace in which this process made the links is not there any more.
+func (c *Connection) Lost() bool { return c.made.PID != 0 && !c.made.current() }
+
 // serve has a user's name server started, once netavark has written names. A server that runs is told of
 // them by netavark; if it has been started while netavark was at work, we tell it: it may have read the
 // names before they were all there, and netavark may not have found it. The caller has the lock: a server
@@ -329,21 +338,36 @@ func (c *Connection) setup(ctx context.Context, dir string, ns *os.File, within 
 			return err
 		}
 	}
+	// Without its ports, a container that runs is connected all the same.
+	forwarded := c.forward(ctx, dir)
+	if forwarded != nil && !c.read {
+		return forwarded
+	}
 	c.Begun = true
 	if err := c.save(dir); err != nil {
-		return err
+		return errors.Join(forwarded, err)
 	}
 	if err := c.make(ctx, ns, within); err != nil {
-		return err
+		return errors.Join(forwarded, err)
 	}
-	return c.save(dir)
+	return errors.Join(forwarded, c.save(dir))
 }
 
 // make calls netavark, which makes the links, and reads its answer.
 func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() error) error) error {
-	out, err := c.call(ctx, "setup", c.request(), ns, within)
+	var h Shared
+	if c.Rootless {
+		h, _ = ReadShared(c.Shared)
+	}
+	caller := *c
+	caller.Firewall = c.firewall(h)
+	out, err := caller.call(ctx, "setup", c.request(), ns, within)
 	if err != nil {
 		return err
+	}
+	c.made = h
+	if caller.Firewall != noFirewall {
+		c.noteRules(h)
 	}
 	c.Answer = nil
 	if err := json.Unmarshal(out, &c.Answer); err != nil {
@@ -425,7 +449,7 @@ func Read(dir string) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Connection{}
+	c := &Connection{read: true}
 	if err := json.Unmarshal(data, c); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, recordFile), err)
 	}
@@ -445,7 +469,8 @@ func Disconnect(dir string) error {
 		if err := os.Remove(c.link()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		var errs []error
+		kept := c.unforward()
+		errs := []error{kept}
 		within, ok, err := c.host()
 		switch {
 		case err != nil:
@@ -454,6 +479,9 @@ func Disconnect(dir string) error {
 			errs = append(errs, c.endShared())
 		case ok && c.Begun:
 			errs = append(errs, c.teardown(ctx, within))
+		}
+		if kept != nil {
+			return errors.Join(errs...) // ports lead to the addresses: nobody else may get them
 		}
 		errs = append(errs, c.store().leases(func(tx *bbolt.Tx) error {
 			var errs []error
@@ -475,24 +503,22 @@ const teardownTime = 30 * time.Second
 // teardown calls netavark to take back its work. The container's namespace is gone or about to go,
 // so netavark gets another one with devices of the same names: only the side of the host matters.
 func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
+	onlyNames := false
 	err := within(func() error {
-		for name, index := range c.Peers {
-			link, err := netlink.LinkByIndex(index)
-			if err != nil {
-				continue // it went with the namespace
-			}
-			bridge, err := netlink.LinkByName(c.Info[name].NetworkInterface)
-			if err != nil || link.Type() != "veth" || link.Attrs().MasterIndex != bridge.Attrs().Index {
-				continue
-			}
-			if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
-				return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
-			}
+		if err := c.removePeers(); err != nil {
+			return err
+		}
+		var err error
+		if onlyNames, err = c.othersStay(); err != nil || onlyNames {
+			return err
 		}
 		return c.standIn()
 	})
 	if err != nil {
 		return err
+	}
+	if onlyNames {
+		return c.leaveNames(ctx)
 	}
 	ns, err := netns.Anonymous()
 	if err != nil {
@@ -534,12 +560,10 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 		r.Info[name] = &plain
 	}
 	if _, err := c.call(ctx, "teardown", r, ns, within); isGone(err) {
-		if err := errors.Join(c.forgetNames(), within(c.sweep)); err != nil {
+		if err := within(c.sweep); err != nil {
 			return err
 		}
-		if server != nil {
-			_ = server.Signal(unix.SIGHUP) // it reads the names again; an error says that it has ended
-		}
+		return c.leaveNames(ctx)
 	} else if err != nil {
 		return err
 	}
@@ -547,6 +571,66 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	// container does not take it for one that runs.
 	if server != nil && len(c.namesServed()) == 0 {
 		server.Wait(ctx, serverEnd)
+	}
+	return nil
+}
+
+// removePeers removes what is left of the links on the side of the host.
+func (c *Connection) removePeers() error {
+	for name, index := range c.Peers {
+		link, err := netlink.LinkByIndex(index)
+		if err != nil {
+			continue // it went with the namespace
+		}
+		bridge, err := netlink.LinkByName(c.Info[name].NetworkInterface)
+		if err != nil || link.Type() != "veth" || link.Attrs().MasterIndex != bridge.Attrs().Index {
+			continue
+		}
+		if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("remove link %s: %w", link.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+// othersStay reports whether all that netavark would take back are the connection's names: it
+// publishes no ports by rules and has no lease of a DHCP server, and others are on the bridges of all
+// its networks. netavark itself looks for them in the same way. A setup that was not finished may
+// have left a link of ours, which we would take for another's. Root's networks are also Podman's.
+func (c *Connection) othersStay() (bool, error) {
+	if !c.Rootless || len(c.Ports) > 0 {
+		return false, nil
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return false, fmt.Errorf("links: %w", err)
+	}
+	for _, e := range c.Networks {
+		n := c.Info[e.Name]
+		if _, known := c.Peers[e.Name]; !known || n.Driver != Bridge || n.Options["mode"] == "unmanaged" || n.IPAMOptions[types.Driver] == types.DHCPIPAMDriver {
+			return false, nil
+		}
+		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == n.NetworkInterface })
+		if i < 0 || !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == links[i].Attrs().Index }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// leaveNames takes the connection's names back without netavark.
+func (c *Connection) leaveNames(ctx context.Context) error {
+	if err := c.forgetNames(); err != nil {
+		return err
+	}
+	server, _ := c.server()
+	if server == nil {
+		return nil
+	}
+	defer server.Close()
+	_ = server.Signal(unix.SIGHUP) // it reads the names again; an error says that it has ended
+	if len(c.namesServed()) == 0 {
+		server.Wait(ctx, serverEnd) // as below
 	}
 	return nil
 }

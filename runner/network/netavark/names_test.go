@@ -168,3 +168,62 @@ func TestLeavingAfterTheRules(t *testing.T) {
 		t.Error("another complaint is no error")
 	}
 }
+
+// TestLeavingWhileOthersStay: netavark, a script that fails here, has no part in it while somebody else
+// is on the bridge. It has where nobody is, and where a setup was not finished.
+func TestLeavingWhileOthersStay(t *testing.T) {
+	for name, test := range map[string]struct {
+		other, finished, rootless bool
+		called                    bool
+	}{
+		"another stays":          {true, true, true, false},
+		"the last one":           {false, true, true, true},
+		"a setup without an end": {true, false, true, true},
+		"root's":                 {true, true, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, within := leaver(t, `echo '{"error":"called"}'; exit 1`, "tb4")
+			c.Rootless = test.rootless
+			names := filepath.Join(c.dnsDir(), "a")
+			err := errors.Join(os.MkdirAll(c.dnsDir(), 0o700), os.WriteFile(names, []byte("10.89.0.1\n"+c.ID+" 10.89.0.2  one\ntwo 10.89.0.3  two\n"), 0o600), within(func() error {
+				bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "tb4"}}
+				if err := netlink.LinkAdd(bridge); err != nil {
+					return err
+				}
+				for _, name := range []string{"ours", "other"} {
+					if name == "other" && !test.other {
+						continue
+					}
+					link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Index}, PeerName: name + "1"}
+					if err := netlink.LinkAdd(link); err != nil {
+						return err
+					}
+					if name == "ours" && test.finished {
+						c.Peers = map[string]int{"a": link.Index}
+					}
+				}
+				return nil
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.teardown(t.Context(), within)
+			if called := err != nil && strings.Contains(err.Error(), "called"); called != test.called || err != nil && !called {
+				t.Errorf("%v", err)
+			}
+			if test.called {
+				return
+			}
+			if left, err := os.ReadFile(names); err != nil || string(left) != "10.89.0.1\ntwo 10.89.0.3  two\n" {
+				t.Errorf("names: %q, %v", left, err)
+			}
+			err = within(func() error {
+				_, err := netlink.LinkByName("ours")
+				return err
+			})
+			if !errors.As(err, &netlink.LinkNotFoundError{}) {
+				t.Errorf("our link: %v", err)
+			}
+		})
+	}
+}

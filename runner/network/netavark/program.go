@@ -89,6 +89,10 @@ func (s *Store) askVersion() (version, error) {
 	if err != nil {
 		return version{}, err
 	}
+	return askVersion(path)
+}
+
+func askVersion(path string) (version, error) {
 	out, err := exec.Command(path, "--version").Output()
 	if err != nil {
 		return version{}, fmt.Errorf("%s --version: %w", path, err)
@@ -165,6 +169,11 @@ func (c *Connection) call(ctx context.Context, verb string, r request, ns *os.Fi
 	in, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
+	}
+	if verb == "teardown" {
+		if err := c.forgetRules(r.Info); err != nil {
+			return nil, err
+		}
 	}
 	cmd := c.command(ctx, verb, nsPath(r, ns))
 	cmd.ExtraFiles = []*os.File{ns}

@@ -23,7 +23,10 @@ type Shared struct {
 	Ticks uint64 // tells it from a later process of the same PID
 	DNS   []string
 	Host  string // the address of the machine as seen from inside
-	dir   string // where it was read
+	Pasta int    // the process ID of pasta
+	// Control is the socket at which pesto(1) tells pasta on which ports to listen; empty of a pasta that takes no orders.
+	Control string `json:",omitempty"`
+	dir     string // where it was read
 }
 
 const sharedFile = "shared.json"
