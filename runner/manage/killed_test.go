@@ -3,6 +3,7 @@
 package manage
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,21 @@ func TestRemoveAfterAKill(t *testing.T) {
 				t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
 			}
 		})
+		t.Run("with --all, "+name, func(t *testing.T) {
+			s := newStore(t)
+			dir := put(t, map[string]string{"a.container": good, "b.container": good, "env": "A=b"})
+			if _, errs := s.Install(s.Plan([]string{dir}, nil), false); len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			for _, name := range gone {
+				if err := os.Remove(filepath.Join(s.Dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if removed, errs := s.Remove(nil, RemoveOptions{All: true}, manager{}.services()); len(errs) > 0 || len(removed) == 0 || tree(t, s.Dir) != "" {
+				t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
+			}
+		})
 	}
 	t.Run("of a unit with a file beside it", func(t *testing.T) {
 		s := newStore(t)
@@ -74,4 +90,46 @@ func TestRemoveAfterAKill(t *testing.T) {
 			t.Errorf("and again: removed %q, %v", removed, errs)
 		}
 	})
+}
+
+// TestRemoveBySupportingFile: it is no name of a unit, and takes no application with it.
+func TestRemoveBySupportingFile(t *testing.T) {
+	s := newStore(t)
+	dir := put(t, map[string]string{"a.container": good, "env": "A=b"})
+	if _, errs := s.Install(s.Plan([]string{dir}, nil), false); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	before := tree(t, s.Dir)
+	for _, name := range []string{"env", "shop.quadlets"} {
+		if removed, errs := s.Remove([]string{name}, RemoveOptions{}, manager{}.services()); len(errs) != 1 || !errors.Is(errs[0], ErrType) || len(removed) > 0 || tree(t, s.Dir) != before {
+			t.Errorf("%s: removed %q, %v, left %s", name, removed, errs, tree(t, s.Dir))
+		}
+	}
+}
+
+// TestRemoveMeetsInstall: while services are being stopped, another podunit installs again what is to go,
+// and something beside it.
+func TestRemoveMeetsInstall(t *testing.T) {
+	s := newStore(t)
+	files := map[string]string{"a.container": good, "b.container": good, "env": "A=b"}
+	if _, errs := s.Install(s.Plan([]string{put(t, files)}, nil), false); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	sv := manager{"a.service": {true, "active", "running"}}.services()
+	stop := sv.Stop
+	sv.Stop = func(service string) error {
+		delete(files, "b.container")
+		files["new.volume"] = "[Volume]\n"
+		if _, errs := s.Install(s.Plan([]string{put(t, files)}, nil), true); len(errs) > 0 {
+			t.Error(errs)
+		}
+		return stop(service)
+	}
+	removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{Force: true}, sv)
+	if len(errs) != 2 || !slices.Equal(removed, []string{"b.container"}) || tree(t, s.Dir) != ".shop.app a.container env new.volume" {
+		t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
+	}
+	if got, err := s.record(".shop.app"); err != nil || !slices.Contains(got, "new.volume") || !slices.Contains(got, "env") || len(got) != 3 {
+		t.Errorf("the record has %q, %v", got, err)
+	}
 }
