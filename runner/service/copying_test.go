@@ -59,6 +59,18 @@ func TestHowFarACopyIs(t *testing.T) {
 			t.Errorf("look %d: %t, %t", i+1, ours, somebody)
 		}
 	}
+	more := 0
+	for i := range uint64(2 * othersLooks) {
+		if _, somebody := c.next(0, 1000+i); somebody {
+			more++
+		}
+	}
+	if more == 0 || more > othersLooks {
+		t.Errorf("a disk that fills without end gives more time %d times", more)
+	}
+	if ours, _ := c.next(30, 0); !ours {
+		t.Error("a copy of our own gives no more time then")
+	}
 }
 
 // TestWritten counts what a child's child writes, as that of the storage is one of ours.
