@@ -3,6 +3,7 @@
 package manage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,7 @@ type RemoveOptions struct {
 
 // Remove deletes unit files, with the application they belong to and the assets that came with
 // them. It returns what was removed; errors of single files do not keep the others back.
-func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed []string, errs []error) {
+func (s Store) Remove(ctx context.Context, names []string, opt RemoveOptions, sv Services) (removed []string, errs []error) {
 	list, err := s.List()
 	if err != nil {
 		return nil, []error{err}
@@ -74,7 +75,7 @@ func (s Store) Remove(names []string, opt RemoveOptions, sv Services) (removed [
 		gone, more := s.removeFiles(want, stopped, kept)
 		return append(removed, gone...), append(errs, more...)
 	}
-	err = withLock(s.Dir, func() error {
+	err = withLock(ctx, s.Dir, func() error {
 		now, err := s.records()
 		if err != nil {
 			return err
