@@ -107,3 +107,26 @@ func TestLookOnAFullDisk(t *testing.T) {
 		t.Errorf("stopped, with room again: %t, %v", stopped, err)
 	}
 }
+
+// TestNoRoomByStrangeNames: what the lists and files of a damaged storage name takes no layers of others.
+func TestNoRoomByStrangeNames(t *testing.T) {
+	for _, c := range []struct{ layer, short string }{{"", "SHORT"}, {".", "SHORT"}, {"../overlay", "SHORT"}, {"other/diff", "SHORT"}, {"layer", "."}, {"layer", "../other"}} {
+		f := &full{root: t.TempDir()}
+		overlay := filepath.Join(f.root, "overlay")
+		if err := errors.Join(
+			os.MkdirAll(filepath.Join(overlay, "layer"), 0o700), os.MkdirAll(filepath.Join(overlay, "other", "diff"), 0o700), os.Mkdir(filepath.Join(overlay, "l"), 0o700),
+			os.WriteFile(filepath.Join(overlay, "layer", "link"), []byte(c.short), 0o600), os.Symlink("../other/diff", filepath.Join(overlay, "l", "OTHER")),
+		); err != nil {
+			t.Fatal(err)
+		}
+		err := (&Engine{Store: f}).makeRoom(storage.Container{ID: "c", LayerID: c.layer})
+		if (err == nil) != (c.layer == "layer") {
+			t.Errorf("layer %q: %v", c.layer, err)
+		}
+		for _, name := range []string{"other/diff", "l/OTHER"} {
+			if _, err := os.Lstat(filepath.Join(overlay, name)); err != nil {
+				t.Errorf("layer %q, link %q: %v", c.layer, c.short, err)
+			}
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/helper"
@@ -16,6 +17,10 @@ import (
 	"github.com/podunit/podunit/runner/process"
 	"golang.org/x/sys/unix"
 )
+
+// guardWait is how long the guard of a helper that was killed has to go on for it: it takes a moment, where the
+// machine has one.
+const guardWait = 5 * time.Second
 
 // AllUnwatched are the containers that Unwatched is true of, in this runtime directory. To decode records takes more
 // than all else, and there is hardly ever such a container.
@@ -73,12 +78,21 @@ func (e *Engine) Watch(r Record, journal map[string]string) (said string, err er
 		return "", err
 	}
 	pipes, err := findPipes(pids, s.LogPipes)
-	defer pipes.close()
+	defer func() { pipes.close() }()
 	if err != nil {
 		return "", err
 	}
-	if pipes.read {
-		return "", nil // its guard goes on just now
+	for end := time.Now().Add(guardWait); pipes.read; time.Sleep(10 * time.Millisecond) {
+		if s, err = e.Status(r.ID); err != nil || !s.unwatched() {
+			return "", err // its guard has gone on
+		}
+		if time.Now().After(end) {
+			return "", errors.New("one of its own processes reads what it writes")
+		}
+		pipes.close()
+		if pipes, err = findPipes(pids, s.LogPipes); err != nil {
+			return "", err
+		}
 	}
 	dir, err := os.Open(cgroup.Beside(s.Cgroup))
 	if err != nil {
@@ -97,13 +111,28 @@ func (e *Engine) Watch(r Record, journal map[string]string) (said string, err er
 		return "", err
 	}
 	s.LogPID, s.LogTicks = running.PID, process.StartTicks(running.PID)
-	said = "podunit-log was killed, and is started again: lines of the container in between are lost"
-	if len(s.Elsewhere) > 0 {
-		said += ", and what the unit leads elsewhere (" + strings.Join(s.Elsewhere, ", ") + ") goes to the journal until its next start"
-		s.Elsewhere = nil
-	}
+	said = lost(r.Spec.Log.Driver, pipes.files != [2]*os.File{}, s.Elsewhere)
+	s.Elsewhere = nil
 	err = running.Watch(s.PID, s.PastaPID, cgroup.Path(s.Cgroup))
 	return said, errors.Join(err, e.saveStatus(r.ID, s))
+}
+
+// lost says what is lost of a container's lines, by its log driver, whether any of its pipes has been found,
+// and the streams that its unit leads elsewhere. There is no pipe on a terminal, and one whose number an older
+// podunit has not noted is not found.
+func lost(driver string, found bool, elsewhere []string) string {
+	said := "podunit-log was killed, and is started again"
+	switch {
+	case driver == logNone || driver == logPassthrough:
+		return said
+	case !found:
+		return said + " without the pipes of the container: it has no log until its unit is restarted"
+	}
+	said += ": lines of the container in between are lost"
+	if len(elsewhere) > 0 {
+		said += ", and what the unit leads elsewhere (" + strings.Join(elsewhere, ", ") + ") goes to the journal until its next start"
+	}
+	return said
 }
 
 // logPipes are the ends to read of what a container writes to, nil where nothing does.

@@ -146,3 +146,22 @@ func TestUnwatched(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsLost: nobody is told that the log goes on where it does not.
+func TestWhatIsLost(t *testing.T) {
+	for _, c := range []struct {
+		driver    string
+		found     bool
+		elsewhere []string
+		want      string
+	}{
+		{"", true, nil, "podunit-log was killed, and is started again: lines of the container in between are lost"},
+		{"", true, []string{"stderr"}, "podunit-log was killed, and is started again: lines of the container in between are lost, and what the unit leads elsewhere (stderr) goes to the journal until its next start"},
+		{"", false, nil, "podunit-log was killed, and is started again without the pipes of the container: it has no log until its unit is restarted"},
+		{logNone, false, nil, "podunit-log was killed, and is started again"},
+	} {
+		if got := lost(c.driver, c.found, c.elsewhere); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}

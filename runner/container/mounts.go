@@ -293,7 +293,7 @@ func copyUp(rootfs, destination, into string, disk *idtools.IDMappings) (bool, e
 	}
 	uid, gid, err := disk.ToContainer(idtools.IDPair{UID: int(st.Uid), GID: int(st.Gid)})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%s belongs to %d:%d, which the container's user namespace does not have: leave out the volume's option idmap, or add nocopy: %w", destination, st.Uid, st.Gid, err)
 	}
 	return true, errors.Join(unix.Lchown(into, uid, gid), unix.Chmod(into, st.Mode&0o7777))
 }

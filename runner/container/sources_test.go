@@ -264,6 +264,12 @@ func TestANewVolumeThatIsMapped(t *testing.T) {
 	}
 	belongs(filled, 3, 4)
 	belongs(filled+"/link", 9, 8)
+	if err := os.Lchown(rootfs+"/data", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := copyUp(rootfs, "/data", t.TempDir(), disk); err == nil || !strings.Contains(err.Error(), "/data belongs to 0:0") || !strings.Contains(err.Error(), "nocopy") {
+		t.Errorf("of an owner that the container does not have: %v", err)
+	}
 	if plain, err := e.onDisk(r, spec.Mount{}); err != nil || !plain.Empty() {
 		t.Errorf("without the option: %v, %v", plain, err)
 	}

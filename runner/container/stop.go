@@ -312,6 +312,11 @@ func isFull(err error) bool {
 // lists: to remove it, the storage makes up to seven files, for which there may be no room even where the container
 // has written nothing. Source: go.podman.io/storage, drivers/overlay, drivers/vfs and internal/tempdir.
 func (e *Engine) makeRoom(c storage.Container) error {
+	for _, name := range []string{c.ID, c.LayerID} {
+		if !single(name) { // else it would be all containers, or all layers
+			return fmt.Errorf("%q is no name of a container or layer", name)
+		}
+	}
 	root, driver := e.Store.GraphRoot(), e.Store.GraphDriverName()
 	gone := []string{e.Files(c.ID), filepath.Join(root, driver+"-containers", c.ID)}
 	if driver == "vfs" {
@@ -319,7 +324,7 @@ func (e *Engine) makeRoom(c storage.Container) error {
 	} else {
 		layer := filepath.Join(root, "overlay", c.LayerID)
 		gone = append(gone, filepath.Join(layer, "diff"))
-		if short, err := safe.ReadSmall(filepath.Join(layer, "link")); err == nil && filepath.IsLocal(string(short)) {
+		if short, err := safe.ReadSmall(filepath.Join(layer, "link")); err == nil && single(string(short)) {
 			gone = append(gone, filepath.Join(root, "overlay", "l", string(short)))
 		}
 		gone = append(gone, layer)
@@ -329,6 +334,11 @@ func (e *Engine) makeRoom(c storage.Container) error {
 		errs = append(errs, os.RemoveAll(path)) // which follows no link
 	}
 	return errors.Join(errs...)
+}
+
+// single tells whether a name is that of one entry of a directory.
+func single(name string) bool {
+	return name != "." && filepath.IsLocal(name) && filepath.Base(name) == name
 }
 
 // removeFile removes a file; that there is none is no error.

@@ -27,7 +27,7 @@ func (l *Lab) helperOf(user, systemctl, unit, name string) string {
 func (l *Lab) killBeside(user, systemctl, unit, name string) {
 	l.t.Helper()
 	l.MustRun("root", "c=/sys/fs/cgroup"+l.MustRun(user, systemctl+" show -P ControlGroup "+unit)+
-		`; for i in {1..100}; do pids=$(for p in $(cat $c/cgroup.procs $c/runtime/cgroup.procs 2>/dev/null); do [[ $(cat /proc/$p/comm 2>/dev/null) != `+name+`* ]] || echo $p; done)
+		`; for i in {1..600}; do pids=$(for p in $(cat $c/cgroup.procs $c/runtime/cgroup.procs 2>/dev/null); do [[ $(cat /proc/$p/comm 2>/dev/null) != `+name+`* ]] || echo $p; done)
 		[ -n "$pids" ] || exit 0; kill -9 $pids; sleep 0.1; done; exit 1`)
 }
 

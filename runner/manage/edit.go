@@ -3,6 +3,7 @@
 package manage
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -109,9 +110,9 @@ func (e hinted) Hint() string { return e.hint }
 
 // Put writes the text of one unit file to its place. A file that is replaced keeps its mode, and
 // when root writes it its owner.
-func (s Store) Put(p Place, data []byte) error {
+func (s Store) Put(ctx context.Context, p Place, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(p.Path), 0o755); err != nil {
 		return err
 	}
-	return withLock(filepath.Dir(p.Path), func() error { return writeFile(p.Path, data, p.like, p.replace) })
+	return withLock(ctx, filepath.Dir(p.Path), func() error { return writeFile(p.Path, data, p.like, p.replace) })
 }

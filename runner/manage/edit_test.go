@@ -75,7 +75,7 @@ func TestPut(t *testing.T) {
 				return
 			}
 			if err == nil {
-				err = s.Put(p, []byte("new"))
+				err = s.Put(t.Context(), p, []byte("new"))
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func TestPutNewOverOld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Put(p, []byte("new")); !errors.Is(err, ErrExists) {
+	if err := s.Put(t.Context(), p, []byte("new")); !errors.Is(err, ErrExists) {
 		t.Errorf("%v", err)
 	}
 }

@@ -4,6 +4,7 @@ package manage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -338,14 +339,14 @@ func (s Store) Diff(p Plan, replace bool) (out []byte, errs []error) {
 
 // Install writes the files of a plan, and their record. It returns the paths that were written;
 // errors of single files do not keep the others back.
-func (s Store) Install(p Plan, replace bool) (paths []string, errs []error) {
+func (s Store) Install(ctx context.Context, p Plan, replace bool) (paths []string, errs []error) {
 	if len(p.Files) == 0 {
 		return nil, nil
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, []error{err}
 	}
-	err := withLock(s.Dir, func() error {
+	err := withLock(ctx, s.Dir, func() error {
 		paths, errs = s.install(p, replace)
 		return nil
 	})

@@ -3,6 +3,8 @@
 package manage
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +24,7 @@ func TestInstallAfterAKill(t *testing.T) {
 		}
 	}
 	dir := put(t, map[string]string{"a.container": good, "mine.container": good, "env": "A=b"})
-	if paths, errs := s.Install(s.Plan([]string{dir}, nil), false); len(paths) != 2 || len(errs) != 1 {
+	if paths, errs := s.Install(t.Context(), s.Plan([]string{dir}, nil), false); len(paths) != 2 || len(errs) != 1 {
 		t.Errorf("%q, %v", paths, errs)
 	}
 	if got := tree(t, s.Dir); got != ".shop.app a.container env mine.container other.tmp" {
@@ -43,7 +45,7 @@ func TestRemoveAfterAKill(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
 			dir := put(t, map[string]string{"a.container": good, "b.container": good, "env": "A=b"})
-			if _, errs := s.Install(s.Plan([]string{dir}, nil), false); len(errs) > 0 {
+			if _, errs := s.Install(t.Context(), s.Plan([]string{dir}, nil), false); len(errs) > 0 {
 				t.Fatal(errs)
 			}
 			for _, name := range gone {
@@ -51,8 +53,23 @@ func TestRemoveAfterAKill(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{}, manager{}.services())
+			removed, errs := s.Remove(t.Context(), []string{"a.container"}, RemoveOptions{}, manager{}.services())
 			if len(errs) > 0 || !slices.Contains(removed, "a.container") || tree(t, s.Dir) != "" {
+				t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
+			}
+		})
+		t.Run("with --all, "+name, func(t *testing.T) {
+			s := newStore(t)
+			dir := put(t, map[string]string{"a.container": good, "b.container": good, "env": "A=b"})
+			if _, errs := s.Install(t.Context(), s.Plan([]string{dir}, nil), false); len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			for _, name := range gone {
+				if err := os.Remove(filepath.Join(s.Dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if removed, errs := s.Remove(t.Context(), nil, RemoveOptions{All: true}, manager{}.services()); len(errs) > 0 || len(removed) == 0 || tree(t, s.Dir) != "" {
 				t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
 			}
 		})
@@ -61,17 +78,72 @@ func TestRemoveAfterAKill(t *testing.T) {
 		s := newStore(t)
 		dir := put(t, map[string]string{"env": "A=b"})
 		one := put(t, map[string]string{"a.container": good})
-		if _, errs := s.Install(s.Plan([]string{filepath.Join(one, "a.container"), filepath.Join(dir, "env")}, nil), false); len(errs) > 0 {
+		if _, errs := s.Install(t.Context(), s.Plan([]string{filepath.Join(one, "a.container"), filepath.Join(dir, "env")}, nil), false); len(errs) > 0 {
 			t.Fatal(errs)
 		}
 		if err := os.Remove(filepath.Join(s.Dir, "a.container")); err != nil {
 			t.Fatal(err)
 		}
-		if removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{}, manager{}.services()); len(errs) > 0 || !slices.Equal(removed, []string{"a.container"}) || tree(t, s.Dir) != "" {
+		if removed, errs := s.Remove(t.Context(), []string{"a.container"}, RemoveOptions{}, manager{}.services()); len(errs) > 0 || !slices.Equal(removed, []string{"a.container"}) || tree(t, s.Dir) != "" {
 			t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
 		}
-		if removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{}, manager{}.services()); len(errs) != 1 || len(removed) > 0 {
+		if removed, errs := s.Remove(t.Context(), []string{"a.container"}, RemoveOptions{}, manager{}.services()); len(errs) != 1 || len(removed) > 0 {
 			t.Errorf("and again: removed %q, %v", removed, errs)
 		}
 	})
+}
+
+// TestRemoveBySupportingFile: it is no name of a unit, and takes no application with it.
+func TestRemoveBySupportingFile(t *testing.T) {
+	s := newStore(t)
+	dir := put(t, map[string]string{"a.container": good, "env": "A=b"})
+	if _, errs := s.Install(t.Context(), s.Plan([]string{dir}, nil), false); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	before := tree(t, s.Dir)
+	for _, name := range []string{"env", "shop.quadlets"} {
+		if removed, errs := s.Remove(t.Context(), []string{name}, RemoveOptions{}, manager{}.services()); len(errs) != 1 || !errors.Is(errs[0], ErrType) || len(removed) > 0 || tree(t, s.Dir) != before {
+			t.Errorf("%s: removed %q, %v, left %s", name, removed, errs, tree(t, s.Dir))
+		}
+	}
+}
+
+// TestRemoveMeetsInstall: while services are being stopped, another podunit installs again what is to go,
+// and something beside it.
+func TestRemoveMeetsInstall(t *testing.T) {
+	s := newStore(t)
+	files := map[string]string{"a.container": good, "b.container": good, "env": "A=b"}
+	if _, errs := s.Install(t.Context(), s.Plan([]string{put(t, files)}, nil), false); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	sv := manager{"a.service": {true, "active", "running"}}.services()
+	stop := sv.Stop
+	sv.Stop = func(service string) error {
+		delete(files, "b.container")
+		files["new.volume"] = "[Volume]\n"
+		if _, errs := s.Install(t.Context(), s.Plan([]string{put(t, files)}, nil), true); len(errs) > 0 {
+			t.Error(errs)
+		}
+		return stop(service)
+	}
+	removed, errs := s.Remove(t.Context(), []string{"a.container"}, RemoveOptions{Force: true}, sv)
+	if len(errs) != 2 || !slices.Equal(removed, []string{"b.container"}) || tree(t, s.Dir) != ".shop.app a.container env new.volume" {
+		t.Errorf("removed %q, %v, left %s", removed, errs, tree(t, s.Dir))
+	}
+	if got, err := s.record(".shop.app"); err != nil || !slices.Contains(got, "new.volume") || !slices.Contains(got, "env") || len(got) != 3 {
+		t.Errorf("the record has %q, %v", got, err)
+	}
+}
+
+// TestLockEnds: who waits for another podunit can be stopped.
+func TestLockEnds(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	err := withLock(ctx, dir, func() error {
+		cancel()
+		return withLock(ctx, dir, func() error { return errors.New("both have it") })
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }

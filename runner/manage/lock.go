@@ -3,6 +3,7 @@
 package manage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,21 +21,28 @@ const lockWait = time.Minute
 // os.CreateTemp, and of filepath.Match.
 const temporary = ".podunit-*.tmp"
 
-// withLock has do write to a directory while no other podunit does. It begins by removing what another
-// was writing when it was killed.
-func withLock(dir string, do func() error) error {
+// withLock has do write to a directory while no other podunit does, for which it waits as long as ctx lasts, and no
+// longer than lockWait. It begins by removing what another was writing when it was killed.
+func withLock(ctx context.Context, dir string, do func() error) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	for end := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, errors.New("another podunit has been writing there for a minute"))
+	defer cancel()
+	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EWOULDBLOCK) {
 			return &fs.PathError{Op: "lock", Path: dir, Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			return &fs.PathError{Op: "lock", Path: dir, Err: context.Cause(ctx)}
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(escaped(dir), temporary))

@@ -162,6 +162,7 @@ func IsUnit(name string) bool { return keys.ByExt(filepath.Ext(name)) != nil }
 type record struct {
 	name  string // ".shop.app"
 	files []string
+	added []string // what an installation has added while a removal went on
 }
 
 // records reads the bookkeeping files of the install directory. A line with a slash does not count:

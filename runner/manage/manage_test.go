@@ -85,7 +85,7 @@ func TestInstall(t *testing.T) {
 				args = append(args, filepath.Join(dir, a))
 			}
 			p := s.Plan(args, nil)
-			paths, errs := s.Install(p, false)
+			paths, errs := s.Install(t.Context(), p, false)
 			if len(errs) > 0 || len(p.Faults) != c.faults {
 				t.Errorf("errors %v, faults %v", errs, p.Faults)
 			}
@@ -111,7 +111,7 @@ func TestInstallTwice(t *testing.T) {
 	s := newStore(t)
 	dir := put(t, map[string]string{"a.container": good})
 	path := filepath.Join(dir, "a.container")
-	s.Install(s.Plan([]string{path}, nil), false)
+	s.Install(t.Context(), s.Plan([]string{path}, nil), false)
 	if d, errs := s.Diff(s.Plan([]string{path}, nil), true); len(errs) > 0 || len(d) > 0 {
 		t.Errorf("a diff of nothing: %q, %v", d, errs)
 	}
@@ -126,10 +126,10 @@ func TestInstallTwice(t *testing.T) {
 	if len(errs) > 0 || !strings.Contains(string(d), "\n+ReadOnly=true\n") || !strings.HasPrefix(string(d), "--- "+s.Dir) {
 		t.Errorf("diff:\n%s%v", d, errs)
 	}
-	if _, errs := s.Install(p, false); len(errs) != 1 || !errors.Is(errs[0], ErrExists) {
+	if _, errs := s.Install(t.Context(), p, false); len(errs) != 1 || !errors.Is(errs[0], ErrExists) {
 		t.Errorf("installing twice: %v", errs)
 	}
-	if _, errs := s.Install(p, true); len(errs) != 0 {
+	if _, errs := s.Install(t.Context(), p, true); len(errs) != 0 {
 		t.Errorf("replacing: %v", errs)
 	}
 	if data, _, err := s.Read("a.container"); err != nil || !strings.Contains(string(data), "ReadOnly") {
@@ -172,7 +172,7 @@ func TestCheckOfPlan(t *testing.T) {
 	dir := put(t, map[string]string{
 		"a.container": good + "PublishPort=80:80\nEnvironmentFile=a.env\nPodd=1\n", "a.env": "", "b.container": good + "PublishPort=81:80\n",
 	})
-	s.Install(s.Plan([]string{put(t, map[string]string{"old.container": good + "PublishPort=81:80\nBroken=1\n"})}, nil), false)
+	s.Install(t.Context(), s.Plan([]string{put(t, map[string]string{"old.container": good + "PublishPort=81:80\nBroken=1\n"})}, nil), false)
 	host := check.Host{Exists: func(string) bool { return false }}
 	list := s.Check(s.Plan([]string{dir}, nil), check.Options{Host: host})
 	var all strings.Builder
@@ -292,7 +292,7 @@ func (m manager) services() Services {
 
 func TestTemplates(t *testing.T) {
 	s := newStore(t)
-	s.Install(s.Plan([]string{put(t, map[string]string{
+	s.Install(t.Context(), s.Plan([]string{put(t, map[string]string{
 		"web@.container": good, "web@own.container": good, "idle@.container": good, "new.container": good, "run.container": good, "a b.volume": "",
 	})}, nil), false)
 	m := manager{
@@ -324,12 +324,12 @@ func TestTemplates(t *testing.T) {
 	if err := os.Remove(s.Dir + "/.shop.app"); err != nil {
 		t.Fatal(err)
 	}
-	removed, errs := s.Remove([]string{"idle@.container", "a b.volume", "web@.container"}, RemoveOptions{}, sv)
+	removed, errs := s.Remove(t.Context(), []string{"idle@.container", "a b.volume", "web@.container"}, RemoveOptions{}, sv)
 	if !slices.Equal(removed, []string{"idle@.container", "a b.volume"}) || len(errs) != 1 || !errors.Is(errs[0], ErrActive) ||
 		!strings.HasSuffix(errs[0].Error(), ": web@one.service, web@two.service") {
 		t.Errorf("removed %v, %v", removed, errs)
 	}
-	removed, errs = s.Remove([]string{"web@.container"}, RemoveOptions{Force: true}, sv)
+	removed, errs = s.Remove(t.Context(), []string{"web@.container"}, RemoveOptions{Force: true}, sv)
 	if !slices.Equal(removed, []string{"web@.container"}) || len(errs) > 0 || m["web@one.service"].up() || m["web@two.service"].up() || !m["web@own.service"].up() {
 		t.Errorf("removed %v, %v, %v", removed, errs, m)
 	}
@@ -337,9 +337,9 @@ func TestTemplates(t *testing.T) {
 
 func TestListAndRemove(t *testing.T) {
 	s := newStore(t)
-	s.Install(s.Plan([]string{put(t, map[string]string{"a.container": good + "Pod=p.pod\n", "p.pod": "", "conf.txt": "x", "bad.volume": "nonsense"})}, nil), false)
+	s.Install(t.Context(), s.Plan([]string{put(t, map[string]string{"a.container": good + "Pod=p.pod\n", "p.pod": "", "conf.txt": "x", "bad.volume": "nonsense"})}, nil), false)
 	single := put(t, map[string]string{"single.volume": "", "single.txt": ""})
-	s.Install(s.Plan([]string{filepath.Join(single, "single.volume"), filepath.Join(single, "single.txt")}, nil), false)
+	s.Install(t.Context(), s.Plan([]string{filepath.Join(single, "single.volume"), filepath.Join(single, "single.txt")}, nil), false)
 	if err := os.WriteFile(s.Dir+"/mine.network", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -365,24 +365,24 @@ func TestListAndRemove(t *testing.T) {
 	}
 	m := manager{"p-pod.service": {true, "active", "running"}}
 	sv := m.services()
-	removed, errs := s.Remove([]string{"a.container"}, RemoveOptions{}, sv)
+	removed, errs := s.Remove(t.Context(), []string{"a.container"}, RemoveOptions{}, sv)
 	if len(errs) != 1 || !errors.Is(errs[0], ErrActive) || !slices.Contains(removed, "a.container") || slices.Contains(removed, "p.pod") {
 		t.Errorf("removed %v, %v", removed, errs)
 	}
 	if got := tree(t, s.Dir); got != ".shop.app .single.volume.app conf.txt mine.network p.pod single.txt single.volume" {
 		t.Errorf("left: %s", got)
 	}
-	removed, errs = s.Remove([]string{".shop.app"}, RemoveOptions{Force: true}, sv)
+	removed, errs = s.Remove(t.Context(), []string{".shop.app"}, RemoveOptions{Force: true}, sv)
 	if len(errs) > 0 || !slices.Equal(removed, []string{"p.pod"}) || m["p-pod.service"].up() {
 		t.Errorf("removed %v, %v", removed, errs)
 	}
-	if _, errs := s.Remove([]string{"none.volume"}, RemoveOptions{}, sv); len(errs) != 1 || !errors.Is(errs[0], ErrNotFound) {
+	if _, errs := s.Remove(t.Context(), []string{"none.volume"}, RemoveOptions{}, sv); len(errs) != 1 || !errors.Is(errs[0], ErrNotFound) {
 		t.Errorf("%v", errs)
 	}
-	if removed, errs := s.Remove([]string{"none.volume"}, RemoveOptions{Ignore: true}, sv); len(errs) != 0 || len(removed) != 1 {
+	if removed, errs := s.Remove(t.Context(), []string{"none.volume"}, RemoveOptions{Ignore: true}, sv); len(errs) != 0 || len(removed) != 1 {
 		t.Errorf("%v, %v", removed, errs)
 	}
-	if _, errs := s.Remove(nil, RemoveOptions{All: true}, sv); len(errs) > 0 {
+	if _, errs := s.Remove(t.Context(), nil, RemoveOptions{All: true}, sv); len(errs) > 0 {
 		t.Errorf("%v", errs)
 	}
 	if got := tree(t, s.Dir); got != "" {
@@ -396,26 +396,26 @@ func TestRemoveQuadletsFile(t *testing.T) {
 	fetch := func(string) (string, []byte, error) {
 		return "m.quadlets", []byte("# FileName=one\n[Container]\nImage=x\n---\n# FileName=two\n[Volume]\n"), nil
 	}
-	if _, errs := s.Install(s.Plan([]string{"https://x/m.quadlets"}, fetch), false); len(errs) > 0 {
+	if _, errs := s.Install(t.Context(), s.Plan([]string{"https://x/m.quadlets"}, fetch), false); len(errs) > 0 {
 		t.Fatal(errs)
 	}
 	m := manager{"two-volume.service": {true, "active", "exited"}}
 	for _, name := range []string{"one.container", ".m.app"} {
-		if removed, errs := s.Remove([]string{name}, RemoveOptions{}, m.services()); len(errs) != 1 || !errors.Is(errs[0], ErrActive) || len(removed) > 0 {
+		if removed, errs := s.Remove(t.Context(), []string{name}, RemoveOptions{}, m.services()); len(errs) != 1 || !errors.Is(errs[0], ErrActive) || len(removed) > 0 {
 			t.Errorf("%s: removed %v, %v", name, removed, errs)
 		}
 		if got := tree(t, s.Dir); got != ".m.app m.quadlets" {
 			t.Errorf("left: %s", got)
 		}
 	}
-	removed, errs := s.Remove([]string{"one.container"}, RemoveOptions{Force: true}, m.services())
+	removed, errs := s.Remove(t.Context(), []string{"one.container"}, RemoveOptions{Force: true}, m.services())
 	if len(errs) > 0 || !slices.Equal(removed, []string{"one.container", "two.volume"}) || m["two-volume.service"].up() || tree(t, s.Dir) != "" {
 		t.Errorf("removed %v, %v, left %s", removed, errs, tree(t, s.Dir))
 	}
 	if err := os.WriteFile(s.Dir+"/own.quadlets", []byte("# FileName=own\n[Volume]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if removed, errs := s.Remove([]string{"own.volume"}, RemoveOptions{}, m.services()); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a section of") || len(removed) > 0 {
+	if removed, errs := s.Remove(t.Context(), []string{"own.volume"}, RemoveOptions{}, m.services()); len(errs) != 1 || !strings.Contains(errs[0].Error(), "is a section of") || len(removed) > 0 {
 		t.Errorf("removed %v, %v", removed, errs)
 	}
 }
@@ -423,7 +423,7 @@ func TestRemoveQuadletsFile(t *testing.T) {
 // TestRecordWithPath: no record reaches out of its directory.
 func TestRecordWithPath(t *testing.T) {
 	s := newStore(t)
-	s.Install(s.Plan([]string{put(t, map[string]string{"a.volume": ""})}, nil), false)
+	s.Install(t.Context(), s.Plan([]string{put(t, map[string]string{"a.volume": ""})}, nil), false)
 	outside := filepath.Join(filepath.Dir(s.Dir), "outside")
 	for path, text := range map[string]string{outside: "", s.Dir + "/.shop.app": "a.volume\n\n../outside\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -435,7 +435,7 @@ func TestRecordWithPath(t *testing.T) {
 	if _, err := s.List(); err != nil || !slices.Equal(said, []string{s.Dir + `/.shop.app:3: "../outside" is no file name and is left out`}) {
 		t.Errorf("%q, %v", said, err)
 	}
-	if removed, errs := s.Remove([]string{"a.volume"}, RemoveOptions{}, manager{}.services()); len(errs) > 0 || !slices.Equal(removed, []string{"a.volume"}) {
+	if removed, errs := s.Remove(t.Context(), []string{"a.volume"}, RemoveOptions{}, manager{}.services()); len(errs) > 0 || !slices.Equal(removed, []string{"a.volume"}) {
 		t.Errorf("%v, %v", removed, errs)
 	}
 	if _, err := os.Stat(outside); err != nil || tree(t, s.Dir) != "" {

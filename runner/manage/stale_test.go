@@ -13,7 +13,7 @@ import (
 func TestStale(t *testing.T) {
 	s := newStore(t)
 	app := map[string]string{"web.container": good, "db.container": good, "t@.container": good, "web.env": "A=b\n"}
-	if _, errs := s.Install(s.Plan([]string{put(t, app)}, nil), false); len(errs) > 0 {
+	if _, errs := s.Install(t.Context(), s.Plan([]string{put(t, app)}, nil), false); len(errs) > 0 {
 		t.Fatal(errs)
 	}
 	m := manager{"web.service": {true, "active", "running"}, "t@one.service": {true, "active", "running"}, "db.service": {true, "inactive", "dead"}, "new.service": {true, "active", "running"}}
@@ -48,13 +48,13 @@ func TestStale(t *testing.T) {
 // TestNotFound: who gives the name of the service or of the container is told the name of the file.
 func TestNotFound(t *testing.T) {
 	s := newStore(t)
-	s.Install(s.Plan([]string{put(t, map[string]string{"web.container": good, "data.volume": "", "data.network": ""})}, nil), false)
+	s.Install(t.Context(), s.Plan([]string{put(t, map[string]string{"web.container": good, "data.volume": "", "data.network": ""})}, nil), false)
 	for name, want := range map[string]string{
 		"web": "did you mean web.container?", "web.service": "did you mean web.container?", "systemd-web": "did you mean web.container?",
 		"data": "did you mean data.network or data.volume?", "data-volume": "did you mean data.volume?", "wbe.container": "did you mean web.container?", "other": "",
 	} {
 		_, _, err := s.Read(name)
-		_, errs := s.Remove([]string{name}, RemoveOptions{}, manager{}.services())
+		_, errs := s.Remove(t.Context(), []string{name}, RemoveOptions{}, manager{}.services())
 		for _, err := range append(errs, err) {
 			var h interface{ Hint() string }
 			hint := ""
@@ -78,7 +78,7 @@ func TestInstallMode(t *testing.T) {
 		}
 	}
 	for _, replace := range []bool{false, true} {
-		if _, errs := s.Install(s.Plan([]string{dir}, nil), replace); len(errs) > 0 {
+		if _, errs := s.Install(t.Context(), s.Plan([]string{dir}, nil), replace); len(errs) > 0 {
 			t.Fatal(errs)
 		}
 		for name, want := range map[string]os.FileMode{"a.container": 0o600, "b.container": 0o644, "b.env": 0o640} {

@@ -83,15 +83,8 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	l.MustRun(runner, "for i in file:1 env:2; do sed -n ${i#*:}p values | tr -d '\\n' | podunit secret create --replace ${i%:*} - >/dev/null; done; sed -n 3p values | tr -d '\\n' >cred; chmod 600 cred; podunit pull -q "+labImage)
 	home := l.MustRun(runner, "echo ~")
 	service := "[Service]\nLoadCredential=loaded:" + home + "/cred\n"
-	// Encrypted, for a manager that decrypts it, or where podunit finds it for a user.
-	sealed, how := "/etc/sealed.cred", "--with-key=host"
-	if user == "root" {
-		service += "LoadCredentialEncrypted=sealed:" + sealed + "\n"
-	} else {
-		sealed, how = home+"/.config/credstore.encrypted/sealed", "--user"
-	}
-	clear := l.MustRun(runner, "sed -n 6p values | tr -d '\\n' >clear; chmod 600 clear; echo ~/clear")
-	l.MustRun(user, "mkdir -p $(dirname "+sealed+") && systemd-creds encrypt "+how+" --name=sealed "+clear+" "+sealed+" && rm "+clear)
+	sealed, setting := seal(l, user, runner, home)
+	service += setting
 	if runner != user {
 		service += "User=" + runner + "\n"
 	}
@@ -158,6 +151,19 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	l.MustRun(user, systemctl+" reset-failed given; rm "+dir+"given.container; "+systemctl+" daemon-reload")
 	l.MustRun(runner, "rm values cred")
 	l.MustRun(user, "rm "+sealed)
+}
+
+// seal makes an encrypted credential of the last value, for a manager that decrypts it, or where podunit finds
+// it for a user. It returns the file, and what a service says of it.
+func seal(l *labtest.Lab, user, runner, home string) (sealed, setting string) {
+	sealed, how := home+"/.config/credstore.encrypted/sealed", "--user"
+	if user == "root" {
+		sealed, how = "/etc/sealed.cred", "--with-key=host"
+		setting = "LoadCredentialEncrypted=sealed:" + sealed + "\n"
+	}
+	clear := l.MustRun(runner, "sed -n 6p values | tr -d '\\n' >clear; chmod 600 clear; echo ~/clear")
+	l.MustRun(user, "mkdir -p $(dirname "+sealed+") && systemd-creds encrypt "+how+" --name=sealed "+clear+" "+sealed+" && rm "+clear)
+	return sealed, setting
 }
 
 // seeEncrypted has a user's credential that only systemd can read, and no manager that hands it over.

@@ -19,10 +19,15 @@ import (
 // copyPause is how often a copy is looked at.
 const copyPause = time.Second
 
+// othersLooks is for how many looks what others write gives a start more time: a database that grows on
+// the same disk must not keep the manager from its limit for good.
+const othersLooks = int(30 * time.Minute / copyPause)
+
 // copying does work in which the storage may copy an image: for a user namespace whose IDs no mount
 // can map, once per image and mapping. A child of the storage writes it, or that of another start,
 // for which this one then waits. Both take seconds to minutes, so the service manager is told of
-// them and gives the start more time, as long as anything is written.
+// them and gives the start more time, as long as anything is written. What others write may be no
+// copy at all, so that counts for half an hour only.
 func (e *Engine) copying(image string, work func() error) error {
 	ended := make(chan struct{})
 	var teller sync.WaitGroup
@@ -61,12 +66,14 @@ func (e *Engine) copying(image string, work func() error) error {
 type copied struct {
 	written uint64 // bytes by our children
 	used    uint64 // blocks of the file system in use, zero before the first look
+	looks   int
 }
 
 // next notes what a look has shown, and tells what is going on: whether our children have written
-// more, and whether anybody has.
+// more, and whether anybody has, which is of interest in the first othersLooks looks.
 func (c *copied) next(written, used uint64) (ours, anybody bool) {
-	ours, anybody = written > c.written, c.used > 0 && used > c.used
+	c.looks++
+	ours, anybody = written > c.written, c.used > 0 && used > c.used && c.looks <= othersLooks
 	c.written, c.used = max(written, c.written), used
 	return ours, anybody
 }

@@ -20,7 +20,9 @@ func TestACopyIsToldOf(t *testing.T) {
 	told := make(chan string, 1)
 	err := w.copying("localhost/big", func() error {
 		// A child as the storage has one, and beside it what another start writes.
-		child := exec.Command("sh", "-c", "i=0; while i=$((i+1)); do dd if=/dev/zero of="+filepath.Join(w.store.root, "$i")+" bs=64k count=16 conv=fsync 2>/dev/null; sleep 0.05; done")
+		// It alone makes the file: once it has ended, nothing is in the way of the directory's removal.
+		child := exec.Command("sh", "-c", "while printf %65536s x >>file; do sync file; sleep 0.05; done")
+		child.Dir = w.store.root
 		if err := child.Start(); err != nil {
 			return err
 		}
@@ -58,6 +60,18 @@ func TestHowFarACopyIs(t *testing.T) {
 		if ours, somebody := c.next(look.written, look.used); ours != look.ours || somebody != look.somebody {
 			t.Errorf("look %d: %t, %t", i+1, ours, somebody)
 		}
+	}
+	more := 0
+	for i := range uint64(2 * othersLooks) {
+		if _, somebody := c.next(0, 1000+i); somebody {
+			more++
+		}
+	}
+	if more == 0 || more > othersLooks {
+		t.Errorf("a disk that fills without end gives more time %d times", more)
+	}
+	if ours, _ := c.next(30, 0); !ours {
+		t.Error("a copy of our own gives no more time then")
 	}
 }
 

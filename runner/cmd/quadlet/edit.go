@@ -92,7 +92,7 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 				return hint.With(fmt.Errorf("%s is not installed: %s", name, count(list.Errors(), "error")), "the draft is %s", draft)
 			}
 		}
-		if err := s.Put(place, data); err != nil {
+		if err := s.Put(ctx, place, data); err != nil {
 			return hint.With(err, "the draft is %s", draft)
 		}
 		fmt.Fprintln(e.Stdout, place.Path)

@@ -55,7 +55,7 @@ What podunit check finds wrong is not installed, unless --force is given. --dry-
 				return sayAllButLast(e, append(errs, toReplace(more)...))
 			}
 			changes := s.Changes(plan)
-			paths, more := s.Install(plan, replace)
+			paths, more := s.Install(cmd.Context(), plan, replace)
 			for _, p := range paths {
 				fmt.Fprintln(e.Stdout, p)
 			}

@@ -38,7 +38,7 @@ NAME may also be that of an application, .NAME.app.`,
 				return err
 			}
 			defer m.Close()
-			removed, errs := s.Remove(args, opt, services(ctx, m))
+			removed, errs := s.Remove(ctx, args, opt, services(ctx, m))
 			for _, name := range removed {
 				fmt.Fprintln(e.Stdout, name)
 			}

@@ -351,12 +351,12 @@ func systemContext(o image.PullOptions, base types.SystemContext) (*types.System
 	if sys.AuthFilePath == "" {
 		said, sys.AuthFilePath = "REGISTRY_AUTH_FILE", os.Getenv("REGISTRY_AUTH_FILE")
 	}
-	for said, path := range map[string]string{said: sys.AuthFilePath, "--cert-dir": sys.DockerCertPath} {
-		if path == "" {
+	for _, given := range []struct{ said, path string }{{said, sys.AuthFilePath}, {"--cert-dir", sys.DockerCertPath}} {
+		if given.path == "" {
 			continue
 		}
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("%s: %w", said, err)
+		if _, err := os.Stat(given.path); err != nil {
+			return nil, fmt.Errorf("%s: %w", given.said, err)
 		}
 	}
 	if o.User != "" {

@@ -192,16 +192,14 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 			break // with these gone, their parents may be without a name
 		}
 	}
-	if err := ours.Sweep(im.store); err != nil {
-		return reports, 0, err
-	}
+	serr := ours.Sweep(im.store)
 	freed, err := download.Leftovers(im.store)
 	if err != nil {
-		return reports, freed, err
+		return reports, freed, errors.Join(serr, err)
 	}
 	layers, err := im.collect(ctx, 0, 24*time.Hour)
 	artifacts, aerr := dropArtifactFiles(image.ArtifactDir(im.store.GraphRoot()), asideAge)
-	return reports, freed + layers + artifacts, errors.Join(err, aerr)
+	return reports, freed + layers + artifacts, errors.Join(serr, err, aerr)
 }
 
 func (im *Images) prune(ctx context.Context, o *libimage.RemoveImagesOptions) ([]*Removed, error) {
