@@ -200,7 +200,10 @@ func (l *Lab) cuts(t *testing.T, c cutCase, prune string) {
 	}
 	for at := 1; ; at++ {
 		call, wrong, now := l.cut(c, prune, at)
-		if call == "" && wrong == "" {
+		if call == "" {
+			if wrong != "" {
+				t.Errorf("without a kill, after %d of them: %s", at-1, wrong)
+			}
 			t.Logf("%d writes", at-1)
 			if at == 1 {
 				t.Error("it writes nothing")
