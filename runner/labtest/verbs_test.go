@@ -71,7 +71,7 @@ var verbCases = []verbCase{
 	{"flags of Podman 6", `$P run -d --name $N-w1 localhost:5000/busybox sleep 1000 >/dev/null; $P run -d --name $N-w2 localhost:5000/busybox sh -c 'exit 3' >/dev/null; x $P wait --exit-first-match $N-w1 $N-w2; $P inspect -f '{{.Id}}' $N-w1 >cid; x $P exec --cidfile cid echo in; x $P pull -q --policy missing localhost:5000/busybox | wc -c; x $P volume create $N-v6; x $P volume prune --all -f --filter label=none; x $P volume rm $N-v6; $P rm -f -t 0 $N-w1 $N-w2 >/dev/null`,
 		"3\nin\n65\nN-v6\nN-v6\n"},
 	{"system check", `x podunit system check; echo whole`, "whole\n"},
-	{"what is refused", `x podunit container checkpoint x; x podunit image scp x; x podunit --root /x ps; x podunit system service`, "[125]\n[125]\n[125]\n[125]\n"},
+	{"what is refused", `x podunit container checkpoint x; x podunit image scp x; x podunit --url x ps; x podunit system service`, "[125]\n[125]\n[125]\n[125]\n"},
 }
 
 // TestLabVerbs runs the everyday verbs, and the same with Podman.
