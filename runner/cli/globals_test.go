@@ -45,6 +45,8 @@ func TestGlobalsOfPodman(t *testing.T) {
 		"--root x version":                  "invalid argument \"x\" for \"--root\" flag: it is not an absolute path",
 		"--pull-option a version":           "invalid argument \"a\" for \"--pull-option\" flag: it is not NAME=VALUE",
 		"--url ssh://me@there/x version":    "--url ssh://me@there/x: not here",
+		"--hooks-dir /x version":            "--hooks-dir /x: not here\n  hint: no hooks run",
+		"--volumepath /x version":           "--volumepath /x: not here\n  hint: volumes lie in the storage",
 		"--remote version":                  "--remote: not here\n  hint: podunit works on this machine only",
 		"version --url x":                   "--url x: not here",
 		"--out /nonexistent/dir/f version":  "--out: open /nonexistent/dir/f",
