@@ -220,6 +220,21 @@ func TestGlobMountsEachMatchByItsName(t *testing.T) {
 	}
 }
 
+// TestGlobOfLinks: with no-dereference a link among the matches is copied, and the others are mounted.
+func TestGlobOfLinks(t *testing.T) {
+	dir, rootfs := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a"), nil, 0o600), os.Symlink("/nowhere", filepath.Join(dir, "b"))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := globLinks(rootfs, spec.Mount{Type: spec.MountGlob, Source: filepath.Join(dir, "*"), Destination: "/x", NoDereference: true})
+	if err != nil || len(got) != 1 || got[0].Destination != "/x/a" {
+		t.Errorf("mounted are %+v, %v", got, err)
+	}
+	if target, err := os.Readlink(filepath.Join(rootfs, "x/b")); target != "/nowhere" {
+		t.Errorf("the link: %q, %v", target, err)
+	}
+}
+
 func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

@@ -74,7 +74,7 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 			err = e.image(ctx, r, fmt.Sprintf("image-%d", i), &m)
 		case spec.MountGlob:
 			var globbed []spec.Mount
-			globbed, err = glob(m)
+			globbed, err = globLinks(rootfs, m)
 			out = append(out, globbed...)
 		case spec.MountArtifact:
 			var files []spec.Mount
@@ -140,6 +140,22 @@ func copyLink(rootfs string, m spec.Mount) (bool, error) {
 func isLink(path string) bool {
 	st, err := os.Lstat(path)
 	return err == nil && st.Mode()&fs.ModeSymlink != 0
+}
+
+// globLinks is glob without the links among the matches that shall not be followed: those it has copied.
+func globLinks(rootfs string, m spec.Mount) ([]spec.Mount, error) {
+	matches, err := glob(m)
+	var out []spec.Mount
+	for _, one := range matches {
+		linked, lerr := copyLink(rootfs, one)
+		if lerr != nil {
+			return nil, lerr
+		}
+		if !linked {
+			out = append(out, one)
+		}
+	}
+	return out, err
 }
 
 func glob(m spec.Mount) ([]spec.Mount, error) {
