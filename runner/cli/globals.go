@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
@@ -77,7 +78,7 @@ func (e *Env) choices(set *pflag.FlagSet) {
 
 // choose has this process, and what it starts, do as the flags before the verb say.
 func (e *Env) choose() error {
-	if e.dockerConfig != "" && e.Getenv("REGISTRY_AUTH_FILE") == "" {
+	if e.dockerConfig != "" {
 		path := e.dockerConfig
 		if filepath.Ext(path) != ".json" {
 			path = filepath.Join(path, "config.json")
@@ -96,7 +97,11 @@ func (e *Env) choose() error {
 	if e.globals().Changed("transient-store") {
 		e.choice.Transient = &e.transient
 	}
-	return e.choice.Carry()
+	before, err := store.Chosen()
+	if err != nil {
+		return err
+	}
+	return before.With(e.choice).Carry()
 }
 
 // others registers podman's flags that have no meaning here, so that each is refused with what does the
