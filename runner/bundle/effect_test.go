@@ -48,7 +48,7 @@ var effects = map[string]effect{
 	"unsetenv": {with: "--unsetenv=PATH"}, "unsetenv-all": {}, "user": {with: "--user=5"}, "group-add": {with: "--group-add=5"}, "workdir": {with: "--workdir=/srv"}, "umask": {with: "--umask=0027"},
 	"tz": at("bundle", ".Timezone"), "init": {}, "init-path": at("container", ".InitPath"), "passwd": at("container", ".Passwd"),
 	"privileged": {}, "cap-add": {with: "--cap-add=net_admin"}, "cap-drop": {with: "--cap-drop=all"}, "security-opt": {with: "--security-opt=no-new-privileges"}, "read-only": {},
-	"read-only-tmpfs": {with: "--read-only --read-only-tmpfs=false", without: "--read-only"}, "sysctl": {with: "--sysctl=net.ipv4.ip_forward=1"},
+	"read-only-tmpfs": {with: "--read-only --read-only-tmpfs=false", without: "--read-only"}, "sysctl": {with: "--sysctl=kernel.msgmax=65536"},
 	"memory": {with: "--memory=1g"}, "memory-swap": {with: "--memory=1g --memory-swap=3g", without: "--memory=1g"}, "memory-reservation": {with: "--memory-reservation=1g"},
 	"memory-swappiness": at("bundle", "MemorySwappiness"), "oom-kill-disable": at("bundle", "OOMKillDisable"), "oom-score-adj": {with: "--oom-score-adj=500"}, "cpus": {with: "--cpus=2"},
 	"cpu-shares": {with: "--cpu-shares=5"}, "cpu-quota": {with: "--cpu-quota=5000"}, "cpu-period": {with: "--cpu-period=5000"}, "cpu-rt-runtime": at("bundle", "CPURTRuntime"), "cpu-rt-period": at("bundle", "CPURTPeriod"),

@@ -106,7 +106,7 @@ func (b *builder) controlsIPC() bool {
 
 // sysctls sets kernel parameters. Those asked for must belong to a namespace
 // that is not the host's; those of containers.conf are left out where they
-// don't fit.
+// don't fit. Those of NetSysctls are left to the caller.
 func (b *builder) sysctls() error {
 	set := map[string]string{}
 	for _, kv := range b.Config.DefaultSysctls.Get() {
@@ -125,7 +125,9 @@ func (b *builder) sysctls() error {
 		if why := b.sysctlHost(name); why != "" {
 			faults = append(faults, fmt.Sprintf("--sysctl %s: %s", name, why))
 		}
-		set[name] = b.Spec.Sysctls[name]
+		if !b.setsItself(name) {
+			set[name] = b.Spec.Sysctls[name]
+		}
 	}
 	if len(faults) > 0 {
 		return fmt.Errorf("%s", strings.Join(faults, "; "))
@@ -134,6 +136,25 @@ func (b *builder) sysctls() error {
 		b.g.Config.Linux.Sysctl = set
 	}
 	return nil
+}
+
+// NetSysctls are those of the kernel parameters asked for that the caller is to set in a network
+// namespace that is there before the container, once the network works. The runtime sets parameters
+// earlier, when there may be no interfaces yet, and from inside the container's user namespace, which
+// has no power over that network namespace unless it is our own.
+func (in *Input) NetSysctls() map[string]string {
+	out := map[string]string{}
+	for name, value := range in.Spec.Sysctls {
+		if in.setsItself(name) {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// setsItself reports whether a kernel parameter is one of NetSysctls.
+func (in *Input) setsItself(name string) bool {
+	return strings.HasPrefix(name, "net.") && strings.HasPrefix(in.Namespaces.Net, "/")
 }
 
 // sysctlHost says why a parameter is the host's, or nothing if the container

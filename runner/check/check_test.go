@@ -42,6 +42,8 @@ func fakeHost() Host {
 	return Host{
 		Exists:     func(path string) bool { _, ok := there[path]; return ok },
 		ReadFile:   func(path string) ([]byte, error) { return []byte(there[path]), nil },
+		Matches:    func(pattern string) bool { return pattern == "/srv/*" || pattern == "/q/*.env" },
+		Secret:     func(name string) bool { return name == "known" },
 		UserHome:   func(name string) (string, bool) { return "/home/" + name, name == "alice" || name == "bob" },
 		SubIDs:     func(name string, _ bool) bool { return name == "alice" },
 		Linger:     func(name string) bool { return name == "bob" },
@@ -166,6 +168,11 @@ func TestCheck(t *testing.T) {
 			[]string{"warning: MemoryMax= of a pod's service is for the first process of the pod alone"}},
 		{"an environment split at blanks", files{"a.container": container("Environment=ARGS=--one --two=2", "Environment=MSG=hello world", `Environment="A=b c" D=e TZ=x`, "Environment=HOME")}, false,
 			[]string{`warning: this makes a variable with the name "--two"`, "warning: this is the name of a variable to take from the runner"}},
+		{"secrets", files{"a.container": container("Secret=known", "Secret=nosuch,type=env,target=A", "Secret=cred,type=credential", "Secret=%i"), "b.container": container("Secret=other", "GlobalArgs=--root=/r"), "c.build": "[Build]\nImageTag=localhost/c\nSetWorkingDirectory=/srv\nSecret=id=x,src=y\n"}, false,
+			[]string{"warning: there is no secret nosuch", "error: GlobalArgs=--root=/r is refused"}},
+		{"a secret of an account", files{"a.container": container("Secret=nosuch", "[Service]", "User=alice")}, true, []string{"warning: using key User"}},
+		{"patterns", files{"a.container": container("Mount=type=glob,src=/srv/*,dst=/a", "Mount=type=glob,source=./*.env", "Mount=type=glob,src=%h/x*,dst=/b", "Mount=type=glob,src=%i/x*,dst=/c")}, false,
+			[]string{"warning: no file of the host fits /home/alice/x*"}},
 		{"a misspelt target", files{"a.container": container("[Install]", "WantedBy=defualt.target", "WantedBy=mine.target")}, false, []string{"warning: there is no defualt.target on this machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/safe"
+	"github.com/podunit/podunit/runner/spec"
 )
 
 // maxRead bounds what is read of a file that a unit or a command line names, in bytes.
@@ -33,6 +34,10 @@ func ThisHost(userRun bool) Host {
 			return err == nil
 		},
 		ReadFile: func(path string) ([]byte, error) { return safe.ReadLinked(path, maxRead) },
+		Matches: func(pattern string) bool {
+			found, err := filepath.Glob(pattern)
+			return err != nil || len(found) > 0
+		},
 		UserHome: func(name string) (string, bool) {
 			u, err := user.Lookup(name)
 			if err != nil {
@@ -165,6 +170,8 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 		c.named(u, k, v, missing)
 	case "Volume", "Mount":
 		c.mounted(u, k, v)
+	case "Secret":
+		c.secret(u, v)
 	case "AddDevice":
 		path, _, _ := strings.Cut(v.text, ":")
 		if !strings.HasPrefix(path, "-") && strings.HasPrefix(path, "/") && !open(path) && !c.Host.Exists(path) {
@@ -246,6 +253,10 @@ func (c *checker) mounted(u *quadlet.Unit, k *keys.Key, v value) {
 		}
 		inside, _, _ = strings.Cut(inside, ":")
 	} else {
+		if strings.Contains(","+source+",", ",type=glob,") {
+			c.globbed(u, v)
+			return
+		}
 		if !strings.Contains(","+source+",", ",type=bind,") {
 			return
 		}
@@ -261,6 +272,33 @@ func (c *checker) mounted(u *quadlet.Unit, k *keys.Key, v value) {
 	if path, ok := c.expand(u, source); ok && !c.Host.Exists(path) {
 		c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "the host path "+path+" does not exist", missingPath(path, inside))
 	}
+}
+
+// globbed checks that the pattern of a mount fits a file.
+func (c *checker) globbed(u *quadlet.Unit, v value) {
+	pattern := mountField(v.text, "source", "src")
+	if strings.HasPrefix(pattern, ".") {
+		pattern = filepath.Join(specifier.Escape(u.Dir), pattern)
+	}
+	if !filepath.IsAbs(pattern) && !specifier.Led(pattern) || c.Host.Matches == nil {
+		return
+	}
+	if pattern, ok := c.expand(u, pattern); ok && !c.Host.Matches(pattern) {
+		c.add(report.Warning, u, v.line, v.off, v.wide, "missing-path", "no file of the host fits "+pattern, "write the files first, or correct the pattern")
+	}
+}
+
+// secret checks that a secret is there. Those of another account or of another storage are not known.
+func (c *checker) secret(u *quadlet.Unit, v value) {
+	_, other := serviceUser(u, c.Convert)
+	if c.Host.Secret == nil || other || u.Type.Name != "Container" || u.Last("GlobalArgs") != nil || open(v.text) {
+		return
+	}
+	one, err := spec.ParseSecret(v.text)
+	if err != nil || one.Type == spec.SecretCredential || c.Host.Secret(one.Name) {
+		return
+	}
+	c.add(report.Warning, u, v.line, v.off, v.wide, "missing-secret", "there is no secret "+one.Name, "podunit secret create "+one.Name+" FILE")
 }
 
 // buildPaths checks the Containerfile and the context of a build, as far as they do not depend on

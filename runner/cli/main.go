@@ -32,7 +32,6 @@ import (
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/service"
-	"github.com/podunit/podunit/runner/slack"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
 	"github.com/podunit/podunit/runner/unit"
@@ -88,9 +87,6 @@ func Main(p Program) {
 	// nothing. The limit is for pulls, which do live.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(gcAbove)
-	if p.Small { // the full one may have a pull's work, for which the monitor must be awake
-		slack.Monitor()
-	}
 	// SIGTERM is what systemd sends when a start is to be given up.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)

@@ -284,6 +284,43 @@ func (e *Engine) traces() ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
+// SweepNames removes the files that killed runners have left of names which no container has any more.
+func (e *Engine) SweepNames() error {
+	names := map[string]bool{}
+	for _, dir := range []string{filepath.Dir(e.namePath("x")), filepath.Dir(e.lockPath("x"))} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, entry := range entries {
+			// No name of a container has a space or @, as other locks have.
+			if name := entry.Name(); len(name) != idLength && !strings.ContainsAny(name, " @") {
+				names[name] = true
+			}
+		}
+	}
+	all, err := e.List()
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		delete(names, r.Name)
+	}
+	var errs []error
+	for name := range names {
+		lock, err := e.tryLock(name)
+		if err != nil || lock == nil {
+			errs = append(errs, err)
+			continue // somebody is making one
+		}
+		if _, err := e.LookupExact(name); errors.Is(err, ErrNotFound) {
+			errs = append(errs, removeFile(e.namePath(name)), lock.Drop())
+		}
+		lock.Release()
+	}
+	return errors.Join(errs...)
+}
+
 // Sweep removes a container unless it runs, or somebody is at work on it.
 func (e *Engine) Sweep(ctx context.Context, r Record) error {
 	lock, err := e.tryLock(r.Name)

@@ -72,3 +72,32 @@ func TestOfEarlierBoot(t *testing.T) {
 		}
 	}
 }
+
+// crowded is a storage in which the ID of a layer begins with "c" and that of an image with "db".
+type crowded struct{ nowhere }
+
+func (crowded) Layer(id string) (*storage.Layer, error) {
+	if strings.HasPrefix("c0ffee", id) {
+		return &storage.Layer{ID: "c0ffee"}, nil
+	}
+	return nil, storage.ErrLayerUnknown
+}
+
+func (crowded) Image(id string) (*storage.Image, error) {
+	if strings.HasPrefix("db01", id) {
+		return &storage.Image{ID: "db01"}, nil
+	}
+	return nil, storage.ErrImageUnknown
+}
+
+func (crowded) SetMetadata(id, _ string) error { return errors.New(id + " would be written") }
+
+// TestNote writes no record to a layer or an image whose ID begins with the name of a container.
+func TestNote(t *testing.T) {
+	e := &Engine{Store: crowded{}}
+	for name, want := range map[string]string{"c": "the ID of a layer begins", "db": "the ID of an image begins", "web": "web would be written"} {
+		if err := e.Note(Record{Name: name}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+}

@@ -75,6 +75,7 @@ func (s *start) oci(ctx context.Context) (*rspec.Spec, error) {
 	if err := s.sysfs(&in); err != nil {
 		return nil, err
 	}
+	s.netns, s.sysctls = in.Namespaces.Net, in.NetSysctls()
 	for _, m := range mounts {
 		in.Mounts = append(in.Mounts, bundle.Mount{Mount: m, Path: m.Source})
 	}

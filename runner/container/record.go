@@ -305,8 +305,22 @@ func (e *Engine) Note(r Record) error {
 	if err != nil {
 		return err
 	}
-	// The ID is its layer's, too, and the storage would take that first.
+	if err := e.CanNote(r.Name); err != nil {
+		return err
+	}
 	return e.Store.SetMetadata(r.Name, string(metadata))
+}
+
+// CanNote reports as an error that the storage would take a layer or an image for the container of that name: the
+// name is also the beginning of its ID. A container's own ID is no way out: it is its layer's, too.
+func (e *Engine) CanNote(name string) error {
+	if _, err := e.Store.Layer(name); err == nil {
+		return fmt.Errorf("the ID of a layer begins with %q: the storage takes one for the other", name)
+	}
+	if _, err := e.Store.Image(name); err == nil {
+		return fmt.Errorf("the ID of an image begins with %q: the storage takes one for the other", name)
+	}
+	return nil
 }
 
 // Lister returns a List for who asks again and again: a record that has not changed is not decoded again. Records share what is

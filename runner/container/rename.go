@@ -40,11 +40,8 @@ func (e *Engine) Rename(r Record, name string) error {
 // rename has the storage change a container by its name. By its ID the storage would take the layer,
 // which has the same; and a name that is also the beginning of an ID could be that of another layer.
 func (e *Engine) rename(old, name, metadata string) error {
-	if _, err := e.Store.Layer(old); err == nil {
-		return fmt.Errorf("the ID of a layer begins with %q: the storage takes one for the other", old)
-	}
-	if _, err := e.Store.Image(old); err == nil {
-		return fmt.Errorf("the ID of an image begins with %q: the storage takes one for the other", old)
+	if err := e.CanNote(old); err != nil {
+		return err
 	}
 	if err := e.Store.SetMetadata(old, metadata); err != nil {
 		return err

@@ -131,6 +131,8 @@ type start struct {
 	owner    *owner // who the container is to us, if it has a user namespace of its own
 	rootfs   string
 	config   runc.Config
+	netns    string            // the path of the network namespace, unless it is the host's
+	sysctls  map[string]string // the kernel parameters that we set in it
 	status   Status
 	code     int // how a container that was attached has ended
 }
@@ -216,6 +218,16 @@ func (s *start) closeNetwork(context.Context) error {
 }
 
 func (s *start) awaitNetwork(ctx context.Context) error {
+	if err := s.connected(ctx); err != nil {
+		return err
+	}
+	if len(s.sysctls) > 0 {
+		return netns.Set(s.netns, s.sysctls)
+	}
+	return nil
+}
+
+func (s *start) connected(ctx context.Context) error {
 	if s.network == nil {
 		return nil
 	}

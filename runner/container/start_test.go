@@ -37,6 +37,8 @@ func (nowhere) Container(string) (*storage.Container, error) { return nil, stora
 
 func (nowhere) ContainerDirectory(string) (string, error) { return "", storage.ErrContainerUnknown }
 
+func (nowhere) Containers() ([]storage.Container, error) { return nil, nil }
+
 func (nowhere) DeleteLayer(string) error { return storage.ErrLayerUnknown }
 
 // TestANetworkThatTakesLong is that of a container in the making: nobody sweeps it away.
@@ -132,6 +134,36 @@ func TestSweepOfAnotherStorage(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone("its own storage")
+}
+
+// TestSweepNames removes what a killed removal has left of a name, unless somebody is making a container of
+// that name.
+func TestSweepNames(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
+	var locks []*Lock
+	for _, name := range []string{"web", "busy", "pod p"} {
+		lock, err := e.Lock(context.Background(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Release()
+		if err := e.mark(&Record{ID: NewID(), Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		locks = append(locks, lock)
+	}
+	locks[0].Release()
+	locks[2].Release()
+	if err := e.SweepNames(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"web": false, "busy": true, "pod p": true} {
+		for _, path := range []string{e.namePath(name), e.lockPath(name)} {
+			if _, err := os.Stat(path); (err == nil) != want {
+				t.Errorf("%s: got %v, want that it stays: %v", path, err, want)
+			}
+		}
+	}
 }
 
 // attached is a container whose runtime is a shell script; $PID is where it tells the process.

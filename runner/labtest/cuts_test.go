@@ -27,15 +27,19 @@ type cutCase struct {
 	keeps string
 }
 
+// No ID begins with the names xc and xd: the storage would take a layer for the container.
 const (
-	hasC  = "podunit container exists c"
-	makeC = "podunit volume create cv; podunit create --name c -v cv:/data " + image + " sleep 1000"
-	noC   = "podunit rm -f -t 0 c; podunit volume rm cv"
-	runC  = "podunit run -d --name c --stop-signal KILL " + image + " sleep 1000"
-	endC  = "podunit rm -f -t 0 c"
+	hasC  = "podunit container exists xc"
+	makeC = "podunit volume create cv; podunit create --name xc -v cv:/data " + image + " sleep 1000"
+	noC   = "podunit rm -f -t 0 xc; podunit volume rm cv"
+	runC  = "podunit run -d --name xc --stop-signal KILL " + image + " sleep 1000"
+	endC  = "podunit rm -f -t 0 xc"
 	load  = "podunit load -q -i layers.tar"
 	its   = "localhost:5000/layers:latest"
 )
+
+// twice is a check of a container that runs, and of its next start.
+func twice(check string) string { return check + " && podunit restart -t 0 xc && " + check }
 
 var cutCases = []cutCase{
 	{name: "secret create", verb: "podunit secret create cs tree.tar", done: "podunit secret inspect --showsecret cs >/dev/null", undo: "podunit secret rm cs"},
@@ -51,53 +55,49 @@ var cutCases = []cutCase{
 	{name: "network rm", before: "podunit network create cn", verb: "podunit network rm cn", done: "! podunit network exists cn"},
 	{name: "network prune", before: "podunit network create cn", verb: "podunit network prune -f", done: "! podunit network exists cn"},
 	{name: "network update", before: "podunit network create cn", verb: "podunit network update --dns-add 10.0.0.1 cn", keeps: "podunit network inspect cn", done: "podunit network inspect cn | grep 10.0.0.1", undo: "podunit network rm cn"},
-	{name: "network connect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn --name c " + image + " sleep 1000", verb: "podunit network connect cn2 c", keeps: "podunit exec c true", done: "podunit exec c ip addr show eth1", undo: endC + "; podunit network rm cn cn2"},
-	{name: "network disconnect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn,cn2 --name c " + image + " sleep 1000", verb: "podunit network disconnect cn2 c", keeps: "podunit exec c true", done: "! podunit exec c ip addr show eth1", undo: endC + "; podunit network rm cn cn2"},
+	{name: "network connect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn --name xc " + image + " sleep 1000", verb: "podunit network connect cn2 xc", keeps: "podunit exec xc true", done: twice("podunit exec xc ip addr show eth1"), undo: endC + "; podunit network rm cn cn2"},
+	{name: "network disconnect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn,cn2 --name xc " + image + " sleep 1000", verb: "podunit network disconnect cn2 xc", keeps: "podunit exec xc true", done: twice("! podunit exec xc ip addr show eth1"), undo: endC + "; podunit network rm cn cn2"},
 	{name: "tag", verb: "podunit tag " + image + " ct:1", done: "podunit image exists ct:1", undo: "podunit untag " + image + " ct:1"},
 	{name: "untag", before: "podunit tag " + image + " ct:1", verb: "podunit untag " + image + " ct:1", done: "! podunit image exists ct:1", keeps: "podunit image exists " + image},
 	{name: "load", verb: load, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
 	{name: "pull", verb: "podunit pull -q " + its, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
 	{name: "save", before: load, verb: "podunit save -q -o made/out " + its, done: "tar -tf made/out manifest.json", undo: "rm made/out; podunit rmi " + its},
 	{name: "save of a directory", before: load, verb: "podunit save -q --format oci-dir -o made/out " + its, done: "test -e made/out/index.json", undo: "rm -r made/out; podunit rmi " + its},
-	{name: "rmi", before: load, verb: "podunit rmi " + its, done: "! podunit image exists " + its},
-	{name: "image prune", before: load + "; podunit untag " + its, verb: "podunit image prune -f", done: "[ -z \"$(podunit images -q -f dangling=true)\" ]"},
 	{name: "import", verb: "podunit import -q tree.tar ci:1", done: "podunit image inspect ci:1", undo: "podunit rmi ci:1"},
 	{name: "manifest create", verb: "podunit manifest create cl", done: "podunit manifest inspect cl", undo: "podunit manifest rm cl"},
 	{name: "manifest add", before: "podunit manifest create cl", verb: "podunit manifest add --arch arm64 cl " + image, keeps: "podunit manifest inspect cl", done: "podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
 	{name: "manifest remove", before: "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image, verb: "podunit manifest remove cl $(podunit manifest inspect cl | jq -r '.manifests[0].digest')", keeps: "podunit manifest inspect cl", done: "! podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
 	{name: "manifest rm", before: "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image, verb: "podunit manifest rm cl", done: "! podunit manifest exists cl"},
-	{name: "artifact add", verb: "podunit artifact add ca:1 new", done: "podunit artifact inspect ca:1", undo: "podunit artifact rm ca:1"},
-	{name: "artifact rm", before: "podunit artifact add ca:1 new", verb: "podunit artifact rm ca:1", done: "! podunit artifact inspect ca:1"},
-	{name: "artifact extract", before: "podunit artifact add ca:1 new", verb: "podunit artifact extract ca:1 made/out", done: "grep new made/out", undo: "podunit artifact rm ca:1; rm made/out"},
+	{name: "artifact add", verb: "podunit artifact add localhost/ca:1 new", done: "podunit artifact inspect localhost/ca:1", undo: "podunit artifact rm localhost/ca:1"},
+	{name: "artifact rm", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact rm localhost/ca:1", done: "! podunit artifact inspect localhost/ca:1"},
+	{name: "artifact extract", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact extract localhost/ca:1 made/out", done: "grep new made/out", undo: "podunit artifact rm localhost/ca:1; rm made/out"},
 	{name: "login", before: "printf p >pass", verb: "podunit login -u u --password-stdin localhost:5000 <pass", done: "podunit login --get-login localhost:5000 | grep -x u", undo: "podunit logout localhost:5000"},
 	{name: "logout", before: "podunit login -u u -p p localhost:5000; podunit login -u u -p p localhost:5000/other", verb: "podunit logout localhost:5000", done: "! podunit login --get-login localhost:5000",
 		keeps: "podunit login --get-login localhost:5000/other | grep -x u", undo: "podunit logout localhost:5000/other"},
-	{name: "create", before: "podunit volume create cv", verb: "podunit create --name c -v cv:/data " + image + " sleep 1000", done: "podunit start c && podunit exec c true", undo: noC},
-	{name: "rm", before: makeC, verb: "podunit rm c", done: "! " + hasC, keeps: "podunit volume exists cv", undo: "podunit volume rm cv"},
-	{name: "rm of one that runs", before: runC, verb: "podunit rm -f -t 0 c", done: "! " + hasC},
+	{name: "create", before: "podunit volume create cv", verb: "podunit create --name xc -v cv:/data " + image + " sleep 1000", done: "podunit start xc && podunit exec xc true", undo: noC},
+	{name: "rm", before: makeC, verb: "podunit rm xc", done: "! " + hasC, keeps: "podunit volume exists cv", undo: "podunit volume rm cv"},
+	{name: "rm of one that runs", before: runC, verb: "podunit rm -f -t 0 xc", done: "! " + hasC},
 	{name: "container prune", before: makeC, verb: "podunit container prune -f", done: "! " + hasC, keeps: "podunit volume exists cv", undo: "podunit volume rm cv"},
-	{name: "run", verb: runC, done: "podunit exec c true", undo: endC},
-	{name: "stop", before: runC, verb: "podunit stop -t 0 c", keeps: hasC, done: "[ \"$(podunit inspect -f '{{.State.Running}}' c)\" = false ]", undo: endC},
-	{name: "start", before: makeC, verb: "podunit start c", keeps: hasC, done: "podunit exec c true", undo: noC},
-	{name: "rename", before: makeC, verb: "podunit rename c d", keeps: "podunit container exists c || podunit container exists d", done: "podunit container exists d && ! " + hasC + " && podunit start d && podunit exec d true", undo: "podunit rm -f -t 0 d; podunit volume rm cv"},
-	{name: "rename of one that runs", before: runC, verb: "podunit rename c d", keeps: "podunit exec c true || podunit exec d true", done: "podunit container exists d && ! " + hasC + " && podunit exec d true && podunit restart -t 0 d && podunit exec d true", undo: "podunit rm -f -t 0 d"},
-	{name: "update", before: runC, verb: "podunit update --health-cmd true c", keeps: "podunit exec c true", done: "podunit healthcheck run c", undo: endC},
-	{name: "commit", before: makeC, verb: "podunit commit -q c ci:1", keeps: hasC, done: "podunit run --rm --network none ci:1 true", undo: noC + "; podunit rmi ci:1"},
-	{name: "cp into one", before: makeC, verb: "podunit cp new c:/made", keeps: hasC, done: "podunit cp c:/made - | tar -xO made | grep new", undo: noC},
-	{name: "cp out of one", before: makeC, verb: "podunit cp c:/etc/passwd made/out", done: "grep root made/out", undo: noC + "; rm made/out"},
-	{name: "export", before: makeC, verb: "podunit export -o made/out c", done: "tar -tf made/out etc/passwd", undo: noC + "; rm made/out"},
-	{name: "exec", before: runC, verb: "podunit exec c touch /made", done: "podunit exec c test -e /made", undo: endC},
-	{name: "pause", before: runC, verb: "podunit pause c", done: "[ \"$(podunit inspect -f '{{.State.Status}}' c)\" = paused ]", undo: endC},
+	{name: "run", verb: runC, done: "podunit start xc && podunit exec xc true", undo: endC},
+	{name: "stop", before: runC, verb: "podunit stop -t 0 xc", keeps: hasC, done: "[ \"$(podunit inspect -f '{{.State.Running}}' xc)\" = false ]", undo: endC},
+	{name: "start", before: makeC, verb: "podunit start xc", keeps: hasC, done: "podunit exec xc true", undo: noC},
+	{name: "rename", before: makeC, verb: "podunit rename xc xd", keeps: "podunit container exists xc || podunit container exists xd", done: "podunit container exists xd && ! " + hasC + " && podunit start xd && podunit exec xd true", undo: "podunit rm -f -t 0 xd; podunit volume rm cv"},
+	{name: "rename of one that runs", before: runC, verb: "podunit rename xc xd", keeps: "podunit exec xc true || podunit exec xd true", done: "podunit container exists xd && ! " + hasC + " && podunit exec xd true && podunit restart -t 0 xd && podunit exec xd true", undo: "podunit rm -f -t 0 xd"},
+	{name: "update", before: runC, verb: "podunit update --health-cmd true xc", keeps: "podunit exec xc true", done: "podunit healthcheck run xc", undo: endC},
+	{name: "commit", before: makeC, verb: "podunit commit -q xc ci:1", keeps: hasC, done: "podunit run --rm --network none ci:1 true", undo: noC + "; podunit rmi ci:1"},
+	{name: "cp into one", before: makeC, verb: "podunit cp new xc:/made", keeps: hasC, done: "podunit cp xc:/made - | tar -xO made | grep new", undo: noC},
+	{name: "cp out of one", before: makeC, verb: "podunit cp xc:/etc/passwd made/out", done: "grep root made/out", undo: noC + "; rm made/out"},
+	{name: "export", before: makeC, verb: "podunit export -o made/out xc", done: "tar -tf made/out etc/passwd", undo: noC + "; rm made/out"},
+	{name: "exec", before: runC, verb: "podunit exec xc touch /made", done: "podunit exec xc test -e /made", undo: endC},
+	{name: "pause", before: runC, verb: "podunit pause xc", done: "[ \"$(podunit inspect -f '{{.State.Status}}' xc)\" = paused ]", undo: endC},
 	{name: "pod create", verb: "podunit pod create --name cp", done: "podunit pod inspect cp", undo: "podunit pod rm cp"},
-	{name: "pod rm", before: "podunit pod create --name cp; podunit create --pod cp --name c " + image, verb: "podunit pod rm -f -t 0 cp", done: "! podunit pod exists cp && ! " + hasC},
+	{name: "pod rm", before: "podunit pod create --name cp; podunit create --pod cp --name xc " + image, verb: "podunit pod rm -f -t 0 cp", done: "! podunit pod exists cp && ! " + hasC},
 	{name: "quadlet install", verb: "podunit quadlet install q.container", done: "systemctl --user cat q.service", undo: "podunit quadlet rm q.container"},
 	{name: "quadlet install --replace", before: "podunit quadlet install q.container; sed 's/1000/2000/' q.container >r/q.container", verb: "podunit quadlet install --replace r/q.container", keeps: "test -s ~/.config/containers/systemd/q.container", done: "grep 2000 ~/.config/containers/systemd/q.container && systemctl --user cat q.service | grep 2000", undo: "podunit quadlet rm q.container; rm r/q.container"},
 	{name: "quadlet rm", before: "podunit quadlet install q.container", verb: "podunit quadlet rm q.container", done: "test ! -e ~/.config/containers/systemd/q.container && ! systemctl --user cat q.service"},
-	{name: "generate quadlet --install", before: makeC, verb: "podunit generate quadlet --install c", keeps: hasC, done: "systemctl --user cat c.service", undo: "rm -f ~/.config/containers/systemd/c.container; systemctl --user daemon-reload; " + noC},
+	{name: "generate quadlet --install", before: makeC, verb: "podunit generate quadlet --install xc", keeps: hasC, done: "systemctl --user cat xc.service", undo: "rm -f ~/.config/containers/systemd/xc.container; systemctl --user daemon-reload; " + noC},
 	{name: "kube play", verb: "podunit kube play k.yaml", done: "podunit exec kp-c cat /f/a | grep alpha", undo: "podunit kube down k.yaml"},
 	{name: "kube down", before: "podunit kube play k.yaml", verb: "podunit kube down k.yaml", done: "! podunit pod exists kp"},
-	{name: "system prune", before: makeC + "; podunit network create cn; podunit volume create cv2; " + load + "; podunit untag " + its, verb: "podunit system prune -f --volumes",
-		done: "! " + hasC + " && ! podunit network exists cn && ! podunit volume exists cv && ! podunit volume exists cv2 && [ -z \"$(podunit images -q -f dangling=true)\" ]"},
 }
 
 // cutUnit makes the unit file that the cases find, in their directory.
@@ -119,7 +119,7 @@ spec:
 {apiVersion: v1, kind: ConfigMap, metadata: {name: f}, data: {a: alpha}}
 E
 podunit run -d --rm --name c --network none ` + image + ` sleep 1000; podunit rm -f -t 0 c; podunit quadlet install q.container; podunit quadlet rm q.container; podunit login -u u -p p localhost:5000; podunit logout localhost:5000
-podunit artifact add ca:1 new; podunit artifact rm ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f`
+podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f`
 
 // cutShell is what root's script has before a round: alice has a script of hers run as after a login.
 const cutShell = `alice() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs
@@ -128,7 +128,7 @@ export -f alice
 `
 
 // cutJudge has alice look at everything, do the verb again where it is not done, and take it back. %s are
-// what it keeps, what shows that it is done, the verb, and how it is undone.
+// what it keeps, what shows that it is done, the verb, how it is undone, and the last prune.
 const cutJudge = `say() { echo "$@"; code=1; }
 code=0
 for v in 'ps -a' 'pod ps' images 'volume ls' 'network ls' 'secret ls' 'artifact ls' 'quadlet list' 'system df'; do podunit $v >/dev/null 2>said && [ ! -s said ] || say "podunit $v: $(cat said)"; done
@@ -140,14 +140,14 @@ if ! (%s) >said 2>&1; then
 	(%[2]s) >said 2>&1 || say "after it was done again: $(cat said; cat again)"
 fi
 (set -e; %[4]s) >said 2>&1 || say "undo: $(cat said)"
-podunit system prune -f --volumes >/dev/null 2>said && podunit system check >/dev/null 2>>said && [ ! -s said ] || say "prune and check: $(cat said)"
+%[5]s >/dev/null 2>said && podunit system check >/dev/null 2>>said && [ ! -s said ] || say "prune and check: $(cat said)"
 # The library makes one for each list of manifests, and removes none.
 rm -f said again $XDG_RUNTIME_DIR/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
 exit $code`
 
 // cut does a round of the case, and returns the call before which podunit was killed, or nothing if there were
 // not so many, and what is wrong then.
-func (l *Lab) cut(c cutCase, at int) (call, wrong string, files []string) {
+func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []string) {
 	l.t.Helper()
 	or := func(s string) string {
 		if s == "" {
@@ -155,7 +155,7 @@ func (l *Lab) cut(c cutCase, at int) (call, wrong string, files []string) {
 		}
 		return s
 	}
-	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), c.verb, or(c.undo))
+	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), c.verb, or(c.undo), prune)
 	script := cutShell + fmt.Sprintf(`alice %s >/root/said 2>&1 || { cat /root/said; exit 3; }
 podunit-lab cut --at %d --log /root/calls bash -c 'alice "$1"' - %s 2>&1 | cat >/root/said; status=${PIPESTATUS[0]}
 if [ "$(wc -l </root/calls)" = %[2]d ]; then tail -n 1 /root/calls; elif [ $status != 0 ]; then cat /root/said; exit 4; else echo; fi
@@ -184,22 +184,22 @@ func TestCuts(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", cutDirectory)
 	for _, c := range cutCases {
-		t.Run(c.name, func(t *testing.T) { l.on(t).cuts(t, c) })
+		t.Run(c.name, func(t *testing.T) { l.on(t).cuts(t, c, "podunit system prune -f --volumes") })
 	}
 }
 
-// cuts does all rounds of a case.
-func (l *Lab) cuts(t *testing.T, c cutCase) {
-	if _, wrong, _ := l.cut(c, 0); wrong != "" {
+// cuts does all rounds of a case, each of which ends with the prune.
+func (l *Lab) cuts(t *testing.T, c cutCase, prune string) {
+	if _, wrong, _ := l.cut(c, prune, 0); wrong != "" {
 		t.Fatalf("without a kill: %s", wrong)
 	}
-	_, wrong, files := l.cut(c, 0)
+	_, wrong, files := l.cut(c, prune, 0)
 	before := l.settled()
 	if wrong != "" {
 		t.Fatalf("without a kill: %s", wrong)
 	}
 	for at := 1; ; at++ {
-		call, wrong, now := l.cut(c, at)
+		call, wrong, now := l.cut(c, prune, at)
 		if call == "" && wrong == "" {
 			t.Logf("%d writes", at-1)
 			if at == 1 {

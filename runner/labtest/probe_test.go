@@ -180,8 +180,8 @@ var probeVaries = []struct {
 	{regexp.MustCompile(`(,?)(lowerdir|upperdir|workdir)=[^,]*`), ""},
 	{regexp.MustCompile(`\b(pipe|socket):\[\d+\]`), "$1"},
 	{regexp.MustCompile(`fe80::[0-9a-f:]+(.*?)(?: tentative)?( \\)?$`), "fe80::X$1"},
-	{regexp.MustCompile(`\b(group|session)=\d{3,}`), "$1=of the machine"},     // with --pid host
-	{regexp.MustCompile(`\b(group|session)=([2-9]|\d\d)\b`), "$1=of a child"}, // of the init, after as many threads of the runtime as there were
+	{regexp.MustCompile(`\b(group|session)=\d{3,}`), "$1=of the machine"},                  // with --pid host
+	{regexp.MustCompile(`\bgroup=([2-9]|\d\d) session=1\b`), "group=of a child session=1"}, // of --init, after as many threads of the runtime as there were
 	// These are kept beside the container, wherever that is; the other flags are those of the file
 	// system there.
 	{regexp.MustCompile(`^(mount /(?:etc/(?:hosts|hostname|resolv\.conf|passwd|group|localtime)|run/\.containerenv)) \w+ (r[ow])(?:,nosuid,nodev)?(,noexec)?.*`), "$1 $2$3"},

@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/podunit/podunit/runner/process"
 	"golang.org/x/sys/unix"
@@ -130,6 +132,30 @@ func Inside(paths []string, f func() error) error {
 			}
 		}
 		return false, f()
+	})
+}
+
+// Set sets kernel parameters, such as net.ipv4.ip_forward, in the network namespace at path. The
+// caller's user namespace must own it, or be above that which does.
+func Set(path string, sysctls map[string]string) error {
+	ns, err := Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return Do(ns, func() error {
+		for _, name := range slices.Sorted(maps.Keys(sysctls)) {
+			file := filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/"))
+			f, err := os.OpenFile(file, os.O_WRONLY, 0) // it is never made
+			if err == nil {
+				_, err = f.WriteString(sysctls[name])
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
+				return fmt.Errorf("sysctl %s=%s: %w", name, sysctls[name], err)
+			}
+		}
+		return nil
 	})
 }
 

@@ -3,7 +3,10 @@
 package netns
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,6 +29,45 @@ func TestOpen(t *testing.T) {
 		}
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// TestSet sets parameters in a namespace of its own, and leaves those of this one alone.
+func TestSet(t *testing.T) {
+	ns, err := Anonymous()
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("it needs root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	path := filepath.Join("/proc/self/fd", strconv.Itoa(int(ns.Fd())))
+	const name, file = "net.ipv4.ip_unprivileged_port_start", "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Set(path, map[string]string{name: "77"}); err != nil {
+		t.Fatal(err)
+	}
+	err = Do(ns, func() error {
+		got, err := os.ReadFile(file)
+		if string(got) != "77\n" {
+			t.Errorf("inside: %q", got)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+		t.Errorf("outside: %q, before %q, %v", after, before, err)
+	}
+	for name, want := range map[string]string{"net.ipv4.nosuch": "sysctl net.ipv4.nosuch=x: open", name: "sysctl " + name + "=x: write"} {
+		if err := Set(path, map[string]string{name: "x"}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/slack"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
@@ -173,22 +174,25 @@ func (c *Creation) Configure(config Config) error {
 func (c *Creation) Wait() (pid int, err error) {
 	pid, err = c.await()
 	if err == nil && c.slack != 0 {
-		err = c.endSlack(pid)
+		c.endSlack(pid)
 	}
 	// A file again, or another one, for exec and for who wants to know.
 	return pid, errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.kept, 0o600))
 }
 
-// endSlack gives the container's first process, which has inherited the runtime's slack, the usual one:
-// what it executes and makes has that. Of what it was born with, only PR_SET_TIMERSLACK(2const) with 0
-// is left in that one process, which then gets slack.Late. A process that is gone needs nothing, and
-// why it is, Close tells.
-func (c *Creation) endSlack(pid int) error {
-	err := slack.Set(pid, c.slack)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return nil
+// endSlack gives the container's first process, which has inherited the runtime's slack, the usual one.
+// It gives it to the main thread, and runc's init executes the program in that one: it locks its work to
+// it, and the other threads end with the execution. What the program makes has the usual slack then.
+//
+// The kernel keeps a second value in each process, the slack of who made it, and nobody can change that.
+// It comes back only in a first process that calls PR_SET_TIMERSLACK(2const) with 0, or leaves a realtime
+// policy: it has slack.Late then. Hooks of the runtime have slack.Late, and what they leave behind.
+//
+// A wider slack is no reason to give a container up, and why a process is gone, Close tells.
+func (c *Creation) endSlack(pid int) {
+	if err := slack.Set(pid, c.slack); err != nil {
+		logrus.Debugf("the container's timers may be up to %v late: %v", slack.Late, err)
 	}
-	return err
 }
 
 // await returns the process ID. runc writes it when all is done, under another name first, and

@@ -241,6 +241,30 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 	}
 }
 
+// TestSlackRefused: a container whose timers keep the runtime's slack is one all the same.
+func TestSlackRefused(t *testing.T) {
+	bundle := t.TempDir()
+	leavePID(t, bundle)
+	r := fake(t, `read config <config.json; echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done`)
+	c, err := r.Create(context.Background(), "x", bundle, Streams{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Configure(Config{Read: []byte("it\n"), Kept: []byte("it\n")}); err != nil {
+		t.Fatal(err)
+	}
+	c.slack = -1 // which the kernel refuses to anybody
+	if _, err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(bundle, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Close(), c.Discard()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCreationFails tells what runc said, whether it has written a PID or not.
 func TestCreationFails(t *testing.T) {
 	for name, script := range map[string]string{

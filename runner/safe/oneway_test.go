@@ -39,6 +39,7 @@ var otherWays = map[string]string{
 	"runc":                        "the runtime directory",
 	"safe/write.go":               "here it is",
 	"service/connect.go":          "in place, since a container has it: hosts and resolv.conf",
+	"slack/slack.go":              "the kernel's files",
 	"volume/lock.go":              "puts out of sight what is removed",
 	"volume/volume.go":            "a whole directory aside, synced before and after it is renamed",
 }

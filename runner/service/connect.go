@@ -32,15 +32,13 @@ var ErrConnected = errors.New("network is already connected")
 // starts.
 func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.Network) error {
 	return e.changeNetworks(ctx, r, n.Name, "connect", func(r *container.Record, name string, on int, s container.Status) error {
-		if on >= 0 && s.PID != 0 {
-			return fmt.Errorf("container %s is already connected to network %s: %w", r.Name, name, ErrConnected)
-		}
-		if on >= 0 {
+		if on >= 0 && s.PID == 0 {
 			return nil
 		}
 		n.Name, n.Mode = name, spec.NetNamed
-		r.Spec.Networks = append(slices.Clone(r.Spec.Networks), n)
+		r.Spec.Networks = slices.Clone(r.Spec.Networks)
 		if s.PID == 0 {
+			r.Spec.Networks = append(r.Spec.Networks, n)
 			return nil
 		}
 		c, ns, err := e.running(*r, s)
@@ -48,6 +46,19 @@ func (e *Engine) ConnectNetwork(ctx context.Context, r container.Record, n spec.
 			return err
 		}
 		defer ns.Close()
+		switch there := c.Info[name] != nil; {
+		case on >= 0 && there:
+			return fmt.Errorf("container %s is already connected to network %s: %w", r.Name, name, ErrConnected)
+		case on >= 0: // A disconnect was killed before it noted what it had done.
+			r.Spec.Networks[on] = n
+		case there: // A connect was killed before it noted what it had done, maybe half.
+			if err := e.leave(ctx, *r, c, ns, name); err != nil {
+				return err
+			}
+			fallthrough
+		default:
+			r.Spec.Networks = append(r.Spec.Networks, n)
+		}
 		b, err := e.bridge(spec.Networking{Networks: []spec.Network{n}, Hostname: r.Spec.Hostname}, who{r.ID, r.Name, r.Hostname()})
 		if err != nil {
 			return err
@@ -86,13 +97,21 @@ func (e *Engine) DisconnectNetwork(ctx context.Context, r container.Record, netw
 			return err
 		}
 		defer ns.Close()
-		before := *c
-		before.Answer = maps.Clone(c.Answer) // Leave changes it
-		if err := c.Leave(ctx, e.Containers.Dir(r.ID), ns, name, e.servers()); err != nil {
-			return err
+		if c.Info[name] == nil {
+			return nil // A disconnect was killed before it noted what it had done.
 		}
-		return e.tellFiles(*r, &before, c)
+		return e.leave(ctx, *r, c, ns, name)
 	})
+}
+
+// leave takes a running container from a network, and from its files what they say of it.
+func (e *Engine) leave(ctx context.Context, r container.Record, c *netavark.Connection, ns *os.File, name string) error {
+	before := *c
+	before.Answer = maps.Clone(c.Answer) // Leave changes it
+	if err := c.Leave(ctx, e.Containers.Dir(r.ID), ns, name, e.servers()); err != nil {
+		return err
+	}
+	return e.tellFiles(r, &before, c)
 }
 
 // changeNetworks changes the networks of a container under its lock, and notes them. status is the
@@ -120,6 +139,9 @@ func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrI
 				mode = spec.NetPod
 			}
 			return fmt.Errorf("container %s: %q is not supported: invalid network mode; only containers on named networks can be connected to others", r.Name, mode)
+		}
+		if err := e.Containers.CanNote(r.Name); err != nil {
+			return fmt.Errorf("container %s: %w", r.Name, err)
 		}
 		s, err := e.Containers.Status(r.ID)
 		if err != nil {

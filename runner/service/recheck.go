@@ -25,7 +25,10 @@ func (e *Engine) recheck(ctx context.Context, r container.Record, s container.St
 			return c.files.Remove()
 		}
 		state, err := c.files.State()
-		if err != nil || state == nil {
+		if err == nil && state == nil {
+			err = health.ErrNone // beginChecks was killed between the two files
+		}
+		if err != nil {
 			return err
 		}
 		had, has = state.Current(c.plan.Config), state.Current(*r.Health)

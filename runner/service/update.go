@@ -42,6 +42,9 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 		if c.Restarts && now.Unit != "" {
 			return hint.With(errors.New("--restart: the container "+now.Name+" is made by "+now.Unit+" and goes with its end"), "Restart= in the [Service] section of its file")
 		}
+		if err := e.Containers.CanNote(now.Name); err != nil {
+			return fmt.Errorf("container %s: %w", now.Name, err)
+		}
 		if c.Checks {
 			if now.Health, err = health.Change(now.Health, now.Spec.SdNotify == "healthy", c.Apply); err != nil {
 				return fmt.Errorf("container %s: %w", now.Name, err)

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package slack has the kernel wake the monitor threads of Go programs less often during a start.
+// Package slack has the kernel wake the monitor threads of runc less often during a start.
 //
 // Each Go program has a thread that asks every 20 microseconds whether anything hangs, and asks less
-// often only when nothing has happened for a while. In a start always something happens, in podunit,
-// in runc and in what runc makes of itself. A thread's timer slack is how late the kernel may wake it:
-// with the usual 50 microseconds these threads wake up twelve times in a millisecond, and with Late a
-// few times in the whole start.
+// often only when nothing has happened for a while. In a start always something happens, in runc and
+// in what runc makes of itself. A thread's timer slack is how late the kernel may wake it: with the
+// usual 50 microseconds these threads wake up twelve times in a millisecond, and with Late a few times
+// in the whole start.
 //
-// Price: this package, and a field and a function of runc.Creation. Gain: 5 % of a start's processor time (95.5
-// to 90.2 ms on a busy machine, 28 starts by turns with and without it: 0.944 [0.931 0.959]; 36 others: 0.952).
-// Source: PR_SET_TIMERSLACK(2const), proc_pid_timerslack_ns(5); sysmon in Go's runtime/proc.go.
+// This process's own monitor thread keeps the usual slack. That thread makes other threads when a
+// system call takes long, and they inherit its slack, and so does what is started from them and stays.
+//
+// Price: this package, and a field and a function of runc.Creation. Gain: 4 % of a start's processor
+// time (0.956 of what it takes without, on a busy machine).
+// Source: PR_SET_TIMERSLACK(2const), proc_pid_timerslack_ns(5); sysmon and handoffp in Go's runtime/proc.go.
 package slack
 
 import (
@@ -20,7 +23,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +48,11 @@ func Start(cmd *exec.Cmd) (usual time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	usual, err = Own()
-	if err != nil || usual == 0 || !allowed() || set(Late) != nil { // 0 of one with a realtime policy
+	if err != nil || usual == 0 || !allowed() { // 0 of one with a realtime policy
+		return 0, cmd.Start()
+	}
+	// Set writes a file, and /proc may be read-only: this changes nothing, and tells.
+	if Set(unix.Gettid(), usual) != nil || set(Late) != nil {
 		return 0, cmd.Start()
 	}
 	err = cmd.Start()
@@ -76,36 +82,4 @@ func Set(pid int, d time.Duration) error {
 		return fmt.Errorf("timer slack of process %d, which takes CAP_SYS_NICE: %w", pid, err)
 	}
 	return nil
-}
-
-// looks is how often the threads are looked through: the monitor may be awake at that moment.
-const looks = 3
-
-// Monitor gives this process's own monitor thread Late. It starts no process, so that none inherits
-// it. If the thread cannot be found, or we may not do it, all stays as it is.
-func Monitor() {
-	for range looks {
-		if thread := monitor(); thread != 0 {
-			_ = Set(thread, Late) // that costs a little time, and nothing else
-			return
-		}
-	}
-}
-
-// monitor finds the monitor thread: no other one waits in nanosleep(2). It is 0 if that one does not
-// wait there just now. Source: proc_pid_syscall(5); usleep in Go's runtime, and what calls it.
-func monitor() int {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return 0
-	}
-	asleep := strconv.Itoa(unix.SYS_NANOSLEEP) + " "
-	for _, t := range threads {
-		text, err := os.ReadFile("/proc/self/task/" + t.Name() + "/syscall")
-		if err == nil && strings.HasPrefix(string(text), asleep) {
-			id, _ := strconv.Atoi(t.Name()) // the kernel's own number
-			return id
-		}
-	}
-	return 0
 }

@@ -34,58 +34,6 @@ func of(t *testing.T, pid int) time.Duration {
 	return time.Duration(ns)
 }
 
-// TestMonitor: the monitor thread gets it, and neither another thread nor a process that we start.
-func TestMonitor(t *testing.T) {
-	own, err := Own()
-	if err != nil || own == Late {
-		t.Fatalf("%v, %v", own, err)
-	}
-	// The monitor of a process that does nothing is not woken, and this test does nothing but wait.
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	}()
-	thread := 0
-	for deadline := time.Now().Add(time.Minute); thread == 0 && time.Now().Before(deadline); thread = monitor() {
-	}
-	if thread == 0 {
-		t.Fatal("no thread waits in nanosleep(2)")
-	}
-	of(t, thread)
-	for got := 0; got == 0; {
-		Monitor()
-		threads, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range threads {
-			id, err := strconv.Atoi(e.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			switch d := of(t, id); {
-			case d == Late && id == thread:
-				got++
-			case d != own && d != 0:
-				t.Fatalf("thread %d, of which %d is the monitor: %v", id, thread, d)
-			}
-		}
-	}
-	for range 20 {
-		out, err := exec.Command("cat", "/proc/self/timerslack_ns").Output()
-		if want := strconv.FormatInt(own.Nanoseconds(), 10); err != nil || strings.TrimSpace(string(out)) != want {
-			t.Fatalf("a process of ours has %q, want %s: %v", out, want, err)
-		}
-	}
-}
-
 // TestStart: the command has it, and not the thread that started it.
 func TestStart(t *testing.T) {
 	runtime.LockOSThread()
@@ -116,6 +64,38 @@ func TestStart(t *testing.T) {
 	}
 	if _, err := Start(exec.Command("/nonexistent")); err == nil {
 		t.Error("what is not there was started")
+	}
+}
+
+// TestStartReadOnly: where Set cannot write to /proc, the command has the usual slack.
+func TestStartReadOnly(t *testing.T) {
+	runtime.LockOSThread() // this thread alone has the mounts, and ends with the test
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		runtime.UnlockOSThread()
+		t.Skipf("who may not make a mount namespace: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("/proc", "/proc", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/proc", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	own, err := Own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd := exec.Command("cat", "/proc/self/timerslack_ns")
+	cmd.Stdout = &out
+	usual, err := Start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil || usual != 0 || strings.TrimSpace(out.String()) != strconv.FormatInt(own.Nanoseconds(), 10) {
+		t.Errorf("it had %q, want %v; the usual one is %v, %v", out.String(), own, usual, err)
 	}
 }
 

@@ -56,7 +56,7 @@ func Prune(ctx context.Context, x *service.Engine, filters []string) (gone []str
 	if err != nil {
 		return nil, err
 	}
-	errs := []error{x.Containers.SweepOrphans(ctx)}
+	errs := []error{x.Containers.SweepOrphans(ctx), x.Containers.SweepNames()}
 	rows, err := view.Containers(x, false)
 	if err != nil {
 		return nil, errors.Join(append(errs, err)...)

@@ -3,8 +3,10 @@
 package quadlet
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/kube/manifest"
 	"github.com/podunit/podunit/runner/kube/play"
+	"github.com/podunit/podunit/runner/secret"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -27,7 +30,24 @@ func searchPath(e *cli.Env, system bool) source.Search {
 
 // checkOptions are the options of a run of the generator on this machine.
 func checkOptions(e *cli.Env, system bool) check.Options {
-	return check.Options{Convert: convert.Options{User: !system}, Host: check.ThisHost(!system), Kube: manifest.CheckWith(play.NoZone), Verbs: VerbFlags(e)}
+	host := check.ThisHost(!system)
+	if system == (e.User.UID == 0) { // else they are somebody else's
+		host.Secret = func(name string) bool { return hasSecret(e, name) }
+	}
+	return check.Options{Convert: convert.Options{User: !system}, Host: host, Kube: manifest.CheckWith(play.NoZone), Verbs: VerbFlags(e)}
+}
+
+// hasSecret tells whether there is a secret, or that it cannot be known. It makes no directory for secrets.
+func hasSecret(e *cli.Env, name string) bool {
+	s, err := e.Secrets()
+	if err != nil {
+		return true
+	}
+	if _, err := os.Stat(s.Dir()); err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	_, err = s.Lookup(name)
+	return !errors.Is(err, secret.ErrNotFound)
 }
 
 // VerbFlags finds the flags of the verbs of a program for a check.
@@ -68,7 +88,7 @@ func NewCheck(e *cli.Env) *cobra.Command {
 		Use:   "check [flags] [PATH...]",
 		Short: "Find what is wrong with unit files and Kubernetes YAML",
 		Long: `Report everything that is wrong with unit files: what the generator would say, values and flags
-that the runner would refuse, files, ports and accounts that are missing on this machine, and units that get
+that the runner would refuse, files, secrets, ports and accounts that are missing on this machine, and units that get
 in each other's way. PATH is a unit file, judged with those beside it in mind, a file with Kubernetes
 YAML, or a directory that holds unit files; without one the search path of this user is read.
 
