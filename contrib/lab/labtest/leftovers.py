@@ -63,6 +63,20 @@ for path in glob.glob(run + "/pods/*/status.json"):
     if alive(s.get("InfraPID", 0), s.get("StartTicks")):
         pods.add(path.split("/")[-2])
         pids |= {s["InfraPID"], s.get("PastaPID", 0)}
+# The first process of the service of a .kube file waits there while its pods run.
+for path in glob.glob(run + "/kube/plays/*/main.pid"):
+    pid, start = (int(n) for n in (read(path).split() + ["0", "0"])[:2])
+    if alive(pid, start):
+        pids.add(pid)
+# The namespace of a user's named networks is a unit while one of those that run is connected.
+connected = (running | pods) & names(run + "/networks/connected")
+for id in sorted(names(run + "/networks/connected") - connected):
+    left.append(f"{run}/networks/connected/{id[:12]} of nothing that runs")
+
+
+def of_networks(pid):
+    return bool(connected) and read(f"/proc/{pid}/cgroup").rstrip().endswith("/podunit-netns.service")
+
 
 # Containers and pods: in the storage, in the runtime directory, of the runtime.
 containers, kept, container_names = {}, set(), set()
@@ -79,16 +93,22 @@ for id in sorted(running - set(containers)):
 for what in ("containers", "runc"):
     for id in sorted(names(f"{run}/{what}") - running - (kept if what == "containers" else set())):
         left.append(f"{run}/{what}/{id[:12]} of no running container")
-for id in sorted(names(run + "/pods") - pods):
-    left.append(f"{run}/pods/{id[:12]} of no running pod")
-pod_names = {load(f).get("Name") for f in glob.glob(store + "/podunit/pods/*.json")}
-for f in glob.glob(store + "/podunit/pods/*.json"):
-    if (load(f) or {}).get("ID") not in pods:
+records = {f: load(f) or {} for f in glob.glob(store + "/podunit/pods/*.json")}
+pod_names = {r.get("Name") for r in records.values()}
+# A pod that no unit has made stays until somebody removes it. The file with its first process has a name of its own.
+kept_pods = {r.get("ID") for r in records.values() if "PODMAN_SYSTEMD_UNIT" not in (r.get("Spec", {}).get("Labels") or {})}
+pid_files = {os.path.basename(r.get("Spec", {}).get("MainPIDFile", "")) for r in records.values() if r.get("ID") in pods}
+for id in sorted(names(run + "/pods") - pods - kept_pods - pid_files):
+    left.append(f"{run}/pods/{id[:12]}{id[64:]} of no running pod")
+for f, r in records.items():
+    if r.get("ID") not in pods | kept_pods:
         left.append(f"{f} of no running pod")
+play_names = {os.path.basename(f).removesuffix(".json") for f in glob.glob(store + "/podunit/kube/plays/*.json")}
 for id in sorted(names(store + "/podunit/containers") - set(containers)):
     left.append(f"{store}/podunit/containers/{id[:12]} of no container")
 for lock in sorted(names(run + "/lock")):
-    if lock.removeprefix("pod ") not in container_names | pod_names:
+    kube = lock.startswith("kube ")
+    if lock.removeprefix("kube " if kube else "pod ") not in (play_names if kube else container_names | pod_names):
         left.append(f"{run}/lock/{lock} of nothing")
 for pid in names(run + "/userns") - {"lock"}:
     if not ticks(pid):
@@ -149,7 +169,8 @@ for pid, cmd in sorted(mine.items()):
     if name in ("podunit", "runc", "newuidmap", "newgidmap", "storage-untar") and "/lab-" not in read(f"/proc/{pid}/cgroup"):
         left.append(f"process {pid}: {cmd}")
     guards = re.search(r"^PPid:\s+(\d+)", read(f"/proc/{pid}/status"), re.M) # a helper's guard is its child
-    if name in ("podunit-infra", "podunit-log", "pasta", "pasta.avx2") and pid not in pids and not (guards and int(guards[1]) in pids):
+    ours = name in ("podunit-infra", "podunit-log", "podunit-netns", "pasta", "pasta.avx2") or name == "aardvark-dns" and uid != 0
+    if ours and pid not in pids and not (guards and int(guards[1]) in pids) and not of_networks(pid):
         left.append(f"process {pid} of no running container: {cmd[:100]}")
 
 # Mounts and network namespaces: on the host none, elsewhere only those of what runs.
@@ -172,9 +193,10 @@ for pid in [1, *mine]:
             left.append(f"mount on the host: {where}")
         elif where.endswith("/merged") and store in where and where.split("/")[-2] not in running:
             left.append(f"mount of a container that does not run, in process {pid} ({mine.get(pid, '')[:60]}): {where}")
-own = sum(1 for id in running if (load(f"{run}/containers/{id}/status.json") or {}).get("NetNS") in ("pasta", "none"))
+own = sum(1 for id in running if (load(f"{run}/containers/{id}/status.json") or {}).get("NetNS") in ("pasta", "none", "bridge"))
 others = set(nets) - {host[1]}
-if len(others) > own + len(pods):
+shared = any(of_networks(p) for n in others for p in nets[n])
+if len(others) > own + len(pods) + shared:
     left.append(f"{len(others)} network namespaces for {own} containers and {len(pods)} pods: " + ", ".join(f"{n} {p}" for n, p in nets.items() if n in others))
 
 print("\n".join(left), end="\n" if left else "")

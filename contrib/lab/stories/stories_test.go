@@ -61,9 +61,9 @@ func property(l *labtest.Lab, user, unit, name string) string {
 	return l.MustRun(user, fmt.Sprintf("systemctl %s show -P %s %s", mode, name, unit))
 }
 
-// nothingLeft fails the test unless, within some seconds, there is nothing of the user's containers
+// nothingLeft fails the test unless, within a minute, there is nothing of the user's containers
 // but what runs.
 func nothingLeft(t *testing.T, l *labtest.Lab, user string) {
 	t.Helper()
-	l.For(t).NothingLeft(user, 30*time.Second)
+	l.For(t).NothingLeft(user, time.Minute)
 }

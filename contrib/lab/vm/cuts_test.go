@@ -70,6 +70,7 @@ kind: Pod
 metadata: {name: %s}
 spec:
   restartPolicy: Always
+  terminationGracePeriodSeconds: 1
   containers:
   - {name: c, image: localhost:5000/busybox, command: [sleep, "999999"], volumeMounts: [{name: v, mountPath: /v}]}
   volumes:
@@ -210,7 +211,7 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	}
 	c.l.PowerCut()
 	if err := <-ended; err != nil {
-		c.t.Logf("%s, cut: %v", p.name, err)
+		c.t.Logf("%s, cut: %s", p.name, strings.ReplaceAll(err.Error(), functions, ""))
 	}
 	start := time.Now()
 	c.l.Boot()
