@@ -310,7 +310,6 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestThisHost: the real machine answers without surprise.
 // TestYAMLOfAPipe: what nobody may ever write is told, and not waited for.
 func TestYAMLOfAPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pod.yaml")
@@ -323,6 +322,7 @@ func TestYAMLOfAPipe(t *testing.T) {
 	}
 }
 
+// TestThisHost: the real machine answers without surprise.
 func TestThisHost(t *testing.T) {
 	h := ThisHost(os.Getuid() != 0)
 	if _, ok := h.UserHome("root"); !ok || !h.Exists("/") || h.SubIDs("nobody-has-this-name", true) {

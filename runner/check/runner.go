@@ -121,7 +121,7 @@ func (j judge) command(words []string, verb int) []refusal {
 // globals judges what stands before the verb as global flags, of which a verb may have others of the same name, and reports
 // whether it is nothing else.
 func (j judge) globals(words []string) (out []refusal, apart bool) {
-	if j.verbs == nil {
+	if j.verbs == nil || len(words) == 0 {
 		return nil, false
 	}
 	set, _, err := j.verbs(nil)

@@ -11,13 +11,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/store"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
 
-// elsewhere are podman's flags before the verb that have no meaning here, and what does the same.
+// elsewhere are podman's flags before the verb that are refused, and what does the same.
 // The value of some is what is the case anyway.
 var elsewhere = map[string]struct{ fits, instead string }{
+	"hooks-dir":  {"", "no hooks run: what they do stands in ExecStartPre= of the unit"},
+	"volumepath": {"", "volumes lie in the storage, --root"},
 	"connection": {"", "podunit works on this machine only: ssh HOST podunit ..."},
 	"identity":   {"", "podunit works on this machine only: ssh -i FILE HOST podunit ..."},
 	"remote":     {"false", "podunit works on this machine only: ssh HOST podunit ..."},
@@ -33,9 +36,7 @@ var shorts = map[string]string{"connection": "c", "remote": "r"}
 var void = map[string]struct{ fits, instead string }{
 	"cgroup-manager":   {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
 	"conmon":           {"", "there is no conmon: systemd watches containers"},
-	"hooks-dir":        {"", "no hooks run: what they do stands in ExecStartPre= of the unit"},
 	"network-cmd-path": {"", "it is slirp4netns that it names; pasta is looked for where containers.conf(5) says, helper_binaries_dir"},
-	"volumepath":       {"", "volumes lie in the storage, --root"},
 	"events-backend":   {"journald", "events are in the journal"},
 	"syslog":           {"false", "what podunit says goes to stderr, and in a unit to the journal"},
 	"trace":            {"false", "--log-level trace"},
@@ -77,7 +78,7 @@ func (e *Env) choices(set *pflag.FlagSet) {
 
 // choose has this process, and what it starts, do as the flags before the verb say.
 func (e *Env) choose() error {
-	if e.dockerConfig != "" && e.Getenv("REGISTRY_AUTH_FILE") == "" {
+	if e.dockerConfig != "" {
 		path := e.dockerConfig
 		if filepath.Ext(path) != ".json" {
 			path = filepath.Join(path, "config.json")
@@ -96,7 +97,11 @@ func (e *Env) choose() error {
 	if e.globals().Changed("transient-store") {
 		e.choice.Transient = &e.transient
 	}
-	return e.choice.Carry()
+	before, err := store.Chosen()
+	if err != nil {
+		return err
+	}
+	return before.With(e.choice).Carry()
 }
 
 // others registers podman's flags that have no meaning here, so that each is refused with what does the

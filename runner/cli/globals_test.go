@@ -45,6 +45,8 @@ func TestGlobalsOfPodman(t *testing.T) {
 		"--root x version":                  "invalid argument \"x\" for \"--root\" flag: it is not an absolute path",
 		"--pull-option a version":           "invalid argument \"a\" for \"--pull-option\" flag: it is not NAME=VALUE",
 		"--url ssh://me@there/x version":    "--url ssh://me@there/x: not here",
+		"--hooks-dir /x version":            "--hooks-dir /x: not here\n  hint: no hooks run",
+		"--volumepath /x version":           "--volumepath /x: not here\n  hint: volumes lie in the storage",
 		"--remote version":                  "--remote: not here\n  hint: podunit works on this machine only",
 		"version --url x":                   "--url x: not here",
 		"--out /nonexistent/dir/f version":  "--out: open /nonexistent/dir/f",
@@ -69,7 +71,7 @@ func TestGlobalsOfPodman(t *testing.T) {
 
 // TestChoices: what the flags before the verb say of the storage is in the environment, for this process and what it starts.
 func TestChoices(t *testing.T) {
-	t.Setenv("REGISTRY_AUTH_FILE", "")
+	t.Setenv("REGISTRY_AUTH_FILE", "/of/the/environment")
 	for line, want := range map[string]string{
 		"version": "",
 		"--root /x --storage-opt additionalimagestore=/i version":                `{"Root":"/x","Options":["additionalimagestore=/i"]}`,
@@ -82,6 +84,14 @@ func TestChoices(t *testing.T) {
 		if status, out, errs := answer("podunit", strings.Fields(line)...); status != 0 || out == "" || errs != "" || os.Getenv(store.ChoiceVariable) != want {
 			t.Errorf("%s: %d %s%s, %s", line, status, out, errs, os.Getenv(store.ChoiceVariable))
 		}
+	}
+	// One that another has started has what that was told, but for what it is told itself.
+	t.Setenv(store.ChoiceVariable, `{"Root":"/x","RunRoot":"/r","Options":["a=b"],"Transient":true}`)
+	for range 2 { // as the full program, which gets the same words
+		answer("podunit", "--root", "/z", "--storage-opt", "c=d", "version")
+	}
+	if got := os.Getenv(store.ChoiceVariable); got != `{"Root":"/z","Options":["c=d"],"Transient":true}` {
+		t.Errorf("one within another: %s", got)
 	}
 	if got := os.Getenv("REGISTRY_AUTH_FILE"); got != "/d/config.json" {
 		t.Errorf("--config: %q", got)

@@ -167,6 +167,9 @@ func (e *Env) globals() *pflag.FlagSet {
 	return e.flags
 }
 
+// GlobalFlags are the flags that may stand before the verb.
+func (e *Env) GlobalFlags() *pflag.FlagSet { return e.globals() }
+
 // globalFlags reads the flags before the verb and returns the verb, and the words from it on. Where
 // there is none, or a flag that is not for all verbs, it returns all words, and leaves it to cobra
 // what to say of them. A flag that is refused is an error.

@@ -220,6 +220,28 @@ func TestGlobMountsEachMatchByItsName(t *testing.T) {
 	}
 }
 
+// TestGlobOfLinks: with no-dereference a link among the matches is copied, and the others are mounted.
+func TestGlobOfLinks(t *testing.T) {
+	dir, rootfs := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a"), nil, 0o600), os.Symlink("/nowhere", filepath.Join(dir, "b"))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := globLinks(rootfs, spec.Mount{Type: spec.MountGlob, Source: filepath.Join(dir, "*"), Destination: "/x", NoDereference: true}, nil)
+	if err != nil || len(got) != 1 || got[0].Destination != "/x/a" {
+		t.Errorf("mounted are %+v, %v", got, err)
+	}
+	if target, err := os.Readlink(filepath.Join(rootfs, "x/b")); target != "/nowhere" {
+		t.Errorf("the link: %q, %v", target, err)
+	}
+	link := spec.Mount{Type: spec.MountBind, Source: filepath.Join(dir, "b"), Destination: "/data/b", NoDereference: true}
+	for at, hides := range map[string]bool{"/data/": true, "/dat": false, "/data/b": false, "/data/b/c": false} {
+		made, err := copyLink(rootfs, link, []spec.Mount{link, {Type: spec.MountTmpfs, Destination: at}})
+		if made == hides || hides != (err != nil) {
+			t.Errorf("with a mount at %s: %t, %v", at, made, err)
+		}
+	}
+}
+
 func TestStatusIsOfTheProcessThatWasNoted(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

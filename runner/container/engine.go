@@ -68,10 +68,11 @@ type Engine struct {
 
 // Volumes is what a container needs of named volumes.
 type Volumes interface {
+	// Get returns the volume; volume.ErrNotFound says that there is none of that name.
+	Get(name string) (*volume.Volume, error)
 	// Ensure returns the volume, made if it does not exist, and
 	// whether it was made now. Who has noted before that a container uses the volume may
 	// rely on it: nobody removes it.
-	Get(name string) (*volume.Volume, error)
 	Ensure(ctx context.Context, name string, options volume.Options) (got *volume.Volume, made bool, err error)
 	// Fill fills an empty volume that is to be filled; from puts what it finds into dir,
 	// and reports whether there was anything.
@@ -205,6 +206,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	for _, id := range ids {
 		c, err := e.Store.Container(id)
 		if err == nil {
+			e.unlockMade(id)
 			if !e.mayBeLeft(c) {
 				continue
 			}
@@ -227,6 +229,12 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 			_ = lock.Drop() // it was, and has made it
 			continue
 		}
+		if _, err := os.Lstat(e.marker(id)); errors.Is(err, fs.ErrNotExist) {
+			// Nothing else is made before the marker, or stays after it. The container may be one of another
+			// storage, which has the same runtime directory.
+			_ = lock.Drop()
+			continue
+		}
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
@@ -235,6 +243,16 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		lock.Release()
 	}
 	return errors.Join(errs...)
+}
+
+// unlockMade removes the lock of an ID that a runner has left which was killed when its container was made.
+func (e *Engine) unlockMade(id string) {
+	if _, err := os.Lstat(e.lockPath(id)); err != nil {
+		return
+	}
+	if lock, err := e.tryLock(id); err == nil && lock != nil {
+		_ = lock.Drop()
+	}
 }
 
 // mayBeLeft reports whether a container may be of an earlier boot or of our own unit, by the text of

@@ -60,7 +60,7 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 	var out []spec.Mount
 	for i, m := range mounts {
 		var err error
-		if linked, err := copyLink(rootfs, m); err != nil {
+		if linked, err := copyLink(rootfs, m, mounts); err != nil {
 			return nil, &sourceError{m, err}
 		} else if linked {
 			continue
@@ -74,7 +74,7 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 			err = e.image(ctx, r, fmt.Sprintf("image-%d", i), &m)
 		case spec.MountGlob:
 			var globbed []spec.Mount
-			globbed, err = glob(m)
+			globbed, err = globLinks(rootfs, m, mounts)
 			out = append(out, globbed...)
 		case spec.MountArtifact:
 			var files []spec.Mount
@@ -106,13 +106,20 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 }
 
 // copyLink makes a link like the source of a mount that shall not be followed, and reports whether it did: the kernel
-// mounts nothing on a link. Source: podman-run(1), --mount, no-dereference.
-func copyLink(rootfs string, m spec.Mount) (bool, error) {
+// mounts nothing on a link. The link lies in the root, so none of all mounts may hide it. Source: podman-run(1), --mount,
+// no-dereference.
+func copyLink(rootfs string, m spec.Mount, all []spec.Mount) (bool, error) {
 	if !m.NoDereference || m.Type != spec.MountBind || rootfs == "" {
 		return false, nil
 	}
 	if !isLink(m.Source) {
 		return false, nil // or there is nothing
+	}
+	for _, other := range all {
+		at := filepath.Clean(other.Destination)
+		if below, err := filepath.Rel(at, m.Destination); err == nil && below != "." && filepath.IsLocal(below) && (other.Type == spec.MountBind || other.Type == spec.MountVolume || other.Type == spec.MountTmpfs || other.Type == spec.MountImage) {
+			return false, hint.With(fmt.Errorf("no-dereference: what is mounted at %s would hide the link", at), "leave out no-dereference, or make the link in what is mounted there")
+		}
 	}
 	target, err := os.Readlink(m.Source)
 	if err != nil {
@@ -140,6 +147,22 @@ func copyLink(rootfs string, m spec.Mount) (bool, error) {
 func isLink(path string) bool {
 	st, err := os.Lstat(path)
 	return err == nil && st.Mode()&fs.ModeSymlink != 0
+}
+
+// globLinks is glob without the links among the matches that shall not be followed: those it has copied.
+func globLinks(rootfs string, m spec.Mount, all []spec.Mount) ([]spec.Mount, error) {
+	matches, err := glob(m)
+	var out []spec.Mount
+	for _, one := range matches {
+		linked, lerr := copyLink(rootfs, one, all)
+		if lerr != nil {
+			return nil, lerr
+		}
+		if !linked {
+			out = append(out, one)
+		}
+	}
+	return out, err
 }
 
 func glob(m spec.Mount) ([]spec.Mount, error) {

@@ -156,6 +156,9 @@ func (e *Engine) WithLayer(r Record, do func(root string) error) (err error) {
 // withMounted mounts the root of a container that does not run.
 func (e *Engine) withMounted(r Record, do func(root string) error) (err error) {
 	if fs := r.Spec.Rootfs; fs != nil {
+		if fs.IDMap { // on the disk the files have other owners than the container sees
+			return hint.With(fmt.Errorf("the root of container %s is mapped, and it does not run", r.Name), "podunit start %s", r.Name)
+		}
 		return do(filepath.Clean(fs.Path))
 	}
 	root, err := e.Store.Mount(r.ID, "")

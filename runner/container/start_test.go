@@ -90,6 +90,52 @@ func TestSweepOrphans(t *testing.T) {
 	}
 }
 
+// known is a storage that knows every container.
+type known struct{ nowhere }
+
+func (known) Container(string) (*storage.Container, error) {
+	return &storage.Container{Metadata: BootID()}, nil
+}
+
+// TestSweepOfAnotherStorage: with the runtime directory, two storages share the locks. What a lock alone tells of may be a
+// container of the other one.
+func TestSweepOfAnotherStorage(t *testing.T) {
+	ours := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
+	other := &Engine{RunDir: ours.RunDir, Store: nowhere{root: t.TempDir()}}
+	r := Record{ID: NewID(), Name: "web"}
+	leave := func() { // as one that is killed once the container is made
+		lock, err := ours.Lock(context.Background(), r.ID)
+		if err == nil {
+			err = ours.mark(&r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock.Release()
+	}
+	gone := func(who string) {
+		if _, err := os.Stat(ours.lockPath(r.ID)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s leaves the lock of one that is dead: %v", who, err)
+		}
+		for _, path := range []string{ours.marker(r.ID), ours.Dir(r.ID)} {
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s: %v", who, err)
+			}
+		}
+	}
+	leave()
+	if err := other.SweepOrphans(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	gone("the other storage")
+	leave()
+	ours.Store = known{ours.Store.(nowhere)}
+	if err := ours.SweepOrphans(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	gone("its own storage")
+}
+
 // TestSweepNames removes what a killed removal has left of a name, unless somebody is making a container of
 // that name.
 func TestSweepNames(t *testing.T) {

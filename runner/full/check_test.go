@@ -80,8 +80,9 @@ func TestCheckOfWhatIsNotSupported(t *testing.T) {
 	}
 }
 
-// TestCheckOfQuotas: what the runner refuses has a way out; a flag of the whole program is judged behind the verb as well.
-func TestCheckOfQuotas(t *testing.T) {
+// TestCheckOfGlobalFlags: a flag of the whole program is judged behind the verb as well; what the runner refuses, as limits of
+// space, has a way out.
+func TestCheckOfGlobalFlags(t *testing.T) {
 	for text, want := range map[string]string{
 		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-opt size=1g\n": "size in [storage.options.overlay]",
 		"[Container]\nImage=localhost/a\nPodmanArgs=--root x\n":              "not an absolute path",

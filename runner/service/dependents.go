@@ -45,8 +45,14 @@ func (e *Engine) needed(r container.Record) error {
 // dependents are those of the containers that were made to share a namespace of r.
 func dependents(all []container.Record, r container.Record) []container.Record {
 	var found []container.Record
+	means := func(word string) bool { // its name, or the beginning of its ID where that is nobody's name
+		if slices.ContainsFunc(all, func(one container.Record) bool { return one.Name == word }) {
+			return word == r.Name
+		}
+		return word != "" && strings.HasPrefix(r.ID, word)
+	}
 	for _, other := range all {
-		if other.ID != r.ID && slices.ContainsFunc(sharedWith(other.Spec), func(name string) bool { return means(name, r) }) {
+		if other.ID != r.ID && slices.ContainsFunc(sharedWith(other.Spec), means) {
 			found = append(found, other)
 		}
 	}
@@ -84,9 +90,4 @@ func sharedWith(s spec.Container) []string {
 		}
 	}
 	return names
-}
-
-// means reports whether a word is the container's name or the beginning of its ID.
-func means(word string, r container.Record) bool {
-	return word == r.Name || word != "" && strings.HasPrefix(r.ID, word)
 }

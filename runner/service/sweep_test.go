@@ -125,6 +125,19 @@ func TestSweepAsksNobody(t *testing.T) {
 	}
 }
 
+// TestDependentsByName: a name may look like the beginning of another container's ID.
+func TestDependentsByName(t *testing.T) {
+	user := container.Record{ID: "1", Name: "web", Spec: spec.Container{PIDNS: spec.Namespace{Mode: "container", Container: "db"}}}
+	db, other := container.Record{ID: "2", Name: "db"}, container.Record{ID: "db3", Name: "other"}
+	all := []container.Record{user, db, other}
+	if len(dependents(all, db)) != 1 || len(dependents(all, other)) != 0 {
+		t.Errorf("%+v, %+v", dependents(all, db), dependents(all, other))
+	}
+	if all = []container.Record{user, other}; len(dependents(all, other)) != 1 {
+		t.Error("by the beginning of an ID there is none")
+	}
+}
+
 // TestRemoveOfWhatOthersUse is refused by hand, and not at the end of the container's own unit.
 func TestRemoveOfWhatOthersUse(t *testing.T) {
 	network := spec.Container{Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "db"}}}}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Check finds what contradicts itself in a container, and what is not built yet. The words of
+// Check finds what contradicts itself in a container. The words of
 // each value are judged before, by the functions that parse them. The error is Faults,
 // everything that is wrong; what has no effect is added to Warnings.
 func (c *Container) Check() error {

@@ -112,7 +112,7 @@ func (c *Container) Complete(conf *config.Config, environ []string) error {
 	}
 	if c.Log.Tag == "" {
 		c.Log.Tag = cc.LogTag
-		if _, err := c.Log.TagOf(Tagged{}); err != nil {
+		if err := c.Log.tryTag(); err != nil {
 			faults = append(faults, confFault("log_tag", cc.LogTag, err))
 		}
 	}

@@ -53,13 +53,22 @@ func (l Log) TagOf(c Tagged) (string, error) {
 	return out.String(), nil
 }
 
+// tryTag is the error of the tag's template, if it has one: it is tried on a container of which all is known, since one may
+// take parts of what it shows.
+func (l Log) tryTag() error {
+	text := strings.Repeat("0123456789abcdef", 4) // as long as an ID
+	c := Tagged{ID: text, Name: text, Image: text, ImageName: text, Pod: text}
+	c.Config.Hostname, c.Config.User, c.Config.Image = text, text, text
+	_, err := l.TagOf(c)
+	return err
+}
+
 // option takes one --log-opt. Relative paths are taken from dir. Source: podman-run(1), --log-opt.
 func (l *Log) option(name, value, dir string) error {
 	switch name {
 	case "tag":
 		l.Tag = value
-		_, err := l.TagOf(Tagged{})
-		return err
+		return l.tryTag()
 	case "label":
 		name, text, found := strings.Cut(value, "=")
 		if name == "" || !found {

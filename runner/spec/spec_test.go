@@ -195,6 +195,11 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s: %v", tag, err)
 		}
 	}
+	for _, tag := range []string{"{{slice .ID 0 12}}", "{{slice .Name 0 30}}", "{{slice .Image 0 64}}"} {
+		if _, err := parseContainer("--log-opt", "tag="+tag, "x"); err != nil {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
 	if _, err := parseContainer("--log-opt", "label=app=x", "x"); err == nil || !strings.Contains(err.Error(), "capital letters") {
 		t.Errorf("a field that the journal drops: %v", err)
 	}

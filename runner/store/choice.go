@@ -58,11 +58,30 @@ func (c Choice) Carry() error {
 	return os.Setenv(ChoiceVariable, string(text))
 }
 
+// With is what a command line says that another one has started: what it leaves out is as the other says.
+func (c Choice) With(more Choice) Choice {
+	list := func(more, c []string) []string {
+		if len(more) > 0 {
+			return more
+		}
+		return c
+	}
+	if more.Root != "" && more.RunRoot == "" {
+		c.RunRoot = "" // it belongs to the other root
+	}
+	return Choice{
+		Root: cmp.Or(more.Root, c.Root), RunRoot: cmp.Or(more.RunRoot, c.RunRoot), ImageStore: cmp.Or(more.ImageStore, c.ImageStore),
+		Driver: cmp.Or(more.Driver, c.Driver), Options: list(more.Options, c.Options), PullOptions: list(more.PullOptions, c.PullOptions),
+		Transient: cmp.Or(more.Transient, c.Transient), NetworkDir: cmp.Or(more.NetworkDir, c.NetworkDir),
+		CDIDirs: list(more.CDIDirs, c.CDIDirs), RuntimeFlags: list(more.RuntimeFlags, c.RuntimeFlags),
+	}
+}
+
 // storage changes where the storage is and what it does. Another root without a run root has one of its own: two storages in one
 // would take each other's mounts for their own.
 func (c Choice) storage(o *storage.StoreOptions) {
-	if c.Root != "" && filepath.Clean(c.Root) != filepath.Clean(o.GraphRoot) && c.RunRoot == "" {
-		sum := sha256.Sum256([]byte(filepath.Clean(c.Root)))
+	if c.Root != "" && unlinked(c.Root) != unlinked(o.GraphRoot) && c.RunRoot == "" {
+		sum := sha256.Sum256([]byte(unlinked(c.Root)))
 		o.RunRoot = filepath.Join(o.RunRoot, "root-"+hex.EncodeToString(sum[:8]))
 	}
 	o.GraphRoot = cmp.Or(c.Root, o.GraphRoot)
@@ -87,6 +106,18 @@ func (c Choice) storage(o *storage.StoreOptions) {
 	if c.Transient != nil {
 		o.TransientStore = *c.Transient
 	}
+}
+
+// unlinked is a path without links, as far as it exists.
+func unlinked(path string) string {
+	path = filepath.Clean(path)
+	if got, err := filepath.EvalSymlinks(path); err == nil {
+		return got
+	}
+	if dir := filepath.Dir(path); dir != path {
+		return filepath.Join(unlinked(dir), filepath.Base(path))
+	}
+	return path
 }
 
 // conf changes what containers.conf(5) says.

@@ -44,6 +44,16 @@ func TestChoice(t *testing.T) {
 	one, other := file(), file()
 	Choice{Root: "/x"}.storage(&one)
 	Choice{Root: "/z"}.storage(&other)
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	linked := storage.StoreOptions{GraphRoot: filepath.Join(dir, "storage"), RunRoot: "/r"}
+	Choice{Root: filepath.Join(link, "storage")}.storage(&linked)
+	if linked.RunRoot != "/r" {
+		t.Errorf("the same storage by a link runs in %s", linked.RunRoot)
+	}
 	if filepath.Dir(one.RunRoot) != "/r" || one.RunRoot == other.RunRoot {
 		t.Errorf("two storages run in %s and %s", one.RunRoot, other.RunRoot)
 	}

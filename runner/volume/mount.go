@@ -113,6 +113,9 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 	}
 	var args []string
 	data, password := w.withoutPassword()
+	if slices.ContainsFunc(data, func(o string) bool { return strings.HasPrefix(o, "password2=") }) && w.isCIFS() {
+		return hint.With(fmt.Errorf("volume %s: password2= would stand in the list of processes, which everybody may read", name), "credentials=FILE in its place, with password2= as a line of the file")
+	}
 	if w.Type == "bind" {
 		data = append([]string{"bind"}, data...)
 	} else if w.Type != "" {
@@ -142,10 +145,12 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 	return nil
 }
 
+func (w What) isCIFS() bool { return w.Type == "cifs" || w.Type == "smb3" }
+
 // withoutPassword are the mount options as everybody may read them in the list of processes, and as a variable the
 // password that was among them, if any. Source: mount.cifs(8), $PASSWD.
 func (w What) withoutPassword() (data, variable []string) {
-	if w.Type != "cifs" && w.Type != "smb3" {
+	if !w.isCIFS() {
 		return w.Data, nil
 	}
 	for _, o := range w.Data {

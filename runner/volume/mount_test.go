@@ -82,4 +82,8 @@ func TestPasswordOfAMount(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
+	err := What{Type: "smb3", Device: "//nas/all", Data: []string{"password2=hidden"}}.mount(t.Context(), "far", "/nowhere")
+	if err == nil || !strings.Contains(err.Error(), "password2= would stand") || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a second password: %v", err)
+	}
 }

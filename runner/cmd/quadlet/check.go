@@ -53,16 +53,13 @@ func hasSecret(e *cli.Env, name string) bool {
 // VerbFlags finds the flags of the verbs of a program for a check.
 func VerbFlags(e *cli.Env) check.Verbs {
 	return func(words []string) (*pflag.FlagSet, int, error) {
-		verb := ""
-		if len(words) > 0 {
-			verb = words[0]
-		}
 		// Parsing changes what the flags are bound to, so the commands get an environment of their
 		// own.
-		root := (&cli.Env{Program: e.Program, Stdout: io.Discard, Stderr: io.Discard, Lookup: e.Lookup, User: e.User}).Root(verb)
-		if verb == "" {
-			return root.PersistentFlags(), 0, nil
+		own := &cli.Env{Program: e.Program, Stdout: io.Discard, Stderr: io.Discard, Lookup: e.Lookup, User: e.User}
+		if len(words) == 0 {
+			return own.GlobalFlags(), 0, nil
 		}
+		root := own.Root(words[0])
 		cmd, rest, err := root.Find(words)
 		if err == nil && (cmd == root || cmd.HasSubCommands()) {
 			err = cli.WantVerb(cmd, rest)

@@ -39,7 +39,7 @@ func words(t *testing.T, data []byte, pod bool) (*spec.Container, *spec.Pod) {
 	if err := fs.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	c, err := f.Container(fs.Args(), host) // what is not built yet can be written down all the same
+	c, err := f.Container(fs.Args(), host) // what is refused can be written down all the same
 	if c == nil {
 		t.Fatal(err)
 	}

@@ -71,6 +71,12 @@ func (g *generator) mounts(c *corev1.Container, s *spec.Container) {
 		if m.IDMap {
 			g.note("the mapping of the mount at %s of container %s is left out", m.Destination, s.Name)
 		}
+		if m.NoCreate {
+			g.note("nocreate of the mount at %s of container %s is left out", m.Destination, s.Name)
+		}
+		if m.NoDereference {
+			g.note("no-dereference of the mount at %s of container %s is left out", m.Destination, s.Name)
+		}
 		g.options(c.Name, m, &vm, s.Privileged)
 		c.VolumeMounts = append(c.VolumeMounts, vm)
 	}
