@@ -313,12 +313,23 @@ func (e *Engine) SweepNames() error {
 			errs = append(errs, err)
 			continue // somebody is making one
 		}
-		if _, err := e.LookupExact(name); errors.Is(err, ErrNotFound) {
+		if _, err := e.LookupExact(name); errors.Is(err, ErrNotFound) && !e.ofOthers(name) {
 			errs = append(errs, removeFile(e.namePath(name)), lock.Drop())
 		}
 		lock.Release()
 	}
 	return errors.Join(errs...)
+}
+
+// ofOthers tells whether a name is that of a container of another storage, which has the same
+// runtime directory.
+func (e *Engine) ofOthers(name string) bool {
+	id, err := os.ReadFile(e.namePath(name))
+	if err != nil || len(id) != idLength {
+		return false
+	}
+	_, err = os.Stat(e.dir(string(id)))
+	return err == nil
 }
 
 // Sweep removes a container unless it runs, or somebody is at work on it.

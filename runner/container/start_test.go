@@ -136,28 +136,35 @@ func TestSweepOfAnotherStorage(t *testing.T) {
 	gone("its own storage")
 }
 
-// TestSweepNames removes what a killed removal has left of a name, unless somebody is making a container of
-// that name.
+// TestSweepNames removes what a killed removal has left of a name, unless somebody is making a
+// container of that name, or another storage has one.
 func TestSweepNames(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
 	var locks []*Lock
-	for _, name := range []string{"web", "busy", "pod p"} {
+	for _, name := range []string{"web", "busy", "pod p", "other"} {
 		lock, err := e.Lock(context.Background(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer lock.Release()
-		if err := e.mark(&Record{ID: NewID(), Name: name}); err != nil {
+		id := NewID()
+		if err := e.mark(&Record{ID: id, Name: name}); err != nil {
 			t.Fatal(err)
+		}
+		if name != "other" { // a killed removal has removed it before
+			if err := os.RemoveAll(e.dir(id)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		locks = append(locks, lock)
 	}
 	locks[0].Release()
 	locks[2].Release()
+	locks[3].Release()
 	if err := e.SweepNames(); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"web": false, "busy": true, "pod p": true} {
+	for name, want := range map[string]bool{"web": false, "busy": true, "pod p": true, "other": true} {
 		for _, path := range []string{e.namePath(name), e.lockPath(name)} {
 			if _, err := os.Stat(path); (err == nil) != want {
 				t.Errorf("%s: got %v, want that it stays: %v", path, err, want)
