@@ -287,8 +287,8 @@ Mount="type=bind,source=/tab\there,destination=/d"
 	l.MustRun("alice", "cd "+dir+" && rm waits.* && systemctl --user daemon-reload")
 }
 
-// speed runs both generators in turn on the same files on tmpfs. What else a machine does, and its host, may disturb a
-// race without any trace of it: ours is slower if it loses three.
+// speed runs both generators in turn on the same files on tmpfs. What else a machine does, and its
+// host, may disturb a race without any trace of it: ours is slower if it loses three.
 func speed(t *testing.T, l *labtest.Lab) {
 	var lost []string
 	for range 3 {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // longest is how many lines a function may have, its first and its last included.
@@ -44,34 +45,28 @@ func TestFunctionsAreShort(t *testing.T) {
 			t.Errorf("%s:%d: %s has %d lines, more than %d", path, first.Line, name, lines, longest)
 		}
 	}
-	for _, tree := range []string{"contrib", "generator", "runner", "units"} {
-		err := filepath.WalkDir(filepath.Join("..", tree), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			path = filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
-			for _, decl := range file.Decls {
-				if fn, ok := decl.(*ast.FuncDecl); ok {
-					count(path, fn.Name.Name, fn)
-					continue
-				}
-				ast.Inspect(decl, func(n ast.Node) bool {
-					if fn, ok := n.(*ast.FuncLit); ok {
-						count(path, "a function without a name", fn)
-					}
-					return true
-				})
-			}
-			return nil
-		})
+	eachGoFile(t, func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
+		path = filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+		for _, decl := range file.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok {
+				count(path, fn.Name.Name, fn)
+				continue
+			}
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if fn, ok := n.(*ast.FuncLit); ok {
+					count(path, "a function without a name", fn)
+				}
+				return true
+			})
+		}
+	})
 	for key := range tables {
 		if !long[key] {
 			t.Errorf("%s is named as a long table, and is none", key)
@@ -79,6 +74,60 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 	if functions < 3000 {
 		t.Errorf("%d functions were counted: the trees are not where they are looked for", functions)
+	}
+}
+
+// eachGoFile calls do with the path of each Go file of this project, those of tests included.
+func eachGoFile(t *testing.T, do func(path string)) {
+	t.Helper()
+	for _, tree := range []string{"contrib", "generator", "runner", "units"} {
+		err := filepath.WalkDir(filepath.Join("..", tree), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") {
+				do(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// widest is how many columns a line of a comment may have, with four for a tab. Comments are
+// wrapped at 100; a word that would stand alone may stay.
+const widest = 102
+
+// TestCommentsHaveOneWidth measures the comments that stand on lines of their own. An address has
+// no place to be broken at.
+func TestCommentsHaveOneWidth(t *testing.T) {
+	set := token.NewFileSet()
+	lines := 0
+	eachGoFile(t, func(path string) {
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := strings.Split(string(text), "\n")
+		for _, group := range file.Comments {
+			for _, comment := range group.List {
+				at := set.Position(comment.Pos())
+				line := source[at.Line-1]
+				if !strings.HasPrefix(strings.TrimLeft(line, "\t"), "// ") || strings.Contains(line, "://") {
+					continue
+				}
+				lines++
+				if n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); n > widest {
+					t.Errorf("%s: the comment has %d columns, more than %d", at, n, widest)
+				}
+			}
+		}
+	})
+	if lines < 10000 {
+		t.Errorf("%d lines of comments were measured: the trees are not where they are looked for", lines)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 	"github.com/podunit/podunit/generator/specifier"
 )
 
-// container writes the service of a .container file. The order of everything is the reference's, section 6.1.
+// container writes the service of a .container file. The order of everything is the reference's,
+// section 6.1.
 func (c *converter) container() {
 	image, rootfs := c.Str("Image"), c.Str("Rootfs")
 	switch {
@@ -41,10 +42,10 @@ func (c *converter) container() {
 	c.run(image, oneshot)
 }
 
-// containerKillMode is KillMode= of a container's unit. Podman writes mixed, and its own tests ask for that:
-// when the container fails, systemd skips ExecStop= and kills what is left of the unit at once, the log
-// copier with lines in its hands. With control-group the copier hears SIGTERM, and ends when it has handed
-// them over. A oneshot has no copier, and its command none to outlive it.
+// containerKillMode is KillMode= of a container's unit. Podman writes mixed, and its own tests ask
+// for that: when the container fails, systemd skips ExecStop= and kills what is left of the unit at
+// once, the log copier with lines in its hands. With control-group the copier hears SIGTERM, and
+// ends when it has handed them over. A oneshot has no copier, and its command none to outlive it.
 func (c *converter) containerKillMode() string {
 	if l, ok := c.ServiceKey("Type"); c.opt.Lax || ok && l.Value == "oneshot" {
 		return "mixed"
@@ -148,8 +149,8 @@ func (c *converter) sdnotify() string {
 	return "conmon"
 }
 
-// identifier gives the container's lines, which the runner writes to the journal itself, the name that
-// SyslogIdentifier= gives those of the service. A tag of LogOpt= is stronger.
+// identifier gives the container's lines, which the runner writes to the journal itself, the name
+// that SyslogIdentifier= gives those of the service. A tag of LogOpt= is stronger.
 func (c *converter) identifier(run *Command) {
 	l, ok := c.ServiceKey("SyslogIdentifier")
 	driver := c.value("LogDriver").Text

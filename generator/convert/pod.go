@@ -16,7 +16,8 @@ func (c *converter) pod() {
 	name := []quadlet.WordOf{c.named()}
 	pidFile := "%t/%N.pid"
 	if c.runsAs() != "" {
-		// The runtime directory of the system manager is root's. systemd makes one in it for the user of the unit.
+		// The runtime directory of the system manager is root's. systemd makes one in it for the
+		// user of the unit.
 		dir := "%N"
 		if l, ok := c.ServiceKey("RuntimeDirectory"); ok && l.Value != "" {
 			dir = firstWord(l.Value)
@@ -64,7 +65,8 @@ func (c *converter) pod() {
 	c.service.Default("Restart", "on-failure")
 }
 
-// startsWithPod tells whether the pod's service pulls a member in. A template cannot be: it has no instance to start.
+// startsWithPod tells whether the pod's service pulls a member in. A template cannot be: it has no
+// instance to start.
 func startsWithPod(m *quadlet.Unit) bool {
 	if m.Template() {
 		return false

@@ -11,7 +11,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// PodLimits are the flags of pod create that limit all containers of the pod together. A test ties them to the runner's.
+// PodLimits are the flags of pod create that limit all containers of the pod together. A test ties
+// them to the runner's.
 var PodLimits = []string{
 	"--memory", "-m", "--memory-swap", "--cpus", "--cpu-shares", "-c", "--cpuset-cpus", "--cpuset-mems",
 	"--blkio-weight", "--blkio-weight-device", "--device-read-bps", "--device-write-bps",
@@ -37,8 +38,9 @@ func limited(pod *quadlet.Unit) *unitfile.Line {
 	return nil
 }
 
-// podSlice is the slice of the units of a pod with limits, which the runner gives to it: one for the pod, below that
-// where its unit would be without. Its end is made from the pod's name, as the runner makes it.
+// podSlice is the slice of the units of a pod with limits, which the runner gives to it: one for
+// the pod, below that where its unit would be without. Its end is made from the pod's name, as the
+// runner makes it.
 func (c *converter) podSlice(pod *quadlet.Unit) string {
 	base := "system"
 	if c.opt.User {

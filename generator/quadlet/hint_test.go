@@ -9,7 +9,8 @@ import (
 	"github.com/podunit/podunit/generator/keys"
 )
 
-// TestUnknownKeyHint: a key that people expect, and that does not exist, gets the answer that does the job.
+// TestUnknownKeyHint: a key that people expect, and that does not exist, gets the answer that does
+// the job.
 func TestUnknownKeyHint(t *testing.T) {
 	for _, c := range []struct{ section, key, want string }{
 		{"Container", "EnvFile", "the key is EnvironmentFile="},

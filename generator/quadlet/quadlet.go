@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package quadlet models one unit file of Quadlet's: which type it has, which service and which resource it stands
-// for, and the values of its keys, decoded as the key table says. What other files say about it is for package link.
+// Package quadlet models one unit file of Quadlet's: which type it has, which service and which
+// resource it stands for, and the values of its keys, decoded as the key table says. What other
+// files say about it is for package link.
 package quadlet
 
 import (
@@ -47,7 +48,8 @@ type Unit struct {
 	has map[string]struct{} // assigned keys of Group; only for long sections
 }
 
-// New decodes the names in a unit file and checks that its keys exist. Everything else is read on demand.
+// New decodes the names in a unit file and checks that its keys exist. Everything else is read on
+// demand.
 func New(in Input) *Unit {
 	base := in.Base
 	if base == "" {
@@ -79,12 +81,12 @@ func New(in Input) *Unit {
 	return u
 }
 
-// maxReports is how many errors, and how many warnings, are kept of one unit. A file of a hundred thousand faulty lines
-// needs no more to be mended.
+// maxReports is how many errors, and how many warnings, are kept of one unit. A file of a hundred
+// thousand faulty lines needs no more to be mended.
 const maxReports = 100
 
-// room counts a diagnostic to come, and tells whether it will be kept. Finding its place in a file of a hundred
-// thousand lines costs too much to do it in vain.
+// room counts a diagnostic to come, and tells whether it will be kept. Finding its place in a file
+// of a hundred thousand lines costs too much to do it in vain.
 func (u *Unit) room(s report.Severity) bool {
 	n := &u.errors
 	if s == report.Warning {
@@ -219,8 +221,8 @@ func (u *Unit) checkKeys() {
 	check(u.File.Group("Quadlet"), keys.Lookup("Quadlet"))
 }
 
-// CheckSections complains about sections that nobody reads. Podman passes over them without a word, and so does systemd
-// over those called X-.
+// CheckSections complains about sections that nobody reads. Podman passes over them without a word,
+// and so does systemd over those called X-.
 func (u *Unit) CheckSections() {
 	own := u.File.Group(u.Type.Name) != nil
 	for _, g := range u.File.Groups {
@@ -263,7 +265,8 @@ func (u *Unit) sectionHint(name string) (hint, near string) {
 	return "sections are [" + u.Type.Name + "], [Unit], [Service], [Install] and [Quadlet]; one for other programs is named [X-" + name + "]", ""
 }
 
-// unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type; of systemd.
+// unknownKeyHint names the key that was probably meant: of this section, misspelt; of another type;
+// of systemd.
 func unknownKeyHint(name string, s *keys.Section) string {
 	if k := s.Newer(name); k != nil {
 		return name + "= is of Podman " + k.Since + ", here PodmanArgs=" + k.Flag + "=" + k.Value + " does it"
@@ -310,8 +313,8 @@ var podLimits = map[string]string{
 	"memory": "--memory=SIZE", "memoryswap": "--memory-swap=SIZE", "cpus": "--cpus=N", "cpushares": "--cpu-shares=N",
 }
 
-// instead tells what does the work of a key that people expect, from compose files, docker run or systemd, and that does
-// not exist.
+// instead tells what does the work of a key that people expect, from compose files, docker run or
+// systemd, and that does not exist.
 func instead(name string, s *keys.Section) string {
 	var key string // of this section
 	word := strings.ToLower(strings.ReplaceAll(name, "_", ""))
@@ -393,7 +396,8 @@ func FlagHint(name string, s *keys.Section) (string, bool) {
 	return "", false
 }
 
-// systemdSection tells in which section systemd has a key that people put into a Quadlet section by mistake.
+// systemdSection tells in which section systemd has a key that people put into a Quadlet section by
+// mistake.
 func systemdSection(key string) string {
 	switch key {
 	case "Type", "Restart", "RestartSec", "RestartSteps", "RestartMaxDelaySec", "TimeoutSec", "TimeoutStartSec", "TimeoutStopSec", "TimeoutAbortSec", "RuntimeMaxSec",
@@ -476,8 +480,9 @@ func (u *Unit) resourceName() string {
 	return ""
 }
 
-// instanced is the default name of a volume or network. An instance with a file of its own is called like the one
-// that the template would make. It cannot say %i: its service is x@y-volume.service, whose instance is y-volume.
+// instanced is the default name of a volume or network. An instance with a file of its own is
+// called like the one that the template would make. It cannot say %i: its service is
+// x@y-volume.service, whose instance is y-volume.
 func (u *Unit) instanced() string {
 	switch {
 	case u.Template():
@@ -488,8 +493,8 @@ func (u *Unit) instanced() string {
 	return "systemd-" + u.Stem
 }
 
-// PodFile is the value of Pod=. The name of the unit's own service may stand in it, so that a file and its pod can be
-// copied together: Pod=%N.pod.
+// PodFile is the value of Pod=. The name of the unit's own service may stand in it, so that a file
+// and its pod can be copied together: Pod=%N.pod.
 func (u *Unit) PodFile() string { return strings.ReplaceAll(u.Str("Pod"), "%N", u.Service) }
 
 // Last is the last assignment to a key of the type's section, nil if there is none.
@@ -594,7 +599,8 @@ func (u *Unit) List(key string) []WordOf {
 	return out
 }
 
-// Words is all words of a Words key. An occurrence whose quotes are unbalanced is left out with a warning.
+// Words is all words of a Words key. An occurrence whose quotes are unbalanced is left out with a
+// warning.
 func (u *Unit) Words(key string) []WordOf { return u.words(u.Lines(key), unitfile.SplitWords) }
 
 // Args is all words of an Args key. An occurrence with an unknown escape is left out with a warning.
@@ -637,7 +643,8 @@ func (u *Unit) badWords(l *unitfile.Line, err error) {
 	u.Warn(l, off, "bad-words", l.Key+"= is ignored: "+err.Error(), hint)
 }
 
-// Command is the words of a Command key; ok is false when it is absent, or ignored for an unknown escape.
+// Command is the words of a Command key; ok is false when it is absent, or ignored for an unknown
+// escape.
 func (u *Unit) Command(key string) (words []WordOf, ok bool) {
 	l := u.Last(key)
 	if l == nil {
@@ -679,8 +686,8 @@ func (u *Unit) Env(key string) []WordOf {
 	return out
 }
 
-// Number is the last value of a Number key. What is no number from 0 to 4294967295 counts as 0, as it always did,
-// but not without a warning.
+// Number is the last value of a Number key. What is no number from 0 to 4294967295 counts as 0, as
+// it always did, but not without a warning.
 func (u *Unit) Number(key string) (value uint32, ok bool) {
 	l := u.Last(key)
 	if l == nil {

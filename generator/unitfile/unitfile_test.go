@@ -142,7 +142,8 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// FuzzParse: printing a parsed file and parsing that again changes nothing, and positions point at what they say.
+// FuzzParse: printing a parsed file and parsing that again changes nothing, and positions point at
+// what they say.
 func FuzzParse(f *testing.F) {
 	f.Add("[A]\nB=c\\\n# x\n\n d\n;\n[C]\n[A]\nE=")
 	f.Add("# only\n\n#comments \\\n")

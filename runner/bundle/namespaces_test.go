@@ -12,8 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestNetSysctls: the parameters of a network namespace that is there before the container are not the runtime's to set, but the
-// caller's.
+// TestNetSysctls: the parameters of a network namespace that is there before the container are not
+// the runtime's to set, but the caller's.
 func TestNetSysctls(t *testing.T) {
 	for name, c := range map[string]struct {
 		in      Input

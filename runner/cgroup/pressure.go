@@ -7,8 +7,9 @@ import (
 	"os"
 )
 
-// Pressure is the share of the last ten seconds, in percent, in which some process of a cgroup waited for cpu, memory or io.
-// It is an error if the kernel does not tell. Source: psi.rst, the line "some", avg10.
+// Pressure is the share of the last ten seconds, in percent, in which some process of a cgroup
+// waited for cpu, memory or io. It is an error if the kernel does not tell. Source: psi.rst, the
+// line "some", avg10.
 func Pressure(cgroup, kind string) (float64, error) { return machine.pressure(cgroup, kind) }
 
 func (t tree) pressure(cgroup, kind string) (float64, error) {

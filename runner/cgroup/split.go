@@ -189,5 +189,6 @@ func isDir(path string) bool {
 	return err == nil && st.IsDir()
 }
 
-// Processes are those of a cgroup and of the cgroups below it. That there is none of the name is no error.
+// Processes are those of a cgroup and of the cgroups below it. That there is none of the name is no
+// error.
 func Processes(cgroup string) ([]int, error) { return livePIDs(machine.path(cgroup)) }

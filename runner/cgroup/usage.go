@@ -26,7 +26,8 @@ type Usage struct {
 // A Survey measures many cgroups, again and again.
 type Survey struct {
 	tree tree
-	// limits are the limits of memory, in bytes, 0 for none, of cgroups that many are below: one look in a round is for all.
+	// limits are the limits of memory, in bytes, 0 for none, of cgroups that many are below: one
+	// look in a round is for all.
 	limits map[string]uint64
 	text   []byte // what was read last
 }
@@ -41,16 +42,16 @@ func (t tree) survey() *Survey {
 // Begin begins a round: limits may have changed since the last one.
 func (s *Survey) Begin() { clear(s.limits) }
 
-// A Meter is a cgroup of a survey. It keeps the kernel's files open: each read from the beginning gives the numbers of that
-// moment, and to find the files again costs more than to read them.
+// A Meter is a cgroup of a survey. It keeps the kernel's files open: each read from the beginning
+// gives the numbers of that moment, and to find the files again costs more than to read them.
 type Meter struct {
 	cgroup string
 	dir    int // the cgroup's directory
 	files  [lastFile]int
 }
 
-// The files of a meter. A file that is missing may be there in the next round: systemd turns controllers on when a unit wants
-// them.
+// The files of a meter. A file that is missing may be there in the next round: systemd turns
+// controllers on when a unit wants them.
 const (
 	cpuStat = iota
 	memoryCurrent
@@ -66,7 +67,8 @@ var fileNames = [lastFile]string{"cpu.stat", "memory.current", "memory.max", "..
 // Descriptors is how many files a meter has open at most.
 const Descriptors = lastFile + 1
 
-// Open opens the meter of a cgroup, for the caller to close. An empty name is ErrNoCgroup, and one that is gone is an error, too.
+// Open opens the meter of a cgroup, for the caller to close. An empty name is ErrNoCgroup, and one
+// that is gone is an error, too.
 func (s *Survey) Open(cgroup string) (*Meter, error) {
 	if cgroup == "" {
 		return nil, ErrNoCgroup

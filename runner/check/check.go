@@ -25,7 +25,8 @@ type Host struct {
 	ReadFile func(path string) ([]byte, error)
 	// Matches tells whether a file fits a pattern of filepath.Match.
 	Matches func(pattern string) bool
-	// Secret tells whether whoever runs the units has a secret of a name or an ID, or that nobody can say.
+	// Secret tells whether whoever runs the units has a secret of a name or an ID, or that nobody
+	// can say.
 	Secret func(nameOrID string) bool
 	// UserHome is the home of an account; ok is false when there is no such account.
 	UserHome func(name string) (home string, ok bool)

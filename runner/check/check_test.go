@@ -195,7 +195,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestRefusals: what the runner says against an argument is told at the word of the unit file that it comes from.
+// TestRefusals: what the runner says against an argument is told at the word of the unit file that
+// it comes from.
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
 		name, text, want string

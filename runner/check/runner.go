@@ -19,8 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Verbs finds the verb that a command begins with. It returns all flags that the verb takes, the global ones included, and
-// how many words name it. The error says that the runner does not have the verb. Of no words it returns the global flags.
+// Verbs finds the verb that a command begins with. It returns all flags that the verb takes, the
+// global ones included, and how many words name it. The error says that the runner does not have
+// the verb. Of no words it returns the global flags.
 type Verbs func(words []string) (flags *pflag.FlagSet, named int, err error)
 
 // refusal is what the runner says against a command.
@@ -71,8 +72,8 @@ type judge struct {
 	rootless bool
 }
 
-// command judges the words of a command, without the program. The first of the verb is words[verb]; global flags stand
-// before it.
+// command judges the words of a command, without the program. The first of the verb is words[verb];
+// global flags stand before it.
 func (j judge) command(words []string, verb int) []refusal {
 	set, named, err := j.find(words[verb:])
 	if err != nil {
@@ -118,8 +119,8 @@ func (j judge) command(words []string, verb int) []refusal {
 	return slices.Concat(global, out)
 }
 
-// globals judges what stands before the verb as global flags, of which a verb may have others of the same name, and reports
-// whether it is nothing else.
+// globals judges what stands before the verb as global flags, of which a verb may have others of
+// the same name, and reports whether it is nothing else.
 func (j judge) globals(words []string) (out []refusal, apart bool) {
 	if j.verbs == nil || len(words) == 0 {
 		return nil, false
@@ -166,8 +167,8 @@ type occurrence struct {
 	at    int // the word with the flag
 }
 
-// occurrences takes the flags of a command apart, as pflag does. With mixed, flags may follow operands. After a flag that
-// nobody knows it gives up: the next word may be its value or not.
+// occurrences takes the flags of a command apart, as pflag does. With mixed, flags may follow
+// operands. After a flag that nobody knows it gives up: the next word may be its value or not.
 func occurrences(set *pflag.FlagSet, words []string, mixed bool) (list []occurrence, operands []string, bad []refusal) {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -303,8 +304,8 @@ func all(err error) spec.Faults {
 	return list
 }
 
-// made judges a command that makes a container or a pod. It finds the flag that a fault is about by judging each flag
-// alone: the one that has the same fault is it.
+// made judges a command that makes a container or a pod. It finds the flag that a fault is about by
+// judging each flag alone: the one that has the same fault is it.
 func (j judge) made(words []string, set *pflag.FlagSet, verb func([]occurrence, []string) spec.Faults) []refusal {
 	list, operands, bad := occurrences(set, words, set.Lookup("infra") != nil)
 	if len(bad) > 0 {
@@ -406,7 +407,8 @@ func runsOwn(flag string) string {
 	return ""
 }
 
-// plain judges any other command: its flags by their types, and those that run has too by the grammar of run.
+// plain judges any other command: its flags by their types, and those that run has too by the
+// grammar of run.
 func (j judge) plain(verb string, words []string, set *pflag.FlagSet) []refusal {
 	list, _, bad := occurrences(set, words, verb != "exec")
 	out := bad
@@ -474,7 +476,8 @@ func (j judge) alike(flag, value string) error {
 	return faults[0]
 }
 
-// withoutVerb judges what can be told of a command whose verb the runner does not have: the flags that run has too.
+// withoutVerb judges what can be told of a command whose verb the runner does not have: the flags
+// that run has too.
 func (j judge) withoutVerb(words []string) []refusal {
 	var out []refusal
 	for i, w := range words {

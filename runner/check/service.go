@@ -15,8 +15,8 @@ import (
 	"github.com/podunit/podunit/generator/unitfile"
 )
 
-// systemd checks what systemd will read: it drops what it does not understand with a line in its own log, and the unit then
-// runs without it.
+// systemd checks what systemd will read: it drops what it does not understand with a line in its
+// own log, and the unit then runs without it.
 func (c *checker) systemd(u *quadlet.Unit) {
 	g := u.File.Group("Service")
 	if g == nil {
@@ -58,7 +58,8 @@ func off(v string) bool {
 	return false
 }
 
-// restart checks Restart=, whose values systemd compares letter by letter. Source: systemd.service(5).
+// restart checks Restart=, whose values systemd compares letter by letter. Source:
+// systemd.service(5).
 func (c *checker) restart(u *quadlet.Unit, l *unitfile.Line) {
 	known := []string{"no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always"}
 	if l == nil || l.Value == "" || slices.Contains(known, l.Value) {
@@ -81,11 +82,12 @@ func (c *checker) restart(u *quadlet.Unit, l *unitfile.Line) {
 	c.warn(u, l, "service-value", "Restart="+l.Value+" is no value of systemd's: it drops the line, and the unit is not restarted", hint)
 }
 
-// managerDecrypts is the version of systemd from which on a user's manager decrypts credentials. Seen with 257.13, which
-// fails with the status 243.
+// managerDecrypts is the version of systemd from which on a user's manager decrypts credentials.
+// Seen with 257.13, which fails with the status 243.
 const managerDecrypts = 258
 
-// encrypted checks an encrypted credential of a user's service, which a manager that cannot decrypt it never starts.
+// encrypted checks an encrypted credential of a user's service, which a manager that cannot decrypt
+// it never starts.
 func (c *checker) encrypted(u *quadlet.Unit, l *unitfile.Line) {
 	if c.Host.Systemd == nil {
 		return
@@ -99,16 +101,17 @@ func (c *checker) encrypted(u *quadlet.Unit, l *unitfile.Line) {
 		fmt.Sprintf("remove it, and put the encrypted file where Secret=%s,type=credential finds it: ~/.config/credstore.encrypted/%s", id, id))
 }
 
-// noNewPrivileges are the keys that set no_new_privs in a service that is not root's. Source: systemd.exec(5),
-// NoNewPrivileges=.
+// noNewPrivileges are the keys that set no_new_privs in a service that is not root's. Source:
+// systemd.exec(5), NoNewPrivileges=.
 var noNewPrivileges = []string{
 	"NoNewPrivileges", "SystemCallFilter", "SystemCallArchitectures", "SystemCallLog", "RestrictAddressFamilies", "RestrictNamespaces", "PrivateDevices",
 	"ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs", "ProtectClock", "ProtectHostname", "MemoryDenyWriteExecute",
 	"RestrictRealtime", "RestrictSUIDSGID", "RestrictFileSystems", "LockPersonality",
 }
 
-// userNamespaces are the keys for which a user's manager enters a user namespace. Source: systemd.exec(5), PrivateUsers=
-// and "User/Group Identity"; all of them need a mount or network namespace of the service.
+// userNamespaces are the keys for which a user's manager enters a user namespace. Source:
+// systemd.exec(5), PrivateUsers= and "User/Group Identity"; all of them need a mount or network
+// namespace of the service.
 var userNamespaces = []string{
 	"PrivateUsers", "PrivateTmp", "PrivateNetwork", "PrivateIPC", "PrivateMounts", "PrivatePIDs", "ProtectSystem", "ProtectHome", "ProtectProc",
 	"ProtectControlGroups", "ReadOnlyPaths", "ReadWritePaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "TemporaryFileSystem",

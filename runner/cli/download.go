@@ -15,8 +15,8 @@ import (
 // downloadTime is how long a download may take.
 const downloadTime = time.Minute
 
-// Download gets what an address of the web has, no more bytes of it than limit, and the header of the answer. No
-// error shows a password of the address.
+// Download gets what an address of the web has, no more bytes of it than limit, and the header of
+// the answer. No error shows a password of the address.
 func Download(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, downloadTime)
 	defer cancel()

@@ -28,11 +28,12 @@ var elsewhere = map[string]struct{ fits, instead string }{
 	"url":        {"", "podunit works on this machine only: ssh HOST podunit ..."},
 }
 
-// shorts are short names of theirs. They are not those of verbs, which have others of the same letter.
+// shorts are short names of theirs. They are not those of verbs, which have others of the same
+// letter.
 var shorts = map[string]string{"connection": "c", "remote": "r"}
 
-// void are podman's flags before the verb about parts of it that podunit does not have, each with what there is. Nothing depends
-// on them, so they are taken with a word.
+// void are podman's flags before the verb about parts of it that podunit does not have, each with
+// what there is. Nothing depends on them, so they are taken with a word.
 var void = map[string]struct{ fits, instead string }{
 	"cgroup-manager":   {"systemd", "each container is in the cgroup of its unit, which systemd manages"},
 	"conmon":           {"", "there is no conmon: systemd watches containers"},
@@ -49,7 +50,8 @@ var places = map[string]string{
 	"network-config-dir": "network_config_dir in containers.conf(5)",
 }
 
-// choices registers podman's flags before the verb that say where the storage is, and what else files of configuration say.
+// choices registers podman's flags before the verb that say where the storage is, and what else
+// files of configuration say.
 func (e *Env) choices(set *pflag.FlagSet) {
 	c := &e.choice
 	for name, to := range map[string]*string{"root": &c.Root, "runroot": &c.RunRoot, "imagestore": &c.ImageStore, "network-config-dir": &c.NetworkDir} {
@@ -104,8 +106,8 @@ func (e *Env) choose() error {
 	return before.With(e.choice).Carry()
 }
 
-// others registers podman's flags that have no meaning here, so that each is refused with what does the
-// same, or taken with a word.
+// others registers podman's flags that have no meaning here, so that each is refused with what does
+// the same, or taken with a word.
 func (e *Env) others(set *pflag.FlagSet) {
 	for _, name := range slices.Sorted(maps.Keys(void)) {
 		set.String(name, "", "no effect: "+void[name].instead)

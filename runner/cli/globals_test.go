@@ -69,7 +69,8 @@ func TestGlobalsOfPodman(t *testing.T) {
 	}
 }
 
-// TestChoices: what the flags before the verb say of the storage is in the environment, for this process and what it starts.
+// TestChoices: what the flags before the verb say of the storage is in the environment, for this
+// process and what it starts.
 func TestChoices(t *testing.T) {
 	t.Setenv("REGISTRY_AUTH_FILE", "/of/the/environment")
 	for line, want := range map[string]string{

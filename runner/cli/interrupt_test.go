@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestInterruptible: what waits for ever is left behind when somebody ends it, and what ends by itself
-// says how.
+// TestInterruptible: what waits for ever is left behind when somebody ends it, and what ends by
+// itself says how.
 func TestInterruptible(t *testing.T) {
 	failed := errors.New("failed")
 	if err := Interruptible(t.Context(), func() error { return failed }); !errors.Is(err, failed) {

@@ -187,8 +187,8 @@ func (e *Env) globalFlags(args []string) (verb string, rest []string, err error)
 	return "", args, refusal(err)
 }
 
-// Begin does what the global flags ask for: what the libraries say, and where stdout goes. An unknown level is an error with
-// podman's exit status, 1.
+// Begin does what the global flags ask for: what the libraries say, and where stdout goes. An
+// unknown level is an error with podman's exit status, 1.
 func (e *Env) Begin() error {
 	l, err := logrus.ParseLevel(e.logLevel)
 	if err != nil {
@@ -259,9 +259,10 @@ func (e *Env) commands(verb string) []*cobra.Command {
 	return all
 }
 
-// Say writes lines to stderr. In a service, if that is the journal, they go there with the unit's name and a mark of
-// ours: this process ends in a moment, and of a process that is gone the journal does not find out what program it was,
-// nor, if it was a user's, in which unit. (In a service of the system's with User= only stderr tells the unit.)
+// Say writes lines to stderr. In a service, if that is the journal, they go there with the unit's
+// name and a mark of ours: this process ends in a moment, and of a process that is gone the journal
+// does not find out what program it was, nor, if it was a user's, in which unit. (In a service of
+// the system's with User= only stderr tells the unit.)
 func (e *Env) Say(lines ...string) {
 	var fields map[string]string
 	if direct, _ := journald.StderrIsJournalStream(); direct {

@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Refuse registers a flag of podman's that is not here, with what does the same. fits is the value that asks for what
-// is the case anyway, and is taken; a flag whose fitting value is false is a switch, others take a value.
+// Refuse registers a flag of podman's that is not here, with what does the same. fits is the value
+// that asks for what is the case anyway, and is taken; a flag whose fitting value is false is a
+// switch, others take a value.
 func Refuse(set *pflag.FlagSet, name, fits, instead string) {
 	RefuseShort(set, name, "", fits, instead)
 }
@@ -44,7 +45,8 @@ func (r refused) Set(v string) error {
 	return errors.New("not here: " + r.instead)
 }
 
-// refusal is the error of a flag that is refused, with what does the same as its hint; nil if err is another one of flags.
+// refusal is the error of a flag that is refused, with what does the same as its hint; nil if err
+// is another one of flags.
 func refusal(err error) error {
 	var bad *pflag.InvalidValueError
 	if !errors.As(err, &bad) {

@@ -131,11 +131,12 @@ func (s *Selection) resolve(x *service.Engine, args []string) ([]container.Recor
 	return out, errors.Join(errs...)
 }
 
-// maxID is the most bytes of a file with an ID: 64 digits, and what an editor may have put around them.
+// maxID is the most bytes of a file with an ID: 64 digits, and what an editor may have put around
+// them.
 const maxID = 1024
 
-// IDsOf reads IDs from files that --cidfile or --pod-id-file has written. A file that does not exist is no error
-// with ignore; faults come back together, beside the IDs that could be read.
+// IDsOf reads IDs from files that --cidfile or --pod-id-file has written. A file that does not
+// exist is no error with ignore; faults come back together, beside the IDs that could be read.
 func IDsOf(files []string, ignore bool) ([]string, error) {
 	var ids []string
 	var errs []error

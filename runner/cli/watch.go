@@ -17,8 +17,8 @@ func WantInterval(flag string, seconds int) error {
 	return nil
 }
 
-// Watch shows something anew every so many seconds, 1 or more, until ctx ends. With clear a terminal is
-// cleared each time before.
+// Watch shows something anew every so many seconds, 1 or more, until ctx ends. With clear a
+// terminal is cleared each time before.
 func (e *Env) Watch(ctx context.Context, seconds int, clear bool, show func() error) error {
 	f, isFile := e.Stdout.(*os.File)
 	clear = clear && isFile && IsTerminal(f)

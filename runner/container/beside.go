@@ -18,8 +18,8 @@ const (
 )
 
 // startHelper starts what runs beside the container: it copies what is written to stdout and
-// stderr, which may be nil, to where the unit has it and ends when the last writer has; it passes on what
-// the container says to the service manager, and keeps the container's gate, if it can.
+// stderr, which may be nil, to where the unit has it and ends when the last writer has; it passes
+// on what the container says to the service manager, and keeps the container's gate, if it can.
 func (s *start) startHelper(stdout, stderr *os.File) error {
 	h := helper.Log{
 		Stdout: stdout, Stderr: stderr, Rootfs: s.rootfs, Fields: s.ask.logFields(),

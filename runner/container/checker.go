@@ -61,8 +61,8 @@ func (k *checking) byChecker(ctx context.Context) (int, error) {
 			code, err = q.Answer(ctx, k.group.kill)
 		}
 		if not := (*helper.CheckError)(nil); errors.As(err, &not) && not.Process {
-			// It is one process too many, and the runtime does with one less. The limit of processes may
-			// have been reached for a moment only.
+			// It is one process too many, and the runtime does with one less. The limit of
+			// processes may have been reached for a moment only.
 			if not.Err != unix.EAGAIN {
 				k.decline()
 			}

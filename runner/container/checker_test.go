@@ -130,8 +130,8 @@ func TestCheckWithoutChecker(t *testing.T) {
 	}
 }
 
-// TestCheckWithoutProcess has podunit-checker make no process: the runtime executes this check, and the
-// later ones only where it is not for a moment.
+// TestCheckWithoutProcess has podunit-checker make no process: the runtime executes this check, and
+// the later ones only where it is not for a moment.
 func TestCheckWithoutProcess(t *testing.T) {
 	for number, declined := range map[unix.Errno]bool{unix.EAGAIN: false, unix.EMFILE: true} {
 		e, r := checked(t, "")

@@ -12,8 +12,8 @@ import (
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// TestForLinuxIsWhole gives each field of a configuration that is for Linux, too, a value, and finds all of them in what the
-// runtime reads.
+// TestForLinuxIsWhole gives each field of a configuration that is for Linux, too, a value, and
+// finds all of them in what the runtime reads.
 func TestForLinuxIsWhole(t *testing.T) {
 	var full rspec.Spec
 	v := reflect.ValueOf(&full).Elem()

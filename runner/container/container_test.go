@@ -220,7 +220,8 @@ func TestGlobMountsEachMatchByItsName(t *testing.T) {
 	}
 }
 
-// TestGlobOfLinks: with no-dereference a link among the matches is copied, and the others are mounted.
+// TestGlobOfLinks: with no-dereference a link among the matches is copied, and the others are
+// mounted.
 func TestGlobOfLinks(t *testing.T) {
 	dir, rootfs := t.TempDir(), t.TempDir()
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a"), nil, 0o600), os.Symlink("/nowhere", filepath.Join(dir, "b"))); err != nil {

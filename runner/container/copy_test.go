@@ -76,8 +76,8 @@ func TestUnpackInside(t *testing.T) {
 	}
 }
 
-// TestCutArchive: a file that is shorter than its size says is an error that tells so, of a copy and of an archive; some of
-// /sys are. An archive that is to be unpacked has something in it.
+// TestCutArchive: a file that is shorter than its size says is an error that tells so, of a copy
+// and of an archive; some of /sys are. An archive that is to be unpacked has something in it.
 func TestCutArchive(t *testing.T) {
 	needsRoot(t)
 	from, target := Place{Path: "/sys/kernel/mm"}, Place{Path: t.TempDir()}

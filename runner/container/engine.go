@@ -230,8 +230,8 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 			continue
 		}
 		if _, err := os.Lstat(e.marker(id)); errors.Is(err, fs.ErrNotExist) {
-			// Nothing else is made before the marker, or stays after it. The container may be one of another
-			// storage, which has the same runtime directory.
+			// Nothing else is made before the marker, or stays after it. The container may be one
+			// of another storage, which has the same runtime directory.
 			_ = lock.Drop()
 			continue
 		}
@@ -245,7 +245,8 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// unlockMade removes the lock of an ID that a runner has left which was killed when its container was made.
+// unlockMade removes the lock of an ID that a runner has left which was killed when its container
+// was made.
 func (e *Engine) unlockMade(id string) {
 	if _, err := os.Lstat(e.lockPath(id)); err != nil {
 		return
@@ -284,7 +285,8 @@ func (e *Engine) traces() ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
-// SweepNames removes the files that killed runners have left of names which no container has any more.
+// SweepNames removes the files that killed runners have left of names which no container has any
+// more.
 func (e *Engine) SweepNames() error {
 	names := map[string]bool{}
 	for _, dir := range []string{filepath.Dir(e.namePath("x")), filepath.Dir(e.lockPath("x"))} {

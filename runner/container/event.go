@@ -32,7 +32,8 @@ func (e *Engine) tellEnd(r Record, status string, code *int) {
 	e.tell(event)
 }
 
-// tellExec notes that a command in a container has begun, or has ended and how. The label has the name that Podman's event has.
+// tellExec notes that a command in a container has begun, or has ended and how. The label has the
+// name that Podman's event has.
 func (e *Engine) tellExec(r Record, status, session string, code *int) {
 	event := r.event(status)
 	event.ExitCode = code

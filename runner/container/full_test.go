@@ -108,7 +108,8 @@ func TestLookOnAFullDisk(t *testing.T) {
 	}
 }
 
-// TestNoRoomByStrangeNames: what the lists and files of a damaged storage name takes no layers of others.
+// TestNoRoomByStrangeNames: what the lists and files of a damaged storage name takes no layers of
+// others.
 func TestNoRoomByStrangeNames(t *testing.T) {
 	for _, c := range []struct{ layer, short string }{{"", "SHORT"}, {".", "SHORT"}, {"../overlay", "SHORT"}, {"other/diff", "SHORT"}, {"layer", "."}, {"layer", "../other"}} {
 		f := &full{root: t.TempDir()}

@@ -142,8 +142,8 @@ func (l Launch) logFields() []string {
 	return all
 }
 
-// tagOf is the tag of a container's lines, empty if there is none. What is wrong with a template was said when the
-// container was made.
+// tagOf is the tag of a container's lines, empty if there is none. What is wrong with a template
+// was said when the container was made.
 func tagOf(r Record) string {
 	c := spec.Tagged{ID: r.ID, Name: r.Name, Image: r.ImageID, ImageName: r.ImageName, Pod: r.PodID, Created: r.Created}
 	c.Config.Hostname, c.Config.User, c.Config.Image = r.Hostname(), cmp.Or(r.Spec.User, r.Config.User), r.ImageName

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStreamsThatGoElsewhere: what is not the journal's stream gets the container's output, be it a socket, too.
+// TestStreamsThatGoElsewhere: what is not the journal's stream gets the container's output, be it a
+// socket, too.
 func TestStreamsThatGoElsewhere(t *testing.T) {
 	var st unix.Stat_t
 	if err := unix.Fstat(1, &st); err != nil {
@@ -37,7 +38,8 @@ func TestStreamsThatGoElsewhere(t *testing.T) {
 	}
 }
 
-// TestNoStreamOfOursIsTheContainers: the runtime makes the container's user the owner of what it gets.
+// TestNoStreamOfOursIsTheContainers: the runtime makes the container's user the owner of what it
+// gets.
 func TestNoStreamOfOursIsTheContainers(t *testing.T) {
 	var r Record
 	r.Spec.Log.Driver = logJournald

@@ -18,12 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guardWait is how long the guard of a helper that was killed has to go on for it: it takes a moment, where the
-// machine has one.
+// guardWait is how long the guard of a helper that was killed has to go on for it: it takes a
+// moment, where the machine has one.
 const guardWait = 5 * time.Second
 
-// AllUnwatched are the containers that Unwatched is true of, in this runtime directory. To decode records takes more
-// than all else, and there is hardly ever such a container.
+// AllUnwatched are the containers that Unwatched is true of, in this runtime directory. To decode
+// records takes more than all else, and there is hardly ever such a container.
 func (e *Engine) AllUnwatched() ([]Record, error) {
 	all, err := e.Store.Containers()
 	if err != nil {
@@ -41,8 +41,8 @@ func (e *Engine) AllUnwatched() ([]Record, error) {
 	return out, nil
 }
 
-// Unwatched tells whether a container runs without the process that was started beside it: it was killed
-// together with its guard, so that none of the two could go on for the other.
+// Unwatched tells whether a container runs without the process that was started beside it: it was
+// killed together with its guard, so that none of the two could go on for the other.
 func (e *Engine) Unwatched(id string) bool {
 	if _, err := os.Lstat(e.dir(id)); err != nil {
 		return false // it has not been started here, or is another tool's
@@ -56,10 +56,10 @@ func (s Status) unwatched() bool {
 	return s.PID != 0 && !s.Attached && s.Cgroup != "" && s.LogPID != 0 && !process.Alive(s.LogPID, s.LogTicks)
 }
 
-// Watch starts another process beside a container that runs without one, in the container's unit, and says
-// what has come of it; empty if the container is watched after all. Its pipes are found by the processes
-// that write to them. The fields are those of the unit's lines. Who calls it has the container's lock, and
-// is in a cgroup from which a process may be started in the unit.
+// Watch starts another process beside a container that runs without one, in the container's unit,
+// and says what has come of it; empty if the container is watched after all. Its pipes are found by
+// the processes that write to them. The fields are those of the unit's lines. Who calls it has the
+// container's lock, and is in a cgroup from which a process may be started in the unit.
 //
 // A container whose network has ended meanwhile is killed, as that process would have done.
 func (e *Engine) Watch(r Record, journal map[string]string) (said string, err error) {
@@ -117,9 +117,9 @@ func (e *Engine) Watch(r Record, journal map[string]string) (said string, err er
 	return said, errors.Join(err, e.saveStatus(r.ID, s))
 }
 
-// lost says what is lost of a container's lines, by its log driver, whether any of its pipes has been found,
-// and the streams that its unit leads elsewhere. There is no pipe on a terminal, and one whose number an older
-// podunit has not noted is not found.
+// lost says what is lost of a container's lines, by its log driver, whether any of its pipes has
+// been found, and the streams that its unit leads elsewhere. There is no pipe on a terminal, and
+// one whose number an older podunit has not noted is not found.
 func lost(driver string, found bool, elsewhere []string) string {
 	said := "podunit-log was killed, and is started again"
 	switch {
@@ -141,9 +141,9 @@ type logPipes struct {
 	read  bool // somebody else has such an end
 }
 
-// findPipes finds the pipes of these numbers, 0 for none, which a container got as its stdout and stderr, at its
-// processes. Any of them may have put something else in their place, which is nobody's business here: it is what
-// the numbers are for.
+// findPipes finds the pipes of these numbers, 0 for none, which a container got as its stdout and
+// stderr, at its processes. Any of them may have put something else in their place, which is
+// nobody's business here: it is what the numbers are for.
 func findPipes(pids []int, numbers [2]uint64) (p logPipes, err error) {
 	for _, pid := range pids {
 		for name := 1; name <= 2; name++ {
@@ -171,8 +171,9 @@ func (p logPipes) close() {
 	}
 }
 
-// openPipe opens the end to read of the pipe of that number, and tells whether somebody has opened that
-// already; nil if path, which somebody else may have made, leads to something else, or to nothing.
+// openPipe opens the end to read of the pipe of that number, and tells whether somebody has opened
+// that already; nil if path, which somebody else may have made, leads to something else, or to
+// nothing.
 func openPipe(path string, number uint64) (read bool, end *os.File, err error) {
 	// It is not opened before it is known what it is: to open a device may do something.
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)

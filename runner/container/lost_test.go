@@ -33,7 +33,8 @@ func TestPipesOfALostHelper(t *testing.T) {
 	r1, w1, out := pipe(t)
 	r2, w2, fault := pipe(t)
 	_, other, strange := pipe(t)
-	// The first process has led its streams elsewhere, to a pipe of its own and to a file; another has both.
+	// The first process has led its streams elsewhere, to a pipe of its own and to a file; another
+	// has both.
 	first, second := exec.Command("sleep", "600"), exec.Command("sh", "-c", "read go; echo from there; echo a fault >&2; read go")
 	first.Stdout, second.Stdout, second.Stderr = other, w1, w2
 	hold, err := second.StdinPipe()
@@ -88,7 +89,8 @@ func TestPipesOfALostHelper(t *testing.T) {
 	}
 }
 
-// TestNothingElseIsAPipe: what has no number is not opened, such as a named pipe, where that would wait.
+// TestNothingElseIsAPipe: what has no number is not opened, such as a named pipe, where that would
+// wait.
 func TestNothingElseIsAPipe(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestRootThatIsMapped: on the disk its files have other owners, so nothing is copied while it does not run.
+// TestRootThatIsMapped: on the disk its files have other owners, so nothing is copied while it does
+// not run.
 func TestRootThatIsMapped(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
 	r := Record{ID: NewID(), Name: "web", Spec: spec.Container{Rootfs: &spec.Rootfs{Path: t.TempDir(), IDMap: true}}}

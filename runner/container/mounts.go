@@ -105,9 +105,9 @@ func (e *Engine) sources(ctx context.Context, r Record, mounts []spec.Mount, roo
 	return out, nil
 }
 
-// copyLink makes a link like the source of a mount that shall not be followed, and reports whether it did: the kernel
-// mounts nothing on a link. The link lies in the root, so none of all mounts may hide it. Source: podman-run(1), --mount,
-// no-dereference.
+// copyLink makes a link like the source of a mount that shall not be followed, and reports whether
+// it did: the kernel mounts nothing on a link. The link lies in the root, so none of all mounts may
+// hide it. Source: podman-run(1), --mount, no-dereference.
 func copyLink(rootfs string, m spec.Mount, all []spec.Mount) (bool, error) {
 	if !m.NoDereference || m.Type != spec.MountBind || rootfs == "" {
 		return false, nil
@@ -149,7 +149,8 @@ func isLink(path string) bool {
 	return err == nil && st.Mode()&fs.ModeSymlink != 0
 }
 
-// globLinks is glob without the links among the matches that shall not be followed: those it has copied.
+// globLinks is glob without the links among the matches that shall not be followed: those it has
+// copied.
 func globLinks(rootfs string, m spec.Mount, all []spec.Mount) ([]spec.Mount, error) {
 	matches, err := glob(m)
 	var out []spec.Mount

@@ -274,7 +274,8 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		// The file has the name since its start, which may be that of a pod; with --no-hostname there is none.
+		// The file has the name since its start, which may be that of a pod; with --no-hostname
+		// there is none.
 		return readHostname(s.Files(other.ID), other.Hostname())
 	case s.sharesUTS() && (mode == "" || mode == "pod"):
 		return readHostname(s.ask.Join.Files, r.Hostname())
@@ -282,11 +283,12 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 	return r.Hostname(), nil
 }
 
-// maxHostname is the length of the longest name, and of the end of its line, in bytes. Source: gethostname(2), HOST_NAME_MAX.
+// maxHostname is the length of the longest name, and of the end of its line, in bytes. Source:
+// gethostname(2), HOST_NAME_MAX.
 const maxHostname = 64 + 1
 
-// readHostname reads the name in the files of a container or a pod, or takes the other name if there is no file. Containers
-// may write to it: what is no name of a machine counts as none, too.
+// readHostname reads the name in the files of a container or a pod, or takes the other name if
+// there is no file. Containers may write to it: what is no name of a machine counts as none, too.
 func readHostname(files, otherwise string) (string, error) {
 	name, err := safe.ReadFile(filepath.Join(files, "hostname"), maxHostname)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, safe.ErrTooLarge) {

@@ -74,8 +74,9 @@ func packed(t tree) (io.ReadCloser, error) {
 	}}, nil
 }
 
-// packing is what a process writes: at its end it tells whether that is all. The file is not embedded: io.Copy would take the
-// file's own way to write itself, which asks nothing of the process.
+// packing is what a process writes: at its end it tells whether that is all. The file is not
+// embedded: io.Copy would take the file's own way to write itself, which asks nothing of the
+// process.
 type packing struct {
 	file *os.File
 	wait func() error
@@ -142,8 +143,9 @@ func pack(order io.Reader, out io.Writer) error {
 // ErrCut says that an archive ends in the middle.
 var ErrCut = errors.New("a file could not be read to its end, or has changed meanwhile (files of /proc and /sys can't be copied)")
 
-// whole reads an archive, and returns ErrCut in place of io.EOF where that is not the end of an archive. The library that
-// writes it loses its errors, and ends the archive in the middle of a file.
+// whole reads an archive, and returns ErrCut in place of io.EOF where that is not the end of an
+// archive. The library that writes it loses its errors, and ends the archive in the middle of a
+// file.
 type whole struct {
 	io.ReadCloser
 	bytes, zeros int // that were read, and how many of them are zeros at the end

@@ -91,7 +91,8 @@ type Status struct {
 	Ports       []spec.PortMapping `json:",omitempty"` // as published
 	Unit        string             `json:",omitempty"` // systemd unit that watches it
 	Attached    bool               `json:",omitempty"` // who has started it waits for its end, and tells it
-	// Elsewhere are the streams (stdout, stderr) that go where the unit leads them, not to the journal.
+	// Elsewhere are the streams (stdout, stderr) that go where the unit leads them, not to the
+	// journal.
 	Elsewhere []string `json:",omitempty"`
 }
 
@@ -137,7 +138,8 @@ func (e *Engine) Status(id string) (Status, error) {
 		return s, err
 	}
 	if err != nil || json.Unmarshal(b, &s) != nil {
-		// It never ran, or a crash in the middle of a start has cut the file; if it was lost, the runtime knows.
+		// It never ran, or a crash in the middle of a start has cut the file; if it was lost, the
+		// runtime knows.
 		s = Status{}
 		s.PID, s.StartTicks, s.StartedAt = e.Runtime.Begun(id)
 	}
@@ -311,8 +313,9 @@ func (e *Engine) Note(r Record) error {
 	return e.Store.SetMetadata(r.Name, string(metadata))
 }
 
-// CanNote reports as an error that the storage would take a layer or an image for the container of that name: the
-// name is also the beginning of its ID. A container's own ID is no way out: it is its layer's, too.
+// CanNote reports as an error that the storage would take a layer or an image for the container of
+// that name: the name is also the beginning of its ID. A container's own ID is no way out: it is
+// its layer's, too.
 func (e *Engine) CanNote(name string) error {
 	if _, err := e.Store.Layer(name); err == nil {
 		return fmt.Errorf("the ID of a layer begins with %q: the storage takes one for the other", name)
@@ -323,8 +326,8 @@ func (e *Engine) CanNote(name string) error {
 	return nil
 }
 
-// Lister returns a List for who asks again and again: a record that has not changed is not decoded again. Records share what is
-// in them, so they are not to be changed. It is for one goroutine.
+// Lister returns a List for who asks again and again: a record that has not changed is not decoded
+// again. Records share what is in them, so they are not to be changed. It is for one goroutine.
 func (e *Engine) Lister() func() ([]Record, error) {
 	type decoded struct {
 		text string

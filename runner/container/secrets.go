@@ -75,8 +75,8 @@ func variables(secrets []spec.Secret) []string {
 	return names
 }
 
-// handedPath is the file in memory with the variables that a start was handed and that are in no store: see unmask. It goes
-// with the container.
+// handedPath is the file in memory with the variables that a start was handed and that are in no
+// store: see unmask. It goes with the container.
 func (e *Engine) handedPath(id string) string { return filepath.Join(e.dir(id), "variables.json") }
 
 // keepHanded notes them.
@@ -97,9 +97,9 @@ func (e *Engine) handed(id string) map[string]string {
 	return variables
 }
 
-// unmask gives another process in a container the variables with secrets that the first process has. It reads them from
-// that process, or, if the process has overwritten them, from the store or from what the start was handed. One that is in
-// no such place is left out.
+// unmask gives another process in a container the variables with secrets that the first process
+// has. It reads them from that process, or, if the process has overwritten them, from the store or
+// from what the start was handed. One that is in no such place is left out.
 func (e *Engine) unmask(env []string, id string, pid int, secrets []spec.Secret) []string {
 	if len(variables(secrets)) == 0 {
 		return env

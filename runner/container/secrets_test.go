@@ -57,8 +57,8 @@ func TestUnmask(t *testing.T) {
 	}
 }
 
-// TestUnmaskWhatAStartWasHanded has variables that are in no store, of a first process that has written over them: nginx,
-// PostgreSQL and Redis do.
+// TestUnmaskWhatAStartWasHanded has variables that are in no store, of a first process that has
+// written over them: nginx, PostgreSQL and Redis do.
 func TestUnmaskWhatAStartWasHanded(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir()}
 	r := Record{ID: "x", Hidden: []string{"PW", "GONE"}}

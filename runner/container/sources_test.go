@@ -99,7 +99,8 @@ func TestANewVolumeIsItsUsers(t *testing.T) {
 	}
 }
 
-// TestMountsOfLinks: a link that shall not be followed is there as it is, at the next start, too, and what is no link is mounted.
+// TestMountsOfLinks: a link that shall not be followed is there as it is, at the next start, too,
+// and what is no link is mounted.
 func TestMountsOfLinks(t *testing.T) {
 	dir, rootfs := t.TempDir(), t.TempDir()
 	link := filepath.Join(dir, "link")
@@ -128,7 +129,8 @@ func TestMountsOfLinks(t *testing.T) {
 	}
 }
 
-// TestVolumesThatAreMade: one that must be there is not made, and one that a mount makes has its options.
+// TestVolumesThatAreMade: one that must be there is not made, and one that a mount makes has its
+// options.
 func TestVolumesThatAreMade(t *testing.T) {
 	e := &Engine{Volumes: volume.New(t.TempDir())}
 	m := spec.Mount{Type: spec.MountVolume, Source: "v", Destination: "/d", NoCreate: true}

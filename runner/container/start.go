@@ -65,8 +65,9 @@ type Launch struct {
 	Ready func(s Status, begin func() error) error
 }
 
-// Secret are variables and words that hold values which are not to be recorded. They are in what the
-// runtime reads; the variables are also in a file in memory, for what is executed later, and both are on no disk.
+// Secret are variables and words that hold values which are not to be recorded. They are in what
+// the runtime reads; the variables are also in a file in memory, for what is executed later, and
+// both are on no disk.
 type Secret struct {
 	Env map[string]string
 	// Args, unless nil, take the place of the words that the record has.

@@ -97,8 +97,8 @@ func (known) Container(string) (*storage.Container, error) {
 	return &storage.Container{Metadata: BootID()}, nil
 }
 
-// TestSweepOfAnotherStorage: with the runtime directory, two storages share the locks. What a lock alone tells of may be a
-// container of the other one.
+// TestSweepOfAnotherStorage: with the runtime directory, two storages share the locks. What a lock
+// alone tells of may be a container of the other one.
 func TestSweepOfAnotherStorage(t *testing.T) {
 	ours := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
 	other := &Engine{RunDir: ours.RunDir, Store: nowhere{root: t.TempDir()}}

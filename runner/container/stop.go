@@ -308,9 +308,10 @@ func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// makeRoom removes the files of a container that is to be removed, all that it has but its places in the storage's
-// lists: to remove it, the storage makes up to seven files, for which there may be no room even where the container
-// has written nothing. Source: go.podman.io/storage, drivers/overlay, drivers/vfs and internal/tempdir.
+// makeRoom removes the files of a container that is to be removed, all that it has but its places
+// in the storage's lists: to remove it, the storage makes up to seven files, for which there may be
+// no room even where the container has written nothing. Source: go.podman.io/storage,
+// drivers/overlay, drivers/vfs and internal/tempdir.
 func (e *Engine) makeRoom(c storage.Container) error {
 	for _, name := range []string{c.ID, c.LayerID} {
 		if !single(name) { // else it would be all containers, or all layers

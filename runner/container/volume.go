@@ -23,8 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ensureVolume returns the volume of a mount, made if need be, and reports whether the file system that it
-// stands for, if any, is mounted there now for us and the container that we start.
+// ensureVolume returns the volume of a mount, made if need be, and reports whether the file system
+// that it stands for, if any, is mounted there now for us and the container that we start.
 func (e *Engine) ensureVolume(ctx context.Context, r Record, m spec.Mount) (got *volume.Volume, mounted bool, err error) {
 	name := m.Source
 	if m.NoCreate {

@@ -9,7 +9,8 @@ import (
 	"go.podman.io/storage/pkg/archive"
 )
 
-// TestChanges: names of files are a container's text. For people they do nothing to a terminal, and JSON has them as they are.
+// TestChanges: names of files are a container's text. For people they do nothing to a terminal, and
+// JSON has them as they are.
 func TestChanges(t *testing.T) {
 	changes := []archive.Change{{Path: "/a\x1b[2J\nD /etc", Kind: archive.ChangeAdd}, {Path: "/etc", Kind: archive.ChangeModify}}
 	for format, want := range map[string]string{

@@ -57,7 +57,8 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 	}
 }
 
-// TestCheckOfWhatIsNotSupported: what cannot start is an error, where it stands, and each kind of unit has its verb.
+// TestCheckOfWhatIsNotSupported: what cannot start is an error, where it stands, and each kind of
+// unit has its verb.
 func TestCheckOfWhatIsNotSupported(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, want string
@@ -80,8 +81,8 @@ func TestCheckOfWhatIsNotSupported(t *testing.T) {
 	}
 }
 
-// TestCheckOfGlobalFlags: a flag of the whole program is judged behind the verb as well; what the runner refuses, as limits of
-// space, has a way out.
+// TestCheckOfGlobalFlags: a flag of the whole program is judged behind the verb as well; what the
+// runner refuses, as limits of space, has a way out.
 func TestCheckOfGlobalFlags(t *testing.T) {
 	for text, want := range map[string]string{
 		"[Container]\nImage=localhost/a\nPodmanArgs=--storage-opt size=1g\n": "size in [storage.options.overlay]",
@@ -105,7 +106,8 @@ func TestCheckOfGlobalFlags(t *testing.T) {
 	}
 }
 
-// TestCheckOfMounts: what a volume mounts is nothing to complain of, but for what the kernel does not do for a user.
+// TestCheckOfMounts: what a volume mounts is nothing to complain of, but for what the kernel does
+// not do for a user.
 func TestCheckOfMounts(t *testing.T) {
 	for text, want := range map[string]string{
 		"Type=tmpfs\nDevice=tmpfs\nOptions=size=1m\n": "", "Driver=image\nImage=localhost/a:1\n": "", "Device=/srv\nOptions=bind\n": "", "Options=ro\n": "there is nothing to mount",

@@ -68,7 +68,8 @@ var ours = []string{
 	"play kube", "quadlet edit", "quadlet install", "quadlet list", "quadlet print", "quadlet rm",
 }
 
-// TestEachVerbIsBesidePodman: each verb that Podman has, too, is executed by both in a test that compares what they say.
+// TestEachVerbIsBesidePodman: each verb that Podman has, too, is executed by both in a test that
+// compares what they say.
 func TestEachVerbIsBesidePodman(t *testing.T) {
 	compared := map[string]bool{}
 	for where, text := range caseTexts(t) {
@@ -105,7 +106,8 @@ func TestEachVerbIsBesidePodman(t *testing.T) {
 	}
 }
 
-// caseTexts are the scripts that tests execute: the lines that are compared with Podman's, and the texts in tests.
+// caseTexts are the scripts that tests execute: the lines that are compared with Podman's, and the
+// texts in tests.
 func caseTexts(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
@@ -152,7 +154,8 @@ func stringsIn(path string, each func(line int, text string)) error {
 	return nil
 }
 
-// commandsIn are the words of each command in a script, quotes taken away, that is podunit by one of its names.
+// commandsIn are the words of each command in a script, quotes taken away, that is podunit by one
+// of its names.
 func commandsIn(script string) [][]string {
 	var all [][]string
 	var words []string

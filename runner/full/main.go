@@ -49,7 +49,8 @@ func program() cli.Program {
 	}
 }
 
-// removeImage removes an image, or the name it is called by. One that somebody uses stays, and one that is gone is no error.
+// removeImage removes an image, or the name it is called by. One that somebody uses stays, and one
+// that is gone is no error.
 func removeImage(ctx context.Context, s storage.Store, runDir, name string) error {
 	_, err := registry.New(s, runDir).Remove(ctx, name, registry.RemoveOptions{})
 	if errors.As(err, new(*registry.InUseError)) || errors.Is(err, images.ErrUnknown) {

@@ -12,8 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 )
 
-// TestNoFlagOfPodmansIsUnknown: each flag of each verb of Podman's is known here: it does what it says, or is refused with what
-// does the same.
+// TestNoFlagOfPodmansIsUnknown: each flag of each verb of Podman's is known here: it does what it
+// says, or is refused with what does the same.
 func TestNoFlagOfPodmansIsUnknown(t *testing.T) {
 	list, err := os.ReadFile("testdata/podman-flags.txt")
 	if err != nil {

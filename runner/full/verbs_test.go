@@ -234,7 +234,8 @@ func TestRunnerTakesGeneratedFlags(t *testing.T) {
 	}
 }
 
-// TestLimitsOfPodsAreKnown: the flags that make the generator give a pod a slice are those that pod create has for its limits.
+// TestLimitsOfPodsAreKnown: the flags that make the generator give a pod a slice are those that pod
+// create has for its limits.
 func TestLimitsOfPodsAreKnown(t *testing.T) {
 	flags := pflag.NewFlagSet("pod create", pflag.ContinueOnError)
 	spec.PodFlags(flags)
@@ -314,9 +315,9 @@ func TestUnitsDir(t *testing.T) {
 	}
 }
 
-// TestVerbsFindByService reads the verbs: where one takes a container or pod as people name it, the name
-// of a service will do, so it calls Find, FindPod or NameOf. Lookup is for IDs, for names from NameOf, and
-// for exists, which answers whether there is a container or pod of that name.
+// TestVerbsFindByService reads the verbs: where one takes a container or pod as people name it, the
+// name of a service will do, so it calls Find, FindPod or NameOf. Lookup is for IDs, for names from
+// NameOf, and for exists, which answers whether there is a container or pod of that name.
 func TestVerbsFindByService(t *testing.T) {
 	lookup := regexp.MustCompile(`\.(?:Containers|Pods)\.Lookup\(([^)]*)\)`)
 	ids := regexp.MustCompile(`\bid$|\.ID$`)

@@ -50,12 +50,14 @@ func TestLabHealth(t *testing.T) {
 	}
 }
 
-// TestLabHealthCost counts what a check takes of the processors, the manager's part included, beside podman's.
+// TestLabHealthCost counts what a check takes of the processors, the manager's part included,
+// beside podman's.
 func TestLabHealthCost(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
 	w := everybody[0]
 	l.MustRun(w.user, "podunit pull -q "+labImage)
-	// spent runs a service 20 times and tells the processor time of all that the user has, in microseconds.
+	// spent runs a service 20 times and tells the processor time of all that the user has, in
+	// microseconds.
 	spent := func(service string) (usec int) {
 		out := l.MustRun(w.user, `set -e; stat=/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cpu.stat; s=`+service+`
 			used() { sed -n 's/^usage_usec //p' $stat; }
@@ -67,7 +69,8 @@ func TestLabHealthCost(t *testing.T) {
 		}
 		return usec
 	}
-	// The larger part is the runtime's: crun has no Go to start, and copies no program of its own first.
+	// The larger part is the runtime's: crun has no Go to start, and copies no program of its own
+	// first.
 	for _, runtime := range []string{"runc", "crun"} {
 		w.unit(l, "cost", "GlobalArgs=--runtime="+runtime+"\nExec=sleep infinity\nHealthCmd=true\nHealthInterval=1h\n", "")
 		l.MustRun(w.user, w.systemctl+" start cost && podman --runtime="+runtime+" run -q -d --name peer --pids-limit 0 --network none --health-cmd true --health-interval 1h "+labImage+" sleep infinity")
@@ -84,7 +87,8 @@ func TestLabHealthCost(t *testing.T) {
 	}
 }
 
-// TestLabHealthOfUser checks the container of a system unit with User=, whose manager takes no orders from that user.
+// TestLabHealthOfUser checks the container of a system unit with User=, whose manager takes no
+// orders from that user.
 func TestLabHealthOfUser(t *testing.T) {
 	l := labtest.Boot(t, labtest.Options{})
 	const file = "/etc/containers/systemd/clock.container"
@@ -232,7 +236,8 @@ func stays(l *labtest.Lab, name string) []string {
 	return strings.Fields(l.MustRun("root", "find /sys/fs/cgroup -path '*/"+name+".service/*/podunit-check' -exec cat {}/cgroup.procs ';' 2>/dev/null || true"))
 }
 
-// seeChecker runs checks again and again, with faults in between. Each writes a line into /tmp/n, so that none is executed twice.
+// seeChecker runs checks again and again, with faults in between. Each writes a line into /tmp/n,
+// so that none is executed twice.
 func seeChecker(t *testing.T, l *labtest.Lab, w who) {
 	const show = `cat /proc/self/cgroup | grep ^0: | tr -d '\n'; echo; cat /proc/self/attr/current; grep -v -E '^(Name|State|Tgid|Pid|PPid|NS|FDSize|Vm|Rss|Sig|Hug|volun|nonvol|Core)' /proc/self/status; cat /proc/self/limits; pwd; id; ls -l /proc/self/ns | sed 's/.* //' | sort; env | grep -v -E '^(PWD|SHLVL|_)=' | sort; umask`
 	l.WriteFile(w.user, "show", show+"\n")
@@ -393,7 +398,8 @@ func seeReadiness(t *testing.T, l *labtest.Lab, w who) {
 	}
 	l.MustRun(w.user, "podunit exec db touch /ready")
 	l.Active(w.user, append(names, "db")...)
-	// No runner is left, once those that have just told of their readiness have ended, and the check goes on.
+	// No runner is left, once those that have just told of their readiness have ended, and the
+	// check goes on.
 	l.Gone("root", "pgrep -fa '^[^ ]*podunit run'")
 	if got := l.MustRun(w.user, "cat /proc/$("+w.systemctl+" show -P MainPID db)/comm"); got != "sleep" {
 		t.Errorf("its main process is %s", got)

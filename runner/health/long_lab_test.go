@@ -16,10 +16,11 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// TestLongHealth leaves many containers with checks alone for a while: what is there at the end is what was there at the
-// beginning, and nobody has told of anything. PODUNIT_HEALTH_LONG says for how long, and how many have a check how often:
-// 10m 100x5s is ten minutes, and a hundred containers with a check every five seconds, which takes a quarter of a
-// core. It takes its time, so make test does not run it.
+// TestLongHealth leaves many containers with checks alone for a while: what is there at the end is
+// what was there at the beginning, and nobody has told of anything. PODUNIT_HEALTH_LONG says for
+// how long, and how many have a check how often: 10m 100x5s is ten minutes, and a hundred
+// containers with a check every five seconds, which takes a quarter of a core. It takes its time,
+// so make test does not run it.
 func TestLongHealth(t *testing.T) {
 	words := strings.Fields(cmp.Or(os.Getenv("PODUNIT_HEALTH_LONG"), "10m 100x5s"))
 	last, err := time.ParseDuration(words[0])
@@ -87,8 +88,8 @@ func TestLongHealth(t *testing.T) {
 	}
 }
 
-// longLook prints how many processes, units, cgroups, descriptors and files in /run there are, without those of checks that
-// run right now: the least of many looks.
+// longLook prints how many processes, units, cgroups, descriptors and files in /run there are,
+// without those of checks that run right now: the least of many looks.
 const longLook = `
 base=/sys/fs/cgroup/system.slice
 least() { for i in $(seq 8); do "$@"; sleep 0.2; done | sort -n | head -n 1; }

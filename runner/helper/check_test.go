@@ -166,8 +166,8 @@ func TestChecker(t *testing.T) {
 		{command: []string{"lost"}, err: unix.ENOENT},
 		{command: []string{work}, err: unix.EACCES},
 		{command: []string{strings.Repeat("x", 5000)}, err: unix.ENOENT},
-		// The leader of a session and of its group, with the streams and nothing else, and no signal ignored but those
-		// that are in the test.
+		// The leader of a session and of its group, with the streams and nothing else, and no
+		// signal ignored but those that are in the test.
 		{command: []string{"sh", "-c", `set -- $(cat /proc/$$/stat); [ $1 = $5 ] && [ $1 = $6 ] && echo leader; ls /proc/$$/fd; exec grep -E 'Sig(Blk|Ign)' /proc/self/status`},
 			output: "leader\n0\n1\n2\nSigBlk:\t0000000000000000\n" + ignored(t)},
 		{command: []string{"sh", "-c", "echo x >/dev/stdout; cat; head -c 300000 /dev/zero | tr '\\0' y | wc -c"}, output: "x\n300000\n"},
@@ -295,8 +295,8 @@ func TestCheckerWithIgnoredSignals(t *testing.T) {
 	}
 }
 
-// TestCheckerWithFewFiles works with as many as a check needs, and ends at once with fewer: a question
-// would be lost.
+// TestCheckerWithFewFiles works with as many as a check needs, and ends at once with fewer: a
+// question would be lost.
 func TestCheckerWithFewFiles(t *testing.T) {
 	limited := func(files int) *checker {
 		return startCheckerAs(t, exec.Command("sh", "-c", fmt.Sprintf("ulimit -n %d && exec /proc/self/fd/3", files)))
@@ -477,7 +477,8 @@ func openFiles(t *testing.T) int {
 	return len(all)
 }
 
-// TestCheckerTakesNoStrangeQuestion: an older or newer podunit, or somebody else, asks something else.
+// TestCheckerTakesNoStrangeQuestion: an older or newer podunit, or somebody else, asks something
+// else.
 func TestCheckerTakesNoStrangeQuestion(t *testing.T) {
 	c := startChecker(t, t.TempDir(), "PATH=/usr/bin:/bin")
 	for _, question := range []struct {

@@ -100,8 +100,9 @@ type Log struct {
 	PIDFile string
 	// File is a log file beside the journal.
 	File LogFile
-	// Cgroup is the directory of the cgroup that it is started in, open, by a process that is not of the
-	// container's unit and whose standard error it does not get; nil is our own. Needs Linux 5.7.
+	// Cgroup is the directory of the cgroup that it is started in, open, by a process that is not
+	// of the container's unit and whose standard error it does not get; nil is our own. Needs Linux
+	// 5.7.
 	Cgroup *os.File
 }
 
@@ -373,8 +374,8 @@ const exeDescriptor = 56
 // ended they could write to the file (CVE-2019-5736). Needs Linux 5.12; before, and where a filter
 // does not allow these calls, it is nil.
 //
-// It is looked up by its name: what /proc/self/exe leads to belongs to the mount namespace in which we
-// were executed, and from another one the kernel copies no mount.
+// It is looked up by its name: what /proc/self/exe leads to belongs to the mount namespace in which
+// we were executed, and from another one the kernel copies no mount.
 func readOnlyProgram() (*os.File, error) {
 	name, err := os.Readlink("/proc/self/exe")
 	if err != nil {

@@ -655,7 +655,8 @@ func confined(t *testing.T, pid, seccomp int) {
 	}
 }
 
-// untraceable judges whether a process of the same user, with no capability either, reaches a process.
+// untraceable judges whether a process of the same user, with no capability either, reaches a
+// process.
 func untraceable(t *testing.T, pid int) {
 	t.Helper()
 	for _, what := range []string{"root/", "exe"} {
@@ -666,7 +667,8 @@ func untraceable(t *testing.T, pid int) {
 	}
 }
 
-// withoutCapabilities does something as a container's process may: as the same user, with no capability.
+// withoutCapabilities does something as a container's process may: as the same user, with no
+// capability.
 func withoutCapabilities(do func() error) error {
 	done := make(chan error)
 	go func() {

@@ -51,8 +51,8 @@ func (e NamesError) Error() string {
 	return fmt.Sprintf("aardvark-dns did not start, status %d", e.Status)
 }
 
-// Hint is where to look. A program that could not be executed has said nothing: its path is that of the
-// time when the namespace was made.
+// Hint is where to look. A program that could not be executed has said nothing: its path is that of
+// the time when the namespace was made.
 func (e NamesError) Hint() string {
 	if e.Status == 126 || e.Status == 127 {
 		return "if it was installed or moved meanwhile: systemctl --user restart podunit-netns.service"

@@ -84,8 +84,8 @@ func (w *namesWorld) ask(want error) {
 	}
 }
 
-// TestNamesAreServed: who asks gets the server started, or told of new names. One that ends comes back
-// if there are names, and the process ID of one that does not is forgotten.
+// TestNamesAreServed: who asks gets the server started, or told of new names. One that ends comes
+// back if there are names, and the process ID of one that does not is forgotten.
 func TestNamesAreServed(t *testing.T) {
 	w := startNetns(t)
 	if n := w.starts(); n != 0 {
@@ -129,9 +129,9 @@ func TestNamesAreServed(t *testing.T) {
 	}
 }
 
-// TestLateServer: a server that notes its process ID long after its first process has ended, as one of
-// Debian 12 may on a busy machine, is waited for and not started twice. Nobody waits for one that has
-// ended.
+// TestLateServer: a server that notes its process ID long after its first process has ended, as one
+// of Debian 12 may on a busy machine, is waited for and not started twice. Nobody waits for one
+// that has ended.
 func TestLateServer(t *testing.T) {
 	w := startNetns(t)
 	w.write("late", "exit 3\n")

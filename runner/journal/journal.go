@@ -56,7 +56,8 @@ type Query struct {
 	// Ended tells, while following, that no more lines will come. It is asked
 	// now and then; nil means never.
 	Ended func() bool
-	// Over is closed when no more lines will come; it is in the place of Ended for who knows at once. It may be nil.
+	// Over is closed when no more lines will come; it is in the place of Ended for who knows at
+	// once. It may be nil.
 	Over <-chan struct{}
 
 	mark    string // also wanted is the entry that Reader.mark writes with it
@@ -85,8 +86,8 @@ type Reader struct {
 	Command string
 	// Apart gives it a process group of its own, so that Ctrl-C on a terminal is for us alone.
 	Apart bool
-	// Mark writes an entry to the journal for a reader who wants to know that it has all entries before it; nil if
-	// nothing can. See Mark.
+	// Mark writes an entry to the journal for a reader who wants to know that it has all entries
+	// before it; nil if nothing can. See Mark.
 	Mark func(fields map[string]string) error
 
 	patience time.Duration // for news after the end; quiet if zero
@@ -271,13 +272,15 @@ func (q Query) awaitEnd(ctx context.Context) bool {
 	}
 }
 
-// mark writes an entry that comes after all lines of the containers: who wrote those sent them to the same socket of
-// journald's, which reads it in order. What came by a service's own output took another way; there, nothing is marked.
+// mark writes an entry that comes after all lines of the containers: who wrote those sent them to
+// the same socket of journald's, which reads it in order. What came by a service's own output took
+// another way; there, nothing is marked.
 func (r Reader) mark(q Query) {
 	if r.Mark == nil || slices.ContainsFunc(q.Sources, func(s Source) bool { return s.Unit != "" }) {
 		return
 	}
-	// It has no FieldIDFull: journalctl would count it among the last lines. If it fails, a time without news is the end.
+	// It has no FieldIDFull: journalctl would count it among the last lines. If it fails, a time
+	// without news is the end.
 	_ = r.Mark(map[string]string{fieldMark: q.mark, "SYSLOG_IDENTIFIER": "podunit"})
 }
 

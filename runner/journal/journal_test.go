@@ -192,7 +192,8 @@ func TestFollowUntilTheEnd(t *testing.T) {
 	}
 }
 
-// TestFollowToTheMark: once nothing more will come, an entry of our own tells when all of it has been read; no time has to pass.
+// TestFollowToTheMark: once nothing more will come, an entry of our own tells when all of it has
+// been read; no time has to pass.
 func TestFollowToTheMark(t *testing.T) {
 	r := fake(t, map[string]string{})
 	dir := filepath.Dir(r.Command)
@@ -213,7 +214,8 @@ func TestFollowToTheMark(t *testing.T) {
 	over := make(chan struct{})
 	r.patience = time.Minute
 	r.Mark = func(fields map[string]string) error {
-		// What was on its way comes before the mark, and what somebody else writes later does not count.
+		// What was on its way comes before the mark, and what somebody else writes later does not
+		// count.
 		write(record(3, one, "MESSAGE=c") + record(4, Source{}, "MESSAGE=followed", fieldMark+"="+fields[fieldMark]) + record(5, one, "MESSAGE=d"))
 		return nil
 	}

@@ -46,8 +46,8 @@ type besideCase struct {
 	meant   map[string]string // what is meant to be otherwise, and why
 }
 
-// readBeside gives the cases of a file by the number of their lines, with what is meant to be otherwise for root or for
-// another user.
+// readBeside gives the cases of a file by the number of their lines, with what is meant to be
+// otherwise for root or for another user.
 func readBeside(t *testing.T, text string, root bool) map[int]besideCase {
 	t.Helper()
 	cases := map[int]besideCase{}
@@ -98,8 +98,8 @@ func TestLabEveryday(t *testing.T) {
 	t.Run("upkeep", func(t *testing.T) { upkeep(t, l) })
 }
 
-// besidePodman gives the same lines to podunit, which alice calls podman, and to Podman, which bob does: each
-// of the two has a storage of its own.
+// besidePodman gives the same lines to podunit, which alice calls podman, and to Podman, which bob
+// does: each of the two has a storage of its own.
 func besidePodman(t *testing.T, l *Lab) {
 	for _, file := range besideFiles(t) {
 		if file != "root.txt" && (file != "more.txt" || everydayWhole()) {
@@ -110,8 +110,9 @@ func besidePodman(t *testing.T, l *Lab) {
 	}
 }
 
-// TestLabEverydayOfRoot gives the lines to root, who has podunit in one lab, by the name podman, and Podman in another.
-// PODUNIT_LAB_EVERYDAY=all has it take all of them, and those of popular images' pages; else it takes those that are for root alone.
+// TestLabEverydayOfRoot gives the lines to root, who has podunit in one lab, by the name podman,
+// and Podman in another. PODUNIT_LAB_EVERYDAY=all has it take all of them, and those of popular
+// images' pages; else it takes those that are for root alone.
 func TestLabEverydayOfRoot(t *testing.T) {
 	ours := boot(t, labtest.Options{})
 	peers := boot(t, labtest.Options{Name: fmt.Sprintf("everydayofroot-peer-%d", os.Getpid()), Bare: true})
@@ -155,7 +156,8 @@ func besideFiles(t *testing.T) []string {
 	return names
 }
 
-// A besideSide is one of the two that the lines are given to: a user, and the digit that his ports begin with.
+// A besideSide is one of the two that the lines are given to: a user, and the digit that his ports
+// begin with.
 type besideSide struct {
 	lab   *Lab
 	user  string
@@ -215,8 +217,8 @@ func hasLines(all, some string) bool {
 	return true
 }
 
-// runBeside gives the lines to the podman of a user and returns what it said to each, by the number of
-// the line.
+// runBeside gives the lines to the podman of a user and returns what it said to each, by the number
+// of the line.
 func runBeside(l *Lab, user string, n int, text string) map[int]map[string]string {
 	said := map[int]map[string]string{}
 	out, stderr, _ := l.Command(machine.Command{

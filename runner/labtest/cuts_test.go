@@ -15,8 +15,9 @@ import (
 	"github.com/podunit/podunit/contrib/lab/machine"
 )
 
-// A cutCase is a verb that is killed before each of its writes: see contrib/lab/cut. All are scripts of
-// alice's, in a directory that has tree.tar, layers.tar (the image localhost:5000/layers) and q.container.
+// A cutCase is a verb that is killed before each of its writes: see contrib/lab/cut. All are
+// scripts of alice's, in a directory that has tree.tar, layers.tar (the image
+// localhost:5000/layers) and q.container.
 type cutCase struct {
 	name   string
 	before string // makes what the verb needs
@@ -127,8 +128,8 @@ exec setpriv --reuid=1000 --regid=1000 --init-groups -- env -i -C /home/alice/cu
 export -f alice
 `
 
-// cutJudge has alice look at everything, do the verb again where it is not done, and take it back. %s are
-// what it keeps, what shows that it is done, the verb, how it is undone, and the last prune.
+// cutJudge has alice look at everything, do the verb again where it is not done, and take it back.
+// %s are what it keeps, what shows that it is done, the verb, how it is undone, and the last prune.
 const cutJudge = `say() { echo "$@"; code=1; }
 code=0
 for v in 'ps -a' 'pod ps' images 'volume ls' 'network ls' 'secret ls' 'artifact ls' 'quadlet list' 'system df'; do podunit $v >/dev/null 2>said && [ ! -s said ] || say "podunit $v: $(cat said)"; done
@@ -145,8 +146,8 @@ fi
 rm -f said again $XDG_RUNTIME_DIR/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
 exit $code`
 
-// cut does a round of the case, and returns the call before which podunit was killed, or nothing if there were
-// not so many, and what is wrong then.
+// cut does a round of the case, and returns the call before which podunit was killed, or nothing if
+// there were not so many, and what is wrong then.
 func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []string) {
 	l.t.Helper()
 	or := func(s string) string {
@@ -178,8 +179,8 @@ alice %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge)
 	return call, wrong, files
 }
 
-// TestCuts kills each verb before each of its writes: then all listings work, nothing is lost, the verb done
-// again succeeds, and nothing is left. It takes long: make test-cuts.
+// TestCuts kills each verb before each of its writes: then all listings work, nothing is lost, the
+// verb done again succeeds, and nothing is left. It takes long: make test-cuts.
 func TestCuts(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", cutDirectory)

@@ -22,8 +22,8 @@ func (l *Lab) helperOf(user, systemctl, unit, name string) string {
 	return l.Eventually(user, fmt.Sprintf("for p in $(find /sys/fs/cgroup$(%s show -P ControlGroup %s) -name cgroup.procs -exec cat {} +); do [[ $(cat /proc/$p/comm) != %s* ]] || echo $p; done | grep -x '[0-9]*'", systemctl, unit, name), time.Minute)
 }
 
-// killBeside kills the processes beside a container whose names begin with name, all at once, and again
-// who has gone on for one of them.
+// killBeside kills the processes beside a container whose names begin with name, all at once, and
+// again who has gone on for one of them.
 func (l *Lab) killBeside(user, systemctl, unit, name string) {
 	l.t.Helper()
 	l.MustRun("root", "c=/sys/fs/cgroup"+l.MustRun(user, systemctl+" show -P ControlGroup "+unit)+
@@ -109,7 +109,8 @@ func TestLabHelpers(t *testing.T) {
 		})
 		t.Run(user+"/a copier that is killed with its guard", func(t *testing.T) {
 			l := l.on(t)
-			// Any look at containers starts another one, which is none of who looks: ps | cat has an end.
+			// Any look at containers starts another one, which is none of who looks: ps | cat has
+			// an end.
 			main := l.MustRun(user, s.systemctl+" show -P MainPID web")
 			l.killBeside(user, s.systemctl, "web", "podunit-")
 			l.MustRun(user, "exec 30<>/tmp/held-$USER; podunit ps | cat")

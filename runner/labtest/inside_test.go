@@ -84,8 +84,8 @@ func TestLabInside(t *testing.T) {
 		{"runtime", "alice", conf("engine", "runtime='nosuch'") + run + "$I true", "~runtime of containers.conf: the OCI runtime nosuch is not installed"},
 		{"pull_policy", "alice", conf("engine", "pull_policy='never'") + run + "localhost:5000/layers:1 true", "~image not known"},
 		{"env of the engine", "alice", conf("engine", "env=['HTTP_PROXY=http://px:1']") + run + "$I sh -c 'echo $HTTP_PROXY'", "http://px:1"},
-		// A pod with limits: its units, its containers and what is started in it by hand are in one slice. The lab has no
-		// controllers, which a line says.
+		// A pod with limits: its units, its containers and what is started in it by hand are in one
+		// slice. The lab has no controllers, which a line says.
 		{"limits of a pod from a file", "alice", limits("~/.config/containers/systemd", "--user"), limited("app")},
 		{"limits of a pod from a file, as root", "root", limits("/etc/containers/systemd", "--system"), limited("system")},
 		{"limits of a pod by hand", "alice", "podunit pod create --network none --memory 64m --device-write-bps /dev/null:1mb --cpuset-cpus 0 lh >/dev/null 2>&1; podunit run -d --name lhc --pod lh $I sleep 1000 >/dev/null 2>&1; " +
@@ -109,8 +109,8 @@ func TestLabInside(t *testing.T) {
 	}
 }
 
-// limits has a pod with limits from files, and looks where its units are, what the slice has, what is said of controllers
-// that the lab has not, and what a unit is told that is not in the slice.
+// limits has a pod with limits from files, and looks where its units are, what the slice has, what
+// is said of controllers that the lab has not, and what a unit is told that is not in the slice.
 func limits(dir, manager string) string {
 	return "dir=" + dir + "; m=" + manager + `; mkdir -p $dir
 		printf '[Pod]\nNetwork=none\nPodmanArgs=--memory=64m --cpus=0.5\n' >$dir/lim.pod

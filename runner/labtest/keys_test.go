@@ -13,8 +13,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// keyCases are keys and flags that no other test looks at by their effect, as a script and what it prints. S is the user's
-// systemctl, D the directory of unit files.
+// keyCases are keys and flags that no other test looks at by their effect, as a script and what it
+// prints. S is the user's systemctl, D the directory of unit files.
 var keyCases = []struct{ name, script, want string }{
 	{"an extended map of IDs", `touch ~/mine; [ $(id -u) = 0 ] && base="--uidmap 0:200000:1000"; podunit run --rm --network none $base --uidmap +5:@$(id -u):1 -v ~/mine:/mine $I stat -c %u /mine`, "5"},
 	{"a healthy one is waited for", `podunit run -d --name hw --network none --stop-signal KILL --health-cmd 'test -e /ok' --health-interval 1s $I sh -c 'sleep 1; touch /ok; exec sleep 100' >/dev/null
@@ -52,8 +52,9 @@ var keyCases = []struct{ name, script, want string }{
 	{"mappings with a mode", `podunit run --rm --network none --userns private --uidmap 0:1:100 --gidmap 0:1:100 $I sh -c 'set -- $(cat /proc/self/uid_map); echo $1 $3'`, "0 100"},
 }
 
-// ofRegistry are those that need the registry of private: P is an image there, A a file with the login for it. Its certificate is
-// of an authority that nobody knows, and nobody is logged in, when a case begins.
+// ofRegistry are those that need the registry of private: P is an image there, A a file with the
+// login for it. Its certificate is of an authority that nobody knows, and nobody is logged in, when
+// a case begins.
 var ofRegistry = []struct{ name, script, want string }{
 	{"a certificate of an unknown authority", `podunit pull -q --creds me:secret $P 2>&1 | grep -oE 'unknown authority|certs.d/localhost:5003/ca.crt' | sort -u; podunit pull -q --tls-verify=false --creds me:secret $P >/dev/null && echo unverified`,
 		"certs.d/localhost:5003/ca.crt\nunknown authority\nunverified"},
@@ -78,14 +79,14 @@ var ofRegistry = []struct{ name, script, want string }{
 		until curl -s localhost:5004/v2/ >/dev/null; do sleep 0.1; done; podunit pull -q --retry 2 --retry-delay 1s localhost:5004/busybox >/dev/null 2>&1; echo $?; kill $t; grep -c manifests /tmp/said-$(id -un); rm $CONTAINERS_REGISTRIES_CONF /tmp/said-$(id -un)`, "125\n5"},
 }
 
-// registryShell is what scripts of ofRegistry begin with: trust has the registry's authority known, and all that is left of another
-// case goes.
+// registryShell is what scripts of ofRegistry begin with: trust has the registry's authority known,
+// and all that is left of another case goes.
 const registryShell = `P=localhost:5003/busybox:1; A=/etc/private/$(id -un).json; C=~/.config/containers; H=~/asked
 	K=$C/certs.d/localhost:5003; [ $(id -u) = 0 ] && K=/etc/containers/certs.d/localhost:5003; trust() { mkdir -p $K; cp /etc/private/ca.crt $K; }; rm -rf $K $H ~/certs; podunit rmi -f $P >/dev/null 2>&1
 `
 
-// private starts a registry at port 5003 that wants a login and has a certificate of an authority of its own, and installs a helper
-// that knows the login.
+// private starts a registry at port 5003 that wants a login and has a certificate of an authority
+// of its own, and installs a helper that knows the login.
 func private(l *Lab) {
 	l.WriteFile("root", "/etc/private/private.yml", `version: 0.1
 storage: {filesystem: {rootdirectory: /root/private}}
@@ -122,7 +123,8 @@ var ofRoot = []struct{ name, script, want string }{
 		$S daemon-reload; $S start ic; podunit exec ic sh -c 'cd $CREDENTIALS_DIRECTORY; ls; cat enc im.one'; $S stop ic; $S reset-failed ic; rm $D/ic.container /etc/credstore/im.one /etc/enc.cred; $S daemon-reload`, "enc\nim.one\nsealedimported"},
 }
 
-// TestKeys looks at keys and flags from inside a container, as a user and as root. make test has no time for it.
+// TestKeys looks at keys and flags from inside a container, as a user and as root. make test has no
+// time for it.
 func TestKeys(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	private(l)

@@ -14,8 +14,8 @@ import (
 	"github.com/podunit/podunit/contrib/lab/labtest"
 )
 
-// networkFiles are a set as people have it: a proxy with a port, an application on two networks, a database
-// on an internal one, and a pod.
+// networkFiles are a set as people have it: a proxy with a port, an application on two networks, a
+// database on an internal one, and a pod.
 var networkFiles = map[string]string{
 	"front.network":    "[Network]\nNetworkName=front\nSubnet=10.89.9.0/24\n",
 	"inner.network":    "[Network]\nNetworkName=inner\nInternal=true\nIPv6=true\n",
@@ -32,8 +32,8 @@ var networkFiles = map[string]string{
 
 const networkUnits = "proxy app db group-pod member plain six dual"
 
-// neighbour gives the machine another one as its neighbour, 192.0.2.2 and fd10::2, on a cable of its own. The machine is
-// 192.0.2.1 and fd10::1.
+// neighbour gives the machine another one as its neighbour, 192.0.2.2 and fd10::2, on a cable of
+// its own. The machine is 192.0.2.1 and fd10::1.
 const neighbour = `ip netns add neighbour
 ip link add cable type veth peer name cable netns neighbour
 ip address add 192.0.2.1/24 dev cable; ip address add fd10::1/64 dev cable nodad; ip link set cable up
@@ -99,7 +99,8 @@ func TestLabNetworks(t *testing.T) {
 		l.seen("alice", "plain", "8082")
 		l.seen("alice", "six", "8083")
 		l.seen("alice", "dual", "8084")
-		// A passt that has pesto needs no pasta for that, also once it was stopped and has another address.
+		// A passt that has pesto needs no pasta for that, also once it was stopped and has another
+		// address.
 		alone := "id=$(podunit inspect -f '{{.Id}}' dual) && { ! command -v pesto >/dev/null || ! pgrep -u alice -af pasta | grep -F $id; }"
 		l.MustRun("alice", alone+" && systemctl --user restart dual && "+alone)
 		l.seen("alice", "dual", "8084")
@@ -130,7 +131,8 @@ func TestLabNetworks(t *testing.T) {
 		pid := l.MustRun("alice", "podunit inspect -f '{{.State.Pid}}' app db")
 		for _, kill := range []string{
 			"kill -9 $(cat $XDG_RUNTIME_DIR/podunit/networks/netns/pasta.pid)",
-			// It may still be starting again after the first fault. It comes back as another process of the unit.
+			// It may still be starting again after the first fault. It comes back as another
+			// process of the unit.
 			"until p=$(pgrep -u alice -x aardvark-dns); do sleep 0.1; done; kill -9 $p; " +
 				"until n=$(pgrep -u alice -x aardvark-dns) && [ $n != $p ] && grep podunit-netns.service /proc/$n/cgroup; do sleep 0.1; done",
 			"kill -9 $(systemctl --user show -P MainPID podunit-netns)",
@@ -232,8 +234,8 @@ func TestLabNetworks(t *testing.T) {
 	})
 }
 
-// manyOnNetworks starts 40 containers on four networks in one transaction. Each finds all of its own network by name, and
-// nobody of another.
+// manyOnNetworks starts 40 containers on four networks in one transaction. Each finds all of its
+// own network by name, and nobody of another.
 func manyOnNetworks(l *Lab) {
 	l.t.Helper()
 	const networks, each = 4, 10

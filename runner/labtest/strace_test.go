@@ -63,7 +63,8 @@ $P kube play k.yaml; $P kube generate kp; $P kube down k.yaml; $P play kube k.ya
 	`$P pod create --name q; $P run -d --pod q --name qc localhost:5000/busybox:latest sleep 1000; $P pod inspect q; $P pod ps; $P pod stop -t 0 q; $P pod start q; $P pod rm -f -t 0 q`,
 	`$P image list; $P image exists localhost:5000/busybox; $P tag localhost:5000/busybox t:1; $P untag t:1; $P pull -q localhost:5000/layers; $P image rm localhost:5000/layers; $P rmi nothing; $P image prune -f; $P system info >/dev/null; $P version; $P doctor; $P images; $P unshare true; echo p | $P login -u u --password-stdin localhost:5000; $P logout localhost:5000; $P build .; $P search --list-tags localhost:5000/busybox; $P stats --no-stream -a; $P inspect $N-web; $P info; $P system check; $P image tree localhost:5000/busybox; $P restart -t 0 $N-web; $P stop -t 0 $N-web; $P start $N-web; $P update --pids-limit 100 $N-web`,
 	`echo a >art; $P artifact add localhost:5000/art:1 art && $P artifact ls && $P artifact inspect localhost:5000/art:1 && $P artifact push -q --tls-verify=false localhost:5000/art:1 && $P artifact rm localhost:5000/art:1 && $P artifact pull -q --tls-verify=false localhost:5000/art:1 && mkdir out && $P artifact extract localhost:5000/art:1 out; $P artifact rm localhost:5000/art:1`,
-	// What services and timers of a play execute: a probe, a hook before the end, a volume in memory, a job that goes, a run of the calendar.
+	// What services and timers of a play execute: a probe, a hook before the end, a volume in
+	// memory, a job that goes, a run of the calendar.
 	`cat >$Q/kt.yaml <<E
 apiVersion: v1
 kind: Pod
@@ -96,7 +97,8 @@ var (
 const everyVerb = `of() { podunit $1 --help | awk '/^Available Commands:/ {p = 1; next} /^$/ {p = 0} p {print $1}' | grep -v -x -e help -e completion; }
 for v in $(of); do case $v in artifact|image|kube|manifest|network|pod|quadlet|secret|system|volume|generate|play|healthcheck) for w in $(of $v); do [ $v = image ] && of | grep -qx $w || echo $v $w; done ;; container) ;; *) echo $v ;; esac; done`
 
-// hiddenVerbs are those that no help lists, as only services and timers execute them: what they do is not done by others.
+// hiddenVerbs are those that no help lists, as only services and timers execute them: what they do
+// is not done by others.
 var hiddenVerbs = []string{"kube start-container", "kube stop-container", "kube ended", "kube probe", "kube hold", "kube expire", "kube cron", "network hold"}
 
 // taken is a name that safe.Take has made root's before it is relied on; the directory is sticky.

@@ -163,7 +163,8 @@ func lostLayer(t *testing.T, l *labtest.Lab) {
 
 // lostStatus: what runs is shown, and is stopped and removed as ever.
 func lostStatus(t *testing.T, l *labtest.Lab) {
-	// The service is up a moment before the command begins, and until then the container is one that never ran.
+	// The service is up a moment before the command begins, and until then the container is one
+	// that never ran.
 	out := l.MustRun("bob", "podunit run -d --name lost -p 18098:80 "+image+" sh -c 'echo begun; exec sleep 1000' >/dev/null; until podunit logs lost | grep -q begun; do sleep 0.1; done; rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json; podunit ps --format '{{.Names}} {{.State}}'; podunit exec lost echo in it")
 	if out != "lost running\nin it" {
 		t.Errorf("%s", out)
@@ -200,7 +201,8 @@ func damagedLists(t *testing.T, l *labtest.Lab) {
 	}
 }
 
-// pipes: where a file is expected lies a pipe that nobody writes. It is refused, or SIGTERM ends the verb.
+// pipes: where a file is expected lies a pipe that nobody writes. It is refused, or SIGTERM ends
+// the verb.
 func pipes(t *testing.T, l *labtest.Lab) {
 	out := l.MustRun("bob", `mkdir pipes; cd pipes; mkfifo p; podunit pull -q `+image+` >/dev/null; podunit volume create piped >/dev/null
 		t() { timeout -k 60 2 podunit "$@" >/dev/null 2>&1 </dev/null; s=$?; [ $s = 124 ] || [ $s = 125 ] || echo "[$s] $*"; }
@@ -216,7 +218,8 @@ func pipes(t *testing.T, l *labtest.Lab) {
 	}
 }
 
-// ofDave: dave has containers in units of the system, and no manager: the first half without a login, the second with one.
+// ofDave: dave has containers in units of the system, and no manager: the first half without a
+// login, the second with one.
 func ofDave(t *testing.T, ll *labtest.Lab) {
 	l := &Lab{ll, t}
 	const unit = "/etc/containers/systemd/his.container"
@@ -239,7 +242,8 @@ func ofDave(t *testing.T, ll *labtest.Lab) {
 			`Exec=sh -c 'trap "echo heard it; exit 0" USR1; echo kept >/data/file; i=0; while :; do i=$$((i+1)); echo tick $$i; sleep 0.2; done'` + "\n")
 		main := l.MustRun("root", "systemctl show -P MainPID his")
 		l.Eventually("root", his("podunit exec his grep kept /data/file"), time.Minute)
-		// The container is his, whoever has which runtime directory, and no removal takes what it has.
+		// The container is his, whoever has which runtime directory, and no removal takes what it
+		// has.
 		got := l.MustRun("root", his("podunit ps --format {{.Names}}={{.State}}; podunit rm his; podunit volume prune -f; podunit exec his cat /data/file")+" 2>&1")
 		if !strings.Contains(got, "his=running") || !strings.Contains(got, "cannot remove container") || !strings.HasSuffix(got, "kept") {
 			t.Errorf("%s", got)

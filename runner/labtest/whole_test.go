@@ -26,7 +26,8 @@ func TestLabWhole(t *testing.T) {
 			l.MustRun(user, systemctl+" daemon-reload; "+systemctl+" start w")
 			// It is ready a moment before it is executed.
 			l.Eventually(user, "exe=$(readlink /proc/$("+systemctl+" show -P MainPID w)/exe); echo $exe; [[ $exe = */busybox ]]", time.Minute)
-			// Neither the container nor what stays beside it has the timers of a start: see runner/slack.
+			// Neither the container nor what stays beside it has the timers of a start: see
+			// runner/slack.
 			pid := strings.TrimSpace(l.MustRun(user, systemctl+" show -P MainPID w"))
 			got := l.MustRun("root", "unit=$(sed -n 's|^0::\\(.*w.service\\).*|/sys/fs/cgroup\\1|p' /proc/"+pid+"/cgroup); "+
 				"for p in 1 $(find $unit -name cgroup.procs -exec cat {} +); do s=$(cat /proc/$p/timerslack_ns) && echo $(cat /proc/$p/comm) $s; done; true")

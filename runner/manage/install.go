@@ -77,8 +77,8 @@ func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.Ha
 
 func (p *Plan) fail(err error) { p.Faults = append(p.Faults, err) }
 
-// add takes a file in. Its name must be one of a file in the install directory itself, and act on no terminal: a
-// server may have chosen it.
+// add takes a file in. Its name must be one of a file in the install directory itself, and act on
+// no terminal: a server may have chosen it.
 func (p *Plan) add(f File) {
 	if f.Name == "" || f.Name == "." || f.Name == ".." || strings.Contains(f.Name, "/") || terminal.Line(f.Name) != f.Name {
 		p.fail(fmt.Errorf("%s: %q is not a file name", f.From, f.Name))
@@ -358,8 +358,8 @@ func (s Store) Install(ctx context.Context, p Plan, replace bool) (paths []strin
 
 // install is Install, under the lock.
 func (s Store) install(p Plan, replace bool) (paths []string, errs []error) {
-	// The record comes first: if podunit is killed before it has written all files, what removes those
-	// that are there finds them.
+	// The record comes first: if podunit is killed before it has written all files, what removes
+	// those that are there finds them.
 	var names []string
 	for _, f := range p.Files {
 		if _, err := os.Lstat(s.path(f)); replace || errors.Is(err, os.ErrNotExist) {

@@ -108,8 +108,8 @@ func TestRemoveBySupportingFile(t *testing.T) {
 	}
 }
 
-// TestRemoveMeetsInstall: while services are being stopped, another podunit installs again what is to go,
-// and something beside it.
+// TestRemoveMeetsInstall: while services are being stopped, another podunit installs again what is
+// to go, and something beside it.
 func TestRemoveMeetsInstall(t *testing.T) {
 	s := newStore(t)
 	files := map[string]string{"a.container": good, "b.container": good, "env": "A=b"}

@@ -14,15 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockWait is the longest wait for somebody else who writes to the same directory: that takes moments.
+// lockWait is the longest wait for somebody else who writes to the same directory: that takes
+// moments.
 const lockWait = time.Minute
 
 // temporary is what a file is called that gets its name when it is complete: a pattern of
 // os.CreateTemp, and of filepath.Match.
 const temporary = ".podunit-*.tmp"
 
-// withLock has do write to a directory while no other podunit does, for which it waits as long as ctx lasts, and no
-// longer than lockWait. It begins by removing what another was writing when it was killed.
+// withLock has do write to a directory while no other podunit does, for which it waits as long as
+// ctx lasts, and no longer than lockWait. It begins by removing what another was writing when it
+// was killed.
 func withLock(ctx context.Context, dir string, do func() error) error {
 	f, err := os.Open(dir)
 	if err != nil {

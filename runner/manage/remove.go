@@ -102,7 +102,8 @@ type removal struct {
 	gone  []string        // names of units that are deleted already, but not all that came with them
 	drop  map[string]bool // names of records that go with what they list
 
-	// The files that may go, by their paths, as they were before any service was stopped; nil for none.
+	// The files that may go, by their paths, as they were before any service was stopped; nil for
+	// none.
 	seen map[string]fs.FileInfo
 }
 
@@ -190,8 +191,8 @@ func (m *removal) look() {
 	}
 }
 
-// lookAgain takes over what has become of the records meanwhile, when nobody else can write them any more. What
-// has been added to one stays.
+// lookAgain takes over what has become of the records meanwhile, when nobody else can write them
+// any more. What has been added to one stays.
 func (m *removal) lookAgain(now []record) {
 	for i := range m.records {
 		r := &m.records[i]
@@ -281,9 +282,10 @@ func stopUnit(e Entry, inApp bool, services map[string]bool, opt RemoveOptions, 
 	return nil
 }
 
-// removeFiles deletes units that have been stopped, and what came with them: that first, the units then,
-// and the records last, so that a removal that is killed can be done again. kept are files of units that
-// stay. While one stays, so does what was installed with it: its service may be running on it.
+// removeFiles deletes units that have been stopped, and what came with them: that first, the units
+// then, and the records last, so that a removal that is killed can be done again. kept are files of
+// units that stay. While one stays, so does what was installed with it: its service may be running
+// on it.
 func (s Store) removeFiles(want removal, units []Entry, kept map[string]bool) (removed []string, errs []error) {
 	records := want.going(units)
 	stay := func(r record) bool { return slices.ContainsFunc(r.files, func(name string) bool { return kept[name] }) }

@@ -27,10 +27,10 @@ type Bridge struct {
 	Servers netavark.Servers
 }
 
-// prepareBridge finds out whether the networks can be joined, before anything is made. A user's container
-// that publishes ports gets a pasta of its own for them and for the way out, so that it sees the
-// addresses of its clients; the bridges lead to its peers. Where pesto is, the pasta of the user's
-// networks may do for it, see forward.
+// prepareBridge finds out whether the networks can be joined, before anything is made. A user's
+// container that publishes ports gets a pasta of its own for them and for the way out, so that it
+// sees the addresses of its clients; the bridges lead to its peers. Where pesto is, the pasta of
+// the user's networks may do for it, see forward.
 func (n *Network) prepareBridge(ctx context.Context) error {
 	b := n.req.Bridge
 	var err error
@@ -136,7 +136,8 @@ func mappings(ports []spec.PortMapping) []types.PortMapping {
 	return out
 }
 
-// connectBridge makes the links to the networks, and the way out where the container has one of its own.
+// connectBridge makes the links to the networks, and the way out where the container has one of its
+// own.
 func (n *Network) connectBridge(ctx context.Context) error {
 	b := n.req.Bridge
 	if err := n.bridge.Connect(ctx, n.req.Dir, n.ns, b.Servers); err != nil {

@@ -33,15 +33,17 @@ type Hosts struct {
 	Names []string
 }
 
-// givenHosts ends the name of a copy of an image's /etc/hosts, or of the file that people name, beside
-// the file that is made of it.
+// givenHosts ends the name of a copy of an image's /etc/hosts, or of the file that people name,
+// beside the file that is made of it.
 const givenHosts = ".image"
 
-// maxHosts is the largest /etc/hosts or resolv.conf of an image or of a container that is read, in bytes.
+// maxHosts is the largest /etc/hosts or resolv.conf of an image or of a container that is read, in
+// bytes.
 const maxHosts = 1 << 20
 
-// base is the file that hosts start from; empty for none. The library would open an image's own, or one
-// that people name, as it stands, which may be a pipe, and without a root it would take the host's.
+// base is the file that hosts start from; empty for none. The library would open an image's own, or
+// one that people name, as it stands, which may be a pipe, and without a root it would take the
+// host's.
 func (h Hosts) base(path, rootfs string, conf *config.Config) (string, error) {
 	from := cmp.Or(h.Base, conf.Containers.BaseHostsFile)
 	var data []byte

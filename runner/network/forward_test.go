@@ -54,7 +54,8 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-// TestPastaWithoutOrders: a pasta that may not make the socket at which it would take orders runs without.
+// TestPastaWithoutOrders: a pasta that may not make the socket at which it would take orders runs
+// without.
 func TestPastaWithoutOrders(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script, want string

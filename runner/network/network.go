@@ -49,7 +49,8 @@ type Request struct {
 	Started func(pid int) error
 	// Ping is the last group that may ping, by its number in our user namespace; the first is 0.
 	Ping int
-	// Control asks for a pasta that pesto(1) can tell later on which ports to listen, if the installed one can.
+	// Control asks for a pasta that pesto(1) can tell later on which ports to listen, if the
+	// installed one can.
 	Control bool
 	// Root tells that we are the host's root, and not just root in a user namespace.
 	Root bool
@@ -77,9 +78,11 @@ type Result struct {
 	Host string
 	// PastaPID is that of pasta, 0 if there is none.
 	PastaPID int
-	// Control is the socket at which pesto(1) can tell pasta on which ports to listen; empty if it cannot.
+	// Control is the socket at which pesto(1) can tell pasta on which ports to listen; empty if it
+	// cannot.
 	Control string
-	// Refused is why pasta has no such socket although it was asked for one and knows the option; nil else.
+	// Refused is why pasta has no such socket although it was asked for one and knows the option;
+	// nil else.
 	Refused error
 }
 
@@ -285,7 +288,8 @@ func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 	if n.err != nil {
 		return Result{}, n.err
 	}
-	// Who makes the namespace of a user's networks again connects those that have a process. We may have had none then.
+	// Who makes the namespace of a user's networks again connects those that have a process. We may
+	// have had none then.
 	if n.bridge != nil && n.bridge.Lost() {
 		if err := Reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers); err != nil {
 			return Result{}, err

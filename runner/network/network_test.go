@@ -692,8 +692,8 @@ func TestNoPasta(t *testing.T) {
 	}
 }
 
-// TestPingers: what the containers.conf that everybody has says of the container's root is meant of the root of its own user
-// namespace; what somebody has written is meant as it stands.
+// TestPingers: what the containers.conf that everybody has says of the container's root is meant of
+// the root of its own user namespace; what somebody has written is meant as it stands.
 func TestPingers(t *testing.T) {
 	last := func(conf *config.Config, ping int) (value string) {
 		for _, s := range sysctls(conf, ping) {
@@ -720,8 +720,8 @@ func TestPingers(t *testing.T) {
 	}
 }
 
-// TestOldPasta: an option of ours that the program does not have in it is not tried, and the host has no address then. What a
-// script executes may have it.
+// TestOldPasta: an option of ours that the program does not have in it is not tried, and the host
+// has no address then. What a script executes may have it.
 func TestOldPasta(t *testing.T) {
 	old, err := exec.LookPath("true")
 	if err != nil {

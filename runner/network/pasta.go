@@ -281,9 +281,9 @@ func portProblem(ports []spec.PortMapping) error {
 	return nil
 }
 
-// mentions reports whether a program has the name of an option in it. Debian 12's pasta writes its whole usage to the journal when
-// it gets one that it does not know. Where the file cannot be read, or is a script around another program, the answer is yes, and
-// runPasta finds out.
+// mentions reports whether a program has the name of an option in it. Debian 12's pasta writes its
+// whole usage to the journal when it gets one that it does not know. Where the file cannot be read,
+// or is a script around another program, the answer is yes, and runPasta finds out.
 func mentions(program, option string) bool {
 	data, err := os.ReadFile(program)
 	return err != nil || !bytes.HasPrefix(data, []byte("\x7fELF")) || bytes.Contains(data, []byte(option))
@@ -375,8 +375,9 @@ func dropFile(path string) error {
 	return nil
 }
 
-// readPID reads pasta's PID. The file is empty while pasta is starting, which its runner may not have survived: then
-// this waits a second for the PID, and is 0 if there is none, as pasta was killed too.
+// readPID reads pasta's PID. The file is empty while pasta is starting, which its runner may not
+// have survived: then this waits a second for the PID, and is 0 if there is none, as pasta was
+// killed too.
 func readPID(path string) (int, error) {
 	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		data, err := os.ReadFile(path)

@@ -28,8 +28,8 @@ func IsOurs(path, kind string) bool {
 // ErrNotNamespace says that a path leads to something else than a namespace.
 var ErrNotNamespace = errors.New("it is not a namespace")
 
-// OpenNamespace opens a namespace by its path, which may lie where others can write: anything else there, such as
-// a pipe that would keep us waiting, is not opened.
+// OpenNamespace opens a namespace by its path, which may lie where others can write: anything else
+// there, such as a pipe that would keep us waiting, is not opened.
 func OpenNamespace(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -20,8 +20,8 @@ func CommandLine(pid int) ([]string, error) { return words(pid, "cmdline") }
 // their place.
 func Environ(pid int) ([]string, error) { return words(pid, "environ") }
 
-// words reads a file of a process that has texts. Any process may have the kernel show all of its memory
-// there, which may be larger than the machine's. Source: PR_SET_MM(2const).
+// words reads a file of a process that has texts. Any process may have the kernel show all of its
+// memory there, which may be larger than the machine's. Source: PR_SET_MM(2const).
 func words(pid int, name string) ([]string, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, name))
 	if err != nil {

@@ -90,7 +90,8 @@ func TestShowMemory(t *testing.T) {
 	}
 	begin := uint64(uintptr(unsafe.Pointer(&much[0])))
 	end := begin + uint64(len(much))
-	// struct prctl_mm_map of linux/prctl.h; where the process has each, its 26th and later fields of stat say.
+	// struct prctl_mm_map of linux/prctl.h; where the process has each, its 26th and later fields
+	// of stat say.
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		t.Fatal(err)

@@ -31,8 +31,8 @@ func Configured(conf *config.Config, modules []string) (string, error) {
 	return name, nil
 }
 
-// Said is what the files of containers.conf(5) say, without what holds where they say nothing. A file that would keep
-// the reader waiting is an error, see safe.Settings.
+// Said is what the files of containers.conf(5) say, without what holds where they say nothing. A
+// file that would keep the reader waiting is an error, see safe.Settings.
 func Said(modules []string) (*config.Config, error) {
 	var said config.Config
 	file := configfile.File{Name: "containers", Extension: "conf", EnvironmentName: "CONTAINERS_CONF", UserId: unshare.GetRootlessUID(), Modules: modules}

@@ -180,13 +180,15 @@ func (c *Creation) Wait() (pid int, err error) {
 	return pid, errors.Join(err, closeFile(&c.feed), os.Remove(c.config), os.WriteFile(c.config, c.kept, 0o600))
 }
 
-// endSlack gives the container's first process, which has inherited the runtime's slack, the usual one.
-// It gives it to the main thread, and runc's init executes the program in that one: it locks its work to
-// it, and the other threads end with the execution. What the program makes has the usual slack then.
+// endSlack gives the container's first process, which has inherited the runtime's slack, the usual
+// one. It gives it to the main thread, and runc's init executes the program in that one: it locks
+// its work to it, and the other threads end with the execution. What the program makes has the
+// usual slack then.
 //
-// The kernel keeps a second value in each process, the slack of who made it, and nobody can change that.
-// It comes back only in a first process that calls PR_SET_TIMERSLACK(2const) with 0, or leaves a realtime
-// policy: it has slack.Late then. Hooks of the runtime have slack.Late, and what they leave behind.
+// The kernel keeps a second value in each process, the slack of who made it, and nobody can change
+// that. It comes back only in a first process that calls PR_SET_TIMERSLACK(2const) with 0, or
+// leaves a realtime policy: it has slack.Late then. Hooks of the runtime have slack.Late, and what
+// they leave behind.
 //
 // A wider slack is no reason to give a container up, and why a process is gone, Close tells.
 func (c *Creation) endSlack(pid int) {

@@ -33,8 +33,9 @@ type Runtime struct {
 	Root    string // --root: its state, on a tmpfs
 	// Flags are what a command line adds to each of its commands (--runtime-flag), with their dashes.
 	Flags []string
-	// NoKeyring and NoPivot are keyring=false and no_pivot_root=true of containers.conf(5): a container
-	// keeps the session keyring that it is started with; its root is moved to instead of pivoted to.
+	// NoKeyring and NoPivot are keyring=false and no_pivot_root=true of containers.conf(5): a
+	// container keeps the session keyring that it is started with; its root is moved to instead of
+	// pivoted to.
 	NoKeyring, NoPivot bool
 
 	// sealed, if there is one, returns what Create executes instead of Command: a sealed copy.

@@ -203,7 +203,8 @@ echo $$ >.pid; mv .pid pid; until [ -e go ] || [ ! -e pid ]; do sleep 0.01; done
 	}
 }
 
-// TestSlack: the runtime's timers have slack until there is a container, whose own have the usual one.
+// TestSlack: the runtime's timers have slack until there is a container, whose own have the usual
+// one.
 func TestSlack(t *testing.T) {
 	own, err := slack.Own()
 	if err != nil {

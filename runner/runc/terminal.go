@@ -45,7 +45,8 @@ func lendTerminal(cmd *exec.Cmd, said io.Writer) (release func(), err error) {
 	}, nil
 }
 
-// OpenTerminal opens a pseudoterminal of the usual size: near is our end, far a program's. Source: pty(7), ioctl_tty(2).
+// OpenTerminal opens a pseudoterminal of the usual size: near is our end, far a program's. Source:
+// pty(7), ioctl_tty(2).
 func OpenTerminal() (near, far *os.File, err error) {
 	near, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {

@@ -45,8 +45,8 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
-// TestReadGiven: a file that a command line names may be reached by a link, or be a descriptor of ours. What
-// could keep the reader waiting, or has no end, is an error at once.
+// TestReadGiven: a file that a command line names may be reached by a link, or be a descriptor of
+// ours. What could keep the reader waiting, or has no end, is an error at once.
 func TestReadGiven(t *testing.T) {
 	dir := t.TempDir()
 	name := func(s string) string { return filepath.Join(dir, s) }

@@ -13,13 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settingsLimit is the most bytes that a file of settings may have: the largest that distributions bring have 40 kB.
+// settingsLimit is the most bytes that a file of settings may have: the largest that distributions
+// bring have 40 kB.
 const settingsLimit = 8 << 20
 
-// Settings judges the files that one of the ecosystem's configurations is read from, before its library opens
-// them: it would wait for ever where one is a pipe, and read for ever where one is a device. Files may be reached by
-// links, may be /dev/null, which says nothing, and may be descriptors of this process. What is not there is no
-// fault here. The error is a *fs.PathError. Source: containers.conf(5), containers-storage.conf(5).
+// Settings judges the files that one of the ecosystem's configurations is read from, before its
+// library opens them: it would wait for ever where one is a pipe, and read for ever where one is a
+// device. Files may be reached by links, may be /dev/null, which says nothing, and may be
+// descriptors of this process. What is not there is no fault here. The error is a *fs.PathError.
+// Source: containers.conf(5), containers-storage.conf(5).
 func Settings(file configfile.File) error {
 	paths, err := configfile.GetSearchPaths(&file)
 	if err != nil {
@@ -56,9 +58,10 @@ func Settings(file configfile.File) error {
 	return nil
 }
 
-// Readable tells whether what is under a name can be read to its end by somebody who just opens it: a regular
-// file of at most limit bytes, /dev/null, or a descriptor of this process. A name that leads nowhere, or that may not be
-// looked at, is left to the reader, as is a directory, which no reader waits for. The error is a *fs.PathError.
+// Readable tells whether what is under a name can be read to its end by somebody who just opens it:
+// a regular file of at most limit bytes, /dev/null, or a descriptor of this process. A name that
+// leads nowhere, or that may not be looked at, is left to the reader, as is a directory, which no
+// reader waits for. The error is a *fs.PathError.
 func Readable(name string, limit int64) error {
 	var st unix.Stat_t
 	if Own(name) || unix.Stat(name, &st) != nil {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadSmall reads a file of a kilobyte or so of ours or of the kernel's, which gives all of it at once, with three system calls;
-// os.ReadFile needs nine, since it first asks whether the file can be waited for. ps and stats read hundreds. The error is a
-// *fs.PathError.
+// ReadSmall reads a file of a kilobyte or so of ours or of the kernel's, which gives all of it at
+// once, with three system calls; os.ReadFile needs nine, since it first asks whether the file can
+// be waited for. ps and stats read hundreds. The error is a *fs.PathError.
 func ReadSmall(path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	for err == unix.EINTR {

@@ -75,7 +75,8 @@ func put(m medium, path string, data []byte, mode fs.FileMode, durable bool) (er
 	return nil
 }
 
-// disk is the real one. wait is the longest that create waits for the lock of a file, whoever has it meanwhile.
+// disk is the real one. wait is the longest that create waits for the lock of a file, whoever has
+// it meanwhile.
 type disk struct{ wait time.Duration }
 
 func (d disk) create(path string, mode fs.FileMode) (file, error) {
@@ -101,8 +102,8 @@ func (d disk) create(path string, mode fs.FileMode) (file, error) {
 	}
 }
 
-// lockWait is the longest wait for another who writes the same file: who writes holds the lock for the time of a
-// write. Where a container can write, it may hold the lock for ever.
+// lockWait is the longest wait for another who writes the same file: who writes holds the lock for
+// the time of a write. Where a container can write, it may hold the lock for ever.
 const lockWait = time.Minute
 
 // own waits for the lock of a file until end, and reports whether it is still what path names.

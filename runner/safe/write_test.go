@@ -237,8 +237,8 @@ func TestWriteAtOnce(t *testing.T) {
 	}
 }
 
-// TestWriteBesideLock: a container that can write in the directory may hold the lock of the file that is written aside. That
-// is an error in the end, and of somebody else's file at once.
+// TestWriteBesideLock: a container that can write in the directory may hold the lock of the file
+// that is written aside. That is an error in the end, and of somebody else's file at once.
 func TestWriteBesideLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
 	held, err := os.Create(path + making)

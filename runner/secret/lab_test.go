@@ -153,8 +153,8 @@ func give(t *testing.T, l *labtest.Lab, user, systemctl, runner, dir string) {
 	l.MustRun(user, "rm "+sealed)
 }
 
-// seal makes an encrypted credential of the last value, for a manager that decrypts it, or where podunit finds
-// it for a user. It returns the file, and what a service says of it.
+// seal makes an encrypted credential of the last value, for a manager that decrypts it, or where
+// podunit finds it for a user. It returns the file, and what a service says of it.
 func seal(l *labtest.Lab, user, runner, home string) (sealed, setting string) {
 	sealed, how := home+"/.config/credstore.encrypted/sealed", "--user"
 	if user == "root" {

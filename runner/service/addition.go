@@ -55,8 +55,8 @@ func (e *Engine) beginSlowly(ctx context.Context, manager notify.Socket, how lau
 	return errors.Join(manager.Send(notify.Ready("")...), manager.Barrier(ctx))
 }
 
-// FindImage finds the image of a container, pulled by its policy if need be. It draws nothing on a terminal, so that
-// several may be pulled at once.
+// FindImage finds the image of a container, pulled by its policy if need be. It draws nothing on a
+// terminal, so that several may be pulled at once.
 func (e *Engine) FindImage(ctx context.Context, c *spec.Container) (container.Image, error) {
 	return e.findImage(ctx, c, nil)
 }

@@ -249,8 +249,8 @@ func TestContainersByTheirServices(t *testing.T) {
 	}
 }
 
-// TestNamespacesByService: who joins the container of a service by the service's name depends on it, whatever
-// the command line calls it.
+// TestNamespacesByService: who joins the container of a service by the service's name depends on
+// it, whatever the command line calls it.
 func TestNamespacesByService(t *testing.T) {
 	w := newWorld(t)
 	vpn := w.made("systemd-vpn", func(r *container.Record) { r.Unit = "vpn.service" })

@@ -29,8 +29,8 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// Units of named networks. A user's has the namespace and the names; root's networks are the machine's,
-// and root's unit has the names only.
+// Units of named networks. A user's has the namespace and the names; root's networks are the
+// machine's, and root's unit has the names only.
 const (
 	NamespaceUnit = "podunit-netns.service"
 	DNSUnit       = "podunit-dns.service"
@@ -144,8 +144,8 @@ func (e *Engine) askForNames(ctx context.Context) error {
 // sharedDir is the runtime directory of the namespace of the user's networks.
 func (e *Engine) sharedDir() string { return SharedDir(e.Containers.RunDir) }
 
-// SharedDir is the directory, in podunit's runtime directory, of the network namespace of the user's named networks: see
-// netavark.ReadShared.
+// SharedDir is the directory, in podunit's runtime directory, of the network namespace of the
+// user's named networks: see netavark.ReadShared.
 func SharedDir(runDir string) string { return filepath.Join(runDir, "networks", "netns") }
 
 // together returns an ApartError while the user's networks are in use with another runtime
@@ -182,8 +182,8 @@ func (e ApartError) Hint() string {
 		rootless.UnitsDir, rootless.UnitsDir, e.UID, e.UID, e.UID, e.UID, e.UID)
 }
 
-// HoldNetworks makes the network namespace of the user's named networks, with a process that holds it as
-// the main process of our unit, and connects again who was connected to one that was lost.
+// HoldNetworks makes the network namespace of the user's named networks, with a process that holds
+// it as the main process of our unit, and connects again who was connected to one that was lost.
 func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if !e.User.Rootless() {
 		return errors.New("root's networks are in the namespace of the machine")
@@ -273,8 +273,8 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 	}
 	n.Connect(ctx, "")
 	store := e.Networks()
-	// If aardvark-dns is not installed, networks without names work all the same; the start of a container
-	// on one with names says so, see askForNames.
+	// If aardvark-dns is not installed, networks without names work all the same; the start of a
+	// container on one with names says so, see askForNames.
 	program, _ := store.Program("aardvark-dns")
 	holder, err := helper.Netns{Program: program, Names: store.Names(), Dir: e.sharedDir()}.Start(func(cmd *exec.Cmd) error {
 		// The name server asks the servers of the namespace.
@@ -349,8 +349,8 @@ func (e *Engine) onNetworks() (all []connected, err error) {
 	return all, errors.Join(errs...)
 }
 
-// findOnNetworks is the ID of a container or pod, as people name it. The name of a pod goes before the
-// beginning of a container's ID.
+// findOnNetworks is the ID of a container or pod, as people name it. The name of a pod goes before
+// the beginning of a container's ID.
 func (e *Engine) findOnNetworks(name string) (string, error) {
 	p, err := e.Pods.LookupExact(name)
 	if !errors.Is(err, pod.ErrNotFound) {
@@ -412,10 +412,10 @@ func (e *Engine) UpdateNetwork(ctx context.Context, nameOrID string, add, drop [
 	return e.Networks().Update(ctx, nameOrID, shared, add, drop)
 }
 
-// ServeNames runs aardvark-dns for root's networks, which goes to the background and is then the main
-// process of our unit. A user's is in the unit of the namespace. The start that wanted it may still be
-// writing the first names. If there are none after a while, that start has failed or its container is
-// gone, and the unit ends.
+// ServeNames runs aardvark-dns for root's networks, which goes to the background and is then the
+// main process of our unit. A user's is in the unit of the namespace. The start that wanted it may
+// still be writing the first names. If there are none after a while, that start has failed or its
+// container is gone, and the unit ends.
 func (e *Engine) ServeNames(ctx context.Context) error {
 	if e.User.Rootless() {
 		// A unit that an older podunit has left is tried less and less often.

@@ -13,7 +13,8 @@ import (
 	"github.com/podunit/podunit/runner/store"
 )
 
-// TestBuilder: buildah works with the storage that the flags before the verb say, or says what it cannot do.
+// TestBuilder: buildah works with the storage that the flags before the verb say, or says what it
+// cannot do.
 func TestBuilder(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "storage.conf")

@@ -19,8 +19,8 @@ import (
 // copyPause is how often a copy is looked at.
 const copyPause = time.Second
 
-// othersLooks is for how many looks what others write gives a start more time: a database that grows on
-// the same disk must not keep the manager from its limit for good.
+// othersLooks is for how many looks what others write gives a start more time: a database that
+// grows on the same disk must not keep the manager from its limit for good.
 const othersLooks = int(30 * time.Minute / copyPause)
 
 // copying does work in which the storage may copy an image: for a user namespace whose IDs no mount

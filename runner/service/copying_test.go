@@ -19,8 +19,8 @@ func TestACopyIsToldOf(t *testing.T) {
 	manager := w.inService("web.service")
 	told := make(chan string, 1)
 	err := w.copying("localhost/big", func() error {
-		// A child as the storage has one, and beside it what another start writes.
-		// It alone makes the file: once it has ended, nothing is in the way of the directory's removal.
+		// A child as the storage has one, and beside it what another start writes. It alone makes
+		// the file: once it has ended, nothing is in the way of the directory's removal.
 		child := exec.Command("sh", "-c", "while printf %65536s x >>file; do sync file; sleep 0.05; done")
 		child.Dir = w.store.root
 		if err := child.Start(); err != nil {

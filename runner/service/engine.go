@@ -57,12 +57,13 @@ type Config struct {
 	Stdin *os.File
 	// OpenImages gives access to the images of a storage.
 	OpenImages func(s storage.Store, runDir string) Images
-	// DrawPull has a pull for a run or a create by hand show on a terminal how it gets on; nil shows nothing. The function that
-	// it returns takes the drawing away.
+	// DrawPull has a pull for a run or a create by hand show on a terminal how it gets on; nil
+	// shows nothing. The function that it returns takes the drawing away.
 	DrawPull func(image.PullOptions) (image.PullOptions, func())
 	// InjectDevices is container.Engine's; nil in the small program.
 	InjectDevices func(config *rspec.Spec, dirs, names []string, user bool) error
-	// RemoveImage removes an image, or the name it is called by, unless somebody uses it; nil in the small program.
+	// RemoveImage removes an image, or the name it is called by, unless somebody uses it; nil in
+	// the small program.
 	RemoveImage func(ctx context.Context, s storage.Store, runDir, name string) error
 	// Warn gets what went wrong without being an error, Log lines on a pull.
 	Warn, Log func(message string)
@@ -72,7 +73,8 @@ type Config struct {
 	Event func(journal.Event)
 }
 
-// rootPoint is where the installation has an empty directory, below its prefix. See container.Engine.RootPoint.
+// rootPoint is where the installation has an empty directory, below its prefix. See
+// container.Engine.RootPoint.
 const rootPoint = "libexec/podunit/root"
 
 // checker is the program that stays in a container for its checks, below the prefix too.
@@ -254,8 +256,9 @@ func OpenToRun(ctx context.Context, c Config) (*Engine, error) {
 	return e, e.needRuntime()
 }
 
-// OpenToProbe is for what looks at containers that run: it may ask how they and their pods are, run checks in them, and
-// ask the manager. It opens no storage, for it is there again every few seconds.
+// OpenToProbe is for what looks at containers that run: it may ask how they and their pods are, run
+// checks in them, and ask the manager. It opens no storage, for it is there again every few
+// seconds.
 func OpenToProbe(c Config) (*Engine, error) {
 	own, err := unit.CurrentUnit(c.Lookup)
 	if err != nil {

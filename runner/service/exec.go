@@ -24,7 +24,8 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 	return e.Containers.Exec(ctx, r, x)
 }
 
-// Check runs a command in a container that runs, for so long as it may take: see container.Engine.Check.
+// Check runs a command in a container that runs, for so long as it may take: see
+// container.Engine.Check.
 func (e *Engine) Check(ctx context.Context, r container.Record, c container.Check) (container.CheckResult, error) {
 	if err := e.findRuntime(r); err != nil {
 		return container.CheckResult{}, err
@@ -40,7 +41,8 @@ func (e *Engine) EndCheck(r container.Record, name string) error {
 	return e.Containers.EndCheck(r, name)
 }
 
-// findRuntime finds the OCI runtime of a container that runs: its own, unless --runtime names another.
+// findRuntime finds the OCI runtime of a container that runs: its own, unless --runtime names
+// another.
 func (e *Engine) findRuntime(r container.Record) error {
 	if e.Runtime == "" {
 		e.Containers.Runtime.Command = r.Runtime

@@ -253,7 +253,8 @@ type world struct {
 	events []journal.Event
 }
 
-// happened are the events up to now, and how what has ended did, if that is known; then they are forgotten.
+// happened are the events up to now, and how what has ended did, if that is known; then they are
+// forgotten.
 func (w *world) happened() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -95,8 +95,9 @@ func (e *Engine) NameOf(word string) (string, error) {
 	return word, nil
 }
 
-// nameContainers puts the names of containers where a command line has those of their services, in what
-// a container or pod shares with others: its later starts, and the search for dependents, go by the former.
+// nameContainers puts the names of containers where a command line has those of their services, in
+// what a container or pod shares with others: its later starts, and the search for dependents, go
+// by the former.
 func (e *Engine) nameContainers(networks []spec.Network, namespaces []*spec.Namespace, from []spec.VolumesFrom) error {
 	var words []*string
 	for i := range networks {

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFollow: whoever stays beside a container ends with its status, and what it writes is read until nothing more can come.
+// TestFollow: whoever stays beside a container ends with its status, and what it writes is read
+// until nothing more can come.
 func TestFollow(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)

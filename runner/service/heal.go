@@ -14,9 +14,9 @@ import (
 // healWait is how long a look at containers waits for who is at work on one of them.
 const healWait = time.Second
 
-// Heal gives a process that copies their lines, and watches their networks, to containers that have lost
-// theirs: somebody has killed it and its guard at once. A container that another runner works on just now is
-// left to the next look. It asks the manager only if there is such a container.
+// Heal gives a process that copies their lines, and watches their networks, to containers that have
+// lost theirs: somebody has killed it and its guard at once. A container that another runner works
+// on just now is left to the next look. It asks the manager only if there is such a container.
 func (e *Engine) Heal(ctx context.Context) error {
 	unwatched, err := e.Containers.AllUnwatched()
 	if err != nil || len(unwatched) == 0 {
@@ -41,8 +41,8 @@ func (e *Engine) heal(ctx context.Context, r container.Record) error {
 	if err != nil {
 		return err
 	}
-	// As for an exec: from a shell's cgroup, no process can be started in another one. A clock of health
-	// checks is in the container's own unit.
+	// As for an exec: from a shell's cgroup, no process can be started in another one. A clock of
+	// health checks is in the container's own unit.
 	if !e.InService() && e.User.Rootless() && own.Cgroup != e.Own.Cgroup {
 		if _, err := e.ownScope(ctx, &r, ""); err != nil {
 			return err

@@ -12,8 +12,8 @@ import (
 	"github.com/podunit/podunit/runner/process"
 )
 
-// TestHeal: only a container that runs without the process beside it is looked at, nobody waits for long who
-// works on one, and what goes wrong names it.
+// TestHeal: only a container that runs without the process beside it is looked at, nobody waits for
+// long who works on one, and what goes wrong names it.
 func TestHeal(t *testing.T) {
 	dead := exec.Command("true")
 	if err := dead.Run(); err != nil {

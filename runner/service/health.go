@@ -24,8 +24,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Checks are the health checks of one container that runs. They need no storage: a check is over in less time than it
-// takes to open one.
+// Checks are the health checks of one container that runs. They need no storage: a check is over in
+// less time than it takes to open one.
 type Checks struct {
 	plan       health.Plan
 	files      health.Files
@@ -39,8 +39,8 @@ type Checks struct {
 	event   func(journal.Event)
 }
 
-// OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it has none, or has
-// not been started since the machine was.
+// OpenChecks gives access to the checks of a container by its whole ID; health.ErrNone says that it
+// has none, or has not been started since the machine was.
 func OpenChecks(c Config, id string) (*Checks, error) {
 	containers := running(c)
 	files := containers.HealthFiles(id)
@@ -207,7 +207,8 @@ func (c *Checks) tell(before, after health.State) {
 	if before.Status == after.Status {
 		return
 	}
-	// Without CONTAINER_ID_FULL, by which podunit logs asks: journalctl would count this entry among the last lines.
+	// Without CONTAINER_ID_FULL, by which podunit logs asks: journalctl would count this entry
+	// among the last lines.
 	fields := map[string]string{"CONTAINER_NAME": c.plan.Name}
 	for k, v := range c.plan.Journal {
 		fields[k] = v

@@ -21,11 +21,12 @@ import (
 // its own error and not with systemd's.
 const startWindow = 90 * time.Second
 
-// drawing has a pull show on a terminal how it gets on. The function that it returns takes the drawing away.
+// drawing has a pull show on a terminal how it gets on. The function that it returns takes the
+// drawing away.
 type drawing func(image.PullOptions) (image.PullOptions, func())
 
-// findImage finds the image of a container, pulled by policy if need be. draw shows a pull that no service manager is
-// told of; nil shows nothing.
+// findImage finds the image of a container, pulled by policy if need be. draw shows a pull that no
+// service manager is told of; nil shows nothing.
 func (e *Engine) findImage(ctx context.Context, c *spec.Container, draw drawing) (container.Image, error) {
 	if c.Rootfs != nil {
 		return container.Image{}, nil

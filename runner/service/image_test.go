@@ -10,8 +10,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// TestPullIsDrawn: one that a container by hand waits for is drawn on the terminal, and those of a play are not, as some are
-// pulled at once.
+// TestPullIsDrawn: one that a container by hand waits for is drawn on the terminal, and those of a
+// play are not, as some are pulled at once.
 func TestPullIsDrawn(t *testing.T) {
 	w := newWorld(t)
 	gone := errors.New("no such image")

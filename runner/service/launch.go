@@ -243,7 +243,8 @@ func (e *Engine) attach(ctx context.Context, l container.Launch, how launch) (in
 	return code, errors.Join(err, e.afterForeground(*r))
 }
 
-// exitLate is the exit status of a container in the foreground that ran for too long. Source: podman-run(1), --timeout.
+// exitLate is the exit status of a container in the foreground that ran for too long. Source:
+// podman-run(1), --timeout.
 const exitLate = 255
 
 // afterForeground tidies up what a service would tidy up in ExecStopPost=.
@@ -269,7 +270,8 @@ func (e *Engine) afterForeground(r container.Record) error {
 	return e.Pods.Settle(ctx, r.PodID, nil)
 }
 
-// cgroup gives the container a cgroup below the unit's own, if the unit's is delegated to us. p is its pod, if it has one.
+// cgroup gives the container a cgroup below the unit's own, if the unit's is delegated to us. p is
+// its pod, if it has one.
 func (e *Engine) cgroup(ctx context.Context, r *container.Record, p pod.Record, l *container.Launch) error {
 	if r.Spec.Cgroups == "disabled" {
 		return hint.With(errors.New("--cgroups=disabled: runc always makes a cgroup"), "leave it out")

@@ -25,7 +25,8 @@ type Manager interface {
 	// StartService starts a transient service and waits until it is up; a failure of the unit is a
 	// unit.JobError.
 	StartService(ctx context.Context, name string, s unit.Service) error
-	// StartScope moves this process into a transient scope of its own; an empty slice is the manager's default.
+	// StartScope moves this process into a transient scope of its own; an empty slice is the
+	// manager's default.
 	StartScope(ctx context.Context, name, description, slice string) (unit.Own, error)
 	// Start starts a unit and waits until it is up; a failure of the unit is a unit.JobError.
 	Start(ctx context.Context, name string) error
@@ -39,12 +40,13 @@ type Manager interface {
 	StartTimer(ctx context.Context, name string, t unit.Timer) error
 	// StartSlice starts a transient slice, or gives one that is up its settings.
 	StartSlice(ctx context.Context, name string, s unit.Slice) error
-	// Limits are the limits of a service, as settings of a slice; what nobody has set is math.MaxUint64, no limit.
+	// Limits are the limits of a service, as settings of a slice; what nobody has set is
+	// math.MaxUint64, no limit.
 	Limits(ctx context.Context, service string) (map[string]any, error)
 	// Properties asks for a unit; one that does not exist has LoadState not-found.
 	Properties(ctx context.Context, name string) (unit.Properties, error)
-	// Ended asks which main process of a service has ended last, and how: 128+N is a death by signal N. It is
-	// 0 while one runs, and if there was none.
+	// Ended asks which main process of a service has ended last, and how: 128+N is a death by
+	// signal N. It is 0 while one runs, and if there was none.
 	Ended(ctx context.Context, name string) (pid, code int, err error)
 	// Job is what is asked of a unit at the moment: start, stop, restart ..., empty for nothing.
 	Job(ctx context.Context, name string) (string, error)

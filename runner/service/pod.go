@@ -102,9 +102,9 @@ func (e *Engine) StartMembers(ctx context.Context, p pod.Record) error {
 	return errors.Join(errs...)
 }
 
-// StopPod stops through the pod's unit, which takes the units of its containers along,
-// unless that unit is asking. d is the time between the stop signal and SIGKILL, for all containers. The end of ctx
-// means what it means for Stop.
+// StopPod stops through the pod's unit, which takes the units of its containers along, unless that
+// unit is asking. d is the time between the stop signal and SIGKILL, for all containers. The end of
+// ctx means what it means for Stop.
 func (e *Engine) StopPod(ctx context.Context, p pod.Record, d time.Duration) error {
 	name := e.podUnit(p)
 	if name != "" && name == e.Own.Name {

@@ -20,11 +20,13 @@ import (
 	"github.com/podunit/podunit/runner/unit"
 )
 
-// The limits of a pod are those of a slice that all its units are in: each container has a unit of its own, and the
-// manager lets no unit reach into the cgroup of another. The slice is below the one where the pod's unit would be
-// without limits, and its name ends with that of the pod. The generator writes the same name.
+// The limits of a pod are those of a slice that all its units are in: each container has a unit of
+// its own, and the manager lets no unit reach into the cgroup of another. The slice is below the
+// one where the pod's unit would be without limits, and its name ends with that of the pod. The
+// generator writes the same name.
 
-// PodSlice is the slice of a pod with limits: of a user's, below the slice of all his services, else below the system's.
+// PodSlice is the slice of a pod with limits: of a user's, below the slice of all his services,
+// else below the system's.
 func PodSlice(name string, user bool) string {
 	base := "system"
 	if user {
@@ -36,8 +38,8 @@ func PodSlice(name string, user bool) string {
 // podSliceEnd is the end of the name of a pod's slice.
 func podSliceEnd(name string) string { return "pods-" + escape.UnitNameEscape(name) + ".slice" }
 
-// limitPod gives the limits of a pod to the slice that the service is in which starts the pod. Where a controller is not
-// there, the limit stands in the slice and has no effect.
+// limitPod gives the limits of a pod to the slice that the service is in which starts the pod.
+// Where a controller is not there, the limit stands in the slice and has no effect.
 func (e *Engine) limitPod(ctx context.Context, p pod.Record) error {
 	if !p.Spec.Limits.Any() {
 		return nil
@@ -66,8 +68,8 @@ func (e *Engine) limitPod(ctx context.Context, p pod.Record) error {
 	return err
 }
 
-// missing says which limits have no effect in a cgroup. The manager answers before it turns on the controllers of a
-// slice that is up, so it looks again until realized has passed.
+// missing says which limits have no effect in a cgroup. The manager answers before it turns on the
+// controllers of a slice that is up, so it looks again until realized has passed.
 func (e *Engine) missing(ctx context.Context, in string, l spec.Limits) ([]string, error) {
 	for deadline := time.Now().Add(realized); ; {
 		there, err := e.controllers(in)
@@ -94,7 +96,8 @@ func limitedSlice(p pod.Record) unit.Slice {
 	return unit.Slice{Description: "Pod " + p.Name, Settings: podSettings(p.Spec.Limits)}
 }
 
-// sliceOf is the slice for the unit of a container that we make in a pod; empty if the pod has no limits, or is none.
+// sliceOf is the slice for the unit of a container that we make in a pod; empty if the pod has no
+// limits, or is none.
 func (e *Engine) sliceOf(p pod.Record) (string, error) {
 	above, err := e.podCgroup(p)
 	if err != nil || above == "" {
@@ -119,7 +122,8 @@ func (e *Engine) podCgroup(p pod.Record) (string, error) {
 	return path.Dir(first.Cgroup), nil
 }
 
-// withinLimits is an error if the unit that a container of a pod is to start in is not one that the pod's limits hold for.
+// withinLimits is an error if the unit that a container of a pod is to start in is not one that the
+// pod's limits hold for.
 func (e *Engine) withinLimits(p pod.Record, own unit.Own) error {
 	above, err := e.podCgroup(p)
 	if err != nil || above == "" || strings.HasPrefix(own.Cgroup, above+"/") {
@@ -128,8 +132,8 @@ func (e *Engine) withinLimits(p pod.Record, own unit.Own) error {
 	return hint.With(fmt.Errorf("pod %s has limits, which do not hold for %s", p.Name, own.Name), "Slice=%s in its [Service] section", path.Base(above))
 }
 
-// podSettings are limits as settings of a slice. One that a pod has not is written as well: a slice that is up may have
-// it from an earlier start. Source: org.freedesktop.systemd1(5), of slices.
+// podSettings are limits as settings of a slice. One that a pod has not is written as well: a slice
+// that is up may have it from an earlier start. Source: org.freedesktop.systemd1(5), of slices.
 func podSettings(l spec.Limits) map[string]any {
 	const none = uint64(math.MaxUint64)
 	set := map[string]any{
@@ -178,7 +182,8 @@ func ofDevices(rates []spec.DeviceRate) []unit.OfDevice {
 	return all
 }
 
-// numbers makes of 0-2,4 the bits that the manager takes, eight of them in a byte and the lowest first.
+// numbers makes of 0-2,4 the bits that the manager takes, eight of them in a byte and the lowest
+// first.
 func numbers(list string) []byte {
 	bits := []byte{}
 	if list == "" {
@@ -224,7 +229,8 @@ func without(l spec.Limits, there []string) []string {
 	return all
 }
 
-// endSlice stops the slice of a pod that was started by hand and is gone now. A service of that slice would be stopped with it.
+// endSlice stops the slice of a pod that was started by hand and is gone now. A service of that
+// slice would be stopped with it.
 func (e *Engine) endSlice(ctx context.Context, p pod.Record) error {
 	slice := PodSlice(p.Name, e.User.Rootless())
 	if !p.Spec.Limits.Any() || p.Unit != "" || slices.Contains(strings.Split(e.Own.Cgroup, "/"), slice) {

@@ -44,7 +44,8 @@ func (w *world) up(p pod.Record, in unit.Own) {
 	w.unitOf = func(int) (unit.Own, error) { return in, nil }
 }
 
-// TestAPodWithLimitsHasASlice: started by hand it and its containers are in it, and it goes with the pod.
+// TestAPodWithLimitsHasASlice: started by hand it and its containers are in it, and it goes with
+// the pod.
 func TestAPodWithLimitsHasASlice(t *testing.T) {
 	w := newWorld(t)
 	p := w.limited("media")

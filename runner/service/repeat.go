@@ -97,8 +97,9 @@ func (c *Checks) startTimer(ctx context.Context, first time.Duration, check heal
 	})
 }
 
-// OneThread is an environment with which podunit needs less of the processors: a check waits nearly all of its time, and
-// more threads would only be made and looked after. Source: Go's runtime, GOMAXPROCS.
+// OneThread is an environment with which podunit needs less of the processors: a check waits nearly
+// all of its time, and more threads would only be made and looked after. Source: Go's runtime,
+// GOMAXPROCS.
 func OneThread(env []string) []string { return append(env, "GOMAXPROCS=1") }
 
 // startClock starts podunit-clock, which runs the checks where no manager takes orders from us: in
@@ -253,8 +254,8 @@ func (c *Checks) givenUp(ctx context.Context, s health.State, err error) error {
 	return err
 }
 
-// awaitReady runs the checks until the container is healthy, and then tells the manager. One that ends before is an
-// error, and its unit has failed with its status.
+// awaitReady runs the checks until the container is healthy, and then tells the manager. One that
+// ends before is an error, and its unit has failed with its status.
 func (c *Checks) awaitReady(ctx context.Context, manager notify.Socket) error {
 	_ = manager.Send(notify.Status("waiting until it is healthy")) // only a line
 	asked := time.Now()

@@ -40,8 +40,8 @@ func (e *Engine) Stop(ctx context.Context, r container.Record, d time.Duration) 
 	return waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) })
 }
 
-// noteStopped notes that somebody stops a container. A full disk does not keep it from being stopped, with a word
-// where the note would have mattered.
+// noteStopped notes that somebody stops a container. A full disk does not keep it from being
+// stopped, with a word where the note would have mattered.
 func (e *Engine) noteStopped(r container.Record) error {
 	err := e.Containers.NoteStopped(r)
 	if !errors.Is(err, container.ErrNoRoom) {

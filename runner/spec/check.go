@@ -51,8 +51,8 @@ func (c *Container) Check() error {
 	return faults.err()
 }
 
-// checkAttach refuses what a container in the foreground cannot have: it has stdout and stderr of ours, and stdin
-// with --interactive.
+// checkAttach refuses what a container in the foreground cannot have: it has stdout and stderr of
+// ours, and stdin with --interactive.
 func (c *Container) checkAttach(add func(string, ...any)) {
 	has := func(stream string) bool { return slices.Contains(c.Attach, stream) }
 	switch {

@@ -248,7 +248,8 @@ func confFault(key, value string, err error) error {
 	return fmt.Errorf("%s = %q of containers.conf: %w", key, value, err)
 }
 
-// CheckHostname is an error if a name cannot be that of a machine. Source: gethostname(2), HOST_NAME_MAX.
+// CheckHostname is an error if a name cannot be that of a machine. Source: gethostname(2),
+// HOST_NAME_MAX.
 func CheckHostname(name string) error {
 	unfit := func(r rune) bool { return r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) }
 	if name == "" || len(name) > 64 || strings.ContainsFunc(name, unfit) {

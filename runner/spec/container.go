@@ -44,8 +44,8 @@ type Container struct {
 	Detach      bool
 	Interactive bool
 	TTY         bool
-	// Attach names the streams that a container in the foreground has of ours; none means all that there
-	// are.
+	// Attach names the streams that a container in the foreground has of ours; none means all that
+	// there are.
 	Attach []string `json:",omitempty"`
 	// MaxRun is how long the container may run before it is killed; zero is no limit.
 	MaxRun time.Duration `json:",omitempty"`
@@ -55,8 +55,8 @@ type Container struct {
 	Cgroups string
 	// SdNotify is conmon, container, healthy or ignore. Default: container.
 	SdNotify string
-	// PreserveFDs is how many of our open files the container gets, from descriptor 3 on, or behind the
-	// sockets of the unit.
+	// PreserveFDs is how many of our open files the container gets, from descriptor 3 on, or behind
+	// the sockets of the unit.
 	PreserveFDs int `json:",omitempty"`
 	// PreserveFD are further ones, each of which keeps its number.
 	PreserveFD []int `json:",omitempty"`
@@ -86,7 +86,8 @@ type Container struct {
 	User string
 	// Groups are supplementary groups, names or numbers.
 	Groups []string
-	// MakeWorkDir has the runtime make a working directory that is missing, as Kubernetes does (kube play).
+	// MakeWorkDir has the runtime make a working directory that is missing, as Kubernetes does
+	// (kube play).
 	MakeWorkDir bool `json:",omitempty"`
 	// OnlyGroups leaves out the groups that the image's /etc/group gives the user (kube play).
 	OnlyGroups bool `json:",omitempty"`
@@ -192,7 +193,8 @@ type Pod struct {
 	// zero means no limit, nil the configured size.
 	ShmSize *int64
 
-	// Limits are for all containers of the pod together. Of its fields those have a meaning that are flags of pod create.
+	// Limits are for all containers of the pod together. Of its fields those have a meaning that
+	// are flags of pod create.
 	Limits Limits `json:",omitzero"`
 
 	// What follows goes into every container of the pod; see Container.Inherit.
@@ -443,8 +445,8 @@ func (s *Security) Options() []string {
 
 // Log is where output goes.
 type Log struct {
-	// Driver is journald, passthrough, passthrough-tty, none, k8s-file, or empty for the default. k8s-file writes a
-	// file beside the journal.
+	// Driver is journald, passthrough, passthrough-tty, none, k8s-file, or empty for the default.
+	// k8s-file writes a file beside the journal.
 	Driver string
 	// Path is that of the log file; empty is one beside the container's layer.
 	Path string `json:",omitempty"`

@@ -43,7 +43,8 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// Unsupported is the error of a flag or value that podunit does not have, for a reason that will not change.
+// Unsupported is the error of a flag or value that podunit does not have, for a reason that will
+// not change.
 type Unsupported struct {
 	// What is the flag or value, as a person writes it.
 	What string

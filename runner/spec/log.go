@@ -21,11 +21,12 @@ const LogFile = "k8s-file"
 // logOptions are the options of log drivers.
 var logOptions = []string{"tag", "label", "path", "max-size", "max-file"}
 
-// journalName is a name of a field that others than journald may write. Source: systemd.journal-fields(7),
-// sd_journal_print(3).
+// journalName is a name of a field that others than journald may write. Source:
+// systemd.journal-fields(7), sd_journal_print(3).
 var journalName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`) })
 
-// Tagged is what a template in a tag may show of a container, with the names that podman inspect has for it.
+// Tagged is what a template in a tag may show of a container, with the names that podman inspect
+// has for it.
 type Tagged struct {
 	ID, Name         string
 	Image, ImageName string // the ID, and the reference
@@ -37,7 +38,8 @@ type Tagged struct {
 	}
 }
 
-// TagOf is the tag of a container: its words, with what a template in them shows. Source: podman-run(1), --log-opt tag.
+// TagOf is the tag of a container: its words, with what a template in them shows. Source:
+// podman-run(1), --log-opt tag.
 func (l Log) TagOf(c Tagged) (string, error) {
 	if !strings.Contains(l.Tag, "{{") {
 		return l.Tag, nil
@@ -53,8 +55,8 @@ func (l Log) TagOf(c Tagged) (string, error) {
 	return out.String(), nil
 }
 
-// tryTag is the error of the tag's template, if it has one: it is tried on a container of which all is known, since one may
-// take parts of what it shows.
+// tryTag is the error of the tag's template, if it has one: it is tried on a container of which all
+// is known, since one may take parts of what it shows.
 func (l Log) tryTag() error {
 	text := strings.Repeat("0123456789abcdef", 4) // as long as an ID
 	c := Tagged{ID: text, Name: text, Image: text, ImageName: text, Pod: text}

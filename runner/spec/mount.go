@@ -58,7 +58,8 @@ type Mount struct {
 	NoCopy bool `json:",omitempty"`
 	// NoCreate refuses the start where there is no volume of that name.
 	NoCreate bool `json:",omitempty"`
-	// Driver are the options of the volume that is made where there is none of that name, as --opt of volume create.
+	// Driver are the options of the volume that is made where there is none of that name, as --opt
+	// of volume create.
 	Driver map[string]string `json:",omitempty"`
 	// NoDereference puts a link there that is like the source, if that is a link, and mounts nothing.
 	NoDereference bool `json:",omitempty"`

@@ -17,12 +17,12 @@ import (
 	"go.podman.io/storage"
 )
 
-// ChoiceVariable is the environment variable that carries a Choice to what a command line starts: the full program, and the
-// units that go on with it.
+// ChoiceVariable is the environment variable that carries a Choice to what a command line starts:
+// the full program, and the units that go on with it.
 const ChoiceVariable = "_PODUNIT_CHOICE"
 
-// Choice is what a command line says in place of storage.conf(5) and containers.conf(5); what is empty is as they say.
-// Source: podman(1), its global options.
+// Choice is what a command line says in place of storage.conf(5) and containers.conf(5); what is
+// empty is as they say. Source: podman(1), its global options.
 type Choice struct {
 	Root        string   `json:",omitempty"` // graphroot
 	RunRoot     string   `json:",omitempty"` // runroot
@@ -58,7 +58,8 @@ func (c Choice) Carry() error {
 	return os.Setenv(ChoiceVariable, string(text))
 }
 
-// With is what a command line says that another one has started: what it leaves out is as the other says.
+// With is what a command line says that another one has started: what it leaves out is as the other
+// says.
 func (c Choice) With(more Choice) Choice {
 	list := func(more, c []string) []string {
 		if len(more) > 0 {
@@ -77,8 +78,8 @@ func (c Choice) With(more Choice) Choice {
 	}
 }
 
-// storage changes where the storage is and what it does. Another root without a run root has one of its own: two storages in one
-// would take each other's mounts for their own.
+// storage changes where the storage is and what it does. Another root without a run root has one of
+// its own: two storages in one would take each other's mounts for their own.
 func (c Choice) storage(o *storage.StoreOptions) {
 	if c.Root != "" && unlinked(c.Root) != unlinked(o.GraphRoot) && c.RunRoot == "" {
 		sum := sha256.Sum256([]byte(unlinked(c.Root)))

@@ -9,8 +9,8 @@ import (
 	"go.podman.io/storage/pkg/unshare"
 )
 
-// ReadConf reads containers.conf(5) with modules. What it says is what DefaultConf gives from then on.
-// A file that would keep the reader waiting is an error, see safe.Settings.
+// ReadConf reads containers.conf(5) with modules. What it says is what DefaultConf gives from then
+// on. A file that would keep the reader waiting is an error, see safe.Settings.
 func ReadConf(modules []string) (*config.Config, error) {
 	if err := judgeConf(modules); err != nil {
 		return nil, err
@@ -27,7 +27,8 @@ func ReadConf(modules []string) (*config.Config, error) {
 	return conf, nil
 }
 
-// DefaultConf is what containers.conf(5) says to this process, as ReadConf has read it, or without modules.
+// DefaultConf is what containers.conf(5) says to this process, as ReadConf has read it, or without
+// modules.
 func DefaultConf() (*config.Config, error) {
 	if err := judgeConf(nil); err != nil {
 		return nil, err
@@ -44,7 +45,8 @@ func judgeConf(modules []string) error {
 	return safe.Settings(storageConf()) // the reader of the other reads it, too, for what is left unsaid
 }
 
-// JudgeRegistries tells whether registries.conf(5) can be read to its end by whoever just opens it, see safe.Settings.
+// JudgeRegistries tells whether registries.conf(5) can be read to its end by whoever just opens it,
+// see safe.Settings.
 func JudgeRegistries() error {
 	return safe.Settings(configFile("registries", "CONTAINERS_REGISTRIES_CONF"))
 }

@@ -45,7 +45,8 @@ const linkWait = 20 * time.Millisecond
 // keepLinks mends the short names of layers before the library opens the storage, for the library
 // removes layers that a killed process has begun. It looks at all layers once a boot, when l is
 // another directory than the one it knows, and when the lists have a layer that was begun. Where it
-// cannot mend, the next process tries again. Without a runtime directory there is no place for the note, and nothing is done.
+// cannot mend, the next process tries again. Without a runtime directory there is no place for the
+// note, and nothing is done.
 func keepLinks(o storage.StoreOptions, runDir string) error {
 	if runDir == "" {
 		return errors.New("there is no runtime directory")

@@ -151,7 +151,8 @@ func alias(path string) bool {
 	return name != target && (!template || !strings.HasPrefix(name, before+"@") || !strings.HasSuffix(name, "."+after))
 }
 
-// maxFile is the most bytes of a unit file or a file of EnvironmentFile= that is read: none has as many.
+// maxFile is the most bytes of a unit file or a file of EnvironmentFile= that is read: none has as
+// many.
 const maxFile = 4 << 20
 
 // holds reports whether a file has one of the texts in it. A mask, which is a link to /dev/null

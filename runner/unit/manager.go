@@ -67,7 +67,8 @@ func (c Config) addresses() []address {
 	return out
 }
 
-// address is where a manager can be reached: the path of its own socket, or the D-Bus address of a bus.
+// address is where a manager can be reached: the path of its own socket, or the D-Bus address of a
+// bus.
 type address struct{ direct, bus string }
 
 // String is the D-Bus address.
@@ -262,9 +263,9 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	return err
 }
 
-// Restart stops and starts a unit and waits until it is up. The manager forgets the starts before: those that somebody asks
-// for do not use up the tries of a restart policy. It leaves a unit that has failed as it is, as forgetting the failure of a
-// transient one removes it.
+// Restart stops and starts a unit and waits until it is up. The manager forgets the starts before:
+// those that somebody asks for do not use up the tries of a restart policy. It leaves a unit that
+// has failed as it is, as forgetting the failure of a transient one removes it.
 func (m *Manager) Restart(ctx context.Context, name string) error {
 	raw, err := m.conn.GetUnitPropertiesContext(ctx, name)
 	if err != nil {
@@ -331,11 +332,11 @@ type Properties struct {
 	// What it has to start and to stop; zero for no limit.
 	StartTimeout, StopTimeout time.Duration
 	Type                      string // notify, oneshot …
-	// Ended is the last main process that has ended, 0 for none, and ExitCode how: 128+N is a death by
-	// signal N.
+	// Ended is the last main process that has ended, 0 for none, and ExitCode how: 128+N is a death
+	// by signal N.
 	Ended, ExitCode int
-	// EndedItself says of a service that was up and is not any more that its main process had ended before
-	// the manager stopped the rest of it: nobody asked for a stop.
+	// EndedItself says of a service that was up and is not any more that its main process had ended
+	// before the manager stopped the rest of it: nobody asked for a stop.
 	EndedItself bool
 }
 
@@ -388,9 +389,9 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	return p, nil
 }
 
-// Ended asks which main process of a service has ended last, and how, as Properties has it; 0 while one
-// runs, and if there was none. It asks for these few alone: for all of a service, which are some hundreds,
-// the manager needs a millisecond and we another, and each stop asks.
+// Ended asks which main process of a service has ended last, and how, as Properties has it; 0 while
+// one runs, and if there was none. It asks for these few alone: for all of a service, which are
+// some hundreds, the manager needs a millisecond and we another, and each stop asks.
 func (m *Manager) Ended(ctx context.Context, name string) (pid, code int, err error) {
 	raw := map[string]any{}
 	for _, property := range []string{"ExecMainCode", "ExecMainStatus", "ExecMainPID", "MainPID"} {
@@ -467,7 +468,8 @@ func properties(raw map[string]any) Properties {
 	return p
 }
 
-// Instances names the units that the manager has loaded of a template: "web@one.service" of "web@.service".
+// Instances names the units that the manager has loaded of a template: "web@one.service" of
+// "web@.service".
 func (m *Manager) Instances(ctx context.Context, template string) ([]string, error) {
 	before, after, ok := strings.Cut(template, "@.")
 	if !ok {
@@ -626,9 +628,10 @@ func (m *Manager) unpin(ctx context.Context, name string) error {
 	}
 }
 
-// uncover takes away the file of a transient unit that has ended where a generator has made a unit of this name
-// since. The manager prefers the transient one, and keeps it as long as units that are enabled name it, which those of a
-// generator are: a start would be one of the container that is gone. With the other unit the name is taken, a NameTakenError.
+// uncover takes away the file of a transient unit that has ended where a generator has made a unit
+// of this name since. The manager prefers the transient one, and keeps it as long as units that are
+// enabled name it, which those of a generator are: a start would be one of the container that is
+// gone. With the other unit the name is taken, a NameTakenError.
 func (m *Manager) uncover(ctx context.Context, path string) error {
 	dir, name := filepath.Split(filepath.Clean(path))
 	dir = filepath.Clean(dir)

@@ -110,7 +110,8 @@ func (f *fake) GetUnitTypePropertiesContext(context.Context, string, string) (ma
 	return f.service, nil
 }
 
-// GetUnitTypePropertyContext answers like the manager: a property that a service does not have is an error.
+// GetUnitTypePropertyContext answers like the manager: a property that a service does not have is
+// an error.
 func (f *fake) GetUnitTypePropertyContext(_ context.Context, _, _, property string) (*systemd.Property, error) {
 	v, ok := f.service[property]
 	if !ok {
@@ -315,7 +316,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestNoStartLimit: what somebody starts by hand, and no policy, is never refused for being started often.
+// TestNoStartLimit: what somebody starts by hand, and no policy, is never refused for being started
+// often.
 func TestNoStartLimit(t *testing.T) {
 	for _, restart := range []string{"", "no", "always"} {
 		props, err := Service{Start: []string{"/bin/true"}, Restart: restart}.properties()
@@ -332,8 +334,9 @@ func TestNoStartLimit(t *testing.T) {
 	}
 }
 
-// TestFreeOfGenerated: a transient unit that has ended or failed, and that a unit which is enabled names, stays in the
-// manager. Its file goes where a generator has made a unit of this name, and only there.
+// TestFreeOfGenerated: a transient unit that has ended or failed, and that a unit which is enabled
+// names, stays in the manager. Its file goes where a generator has made a unit of this name, and
+// only there.
 func TestFreeOfGenerated(t *testing.T) {
 	for _, c := range []struct {
 		state     string

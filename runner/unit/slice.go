@@ -14,8 +14,8 @@ import (
 // Slice is a transient slice.
 type Slice struct {
 	Description string
-	// Settings are limits, by the names and with the types that they have on D-Bus. A list of OfDevice takes the place of the one
-	// that was there.
+	// Settings are limits, by the names and with the types that they have on D-Bus. A list of
+	// OfDevice takes the place of the one that was there.
 	Settings map[string]any
 }
 

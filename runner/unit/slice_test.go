@@ -40,7 +40,8 @@ func TestSettingsOfDevices(t *testing.T) {
 	}
 }
 
-// TestLimits: what a unit file sets counts, and what it leaves open is no limit, also for a slice that had one.
+// TestLimits: what a unit file sets counts, and what it leaves open is no limit, also for a slice
+// that had one.
 func TestLimits(t *testing.T) {
 	f := &fake{service: map[string]any{"MemoryMax": uint64(1 << 20), "MemoryHigh": uint64(math.MaxUint64), "CPUWeight": uint64(50), "TasksMax": uint64(7)}}
 	got, err := (&Manager{conn: f}).Limits(context.Background(), "tv.service")

@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Declared is a container that something else than the command line of a service declares, such as the
-// YAML that was played. It need not be there now.
+// Declared is a container that something else than the command line of a service declares, such as
+// the YAML that was played. It need not be there now.
 type Declared struct {
 	Unit string
 	Spec spec.Container
@@ -27,10 +27,10 @@ type Declared struct {
 	Ends bool
 }
 
-// Targets joins what unit files and plays say with the containers that exist. Of a service with User= in
-// the system's manager the containers are that user's, and so is their update. unitOf names the
-// unit that starts a container, if there is one, and says whether the container matters: one that
-// neither runs nor belongs to a unit is nobody's to renew.
+// Targets joins what unit files and plays say with the containers that exist. Of a service with
+// User= in the system's manager the containers are that user's, and so is their update. unitOf
+// names the unit that starts a container, if there is one, and says whether the container matters:
+// one that neither runs nor belongs to a unit is nobody's to renew.
 func Targets(commands []unit.Command, declared []Declared, containers []container.Record, unitOf func(container.Record) (name string, matters bool)) []Target {
 	var all []Target
 	pulls := make(map[string]Access)
@@ -170,11 +170,12 @@ func afterVerb(words []string, verb string) ([]string, bool) {
 	return nil, false
 }
 
-// maxFile is the most bytes of a file with labels or variables. Source: spec, which reads them in a start.
+// maxFile is the most bytes of a file with labels or variables. Source: spec, which reads them in a
+// start.
 const maxFile = 2 << 20
 
-// readIfThere reads a file with labels, as a start does: not by a link. One with variables does not matter here, and its
-// absence is the start's affair.
+// readIfThere reads a file with labels, as a start does: not by a link. One with variables does not
+// matter here, and its absence is the start's affair.
 func readIfThere(path string) ([]byte, error) {
 	data, err := safe.ReadFile(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, safe.ErrNotRegular) {

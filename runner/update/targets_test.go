@@ -110,7 +110,8 @@ hand.service hand docker.io/library/redis registry runs=id-hand auth= <nil>
 	}
 }
 
-// TestLabelsByALink: labels that a start does not read, since a link leads to them, are none here, too.
+// TestLabelsByALink: labels that a start does not read, since a link leads to them, are none here,
+// too.
 func TestLabelsByALink(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "labels")
 	if err := errors.Join(os.WriteFile(file, []byte("a=b\n"), 0o600), os.Symlink(file, file+".link")); err != nil {

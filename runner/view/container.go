@@ -361,7 +361,8 @@ var states = []string{"configured", "created", "exited", "initialized", "paused"
 // restartPolicies are the words of --restart.
 var restartPolicies = []string{"no", "on-failure", "always", "unless-stopped"}
 
-// ContainerFilters reads --filter of podunit ps; find finds the container that others are older or younger than.
+// ContainerFilters reads --filter of podunit ps; find finds the container that others are older or
+// younger than.
 func ContainerFilters(filters []string, find func(name string) (container.Record, error)) (func(ContainerRow) bool, error) {
 	than := func(first func(time.Time, time.Time) bool) Filter[ContainerRow] {
 		return AnyOf(func(v string) (func(ContainerRow) bool, error) {

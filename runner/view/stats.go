@@ -38,8 +38,8 @@ type Stat struct {
 	cgroup string // path below /sys/fs/cgroup; empty of one that does not run
 }
 
-// CPUPressure is for how much of the last ten seconds some process of the container waited for a processor; -- if the kernel
-// does not tell.
+// CPUPressure is for how much of the last ten seconds some process of the container waited for a
+// processor; -- if the kernel does not tell.
 func (s Stat) CPUPressure() string { return s.pressure("cpu") }
 
 // MemPressure is the same of memory.
@@ -87,8 +87,9 @@ type Sample struct {
 	cgroup         string // path below /sys/fs/cgroup
 }
 
-// A Measurer measures many containers, again and again. What it has read of the machine and of cgroups that many share counts
-// for all of a round, and what it has opened of a container is open in the next round.
+// A Measurer measures many containers, again and again. What it has read of the machine and of
+// cgroups that many share counts for all of a round, and what it has opened of a container is open
+// in the next round.
 type Measurer struct {
 	engine  *service.Engine
 	survey  *cgroup.Survey
@@ -183,8 +184,8 @@ func (a *Measurer) first(r container.Record, s container.Status) (Sample, error)
 	return m, err
 }
 
-// sample takes the numbers of a container. It is an error if its cgroup is gone; alive is whether its first process tells of
-// its network.
+// sample takes the numbers of a container. It is an error if its cgroup is gone; alive is whether
+// its first process tells of its network.
 func (a *Measurer) sample(r container.Record, w watched) (m Sample, alive bool, err error) {
 	m = Sample{record: r, at: time.Now(), started: w.started, machine: a.machine, cgroup: w.cgroup}
 	if m.used, err = a.survey.Usage(w.meter); err != nil {

@@ -42,7 +42,8 @@ func TestStatRow(t *testing.T) {
 	}
 }
 
-// TestIdle: a container that does not run has a row of stats --all, with nothing in it, and no pressure.
+// TestIdle: a container that does not run has a row of stats --all, with nothing in it, and no
+// pressure.
 func TestIdle(t *testing.T) {
 	id := strings.Repeat("a", 64)
 	var b strings.Builder

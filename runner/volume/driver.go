@@ -27,8 +27,8 @@ func CheckDriver(name string) error {
 	return &spec.Unsupported{What: "volume driver " + name, Why: "it would need a plugin, and the drivers are local and image"}
 }
 
-// Read takes over what --opt says: NAME=VALUE for the driver local, where o=NAME[=VALUE],... stands for several. Source:
-// podman-volume-create(1), --opt.
+// Read takes over what --opt says: NAME=VALUE for the driver local, where o=NAME[=VALUE],... stands
+// for several. Source: podman-volume-create(1), --opt.
 func (o *Options) Read(given map[string]string) error {
 	o.Options = given
 	var errs []error
@@ -55,8 +55,8 @@ func (o *Options) Read(given map[string]string) error {
 	return errors.Join(errs...)
 }
 
-// quota is the error of a volume with a limit: a directory has none of its own but by project quotas, which are for root and
-// for file systems that were mounted with them.
+// quota is the error of a volume with a limit: a directory has none of its own but by project
+// quotas, which are for root and for file systems that were mounted with them.
 func quota(word string) error {
 	return &spec.Unsupported{
 		What: "a quota on a volume (" + word + ")", Why: "it needs root, and a file system that was mounted with project quotas",

@@ -147,8 +147,8 @@ func (w What) mount(ctx context.Context, name, dir string) error {
 
 func (w What) isCIFS() bool { return w.Type == "cifs" || w.Type == "smb3" }
 
-// withoutPassword are the mount options as everybody may read them in the list of processes, and as a variable the
-// password that was among them, if any. Source: mount.cifs(8), $PASSWD.
+// withoutPassword are the mount options as everybody may read them in the list of processes, and as
+// a variable the password that was among them, if any. Source: mount.cifs(8), $PASSWD.
 func (w What) withoutPassword() (data, variable []string) {
 	if !w.isCIFS() {
 		return w.Data, nil

@@ -55,8 +55,8 @@ func phases() []phase {
 	}
 }
 
-// functions for scripts: the version that the registry has of what is updated, 1 or 2, and how to change it. Its tag moves
-// without a transfer, and the registry does not sync.
+// functions for scripts: the version that the registry has of what is updated, 1 or 2, and how to
+// change it. Its tag moves without a transfer, and the registry does not sync.
 const functions = `R=localhost:5000/v2/busybox/manifests; A='Accept: application/vnd.oci.image.manifest.v1+json'
 digest() { curl -fsS -H "$A" $R/$1 | sha256sum; }
 version() {
@@ -102,8 +102,9 @@ func declare(l *labtest.Lab) {
 const content = `sum() { podunit run --rm --network none --pull never localhost:5000/$1 sh -c 'cd /; find . -xdev -type f ! -path "./etc/host*" ! -path ./etc/resolv.conf ! -path "./run/*" | sort | xargs md5sum | md5sum'; }
 `
 
-// TestVMPowerCuts fails the power at random moments of what podunit does, with a disk that loses what was not flushed. After
-// each boot, without hands, every unit is active, nothing is left over, and every image and volume is whole.
+// TestVMPowerCuts fails the power at random moments of what podunit does, with a disk that loses
+// what was not flushed. After each boot, without hands, every unit is active, nothing is left over,
+// and every image and volume is whole.
 func TestVMPowerCuts(t *testing.T) {
 	cuts, seed := number(t, "PODUNIT_VM_CUTS", 20), number(t, "PODUNIT_VM_SEED", uint64(time.Now().Unix()))
 	t.Logf("%d cuts; the same phases and moments again: PODUNIT_VM_SEED=%d", cuts, seed)

@@ -38,7 +38,8 @@ func stay(l *labtest.Lab, user string) {
 		"[Container]\nImage="+image+"\nNetwork=none\nExec=sleep infinity\nStopTimeout=1\n[Service]\nTimeoutStartSec=900\n[Install]\nWantedBy=default.target\n")
 }
 
-// logout: the containers of a user who does not linger end with the last session, and start with the next one.
+// logout: the containers of a user who does not linger end with the last session, and start with
+// the next one.
 func logout(t *testing.T, l *labtest.Lab) {
 	stay(l, "dave")
 	const login = "systemd-run --quiet --unit=login-dave --property=PAMName=login --property=User=dave --service-type=exec sleep infinity"
@@ -53,7 +54,8 @@ func logout(t *testing.T, l *labtest.Lab) {
 	l.NothingLeft("dave", time.Minute)
 }
 
-// terminate: loginctl terminate-user ends what a lingering user has, and leaves nothing; a new manager starts it all again.
+// terminate: loginctl terminate-user ends what a lingering user has, and leaves nothing; a new
+// manager starts it all again.
 func terminate(t *testing.T, l *labtest.Lab) {
 	stay(l, "alice")
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start stay && podunit run -d --restart always --network none --name hand "+image+" sleep 999")

@@ -49,9 +49,9 @@ func NewExtract(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// extract writes the files of an artifact into a directory. The library would open them there by name,
-// and write to whatever lies under that name: a link that a container has put into a directory that it
-// shares would lead anywhere.
+// extract writes the files of an artifact into a directory. The library would open them there by
+// name, and write to whatever lies under that name: a link that a container has put into a
+// directory that it shares would lead anywhere.
 func extract(ctx context.Context, store *libartifact.ArtifactStore, ref libartifact.ArtifactStoreReference, dir string, o *libartifacttypes.ExtractOptions) error {
 	from, to := io.Pipe()
 	go func() { to.CloseWithError(store.ExtractTarStream(ctx, to, ref, o)) }()

@@ -101,7 +101,8 @@ func Top(e *cli.Env, pids, columns []string) error {
 	return printProcesses(e.Stdout, rows)
 }
 
-// printProcesses prints a table. What a process calls itself, and its arguments, are the container's text.
+// printProcesses prints a table. What a process calls itself, and its arguments, are the
+// container's text.
 func printProcesses(out io.Writer, rows [][]string) error {
 	w := tabwriter.NewWriter(out, 12, 1, 3, ' ', 0) // podman's widths
 	for _, row := range rows {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestPrintProcesses: the arguments of a process are a container's text, which makes neither a row nor a title.
+// TestPrintProcesses: the arguments of a process are a container's text, which makes neither a row
+// nor a title.
 func TestPrintProcesses(t *testing.T) {
 	var out bytes.Buffer
 	if err := printProcesses(&out, [][]string{{"PID", "COMMAND"}, {"1", "sleep\x1b]0;title\x07 1\nroot\t2"}}); err != nil {

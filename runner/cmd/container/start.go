@@ -66,8 +66,8 @@ func NewStart(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// stopped are the IDs of the containers that are chosen by anything but their names and do not run. The one made last is
-// among them if it runs, too: to start it is no error, and prints its ID.
+// stopped are the IDs of the containers that are chosen by anything but their names and do not run.
+// The one made last is among them if it runs, too: to start it is no error, and prints its ID.
 func stopped(x *service.Engine, sel *cli.Selection, args []string) ([]string, error) {
 	records, err := sel.Resolve(x, args)
 	var ids []string

@@ -92,7 +92,8 @@ podunit generate quadlet writes what is easier to change.`,
 	return cmd
 }
 
-// list prints services as JSON: an object with the text of each by its name, or with the path, once they are written.
+// list prints services as JSON: an object with the text of each by its name, or with the path, once
+// they are written.
 func list(e *cli.Env, services []export.File, files bool) error {
 	dir := e.Host().Dir
 	if files {

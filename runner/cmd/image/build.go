@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewBuild makes podunit build, which buildah does in our place: in the namespaces and the storage of the
-// user's containers. The words are buildah's, and so is what it says.
+// NewBuild makes podunit build, which buildah does in our place: in the namespaces and the storage
+// of the user's containers. The words are buildah's, and so is what it says.
 func NewBuild(e *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [flags] [CONTEXT]",

@@ -19,10 +19,11 @@ import (
 // writing is how long whoever changes the file with credentials takes for it at most.
 const writing = time.Minute
 
-// tidyCredentials removes what a login or logout was writing beside the file with credentials when it was killed: it
-// holds passwords. files are those that flags name; without any, it is the usual one. Podman, buildah and skopeo write
-// it, too, and none of them takes a lock, so what is young stays. Files of others stay as well.
-// Source: go.podman.io/storage/pkg/ioutils, NewAtomicFileWriter.
+// tidyCredentials removes what a login or logout was writing beside the file with credentials when
+// it was killed: it holds passwords. files are those that flags name; without any, it is the usual
+// one. Podman, buildah and skopeo write it, too, and none of them takes a lock, so what is young
+// stays. Files of others stay as well. Source: go.podman.io/storage/pkg/ioutils,
+// NewAtomicFileWriter.
 func tidyCredentials(e *cli.Env, files ...string) error {
 	path := ""
 	for _, f := range append(files, auth.GetDefaultAuthFile(), usualCredentials(e)) {
@@ -55,7 +56,8 @@ func tidyCredentials(e *cli.Env, files ...string) error {
 	return err
 }
 
-// usualCredentials is where Podman keeps credentials, if no flag and no variable says otherwise: containers-auth.json(5).
+// usualCredentials is where Podman keeps credentials, if no flag and no variable says otherwise:
+// containers-auth.json(5).
 func usualCredentials(e *cli.Env) string {
 	dir := e.Getenv("XDG_RUNTIME_DIR")
 	if dir == "" {

@@ -188,8 +188,8 @@ func Credentials(e *cli.Env, creds string) (user, secret string, err error) {
 	return user, string(text), err
 }
 
-// secretOf asks for a text on the terminal that is our input, without showing what is typed. Whoever ends that with Ctrl-C has
-// his terminal as it was.
+// secretOf asks for a text on the terminal that is our input, without showing what is typed.
+// Whoever ends that with Ctrl-C has his terminal as it was.
 func secretOf(e *cli.Env, what string) ([]byte, error) {
 	fmt.Fprint(e.Stderr, what+": ")
 	text, err := password.Read(int(e.Stdin.Fd()))

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSecretInterrupted: Ctrl-C at a question for a secret ends it, and the terminal shows again what is typed.
+// TestSecretInterrupted: Ctrl-C at a question for a secret ends it, and the terminal shows again
+// what is typed.
 func TestSecretInterrupted(t *testing.T) {
 	if _, err := os.Stat("/dev/ptmx"); err != nil {
 		t.Skip("no /dev/ptmx")
@@ -63,7 +64,8 @@ func TestSecretInterrupted(t *testing.T) {
 	}
 }
 
-// TestPassphraseFile: its first line is the passphrase, and a file that has none that could be one is refused.
+// TestPassphraseFile: its first line is the passphrase, and a file that has none that could be one
+// is refused.
 func TestPassphraseFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pass")
 	long := strings.Repeat("x", maxPassphrase)

@@ -58,7 +58,8 @@ func (s *SendFlags) RegisterSigning() {
 	cli.Refuse(s.set, "sign-by-sigstore", "", "skopeo copy --sign-by-sigstore FILE, or --sign-by-sigstore-private-key FILE")
 }
 
-// registerEncryption registers the flags of a push that encrypt layers, and compress those of a directory.
+// registerEncryption registers the flags of a push that encrypt layers, and compress those of a
+// directory.
 func (s *SendFlags) registerEncryption() {
 	s.set.StringArrayVar(&s.encryptionKeys, "encryption-key", nil, "encrypt layers for `PROTOCOL:KEYFILE`, as in jwe:/path/public.pem")
 	s.set.IntSliceVar(&s.encryptLayers, "encrypt-layer", nil, "only these `LAYERS`, from 0, or from -1 backwards")
@@ -66,7 +67,8 @@ func (s *SendFlags) registerEncryption() {
 	RefuseTrust(s.set)
 }
 
-// RefuseTrust registers the switch of docker's for its own kind of signatures, of which only off fits.
+// RefuseTrust registers the switch of docker's for its own kind of signatures, of which only off
+// fits.
 func RefuseTrust(set *pflag.FlagSet) {
 	cli.Refuse(set, "disable-content-trust", "true", "signatures are judged when an image is pulled, by containers-policy.json(5)")
 	set.Lookup("disable-content-trust").NoOptDefVal = "true"

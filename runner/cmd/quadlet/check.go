@@ -37,7 +37,8 @@ func checkOptions(e *cli.Env, system bool) check.Options {
 	return check.Options{Convert: convert.Options{User: !system}, Host: host, Kube: manifest.CheckWith(play.NoZone), Verbs: VerbFlags(e)}
 }
 
-// hasSecret tells whether there is a secret, or that it cannot be known. It makes no directory for secrets.
+// hasSecret tells whether there is a secret, or that it cannot be known. It makes no directory for
+// secrets.
 func hasSecret(e *cli.Env, name string) bool {
 	s, err := e.Secrets()
 	if err != nil {

@@ -113,8 +113,8 @@ func drawTo(e *cli.Env, w io.Writer, list report.List) error {
 	return list.Terminal(w, p)
 }
 
-// drawDiff writes a unified diff, in colours for people. What was downloaded does nothing else to a terminal, such as
-// hiding lines of itself.
+// drawDiff writes a unified diff, in colours for people. What was downloaded does nothing else to a
+// terminal, such as hiding lines of itself.
 func drawDiff(e *cli.Env, d []byte) error {
 	if !terminal(e, e.Stdout) {
 		_, err := harmless.Filter(e.Stdout).Write(d)

@@ -11,7 +11,8 @@ import (
 	"go.podman.io/storage"
 )
 
-// TestStrangersNamesOfFiles: what is wrong with a layer names files of an image, which do nothing to a terminal.
+// TestStrangersNamesOfFiles: what is wrong with a layer names files of an image, which do nothing
+// to a terminal.
 func TestStrangersNamesOfFiles(t *testing.T) {
 	var out bytes.Buffer
 	e := &cli.Env{Stdout: &out}

@@ -70,8 +70,8 @@ var withoutEffect = map[string]map[string]string{
 	"podmansh":   {"*": "there is no podmansh"},
 }
 
-// takenForGranted are values that say what holds here anyway: SECTION.KEY, and the value. Debian 12's Podman needs its
-// backend said, else it may take CNI.
+// takenForGranted are values that say what holds here anyway: SECTION.KEY, and the value. Debian
+// 12's Podman needs its backend said, else it may take CNI.
 var takenForGranted = map[string]string{"network.network_backend": "netavark"}
 
 // ofTheKernel are keys that mean nothing without a part of the kernel, SECTION.KEY, with the file
@@ -99,8 +99,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// saidInVain lists the keys that have a value and no effect, each with what holds instead. exists tells
-// whether there is a file.
+// saidInVain lists the keys that have a value and no effect, each with what holds instead. exists
+// tells whether there is a file.
 func saidInVain(said *config.Config, exists func(path string) bool) []string {
 	var out []string
 	eachKey(said, func(section, key, _ string, value reflect.Value) {

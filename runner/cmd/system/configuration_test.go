@@ -21,8 +21,8 @@ var byLibraries = map[string]string{
 	"env": "config.New(", // [engine] env is set for this process; that of [containers] is Config.Env
 }
 
-// TestEveryKeyOfTheConfiguration: each key of containers.conf is read by code that is no test, or said
-// to have no effect, and not both.
+// TestEveryKeyOfTheConfiguration: each key of containers.conf is read by code that is no test, or
+// said to have no effect, and not both.
 func TestEveryKeyOfTheConfiguration(t *testing.T) {
 	var code strings.Builder
 	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {

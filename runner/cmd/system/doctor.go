@@ -302,8 +302,8 @@ func published(look func(string) (string, error)) finding {
 	return finding{check, fine, "a container that publishes has a pasta of its own; since 2026-05, passt has pesto, which makes one do for all", ""}
 }
 
-// helpers finds a program where a container's start does: by helper_binaries_dir of containers.conf(5),
-// or in PATH.
+// helpers finds a program where a container's start does: by helper_binaries_dir of
+// containers.conf(5), or in PATH.
 func helpers(e *cli.Env) func(string) (string, error) {
 	conf, err := service.ReadConf(e.Modules)
 	if err != nil {

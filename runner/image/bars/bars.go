@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bars draws on a terminal how a pull gets on: a line with a bar for each layer, and one for the image.
+// Package bars draws on a terminal how a pull gets on: a line with a bar for each layer, and one
+// for the image.
 package bars
 
 import (
@@ -14,8 +15,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Draw has a pull report to w where that is a terminal; false is of anything else. The function that it returns takes what
-// was drawn from the screen.
+// Draw has a pull report to w where that is a terminal; false is of anything else. The function
+// that it returns takes what was drawn from the screen.
 func Draw(w io.Writer, o image.PullOptions) (image.PullOptions, func(), bool) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

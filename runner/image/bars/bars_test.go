@@ -52,7 +52,8 @@ func TestBlobsThatFit(t *testing.T) {
 	}
 }
 
-// TestDrawing: the second drawing takes the place of the first, whatever the number of lines, and in the end nothing stands.
+// TestDrawing: the second drawing takes the place of the first, whatever the number of lines, and
+// in the end nothing stands.
 func TestDrawing(t *testing.T) {
 	var out strings.Builder
 	d := drawing{w: &out, begun: time.Now(), size: func() (int, int) { return 60, 24 }}

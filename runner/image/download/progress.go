@@ -22,7 +22,8 @@ type Progress struct {
 	LayersDone int    // of those, complete
 	Waiting    bool   // another podunit pulls it, and this one waits for that
 	Moved      bool   // something has happened since the last report: bytes came, or were unpacked
-	// Parts are what comes, in the order in which it was begun; those who wait for another podunit are not told.
+	// Parts are what comes, in the order in which it was begun; those who wait for another podunit
+	// are not told.
 	Parts []Part `json:"-"`
 }
 

@@ -104,7 +104,8 @@ func TestSaveOfAList(t *testing.T) {
 	}
 }
 
-// TestFeaturesOfAList: what an image needs of a processor is in the list, or an error says why it can't be.
+// TestFeaturesOfAList: what an image needs of a processor is in the list, or an error says why it
+// can't be.
 func TestFeaturesOfAList(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -291,7 +292,8 @@ func TestOnDisk(t *testing.T) {
 	}
 }
 
-// TestRemoteManifest: a list of manifests is read where it is, and nothing is pulled; a single image is told from a list.
+// TestRemoteManifest: a list of manifests is read where it is, and nothing is pulled; a single
+// image is told from a list.
 func TestRemoteManifest(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()

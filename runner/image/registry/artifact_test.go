@@ -74,8 +74,8 @@ func TestArtifacts(t *testing.T) {
 	}
 }
 
-// TestArtifactsAfterACut: a torn list of artifacts, and a lost manifest, hold up neither those that are whole nor a pull. A copy
-// tells what there was before.
+// TestArtifactsAfterACut: a torn list of artifacts, and a lost manifest, hold up neither those that
+// are whole nor a pull. A copy tells what there was before.
 func TestArtifactsAfterACut(t *testing.T) {
 	w, ctx := newWorld(t), context.Background()
 	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
@@ -145,8 +145,8 @@ func TestArtifactsAfterACut(t *testing.T) {
 	}
 }
 
-// TestArtifactLeftovers: a prune takes what a killed pull has left of an artifact, and neither what an artifact has nor what
-// may be one's in a moment.
+// TestArtifactLeftovers: a prune takes what a killed pull has left of an artifact, and neither what
+// an artifact has nor what may be one's in a moment.
 func TestArtifactLeftovers(t *testing.T) {
 	w, ctx := newWorld(t), context.Background()
 	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
@@ -183,8 +183,8 @@ func TestArtifactLeftovers(t *testing.T) {
 	}
 }
 
-// TestArtifactsUnread: what cannot be read is not lost, and takes nothing from the list; what cannot be kept is a warning; what
-// is damaged holds up no prune.
+// TestArtifactsUnread: what cannot be read is not lost, and takes nothing from the list; what
+// cannot be kept is a warning; what is damaged holds up no prune.
 func TestArtifactsUnread(t *testing.T) {
 	w := newWorld(t)
 	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())

@@ -23,14 +23,16 @@ import (
 const (
 	// maxList is the most bytes of the list of artifacts, and of the manifest of one.
 	maxList = 16 << 20
-	// asideAge is how old a file of the artifacts must be that nothing refers to: an artifact that is being added holds
-	// no lock while its files are copied.
+	// asideAge is how old a file of the artifacts must be that nothing refers to: an artifact that
+	// is being added holds no lock while its files are copied.
 	asideAge = 24 * time.Hour
-	// blobBegun begins the names of files that are being written, beside the list. Source: the library's oci/layout.
+	// blobBegun begins the names of files that are being written, beside the list. Source: the
+	// library's oci/layout.
 	blobBegun = "oci-put-blob"
 )
 
-// artifactLock does something under the lock of the artifacts in dir, unless somebody else has it, or there are none.
+// artifactLock does something under the lock of the artifacts in dir, unless somebody else has it,
+// or there are none.
 func artifactLock(dir string, do func() error) error {
 	if _, err := os.Stat(filepath.Join(dir, v1.ImageIndexFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -46,16 +48,17 @@ func artifactLock(dir string, do func() error) error {
 	return do()
 }
 
-// errLost is what a power cut has torn: a list that is no JSON, or a manifest that is gone or another one. Whatever else keeps a
-// file from being read may pass.
+// errLost is what a power cut has torn: a list that is no JSON, or a manifest that is gone or
+// another one. Whatever else keeps a file from being read may pass.
 var errLost = errors.New("it is damaged or gone")
 
 // damagedList is the copy of a list of artifacts from before something that was lost went from it.
 func damagedList(list string) string { return list + ".damaged" }
 
-// keepArtifacts keeps a copy of the list of artifacts before something changes it: the library writes it in place, and
-// syncs neither it nor manifests. Of a list that a power cut has torn the copy takes the place, or an empty one; an artifact
-// whose manifest is lost goes from it. What is lost is said; what a registry has, the next pull brings back.
+// keepArtifacts keeps a copy of the list of artifacts before something changes it: the library
+// writes it in place, and syncs neither it nor manifests. Of a list that a power cut has torn the
+// copy takes the place, or an empty one; an artifact whose manifest is lost goes from it. What is
+// lost is said; what a registry has, the next pull brings back.
 func keepArtifacts(dir string) ([]string, error) {
 	var said []string
 	err := artifactLock(dir, func() error {
@@ -136,8 +139,8 @@ func blobOf(dir string, d digest.Digest) string {
 	return filepath.Join(dir, v1.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
-// artifactOf reads the manifest of an artifact of the list. The error is errLost if that is not what the list means, and never
-// will be.
+// artifactOf reads the manifest of an artifact of the list. The error is errLost if that is not
+// what the list means, and never will be.
 func artifactOf(dir string, d v1.Descriptor) (m v1.Manifest, err error) {
 	if err := d.Digest.Validate(); err != nil {
 		return m, fmt.Errorf("its digest %q: %w: %w", d.Digest, errLost, err)
@@ -157,9 +160,10 @@ func artifactOf(dir string, d v1.Descriptor) (m v1.Manifest, err error) {
 	return m, nil
 }
 
-// dropArtifactFiles removes files of the artifacts in dir that no artifact refers to and that are older than age: a pull or an
-// addition that was killed has left them. It gives the bytes that were freed. Where a list or a manifest is damaged, what that
-// refers to is not known, and all stays; the next command on artifacts says what is lost.
+// dropArtifactFiles removes files of the artifacts in dir that no artifact refers to and that are
+// older than age: a pull or an addition that was killed has left them. It gives the bytes that were
+// freed. Where a list or a manifest is damaged, what that refers to is not known, and all stays;
+// the next command on artifacts says what is lost.
 func dropArtifactFiles(dir string, age time.Duration) (freed int64, err error) {
 	err = artifactLock(dir, func() error {
 		list, err := readList(filepath.Join(dir, v1.ImageIndexFile))

@@ -292,7 +292,8 @@ func changed(c ispec.ImageConfig, changes []string) (libimage.ImageConfig, error
 	return out, nil
 }
 
-// stopSignal is the signal of the last STOPSIGNAL, as it was written: the library has judged it, and makes a number of it.
+// stopSignal is the signal of the last STOPSIGNAL, as it was written: the library has judged it,
+// and makes a number of it.
 func stopSignal(changes []string) string {
 	said := ""
 	for _, change := range changes {

@@ -10,17 +10,19 @@ import (
 	"go.podman.io/storage"
 )
 
-// What belongs to a list of manifests, beside its manifest. Source: go.podman.io/common/libimage/manifests.
+// What belongs to a list of manifests, beside its manifest. Source:
+// go.podman.io/common/libimage/manifests.
 const instancesData = "instances.json"
 
-// beingMade is how long an image without a layer and data is left alone: Podman 4.3 notes an image and its data in two
-// calls, between which the storage is not locked.
+// beingMade is how long an image without a layer and data is left alone: Podman 4.3 notes an image
+// and its data in two calls, between which the storage is not locked.
 const beingMade = 10 * time.Second
 
-// mendLists makes good what is left of a list of manifests whose creation was killed: the storage notes the
-// image first, and its parts one by one. With such an image in it, the library can list no images at all. The storage
-// is locked meanwhile, so nobody sees what is about to be made. What is younger than young may be Podman's that is
-// about to be made all the same; where one of us was killed that was making a list, nothing is too young.
+// mendLists makes good what is left of a list of manifests whose creation was killed: the storage
+// notes the image first, and its parts one by one. With such an image in it, the library can list
+// no images at all. The storage is locked meanwhile, so nobody sees what is about to be made. What
+// is younger than young may be Podman's that is about to be made all the same; where one of us was
+// killed that was making a list, nothing is too young.
 func mendLists(store storage.Store, now time.Time, young time.Duration) error {
 	images, err := store.Images()
 	if err != nil {

@@ -72,7 +72,8 @@ func TestListsThatAreBeingMade(t *testing.T) {
 	}
 }
 
-// TestListOfAKilledMaker: where one of us was killed that was making a list, nobody waits for what is left of it.
+// TestListOfAKilledMaker: where one of us was killed that was making a list, nobody waits for what
+// is left of it.
 func TestListOfAKilledMaker(t *testing.T) {
 	im := newWorld(t)
 	young, err := im.store.CreateImage("", []string{"localhost/list:1"}, "", "", nil)

@@ -838,8 +838,8 @@ func TestBrokenConnectionIsRetried(t *testing.T) {
 	}
 }
 
-// TestRetriesOfAPull: a registry that is overloaded is asked as often as --retry says. With 500 it says that it cannot do
-// it, and is not asked again, as with Podman.
+// TestRetriesOfAPull: a registry that is overloaded is asked as often as --retry says. With 500 it
+// says that it cannot do it, and is not asked again, as with Podman.
 func TestRetriesOfAPull(t *testing.T) {
 	for _, c := range []struct {
 		fails   []int
@@ -998,7 +998,8 @@ func TestInterruptAlways(t *testing.T) {
 	}
 }
 
-// TestStagingTaken knows the fault that a layer has whose directory somebody else has removed, and no other.
+// TestStagingTaken knows the fault that a layer has whose directory somebody else has removed, and
+// no other.
 func TestStagingTaken(t *testing.T) {
 	for text, want := range map[string]bool{
 		`writing blob: adding layer with blob "sha256:43"/""/"sha256:20": unpacking failed (error: exit status 1; output: mkdir /data: no such file or directory)`: true,

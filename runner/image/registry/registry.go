@@ -294,10 +294,11 @@ func (im *Images) attempts(ctx context.Context, src, dst types.ImageReference, s
 // maxTaken is how often one pull goes on after its layer was taken away.
 const maxTaken = 3
 
-// stagingTaken reports whether somebody else has removed the directory into which a layer was being unpacked. The library
-// makes it beside a lock; between the lock's file and the lock on it, who tidies up takes the file for one that is left
-// over, and the next one then the directory. The process that unpacks tells as text that its root directory is gone: one
-// pull of 600 beside removals, in the lab.
+// stagingTaken reports whether somebody else has removed the directory into which a layer was being
+// unpacked. The library makes it beside a lock; between the lock's file and the lock on it, who
+// tidies up takes the file for one that is left over, and the next one then the directory. The
+// process that unpacks tells as text that its root directory is gone: one pull of 600 beside
+// removals, in the lab.
 func stagingTaken(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "unpacking failed") && strings.Contains(text, unix.ENOENT.Error())

@@ -16,8 +16,8 @@ import (
 	"go.podman.io/image/v5/types"
 )
 
-// RemoteManifest reads the manifest of that name in a registry, word for word, and tells whether it is a list of manifests.
-// Nothing is pulled.
+// RemoteManifest reads the manifest of that name in a registry, word for word, and tells whether it
+// is a list of manifests. Nothing is pulled.
 func (im *Images) RemoteManifest(ctx context.Context, name string, o image.PullOptions) (_ json.RawMessage, list bool, _ error) {
 	sys, err := systemContext(o, im.base)
 	if err != nil {

@@ -68,8 +68,8 @@ func (g gpg) run(input []byte, args ...string) ([]byte, error) {
 	return signed, nil
 }
 
-// agent notes whether an agent of gpg's runs. One that does not is started by gpg, in the namespaces that we are in, and would
-// stay there; end ends it.
+// agent notes whether an agent of gpg's runs. One that does not is started by gpg, in the
+// namespaces that we are in, and would stay there; end ends it.
 func (g gpg) agent() (end func()) {
 	said, err := exec.CommandContext(g.ctx, "gpg-connect-agent", "--no-autostart", "GETINFO pid", "/bye").Output()
 	if err != nil || len(said) > 0 { // there is no such program, or an agent has answered
@@ -78,7 +78,8 @@ func (g gpg) agent() (end func()) {
 	return func() { _ = exec.Command("gpgconf", "--kill", "gpg-agent").Run() } // a process too many is no fault of the signature
 }
 
-// signer makes ready to sign what goes to a destination. It fails before anything is sent where nothing could be signed.
+// signer makes ready to sign what goes to a destination. It fails before anything is sent where
+// nothing could be signed.
 func (o SendOptions) signer(ctx context.Context, to string) (gpg, types.ImageReference, error) {
 	g := gpg{ctx: ctx, passphrase: o.Passphrase}
 	name := to
@@ -161,7 +162,8 @@ func signedSoFar(ctx context.Context, at types.ImageReference, sys *types.System
 	return text, signatures, err
 }
 
-// signing is what a copy to a destination does with --sign-by: send copies, and what it has sent is signed.
+// signing is what a copy to a destination does with --sign-by: send copies, and what it has sent is
+// signed.
 func (im *Images) signing(ctx context.Context, to string, o SendOptions, send func() (digest.Digest, error)) (digest.Digest, error) {
 	if o.SignBy == "" {
 		return send()

@@ -21,7 +21,8 @@ import (
 	"go.podman.io/image/v5/signature"
 )
 
-// gpgDir names the directory of a key in the environment of this program where it is executed in the place of gpg.
+// gpgDir names the directory of a key in the environment of this program where it is executed in
+// the place of gpg.
 const gpgDir = "PODUNIT_TEST_GPG"
 
 // asGPG does what gpg does with the options that are given to it, with the one key that there is.
@@ -100,8 +101,8 @@ func signingWorld(t *testing.T) (w *world, key *openpgp.Entity, place string) {
 	return w, key, place
 }
 
-// TestSignBy: what was sent is signed by gpg, where registries.d says, beside the signatures that are there; of a list each
-// image, too.
+// TestSignBy: what was sent is signed by gpg, where registries.d says, beside the signatures that
+// are there; of a list each image, too.
 func TestSignBy(t *testing.T) {
 	w, key, place := signingWorld(t)
 	arm := w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{}, one())
@@ -139,7 +140,8 @@ func TestSignBy(t *testing.T) {
 	}
 }
 
-// TestSignByFails before anything is sent where nothing could be signed, and says so where it was sent.
+// TestSignByFails before anything is sent where nothing could be signed, and says so where it was
+// sent.
 func TestSignByFails(t *testing.T) {
 	w, key, place := signingWorld(t)
 	sent := 0
@@ -174,7 +176,8 @@ func TestSignByFails(t *testing.T) {
 	}
 }
 
-// TestSignByOfALie: nothing is signed but what was sent, whatever the registry answers when it is asked for that.
+// TestSignByOfALie: nothing is signed but what was sent, whatever the registry answers when it is
+// asked for that.
 func TestSignByOfALie(t *testing.T) {
 	w, key, place := signingWorld(t)
 	arm := w.registry.push(t, "many:arm64", "arm64", v1.ImageConfig{}, one())

@@ -38,13 +38,13 @@ type SendOptions struct {
 	Uncompressed      bool   // layers of a dir: or oci: destination
 	Compressed        bool   // layers of a dir: destination
 	CompressionLevel  *int   // what the algorithm makes of it; nil is its usual one
-	// SignKey is the path of a sigstore private key that signs, SignBy the name of a key of gpg's, for a signature of the
-	// kind "simple signing"; Passphrase is what the key is encrypted with.
+	// SignKey is the path of a sigstore private key that signs, SignBy the name of a key of gpg's,
+	// for a signature of the kind "simple signing"; Passphrase is what the key is encrypted with.
 	SignKey    string
 	SignBy     string
 	Passphrase []byte
-	// EncryptionKeys are whom layers are encrypted for, PROTOCOL:KEYFILE as in podman-push(1), and EncryptLayers
-	// which: numbers from 0, or from -1 backwards; none is all.
+	// EncryptionKeys are whom layers are encrypted for, PROTOCOL:KEYFILE as in podman-push(1), and
+	// EncryptLayers which: numbers from 0, or from -1 backwards; none is all.
 	EncryptionKeys []string
 	EncryptLayers  []int
 	Progress       io.Writer // what is copied, a line each; nil for nothing
@@ -105,8 +105,8 @@ func (o SendOptions) compress(c *libimage.CopyOptions) error {
 	return nil
 }
 
-// configured fills in what containers.conf(5) says of the compression of layers that are pushed, where
-// nobody else does. gzip is what there is anyway.
+// configured fills in what containers.conf(5) says of the compression of layers that are pushed,
+// where nobody else does. gzip is what there is anyway.
 func (o SendOptions) configured(conf *config.Config) SendOptions {
 	if format := conf.Engine.CompressionFormat; o.Compression == "" && !o.Uncompressed && format != compression.Gzip.Name() {
 		o.Compression = format
@@ -194,8 +194,8 @@ func hostOf(to string) string {
 	return reference.Domain(named)
 }
 
-// Save writes images to an archive or a directory: docker-archive, oci-archive, docker-dir, oci-dir. What is in our own
-// storage has been judged when it came: policy.json has no say in it.
+// Save writes images to an archive or a directory: docker-archive, oci-archive, docker-dir,
+// oci-dir. What is in our own storage has been judged when it came: policy.json has no say in it.
 func (im *Images) Save(ctx context.Context, names []string, format, path string, o SendOptions) error {
 	runtime, err := im.runtime()
 	if err != nil {
@@ -247,8 +247,8 @@ func (im *Images) Scratch(ctx context.Context) (dir string, drop func(), err err
 	return work.Path, func() { work.Close(nil) }, nil
 }
 
-// LoadArchive reads the images of an archive or a directory and returns their names, or IDs where they
-// have none.
+// LoadArchive reads the images of an archive or a directory and returns their names, or IDs where
+// they have none.
 func (im *Images) LoadArchive(ctx context.Context, path string, progress io.Writer) ([]string, error) {
 	runtime, err := im.runtime()
 	if err != nil {
@@ -466,8 +466,9 @@ func (im *Images) annotate(list *libimage.ManifestList, of digest.Digest, i List
 	})
 }
 
-// keepsFeatures is an error if features of a processor would be lost. The storage keeps a list in docker's format, which alone
-// has them, only while the list has nothing that only OCI's format has.
+// keepsFeatures is an error if features of a processor would be lost. The storage keeps a list in
+// docker's format, which alone has them, only while the list has nothing that only OCI's format
+// has.
 func keepsFeatures(list *libimage.ManifestList, i Listed) error {
 	data, err := list.Inspect()
 	if err != nil {
@@ -503,7 +504,8 @@ func (im *Images) AnnotateList(name, of string, i Listed) (string, error) {
 	return list.ID(), im.annotate(list, d, i)
 }
 
-// RemoveFromList takes an image, named by its digest, from a list of manifests, and returns the list's ID.
+// RemoveFromList takes an image, named by its digest, from a list of manifests, and returns the
+// list's ID.
 func (im *Images) RemoveFromList(name, of string) (string, error) {
 	list, err := im.list(name)
 	if err != nil {

@@ -9,13 +9,15 @@ import (
 	"github.com/podunit/podunit/runner/kube/yaml"
 )
 
-// accessVolume begins the names of the volumes that a cluster adds to each pod, with a token for its API server. Source:
-// kubernetes.io, Managing Service Accounts, bound service account token volume.
+// accessVolume begins the names of the volumes that a cluster adds to each pod, with a token for
+// its API server. Source: kubernetes.io, Managing Service Accounts, bound service account token
+// volume.
 const accessVolume = "kube-api-access-"
 
-// dropAccess takes the volume with the token, and its mounts, out of a pod that a cluster has filled in, as the output of
-// kubectl get has it, and notes that. A volume of that kind which somebody has written himself, under another name, is
-// refused: what needs it would not work. Any other volume stays, whatever its name is.
+// dropAccess takes the volume with the token, and its mounts, out of a pod that a cluster has
+// filled in, as the output of kubectl get has it, and notes that. A volume of that kind which
+// somebody has written himself, under another name, is refused: what needs it would not work. Any
+// other volume stays, whatever its name is.
 func dropAccess(o *object) {
 	pod := o.doc.Root.Field("spec")
 	volumes := pod.Field("volumes")

@@ -90,7 +90,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckWith: a time zone that the machine lacks is found where the machine is asked, and not where it isn't.
+// TestCheckWith: a time zone that the machine lacks is found where the machine is asked, and not
+// where it isn't.
 func TestCheckWith(t *testing.T) {
 	const job = `apiVersion: batch/v1
 kind: CronJob

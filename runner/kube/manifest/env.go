@@ -56,7 +56,8 @@ func (p *planner) envName(name string, at place) {
 	}
 }
 
-// envValue refuses a value that no variable can hold, before a runtime does: it ends at its first NUL byte.
+// envValue refuses a value that no variable can hold, before a runtime does: it ends at its first
+// NUL byte.
 func (p *planner) envValue(name string, v kube.Value, at place) {
 	text := v.Text
 	if v.Secret != nil {

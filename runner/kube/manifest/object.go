@@ -305,7 +305,8 @@ func (o *object) visit(owner reflect.Type, name string, path yaml.Path, key, val
 	return true
 }
 
-// timestamp notes what is no time where a cluster writes one: nothing reads it here, but Kubernetes refuses the object.
+// timestamp notes what is no time where a cluster writes one: nothing reads it here, but Kubernetes
+// refuses the object.
 func (o *object) timestamp(path yaml.Path, value *yaml.Node) {
 	_, wrong, hint := yaml.TimeText(value)
 	if s, quiet := o.to.notes(); wrong != "" && !quiet {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifest turns Kubernetes YAML into a kube.Plan, and what was played or made by hand back into
-// YAML.
+// Package manifest turns Kubernetes YAML into a kube.Plan, and what was played or made by hand back
+// into YAML.
 //
 // Read takes the documents and gives the Plan, or a report of everything that is wrong with them:
 // file, line, column, field and the way out. Generate and Rewrite write YAML.
 //
 // The package touches no disk, no network and no manager. What Kubernetes has and this does not is
 // in Fields: every field of every kind has a verdict there, by which documents are judged and of
-// which the manual is made. It needs Kubernetes' own types, which the small program does not link: what
-// services execute works from the Plan alone.
+// which the manual is made. It needs Kubernetes' own types, which the small program does not link:
+// what services execute works from the Plan alone.
 package manifest
 
 import (
@@ -131,7 +131,8 @@ func Read(sources []yaml.Source, o Options) (*kube.Plan, report.List) {
 // effect is an error there. It knows nothing of this machine's time zones; CheckWith does.
 func Check(path string, data []byte) report.List { return CheckWith(nil)(path, data) }
 
-// CheckWith makes a Check that reports time zones that the machine lacks, too; noZone is that of Options.
+// CheckWith makes a Check that reports time zones that the machine lacks, too; noZone is that of
+// Options.
 func CheckWith(noZone func(name string) bool) func(path string, data []byte) report.List {
 	return func(path string, data []byte) report.List {
 		_, list := Read([]yaml.Source{{Name: path, Data: data}}, Options{Validate: ValidateStrict, Partial: true, Dir: "/", NoZone: noZone})

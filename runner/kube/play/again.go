@@ -28,8 +28,8 @@ const (
 	againUnits = "podunit-again-"
 )
 
-// endsAll tells whether a rule of a container has all containers of its pod started anew after this end of it
-// (RestartAllContainers).
+// endsAll tells whether a rule of a container has all containers of its pod started anew after this
+// end of it (RestartAllContainers).
 func (p *Player) endsAll(c *kube.Container) bool {
 	code, _ := p.Lookup("EXIT_CODE")
 	status, _ := p.Lookup("EXIT_STATUS")
@@ -65,10 +65,12 @@ func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 	return false, p.askAgain(ctx, st, r, one, time.Duration(v.Good)*time.Second)
 }
 
-// start starts containers of a pod that runs. Where a container ends before that is done, so that all are to start anew, it
-// does that itself: the timer's service waits for the play's lock, which we have.
+// start starts containers of a pod that runs. Where a container ends before that is done, so that
+// all are to start anew, it does that itself: the timer's service waits for the play's lock, which
+// we have.
 func (w *work) start(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
-	// A replacement that starts only some has the others' state to give back: if it fails, the pod is as it was.
+	// A replacement that starts only some has the others' state to give back: if it fails, the pod
+	// is as it was.
 	if len(list) < len(p.Containers) || !slices.ContainsFunc(list, func(c *kube.Container) bool { return len(c.Restart.PodOn) > 0 }) {
 		return w.startOnce(ctx, r, p, list)
 	}
@@ -101,8 +103,9 @@ func (w *work) allAsked(r pod.Record, p *kube.Pod) bool {
 	return w.store.verdict(w.st.Name, p.Name, all).ID == r.ID
 }
 
-// unask takes back that all containers of a pod that goes on are to start anew: what this play had started has asked for it,
-// and has been stopped. Where one that goes on has ended, it may have asked as well, and the new start stays.
+// unask takes back that all containers of a pod that goes on are to start anew: what this play had
+// started has asked for it, and has been stopped. Where one that goes on has ended, it may have
+// asked as well, and the new start stays.
 func (w *work) unask(ctx context.Context, x *exchange) error {
 	for _, c := range x.was.Containers {
 		touched := slices.Contains(x.stopped, c) || slices.ContainsFunc(x.started, func(s *kube.Container) bool { return s.Name == c.Name })
@@ -135,7 +138,8 @@ func (w *work) ahead(ctx context.Context, r pod.Record, p *kube.Pod) (time.Durat
 		w.StopUnit(ctx, timer+".timer"), w.StopUnit(ctx, timer+".service"))
 }
 
-// againAfter is the time before a new start of all containers that so many came before, which doubles.
+// againAfter is the time before a new start of all containers that so many came before, which
+// doubles.
 func againAfter(r kube.Restart, before int) time.Duration {
 	wait := r.First
 	for ; before > 0 && wait < r.Max; before-- {
@@ -160,8 +164,8 @@ func (p *Player) askAgain(ctx context.Context, st *State, r pod.Record, one *kub
 	})
 }
 
-// Again stops all containers of a pod and starts them in their order, init containers too. The pod goes on, with its
-// network and its volumes. If they do not start, the pod has failed.
+// Again stops all containers of a pod and starts them in their order, init containers too. The pod
+// goes on, with its network and its volumes. If they do not start, the pod has failed.
 func (p *Player) Again(ctx context.Context, play, podName string) error {
 	done, err := p.ShareManager(ctx)
 	if err != nil {

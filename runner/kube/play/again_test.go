@@ -31,9 +31,10 @@ spec:
   - {name: b, image: quay.io/x/b:1}
 `
 
-// TestRestartAllContainers: an end that a rule names has all containers of the pod started anew by somebody else, once,
-// sidecars stopped last and init containers first at the start; the manager does not start the unit by itself. Another end
-// does nothing of it. If the start fails, the pod has failed.
+// TestRestartAllContainers: an end that a rule names has all containers of the pod started anew by
+// somebody else, once, sidecars stopped last and init containers first at the start; the manager
+// does not start the unit by itself. Another end does nothing of it. If the start fails, the pod
+// has failed.
 func TestRestartAllContainers(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		w := newWorld(t)
@@ -91,8 +92,9 @@ func TestRestartAllContainers(t *testing.T) {
 	}
 }
 
-// TestDownEndsANewStart: who takes a pod down, or plays it anew, does not wait for a new start of its containers that goes on
-// for as long as an init container fails. A play that fails then has asked for it again.
+// TestDownEndsANewStart: who takes a pod down, or plays it anew, does not wait for a new start of
+// its containers that goes on for as long as an init container fails. A play that fails then has
+// asked for it again.
 func TestDownEndsANewStart(t *testing.T) {
 	for name, take := range map[string]func(*world, *State) error{
 		"down": func(w *world, st *State) error {
@@ -147,8 +149,8 @@ func TestDownEndsANewStart(t *testing.T) {
 	}
 }
 
-// TestAgainWaitsLonger: the time before a new start of all containers doubles up to five minutes, and begins anew when the pod
-// was calm. A job that may fail no more has no further one.
+// TestAgainWaitsLonger: the time before a new start of all containers doubles up to five minutes,
+// and begins anew when the pod was calm. A job that may fail no more has no further one.
 func TestAgainWaitsLonger(t *testing.T) {
 	w := newWorld(t)
 	st := w.playing(t, restartsAll)
@@ -191,8 +193,9 @@ func TestAgainWaitsLonger(t *testing.T) {
 	}
 }
 
-// startsAnew plays ends of containers: where the unit of one is started, it ends with the status that stands for it, if one
-// does, and executes what its service executes then. Each status is used once.
+// startsAnew plays ends of containers: where the unit of one is started, it ends with the status
+// that stands for it, if one does, and executes what its service executes then. Each status is used
+// once.
 func (w *world) startsAnew(t *testing.T, st *State, ends map[string][]string) {
 	t.Helper()
 	w.manager.job = "start" // the service is being started
@@ -223,8 +226,9 @@ func (w *world) startsAnew(t *testing.T, st *State, ends map[string][]string) {
 	}
 }
 
-// TestRestartAllBeforeReady: a rule may name an end before the container is ready, and that of an init container: the start that
-// is under way begins anew with the first container, once the others are stopped, and the timer has nothing to do.
+// TestRestartAllBeforeReady: a rule may name an end before the container is ready, and that of an
+// init container: the start that is under way begins anew with the first container, once the others
+// are stopped, and the timer has nothing to do.
 func TestRestartAllBeforeReady(t *testing.T) {
 	yaml := strings.Replace(restartsAll, "{name: i, image: quay.io/x/a:1}",
 		"{name: i, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: NotIn, values: [3]}}]}", 1)
@@ -281,8 +285,8 @@ func TestRestartAllBeforeReady(t *testing.T) {
 	}
 }
 
-// TestStartWithoutAnEnd: where an init container does not even start, its policy decides, and not what its rules say of an
-// earlier end.
+// TestStartWithoutAnEnd: where an init container does not even start, its policy decides, and not
+// what its rules say of an earlier end.
 func TestStartWithoutAnEnd(t *testing.T) {
 	yaml := strings.Replace(restartsAll, "{name: i, image: quay.io/x/a:1}",
 		"{name: i, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [7]}}]}", 1)
@@ -303,7 +307,8 @@ func TestStartWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// TestRulesOfInitContainers: whether an init container that has failed is tried again is what its rules say, and then its policy.
+// TestRulesOfInitContainers: whether an init container that has failed is tried again is what its
+// rules say, and then its policy.
 func TestRulesOfInitContainers(t *testing.T) {
 	yaml := strings.Replace(restartsAll, "{name: i, image: quay.io/x/a:1}",
 		"{name: i, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [7]}}]}", 1)

@@ -237,8 +237,8 @@ func (p *Player) Expire(ctx context.Context, play, podName string) error {
 // zones is the time zone database, where the manager looks zones up, too.
 const zones = "/usr/share/zoneinfo"
 
-// NoZone reports whether the machine's database lacks a zone: the manager would refuse its timer. Without a database
-// only the manager can tell.
+// NoZone reports whether the machine's database lacks a zone: the manager would refuse its timer.
+// Without a database only the manager can tell.
 func NoZone(name string) bool { return noZone(zones, name) }
 
 func noZone(database, name string) bool {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestNoZone: a name that looks like a time zone and is none is found before the manager refuses it, where there is a
-// database; without one nothing is known to be missing.
+// TestNoZone: a name that looks like a time zone and is none is found before the manager refuses
+// it, where there is a database; without one nothing is known to be missing.
 func TestNoZone(t *testing.T) {
 	database := t.TempDir()
 	if err := errors.Join(os.Mkdir(filepath.Join(database, "Europe"), 0o755), os.WriteFile(filepath.Join(database, "Europe/Zurich"), nil, 0o644)); err != nil {

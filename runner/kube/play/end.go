@@ -44,7 +44,8 @@ func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string)
 			return err
 		}
 	}
-	// Somebody else may have it in hand: its stop, or its next start. Of a start that it fails itself, its rules count.
+	// Somebody else may have it in hand: its stop, or its next start. Of a start that it fails
+	// itself, its rules count.
 	if job, err := p.Asked(ctx, p.Own.Name); err != nil || job != "" && (job != "start" || !p.endsAll(c)) {
 		return err
 	}
@@ -186,8 +187,8 @@ func (p *Player) settlePod(st *State, one *kube.Pod) error {
 	return p.Pods.EndInfra(r)
 }
 
-// PodEnded is what the service of a pod executes when it has ended. It stops what is left of the pod, and ends the unit of
-// the play if this was its last pod.
+// PodEnded is what the service of a pod executes when it has ended. It stops what is left of the
+// pod, and ends the unit of the play if this was its last pod.
 func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	r, err := p.Pods.LookupExact(podName)
 	if err == nil {

@@ -117,7 +117,8 @@ func (p *Player) probe(ctx context.Context, r pod.Record, made runner.Record, pr
 // maxHookOutput is how much of a hook's output is logged, in bytes.
 const maxHookOutput = 64 << 10
 
-// execute runs a command in a container until it ends or ctx does: then it is killed, with all that it has started.
+// execute runs a command in a container until it ends or ctx does: then it is killed, with all that
+// it has started.
 func (p *Player) execute(ctx context.Context, made runner.Record, command []string, name string) error {
 	got, err := p.Check(ctx, made, runner.Check{Command: command, MaxOutput: maxHookOutput, Name: "-" + name, Repeats: !isHook(name)})
 	if isHook(name) {

@@ -193,7 +193,8 @@ type work struct {
 	// took are the pods that this play replaces and other plays had.
 	took  map[*State][]string
 	taken []*taken
-	// halted are the IDs of pods, by name, whose new start of all containers this play has ended: they are made anew.
+	// halted are the IDs of pods, by name, whose new start of all containers this play has ended:
+	// they are made anew.
 	halted map[string]string
 	// seen are the IDs of pods that are there at first, by name.
 	seen map[string]string
@@ -380,8 +381,8 @@ func (w *work) begin() error {
 	return err
 }
 
-// save notes the play. Each note costs two writes that wait for the disk, and at the end of a play that replaces nothing
-// it would be the one of the beginning again.
+// save notes the play. Each note costs two writes that wait for the disk, and at the end of a play
+// that replaces nothing it would be the one of the beginning again.
 func (w *work) save() error {
 	data, err := json.Marshal(w.st)
 	if err != nil || bytes.Equal(data, w.note) {
@@ -529,8 +530,8 @@ func (w *work) runs(ctx context.Context, one *kube.Pod) (bool, error) {
 	return err == nil && w.Pods.Status(r).InfraPID != 0, err
 }
 
-// kept tells whether a pod goes on: it runs, has the IDs that its document needs, and nothing of what all its containers
-// share has changed, nor any of those that run before the others.
+// kept tells whether a pod goes on: it runs, has the IDs that its document needs, and nothing of
+// what all its containers share has changed, nor any of those that run before the others.
 func (w *work) kept(ctx context.Context, was, now *kube.Pod) (pod.Record, bool) {
 	r, err := w.Pods.LookupExact(now.Name)
 	if err != nil || w.Pods.Status(r).InfraPID == 0 || was.Digest != now.Digest || w.halted[now.Name] == r.ID ||
@@ -617,8 +618,8 @@ func (w *work) stopStarted(ctx context.Context, x *exchange) error {
 	return errors.Join(errs...)
 }
 
-// undo takes away what this play has made, and starts again what it has stopped: containers of pods that go on, and pods
-// that it has replaced, its own and those of other plays.
+// undo takes away what this play has made, and starts again what it has stopped: containers of pods
+// that go on, and pods that it has replaced, its own and those of other plays.
 func (w *work) undo(ctx context.Context) error {
 	short, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -664,8 +665,9 @@ func (w *work) undoOwn(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// bringBack makes a pod again that ran before a play which has failed. One that does not start any more is gone; one that
-// cannot be taken down either stays in the note, so that podunit kube down finds it.
+// bringBack makes a pod again that ran before a play which has failed. One that does not start any
+// more is gone; one that cannot be taken down either stays in the note, so that podunit kube down
+// finds it.
 func (w *work) bringBack(ctx context.Context, p *kube.Pod) error {
 	plan := *w.st.Plan
 	plan.Pods = append(slices.Clone(plan.Pods), p)

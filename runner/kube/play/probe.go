@@ -84,8 +84,8 @@ func (s store) graceOf(play string, words ...string) (time.Duration, bool) {
 	return time.Duration(v.Good) * time.Second, os.Remove(s.verdictPath(play, words)) == nil
 }
 
-// watched is what the timer of a probe needs to know of a container. It is noted when the container has begun, so that
-// a probe, which comes every few seconds, opens no storage and reads no plan.
+// watched is what the timer of a probe needs to know of a container. It is noted when the container
+// has begun, so that a probe, which comes every few seconds, opens no storage and reads no plan.
 type watched struct {
 	ID, Name string        // of the container
 	Secrets  []spec.Secret `json:",omitempty"`
@@ -117,10 +117,12 @@ func (s store) setWatched(play string, w watched, words ...string) error {
 	return safe.Replace(s.watchedPath(play, words), data, 0o600)
 }
 
-// ErrNotNoted says that nothing is noted of a probe, as an older program has started its timer: see Player.NoteProbe.
+// ErrNotNoted says that nothing is noted of a probe, as an older program has started its timer: see
+// Player.NoteProbe.
 var ErrNotNoted = fmt.Errorf("nothing is noted of its probe: %w", runner.ErrNotRunning)
 
-// watched reads what is noted; runner.ErrNotRunning if it is not of the container id, ErrNotNoted if there is no note.
+// watched reads what is noted; runner.ErrNotRunning if it is not of the container id, ErrNotNoted
+// if there is no note.
 func (s store) watched(play, id string, words ...string) (*watched, error) {
 	path := s.watchedPath(play, words)
 	data, err := os.ReadFile(path)
@@ -148,8 +150,9 @@ func (p *Player) note(play string, r pod.Record, c *kube.Container, made runner.
 	}, r.Name, c.Name, kind)
 }
 
-// NoteProbe notes that of a container whose timers an older program has started, which noted nothing: they go on with
-// the present program. The error is runner.ErrNotRunning when there is nothing to probe any more.
+// NoteProbe notes that of a container whose timers an older program has started, which noted
+// nothing: they go on with the present program. The error is runner.ErrNotRunning when there is
+// nothing to probe any more.
 func (p *Player) NoteProbe(play, podName, name, kind, id string) error {
 	_, _, c, err := p.find(play, podName, name)
 	if errors.Is(err, ErrNotFound) {
@@ -184,8 +187,9 @@ func NewProber(e *service.Engine) *Prober {
 	return &Prober{&Player{Engine: e, store: store{run: runDir(e), warn: e.Warn}}}
 }
 
-// Probe is one look of a probe at a container, and what follows from it. The error is runner.ErrNotRunning when there
-// is nothing to probe any more, and ErrNotNoted, which is one of those, when there may be.
+// Probe is one look of a probe at a container, and what follows from it. The error is
+// runner.ErrNotRunning when there is nothing to probe any more, and ErrNotNoted, which is one of
+// those, when there may be.
 func (o *Prober) Probe(ctx context.Context, play, podName, name, kind, id string) error {
 	p := o.player
 	w, err := p.store.watched(play, id, podName, name, kind)
@@ -227,8 +231,8 @@ func (o *Prober) Probe(ctx context.Context, play, podName, name, kind, id string
 	return nil
 }
 
-// after is the verdict after one more look, and whether it failed as often as is too often. What succeeds again and
-// again is the same verdict.
+// after is the verdict after one more look, and whether it failed as often as is too often. What
+// succeeds again and again is the same verdict.
 func (v verdict) after(found error, probe *kube.Probe, id, kind string) (next verdict, failed bool) {
 	enough := max(probe.Success, 1)
 	if found == nil {

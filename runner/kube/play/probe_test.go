@@ -26,8 +26,8 @@ import (
 	"go.podman.io/storage"
 )
 
-// looked is a prober without a storage, and a container that it looks at: a process that sleeps, with a runtime that
-// exits with what stands in the file answer.
+// looked is a prober without a storage, and a container that it looks at: a process that sleeps,
+// with a runtime that exits with what stands in the file answer.
 type looked struct {
 	*world
 	*Prober
@@ -82,8 +82,8 @@ func (o *looked) look(t *testing.T, code int, kind string) error {
 	return o.Probe(context.Background(), "p", "web", "a", kind, strings.Repeat("a", 64))
 }
 
-// TestProbeWithoutStorage: what the timer of a livenessProbe executes needs no storage, and restarts the container after so
-// many failures in a row.
+// TestProbeWithoutStorage: what the timer of a livenessProbe executes needs no storage, and
+// restarts the container after so many failures in a row.
 func TestProbeWithoutStorage(t *testing.T) {
 	probe := &kube.Probe{Handler: kube.Handler{Exec: []string{"true"}}, Timeout: time.Minute, Failure: 2}
 	o := newLooked(t, &kube.Container{Name: "a", Unit: "web-a.service", Liveness: probe, Restart: kube.Restart{Policy: "always"}})
@@ -109,8 +109,9 @@ func TestProbeWithoutStorage(t *testing.T) {
 	}
 }
 
-// TestProbeThatAnOlderProgramHasStarted: of a container that began before an update nothing is noted. That is noted once, from
-// the plan and the storage, and the probe goes on; of a container that is not there, or is another one by now, it ends.
+// TestProbeThatAnOlderProgramHasStarted: of a container that began before an update nothing is
+// noted. That is noted once, from the plan and the storage, and the probe goes on; of a container
+// that is not there, or is another one by now, it ends.
 func TestProbeThatAnOlderProgramHasStarted(t *testing.T) {
 	probe := &kube.Probe{Handler: kube.Handler{Exec: []string{"true"}}, Timeout: time.Minute, Failure: 1}
 	c := &kube.Container{Name: "a", Unit: "web-a.service", Liveness: probe, Restart: kube.Restart{Policy: "always"}, Spec: spec.Container{Name: "web-a"}}
@@ -184,8 +185,8 @@ func TestProbeOfOneThatIsNeverStartedAgain(t *testing.T) {
 	}
 }
 
-// TestProbeOfReadiness: a container that answers is ready, and one that fails too often is not, which is said once. A
-// look that changes nothing writes nothing.
+// TestProbeOfReadiness: a container that answers is ready, and one that fails too often is not,
+// which is said once. A look that changes nothing writes nothing.
 func TestProbeOfReadiness(t *testing.T) {
 	probe := &kube.Probe{Handler: kube.Handler{Exec: []string{"true"}}, Timeout: time.Minute, Success: 2, Failure: 2}
 	o := newLooked(t, &kube.Container{Name: "a", Unit: "web-a.service", Readiness: probe})

@@ -29,8 +29,8 @@ import (
 
 func startHere(cmd *exec.Cmd) error { return cmd.Start() }
 
-// startOnce starts containers of a pod that runs: init containers and sidecars one after the other, then
-// the ordinary ones in their order.
+// startOnce starts containers of a pod that runs: init containers and sidecars one after the other,
+// then the ordinary ones in their order.
 func (w *work) startOnce(ctx context.Context, r pod.Record, p *kube.Pod, list []*kube.Container) error {
 	if err := w.prepareVolumes(ctx, r, p, list); err != nil {
 		return fmt.Errorf("pod %s: %w", p.Name, err)
@@ -137,7 +137,8 @@ func (w *work) runInit(ctx context.Context, r pod.Record, p *kube.Pod, c *kube.C
 	}
 }
 
-// lastExit is the name of the note on the last end of an init container: as Why, $EXIT_CODE and $EXIT_STATUS.
+// lastExit is the name of the note on the last end of an init container: as Why, $EXIT_CODE and
+// $EXIT_STATUS.
 const lastExit = "exit"
 
 // noteExit notes how an init container has ended, for the play that waits for it.
@@ -147,7 +148,8 @@ func (p *Player) noteExit(play, podName, name string) error {
 	return p.store.setVerdict(play, verdict{Why: code + " " + status}, podName, name, lastExit)
 }
 
-// forgetExit removes that note, so that a start which fails without an end of the container is not taken for the last end.
+// forgetExit removes that note, so that a start which fails without an end of the container is not
+// taken for the last end.
 func (w *work) forgetExit(p *kube.Pod, c *kube.Container) error {
 	err := os.Remove(w.store.verdictPath(w.st.Name, []string{p.Name, c.Name, lastExit}))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -156,8 +158,9 @@ func (w *work) forgetExit(p *kube.Pod, c *kube.Container) error {
 	return err
 }
 
-// triesAgain reports whether an init container that has failed is tried again: what its rules say of the exit status
-// comes before its policy. After an end for which all containers are to start anew, it alone is not.
+// triesAgain reports whether an init container that has failed is tried again: what its rules say
+// of the exit status comes before its policy. After an end for which all containers are to start
+// anew, it alone is not.
 func (w *work) triesAgain(p *kube.Pod, c *kube.Container) bool {
 	code, status, _ := strings.Cut(w.store.verdict(w.st.Name, p.Name, c.Name, lastExit).Why, " ")
 	if code == "exited" && slices.Contains(c.Restart.PodOn, status) {

@@ -32,8 +32,8 @@ func TestAllLeavesOut(t *testing.T) {
 	}
 }
 
-// TestNotedOnce: a play that replaces nothing writes its note and the record of its pod once each, as each write waits
-// for the disk; one that replaces a pod has a new note at its end.
+// TestNotedOnce: a play that replaces nothing writes its note and the record of its pod once each,
+// as each write waits for the disk; one that replaces a pod has a new note at its end.
 func TestNotedOnce(t *testing.T) {
 	for name, replaces := range map[string]bool{"nothing was there": false, "a container goes": true} {
 		t.Run(name, func(t *testing.T) {

@@ -114,8 +114,9 @@ func TestFailedChangeIsUndone(t *testing.T) {
 	}
 }
 
-// TestFailedChangeAsksForNothing: a container that a failed play has started may have asked for a new start of all containers.
-// That goes with it, unless one that goes on has ended meanwhile, and waits for that start.
+// TestFailedChangeAsksForNothing: a container that a failed play has started may have asked for a
+// new start of all containers. That goes with it, unless one that goes on has ended meanwhile, and
+// waits for that start.
 func TestFailedChangeAsksForNothing(t *testing.T) {
 	const rules = "restartPolicy: Always, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]"
 	was := strings.Replace(twoContainers, "b:1,", "b:1, "+rules+",", 1)

@@ -101,7 +101,8 @@ func makeHostPath(v *kube.Volume) error {
 	case kube.HostMakeDir:
 		return os.MkdirAll(v.Path, 0o755)
 	case kube.HostMakeFile:
-		// What is there, perhaps since a moment ago, is not opened: it may be a pipe, or a link to elsewhere.
+		// What is there, perhaps since a moment ago, is not opened: it may be a pipe, or a link to
+		// elsewhere.
 		f, err := os.OpenFile(v.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if errors.Is(err, fs.ErrExist) {
 			return nil
@@ -114,7 +115,8 @@ func makeHostPath(v *kube.Volume) error {
 	return nil
 }
 
-// archives looks at the archives that claims name whose volumes are to be made, before anything is made.
+// archives looks at the archives that claims name whose volumes are to be made, before anything is
+// made.
 func (w *work) archives(plan *kube.Plan) error {
 	var errs []error
 	for i := range plan.Claims {
@@ -439,7 +441,8 @@ func (p *Player) volumeMounts(ctx context.Context, r pod.Record, one *kube.Pod, 
 	return out, nil
 }
 
-// recursive tells whether the kernel can make a mount and all below it read-only in one call: Linux 5.12.
+// recursive tells whether the kernel can make a mount and all below it read-only in one call: Linux
+// 5.12.
 func recursive() bool {
 	return !errors.Is(unix.MountSetattr(-1, "", 0, &unix.MountAttr{}), unix.ENOSYS) // which changes nothing
 }

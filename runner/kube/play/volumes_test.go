@@ -71,8 +71,9 @@ func TestHostPath(t *testing.T) {
 	}
 }
 
-// TestMakeHostPathBesideStranger: where a container can write, too, what lies under the name of a file that is to be
-// made may be a pipe, which keeps its opener waiting, or a link to where none is to be made.
+// TestMakeHostPathBesideStranger: where a container can write, too, what lies under the name of a
+// file that is to be made may be a pipe, which keeps its opener waiting, or a link to where none is
+// to be made.
 func TestMakeHostPathBesideStranger(t *testing.T) {
 	dir := t.TempDir()
 	pipe, link, outside := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(t.TempDir(), "outside")
@@ -192,8 +193,8 @@ func TestGiveGroup(t *testing.T) {
 	}
 }
 
-// TestSubPath: a part of a volume is looked up when it is mounted, and not before; a claim stays one, so
-// that it counts as used.
+// TestSubPath: a part of a volume is looked up when it is mounted, and not before; a claim stays
+// one, so that it counts as used.
 func TestSubPath(t *testing.T) {
 	for kind, want := range map[kube.VolumeKind]spec.Mount{
 		kube.VolumeEmpty: {Type: spec.MountBind, Source: "/dir", Subpath: "/b", MakeSubpath: true},
@@ -216,8 +217,8 @@ func TestSubPath(t *testing.T) {
 	}
 }
 
-// TestImageMount: the files of an image are read and nothing else, and a part of them is a part of the
-// image.
+// TestImageMount: the files of an image are read and nothing else, and a part of them is a part of
+// the image.
 func TestImageMount(t *testing.T) {
 	v := &kube.Volume{Name: "v", Kind: kube.VolumeImage, Image: "quay.io/x/data:1", Pull: "missing"}
 	m := imageMount(kube.Mount{Volume: "v", Path: "/data", ReadOnly: true, Propagation: "rprivate", SubPath: "a/b", Options: []string{"rw", "O"}, Chown: true}, v)
@@ -230,8 +231,9 @@ func TestImageMount(t *testing.T) {
 	}
 }
 
-// TestClaimsThatStandForSomething: what a claim's annotations and nfs ask for becomes options of the volume, is judged before
-// anything is made, and a volume of that name that stands for something else is not taken for it.
+// TestClaimsThatStandForSomething: what a claim's annotations and nfs ask for becomes options of
+// the volume, is judged before anything is made, and a volume of that name that stands for
+// something else is not taken for it.
 func TestClaimsThatStandForSomething(t *testing.T) {
 	w := newWorld(t)
 	plan := &kube.Plan{Claims: []kube.Claim{{Name: "ram", Options: map[string]string{"type": "tmpfs", "o": "size=1m"}}, {Name: "mine", Options: map[string]string{"uid": "7"}}}}
@@ -263,7 +265,8 @@ func TestClaimsThatStandForSomething(t *testing.T) {
 	}
 }
 
-// TestMain is another process's beginning, too: archives are unpacked by one that has a root directory of its own.
+// TestMain is another process's beginning, too: archives are unpacked by one that has a root
+// directory of its own.
 func TestMain(m *testing.M) {
 	if reexec.Init() {
 		return
@@ -271,8 +274,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestClaimWithAnArchive: a volume begins with what the archive of its claim has, once; without the archive, or with one that
-// is damaged, there is no volume.
+// TestClaimWithAnArchive: a volume begins with what the archive of its claim has, once; without the
+// archive, or with one that is damaged, there is no volume.
 func TestClaimWithAnArchive(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("unpacking needs root, or a user namespace")
@@ -322,8 +325,9 @@ func TestClaimWithAnArchive(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestFilesOfWhatGoesOn: where one container of a pod is made anew, another one that goes on keeps the files of a volume that
-// both have, or that it gets from the first one: it has that directory mounted.
+// TestFilesOfWhatGoesOn: where one container of a pod is made anew, another one that goes on keeps
+// the files of a volume that both have, or that it gets from the first one: it has that directory
+// mounted.
 func TestFilesOfWhatGoesOn(t *testing.T) {
 	const head = `apiVersion: v1
 kind: ConfigMap
@@ -370,7 +374,8 @@ spec:
 	}
 }
 
-// TestRecursiveReadOnly: what is below a volume is read-only with it where the document asks for that and the kernel can.
+// TestRecursiveReadOnly: what is below a volume is read-only with it where the document asks for
+// that and the kernel can.
 func TestRecursiveReadOnly(t *testing.T) {
 	w := newWorld(t)
 	one := &kube.Pod{Volumes: []*kube.Volume{{Name: "v", Kind: kube.VolumeHost, Path: "/srv"}}}

@@ -48,7 +48,8 @@ type Connection struct {
 	DNS []string `json:",omitempty"`
 	// Routed tells that the default route leads over another device than a bridge.
 	Routed bool `json:",omitempty"`
-	// Plain tells that names are to be asked for without the domain of the name server: see plainNames.
+	// Plain tells that names are to be asked for without the domain of the name server: see
+	// plainNames.
 	Plain bool `json:",omitempty"`
 
 	// What Connect fills in.
@@ -65,7 +66,8 @@ type Connection struct {
 	Firewall               string `json:",omitempty"`
 	DNSPort                uint16 `json:",omitempty"`
 
-	// started waits for the start of the user's namespace that Begin has asked for; nil if it has not.
+	// started waits for the start of the user's namespace that Begin has asked for; nil if it has
+	// not.
 	started func() error
 	// giveUp ends the wait of started for that.
 	giveUp context.CancelFunc
@@ -171,8 +173,8 @@ type Servers struct {
 	Start func(ctx context.Context, unit string) error
 	// Namespace is the unit of the user's network namespace.
 	Namespace string
-	// Names returns when the name server answers and knows the names that there were. Root's takes our
-	// lock before it reads them, so that it can start meanwhile. A user's takes none.
+	// Names returns when the name server answers and knows the names that there were. Root's takes
+	// our lock before it reads them, so that it can start meanwhile. A user's takes none.
 	Names func(ctx context.Context) error
 }
 
@@ -300,13 +302,14 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 
 func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
 
-// Lost reports whether the user's namespace in which this process made the links is not there any more.
+// Lost reports whether the user's namespace in which this process made the links is not there any
+// more.
 func (c *Connection) Lost() bool { return c.made.PID != 0 && !c.made.current() }
 
-// serve has a user's name server started, once netavark has written names. A server that runs is told of
-// them by netavark; if it has been started while netavark was at work, we tell it: it may have read the
-// names before they were all there, and netavark may not have found it. The caller has the lock: a server
-// that starts must not read a file that netavark is writing.
+// serve has a user's name server started, once netavark has written names. A server that runs is
+// told of them by netavark; if it has been started while netavark was at work, we tell it: it may
+// have read the names before they were all there, and netavark may not have found it. The caller
+// has the lock: a server that starts must not read a file that netavark is writing.
 func (c *Connection) serve(ctx context.Context, before int, servers Servers) error {
 	if !c.Rootless || !c.HasDNS() {
 		return nil
@@ -320,8 +323,8 @@ func (c *Connection) serve(ctx context.Context, before int, servers Servers) err
 	return nil
 }
 
-// NoticeTime is how long the manager may take to notice that the process of a unit has ended: until then the unit is up,
-// and its namespace is not there.
+// NoticeTime is how long the manager may take to notice that the process of a unit has ended: until
+// then the unit is up, and its namespace is not there.
 const NoticeTime = 10 * time.Second
 
 // setup leases the addresses and calls netavark.
@@ -467,8 +470,8 @@ func Read(dir string) (*Connection, error) {
 	return c, nil
 }
 
-// Disconnect takes back what Connect did for the runtime directory dir. Nothing there is no error. The
-// last one that leaves ends the user's network namespace, and with it the name server.
+// Disconnect takes back what Connect did for the runtime directory dir. Nothing there is no error.
+// The last one that leaves ends the user's network namespace, and with it the name server.
 func Disconnect(dir string) error {
 	c, err := Read(dir)
 	if c == nil || err != nil {
@@ -498,7 +501,8 @@ func Disconnect(dir string) error {
 			errs = append(errs, c.teardown(ctx, within))
 		}
 		if kept != nil {
-			// The ports lead to the addresses: nobody else may get them. The link stays, and with it the namespace.
+			// The ports lead to the addresses: nobody else may get them. The link stays, and with
+			// it the namespace.
 			return errors.Join(errs...)
 		}
 		errs = append(errs, c.store().leases(func(tx *bbolt.Tx) error {
@@ -572,8 +576,8 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	for name, n := range c.Info {
 		plain := *n
 		plain.Routes = nil // the namespace that had them is gone
-		// netavark complains of names that are not there: of a setup that failed before it wrote them, or of a
-		// directory that somebody emptied.
+		// netavark complains of names that are not there: of a setup that failed before it wrote
+		// them, or of a directory that somebody emptied.
 		plain.DNSEnabled = n.DNSEnabled && server != nil && c.served(name)
 		r.Info[name] = &plain
 	}
@@ -780,8 +784,9 @@ func (c *Connection) namesServed() []string {
 	return names
 }
 
-// forgetNames takes the names of the container out of the files that aardvark-dns reads. The caller has the lock. Each file is
-// replaced as a whole; the new one is made elsewhere, since aardvark-dns takes all files of its directory for networks.
+// forgetNames takes the names of the container out of the files that aardvark-dns reads. The caller
+// has the lock. Each file is replaced as a whole; the new one is made elsewhere, since aardvark-dns
+// takes all files of its directory for networks.
 func (c *Connection) forgetNames() error {
 	for _, name := range c.namesServed() {
 		path := filepath.Join(c.dnsDir(), name)
@@ -871,10 +876,11 @@ func (c *Connection) Nameservers() []net.IP {
 	return out
 }
 
-// plainNames tells whether the resolver of a container on these networks must not add the name server's domain to names.
-// aardvark-dns before 1.12 answers a query with its domain from the network of the asked server only, and says that a name
-// of the others does not exist, where resolvers stop. A query for the plain name it answers from all. Source:
-// aardvark-dns#403. netavark has the same version.
+// plainNames tells whether the resolver of a container on these networks must not add the name
+// server's domain to names. aardvark-dns before 1.12 answers a query with its domain from the
+// network of the asked server only, and says that a name of the others does not exist, where
+// resolvers stop. A query for the plain name it answers from all. Source: aardvark-dns#403.
+// netavark has the same version.
 func (s *Store) plainNames(networks map[string]*types.Network) (bool, error) {
 	named := 0
 	for _, n := range networks {

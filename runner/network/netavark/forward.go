@@ -187,8 +187,8 @@ func (c *Connection) listen(ctx context.Context, dir string) error {
 		return err
 	}
 	ports := portsOf(rules)
-	// What is noted as told is ours alone, so that unforward can go by what pasta listens on. We have the
-	// lock: nobody else tells pasta meanwhile.
+	// What is noted as told is ours alone, so that unforward can go by what pasta listens on. We
+	// have the lock: nobody else tells pasta meanwhile.
 	for _, other := range (&Store{Records: c.Records}).Connected() {
 		if other.ID == c.ID || other.Forward == nil {
 			continue
@@ -255,8 +255,8 @@ func (c *Connection) unforward() error {
 	return hint.With(err, "systemctl --user restart podunit-netns.service connects all containers again")
 }
 
-// moveForward has the ports lead to another of the networks, since the connection is to leave the one to
-// which they lead. If none can take them, all stays as it is. The caller has the lock.
+// moveForward has the ports lead to another of the networks, since the connection is to leave the
+// one to which they lead. If none can take them, all stays as it is. The caller has the lock.
 func (c *Connection) moveForward(ctx context.Context, dir string) error {
 	from := c.Forward.Network
 	i := slices.IndexFunc(c.Networks, func(e Endpoint) bool {

@@ -333,8 +333,8 @@ func TestForwardUnanswered(t *testing.T) {
 	}
 }
 
-// TestForwardThatStays: while pasta cannot be told to let go of a port, the connection stays noted, and
-// its addresses its own.
+// TestForwardThatStays: while pasta cannot be told to let go of a port, the connection stays noted,
+// and its addresses its own.
 func TestForwardThatStays(t *testing.T) {
 	p := newPasta(t)
 	c, dir, port := forwarded(t, p)
@@ -433,7 +433,8 @@ func TestForwardIgnored(t *testing.T) {
 	}
 }
 
-// TestForwardWithoutPorts: a container that runs gets its links although pasta does not listen for it.
+// TestForwardWithoutPorts: a container that runs gets its links although pasta does not listen for
+// it.
 func TestForwardWithoutPorts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")

@@ -169,8 +169,8 @@ func TestLeavingAfterTheRules(t *testing.T) {
 	}
 }
 
-// TestLeavingWhileOthersStay: netavark, a script that fails here, has no part in it while somebody else
-// is on the bridge. It has where nobody is, and where a setup was not finished.
+// TestLeavingWhileOthersStay: netavark, a script that fails here, has no part in it while somebody
+// else is on the bridge. It has where nobody is, and where a setup was not finished.
 func TestLeavingWhileOthersStay(t *testing.T) {
 	for name, test := range map[string]struct {
 		other, finished, rootless bool

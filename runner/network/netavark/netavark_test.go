@@ -697,9 +697,9 @@ func nameServer(t *testing.T) int {
 	return server.Process.Pid
 }
 
-// TestNamespaceThatIsLost: where the namespace is lost and made again between netavark's setup and the
-// answer of the name server, the links are made again. netavark, a script, makes none, so its second
-// setup finds that the device of the first is gone.
+// TestNamespaceThatIsLost: where the namespace is lost and made again between netavark's setup and
+// the answer of the name server, the links are made again. netavark, a script, makes none, so its
+// second setup finds that the device of the first is gone.
 func TestNamespaceThatIsLost(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")
@@ -732,8 +732,9 @@ echo setup >>%s/calls; echo '{}'`, at))
 	}
 }
 
-// TestAUsersNameServer is asked for once netavark, a script, has written names, under the lock, so that
-// it reads no file that another netavark is writing. One that netavark has told of them is left alone.
+// TestAUsersNameServer is asked for once netavark, a script, has written names, under the lock, so
+// that it reads no file that another netavark is writing. One that netavark has told of them is
+// left alone.
 func TestAUsersNameServer(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")

@@ -159,8 +159,8 @@ type request struct {
 // netavark does not put the name server into a scope of its own.
 const programPath = "/usr/local/sbin:/usr/sbin:/sbin"
 
-// noServer is what netavark starts in place of aardvark-dns. podunit starts that: root's is the main process
-// of a unit, a user's is a child of the process that holds the network namespace.
+// noServer is what netavark starts in place of aardvark-dns. podunit starts that: root's is the
+// main process of a unit, a user's is a child of the process that holds the network namespace.
 const noServer = "/bin/true"
 
 // call runs netavark for the container's network namespace ns. within runs the start of the program

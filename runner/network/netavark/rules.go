@@ -14,18 +14,21 @@ import (
 	"go.podman.io/common/libnetwork/types"
 )
 
-// In the namespace of a user's networks, netavark's rules of a firewall are those of the networks: the
-// first container on a network has them made, the last one has them removed, and each one between only
-// has nft look at them, four times, which is most of netavark's time. Ports of a user's container
-// are no matter of rules. So the networks whose rules are there are noted, in the namespace's
-// directory, which goes with it; a container on such networks only is connected without a firewall.
+// In the namespace of a user's networks, netavark's rules of a firewall are those of the networks:
+// the first container on a network has them made, the last one has them removed, and each one
+// between only has nft look at them, four times, which is most of netavark's time. Ports of a
+// user's container are no matter of rules. So the networks whose rules are there are noted, in the
+// namespace's directory, which goes with it; a container on such networks only is connected without
+// a firewall.
 
-// noFirewall is the driver with which netavark leaves rules alone. Source: seen with 1.14 and 1.17; 1.4 does not know it.
+// noFirewall is the driver with which netavark leaves rules alone. Source: seen with 1.14 and 1.17;
+// 1.4 does not know it.
 const noFirewall = "none"
 
 var noFirewallSince = version{1, 14}
 
-// noteOf is the file that says that the rules of a network are in a namespace. It has both as they were then.
+// noteOf is the file that says that the rules of a network are in a namespace. It has both as they
+// were then.
 func (c *Connection) noteOf(h Shared, n *types.Network) (path string, text []byte, err error) {
 	same := *n
 	same.NetworkDNSServers = nil // they change while the network is in use, and no rule has them
@@ -37,7 +40,8 @@ func (c *Connection) noteOf(h Shared, n *types.Network) (path string, text []byt
 	return filepath.Join(c.Shared, "rules", n.ID), text, err
 }
 
-// firewall is the driver for a setup in a namespace: none where the rules of all networks are there. The caller has the lock.
+// firewall is the driver for a setup in a namespace: none where the rules of all networks are
+// there. The caller has the lock.
 func (c *Connection) firewall(h Shared) string {
 	if !c.Rootless || len(c.Ports) > 0 || h.PID == 0 {
 		return c.Firewall
@@ -57,8 +61,9 @@ func (c *Connection) firewall(h Shared) string {
 // noteRules notes that netavark has made the rules of the connection's networks in a namespace. Where
 // that fails, or netavark is too old, the next container has netavark look at them.
 func (c *Connection) noteRules(h Shared) {
-	// Empty is what netavark was built for: nftables, where this was seen. Its rules for iptables are those of
-	// networks, too, and not of containers; as that was not tried, whoever asks for iptables has all looked at.
+	// Empty is what netavark was built for: nftables, where this was seen. Its rules for iptables
+	// are those of networks, too, and not of containers; as that was not tried, whoever asks for
+	// iptables has all looked at.
 	if !c.Rootless || h.PID == 0 || c.Firewall != "" && c.Firewall != "nftables" {
 		return
 	}

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestRulesThatAreThere: netavark, a script that notes its driver, looks at the rules of a user's network
-// once in each namespace, and again when it may have removed them, and for another network of that name.
+// TestRulesThatAreThere: netavark, a script that notes its driver, looks at the rules of a user's
+// network once in each namespace, and again when it may have removed them, and for another network
+// of that name.
 func TestRulesThatAreThere(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for network namespaces")

@@ -24,7 +24,8 @@ type Shared struct {
 	DNS   []string
 	Host  string // the address of the machine as seen from inside
 	Pasta int    // the process ID of pasta
-	// Control is the socket at which pesto(1) tells pasta on which ports to listen; empty of a pasta that takes no orders.
+	// Control is the socket at which pesto(1) tells pasta on which ports to listen; empty of a
+	// pasta that takes no orders.
 	Control string `json:",omitempty"`
 	dir     string // where it was read
 }
@@ -50,7 +51,8 @@ func ReadShared(dir string) (h Shared, ok bool) {
 	return h, h.PID != 0 && process.Alive(h.PID, h.Ticks)
 }
 
-// current reports whether a namespace that was read from a directory is still the one there, and lives.
+// current reports whether a namespace that was read from a directory is still the one there, and
+// lives.
 func (h Shared) current() bool {
 	now, ok := ReadShared(h.dir)
 	return ok && now.PID == h.PID && now.Ticks == h.Ticks
@@ -132,8 +134,9 @@ func cover(file, target string) error {
 	return nil
 }
 
-// kept are the directories that the /run of Within has from the machine's: the user's runtime directory, and that of the
-// namespace, whose directory is shared, where it is another one, see find_run_dir.
+// kept are the directories that the /run of Within has from the machine's: the user's runtime
+// directory, and that of the namespace, whose directory is shared, where it is another one, see
+// find_run_dir.
 func kept(shared string) []string {
 	var all []string
 	// The namespace has podunit/networks/netns in a runtime directory.

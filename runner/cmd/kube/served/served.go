@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package served holds those verbs of podunit kube that the services of plays execute: what each start and stop of a
-// container waits for. It needs no YAML, so that the small program has them.
+// Package served holds those verbs of podunit kube that the services of plays execute: what each
+// start and stop of a container waits for. It needs no YAML, so that the small program has them.
 package served
 
 import (
@@ -97,7 +97,8 @@ func newProbe(e *cli.Env) *cobra.Command {
 	}
 }
 
-// noteProbe notes what a probe needs to know, which takes the storage: once, after an update of podunit.
+// noteProbe notes what a probe needs to know, which takes the storage: once, after an update of
+// podunit.
 func noteProbe(ctx context.Context, e *cli.Env, args []string) error {
 	x, err := e.OpenToRun(ctx)
 	if err != nil {
