@@ -31,7 +31,7 @@ func TestCheckAgreesWithRunner(t *testing.T) {
 		"[Container]\nGlobalArgs=--storage-opt additionalimagestore=/i --root /r --cgroup-manager=cgroupfs": true, "[Container]\nGlobalArgs=--root r": false, "[Container]\nPodmanArgs=--storage-opt size=1g": false,
 		"[Pod]\nGlobalArgs=--storage-opt additionalimagestore=/i": true, "[Volume]\nGlobalArgs=--root /r": true, "[Image]\nGlobalArgs=--remote": false,
 		"[Container]\nMount=source=a,destination=/b,volume-opt=type=tmpfs": true, "[Container]\nMount=source=a,destination=/b,volume-opt=devise=x": false, "[Container]\nVolume=a:/b:nocreate": true,
-		"[Container]\nLogOpt=tag={{.Name}}": true, "[Container]\nLogOpt=tag={{.Nmae}}": false,
+		"[Container]\nLogOpt=tag={{.Name}}": true, "[Container]\nLogOpt=tag={{.Nothing}}": false,
 		"[Container]\nGlobalArgs=--log-level=debug": true, "[Container]\nGlobalArgs=--no-such-flag": false, "[Pod]\nGlobalArgs=--module=x": true,
 		"[Container]\nPodmanArgs=--runtime=crun --log-level debug": true, "[Container]\nPodmanArgs=--module x": true, "[Pod]\nPodmanArgs=--runtime crun": true,
 		"[Container]\nContainersConfModule=x.conf": true, "[Volume]\nPodmanArgs=--log-level=debug": true, "[Volume]\nPodmanArgs=--no-such": false, "[Volume]\nUser=0": true,

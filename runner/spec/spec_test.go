@@ -190,7 +190,7 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s: %q, %v", tag, got, err)
 		}
 	}
-	for _, tag := range []string{"{{.Nmae}}", "{{.Name", "{{.Config.Nothing}}"} {
+	for _, tag := range []string{"{{.Nothing}}", "{{.Name", "{{.Config.Nothing}}"} {
 		if _, err := parseContainer("--log-opt", "tag="+tag, "x"); err == nil || !strings.Contains(err.Error(), "such as {{.Name}}") {
 			t.Errorf("%s: %v", tag, err)
 		}

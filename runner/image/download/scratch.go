@@ -29,7 +29,7 @@ func Share(own *os.Root) (shared *os.File, made []string, err error) {
 	}
 	// Who has it alone is removing: a moment.
 	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_SH); err != unix.EINTR {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_SH); !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}
