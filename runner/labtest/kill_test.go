@@ -361,7 +361,8 @@ func TestLabKilledAtEachStep(t *testing.T) {
 		l.same(t, stopped, "after it was stopped")
 	})
 	t.Run("at each write of two verbs", func(t *testing.T) {
-		// TestCuts has the others. This one comes last: the listings make an empty store of artifacts.
+		// TestCuts has the others. This one comes last: the listings make an empty store of
+		// artifacts.
 		l := l.on(t)
 		l.MustRun("alice", cutUnit)
 		for _, c := range cutCases {
