@@ -37,7 +37,7 @@ touch /tmp/ask/$$; until is $$ && is %s; do sleep 0.02; done
 var furtherVerbs = []string{
 	`printf s3cret | $P secret create s - && $P secret ls && $P secret inspect s && $P secret exists s`,
 	`$P network create n1 && $P network ls && $P network inspect n1 && $P network exists n1 && $P network connect n1 $N-web; $P network disconnect n1 $N-web; $P network reload -a; $P network update --dns-add 10.0.0.1 n1; $P network prune -f`,
-	`$P volume create v && $P volume ls && $P volume inspect v && $P volume exists v && $P volume export -o v.tar v && $P volume import v v.tar && $P volume rm v && $P volume prune -f`,
+	`$P volume create v && $P volume ls && $P volume inspect v && $P volume exists v && $P volume export -o v.tar v && $P volume import v v.tar; $P volume mount v; $P volume unmount v; $P volume reload; $P volume rm v && $P volume prune -f`,
 	`$P events --stream=false --since 1h; $P system events --stream=false --since 1h`,
 	// A volume that is filled, one that is given away, one with a layer above it, and all that is
 	// made for a container.
