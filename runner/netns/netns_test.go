@@ -36,8 +36,8 @@ func TestOpen(t *testing.T) {
 // TestSet sets parameters in a namespace of its own, and leaves those of this one alone.
 func TestSet(t *testing.T) {
 	ns, err := Anonymous()
-	if errors.Is(err, unix.EPERM) {
-		t.Skip("it needs root")
+	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+		t.Skip("only root makes a network namespace")
 	}
 	if err != nil {
 		t.Fatal(err)
