@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -89,15 +90,11 @@ func (e *Env) choose() error {
 			return err
 		}
 	}
-	given := false
-	for _, name := range []string{"root", "runroot", "imagestore", "storage-driver", "storage-opt", "pull-option", "transient-store", "network-config-dir", "cdi-spec-dir", "runtime-flag"} {
-		given = given || e.globals().Changed(name)
-	}
-	if !given {
-		return nil
-	}
 	if e.globals().Changed("transient-store") {
 		e.choice.Transient = &e.transient
+	}
+	if reflect.ValueOf(e.choice).IsZero() { // nothing was given
+		return nil
 	}
 	before, err := store.Chosen()
 	if err != nil {

@@ -140,7 +140,8 @@ func TestLabHelpers(t *testing.T) {
 				before := l.MustRun(user, s.systemctl+" show -P NRestarts "+unit)
 				l.MustRun("root", "kill -9 "+l.helperOf(user, s.systemctl, unit, "pasta"))
 				l.Eventually(user, fmt.Sprintf("[ $(%s show -P NRestarts %s) -gt %s ] && %s is-active %s", s.systemctl, unit, before, s.systemctl, unit), time.Minute)
-				// Who says it ends at once: the journal may not find out any more which unit it was of.
+				// Who says it ends at once: the journal may not find out any more of which unit
+				// it was.
 				l.Eventually(user, s.journalctl+" -o cat | grep 'the "+network+" has ended (pasta was killed)'", time.Minute)
 				l.helperOf(user, s.systemctl, unit, "pasta")
 			}

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/podunit/podunit/runner/safe"
 )
 
 // lockWait is the longest wait for somebody else who writes to the same directory: that takes
@@ -33,38 +33,15 @@ func withLock(ctx context.Context, dir string, do func() error) error {
 	defer f.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, errors.New("another podunit has been writing there for a minute"))
 	defer cancel()
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EWOULDBLOCK) {
-			return &fs.PathError{Op: "lock", Path: dir, Err: err}
-		}
-		select {
-		case <-ctx.Done():
-			return &fs.PathError{Op: "lock", Path: dir, Err: context.Cause(ctx)}
-		case <-time.After(5 * time.Millisecond):
-		}
+	if err := safe.Flock(ctx, f); err != nil {
+		return err
 	}
-	left, err := filepath.Glob(filepath.Join(escaped(dir), temporary))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
+	left, err := fs.Glob(os.DirFS(dir), temporary)
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
 	}
 	if err != nil {
 		return fmt.Errorf("remove what was left half-written: %w", err)
 	}
 	return do()
-}
-
-// escaped is a directory's name in a pattern of filepath.Glob.
-func escaped(dir string) string {
-	var b []byte
-	for i := range len(dir) {
-		if c := dir[i]; c == '*' || c == '?' || c == '[' || c == '\\' {
-			b = append(b, '\\')
-		}
-		b = append(b, dir[i])
-	}
-	return string(b)
 }

@@ -3,6 +3,7 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,12 +26,7 @@ const writing = time.Minute
 // stays. Files of others stay as well. Source: go.podman.io/storage/pkg/ioutils,
 // NewAtomicFileWriter.
 func tidyCredentials(e *cli.Env, files ...string) error {
-	path := ""
-	for _, f := range append(files, auth.GetDefaultAuthFile(), usualCredentials(e)) {
-		if path == "" {
-			path = f
-		}
-	}
+	path := cmp.Or(append(files, auth.GetDefaultAuthFile(), usualCredentials(e))...)
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil // what follows says so, where it matters

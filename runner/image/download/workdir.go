@@ -97,22 +97,11 @@ func lockPulls(ctx context.Context, own *os.Root) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, &fs.PathError{Op: "lock", Path: own.Name(), Err: err}
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(10 * time.Millisecond):
-		}
+	if err := safe.Flock(ctx, f); err != nil {
+		f.Close()
+		return nil, err
 	}
+	return f, nil
 }
 
 // Open opens the directory of this user's pulls, and makes it if it is not there.
