@@ -51,19 +51,27 @@ func (e *Engine) startsAtBoot(r container.Record) (bool, error) {
 	return false, nil
 }
 
-// noteForBoot writes bootNote if the container is to be started after a boot, and warns if the unit
-// that would start it is not installed or is masked.
+// noteForBoot is NoteForBoot for a container, if it is to be started after a boot.
 func (e *Engine) noteForBoot(ctx context.Context, r container.Record) {
 	starts, err := e.startsAtBoot(r)
-	if err == nil && !starts {
-		return
+	switch {
+	case err != nil:
+		e.warnOfBoot("container "+r.Name, err)
+	case starts:
+		e.NoteForBoot(ctx, "container "+r.Name)
 	}
-	if err == nil {
-		err = e.writeBootNote(ctx)
+}
+
+// NoteForBoot writes bootNote for what is to be started after a boot, and warns if the unit that
+// would start it is not installed or is masked.
+func (e *Engine) NoteForBoot(ctx context.Context, what string) {
+	if err := e.writeBootNote(ctx); err != nil {
+		e.warnOfBoot(what, err)
 	}
-	if err != nil {
-		e.Warn(fmt.Sprintf("container %s is not started again after a reboot: %v", r.Name, err))
-	}
+}
+
+func (e *Engine) warnOfBoot(what string, err error) {
+	e.Warn(fmt.Sprintf("%s is not started again after a reboot: %v", what, err))
 }
 
 func (e *Engine) writeBootNote(ctx context.Context) error {
@@ -81,19 +89,20 @@ func (e *Engine) writeBootNote(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return safe.Write(path, []byte("Containers with --restart always or unless-stopped start at boot: see "+bootUnit+".\n"), 0o600)
+	return safe.Write(path, []byte("Containers with --restart always or unless-stopped, and pods of podunit kube play, start at boot: see "+bootUnit+".\n"), 0o600)
 }
 
 // Boot starts the containers that are to run after a boot, in the order in which they were made. A
 // container whose start fails is left to its service, which tries again. If there is no such
-// container, Boot removes bootNote, so that the next boot does not ask.
-func (e *Engine) Boot(ctx context.Context) error {
+// container, and more does not say that the caller has something of that kind, Boot removes
+// bootNote, so that the next boot does not ask.
+func (e *Engine) Boot(ctx context.Context, more bool) error {
 	all, err := e.Containers.List()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	some := false
+	some := more
 	for _, r := range all {
 		starts, err := e.startsAtBoot(r)
 		if err != nil {

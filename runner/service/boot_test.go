@@ -50,7 +50,7 @@ func TestWhatRunsAgainAfterABoot(t *testing.T) {
 				}
 			}
 			w.inService(bootUnit)
-			if err := w.Boot(context.Background()); err != nil || w.manager.asked("start web.service") != c.want {
+			if err := w.Boot(context.Background(), false); err != nil || w.manager.asked("start web.service") != c.want {
 				t.Errorf("%v; %v", err, w.manager.calls)
 			}
 		})
@@ -75,7 +75,7 @@ func TestAStartThatFailsAtBootIsTriedAgain(t *testing.T) {
 	w := restarting(t)
 	w.made("web", func(r *container.Record) { r.Spec.Restart.Policy = "always" })
 	w.manager.fails["start web.service"] = unit.JobError{Verb: "start", Unit: "web.service", Job: "failed"}
-	if err := w.Boot(context.Background()); err == nil || w.manager.asked("stop web.service") {
+	if err := w.Boot(context.Background(), false); err == nil || w.manager.asked("stop web.service") {
 		t.Errorf("%v; %v", err, w.manager.calls)
 	}
 }
@@ -93,13 +93,13 @@ func TestTheNoteForTheBoot(t *testing.T) {
 	if err != nil || !w.noted() || len(w.warnings) != 0 {
 		t.Errorf("%v; noted %t; %q", err, w.noted(), w.warnings)
 	}
-	if err := w.Boot(context.Background()); err != nil || !w.noted() {
+	if err := w.Boot(context.Background(), false); err != nil || !w.noted() {
 		t.Errorf("a boot: %v; noted %t", err, w.noted())
 	}
 	if err := w.Remove(context.Background(), r, Removal{Force: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Boot(context.Background()); err != nil || w.noted() {
+	if err := w.Boot(context.Background(), false); err != nil || w.noted() {
 		t.Errorf("a boot without any: %v; noted %t", err, w.noted())
 	}
 }

@@ -3,7 +3,10 @@
 package container
 
 import (
+	"errors"
+
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/spf13/cobra"
 )
 
@@ -12,7 +15,7 @@ import (
 func NewBoot(e *cli.Env) *cobra.Command {
 	return &cobra.Command{
 		Use:    "boot",
-		Short:  "Start containers whose restart policy is always, or unless-stopped and that nobody has stopped",
+		Short:  "Start the containers and the pods of plays that were made by hand and are to run after a boot",
 		Hidden: true,
 		Args:   cli.WantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -21,7 +24,8 @@ func NewBoot(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return x.Boot(ctx)
+			played, err := play.New(x).Boot(ctx)
+			return errors.Join(err, x.Boot(ctx, played || err != nil))
 		},
 	}
 }

@@ -142,7 +142,7 @@ func (f *playFlags) run(cmd *cobra.Command, e *cli.Env, args []string) error {
 		return err
 	}
 	how := play.Options{
-		Replace: f.replace, Create: !f.start, Service: f.service, Exit: f.exit,
+		Replace: f.replace, Create: !f.start, Once: f.wait, Service: f.service, Exit: f.exit,
 		Registry: f.registry(),
 	}
 	if how.Build.Dir = e.Host().Dir; f.contextDir != "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/kube/play"
 	"github.com/spf13/cobra"
 )
 
@@ -32,8 +33,13 @@ func NewStart(e *cli.Env) *cobra.Command {
 			}
 			pods, names, err := resolve(x, args, files, all, false, false)
 			errs := []error{err}
+			player := play.New(x)
 			for _, p := range pods {
-				if err := x.StartPod(ctx, p); err != nil {
+				played, err := player.StartPod(ctx, p)
+				if err == nil && !played {
+					err = x.StartPod(ctx, p)
+				}
+				if err != nil {
 					errs = append(errs, err)
 					continue
 				}

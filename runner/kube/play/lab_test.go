@@ -100,6 +100,7 @@ func TestLabKube(t *testing.T) {
 	t.Run("at times of the calendar", func(t *testing.T) { lab{l.For(t)}.cron(t) })
 	t.Run("life", func(t *testing.T) { lab{l.For(t)}.life(t) })
 	t.Run("from a shell to a boot", func(t *testing.T) { lab{l.For(t)}.toBoot(t) })
+	t.Run("by hand, and after a boot", func(t *testing.T) { lab{l.For(t)}.handBoot(t) })
 	t.Run("broken", func(t *testing.T) { lab{l.For(t)}.broken(t) })
 	t.Run("as root", func(t *testing.T) { lab{l.For(t)}.root(t) })
 }

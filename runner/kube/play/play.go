@@ -67,6 +67,8 @@ type Options struct {
 	Replace bool
 	// Create makes the pods and starts nothing; those that it replaces are stopped, changed or not.
 	Create bool
+	// Once says that a boot ends the play: who waits for its end takes it down.
+	Once bool
 	// Service says that the unit which this process is in is to live as long as the pods.
 	Service bool
 	// Exit is none, any or all: whose failure makes that unit fail.
@@ -91,7 +93,7 @@ type PlayedPod struct {
 
 // Play plays a plan.
 func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played, error) {
-	st := &State{Name: p.playName(plan, o), Created: time.Now().UTC(), Plan: plan, Exit: o.Exit, Registry: o.Registry}
+	st := &State{Name: p.playName(plan, o), Created: time.Now().UTC(), Plan: plan, Exit: o.Exit, Registry: o.Registry, Once: o.Once}
 	if o.Service {
 		if !p.InService() {
 			return nil, hint.With(errors.New("--service-container: only a service executes this"), "leave it out, or write a .kube file")
@@ -165,6 +167,7 @@ func (p *Player) playLocked(ctx context.Context, st *State, o Options, halted ma
 			return nil, errors.Join(err, w.undo(context.WithoutCancel(ctx)))
 		}
 	}
+	w.noteForBoot(ctx, w.st)
 	return w.played()
 }
 
@@ -490,17 +493,7 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	if w.Create || !p.Start {
 		return nil
 	}
-	if err := w.store.lives(w.st.Name, p.Name); err != nil {
-		return err
-	}
-	if err := w.startPodSlice(ctx, p); err != nil {
-		return err
-	}
-	if err := w.StartPodService(ctx, r, service.Transient{Name: p.Unit, Adjust: func(u *unit.Service) { w.podUnit(u, w.st, p) }}); err != nil {
-		return fmt.Errorf("pod %s: %w", p.Name, err)
-	}
-	step.Crash("pod of a play started")
-	return w.start(ctx, r, p, p.Containers)
+	return w.startPod(ctx, r, p)
 }
 
 // takeAway takes down a pod of the old play. undo brings it back if it ran.

@@ -28,6 +28,8 @@ type State struct {
 	Of      string `json:",omitempty"`
 	Cron    string `json:",omitempty"`
 	Created time.Time
+	// Once says that nothing of it is started after a boot.
+	Once bool `json:",omitempty"`
 	// Slice is the one that all units of the play are in.
 	Slice string `json:",omitempty"`
 	Plan  *kube.Plan
