@@ -193,7 +193,7 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 		}
 	}
 	serr := errors.Join(ours.Sweep(im.store), ours.SweepImages(im.store))
-	freed, err := download.Leftovers(im.store)
+	freed, err := download.Leftovers(im.store, im.runDir)
 	if err != nil {
 		return reports, freed, errors.Join(serr, err)
 	}
