@@ -287,15 +287,16 @@ func Tidy(store storage.Store, runDir string) {
 	}
 }
 
-// Leftovers removes what interrupted pulls left for the next one to go on with, and
+// Leftovers removes what interrupted pulls left for the next one to go on with, and their locks, and
 // gives the bytes that were freed. Running pulls are left alone.
-func Leftovers(store storage.Store) (int64, error) {
+func Leftovers(store storage.Store, runDir string) (int64, error) {
 	own, err := Open(store)
 	if err != nil {
 		return 0, err
 	}
 	defer own.Close()
 	sweep(own)
+	sweepLocks(runDir)
 	var freed int64
 	for _, b := range entries(own, blobs) {
 		if info, err := b.Info(); err == nil && own.Remove(blobs+"/"+b.Name()) == nil {
