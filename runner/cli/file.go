@@ -4,10 +4,14 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/podunit/podunit/runner/hint"
+	"golang.org/x/sys/unix"
 )
 
 // ToFile writes an archive to a file, or to our output where that is none; not to a terminal. After
@@ -19,6 +23,9 @@ func (e *Env) ToFile(path string, write func(io.Writer) error) (err error) {
 		}
 		return write(e.Stdout)
 	}
+	if f := Unnamed(path); f != nil {
+		return Named(f, path, write(f))
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -29,4 +36,29 @@ func (e *Env) ToFile(path string, write func(io.Writer) error) (err error) {
 		}
 	}
 	return err
+}
+
+// Unnamed opens a file that Named gives its name when all of it is written, so that a podunit that is
+// killed leaves no half archive. It is nil where something has that name already, and on a file
+// system that has no such files: there the file is written where it is.
+func Unnamed(path string) *os.File {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Dir(path), unix.O_TMPFILE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// Named closes a file of Unnamed, with its name if writing it has not failed.
+func Named(f *os.File, path string, failed error) error {
+	if failed == nil {
+		failed = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+		if failed != nil {
+			failed = &os.PathError{Op: "name", Path: path, Err: failed}
+		}
+	}
+	return errors.Join(failed, f.Close())
 }

@@ -286,17 +286,20 @@ func (e *Engine) traces() ([]string, error) {
 }
 
 // SweepNames removes the files that killed runners have left of names which no container has any
-// more.
+// more, and the locks of other things that nobody holds: their next holder makes a new one.
 func (e *Engine) SweepNames() error {
-	names := map[string]bool{}
+	names, others := map[string]bool{}, map[string]bool{}
 	for _, dir := range []string{filepath.Dir(e.namePath("x")), filepath.Dir(e.lockPath("x"))} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		for _, entry := range entries {
-			// No name of a container has a space or @, as other locks have.
-			if name := entry.Name(); len(name) != idLength && !strings.ContainsAny(name, " @") {
+			switch name := entry.Name(); {
+			case len(name) == idLength:
+			case strings.ContainsAny(name, " @"): // no name of a container has one
+				others[name] = true
+			default:
 				names[name] = true
 			}
 		}
@@ -309,6 +312,13 @@ func (e *Engine) SweepNames() error {
 		delete(names, r.Name)
 	}
 	var errs []error
+	for name := range others {
+		lock, err := e.tryLock(name)
+		if lock != nil {
+			err = lock.Drop()
+		}
+		errs = append(errs, err)
+	}
 	for name := range names {
 		lock, err := e.tryLock(name)
 		if err != nil || lock == nil {

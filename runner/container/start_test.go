@@ -137,11 +137,12 @@ func TestSweepOfAnotherStorage(t *testing.T) {
 }
 
 // TestSweepNames removes what a killed removal has left of a name, unless somebody is making a
-// container of that name, or another storage has one.
+// container of that name, or another storage has one, and the locks of other things that nobody
+// holds.
 func TestSweepNames(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
 	var locks []*Lock
-	for _, name := range []string{"web", "busy", "pod p", "other"} {
+	for _, name := range []string{"web", "busy", "other"} {
 		lock, err := e.Lock(context.Background(), name)
 		if err != nil {
 			t.Fatal(err)
@@ -160,11 +161,25 @@ func TestSweepNames(t *testing.T) {
 	}
 	locks[0].Release()
 	locks[2].Release()
-	locks[3].Release()
+	for _, name := range []string{"pod p", "hand@web", "hand@busy"} {
+		lock, err := e.Lock(context.Background(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "hand@busy" {
+			lock.Release()
+		}
+		defer lock.Release()
+	}
 	if err := e.SweepNames(); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"web": false, "busy": true, "pod p": true, "other": true} {
+	for name, want := range map[string]bool{"pod p": false, "hand@web": false, "hand@busy": true} {
+		if _, err := os.Stat(e.lockPath(name)); (err == nil) != want {
+			t.Errorf("lock %s: got %v, want that it stays: %v", name, err, want)
+		}
+	}
+	for name, want := range map[string]bool{"web": false, "busy": true, "other": true} {
 		for _, path := range []string{e.namePath(name), e.lockPath(name)} {
 			if _, err := os.Stat(path); (err == nil) != want {
 				t.Errorf("%s: got %v, want that it stays: %v", path, err, want)

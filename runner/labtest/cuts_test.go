@@ -37,6 +37,9 @@ const (
 	endC  = "podunit rm -f -t 0 xc"
 	load  = "podunit load -q -i layers.tar"
 	its   = "localhost:5000/layers:latest"
+	// halfPulled leaves the blobs of the image that a killed pull had received.
+	halfPulled = "skopeo copy -q --src-tls-verify=false docker://" + its + " dir:half; b=~/.local/share/containers/storage/tmp/podunit-1000/blobs; mkdir -p $b; " +
+		"for f in half/????????????????*; do mv $f $b/sha256:${f#half/}.Unverified; done; rm -r half"
 )
 
 // A pod with a container, which is young or not, and an image with updates.
@@ -72,8 +75,11 @@ var cutCases = []cutCase{
 	{name: "untag", before: "podunit tag " + image + " ct:1", verb: "podunit untag " + image + " ct:1", done: "! podunit image exists ct:1", keeps: "podunit image exists " + image},
 	{name: "load", verb: load, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
 	{name: "pull", verb: "podunit pull -q " + its, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
+	{name: "pull that goes on", before: halfPulled, verb: "podunit pull -q " + its, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
 	{name: "save", before: load, verb: "podunit save -q -o made/out " + its, done: "tar -tf made/out manifest.json", undo: "rm made/out; podunit rmi " + its},
 	{name: "save of a directory", before: load, verb: "podunit save -q --format oci-dir -o made/out " + its, done: "test -e made/out/index.json", undo: "rm -r made/out; podunit rmi " + its},
+	{name: "rmi", before: load, verb: "podunit rmi " + its, done: "! podunit image exists " + its},
+	{name: "image prune", before: load + "; podunit untag " + its, verb: "podunit image prune -f", done: "[ -z \"$(podunit images -q --filter dangling=true)\" ]", keeps: "podunit image exists " + image},
 	{name: "import", verb: "podunit import -q tree.tar ci:1", done: "podunit image inspect ci:1", undo: "podunit rmi ci:1"},
 	{name: "manifest create", verb: "podunit manifest create cl", done: "podunit manifest inspect cl", undo: "podunit manifest rm cl"},
 	{name: "manifest add", before: "podunit manifest create cl", verb: "podunit manifest add --arch arm64 cl " + image, keeps: "podunit manifest inspect cl", done: "podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
@@ -90,7 +96,11 @@ var cutCases = []cutCase{
 	{name: "rm of one that runs", before: runC, verb: "podunit rm -f -t 0 xc", done: "! " + hasC},
 	{name: "container prune", before: makeC, verb: "podunit container prune -f", done: "! " + hasC, keeps: "podunit volume exists cv", undo: "podunit volume rm cv"},
 	{name: "run", verb: runC, done: "podunit start xc && podunit exec xc true", undo: endC},
+	{name: "run in the foreground", verb: "podunit run --name xc --network none " + image + " true", done: "podunit start -a xc", undo: endC},
+	{name: "run --rm", verb: "podunit run --rm --name xc --network none " + image + " true", done: "! " + hasC},
 	{name: "stop", before: runC, verb: "podunit stop -t 0 xc", keeps: hasC, done: "[ \"$(podunit inspect -f '{{.State.Running}}' xc)\" = false ]", undo: endC},
+	{name: "restart", before: runC, verb: "podunit restart -t 0 xc", keeps: hasC, done: "podunit exec xc true", undo: endC},
+	{name: "kill", before: runC, verb: "podunit kill xc", keeps: hasC, done: "timeout 10 podunit wait xc", undo: endC},
 	{name: "start", before: makeC, verb: "podunit start xc", keeps: hasC, done: "podunit exec xc true", undo: noC},
 	{name: "rename", before: makeC, verb: "podunit rename xc xd", keeps: "podunit container exists xc || podunit container exists xd", done: "podunit container exists xd && ! " + hasC + " && podunit start xd && podunit exec xd true", undo: "podunit rm -f -t 0 xd; podunit volume rm cv"},
 	{name: "rename of one that runs", before: runC, verb: "podunit rename xc xd", keeps: "podunit exec xc true || podunit exec xd true", done: "podunit container exists xd && ! " + hasC + " && podunit exec xd true && podunit restart -t 0 xd && podunit exec xd true", undo: "podunit rm -f -t 0 xd"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,5 +75,50 @@ func TestSweep(t *testing.T) {
 		if !slices.Equal(names, want) {
 			t.Errorf("in %s is %v, want %v", dir, names, want)
 		}
+	}
+}
+
+// TestSweepImages removes the data of images that the list does not have, and what was half-written
+// in that of others.
+func TestSweepImages(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "overlay-images")
+	there, lost := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	for _, name := range []string{there + "/manifest", there + "/.tmp-manifest1", lost + "/manifest", "other/file"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() (names []string) {
+		for _, pattern := range []string{"*/*", "*/.*"} {
+			found, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range found {
+				names = append(names, strings.TrimPrefix(path, dir+"/"))
+			}
+		}
+		return names
+	}
+	all := left()
+	if err := SweepImages(lists{root: root}); err != nil || !slices.Equal(left(), all) {
+		t.Errorf("without a list: %v, left %v", err, left())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "images.json"), []byte(`[{"id":"`+there+`"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := SweepImages(lists{root: root}); err == nil || !slices.Equal(left(), all) {
+		t.Errorf("with half a list: %v, left %v", err, left())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "images.json"), []byte(`[{"id":"`+there+`"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := SweepImages(lists{root: root}); err != nil || !slices.Equal(left(), []string{there + "/manifest", "other/file"}) {
+		t.Errorf("%v, left %v", err, left())
 	}
 }

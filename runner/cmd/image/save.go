@@ -47,13 +47,13 @@ another machine as well: podunit save app | ssh host podunit load.`,
 			if compress {
 				o.Compression = "gzip"
 			}
+			save := func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) }
 			if output != "" {
-				return im.Save(cmd.Context(), args, format, output, o)
+				return toNamed(cmd.Context(), e, im, format, output, save)
 			}
 			if f, ok := e.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 				return hint.With(errors.New("refusing to write an archive to a terminal"), "--output FILE, or a redirection")
 			}
-			save := func(ctx context.Context, path string) error { return im.Save(ctx, args, format, path, o) }
 			return toStdout(cmd.Context(), e, im, format == "docker-archive", save)
 		},
 	}
@@ -66,6 +66,19 @@ another machine as well: podunit save app | ssh host podunit load.`,
 	f.BoolVar(&uncompressed, "uncompressed", false, "do not compress the layers of an OCI archive or directory")
 	cli.Complete(cmd, "format", "docker-archive", "oci-archive", "docker-dir", "oci-dir")
 	return cmd
+}
+
+// toNamed has an archive or a directory written to a path. A new archive is written as to stdout, and
+// has its name once it is whole.
+func toNamed(ctx context.Context, e *cli.Env, im *registry.Images, format, path string, write func(ctx context.Context, path string) error) error {
+	if format == "docker-archive" || format == "oci-archive" {
+		if f := cli.Unnamed(path); f != nil {
+			to := *e
+			to.Stdout = f
+			return cli.Named(f, path, toStdout(ctx, &to, im, format == "docker-archive", write))
+		}
+	}
+	return write(ctx, path)
 }
 
 // toStdout passes on what is written to a path: the libraries write archives to files only. If

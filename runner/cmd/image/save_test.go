@@ -118,3 +118,42 @@ func TestPathOf(t *testing.T) {
 		t.Errorf("a pipe is %q", got)
 	}
 }
+
+// TestToNamed: a new archive has its name once it is whole; a directory, and a file that is there,
+// the library writes where they are.
+func TestToNamed(t *testing.T) {
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ format, path, written string }{
+		{"docker-archive", filepath.Join(dir, "new"), ""},
+		{"docker-archive", there, there},
+		{"oci-dir", filepath.Join(dir, "directory"), filepath.Join(dir, "directory")},
+	} {
+		write := func(_ context.Context, path string) error {
+			if c.written != "" && path != c.written {
+				t.Errorf("%s to %s is written to %s", c.format, c.path, path)
+			}
+			if _, err := os.Lstat(c.path); c.written == "" && !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s is there before it is whole: %v", c.path, err)
+			}
+			return os.WriteFile(path, []byte("archive"), 0o600)
+		}
+		if err := toNamed(t.Context(), &cli.Env{}, nil, c.format, c.path, write); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(c.path); err != nil || string(got) != "archive" {
+			t.Errorf("%s: %q, %v", c.path, got, err)
+		}
+	}
+	none := errors.New("no such image")
+	path := filepath.Join(dir, "failed")
+	if err := toNamed(t.Context(), &cli.Env{}, nil, "docker-archive", path, func(context.Context, string) error { return none }); !errors.Is(err, none) {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after a failure: %v", err)
+	}
+}

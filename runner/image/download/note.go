@@ -126,12 +126,12 @@ func Noted(store storage.Store, own *os.Root, age time.Duration) (layers map[str
 				layers[name] = true
 				continue
 			}
-			found, err := store.LayersByCompressedDigest(digest.Digest(name))
-			if err != nil {
-				continue // there is none
-			}
-			for _, l := range found {
-				layers[l.ID] = true
+			// An archive has layers that are not compressed.
+			for _, find := range []func(digest.Digest) ([]storage.Layer, error){store.LayersByCompressedDigest, store.LayersByUncompressedDigest} {
+				found, _ := find(digest.Digest(name)) // an error if there is none
+				for _, l := range found {
+					layers[l.ID] = true
+				}
 			}
 		}
 	}

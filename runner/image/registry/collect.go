@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/podunit/podunit/runner/image/download"
+	"go.podman.io/common/libimage"
+	"go.podman.io/image/v5/types"
 	"go.podman.io/storage"
 )
 
@@ -48,6 +51,52 @@ func (im *Images) collectOld(ctx context.Context) {
 	defer own.Close()
 	if download.Overdue(own) {
 		_, _ = im.collect(ctx, download.KeepFor, forever) // the next pull tries again
+	}
+}
+
+// storing calls do, which has the library store the layers and data of images, with the library's
+// options for that. Their layers are noted meanwhile, so that no prune takes them and one finds them
+// when this process is killed.
+func (im *Images) storing(ctx context.Context, o libimage.CopyOptions, do func(libimage.CopyOptions) error) error {
+	work, err := download.NewDir(ctx, im.store)
+	if err != nil {
+		return err
+	}
+	defer work.Close(nil)
+	own, err := download.Open(im.store)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	defer marking(own)()
+	n := download.Begin(own)
+	o.Progress = make(chan types.ProgressProperties)
+	noted := make(chan struct{})
+	go func() {
+		defer close(noted)
+		for e := range o.Progress {
+			if e.Event == types.ProgressEventNewArtifact {
+				n.Add(e.Artifact.Digest.String())
+			}
+		}
+	}()
+	err = do(o)
+	close(o.Progress)
+	<-noted
+	n.Close(err != nil)
+	return err
+}
+
+// marking marks that an image is being stored, until done is called.
+func marking(own *os.Root) (done func()) {
+	shared, _, err := download.Share(own)
+	if err != nil {
+		return func() {} // on a full disk no image is stored either
+	}
+	unmark := download.Mark(own)
+	return func() {
+		unmark()
+		shared.Close()
 	}
 }
 

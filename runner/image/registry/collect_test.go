@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image/download"
+	"go.podman.io/common/libimage"
 	"go.podman.io/storage"
 )
 
@@ -208,3 +209,65 @@ func TestRemoveAllEnds(t *testing.T) {
 		t.Error("it goes round for ever")
 	}
 }
+
+// TestKilledLoad: while an archive is loaded, no prune takes its layers, and when that is killed the
+// next prune does.
+func TestKilledLoad(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one(), map[string][]byte{"more": random(1, 100_000)})
+	app := w.pull("app:1")
+	archive := w.dir + "/app.tar"
+	if err := w.Save(t.Context(), []string{app.ID}, "docker-archive", archive, SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Remove(t.Context(), app.ID, RemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.layers(0)
+	own, err := download.Open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	library, err := w.runtime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.storing(t.Context(), libimage.CopyOptions{}, func(o libimage.CopyOptions) error {
+		if _, err := w.load(t.Context(), library, archive, &libimage.LoadOptions{CopyOptions: o}); err != nil {
+			return err
+		}
+		// As it is before there is an image: the layer above keeps its layers from going with it.
+		stored, err := w.store.Image(app.ID)
+		if err != nil {
+			return err
+		}
+		above, err := w.store.CreateLayer("", stored.TopLayer, nil, "", false, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := w.store.DeleteImage(app.ID, true); err != nil {
+			return err
+		}
+		if err := w.store.DeleteLayer(above.ID); err != nil {
+			return err
+		}
+		if _, _, err := w.Prune(t.Context(), false, nil); err != nil {
+			return err
+		}
+		w.layers(2)
+		return errKilled
+	})
+	if !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Prune(t.Context(), false, nil); err != nil {
+		t.Error(err)
+	}
+	w.layers(0)
+	if left := append(w.files(), w.notes()...); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+var errKilled = errors.New("killed")

@@ -3,6 +3,9 @@
 package registry
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +20,33 @@ const instancesData = "instances.json"
 // beingMade is how long an image without a layer and data is left alone: Podman 4.3 notes an image
 // and its data in two calls, between which the storage is not locked.
 const beingMade = 10 * time.Second
+
+// dropHalves removes images whose making was killed before all of their data was there: they have
+// layers, no name and no manifest. With such an image in it, the library can list no images at all.
+// The storage is locked while one of us makes an image; young is for Podman 4.3, as with mendLists,
+// and judged by the list, since an image says when it was built.
+func dropHalves(store storage.Store, now time.Time, young time.Duration) error {
+	list, err := os.Stat(filepath.Join(store.GraphRoot(), store.GraphDriverName()+"-images", "images.json"))
+	if err != nil {
+		return nil //nolint:nilerr // there is no image yet
+	}
+	if age := now.Sub(list.ModTime()); age >= 0 && age < young {
+		return nil
+	}
+	images, err := store.Images()
+	if err != nil {
+		return err
+	}
+	for _, img := range images {
+		if img.ReadOnly || img.TopLayer == "" || len(img.Names) > 0 || slices.Contains(img.BigDataNames, storage.ImageDigestBigDataKey) {
+			continue
+		}
+		if _, err := store.DeleteImage(img.ID, true); err != nil && !errors.Is(err, storage.ErrImageUnknown) {
+			return err
+		}
+	}
+	return nil
+}
 
 // mendLists makes good what is left of a list of manifests whose creation was killed: the storage
 // notes the image first, and its parts one by one. With such an image in it, the library can list

@@ -4,11 +4,15 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/common/libimage/manifests"
 	"go.podman.io/image/v5/manifest"
@@ -100,5 +104,71 @@ func TestListOfAKilledMaker(t *testing.T) {
 	im.shared.Close()
 	if _, made, err := download.Share(own); err != nil || len(made) > 0 {
 		t.Errorf("the mark is there: %q, %v", made, err)
+	}
+}
+
+// TestHalfImages: where the making of an image was killed, what is there of it goes, unless it may be
+// being made, and images are counted again.
+func TestHalfImages(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	app := w.pull("app:1")
+	config := "sha256:" + app.ID
+	blob, err := w.store.ImageBigData(app.ID, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := strings.Repeat("c", 64)
+	for _, keys := range [][]storage.ImageBigDataOption{nil, {{Key: config, Data: blob, Digest: digest.Digest(config)}}} {
+		if _, err := w.store.CreateImage(half, nil, app.TopLayer, "", &storage.ImageOptions{BigData: keys}); err != nil {
+			t.Fatal(err)
+		}
+		if err := dropHalves(w.store, time.Now(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.store.Image(half); err != nil {
+			t.Errorf("one that may be being made: %v", err)
+		}
+		if err := dropHalves(w.store, time.Now(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.store.Image(half); !errors.Is(err, storage.ErrImageUnknown) {
+			t.Errorf("with %d parts it is there: %v", len(keys), err)
+		}
+		if _, _, err := w.DiskUsage(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := w.Lookup(t.Context(), app.ID); err != nil {
+		t.Errorf("the whole one: %v", err)
+	}
+}
+
+// TestHalfImageOfAKilledLoad: the mark that a killed load or pull leaves tells the next one that
+// nobody is making the half that is there.
+func TestHalfImageOfAKilledLoad(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	app := w.pull("app:1")
+	if _, err := w.store.CreateImage(strings.Repeat("c", 64), nil, app.TopLayer, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	own, err := download.Open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if err := own.Mkdir("blobs", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	download.Mark(own) // and is killed
+	if w.shared != nil {
+		w.shared.Close()
+	}
+	next := New(w.store, "")
+	next.base = w.base
+	images, err := next.List(t.Context(), nil)
+	if err != nil || len(images) != 1 {
+		t.Errorf("%d images, %v", len(images), err)
 	}
 }

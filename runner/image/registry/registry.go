@@ -163,6 +163,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 		return nil, err
 	}
 	step.Crash("pull begun")
+	defer marking(own)()
 	sys.BigFilesTemporaryDir = work.Path
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
 	m.layers = download.Begin(own)
@@ -379,9 +380,12 @@ func (im *Images) read(ctx context.Context, name string, o image.PullOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	images, err := runtime.Pull(ctx, name, config.PullPolicyAlways, &libimage.PullOptions{CopyOptions: libimage.CopyOptions{
-		OS: o.OS, Architecture: o.Arch, Variant: o.Variant, OciDecryptConfig: decrypt,
-	}})
+	var images []*libimage.Image
+	copying := libimage.CopyOptions{OS: o.OS, Architecture: o.Arch, Variant: o.Variant, OciDecryptConfig: decrypt}
+	err = im.storing(ctx, copying, func(c libimage.CopyOptions) (err error) {
+		images, err = runtime.Pull(ctx, name, config.PullPolicyAlways, &libimage.PullOptions{CopyOptions: c})
+		return err
+	})
 	if err != nil {
 		e := explain(name, "", err)
 		if errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "not found") {

@@ -192,7 +192,7 @@ func (im *Images) Prune(ctx context.Context, all bool, filters []string) ([]*Rem
 			break // with these gone, their parents may be without a name
 		}
 	}
-	serr := ours.Sweep(im.store)
+	serr := errors.Join(ours.Sweep(im.store), ours.SweepImages(im.store))
 	freed, err := download.Leftovers(im.store)
 	if err != nil {
 		return reports, freed, errors.Join(serr, err)

@@ -254,7 +254,11 @@ func (im *Images) LoadArchive(ctx context.Context, path string, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	names, err := im.load(ctx, runtime, path, &libimage.LoadOptions{CopyOptions: libimage.CopyOptions{Writer: progress}})
+	var names []string
+	err = im.storing(ctx, libimage.CopyOptions{Writer: progress}, func(o libimage.CopyOptions) (err error) {
+		names, err = im.load(ctx, runtime, path, &libimage.LoadOptions{CopyOptions: o})
+		return err
+	})
 	for _, name := range names {
 		if stored, _, ferr := im.Find(name); ferr == nil {
 			im.tell("loadfromarchive", stored.ID, name)
@@ -278,8 +282,10 @@ func (im *Images) Import(ctx context.Context, path string, o Imported) (string, 
 	if err != nil {
 		return "", err
 	}
-	name, err := runtime.Import(ctx, path, &libimage.ImportOptions{
-		CopyOptions: libimage.CopyOptions{Writer: o.Progress}, Changes: o.Changes, CommitMessage: o.Message, Tag: o.Name, OS: o.OS, Arch: o.Arch,
+	var name string
+	err = im.storing(ctx, libimage.CopyOptions{Writer: o.Progress}, func(c libimage.CopyOptions) (err error) {
+		name, err = runtime.Import(ctx, path, &libimage.ImportOptions{CopyOptions: c, Changes: o.Changes, CommitMessage: o.Message, Tag: o.Name, OS: o.OS, Arch: o.Arch})
+		return err
 	})
 	if err != nil {
 		return "", err
