@@ -120,8 +120,6 @@ var cutCases = []cutCase{
 	{name: "kube play", verb: "podunit kube play k.yaml", done: "podunit exec kp-c cat /f/a | grep alpha", undo: "podunit kube down k.yaml"},
 	{name: "kube down", before: "podunit kube play k.yaml", verb: "podunit kube down k.yaml", done: "! podunit pod exists kp"},
 	{name: "unpause", before: runC + "; podunit pause xc", verb: "podunit unpause xc", keeps: hasC, done: "podunit exec xc true", undo: endC},
-	{name: "kill", before: runC, verb: "podunit kill xc", keeps: hasC, done: "timeout 10 podunit wait xc", undo: endC},
-	{name: "restart", before: runC + "; " + began + " >made/at", verb: "podunit restart -t 0 xc", keeps: hasC, done: "podunit exec xc true && [ $(" + began + ") != $(cat made/at) ]", undo: endC + "; rm made/at"},
 	{name: "pod start", before: makeP, verb: "podunit pod start cp", keeps: hasP, done: "podunit exec xc true", undo: endP},
 	{name: "pod stop", before: makeP + "; podunit pod start cp", verb: "podunit pod stop -t 0 cp", keeps: hasP, done: stateP + "Exited ]", undo: endP},
 	{name: "pod restart", before: makeP + "; podunit pod start cp; " + began + " >made/at", verb: "podunit pod restart cp", keeps: hasP, done: "podunit exec xc true && [ $(" + began + ") != $(cat made/at) ]", undo: endP + "; rm made/at"},
