@@ -159,7 +159,8 @@ spec:
 {apiVersion: v1, kind: ConfigMap, metadata: {name: f}, data: {a: alpha}}
 E
 podunit run -d --rm --name c --network none ` + image + ` sleep 1000; podunit rm -f -t 0 c; podunit quadlet install q.container; podunit quadlet rm q.container; podunit login -u u -p p localhost:5000; podunit logout localhost:5000
-podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f`
+podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f
+mkdir ~/.config/podunit; printf '[AutoUpdate]\nHealthWindow=1s\nKeep=0\n' >~/.config/podunit/podunit.conf`
 
 // cutShell is what root's script has before a round: alice has a script of hers run as after a login.
 const cutShell = `alice() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs
