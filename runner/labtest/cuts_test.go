@@ -42,6 +42,16 @@ const (
 		"for f in half/????????????????*; do mv $f $b/sha256:${f#half/}.Unverified; done; rm -r half"
 )
 
+// A pod with a container, which is young or not, and an image with updates.
+const (
+	makeP  = "podunit pod create --name cp; podunit create --pod cp --name xc --stop-signal KILL " + image + " sleep 1000"
+	hasP   = "podunit pod exists cp && " + hasC
+	endP   = "podunit pod rm -f -t 0 cp"
+	stateP = "[ \"$(podunit pod inspect -f '{{.State}}' cp)\" = "
+	began  = "podunit inspect -f '{{.State.StartedAt.UnixNano}}' xc"
+	cu     = "localhost:5000/cu:1"
+)
+
 // twice is a check of a container that runs, and of its next start.
 func twice(check string) string { return check + " && podunit restart -t 0 xc && " + check }
 
@@ -109,6 +119,25 @@ var cutCases = []cutCase{
 	{name: "generate quadlet --install", before: makeC, verb: "podunit generate quadlet --install xc", keeps: hasC, done: "systemctl --user cat xc.service", undo: "rm -f ~/.config/containers/systemd/xc.container; systemctl --user daemon-reload; " + noC},
 	{name: "kube play", verb: "podunit kube play k.yaml", done: "podunit exec kp-c cat /f/a | grep alpha", undo: "podunit kube down k.yaml"},
 	{name: "kube down", before: "podunit kube play k.yaml", verb: "podunit kube down k.yaml", done: "! podunit pod exists kp"},
+	{name: "unpause", before: runC + "; podunit pause xc", verb: "podunit unpause xc", keeps: hasC, done: "podunit exec xc true", undo: endC},
+	{name: "pod start", before: makeP, verb: "podunit pod start cp", keeps: hasP, done: "podunit exec xc true", undo: endP},
+	{name: "pod stop", before: makeP + "; podunit pod start cp", verb: "podunit pod stop -t 0 cp", keeps: hasP, done: stateP + "Exited ]", undo: endP},
+	{name: "pod restart", before: makeP + "; podunit pod start cp; " + began + " >made/at", verb: "podunit pod restart cp", keeps: hasP, done: "podunit exec xc true && [ $(" + began + ") != $(cat made/at) ]", undo: endP + "; rm made/at"},
+	{name: "pod pause", before: makeP + "; podunit pod start cp", verb: "podunit pod pause cp", keeps: hasP, done: stateP + "Paused ]", undo: endP},
+	{name: "pod unpause", before: makeP + "; podunit pod start cp; podunit pod pause cp", verb: "podunit pod unpause cp", keeps: hasP, done: "podunit exec xc true", undo: endP},
+	{name: "pod kill", before: makeP + "; podunit pod start cp", verb: "podunit pod kill cp", keeps: hasP, done: "timeout 10 podunit wait xc", undo: endP},
+	{name: "pod prune", before: makeP + "; podunit pod start cp; podunit pod stop -t 0 cp", verb: "podunit pod prune -f", done: "! podunit pod exists cp && ! " + hasC},
+	{name: "kube play --replace", before: "podunit kube play k.yaml; sed 's/alpha/beta/; s/1000/2000/' k.yaml >r/k.yaml", verb: "podunit kube play --replace r/k.yaml",
+		done: "podunit exec kp-c cat /f/a | grep beta && podunit exec kp-c grep 2000 /proc/1/cmdline", undo: "podunit kube down k.yaml; rm r/k.yaml"},
+	{name: "kube generate", before: makeC, verb: "podunit kube generate -f made/out xc", keeps: hasC, done: "podunit kube play --start=false made/out && podunit kube down made/out", undo: noC + "; rm made/out"},
+	{name: "artifact pull", before: "podunit artifact add localhost:5000/ca:1 new; podunit artifact push -q localhost:5000/ca:1; podunit artifact rm localhost:5000/ca:1", verb: "podunit artifact pull -q localhost:5000/ca:1",
+		done: "podunit artifact extract localhost:5000/ca:1 made/out && grep new made/out", undo: "podunit artifact rm localhost:5000/ca:1; rm made/out"},
+	{name: "healthcheck run", before: "podunit run -d --name xc --stop-signal KILL --health-cmd 'touch /made' --health-interval disable " + image + " sleep 1000", verb: "podunit healthcheck run xc", keeps: "podunit exec xc true",
+		done: "podunit exec xc test -e /made && [ \"$(podunit inspect -f '{{.State.Health.Status}}' xc)\" = healthy ]", undo: endC},
+	{name: "system prune", before: makeC + "; podunit import -q tree.tar; podunit pod create --name cp; podunit pod start cp; podunit pod stop -t 0 cp", verb: "podunit system prune -f --volumes", keeps: "podunit image exists " + image,
+		done: "! podunit volume exists cv && ! " + hasC + " && ! podunit pod exists cp && ! podunit images | grep '<none>'"},
+	{name: "auto-update", before: "skopeo copy -q docker://localhost:5000/busybox:1 docker://" + cu + "; podunit run -d --name xc --stop-signal KILL --network none -v cv:/data --label io.containers.autoupdate=registry " + cu + " sleep 1000; podunit exec xc touch /data/file; skopeo copy -q docker://localhost:5000/busybox:2 docker://" + cu,
+		verb: "podunit auto-update --wait", keeps: hasC + " && podunit volume export cv | tar -t file", done: "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file", undo: noC + "; podunit rmi " + cu},
 }
 
 // cutUnit makes the unit file that the cases find, in their directory.
@@ -130,7 +159,8 @@ spec:
 {apiVersion: v1, kind: ConfigMap, metadata: {name: f}, data: {a: alpha}}
 E
 podunit run -d --rm --name c --network none ` + image + ` sleep 1000; podunit rm -f -t 0 c; podunit quadlet install q.container; podunit quadlet rm q.container; podunit login -u u -p p localhost:5000; podunit logout localhost:5000
-podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f`
+podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f
+mkdir ~/.config/podunit; printf '[AutoUpdate]\nHealthWindow=1s\nKeep=0\n' >~/.config/podunit/podunit.conf`
 
 // cutShell is what root's script has before a round: alice has a script of hers run as after a login.
 const cutShell = `alice() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs

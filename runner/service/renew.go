@@ -132,8 +132,8 @@ func (e *Engine) setImage(ctx context.Context, r *container.Record, imageID stri
 	return nil
 }
 
-// finishRenewal makes the container anew and starts its service. The note of it goes as soon as
-// the container is there.
+// finishRenewal makes the container anew and starts its service. The note of it goes when that is
+// done, or has failed.
 func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 	err := e.WithLock(ctx, r.Name, func(*container.Lock) error {
 		old, err := e.Containers.Lookup(r.ID)
@@ -155,10 +155,7 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 		return err
 	}
 	step.Crash("renewal created")
-	if err := e.dropRenewal(r.ID); err != nil {
-		return err
-	}
-	return e.startService(ctx, r, Transient{})
+	return errors.Join(e.startService(ctx, r, Transient{}), e.dropRenewal(r.ID))
 }
 
 // renewal is the content of the note; a record itself leaves ID and name to the storage.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/ledger"
+	"github.com/podunit/podunit/runner/unit"
 )
 
 // renewed notes the renewal of a container with the image "new", as one that was cut there.
@@ -109,6 +110,23 @@ func TestRenewalOfOneThatGoesWithItsUnit(t *testing.T) {
 	}
 	if now, err := w.Containers.Lookup(r.ID); err != nil || now.ImageID != "new" {
 		t.Errorf("%v, %v", now.ImageID, err)
+	}
+}
+
+// A renewal that is cut before the service has started is completed by the next update; one whose
+// service fails is not tried again.
+func TestRenewalEndsWithTheStart(t *testing.T) {
+	for _, fault := range []error{nil, errors.New("it fails")} {
+		w := newWorld(t)
+		r := w.made("web", old)
+		during := 0
+		w.manager.starts = func(string, unit.Service) error { during = w.notes(); return fault }
+		if err := w.Renew(t.Context(), r, "f00"); !errors.Is(err, fault) {
+			t.Error(err)
+		}
+		if now, err := w.Containers.Lookup(r.ID); err != nil || now.ImageID != "f00" || during != 1 || w.notes() != 0 {
+			t.Errorf("%v, %v; %d notes during the start, %d after it", now.ImageID, err, during, w.notes())
+		}
 	}
 }
 

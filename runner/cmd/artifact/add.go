@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/cmd/image"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/spf13/cobra"
 	"go.podman.io/common/pkg/libartifact"
@@ -32,7 +34,7 @@ func NewAdd(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			store, err := artifacts(cmd.Context(), e)
+			im, err := image.Open(cmd.Context(), e)
 			if err != nil {
 				return err
 			}
@@ -40,7 +42,11 @@ func NewAdd(e *cli.Env) *cobra.Command {
 			for _, path := range args[1:] {
 				files = append(files, libartifacttypes.ArtifactBlob{BlobFilePath: path, FileName: filepath.Base(path)})
 			}
-			d, err := store.Add(cmd.Context(), ref, files, &o)
+			var d *digest.Digest
+			err = im.ChangeArtifacts(func(store *libartifact.ArtifactStore) (err error) {
+				d, err = store.Add(cmd.Context(), ref, files, &o)
+				return err
+			})
 			if errors.Is(err, libartifacttypes.ErrArtifactAlreadyExists) {
 				return hint.With(err, "--append adds to it, --replace makes it anew")
 			}

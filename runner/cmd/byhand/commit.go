@@ -107,7 +107,7 @@ func (c *committing) commit(ctx context.Context, x *service.Engine, im *registry
 		go func() { to.CloseWithError(x.Containers.Export(r, to)) }()
 		defer from.Close()
 		c.Layer = from
-		return im.Commit(c.Commit)
+		return im.Commit(ctx, c.Commit)
 	}
 	layer, err := x.Containers.Diff(r)
 	if err != nil {
@@ -115,7 +115,7 @@ func (c *committing) commit(ctx context.Context, x *service.Engine, im *registry
 	}
 	defer layer.Close()
 	c.Layer = layer
-	return im.Commit(c.Commit)
+	return im.Commit(ctx, c.Commit)
 }
 
 // runsAs is the configuration of an image that is made of a container: that of the container's

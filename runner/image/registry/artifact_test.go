@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,6 +146,66 @@ func TestArtifactsAfterACut(t *testing.T) {
 	}
 }
 
+// TestKilledArtifactChange: a change that was killed is completed or taken back, and no copy of the
+// list stays; a cut that comes later is told.
+func TestKilledArtifactChange(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
+	w.registry.push(t, "model:2", "", v1.ImageConfig{}, map[string][]byte{"two": []byte("two")})
+	dir := image.ArtifactDir(filepath.Join(w.dir, "graph"))
+	list := filepath.Join(dir, "index.json")
+	pull := func(name string) (manifest string) {
+		id, err := w.PullArtifact(t.Context(), w.name(name), SendOptions{PullOptions: w.options()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, "blobs/sha256", id)
+	}
+	first, second := pull("model:1"), pull("model:2")
+	killed := func(what string, do func() error) {
+		t.Helper()
+		var before, during []byte
+		err := w.ChangeArtifacts(func(*libartifact.ArtifactStore) (err error) {
+			before, err = os.ReadFile(list)
+			if err == nil {
+				err = do()
+			}
+			if err == nil {
+				during, err = os.ReadFile(w.changing())
+			}
+			return err
+		})
+		if err == nil {
+			err = os.WriteFile(w.changing(), during, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := keepArtifacts(dir, w.changing())
+		if err != nil || len(said) > 0 {
+			t.Errorf("%s: %v, said %q", what, err, said)
+		}
+		after, err := readList(list)
+		if want := strings.Count(string(before), "digest") - strings.Count(what, "manifest"); err != nil || len(after.Manifests) != want {
+			t.Errorf("%s: %d artifacts, not %d: %v", what, len(after.Manifests), want, err)
+		}
+		for _, path := range []string{w.changing(), damagedList(list)} {
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %s is there: %v", what, path, err)
+			}
+		}
+	}
+	killed("before it wrote", func() error { return nil })
+	killed("in the middle of the list", func() error { return os.Truncate(list, 20) })
+	killed("when the manifest was gone", func() error { return os.Remove(second) })
+	if err := os.Remove(first); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := keepArtifacts(dir, w.changing()); err != nil || len(said) != 2 {
+		t.Errorf("a manifest that nobody has removed: %v, said %q", err, said)
+	}
+}
+
 // TestArtifactLeftovers: a prune takes what a killed pull has left of an artifact, and neither what
 // an artifact has nor what may be one's in a moment.
 func TestArtifactLeftovers(t *testing.T) {
@@ -202,7 +263,7 @@ func TestArtifactsUnread(t *testing.T) {
 	if err := errors.Join(os.Rename(blob, blob+".aside"), os.Mkdir(blob, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	if said, err := keepArtifacts(dir); err == nil || !strings.Contains(err.Error(), "directory") || len(said) != 0 {
+	if said, err := keepArtifacts(dir, ""); err == nil || !strings.Contains(err.Error(), "directory") || len(said) != 0 {
 		t.Errorf("a manifest that is not read: %q, %v", said, err)
 	}
 	if after, err := os.ReadFile(list); err != nil || string(after) != string(before) {
@@ -211,7 +272,7 @@ func TestArtifactsUnread(t *testing.T) {
 	if err := os.WriteFile(list, bytes.Replace(before, []byte(`"manifests":[`), []byte(`"manifests":[{"digest":"odd"},`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if said, err := keepArtifacts(dir); err == nil || len(said) != 0 {
+	if said, err := keepArtifacts(dir, ""); err == nil || len(said) != 0 {
 		t.Errorf("beside one that is lost: %q, %v", said, err)
 	}
 	if err := os.WriteFile(list, before, 0o600); err != nil {
@@ -220,7 +281,7 @@ func TestArtifactsUnread(t *testing.T) {
 	if err := errors.Join(os.Remove(blob), os.Rename(blob+".aside", blob), os.RemoveAll(image.KeptList(list)), os.Mkdir(image.KeptList(list), 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	if said, err := keepArtifacts(dir); err != nil || len(said) != 1 || !strings.Contains(said[0], "has no copy") {
+	if said, err := keepArtifacts(dir, ""); err != nil || len(said) != 1 || !strings.Contains(said[0], "has no copy") {
 		t.Errorf("a copy that cannot be kept: %q, %v", said, err)
 	}
 	odd := []byte(`{"schemaVersion":2,"config":{"digest":"odd"},"layers":[{"digest":""}]}`)

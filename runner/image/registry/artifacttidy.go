@@ -58,17 +58,21 @@ func damagedList(list string) string { return list + ".damaged" }
 // keepArtifacts keeps a copy of the list of artifacts before something changes it: the library
 // writes it in place, and syncs neither it nor manifests. Of a list that a power cut has torn the
 // copy takes the place, or an empty one; an artifact whose manifest is lost goes from it. What is
-// lost is said; what a registry has, the next pull brings back.
-func keepArtifacts(dir string) ([]string, error) {
+// lost is said; what a registry has, the next pull brings back. Where the note changing tells that
+// podunit was killed in the middle of a change, nothing is lost: of that change nobody was told.
+func keepArtifacts(dir, changing string) ([]string, error) {
 	var said []string
 	err := artifactLock(dir, func() error {
 		path := filepath.Join(dir, v1.ImageIndexFile)
+		note, _ := os.ReadFile(changing)
+		cut := len(note) > 0 && string(note) == dir
 		list, err := readList(path)
 		torn := errors.Is(err, errLost)
 		if torn {
 			said = append(said, fmt.Sprintf("the list of artifacts was damaged, and is again what it was before the last change: %v", err))
 			if list, err = readList(image.KeptList(path)); errors.Is(err, errLost) || errors.Is(err, fs.ErrNotExist) {
 				said[0] = fmt.Sprintf("the list of artifacts was damaged, and is empty now; pull them again: %v", err)
+				cut = false
 				list, err = v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex}, nil
 			}
 		}
@@ -89,12 +93,20 @@ func keepArtifacts(dir string) ([]string, error) {
 		changed := torn || len(whole) != len(list.Manifests)
 		list.Manifests = whole
 		data, err := json.Marshal(list)
-		if err == nil && changed {
+		switch {
+		case err != nil || !changed:
+		case cut:
+			said = nil
+			err = safe.Write(path, data, 0o644)
+		default:
 			err = replaceList(path, data)
 			said = append(said, "the list of artifacts as it was: "+damagedList(path))
 		}
 		if err != nil {
 			return err
+		}
+		if len(note) > 0 {
+			_ = os.Remove(changing) // then a later look says more than it must
 		}
 		if old, rerr := os.ReadFile(image.KeptList(path)); rerr == nil && string(old) == string(data) {
 			return nil

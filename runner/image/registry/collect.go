@@ -54,10 +54,9 @@ func (im *Images) collectOld(ctx context.Context) {
 	}
 }
 
-// storing calls do, which has the library store the layers and data of images, with the library's
-// options for that. Their layers are noted meanwhile, so that no prune takes them and one finds them
-// when this process is killed.
-func (im *Images) storing(ctx context.Context, o libimage.CopyOptions, do func(libimage.CopyOptions) error) error {
+// making calls do, which stores the layers and data of images, and notes their layers: so no prune
+// takes them meanwhile, and one finds them when this process is killed.
+func (im *Images) making(ctx context.Context, do func(own *os.Root, note *download.Note) error) error {
 	work, err := download.NewDir(ctx, im.store)
 	if err != nil {
 		return err
@@ -70,21 +69,29 @@ func (im *Images) storing(ctx context.Context, o libimage.CopyOptions, do func(l
 	defer own.Close()
 	defer marking(own)()
 	n := download.Begin(own)
-	o.Progress = make(chan types.ProgressProperties)
-	noted := make(chan struct{})
-	go func() {
-		defer close(noted)
-		for e := range o.Progress {
-			if e.Event == types.ProgressEventNewArtifact {
-				n.Add(e.Artifact.Digest.String())
-			}
-		}
-	}()
-	err = do(o)
-	close(o.Progress)
-	<-noted
+	err = do(own, n)
 	n.Close(err != nil)
 	return err
+}
+
+// storing is making for a do that has the library store images, with the library's options for that.
+func (im *Images) storing(ctx context.Context, o libimage.CopyOptions, do func(libimage.CopyOptions) error) error {
+	return im.making(ctx, func(_ *os.Root, n *download.Note) error {
+		o.Progress = make(chan types.ProgressProperties)
+		noted := make(chan struct{})
+		go func() {
+			defer close(noted)
+			for e := range o.Progress {
+				if e.Event == types.ProgressEventNewArtifact {
+					n.Add(e.Artifact.Digest.String())
+				}
+			}
+		}()
+		err := do(o)
+		close(o.Progress)
+		<-noted
+		return err
+	})
 }
 
 // marking marks that an image is being stored, until done is called.

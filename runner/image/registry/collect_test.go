@@ -284,3 +284,32 @@ func TestKilledLoad(t *testing.T) {
 }
 
 var errKilled = errors.New("killed")
+
+// removing is a storage from which somebody else removes images right after they were listed.
+type removing struct {
+	storage.Store
+	ids []string
+}
+
+func (s *removing) MultiList(o storage.MultiListOptions) (storage.MultiListResult, error) {
+	list, err := s.Store.MultiList(o)
+	if err == nil && len(s.ids) > 0 {
+		_, err = s.DeleteImage(s.ids[0], true)
+		s.ids = s.ids[1:]
+	}
+	return list, err
+}
+
+// TestDiskUsageBesideARemoval: who removes images meanwhile is no error of who counts what they take.
+func TestDiskUsageBesideARemoval(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"app:1", "app:2", "app:3"} {
+		w.registry.push(t, name, "", v1.ImageConfig{}, map[string][]byte{"name": []byte(name)})
+	}
+	s := &removing{Store: w.store, ids: []string{w.pull("app:1").ID, w.pull("app:2").ID}}
+	last := w.pull("app:3").ID
+	all, _, err := New(s, "").DiskUsage(t.Context())
+	if err != nil || len(all) != 1 || all[0].ID != last || len(s.ids) != 0 {
+		t.Errorf("%+v, %v; not removed: %q", all, err, s.ids)
+	}
+}

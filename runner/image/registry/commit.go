@@ -4,6 +4,7 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ type Commit struct {
 var ErrMessage = errors.New("messages are only compatible with the docker image format (-f docker)")
 
 // Commit adds an image to the storage and returns its ID.
-func (im *Images) Commit(c Commit) (string, error) {
+func (im *Images) Commit(ctx context.Context, c Commit) (id string, err error) {
 	if c.Message != "" && !c.Docker {
 		return "", ErrMessage
 	}
@@ -58,14 +59,17 @@ func (im *Images) Commit(c Commit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	layer, made, err := im.putLayer(top, c.Layer)
-	if err != nil {
-		return "", err
-	}
-	id, err := im.finish(c, name, config, layer)
-	if err != nil && made {
-		err = errors.Join(err, im.store.DeleteLayer(layer.ID))
-	}
+	err = im.making(ctx, func(own *os.Root, note *download.Note) error {
+		layer, made, err := im.putLayer(own, note, top, c.Layer)
+		if err != nil {
+			return err
+		}
+		id, err = im.finish(c, name, config, layer)
+		if err != nil && made {
+			err = errors.Join(err, im.store.DeleteLayer(layer.ID))
+		}
+		return err
+	})
 	return id, err
 }
 
@@ -73,17 +77,7 @@ func (im *Images) Commit(c Commit) (string, error) {
 // that comes back from a registry would be refused, as its layers would not be those that its ID
 // has. It tells whether the layer is new. Source: go.podman.io/image, storage/storage_dest.go,
 // layerID.
-func (im *Images) putLayer(parent string, diff io.Reader) (layer *storage.Layer, made bool, err error) {
-	own, err := download.Open(im.store)
-	if err != nil {
-		return nil, false, err
-	}
-	defer own.Close()
-	shared, _, err := download.Share(own)
-	if err != nil {
-		return nil, false, err
-	}
-	defer shared.Close()
+func (im *Images) putLayer(own *os.Root, note *download.Note, parent string, diff io.Reader) (layer *storage.Layer, made bool, err error) {
 	f, err := os.CreateTemp(own.Name(), "commit-")
 	if err != nil {
 		return nil, false, err
@@ -106,6 +100,7 @@ func (im *Images) putLayer(parent string, diff io.Reader) (layer *storage.Layer,
 	if layer, err := im.store.Layer(id); err == nil {
 		return layer, false, nil
 	}
+	note.Add(id)
 	layer, _, err = im.store.PutLayer(id, parent, nil, "", false, nil, f)
 	return layer, err == nil, err
 }

@@ -7,11 +7,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/image/v5/docker/reference"
 	"go.podman.io/storage"
 )
@@ -67,7 +70,7 @@ func TestConfigured(t *testing.T) {
 }
 
 func TestCommitRefusesMessageInOCI(t *testing.T) {
-	if _, err := (&Images{}).Commit(Commit{Message: "x"}); !errors.Is(err, ErrMessage) {
+	if _, err := (&Images{}).Commit(t.Context(), Commit{Message: "x"}); !errors.Is(err, ErrMessage) {
 		t.Errorf("%v", err)
 	}
 }
@@ -110,7 +113,7 @@ func TestCommittedLayersHaveTheIDsOfPulledOnes(t *testing.T) {
 	}
 	for _, c := range []Commit{{Parent: parent.ID}, {Parent: parent.ID, Author: "another"}, {Parent: parent.ID, Squash: true}} {
 		c.Layer = bytes.NewReader(diff.Bytes())
-		id, err := w.Commit(c)
+		id, err := w.Commit(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,3 +134,57 @@ func TestCommittedLayersHaveTheIDsOfPulledOnes(t *testing.T) {
 		}
 	}
 }
+
+// TestKilledCommit: while a commit goes on, no prune takes its layer, and when it is killed the next
+// prune does; it is marked, so that half an image goes at once.
+func TestKilledCommit(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", ispec.ImageConfig{}, one())
+	parent, err := w.store.Image(w.pull("app:1").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := download.Open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	var diff bytes.Buffer
+	out := tar.NewWriter(&diff)
+	if err := errors.Join(out.WriteHeader(&tar.Header{Name: "made", Mode: 0o644, Typeflag: tar.TypeReg}), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	marked := false
+	looks := readerFunc(func(into []byte) (int, error) {
+		marks, err := fs.Glob(own.FS(), "making-*")
+		marked = err == nil && len(marks) == 1
+		return 0, errKilled
+	})
+	if _, err := w.Commit(t.Context(), Commit{Parent: parent.ID, Layer: looks}); !errors.Is(err, errKilled) || !marked {
+		t.Errorf("marked: %v; %v", marked, err)
+	}
+	err = w.making(t.Context(), func(own *os.Root, note *download.Note) error {
+		if _, made, err := w.putLayer(own, note, parent.TopLayer, &diff); err != nil || !made {
+			t.Fatalf("made: %v, %v", made, err)
+		}
+		if _, _, err := w.Prune(t.Context(), false, nil); err != nil {
+			return err
+		}
+		w.layers(2)
+		return errKilled
+	})
+	if !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Prune(t.Context(), false, nil); err != nil {
+		t.Error(err)
+	}
+	w.layers(1)
+	if left := append(w.files(), w.notes()...); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(into []byte) (int, error) { return f(into) }

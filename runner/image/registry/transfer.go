@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/containers/ocicrypt/helpers"
@@ -24,6 +25,7 @@ import (
 	"go.podman.io/image/v5/pkg/compression"
 	"go.podman.io/image/v5/transports/alltransports"
 	"go.podman.io/image/v5/types"
+	"go.podman.io/storage"
 	"go.podman.io/storage/pkg/archive"
 )
 
@@ -362,7 +364,22 @@ func (im *Images) DiskUsage(ctx context.Context) ([]libimage.ImageDiskUsage, int
 	if err != nil {
 		return nil, 0, err
 	}
-	return runtime.DiskUsage(ctx)
+	for {
+		before, err := im.store.Images()
+		if err != nil {
+			return nil, 0, err
+		}
+		all, size, err := runtime.DiskUsage(ctx)
+		if err == nil || ctx.Err() != nil || !slices.ContainsFunc(before, im.isGone) {
+			return all, size, err
+		}
+	}
+}
+
+// isGone tells that somebody has removed an image since it was listed.
+func (im *Images) isGone(img storage.Image) bool {
+	_, err := im.store.Image(img.ID)
+	return errors.Is(err, storage.ErrImageUnknown)
 }
 
 // CreateList makes an empty list of manifests and returns its ID.

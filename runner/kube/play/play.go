@@ -191,6 +191,7 @@ type work struct {
 	st   *State
 	plan *kube.Plan // what is asked for; that of st has also what is still to go
 	old  *State     // what is replaced, nil for nothing
+	half bool       // old is what a play has left that was killed
 	// former is what was noted of the secrets of old, nil if nothing was.
 	former []byte
 	// took are the pods that this play replaces and other plays had.
@@ -221,7 +222,7 @@ func (w *work) look(ctx context.Context) error {
 	}
 	for _, s := range all {
 		if s.Name == w.st.Name {
-			w.old = s
+			w.old, w.half = s, w.store.isHalf(s.Name)
 			w.st.Volumes = s.Volumes
 			if s.Slice != "" {
 				w.st.Slice = s.Slice // units of it that go on are there
@@ -251,7 +252,7 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	case errors.Is(err, pod.ErrNotFound):
 	case err != nil:
 		return err
-	case other != nil && other == w.old && (w.Replace || w.Service):
+	case other != nil && other == w.old && w.replacesOwn():
 	case other != nil && other.Unit != "" && other.Name != w.st.Name:
 		return hint.With(fmt.Errorf("pod %s belongs to %s", p.Name, other.Unit), "systemctl stop %s, first", other.Unit)
 	case !w.Replace:
@@ -291,6 +292,10 @@ func (w *work) inTheWay(ctx context.Context, all []*State, p *kube.Pod) error {
 	}
 	return nil
 }
+
+// replacesOwn tells whether a play takes the place of an earlier one of its name. One that was killed
+// has nobody who would miss it.
+func (w *work) replacesOwn() bool { return w.Replace || w.Service || w.half }
 
 func podExists(p *kube.Pod) error {
 	return hint.With(fmt.Errorf("the name %s is in use: pod already exists", p.Name), "--replace takes its place, podunit kube down removes it")
@@ -379,7 +384,8 @@ func (w *work) begin() error {
 	if w.old != nil {
 		w.st.Plan = merged(w.plan, w.old.Plan)
 	}
-	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700), w.save())
+	err := errors.Join(w.store.keepSecrets(w.st.Name, w.st.Plan), os.MkdirAll(filepath.Dir(w.store.endPath(w.st.Name, "x")), 0o700),
+		w.store.setHalf(w.st.Name), w.save())
 	_ = os.Remove(w.store.mainPath(w.st.Name)) // of the unit's last run
 	return err
 }
@@ -461,7 +467,7 @@ func (w *work) make(ctx context.Context) error {
 		return err
 	}
 	w.st.Plan = w.plan
-	return w.save()
+	return errors.Join(w.save(), w.store.setWhole(w.st.Name))
 }
 
 // makePod brings a pod to what the plan says. A running pod that has not changed goes on, and so do
@@ -647,6 +653,9 @@ func (w *work) undoOwn(ctx context.Context) error {
 	})
 	old.Plan = &plan
 	errs = append(errs, w.store.restoreSecrets(old.Name, w.former), w.store.save(&old), w.dropVolumes(ctx, w.made))
+	if !w.half {
+		errs = append(errs, w.store.setWhole(old.Name))
+	}
 	before := &work{Player: w.Player, Options: w.Options, st: &old, plan: &plan, alone: w.alone}
 	before.Create = false // what ran runs again
 	for _, x := range w.changed {

@@ -129,7 +129,7 @@ func (w *work) immutables() error {
 	for i := range w.st.Plan.Secrets {
 		s := &w.st.Plan.Secrets[i]
 		old, data, err := w.Containers.Secrets.Store.Value(s.Name)
-		if err != nil || old.Name != s.Name || old.Metadata[immutable] != "true" || old.Metadata[ofPlay] == w.st.Name && (w.Replace || w.Service) {
+		if err != nil || old.Name != s.Name || old.Metadata[immutable] != "true" || old.Metadata[ofPlay] == w.st.Name && w.replacesOwn() {
 			continue
 		}
 		if now, err := document(s); err != nil || !bytes.Equal(now, data) {

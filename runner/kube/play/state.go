@@ -152,6 +152,25 @@ func (s store) forget(name string) error {
 	return errors.Join(err, os.RemoveAll(s.dir(name)))
 }
 
+// halfPath is a file that is there while somebody makes a play, under the play's lock: who finds it
+// and has that lock knows that the other one was killed. No boot leaves what it is about.
+func (s store) halfPath(play string) string { return filepath.Join(s.dir(play), "half") }
+
+func (s store) setHalf(play string) error { return safe.Replace(s.halfPath(play), nil, 0o600) }
+
+func (s store) isHalf(play string) bool {
+	_, err := os.Stat(s.halfPath(play))
+	return err == nil
+}
+
+func (s store) setWhole(play string) error {
+	err := os.Remove(s.halfPath(play))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // hidden are values of secrets, by secret and key.
 type hidden map[string]map[string][]byte
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -77,5 +78,43 @@ func TestNotedOnce(t *testing.T) {
 	r, err := w.create(t.Context(), plan.Pods[0])
 	if err != nil || r.Spec.MainPIDFile == "" {
 		t.Errorf("the record of the pod has no PID file yet: %+v, %v", r, err)
+	}
+}
+
+// TestKilledPlayIsMadeWhole: what a killed play has left is in no later play's way; a whole one is,
+// and it stays whole where a play in its place fails.
+func TestKilledPlayIsMadeWhole(t *testing.T) {
+	world := newWorld(t)
+	play := func(text string, o Options) *work {
+		plan := planned(t, text)
+		return &work{Player: world.Player, st: &State{Name: "pod web", Plan: plan}, plan: plan, seen: map[string]string{}, Options: o}
+	}
+	killed := play(twoContainers, Options{})
+	if err := errors.Join(killed.look(t.Context()), killed.begin()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := killed.create(t.Context(), killed.plan.Pods[0]); err != nil {
+		t.Fatal(err)
+	}
+	next := play(otherContainers, Options{})
+	if err := next.look(t.Context()); err != nil {
+		t.Fatalf("what was killed is in the way: %v", err)
+	}
+	if err := errors.Join(next.begin(), next.make(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := next.store.load("pod web"); err != nil || container(now.Plan.Pods[0], "c") == nil || container(now.Plan.Pods[0], "b") != nil {
+		t.Errorf("noted: %+v, %v", now, err)
+	}
+	late := play(twoContainers, Options{})
+	if err := late.look(t.Context()); err == nil || !strings.Contains(err.Error(), "pod already exists") {
+		t.Errorf("a whole play is not in the way: %v", err)
+	}
+	failed := play(twoContainers, Options{Replace: true})
+	if err := errors.Join(failed.look(t.Context()), failed.begin(), failed.undo(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.look(t.Context()); err == nil {
+		t.Error("a whole play is not in the way, after another one has failed in its place")
 	}
 }
