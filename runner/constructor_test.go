@@ -27,6 +27,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(wentOn) != "" {
+		tellSlack()
 		os.Exit(wentOnStatus)
 	}
 	os.Exit(m.Run())

@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
+	"github.com/podunit/podunit/runner/store"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -138,6 +139,7 @@ func (a *adding) unmark(context.Context) error {
 // addLayer adds the container with its layer, and gives the lock of the ID back.
 func (a *adding) addLayer(ctx context.Context) error {
 	e, r := a.Engine, a.record
+	r.LayerID = layerOf(r.ID)
 	metadata, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -147,7 +149,7 @@ func (a *adding) addLayer(ctx context.Context) error {
 		return err
 	}
 	create := func() error {
-		_, err := e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
+		_, err := e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.LayerID, string(metadata), &options)
 		return err
 	}
 	if mapped := options.AutoUserNs || len(options.UIDMap) > 0; mapped && r.ImageID != "" && e.Copying != nil {
@@ -161,9 +163,9 @@ func (a *adding) addLayer(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("create container %s: %w", r.Name, err)
 		if r.Spec.UserNS.Mode == spec.UserAuto {
-			err = &noIDsError{err, e.User.Rootless()}
+			err = e.noIDs(err)
 		}
-		return errors.Join(err, e.unlink(r.ID))
+		return errors.Join(err, e.unlink(r.LayerID))
 	}
 	_ = a.lock.Drop() // a file that stays is swept
 	return nil
@@ -174,9 +176,13 @@ func (a *adding) addLayer(ctx context.Context) error {
 func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.IDMappingOptions, error) {
 	if u := m.UserNS; u.Mode == spec.UserAuto {
 		if !e.User.Rootless() {
+			name, err := store.AutoUser()
+			if err != nil {
+				return types.IDMappingOptions{}, err
+			}
 			// The storage would write a line of its own and go on.
-			if _, err := idtools.NewIDMappings(autoUser, autoUser); err != nil {
-				return types.IDMappingOptions{}, &noIDsError{fmt.Errorf("--userns auto: %w", err), false}
+			if _, err := idtools.NewIDMappings(name, name); err != nil {
+				return types.IDMappingOptions{}, &noIDsError{fmt.Errorf("--userns auto: %w", err), name}
 			}
 		}
 		return types.IDMappingOptions{AutoUserNs: true, AutoUserNsOpts: types.AutoUserNsOptions{
@@ -190,24 +196,32 @@ func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.ID
 	return types.IDMappingOptions{UIDMap: idMap(uids), GIDMap: idMap(gids)}, nil
 }
 
-// autoUser is the name in /etc/subuid whose ranges are shared out among root's containers with
-// --userns auto. Source: podman-run(1), --userns auto.
-const autoUser = storage.RootAutoUserNsUser
+// noIDs is the error of a container or pod for which --userns auto found no IDs.
+func (e *Engine) noIDs(err error) error {
+	if e.User.Rootless() {
+		return &noIDsError{err, ""}
+	}
+	name, nerr := store.AutoUser()
+	if nerr != nil {
+		return err
+	}
+	return &noIDsError{err, name}
+}
 
 // noIDsError is a container for which --userns auto found no IDs.
 type noIDsError struct {
 	error
-	rootless bool
+	from string // the name in /etc/subuid and /etc/subgid, of root's containers
 }
 
 func (n *noIDsError) Unwrap() error { return n.error }
 
 // Hint is the way to more IDs.
 func (n *noIDsError) Hint() string {
-	if n.rootless {
+	if n.from == "" {
 		return "the containers share the ranges in /etc/subuid and /etc/subgid: ask for fewer with auto:size=N, or add a range; one with keep-id and without size= takes them all"
 	}
-	return "they come from the ranges of " + autoUser + ": usermod cannot name who is no user, so echo " + autoUser + ":2147483647:2147483648 | tee -a /etc/subuid /etc/subgid"
+	return "they come from the ranges of " + n.from + ": usermod cannot name who is no user, so echo " + n.from + ":2147483647:2147483648 | tee -a /etc/subuid /etc/subgid"
 }
 
 // mark notes that a container of that ID and name is being made.
@@ -233,7 +247,7 @@ func (e *Engine) makeDirs(id string) error {
 
 // unlink removes the short names that the storage made for a layer which it then could
 // not make, and forgot: each is a link in the driver's directory l.
-func (e *Engine) unlink(id string) error {
+func (e *Engine) unlink(layer string) error {
 	dir := filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName(), "l")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -243,7 +257,7 @@ func (e *Engine) unlink(id string) error {
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		target, err := os.Readlink(path)
-		if err != nil || filepath.Dir(target) != filepath.Join("..", id) {
+		if err != nil || filepath.Dir(target) != filepath.Join("..", layer) {
 			continue
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -273,7 +287,12 @@ func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRa
 	if err != nil {
 		return nil, nil, fmt.Errorf("user namespace of %s: %w", id[:12], err)
 	}
-	return idRanges(c.UIDMap), idRanges(c.GIDMap), nil
+	outer, err := outer()
+	if err != nil {
+		return nil, nil, err
+	}
+	uids, gids = outer.Fit(idRanges(c.UIDMap), idRanges(c.GIDMap))
+	return uids, gids, nil
 }
 
 // heldIDs is the prefix of the metadata of a storage entry that only holds IDs for a pod. The rest
@@ -293,7 +312,7 @@ func (e *Engine) HoldIDs(ctx context.Context, id, name string, m spec.IDMapping)
 	}
 	_, err = e.Store.CreateContainer(id, nil, "", id, heldIDs+name, &storage.ContainerOptions{IDMappingOptions: options})
 	if err != nil {
-		err = &noIDsError{fmt.Errorf("user namespace of pod %s: %w", name, err), e.User.Rootless()}
+		err = e.noIDs(fmt.Errorf("user namespace of pod %s: %w", name, err))
 	}
 	return err
 }
@@ -324,10 +343,16 @@ func (e *Engine) Mappings(ctx context.Context, m spec.IDMapping) (uids, gids []s
 
 // written is Mappings where words tell them.
 func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
-	ours, theirs, err := unshare.GetHostIDMappings("")
+	outer, err := outer()
 	if err != nil {
 		return nil, nil, err
 	}
+	return m.Resolve(spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}, outer)
+}
+
+// outer is the user namespace that we are in.
+func outer() (spec.Outer, error) {
+	uids, gids, err := unshare.GetHostIDMappings("")
 	ranges := func(m []rspec.LinuxIDMapping) []spec.IDRange {
 		out := make([]spec.IDRange, len(m))
 		for i, x := range m {
@@ -335,8 +360,7 @@ func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error
 		}
 		return out
 	}
-	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
-	return m.Resolve(own, spec.Outer{UIDs: ranges(ours), GIDs: ranges(theirs), Subordinate: subordinate})
+	return spec.Outer{UIDs: ranges(uids), GIDs: ranges(gids), Subordinate: subordinate}, err
 }
 
 // RootGroup is the group of our own user namespace that is group 0 of a container or pod. With

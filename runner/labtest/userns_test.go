@@ -36,6 +36,7 @@ func TestLabUserNS(t *testing.T) {
 		{"more than there is", "alice", run + "--userns auto:size=100000 $I true", "~hint: the containers share the ranges"},
 		{"a file of this machine", "alice", "echo mine >~/mine; chmod 600 ~/mine; " + run + "--uidmap +33:@1000 --gidmap +33:@1000 --user 33 -v ~/mine:/mine $I sh -c 'cat /mine; id -u'", "mine\n33"},
 		{"a map without the owner", "alice", run + "--uidmap 0:10:5000 $I " + ids, "0 10 5000;"},
+		{"a map across two ranges", "alice", run + "--uidmap 0:0:100 $I " + ids + run + "--uidmap +500:7 $I sh -c 'wc -l </proc/self/uid_map'; podunit pod create --network none --uidmap 0:0:100 --name px >/dev/null; podunit run --rm --pod px $I " + ids + "podunit pod rm -f -t 0 px >/dev/null", "0 0 1;1 1 99;5\n0 0 1;1 1 99;"},
 		{"/dev/stdout of a stranger", "alice", "podunit run -d --name out --network none --userns nomap --user 9 $I sh -c 'echo said >/dev/stdout; sleep 1000' >/dev/null; for i in $(seq 600); do podunit logs out 2>&1 | grep -q said && break; sleep 0.1; done; podunit logs out; podunit rm -f -t 0 out >/dev/null", "said"},
 		{"a volume of a stranger", "alice", run + "--userns nomap -v un:/data:U $I touch /data/x; " + run + "--userns nomap --user 0 -v un:/data $I sh -c 'rm /data/x && echo removed'; podunit volume rm un >/dev/null", "removed"},
 		{"a health check", "alice", "podunit run -d --name hc --network none --userns nomap --health-cmd 'id -u' $I sleep 1000 >/dev/null; podunit healthcheck run hc; echo $?; podunit rm -f -t 0 hc >/dev/null", "0"},
@@ -57,6 +58,8 @@ func TestLabUserNS(t *testing.T) {
 		{"root's map", "root", run + "--uidmap 0:100000:65536 $I " + ids, "0 100000 65536;"},
 		{"root without ranges for auto", "root", "rm -f /etc/subuid.kept; " + run + "--userns auto $I true", "~hint: they come from the ranges of containers"},
 		{"root with them", "root", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; " + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},
+		{"root with those of another name", "root", "C=/etc/containers/storage.conf.d/auto.conf; mkdir -p ${C%/*}; printf '[storage.options]\\nroot-auto-userns-user=\"dave\"\\n' >$C; " + run + "--userns auto:size=1234 $I " + ids + "sed -i s/dave/nosuch/ $C; " + run + "--userns auto $I true 2>&1 | grep -o 'hint: they come from the ranges of nosuch'; rm $C",
+			"0 300000 1234;hint: they come from the ranges of nosuch"},
 		{"the ranges of a name", "root", run + "--subuidname dave $I " + ids, "0 300000 65536;"},
 		{"the ranges of nobody", "root", run + "--subuidname nosuch $I true", "~--subuidname nosuch"},
 		{"that of another container", "alice", one + run + "--userns container:one $I sh -c 'touch /x; stat -c %u /x /etc/hosts; readlink /proc/self/ns/user' | sort -u | wc -l; " + run + "--userns container:one $I " + ids +
