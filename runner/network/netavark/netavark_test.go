@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
@@ -92,7 +93,7 @@ func TestCreateFillsIn(t *testing.T) {
 		t.Errorf("%s: %v", data, err)
 	}
 	all, faults, err := s.List()
-	if err != nil || len(faults) > 0 || len(all) != 4 || all[0].Name != "podman" || all[0].ID != defaultID || all[0].DNSEnabled {
+	if err != nil || len(faults) > 0 || len(all) != 4 || all[0].Name != "podman" || all[0].ID != defaultID || all[0].DNSEnabled || time.Since(all[0].Created) > time.Minute {
 		t.Errorf("%+v, %v, %v", all, faults, err)
 	}
 	if got, err := s.Get(two.ID[:12]); err != nil || got.Name != "six" {
