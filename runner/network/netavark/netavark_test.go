@@ -101,6 +101,21 @@ func TestCreateFillsIn(t *testing.T) {
 	}
 }
 
+// TestCreateOnADevice: the file says what Podman's says, also of what people write in other words.
+func TestCreateOnADevice(t *testing.T) {
+	s := newStore(t, version114)
+	s.Rootless = false
+	for _, driver := range []string{Macvlan, Ipvlan} {
+		n, err := s.Create(New{Name: "in" + driver, Driver: driver, Internal: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}, Options: map[string]string{"parent": "lo", "no_default_route": "1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !n.Internal || n.DNSEnabled || n.Subnets[0].Gateway != nil || n.NetworkInterface != "lo" || n.Options["no_default_route"] != "true" {
+			t.Errorf("%+v", n)
+		}
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	s := newStore(t, `[ "$1" = --version ] && echo netavark 1.4.0`)
 	if _, err := s.Create(New{Name: "there", Subnets: []types.Subnet{cidr(t, "198.51.100.0/24")}}); err != nil {
