@@ -43,7 +43,10 @@ func (s *start) run(ctx context.Context) error {
 	there, failed := false, error(nil)
 	code, err := s.runtime().Foreground(ctx, r.ID, s.dir(r.ID), s.config, streams, func(pid int) {
 		there = true
-		if failed = s.began(pid); failed == nil {
+		if failed = s.began(pid); failed == nil && s.network != nil {
+			failed = s.network.Rejoin(ctx)
+		}
+		if failed == nil {
 			failed = s.watch()
 		}
 		if failed == nil && s.ask.Ready != nil {

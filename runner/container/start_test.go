@@ -16,6 +16,7 @@ import (
 
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/network"
+	"github.com/podunit/podunit/runner/network/netavark/netavarktest"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/runc"
 	"github.com/podunit/podunit/runner/spec"
@@ -267,6 +268,32 @@ func TestAnAttachedContainerMayBeRemovedWhenItEnds(t *testing.T) {
 	code, err := run(context.Background(), e, Launch{Record: r})
 	if code != 7 || err != nil {
 		t.Errorf("got %d, %v", code, err)
+	}
+}
+
+// TestAnAttachedContainerIsConnectedAgain: the namespace of a user's networks is lost, and made
+// again, when a container is connected and has no process yet, so that whoever makes it again does
+// not see the container.
+func TestAnAttachedContainerIsConnectedAgain(t *testing.T) {
+	named := netavarktest.New(t)
+	e, r := attached(t, named.ToLose()+"; echo $$ >$PID; exit 7")
+	n, err := network.Start(t.Context(), network.Request{
+		Network: spec.Network{Mode: spec.NetBridge}, Dir: e.Dir(r.ID), Files: e.Dir(r.ID), Config: named.Config,
+		Bridge: &network.Bridge{Store: named.Store, Connection: named.Connection(r.ID), Servers: named.Servers()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	if _, err := n.Wait(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	s := &start{ask: Launch{Record: r, Foreground: &runc.Streams{}}, adding: adding{Engine: e, record: r}, network: n}
+	if err := s.run(t.Context()); err != nil || s.code != 7 {
+		t.Fatalf("got %d, %v", s.code, err)
+	}
+	if got := named.Setups(); got != 2 {
+		t.Errorf("connected %d times, want twice", got)
 	}
 }
 

@@ -174,12 +174,34 @@ func (r *Running) Network(pid int) error {
 	if r.control == nil {
 		return nil
 	}
-	fd, err := process.Descriptor(pid)
+	fd, err := networkDescriptor(pid)
 	if err != nil {
-		return fmt.Errorf("watch: %w", err)
+		return err
 	}
 	defer unix.Close(fd)
 	return send(r.control, 'n', fd)
+}
+
+// NetworkEndedError says that the process of a network has ended before anybody watched it.
+type NetworkEndedError struct{ PID int }
+
+func (e NetworkEndedError) Error() string {
+	return fmt.Sprintf("the network ended during the start: pasta, process %d, was killed", e.PID)
+}
+
+// Hint is the way out.
+func (NetworkEndedError) Hint() string { return "start it again" }
+
+// networkDescriptor is process.Descriptor for the process of a network.
+func networkDescriptor(pid int) (int, error) {
+	fd, err := process.Descriptor(pid)
+	if errors.Is(err, unix.ESRCH) {
+		return -1, NetworkEndedError{pid}
+	}
+	if err != nil {
+		return -1, fmt.Errorf("watch: %w", err)
+	}
+	return fd, nil
 }
 
 // Start starts it. It ends when the last writer has and, once it is told of the container with
@@ -248,16 +270,17 @@ func (r *Running) Watch(pid, network int, cgroup string) error {
 			unix.Close(fd)
 		}
 	}()
-	for _, p := range []int{pid, network} {
-		if p == 0 {
-			continue
-		}
-		fd, err := process.Descriptor(p)
-		if errors.Is(err, unix.ESRCH) && p == pid {
-			return r.Close() // it has ended, and is not missed
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("watch: %w", err), r.Close())
+	fd, err := process.Descriptor(pid)
+	if errors.Is(err, unix.ESRCH) {
+		return r.Close() // it has ended, and is not missed
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("watch: %w", err), r.Close())
+	}
+	fds = append(fds, fd)
+	if network != 0 {
+		if fd, err = networkDescriptor(network); err != nil {
+			return errors.Join(err, r.Close())
 		}
 		fds = append(fds, fd)
 	}
@@ -483,9 +506,9 @@ func (r *Running) WatchNetwork(pid int) error {
 	if pid == 0 {
 		return r.Close()
 	}
-	fd, err := process.Descriptor(pid)
+	fd, err := networkDescriptor(pid)
 	if err != nil {
-		return errors.Join(fmt.Errorf("watch: %w", err), r.Close())
+		return errors.Join(err, r.Close())
 	}
 	defer unix.Close(fd)
 	return errors.Join(send(r.control, 'w', fd), r.Close())

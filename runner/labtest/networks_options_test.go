@@ -5,6 +5,7 @@
 package labtest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,15 +24,18 @@ while True:
     s.sendto(q[:2] + b"\x81\x80\0\x01" + (b"\0\x01" if four else b"\0\0") + b"\0\0\0\0" + q[12:end] + (b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\xcb\0\x71\x05" if four else b""), who)
 `
 
-// networkOptions are flags, options and keys of networks, by what a container sees. P is podunit, I
-// the image, S systemctl of the user, D the directory of Quadlet files; answers waits for the web
-// server of a container at a port. On what Debian 12 has, those with since are refused.
-var networkOptions = []struct {
+// networkOption is a flag, an option or a key of networks, by what a container sees.
+type networkOption struct {
 	name, user string // no user: alice and root
 	since      string // the version of netavark that it takes, where it is newer than Debian 12's
 	script     string
 	want       string // what stdout and stderr are, less white space at their ends; ~ begins a part of it
-}{
+}
+
+// In the scripts P is podunit, I the image, S systemctl of the user, D the directory of Quadlet
+// files, N what enters the namespace that has the bridges; answers waits for the web server of a
+// container at a port. On what Debian 12 has, those with since are refused.
+var networkOptions = []networkOption{
 	{name: "subnets, gateway, range, mtu, metric, device; address, alias and device of the container", script: "$P network create --subnet 10.90.1.0/24 --gateway 10.90.1.9 --ip-range 10.90.1.130-10.90.1.140 --subnet fd90:1::/64 --label a=b -o mtu=1380 -o metric=55 --interface-name wide wide; " +
 		"$P run --rm --network wide:mac=0e:00:00:00:00:07,alias=aka,interface_name=lan0 $I sh -c 'ip -4 -o addr show lan0 | grep -o \"10.90.1.1[34]\"; ip -6 -o addr show lan0 | grep -o fd90:1::; cat /sys/class/net/lan0/mtu /sys/class/net/lan0/address; ip route | grep ^default; nslookup aka | grep ^Name | sort -u | sed s/.dns.podman//'",
 		want: "wide\n10.90.1.13\nfd90:1::\n1380\n0e:00:00:00:00:07\ndefault via 10.90.1.9 dev lan0  metric 55\nName:\taka"},
@@ -86,14 +90,14 @@ func TestLabNetworkOptions(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	for _, user := range []string{"alice", "root"} {
 		l.MustRun(user, "podunit pull -q "+image)
-		for _, c := range networkOptions {
+		for _, c := range slices.Concat(networkOptions, driverOptions) {
 			if c.user != "" && c.user != user {
 				continue
 			}
 			t.Run(user+"/"+c.name, func(t *testing.T) {
-				env := "answers() { for i in $(seq 300); do $P exec $1 wget -qO- -T 5 http://127.0.0.1:$2/ 2>&1 | grep -q 404 && return; $P container exists $1 || break; sleep 0.1; done; echo $1 does not answer; }; exec 2>&1; P=podunit; I=" + image + "; S='systemctl --user'; D=$HOME/.config/containers/systemd; ANSWERER='" + answerer + "'\n"
+				env := "answers() { for i in $(seq 300); do $P exec $1 wget -qO- -T 5 http://127.0.0.1:$2/ 2>&1 | grep -q 404 && return; $P container exists $1 || break; sleep 0.1; done; echo $1 does not answer; }; exec 2>&1; P=podunit; I=" + image + "; S='systemctl --user'; D=$HOME/.config/containers/systemd; N='podunit unshare --rootless-netns'; ANSWERER='" + answerer + "'\n"
 				if user == "root" {
-					env = strings.Replace(strings.Replace(env, "$HOME/.config", "/etc", 1), "systemctl --user", "systemctl", 1)
+					env = strings.NewReplacer("$HOME/.config", "/etc", "systemctl --user", "systemctl", "N='podunit unshare --rootless-netns'", "N=").Replace(env)
 				}
 				want := c.want
 				if c.since != "" && labtest.Release() == "bookworm" {

@@ -27,11 +27,28 @@ var rootNetworkFiles = map[string]string{
 	"db.container":      "[Container]\nContainerName=db\nImage=localhost:5000/busybox\nExec=httpd -f -p 80\nNetwork=inner.network\nStopTimeout=0\n[Service]\nRestart=always\nRestartSec=0\n[Install]\nWantedBy=multi-user.target\n",
 	"hermit.container":  "[Container]\nContainerName=hermit\nImage=localhost:5000/busybox\nExec=httpd -f -p 80\nNetwork=alone.network\nStopTimeout=0\n",
 	"nun.container":     "[Container]\nContainerName=nun\nImage=localhost:5000/busybox\nExec=sleep 1000\nNetwork=apart.network\nStopTimeout=0\n",
+	"shop.pod":          "[Pod]\nPodName=shop\nNetwork=front.network\nPublishPort=8083:80\n",
+	"clerk.container":   "[Container]\nContainerName=clerk\nImage=localhost:5000/nginx\nVolume=%h/six.conf:/etc/nginx/conf.d/default.conf:ro\nPod=shop.pod\n",
+	"open.container":    "[Container]\nContainerName=open\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 8084\nNetwork=host\nStopTimeout=0\n",
+	"taker.container":   "[Container]\nContainerName=taker\nImage=localhost:5000/busybox\nExec=python3 /taker.py\nNetwork=none\nVolume=/usr:/usr:ro\nVolume=/root/taker.py:/taker.py:ro\nStopSignal=KILL\n",
 	"near.container":    "[Container]\nContainerName=near\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=lan.network:ip=198.51.100.40,ip6=fd98::40\nStopTimeout=0\n",
 	"even.container":    "[Container]\nContainerName=even\nImage=localhost:5000/busybox\nExec=httpd -f -vv -p 80\nNetwork=flat.network:ip=198.51.100.70\nStopTimeout=0\n",
 }
 
-const rootNetworkUnits = "proxy default app db hermit nun"
+const rootNetworkUnits = "proxy default app db hermit nun shop-pod clerk open"
+
+// taker answers on the socket that the manager hands on, and says who asked.
+const taker = `import http.server, socket
+class Server(http.server.HTTPServer):
+    def __init__(self):
+        super().__init__(None, http.server.SimpleHTTPRequestHandler, False)
+        self.socket.close()
+        self.socket = socket.socket(fileno=3)
+    def verify_request(self, request, client):
+        print("[%s]:" % client[0], flush=True)
+        return True
+Server().serve_forever()
+`
 
 // rootNetworksOf are the files for a release: what Debian 12's netavark lacks, it refuses, which
 // TestLabNetworkOptions looks at.
@@ -67,6 +84,7 @@ func TestLabNetworksOfRoot(t *testing.T) {
 			lacking = append(lacking, unit)
 		}
 	}
+	lab.WriteFile("root", "six.conf", sixConf)
 	lab.MustRun("root", "systemctl daemon-reload && systemctl start "+units)
 	gets := func(l *Lab, from, url string) {
 		l.t.Helper()
@@ -95,6 +113,14 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		l := lab.on(t)
 		l.seen("root", "proxy", "8081")
 		l.seen("root", "default", "8082")
+		l.seen("root", "clerk", "8083") // of a pod
+		l.seen("root", "open", "8084")  // on the machine's network
+		// On no network, with a socket that the manager has bound.
+		l.WriteFile("root", "taker.py", taker)
+		l.WriteFile("root", "/etc/systemd/system/taker.socket", "[Socket]\nListenStream=8085\n")
+		l.MustRun("root", "systemctl daemon-reload && systemctl start taker.socket")
+		l.seen("root", "taker", "8085")
+		l.MustRun("root", "systemctl stop taker.socket taker && rm /etc/systemd/system/taker.socket && systemctl daemon-reload")
 	})
 	t.Run("apart", func(t *testing.T) {
 		l := lab.on(t)

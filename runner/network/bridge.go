@@ -184,17 +184,23 @@ func addresses(all []net.IP) []netip.Addr {
 // lost. Its own is at path. The remains of the old links are removed first. A container or pod that
 // is on no named network, or has yet to be connected, is left alone.
 func Reconnect(ctx context.Context, dir, path string, servers netavark.Servers) error {
+	_, err := reconnect(ctx, dir, path, servers)
+	return err
+}
+
+// reconnect is Reconnect; it returns the connection, nil if there is none.
+func reconnect(ctx context.Context, dir, path string, servers netavark.Servers) (*netavark.Connection, error) {
 	c, err := netavark.Read(dir)
 	if err != nil || c == nil || c.Answer == nil {
-		return err
+		return nil, err
 	}
 	ns, err := netns.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer ns.Close()
 	if err := c.Connect(ctx, dir, ns, servers); err != nil {
-		return fmt.Errorf("connect %s again: %w", c.Name, err)
+		return c, fmt.Errorf("connect %s again: %w", c.Name, err)
 	}
-	return nil
+	return c, nil
 }

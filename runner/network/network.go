@@ -280,22 +280,30 @@ func (n *Network) writeFiles(rootfs string) error {
 }
 
 // Wait returns when the network works and its files have their contents, or when it cannot be made
-// to; it calls Connect. After an error Close takes down what there is: a process may be using the
-// namespace.
+// to; it calls Connect and Rejoin. After an error Close takes down what there is: a process may be
+// using the namespace.
 func (n *Network) Wait(ctx context.Context, rootfs string) (Result, error) {
 	n.Connect(ctx, rootfs)
 	<-n.done
 	if n.err != nil {
 		return Result{}, n.err
 	}
-	// Who makes the namespace of a user's networks again connects those that have a process. We may
-	// have had none then.
-	if n.bridge != nil && n.bridge.Lost() {
-		if err := Reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers); err != nil {
-			return Result{}, err
-		}
+	return n.result, n.Rejoin(ctx)
+}
+
+// Rejoin connects again if the namespace of a user's networks was lost since. Who makes that anew
+// connects the containers and pods whose process is noted. So a start calls Rejoin when it has noted
+// its process, after Wait: a loss before that it sees here, and a later one the unit of the
+// namespace mends.
+func (n *Network) Rejoin(ctx context.Context) error {
+	if n.bridge == nil || !n.bridge.Lost() {
+		return nil
 	}
-	return n.result, nil
+	again, err := reconnect(ctx, n.req.Dir, n.Path(), n.req.Bridge.Servers)
+	if again != nil {
+		n.bridge = again
+	}
+	return err
 }
 
 // Close takes the network down, whether it works or not. It waits for a pasta that is starting,

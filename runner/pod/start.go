@@ -121,7 +121,10 @@ func (s *start) connect(ctx context.Context) error {
 	if err := s.infra.WatchNetwork(n.PastaPID); err != nil {
 		return err
 	}
-	return container.WriteJSON(s.statusPath(s.pod), s.status)
+	if err := container.WriteJSON(s.statusPath(s.pod), s.status); err != nil {
+		return err
+	}
+	return s.network.Rejoin(ctx)
 }
 
 // writePIDFile writes the file that says, to systemd as well, that all is ready.

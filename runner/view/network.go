@@ -26,6 +26,8 @@ type NetworkRow struct {
 	Network types.Network `json:"-"`
 	// Users are who is on it, running or not.
 	Users []NetworkUser `json:"-"`
+	// usual tells that it is the default network, which is there of itself and stays.
+	usual bool
 }
 
 // MarshalJSON writes the configuration, as podman's list has it.
@@ -97,6 +99,7 @@ func Networks(x *service.Engine, filters []string) (rows []NetworkRow, faults []
 	rows = []NetworkRow{}
 	for _, n := range all {
 		r := networkRow(n)
+		r.usual = n.Name == x.Networks().Default()
 		// A network may be meant by its ID as well.
 		r.Users = append(r.Users, users[n.Name]...)
 		r.Users = append(r.Users, users[n.ID]...)
@@ -112,14 +115,13 @@ func networkRow(n types.Network) NetworkRow {
 }
 
 var networkFilters = Filters[NetworkRow]{
-	"name":   Any(func(r NetworkRow, v string) bool { return matches(r.Name, v) }),
-	"id":     Any(func(r NetworkRow, v string) bool { return strings.HasPrefix(r.ID, v) }),
-	"driver": Any(func(r NetworkRow, v string) bool { return r.Driver == v }),
-	"label":  All(func(r NetworkRow, v string) bool { return hasLabel(r.Labels, v) }),
-	"label!": All(func(r NetworkRow, v string) bool { return !hasLabel(r.Labels, v) }),
-	"until":  made(func(r NetworkRow) time.Time { return r.Created }, time.Time.Before),
-	// A network without a time is there of itself: the default one.
-	"dangling": truth(func(r NetworkRow) bool { return len(r.Users) == 0 && !r.Created.IsZero() }),
+	"name":     Any(func(r NetworkRow, v string) bool { return matches(r.Name, v) }),
+	"id":       Any(func(r NetworkRow, v string) bool { return strings.HasPrefix(r.ID, v) }),
+	"driver":   Any(func(r NetworkRow, v string) bool { return r.Driver == v }),
+	"label":    All(func(r NetworkRow, v string) bool { return hasLabel(r.Labels, v) }),
+	"label!":   All(func(r NetworkRow, v string) bool { return !hasLabel(r.Labels, v) }),
+	"until":    made(func(r NetworkRow) time.Time { return r.Created }, time.Time.Before),
+	"dangling": truth(func(r NetworkRow) bool { return len(r.Users) == 0 && !r.usual }),
 }
 
 // InspectNetwork is a network as podman network inspect shows it.

@@ -11,7 +11,7 @@ func TestNetworkFilters(t *testing.T) {
 	hour := time.Now().Add(-time.Hour)
 	idle := NetworkRow{Name: "idle", Driver: "bridge", Created: hour, Labels: Labels{"tier": "front"}}
 	used := NetworkRow{Name: "used", Driver: "bridge", Created: hour, Users: []NetworkUser{{Name: "web"}}}
-	usual := NetworkRow{Name: "podman", Driver: "bridge"} // nobody made it
+	usual := NetworkRow{Name: "podman", Driver: "bridge", Created: time.Now(), usual: true}
 	for _, c := range []struct {
 		row    NetworkRow
 		filter string
@@ -22,6 +22,8 @@ func TestNetworkFilters(t *testing.T) {
 		{used, "dangling=true", false},
 		{used, "dangling=0", true},
 		{usual, "dangling=true", false},
+		{usual, "dangling=false", true},
+		{usual, "until=1m", false},
 		{idle, "until=30m", true},
 		{idle, "until=2h", false},
 		{idle, "label=tier", true},

@@ -102,6 +102,9 @@ func (s *Store) complete(ask New, all []types.Network) (types.Network, error) {
 			n.Name = s.freeDevice(all, nil)
 		}
 	}
+	if n.Driver != Bridge {
+		n.DNSEnabled = false
+	}
 	if err := ipam(&n, ask); err != nil {
 		return n, err
 	}
@@ -109,9 +112,6 @@ func (s *Store) complete(ask New, all []types.Network) (types.Network, error) {
 		if err := s.addresses(&n, all); err != nil {
 			return n, err
 		}
-	}
-	if n.Driver != Bridge {
-		n.DNSEnabled = false
 	}
 	if len(ask.DNS) > 0 && !n.DNSEnabled {
 		return n, errors.New("--dns: the network has no name server; leave --disable-dns out, and take a bridge with addresses")
@@ -150,9 +150,6 @@ func (s *Store) device(n *types.Network, all []types.Network, links []net.Interf
 		}
 		if n.NetworkInterface != "" && !exists(n.NetworkInterface) {
 			return fmt.Errorf("parent interface %s does not exist", n.NetworkInterface)
-		}
-		if n.Internal {
-			return fmt.Errorf("internal is not supported with driver %s", n.Driver)
 		}
 	default:
 		for _, dir := range s.Config.Network.NetavarkPluginDirs.Get() {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/process"
@@ -92,11 +93,26 @@ func TestCreateFillsIn(t *testing.T) {
 		t.Errorf("%s: %v", data, err)
 	}
 	all, faults, err := s.List()
-	if err != nil || len(faults) > 0 || len(all) != 4 || all[0].Name != "podman" || all[0].ID != defaultID || all[0].DNSEnabled {
+	if err != nil || len(faults) > 0 || len(all) != 4 || all[0].Name != "podman" || all[0].ID != defaultID || all[0].DNSEnabled || time.Since(all[0].Created) > time.Minute {
 		t.Errorf("%+v, %v, %v", all, faults, err)
 	}
 	if got, err := s.Get(two.ID[:12]); err != nil || got.Name != "six" {
 		t.Errorf("by ID: %+v, %v", got, err)
+	}
+}
+
+// TestCreateOnADevice: the file says what Podman's says, also of what people write in other words.
+func TestCreateOnADevice(t *testing.T) {
+	s := newStore(t, version114)
+	s.Rootless = false
+	for _, driver := range []string{Macvlan, Ipvlan} {
+		n, err := s.Create(New{Name: "in" + driver, Driver: driver, Internal: true, Subnets: []types.Subnet{cidr(t, "203.0.113.0/28")}, Options: map[string]string{"parent": "lo", "no_default_route": "1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !n.Internal || n.DNSEnabled || n.Subnets[0].Gateway != nil || n.NetworkInterface != "lo" || n.Options["no_default_route"] != "true" {
+			t.Errorf("%+v", n)
+		}
 	}
 }
 

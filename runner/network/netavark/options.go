@@ -37,7 +37,7 @@ func (s *Store) options(n *types.Network, given map[string]string) error {
 			}
 			n.NetworkInterface = value
 			continue
-		case "isolate":
+		case "isolate", "no_default_route": // netavark reads true and false only
 			if b, err := strconv.ParseBool(value); err == nil {
 				value = strconv.FormatBool(b)
 			}

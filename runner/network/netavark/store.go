@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/libnetwork/types"
@@ -179,6 +180,7 @@ func (s *Store) defaultNetwork() (types.Network, error) {
 		Name: s.Default(), ID: defaultID, Driver: Bridge, NetworkInterface: s.interfaces() + "0",
 		Subnets:     []types.Subnet{{Subnet: subnet, Gateway: first(subnet.IPNet)}},
 		IPAMOptions: map[string]string{types.Driver: types.HostLocalIPAMDriver},
+		Created:     time.Now(), // as Podman says: filters by age leave it alone
 	}, nil
 }
 
