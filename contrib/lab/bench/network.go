@@ -12,8 +12,8 @@ import (
 // its own.
 func network() Group {
 	units := "for who in podunit runc crun; do podunit network exists bench-$who || podunit network create bench-$who >/dev/null; done\n" +
-		"for i in $(seq 10); do kind=net$i; " + container("Network=bench-@\nPidsLimit=0") + "\ndone\n" +
-		"for i in 1 2; do kind=pub$i; " + container("Network=bench-@\nPidsLimit=0\nPublishPort=127.0.0.1:%PORT:80") + "\ndone\nconvert\n"
+		"for i in $(seq 10); do kind=net$i; " + container("Network=bench-@") + "\ndone\n" +
+		"for i in 1 2; do kind=pub$i; " + container("Network=bench-@\nPublishPort=127.0.0.1:%PORT:80") + "\ndone\nconvert\n"
 	g := Group{Name: "network", Title: "containers on a named network", Setup: common + units, Root: ofRoot(common+units) + pssScript}
 	for _, k := range []struct{ whose, user, systemctl string }{
 		{"a user's", "alice", "systemctl --user"}, {"root's", "root", "systemctl"},
@@ -28,7 +28,7 @@ func network() Group {
 
 // ofRoot is a script like common, with the places and the manager of root.
 func ofRoot(script string) string {
-	return strings.NewReplacer("~/.config/containers/systemd", "/etc/containers/systemd", "~/.config/systemd/user", "/etc/systemd/system",
+	return strings.NewReplacer("~/.config/containers", "/etc/containers", "~/.config/systemd/user", "/etc/systemd/system",
 		"quadlet -user ", "quadlet ", "systemctl --user", "systemctl").Replace(script)
 }
 
