@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.BoolVar(&s.all, "all", false, "rm: every lab")
 	flags.BoolVar(&s.noRoute, "no-route", false, "up: a new lab has no default route")
 	flags.BoolVar(&s.noImages, "no-images", false, "up: a new lab has an empty registry")
-	flags.StringVar(&s.release, "debian", "", "up: a new lab has this release of Debian: "+strings.Join(rootfs.Releases(), ", ")+"; "+rootfs.Suite+" if absent")
+	flags.StringVar(&s.release, "debian", "", "up, bench: a new lab has this release of Debian: "+strings.Join(rootfs.Releases(), ", ")+"; "+rootfs.Suite+" if absent")
 	flags.StringVar(&s.vm, "vm", "", "up: a new lab is a virtual machine with this Debian: "+strings.Join(rootfs.Suites(), ", "))
 	flags.IntVar(&s.owner, "owner", 0, "up: a new lab belongs to this process; gc removes it when that has died")
 	flags.StringVar(&s.throttle.Listen, "listen", "127.0.0.1:5001", "throttle: where to listen")

@@ -31,7 +31,7 @@ func (s settings) measure(ctx context.Context, c cache.Dir, names []string) (err
 		}
 		return nil
 	}
-	m, err := machine.New(ctx, c, fmt.Sprintf("bench-%d", os.Getpid()), machine.Options{Owner: os.Getpid(), Fill: fill}, os.Stderr)
+	m, err := machine.New(ctx, c, fmt.Sprintf("bench-%d", os.Getpid()), machine.Options{Release: s.release, Owner: os.Getpid(), Fill: fill}, os.Stderr)
 	if err != nil {
 		return err
 	}

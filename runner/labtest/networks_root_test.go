@@ -69,7 +69,7 @@ func TestLabNetworksOfRoot(t *testing.T) {
 	const port = "ip link add port type veth peer name wall; ip address add 198.51.100.1/24 dev wall; ip address add fd98::1/64 dev wall nodad; ip link set wall up; ip link set port up"
 	lab.MustRun("root", neighbour+"\n"+port)
 	// What nobody uses any more may not be there: links, rules, addresses of names, processes.
-	const traces = `ip -o link show | sed -E 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort; nft list ruleset | grep -c nv_; ls -A /run/containers/networks/aardvark-dns 2>/dev/null; ls -A /run/podunit/networks/connected 2>/dev/null; pgrep -lx 'aardvark-dns|podunit-infra|pasta.*'; true`
+	const traces = `ip -o link show | sed -E 's/^[0-9]*: //; s/@.*//; s/:.*//' | sort; nft list ruleset | grep -c nv_; ls -A /run/containers/networks/aardvark-dns 2>/dev/null; ls -A /run/podunit/networks/connected 2>/dev/null; find /run/containers/networks/firewall/{networks,ports} -type f 2>/dev/null; pgrep -lx 'aardvark-dns|podunit-infra|pasta.*'; true`
 	before := lab.MustRun("root", traces)
 	for name, text := range rootNetworksOf(labtest.Release()) {
 		lab.WriteFile("root", "/etc/containers/systemd/"+name, text)
@@ -167,6 +167,31 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		l.WriteFile("root", "/etc/containers/containers.conf.d/net.conf", "[containers]\nnetns = \"bridge\"\n")
 		l.MustRun("root", "podunit run --rm localhost:5000/busybox ip address show eth0 | grep 10.88.")
 		l.MustRun("root", "rm /etc/containers/containers.conf.d/net.conf")
+	})
+	t.Run("a network with Podman's", func(t *testing.T) {
+		if labtest.Release() == "bookworm" {
+			return // Podman may have networks of its own there
+		}
+		l := lab.on(t)
+		l.MustRun("root", "podunit network create --subnet 10.89.77.0/24 shared")
+		const rules, notes = "nft list ruleset | grep -F 10.89.77.0/24", "cat /run/containers/networks/firewall/ports/* 2>/dev/null | grep -o '10\\.89\\.77\\.[0-9]*\"' | sort -u | wc -l"
+		for _, k := range []struct{ first, second string }{{"podunit", "podman"}, {"podman", "podunit"}} {
+			for _, program := range []string{k.first, k.second} {
+				l.MustRun("root", program+" run -d --pids-limit 0 --name of-"+program+" --network shared localhost:5000/busybox sleep infinity")
+			}
+			before := l.MustRun("root", rules)
+			l.MustRun("root", k.first+" rm -f -t 0 of-"+k.first)
+			if now := l.MustRun("root", rules); now != before {
+				t.Errorf("%s has left, and the rules of the network are\n%s, before\n%s", k.first, now, before)
+			}
+			if n := l.MustRun("root", notes); strings.TrimSpace(n) != "1" {
+				t.Errorf("%s has left, and netavark's notes are of %s", k.first, n)
+			}
+			l.MustRun("root", k.second+" exec of-"+k.second+" nslookup of-"+k.second)
+			l.MustRun("root", "! "+k.second+" exec of-"+k.second+" nslookup of-"+k.first)
+			l.MustRun("root", k.second+" rm -f -t 0 of-"+k.second+" && ! "+rules+" && [ $("+notes+") = 0 ]")
+		}
+		l.MustRun("root", "podunit network rm shared")
 	})
 	t.Run("devices of the machine", func(t *testing.T) {
 		l := lab.on(t)

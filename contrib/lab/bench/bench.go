@@ -42,6 +42,8 @@ type Case struct {
 	Contenders []Contender
 	// Targets are the ratios to reach, by the peer's name.
 	Targets map[string]float64
+	// Most is the number to reach whatever the peers need, none if zero.
+	Most float64
 }
 
 // Contender is one of those who take turns. The fields are bash scripts that run as User. Only Run is
@@ -64,6 +66,7 @@ type Measured struct {
 	Unit    string             `json:"unit"`
 	Samples []Samples          `json:"samples"`
 	Targets map[string]float64 `json:"targets,omitempty"`
+	Most    float64            `json:"most,omitempty"`
 }
 
 // Host is the machine that a run was made on.
@@ -135,7 +138,7 @@ func Run(ctx context.Context, m *machine.Machine, groups []Group, o Options) (Re
 // measure has the contenders take turns. The first turn of each warms what is cached and does not
 // count.
 func (c Case) measure(ctx context.Context, m *machine.Machine, turns *rand.Rand, o Options) (Measured, error) {
-	got := Measured{Case: c.Name, Unit: c.Unit, Targets: c.Targets}
+	got := Measured{Case: c.Name, Unit: c.Unit, Targets: c.Targets, Most: c.Most}
 	for _, who := range c.Contenders {
 		got.Samples = append(got.Samples, Samples{Name: who.Name})
 	}

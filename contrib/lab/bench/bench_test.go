@@ -110,6 +110,22 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// An aim that is a number of its own is told, and marked where it is missed.
+func TestMost(t *testing.T) {
+	for _, c := range []struct {
+		value        float64
+		line, column string
+	}{{19, "MB (aim 20.0)", "| 20.0 MB |"}, {21, "MB (aim 20.0, missed)", "| 20.0 MB, missed |"}} {
+		m := Measured{Group: "network", Case: "memory", Unit: "MB", Most: 20, Samples: []Samples{{Ours, []float64{c.value}}, {withRunc, []float64{30}}}}
+		if line := m.line(); !strings.Contains(line, c.line) {
+			t.Errorf("%q is not in the line %q", c.line, line)
+		}
+		if page := (Report{Results: []Measured{m}}).Page(); strings.Count(page, c.column) != 1 {
+			t.Errorf("%q is not in the page once:\n%s", c.column, page)
+		}
+	}
+}
+
 // Each group can be named, each case has us and somebody else in it, and an aim is about one of them.
 func TestGroups(t *testing.T) {
 	for _, g := range Groups() {

@@ -10,7 +10,7 @@ import (
 // Groups are all that make bench measures. A later one may use what an earlier one has left in the
 // lab, but none needs it: each can run alone.
 func Groups() []Group {
-	return []Group{generator(), start(), stop(), many(), boot(), memory(), idle(), logs(), pull(), archives(), verbs(), stats(), update(), throughput(), soak()}
+	return []Group{generator(), start(), stop(), many(), boot(), memory(), idle(), logs(), pull(), archives(), verbs(), stats(), update(), network(), throughput(), soak()}
 }
 
 // Podman with each of its runtimes.
@@ -210,10 +210,9 @@ done
 // systemctl is the command with which root acts on alice's units.
 const systemctl = "runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/$(id -u alice) systemctl --user"
 
-// memory is what stays beside containers, in MB. Pages that processes share are divided among them
-// (PSS).
-func memory() Group {
-	g := Group{Name: "memory", Title: "helpers of running containers", Setup: lifeSetup() + "for i in $(seq 100); do kind=many$i; " + container("Network=none") + "\ndone\nconvert\n", Root: `cat >/usr/local/bin/bench-pss <<'END'
+// pssScript makes a command for root, bench-pss.
+const pssScript = `
+cat >/usr/local/bin/bench-pss <<'END'
 #!/bin/bash
 # Kilobytes of all processes of alice that serve containers and are none.
 sum=0
@@ -225,7 +224,12 @@ done 2>/dev/null
 echo $sum
 END
 chmod +x /usr/local/bin/bench-pss
-`}
+`
+
+// memory is what stays beside containers, in MB. Pages that processes share are divided among them
+// (PSS).
+func memory() Group {
+	g := Group{Name: "memory", Title: "helpers of running containers", Setup: lifeSetup() + "for i in $(seq 100); do kind=many$i; " + container("Network=none") + "\ndone\nconvert\n", Root: pssScript}
 	add := func(title string, share float64, units func(short string) string, targets map[string]float64) {
 		c := Case{Name: title, Unit: "MB", Share: share, Targets: targets}
 		for _, who := range []struct{ name, short string }{{Ours, "podunit"}, runtimes[0]} {
@@ -405,31 +409,7 @@ systemctl --user daemon-reload; for i in $(seq %d); do systemctl --user start up
 	return g
 }
 
-// throughput sends to a container for two seconds through a port of loopback that it publishes, and
-// tells how long a gigabyte takes. Both have the same parts of Debian: what differs is how they are
-// put together.
+// throughput is that of networks without a name; the group network has the others.
 func throughput() Group {
-	g := Group{Name: "throughput", Title: "through a published port, TCP"}
-	for i, k := range []struct{ title, user, network string }{
-		{"a user's default network", "alice", ""},
-		{"a user's named network", "alice", "--network bench"},
-		{"root's named network", "root", "--network bench"},
-	} {
-		c := Case{Name: k.title, Unit: "s per GB", Share: 0.5, Targets: map[string]float64{withRunc: 1}}
-		for j, who := range []struct{ name, program, flags string }{{Ours, "podunit", ""}, {withRunc, "podman --runtime runc", "--pids-limit 0"}} {
-			port := 18500 + 2*i + j
-			c.Contenders = append(c.Contenders, Contender{
-				Name: who.name, User: k.user,
-				Prepare: fmt.Sprintf(`%[1]s image exists %[2]s || %[1]s pull -q %[2]s
-[ -z "%[3]s" ] || %[1]s network exists bench || %[1]s network create bench
-%[1]s run -d --name throughput %[3]s %[4]s -p 127.0.0.1:%[5]d:5201 -v /usr:/usr:ro %[2]s iperf3 -s
-# It serves one client at a time, and answers an early one not at all.
-until [ "$(iperf3 -c 127.0.0.1 -p %[5]d -t 1 -J | jq '.end.sum_received.bits_per_second > 0')" = true ]; do sleep 0.5; done`, who.program, image, k.network, who.flags, port),
-				Run:   fmt.Sprintf("until iperf3 -c 127.0.0.1 -p %d -t 2 -J | jq -e '.end.sum_received.bits_per_second | if . then 8e9 / . else null end'; do sleep 0.5; done | tail -n 1", port),
-				After: who.program + " rm -f -t 0 throughput",
-			})
-		}
-		g.Cases = append(g.Cases, c)
-	}
-	return g
+	return Group{Name: "throughput", Title: "through a published port, TCP", Cases: []Case{sent("a user's default network", "alice", "", 18500)}}
 }

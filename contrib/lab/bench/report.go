@@ -57,6 +57,12 @@ func (r Report) Page() string {
 				if i == 0 {
 					what = m.Case + ", " + m.Unit
 				}
+				if s.Name == Ours && m.Most > 0 {
+					aim = short(m.Most) + " " + m.Unit
+					if median(s.Values) > m.Most {
+						aim += ", missed"
+					}
+				}
 				if s.Name != Ours {
 					ratio = fmt.Sprintf("%.2f", m.ratio(s.Name))
 					if target, ok := m.Targets[s.Name]; ok {

@@ -57,6 +57,9 @@ func (m Measured) line() string {
 		parts = append(parts, fmt.Sprintf("%s %s [%s-%s]", s.Name, short(median(s.Values)), short(quantile(s.Values, 0.25)), short(quantile(s.Values, 0.75))))
 	}
 	line := strings.Join(parts, "  ") + " " + m.Unit
+	if m.Most > 0 {
+		line += fmt.Sprintf(" (aim %s%s)", short(m.Most), map[bool]string{true: ", missed"}[median(m.of(Ours)) > m.Most])
+	}
 	for _, peer := range m.peers() {
 		line += fmt.Sprintf("; to %s %.2f", peer, m.ratio(peer))
 		if target, ok := m.Targets[peer]; ok {

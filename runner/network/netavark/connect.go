@@ -617,10 +617,11 @@ func (c *Connection) removePeers() error {
 
 // othersStay reports whether all that netavark would take back are the connection's names: it
 // publishes no ports by rules and has no lease of a DHCP server, and others are on the bridges of all
-// its networks. netavark itself looks for them in the same way. A setup that was not finished may
-// have left a link of ours, which we would take for another's. Root's networks are also Podman's.
+// its networks. netavark itself looks for them in the same way, and Podman, whose containers may be on
+// root's networks, calls it under the lock that we have. A setup that was not finished may have left a
+// link of ours, which we would take for another's.
 func (c *Connection) othersStay() (bool, error) {
-	if !c.Rootless || len(c.Ports) > 0 {
+	if len(c.Ports) > 0 {
 		return false, nil
 	}
 	links, err := netlink.LinkList()
@@ -640,9 +641,9 @@ func (c *Connection) othersStay() (bool, error) {
 	return true, nil
 }
 
-// leaveNames takes the connection's names back without netavark.
+// leaveNames takes the connection's names back without netavark, and what netavark notes of it.
 func (c *Connection) leaveNames(ctx context.Context) error {
-	if err := c.forgetNames(); err != nil {
+	if err := errors.Join(c.forgetNames(), c.forgetNote()); err != nil {
 		return err
 	}
 	server, _ := c.server()
@@ -705,6 +706,21 @@ func (c *Connection) standIn() error {
 		}
 	}
 	return nil
+}
+
+// forgetNote removes netavark's notes of root's container, from which it makes rules again when
+// firewalld has lost them. Source: src/firewall/state.rs of netavark 1.14; 1.4 makes none.
+func (c *Connection) forgetNote() error {
+	if c.Rootless {
+		return nil
+	}
+	var errs []error
+	for _, n := range c.Info {
+		if err := os.Remove(filepath.Join(c.Run, "firewall", "ports", n.ID+"_"+c.ID)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // serverEnd is how long aardvark-dns may take to end.

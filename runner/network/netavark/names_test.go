@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,18 +174,31 @@ func TestLeavingAfterTheRules(t *testing.T) {
 // else is on the bridge. It has where nobody is, and where a setup was not finished.
 func TestLeavingWhileOthersStay(t *testing.T) {
 	for name, test := range map[string]struct {
-		other, finished, rootless bool
-		called                    bool
+		other, finished, rootless, ports bool
+		called                           bool
 	}{
-		"another stays":          {true, true, true, false},
-		"the last one":           {false, true, true, true},
-		"a setup without an end": {true, false, true, true},
-		"root's":                 {true, true, false, true},
+		"another stays":             {true, true, true, false, false},
+		"the last one":              {false, true, true, false, true},
+		"a setup without an end":    {true, false, true, false, true},
+		"root's, and another stays": {true, true, false, false, false},
+		"root's, the last one":      {false, true, false, false, true},
+		"root's with ports":         {true, true, false, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, within := leaver(t, `echo '{"error":"called"}'; exit 1`, "tb4")
 			c.Rootless = test.rootless
+			if test.ports {
+				c.Ports = []types.PortMapping{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}}
+			}
 			names := filepath.Join(c.dnsDir(), "a")
+			// netavark's notes of root's.
+			notes := filepath.Join(c.Run, "firewall", "ports")
+			ours, others := filepath.Join(notes, c.Info["a"].ID+"_"+c.ID), filepath.Join(notes, c.Info["a"].ID+"_two")
+			if !test.rootless {
+				if err := errors.Join(os.MkdirAll(notes, 0o700), os.WriteFile(ours, nil, 0o600), os.WriteFile(others, nil, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			err := errors.Join(os.MkdirAll(c.dnsDir(), 0o700), os.WriteFile(names, []byte("10.89.0.1\n"+c.ID+" 10.89.0.2  one\ntwo 10.89.0.3  two\n"), 0o600), within(func() error {
 				bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "tb4"}}
 				if err := netlink.LinkAdd(bridge); err != nil {
@@ -216,6 +230,9 @@ func TestLeavingWhileOthersStay(t *testing.T) {
 			}
 			if left, err := os.ReadFile(names); err != nil || string(left) != "10.89.0.1\ntwo 10.89.0.3  two\n" {
 				t.Errorf("names: %q, %v", left, err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(notes, "*")); !test.rootless && !slices.Equal(left, []string{others}) {
+				t.Errorf("notes: %v", left)
 			}
 			err = within(func() error {
 				_, err := netlink.LinkByName("ours")
