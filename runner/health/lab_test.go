@@ -206,9 +206,8 @@ func seeLimit(t *testing.T, l *labtest.Lab, w who) {
 		w.unit(l, "slow", "GlobalArgs=--runtime="+runtime+"\nExec=sleep infinity\nHealthCmd=echo begun; setsid sleep 4711 & sleep 4711\nHealthInterval=1s\nHealthTimeout=4s\nHealthRetries=1\n", "")
 		l.MustRun(w.user, w.systemctl+" start slow")
 		w.becomes(l, "slow", "unhealthy")
-		if got := l.MustRun(w.user, "podunit inspect -f '{{with index .State.Health.Log 0}}{{.ExitCode}} {{.Output}}{{end}}' slow"); got != "-1 begun\n" {
-			t.Errorf("%s: %q", runtime, got)
-		}
+		// A busy machine may not have begun the first before its time was over.
+		l.Eventually(w.user, "podunit inspect -f '{{range .State.Health.Log}}{{.ExitCode}} {{.Output}}{{end}}' slow | grep -x -- '-1 begun'", time.Minute)
 		l.MustRun(w.user, w.systemctl+" stop 'podunit-health-*.timer'")
 		l.Gone(w.user, w.systemctl+" list-units --no-legend 'podunit-health-*.service'")
 		l.Gone("root", "pgrep -fa '^sleep 4711'") // with a check that ended at its time, all of it has ended
@@ -218,8 +217,8 @@ func seeLimit(t *testing.T, l *labtest.Lab, w who) {
 
 func seeRights(t *testing.T, l *labtest.Lab, w who) {
 	const show = `grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; pwd; id; ulimit -n; ls -l /proc/self/ns | sed 's/.* //' | sort; env | grep -v -E '^(PWD|SHLVL|_)=' | sort; umask`
-	w.unit(l, "rights", "User=1234\nWorkingDir=/tmp\nEnvironment=A=b\nNoNewPrivileges=yes\nAddCapability=NET_RAW\nUlimit=nofile=321:321\nExec=sh -c '{ . /show; } >/tmp/main 2>&1; exec sleep infinity'\n"+
-		"Volume=%h/show:/show:ro\nHealthCmd={ . /show; } >/tmp/check 2>&1; cat /proc/self/cgroup >/tmp/cgroup; grep -c . /dev/null; true\nHealthInterval=1s\n", "")
+	w.unit(l, "rights", "User=1234\nWorkingDir=/tmp\nEnvironment=A=b\nNoNewPrivileges=yes\nAddCapability=NET_RAW\nUlimit=nofile=321:321\nExec=sh -c '{ . /show; } >/tmp/m 2>&1; mv /tmp/m /tmp/main; exec sleep infinity'\n"+
+		"Volume=%h/show:/show:ro\nHealthCmd={ . /show; } >/tmp/c 2>&1; mv /tmp/c /tmp/check; cat /proc/self/cgroup >/tmp/g; mv /tmp/g /tmp/cgroup; test -e /tmp/main\nHealthInterval=1s\n", "")
 	l.WriteFile(w.user, "show", show+"\n")
 	l.MustRun(w.user, w.systemctl+" start rights")
 	w.becomes(l, "rights", "healthy")
@@ -352,7 +351,7 @@ func seeNamespaces(t *testing.T, l *labtest.Lab, w who) {
 		userNS = "UIDMap=0:0:65536\nGIDMap=0:0:65536\n"
 	}
 	w.unit(l, "inside", userNS+"Network=\nNetwork=pasta\nExec=sleep infinity\nHealthInterval=1s\nHealthRetries=1\n"+
-		"HealthCmd={ readlink /proc/self/ns/net; readlink /proc/self/ns/uts; readlink /proc/self/ns/user; } >/tmp/check && "+
+		"HealthCmd={ readlink /proc/self/ns/net; readlink /proc/self/ns/uts; readlink /proc/self/ns/user; } >/tmp/c && mv /tmp/c /tmp/check && "+
 		"{ readlink /proc/1/ns/net; readlink /proc/1/ns/uts; readlink /proc/1/ns/user; } >/tmp/main && diff /tmp/main /tmp/check\n", "")
 	l.MustRun(w.user, w.systemctl+" start inside")
 	w.becomes(l, "inside", "healthy")

@@ -401,18 +401,27 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
 			r := w.made("web", nil)
 			deaf := filepath.Join(t.TempDir(), "deaf")
-			w.runningAs(r, c.unit, "sh", "-c", `trap : TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
-			for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-				if _, err := os.Stat(deaf); err == nil {
-					break
+			w.runningAs(r, c.unit, "sh", "-c", `trap ': >"$0.asked"' TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			there := func(file string) bool {
+				for ; ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+					if _, err := os.Stat(file); err == nil {
+						return true
+					}
 				}
-				if time.Now().After(deadline) {
-					t.Fatal("the shell does not begin")
-				}
+				return false
 			}
-			ctx, cancel := context.WithCancel(context.Background())
-			w.manager.stops = func(string) error { <-ctx.Done(); return ctx.Err() }
-			time.AfterFunc(300*time.Millisecond, cancel)
+			if !there(deaf) {
+				t.Fatal("the shell does not begin")
+			}
+			// Given up when the manager, or the process itself, has been asked to end it.
+			w.manager.stops = func(string) error { cancel(); return ctx.Err() }
+			go func() {
+				if there(deaf + ".asked") {
+					cancel()
+				}
+			}()
 			err := w.Stop(ctx, r, never)
 			if alive := w.alive(r); alive != c.alive || alive && !errors.Is(err, context.Canceled) {
 				t.Errorf("alive %t, %v", alive, err)

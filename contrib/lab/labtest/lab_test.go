@@ -275,11 +275,10 @@ func TestLabDriverKilled(t *testing.T) {
 	}
 	// The watcher may be at it at the same time.
 	var left []string
-	for range 600 {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if left = remains(name); len(left) == 0 {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	t.Errorf("left: %s", strings.Join(left, ", "))
 }

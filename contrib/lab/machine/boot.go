@@ -113,7 +113,7 @@ func (m *Machine) console() string { return filepath.Join(m.dir, "console.log") 
 
 // await waits for the lab's first process, then for the end of its boot.
 func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) error {
-	limit := 90 * time.Second
+	limit := 3 * time.Minute // with what the boot starts, on a busy machine
 	if m.spec.VM != "" {
 		limit = 10 * time.Minute // without KVM, on a busy machine
 	}

@@ -12,7 +12,7 @@ def resize(rows, columns):
 
 
 def until(what):
-    seen, end = b"", time.monotonic() + 30
+    seen, end = b"", time.monotonic() + 100
     while what not in seen:
         if time.monotonic() > end:
             sys.exit(f"no {what} in {seen}")
