@@ -28,18 +28,18 @@ func TestToFile(t *testing.T) {
 		}
 	}
 	none := errors.New("no more")
-	if err := (&Env{}).ToFile(path, func(io.Writer) error { return none }); !errors.Is(err, none) {
+	if err := (&Env{}).ToFile(t.Context(), path, func(io.Writer) error { return none }); !errors.Is(err, none) {
 		t.Error(err)
 	}
 	for _, path := range []string{old, path} {
-		if err := (&Env{}).ToFile(path, whole(path)); err != nil {
+		if err := (&Env{}).ToFile(t.Context(), path, whole(path)); err != nil {
 			t.Error(err)
 		}
 		if text, err := os.ReadFile(path); err != nil || string(text) != path {
 			t.Errorf("%s: %q, %v", path, text, err)
 		}
 	}
-	if err := (&Env{}).ToFile(path, func(io.Writer) error { return none }); !errors.Is(err, none) {
+	if err := (&Env{}).ToFile(t.Context(), path, func(io.Writer) error { return none }); !errors.Is(err, none) {
 		t.Error(err)
 	}
 	entries, err := os.ReadDir(dir)
