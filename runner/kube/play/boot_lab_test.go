@@ -21,6 +21,9 @@ func (l lab) handBoot(t *testing.T) {
 		pod("kp", "Always")+pod("once", "Never")+
 		"---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: \"0 3 1 1 *\", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: \"localhost:5000/busybox:1\"}]}}}}}}\n")
 	l.WriteFile("alice", "wait.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: waited}, spec: {containers: [{name: c, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}]}}\n")
+	// Its init container waits for a container that is started at boot, too.
+	l.WriteFile("alice", "early.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: early}, spec: {initContainers: [{name: w, image: \"localhost:5000/busybox:1\", command: [sh, -c, \"until test -e /h/last; do sleep 0.2; done\"], volumeMounts: [{name: h, mountPath: /h}]}]"+
+		", containers: [{name: c, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}], volumes: [{name: h, hostPath: {path: /home/alice/signs}}]}}\n")
 	const files = "podunit exec kp-c cat /f/a /e/d /s/pw"
 	const pods = "podunit pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}' | sort"
 	l.MustRun("alice", "podunit kube play -q hand.yaml && podunit exec kp-c sh -c 'echo data >/e/d'")
@@ -29,12 +32,17 @@ func (l lab) handBoot(t *testing.T) {
 	l.is(t, `a=$(systemctl --user show -P MainPID kp-c); p=$(systemctl --user show -P MainPID kp-pod); podunit pod restart kp >/dev/null
 		b=$(systemctl --user show -P MainPID kp-c); [ $a != $b ] && [ $p = $(systemctl --user show -P MainPID kp-pod) ] && echo another one; podunit pod stop kp >/dev/null; podunit pod restart kp >/dev/null; `+files,
 		"another one\nalphadata\nhush")
+	l.is(t, "systemctl --user stop kp-c; podunit exec kp-c true 2>/dev/null || podunit pod start kp; "+files, "kp\nalphadata\nhush")
+	l.MustRun("alice", "mkdir signs; podunit run -d --restart always -v ~/signs:/h --name last localhost:5000/busybox:1 sh -c 'touch /h/last; trap exit TERM; while :; do sleep 0.1; done' && podunit kube play -q early.yaml")
 	l.MustRun("alice", "systemd-run --user -q podunit kube play -q --wait wait.yaml; until podunit exec waited-c true 2>/dev/null; do sleep 0.1; done")
 	for _, boot := range []func(){func() { l.PowerCut(); l.Boot() }, l.Reboot} {
+		l.MustRun("alice", "rm signs/last")
 		boot()
-		l.Eventually("alice", "[ \"$(systemctl --user is-active podunit-restart kp-pod kp-c nightly-cron.timer | sort -u)\" = active ]", time.Minute)
-		l.is(t, files+"; "+pods, "alphadata\nhushkp Running 1\nonce Created 0\nwaited Created 0")
+		l.Eventually("alice", "[ \"$(systemctl --user is-active podunit-restart kp-pod kp-c early-c nightly-cron.timer | sort -u)\" = active ]", time.Minute)
+		l.is(t, files+"; "+pods, "alphadata\nhushearly Running 1\nkp Running 1\nonce Created 0\nwaited Created 0")
 	}
+	// One whose pod somebody has removed alone is no fault of the next boot.
+	l.MustRun("alice", "podunit pod rm -f early && systemctl --user restart podunit-restart && podunit kube down early.yaml && podunit rm -f last && podunit exec kp-c true")
 	l.is(t, "podunit pod start once >/dev/null; podunit exec once-c cat /f/a", "alpha")
 	l.MustRun("alice", "podunit kube down hand.yaml && podunit kube down wait.yaml")
 	l.nothing(t)

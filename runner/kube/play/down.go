@@ -170,7 +170,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 			}
 		}
 	}
-	if err = errors.Join(err, p.dropSecrets(st, nil, gone), p.stopSlices(ctx, st)); err != nil {
+	if err = errors.Join(err, p.dropSecrets(st, nil, gone), p.stopSlices(ctx, st), p.sweep()); err != nil {
 		return err
 	}
 	step.Crash("play taken down")

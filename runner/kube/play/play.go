@@ -67,7 +67,8 @@ type Options struct {
 	Replace bool
 	// Create makes the pods and starts nothing; those that it replaces are stopped, changed or not.
 	Create bool
-	// Once says that a boot ends the play: who waits for its end takes it down.
+	// Once says that a boot ends the play: who waits for its end takes it down. A play by a service
+	// of somebody's own is that service's business, too.
 	Once bool
 	// Service says that the unit which this process is in is to live as long as the pods.
 	Service bool
@@ -93,7 +94,7 @@ type PlayedPod struct {
 
 // Play plays a plan.
 func (p *Player) Play(ctx context.Context, plan *kube.Plan, o Options) (*Played, error) {
-	st := &State{Name: p.playName(plan, o), Created: time.Now().UTC(), Plan: plan, Exit: o.Exit, Registry: o.Registry, Once: o.Once}
+	st := &State{Name: p.playName(plan, o), Created: time.Now().UTC(), Plan: plan, Exit: o.Exit, Registry: o.Registry, Once: o.Once || p.InService()}
 	if o.Service {
 		if !p.InService() {
 			return nil, hint.With(errors.New("--service-container: only a service executes this"), "leave it out, or write a .kube file")
@@ -499,7 +500,10 @@ func (w *work) makePod(ctx context.Context, p *kube.Pod) error {
 	if w.Create || !p.Start {
 		return nil
 	}
-	return w.startPod(ctx, r, p)
+	if err := w.startFirst(ctx, r, p); err != nil {
+		return err
+	}
+	return w.start(ctx, r, p, p.Containers)
 }
 
 // takeAway takes down a pod of the old play. undo brings it back if it ran.
