@@ -174,7 +174,7 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		}
 		l := lab.on(t)
 		l.MustRun("root", "podunit network create --subnet 10.89.77.0/24 shared")
-		const rules, notes = "nft list ruleset | grep -F 10.89.77.0/24", "cat /run/containers/networks/firewall/ports/* 2>/dev/null | grep -o '10\\.89\\.77\\.[0-9]*\"' | sort -u | wc -l"
+		const rules, notes = "nft list ruleset | grep -F 10.89.77.0/24", "grep -lF 10.89.77. /run/containers/networks/firewall/ports/* 2>/dev/null | wc -l"
 		for _, k := range []struct{ first, second string }{{"podunit", "podman"}, {"podman", "podunit"}} {
 			for _, program := range []string{k.first, k.second} {
 				l.MustRun("root", program+" run -d --pids-limit 0 --name of-"+program+" --network shared localhost:5000/busybox sleep infinity")
@@ -185,7 +185,7 @@ func TestLabNetworksOfRoot(t *testing.T) {
 				t.Errorf("%s has left, and the rules of the network are\n%s, before\n%s", k.first, now, before)
 			}
 			if n := l.MustRun("root", notes); strings.TrimSpace(n) != "1" {
-				t.Errorf("%s has left, and netavark's notes are of %s", k.first, n)
+				t.Errorf("%s has left, and netavark has notes of %s", k.first, n)
 			}
 			l.MustRun("root", k.second+" exec of-"+k.second+" nslookup of-"+k.second)
 			l.MustRun("root", "! "+k.second+" exec of-"+k.second+" nslookup of-"+k.first)

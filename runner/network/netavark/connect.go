@@ -616,10 +616,10 @@ func (c *Connection) removePeers() error {
 }
 
 // othersStay reports whether all that netavark would take back are the connection's names: it
-// publishes no ports by rules and has no lease of a DHCP server, and others are on the bridges of all
-// its networks. netavark itself looks for them in the same way, and Podman, whose containers may be on
-// root's networks, calls it under the lock that we have. A setup that was not finished may have left a
-// link of ours, which we would take for another's.
+// publishes no ports by rules and has no lease of a DHCP server, and others are on the bridges of
+// all its networks. netavark itself looks for them in the same way, and Podman, whose containers
+// may be on root's networks, calls it under the lock that we have. A setup that was not finished
+// may have left a link of ours, which we would take for another's.
 func (c *Connection) othersStay() (bool, error) {
 	if len(c.Ports) > 0 {
 		return false, nil
