@@ -62,7 +62,12 @@ func Settings(file configfile.File) error {
 // a regular file of at most limit bytes, /dev/null, or a descriptor of this process. A name that
 // leads nowhere, or that may not be looked at, is left to the reader, as is a directory, which no
 // reader waits for. The error is a *fs.PathError.
-func Readable(name string, limit int64) error {
+func Readable(name string, limit int64) error { return judge(name, limit, false) }
+
+// Ends is Readable for what may come through a pipe as well, whose reader waits for its writer.
+func Ends(name string, limit int64) error { return judge(name, limit, true) }
+
+func judge(name string, limit int64, pipes bool) error {
 	var st unix.Stat_t
 	if Own(name) || unix.Stat(name, &st) != nil {
 		return nil
@@ -76,6 +81,9 @@ func Readable(name string, limit int64) error {
 	case unix.S_IFDIR:
 		return nil
 	case unix.S_IFIFO:
+		if pipes {
+			return nil
+		}
 		return &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w but a pipe", ErrNotRegular)}
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3) { // /dev/null. Source: the kernel's devices.txt

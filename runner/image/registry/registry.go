@@ -333,6 +333,9 @@ func decryption(o image.PullOptions) (*encryption.DecryptConfig, error) {
 	if len(o.DecryptionKeys) == 0 {
 		return nil, nil
 	}
+	if err := keys(o.DecryptionKeys...); err != nil {
+		return nil, fmt.Errorf("decryption key: %w", err)
+	}
 	crypto, err := helpers.CreateCryptoConfig(nil, o.DecryptionKeys)
 	if err != nil {
 		return nil, fmt.Errorf("decryption key: %w", err)
@@ -359,6 +362,9 @@ func systemContext(o image.PullOptions, base types.SystemContext) (*types.System
 		if _, err := os.Stat(given.path); err != nil {
 			return nil, fmt.Errorf("%s: %w", given.said, err)
 		}
+	}
+	if err := Credentials(sys.AuthFilePath); err != nil {
+		return nil, fmt.Errorf("%s: %w", said, err)
 	}
 	if o.User != "" {
 		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: o.User, Password: o.Secret}

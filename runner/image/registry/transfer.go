@@ -61,6 +61,9 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	if err := o.encryption(&c); err != nil {
 		return c, err
 	}
+	if err := errors.Join(Credentials(o.AuthFile), keys(o.SignKey)); err != nil {
+		return c, err
+	}
 	if o.TLSVerify != nil {
 		c.InsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
 	}
@@ -124,6 +127,9 @@ func (o SendOptions) encryption(c *libimage.CopyOptions) error {
 			return errors.New("to encrypt layers, say for whom: --encryption-key")
 		}
 		return nil
+	}
+	if err := keys(o.EncryptionKeys...); err != nil {
+		return fmt.Errorf("encryption keys: %w", err)
 	}
 	crypto, err := helpers.CreateCryptoConfig(o.EncryptionKeys, nil)
 	if err != nil {
@@ -339,6 +345,9 @@ func (im *Images) Changes(name, other string) ([]archive.Change, error) {
 
 // Search asks registries for repositories, or for the tags of one.
 func (im *Images) Search(ctx context.Context, term string, o libimage.SearchOptions) ([]libimage.SearchResult, error) {
+	if err := Credentials(o.Authfile); err != nil {
+		return nil, err
+	}
 	runtime, err := im.runtime()
 	if err != nil {
 		return nil, err
@@ -439,6 +448,9 @@ func (im *Images) AddToList(ctx context.Context, name string, i Listed) (string,
 		}
 	}
 	if err := keepsFeatures(list, i); err != nil {
+		return "", err
+	}
+	if err := Credentials(i.AuthFile); err != nil {
 		return "", err
 	}
 	o := libimage.ManifestListAddOptions{All: i.All, AuthFilePath: i.AuthFile, CertDirPath: i.CertDir, Username: i.User, Password: i.Secret}

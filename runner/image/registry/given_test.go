@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/podunit/podunit/runner/image"
+	"github.com/podunit/podunit/runner/safe"
+	"go.podman.io/common/libimage"
+	"go.podman.io/image/v5/types"
+	"golang.org/x/sys/unix"
+)
+
+// TestGivenFiles: files with credentials and keys lie where somebody else may put something in their
+// place. The libraries would read a device until there is no memory left.
+func TestGivenFiles(t *testing.T) {
+	dir := t.TempDir()
+	huge, pipe := filepath.Join(dir, "huge"), filepath.Join(dir, "pipe")
+	if err := errors.Join(os.WriteFile(huge, nil, 0o600), os.Truncate(huge, credentialsLimit+1), unix.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]error{huge: safe.ErrTooLarge, "/dev/zero": safe.ErrNotRegular, pipe: safe.ErrNotRegular} {
+		_, pulled := systemContext(image.PullOptions{AuthFile: path}, types.SystemContext{})
+		_, sent := SendOptions{PullOptions: image.PullOptions{AuthFile: path}}.copying()
+		_, searched := (&Images{}).Search(t.Context(), "x", libimage.SearchOptions{Authfile: path})
+		t.Setenv("REGISTRY_AUTH_FILE", path)
+		_, said := systemContext(image.PullOptions{}, types.SystemContext{})
+		t.Setenv("REGISTRY_AUTH_FILE", "")
+		for what, err := range map[string]error{"pull": pulled, "push": sent, "search": searched, "REGISTRY_AUTH_FILE": said} {
+			if !errors.Is(err, want) {
+				t.Errorf("%s with credentials in %s: %v", what, path, err)
+			}
+		}
+	}
+	for _, word := range []string{huge, huge + ":pass=x", "jwe:" + huge, dir + "/none:file=" + huge} {
+		if _, err := decryption(image.PullOptions{DecryptionKeys: []string{word}}); !errors.Is(err, safe.ErrTooLarge) {
+			t.Errorf("decryption key %s: %v", word, err)
+		}
+		if _, err := (SendOptions{EncryptionKeys: []string{word}}).copying(); !errors.Is(err, safe.ErrTooLarge) {
+			t.Errorf("encryption key %s: %v", word, err)
+		}
+	}
+	if _, err := (SendOptions{SignKey: huge}).copying(); !errors.Is(err, safe.ErrTooLarge) {
+		t.Errorf("key to sign with: %v", err)
+	}
+	// A key may come through a pipe.
+	if _, err := (SendOptions{SignKey: pipe}).copying(); err != nil {
+		t.Errorf("key to sign with: %v", err)
+	}
+}
