@@ -5,6 +5,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -40,5 +44,23 @@ func TestInterruptible(t *testing.T) {
 	// Who heeds the context may say so.
 	if err := Interruptible(ctx, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestToFileGivenUp: an archive that is given up leaves no file.
+func TestToFileGivenUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	path := filepath.Join(t.TempDir(), "archive")
+	err := (&Env{}).ToFile(ctx, path, func(w io.Writer) error {
+		for range 3 {
+			if _, err := w.Write([]byte("x")); err != nil {
+				return err
+			}
+			cancel()
+		}
+		return nil
+	})
+	if _, there := os.Lstat(path); !errors.Is(err, context.Canceled) || !errors.Is(there, fs.ErrNotExist) {
+		t.Errorf("%v, and the file: %v", err, there)
 	}
 }

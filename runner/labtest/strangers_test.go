@@ -209,7 +209,11 @@ func pipes(t *testing.T, l *labtest.Lab) {
 		t rm --cidfile p & t pod rm --pod-id-file p & t run --rm --security-opt seccomp=$PWD/p `+image+` true & t run --rm --hosts-file $PWD/p `+image+` true &
 		t kube play p & t kube down p & t secret create piped p & t volume import piped p & t load -i p & t import p & t login --authfile p -u a -p b localhost:5000 &
 		t push --sign-by-sigstore-private-key p `+image+` & t artifact add localhost:5000/piped:1 p & t manifest add --authfile p list docker://`+image+` &
-		wait; podunit volume rm piped >/dev/null; podunit ps -aq
+		wait; podunit create --name piped `+image+` true >/dev/null; podunit unshare dd if=/dev/zero of=$(podunit volume inspect -f '{{.Mountpoint}}' piped)/big bs=1M count=1 2>/dev/null
+		t export -o p piped & t save -o p `+image+` & t save --format oci-archive -o p `+image+` & t volume export -o p piped & wait
+		podunit export piped | sleep 60 & for i in $(seq 100); do pkill -TERM -x -f 'podunit export piped' && break; sleep 0.1; done
+		for i in $(seq 300); do pgrep -x -f 'podunit export piped' >/dev/null || break; sleep 0.1; done; pkill -KILL -x -f 'podunit export piped' && echo "deaf: export without a reader"; pkill -x -f 'sleep 60'; wait
+		podunit rm piped >/dev/null; podunit volume rm piped >/dev/null; podunit ps -aq
 		c=~/.config/containers; mkdir -p $c; for f in containers.conf storage.conf registries.conf policy.json auth.json; do
 			mkfifo $c/$f; for v in ps info doctor 'rmi nosuch' 'logout localhost:5000'; do timeout -k 60 2 podunit $v >/dev/null 2>&1 || [ $? != 137 ] || echo "deaf: $f, $v" & done; wait; rm $c/$f
 		done`)

@@ -28,10 +28,13 @@ func giveUp(cmd *exec.Cmd) error {
 }
 
 // killLate kills the runtime and its children after endWait, if it has not ended by then, and spare
-// does not say that it goes on.
+// does not say that it goes on; then it asks again after the same time.
 func killLate(cmd *exec.Cmd, spare func() bool) {
 	time.AfterFunc(endWait, func() {
 		if spare() {
+			if cmd.Process.Signal(unix.Signal(0)) == nil {
+				killLate(cmd, spare)
+			}
 			return
 		}
 		for _, p := range children(cmd.Process) {

@@ -95,7 +95,7 @@ var commands = map[string]func(ctx context.Context, r Runtime, x Execution, dir 
 }
 
 // TestAHangingRuntime ends with its init when its command is given up. One whose process is there
-// does not hang.
+// does not hang; when that has ended, and nobody reads its output, it does.
 func TestAHangingRuntime(t *testing.T) {
 	type hung struct {
 		r       Runtime
@@ -122,6 +122,31 @@ func TestAHangingRuntime(t *testing.T) {
 		}()
 		if code, err := begun.Exec(ctx, x); code != 7 || err != nil {
 			t.Errorf("%d, %v", code, err)
+		}
+	})
+	// Only a runtime without children is one whose process has ended.
+	y, there := execution(t), filepath.Join(t.TempDir(), "there")
+	y.PIDFile = there
+	full := fake(t, "trap '' TERM; echo 1 >"+there+".new; mv "+there+".new "+there+"; exec sleep 1000")
+	t.Run("exec, whose process has ended", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() {
+			_, err := full.Exec(ctx, y)
+			ended <- err
+		}()
+		for deadline := time.Now().Add(time.Minute); !y.begun() && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("it does not end")
 		}
 	})
 	for name, do := range commands {

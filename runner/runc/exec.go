@@ -106,7 +106,7 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 		return err
 	}
 	pass(cmd.Process)
-	defer context.AfterFunc(ctx, func() { killLate(cmd, x.begun) })()
+	defer context.AfterFunc(ctx, func() { killLate(cmd, x.goesOn(cmd)) })()
 	err := cmd.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the process has ended well, and something that it has started holds its output
@@ -125,6 +125,23 @@ func (x Execution) begun() bool {
 	}
 	_, err := ReadPID(x.PIDFile)
 	return err == nil
+}
+
+// goesOn tells each time whether what the runtime executes is there, or was there the last time. A
+// runtime without it waits for nobody but the reader of its output, who may never come.
+func (x Execution) goesOn(runtime *exec.Cmd) func() bool {
+	alone := false
+	return func() bool {
+		if !x.begun() {
+			return false
+		}
+		all, was := children(runtime.Process), alone
+		for _, p := range all {
+			p.Close()
+		}
+		alone = len(all) == 0
+		return !alone || !was
+	}
 }
 
 // ExecWithin is Exec until ctx ends. Then kill is called until the runtime has ended: at first the

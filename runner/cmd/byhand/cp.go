@@ -60,7 +60,7 @@ DIRECTORY/. what is in it is copied. A - on the side of the host is a tar archiv
 	}
 	cmd.Flags().BoolVarP(&archive, "archive", "a", true, "give files in a container to the user of its first process")
 	cmd.Flags().BoolVar(&o.Overwrite, "overwrite", false, "a file may take the place of a directory, and a directory that of a file")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // place reads CONTAINER:PATH or PATH. A path with a slash or a dot in front is one of the host.

@@ -31,5 +31,5 @@ func NewDiff(e *cli.Env) *cobra.Command {
 	latestFlag(cmd, &latest)
 	cmd.Flags().StringVar(&out, "format", "", "json, or nothing for a line per file")
 	cli.Complete(cmd, "format", "json")
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -23,7 +23,7 @@ func NewExport(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := e.ToFile(output, func(w io.Writer) error { return x.Containers.Export(r, w) }); err != nil {
+			if err := e.ToFile(cmd.Context(), output, func(w io.Writer) error { return x.Containers.Export(r, w) }); err != nil {
 				return err
 			}
 			x.Containers.Tell(r, "export")
@@ -32,5 +32,5 @@ func NewExport(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, not to stdout")
 	latestFlag(cmd, &latest)
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -48,5 +48,5 @@ func NewPodStats(e *cli.Env) *cobra.Command {
 	}
 	sel.flags(cmd, "show those of")
 	s.Flags(cmd)
-	return cmd
+	return cli.Waits(cmd)
 }

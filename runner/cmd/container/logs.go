@@ -78,7 +78,7 @@ with all else that concerns the unit: journalctl --user -u UNIT.`,
 	f.BoolVarP(&names, "names", "n", false, "put names, not IDs, before the lines of several containers")
 	f.BoolVar(&color, "color", false, "on a terminal, a color for each of several containers")
 	f.BoolVarP(&latest, "latest", "l", false, "of the container made last")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // logSource is where the lines of a container are found in the journal.

@@ -78,7 +78,7 @@ or a disk. That is CPUPressure, MemPressure and IOPressure.`,
 	cmd.Flags().BoolVarP(&s.all, "all", "a", false, "of containers that do not run, too")
 	cmd.Flags().BoolVarP(&latest, "latest", "l", false, "the container made last")
 	s.Flags(cmd)
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // statHeadings are the headings of stats; memory is that of the use and limit of memory.

@@ -34,5 +34,5 @@ func NewDiff(e *cli.Env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&out, "format", "", "json, or nothing for a line per file")
 	cli.Complete(cmd, "format", "json")
-	return cmd
+	return cli.Waits(cmd)
 }

@@ -65,7 +65,7 @@ another machine as well: podunit save app | ssh host podunit load.`,
 	f.BoolVar(&compress, "compress", false, "compress the layers of a directory")
 	f.BoolVar(&uncompressed, "uncompressed", false, "do not compress the layers of an OCI archive or directory")
 	cli.Complete(cmd, "format", "docker-archive", "oci-archive", "docker-dir", "oci-dir")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // toStdout passes on what is written to a path: the libraries write archives to files only. If

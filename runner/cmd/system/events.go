@@ -77,7 +77,7 @@ key are alternatives, and labels add up.`,
 	f.StringVar(&since, "since", "", "what has happened from `TIME` on: 2006-01-02T15:04:05, or 10m for ten minutes ago")
 	f.BoolVar(&stream, "stream", true, "go on with what happens from now on")
 	f.StringVar(&until, "until", "", "what has happened up to `TIME`; 10m is in ten minutes, -10m was ten minutes ago")
-	return cmd
+	return cli.Waits(cmd)
 }
 
 // printEvent prints one event, at once: somebody may wait for it.

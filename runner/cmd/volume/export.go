@@ -18,7 +18,7 @@ func NewExport(e *cli.Env) *cobra.Command {
 		Example:           "  podunit volume export data -o data.tar\n  podunit volume export data | ssh host podunit volume import data -",
 		Args:              cli.WantArgs(1, 1),
 		ValidArgsFunction: complete(e),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := open(e)
 			if err != nil {
 				return err
@@ -26,9 +26,9 @@ func NewExport(e *cli.Env) *cobra.Command {
 			if _, err := v.Get(args[0]); err != nil { // before there is a file
 				return err
 			}
-			return e.ToFile(output, func(w io.Writer) error { return v.Export(args[0], w) })
+			return e.ToFile(cmd.Context(), output, func(w io.Writer) error { return v.Export(args[0], w) })
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write to `FILE`, not to stdout")
-	return cmd
+	return cli.Waits(cmd)
 }
