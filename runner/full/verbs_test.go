@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -342,5 +343,33 @@ func TestVerbsFindByService(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no call was found: they are looked for in the wrong place")
+	}
+}
+
+// TestHiddenVerbsAreTraced: no help lists the verbs that only services and timers execute, so the lab
+// has a list of those that must run under strace.
+func TestHiddenVerbsAreTraced(t *testing.T) {
+	text, err := os.ReadFile("../labtest/strace_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "var hiddenVerbs = []string{")
+	list, _, _ = strings.Cut(list, "}")
+	seen := 0
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if _, verb, _ := strings.Cut(cmd.CommandPath(), " "); cmd.Hidden && !cmd.HasSubCommands() && verb != "container cleanup" { // that is cleanup again
+			seen++
+			if !strings.Contains(list, `"`+verb+`"`) {
+				t.Errorf("podunit %s is not in hiddenVerbs of labtest/strace_test.go", verb)
+			}
+		}
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+	}
+	walk((&cli.Env{Program: program()}).Root(""))
+	if seen != strings.Count(list, `"`)/2 {
+		t.Errorf("%d hidden verbs, and a list of %s", seen, list)
 	}
 }

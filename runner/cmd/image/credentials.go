@@ -21,11 +21,11 @@ import (
 // writing is how long whoever changes the file with credentials takes for it at most.
 const writing = time.Minute
 
-// tidyCredentials judges the file with credentials, which the library reads, and removes what a login or logout was writing beside the file with credentials when
-// it was killed: it holds passwords. files are those that flags name; without any, it is the usual
-// one. Podman, buildah and skopeo write it, too, and none of them takes a lock, so what is young
-// stays. Files of others stay as well. Source: go.podman.io/storage/pkg/ioutils,
-// NewAtomicFileWriter.
+// tidyCredentials judges the file with credentials, which the library reads, and removes what a
+// login or logout was writing beside the file with credentials when it was killed: it holds
+// passwords. files are those that flags name; without any, it is the usual one. Podman, buildah and
+// skopeo write it, too, and none of them takes a lock, so what is young stays. Files of others stay
+// as well. Source: go.podman.io/storage/pkg/ioutils, NewAtomicFileWriter.
 func tidyCredentials(e *cli.Env, files ...string) error {
 	path := cmp.Or(append(files, auth.GetDefaultAuthFile(), usualCredentials(e))...)
 	if err := registry.Credentials(path); err != nil {
