@@ -42,9 +42,9 @@ func TestLabBehaviour(t *testing.T) {
 		{"the log of an attached one", run + "--name at $I sh -c 'echo out; echo err >&2' 2>&1 | sort; logged at 2; podunit logs at 2>&1 | sort; podunit start -a at > /dev/null 2>&1; logged at 4; podunit logs at 2>/dev/null; podunit rm at", "err\nout\nerr\nout\nout\nout\nat"},
 		{"whose reader goes away", run + "--name yes $I yes 2> /dev/null | head -n 1; podunit inspect -f '{{.State.Status}}' yes; podunit rm yes", "y\nexited\nyes"},
 		{"a terminal for who has none", run + "--rm -t $I sh -c 'test -t 1 && echo yes' < /dev/null | tr -d '\\r'", "yes"},
-		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got", "yes\ngot word"},
-		{"exec -d of a bad command", "podunit exec -d ex nosuch > /dev/null 2>&1; echo $?; podunit exec ex nosuch > /dev/null 2>&1; echo $?; podunit rm -f -t 0 ex", "125\n127\nex"},
-		{"following until a time", detach + "--name lf $I sh -c 'while sleep 0.2; do echo tick; done' > /dev/null; podunit logs --until 2s -f lf | grep -c tick | grep -vx 0 > /dev/null && echo followed; podunit rm -f -t 0 lf", "followed\nlf"},
+		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got; podunit rm -f -t 0 ex > /dev/null", "yes\ngot word"},
+		{"exec -d of a bad command", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -d ex nosuch > /dev/null 2>&1; echo $?; podunit exec ex nosuch > /dev/null 2>&1; echo $?; podunit rm -f -t 0 ex", "125\n127\nex"},
+		{"following until a time", detach + "--name lf $I sh -c 'while sleep 0.2; do echo tick; done' > /dev/null; logged lf 1; podunit logs --until 2s -f lf | grep -c tick | grep -vx 0 > /dev/null && echo followed; podunit rm -f -t 0 lf", "followed\nlf"},
 		// Names and statuses.
 		{"what is given is printed", detach + "--name gv $I sleep 99 > /dev/null; id=$(podunit inspect -f '{{.Id}}' gv); [ $(podunit stop -t 0 ${id:0:8}) = ${id:0:8} ] && [ $(podunit start ${id:0:9}) = ${id:0:9} ] && " +
 			"[ $(podunit kill ${id:0:10}) = ${id:0:10} ] && [ $(podunit rm -f -a) = $id ] && echo same", "same"},
@@ -56,7 +56,7 @@ func TestLabBehaviour(t *testing.T) {
 		// The end.
 		{"one that does not hear its stop signal", detach + "--name de $I sleep 99 > /dev/null; podunit stop -t 1 de; podunit inspect -f '{{.State.StoppedByUser}}' de; podunit rm de",
 			"podunit: warning: container de did not end within 1s of SIGTERM, and gets SIGKILL\nde\ntrue\nde"},
-		{"its state meanwhile", detach + "--name sg $I sh -c 'trap \"while ! test -e /go; do sleep 0.1; done; exit\" TERM; while :; do sleep 0.1; done' > /dev/null; podunit stop sg > /dev/null & " +
+		{"its state meanwhile", detach + "--name sg $I sh -c 'trap \"while ! test -e /go; do sleep 0.1; done; exit\" TERM; while :; do sleep 0.1; done' > /dev/null; podunit stop -t 60 sg > /dev/null & " +
 			"until [ \"$(podunit ps --format '{{.State}}')\" = stopping ]; do sleep 0.1; done; podunit exec sg touch /go; wait; podunit ps -a --format '{{.State}}'; podunit rm sg", "exited\nsg"},
 		// Pods.
 		{"a pod of which all has ended", "podunit pod create --network none --name pe > /dev/null; podunit create --pod pe --name pc $I true > /dev/null; podunit pod rm pe; podunit ps -a -q | wc -l", "pe\n0"},

@@ -34,7 +34,9 @@ func (l *Lab) killBeside(user, systemctl, unit, name string) {
 // moreTicks waits for lines that are written from now on.
 func (l *Lab) moreTicks(user, journalctl, unit string) {
 	l.t.Helper()
-	l.Eventually(user, journalctl+" -u "+unit+" -o cat --since \"$(date '+%F %T')\" | grep tick", time.Minute)
+	l.MustRun("root", "journalctl --sync")
+	last := l.MustRun(user, journalctl+" -q -n 1 --show-cursor | sed -n 's/^-- cursor: //p'")
+	l.Eventually(user, journalctl+" -q -u "+unit+" -o cat --after-cursor '"+last+"' | grep tick", time.Minute)
 }
 
 // TestLabHelpers kills what runs beside a container, and sends it what is meant for the container.
@@ -75,6 +77,7 @@ func TestLabHelpers(t *testing.T) {
 		})
 		t.Run(user+"/signals to the whole unit", func(t *testing.T) {
 			l := l.on(t)
+			l.moreTicks(user, s.journalctl, "web") // until then it does not hear a signal
 			before := l.helperOf(user, s.systemctl, "web", "podunit-log") + l.helperOf(user, s.systemctl, "web", "pasta")
 			for i, sig := range []string{"HUP", "INT", "USR1", "USR2", "QUIT", "ALRM"} {
 				l.MustRun(user, s.systemctl+" kill -s "+sig+" web")

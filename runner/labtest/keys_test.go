@@ -20,7 +20,7 @@ var keyCases = []struct{ name, script, want string }{
 	{"a healthy one is waited for", `podunit run -d --name hw --network none --stop-signal KILL --health-cmd 'test -e /ok' --health-interval 1s $I sh -c 'sleep 1; touch /ok; exec sleep 100' >/dev/null
 		podunit wait --condition=healthy hw >/dev/null; podunit inspect -f '{{.State.Health.Status}}' hw; podunit rm -f hw >/dev/null`, "healthy"},
 	{"a check at the start that takes too long", `podunit run -d --name hs --network none --stop-signal KILL --health-cmd true --health-startup-cmd 'sleep 99' --health-startup-timeout 1s --health-startup-interval 1s $I sleep 100 >/dev/null
-		for i in $(seq 60); do sleep 1; podunit inspect -f '{{range .State.Health.Log}}{{.ExitCode}}{{"\n"}}{{end}}' hs | grep -x -m 1 -- -1 && break; done; podunit rm -f hs >/dev/null`, "-1"},
+		for i in $(seq 600); do sleep 0.1; podunit inspect -f '{{range .State.Health.Log}}{{.ExitCode}}{{"\n"}}{{end}}' hs | grep -x -m 1 -- -1 && break; done; podunit rm -f hs >/dev/null`, "-1"},
 	{"events of checks, and none", `F=~/.config/containers/containers.conf; mkdir -p ~/.config/containers; for k in true false; do printf '[engine]\nhealthcheck_events='$k'\n' >$F; podunit run -d --name he$k --network none --stop-signal KILL --health-interval disable --health-cmd true $I sleep 1000 >/dev/null; podunit healthcheck run he$k; podunit rm -f he$k >/dev/null
 		seen() { podunit events --stream=false --since 10m --filter container=he$k --filter event=$1; }; until seen remove | grep -q remove; do sleep 0.1; done; seen health_status | wc -l; done; rm $F`, "1\n0"},
 	{"a credential that is set", `printf '[Container]\nImage=%s\nNetwork=none\nStopSignal=KILL\nContainerName=sc\nExec=sleep 1000\nSecret=set,type=credential\n[Service]\nSetCredential=set:given\n' $I >$D/sc.container
@@ -113,7 +113,7 @@ var ofUser = []struct{ name, script, want string }{
 		$S daemon-reload; $S start ic; podunit exec ic sh -c 'cd $CREDENTIALS_DIRECTORY; cat im.one; stat -c " %a %u" im.one'; $S stop ic; $S reset-failed ic; rm -r $D/ic.container $s; $S daemon-reload`, "imported 400 5"},
 	{"a copy for a user namespace that takes longer than a start may", `mkdir -p $(seq -f 'big/%g' 50); for d in big/*; do for f in $(seq 60); do head -c 300k /dev/urandom >$d/$f; done; done; tar -C big -c . | podunit import -q - localhost/copied >/dev/null; rm -r big
 		printf '[Container]\nImage=localhost/copied\nUserNS=keep-id\nNetwork=none\nStopSignal=KILL\nVolume=/usr:/usr:ro\nVolume=/usr/lib:/lib:ro\nVolume=/usr/lib64:/lib64:ro\nExec=/usr/bin/sleep 1000\n[Service]\nTimeoutStartSec=2\n' >$D/co.container; $S daemon-reload; $S start co; $S is-active co
-		journalctl --user -q -o cat -u co | grep -c 'copying localhost/copied:latest for its user namespace, once'; $S restart co; $S is-active co; $S stop co; $S reset-failed co; rm $D/co.container; $S daemon-reload; podunit rmi localhost/copied >/dev/null`, "active\n1\nactive"},
+		until journalctl --user -q -o cat -t co | grep -q 'copying localhost/copied'; do sleep 0.1; done; journalctl --user -q -o cat -t co | grep -c 'copying localhost/copied:latest for its user namespace, once'; $S restart co; $S is-active co; $S stop co; $S reset-failed co; rm $D/co.container; $S daemon-reload; podunit rmi localhost/copied >/dev/null`, "active\n1\nactive"},
 }
 
 // ofRoot are those that need the system's manager.

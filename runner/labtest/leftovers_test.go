@@ -51,9 +51,12 @@ func (l *Lab) traces() []string {
 	return strings.Split(l.MustRun("root", "set -o pipefail; {"+traces+"\n} 2>/dev/null"+plain), "\n")
 }
 
-// settled gives the list when it is the same twice: what has just run may still be on its way out.
+// settled gives the list when no manager has anything to do, and it is the same twice: what has just
+// run may still be on its way out.
 func (l *Lab) settled() []string {
 	l.t.Helper()
+	l.Gone("root", "systemctl list-jobs --no-legend --plain | grep -v '^No jobs'")
+	l.Gone("alice", "systemctl --user list-jobs --no-legend --plain | grep -v '^No jobs'; systemctl --user list-units --no-legend --plain --state=activating,deactivating")
 	before := l.traces()
 	for deadline := time.Now().Add(time.Minute); ; {
 		time.Sleep(300 * time.Millisecond)

@@ -87,7 +87,7 @@ func TestLabNetworks(t *testing.T) {
 		}
 		l.Eventually("alice", "podunit exec app wget -qO- http://proxy | grep -qi nginx", time.Minute)
 		// The machine itself is reached only through pasta.
-		l.Eventually("alice", "podunit exec app wget -qO- -T 1 http://host.containers.internal:8081/ | grep -qi nginx", time.Minute)
+		l.Eventually("alice", "podunit exec app wget -qO- -T 10 http://host.containers.internal:8081/ | grep -qi nginx", time.Minute)
 	}
 	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
 	t.Run("unshare", func(t *testing.T) {

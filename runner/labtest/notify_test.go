@@ -70,11 +70,15 @@ func TestLabNotify(t *testing.T) {
 		})
 		t.Run(user+"/a manager's own tool and its watchdog", func(t *testing.T) {
 			l := l.on(t)
-			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nLogDriver=none\n[Service]\nTimeoutStartSec=60\nWatchdogSec=5\n")
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nLogDriver=none\n[Service]\nTimeoutStartSec=60\nWatchdogSec=5\nWatchdogSignal=KILL\nRestart=on-watchdog\nRestartSec=0\n")
 			l.WriteFile(user, "say", "systemd-notify --ready --status=up || exit 1\nfor i in 1 2 3 4 5 6 7 8; do sleep 1; systemd-notify WATCHDOG=1; done\nsystemd-notify --status=tired\nexec sleep infinity\n")
 			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker")
+			// It has lived longer than it would have without. One that had no processor for five
+			// seconds begins again.
 			l.Eventually(user, s.systemctl+" show -P StatusText speaker | grep -x tired", time.Minute)
-			// It has lived longer than it would have without; now it does not.
+			before := l.MustRun(user, s.systemctl+" show -P NRestarts speaker")
+			l.Eventually(user, "[ $("+s.systemctl+" show -P NRestarts speaker) -gt "+before+" ]", time.Minute)
+			l.MustRun(user, s.systemctl+" stop speaker")
 			l.Eventually(user, "journalctl "+strings.TrimPrefix(s.systemctl, "systemctl")+" -u speaker -o cat | grep -i 'watchdog timeout'", time.Minute)
 		})
 	}
@@ -84,6 +88,7 @@ func TestLabNotify(t *testing.T) {
 func TestLabNotifyByHand(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", "podunit pull -q "+image)
-	l.MustRun("alice", "timeout -k 1 90 podunit run -d --name n --network none --stop-signal KILL --sdnotify=container "+image+" sh -c 'test -z \"$NOTIFY_SOCKET\" || exit 3; exec sleep infinity'")
-	l.MustRun("alice", "sleep 1; podunit ps --format '{{.Names}} {{.Status}}' | grep '^n Up'; podunit stop -t 0 n; podunit rm -f -t 0 n")
+	l.MustRun("alice", "timeout -k 1 90 podunit run -d --name n --network none --stop-signal KILL --sdnotify=container "+image+" sh -c 'test -z \"$NOTIFY_SOCKET\" || exit 3; echo alone; exec sleep infinity'")
+	l.Eventually("alice", "podunit logs n | grep -x alone", time.Minute)
+	l.MustRun("alice", "podunit ps --format '{{.Names}} {{.Status}}' | grep '^n Up'; podunit stop -t 0 n; podunit rm -f -t 0 n")
 }

@@ -72,7 +72,7 @@ metadata: {name: kt}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
-  - {name: c, image: localhost:5000/busybox:latest, command: [sleep, "1000"], livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1}, lifecycle: {preStop: {exec: {command: ["true"]}}}, volumeMounts: [{name: m, mountPath: /m}]}
+  - {name: c, image: localhost:5000/busybox:latest, command: [sleep, "1000"], livenessProbe: {exec: {command: [touch, /probed]}, periodSeconds: 1, timeoutSeconds: 60}, lifecycle: {preStop: {exec: {command: ["true"]}}}, volumeMounts: [{name: m, mountPath: /m}]}
   volumes: [{name: m, emptyDir: {medium: Memory}}]
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: ka}, spec: {terminationGracePeriodSeconds: 1, volumes: [{name: s, emptyDir: {}}], containers: [{name: c, image: "localhost:5000/busybox:latest", command: [sh, -c, "[ -e /s/begun ] && exec sleep 1000; touch /s/begun; exit 42"], restartPolicy: Always, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}], volumeMounts: [{name: s, mountPath: /s}]}]}}
@@ -81,7 +81,7 @@ spec:
 ---
 {apiVersion: batch/v1, kind: CronJob, metadata: {name: kc}, spec: {schedule: "5 4 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "localhost:5000/busybox:latest", command: ["true"]}]}}}}}}
 E
-printf '[Kube]\nYaml=kt.yaml\n' >$Q/kt.kube; $S daemon-reload; $S start kt; $S start kc-cron; for i in $(seq 60); do $P pod ps --format '{{.Name}}' | grep -q kj || break; sleep 1; done; for i in $(seq 60); do $P exec ka-c test -e /s/begun && break; sleep 1; done; $S stop kt; rm $Q/kt.*; $S daemon-reload`,
+printf '[Kube]\nYaml=kt.yaml\n' >$Q/kt.kube; $S daemon-reload; $S start kt; $S start kc-cron; for i in $(seq 60); do $P pod ps --format '{{.Name}}' | grep -q kj || ! $P exec kt-c test -e /probed || break; sleep 1; done; for i in $(seq 60); do $P exec ka-c test -e /s/begun && break; sleep 1; done; $S stop kt; rm $Q/kt.*; $S daemon-reload`,
 	// What units of ours execute: a start after a boot, a file with a fault.
 	`$P run -d --name $N-al --restart always localhost:5000/busybox:latest sleep 1000; $S restart podunit-restart; $P rm -f -t 0 $N-al; printf '[Container]\nExec=true\n' >$Q/bad.container; $S daemon-reload; $S start bad; rm $Q/bad.container; $S daemon-reload`,
 	`$P secret rm s; $P rm -f -t 0 $N-web; $P system prune -f -a --volumes; $P volume rm -a; $P network rm n1; $P system migrate; $P system reset -f`,

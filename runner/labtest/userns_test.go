@@ -21,6 +21,8 @@ func TestLabUserNS(t *testing.T) {
 	}
 	const run = "podunit run --rm --network none "
 	const ids = "sh -c \"sed 's/^ *//; s/  */ /g' /proc/self/uid_map\" | tr '\\n' ';'; "
+	// The case that comes first gives root's containers their ranges; the lab keeps them.
+	const ranges = "grep -qs ^containers: /etc/subuid || echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; "
 	const one = "podunit run -d --name one --network none --userns auto:size=2000 --stop-signal KILL $I sleep 1000 >/dev/null; "
 	for _, c := range []struct{ name, user, script, want string }{
 		{"nomap", "alice", run + "--userns nomap $I " + ids + run + "--userns nomap $I sh -c 'id -u; touch /made; stat -c %u /made /etc/hosts'", "0 1 65536;0\n0\n0"},
@@ -57,14 +59,14 @@ func TestLabUserNS(t *testing.T) {
 		{"a mount with mappings of its own", "root", "mkdir -p /root/ids; chown 5:6 /root/ids; " + run + "-v '/root/ids:/d:idmap=uids=5-77-1;gids=0-100-10' $I stat -c %u:%g /d; " + run + "--uidmap 0:100000:65536 -v '/root/ids:/d:idmap=uids=@0-50-10;gids=@6-8-1' $I stat -c %u:%g /d", "77:106\n55:8"},
 		{"root's map", "root", run + "--uidmap 0:100000:65536 $I " + ids, "0 100000 65536;"},
 		{"root without ranges for auto", "root", "rm -f /etc/subuid.kept; " + run + "--userns auto $I true", "~hint: they come from the ranges of containers"},
-		{"root with them", "root", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; " + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},
+		{"root with them", "root", ranges + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},
 		{"root with those of another name", "root", "C=/etc/containers/storage.conf.d/auto.conf; mkdir -p ${C%/*}; printf '[storage.options]\\nroot-auto-userns-user=\"dave\"\\n' >$C; " + run + "--userns auto:size=1234 $I " + ids + "sed -i s/dave/nosuch/ $C; " + run + "--userns auto $I true 2>&1 | grep -o 'hint: they come from the ranges of nosuch'; rm $C",
 			"0 300000 1234;hint: they come from the ranges of nosuch"},
 		{"the ranges of a name", "root", run + "--subuidname dave $I " + ids, "0 300000 65536;"},
 		{"the ranges of nobody", "root", run + "--subuidname nosuch $I true", "~--subuidname nosuch"},
 		{"that of another container", "alice", one + run + "--userns container:one $I sh -c 'touch /x; stat -c %u /x /etc/hosts; readlink /proc/self/ns/user' | sort -u | wc -l; " + run + "--userns container:one $I " + ids +
 			"podunit run -d --name two --stop-signal KILL -p 8098:80 --health-cmd 'id -u' --userns container:one $I httpd -f -p 80 -h /etc >/dev/null; podunit healthcheck run two; echo $?; podunit exec two sh -c 'ls /sys/class/net | wc -l'; " +
-			"for i in $(seq 100); do curl -sf http://127.0.0.1:8098/hostname >/dev/null && echo served && break; sleep 0.1; done; [ $(podunit exec one readlink /proc/self/ns/user) = $(podunit exec two readlink /proc/self/ns/user) ] && echo same; podunit rm -f -t 0 two >/dev/null; " +
+			"for i in $(seq 600); do curl -sf http://127.0.0.1:8098/hostname >/dev/null && echo served && break; sleep 0.1; done; [ $(podunit exec one readlink /proc/self/ns/user) = $(podunit exec two readlink /proc/self/ns/user) ] && echo same; podunit rm -f -t 0 two >/dev/null; " +
 			run + "--pid container:one --userns container:one $I sh -c 'ps | grep -c [s]leep'; podunit stop -t 0 one >/dev/null; " + run + "--userns container:one $I true; podunit rm one >/dev/null",
 			"2\n0 1 2000;0\n2\nserved\nsame\n1\npodunit: error: --userns container:one: container is not running"},
 		{"that of another container, and namespaces of a third", "alice", one + "podunit run -d --name third --network none --stop-signal KILL $I sleep 1000 >/dev/null; podunit run --rm --userns container:one --network container:third --ipc container:third --uts container:third $I id -u; " +
@@ -77,8 +79,8 @@ func TestLabUserNS(t *testing.T) {
 		{"a service with that of another", "alice", unitOf("ua", "UserNS=auto:size=1600\\n") + unitOf("ub", "UserNS=container:systemd-ua\\n[Unit]\\nRequires=ua.service\\nAfter=ua.service\\n") + "$S daemon-reload; $S start ub; podunit exec systemd-ub " + ids + "$S restart ub; podunit exec systemd-ub " + ids +
 			"$S stop ua ub; rm $D/ua.container $D/ub.container; $S daemon-reload; podunit ps -aq", "0 1 1600;0 1 1600;"},
 		{"a service", "alice", unitOf("un", "UserNS=auto:size=1600\\nHealthCmd=true\\n") + "$S daemon-reload; $S start un; podunit exec systemd-un " + ids + "$S restart un; podunit exec systemd-un " + ids + "podunit ps -a --format '{{.Names}}'; $S stop un; rm $D/un.container; $S daemon-reload", "0 1 1600;0 1 1600;systemd-un"},
-		{"that of another container of root's", "root", one + "podunit run --rm --userns container:one $I " + ids + "podunit run --rm --userns ns:/proc/$(podunit inspect -f '{{.State.Pid}}' one)/ns/user $I " + ids + "podunit rm -f -t 0 one >/dev/null", "0 2147483647 2000;0 2147483647 2000;"},
-		{"a service of root", "root", unitOf("un", "UserNS=auto:size=1600\\nNetwork=bridge\\n") + "$S daemon-reload; $S start un; podunit exec systemd-un " + ids + "$S stop un; rm $D/un.container; $S daemon-reload", "0 2147483647 1600;"},
+		{"that of another container of root's", "root", ranges + one + "podunit run --rm --userns container:one $I " + ids + "podunit run --rm --userns ns:/proc/$(podunit inspect -f '{{.State.Pid}}' one)/ns/user $I " + ids + "podunit rm -f -t 0 one >/dev/null", "0 2147483647 2000;0 2147483647 2000;"},
+		{"a service of root", "root", ranges + unitOf("un", "UserNS=auto:size=1600\\nNetwork=bridge\\n") + "$S daemon-reload; $S start un; podunit exec systemd-un " + ids + "$S stop un; rm $D/un.container; $S daemon-reload", "0 2147483647 1600;"},
 	} {
 		t.Run(c.user+"/"+c.name, func(t *testing.T) {
 			env := "exec 2>&1; I=" + image + "; S='systemctl --user'; D=$HOME/.config/containers/systemd\n"

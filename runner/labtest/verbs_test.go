@@ -56,10 +56,10 @@ var verbCases = []verbCase{
 	{"login", `echo wrong | x $P login --get-login localhost:5000; x $P logout localhost:5000`, "[125]\n[125]\n"},
 	{"tree", `x $P image tree $N-committed | grep -c 'Top Layer'`, ""},
 	{"wait", `$P run -d --name $N-job localhost:5000/busybox sh -c 'sleep 0.5; exit 3' >/dev/null; x $P wait $N-job; x $P wait $N-job; x $P wait --condition stopped $N-job; x $P wait $N-nobody; x $P wait --ignore $N-nobody; x $P wait --condition running $N-web; $P rm $N-job >/dev/null`, ""},
-	{"wait for one that goes", `$P run -d --rm --name $N-job localhost:5000/busybox sh -c 'sleep 0.5; exit 4' >/dev/null; x $P wait $N-job`, ""},
+	{"wait for one that goes", `$P run -d --rm --name $N-job localhost:5000/busybox sh -c 'sleep 3; exit 4' >/dev/null; x $P wait $N-job`, ""},
 	{"rename", `x $P rename $N-web $N-other; x $P container exists $N-web; x $P exec $N-other echo here; x $P rename $N-other $N-web; x $P rename $N-nobody $N-x`, ""},
 	{"restart after rename", `x $P rename $N-web $N-other; x $P restart -t 0 $N-other; x $P exec $N-other echo here; x $P rename $N-other $N-web`, "N-other\nhere\n"},
-	{"pods", `x $P pod create --name $N-pod | wc -c; $P run -d --pod $N-pod --name $N-in localhost:5000/busybox sh -c 'echo said; exec sleep 1000' >/dev/null; until $P pod top $N-pod args | grep -q '^sleep'; do sleep 0.1; done; x $P pod pause $N-pod | wc -c; x $P ps -a --filter name=$N-in --format '{{.State}}'; x $P pod unpause $N-pod | wc -c; x $P pod stats --no-stream --format '{{.Name}}' $N-pod | grep $N-in; x $P pod logs $N-pod | grep -o 'said$'; x $P pod restart $N-pod | wc -c; x $P ps --filter name=$N-in --format '{{.State}}'; x $P pod kill $N-pod | wc -c`, "65\n65\npaused\n65\nN-in\nsaid\n65\nrunning\n65\n"},
+	{"pods", `x $P pod create --name $N-pod | wc -c; $P run -d --pod $N-pod --name $N-in localhost:5000/busybox sh -c 'echo said; exec sleep 1000' >/dev/null; until $P pod top $N-pod args | grep -q '^sleep'; do sleep 0.1; done; x $P pod pause $N-pod | wc -c; x $P ps -a --filter name=$N-in --format '{{.State}}'; x $P pod unpause $N-pod | wc -c; x $P pod stats --no-stream --format '{{.Name}}' $N-pod | grep $N-in; until $P pod logs $N-pod | grep -q said; do sleep 0.1; done; x $P pod logs $N-pod | grep -o 'said$'; x $P pod restart $N-pod | wc -c; x $P ps --filter name=$N-in --format '{{.State}}'; x $P pod kill $N-pod | wc -c`, "65\n65\npaused\n65\nN-in\nsaid\n65\nrunning\n65\n"},
 	{"pod prune", `$P pod stop -t 0 $N-pod >/dev/null; x $P pod prune -f | wc -c; x $P pod exists $N-pod; x $P container exists $N-in`, "65\n[1]\n[1]\n"},
 	{"filters", `$P create --name $N-f --label $N=1 --stop-signal KILL localhost:5000/busybox sleep 1000 >/dev/null; x $P start --filter label=$N=1 | wc -c; x $P ps --filter name=$N-f --format '{{.State}}'; x $P stop -t 0 --filter label=$N=1 | wc -l; x $P start --filter label=$N=2; x $P rm --depend $N-f`, "65\nrunning\n1\nN-f\n"},
 	{"a pod made by the way", `$P run -d --pod new:$N-made --name $N-x localhost:5000/busybox sleep 1000 >/dev/null; x $P pod exists $N-made; x $P ps --filter pod=$N-made --filter name=$N-x --format '{{.Names}} {{.PodName}}'; $P pod rm -f -t 0 $N-made >/dev/null`, ""},
@@ -158,6 +158,6 @@ var varying = regexp.MustCompile(`\b86[0-9][0-9]\b`)
 func runVerbs(l *Lab, user, program, n, script string) string {
 	l.t.Helper()
 	const x = `x() { "$@" 2>>errors; s=$?; [ $s = 0 ] || echo "[$s]"; return $s; }; `
-	stdout, _, _ := l.Command(machine.Command{User: user, Args: []string{"mkdir -p " + n + "; cd " + n + "; P=" + program + " N=" + n + "; " + x + script}, Timeout: time.Minute})
+	stdout, _, _ := l.Command(machine.Command{User: user, Args: []string{"mkdir -p " + n + "; cd " + n + "; P=" + program + " N=" + n + "; " + x + script}, Timeout: 5 * time.Minute})
 	return varying.ReplaceAllString(strings.ReplaceAll(stdout, n, "N"), "PORT")
 }

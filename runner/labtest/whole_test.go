@@ -30,6 +30,7 @@ func TestLabWhole(t *testing.T) {
 			// runner/slack.
 			pid := strings.TrimSpace(l.MustRun(user, systemctl+" show -P MainPID w"))
 			got := l.MustRun("root", "unit=$(sed -n 's|^0::\\(.*w.service\\).*|/sys/fs/cgroup\\1|p' /proc/"+pid+"/cgroup); "+
+				"while cat $(find $unit -name cgroup.procs -exec cat {} + | sed 's|.*|/proc/&/comm|') 2>/dev/null | grep -qx podunit; do sleep 0.1; done; "+ // podunit ends a moment after it was ready
 				"for p in 1 $(find $unit -name cgroup.procs -exec cat {} +); do s=$(cat /proc/$p/timerslack_ns) && echo $(cat /proc/$p/comm) $s; done; true")
 			usual, rest, _ := strings.Cut(strings.TrimPrefix(got, "systemd ")+"\n", "\n")
 			if !strings.Contains(rest, "sleep ") || !strings.Contains(rest, "podunit-log ") || strings.Count(rest, "\n") != strings.Count(rest, " "+usual+"\n") {
@@ -53,14 +54,17 @@ func TestLabWhole(t *testing.T) {
 	}
 	// What the services of a play execute is in the other as well.
 	l.WriteFile("alice", "kp.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: kp}\nspec:\n  hostNetwork: true\n  terminationGracePeriodSeconds: 0\n  containers:\n"+
-		"  - {name: c, image: '"+image+"', command: [sleep, infinity], livenessProbe: {exec: {command: [touch, /probed]}, periodSeconds: 1}}\n")
+		"  - {name: c, image: '"+image+"', command: [sleep, infinity], livenessProbe: {exec: {command: [touch, /probed]}, periodSeconds: 1, timeoutSeconds: 30}}\n")
 	l.MustRun("alice", "podunit kube play kp.yaml")
 	whole := "/usr/libexec/podunit/podunit"
 	l.MustRun("root", "mv "+whole+" "+whole+".away")
-	l.MustRun("alice", "systemctl --user restart kp-c && systemctl --user is-active kp-c kp-pod && podunit exec kp-c rm -f /probed")
+	l.MustRun("alice", "systemctl --user restart kp-c && podunit exec kp-c rm -f /probed")
+	l.Active("alice", "kp-c", "kp-pod")
 	l.Eventually("alice", "podunit exec kp-c test -e /probed", time.Minute) // by a probe of after that
 	l.MustRun("alice", "systemctl --user stop kp-pod")
-	if got, _, code := l.Run("alice", "journalctl --user -u kp-c -u kp-pod -u 'podunit-probe-*' | grep -F 'installed in part'"); code != 1 {
+	l.MustRun("root", "journalctl --sync")
+	// Nobody of hers says it, wherever the journal places a process that has ended.
+	if got, _, code := l.Run("alice", "journalctl --user | grep -F 'installed in part'"); code != 1 {
 		t.Errorf("a service of a play wants the whole program, or the journal cannot be read (%d):\n%s", code, got)
 	}
 	l.MustRun("alice", "systemctl --user restart w; podunit ps; podunit exec systemd-w true; podunit run --rm --network none "+image+" true")

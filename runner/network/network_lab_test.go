@@ -50,7 +50,5 @@ func TestLabPasta(t *testing.T) {
 			}
 		}
 	}
-	if left := l.MustRun("root", "ls -d /tmp/podunit-* /dev/shm/podunit-* 2>/dev/null; pgrep -a pasta; true"); left != "" {
-		t.Errorf("left over:\n%s", left)
-	}
+	l.Gone("root", "ls -d /tmp/podunit-* /dev/shm/podunit-* 2>/dev/null; pgrep -a pasta")
 }

@@ -89,7 +89,7 @@ func TestLabBadImages(t *testing.T) {
 	const window = 25
 	ready := `L=/host/lib/x86_64-linux-gnu; $L/ld-linux-x86-64.so.2 --library-path $L:$L/systemd /host/bin/systemd-notify --ready; `
 	l.WriteFile("alice", ".config/podunit/podunit.conf", fmt.Sprintf("[AutoUpdate]\nHealthWindow=%ds\n", window))
-	bad := map[string]string{"crash": "exit 3", "later": "sleep 20; exit 3", "hang": sleeps, "fine": ready + sleeps, "ends": "sleep 5", "stop": ready + sleeps}
+	bad := map[string]string{"crash": "exit 3", "later": "sleep 15; exit 3", "hang": sleeps, "fine": ready + sleeps, "ends": "sleep 5", "stop": ready + sleeps}
 	for name := range bad {
 		l.push("b"+name+":1", "1", ready+sleeps)
 		more := ""
@@ -199,6 +199,7 @@ func TestLabTogether(t *testing.T) {
 	// of its image.
 	t.Run("start limit", func(t *testing.T) {
 		l := lab{l.For(t)}
+		l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=15s\n") // for three restarts on a busy machine
 		l.WriteFile("alice", ".config/systemd/user/one.service.d/limit.conf", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n")
 		l.push("one:1", "limit", sleeps)
 		stdout, stderr, code := l.Run("alice", "systemctl --user daemon-reload && podunit auto-update && while systemctl --user restart one; do :; done")

@@ -44,7 +44,7 @@ END
 	l.MustRun("root", "systemd-run --quiet --collect --unit faults podunit-lab throttle --delay 50ms")
 	l.Eventually("root", "curl -fsS localhost:5001/v2/_catalog", time.Minute)
 	requests := func() int {
-		n, err := strconv.Atoi(l.MustRun("root", "journalctl -q -b -u faults -o cat | grep -c /manifests/ || true"))
+		n, err := strconv.Atoi(l.MustRun("root", "journalctl --sync; journalctl -q -b -u faults -o cat | grep -c /manifests/ || true"))
 		if err != nil {
 			t.Fatal(err)
 		}

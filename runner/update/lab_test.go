@@ -250,7 +250,7 @@ func TestLabRollback(t *testing.T) {
 	l.MustRun("alice", "systemctl --user daemon-reload && systemctl --user start web api job")
 	for _, c := range []struct{ name, script string }{
 		{"one that crashes at once", "exit 3"},
-		{"one that crashes after a while", "sleep 4; exit 3"},
+		{"one that crashes after a while", "sleep 2; exit 3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := lab{l.For(t)}
