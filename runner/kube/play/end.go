@@ -239,10 +239,11 @@ func (s store) drop(podID string) error {
 	return errors.Join(os.RemoveAll(s.podData(podID)), os.RemoveAll(s.podFiles(podID)))
 }
 
-// sweep removes what drop does, for pods that were removed by another way than a down.
-func (w *work) sweep() error {
+// sweep removes what drop does, for pods that were removed by another way than a down, or by one
+// that was killed before it came to that.
+func (p *Player) sweep() error {
 	var found []string
-	for _, dir := range []string{filepath.Dir(w.store.podData("x")), filepath.Dir(w.store.podFiles("x"))} {
+	for _, dir := range []string{filepath.Dir(p.store.podData("x")), filepath.Dir(p.store.podFiles("x"))} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue // nothing was made yet
@@ -252,7 +253,7 @@ func (w *work) sweep() error {
 		}
 	}
 	// The records are read only now: a pod that is being made has its record before the rest.
-	pods, err := w.Pods.List()
+	pods, err := p.Pods.List()
 	errs := []error{err}
 	for _, path := range found {
 		if err == nil && !slices.ContainsFunc(pods, func(r pod.Record) bool { return r.ID == filepath.Base(path) }) {
