@@ -118,7 +118,7 @@ var cutCases = []cutCase{
 	{name: "quadlet rm", before: "podunit quadlet install q.container", verb: "podunit quadlet rm q.container", done: "test ! -e ~/.config/containers/systemd/q.container && ! systemctl --user cat q.service"},
 	{name: "generate quadlet --install", before: makeC, verb: "podunit generate quadlet --install xc", keeps: hasC, done: "systemctl --user cat xc.service", undo: "rm -f ~/.config/containers/systemd/xc.container; systemctl --user daemon-reload; " + noC},
 	{name: "kube play", verb: "podunit kube play k.yaml", done: "podunit exec kp-c cat /f/a | grep alpha", undo: "podunit kube down k.yaml"},
-	{name: "kube down", before: "podunit kube play k.yaml", verb: "podunit kube down k.yaml", done: "! podunit pod exists kp"},
+	{name: "kube down", before: "podunit kube play k.yaml", verb: "podunit kube down k.yaml", done: "! podunit pod exists kp && [ ! -e ~/.local/share/containers/storage/podunit/kube/plays/*kp.json ]"},
 	{name: "unpause", before: runC + "; podunit pause xc", verb: "podunit unpause xc", keeps: hasC, done: "podunit exec xc true", undo: endC},
 	{name: "pod start", before: makeP, verb: "podunit pod start cp", keeps: hasP, done: "podunit exec xc true", undo: endP},
 	{name: "pod stop", before: makeP + "; podunit pod start cp", verb: "podunit pod stop -t 0 cp", keeps: hasP, done: stateP + "Exited ]", undo: endP},

@@ -170,7 +170,7 @@ func (p *Player) down(ctx context.Context, st *State, names []string, force bool
 			}
 		}
 	}
-	if err = errors.Join(err, p.dropSecrets(st, nil, gone), p.stopSlices(ctx, st), p.sweep()); err != nil {
+	if err = errors.Join(err, p.dropSecrets(st, nil, gone), p.stopSlices(ctx, st)); err != nil {
 		return err
 	}
 	step.Crash("play taken down")
@@ -187,8 +187,8 @@ func (p *Player) takeDown(ctx context.Context, st *State, one *kube.Pod, gone *G
 	}
 	r, err := p.Pods.LookupExact(one.Name)
 	switch {
-	case errors.Is(err, pod.ErrNotFound):
-		err = p.StopUnit(ctx, one.Unit)
+	case errors.Is(err, pod.ErrNotFound): // a down that was killed may have removed it
+		err = errors.Join(p.StopUnit(ctx, one.Unit), p.sweep())
 	case err == nil:
 		gone.add(&gone.Stopped, r.ID)
 		// The stop of the pod's unit stops those of its containers, each within its own time.

@@ -5,6 +5,9 @@ package play
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -73,6 +76,34 @@ func TestDownReadsUnderTheLock(t *testing.T) {
 					t.Errorf("noted: %+v, %v", st, err)
 				}
 			})
+		}
+	}
+}
+
+// TestDownAfterAKilledOne: a down that was killed when the pod was removed leaves the pod's volumes,
+// and the next one takes them.
+func TestDownAfterAKilledOne(t *testing.T) {
+	w := newWorld(t)
+	st := w.playing(t, twoContainers)
+	r, err := w.Pods.LookupExact("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs := []string{w.Player.store.podData(r.ID), w.Player.store.podFiles(r.ID)}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(filepath.Join(dir, "volume"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Pods.Remove(t.Context(), r, true, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Down(t.Context(), st.Plan, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(dirs, w.Player.store.path(st.Name)) {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there: %v", path, err)
 		}
 	}
 }

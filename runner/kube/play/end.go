@@ -239,7 +239,8 @@ func (s store) drop(podID string) error {
 	return errors.Join(os.RemoveAll(s.podData(podID)), os.RemoveAll(s.podFiles(podID)))
 }
 
-// sweep removes what drop does, for pods that were removed by another way than a down.
+// sweep removes what drop does, for pods that were removed by another way than a down, or by one
+// that was killed before it came to that.
 func (p *Player) sweep() error {
 	var found []string
 	for _, dir := range []string{filepath.Dir(p.store.podData("x")), filepath.Dir(p.store.podFiles("x"))} {

@@ -143,13 +143,17 @@ func (s store) all() ([]*State, error) {
 	return out, nil
 }
 
-// forget removes what is remembered of a play.
+// forget removes what is remembered of a play. The note goes last: with it, the next down removes
+// the rest.
 func (s store) forget(name string) error {
+	if err := os.RemoveAll(s.dir(name)); err != nil {
+		return err
+	}
 	err := os.Remove(s.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+		return nil
 	}
-	return errors.Join(err, os.RemoveAll(s.dir(name)))
+	return err
 }
 
 // halfPath is a file that is there while somebody makes a play, under the play's lock: who finds it

@@ -118,3 +118,25 @@ func TestKilledPlayIsMadeWhole(t *testing.T) {
 		t.Error("a whole play is not in the way, after another one has failed in its place")
 	}
 }
+
+// TestForgetEndsWithTheNote: as long as something of a play is left, there is its note.
+func TestForgetEndsWithTheNote(t *testing.T) {
+	s := newWorld(t).Player.store
+	plays := filepath.Dir(s.dir("pod web"))
+	err := errors.Join(s.save(&State{Name: "pod web", Plan: &kube.Plan{}}), os.MkdirAll(filepath.Dir(plays), 0o700), os.WriteFile(plays, nil, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.forget("pod web"); err == nil {
+		t.Error("its directory cannot be removed, and nobody says so")
+	}
+	if _, err := s.load("pod web"); err != nil {
+		t.Errorf("the note is gone: %v", err)
+	}
+	if err := errors.Join(os.Remove(plays), s.forget("pod web")); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.load("pod web"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the note is there: %v", err)
+	}
+}
