@@ -54,9 +54,8 @@ func (im *Images) collectOld(ctx context.Context) {
 	}
 }
 
-// storing calls do, which has the library store the layers and data of images, with the library's
-// options for that. Their layers are noted meanwhile, so that no prune takes them and one finds them
-// when this process is killed.
+// storing calls do, which has the library store images, with the library's options for that. It notes
+// their layers meanwhile: no prune takes them, and when this process is killed the next prune does.
 func (im *Images) storing(ctx context.Context, o libimage.CopyOptions, do func(libimage.CopyOptions) error) error {
 	work, err := download.NewDir(ctx, im.store)
 	if err != nil {
