@@ -53,6 +53,7 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 		})
 	}
 	err = e.prepare(ctx, &asked, args, e.startingUnit(), func(made *container.Record, lock *container.Lock) error {
+		made.Foreground = !e.InService()
 		r = *made
 		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
 			return err
@@ -275,7 +276,7 @@ func (e *Engine) clear(ctx context.Context, r container.Record) error {
 	if old.Name != r.Name {
 		return nil // its ID
 	}
-	if !mayReplace(r, old) {
+	if !mayReplace(r, old) && !e.forsaken(old) {
 		return hint.With(container.NameInUseError{Name: r.Name, ID: old.ID}, "podunit rm %s, or --replace", r.Name)
 	}
 	return e.Containers.Remove(ctx, old, true, true, e.StopTimeoutOf(old))
@@ -285,6 +286,17 @@ func (e *Engine) clear(ctx context.Context, r container.Record) error {
 // --replace, and if the same unit has left it.
 func mayReplace(r, old container.Record) bool {
 	return r.Spec.Replace || old.Unit != "" && old.Unit == r.Unit
+}
+
+// forsaken reports whether a container does not run that goes with its end, and whose maker was to
+// remove it: a run in the foreground, which was killed. The caller has the lock of the name, so the
+// maker is not about to start it.
+func (e *Engine) forsaken(r container.Record) bool {
+	if !r.Foreground || !r.Spec.Remove {
+		return false
+	}
+	s, err := e.Containers.Status(r.ID)
+	return err == nil && s.PID == 0
 }
 
 // stopHolder stops the unit of a container that is to be replaced and runs, or is about to, so that

@@ -129,6 +129,29 @@ func TestCreateStartsNothing(t *testing.T) {
 	}
 }
 
+// TestAfterAKilledForegroundRun: what a killed run --rm has left does not keep the name, unless it
+// runs, or somebody else made it.
+func TestAfterAKilledForegroundRun(t *testing.T) {
+	for _, c := range []struct {
+		foreground, remove, runs, free bool
+	}{
+		{foreground: true, remove: true, free: true},
+		{foreground: true, remove: true, runs: true},
+		{foreground: true},
+		{remove: true},
+	} {
+		w := newWorld(t)
+		old := w.made("web", func(r *container.Record) { r.Foreground, r.Spec.Remove = c.foreground, c.remove })
+		if c.runs {
+			w.running(old, "")
+		}
+		r, err := w.Create(context.Background(), w.asked("web"), nil)
+		if c.free && (err != nil || r.ID == old.ID || w.exists(old.ID)) || !c.free && (!errors.Is(err, container.ErrNameInUse) || !w.exists(old.ID)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestNamesThatOthersHave(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.store.CreateContainer(container.NewID(), []string{"theirs"}, "", "", "{}", nil); err != nil {

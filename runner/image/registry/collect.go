@@ -54,8 +54,8 @@ func (im *Images) collectOld(ctx context.Context) {
 	}
 }
 
-// making calls do, which stores the layers and data of images, and notes their layers: so no prune
-// takes them meanwhile, and one finds them when this process is killed.
+// making calls do, which stores the layers and data of images, and notes their layers meanwhile: no
+// prune takes them, and when this process is killed the next prune does.
 func (im *Images) making(ctx context.Context, do func(own *os.Root, note *download.Note) error) error {
 	work, err := download.NewDir(ctx, im.store)
 	if err != nil {
