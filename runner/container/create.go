@@ -273,7 +273,12 @@ func (e *Engine) MappingsOf(id string, m spec.IDMapping) (uids, gids []spec.IDRa
 	if err != nil {
 		return nil, nil, fmt.Errorf("user namespace of %s: %w", id[:12], err)
 	}
-	return idRanges(c.UIDMap), idRanges(c.GIDMap), nil
+	outer, err := outer()
+	if err != nil {
+		return nil, nil, err
+	}
+	uids, gids = outer.Fit(idRanges(c.UIDMap), idRanges(c.GIDMap))
+	return uids, gids, nil
 }
 
 // heldIDs is the prefix of the metadata of a storage entry that only holds IDs for a pod. The rest
@@ -324,10 +329,17 @@ func (e *Engine) Mappings(ctx context.Context, m spec.IDMapping) (uids, gids []s
 
 // written is Mappings where words tell them.
 func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
-	ours, theirs, err := unshare.GetHostIDMappings("")
+	outer, err := outer()
 	if err != nil {
 		return nil, nil, err
 	}
+	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
+	return m.Resolve(own, outer)
+}
+
+// outer is the user namespace that we are in.
+func outer() (spec.Outer, error) {
+	uids, gids, err := unshare.GetHostIDMappings("")
 	ranges := func(m []rspec.LinuxIDMapping) []spec.IDRange {
 		out := make([]spec.IDRange, len(m))
 		for i, x := range m {
@@ -335,8 +347,7 @@ func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error
 		}
 		return out
 	}
-	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
-	return m.Resolve(own, spec.Outer{UIDs: ranges(ours), GIDs: ranges(theirs), Subordinate: subordinate})
+	return spec.Outer{UIDs: ranges(uids), GIDs: ranges(gids), Subordinate: subordinate}, err
 }
 
 // RootGroup is the group of our own user namespace that is group 0 of a container or pod. With

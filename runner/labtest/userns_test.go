@@ -36,6 +36,7 @@ func TestLabUserNS(t *testing.T) {
 		{"more than there is", "alice", run + "--userns auto:size=100000 $I true", "~hint: the containers share the ranges"},
 		{"a file of this machine", "alice", "echo mine >~/mine; chmod 600 ~/mine; " + run + "--uidmap +33:@1000 --gidmap +33:@1000 --user 33 -v ~/mine:/mine $I sh -c 'cat /mine; id -u'", "mine\n33"},
 		{"a map without the owner", "alice", run + "--uidmap 0:10:5000 $I " + ids, "0 10 5000;"},
+		{"a map across two ranges", "alice", run + "--uidmap 0:0:100 $I " + ids + run + "--uidmap +500:7 $I sh -c 'wc -l </proc/self/uid_map'; podunit pod create --network none --uidmap 0:0:100 --name px >/dev/null; podunit run --rm --pod px $I " + ids + "podunit pod rm -f -t 0 px >/dev/null", "0 0 1;1 1 99;5\n0 0 1;1 1 99;"},
 		{"/dev/stdout of a stranger", "alice", "podunit run -d --name out --network none --userns nomap --user 9 $I sh -c 'echo said >/dev/stdout; sleep 1000' >/dev/null; for i in $(seq 600); do podunit logs out 2>&1 | grep -q said && break; sleep 0.1; done; podunit logs out; podunit rm -f -t 0 out >/dev/null", "said"},
 		{"a volume of a stranger", "alice", run + "--userns nomap -v un:/data:U $I touch /data/x; " + run + "--userns nomap --user 0 -v un:/data $I sh -c 'rm /data/x && echo removed'; podunit volume rm un >/dev/null", "removed"},
 		{"a health check", "alice", "podunit run -d --name hc --network none --userns nomap --health-cmd 'id -u' $I sleep 1000 >/dev/null; podunit healthcheck run hc; echo $?; podunit rm -f -t 0 hc >/dev/null", "0"},

@@ -255,11 +255,41 @@ type Outer struct {
 	Subordinate func(uidName, gidName string) (uids, gids []IDRange, err error)
 }
 
+// Fit divides mappings to IDs of the user namespace the runner is in where those come from two of
+// its ranges. The kernel takes each range of a mapping from one range of the namespace around it,
+// and no mapping at all otherwise. Source: map_write in kernel/user_namespace.c of Linux.
+func (o Outer) Fit(uids, gids []IDRange) (uidMap, gidMap []IDRange) {
+	return fit(uids, o.UIDs), fit(gids, o.GIDs)
+}
+
+func fit(m, outer []IDRange) []IDRange {
+	var out []IDRange
+	for _, r := range m {
+		for r.Size > 0 {
+			n := r.Size
+			for _, o := range outer {
+				if r.Host >= o.Container && r.Host-o.Container < o.Size {
+					n = min(n, o.Size-(r.Host-o.Container))
+				}
+			}
+			out = append(out, IDRange{r.Container, r.Host, n})
+			r.Container, r.Host, r.Size = r.Container+n, r.Host+n, r.Size-n
+		}
+	}
+	return out
+}
+
 // Resolve gives the mappings of a container's own user namespace, relative to
 // the user namespace the runner is in, or nil if it needs none of its own. A user has ID 0 there,
 // and the subordinate IDs from 1. What auto, container and ns mean depends on others, and is no
 // matter of words: it is an error here. Source: podman-run(1), --userns.
 func (m IDMapping) Resolve(own Own, outer Outer) (uidMap, gidMap []IDRange, err error) {
+	uidMap, gidMap, err = m.resolve(own, outer)
+	uidMap, gidMap = outer.Fit(uidMap, gidMap)
+	return uidMap, gidMap, err
+}
+
+func (m IDMapping) resolve(own Own, outer Outer) (uidMap, gidMap []IDRange, err error) {
 	uids, gids := total(outer.UIDs), total(outer.GIDs)
 	switch mode := m.UserNS.Mode; {
 	case m.SubUIDName != "" || m.SubGIDName != "":

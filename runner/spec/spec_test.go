@@ -610,10 +610,11 @@ func TestResolve(t *testing.T) {
 		"nomap as root":            {IDMapping{UserNS: UserNS{Mode: UserNoMap}}, Own{}, 1<<32 - 1, nil, nil, "root is none"},
 		"nomap without IDs":        {IDMapping{UserNS: UserNS{Mode: UserNoMap}}, alice, 1, nil, nil, "there are none"},
 		"a user more":              {IDMapping{UIDMap: written("+7:0")}, alice, 101, []IDRange{{0, 1, 7}, {7, 0, 1}, {8, 8, 93}}, []IDRange{{0, 1, 7}, {7, 0, 1}, {8, 8, 93}}, ""},
-		"a group of the machine":   {IDMapping{GIDMap: written("+g50:@100030")}, alice, 101, []IDRange{{0, 0, 101}}, []IDRange{{0, 0, 31}, {31, 32, 19}, {50, 31, 1}, {51, 51, 50}}, ""},
-		"IDs that go on elsewhere": {IDMapping{UIDMap: written("0:@1000", "1:@100000:3")}, alice, 101, []IDRange{{0, 0, 4}}, []IDRange{{0, 0, 4}}, ""},
+		"a group of the machine":   {IDMapping{GIDMap: written("+g50:@100030")}, alice, 101, []IDRange{{0, 0, 1}, {1, 1, 100}}, []IDRange{{0, 0, 1}, {1, 1, 30}, {31, 32, 19}, {50, 31, 1}, {51, 51, 50}}, ""},
+		"IDs that go on elsewhere": {IDMapping{UIDMap: written("0:@1000", "1:@100000:3")}, alice, 101, []IDRange{{0, 0, 1}, {1, 1, 3}}, []IDRange{{0, 0, 1}, {1, 1, 3}}, ""},
+		"a map across two ranges":  {IDMapping{UIDMap: written("0:0:100")}, alice, 101, []IDRange{{0, 0, 1}, {1, 1, 99}}, []IDRange{{0, 0, 1}, {1, 1, 99}}, ""},
 		"a place taken from a map": {IDMapping{UIDMap: written("0:1:10", "+5:0:1")}, alice, 101, []IDRange{{0, 1, 5}, {5, 0, 1}, {6, 7, 4}}, []IDRange{{0, 1, 5}, {5, 0, 1}, {6, 7, 4}}, ""},
-		"both sides taken":         {IDMapping{UIDMap: written("0:0:10", "+2:8:1")}, alice, 101, []IDRange{{0, 0, 2}, {2, 8, 1}, {3, 3, 5}, {9, 9, 1}}, []IDRange{{0, 0, 2}, {2, 8, 1}, {3, 3, 5}, {9, 9, 1}}, ""},
+		"both sides taken":         {IDMapping{UIDMap: written("0:0:10", "+2:8:1")}, alice, 101, []IDRange{{0, 0, 1}, {1, 1, 1}, {2, 8, 1}, {3, 3, 5}, {9, 9, 1}}, []IDRange{{0, 0, 1}, {1, 1, 1}, {2, 8, 1}, {3, 3, 5}, {9, 9, 1}}, ""},
 		"root adds to nothing":     {IDMapping{UIDMap: written("+0:1000:5")}, Own{}, 1<<32 - 1, []IDRange{{0, 1000, 5}}, []IDRange{{0, 1000, 5}}, ""},
 		"somebody's ranges":        {IDMapping{SubUIDName: "it"}, Own{}, 1<<32 - 1, []IDRange{{0, 7, 2}}, []IDRange{{0, 9, 2}}, ""},
 		"ranges for a user":        {IDMapping{SubGIDName: "it"}, alice, 101, nil, nil, "are for root"},
@@ -639,6 +640,31 @@ func TestResolve(t *testing.T) {
 				t.Errorf("got %v, %v, %v", uids, gids, err)
 			}
 		})
+	}
+}
+
+// TestFit: each range of a mapping comes from one range of the namespace around it, whose IDs may
+// come from several lines of /etc/subuid, in any order.
+func TestFit(t *testing.T) {
+	outer := Outer{
+		UIDs: []IDRange{{1, 100000, 10}, {0, 1000, 1}, {11, 300000, 5}},
+		GIDs: []IDRange{{0, 1000, 1}, {1, 100000, 15}},
+	}
+	for _, c := range []struct{ m, uids, gids []IDRange }{
+		{nil, nil, nil},
+		{[]IDRange{{0, 0, 16}}, []IDRange{{0, 0, 1}, {1, 1, 10}, {11, 11, 5}}, []IDRange{{0, 0, 1}, {1, 1, 15}}},
+		{[]IDRange{{0, 8, 6}, {50, 1, 2}}, []IDRange{{0, 8, 3}, {3, 11, 3}, {50, 1, 2}}, []IDRange{{0, 8, 6}, {50, 1, 2}}},
+		{[]IDRange{{0, 1, 10}}, []IDRange{{0, 1, 10}}, []IDRange{{0, 1, 10}}},
+		{[]IDRange{{0, 90, 4}}, []IDRange{{0, 90, 4}}, []IDRange{{0, 90, 4}}}, // of nobody: the kernel refuses it
+	} {
+		if uids, gids := outer.Fit(c.m, c.m); !reflect.DeepEqual(uids, c.uids) || !reflect.DeepEqual(gids, c.gids) {
+			t.Errorf("%v: got %v, %v", c.m, uids, gids)
+		}
+	}
+	keep := IDMapping{UserNS: UserNS{Mode: UserKeepID}}
+	want := []IDRange{{0, 1, 9}, {9, 0, 1}, {10, 10, 1}, {11, 11, 5}}
+	if uids, _, err := keep.Resolve(Own{9, 9}, outer); err != nil || !reflect.DeepEqual(uids, want) {
+		t.Errorf("keep-id: got %v, %v", uids, err)
 	}
 }
 
