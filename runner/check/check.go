@@ -32,6 +32,8 @@ type Host struct {
 	UserHome func(name string) (home string, ok bool)
 	// SubIDs tells whether /etc/subuid (or /etc/subgid, with group) has a range for a name.
 	SubIDs func(name string, group bool) bool
+	// AutoUser is the name whose ranges root's containers with UserNS=auto get.
+	AutoUser func() string
 	// Linger tells whether systemd keeps the services of a user running without a login.
 	Linger func(name string) bool
 	// Limits gives the resource limits that the runner will have in a unit that sets none.

@@ -20,6 +20,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/store"
 )
 
 // maxRead bounds what is read of a file that a unit or a command line names, in bytes.
@@ -67,6 +68,10 @@ func ThisHost(userRun bool) Host {
 				}
 			}
 			return false
+		},
+		AutoUser: func() string {
+			name, _ := store.AutoUser() // what is wrong with the file, a start tells
+			return name
 		},
 		Linger: func(name string) bool {
 			_, err := os.Stat("/var/lib/systemd/linger/" + name)
@@ -198,8 +203,10 @@ func (c *checker) paths(u *quadlet.Unit, k *keys.Key, v value) {
 		}
 	case "UserNS":
 		_, other := serviceUser(u, c.Convert)
-		if mode, _, _ := strings.Cut(v.text, ":"); mode == "auto" && !c.Convert.User && !other && c.Host.SubIDs != nil && !c.Host.SubIDs("containers", false) {
-			c.add(report.Warning, u, v.line, v.off, v.wide, "sub-ids", "UserNS="+v.text+" takes IDs of containers, who has no range in /etc/subuid", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid")
+		if mode, _, _ := strings.Cut(v.text, ":"); mode == "auto" && !c.Convert.User && !other && c.Host.SubIDs != nil {
+			if name := c.Host.AutoUser(); !c.Host.SubIDs(name, false) {
+				c.add(report.Warning, u, v.line, v.off, v.wide, "sub-ids", "UserNS="+v.text+" takes IDs of "+name+", who has no range in /etc/subuid", "echo "+name+":2147483647:2147483648 | tee -a /etc/subuid /etc/subgid")
+			}
 		}
 	case "SubUIDMap", "SubGIDMap":
 		if c.Host.SubIDs != nil && !open(v.text) && !c.Host.SubIDs(v.text, k.Name == "SubGIDMap") {

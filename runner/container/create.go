@@ -19,6 +19,7 @@ import (
 	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
+	"github.com/podunit/podunit/runner/store"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
@@ -161,7 +162,7 @@ func (a *adding) addLayer(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("create container %s: %w", r.Name, err)
 		if r.Spec.UserNS.Mode == spec.UserAuto {
-			err = &noIDsError{err, e.User.Rootless()}
+			err = e.noIDs(err)
 		}
 		return errors.Join(err, e.unlink(r.ID))
 	}
@@ -174,9 +175,13 @@ func (a *adding) addLayer(ctx context.Context) error {
 func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.IDMappingOptions, error) {
 	if u := m.UserNS; u.Mode == spec.UserAuto {
 		if !e.User.Rootless() {
+			name, err := store.AutoUser()
+			if err != nil {
+				return types.IDMappingOptions{}, err
+			}
 			// The storage would write a line of its own and go on.
-			if _, err := idtools.NewIDMappings(autoUser, autoUser); err != nil {
-				return types.IDMappingOptions{}, &noIDsError{fmt.Errorf("--userns auto: %w", err), false}
+			if _, err := idtools.NewIDMappings(name, name); err != nil {
+				return types.IDMappingOptions{}, &noIDsError{fmt.Errorf("--userns auto: %w", err), name}
 			}
 		}
 		return types.IDMappingOptions{AutoUserNs: true, AutoUserNsOpts: types.AutoUserNsOptions{
@@ -190,24 +195,32 @@ func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.ID
 	return types.IDMappingOptions{UIDMap: idMap(uids), GIDMap: idMap(gids)}, nil
 }
 
-// autoUser is the name in /etc/subuid whose ranges are shared out among root's containers with
-// --userns auto. Source: podman-run(1), --userns auto.
-const autoUser = storage.RootAutoUserNsUser
+// noIDs is the error of a container or pod for which --userns auto found no IDs.
+func (e *Engine) noIDs(err error) error {
+	if e.User.Rootless() {
+		return &noIDsError{err, ""}
+	}
+	name, nerr := store.AutoUser()
+	if nerr != nil {
+		return err
+	}
+	return &noIDsError{err, name}
+}
 
 // noIDsError is a container for which --userns auto found no IDs.
 type noIDsError struct {
 	error
-	rootless bool
+	from string // the name in /etc/subuid and /etc/subgid, of root's containers
 }
 
 func (n *noIDsError) Unwrap() error { return n.error }
 
 // Hint is the way to more IDs.
 func (n *noIDsError) Hint() string {
-	if n.rootless {
+	if n.from == "" {
 		return "the containers share the ranges in /etc/subuid and /etc/subgid: ask for fewer with auto:size=N, or add a range; one with keep-id and without size= takes them all"
 	}
-	return "they come from the ranges of " + autoUser + ": usermod cannot name who is no user, so echo " + autoUser + ":2147483647:2147483648 | tee -a /etc/subuid /etc/subgid"
+	return "they come from the ranges of " + n.from + ": usermod cannot name who is no user, so echo " + n.from + ":2147483647:2147483648 | tee -a /etc/subuid /etc/subgid"
 }
 
 // mark notes that a container of that ID and name is being made.
@@ -298,7 +311,7 @@ func (e *Engine) HoldIDs(ctx context.Context, id, name string, m spec.IDMapping)
 	}
 	_, err = e.Store.CreateContainer(id, nil, "", id, heldIDs+name, &storage.ContainerOptions{IDMappingOptions: options})
 	if err != nil {
-		err = &noIDsError{fmt.Errorf("user namespace of pod %s: %w", name, err), e.User.Rootless()}
+		err = e.noIDs(fmt.Errorf("user namespace of pod %s: %w", name, err))
 	}
 	return err
 }

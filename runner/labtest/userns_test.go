@@ -58,6 +58,8 @@ func TestLabUserNS(t *testing.T) {
 		{"root's map", "root", run + "--uidmap 0:100000:65536 $I " + ids, "0 100000 65536;"},
 		{"root without ranges for auto", "root", "rm -f /etc/subuid.kept; " + run + "--userns auto $I true", "~hint: they come from the ranges of containers"},
 		{"root with them", "root", "echo containers:2147483647:2147483648 | tee -a /etc/subuid /etc/subgid >/dev/null; " + run + "--userns auto:size=1234 $I " + ids, "0 2147483647 1234;"},
+		{"root with those of another name", "root", "C=/etc/containers/storage.conf.d/auto.conf; mkdir -p ${C%/*}; printf '[storage.options]\\nroot-auto-userns-user=\"dave\"\\n' >$C; " + run + "--userns auto:size=1234 $I " + ids + "sed -i s/dave/nosuch/ $C; " + run + "--userns auto $I true 2>&1 | grep -o 'hint: they come from the ranges of nosuch'; rm $C",
+			"0 300000 1234;hint: they come from the ranges of nosuch"},
 		{"the ranges of a name", "root", run + "--subuidname dave $I " + ids, "0 300000 65536;"},
 		{"the ranges of nobody", "root", run + "--subuidname nosuch $I true", "~--subuidname nosuch"},
 		{"that of another container", "alice", one + run + "--userns container:one $I sh -c 'touch /x; stat -c %u /x /etc/hosts; readlink /proc/self/ns/user' | sort -u | wc -l; " + run + "--userns container:one $I " + ids +

@@ -8,6 +8,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,16 +189,12 @@ func Locate(c Config) (storage.StoreOptions, error) {
 			os.Setenv("XDG_RUNTIME_DIR", c.RunDir)
 		}
 	}
-	file := storageConf()
-	if err := safe.Settings(file); err != nil {
-		return storage.StoreOptions{}, &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
-	}
-	options, err := types.LoadStoreOptions(types.LoadOptions{})
+	options, err := loaded()
 	if err != nil {
-		return options, &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
+		return options, err
 	}
 	if c.Rootless {
-		if err := keepPrivate(c, &options, file); err != nil {
+		if err := keepPrivate(c, &options, storageConf()); err != nil {
 			return options, err
 		}
 	}
@@ -207,6 +204,26 @@ func Locate(c Config) (storage.StoreOptions, error) {
 	}
 	chosen.storage(&options)
 	return options, nil
+}
+
+// loaded is what storage.conf says. The error is an *Error.
+func loaded() (storage.StoreOptions, error) {
+	err := safe.Settings(storageConf())
+	if err != nil {
+		return storage.StoreOptions{}, &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
+	}
+	options, err := types.LoadStoreOptions(types.LoadOptions{})
+	if err != nil {
+		err = &Error{Path: "storage.conf", Err: err, hint: "see containers-storage.conf(5)"}
+	}
+	return options, err
+}
+
+// AutoUser is the name in /etc/subuid and /etc/subgid whose ranges are shared out among root's
+// containers with --userns auto: root-auto-userns-user in containers-storage.conf(5).
+func AutoUser() (string, error) {
+	options, err := loaded()
+	return cmp.Or(options.RootAutoNsUser, storage.RootAutoUserNsUser), err
 }
 
 // keepPrivate undoes what a system-wide storage.conf said about places. The graphroot

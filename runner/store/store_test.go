@@ -57,6 +57,20 @@ func TestLocateForAUser(t *testing.T) {
 	}
 }
 
+// TestAutoUser: whose IDs root's containers with --userns auto get is a setting.
+func TestAutoUser(t *testing.T) {
+	for conf, want := range map[string]string{"": "containers", "[storage.options]\nroot-auto-userns-user = \"pool\"\n": "pool"} {
+		home(t, conf)
+		if got, err := AutoUser(); err != nil || got != want {
+			t.Errorf("%q: %q, %v", conf, got, err)
+		}
+	}
+	home(t, "[storage\n")
+	if _, err := AutoUser(); err == nil || !strings.Contains(err.Error(), "storage.conf") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestLocateWithoutRuntimeDirectory(t *testing.T) {
 	home(t, "")
 	os.Unsetenv("XDG_RUNTIME_DIR") // t.Setenv puts it back
