@@ -347,7 +347,8 @@ func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.Resolve(spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}, outer)
+	own := spec.Own{UID: uint32(e.User.UID), GID: uint32(e.User.GID)}
+	return m.Resolve(own, outer)
 }
 
 // outer is the user namespace that we are in.
