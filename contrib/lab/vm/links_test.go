@@ -52,7 +52,7 @@ var linkSteps = []step{
 	{name: "ipvlan without a way out", user: "root", script: "podunit network create -d ipvlan --interface-name port -o no_default_route=1 --subnet 198.51.100.0/24 --ip-range 198.51.100.64/28 shut; podunit run --rm --network shut $I ip route; podunit network rm shut; " +
 		"podunit network create -d ipvlan -o parent=port --internal --subnet 198.51.100.0/24 --ip-range 198.51.100.64/28 inner; podunit run --rm --network inner $I ip route; podunit network rm inner",
 		want: "shut\n198.51.100.0/24 dev eth0 scope link  src 198.51.100.64 \nshut\ninner\n198.51.100.0/24 dev eth0 scope link  src 198.51.100.64 \ninner"},
-	{name: "a mode of ipvlan that there is not", user: "root", script: "podunit network create -d ipvlan -o parent=port -o mode=l4 --subnet 198.51.100.0/24 none; echo $?", want: "~it is one of l2, l3, l3s\n125"},
+	{name: "a mode of ipvlan that there is not", user: "root", script: "podunit network create -d ipvlan -o parent=port -o mode=l4 --subnet 198.51.100.0/24 other; echo $?", want: "~it is one of l2, l3, l3s\n125"},
 	// The other machine has a cable to the bridge, with both VLANs on it.
 	{name: "VLANs of a bridge", user: "root", script: asking + "podunit network create -o vlan=7 --interface-name trunk --subnet 10.71.0.0/24 --subnet fd71::/64 seven; podunit network create -o vlan=8 --interface-name trunk --subnet 10.72.0.0/24 eight; " +
 		"serve a --network seven:ip=10.71.0.5,ip6=fd71::5 -p 8090:80; serve b --network seven; serve c --network eight:ip=10.72.0.5; gets b a; gets b 10.71.0.5; gets b [fd71::5]; " +
