@@ -63,7 +63,7 @@ var linkSteps = []step{
 		"ip -n far address add 10.71.0.98/24 dev eight; ip netns exec far curl -s -m 5 -o /dev/null http://10.71.0.5/ || echo not from the other VLAN; ip -n far address flush dev eight; ip -n far address add 10.72.0.98/24 dev eight; asks c 10.72.0.5 10.72.0.98; " +
 		"ip -n far link del t1; podunit rm -f -t 0 a b c | sort; podunit network rm seven eight; ip link show trunk 2>&1 | grep -c 'does not exist'",
 		want: "seven\neight\nb reaches 10.71.0.5\nb reaches [fd71::5]\nb does not reach 10.72.0.5\na sees 10.71.0.99\na sees fd71::99\nnot from the other VLAN\nc sees 10.72.0.98\na\nb\nc\nseven\neight\n1"},
-	{name: "a VRF", user: "root", script: asking + "ip link add blue type vrf table 77; ip link set blue up; podunit network create -o vrf=blue --interface-name bluebridge --subnet 10.73.0.0/24 apart; serve a --network apart:ip=10.73.0.5; " +
+	{name: "a VRF", user: "root", script: asking + "ip link add blue type vrf table 77; ip link set blue up; podunit network create -o vrf=blue --disable-dns --interface-name bluebridge --subnet 10.73.0.0/24 apart; serve a --network apart:ip=10.73.0.5; " +
 		"ip -j link show bluebridge | jq -r '.[0].master'; until ip vrf exec blue curl -s -m 5 -o /dev/null http://10.73.0.5/; do sleep 1; done; ip route show 10.73.0.0/24; ip route show 10.73.0.0/24 table 77 | grep -o 'dev bluebridge'; podunit rm -f -t 0 a; podunit network rm apart; ip link delete blue",
 		want: "apart\nblue\ndev bluebridge\na\napart"},
 	{name: "nothing is left", user: "root", script: "podunit network ls -q --format '{{.Name}}'; ip -o link show | grep -c 'ipvlan\\|trunk\\|bluebridge\\|podman'; ls -A /run/podunit/networks/connected", want: "podman\n0"},
