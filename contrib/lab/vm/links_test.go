@@ -52,17 +52,18 @@ var linkSteps = []step{
 	{name: "ipvlan without a way out", user: "root", script: "podunit network create -d ipvlan --interface-name port -o no_default_route=1 --subnet 198.51.100.0/24 --ip-range 198.51.100.64/28 shut; podunit run --rm --network shut $I ip route; podunit network rm shut; " +
 		"podunit network create -d ipvlan -o parent=port --internal --subnet 198.51.100.0/24 --ip-range 198.51.100.64/28 inner; podunit run --rm --network inner $I ip route; podunit network rm inner",
 		want: "shut\n198.51.100.0/24 dev eth0 scope link  src 198.51.100.64 \nshut\ninner\n198.51.100.0/24 dev eth0 scope link  src 198.51.100.64 \ninner"},
-	{name: "a mode of ipvlan that there is not", user: "root", script: "podunit network create -d ipvlan -o parent=port -o mode=l4 --subnet 198.51.100.0/24 none; echo $?", want: "~it is one of l2, l3, l3s\n125"},
-	// The other machine has a cable to the bridge, with both VLANs on it.
-	{name: "VLANs of a bridge", user: "root", script: asking + "podunit network create -o vlan=7 --interface-name trunk --subnet 10.71.0.0/24 --subnet fd71::/64 seven; podunit network create -o vlan=8 --interface-name trunk --subnet 10.72.0.0/24 eight; " +
-		"serve a --network seven:ip=10.71.0.5,ip6=fd71::5 -p 8090:80; serve b --network seven; serve c --network eight:ip=10.72.0.5; gets b a; gets b 10.71.0.5; gets b [fd71::5]; " +
+	{name: "a mode of ipvlan that there is not", user: "root", script: "podunit network create -d ipvlan -o parent=port -o mode=l4 --subnet 198.51.100.0/24 other; echo $?", want: "~it is one of l2, l3, l3s\n125"},
+	// The other machine has a cable to the bridge, with both VLANs on it. The bridge's own address is
+	// in neither.
+	{name: "VLANs of a bridge", user: "root", script: asking + "podunit network create -o vlan=7 --disable-dns --interface-name trunk --subnet 10.71.0.0/24 --subnet fd71::/64 seven; podunit network create -o vlan=8 --disable-dns --interface-name trunk --subnet 10.72.0.0/24 eight; " +
+		"serve a --network seven:ip=10.71.0.5,ip6=fd71::5; serve b --network seven; serve c --network eight:ip=10.72.0.5; gets b 10.71.0.5; gets b [fd71::5]; gets b 10.72.0.5; " +
 		"ip link add t0 type veth peer name t1 netns far; ip link set t0 master trunk up; bridge vlan add vid 7 dev t0; bridge vlan add vid 8 dev t0; ip -n far link set t1 up; ip -n far link add link t1 name seven type vlan id 7; ip -n far link add link t1 name eight type vlan id 8; ip -n far link set seven up; ip -n far link set eight up; " +
 		"ip -n far address add 10.71.0.99/24 dev seven; ip -n far address add fd71::99/64 dev seven nodad; asks a 10.71.0.5 10.71.0.99; asks a [fd71::5] fd71::99; ip -n far address flush dev seven; " +
 		// With the VLAN of the others it reaches nobody.
 		"ip -n far address add 10.71.0.98/24 dev eight; ip netns exec far curl -s -m 5 -o /dev/null http://10.71.0.5/ || echo not from the other VLAN; ip -n far address flush dev eight; ip -n far address add 10.72.0.98/24 dev eight; asks c 10.72.0.5 10.72.0.98; " +
-		"asks a 198.51.100.2:8090 198.51.100.1; ip -n far link del t1; podunit rm -f -t 0 a b c | sort; podunit network rm seven eight; ip link show trunk 2>&1 | grep -c 'does not exist'",
-		want: "seven\neight\nb reaches a\nb reaches 10.71.0.5\nb reaches [fd71::5]\na sees 10.71.0.99\na sees fd71::99\nnot from the other VLAN\nc sees 10.72.0.98\na sees 198.51.100.1\na\nb\nc\nseven\neight\n1"},
-	{name: "a VRF", user: "root", script: asking + "ip link add blue type vrf table 77; ip link set blue up; podunit network create -o vrf=blue --interface-name bluebridge --subnet 10.73.0.0/24 apart; serve a --network apart:ip=10.73.0.5; " +
+		"ip -n far link del t1; podunit rm -f -t 0 a b c | sort; podunit network rm seven eight; ip link show trunk 2>&1 | grep -c 'does not exist'",
+		want: "seven\neight\nb reaches 10.71.0.5\nb reaches [fd71::5]\nb does not reach 10.72.0.5\na sees 10.71.0.99\na sees fd71::99\nnot from the other VLAN\nc sees 10.72.0.98\na\nb\nc\nseven\neight\n1"},
+	{name: "a VRF", user: "root", script: asking + "ip link add blue type vrf table 77; ip link set blue up; podunit network create -o vrf=blue --disable-dns --interface-name bluebridge --subnet 10.73.0.0/24 apart; serve a --network apart:ip=10.73.0.5; " +
 		"ip -j link show bluebridge | jq -r '.[0].master'; until ip vrf exec blue curl -s -m 5 -o /dev/null http://10.73.0.5/; do sleep 1; done; ip route show 10.73.0.0/24; ip route show 10.73.0.0/24 table 77 | grep -o 'dev bluebridge'; podunit rm -f -t 0 a; podunit network rm apart; ip link delete blue",
 		want: "apart\nblue\ndev bluebridge\na\napart"},
 	{name: "nothing is left", user: "root", script: "podunit network ls -q --format '{{.Name}}'; ip -o link show | grep -c 'ipvlan\\|trunk\\|bluebridge\\|podman'; ls -A /run/podunit/networks/connected", want: "podman\n0"},
