@@ -647,8 +647,6 @@ __attribute__((constructor)) static void enter(int argc, char **argv)
 	podunit_identity.userns = 0;
 	if (!runner)
 		return;
-	if (podunit_wake_late)
-		podunit_wake_late(argc, argv);
 	if (!needs_namespaces(argc, argv)) {
 		if (find_run_dir() < 0)
 			podunit_identity.problem = PODUNIT_OK; /* it is not missed */

@@ -41,7 +41,4 @@ void podunit_finish(void);
 /* Make moves between cgroups quick (runner/cgroup/moves.c), where that is linked in. */
 void podunit_quicken_moves(void) __attribute__((weak));
 
-/* Wake a process late that only stops (runner/slack/late.c), where that is linked in. */
-void podunit_wake_late(int argc, char **argv) __attribute__((weak));
-
 #endif
