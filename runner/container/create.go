@@ -139,7 +139,6 @@ func (a *adding) unmark(context.Context) error {
 // addLayer adds the container with its layer, and gives the lock of the ID back.
 func (a *adding) addLayer(ctx context.Context) error {
 	e, r := a.Engine, a.record
-	r.LayerID = layerOf(r.ID)
 	metadata, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -149,7 +148,7 @@ func (a *adding) addLayer(ctx context.Context) error {
 		return err
 	}
 	create := func() error {
-		_, err := e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.LayerID, string(metadata), &options)
+		_, err := e.Store.CreateContainer(r.ID, []string{r.Name}, r.ImageID, r.ID, string(metadata), &options)
 		return err
 	}
 	if mapped := options.AutoUserNs || len(options.UIDMap) > 0; mapped && r.ImageID != "" && e.Copying != nil {
@@ -165,7 +164,7 @@ func (a *adding) addLayer(ctx context.Context) error {
 		if r.Spec.UserNS.Mode == spec.UserAuto {
 			err = e.noIDs(err)
 		}
-		return errors.Join(err, e.unlink(r.LayerID))
+		return errors.Join(err, e.unlink(r.ID))
 	}
 	_ = a.lock.Drop() // a file that stays is swept
 	return nil
@@ -247,7 +246,7 @@ func (e *Engine) makeDirs(id string) error {
 
 // unlink removes the short names that the storage made for a layer which it then could
 // not make, and forgot: each is a link in the driver's directory l.
-func (e *Engine) unlink(layer string) error {
+func (e *Engine) unlink(id string) error {
 	dir := filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName(), "l")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -257,7 +256,7 @@ func (e *Engine) unlink(layer string) error {
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		target, err := os.Readlink(path)
-		if err != nil || filepath.Dir(target) != filepath.Join("..", layer) {
+		if err != nil || filepath.Dir(target) != filepath.Join("..", id) {
 			continue
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -235,23 +235,14 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 			_ = lock.Drop()
 			continue
 		}
-		if err := errors.Join(e.deleteLayer(layerOf(id)), e.deleteLayer(id)); err != nil { // the second is an older version's
-			errs = append(errs, err)
+		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
+			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
-			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), os.RemoveAll(e.Files(id)), removeFile(e.marker(id)), e.unlink(layerOf(id)), e.unlink(id), lock.Drop())
+			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), os.RemoveAll(e.Files(id)), removeFile(e.marker(id)), e.unlink(id), lock.Drop())
 		}
 		lock.Release()
 	}
 	return errors.Join(errs...)
-}
-
-// deleteLayer removes a layer, if it is there.
-func (e *Engine) deleteLayer(id string) error {
-	err := e.Store.DeleteLayer(id)
-	if err == nil || errors.Is(err, storage.ErrLayerUnknown) || errors.Is(err, storage.ErrNotALayer) {
-		return nil
-	}
-	return fmt.Errorf("layer %s: %w", id, err)
 }
 
 // unlockMade removes the lock of an ID that a runner has left which was killed when its container

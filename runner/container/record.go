@@ -10,8 +10,6 @@
 package container
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +42,6 @@ type Record struct {
 	BootID    string            // the boot it was created in
 	RunDir    string            `json:",omitempty"` // podunit's runtime directory then
 	Created   time.Time         // UTC
-	LayerID   string            `json:",omitempty"` // of the layer that it writes to; empty for its own ID, as in records of older versions
 	ImageID   string            // empty with --rootfs
 	ImageName string            // the reference as resolved
 	Digest    string            // of the image's manifest
@@ -312,42 +309,23 @@ func (e *Engine) Note(r Record) error {
 	if err != nil {
 		return err
 	}
-	name, err := e.storeName(r)
-	if err != nil {
+	if err := e.CanNote(r.Name); err != nil {
 		return err
 	}
-	return e.Store.SetMetadata(name, string(metadata))
+	return e.Store.SetMetadata(r.Name, string(metadata))
 }
 
-// layerOf is the ID of the layer of a new container. It is another one than the container's: what is
-// to be written to one of the two, the storage would write to the layer. It can be told from the
-// container's, so that it is known of one that was killed before it was in the storage.
-func layerOf(id string) string {
-	sum := sha256.Sum256([]byte("podunit: the layer of container " + id))
-	return hex.EncodeToString(sum[:])
-}
-
-// CanNote reports as an error that the storage would take a layer or an image for the container, so
-// that nothing can be written of it.
-func (e *Engine) CanNote(r Record) error {
-	_, err := e.storeName(r)
-	return err
-}
-
-// storeName is how to name a container to the storage in order to write something of it. That is its
-// ID. In a record of an older version the ID is the layer's, too; then it is the name, unless that
-// is also the beginning of the ID of a layer or an image.
-func (e *Engine) storeName(r Record) (string, error) {
-	if r.LayerID != "" {
-		return r.ID, nil
+// CanNote reports as an error that the storage would take a layer or an image for the container of
+// that name: the name is also the beginning of its ID. A container's own ID is no way out: it is
+// its layer's, too.
+func (e *Engine) CanNote(name string) error {
+	if _, err := e.Store.Layer(name); err == nil {
+		return fmt.Errorf("the ID of a layer begins with %q: the storage takes one for the other", name)
 	}
-	if _, err := e.Store.Layer(r.Name); err == nil {
-		return "", fmt.Errorf("the ID of a layer begins with %q: the storage takes one for the other; make the container anew", r.Name)
+	if _, err := e.Store.Image(name); err == nil {
+		return fmt.Errorf("the ID of an image begins with %q: the storage takes one for the other", name)
 	}
-	if _, err := e.Store.Image(r.Name); err == nil {
-		return "", fmt.Errorf("the ID of an image begins with %q: the storage takes one for the other; make the container anew", r.Name)
-	}
-	return r.Name, nil
+	return nil
 }
 
 // Lister returns a List for who asks again and again: a record that has not changed is not decoded

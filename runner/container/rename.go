@@ -16,10 +16,6 @@ import (
 // Rename gives a container another name. The caller holds the locks of both.
 func (e *Engine) Rename(r Record, name string) error {
 	old := r.Name
-	storeName, err := e.storeName(r)
-	if err != nil {
-		return err
-	}
 	r.Spec.Name = name
 	metadata, err := json.Marshal(r)
 	if err != nil {
@@ -31,7 +27,7 @@ func (e *Engine) Rename(r Record, name string) error {
 	if err := safe.Replace(e.namePath(name), []byte(r.ID), 0o600); err != nil {
 		return err
 	}
-	if err := e.rename(storeName, name, string(metadata)); err != nil {
+	if err := e.rename(old, name, string(metadata)); err != nil {
 		if errors.Is(err, storage.ErrDuplicateName) {
 			err = ErrNameInUse
 		}
@@ -41,10 +37,14 @@ func (e *Engine) Rename(r Record, name string) error {
 	return removeFile(e.namePath(old))
 }
 
-// rename has the storage change a container; storeName says how it finds it.
-func (e *Engine) rename(storeName, name, metadata string) error {
-	if err := e.Store.SetMetadata(storeName, metadata); err != nil {
+// rename has the storage change a container by its name. By its ID the storage would take the layer,
+// which has the same; and a name that is also the beginning of an ID could be that of another layer.
+func (e *Engine) rename(old, name, metadata string) error {
+	if err := e.CanNote(old); err != nil {
 		return err
 	}
-	return e.Store.SetNames(storeName, []string{name})
+	if err := e.Store.SetMetadata(old, metadata); err != nil {
+		return err
+	}
+	return e.Store.SetNames(old, []string{name})
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -88,45 +87,6 @@ func TestSweepOrphans(t *testing.T) {
 	for _, path := range []string{e.marker(r.ID), e.Dir(r.ID), filepath.Join(e.RunDir, "lock", r.ID)} {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
-		}
-	}
-}
-
-// layered is a storage that has layers of containers it does not know.
-type layered struct {
-	nowhere
-	layers map[string]bool
-}
-
-func (l layered) DeleteLayer(id string) error {
-	if !l.layers[id] {
-		return storage.ErrLayerUnknown
-	}
-	delete(l.layers, id)
-	return nil
-}
-
-// TestSweepOfALayer removes the layer of a container that was killed before it was in the storage,
-// and the layer's short name: also as an older version made it, of the container's ID.
-func TestSweepOfALayer(t *testing.T) {
-	s := layered{nowhere{root: t.TempDir()}, map[string]bool{"another's": true}}
-	e := &Engine{RunDir: t.TempDir(), Store: s}
-	links := filepath.Join(s.root, "overlay", "l")
-	if err := os.MkdirAll(links, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, layer := range []func(id string) string{layerOf, strings.Clone} {
-		r := Record{ID: NewID(), Name: "web"}
-		s.layers[layer(r.ID)] = true
-		err := errors.Join(e.mark(&r), os.Symlink(filepath.Join("..", layer(r.ID), "diff"), filepath.Join(links, "SHORT")))
-		if err == nil {
-			err = e.SweepOrphans(context.Background())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if left, err := os.ReadDir(links); err != nil || len(left) > 0 || len(s.layers) != 1 {
-			t.Errorf("left are %v and %v, %v", s.layers, left, err)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrI
 			}
 			return fmt.Errorf("container %s: %q is not supported: invalid network mode; only containers on named networks can be connected to others", r.Name, mode)
 		}
-		if err := e.Containers.CanNote(r); err != nil {
+		if err := e.Containers.CanNote(r.Name); err != nil {
 			return fmt.Errorf("container %s: %w", r.Name, err)
 		}
 		s, err := e.Containers.Status(r.ID)

@@ -69,7 +69,7 @@ func (s *fakeStore) Containers() ([]storage.Container, error) {
 	return slices.Clone(s.containers), nil
 }
 
-func (s *fakeStore) CreateContainer(id string, names []string, _, layer, metadata string, _ *storage.ContainerOptions) (*storage.Container, error) {
+func (s *fakeStore) CreateContainer(id string, names []string, _, _, metadata string, _ *storage.ContainerOptions) (*storage.Container, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range names {
@@ -77,7 +77,7 @@ func (s *fakeStore) CreateContainer(id string, names []string, _, layer, metadat
 			return nil, storage.ErrDuplicateName
 		}
 	}
-	c := storage.Container{ID: id, LayerID: layer, Names: names, Metadata: metadata}
+	c := storage.Container{ID: id, Names: names, Metadata: metadata}
 	s.containers = append(s.containers, c)
 	return &c, os.MkdirAll(filepath.Join(s.root, "c", id), 0o700)
 }
@@ -89,7 +89,7 @@ func (s *fakeStore) SetMetadata(id, metadata string) error {
 	if i < 0 {
 		return storage.ErrContainerUnknown
 	}
-	if s.containers[i].LayerID != id { // else the storage takes the layer
+	if s.containers[i].ID != id { // the storage takes the layer, whose ID is the same
 		s.containers[i].Metadata = metadata
 	}
 	return nil

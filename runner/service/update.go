@@ -42,7 +42,7 @@ func (e *Engine) Update(ctx context.Context, r container.Record, c Change) error
 		if c.Restarts && now.Unit != "" {
 			return hint.With(errors.New("--restart: the container "+now.Name+" is made by "+now.Unit+" and goes with its end"), "Restart= in the [Service] section of its file")
 		}
-		if err := e.Containers.CanNote(now); err != nil {
+		if err := e.Containers.CanNote(now.Name); err != nil {
 			return fmt.Errorf("container %s: %w", now.Name, err)
 		}
 		if c.Checks {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,15 +24,6 @@ func (s *fakeStore) SetNames(name string, names []string) error {
 	defer s.mu.Unlock()
 	s.containers[s.find(name)].Names = names
 	return nil
-}
-
-// ofAnOlderVersion has a container be as older versions made it, with the ID of its layer.
-func (s *fakeStore) ofAnOlderVersion(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := &s.containers[s.find(id)]
-	c.Metadata = strings.Replace(c.Metadata, `"LayerID":"`+c.LayerID+`",`, "", 1)
-	c.LayerID = id
 }
 
 // atEnd are the states that podunit wait has where nobody says others.
@@ -179,19 +169,5 @@ func TestPauseOfOneThatDoesNotRun(t *testing.T) {
 	}
 	if err := w.Unpause(r); !errors.Is(err, container.ErrState) {
 		t.Errorf("%v", err)
-	}
-}
-
-// TestRenameOfAnOlderVersions: the ID of a container that an older version has made is its layer's,
-// too, and the storage would take it for that.
-func TestRenameOfAnOlderVersions(t *testing.T) {
-	w := newWorld(t)
-	r := w.made("web", nil)
-	w.store.ofAnOlderVersion(r.ID)
-	if err := w.Rename(t.Context(), r, "other"); err != nil {
-		t.Fatal(err)
-	}
-	if now, err := w.Containers.LookupExact("other"); err != nil || now.Spec.Name != "other" || now.LayerID != "" {
-		t.Errorf("%+v, %v", now, err)
 	}
 }
