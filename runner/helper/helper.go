@@ -186,7 +186,7 @@ func (r *Running) Network(pid int) error {
 type NetworkEndedError struct{ PID int }
 
 func (e NetworkEndedError) Error() string {
-	return fmt.Sprintf("the network ended during the start: pasta, process %d, was killed", e.PID)
+	return fmt.Sprintf("the network ended during the start: pasta, process %d, has ended", e.PID)
 }
 
 // Hint is the way out.

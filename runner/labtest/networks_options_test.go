@@ -24,10 +24,7 @@ while True:
     s.sendto(q[:2] + b"\x81\x80\0\x01" + (b"\0\x01" if four else b"\0\0") + b"\0\0\0\0" + q[12:end] + (b"\xc0\x0c\0\x01\0\x01\0\0\0\0\0\x04\xcb\0\x71\x05" if four else b""), who)
 `
 
-// networkOption is a flag, an option or a key of networks, by what a container sees. P is podunit, I
-// the image, S systemctl of the user, D the directory of Quadlet files; answers waits for the web
-// server of a container at a port. The name server reads a moment later what has changed. On what
-// Debian 12 has, those with since are refused.
+// networkOption is a flag, an option or a key of networks, by what a container sees.
 type networkOption struct {
 	name, user string // no user: alice and root
 	since      string // the version of netavark that it takes, where it is newer than Debian 12's
@@ -37,7 +34,8 @@ type networkOption struct {
 
 // In the scripts P is podunit, I the image, S systemctl of the user, D the directory of Quadlet
 // files, N what enters the namespace that has the bridges; answers waits for the web server of a
-// container at a port. On what Debian 12 has, those with since are refused.
+// container at a port. The name server reads a moment later what has changed. On what Debian 12 has,
+// those with since are refused.
 var networkOptions = []networkOption{
 	{name: "subnets, gateway, range, mtu, metric, device; address, alias and device of the container", script: "$P network create --subnet 10.90.1.0/24 --gateway 10.90.1.9 --ip-range 10.90.1.130-10.90.1.140 --subnet fd90:1::/64 --label a=b -o mtu=1380 -o metric=55 --interface-name wide wide; " +
 		"$P run --rm --network wide:mac=0e:00:00:00:00:07,alias=aka,interface_name=lan0 $I sh -c 'ip -4 -o addr show lan0 | grep -o \"10.90.1.1[34]\"; ip -6 -o addr show lan0 | grep -o fd90:1::; cat /sys/class/net/lan0/mtu /sys/class/net/lan0/address; ip route | grep ^default; nslookup aka | grep ^Name | sort -u | sed s/.dns.podman//'",

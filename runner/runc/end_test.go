@@ -94,6 +94,12 @@ var commands = map[string]func(ctx context.Context, r Runtime, x Execution, dir 
 	"update": func(ctx context.Context, r Runtime, x Execution, dir string) error { return r.Update(ctx, "x", nil) },
 }
 
+// told reports whether a runtime has said that there is a process.
+func told(x Execution) bool {
+	_, err := ReadPID(x.PIDFile)
+	return err == nil
+}
+
 // TestAHangingRuntime ends with its init when its command is given up. One whose process is there
 // does not hang; when that has ended, and nobody reads its output, it does.
 func TestAHangingRuntime(t *testing.T) {
@@ -116,7 +122,7 @@ func TestAHangingRuntime(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {
 			defer cancel()
-			for deadline := time.Now().Add(time.Minute); !x.begun() && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(time.Minute); !told(x) && time.Now().Before(deadline); {
 				time.Sleep(5 * time.Millisecond)
 			}
 		}()
@@ -124,10 +130,9 @@ func TestAHangingRuntime(t *testing.T) {
 			t.Errorf("%d, %v", code, err)
 		}
 	})
-	// Only a runtime without children is one whose process has ended.
 	y, there := execution(t), filepath.Join(t.TempDir(), "there")
 	y.PIDFile = there
-	full := fake(t, "trap '' TERM; echo 1 >"+there+".new; mv "+there+".new "+there+"; exec sleep 1000")
+	full := fake(t, "trap '' TERM; true & wait; echo $! >"+there+".new; mv "+there+".new "+there+"; exec sleep 1000")
 	t.Run("exec, whose process has ended", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(context.Background())
@@ -136,7 +141,7 @@ func TestAHangingRuntime(t *testing.T) {
 			_, err := full.Exec(ctx, y)
 			ended <- err
 		}()
-		for deadline := time.Now().Add(time.Minute); !y.begun() && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); !told(y) && time.Now().Before(deadline); {
 			time.Sleep(5 * time.Millisecond)
 		}
 		cancel()

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/podunit/podunit/runner/process"
 )
 
 // An Execution is another process in a running container.
@@ -106,7 +108,7 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 		return err
 	}
 	pass(cmd.Process)
-	defer context.AfterFunc(ctx, func() { killLate(cmd, x.goesOn(cmd)) })()
+	defer context.AfterFunc(ctx, func() { killLate(cmd, x.goesOn()) })()
 	err := cmd.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the process has ended well, and something that it has started holds its output
@@ -118,29 +120,18 @@ func (r Runtime) attached(ctx context.Context, x Execution) error {
 	return err
 }
 
-// begun reports whether the runtime has said that there is a process.
-func (x Execution) begun() bool {
-	if x.PIDFile == "" {
-		return false
-	}
-	_, err := ReadPID(x.PIDFile)
-	return err == nil
-}
-
 // goesOn tells each time whether what the runtime executes is there, or was there the last time. A
 // runtime without it waits for nobody but the reader of its output, who may never come.
-func (x Execution) goesOn(runtime *exec.Cmd) func() bool {
-	alone := false
+func (x Execution) goesOn() func() bool {
+	ended := false
 	return func() bool {
-		if !x.begun() {
-			return false
+		pid, err := ReadPID(x.PIDFile)
+		if x.PIDFile == "" || err != nil {
+			return false // the runtime has not said that there is a process
 		}
-		all, was := children(runtime.Process), alone
-		for _, p := range all {
-			p.Close()
-		}
-		alone = len(all) == 0
-		return !alone || !was
+		was := ended
+		ended = process.HasEnded(pid)
+		return !ended || !was
 	}
 }
 

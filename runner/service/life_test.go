@@ -400,6 +400,13 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			w.Own.Name = c.own
 			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
 			r := w.made("web", nil)
+			// The stop that is given up goes on until the process ends. With the lock's file there, it
+			// makes no other in a directory that is being removed.
+			lock, err := w.Containers.Lock(t.Context(), r.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Release()
 			deaf := filepath.Join(t.TempDir(), "deaf")
 			w.runningAs(r, c.unit, "sh", "-c", `trap ': >"$0.asked"' TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -422,7 +429,7 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 					cancel()
 				}
 			}()
-			err := w.Stop(ctx, r, never)
+			err = w.Stop(ctx, r, never)
 			if alive := w.alive(r); alive != c.alive || alive && !errors.Is(err, context.Canceled) {
 				t.Errorf("alive %t, %v", alive, err)
 			}

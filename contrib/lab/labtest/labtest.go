@@ -287,14 +287,15 @@ func (l *Lab) Eventually(user, script string, within time.Duration) string {
 	}
 }
 
-// Active waits until each of the units is active: up to five minutes, for a start may pull its image,
-// and a boot start many. What systemctl itself says of several is true when one is.
+// Active waits until each of the units is active: up to five minutes, ten in a virtual machine, for a
+// start may pull its image, and a boot start many. What systemctl itself says of several is true
+// when one is.
 func (l *Lab) Active(user string, units ...string) {
 	l.t.Helper()
 	l.Eventually(user, `for unit in `+strings.Join(units, " ")+`; do
 		[ $(id -u) = 0 ] && state=$(systemctl is-active $unit) || state=$(systemctl --user is-active $unit)
 		[ "$state" = active ] || { echo $unit is $state; exit 1; }
-		done`, 5*l.patience())
+		done`, max(5*time.Minute, l.patience()))
 }
 
 // Gone waits up to a minute, ten in a virtual machine, until a script prints nothing, whatever its

@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/download"
+	"github.com/podunit/podunit/runner/safe"
 	ours "github.com/podunit/podunit/runner/store"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/libimage/define"
@@ -63,7 +64,7 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	if err := o.encryption(&c); err != nil {
 		return c, err
 	}
-	if err := errors.Join(Credentials(o.AuthFile), keys(o.SignKey)); err != nil {
+	if err := errors.Join(Credentials(o.AuthFile), safe.Ends(o.SignKey, keyLimit)); err != nil {
 		return c, err
 	}
 	if o.TLSVerify != nil {
