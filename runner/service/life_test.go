@@ -400,8 +400,8 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			w.Own.Name = c.own
 			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
 			r := w.made("web", nil)
-			// The stop that is given up goes on until the process ends. With the lock's file there, it
-			// makes no other in a directory that is being removed.
+			// The stop that is given up goes on until the process ends. With the lock's file there,
+			// it makes no other in a directory that is being removed.
 			lock, err := w.Containers.Lock(t.Context(), r.Name)
 			if err != nil {
 				t.Fatal(err)
