@@ -17,6 +17,7 @@ import (
 
 	"github.com/podunit/podunit/runner/network/netavark"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"go.podman.io/common/pkg/config"
 )
 
@@ -44,7 +45,7 @@ func New(t testing.TB) *Network {
 	at := t.TempDir()
 	bin := filepath.Join(at, "bin")
 	n := &Network{t: t, at: at, Config: &config.Config{}}
-	err := errors.Join(os.Mkdir(bin, 0o700), os.Mkdir(n.shared(), 0o700), os.WriteFile(filepath.Join(bin, "netavark"), fmt.Appendf(nil, script, at), 0o755))
+	err := errors.Join(os.Mkdir(bin, 0o700), os.Mkdir(n.shared(), 0o700), safe.Replace(filepath.Join(bin, "netavark"), fmt.Appendf(nil, script, at), 0o755))
 	if err != nil {
 		t.Fatal(err)
 	}
