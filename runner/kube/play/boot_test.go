@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/spec"
 )
 
 func TestWhatOfAPlayStartsAtBoot(t *testing.T) {
@@ -115,5 +116,22 @@ func TestBootGoesOn(t *testing.T) {
 	}
 	if starts := w.manager.asked("start"); len(starts) != 2 || !strings.HasSuffix(starts[1], ".timer") {
 		t.Errorf("started %q", starts)
+	}
+}
+
+// TestBootOfPodsThatWait: the first processes of all pods of a play run before the containers of one
+// of them begin, which may wait for another pod and hold the play's lock meanwhile.
+func TestBootOfPodsThatWait(t *testing.T) {
+	w := newWorld(t)
+	w.playing(t, twoContainers+"---\n"+strings.Replace(twoContainers, "name: web", "name: db", 1))
+	if _, err := w.Pods.Create(t.Context(), spec.Pod{Name: "db"}, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	w.ends(t, "web")
+	if some, err := w.Boot(t.Context()); err != nil || !some {
+		t.Errorf("something to start: %v, %v", some, err)
+	}
+	if got := w.manager.asked("start"); !slices.EqualFunc(got, []string{"web-pod.service", "db-pod.service", againUnits, againUnits}, strings.HasPrefix) {
+		t.Errorf("started %q", got)
 	}
 }
