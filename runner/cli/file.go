@@ -59,6 +59,9 @@ func Named(f *os.File, path string, failed error) error {
 		failed = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 		if failed != nil {
 			failed = &os.PathError{Op: "name", Path: path, Err: failed}
+			if errors.Is(failed, fs.ErrExist) {
+				failed = hint.With(failed, "somebody made a file there meanwhile: write it again, or under another name")
+			}
 		}
 	}
 	return errors.Join(failed, f.Close())

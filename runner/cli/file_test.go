@@ -7,7 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/podunit/podunit/runner/hint"
 )
 
 // TestToFile: a new file has its name when all of it is written, one that is there is written anew,
@@ -58,8 +61,8 @@ func TestNamed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("theirs"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Named(f, path, nil); !errors.Is(err, os.ErrExist) {
-		t.Error(err)
+	if err := Named(f, path, nil); !errors.Is(err, os.ErrExist) || !strings.Contains(hint.Of(err), "another name") {
+		t.Errorf("%v; the way out: %q", err, hint.Of(err))
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "theirs" {
 		t.Errorf("%q, %v", text, err)

@@ -26,7 +26,7 @@ import (
 //
 // Until that is done, a note on disk has all that the container is, so that FinishRenewals can
 // complete a renewal that was cut. After an error the note stays only if the container itself is
-// gone.
+// gone, or if ctx has ended the start of its service.
 func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) error {
 	renewed := r
 	if err := e.setImage(ctx, &renewed, imageID); err != nil {
@@ -133,7 +133,7 @@ func (e *Engine) setImage(ctx context.Context, r *container.Record, imageID stri
 }
 
 // finishRenewal makes the container anew and starts its service. The note of it goes when that is
-// done, or has failed.
+// done, or has failed. It stays when ctx ends the start: then FinishRenewals starts the service.
 func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 	err := e.WithLock(ctx, r.Name, func(*container.Lock) error {
 		old, err := e.Containers.Lookup(r.ID)
@@ -155,7 +155,11 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 		return err
 	}
 	step.Crash("renewal created")
-	return errors.Join(e.startService(ctx, r, Transient{}), e.dropRenewal(r.ID))
+	err = e.startService(ctx, r, Transient{})
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, e.dropRenewal(r.ID))
 }
 
 // renewal is the content of the note; a record itself leaves ID and name to the storage.

@@ -130,6 +130,25 @@ func TestRenewalEndsWithTheStart(t *testing.T) {
 	}
 }
 
+// A renewal whose start somebody interrupts is completed by the next update.
+func TestInterruptedStartOfARenewal(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", old)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.manager.starts = func(string, unit.Service) error { cancel(); return ctx.Err() }
+	if err := w.Renew(ctx, r, "f00"); !errors.Is(err, context.Canceled) || w.notes() != 1 {
+		t.Fatalf("%v; %d notes", err, w.notes())
+	}
+	started := ""
+	w.manager.starts = func(name string, _ unit.Service) error { started = name; return nil }
+	if err := w.FinishRenewals(t.Context()); err != nil || w.notes() != 0 || started != "web.service" {
+		t.Errorf("%v; %d notes; started %q", err, w.notes(), started)
+	}
+	if now, err := w.Containers.Lookup(r.ID); err != nil || now.ImageID != "f00" {
+		t.Errorf("%v, %v", now.ImageID, err)
+	}
+}
+
 // A renewal that was cut when the container was gone ends with the image that an update went back to.
 func TestCutRenewalObeysTheLedger(t *testing.T) {
 	w := newWorld(t)

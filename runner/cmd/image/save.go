@@ -83,8 +83,10 @@ func toNamed(ctx context.Context, e *cli.Env, im *registry.Images, format, path 
 
 // toStdout passes on what is written to a path: the libraries write archives to files only. If
 // stdout is an empty file and the writer writes in place, the path is that file, and layers go
-// there straight. Otherwise it is a pipe, and layers go through a copy first: the storage is locked
-// while a layer is read, and the reader of a pipe may take long.
+// there straight. The library's writer of OCI archives does not: it follows the links of the path,
+// and a file without a name is at the end of none. Otherwise it is a pipe, and layers go through a
+// copy first: the storage is locked while a layer is read, and the reader of a pipe may take long.
+// That writer makes such a copy anyway, so the pipe costs it no room on the disk.
 func toStdout(ctx context.Context, e *cli.Env, im *registry.Images, inPlace bool, write func(ctx context.Context, path string) error) error {
 	if f, ok := e.Stdout.(*os.File); ok && inPlace {
 		if path := emptyFile(f); path != "" {

@@ -4,16 +4,18 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/podunit/podunit/runner/image"
-	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/pkg/libartifact"
+	"golang.org/x/sys/unix"
 )
 
 // Artifacts are files that registries keep as they keep images. They lie beside the images of the
@@ -41,22 +43,57 @@ func (im *Images) ChangeArtifacts(do func(*libartifact.ArtifactStore) error) err
 	if err != nil {
 		return err
 	}
-	if path := im.changing(); path != "" {
-		// Without the note, the next command only says what it does.
-		_ = os.MkdirAll(filepath.Dir(path), 0o700)
-		_ = safe.Replace(path, []byte(image.ArtifactDir(im.store.GraphRoot())), 0o600)
-		defer os.Remove(path)
+	if notes := im.changing(); notes != "" {
+		defer noteChange(notes, image.ArtifactDir(im.store.GraphRoot()))()
 	}
 	return do(store)
 }
 
-// changing is the note that artifacts are being changed, and of which storage. No boot leaves it:
-// what a power cut tears may be older than the change.
+// changing is the directory of notes that artifacts are being changed. It lies in memory, so it is
+// gone after a boot: what a power cut tears may be older than the change.
 func (im *Images) changing() string {
 	if im.runDir == "" {
 		return ""
 	}
-	return filepath.Join(im.runDir, "podunit", "artifacts")
+	return filepath.Join(im.runDir, "podunit", "changes")
+}
+
+// noteChange notes that this process changes the artifacts in dir, until done is called. The note is
+// locked as long as the process lives, so nobody else takes it for that of a change that was killed.
+// Without the note, the next command only says what it does.
+func noteChange(notes, dir string) (done func()) {
+	if os.MkdirAll(notes, 0o700) != nil {
+		return func() {}
+	}
+	f, err := os.OpenFile(filepath.Join(notes, rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return func() {}
+	}
+	// What is in the note comes after the lock: an empty one is no storage's.
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		_, _ = f.WriteString(dir)
+	}
+	return func() {
+		_ = os.Remove(f.Name())
+		f.Close()
+	}
+}
+
+// killedChanges are the notes of those that changed the artifacts in dir and were killed.
+func killedChanges(notes, dir string) (paths []string) {
+	entries, _ := os.ReadDir(notes) // there is none before the first change
+	for _, e := range entries {
+		f, err := os.Open(filepath.Join(notes, e.Name()))
+		if err != nil {
+			continue // it has just ended
+		}
+		text, err := io.ReadAll(io.LimitReader(f, unix.PathMax))
+		if err == nil && string(text) == dir && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			paths = append(paths, f.Name())
+		}
+		f.Close()
+	}
+	return paths
 }
 
 // PullArtifact fetches an artifact and returns its digest as hexadecimal digits.

@@ -162,6 +162,7 @@ func TestKilledArtifactChange(t *testing.T) {
 		return filepath.Join(dir, "blobs/sha256", id)
 	}
 	first, second := pull("model:1"), pull("model:2")
+	note := filepath.Join(w.changing(), "killed")
 	killed := func(what string, do func() error) {
 		t.Helper()
 		var before, during []byte
@@ -171,12 +172,12 @@ func TestKilledArtifactChange(t *testing.T) {
 				err = do()
 			}
 			if err == nil {
-				during, err = os.ReadFile(w.changing())
+				during, err = os.ReadFile(theNote(t, w.changing()))
 			}
 			return err
 		})
 		if err == nil {
-			err = os.WriteFile(w.changing(), during, 0o600)
+			err = os.WriteFile(note, during, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -189,7 +190,7 @@ func TestKilledArtifactChange(t *testing.T) {
 		if want := strings.Count(string(before), "digest") - strings.Count(what, "manifest"); err != nil || len(after.Manifests) != want {
 			t.Errorf("%s: %d artifacts, not %d: %v", what, len(after.Manifests), want, err)
 		}
-		for _, path := range []string{w.changing(), damagedList(list)} {
+		for _, path := range []string{note, damagedList(list)} {
 			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: %s is there: %v", what, path, err)
 			}
@@ -203,6 +204,53 @@ func TestKilledArtifactChange(t *testing.T) {
 	}
 	if said, err := keepArtifacts(dir, w.changing()); err != nil || len(said) != 2 {
 		t.Errorf("a manifest that nobody has removed: %v, said %q", err, said)
+	}
+}
+
+// theNote is the only note of a change.
+func theNote(t *testing.T, notes string) string {
+	t.Helper()
+	files, err := os.ReadDir(notes)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("notes: %v, %v", files, err)
+	}
+	return filepath.Join(notes, files[0].Name())
+}
+
+// TestArtifactChangesBeside: who looks at artifacts, or ends a change of them, leaves the note of
+// one that is changing them, and of one of another storage that was killed.
+func TestArtifactChangesBeside(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
+	if _, err := w.PullArtifact(t.Context(), w.name("model:1"), SendOptions{PullOptions: w.options()}); err != nil {
+		t.Fatal(err)
+	}
+	beside := func() error {
+		_, err := w.Artifacts()
+		return errors.Join(err, w.ChangeArtifacts(func(*libartifact.ArtifactStore) error { return nil }))
+	}
+	err := w.ChangeArtifacts(func(*libartifact.ArtifactStore) error {
+		note := theNote(t, w.changing())
+		if err := beside(); err != nil {
+			return err
+		}
+		if now := theNote(t, w.changing()); now != note {
+			t.Errorf("the note of a change under way was %s, and is %s", note, now)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(w.changing(), "theirs")
+	if err := os.WriteFile(theirs, []byte("/other/storage/artifacts"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := beside(); err != nil {
+		t.Fatal(err)
+	}
+	if now := theNote(t, w.changing()); now != theirs {
+		t.Errorf("left: %s", now)
 	}
 }
 

@@ -58,14 +58,14 @@ func damagedList(list string) string { return list + ".damaged" }
 // keepArtifacts keeps a copy of the list of artifacts before something changes it: the library
 // writes it in place, and syncs neither it nor manifests. Of a list that a power cut has torn the
 // copy takes the place, or an empty one; an artifact whose manifest is lost goes from it. What is
-// lost is said; what a registry has, the next pull brings back. Where the note changing tells that
+// lost is said; what a registry has, the next pull brings back. Where a note in changing tells that
 // podunit was killed in the middle of a change, nothing is lost: of that change nobody was told.
 func keepArtifacts(dir, changing string) ([]string, error) {
 	var said []string
 	err := artifactLock(dir, func() error {
 		path := filepath.Join(dir, v1.ImageIndexFile)
-		note, _ := os.ReadFile(changing)
-		cut := len(note) > 0 && string(note) == dir
+		killed := killedChanges(changing, dir)
+		cut := len(killed) > 0
 		list, err := readList(path)
 		torn := errors.Is(err, errLost)
 		if torn {
@@ -105,8 +105,8 @@ func keepArtifacts(dir, changing string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		if len(note) > 0 {
-			_ = os.Remove(changing) // then a later look says more than it must
+		for _, note := range killed {
+			_ = os.Remove(note) // one that stays hides what is lost later
 		}
 		if old, rerr := os.ReadFile(image.KeptList(path)); rerr == nil && string(old) == string(data) {
 			return nil

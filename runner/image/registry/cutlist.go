@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podunit/podunit/runner/image/download"
 	"go.podman.io/storage"
 )
 
@@ -24,8 +26,9 @@ const beingMade = 10 * time.Second
 // dropHalves removes images whose making was killed before all of their data was there: they have
 // layers, no name and no manifest. With such an image in it, the library can list no images at all.
 // The storage is locked while one of us makes an image; young is for Podman 4.3, as with mendLists,
-// and judged by the list, since an image says when it was built.
-func dropHalves(store storage.Store, now time.Time, young time.Duration) error {
+// and judged by the list, since an image says when it was built. The layers of a half go with it, so
+// it stays while a pull is under way, which may be about to use them: see download.ErrPulling.
+func dropHalves(store storage.Store, own *os.Root, now time.Time, young time.Duration) error {
 	list, err := os.Stat(filepath.Join(store.GraphRoot(), store.GraphDriverName()+"-images", "images.json"))
 	if err != nil {
 		return nil //nolint:nilerr // there is no image yet
@@ -33,19 +36,36 @@ func dropHalves(store storage.Store, now time.Time, young time.Duration) error {
 	if age := now.Sub(list.ModTime()); age >= 0 && age < young {
 		return nil
 	}
-	images, err := store.Images()
-	if err != nil {
-		return err
+	found, err := halves(store)
+	if err != nil || len(found) == 0 {
+		return err // without any, nobody waits for the lock of pulls
 	}
-	for _, img := range images {
-		if img.ReadOnly || img.TopLayer == "" || len(img.Names) > 0 || slices.Contains(img.BigDataNames, storage.ImageDigestBigDataKey) {
-			continue
-		}
-		if _, err := store.DeleteImage(img.ID, true); err != nil && !errors.Is(err, storage.ErrImageUnknown) {
+	return download.Alone(context.Background(), own, func() error {
+		found, err := halves(store) // a pull may have ended meanwhile, and completed one
+		if err != nil {
 			return err
 		}
+		for _, id := range found {
+			if _, err := store.DeleteImage(id, true); err != nil && !errors.Is(err, storage.ErrImageUnknown) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// halves are the IDs of images that have layers, no name and no manifest.
+func halves(store storage.Store) (ids []string, err error) {
+	images, err := store.Images()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	for _, img := range images {
+		if !img.ReadOnly && img.TopLayer != "" && len(img.Names) == 0 && !slices.Contains(img.BigDataNames, storage.ImageDigestBigDataKey) {
+			ids = append(ids, img.ID)
+		}
+	}
+	return ids, nil
 }
 
 // mendLists makes good what is left of a list of manifests whose creation was killed: the storage

@@ -118,18 +118,23 @@ func TestHalfImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := download.Open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
 	half := strings.Repeat("c", 64)
 	for _, keys := range [][]storage.ImageBigDataOption{nil, {{Key: config, Data: blob, Digest: digest.Digest(config)}}} {
 		if _, err := w.store.CreateImage(half, nil, app.TopLayer, "", &storage.ImageOptions{BigData: keys}); err != nil {
 			t.Fatal(err)
 		}
-		if err := dropHalves(w.store, time.Now(), time.Minute); err != nil {
+		if err := dropHalves(w.store, own, time.Now(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.store.Image(half); err != nil {
 			t.Errorf("one that may be being made: %v", err)
 		}
-		if err := dropHalves(w.store, time.Now(), 0); err != nil {
+		if err := dropHalves(w.store, own, time.Now(), 0); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.store.Image(half); !errors.Is(err, storage.ErrImageUnknown) {
@@ -141,6 +146,58 @@ func TestHalfImages(t *testing.T) {
 	}
 	if _, err := w.Lookup(t.Context(), app.ID); err != nil {
 		t.Errorf("the whole one: %v", err)
+	}
+}
+
+// TestHalfImageBesideAPull: the layers of a half image are not taken from a pull that is under way,
+// whoever lists images; the mark of the killed one stays for whoever lists them after that pull.
+func TestHalfImageBesideAPull(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	app := w.pull("app:1")
+	half := strings.Repeat("c", 64)
+	if _, err := w.store.CreateImage(half, nil, app.TopLayer, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.DeleteImage(app.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	own, err := download.Open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	list := func() {
+		if w.shared != nil {
+			w.shared.Close()
+		}
+		next := New(w.store, "")
+		next.base = w.base
+		if _, err := next.runtime(); err != nil {
+			t.Fatal(err)
+		}
+		next.shared.Close()
+	}
+	layer := func() error {
+		_, err := w.store.Layer(app.TopLayer)
+		return err
+	}
+	pull, err := download.NewDir(t.Context(), w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	download.Mark(own) // of one that is killed
+	list()
+	if err := layer(); err != nil {
+		t.Errorf("the pull has lost a layer: %v", err)
+	}
+	pull.Close(nil)
+	list()
+	if err := layer(); !errors.Is(err, storage.ErrLayerUnknown) {
+		t.Errorf("after the pull the layer is there: %v", err)
+	}
+	if _, err := w.store.Image(half); !errors.Is(err, storage.ErrImageUnknown) {
+		t.Errorf("after the pull the half is there: %v", err)
 	}
 }
 

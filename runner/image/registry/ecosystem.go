@@ -86,7 +86,7 @@ func New(store storage.Store, runDir string) *Images {
 		if len(made) > 0 {
 			age = 0
 		}
-		if now := time.Now(); errors.Join(mendLists(store, now, age), dropHalves(store, now, age)) == nil {
+		if now := time.Now(); errors.Join(mendLists(store, now, age), dropHalves(store, own, now, age)) == nil {
 			for _, name := range made {
 				_ = own.Remove(name)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/kube"
 )
 
@@ -328,6 +329,51 @@ func TestRulesOfInitContainers(t *testing.T) {
 		}
 		if got := len(w.manager.asked("start")); status == "8" && got != want || got < want {
 			t.Errorf("after %s: started %v", status, w.manager.asked("start"))
+		}
+	}
+}
+
+// TestPlayInPlaceOfAHalfOne: a play that takes the place of a killed one does not wait for its new
+// start of all containers, whose init container may never end; and it asks for that start again if
+// it does not get so far as to replace the pod.
+func TestPlayInPlaceOfAHalfOne(t *testing.T) {
+	for _, half := range []bool{true, false} {
+		w := newWorld(t)
+		w.Images = &pulls{}
+		st := w.playing(t, restartsAll)
+		r, err := w.Pods.LookupExact("web")
+		if err == nil {
+			err = w.Player.store.setVerdict(st.Name, verdict{ID: r.ID, Why: "podunit-again-x"}, "web", underWay)
+		}
+		if err == nil && half {
+			err = w.Player.store.setHalf(st.Name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, err := w.Containers.Lock(t.Context(), "kube "+st.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
+		w.manager.does = func(call string) {
+			if call == "stop podunit-again-x.service" {
+				once.Do(lock.Release)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // that nobody waits for
+		if !half {
+			cancel() // a play that may replace nothing waits
+		}
+		_, err = w.play(ctx, &State{Name: st.Name, Plan: planned(t, otherContainers)}, Options{})
+		cancel()
+		stopped := slices.Contains(w.manager.asked("stop"), "podunit-again-x.service")
+		if stopped != half || err == nil || half != errors.Is(err, image.ErrUnknown) {
+			t.Errorf("half %v: the new start is stopped: %v; %v", half, stopped, err)
+		}
+		again := slices.ContainsFunc(w.manager.asked("start"), func(name string) bool { return strings.HasPrefix(name, againUnits) })
+		if again != half {
+			t.Errorf("half %v: asked for again: %v", half, again)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
@@ -50,45 +51,62 @@ func (p *Player) Boot(ctx context.Context) (some bool, err error) {
 	defer done()
 	var errs []error
 	for _, st := range all {
-		for _, one := range st.Plan.Pods {
-			if !startsAtBoot(st, one) {
-				continue
-			}
-			switch err := p.bootPod(ctx, st, one.Name); {
-			case errors.Is(err, pod.ErrNotFound): // somebody has removed the pod alone
-			case err != nil:
-				some = true
-				errs = append(errs, fmt.Errorf("pod %s: %w", one.Name, err))
-			default:
-				some = true
-			}
+		if !slices.ContainsFunc(st.Plan.Pods, func(one *kube.Pod) bool { return startsAtBoot(st, one) }) {
+			continue
 		}
+		err := p.locked(ctx, st.Name, func(st *State) error {
+			found, err := p.bootPlay(ctx, st)
+			some = some || found
+			return err
+		})
+		some = some || err != nil
+		errs = append(errs, err)
 	}
 	return some, errors.Join(errs...)
 }
 
-// bootPod starts what Boot starts of a pod, or the timer of a CronJob.
-func (p *Player) bootPod(ctx context.Context, st *State, name string) error {
-	return p.locked(ctx, st.Name, func(st *State) error {
-		one := st.pod(name)
-		if one == nil {
-			return pod.ErrNotFound // another play by now
+// bootPlay starts what Boot starts of a play, and reports whether there is something. All the first
+// processes come first: Again keeps the play's lock while init containers run, and one of those may
+// wait for another pod of the play.
+func (p *Player) bootPlay(ctx context.Context, st *State) (some bool, err error) {
+	var errs []error
+	var asks []func() error
+	for _, one := range st.Plan.Pods {
+		if !startsAtBoot(st, one) {
+			continue
 		}
-		w := &work{Player: p, st: st, plan: st.Plan}
-		if one.Cron != nil {
-			runs, err := w.runs(ctx, one)
-			if err != nil || runs {
-				return err
-			}
-			return errors.Join(w.startSlice(ctx), w.makeCron(ctx, one))
+		r, started, err := p.bootPod(ctx, st, one)
+		if errors.Is(err, pod.ErrNotFound) {
+			continue // somebody has removed the pod alone
 		}
-		r, err := p.Pods.LookupExact(name)
-		if err != nil || p.Pods.Status(r).InfraPID != 0 {
-			return err
+		some = true
+		if started {
+			asks = append(asks, func() error { return p.askAgain(ctx, st, r, one, 0) })
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("pod %s: %w", one.Name, err))
 		}
-		if err := errors.Join(w.startSlice(ctx), w.startFirst(ctx, r, one)); err != nil {
-			return err
+	}
+	for _, ask := range asks {
+		errs = append(errs, ask())
+	}
+	return some, errors.Join(errs...)
+}
+
+// bootPod starts the timer of a CronJob, or the first process of a pod, and reports whether it has
+// started a pod.
+func (p *Player) bootPod(ctx context.Context, st *State, one *kube.Pod) (r pod.Record, started bool, err error) {
+	w := &work{Player: p, st: st, plan: st.Plan}
+	if one.Cron != nil {
+		runs, err := w.runs(ctx, one)
+		if err != nil || runs {
+			return r, false, err
 		}
-		return p.askAgain(ctx, st, r, one, 0)
-	})
+		return r, false, errors.Join(w.startSlice(ctx), w.makeCron(ctx, one))
+	}
+	r, err = p.Pods.LookupExact(one.Name)
+	if err != nil || p.Pods.Status(r).InfraPID != 0 {
+		return r, false, err
+	}
+	err = errors.Join(w.startSlice(ctx), w.startFirst(ctx, r, one))
+	return r, err == nil, err
 }

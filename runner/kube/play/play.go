@@ -113,7 +113,8 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 	}
 	defer done()
 	old, err := p.store.load(st.Name)
-	if err != nil || !o.Replace && !o.Service {
+	// A play in place of a half one waits for the lock, too: see replacesOwn.
+	if err != nil || !o.Replace && !o.Service && !p.store.isHalf(st.Name) {
 		return p.playLocked(ctx, st, o, nil)
 	}
 	halted, err := p.halt(ctx, old, nil)

@@ -157,7 +157,8 @@ func (s store) forget(name string) error {
 }
 
 // halfPath is a file that is there while somebody makes a play, under the play's lock: who finds it
-// and has that lock knows that the other one was killed. No boot leaves what it is about.
+// and has that lock knows that the other one was killed. It lies in memory, so it is gone after a
+// boot.
 func (s store) halfPath(play string) string { return filepath.Join(s.dir(play), "half") }
 
 func (s store) setHalf(play string) error { return safe.Replace(s.halfPath(play), nil, 0o600) }
