@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -166,43 +167,64 @@ func (p *Player) askAgain(ctx context.Context, st *State, r pod.Record, one *kub
 
 // Again stops all containers of a pod and starts them in their order, init containers too. The pod
 // goes on, with its network and its volumes. If they do not start, the pod has failed.
+//
+// It keeps a lock of the pod meanwhile, and that of the play only until it is noted: an init
+// container may wait for another pod of the play. Who takes the play's lock to change the pod ends
+// this start first (see halt).
 func (p *Player) Again(ctx context.Context, play, podName string) error {
 	done, err := p.ShareManager(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return p.locked(ctx, play, func(st *State) error {
-		one := st.pod(podName)
-		if one == nil || os.Remove(p.store.verdictPath(play, []string{podName, all})) != nil {
+	lock, err := p.Containers.Lock(ctx, "kube "+play+" "+podName)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	var of *State
+	var r pod.Record
+	err = p.locked(ctx, play, func(st *State) error {
+		if st.pod(podName) == nil || os.Remove(p.store.verdictPath(play, []string{podName, all})) != nil {
 			return nil // it is gone, or another one was faster
 		}
-		r, err := p.Pods.LookupExact(podName)
-		if errors.Is(err, pod.ErrNotFound) || err == nil && p.Pods.Status(r).InfraPID == 0 {
+		found, err := p.Pods.LookupExact(podName)
+		if errors.Is(err, pod.ErrNotFound) || err == nil && p.Pods.Status(found).InfraPID == 0 {
 			return nil
 		}
 		if name, ours := strings.CutSuffix(p.Own.Name, ".service"); err == nil && ours && strings.HasPrefix(name, againUnits) {
-			err = p.store.setVerdict(play, verdict{ID: r.ID, Why: name}, podName, underWay)
-			defer os.Remove(p.store.verdictPath(play, []string{podName, underWay}))
+			err = p.store.setVerdict(play, verdict{ID: found.ID, Why: name}, podName, underWay)
 		}
-		if err == nil {
-			err = p.stopAll(ctx, one)
-		}
-		if err == nil {
-			w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, Options: Options{Service: true}}
-			err = w.start(ctx, r, one, one.Containers)
-		}
-		if err == nil || ctx.Err() != nil {
-			return err // who ends this takes the pod in hand: see halt
-		}
-		return errors.Join(err, p.broken(ctx, st, one))
+		of, r = st, found
+		return err
 	})
+	if err != nil || of == nil {
+		return errors.Join(err, lock.Drop())
+	}
+	err = p.startAll(ctx, of, r, of.pod(podName))
+	if rerr := os.Remove(p.store.verdictPath(play, []string{podName, underWay})); !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return errors.Join(err, lock.Drop())
+}
+
+// startAll does what Again does, when that is noted.
+func (p *Player) startAll(ctx context.Context, st *State, r pod.Record, one *kube.Pod) error {
+	err := p.stopAll(ctx, one)
+	if err == nil {
+		w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, Options: Options{Service: true}}
+		err = w.start(ctx, r, one, one.Containers)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err // who ends this takes the pod in hand: see halt
+	}
+	return errors.Join(err, p.broken(ctx, st, one))
 }
 
 // halt ends the new starts (see Again) that are asked for or under way, of the named pods of a
-// play, or of all its pods. Such a start holds the play's lock as long as its init containers take
-// and fail, so a play or a down that needs the lock calls halt before it waits. halt returns the
-// IDs of those pods by name.
+// play, or of all its pods, so that nobody else starts what a play or a down is about to change:
+// whoever needs the play's lock for that calls halt before. halt returns the IDs of those pods by
+// name.
 func (p *Player) halt(ctx context.Context, st *State, names []string) (map[string]string, error) {
 	halted := map[string]string{}
 	for _, one := range st.Plan.Pods {

@@ -21,9 +21,12 @@ func (l lab) handBoot(t *testing.T) {
 		pod("kp", "Always")+pod("once", "Never")+
 		"---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: nightly}, spec: {schedule: \"0 3 1 1 *\", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: \"localhost:5000/busybox:1\"}]}}}}}}\n")
 	l.WriteFile("alice", "wait.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: waited}, spec: {containers: [{name: c, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}]}}\n")
-	// Its init container waits for a container that is started at boot, too.
-	l.WriteFile("alice", "early.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: early}, spec: {initContainers: [{name: w, image: \"localhost:5000/busybox:1\", command: [sh, -c, \"until test -e /h/last; do sleep 0.2; done\"], volumeMounts: [{name: h, mountPath: /h}]}]"+
-		", containers: [{name: c, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}], volumes: [{name: h, hostPath: {path: /home/alice/signs}}]}}\n")
+	// Its init container waits for containers that are started at boot, too: one that was started by
+	// hand, and one of another pod of the play.
+	l.WriteFile("alice", "early.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: early}, spec: {initContainers: [{name: w, image: \"localhost:5000/busybox:1\", command: [sh, -c, \"until test -e /h/last && test -e /h/late; do sleep 0.2; done\"], volumeMounts: [{name: h, mountPath: /h}]}]"+
+		", containers: [{name: c, image: \"localhost:5000/busybox:1\", command: "+sleeps+"}], volumes: [{name: h, hostPath: {path: /home/alice/signs}}]}}\n"+
+		"---\n{apiVersion: v1, kind: Pod, metadata: {name: late}, spec: {containers: [{name: c, image: \"localhost:5000/busybox:1\", command: [sh, -c, \"touch /h/late; trap exit TERM; while :; do sleep 0.1; done\"], volumeMounts: [{name: h, mountPath: /h}]}]"+
+		", volumes: [{name: h, hostPath: {path: /home/alice/signs}}]}}\n")
 	const files = "podunit exec kp-c cat /f/a /e/d /s/pw"
 	const pods = "podunit pod ps --format '{{.Name}} {{.Status}} {{.NumberOfContainers}}' | sort"
 	l.MustRun("alice", "podunit kube play -q hand.yaml && podunit exec kp-c sh -c 'echo data >/e/d'")
@@ -36,10 +39,10 @@ func (l lab) handBoot(t *testing.T) {
 	l.MustRun("alice", "mkdir signs; podunit run -d --restart always -v ~/signs:/h --name last localhost:5000/busybox:1 sh -c 'touch /h/last; trap exit TERM; while :; do sleep 0.1; done' && podunit kube play -q early.yaml")
 	l.MustRun("alice", "systemd-run --user -q podunit kube play -q --wait wait.yaml; until podunit exec waited-c true 2>/dev/null; do sleep 0.1; done")
 	for _, boot := range []func(){func() { l.PowerCut(); l.Boot() }, l.Reboot} {
-		l.MustRun("alice", "rm signs/last")
+		l.MustRun("alice", "rm signs/*")
 		boot()
-		l.Eventually("alice", "[ \"$(systemctl --user is-active podunit-restart kp-pod kp-c early-c nightly-cron.timer | sort -u)\" = active ]", time.Minute)
-		l.is(t, files+"; "+pods, "alphadata\nhushearly Running 1\nkp Running 1\nonce Created 0\nwaited Created 0")
+		l.Eventually("alice", "[ \"$(systemctl --user is-active podunit-restart kp-pod kp-c early-c late-c nightly-cron.timer | sort -u)\" = active ]", time.Minute)
+		l.is(t, files+"; "+pods, "alphadata\nhushearly Running 1\nkp Running 1\nlate Running 1\nonce Created 0\nwaited Created 0")
 	}
 	// One whose pod somebody has removed alone is no fault of the next boot.
 	l.MustRun("alice", "podunit pod rm -f early && systemctl --user restart podunit-restart && podunit kube down early.yaml && podunit rm -f last && podunit exec kp-c true")
