@@ -56,7 +56,7 @@ func (l *Lab) traces() []string {
 func (l *Lab) settled() []string {
 	l.t.Helper()
 	l.Gone("root", "systemctl list-jobs --no-legend --plain | grep -v '^No jobs'")
-	l.Gone("alice", "systemctl --user list-jobs --no-legend --plain | grep -v '^No jobs'; systemctl --user list-units --no-legend --plain --state=activating,deactivating")
+	l.Gone("alice", "systemctl --user list-jobs --no-legend --plain | grep -v '^No jobs'; systemctl --user list-units --no-legend --plain --type=service,scope,mount,socket --state=activating,deactivating")
 	before := l.traces()
 	for deadline := time.Now().Add(time.Minute); ; {
 		time.Sleep(300 * time.Millisecond)
