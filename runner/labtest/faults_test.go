@@ -138,7 +138,7 @@ var faults = []struct {
 	{
 		name: "a runtime directory that has room for no file",
 		set: `runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 podunit run -d --name stays ` + image + ` sleep 1000; cd /run/user/1000
-			mount -o remount,nr_inodes=$(($(df --output=iused . | tail -1) + 20)) .; for i in $(seq 100); do : 2>/dev/null >fill$i || break; done; df --output=iavail . | grep -wx ' *0'`,
+			mount -o remount,nr_inodes=$(($(df --output=iused . | tail -1) + 20)) .; for i in $(seq 1000); do : 2>/dev/null >fill$i; [ $(df --output=iavail . | tail -1) = 0 ] && exit 0; done; exit 1`,
 		unset:  "rm -f /run/user/1000/fill*; mount -o remount,nr_inodes=100000 /run/user/1000",
 		script: works + `; s=$?; podunit ps -q >/dev/null && podunit rm -f -t 0 stays && [ -z "$(podunit ps -aq)" ] && rm $XDG_RUNTIME_DIR/fill* && ` + works + `; exit $s`, status: 125,
 		want: []string{"no space left on device\n", "stays\nit works\n"},
