@@ -67,7 +67,7 @@ func (im *Images) making(ctx context.Context, do func(own *os.Root, note *downlo
 		return err
 	}
 	defer own.Close()
-	defer marking(own)()
+	defer marking(im.store, own)()
 	n := download.Begin(own)
 	err = do(own, n)
 	n.Close(err != nil)
@@ -94,15 +94,19 @@ func (im *Images) storing(ctx context.Context, o libimage.CopyOptions, do func(l
 	})
 }
 
-// marking marks that an image is being stored, until done is called.
-func marking(own *os.Root) (done func()) {
-	shared, _, err := download.Share(own)
+// marking marks that an image is being stored, until done is called. What others were storing who
+// were killed is whole by then, or is mended.
+func marking(store storage.Store, own *os.Root) (done func()) {
+	shared, dead, err := download.Share(own)
 	if err != nil {
 		return func() {} // on a full disk no image is stored either
 	}
 	unmark := download.Mark(own)
 	return func() {
 		unmark()
+		if len(dead) > 0 {
+			mend(store, own, dead)
+		}
 		shared.Close()
 	}
 }

@@ -23,6 +23,20 @@ const instancesData = "instances.json"
 // and its data in two calls, between which the storage is not locked.
 const beingMade = 10 * time.Second
 
+// mend makes good what was left of images by those who were killed while they made them. The marks
+// of the dead go when that is done.
+func mend(store storage.Store, own *os.Root, dead []string) {
+	now, young := time.Now(), beingMade
+	if len(dead) > 0 {
+		young = 0
+	}
+	if errors.Join(mendLists(store, now, young), dropHalves(store, own, now, young)) == nil {
+		for _, name := range dead {
+			_ = own.Remove(name)
+		}
+	}
+}
+
 // dropHalves removes images whose making was killed before all of their data was there: they have
 // layers, no name and no manifest. With such an image in it, the library can list no images at all.
 // The storage is locked while one of us makes an image; young is for Podman 4.3, as with mendLists,

@@ -229,3 +229,26 @@ func TestHalfImageOfAKilledLoad(t *testing.T) {
 		t.Errorf("%d images, %v", len(images), err)
 	}
 }
+
+// TestPullAfterAKilledOne: the mark of a killed pull is no longer there when the next pull has made
+// the image whole.
+func TestPullAfterAKilledOne(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
+	w.pull("app:1")
+	own, err := download.Open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	download.Mark(own) // and is killed
+	if w.shared != nil {
+		w.shared.Close()
+	}
+	w.pull("app:1")
+	shared, dead, err := download.Share(own)
+	if err != nil || len(dead) > 0 {
+		t.Errorf("marks %q, %v", dead, err)
+	}
+	shared.Close()
+}

@@ -82,15 +82,7 @@ func New(store storage.Store, runDir string) *Images {
 		// On a disk that is full or read-only, nothing can be put there, and what follows tells.
 		shared, made, _ := download.Share(own)
 		im.shared = shared
-		age := beingMade
-		if len(made) > 0 {
-			age = 0
-		}
-		if now := time.Now(); errors.Join(mendLists(store, now, age), dropHalves(store, own, now, age)) == nil {
-			for _, name := range made {
-				_ = own.Remove(name)
-			}
-		}
+		mend(store, own, made)
 		sys := im.base
 		sys.BigFilesTemporaryDir = own.Name()
 		return libimage.RuntimeFromStore(store, &libimage.RuntimeOptions{SystemContext: &sys})

@@ -163,7 +163,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 		return nil, err
 	}
 	step.Crash("pull begun")
-	defer marking(own)()
+	defer marking(im.store, own)()
 	sys.BigFilesTemporaryDir = work.Path
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
 	m.layers = download.Begin(own)
