@@ -73,7 +73,8 @@ exec runc "$@"
 `
 
 // ownPastaKilled kills the pasta of a container that has no process yet, at times before pasta itself
-// is ready. The start fails and says why, and nothing is left. A service is started again by its unit.
+// is ready. The start fails and says why, and nothing is left. A service is started again by its
+// unit.
 func ownPastaKilled(l *Lab) {
 	l.t.Helper()
 	l.WriteFile("alice", "bin/slow", slowRunc)
