@@ -124,11 +124,11 @@ type Network struct {
 // It must run in a mount namespace that is private to this process.
 func Start(ctx context.Context, req Request) (*Network, error) {
 	mode := req.Network.Mode
-	if len(req.Ports) > 0 && mode != spec.NetPasta && mode != spec.NetBridge {
+	if len(req.Ports) > 0 && !req.Network.HasPorts() {
 		return nil, PublishError{Mode: mode}
 	}
 	n := &Network{req: req, made: make(chan struct{}), done: make(chan struct{}), result: Result{Mode: mode}}
-	own := mode == spec.NetNone || mode == spec.NetPasta || mode == spec.NetBridge
+	own := mode == spec.NetNone || req.Network.HasPorts()
 	var err error
 	switch mode {
 	case spec.NetHost:
@@ -193,7 +193,7 @@ func (n *Network) makeNS() {
 		n.nsErr = err
 		return
 	}
-	if n.req.Network.Mode == spec.NetPasta || n.req.Network.Mode == spec.NetBridge {
+	if n.req.Network.HasPorts() {
 		n.ns = ns
 		return
 	}

@@ -401,17 +401,8 @@ func (n *Networking) HostNetwork() bool {
 // Named tells whether the container or pod is on named networks.
 func (n *Networking) Named() bool { return len(n.Networks) > 0 && n.Networks[0].IsNamed() }
 
-// Publishes reports whether published ports have an effect: a container that has no network, or
-// somebody else's, publishes none.
-func (n *Networking) Publishes() bool {
-	if len(n.Networks) > 0 {
-		switch n.Networks[0].Mode {
-		case NetHost, NetNone, NetContainer, NetNS:
-			return false
-		}
-	}
-	return true
-}
+// Publishes reports whether published ports have an effect.
+func (n *Networking) Publishes() bool { return len(n.Networks) == 0 || n.Networks[0].HasPorts() }
 
 // Ports are the published ports that have an effect.
 func (n *Networking) Ports() []PortMapping {

@@ -91,6 +91,16 @@ func ParseNetwork(s string) (Network, error) {
 // IsNamed tells whether this is a named network, which the default one is, too.
 func (n Network) IsNamed() bool { return n.Mode == NetNamed || n.Mode == NetBridge }
 
+// HasPorts tells whether ports can be published on the network: not on none, the machine's or
+// somebody else's.
+func (n Network) HasPorts() bool {
+	switch n.Mode {
+	case NetHost, NetNone, NetContainer, NetNS:
+		return false
+	}
+	return true
+}
+
 // Endpoint is what a container wants in a named network.
 type Endpoint struct {
 	IPs     []netip.Addr
