@@ -77,6 +77,32 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
+// TestNoFileIsLeftOut reads the build constraints: a file of ours is compiled whatever the tags are,
+// so that no program has parts that another build of it lacks. Tests that need a lab are the only
+// exception; the packages that a program imports decide what is in it.
+func TestNoFileIsLeftOut(t *testing.T) {
+	labs := 0
+	eachGoFile(t, func(path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			switch line = strings.TrimSpace(line); {
+			case strings.HasPrefix(line, "package "):
+				return
+			case line == "//go:build lab":
+				labs++
+			case strings.HasPrefix(line, "//go:build"), strings.HasPrefix(line, "// +build"):
+				t.Errorf("%s: %s", path, line)
+			}
+		}
+	})
+	if labs < 50 {
+		t.Errorf("%d files are for the lab", labs)
+	}
+}
+
 // eachGoFile calls do with the path of each Go file of this project, those of tests included.
 func eachGoFile(t *testing.T, do func(path string)) {
 	t.Helper()

@@ -24,6 +24,21 @@ import (
 // never is a stop timeout that no test waits for.
 const never = time.Hour
 
+// stopsWhenEnded makes the stop of any unit wait until somebody ends the process. That nobody does
+// within a minute fails the test: an error of the stop alone would not, since then the process is
+// ended without the unit.
+func (w *world) stopsWhenEnded(pid int) {
+	w.manager.stops = func(name string) error {
+		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				w.t.Errorf("%s is stopped, and nobody ends its process", name)
+				return errors.New("it does not end")
+			}
+		}
+		return nil
+	}
+}
+
 func TestStopGoesThroughTheUnit(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
@@ -97,15 +112,7 @@ func TestAUnitThatTakesLongerThanAskedIsKilled(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
 	first := w.running(r, "web.service")
-	pid := first.Process.Pid
-	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
-			if time.Now().After(deadline) {
-				return errors.New("it does not end")
-			}
-		}
-		return nil
-	}
+	w.stopsWhenEnded(first.Process.Pid)
 	if err := w.Stop(context.Background(), r, 0); err != nil || w.alive(r) {
 		t.Errorf("%v; alive %t", err, w.alive(r))
 	}
@@ -445,15 +452,7 @@ func TestStopPodWithinATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid := w.running(r, "web.service").Process.Pid
-	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				return errors.New("it does not end")
-			}
-		}
-		return nil
-	}
+	w.stopsWhenEnded(w.running(r, "web.service").Process.Pid)
 	if err := w.StopPod(context.Background(), p, 0); err != nil || w.alive(r) {
 		t.Errorf("%v; alive %t", err, w.alive(r))
 	}
