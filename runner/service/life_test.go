@@ -95,11 +95,8 @@ func TestRemoveOfOneThatIsStarting(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
 	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating", Transient: true})
-	lock, err := w.Containers.Lock(context.Background(), r.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.manager.stops = func(string) error { lock.Release(); return nil }
+	release := w.hold(r.Name)
+	w.manager.stops = func(string) error { release(); return nil }
 	if err := w.Remove(context.Background(), r, Removal{}); !errors.As(err, new(ComesBackError)) {
 		t.Errorf("without force: %v", err)
 	}
@@ -409,11 +406,7 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			r := w.made("web", nil)
 			// The stop that is given up goes on until the process ends. With the lock's file there,
 			// it makes no other in a directory that is being removed.
-			lock, err := w.Containers.Lock(t.Context(), r.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer lock.Release()
+			defer w.hold(r.Name)()
 			deaf := filepath.Join(t.TempDir(), "deaf")
 			w.runningAs(r, c.unit, "sh", "-c", `trap ': >"$0.asked"' TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -436,7 +429,7 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 					cancel()
 				}
 			}()
-			err = w.Stop(ctx, r, never)
+			err := w.Stop(ctx, r, never)
 			if alive := w.alive(r); alive != c.alive || alive && !errors.Is(err, context.Canceled) {
 				t.Errorf("alive %t, %v", alive, err)
 			}
