@@ -44,7 +44,6 @@ type Record struct {
 	Podunit int
 	ID      string
 	Name    string
-	BootID  string
 	Created time.Time
 	Spec    spec.Pod
 	Unit    string `json:",omitempty"`
@@ -190,15 +189,13 @@ func (e *Engine) noted(r Record) Status {
 	return s
 }
 
-// Create notes a pod. An old one of that name is removed with its containers if the
-// command line says --replace, and always when it is of an earlier boot and nothing of
-// it can be running.
+// Create notes a pod. With --replace, one that has the name is removed with its containers; else that
+// is an ErrNameInUse.
 func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []string) (Record, error) {
 	r := Record{
 		Podunit: 1,
 		ID:      container.NewID(),
 		Name:    s.Name,
-		BootID:  container.BootID(),
 		Created: time.Now().UTC(),
 		Spec:    s,
 		Unit:    unit,
