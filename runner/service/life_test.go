@@ -243,6 +243,41 @@ func TestARestartThatFailsSaysWhy(t *testing.T) {
 	}
 }
 
+// TestAUnitThatTheManagerDoesNotStop: a stop and a removal go on without it, and a restart leaves the
+// container as it is.
+func TestAUnitThatTheManagerDoesNotStop(t *testing.T) {
+	for name, c := range map[string]struct {
+		do     func(w *world, r container.Record) error
+		want   string // in the error
+		alive  bool
+		exists bool
+	}{
+		"stop": {do: func(w *world, r container.Record) error { return w.Stop(t.Context(), r, never) }, exists: true},
+		"remove": {do: func(w *world, r container.Record) error {
+			return w.Remove(t.Context(), r, Removal{Force: true, Timeout: never})
+		}},
+		"restart": {do: func(w *world, r container.Record) error { return w.Restart(t.Context(), r, never) }, want: "web.service: it hangs", alive: true, exists: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.complain = "it hangs"
+			r := w.made("web", nil)
+			w.running(r, "web.service")
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
+			for _, verb := range []string{"stop", "restart"} {
+				w.manager.fails[verb+" web.service"] = unit.JobError{Verb: verb, Unit: "web.service", Job: "failed"}
+			}
+			err := c.do(w, r)
+			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if w.alive(r) != c.alive || w.exists(r.ID) != c.exists || w.manager.asked("start web.service") {
+				t.Errorf("alive %t, there %t; %v", w.alive(r), w.exists(r.ID), w.manager.calls)
+			}
+		})
+	}
+}
+
 func TestAwait(t *testing.T) {
 	w := newWorld(t)
 	w.manager.set("web.service", unit.Properties{ActiveState: "activating"})
