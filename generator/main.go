@@ -117,13 +117,18 @@ func run(e env) int {
 	if !o.dryrun && !byHand && yields(e, o, log) {
 		return 0
 	}
-	if !o.dryrun {
-		unlock, err := output.Lock(o.dirs[0])
-		if err != nil {
-			log.print(report.Warning, "Warning: output directory is not locked, another run may be writing to it: "+err.Error())
-		}
-		defer unlock()
+	if o.dryrun {
+		return generate(e, o, log, byHand)
 	}
+	code := 1
+	output.WithLock(o.dirs[0], func(err error) {
+		log.print(report.Warning, "Warning: output directory is not locked, another run may be writing to it: "+err.Error())
+	}, func() { code = generate(e, o, log, byHand) })
+	return code
+}
+
+// generate reads the sources, and writes or prints the units. It returns the exit status.
+func generate(e env, o options, log *logger, byHand bool) int {
 	dirs, faults := search(e, o).Dirs()
 	// Podman's own test suite calls a generator by hand with PODMAN set, and wants no unit for a
 	// file with an error.

@@ -67,6 +67,24 @@ func TestFunctionsAreShort(t *testing.T) {
 			})
 		}
 	})
+	eachFile(t, ".c", func(path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := 0
+		for i, line := range strings.Split(string(text), "\n") {
+			switch line {
+			case "{":
+				begin = i // the line before it, counted from 1
+				functions++
+			case "}":
+				if lines := i + 2 - begin; lines > longest {
+					t.Errorf("%s:%d: the function has %d lines, more than %d", path, begin, lines, longest)
+				}
+			}
+		}
+	})
 	for key := range tables {
 		if !long[key] {
 			t.Errorf("%s is named as a long table, and is none", key)
@@ -77,12 +95,44 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
+// TestNoFileIsLeftOut reads the build constraints: a file of ours is compiled whatever the tags are,
+// so that no program has parts that another build of it lacks. Tests that need a lab are the only
+// exception; the packages that a program imports decide what is in it.
+func TestNoFileIsLeftOut(t *testing.T) {
+	labs := 0
+	eachGoFile(t, func(path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			switch line = strings.TrimSpace(line); {
+			case strings.HasPrefix(line, "package "):
+				return
+			case line == "//go:build lab":
+				labs++
+			case strings.HasPrefix(line, "//go:build"), strings.HasPrefix(line, "// +build"):
+				t.Errorf("%s: %s", path, line)
+			}
+		}
+	})
+	if labs < 50 {
+		t.Errorf("%d files are for the lab", labs)
+	}
+}
+
 // eachGoFile calls do with the path of each Go file of this project, those of tests included.
 func eachGoFile(t *testing.T, do func(path string)) {
 	t.Helper()
+	eachFile(t, ".go", do)
+}
+
+// eachFile calls do with the path of each file with that suffix.
+func eachFile(t *testing.T, suffix string, do func(path string)) {
+	t.Helper()
 	for _, tree := range []string{"contrib", "generator", "runner", "units"} {
 		err := filepath.WalkDir(filepath.Join("..", tree), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") {
+			if err == nil && !d.IsDir() && strings.HasSuffix(path, suffix) {
 				do(path)
 			}
 			return err

@@ -16,26 +16,27 @@ import (
 // one that was stopped in the middle must not stop the boot.
 const lockPatience = 5 * time.Second
 
-// Lock makes runs that write into one directory follow each other. It must be taken before the
-// sources are read: the last to write is then the last to have read. A directory that does not
-// exist yet is not locked.
-func Lock(dir string) (unlock func(), err error) {
+// WithLock makes runs that write into one directory follow each other. do reads the sources, too:
+// the last to write is then the last to have read. A directory that does not exist yet is not
+// locked. Where it cannot be locked, unlocked is told why, and do is called all the same.
+func WithLock(dir string, unlocked func(error), do func()) {
 	f, err := os.Open(dir)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return func() {}, nil
-		}
-		return func() {}, err
+	if err == nil {
+		defer f.Close()
+		err = lock(f)
 	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		unlocked(err)
+	}
+	do()
+}
+
+func lock(f *os.File) error {
 	deadline := time.Now().Add(lockPatience)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Now().After(deadline) {
-			f.Close()
-			return func() {}, err
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) || time.Now().After(deadline) {
+			return err
 		}
 		time.Sleep(wait)
 	}

@@ -57,7 +57,8 @@ func (e *Engine) Check(ctx context.Context, r Record, c Check) (CheckResult, err
 	}
 	defer out.Close()
 	defer in.Close()
-	// For what opens /dev/stdout in the container. A runtime makes the container's user its owner.
+	// The command may open /dev/stdout, with the rights of the container's user. A runtime makes that
+	// user the owner of its streams, but this pipe stays ours.
 	if err := in.Chmod(0o666); err != nil {
 		return result, err
 	}

@@ -78,20 +78,20 @@ func TestARecordHasNoLogin(t *testing.T) {
 
 func TestALockIsHeldOnceAndOutlivesItsFile(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir()}
-	lock, err := e.Lock(context.Background(), "web")
+	lock, err := e.takeLock(context.Background(), "web")
 	if err != nil {
 		t.Fatal(err)
 	}
 	short, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := e.Lock(short, "web"); !errors.Is(err, ErrBusy) {
+	if _, err := e.takeLock(short, "web"); !errors.Is(err, ErrBusy) {
 		t.Fatalf("a second holder got %v", err)
 	}
 	// The holder removes the container, and the lock with it.
 	if err := os.Remove(e.lockPath("web")); err != nil {
 		t.Fatal(err)
 	}
-	again, err := e.Lock(context.Background(), "web")
+	again, err := e.takeLock(context.Background(), "web")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,12 +101,12 @@ func TestALockIsHeldOnceAndOutlivesItsFile(t *testing.T) {
 
 func TestALockIsDroppedByItsHolderOnly(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir()}
-	first, err := e.Lock(context.Background(), "web")
+	first, err := e.takeLock(context.Background(), "web")
 	if err != nil {
 		t.Fatal(err)
 	}
 	first.Release()
-	second, err := e.Lock(context.Background(), "web")
+	second, err := e.takeLock(context.Background(), "web")
 	if err != nil {
 		t.Fatal(err)
 	}

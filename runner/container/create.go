@@ -122,7 +122,7 @@ func (e *Engine) Create(ctx context.Context, r *Record) error {
 // mark takes the lock of the ID and notes that there is about to be a container.
 func (a *adding) mark(ctx context.Context) error {
 	var err error
-	if a.lock, err = a.Lock(ctx, a.record.ID); err != nil {
+	if a.lock, err = a.takeLock(ctx, a.record.ID); err != nil {
 		return err
 	}
 	if err := a.Engine.mark(a.record); err != nil {

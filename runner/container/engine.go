@@ -124,8 +124,20 @@ func (l *Lock) Drop() error {
 	return err
 }
 
-// Lock takes the lock of a name. It waits as long as ctx lasts.
-func (e *Engine) Lock(ctx context.Context, name string) (*Lock, error) {
+// WithLock does something while nobody else starts or removes what has the name. It waits for the
+// lock as long as ctx lasts; then the error is ErrBusy. do may give the lock back before its end,
+// and drops it when it has removed what has the name.
+func (e *Engine) WithLock(ctx context.Context, name string, do func(*Lock) error) error {
+	lock, err := e.takeLock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	return do(lock)
+}
+
+// takeLock takes the lock of a name. It waits as long as ctx lasts.
+func (e *Engine) takeLock(ctx context.Context, name string) (*Lock, error) {
 	for {
 		lock, err := e.tryLock(name)
 		if err != nil || lock != nil {

@@ -52,7 +52,7 @@ type Record struct {
 	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
 	Args      []string // the create command line without what is secret in it, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
-	// Foreground says that a run from a shell made it that waits for its end.
+	// Foreground says that a run from a shell made it, and waits for its end.
 	Foreground bool `json:",omitempty"`
 	// Hidden are the names of variables whose values are not to be shown.
 	Hidden []string `json:",omitempty"`

@@ -105,7 +105,7 @@ func TestSweepOfAnotherStorage(t *testing.T) {
 	other := &Engine{RunDir: ours.RunDir, Store: nowhere{root: t.TempDir()}}
 	r := Record{ID: NewID(), Name: "web"}
 	leave := func() { // as one that is killed once the container is made
-		lock, err := ours.Lock(context.Background(), r.ID)
+		lock, err := ours.takeLock(context.Background(), r.ID)
 		if err == nil {
 			err = ours.mark(&r)
 		}
@@ -144,7 +144,7 @@ func TestSweepNames(t *testing.T) {
 	e := &Engine{RunDir: t.TempDir(), Store: nowhere{root: t.TempDir()}}
 	var locks []*Lock
 	for _, name := range []string{"web", "busy", "other"} {
-		lock, err := e.Lock(context.Background(), name)
+		lock, err := e.takeLock(context.Background(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestSweepNames(t *testing.T) {
 	locks[0].Release()
 	locks[2].Release()
 	for _, name := range []string{"pod p", "hand@web", "hand@busy"} {
-		lock, err := e.Lock(context.Background(), name)
+		lock, err := e.takeLock(context.Background(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +345,7 @@ func TestSweepOfTheOwnUnit(t *testing.T) {
 	add("withdrawn", "gone.service", true, ended)
 	add("elsewhere", "other.service", true, runs)
 	add("by hand", "", true, ended)
-	lock, err := e.Lock(context.Background(), "busy")
+	lock, err := e.takeLock(context.Background(), "busy")
 	if err != nil {
 		t.Fatal(err)
 	}

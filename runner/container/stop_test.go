@@ -37,7 +37,7 @@ func TestStopOfWhatHasEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock, err := e.Lock(context.Background(), r.Name)
+	lock, err := e.takeLock(context.Background(), r.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,9 +181,10 @@ func mapped(pid int, name string) ([]spec.IDRange, error) {
 	return out, nil
 }
 
-// ownedBy is an error if the runtime cannot join the process namespace at pid once it has joined the
-// user namespace at user: that must own it. Only for this kind nobody else can join it first, since
-// only children of who does so are in it. Source: setns(2); ioctl_nsfs(2), NS_GET_USERNS.
+// ownedBy returns an error if the runtime cannot join the process namespace at pid after the user
+// namespace at user, because that does not own it. All other kinds we join before we execute the
+// runtime, but who joins a process namespace is not in it, only its children are. Source: setns(2);
+// ioctl_nsfs(2), NS_GET_USERNS.
 func ownedBy(user, pid string) error {
 	if user == "" || !strings.HasPrefix(pid, "/") {
 		return nil

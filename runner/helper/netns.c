@@ -237,6 +237,39 @@ static void asked(void)
 	start();
 }
 
+/* How long nothing may happen until something is due, in milliseconds; -1 for any time. A start that
+ * takes too long is killed. */
+static int until_due(void)
+{
+	long long left;
+
+	if (dns.note_until)
+		return LOOK;
+	if (dns.first) {
+		left = dns.began + START_LIMIT - now();
+		if (left <= 0)
+			kill(dns.first, SIGKILL); /* bury() comes when it has ended */
+		return left > 0 ? left : START_LIMIT;
+	}
+	if (!dns.due)
+		return -1;
+	left = dns.due - now();
+	return left > 0 ? left : 0;
+}
+
+/* Nothing has happened for that time. */
+static void elapsed(void)
+{
+	if (dns.note_until)
+		bury();
+	else if (dns.first)
+		; /* until_due() kills it */
+	else if (has_names())
+		start();
+	else
+		dns.due = 0;
+}
+
 int podunit_netns_main(int argc, char **argv)
 {
 	enum { SIGNALS, NETWORK, WATCH, ASKERS, ALL };
@@ -268,42 +301,18 @@ int podunit_netns_main(int argc, char **argv)
 		return 1;
 	close(3);
 	for (;;) {
-		int n, wait = -1;
+		const int wait = until_due();
+		int n;
 
-		if (dns.due) {
-			const long long left = dns.due - now();
-
-			wait = left > 0 ? left : 0;
-		}
-		if (dns.first) {
-			const long long left = dns.began + START_LIMIT - now();
-
-			if (left <= 0)
-				kill(dns.first, SIGKILL); /* bury() comes when it has ended */
-			wait = left > 0 ? left : START_LIMIT;
-		}
-		if (dns.note_until)
-			wait = LOOK;
 		/* One start at a time: who else asks waits for an answer to the first. */
 		polls[ASKERS].fd = dns.first || dns.note_until ? -1 : ASKED;
 		if (!dns.note_until)
 			podunit_slim(pagemap, 0);
 		n = poll(polls, ALL, wait);
-		if (n < 0)
+		if (n == 0)
+			elapsed();
+		if (n <= 0)
 			continue;
-		if (n == 0 && dns.note_until) {
-			bury();
-			continue;
-		}
-		if (n == 0 && dns.first)
-			continue;
-		if (n == 0) {
-			if (has_names())
-				start();
-			else
-				dns.due = 0;
-			continue;
-		}
 		while (read(polls[SIGNALS].fd, &got, sizeof got) == sizeof got)
 			if (got.ssi_signo != SIGCHLD)
 				return 0;

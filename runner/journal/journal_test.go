@@ -252,6 +252,9 @@ func TestFollowGivenUp(t *testing.T) {
 	if _, err := read(t, r, until); err != nil {
 		t.Errorf("until: %v", err)
 	}
+	if late := time.Since(until.Until); late > 50*time.Second { // the fake one ends by itself after a minute
+		t.Errorf("until: it ends %s after that", late)
+	}
 }
 
 func TestFaults(t *testing.T) {

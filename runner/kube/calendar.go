@@ -51,7 +51,7 @@ func Calendar(schedule, zone string) ([]string, error) {
 		}
 		return s
 	}
-	// A star with a step is a restriction to Kubernetes, other than to the cron of old.
+	// In Kubernetes a star with a step is a restriction; in the cron of old it was none.
 	if day != "*" && week != "*" {
 		return []string{line("*", day), line(week, "*")}, nil
 	}

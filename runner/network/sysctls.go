@@ -22,7 +22,7 @@ func sysctls(conf *config.Config, ping int) [][2]string {
 	for _, s := range conf.Sysctls() {
 		if name, value, ok := strings.Cut(s, "="); ok && strings.HasPrefix(name, "net.") {
 			if name = strings.ReplaceAll(name, ".", "/"); name == pingers && value == "0 0" {
-				continue // the default, which means the container's root: in our user namespace, that is ping
+				continue // the default of containers.conf means the group of the container's root, which is ping in our user namespace
 			}
 			out = append(out, [2]string{name, value})
 		}

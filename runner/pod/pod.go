@@ -44,7 +44,6 @@ type Record struct {
 	Podunit int
 	ID      string
 	Name    string
-	BootID  string
 	Created time.Time
 	Spec    spec.Pod
 	Unit    string `json:",omitempty"`
@@ -190,15 +189,13 @@ func (e *Engine) noted(r Record) Status {
 	return s
 }
 
-// Create notes a pod. An old one of that name is removed with its containers if the
-// command line says --replace, and always when it is of an earlier boot and nothing of
-// it can be running.
+// Create notes a pod. With --replace, one that has the name is removed with its containers; else that
+// is an ErrNameInUse.
 func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []string) (Record, error) {
 	r := Record{
 		Podunit: 1,
 		ID:      container.NewID(),
 		Name:    s.Name,
-		BootID:  container.BootID(),
 		Created: time.Now().UTC(),
 		Spec:    s,
 		Unit:    unit,
@@ -207,33 +204,33 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	if r.Name == "" {
 		r.Name = "pod-" + r.ID[:12]
 	}
-	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
-	if err != nil {
-		return r, err
-	}
-	defer lock.Release()
+	return r, e.Containers.WithLock(ctx, "pod "+r.Name, func(*container.Lock) error { return e.create(ctx, r) })
+}
+
+// create notes a pod, in place of one that it is to replace.
+func (e *Engine) create(ctx context.Context, r Record) error {
 	if old, err := e.read(r.Name); err == nil {
-		if !s.Replace {
-			return r, fmt.Errorf("adding pod to state: name %q is in use: pod already exists: %w", r.Name, ErrNameInUse)
+		if !r.Spec.Replace {
+			return fmt.Errorf("adding pod to state: name %q is in use: pod already exists: %w", r.Name, ErrNameInUse)
 		}
 		if err := e.remove(ctx, old, true, 0); err != nil {
-			return r, err
+			return err
 		}
 	}
 	if _, err := e.Containers.LookupExact(r.Name); err == nil {
-		return r, fmt.Errorf("pod %s: %w by a container", r.Name, ErrNameInUse)
+		return fmt.Errorf("pod %s: %w by a container", r.Name, ErrNameInUse)
 	}
 	if err := e.save(r); err != nil {
-		return r, err
+		return err
 	}
 	step.Crash("pod noted")
-	if s.UserNS.Mode == spec.UserAuto {
-		if err := e.Containers.HoldIDs(ctx, r.ID, r.Name, s.IDMapping); err != nil {
-			return r, errors.Join(err, e.remove(ctx, r, true, 0))
+	if r.Spec.UserNS.Mode == spec.UserAuto {
+		if err := e.Containers.HoldIDs(ctx, r.ID, r.Name, r.Spec.IDMapping); err != nil {
+			return errors.Join(err, e.remove(ctx, r, true, 0))
 		}
 	}
 	e.Tell(r, "create")
-	return r, nil
+	return nil
 }
 
 // IDMapping is the user namespace that a container of the pod asks for, so that it has the pod's
@@ -382,12 +379,7 @@ const OwnTimes time.Duration = -1
 
 // Stop stops all members, then the infra process. timeout counts for all of them.
 func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) error {
-	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	return e.stop(ctx, r, timeout)
+	return e.Containers.WithLock(ctx, "pod "+r.Name, func(*container.Lock) error { return e.stop(ctx, r, timeout) })
 }
 
 func (e *Engine) stop(ctx context.Context, r Record, timeout time.Duration) error {
@@ -455,15 +447,12 @@ func (e *Engine) Running(r Record) ([]string, error) {
 
 // Remove removes the pod with its containers; running ones only with force.
 func (e *Engine) Remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
-	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	if err := e.remove(ctx, r, force, timeout); err != nil {
-		return err
-	}
-	return lock.Drop()
+	return e.Containers.WithLock(ctx, "pod "+r.Name, func(lock *container.Lock) error {
+		if err := e.remove(ctx, r, force, timeout); err != nil {
+			return err
+		}
+		return lock.Drop()
+	})
 }
 
 func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.Duration) error {
@@ -484,17 +473,17 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 		return err
 	}
 	for _, m := range members {
-		lock, err := e.Containers.Lock(ctx, m.Name)
+		err := e.Containers.WithLock(ctx, m.Name, func(lock *container.Lock) error {
+			// The container may have been removed by its own unit meanwhile.
+			m, err := e.Containers.Lookup(m.ID)
+			if err == nil {
+				err = e.Containers.Remove(ctx, m, true, true, 0)
+			} else if errors.Is(err, container.ErrNotFound) {
+				err = nil
+			}
+			return errors.Join(err, lock.Drop())
+		})
 		if err != nil {
-			return err
-		}
-		// The container may have been removed by its own unit meanwhile.
-		if m, err = e.Containers.Lookup(m.ID); err == nil {
-			err = e.Containers.Remove(ctx, m, true, true, 0)
-		} else if errors.Is(err, container.ErrNotFound) {
-			err = nil
-		}
-		if err = errors.Join(err, lock.Drop()); err != nil {
 			return err
 		}
 	}

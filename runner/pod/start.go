@@ -33,12 +33,15 @@ type start struct {
 
 // Start starts the infra process and connects the pod's network. One that runs is left
 // alone. The process ID file is written last: it says that all is ready.
-func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, error) {
-	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
-	if err != nil {
-		return Status{}, err
-	}
-	defer lock.Release()
+func (e *Engine) Start(ctx context.Context, r Record, unit string) (s Status, err error) {
+	err = e.Containers.WithLock(ctx, "pod "+r.Name, func(*container.Lock) error {
+		s, err = e.start(ctx, r, unit)
+		return err
+	})
+	return s, err
+}
+
+func (e *Engine) start(ctx context.Context, r Record, unit string) (Status, error) {
 	if s := e.Status(r); s.InfraPID != 0 {
 		return s, nil
 	}
@@ -47,7 +50,7 @@ func (e *Engine) Start(ctx context.Context, r Record, unit string) (Status, erro
 	if err := network.Release(s.dir); err != nil {
 		return s.status, err
 	}
-	err = step.Run(ctx, undoGrace, []step.Step{
+	err := step.Run(ctx, undoGrace, []step.Step{
 		{Name: "pod directory", Do: s.makeDir, Undo: s.removeDir},
 		{Name: "pod network", Do: s.beginNetwork, Undo: s.closeNetwork},
 		{Name: "infra", Do: s.beginInfra, Undo: s.endInfra},

@@ -176,14 +176,22 @@ func TestAFileForTheIDThatIsThere(t *testing.T) {
 			t.Errorf("run, detached %t: %v; it is there: %t; %v", detach, err, w.exists("web"), w.manager.calls)
 		}
 	}
+	// It is found out before anything is removed.
+	old := w.made("web", nil)
 	c := w.asked("web")
-	c.CIDFile = path
-	if _, err := w.Create(context.Background(), c, nil); err == nil || w.exists("web") {
-		t.Errorf("create: %v; it is there: %t", err, w.exists("web"))
+	c.CIDFile, c.Replace = path, true
+	if _, err := w.Create(context.Background(), c, nil); err == nil || !w.exists(old.ID) {
+		t.Errorf("create: %v; the old one is there: %t", err, w.exists(old.ID))
 	}
+	for _, c.Detach = range []bool{true, false} {
+		if _, _, err := w.Run(context.Background(), c, nil); err == nil || !w.exists(old.ID) {
+			t.Errorf("run, detached %t: %v; the old one is there: %t", c.Detach, err, w.exists(old.ID))
+		}
+	}
+	c = w.asked("new")
 	c.CIDFile = path + "/no/such/directory"
-	if _, err := w.Create(context.Background(), c, nil); err == nil || w.exists("web") {
-		t.Errorf("where no file can be: %v; it is there: %t", err, w.exists("web"))
+	if _, err := w.Create(context.Background(), c, nil); err == nil || w.exists("new") {
+		t.Errorf("where no file can be: %v; it is there: %t", err, w.exists("new"))
 	}
 	if _, err := w.CreatePod(context.Background(), spec.Pod{Name: "media", PodIDFile: path}, nil); err == nil {
 		t.Error("a pod is made")

@@ -418,12 +418,31 @@ func (w *world) locks() []string {
 func (w *world) free(name string) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	lock, err := w.Containers.Lock(ctx, name)
-	if err != nil {
-		return false
+	return w.Containers.WithLock(ctx, name, func(*container.Lock) error { return nil }) == nil
+}
+
+// hold takes the lock of a name, as another runner has it, until release is called.
+func (w *world) hold(name string) (release func()) {
+	w.t.Helper()
+	held, done, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- w.Containers.WithLock(context.Background(), name, func(*container.Lock) error {
+			close(held)
+			<-done
+			return nil
+		})
+	}()
+	select {
+	case <-held:
+	case err := <-ended:
+		w.t.Fatal(err)
 	}
-	lock.Release()
-	return true
+	release = sync.OnceFunc(func() {
+		close(done)
+		<-ended
+	})
+	w.t.Cleanup(release)
+	return release
 }
 
 // pod is a pod that exists.

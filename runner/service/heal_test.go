@@ -44,11 +44,7 @@ func TestHeal(t *testing.T) {
 			}
 			w.status(r, s)
 			if c.busy {
-				lock, err := w.Containers.Lock(t.Context(), r.Name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer lock.Release()
+				defer w.hold(r.Name)()
 			}
 			err := w.Heal(t.Context())
 			if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {

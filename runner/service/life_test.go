@@ -24,6 +24,21 @@ import (
 // never is a stop timeout that no test waits for.
 const never = time.Hour
 
+// stopsWhenEnded makes the stop of any unit wait until somebody ends the process. That nobody does
+// within a minute fails the test: an error of the stop alone would not, since then the process is
+// ended without the unit.
+func (w *world) stopsWhenEnded(pid int) {
+	w.manager.stops = func(name string) error {
+		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				w.t.Errorf("%s is stopped, and nobody ends its process", name)
+				return errors.New("it does not end")
+			}
+		}
+		return nil
+	}
+}
+
 func TestStopGoesThroughTheUnit(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
@@ -80,11 +95,8 @@ func TestRemoveOfOneThatIsStarting(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
 	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "activating", Transient: true})
-	lock, err := w.Containers.Lock(context.Background(), r.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.manager.stops = func(string) error { lock.Release(); return nil }
+	release := w.hold(r.Name)
+	w.manager.stops = func(string) error { release(); return nil }
 	if err := w.Remove(context.Background(), r, Removal{}); !errors.As(err, new(ComesBackError)) {
 		t.Errorf("without force: %v", err)
 	}
@@ -97,15 +109,7 @@ func TestAUnitThatTakesLongerThanAskedIsKilled(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", nil)
 	first := w.running(r, "web.service")
-	pid := first.Process.Pid
-	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) { // the unit waits for its process
-			if time.Now().After(deadline) {
-				return errors.New("it does not end")
-			}
-		}
-		return nil
-	}
+	w.stopsWhenEnded(first.Process.Pid)
 	if err := w.Stop(context.Background(), r, 0); err != nil || w.alive(r) {
 		t.Errorf("%v; alive %t", err, w.alive(r))
 	}
@@ -236,6 +240,41 @@ func TestARestartThatFailsSaysWhy(t *testing.T) {
 	w.manager.fails["restart web.service"] = errors.New("no bus")
 	if err := w.RestartUnit(context.Background(), "web.service"); err == nil || err.Error() != "no bus" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAUnitThatTheManagerDoesNotStop: a stop and a removal go on without it, and a restart leaves the
+// container as it is.
+func TestAUnitThatTheManagerDoesNotStop(t *testing.T) {
+	for name, c := range map[string]struct {
+		do     func(w *world, r container.Record) error
+		want   string // in the error
+		alive  bool
+		exists bool
+	}{
+		"stop": {do: func(w *world, r container.Record) error { return w.Stop(t.Context(), r, never) }, exists: true},
+		"remove": {do: func(w *world, r container.Record) error {
+			return w.Remove(t.Context(), r, Removal{Force: true, Timeout: never})
+		}},
+		"restart": {do: func(w *world, r container.Record) error { return w.Restart(t.Context(), r, never) }, want: "web.service: it hangs", alive: true, exists: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.complain = "it hangs"
+			r := w.made("web", nil)
+			w.running(r, "web.service")
+			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
+			for _, verb := range []string{"stop", "restart"} {
+				w.manager.fails[verb+" web.service"] = unit.JobError{Verb: verb, Unit: "web.service", Job: "failed"}
+			}
+			err := c.do(w, r)
+			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if w.alive(r) != c.alive || w.exists(r.ID) != c.exists || w.manager.asked("start web.service") {
+				t.Errorf("alive %t, there %t; %v", w.alive(r), w.exists(r.ID), w.manager.calls)
+			}
+		})
 	}
 }
 
@@ -402,11 +441,7 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 			r := w.made("web", nil)
 			// The stop that is given up goes on until the process ends. With the lock's file there,
 			// it makes no other in a directory that is being removed.
-			lock, err := w.Containers.Lock(t.Context(), r.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer lock.Release()
+			defer w.hold(r.Name)()
 			deaf := filepath.Join(t.TempDir(), "deaf")
 			w.runningAs(r, c.unit, "sh", "-c", `trap ': >"$0.asked"' TERM; : >"$0"; while :; do sleep 0.1; done`, deaf)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -429,7 +464,7 @@ func TestWhoGivesUpKillsNothing(t *testing.T) {
 					cancel()
 				}
 			}()
-			err = w.Stop(ctx, r, never)
+			err := w.Stop(ctx, r, never)
 			if alive := w.alive(r); alive != c.alive || alive && !errors.Is(err, context.Canceled) {
 				t.Errorf("alive %t, %v", alive, err)
 			}
@@ -445,15 +480,7 @@ func TestStopPodWithinATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid := w.running(r, "web.service").Process.Pid
-	w.manager.stops = func(string) error {
-		for deadline := time.Now().Add(time.Minute); process.Alive(pid, 0); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				return errors.New("it does not end")
-			}
-		}
-		return nil
-	}
+	w.stopsWhenEnded(w.running(r, "web.service").Process.Pid)
 	if err := w.StopPod(context.Background(), p, 0); err != nil || w.alive(r) {
 		t.Errorf("%v; alive %t", err, w.alive(r))
 	}

@@ -28,17 +28,15 @@ func (e *Engine) withLock(ctx context.Context, wait time.Duration, name string, 
 	if wait > 0 {
 		waiting, cancel = context.WithTimeout(ctx, wait)
 	}
-	lock, err := e.Containers.Lock(waiting, name)
-	cancel()
-	if err != nil {
+	defer cancel()
+	return e.Containers.WithLock(waiting, name, func(lock *container.Lock) error {
+		err := do(lock)
+		if err == nil {
+			return nil
+		}
+		if _, gone := e.Containers.LookupExact(name); errors.Is(gone, container.ErrNotFound) {
+			return errors.Join(err, lock.Drop())
+		}
 		return err
-	}
-	defer lock.Release()
-	if err = do(lock); err == nil {
-		return nil
-	}
-	if _, gone := e.Containers.LookupExact(name); errors.Is(gone, container.ErrNotFound) {
-		return errors.Join(err, lock.Drop())
-	}
-	return err
+	})
 }

@@ -38,8 +38,8 @@ func PodSlice(name string, user bool) string {
 // podSliceEnd is the end of the name of a pod's slice.
 func podSliceEnd(name string) string { return "pods-" + escape.UnitNameEscape(name) + ".slice" }
 
-// limitPod gives the limits of a pod to the slice that the service is in which starts the pod.
-// Where a controller is not there, the limit stands in the slice and has no effect.
+// limitPod sets the limits of a pod on its slice: the service that starts the pod is in it. A limit
+// whose controller is not there stands in the slice and has no effect.
 func (e *Engine) limitPod(ctx context.Context, p pod.Record) error {
 	if !p.Spec.Limits.Any() {
 		return nil
@@ -69,7 +69,7 @@ func (e *Engine) limitPod(ctx context.Context, p pod.Record) error {
 }
 
 // missing says which limits have no effect in a cgroup. The manager answers before it turns on the
-// controllers of a slice that is up, so it looks again until realized has passed.
+// controllers of a slice that is up, so missing looks again until realized has passed.
 func (e *Engine) missing(ctx context.Context, in string, l spec.Limits) ([]string, error) {
 	for deadline := time.Now().Add(realized); ; {
 		there, err := e.controllers(in)

@@ -37,16 +37,13 @@ func old(r *container.Record) { r.ImageID, r.Service, r.Spec.Image = "old", r.Na
 func TestFailedRenewalLeavesNoNote(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", old)
-	lock, err := w.Containers.Lock(t.Context(), "web")
-	if err != nil {
-		t.Fatal(err)
-	}
+	release := w.hold("web")
 	ctx, cancel := context.WithCancel(t.Context())
 	w.manager.stops = func(string) error { cancel(); return nil } // nobody waits for the lock then
 	if err := w.Renew(ctx, r, "f00"); !errors.Is(err, container.ErrBusy) {
 		t.Fatal(err)
 	}
-	lock.Release()
+	release()
 	if n := w.notes(); n != 0 {
 		t.Errorf("%d notes", n)
 	}

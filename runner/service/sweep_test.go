@@ -116,6 +116,22 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestARunByHandSweeps: who makes a container by hand removes what withdrawn units have left, and
+// the start of a unit leaves that to others.
+func TestARunByHandSweeps(t *testing.T) {
+	for _, inService := range []bool{false, true} {
+		w := newWorld(t)
+		w.made("left", func(r *container.Record) { r.Unit, r.Spec.Remove = "gone.service", true })
+		if inService {
+			w.inService("web.service")
+		}
+		w.Containers.Runtime.Command = "sh" // it is never executed
+		if _, err := w.Create(t.Context(), w.asked("web"), nil); err != nil || w.exists("left") == !inService {
+			t.Errorf("in a service %t: %v; it is there: %t; %q", inService, err, w.exists("left"), w.warnings)
+		}
+	}
+}
+
 // TestSweepAsksNobody where nothing is left.
 func TestSweepAsksNobody(t *testing.T) {
 	e, _ := withRecords(t, container.Record{Name: "stays", Unit: "gone.service"})

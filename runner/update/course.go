@@ -16,8 +16,7 @@ import (
 // restartsAtOnce is how many units are restarted side by side.
 const restartsAtOnce = 8
 
-// mostAgain is how often a unit is started again that somebody else's restarts have used up the
-// tries of.
+// mostAgain is how often a unit is started again whose tries somebody else's restarts have used up.
 const mostAgain = 5
 
 // A course restarts units and watches those that are up, all side by side: a unit waits for those

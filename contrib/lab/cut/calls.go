@@ -5,7 +5,6 @@ package cut
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,8 +25,9 @@ type place struct{ dir, name int }
 
 // calls are all that count. Those that only have the disk keep what is there already, fsync(2) and
 // its like, change nothing for who looks after a kill; nor do times. An open counts if it makes or
-// empties a file, a write if it goes to a file, and a message if it goes to a bus.
-var calls = merged(map[uint32]call{
+// empties a file, a write if it goes to a file, and a message if it goes to a bus. A machine of an
+// older kind has more of them, which its own file adds.
+var calls = map[uint32]call{
 	unix.SYS_OPENAT:          {"openat", []place{{0, 1}}, -1},
 	unix.SYS_OPENAT2:         {"openat2", []place{{0, 1}}, -1},
 	unix.SYS_MKDIRAT:         {"mkdirat", []place{{0, 1}}, -1},
@@ -58,12 +58,10 @@ var calls = merged(map[uint32]call{
 	unix.SYS_COPY_FILE_RANGE: {"copy_file_range", nil, 2},
 	unix.SYS_SPLICE:          {"splice", nil, 2},
 	unix.SYS_SENDMSG:         {"sendmsg", nil, 0},
-}, legacy)
-
-func merged(a, b map[uint32]call) map[uint32]call {
-	maps.Copy(a, b)
-	return a
 }
+
+// opens says at which index an open has its flags.
+var opens = map[uint32]int{unix.SYS_OPENAT: 2}
 
 // streams are calls that go on with a file: the first one after another file stands for all.
 var streams = map[string]bool{

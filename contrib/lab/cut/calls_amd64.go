@@ -2,23 +2,27 @@
 
 package cut
 
-import "golang.org/x/sys/unix"
+import (
+	"maps"
 
-// legacy are the calls that only this architecture still has.
-var legacy = map[uint32]call{
-	unix.SYS_OPEN:    {"open", []place{{-1, 0}}, -1},
-	unix.SYS_CREAT:   {"creat", []place{{-1, 0}}, -1},
-	unix.SYS_MKDIR:   {"mkdir", []place{{-1, 0}}, -1},
-	unix.SYS_RMDIR:   {"rmdir", []place{{-1, 0}}, -1},
-	unix.SYS_MKNOD:   {"mknod", []place{{-1, 0}}, -1},
-	unix.SYS_UNLINK:  {"unlink", []place{{-1, 0}}, -1},
-	unix.SYS_RENAME:  {"rename", []place{{-1, 0}, {-1, 1}}, -1},
-	unix.SYS_LINK:    {"link", []place{{-1, 0}, {-1, 1}}, -1},
-	unix.SYS_SYMLINK: {"symlink", []place{{-1, 1}}, -1},
-	unix.SYS_CHMOD:   {"chmod", []place{{-1, 0}}, -1},
-	unix.SYS_CHOWN:   {"chown", []place{{-1, 0}}, -1},
-	unix.SYS_LCHOWN:  {"lchown", []place{{-1, 0}}, -1},
+	"golang.org/x/sys/unix"
+)
+
+// The calls that only this architecture still has.
+func init() {
+	maps.Copy(calls, map[uint32]call{
+		unix.SYS_OPEN:    {"open", []place{{-1, 0}}, -1},
+		unix.SYS_CREAT:   {"creat", []place{{-1, 0}}, -1},
+		unix.SYS_MKDIR:   {"mkdir", []place{{-1, 0}}, -1},
+		unix.SYS_RMDIR:   {"rmdir", []place{{-1, 0}}, -1},
+		unix.SYS_MKNOD:   {"mknod", []place{{-1, 0}}, -1},
+		unix.SYS_UNLINK:  {"unlink", []place{{-1, 0}}, -1},
+		unix.SYS_RENAME:  {"rename", []place{{-1, 0}, {-1, 1}}, -1},
+		unix.SYS_LINK:    {"link", []place{{-1, 0}, {-1, 1}}, -1},
+		unix.SYS_SYMLINK: {"symlink", []place{{-1, 1}}, -1},
+		unix.SYS_CHMOD:   {"chmod", []place{{-1, 0}}, -1},
+		unix.SYS_CHOWN:   {"chown", []place{{-1, 0}}, -1},
+		unix.SYS_LCHOWN:  {"lchown", []place{{-1, 0}}, -1},
+	})
+	opens[unix.SYS_OPEN] = 1
 }
-
-// opens says at which index an open has its flags.
-var opens = map[uint32]int{unix.SYS_OPENAT: 2, unix.SYS_OPEN: 1}

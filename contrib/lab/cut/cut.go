@@ -125,7 +125,7 @@ func (w *watcher) next() (bool, error) {
 	return true, gone(ioctl(w.listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&a)))
 }
 
-// kill counts a call, and says whether it is the one that must not be.
+// kill counts a call, and says whether podunit is to be killed before this one.
 func (w *watcher) kill(c notification) bool {
 	if w.Killed {
 		return false
@@ -157,7 +157,7 @@ func (w *watcher) kill(c notification) bool {
 	return w.Killed
 }
 
-// gone leaves out that whoever has made the call was killed meanwhile.
+// gone returns nil if the error says that whoever made the call was killed meanwhile.
 func gone(err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.EINPROGRESS) {
 		return nil

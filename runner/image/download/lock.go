@@ -23,9 +23,18 @@ type Lock struct {
 	file *os.File
 }
 
-// LockPull takes the lock. While somebody else holds it, report gets that one's
-// progress. It reports whether it had to wait.
-func LockPull(ctx context.Context, runDir, name string, interval time.Duration, report func(Progress)) (*Lock, bool, error) {
+// WithLock does something while nobody else pulls what has the name. While somebody else does,
+// report gets that one's progress. do is told whether it had to wait.
+func WithLock(ctx context.Context, runDir, name string, interval time.Duration, report func(Progress), do func(l *Lock, waited bool) error) error {
+	l, waited, err := takeLock(ctx, runDir, name, interval, report)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return do(l, waited)
+}
+
+func takeLock(ctx context.Context, runDir, name string, interval time.Duration, report func(Progress)) (*Lock, bool, error) {
 	if runDir == "" {
 		return &Lock{}, false, nil
 	}
@@ -119,14 +128,14 @@ func sweepLocks(runDir string) {
 		}
 		l := &Lock{file: f}
 		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && l.current() {
-			l.Close()
+			l.close()
 		}
 		f.Close()
 	}
 }
 
-// Close lets the next one in, with a file of its own.
-func (l *Lock) Close() {
+// close lets the next one in, with a file of its own.
+func (l *Lock) close() {
 	if l.file != nil {
 		_ = os.Remove(l.file.Name()) // in a directory that goes with the session
 		l.file.Close()

@@ -91,7 +91,7 @@ func (im *Images) saveArchive(ctx context.Context, sys *types.SystemContext, ima
 			break
 		}
 	}
-	if cerr := w.Close(); err == nil { // else it removes what it has begun, which what stdout leads to does not let it
+	if cerr := w.Close(); err == nil { // after an error the writer would remove the file, which cannot be done to what stdout leads to
 		err = cerr
 	}
 	return err

@@ -56,10 +56,11 @@ var errLost = errors.New("it is damaged or gone")
 func damagedList(list string) string { return list + ".damaged" }
 
 // keepArtifacts keeps a copy of the list of artifacts before something changes it: the library
-// writes it in place, and syncs neither it nor manifests. Of a list that a power cut has torn the
-// copy takes the place, or an empty one; an artifact whose manifest is lost goes from it. What is
-// lost is said; what a registry has, the next pull brings back. Where a note in changing tells that
-// podunit was killed in the middle of a change, nothing is lost: of that change nobody was told.
+// writes it in place, and syncs neither it nor manifests. If a power cut has torn the list, the copy
+// takes its place, or an empty list; an artifact whose manifest is lost is taken off the list. It
+// returns what is lost, in words; the next pull brings back what a registry has. If a note in
+// changing says that podunit was killed during a change, nothing counts as lost: nobody was told that
+// the change was made.
 func keepArtifacts(dir, changing string) ([]string, error) {
 	var said []string
 	err := artifactLock(dir, func() error {

@@ -88,16 +88,17 @@ func TestPruneAfterInterrupt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(locks, "killed.lock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	living, _, err := download.LockPull(t.Context(), filepath.Join(w.dir, "run"), "other", time.Second, nil)
+	err = download.WithLock(t.Context(), filepath.Join(w.dir, "run"), "other", time.Second, nil, func(*download.Lock, bool) error {
+		if _, freed, err := w.Prune(t.Context(), false, nil); err != nil || freed == 0 {
+			t.Errorf("freed %d, %v", freed, err)
+		}
+		if left, err := os.ReadDir(locks); err != nil || len(left) != 1 || left[0].Name() == "killed.lock" {
+			t.Errorf("locks of pulls: %v, %v", left, err)
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer living.Close()
-	if _, freed, err := w.Prune(t.Context(), false, nil); err != nil || freed == 0 {
-		t.Errorf("freed %d, %v", freed, err)
-	}
-	if left, err := os.ReadDir(locks); err != nil || len(left) != 1 || left[0].Name() == "killed.lock" {
-		t.Errorf("locks of pulls: %v, %v", left, err)
 	}
 	w.layers(1)
 	if _, err := w.store.Layer(theirs.ID); err != nil {

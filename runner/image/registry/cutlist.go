@@ -23,8 +23,8 @@ const instancesData = "instances.json"
 // and its data in two calls, between which the storage is not locked.
 const beingMade = 10 * time.Second
 
-// mend makes good what was left of images by those who were killed while they made them. The marks
-// of the dead go when that is done.
+// mend makes good what runners that were killed have left of images that they were making. Then it
+// removes the marks of those runners.
 func mend(store storage.Store, own *os.Root, dead []string) {
 	now, young := time.Now(), beingMade
 	if len(dead) > 0 {
@@ -39,9 +39,10 @@ func mend(store storage.Store, own *os.Root, dead []string) {
 
 // dropHalves removes images whose making was killed before all of their data was there: they have
 // layers, no name and no manifest. With such an image in it, the library can list no images at all.
-// The storage is locked while one of us makes an image; young is for Podman 4.3, as with mendLists,
-// and judged by the list, since an image says when it was built. The layers of a half go with it, so
-// it stays while a pull is under way, which may be about to use them: see download.ErrPulling.
+// podunit locks the storage while it makes an image; Podman 4.3 does not, so nothing is removed while
+// the storage's list of images is younger than young. (An image's own time is that of its build.)
+// The layers of a half image go with it, and a pull may be about to use them: while one is under way,
+// all stays: see download.ErrPulling.
 func dropHalves(store storage.Store, own *os.Root, now time.Time, young time.Duration) error {
 	list, err := os.Stat(filepath.Join(store.GraphRoot(), store.GraphDriverName()+"-images", "images.json"))
 	if err != nil {
@@ -84,9 +85,9 @@ func halves(store storage.Store) (ids []string, err error) {
 
 // mendLists makes good what is left of a list of manifests whose creation was killed: the storage
 // notes the image first, and its parts one by one. With such an image in it, the library can list
-// no images at all. The storage is locked meanwhile, so nobody sees what is about to be made. What
-// is younger than young may be Podman's that is about to be made all the same; where one of us was
-// killed that was making a list, nothing is too young.
+// no images at all. Who makes a list keeps the storage locked, so that nobody takes it for one of
+// these. Podman 4.3 does not, so a list that is younger than young is left alone, unless it is known
+// that a podunit was killed while it made one: then young is 0.
 func mendLists(store storage.Store, now time.Time, young time.Duration) error {
 	images, err := store.Images()
 	if err != nil {

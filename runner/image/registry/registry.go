@@ -134,16 +134,33 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	if err != nil {
 		return nil, err
 	}
-	lock, waited, err := download.LockPull(ctx, im.runDir, named.String()+" "+o.Platform(), o.Interval, o.Report)
+	var img *image.Image
+	err = download.WithLock(ctx, im.runDir, named.String()+" "+o.Platform(), o.Interval, o.Report, func(lock *download.Lock, waited bool) error {
+		if waited && o.Policy == image.PullMissing {
+			if img, err = im.Lookup(ctx, named.String()); err == nil && o.Suits(img) {
+				return nil
+			}
+		}
+		report := func(p image.Progress) {
+			lock.Write(p)
+			if o.Report != nil {
+				o.Report(p)
+			}
+		}
+		ref, err := im.pullLocked(ctx, named, src, dst, local, sys, o, report)
+		if err == nil {
+			img, err = im.pulled(ref, named, o)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
-	if waited && o.Policy == image.PullMissing {
-		if img, err := im.Lookup(ctx, named.String()); err == nil && o.Suits(img) {
-			return img, nil
-		}
-	}
+	return img, nil
+}
+
+// pullLocked does the work of pullOne while nobody else pulls the same.
+func (im *Images) pullLocked(ctx context.Context, named reference.Named, src, dst types.ImageReference, local *image.Image, sys *types.SystemContext, o image.PullOptions, report func(image.Progress)) (types.ImageReference, error) {
 	conf, err := ours.DefaultConf()
 	if err != nil {
 		return nil, fmt.Errorf("containers.conf: %w", err)
@@ -167,12 +184,6 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	sys.BigFilesTemporaryDir = work.Path
 	m := newMeter(work, named.String(), reference.Domain(named), o.Stall)
 	m.layers = download.Begin(own)
-	report := func(p image.Progress) {
-		lock.Write(p)
-		if o.Report != nil {
-			o.Report(p)
-		}
-	}
 	ref, err := m.run(ctx, o.Interval, report, func(ctx context.Context) (types.ImageReference, error) {
 		return im.attempts(ctx, src, dst, sys, conf, local, m, o)
 	})
@@ -198,7 +209,7 @@ func (im *Images) pullOne(ctx context.Context, named reference.Named, local *ima
 	p := m.progress()
 	p.Done, p.LayersDone = p.Total, p.Layers
 	report(p)
-	return im.pulled(ref, named, o)
+	return ref, nil
 }
 
 // pulled loads what a pull has stored, with a word where it is for another machine.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/unit"
@@ -177,14 +178,15 @@ func (p *Player) Again(ctx context.Context, play, podName string) error {
 		return err
 	}
 	defer done()
-	lock, err := p.Containers.Lock(ctx, "kube "+play+" "+podName)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
+	return p.Containers.WithLock(ctx, "kube "+play+" "+podName, func(lock *runner.Lock) error {
+		return errors.Join(p.againLocked(ctx, play, podName), lock.Drop())
+	})
+}
+
+func (p *Player) againLocked(ctx context.Context, play, podName string) error {
 	var of *State
 	var r pod.Record
-	err = p.locked(ctx, play, func(st *State) error {
+	err := p.locked(ctx, play, func(st *State) error {
 		if st.pod(podName) == nil || os.Remove(p.store.verdictPath(play, []string{podName, all})) != nil {
 			return nil // it is gone, or another one was faster
 		}
@@ -199,13 +201,13 @@ func (p *Player) Again(ctx context.Context, play, podName string) error {
 		return err
 	})
 	if err != nil || of == nil {
-		return errors.Join(err, lock.Drop())
+		return err
 	}
 	err = p.startAll(ctx, of, r, of.pod(podName))
 	if rerr := os.Remove(p.store.verdictPath(play, []string{podName, underWay})); !errors.Is(rerr, fs.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
-	return errors.Join(err, lock.Drop())
+	return err
 }
 
 // startAll does what Again does, when that is noted.

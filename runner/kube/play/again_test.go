@@ -351,14 +351,10 @@ func TestPlayInPlaceOfAHalfOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lock, err := w.Containers.Lock(t.Context(), "kube "+st.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var once sync.Once
+		release := w.hold("kube " + st.Name)
 		w.manager.does = func(call string) {
 			if call == "stop podunit-again-x.service" {
-				once.Do(lock.Release)
+				release()
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // that nobody waits for

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/step"
@@ -121,19 +122,16 @@ func sameObjects(a, b *kube.Plan) bool {
 // locked calls do with a play's note under the play's lock. It reads the note under the lock, since
 // another process may have changed it during the wait. If the play is gone, do is not called.
 func (p *Player) locked(ctx context.Context, name string, do func(st *State) error) error {
-	lock, err := p.Containers.Lock(ctx, "kube "+name)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	st, err := p.store.load(name)
-	switch {
-	case err == nil:
-		err = do(st)
-	case errors.Is(err, ErrNotFound):
-		err = nil
-	}
-	return errors.Join(err, lock.Drop())
+	return p.Containers.WithLock(ctx, "kube "+name, func(lock *runner.Lock) error {
+		st, err := p.store.load(name)
+		switch {
+		case err == nil:
+			err = do(st)
+		case errors.Is(err, ErrNotFound):
+			err = nil
+		}
+		return errors.Join(err, lock.Drop())
+	})
 }
 
 // down takes down pods of a play, all if none are named, and the play when it has none left.

@@ -44,10 +44,7 @@ func TestDownReadsUnderTheLock(t *testing.T) {
 					}
 				}
 				save(pods("web"))
-				lock, err := w.Containers.Lock(t.Context(), "kube pod web")
-				if err != nil {
-					t.Fatal(err)
-				}
+				release := w.hold("kube pod web")
 				before, err := w.Player.store.load("pod web")
 				if err != nil {
 					t.Fatal(err)
@@ -64,7 +61,7 @@ func TestDownReadsUnderTheLock(t *testing.T) {
 				} else {
 					save(pods("web", "db")) // another pod came into the play
 				}
-				lock.Release()
+				release()
 				if err := errors.Join(err, <-done); err != nil {
 					t.Fatal(err)
 				}

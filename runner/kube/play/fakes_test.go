@@ -164,6 +164,7 @@ func (*fakeManager) Close() {}
 // world is a player with its surroundings.
 type world struct {
 	*Player
+	t        *testing.T
 	manager  *fakeManager
 	storage  *fakeStore
 	env      map[string]string
@@ -171,10 +172,35 @@ type world struct {
 	warnings []string
 }
 
+// hold takes the lock of a name, as another runner has it, until release is called.
+func (w *world) hold(name string) (release func()) {
+	w.t.Helper()
+	held, done, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- w.Containers.WithLock(context.Background(), name, func(*runner.Lock) error {
+			close(held)
+			<-done
+			return nil
+		})
+	}()
+	select {
+	case <-held:
+	case err := <-ended:
+		w.t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() {
+		close(done)
+		<-ended
+	})
+	w.t.Cleanup(release)
+	return release
+}
+
 // newWorld makes a player as a shell's child has it.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
+		t:       t,
 		manager: &fakeManager{active: map[string]bool{}, failed: map[string]bool{}, fails: map[string]error{}},
 		storage: &fakeStore{root: t.TempDir()}, env: map[string]string{"HOME": t.TempDir()},
 	}

@@ -127,18 +127,20 @@ func (p *Player) play(ctx context.Context, st *State, o Options) (*Played, error
 
 // playLocked plays what st has while nobody else plays something of that name.
 func (p *Player) playLocked(ctx context.Context, st *State, o Options, halted map[string]string) (out *Played, err error) {
-	lock, err := p.Containers.Lock(ctx, "kube "+st.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			if _, gone := p.store.load(st.Name); errors.Is(gone, ErrNotFound) {
-				err = errors.Join(err, lock.Drop())
-			}
+	err = p.Containers.WithLock(ctx, "kube "+st.Name, func(lock *runner.Lock) error {
+		if out, err = p.playAlone(ctx, st, o, halted); err == nil {
+			return nil
 		}
-		lock.Release()
-	}()
+		if _, gone := p.store.load(st.Name); errors.Is(gone, ErrNotFound) {
+			return errors.Join(err, lock.Drop())
+		}
+		return err
+	})
+	return out, err
+}
+
+// playAlone does what playLocked does, under the lock.
+func (p *Player) playAlone(ctx context.Context, st *State, o Options, halted map[string]string) (out *Played, err error) {
 	w := &work{Player: p, st: st, plan: st.Plan, seen: map[string]string{}, halted: halted, Options: o}
 	if err := w.look(ctx); err != nil {
 		return nil, err

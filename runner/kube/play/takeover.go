@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	runner "github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/secret"
@@ -103,13 +104,8 @@ func (w *work) storedBy(play string) ([]storedSecret, error) {
 // giveBack starts the pods again that were taken from another play, after this one has failed.
 func (w *work) giveBack(ctx context.Context, t *taken) error {
 	wait, cancel := context.WithTimeout(ctx, maxWait)
-	lock, err := w.Containers.Lock(wait, "kube "+t.before.Name)
-	cancel()
-	if err == nil {
-		defer lock.Release()
-		err = w.giveBackLocked(ctx, t)
-	}
-	if err != nil {
+	defer cancel()
+	if err := w.Containers.WithLock(wait, "kube "+t.before.Name, func(*runner.Lock) error { return w.giveBackLocked(ctx, t) }); err != nil {
 		return fmt.Errorf("pods of the play %s, as they were before: %w", t.before.Name, err)
 	}
 	return nil

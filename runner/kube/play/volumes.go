@@ -224,7 +224,8 @@ func (w *work) makeEmpty(r pod.Record, p *kube.Pod, v *kube.Volume) error {
 	return own(dir, p, v, m, 0o777)
 }
 
-// own gives a directory its mode, and to the pod's root, and its fsGroup if that is to have it.
+// own gives a directory its mode, and makes the pod's root its owner, and fsGroup its group if the
+// pod has one.
 func own(dir string, p *kube.Pod, v *kube.Volume, m ids, mode uint32) error {
 	uid, gid := m.root()
 	if p.FSGroup != nil && v.FSGroup {
@@ -474,7 +475,7 @@ func volumeMount(m kube.Mount, v *kube.Volume, dir string) spec.Mount {
 	if m.SubPath != "" {
 		s.Subpath = path.Join("/", m.SubPath)
 		s.MakeSubpath = !m.ReadOnly && v.Kind != kube.VolumeFiles
-		s.NoCopy = s.NoCopy || v.Kind == kube.VolumeClaim // what the image has there is for the whole
+		s.NoCopy = s.NoCopy || v.Kind == kube.VolumeClaim // what the image has there would go into the whole volume, and this is a part of it
 	}
 	return s
 }

@@ -122,8 +122,8 @@ func needs(n types.Network) []need {
 	return all
 }
 
-// needsOf lists what a container wants on a network beyond version 1.4. Since when netavark knows
-// the name of the device on the host, its notes do not say; 1.14 does.
+// needsOf lists what a container wants on a network beyond version 1.4. netavark's release notes do
+// not say which version first knew the name of the device on the host; 1.14 does.
 func needsOf(e Endpoint) []need {
 	if e.Options[hostDevice] == "" {
 		return nil

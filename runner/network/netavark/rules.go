@@ -61,9 +61,9 @@ func (c *Connection) firewall(h Shared) string {
 // noteRules notes that netavark has made the rules of the connection's networks in a namespace. Where
 // that fails, or netavark is too old, the next container has netavark look at them.
 func (c *Connection) noteRules(h Shared) {
-	// Empty is what netavark was built for: nftables, where this was seen. Its rules for iptables
-	// are those of networks, too, and not of containers; as that was not tried, whoever asks for
-	// iptables has all looked at.
+	// Without a driver in containers.conf, netavark takes the one that it was built for, which is
+	// nftables. With iptables nobody has tried what this relies on, so there netavark looks at the
+	// rules for each container.
 	if !c.Rootless || h.PID == 0 || c.Firewall != "" && c.Firewall != "nftables" {
 		return
 	}

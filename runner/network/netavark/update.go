@@ -46,9 +46,9 @@ func (s *Store) Update(ctx context.Context, nameOrID, shared string, add, drop [
 	})
 }
 
-// canTell is an error where netavark cannot tell aardvark-dns that a network that somebody is on
-// has no servers of its own any more: 1.4 takes no empty list. Since when it does, its notes do not
-// say; 1.14 does.
+// canTell returns an error if a network that somebody is on is to have no servers of its own any
+// more, and netavark cannot tell aardvark-dns so: version 1.4 takes no empty list. Its release notes
+// do not say which version first takes one; 1.14 does.
 func (s *Store) canTell(network string, servers []string) error {
 	if len(servers) > 0 || !(&Connection{Run: s.Run}).served(network) {
 		return nil
