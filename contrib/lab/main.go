@@ -144,6 +144,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return s.cutShort(ctx, flags.Args())
 	case "cut-child":
 		return 125, cut.Child(flags.Args())
+	case "cut-rest":
+		return 0, cut.Rest()
 	case "agent":
 		return 0, machine.ServeAgent(ctx)
 	case "disk":
@@ -340,7 +342,7 @@ func (s settings) cutShort(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
 		return 125, errors.New("cut: no command: lab cut --at N CMD [ARG...]")
 	}
-	res, err := cut.Run(ctx, "podunit", s.at, []string{"/proc/self/exe", "cut-child"}, args)
+	res, err := cut.Run(ctx, "podunit", s.at, []string{"/proc/self/exe", "cut-child"}, []string{"/proc/self/exe", "cut-rest"}, args)
 	if err == nil && s.log != "" {
 		err = os.WriteFile(s.log, []byte(strings.Join(append(res.Calls, ""), "\n")), 0o644)
 	}

@@ -19,8 +19,8 @@ var errStuck = errors.New("no answer")
 
 func (stuck) Container(string) (*storage.Container, error) { return nil, errStuck }
 
-// TestRemovedInOneStep: a removal that does not come to its end leaves no pod that seems never to have
-// been started, which no prune takes. The next command completes it, but not while it goes on.
+// TestRemovedInOneStep: a removal that does not come to its end leaves no pod that seems never to
+// have been started, which no prune takes. The next command completes it, but not while it goes on.
 func TestRemovedInOneStep(t *testing.T) {
 	e, m, r, _ := running(t)
 	r.Spec.UserNS.Mode = spec.UserAuto

@@ -56,7 +56,7 @@ func TestYAMLOfTheWeb(t *testing.T) {
 	}
 }
 
-// TestWriteNew: a file has its name when all of it is written, for its owner alone; a disk that is full
+// TestWriteNew: a file has its name when all of it is written, for its owner alone; a full disk
 // leaves none, and what is there stays.
 func TestWriteNew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pod.yaml")

@@ -207,8 +207,8 @@ func TestKilledArtifactChange(t *testing.T) {
 	}
 }
 
-// TestUnwrittenArtifactNote: the note of a change that was killed before it wrote it goes, and that of
-// one that is about to write it is made again.
+// TestUnwrittenArtifactNote: the note of a change that was killed before it wrote it goes, and that
+// of one that is about to write it is made again.
 func TestUnwrittenArtifactNote(t *testing.T) {
 	w := newWorld(t)
 	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
