@@ -100,7 +100,7 @@ func leave(listener int, rest []string) error {
 	return cmd.Start()
 }
 
-// Rest answers the kernel, which asks at descriptor 3, until nobody is left whose calls it asks about.
+// Rest answers the kernel, which asks at descriptor 3, until nobody is left whose calls it asks of.
 func Rest() error {
 	w := watcher{listener: 3, Result: Result{Killed: true}}
 	for {
