@@ -92,8 +92,8 @@ type settings struct {
 	log               string
 }
 
-func run(ctx context.Context, args []string) (int, error) {
-	var s settings
+// flags are those that set s.
+func (s *settings) flags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("lab", pflag.ContinueOnError)
 	flags.SetInterspersed(false)
 	flags.SortFlags = false
@@ -123,6 +123,12 @@ func run(ctx context.Context, args []string) (int, error) {
 	flags.IntVar(&s.at, "at", 0, "cut: before which call that changes a file podunit is killed, from 1 on; 0 is never")
 	flags.StringVar(&s.log, "log", "", "cut: this file gets a line for each such call")
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
+	return flags
+}
+
+func run(ctx context.Context, args []string) (int, error) {
+	var s settings
+	flags := s.flags()
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || args[0] == "help" {
 		flags.Usage()
 		if len(args) > 0 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h") {
@@ -144,6 +150,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return s.cutShort(ctx, flags.Args())
 	case "cut-child":
 		return 125, cut.Child(flags.Args())
+	case "cut-rest":
+		return 0, cut.Rest()
 	case "agent":
 		return 0, machine.ServeAgent(ctx)
 	case "disk":
@@ -340,7 +348,7 @@ func (s settings) cutShort(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
 		return 125, errors.New("cut: no command: lab cut --at N CMD [ARG...]")
 	}
-	res, err := cut.Run(ctx, "podunit", s.at, []string{"/proc/self/exe", "cut-child"}, args)
+	res, err := cut.Run(ctx, "podunit", s.at, []string{"/proc/self/exe", "cut-child"}, []string{"/proc/self/exe", "cut-rest"}, args)
 	if err == nil && s.log != "" {
 		err = os.WriteFile(s.log, []byte(strings.Join(append(res.Calls, ""), "\n")), 0o644)
 	}

@@ -5,7 +5,9 @@
 package labtest
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +18,7 @@ import (
 )
 
 // A cutCase is a verb that is killed before each of its writes: see contrib/lab/cut. All are
-// scripts of alice's, in a directory that has tree.tar, layers.tar (the image
+// scripts of a user's, in a directory that has tree.tar, layers.tar (the image
 // localhost:5000/layers) and q.container.
 type cutCase struct {
 	name   string
@@ -52,6 +54,17 @@ const (
 	cu     = "localhost:5000/cu:1"
 )
 
+// What is sent to a registry stays there, so it is sent again. A list has one image. A service runs.
+const (
+	pushC     = "podunit push -q " + image + " localhost:5000/pushed:1"
+	pushA     = "podunit artifact push -q localhost:5000/ca:2"
+	pushL     = "podunit manifest push -q --all cl localhost:5000/list:1"
+	listOfOne = "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image
+	theOne    = "$(podunit manifest inspect cl | jq -r '.manifests[0].digest')"
+	runQ      = "podunit quadlet install q.container; systemctl --user start q"
+	endQ      = "systemctl --user stop q; podunit quadlet rm q.container"
+)
+
 // twice is a check of a container that runs, and of its next start.
 func twice(check string) string { return check + " && podunit restart -t 0 xc && " + check }
 
@@ -83,8 +96,8 @@ var cutCases = []cutCase{
 	{name: "import", verb: "podunit import -q tree.tar ci:1", done: "podunit image inspect ci:1", undo: "podunit rmi ci:1"},
 	{name: "manifest create", verb: "podunit manifest create cl", done: "podunit manifest inspect cl", undo: "podunit manifest rm cl"},
 	{name: "manifest add", before: "podunit manifest create cl", verb: "podunit manifest add --arch arm64 cl " + image, keeps: "podunit manifest inspect cl", done: "podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
-	{name: "manifest remove", before: "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image, verb: "podunit manifest remove cl $(podunit manifest inspect cl | jq -r '.manifests[0].digest')", keeps: "podunit manifest inspect cl", done: "! podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
-	{name: "manifest rm", before: "podunit manifest create cl; podunit manifest add --arch arm64 cl " + image, verb: "podunit manifest rm cl", done: "! podunit manifest exists cl"},
+	{name: "manifest remove", before: listOfOne, verb: "podunit manifest remove cl " + theOne, keeps: "podunit manifest inspect cl", done: "! podunit manifest inspect cl | grep arm64", undo: "podunit manifest rm cl"},
+	{name: "manifest rm", before: listOfOne, verb: "podunit manifest rm cl", done: "! podunit manifest exists cl"},
 	{name: "artifact add", verb: "podunit artifact add localhost/ca:1 new", done: "podunit artifact inspect localhost/ca:1", undo: "podunit artifact rm localhost/ca:1"},
 	{name: "artifact rm", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact rm localhost/ca:1", done: "! podunit artifact inspect localhost/ca:1"},
 	{name: "artifact extract", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact extract localhost/ca:1 made/out", done: "grep new made/out", undo: "podunit artifact rm localhost/ca:1; rm made/out"},
@@ -129,7 +142,7 @@ var cutCases = []cutCase{
 	{name: "pod prune", before: makeP + "; podunit pod start cp; podunit pod stop -t 0 cp", verb: "podunit pod prune -f", done: "! podunit pod exists cp && ! " + hasC},
 	{name: "kube play --replace", before: "podunit kube play k.yaml; sed 's/alpha/beta/; s/1000/2000/' k.yaml >r/k.yaml", verb: "podunit kube play --replace r/k.yaml",
 		done: "podunit exec kp-c cat /f/a | grep beta && podunit exec kp-c grep 2000 /proc/1/cmdline", undo: "podunit kube down k.yaml; rm r/k.yaml"},
-	{name: "kube generate", before: makeC, verb: "podunit kube generate -f made/out xc", keeps: hasC, done: "podunit kube play --start=false made/out && podunit kube down made/out", undo: noC + "; rm made/out"},
+	{name: "kube generate", before: makeC, verb: "podunit kube generate -f made/out xc", keeps: hasC, done: "test -s made/out && podunit rm -i xc && podunit kube play --start=false made/out && podunit kube down made/out", undo: noC + "; rm made/out"},
 	{name: "artifact pull", before: "podunit artifact add localhost:5000/ca:1 new; podunit artifact push -q localhost:5000/ca:1; podunit artifact rm localhost:5000/ca:1", verb: "podunit artifact pull -q localhost:5000/ca:1",
 		done: "podunit artifact extract localhost:5000/ca:1 made/out && grep new made/out", undo: "podunit artifact rm localhost:5000/ca:1; rm made/out"},
 	{name: "healthcheck run", before: "podunit run -d --name xc --stop-signal KILL --health-cmd 'touch /made' --health-interval disable " + image + " sleep 1000", verb: "podunit healthcheck run xc", keeps: "podunit exec xc true",
@@ -138,6 +151,46 @@ var cutCases = []cutCase{
 		done: "! podunit volume exists cv && ! " + hasC + " && ! podunit pod exists cp && ! podunit images | grep '<none>'"},
 	{name: "auto-update", before: "skopeo copy -q docker://localhost:5000/busybox:1 docker://" + cu + "; podunit run -d --name xc --stop-signal KILL --network none -v cv:/data --label io.containers.autoupdate=registry " + cu + " sleep 1000; podunit exec xc touch /data/file; skopeo copy -q docker://localhost:5000/busybox:2 docker://" + cu,
 		verb: "podunit auto-update --wait", keeps: hasC + " && podunit volume export cv | tar -t file", done: "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file", undo: noC + "; podunit rmi " + cu},
+	{name: "run of a unit", before: "podunit network create cn; podunit volume create cv; podunit secret create cs new",
+		verb: "podunit run --name xc --replace --rm --network cn -p 8080:80 -v cv:/data -v /anonymous --secret cs --health-cmd true --pidfile made/pid " + image + " touch /data/made",
+		done: "podunit volume export cv | tar -t made && ! " + hasC, undo: "podunit rm -f -i -t 0 xc; podunit volume rm cv; podunit network rm cn; podunit secret rm cs; rm -f made/*"},
+	{name: "run --replace", before: runC, verb: "podunit run -d --replace --name xc --stop-signal KILL " + image + " sleep 2000", done: "podunit start xc && podunit exec xc grep 2000 /proc/1/cmdline", undo: endC},
+	{name: "create --replace", before: makeC, verb: "podunit create --replace --name xc -v cv:/data " + image + " sleep 2000", keeps: "podunit volume exists cv", done: "podunit start xc && podunit exec xc grep 2000 /proc/1/cmdline", undo: noC},
+	{name: "rm -v", before: "podunit create --name xc -v /anonymous " + image, verb: "podunit rm -v xc", done: "! " + hasC + " && [ -z \"$(podunit volume ls -q)\" ]"},
+	{name: "stop of one that goes then", before: "podunit run -d --rm --name xc --stop-signal KILL " + image + " sleep 1000", verb: "podunit stop -t 0 xc", done: "! " + hasC},
+	{name: "exec -d", before: runC, verb: "podunit exec -d xc touch /made", done: "timeout 10 bash -c 'until podunit exec xc test -e /made; do :; done'", undo: endC},
+	{name: "attach", before: "podunit run -d --name xc --network none " + image + " sleep 2", verb: "podunit attach xc", keeps: hasC, done: "podunit wait xc", undo: endC},
+	{name: "cp into one that runs", before: runC, verb: "podunit cp new xc:/made", keeps: "podunit exec xc true", done: "podunit exec xc grep new /made", undo: endC},
+	{name: "diff", before: runC + "; podunit exec xc touch /made", verb: "podunit diff xc", keeps: "podunit exec xc true", done: "podunit diff xc | grep /made", undo: endC},
+	{name: "cleanup", before: makeC, verb: "podunit cleanup xc", keeps: hasC, done: "podunit start xc", undo: noC},
+	{name: "pod create --replace", before: makeP + "; podunit pod start cp", verb: "podunit pod create --replace --name cp", done: "podunit pod exists cp && ! " + hasC, undo: endP},
+	{name: "rmi -f", before: load + "; podunit create --name xc " + its, verb: "podunit rmi -f " + its, done: "! podunit image exists " + its + " && ! " + hasC},
+	{name: "push", verb: pushC, done: pushC + " && skopeo inspect --tls-verify=false docker://localhost:5000/pushed:1"},
+	{name: "build", before: "printf 'FROM " + image + "\nRUN touch /made\n' >r/Containerfile", verb: "podunit build -q -t cb:1 r", done: "podunit run --rm --network none cb:1 test -e /made", undo: "podunit rmi cb:1; rm r/Containerfile"},
+	{name: "artifact ls", before: "podunit artifact add localhost/ca:1 new", verb: "podunit artifact ls", done: "podunit artifact inspect localhost/ca:1", undo: "podunit artifact rm localhost/ca:1"},
+	{name: "artifact push", before: "podunit artifact add localhost:5000/ca:2 new", verb: pushA, done: pushA + " && skopeo inspect --raw --tls-verify=false docker://localhost:5000/ca:2", undo: "podunit artifact rm localhost:5000/ca:2"},
+	{name: "manifest annotate", before: listOfOne, verb: "podunit manifest annotate --variant v8 cl " + theOne, keeps: "podunit manifest inspect cl", done: "podunit manifest inspect cl | grep v8", undo: "podunit manifest rm cl"},
+	{name: "manifest push", before: listOfOne, verb: pushL, keeps: "podunit manifest inspect cl | grep arm64", done: pushL + " && skopeo inspect --raw --tls-verify=false docker://localhost:5000/list:1 | grep arm64", undo: "podunit manifest rm cl"},
+	{name: "quadlet edit", before: "podunit quadlet install q.container", verb: "EDITOR='sed -i s/1000/2000/' podunit quadlet edit q.container", keeps: "test -s ~/.config/containers/systemd/q.container",
+		done: "grep 2000 ~/.config/containers/systemd/q.container && systemctl --user cat q.service | grep 2000", undo: "podunit quadlet rm q.container"},
+	{name: "generate systemd --files", before: makeC, verb: "cd made && podunit generate systemd --new --files --name xc", keeps: hasC, done: "grep ExecStop= made/container-xc.service", undo: "rm made/*; " + noC},
+	{name: "auto-update --pin", before: runQ, verb: "podunit auto-update --pin q", keeps: "systemctl --user is-active q", done: "systemctl --user cat q | grep sha256", undo: "podunit auto-update --unpin q; " + endQ},
+	{name: "auto-update --unpin", before: runQ + "; podunit auto-update --pin q", verb: "podunit auto-update --unpin q", keeps: "systemctl --user is-active q", done: "! systemctl --user cat q | grep sha256", undo: endQ},
+	{name: "auto-update --dry-run", before: runC, verb: "podunit auto-update --dry-run", done: "podunit auto-update --dry-run", undo: endC},
+	{name: "doctor", before: makeC, verb: "podunit doctor", done: "podunit start xc", undo: noC},
+	{name: "system migrate", before: runC + "; podunit pod create --name cp; podunit pod start cp", verb: "podunit system migrate", keeps: hasP, done: "[ \"$(podunit inspect -f '{{.State.Running}}' xc)\" = false ] && " + stateP + "Exited ]", undo: endC + "; " + endP},
+	{name: "system reset", before: runC + "; podunit volume create cv; podunit pod create --name cp; podunit pod start cp", verb: "podunit system reset -f", done: "! " + hasC + " && ! podunit pod exists cp && ! podunit volume exists cv && ! podunit image exists " + image, undo: "podunit pull -q " + image},
+}
+
+// reads are verbs that write nothing of their own. One that opens the storage notes that it is in the
+// user namespace, and mounts the storage there: so do all that the cases kill.
+var reads = []string{
+	"check q.container k.yaml", "completion bash", "container exists xc", "container inspect xc", "container ls -a", "events --stream=false --since 1m", "generate quadlet xc",
+	"generate systemd xc", "help", "help keys", "history " + image, "image diff " + image, "image exists " + image, "image inspect " + image, "image tree " + image, "images", "info", "inspect xc", "kube generate xc",
+	"logs xc", "manifest exists cl", "manifest inspect cl", "network exists cn", "network inspect cn", "network ls", "pod exists cp", "pod inspect cp", "pod logs cp", "pod ps", "pod stats --no-stream cp",
+	"pod top cp", "port xc", "ps -a", "quadlet list", "quadlet print q.container", "search --tls-verify=false localhost:5000/busybox", "secret exists cs", "secret inspect cs", "secret ls", "stats --no-stream", "system df",
+	"system events --stream=false --since 1m", "system info", "top xc", "unshare true", "version", "volume exists cv", "volume export cv", "volume inspect cv", "volume ls", "volume mount cv", "volume reload",
+	"volume unmount cv", "wait --condition running xc", "artifact inspect localhost/ca:1", "auto-update --history",
 }
 
 // cutUnit makes the unit file that the cases find, in their directory.
@@ -162,20 +215,27 @@ podunit run -d --rm --name c --network none ` + image + ` sleep 1000; podunit rm
 podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f
 mkdir ~/.config/podunit; printf '[AutoUpdate]\nHealthWindow=1s\nKeep=0\n' >~/.config/podunit/podunit.conf`
 
-// cutShell is what root's script has before a round: alice has a script of hers run as after a login.
-const cutShell = `alice() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs
+// cutShell is what root's script has before a round: the user has a script run as after a login.
+var cutShell = map[string]string{
+	"alice": `user() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs
 exec setpriv --reuid=1000 --regid=1000 --init-groups -- env -i -C /home/alice/cuts HOME=/home/alice USER=alice LOGNAME=alice LANG=C.UTF-8 PATH="$PATH" XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus bash -c "$1"' - "$1"; }
-export -f alice
-`
+export -f user
+`,
+	"root": `user() { env -i -C /root/cuts HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 PATH="$PATH" bash -c "$1"; }
+export -f user
+`,
+}
 
-// cutJudge has alice look at everything, do the verb again where it is not done, and take it back.
-// %s are what it keeps, what shows that it is done, the verb, how it is undone, and the last prune.
+// cutJudge has the user look at everything, do the verb again where it is not done, and take it back.
+// %s are what it keeps, what shows that it is done, the verb, how it is undone, the last prune, and
+// where the runtime directory and the storage are.
 const cutJudge = `say() { echo "$@"; code=1; }
 code=0
 for v in 'ps -a' 'pod ps' images 'volume ls' 'network ls' 'secret ls' 'artifact ls' 'quadlet list' 'system df'; do podunit $v >/dev/null 2>said && [ ! -s said ] || say "podunit $v: $(cat said)"; done
 # What is young may be somebody's who is writing it.
-find $XDG_RUNTIME_DIR/containers ~/.local/share/containers/storage/artifacts -type f -exec touch -d '2 days ago' {} +
-(%s) >said 2>&1 || say "it does not keep: $(cat said)"
+%[6]s
+find $run/containers $storage/artifacts -type f -exec touch -d '2 days ago' {} +
+(%[1]s) >said 2>&1 || say "it does not keep: $(cat said)"
 if ! (%s) >said 2>&1; then
 	(%s) >again 2>&1
 	(%[2]s) >said 2>&1 || say "after it was done again: $(cat said; cat again)"
@@ -183,7 +243,7 @@ fi
 (set -e; %[4]s) >said 2>&1 || say "undo: $(cat said)"
 %[5]s >/dev/null 2>said && podunit system check >/dev/null 2>>said && [ ! -s said ] || say "prune and check: $(cat said)"
 # The library makes one for each list of manifests, and removes none.
-rm -f said again $XDG_RUNTIME_DIR/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
+rm -f said again $run/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
 exit $code`
 
 // cut does a round of the case, and returns the call before which podunit was killed, or nothing if
@@ -196,11 +256,11 @@ func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []
 		}
 		return s
 	}
-	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), c.verb, or(c.undo), prune)
-	script := cutShell + fmt.Sprintf(`alice %s >/root/said 2>&1 || { cat /root/said; exit 3; }
-podunit-lab cut --at %d --log /root/calls bash -c 'alice "$1"' - %s 2>&1 | cat >/root/said; status=${PIPESTATUS[0]}
+	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), c.verb, or(c.undo), prune, places[l.user])
+	script := cutShell[l.user] + fmt.Sprintf(`user %s >/root/said 2>&1 || { cat /root/said; exit 3; }
+podunit-lab cut --at %d --log /root/calls bash -c 'user "$1"' - %s 2>&1 | cat >/root/said; status=${PIPESTATUS[0]}
 if [ "$(wc -l </root/calls)" = %[2]d ]; then tail -n 1 /root/calls; elif [ $status != 0 ]; then cat /root/said; exit 4; else echo; fi
-alice %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge))
+user %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge))
 	out, stderr, code := l.Command(machine.Command{User: "root", Args: []string{script}, Timeout: 10 * time.Minute})
 	if code != 3 && code != 4 { // they have failed before
 		call, out, _ = strings.Cut(out, "\n")
@@ -220,13 +280,36 @@ alice %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge)
 }
 
 // TestCuts kills each verb before each of its writes: then all listings work, nothing is lost, the
-// verb done again succeeds, and nothing is left. It takes long: make test-cuts.
+// verb done again succeeds, and nothing is left. The verbs are alice's, or with PODUNIT_CUT_USER=root
+// those of the system. It takes long: make test-cuts.
 func TestCuts(t *testing.T) {
 	l := boot(t, labtest.Options{})
-	l.MustRun("alice", cutDirectory)
+	l.user = cmp.Or(os.Getenv("PODUNIT_CUT_USER"), "alice")
+	l.MustRun(l.user, cutDirectory)
 	for _, c := range cutCases {
 		t.Run(c.name, func(t *testing.T) { l.on(t).cuts(t, c, "podunit system prune -f --volumes") })
 	}
+	t.Run("verbs that read", func(t *testing.T) { l.on(t).reading() })
+}
+
+// reading wants no write of any of reads.
+func (l *Lab) reading() {
+	l.t.Helper()
+	const before = runC + " -p 8080:80; podunit pod create --name cp; podunit pod start cp; podunit volume create cv; podunit network create cn; podunit secret create cs new; " +
+		"podunit manifest create cl; podunit artifact add localhost/ca:1 new; podunit artifact ls; podunit quadlet install q.container"
+	script := cutShell[l.user] + "user " + quoted(before) + " >said 2>&1 || { cat said; exit 3; }\nfor verb in"
+	for _, verb := range reads {
+		script += " " + quoted(verb)
+	}
+	script += `; do
+	podunit-lab cut --log calls bash -c 'user "$1"' - "podunit $verb" 2>&1 | cat >said; status=${PIPESTATUS[0]}
+	[ $status = 0 ] || { echo "podunit $verb: status $status"; cat said; }
+	grep -v -e '/podunit/userns/[0-9]*$' -e '^fchmodat [^ ]*/libpod$' -e '^mount [^ ]*/storage/overlay$' calls | sed "s,^,podunit $verb: ,"
+done`
+	if out := l.MustRun("root", script); out != "" {
+		l.t.Error(out)
+	}
+	l.MustRun(l.user, "cd cuts; "+endC+" && "+endP+" && podunit volume rm cv && podunit network rm cn && podunit secret rm cs && podunit manifest rm cl && podunit artifact rm localhost/ca:1 && podunit quadlet rm q.container")
 }
 
 // cuts does all rounds of a case, each of which ends with the prune.

@@ -5,6 +5,7 @@
 package labtest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,39 +17,46 @@ import (
 // Lab is a machine, with what the stories here have in common.
 type Lab struct {
 	*labtest.Lab
-	t testing.TB
+	t    testing.TB
+	user string // whose traces count; alice's if empty
 }
 
 func boot(t testing.TB, opt labtest.Options) *Lab {
 	t.Helper()
-	return &Lab{labtest.Boot(t, opt), t}
+	return &Lab{Lab: labtest.Boot(t, opt), t: t}
 }
 
 // on is the lab for a subtest.
-func (l *Lab) on(t testing.TB) *Lab { return &Lab{l.For(t), t} }
+func (l *Lab) on(t testing.TB) *Lab { return &Lab{Lab: l.For(t), t: t, user: l.user} }
 
 // traces lists, a line each, all that podunit can leave on a machine: files of the storage and of
 // the runtime directories, processes, namespaces, mounts, cgroups, containers and layers the
 // storage knows. IDs, PIDs and random names are left out, so two lists of like states are the same.
 // What lies inside layers and volumes is not looked at.
 const traces = `
-storage=/home/alice/.local/share/containers/storage run=/run/user/1000
 find $storage $run/podunit $run/containers \( -path '*/diff/*' -o -path '*/_data/*' -o -path "$run/*/merged/*" \) -prune -o -printf 'file %p\n'
-find /tmp /var/tmp \( -uid 1000 -o -uid +99999 \) -printf 'file %p\n'
-ps -eo uid=,cgroup:300=,args= | awk '$1 >= 1000 && $1 != 65534 && $2 !~ /\/lab-/ {$2 = ""; print "process", $0}'
+find /tmp /var/tmp \( $files \) -printf 'file %p\n'
+ps -eo uid=,cgroup:300=,args= | awk "$processes"' {$2 = ""; print "process", $0}'
 readlink /proc/[0-9]*/ns/net | sort -u | sed 's/.*/a network namespace/'
 readlink /proc/[0-9]*/ns/user | sort -u | sed 's/.*/a user namespace/'
 cat /proc/[0-9]*/mountinfo 2>/dev/null | awk '$5 ~ /podunit|containers.storage|\/netns/ || $9 == "nsfs" {print "mount", $5}' | sort -u
-find /sys/fs/cgroup/user.slice/user-1000.slice -type d -path '*app.slice*' -printf 'cgroup %p\n'
+find $cgroups -type d -path "$units" -printf 'cgroup %p\n'
 for f in overlay-containers/containers overlay-containers/volatile-containers overlay-layers/layers overlay-layers/volatile-layers; do
 	[ ! -e $storage/$f.json ] || jq -r '.[].id' $storage/$f.json | sed "s,^,$f ,"
 done`
+
+// places are where traces of a user's podunit are.
+var places = map[string]string{
+	"alice": `storage=/home/alice/.local/share/containers/storage run=/run/user/1000 files='-uid 1000 -o -uid +99999' ` +
+		`processes='$1 >= 1000 && $1 != 65534 && $2 !~ /\/lab-/' cgroups=/sys/fs/cgroup/user.slice/user-1000.slice units='*app.slice*'`,
+	"root": `storage=/var/lib/containers/storage run=/run files='-uid 0' processes='$2 ~ /:\/system.slice/' cgroups=/sys/fs/cgroup/system.slice units='*'`,
+}
 
 // traces gives the list, sorted.
 func (l *Lab) traces() []string {
 	l.t.Helper()
 	const plain = ` | sed -E 's/[0-9a-f]{32,64}/ID/g; s/[0-9a-f]{12}/ID/g; s,/l/[A-Z0-9]{26},/l/LINK,; s,/userns/[0-9]+,/userns/PID,; s/[0-9]{8,}/N/g' | sort`
-	return strings.Split(l.MustRun("root", "set -o pipefail; {"+traces+"\n} 2>/dev/null"+plain), "\n")
+	return strings.Split(l.MustRun("root", "set -o pipefail; "+places[cmp.Or(l.user, "alice")]+"; {"+traces+"\n} 2>/dev/null"+plain), "\n")
 }
 
 // settled gives the list when no manager has anything to do, and it is the same twice: what has just

@@ -491,6 +491,30 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if r.Spec.MainPIDFile != "" {
 		_ = os.Remove(r.Spec.MainPIDFile) // systemd may have been first
 	}
+	// The pod goes in one step: without its status it would be one that has never been started.
+	err = os.Rename(filepath.Join(e.recordDir(), r.Name+".json"), e.removed(r.ID))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	gone := err != nil
+	if err := e.clear(r); err != nil {
+		return err
+	}
+	if !gone {
+		e.Tell(r, "remove")
+	}
+	return nil
+}
+
+// removing begins the name of the record of a pod that is removed but for its files, which end with
+// it. No name of a pod begins with a dot.
+const removing = ".removing-"
+
+// removed is the path of such a record.
+func (e *Engine) removed(id string) string { return filepath.Join(e.recordDir(), removing+id) }
+
+// clear removes what is left of a pod without a name.
+func (e *Engine) clear(r Record) error {
 	if err := errors.Join(os.RemoveAll(e.Dir(r.ID)), os.RemoveAll(e.Containers.Files(r.ID))); err != nil {
 		return err
 	}
@@ -500,14 +524,41 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 			return err
 		}
 	}
-	err = os.Remove(filepath.Join(e.recordDir(), r.Name+".json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err := os.Remove(e.removed(r.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if err == nil {
-		e.Tell(r, "remove")
+	return nil
+}
+
+// Sweep completes removals that were killed.
+func (e *Engine) Sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(e.recordDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return err
+	now, cancel := context.WithCancel(ctx)
+	cancel() // who removes a pod holds its lock: nobody waits for that
+	var errs []error
+	for _, entry := range entries {
+		id, ok := strings.CutPrefix(entry.Name(), removing)
+		if !ok {
+			continue
+		}
+		r := Record{ID: id}
+		if b, err := os.ReadFile(e.removed(id)); err != nil || json.Unmarshal(b, &r) != nil || r.ID != id {
+			continue // it has just been removed
+		}
+		lock, err := e.Containers.Lock(now, "pod "+r.Name)
+		if err != nil {
+			continue
+		}
+		errs = append(errs, e.clear(r))
+		if _, err := e.read(r.Name); errors.Is(err, ErrNotFound) {
+			errs = append(errs, lock.Drop())
+		}
+		lock.Release()
+	}
+	return errors.Join(errs...)
 }
 
 // Tell notes that something has happened to a pod, in the words of podman-events(1).

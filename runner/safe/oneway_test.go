@@ -34,6 +34,7 @@ var otherWays = map[string]string{
 	"network/network.go":          "the runtime directory",
 	"network/tap.go":              "the kernel's files",
 	"network/view.go":             "a mount point in a mount namespace of its own",
+	"pod/pod.go":                  "puts out of sight what is removed",
 	"pod/start.go":                "the runtime directory",
 	"rootless/rootless.go":        "the runtime directory, under the lock of the list",
 	"runc":                        "the runtime directory",

@@ -8,12 +8,12 @@ import (
 	"fmt"
 )
 
-// Sweep removes ended containers made with --rm whose unit would have removed them, but does not
-// run any more: its file was withdrawn, or names another container by now. It asks the manager only
-// if there is such a container.
+// Sweep removes what is left of pods whose removal was killed, and ended containers made with --rm
+// whose unit would have removed them, but does not run any more: its file was withdrawn, or names
+// another container by now. It asks the manager only if there is such a container.
 func (e *Engine) Sweep(ctx context.Context) error {
 	forsaken, err := e.Containers.Forsaken()
-	if err != nil || len(forsaken) == 0 {
+	if err = errors.Join(err, e.Pods.Sweep(ctx)); err != nil || len(forsaken) == 0 {
 		return err
 	}
 	if err := e.needRuntime(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"go.podman.io/storage"
@@ -88,7 +89,7 @@ func withRecords(t *testing.T, all ...container.Record) (*Engine, records) {
 		store.all[r.ID] = r
 	}
 	c.Runtime.Command = "sh" // it is never executed
-	return &Engine{Containers: c, Config: Config{Lookup: func(string) (string, bool) { return "", false }}}, store
+	return &Engine{Containers: c, Pods: &pod.Engine{Containers: c}, Config: Config{Lookup: func(string) (string, bool) { return "", false }}}, store
 }
 
 // TestSweep removes what units that do not run any more have left.

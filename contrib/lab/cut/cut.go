@@ -35,10 +35,10 @@ type Result struct {
 
 // Run runs args, and kills the program whose file is called ours before the call number at, from 1
 // on; 0 only counts. It returns when the command and all that it has started have ended, or, for
-// what it has started, when half a minute has passed since. Command is how this program is called
-// to be Child.
-func Run(ctx context.Context, ours string, at int, command, args []string) (Result, error) {
-	cmd := exec.CommandContext(ctx, command[0], append(slices.Clone(command[1:]), args...)...)
+// what it has started, when linger has passed since. Child and rest are how this program is called
+// to be Child and Rest.
+func Run(ctx context.Context, ours string, at int, child, rest, args []string) (Result, error) {
+	cmd := exec.CommandContext(ctx, child[0], append(slices.Clone(child[1:]), args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return Result{}, err
@@ -60,12 +60,18 @@ func Run(ctx context.Context, ours string, at int, command, args []string) (Resu
 		}
 		select {
 		case end = <-ended:
-			late = time.Now().Add(30 * time.Second)
+			late = time.Now().Add(linger)
 		default:
 		}
-		if !late.IsZero() && (!more || time.Now().After(late)) {
-			break
+		if late.IsZero() || more && time.Now().Before(late) {
+			continue
 		}
+		if more {
+			if err := leave(listener, rest); err != nil {
+				return w.Result, err
+			}
+		}
+		break
 	}
 	w.Code = cmd.ProcessState.ExitCode()
 	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() {
@@ -76,6 +82,32 @@ func Run(ctx context.Context, ours string, at int, command, args []string) (Resu
 		end = nil
 	}
 	return w.Result, end
+}
+
+// linger is how long Run waits for what the command has started.
+var linger = 30 * time.Second
+
+// leave has another process be Rest, or what the command has started could write nothing any more.
+func leave(listener int, rest []string) error {
+	fd, err := unix.FcntlInt(uintptr(listener), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	cmd := exec.Command(rest[0], rest[1:]...)
+	cmd.ExtraFiles = []*os.File{f}
+	return cmd.Start()
+}
+
+// Rest answers the kernel, which asks at descriptor 3, until nobody is left whose calls it asks of.
+func Rest() error {
+	w := watcher{listener: 3, Result: Result{Killed: true}}
+	for {
+		if more, err := w.next(); err != nil || !more {
+			return err
+		}
+	}
 }
 
 // watcher is the process that the kernel asks.

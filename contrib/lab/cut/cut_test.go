@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMain has the test be the program that is killed, and the one that executes it.
@@ -17,6 +18,12 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 2 && os.Args[1] == "child":
 		fmt.Fprintln(os.Stderr, Child(os.Args[2:]))
 		os.Exit(125)
+	case len(os.Args) > 1 && os.Args[1] == "rest":
+		if err := Rest(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	case len(os.Args) > 2 && os.Args[1] == "victim":
 		if err := victim(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -75,7 +82,7 @@ func TestRun(t *testing.T) {
 	left := []string{"", "one", "one", "one two", "three two", "four three two", "four two"}
 	for at := range len(calls) + 2 {
 		temp := t.TempDir()
-		res, err := Run(context.Background(), filepath.Base(self), at, []string{self, "child"}, []string{self, "victim", temp})
+		res, err := Run(context.Background(), filepath.Base(self), at, []string{self, "child"}, []string{self, "rest"}, []string{self, "victim", temp})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +107,35 @@ func TestRun(t *testing.T) {
 			t.Errorf("before %d: %+v\nleft %q, want %q and\n%s", at, res, names, want, strings.Join(calls[:n], "\n"))
 		}
 	}
-	if res, err := Run(context.Background(), "somebody", 1, []string{self, "child"}, []string{self, "victim", t.TempDir()}); err != nil || res.Code != 0 || len(res.Calls) > 0 {
+	if res, err := Run(context.Background(), "somebody", 1, []string{self, "child"}, []string{self, "rest"}, []string{self, "victim", t.TempDir()}); err != nil || res.Code != 0 || len(res.Calls) > 0 {
 		t.Errorf("a program of another name: %+v, %v", res, err)
+	}
+}
+
+// TestRest: what a command has started goes on writing when the command's end is long past.
+func TestRest(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gets a filter without no_new_privs")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(d time.Duration) { linger = d }(linger)
+	linger = 50 * time.Millisecond
+	path := filepath.Join(t.TempDir(), "late")
+	script := "(sleep 1; echo written >" + path + ") >/dev/null 2>&1 &"
+	res, err := Run(t.Context(), "somebody", 0, []string{self, "child"}, []string{self, "rest"}, []string{"sh", "-c", script})
+	if _, serr := os.Stat(path); err != nil || res.Code != 0 || serr == nil {
+		t.Fatalf("%+v, %v; the file: %v", res, err, serr)
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(path)
+		if string(text) == "written\n" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%q, %v", text, err)
+		}
 	}
 }

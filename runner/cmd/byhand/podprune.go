@@ -43,13 +43,14 @@ func NewPodPrune(e *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// PrunePods removes all pods that have ended and returns their IDs.
+// PrunePods removes all pods that have ended and returns their IDs. It completes removals that were
+// killed.
 func PrunePods(ctx context.Context, x *service.Engine) (gone []string, err error) {
 	rows, err := view.Pods(x, false)
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
+	errs := []error{x.Pods.Sweep(ctx)}
 	for _, row := range rows {
 		if row.Status != "Exited" && row.Status != "Stopped" {
 			continue

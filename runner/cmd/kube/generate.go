@@ -71,8 +71,16 @@ Pods that kube play has made give their own documents back.`,
 	return cmd
 }
 
-// writeNew writes a file that is not there yet. It may hold secrets.
+// writeNew writes a file that is not there yet, and that is there when all of it is written. It may
+// hold secrets.
 func writeNew(path string, text []byte) error {
+	if f := cli.Unnamed(path); f != nil {
+		err := f.Chmod(0o600)
+		if err == nil {
+			_, err = f.Write(text)
+		}
+		return cli.Named(f, path, err)
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return hint.With(err, "remove it, or give another name")

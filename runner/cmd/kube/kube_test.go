@@ -3,8 +3,11 @@
 package kube
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,5 +53,39 @@ func TestYAMLOfTheWeb(t *testing.T) {
 		if _, err := sources(t.Context(), &cli.Env{}, []string{address}); err == nil || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// TestWriteNew: a file has its name when all of it is written, for its owner alone; a full disk
+// leaves none, and what is there stays.
+func TestWriteNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pod.yaml")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(unix.SIGXFSZ)
+	full := unix.Rlimit{Cur: 1, Max: limit.Max}
+	err := unix.Setrlimit(unix.RLIMIT_FSIZE, &full)
+	if err == nil {
+		err = writeNew(path, []byte("kind: Pod\n"))
+	}
+	if rerr := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); rerr != nil {
+		t.Fatal(rerr)
+	}
+	signal.Reset(unix.SIGXFSZ)
+	if _, serr := os.Stat(path); !errors.Is(err, unix.EFBIG) || !errors.Is(serr, os.ErrNotExist) {
+		t.Errorf("on a full disk: %v; the file: %v", err, serr)
+	}
+	if err := writeNew(path, []byte("kind: Pod\n")); err != nil {
+		t.Error(err)
+	}
+	if err := writeNew(path, []byte("another")); !errors.Is(err, os.ErrExist) || hint.Of(err) == "" {
+		t.Errorf("over a file that is there: %v; the way out: %q", err, hint.Of(err))
+	}
+	st, err := os.Stat(path)
+	text, rerr := os.ReadFile(path)
+	if err = errors.Join(err, rerr); err != nil || st.Mode() != 0o600 || string(text) != "kind: Pod\n" {
+		t.Errorf("%v: %q, %v", st, text, err)
 	}
 }

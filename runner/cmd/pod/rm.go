@@ -4,6 +4,7 @@ package pod
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/pod"
@@ -33,6 +34,9 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 				if args, err = latest(x, args, all || len(files) > 0); err != nil {
 					return err
 				}
+			}
+			if err := x.Pods.Sweep(ctx); err != nil {
+				e.Warn(fmt.Sprintf("remains of pods: %v", err))
 			}
 			pods, names, err := resolve(x, args, files, all, ignore, force)
 			d := timeout.Or(pod.OwnTimes)

@@ -207,6 +207,48 @@ func TestKilledArtifactChange(t *testing.T) {
 	}
 }
 
+// TestUnwrittenArtifactNote: the note of a change that was killed before it wrote it goes, and that
+// of one that is about to write it is made again.
+func TestUnwrittenArtifactNote(t *testing.T) {
+	w := newWorld(t)
+	w.registry.push(t, "model:1", "", v1.ImageConfig{}, one())
+	if _, err := w.PullArtifact(t.Context(), w.name("model:1"), SendOptions{PullOptions: w.options()}); err != nil {
+		t.Fatal(err)
+	}
+	notes, dir := w.changing(), image.ArtifactDir(filepath.Join(w.dir, "graph"))
+	unwritten := filepath.Join(notes, "unwritten")
+	if err := os.WriteFile(unwritten, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := keepArtifacts(dir, notes); err != nil || len(said) > 0 {
+		t.Errorf("%v, said %q", err, said)
+	}
+	if _, err := os.Stat(unwritten); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the note is there: %v", err)
+	}
+	swept, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(swept)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				killedChanges(notes, dir)
+			}
+		}
+	}()
+	for range 1000 {
+		done := noteChange(notes, dir)
+		if text, err := os.ReadFile(theNote(t, notes)); err != nil || string(text) != dir {
+			t.Errorf("a note that was made beside a look at all: %q, %v", text, err)
+		}
+		done()
+	}
+	close(stop)
+	<-swept
+}
+
 // theNote is the only note of a change.
 func theNote(t *testing.T, notes string) string {
 	t.Helper()

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pod
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/storage"
+)
+
+// stuck is a storage that does not answer.
+type stuck struct{ *members }
+
+var errStuck = errors.New("no answer")
+
+func (stuck) Container(string) (*storage.Container, error) { return nil, errStuck }
+
+// TestRemovedInOneStep: a removal that does not come to its end leaves no pod that seems never to
+// have been started, which no prune takes. The next command completes it, but not while it goes on.
+func TestRemovedInOneStep(t *testing.T) {
+	e, m, r, _ := running(t)
+	r.Spec.UserNS.Mode = spec.UserAuto
+	files := e.Containers.Files(r.ID)
+	if err := errors.Join(e.save(r), e.Stop(t.Context(), r, 0), os.MkdirAll(files, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	e.Containers.Store = stuck{m}
+	if err := e.Remove(t.Context(), r, false, 0); !errors.Is(err, errStuck) {
+		t.Fatal(err)
+	}
+	if all, err := e.List(); err != nil || len(all) > 0 {
+		t.Errorf("in the middle of the removal there is %+v, %v", all, err)
+	}
+	e.Containers.Store = m
+	lock, err := e.Containers.Lock(t.Context(), "pod "+r.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(e.recordDir()); err != nil || len(left) != 1 {
+		t.Errorf("while somebody removes it: %v, %v", left, err)
+	}
+	lock.Release()
+	if err := e.Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range []string{e.recordDir(), filepath.Join(e.Containers.RunDir, "lock"), filepath.Dir(e.Dir(r.ID)), filepath.Dir(files)} {
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	}
+}
