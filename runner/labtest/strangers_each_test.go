@@ -289,7 +289,7 @@ func dripping(t *testing.T, p person) {
 	if strings.ContainsAny(got, "\x1b\x07") || strings.Contains(got, "\nforged") || !strings.Contains(got, "forged: line") {
 		t.Errorf("%q", got)
 	}
-	// Nobody but SIGKILL ends this one, and it has all the time it wants; who asks for its end can go.
+	// Only SIGKILL ends this one, and it has all the time it wants; who asks for its end can go.
 	p.unit("deaf.container", "Image="+image+"\nContainerName=deaf\nNetwork=none\nStopTimeout=1000\nExec=sh -c 'trap \"\" TERM; echo up; while :; do sleep 1; done'\n")
 	p.manage(p.systemctl + " start deaf")
 	p.Eventually("root", "journalctl -q -o cat CONTAINER_NAME=deaf | grep -x up", time.Minute)
