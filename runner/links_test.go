@@ -3,8 +3,11 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -49,6 +52,39 @@ func TestTheSmallProgramIsSmall(t *testing.T) {
 			if p == heavy || strings.HasSuffix(heavy, "/") && strings.HasPrefix(p, heavy) {
 				t.Errorf("%s is linked into the small program", p)
 			}
+		}
+	}
+}
+
+// TestPromisesNameTheirTests: what security.md says in italics is the name of a test, or what a lab
+// test calls one of its stories.
+func TestPromisesNameTheirTests(t *testing.T) {
+	page, err := os.ReadFile("../contrib/doc/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, dir := range []string{".", "../contrib/lab", "../generator"} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			tests.Write(data)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := strings.Join(strings.Fields(regexp.MustCompile(`(?s)\*\*.*?\*\*`).ReplaceAllString(string(page), "")), " ")
+	names := regexp.MustCompile(`\*([^*]+)\*`).FindAllStringSubmatch(text, -1)
+	if len(names) < 100 {
+		t.Fatalf("%d names", len(names))
+	}
+	for _, n := range names {
+		if !strings.Contains(tests.String(), "func "+n[1]+"(") && !strings.Contains(tests.String(), `"`+n[1]) && !strings.Contains(tests.String(), "/"+n[1]+`"`) {
+			t.Errorf("there is no test %q", n[1])
 		}
 	}
 }

@@ -19,6 +19,13 @@ func TestLabInside(t *testing.T) {
 		l.MustRun(user, "podunit pull -q "+image)
 	}
 	const run = "podunit run --rm "
+	const (
+		readOnly  = run + "--read-only $I sh -c 'n=0; for f in /etc/hosts /etc/resolv.conf /etc/hostname /run/.containerenv; do echo x 2>/dev/null >>$f && n=$((n+1)); done; echo $n'"
+		nosuid    = run + "-v nsd:/n $I grep -c ' /n .*nosuid,nodev' /proc/mounts; podunit volume rm nsd >/dev/null"
+		odd       = "d=\"$HOME/low,upperdir=x\"; mkdir -p \"$d\" $HOME/x; echo in >\"$d/f\"; " + run + "-v \"$d:/d:O\" $I sh -c 'cat /d/f; echo out >/d/f'; cat \"$d/f\"; ls $HOME/x; rm -r \"$d\" $HOME/x"
+		kmsg      = "podunit run -d --name km --network none --stop-signal KILL $I sleep 1000 >/dev/null; podunit exec km ln -sf /proc/kmsg /etc/passwd; timeout -k 5 60 podunit exec -u nobody km id; podunit rm -f -t 0 km >/dev/null"
+		anonymous = "volumes() { podunit volume ls -q | sort; }; podunit pull -q localhost:5000/redis:2 >/dev/null; a=$(volumes); podunit create --name rv localhost:5000/redis:2 true >/dev/null; podunit run -d --name rw --network none localhost:5000/redis:2 sleep 1000 >/dev/null; podunit rmi -f localhost:5000/redis:2 >/dev/null; podunit ps -aq --filter name='r[vw]'; [ \"$a\" = \"$(volumes)\" ] && echo same"
+	)
 	for _, c := range []struct {
 		name, user, script string
 		want               string // what stdout and stderr are, less white space at their ends; ~ begins a part of it
@@ -30,7 +37,8 @@ func TestLabInside(t *testing.T) {
 		{"a number that the image does not know", "alice", run + "--user 1000 -w /var $I sh -c 'echo $HOME'", "/var"},
 		{"keep-id as root", "root", run + "--userns=keep-id $I id -u; " + run + "--userns=keep-id:uid=5 $I id -u", "0\n5"},
 		{"files of ours with keep-id", "alice", run + "--userns=keep-id $I sh -c 'stat -c %u /etc/hosts /etc/resolv.conf; echo x >> /etc/hosts'", "~Permission denied"},
-		{"and with a read-only root", "alice", run + "--read-only $I sh -c 'echo x >> /etc/hosts'", "~Read-only file system"},
+		{"and with a read-only root", "alice", readOnly, "0"},
+		{"and as root", "root", readOnly, "0"},
 		// Volumes.
 		{"a new named volume", "alice", run + "--user 1234:55 -v nv1:/elsewhere $I sh -c 'stat -c %u:%g /elsewhere; touch /elsewhere/x && echo written'; podunit volume rm nv1 > /dev/null", "1234:55\nwritten"},
 		{"an anonymous one", "alice", run + "--user 1234 -v /anon $I sh -c 'stat -c %u /anon; grep -c \" /anon .*nosuid,nodev\" /proc/mounts'", "1234\n1"},
@@ -52,6 +60,15 @@ func TestLabInside(t *testing.T) {
 		{"no console, rootless", "alice", run + "--privileged $I sh -c 'ls /dev | grep -c tty[0-9]'", "0"},
 		{"no console for systemd", "root", run + "--privileged --systemd=always $I sh -c 'ls /dev | grep -c tty[0-9]'", "0"},
 		{"the machine's sysfs", "alice", run + "--net=host $I ls -A /sys/kernel", ""},
+		{"the machine's sysfs, as root", "root", run + "--net=host $I sh -c 'ls -A /sys/firmware; mount -o remount,rw /sys 2>/dev/null; mkdir /sys/kernel/x 2>/dev/null; echo x 2>/dev/null >/sys/kernel/uevent_helper || echo no'", "no"},
+		{"a named volume", "alice", nosuid, "1"},
+		{"a named volume of root's", "root", nosuid, "1"},
+		{"a directory whose name is an option", "alice", odd, "in\nin"},
+		{"a directory whose name is an option, as root", "root", odd, "in\nin"},
+		{"users that are the kernel's log", "alice", kmsg, "~/etc/passwd of the image is a link to /proc/kmsg, which is no file of the image"},
+		{"users that are the kernel's log, as root", "root", kmsg, "~/etc/passwd of the image is a link to /proc/kmsg, which is no file of the image"},
+		{"an image that goes with its containers", "alice", anonymous, "same"},
+		{"an image that goes with its containers, as root", "root", anonymous, "same"},
 		{"a published port of the host's network", "alice", run + "-p 8080 --net=host $I true", "podunit: warning: published ports have no effect with --network host"},
 		{"the umask of exec", "alice", "podunit run -d --name um --umask 0077 $I sleep 100 > /dev/null; podunit exec um sh -c umask; podunit rm -f -t 0 um > /dev/null", "0077"},
 		{"a namespace of the host by way of a container", "alice", "podunit run -d --name cg --cgroupns host $I sleep 100 > /dev/null; " + run + "--cgroupns container:cg $I echo joined; podunit rm -f -t 0 cg > /dev/null", "joined"},

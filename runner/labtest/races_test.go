@@ -19,6 +19,7 @@ import (
 // least once, the rounds go on until it is not empty, 30 times as many at most.
 type contest struct {
 	name, begin, round, once, end string
+	root                          bool // root plays it, too, with a third of the rounds
 }
 
 // script plays the contest for that many rounds, in a directory of its own.
@@ -52,6 +53,7 @@ var contests = []contest{
 	},
 	{
 		name:  "containers that replace each other",
+		root:  true,
 		round: `for n in 1 2 3 4; do podunit run -d --replace --network none --name r --stop-signal KILL ` + image + ` sleep 1000 >/dev/null 2>>said & done; wait; [ $(podunit ps -q --filter name=r | wc -l) = 1 ] || { echo "round $i"; podunit ps -a; cat said; exit 1; }`,
 		end:   `podunit rm -f -t 0 r >/dev/null; [ -z "$(podunit ps -aq)" ] && if grep -e 'exists already' -e 'in use' -e panic said; then exit 1; fi`,
 	},
@@ -72,6 +74,7 @@ var contests = []contest{
 	},
 	{
 		name: "a volume that is filled beside a stranger",
+		root: true,
 		// The volume is empty every other moment, and then it is filled.
 		begin: stranger(`while :; do ln -s /home/alice/target nginx; rm -f nginx; done 2>/dev/null`),
 		round: `podunit run --rm --network none -v shared:/etc localhost:5000/nginx true 2>>said; podunit exec a sh -c '[ -e /v/nginx/nginx.conf ] && echo; rm -rf /v/*' >>filled 2>/dev/null`,
@@ -80,12 +83,14 @@ var contests = []contest{
 	},
 	{
 		name:  "a volume that is given away beside a stranger",
+		root:  true,
 		begin: stranger(swaps),
 		round: `podunit run --rm --network none -v shared:/v:U --user $((i + 1000)) ` + image + ` true 2>>said; true`,
 		end:   untouched,
 	},
 	{
 		name:  "copies beside a stranger",
+		root:  true,
 		begin: stranger(swaps),
 		round: `echo theirs >file; podunit cp file a:/v/d/file 2>/dev/null; podunit cp file a:/v/d 2>/dev/null; podunit cp a:/v/d/file copy 2>/dev/null; if grep -s mine copy; then exit 1; fi; rm -f copy`,
 		end:   untouched,
@@ -97,19 +102,41 @@ var contests = []contest{
 func TestLabRaces(t *testing.T) {
 	rounds := labtest.Rounds(t, "PODUNIT_RACE_ROUNDS", 10)
 	l := boot(t, labtest.Options{})
-	l.MustRun("alice", works+"; podunit pull -q localhost:5000/nginx")
-	for _, r := range contests {
-		t.Run(r.name, func(t *testing.T) {
-			l := l.on(t)
+	type game struct {
+		contest
+		user   string
+		rounds int
+	}
+	var games []game
+	for _, c := range contests {
+		games = append(games, game{c, "alice", rounds})
+		if c.root {
+			games = append(games, game{c, "root", (rounds + 2) / 3})
+		}
+	}
+	for _, user := range []string{"alice", "root"} {
+		l.MustRun(user, works+"; podunit pull -q localhost:5000/nginx")
+	}
+	for _, r := range games {
+		t.Run(r.user+"/"+r.name, func(t *testing.T) {
+			l, rounds := l.on(t), r.rounds
 			limit := 2*time.Minute + time.Duration(rounds)*30*time.Second
 			if r.once != "" {
 				limit += time.Duration(rounds) * time.Minute // for 30 times as many, of which each is short
 			}
-			stdout, stderr, code := l.Command(machine.Command{User: "alice", Args: []string{r.script(rounds)}, Timeout: limit})
+			stdout, stderr, code := l.Command(machine.Command{User: r.user, Args: []string{homeOf(r.user, r.script(rounds))}, Timeout: limit})
 			if code != 0 || strings.Contains(stderr, "panic") {
 				t.Errorf("status %d\n%s%s", code, stdout, stderr)
-				l.Run("alice", "podunit rm -f -a -t 0; podunit volume rm -f -a")
+				l.Run(r.user, "podunit rm -f -a -t 0; podunit volume rm -f -a")
 			}
 		})
 	}
+}
+
+// homeOf is a script of alice's for another user.
+func homeOf(user, script string) string {
+	if user == "root" {
+		return strings.ReplaceAll(script, "/home/alice", "/root")
+	}
+	return script
 }

@@ -41,17 +41,21 @@ func TestLabStrangers(t *testing.T) {
 }
 
 func takenNames(t *testing.T, l *labtest.Lab) {
-	l.MustRun("root", "podunit run -d --name n "+image+" sleep 1000")
-	if left := l.MustRun("root", "ls -A /tmp | grep podunit; true"); left != "" {
-		t.Errorf("in /tmp: %s", left)
+	for user, runs := range map[string]string{"root": "65533", "alice": "1000"} { // as whom pasta does
+		l.MustRun(user, "podunit run -d --name n "+image+" sleep 1000")
+		if left := l.MustRun("root", "ls -A /tmp | grep podunit; true"); left != "" {
+			t.Errorf("in /tmp: %s", left)
+		}
+		if uid := l.MustRun("root", "stat -c %u /proc/$(pgrep pasta)"); uid != runs {
+			t.Errorf("pasta of %s runs as %s", user, uid)
+		}
+		l.MustRun("bob", `for path in $(cat /proc/$(pgrep pasta)/cmdline | tr '\0' '\n' | grep ^/); do mkdir -p $path && touch $path/file; done 2>/dev/null; `+
+			map[string]string{"root": "ls /tmp/*/pasta.pid/file", "alice": "! ls /tmp/*/pasta.pid 2>/dev/null"}[user])
+		l.MustRun(user, "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
+		l.Gone("root", "pgrep -a pasta")
+		l.Gone(user, "podunit ps -aq")
+		l.MustRun("bob", "rm -rf /tmp/* 2>/dev/null; true")
 	}
-	if user := l.MustRun("root", "stat -c %u /proc/$(pgrep pasta)"); user != "65533" {
-		t.Errorf("pasta runs as %s", user)
-	}
-	l.MustRun("bob", `for path in $(cat /proc/$(pgrep pasta)/cmdline | tr '\0' '\n' | grep ^/tmp/); do mkdir -p $path && touch $path/file; done; ls /tmp/*/pasta.pid/file`)
-	l.MustRun("root", "podunit restart -t 0 n && podunit stop -t 0 n && podunit start n && podunit rm -f -t 0 n")
-	l.Gone("root", "pgrep -a pasta; podunit ps -aq")
-	l.MustRun("bob", "rm -rf /tmp/* 2>/dev/null; true")
 }
 
 // takenLock: Podman's lock for root's networks has a name in a directory of everybody's.
@@ -143,10 +147,12 @@ func fullForPasta(t *testing.T, l *labtest.Lab) {
 }
 
 func escapes(t *testing.T, l *labtest.Lab) {
-	out := l.MustRun("alice", `podunit run -d --rm --name esc --label "evil=$(printf 'a\033[2Jb\nforged row')" `+image+` sh -c "$(printf 'sleep 1000 #\033]0;x\007\nroot')" >/dev/null
+	for _, user := range []string{"alice", "root"} {
+		out := l.MustRun(user, `podunit run -d --rm --name esc --label "evil=$(printf 'a\033[2Jb\nforged row')" `+image+` sh -c "$(printf 'sleep 1000 #\033]0;x\007\nroot')" >/dev/null
 		podunit ps; podunit ps --format 'table {{.Names}} {{.Labels}}'; podunit rm -f -t 0 esc >/dev/null`)
-	if strings.ContainsAny(out, "\x1b\x07") || strings.Contains(out, "\nforged") {
-		t.Errorf("%q", out)
+		if strings.ContainsAny(out, "\x1b\x07") || strings.Contains(out, "\nforged") {
+			t.Errorf("%q", out)
+		}
 	}
 }
 
@@ -163,20 +169,25 @@ func lostLayer(t *testing.T, l *labtest.Lab) {
 
 // lostStatus: what runs is shown, and is stopped and removed as ever.
 func lostStatus(t *testing.T, l *labtest.Lab) {
-	// The service is up a moment before the command begins, and until then the container is one
-	// that never ran.
-	out := l.MustRun("bob", "podunit run -d --name lost -p 18098:80 "+image+" sh -c 'echo begun; exec sleep 1000' >/dev/null; until podunit logs lost | grep -q begun; do sleep 0.1; done; rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json; podunit ps --format '{{.Names}} {{.State}}'; podunit exec lost echo in it")
-	if out != "lost running\nin it" {
-		t.Errorf("%s", out)
+	for user, rest := range map[string]struct{ run, systemctl string }{"bob": {"$XDG_RUNTIME_DIR", "systemctl --user"}, "root": {"/run", "systemctl"}} {
+		// The service is up a moment before the command begins, and until then the container is
+		// one that never ran.
+		out := l.MustRun(user, "podunit run -d --name lost -p 18098:80 "+image+" sh -c 'echo begun; exec sleep 1000' >/dev/null; until podunit logs lost | grep -q begun; do sleep 0.1; done; rm "+rest.run+"/podunit/containers/*/status.json; podunit ps --format '{{.Names}} {{.State}}'; podunit exec lost echo in it")
+		if out != "lost running\nin it" {
+			t.Errorf("%s: %s", user, out)
+		}
+		l.MustRun(user, "podunit stop -t 0 lost && podunit start lost && rm "+rest.run+"/podunit/containers/*/status.json && podunit rm -f -t 0 lost")
+		l.Gone("root", "pgrep -a pasta")
+		l.Gone(user, "podunit ps -aq; "+rest.systemctl+" is-active lost | grep -x active")
 	}
-	l.MustRun("bob", "podunit stop -t 0 lost && podunit start lost && rm $XDG_RUNTIME_DIR/podunit/containers/*/status.json && podunit rm -f -t 0 lost")
-	l.Gone("bob", "pgrep -u bob -a pasta; podunit ps -aq; systemctl --user is-active lost | grep -x active")
 }
 
 // killedExec: neither its scope stays, nor a file, nor does it hold up the container's end.
 func killedExec(t *testing.T, l *labtest.Lab) {
-	l.MustRun("bob", "podunit run -d --name ke --network none "+image+" sleep 1000 >/dev/null; podunit exec ke sleep 2001 & until pgrep -x -f 'sleep 2001'; do sleep 0.1; done; kill -9 $!; wait; podunit exec ke true && podunit rm -f -t 0 ke")
-	l.Gone("bob", "systemctl --user list-units --all --plain --no-legend 'podunit-*.scope'; pgrep -x -f 'sleep 2001'; ls $XDG_RUNTIME_DIR/podunit/containers")
+	for user, rest := range map[string]struct{ run, systemctl string }{"bob": {"$XDG_RUNTIME_DIR", "systemctl --user"}, "root": {"/run", "systemctl"}} {
+		l.MustRun(user, "podunit run -d --name ke --network none "+image+" sleep 1000 >/dev/null; podunit exec ke sleep 2001 & until pgrep -x -f 'sleep 2001'; do sleep 0.1; done; kill -9 $!; wait; podunit exec ke true; ls "+rest.run+"/podunit/containers/*/exec-* 2>/dev/null && exit 1; podunit rm -f -t 0 ke")
+		l.Gone(user, rest.systemctl+" list-units --all --plain --no-legend 'podunit-*.scope'; pgrep -x -f 'sleep 2001'; ls "+rest.run+"/podunit/containers")
+	}
 }
 
 // damagedLists: an empty list of images is told, with a way out that works.

@@ -8,8 +8,11 @@ import (
 	"fmt"
 )
 
+// Variant is a program of Python: variant.py SOURCE TARGET JSON pushes a copy of an image with other
+// values in its configuration. The JSON may come from stdin, as -.
+//
 //go:embed variant.py
-var variant string
+var Variant string
 
 // PushVersion pushes a version of an image to the lab's registry: busybox that executes script in a
 // shell, with the label version. name is REPOSITORY:TAG.
@@ -22,6 +25,6 @@ func (l *Lab) PushVersion(name, version, script string) {
 		l.t.Fatal(err)
 	}
 	l.WriteFile("alice", "variant.json", string(config))
-	l.WriteFile("alice", "variant.py", variant)
+	l.WriteFile("alice", "variant.py", Variant)
 	l.MustRun("alice", fmt.Sprintf("python3 variant.py localhost:5000/busybox localhost:5000/%s \"$(cat variant.json)\"", name))
 }

@@ -2,7 +2,7 @@
 # variant.py SOURCE TARGET JSON: push a copy of an image whose configuration has these values.
 import hashlib, json, os, shutil, subprocess, sys, tempfile
 
-source, target, changes = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+source, target, changes = sys.argv[1], sys.argv[2], json.loads(sys.stdin.read() if sys.argv[3] == "-" else sys.argv[3])
 top = tempfile.mkdtemp()
 subprocess.run(["skopeo", "copy", "-q", "docker://" + source, "oci:" + top + "/i:x"], check=True)
 blobs = top + "/i/blobs/sha256/"

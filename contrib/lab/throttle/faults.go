@@ -27,11 +27,17 @@ var Faults = []string{
 	"digest",  // blobs that are not what their digest says
 	"lie",     // a header with the digest of something else
 	"break",   // layers end in the middle
+	"drip",    // blobs come a few bytes a second
+	"escape",  // errors write on the terminal, and draw a line of their own
 	"refused", // connections are closed without an answer
 }
 
 // slow is how long an answer of such a registry takes.
 const slow = 3 * time.Second
+
+// escapes is the message of such a registry, in JSON: it clears a screen, names a window and begins
+// a line.
+const escapes = `no\u001b[2J\u001b]0;x\u0007\nforged: line`
 
 // Registry is a proxy before a registry that knows HTTP.
 type Registry struct {
@@ -95,6 +101,11 @@ func (r Registry) handler() http.Handler {
 		case fault == "digest" && kind == "blobs" && req.Method == http.MethodGet:
 			// A byte more, which its digest does not know.
 			proxy.ServeHTTP(changed{w, "", 1}, req)
+		case fault == "escape":
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"`+escapes+`"}]}`)
+		case fault == "drip" && kind == "blobs" && req.Method == http.MethodGet:
+			proxy.ServeHTTP(&dripping{w, req.Context()}, req)
 		case fault == "break" && kind == "blobs" && req.Method == http.MethodGet:
 			proxy.ServeHTTP(&broken{w, 64}, req)
 		default:
@@ -147,4 +158,27 @@ func (b *broken) Write(p []byte) (int, error) {
 		panic(http.ErrAbortHandler)
 	}
 	return n, nil
+}
+
+// dripping is an answer of a hundred bytes a second.
+type dripping struct {
+	http.ResponseWriter
+	ctx context.Context
+}
+
+func (d *dripping) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var part int
+		part, err = d.ResponseWriter.Write(p[n:min(len(p), n+10)])
+		n += part
+		if f, ok := d.ResponseWriter.(http.Flusher); ok {
+			f.Flush()
+		}
+		select {
+		case <-d.ctx.Done():
+			return n, d.ctx.Err()
+		case <-time.After(slow / 30):
+		}
+	}
+	return n, err
 }

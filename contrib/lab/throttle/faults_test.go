@@ -30,8 +30,8 @@ func TestFaults(t *testing.T) {
 	defer front.Close()
 	ask := func(method, path string) string {
 		limit := time.Minute
-		if strings.Contains(path, "hang") {
-			limit = 300 * time.Millisecond // no answer comes, however long one waits
+		if strings.Contains(path, "hang") || strings.Contains(path, "drip/blobs") {
+			limit = 300 * time.Millisecond // no answer comes, or no end of it, however long one waits
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
@@ -45,6 +45,9 @@ func TestFaults(t *testing.T) {
 		}
 		defer res.Body.Close()
 		data, err := io.ReadAll(res.Body)
+		if err != nil && strings.Contains(path, "drip") && len(data) > 0 && len(data) < 100 {
+			return "a part"
+		}
 		if err != nil {
 			return fmt.Sprintf("%d bytes and no more", len(data))
 		}
@@ -55,6 +58,7 @@ func TestFaults(t *testing.T) {
 		"GET /v2/r401/manifests/1": "401  14", "GET /v2/rhang/manifests/1": "no answer", "GET /v2/rrefused/manifests/1": "no answer",
 		"GET /v2/rdigest/blobs/1": "200 sha256:right 1001", "HEAD /v2/rlie/manifests/1": "200 sha256:" + strings.Repeat("0", 64) + " 0",
 		"GET /v2/rbreak/blobs/1": "64 bytes and no more", "GET /v2/rbreak/manifests/1": "200 sha256:right 1000",
+		"GET /v2/rdrip/blobs/1": "a part", "GET /v2/rdrip/manifests/1": "200 sha256:right 1000", "GET /v2/rescape/manifests/1": "403  84",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		if got := ask(method, path); got != want {

@@ -34,6 +34,9 @@ that stays is --authfile ~/.config/containers/auth.json.`,
 			if err := tidyCredentials(e, o.AuthFile, o.DockerCompatAuthFile); err != nil {
 				return err
 			}
+			if err := registry.Certificates(o.CertDir); err != nil {
+				return err
+			}
 			return auth.Login(cmd.Context(), authenticated(cmd, tlsVerify), &o, args)
 		},
 	}

@@ -3,6 +3,9 @@
 package registry
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/podunit/podunit/runner/safe"
@@ -18,6 +21,28 @@ const (
 // Credentials judges a file with credentials before a library reads it: of a device the library would
 // read until there is no memory left. No name is no fault.
 func Credentials(path string) error { return safe.Readable(path, credentialsLimit) }
+
+// Certificates judges what lies in a directory of certificates for a registry, as Credentials does
+// with a file: the library reads all of it whose name ends in one of three ways. Source:
+// containers-certs.d(5). No directory is no fault.
+func Certificates(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if dir == "" || os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".crt", ".cert", ".key":
+			if err := safe.Readable(filepath.Join(dir, e.Name()), keyLimit); err != nil {
+				return fmt.Errorf("certificates: %w", err)
+			}
+		}
+	}
+	return nil
+}
 
 // keys judges files with keys, as podman-pull(1) and podman-push(1) write them, in the same way. They
 // may come through pipes, for whose writers the library waits. Which part of a word is the path

@@ -36,6 +36,29 @@ func TestGivenFiles(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{"ca.crt", "client.cert", "client.key"} {
+		for file, want := range map[string]error{huge: safe.ErrTooLarge, "/dev/zero": safe.ErrNotRegular, pipe: safe.ErrNotRegular, "/dev/null": nil} {
+			certs := t.TempDir()
+			if err := os.Symlink(file, filepath.Join(certs, name)); err != nil {
+				t.Fatal(err)
+			}
+			_, pulled := systemContext(image.PullOptions{CertDir: certs}, types.SystemContext{})
+			_, sent := SendOptions{PullOptions: image.PullOptions{CertDir: certs}}.copying()
+			for what, err := range map[string]error{"pull": pulled, "push": sent, "login": Certificates(certs)} {
+				if !errors.Is(err, want) {
+					t.Errorf("%s with %s of %s: %v", what, name, file, err)
+				}
+			}
+			if want == nil {
+				continue
+			}
+			_, searched := (&Images{}).Search(t.Context(), "x", libimage.SearchOptions{CertDirPath: certs})
+			_, asked := newHost(visit{host: "localhost", certDir: certs})
+			if !errors.Is(searched, want) || !errors.Is(asked, want) {
+				t.Errorf("search: %v; a question for a digest: %v", searched, asked)
+			}
+		}
+	}
 	for _, word := range []string{huge, huge + ":pass=x", "jwe:" + huge, dir + "/none:file=" + huge} {
 		if _, err := decryption(image.PullOptions{DecryptionKeys: []string{word}}); !errors.Is(err, safe.ErrTooLarge) {
 			t.Errorf("decryption key %s: %v", word, err)

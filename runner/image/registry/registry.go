@@ -378,6 +378,9 @@ func systemContext(o image.PullOptions, base types.SystemContext) (*types.System
 	if err := Credentials(sys.AuthFilePath); err != nil {
 		return nil, fmt.Errorf("%s: %w", said, err)
 	}
+	if err := Certificates(sys.DockerCertPath); err != nil {
+		return nil, err
+	}
 	if o.User != "" {
 		sys.DockerAuthConfig = &types.DockerAuthConfig{Username: o.User, Password: o.Secret}
 	}

@@ -64,7 +64,7 @@ func (o SendOptions) copying() (libimage.CopyOptions, error) {
 	if err := o.encryption(&c); err != nil {
 		return c, err
 	}
-	if err := errors.Join(Credentials(o.AuthFile), safe.Ends(o.SignKey, keyLimit)); err != nil {
+	if err := errors.Join(Credentials(o.AuthFile), Certificates(o.CertDir), safe.Ends(o.SignKey, keyLimit)); err != nil {
 		return c, err
 	}
 	if o.TLSVerify != nil {
@@ -354,7 +354,7 @@ func (im *Images) Changes(name, other string) ([]archive.Change, error) {
 
 // Search asks registries for repositories, or for the tags of one.
 func (im *Images) Search(ctx context.Context, term string, o libimage.SearchOptions) ([]libimage.SearchResult, error) {
-	if err := Credentials(o.Authfile); err != nil {
+	if err := errors.Join(Credentials(o.Authfile), Certificates(o.CertDirPath)); err != nil {
 		return nil, err
 	}
 	runtime, err := im.runtime()
@@ -474,7 +474,7 @@ func (im *Images) AddToList(ctx context.Context, name string, i Listed) (string,
 	if err := keepsFeatures(list, i); err != nil {
 		return "", err
 	}
-	if err := Credentials(i.AuthFile); err != nil {
+	if err := errors.Join(Credentials(i.AuthFile), Certificates(i.CertDir)); err != nil {
 		return "", err
 	}
 	o := libimage.ManifestListAddOptions{All: i.All, AuthFilePath: i.AuthFile, CertDirPath: i.CertDir, Username: i.User, Password: i.Secret}
