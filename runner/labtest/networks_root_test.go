@@ -50,6 +50,15 @@ class Server(http.server.HTTPServer):
 Server().serve_forever()
 `
 
+// holdLock holds the lock of root's networks, as podunit and Podman do: with the record lock of an
+// open file (F_OFD_SETLKW). Source: fcntl(2).
+const holdLock = `import fcntl, signal, struct
+f = open("/run/lock/netavark.lock", "a")
+fcntl.fcntl(f, 38, struct.pack("hhxxxxqqixxxx", fcntl.F_WRLCK, 0, 0, 0, 0))
+open("held", "w")
+signal.pause()
+`
+
 // rootNetworksOf are the files for a release: what Debian 12's netavark lacks, it refuses, which
 // TestLabNetworkOptions looks at.
 func rootNetworksOf(release string) map[string]string {
@@ -259,6 +268,32 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		if ours, theirs := l.MustRun("root", "podunit network ls"), l.MustRun("root", "podman network ls"); ours != theirs {
 			t.Errorf("podunit lists\n%sand podman\n%s", ours, theirs)
 		}
+	})
+	t.Run("stops at once", func(t *testing.T) {
+		// The lock of the networks is held until the kernel has removed all links, with the processes.
+		l := lab.on(t)
+		l.WriteFile("root", "/root/hold.py", holdLock)
+		for range 4 {
+			l.MustRun("root", "systemctl start proxy app shop-pod")
+			l.seen("root", "proxy", "8081")
+			l.MustRun("root", `since=$(date +%s.%N) bridge=$(podunit network inspect -f '{{.NetworkInterface}}' front)
+rm -f held; python3 hold.py & until [ -e held ]; do sleep 0.1; done
+systemctl stop --no-block proxy app shop-pod
+for i in $(seq 600); do [ -n "$(ip -o link show master $bridge)" ] || break; sleep 0.1; done
+left=$(ip -o link show master $bridge)
+kill $!
+systemctl stop proxy app shop-pod
+left+=$(journalctl -b --since "@$since" | grep -i netavark; nft list ruleset | grep -e nv_ -e 808; ip -o link | grep -e " $bridge:" -e ' x\?pu[^ ]*-[0-9]')
+[ -z "$left" ] || { echo "$left"; false; }`)
+		}
+		// A rule of whom podunit does not know leads to the network's ports: the others leave all the same.
+		l.MustRun("root", `systemctl start proxy && chain=$(nft list ruleset | grep -o 'nv_[^ ]*_dnat' | head -n 1)
+[ -z "$chain" ] || nft add rule inet netavark NETAVARK-HOSTPORT-DNAT tcp dport 9997 jump $chain
+systemctl stop proxy && systemctl start proxy`)
+		l.seen("root", "proxy", "8081")
+		l.MustRun("root", `handle=$(nft -a list ruleset | grep 'dport 9997' | grep -o '[0-9]*$'); [ -z "$handle" ] || nft delete rule inet netavark NETAVARK-HOSTPORT-DNAT handle $handle
+systemctl start proxy app shop-pod clerk`)
+		all(l)
 	})
 	t.Run("power cut", func(t *testing.T) {
 		l := lab.on(t)
