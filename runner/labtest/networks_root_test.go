@@ -283,11 +283,11 @@ for i in $(seq 600); do [ -n "$(ip -o link show master $bridge)" ] || break; sle
 left=$(ip -o link show master $bridge)
 kill $!
 systemctl stop proxy app shop-pod
-left+=$(journalctl -b --since "@$since" | grep -i netavark; nft list ruleset | grep -e nv_ -e 808; ip -o link | grep -e " $bridge:" -e ' x\?pu[^ ]*-[0-9]')
+left+=$(journalctl -b --since "@$since" | grep -i netavark; nft list ruleset | grep -e _10_89_9_ -e fd89 -e 808[13]; ip -o link | grep -e " $bridge:" -e ' x\?pu[^ ]*-[0-9]')
 [ -z "$left" ] || { echo "$left"; false; }`)
 		}
 		// A rule of whom podunit does not know leads to the network's ports: the others leave all the same.
-		l.MustRun("root", `systemctl start proxy && chain=$(nft list ruleset | grep -o 'nv_[^ ]*_dnat' | head -n 1)
+		l.MustRun("root", `systemctl start proxy && chain=$(nft list ruleset | grep -o 'nv_[^ ]*_10_89_9_0_nm24_dnat' | head -n 1)
 [ -z "$chain" ] || nft add rule inet netavark NETAVARK-HOSTPORT-DNAT tcp dport 9997 jump $chain
 systemctl stop proxy && systemctl start proxy`)
 		l.seen("root", "proxy", "8081")
@@ -297,11 +297,19 @@ systemctl start proxy app shop-pod clerk`)
 	})
 	t.Run("power cut", func(t *testing.T) {
 		l := lab.on(t)
+		l.WriteFile("root", "/etc/containers/systemd/cellar.network", "[Network]\nNetworkName=cellar\n")
+		l.WriteFile("root", "/etc/containers/systemd/cellar.pod", "[Pod]\nPodName=cellar\nNetwork=cellar.network\n")
+		l.MustRun("root", "systemctl daemon-reload && systemctl start cellar-pod")
+		if _, stderr, code := l.Run("root", "podunit network rm cellar"); code != 2 || !strings.Contains(stderr, "on it: pod cellar") {
+			t.Errorf("a pod's network: status %d, %s", code, stderr)
+		}
 		l.MustRun("root", "systemctl stop "+units+" && systemctl start --no-block "+units)
 		l.Eventually("root", "(($(ls /run/podunit/networks/connected | wc -l) > 1))", time.Minute)
 		l.PowerCut()
 		l.Boot()
 		l.MustRun("root", neighbour+"\n"+port)
+		// No boot starts the pod, so nothing is on its network any more.
+		l.MustRun("root", "podunit network rm cellar && ! podunit pod exists cellar && rm /etc/containers/systemd/cellar.* && systemctl daemon-reload")
 		l.Active("root", "proxy", "app", "db")
 		all(l)
 		l.MustRun("root", "systemctl start "+units)

@@ -177,6 +177,44 @@ func (e *Engine) Status(r Record) Status {
 	return s
 }
 
+// Forsaken are the pods of an earlier boot that belong to a unit which makes them anew at each start,
+// and that have no containers: if that unit does not run, nothing else removes them.
+func (e *Engine) Forsaken() ([]Record, error) {
+	all, err := e.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for _, r := range all {
+		if r.Unit == "" || !r.Spec.Replace || r.Spec.MainPIDFile == "" || r.BootID == "" || container.BootID() == "" || r.BootID == container.BootID() {
+			continue
+		}
+		if members, err := e.Members(r); err != nil {
+			return nil, err
+		} else if len(members) == 0 {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// Sweep removes a pod that was forsaken, unless it has been made anew.
+func (e *Engine) Sweep(ctx context.Context, r Record) error {
+	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	now, err := e.read(r.Name)
+	if errors.Is(err, ErrNotFound) {
+		return lock.Drop()
+	}
+	if err != nil || now.ID != r.ID || e.Status(r).InfraPID != 0 {
+		return err
+	}
+	return errors.Join(e.remove(ctx, r, false, 0), lock.Drop())
+}
+
 func (e *Engine) statusPath(r Record) string { return filepath.Join(e.Dir(r.ID), "status.json") }
 
 // noted is the status as the start and the stop have noted it: the infra process may have ended
