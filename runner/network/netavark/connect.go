@@ -3,6 +3,7 @@
 package netavark
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -173,8 +174,6 @@ type Servers struct {
 	Start func(ctx context.Context, unit string) error
 	// Namespace is the unit of the user's network namespace.
 	Namespace string
-	// Begun waits for a start of that unit which somebody has asked for already; nil if nobody has.
-	Begun func(ctx context.Context) error
 	// Names returns when the name server answers and knows the names that there were. Root's takes
 	// our lock before it reads them, so that it can start meanwhile. A user's takes none.
 	Names func(ctx context.Context) error
@@ -193,9 +192,6 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 	ctx, c.giveUp = context.WithCancel(ctx)
 	c.started = sync.OnceValue(func() error {
 		defer c.giveUp()
-		if servers.Begun != nil {
-			return servers.Begun(ctx)
-		}
 		return servers.Start(ctx, servers.Namespace)
 	})
 	go func() { _ = c.started() }() // Connect tells
@@ -280,8 +276,8 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			}
 			return err
 		})
-		if err == nil && !missing && first.Early {
-			missing, err = c.finish(ctx, first, before, servers)
+		if first.Early && !missing {
+			missing, err = c.finish(ctx, first, before, servers, err)
 			lost = missing
 		}
 		if err != nil {
@@ -336,11 +332,12 @@ func (c *Connection) awaitNamespace() error {
 	return startError(<-done)
 }
 
-// finish waits until pasta has connected the namespace first, in which the links were made, and has
-// their names served. missing is set if that namespace was lost.
-func (c *Connection) finish(ctx context.Context, first Shared, before int, servers Servers) (missing bool, err error) {
-	if err := c.started(); err != nil {
-		return false, startError(err)
+// finish waits until pasta has connected the namespace first, in which the links were made unless
+// there is a fault, and has their names served. That pasta could not be started is the cause of what
+// failed meanwhile. missing is set if that namespace was lost.
+func (c *Connection) finish(ctx context.Context, first Shared, before int, servers Servers, fault error) (missing bool, err error) {
+	if err := c.started(); err != nil || fault != nil {
+		return false, cmp.Or(startError(err), fault)
 	}
 	err = c.store().withLock(func() error {
 		err := c.serve(ctx, before, servers)
@@ -435,7 +432,7 @@ func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() e
 	caller := *c
 	caller.Firewall = c.firewall(h)
 	installed := sync.OnceValues(func() (version, error) { return askVersion(c.Netavark) })
-	if c.Rootless && caller.Firewall != noFirewall {
+	if c.mayNote(h) && caller.Firewall != noFirewall && !c.noted(h) {
 		go func() { _, _ = installed() }() // beside the other call; noteRules has what it says
 	}
 	out, err := caller.call(ctx, "setup", c.request(), ns, within)
