@@ -50,6 +50,15 @@ class Server(http.server.HTTPServer):
 Server().serve_forever()
 `
 
+// holdLock holds the lock of root's networks, as podunit and Podman do: with the record lock of an
+// open file (F_OFD_SETLKW). Source: fcntl(2).
+const holdLock = `import fcntl, signal, struct
+f = open("/run/lock/netavark.lock", "a")
+fcntl.fcntl(f, 38, struct.pack("hhxxxxqqixxxx", fcntl.F_WRLCK, 0, 0, 0, 0))
+open("held", "w")
+signal.pause()
+`
+
 // rootNetworksOf are the files for a release: what Debian 12's netavark lacks, it refuses, which
 // TestLabNetworkOptions looks at.
 func rootNetworksOf(release string) map[string]string {
@@ -109,6 +118,32 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		return l.MustRun("root", "podunit inspect "+name+" | jq -j '.[0].NetworkSettings.Networks[].IPAddress'")
 	}
 	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
+	t.Run("rules that are there", func(t *testing.T) {
+		// Who joins a network has netavark look at the rules where they are not there, or are iptables'.
+		l := lab.on(t)
+		l.WriteFile("root", "/usr/local/lib/podman/netavark", "#!/bin/sh\ncase \"$*\" in *setup*) echo \"driver $NETAVARK_FW\" >>/run/drivers;; esac\nexec /usr/lib/podman/netavark \"$@\"\n")
+		l.MustRun("root", "chmod 755 /usr/local/lib/podman/netavark")
+		const join = "rm -f /run/drivers; podunit run --rm --network front localhost:5000/busybox true && cat /run/drivers"
+		first, want := l.MustRun("root", join), "driver none\n"
+		if labtest.Release() == "bookworm" {
+			want = "driver \n"
+		}
+		if first != want {
+			t.Errorf("beside others: %q, want %q", first, want)
+		}
+		const rules = "nft list ruleset | grep -F 10.89.9.0/24"
+		if labtest.Release() != "bookworm" {
+			before := l.MustRun("root", rules)
+			l.MustRun("root", "nft flush ruleset")
+			if again := l.MustRun("root", join); again != "driver \n" {
+				t.Errorf("after the rules have gone: %q", again)
+			}
+			if now := l.MustRun("root", rules); !strings.HasPrefix(now, strings.Split(before, "\n")[0]) {
+				t.Errorf("rules before\n%s, now\n%s", before, now)
+			}
+		}
+		l.MustRun("root", "rm /usr/local/lib/podman/netavark /run/drivers; podunit network reload -a")
+	})
 	t.Run("client address", func(t *testing.T) {
 		l := lab.on(t)
 		l.seen("root", "proxy", "8081")
@@ -260,13 +295,47 @@ func TestLabNetworksOfRoot(t *testing.T) {
 			t.Errorf("podunit lists\n%sand podman\n%s", ours, theirs)
 		}
 	})
+	t.Run("stops at once", func(t *testing.T) {
+		// The lock of the networks is held until the kernel has removed all links, with the processes.
+		l := lab.on(t)
+		l.WriteFile("root", "/root/hold.py", holdLock)
+		for range 4 {
+			l.MustRun("root", "systemctl start proxy app shop-pod")
+			l.seen("root", "proxy", "8081")
+			l.MustRun("root", `since=$(date +%s.%N) bridge=$(podunit network inspect -f '{{.NetworkInterface}}' front)
+rm -f held; python3 hold.py & until [ -e held ]; do sleep 0.1; done
+systemctl stop --no-block proxy app shop-pod
+for i in $(seq 600); do [ -n "$(ip -o link show master $bridge)" ] || break; sleep 0.1; done
+left=$(ip -o link show master $bridge)
+kill $!
+systemctl stop proxy app shop-pod
+left+=$(journalctl -b --since "@$since" | grep -i netavark; nft list ruleset | grep -e _10_89_9_ -e fd89 -e 808[13]; ip -o link | grep -e " $bridge:" -e ' x\?pu[^ ]*-[0-9]')
+[ -z "$left" ] || { echo "$left"; false; }`)
+		}
+		// A rule of whom podunit does not know leads to the network's ports: the others leave all the same.
+		l.MustRun("root", `systemctl start proxy && chain=$(nft list ruleset | grep -o 'nv_[^ ]*_10_89_9_0_nm24_dnat' | head -n 1)
+[ -z "$chain" ] || nft add rule inet netavark NETAVARK-HOSTPORT-DNAT tcp dport 9997 jump $chain
+systemctl stop proxy && systemctl start proxy`)
+		l.seen("root", "proxy", "8081")
+		l.MustRun("root", `handle=$(nft -a list ruleset | grep 'dport 9997' | grep -o '[0-9]*$'); [ -z "$handle" ] || nft delete rule inet netavark NETAVARK-HOSTPORT-DNAT handle $handle
+systemctl start proxy app shop-pod clerk`)
+		all(l)
+	})
 	t.Run("power cut", func(t *testing.T) {
 		l := lab.on(t)
+		l.WriteFile("root", "/etc/containers/systemd/cellar.network", "[Network]\nNetworkName=cellar\n")
+		l.WriteFile("root", "/etc/containers/systemd/cellar.pod", "[Pod]\nPodName=cellar\nNetwork=cellar.network\n")
+		l.MustRun("root", "systemctl daemon-reload && systemctl start cellar-pod")
+		if _, stderr, code := l.Run("root", "podunit network rm cellar"); code != 2 || !strings.Contains(stderr, "on it: pod cellar") {
+			t.Errorf("a pod's network: status %d, %s", code, stderr)
+		}
 		l.MustRun("root", "systemctl stop "+units+" && systemctl start --no-block "+units)
 		l.Eventually("root", "(($(ls /run/podunit/networks/connected | wc -l) > 1))", time.Minute)
 		l.PowerCut()
 		l.Boot()
 		l.MustRun("root", neighbour+"\n"+port)
+		// No boot starts the pod, so nothing is on its network any more.
+		l.MustRun("root", "podunit network rm cellar && ! podunit pod exists cellar && rm /etc/containers/systemd/cellar.* && systemctl daemon-reload")
 		l.Active("root", "proxy", "app", "db")
 		all(l)
 		l.MustRun("root", "systemctl start "+units)

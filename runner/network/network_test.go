@@ -744,3 +744,31 @@ func TestOldPasta(t *testing.T) {
 		t.Errorf("the script was executed with %q, %v", got, err)
 	}
 }
+
+// TestPastaOfDebian12WithoutRoute: where a port is published on an IPv6 address and the machine has
+// no default route, it would leave IPv4 out and fail.
+func TestPastaOfDebian12WithoutRoute(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "pasta")
+	script := "#!/bin/sh\necho \"$@\" >>" + dir + "/words\n[ \"$1\" = -i ] && exit\n" +
+		"echo No external routable interface for IPv4 >&2\necho \"Failed to bind any port for '-t 127.0.0.1/3999:80', exiting\" >&2\nexit 1\n"
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := routes{any4: "eth7"}
+	ports := []spec.PortMapping{port(t, "127.0.0.1:3999:80"), port(t, "[::1]:3998:80")}
+	a := args(fitting(ports, nil, r), ports, "/netns", "/pid", false)
+	if err := runPasta(context.Background(), program, &a); err != nil {
+		t.Error(err)
+	}
+	words, err := os.ReadFile(filepath.Join(dir, "words"))
+	if lines := strings.Split(strings.TrimSpace(string(words)), "\n"); err != nil || len(lines) != 2 || lines[1] != "-i eth7 "+lines[0] {
+		t.Errorf("%q, %v", lines, err)
+	}
+	if err := os.WriteFile(program, []byte(strings.Replace(script, "[ ", "[ x", 1)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := runPasta(context.Background(), program, &a); !errors.As(err, &PastaError{}) {
+		t.Errorf("it fails again: %v", err)
+	}
+}

@@ -198,6 +198,15 @@ func without(words []string, option string) []string {
 	return slices.Delete(slices.Clone(words), i, i+2)
 }
 
+// after is the word after an option; empty if there is none.
+func after(words []string, option string) string {
+	i := slices.Index(words, option)
+	if i < 0 || i+1 >= len(words) {
+		return ""
+	}
+	return words[i+1]
+}
+
 // running is a pasta that has been started.
 type running struct {
 	pid       int
@@ -327,6 +336,10 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 			} else {
 				a.words = append(looseMode(), a.words...)
 			}
+		case bytes.Contains(out, []byte("No external routable interface for IPv4")) && !slices.Contains(a.words, "-i") && after(a.words, "--outbound-if6") != "":
+			// Debian 12's leaves out the family that has no default route, although it has got an address
+			// to use, and then cannot bind its ports.
+			a.words = append([]string{"-i", after(a.words, "--outbound-if6")}, a.words...)
 		default:
 			return PastaError{Said: lastWords(out), Err: err}
 		}

@@ -44,6 +44,7 @@ type Record struct {
 	Podunit int
 	ID      string
 	Name    string
+	BootID  string
 	Created time.Time
 	Spec    spec.Pod
 	Unit    string `json:",omitempty"`
@@ -176,6 +177,41 @@ func (e *Engine) Status(r Record) Status {
 	return s
 }
 
+// Forsaken are the pods of an earlier boot that belong to a unit which makes them anew at each start,
+// and that have no containers: if that unit does not run, nothing else removes them.
+func (e *Engine) Forsaken() ([]Record, error) {
+	all, err := e.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for _, r := range all {
+		if r.Unit == "" || !r.Spec.Replace || r.Spec.MainPIDFile == "" || r.BootID == "" || container.BootID() == "" || r.BootID == container.BootID() {
+			continue
+		}
+		if members, err := e.Members(r); err != nil {
+			return nil, err
+		} else if len(members) == 0 {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// SweepForsaken removes a pod that was forsaken, unless it has been made anew.
+func (e *Engine) SweepForsaken(ctx context.Context, r Record) error {
+	return e.Containers.WithLock(ctx, "pod "+r.Name, func(lock *container.Lock) error {
+		now, err := e.read(r.Name)
+		if errors.Is(err, ErrNotFound) {
+			return lock.Drop()
+		}
+		if err != nil || now.ID != r.ID || e.Status(r).InfraPID != 0 {
+			return err
+		}
+		return errors.Join(e.remove(ctx, r, false, 0), lock.Drop())
+	})
+}
+
 func (e *Engine) statusPath(r Record) string { return filepath.Join(e.Dir(r.ID), "status.json") }
 
 // noted is the status as the start and the stop have noted it: the infra process may have ended
@@ -196,6 +232,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 		Podunit: 1,
 		ID:      container.NewID(),
 		Name:    s.Name,
+		BootID:  container.BootID(),
 		Created: time.Now().UTC(),
 		Spec:    s,
 		Unit:    unit,
@@ -548,15 +585,16 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		if b, err := os.ReadFile(e.removed(id)); err != nil || json.Unmarshal(b, &r) != nil || r.ID != id {
 			continue // it has just been removed
 		}
-		lock, err := e.Containers.Lock(now, "pod "+r.Name)
-		if err != nil {
-			continue
+		err := e.Containers.WithLock(now, "pod "+r.Name, func(lock *container.Lock) error {
+			err := e.clear(r)
+			if _, gone := e.read(r.Name); errors.Is(gone, ErrNotFound) {
+				err = errors.Join(err, lock.Drop())
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, container.ErrBusy) {
+			errs = append(errs, err)
 		}
-		errs = append(errs, e.clear(r))
-		if _, err := e.read(r.Name); errors.Is(err, ErrNotFound) {
-			errs = append(errs, lock.Drop())
-		}
-		lock.Release()
 	}
 	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/spec"
 	"go.podman.io/storage"
 )
@@ -36,17 +37,16 @@ func TestRemovedInOneStep(t *testing.T) {
 		t.Errorf("in the middle of the removal there is %+v, %v", all, err)
 	}
 	e.Containers.Store = m
-	lock, err := e.Containers.Lock(t.Context(), "pod "+r.Name)
+	err := e.Containers.WithLock(t.Context(), "pod "+r.Name, func(*container.Lock) error {
+		err := e.Sweep(t.Context())
+		if left, err := os.ReadDir(e.recordDir()); err != nil || len(left) != 1 {
+			t.Errorf("while somebody removes it: %v, %v", left, err)
+		}
+		return err
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(e.recordDir()); err != nil || len(left) != 1 {
-		t.Errorf("while somebody removes it: %v, %v", left, err)
-	}
-	lock.Release()
 	if err := e.Sweep(t.Context()); err != nil {
 		t.Error(err)
 	}

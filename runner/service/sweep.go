@@ -10,30 +10,53 @@ import (
 
 // Sweep removes what is left of pods whose removal was killed, and ended containers made with --rm
 // whose unit would have removed them, but does not run any more: its file was withdrawn, or names
-// another container by now. It asks the manager only if there is such a container.
+// another container by now. So it does with pods that a power cut has left. It asks the manager only
+// if there is such a container or pod.
 func (e *Engine) Sweep(ctx context.Context) error {
 	forsaken, err := e.Containers.Forsaken()
-	if err = errors.Join(err, e.Pods.Sweep(ctx)); err != nil || len(forsaken) == 0 {
+	if err = errors.Join(err, e.Pods.Sweep(ctx)); err != nil {
 		return err
 	}
-	if err := e.needRuntime(); err != nil {
+	if len(forsaken) > 0 {
+		if err := e.needRuntime(); err != nil {
+			return err
+		}
+		err = e.withManager(ctx, func(m Manager) error {
+			var errs []error
+			for _, r := range forsaken {
+				if idle, err := isIdle(ctx, m, r.Unit); err != nil || !idle {
+					errs = append(errs, err)
+				} else if err := e.Containers.Sweep(ctx, r); err != nil {
+					errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))
+				}
+			}
+			return errors.Join(errs...)
+		})
+	}
+	return errors.Join(err, e.sweepPods(ctx)) // their containers first
+}
+
+func (e *Engine) sweepPods(ctx context.Context) error {
+	forsaken, err := e.Pods.Forsaken()
+	if err != nil || len(forsaken) == 0 {
 		return err
 	}
 	return e.withManager(ctx, func(m Manager) error {
 		var errs []error
 		for _, r := range forsaken {
-			p, err := m.Properties(ctx, r.Unit)
-			switch {
-			case err != nil:
+			if idle, err := isIdle(ctx, m, r.Unit); err != nil || !idle {
 				errs = append(errs, err)
-			case p.HasJob || p.ActiveState != "inactive" && p.ActiveState != "failed":
-				// The unit's own commands have yet to remove it.
-			default:
-				if err := e.Containers.Sweep(ctx, r); err != nil {
-					errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))
-				}
+			} else if err := e.Pods.SweepForsaken(ctx, r); err != nil {
+				errs = append(errs, fmt.Errorf("pod %s of %s: %w", r.Name, r.Unit, err))
 			}
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// isIdle reports whether a unit does not run and is not about to: else its own commands have yet to
+// remove what it has made.
+func isIdle(ctx context.Context, m Manager, name string) (bool, error) {
+	p, err := m.Properties(ctx, name)
+	return err == nil && !p.HasJob && (p.ActiveState == "inactive" || p.ActiveState == "failed"), err
 }

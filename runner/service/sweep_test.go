@@ -133,6 +133,43 @@ func TestARunByHandSweeps(t *testing.T) {
 	}
 }
 
+// TestSweepOfPods removes what a power cut has left of pods whose units do not run.
+func TestSweepOfPods(t *testing.T) {
+	ofUnit := spec.Pod{Replace: true, MainPIDFile: "/run/pod.pid"}
+	left := func(name, unit string) pod.Record {
+		return pod.Record{ID: container.NewID(), Name: name, Unit: unit, BootID: "earlier", Spec: ofUnit}
+	}
+	member := left("peopled", "gone.service")
+	e, _ := withRecords(t, container.Record{Name: "by-hand", PodID: member.ID})
+	now := left("of-now", "gone.service")
+	now.BootID = container.BootID()
+	named := left("made-once", "gone.service")
+	named.Spec.Replace = false
+	dir := filepath.Join(e.Containers.Store.GraphRoot(), "podunit", "pods")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []pod.Record{member, now, named, left("withdrawn", "gone.service"), left("failed", "failed.service"), left("runs", "runs.service"), left("by-hand", "")} {
+		if err := container.WriteJSON(filepath.Join(dir, r.Name+".json"), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Connect = func(context.Context) (Manager, error) {
+		return asked{states: map[string]unit.Properties{"failed.service": {ActiveState: "failed"}, "runs.service": {ActiveState: "activating"}}}, nil
+	}
+	if err := e.Sweep(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	all, err := e.Pods.List()
+	for _, r := range all {
+		names = append(names, r.Name)
+	}
+	if want := []string{"by-hand", "made-once", "of-now", "peopled", "runs"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("left %q, want %q; %v", names, want, err)
+	}
+}
+
 // TestSweepAsksNobody where nothing is left.
 func TestSweepAsksNobody(t *testing.T) {
 	e, _ := withRecords(t, container.Record{Name: "stays", Unit: "gone.service"})

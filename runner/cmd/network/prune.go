@@ -30,11 +30,12 @@ Filters: label, label!=KEY[=VALUE]; until=TIME.`,
 					return err
 				}
 			}
-			list, err := rows(cmd.Context(), e, append(filters, "dangling=true"))
+			x, err := e.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			x, err := e.Open(cmd.Context())
+			e.Sweep(cmd.Context(), x)
+			list, err := rows(cmd.Context(), e, append(filters, "dangling=true"))
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
@@ -18,10 +19,26 @@ import (
 )
 
 // inUseError says that containers or pods are on a network that is to be removed.
-type inUseError struct{ name string }
+type inUseError struct {
+	name  string
+	users []view.NetworkUser
+}
 
 func (e inUseError) Error() string {
 	return fmt.Sprintf("%q has associated containers with it. Use -f to forcibly delete containers and pods: network is being used", e.name)
+}
+
+// Hint says who they are.
+func (e inUseError) Hint() string {
+	var who []string
+	for _, u := range e.users {
+		kind := "container "
+		if u.Pod {
+			kind = "pod "
+		}
+		who = append(who, kind+u.Name)
+	}
+	return "on it: " + strings.Join(who, ", ") + "; stop the units of those that have one, or podunit network rm -f " + e.name
 }
 
 // NewRm makes podunit network rm.
@@ -32,7 +49,8 @@ func NewRm(e *cli.Env) *cobra.Command {
 		Use:     "rm [flags] NETWORK...",
 		Aliases: []string{"remove"},
 		Short:   "Remove networks",
-		Long: `Remove networks. One that a container or pod is on, running or not, is not removed without --force.
+		Long: `Remove networks. One that a container or pod is on, running or not, is not removed without --force. A unit that
+does not run has no container or pod: its network can go.
 
 Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another error.`,
 		Args:              cli.WantArgs(1, -1),
@@ -41,6 +59,9 @@ Exit status: 0 done, 1 a network isn't there, 2 a network is in use, 125 another
 			x, err := e.OpenToRun(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if !x.InService() {
+				e.Sweep(cmd.Context(), x)
 			}
 			var faults []error
 			for _, name := range args {
@@ -98,7 +119,7 @@ func unused(x *service.Engine) func(types.Network) error {
 	return func(n types.Network) error {
 		users, err := usersOf(x, n)
 		if err == nil && len(users) > 0 {
-			err = inUseError{n.Name}
+			err = inUseError{n.Name, users}
 		}
 		return err
 	}

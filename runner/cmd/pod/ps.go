@@ -35,6 +35,7 @@ func NewPs(e *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			e.Sweep(cmd.Context(), x)
 			match, err := view.PodFilters(filters)
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@
 package netavark
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -185,8 +186,8 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 	if err := c.note(dir); err != nil {
 		return err
 	}
-	if _, ok, err := c.host(); ok || err != nil {
-		return err
+	if _, ok := ReadShared(c.Shared); ok || !c.Rootless {
+		return nil
 	}
 	ctx, c.giveUp = context.WithCancel(ctx)
 	c.started = sync.OnceValue(func() error {
@@ -229,35 +230,30 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 		}
 	}
 	if c.started != nil {
-		if err := c.started(); err != nil {
-			return fmt.Errorf("networks of this user: %w", err)
+		if err := c.awaitNamespace(); err != nil {
+			return err
 		}
 	}
 	names := func() error { return nil } // has root's name server started, and waits for it
 	lost := false                        // links were made in a namespace that has ended
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		missing := false
+		missing, before := false, 0
+		var first Shared
 		err := c.store().withLock(func() error {
-			if c.read {
-				// Somebody else may have connected it again since, or disconnected it.
-				now, err := Read(dir)
-				if now == nil || err != nil {
-					return err
-				}
-				*c = *now
+			if gone, err := c.readAgain(dir); gone || err != nil {
+				return err
 			}
-			var first Shared
 			if c.Rootless {
-				first, _ = ReadShared(c.Shared)
+				first, _ = readEarly(c.Shared)
 			}
 			within, ok, err := c.host()
 			if err != nil {
 				return err
 			}
-			if missing = !ok; missing {
+			if missing = !ok || first.Early && c.started == nil; missing {
 				return nil
 			}
-			before := c.dnsPID()
+			before = c.dnsPID()
 			if c.HasDNS() && before == 0 && !c.Rootless {
 				// The name server's unit does everything else meanwhile, and waits for our lock
 				// only before it reads the names.
@@ -270,7 +266,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				}
 			}
 			err = c.setup(ctx, dir, ns, within)
-			if err == nil {
+			if err == nil && !first.Early {
 				err = c.serve(ctx, before, servers)
 			}
 			// The unit that makes the namespace again connects only containers that have a process.
@@ -280,6 +276,10 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			}
 			return err
 		})
+		if first.Early && !missing {
+			missing, err = c.finish(ctx, first, before, servers, err)
+			lost = missing
+		}
 		if err != nil {
 			_ = names() // without names it ends
 			return err
@@ -291,13 +291,69 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return hint.With(fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace), "systemctl --user restart %s", servers.Namespace)
 		}
 		if err := servers.Start(ctx, servers.Namespace); err != nil {
-			return fmt.Errorf("networks of this user: %w", err)
+			return startError(err)
 		}
 	}
 	if err := names(); err != nil {
 		return namesError(err)
 	}
 	return nil
+}
+
+// readAgain looks what has become of a connection that was read: somebody else may have connected it
+// again since, or disconnected it, so that it is gone.
+func (c *Connection) readAgain(dir string) (gone bool, err error) {
+	if !c.read {
+		return false, nil
+	}
+	now, err := Read(dir)
+	if now == nil || err != nil {
+		return true, err
+	}
+	*c = *now
+	return false, nil
+}
+
+// awaitNamespace returns when the user's namespace is there. Links can be made in it while pasta
+// connects it to the outside, but ports can be published only by a pasta that is there.
+func (c *Connection) awaitNamespace() error {
+	done := make(chan error, 1)
+	go func() { done <- c.started() }()
+	for c.Forward == nil {
+		if _, ok := readEarly(c.Shared); ok {
+			return nil
+		}
+		select {
+		case err := <-done:
+			return startError(err)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return startError(<-done)
+}
+
+// finish waits until pasta has connected the namespace first, in which the links were made unless
+// there is a fault, and has their names served. That pasta could not be started is the cause of what
+// failed meanwhile. missing is set if that namespace was lost.
+func (c *Connection) finish(ctx context.Context, first Shared, before int, servers Servers, fault error) (missing bool, err error) {
+	if err := c.started(); err != nil || fault != nil {
+		return false, cmp.Or(startError(err), fault)
+	}
+	err = c.store().withLock(func() error {
+		err := c.serve(ctx, before, servers)
+		if missing = !first.current(); missing {
+			return nil
+		}
+		return err
+	})
+	return missing, err
+}
+
+func startError(err error) error {
+	if err != nil {
+		err = fmt.Errorf("networks of this user: %w", err)
+	}
+	return err
 }
 
 func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
@@ -375,13 +431,17 @@ func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() e
 	}
 	caller := *c
 	caller.Firewall = c.firewall(h)
+	installed := sync.OnceValues(func() (version, error) { return askVersion(c.Netavark) })
+	if c.mayNote(h) && caller.Firewall != noFirewall && !c.noted(h) {
+		go func() { _, _ = installed() }() // beside the other call; noteRules has what it says
+	}
 	out, err := caller.call(ctx, "setup", c.request(), ns, within)
 	if err != nil {
 		return err
 	}
 	c.made = h
 	if caller.Firewall != noFirewall {
-		c.noteRules(h)
+		c.noteRules(h, installed)
 	}
 	c.Answer = nil
 	if err := json.Unmarshal(out, &c.Answer); err != nil {
@@ -525,16 +585,15 @@ const teardownTime = 30 * time.Second
 // teardown calls netavark to take back its work. The container's namespace is gone or about to go,
 // so netavark gets another one with devices of the same names: only the side of the host matters.
 func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
+	noted := c.others()
 	onlyNames := false
 	err := within(func() error {
 		if err := c.removePeers(); err != nil {
 			return err
 		}
 		var err error
-		if onlyNames, err = c.othersStay(); err != nil || onlyNames {
-			return err
-		}
-		return c.standIn()
+		onlyNames, err = c.othersStay(noted)
+		return err
 	})
 	if err != nil {
 		return err
@@ -542,6 +601,45 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	if onlyNames {
 		return c.leaveNames(ctx)
 	}
+	err = c.takeBackBeside(ctx, noted, within)
+	if isHeld(err) {
+		// Of whom we know nothing: a container of Podman's whose process has ended as well.
+		all := map[string]bool{}
+		for _, e := range c.Networks {
+			all[e.Name] = true
+		}
+		err = c.takeBackBeside(ctx, all, within)
+	}
+	return err
+}
+
+// takeBackBeside is takeBack where others are on the networks noted.
+func (c *Connection) takeBackBeside(ctx context.Context, noted map[string]bool, within func(func() error) error) error {
+	var dropLinks func() error
+	stands := false
+	err := within(func() (err error) {
+		if stands, err = c.standIn(); err == nil {
+			dropLinks, err = c.keepBridges(noted)
+		}
+		return err
+	})
+	if err == nil {
+		err = c.takeBack(ctx, within)
+	}
+	if dropLinks == nil {
+		return err
+	}
+	return errors.Join(err, within(func() error {
+		if err := dropLinks(); err != nil || !stands {
+			return err
+		}
+		// netavark would take a bridge that is there for one that has its addresses.
+		return c.sweep()
+	}))
+}
+
+// takeBack calls netavark, and waits for a name server that has no names any more.
+func (c *Connection) takeBack(ctx context.Context, within func(func() error) error) error {
 	ns, err := netns.Anonymous()
 	if err != nil {
 		return err
@@ -597,8 +695,16 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	return nil
 }
 
-// removePeers removes what is left of the links on the side of the host.
+// removePeers removes what is left of the links on the side of the host, also of an earlier teardown
+// that was killed.
 func (c *Connection) removePeers() error {
+	for i := range c.Networks {
+		if l, err := netlink.LinkByName(c.keeper(i)); err == nil {
+			if err := netlink.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+				return fmt.Errorf("remove link %s: %w", l.Attrs().Name, err)
+			}
+		}
+	}
 	for name, index := range c.Peers {
 		link, err := netlink.LinkByIndex(index)
 		if err != nil {
@@ -617,10 +723,11 @@ func (c *Connection) removePeers() error {
 
 // othersStay reports whether all that netavark would take back are the connection's names: it
 // publishes no ports by rules and has no lease of a DHCP server, and others are on the bridges of
-// all its networks. netavark itself looks for them in the same way, and Podman, whose containers
-// may be on root's networks, calls it under the lock that we have. A setup that was not finished
-// may have left a link of ours, which we would take for another's.
-func (c *Connection) othersStay() (bool, error) {
+// all its networks. netavark itself looks for their links, and Podman, whose containers may be on
+// root's networks, calls it under the lock that we have. A setup that was not finished may have left
+// a link of ours, which we would take for another's. Whose process has ended has no link any more,
+// and is on the network until its own teardown.
+func (c *Connection) othersStay(noted map[string]bool) (bool, error) {
 	if len(c.Ports) > 0 {
 		return false, nil
 	}
@@ -633,12 +740,80 @@ func (c *Connection) othersStay() (bool, error) {
 		if _, known := c.Peers[e.Name]; !known || n.Driver != Bridge || n.Options["mode"] == "unmanaged" || n.IPAMOptions[types.Driver] == types.DHCPIPAMDriver {
 			return false, nil
 		}
-		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == n.NetworkInterface })
-		if i < 0 || !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == links[i].Attrs().Index }) {
+		bridge := find(links, n.NetworkInterface)
+		if bridge == nil || !noted[e.Name] && !slices.ContainsFunc(links, on(bridge)) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// find is the link of a name; nil if there is none.
+func find(links []netlink.Link, name string) netlink.Link {
+	i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name })
+	if i < 0 {
+		return nil
+	}
+	return links[i]
+}
+
+// on tells which links are on a bridge.
+func on(bridge netlink.Link) func(netlink.Link) bool {
+	return func(l netlink.Link) bool { return l.Attrs().MasterIndex == bridge.Attrs().Index }
+}
+
+// others are the networks of the connection that another one of ours is on.
+func (c *Connection) others() map[string]bool {
+	noted := map[string]bool{}
+	for _, other := range (&Store{Records: c.Records}).connections() {
+		if other.ID == c.ID || !other.Begun {
+			continue
+		}
+		for name := range other.Info {
+			noted[name] = true
+		}
+	}
+	return noted
+}
+
+// keeper is the name of the link without use for the network of that number.
+func (c *Connection) keeper(network int) string { return fmt.Sprintf("pu%.8s-%d", c.ID, network) }
+
+// keepBridges puts a link without use on the bridges of those networks that others are on, where they
+// have no link any more because their process has ended. netavark takes down the bridge and the
+// chains of a network with its last link; with nftables it fails where a rule leads to such a chain,
+// as the rules do of others whose ports are still to be taken down. The bridges must be there. The
+// function returned removes the links; it is nil if there are none.
+func (c *Connection) keepBridges(noted map[string]bool) (drop func() error, err error) {
+	var made []netlink.Link
+	remove := func() error {
+		var errs []error
+		for _, l := range made {
+			if err := netlink.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+				errs = append(errs, fmt.Errorf("remove link %s: %w", l.Attrs().Name, err))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return drop, fmt.Errorf("links: %w", err)
+	}
+	for i, e := range c.Networks {
+		n := c.Info[e.Name]
+		bridge := find(links, n.NetworkInterface)
+		if !noted[e.Name] || n.Driver != Bridge || bridge == nil || slices.ContainsFunc(links, on(bridge)) {
+			continue
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.MasterIndex = c.keeper(i), bridge.Attrs().Index
+		l := &netlink.Veth{LinkAttrs: attrs, PeerName: "x" + c.keeper(i)}
+		if err := netlink.LinkAdd(l); err != nil {
+			return drop, fmt.Errorf("link on %s: %w", n.NetworkInterface, err)
+		}
+		made, drop = append(made, l), remove
+	}
+	return drop, nil
 }
 
 // leaveNames takes the connection's names back without netavark, and what netavark notes of it.
@@ -666,6 +841,12 @@ func isGone(err error) bool {
 	return errors.As(err, &e) && e.Verb == "teardown" && strings.Contains(e.Said, "iptables: No chain/target/match by that name")
 }
 
+// isHeld reports whether netavark could not remove the chains of a network, since rules lead to them.
+func isHeld(err error) bool {
+	var e Error
+	return errors.As(err, &e) && e.Verb == "teardown" && strings.Contains(e.Said, "nft did not return successfully")
+}
+
 // sweep removes those bridges of the connection that no container is on: netavark leaves them when
 // it fails.
 func (c *Connection) sweep() error {
@@ -674,12 +855,8 @@ func (c *Connection) sweep() error {
 		return fmt.Errorf("links: %w", err)
 	}
 	for _, n := range c.Info {
-		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == n.NetworkInterface })
-		if i < 0 || n.Driver != Bridge || n.Options["mode"] == "unmanaged" {
-			continue
-		}
-		bridge := links[i]
-		if slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == bridge.Attrs().Index }) {
+		bridge := find(links, n.NetworkInterface)
+		if bridge == nil || n.Driver != Bridge || n.Options["mode"] == "unmanaged" || slices.ContainsFunc(links, on(bridge)) {
 			continue
 		}
 		if err := netlink.LinkDel(bridge); err != nil && !errors.Is(err, unix.ENODEV) {
@@ -692,8 +869,8 @@ func (c *Connection) sweep() error {
 // standIn makes bridges that are gone. When two containers leave at the same moment, the kernel may
 // have removed the link of the second one when netavark looks whether the first one was the last:
 // then it removes the bridge. Without a bridge it would refuse the teardown of the second, and keep
-// its rules.
-func (c *Connection) standIn() error {
+// its rules. It reports whether it has made any.
+func (c *Connection) standIn() (made bool, err error) {
 	for _, e := range c.Networks {
 		n := c.Info[e.Name]
 		if n.Driver != Bridge || n.Options["mode"] == "unmanaged" {
@@ -701,11 +878,13 @@ func (c *Connection) standIn() error {
 		}
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = n.NetworkInterface
-		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("bridge %s: %w", attrs.Name, err)
+		err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return made, fmt.Errorf("bridge %s: %w", attrs.Name, err)
 		}
+		made = made || err == nil
 	}
-	return nil
+	return made, nil
 }
 
 // forgetNote removes netavark's notes of root's container, from which it makes rules again when

@@ -805,3 +805,89 @@ echo 10.89.0.1 >%[1]s/a; echo %[2]d >%[1]s/aardvark.pid; echo '{}'`, dns, test.a
 		}
 	}
 }
+
+// TestWhilePastaStarts: netavark, a script, works while pasta has yet to connect the namespace; the
+// names are asked for after that. That pasta has failed is the fault, whatever netavark says. Who has
+// not asked for the namespace itself waits for it.
+func TestWhilePastaStarts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for network namespaces")
+	}
+	for _, tt := range []struct {
+		name           string
+		pasta          error
+		reads          bool // it was connected before, and Begin was not called
+		netavark, said string
+		want           []string
+	}{
+		{"pasta comes", nil, false, "echo '{}'", "", []string{"begin", "setup", "pasta", "names"}},
+		{"pasta fails", errors.New("no pasta"), false, "echo '{}'", "networks of this user: no pasta", []string{"begin", "setup", "pasta"}},
+		{"both fail", errors.New("no pasta"), false, "exit 1", "networks of this user: no pasta", []string{"begin", "setup", "pasta"}},
+		{"connected again", errors.New("no pasta"), true, "echo '{}'", "networks of this user: no pasta", []string{"begin", "pasta"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := t.TempDir()
+			calls, shared := filepath.Join(at, "calls"), filepath.Join(at, "netns")
+			s := newStore(t, fmt.Sprintf("[ \"$1\" = --version ] && { echo netavark 1.14.0; exit; }\necho setup >>%s; %s", calls, tt.netavark))
+			if err := os.Mkdir(shared, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Create(New{Name: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			note := func(word string) {
+				f, err := os.OpenFile(calls, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+				if err == nil {
+					_, err = fmt.Fprintln(f, word)
+				}
+				if err = errors.Join(err, f.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+			early := func() Shared {
+				held(t, shared)
+				h, _ := ReadShared(shared)
+				h.Early = true
+				if err := h.Save(shared); err != nil {
+					t.Error(err)
+				}
+				return h
+			}
+			var h Shared
+			servers := Servers{Namespace: "ns.service", Names: func(context.Context) error { note("names"); return nil }, Start: func(context.Context, string) error {
+				note("begin")
+				if !tt.reads {
+					h = early()
+					for n := 0; n < 1000; n++ { // until netavark has been there
+						if b, _ := os.ReadFile(calls); strings.Contains(string(b), "setup") {
+							break
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+				note("pasta")
+				h.Early = false
+				return errors.Join(tt.pasta, h.Save(shared))
+			}}
+			dir := t.TempDir()
+			if tt.reads {
+				early()
+			} else if err := c.Begin(t.Context(), dir, servers); err != nil {
+				t.Fatal(err)
+			}
+			err = c.Connect(t.Context(), dir, inside(t), servers)
+			b, _ := os.ReadFile(calls)
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if order := strings.Fields(string(b)); said != tt.said || !slices.Equal(order, tt.want) {
+				t.Errorf("%q; %q", said, order)
+			}
+		})
+	}
+}
