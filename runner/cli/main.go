@@ -89,8 +89,8 @@ func Main(p Program) {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(gcAbove)
 	if p.Small {
-		// This program waits for the kernel, the runtime and the manager most of its time. System calls
-		// have threads of their own; more of Go's would be made and woken to find nothing to do.
+		// This program waits for the kernel, the runtime and the manager most of its time. System
+		// calls have threads of their own; more of Go's would be made and woken for nothing.
 		runtime.GOMAXPROCS(1)
 	}
 	// SIGTERM is what systemd sends when a start is to be given up.
