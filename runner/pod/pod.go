@@ -198,9 +198,12 @@ func (e *Engine) Forsaken() ([]Record, error) {
 	return out, nil
 }
 
-// SweepForsaken removes a pod that was forsaken, unless it has been made anew.
+// SweepForsaken removes a pod that was forsaken, unless it has been made anew, has got a container since,
+// or somebody is at work on it.
 func (e *Engine) SweepForsaken(ctx context.Context, r Record) error {
-	return e.Containers.WithLock(ctx, "pod "+r.Name, func(lock *container.Lock) error {
+	now, cancel := context.WithCancel(ctx)
+	cancel() // it does not wait for the lock
+	err := e.Containers.WithLock(now, "pod "+r.Name, func(lock *container.Lock) error {
 		now, err := e.read(r.Name)
 		if errors.Is(err, ErrNotFound) {
 			return lock.Drop()
@@ -208,8 +211,15 @@ func (e *Engine) SweepForsaken(ctx context.Context, r Record) error {
 		if err != nil || now.ID != r.ID || e.Status(r).InfraPID != 0 {
 			return err
 		}
+		if members, err := e.Members(r); err != nil || len(members) > 0 {
+			return err
+		}
 		return errors.Join(e.remove(ctx, r, false, 0), lock.Drop())
 	})
+	if errors.Is(err, container.ErrBusy) {
+		return nil
+	}
+	return err
 }
 
 func (e *Engine) statusPath(r Record) string { return filepath.Join(e.Dir(r.ID), "status.json") }
@@ -533,14 +543,10 @@ func (e *Engine) remove(ctx context.Context, r Record, force bool, timeout time.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	gone := err != nil
-	if err := e.clear(r); err != nil {
-		return err
-	}
-	if !gone {
+	if err == nil {
 		e.Tell(r, "remove")
 	}
-	return nil
+	return e.clear(r)
 }
 
 // removing begins the name of the record of a pod that is removed but for its files, which end with

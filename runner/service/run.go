@@ -154,7 +154,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 		return err
 	}
 	if !e.InService() {
-		if err := e.Sweep(ctx); err != nil {
+		if err := e.sweepContainers(ctx); err != nil { // but no pod: it may be the one to join
 			e.Warn(fmt.Sprintf("remains of other units: %v", err))
 		}
 	}

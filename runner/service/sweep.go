@@ -8,34 +8,37 @@ import (
 	"fmt"
 )
 
-// Sweep removes what is left of pods whose removal was killed, and ended containers made with --rm
-// whose unit would have removed them, but does not run any more: its file was withdrawn, or names
-// another container by now. So it does with pods that a power cut has left. It asks the manager only
-// if there is such a container or pod.
+// Sweep removes what nobody else would: what is left of pods whose removal was killed, ended
+// containers made with --rm whose unit does not run any more, and pods that a power cut has left.
 func (e *Engine) Sweep(ctx context.Context) error {
-	forsaken, err := e.Containers.Forsaken()
-	if err = errors.Join(err, e.Pods.Sweep(ctx)); err != nil {
-		return err
-	}
-	if len(forsaken) > 0 {
-		if err := e.needRuntime(); err != nil {
-			return err
-		}
-		err = e.withManager(ctx, func(m Manager) error {
-			var errs []error
-			for _, r := range forsaken {
-				if idle, err := isIdle(ctx, m, r.Unit); err != nil || !idle {
-					errs = append(errs, err)
-				} else if err := e.Containers.Sweep(ctx, r); err != nil {
-					errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))
-				}
-			}
-			return errors.Join(errs...)
-		})
-	}
-	return errors.Join(err, e.sweepPods(ctx)) // their containers first
+	return errors.Join(e.Pods.Sweep(ctx), e.sweepContainers(ctx), e.sweepPods(ctx))
 }
 
+// sweepContainers removes ended containers made with --rm whose unit would have removed them, but does
+// not run any more: its file was withdrawn, or names another container by now. It asks the manager only
+// if there is such a container.
+func (e *Engine) sweepContainers(ctx context.Context) error {
+	forsaken, err := e.Containers.Forsaken()
+	if err != nil || len(forsaken) == 0 {
+		return err
+	}
+	if err := e.needRuntime(); err != nil {
+		return err
+	}
+	return e.withManager(ctx, func(m Manager) error {
+		var errs []error
+		for _, r := range forsaken {
+			if idle, err := isIdle(ctx, m, r.Unit); err != nil || !idle {
+				errs = append(errs, err)
+			} else if err := e.Containers.Sweep(ctx, r); err != nil {
+				errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// sweepPods does the same with pods that a power cut has left without containers.
 func (e *Engine) sweepPods(ctx context.Context) error {
 	forsaken, err := e.Pods.Forsaken()
 	if err != nil || len(forsaken) == 0 {
