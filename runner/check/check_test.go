@@ -177,7 +177,7 @@ func TestCheck(t *testing.T) {
 		{"a misspelt target", files{"a.container": container("[Install]", "WantedBy=defualt.target", "WantedBy=mine.target")}, false, []string{"warning: there is no defualt.target on this machine"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: manifest.Check})
+			list := Check(c.files.inputs(), Options{Convert: convert.Options{User: !c.system}, Host: fakeHost(), Kube: manifest.Check(nil)})
 			for _, want := range c.want {
 				found := false
 				for _, d := range list {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/spec"
@@ -626,12 +627,24 @@ func TestANetworkOfAContainer(t *testing.T) {
 		t.Errorf("one that does not run: %v", err)
 	}
 	w.running(other, "") // in our network namespace, which nobody has to enter
-	if err := os.WriteFile(filepath.Join(w.Containers.Dir(other.ID), "config.json"), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err) // without files of its own that it could share
+	config := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(w.Containers.Dir(other.ID), "config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	config("{}") // without files of its own that it could share
 	req, err := w.networkRequest(asked, who{})
 	if err != nil || req.Network.Mode != spec.NetHost || req.Hosts != nil || req.Resolver != nil {
 		t.Errorf("%+v, %v", req, err)
+	}
+	asked.NoHosts, asked.DNS = false, nil
+	if req, err := w.networkRequest(asked, who{}); err != nil || req.Hosts != nil || req.Resolver != nil {
+		t.Errorf("files of the image: %+v, %v", req, err)
+	}
+	config(`{"mounts":[{"destination":"/etc/hosts","source":"/r/hosts"},{"destination":"/etc/resolv.conf","source":"/r/resolv.conf"}]}`)
+	if req, err := w.networkRequest(asked, who{}); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf"}) {
+		t.Errorf("files that it shares: %+v, %v", req, err)
 	}
 	// Without a network no name server is of use, but one that was asked for.
 	asked = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNone}}}

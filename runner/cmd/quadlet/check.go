@@ -34,7 +34,7 @@ func checkOptions(e *cli.Env, system bool) check.Options {
 	if system == (e.User.UID == 0) { // else they are somebody else's
 		host.Secret = func(name string) bool { return hasSecret(e, name) }
 	}
-	return check.Options{Convert: convert.Options{User: !system}, Host: host, Kube: manifest.CheckWith(play.NoZone), Verbs: VerbFlags(e)}
+	return check.Options{Convert: convert.Options{User: !system}, Host: host, Kube: manifest.Check(play.NoZone), Verbs: VerbFlags(e)}
 }
 
 // hasSecret tells whether there is a secret, or that it cannot be known. It makes no directory for

@@ -147,7 +147,7 @@ func TestDocuments(t *testing.T) {
 			}
 			var checked report.List
 			for _, s := range d.sources() {
-				checked = append(checked, manifest.Check(s.Name, s.Data)...)
+				checked = append(checked, manifest.Check(nil)(s.Name, s.Data)...)
 			}
 			if d.elsewhere {
 				announced = nil

@@ -72,7 +72,7 @@ func TestCheck(t *testing.T) {
 		"a list of objects":        {"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n  dat: {}\n", "f:7:3: error: dat: unknown field|did you mean data?"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list := Check("f", []byte(c.text))
+			list := Check(nil)("f", []byte(c.text))
 			if c.want == "" {
 				if len(list) > 0 {
 					t.Errorf("%s", list[0].Place())
@@ -90,9 +90,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckWith: a time zone that the machine lacks is found where the machine is asked, and not
+// TestCheckOfZones: a time zone that the machine lacks is found where the machine is asked, and not
 // where it isn't.
-func TestCheckWith(t *testing.T) {
+func TestCheckOfZones(t *testing.T) {
 	const job = `apiVersion: batch/v1
 kind: CronJob
 metadata: {name: tick}
@@ -101,10 +101,10 @@ spec:
   timeZone: Mars/Base
   jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: a.b/c}]}}}}
 `
-	if list := Check("a.yaml", []byte(job)); len(list) > 0 {
+	if list := Check(nil)("a.yaml", []byte(job)); len(list) > 0 {
 		t.Errorf("without a machine: %s", list[0].Place())
 	}
-	list := CheckWith(func(name string) bool { return name == "Mars/Base" })("a.yaml", []byte(job))
+	list := Check(func(name string) bool { return name == "Mars/Base" })("a.yaml", []byte(job))
 	if len(list) != 1 || list[0].Pos.Line != 6 || !strings.Contains(list[0].Message, `this machine knows no time zone "Mars/Base"`) {
 		t.Errorf("with a machine: %v", list)
 	}

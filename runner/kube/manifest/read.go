@@ -127,13 +127,10 @@ func Read(sources []yaml.Source, o Options) (*kube.Plan, report.List) {
 	return p.plan, p.report.List()
 }
 
-// Check reports on one file, which may be one of several, as podunit check does: what has no
-// effect is an error there. It knows nothing of this machine's time zones; CheckWith does.
-func Check(path string, data []byte) report.List { return CheckWith(nil)(path, data) }
-
-// CheckWith makes a Check that reports time zones that the machine lacks, too; noZone is that of
-// Options.
-func CheckWith(noZone func(name string) bool) func(path string, data []byte) report.List {
+// Check makes a function that reports on one file, which may be one of several, as podunit check
+// does: what has no effect is an error there. noZone is that of Options; nil knows of no time zone
+// that the machine lacks.
+func Check(noZone func(name string) bool) func(path string, data []byte) report.List {
 	return func(path string, data []byte) report.List {
 		_, list := Read([]yaml.Source{{Name: path, Data: data}}, Options{Validate: ValidateStrict, Partial: true, Dir: "/", NoZone: noZone})
 		return list
