@@ -95,9 +95,10 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
-// TestNoFileIsLeftOut reads the build constraints: a file of ours is compiled whatever the tags are,
-// so that no program has parts that another build of it lacks. Tests that need a lab are the only
-// exception; the packages that a program imports decide what is in it.
+// TestNoFileIsLeftOut reads the build constraints that are written in files: a file of ours is
+// compiled whatever the tags are, so that no program has parts that another build of it lacks. Tests
+// that need a lab are the only exception; the packages that a program imports decide what is in it. A
+// name such as calls_amd64.go leaves a file out, too: it is for what machines have differently.
 func TestNoFileIsLeftOut(t *testing.T) {
 	labs := 0
 	eachGoFile(t, func(path string) {

@@ -65,7 +65,7 @@ func (p person) drop(names ...string) {
 	p.manage(p.systemctl + " daemon-reload")
 }
 
-// TestLabStrangersOfEach plays stories as each person. The old code fails each of them.
+// TestLabStrangersOfEach plays stories as each person.
 func TestLabStrangersOfEach(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("root", "loginctl disable-linger dave; ! test -e /run/user/1003")
@@ -111,8 +111,8 @@ func TestLabStrangersOfEach(t *testing.T) {
 	l.MustRun("root", "loginctl disable-linger dave")
 }
 
-// takeNames has bob take the names that podunit and the library once had in directories of
-// everybody's, with what leads out of them.
+// takeNames has bob take names in directories of everybody's, such as podunit or the library would
+// use without care, with what leads out of them.
 func (l *Lab) takeNames() {
 	l.MustRun("bob", `for d in /tmp /var/tmp /dev/shm /run/lock; do for id in 0 1000 1003; do for n in podunit podunit-run storage-run containers-user run; do
 		n=$d/$n-$id; mkdir -m 777 $n && mkdir -m 777 $n/pull-x && mkfifo -m 666 $n/pull-f && for f in blobs layers podunit containers; do ln -s /etc $n/$f || exit 1; done || exit 1; done; done; done
@@ -242,13 +242,10 @@ func images(t *testing.T, p person) {
 		{"root", "", "would take the place of its own root directory"},
 		{"empty", "", "the list of images is empty"},
 	} {
-		begun := time.Now()
 		got := p.do("timeout -k 5 100 podunit run --rm --network none " + c.flags + " localhost:5000/evil-" + c.name + " sh -c id 2>&1 || true")
-		took := time.Since(begun)
 		if !strings.Contains(got, c.want) || len(got) > 4000 {
 			t.Errorf("%s: %.4000s; want %q", c.name, got, c.want)
 		}
-		t.Logf("%s: %s", c.name, took)
 	}
 	if got := p.MustRun("root", "ls /srv/target; cat /srv/target/file"); got != "file\nptmx\nkept" {
 		t.Errorf("what they lead to: %q", got)
@@ -279,7 +276,7 @@ func dripping(t *testing.T, p person) {
 	p.drop("slow.container")
 	for _, sig := range []string{"TERM", "INT"} {
 		got := p.do(`set -m; podunit pull -q localhost:5001/layers 2>said & p=$!; s=$(podunit info -f '{{.Store.GraphRoot}}'); until find $s/tmp -name 'sha256*' -size +0 -o -name 'oci-put-blob*' -size +0 | grep -q . || ! kill -0 $p; do sleep 0.1; done
-			kill -` + sig + ` -- -$p; a=$(date +%s%N); wait $p; echo $? $((($(date +%s%N) - a) / 1000000))`)
+			kill -` + sig + ` -- -$p || exit 1; a=$(date +%s%N); wait $p; echo $? $((($(date +%s%N) - a) / 1000000))`)
 		var status, ms int
 		if _, err := fmt.Sscan(got, &status, &ms); err != nil || status == 0 || time.Duration(ms)*time.Millisecond > p.Promptly() {
 			t.Errorf("SIG%s: status and milliseconds: %q (%v)", sig, got, err)
@@ -324,8 +321,8 @@ func volumesOfUnits(t *testing.T, p person) {
 // emptyRecord: a power cut has left an empty record, and no list breaks.
 func emptyRecord(t *testing.T, p person) {
 	got := p.do(`podunit volume create bad >/dev/null; podunit volume create good >/dev/null; r=$(podunit info -f '{{.Store.GraphRoot}}')/volumes/bad/podunit.json; : >$r
-		podunit volume ls -q 2>said; podunit volume inspect -f '{{.Name}}' good; podunit volume prune -f >/dev/null 2>>said; echo pruned $?; grep -c bad/podunit.json said; podunit volume rm -f bad good >/dev/null 2>&1; podunit volume ls -q`)
-	if !strings.Contains(got, "good\n") || !strings.Contains(got, "pruned 0\n") || strings.HasSuffix(got, "\n0") {
+		podunit volume inspect -f '{{.Name}}' good; podunit volume ls -q 2>said | grep good; podunit volume prune -f >/dev/null 2>>said; echo pruned $?; grep -q bad/podunit.json said && echo told; podunit volume rm -f bad good >/dev/null 2>&1; podunit volume ls -q`)
+	if got != "good\ngood\npruned 0\ntold" {
 		t.Errorf("%s", got)
 	}
 }
@@ -352,6 +349,7 @@ func unknownBoot(t *testing.T, p person) {
 	main := p.manage(p.systemctl + " show -P MainPID stays")
 	p.do("until podunit exec stays test -e /anonymous/file; do sleep 0.1; done")
 	p.MustRun("root", "mount -t tmpfs tmpfs /proc/sys/kernel/random; ! test -e /proc/sys/kernel/random/boot_id")
+	t.Cleanup(func() { p.Run("root", "umount /proc/sys/kernel/random") }) // where the story does not come to its end
 	p.do("podunit ps; podunit ps -a; podunit container prune -f; podunit volume prune -f; podunit rm -i nosuch; true")
 	p.MustRun("root", "umount /proc/sys/kernel/random")
 	if got := p.do("podunit ps --format '{{.Names}} {{.State}}'; podunit exec stays ls /anonymous"); got != "stays running\nfile" {
@@ -375,7 +373,7 @@ func besidePod(t *testing.T, p person) {
 	// It has made cgroups of its own, and goes with them.
 	begun := time.Now()
 	p.manage(p.systemctl + " stop beside shared-pod")
-	if took := time.Since(begun); took > 15*time.Second {
+	if took := time.Since(begun); took > max(15*time.Second, 10*p.Promptly()) {
 		t.Errorf("it took %s to remove it with its cgroups", took)
 	}
 	if got := p.do("podunit ps -aq; podunit pod ps -q"); got != "" {
@@ -389,6 +387,7 @@ func besidePod(t *testing.T, p person) {
 func fullDisk(t *testing.T, p person) {
 	uid := p.do("id -u")
 	p.MustRun("root", "mount -t tmpfs -o size=20m,uid="+uid+",gid="+uid+",mode=700 tmpfs /mnt")
+	t.Cleanup(func() { p.Run("root", "umount -l /mnt") }) // where the story does not come to its end
 	p.unit("fills.container", "Image="+image+"\nNetwork=none\nContainerName=fills\nGlobalArgs=--root=/mnt/storage\nStopSignal=KILL\nExec=sh -c 'dd if=/dev/zero of=/fill bs=4k; dd if=/dev/zero of=/fill2 bs=1; sleep 1000'\n")
 	const podunit = "podunit --root=/mnt/storage "
 	p.manage(p.systemctl + " start fills")

@@ -198,8 +198,8 @@ func (e *Engine) Forsaken() ([]Record, error) {
 	return out, nil
 }
 
-// SweepForsaken removes a pod that was forsaken, unless it has been made anew, has got a container since,
-// or somebody is at work on it.
+// SweepForsaken removes a pod that was forsaken, unless it has been made anew, has got a container
+// since, or somebody is at work on it.
 func (e *Engine) SweepForsaken(ctx context.Context, r Record) error {
 	now, cancel := context.WithCancel(ctx)
 	cancel() // it does not wait for the lock

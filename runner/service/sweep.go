@@ -14,9 +14,9 @@ func (e *Engine) Sweep(ctx context.Context) error {
 	return errors.Join(e.Pods.Sweep(ctx), e.sweepContainers(ctx), e.sweepPods(ctx))
 }
 
-// sweepContainers removes ended containers made with --rm whose unit would have removed them, but does
-// not run any more: its file was withdrawn, or names another container by now. It asks the manager only
-// if there is such a container.
+// sweepContainers removes ended containers made with --rm whose unit would have removed them, but
+// does not run any more: its file was withdrawn, or names another container by now. It asks the
+// manager only if there is such a container.
 func (e *Engine) sweepContainers(ctx context.Context) error {
 	forsaken, err := e.Containers.Forsaken()
 	if err != nil || len(forsaken) == 0 {

@@ -123,11 +123,15 @@ func TestRest(t *testing.T) {
 	}
 	defer func(d time.Duration) { linger = d }(linger)
 	linger = 50 * time.Millisecond
-	path := filepath.Join(t.TempDir(), "late")
-	script := "(sleep 1; echo written >" + path + ") >/dev/null 2>&1 &"
+	dir := t.TempDir()
+	path, ended := filepath.Join(dir, "late"), filepath.Join(dir, "ended")
+	script := "(until [ -e " + ended + " ]; do sleep 0.1; done; echo written >" + path + ") >/dev/null 2>&1 &"
 	res, err := Run(t.Context(), "somebody", 0, []string{self, "child"}, []string{self, "rest"}, []string{"sh", "-c", script})
 	if _, serr := os.Stat(path); err != nil || res.Code != 0 || serr == nil {
 		t.Fatalf("%+v, %v; the file: %v", res, err, serr)
+	}
+	if err := os.WriteFile(ended, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		text, err := os.ReadFile(path)

@@ -76,8 +76,9 @@ func noteChange(notes, dir string) (done func()) {
 			f.Close()
 		}
 		if held(f) {
-			_, _ = f.WriteString(dir)
-			return done
+			if _, err := f.WriteString(dir); err == nil {
+				return done
+			}
 		}
 		done()
 	}

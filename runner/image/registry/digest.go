@@ -141,9 +141,6 @@ func newHost(v visit) (*host, error) {
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: v.insecure} //nolint:gosec // where the user says so
 	transport.ForceAttemptHTTP2, transport.MaxIdleConnsPerHost = true, idleConns
 	if v.certDir != "" {
-		if err := Certificates(v.certDir); err != nil {
-			return nil, err
-		}
 		if err := tlsclientconfig.SetupCertificates(v.certDir, transport.TLSClientConfig); err != nil {
 			return nil, err
 		}

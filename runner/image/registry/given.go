@@ -3,7 +3,9 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,10 +26,11 @@ func Credentials(path string) error { return safe.Readable(path, credentialsLimi
 
 // Certificates judges what lies in a directory of certificates for a registry, as Credentials does
 // with a file: the library reads all of it whose name ends in one of three ways. Source:
-// containers-certs.d(5). No directory is no fault.
+// containers-certs.d(5). No directory is no fault, nor is one that the user may not read: the library
+// goes on without it.
 func Certificates(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if dir == "" || os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	if err != nil {

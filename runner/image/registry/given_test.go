@@ -53,9 +53,8 @@ func TestGivenFiles(t *testing.T) {
 				continue
 			}
 			_, searched := (&Images{}).Search(t.Context(), "x", libimage.SearchOptions{CertDirPath: certs})
-			_, asked := newHost(visit{host: "localhost", certDir: certs})
-			if !errors.Is(searched, want) || !errors.Is(asked, want) {
-				t.Errorf("search: %v; a question for a digest: %v", searched, asked)
+			if !errors.Is(searched, want) {
+				t.Errorf("search: %v", searched)
 			}
 		}
 	}
