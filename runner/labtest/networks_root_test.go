@@ -119,7 +119,8 @@ func TestLabNetworksOfRoot(t *testing.T) {
 	}
 	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
 	t.Run("rules that are there", func(t *testing.T) {
-		// Who joins a network has netavark look at the rules where they are not there, or are iptables'.
+		// Who joins a network has netavark look at the rules where they are not there, or are
+		// iptables'.
 		l := lab.on(t)
 		l.WriteFile("root", "/usr/local/lib/podman/netavark", "#!/bin/sh\ncase \"$*\" in *setup*) echo \"driver $NETAVARK_FW\" >>/run/drivers;; esac\nexec /usr/lib/podman/netavark \"$@\"\n")
 		l.MustRun("root", "chmod 755 /usr/local/lib/podman/netavark")
@@ -296,7 +297,8 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		}
 	})
 	t.Run("stops at once", func(t *testing.T) {
-		// The lock of the networks is held until the kernel has removed all links, with the processes.
+		// The lock of the networks is held until the kernel has removed all links, with the
+		// processes.
 		l := lab.on(t)
 		l.WriteFile("root", "/root/hold.py", holdLock)
 		for range 4 {
@@ -312,7 +314,8 @@ systemctl stop proxy app shop-pod
 left+=$(journalctl -b --since "@$since" | grep -i netavark; nft list ruleset | grep -e _10_89_9_ -e fd89 -e 808[13]; ip -o link | grep -e " $bridge:" -e ' x\?pu[^ ]*-[0-9]')
 [ -z "$left" ] || { echo "$left"; false; }`)
 		}
-		// A rule of whom podunit does not know leads to the network's ports: the others leave all the same.
+		// A rule of whom podunit does not know leads to the network's ports: the others leave all
+		// the same.
 		l.MustRun("root", `systemctl start proxy && chain=$(nft list ruleset | grep -o 'nv_[^ ]*_10_89_9_0_nm24_dnat' | head -n 1)
 [ -z "$chain" ] || nft add rule inet netavark NETAVARK-HOSTPORT-DNAT tcp dport 9997 jump $chain
 systemctl stop proxy && systemctl start proxy`)

@@ -337,8 +337,8 @@ func runPasta(ctx context.Context, program string, a *pastaArgs) error {
 				a.words = append(looseMode(), a.words...)
 			}
 		case bytes.Contains(out, []byte("No external routable interface for IPv4")) && !slices.Contains(a.words, "-i") && after(a.words, "--outbound-if6") != "":
-			// Debian 12's leaves out the family that has no default route, although it has got an address
-			// to use, and then cannot bind its ports.
+			// Debian 12's leaves out the family that has no default route, although it has got an
+			// address to use, and then cannot bind its ports.
 			a.words = append([]string{"-i", after(a.words, "--outbound-if6")}, a.words...)
 		default:
 			return PastaError{Said: lastWords(out), Err: err}
