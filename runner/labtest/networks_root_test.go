@@ -125,9 +125,9 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		l.WriteFile("root", "/usr/local/lib/podman/netavark", "#!/bin/sh\ncase \"$*\" in *setup*) echo \"driver $NETAVARK_FW\" >>/run/drivers;; esac\nexec /usr/lib/podman/netavark \"$@\"\n")
 		l.MustRun("root", "chmod 755 /usr/local/lib/podman/netavark")
 		const join = "rm -f /run/drivers; podunit run --rm --network front localhost:5000/busybox true && cat /run/drivers"
-		first, want := l.MustRun("root", join), "driver none\n"
+		first, want := l.MustRun("root", join), "driver none"
 		if labtest.Release() == "bookworm" {
-			want = "driver \n"
+			want = "driver "
 		}
 		if first != want {
 			t.Errorf("beside others: %q, want %q", first, want)
@@ -136,7 +136,7 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		if labtest.Release() != "bookworm" {
 			before := l.MustRun("root", rules)
 			l.MustRun("root", "nft flush ruleset")
-			if again := l.MustRun("root", join); again != "driver \n" {
+			if again := l.MustRun("root", join); again != "driver " {
 				t.Errorf("after the rules have gone: %q", again)
 			}
 			if now := l.MustRun("root", rules); !strings.HasPrefix(now, strings.Split(before, "\n")[0]) {

@@ -109,6 +109,24 @@ func TestLabNetworks(t *testing.T) {
 			t.Errorf("the database knows a name of another network: %s", out)
 		}
 	})
+	t.Run("a route that is lost and comes back", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("root", `ip -n neighbour address add 203.0.113.9/32 dev lo; ip -n neighbour link set lo up
+ip netns exec neighbour python3 -m http.server -b 203.0.113.9 9000 -d /etc/podunit-lab >/dev/null 2>&1 &
+{ ip route show default; ip -6 route show default | sed 's/^/-6 /'; } >/run/defaults; ip route replace default via 192.0.2.2`)
+		reach := func(names ...string) {
+			for _, name := range names {
+				l.Eventually("alice", "podunit exec "+name+" wget -qO- -T 5 http://203.0.113.9:9000/ | grep listing", time.Minute)
+			}
+		}
+		reach("app", "plain")
+		l.MustRun("root", "ip route delete default; ip -6 route delete default; ! ip route get 203.0.113.9")
+		l.MustRun("alice", "for c in app plain; do ! podunit exec $c wget -qO- -T 2 http://203.0.113.9:9000/ || exit; done; podunit run -d --name late --network front localhost:5000/busybox sleep 1000; podunit run -d --name lorn localhost:5000/busybox sleep 1000")
+		l.MustRun("root", "ip route add default via 192.0.2.2")
+		reach("app", "plain", "late", "lorn")
+		l.MustRun("alice", "podunit rm -f -t 0 late lorn")
+		l.MustRun("root", "ip route delete default; while read -r route; do ip $([[ $route = -6* ]] && echo -6) route add ${route#-6 }; done </run/defaults; kill $(ip netns pids neighbour)")
+	})
 	t.Run("client address", func(t *testing.T) {
 		l := lab.on(t)
 		address := l.MustRun("root", "ip -4 -o address show host0 | awk '{sub(\"/.*\", \"\", $4); print $4}'")
@@ -229,9 +247,7 @@ func TestLabNetworks(t *testing.T) {
 	})
 	t.Run("nothing is left", func(t *testing.T) {
 		l := lab.on(t)
-		// The pods of units that no boot starts are there since the power cuts: their units remove
-		// them.
-		l.MustRun("alice", "systemctl --user start "+networkUnits)
+		// The pods of units that no boot starts were there when the power was cut.
 		l.MustRun("alice", "systemctl --user stop "+networkUnits+" front-network inner-network dual-network && podunit network rm front inner dual && podunit rmi -a -f && rm -r .config/containers/systemd && systemctl --user daemon-reload")
 		l.Eventually("alice", "! systemctl --user is-active podunit-netns", time.Minute)
 		l.Gone("root", "ls -A /run/user/1000/podunit/networks/connected; pgrep -a -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra|podunit-netns'; ip -o link show type bridge")
@@ -254,6 +270,23 @@ func TestLabNetworks(t *testing.T) {
 		}
 		l.MustRun("root", "mv /root/p/* /usr/bin; rmdir /root/p")
 		l.MustRun("alice", "podunit run --rm --network n localhost:5000/busybox true && podunit network rm n")
+	})
+	t.Run("a name server on loopback", func(t *testing.T) {
+		// As systemd-resolved has it: resolv.conf names 127.0.0.53, and who asks elsewhere gets
+		// nothing.
+		l := lab.on(t)
+		l.WriteFile("root", "dns.py", strings.Replace(answerer, "0.0.0.0", "127.0.0.53", 1))
+		l.MustRun("root", `mkdir -p /run/systemd/resolve; printf 'nameserver 192.0.2.250\n' >/run/systemd/resolve/resolv.conf
+printf 'nameserver 127.0.0.53\noptions edns0 trust-ad\n' >/run/systemd/resolve/stub-resolv.conf
+mount --bind /run/systemd/resolve/stub-resolv.conf $(readlink -f /etc/resolv.conf)
+python3 dns.py >/dev/null 2>&1 & echo $! >/run/dns.pid`)
+		for _, user := range []string{"alice", "root"} {
+			for _, network := range []string{"pasta", "named", "host"} {
+				l.Eventually(user, "podunit network create --ignore named >/dev/null; podunit run --rm --network "+network+" localhost:5000/busybox nslookup -type=a some.where.example. | grep 203.0.113.5", time.Minute)
+			}
+			l.MustRun(user, "podunit network rm named")
+		}
+		l.MustRun("root", "kill $(cat /run/dns.pid); umount $(readlink -f /etc/resolv.conf)")
 	})
 }
 
