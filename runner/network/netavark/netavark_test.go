@@ -814,11 +814,11 @@ func TestWhilePastaStarts(t *testing.T) {
 		t.Skip("needs root, for network namespaces")
 	}
 	for _, tt := range []struct {
-		name           string
-		pasta          error
-		reads          bool // it was connected before, and Begin was not called
+		name          string
+		pasta         error
+		reads         bool // it was connected before, and Begin was not called
 		netavark, said string
-		want           []string
+		want          []string
 	}{
 		{"pasta comes", nil, false, "echo '{}'", "", []string{"begin", "setup", "pasta", "names"}},
 		{"pasta fails", errors.New("no pasta"), false, "echo '{}'", "networks of this user: no pasta", []string{"begin", "setup", "pasta"}},
