@@ -118,33 +118,6 @@ func TestLabNetworksOfRoot(t *testing.T) {
 		return l.MustRun("root", "podunit inspect "+name+" | jq -j '.[0].NetworkSettings.Networks[].IPAddress'")
 	}
 	t.Run("names", func(t *testing.T) { all(lab.on(t)) })
-	t.Run("rules that are there", func(t *testing.T) {
-		// Who joins a network has netavark look at the rules where they are not there, or are
-		// iptables'.
-		l := lab.on(t)
-		l.WriteFile("root", "/usr/local/lib/podman/netavark", "#!/bin/sh\ncase \"$*\" in *setup*) echo \"driver $NETAVARK_FW\" >>/run/drivers;; esac\nexec /usr/lib/podman/netavark \"$@\"\n")
-		l.MustRun("root", "chmod 755 /usr/local/lib/podman/netavark")
-		const join = "rm -f /run/drivers; podunit run --rm --network front localhost:5000/busybox true && cat /run/drivers"
-		first, want := l.MustRun("root", join), "driver none"
-		if labtest.Release() == "bookworm" {
-			want = "driver "
-		}
-		if first != want {
-			t.Errorf("beside others: %q, want %q", first, want)
-		}
-		const rules = "nft list ruleset | grep -F 10.89.9.0/24"
-		if labtest.Release() != "bookworm" {
-			before := l.MustRun("root", rules)
-			l.MustRun("root", "nft flush ruleset")
-			if again := l.MustRun("root", join); again != "driver " {
-				t.Errorf("after the rules have gone: %q", again)
-			}
-			if now := l.MustRun("root", rules); !strings.HasPrefix(now, strings.Split(before, "\n")[0]) {
-				t.Errorf("rules before\n%s, now\n%s", before, now)
-			}
-		}
-		l.MustRun("root", "rm /usr/local/lib/podman/netavark /run/drivers; podunit network reload -a")
-	})
 	t.Run("client address", func(t *testing.T) {
 		l := lab.on(t)
 		l.seen("root", "proxy", "8081")

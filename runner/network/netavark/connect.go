@@ -3,7 +3,6 @@
 package netavark
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -174,6 +173,8 @@ type Servers struct {
 	Start func(ctx context.Context, unit string) error
 	// Namespace is the unit of the user's network namespace.
 	Namespace string
+	// Begun waits for a start of that unit which somebody has asked for already; nil if nobody has.
+	Begun func(ctx context.Context) error
 	// Names returns when the name server answers and knows the names that there were. Root's takes
 	// our lock before it reads them, so that it can start meanwhile. A user's takes none.
 	Names func(ctx context.Context) error
@@ -192,6 +193,9 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 	ctx, c.giveUp = context.WithCancel(ctx)
 	c.started = sync.OnceValue(func() error {
 		defer c.giveUp()
+		if servers.Begun != nil {
+			return servers.Begun(ctx)
+		}
 		return servers.Start(ctx, servers.Namespace)
 	})
 	go func() { _ = c.started() }() // Connect tells
@@ -276,8 +280,8 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			}
 			return err
 		})
-		if first.Early && !missing {
-			missing, err = c.finish(ctx, first, before, servers, err)
+		if err == nil && !missing && first.Early {
+			missing, err = c.finish(ctx, first, before, servers)
 			lost = missing
 		}
 		if err != nil {
@@ -332,12 +336,11 @@ func (c *Connection) awaitNamespace() error {
 	return startError(<-done)
 }
 
-// finish waits until pasta has connected the namespace first, in which the links were made unless
-// there is a fault, and has their names served. That pasta could not be started is the cause of what
-// failed meanwhile. missing is set if that namespace was lost.
-func (c *Connection) finish(ctx context.Context, first Shared, before int, servers Servers, fault error) (missing bool, err error) {
-	if err := c.started(); err != nil || fault != nil {
-		return false, cmp.Or(startError(err), fault)
+// finish waits until pasta has connected the namespace first, in which the links were made, and has
+// their names served. missing is set if that namespace was lost.
+func (c *Connection) finish(ctx context.Context, first Shared, before int, servers Servers) (missing bool, err error) {
+	if err := c.started(); err != nil {
+		return false, startError(err)
 	}
 	err = c.store().withLock(func() error {
 		err := c.serve(ctx, before, servers)
@@ -432,7 +435,7 @@ func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() e
 	caller := *c
 	caller.Firewall = c.firewall(h)
 	installed := sync.OnceValues(func() (version, error) { return askVersion(c.Netavark) })
-	if c.mayNote(h) && caller.Firewall != noFirewall && !c.noted(h) {
+	if c.Rootless && caller.Firewall != noFirewall {
 		go func() { _, _ = installed() }() // beside the other call; noteRules has what it says
 	}
 	out, err := caller.call(ctx, "setup", c.request(), ns, within)

@@ -79,39 +79,3 @@ case "$*" in *setup*) echo "$NETAVARK_FW" >%s/driver;; esac; echo '{}'`, tt.inst
 		})
 	}
 }
-
-// TestRulesOfRoot: a note alone is not believed, as everybody may remove rules in the machine's
-// namespace. Where they are there, TestLabNetworksOfRoot sees that netavark does not look at them.
-func TestRulesOfRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for network namespaces")
-	}
-	at := t.TempDir()
-	s := newStore(t, fmt.Sprintf(`[ "$1" = --version ] && { echo netavark 1.14.0; exit; }
-case "$*" in *setup*) echo "driver $NETAVARK_FW" >>%s/driver;; esac; echo '{}'`, at))
-	s.Rootless, s.Records = false, filepath.Join(at, "networks", "connected")
-	if _, err := s.Create(New{Name: "a"}); err != nil {
-		t.Fatal(err)
-	}
-	ns, here := inside(t), func(do func() error) error { return do() }
-	for _, id := range []string{"one", "two"} {
-		c, err := s.Prepare(Connection{ID: id, Name: id, Networks: []Endpoint{{Name: "a"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.make(t.Context(), ns, here); err != nil {
-			t.Fatal(err)
-		}
-		if !c.noted(Shared{}) {
-			t.Errorf("%s has noted no rules", id)
-		}
-	}
-	if got, err := os.ReadFile(filepath.Join(at, "driver")); err != nil || string(got) != "driver \ndriver \n" {
-		t.Errorf("drivers %q, %v", got, err)
-	}
-	for subnet, want := range map[string]string{"10.89.0.0/24": "nv_954654c6_10_89_0_0_nm24", "fd89::/64": "nv_954654c6_fd89--_nm64"} {
-		if got := chainOf("954654c6aa", subnet); got != want {
-			t.Errorf("%s: %s", subnet, got)
-		}
-	}
-}
