@@ -283,8 +283,7 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 	if err != nil {
 		return fmt.Errorf("start the holder of the namespace: %w", err)
 	}
-	shared := netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), Early: true}
-	if err := errors.Join(e.User.Keep(holder.PID), shared.Save(e.sharedDir())); err != nil {
+	if err := e.User.Keep(holder.PID); err != nil {
 		return errors.Join(err, holder.Close())
 	}
 	made, err := n.Wait(ctx, "")
@@ -295,8 +294,7 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 		err = holder.WatchNetwork(made.PastaPID)
 	}
 	if err == nil {
-		shared.Early, shared.DNS, shared.Host, shared.Pasta, shared.Control = false, made.DNS, made.Host, made.PastaPID, made.Control
-		err = shared.Save(e.sharedDir())
+		err = netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), DNS: made.DNS, Host: made.Host, Pasta: made.PastaPID, Control: made.Control}.Save(e.sharedDir())
 	}
 	if err == nil {
 		err = tellManager(ctx, manager, "conmon", holder.PID)

@@ -173,8 +173,6 @@ type Servers struct {
 	Start func(ctx context.Context, unit string) error
 	// Namespace is the unit of the user's network namespace.
 	Namespace string
-	// Begun waits for a start of that unit which somebody has asked for already; nil if nobody has.
-	Begun func(ctx context.Context) error
 	// Names returns when the name server answers and knows the names that there were. Root's takes
 	// our lock before it reads them, so that it can start meanwhile. A user's takes none.
 	Names func(ctx context.Context) error
@@ -187,15 +185,12 @@ func (c *Connection) Begin(ctx context.Context, dir string, servers Servers) err
 	if err := c.note(dir); err != nil {
 		return err
 	}
-	if _, ok := ReadShared(c.Shared); ok || !c.Rootless {
-		return nil
+	if _, ok, err := c.host(); ok || err != nil {
+		return err
 	}
 	ctx, c.giveUp = context.WithCancel(ctx)
 	c.started = sync.OnceValue(func() error {
 		defer c.giveUp()
-		if servers.Begun != nil {
-			return servers.Begun(ctx)
-		}
 		return servers.Start(ctx, servers.Namespace)
 	})
 	go func() { _ = c.started() }() // Connect tells
@@ -234,30 +229,35 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 		}
 	}
 	if c.started != nil {
-		if err := c.awaitNamespace(); err != nil {
-			return err
+		if err := c.started(); err != nil {
+			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
 	names := func() error { return nil } // has root's name server started, and waits for it
 	lost := false                        // links were made in a namespace that has ended
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		missing, before := false, 0
-		var first Shared
+		missing := false
 		err := c.store().withLock(func() error {
-			if gone, err := c.readAgain(dir); gone || err != nil {
-				return err
+			if c.read {
+				// Somebody else may have connected it again since, or disconnected it.
+				now, err := Read(dir)
+				if now == nil || err != nil {
+					return err
+				}
+				*c = *now
 			}
+			var first Shared
 			if c.Rootless {
-				first, _ = readEarly(c.Shared)
+				first, _ = ReadShared(c.Shared)
 			}
 			within, ok, err := c.host()
 			if err != nil {
 				return err
 			}
-			if missing = !ok || first.Early && c.started == nil; missing {
+			if missing = !ok; missing {
 				return nil
 			}
-			before = c.dnsPID()
+			before := c.dnsPID()
 			if c.HasDNS() && before == 0 && !c.Rootless {
 				// The name server's unit does everything else meanwhile, and waits for our lock
 				// only before it reads the names.
@@ -270,7 +270,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				}
 			}
 			err = c.setup(ctx, dir, ns, within)
-			if err == nil && !first.Early {
+			if err == nil {
 				err = c.serve(ctx, before, servers)
 			}
 			// The unit that makes the namespace again connects only containers that have a process.
@@ -280,10 +280,6 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			}
 			return err
 		})
-		if err == nil && !missing && first.Early {
-			missing, err = c.finish(ctx, first, before, servers)
-			lost = missing
-		}
 		if err != nil {
 			_ = names() // without names it ends
 			return err
@@ -295,68 +291,13 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 			return hint.With(fmt.Errorf("the network namespace of %s is not there although the unit is", servers.Namespace), "systemctl --user restart %s", servers.Namespace)
 		}
 		if err := servers.Start(ctx, servers.Namespace); err != nil {
-			return startError(err)
+			return fmt.Errorf("networks of this user: %w", err)
 		}
 	}
 	if err := names(); err != nil {
 		return namesError(err)
 	}
 	return nil
-}
-
-// readAgain looks what has become of a connection that was read: somebody else may have connected it
-// again since, or disconnected it, so that it is gone.
-func (c *Connection) readAgain(dir string) (gone bool, err error) {
-	if !c.read {
-		return false, nil
-	}
-	now, err := Read(dir)
-	if now == nil || err != nil {
-		return true, err
-	}
-	*c = *now
-	return false, nil
-}
-
-// awaitNamespace returns when the user's namespace is there. Links can be made in it while pasta
-// connects it to the outside, but ports can be published only by a pasta that is there.
-func (c *Connection) awaitNamespace() error {
-	done := make(chan error, 1)
-	go func() { done <- c.started() }()
-	for c.Forward == nil {
-		if _, ok := readEarly(c.Shared); ok {
-			return nil
-		}
-		select {
-		case err := <-done:
-			return startError(err)
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
-	return startError(<-done)
-}
-
-// finish waits until pasta has connected the namespace first, in which the links were made, and has
-// their names served. missing is set if that namespace was lost.
-func (c *Connection) finish(ctx context.Context, first Shared, before int, servers Servers) (missing bool, err error) {
-	if err := c.started(); err != nil {
-		return false, startError(err)
-	}
-	err = c.store().withLock(func() error {
-		err := c.serve(ctx, before, servers)
-		if missing = !first.current(); missing {
-			return nil
-		}
-		return err
-	})
-	return missing, err
-}
-
-func startError(err error) error {
-	if err != nil {
-		err = fmt.Errorf("networks of this user: %w", err)
-	}
-	return err
 }
 
 func namesError(err error) error { return fmt.Errorf("names on networks: %w", err) }
@@ -434,17 +375,13 @@ func (c *Connection) make(ctx context.Context, ns *os.File, within func(func() e
 	}
 	caller := *c
 	caller.Firewall = c.firewall(h)
-	installed := sync.OnceValues(func() (version, error) { return askVersion(c.Netavark) })
-	if c.Rootless && caller.Firewall != noFirewall {
-		go func() { _, _ = installed() }() // beside the other call; noteRules has what it says
-	}
 	out, err := caller.call(ctx, "setup", c.request(), ns, within)
 	if err != nil {
 		return err
 	}
 	c.made = h
 	if caller.Firewall != noFirewall {
-		c.noteRules(h, installed)
+		c.noteRules(h)
 	}
 	c.Answer = nil
 	if err := json.Unmarshal(out, &c.Answer); err != nil {

@@ -59,16 +59,15 @@ func (c *Connection) firewall(h Shared) string {
 }
 
 // noteRules notes that netavark has made the rules of the connection's networks in a namespace. Where
-// that fails, or netavark is too old, the next container has netavark look at them. installed is its
-// version.
-func (c *Connection) noteRules(h Shared, installed func() (version, error)) {
+// that fails, or netavark is too old, the next container has netavark look at them.
+func (c *Connection) noteRules(h Shared) {
 	// Empty is what netavark was built for: nftables, where this was seen. Its rules for iptables
 	// are those of networks, too, and not of containers; as that was not tried, whoever asks for
 	// iptables has all looked at.
 	if !c.Rootless || h.PID == 0 || c.Firewall != "" && c.Firewall != "nftables" {
 		return
 	}
-	if v, err := installed(); err != nil || v.less(noFirewallSince) {
+	if v, err := askVersion(c.Netavark); err != nil || v.less(noFirewallSince) {
 		return
 	}
 	for _, e := range c.Networks {

@@ -27,10 +27,7 @@ type Shared struct {
 	// Control is the socket at which pesto(1) tells pasta on which ports to listen; empty of a
 	// pasta that takes no orders.
 	Control string `json:",omitempty"`
-	// Early tells that it is there, and that pasta has yet to connect it to the outside. What pasta
-	// says is not known then.
-	Early bool   `json:",omitempty"`
-	dir   string // where it was read
+	dir     string // where it was read
 }
 
 const sharedFile = "shared.json"
@@ -44,15 +41,8 @@ func (h Shared) Save(dir string) error {
 	return safe.Replace(filepath.Join(dir, sharedFile), data, 0o600)
 }
 
-// ReadShared reads what Save noted; ok tells whether the holder lives, and pasta has connected the
-// namespace.
+// ReadShared reads what Save noted; ok tells whether the holder lives.
 func ReadShared(dir string) (h Shared, ok bool) {
-	h, ok = readEarly(dir)
-	return h, ok && !h.Early
-}
-
-// readEarly is ReadShared where pasta does not matter.
-func readEarly(dir string) (h Shared, ok bool) {
 	data, err := os.ReadFile(filepath.Join(dir, sharedFile))
 	if err != nil || json.Unmarshal(data, &h) != nil {
 		return Shared{}, false
@@ -64,7 +54,7 @@ func readEarly(dir string) (h Shared, ok bool) {
 // current reports whether a namespace that was read from a directory is still the one there, and
 // lives.
 func (h Shared) current() bool {
-	now, ok := readEarly(h.dir)
+	now, ok := ReadShared(h.dir)
 	return ok && now.PID == h.PID && now.Ticks == h.Ticks
 }
 
@@ -79,12 +69,12 @@ func (e NoNamespaceError) Error() string {
 func (e NoNamespaceError) Hint() string { return "systemctl --user start " + e.Unit }
 
 // host finds the namespace that has the host's ends of the links: within calls a function in it. ok
-// is false if a user's namespace has yet to be made. Pasta may have yet to connect it.
+// is false if a user's namespace has yet to be made.
 func (c *Connection) host() (within func(func() error) error, ok bool, err error) {
 	if !c.Rootless {
 		return func(do func() error) error { return do() }, true, nil
 	}
-	h, ok := readEarly(c.Shared)
+	h, ok := ReadShared(c.Shared)
 	if !ok {
 		return nil, false, nil
 	}
@@ -198,8 +188,8 @@ func (s *Store) EndUnused(shared string) error {
 }
 
 // endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock,
-// so the next container finds no namespace and starts the unit. One that is being made is left
-// alone: it looks itself whether anybody is there, see EndUnused.
+// so the next container finds no namespace and starts the unit. One that is being made has no
+// holder yet, and looks itself whether anybody is there when it is: see EndUnused.
 func (c *Connection) endShared() error {
 	h, ok := ReadShared(c.Shared)
 	if err := os.RemoveAll(c.dnsDir()); err != nil || !ok {
