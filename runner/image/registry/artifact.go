@@ -65,38 +65,30 @@ func noteChange(notes, dir string) (done func()) {
 	if os.MkdirAll(notes, 0o700) != nil {
 		return func() {}
 	}
-	// Between the note's making and its locking killedChanges may take it: try again.
-	for range 10 {
-		f, err := os.OpenFile(filepath.Join(notes, rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			break
-		}
-		done = func() {
-			_ = os.Remove(f.Name())
-			f.Close()
-		}
-		if held(f) {
-			if _, err := f.WriteString(dir); err == nil {
-				return done
-			}
-		}
-		done()
+	// The note has no name before it is locked and written: a process that is killed leaves none that
+	// says nothing.
+	f, err := os.OpenFile(notes, unix.O_TMPFILE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return func() {}
 	}
-	return func() {}
+	path := filepath.Join(notes, rand.Text())
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		_, err = f.WriteString(dir)
+	}
+	if err == nil {
+		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		f.Close()
+		return func() {}
+	}
+	return func() {
+		_ = os.Remove(path)
+		f.Close()
+	}
 }
 
-// held takes the lock of a note, and reports whether it has it and others find the note.
-func held(note *os.File) bool {
-	if unix.Flock(int(note.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return false
-	}
-	ours, err := note.Stat()
-	there, terr := os.Lstat(note.Name())
-	return err == nil && terr == nil && os.SameFile(ours, there)
-}
-
-// killedChanges are the notes of those that changed the artifacts in dir and were killed. Who was
-// killed before it wrote its note has changed nothing: that note is removed.
+// killedChanges are the notes of those that changed the artifacts in dir and were killed.
 func killedChanges(notes, dir string) (paths []string) {
 	entries, _ := os.ReadDir(notes) // there is none before the first change
 	for _, e := range entries {
@@ -104,16 +96,9 @@ func killedChanges(notes, dir string) (paths []string) {
 		if err != nil {
 			continue // it has just ended
 		}
-		// What is in a note comes after its lock.
-		if held(f) {
-			text, err := io.ReadAll(io.LimitReader(f, unix.PathMax))
-			switch {
-			case err != nil:
-			case len(text) == 0:
-				_ = os.Remove(f.Name()) // the next one tries again
-			case string(text) == dir:
-				paths = append(paths, f.Name())
-			}
+		text, err := io.ReadAll(io.LimitReader(f, unix.PathMax))
+		if err == nil && string(text) == dir && unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			paths = append(paths, f.Name())
 		}
 		f.Close()
 	}
