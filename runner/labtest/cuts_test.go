@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -281,7 +282,8 @@ user %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge))
 
 // TestCuts kills each verb before each of its writes: then all listings work, nothing is lost, the
 // verb done again succeeds, and nothing is left. The verbs are alice's, or with PODUNIT_CUT_USER=root
-// those of the system. It takes long: make test-cuts.
+// those of the system. It takes long: make test-cuts. PODUNIT_CUT_FROM says before which write the
+// first kill is, to go on where a run was broken off.
 func TestCuts(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.user = cmp.Or(os.Getenv("PODUNIT_CUT_USER"), "alice")
@@ -322,15 +324,19 @@ func (l *Lab) cuts(t *testing.T, c cutCase, prune string) {
 	if wrong != "" {
 		t.Fatalf("without a kill: %s", wrong)
 	}
-	for at := 1; ; at++ {
+	from, err := strconv.Atoi(cmp.Or(os.Getenv("PODUNIT_CUT_FROM"), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := from; ; at++ {
 		call, wrong, now := l.cut(c, prune, at)
 		if call == "" {
 			if wrong != "" {
 				t.Errorf("without a kill, after %d of them: %s", at-1, wrong)
 			}
 			t.Logf("%d writes", at-1)
-			if at == 1 {
-				t.Error("it writes nothing")
+			if at == from {
+				t.Errorf("there is no write %d", from)
 			}
 			return
 		}
