@@ -195,7 +195,7 @@ var reads = []string{
 }
 
 // cutUnit makes the unit file that the cases find, in their directory.
-const cutUnit = `mkdir -p cuts/made cuts/r; cd cuts; printf '[Container]\nImage=` + image + `\nExec=sleep 1000\n' >q.container`
+const cutUnit = `mkdir -p cuts/made cuts/r; cd cuts; printf '[Container]\nImage=` + image + `\nExec=sleep 1000\nStopSignal=KILL\n' >q.container`
 
 // cutDirectory makes all that the cases find.
 const cutDirectory = cutUnit + `; podunit pull -q ` + image + ` ` + its + `; echo new >new; tar -cf tree.tar new
@@ -286,7 +286,7 @@ user %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge))
 // first kill is, to go on where a run was broken off.
 func TestCuts(t *testing.T) {
 	l := boot(t, labtest.Options{})
-	l.user = cmp.Or(os.Getenv("PODUNIT_CUT_USER"), "alice")
+	l.user = cmp.Or(os.Getenv("PODUNIT_CUT_USER"), l.user)
 	l.MustRun(l.user, cutDirectory)
 	for _, c := range cutCases {
 		t.Run(c.name, func(t *testing.T) { l.on(t).cuts(t, c, "podunit system prune -f --volumes") })
