@@ -214,7 +214,7 @@ spec:
 E
 podunit run -d --rm --name c --network none ` + image + ` sleep 1000; podunit rm -f -t 0 c; podunit quadlet install q.container; podunit quadlet rm q.container; podunit login -u u -p p localhost:5000; podunit logout localhost:5000
 podunit artifact add localhost/ca:1 new; podunit artifact rm localhost/ca:1; podunit secret create cs new; podunit secret rm cs; podunit network create cn; podunit network rm cn; podunit kube play k.yaml; podunit kube down k.yaml; podunit pod create --name cp; podunit pod rm cp; podunit image prune -f
-mkdir ~/.config/podunit; printf '[AutoUpdate]\nHealthWindow=1s\nKeep=0\n' >~/.config/podunit/podunit.conf`
+mkdir -p ~/.config/podunit; printf '[AutoUpdate]\nHealthWindow=1s\nKeep=0\n' >~/.config/podunit/podunit.conf`
 
 // cutShell is what root's script has before a round: the user has a script run as after a login.
 var cutShell = map[string]string{

@@ -207,6 +207,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	if r.Name == "" {
 		r.Name = "pod-" + r.ID[:12]
 	}
+	_ = e.Sweep(ctx) // what stays holds nobody up: a prune tells of it
 	lock, err := e.Containers.Lock(ctx, "pod "+r.Name)
 	if err != nil {
 		return r, err
