@@ -5,7 +5,6 @@
 package labtest
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,12 +17,12 @@ import (
 type Lab struct {
 	*labtest.Lab
 	t    testing.TB
-	user string // whose traces count; alice's if empty
+	user string // whose traces count
 }
 
 func boot(t testing.TB, opt labtest.Options) *Lab {
 	t.Helper()
-	return &Lab{Lab: labtest.Boot(t, opt), t: t}
+	return &Lab{Lab: labtest.Boot(t, opt), t: t, user: "alice"}
 }
 
 // on is the lab for a subtest.
@@ -56,7 +55,7 @@ var places = map[string]string{
 func (l *Lab) traces() []string {
 	l.t.Helper()
 	const plain = ` | sed -E 's/[0-9a-f]{32,64}/ID/g; s/[0-9a-f]{12}/ID/g; s,/l/[A-Z0-9]{26},/l/LINK,; s,/userns/[0-9]+,/userns/PID,; s/[0-9]{8,}/N/g' | sort`
-	return strings.Split(l.MustRun("root", "set -o pipefail; "+places[cmp.Or(l.user, "alice")]+"; {"+traces+"\n} 2>/dev/null"+plain), "\n")
+	return strings.Split(l.MustRun("root", "set -o pipefail; "+places[l.user]+"; {"+traces+"\n} 2>/dev/null"+plain), "\n")
 }
 
 // settled gives the list when no manager has anything to do, and it is the same twice: what has just

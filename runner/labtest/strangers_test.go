@@ -236,7 +236,7 @@ func pipes(t *testing.T, l *labtest.Lab) {
 // ofDave: dave has containers in units of the system, and no manager: the first half without a
 // login, the second with one.
 func ofDave(t *testing.T, ll *labtest.Lab) {
-	l := &Lab{Lab: ll, t: t}
+	l := &Lab{Lab: ll, t: t, user: "alice"}
 	const unit = "/etc/containers/systemd/his.container"
 	head := "[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage=" + image + "\nContainerName=his\nStopSignal=USR1\n"
 	tail := "[Service]\nUser=dave\nRestart=on-failure\nRestartSec=0\n"

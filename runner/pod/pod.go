@@ -251,6 +251,7 @@ func (e *Engine) Create(ctx context.Context, s spec.Pod, unit string, args []str
 	if r.Name == "" {
 		r.Name = "pod-" + r.ID[:12]
 	}
+	_ = e.Sweep(ctx) // what stays holds nobody up: a prune tells of it
 	return r, e.Containers.WithLock(ctx, "pod "+r.Name, func(*container.Lock) error { return e.create(ctx, r) })
 }
 

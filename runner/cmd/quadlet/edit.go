@@ -50,7 +50,8 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 		return err
 	}
 	old, entry, err := s.Read(name)
-	if err != nil && !errors.Is(err, manage.ErrNotFound) {
+	none := errors.Is(err, manage.ErrNotFound)
+	if err != nil && !none {
 		return err
 	}
 	entry.Name = name
@@ -76,7 +77,11 @@ func edit(ctx context.Context, e *cli.Env, name string, reload, force bool) erro
 		}
 		if bytes.Equal(data, old) {
 			fmt.Fprintln(e.Stderr, name+" is unchanged")
-			return os.RemoveAll(dir)
+			if err := os.RemoveAll(dir); err != nil || none || !reload {
+				return err
+			}
+			// An edit that was killed may have changed it, and not told systemd.
+			return reloadFor(ctx, e, s, []string{name})
 		}
 		plan := manage.Plan{Files: []manage.File{{Name: name, From: draft, Data: data, Dir: place.Dir}}}
 		list := s.Check(plan, checkOptions(e, e.User.UID == 0))

@@ -76,13 +76,14 @@ func (a *autoUpdate) removePin(ctx context.Context, x *service.Engine, unit stri
 	if err != nil {
 		return err
 	}
-	switch err := os.Remove(path); {
+	err = os.Remove(path)
+	_ = os.Remove(filepath.Dir(path)) // it stays if there is more in it; who was killed has left it empty
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s is not pinned", unit)
 	case err != nil:
 		return err
 	}
-	_ = os.Remove(filepath.Dir(path)) // it stays if there is more in it
 	fmt.Fprintf(a.env.Stdout, "%s is updated again\n", unit)
 	return nil
 }
