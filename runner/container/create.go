@@ -133,7 +133,7 @@ func (a *adding) mark(ctx context.Context) error {
 
 func (a *adding) unmark(context.Context) error {
 	e, r := a.Engine, a.record
-	return errors.Join(os.RemoveAll(e.dir(r.ID)), os.RemoveAll(e.Files(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), a.lock.Drop())
+	return errors.Join(os.RemoveAll(e.dir(r.ID)), os.RemoveAll(e.Files(r.ID)), os.RemoveAll(e.kept(r.ID)), removeFile(e.marker(r.ID)), removeFile(e.namePath(r.Name)), a.lock.Drop())
 }
 
 // addLayer adds the container with its layer, and gives the lock of the ID back.

@@ -250,7 +250,7 @@ func (e *Engine) SweepOrphans(ctx context.Context) error {
 		if err := e.Store.DeleteLayer(id); err != nil && !errors.Is(err, storage.ErrLayerUnknown) && !errors.Is(err, storage.ErrNotALayer) {
 			errs = append(errs, fmt.Errorf("layer %s: %w", id, err))
 		} else {
-			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), os.RemoveAll(e.Files(id)), removeFile(e.marker(id)), e.unlink(id), lock.Drop())
+			errs = append(errs, e.Runtime.Delete(ctx, id), network.Release(e.dir(id)), os.RemoveAll(e.dir(id)), os.RemoveAll(e.Files(id)), os.RemoveAll(e.kept(id)), removeFile(e.marker(id)), e.unlink(id), lock.Drop())
 		}
 		lock.Release()
 	}

@@ -88,10 +88,19 @@ func (e *Engine) LogFile(r Record) (helper.LogFile, error) {
 	}
 	f := helper.LogFile{Path: l.Path, Size: l.MaxSize, Files: max(l.MaxFiles, 1)}
 	if f.Path == "" {
-		// Where podman has it. The storage makes the directory with the container.
-		f.Path = filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName()+"-containers", r.ID, "userdata", "ctr.log")
+		// Where podman has it. The storage makes the directory when it is first asked for one, and a
+		// new container, which it does not know yet, must have it before.
+		f.Path = filepath.Join(e.kept(r.ID), "userdata", "ctr.log")
+		if err := os.MkdirAll(filepath.Dir(f.Path), 0o700); err != nil {
+			return helper.LogFile{}, fmt.Errorf("log file: %w", err)
+		}
 	}
 	return f, nil
+}
+
+// kept is what the storage keeps of a container beside its layer, and removes with it.
+func (e *Engine) kept(id string) string {
+	return filepath.Join(e.Store.GraphRoot(), e.Store.GraphDriverName()+"-containers", id)
 }
 
 // give makes the container's user the owner of the pipes, so that it can open /dev/stdout. The

@@ -319,7 +319,7 @@ func (e *Engine) makeRoom(c storage.Container) error {
 		}
 	}
 	root, driver := e.Store.GraphRoot(), e.Store.GraphDriverName()
-	gone := []string{e.Files(c.ID), filepath.Join(root, driver+"-containers", c.ID)}
+	gone := []string{e.Files(c.ID), e.kept(c.ID)}
 	if driver == "vfs" {
 		gone = append(gone, filepath.Join(root, "vfs", "dir", c.LayerID))
 	} else {

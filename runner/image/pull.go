@@ -104,6 +104,14 @@ func (im *Images) Pull(ctx context.Context, name string, o PullOptions) (*Image,
 	}
 }
 
+// SetStall fills in how long a registry may be silent, if nobody has said it.
+func (o *PullOptions) SetStall() (err error) {
+	if o.Stall == 0 {
+		o.Stall, err = stallLimit(os.Getenv(StallEnv))
+	}
+	return err
+}
+
 // endAfter is longer than a pull from a registry takes to end with less left behind.
 const endAfter = 2 * time.Second
 
@@ -111,12 +119,8 @@ func (im *Images) pull(ctx context.Context, name string, o PullOptions) (*Image,
 	if o.Interval == 0 {
 		o.Interval = time.Second
 	}
-	if o.Stall == 0 {
-		stall, err := stallLimit(os.Getenv(StallEnv))
-		if err != nil {
-			return nil, err
-		}
-		o.Stall = stall
+	if err := o.SetStall(); err != nil {
+		return nil, err
 	}
 	o.OS, o.Arch, o.Variant = platform.Normalize(o.OS, o.Arch, o.Variant)
 	name, image, err := im.ecosystem.Transport(ctx, name, o)

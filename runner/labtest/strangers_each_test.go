@@ -251,6 +251,9 @@ func images(t *testing.T, p person) {
 		t.Errorf("what they lead to: %q", got)
 	}
 	for _, n := range []string{"''", "' '", ":", "/", "@", "Name", "a@b", "-/-", "http://x/y"} {
+		if p.name != "alice" { // who asks is all one
+			break
+		}
 		if got := p.do("podunit run --rm -- " + n + " true 2>&1 || true"); !strings.HasPrefix(got, "podunit: error: ") || len(got) < 30 {
 			t.Errorf("the name %s: %q", n, got)
 		}

@@ -102,6 +102,9 @@ type Options struct {
 	Fill func(dir string) error
 }
 
+// maxName is how long the name of a volume may be that a container names: see spec.CheckName.
+const maxName = 240
+
 // CheckName reports what is wrong with a name for a volume.
 func CheckName(name string) error {
 	if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`).MatchString(name) {
@@ -115,6 +118,9 @@ func CheckName(name string) error {
 func (v *Volumes) Create(name string, o Options) (*Volume, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
+	}
+	if len(name) > maxName {
+		return nil, fmt.Errorf("a volume's name of %d characters: it may have %d", len(name), maxName)
 	}
 	path := filepath.Join(v.dir, name)
 	if _, err := os.Lstat(path); err == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,13 @@ func TestNames(t *testing.T) {
 		if err := v.Remove(t.Context(), name, nil); err == nil {
 			t.Errorf("name %q is removed", name)
 		}
+	}
+	long := strings.Repeat("a", maxName)
+	if _, err := v.Create(long+"a", Options{}); err == nil || !strings.Contains(err.Error(), "of 241 characters: it may have 240") || len(err.Error()) > 200 {
+		t.Errorf("a long name: %v", err)
+	}
+	if _, err := v.Create(long, Options{}); err != nil {
+		t.Errorf("the longest name: %v", err)
 	}
 }
 

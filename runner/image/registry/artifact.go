@@ -15,6 +15,7 @@ import (
 	"github.com/podunit/podunit/runner/terminal"
 	"go.podman.io/common/libimage"
 	"go.podman.io/common/pkg/libartifact"
+	"go.podman.io/image/v5/types"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,7 +106,9 @@ func killedChanges(notes, dir string) (paths []string) {
 	return paths
 }
 
-// PullArtifact fetches an artifact and returns its digest as hexadecimal digits.
+// PullArtifact fetches an artifact and returns its digest as hexadecimal digits. A registry that is
+// silent, or nearly so, is given up as in a pull of an image: until then nobody else can change
+// artifacts.
 func (im *Images) PullArtifact(ctx context.Context, name string, o SendOptions) (string, error) {
 	c, err := copyArtifacts(o)
 	if err != nil {
@@ -115,16 +118,29 @@ func (im *Images) PullArtifact(ctx context.Context, name string, o SendOptions) 
 	if err != nil {
 		return "", &image.Error{Name: name, Err: err}
 	}
+	if err := o.SetStall(); err != nil {
+		return "", err
+	}
+	m := newMeter(nil, name, hostOf(name), o.Stall)
+	c.Progress = m.events
 	var id string
 	err = im.ChangeArtifacts(func(store *libartifact.ArtifactStore) error {
-		d, err := store.Pull(ctx, ref, c)
+		_, err := m.run(ctx, 0, nil, func(ctx context.Context) (types.ImageReference, error) {
+			d, err := store.Pull(ctx, ref, c)
+			if err == nil {
+				id = d.Encoded()
+			}
+			return nil, err
+		})
 		if err != nil {
 			return explain(name, hostOf(name), err)
 		}
-		id = d.Encoded()
 		return nil
 	})
-	return id, err
+	if err != nil {
+		return "", err
+	}
+	return id, nil
 }
 
 // PushArtifact sends an artifact to where its name says and returns its digest as hexadecimal digits.

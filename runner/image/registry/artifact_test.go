@@ -381,3 +381,25 @@ func TestArtifactsUnread(t *testing.T) {
 		}
 	}
 }
+
+// TestArtifactOfASilentRegistry: nobody waits for a registry for ever, nor for who waits for it.
+func TestArtifactOfASilentRegistry(t *testing.T) {
+	for name, silence := range map[string]func(*registry, pushed){
+		"from the first request on":  func(r *registry, _ pushed) { r.mute = true },
+		"in the middle of a layer":   func(r *registry, p pushed) { r.hang[p.layers[0]] = 100_000 },
+		"a few bytes a second":       func(r *registry, _ pushed) { r.rate = 500 },
+		"slow, but not by that much": func(r *registry, _ pushed) { r.rate = 100_000 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			silence(w.registry, w.registry.push(t, "model:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)}))
+			o := SendOptions{PullOptions: w.options()}
+			o.Stall = 2 * time.Second
+			_, err := w.PullArtifact(t.Context(), w.name("model:1"), o)
+			var stall *image.StallError
+			if fine := strings.HasPrefix(name, "slow"); fine && err != nil || !fine && (!errors.As(err, &stall) || stall.Host != w.registry.host) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -28,7 +28,7 @@ const noise = 16 << 10
 // when its length is the blob's, what is left is unpacking, and that is no fault of the
 // registry.
 type meter struct {
-	work   *download.Dir
+	work   *download.Dir  // nil for artifacts, of which the library tells all
 	layers *download.Note // of this pull; may be nil
 	host   string
 	limit  time.Duration // of silence
@@ -182,6 +182,9 @@ func (m *meter) event(e types.ProgressProperties) {
 	case types.ProgressEventRead:
 		// It may be a while until so little gets to the file.
 		m.drips = m.drips || m.silent > 0 && int64(e.Offset) > m.offsets[d]
+		if m.work == nil {
+			m.excuse(time.Duration(int64(e.Offset)-m.offsets[d]) * time.Second / floor)
+		}
 		m.offsets[d] = int64(e.Offset)
 		m.blob(d).Done = m.offsets[d]
 	case types.ProgressEventDone:
@@ -222,7 +225,10 @@ func (m *meter) excuse(d time.Duration) { m.silent = max(0, m.silent-d) }
 
 // measure looks at the files; dt is the time since it last did.
 func (m *meter) measure(dt time.Duration) {
-	sizes := m.work.Sizes()
+	var sizes map[string]int64
+	if m.work != nil {
+		sizes = m.work.Sizes()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	complete := make(map[int64][]string)

@@ -37,6 +37,9 @@ type New struct {
 	Labels     map[string]string
 }
 
+// maxName leaves room for the end of its file's name.
+const maxName = 240
+
 // Create makes a network: it fills in what was not asked for, and writes the file. A name that is
 // taken is an ExistsError.
 func (s *Store) Create(ask New) (types.Network, error) {
@@ -85,6 +88,9 @@ func (s *Store) complete(ask New, all []types.Network) (types.Network, error) {
 	n.ID = hex.EncodeToString(id)
 	if n.Name != "" && !ValidName(n.Name) {
 		return n, fmt.Errorf("network name %q: names match [a-zA-Z0-9][a-zA-Z0-9_.-]*", n.Name)
+	}
+	if len(n.Name) > maxName {
+		return n, fmt.Errorf("a network's name of %d characters: it may have %d", len(n.Name), maxName)
 	}
 	if err := s.options(&n, ask.Options); err != nil {
 		return n, err

@@ -132,6 +132,7 @@ func TestCreateRefuses(t *testing.T) {
 		"a name that is taken":    {New{Name: "there"}, "network already exists there"},
 		"the default":             {New{Name: "podman"}, "network already exists podman"},
 		"a bad name":              {New{Name: "-x"}, "names match"},
+		"a long name":             {New{Name: strings.Repeat("a", 241)}, "of 241 characters: it may have 240"},
 		"a subnet that is used":   {New{Name: "n", Subnets: []types.Subnet{cidr(t, "198.51.100.128/25")}}, "is already used on the host or by another config"},
 		"no room":                 {New{Name: "n", Subnets: []types.Subnet{cidr(t, "203.0.113.0/31")}}, "no room for a container"},
 		"a gateway elsewhere":     {New{Name: "n", Subnets: []types.Subnet{strange}}, "gateway 10.0.0.1 is not in subnet"},
