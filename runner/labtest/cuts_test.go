@@ -297,7 +297,7 @@ func TestCuts(t *testing.T) {
 // reading wants no write of any of reads.
 func (l *Lab) reading() {
 	l.t.Helper()
-	const before = runC + " -p 8080:80; podunit pod create --name cp; podunit pod start cp; podunit volume create cv; podunit network create cn; podunit secret create cs new; " +
+	const before = "podunit run -d --name xc -p 8080:80 --stop-signal KILL " + image + " sleep 1000; podunit pod create --name cp; podunit run -d --pod cp --stop-signal KILL " + image + " sleep 1000; podunit volume create cv; podunit network create cn; podunit secret create cs new; " +
 		"podunit manifest create cl; podunit artifact add localhost/ca:1 new; podunit artifact ls; podunit quadlet install q.container"
 	script := cutShell[l.user] + "user " + quoted(before) + " >said 2>&1 || { cat said; exit 3; }\nfor verb in"
 	for _, verb := range reads {
@@ -308,8 +308,8 @@ func (l *Lab) reading() {
 	[ $status = 0 ] || { echo "podunit $verb: status $status"; cat said; }
 	grep -v -e '/podunit/userns/[0-9]*$' -e '^fchmodat [^ ]*/libpod$' -e '^mount [^ ]*/storage/overlay$' calls | sed "s,^,podunit $verb: ,"
 done`
-	if out := l.MustRun("root", script); out != "" {
-		l.t.Error(out)
+	if out, stderr, code := l.Command(machine.Command{User: "root", Args: []string{script}, Timeout: 10 * time.Minute}); out != "" || code != 0 {
+		l.t.Errorf("status %d: %s%s", code, out, stderr)
 	}
 	l.MustRun(l.user, "cd cuts; "+endC+" && "+endP+" && podunit volume rm cv && podunit network rm cn && podunit secret rm cs && podunit manifest rm cl && podunit artifact rm localhost/ca:1 && podunit quadlet rm q.container")
 }
