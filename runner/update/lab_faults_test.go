@@ -137,7 +137,8 @@ func TestLabBadImages(t *testing.T) {
 	history := l.MustRun("alice", "podunit auto-update --history --format '{{.Unit}} {{.Result}}'")
 	t.Logf("after %s:\n%s", took.Round(time.Second), history)
 	before := func(a, b string) bool { return strings.Index(history, a) < strings.Index(history, b) }
-	if !before("bcrash", "blater") || !before("bcrash", "bhang") || !before("bcrash", "bfine") || strings.Count(history, "\n") != 6 {
+	// Nothing is told of bstop if it is stopped before its restart was seen.
+	if !before("bcrash", "blater") || !before("bcrash", "bhang") || !before("bcrash", "bfine") || strings.Count(strings.ReplaceAll(history, "bstop.service true", ""), ".service ") != 6 {
 		t.Errorf("the history:\n%s", history)
 	}
 	for name, want := range map[string]string{"bcrash": "1", "bends": "1", "blater": "1", "bhang": "1", "bfine": "2", "limit": "2"} {

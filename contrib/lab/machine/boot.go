@@ -265,9 +265,9 @@ func (m *Machine) PowerCut() error {
 	for deadline := time.Now().Add(5 * time.Second); m.Running() && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
-	// The link goes with the network namespace, which the kernel takes down in the background; a
-	// quick boot would clash.
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	// The link goes with the network namespace, which the kernel takes down in the background, one
+	// after the other on a busy machine; a quick boot would clash.
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat("/sys/class/net/" + m.link()); err != nil {
 			break
 		}
