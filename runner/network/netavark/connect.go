@@ -525,7 +525,7 @@ const teardownTime = 30 * time.Second
 // teardown calls netavark to take back its work. The container's namespace is gone or about to go,
 // so netavark gets another one with devices of the same names: only the side of the host matters.
 func (c *Connection) teardown(ctx context.Context, within func(func() error) error) error {
-	noted := c.others()
+	noted := sync.OnceValue(c.others) // where the links tell it all, nobody reads the records
 	onlyNames := false
 	err := within(func() error {
 		if err := c.removePeers(); err != nil {
@@ -541,7 +541,7 @@ func (c *Connection) teardown(ctx context.Context, within func(func() error) err
 	if onlyNames {
 		return c.leaveNames(ctx)
 	}
-	err = c.takeBackBeside(ctx, noted, within)
+	err = c.takeBackBeside(ctx, noted(), within)
 	if isHeld(err) {
 		// Of whom we know nothing: a container of Podman's whose process has ended as well.
 		all := map[string]bool{}
@@ -667,7 +667,7 @@ func (c *Connection) removePeers() error {
 // root's networks, calls it under the lock that we have. A setup that was not finished may have left
 // a link of ours, which we would take for another's. Whose process has ended has no link any more,
 // and is on the network until its own teardown.
-func (c *Connection) othersStay(noted map[string]bool) (bool, error) {
+func (c *Connection) othersStay(noted func() map[string]bool) (bool, error) {
 	if len(c.Ports) > 0 {
 		return false, nil
 	}
@@ -681,7 +681,7 @@ func (c *Connection) othersStay(noted map[string]bool) (bool, error) {
 			return false, nil
 		}
 		bridge := find(links, n.NetworkInterface)
-		if bridge == nil || !noted[e.Name] && !slices.ContainsFunc(links, on(bridge)) {
+		if bridge == nil || !slices.ContainsFunc(links, on(bridge)) && !noted()[e.Name] {
 			return false, nil
 		}
 	}
