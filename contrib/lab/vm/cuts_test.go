@@ -102,15 +102,29 @@ func declare(l *labtest.Lab) {
 const content = `sum() { podunit run --rm --network none --pull never localhost:5000/$1 sh -c 'cd /; find . -xdev -type f ! -path "./etc/host*" ! -path ./etc/resolv.conf ! -path "./run/*" | sort | xargs md5sum | md5sum'; }
 `
 
-// TestVMPowerCuts fails the power at random moments of what podunit does, with a disk that loses
-// what was not flushed. After each boot, without hands, every unit is active, nothing is left over,
-// and every image and volume is whole.
+// TestVMPowerCuts fails the power of a machine with a kernel of its own.
 func TestVMPowerCuts(t *testing.T) {
-	cuts, seed := number(t, "PODUNIT_VM_CUTS", 20), number(t, "PODUNIT_VM_SEED", uint64(time.Now().Unix()))
+	powerCuts(t, 20, "/", func(seed uint64) *labtest.Lab { return boot(t, labtest.Options{Seed: seed}, "alice") })
+}
+
+// TestLossyPowerCuts fails the power of a lab that boots in seconds, and so more often.
+func TestLossyPowerCuts(t *testing.T) {
+	powerCuts(t, 200, "/home", func(seed uint64) *labtest.Lab {
+		l := labtest.Boot(t, labtest.Options{Lossy: true, Seed: seed})
+		l.MustRun("alice", "podunit pull -q "+image)
+		return l
+	})
+}
+
+// powerCuts fails the power at random moments of what podunit does, with a disk that loses what was
+// not flushed. After each boot, without hands, every unit is active, nothing is left over, and every
+// image and volume is whole. The disk is mounted at a directory of the machine.
+func powerCuts(t *testing.T, usually uint64, disk string, boot func(seed uint64) *labtest.Lab) {
+	cuts, seed := number(t, "PODUNIT_VM_CUTS", usually), number(t, "PODUNIT_VM_SEED", uint64(time.Now().Unix()))
 	t.Logf("%d cuts; the same phases and moments again: PODUNIT_VM_SEED=%d", cuts, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	l := boot(t, labtest.Options{Seed: seed}, "alice")
-	c := cutter{l: l, t: t, took: map[string]time.Duration{}, sums: map[string]string{}, count: map[string]int{}, ended: map[string]int{}}
+	l := boot(seed)
+	c := cutter{l: l, t: t, disk: disk, took: map[string]time.Duration{}, sums: map[string]string{}, count: map[string]int{}, ended: map[string]int{}}
 	all := phases()
 	var order []phase
 	var parts []float64 // of the time that each takes
@@ -141,6 +155,7 @@ func (c *cutter) summary() {
 type cutter struct {
 	l     *labtest.Lab
 	t     *testing.T
+	disk  string                   // where the disk is mounted
 	took  map[string]time.Duration // of each phase, without a cut
 	sums  map[string]string        // of the content of each image
 	count map[string]int
@@ -189,7 +204,7 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	wait := time.Duration(part * 1.1 * float64(c.took[p.name]))
 	c.must("alice", p.prepare+fmt.Sprintf("; podunit exec base sh -c 'echo %d >/data/n'", i))
 	// Longer than a disk's patience, so that more is lost; and what was prepared is not what is lost.
-	c.must("root", "mount -o remount,commit=60 / && sync")
+	c.must("root", "mount -o remount,commit=60 "+c.disk+" && sync --file-system "+c.disk)
 	images := c.must("alice", "podunit images --format '{{.Repository}}:{{.Tag}}' | sort")
 	ended := make(chan error, 1)
 	go func() {
@@ -217,8 +232,9 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	start := time.Now()
 	c.l.Boot()
 	c.active()
-	c.t.Logf("cut %d: %s after %.1f s; all is active after %.0f s", i, p.name, wait.Seconds(), time.Since(start).Seconds())
+	active := time.Since(start)
 	c.judge(i, p, images)
+	c.t.Logf("cut %d: %s after %.1f s; all is active after %.0f s and judged after %.0f s", i, p.name, wait.Seconds(), active.Seconds(), time.Since(start).Seconds())
 }
 
 // judge looks at what is there after a boot.
