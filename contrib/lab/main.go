@@ -150,10 +150,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return 125, cut.Child(flags.Args())
 	case "agent":
 		return 0, machine.ServeAgent(ctx)
-	case "disk":
-		return 0, s.disk(flags.Args())
-	case "lossy":
-		return 0, s.mounted(flags.Args())
+	case "disk", "lossy":
+		return 0, s.disk(verb, flags.Args())
 	case "watch":
 		// Started by labtest with a pipe as standard input: its end is the end of the test.
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -356,28 +354,25 @@ func (s settings) cutShort(ctx context.Context, args []string) (int, error) {
 	return res.Code, nil
 }
 
-// disk executes a command, qemu, with a disk that forgets.
-func (s settings) disk(args []string) error {
-	if len(args) < 2 {
+// disk executes a command, qemu or nspawn, with a disk that forgets: at a socket, or mounted.
+func (s settings) disk(verb string, args []string) error {
+	mounted := verb == "lossy"
+	switch {
+	case mounted && len(args) < 3:
+		return errors.New("lossy: say the file of the disk, where to mount it and the command that uses it")
+	case len(args) < 2:
 		return errors.New("disk: say the file of the disk and the command that uses it")
 	}
 	d, err := disk.Open(args[0], s.bench.Seed)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Run(args[1:]), d.Close())
-}
-
-// mounted executes a command, nspawn, where a disk that forgets is mounted.
-func (s settings) mounted(args []string) error {
-	if len(args) < 3 {
-		return errors.New("lossy: say the file of the disk, where to mount it and the command that uses it")
+	if mounted {
+		err = d.Mounted(args[1], args[2:])
+	} else {
+		err = d.Run(args[1:])
 	}
-	d, err := disk.Open(args[0], s.bench.Seed)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Mounted(args[1], args[2:]), d.Close())
+	return errors.Join(err, d.Close())
 }
 
 func list(c cache.Dir, log io.Writer) error {
