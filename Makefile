@@ -126,7 +126,7 @@ empty :=
 PART  ?=
 .PHONY: test-vm
 test-vm: lab ## limits and what else needs a kernel, in virtual machines; PART=Limits for a part; root only
-	$(GO) test -tags "$(TAGS) lab" -count=1 -v -timeout 24h -run '^TestVM($(subst $(empty) ,|,$(strip $(PART))))' ./contrib/lab/vm
+	$(GO) test -tags "$(TAGS) lab" -count=1 -v -timeout 24h -run '^Test(VM)?($(subst $(empty) ,|,$(strip $(PART))))' ./contrib/lab/vm
 
 # Debian 12 has programs of 2023, newest the ones of Debian's next release. Its network cases apart, much of a lab's other tests
 # holds Podman 5 or systemd 257 against podunit.

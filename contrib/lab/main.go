@@ -52,6 +52,8 @@ has another release.
   cut CMD [ARG...]   (inside a lab) run CMD, and kill podunit in it before its write number --at; see --log
   agent              (inside a virtual machine) runs what the host asks for
   disk FILE CMD...   serve the disk of a virtual machine to CMD, with a cache that is lost when this process is killed
+  lossy FILE DIR CMD...
+                     run CMD with the same disk mounted on DIR, for a lab that up --lossy has made
   bench [GROUP...]   podunit beside Podman, in a lab of its own: see --rounds, --out, --plant
   bench-compare BASE NEW
                      two bench.json: fails where NEW is slower beyond noise
@@ -82,6 +84,7 @@ type settings struct {
 	timeout           time.Duration
 	tty, cut, all     bool
 	noRoute, noImages bool
+	lossy             bool
 	release, vm       string
 	owner             int
 	throttle          throttle.Options
@@ -109,6 +112,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	flags.BoolVar(&s.noImages, "no-images", false, "up: a new lab has an empty registry")
 	flags.StringVar(&s.release, "debian", "", "up, bench: a new lab has this release of Debian: "+strings.Join(rootfs.Releases(), ", ")+"; "+rootfs.Suite+" if absent")
 	flags.StringVar(&s.vm, "vm", "", "up: a new lab is a virtual machine with this Debian: "+strings.Join(rootfs.Suites(), ", "))
+	flags.BoolVar(&s.lossy, "lossy", false, "up: a new lab has a disk that loses unflushed writes at kill and reboot --cut")
 	flags.IntVar(&s.owner, "owner", 0, "up: a new lab belongs to this process; gc removes it when that has died")
 	flags.StringVar(&s.throttle.Listen, "listen", "127.0.0.1:5001", "throttle: where to listen")
 	flags.StringVar(&s.throttle.To, "to", "127.0.0.1:5000", "throttle: where connections go")
@@ -117,7 +121,7 @@ func (s *settings) flags() *pflag.FlagSet {
 	flags.DurationVar(&s.registry.Delay, "delay", 0, "throttle: wait this long before each answer of a registry")
 	flags.StringToStringVar(&s.registry.Faults, "fault", nil, "throttle: REPOSITORY=FAULT, may be repeated: "+strings.Join(throttle.Faults, ", "))
 	flags.IntVar(&s.bench.Rounds, "rounds", 20, "bench: how often contenders take turns")
-	flags.Uint64Var(&s.bench.Seed, "seed", uint64(time.Now().UnixNano()), "bench: of the order of turns; disk: of what is lost")
+	flags.Uint64Var(&s.bench.Seed, "seed", uint64(time.Now().UnixNano()), "bench: of the order of turns; up, disk, lossy: of what is lost")
 	flags.StringVar(&s.out, "out", "bench", "bench: directory for bench.json and a drawing of each group")
 	flags.Float64Var(&s.bench.Plant, "plant", 0, "bench: a part that podunit is made slower by, as 0.1, to prove bench-compare")
 	flags.IntVar(&s.at, "at", 0, "cut: before which call that changes a file podunit is killed, from 1 on; 0 is never")
@@ -154,8 +158,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return 0, cut.Rest()
 	case "agent":
 		return 0, machine.ServeAgent(ctx)
-	case "disk":
-		return 0, s.disk(flags.Args())
+	case "disk", "lossy":
+		return 0, s.disk(verb, flags.Args())
 	case "watch":
 		// Started by labtest with a pipe as standard input: its end is the end of the test.
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -284,7 +288,7 @@ func (s settings) up(ctx context.Context, c cache.Dir, log io.Writer) error {
 		return fmt.Errorf("up: the lab %s is there, and --debian is for a new one: leave it out, or remove the lab with: lab rm --name %s", s.name, s.name)
 	}
 	if errors.Is(err, machine.ErrNone) {
-		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, Release: s.release, VM: s.vm, Seed: s.bench.Seed, Owner: s.owner}, log)
+		m, err = machine.New(ctx, c, s.name, machine.Options{NoRoute: s.noRoute, NoImages: s.noImages, Release: s.release, VM: s.vm, Lossy: s.lossy, Seed: s.bench.Seed, Owner: s.owner}, log)
 	}
 	if err != nil || m.Running() {
 		return err
@@ -358,16 +362,25 @@ func (s settings) cutShort(ctx context.Context, args []string) (int, error) {
 	return res.Code, nil
 }
 
-// disk executes a command, qemu, with a disk that forgets.
-func (s settings) disk(args []string) error {
-	if len(args) < 2 {
+// disk executes a command, qemu or nspawn, with a disk that forgets: at a socket, or mounted.
+func (s settings) disk(verb string, args []string) error {
+	mounted := verb == "lossy"
+	switch {
+	case mounted && len(args) < 3:
+		return errors.New("lossy: say the file of the disk, where to mount it and the command that uses it")
+	case len(args) < 2:
 		return errors.New("disk: say the file of the disk and the command that uses it")
 	}
 	d, err := disk.Open(args[0], s.bench.Seed)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Run(args[1:]), d.Close())
+	if mounted {
+		err = d.Mounted(args[1], args[2:])
+	} else {
+		err = d.Run(args[1:])
+	}
+	return errors.Join(err, d.Close())
 }
 
 func list(c cache.Dir, log io.Writer) error {

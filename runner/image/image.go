@@ -180,6 +180,9 @@ func (im *Images) checkLayers(id string) error {
 			if _, err := os.Lstat(dir); err != nil {
 				return err
 			}
+			if err := checkLower(filepath.Join(filepath.Dir(dir), "lower")); err != nil && im.store.GraphDriverName() == "overlay" && l.Parent != "" {
+				return err
+			}
 		}
 		id = l.Parent
 	}
@@ -194,7 +197,7 @@ func whole(driver, id string) bool {
 		return false
 	}
 	lower, err := os.ReadFile(filepath.Join(driver, id, "lower"))
-	if err != nil {
+	if err != nil || len(lower) == 0 {
 		return false // the lowest has none; it is asked for
 	}
 	for link := range strings.SplitSeq(strings.TrimSpace(string(lower)), ":") {
@@ -203,6 +206,16 @@ func whole(driver, id string) bool {
 		}
 	}
 	return true
+}
+
+// checkLower looks into the file in which the overlay driver has the layers below one. A power cut
+// may leave nothing in it, or zeros; then the driver takes its own directory for a layer.
+func checkLower(path string) error {
+	lower, err := os.ReadFile(path)
+	if err == nil && strings.Trim(string(lower), "\x00\n ") == "" {
+		return fmt.Errorf("%s is empty", path)
+	}
+	return err
 }
 
 // LayerDir is where the storage keeps the files of a layer, "" if that is not known. Source:

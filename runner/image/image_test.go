@@ -63,7 +63,19 @@ func TestWhole(t *testing.T) {
 	if whole(driver, "low") || whole(driver, "none") {
 		t.Error("what has no list is not known")
 	}
-	if err := os.RemoveAll(filepath.Join(driver, "low", "diff")); err != nil {
+	lower := filepath.Join(driver, "top", "lower")
+	if err := checkLower(lower); err != nil {
+		t.Error(err)
+	}
+	for _, lost := range []string{"", "\x00\x00\x00\x00\x00"} { // as a power cut leaves it
+		if err := os.WriteFile(lower, []byte(lost), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if whole(driver, "top") || checkLower(lower) == nil {
+			t.Errorf("%q is a list of layers", lost)
+		}
+	}
+	if err := errors.Join(os.WriteFile(lower, []byte("l/LOW"), 0o600), os.RemoveAll(filepath.Join(driver, "low", "diff"))); err != nil {
 		t.Fatal(err)
 	}
 	if whole(driver, "top") {

@@ -152,8 +152,8 @@ var cutCases = []cutCase{
 		done: "! podunit volume exists cv && ! " + hasC + " && ! podunit pod exists cp && ! podunit images | grep '<none>'"},
 	{name: "auto-update", before: "skopeo copy -q docker://localhost:5000/busybox:1 docker://" + cu + "; podunit run -d --name xc --stop-signal KILL --network none -v cv:/data --label io.containers.autoupdate=registry " + cu + " sleep 1000; podunit exec xc touch /data/file; skopeo copy -q docker://localhost:5000/busybox:2 docker://" + cu,
 		verb: "podunit auto-update --wait",
-		// Without the container there is the note of its renewal, which the next update completes. The
-		// service of the timer is started again at once.
+		// Without the container there is the note of its renewal, which the next update completes.
+		// The service of the timer is started again soon.
 		keeps: "{ " + hasC + " || grep -q '\"Name\":\"xc\"' $(podunit info -f '{{.Store.GraphRoot}}')/podunit/renewals/*.json; } && podunit volume export cv | tar -t file",
 		done:  "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file", undo: noC + "; podunit rmi " + cu},
 	{name: "run of a unit", before: "podunit network create cn; podunit volume create cv; podunit secret create cs new",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package disk is the disk of a virtual machine, with a cache that loses its content when the power
-// fails: a file served by the protocol of network block devices, as the specification in the nbd
-// project's doc/proto.md has it.
+// Package disk is the disk of a lab, with a cache that loses its content when the power fails: a
+// file served to qemu by the protocol of network block devices, as the specification in the nbd
+// project's doc/proto.md has it, or to the host's own kernel by FUSE.
 //
 // What the machine writes goes to the file at its next flush, as on a disk with a write-back cache.
 // Until then half of the blocks, by chance, are in the file already and the others only in this

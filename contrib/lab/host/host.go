@@ -37,6 +37,11 @@ func PrepareVM(ctx context.Context, log io.Writer) error {
 	})
 }
 
+// PrepareDisk is Prepare for what a lab with a disk of its own needs besides.
+func PrepareDisk(ctx context.Context, log io.Writer) error {
+	return prepare(ctx, log, [][2]string{{"mke2fs", "e2fsprogs"}, {"mount", "mount"}})
+}
+
 func prepare(ctx context.Context, log io.Writer, programs [][2]string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("a lab needs root, this is uid %d: run it with sudo", os.Geteuid())
@@ -50,7 +55,7 @@ func prepare(ctx context.Context, log io.Writer, programs [][2]string) error {
 	// Modules that the kernel may load only when asked; one that is built in, or that we may not
 	// load, shows itself later.
 	if _, err := exec.LookPath("modprobe"); err == nil {
-		_ = exec.CommandContext(ctx, "modprobe", "-q", "-a", "tun", "fuse", "overlay", "veth").Run()
+		_ = exec.CommandContext(ctx, "modprobe", "-q", "-a", "tun", "fuse", "overlay", "veth", "loop").Run()
 	}
 	if len(missing) == 0 {
 		return nil

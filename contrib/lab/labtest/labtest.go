@@ -35,7 +35,8 @@ type Options struct {
 	NoImages bool   // an empty registry
 	Off      bool   // do not boot
 	VM       string // the Debian release of a virtual machine; empty: a container of nspawn
-	Seed     uint64 // of what the virtual machine loses at a power cut
+	Lossy    bool   // a container of nspawn with a disk that loses unflushed writes at a power cut
+	Seed     uint64 // of what the virtual machine or the lossy lab loses
 }
 
 // Release is the Debian release of the labs that tests boot: what PODUNIT_LAB_DEBIAN says, else
@@ -76,7 +77,7 @@ func Boot(t testing.TB, opt Options) *Lab {
 		t.Fatal(err)
 	}
 	helper := filepath.Join(dir, "bin/podunit-lab")
-	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, Release: Release(), VM: opt.VM, Seed: opt.Seed, Owner: os.Getpid(), Helper: helper}
+	mopt := machine.Options{NoRoute: opt.NoRoute, NoImages: opt.NoImages, Release: Release(), VM: opt.VM, Lossy: opt.Lossy, Seed: opt.Seed, Owner: os.Getpid(), Helper: helper}
 	if !opt.Bare {
 		mopt.Fill = func(upper string) error {
 			return run(dir, "make", "-o", "build", "install", "PREFIX=/usr", "DESTDIR="+upper)

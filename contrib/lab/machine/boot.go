@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,16 +21,22 @@ import (
 
 // run is run.json: the processes of a booted lab.
 type run struct {
-	Nspawn      int    // systemd-nspawn, on the host
+	Nspawn      int    // systemd-nspawn, on the host; of others the process that serves the disk
 	NspawnStart string // its start time
 	Leader      int    // the lab's process 1, as the host numbers it
 }
 
+// joiner enters the lab's cgroups, and becomes what a lab is.
+const joiner = `set -e
+for g in $GROUPS_; do echo $$ >"$g/cgroup.procs"; done
+cd "$DIR"
+exec "$@"
+`
+
 // keeper is what becomes nspawn. It has a mount namespace of its own, which holds the overlay and
 // ends with the lab.
 const keeper = `set -e
-for g in $GROUPS_; do echo $$ >"$g/cgroup.procs"; done
-if ! mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$DIR/upper,workdir=$DIR/work" "$DIR/root"; then
+if ! mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$OWN/upper,workdir=$OWN/work" "$DIR/root"; then
 	echo "cannot mount an overlay below $DIR: put the cache on ext4, xfs, btrfs or tmpfs (PODUNIT_LAB_CACHE)" >&2
 	exit 1
 fi
@@ -62,10 +69,14 @@ func (m *Machine) Boot(ctx context.Context) error {
 			return err
 		}
 	}
-	if m.spec.VM != "" {
-		argv = append(append(argv, "sh", "-c", keeperVM, "sh"), m.qemu()...)
-	} else {
-		argv = append(argv, m.nspawn()...)
+	join := []string{"sh", "-c", joiner, "sh"}
+	switch {
+	case m.spec.VM != "":
+		argv = slices.Concat(argv, join, m.qemu())
+	case m.spec.Lossy:
+		argv = slices.Concat(argv, separate(), join, m.lossy(), m.nspawn())
+	default:
+		argv = slices.Concat(argv, separate(), join, m.nspawn())
 	}
 	console, err := os.Create(m.console())
 	if err != nil {
@@ -76,7 +87,7 @@ func (m *Machine) Boot(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Env = append(os.Environ(),
-		"GROUPS_="+strings.Join(groups, " "), "LOWER="+strings.Join(m.spec.Lower, ":"), "DIR="+m.dir,
+		"GROUPS_="+strings.Join(groups, " "), "LOWER="+strings.Join(m.spec.Lower, ":"), "DIR="+m.dir, "OWN="+m.own(),
 		"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes", "LC_ALL=C.UTF-8")
 	if err := cmd.Start(); err != nil {
 		return err
@@ -92,15 +103,19 @@ func (m *Machine) Boot(ctx context.Context) error {
 	return nil
 }
 
+// separate has a command executed in a mount namespace of its own.
+func separate() []string { return []string{"unshare", "--mount", "--propagation", "private"} }
+
 // nspawn is the command of a lab in a container.
 func (m *Machine) nspawn() []string {
-	return []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", keeper, "sh",
+	own := m.own()
+	return []string{"sh", "-c", keeper, "sh",
 		"systemd-nspawn", "--quiet", "--boot", "--directory=" + m.dir + "/root", "--machine=" + m.Name, "--hostname=" + m.Name,
 		"--capability=all", "--keep-unit", "--register=no", "--console=read-only", "--settings=no",
 		"--resolv-conf=off", "--timezone=off", "--link-journal=no",
 		"--network-veth-extra=" + m.link() + ":host0",
 		"--system-call-filter=@known add_key keyctl bpf",
-		"--bind=" + m.dir + "/home:/home", "--bind=" + m.dir + "/roothome:/root", "--bind=" + m.dir + "/containers:/var/lib/containers"}
+		"--bind=" + own + "/home:/home", "--bind=" + own + "/roothome:/root", "--bind=" + own + "/containers:/var/lib/containers"}
 }
 
 // Console is the end of what the lab wrote on its console since it got power.
@@ -134,7 +149,13 @@ func (m *Machine) await(ctx context.Context, nspawn int, died <-chan struct{}) e
 		if err := pause(); err != nil {
 			return err
 		}
-		for _, pid := range children(nspawn) {
+		below := children(nspawn)
+		if m.spec.Lossy { // between them is nspawn
+			for _, pid := range below {
+				below = append(below, children(pid)...)
+			}
+		}
+		for _, pid := range below {
 			if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); string(comm) == "systemd\n" {
 				leader = pid
 			}
@@ -259,6 +280,9 @@ func (m *Machine) awaitOff(ctx context.Context) error {
 // PowerCut kills everything of the lab at once, as a power failure does, and clears away what is
 // left of the run. What was written stays. A lab that is off is left so.
 func (m *Machine) PowerCut() error {
+	if err := m.killDisk(); err != nil {
+		return err
+	}
 	if err := m.killGroup(); err != nil {
 		return err
 	}
@@ -274,6 +298,9 @@ func (m *Machine) PowerCut() error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("lab %s: the link %s does not go", m.Name, m.link())
 		}
+	}
+	if err := m.awaitDetached(); err != nil {
+		return err
 	}
 	if err := m.removeGroups(); err != nil {
 		return err

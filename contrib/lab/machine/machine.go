@@ -48,7 +48,9 @@ type Options struct {
 	// VM is the Debian release of a virtual machine, one of rootfs.Suites; empty is a container of
 	// nspawn. A virtual machine always has the images.
 	VM string
-	// Seed chooses which unflushed writes a virtual machine loses at a power cut.
+	// Lossy gives a container of nspawn a disk of its own that loses unflushed writes at a power cut.
+	Lossy bool
+	// Seed chooses which unflushed writes a virtual machine or a lossy lab loses.
 	Seed uint64
 	// Owner is the process that the lab belongs to, zero for nobody. GC removes labs whose owner
 	// has died.
@@ -64,6 +66,7 @@ type Options struct {
 type spec struct {
 	Lower      []string // directories of the root filesystem, uppermost first; of a virtual machine that of its disk
 	VM         string   `json:",omitempty"` // Debian release of a virtual machine
+	Lossy      bool     `json:",omitempty"` // a container with a disk of its own
 	Seed       uint64   `json:",omitempty"` // of what it loses
 	Index      int      // number of its /30 network
 	Owner      int      // process id, or 0
@@ -117,6 +120,14 @@ func New(ctx context.Context, c cache.Dir, name string, opt Options, log io.Writ
 	if err := host.Prepare(ctx, log); err != nil {
 		return nil, err
 	}
+	if opt.Lossy {
+		if opt.VM != "" {
+			return nil, errors.New("a virtual machine always loses what was not flushed: leave lossy out")
+		}
+		if err := host.PrepareDisk(ctx, log); err != nil {
+			return nil, err
+		}
+	}
 	lower, err := makeLower(ctx, c, opt, log)
 	if err != nil {
 		return nil, err
@@ -141,7 +152,7 @@ func New(ctx context.Context, c cache.Dir, name string, opt Options, log io.Writ
 	if err != nil {
 		return nil, err
 	}
-	m.spec = spec{Lower: lower, VM: opt.VM, Seed: opt.Seed, Index: index, Owner: opt.Owner}
+	m.spec = spec{Lower: lower, VM: opt.VM, Lossy: opt.Lossy, Seed: opt.Seed, Index: index, Owner: opt.Owner}
 	if opt.Owner != 0 {
 		m.spec.OwnerStart = startTime(opt.Owner)
 	}
@@ -175,7 +186,13 @@ func makeLower(ctx context.Context, c cache.Dir, opt Options, log io.Writer) ([]
 }
 
 func (m *Machine) make(opt Options) error {
-	for _, d := range []string{"", "upper", "upper/etc", "upper/etc/podunit-lab", "upper/usr", "upper/usr/local", "upper/usr/local/bin", "work", "root", "containers", "tmp"} {
+	own := m.own()
+	for _, d := range []string{"upper", "upper/etc", "upper/etc/podunit-lab", "upper/usr", "upper/usr/local", "upper/usr/local/bin", "work", "containers"} {
+		if err := os.MkdirAll(filepath.Join(own, d), 0o755); err != nil {
+			return err
+		}
+	}
+	for _, d := range []string{"root", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(m.dir, d), 0o755); err != nil {
 			return err
 		}
@@ -186,7 +203,7 @@ func (m *Machine) make(opt Options) error {
 	}
 	root := m.spec.Lower[len(m.spec.Lower)-1]
 	for from, to := range homes {
-		out, err := exec.Command("cp", "-a", "--reflink=auto", filepath.Join(root, from), filepath.Join(m.dir, to)).CombinedOutput()
+		out, err := exec.Command("cp", "-a", "--reflink=auto", filepath.Join(root, from), filepath.Join(own, to)).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("copy /%s of the lab: %w: %s", from, err, bytes.TrimSpace(out))
 		}
@@ -202,7 +219,7 @@ func (m *Machine) make(opt Options) error {
 		"hosts":               "127.0.0.1 localhost\n::1 localhost ip6-localhost\n" + m.Address() + " " + m.Name + "\n",
 		"podunit-lab/network": fmt.Sprintf("ADDRESS=%s/30\nPEER=%s\nROUTE=%s\n", m.Address(), m.peer(), route),
 	} {
-		if err := os.WriteFile(filepath.Join(m.dir, "upper/etc", name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(own, "upper/etc", name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
@@ -210,12 +227,17 @@ func (m *Machine) make(opt Options) error {
 		return err
 	}
 	if opt.Fill != nil {
-		if err := opt.Fill(filepath.Join(m.dir, "upper")); err != nil {
+		if err := opt.Fill(filepath.Join(own, "upper")); err != nil {
 			return err
 		}
 	}
 	if opt.VM != "" {
 		if err := m.makeDisks(m.spec.Lower[0]); err != nil {
+			return err
+		}
+	}
+	if opt.Lossy {
+		if err := m.makeLossy(); err != nil {
 			return err
 		}
 	}
@@ -234,7 +256,7 @@ func (m *Machine) helper(exe string) error {
 			return err
 		}
 	}
-	return copyFile(exe, filepath.Join(m.dir, "upper/usr/local/bin/podunit-lab"), 0o755)
+	return copyFile(exe, filepath.Join(m.own(), "upper/usr/local/bin/podunit-lab"), 0o755)
 }
 
 func copyFile(from, to string, mode fs.FileMode) (err error) {

@@ -129,13 +129,6 @@ func (m *Machine) boots() int {
 	return n + 1
 }
 
-// keeperVM becomes the command of a virtual machine, inside the lab's cgroup.
-const keeperVM = `set -e
-for g in $GROUPS_; do echo $$ >"$g/cgroup.procs"; done
-cd "$DIR"
-exec "$@"
-`
-
 // agentPort is where a virtual machine takes commands. Users other than root cannot listen there.
 const agentPort = 213
 

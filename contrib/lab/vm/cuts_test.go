@@ -80,7 +80,8 @@ spec:
 // units of alice that must be active after every boot.
 const units = "base pair-pod a b first app tv"
 
-func declare(l *labtest.Lab) {
+func (c *cutter) declare() {
+	l := c.l
 	quadlet := func(name, text string) {
 		l.WriteFile("alice", ".config/containers/systemd/"+name, text+"\n[Install]\nWantedBy=default.target\n[Service]\nTimeoutStartSec=900\n")
 	}
@@ -95,22 +96,38 @@ func declare(l *labtest.Lab) {
 	quadlet("tv.kube", "[Kube]\nNetwork=none\nYaml=%h/tv.yaml\n")
 	l.WriteFile("alice", "tv.yaml", fmt.Sprintf(tv, "tv"))
 	l.WriteFile("alice", "hand.yaml", fmt.Sprintf(tv, "hand"))
-	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow=40s\n")
+	l.WriteFile("alice", ".config/podunit/podunit.conf", "[AutoUpdate]\nHealthWindow="+c.window+"\n")
 }
 
 // content sums up every file of an image, whichever layer it came in.
 const content = `sum() { podunit run --rm --network none --pull never localhost:5000/$1 sh -c 'cd /; find . -xdev -type f ! -path "./etc/host*" ! -path ./etc/resolv.conf ! -path "./run/*" | sort | xargs md5sum | md5sum'; }
 `
 
-// TestVMPowerCuts fails the power at random moments of what podunit does, with a disk that loses
-// what was not flushed. After each boot, without hands, every unit is active, nothing is left over,
-// and every image and volume is whole.
+// TestVMPowerCuts fails the power of a machine with a kernel of its own.
 func TestVMPowerCuts(t *testing.T) {
-	cuts, seed := number(t, "PODUNIT_VM_CUTS", 20), number(t, "PODUNIT_VM_SEED", uint64(time.Now().Unix()))
+	powerCuts(t, 20, cutter{disk: "/", window: "40s"}, func(seed uint64) *labtest.Lab {
+		return boot(t, labtest.Options{Seed: seed}, "alice")
+	})
+}
+
+// TestLossyPowerCuts fails the power of a lab that boots in seconds, and so more often.
+func TestLossyPowerCuts(t *testing.T) {
+	powerCuts(t, 200, cutter{disk: "/home", window: "5s"}, func(seed uint64) *labtest.Lab {
+		l := labtest.Boot(t, labtest.Options{Lossy: true, Seed: seed})
+		l.MustRun("alice", "podunit pull -q "+image)
+		return l
+	})
+}
+
+// powerCuts fails the power at random moments of what podunit does, with a disk that loses what was
+// not flushed. After each boot, without hands, every unit is active, nothing is left over, and every
+// image and volume is whole.
+func powerCuts(t *testing.T, usually uint64, c cutter, boot func(seed uint64) *labtest.Lab) {
+	cuts, seed := number(t, "PODUNIT_VM_CUTS", usually), number(t, "PODUNIT_VM_SEED", uint64(time.Now().Unix()))
 	t.Logf("%d cuts; the same phases and moments again: PODUNIT_VM_SEED=%d", cuts, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	l := boot(t, labtest.Options{Seed: seed}, "alice")
-	c := cutter{l: l, t: t, took: map[string]time.Duration{}, sums: map[string]string{}, count: map[string]int{}, ended: map[string]int{}}
+	c.l, c.t = boot(seed), t
+	c.took, c.sums, c.count, c.ended = map[string]time.Duration{}, map[string]string{}, map[string]int{}, map[string]int{}
 	all := phases()
 	var order []phase
 	var parts []float64 // of the time that each takes
@@ -139,12 +156,14 @@ func (c *cutter) summary() {
 
 // cutter is one run.
 type cutter struct {
-	l     *labtest.Lab
-	t     *testing.T
-	took  map[string]time.Duration // of each phase, without a cut
-	sums  map[string]string        // of the content of each image
-	count map[string]int
-	ended map[string]int
+	l      *labtest.Lab
+	t      *testing.T
+	disk   string                   // where the disk is mounted
+	window string                   // for how long an update looks at what it has started
+	took   map[string]time.Duration // of each phase, without a cut
+	sums   map[string]string        // of the content of each image
+	count  map[string]int
+	ended  map[string]int
 }
 
 // must runs a script that may take its time.
@@ -155,7 +174,7 @@ func (c *cutter) must(user, script string) string {
 
 // setUp starts everything, and does each phase that is to be cut once without a cut.
 func (c *cutter) setUp(order []phase) {
-	declare(c.l)
+	c.declare()
 	c.must("alice", "version 1 && for i in big layers busybox:app; do podunit pull -q localhost:5000/$i; done; systemctl --user daemon-reload && systemctl --user start "+units)
 	c.active()
 	for _, image := range []string{"big", "layers", "busybox"} {
@@ -189,7 +208,7 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	wait := time.Duration(part * 1.1 * float64(c.took[p.name]))
 	c.must("alice", p.prepare+fmt.Sprintf("; podunit exec base sh -c 'echo %d >/data/n'", i))
 	// Longer than a disk's patience, so that more is lost; and what was prepared is not what is lost.
-	c.must("root", "mount -o remount,commit=60 / && sync")
+	c.must("root", "mount -o remount,commit=60 "+c.disk+" && sync --file-system "+c.disk)
 	images := c.must("alice", "podunit images --format '{{.Repository}}:{{.Tag}}' | sort")
 	ended := make(chan error, 1)
 	go func() {
@@ -217,8 +236,9 @@ func (c *cutter) cut(i int, p phase, part float64) {
 	start := time.Now()
 	c.l.Boot()
 	c.active()
-	c.t.Logf("cut %d: %s after %.1f s; all is active after %.0f s", i, p.name, wait.Seconds(), time.Since(start).Seconds())
+	active := time.Since(start)
 	c.judge(i, p, images)
+	c.t.Logf("cut %d: %s after %.1f s; all is active after %.0f s and judged after %.0f s", i, p.name, wait.Seconds(), active.Seconds(), time.Since(start).Seconds())
 }
 
 // judge looks at what is there after a boot.

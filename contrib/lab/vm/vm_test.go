@@ -2,8 +2,8 @@
 
 //go:build lab
 
-// Package vm tests what needs a kernel of its own, in virtual machines: make test-vm. Its tests are
-// not named TestLab, and so are no part of make test.
+// Package vm tests what needs a kernel of its own, in virtual machines, and what needs a disk that
+// forgets: make test-vm. Its tests are not named TestLab, and so are no part of make test.
 package vm
 
 import (

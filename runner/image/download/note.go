@@ -52,7 +52,10 @@ func (n *Note) Add(layer string) {
 		}
 		n.file = f
 	}
-	_, _ = n.file.WriteString(layer + "\n")
+	_, err := n.file.WriteString(layer + "\n")
+	if err == nil {
+		_ = n.file.Sync() // before the storage lists the layer: after a power cut nobody else knows of it
+	}
 }
 
 // Close ends the note. It stays for a prune if layers may be left that nobody stands on.

@@ -42,21 +42,10 @@ func (im *Images) collect(ctx context.Context, age, foreign time.Duration) (free
 	return freed, err
 }
 
-// collectOld removes what pulls left that nobody has gone on with.
-func (im *Images) collectOld(ctx context.Context) {
-	own, err := download.Open(im.store)
-	if err != nil {
-		return // the pull will tell
-	}
-	defer own.Close()
-	if download.Overdue(own) {
-		_, _ = im.collect(ctx, download.KeepFor, forever) // the next pull tries again
-	}
-}
-
 // making calls do, which stores the layers and data of images, and notes their layers meanwhile: no
 // prune takes them, and when this process is killed the next prune does.
 func (im *Images) making(ctx context.Context, do func(own *os.Root, note *download.Note) error) error {
+	im.beginBoot(ctx)
 	work, err := download.NewDir(ctx, im.store)
 	if err != nil {
 		return err

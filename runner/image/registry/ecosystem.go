@@ -70,6 +70,7 @@ func note(e journal.Event) {
 // New gives access to the images in store. The run directory, of rootless.Identity,
 // holds the locks of pulls; "" means none are taken.
 func New(store storage.Store, runDir string) *Images {
+	store = durable{store, syncDisk}
 	im := &Images{store: store, runDir: runDir, event: note}
 	im.Images = image.With(store, runDir, ecosystem{im})
 	im.runtime = sync.OnceValues(func() (*libimage.Runtime, error) {
