@@ -149,6 +149,10 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 			}
 		}
 		step.Crash("renewal removed")
+		// A renewal that was cut may have left half of the container, which has this ID.
+		if err := e.Containers.SweepOrphans(ctx); err != nil {
+			e.Warn(fmt.Sprintf("remains of earlier containers: %v", err))
+		}
 		return e.Containers.Create(ctx, &r)
 	})
 	if err != nil {

@@ -195,16 +195,17 @@ func (c *Connection) endShared() error {
 	if err := os.RemoveAll(c.dnsDir()); err != nil || !ok {
 		return err
 	}
-	if err := os.RemoveAll(c.Shared); err != nil {
-		return err
-	}
+	// The process ends first: if podunit is killed here, there is a directory that names a process
+	// which has ended, and not a unit that runs without its directory.
 	p, err := process.Open(h.PID, h.Ticks)
-	if p == nil || err != nil {
+	if err != nil {
 		return err
 	}
-	defer p.Close()
-	if err := p.Signal(unix.SIGTERM); err != nil {
-		return fmt.Errorf("end the network namespace, process %d: %w", h.PID, err)
+	if p != nil {
+		defer p.Close()
+		if err := p.Signal(unix.SIGTERM); err != nil {
+			return fmt.Errorf("end the network namespace, process %d: %w", h.PID, err)
+		}
 	}
-	return nil
+	return os.RemoveAll(c.Shared)
 }
