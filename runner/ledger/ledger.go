@@ -132,6 +132,11 @@ func Open(dir string) (b *Ledger, damage, err error) {
 	return b, damage, nil
 }
 
+// Sweep removes what a Save has left that was killed. The caller is the only one who saves.
+func Sweep(dir string) error {
+	return errors.Join(safe.Sweep(filepath.Join(dir, heldFile)), safe.Sweep(filepath.Join(dir, restFile)))
+}
+
 // damagedError is of a file that was moved aside.
 type damagedError struct {
 	path, aside string

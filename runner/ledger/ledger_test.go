@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -101,5 +102,18 @@ func TestRefused(t *testing.T) {
 	}
 	if len(b.Held) != 1 || len(b.Kept) != 1 || !b.Kept[0].Bad || b.Kept[0].ImageID != "first" {
 		t.Errorf("held %v, kept %v", b.Held, b.Kept)
+	}
+}
+
+// TestSweep: of a Save that was killed nothing stays.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	b, _, err := Open(dir)
+	if err == nil {
+		err = errors.Join(b.Save(), os.WriteFile(filepath.Join(dir, restFile+".new"), []byte("{"), 0o600), Sweep(dir), Sweep(dir))
+	}
+	left, lerr := os.ReadDir(dir)
+	if err != nil || lerr != nil || len(left) != 1 || left[0].Name() != restFile {
+		t.Errorf("left: %v, %v, %v", left, err, lerr)
 	}
 }

@@ -33,6 +33,14 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 	return put(disk{lockWait}, path, data, mode, false)
 }
 
+// Sweep removes what a Write of path has left that was killed. The caller knows that nobody writes it.
+func Sweep(path string) error {
+	if err := os.Remove(path + making); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // Sync waits until the entries of a directory are on the disk.
 func Sync(dir string) error { return disk{lockWait}.syncDir(dir) }
 

@@ -120,7 +120,7 @@ func (a *autoUpdate) run(ctx context.Context) error {
 	var failed error
 	err = withTurn(ctx, a.env, dir, func() error {
 		failed = a.update(ctx, x, dir)
-		return nil
+		return ledger.Sweep(dir)
 	})
 	if err := errors.Join(err, failed); err != nil && len(a.rows) == 0 {
 		return err
