@@ -33,7 +33,7 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 	return put(disk{lockWait}, path, data, mode, false)
 }
 
-// Sweep removes what a Write of path has left that was killed. The caller knows that nobody writes it.
+// Sweep removes what a Write of path that was killed has left. Nobody may be writing it now.
 func Sweep(path string) error {
 	if err := os.Remove(path + making); !errors.Is(err, fs.ErrNotExist) {
 		return err
