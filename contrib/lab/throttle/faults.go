@@ -27,7 +27,7 @@ var Faults = []string{
 	"digest",  // blobs that are not what their digest says
 	"lie",     // a header with the digest of something else
 	"break",   // layers end in the middle
-	"drip",    // blobs come a few bytes a second
+	"drip",    // blobs come a few bytes a second, after their first KiB
 	"escape",  // errors write on the terminal, and draw a line of their own
 	"refused", // connections are closed without an answer
 }
@@ -105,7 +105,7 @@ func (r Registry) handler() http.Handler {
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"`+escapes+`"}]}`)
 		case fault == "drip" && kind == "blobs" && req.Method == http.MethodGet:
-			proxy.ServeHTTP(&dripping{w, req.Context()}, req)
+			proxy.ServeHTTP(&dripping{w, req.Context(), 0}, req)
 		case fault == "break" && kind == "blobs" && req.Method == http.MethodGet:
 			proxy.ServeHTTP(&broken{w, 64}, req)
 		default:
@@ -160,17 +160,22 @@ func (b *broken) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// dripping is an answer of a hundred bytes a second.
+// dripping is an answer of a hundred bytes a second, after its first KiB.
 type dripping struct {
 	http.ResponseWriter
-	ctx context.Context
+	ctx  context.Context
+	sent int
 }
+
+// atOnce is what does not drip: the configuration of an image is whole, and its layers are begun.
+const atOnce = 1 << 10
 
 func (d *dripping) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var part int
-		part, err = d.ResponseWriter.Write(p[n:min(len(p), n+10)])
+		part, err = d.ResponseWriter.Write(p[n:min(len(p), n+max(10, atOnce-d.sent))])
 		n += part
+		d.sent += part
 		if f, ok := d.ResponseWriter.(http.Flusher); ok {
 			f.Flush()
 		}
