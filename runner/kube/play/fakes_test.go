@@ -190,7 +190,9 @@ func (w *world) hold(name string) (release func()) {
 	}
 	release = sync.OnceFunc(func() {
 		close(done)
-		<-ended
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
 	})
 	w.t.Cleanup(release)
 	return release
