@@ -25,17 +25,11 @@ func (e *Engine) sweepContainers(ctx context.Context) error {
 	if err := e.needRuntime(); err != nil {
 		return err
 	}
-	return e.withManager(ctx, func(m Manager) error {
-		var errs []error
-		for _, r := range forsaken {
-			if idle, err := isIdle(ctx, m, r.Unit); err != nil || !idle {
-				errs = append(errs, err)
-			} else if err := e.Containers.Sweep(ctx, r); err != nil {
-				errs = append(errs, fmt.Errorf("container %s of %s: %w", r.Name, r.Unit, err))
-			}
-		}
-		return errors.Join(errs...)
-	})
+	var all []remnant
+	for _, r := range forsaken {
+		all = append(all, remnant{"container " + r.Name, r.Unit, func() error { return e.Containers.Sweep(ctx, r) }})
+	}
+	return e.sweepIdle(ctx, all)
 }
 
 // sweepPods does the same with pods that a power cut has left without containers.
@@ -44,13 +38,28 @@ func (e *Engine) sweepPods(ctx context.Context) error {
 	if err != nil || len(forsaken) == 0 {
 		return err
 	}
+	var all []remnant
+	for _, r := range forsaken {
+		all = append(all, remnant{"pod " + r.Name, r.Unit, func() error { return e.Pods.SweepForsaken(ctx, r) }})
+	}
+	return e.sweepIdle(ctx, all)
+}
+
+// remnant is what a unit has left.
+type remnant struct {
+	what, unit string
+	sweep      func() error
+}
+
+// sweepIdle sweeps what was left by units that do not run.
+func (e *Engine) sweepIdle(ctx context.Context, all []remnant) error {
 	return e.withManager(ctx, func(m Manager) error {
 		var errs []error
-		for _, r := range forsaken {
-			if idle, err := isIdle(ctx, m, r.Unit); err != nil || !idle {
+		for _, r := range all {
+			if idle, err := isIdle(ctx, m, r.unit); err != nil || !idle {
 				errs = append(errs, err)
-			} else if err := e.Pods.SweepForsaken(ctx, r); err != nil {
-				errs = append(errs, fmt.Errorf("pod %s of %s: %w", r.Name, r.Unit, err))
+			} else if err := r.sweep(); err != nil {
+				errs = append(errs, fmt.Errorf("%s of %s: %w", r.what, r.unit, err))
 			}
 		}
 		return errors.Join(errs...)

@@ -35,6 +35,7 @@ Exit status: 0 done, 1 a pod isn't there, 2 a container in it runs, 125 another 
 					return err
 				}
 			}
+			// In a unit, too: ExecStopPost= completes what a killed ExecStop= has begun.
 			if err := x.Pods.Sweep(ctx); err != nil {
 				e.Warn(fmt.Sprintf("remains of pods: %v", err))
 			}
