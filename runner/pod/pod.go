@@ -201,9 +201,7 @@ func (e *Engine) Forsaken() ([]Record, error) {
 // SweepForsaken removes a pod that was forsaken, unless it has been made anew, has got a container
 // since, or somebody is at work on it.
 func (e *Engine) SweepForsaken(ctx context.Context, r Record) error {
-	now, cancel := context.WithCancel(ctx)
-	cancel() // it does not wait for the lock
-	err := e.Containers.WithLock(now, "pod "+r.Name, func(lock *container.Lock) error {
+	return e.ifFree(ctx, r.Name, func(lock *container.Lock) error {
 		now, err := e.read(r.Name)
 		if errors.Is(err, ErrNotFound) {
 			return lock.Drop()
@@ -216,6 +214,13 @@ func (e *Engine) SweepForsaken(ctx context.Context, r Record) error {
 		}
 		return errors.Join(e.remove(ctx, r, false, 0), lock.Drop())
 	})
+}
+
+// ifFree does something with a pod, unless somebody is at work on it: it waits for no lock.
+func (e *Engine) ifFree(ctx context.Context, name string, do func(*container.Lock) error) error {
+	now, cancel := context.WithCancel(ctx)
+	cancel()
+	err := e.Containers.WithLock(now, "pod "+name, do)
 	if errors.Is(err, container.ErrBusy) {
 		return nil
 	}
@@ -580,8 +585,6 @@ func (e *Engine) Sweep(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	now, cancel := context.WithCancel(ctx)
-	cancel() // who removes a pod holds its lock: nobody waits for that
 	var errs []error
 	for _, entry := range entries {
 		id, ok := strings.CutPrefix(entry.Name(), removing)
@@ -592,16 +595,13 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		if b, err := os.ReadFile(e.removed(id)); err != nil || json.Unmarshal(b, &r) != nil || r.ID != id {
 			continue // it has just been removed
 		}
-		err := e.Containers.WithLock(now, "pod "+r.Name, func(lock *container.Lock) error {
+		errs = append(errs, e.ifFree(ctx, r.Name, func(lock *container.Lock) error {
 			err := e.clear(r)
 			if _, gone := e.read(r.Name); errors.Is(gone, ErrNotFound) {
 				err = errors.Join(err, lock.Drop())
 			}
 			return err
-		})
-		if err != nil && !errors.Is(err, container.ErrBusy) {
-			errs = append(errs, err)
-		}
+		}))
 	}
 	return errors.Join(errs...)
 }
