@@ -68,6 +68,43 @@ func TestLabNotify(t *testing.T) {
 			}
 			l.MustRun(user, s.systemctl+" stop speaker; "+s.systemctl+" is-active victim; "+s.systemctl+" stop victim")
 		})
+		t.Run(user+"/its time and its state", func(t *testing.T) {
+			l := l.on(t)
+			// Six times an hour is asked for, of which the manager hears the unit's own 15 seconds.
+			hour := say("EXTEND_TIMEOUT_USEC=3600000000")
+			const until = "\nuntil [ -e /told/%s ]; do sleep 0.1; done\n"
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nVolume=%h/told:/told\n[Service]\nTimeoutStartSec=15\nTimeoutStopSec=30\n")
+			l.WriteFile(user, "say", "for i in 1 2 3 4 5 6; do "+hour+"; sleep 4; done\n"+say("READY=1")+
+				fmt.Sprintf(until, "reload")+say("RELOADING=1")+fmt.Sprintf(until, "reloaded")+say("READY=1")+
+				fmt.Sprintf(until, "end")+say("STOPPING=1")+fmt.Sprintf(until, "ended"))
+			state := func(want string) {
+				l.Eventually(user, s.systemctl+" show -P ActiveState speaker | grep -x "+want, time.Minute)
+			}
+			l.MustRun(user, "rm -rf told; mkdir told; "+s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker || { "+s.systemctl+" status speaker; exit 1; }")
+			l.MustRun(user, ">told/reload")
+			state("reloading")
+			l.MustRun(user, ">told/reloaded")
+			state("active")
+			l.MustRun(user, ">told/end")
+			state("deactivating")
+			l.MustRun(user, ">told/ended")
+			state("inactive")
+			if got := l.MustRun(user, s.systemctl+" show -P Result speaker"); got != "success" {
+				t.Errorf("result %q", got)
+			}
+			l.WriteFile(user, "say", hour+"\nexec sleep infinity\n")
+			if _, _, code := l.Run(user, "timeout 300 "+s.systemctl+" restart speaker"); code != 1 {
+				t.Errorf("a start that asks for an hour: status %d", code)
+			}
+			l.MustRun(user, s.systemctl+" show -P Result speaker | grep -x timeout")
+			// It asks in each way that the manager would heed, for longer than it may run.
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\n[Service]\nTimeoutStartSec=60\nRuntimeMaxSec=10\n")
+			l.WriteFile(user, "say", say("READY=1")+"\nwhile :; do "+hour+"; "+say("RELOADING=1\nEXTEND_TIMEOUT_USEC=3600000000\nREADY=1")+"; sleep 1; done\n")
+			l.MustRun(user, s.systemctl+" daemon-reload; "+s.systemctl+" restart speaker")
+			l.Eventually(user, s.systemctl+" show -P Result speaker | grep -x timeout", time.Minute)
+			state("failed")
+			l.MustRun(user, s.systemctl+" reset-failed speaker")
+		})
 		t.Run(user+"/a manager's own tool and its watchdog", func(t *testing.T) {
 			l := l.on(t)
 			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nLogDriver=none\n[Service]\nTimeoutStartSec=60\nWatchdogSec=5\nWatchdogSignal=KILL\nRestart=on-watchdog\nRestartSec=0\n")
