@@ -54,7 +54,7 @@ var contests = []contest{
 	{
 		name:  "containers that replace each other",
 		root:  true,
-		round: `for n in 1 2 3 4; do podunit run -d --replace --network none --name r --stop-signal KILL ` + image + ` sleep 1000 >/dev/null 2>>said & done; wait; [ $(podunit ps -q --filter name=r | wc -l) = 1 ] || { echo "round $i"; podunit ps -a; cat said; exit 1; }`,
+		round: `for n in $(seq $((i == 1 ? 20 : 4))); do podunit run -d --replace --network none --name r --stop-signal KILL ` + image + ` sleep 1000 >/dev/null 2>>said & done; wait; [ $(podunit ps -q --filter name=r | wc -l) = 1 ] || { echo "round $i"; podunit ps -a; cat said; exit 1; }`,
 		end:   `podunit rm -f -t 0 r >/dev/null; [ -z "$(podunit ps -aq)" ] && if grep -e 'exists already' -e 'in use' -e panic said; then exit 1; fi`,
 	},
 	{
