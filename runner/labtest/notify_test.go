@@ -93,7 +93,7 @@ func TestLabNotify(t *testing.T) {
 				t.Errorf("result %q", got)
 			}
 			l.WriteFile(user, "say", hour+"\nexec sleep infinity\n")
-			if _, _, code := l.Run(user, "timeout 300 "+s.systemctl+" restart speaker"); code != 1 {
+			if _, _, code := l.Run(user, "timeout 90 "+s.systemctl+" restart speaker"); code != 1 {
 				t.Errorf("a start that asks for an hour: status %d", code)
 			}
 			l.MustRun(user, s.systemctl+" show -P Result speaker | grep -x timeout")
