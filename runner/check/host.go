@@ -18,6 +18,7 @@ import (
 	"github.com/podunit/podunit/generator/specifier"
 	"github.com/podunit/podunit/generator/unitfile"
 	"github.com/podunit/podunit/runner/bundle"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/store"
@@ -78,7 +79,7 @@ func ThisHost(userRun bool) Host {
 			return err == nil
 		},
 		Limits:     limits,
-		LowPort:    lowPort(),
+		LowPort:    network.FirstPort("/proc"),
 		Systemd:    systemdVersion,
 		RuntimeDir: "/run",
 	}
@@ -102,19 +103,6 @@ func limits() Limits {
 		return nil
 	}
 	return h.Rlimits
-}
-
-// lowPort is the first port that users may bind, zero when the kernel does not say.
-func lowPort() int {
-	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // systemdVersion is the number in the first line of systemctl --version, zero when there is none.

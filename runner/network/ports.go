@@ -236,6 +236,21 @@ func (e PortDeniedError) Hint() string {
 		"ListenStream=%d whose service has User=", e.Port, e.Port)
 }
 
+// FirstPort is the lowest port that users without rights may bind, as the kernel whose proc file
+// system it is has it: 1024 by default; zero when it does not say. Source: ip_sysctl,
+// ip_unprivileged_port_start.
+func FirstPort(proc string) int {
+	data, err := os.ReadFile(filepath.Join(proc, "sys/net/ipv4/ip_unprivileged_port_start"))
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // holder finds the program that has the port; empty if this user may not see it.
 func holder(port uint16, protocol string) string {
 	all := sockets.On(port, protocol)

@@ -21,6 +21,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/image/registry"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/store"
@@ -254,8 +255,7 @@ func atLeast(release string, major, minor int) bool {
 
 func lowPorts(proc string, rootless bool) finding {
 	const check = "low ports"
-	first, err := strconv.Atoi(strings.Join(lines(filepath.Join(proc, "sys/net/ipv4/ip_unprivileged_port_start")), ""))
-	if rootless && err == nil && first > 80 {
+	if first := network.FirstPort(proc); rootless && first > 80 {
 		return finding{check, warning, fmt.Sprintf("users cannot publish ports below %d", first), "as root: sysctl -w net.ipv4.ip_unprivileged_port_start=80, and the same in /etc/sysctl.d"}
 	}
 	return finding{check, fine, "80 and above can be published", ""}

@@ -15,6 +15,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/podunit/podunit/runner/cgroup"
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/service"
 	"go.podman.io/storage/pkg/system"
 	"golang.org/x/sys/unix"
@@ -78,6 +79,10 @@ func count(x *service.Engine, info *storeInfo) error {
 func (h *hostInfo) more(e *cli.Env) {
 	h.CgroupManager, h.EventLogger, h.LogDriver, h.RootlessNet = "systemd", "journald", "journald", "pasta"
 	h.CgroupsVersion = map[bool]string{true: "v2", false: "v1"}[h.Cgroup2]
+	h.FirstPort = 1
+	if e.User.Rootless() {
+		h.FirstPort = network.FirstPort("/proc")
+	}
 	h.Distribution = distributionOf("/etc/os-release")
 	h.IDMappings = idMappings{UIDMap: ranges(h.UIDMap, e.User.Rootless()), GIDMap: ranges(h.GIDMap, e.User.Rootless())}
 	if m, err := system.ReadMemInfo(); err == nil {
