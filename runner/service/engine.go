@@ -230,7 +230,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
-	e.lingers, e.unitOf, e.controllers = lingers, unit.Of, cgroup.Controllers
+	e.lingers, e.unitOf, e.controllers = unit.Lingers, unit.Of, cgroup.Controllers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
 	containers.Event, containers.HowEnded, containers.Copying = c.Event, e.howEnded, e.copying
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
