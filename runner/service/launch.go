@@ -339,9 +339,6 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 	}
 	err = e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
 		r, err := e.Containers.Lookup(r.ID)
-		if errors.Is(err, container.ErrNotFound) {
-			return errors.Join(err, lock.Drop()) // while we waited
-		}
 		if err != nil {
 			return err
 		}
