@@ -115,17 +115,9 @@ func (in *Input) Owner() (uid, gid int, err error) {
 
 // Outside is what a user and a group of the container are in our own user namespace.
 func (in *Input) Outside(uid, gid uint32) (int, int) {
-	return outside(in.UIDMap, uid), outside(in.GIDMap, gid)
-}
-
-// outside is what an ID of the container is in our own user namespace.
-func outside(m []spec.IDRange, id uint32) int {
-	for _, r := range m {
-		if id >= r.Container && id-r.Container < r.Size {
-			return int(r.Host + id - r.Container)
-		}
-	}
-	return int(id)
+	u, _ := spec.Outside(in.UIDMap, uid)
+	g, _ := spec.Outside(in.GIDMap, gid)
+	return u, g
 }
 
 // workDir is where the first process begins.
@@ -374,7 +366,7 @@ func (b *builder) user() error {
 		id   uint32
 		m    []spec.IDRange
 	}{{"user", u.UID, b.UIDMap}, {"group", u.GID, b.GIDMap}} {
-		if b.nested() && !contains(id.m, id.id) {
+		if _, mapped := spec.Outside(id.m, id.id); !mapped {
 			return fmt.Errorf("%s %d is not mapped in the user namespace of the container; give it a range with it in", id.what, id.id)
 		}
 	}
@@ -440,8 +432,4 @@ func inside(m []spec.IDRange) uint32 {
 		}
 	}
 	return 0
-}
-
-func contains(m []spec.IDRange, id uint32) bool {
-	return slices.ContainsFunc(m, func(r spec.IDRange) bool { return id >= r.Container && id-r.Container < r.Size })
 }
