@@ -95,6 +95,47 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
+// TestNamesAreFoundInService reads the calls of Lookup in what service stands on, containers and
+// pods. Lookup finds what people name, by a name, an ID or the beginning of one. Only service knows
+// whom a word means, and hands down what it has found; below it Lookup is for a whole ID.
+func TestNamesAreFoundInService(t *testing.T) {
+	set := token.NewFileSet()
+	byID := 0
+	eachGoFile(t, func(path string) {
+		dir := filepath.Base(filepath.Dir(path))
+		if dir != "container" && dir != "pod" || filepath.Base(filepath.Dir(filepath.Dir(path))) != "runner" || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if fn, ok := n.(*ast.FuncDecl); ok && fn.Name.Name == "LookupExact" {
+				return false // it is the same for units, which name without abbreviation
+			}
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if at, ok := call.Fun.(*ast.SelectorExpr); !ok || at.Sel.Name != "Lookup" {
+				return true
+			}
+			if of, ok := call.Args[0].(*ast.SelectorExpr); ok && of.Sel.Name == "ID" {
+				byID++
+			} else if of, ok := call.Args[0].(*ast.Ident); ok && strings.HasSuffix(of.Name, "ID") {
+				byID++
+			} else {
+				t.Errorf("%s: Lookup of what is no ID: let service find it, and hand it down", set.Position(call.Pos()))
+			}
+			return true
+		})
+	})
+	if byID == 0 {
+		t.Error("no call of Lookup was seen: the packages are not where they are looked for")
+	}
+}
+
 // TestNoFileIsLeftOut reads the build constraints that are written in files: a file of ours is
 // compiled whatever the tags are, so that no program has parts that another build of it lacks. Tests
 // that need a lab are the only exception; the packages that a program imports decide what is in it. A

@@ -116,7 +116,7 @@ func (b *builder) kernelMounts() ([]rspec.Mount, error) {
 	pts := rspec.Mount{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
 		Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}}
 	// 5 is the group tty; the kernel refuses one that is not mapped.
-	if b.nested() && contains(b.GIDMap, 5) || !b.nested() && b.Host.GIDs > 5 {
+	if _, mapped := spec.Outside(b.GIDMap, 5); mapped && (b.nested() || b.Host.GIDs > 5) {
 		pts.Options = append(pts.Options, "gid=5")
 	}
 	mqueue := rspec.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}}

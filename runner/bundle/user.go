@@ -104,28 +104,41 @@ func (in *Input) resolve() error {
 }
 
 // Owner is the container's user and group as our own user namespace has them: who owns what is
-// made for the container outside of it.
+// made for the container outside of it. A user whom the container cannot have is an error: outside,
+// the ID is somebody else's.
 func (in *Input) Owner() (uid, gid int, err error) {
 	if err := in.resolve(); err != nil {
 		return 0, 0, err
 	}
 	uid, gid = in.Outside(in.User.UID, in.User.GID)
-	return uid, gid, nil
+	return uid, gid, in.known()
+}
+
+// known returns an error if the container's user or group has no ID in the container's user
+// namespace.
+func (in *Input) known() error {
+	u := in.User
+	for _, id := range []struct {
+		what string
+		id   uint32
+		m    []spec.IDRange
+	}{{"user", u.UID, in.UIDMap}, {"group", u.GID, in.GIDMap}} {
+		if _, mapped := spec.Outside(id.m, id.id); !mapped {
+			return fmt.Errorf("%s %d is not mapped in the user namespace of the container; give it a range with it in", id.what, id.id)
+		}
+	}
+	if len(in.UIDMap) == 0 && (uint64(u.UID) >= in.Host.UIDs || uint64(u.GID) >= in.Host.GIDs) {
+		return fmt.Errorf("user %d:%d: there are only %d user and %d group IDs to map to; add a larger range for this user to /etc/subuid and /etc/subgid",
+			u.UID, u.GID, in.Host.UIDs, in.Host.GIDs)
+	}
+	return nil
 }
 
 // Outside is what a user and a group of the container are in our own user namespace.
 func (in *Input) Outside(uid, gid uint32) (int, int) {
-	return outside(in.UIDMap, uid), outside(in.GIDMap, gid)
-}
-
-// outside is what an ID of the container is in our own user namespace.
-func outside(m []spec.IDRange, id uint32) int {
-	for _, r := range m {
-		if id >= r.Container && id-r.Container < r.Size {
-			return int(r.Host + id - r.Container)
-		}
-	}
-	return int(id)
+	u, _ := spec.Outside(in.UIDMap, uid)
+	g, _ := spec.Outside(in.GIDMap, gid)
+	return u, g
 }
 
 // workDir is where the first process begins.
@@ -369,18 +382,8 @@ func (b *builder) user() error {
 	}
 	u := b.User
 	b.identity = *u
-	for _, id := range []struct {
-		what string
-		id   uint32
-		m    []spec.IDRange
-	}{{"user", u.UID, b.UIDMap}, {"group", u.GID, b.GIDMap}} {
-		if b.nested() && !contains(id.m, id.id) {
-			return fmt.Errorf("%s %d is not mapped in the user namespace of the container; give it a range with it in", id.what, id.id)
-		}
-	}
-	if !b.nested() && (uint64(u.UID) >= b.Host.UIDs || uint64(u.GID) >= b.Host.GIDs) {
-		return fmt.Errorf("user %d:%d: there are only %d user and %d group IDs to map to; add a larger range for this user to /etc/subuid and /etc/subgid",
-			u.UID, u.GID, b.Host.UIDs, b.Host.GIDs)
+	if err := b.known(); err != nil {
+		return err
 	}
 	p := b.g.Config.Process
 	p.User.UID, p.User.GID = u.UID, u.GID
@@ -440,8 +443,4 @@ func inside(m []spec.IDRange) uint32 {
 		}
 	}
 	return 0
-}
-
-func contains(m []spec.IDRange, id uint32) bool {
-	return slices.ContainsFunc(m, func(r spec.IDRange) bool { return id >= r.Container && id-r.Container < r.Size })
 }

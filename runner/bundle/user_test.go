@@ -210,6 +210,32 @@ func lastLine(b []byte) string {
 	return lines[len(lines)-1]
 }
 
+// TestOwner: nothing is made for, or handed to, a user whom the container cannot have. With that
+// number it would belong to somebody else's container, or to a user of the machine.
+func TestOwner(t *testing.T) {
+	some := []spec.IDRange{{Container: 0, Host: 300, Size: 10}, {Container: 50, Host: 7, Size: 1}}
+	for _, c := range []struct {
+		user     string
+		m        []spec.IDRange
+		uid, gid int
+		err      string
+	}{
+		{"3:50", some, 303, 7, ""},
+		{"11:3", some, 0, 0, "user 11 is not mapped"},
+		{"3:51", some, 0, 0, "group 51 is not mapped"},
+		{"11:51", nil, 11, 51, ""},
+		{"99:1", nil, 99, 1, ""},
+		{"100:1", nil, 0, 0, "there are only 100 user and 90 group IDs"},
+		{"1:90", nil, 0, 0, "there are only 100 user and 90 group IDs"},
+	} {
+		in := Input{Spec: &spec.Container{User: c.user}, Image: &v1.ImageConfig{}, Rootfs: t.TempDir(), UIDMap: c.m, GIDMap: c.m, Host: Host{UIDs: 100, GIDs: 90}}
+		uid, gid, err := in.Owner()
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) || c.err == "" && (err != nil || uid != c.uid || gid != c.gid) {
+			t.Errorf("%s in %v: %d:%d, %v", c.user, c.m, uid, gid, err)
+		}
+	}
+}
+
 func TestFindAccount(t *testing.T) {
 	lookup := func(name string) (string, bool) {
 		return map[string]string{"USER": "carol", "HOME": "/home/carol"}[name], true

@@ -22,6 +22,7 @@ import (
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/unit"
 )
 
 // maxRead bounds what is read of a file that a unit or a command line names, in bytes.
@@ -74,10 +75,7 @@ func ThisHost(userRun bool) Host {
 			name, _ := store.AutoUser() // what is wrong with the file, a start tells
 			return name
 		},
-		Linger: func(name string) bool {
-			_, err := os.Stat("/var/lib/systemd/linger/" + name)
-			return err == nil
-		},
+		Linger:     unit.Lingers,
 		Limits:     limits,
 		LowPort:    network.FirstPort("/proc"),
 		Systemd:    systemdVersion,

@@ -103,12 +103,14 @@ func (e *Engine) Prepare(s spec.Container, img Image, args []string) Record {
 type adding struct {
 	*Engine
 	record *Record
+	peers  Peers // for the IDs of a user namespace that is another container's
 	lock   *Lock // held while the marker has no container: a sweep leaves it alone
 }
 
-// Create adds the container to the storage without starting it.
-func (e *Engine) Create(ctx context.Context, r *Record) error {
-	a := &adding{Engine: e, record: r}
+// Create adds the container to the storage without starting it. peers has the container whose user
+// namespace is joined, if one is: the files of the new one belong to its IDs.
+func (e *Engine) Create(ctx context.Context, r *Record, peers Peers) error {
+	a := &adding{Engine: e, record: r, peers: peers}
 	err := step.Run(ctx, undoGrace, []step.Step{
 		{Name: "mark", Do: a.mark, Undo: a.unmark},
 		{Name: "layer", Do: a.addLayer},
@@ -144,7 +146,7 @@ func (a *adding) addLayer(ctx context.Context) error {
 		return err
 	}
 	options := storage.ContainerOptions{Volatile: r.Spec.Remove}
-	if options.IDMappingOptions, err = e.mappingOptions(ctx, r.Spec.IDMapping); err != nil {
+	if options.IDMappingOptions, err = e.mappingOptions(ctx, r.Spec.IDMapping, a.peers); err != nil {
 		return err
 	}
 	create := func() error {
@@ -172,7 +174,7 @@ func (a *adding) addLayer(ctx context.Context) error {
 
 // mappingOptions are what the storage is told of a container's user namespace. With auto the
 // storage finds IDs that none of its other containers has.
-func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.IDMappingOptions, error) {
+func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping, peers Peers) (types.IDMappingOptions, error) {
 	if u := m.UserNS; u.Mode == spec.UserAuto {
 		if !e.User.Rootless() {
 			name, err := store.AutoUser()
@@ -188,7 +190,7 @@ func (e *Engine) mappingOptions(ctx context.Context, m spec.IDMapping) (types.ID
 			Size: u.Size, AdditionalUIDMappings: idMap(u.UIDMap), AdditionalGIDMappings: idMap(u.GIDMap),
 		}}, nil
 	}
-	uids, gids, err := e.Mappings(ctx, m)
+	uids, gids, err := e.mappings(ctx, m, peers)
 	if len(uids) == 0 || err != nil {
 		return types.IDMappingOptions{HostUIDMapping: true, HostGIDMapping: true}, err
 	}
@@ -305,7 +307,7 @@ func (e *Engine) HoldIDs(ctx context.Context, id, name string, m spec.IDMapping)
 	if _, err := e.Store.Container(id); !errors.Is(err, storage.ErrContainerUnknown) {
 		return err
 	}
-	options, err := e.mappingOptions(ctx, m)
+	options, err := e.mappingOptions(ctx, m, nil)
 	if err != nil {
 		return err
 	}
@@ -331,16 +333,16 @@ func (e *Engine) ReleaseIDs(id string) error {
 // HoldsIDs reports whether a container of the storage is only an entry that holds the IDs of a pod.
 func HoldsIDs(c *storage.Container) bool { return strings.HasPrefix(c.Metadata, heldIDs) }
 
-// Mappings resolves what a command line says about IDs to mappings relative to our own
+// mappings resolves what a command line says about IDs to mappings relative to our own
 // user namespace; nil if no other namespace is wanted.
-func (e *Engine) Mappings(ctx context.Context, m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
+func (e *Engine) mappings(ctx context.Context, m spec.IDMapping, peers Peers) (uids, gids []spec.IDRange, err error) {
 	if m.UserNS.Joins() {
-		return e.theirs(ctx, m.UserNS)
+		return e.theirs(ctx, m.UserNS, peers)
 	}
 	return e.written(m)
 }
 
-// written is Mappings where words tell them.
+// written is mappings where words tell them.
 func (e *Engine) written(m spec.IDMapping) (uids, gids []spec.IDRange, err error) {
 	outer, err := outer()
 	if err != nil {
@@ -365,7 +367,7 @@ func outer() (spec.Outer, error) {
 
 // RootGroup is the group of our own user namespace that is group 0 of a container or pod. With
 // auto, where it is not known yet, it is the highest one possible.
-func (e *Engine) RootGroup(ctx context.Context, m spec.IDMapping) (int, error) {
+func (e *Engine) RootGroup(ctx context.Context, m spec.IDMapping, peers Peers) (int, error) {
 	if m.UserNS.Mode == spec.UserAuto {
 		_, ours, err := unshare.GetHostIDMappings("")
 		all := 0
@@ -374,7 +376,7 @@ func (e *Engine) RootGroup(ctx context.Context, m spec.IDMapping) (int, error) {
 		}
 		return min(all-1, math.MaxInt32), err
 	}
-	_, gids, err := e.Mappings(ctx, m)
+	_, gids, err := e.mappings(ctx, m, peers)
 	if err != nil {
 		return 0, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/runc"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/volume"
@@ -170,23 +171,10 @@ func (e *Engine) tryLock(name string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// Who removed the container removed the lock as well: the next try makes a new one.
+	if held, err := safe.TryFlock(f); !held {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	// Who removed the container removed the lock as well: then ours is of a file that
-	// nobody else will open.
-	var ours, there unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &ours); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	if err := unix.Stat(path, &there); err != nil || there.Ino != ours.Ino {
-		f.Close()
-		return nil, nil //nolint:nilerr // the next try makes a new one
+		return nil, err
 	}
 	return &Lock{file: f, path: path}, nil
 }

@@ -204,7 +204,7 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 	if err != nil {
 		return n, err
 	}
-	e, l := s.Engine, s.ask
+	l := s.ask
 	shared := func(name string) bool { return l.Join != nil && slices.Contains(l.Join.Share, name) }
 	r := l.Record
 	for _, ns := range []struct {
@@ -229,18 +229,9 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 			_ = f.Close() // the runtime opens it again
 			*ns.to = ns.asked.Path
 		case "container":
-			other, err := e.Lookup(ns.asked.Container)
-			if err != nil {
-				return n, err
+			if *ns.to, err = l.Peers.namespace(ns.file); err != nil {
+				return n, fmt.Errorf("--%s container:%s: %w", ns.name, ns.asked.Container, err)
 			}
-			status, err := e.Status(other.ID)
-			if err != nil {
-				return n, err
-			}
-			if status.PID == 0 {
-				return n, fmt.Errorf("--%s container:%s: %w", ns.name, ns.asked.Container, ErrNotRunning)
-			}
-			*ns.to = process.Namespace(status.PID, ns.file)
 		case "", "pod":
 			if shared(ns.file) && ns.file != "cgroup" {
 				*ns.to = process.Namespace(l.Join.PID, ns.file)
@@ -270,13 +261,13 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 	case n.UTS == bundle.HostNS:
 		return os.Hostname()
 	case mode == "container":
-		other, err := s.Lookup(r.Spec.UTSNS.Container)
+		other, err := s.ask.Peers.of("uts")
 		if err != nil {
 			return "", err
 		}
 		// The file has the name since its start, which may be that of a pod; with --no-hostname
 		// there is none.
-		return readHostname(s.Files(other.ID), other.Hostname())
+		return readHostname(s.Files(other.Record.ID), other.Record.Hostname())
 	case s.sharesUTS() && (mode == "" || mode == "pod"):
 		return readHostname(s.ask.Join.Files, r.Hostname())
 	}

@@ -96,13 +96,11 @@ func TestHostname(t *testing.T) {
 		}
 	}
 	r := &Record{ID: "0123456789abcdef", Spec: spec.Container{UTSNS: spec.Namespace{Mode: "container", Container: "other"}}}
-	disk := rooted{root: t.TempDir()}
-	s := &start{ask: Launch{Record: r}, adding: adding{Engine: &Engine{RunDir: t.TempDir(), Store: disk}}}
+	s := &start{ask: Launch{Record: r}, adding: adding{Engine: &Engine{RunDir: t.TempDir(), Store: rooted{root: t.TempDir()}}}}
 	if _, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); !errors.Is(err, ErrNotFound) {
-		t.Errorf("with one that is gone: %v", err)
+		t.Errorf("with one that nobody has found: %v", err)
 	}
-	disk.all = []storage.Container{{ID: "fedcba9876543210", Names: []string{"other"}, Metadata: `{"Podunit":1}`}}
-	s.Store = disk
+	s.ask.Peers = Peers{"uts": {Record: Record{ID: "fedcba9876543210", Name: "other"}}}
 	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
 		t.Errorf("with one that has no file: %q, %v", got, err)
 	}

@@ -186,15 +186,7 @@ func (e *Engine) Owner(r Record) (uid, gid int, err error) {
 	case !errors.Is(err, ErrNotRunning):
 		return 0, 0, err
 	}
-	return outside(uids, u), outside(gids, g), nil
-}
-
-// outside translates an ID of a container to our user namespace.
-func outside(ranges []spec.IDRange, id uint32) int {
-	for _, m := range ranges {
-		if id >= m.Container && id-m.Container < m.Size {
-			return int(m.Host + id - m.Container)
-		}
-	}
-	return int(id)
+	uid, _ = spec.Outside(uids, u)
+	gid, _ = spec.Outside(gids, g)
+	return uid, gid, nil
 }

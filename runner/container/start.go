@@ -47,6 +47,8 @@ type Launch struct {
 	Controllers []string
 	// Sockets are files that the container gets.
 	Sockets Sockets
+	// Peers are the other containers whose namespaces the container joins.
+	Peers Peers
 	// Join is the pod to join, or nil.
 	Join *Join
 	// Network is what the container is to be connected to; nil in a pod that shares its network.
@@ -142,7 +144,7 @@ type start struct {
 // before, and one that was New does not exist. With Foreground it returns the status of the
 // ended container as code.
 func (e *Engine) Start(ctx context.Context, l Launch) (code int, err error) {
-	s := &start{ask: l, adding: adding{Engine: e, record: l.Record}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup, Attached: l.Foreground != nil}}
+	s := &start{ask: l, adding: adding{Engine: e, record: l.Record, peers: l.Peers}, status: Status{Unit: l.Unit, Cgroup: l.Cgroup, Attached: l.Foreground != nil}}
 	if err := e.here(*l.Record); err != nil {
 		return 0, err
 	}

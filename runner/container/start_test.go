@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -276,19 +277,49 @@ func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
 
 // TestWhoJoinsTheHostsNamespaces is not made to enter them: a user may not.
 func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
-	other := Record{ID: NewID(), Name: "other"}
-	e := &Engine{RunDir: t.TempDir(), Store: several{records: map[string]Record{other.ID: other}}}
-	own := Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}
-	if err := errors.Join(os.MkdirAll(e.Dir(other.ID), 0o700), e.saveStatus(other.ID, own)); err != nil {
-		t.Fatal(err)
-	}
+	own := Peer{Status: Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}}
 	join := spec.Namespace{Mode: "container", Container: "other"}
 	r := Record{Spec: spec.Container{PIDNS: join, IPCNS: join, UTSNS: join, CgroupNS: join}}
-	s := &start{ask: Launch{Record: &r}, adding: adding{Engine: e}}
+	s := &start{ask: Launch{Record: &r, Peers: Peers{"pid": own, "ipc": own, "uts": own, "cgroup": own}}, adding: adding{Engine: &Engine{}}}
 	got, err := s.namespaces(context.Background())
 	want := bundle.Namespaces{PID: bundle.HostNS, IPC: bundle.HostNS, UTS: bundle.HostNS, Cgroup: bundle.HostNS}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// TestWhoJoinsWhatHasEnded since it was found does not join whatever has its process ID by now, and
+// what nobody has found is not the host's.
+func TestWhoJoinsWhatHasEnded(t *testing.T) {
+	reused := Peer{Record{ID: NewID(), Name: "other"}, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid()) + 1}}
+	never := Peer{Record: reused.Record}
+	join := spec.Namespace{Mode: "container", Container: "other"}
+	e := &Engine{Store: nowhere{root: t.TempDir()}}
+	for flag, c := range map[string]struct {
+		kind string
+		spec spec.Container
+	}{
+		"--pid":      {"pid", spec.Container{PIDNS: join}},
+		"--ipc":      {"ipc", spec.Container{IPCNS: join}},
+		"--uts":      {"uts", spec.Container{UTSNS: join}},
+		"--cgroupns": {"cgroup", spec.Container{CgroupNS: join}},
+		"--userns":   {"user", spec.Container{IDMapping: spec.IDMapping{UserNS: spec.UserNS{Mode: spec.UserContainer, From: join}}}},
+	} {
+		for name, peers := range map[string]Peers{"reused": {c.kind: reused}, "never": {c.kind: never}, "none": nil} {
+			want := ErrNotRunning
+			if peers == nil {
+				want = ErrNotFound
+			}
+			r := Record{ID: NewID(), Name: "app", Spec: c.spec}
+			s := &start{ask: Launch{Record: &r, Peers: peers}, adding: adding{Engine: e}}
+			if n, err := s.namespaces(context.Background()); !errors.Is(err, want) || !strings.HasPrefix(err.Error(), flag+" container:other: ") {
+				t.Errorf("%s, %s: %+v, %v", flag, name, n, err)
+			}
+		}
+	}
+	r := Record{ID: NewID(), Name: "app", Spec: spec.Container{IDMapping: spec.IDMapping{UserNS: spec.UserNS{Mode: spec.UserContainer, From: join}}}}
+	if err := e.Create(context.Background(), &r, nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a new one with a user namespace that nobody has found: %v", err)
 	}
 }
 

@@ -23,11 +23,11 @@ import (
 
 // theirs is the mappings of a user namespace that somebody else has made, relative to our own; nil
 // if it is the one we are in.
-func (e *Engine) theirs(ctx context.Context, u spec.UserNS) (uids, gids []spec.IDRange, err error) {
+func (e *Engine) theirs(ctx context.Context, u spec.UserNS, peers Peers) (uids, gids []spec.IDRange, err error) {
 	if u.Mode == spec.UserContainer {
-		var other Record
-		if other, err = e.Lookup(u.From.Container); err == nil {
-			uids, gids, err = e.IDMappings(other)
+		var other Peer
+		if other, err = peers.of("user"); err == nil {
+			uids, gids, err = e.IDMappings(other.Record)
 		}
 	} else {
 		uids, gids, err = mappingsAt(ctx, u.From.Path)
@@ -48,20 +48,12 @@ func (s *start) joinedUser(ctx context.Context) (string, error) {
 	}
 	path := u.From.Path
 	if u.Mode == spec.UserContainer {
-		other, err := s.Lookup(u.From.Container)
-		if err != nil {
+		var err error
+		if path, err = s.ask.Peers.namespace("user"); err != nil {
 			return "", fmt.Errorf("--userns %s: %w", u, err)
 		}
-		status, err := s.Status(other.ID)
-		if err == nil && status.PID == 0 {
-			err = ErrNotRunning
-		}
-		if err != nil {
-			return "", fmt.Errorf("--userns %s: %w", u, err)
-		}
-		path = process.Namespace(status.PID, "user")
 	}
-	uids, gids, err := s.theirs(ctx, u)
+	uids, gids, err := s.theirs(ctx, u, s.ask.Peers)
 	if err != nil {
 		return "", err
 	}

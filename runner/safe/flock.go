@@ -30,3 +30,25 @@ func Flock(ctx context.Context, f *os.File) error {
 		}
 	}
 }
+
+// TryFlock takes the lock of an open file or directory if nobody has it, and reports whether it did
+// and its path still names the same one: whoever removes it holds the lock until then. It does not
+// wait. Where it did not, f is of no more use.
+func TryFlock(f *os.File) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	if err != nil {
+		return false, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Lstat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(ours, there), err
+}

@@ -127,7 +127,7 @@ func (e *Engine) Boot(ctx context.Context, more bool) error {
 }
 
 // warnOfSession warns, once in a login, that a container that was started by hand ends with the
-// user's last session. Source: loginctl(1), enable-linger: a file of the user's name.
+// user's last session.
 func (e *Engine) warnOfSession(what string) {
 	if !e.User.Rootless() || e.InService() {
 		return
@@ -146,10 +146,4 @@ func (e *Engine) warnOfSession(what string) {
 	}
 	f.Close()
 	e.Warn(fmt.Sprintf("%s ends with the last session of %s, and does not start at boot; loginctl enable-linger %s changes that", what, name, name))
-}
-
-// lingers reports whether the units of a user run while nobody is logged in.
-func lingers(name string) bool {
-	_, err := os.Stat(filepath.Join("/var/lib/systemd/linger", name))
-	return err == nil
 }

@@ -123,11 +123,8 @@ func (e *Engine) changeNetworks(ctx context.Context, r container.Record, nameOrI
 	if err != nil {
 		return err
 	}
-	return e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
+	return e.WithLock(ctx, r.Name, func(*container.Lock) error {
 		r, err := e.Containers.Lookup(r.ID)
-		if errors.Is(err, container.ErrNotFound) {
-			return errors.Join(err, lock.Drop()) // while we waited
-		}
 		if err != nil {
 			return err
 		}

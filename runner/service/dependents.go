@@ -84,7 +84,7 @@ func sharedWith(s spec.Container) []string {
 			names = append(names, n.Name)
 		}
 	}
-	for _, ns := range []spec.Namespace{s.PIDNS, s.IPCNS, s.UTSNS, s.CgroupNS, s.UserNS.From} {
+	for _, ns := range namespacesOf(&s) {
 		if ns.Mode == "container" {
 			names = append(names, ns.Container)
 		}

@@ -230,7 +230,7 @@ func newEngine(c Config, containers *container.Engine, own unit.Own) *Engine {
 		},
 	}
 	e.divide = func(unitCgroup string) (cgroup.Payload, error) { return cgroup.Split(unitCgroup, "payload") }
-	e.lingers, e.unitOf, e.controllers = lingers, unit.Of, cgroup.Controllers
+	e.lingers, e.unitOf, e.controllers = unit.Lingers, unit.Of, cgroup.Controllers
 	containers.Warn, containers.InjectDevices = c.Warn, c.InjectDevices
 	containers.Event, containers.HowEnded, containers.Copying = c.Event, e.howEnded, e.copying
 	containers.FindImage = func(ctx context.Context, name string) (string, error) {
@@ -322,7 +322,21 @@ func (e *Engine) runtimeOf(r container.Record) error {
 	if e.Runtime != "" || r.Runtime == "" {
 		return nil
 	}
-	e.Containers.Runtime = runc.Runtime{Command: r.Runtime, Root: e.Containers.Runtime.Root, Flags: e.Containers.Runtime.Flags}
+	return e.useRuntime(r.Runtime)
+}
+
+// findRuntime finds the OCI runtime of a container that runs: its own, unless --runtime names
+// another.
+func (e *Engine) findRuntime(r container.Record) error {
+	if e.Runtime != "" {
+		return e.needRuntime()
+	}
+	return e.useRuntime(r.Runtime)
+}
+
+// useRuntime finds the OCI runtime of that name or path; runc, if it is empty.
+func (e *Engine) useRuntime(name string) error {
+	e.Containers.Runtime.Command = name
 	return e.needRuntime()
 }
 
@@ -336,8 +350,7 @@ func (e *Engine) newRuntime() (string, error) {
 	if err != nil || name == "" {
 		return "", err
 	}
-	e.Containers.Runtime = runc.Runtime{Command: name, Root: e.Containers.Runtime.Root, Flags: e.Containers.Runtime.Flags}
-	if err := e.needRuntime(); err != nil {
+	if err := e.useRuntime(name); err != nil {
 		return "", fmt.Errorf("runtime of containers.conf: %w", err)
 	}
 	return name, nil

@@ -14,14 +14,21 @@ func (e *Engine) Exec(ctx context.Context, r container.Record, x container.Exec)
 	if err := e.findRuntime(r); err != nil {
 		return 0, err
 	}
-	// The kernel lets a process move only between cgroups that its user owns. A shell's cgroup
-	// belongs to the system, so the way leads through a scope of the user's manager.
-	if !x.Detach && !e.InService() {
-		if _, err := e.ownScope(ctx, &r, ""); err != nil && e.User.Rootless() {
-			e.Warn(err.Error())
-		}
+	if !x.Detach {
+		e.leaveShell(ctx, r)
 	}
 	return e.Containers.Exec(ctx, r, x)
+}
+
+// leaveShell moves this process from a shell's cgroup to a scope of the user's manager. The kernel
+// lets a process move only between cgroups that its user owns, and a shell's belongs to the system.
+func (e *Engine) leaveShell(ctx context.Context, r container.Record) {
+	if e.InService() {
+		return
+	}
+	if _, err := e.ownScope(ctx, &r, ""); err != nil && e.User.Rootless() {
+		e.Warn(err.Error())
+	}
 }
 
 // Check runs a command in a container that runs, for so long as it may take: see
@@ -39,13 +46,4 @@ func (e *Engine) EndCheck(r container.Record, name string) error {
 		return err
 	}
 	return e.Containers.EndCheck(r, name)
-}
-
-// findRuntime finds the OCI runtime of a container that runs: its own, unless --runtime names
-// another.
-func (e *Engine) findRuntime(r container.Record) error {
-	if e.Runtime == "" {
-		e.Containers.Runtime.Command = r.Runtime
-	}
-	return e.needRuntime()
 }

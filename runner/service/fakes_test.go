@@ -342,7 +342,7 @@ func (w *world) made(name string, change func(*container.Record)) container.Reco
 	if change != nil {
 		change(&r)
 	}
-	if err := w.Containers.Create(context.Background(), &r); err != nil {
+	if err := w.Containers.Create(context.Background(), &r, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	return r

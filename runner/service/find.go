@@ -10,7 +10,6 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/pod"
-	"github.com/podunit/podunit/runner/spec"
 )
 
 // Find finds a container as people name it: by its name, its ID or the beginning of it, else by the
@@ -93,43 +92,6 @@ func (e *Engine) NameOf(word string) (string, error) {
 		return word, perr
 	}
 	return word, nil
-}
-
-// nameContainers puts the names of containers where a command line has those of their services, in
-// what a container or pod shares with others: its later starts, and the search for dependents, go
-// by the former.
-func (e *Engine) nameContainers(networks []spec.Network, namespaces []*spec.Namespace, from []spec.VolumesFrom) error {
-	var words []*string
-	for i := range networks {
-		if networks[i].Mode == spec.NetContainer {
-			words = append(words, &networks[i].Name)
-		}
-	}
-	for _, ns := range namespaces {
-		words = append(words, &ns.Container)
-	}
-	for i := range from {
-		words = append(words, &from[i].Container)
-	}
-	for _, word := range words {
-		if *word == "" {
-			continue
-		}
-		if _, err := e.Containers.Lookup(*word); !errors.Is(err, container.ErrNotFound) {
-			continue // or who joins it says what is wrong
-		}
-		r, err := e.Find(*word)
-		switch {
-		case errors.Is(err, container.ErrNotFound):
-			continue
-		case err != nil:
-			return err
-		case *word != serviceFile(*word):
-			e.Warn(fmt.Sprintf("there is no container %s: %s is joined, that of %s; name one of the two if it is meant", *word, r.Name, serviceFile(*word)))
-		}
-		*word = r.Name
-	}
-	return nil
 }
 
 // serviceFile is the name of a service with its suffix.

@@ -326,11 +326,7 @@ func (e *Engine) CheckByHand(ctx context.Context, r container.Record) (health.St
 	if err != nil {
 		return "", fmt.Errorf("container %s: %w", r.Name, err)
 	}
-	if !e.InService() {
-		if _, err := e.ownScope(ctx, &r, ""); err != nil && e.User.Rootless() {
-			e.Warn(err.Error())
-		}
-	}
+	e.leaveShell(ctx, r)
 	return c.Run(ctx, false)
 }
 

@@ -87,7 +87,10 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 			return 0, err
 		}
 	}
-	if l.Network, err = e.network(ctx, r, l.Join); err != nil {
+	if l.Peers, err = e.peers(namespacesOf(&r.Spec)...); err != nil {
+		return 0, err
+	}
+	if l.Network, err = e.network(ctx, r, l.Join, l.Peers); err != nil {
 		return 0, err
 	}
 	if l.Sockets, err = e.takeSockets(r, l.Join); err != nil {
@@ -336,9 +339,6 @@ func (e *Engine) Start(ctx context.Context, r container.Record, a Attachment) (c
 	}
 	err = e.WithLock(ctx, r.Name, func(lock *container.Lock) error {
 		r, err := e.Containers.Lookup(r.ID)
-		if errors.Is(err, container.ErrNotFound) {
-			return errors.Join(err, lock.Drop()) // while we waited
-		}
 		if err != nil {
 			return err
 		}

@@ -208,14 +208,20 @@ func TestRestart(t *testing.T) {
 }
 
 // TestRestartOfOneThatFailed makes the service anew: one that has used up its restarts does not
-// start any more.
+// start any more. The service may have the name that the container had before it was renamed.
 func TestRestartOfOneThatFailed(t *testing.T) {
-	w := newWorld(t)
-	r := w.made("web", nil)
-	w.status(r, container.Status{Unit: "web.service"})
-	w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
-	if err := w.Restart(context.Background(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free web.service", "start web.service"}) {
-		t.Errorf("%v; %v", err, w.manager.calls)
+	for _, service := range []string{"web.service", "before.service"} {
+		w := newWorld(t)
+		r := w.made("web", func(r *container.Record) {
+			if service != "web.service" {
+				r.Service = service
+			}
+		})
+		w.status(r, container.Status{Unit: service})
+		w.manager.set(service, unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
+		if err := w.Restart(context.Background(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free " + service, "start " + service}) {
+			t.Errorf("%v; %v", err, w.manager.calls)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // network describes what a container is to be connected to; nil if it shares its pod's network.
-func (e *Engine) network(ctx context.Context, r *container.Record, join *container.Join) (*network.Request, error) {
+func (e *Engine) network(ctx context.Context, r *container.Record, join *container.Join, peers container.Peers) (*network.Request, error) {
 	if join != nil && slices.Contains(join.Share, "net") {
 		return nil, nil
 	}
@@ -30,7 +30,7 @@ func (e *Engine) network(ctx context.Context, r *container.Record, join *contain
 		return nil, err
 	}
 	req.Ports = append(req.Ports, more...)
-	req.Ping, err = e.Containers.RootGroup(ctx, r.Spec.IDMapping)
+	req.Ping, err = e.Containers.RootGroup(ctx, r.Spec.IDMapping, peers)
 	return &req, err
 }
 
@@ -44,7 +44,7 @@ func (e *Engine) podNetwork(ctx context.Context, p pod.Record) (network.Request,
 	if err != nil {
 		return req, err
 	}
-	req.Ping, err = e.Containers.RootGroup(ctx, p.Spec.IDMapping)
+	req.Ping, err = e.Containers.RootGroup(ctx, p.Spec.IDMapping, nil)
 	return req, err
 }
 
@@ -114,22 +114,18 @@ func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, 
 // networkOf returns the network of a running container, with the files that whoever joins it
 // shares.
 func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
-	other, err := e.Containers.Lookup(name)
+	other, err := e.peer("network", name)
 	if err != nil {
 		return spec.Network{}, nil, err
 	}
-	s, err := e.Containers.Status(other.ID)
+	if other.Status.PID == 0 {
+		return spec.Network{}, nil, fmt.Errorf("--network container:%s: %w", name, container.ErrNotRunning)
+	}
+	files, err := e.Containers.FilesOf(other.Record)
 	if err != nil {
 		return spec.Network{}, nil, err
 	}
-	if s.PID == 0 {
-		return spec.Network{}, nil, fmt.Errorf("--network container:%s: %s: %w", name, other.Name, container.ErrNotRunning)
-	}
-	files, err := e.Containers.FilesOf(other)
-	if err != nil {
-		return spec.Network{}, nil, err
-	}
-	path := process.Namespace(s.PID, "net")
+	path := process.Namespace(other.Status.PID, "net")
 	if process.IsOurs(path, "net") {
 		return spec.Network{Mode: spec.NetHost}, &files, nil
 	}

@@ -153,7 +153,7 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 		if err := e.Containers.SweepOrphans(ctx); err != nil {
 			e.Warn(fmt.Sprintf("remains of earlier containers: %v", err))
 		}
-		return e.Containers.Create(ctx, &r)
+		return e.addContainer(ctx, &r)
 	})
 	if err != nil {
 		return err

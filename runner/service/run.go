@@ -95,7 +95,7 @@ func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []stri
 func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, unit, service string) (r container.Record, err error) {
 	err = e.prepare(ctx, c, args, unit, func(made *container.Record, _ *container.Lock) error {
 		made.Service = service
-		if err := e.Containers.Create(ctx, made); err != nil {
+		if err := e.addContainer(ctx, made); err != nil {
 			return err
 		}
 		r = *made
@@ -105,6 +105,16 @@ func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, u
 		return nil
 	})
 	return r, err
+}
+
+// addContainer adds a container to the storage without starting it. No container whose namespace it
+// joins needs to run before it does, but its files get the IDs of the user namespace.
+func (e *Engine) addContainer(ctx context.Context, r *container.Record) error {
+	peers, err := e.peers(userNamespace(&r.Spec))
+	if err != nil {
+		return err
+	}
+	return e.Containers.Create(ctx, r, peers)
 }
 
 // startingUnit is the service whose ExecStart= this process is, or "".
@@ -145,7 +155,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if err != nil {
 		return err
 	}
-	if err := e.nameContainers(c.Networks, []*spec.Namespace{&c.PIDNS, &c.IPCNS, &c.UTSNS, &c.CgroupNS, &c.UserNS.From}, c.VolumesFrom); err != nil {
+	if err := e.nameContainers(c.Networks, namespacesOf(c), c.VolumesFrom); err != nil {
 		return err
 	}
 	r := e.Containers.Prepare(*c, img, args)

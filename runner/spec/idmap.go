@@ -342,6 +342,17 @@ func MapsOwner(m []IDRange) bool {
 	return slices.ContainsFunc(m, func(r IDRange) bool { return r.Host == 0 })
 }
 
+// Outside is what an ID of a container is in our own user namespace: the same if there is no mapping.
+// mapped is false if the mapping leaves the ID out, so that nobody in the container can have it.
+func Outside(m []IDRange, id uint32) (out int, mapped bool) {
+	for _, r := range m {
+		if id >= r.Container && id-r.Container < r.Size {
+			return int(r.Host + id - r.Container), true
+		}
+	}
+	return int(id), len(m) == 0
+}
+
 func total(m []IDRange) (n uint32) {
 	for _, r := range m {
 		n += r.Size

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,7 +38,7 @@ func (v *Volumes) WithLock(ctx context.Context, name string, do func() error) er
 		if err != nil {
 			return err
 		}
-		held, err := hold(f, path)
+		held, err := safe.TryFlock(f)
 		if held {
 			defer f.Close()
 			return do()
@@ -52,27 +53,6 @@ func (v *Volumes) WithLock(ctx context.Context, name string, do func() error) er
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-// hold tries to lock an open directory, and reports whether that is now ours and still the
-// one that path names.
-func hold(f *os.File, path string) (bool, error) {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return false, nil
-	}
-	if err != nil {
-		return false, &fs.PathError{Op: "lock", Path: path, Err: err}
-	}
-	ours, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	there, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // the next try finds none
-	}
-	return err == nil && os.SameFile(ours, there), err
 }
 
 // Remove removes a volume and all that is in it. None of that name is no error. Where

@@ -23,6 +23,7 @@ import (
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/service"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 )
 
@@ -151,8 +152,7 @@ func reload(ctx context.Context, e *cli.Env) error {
 	if err != nil {
 		return nil //nolint:nilerr // nobody to name
 	}
-	// Source: loginctl(1), enable-linger.
-	if _, err := os.Stat(filepath.Join("/var/lib/systemd/linger", who.Username)); errors.Is(err, fs.ErrNotExist) {
+	if !unit.Lingers(who.Username) {
 		fmt.Fprintln(e.Stderr, "podunit: user services start at boot only with: loginctl enable-linger")
 	}
 	return nil

@@ -26,6 +26,7 @@ import (
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/store"
 	"github.com/podunit/podunit/runner/terminal"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"go.podman.io/storage"
 	"golang.org/x/sys/unix"
@@ -166,7 +167,7 @@ func linger(e *cli.Env) finding {
 		return finding{check, fine, "root's units run from boot on", ""}
 	}
 	name := userName(e)
-	if _, err := os.Stat("/var/lib/systemd/linger/" + name); err != nil {
+	if !unit.Lingers(name) {
 		return finding{check, warning, "units of " + name + " start with the first login and end with the last", "loginctl enable-linger " + name}
 	}
 	return finding{check, fine, "units run while nobody is logged in", ""}

@@ -14,6 +14,7 @@ import (
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/store"
+	"github.com/podunit/podunit/runner/unit"
 	"github.com/spf13/cobra"
 	"go.podman.io/image/v5/pkg/sysregistriesv2"
 	"go.podman.io/image/v5/types"
@@ -259,11 +260,7 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 		m.Close()
 		info.Systemd.Manager = map[bool]string{true: "user", false: "system"}[e.User.Rootless()]
 	}
-	// Source: loginctl(1), enable-linger: a file of the user's name.
-	if name, ok := e.Lookup("USER"); ok {
-		_, err := os.Stat("/var/lib/systemd/linger/" + name)
-		info.Systemd.Linger = err == nil
-	}
+	info.Systemd.Linger = unit.Lingers(userName(e))
 	return info, nil
 }
 

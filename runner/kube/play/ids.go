@@ -65,13 +65,8 @@ func (p *Player) idsOf(r pod.Record, one *kube.Pod) (ids, error) {
 
 // outside is an ID of the pod in our own user namespace; -1 if the pod has no such ID.
 func outside(ranges []spec.IDRange, id int) int {
-	if len(ranges) == 0 {
-		return id
-	}
-	for _, r := range ranges {
-		if at := id - int(r.Container); at >= 0 && at < int(r.Size) {
-			return int(r.Host) + at
-		}
+	if out, mapped := spec.Outside(ranges, uint32(id)); mapped {
+		return out
 	}
 	return -1
 }
