@@ -236,8 +236,8 @@ func (e PortDeniedError) Hint() string {
 		"ListenStream=%d whose service has User=", e.Port, e.Port)
 }
 
-// FirstPort is the lowest port that users without rights may bind, as the kernel whose proc file
-// system it is has it: 1024 by default; zero when it does not say. Source: ip_sysctl,
+// FirstPort is the lowest port that users without rights may bind: 1024 by default; zero when the
+// kernel does not say. The file system proc is mounted at that path. Source: ip_sysctl,
 // ip_unprivileged_port_start.
 func FirstPort(proc string) int {
 	data, err := os.ReadFile(filepath.Join(proc, "sys/net/ipv4/ip_unprivileged_port_start"))

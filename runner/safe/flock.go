@@ -36,12 +36,18 @@ func Flock(ctx context.Context, f *os.File) error {
 // wait. Where it did not, f is of no more use.
 func TryFlock(f *os.File) (bool, error) {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
 		return false, nil
 	}
 	if err != nil {
 		return false, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 	}
+	return StillThere(f)
+}
+
+// StillThere reports whether an open file or directory is what its path names, and no other one or a
+// link in its place. Source: os.SameFile.
+func StillThere(f *os.File) (bool, error) {
 	ours, err := f.Stat()
 	if err != nil {
 		return false, err

@@ -134,11 +134,7 @@ func own(f *os.File, path string, end time.Time) (bool, error) {
 			return false, &fs.PathError{Op: "lock", Path: path, Err: err}
 		}
 	}
-	there, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil && os.SameFile(ours, there), err
+	return StillThere(f)
 }
 
 func (disk) rename(from, to string) error {

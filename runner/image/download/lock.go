@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
 
@@ -114,8 +115,8 @@ func (l *Lock) Write(p Progress) {
 
 // current reports whether the locked file is the one that others will open.
 func (l *Lock) current() bool {
-	var ours, there unix.Stat_t
-	return unix.Fstat(int(l.file.Fd()), &ours) == nil && unix.Stat(l.file.Name(), &there) == nil && ours.Ino == there.Ino
+	there, err := safe.StillThere(l.file)
+	return there && err == nil
 }
 
 // sweepLocks removes the locks of pulls that were killed.
@@ -126,9 +127,8 @@ func sweepLocks(runDir string) {
 		if err != nil {
 			continue // gone
 		}
-		l := &Lock{file: f}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && l.current() {
-			l.close()
+		if held, err := safe.TryFlock(f); held && err == nil {
+			(&Lock{file: f}).close()
 		}
 		f.Close()
 	}
