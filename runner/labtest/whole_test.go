@@ -39,7 +39,7 @@ func TestLabWhole(t *testing.T) {
 			if !strings.Contains(rest, "sleep ") || !strings.Contains(rest, "podunit-log ") || strings.Count(rest, "\n") != strings.Count(rest, " "+usual+"\n") {
 				t.Errorf("slack of the timers of the manager, and of the service's processes:\n%s", got)
 			}
-			// But what the unit stops with has them, for as long as its container takes to end: sleep,
+			// But what a unit stops with has them, as long as its container takes to end: sleep,
 			// as the first process, hears no SIGTERM.
 			l.MustRun(user, systemctl+" start late && "+systemctl+" stop --no-block late")
 			l.Eventually("root", "[ $(cat /proc/$(pgrep -f 'podunit [r]m .*systemd-late')/timerslack_ns) = 10000000 ]", time.Minute)
