@@ -6,11 +6,6 @@
 //
 // This is the program that services execute. It links the verbs of a container's life and
 // hands everything else over to the one in the directory full: see package cli.
-//
-// It uses one processor (cli.Main), so it need not ask before for how many its cgroup has time.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
 package main
 
 import (
