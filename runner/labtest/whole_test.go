@@ -42,7 +42,7 @@ func TestLabWhole(t *testing.T) {
 			// But what a unit stops with has them, as long as its container takes to end: sleep,
 			// as the first process, hears no SIGTERM.
 			l.MustRun(user, systemctl+" start late && "+systemctl+" stop --no-block late")
-			l.Eventually("root", "[ $(cat /proc/$(pgrep -f 'podunit [r]m .*systemd-late')/timerslack_ns) = 10000000 ]", time.Minute)
+			l.Eventually("root", "[ $(cat /proc/$(pgrep -f 'podunit [r]m .*systemd-late')/timerslack_ns) = 1000000 ]", time.Minute)
 			l.MustRun(user, "podunit kill -s KILL systemd-late")
 			l.Eventually(user, "! "+systemctl+" is-active -q late && ! podunit container exists systemd-late", time.Minute)
 			// By a name without its registry, which the ecosystem alone finds.

@@ -591,14 +591,15 @@ static int executed_by_manager(void)
 }
 
 /*
- * Have the kernel wake Go's monitor thread a few times in a stop, not every 70 microseconds: see
- * runner/slack, which does it for the runtime in a start. All threads of this process inherit the
- * slack, and what they execute, too, but what a unit stops with ends before the unit does.
- * $SERVICE_RESULT tells a stop: systemd.exec(5).
+ * Have the kernel wake Go's monitor thread once in a millisecond of a stop, not every 70
+ * microseconds: see runner/slack, which does it for the runtime in a start. All threads of this
+ * process inherit the slack, and what they execute, too, but what a unit stops with ends before the
+ * unit does. More would be felt: the monitor also lets another goroutine go on where one waits in
+ * the kernel. $SERVICE_RESULT tells a stop: systemd.exec(5).
  */
 static void wake_late(void)
 {
-	prctl(PR_SET_TIMERSLACK, 10 * 1000 * 1000, 0, 0, 0); /* an unusual kernel wakes it as before */
+	prctl(PR_SET_TIMERSLACK, 1000 * 1000, 0, 0, 0); /* an unusual kernel wakes it as before */
 }
 
 /* Defined by the runner, whatever its file is called; not by other programs, test binaries above all. */
