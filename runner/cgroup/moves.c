@@ -30,29 +30,31 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for what follows */
 static pthread_t mover;
 static int moving;
 
+/* No stdio: each thread that allocates memory has the C library map an arena of its own. */
 static void *move(void *unused)
 {
-	char line[4096], path[sizeof line + 64];
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	int fd = -1;
+	char text[4096], path[sizeof text + 64], *line;
+	ssize_t n = -1;
+	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 
-	while (f && fd < 0 && fgets(line, sizeof line, f)) {
-		line[strcspn(line, "\n")] = 0;
-		if (strncmp(line, "0::/", 4))
-			continue;
-		snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.procs", line + 3);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			break; /* not ours to move anything in */
-	}
-	if (f)
-		fclose(f);
 	if (fd >= 0) {
-		if (write(fd, "0", 1) < 0) {
-			/* It was worth a try. */
-		}
+		n = read(fd, text, sizeof text - 1);
 		close(fd);
 	}
+	text[n < 0 ? 0 : n] = 0;
+	line = strncmp(text, "0::/", 4) ? strstr(text, "\n0::/") : text;
+	if (!line)
+		return NULL;
+	line = strchr(line, '/');
+	line[strcspn(line, "\n")] = 0;
+	snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.procs", line);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return NULL; /* not ours to move anything in */
+	if (write(fd, "0", 1) < 0) {
+		/* It was worth a try. */
+	}
+	close(fd);
 	return NULL;
 }
 

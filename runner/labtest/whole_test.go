@@ -19,6 +19,9 @@ func TestLabWhole(t *testing.T) {
 	container := "[Container]\nImage=" + image + "\nExec=sleep infinity\nNetwork=none\nStopSignal=KILL\n"
 	l.WriteFile("alice", ".config/containers/systemd/w.container", container)
 	l.WriteFile("root", "/etc/containers/systemd/w.container", container)
+	late := strings.Replace(container, "StopSignal=KILL", "StopTimeout=60", 1)
+	l.WriteFile("alice", ".config/containers/systemd/late.container", late)
+	l.WriteFile("root", "/etc/containers/systemd/late.container", late)
 	for user, systemctl := range map[string]string{"alice": "systemctl --user", "root": "systemctl"} {
 		t.Run(user, func(t *testing.T) {
 			l := l.on(t)
@@ -36,6 +39,12 @@ func TestLabWhole(t *testing.T) {
 			if !strings.Contains(rest, "sleep ") || !strings.Contains(rest, "podunit-log ") || strings.Count(rest, "\n") != strings.Count(rest, " "+usual+"\n") {
 				t.Errorf("slack of the timers of the manager, and of the service's processes:\n%s", got)
 			}
+			// But what a unit stops with has them, as long as its container takes to end: sleep,
+			// as the first process, hears no SIGTERM.
+			l.MustRun(user, systemctl+" start late && "+systemctl+" stop --no-block late")
+			l.Eventually("root", "[ $(cat /proc/$(pgrep -f 'podunit [r]m .*systemd-late')/timerslack_ns) = 1000000 ]", time.Minute)
+			l.MustRun(user, "podunit kill -s KILL systemd-late")
+			l.Eventually(user, "! "+systemctl+" is-active -q late && ! podunit container exists systemd-late", time.Minute)
 			// By a name without its registry, which the ecosystem alone finds.
 			l.MustRun(user, "podunit tag "+image+" registry.example/some/where:1")
 			if got := l.MustRun(user, "podunit run --rm --network none some/where:1 env; podunit images -q"); strings.Contains(got, "PODUNIT") {
