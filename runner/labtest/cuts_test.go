@@ -272,7 +272,7 @@ func cutVerb(c cutCase, at int) string {
 	// The round goes on when it is done, and nobody executes the words any more.
 	return fmt.Sprintf(`execute() { for c in $(grep -lsx podunit /proc/[0-9]*/comm); do tr '\0' ' ' <${c%%/comm}/cmdline; done 2>/dev/null | grep -qe " $1 "; }
 rm -f /root/cut/calls; echo %d %[2]s >/root/cut/at; user %[3]s >/root/said 2>&1
-for i in {1..300}; do user %[4]s >/dev/null 2>&1 && ! execute %[5]s && break; sleep 0.1; done
+end=$((SECONDS + 90)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s || [ $SECONDS -ge $end ]; do sleep 0.1; done
 : >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of))
 }
 

@@ -17,11 +17,14 @@ const restarts = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=on-failure
 // quadlet is the command that writes a unit file.
 func quadlet(name, text string) string { return "printf %s " + quoted(text+restarts) + " >$Q/" + name }
 
+// ends is a command that ends at TERM, which the manager sends where ExecStop= was killed.
+const ends = `sh -c 'trap "exit 0" TERM; sleep 1000 & wait'`
+
 const (
 	reloadQ = "$S daemon-reload"
 	// dropQ removes the unit files, as nobody needs them any more.
 	dropQ = "rm -f $Q/x*; $S daemon-reload; $S reset-failed"
-	busyQ = "[Container]\nContainerName=xc\nImage=" + image + "\nExec=sleep 1000\nStopSignal=KILL\n"
+	busyQ = "[Container]\nContainerName=xc\nImage=" + image + "\nExec=" + ends + "\n"
 	runsQ = "podunit exec xc true && $S is-active xq"
 	// comesBack is that a stopped unit starts, runs and stops again.
 	comesBack = "$S start xq; " + runsQ + "; $S stop xq"
@@ -52,9 +55,9 @@ var containerUnits = []cutCase{
 	{name: "unit: rm on a network", of: "rm -v", before: xn + "; $S start xq", verb: "$S stop xq", keeps: "podunit network exists cn", done: goneQ, undo: comesBack + "; " + endXN},
 	{name: "unit: network hold", of: "network hold", before: xn, verb: "$S start xq", keeps: "podunit network exists cn", done: onNet, undo: "$S stop xq; " + endXN},
 	{name: "unit: network hold of one that was lost", of: "network hold", before: xn + "; $S start xq", verb: "$S kill -s KILL podunit-netns", keeps: "podunit network exists cn", done: onNet + " && $S is-active podunit-netns", undo: "$S stop xq; " + endXN},
-	{name: "unit: healthcheck run", of: "healthcheck run --timer", before: "podunit run -d --name xc --stop-signal KILL --health-cmd 'touch /made' --health-interval 2s " + image + " sleep 1000", verb: "podunit exec xc rm -f /made",
+	{name: "unit: healthcheck run", of: "healthcheck run --timer", before: "podunit run -d --name xc --stop-signal KILL --health-cmd 'touch /made' --health-interval 2s " + image + " " + ends, verb: "podunit exec xc rm -f /made",
 		keeps: "podunit exec xc true", done: "podunit exec xc test -e /made && [ \"$(podunit inspect -f '{{.State.Health.Status}}' xc)\" = healthy ]", undo: endC},
-	{name: "unit: ExecReload", of: "exec systemd-xq", before: quadlet("xq.container", "[Container]\nImage="+image+"\nExec=sleep 1000\nStopSignal=KILL\nReloadCmd=touch /made\n") + "; " + reloadQ + "; $S start xq",
+	{name: "unit: ExecReload", of: "exec systemd-xq", before: quadlet("xq.container", "[Container]\nImage="+image+"\nExec="+ends+"\nReloadCmd=touch /made\n") + "; " + reloadQ + "; $S start xq",
 		verb: "$S reload xq; true", keeps: "$S is-active xq && podunit exec systemd-xq true", done: "$S reload xq && podunit exec systemd-xq test -e /made", undo: "$S stop xq; " + dropQ},
 }
 
@@ -69,8 +72,8 @@ var podUnits = []cutCase{
 
 // What is started by hand is a unit, too.
 const (
-	always  = "podunit run -d --restart always --name xc --stop-signal KILL -v /anonymous " + image + " sleep 1000"
-	alwaysP = "podunit pod create --restart always --name cp; podunit create --restart always --pod cp --name xc --stop-signal KILL " + image + " sleep 1000; podunit pod start cp"
+	always  = "podunit run -d --restart always --name xc -v /anonymous " + image + " " + ends
+	alwaysP = "podunit pod create --restart always --name cp; podunit create --restart always --pod cp --name xc " + image + " " + ends + "; podunit pod start cp"
 )
 
 var transientUnits = []cutCase{
@@ -78,7 +81,7 @@ var transientUnits = []cutCase{
 	{name: "unit: stop", of: "stop -i", before: always, verb: "$S stop xc", keeps: hasC, done: "! $S is-active xc", undo: "podunit start xc; " + runsC + "; " + endC},
 	{name: "unit: cleanup", of: "cleanup", before: always, verb: "podunit stop -t 0 xc", keeps: hasC, done: "! $S is-active xc", undo: "podunit start xc; " + runsC + "; " + endC},
 	{name: "unit: cleanup of one that died", of: "cleanup", before: always + "; " + began + " >made/at", verb: "podunit kill xc", keeps: hasC, done: runsC + " && [ $(" + began + ") != $(cat made/at) ]", undo: "rm made/at; " + endC},
-	{name: "unit: rm of one that goes", of: "rm -v", before: "podunit run -d --rm --name xc --stop-signal KILL -v /anonymous " + image + " sleep 1000", verb: "$S stop xc", done: "! " + hasC + " && [ -z \"$(podunit volume ls -q)\" ]"},
+	{name: "unit: rm of one that goes", of: "rm -v", before: "podunit run -d --rm --name xc -v /anonymous " + image + " " + ends, verb: "$S stop xc", done: "! " + hasC + " && [ -z \"$(podunit volume ls -q)\" ]"},
 	{name: "unit: pod start, by hand", of: "pod start", before: alwaysP, verb: "podunit pod restart cp", keeps: hasP, done: runsC + " && " + stateP + "Running ]", undo: endP},
 	{name: "unit: pod stop, by hand", of: "pod stop", before: alwaysP, verb: "$S stop cp-pod", keeps: hasP, done: "! $S is-active cp-pod", undo: "podunit pod start cp; podunit exec xc true; " + endP},
 	{name: "unit: boot", of: "boot", before: always + "; $S stop xc", verb: "$S restart podunit-restart", keeps: hasC, done: runsC, undo: endC},
@@ -110,18 +113,18 @@ func ofPlay(documents string) string {
 
 // A pod with a volume in memory, a probe, and a hook before the end.
 const (
-	playPod = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, volumes: [{name: m, emptyDir: {medium: Memory}}, {name: f, configMap: {name: f}}], containers: [{name: c, image: "` + image + `", command: [sleep, "1000"], ` +
+	playPod = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, volumes: [{name: m, emptyDir: {medium: Memory}}, {name: f, configMap: {name: f}}], containers: [{name: c, image: "` + image + `", command: [sh, -c, "trap 'exit 0' TERM; sleep 1000 & wait"], ` +
 		`livenessProbe: {exec: {command: [touch, /probed]}, periodSeconds: 2, timeoutSeconds: 60}, lifecycle: {preStop: {exec: {command: ["true"]}}}, volumeMounts: [{name: m, mountPath: /m}, {name: f, mountPath: /f}]}]}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: f}, data: {a: alpha}}
 `
-	playPlain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "` + image + `", command: [sleep, "1000"]}]}}
+	playPlain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "` + image + `", command: [sh, -c, "trap 'exit 0' TERM; sleep 1000 & wait"]}]}}
 `
-	playAgain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, volumes: [{name: s, emptyDir: {}}], containers: [{name: c, image: "` + image + `", command: [sh, -c, "[ -e /s/begun ] && exec sleep 1000; touch /s/begun; exit 42"], restartPolicy: Always, ` +
+	playAgain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, volumes: [{name: s, emptyDir: {}}], containers: [{name: c, image: "` + image + `", command: [sh, -c, "[ -e /s/begun ] || { touch /s/begun; exit 42; }; trap 'exit 0' TERM; sleep 1000 & wait"], restartPolicy: Always, ` +
 		`restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}], volumeMounts: [{name: s, mountPath: /s}]}]}}
 `
 	playJob = `{apiVersion: batch/v1, kind: Job, metadata: {name: kp}, spec: {ttlSecondsAfterFinished: 1, template: {spec: {restartPolicy: Never, containers: [{name: c, image: "` + image + `", command: ["true"]}]}}}}
-` + "---\n" + `{apiVersion: v1, kind: Pod, metadata: {name: kq}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "` + image + `", command: [sleep, "1000"]}]}}
+` + "---\n" + `{apiVersion: v1, kind: Pod, metadata: {name: kq}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "` + image + `", command: [sh, -c, "trap 'exit 0' TERM; sleep 1000 & wait"]}]}}
 `
 	playCron = `{apiVersion: batch/v1, kind: CronJob, metadata: {name: kc}, spec: {schedule: "5 4 1 1 *", jobTemplate: {spec: {template: {spec: {restartPolicy: OnFailure, containers: [{name: c, image: "` + image + `", command: ["true"]}]}}}}}}
 `
@@ -142,6 +145,6 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube ended of one that died", of: "kube ended", before: ofPlay(playPlain) + "; $S start xk; podunit inspect -f '{{.State.Pid}}' kp-c >made/pid", verb: "podunit kill kp-c", done: plainK + " && [ $(podunit inspect -f '{{.State.Pid}}' kp-c) != $(cat made/pid) ]", undo: "rm made/pid; " + endK},
 	{name: "unit: pod start of a play", of: "pod start", before: ofPlay(playPlain), verb: "$S start xk", done: plainK, undo: endK},
 	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
-	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp && ! ls $(podunit info -f '{{.Store.GraphRoot}}')/podunit/kube/plays/*/kp*", undo: endK},
+	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},
 	{name: "unit: kube cron", of: "kube cron", before: ofPlay(playCron) + "; $S start xk", verb: "$S start kc-cron", done: "! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
 }
