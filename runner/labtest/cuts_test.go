@@ -27,7 +27,9 @@ type cutCase struct {
 	before string // makes what the verb needs
 	verb   string // one command of podunit
 	// of, in unitCases, are words of the verb that is killed, which units execute because of verb.
-	of   string
+	of string
+	// only is the user whose units do that, if it is not both.
+	only string
 	done string // succeeds where the verb has done what it does
 	undo string // removes what it has made
 	// keeps succeeds before the verb, after it, and whenever it was killed: what must never be lost.
@@ -92,6 +94,8 @@ var cutCases = []cutCase{
 	{name: "network update", before: "podunit network create cn", verb: "podunit network update --dns-add 10.0.0.1 cn", keeps: "podunit network inspect cn", done: "podunit network inspect cn | grep 10.0.0.1", undo: "podunit network rm cn"},
 	{name: "network connect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn --name xc " + image + " sleep 1000", verb: "podunit network connect cn2 xc", keeps: "podunit exec xc true", done: twice("podunit exec xc ip addr show eth1"), undo: endC + "; podunit network rm cn cn2"},
 	{name: "network disconnect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn,cn2 --name xc " + image + " sleep 1000", verb: "podunit network disconnect cn2 xc", keeps: "podunit exec xc true", done: twice("! podunit exec xc ip addr show eth1"), undo: endC + "; podunit network rm cn cn2"},
+	{name: "network reload", before: "podunit network create cn; podunit run -d --stop-signal KILL --network cn -p 8080:80 --name xc " + image + " sh -c 'echo hello >index.html; httpd; sleep 1000'", verb: "podunit network reload xc", keeps: "podunit exec xc true",
+		done: twice("podunit exec xc nslookup xc && timeout 10 bash -c 'until [ \"$(curl -s localhost:8080)\" = hello ]; do sleep 0.1; done'"), undo: endC + "; podunit network rm cn"},
 	{name: "tag", verb: "podunit tag " + image + " ct:1", done: "podunit image exists ct:1", undo: "podunit untag " + image + " ct:1"},
 	{name: "untag", before: "podunit tag " + image + " ct:1", verb: "podunit untag " + image + " ct:1", done: "! podunit image exists ct:1", keeps: "podunit image exists " + image},
 	{name: "load", verb: load, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
@@ -327,6 +331,9 @@ func TestCuts(t *testing.T) {
 	l.MustRun(l.user, cutDirectory)
 	managers := sync.OnceFunc(func() { l.MustRun("root", cutManagers) })
 	for _, c := range slices.Concat(cutCases, unitCases) {
+		if c.only != "" && c.only != l.user {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			if c.of != "" {
 				managers()
