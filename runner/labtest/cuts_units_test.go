@@ -141,7 +141,9 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube start-container", of: "kube start-container", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
 	{name: "unit: kube hold", of: "kube hold", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
 	{name: "unit: kube probe", of: "kube probe", before: ofPlay(playPod) + "; $S start xk", verb: "podunit exec kp-c rm -f /probed", keeps: "podunit exec kp-c true", done: "podunit exec kp-c test -e /probed", undo: endK},
-	{name: "unit: kube down", of: "kube down", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
+	// Where a down was killed, the pods go on, although the unit has failed. Its next start has them, and
+	// its next stop ends them.
+	{name: "unit: kube down", of: "kube down", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: "! $S is-active xk", undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube stop-container", of: "kube stop-container", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube ended", of: "kube ended", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube ended of one that died", of: "kube ended", before: ofPlay(playPlain) + "; $S start xk; podunit inspect -f '{{.State.Pid}}' kp-c >made/pid", verb: "podunit kill kp-c", done: plainK + " && [ $(podunit inspect -f '{{.State.Pid}}' kp-c) != $(cat made/pid) ]", undo: "rm made/pid; " + endK},
