@@ -86,7 +86,7 @@ var transientUnits = []cutCase{
 	{name: "unit: rm of one that goes", of: "rm -v", before: "podunit run -d --rm --name xc -v /anonymous " + image + " " + ends, verb: "$S stop xc", done: "! " + hasC + " && [ -z \"$(podunit volume ls -q)\" ]"},
 	{name: "unit: pod start, by hand", of: "pod start", before: alwaysP, verb: "podunit pod restart cp", keeps: hasP, done: runsC + " && " + stateP + "Running ]", undo: endP},
 	{name: "unit: pod stop, by hand", of: "pod stop", before: alwaysP, verb: "$S stop cp-pod", keeps: hasP, done: "! $S is-active cp-pod", undo: "podunit pod start cp; podunit exec xc true; " + endP},
-	{name: "unit: boot", of: "boot", before: always + "; $S stop xc", verb: "$S reset-failed podunit-restart; $S restart podunit-restart", keeps: hasC, done: runsC, undo: endC},
+	{name: "unit: boot", of: "boot", before: always + "; $S stop xc", verb: "$S reset-failed podunit-restart; $S restart podunit-restart", keeps: hasC, done: runsC, undo: "podunit rm -f -v -t 0 xc"},
 	{name: "unit: auto-update", of: "auto-update", before: updateC, verb: "$S reset-failed podunit-auto-update; $S start podunit-auto-update", keeps: keepsUpdate, done: "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file && ! $S is-failed podunit-auto-update", undo: noC + "; podunit rmi " + cu},
 }
 
@@ -141,8 +141,8 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube start-container", of: "kube start-container", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
 	{name: "unit: kube hold", of: "kube hold", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
 	{name: "unit: kube probe", of: "kube probe", before: ofPlay(playPod) + "; $S start xk", verb: "podunit exec kp-c rm -f /probed", keeps: "podunit exec kp-c true", done: "podunit exec kp-c test -e /probed", undo: endK},
-	// Where a down was killed, the pods go on, although the unit has failed. Its next start has them, and
-	// its next stop ends them.
+	// Where a down was killed, the pods go on, although the unit has failed. Its next start has them,
+	// and its next stop ends them.
 	{name: "unit: kube down", of: "kube down", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: "! $S is-active xk", undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube stop-container", of: "kube stop-container", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube ended", of: "kube ended", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
