@@ -150,5 +150,5 @@ var kubeUnits = []cutCase{
 	{name: "unit: pod start of a play", of: "pod start", before: ofPlay(playPlain), verb: "$S start xk", done: plainK, undo: endK},
 	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
 	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},
-	{name: "unit: kube cron", of: "kube cron", before: ofPlay(playCron) + "; $S start xk", verb: "$S start kc-cron", done: "! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
+	{name: "unit: kube cron", of: "kube cron", before: ofPlay(playCron) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
 }
