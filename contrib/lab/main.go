@@ -154,6 +154,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return s.cutShort(ctx, flags.Args())
 	case "cut-child":
 		return 125, cut.Child(flags.Args())
+	case "cut-managers":
+		return 0, cut.Serve("podunit", 1, flags.Arg(0))
 	case "cut-rest":
 		return 0, cut.Rest()
 	case "agent":

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,8 +26,12 @@ type cutCase struct {
 	name   string
 	before string // makes what the verb needs
 	verb   string // one command of podunit
-	done   string // succeeds where the verb has done what it does
-	undo   string // removes what it has made
+	// of, in unitCases, are words of the verb that is killed, which units execute because of verb.
+	of string
+	// only is the user whose units do that, if it is not both.
+	only string
+	done string // succeeds where the verb has done what it does
+	undo string // removes what it has made
 	// keeps succeeds before the verb, after it, and whenever it was killed: what must never be lost.
 	keeps string
 }
@@ -53,6 +58,10 @@ const (
 	stateP = "[ \"$(podunit pod inspect -f '{{.State}}' cp)\" = "
 	began  = "podunit inspect -f '{{.State.StartedAt.UnixNano}}' xc"
 	cu     = "localhost:5000/cu:1"
+	// updateC has a container of an old image.
+	updateC = "skopeo copy -q docker://localhost:5000/busybox:1 docker://" + cu + "; podunit run -d --name xc --stop-signal KILL --network none -v cv:/data --label io.containers.autoupdate=registry " + cu + " sleep 1000; podunit exec xc touch /data/file; skopeo copy -q docker://localhost:5000/busybox:2 docker://" + cu
+	// Without the container there is the note of its renewal, which the next update completes.
+	keepsUpdate = "{ " + hasC + " || grep -q '\"Name\":\"xc\"' $(podunit info -f '{{.Store.GraphRoot}}')/podunit/renewals/*.json; } && podunit volume export cv | tar -t file"
 )
 
 // What is sent to a registry stays there, so it is sent again. A list has one image. A service runs.
@@ -85,6 +94,8 @@ var cutCases = []cutCase{
 	{name: "network update", before: "podunit network create cn", verb: "podunit network update --dns-add 10.0.0.1 cn", keeps: "podunit network inspect cn", done: "podunit network inspect cn | grep 10.0.0.1", undo: "podunit network rm cn"},
 	{name: "network connect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn --name xc " + image + " sleep 1000", verb: "podunit network connect cn2 xc", keeps: "podunit exec xc true", done: twice("podunit exec xc ip addr show eth1"), undo: endC + "; podunit network rm cn cn2"},
 	{name: "network disconnect", before: "podunit network create cn; podunit network create cn2; podunit run -d --stop-signal KILL --network cn,cn2 --name xc " + image + " sleep 1000", verb: "podunit network disconnect cn2 xc", keeps: "podunit exec xc true", done: twice("! podunit exec xc ip addr show eth1"), undo: endC + "; podunit network rm cn cn2"},
+	{name: "network reload", before: "podunit network create cn; podunit run -d --stop-signal KILL --network cn -p 8080:80 --name xc " + image + " sh -c 'echo hello >index.html; httpd; sleep 1000'", verb: "podunit network reload xc", keeps: "podunit exec xc true",
+		done: twice("podunit exec xc nslookup xc && timeout 10 bash -c 'until [ \"$(curl -s localhost:8080)\" = hello ]; do sleep 0.1; done'"), undo: endC + "; podunit network rm cn"},
 	{name: "tag", verb: "podunit tag " + image + " ct:1", done: "podunit image exists ct:1", undo: "podunit untag " + image + " ct:1"},
 	{name: "untag", before: "podunit tag " + image + " ct:1", verb: "podunit untag " + image + " ct:1", done: "! podunit image exists ct:1", keeps: "podunit image exists " + image},
 	{name: "load", verb: load, done: "podunit run --rm --network none " + its, undo: "podunit rmi " + its},
@@ -150,12 +161,8 @@ var cutCases = []cutCase{
 		done: "podunit exec xc test -e /made && [ \"$(podunit inspect -f '{{.State.Health.Status}}' xc)\" = healthy ]", undo: endC},
 	{name: "system prune", before: makeC + "; podunit import -q tree.tar; podunit pod create --name cp; podunit pod start cp; podunit pod stop -t 0 cp", verb: "podunit system prune -f --volumes", keeps: "podunit image exists " + image,
 		done: "! podunit volume exists cv && ! " + hasC + " && ! podunit pod exists cp && ! podunit images | grep '<none>'"},
-	{name: "auto-update", before: "skopeo copy -q docker://localhost:5000/busybox:1 docker://" + cu + "; podunit run -d --name xc --stop-signal KILL --network none -v cv:/data --label io.containers.autoupdate=registry " + cu + " sleep 1000; podunit exec xc touch /data/file; skopeo copy -q docker://localhost:5000/busybox:2 docker://" + cu,
-		verb: "podunit auto-update --wait",
-		// Without the container there is the note of its renewal, which the next update completes.
-		// The service of the timer is started again soon.
-		keeps: "{ " + hasC + " || grep -q '\"Name\":\"xc\"' $(podunit info -f '{{.Store.GraphRoot}}')/podunit/renewals/*.json; } && podunit volume export cv | tar -t file",
-		done:  "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file",
+	{name: "auto-update", before: updateC, verb: "podunit auto-update --wait", keeps: keepsUpdate,
+		done: "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file",
 		// The next update takes away what is left of a note that was half written.
 		undo: "podunit auto-update --wait; " + noC + "; podunit rmi " + cu},
 	{name: "run of a unit", before: "podunit network create cn; podunit volume create cv; podunit secret create cs new",
@@ -225,10 +232,10 @@ mkdir -p ~/.config/podunit; printf '[AutoUpdate]\nHealthWindow=1s\nKeep=0\n' >~/
 // cutShell is what root's script has before a round: the user has a script run as after a login.
 var cutShell = map[string]string{
 	"alice": `user() { bash -c 'echo $$ >/sys/fs/cgroup/user.slice/user-1000.slice/lab-alice.scope/cgroup.procs
-exec setpriv --reuid=1000 --regid=1000 --init-groups -- env -i -C /home/alice/cuts HOME=/home/alice USER=alice LOGNAME=alice LANG=C.UTF-8 PATH="$PATH" XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus bash -c "$1"' - "$1"; }
+exec setpriv --reuid=1000 --regid=1000 --init-groups -- env -i -C /home/alice/cuts HOME=/home/alice USER=alice LOGNAME=alice LANG=C.UTF-8 PATH="$PATH" S="systemctl --user" Q=/home/alice/.config/containers/systemd XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus bash -c "$1"' - "$1"; }
 export -f user
 `,
-	"root": `user() { env -i -C /root/cuts HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 PATH="$PATH" bash -c "$1"; }
+	"root": `user() { env -i -C /root/cuts HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 PATH="$PATH" S=systemctl Q=/etc/containers/systemd bash -c "$1"; }
 export -f user
 `,
 }
@@ -253,6 +260,27 @@ fi
 rm -f said again $run/containers/overlay-locks/*; find ~/cuts ~/.config -printf '%%p\n' | sed 's/^/file /'
 exit $code`
 
+// cutManagers has both managers, and so all units, ask podunit-lab about their calls: the first
+// process executes itself once more, after a filter is there.
+const cutManagers = `set -e
+mkdir /root/cut; cp /usr/lib/systemd/systemd /root/cut; printf '#!/bin/sh\nexec podunit-lab cut-child /root/cut/systemd "$@"\n' >/root/cut/filtered; chmod 755 /root/cut/filtered
+mount --bind /root/cut/filtered /usr/lib/systemd/systemd
+setsid podunit-lab cut-managers /root/cut >/root/cut/said 2>&1 </dev/null &
+systemctl daemon-reexec; umount /usr/lib/systemd/systemd; systemctl restart user@1000`
+
+// cutVerb is how root has a user's verb killed before the call at.
+func cutVerb(c cutCase, at int) string {
+	if c.of == "" {
+		return fmt.Sprintf(`podunit-lab cut --at %d --log /root/calls bash -c 'user "$1"' - %s 2>&1 | cat >/root/said; status=${PIPESTATUS[0]}`, at, quoted(c.verb))
+	}
+	// The round goes on when it is done, and nobody executes the words any more. A start that was
+	// killed when its container was the main process already ends by its own limit of 90 seconds.
+	return fmt.Sprintf(`execute() { for c in $(grep -lsx podunit /proc/[0-9]*/comm); do tr '\0' ' ' <${c%%/comm}/cmdline; done 2>/dev/null | grep -qe " $1 "; }
+rm -f /root/cut/calls; echo %d %[2]s >/root/cut/at; user %[3]s >/root/said 2>&1
+end=$((SECONDS + 200)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s || [ $SECONDS -ge $end ]; do sleep 0.1; done
+: >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of))
+}
+
 // cut does a round of the case, and returns the call before which podunit was killed, or nothing if
 // there were not so many, and what is wrong then.
 func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []string) {
@@ -263,11 +291,15 @@ func (l *Lab) cut(c cutCase, prune string, at int) (call, wrong string, files []
 		}
 		return s
 	}
-	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), c.verb, or(c.undo), prune, places[l.user])
+	again := c.verb
+	if c.of != "" {
+		again = "true" // nobody helps
+	}
+	judge := fmt.Sprintf(cutJudge, or(c.keeps), or(c.done), again, or(c.undo), prune, places[l.user])
 	script := cutShell[l.user] + fmt.Sprintf(`user %s >/root/said 2>&1 || { cat /root/said; exit 3; }
-podunit-lab cut --at %d --log /root/calls bash -c 'user "$1"' - %s 2>&1 | cat >/root/said; status=${PIPESTATUS[0]}
-if [ "$(wc -l </root/calls)" = %[2]d ]; then tail -n 1 /root/calls; elif [ $status != 0 ]; then cat /root/said; exit 4; else echo; fi
-user %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge))
+%s
+if [ "$(wc -l </root/calls)" = %d ]; then tail -n 1 /root/calls; elif [ $status != 0 ]; then cat /root/said; exit 4; else echo; fi
+user %s`, quoted("set -e; "+or(c.before)), cutVerb(c, at), at, quoted(judge))
 	out, stderr, code := l.Command(machine.Command{User: "root", Args: []string{script}, Timeout: 10 * time.Minute})
 	if code != 3 && code != 4 { // they have failed before
 		call, out, _ = strings.Cut(out, "\n")
@@ -282,20 +314,33 @@ user %[4]s`, quoted("set -e; "+or(c.before)), at, quoted(c.verb), quoted(judge))
 	if code != 0 {
 		wrong += fmt.Sprintf("status %d\n%s", code, stderr)
 	}
+	if wrong != "" && c.of != "" {
+		wrong += l.MustRun("root", "journalctl -n 60 -o short-precise | cut -d ' ' -f 3,5-")
+	}
 	slices.Sort(files)
 	return call, wrong, files
 }
 
-// TestCuts kills each verb before each of its writes: then all listings work, nothing is lost, the
-// verb done again succeeds, and nothing is left. The verbs are alice's, or with PODUNIT_CUT_USER=root
-// those of the system. It takes long: make test-cuts. PODUNIT_CUT_FROM says before which write the
-// first kill is, to go on where a run was broken off.
+// TestCuts kills each verb before each of its writes, whether people type it or units execute it:
+// then all listings work, nothing is lost, the verb done again succeeds, of units without anybody,
+// and nothing is left. The verbs are alice's, or with PODUNIT_CUT_USER=root those of the system. It
+// takes long: make test-cuts. PODUNIT_CUT_FROM says before which write the first kill is, to go on
+// where a run was broken off, and PODUNIT_CUT_EVERY=7 has each seventh write do, for a first look.
 func TestCuts(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.user = cmp.Or(os.Getenv("PODUNIT_CUT_USER"), l.user)
 	l.MustRun(l.user, cutDirectory)
-	for _, c := range cutCases {
-		t.Run(c.name, func(t *testing.T) { l.on(t).cuts(t, c, "podunit system prune -f --volumes") })
+	managers := sync.OnceFunc(func() { l.MustRun("root", cutManagers) })
+	for _, c := range slices.Concat(cutCases, unitCases) {
+		if c.only != "" && c.only != l.user {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			if c.of != "" {
+				managers()
+			}
+			l.on(t).cuts(t, c, "podunit system prune -f --volumes")
+		})
 	}
 	t.Run("verbs that read", func(t *testing.T) { l.on(t).reading() })
 }
@@ -334,13 +379,17 @@ func (l *Lab) cuts(t *testing.T, c cutCase, prune string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := from; ; at++ {
+	every, err := strconv.Atoi(cmp.Or(os.Getenv("PODUNIT_CUT_EVERY"), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := from; ; at += every {
 		call, wrong, now := l.cut(c, prune, at)
 		if call == "" {
 			if wrong != "" {
-				t.Errorf("without a kill, after %d of them: %s", at-1, wrong)
+				t.Errorf("without a kill, after %d of them: %s", at-every, wrong)
 			}
-			t.Logf("%d writes", at-1)
+			t.Logf("killed before %d writes, the last one %d", (at-from)/every, at-every)
 			if at == from {
 				t.Errorf("there is no write %d", from)
 			}

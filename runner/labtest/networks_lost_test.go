@@ -55,6 +55,13 @@ func TestLabNamespaceLost(t *testing.T) {
 			l.MustRun("alice", c.end)
 		})
 	}
+	t.Run("again, while all are connected again", func(t *testing.T) {
+		l := lab.on(t)
+		l.MustRun("alice", "podunit run -d --name second --network front "+image+" sleep 1000; systemctl --user set-environment 'PODUNIT_CRASH_AFTER=connected again'; kill -9 $(systemctl --user show -P MainPID podunit-netns)")
+		l.Eventually("alice", "journalctl --user -b -o cat | grep 'killed after connected again'", time.Minute)
+		l.MustRun("alice", "systemctl --user unset-environment PODUNIT_CRASH_AFTER")
+		l.Eventually("alice", "for c in peer second; do podunit exec $c ip -4 -o addr show eth0 | grep 10.89.9 && podunit exec $c nslookup peer | grep 10.89.9 || exit 1; done; systemctl --user is-active podunit-netns", time.Minute)
+	})
 	t.Run("nothing is left", func(t *testing.T) {
 		l := lab.on(t)
 		l.MustRun("alice", "podunit rm -a -f -t 0 && podunit network rm front && podunit rmi -a -f")

@@ -27,6 +27,7 @@ import (
 	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"golang.org/x/sys/unix"
@@ -579,7 +580,8 @@ func (e *Engine) clear(r Record) error {
 	return nil
 }
 
-// Sweep completes removals that were killed.
+// Sweep completes removals that were killed, and removes half-written records of pods: the name of
+// one that a calendar has made never comes again.
 func (e *Engine) Sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(e.recordDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -587,6 +589,14 @@ func (e *Engine) Sweep(ctx context.Context) error {
 	}
 	var errs []error
 	for _, entry := range entries {
+		if name, half := strings.CutSuffix(entry.Name(), ".json.new"); half {
+			errs = append(errs, e.ifFree(ctx, name, func(lock *container.Lock) error {
+				if _, gone := e.read(name); !errors.Is(gone, ErrNotFound) {
+					return gone // whoever gives it a PID file has no lock
+				}
+				return errors.Join(safe.Sweep(filepath.Join(e.recordDir(), name+".json")), lock.Drop())
+			}))
+		}
 		id, ok := strings.CutPrefix(entry.Name(), removing)
 		if !ok {
 			continue

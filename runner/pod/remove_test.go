@@ -61,3 +61,27 @@ func TestRemovedInOneStep(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfARecord: what a killed creation has left of a record goes, but not while somebody is at
+// work on the pod, nor beside the record of one that is there.
+func TestHalfARecord(t *testing.T) {
+	e, _, r, _ := running(t)
+	half := func(name string) string { return filepath.Join(e.recordDir(), name+".json.new") }
+	if err := errors.Join(os.WriteFile(half("gone"), nil, 0o600), os.WriteFile(half(r.Name), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Containers.WithLock(t.Context(), "pod gone", func(*container.Lock) error { return e.Sweep(t.Context()) })
+	if _, serr := os.Stat(half("gone")); err != nil || serr != nil {
+		t.Errorf("while somebody makes it: %v, %v", err, serr)
+	}
+	err = e.Sweep(t.Context())
+	if _, serr := os.Stat(half("gone")); err != nil || !errors.Is(serr, os.ErrNotExist) {
+		t.Errorf("it stays: %v, %v", err, serr)
+	}
+	if _, err := os.Stat(half(r.Name)); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.LookupExact(r.Name); err != nil {
+		t.Error(err)
+	}
+}

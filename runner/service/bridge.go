@@ -26,6 +26,7 @@ import (
 	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/rootless"
 	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/unit"
 )
 
@@ -100,6 +101,9 @@ func (e *Engine) bridge(asked spec.Networking, w who) (*network.Bridge, error) {
 // servers returns the functions that start and stop the units which named networks need.
 func (e *Engine) servers() netavark.Servers {
 	return netavark.Servers{Namespace: NamespaceUnit, Names: e.askForNames, Start: func(ctx context.Context, name string) error {
+		if name == NamespaceUnit && e.onlyIn(name) == nil {
+			return errLost // the manager would wait for this process
+		}
 		m, err := e.Connect(ctx)
 		if err != nil && e.User.Rootless() {
 			return hint.With(fmt.Errorf("%s is a unit of the user's manager, which is not there: %w", name, err), "as root: loginctl enable-linger %d", e.User.UID)
@@ -118,7 +122,8 @@ func (e *Engine) servers() netavark.Servers {
 
 // askForNames returns when the name server of the networks answers. A namespace that was lost
 // meanwhile is made again by its unit, which connects all containers to it that run. One that starts
-// sees itself that its namespace is another one now: see netavark.Connection.Connect.
+// sees itself that its namespace is another one now: see netavark.Connection.Connect. The caller has
+// the lock of the networks, which that unit needs, so nobody waits for it here.
 func (e *Engine) askForNames(ctx context.Context) error {
 	if !e.User.Rootless() {
 		return e.servers().Start(ctx, DNSUnit)
@@ -131,12 +136,12 @@ func (e *Engine) askForNames(ctx context.Context) error {
 		if !errors.Is(err, helper.ErrNoHolder) {
 			return err
 		}
+		if _, ok := netavark.ReadShared(e.sharedDir()); !ok {
+			return nil
+		}
 		if time.Since(began) > netavark.NoticeTime {
 			// It may be one that an older podunit has made, which had a unit for names.
 			return hint.With(fmt.Errorf("the process of %s serves no names", NamespaceUnit), "systemctl --user restart %s", NamespaceUnit)
-		}
-		if err := e.servers().Start(ctx, NamespaceUnit); err != nil {
-			return err
 		}
 	}
 }
@@ -209,10 +214,19 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.hold(ctx, n, manager); err != nil {
+	h, err := e.hold(ctx, n)
+	if err != nil {
 		return errors.Join(err, n.Close())
 	}
-	e.reconnect(ctx)
+	// Until the manager is told of the other process, this one is the main process of the unit: if it
+	// is killed, the manager makes another namespace, and all are connected to that.
+	e.reconnect(ctx, manager)
+	if err = errLost; process.Alive(h.PID, h.Ticks) {
+		err = tellManager(ctx, manager, "conmon", h.PID)
+	}
+	if err != nil {
+		return errors.Join(err, endHolder(h), n.Close())
+	}
 	// The process that holds the namespace keeps it alive; a mount of it in its directory would
 	// only be in the way.
 	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
@@ -267,9 +281,13 @@ func (e *Engine) onlyIn(name string) error {
 	return hint.With(fmt.Errorf("this is the work of %s", name), "%s start %s", systemctl, name)
 }
 
-func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.Socket) error {
+// errLost says that the namespace has ended while this process was making it.
+var errLost = errors.New("the process that holds the network namespace has ended")
+
+// hold starts the process that holds the namespace of n, and notes it.
+func (e *Engine) hold(ctx context.Context, n *network.Network) (h netavark.Shared, err error) {
 	if err := n.Made(); err != nil {
-		return err
+		return h, err
 	}
 	n.Connect(ctx, "")
 	store := e.Networks()
@@ -281,10 +299,10 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 		return netavark.Within(n.Path(), e.sharedDir(), cmd.Start, [2]string{n.ResolvConf(), "/etc/resolv.conf"})
 	})
 	if err != nil {
-		return fmt.Errorf("start the holder of the namespace: %w", err)
+		return h, fmt.Errorf("start the holder of the namespace: %w", err)
 	}
 	if err := e.User.Keep(holder.PID); err != nil {
-		return errors.Join(err, holder.Close())
+		return h, errors.Join(err, holder.Close())
 	}
 	made, err := n.Wait(ctx, "")
 	if made.Refused != nil {
@@ -293,31 +311,37 @@ func (e *Engine) hold(ctx context.Context, n *network.Network, manager notify.So
 	if err == nil {
 		err = holder.WatchNetwork(made.PastaPID)
 	}
+	h = netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), DNS: made.DNS, Host: made.Host, Pasta: made.PastaPID, Control: made.Control}
 	if err == nil {
-		err = netavark.Shared{PID: holder.PID, Ticks: process.StartTicks(holder.PID), DNS: made.DNS, Host: made.Host, Pasta: made.PastaPID, Control: made.Control}.Save(e.sharedDir())
-	}
-	if err == nil {
-		err = tellManager(ctx, manager, "conmon", holder.PID)
+		err = h.Save(e.sharedDir())
 	}
 	if err != nil {
-		err = errors.Join(err, process.End(holder.PID, process.StartTicks(holder.PID), 9, process.KillWait))
+		err = errors.Join(err, endHolder(h))
 	}
-	return err
+	return h, err
 }
+
+// endHolder ends the process that holds a namespace.
+func endHolder(h netavark.Shared) error { return process.End(h.PID, h.Ticks, 9, process.KillWait) }
 
 // reconnect connects again the running containers and pods that were connected to a namespace that
 // was lost. If one of them cannot be connected, that is a warning, and the others follow.
-func (e *Engine) reconnect(ctx context.Context) {
+func (e *Engine) reconnect(ctx context.Context, manager notify.Socket) {
 	all, err := e.onNetworks()
 	if err != nil {
 		e.Warn(fmt.Sprintf("containers on networks: %v", err))
 	}
 	for _, one := range all {
-		if err := network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers()); err != nil {
+		err := errors.Join(manager.Send(notify.ExtendTimeout(reconnectTime)), network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers()))
+		if err != nil {
 			e.Warn(err.Error())
 		}
+		step.Crash("connected again")
 	}
 }
+
+// reconnectTime is what one of them may take, whatever the unit's limit is.
+const reconnectTime = time.Minute
 
 // connected is a container or pod that runs and is on named networks.
 type connected struct {

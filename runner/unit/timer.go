@@ -104,6 +104,10 @@ func (t Timer) work() []systemd.Property {
 		prop("TimeoutStopUSec", usec(stopGrace)),
 		prop("StartLimitIntervalUSec", uint64(0)),
 	}
+	if t.Pause == 0 {
+		// The next run would come late or never, so one that was killed begins anew.
+		props = append(props, prop("Restart", "on-abnormal"), prop("RestartUSec", usec(time.Second)))
+	}
 	if !t.Loud {
 		// Nobody wants to read that it starts and ends.
 		props = append(props, prop("LogLevelMax", int32(logNotice)))

@@ -54,6 +54,13 @@ func TestStartTimer(t *testing.T) {
 	if level, _ := has(f.aux[0].Properties, "LogLevelMax"); level != int32(5) {
 		t.Errorf("LogLevelMax=%v", level)
 	}
+	again := func() any {
+		v, _ := has(f.aux[0].Properties, "Restart")
+		return v
+	}
+	if again() != nil {
+		t.Errorf("Restart=%v beside the next run", again())
+	}
 	timer.Waits = false
 	if err := m.StartTimer(ctx, "x.timer", timer); err != nil {
 		t.Fatal(err)
@@ -83,12 +90,18 @@ func TestStartTimer(t *testing.T) {
 	if _, ok := has(f.aux[0].Properties, "LogLevelMax"); ok {
 		t.Error("it is not loud")
 	}
+	if again() != "on-abnormal" {
+		t.Errorf("Restart=%v of a run that nobody makes up", again())
+	}
 	if err := m.StartTimer(ctx, "x.timer", Timer{Calendar: []string{"*-*-* 00:00:00"}, Command: []string{"/p"}}); err != nil {
 		t.Fatal(err)
 	}
 	at, _ := has(f.props, "TimersCalendar")
 	if got, ok := at.([]calendar); !ok || !slices.Equal(got, []calendar{{"OnCalendar", "*-*-* 00:00:00"}}) {
 		t.Errorf("calendar %v", at)
+	}
+	if again() != "on-abnormal" {
+		t.Errorf("Restart=%v of the calendar", again())
 	}
 	if persistent, _ := has(f.props, "Persistent"); persistent != true {
 		t.Errorf("Persistent=%v", persistent)

@@ -116,6 +116,7 @@ type watcher struct {
 	at       int
 	listener int
 	last     string // the file of the last call that counted, if it was of a stream
+	orders   *orders
 	Result
 }
 
@@ -159,11 +160,11 @@ func (w *watcher) next() (bool, error) {
 
 // kill counts a call, and says whether podunit is to be killed before this one.
 func (w *watcher) kill(c notification) bool {
-	if w.Killed {
+	if w.Killed && w.orders == nil {
 		return false
 	}
 	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", c.thread))
-	if err != nil || filepath.Base(program) != w.ours {
+	if err != nil || filepath.Base(program) != w.ours || w.orders != nil && !w.ordered(c.thread) {
 		return false
 	}
 	call := calls[c.number]
@@ -186,6 +187,7 @@ func (w *watcher) kill(c notification) bool {
 	}
 	w.Calls = append(w.Calls, call.name+" "+strings.Join(names, " "))
 	w.Killed = len(w.Calls) == w.at
+	w.tell()
 	return w.Killed
 }
 

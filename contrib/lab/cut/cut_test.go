@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -140,6 +141,47 @@ func TestRest(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%q, %v", text, err)
+		}
+	}
+}
+
+// TestServe: of all that a manager executes, the program with the words of the order is killed, once.
+func TestServe(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gets a filter without no_new_privs")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for order, want := range map[string]struct{ left, calls string }{
+		"2 victim\n":      {"a/one b/four b/two c/four c/two", "openat DIR/a/one write DIR/a/one"},
+		"2 victim anew":   {"a/one b/one c/one", "openat DIR/c/one write DIR/c/one"},
+		"4 victim DIR/b":  {"a/four a/two b/one b/two c/four c/two", "openat DIR/b/one write DIR/b/one mkdirat DIR/b/two renameat DIR/b/one DIR/b/three"},
+		"7 victim DIR/c":  {"a/four a/two b/four b/two c/four c/two", "openat DIR/c/one write DIR/c/one mkdirat DIR/c/two renameat DIR/c/one DIR/c/three symlinkat DIR/c/four unlinkat DIR/c/three"},
+		"1 victim DIR/ab": {"a/four a/two b/four b/two c/four c/two", ""},
+		"":                {"a/four a/two b/four b/two c/four c/two", ""},
+	} {
+		dir, orders := t.TempDir(), t.TempDir()
+		plain := func(s string) string { return strings.ReplaceAll(s, dir, "DIR") }
+		if err := os.WriteFile(filepath.Join(orders, "at"), []byte(strings.ReplaceAll(strings.TrimSuffix(order, " anew"), "DIR", dir)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		manager := exec.Command(self, "child", "sh", "-c", `for d in a b c; do mkdir "$1/$d"; "$0" victim "$1/$d"; case $3 in *anew) sleep 0.01; touch "$2/at" ;; esac; done; exit 0`, self, dir, orders, order)
+		if err := manager.Start(); err != nil {
+			t.Fatal(err)
+		}
+		err := Serve(filepath.Base(self), manager.Process.Pid, orders)
+		if werr := manager.Wait(); err != nil || werr != nil {
+			t.Fatal(err, werr)
+		}
+		left, _ := filepath.Glob(dir + "/*/*")
+		calls, _ := os.ReadFile(filepath.Join(orders, "calls")) // none if none has counted
+		if got := strings.ReplaceAll(plain(strings.Join(left, " ")), "DIR/", ""); got != want.left {
+			t.Errorf("%q: left %s, want %s", order, got, want.left)
+		}
+		if got := strings.Join(strings.Fields(plain(string(calls))), " "); got != want.calls {
+			t.Errorf("%q: calls %s, want %s", order, got, want.calls)
 		}
 	}
 }

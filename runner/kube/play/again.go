@@ -187,18 +187,29 @@ func (p *Player) againLocked(ctx context.Context, play, podName string) error {
 	var of *State
 	var r pod.Record
 	err := p.locked(ctx, play, func(st *State) error {
-		if st.pod(podName) == nil || os.Remove(p.store.verdictPath(play, []string{podName, all})) != nil {
+		name, ours := strings.CutSuffix(p.Own.Name, ".service")
+		ours = ours && strings.HasPrefix(name, againUnits)
+		// The manager executes the command of a unit that was killed again.
+		more := ours && p.store.verdict(play, podName, underWay).Why == name
+		if st.pod(podName) == nil || p.store.verdict(play, podName, all).ID == "" && !more {
 			return nil // it is gone, or another one was faster
 		}
 		found, err := p.Pods.LookupExact(podName)
-		if errors.Is(err, pod.ErrNotFound) || err == nil && p.Pods.Status(found).InfraPID == 0 {
-			return nil
+		if err != nil && !errors.Is(err, pod.ErrNotFound) {
+			return err
 		}
-		if name, ours := strings.CutSuffix(p.Own.Name, ".service"); err == nil && ours && strings.HasPrefix(name, againUnits) {
-			err = p.store.setVerdict(play, verdict{ID: found.ID, Why: name}, podName, underWay)
+		runs := err == nil && p.Pods.Status(found).InfraPID != 0
+		if runs && ours {
+			if err := p.store.setVerdict(play, verdict{ID: found.ID, Why: name}, podName, underWay); err != nil {
+				return err
+			}
+		}
+		// From now on it is under way, or is not needed.
+		if err := os.Remove(p.store.verdictPath(play, []string{podName, all})); err != nil && !errors.Is(err, fs.ErrNotExist) || !runs {
+			return err
 		}
 		of, r = st, found
-		return err
+		return nil
 	})
 	if err != nil || of == nil {
 		return err

@@ -93,6 +93,30 @@ func TestRestartAllContainers(t *testing.T) {
 	}
 }
 
+// TestAgainGoesOn: the manager executes a new start again that was killed on its way, and it begins
+// anew. The timer of another one has nothing to do.
+func TestAgainGoesOn(t *testing.T) {
+	for own, starts := range map[string]int{"podunit-again-0-1.service": 4, "podunit-again-0-2.service": 0, "web-a.service": 0} {
+		w := newWorld(t)
+		st := w.playing(t, restartsAll)
+		r, err := w.Pods.LookupExact("web")
+		if err == nil {
+			err = w.Player.store.setVerdict(st.Name, verdict{ID: r.ID, Why: "podunit-again-0-1"}, "web", underWay)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.manager.calls = nil
+		w.Own.Name = own
+		if err := w.Again(t.Context(), st.Name, "web"); err != nil || len(w.manager.asked("start")) != starts {
+			t.Errorf("%s: started %q, %v", own, w.manager.asked("start"), err)
+		}
+		if left := w.Player.store.verdict(st.Name, "web", underWay).ID != ""; left != (starts == 0) {
+			t.Errorf("%s: it is under way: %v", own, left)
+		}
+	}
+}
+
 // TestDownEndsANewStart: who takes a pod down, or plays it anew, does not wait for a new start of
 // its containers that goes on for as long as an init container fails. A play that fails then has
 // asked for it again.

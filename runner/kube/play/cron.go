@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/unit"
 )
 
@@ -93,6 +95,7 @@ func (p *Player) stopCron(ctx context.Context, st *State, one *kube.Pod, gone *G
 			return err
 		}
 	}
+	p.store.sweepRuns(one.Cron.Name)
 	// The time of its last run is forgotten, too.
 	err = os.Remove(filepath.Join(p.stamps(), "stamp-"+name+".timer"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,6 +148,7 @@ func (p *Player) Cron(ctx context.Context, play, podName string) error {
 			due = at
 		}
 	}
+	p.store.sweepRuns(one.Cron.Name)
 	if free, err := p.among(ctx, st, one); err != nil || !free {
 		return err
 	}
@@ -159,6 +163,19 @@ func (p *Player) Cron(ctx context.Context, play, podName string) error {
 	}
 	_, err = p.play(ctx, run, Options{Registry: st.Registry})
 	return err
+}
+
+// sweepRuns removes half-written notes of runs of a CronJob, whose names never come again. Only its
+// service makes them: that is the caller, or has been stopped.
+func (s store) sweepRuns(cron string) {
+	entries, _ := os.ReadDir(filepath.Dir(s.path("x"))) // none is no note
+	for _, e := range entries {
+		name, half := strings.CutSuffix(e.Name(), ".json.new")
+		run, ok := strings.CutPrefix(name, "cron "+cron+"-")
+		if half && ok && strings.Trim(run, "0123456789") == "" {
+			_ = safe.Sweep(s.path(name)) // the next one tries again
+		}
+	}
 }
 
 // among reports whether a run may begin beside those that are there, and makes room for it as the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -23,5 +24,28 @@ func TestNoZone(t *testing.T) {
 		if noZone(filepath.Join(database, "none"), name) {
 			t.Errorf("%s is missing, and there is no database", name)
 		}
+	}
+}
+
+// TestHalfARun: the half-written note of a run goes, and no other one.
+func TestHalfARun(t *testing.T) {
+	s := store{disk: t.TempDir()}
+	if err := os.MkdirAll(filepath.Dir(s.path("x")), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"cron kc-1-7.json.new", "cron kc-7.json", "cron kc-8.json.new", "kc-8.json.new"}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(s.path("x")), name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.sweepRuns("kc")
+	entries, err := os.ReadDir(filepath.Dir(s.path("x")))
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := slices.Delete(slices.Clone(names), 2, 3); err != nil || !slices.Equal(left, want) {
+		t.Errorf("left %q, want %q; %v", left, want, err)
 	}
 }
