@@ -89,8 +89,7 @@ int podunit_clock_main(int argc, char **argv)
 	for (pause = atol(argv[2]); pause >= 0; pause = check(argv[3], argv[4])) {
 		int n;
 
-		podunit_slim(pagemap, 0);
-		while ((n = poll(&container, 1, pause > INT_MAX ? INT_MAX : (int)pause)) < 0 && errno == EINTR)
+		while ((n = podunit_sleep(pagemap, &container, 1, pause > INT_MAX ? INT_MAX : (int)pause)) == -EINTR)
 			;
 		if (n != 0)
 			break;

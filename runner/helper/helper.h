@@ -21,10 +21,11 @@ enum { PODUNIT_NEVER, PODUNIT_OPEN, PODUNIT_GONE };
 int podunit_await_latch(int fd);
 int podunit_open_gate(const char *fifo, int container);
 
-/* Give back the memory that a small program needed to start (slim.c); pagemap is that of
- * /proc/self, open. Where last is set it is closed, and the caller touches as little as it can after that. */
+/* poll(2), and before it give back the memory that was needed to be awake (slim.c): what fails returns
+ * the negative error number. pagemap is that of /proc/self, open, or -1: what can be written stays. */
 #define PODUNIT_PAGEMAP "/proc/self/pagemap"
-void podunit_slim(int pagemap, int last);
+struct pollfd;
+int podunit_sleep(int pagemap, struct pollfd *polls, unsigned long n, int milliseconds);
 
 /* Survive every signal but SIGKILL; children that end leave nothing to wait for (confine.c). */
 void podunit_ignore_signals(void);

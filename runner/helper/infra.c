@@ -38,7 +38,7 @@ static const int calls[] = {
 	SYS_poll,
 #endif
 	SYS_ppoll, SYS_read, SYS_recvmsg, SYS_write, SYS_close, SYS_restart_syscall, SYS_exit_group,
-	SYS_madvise, SYS_pread64, /* podunit_slim */
+	SYS_madvise, SYS_pread64, /* podunit_sleep */
 };
 
 int podunit_infra_main(int argc, char **argv)
@@ -67,9 +67,10 @@ int podunit_infra_main(int argc, char **argv)
 	if (podunit_allow_only(calls, sizeof calls / sizeof *calls) < 0)
 		return 1;
 	close(3);
-	podunit_slim(pagemap, 1); /* last: each page that is touched comes back with those around it */
+	podunit_sleep(pagemap, polls, 0, 0); /* what is written to from here on stays */
+	close(pagemap);
 	for (;;) {
-		if (poll(polls, 3, -1) <= 0)
+		if (podunit_sleep(-1, polls, 3, -1) <= 0)
 			continue;
 		if (polls[0].revents)
 			return 0;
@@ -85,7 +86,6 @@ int podunit_infra_main(int argc, char **argv)
 				polls[2].fd = -1;
 			close(4);
 			polls[1].fd = -1;
-			podunit_slim(-1, 0); /* only what is not written to */
 		}
 	}
 }

@@ -261,11 +261,6 @@ static void shrink(struct stream *s)
 
 static int pagemap = -1; /* opened while it still may be: see podunit_drop_privileges */
 
-static void slim(void)
-{
-	podunit_slim(pagemap, 0);
-}
-
 /* Who is killed while it reads has what it read and cannot say so. So no more is asked for than is
  * there, in a place that shows whether anything has come. */
 enum { NOTHING = 0xff }; /* no text has it, in UTF-8 least of all */
@@ -541,10 +536,18 @@ static int is_over(void)
 	return fds[CONTROL] < 0 && fds[CONTAINER] < 0;
 }
 
+/* Wait for a while for what there is to do. */
+static int awake(struct pollfd *polls)
+{
+	const int n = poll(polls, DESCRIPTORS, QUIET);
+
+	return n < 0 ? -errno : n;
+}
+
 static int work(void)
 {
 	struct pollfd polls[DESCRIPTORS];
-	int idle = 0;
+	int idle = 1; /* to be slim before the container begins */
 
 	while (!is_over()) {
 		int n, silent = fds[NOTIFY] >= 0 && !may_speak();
@@ -553,12 +556,10 @@ static int work(void)
 			polls[i] = (struct pollfd){ .fd = (i >= PIDFILE && i <= TO_STDERR) || i == KILL || (i == NOTIFY && silent) ? -1 : fds[i], .events = POLLIN };
 		if (fds[LATCH] >= 0) /* before the container begins, nobody has anything to say but the runtime */
 			polls[STDOUT].fd = polls[STDERR].fd = -1;
-		n = poll(polls, DESCRIPTORS, silent || lost || !idle ? QUIET : -1);
-		if (n < 0 && errno != EINTR)
+		n = idle ? podunit_sleep(pagemap, polls, DESCRIPTORS, silent || lost ? QUIET : -1) : awake(polls);
+		if (n < 0 && n != -EINTR)
 			return 1;
 		idle = n == 0 && !silent;
-		if (idle)
-			slim();
 		if (lost && seconds() > lost + (told_to_end() ? STOPPING : GRACE))
 			end_container();
 		if (n <= 0)
@@ -633,6 +634,5 @@ int podunit_log_main(int argc, char **argv)
 	pagemap = open(PODUNIT_PAGEMAP, O_RDONLY | O_CLOEXEC);
 	if (fds[LATCH] < 0)
 		settle();
-	slim();
 	return work();
 }

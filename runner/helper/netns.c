@@ -306,9 +306,7 @@ int podunit_netns_main(int argc, char **argv)
 
 		/* One start at a time: who else asks waits for an answer to the first. */
 		polls[ASKERS].fd = dns.first || dns.note_until ? -1 : ASKED;
-		if (!dns.note_until)
-			podunit_slim(pagemap, 0);
-		n = poll(polls, ALL, wait);
+		n = dns.note_until ? poll(polls, ALL, wait) : podunit_sleep(pagemap, polls, ALL, wait);
 		if (n == 0)
 			elapsed();
 		if (n <= 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Give back the pages of this file that starting up has touched.
+ * Sleep, without the pages of this file that being awake has touched.
  *
  * The small programs sleep nearly all their life, but starting them runs the C
  * library's initialization all over a file of 30 MB, and the kernel maps what lies
@@ -14,11 +14,14 @@
  */
 #define _GNU_SOURCE
 #include "helper.h"
+#include "syscall.h"
 
 #include <link.h>
+#include <poll.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Bits of an entry of /proc/PID/pagemap. Source: proc_pid_pagemap(5). */
@@ -43,11 +46,17 @@ static void drop_unwritten(int pagemap, uintptr_t from, uintptr_t to, uintptr_t 
 	}
 }
 
-void podunit_slim(int pagemap, int last)
+/* Where the program's code is in memory. */
+struct code {
+	uintptr_t from, to;
+};
+
+/* Drop all but the code that runs, and say where that is. */
+static struct code drop(int pagemap, uintptr_t page)
 {
-	const uintptr_t page = sysconf(_SC_PAGESIZE);
 	const ElfW(Phdr) *ph = (const ElfW(Phdr) *)getauxval(AT_PHDR);
 	const unsigned long n = getauxval(AT_PHNUM);
+	struct code code = { 0, 0 };
 	uintptr_t base = 0;
 
 	/* The program headers follow the file's header, which the first segment holds. */
@@ -62,15 +71,30 @@ void podunit_slim(int pagemap, int last)
 			continue;
 		from = (base + ph[i].p_vaddr) & ~(page - 1);
 		to = (base + ph[i].p_vaddr + ph[i].p_filesz + page - 1) & ~(page - 1);
-		if (ph[i].p_flags & PF_W) {
+		if (ph[i].p_flags & PF_W)
 			drop_unwritten(pagemap, from, to, page);
-			continue;
-		}
-		if (last) { /* the page with close(2) would come back */
-			close(pagemap);
-			last = 0;
-		}
-		/* What cannot be dropped stays; nothing depends on it. */
-		madvise((void *)from, to - from, MADV_DONTNEED);
+		else if (ph[i].p_flags & PF_X)
+			code = (struct code){ from, to };
+		else /* what cannot be dropped stays; nothing depends on it */
+			madvise((void *)from, to - from, MADV_DONTNEED);
 	}
+	return code;
+}
+
+/* A page of its own, and no word of the C library between dropping its code and sleeping: so this page
+ * is all of the code that a sleeping program has in memory. Advice of its own makes the page a mapping
+ * of its own, and the kernel maps nothing around a page that is outside of its mapping. */
+__attribute__((section("podunit_asleep"), aligned(4096), noinline))
+int podunit_sleep(int pagemap, struct pollfd *polls, unsigned long n, int milliseconds)
+{
+	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
+	const uintptr_t page = sysconf(_SC_PAGESIZE), here = (uintptr_t)podunit_sleep & ~(page - 1), next = here + page;
+	const struct code code = drop(pagemap, page);
+
+	if (here >= code.from && next <= code.to) {
+		call(SYS_madvise, here, page, MADV_RANDOM, 0, 0);
+		call(SYS_madvise, code.from, here - code.from, MADV_DONTNEED, 0, 0);
+		call(SYS_madvise, next, code.to - next, MADV_DONTNEED, 0, 0);
+	}
+	return call(SYS_ppoll, (long)polls, n, milliseconds < 0 ? 0 : (long)&time, 0, 0);
 }

@@ -75,6 +75,16 @@ func TestLabHelpers(t *testing.T) {
 				t.Errorf("a container reaches the root of %s", got)
 			}
 		})
+		t.Run(user+"/what they hold while they sleep", func(t *testing.T) {
+			l := l.on(t)
+			l.MustRun(user, "podunit run -d --name quiet --network none --stop-signal KILL "+image+" sleep 1000")
+			for _, pid := range []string{l.helperOf(user, s.systemctl, "quiet", "podunit-log"), l.helperOf(user, s.systemctl, "p-pod", "podunit-infra")} {
+				// A page or two of the program, and what it has written to. RssFile is in kB.
+				l.Eventually("root", "[ $(sed -n 's/^RssFile://p' /proc/"+pid+"/status | tr -dc 0-9) -le 12 ] && [ $(sed -n 's/^Pss://p' /proc/"+pid+"/smaps_rollup | tr -dc 0-9) -lt 120 ]", time.Minute)
+				t.Logf("%s kB (PSS)", l.MustRun("root", "cat /proc/"+pid+"/comm; sed -n 's/^Pss://p' /proc/"+pid+"/smaps_rollup | tr -dc 0-9"))
+			}
+			l.MustRun(user, "podunit rm -f -t 0 quiet")
+		})
 		t.Run(user+"/signals to the whole unit", func(t *testing.T) {
 			l := l.on(t)
 			l.moreTicks(user, s.journalctl, "web") // until then it does not hear a signal
