@@ -31,13 +31,19 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 			if err != nil {
 				return err
 			}
-			if s, err := e.Containers.Status(r.ID); err != nil {
+			s, err := e.Containers.Status(r.ID)
+			if err != nil {
 				return err
-			} else if s.PID != 0 && s.Unit != "" {
+			}
+			service := serviceName(now)
+			if s.PID != 0 && s.Unit != "" {
 				now.Service = s.Unit
 			}
 			if err := e.Containers.Rename(now, name); err != nil {
 				return err
+			}
+			if s.PID == 0 && s.Unit == service {
+				e.forgetUnit(ctx, service) // one that failed, which nobody would look for any more
 			}
 			now.Name = name
 			e.Containers.Tell(now, "rename")
