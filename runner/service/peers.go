@@ -24,6 +24,16 @@ func namespacesOf(c *spec.Container) []namespace {
 	}
 }
 
+// networkNamespace is the one that a container or pod joins as its network, if it does.
+func networkNamespace(n spec.Networking) []namespace {
+	for _, one := range n.Networks {
+		if one.Mode == spec.NetContainer {
+			return []namespace{{"network", "net", &spec.Namespace{Mode: "container", Container: one.Name}}}
+		}
+	}
+	return nil
+}
+
 // userNamespace is a container's user namespace.
 func userNamespace(c *spec.Container) namespace {
 	return namespace{"userns", "user", &c.UserNS.From}
@@ -82,12 +92,10 @@ func (e *Engine) peers(namespaces ...namespace) (container.Peers, error) {
 }
 
 // peer finds the container that container:NAME means, as the value of a flag.
-func (e *Engine) peer(flag, name string) (p container.Peer, err error) {
-	if p.Record, err = e.Containers.Lookup(name); err == nil {
-		p.Status, err = e.Containers.Status(p.Record.ID)
-	}
+func (e *Engine) peer(flag, name string) (container.Record, error) {
+	r, err := e.Containers.Lookup(name)
 	if err != nil {
 		err = fmt.Errorf("--%s container:%s: %w", flag, name, err)
 	}
-	return p, err
+	return r, err
 }
