@@ -39,10 +39,9 @@ func userNamespace(c *spec.Container) namespace {
 	return namespace{"userns", "user", &c.UserNS.From}
 }
 
-// nameContainers puts the names of containers where a command line has those of their services, in
-// what a container or pod shares with others: its later starts, and the search for dependents, go
-// by the former.
-func (e *Engine) nameContainers(networks []spec.Network, namespaces []namespace, from []spec.VolumesFrom) error {
+// peerWords are the words of a command line that name other containers, in what a container or pod
+// shares with them; empty where it shares nothing.
+func peerWords(networks []spec.Network, namespaces []namespace, from []spec.VolumesFrom) []*string {
 	var words []*string
 	for i := range networks {
 		if networks[i].Mode == spec.NetContainer {
@@ -55,6 +54,22 @@ func (e *Engine) nameContainers(networks []spec.Network, namespaces []namespace,
 	for i := range from {
 		words = append(words, &from[i].Container)
 	}
+	return words
+}
+
+// peerWordsOf are those of a container.
+func peerWordsOf(c *spec.Container) []*string {
+	return peerWords(c.Networks, namespacesOf(c), c.VolumesFrom)
+}
+
+// peerWordsOfPod are those of a pod.
+func peerWordsOfPod(p *spec.Pod) []*string {
+	return peerWords(p.Networks, []namespace{{"pid", "pid", &p.PIDNS}, {"uts", "uts", &p.UTSNS}}, p.VolumesFrom)
+}
+
+// nameContainers puts the names of containers where a command line has those of their services: the
+// later starts of who shares something with them, and the search for dependents, go by the former.
+func (e *Engine) nameContainers(words []*string) error {
 	for _, word := range words {
 		if *word == "" {
 			continue
