@@ -100,7 +100,7 @@ func TestFunctionsAreShort(t *testing.T) {
 // whom a word means, and hands down what it has found; below it Lookup is for a whole ID.
 func TestNamesAreFoundInService(t *testing.T) {
 	set := token.NewFileSet()
-	byID := 0
+	seen := 0
 	eachGoFile(t, func(path string) {
 		dir := filepath.Base(filepath.Dir(path))
 		if dir != "container" && dir != "pod" || filepath.Base(filepath.Dir(filepath.Dir(path))) != "runner" || strings.HasSuffix(path, "_test.go") {
@@ -110,29 +110,66 @@ func TestNamesAreFoundInService(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if fn, ok := n.(*ast.FuncDecl); ok && fn.Name.Name == "LookupExact" {
-				return false // it is the same for units, which name without abbreviation
-			}
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			if at, ok := call.Fun.(*ast.SelectorExpr); !ok || at.Sel.Name != "Lookup" {
-				return true
-			}
-			if of, ok := call.Args[0].(*ast.SelectorExpr); ok && of.Sel.Name == "ID" {
-				byID++
-			} else if of, ok := call.Args[0].(*ast.Ident); ok && strings.HasSuffix(of.Name, "ID") {
-				byID++
-			} else {
-				t.Errorf("%s: Lookup of what is no ID: let service find it, and hand it down", set.Position(call.Pos()))
-			}
-			return true
-		})
+		calls, byName := lookups(file)
+		seen += calls
+		for _, at := range byName {
+			t.Errorf("%s: Lookup of what is no ID: let service find it, and hand it down", set.Position(at))
+		}
 	})
-	if byID == 0 {
+	if seen == 0 {
 		t.Error("no call of Lookup was seen: the packages are not where they are looked for")
+	}
+}
+
+// lookups counts the calls of Lookup in a file, and says where one gets something else than an ID.
+// LookupExact is Lookup for units, which name without abbreviation.
+func lookups(file *ast.File) (calls int, byName []token.Pos) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		if fn, ok := n.(*ast.FuncDecl); ok && fn.Name.Name == "LookupExact" {
+			return false
+		}
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		if at, ok := call.Fun.(*ast.SelectorExpr); !ok || at.Sel.Name != "Lookup" {
+			return true
+		}
+		calls++
+		if len(call.Args) != 1 || !isID(call.Args[0]) {
+			byName = append(byName, call.Pos())
+		}
+		return true
+	})
+	return calls, byName
+}
+
+// isID reports whether an argument is an ID by what it is called.
+func isID(arg ast.Expr) bool {
+	switch arg := arg.(type) {
+	case *ast.SelectorExpr:
+		return arg.Sel.Name == "ID"
+	case *ast.Ident:
+		return arg.Name == "id" || strings.HasSuffix(arg.Name, "ID") && !strings.HasSuffix(arg.Name, "OrID")
+	}
+	return false
+}
+
+// TestLookupsAreJudged has one call of each kind.
+func TestLookupsAreJudged(t *testing.T) {
+	for call, fine := range map[string]bool{
+		"e.Lookup(r.ID)": true, "e.Lookup(id)": true, "e.Containers.Lookup(podID)": true, "e.LookupEnv(name)": true, "Lookup(name)": true,
+		"e.Lookup(nameOrID)": false, "e.Lookup(name)": false, "e.Lookup(r.Name)": false, `e.Lookup("web")`: false, "e.Lookup()": false, "e.Lookup(id, name)": false,
+	} {
+		for in, exempt := range map[string]bool{"join": false, "LookupExact": true} {
+			file, err := parser.ParseFile(token.NewFileSet(), "a.go", "package a\nfunc "+in+"() { "+call+" }", parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, byName := lookups(file); (len(byName) == 0) != (fine || exempt) {
+				t.Errorf("%s in %s: %d faults", call, in, len(byName))
+			}
+		}
 	}
 }
 

@@ -43,8 +43,8 @@ type Account struct {
 }
 
 // FindAccount looks a user and a group up in the machine's user database. Users of a directory
-// service are not in /etc/passwd; lookup is then asked for the variables USER and HOME, which the
-// login has set.
+// service are not in /etc/passwd, which is all that a static program reads; lookup is then asked for
+// the variables USER and HOME, which the login has set. Whoever needs a login name asks here.
 func FindAccount(uid, gid int, lookup func(string) (string, bool)) Account {
 	var a Account
 	if u, err := osuser.LookupId(strconv.Itoa(uid)); err == nil {
@@ -56,9 +56,6 @@ func FindAccount(uid, gid int, lookup func(string) (string, bool)) Account {
 	if g, err := osuser.LookupGroupId(strconv.Itoa(gid)); err == nil {
 		a.Group = g.Name
 	}
-	if strings.ContainsAny(a.Name+a.Group+a.Home, ":\n") {
-		return Account{} // it would break the lines it is put into
-	}
 	return a
 }
 
@@ -69,6 +66,9 @@ func FindAccount(uid, gid int, lookup func(string) (string, bool)) Account {
 func (in *Input) Identify(outside Account) (passwd, group []byte, err error) {
 	if err := in.resolve(); err != nil {
 		return nil, nil, err
+	}
+	if strings.ContainsAny(outside.Name+outside.Group+outside.Home, ":\n") {
+		outside = Account{} // it would break the lines it is put into
 	}
 	keep, u := in.KeepID(), *in.User
 	name, groupName := "", ""

@@ -246,9 +246,15 @@ func TestFindAccount(t *testing.T) {
 	if a := FindAccount(1<<31-3, 1<<31-3, lookup); a != (Account{Name: "carol", Home: "/home/carol"}) {
 		t.Errorf("a user of a directory: %+v", a)
 	}
-	evil := func(string) (string, bool) { return "x:0:0\nevil", true }
-	if a := FindAccount(1<<31-3, 0, evil); a != (Account{}) {
-		t.Errorf("%+v", a)
+	in := input(t, "--userns=keep-id", "-v", "/home:/home")
+	in.Rootfs, in.UIDMap = root(t, nil), []spec.IDRange{{Container: 0, Host: 1, Size: 1000}, {Container: 1000, Host: 0, Size: 1}}
+	in.GIDMap, in.Rootless = in.UIDMap, true
+	for _, evil := range []Account{{Name: "x:0:0\nevil"}, {Group: "x:0"}, {Home: "/home/x:/bin/evil"}} {
+		in.User = nil
+		passwd, group, err := in.Identify(evil)
+		if err != nil || !strings.HasPrefix(string(passwd), "1000:*:1000:1000:container user:/:") || !strings.HasPrefix(string(group), "1000:x:1000:") {
+			t.Errorf("%+v: %q, %q, %v", evil, passwd, group, err)
+		}
 	}
 }
 

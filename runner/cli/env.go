@@ -13,6 +13,7 @@ import (
 	"time"
 
 	journald "github.com/coreos/go-systemd/v22/journal"
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/journal"
@@ -63,6 +64,9 @@ func (e *Env) Getenv(name string) string {
 	v, _ := e.Lookup(name)
 	return v
 }
+
+// LoginName is that of the user; empty where nobody knows it.
+func (e *Env) LoginName() string { return bundle.FindAccount(e.User.UID, e.User.GID, e.Lookup).Name }
 
 // Warn prints a warning.
 func (e *Env) Warn(message string) { fmt.Fprintf(e.Stderr, "podunit: warning: %s\n", message) }

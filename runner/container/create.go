@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/step"
 	"github.com/podunit/podunit/runner/store"
@@ -380,7 +379,7 @@ func (e *Engine) RootGroup(ctx context.Context, m spec.IDMapping, peers Peers) (
 	if err != nil {
 		return 0, err
 	}
-	_, gid := (&bundle.Input{GIDMap: gids}).Outside(0, 0)
+	gid, _ := spec.Outside(gids, 0)
 	return gid, nil
 }
 

@@ -229,7 +229,7 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 			_ = f.Close() // the runtime opens it again
 			*ns.to = ns.asked.Path
 		case "container":
-			if *ns.to, err = l.Peers.namespace(ns.file); err != nil {
+			if *ns.to, err = s.joined(ns.file); err != nil {
 				return n, fmt.Errorf("--%s container:%s: %w", ns.name, ns.asked.Container, err)
 			}
 		case "", "pod":
@@ -248,6 +248,15 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 		n.Net = process.Namespace(l.Join.PID, "net")
 	case s.network != nil:
 		n.Net = s.network.Path()
+		if other, joins := l.Peers["net"]; joins {
+			path, err := s.joined("net")
+			if err == nil && path != n.Net {
+				err = ErrNotRunning // it has another one by now, whose addresses nobody has looked at
+			}
+			if err != nil {
+				return n, fmt.Errorf("--network container:%s: %w", other.Name, err)
+			}
+		}
 	}
 	return n, ownedBy(n.User, n.PID)
 }
@@ -267,7 +276,7 @@ func (s *start) hostname(n bundle.Namespaces) (string, error) {
 		}
 		// The file has the name since its start, which may be that of a pod; with --no-hostname
 		// there is none.
-		return readHostname(s.Files(other.Record.ID), other.Record.Hostname())
+		return readHostname(s.Files(other.ID), other.Hostname())
 	case s.sharesUTS() && (mode == "" || mode == "pod"):
 		return readHostname(s.ask.Join.Files, r.Hostname())
 	}

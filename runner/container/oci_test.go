@@ -100,7 +100,7 @@ func TestHostname(t *testing.T) {
 	if _, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("with one that nobody has found: %v", err)
 	}
-	s.ask.Peers = Peers{"uts": {Record: Record{ID: "fedcba9876543210", Name: "other"}}}
+	s.ask.Peers = Peers{"uts": {ID: "fedcba9876543210", Name: "other"}}
 	if got, err := s.hostname(bundle.Namespaces{UTS: "/proc/7/ns/uts"}); err != nil || got != "fedcba987654" {
 		t.Errorf("with one that has no file: %q, %v", got, err)
 	}

@@ -8,18 +8,12 @@ import (
 	"github.com/podunit/podunit/runner/process"
 )
 
-// A Peer is another container, of which one joins a namespace.
-type Peer struct {
-	Record Record
-	Status Status // as it was found
-}
-
-// Peers are the containers that container:NAME means, by the kernel's names for the namespaces.
-// Who asks for a start finds them; nothing in this package looks for a name.
-type Peers map[string]Peer
+// Peers are the containers that container:NAME means, by the kernel's names for the namespaces that
+// are joined. Who asks for a start finds them; nothing in this package looks for a name.
+type Peers map[string]Record
 
 // of is the peer whose namespace of that kind is joined.
-func (p Peers) of(kind string) (Peer, error) {
+func (p Peers) of(kind string) (Record, error) {
 	one, ok := p[kind]
 	if !ok {
 		return one, fmt.Errorf("the %s namespace of another container: %w", kind, ErrNotFound)
@@ -27,15 +21,16 @@ func (p Peers) of(kind string) (Peer, error) {
 	return one, nil
 }
 
-// namespace is the path of the peer's namespace of that kind. The peer may have ended since it was
-// found.
-func (p Peers) namespace(kind string) (string, error) {
-	one, err := p.of(kind)
+// joined is the path of the peer's namespace of that kind. A start may take long, so that the peer
+// is asked at the join whether it runs: it may have ended since it was found, or be there only now.
+func (s *start) joined(kind string) (string, error) {
+	one, err := s.ask.Peers.of(kind)
 	if err != nil {
 		return "", err
 	}
-	if one.Status.PID == 0 || !process.Alive(one.Status.PID, one.Status.StartTicks) {
-		return "", ErrNotRunning
+	now, err := s.Status(one.ID)
+	if err == nil && now.PID == 0 {
+		err = ErrNotRunning
 	}
-	return process.Namespace(one.Status.PID, kind), nil
+	return process.Namespace(now.PID, kind), err
 }

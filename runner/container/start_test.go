@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -275,12 +276,21 @@ func TestAnAttachedStartThatIsGivenUpHasNoStatus(t *testing.T) {
 	}
 }
 
+// runs notes the status of a container.
+func runs(t *testing.T, e *Engine, r Record, s Status) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(e.dir(r.ID), 0o700), e.saveStatus(r.ID, s)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestWhoJoinsTheHostsNamespaces is not made to enter them: a user may not.
 func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
-	own := Peer{Status: Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())}}
+	own, e := Record{ID: NewID()}, &Engine{Store: nowhere{root: t.TempDir()}, RunDir: t.TempDir()}
+	runs(t, e, own, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())})
 	join := spec.Namespace{Mode: "container", Container: "other"}
 	r := Record{Spec: spec.Container{PIDNS: join, IPCNS: join, UTSNS: join, CgroupNS: join}}
-	s := &start{ask: Launch{Record: &r, Peers: Peers{"pid": own, "ipc": own, "uts": own, "cgroup": own}}, adding: adding{Engine: &Engine{}}}
+	s := &start{ask: Launch{Record: &r, Peers: Peers{"pid": own, "ipc": own, "uts": own, "cgroup": own}}, adding: adding{Engine: e}}
 	got, err := s.namespaces(context.Background())
 	want := bundle.Namespaces{PID: bundle.HostNS, IPC: bundle.HostNS, UTS: bundle.HostNS, Cgroup: bundle.HostNS}
 	if err != nil || got != want {
@@ -291,10 +301,10 @@ func TestWhoJoinsTheHostsNamespaces(t *testing.T) {
 // TestWhoJoinsWhatHasEnded since it was found does not join whatever has its process ID by now, and
 // what nobody has found is not the host's.
 func TestWhoJoinsWhatHasEnded(t *testing.T) {
-	reused := Peer{Record{ID: NewID(), Name: "other"}, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid()) + 1}}
-	never := Peer{Record: reused.Record}
+	e := &Engine{Store: nowhere{root: t.TempDir()}, RunDir: t.TempDir()}
+	reused, never := Record{ID: NewID(), Name: "other"}, Record{ID: NewID(), Name: "other"}
+	runs(t, e, reused, Status{PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid()) + 1})
 	join := spec.Namespace{Mode: "container", Container: "other"}
-	e := &Engine{Store: nowhere{root: t.TempDir()}}
 	for flag, c := range map[string]struct {
 		kind string
 		spec spec.Container
@@ -320,6 +330,52 @@ func TestWhoJoinsWhatHasEnded(t *testing.T) {
 	r := Record{ID: NewID(), Name: "app", Spec: spec.Container{IDMapping: spec.IDMapping{UserNS: spec.UserNS{Mode: spec.UserContainer, From: join}}}}
 	if err := e.Create(context.Background(), &r, nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a new one with a user namespace that nobody has found: %v", err)
+	}
+}
+
+// TestWhoJoinsWhatHasRestarted since it was found, or comes up only now, joins what runs at the join.
+func TestWhoJoinsWhatHasRestarted(t *testing.T) {
+	e := &Engine{Store: nowhere{root: t.TempDir()}, RunDir: t.TempDir()}
+	other := Record{ID: NewID(), Name: "other"}
+	r := Record{ID: NewID(), Spec: spec.Container{PIDNS: spec.Namespace{Mode: "container", Container: "other"}}}
+	s := &start{ask: Launch{Record: &r, Peers: Peers{"pid": other}}, adding: adding{Engine: e}}
+	if _, err := s.namespaces(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Fatalf("before it runs: %v", err)
+	}
+	for range 2 {
+		cmd := exec.Command("sleep", "600")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+		runs(t, e, other, Status{PID: cmd.Process.Pid, StartTicks: process.StartTicks(cmd.Process.Pid)})
+		if path, err := s.joined("pid"); err != nil || path != process.Namespace(cmd.Process.Pid, "pid") {
+			t.Errorf("%s, %v, want that of %d", path, err, cmd.Process.Pid)
+		}
+		if _, err := s.namespaces(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestWhoJoinsANetworkThatHasEnded since it was looked at does not join whatever has its process ID
+// by now, nor the next one of that container, whose addresses nobody has looked at.
+func TestWhoJoinsANetworkThatHasEnded(t *testing.T) {
+	e := &Engine{Store: nowhere{root: t.TempDir()}, RunDir: t.TempDir()}
+	other := Record{ID: NewID(), Name: "other"}
+	s := &start{ask: Launch{Record: &Record{ID: NewID()}}, adding: adding{Engine: e}, network: &network.Network{}}
+	if _, err := s.namespaces(t.Context()); err != nil {
+		t.Errorf("who joins nobody's: %v", err)
+	}
+	s.ask.Peers = Peers{"net": other}
+	for name, status := range map[string]Status{
+		"reused": {PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid()) + 1},
+		"next":   {PID: os.Getpid(), StartTicks: process.StartTicks(os.Getpid())},
+	} {
+		runs(t, e, other, status)
+		if _, err := s.namespaces(t.Context()); !errors.Is(err, ErrNotRunning) || !strings.HasPrefix(err.Error(), "--network container:other: ") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -25,9 +25,9 @@ import (
 // if it is the one we are in.
 func (e *Engine) theirs(ctx context.Context, u spec.UserNS, peers Peers) (uids, gids []spec.IDRange, err error) {
 	if u.Mode == spec.UserContainer {
-		var other Peer
+		var other Record
 		if other, err = peers.of("user"); err == nil {
-			uids, gids, err = e.IDMappings(other.Record)
+			uids, gids, err = e.IDMappings(other)
 		}
 	} else {
 		uids, gids, err = mappingsAt(ctx, u.From.Path)
@@ -49,7 +49,7 @@ func (s *start) joinedUser(ctx context.Context) (string, error) {
 	path := u.From.Path
 	if u.Mode == spec.UserContainer {
 		var err error
-		if path, err = s.ask.Peers.namespace("user"); err != nil {
+		if path, err = s.joined("user"); err != nil {
 			return "", fmt.Errorf("--userns %s: %w", u, err)
 		}
 	}

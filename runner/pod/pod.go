@@ -658,6 +658,21 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Files: e.Containers.Files(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
+// Change changes what a pod was made as, if there still is that pod.
+func (e *Engine) Change(ctx context.Context, r Record, change func(*spec.Pod)) error {
+	return e.Containers.WithLock(ctx, "pod "+r.Name, func(*container.Lock) error {
+		now, err := e.read(r.Name)
+		if errors.Is(err, ErrNotFound) || err == nil && now.ID != r.ID {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		change(&now.Spec)
+		return e.save(now)
+	})
+}
+
 // EnsurePIDFile gives a pod a process ID file, if it has none.
 func (e *Engine) EnsurePIDFile(r Record, path string) (Record, error) {
 	if r.Spec.MainPIDFile != "" {

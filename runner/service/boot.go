@@ -3,16 +3,14 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/safe"
 )
@@ -24,11 +22,10 @@ const bootUnit = "podunit-restart.service"
 // users without such containers do not wait for it at boot. The unit's ConditionPathExists= names
 // the same file.
 func (e *Engine) bootNote() string {
-	home, _ := e.Lookup("HOME")
-	if u, err := user.LookupId(strconv.Itoa(e.User.UID)); err == nil && e.home == "" {
-		home = u.HomeDir // as the manager of the unit has it, whatever sudo(8) left us
+	home := e.home
+	if home == "" { // as the manager of the unit has it, whatever sudo(8) left us
+		home = bundle.FindAccount(e.User.UID, e.User.GID, e.Lookup).Home
 	}
-	home = cmp.Or(e.home, home)
 	if home == "" {
 		return ""
 	}
@@ -132,10 +129,7 @@ func (e *Engine) warnOfSession(what string) {
 	if !e.User.Rootless() || e.InService() {
 		return
 	}
-	name, _ := e.Lookup("USER")
-	if u, err := user.LookupId(strconv.Itoa(e.User.UID)); err == nil {
-		name = u.Username
-	}
+	name := bundle.FindAccount(e.User.UID, e.User.GID, e.Lookup).Name
 	if name == "" || e.lingers(name) {
 		return
 	}

@@ -52,7 +52,7 @@ func dependents(all []container.Record, r container.Record) []container.Record {
 		return word != "" && strings.HasPrefix(r.ID, word)
 	}
 	for _, other := range all {
-		if other.ID != r.ID && slices.ContainsFunc(sharedWith(other.Spec), means) {
+		if other.ID != r.ID && slices.ContainsFunc(SharedWith(other.Spec), means) {
 			found = append(found, other)
 		}
 	}
@@ -75,16 +75,11 @@ func (e *Engine) WithDependents(records []container.Record) ([]container.Record,
 	return records, nil
 }
 
-// sharedWith lists the containers whose namespaces a container shares, as the command line names
+// SharedWith lists the containers whose namespaces a container shares, as the command line names
 // them.
-func sharedWith(s spec.Container) []string {
+func SharedWith(s spec.Container) []string {
 	var names []string
-	for _, n := range s.Networks {
-		if n.Mode == spec.NetContainer {
-			names = append(names, n.Name)
-		}
-	}
-	for _, ns := range namespacesOf(&s) {
+	for _, ns := range append(networkNamespace(s.Networking), namespacesOf(&s)...) {
 		if ns.Mode == "container" {
 			names = append(names, ns.Container)
 		}

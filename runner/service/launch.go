@@ -87,7 +87,7 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 			return 0, err
 		}
 	}
-	if l.Peers, err = e.peers(namespacesOf(&r.Spec)...); err != nil {
+	if l.Peers, err = e.peers(append(namespacesOf(&r.Spec), networkNamespace(r.Spec.Networking)...)...); err != nil {
 		return 0, err
 	}
 	if l.Network, err = e.network(ctx, r, l.Join, l.Peers); err != nil {

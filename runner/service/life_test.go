@@ -225,6 +225,25 @@ func TestRestartOfOneThatFailed(t *testing.T) {
 	}
 }
 
+// TestRestartOfOneThatFailedAndWasRenamed: what ran was a transient service of the name from before.
+// It has used up its restarts as well, and one of the new name takes its place.
+func TestRestartOfOneThatFailedAndWasRenamed(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("before", nil)
+	w.status(r, container.Status{Unit: "before.service"})
+	w.manager.set("before.service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
+	if err := w.Rename(t.Context(), r, "after"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.Containers.LookupExact("after")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Restart(t.Context(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free before.service", "free after.service", "start after.service"}) {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+}
+
 // TestRestartOfOneForgottenMeanwhile: a transient unit that has ended is forgotten at any moment.
 func TestRestartOfOneForgottenMeanwhile(t *testing.T) {
 	w := newWorld(t)

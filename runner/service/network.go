@@ -118,14 +118,18 @@ func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
 	if err != nil {
 		return spec.Network{}, nil, err
 	}
-	if other.Status.PID == 0 {
-		return spec.Network{}, nil, fmt.Errorf("--network container:%s: %w", name, container.ErrNotRunning)
+	s, err := e.Containers.Status(other.ID)
+	if err == nil && s.PID == 0 {
+		err = container.ErrNotRunning
 	}
-	files, err := e.Containers.FilesOf(other.Record)
+	if err != nil {
+		return spec.Network{}, nil, fmt.Errorf("--network container:%s: %w", name, err)
+	}
+	files, err := e.Containers.FilesOf(other)
 	if err != nil {
 		return spec.Network{}, nil, err
 	}
-	path := process.Namespace(other.Status.PID, "net")
+	path := process.Namespace(s.PID, "net")
 	if process.IsOurs(path, "net") {
 		return spec.Network{Mode: spec.NetHost}, &files, nil
 	}

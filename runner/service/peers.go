@@ -24,15 +24,24 @@ func namespacesOf(c *spec.Container) []namespace {
 	}
 }
 
+// networkNamespace is the one that a container or pod joins as its network, if it does.
+func networkNamespace(n spec.Networking) []namespace {
+	for _, one := range n.Networks {
+		if one.Mode == spec.NetContainer {
+			return []namespace{{"network", "net", &spec.Namespace{Mode: "container", Container: one.Name}}}
+		}
+	}
+	return nil
+}
+
 // userNamespace is a container's user namespace.
 func userNamespace(c *spec.Container) namespace {
 	return namespace{"userns", "user", &c.UserNS.From}
 }
 
-// nameContainers puts the names of containers where a command line has those of their services, in
-// what a container or pod shares with others: its later starts, and the search for dependents, go
-// by the former.
-func (e *Engine) nameContainers(networks []spec.Network, namespaces []namespace, from []spec.VolumesFrom) error {
+// peerWords are the words of a command line that name other containers, in what a container or pod
+// shares with them; empty where it shares nothing.
+func peerWords(networks []spec.Network, namespaces []namespace, from []spec.VolumesFrom) []*string {
 	var words []*string
 	for i := range networks {
 		if networks[i].Mode == spec.NetContainer {
@@ -45,6 +54,22 @@ func (e *Engine) nameContainers(networks []spec.Network, namespaces []namespace,
 	for i := range from {
 		words = append(words, &from[i].Container)
 	}
+	return words
+}
+
+// peerWordsOf are those of a container.
+func peerWordsOf(c *spec.Container) []*string {
+	return peerWords(c.Networks, namespacesOf(c), c.VolumesFrom)
+}
+
+// peerWordsOfPod are those of a pod.
+func peerWordsOfPod(p *spec.Pod) []*string {
+	return peerWords(p.Networks, []namespace{{"pid", "pid", &p.PIDNS}, {"uts", "uts", &p.UTSNS}}, p.VolumesFrom)
+}
+
+// nameContainers puts the names of containers where a command line has those of their services: the
+// later starts of who shares something with them, and the search for dependents, go by the former.
+func (e *Engine) nameContainers(words []*string) error {
 	for _, word := range words {
 		if *word == "" {
 			continue
@@ -82,12 +107,10 @@ func (e *Engine) peers(namespaces ...namespace) (container.Peers, error) {
 }
 
 // peer finds the container that container:NAME means, as the value of a flag.
-func (e *Engine) peer(flag, name string) (p container.Peer, err error) {
-	if p.Record, err = e.Containers.Lookup(name); err == nil {
-		p.Status, err = e.Containers.Status(p.Record.ID)
-	}
+func (e *Engine) peer(flag, name string) (container.Record, error) {
+	r, err := e.Containers.Lookup(name)
 	if err != nil {
 		err = fmt.Errorf("--%s container:%s: %w", flag, name, err)
 	}
-	return p, err
+	return r, err
 }

@@ -30,7 +30,7 @@ func TestPeers(t *testing.T) {
 		t.Fatalf("%+v, %v", peers, err)
 	}
 	for _, kind := range []string{"pid", "ipc", "uts", "cgroup", "user"} {
-		if one := peers[kind]; one.Record.ID != vpn.ID || one.Status.PID == 0 || one.Status.StartTicks == 0 {
+		if one := peers[kind]; one.ID != vpn.ID {
 			t.Errorf("%s: %+v", kind, one)
 		}
 	}

@@ -23,7 +23,7 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	if err := freeIDFile("pod-id-file", p.PodIDFile); err != nil {
 		return pod.Record{}, err
 	}
-	if err := e.nameContainers(p.Networks, []namespace{{"pid", "pid", &p.PIDNS}, {"uts", "uts", &p.UTSNS}}, p.VolumesFrom); err != nil {
+	if err := e.nameContainers(peerWordsOfPod(&p)); err != nil {
 		return pod.Record{}, err
 	}
 	var err error

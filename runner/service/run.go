@@ -155,7 +155,7 @@ func (e *Engine) prepare(ctx context.Context, c *spec.Container, args []string, 
 	if err != nil {
 		return err
 	}
-	if err := e.nameContainers(c.Networks, namespacesOf(c), c.VolumesFrom); err != nil {
+	if err := e.nameContainers(peerWordsOf(c)); err != nil {
 		return err
 	}
 	r := e.Containers.Prepare(*c, img, args)

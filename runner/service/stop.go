@@ -183,7 +183,7 @@ func (e *Engine) restarts(ctx context.Context, r container.Record, name string) 
 		return false, err
 	}
 	ended := p.ActiveState == "failed" || p.ActiveState == "inactive"
-	return !(ended && name == serviceName(r) && r.Unit == ""), nil
+	return !(ended && p.Transient && r.Unit == ""), nil
 }
 
 // Removal says how a container is removed.

@@ -6,12 +6,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"github.com/podunit/podunit/runner/volume/claim"
@@ -45,12 +44,10 @@ func (e *Engine) VolumeUsers() ([]VolumeUser, error) {
 // VolumeClaims reads which volumes the units of the user name.
 func (e *Engine) VolumeClaims() (claim.Units, error) {
 	uid := e.Containers.User.UID
-	w := claim.Where{UID: uid}
+	account := bundle.FindAccount(uid, e.Containers.User.GID, e.Lookup)
+	w := claim.Where{UID: uid, Name: account.Name}
 	home, _ := e.Lookup("HOME")
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		w.Name = u.Username
-		home = cmp.Or(home, u.HomeDir)
-	}
+	home = cmp.Or(home, account.Home)
 	var ok bool
 	if w.Config, ok = e.Lookup("XDG_CONFIG_HOME"); !ok && home != "" {
 		w.Config = filepath.Join(home, ".config")

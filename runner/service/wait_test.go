@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/health"
+	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
 	"go.podman.io/storage"
 )
@@ -158,6 +161,82 @@ func TestRename(t *testing.T) {
 	owned := w.made("owned", func(r *container.Record) { r.Unit = "owned.service" })
 	if err := w.Rename(t.Context(), owned, "free"); err == nil || w.exists("free") {
 		t.Errorf("the name of a unit file's container was changed: %v", err)
+	}
+}
+
+// TestRenameOfAPeer: all who share something with a container do so under its new name. Another one
+// that gets the old name is nobody of theirs.
+func TestRenameOfAPeer(t *testing.T) {
+	w := newWorld(t)
+	vpn := w.made("vpn", nil)
+	join := spec.Namespace{Mode: "container", Container: "vpn"}
+	joins := map[string]func(c *spec.Container){
+		"network": func(c *spec.Container) { c.Networks = []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}} },
+		"pid":     func(c *spec.Container) { c.PIDNS = join },
+		"ipc":     func(c *spec.Container) { c.IPCNS = join },
+		"uts":     func(c *spec.Container) { c.UTSNS = join },
+		"cgroup":  func(c *spec.Container) { c.CgroupNS = join },
+		"user":    func(c *spec.Container) { c.UserNS = spec.UserNS{Mode: spec.UserContainer, From: join} },
+		"volumes": func(c *spec.Container) { c.VolumesFrom = []spec.VolumesFrom{{Container: "vpn"}} },
+		"id":      func(c *spec.Container) { c.PIDNS = spec.Namespace{Mode: "container", Container: vpn.ID[:12]} },
+		"nobody":  func(c *spec.Container) { c.Networks = []spec.Network{{Mode: spec.NetNamed, Name: "vpn"}} },
+	}
+	for name, change := range joins {
+		c := w.asked(name)
+		change(c)
+		r := w.Containers.Prepare(*c, container.Image{}, nil)
+		if err := w.Containers.Create(t.Context(), &r, container.Peers{"user": vpn}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.made("unit", func(r *container.Record) { r.Unit, r.Spec.PIDNS = "unit.service", join })
+	if _, err := w.CreatePod(t.Context(), spec.Pod{Name: "pod", Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Rename(t.Context(), vpn, "vpn2"); err != nil {
+		t.Fatal(err)
+	}
+	other := w.made("vpn", nil)
+	vpn, err := w.Containers.LookupExact("vpn2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range joins {
+		r, err := w.Containers.LookupExact(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := []string{}
+		for _, word := range peerWordsOf(&r.Spec) {
+			if *word != "" {
+				words = append(words, *word)
+			}
+		}
+		want := []string{"vpn2"}
+		switch name {
+		case "id":
+			want = []string{vpn.ID[:12]}
+		case "nobody":
+			want = []string{}
+		}
+		if !slices.Equal(words, want) {
+			t.Errorf("%s: %q, want %q", name, words, want)
+		}
+	}
+	var needed DependentsError
+	if err := w.needed(vpn); !errors.As(err, &needed) {
+		t.Fatalf("it is not kept for those who joined it: %v", err)
+	} else if slices.Sort(needed.Dependents); !slices.Equal(needed.Dependents, []string{"cgroup", "id", "ipc", "network", "pid", "unit", "user", "uts"}) {
+		t.Errorf("%q", needed.Dependents)
+	}
+	if err := w.needed(other); err != nil {
+		t.Errorf("another one of the old name: %v", err)
+	}
+	if p, err := w.Pods.Lookup("pod"); err != nil || p.Spec.Networks[0].Name != "vpn2" {
+		t.Errorf("a pod: %+v, %v", p.Spec.Networks, err)
+	}
+	if len(w.warnings) != 1 || !strings.HasPrefix(w.warnings[0], "unit.service names the container vpn in its file: ") {
+		t.Errorf("%q", w.warnings)
 	}
 }
 

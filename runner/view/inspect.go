@@ -313,17 +313,8 @@ func (in *Container) addCommand(r container.Record) {
 
 // dependencies are the IDs of the containers whose namespaces a container joins.
 func dependencies(x *service.Engine, r container.Record) []string {
-	names := []string{r.Spec.PIDNS.Container, r.Spec.IPCNS.Container, r.Spec.UTSNS.Container, r.Spec.CgroupNS.Container}
-	for _, n := range r.Spec.Networks {
-		if n.Mode == spec.NetContainer {
-			names = append(names, n.Name)
-		}
-	}
 	ids := []string{}
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
+	for _, name := range service.SharedWith(r.Spec) {
 		if other, err := x.Containers.Lookup(name); err == nil && !slices.Contains(ids, other.ID) {
 			ids = append(ids, other.ID)
 		}

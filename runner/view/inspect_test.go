@@ -11,7 +11,9 @@ import (
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/format"
+	"github.com/podunit/podunit/runner/service"
 	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/storage"
 )
 
 // TestInspectHasTheFieldsThatScriptsRead names those that are read although they say little here.
@@ -30,6 +32,35 @@ func TestInspectHasTheFieldsThatScriptsRead(t *testing.T) {
 	}
 	if text, err = json.Marshal(Pod{InfraContainerID: "b9"}); err != nil || !strings.Contains(string(text), `"InfraContainerID":"b9"`) {
 		t.Errorf("a pod: %s, %v", text, err)
+	}
+}
+
+// one is a storage with one container.
+type one struct{ layers }
+
+func (o one) Container(name string) (*storage.Container, error) {
+	if name != "vpn" {
+		return nil, storage.ErrContainerUnknown
+	}
+	return &o.containers[0], nil
+}
+
+// TestDependencies are all containers whose namespaces are joined, whatever the kind of it.
+func TestDependencies(t *testing.T) {
+	id := strings.Repeat("b", 64)
+	x := &service.Engine{Containers: &container.Engine{Store: one{layers{containers: []storage.Container{{ID: id, Names: []string{"vpn"}, Metadata: `{"Podunit":1}`}}}}}}
+	join := spec.Namespace{Mode: "container", Container: "vpn"}
+	for kind, s := range map[string]spec.Container{
+		"network": {Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}}}},
+		"pid":     {PIDNS: join}, "ipc": {IPCNS: join}, "uts": {UTSNS: join}, "cgroup": {CgroupNS: join}, "two": {PIDNS: join, IPCNS: join},
+		"user": {IDMapping: spec.IDMapping{UserNS: spec.UserNS{Mode: spec.UserContainer, From: join}}},
+	} {
+		if got := dependencies(x, container.Record{Spec: s}); !slices.Equal(got, []string{id}) {
+			t.Errorf("%s: %q", kind, got)
+		}
+	}
+	if got := dependencies(x, container.Record{}); got == nil || len(got) > 0 {
+		t.Errorf("who joins nobody: %#v", got)
 	}
 }
 

@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/cmd/kube"
@@ -145,15 +143,13 @@ func reload(ctx context.Context, e *cli.Env) error {
 	if err := m.Reload(ctx); err != nil {
 		return err
 	}
-	if e.User.UID == 0 {
-		return nil
-	}
-	who, err := user.LookupId(strconv.Itoa(e.User.UID))
-	if err != nil {
-		return nil //nolint:nilerr // nobody to name
-	}
-	if !unit.Lingers(who.Username) {
+	tellOfLinger(e)
+	return nil
+}
+
+// tellOfLinger says what a user's services need to start at boot.
+func tellOfLinger(e *cli.Env) {
+	if name := e.LoginName(); e.User.UID != 0 && name != "" && !unit.Lingers(name) {
 		fmt.Fprintln(e.Stderr, "podunit: user services start at boot only with: loginctl enable-linger")
 	}
-	return nil
 }

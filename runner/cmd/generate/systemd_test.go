@@ -9,7 +9,23 @@ import (
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/export"
+	"github.com/podunit/podunit/runner/rootless"
 )
+
+// TestTellOfLinger: who is not in /etc/passwd, but of a directory, is told as well.
+func TestTellOfLinger(t *testing.T) {
+	for _, c := range []struct {
+		uid   int
+		login string
+		tells bool
+	}{{1<<31 - 3, "carol", true}, {1<<31 - 3, "", false}, {0, "root", false}} {
+		var out bytes.Buffer
+		tellOfLinger(&cli.Env{Stderr: &out, User: rootless.Identity{UID: c.uid}, Lookup: func(name string) (string, bool) { return c.login, name == "USER" }})
+		if (out.Len() > 0) != c.tells {
+			t.Errorf("%d %s: %q", c.uid, c.login, out.String())
+		}
+	}
+}
 
 // TestList: services as JSON are their texts, or the paths of files that are there.
 func TestList(t *testing.T) {

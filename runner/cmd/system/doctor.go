@@ -3,11 +3,11 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -154,12 +154,8 @@ func mapped(lines []string) uint64 {
 	return n
 }
 
-func userName(e *cli.Env) string {
-	if u, err := user.LookupId(strconv.Itoa(e.User.UID)); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(e.User.UID)
-}
+// userName is what a message calls the user.
+func userName(e *cli.Env) string { return cmp.Or(e.LoginName(), strconv.Itoa(e.User.UID)) }
 
 func linger(e *cli.Env) finding {
 	const check = "lingering"

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/runner/cli"
+	"github.com/podunit/podunit/runner/rootless"
 )
 
 // tree writes files below a directory of the test's.
@@ -56,6 +57,16 @@ func TestKernel(t *testing.T) {
 	bad := map[string]string{"filesystems": "\text4\n", "sys/user/max_user_namespaces": "0\n", "sys/kernel/osrelease": "5.4.0\n"}
 	if got := kernel(tree(t, bad)); len(got) != 3 || got[0].State != fault || got[1].State != fault || got[2].State != warning {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestLingerOfAUserOfADirectory: /etc/passwd does not have the user, and the login knows the name.
+func TestLingerOfAUserOfADirectory(t *testing.T) {
+	for login, want := range map[string]string{"carol": "carol", "": "2147483645"} {
+		e := &cli.Env{User: rootless.Identity{UID: 1<<31 - 3}, Lookup: func(name string) (string, bool) { return login, name == "USER" && login != "" }}
+		if got := linger(e); got.State != warning || !strings.HasPrefix(got.Text, "units of "+want+" start") || got.Mend != "loginctl enable-linger "+want {
+			t.Errorf("%q: %+v", login, got)
+		}
 	}
 }
 

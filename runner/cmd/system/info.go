@@ -260,7 +260,7 @@ func collect(e *cli.Env, cmd *cobra.Command) (information, error) {
 		m.Close()
 		info.Systemd.Manager = map[bool]string{true: "user", false: "system"}[e.User.Rootless()]
 	}
-	info.Systemd.Linger = unit.Lingers(userName(e))
+	info.Systemd.Linger = unit.Lingers(e.LoginName())
 	return info, nil
 }
 
