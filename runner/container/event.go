@@ -86,9 +86,9 @@ func (e *Engine) mayTellEnd(id string, s Status) bool {
 	return !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist)
 }
 
-// tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. The
-// function that it returns is called when the container is removed, and finds out how it ended, from
-// the first process, if that ran until now, or from HowEnded: by then its parent has asked, too.
+// tellLateEnd notes that a container has ended which is about to be removed, unless Ended has. It
+// finds out how while the container is removed, from the first process, if that ran until now, or
+// from HowEnded; the function that it returns waits for the answer.
 func (e *Engine) tellLateEnd(r Record, s Status, first *process.Process) (told func()) {
 	// Where nobody is attached and the unit itself has stopped the process, nobody else has told. To
 	// ask would make a directory.
@@ -97,14 +97,20 @@ func (e *Engine) tellLateEnd(r Record, s Status, first *process.Process) (told f
 		return func() {}
 	}
 	event := r.event("died")
-	return func() {
+	answer := make(chan *int, 1)
+	go func() {
 		code, known := first.Code(cmp.Or(e.codeWait, codeWait))
 		if !known && e.HowEnded != nil {
 			code, known = e.HowEnded(s)
 		}
-		if known {
-			event.ExitCode = &code
+		if !known {
+			answer <- nil
+			return
 		}
+		answer <- &code
+	}()
+	return func() {
+		event.ExitCode = <-answer
 		e.tell(event)
 	}
 }
