@@ -67,7 +67,7 @@ int podunit_infra_main(int argc, char **argv)
 	if (podunit_allow_only(calls, sizeof calls / sizeof *calls) < 0)
 		return 1;
 	close(3);
-	podunit_sleep(pagemap, polls, 0, 0); /* what is written to from here on stays */
+	podunit_sleep(pagemap, polls, 0, 0); /* for no time: it is to give back memory while pagemap is open */
 	close(pagemap);
 	for (;;) {
 		if (podunit_sleep(-1, polls, 3, -1) <= 0)

@@ -16,6 +16,7 @@
 #include "helper.h"
 #include "syscall.h"
 
+#include <errno.h>
 #include <link.h>
 #include <poll.h>
 #include <stdint.h>
@@ -81,13 +82,26 @@ static struct code drop(int pagemap, uintptr_t page)
 	return code;
 }
 
+/* poll(2). It is inlined: see podunit_sleep. */
+static inline __attribute__((always_inline)) int sleep_for(struct pollfd *polls, unsigned long n, int milliseconds)
+{
+#if defined __x86_64__ || defined __aarch64__
+	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
+
+	return call(SYS_ppoll, (long)polls, n, milliseconds < 0 ? 0 : (long)&time, 0, 0);
+#else /* of 32 bits, it has two kinds of time: the C library knows which */
+	const int ready = poll(polls, n, milliseconds);
+
+	return ready < 0 ? -errno : ready;
+#endif
+}
+
 /* A page of its own, and no word of the C library between dropping its code and sleeping: so this page
  * is all of the code that a sleeping program has in memory. Advice of its own makes the page a mapping
  * of its own, and the kernel maps nothing around a page that is outside of its mapping. */
 __attribute__((section("podunit_asleep"), aligned(4096), noinline))
 int podunit_sleep(int pagemap, struct pollfd *polls, unsigned long n, int milliseconds)
 {
-	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
 	const uintptr_t page = sysconf(_SC_PAGESIZE), here = (uintptr_t)podunit_sleep & ~(page - 1), next = here + page;
 	const struct code code = drop(pagemap, page);
 
@@ -96,5 +110,5 @@ int podunit_sleep(int pagemap, struct pollfd *polls, unsigned long n, int millis
 		call(SYS_madvise, code.from, here - code.from, MADV_DONTNEED, 0, 0);
 		call(SYS_madvise, next, code.to - next, MADV_DONTNEED, 0, 0);
 	}
-	return call(SYS_ppoll, (long)polls, n, milliseconds < 0 ? 0 : (long)&time, 0, 0);
+	return sleep_for(polls, n, milliseconds);
 }

@@ -79,8 +79,8 @@ func TestLabHelpers(t *testing.T) {
 			l := l.on(t)
 			l.MustRun(user, "podunit run -d --name quiet --network none --stop-signal KILL "+image+" sleep 1000")
 			for _, pid := range []string{l.helperOf(user, s.systemctl, "quiet", "podunit-log"), l.helperOf(user, s.systemctl, "p-pod", "podunit-infra")} {
-				// A page or two of the program, and what it has written to. RssFile is in kB.
-				l.Eventually("root", "[ $(sed -n 's/^RssFile://p' /proc/"+pid+"/status | tr -dc 0-9) -le 12 ] && [ $(sed -n 's/^Pss://p' /proc/"+pid+"/smaps_rollup | tr -dc 0-9) -lt 120 ]", time.Minute)
+				// Three pages of the program at most, and what it has written to. RssFile is in kB.
+				l.Eventually("root", "p=$(($(getconf PAGESIZE) / 1024)); [ $(sed -n 's/^RssFile://p' /proc/"+pid+"/status | tr -dc 0-9) -le $((3 * p)) ] && [ $(sed -n 's/^Pss://p' /proc/"+pid+"/smaps_rollup | tr -dc 0-9) -lt $((30 * p)) ]", time.Minute)
 				t.Logf("%s kB (PSS)", l.MustRun("root", "cat /proc/"+pid+"/comm; sed -n 's/^Pss://p' /proc/"+pid+"/smaps_rollup | tr -dc 0-9"))
 			}
 			l.MustRun(user, "podunit rm -f -t 0 quiet")
