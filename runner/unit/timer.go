@@ -104,8 +104,8 @@ func (t Timer) work() []systemd.Property {
 		prop("TimeoutStopUSec", usec(stopGrace)),
 	}
 	if t.Pause == 0 {
-		// The next run would come late or never, so one that was killed begins anew. Where each one is
-		// killed, as without memory, the manager gives up. A calendar with each minute is far from that.
+		// The next run would come late or never, so one that was killed begins anew. If each one is
+		// killed, as without memory, the manager gives up. A calendar of each minute is below that.
 		props = append(props, prop("Restart", "on-abnormal"), prop("RestartUSec", usec(time.Second)),
 			prop("StartLimitIntervalUSec", usec(killedWithin)), prop("StartLimitBurst", uint32(killedMost)))
 	} else {
