@@ -4,7 +4,10 @@
 
 package labtest
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // unitCases are verbs that units execute, which are killed there. Somebody's verb has the manager
 // execute them, and nobody does anything again: what the manager does of itself must be enough.
@@ -152,4 +155,5 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
 	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},
 	{name: "unit: kube cron", of: "kube cron", before: ofPlay(playCron) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
+	{name: "unit: kube cron, one at a time", of: "kube cron", before: ofPlay(strings.Replace(playCron, "jobTemplate", "concurrencyPolicy: Forbid, jobTemplate", 1)) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
 }
