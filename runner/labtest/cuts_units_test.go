@@ -4,7 +4,10 @@
 
 package labtest
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // unitCases are verbs that units execute, which are killed there. Somebody's verb has the manager
 // execute them, and nobody does anything again: what the manager does of itself must be enough.
@@ -86,7 +89,8 @@ var transientUnits = []cutCase{
 	{name: "unit: rm of one that goes", of: "rm -v", before: "podunit run -d --rm --name xc -v /anonymous " + image + " " + ends, verb: "$S stop xc", done: "! " + hasC + " && [ -z \"$(podunit volume ls -q)\" ]"},
 	{name: "unit: pod start, by hand", of: "pod start", before: alwaysP, verb: "podunit pod restart cp", keeps: hasP, done: runsC + " && " + stateP + "Running ]", undo: endP},
 	{name: "unit: pod stop, by hand", of: "pod stop", before: alwaysP, verb: "$S stop cp-pod", keeps: hasP, done: "! $S is-active cp-pod", undo: "podunit pod start cp; podunit exec xc true; " + endP},
-	{name: "unit: boot", of: "boot", before: always + "; $S stop xc", verb: "$S reset-failed podunit-restart; $S restart podunit-restart", keeps: hasC, done: runsC, undo: "podunit rm -f -v -t 0 xc"},
+	{name: "unit: boot", of: "boot", before: always + "; printf %s " + quoted(playPlain) + " >u.yaml; podunit kube play u.yaml; $S stop xc kp-pod", verb: "$S reset-failed podunit-restart; $S restart podunit-restart", keeps: hasC + " && podunit pod exists kp",
+		done: runsC + " && podunit exec kp-c true && $S is-active kp-pod", undo: "podunit rm -f -v -t 0 xc; podunit kube down u.yaml; rm u.yaml"},
 	{name: "unit: auto-update", of: "auto-update", before: updateC, verb: "$S reset-failed podunit-auto-update; $S start podunit-auto-update", keeps: keepsUpdate, done: "podunit exec xc cat /etc/image-version && podunit exec xc ls /data/file && ! $S is-failed podunit-auto-update", undo: noC + "; podunit rmi " + cu},
 }
 
@@ -151,4 +155,5 @@ var kubeUnits = []cutCase{
 	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
 	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},
 	{name: "unit: kube cron", of: "kube cron", before: ofPlay(playCron) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
+	{name: "unit: kube cron, one at a time", of: "kube cron", before: ofPlay(strings.Replace(playCron, "jobTemplate", "concurrencyPolicy: Forbid, jobTemplate", 1)) + "; $S start xk", verb: "$S start kc-cron", done: "[[ $($S show -P ActiveState,SubState kc-cron) != *ing* ]] && ! $S is-failed kc-cron && [ -z \"$(podunit pod ps -q)\" ]", undo: endK},
 }

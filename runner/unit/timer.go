@@ -102,11 +102,14 @@ func (t Timer) work() []systemd.Property {
 		prop("Environment", t.Environment),
 		prop("TimeoutStartUSec", usec(t.Limit)),
 		prop("TimeoutStopUSec", usec(stopGrace)),
-		prop("StartLimitIntervalUSec", uint64(0)),
 	}
 	if t.Pause == 0 {
-		// The next run would come late or never, so one that was killed begins anew.
-		props = append(props, prop("Restart", "on-abnormal"), prop("RestartUSec", usec(time.Second)))
+		// The next run would come late or never, so one that was killed begins anew. If each one is
+		// killed, as without memory, the manager gives up. A calendar of each minute is below that.
+		props = append(props, prop("Restart", "on-abnormal"), prop("RestartUSec", usec(time.Second)),
+			prop("StartLimitIntervalUSec", usec(killedWithin)), prop("StartLimitBurst", uint32(killedMost)))
+	} else {
+		props = append(props, prop("StartLimitIntervalUSec", uint64(0)))
 	}
 	if !t.Loud {
 		// Nobody wants to read that it starts and ends.
@@ -117,6 +120,12 @@ func (t Timer) work() []systemd.Property {
 	}
 	return props
 }
+
+// killedMost is how often the service of a timer starts within killedWithin, if each run is killed.
+const (
+	killedMost   = 10
+	killedWithin = 5 * time.Minute
+)
 
 // accuracy is how late a timer may be, so that the manager can wake up for several at once.
 const accuracy = time.Second

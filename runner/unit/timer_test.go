@@ -58,6 +58,15 @@ func TestStartTimer(t *testing.T) {
 		v, _ := has(f.aux[0].Properties, "Restart")
 		return v
 	}
+	// limit is how often it starts within which time.
+	limit := func() [2]any {
+		within, _ := has(f.aux[0].Properties, "StartLimitIntervalUSec")
+		most, _ := has(f.aux[0].Properties, "StartLimitBurst")
+		return [2]any{within, most}
+	}
+	if got := limit(); got != [2]any{uint64(0), nil} {
+		t.Errorf("no more than %v runs one after the other", got)
+	}
 	if again() != nil {
 		t.Errorf("Restart=%v beside the next run", again())
 	}
@@ -93,6 +102,11 @@ func TestStartTimer(t *testing.T) {
 	if again() != "on-abnormal" {
 		t.Errorf("Restart=%v of a run that nobody makes up", again())
 	}
+	// Who is killed each time is not started for ever, and a calendar has each minute.
+	rare := [2]any{uint64(300_000_000), uint32(10)}
+	if got := limit(); got != rare {
+		t.Errorf("one that is killed each time starts %v", got)
+	}
 	if err := m.StartTimer(ctx, "x.timer", Timer{Calendar: []string{"*-*-* 00:00:00"}, Command: []string{"/p"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +116,9 @@ func TestStartTimer(t *testing.T) {
 	}
 	if again() != "on-abnormal" {
 		t.Errorf("Restart=%v of the calendar", again())
+	}
+	if got := limit(); got != rare {
+		t.Errorf("one of the calendar that is killed each time starts %v", got)
 	}
 	if persistent, _ := has(f.props, "Persistent"); persistent != true {
 		t.Errorf("Persistent=%v", persistent)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -205,7 +204,11 @@ func (p *Player) againLocked(ctx context.Context, play, podName string) error {
 			}
 		}
 		// From now on it is under way, or is not needed.
-		if err := os.Remove(p.store.verdictPath(play, []string{podName, all})); err != nil && !errors.Is(err, fs.ErrNotExist) || !runs {
+		err = p.store.forgetVerdict(play, podName, all)
+		if !runs && more {
+			err = errors.Join(err, p.store.forgetVerdict(play, podName, underWay))
+		}
+		if err != nil || !runs {
 			return err
 		}
 		of, r = st, found
@@ -215,10 +218,7 @@ func (p *Player) againLocked(ctx context.Context, play, podName string) error {
 		return err
 	}
 	err = p.startAll(ctx, of, r, of.pod(podName))
-	if rerr := os.Remove(p.store.verdictPath(play, []string{podName, underWay})); !errors.Is(rerr, fs.ErrNotExist) {
-		err = errors.Join(err, rerr)
-	}
-	return err
+	return errors.Join(err, p.store.forgetVerdict(play, podName, underWay))
 }
 
 // startAll does what Again does, when that is noted.

@@ -94,25 +94,34 @@ func TestRestartAllContainers(t *testing.T) {
 }
 
 // TestAgainGoesOn: the manager executes a new start again that was killed on its way, and it begins
-// anew. The timer of another one has nothing to do.
+// anew, or is over where the pod has ended. The timer of another one has nothing to do.
 func TestAgainGoesOn(t *testing.T) {
-	for own, starts := range map[string]int{"podunit-again-0-1.service": 4, "podunit-again-0-2.service": 0, "web-a.service": 0} {
+	for name, c := range map[string]struct {
+		own    string
+		ended  bool
+		starts int
+		left   bool
+	}{
+		"its own":                   {"podunit-again-0-1.service", false, 4, false},
+		"its own, the pod has gone": {"podunit-again-0-1.service", true, 0, false},
+		"another one":               {"podunit-again-0-2.service", false, 0, true},
+		"a container's":             {"web-a.service", false, 0, true},
+	} {
 		w := newWorld(t)
 		st := w.playing(t, restartsAll)
-		r, err := w.Pods.LookupExact("web")
-		if err == nil {
-			err = w.Player.store.setVerdict(st.Name, verdict{ID: r.ID, Why: "podunit-again-0-1"}, "web", underWay)
-		}
-		if err != nil {
+		if err := w.Player.store.setVerdict(st.Name, verdict{ID: w.record(t, "web").ID, Why: "podunit-again-0-1"}, "web", underWay); err != nil {
 			t.Fatal(err)
 		}
-		w.manager.calls = nil
-		w.Own.Name = own
-		if err := w.Again(t.Context(), st.Name, "web"); err != nil || len(w.manager.asked("start")) != starts {
-			t.Errorf("%s: started %q, %v", own, w.manager.asked("start"), err)
+		if c.ended {
+			w.ends(t, "web")
 		}
-		if left := w.Player.store.verdict(st.Name, "web", underWay).ID != ""; left != (starts == 0) {
-			t.Errorf("%s: it is under way: %v", own, left)
+		w.manager.calls = nil
+		w.Own.Name = c.own
+		if err := w.Again(t.Context(), st.Name, "web"); err != nil || len(w.manager.asked("start")) != c.starts {
+			t.Errorf("%s: started %q, %v", name, w.manager.asked("start"), err)
+		}
+		if left := w.Player.store.verdict(st.Name, "web", underWay).ID != ""; left != c.left {
+			t.Errorf("%s: it is under way: %v", name, left)
 		}
 	}
 }

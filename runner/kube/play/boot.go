@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/podunit/podunit/runner/kube"
 	"github.com/podunit/podunit/runner/pod"
@@ -75,12 +76,12 @@ func (p *Player) bootPlay(ctx context.Context, st *State) (some bool, err error)
 		if !startsAtBoot(st, one) {
 			continue
 		}
-		r, started, err := p.bootPod(ctx, st, one)
+		r, waits, err := p.bootPod(ctx, st, one)
 		if errors.Is(err, pod.ErrNotFound) {
 			continue // somebody has removed the pod alone
 		}
 		some = true
-		if started {
+		if waits {
 			asks = append(asks, func() error { return p.askAgain(ctx, st, r, one, 0) })
 		} else if err != nil {
 			errs = append(errs, fmt.Errorf("pod %s: %w", one.Name, err))
@@ -92,9 +93,9 @@ func (p *Player) bootPlay(ctx context.Context, st *State) (some bool, err error)
 	return some, errors.Join(errs...)
 }
 
-// bootPod starts the timer of a CronJob, or the first process of a pod, and reports whether it has
-// started a pod.
-func (p *Player) bootPod(ctx context.Context, st *State, one *kube.Pod) (r pod.Record, started bool, err error) {
+// bootPod starts the timer of a CronJob, or the first process of a pod, and reports whether a pod
+// waits for its containers: it has been started, by a boot that was killed then, too.
+func (p *Player) bootPod(ctx context.Context, st *State, one *kube.Pod) (r pod.Record, waits bool, err error) {
 	w := &work{Player: p, st: st, plan: st.Plan}
 	if one.Cron != nil {
 		runs, err := w.runs(ctx, one)
@@ -104,9 +105,51 @@ func (p *Player) bootPod(ctx context.Context, st *State, one *kube.Pod) (r pod.R
 		return r, false, errors.Join(w.startSlice(ctx), w.makeCron(ctx, one))
 	}
 	r, err = p.Pods.LookupExact(one.Name)
-	if err != nil || p.Pods.Status(r).InfraPID != 0 {
+	if err != nil {
 		return r, false, err
+	}
+	// What a killed boot has started may be on its way up.
+	if err := p.whileActivating(ctx, one.Unit); err != nil {
+		return r, false, err
+	}
+	if p.Pods.Status(r).InfraPID != 0 {
+		begun, err := p.begins(ctx, st, r, one)
+		return r, err == nil && !begun, err
 	}
 	err = errors.Join(w.startSlice(ctx), w.startFirst(ctx, r, one))
 	return r, err == nil, err
+}
+
+// whileActivating waits until a unit is up, or is not; its own limit ends that.
+func (p *Player) whileActivating(ctx context.Context, name string) error {
+	for {
+		u, err := p.Unit(ctx, name)
+		if err != nil || u.ActiveState != "activating" {
+			return err
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// begins reports whether one of a running pod's containers is up or on its way, or a new start of
+// all is asked for or under way (see Again).
+func (p *Player) begins(ctx context.Context, st *State, r pod.Record, one *kube.Pod) (bool, error) {
+	var units []string
+	for _, c := range one.Containers {
+		units = append(units, c.Unit)
+	}
+	for _, note := range []string{all, underWay} {
+		if v := p.store.verdict(st.Name, one.Name, note); v.ID == r.ID {
+			units = append(units, v.Why+".timer", v.Why+".service")
+		}
+	}
+	for _, name := range units {
+		u, err := p.Unit(ctx, name)
+		if err != nil || u.ActiveState != "inactive" && u.ActiveState != "failed" {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }

@@ -60,6 +60,21 @@ func (w *world) ends(t *testing.T, name string) {
 	clear(w.manager.active)
 }
 
+// bare has a pod that runs, and no container of it; note is what is noted of their start.
+func (w *world) bare(t *testing.T, note string) {
+	t.Helper()
+	st := w.playing(t, twoContainers)
+	for _, c := range st.Plan.Pods[0].Containers {
+		delete(w.manager.active, c.Unit)
+	}
+	if note == "" {
+		return
+	}
+	if err := w.Player.store.setVerdict(st.Name, verdict{ID: w.record(t, "web").ID, Why: againUnits + "x"}, "web", note); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBoot: of a pod that does not run, the first process is started, and its containers are left to
 // a service of their own; of a CronJob the timer. What runs is left alone, and a pod that somebody
 // has removed alone does not count.
@@ -75,9 +90,26 @@ func TestBoot(t *testing.T) {
 		some   bool
 		starts []string // how their names begin
 	}{
-		"nothing":           {func(*world) {}, false, nil},
-		"a pod":             {func(w *world) { w.playing(t, twoContainers); w.ends(t, "web") }, true, []string{"web-pod.service", againUnits}},
-		"a pod that runs":   {func(w *world) { w.playing(t, twoContainers) }, true, nil},
+		"nothing":         {func(*world) {}, false, nil},
+		"a pod":           {func(w *world) { w.playing(t, twoContainers); w.ends(t, "web") }, true, []string{"web-pod.service", againUnits}},
+		"a pod that runs": {func(w *world) { w.playing(t, twoContainers) }, true, nil},
+		"a pod whose containers nobody has asked for": {func(w *world) { w.bare(t, "") }, true, []string{againUnits}},
+		"one whose timer was not started":             {func(w *world) { w.bare(t, all) }, true, []string{againUnits}},
+		"one whose containers are asked for":          {func(w *world) { w.bare(t, all); w.manager.active[againUnits+"x.timer"] = true }, true, nil},
+		"one whose containers start":                  {func(w *world) { w.bare(t, underWay); w.manager.active[againUnits+"x.service"] = true }, true, nil},
+		"one that is on its way up": {func(w *world) {
+			w.bare(t, "")
+			status := filepath.Join(w.Pods.Dir(w.record(t, "web").ID), "status.json")
+			if err := os.Rename(status, status+"-later"); err != nil {
+				t.Fatal(err)
+			}
+			w.manager.state = func(name string) string {
+				if name == "web-pod.service" && os.Rename(status+"-later", status) == nil {
+					return "activating"
+				}
+				return ""
+			}
+		}, true, []string{againUnits}},
 		"a CronJob":         {cron, true, []string{timer}},
 		"a timer that runs": {func(w *world) { cron(w); w.manager.active[timer] = true }, true, nil},
 		"a pod that is gone": {func(w *world) {

@@ -192,6 +192,9 @@ func (p *Player) among(ctx context.Context, st *State, one *kube.Pod) (bool, err
 				alive = true
 			}
 		}
+		if p.store.isHalf(run.Name) {
+			alive = false // only this service makes runs, and it was killed
+		}
 		switch {
 		case alive && one.Cron.Concurrency == "Forbid":
 			p.Warn(fmt.Sprintf("CronJob %s: %s still runs, and none may run beside it (concurrencyPolicy: Forbid)", one.Cron.Name, run.Name))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -47,5 +48,33 @@ func TestHalfARun(t *testing.T) {
 	}
 	if want := slices.Delete(slices.Clone(names), 2, 3); err != nil || !slices.Equal(left, want) {
 		t.Errorf("left %q, want %q; %v", left, want, err)
+	}
+}
+
+// TestHalfARunIsNone: a run whose service was killed on its way is taken down, and the one that the
+// manager starts anew begins, whatever the concurrency policy says of a run that goes on.
+func TestHalfARunIsNone(t *testing.T) {
+	for policy, whole := range map[string]bool{"Forbid": false, "Allow": true, "Replace": true} {
+		for _, half := range []bool{true, false} {
+			w := newWorld(t)
+			one := planned(t, strings.Replace(tick, "  jobTemplate", "  concurrencyPolicy: "+policy+"\n  jobTemplate", 1)).Pods[0]
+			run := w.playing(t, twoContainers)
+			run.Of, run.Cron = "cronjob tick", one.Cron.Name
+			err := w.Player.store.save(run)
+			if err == nil && half {
+				err = errors.Join(os.MkdirAll(w.Player.store.dir(run.Name), 0o700), w.Player.store.setHalf(run.Name))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			free, err := w.among(t.Context(), &State{Name: "cronjob tick"}, one)
+			if err != nil || free != (half || whole) {
+				t.Errorf("%s, half %v: a run may begin: %v, %v", policy, half, free, err)
+			}
+			_, err = w.Player.store.load(run.Name)
+			if gone := errors.Is(err, ErrNotFound); gone != (half || policy == "Replace") {
+				t.Errorf("%s, half %v: it is gone: %v, %v", policy, half, gone, err)
+			}
+		}
 	}
 }

@@ -72,6 +72,15 @@ func (s store) verdict(play string, words ...string) (v verdict) {
 	return v
 }
 
+// forgetVerdict removes such a note, if there is one.
+func (s store) forgetVerdict(play string, words ...string) error {
+	err := os.Remove(s.verdictPath(play, words))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // setGrace notes the time that a container has for its next stop, which a probe has asked for.
 func (s store) setGrace(play string, d time.Duration, words ...string) error {
 	return s.setVerdict(play, verdict{Good: int(d / time.Second)}, append(words, "grace")...)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -151,11 +150,7 @@ func (p *Player) noteExit(play, podName, name string) error {
 // forgetExit removes that note, so that a start which fails without an end of the container is not
 // taken for the last end.
 func (w *work) forgetExit(p *kube.Pod, c *kube.Container) error {
-	err := os.Remove(w.store.verdictPath(w.st.Name, []string{p.Name, c.Name, lastExit}))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return w.store.forgetVerdict(w.st.Name, p.Name, c.Name, lastExit)
 }
 
 // triesAgain reports whether an init container that has failed is tried again: what its rules say
