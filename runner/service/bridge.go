@@ -332,6 +332,10 @@ func endHolder(h netavark.Shared) error { return process.End(h.PID, h.Ticks, 9, 
 // reconnect connects again the running containers and pods that were connected to a namespace that
 // was lost. If one of them cannot be connected within limit, that is a warning, and the others follow.
 func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, limit time.Duration) {
+	was := func(c *netavark.Connection) bool { return c.Answer != nil }
+	if !slices.ContainsFunc(e.Networks().Connected(), was) {
+		return // as at the first start of this boot: no need to look at every container
+	}
 	all, err := e.onNetworks()
 	if err != nil {
 		e.Warn(fmt.Sprintf("containers on networks: %v", err))

@@ -260,3 +260,34 @@ func TestNamespaceUnitStartsNotItself(t *testing.T) {
 		t.Errorf("a container's unit: %v; the manager was asked for %q", err, w.manager.calls)
 	}
 }
+
+// TestReconnectLooksAtThoseConnected: at the first start of a boot nobody was connected, and nobody
+// is looked at. One container here cannot be looked at without a complaint.
+func TestReconnectLooksAtThoseConnected(t *testing.T) {
+	w, _, n, connect := lostNetwork(t)
+	broken := w.made("broken", func(r *container.Record) {
+		r.Spec.Networking = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "a"}}}
+	})
+	dir := w.Containers.Dir(broken.ID)
+	if err := os.MkdirAll(filepath.Join(dir, "status.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// It is about to be connected, as the container that has the namespace made.
+	c, err := n.Store.Prepare(n.Connection(broken.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Begin(t.Context(), dir, n.Servers()); err != nil {
+		t.Fatal(err)
+	}
+	w.reconnect(t.Context(), notify.Socket{}, time.Minute)
+	if len(w.warnings) > 0 {
+		t.Errorf("where nobody was connected: %q", w.warnings)
+	}
+	connect("one")
+	n.Lose()
+	w.reconnect(t.Context(), notify.Socket{}, time.Minute)
+	if len(w.warnings) != 1 || !strings.HasPrefix(w.warnings[0], "containers on networks: ") || n.Setups() != 2 {
+		t.Errorf("where one was: %q, %d setups", w.warnings, n.Setups())
+	}
+}
