@@ -196,7 +196,10 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if err := e.onlyIn(NamespaceUnit); err != nil {
 		return err
 	}
-	return e.again(ctx, e.holdNetworks(ctx))
+	if err := e.Networks().Making(); err != nil {
+		return err
+	}
+	return e.again(ctx, errors.Join(e.holdNetworks(ctx), e.Networks().EndUnused(e.sharedDir())))
 }
 
 func (e *Engine) holdNetworks(ctx context.Context) error {
@@ -226,7 +229,7 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 	}
 	// The process that holds the namespace keeps it alive; a mount of it in its directory would
 	// only be in the way.
-	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
+	return netns.Drop(n.Path())
 }
 
 // OnlyOnce is the error of a unit's start that the manager need not try again, since no running

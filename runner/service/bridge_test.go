@@ -291,3 +291,25 @@ func TestReconnectLooksAtThoseConnected(t *testing.T) {
 		t.Errorf("where one was: %q, %d setups", w.warnings, n.Setups())
 	}
 }
+
+// TestHoldKeepsWhatItMakes: while the namespace is made, the record says so; here pasta looks, and
+// fails. Afterwards the record is gone.
+func TestHoldKeepsWhatItMakes(t *testing.T) {
+	w, _, n, _ := lostNetwork(t)
+	records, at := n.Store.Records, t.TempDir()
+	look := "#!/bin/sh\ncase $1 in --version) echo pasta 0.0~20250503;; *) ls " + records + " >" + at + "/seen; exit 1;; esac\n"
+	if err := errors.Join(os.MkdirAll(records, 0o700), safe.Replace(filepath.Join(at, "pasta"), []byte(look), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	w.Containers.Config.Engine.HelperBinariesDir.Set([]string{at})
+	var once OnlyOnce
+	if err := w.HoldNetworks(t.Context()); !errors.As(err, &once) {
+		t.Errorf("without pasta: %v", err)
+	}
+	if seen, err := os.ReadFile(filepath.Join(at, "seen")); err != nil || string(seen) != "netns\n" {
+		t.Errorf("the records had %q, %v", seen, err)
+	}
+	if left, err := os.ReadDir(records); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
