@@ -333,7 +333,7 @@ func isUp(ctx context.Context, manager notify.Socket, h netavark.Shared) error {
 func endHolder(h netavark.Shared) error { return process.End(h.PID, h.Ticks, 9, process.KillWait) }
 
 // reconnect connects again the running containers and pods that were connected to a namespace that
-// was lost. If one of them cannot be connected within limit, that is a warning, and the others follow.
+// was lost. One that cannot be connected within limit is a warning, and the others follow.
 func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, limit time.Duration) {
 	was := func(c *netavark.Connection) bool { return c.Answer != nil }
 	if !slices.ContainsFunc(e.Networks().Connected(), was) {
