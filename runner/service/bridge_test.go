@@ -3,6 +3,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -249,7 +250,9 @@ func TestNamespaceUnitStartsNotItself(t *testing.T) {
 	if err := ended.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if err := isUp(t.Context(), w.takeNotify(), netavark.Shared{PID: ended.Process.Pid, Ticks: 1}); !errors.Is(err, errLost) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // nobody would answer what the manager is told
+	if err := isUp(ctx, w.takeNotify(), netavark.Shared{PID: ended.Process.Pid, Ticks: 1}); !errors.Is(err, errLost) {
 		t.Errorf("with a process that has ended: %v", err)
 	}
 	if got := read(t, told); got != nil {
