@@ -353,7 +353,7 @@ func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, limit tim
 }
 
 func (e *Engine) reconnectOne(ctx context.Context, one connected, limit time.Duration) error {
-	tooLong := fmt.Errorf("it takes more than %v; podunit network reload %.12s tries again", limit, one.id)
+	tooLong := fmt.Errorf("it takes more than %v; systemctl --user restart %s tries again", limit, NamespaceUnit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLong)
 	defer cancel()
 	return network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers())

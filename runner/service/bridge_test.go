@@ -225,7 +225,7 @@ func TestReconnectGoesOn(t *testing.T) {
 	if err := errors.Join(err, perr, unix.Kill(pid, unix.SIGKILL)); err != nil {
 		t.Errorf("it went on after the program had ended: %v", err)
 	}
-	want := "connect " + stuck.ID + " again: netavark setup: it takes more than 10s; podunit network reload " + stuck.ID[:12] + " tries again"
+	want := "connect " + stuck.ID + " again: netavark setup: it takes more than 10s; systemctl --user restart podunit-netns.service tries again"
 	if !slices.Equal(w.warnings, []string{want}) {
 		t.Errorf("warnings %q, want %q", w.warnings, want)
 	}
