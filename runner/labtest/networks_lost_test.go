@@ -62,10 +62,19 @@ func TestLabNamespaceLost(t *testing.T) {
 		l.MustRun("alice", "systemctl --user unset-environment PODUNIT_CRASH_AFTER")
 		l.Eventually("alice", "for c in peer second; do podunit exec $c ip -4 -o addr show eth0 | grep 10.89.9 && podunit exec $c nslookup peer | grep 10.89.9 || exit 1; done; systemctl --user is-active podunit-netns", time.Minute)
 	})
+	t.Run("the last leaves while all are connected again", func(t *testing.T) {
+		l := lab.on(t)
+		// The unit reads who is connected when it has the namespace and is not up. Here it waits
+		// for one that is a pipe.
+		l.MustRun("alice", `podunit rm -f -t 0 second; mkdir pipe; mkfifo pipe/networks.json; link=$XDG_RUNTIME_DIR/podunit/networks/connected/pipe; ln -s ~/pipe/networks.json $link
+kill -9 $(systemctl --user show -P MainPID podunit-netns); exec 9>pipe/networks.json; rm $link
+podunit rm -f -t 0 peer && systemctl --user show -P ActiveState podunit-netns | grep -x activating && rm -r pipe`)
+		l.Eventually("alice", "systemctl --user show -P ActiveState podunit-netns | grep -x inactive && [ -z \"$(ls -A $XDG_RUNTIME_DIR/podunit/networks/connected)\" ]", time.Minute)
+	})
 	t.Run("nothing is left", func(t *testing.T) {
 		l := lab.on(t)
 		l.MustRun("alice", "podunit rm -a -f -t 0 && podunit network rm front && podunit rmi -a -f")
-		l.Eventually("alice", "! systemctl --user is-active podunit-netns", time.Minute)
+		l.Eventually("alice", "systemctl --user show -P ActiveState podunit-netns | grep -x inactive", time.Minute)
 		l.Gone("root", "ls -A /run/user/1000/podunit/networks/connected; pgrep -a -x 'pasta|pasta.avx2|aardvark-dns|podunit-infra|podunit-netns'")
 	})
 	t.Run("a pasta of its own", func(t *testing.T) { ownPastaKilled(lab.on(t)) })

@@ -196,7 +196,10 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if err := e.onlyIn(NamespaceUnit); err != nil {
 		return err
 	}
-	return e.again(ctx, e.holdNetworks(ctx))
+	if err := e.Networks().Making(); err != nil {
+		return err
+	}
+	return e.again(ctx, errors.Join(e.holdNetworks(ctx), e.Networks().EndUnused(e.sharedDir())))
 }
 
 func (e *Engine) holdNetworks(ctx context.Context) error {
@@ -220,16 +223,13 @@ func (e *Engine) holdNetworks(ctx context.Context) error {
 	}
 	// Until the manager is told of the other process, this one is the main process of the unit: if it
 	// is killed, the manager makes another namespace, and all are connected to that.
-	e.reconnect(ctx, manager)
-	if err = errLost; process.Alive(h.PID, h.Ticks) {
-		err = tellManager(ctx, manager, "conmon", h.PID)
-	}
-	if err != nil {
+	e.reconnect(ctx, manager, reconnectTime)
+	if err := isUp(ctx, manager, h); err != nil {
 		return errors.Join(err, endHolder(h), n.Close())
 	}
 	// The process that holds the namespace keeps it alive; a mount of it in its directory would
 	// only be in the way.
-	return errors.Join(netns.Drop(n.Path()), e.Networks().EndUnused(dir))
+	return netns.Drop(n.Path())
 }
 
 // OnlyOnce is the error of a unit's start that the manager need not try again, since no running
@@ -321,18 +321,30 @@ func (e *Engine) hold(ctx context.Context, n *network.Network) (h netavark.Share
 	return h, err
 }
 
+// isUp tells the manager that the unit is up, with the process that holds the namespace.
+func isUp(ctx context.Context, manager notify.Socket, h netavark.Shared) error {
+	if !process.Alive(h.PID, h.Ticks) {
+		return errLost
+	}
+	return tellManager(ctx, manager, "conmon", h.PID)
+}
+
 // endHolder ends the process that holds a namespace.
 func endHolder(h netavark.Shared) error { return process.End(h.PID, h.Ticks, 9, process.KillWait) }
 
 // reconnect connects again the running containers and pods that were connected to a namespace that
-// was lost. If one of them cannot be connected, that is a warning, and the others follow.
-func (e *Engine) reconnect(ctx context.Context, manager notify.Socket) {
+// was lost. One that cannot be connected within limit is a warning, and the others follow.
+func (e *Engine) reconnect(ctx context.Context, manager notify.Socket, limit time.Duration) {
+	was := func(c *netavark.Connection) bool { return c.Answer != nil }
+	if !slices.ContainsFunc(e.Networks().Connected(), was) {
+		return // as at the first start of this boot: no need to look at every container
+	}
 	all, err := e.onNetworks()
 	if err != nil {
 		e.Warn(fmt.Sprintf("containers on networks: %v", err))
 	}
 	for _, one := range all {
-		err := errors.Join(manager.Send(notify.ExtendTimeout(reconnectTime)), network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers()))
+		err := errors.Join(manager.Send(notify.ExtendTimeout(limit+reconnectMore)), e.reconnectOne(ctx, one, limit))
 		if err != nil {
 			e.Warn(err.Error())
 		}
@@ -340,8 +352,19 @@ func (e *Engine) reconnect(ctx context.Context, manager notify.Socket) {
 	}
 }
 
-// reconnectTime is what one of them may take, whatever the unit's limit is.
-const reconnectTime = time.Minute
+func (e *Engine) reconnectOne(ctx context.Context, one connected, limit time.Duration) error {
+	tooLong := fmt.Errorf("it takes more than %v; systemctl --user restart %s tries again", limit, NamespaceUnit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLong)
+	defer cancel()
+	return network.Reconnect(ctx, one.dir, process.Namespace(one.pid, "net"), e.servers())
+}
+
+// reconnectTime is what one of them may take. The manager waits reconnectMore for it, whatever the
+// unit's limit is.
+const (
+	reconnectTime = 55 * time.Second
+	reconnectMore = 5 * time.Second
+)
 
 // connected is a container or pod that runs and is on named networks.
 type connected struct {

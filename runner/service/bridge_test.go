@@ -3,21 +3,31 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
 	"github.com/podunit/podunit/runner/hint"
+	"github.com/podunit/podunit/runner/netns"
 	"github.com/podunit/podunit/runner/network/netavark"
+	"github.com/podunit/podunit/runner/network/netavark/netavarktest"
+	"github.com/podunit/podunit/runner/notify"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/process"
+	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
+	"golang.org/x/sys/unix"
 )
 
 // TestOnlyTheirUnits: outside of their units, the verbs that make the namespace or serve names are
@@ -134,5 +144,175 @@ func TestReloadFindsByName(t *testing.T) {
 	got, err = w.ReloadNetworks(t.Context(), nil)
 	if err != nil || len(got) != 5 || slices.Contains(got, off) {
 		t.Errorf("all: %q, %v", got, err)
+	}
+}
+
+// lostNetwork is a world in the unit of the namespace, with what the manager is told, and a network
+// to which connect connects a container that runs.
+func lostNetwork(t *testing.T) (w *world, told *net.UnixConn, n *netavarktest.Network, connect func(name string) container.Record) {
+	t.Helper()
+	n, w = netavarktest.New(t), newWorld(t)
+	told = w.inService(NamespaceUnit)
+	w.User.UID = 1000
+	n.Store.Records = w.Networks().Records
+	return w, told, n, func(name string) container.Record {
+		t.Helper()
+		r := w.made(name, func(r *container.Record) {
+			r.Spec.Networking = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "a"}}}
+		})
+		cmd := w.runningAs(r, name+".service", "unshare", "--net", "sleep", "600")
+		here, _ := os.Readlink("/proc/self/ns/net")
+		path := process.Namespace(cmd.Process.Pid, "net")
+		for there := here; there == here || there == ""; time.Sleep(time.Millisecond) {
+			there, _ = os.Readlink(path)
+		}
+		ns, err := netns.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ns.Close()
+		c, err := n.Store.Prepare(n.Connection(r.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Connect(t.Context(), w.Containers.Dir(r.ID), ns, n.Servers()); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+}
+
+// read returns the messages that the manager has been sent, each in one line.
+func read(t *testing.T, told *net.UnixConn) (all []string) {
+	t.Helper()
+	for data := make([]byte, 1000); ; {
+		if err := told.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := told.Read(data)
+		if err != nil {
+			return all
+		}
+		all = append(all, strings.Join(strings.Fields(string(data[:n])), " "))
+	}
+}
+
+// TestReconnectGoesOn: where netavark hangs for one container, with a program that it has started,
+// the others are connected all the same. The manager is asked for time for each.
+func TestReconnectGoesOn(t *testing.T) {
+	w, told, n, connect := lostNetwork(t)
+	connect("one")
+	stuck := connect("stuck")
+	connect("two")
+	n.Lose()
+	netavark, err := n.Store.Program("netavark")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(netavark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hung := filepath.Join(t.TempDir(), "hung")
+	hangs := fmt.Sprintf("#!/bin/sh\ncase $(/bin/cat) in *%s*) /bin/sleep 600 & echo $! >%s; wait; esac\n", stuck.ID, hung)
+	if err := safe.Replace(netavark, append([]byte(hangs), script...), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const limit = 10 * time.Second
+	w.reconnect(t.Context(), w.takeNotify(), limit)
+	data, err := os.ReadFile(hung)
+	pid, perr := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err := errors.Join(err, perr, unix.Kill(pid, unix.SIGKILL)); err != nil {
+		t.Errorf("it went on after the program had ended: %v", err)
+	}
+	want := "connect " + stuck.ID + " again: netavark setup: it takes more than 10s; systemctl --user restart podunit-netns.service tries again"
+	if !slices.Equal(w.warnings, []string{want}) {
+		t.Errorf("warnings %q, want %q", w.warnings, want)
+	}
+	if got := n.Setups(); got != 5 {
+		t.Errorf("%d setups, want 3 and then 2", got)
+	}
+	if got, want := read(t, told), slices.Repeat([]string{notify.ExtendTimeout(limit + reconnectMore)}, 3); !slices.Equal(got, want) {
+		t.Errorf("the manager is told %q, want %q", got, want)
+	}
+}
+
+// TestNamespaceUnitStartsNotItself: the unit of the namespace does not wait for itself, and is not
+// up with a process that has ended.
+func TestNamespaceUnitStartsNotItself(t *testing.T) {
+	w := newWorld(t)
+	w.User.UID = 1000
+	told := w.inService(NamespaceUnit)
+	if err := w.servers().Start(t.Context(), NamespaceUnit); !errors.Is(err, errLost) || len(w.manager.calls) > 0 {
+		t.Errorf("%v; the manager was asked for %q", err, w.manager.calls)
+	}
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // nobody would answer what the manager is told
+	if err := isUp(ctx, w.takeNotify(), netavark.Shared{PID: ended.Process.Pid, Ticks: 1}); !errors.Is(err, errLost) {
+		t.Errorf("with a process that has ended: %v", err)
+	}
+	if got := read(t, told); got != nil {
+		t.Errorf("the manager is told %q", got)
+	}
+	w.inService("web.service")
+	if err := w.servers().Start(t.Context(), NamespaceUnit); err != nil || !slices.Equal(w.manager.calls, []string{"start " + NamespaceUnit}) {
+		t.Errorf("a container's unit: %v; the manager was asked for %q", err, w.manager.calls)
+	}
+}
+
+// TestReconnectLooksAtThoseConnected: at the first start of a boot nobody was connected, and nobody
+// is looked at. One container here cannot be looked at without a complaint.
+func TestReconnectLooksAtThoseConnected(t *testing.T) {
+	w, _, n, connect := lostNetwork(t)
+	broken := w.made("broken", func(r *container.Record) {
+		r.Spec.Networking = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "a"}}}
+	})
+	dir := w.Containers.Dir(broken.ID)
+	if err := os.MkdirAll(filepath.Join(dir, "status.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// It is about to be connected, as the container that has the namespace made.
+	c, err := n.Store.Prepare(n.Connection(broken.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Begin(t.Context(), dir, n.Servers()); err != nil {
+		t.Fatal(err)
+	}
+	w.reconnect(t.Context(), notify.Socket{}, time.Minute)
+	if len(w.warnings) > 0 {
+		t.Errorf("where nobody was connected: %q", w.warnings)
+	}
+	connect("one")
+	n.Lose()
+	w.reconnect(t.Context(), notify.Socket{}, time.Minute)
+	if len(w.warnings) != 1 || !strings.HasPrefix(w.warnings[0], "containers on networks: ") || n.Setups() != 2 {
+		t.Errorf("where one was: %q, %d setups", w.warnings, n.Setups())
+	}
+}
+
+// TestHoldKeepsWhatItMakes: while the namespace is made, the record says so; here pasta looks, and
+// fails. Afterwards the record is gone.
+func TestHoldKeepsWhatItMakes(t *testing.T) {
+	w, _, n, _ := lostNetwork(t)
+	records, at := n.Store.Records, t.TempDir()
+	look := "#!/bin/sh\ncase $1 in --version) echo pasta 0.0~20250503;; *) ls " + records + " >" + at + "/seen; exit 1;; esac\n"
+	if err := errors.Join(os.MkdirAll(records, 0o700), safe.Replace(filepath.Join(at, "pasta"), []byte(look), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	w.Containers.Config.Engine.HelperBinariesDir.Set([]string{at})
+	var once OnlyOnce
+	if err := w.HoldNetworks(t.Context()); !errors.As(err, &once) {
+		t.Errorf("without pasta: %v", err)
+	}
+	if seen, err := os.ReadFile(filepath.Join(at, "seen")); err != nil || string(seen) != "netns\n" {
+		t.Errorf("the records had %q, %v", seen, err)
+	}
+	if left, err := os.ReadDir(records); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
 	}
 }

@@ -614,6 +614,54 @@ func TestUnusedNamespace(t *testing.T) {
 	}
 }
 
+// TestLeftWhileMade has the last container leave while the namespace is being made. Its maker ends
+// that; one that was killed keeps nobody.
+func TestLeftWhileMade(t *testing.T) {
+	s := newStore(t, version114)
+	if _, err := s.Create(New{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	leaves := func(shared string) {
+		t.Helper()
+		c, err := s.Prepare(Connection{ID: "one", Name: "one", Shared: shared, Networks: []Endpoint{{Name: "a"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		if err := errors.Join(c.note(dir), Disconnect(dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shared := t.TempDir()
+	ended := held(t, shared)
+	killed := exec.Command("true")
+	if err := errors.Join(killed.Run(), os.MkdirAll(s.Records, 0o700), os.Symlink(fmt.Sprintf("/proc/%d/stat", killed.Process.Pid), s.making()), s.Making()); err != nil {
+		t.Fatal(err)
+	}
+	leaves(shared)
+	if _, ok := ReadShared(shared); !ok {
+		t.Error("the namespace has ended before it is up")
+	}
+	if err := s.EndUnused(shared); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the holder: %v", err)
+	}
+	shared = t.TempDir()
+	ended = held(t, shared)
+	if err := os.Symlink(fmt.Sprintf("/proc/%d/stat", killed.Process.Pid), s.making()); err != nil {
+		t.Fatal(err)
+	}
+	leaves(shared)
+	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the holder of a maker that was killed: %v", err)
+	}
+	if left, err := os.ReadDir(s.Records); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
+
 // leaver is a connection to a network, with what runs in the namespace where its bridge device
 // would be. script is netavark.
 func leaver(t *testing.T, script, device string) (*Connection, func(func() error) error) {

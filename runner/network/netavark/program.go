@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.podman.io/common/libnetwork/types"
 )
@@ -205,6 +206,8 @@ func (c *Connection) update(ctx context.Context, network, servers string, within
 func (c *Connection) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.Netavark, append([]string{
 		"--config", c.Run, "--rootless=" + strconv.FormatBool(c.Rootless), "--aardvark-binary=" + noServer}, args...)...)
+	// What it has started may hang with it, and would keep its output open.
+	cmd.WaitDelay = 3 * time.Second
 	cmd.Env = []string{"PATH=" + programPath, "RUST_LOG=error"}
 	if c.Firewall != "" {
 		cmd.Env = append(cmd.Env, "NETAVARK_FW="+c.Firewall)

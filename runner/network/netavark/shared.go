@@ -4,7 +4,9 @@ package netavark
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,6 +175,25 @@ func ownRun(keep []string, do func() error) error {
 	return do()
 }
 
+// making is a link among the records to the process that makes the user's namespace.
+func (s *Store) making() string { return filepath.Join(s.Records, "netns") }
+
+// Making notes that this process makes the user's namespace. Until EndUnused, nobody else who leaves
+// ends that. When the process has ended, the link leads nowhere and nobody heeds it. Before the first
+// connection of this boot there is nobody who could leave, nor a directory of records.
+func (s *Store) Making() error {
+	return s.withLock(func() error {
+		if err := os.Remove(s.making()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		err := os.Symlink(fmt.Sprintf("/proc/%d/stat", os.Getpid()), s.making())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
+
 // EndUnused ends the user's namespace, whose directory is shared, if nobody is connected or about
 // to be: the container that wanted it may have been killed, and have left, before the namespace was
 // there. Before the first connection of this boot there is no directory of records: then the
@@ -180,6 +201,9 @@ func ownRun(keep []string, do func() error) error {
 func (s *Store) EndUnused(shared string) error {
 	c := &Connection{Records: s.Records, Run: s.Run, Shared: shared}
 	return s.withLock(func() error {
+		if err := os.Remove(s.making()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		if !c.last() {
 			return nil
 		}
@@ -188,8 +212,8 @@ func (s *Store) EndUnused(shared string) error {
 }
 
 // endShared ends the holder of the user's namespace, and with it its unit. The caller has the lock,
-// so the next container finds no namespace and starts the unit. One that is being made has no
-// holder yet, and looks itself whether anybody is there when it is: see EndUnused.
+// so the next container finds no namespace and starts the unit. Who makes one looks itself whether
+// anybody is there when it is up: see Making and EndUnused.
 func (c *Connection) endShared() error {
 	h, ok := ReadShared(c.Shared)
 	if err := os.RemoveAll(c.dnsDir()); err != nil || !ok {
