@@ -153,6 +153,17 @@ func (e *Engine) Status(id string) (Status, error) {
 	return s, nil
 }
 
+// LeaveUnit notes that a unit does not watch a container any more, unless that runs by now. The
+// caller holds the lock of its name.
+func (e *Engine) LeaveUnit(id, unit string) error {
+	s, err := e.Status(id)
+	if err != nil || s.PID != 0 || s.Unit != unit {
+		return err
+	}
+	s.Unit = ""
+	return e.saveStatus(id, s)
+}
+
 func (e *Engine) exitPath(id string) (string, error) {
 	dir, err := e.ownDir(id)
 	return filepath.Join(dir, "podunit-exit.json"), err
