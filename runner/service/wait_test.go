@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -329,7 +330,7 @@ func TestRenameWhilePeersGo(t *testing.T) {
 func (w *world) ended(name string) container.Record {
 	w.t.Helper()
 	r := w.made(name, nil)
-	w.status(r, container.Status{StartedAt: time.Now(), Unit: name + ".service"})
+	w.status(r, container.Status{StartTicks: 1, StartedAt: time.Now(), Unit: name + ".service", Cgroup: "/" + name + ".service/podunit-container"})
 	w.manager.set(name+".service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
 	return r
 }
@@ -361,6 +362,10 @@ func TestRenameOfOneWhoseUnitEnds(t *testing.T) {
 func TestRestartAfterRename(t *testing.T) {
 	w := newWorld(t)
 	r := w.ended("a")
+	state := filepath.Join(w.Containers.Runtime.Root, r.ID)
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Rename(t.Context(), r, "b"); err != nil {
 		t.Fatal(err)
 	}
@@ -377,8 +382,11 @@ func TestRestartAfterRename(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if unit := w.watcher(t.Context(), b, s); unit == "a.service" {
-		t.Errorf("%s watches it", unit)
+	if unit := w.watcher(t.Context(), b, s); unit == "a.service" || s.Cgroup != "" {
+		t.Errorf("it is in %q of %q", s.Cgroup, unit)
+	}
+	if _, err := os.Stat(state); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the runtime knows its cgroup: %v", err)
 	}
 	if one, err := w.Find("a.service"); err != nil || one.Name != "a" {
 		t.Errorf("%s, %v", one.Name, err)
