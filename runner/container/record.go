@@ -153,6 +153,18 @@ func (e *Engine) Status(id string) (Status, error) {
 	return s, nil
 }
 
+// LeaveUnit notes that a container has left a unit, whose name and cgroup may be another container's
+// soon, unless it runs by now. The caller holds the lock of its name, and the unit has ended.
+func (e *Engine) LeaveUnit(id, unit string) error {
+	s, err := e.Status(id)
+	if err != nil || s.PID != 0 || s.Unit != unit {
+		return err
+	}
+	s.Unit, s.Cgroup = "", ""
+	// The runtime has the cgroup in its state, too.
+	return errors.Join(e.Runtime.Forget(id), e.saveStatus(id, s))
+}
+
 func (e *Engine) exitPath(id string) (string, error) {
 	dir, err := e.ownDir(id)
 	return filepath.Join(dir, "podunit-exit.json"), err

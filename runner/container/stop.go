@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -50,8 +51,10 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 	}
 	// If the container has no PID namespace of its own, processes of it may live on and keep the
 	// copier waiting.
-	if err := cgroup.Kill(s.Cgroup); err != nil {
-		return err
+	if !e.inherited(r.ID, s) {
+		if err := cgroup.Kill(s.Cgroup); err != nil {
+			return err
+		}
 	}
 	drain(ctx, s)
 	return network.Release(e.dir(r.ID))
@@ -243,9 +246,13 @@ func (e *Engine) Release(ctx context.Context, r Record) error {
 		return err
 	}
 	var errs []error
-	if s.StartTicks != 0 && s.PID == 0 && s.Cgroup != "" {
+	switch {
+	case e.inherited(r.ID, s):
+		s.Cgroup = ""
+		errs = append(errs, e.Runtime.Forget(r.ID))
+	case s.StartTicks != 0 && s.PID == 0 && s.Cgroup != "":
 		errs = append(errs, cgroup.Clear(ctx, s.Cgroup, process.KillWait), e.Runtime.Forget(r.ID))
-	} else {
+	default:
 		// Something may be alive, or a start was cut short in the runtime's hands.
 		errs = append(errs, e.Runtime.Delete(ctx, r.ID))
 	}
@@ -260,6 +267,22 @@ func (e *Engine) Release(ctx context.Context, r Record) error {
 		errs = append(errs, cgroup.Clear(ctx, s.Cgroup, process.KillWait))
 	}
 	return errors.Join(errs...)
+}
+
+// inherited reports whether another container runs in the cgroup of one that has ended: one that was
+// renamed while it ran keeps its service, and that may be made anew for who has the old name.
+func (e *Engine) inherited(id string, s Status) bool {
+	if s.PID != 0 || s.Cgroup == "" {
+		return false
+	}
+	if pids, err := cgroup.Processes(s.Cgroup); err != nil || len(pids) == 0 {
+		return false
+	}
+	all, err := e.List()
+	return err == nil && slices.ContainsFunc(all, func(other Record) bool {
+		now, err := e.Status(other.ID)
+		return err == nil && other.ID != id && now.PID != 0 && now.Cgroup == s.Cgroup
+	})
 }
 
 func (e *Engine) remove(ctx context.Context, r Record, volumes bool) error {

@@ -36,7 +36,11 @@ func TestLabBehaviour(t *testing.T) {
 			"podunit restart re; until [ $(podunit logs re | grep -c run) = 2 ]; do sleep 0.1; done; podunit rm -f re", "re\nre"},
 		{"restart of one that has failed", detach + "--name rf $I sh -c 'sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rf; do sleep 0.1; done; podunit restart rf; podunit rm -f -t 0 rf", "rf\nrf"},
 		{"restart of one that has failed and was renamed", detach + "--name rb $I sh -c 'test -e /again && exec sleep 99; touch /again; sleep 0.2; exit 3' > /dev/null; until $S is-failed -q rb; do sleep 0.1; done; " +
-			"podunit rename rb ra; podunit restart ra; $S is-active rb ra; podunit rm -f -t 0 ra", "ra\ninactive\nactive\nra"},
+			"podunit rename rb ra; " + detach + "--name rb $I sleep 99 > /dev/null; pid=$(podunit inspect -f '{{.State.Pid}}' rb); podunit restart ra; $S is-active rb ra; " +
+			"[ $(podunit inspect -f '{{.State.Pid}}' rb) = $pid ] && echo same; podunit rm -f -t 0 ra; podunit rm -f -t 0 rb", "ra\nactive\nactive\nsame\nra\nrb"},
+		{"rename of one whose unit ends", detach + "--name rk $I sleep 99 > /dev/null; podunit kill rk > /dev/null; timeout 10 podunit rename rk rl; echo $?; podunit rm -f -t 0 rl", "0\nrl"},
+		{"removal of one whose old name another has", detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; podunit stop -t 0 pb; " + detach + "--name pa $I sleep 99 > /dev/null; pid=$(podunit inspect -f '{{.State.Pid}}' pa); " +
+			"podunit stop -t 0 pb; podunit rm pb; sleep 0.5; [ $(podunit inspect -f '{{.State.Pid}}' pa) = $pid ] && echo same; podunit rm -f -t 0 pa", "pb\npb\npb\nsame\npa"},
 		{"a peer that is renamed", detach + "--name rp --hostname peerhost $I sleep 99 > /dev/null; " + detach + "--name rq --uts container:rp $I sleep 99 > /dev/null; podunit rename rp rr; " +
 			"podunit rm -f rr 2>&1 | grep -c 'its namespaces are used by rq'; podunit restart -t 0 rq; podunit exec rq hostname; podunit inspect -f '{{len .Dependencies}}' rq; podunit rm -f -t 0 rq > /dev/null; podunit rm -f -t 0 rr", "1\nrq\npeerhost\n1\nrr"},
 		{"restarts by hand use up no tries", detach + "--restart on-failure:1 --name rh $I sh -c 'echo run; sleep 99' > /dev/null; runs() { until [ $(podunit logs rh | grep -c run) = $1 ]; do sleep 0.1; done; }; runs 1; " +

@@ -129,6 +129,8 @@ var cutCases = []cutCase{
 	{name: "start", before: makeC, verb: "podunit start xc", keeps: hasC, done: "podunit exec xc true", undo: noC},
 	{name: "rename", before: makeC, verb: "podunit rename xc xd", keeps: "podunit container exists xc || podunit container exists xd", done: "podunit container exists xd && ! " + hasC + " && podunit start xd && podunit exec xd true", undo: "podunit rm -f -t 0 xd; podunit volume rm cv"},
 	{name: "rename of one that runs", before: runC, verb: "podunit rename xc xd", keeps: "podunit exec xc true || podunit exec xd true", done: "podunit container exists xd && ! " + hasC + " && podunit exec xd true && podunit restart -t 0 xd && podunit exec xd true", undo: "podunit rm -f -t 0 xd"},
+	{name: "rename of one that is shared", before: runC + "; podunit run -d --name xp --stop-signal KILL --uts container:xc " + image + " sleep 1000", verb: "podunit rename xc xd",
+		keeps: "podunit restart -t 0 xp && podunit exec xp true", done: "podunit container exists xd && ! " + hasC + " && podunit restart -t 0 xp && podunit exec xp true && podunit rm -f xd 2>&1 | grep 'used by xp'", undo: "podunit rm -f -t 0 xp; podunit rm -f -t 0 xd"},
 	{name: "update", before: runC, verb: "podunit update --health-cmd true xc", keeps: "podunit exec xc true", done: "podunit healthcheck run xc", undo: endC},
 	{name: "commit", before: makeC, verb: "podunit commit -q xc ci:1", keeps: hasC, done: "podunit run --rm --network none ci:1 true", undo: noC + "; podunit rmi ci:1"},
 	{name: "cp into one", before: makeC, verb: "podunit cp new xc:/made", keeps: hasC, done: "podunit cp xc:/made - | tar -xO made | grep new", undo: noC},

@@ -592,7 +592,7 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		if name, half := strings.CutSuffix(entry.Name(), ".json.new"); half {
 			errs = append(errs, e.ifFree(ctx, name, func(lock *container.Lock) error {
 				if _, gone := e.read(name); !errors.Is(gone, ErrNotFound) {
-					return gone // whoever gives it a PID file has no lock
+					return gone // the next one who changes the pod writes over it
 				}
 				return errors.Join(safe.Sweep(filepath.Join(e.recordDir(), name+".json")), lock.Drop())
 			}))
@@ -674,10 +674,17 @@ func (e *Engine) Change(ctx context.Context, r Record, change func(*spec.Pod)) e
 }
 
 // EnsurePIDFile gives a pod a process ID file, if it has none.
-func (e *Engine) EnsurePIDFile(r Record, path string) (Record, error) {
+func (e *Engine) EnsurePIDFile(ctx context.Context, r Record, path string) (Record, error) {
 	if r.Spec.MainPIDFile != "" {
 		return r, nil
 	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return r, err
+	}
 	r.Spec.MainPIDFile = path
-	return r, errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), e.save(r))
+	err := e.Change(ctx, r, func(p *spec.Pod) {
+		p.MainPIDFile = cmp.Or(p.MainPIDFile, path)
+		r.Spec = *p
+	})
+	return r, err
 }

@@ -3,6 +3,7 @@
 package pod
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -83,5 +84,36 @@ func TestHalfARecord(t *testing.T) {
 	}
 	if _, err := e.LookupExact(r.Name); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPIDFileOfAPodThatChanged: a pod gets its process ID file, whatever was changed since it was
+// read, and keeps the one that it got meanwhile.
+func TestPIDFileOfAPodThatChanged(t *testing.T) {
+	e, _, r, _ := running(t)
+	first, second := filepath.Join(t.TempDir(), "pods", "first.pid"), filepath.Join(t.TempDir(), "pods", "second.pid")
+	if err := e.Change(t.Context(), r, func(p *spec.Pod) { p.UTSNS.Container = "new" }); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{first, second} {
+		got, err := e.EnsurePIDFile(t.Context(), r, path)
+		now, lerr := e.LookupExact(r.Name)
+		if err := errors.Join(err, lerr); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []spec.Pod{got.Spec, now.Spec} {
+			if s.MainPIDFile != first || s.UTSNS.Container != "new" {
+				t.Errorf("%q, %q", s.MainPIDFile, s.UTSNS.Container)
+			}
+		}
+	}
+	busy, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := e.Containers.WithLock(t.Context(), "pod "+r.Name, func(*container.Lock) error {
+		_, err := e.EnsurePIDFile(busy, r, first)
+		return err
+	})
+	if !errors.Is(err, container.ErrBusy) {
+		t.Errorf("while somebody is at work on it: %v", err)
 	}
 }

@@ -647,8 +647,9 @@ func TestAServiceInAPodOfAnother(t *testing.T) {
 func TestANetworkOfAContainer(t *testing.T) {
 	w := newWorld(t)
 	other := w.made("other", nil)
-	asked := spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "other"}}, NoHosts: true, DNS: []string{"none"}}
-	if _, err := w.networkRequest(asked, who{}); !errors.Is(err, container.ErrNotRunning) {
+	peers := container.Peers{"net": other} // who has been found is not looked for again by the name
+	asked := spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "its-former-name"}}, NoHosts: true, DNS: []string{"none"}}
+	if _, err := w.networkRequest(asked, who{}, peers); !errors.Is(err, container.ErrNotRunning) {
 		t.Errorf("one that does not run: %v", err)
 	}
 	w.running(other, "") // in our network namespace, which nobody has to enter
@@ -659,29 +660,29 @@ func TestANetworkOfAContainer(t *testing.T) {
 		}
 	}
 	config("{}") // without files of its own that it could share
-	req, err := w.networkRequest(asked, who{})
+	req, err := w.networkRequest(asked, who{}, peers)
 	if err != nil || req.Network.Mode != spec.NetHost || req.Hosts != nil || req.Resolver != nil {
 		t.Errorf("%+v, %v", req, err)
 	}
 	asked.NoHosts, asked.DNS = false, nil
-	if req, err := w.networkRequest(asked, who{}); err != nil || req.Hosts != nil || req.Resolver != nil {
+	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Hosts != nil || req.Resolver != nil {
 		t.Errorf("files of the image: %+v, %v", req, err)
 	}
 	config(`{"mounts":[{"destination":"/etc/hosts","source":"/r/hosts"},{"destination":"/etc/resolv.conf","source":"/r/resolv.conf"}]}`)
-	if req, err := w.networkRequest(asked, who{}); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf"}) {
+	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf"}) {
 		t.Errorf("files that it shares: %+v, %v", req, err)
 	}
 	// Without a network no name server is of use, but one that was asked for.
 	asked = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNone}}}
-	if req, err := w.networkRequest(asked, who{}); err != nil || req.Resolver != nil || req.Hosts == nil {
+	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Resolver != nil || req.Hosts == nil {
 		t.Errorf("none: %+v, %v", req, err)
 	}
 	asked.DNSSearch = []string{"a.example"}
-	if req, err := w.networkRequest(asked, who{}); err != nil || req.Resolver == nil {
+	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Resolver == nil {
 		t.Errorf("none, with a search domain: %+v, %v", req, err)
 	}
 	asked = spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "web", Options: []string{"ip=10.89.7.7", "alias=db"}}, {Mode: spec.NetBridge}}, Aliases: []string{"x"}}
-	req, err = w.networkRequest(asked, who{"0123456789abcdef", "c", "0123456789ab"})
+	req, err = w.networkRequest(asked, who{"0123456789abcdef", "c", "0123456789ab"}, nil)
 	if err != nil || req.Network.Mode != spec.NetBridge {
 		t.Fatalf("%+v, %v", req, err)
 	}

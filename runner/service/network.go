@@ -21,7 +21,7 @@ func (e *Engine) network(ctx context.Context, r *container.Record, join *contain
 	if join != nil && slices.Contains(join.Share, "net") {
 		return nil, nil
 	}
-	req, err := e.networkRequest(r.Spec.Networking, who{r.ID, r.Name, r.Hostname()})
+	req, err := e.networkRequest(r.Spec.Networking, who{r.ID, r.Name, r.Hostname()}, peers)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,11 @@ func (e *Engine) podNetwork(ctx context.Context, p pod.Record) (network.Request,
 	if !slices.Contains(p.Spec.Share, "net") {
 		asked.Networks = []spec.Network{{Mode: spec.NetHost}}
 	}
-	req, err := e.networkRequest(asked, who{p.ID, p.Name, p.Hostname()})
+	peers, err := e.peers(networkNamespace(asked)...)
+	if err != nil {
+		return network.Request{}, err
+	}
+	req, err := e.networkRequest(asked, who{p.ID, p.Name, p.Hostname()}, peers)
 	if err != nil {
 		return req, err
 	}
@@ -59,8 +63,9 @@ func ownNames(full string, w who) []string {
 	return []string{full, w.hostname, w.name}
 }
 
-// networkRequest turns what a command line says about the network into paths and names.
-func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, error) {
+// networkRequest turns what a command line says about the network into paths and names. A container
+// whose network is joined is among the peers.
+func (e *Engine) networkRequest(asked spec.Networking, w who, peers container.Peers) (network.Request, error) {
 	req := network.Request{
 		Network: spec.Network{Mode: spec.NetPasta},
 		Ports:   slices.Clone(asked.Ports()),
@@ -83,7 +88,7 @@ func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, 
 		req.Network.Options = n.Options
 	case spec.NetContainer:
 		var err error
-		if req.Network, req.Joined, err = e.networkOf(n.Name); err != nil {
+		if req.Network, req.Joined, err = e.networkOf(n.Name, peers["net"]); err != nil {
 			return req, err
 		}
 		if req.Joined.Hosts == "" && len(asked.AddHosts) == 0 {
@@ -111,13 +116,9 @@ func (e *Engine) networkRequest(asked spec.Networking, w who) (network.Request, 
 	return req, nil
 }
 
-// networkOf returns the network of a running container, with the files that whoever joins it
-// shares.
-func (e *Engine) networkOf(name string) (spec.Network, *network.Joined, error) {
-	other, err := e.peer("network", name)
-	if err != nil {
-		return spec.Network{}, nil, err
-	}
+// networkOf returns the network of a running container, which a command line names, with the files
+// that whoever joins it shares.
+func (e *Engine) networkOf(name string, other container.Record) (spec.Network, *network.Joined, error) {
 	s, err := e.Containers.Status(other.ID)
 	if err == nil && s.PID == 0 {
 		err = container.ErrNotRunning

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/spec"
 )
 
@@ -40,8 +41,13 @@ func TestPeers(t *testing.T) {
 			t.Errorf("%s: %v", ns.flag, err)
 		}
 	}
-	if _, _, err := w.networkOf("nosuch"); !errors.Is(err, container.ErrNotFound) || !strings.HasPrefix(err.Error(), "--network container:nosuch: ") {
-		t.Errorf("network: %v", err)
+	network := spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "nosuch"}}}
+	_, err = w.peers(networkNamespace(network)...)
+	_, perr := w.podNetwork(t.Context(), pod.Record{Spec: spec.Pod{Networking: network, Share: []string{"net"}}})
+	for _, err := range []error{err, perr} {
+		if !errors.Is(err, container.ErrNotFound) || !strings.HasPrefix(err.Error(), "--network container:nosuch: ") {
+			t.Errorf("network: %v", err)
+		}
 	}
 	if peers, err := w.peers(namespacesOf(w.asked("app"))...); err != nil || len(peers) != 0 {
 		t.Errorf("one that joins nobody: %+v, %v", peers, err)

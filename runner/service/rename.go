@@ -20,35 +20,17 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 	if r.Unit != "" {
 		return hint.With(fmt.Errorf("container %s has its name from %s", r.Name, r.Unit), "ContainerName= in its file gives another")
 	}
-	err := e.WithLock(ctx, r.Name, func(old *container.Lock) error {
-		err := e.WithLock(ctx, name, func(*container.Lock) error {
-			if _, err := e.Containers.LookupExact(name); !errors.Is(err, container.ErrNotFound) {
-				return errors.Join(err, fmt.Errorf("container %s: %w", name, container.ErrNameInUse))
-			}
-			if _, err := e.Pods.LookupExact(name); !errors.Is(err, pod.ErrNotFound) {
-				return errors.Join(err, fmt.Errorf("the name %s is taken by a pod: %w", name, container.ErrNameInUse))
-			}
-			now, err := e.Containers.Lookup(r.ID)
-			if err != nil {
-				return err
-			}
-			s, err := e.Containers.Status(r.ID)
-			if err != nil {
-				return err
-			}
-			service := serviceName(now)
-			if s.PID != 0 && s.Unit != "" {
-				now.Service = s.Unit
-			}
-			if err := e.Containers.Rename(now, name); err != nil {
-				return err
-			}
-			if s.PID == 0 && s.Unit == service {
-				e.forgetUnit(ctx, service) // one that failed, which nobody would look for any more
-			}
-			now.Name = name
-			e.Containers.Tell(now, "rename")
-			return nil
+	// By its ID they mean it before and after, wherever this is cut short.
+	units, err := e.replacePeer(ctx, r.Name, r.ID)
+	if err != nil {
+		return fmt.Errorf("container %s is not renamed, as not all who share something with it could note that: %w", r.Name, err)
+	}
+	var now container.Record
+	left := "" // the unit of one that has ended
+	err = e.WithLock(ctx, r.Name, func(old *container.Lock) error {
+		err := e.WithLock(ctx, name, func(*container.Lock) (err error) {
+			now, left, err = e.renameLocked(r, name)
+			return err
 		})
 		if err != nil {
 			return err
@@ -58,40 +40,96 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 	if err != nil {
 		return err
 	}
-	if err := e.renamePeer(ctx, r.Name, name); err != nil {
-		return fmt.Errorf("container %s is %s now, but not for all who share something with it: %w", r.Name, name, err)
+	for _, unit := range units {
+		e.Warn(fmt.Sprintf("%s names the container %s in its file: write %s there, or its next start does not find it", unit, r.Name, name))
 	}
-	return nil
+	if left != "" {
+		err = e.leaveUnit(ctx, now, left)
+	}
+	if _, perr := e.replacePeer(ctx, r.ID, name); perr != nil {
+		err = errors.Join(err, fmt.Errorf("container %s is %s now, but some who share something with it name it by its ID: %w", r.Name, name, perr))
+	}
+	return err
 }
 
-// renamePeer has those who name a container, to share something with it, name it by its new name.
-func (e *Engine) renamePeer(ctx context.Context, old, name string) error {
+// renameLocked does that under the locks of both names. It returns the record as it is then, and the
+// unit of the old name, if the container was in that and does not run.
+func (e *Engine) renameLocked(r container.Record, name string) (now container.Record, left string, err error) {
+	if _, err := e.Containers.LookupExact(name); !errors.Is(err, container.ErrNotFound) {
+		return now, "", errors.Join(err, fmt.Errorf("container %s: %w", name, container.ErrNameInUse))
+	}
+	if _, err := e.Pods.LookupExact(name); !errors.Is(err, pod.ErrNotFound) {
+		return now, "", errors.Join(err, fmt.Errorf("the name %s is taken by a pod: %w", name, container.ErrNameInUse))
+	}
+	if now, err = e.Containers.Lookup(r.ID); err != nil {
+		return now, "", err
+	}
+	s, err := e.Containers.Status(r.ID)
+	if err != nil {
+		return now, "", err
+	}
+	if s.PID == 0 && s.Unit == serviceName(now) {
+		left = s.Unit
+	}
+	if s.PID != 0 && s.Unit != "" {
+		now.Service = s.Unit
+	}
+	if err := e.Containers.Rename(now, name); err != nil {
+		return now, "", err
+	}
+	now.Name = name
+	e.Containers.Tell(now, "rename")
+	return now, left, nil
+}
+
+// leaveUnit parts a container that has ended and was renamed from the unit of its old name, which
+// may be another container's soon, unless that unit is about to start it again. The unit may wait
+// for the lock of the container at its end, so the caller holds none.
+func (e *Engine) leaveUnit(ctx context.Context, r container.Record, unit string) error {
+	if e.comesBack(ctx, unit, e.runs(r)) {
+		return nil
+	}
+	e.forgetUnit(ctx, unit) // one that failed, which nobody would look for any more
+	return e.WithLock(ctx, r.Name, func(*container.Lock) error { return e.Containers.LeaveUnit(r.ID, unit) })
+}
+
+// replacePeer has those who name a container by one word, to share something with it, name it by
+// another one. It returns the units of those that are from unit files. Whoever is at work on one of
+// them is waited for as long as on a single one.
+func (e *Engine) replacePeer(ctx context.Context, old, word string) (units []string, err error) {
 	containers, err := e.Containers.List()
 	pods, perr := e.Pods.List()
 	errs := []error{err, perr}
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
 	for _, one := range containers {
-		if !replaceWords(peerWordsOf(&one.Spec), old, name) {
+		if !replaceWords(peerWordsOf(&one.Spec), old, word) {
 			continue
 		}
 		if one.Unit != "" {
-			e.Warn(fmt.Sprintf("%s names the container %s in its file: write %s there, or its next start does not find it", one.Unit, old, name))
+			units = append(units, one.Unit)
 		}
-		errs = append(errs, e.WithLock(ctx, one.Name, func(*container.Lock) error {
+		err := e.withLock(ctx, 0, one.Name, func(*container.Lock) error {
 			now, err := e.Containers.Lookup(one.ID)
-			if err != nil || !replaceWords(peerWordsOf(&now.Spec), old, name) {
+			if err != nil || !replaceWords(peerWordsOf(&now.Spec), old, word) {
 				return err
 			}
 			return e.Containers.Note(now)
-		}))
-	}
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	for _, one := range pods {
-		if replaceWords(peerWordsOfPod(&one.Spec), old, name) {
-			errs = append(errs, e.Pods.Change(ctx, one, func(p *spec.Pod) { replaceWords(peerWordsOfPod(p), old, name) }))
+		})
+		if !errors.Is(err, container.ErrNotFound) { // one that was removed names nobody
+			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	for _, one := range pods {
+		if !replaceWords(peerWordsOfPod(&one.Spec), old, word) {
+			continue
+		}
+		if one.Unit != "" {
+			units = append(units, one.Unit)
+		}
+		errs = append(errs, e.Pods.Change(ctx, one, func(p *spec.Pod) { replaceWords(peerWordsOfPod(p), old, word) }))
+	}
+	return units, errors.Join(errs...)
 }
 
 // replaceWords puts one word for another, and reports whether that was there.

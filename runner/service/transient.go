@@ -103,7 +103,7 @@ func (e *Engine) serviceEnvironment(name string) []string {
 
 // StartPodService makes a service of a pod that exists.
 func (e *Engine) StartPodService(ctx context.Context, p pod.Record, t Transient) error {
-	p, err := e.Pods.EnsurePIDFile(p, filepath.Join(e.Containers.RunDir, "pods", p.ID+".pid"))
+	p, err := e.Pods.EnsurePIDFile(ctx, p, filepath.Join(e.Containers.RunDir, "pods", p.ID+".pid"))
 	if err != nil {
 		return err
 	}

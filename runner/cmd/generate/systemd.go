@@ -133,7 +133,7 @@ func services(e *cli.Env, cmd *cobra.Command, o export.Systemd, args []string) (
 		if o.Existing {
 			one, err := x.Pods.LookupExact(from.pods[0].Name)
 			if err == nil {
-				one, err = x.Pods.EnsurePIDFile(one, filepath.Join(x.Containers.RunDir, "pods", one.ID+".pid"))
+				one, err = x.Pods.EnsurePIDFile(cmd.Context(), one, filepath.Join(x.Containers.RunDir, "pods", one.ID+".pid"))
 			}
 			if err != nil {
 				return nil, err
