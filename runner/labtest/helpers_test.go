@@ -212,9 +212,10 @@ func TestLabKeepID(t *testing.T) {
 	l := boot(t, labtest.Options{})
 	l.MustRun("alice", "podunit pull -q "+image)
 	const ids = "podunit exec $c id -u && podunit exec -u 0 $c sh -c 'id -u; ls /sys/class/net; cat /proc/sys/kernel/hostname'"
+	// No ID of another container begins with a name that is waited for.
 	for name, c := range map[string]struct{ script, want string }{
 		"exec":            {"podunit run -d --userns=keep-id --hostname box --name c --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=c; " + ids, "1000 0 lo box"},
-		"exec, attached":  {"podunit run --rm --userns=keep-id --hostname box --name a --stop-signal KILL " + image + " sleep 1000 & until podunit exec a true 2>/dev/null; do sleep 0.1; done; c=a; " + ids + "; podunit rm -f -t 0 a >/dev/null; wait", "1000 0 lo box"},
+		"exec, attached":  {"podunit run --rm --userns=keep-id --hostname box --name xa --stop-signal KILL " + image + " sleep 1000 & until podunit exec xa true 2>/dev/null; do sleep 0.1; done; c=xa; " + ids + "; podunit rm -f -t 0 xa >/dev/null; wait", "1000 0 lo box"},
 		"exec, no net":    {"podunit run -d --userns=keep-id --network none --hostname box --name n --stop-signal KILL " + image + " sleep 1000 >/dev/null; c=n; " + ids, "1000 0 lo box"},
 		"exec, a tty":     {"podunit run -d --userns=keep-id --network none --name t --stop-signal KILL " + image + " sleep 1000 >/dev/null; script -qec 'podunit exec -it t id -u' /dev/null | tr -dc '0-9'", "1000"},
 		"pod":             {"podunit pod create --userns keep-id --name p >/dev/null && timeout 110 podunit run --rm --pod p " + image + " id -u", "1000"},

@@ -99,7 +99,7 @@ func ownPastaKilled(l *Lab) {
 	for _, how := range []string{"", "-d", "-it"} {
 		l.MustRun("alice", "rm -rf slowed go out; setsid script -qec 'podunit --runtime ~/bin/slow run "+how+" --rm --name it "+image+" sleep 1000; echo status $?' out </dev/null >/dev/null 2>&1 &")
 		l.Eventually("alice", kill, time.Minute)
-		l.Eventually("alice", "tr -d '\\r' <out | grep -x 'status 125'", time.Minute)
+		l.Eventually("alice", "tr -d '\\r' <out | grep -x 'status 125' || { cat out; ls -l --full-time slowed go; podunit ps -a; pgrep -a 'pasta|podunit|runc'; exit 1; } >&2", time.Minute)
 		if out := l.MustRun("alice", "cat out"); !strings.Contains(out, "the network ended during the start: pasta") && !strings.Contains(out, "pasta: signal: killed") {
 			l.t.Errorf("the start with %q says\n%s", how, out)
 		}

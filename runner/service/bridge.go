@@ -196,10 +196,11 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if err := e.onlyIn(NamespaceUnit); err != nil {
 		return err
 	}
-	if err := e.Networks().Making(); err != nil {
-		return err
+	err := e.Networks().Making()
+	if err == nil {
+		err = e.holdNetworks(ctx)
 	}
-	return e.again(ctx, errors.Join(e.holdNetworks(ctx), e.Networks().EndUnused(e.sharedDir())))
+	return e.again(ctx, errors.Join(err, e.Networks().EndUnused(e.sharedDir())))
 }
 
 func (e *Engine) holdNetworks(ctx context.Context) error {

@@ -20,16 +20,21 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 	if r.Unit != "" {
 		return hint.With(fmt.Errorf("container %s has its name from %s", r.Name, r.Unit), "ContainerName= in its file gives another")
 	}
+	if err := e.nameIsFree(name); err != nil {
+		return err
+	}
 	// By its ID they mean it before and after, wherever this is cut short.
 	units, err := e.replacePeer(ctx, r.Name, r.ID)
 	if err != nil {
 		return fmt.Errorf("container %s is not renamed, as not all who share something with it could note that: %w", r.Name, err)
 	}
 	var now container.Record
+	renamed := false
 	left := "" // the unit of one that has ended
 	err = e.WithLock(ctx, r.Name, func(old *container.Lock) error {
 		err := e.WithLock(ctx, name, func(*container.Lock) (err error) {
 			now, left, err = e.renameLocked(r, name)
+			renamed = err == nil
 			return err
 		})
 		if err != nil {
@@ -37,6 +42,10 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 		}
 		return old.Drop()
 	})
+	if err != nil && !renamed {
+		_, perr := e.replacePeer(ctx, r.ID, r.Name)
+		return errors.Join(err, perr)
+	}
 	if err != nil {
 		return err
 	}
@@ -52,14 +61,22 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 	return err
 }
 
+// nameIsFree has no error where neither a container nor a pod has the name.
+func (e *Engine) nameIsFree(name string) error {
+	if _, err := e.Containers.LookupExact(name); !errors.Is(err, container.ErrNotFound) {
+		return errors.Join(err, fmt.Errorf("container %s: %w", name, container.ErrNameInUse))
+	}
+	if _, err := e.Pods.LookupExact(name); !errors.Is(err, pod.ErrNotFound) {
+		return errors.Join(err, fmt.Errorf("the name %s is taken by a pod: %w", name, container.ErrNameInUse))
+	}
+	return nil
+}
+
 // renameLocked does that under the locks of both names. It returns the record as it is then, and the
 // unit of the old name, if the container was in that and does not run.
 func (e *Engine) renameLocked(r container.Record, name string) (now container.Record, left string, err error) {
-	if _, err := e.Containers.LookupExact(name); !errors.Is(err, container.ErrNotFound) {
-		return now, "", errors.Join(err, fmt.Errorf("container %s: %w", name, container.ErrNameInUse))
-	}
-	if _, err := e.Pods.LookupExact(name); !errors.Is(err, pod.ErrNotFound) {
-		return now, "", errors.Join(err, fmt.Errorf("the name %s is taken by a pod: %w", name, container.ErrNameInUse))
+	if err := e.nameIsFree(name); err != nil {
+		return now, "", err
 	}
 	if now, err = e.Containers.Lookup(r.ID); err != nil {
 		return now, "", err

@@ -289,6 +289,31 @@ func TestRenameThatIsCutShort(t *testing.T) {
 	}
 }
 
+// TestRenameThatFails: who shares something with a container names it as before.
+func TestRenameThatFails(t *testing.T) {
+	w := newWorld(t)
+	vpn, words := w.sharers("vpn", "one", "two")
+	if err := w.Rename(t.Context(), vpn, "one"); !errors.Is(err, container.ErrNameInUse) {
+		t.Errorf("to a name that is taken: %v", err)
+	}
+	var meanwhile []string
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := w.Containers.WithLock(t.Context(), "vpn2", func(*container.Lock) error {
+		done := make(chan error)
+		go func() { done <- w.Rename(short, vpn, "vpn2") }()
+		time.Sleep(100 * time.Millisecond) // it waits
+		meanwhile = words()
+		return <-done
+	})
+	if !errors.Is(err, container.ErrBusy) || !slices.Equal(meanwhile, []string{vpn.ID, vpn.ID}) {
+		t.Errorf("to a name that is busy: %v, %q", err, meanwhile)
+	}
+	if got := words(); !slices.Equal(got, []string{"vpn", "vpn"}) {
+		t.Errorf("at the end: %q", got)
+	}
+}
+
 // TestRenameWaitsOnce: several who are busy are waited for as long as one is.
 func TestRenameWaitsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -265,6 +265,7 @@ func (c *Connection) Connect(ctx context.Context, dir string, ns *os.File, serve
 				go func() { _ = names() }() // what it says is asked below
 			}
 			if lost || c.read {
+				c.Peers = nil // in a new namespace their indexes may be another container's
 				if err := c.Unlink(ns); err != nil {
 					return err
 				}
