@@ -70,11 +70,11 @@ func TestLabNotify(t *testing.T) {
 		})
 		t.Run(user+"/its time and its state", func(t *testing.T) {
 			l := l.on(t)
-			// Six times an hour is asked for, of which the manager hears the unit's own 30 seconds.
+			// Six times an hour is asked for, of which the manager hears the unit's own 20 seconds.
 			hour := say("EXTEND_TIMEOUT_USEC=3600000000")
 			const until = "\nuntil [ -e /told/%s ]; do sleep 0.1; done\n"
-			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nVolume=%h/told:/told\n[Service]\nTimeoutStartSec=30\nTimeoutStopSec=30\n")
-			l.WriteFile(user, "say", "for i in 1 2 3 4 5 6; do "+hour+"; sleep 6; done\n"+say("READY=1")+
+			l.WriteFile(user, s.dir+"speaker.container", speaker+"Exec=sh /say\nVolume=%h/say:/say:ro\nVolume=%h/told:/told\n[Service]\nTimeoutStartSec=20\nTimeoutStopSec=30\n")
+			l.WriteFile(user, "say", "for i in 1 2 3 4 5 6; do "+hour+"; sleep 4; done\n"+say("READY=1")+
 				fmt.Sprintf(until, "reload")+say("RELOADING=1")+fmt.Sprintf(until, "reloaded")+say("READY=1")+
 				fmt.Sprintf(until, "end")+say("STOPPING=1")+fmt.Sprintf(until, "ended"))
 			state := func(want string) {
@@ -92,7 +92,7 @@ func TestLabNotify(t *testing.T) {
 			if got := l.MustRun(user, s.systemctl+" show -P Result speaker"); got != "success" {
 				t.Errorf("result %q", got)
 			}
-			l.WriteFile(user, "say", hour+"\nexec sleep infinity\n")
+			l.WriteFile(user, "say", "trap exit TERM\n"+hour+"\nsleep infinity & wait\n")
 			if _, _, code := l.Run(user, "timeout 90 "+s.systemctl+" restart speaker"); code != 1 {
 				t.Errorf("a start that asks for an hour: status %d", code)
 			}
