@@ -43,8 +43,8 @@ func (e *Engine) Rename(ctx context.Context, r container.Record, name string) er
 		return old.Drop()
 	})
 	if err != nil && !renamed {
-		_, perr := e.replacePeer(ctx, r.ID, r.Name)
-		return errors.Join(err, perr)
+		_, perr := e.replacePeer(context.WithoutCancel(ctx), r.ID, r.Name) // a signal may have ended the wait
+		err = errors.Join(err, perr)
 	}
 	if err != nil {
 		return err
