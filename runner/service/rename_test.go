@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/journal"
+	"github.com/podunit/podunit/runner/spec"
+	"github.com/podunit/podunit/runner/unit"
+)
+
+func TestRename(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("web", nil)
+	w.running(r, "web.service")
+	w.made("taken", nil)
+	if err := w.Rename(t.Context(), r, "taken"); !errors.Is(err, container.ErrNameInUse) {
+		t.Errorf("%v", err)
+	}
+	if err := w.Rename(t.Context(), r, "other"); err != nil {
+		t.Fatal(err)
+	}
+	now, err := w.Containers.LookupExact("other")
+	if err != nil || now.ID != r.ID || now.Service != "web.service" || w.exists("web") {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if names, err := os.ReadDir(w.Containers.RunDir + "/names"); err != nil || len(names) != 2 || names[0].Name() != "other" {
+		t.Errorf("%v, %v", names, err)
+	}
+	owned := w.made("owned", func(r *container.Record) { r.Unit = "owned.service" })
+	if err := w.Rename(t.Context(), owned, "free"); err == nil || w.exists("free") {
+		t.Errorf("the name of a unit file's container was changed: %v", err)
+	}
+}
+
+// TestRenameOfAPeer: all who share something with a container do so under its new name. Another one
+// that gets the old name is nobody of theirs.
+func TestRenameOfAPeer(t *testing.T) {
+	w := newWorld(t)
+	vpn := w.made("vpn", nil)
+	join := spec.Namespace{Mode: "container", Container: "vpn"}
+	joins := map[string]func(c *spec.Container){
+		"network": func(c *spec.Container) { c.Networks = []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}} },
+		"pid":     func(c *spec.Container) { c.PIDNS = join },
+		"ipc":     func(c *spec.Container) { c.IPCNS = join },
+		"uts":     func(c *spec.Container) { c.UTSNS = join },
+		"cgroup":  func(c *spec.Container) { c.CgroupNS = join },
+		"user":    func(c *spec.Container) { c.UserNS = spec.UserNS{Mode: spec.UserContainer, From: join} },
+		"volumes": func(c *spec.Container) { c.VolumesFrom = []spec.VolumesFrom{{Container: "vpn"}} },
+		"id":      func(c *spec.Container) { c.PIDNS = spec.Namespace{Mode: "container", Container: vpn.ID[:12]} },
+		"nobody":  func(c *spec.Container) { c.Networks = []spec.Network{{Mode: spec.NetNamed, Name: "vpn"}} },
+	}
+	for name, change := range joins {
+		c := w.asked(name)
+		change(c)
+		r := w.Containers.Prepare(*c, container.Image{}, nil)
+		if err := w.Containers.Create(t.Context(), &r, container.Peers{"user": vpn}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.made("unit", func(r *container.Record) { r.Unit, r.Spec.PIDNS = "unit.service", join })
+	for name, unit := range map[string]string{"pod": "", "filed": "filed-pod.service"} {
+		p := spec.Pod{Name: name, Networking: spec.Networking{Networks: []spec.Network{{Mode: spec.NetContainer, Name: "vpn"}}}}
+		if _, err := w.Pods.Create(t.Context(), p, unit, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Rename(t.Context(), vpn, "vpn2"); err != nil {
+		t.Fatal(err)
+	}
+	other := w.made("vpn", nil)
+	vpn, err := w.Containers.LookupExact("vpn2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range joins {
+		r, err := w.Containers.LookupExact(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := []string{}
+		for _, word := range peerWordsOf(&r.Spec) {
+			if *word != "" {
+				words = append(words, *word)
+			}
+		}
+		want := []string{"vpn2"}
+		switch name {
+		case "id":
+			want = []string{vpn.ID[:12]}
+		case "nobody":
+			want = []string{}
+		}
+		if !slices.Equal(words, want) {
+			t.Errorf("%s: %q, want %q", name, words, want)
+		}
+	}
+	var needed DependentsError
+	if err := w.needed(vpn); !errors.As(err, &needed) {
+		t.Fatalf("it is not kept for those who joined it: %v", err)
+	} else if slices.Sort(needed.Dependents); !slices.Equal(needed.Dependents, []string{"cgroup", "id", "ipc", "network", "pid", "unit", "user", "uts"}) {
+		t.Errorf("%q", needed.Dependents)
+	}
+	if err := w.needed(other); err != nil {
+		t.Errorf("another one of the old name: %v", err)
+	}
+	for _, name := range []string{"pod", "filed"} {
+		if p, err := w.Pods.Lookup(name); err != nil || p.Spec.Networks[0].Name != "vpn2" {
+			t.Errorf("%s: %+v, %v", name, p.Spec.Networks, err)
+		}
+	}
+	if len(w.warnings) != 2 || !strings.HasPrefix(w.warnings[0], "unit.service names the container vpn in its file: ") ||
+		!strings.HasPrefix(w.warnings[1], "filed-pod.service names the container vpn in its file: ") {
+		t.Errorf("%q", w.warnings)
+	}
+}
+
+// sharers makes a container and others that share its process IDs, and tells whom those name.
+func (w *world) sharers(name string, others ...string) (container.Record, func() []string) {
+	w.t.Helper()
+	r := w.made(name, nil)
+	for _, other := range others {
+		w.made(other, func(r *container.Record) { r.Spec.PIDNS = spec.Namespace{Mode: "container", Container: name} })
+	}
+	return r, func() (words []string) {
+		for _, other := range others {
+			if r, err := w.Containers.LookupExact(other); err == nil {
+				words = append(words, r.Spec.PIDNS.Container)
+			}
+		}
+		return words
+	}
+}
+
+// TestRenameThatIsCutShort: who shares something with a container means it at each moment of a
+// rename, and the same command again does what a busy one of them kept from being done.
+func TestRenameThatIsCutShort(t *testing.T) {
+	w := newWorld(t)
+	vpn, words := w.sharers("vpn", "one", "two")
+	busy, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Containers.WithLock(t.Context(), "two", func(*container.Lock) error { return w.Rename(busy, vpn, "vpn2") }); !errors.Is(err, container.ErrBusy) {
+		t.Errorf("a busy one: %v", err)
+	}
+	if got := words(); !w.exists("vpn") || w.exists("vpn2") || !slices.Equal(got, []string{vpn.ID, "vpn"}) {
+		t.Errorf("with a busy one: %q", got)
+	}
+	var meanwhile []string
+	w.Containers.Event = func(journal.Event) { meanwhile = words() } // it has its new name
+	if err := w.Rename(t.Context(), vpn, "vpn2"); err != nil || !slices.Equal(meanwhile, []string{vpn.ID, vpn.ID}) {
+		t.Errorf("%v, %q", err, meanwhile)
+	}
+	if got := words(); !slices.Equal(got, []string{"vpn2", "vpn2"}) {
+		t.Errorf("at the end: %q", got)
+	}
+}
+
+// TestRenameThatFails: who shares something with a container names it as before.
+func TestRenameThatFails(t *testing.T) {
+	w := newWorld(t)
+	vpn, words := w.sharers("vpn", "one", "two")
+	if err := w.Rename(t.Context(), vpn, "one"); !errors.Is(err, container.ErrNameInUse) {
+		t.Errorf("to a name that is taken: %v", err)
+	}
+	var meanwhile []string
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := w.Containers.WithLock(t.Context(), "vpn2", func(*container.Lock) error {
+		done := make(chan error)
+		go func() { done <- w.Rename(short, vpn, "vpn2") }()
+		time.Sleep(100 * time.Millisecond) // it waits
+		meanwhile = words()
+		return <-done
+	})
+	if !errors.Is(err, container.ErrBusy) || !slices.Equal(meanwhile, []string{vpn.ID, vpn.ID}) {
+		t.Errorf("to a name that is busy: %v, %q", err, meanwhile)
+	}
+	if got := words(); !slices.Equal(got, []string{"vpn", "vpn"}) {
+		t.Errorf("at the end: %q", got)
+	}
+}
+
+// TestRenameWaitsOnce: several who are busy are waited for as long as one is.
+func TestRenameWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		vpn, _ := w.sharers("vpn", "one", "two")
+		began := time.Now()
+		err := w.Containers.WithLock(t.Context(), "one", func(*container.Lock) error {
+			return w.Containers.WithLock(t.Context(), "two", func(*container.Lock) error { return w.Rename(t.Context(), vpn, "vpn2") })
+		})
+		if took := time.Since(began); !errors.Is(err, container.ErrBusy) || took < lockWait || took > lockWait+time.Second {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
+
+// TestRenameWhilePeersGo: who is removed meanwhile keeps nobody from a new name.
+func TestRenameWhilePeersGo(t *testing.T) {
+	w := newWorld(t)
+	vpn, words := w.sharers("vpn", "one", "two")
+	one, err := w.Containers.LookupExact("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed := make(chan error)
+	err = w.Containers.WithLock(t.Context(), "one", func(lock *container.Lock) error {
+		go func() { renamed <- w.Rename(t.Context(), vpn, "vpn2") }()
+		time.Sleep(100 * time.Millisecond) // it waits
+		return errors.Join(w.store.DeleteContainer(one.ID), lock.Drop())
+	})
+	if err := errors.Join(err, <-renamed); err != nil {
+		t.Error(err)
+	}
+	if got := words(); !w.exists("vpn2") || !slices.Equal(got, []string{"vpn2"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// ended makes a container that has ended in the service of its name, which has failed.
+func (w *world) ended(name string) container.Record {
+	w.t.Helper()
+	r := w.made(name, nil)
+	w.status(r, container.Status{StartTicks: 1, StartedAt: time.Now(), Unit: name + ".service", Cgroup: "/" + name + ".service/podunit-container"})
+	w.manager.set(name+".service", unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
+	return r
+}
+
+// TestRenameOfOneWhoseUnitEnds: the end of the unit waits for the locks of the names, so they are
+// free while the unit is waited for.
+func TestRenameOfOneWhoseUnitEnds(t *testing.T) {
+	w := newWorld(t)
+	r := w.ended("web")
+	asked := 0
+	w.Connect = func(context.Context) (Manager, error) {
+		asked++
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		for _, name := range []string{"web", "old"} {
+			if err := w.Containers.WithLock(now, name, func(*container.Lock) error { return nil }); err != nil {
+				t.Errorf("while the unit is waited for: %v", err)
+			}
+		}
+		return w.manager, nil
+	}
+	if err := w.Rename(t.Context(), r, "old"); err != nil || asked == 0 || !w.manager.asked("free web.service") {
+		t.Errorf("%v; %d, %v", err, asked, w.manager.calls)
+	}
+}
+
+// TestRestartAfterRename: the unit of the old name is another container's by then, unless it was
+// about to start this one again.
+func TestRestartAfterRename(t *testing.T) {
+	w := newWorld(t)
+	r := w.ended("a")
+	state := filepath.Join(w.Containers.Runtime.Root, r.ID)
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Rename(t.Context(), r, "b"); err != nil {
+		t.Fatal(err)
+	}
+	w.running(w.made("a", nil), "a.service")
+	w.manager.set("a.service", unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true})
+	b, err := w.Find("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Restart(t.Context(), b, 0); err != nil || w.manager.asked("restart a.service") || !w.manager.asked("start b.service") {
+		t.Errorf("%v; %v", err, w.manager.calls)
+	}
+	s, err := w.Containers.Status(b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unit := w.watcher(t.Context(), b, s); unit == "a.service" || s.Cgroup != "" {
+		t.Errorf("it is in %q of %q", s.Cgroup, unit)
+	}
+	if _, err := os.Stat(state); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the runtime knows its cgroup: %v", err)
+	}
+	if one, err := w.Find("a.service"); err != nil || one.Name != "a" {
+		t.Errorf("%s, %v", one.Name, err)
+	}
+	again := w.ended("c")
+	w.manager.set("c.service", unit.Properties{LoadState: "loaded", ActiveState: "activating", Transient: true})
+	if err := w.Rename(t.Context(), again, "d"); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := w.Containers.Status(again.ID); err != nil || s.Unit != "c.service" {
+		t.Errorf("one that comes back is in %q, %v", s.Unit, err)
+	}
+}
