@@ -70,7 +70,8 @@ func victim(dir string) error {
 	return nil
 }
 
-func TestRun(t *testing.T) {
+// ours is the path of this program, which plays all parts.
+func ours(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gets a filter without no_new_privs")
 	}
@@ -78,6 +79,11 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return self
+}
+
+func TestRun(t *testing.T) {
+	self := ours(t)
 	const dir = "DIR"
 	calls := []string{"openat DIR/one", "write DIR/one", "mkdirat DIR/two", "renameat DIR/one DIR/three", "symlinkat DIR/four", "unlinkat DIR/three"}
 	left := []string{"", "one", "one", "one two", "three two", "four three two", "four two"}
@@ -115,13 +121,7 @@ func TestRun(t *testing.T) {
 
 // TestRest: what a command has started goes on writing when the command's end is long past.
 func TestRest(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root gets a filter without no_new_privs")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := ours(t)
 	defer func(d time.Duration) { linger = d }(linger)
 	linger = 50 * time.Millisecond
 	dir := t.TempDir()
@@ -147,13 +147,7 @@ func TestRest(t *testing.T) {
 
 // TestServe: of all that a manager executes, the program with the words of the order is killed, once.
 func TestServe(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root gets a filter without no_new_privs")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := ours(t)
 	for order, want := range map[string]struct{ left, calls string }{
 		"2 victim\n":      {"a/one b/four b/two c/four c/two", "openat DIR/a/one write DIR/a/one"},
 		"2 victim anew":   {"a/one b/one c/one", "openat DIR/c/one write DIR/c/one"},

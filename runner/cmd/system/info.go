@@ -34,21 +34,20 @@ type information struct {
 }
 
 type hostInfo struct {
-	Arch           string       `json:"arch"`
-	OS             string       `json:"os"`
-	Kernel         string       `json:"kernel"`
-	CPUs           int          `json:"cpus"`
-	Hostname       string       `json:"hostname"`
-	Rootless       bool         `json:"rootless"`
-	UID            int          `json:"uid"`
-	Cgroup2        bool         `json:"cgroup2"`
-	CgroupManager  string       `json:"cgroupManager"`
-	CgroupsVersion string       `json:"cgroupVersion"`
-	Controllers    []string     `json:"cgroupControllers"`
-	Distribution   distribution `json:"distribution"`
-	EventLogger    string       `json:"eventLogger"`
-	// FirstPort is the lowest that this user may publish, zero when the kernel does not say.
-	FirstPort      int               `json:"firstPort"`
+	Arch           string            `json:"arch"`
+	OS             string            `json:"os"`
+	Kernel         string            `json:"kernel"`
+	CPUs           int               `json:"cpus"`
+	Hostname       string            `json:"hostname"`
+	Rootless       bool              `json:"rootless"`
+	UID            int               `json:"uid"`
+	Cgroup2        bool              `json:"cgroup2"`
+	CgroupManager  string            `json:"cgroupManager"`
+	CgroupsVersion string            `json:"cgroupVersion"`
+	Controllers    []string          `json:"cgroupControllers"`
+	Distribution   distribution      `json:"distribution"`
+	EventLogger    string            `json:"eventLogger"`
+	FirstPort      int               `json:"firstPort"` // that this user may publish; zero when the kernel does not say
 	IDMappings     idMappings        `json:"idMappings"`
 	LogDriver      string            `json:"logDriver"`
 	MemFree        int64             `json:"memFree"`  // bytes
