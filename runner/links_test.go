@@ -3,11 +3,13 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -53,6 +55,33 @@ func TestTheSmallProgramIsSmall(t *testing.T) {
 				t.Errorf("%s is linked into the small program", p)
 			}
 		}
+	}
+}
+
+// TestTheSmallProgramUsesOneProcessor has this test's program, which links what the small one does,
+// run once more where three are allowed. Go tells which packages it initializes, one after the other.
+// The program with all verbs, which pulls, uses those that there are.
+func TestTheSmallProgramUsesOneProcessor(t *testing.T) {
+	const again = "PODUNIT_TEST_AGAIN"
+	if os.Getenv(again) != "" {
+		fmt.Println(runtime.GOMAXPROCS(0), "processors")
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), again+"=yes", "GOMAXPROCS=3", "GODEBUG=inittrace=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "1 processors\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	ours := strings.Index(string(out), "/runner/single @")
+	for _, later := range []string{"errors", "os", "github.com/opencontainers/go-digest"} {
+		if i := strings.Index(string(out), "init "+later+" @"); ours < 0 || i < ours {
+			t.Errorf("%s is initialized before runner/single\n%s", later, out)
+		}
+	}
+	all, err := exec.Command("go", "list", "-deps", "-tags", buildTags, "./full").CombinedOutput()
+	if err != nil || len(all) == 0 || strings.Contains(string(all), "/runner/single\n") {
+		t.Errorf("%v\n%s", err, all)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/podunit/podunit/runner/cmd"
 	"github.com/podunit/podunit/runner/image"
 	"github.com/podunit/podunit/runner/service"
+	_ "github.com/podunit/podunit/runner/single"
 	"go.podman.io/storage"
 )
 

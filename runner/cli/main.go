@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -88,11 +87,6 @@ func Main(p Program) {
 	// nothing. The limit is for pulls, which do live.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(gcAbove)
-	if p.Small {
-		// This program waits for the kernel, the runtime and the manager most of its time. System
-		// calls have threads of their own; more of Go's would be made and woken for nothing.
-		runtime.GOMAXPROCS(1)
-	}
 	// SIGTERM is what systemd sends when a start is to be given up.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)

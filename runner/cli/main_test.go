@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -49,25 +47,6 @@ func TestGlobalFlagsAreReadOnce(t *testing.T) {
 		}
 		if code != 0 || stdout.String() != want {
 			t.Errorf("%s: status %d, %q, want %q; %s", line, code, &stdout, want, &stderr)
-		}
-	}
-}
-
-// TestSmallProgramUsesOneProcessor: the one with all verbs, which pulls, uses those that there are.
-func TestSmallProgramUsesOneProcessor(t *testing.T) {
-	const kind = "PODUNIT_TEST_PROGRAM"
-	say := Verb{Name: "say", Plain: true, New: func(e *Env) *cobra.Command {
-		return &cobra.Command{Use: "say", Run: func(*cobra.Command, []string) { fmt.Fprint(e.Stdout, runtime.GOMAXPROCS(0)) }}
-	}}
-	if is := os.Getenv(kind); is != "" {
-		os.Args = []string{"podunit", "say"}
-		Main(Program{Verbs: []Verb{say}, Small: is == "small"})
-	}
-	for is, want := range map[string]string{"small": "1", "full": "3"} {
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), kind+"="+is, "GOMAXPROCS=3")
-		if out, err := cmd.Output(); err != nil || string(out) != want {
-			t.Errorf("the %s program uses %q processors (%v), want %s", is, out, err, want)
 		}
 	}
 }

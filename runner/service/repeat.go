@@ -98,8 +98,8 @@ func (c *Checks) startTimer(ctx context.Context, first time.Duration, check heal
 }
 
 // OneThread is an environment with which podunit needs less of the processors: a check waits nearly
-// all of its time, and more threads would only be made and looked after. cli.Main says the same, when
-// Go has made the first of them. Source: Go's runtime, GOMAXPROCS.
+// all of its time, and more threads would only be made and looked after. Package single says the
+// same, when Go has made the first of them. Source: Go's runtime, GOMAXPROCS.
 func OneThread(env []string) []string { return append(env, "GOMAXPROCS=1") }
 
 // startClock starts podunit-clock, which runs the checks where no manager takes orders from us: in
