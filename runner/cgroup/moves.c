@@ -30,7 +30,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for what follows */
 static pthread_t mover;
 static int moving;
 
-/* No streams: each thread that allocates memory has the C library map an arena of its own. */
 static void *move(void *unused)
 {
 	char text[4096], path[sizeof text + 64], *line;

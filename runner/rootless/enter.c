@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -641,11 +642,24 @@ static int filtered(void)
 	return 0;
 }
 
+/*
+ * Have all threads take C's memory from one place. Go makes each of its threads in C, which needs some
+ * bytes for it; the C library would map 64 MiB of addresses for each thread that makes another one.
+ * Source: mallopt(3), M_ARENA_MAX.
+ */
+static void share_memory(void)
+{
+#ifdef M_ARENA_MAX
+	mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 __attribute__((constructor)) static void enter(int argc, char **argv)
 {
 	const char *base;
 	int runner;
 
+	share_memory();
 	if (argc < 1)
 		return;
 	base = strrchr(argv[0], '/');

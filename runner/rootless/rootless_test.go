@@ -4,11 +4,15 @@ package rootless
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,5 +89,40 @@ func TestKeepWaits(t *testing.T) {
 	}
 	if b, err := os.ReadFile(i.entry(os.Getpid())); err != nil || string(b) != "0\n" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestThreadsShareMemory makes threads of Go, whose C library would reserve 64 MiB of addresses for
+// each that makes another one. Nobody may touch what is reserved. Source: mallopt(3), M_ARENA_MAX.
+func TestThreadsShareMemory(t *testing.T) {
+	const threads = 8
+	var ready, end sync.WaitGroup
+	ready.Add(threads)
+	end.Add(1)
+	defer end.Done()
+	var start func(left int)
+	start = func(left int) {
+		runtime.LockOSThread() // whose end ends the thread
+		if left > 1 {
+			go start(left - 1)
+		}
+		ready.Done()
+		end.Wait()
+	}
+	go start(threads)
+	ready.Wait()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		var from, to uint64
+		var mode string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if size := to - from; mode == "---p" && size > 60<<20 && size < 64<<20 && to%(64<<20) == 0 && strings.HasSuffix(line, " 0 \n") {
+			t.Errorf("a thread has reserved addresses of its own: %s", line)
+		}
 	}
 }
