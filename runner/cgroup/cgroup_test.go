@@ -109,6 +109,9 @@ func TestClear(t *testing.T) {
 	if err := os.MkdirAll(inner, 0o755); err != nil {
 		t.Skipf("cannot make a cgroup: %v", err)
 	}
+	if tree.populated(cgroup) || tree.populated(cgroup+"-absent") {
+		t.Error("there are processes where none are")
+	}
 	sleep := exec.Command("sleep", "60")
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)
@@ -121,6 +124,9 @@ func TestClear(t *testing.T) {
 	})
 	if err := os.WriteFile(inner+"/cgroup.procs", fmt.Append(nil, sleep.Process.Pid), 0); err != nil {
 		t.Fatal(err)
+	}
+	if !tree.populated(cgroup) {
+		t.Error("the process below counts for nothing")
 	}
 	if err := tree.clear(context.Background(), cgroup, 10*time.Second); err != nil {
 		t.Fatal(err)

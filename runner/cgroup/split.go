@@ -3,6 +3,7 @@
 package cgroup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/podunit/podunit/runner/safe"
 	"golang.org/x/sys/unix"
 )
 
@@ -192,3 +194,12 @@ func isDir(path string) bool {
 // Processes are those of a cgroup and of the cgroups below it. That there is none of the name is no
 // error.
 func Processes(cgroup string) ([]int, error) { return livePIDs(machine.path(cgroup)) }
+
+// Populated tells whether processes are in a cgroup or in one below it; not where there is none of the
+// name.
+func Populated(cgroup string) bool { return machine.populated(cgroup) }
+
+func (t tree) populated(cgroup string) bool {
+	events, err := safe.ReadSmall(filepath.Join(t.path(cgroup), "cgroup.events"))
+	return err == nil && bytes.Contains(events, []byte("populated 1\n"))
+}

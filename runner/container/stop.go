@@ -36,7 +36,14 @@ func (e *Engine) Stop(ctx context.Context, r Record, timeout time.Duration) erro
 	if err != nil {
 		return err
 	}
-	if err := e.stopProcess(ctx, r, s, timeout); err != nil || s.StartTicks == 0 {
+	first, err := process.Open(s.PID, s.StartTicks)
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		defer first.Close()
+	}
+	if err := e.stopProcess(ctx, r, s, first, timeout); err != nil || s.StartTicks == 0 {
 		return err
 	}
 	// The process that holds the lock starts the container again, or removes it with all that is
@@ -71,12 +78,11 @@ func drain(ctx context.Context, s Status) {
 	}
 }
 
-func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, timeout time.Duration) error {
-	p, err := process.Open(s.PID, s.StartTicks)
-	if p == nil || err != nil {
-		return err
+// stopProcess ends the first process of a container; p is nil where it has ended.
+func (e *Engine) stopProcess(ctx context.Context, r Record, s Status, p *process.Process, timeout time.Duration) error {
+	if p == nil {
+		return nil
 	}
-	defer p.Close()
 	if err := e.noteStopping(r.ID, s.StartTicks); err != nil {
 		return err
 	}
@@ -214,7 +220,8 @@ func (e *Engine) Remove(ctx context.Context, r Record, force, volumes bool, time
 	if first != nil {
 		defer first.Close()
 	}
-	if err := e.Stop(ctx, r, timeout); err != nil {
+	// What else Stop does for a container that ends, remove does, too.
+	if err := e.stopProcess(ctx, r, s, first, timeout); err != nil {
 		return err
 	}
 	step.Crash("stopped")
@@ -275,7 +282,7 @@ func (e *Engine) inherited(id string, s Status) bool {
 	if s.PID != 0 || s.Cgroup == "" {
 		return false
 	}
-	if pids, err := cgroup.Processes(s.Cgroup); err != nil || len(pids) == 0 {
+	if !cgroup.Populated(s.Cgroup) {
 		return false
 	}
 	all, err := e.List()
