@@ -81,7 +81,8 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	has(t, out[0], "Wants=container-tv.service", "Before=container-tv.service", "PIDFile=%t/pod-media.pid", "Type=forking",
-		"ExecStartPre=/usr/bin/podunit pod create --infra-conmon-pidfile=%t/pod-media.pid --exit-policy=stop --replace --publish=8989:8989 media")
+		"ExecStartPre=/usr/bin/podunit pod create --infra-conmon-pidfile=%t/pod-media.pid --exit-policy=stop --replace --publish=8989:8989 media",
+		"ExecStop=/usr/bin/podunit pod rm --ignore -f -t 10 media", "ExecStopPost=/usr/bin/podunit pod rm --ignore -f media")
 	has(t, out[1], "BindsTo=pod-media.service", "After=pod-media.service", "Restart=always", "KillMode=control-group")
 	limited := media
 	limited.Args = append(slices.Clone(media.Args), "--memory=1g")

@@ -85,8 +85,13 @@ func (o Systemd) Pod(p Pod) ([]File, error) {
 		w.line("ExecStartPre=" + o.words(append(create, specifier.EscapeExec(p.Name)))) // escaped by plain
 	}
 	w.line("ExecStart=" + o.words([]string{"pod", "start", specifier.EscapeExec(p.Name)}))
-	w.line("ExecStop=" + o.words([]string{"pod", "stop", "--ignore", "-t", strconv.Itoa(o.stop(10)), specifier.EscapeExec(p.Name)}))
+	stop := []string{"pod", "stop", "--ignore"}
 	if !o.Existing {
+		stop = []string{"pod", "rm", "--ignore", "-f"}
+	}
+	w.line("ExecStop=" + o.words(append(stop, "-t", strconv.Itoa(o.stop(10)), specifier.EscapeExec(p.Name))))
+	if !o.Existing {
+		// It completes an ExecStop= that was killed, and is alone where the pod has failed.
 		w.line("ExecStopPost=" + o.words([]string{"pod", "rm", "--ignore", "-f", specifier.EscapeExec(p.Name)}))
 	}
 	return append([]File{{unit + ".service", w.end(o.stop(10)), 0o644}}, out...), nil

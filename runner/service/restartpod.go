@@ -17,7 +17,7 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 		name = p.Unit
 	}
 	if name != "" && (p.Unit != "" || e.podRuns(p)()) {
-		if err := e.RestartUnit(ctx, name); err != nil {
+		if err := e.RestartUnit(ctx, name); err != nil && !e.podComes(ctx, p, name) {
 			return err
 		}
 		if err := e.membersSettled(ctx, p); err != nil {
@@ -32,6 +32,18 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 		}
 	}
 	return e.StartMembers(ctx, p)
+}
+
+// podComes waits where the start of a pod's unit has failed and the manager tries it again by itself:
+// for one more try. It reports whether the pod runs then. Nobody else starts its containers.
+func (e *Engine) podComes(ctx context.Context, p pod.Record, name string) bool {
+	before := e.Restarts(ctx, name)
+	// Without a manager nothing comes.
+	_ = e.withManager(ctx, func(m Manager) error {
+		_, err := await(ctx, m, name, lockWait, func(u unit.Properties) bool { return !starts(u) || u.Restarts > before+1 })
+		return err
+	})
+	return e.podRuns(p)()
 }
 
 // membersSettled waits until no unit of the pod's containers is about to start. When the manager

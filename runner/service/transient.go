@@ -47,7 +47,7 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 			return err
 		}
 		if e.Pods.Status(p).InfraPID == 0 {
-			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil {
+			if err := e.StartPodService(ctx, p, Transient{retry: t.retry}); err != nil && !(t.retry && e.podComes(ctx, p, podServiceName(p))) {
 				return err
 			}
 		}
