@@ -49,7 +49,7 @@ func (c *converter) kube() {
 	c.podmanArgs(play, yaml...)
 	c.line("ExecStart", "", play)
 
-	down := c.runner("kube", "down")
+	down := c.runner("kube", "down", "--service-container=true")
 	if force, ok := c.BoolOK("KubeDownForce"); ok {
 		text := "--force"
 		if !force {
@@ -58,6 +58,8 @@ func (c *converter) kube() {
 		down.from(c.value("KubeDownForce"), text)
 	}
 	down.words(yaml)
+	// The second completes what the first has left, if that was killed.
+	c.line("ExecStopPost", "-", down)
 	c.line("ExecStopPost", "", down)
 	c.kubeDirectory(dirs)
 }

@@ -106,7 +106,7 @@ func (s *start) created(ctx context.Context) error {
 // keepGate starts the process that will let the container begin: the helper, if there is one
 // and the runtime is runc. For a terminal it is started when the terminal has arrived.
 func (s *start) keepGate() error {
-	helped := s.console != nil || s.output.stdout != nil || s.notify != nil || s.network != nil && s.network.Mode() == spec.NetPasta
+	helped := s.console != nil || s.output.stdout != nil || s.notify != nil || s.ask.Slow || s.network != nil && s.network.Mode() == spec.NetPasta
 	if helped && s.console == nil {
 		if err := s.startHelper(s.output.stdout, s.output.stderr); err != nil {
 			return err
@@ -132,7 +132,10 @@ func (s *start) letBegin(context.Context) error {
 	if s.ask.Ready == nil {
 		return s.begin()
 	}
-	return s.ask.Ready(s.status, s.begin)
+	if err := s.ask.Ready(s.status, s.begin); err != nil {
+		return err
+	}
+	return s.helper.Started()
 }
 
 // begin lets the container begin, and notes that it has; no caller waits for the note.

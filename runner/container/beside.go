@@ -47,7 +47,7 @@ func (s *start) startHelper(stdout, stderr *os.File) error {
 }
 
 // watch has the helper, if there is one that is to, stay beside the container until that ends,
-// and end it if its network does.
+// and end it if its network does, or if a slow start is killed.
 func (s *start) watch() error {
 	if s.helper == nil {
 		return nil
@@ -55,6 +55,11 @@ func (s *start) watch() error {
 	dir := ""
 	if s.status.Cgroup != "" {
 		dir = cgroup.Path(s.status.Cgroup)
+	}
+	if s.ask.Slow {
+		if err := s.helper.Starting(); err != nil {
+			return err
+		}
 	}
 	return s.helper.Watch(s.status.PID, s.status.PastaPID, dir)
 }

@@ -61,6 +61,9 @@ type Launch struct {
 	StartLimit, StopLimit time.Duration
 	// Secret is what only the process gets, and no record.
 	Secret Secret
+	// Slow says that Ready has more to do after begin, before the manager takes the container for
+	// started. If we are killed meanwhile, the container is, too.
+	Slow bool
 	// Ready is called with the status once the container's first process exists. On its own it
 	// waits there until Ready calls begin; attached it may be running, and is killed if Ready
 	// fails.

@@ -109,7 +109,9 @@ func (o Systemd) Play(p Play) []File {
 	w.line("Type=notify")
 	w.line("NotifyAccess=all")
 	w.line("ExecStart=" + o.words([]string{"kube", "play", "--replace", "--service-container=true", place}))
-	w.line("ExecStopPost=" + o.words([]string{"kube", "down", place}))
+	down := o.words([]string{"kube", "down", "--service-container=true", place})
+	w.line("ExecStopPost=-" + down)
+	w.line("ExecStopPost=" + down)
 	return []File{{unit + ".service", w.end(o.stop(30)), 0o644}, {yaml, string(p.YAML), 0o600}}
 }
 

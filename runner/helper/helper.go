@@ -158,9 +158,10 @@ func (l LogFile) judge(file, dir *os.File) error {
 
 // Running is a Log that was started.
 type Running struct {
-	PID     int
-	mu      sync.Mutex
-	control *os.File // nil once there is nothing more to tell
+	PID      int
+	mu       sync.Mutex
+	control  *os.File // nil once there is nothing more to tell
+	starting bool
 }
 
 // Network tells it of the process of the network before there is a container: if the start is
@@ -259,6 +260,31 @@ func (l Log) Start() (*Running, error) {
 
 func microseconds(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
 
+// Starting tells it, before Watch, that the start goes on when the container has begun. If we end
+// before Started, or close it, the container is killed: the manager would wait for a start that
+// nobody goes on with until its time is over.
+func (r *Running) Starting() error {
+	if r == nil {
+		return nil
+	}
+	r.starting = true
+	return send(r.control, 's')
+}
+
+// Started tells it that the start is over, and closes it. Without Starting it does nothing.
+func (r *Running) Started() error {
+	if r == nil || !r.starting {
+		return nil
+	}
+	r.mu.Lock()
+	control := r.control
+	r.mu.Unlock()
+	if control == nil { // the container ended before it was watched
+		return nil
+	}
+	return errors.Join(send(control, 'r'), r.Close())
+}
+
 // Watch tells it of the container's first process, of the process of its network (0: none) and
 // of the container's cgroup, a directory (empty: none). When the network ends before the
 // container, all processes of the cgroup are killed, or the first one if there is none. When the
@@ -295,7 +321,10 @@ func (r *Running) Watch(pid, network int, cgroup string) error {
 			return errors.Join(err, r.Close())
 		}
 	}
-	return errors.Join(send(r.control, 'w', fds...), r.Close())
+	if err := send(r.control, 'w', fds...); err != nil || !r.starting {
+		return errors.Join(err, r.Close())
+	}
+	return nil
 }
 
 // Close tells it that there is nothing to watch. After Watch it does nothing.
@@ -328,8 +357,11 @@ func Successor(pidFile string) int {
 
 // send sends descriptors; receive.c receives them.
 func send(to *os.File, what byte, fds ...int) error {
-	err := unix.Sendmsg(int(to.Fd()), []byte{what}, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
-	if err != nil {
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	if err := unix.Sendmsg(int(to.Fd()), []byte{what}, rights, nil, unix.MSG_NOSIGNAL); err != nil {
 		return fmt.Errorf("tell a helper what to watch: %w", err)
 	}
 	return nil

@@ -550,6 +550,45 @@ func TestAStartThatIsKilledLeavesNoContainer(t *testing.T) {
 	}
 }
 
+// TestASlowStartThatIsKilledLeavesNoContainer although it has begun: what is left to do, nobody
+// would. When the start is over, its container is left alone.
+func TestASlowStartThatIsKilledLeavesNoContainer(t *testing.T) {
+	for _, over := range []bool{false, true} {
+		kills := filepath.Join(t.TempDir(), "cgroup.kill")
+		if err := os.WriteFile(kills, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := startRelay(t, "")
+		container := sleeper(t)
+		if err := errors.Join(r.Starting(), r.Watch(container.Process.Pid, 0, filepath.Dir(kills))); err != nil {
+			t.Fatal(err)
+		}
+		r.send(t, "STATUS=watched")
+		r.receive(t)
+		if b, err := os.ReadFile(kills); err != nil || len(b) > 0 {
+			t.Fatalf("while the start goes on: %q, %v", b, err)
+		}
+		want := "1"
+		if over {
+			want = ""
+			if err := r.Started(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Close(); err != nil { // as the kernel does
+			t.Fatal(err)
+		}
+		if over {
+			r.send(t, "STATUS=seen")
+			r.receive(t)
+		}
+		var b []byte
+		if !within(func() bool { b, _ = os.ReadFile(kills); return string(b) == want }) {
+			t.Errorf("over: %t, written to the cgroup: %q, want %q", over, b, want)
+		}
+	}
+}
+
 // TestTheGateWaitsForNoContainerThatHasEnded between its making and its beginning.
 func TestTheGateWaitsForNoContainerThatHasEnded(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

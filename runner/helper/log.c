@@ -31,7 +31,9 @@
  *          it ends without a word, the start was killed, and so is the container
  * 6        a socket that brings what to watch: "n" with a pidfd of the network's process, as
  *          soon as there is one; "k" with a file that kills the container's cgroup if it is
- *          written to; "w" with pidfds of the container and of its network's process
+ *          written to; "w" with pidfds of the container and of its network's process; "s", the
+ *          start goes on when the container has begun, and "r", it is over: when the socket ends
+ *          between these two, the start was killed, and so is the container
  * 7        the container's notify socket
  * 8        a file that gets the PID of the process that goes on for one that has died
  * 9        the log file
@@ -322,6 +324,7 @@ static volatile int fds[DESCRIPTORS];
 static const char *fifo;
 static struct podunit_relay relay;
 static volatile int over; /* nothing is left to be done, also for the guard */
+static volatile int starting; /* the container's start goes on, although it has begun */
 
 /* Messages of a container that are passed on in a second, so that one that does nothing else keeps
  * neither us nor the manager busy. */
@@ -409,6 +412,8 @@ static void end_network(void)
 	drop(NETWORK);
 }
 
+static void kill_container(void);
+
 /* Learn what to watch. */
 static void learn(void)
 {
@@ -420,6 +425,8 @@ static void learn(void)
 		drop(CONTROL); /* there is no more */
 		if (fds[CONTAINER] < 0)
 			end_network(); /* the start is given up, or was killed */
+		else if (starting)
+			kill_container(); /* the manager would wait until the start's time is over */
 		return;
 	}
 	if (what == 'n') {
@@ -428,6 +435,8 @@ static void learn(void)
 		drop(NETWORK); /* we may know it already */
 		fds[CONTAINER] = n > 0 ? got[0] : -1;
 		fds[NETWORK] = n > 1 ? got[1] : -1;
+	} else if (what == 's' || what == 'r') {
+		starting = what == 's';
 	} else if (n > 0) {
 		fds[KILL] = got[0];
 	}

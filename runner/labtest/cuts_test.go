@@ -30,8 +30,10 @@ type cutCase struct {
 	of string
 	// only is the user whose units do that, if it is not both.
 	only string
-	done string // succeeds where the verb has done what it does
-	undo string // removes what it has made
+	// within is how many seconds the manager may take until it is done; 0 is long.
+	within int
+	done   string // succeeds where the verb has done what it does
+	undo   string // removes what it has made
 	// keeps succeeds before the verb, after it, and whenever it was killed: what must never be lost.
 	keeps string
 }
@@ -275,12 +277,11 @@ func cutVerb(c cutCase, at int) string {
 	if c.of == "" {
 		return fmt.Sprintf(`podunit-lab cut --at %d --log /root/calls bash -c 'user "$1"' - %s 2>&1 | cat >/root/said; status=${PIPESTATUS[0]}`, at, quoted(c.verb))
 	}
-	// The round goes on when it is done, and nobody executes the words any more. A start that was
-	// killed when its container was the main process already ends by its own limit of 90 seconds.
+	// The round goes on when it is done, and nobody executes the words any more.
 	return fmt.Sprintf(`execute() { for c in $(grep -lsx podunit /proc/[0-9]*/comm); do tr '\0' ' ' <${c%%/comm}/cmdline; done 2>/dev/null | grep -qe " $1 "; }
 rm -f /root/cut/calls; echo %d %[2]s >/root/cut/at; user %[3]s >/root/said 2>&1
-end=$((SECONDS + 200)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s || [ $SECONDS -ge $end ]; do sleep 0.1; done
-: >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of))
+end=$((SECONDS + %[6]d)); until user %[4]s >/dev/null 2>&1 && ! execute %[5]s || [ $SECONDS -ge $end ]; do sleep 0.1; done
+: >/root/cut/at; mv /root/cut/calls /root/calls || { echo "no unit executes %[2]s"; cat /root/said; exit 4; }; status=0`, at, c.of, quoted(c.verb), quoted(c.done), quoted(c.of), cmp.Or(c.within, 200))
 }
 
 // cut does a round of the case, and returns the call before which podunit was killed, or nothing if

@@ -126,6 +126,8 @@ const (
 `
 	playPlain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: "` + image + `", command: [sh, -c, "trap 'exit 0' TERM; sleep 1000 & wait"]}]}}
 `
+	playOnce = `{apiVersion: batch/v1, kind: Job, metadata: {name: kp}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "` + image + `", command: [sleep, "2"]}]}}}}
+`
 	playAgain = `{apiVersion: v1, kind: Pod, metadata: {name: kp}, spec: {terminationGracePeriodSeconds: 0, volumes: [{name: s, emptyDir: {}}], containers: [{name: c, image: "` + image + `", command: [sh, -c, "[ -e /s/begun ] || { touch /s/begun; exit 42; }; trap 'exit 0' TERM; sleep 1000 & wait"], restartPolicy: Always, ` +
 		`restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}], volumeMounts: [{name: s, mountPath: /s}]}]}}
 `
@@ -136,21 +138,22 @@ const (
 `
 	runsK  = "podunit exec kp-c grep alpha /f/a && podunit exec kp-c ls /m && $S is-active xk kp-c kp-pod"
 	plainK = "podunit exec kp-c true && $S is-active xk && $S is-active kp-c"
-	goneK  = "! podunit pod exists kp && ! podunit container exists kp-c && ! $S is-active xk && ! ls $(podunit info -f '{{.Store.GraphRoot}}')/podunit/kube/plays/*kp.json"
+	goneK  = "! podunit pod exists kp && ! podunit container exists kp-c && ! $S is-active xk && ! ls $(podunit info -f '{{.Store.GraphRoot}}')/podunit/kube/plays/*.json"
 	endK   = "$S stop xk; ! podunit pod exists kp; rm u.yaml; " + dropQ
 )
 
 var kubeUnits = []cutCase{
 	{name: "unit: kube play", of: "kube play", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
-	{name: "unit: kube start-container", of: "kube start-container", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
+	// A start that was killed when its container ran already ends long before its own limit, 90 s.
+	{name: "unit: kube start-container", of: "kube start-container", within: 60, before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
 	{name: "unit: kube hold", of: "kube hold", before: ofPlay(playPod), verb: "$S start xk", done: runsK, undo: endK},
 	{name: "unit: kube probe", of: "kube probe", before: ofPlay(playPod) + "; $S start xk", verb: "podunit exec kp-c rm -f /probed", keeps: "podunit exec kp-c true", done: "podunit exec kp-c test -e /probed", undo: endK},
-	// Where a down was killed, the pods go on, although the unit has failed. Its next start has them,
-	// and its next stop ends them.
-	{name: "unit: kube down", of: "kube down", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: "! $S is-active xk", undo: "$S start xk; " + runsK + "; " + endK},
+	{name: "unit: kube down", of: "kube down", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube stop-container", of: "kube stop-container", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube ended", of: "kube ended", before: ofPlay(playPod) + "; $S start xk", verb: "$S stop xk", done: goneK, undo: "$S start xk; " + runsK + "; " + endK},
 	{name: "unit: kube ended of one that died", of: "kube ended", before: ofPlay(playPlain) + "; $S start xk; podunit inspect -f '{{.State.Pid}}' kp-c >made/pid", verb: "podunit kill kp-c", done: plainK + " && [ $(podunit inspect -f '{{.State.Pid}}' kp-c) != $(cat made/pid) ]", undo: "rm made/pid; " + endK},
+	// Nobody starts its container again, and the play ends with its pod.
+	{name: "unit: kube ended of a job", of: "kube ended", within: 60, before: ofPlay(playOnce), verb: "$S start xk", done: strings.ReplaceAll(goneK, "kp", "kp-pod"), undo: endK},
 	{name: "unit: pod start of a play", of: "pod start", before: ofPlay(playPlain), verb: "$S start xk", done: plainK, undo: endK},
 	{name: "unit: kube again", of: "kube again", before: ofPlay(playAgain), verb: "$S start xk", done: plainK + " && podunit exec kp-c test -e /s/begun", undo: endK},
 	{name: "unit: kube expire", of: "kube expire", before: ofPlay(playJob), verb: "$S start xk", done: "$S is-active xk && podunit exec kq-c true && ! podunit pod exists kp-pod", undo: endK},

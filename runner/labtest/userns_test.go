@@ -108,3 +108,44 @@ var progress = regexp.MustCompile(`(?m)^podunit: copying .* for its user namespa
 
 // withoutProgress is an output without what depends on the machine's speed.
 func withoutProgress(out string) string { return progress.ReplaceAllString(out, "") }
+
+// TestLabUserNSList has several at the list of who holds a user's namespace at once. Those that come
+// first together make one namespace, and who lists a pod's first process waits for who has the lock.
+func TestLabUserNSList(t *testing.T) {
+	l := boot(t, labtest.Options{})
+	t.Run("first ones together", func(t *testing.T) {
+		const script = `mkdir -p list; cd list
+for round in 1 2 3 4 5; do
+	: >ns; for n in 1 2 3 4 5 6; do podunit unshare sh -c 'readlink /proc/self/ns/user >>ns; until [ "$(wc -l <ns)" = 6 ]; do sleep 0.1; done' & done; wait
+	sort -u ns | wc -l
+done`
+		if got := l.on(t).MustRun("alice", script); got != "1\n1\n1\n1\n1" {
+			t.Errorf("namespaces in each round:\n%s", got)
+		}
+	})
+	t.Run("a pod beside who has the lock", func(t *testing.T) {
+		// A round is lost in which the service has listed the process before we have the lock.
+		const script = `u=$XDG_RUNTIME_DIR/podunit/userns; id=$(podunit pod create --network none --name pk); exec 9>>$u/lock
+listed() { for f in $u/[0-9]*; do [ "$(cat /proc/${f##*/}/comm 2>/dev/null)" != podunit-infra ] || return 0; done; return 1; }
+starting() { for f in $u/[0-9]*; do p=${f##*/}; case $(tr '\0' ' ' 2>/dev/null </proc/$p/cmdline) in *"pod start $id "*) return 0;; esac; done 2>/dev/null; return 1; }
+waits() { grep -qs -e "-> FLOCK .* $p .*:$(stat -c %i $u/lock) " /proc/locks; }
+for round in $(seq 60); do
+	podunit pod start pk >/dev/null 9>&- &
+	until starting || ! kill -0 $! 2>/dev/null; do :; done
+	flock 9
+	if ! listed; then
+		until waits || listed || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
+		waits && ! listed && echo it waits || echo it does not wait
+		won=1
+	fi
+	flock -u 9; wait $! || echo "status $?"
+	i=$(pgrep -u alice -x podunit-infra); [ "$(cat $u/$i)" = "$(stat -L -c %i /proc/$i/ns/user)" ] || echo "it is not listed: $(grep . $u/[0-9]*)"
+	podunit pod stop -t 0 pk >/dev/null
+	[ -z "$won" ] || break
+done
+podunit pod rm pk >/dev/null; podunit ps -q; ls $u`
+		if got := l.on(t).MustRun("alice", script); got != "it waits\nlock" {
+			t.Errorf("%s", got)
+		}
+	})
+}

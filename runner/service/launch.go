@@ -63,7 +63,7 @@ func (e *Engine) launch(ctx context.Context, r *container.Record, how launch) (c
 	if err := e.able(&r.Spec); err != nil {
 		return 0, err
 	}
-	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret}
+	l := container.Launch{Record: r, New: how.new, Secret: how.more.Secret, Slow: !how.attach && (how.more.Begun != nil || r.Spec.SdNotify == "healthy")}
 	if e.InService() {
 		l.Unit = e.Own.Name
 		l.JournalFields = e.Own.JournalFields(e.User.Rootless())

@@ -197,7 +197,7 @@ func TestInstances(t *testing.T) {
 func TestStartService(t *testing.T) {
 	f := &fake{result: "done"}
 	s := Service{
-		Description: "web", Start: []string{"/usr/bin/podunit", "start", "web"}, StopPost: []string{"/usr/bin/podunit", "rm", "web"},
+		Description: "web", Start: []string{"/usr/bin/podunit", "start", "web"}, StopPost: []string{"/usr/bin/podunit", "rm", "web"}, Twice: true,
 		Environment: []string{"A=b"}, Restart: "on-failure", MaxRestarts: 3, StopTimeout: 20 * time.Second, Collect: true,
 	}
 	if err := (&Manager{conn: f}).StartService(context.Background(), "web.service", s); err != nil {
@@ -215,7 +215,7 @@ KillMode=s control-group
 LogRateLimitIntervalUSec=t 1000000
 LogRateLimitBurst=u 100000000
 ExecStart=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit start web] false}]
-ExecStopPost=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit rm web] true}]
+ExecStopPost=a(sasb) [{/usr/bin/podunit [/usr/bin/podunit rm web] true} {/usr/bin/podunit [/usr/bin/podunit rm web] true}]
 Environment=as [A=b]
 Restart=s on-failure
 RestartUSec=t 1000000

@@ -26,6 +26,8 @@ type Service struct {
 	// Start, Stop and StopPost are commands, each word by word; the first word
 	// is an absolute path. Failures of Stop and StopPost are ignored.
 	Start, Stop, StopPost []string
+	// Twice has StopPost executed once more: where it was killed, the second completes it.
+	Twice bool
 	// StartPost is executed when the service is up; processes that it starts stay. If it fails, so
 	// does the start.
 	StartPost []string
@@ -100,7 +102,11 @@ func (s Service) properties() ([]systemd.Property, error) {
 		if !filepath.IsAbs(c.words[0]) {
 			return nil, errors.New(c.name + ": " + c.words[0] + " is not an absolute path")
 		}
-		props = append(props, prop(c.name, []command{{Path: c.words[0], Args: c.words, IgnoreFailure: c.ignore}}))
+		commands := []command{{Path: c.words[0], Args: c.words, IgnoreFailure: c.ignore}}
+		if s.Twice && c.name == "ExecStopPost" {
+			commands = append(commands, commands[0])
+		}
+		props = append(props, prop(c.name, commands))
 	}
 	add(len(s.Environment) > 0, prop("Environment", s.Environment))
 	add(s.Directory != "", prop("WorkingDirectory", s.Directory))

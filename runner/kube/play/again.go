@@ -23,7 +23,7 @@ const (
 	// timer's name without its suffix.
 	all, underWay = "all", "again"
 	// alls is the name of the note that counts these new starts in Bad; Good is the delay before
-	// the last one, in seconds.
+	// the last one, in seconds, and Why the invocation ID of the unit that has asked for it.
 	alls = "alls"
 	// againUnits is the prefix of the timers' names.
 	againUnits = "podunit-again-"
@@ -53,12 +53,15 @@ func (p *Player) again(ctx context.Context, st *State, one *kube.Pod, c *kube.Co
 	if v.ID != r.ID || err == nil && time.Since(seen.ModTime()) > c.Restart.Calm+time.Duration(v.Good)*time.Second {
 		v = verdict{ID: r.ID} // the pod is new, or was calm for long
 	}
-	if p.store.verdict(st.Name, one.Name, all).ID != r.ID { // else another container has asked for the same one
+	run, _ := p.Lookup("INVOCATION_ID")
+	counted := run != "" && v.Why == run // by one that was killed before it asked
+	// Another container may have asked for the same one.
+	if !counted && p.store.verdict(st.Name, one.Name, all).ID != r.ID {
 		if one.Job != nil && c.Role != kube.Sidecar && v.Bad >= one.Job.BackoffLimit {
 			return true, nil
 		}
 		wait := againAfter(c.Restart, v.Bad)
-		v.Bad, v.Good = v.Bad+1, int(wait/time.Second)
+		v.Bad, v.Good, v.Why = v.Bad+1, int(wait/time.Second), run
 		if err := p.store.setVerdict(st.Name, v, one.Name, alls); err != nil {
 			return false, err
 		}

@@ -21,8 +21,31 @@ import (
 	"github.com/podunit/podunit/runner/service"
 )
 
-// ContainerEnded is what the service of a container executes when it has ended. It removes what is
-// left, and ends the pod if this was the last container that keeps it alive.
+// Ended is what the services of containers and pods execute when they have ended. Some execute it
+// twice, and the second one completes what a killed one has left: see HasEnded.
+func (p *Player) Ended(ctx context.Context, play, podName, name string) error {
+	words, do := []string{podName}, p.PodEnded
+	if name != "" {
+		words = append(words, name)
+		do = func(ctx context.Context, play, podName string) error {
+			return p.ContainerEnded(ctx, play, podName, name)
+		}
+	}
+	if err := do(ctx, play, podName); err != nil {
+		return err
+	}
+	run, _ := p.Lookup("INVOCATION_ID")
+	return p.store.setHandled(play, run, words...)
+}
+
+// HasEnded tells that Ended has done its work in this run of the unit. It needs no storage.
+func HasEnded(e *service.Engine, play string, words ...string) bool {
+	run, ok := e.Lookup("INVOCATION_ID")
+	return ok && store{run: runDir(e)}.handled(play, words...) == run
+}
+
+// ContainerEnded does what Ended does for a container. It removes what is left, and ends the pod if
+// this was the last container that keeps it alive.
 func (p *Player) ContainerEnded(ctx context.Context, play, podName, name string) error {
 	st, one, c, err := p.find(play, podName, name)
 	if errors.Is(err, ErrNotFound) {
@@ -187,8 +210,8 @@ func (p *Player) settlePod(st *State, one *kube.Pod) error {
 	return p.Pods.EndInfra(r)
 }
 
-// PodEnded is what the service of a pod executes when it has ended. It stops what is left of the
-// pod, and ends the unit of the play if this was its last pod.
+// PodEnded does what Ended does for a pod. It stops what is left of the pod, and ends the unit of
+// the play if this was its last pod.
 func (p *Player) PodEnded(ctx context.Context, play, podName string) error {
 	r, err := p.Pods.LookupExact(podName)
 	if err == nil {

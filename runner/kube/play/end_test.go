@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	runner "github.com/podunit/podunit/runner/container"
@@ -42,5 +43,59 @@ func TestPodEnded(t *testing.T) {
 	}
 	if err := <-ended; err == nil || err.Error() != "signal: terminated" {
 		t.Errorf("its first process: %v", err)
+	}
+}
+
+// TestEndedOnceMore: the second Ended of a run of the unit knows whether the first one has done its
+// work, and completes that of one that was killed. A new start of all containers counts once.
+func TestEndedOnceMore(t *testing.T) {
+	w := newWorld(t)
+	st := w.playing(t, strings.Replace(restartsAll, "restartPolicy: Always", "restartPolicy: Never", 1))
+	one := st.Plan.Pods[0]
+	a := container(one, "a")
+	w.Own.Name, w.env["INVOCATION_ID"] = a.Unit, "r1"
+	w.env["EXIT_CODE"], w.env["EXIT_STATUS"] = "exited", "42"
+	r, err := w.Pods.LookupExact("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As one that was killed has left it.
+	if err := w.Player.store.setVerdict(st.Name, verdict{ID: r.ID, Bad: 3, Good: 8, Why: "r1"}, "web", alls); err != nil {
+		t.Fatal(err)
+	}
+	if HasEnded(w.Engine, st.Name, "web", "a") {
+		t.Fatal("nobody has handled its end")
+	}
+	if err := os.MkdirAll(filepath.Dir(w.Player.store.endPath(st.Name, "x")), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ended(t.Context(), st.Name, "web", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if v := w.Player.store.verdict(st.Name, "web", alls); v.Bad != 3 || v.Good != 8 {
+		t.Errorf("counted: %+v", v)
+	}
+	if w.Player.store.verdict(st.Name, "web", all).ID != r.ID || len(w.manager.asked("start")) != 1 {
+		t.Errorf("asked for: %q", w.manager.asked("start"))
+	}
+	if !HasEnded(w.Engine, st.Name, "web", "a") || HasEnded(w.Engine, st.Name, "web", "b") || HasEnded(w.Engine, st.Name, "web") {
+		t.Error("the end of a alone is handled")
+	}
+	w.env["INVOCATION_ID"] = "r2"
+	if HasEnded(w.Engine, st.Name, "web", "a") {
+		t.Error("an earlier run of the unit counts")
+	}
+	if err := w.Player.store.lives(st.Name, "web", "a"); err != nil || w.Player.store.handled(st.Name, "web", "a") != "" {
+		t.Errorf("it is noted still: %v", err)
+	}
+	// A play that is gone gets no note any more.
+	if err := w.Player.store.forget(st.Name); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ended(t.Context(), st.Name, "web", "a"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(w.Player.store.dir(st.Name)); err == nil {
+		t.Error("the directory of the play is back")
 	}
 }

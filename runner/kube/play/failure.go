@@ -4,11 +4,11 @@ package play
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/podunit/podunit/runner/kube"
@@ -40,17 +40,18 @@ func (s store) failuresPath(play string, words ...string) string {
 	return filepath.Join(s.dir(play), "failures", strings.Join(words, "@"))
 }
 
-// failures is how often a container of a job with rules has failed so that it counts.
-func (s store) failures(play string, words ...string) int {
+// failures is how often a container of a job with rules has failed so that it counts, and the
+// invocation ID of its unit at the last time.
+func (s store) failures(play string, words ...string) (n int, run string) {
 	data, err := os.ReadFile(s.failuresPath(play, words...))
 	if err != nil {
-		return 0 // not yet
+		return 0, "" // not yet
 	}
-	n, _ := strconv.Atoi(strings.TrimSpace(string(data)))
-	return n
+	_, _ = fmt.Sscan(string(data), &n, &run) // no run is of a unit that has none
+	return n, run
 }
 
-func (s store) setFailures(play string, n int, words ...string) error {
+func (s store) setFailures(play string, n int, run string, words ...string) error {
 	path := s.failuresPath(play, words...)
 	if n == 0 {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +62,7 @@ func (s store) setFailures(play string, n int, words ...string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return safe.Replace(path, strconv.AppendInt(nil, int64(n), 10), 0o600)
+	return safe.Replace(path, fmt.Appendln(nil, n, run), 0o600)
 }
 
 // judged tells whether the end of a container ends its job for good, by the rules that the job has.
@@ -75,6 +76,10 @@ func (p *Player) judged(st *State, one *kube.Pod, c *kube.Container, code int) (
 	case ignoreFail:
 		return false, nil
 	}
-	n := p.store.failures(st.Name, one.Name, c.Name) + 1
-	return n > one.Job.BackoffLimit, p.store.setFailures(st.Name, n, one.Name, c.Name)
+	run, _ := p.Lookup("INVOCATION_ID")
+	n, last := p.store.failures(st.Name, one.Name, c.Name)
+	if run == "" || run != last { // else it is counted, by one that was killed then
+		n++
+	}
+	return n > one.Job.BackoffLimit, p.store.setFailures(st.Name, n, run, one.Name, c.Name)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podunit/podunit/runner/kube"
+	"github.com/podunit/podunit/runner/service"
 )
 
 // TestFailures: the first rule that fits says what an exit status means, and only what counts uses up
@@ -27,7 +28,8 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s with %d: %s", c.name, c.code, got)
 		}
 	}
-	p := &Player{store: store{run: t.TempDir()}}
+	run := ""
+	p := &Player{Engine: &service.Engine{Config: service.Config{Lookup: func(string) (string, bool) { return run, run != "" }}}, store: store{run: t.TempDir()}}
 	st, one, a := &State{Name: "p"}, &kube.Pod{Name: "web", Job: j}, &kube.Container{Name: "a", Role: kube.Ordinary}
 	for i, c := range []struct {
 		code int
@@ -37,10 +39,23 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%d: status %d: %t, %v", i, c.code, over, err)
 		}
 	}
-	if err := p.store.setFailures("p", 0, "web", "a"); err != nil || p.store.failures("p", "web", "a") != 0 {
-		t.Errorf("it does not begin anew: %v", err)
+	if err := p.store.setFailures("p", 0, "", "web", "a"); err != nil {
+		t.Error(err)
+	}
+	if n, run := p.store.failures("p", "web", "a"); n != 0 || run != "" {
+		t.Errorf("it does not begin anew: %d, %q", n, run)
 	}
 	if over, err := p.judged(st, one, a, 42); !over || err != nil {
 		t.Errorf("FailJob: %t, %v", over, err)
+	}
+	// Of one run of the unit, a failure counts once.
+	for _, c := range []struct {
+		run  string
+		over bool
+	}{{"r1", false}, {"r1", false}, {"r2", true}, {"r2", true}} {
+		run = c.run
+		if over, err := p.judged(st, one, a, 1); over != c.over || err != nil {
+			t.Errorf("run %s: %t, %v", c.run, over, err)
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (w *work) startOnce(ctx context.Context, r pod.Record, p *kube.Pod, list []
 	running := 0
 	var errs []error
 	for _, c := range list {
-		if err := errors.Join(w.store.lives(w.st.Name, p.Name, c.Name), w.store.setFailures(w.st.Name, 0, p.Name, c.Name)); err != nil {
+		if err := errors.Join(w.store.lives(w.st.Name, p.Name, c.Name), w.store.setFailures(w.st.Name, 0, "", p.Name, c.Name)); err != nil {
 			return err
 		}
 		switch {

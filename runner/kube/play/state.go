@@ -254,11 +254,34 @@ func (s store) endOf(play string, words ...string) (end, bool) {
 
 // lives forgets that it ended.
 func (s store) lives(play string, words ...string) error {
-	err := os.Remove(s.endPath(play, words...))
-	if errors.Is(err, fs.ErrNotExist) {
+	var errs []error
+	for _, path := range []string{s.endPath(play, words...), s.handledPath(play, words...)} {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// handledPath is a file that has the invocation ID of the unit whose end Ended has handled.
+func (s store) handledPath(play string, words ...string) string {
+	return s.endPath(play, words...) + "@handled"
+}
+
+func (s store) setHandled(play, run string, words ...string) error {
+	err := safe.Replace(s.handledPath(play, words...), []byte(run), 0o600)
+	if errors.Is(err, fs.ErrNotExist) { // the play is gone, too
 		return nil
 	}
 	return err
+}
+
+func (s store) handled(play string, words ...string) string {
+	data, err := os.ReadFile(s.handledPath(play, words...))
+	if err != nil {
+		return "" // not yet
+	}
+	return string(data)
 }
 
 // Owner finds the play that has a pod, nil if none has.

@@ -105,6 +105,35 @@ func TestContainerUnit(t *testing.T) {
 	}
 }
 
+// TestWhoEndsTwice: where the manager does not start a container again after each end, only its end
+// can end the pod, and is completed if it is killed.
+func TestWhoEndsTwice(t *testing.T) {
+	plan := planned(t, `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  initContainers:
+  - {name: first, image: quay.io/x/a:1}
+  - {name: ruled, image: quay.io/x/a:1, restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [3]}}]}
+  - {name: side, image: quay.io/x/a:1, restartPolicy: Always}
+  containers:
+  - {name: always, image: quay.io/x/a:1}
+  - {name: never, image: quay.io/x/a:1, restartPolicy: Never}
+  - {name: failure, image: quay.io/x/a:1, restartPolicy: OnFailure}
+  - {name: all, image: quay.io/x/a:1, restartPolicy: Always, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [3]}}]}
+`)
+	p, pod := &Player{Engine: &service.Engine{}}, plan.Pods[0]
+	for name, want := range map[string]bool{"first": false, "ruled": true, "side": false, "always": false, "never": true, "failure": true, "all": true} {
+		if s := p.containerUnit(&State{Name: "tv.service", Plan: plan}, pod, container(pod, name)); s.Twice != want {
+			t.Errorf("%s ends twice: %t", name, s.Twice)
+		}
+	}
+	u := unit.Service{}
+	if p.podUnit(&u, &State{}, pod); !u.Twice {
+		t.Error("the pod ends once")
+	}
+}
+
 // TestExitStatuses: what rules say of an exit status is in the unit of a container that is never
 // restarted otherwise, and its end knows it.
 func TestExitStatuses(t *testing.T) {

@@ -17,7 +17,7 @@ type Documents func(ctx context.Context, x *service.Engine, files []string, forc
 
 // newDown makes podunit kube down.
 func newDown(e *cli.Env, documents Documents) *cobra.Command {
-	var force bool
+	var force, own bool
 	cmd := &cobra.Command{
 		Use:   "down [flags] FILE...",
 		Short: "Stop and remove what kube play has made of YAML",
@@ -27,11 +27,20 @@ The documents only name what is to go. What goes is what was played, whatever ha
 Volumes of claims stay, unless --force is given; also then stays one that another container, play or unit has,
 or that another tool has made.`,
 		Args: cli.WantArgs(1, -1),
-		RunE: func(cmd *cobra.Command, args []string) error { return Down(cmd.Context(), e, args, force, documents) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if own {
+				documents = nothing
+			}
+			return Down(cmd.Context(), e, args, force, documents)
+		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "remove the volumes, too")
+	cmd.Flags().BoolVar(&own, "service-container", false, "for .kube files: what this unit has played, and nothing that others have under the same names")
 	return cmd
 }
+
+// nothing is what documents name to a unit that has played none of it.
+func nothing(context.Context, *service.Engine, []string, bool) error { return nil }
 
 // Down takes down what files name; in the service that has played them, all that it has played.
 func Down(ctx context.Context, e *cli.Env, files []string, force bool, documents Documents) error {

@@ -7,6 +7,7 @@ package served
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/podunit/podunit/runner/cli"
 	"github.com/podunit/podunit/runner/container"
@@ -53,11 +54,19 @@ func Served(e *cli.Env, use, short string, least, most int, do func(context.Cont
 // newEnded makes the verb that the services of containers and pods execute at their end.
 func newEnded(e *cli.Env) *cobra.Command {
 	cmd := Served(e, "ended PLAY POD [CONTAINER]", "For services of kube play: note an end", 2, 3, func(ctx context.Context, p *play.Player, args []string) error {
-		if len(args) == 2 {
-			return p.PodEnded(ctx, args[0], args[1])
-		}
-		return p.ContainerEnded(ctx, args[0], args[1], args[2])
+		return p.Ended(ctx, args[0], args[1], strings.Join(args[2:], ""))
 	})
+	ended := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := e.Service()
+		if err != nil {
+			return err
+		}
+		if x, err := service.OpenToProbe(c); err != nil || play.HasEnded(x, args[0], args[1:]...) {
+			return err
+		}
+		return ended(cmd, args)
+	}
 	cmd.Flags().StringArray("volume", nil, "`NAME:` of a volume of the pod, for those who look in units for what is used")
 	return cmd
 }

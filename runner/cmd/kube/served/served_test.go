@@ -16,7 +16,8 @@ func TestVerbsOfServices(t *testing.T) {
 		"start-container tv.service web a": true, "stop-container tv.service web a": true, "ended tv.service web a": true,
 		"ended tv.service web --volume=v:": true, "hold tv.service web": true, "probe tv.service web a liveness 0123": true,
 		"expire tv.service web": true, "again tv.service web": true, "down --force tv.yaml": true,
-		"play tv.yaml": false, "generate web": false, "cron tv.service web": false, "--help": false,
+		"down --service-container=true tv.yaml": true,
+		"play tv.yaml":                          false, "generate web": false, "cron tv.service web": false, "--help": false,
 	} {
 		words := strings.Fields(line)
 		found, _, err := New(&cli.Env{}, nil).Find(words)
