@@ -41,6 +41,11 @@ func TestLabBehaviour(t *testing.T) {
 		{"rename of one whose unit ends", detach + "--name rk $I sleep 99 > /dev/null; podunit kill rk > /dev/null; timeout 10 podunit rename rk rl; echo $?; podunit rm -f -t 0 rl", "0\nrl"},
 		{"removal of one whose old name another has", detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; podunit stop -t 0 pb; " + detach + "--name pa $I sleep 99 > /dev/null; pid=$(podunit inspect -f '{{.State.Pid}}' pa); " +
 			"podunit stop -t 0 pb; podunit rm pb; sleep 0.5; [ $(podunit inspect -f '{{.State.Pid}}' pa) = $pid ] && echo same; podunit rm -f -t 0 pa", "pb\npb\npb\nsame\npa"},
+		{"restart of one whose old name another has", "start() { podunit stop -t 0 pb; " + detach + "--name pa $I sleep 99; } > /dev/null; " + detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; start; pid=$(podunit inspect -f '{{.State.Pid}}' pa); " +
+			"podunit restart -t 0 pb; podunit inspect -f '{{.State.Status}}' pa pb; $S is-active pa pb; podunit stop -t 0 pb; podunit start pb; [ $(podunit inspect -f '{{.State.Pid}}' pa) = $pid ] && echo same; podunit rm -f -t 0 pa; podunit rm -f -t 0 pb",
+			"pb\nrunning\nrunning\nactive\nactive\npb\npb\nsame\npa\npb"},
+		{"the old name of one that runs", detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; " + detach + "--name pa $I sleep 99 2>&1 | tail -n 1; podunit restart -t 0 pb; " + detach + "--name pa $I sleep 99 > /dev/null; $S is-active pa pb; podunit rm -f -t 0 pa; podunit rm -f -t 0 pb",
+			"hint: podunit restart pb, and it gets pb.service\npb\nactive\nactive\npa\npb"},
 		{"a peer that is renamed", detach + "--name rp --hostname peerhost $I sleep 99 > /dev/null; " + detach + "--name rq --uts container:rp $I sleep 99 > /dev/null; podunit rename rp rr; " +
 			"podunit rm -f rr 2>&1 | grep -c 'its namespaces are used by rq'; podunit restart -t 0 rq; podunit exec rq hostname; podunit inspect -f '{{len .Dependencies}}' rq; podunit rm -f -t 0 rq > /dev/null; podunit rm -f -t 0 rr", "1\nrq\npeerhost\n1\nrr"},
 		{"restarts by hand use up no tries", detach + "--restart on-failure:1 --name rh $I sh -c 'echo run; sleep 99' > /dev/null; runs() { until [ $(podunit logs rh | grep -c run) = $1 ]; do sleep 0.1; done; }; runs 1; " +

@@ -196,7 +196,7 @@ func (e *Engine) podRuns(p pod.Record) func() bool {
 // RemovePod removes a pod, with force a running one and its containers. d is the time between the
 // stop signal and SIGKILL.
 func (e *Engine) RemovePod(ctx context.Context, p pod.Record, force bool, d time.Duration) error {
-	units, err := e.ownServices(p)
+	units, err := e.ownServices(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 		if err != nil {
 			return err
 		}
-		if s.Unit != "" && s.Unit != e.Own.Name && e.comesBack(ctx, s.Unit, e.runs(m)) {
+		if s.Unit != "" && s.Unit != e.Own.Name && e.startedAgain(ctx, m, s.Unit) {
 			return ComesBackError{"container " + m.Name, s.Unit}
 		}
 	}
@@ -251,14 +251,14 @@ func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 
 // ownServices are the transient services of a pod's containers: those that were killed have
 // failed, and stay so until somebody forgets them.
-func (e *Engine) ownServices(p pod.Record) ([]string, error) {
+func (e *Engine) ownServices(ctx context.Context, p pod.Record) ([]string, error) {
 	members, err := e.Pods.Members(p)
 	if err != nil || e.InService() {
 		return nil, err
 	}
 	var names []string
 	for _, m := range members {
-		if s, err := e.Containers.Status(m.ID); err == nil && s.Unit == serviceName(m) {
+		if s, err := e.Containers.Status(m.ID); err == nil && m.Unit == "" && (s.Unit == serviceName(m) || s.Unit != "" && !e.left(ctx, m, s.Unit)) {
 			names = append(names, s.Unit)
 		}
 	}

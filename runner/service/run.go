@@ -27,7 +27,7 @@ func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (
 	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
 		return container.Record{}, err
 	}
-	return e.create(ctx, c, args, e.startingUnit(), "")
+	return e.create(ctx, c, args, e.startingUnit())
 }
 
 // Run makes a container and starts it. In a service it becomes the service's main process. From a
@@ -38,7 +38,7 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 		return r, 0, err
 	}
 	if c.Detach && !e.InService() {
-		r, err = e.RunDetached(ctx, c, args, Transient{})
+		r, err = e.RunDetached(ctx, c, args)
 		if err != nil {
 			return r, 0, err
 		}
@@ -70,13 +70,13 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 
 // RunDetached makes a container and starts it as a transient service, also from within a service.
 // It returns when the service is up. What it made is gone again if that fails.
-func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []string, t Transient) (r container.Record, err error) {
+func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []string) (r container.Record, err error) {
 	run := func() (err error) {
-		if r, err = e.create(ctx, c, args, "", t.Name); err != nil {
+		if r, err = e.create(ctx, c, args, ""); err != nil {
 			return err
 		}
 		// The service's own start takes the lock of the name.
-		if err := e.startService(ctx, r, t); err != nil {
+		if err := e.startService(ctx, r, Transient{}); err != nil {
 			return errors.Join(err, e.Remove(context.WithoutCancel(ctx), r, Removal{Force: true, Volumes: true}))
 		}
 		return nil
@@ -91,10 +91,9 @@ func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []stri
 	return r, err
 }
 
-// create makes a container for a unit, to be started by the transient service of that name.
-func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, unit, service string) (r container.Record, err error) {
+// create makes a container of a unit; an empty one is that of a container made by hand.
+func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, unit string) (r container.Record, err error) {
 	err = e.prepare(ctx, c, args, unit, func(made *container.Record, _ *container.Lock) error {
-		made.Service = service
 		if err := e.addContainer(ctx, made); err != nil {
 			return err
 		}
@@ -317,7 +316,7 @@ func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
 		return nil //nolint:nilerr // clear looks again, and tells
 	}
 	s, err := e.Containers.Status(old.ID)
-	if err != nil || s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, e.runs(old)) {
+	if err != nil || s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.startedAgain(ctx, old, s.Unit) {
 		return err
 	}
 	return e.StopUnit(ctx, s.Unit)
