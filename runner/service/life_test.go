@@ -647,7 +647,7 @@ func TestANetworkOfAContainer(t *testing.T) {
 	if _, err := w.networkRequest(asked, who{}, peers); !errors.Is(err, container.ErrNotRunning) {
 		t.Errorf("one that does not run: %v", err)
 	}
-	w.running(other, "") // in our network namespace, which nobody has to enter
+	pid := w.running(other, "").Process.Pid // in our network namespace, which nobody has to enter
 	config := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(w.Containers.Dir(other.ID), "config.json"), []byte(text), 0o600); err != nil {
@@ -664,7 +664,9 @@ func TestANetworkOfAContainer(t *testing.T) {
 		t.Errorf("files of the image: %+v, %v", req, err)
 	}
 	config(`{"mounts":[{"destination":"/etc/hosts","source":"/r/hosts"},{"destination":"/etc/resolv.conf","source":"/r/resolv.conf"}]}`)
-	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf"}) {
+	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{
+		Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf", Name: "other", PID: pid, Ticks: process.StartTicks(pid),
+	}) {
 		t.Errorf("files that it shares: %+v, %v", req, err)
 	}
 	// Without a network no name server is of use, but one that was asked for.
