@@ -298,7 +298,7 @@ func (e *Engine) left(ctx context.Context, r container.Record, name string) bool
 	if err != nil || !p.Exists() {
 		return false
 	}
-	if p.Transient && len(p.Argument) == len(r.ID) { // it starts a container by its ID
+	if p.Transient && len(p.Argument) == idLength { // it starts a container by its ID
 		return p.Argument != r.ID
 	}
 	// A unit from a file that makes its own container.

@@ -20,7 +20,8 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	for _, w := range p.Warnings {
 		e.Warn(w)
 	}
-	if err := freeIDFile("pod-id-file", p.PodIDFile); err != nil {
+	file := e.podIDFile(p.PodIDFile)
+	if err := file.free(); err != nil {
 		return pod.Record{}, err
 	}
 	if err := e.nameContainers(peerWordsOfPod(&p)); err != nil {
@@ -37,9 +38,11 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	if err != nil {
 		return r, err
 	}
-	if err := WriteIDFile(p.PodIDFile, r.ID); err != nil {
+	written, err := file.write(r.ID)
+	if err != nil {
 		return r, errors.Join(err, e.Pods.Remove(context.WithoutCancel(ctx), r, true, 0))
 	}
+	written()
 	return r, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -24,7 +23,7 @@ import (
 
 // Create makes a container without starting it. args are the words of the command that asked for it.
 func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (container.Record, error) {
-	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
+	if err := e.freeCIDFile(c); err != nil {
 		return container.Record{}, err
 	}
 	return e.create(ctx, c, args, e.startingUnit())
@@ -34,7 +33,7 @@ func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (
 // shell it becomes a service of its own if c.Detach is set; else it is attached to this process's
 // streams until it ends, and code is its exit status.
 func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r container.Record, code int, err error) {
-	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
+	if err := e.freeCIDFile(c); err != nil {
 		return r, 0, err
 	}
 	if c.Detach && !e.InService() {
@@ -55,9 +54,11 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 	err = e.prepare(ctx, &asked, args, e.startingUnit(), func(made *container.Record, lock *container.Lock) error {
 		made.Foreground = !e.InService()
 		r = *made
-		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
+		written, err := e.cidFile(c.CIDFile).write(r.ID)
+		if err != nil {
 			return err
 		}
+		defer written()
 		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock})
 		return err
 	})
@@ -98,9 +99,11 @@ func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, u
 			return err
 		}
 		r = *made
-		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
+		written, err := e.cidFile(c.CIDFile).write(r.ID)
+		if err != nil {
 			return errors.Join(err, e.Containers.Remove(context.WithoutCancel(ctx), r, true, true, 0))
 		}
+		written()
 		return nil
 	})
 	return r, err
@@ -320,31 +323,4 @@ func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
 		return err
 	}
 	return e.StopUnit(ctx, s.Unit)
-}
-
-// freeIDFile returns an error if there is a file at the path for an ID already: another container
-// may be known by it. It is called before anything is made. An empty path means that none is
-// wanted.
-func freeIDFile(flag, path string) error {
-	if path == "" {
-		return nil
-	}
-	if _, err := os.Lstat(path); err != nil {
-		return nil //nolint:nilerr // who writes it will tell
-	}
-	return hint.With(fmt.Errorf("--%s %s: the file exists", flag, path), "rm %s, unless something still goes by it", path)
-}
-
-// WriteIDFile writes an ID for --cidfile or --pod-id-file; the file must not exist. An empty path
-// means that none is wanted.
-func WriteIDFile(path, id string) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(f, id)
-	return errors.Join(err, f.Close())
 }
