@@ -58,6 +58,10 @@ func TestLabBehaviour(t *testing.T) {
 		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got; podunit rm -f -t 0 ex > /dev/null", "yes\ngot word"},
 		{"exec -d of a bad command", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -d ex nosuch > /dev/null 2>&1; echo $?; podunit exec ex nosuch > /dev/null 2>&1; echo $?; podunit rm -f -t 0 ex", "125\n127\nex"},
 		{"following until a time", detach + "--name lf $I sh -c 'while sleep 0.2; do echo tick; done' > /dev/null; logged lf 1; podunit logs --until 2s -f lf | grep -c tick | grep -vx 0 > /dev/null && echo followed; podunit rm -f -t 0 lf", "followed\nlf"},
+		{"a file for the ID of one that is gone", detach + "--cidfile ~/cid --name ca $I sleep 99 > /dev/null; " + detach + "--cidfile ~/cid $I sleep 99 2>&1 | grep -c 'the file exists'; podunit rm -f -t 0 --cidfile ~/cid > /dev/null; " +
+			detach + "--cidfile ~/cid --name cb $I sleep 99 > /dev/null; " + detach + "--replace --cidfile ~/cid --name cb $I sleep 99 > /dev/null; [ $(podunit inspect -f '{{.Id}}' cb) = $(cat ~/cid) ] && echo same; podunit rm -f -t 0 cb; rm ~/cid", "1\nsame\ncb"},
+		{"a generated unit that is restarted", detach + "--name gs --stop-signal KILL $I sleep 99 > /dev/null; cd $(mktemp -d); podunit generate systemd --new --name --files gs > /dev/null; podunit rm -f -t 0 gs > /dev/null; " +
+			"d=/etc/systemd/system; [ $USER = root ] || d=~/.config/systemd/user; mkdir -p $d; cp *.service $d; u=$(basename *.service); $S daemon-reload; $S restart $u && $S restart $u && $S is-active $u; $S stop $u; rm $d/$u; $S daemon-reload", "active"},
 		// Names and statuses.
 		{"what is given is printed", detach + "--name gv $I sleep 99 > /dev/null; id=$(podunit inspect -f '{{.Id}}' gv); [ $(podunit stop -t 0 ${id:0:8}) = ${id:0:8} ] && [ $(podunit start ${id:0:9}) = ${id:0:9} ] && " +
 			"[ $(podunit kill ${id:0:10}) = ${id:0:10} ] && [ $(podunit rm -f -a) = $id ] && echo same", "same"},
