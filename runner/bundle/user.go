@@ -111,25 +111,23 @@ func (in *Input) Owner() (uid, gid int, err error) {
 		return 0, 0, err
 	}
 	uid, gid = in.Outside(in.User.UID, in.User.GID)
-	return uid, gid, in.known()
+	return uid, gid, in.Mapped(in.User.UID, in.User.GID)
 }
 
-// known returns an error if the container's user or group has no ID in the container's user
-// namespace.
-func (in *Input) known() error {
-	u := in.User
+// Mapped returns an error if a user or group has no ID in the container's user namespace.
+func (in *Input) Mapped(uid, gid uint32) error {
 	for _, id := range []struct {
 		what string
 		id   uint32
 		m    []spec.IDRange
-	}{{"user", u.UID, in.UIDMap}, {"group", u.GID, in.GIDMap}} {
+	}{{"user", uid, in.UIDMap}, {"group", gid, in.GIDMap}} {
 		if _, mapped := spec.Outside(id.m, id.id); !mapped {
 			return fmt.Errorf("%s %d is not mapped in the user namespace of the container; give it a range with it in", id.what, id.id)
 		}
 	}
-	if len(in.UIDMap) == 0 && (uint64(u.UID) >= in.Host.UIDs || uint64(u.GID) >= in.Host.GIDs) {
+	if len(in.UIDMap) == 0 && (uint64(uid) >= in.Host.UIDs || uint64(gid) >= in.Host.GIDs) {
 		return fmt.Errorf("user %d:%d: there are only %d user and %d group IDs to map to; add a larger range for this user to /etc/subuid and /etc/subgid",
-			u.UID, u.GID, in.Host.UIDs, in.Host.GIDs)
+			uid, gid, in.Host.UIDs, in.Host.GIDs)
 	}
 	return nil
 }
@@ -382,7 +380,7 @@ func (b *builder) user() error {
 	}
 	u := b.User
 	b.identity = *u
-	if err := b.known(); err != nil {
+	if err := b.Mapped(b.User.UID, b.User.GID); err != nil {
 		return err
 	}
 	p := b.g.Config.Process

@@ -234,7 +234,9 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 			}
 		case "", "pod":
 			if shared(ns.file) && ns.file != "cgroup" {
-				*ns.to = process.Namespace(l.Join.PID, ns.file)
+				if *ns.to, err = l.Join.inPod(ns.file); err != nil {
+					return n, err
+				}
 			}
 		}
 		if *ns.to != "" && process.IsOurs(*ns.to, ns.file) {
@@ -245,7 +247,9 @@ func (s *start) namespaces(ctx context.Context) (bundle.Namespaces, error) {
 	case shared("net") && l.Join.HostNetwork, s.network != nil && s.network.Mode() == spec.NetHost:
 		n.Net = bundle.HostNS
 	case shared("net"):
-		n.Net = process.Namespace(l.Join.PID, "net")
+		if n.Net, err = l.Join.inPod("net"); err != nil {
+			return n, err
+		}
 	case s.network != nil:
 		n.Net = s.network.Path()
 		if other, joins := l.Peers["net"]; joins {
@@ -350,6 +354,9 @@ func (s *start) files(dir string, in *bundle.Input) error {
 		in.Shm = filepath.Join(l.Join.Dir, "shm")
 		if err := netns.Tree(l.Join.PID, helper.HeldShm, in.Shm); err != nil {
 			return err
+		}
+		if _, err := l.Join.inPod("mnt"); err != nil {
+			return err // the mount may be anybody's
 		}
 	}
 	return nil

@@ -21,6 +21,14 @@ func (p Peers) of(kind string) (Record, error) {
 	return one, nil
 }
 
+// inPod is the path of the pod's namespace of that kind. The pod may have ended since it was found.
+func (j *Join) inPod(kind string) (string, error) {
+	if !process.Alive(j.PID, j.Ticks) {
+		return "", fmt.Errorf("pod %s has ended meanwhile; start it first", j.Pod)
+	}
+	return process.Namespace(j.PID, kind), nil
+}
+
 // joined is the path of the peer's namespace of that kind. A start may take long, so that the peer
 // is asked at the join whether it runs: it may have ended since it was found, or be there only now.
 func (s *start) joined(kind string) (string, error) {

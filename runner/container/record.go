@@ -49,7 +49,6 @@ type Record struct {
 	Spec      spec.Container
 	PodID     string   `json:",omitempty"`
 	Unit      string   `json:",omitempty"` // systemd unit it was created in
-	Service   string   `json:",omitempty"` // transient service that starts it; empty for NAME.service
 	Args      []string // the create command line without what is secret in it, for inspect
 	Runtime   string   `json:",omitempty"` // --runtime as given; empty for runc
 	// Foreground says that a run from a shell made it, and waits for its end.

@@ -31,6 +31,11 @@ func (e *Engine) giveSecrets(r Record, in *bundle.Input) error {
 	if err != nil {
 		return fmt.Errorf("container %s: %w", r.Name, err)
 	}
+	for _, f := range given.Files {
+		if err := in.Mapped(f.UID, f.GID); err != nil && (f.UID != 0 || f.GID != 0) { // root's unless it is said
+			return fmt.Errorf("container %s: secret %s: %w", r.Name, f.Name, err)
+		}
+	}
 	own := secret.Owners{Outside: in.Outside}
 	own.UID, own.GID = in.Outside(in.User.UID, in.User.GID)
 	binds, err := given.Place(e.secretDir(r.ID), own)

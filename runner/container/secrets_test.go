@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	rspec "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/podunit/podunit/runner/bundle"
 	"github.com/podunit/podunit/runner/secret"
 	"github.com/podunit/podunit/runner/spec"
 )
@@ -25,6 +26,34 @@ func TestMasked(t *testing.T) {
 	}
 	if masked(config, nil) != config {
 		t.Error("without a secret there is nothing to copy")
+	}
+}
+
+// TestSecretOfNobody: an owner whom the container cannot have is refused: outside, the ID is somebody
+// else's.
+func TestSecretOfNobody(t *testing.T) {
+	e := &Engine{RunDir: t.TempDir(), Secrets: secret.Source{Store: secret.New(t.TempDir())}}
+	if _, err := e.Secrets.Store.Create("pw", []byte("x"), secret.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	in := bundle.Input{
+		UIDMap: []spec.IDRange{{Container: 0, Host: 1, Size: 1000}}, GIDMap: []spec.IDRange{{Container: 0, Host: 1, Size: 1000}}, User: &bundle.User{},
+	}
+	for _, c := range []struct {
+		uid, gid uint32
+		want     string
+	}{
+		{1000, 0, "container web: secret pw: user 1000 is not mapped in the user namespace of the container; give it a range with it in"},
+		{0, 1000, "container web: secret pw: group 1000 is not mapped in the user namespace of the container; give it a range with it in"},
+	} {
+		r := Record{ID: NewID(), Name: "web"}
+		r.Spec.Secrets = []spec.Secret{{Name: "pw", Type: spec.SecretMount, Target: "/run/secrets/pw", UID: c.uid, GID: c.gid, Mode: 0o400}}
+		if err := e.giveSecrets(r, &in); err == nil || err.Error() != c.want {
+			t.Errorf("%d:%d: %v", c.uid, c.gid, err)
+		}
+		if _, err := os.Stat(e.secretDir(r.ID)); err == nil {
+			t.Errorf("%d:%d: it was placed", c.uid, c.gid)
+		}
 	}
 }
 

@@ -115,7 +115,9 @@ type Sockets struct {
 
 // Join is what a container shares with its pod.
 type Join struct {
+	Pod         string   // its name
 	PID         int      // the infra process
+	Ticks       uint64   // see process.Alive
 	Dir         string   // its runtime directory
 	Files       string   // with hosts, resolv.conf and hostname
 	Share       []string // ipc, net, uts, pid, cgroup

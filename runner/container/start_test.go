@@ -379,6 +379,26 @@ func TestWhoJoinsANetworkThatHasEnded(t *testing.T) {
 	}
 }
 
+// TestWhoJoinsAPodThatHasEnded since it was found does not join whatever has the process ID of the
+// infra process by now.
+func TestWhoJoinsAPodThatHasEnded(t *testing.T) {
+	for _, kind := range []string{"pid", "ipc", "uts", "net"} {
+		j := &Join{Pod: "media", PID: os.Getpid(), Ticks: process.StartTicks(os.Getpid()), Share: []string{kind}}
+		s := &start{ask: Launch{Record: &Record{ID: NewID()}, Join: j}}
+		if _, err := s.namespaces(t.Context()); err != nil {
+			t.Errorf("%s of one that runs: %v", kind, err)
+		}
+		j.Ticks++
+		if n, err := s.namespaces(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "pod media has ended") {
+			t.Errorf("%s: %+v, %v", kind, n, err)
+		}
+		j.Share = nil
+		if _, err := s.namespaces(t.Context()); err != nil {
+			t.Errorf("%s, which it does not share: %v", kind, err)
+		}
+	}
+}
+
 // several is a storage with some containers, by ID.
 type several struct {
 	nowhere

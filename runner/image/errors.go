@@ -49,10 +49,16 @@ type StallError struct {
 	Host  string // as in the image's name: with the port, if there is one
 	Limit time.Duration
 	Slow  bool // something came, but less than a KiB a second
+	// Early says that the manifest or the configuration was waited for. Nobody sees how much of
+	// these comes until all of it is there.
+	Early bool
 }
 
 func (e *StallError) Error() string {
-	if e.Slow {
+	switch {
+	case e.Early:
+		return fmt.Sprintf("registry %s: the image's manifest or configuration did not come within %s", e.Host, e.Limit)
+	case e.Slow:
 		return fmt.Sprintf("registry %s: less than 1 KiB a second for %s", e.Host, e.Limit)
 	}
 	return fmt.Sprintf("registry %s: no byte received for %s", e.Host, e.Limit)

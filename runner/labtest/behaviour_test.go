@@ -41,6 +41,11 @@ func TestLabBehaviour(t *testing.T) {
 		{"rename of one whose unit ends", detach + "--name rk $I sleep 99 > /dev/null; podunit kill rk > /dev/null; timeout 10 podunit rename rk rl; echo $?; podunit rm -f -t 0 rl", "0\nrl"},
 		{"removal of one whose old name another has", detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; podunit stop -t 0 pb; " + detach + "--name pa $I sleep 99 > /dev/null; pid=$(podunit inspect -f '{{.State.Pid}}' pa); " +
 			"podunit stop -t 0 pb; podunit rm pb; sleep 0.5; [ $(podunit inspect -f '{{.State.Pid}}' pa) = $pid ] && echo same; podunit rm -f -t 0 pa", "pb\npb\npb\nsame\npa"},
+		{"restart of one whose old name another has", "start() { podunit stop -t 0 pb; " + detach + "--name pa $I sleep 99; } > /dev/null; " + detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; start; pid=$(podunit inspect -f '{{.State.Pid}}' pa); " +
+			"podunit restart -t 0 pb; podunit inspect -f '{{.State.Status}}' pa pb; $S is-active pa pb; podunit stop -t 0 pb; podunit start pb; [ $(podunit inspect -f '{{.State.Pid}}' pa) = $pid ] && echo same; podunit rm -f -t 0 pa; podunit rm -f -t 0 pb",
+			"pb\nrunning\nrunning\nactive\nactive\npb\npb\nsame\npa\npb"},
+		{"the old name of one that runs", detach + "--name pa $I sleep 99 > /dev/null; podunit rename pa pb; " + detach + "--name pa $I sleep 99 2>&1 | tail -n 1; podunit restart -t 0 pb; " + detach + "--name pa $I sleep 99 > /dev/null; $S is-active pa pb; podunit rm -f -t 0 pa; podunit rm -f -t 0 pb",
+			"hint: podunit restart pb, and it gets pb.service\npb\nactive\nactive\npa\npb"},
 		{"a peer that is renamed", detach + "--name rp --hostname peerhost $I sleep 99 > /dev/null; " + detach + "--name rq --uts container:rp $I sleep 99 > /dev/null; podunit rename rp rr; " +
 			"podunit rm -f rr 2>&1 | grep -c 'its namespaces are used by rq'; podunit restart -t 0 rq; podunit exec rq hostname; podunit inspect -f '{{len .Dependencies}}' rq; podunit rm -f -t 0 rq > /dev/null; podunit rm -f -t 0 rr", "1\nrq\npeerhost\n1\nrr"},
 		{"restarts by hand use up no tries", detach + "--restart on-failure:1 --name rh $I sh -c 'echo run; sleep 99' > /dev/null; runs() { until [ $(podunit logs rh | grep -c run) = $1 ]; do sleep 0.1; done; }; runs 1; " +
@@ -53,6 +58,10 @@ func TestLabBehaviour(t *testing.T) {
 		{"and in exec", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -t ex sh -c 'test -t 0 && echo yes' < /dev/null | tr -d '\\r'; echo word | podunit exec -i -t ex sh -c 'read x; echo got $x' | tr -d '\\r' | grep got; podunit rm -f -t 0 ex > /dev/null", "yes\ngot word"},
 		{"exec -d of a bad command", detach + "--name ex $I sleep 99 > /dev/null; podunit exec -d ex nosuch > /dev/null 2>&1; echo $?; podunit exec ex nosuch > /dev/null 2>&1; echo $?; podunit rm -f -t 0 ex", "125\n127\nex"},
 		{"following until a time", detach + "--name lf $I sh -c 'while sleep 0.2; do echo tick; done' > /dev/null; logged lf 1; podunit logs --until 2s -f lf | grep -c tick | grep -vx 0 > /dev/null && echo followed; podunit rm -f -t 0 lf", "followed\nlf"},
+		{"a file for the ID of one that is gone", detach + "--cidfile ~/cid --name ca $I sleep 99 > /dev/null; " + detach + "--cidfile ~/cid $I sleep 99 2>&1 | grep -c 'the file exists'; podunit rm -f -t 0 --cidfile ~/cid > /dev/null; " +
+			detach + "--cidfile ~/cid --name cb $I sleep 99 > /dev/null; " + detach + "--replace --cidfile ~/cid --name cb $I sleep 99 > /dev/null; [ $(podunit inspect -f '{{.Id}}' cb) = $(cat ~/cid) ] && echo same; podunit rm -f -t 0 cb; rm ~/cid", "1\nsame\ncb"},
+		{"a generated unit that is restarted", detach + "--name gs --stop-signal KILL $I sleep 99 > /dev/null; cd $(mktemp -d); podunit generate systemd --new --name --files gs > /dev/null; podunit rm -f -t 0 gs > /dev/null; " +
+			"d=/etc/systemd/system; [ $USER = root ] || d=~/.config/systemd/user; mkdir -p $d; cp *.service $d; u=$(basename *.service); $S daemon-reload; $S restart $u && $S restart $u && $S is-active $u; $S stop $u; rm $d/$u; $S daemon-reload", "active"},
 		// Names and statuses.
 		{"what is given is printed", detach + "--name gv $I sleep 99 > /dev/null; id=$(podunit inspect -f '{{.Id}}' gv); [ $(podunit stop -t 0 ${id:0:8}) = ${id:0:8} ] && [ $(podunit start ${id:0:9}) = ${id:0:9} ] && " +
 			"[ $(podunit kill ${id:0:10}) = ${id:0:10} ] && [ $(podunit rm -f -a) = $id ] && echo same", "same"},

@@ -4,22 +4,45 @@ package network
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/podunit/podunit/runner/netns"
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Joined are the files of the container whose network another one joins. The two ask the same name
+// Joined is the container whose network another one joins, with its files. The two ask the same name
 // servers, or a container behind a VPN's network would ask servers outside of it, and know the same
 // names. A path is empty if the other container has that file from its image.
 type Joined struct {
 	Hosts, ResolvConf string
+	// Name is the container's, PID and Ticks its first process: see process.Alive.
+	Name  string
+	PID   int
+	Ticks uint64
 }
+
+// Open opens its network namespace. It fails if the container has ended since it was found: the
+// number of its process may be another one's by now.
+func (j Joined) Open() (*os.File, error) {
+	ns, err := netns.Open(process.Namespace(j.PID, "net"))
+	if err == nil && process.Alive(j.PID, j.Ticks) { // after it was opened, so that is its own
+		return ns, nil
+	}
+	if err == nil {
+		ns.Close()
+	}
+	return nil, fmt.Errorf("--network container:%s: %w", j.Name, ErrJoinedEnded)
+}
+
+// ErrJoinedEnded says that the container whose network is joined has ended.
+var ErrJoinedEnded = errors.New("the container has ended meanwhile; start it first")
 
 // WriteHosts writes the /etc/hosts of the container that joins: the entries that it asks for, what
 // the other one has, and a line for its own names. host is the address of the machine.

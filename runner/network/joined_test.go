@@ -7,10 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/podunit/podunit/runner/process"
 	"github.com/podunit/podunit/runner/safe"
 	"github.com/podunit/podunit/runner/spec"
+	"go.podman.io/common/pkg/config"
 )
 
 func TestJoined(t *testing.T) {
@@ -54,6 +57,44 @@ func TestJoined(t *testing.T) {
 	}
 	if got, err := os.ReadFile(in("resolv.conf")); err != nil || string(got) != "nameserver 9.9.9.9\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestJoinedThatHasEnded: whatever has the process ID of a container by now is not joined in its stead,
+// neither at the look at its addresses nor later.
+func TestJoinedThatHasEnded(t *testing.T) {
+	path := process.Namespace(os.Getpid(), "net")
+	for name, j := range map[string]Joined{
+		"runs":   {Name: "vpn", PID: os.Getpid(), Ticks: process.StartTicks(os.Getpid())},
+		"reused": {Name: "vpn", PID: os.Getpid(), Ticks: process.StartTicks(os.Getpid()) + 1},
+		"gone":   {Name: "vpn", PID: 1 << 30, Ticks: 1},
+	} {
+		n := &Network{req: Request{Joined: &j}, result: Result{Path: path}}
+		ns, err := n.Open()
+		if name == "runs" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			own, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st, err := ns.Stat(); err != nil || !os.SameFile(st, own) {
+				t.Errorf("another one: %v", err)
+			}
+			ns.Close()
+			continue
+		}
+		if ns != nil || !errors.Is(err, ErrJoinedEnded) || !strings.HasPrefix(err.Error(), "--network container:vpn: ") {
+			t.Errorf("%s: %v, %v", name, ns, err)
+		}
+		_, err = Start(t.Context(), Request{Network: spec.Network{Mode: spec.NetNS, Path: path}, Joined: &j, Config: &config.Config{}})
+		if !errors.Is(err, ErrJoinedEnded) {
+			t.Errorf("%s, at the start: %v", name, err)
+		}
+	}
+	if ns, err := (&Network{}).Open(); ns != nil || err != nil {
+		t.Errorf("the host's: %v, %v", ns, err)
 	}
 }
 

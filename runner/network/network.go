@@ -40,7 +40,7 @@ type Request struct {
 	Resolver *Resolver
 	// Files is the directory of these two.
 	Files string
-	// Joined are the files of the container whose network this is; nil for a network of one's own.
+	// Joined is the container whose network this is; nil for a network of one's own.
 	Joined *Joined
 	// Online, if set, is waited for before there is a namespace for pasta, which takes the
 	// machine's addresses and routes over as they are when it starts.
@@ -173,7 +173,8 @@ func Start(ctx context.Context, req Request) (*Network, error) {
 
 // join looks at a namespace that somebody else has made.
 func (n *Network) join(path string) error {
-	ns, err := netns.Open(path)
+	n.result.Path = path
+	ns, err := n.Open()
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (n *Network) join(path string) error {
 	if err != nil {
 		return fmt.Errorf("network namespace %s: %w", path, err)
 	}
-	n.result.Path, n.result.IPs, n.result.Host = path, ips, hostAddress(n.req.Config, "", ips)
+	n.result.IPs, n.result.Host = ips, hostAddress(n.req.Config, "", ips)
 	return nil
 }
 
@@ -219,6 +220,18 @@ func (n *Network) Mode() string { return n.req.Network.Mode }
 
 // Path is the network namespace, at once; empty for the host's. It is there once Made says so.
 func (n *Network) Path() string { return n.result.Path }
+
+// Open opens the network namespace, once Made says that it is there; nil is the host's. It fails where
+// the network is that of a container which has ended.
+func (n *Network) Open() (*os.File, error) {
+	switch {
+	case n.result.Path == "":
+		return nil, nil
+	case n.req.Joined != nil:
+		return n.req.Joined.Open()
+	}
+	return netns.Open(n.result.Path)
+}
 
 // ResolvConf is the file resolv.conf, which is there at once.
 func (n *Network) ResolvConf() string { return filepath.Join(n.req.Files, resolvFile) }

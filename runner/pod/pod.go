@@ -341,7 +341,7 @@ func (e *Engine) mountShm(r Record, dir string) error {
 	return nil
 }
 
-func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
+func (e *Engine) startInfra(r Record, open func() (*os.File, error)) (*helper.Running, error) {
 	uids, gids, err := e.Containers.MappingsOf(r.ID, r.Spec.IDMapping)
 	if err != nil {
 		return nil, err
@@ -356,7 +356,7 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	var running *helper.Running
 	start := func(shm string) (err error) {
 		infra.Shm = shm
-		running, err = infra.Start(func(cmd *exec.Cmd) error { return startIn(netns, cmd) })
+		running, err = infra.Start(func(cmd *exec.Cmd) error { return startIn(open, cmd) })
 		return err
 	}
 	if infra.Namespaces&unix.CLONE_NEWIPC != 0 {
@@ -373,14 +373,14 @@ func (e *Engine) startInfra(r Record, netns string) (*helper.Running, error) {
 	return running, err
 }
 
-// startIn starts cmd in the network namespace at path; the host's if that is empty.
-func startIn(path string, cmd *exec.Cmd) error {
-	if path == "" {
-		return cmd.Start()
-	}
-	ns, err := netns.Open(path)
+// startIn starts cmd in the network namespace that open opens; the host's if that is nil.
+func startIn(open func() (*os.File, error), cmd *exec.Cmd) error {
+	ns, err := open()
 	if err != nil {
 		return err
+	}
+	if ns == nil {
+		return cmd.Start()
 	}
 	defer ns.Close()
 	return netns.Do(ns, cmd.Start)
@@ -655,7 +655,7 @@ func (e *Engine) Join(r Record) (*container.Join, error) {
 	if s.InfraPID == 0 {
 		return nil, fmt.Errorf("pod %s is not running", r.Name)
 	}
-	return &container.Join{PID: s.InfraPID, Dir: e.Dir(r.ID), Files: e.Containers.Files(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
+	return &container.Join{Pod: r.Name, PID: s.InfraPID, Ticks: s.StartTicks, Dir: e.Dir(r.ID), Files: e.Containers.Files(r.ID), Share: r.Spec.Share, HostNetwork: r.HostNetwork()}, nil
 }
 
 // Change changes what a pod was made as, if there still is that pod.

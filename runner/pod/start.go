@@ -101,7 +101,7 @@ func (s *start) beginInfra(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.infra, err = s.startInfra(s.pod, s.network.Path()); err != nil {
+	if s.infra, err = s.startInfra(s.pod, s.network.Open); err != nil {
 		return fmt.Errorf("start the infra process of pod %s: %w", s.pod.Name, err)
 	}
 	s.status.InfraPID, s.status.StartTicks, s.status.StartedAt = s.infra.PID, process.StartTicks(s.infra.PID), time.Now().UTC()

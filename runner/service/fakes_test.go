@@ -130,9 +130,10 @@ type fakeManager struct {
 	calls []string
 	units map[string]unit.Properties
 	fails map[string]error // by the call
-	// starts and stops, if set, are what the start and the stop of a unit do.
+	// starts, stops and restarts, if set, are what the start, the stop and the restart of a unit do.
 	starts   func(name string, s unit.Service) error
 	stops    func(name string) error
+	restarts func(name string) error
 	services map[string]unit.Service
 	slice    unit.Slice // the last one that was started
 	timers   []unit.Timer
@@ -178,7 +179,12 @@ func (m *fakeManager) Stop(_ context.Context, name string) error {
 	return m.stops(name)
 }
 
-func (m *fakeManager) Restart(_ context.Context, name string) error { return m.call("restart", name) }
+func (m *fakeManager) Restart(_ context.Context, name string) error {
+	if err := m.call("restart", name); err != nil || m.restarts == nil {
+		return err
+	}
+	return m.restarts(name)
+}
 
 func (m *fakeManager) Ask(_ context.Context, verb, name string) error {
 	return m.call("ask", verb, name)

@@ -5,7 +5,6 @@ package service
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/podunit/podunit/runner/container"
@@ -25,22 +24,27 @@ func (e *Engine) Find(name string) (container.Record, error) {
 	if lerr != nil {
 		return r, lerr
 	}
-	var found []container.Record
+	var found, before []container.Record
 	var names []string
 	for _, c := range all {
 		s, serr := e.Containers.Status(c.ID)
-		if serr != nil {
+		switch {
+		case serr != nil:
 			return r, serr
-		}
-		if slices.Contains([]string{c.Unit, c.Service, s.Unit}, serviceFile(name)) {
+		case c.Unit != serviceFile(name) && s.Unit != serviceFile(name):
+		case c.Unit == "" && s.PID == 0 && s.Unit != serviceName(c): // it was renamed, and has ended
+			before = append(before, c)
+		default:
 			found, names = append(found, c), append(names, c.Name)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return r, err
-	case 1:
+	switch {
+	case len(found) == 1:
 		return found[0], nil
+	case len(found) == 0 && len(before) == 1:
+		return before[0], nil
+	case len(found) == 0:
+		return r, err
 	}
 	return r, fmt.Errorf("%s: %w are of that service: %s", name, container.ErrAmbiguous, strings.Join(names, ", "))
 }

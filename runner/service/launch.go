@@ -143,7 +143,7 @@ func (e *Engine) readiness(ctx context.Context, manager notify.Socket, l *contai
 	}
 	start, stop := defaultTimeout, defaultTimeout
 	if p, err := e.ownProperties(ctx); err == nil {
-		if p.Transient && e.Own.Name == serviceName(*r) && r.Unit == "" {
+		if p.Transient && p.Argument == r.ID {
 			return "conmon"
 		}
 		start, stop = p.StartTimeout, p.StopTimeout

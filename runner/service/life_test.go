@@ -185,20 +185,19 @@ func TestRemoveOfOneThatGoesMeanwhile(t *testing.T) {
 
 func TestRestart(t *testing.T) {
 	for _, c := range []struct {
-		name, watched, made, service, want string
+		name, watched, made, want string
 	}{
-		{"through the unit that watches it", "web.service", "old.service", "", "restart web.service"},
-		{"through the unit that made it", "", "old.service", "", "restart old.service"},
-		{"as a service of its own", "", "", "", "start web.service"},
-		{"as the service that it had", "", "", "play-web.service", "start play-web.service"},
-		{"that has ended, and is forgotten", "mine.service", "", "", "start web.service"},
-		{"whose unit file is gone", "", "gone.service", "", "start web.service"},
+		{"through the unit that watches it", "web.service", "old.service", "restart web.service"},
+		{"through the unit that made it", "", "old.service", "restart old.service"},
+		{"as a service of its own", "", "", "start web.service"},
+		{"that has ended, and is forgotten", "mine.service", "", "start web.service"},
+		{"whose unit file is gone", "", "gone.service", "start web.service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.manager.set("web.service", unit.Properties{LoadState: "loaded", ActiveState: "active"})
 			w.manager.set("old.service", unit.Properties{LoadState: "loaded", ActiveState: "inactive"})
-			r := w.made("web", func(r *container.Record) { r.Unit, r.Service = c.made, c.service })
+			r := w.made("web", func(r *container.Record) { r.Unit = c.made })
 			w.status(r, container.Status{Unit: c.watched})
 			if err := w.Restart(context.Background(), r, never); err != nil || !w.manager.asked(c.want) {
 				t.Errorf("%v; %v", err, w.manager.calls)
@@ -208,18 +207,14 @@ func TestRestart(t *testing.T) {
 }
 
 // TestRestartOfOneThatFailed makes the service anew: one that has used up its restarts does not
-// start any more. The service may have the name that the container had before it was renamed.
+// start any more. It may have the name that the container had before it was renamed.
 func TestRestartOfOneThatFailed(t *testing.T) {
 	for _, service := range []string{"web.service", "before.service"} {
 		w := newWorld(t)
-		r := w.made("web", func(r *container.Record) {
-			if service != "web.service" {
-				r.Service = service
-			}
-		})
+		r := w.made("web", nil)
 		w.status(r, container.Status{Unit: service})
-		w.manager.set(service, unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true})
-		if err := w.Restart(context.Background(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free " + service, "start " + service}) {
+		w.manager.set(service, unit.Properties{LoadState: "loaded", ActiveState: "failed", Transient: true, Argument: r.ID})
+		if err := w.Restart(context.Background(), r, never); err != nil || !slices.Equal(w.manager.calls, []string{"free web.service", "start web.service"}) {
 			t.Errorf("%v; %v", err, w.manager.calls)
 		}
 	}
@@ -652,7 +647,7 @@ func TestANetworkOfAContainer(t *testing.T) {
 	if _, err := w.networkRequest(asked, who{}, peers); !errors.Is(err, container.ErrNotRunning) {
 		t.Errorf("one that does not run: %v", err)
 	}
-	w.running(other, "") // in our network namespace, which nobody has to enter
+	pid := w.running(other, "").Process.Pid // in our network namespace, which nobody has to enter
 	config := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(w.Containers.Dir(other.ID), "config.json"), []byte(text), 0o600); err != nil {
@@ -669,7 +664,9 @@ func TestANetworkOfAContainer(t *testing.T) {
 		t.Errorf("files of the image: %+v, %v", req, err)
 	}
 	config(`{"mounts":[{"destination":"/etc/hosts","source":"/r/hosts"},{"destination":"/etc/resolv.conf","source":"/r/resolv.conf"}]}`)
-	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf"}) {
+	if req, err := w.networkRequest(asked, who{}, peers); err != nil || req.Hosts == nil || req.Resolver == nil || req.Joined == nil || *req.Joined != (network.Joined{
+		Hosts: "/r/hosts", ResolvConf: "/r/resolv.conf", Name: "other", PID: pid, Ticks: process.StartTicks(pid),
+	}) {
 		t.Errorf("files that it shares: %+v, %v", req, err)
 	}
 	// Without a network no name server is of use, but one that was asked for.

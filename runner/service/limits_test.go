@@ -29,7 +29,7 @@ func TestAContainerThatRunsForTooLong(t *testing.T) {
 	if _, code, err := w.Run(context.Background(), c, nil); err != nil || code != 3 {
 		t.Errorf("one that ends in time: %d, %v", code, err)
 	}
-	s := w.containerService(w.made("other", func(r *container.Record) { r.Spec.MaxRun = 90 * time.Second }))
+	s := w.containerService(w.made("other", func(r *container.Record) { r.Spec.MaxRun = 90 * time.Second }), "other.service")
 	if got := s.Settings["RuntimeMaxUSec"]; got != uint64(90_000_000) {
 		t.Errorf("the manager gets %v", got)
 	}

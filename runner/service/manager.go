@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -280,6 +281,29 @@ func starts(p unit.Properties) bool {
 		return p.HasJob // to start, or to restart
 	}
 	return ending(p)
+}
+
+// startedAgain is comesBack for a container, whose unit may be another one's by now.
+func (e *Engine) startedAgain(ctx context.Context, r container.Record, name string) bool {
+	return e.comesBack(ctx, name, e.runs(r)) && !e.left(ctx, r, name)
+}
+
+// left reports whether the unit that a container was in is another container's by now: this one was
+// renamed, and has ended since.
+func (e *Engine) left(ctx context.Context, r container.Record, name string) bool {
+	if r.Unit != "" {
+		return false // a container that a unit has made keeps its name
+	}
+	p, err := e.Unit(ctx, name)
+	if err != nil || !p.Exists() {
+		return false
+	}
+	if p.Transient && len(p.Argument) == idLength { // it starts a container by its ID
+		return p.Argument != r.ID
+	}
+	// A unit from a file that makes its own container.
+	all, err := e.Containers.List()
+	return err == nil && (p.SourcePath != "" || slices.ContainsFunc(all, func(other container.Record) bool { return other.Unit == name }))
 }
 
 // comesBack reports whether the unit of a container or pod that does not run is about to start it,

@@ -116,8 +116,8 @@ func (e *Engine) networkRequest(asked spec.Networking, w who, peers container.Pe
 	return req, nil
 }
 
-// networkOf returns the network of a running container, which a command line names, with the files
-// that whoever joins it shares.
+// networkOf returns the network of a running container, which a command line names, with what whoever
+// joins it has to know of that container.
 func (e *Engine) networkOf(name string, other container.Record) (spec.Network, *network.Joined, error) {
 	s, err := e.Containers.Status(other.ID)
 	if err == nil && s.PID == 0 {
@@ -130,6 +130,7 @@ func (e *Engine) networkOf(name string, other container.Record) (spec.Network, *
 	if err != nil {
 		return spec.Network{}, nil, err
 	}
+	files.Name, files.PID, files.Ticks = other.Name, s.PID, s.StartTicks
 	path := process.Namespace(s.PID, "net")
 	if process.IsOurs(path, "net") {
 		return spec.Network{Mode: spec.NetHost}, &files, nil

@@ -20,7 +20,8 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	for _, w := range p.Warnings {
 		e.Warn(w)
 	}
-	if err := freeIDFile("pod-id-file", p.PodIDFile); err != nil {
+	file := e.podIDFile(p.PodIDFile)
+	if err := file.free(); err != nil {
 		return pod.Record{}, err
 	}
 	if err := e.nameContainers(peerWordsOfPod(&p)); err != nil {
@@ -37,9 +38,11 @@ func (e *Engine) CreatePod(ctx context.Context, p spec.Pod, args []string) (pod.
 	if err != nil {
 		return r, err
 	}
-	if err := WriteIDFile(p.PodIDFile, r.ID); err != nil {
+	written, err := file.write(r.ID)
+	if err != nil {
 		return r, errors.Join(err, e.Pods.Remove(context.WithoutCancel(ctx), r, true, 0))
 	}
+	written()
 	return r, nil
 }
 
@@ -196,7 +199,7 @@ func (e *Engine) podRuns(p pod.Record) func() bool {
 // RemovePod removes a pod, with force a running one and its containers. d is the time between the
 // stop signal and SIGKILL.
 func (e *Engine) RemovePod(ctx context.Context, p pod.Record, force bool, d time.Duration) error {
-	units, err := e.ownServices(p)
+	units, err := e.ownServices(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -242,7 +245,7 @@ func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 		if err != nil {
 			return err
 		}
-		if s.Unit != "" && s.Unit != e.Own.Name && e.comesBack(ctx, s.Unit, e.runs(m)) {
+		if s.Unit != "" && s.Unit != e.Own.Name && e.startedAgain(ctx, m, s.Unit) {
 			return ComesBackError{"container " + m.Name, s.Unit}
 		}
 	}
@@ -251,14 +254,14 @@ func (e *Engine) idle(ctx context.Context, p pod.Record) error {
 
 // ownServices are the transient services of a pod's containers: those that were killed have
 // failed, and stay so until somebody forgets them.
-func (e *Engine) ownServices(p pod.Record) ([]string, error) {
+func (e *Engine) ownServices(ctx context.Context, p pod.Record) ([]string, error) {
 	members, err := e.Pods.Members(p)
 	if err != nil || e.InService() {
 		return nil, err
 	}
 	var names []string
 	for _, m := range members {
-		if s, err := e.Containers.Status(m.ID); err == nil && s.Unit == serviceName(m) {
+		if s, err := e.Containers.Status(m.ID); err == nil && m.Unit == "" && (s.Unit == serviceName(m) || s.Unit != "" && !e.left(ctx, m, s.Unit)) {
 			names = append(names, s.Unit)
 		}
 	}

@@ -30,14 +30,15 @@ func TestReadiness(t *testing.T) {
 		{name: "ourselves", mode: "conmon", manager: there, want: "conmon"},
 		{name: "the container", mode: "container", manager: there, made: "web.service", own: unit.Properties{StartTimeout: time.Minute}, want: "container", socket: path, start: time.Minute},
 		{name: "the container, in a transient service of somebody's", mode: "container", manager: there, made: "web.service", own: unit.Properties{Transient: true}, want: "container", socket: path},
-		{name: "nobody asked the manager to wait for it", mode: "container", manager: there, own: unit.Properties{Transient: true}, want: "conmon"},
+		{name: "nobody asked the manager to wait for it", mode: "container", manager: there, own: unit.Properties{Transient: true, Argument: "f00"}, want: "conmon"},
+		{name: "somebody did", mode: "container", manager: there, own: unit.Properties{Transient: true, Argument: "web"}, want: "container", socket: path},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.inService("web.service")
 			c.own.LoadState = "loaded"
 			w.manager.set("web.service", c.own)
-			r := container.Record{Name: "web", Unit: c.made}
+			r := container.Record{ID: "f00", Name: "web", Unit: c.made}
 			r.Spec.SdNotify = c.mode
 			l := container.Launch{Record: &r}
 			got := w.readiness(context.Background(), c.manager, &l)

@@ -13,8 +13,8 @@ import (
 	"github.com/podunit/podunit/runner/spec"
 )
 
-// Rename gives a container another name. A running container keeps the name of its service until it
-// is removed. Who shares something with it goes on to do so. The container of a unit file is
+// Rename gives a container another name. A running container keeps its service until somebody starts
+// or restarts it. Who shares something with it goes on to do so. The container of a unit file is
 // refused: it has its name from the file and would get it again at the next start.
 func (e *Engine) Rename(ctx context.Context, r container.Record, name string) error {
 	if r.Unit != "" {
@@ -88,9 +88,6 @@ func (e *Engine) renameLocked(r container.Record, name string) (now container.Re
 	if s.PID == 0 && s.Unit == serviceName(now) {
 		left = s.Unit
 	}
-	if s.PID != 0 && s.Unit != "" {
-		now.Service = s.Unit
-	}
 	if err := e.Containers.Rename(now, name); err != nil {
 		return now, "", err
 	}
@@ -103,7 +100,7 @@ func (e *Engine) renameLocked(r container.Record, name string) (now container.Re
 // may be another container's soon, unless that unit is about to start it again. The unit may wait
 // for the lock of the container at its end, so the caller holds none.
 func (e *Engine) leaveUnit(ctx context.Context, r container.Record, unit string) error {
-	if e.comesBack(ctx, unit, e.runs(r)) {
+	if e.startedAgain(ctx, r, unit) {
 		return nil
 	}
 	e.forgetUnit(ctx, unit) // one that failed, which nobody would look for any more

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/journal"
 	"github.com/podunit/podunit/runner/spec"
 	"github.com/podunit/podunit/runner/unit"
@@ -31,7 +32,7 @@ func TestRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	now, err := w.Containers.LookupExact("other")
-	if err != nil || now.ID != r.ID || now.Service != "web.service" || w.exists("web") {
+	if err != nil || now.ID != r.ID || w.exists("web") {
 		t.Errorf("%+v, %v", now, err)
 	}
 	if names, err := os.ReadDir(w.Containers.RunDir + "/names"); err != nil || len(names) != 2 || names[0].Name() != "other" {
@@ -299,5 +300,156 @@ func TestRestartAfterRename(t *testing.T) {
 	}
 	if s, err := w.Containers.Status(again.ID); err != nil || s.Unit != "c.service" {
 		t.Errorf("one that comes back is in %q, %v", s.Unit, err)
+	}
+}
+
+// renamedAfterUse is a container b that ran as a in a.service, was renamed then and has ended, and
+// another one that is a now.
+func (w *world) renamedAfterUse() (b, a container.Record) {
+	w.t.Helper()
+	b = w.made("a", nil)
+	cmd := w.running(b, "a.service")
+	if err := w.Rename(w.t.Context(), b, "b"); err != nil {
+		w.t.Fatal(err)
+	}
+	_ = cmd.Process.Kill()
+	for w.alive(b) {
+		time.Sleep(time.Millisecond)
+	}
+	b, err := w.Containers.LookupExact("b")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b, w.made("a", nil)
+}
+
+// TestRenamedOneLeavesItsServiceToOthers: whoever is in the service of its old name by now is
+// neither stopped nor restarted in its stead.
+func TestRenamedOneLeavesItsServiceToOthers(t *testing.T) {
+	all := map[string]func(w *world, b container.Record) error{
+		"stop":    func(w *world, b container.Record) error { return w.Stop(w.t.Context(), b, 0) },
+		"restart": func(w *world, b container.Record) error { return w.Restart(w.t.Context(), b, 0) },
+		"start": func(w *world, b container.Record) error {
+			_, err := w.Start(w.t.Context(), b, Attachment{})
+			return err
+		},
+		"rm":    func(w *world, b container.Record) error { return w.Remove(w.t.Context(), b, Removal{}) },
+		"rm -f": func(w *world, b container.Record) error { return w.Remove(w.t.Context(), b, Removal{Force: true}) },
+		"rename": func(w *world, b container.Record) error {
+			return errors.Join(w.Rename(w.t.Context(), b, "c"), w.Stop(w.t.Context(), b, 0))
+		},
+		"run --replace": func(w *world, b container.Record) error {
+			c := w.asked("b")
+			c.Replace = true
+			_, err := w.RunDetached(w.t.Context(), c, nil)
+			return err
+		},
+	}
+	for _, service := range []struct {
+		state  string
+		change func(p *unit.Properties, a *container.Record)
+	}{
+		{"activating", func(p *unit.Properties, a *container.Record) { p.Transient, p.Argument = true, a.ID }},
+		{"active", func(p *unit.Properties, a *container.Record) { p.Transient, p.Argument = true, a.ID }},
+		{"activating", func(p *unit.Properties, _ *container.Record) { p.SourcePath = "/a.container" }},
+		{"activating", func(_ *unit.Properties, a *container.Record) { a.Unit = "a.service" }},
+	} {
+		for name, do := range all {
+			w := newWorld(t)
+			b, a := w.renamedAfterUse()
+			p := unit.Properties{LoadState: "loaded", ActiveState: service.state}
+			service.change(&p, &a)
+			if err := w.Containers.Note(a); err != nil {
+				t.Fatal(err)
+			}
+			w.manager.set("a.service", p)
+			if err := do(w, b); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			for _, call := range w.manager.calls {
+				if strings.HasSuffix(call, " a.service") {
+					t.Errorf("%s, the other is %s: %q", name, p.ActiveState, w.manager.calls)
+				}
+			}
+			if started := w.manager.asked("start b.service"); started != (name == "restart" || name == "start" || name == "run --replace") {
+				t.Errorf("%s: %q", name, w.manager.calls)
+			}
+		}
+	}
+}
+
+// TestRenamedOneKeepsItsServiceWhileItComesBack: until it is started by hand the service of its old
+// name is its own, and stopped with it.
+func TestRenamedOneKeepsItsServiceWhileItComesBack(t *testing.T) {
+	w := newWorld(t)
+	b, _ := w.renamedAfterUse()
+	w.manager.set("a.service", unit.Properties{LoadState: "loaded", ActiveState: "activating", Transient: true, Argument: b.ID})
+	if r, err := w.Find("a.service"); err != nil || r.ID != b.ID {
+		t.Errorf("%s, %v", r.Name, err)
+	}
+	if err := w.Stop(t.Context(), b, 0); err != nil || !w.manager.asked("stop a.service") {
+		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+	w.manager.calls = nil
+	if err := w.Restart(t.Context(), b, 0); err != nil || !slices.Equal(w.manager.calls, []string{"stop a.service", "free b.service", "start b.service"}) {
+		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+}
+
+// TestRestartGivesTheNewName: a running one that was renamed gets the service of its new name, and
+// its old one is free. Where somebody else asks for that before, the error says so.
+func TestRestartGivesTheNewName(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("a", nil)
+	cmd := w.running(r, "a.service")
+	if err := w.Rename(t.Context(), r, "b"); err != nil {
+		t.Fatal(err)
+	}
+	w.manager.set("a.service", unit.Properties{LoadState: "loaded", ActiveState: "active", Transient: true, Argument: r.ID})
+	w.manager.fails["free a.service"] = unit.NameTakenError{Unit: "a.service"}
+	_, err := w.RunDetached(t.Context(), w.asked("a"), nil)
+	if err == nil || !strings.Contains(err.Error(), "a.service is the service of container b, which was renamed while it ran") || w.exists("a") {
+		t.Errorf("%v", err)
+	}
+	if h := hint.Of(err); h != "podunit restart b, and it gets b.service" {
+		t.Errorf("%q", h)
+	}
+	w.manager.calls = nil
+	w.manager.stops = func(string) error {
+		_ = cmd.Process.Kill()
+		for w.alive(r) {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	}
+	b, err := w.Containers.LookupExact("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Restart(t.Context(), b, time.Minute); err != nil || !slices.Equal(w.manager.calls, []string{"stop a.service", "free b.service", "start b.service"}) {
+		t.Errorf("%v; %q", err, w.manager.calls)
+	}
+}
+
+// TestRenewalKeepsTheService: who updates a container looks after the service that it ran in.
+func TestRenewalKeepsTheService(t *testing.T) {
+	w := newWorld(t)
+	r := w.made("a", old)
+	w.running(r, "a.service")
+	if err := w.Rename(t.Context(), r, "b"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.Containers.LookupExact("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.manager.starts = func(string, unit.Service) error { cancel(); return ctx.Err() }
+	if err := w.Renew(ctx, b, "f00"); !errors.Is(err, context.Canceled) || !w.manager.asked("stop a.service") {
+		t.Fatalf("%v; %q", err, w.manager.calls)
+	}
+	w.manager.calls, w.manager.starts = nil, nil
+	if err := w.FinishRenewals(t.Context()); err != nil || !w.manager.asked("start a.service") {
+		t.Errorf("%v; %q", err, w.manager.calls)
 	}
 }

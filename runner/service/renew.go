@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,13 +33,21 @@ func (e *Engine) Renew(ctx context.Context, r container.Record, imageID string) 
 	if err := e.setImage(ctx, &renewed, imageID); err != nil {
 		return err
 	}
-	if err := e.noteRenewal(renewed); err != nil {
+	s, err := e.Containers.Status(r.ID)
+	if err != nil {
+		return err
+	}
+	n := renewal{Name: r.Name, Service: serviceName(r), Record: renewed}
+	if s.PID != 0 && s.Unit != "" {
+		n.Service = s.Unit // that of its old name, if it was renamed since
+	}
+	if err := e.noteRenewal(n); err != nil {
 		return err
 	}
 	step.Crash("renewal noted")
-	err := e.StopUnit(ctx, serviceName(r))
+	err = e.StopUnit(ctx, n.Service)
 	if err == nil {
-		err = e.finishRenewal(ctx, renewed)
+		err = e.finishRenewal(ctx, n)
 	}
 	if err == nil {
 		return nil
@@ -80,8 +89,8 @@ func (e *Engine) FinishRenewals(ctx context.Context) error {
 		case late:
 			err = e.dropRenewal(id)
 		default:
-			if err = e.obey(ctx, &n.Record); err == nil {
-				err = e.finishRenewal(ctx, n.Record)
+			if err = e.obey(ctx, &n); err == nil {
+				err = e.finishRenewal(ctx, n)
 			}
 		}
 		errs = append(errs, err)
@@ -111,8 +120,9 @@ func (e *Engine) overtaken(r container.Record) (bool, error) {
 
 // obey completes a cut renewal with the image before, if an update has found since that the unit
 // fails with the new one.
-func (e *Engine) obey(ctx context.Context, r *container.Record) error {
-	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), serviceName(*r), r.Spec.Image, r.ImageID)
+func (e *Engine) obey(ctx context.Context, n *renewal) error {
+	r := &n.Record
+	id := ledger.Instead(ledger.Dir(e.Containers.Store.GraphRoot()), cmp.Or(n.Service, serviceName(*r)), r.Spec.Image, r.ImageID)
 	if id == "" {
 		return nil
 	}
@@ -134,7 +144,8 @@ func (e *Engine) setImage(ctx context.Context, r *container.Record, imageID stri
 
 // finishRenewal makes the container anew and starts its service. The note of it goes when that is
 // done, or has failed. It stays when ctx ends the start: then FinishRenewals starts the service.
-func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
+func (e *Engine) finishRenewal(ctx context.Context, n renewal) error {
+	r := n.Record
 	err := e.WithLock(ctx, r.Name, func(*container.Lock) error {
 		old, err := e.Containers.Lookup(r.ID)
 		switch {
@@ -159,7 +170,7 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 		return err
 	}
 	step.Crash("renewal created")
-	err = e.startService(ctx, r, Transient{})
+	err = e.startService(ctx, r, Transient{Name: n.Service})
 	if err != nil && ctx.Err() != nil {
 		return err
 	}
@@ -168,23 +179,24 @@ func (e *Engine) finishRenewal(ctx context.Context, r container.Record) error {
 
 // renewal is the content of the note; a record itself leaves ID and name to the storage.
 type renewal struct {
-	Name   string
-	Record container.Record
+	Name    string
+	Service string // the one to start again, which who updates the container looks after
+	Record  container.Record
 }
 
 func (e *Engine) renewals() string {
 	return filepath.Join(e.Containers.Store.GraphRoot(), "podunit", "renewals")
 }
 
-func (e *Engine) noteRenewal(r container.Record) error {
-	data, err := json.Marshal(renewal{r.Name, r})
+func (e *Engine) noteRenewal(n renewal) error {
+	data, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(e.renewals(), 0o700); err != nil {
 		return err
 	}
-	return safe.Write(filepath.Join(e.renewals(), r.ID+".json"), data, 0o600)
+	return safe.Write(filepath.Join(e.renewals(), n.Record.ID+".json"), data, 0o600)
 }
 
 func (e *Engine) dropRenewal(id string) error {

@@ -18,7 +18,7 @@ import (
 func (w *world) renewed(r container.Record) {
 	w.t.Helper()
 	r.ImageID = "new"
-	if err := w.noteRenewal(r); err != nil {
+	if err := w.noteRenewal(renewal{Name: r.Name, Record: r}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -30,7 +30,7 @@ func (w *world) notes() int {
 }
 
 // made by hand from the image "old".
-func old(r *container.Record) { r.ImageID, r.Service, r.Spec.Image = "old", r.Name+".service", "r/a:1" }
+func old(r *container.Record) { r.ImageID, r.Spec.Image = "old", "r/a:1" }
 
 // A renewal that fails before it has taken anything must not be completed by the next update: the
 // new image may have been found bad since.

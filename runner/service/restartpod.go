@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/podunit/podunit/runner/pod"
@@ -17,10 +18,14 @@ func (e *Engine) RestartPod(ctx context.Context, p pod.Record) error {
 		name = p.Unit
 	}
 	if name != "" && (p.Unit != "" || e.podRuns(p)()) {
+		units, err := e.memberUnits(p) // before: those of unit files are made anew
+		if err != nil {
+			return err
+		}
 		if err := e.RestartUnit(ctx, name); err != nil && !e.podComes(ctx, p, name) {
 			return err
 		}
-		if err := e.membersSettled(ctx, p); err != nil {
+		if err := e.unitsSettled(ctx, units); err != nil {
 			return err
 		}
 	} else {
@@ -46,17 +51,30 @@ func (e *Engine) podComes(ctx context.Context, p pod.Record, name string) bool {
 	return e.podRuns(p)()
 }
 
-// membersSettled waits until no unit of the pod's containers is about to start. When the manager
-// restarts a pod's unit, it also restarts the running units that are bound to it, but its answer is
-// only about the pod's.
-func (e *Engine) membersSettled(ctx context.Context, p pod.Record) error {
+// memberUnits are the units of a pod's containers.
+func (e *Engine) memberUnits(p pod.Record) ([]string, error) {
 	members, err := e.Pods.Members(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var units []string
+	for _, r := range members {
+		s, err := e.Containers.Status(r.ID)
+		if err != nil {
+			return nil, err
+		}
+		units = append(units, cmp.Or(s.Unit, r.Unit, serviceName(r)))
+	}
+	return units, nil
+}
+
+// unitsSettled waits until none of the units is about to start. When the manager restarts a pod's
+// unit, it also restarts the running units that are bound to it, but its answer is only about the
+// pod's.
+func (e *Engine) unitsSettled(ctx context.Context, units []string) error {
 	return e.withManager(ctx, func(m Manager) error {
-		for _, r := range members {
-			if _, err := await(ctx, m, serviceName(r), lockWait, func(p unit.Properties) bool { return !starts(p) }); err != nil {
+		for _, name := range units {
+			if _, err := await(ctx, m, name, lockWait, func(p unit.Properties) bool { return !starts(p) }); err != nil {
 				return err
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/podunit/podunit/runner/bundle"
@@ -24,21 +23,21 @@ import (
 
 // Create makes a container without starting it. args are the words of the command that asked for it.
 func (e *Engine) Create(ctx context.Context, c *spec.Container, args []string) (container.Record, error) {
-	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
+	if err := e.freeCIDFile(c); err != nil {
 		return container.Record{}, err
 	}
-	return e.create(ctx, c, args, e.startingUnit(), "")
+	return e.create(ctx, c, args, e.startingUnit())
 }
 
 // Run makes a container and starts it. In a service it becomes the service's main process. From a
 // shell it becomes a service of its own if c.Detach is set; else it is attached to this process's
 // streams until it ends, and code is its exit status.
 func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r container.Record, code int, err error) {
-	if err := freeIDFile("cidfile", c.CIDFile); err != nil {
+	if err := e.freeCIDFile(c); err != nil {
 		return r, 0, err
 	}
 	if c.Detach && !e.InService() {
-		r, err = e.RunDetached(ctx, c, args, Transient{})
+		r, err = e.RunDetached(ctx, c, args)
 		if err != nil {
 			return r, 0, err
 		}
@@ -55,9 +54,11 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 	err = e.prepare(ctx, &asked, args, e.startingUnit(), func(made *container.Record, lock *container.Lock) error {
 		made.Foreground = !e.InService()
 		r = *made
-		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
+		written, err := e.cidFile(c.CIDFile).write(r.ID)
+		if err != nil {
 			return err
 		}
+		defer written()
 		code, err = e.launch(ctx, made, launch{new: true, attach: !c.Detach, stdin: c.Interactive, lock: lock})
 		return err
 	})
@@ -70,13 +71,13 @@ func (e *Engine) Run(ctx context.Context, c *spec.Container, args []string) (r c
 
 // RunDetached makes a container and starts it as a transient service, also from within a service.
 // It returns when the service is up. What it made is gone again if that fails.
-func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []string, t Transient) (r container.Record, err error) {
+func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []string) (r container.Record, err error) {
 	run := func() (err error) {
-		if r, err = e.create(ctx, c, args, "", t.Name); err != nil {
+		if r, err = e.create(ctx, c, args, ""); err != nil {
 			return err
 		}
 		// The service's own start takes the lock of the name.
-		if err := e.startService(ctx, r, t); err != nil {
+		if err := e.startService(ctx, r, Transient{}); err != nil {
 			return errors.Join(err, e.Remove(context.WithoutCancel(ctx), r, Removal{Force: true, Volumes: true}))
 		}
 		return nil
@@ -91,17 +92,18 @@ func (e *Engine) RunDetached(ctx context.Context, c *spec.Container, args []stri
 	return r, err
 }
 
-// create makes a container for a unit, to be started by the transient service of that name.
-func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, unit, service string) (r container.Record, err error) {
+// create makes a container of a unit; an empty one is that of a container made by hand.
+func (e *Engine) create(ctx context.Context, c *spec.Container, args []string, unit string) (r container.Record, err error) {
 	err = e.prepare(ctx, c, args, unit, func(made *container.Record, _ *container.Lock) error {
-		made.Service = service
 		if err := e.addContainer(ctx, made); err != nil {
 			return err
 		}
 		r = *made
-		if err := WriteIDFile(c.CIDFile, r.ID); err != nil {
+		written, err := e.cidFile(c.CIDFile).write(r.ID)
+		if err != nil {
 			return errors.Join(err, e.Containers.Remove(context.WithoutCancel(ctx), r, true, true, 0))
 		}
+		written()
 		return nil
 	})
 	return r, err
@@ -317,35 +319,8 @@ func (e *Engine) stopHolder(ctx context.Context, r container.Record) error {
 		return nil //nolint:nilerr // clear looks again, and tells
 	}
 	s, err := e.Containers.Status(old.ID)
-	if err != nil || s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.comesBack(ctx, s.Unit, e.runs(old)) {
+	if err != nil || s.Unit == "" || s.Unit == e.Own.Name || s.PID == 0 && !e.startedAgain(ctx, old, s.Unit) {
 		return err
 	}
 	return e.StopUnit(ctx, s.Unit)
-}
-
-// freeIDFile returns an error if there is a file at the path for an ID already: another container
-// may be known by it. It is called before anything is made. An empty path means that none is
-// wanted.
-func freeIDFile(flag, path string) error {
-	if path == "" {
-		return nil
-	}
-	if _, err := os.Lstat(path); err != nil {
-		return nil //nolint:nilerr // who writes it will tell
-	}
-	return hint.With(fmt.Errorf("--%s %s: the file exists", flag, path), "rm %s, unless something still goes by it", path)
-}
-
-// WriteIDFile writes an ID for --cidfile or --pod-id-file; the file must not exist. An empty path
-// means that none is wanted.
-func WriteIDFile(path, id string) error {
-	if path == "" {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(f, id)
-	return errors.Join(err, f.Close())
 }

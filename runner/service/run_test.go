@@ -83,33 +83,12 @@ func TestAServiceWhoseFailureNobodyExplains(t *testing.T) {
 	}
 }
 
-func TestAContainerInAServiceOfItsOwnName(t *testing.T) {
-	w := newWorld(t)
-	w.inService("play.service")
-	r, err := w.RunDetached(context.Background(), w.asked("web"), nil, Transient{
-		Name: "play-web.service",
-		Adjust: func(s *unit.Service) {
-			s.Slice, s.BindsTo, s.After = "play.slice", []string{"play.service"}, []string{"play.service"}
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := w.manager.services["play-web.service"]
-	if s.Slice != "play.slice" || !slices.Equal(s.BindsTo, []string{"play.service"}) || !slices.Contains(s.Environment, "PODMAN_SYSTEMD_UNIT=play-web.service") {
-		t.Errorf("%+v", s)
-	}
-	if r, err = w.Containers.Lookup(r.ID); err != nil || serviceName(r) != "play-web.service" || r.Unit != "" {
-		t.Errorf("it is remembered as %q of unit %q, %v", serviceName(r), r.Unit, err)
-	}
-}
-
 // TestAContainerThatGoesWithItsEnd: the words are those that end early, see
 // runner/constructor_test.go.
 func TestAContainerThatGoesWithItsEnd(t *testing.T) {
 	w := newWorld(t)
 	r := w.made("web", func(r *container.Record) { r.Spec.Remove = true })
-	s := w.containerService(r)
+	s := w.containerService(r, "web.service")
 	if want := []string{"/usr/bin/podunit", "rm", "-v", "-f", "-i", r.ID}; !slices.Equal(s.Stop, want) || !slices.Equal(s.StopPost, want) || !s.Collect {
 		t.Errorf("%q, %q, %t", s.Stop, s.StopPost, s.Collect)
 	}

@@ -68,10 +68,10 @@ func (e *Engine) watcher(ctx context.Context, r container.Record, s container.St
 	case s.PID != 0:
 		return name
 	case s.Unit == "" && r.Unit == "":
-		if p, err := e.Unit(ctx, name); err != nil || !p.Transient || !starts(p) {
+		if p, err := e.Unit(ctx, name); err != nil || !p.Transient || !starts(p) || e.left(ctx, r, name) {
 			return ""
 		}
-	case !e.comesBack(ctx, name, e.runs(r)):
+	case !e.startedAgain(ctx, r, name):
 		return ""
 	}
 	return name
@@ -156,7 +156,7 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 		return err
 	}
 	if name := cmp.Or(s.Unit, r.Unit); name != "" {
-		restarts, err := e.restarts(ctx, r, name)
+		restarts, err := e.restarts(ctx, r, s, name)
 		if err != nil {
 			return err
 		}
@@ -166,6 +166,10 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 				return err
 			}
 			// The manager may have forgotten an ended transient unit since restarts asked.
+		} else if name := e.watcher(ctx, r, s); name != "" {
+			if err := e.stopWatched(ctx, r, name, d); err != nil {
+				return err
+			}
 		}
 	}
 	if err := waitFor(ctx, func(ctx context.Context) error { return e.Containers.Stop(ctx, r, d) }); err != nil {
@@ -176,14 +180,20 @@ func (e *Engine) Restart(ctx context.Context, r container.Record, d time.Duratio
 
 // restarts reports whether a unit can start a container again. The manager forgets a transient
 // service that has ended, and does not start one that has used up its restarts: in both cases the
-// service is made anew.
-func (e *Engine) restarts(ctx context.Context, r container.Record, name string) (bool, error) {
+// service is made anew. So it is for a container that was renamed, whose service gets its new name.
+func (e *Engine) restarts(ctx context.Context, r container.Record, s container.Status, name string) (bool, error) {
 	p, err := e.Unit(ctx, name)
-	if err != nil || !p.Exists() {
+	switch {
+	case err != nil || !p.Exists():
 		return false, err
+	case s.PID == 0 && e.left(ctx, r, name):
+		return false, nil
+	case !p.Transient || r.Unit != "":
+		return true, nil
+	case p.Argument == r.ID && name != serviceName(r):
+		return false, nil
 	}
-	ended := p.ActiveState == "failed" || p.ActiveState == "inactive"
-	return !(ended && p.Transient && r.Unit == ""), nil
+	return p.ActiveState != "failed" && p.ActiveState != "inactive", nil
 }
 
 // Removal says how a container is removed.
@@ -209,7 +219,7 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	if err != nil {
 		return err
 	}
-	if e.Own.Name != serviceName(r) { // whose end may be a part of the renewal
+	if own := e.Own.Name; !e.InService() || own != serviceName(r) && own != s.Unit { // whose end may be a part of the renewal
 		defer func() {
 			if err == nil {
 				err = e.dropRenewal(r.ID)
@@ -219,7 +229,7 @@ func (e *Engine) Remove(ctx context.Context, r container.Record, how Removal) (e
 	if s.Unit == e.Own.Name {
 		e.tellPodOfEnd(ctx, r) // we are what cleans up after it
 	}
-	if s.Unit == serviceName(r) && !e.InService() {
+	if s.Unit != "" && r.Unit == "" && !e.InService() && (s.Unit == serviceName(r) || !e.left(ctx, r, s.Unit)) {
 		defer func() {
 			if err == nil {
 				e.forgetUnit(ctx, s.Unit)

@@ -5,11 +5,14 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/podunit/podunit/runner/container"
+	"github.com/podunit/podunit/runner/hint"
 	"github.com/podunit/podunit/runner/pod"
 	"github.com/podunit/podunit/runner/unit"
 )
@@ -31,16 +34,18 @@ type Transient struct {
 // end first.
 const stopMargin = 30 * time.Second
 
-// serviceName is the transient service of a container.
-func serviceName(r container.Record) string { return cmp.Or(r.Service, r.Name+".service") }
+// serviceName is the transient service that a container gets when somebody starts it. One that was
+// renamed while it ran is in that of its old name until then.
+func serviceName(r container.Record) string { return r.Name + ".service" }
 
 // podServiceName is the transient service of a pod that was started by hand.
 func podServiceName(p pod.Record) string { return p.Name + "-pod.service" }
 
 // startService starts a transient service for a container that exists: systemd watches, restarts
-// and logs it like one from a file. The record already has the service name that t asks for.
+// and logs it like one from a file.
 func (e *Engine) startService(ctx context.Context, r container.Record, t Transient) error {
-	s := e.containerService(r)
+	name := cmp.Or(t.Name, serviceName(r))
+	s := e.containerService(r, name)
 	if r.PodID != "" {
 		p, err := e.Pods.Lookup(r.PodID)
 		if err != nil {
@@ -61,15 +66,34 @@ func (e *Engine) startService(ctx context.Context, r container.Record, t Transie
 	if t.Adjust != nil {
 		t.Adjust(&s)
 	}
-	return e.startTransient(ctx, serviceName(r), s, t.retry)
+	return e.ofWhom(e.startTransient(ctx, name, s, t.retry))
 }
 
-// containerService describes the service of a container that exists.
-func (e *Engine) containerService(r container.Record) unit.Service {
+// ofWhom explains that the name of a service is taken, where a container that was renamed while it
+// ran has that service still.
+func (e *Engine) ofWhom(err error) error {
+	taken := unit.NameTakenError{}
+	if !errors.As(err, &taken) {
+		return err
+	}
+	all, lerr := e.Containers.List()
+	if lerr != nil {
+		return err
+	}
+	for _, r := range all {
+		if s, serr := e.Containers.Status(r.ID); serr == nil && s.PID != 0 && s.Unit == taken.Unit && r.Unit == "" && serviceName(r) != s.Unit {
+			return hint.With(fmt.Errorf("%s is the service of container %s, which was renamed while it ran", s.Unit, r.Name), "podunit restart %s, and it gets %s", r.Name, serviceName(r))
+		}
+	}
+	return err
+}
+
+// containerService describes the service of that name, of a container that exists.
+func (e *Engine) containerService(r container.Record, name string) unit.Service {
 	s := unit.Service{
 		Description: "Container " + r.Name,
 		Start:       []string{e.Program, "start", r.ID},
-		Environment: e.serviceEnvironment(serviceName(r)),
+		Environment: e.serviceEnvironment(name),
 		Directory:   e.Directory,
 		Identifier:  r.Name,
 		Restart:     unit.RestartFor(r.Spec.Restart.Policy),

@@ -222,7 +222,7 @@ func commands(raw any) [][]string {
 	var out [][]string
 	for _, one := range list {
 		if len(one) > 1 {
-			if words, ok := one[1].([]string); ok {
+			if words, ok := one[1].([]string); ok && len(words) > 0 {
 				out = append(out, words)
 			}
 		}

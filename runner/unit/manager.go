@@ -332,6 +332,7 @@ type Properties struct {
 	// What it has to start and to stop; zero for no limit.
 	StartTimeout, StopTimeout time.Duration
 	Type                      string // notify, oneshot …
+	Argument                  string // the last word of ExecStart=: of a container's transient service, the ID
 	// Ended is the last main process that has ended, 0 for none, and ExitCode how: 128+N is a death
 	// by signal N.
 	Ended, ExitCode int
@@ -383,6 +384,9 @@ func (m *Manager) Properties(ctx context.Context, name string) (Properties, erro
 	p.Restarts = min(int(restarts), tries)
 	p.StartTimeout, p.StopTimeout = timeLimit(raw["TimeoutStartUSec"]), timeLimit(raw["TimeoutStopUSec"])
 	p.Type = text(raw, "Type")
+	for _, words := range commands(raw["ExecStart"]) {
+		p.Argument = words[len(words)-1]
+	}
 	p.Ended, p.ExitCode = ended(raw)
 	exit, _ := raw["ExecMainExitTimestampMonotonic"].(uint64)
 	p.EndedItself = exit != 0 && exit <= down

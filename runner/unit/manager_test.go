@@ -157,13 +157,14 @@ func TestProperties(t *testing.T) {
 			"RequiredBy": []string{"front.service"}, "BoundBy": []string{"pod.service"}, "ConsistsOf": []string{"part.service"},
 			"TriggeredBy": []string{"a.timer"}, "ActiveExitTimestampMonotonic": uint64(20),
 		},
-		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a", "NRestarts": uint32(3), "ExecMainExitTimestampMonotonic": uint64(20)},
+		service: map[string]any{"MainPID": uint32(42), "Result": "success", "Restart": "always", "ControlGroup": "/a", "NRestarts": uint32(3), "ExecMainExitTimestampMonotonic": uint64(20),
+			"ExecStart": [][]any{{"/usr/bin/podunit", []string{"/usr/bin/podunit", "start", "f00"}, false}}},
 	}
 	got, err := (&Manager{conn: f}).Properties(context.Background(), "a.service")
 	want := Properties{
 		LoadState: "loaded", ActiveState: "active", SubState: "running", FragmentPath: "/x", Transient: true, InvocationID: "abcd",
 		HasJob: true, MainPID: 42, Result: "success", Restart: "always", ControlGroup: "/a", Restarts: 3,
-		NeededBy: []string{"front.service", "pod.service", "part.service"}, TriggeredBy: []string{"a.timer"}, EndedItself: true,
+		NeededBy: []string{"front.service", "pod.service", "part.service"}, TriggeredBy: []string{"a.timer"}, EndedItself: true, Argument: "f00",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)

@@ -109,10 +109,9 @@ type Host struct {
 func (h *Host) unitOf(r container.Record) (name string, matters bool) {
 	s, err := h.Engine.Containers.Status(r.ID)
 	if err == nil && s.PID != 0 {
-		return cmp.Or(s.Unit, r.Unit, r.Service), true
+		return cmp.Or(s.Unit, r.Unit), true
 	}
-	name = cmp.Or(r.Unit, r.Service)
-	return name, name != ""
+	return r.Unit, r.Unit != ""
 }
 
 // containers finds the containers of a unit, in a list that is not older than age.

@@ -634,13 +634,25 @@ func TestStall(t *testing.T) {
 		w := newWorld(t)
 		p := w.registry.push(t, "app:1", "", v1.ImageConfig{}, map[string][]byte{"big": random(1, 200_000)})
 		w.registry.hang[p.layers[0]] = 100_000
-		_ = stalls(t, w)
+		if e := stalls(t, w); e.Early {
+			t.Errorf("%v", e)
+		}
 	})
 	t.Run("from the first request on", func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.push(t, "app:1", "", v1.ImageConfig{}, one())
 		w.registry.mute = true
-		_ = stalls(t, w)
+		if e := stalls(t, w); e.Slow || !strings.HasSuffix(e.Error(), ": the image's manifest or configuration did not come within 1s") {
+			t.Errorf("%v", e)
+		}
+	})
+	t.Run("a configuration a few bytes a second", func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.push(t, "app:1", "", v1.ImageConfig{Labels: map[string]string{"long": strings.Repeat("x", 200_000)}}, one())
+		w.registry.rate = 500
+		if e := stalls(t, w); !strings.HasSuffix(e.Error(), ": the image's manifest or configuration did not come within 1s") {
+			t.Errorf("%v", e)
+		}
 	})
 	t.Run("before a layer's first byte", func(t *testing.T) {
 		w := newWorld(t)

@@ -144,7 +144,7 @@ func (m *meter) watch(ctx context.Context, interval time.Duration, report func(i
 			m.measure(min(now.Sub(last), 2*download.Look))
 			last = now
 			if m.limit > 0 && m.silence() >= m.limit {
-				cancel(&image.StallError{Host: m.host, Limit: m.limit, Slow: m.dripping()})
+				cancel(m.stall())
 			}
 			if report != nil && now.Sub(reported) >= interval {
 				report(m.progress())
@@ -274,10 +274,11 @@ func (m *meter) silence() time.Duration {
 	return m.silent
 }
 
-func (m *meter) dripping() bool {
+// stall tells what the registry was silent with.
+func (m *meter) stall() *image.StallError {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.drips
+	return &image.StallError{Host: m.host, Limit: m.limit, Slow: m.drips, Early: !m.started}
 }
 
 // progress gives the state and begins a new period for Moved.
