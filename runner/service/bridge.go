@@ -196,7 +196,7 @@ func (e *Engine) HoldNetworks(ctx context.Context) error {
 	if err := e.onlyIn(NamespaceUnit); err != nil {
 		return err
 	}
-	err := e.Networks().Making()
+	err := e.Networks().Making(ctx)
 	if err == nil {
 		err = e.holdNetworks(ctx)
 	}
@@ -481,7 +481,7 @@ func (e *Engine) serveNames(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return store.WithNames(func(dir string) error { return e.startNames(ctx, program, dir) }, func() error {
+	return store.WithNames(ctx, func(ctx context.Context, dir string) error { return e.startNames(ctx, program, dir) }, func() error {
 		// Else the manager would try again and again.
 		return e.AskUnit(ctx, "stop", DNSUnit)
 	})

@@ -106,7 +106,7 @@ func TestAgain(t *testing.T) {
 func TestReloadFindsByName(t *testing.T) {
 	w := newWorld(t)
 	w.User.UID = 1000 // whose networks are in the storage
-	if _, err := w.Networks().Create(netavark.New{Name: "front"}); err != nil {
+	if _, err := w.Networks().Create(t.Context(), netavark.New{Name: "front"}); err != nil {
 		t.Fatal(err)
 	}
 	on := spec.Networking{Networks: []spec.Network{{Mode: spec.NetNamed, Name: "front"}}}
